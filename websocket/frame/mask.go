@@ -1,0 +1,36 @@
+package frame
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Mask applies key to b in place, as RFC 6455 §5.3 defines it, and returns the key to go on with when the payload
+// continues in another slice: the same key, turned by len(b) bytes. Applying it twice restores b.
+func Mask(b []byte, key [4]byte) [4]byte {
+	k := binary.LittleEndian.Uint32(key[:])
+	wide := uint64(k)<<32 | uint64(k)
+	for len(b) >= 64 { // eight words a round: what the compiler turns into the fewest bounds checks
+		v := b[:64:64]
+		binary.LittleEndian.PutUint64(v[0:], binary.LittleEndian.Uint64(v[0:])^wide)
+		binary.LittleEndian.PutUint64(v[8:], binary.LittleEndian.Uint64(v[8:])^wide)
+		binary.LittleEndian.PutUint64(v[16:], binary.LittleEndian.Uint64(v[16:])^wide)
+		binary.LittleEndian.PutUint64(v[24:], binary.LittleEndian.Uint64(v[24:])^wide)
+		binary.LittleEndian.PutUint64(v[32:], binary.LittleEndian.Uint64(v[32:])^wide)
+		binary.LittleEndian.PutUint64(v[40:], binary.LittleEndian.Uint64(v[40:])^wide)
+		binary.LittleEndian.PutUint64(v[48:], binary.LittleEndian.Uint64(v[48:])^wide)
+		binary.LittleEndian.PutUint64(v[56:], binary.LittleEndian.Uint64(v[56:])^wide)
+		b = b[64:]
+	}
+	for len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
+		b = b[8:]
+	}
+	for i := range b {
+		b[i] ^= byte(k)
+		k = bits.RotateLeft32(k, -8)
+	}
+	var next [4]byte
+	binary.LittleEndian.PutUint32(next[:], k)
+	return next
+}

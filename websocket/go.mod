@@ -1,0 +1,3 @@
+module github.com/handfast/handfast/websocket
+
+go 1.26

@@ -1,0 +1,44 @@
+package websocket
+
+// Type says what a message carries (RFC 6455 §5.6).
+type Type uint8
+
+// The two types of message. Their values are those of the opcodes on the wire.
+const (
+	Text   Type = 1 // UTF-8 text; checked in both directions
+	Binary Type = 2 // bytes
+)
+
+// String returns "text" or "binary".
+func (t Type) String() string {
+	switch t {
+	case Text:
+		return "text"
+	case Binary:
+		return "binary"
+	}
+	return "invalid"
+}
+
+// Message is one whole message.
+type Message struct {
+	Type Type
+	Data []byte
+}
+
+// Role says which end of the connection this is: a client masks what it sends, a server does not (RFC 6455 §5.1).
+type Role uint8
+
+// The two ends of a connection.
+const (
+	Server Role = iota
+	Client
+)
+
+// String returns "server" or "client".
+func (r Role) String() string {
+	if r == Client {
+		return "client"
+	}
+	return "server"
+}

@@ -1,0 +1,18 @@
+package websocket
+
+import "time"
+
+// ConnOptions says how a connection behaves once it is open. The zero value is the safe default.
+type ConnOptions struct {
+	// MaxMessage is the largest message accepted, in bytes after decompression. A larger one fails the connection with
+	// CodeTooBig. 0 means 1 MiB; a negative value means no limit, so that one peer can fill the memory.
+	MaxMessage int64
+
+	// PingInterval is how long the peer may be silent: it gets a ping before that has passed, and the connection is
+	// closed when it has been silent for twice as long, whether anybody reads or not. 0 means 25 seconds; a negative
+	// value turns keepalive off, so that a peer whose network went away is noticed by nothing.
+	PingInterval time.Duration
+
+	// CloseTimeout bounds the closing handshake. 0 means 5 seconds.
+	CloseTimeout time.Duration
+}
