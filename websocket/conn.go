@@ -26,14 +26,16 @@ func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake
 	return &Conn{hs: hs}
 }
 
-func (c *Conn) Read(ctx context.Context) (Message, error)                    { return Message{}, errStub }
-func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error)  { return Message{}, errStub }
-func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error)          { return 0, nil, errStub }
-func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error]       { return nil }
-func (c *Conn) Write(ctx context.Context, m Message) error                   { return errStub }
-func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error)   { return nil, errStub }
-func (c *Conn) Ping(ctx context.Context) (time.Duration, error)              { return 0, errStub }
-func (c *Conn) Close(code Code, reason string) error                         { return errStub }
-func (c *Conn) CloseNow() error                                              { return errStub }
-func (c *Conn) Context() context.Context                                     { return nil }
-func (c *Conn) Handshake() *Handshake                                        { return c.hs }
+func (c *Conn) Read(ctx context.Context) (Message, error) { return Message{}, errStub }
+func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error) {
+	return Message{}, errStub
+}
+func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error)        { return 0, nil, errStub }
+func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error]     { return nil }
+func (c *Conn) Write(ctx context.Context, m Message) error                 { return errStub }
+func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) { return nil, errStub }
+func (c *Conn) Ping(ctx context.Context) (time.Duration, error)            { return 0, errStub }
+func (c *Conn) Close(code Code, reason string) error                       { return errStub }
+func (c *Conn) CloseNow() error                                            { return errStub }
+func (c *Conn) Context() context.Context                                   { return nil }
+func (c *Conn) Handshake() *Handshake                                      { return c.hs }
