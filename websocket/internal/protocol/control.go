@@ -1,0 +1,170 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// ErrClosing is returned for a frame that would follow our own close frame: §5.5.1 forbids it.
+var ErrClosing = errors.New("the close frame has been sent")
+
+// ErrCode is returned for a status code that must not be on the wire (RFC 6455 §7.4).
+var ErrCode = errors.New("this status code must not be sent")
+
+// control takes a piece of a control frame's payload, and acts when all of it is there.
+func (m *Machine) control(piece []byte) (Event, *Violation) {
+	if m.left > 0 || m.ctl != nil {
+		m.ctl = append(m.ctl, piece...)
+		if m.left > 0 {
+			return Event{}, nil
+		}
+		piece = m.ctl
+		m.ctl = nil
+	}
+	m.inFrame = false
+	switch m.opcode {
+	case frame.Ping:
+		// §5.5.2, §5.5.3: a ping is answered by a pong with the same payload.
+		m.replies = append(m.replies, reply{frame.Pong, slices.Clone(piece)})
+		return Event{Kind: Ping, Payload: piece}, nil
+	case frame.Pong:
+		return Event{Kind: Pong, Payload: piece}, nil // §5.5.3: an unsolicited one is allowed and means nothing
+	}
+	return m.closed(piece)
+}
+
+// closed takes the payload of the peer's close frame.
+func (m *Machine) closed(p []byte) (Event, *Violation) {
+	code := uint16(codeNoStatus) // §7.1.5: no code in the frame is taken for 1005
+	reason := p
+	switch {
+	case len(p) == 1:
+		// §5.5.1: if there is a body, its first two bytes MUST be the status code.
+		return Event{}, violation("§5.5.1", codeProtocol, "a close frame with one byte where two hold the status code")
+	case len(p) >= 2:
+		code, reason = binary.BigEndian.Uint16(p), p[2:]
+		if !CodeOnWire(code) {
+			return Event{}, violation("§7.4", codeProtocol, "a close frame with a status code that must not be sent")
+		}
+		if !utf8.Valid(reason) { // §5.5.1, §8.1: the reason is UTF-8
+			return Event{}, violation("§8.1", codeInvalidData, "a close frame whose reason is not UTF-8")
+		}
+	}
+	m.ended = true
+	// §5.5.1: an endpoint that has not sent a close frame MUST send one in response, and echoes the code it got.
+	echo := closePayload(code, "")
+	m.replies = append(m.replies, reply{frame.Close, echo})
+	return Event{Kind: Close, Code: code, Payload: reason}, nil
+}
+
+// Pending reports whether the reading half has something for AppendOutput.
+func (m *Machine) Pending() bool { return len(m.replies) > 0 }
+
+// AppendOutput appends the frames that the reading half wants sent: pongs, the answer to a close frame, the close frame
+// for a violation. Nothing is appended behind our own close frame. Pongs that would make dst longer than room are left
+// out, as §5.5.3 allows (an endpoint may answer the most recent ping only), so a peer that sends pings and reads no
+// pongs fills no memory.
+//
+// key gives the masking key for each frame of a client.
+func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte {
+	for _, r := range m.replies {
+		if m.closing {
+			break
+		}
+		if r.opcode == frame.Pong && len(dst)+len(r.payload)+frame.MaxHeader > room {
+			continue
+		}
+		m.closing = r.opcode == frame.Close
+		dst = m.appendControl(dst, r.opcode, r.payload, key)
+	}
+	m.replies = nil
+	return dst
+}
+
+// AppendClose appends our close frame. CodeNoStatus (1005) makes one without a body; other codes that may not be on the
+// wire are ErrCode. A reason too long for the frame is cut where a rune begins, and what is not UTF-8 in it is replaced.
+func (m *Machine) AppendClose(dst []byte, code uint16, reason string, key func() [4]byte) ([]byte, error) {
+	if code != codeNoStatus && !CodeOnWire(code) {
+		return dst, ErrCode // §7.4.1: 1005, 1006 and 1015 MUST NOT be set as a status code
+	}
+	if m.closing {
+		return dst, ErrClosing
+	}
+	m.closing = true
+	return m.appendControl(dst, frame.Close, closePayload(code, reason), key), nil
+}
+
+// AppendPing appends a ping with at most 125 bytes of payload.
+func (m *Machine) AppendPing(dst, payload []byte, key func() [4]byte) ([]byte, error) {
+	if m.closing {
+		return dst, ErrClosing
+	}
+	return m.appendControl(dst, frame.Ping, payload[:min(len(payload), frame.MaxControlPayload)], key), nil
+}
+
+// Closing reports that our close frame is made: nothing may follow it.
+func (m *Machine) Closing() bool { return m.closing }
+
+func (m *Machine) appendControl(dst []byte, op frame.Opcode, payload []byte, key func() [4]byte) []byte {
+	h := frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}
+	if m.Client {
+		h.Masked, h.Key = true, key()
+	}
+	return appendFrame(dst, h, payload)
+}
+
+// BeginFrame returns the header for a data frame of n payload bytes: the first frame of a message when none is begun,
+// a continuation otherwise, the last one when fin is set. Framing is all it does; a client's payload is masked with
+// the header's key by the driver.
+func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (frame.Header, error) {
+	if m.closing {
+		return frame.Header{}, ErrClosing
+	}
+	h := frame.Header{Fin: fin, Opcode: frame.Binary, Length: int64(n), Masked: m.Client}
+	switch {
+	case m.fragmented:
+		h.Opcode = frame.Continuation // §5.4: every frame but the first
+	case text:
+		h.Opcode = frame.Text
+	}
+	if compressed && !m.fragmented {
+		h.RSV = frame.RSV1 // RFC 7692 §6.1
+	}
+	if m.Client {
+		h.Key = key
+	}
+	m.fragmented = !fin
+	return h, nil
+}
+
+func appendFrame(dst []byte, h frame.Header, payload []byte) []byte {
+	dst = frame.Append(dst, h)
+	start := len(dst)
+	dst = append(dst, payload...)
+	if h.Masked {
+		frame.Mask(dst[start:], h.Key)
+	}
+	return dst
+}
+
+// closePayload builds the body of a close frame: the code and a reason of at most 123 bytes.
+func closePayload(code uint16, reason string) []byte {
+	if code == codeNoStatus {
+		return nil
+	}
+	reason = strings.ToValidUTF8(reason, "\uFFFD")
+	const most = frame.MaxControlPayload - 2
+	if len(reason) > most {
+		cut := most
+		for !utf8.RuneStart(reason[cut]) {
+			cut--
+		}
+		reason = reason[:cut]
+	}
+	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(reason)), code), reason...)
+}

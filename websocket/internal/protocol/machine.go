@@ -1,0 +1,252 @@
+// Package protocol is the WebSocket connection as a state machine (RFC 6455 sections 5 to 8) that does no I/O: bytes go
+// in and events come out, messages go in and bytes come out. Clocks, locks, mask keys, buffers and waiting belong to
+// whoever drives it.
+//
+// Every rule about what a peer may send stands here, once. A driver moves bytes and never looks at an opcode.
+package protocol
+
+import (
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/utf8x"
+)
+
+// Limits bound what a peer can make the other end do. One value may serve any number of Machines.
+type Limits struct {
+	MaxMessage int64 // bytes on the wire of one message; 0: no limit
+	Fragments  int   // frames of one message; 0: no limit
+}
+
+// Kind says what an Event tells.
+type Kind uint8
+
+// What a step can yield.
+const (
+	None  Kind = iota // all bytes are used, nothing to tell yet
+	Data              // a piece of a message
+	Ping              // a ping; its pong is among the output
+	Pong              // a pong
+	Close             // the peer's close frame; the answer is among the output
+)
+
+// Event is what one step found. Payload lies in the bytes given to Step, or in the Machine until the next step.
+type Event struct {
+	Kind       Kind
+	Text       bool   // Data: the message is text
+	First      bool   // Data: the message begins here
+	Last       bool   // Data: the message ends here
+	Compressed bool   // Data: the message has RSV1 set (RFC 7692 §6)
+	Code       uint16 // Close: the status code, 1005 when there was none
+	Payload    []byte // unmasked; of a Close: the reason
+}
+
+// Violation is a broken rule: the clause, the code that the close frame tells the peer, and what the peer did.
+type Violation struct {
+	Section string
+	Code    uint16
+	Detail  string
+}
+
+func (v *Violation) Error() string { return v.Detail + " (" + v.Section + ")" }
+
+// Machine is one end of a connection. Its two halves may be driven by two goroutines: Step and Pending by the reader,
+// the Append methods and Closing by whoever holds the driver's write lock. AppendOutput moves what the reading half
+// wants to say to the writing half and needs both.
+//
+// A Machine must not be copied after its first use.
+type Machine struct {
+	Client     bool    // which end this is
+	Compressed bool    // permessage-deflate was negotiated: RSV1 has a meaning
+	Limits     *Limits // nil: none
+
+	// The reading half.
+	head      [frame.MaxHeader]byte // a header that was cut
+	nhead     uint8
+	inFrame   bool // a frame's payload is not all here yet
+	inMessage bool // a message's last frame is not here yet
+	fin       bool // of the frame
+	masked    bool
+	text      bool // of the message
+	deflated  bool
+	told      bool // an event has told of the message's first bytes
+	ended     bool // a close frame came, or the peer broke a rule
+	opcode    frame.Opcode
+	key       [4]byte
+	utf8      utf8x.Validator
+	left      int64 // payload bytes of the frame still to come
+	size      int64 // bytes of the message announced so far
+	frames    int
+	ctl       []byte // a control frame's payload that was cut; nil otherwise
+	broken    *Violation
+	replies   []reply
+
+	// The writing half.
+	fragmented bool // a message of ours is begun and not ended
+	closing    bool // our close frame is made: nothing may follow it
+}
+
+// reply is a control frame that the reading half wants sent.
+type reply struct {
+	opcode  frame.Opcode
+	payload []byte
+}
+
+// Step takes bytes that arrived and returns at most one event, and how many bytes it used up. It unmasks in b, so b
+// must not be seen by anybody else. Call it again with the rest while n < len(b); a call with no bytes is harmless.
+//
+// An error is always a *Violation. It is final: every later step returns it again. The close frame that tells the peer
+// is among the output. After a close frame, too, nothing that arrives counts any more: Step uses it up in silence.
+//
+// Step does not allocate, but for a control frame: its answer is kept, and so is a payload that was cut.
+func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
+	if m.ended {
+		if m.broken != nil {
+			return Event{}, len(b), m.broken
+		}
+		return Event{}, len(b), nil // §5.5.1: data after a close frame is not looked at
+	}
+	for n < len(b) {
+		if !m.inFrame {
+			used, v := m.header(b[n:])
+			n += used
+			if v != nil {
+				return Event{}, n, m.violate(v)
+			}
+			if !m.inFrame {
+				return Event{}, n, nil
+			}
+		}
+		piece := b[n:]
+		if int64(len(piece)) > m.left {
+			piece = piece[:m.left]
+		}
+		n += len(piece)
+		m.left -= int64(len(piece))
+		if m.masked {
+			m.key = frame.Mask(piece, m.key)
+		}
+		var v *Violation
+		if m.opcode.Control() {
+			ev, v = m.control(piece)
+		} else {
+			ev, v = m.data(piece)
+		}
+		if v != nil {
+			return Event{}, n, m.violate(v)
+		}
+		if ev.Kind != None {
+			return ev, n, nil
+		}
+	}
+	return Event{}, n, nil
+}
+
+// header reads a frame's header from b, or the part of it that is there, and returns the bytes used. A cut header is
+// gathered in the Machine: 14 bytes are all that a waiting connection has to remember.
+func (m *Machine) header(b []byte) (used int, v *Violation) {
+	head := b
+	if m.nhead > 0 {
+		used = copy(m.head[m.nhead:], b)
+		head = m.head[:int(m.nhead)+used]
+	}
+	if len(head) >= 2 {
+		if v := m.check(head[0], head[1]); v != nil {
+			return used, v
+		}
+	}
+	h, size, err := frame.Parse(head)
+	if err != nil {
+		return used, lengthViolation(err)
+	}
+	if size == 0 {
+		if m.nhead == 0 {
+			used = copy(m.head[:], b)
+		}
+		m.nhead = uint8(len(head))
+		return used, nil
+	}
+	used = size - int(m.nhead)
+	m.nhead = 0
+	return used, m.begin(h)
+}
+
+// begin starts a frame whose header keeps the rules.
+func (m *Machine) begin(h frame.Header) *Violation {
+	m.inFrame = true
+	m.fin, m.masked, m.opcode, m.key, m.left = h.Fin, h.Masked, h.Opcode, h.Key, h.Length
+	if h.Opcode.Control() {
+		return nil
+	}
+	if h.Opcode != frame.Continuation {
+		m.inMessage, m.told, m.size, m.frames = true, false, 0, 0
+		m.text = h.Opcode == frame.Text
+		m.deflated = h.RSV&frame.RSV1 != 0
+		m.utf8.Reset()
+	}
+	if m.Limits == nil {
+		return nil
+	}
+	// The limits hold for what is announced: a peer that names a huge length is told so before it sends it.
+	// §10.4: an implementation protects itself from frames and messages that are too large.
+	if limit := m.Limits.MaxMessage; limit > 0 && h.Length > limit-m.size {
+		return violation("§10.4", codeTooBig, "a message of more bytes than are accepted here")
+	}
+	m.size += h.Length
+	m.frames++
+	if limit := m.Limits.Fragments; limit > 0 && m.frames > limit {
+		return violation("§10.4", codePolicy, "a message in more fragments than are accepted here")
+	}
+	return nil
+}
+
+// data takes a piece of a data frame's payload.
+func (m *Machine) data(piece []byte) (Event, *Violation) {
+	frameEnds := m.left == 0
+	last := frameEnds && m.fin
+	if m.text && !m.deflated { // the text of a compressed message is checked when it is inflated
+		// §8.1: bytes that are not UTF-8 fail the connection.
+		if !m.utf8.Write(piece) {
+			return Event{}, violation("§8.1", codeInvalidData, "a text message with bytes that are not UTF-8")
+		}
+		if last && !m.utf8.Complete() {
+			return Event{}, violation("§8.1", codeInvalidData, "a text message that ends inside a character")
+		}
+	}
+	if frameEnds {
+		m.inFrame = false
+	}
+	if last {
+		m.inMessage = false
+	}
+	if len(piece) == 0 && !last {
+		return Event{}, nil
+	}
+	ev := Event{Kind: Data, Text: m.text, First: !m.told, Last: last, Compressed: m.deflated, Payload: piece}
+	m.told = true
+	return ev, nil
+}
+
+// Left returns how many payload bytes of the data frame under way are still to come; 0 between frames and in a control
+// frame. They are payload and nothing else, so a driver can read them straight to where they belong.
+func (m *Machine) Left() int64 {
+	if !m.inFrame || m.opcode.Control() {
+		return 0
+	}
+	return m.left
+}
+
+// Within says where in the stream the bytes that came so far end, for the report on one that broke off. It is empty
+// where a stream may end after a close frame: between messages.
+func (m *Machine) Within() string {
+	switch {
+	case m.nhead > 0:
+		return "inside a frame's header"
+	case m.inFrame:
+		return "inside a " + m.opcode.String() + " frame"
+	case m.inMessage:
+		return "between the fragments of a message"
+	}
+	return ""
+}
+
+// Ended reports that the peer's close frame has come, or that it broke a rule: the reading half has nothing more to do.
+func (m *Machine) Ended() bool { return m.ended }
