@@ -1,0 +1,53 @@
+# Every gate is a target here, and CI runs nothing else: `make test` is what .ci/run calls.
+# `make help` lists the targets; the scripts behind them are in tools/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The packages of the three modules that go.work ties together.
+PKGS := ./... ./websocket/... ./bench/...
+
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+
+.PHONY: help setup fmt lint test race fuzz bench e2e cover docs build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## the binary, as bin/handfast
+	go build -o bin/handfast ./cmd/handfast
+
+fmt: ## format every Go file
+	gofmt -s -w $$(git ls-files -co --exclude-standard '*.go')
+
+lint: ## formatting, tidy modules, go vet, the pinned linter
+	tools/lint.sh
+
+race: ## the tests of all modules, with the race detector and in a random order
+	go test -race -shuffle=on -timeout=10m $(PKGS)
+
+fuzz: ## every fuzz target, for FUZZTIME (10s) each
+	tools/fuzz.sh $(FUZZTIME)
+
+bench: ## the benchmarks, with allocations
+	go test -run='^$$' -bench=. -benchmem $(PKGS)
+
+e2e: setup ## the binary as a user would run it, against real clients
+	go test -race -shuffle=on -timeout=10m -v ./e2e/...
+
+cover: ## the share of statements that the tests run
+	go test -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...
+	@go tool cover -func=coverage.out | tail -n 1
+
+docs: ## write docs/rfc.md again, from docs/rfc6455.txt
+	go run ./internal/rfctable/gen
+
+setup: ## install what the tests need: Debian packages, Node modules, Go modules
+	tools/setup.sh
+
+test: ## everything that CI runs, setup included
+	tools/all.sh
+
+clean: ## remove what was built
+	rm -rf bin .tools coverage.out

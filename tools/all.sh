@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Everything that CI runs, in an order that ends with the results of go test.
+source "$(dirname "$0")/lib.sh"
+
+say "setup: what the tests need"
+tools/setup.sh
+say "lint: gofmt, go mod tidy, go vet, golangci-lint"
+tools/lint.sh
+say "fuzz: every target for ${FUZZTIME:-10s}"
+tools/fuzz.sh "${FUZZTIME:-10s}"
+say "test: all modules, race detector, shuffled"
+go test -race -shuffle=on -timeout=10m "${PKGS[@]}"
