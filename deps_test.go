@@ -1,0 +1,256 @@
+package handfast_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// home is the path of the root module; the paths in this file are relative to it.
+const home = "github.com/handfast/handfast"
+
+// A rule says what one package may import. Everything is about direct imports: what an imported package imports in turn
+// is the business of that package's own rule.
+type rule struct {
+	pkg   string   // relative to home; "." is the root; a trailing "/..." covers what is below and has no rule of its own
+	own   []string // packages of this repository, in the same notation
+	std   []string // packages of the standard library; anyStd for all of them
+	not   []string // packages of the standard library that anyStd shall not cover
+	other []string // modules of others
+	test  []string // further packages and modules that only tests import
+}
+
+var (
+	anyStd = []string{"*"}
+	// pureStd is what code without I/O, clocks, locks and goroutines lives on.
+	pureStd = []string{"bytes", "cmp", "encoding/base64", "encoding/binary", "errors", "fmt", "iter", "maps", "math",
+		"math/bits", "slices", "strconv", "strings", "unicode", "unicode/utf8", "unsafe"}
+	// effects is what such code must not touch.
+	effects = []string{"net", "os", "time", "sync", "context", "log"}
+)
+
+// rules is the table: imports point down only. A change to it is a decision, and belongs in ARCHITECTURE.md.
+var rules = []rule{
+	// The library's leaves.
+	{pkg: "websocket/frame", std: pureStd},
+	{pkg: "websocket/internal/utf8x", std: pureStd},
+	{pkg: "websocket/internal/header", std: pureStd},
+
+	// The library's middle: the protocol and the handshakes as pure functions, and the streams they run over.
+	{pkg: "websocket/internal/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
+	{pkg: "websocket/internal/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
+		own: []string{"websocket/internal/header"}},
+	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"os", "log"}},
+
+	// The library, and what stands on its public API.
+	{pkg: "websocket", std: anyStd, not: []string{"os", "log", "log/slog"}, own: []string{
+		"websocket/frame", "websocket/internal/handshake", "websocket/internal/header", "websocket/internal/protocol",
+		"websocket/internal/transport", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
+	{pkg: "websocket/wstest", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket", "websocket/frame"}},
+	{pkg: "websocket/wsjson", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket"},
+		test: []string{"websocket/wstest"}},
+	{pkg: "websocket/reconnect", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket"},
+		test: []string{"websocket/wstest"}},
+
+	// Only the library's tests use this one.
+	{pkg: "websocket/internal/leak", std: anyStd},
+
+	// The product.
+	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "gateway", std: anyStd, own: []string{"certs", "websocket"}},
+	{pkg: "cli", std: anyStd, own: []string{"certs", "gateway", "websocket"}},
+	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
+
+	// The house itself.
+	{pkg: ".", std: anyStd},
+	{pkg: "internal/rfctable", std: anyStd},
+	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
+	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"}},
+	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
+		other: []string{"github.com/gorilla/websocket", "github.com/coder/websocket"}},
+}
+
+// Modules that any test outside the library may import: they find leaked goroutines.
+var testModules = []string{"go.uber.org/goleak"}
+
+// listed is what go list says about a package.
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// goList asks go list about the packages of all modules.
+func goList(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports",
+		"./...", "./websocket/...", "./bench/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+// relative returns an import path of this repository in the notation of the table, and whether it is one.
+func relative(importPath string) (string, bool) {
+	if importPath == home {
+		return ".", true
+	}
+	return strings.CutPrefix(importPath, home+"/")
+}
+
+// standard reports whether an import path belongs to the standard library: its first element has no dot.
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+// covers reports whether a name of the table stands for a package or module path.
+func covers(name, pkg string) bool {
+	if below, ok := strings.CutSuffix(name, "/..."); ok {
+		return pkg == below || strings.HasPrefix(pkg, below+"/")
+	}
+	return name == pkg
+}
+
+// ruleFor returns the rule for a package: the one that names it before one that covers it.
+func ruleFor(pkg string) (rule, bool) {
+	if i := slices.IndexFunc(rules, func(r rule) bool { return r.pkg == pkg }); i >= 0 {
+		return rules[i], true
+	}
+	if i := slices.IndexFunc(rules, func(r rule) bool { return covers(r.pkg, pkg) }); i >= 0 {
+		return rules[i], true
+	}
+	return rule{}, false
+}
+
+// allows reports whether r lets its package import importPath.
+func (r rule) allows(importPath string) bool {
+	if own, ok := relative(importPath); ok {
+		return slices.ContainsFunc(r.own, func(name string) bool { return covers(name, own) })
+	}
+	if standard(importPath) {
+		if slices.Contains(r.not, importPath) {
+			return false
+		}
+		return slices.Contains(r.std, "*") || slices.Contains(r.std, importPath)
+	}
+	return slices.ContainsFunc(r.other, func(module string) bool { return covers(module+"/...", importPath) })
+}
+
+// allowsInTests reports whether r lets its package's tests import importPath, on top of what the package may.
+func (r rule) allowsInTests(importPath string) bool {
+	library := covers("websocket/...", r.pkg)
+	own, ok := relative(importPath)
+	switch {
+	case ok && own == strings.TrimSuffix(r.pkg, "/..."), standard(importPath):
+		return true
+	case ok && library && own == "websocket/internal/leak":
+		return true
+	case !ok && !library && slices.ContainsFunc(testModules, func(m string) bool { return covers(m+"/...", importPath) }):
+		return true
+	case ok:
+		return slices.ContainsFunc(r.test, func(name string) bool { return covers(name, own) })
+	}
+	return slices.ContainsFunc(r.test, func(m string) bool { return covers(m+"/...", importPath) })
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range goList(t) {
+		pkg, ok := relative(p.ImportPath)
+		if !ok {
+			t.Errorf("%s is not below %s", p.ImportPath, home)
+			continue
+		}
+		r, ok := ruleFor(pkg)
+		if !ok {
+			t.Errorf("package %s has no row in the table of deps_test.go: say what it may import", pkg)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if !r.allows(imp) {
+				t.Errorf("package %s must not import %s", pkg, imp)
+			}
+		}
+		for _, imp := range slices.Concat(p.TestImports, p.XTestImports) {
+			if !r.allows(imp) && !r.allowsInTests(imp) {
+				t.Errorf("the tests of package %s must not import %s", pkg, imp)
+			}
+		}
+	}
+}
+
+// The library is a module that requires nothing, so that its users' module graph holds nothing but the library.
+func TestLibraryRequiresNothing(t *testing.T) {
+	mod := requirements(t, "websocket/go.mod")
+	if len(mod) != 0 {
+		t.Errorf("websocket/go.mod requires %v", mod)
+	}
+	if _, err := os.Stat("websocket/go.sum"); err == nil {
+		t.Error("websocket has a go.sum: it requires something")
+	}
+}
+
+// Every module that the product requires is accounted for: what it replaces and what it costs.
+func TestDependenciesAreExplained(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(text), "\n## Dependencies")
+	if !ok {
+		t.Fatal("ARCHITECTURE.md has no section on dependencies")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, m := range requirements(t, "go.mod") {
+		if m != home+"/websocket" && !strings.Contains(section, "`"+strings.TrimPrefix(m, "github.com/")+"`") {
+			t.Errorf("ARCHITECTURE.md does not say what %s replaces and costs", m)
+		}
+	}
+}
+
+// requirements returns the modules that a go.mod requires directly.
+func requirements(t *testing.T, file string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", path.Base(file))
+	cmd.Dir = path.Dir(file)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go mod edit: %v", err)
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, r := range mod.Require {
+		if !r.Indirect {
+			paths = append(paths, r.Path)
+		}
+	}
+	return paths
+}

@@ -1,0 +1,205 @@
+package rfctable
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// tree looks up declarations below a root folder; a package is parsed when it is first asked for.
+type tree struct {
+	root string
+	pkgs map[string]*pkg
+}
+
+// pkg is what is declared in one folder, tests included.
+type pkg struct {
+	decls map[string]decl
+	text  map[string]string // file by base name
+}
+
+// decl is where a name is declared.
+type decl struct {
+	file string // base name
+	text string // its source, the comment above it included
+}
+
+// Check returns what is wrong with rows, one sentence each: a requirement without code or test or reason, a name that is
+// not declared below root, code in files none of which quotes the section.
+func Check(root string, rows []Row) []string {
+	t := &tree{root: root, pkgs: map[string]*pkg{}}
+	var wrong []string
+	for _, r := range rows {
+		for _, s := range t.check(r) {
+			wrong = append(wrong, r.ID+": "+s)
+		}
+	}
+	return wrong
+}
+
+func (t *tree) check(r Row) (wrong []string) {
+	if r.Quote == "" {
+		wrong = append(wrong, "no quote")
+	}
+	if r.Word != "step" && !strings.Contains(r.Quote, r.Word) {
+		wrong = append(wrong, "the quote does not hold the word "+r.Word)
+	}
+	if !r.Applies() {
+		if len(r.Code)+len(r.Tests) > 0 {
+			wrong = append(wrong, "it has both a reason not to apply and code or tests")
+		}
+		return wrong
+	}
+	if len(r.Code) == 0 {
+		wrong = append(wrong, "no code holds it")
+	}
+	if len(r.Tests) == 0 {
+		wrong = append(wrong, "no test shows that it is held")
+	}
+	quoted := len(r.Code) == 0
+	for _, s := range r.Code {
+		quotes, complaint := t.checkCode(r, s)
+		if complaint != "" {
+			wrong = append(wrong, complaint)
+		}
+		quoted = quoted || quotes || complaint != ""
+	}
+	if !quoted {
+		wrong = append(wrong, "none of the files with its code quotes RFC 6455 §"+r.Quoted())
+	}
+	for _, s := range r.Tests {
+		wrong = append(wrong, t.checkTest(s)...)
+	}
+	return wrong
+}
+
+// checkCode finds the declaration, and reports whether its file quotes the section.
+func (t *tree) checkCode(r Row, s Symbol) (quotes bool, complaint string) {
+	p, err := t.pkg(s.Dir)
+	if err != nil {
+		return false, err.Error()
+	}
+	d, ok := p.decls[s.Name]
+	switch {
+	case !ok:
+		return false, fmt.Sprintf("%s is not declared in %s", s.Name, s.Dir)
+	case strings.HasSuffix(d.file, "_test.go"):
+		return false, fmt.Sprintf("%s in %s is a test, not code", s.Name, s.Dir)
+	}
+	return mentions(p.text[d.file], r.Quoted()), ""
+}
+
+// mentions reports whether text quotes a section of the RFC: "§5.1", "§§5.1 and 5.2", but not "§5.10" for 5.1.
+func mentions(text, section string) bool {
+	exact := regexp.MustCompile(`§[0-9., §and]*\b` + regexp.QuoteMeta(section) + `(?:[^0-9.]|\.[^0-9]|\.?$)`)
+	return exact.MatchString(text)
+}
+
+// checkTest finds the test, and the name of its case in one of the test files beside it.
+func (t *tree) checkTest(s Symbol) []string {
+	p, err := t.pkg(s.Dir)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	name, part, hasPart := strings.Cut(s.Name, "/")
+	d, ok := p.decls[name]
+	if !ok || !strings.HasSuffix(d.file, "_test.go") {
+		return []string{fmt.Sprintf("there is no test %s in %s", name, s.Dir)}
+	}
+	if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Fuzz") {
+		return []string{fmt.Sprintf("%s in %s is neither a test nor a fuzz target", name, s.Dir)}
+	}
+	if hasPart && !strings.Contains(d.text, part) {
+		return []string{fmt.Sprintf("the test %s in %s has no case %q", name, s.Dir, part)}
+	}
+	return nil
+}
+
+// pkg parses the Go files of a folder once.
+func (t *tree) pkg(dir string) (*pkg, error) {
+	if p, ok := t.pkgs[dir]; ok {
+		return p, nil
+	}
+	files, err := filepath.Glob(filepath.Join(t.root, filepath.FromSlash(dir), "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("there is no package in %s", dir)
+	}
+	p := &pkg{decls: map[string]decl{}, text: map[string]string{}}
+	for _, name := range files {
+		if err := p.add(name); err != nil {
+			return nil, err
+		}
+	}
+	t.pkgs[dir] = p
+	return p, nil
+}
+
+// add parses one file into p.
+func (p *pkg) add(name string) error {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	base := filepath.Base(name)
+	p.text[base] = string(src)
+	put := func(name string, doc *ast.CommentGroup, node ast.Node) {
+		from := node.Pos()
+		if doc != nil {
+			from = doc.Pos()
+		}
+		p.decls[name] = decl{file: base, text: string(src[fset.Position(from).Offset:fset.Position(node.End()).Offset])}
+	}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			put(funcName(d), d.Doc, d)
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					put(spec.Name.Name, d.Doc, spec)
+				case *ast.ValueSpec:
+					for _, id := range spec.Names {
+						put(id.Name, d.Doc, spec)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// funcName returns the name of a function, or Type.Method.
+func funcName(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	typ := f.Recv.List[0].Type
+	for {
+		switch x := typ.(type) {
+		case *ast.StarExpr:
+			typ = x.X
+		case *ast.IndexExpr:
+			typ = x.X
+		case *ast.IndexListExpr:
+			typ = x.X
+		case *ast.Ident:
+			return x.Name + "." + f.Name.Name
+		default:
+			return f.Name.Name
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package rfctable
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The files that the account lives in, relative to the root of the repository.
+const (
+	Source = "docs/rfc6455.txt" // what is written by hand
+	Target = "docs/rfc.md"      // what is generated
+)
+
+// head is the beginning of docs/rfc.md.
+const head = `<!-- Generated from docs/rfc6455.txt by "make docs". Do not edit. -->
+
+# RFC 6455, requirement by requirement
+
+Every MUST, MUST NOT, REQUIRED, SHALL and SHALL NOT of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), in the order
+of the text: what is required, the code that holds it, the test that shows it. A requirement that does not bind a
+library, a server or a client such as this one says why. "step" marks a step of an algorithm that a MUST introduces.
+
+A test fails when a requirement has no code or no test, when a name in this table is not declared, when the code's file
+does not quote the section ("as" names another one that says the same), and when the count differs from that of the RFC.
+
+`
+
+// Render returns docs/rfc.md for rows, in their order.
+func Render(rows []Row) []byte {
+	var b strings.Builder
+	b.WriteString(head)
+	held, free, steps := 0, 0, 0
+	for _, r := range rows {
+		switch {
+		case r.Word == "step":
+			steps++
+		case r.Applies():
+			held++
+		default:
+			free++
+		}
+	}
+	fmt.Fprintf(&b, "%d requirements: %d are held here, %d do not bind this code. %d steps are listed besides.\n",
+		held+free, held, free, steps)
+	section := ""
+	for _, r := range rows {
+		if s := r.Section(); s != section {
+			section = s
+			fmt.Fprintf(&b, "\n## §%s\n\n| id | binds | requirement | held by | shown by |\n|---|---|---|---|---|\n", s)
+		}
+		b.WriteString(r.markdown())
+	}
+	return []byte(b.String())
+}
+
+// markdown returns r as a line of its section's table.
+func (r Row) markdown() string {
+	id := strings.TrimPrefix(r.ID, "6455-")
+	code, tests := symbols(r.Code), symbols(r.Tests)
+	if !r.Applies() {
+		code = r.Why
+		tests = "n/a"
+	}
+	if r.As != "" {
+		code += " (as §" + r.As + ")"
+	}
+	if r.Note != "" {
+		code += "<br>" + cell(r.Note)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", id, cell(r.Who), quote(r), code, tests)
+}
+
+// quote returns the requirement with its word in bold.
+func quote(r Row) string {
+	q := cell(r.Quote)
+	if r.Word == "step" {
+		return q + " *(step)*"
+	}
+	return strings.Replace(q, r.Word, "**"+r.Word+"**", 1)
+}
+
+// symbols returns declarations as links to their packages.
+func symbols(list []Symbol) string {
+	var parts []string
+	for _, s := range list {
+		parts = append(parts, fmt.Sprintf("[`%s`](../%s) `%s`", short(s.Dir), s.Dir, s.Name))
+	}
+	return strings.Join(parts, "<br>")
+}
+
+// short returns a folder without the part that all packages of the library have in common.
+func short(dir string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(dir, "websocket/"), "internal/")
+}
+
+// cell escapes what would end a cell or be taken for markup.
+func cell(s string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "_", "\\_", "*", "\\*").Replace(s)
+}

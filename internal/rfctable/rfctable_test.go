@@ -1,0 +1,204 @@
+package rfctable
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// count is how often the text of RFC 6455 says MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT, section by section: a search
+// over the whole text, its own definitions in section 2 and the comments in its grammars included.
+var count = map[string]int{
+	"2": 6, "3": 2,
+	"4.1": 39, "4.2.1": 1, "4.2.2": 10, "4.3": 1, "4.4": 1,
+	"5.1": 4, "5.2": 10, "5.3": 4, "5.4": 10, "5.5": 2, "5.5.1": 6, "5.5.2": 1, "5.6": 1, "5.8": 1,
+	"6.1": 8, "6.2": 5,
+	"7.1.2": 1, "7.1.7": 3, "7.2.1": 2, "7.2.2": 1, "7.4.1": 3,
+	"8.1": 1, "9": 2, "9.1": 5,
+	"10.3": 1, "10.4": 1, "10.6": 1, "10.7": 1,
+	"11.1.1": 2, "11.1.2": 2, "11.3.1": 1, "11.3.2": 1, "11.3.3": 1, "11.3.4": 1, "11.3.5": 1,
+}
+
+// total is the sum of count, from a search of its own.
+const total = 143
+
+// rows reads docs/rfc6455.txt.
+func rows(t *testing.T) []Row {
+	t.Helper()
+	f, err := os.Open(filepath.Join(root, Source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := Parse(f)
+	if err != nil {
+		t.Fatalf("%s: %v", Source, err)
+	}
+	return rows
+}
+
+func TestEveryMustHasARow(t *testing.T) {
+	got, sum, seen := map[string]int{}, 0, map[string]bool{}
+	for _, r := range rows(t) {
+		if seen[r.ID] {
+			t.Errorf("%s is there twice", r.ID)
+		}
+		seen[r.ID] = true
+		if r.Word != "step" {
+			got[r.Section()]++
+			sum++
+		}
+	}
+	for section, n := range count {
+		if got[section] != n {
+			t.Errorf("section %s has %d rows, and the RFC says MUST %d times in it", section, got[section], n)
+		}
+	}
+	for section := range got {
+		if count[section] == 0 {
+			t.Errorf("section %s has rows, and the RFC says MUST nowhere in it", section)
+		}
+	}
+	if sum != total {
+		t.Errorf("%d rows, want %d", sum, total)
+	}
+}
+
+func TestEveryMustIsHeld(t *testing.T) {
+	for _, wrong := range Check(root, rows(t)) {
+		t.Error(wrong)
+	}
+}
+
+func TestDocumentIsCurrent(t *testing.T) {
+	want := Render(rows(t))
+	got, err := os.ReadFile(filepath.Join(root, Target))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is stale: run make docs", Target)
+	}
+}
+
+func TestParse(t *testing.T) {
+	const text = `# a comment
+6455-5.1-1 MUST client
+  > a client MUST mask
+  > all frames
+  note how
+  code a/b F T.M
+  test a/b TestF
+
+6455-5.4-7 MUST NOT proxies
+  > they MUST NOT
+  why this is no proxy
+`
+	got, err := Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 {
+		t.Fatalf("%d rows, want 2", len(got))
+	}
+	a, b := got[0], got[1]
+	if a.Section() != "5.1" || a.Word != "MUST" || a.Who != "client" || a.Quote != "a client MUST mask all frames" ||
+		a.Note != "how" || !a.Applies() || a.Line != 2 {
+		t.Errorf("the first row is %+v", a)
+	}
+	if want := []Symbol{{"a/b", "F"}, {"a/b", "T.M"}}; !slices.Equal(a.Code, want) {
+		t.Errorf("code is %v, want %v", a.Code, want)
+	}
+	if want := []Symbol{{"a/b", "TestF"}}; !slices.Equal(a.Tests, want) {
+		t.Errorf("tests are %v, want %v", a.Tests, want)
+	}
+	if b.Word != "MUST NOT" || b.Applies() {
+		t.Errorf("the second row is %+v", b)
+	}
+	for _, bad := range []string{"  > early\n", "6455-1 MUST x\n", "6455-5.1-1 MUST x\n  nope y\n", "6455-5.1-1 MUST x\n  code a\n"} {
+		if _, err := Parse(strings.NewReader(bad)); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+// The check must find what is wrong, or it would hold nothing.
+func TestCheckFindsWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.go", "package a\n\n// F holds RFC 6455 §5.1.\nfunc F() {}\n")
+	write("b.go", "package a\n\ntype T int\n\nfunc (t *T) M() {}\n")
+	write("a_test.go", "package a\n\nfunc TestF(t *T) { _ = \"one\" }\n")
+	row := func(code, test string) Row {
+		r := Row{ID: "6455-5.1-1", Word: "MUST", Quote: "a client MUST"}
+		if code != "" {
+			r.Code = []Symbol{{".", code}}
+		}
+		if test != "" {
+			r.Tests = []Symbol{{".", test}}
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		row  Row
+		want string // part of the one complaint; empty for none
+	}{
+		{"good", row("F", "TestF"), ""},
+		{"case", row("F", "TestF/one"), ""},
+		{"no code", row("", "TestF"), "no code"},
+		{"no test", row("F", ""), "no test"},
+		{"unknown code", row("G", "TestF"), "not declared"},
+		{"code is a test", row("TestF", "TestF"), "is a test"},
+		{"unknown test", row("F", "TestG"), "no test TestG"},
+		{"unknown case", row("F", "TestF/two"), "no case"},
+		{"section not quoted", row("T.M", "TestF"), "quotes"},
+		{"one of two quotes", Row{ID: "6455-5.1-1", Word: "MUST", Quote: "MUST",
+			Code: []Symbol{{".", "T.M"}, {".", "F"}}, Tests: []Symbol{{".", "TestF"}}}, ""},
+		{"another section quoted", Row{ID: "6455-6.1-7", As: "5.1", Word: "MUST", Quote: "MUST",
+			Code: []Symbol{{".", "F"}}, Tests: []Symbol{{".", "TestF"}}}, ""},
+		{"not applicable", Row{ID: "6455-5.4-1", Word: "MUST", Quote: "MUST", Why: "no proxy"}, ""},
+		{"both", Row{ID: "6455-5.4-1", Word: "MUST", Quote: "MUST", Why: "no proxy", Code: []Symbol{{".", "F"}}}, "both"},
+		{"other word", Row{ID: "6455-5.4-1", Word: "MUST NOT", Quote: "MUST", Why: "no proxy"}, "the word"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Check(dir, []Row{c.row})
+			if c.want == "" && len(got) != 0 {
+				t.Errorf("complaints: %q", got)
+			}
+			if c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)) {
+				t.Errorf("complaints: %q, want one with %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestMentions(t *testing.T) {
+	for _, c := range []struct {
+		text, section string
+		want          bool
+	}{
+		{"// RFC 6455 §5.1: a client", "5.1", true},
+		{"// (RFC 6455 §5.1)", "5.1", true},
+		{"// as RFC 6455 §5.1.", "5.1", true},
+		{"// RFC 6455 §5.1", "5.1", true},
+		{"// RFC 6455 §5.10", "5.1", false},
+		{"// RFC 6455 §5.1.2", "5.1", false},
+		{"// RFC 6455 §15.1", "5.1", false},
+		{"// RFC 6455 §§5.1, 5.3 and 5.4", "5.3", true},
+		{"// version 5.1", "5.1", false},
+	} {
+		if got := mentions(c.text, c.section); got != c.want {
+			t.Errorf("mentions(%q, %q) = %v", c.text, c.section, got)
+		}
+	}
+}

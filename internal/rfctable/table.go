@@ -1,0 +1,115 @@
+// Package rfctable keeps the account of RFC 6455: every MUST in it with the code and the test that hold it.
+//
+// docs/rfc6455.txt is the source, written by hand. [Parse] reads it, [Check] finds out whether the code and the tests
+// that it names are there and whether the code quotes the section, and [Render] writes docs/rfc.md. The tests of this
+// package fail on a MUST without code and test, on a wrong count, and on a stale docs/rfc.md.
+package rfctable
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// Row is one requirement: one occurrence of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in the RFC, or one step of an
+// algorithm that such a word introduces.
+type Row struct {
+	ID    string   // "6455-5.1-2": the RFC, the section, the number of the requirement in that section
+	Word  string   // MUST, MUST NOT, REQUIRED, SHALL, SHALL NOT; "step" for a step of an algorithm
+	Who   string   // client, server, both; or whom it binds when that is not us
+	Quote string   // the sentence, or the part of it that says what is required
+	Why   string   // why it does not bind this code; empty when it does
+	As    string   // the section that the code quotes instead, where the RFC says a thing twice; empty for its own
+	Note  string   // how it is held, when code and test do not say it by themselves
+	Code  []Symbol // what holds it
+	Tests []Symbol // what shows that it is held
+	Line  int      // where the row begins in the source
+}
+
+// Symbol is a declaration: a function, a method as Type.Method, a type, a variable or a constant. A test may have a
+// part after a slash: the name of one of its cases.
+type Symbol struct {
+	Dir  string // the package's folder, relative to the root of the repository
+	Name string
+}
+
+// Section returns the section of the RFC that r is from: "5.1".
+func (r Row) Section() string {
+	parts := strings.Split(r.ID, "-")
+	return parts[1]
+}
+
+// Quoted returns the section that the code quotes for r.
+func (r Row) Quoted() string {
+	if r.As != "" {
+		return r.As
+	}
+	return r.Section()
+}
+
+// Applies reports whether the requirement binds this code.
+func (r Row) Applies() bool { return r.Why == "" }
+
+var rowHead = regexp.MustCompile(`^(6455-[0-9]+(?:\.[0-9]+)*-[0-9]+[a-z]?) (MUST NOT|MUST|REQUIRED|SHALL NOT|SHALL|step) (\S.*)$`)
+
+// Parse reads rows as docs/rfc6455.txt holds them: a line with the ID, the word and whom it binds, then indented lines
+// that each begin with a key. Empty lines and lines that begin with # are passed over. An error names the line.
+func Parse(r io.Reader) ([]Row, error) {
+	var rows []Row
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Text()
+		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !strings.HasPrefix(line, " ") {
+			m := rowHead.FindStringSubmatch(line)
+			if m == nil {
+				return nil, fmt.Errorf("line %d: want an ID, a word and whom it binds: %q", n, line)
+			}
+			rows = append(rows, Row{ID: m[1], Word: m[2], Who: m[3], Line: n})
+			continue
+		}
+		if len(rows) == 0 {
+			return nil, fmt.Errorf("line %d: no row has begun", n)
+		}
+		if err := rows[len(rows)-1].set(strings.TrimSpace(line)); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return rows, lines.Err()
+}
+
+// set adds one indented line to r.
+func (r *Row) set(line string) error {
+	key, value, _ := strings.Cut(line, " ")
+	value = strings.TrimSpace(value)
+	switch key {
+	case ">":
+		r.Quote = strings.TrimSpace(r.Quote + " " + value)
+	case "why":
+		r.Why = strings.TrimSpace(r.Why + " " + value)
+	case "note":
+		r.Note = strings.TrimSpace(r.Note + " " + value)
+	case "as":
+		r.As = strings.TrimPrefix(value, "§")
+	case "code", "test":
+		f := strings.Fields(value)
+		if len(f) < 2 {
+			return fmt.Errorf("want a folder and names: %q", line)
+		}
+		for _, name := range f[1:] {
+			s := Symbol{Dir: f[0], Name: name}
+			if key == "code" {
+				r.Code = append(r.Code, s)
+			} else {
+				r.Tests = append(r.Tests, s)
+			}
+		}
+	default:
+		return fmt.Errorf("unknown key %q", key)
+	}
+	return nil
+}
