@@ -1,0 +1,144 @@
+package interop_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// A variant is a way to run every pair. Each pair runs once for each.
+type variant struct {
+	name      string
+	secure    bool
+	conn      websocket.ConnOptions // of our side
+	extension string                // what both sides must have agreed on; every peer offers or accepts permessage-deflate
+}
+
+var variants = []variant{
+	{name: "ws"},
+	{name: "wss", secure: true},
+}
+
+// scheme returns "http" or "https".
+func (v variant) scheme() string {
+	if v.secure {
+		return "https"
+	}
+	return "http"
+}
+
+// limit bounds a pair's run: it ends a test that hangs, and no result depends on it.
+const limit = 2 * time.Minute
+
+// The peers have the same values in checks.mjs and checks.py.
+const (
+	unicode    = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"
+	burst      = 100
+	pingData   = "are you there?"
+	peerCode   = 4001
+	peerReason = "the peer's reason 🤝"
+	ourCode    = 4002
+	ourReason  = "our reason 🤝"
+	doneReason = "done"
+)
+
+var (
+	sizes        = []int{0, 1, 125, 126, 65535, 65536, 1048576}
+	pieces       = []string{"hand", "fast ", "\U0001f91d in pieces"}
+	offered      = []string{"handfast.v0", "handfast.v1", "handfast.v2"}
+	subprotocols = []string{"handfast.v2", "handfast.v1"} // by preference, the reverse of the offer
+)
+
+// A line is what a peer reports: of a check it made as a client, or of a connection that it served.
+type line struct {
+	Check       string  `json:"check"`
+	Type        string  `json:"type,omitempty"`
+	Size        int     `json:"size,omitempty"`
+	Sum         string  `json:"sum,omitempty"`
+	Text        string  `json:"text,omitempty"`
+	Subprotocol string  `json:"subprotocol,omitempty"`
+	Extensions  string  `json:"extensions,omitempty"`
+	Code        int     `json:"code,omitempty"`
+	Reason      string  `json:"reason,omitempty"`
+	Clean       bool    `json:"clean,omitempty"`
+	RTT         float64 `json:"rtt,omitempty"` // milliseconds
+	Port        int     `json:"port,omitempty"`
+	Error       string  `json:"error,omitempty"`
+}
+
+// String returns the line as a peer prints it, and a long one cut.
+func (l line) String() string {
+	j, err := json.Marshal(l)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%.400s", j)
+}
+
+// pattern makes the payload of an echo.
+func pattern(t websocket.Type, size int) []byte {
+	data := make([]byte, size)
+	for i := range data {
+		if t == websocket.Text {
+			data[i] = byte('a' + i%26)
+		} else {
+			data[i] = byte((i*31 + 7) % 251)
+		}
+	}
+	return data
+}
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:])
+}
+
+// burstText is the text of a burst, message by message, in order.
+func burstText() string {
+	var all []string
+	for i := range burst {
+		all = append(all, fmt.Sprintf("message %d", i))
+	}
+	return strings.Join(all, "\n")
+}
+
+// abilities are what a peer's API can do as a client: the one of the browsers can do neither.
+type abilities struct {
+	fragments bool // it can send a message in fragments
+	pings     bool // it can send a ping
+}
+
+// clientLines is what a client must report, line by line.
+func clientLines(v variant, can abilities) []line {
+	lines := []line{{Check: "open", Extensions: v.extension}}
+	for _, t := range []websocket.Type{websocket.Text, websocket.Binary} {
+		for _, size := range sizes {
+			lines = append(lines, line{Check: "echo", Type: t.String(), Size: size, Sum: sum(pattern(t, size))})
+		}
+	}
+	lines = append(lines, line{Check: "unicode", Text: unicode})
+	if can.fragments {
+		lines = append(lines, line{Check: "fragments-to-us", Text: strings.Join(pieces, "")})
+	}
+	lines = append(lines,
+		line{Check: "fragments-to-peer", Text: strings.Join(pieces, "")},
+		line{Check: "subprotocol", Subprotocol: subprotocols[0]},
+		line{Check: "burst", Size: burst, Text: burstText()},
+	)
+	if can.pings {
+		lines = append(lines, line{Check: "ping-by-peer"})
+	}
+	return append(lines,
+		line{Check: "ping-by-us", Text: "pong"},
+		// The reason is the one in the frame that the peer got: our echo has none.
+		line{Check: "close-by-peer", Code: peerCode, Clean: true},
+		line{Check: "close-without-code", Code: int(websocket.CodeNoStatus), Clean: true},
+		line{Check: "close-by-us", Code: ourCode, Reason: ourReason, Clean: true},
+		line{Check: "end"},
+	)
+}

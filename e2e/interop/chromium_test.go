@@ -1,0 +1,58 @@
+package interop_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// lines reads what a page reports, to the end.
+func (b *browser) lines(t *testing.T) []line {
+	t.Helper()
+	var all []line
+	for {
+		var l line
+		if s := b.nextLine(t); json.Unmarshal([]byte(s), &l) != nil {
+			t.Fatalf("the page printed %q", s)
+		}
+		all = append(all, l)
+		if l.Check == "end" || l.Check == "failed" {
+			return all
+		}
+	}
+}
+
+func TestChromiumAgainstOurServer(t *testing.T) {
+	everyVariant(t, func(t *testing.T, v variant, cert certificate) {
+		s := startServer(t, v, cert)
+		b := startBrowser(t, cert.spkiHash)
+		b.open(t, s.page+"/page#"+url.PathEscape(s.base))
+		compareReported(t, v, abilities{}, b.lines(t))
+		compareSeen(t, abilities{}, s.seen())
+	})
+}
+
+// A page of another origin than the server's is refused, in the browser and by the reply, which says what to do.
+func TestChromiumFromAnotherOrigin(t *testing.T) {
+	everyVariant(t, func(t *testing.T, v variant, cert certificate) {
+		s, stranger := startServer(t, v, cert), startServer(t, v, cert)
+		b := startBrowser(t, cert.spkiHash)
+		b.open(t, stranger.page+"/stranger#"+url.PathEscape(s.base))
+		got := b.lines(t)
+		if want := "closed before it opened: 1006"; len(got) != 2 || got[0].Text != want {
+			t.Errorf("the page reports %v, want %q", got, want)
+		}
+		if all := strings.Join(b.log, "\n"); !strings.Contains(all, "Unexpected response code: 403") {
+			t.Errorf("the browser says %q, and nothing of the status", all)
+		}
+		r := s.seen()["echo"]
+		if r.status != http.StatusForbidden || !strings.Contains(r.reply, "rigin") || !strings.Contains(r.reply, stranger.page) {
+			t.Errorf("our server answered %d %q, want 403 and the origin named", r.status, r.reply)
+		}
+		if r.err == nil {
+			t.Error("Accept returned no error")
+		}
+	})
+}

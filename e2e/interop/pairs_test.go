@@ -1,0 +1,151 @@
+package interop_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// python is Debian's, the one that its python3-websockets belongs to; another one may come first in the PATH.
+const python = "/usr/bin/python3"
+
+// A client that is a process: given the base address of our server, it makes every check and ends.
+var clients = []struct {
+	name    string
+	can     abilities
+	command func(t *testing.T, base, ca string) (env []string, name string, args []string)
+}{
+	{"node-ws", abilities{fragments: true, pings: true}, func(_ *testing.T, base, ca string) ([]string, string, []string) {
+		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", []string{"ws-client.mjs", base}
+	}},
+	{"node-builtin", abilities{}, func(t *testing.T, base, ca string) ([]string, string, []string) {
+		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", append(builtinFlags(t), "builtin-client.mjs", base)
+	}},
+	{"python-websockets", abilities{fragments: true, pings: true}, func(_ *testing.T, base, ca string) ([]string, string, []string) {
+		args := []string{"client.py", base}
+		if strings.HasPrefix(base, "wss:") {
+			args = append(args, ca)
+		}
+		return nil, python, args
+	}},
+}
+
+// servers are the processes that serve: with no arguments over TCP, with a certificate and its key over TLS.
+var servers = []struct {
+	name    string
+	command []string
+}{
+	{"node-ws", []string{"node", "ws-server.mjs"}},
+	{"python-websockets", []string{python, "server.py"}},
+}
+
+// builtinFlags turns Node's WebSocket on where it is not there by default (before Node 22).
+func builtinFlags(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "node", "--print", "typeof WebSocket").Output()
+	if err != nil {
+		t.Fatalf("node is missing: %v", err)
+	}
+	if strings.TrimSpace(string(out)) == "undefined" {
+		return []string{"--experimental-websocket"}
+	}
+	return nil
+}
+
+// everyVariant runs a test of pairs once for each variant.
+func everyVariant(t *testing.T, run func(*testing.T, variant, certificate)) {
+	cert := newCertificate(t)
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) { run(t, v, cert) })
+	}
+}
+
+func TestClientsAgainstOurServer(t *testing.T) {
+	for _, client := range clients {
+		t.Run(client.name, func(t *testing.T) {
+			everyVariant(t, func(t *testing.T, v variant, cert certificate) {
+				s := startServer(t, v, cert)
+				env, name, args := client.command(t, s.base, cert.ca)
+				p := startPeer(t, env, name, args...)
+				compareReported(t, v, client.can, p.finish(t))
+				compareSeen(t, client.can, s.seen())
+			})
+		})
+	}
+}
+
+func TestOurClientAgainstServers(t *testing.T) {
+	for _, server := range servers {
+		t.Run(server.name, func(t *testing.T) {
+			everyVariant(t, func(t *testing.T, v variant, cert certificate) {
+				args := server.command[1:]
+				if v.secure {
+					args = append(args[:len(args):len(args)], cert.cert, cert.key)
+				}
+				checkServer(t, v, cert, startPeer(t, nil, server.command[0], args...))
+			})
+		})
+	}
+}
+
+// compareReported checks what a peer's client reported.
+func compareReported(t *testing.T, v variant, can abilities, got []line) {
+	t.Helper()
+	want := clientLines(v, can)
+	for i, g := range got {
+		if i >= len(want) {
+			t.Errorf("one line too many: %v", g)
+			continue
+		}
+		if g.Check == "ping-by-peer" {
+			if g.RTT <= 0 {
+				t.Errorf("the peer's ping took %v ms", g.RTT)
+			}
+			g.RTT = 0
+		}
+		if g != want[i] {
+			t.Errorf("the peer reports\n%v, want\n%v", g, want[i])
+		}
+	}
+	for _, w := range want[min(len(got), len(want)):] {
+		t.Errorf("the peer reports nothing of %s", w.Check)
+	}
+}
+
+// compareSeen checks what our server saw of a client that made every check.
+func compareSeen(t *testing.T, can abilities, got map[string]record) {
+	t.Helper()
+	done := peerEnds(websocket.CodeNormal, doneReason)
+	want := map[string]websocket.CloseError{
+		"echo": done, "unicode": done, "fragments-to-peer": done, "subprotocol": done, "burst": done, "ping-by-us": done,
+		"close-by-peer":      peerEnds(peerCode, peerReason),
+		"close-without-code": peerEnds(websocket.CodeNoStatus, ""),
+		"close-by-us":        weEnd(ourCode, ourReason),
+	}
+	if can.fragments {
+		want["fragments-to-us"] = done
+	}
+	if can.pings {
+		want["ping-by-peer"] = done
+	}
+	for check, end := range want {
+		t.Run(check, func(t *testing.T) {
+			r, ok := got[check]
+			if !ok {
+				t.Fatal("no connection came")
+			}
+			sameEnd(t, r.err, end)
+			if check == "subprotocol" && r.subprotocol != subprotocols[0] {
+				t.Errorf("subprotocol %q", r.subprotocol)
+			}
+			if check == "ping-by-us" && r.rtt <= 0 {
+				t.Errorf("our ping took %v", r.rtt)
+			}
+		})
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d connections came, want %d", len(got), len(want))
+	}
+}

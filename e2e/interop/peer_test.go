@@ -1,0 +1,82 @@
+package interop_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// A peer is a process that prints a line of JSON for everything it saw.
+type peer struct {
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stdout *bufio.Reader
+	stderr bytes.Buffer
+}
+
+// startPeer runs a program of the folder peers. It is ended with the test at the latest.
+func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	p := &peer{cmd: exec.CommandContext(ctx, name, args...)}
+	p.cmd.Dir = "peers"
+	p.cmd.Env = append(p.cmd.Environ(), env...)
+	p.cmd.WaitDelay = 5 * time.Second
+	p.cmd.Stderr = &p.stderr
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stdin, p.stdout = stdin, bufio.NewReader(stdout)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("a peer is missing (make setup installs them): %v", err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = p.cmd.Wait() // its error was looked at by finish, or the test has failed already
+	})
+	return p
+}
+
+// next reads one line; ok is false at the end of the output.
+func (p *peer) next(t *testing.T) (l line, ok bool) {
+	t.Helper()
+	b, err := p.stdout.ReadBytes('\n')
+	if err == io.EOF && len(b) == 0 {
+		return line{}, false
+	}
+	if err != nil {
+		t.Fatalf("the peer's output ended with %q: %v; on its standard error: %s", b, err, &p.stderr)
+	}
+	if err := json.Unmarshal(b, &l); err != nil {
+		t.Fatalf("the peer printed %q: %v", b, err)
+	}
+	return l, true
+}
+
+// finish tells a server to end, reads what is left of the peer's lines, and waits for it.
+func (p *peer) finish(t *testing.T) []line {
+	t.Helper()
+	p.stdin.Close()
+	var lines []line
+	for {
+		l, ok := p.next(t)
+		if !ok {
+			break
+		}
+		lines = append(lines, l)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the peer ended with %v; on its standard error: %s", err, &p.stderr)
+	}
+	return lines
+}

@@ -1,0 +1,195 @@
+package interop_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// A record is what our server saw of one connection.
+type record struct {
+	check       string
+	subprotocol string
+	rtt         time.Duration // of our ping, when there was one
+	err         error         // why the connection ended; of Accept, when it did not open
+	status      int           // of the reply, when it did not open
+	reply       string
+}
+
+// A server is ours: what a peer asks for in the path is what it does.
+type server struct {
+	base    string // "ws://127.0.0.1:1234", or with wss
+	page    string // the same for pages: http, https
+	variant variant
+	mu      sync.Mutex
+	wait    sync.WaitGroup
+	records []record
+}
+
+// startServer serves until the test ends.
+func startServer(t *testing.T, v variant, cert certificate) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{variant: v, page: v.scheme() + "://" + l.Addr().String()}
+	s.base = "ws" + strings.TrimPrefix(s.page, "http")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", s.serve)
+	mux.HandleFunc("/page", page)
+	mux.HandleFunc("/stranger", page)
+	mux.Handle("/peers/", http.StripPrefix("/peers/", http.FileServer(http.Dir("peers"))))
+	hs := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: limit,
+		BaseContext:       func(net.Listener) context.Context { return t.Context() },
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	ended := make(chan error, 1)
+	if v.secure {
+		hs.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert.leaf}}
+		go func() { ended <- hs.ServeTLS(l, "", "") }()
+	} else {
+		go func() { ended <- hs.Serve(l) }()
+	}
+	t.Cleanup(func() {
+		hs.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server ended: %v", err)
+		}
+		s.wait.Wait()
+	})
+	return s
+}
+
+// page serves the page that runs the checks in a browser.
+func page(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, `<!doctype html><title>interop</title><script type="module" src="/peers/page.mjs"></script>`)
+}
+
+// seen waits until every connection has ended, and returns what was recorded of each.
+func (s *server) seen() map[string]record {
+	s.wait.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]record, len(s.records))
+	for _, r := range s.records {
+		all[r.check] = r
+	}
+	return all
+}
+
+// spy keeps the reply to a handshake that fails.
+type spy struct {
+	http.ResponseWriter
+	status int
+	body   strings.Builder
+}
+
+func (s *spy) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *spy) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+func (s *spy) Write(p []byte) (int, error) {
+	s.body.Write(p)
+	return s.ResponseWriter.Write(p)
+}
+
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") == "" {
+		http.NotFound(w, r) // a browser asks for an icon
+		return
+	}
+	s.wait.Add(1)
+	defer s.wait.Done()
+	rec := record{check: r.URL.Path[1:]}
+	reply := &spy{ResponseWriter: w}
+	c, err := websocket.Accept(reply, r, &websocket.AcceptOptions{Subprotocols: subprotocols, Conn: s.variant.conn})
+	if err != nil {
+		rec.err, rec.status, rec.reply = err, reply.status, reply.body.String()
+	} else {
+		rec.subprotocol = c.Handshake().Subprotocol
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		rec.rtt, rec.err = converse(ctx, c, rec.check)
+		cancel()
+		c.CloseNow()
+	}
+	s.mu.Lock()
+	s.records = append(s.records, rec)
+	s.mu.Unlock()
+}
+
+// converse does the server's part of a check, then echoes until the connection ends, and returns why it ended.
+func converse(ctx context.Context, c *websocket.Conn, check string) (rtt time.Duration, err error) {
+	switch check {
+	case "fragments-to-peer":
+		err = writePieces(ctx, c)
+	case "close-by-us":
+		if err = c.Close(ourCode, ourReason); err == nil {
+			return 0, context.Cause(c.Context())
+		}
+	case "ping-by-us":
+		return echoAndPing(ctx, c)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return 0, echo(ctx, c)
+}
+
+// echoAndPing sends a ping while another goroutine reads, and "pong" when it was answered.
+func echoAndPing(ctx context.Context, c *websocket.Conn) (time.Duration, error) {
+	ended := make(chan error, 1)
+	go func() { ended <- echo(ctx, c) }()
+	rtt, err := c.Ping(ctx)
+	if err == nil {
+		err = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("pong")})
+	}
+	if err != nil {
+		c.CloseNow()
+		<-ended
+		return 0, fmt.Errorf("ping: %w", err)
+	}
+	return rtt, <-ended
+}
+
+func echo(ctx context.Context, c *websocket.Conn) error {
+	for {
+		m, err := c.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.Write(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// writePieces sends one text message in fragments, and ends one of them within a character.
+func writePieces(ctx context.Context, c *websocket.Conn) error {
+	w, err := c.Writer(ctx, websocket.Text)
+	if err != nil {
+		return err
+	}
+	last := pieces[len(pieces)-1]
+	for _, p := range append(pieces[:len(pieces)-1:len(pieces)-1], last[:2], last[2:]) {
+		if _, err := io.WriteString(w, p); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
