@@ -41,6 +41,7 @@ var rules = []rule{
 	{pkg: "websocket/frame", std: pureStd},
 	{pkg: "websocket/internal/utf8x", std: pureStd},
 	{pkg: "websocket/internal/header", std: pureStd},
+	{pkg: "websocket/internal/deflate", std: append([]string{"compress/flate", "io", "sync"}, pureStd...)},
 
 	// The library's middle: the protocol and the handshakes as pure functions, and the streams they run over.
 	{pkg: "websocket/internal/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
@@ -50,7 +51,7 @@ var rules = []rule{
 
 	// The library, and what stands on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"os", "log", "log/slog"}, own: []string{
-		"websocket/frame", "websocket/internal/handshake", "websocket/internal/header", "websocket/internal/protocol",
+		"websocket/frame", "websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header", "websocket/internal/protocol",
 		"websocket/internal/transport", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket"},

@@ -1,0 +1,117 @@
+package handfast_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fenced is a code block of a document.
+type fenced struct {
+	line int    // where it begins
+	info string // what stands behind the fence: "go", "sh"
+	text string
+}
+
+// blocks returns the fenced code blocks of a document.
+func blocks(t *testing.T, name string) []fenced {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []fenced
+	var inside *fenced
+	for i, line := range strings.Split(string(text), "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && inside == nil:
+			inside = &fenced{line: i + 1, info: strings.TrimSpace(info)}
+		case fence:
+			all = append(all, *inside)
+			inside = nil
+		case inside != nil:
+			inside.text += line + "\n"
+		}
+	}
+	if inside != nil {
+		t.Errorf("%s:%d: a code block without an end", name, inside.line)
+	}
+	return all
+}
+
+// documents returns the documents that people read.
+func documents(t *testing.T) []string {
+	t.Helper()
+	guides, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(top, guides...)
+}
+
+// Every Go block in a document is a whole program, and it passes go vet.
+func TestGoInDocumentsCompiles(t *testing.T) {
+	found := 0
+	for _, name := range documents(t) {
+		for _, b := range blocks(t, name) {
+			if b.info != "go" {
+				continue
+			}
+			found++
+			t.Run(filepath.Base(name)+"/"+firstLine(b.text), func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "main.go")
+				if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
+				if err != nil {
+					t.Errorf("%s:%d: %v\n%s", name, b.line, err, out)
+				}
+				if out, _ := exec.CommandContext(t.Context(), "gofmt", "-l", file).Output(); len(out) > 0 {
+					t.Errorf("%s:%d: not formatted as gofmt does it", name, b.line)
+				}
+			})
+		}
+	}
+	if found == 0 {
+		t.Error("no document shows a program")
+	}
+}
+
+// firstLine names a block after the comment or clause that it begins with.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimPrefix(line, "// ")
+}
+
+// A link to a file in the repository leads somewhere.
+func TestLinksInDocumentsLead(t *testing.T) {
+	for _, name := range documents(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := string(text); ; {
+			_, after, ok := strings.Cut(rest, "](")
+			if !ok {
+				break
+			}
+			link, _, _ := strings.Cut(after, ")")
+			rest = after
+			link, _, _ = strings.Cut(link, "#")
+			if link == "" || strings.Contains(link, "://") || strings.HasPrefix(link, "mailto:") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), filepath.FromSlash(link))); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, link)
+			}
+		}
+	}
+}
