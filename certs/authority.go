@@ -1,0 +1,184 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The files in the directory of [OpenDev].
+const (
+	caFile   = "ca.pem"        // the CA's certificate
+	keyFile  = "ca-key.pem"    // its private key
+	leafFile = "localhost.pem" // the server's key and certificate, in one file so that one rename replaces both
+)
+
+const (
+	authorityLife = 10 * 365 * 24 * time.Hour
+	clockSkew     = time.Hour // a certificate is valid from a little before now: clocks differ
+)
+
+const renewHint = "run \"handfast cert dev --new\" to make a new development CA"
+
+// authority is a CA: its certificate and the key, which leaves neither the memory nor its file.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// openAuthority loads the CA in dir. It makes one if dir does not exist, or is empty.
+func openAuthority(dir, host string, now time.Time) (authority, error) {
+	if err := checkDir(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := makeAuthority(dir, host, now); err != nil {
+			return authority{}, err
+		}
+	} else if err != nil {
+		return authority{}, err
+	}
+	return loadAuthority(dir, now)
+}
+
+func loadAuthority(dir string, now time.Time) (authority, error) {
+	certPath, keyPath := filepath.Join(dir, caFile), filepath.Join(dir, keyFile)
+	cert, err := readCertificate(certPath, renewHint)
+	if err != nil {
+		return authority{}, err
+	}
+	key, err := readKey(keyPath)
+	switch {
+	case err != nil:
+		return authority{}, err
+	case !key.PublicKey.Equal(cert.PublicKey):
+		return authority{}, &Error{keyPath, fmt.Errorf("is not the key of %s", certPath), renewHint}
+	case !cert.IsCA:
+		return authority{}, &Error{certPath, errors.New("is not the certificate of a CA"), renewHint}
+	case now.After(cert.NotAfter.Add(-leafLife)):
+		err := fmt.Errorf("ends on %s, too soon to sign another certificate", cert.NotAfter.Format(time.DateOnly))
+		return authority{}, &Error{certPath, err, renewHint + ", and trust it where the old one was trusted"}
+	}
+	return authority{cert, key}, nil
+}
+
+// makeAuthority makes a CA in a directory beside dir and renames that to dir. The rename fails when another process was
+// faster, so whatever lies in dir afterwards is complete and the only one.
+func makeAuthority(dir, host string, now time.Time) error {
+	certDER, key, err := newAuthority(host, now)
+	if err != nil {
+		return fmt.Errorf("make a development CA: %w", err)
+	}
+	parent := filepath.Dir(dir)
+	hint := "make that directory writable, or point XDG_STATE_HOME at one that is"
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return &Error{parent, cause(err), hint}
+	}
+	tmp, err := os.MkdirTemp(parent, ".dev-*") // its mode is 0700
+	if err != nil {
+		return &Error{parent, cause(err), hint}
+	}
+	defer os.RemoveAll(tmp) // nothing is left to remove after the rename
+	keyPEM, err := encodeKey(key)
+	if err == nil {
+		err = writeFile(filepath.Join(tmp, keyFile), keyPEM, 0o600)
+	}
+	if err == nil {
+		err = writeFile(filepath.Join(tmp, caFile), encodeCertificate(certDER), 0o644)
+	}
+	if err != nil {
+		return &Error{parent, fmt.Errorf("cannot keep a key there: %w", cause(err)), hint}
+	}
+	_ = os.Remove(dir) // an empty directory stands in the way on some systems; one that is not empty stays
+	if err := os.Rename(tmp, dir); err != nil {
+		if _, there := os.Stat(filepath.Join(dir, caFile)); there == nil {
+			return nil // another process was faster
+		}
+		return &Error{dir, cause(err), "remove that directory if nothing in it is needed"}
+	}
+	return nil
+}
+
+// newAuthority returns the certificate of a new CA that may sign for localhost, loopback addresses and host.
+func newAuthority(host string, now time.Time) ([]byte, *ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject: pkix.Name{
+			Organization: []string{"handfast development CA"},
+			// Two CAs must not share a name: a verifier that knows the old one would try it first, and may stop there.
+			CommonName: "handfast development CA " + hex.EncodeToString(serial.Bytes()[:4]),
+		},
+		NotBefore:             now.Add(-clockSkew),
+		NotAfter:              now.Add(authorityLife),
+		KeyUsage:              x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true, // signs leaves, no further CA
+		// Names below these count too, and anything else is refused (RFC 5280 §4.2.1.10).
+		PermittedDNSDomainsCritical: true,
+		PermittedDNSDomains:         []string{"localhost"},
+		PermittedIPRanges: []*net.IPNet{
+			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
+			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
+		},
+	}
+	if host != "" {
+		template.PermittedDNSDomains = append(template.PermittedDNSDomains, host)
+		if !strings.Contains(host, ".") {
+			// A machine may be called "dev" or "box", and so are whole top-level domains. The leading dot leaves the
+			// name itself and takes out everything below it.
+			template.ExcludedDNSDomains = []string{"." + host}
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return der, key, err
+}
+
+// maySign reports whether the CA's name constraints let it sign for host.
+func (a authority) maySign(host string) bool {
+	below := func(domain string) bool {
+		if strings.HasPrefix(domain, ".") {
+			return strings.HasSuffix(host, domain)
+		}
+		return host == domain || strings.HasSuffix(host, "."+domain)
+	}
+	for _, domain := range a.cert.ExcludedDNSDomains {
+		if below(strings.ToLower(domain)) {
+			return false
+		}
+	}
+	for _, domain := range a.cert.PermittedDNSDomains {
+		if below(strings.ToLower(domain)) {
+			return true
+		}
+	}
+	return host == "" || len(a.cert.PermittedDNSDomains) == 0
+}
+
+// newSerial returns a random positive serial number (RFC 5280 §4.1.2.2: at most 20 octets).
+func newSerial() (*big.Int, error) {
+	b := make([]byte, 16)
+	if _, err := rand.Read(b); err != nil {
+		return nil, err
+	}
+	b[0] = b[0]&0x7f | 0x40 // positive, and always as long
+	return new(big.Int).SetBytes(b), nil
+}

@@ -1,0 +1,74 @@
+package certs
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"net"
+	"testing"
+	"time"
+)
+
+// A thief with the CA's key signs what he likes; a verifier that trusts the CA believes only part of it.
+func TestRFC5280_4_2_1_10_StolenCA(t *testing.T) {
+	d := open(t, stateDir(t), "dev")
+	roots := x509.NewCertPool()
+	roots.AddCert(d.CA())
+	for _, tt := range []struct {
+		name string
+		good bool
+	}{
+		{"localhost", true},
+		{"app.localhost", true},
+		{"dev", true},
+		{"example.com", false},
+		{"www.dev", false}, // the host name is a top-level domain too
+		{"com", false},
+		{"127.0.0.1", true},
+		{"127.8.9.10", true},
+		{"::1", true},
+		{"10.0.0.1", false},
+		{"2001:db8::1", false},
+	} {
+		serial, err := newSerial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{
+			SerialNumber: serial, Subject: pkix.Name{CommonName: "thief"}, KeyUsage: x509.KeyUsageDigitalSignature,
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		}
+		if ip := net.ParseIP(tt.name); ip != nil {
+			template.IPAddresses = []net.IP{ip}
+		} else {
+			template.DNSNames = []string{tt.name}
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, d.ca.cert, d.ca.key.Public(), d.ca.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cert.Verify(x509.VerifyOptions{DNSName: tt.name, Roots: roots})
+		if (err == nil) != tt.good {
+			t.Errorf("%s: %v, want good: %v", tt.name, err, tt.good)
+		}
+	}
+}
+
+func TestAuthorityCertificate(t *testing.T) {
+	for _, host := range []string{"", "box", "box.example.com"} {
+		ca := open(t, stateDir(t), host).CA()
+		if !ca.IsCA || !ca.MaxPathLenZero || ca.KeyUsage != x509.KeyUsageCertSign || !ca.PermittedDNSDomainsCritical ||
+			len(ca.ExtKeyUsage) != 1 || ca.ExtKeyUsage[0] != x509.ExtKeyUsageServerAuth {
+			t.Errorf("%q: CA %v, path %v, usage %v %v, critical %v", host, ca.IsCA, ca.MaxPathLenZero, ca.KeyUsage,
+				ca.ExtKeyUsage, ca.PermittedDNSDomainsCritical)
+		}
+		if want := map[string]int{"": 1, "box": 2, "box.example.com": 2}[host]; len(ca.PermittedDNSDomains) != want {
+			t.Errorf("%q: permitted %q", host, ca.PermittedDNSDomains)
+		}
+	}
+}

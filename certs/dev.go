@@ -1,0 +1,159 @@
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// retry is how long a running server waits before it tries again to renew its certificate.
+const retry = time.Hour
+
+// Dev is a development certificate authority and the server certificate it signed. All methods may be called at once
+// from any number of goroutines.
+type Dev struct {
+	dir  string
+	ca   authority
+	host string // the host name the leaf is for besides localhost; empty: none
+	left string // the host name the CA may not sign for; empty: none
+	now  func() time.Time
+
+	mu    sync.Mutex
+	leaf  *tls.Certificate
+	tried time.Time // when the leaf was last made again, or should have been
+}
+
+// OpenDev opens the development CA that lies in dir and makes one if there is none; dir comes from [DevDir]. It has a
+// certificate ready for localhost, 127.0.0.1, ::1 and host, which is the machine's name; an empty or unusable host is
+// left out. Several processes may do this at the same time, for the first time too: they end up with one CA.
+//
+// A file that is broken, or that others could have read, is an [*Error].
+func OpenDev(dir, host string) (*Dev, error) { return openDev(dir, host, time.Now) }
+
+func openDev(dir, host string, now func() time.Time) (*Dev, error) {
+	host = usableHost(host)
+	ca, err := openAuthority(dir, host, now())
+	if err != nil {
+		return nil, err
+	}
+	d := &Dev{dir: dir, ca: ca, now: now}
+	if ca.maySign(host) {
+		d.host = host
+	} else {
+		d.left = host
+	}
+	if d.leaf, err = d.openLeaf(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// RenewDev throws away the CA in dir, key and all, and makes another one. Whoever trusts the old one must be told to
+// trust the new one instead; a server that is running goes on with the old one until it is started again.
+func RenewDev(dir, host string) (*Dev, error) {
+	old := dir + ".old"
+	err := os.RemoveAll(old)
+	if err == nil {
+		err = os.Rename(dir, old)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{dir, cause(err), "remove that directory"}
+	}
+	d, err := OpenDev(dir, host)
+	if err != nil {
+		// Better the old one than none. If another process has made one meanwhile this fails, and theirs stays.
+		return nil, errors.Join(err, ignoreMissing(os.Rename(old, dir)))
+	}
+	if err := os.RemoveAll(old); err != nil {
+		return nil, &Error{old, cause(err), "remove that directory: it holds the key of the old CA"}
+	}
+	return d, nil
+}
+
+// CAFile returns the file with the CA's certificate, in PEM: what a client is told to trust.
+func (d *Dev) CAFile() string { return filepath.Join(d.dir, caFile) }
+
+// CA returns the CA's certificate.
+func (d *Dev) CA() *x509.Certificate { return d.ca.cert }
+
+// Leaf returns the server certificate in use.
+func (d *Dev) Leaf() *x509.Certificate {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.leaf.Leaf
+}
+
+// Names returns the names and addresses that the server certificate is for.
+func (d *Dev) Names() []string {
+	leaf := d.Leaf()
+	names := append([]string(nil), leaf.DNSNames...)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}
+
+// Left returns the host name that the certificate should be for and is not, since the CA was made when the machine had
+// another one; empty when all is well. [RenewDev] helps.
+func (d *Dev) Left() string { return d.left }
+
+// GetCertificate is for [tls.Config.GetCertificate]: a server that runs for months gets a fresh certificate in time.
+func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	if fresh(d.leaf.Leaf, now) || now.Sub(d.tried) < retry {
+		return d.leaf, nil
+	}
+	d.tried = now
+	leaf, err := d.openLeaf()
+	if err == nil {
+		d.leaf = leaf
+	}
+	return d.leaf, nil // when that failed, the old one until somebody looks: clients say that it has ended
+}
+
+// DevCA returns the certificate of the development CA in dir, for a client that trusts it; it touches no key. Where
+// there is none yet the error is fs.ErrNotExist.
+func DevCA(dir string) (*x509.Certificate, error) {
+	return readCertificate(filepath.Join(dir, caFile), renewHint)
+}
+
+// DevLeaf returns the server certificate in dir, as [DevCA] does the CA's.
+func DevLeaf(dir string) (*x509.Certificate, error) {
+	return readCertificate(filepath.Join(dir, leafFile), "remove that file: it is made again")
+}
+
+// ignoreMissing drops the error that says there was nothing.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// usableHost returns a machine's name the way it stands in a certificate, and nothing when it cannot stand there.
+func usableHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || len(host) > 253 || net.ParseIP(host) != nil {
+		return ""
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return ""
+		}
+		for _, c := range label {
+			if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+				return ""
+			}
+		}
+	}
+	return host
+}

@@ -1,0 +1,107 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	leafLife   = 90 * 24 * time.Hour
+	leafMargin = 30 * 24 * time.Hour // with less than that left it is made again
+)
+
+// openLeaf returns the server certificate that lies in d.dir if it is still good, and else makes one. Only what it reads
+// from d must be set; it touches no lock.
+func (d *Dev) openLeaf() (*tls.Certificate, error) {
+	path := filepath.Join(d.dir, leafFile)
+	pemBytes, err := readPrivate(path, "remove that file: it is made again")
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.newLeaf(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := tls.X509KeyPair(pemBytes, pemBytes)
+	if err != nil {
+		return nil, &Error{path, fmt.Errorf("is no certificate with its key: %w", err), "remove that file: it is made again"}
+	}
+	if !d.good(leaf.Leaf) {
+		return d.newLeaf(path)
+	}
+	return &leaf, nil
+}
+
+// good reports whether a leaf is for the names we want, from the CA we have, and not near its end.
+func (d *Dev) good(leaf *x509.Certificate) bool {
+	dns, ips := d.wanted()
+	return fresh(leaf, d.now()) && slices.Equal(leaf.DNSNames, dns) &&
+		slices.EqualFunc(leaf.IPAddresses, ips, net.IP.Equal) && leaf.CheckSignatureFrom(d.ca.cert) == nil
+}
+
+// fresh reports whether a certificate has been valid for a while and has time left.
+func fresh(leaf *x509.Certificate, now time.Time) bool {
+	return now.After(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafMargin))
+}
+
+// wanted returns what the leaf is for.
+func (d *Dev) wanted() ([]string, []net.IP) {
+	names := []string{"localhost"}
+	if d.host != "" {
+		names = append(names, d.host)
+	}
+	return names, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+}
+
+// newLeaf makes a server certificate and puts it into the file at path, in one step for whoever reads that.
+func (d *Dev) newLeaf(path string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	now := d.now()
+	end := now.Add(leafLife)
+	if end.After(d.ca.cert.NotAfter) {
+		end = d.ca.cert.NotAfter
+	}
+	dns, ips := d.wanted()
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{Organization: []string{"handfast development certificate"}, CommonName: "localhost"},
+		NotBefore:             now.Add(-clockSkew),
+		NotAfter:              end,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+		DNSNames:              dns,
+		IPAddresses:           ips,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, d.ca.cert, key.Public(), d.ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("make a development certificate: %w", err)
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	pemBytes := append(keyPEM, encodeCertificate(der)...)
+	if err := replaceFile(path, pemBytes); err != nil {
+		return nil, err
+	}
+	leaf, err := tls.X509KeyPair(pemBytes, pemBytes)
+	return &leaf, err
+}
