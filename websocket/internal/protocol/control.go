@@ -67,16 +67,18 @@ func (m *Machine) Pending() bool { return len(m.replies) > 0 }
 
 // AppendOutput appends the frames that the reading half wants sent: pongs, the answer to a close frame, the close frame
 // for a violation. Nothing is appended behind our own close frame. Pongs that would make dst longer than room are left
-// out, as §5.5.3 allows (an endpoint may answer the most recent ping only), so a peer that sends pings and reads no
-// pongs fills no memory.
+// out, the oldest first, so a peer that sends pings and reads no pongs fills no memory. §5.5.3: an endpoint that has not
+// yet answered earlier pings MAY answer the most recent one only.
 //
 // key gives the masking key for each frame of a client.
 func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte {
+	excess := m.excessPongs(room - len(dst))
 	for _, r := range m.replies {
 		if m.closing {
 			break
 		}
-		if r.opcode == frame.Pong && len(dst)+len(r.payload)+frame.MaxHeader > room {
+		if r.opcode == frame.Pong && excess > 0 {
+			excess--
 			continue
 		}
 		m.closing = r.opcode == frame.Close
@@ -84,6 +86,25 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 	}
 	m.replies = nil
 	return dst
+}
+
+// excessPongs returns how many pongs to leave out so that the others take at most room bytes.
+func (m *Machine) excessPongs(room int) int {
+	var second byte // of a control frame's header: the mask bit, and a length that fits beside it
+	if m.Client {
+		second = 0x80
+	}
+	excess := 0
+	for _, r := range slices.Backward(m.replies) {
+		if r.opcode != frame.Pong {
+			continue
+		}
+		room -= frame.Size(second) + len(r.payload)
+		if room < 0 {
+			excess++
+		}
+	}
+	return excess
 }
 
 // AppendClose appends our close frame. CodeNoStatus (1005) makes one without a body; other codes that may not be on the

@@ -225,19 +225,28 @@ func (m *Machine) data(piece []byte) (Event, *Violation) {
 	return ev, nil
 }
 
-// Left returns how many payload bytes of the data frame under way are still to come; 0 between frames and in a control
-// frame. They are payload and nothing else, so a driver can read them straight to where they belong.
+// Left returns how many payload bytes of the data frame under way are still to come; 0 between frames, in a control
+// frame, and when the reading half has ended. They are payload and nothing else, so a driver can read them straight to
+// where they belong.
 func (m *Machine) Left() int64 {
-	if !m.inFrame || m.opcode.Control() {
+	if m.ended || !m.inFrame || m.opcode.Control() {
 		return 0
 	}
 	return m.left
 }
 
+// InMessage reports that a message has begun and its last byte has not come.
+func (m *Machine) InMessage() bool { return m.inMessage }
+
+// Text reports that the message under way is text.
+func (m *Machine) Text() bool { return m.text }
+
 // Within says where in the stream the bytes that came so far end, for the report on one that broke off. It is empty
-// where a stream may end after a close frame: between messages.
+// between messages, and when the reading half has ended: nothing is missing then.
 func (m *Machine) Within() string {
 	switch {
+	case m.ended:
+		return ""
 	case m.nhead > 0:
 		return "inside a frame's header"
 	case m.inFrame:

@@ -1,0 +1,257 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// testKey is the masking key of RFC 6455 §5.7. The Machines under test mask with it.
+var testKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
+
+func useTestKey() [4]byte { return testKey }
+
+// session is a Machine's life: what it is, the bytes that come in, and what its driver does in between.
+type session struct {
+	client     bool
+	compressed bool
+	limits     *Limits
+	stream     []byte
+	sends      []ownClose // in the order of at
+}
+
+// ownClose is a close frame of ours, made when at bytes of the stream have come.
+type ownClose struct {
+	at     int
+	code   uint16
+	reason string
+}
+
+// outcome is what a session means, with everything left out that depends on how the stream was cut: the pieces of a
+// message are joined.
+type outcome struct {
+	events    []string   // messages, pings, pongs and the close frame, in order
+	violation *Violation // nil: none
+	partial   []byte     // what came of a message that did not end; after a violation as much of it as was told
+	begun     string     // the type of that message; empty when there is none
+	out       []byte     // what the Machine wants sent, and our close frames
+	within    string     // Machine.Within at the end
+	left      int64      // Machine.Left at the end
+}
+
+// text is all of the outcome that every cut has in common. What was told of an unfinished message before a violation
+// is not: the piece that holds the bad byte is told or not, as a whole.
+func (o outcome) text() string {
+	var sb strings.Builder
+	for _, ev := range o.events {
+		sb.WriteString(ev + "\n")
+	}
+	switch v := o.violation; {
+	case v != nil:
+		fmt.Fprintf(&sb, "violation %s %d %s\n", v.Section, v.Code, v.Detail)
+	case o.begun != "":
+		fmt.Fprintf(&sb, "begun %s %s\n", o.begun, showBytes(o.partial))
+	}
+	if o.within != "" {
+		fmt.Fprintf(&sb, "ends %s", o.within)
+		if o.left > 0 {
+			fmt.Fprintf(&sb, ", %d bytes of its payload to come", o.left)
+		}
+		sb.WriteByte('\n')
+	}
+	writeFrames(&sb, o.out)
+	return sb.String()
+}
+
+// sameMeaning fails the test unless a and b, two cuts of one stream, mean the same.
+func sameMeaning(t testing.TB, a, b outcome, how string) {
+	t.Helper()
+	if x, y := a.text(), b.text(); x != y {
+		t.Fatalf("the input in one piece:\n%s%s:\n%s", x, how, y)
+	}
+	if !bytes.HasPrefix(a.partial, b.partial) && !bytes.HasPrefix(b.partial, a.partial) {
+		t.Fatalf("in one piece the unfinished message begins %q; %s, %q", a.partial, how, b.partial)
+	}
+}
+
+// drive feeds the session's stream to a Machine, cut at the given offsets, and holds the Machine to what its
+// documentation promises for every single step.
+func drive(t testing.TB, s session, cuts ...int) outcome {
+	t.Helper()
+	d := driver{t: t, m: Machine{Client: s.client, Compressed: s.compressed, Limits: s.limits}}
+	sends := s.sends
+	from := 0
+	for from < len(s.stream) || len(sends) > 0 {
+		to := len(s.stream)
+		for _, c := range cuts {
+			if c > from && c < to {
+				to = c
+			}
+		}
+		for len(sends) > 0 && sends[0].at == from {
+			d.send(sends[0])
+			sends = sends[1:]
+		}
+		if len(sends) > 0 && sends[0].at < to {
+			to = sends[0].at
+		}
+		d.feed(s.stream[from:to])
+		from = to
+	}
+	d.finish()
+	return d.outcome
+}
+
+// driver is one run of a session.
+type driver struct {
+	outcome
+	t       testing.TB
+	m       Machine
+	message Event // the first event of the message under way, without its payload
+	closed  bool
+}
+
+// feed gives b to the Machine as one read from the network would.
+func (d *driver) feed(b []byte) {
+	d.t.Helper()
+	if ev, n, err := d.m.Step(nil); n != 0 || ev.Kind != None || (err == nil) != (d.violation == nil) {
+		d.t.Fatalf("a step with no bytes: %+v, %d, %v", ev, n, err)
+	}
+	buf := slices.Clip(bytes.Clone(b)) // clipped, so that reading past its end panics
+	for len(buf) > 0 {
+		ev, n, err := d.m.Step(buf)
+		switch {
+		case n < 0 || n > len(buf):
+			d.t.Fatalf("Step used %d of %d bytes", n, len(buf))
+		case n == 0 && err == nil:
+			d.t.Fatalf("Step used none of %d bytes", len(buf))
+		case err != nil:
+			d.fail(ev, err)
+			return
+		}
+		d.observe(ev)
+		for i := range buf[:n] { // the bytes are the driver's again: whoever still looks at them shall be seen
+			buf[i] = 0xA5
+		}
+		buf = buf[n:]
+		d.flush()
+	}
+}
+
+// flush takes what the Machine wants sent.
+func (d *driver) flush() {
+	d.out = d.m.AppendOutput(d.out, 1<<30, useTestKey)
+	if d.m.Pending() {
+		d.t.Fatal("there is output pending behind AppendOutput")
+	}
+}
+
+func (d *driver) send(c ownClose) {
+	d.t.Helper()
+	var err error
+	if d.out, err = d.m.AppendClose(d.out, c.code, c.reason, useTestKey); err != nil {
+		d.t.Fatalf("AppendClose(%d, %q): %v", c.code, c.reason, err)
+	}
+}
+
+// fail notes a violation. The first one stands: Step gives the same one for ever.
+func (d *driver) fail(ev Event, err error) {
+	d.t.Helper()
+	var v *Violation
+	if !errors.As(err, &v) {
+		d.t.Fatalf("Step returned %T, not a *Violation: %v", err, err)
+	}
+	if ev.Kind != None {
+		d.t.Fatalf("Step returned an event with its error: %+v", ev)
+	}
+	if d.violation != nil && d.violation != v {
+		d.t.Fatalf("Step returned %v after %v", v, d.violation)
+	}
+	if d.closed {
+		d.t.Fatalf("a violation after the peer's close frame: %v", v)
+	}
+	d.violation = v
+	d.flush()
+}
+
+// observe adds an event to the outcome.
+func (d *driver) observe(ev Event) {
+	d.t.Helper()
+	if ev.Kind != None && (d.closed || d.violation != nil) {
+		d.t.Fatalf("an event after the end: %+v", ev)
+	}
+	switch ev.Kind {
+	case None:
+	case Data:
+		d.data(ev)
+	case Ping:
+		d.events = append(d.events, "ping "+showBytes(ev.Payload))
+	case Pong:
+		d.events = append(d.events, "pong "+showBytes(ev.Payload))
+	case Close:
+		d.closed = true
+		d.events = append(d.events, fmt.Sprintf("close %d %s", ev.Code, showBytes(ev.Payload)))
+	default:
+		d.t.Fatalf("an event of no kind: %+v", ev)
+	}
+}
+
+// data joins the pieces of a message.
+func (d *driver) data(ev Event) {
+	d.t.Helper()
+	if ev.First != (d.begun == "") {
+		d.t.Fatalf("First is %v with %q begun", ev.First, d.begun)
+	}
+	if len(ev.Payload) == 0 && !ev.Last {
+		d.t.Fatal("an event that tells of nothing")
+	}
+	if ev.First {
+		d.message = ev
+		d.begun = kindOfMessage(ev.Text, ev.Compressed)
+	}
+	if ev.Text != d.message.Text || ev.Compressed != d.message.Compressed {
+		d.t.Fatalf("the message changed its type: %+v", ev)
+	}
+	d.partial = append(d.partial, ev.Payload...)
+	if ev.Last {
+		d.events = append(d.events, "message "+d.begun+" "+showBytes(d.partial))
+		d.begun, d.partial = "", nil
+	}
+}
+
+// finish checks the Machine's last state.
+func (d *driver) finish() {
+	d.t.Helper()
+	d.flush()
+	d.within, d.left = d.m.Within(), d.m.Left()
+	over := d.closed || d.violation != nil
+	if d.m.Ended() != over {
+		d.t.Fatalf("Ended() = %v", d.m.Ended())
+	}
+	if over && (d.left != 0 || d.within != "") {
+		d.t.Fatalf("the stream is over, but Left() = %d and Within() = %q", d.left, d.within)
+	}
+	// Nothing that comes later counts, whatever it is (§5.5.1, §7.1.7).
+	if over {
+		was := len(d.out)
+		d.feed([]byte{0x89, 0x80, 0, 0, 0, 0, 0x89, 0x00, 0xff, 0xff})
+		if d.flush(); len(d.out) != was {
+			d.t.Fatalf("an answer after the end: % x", d.out[was:])
+		}
+	}
+}
+
+// kindOfMessage names a message's type as the transcripts write it.
+func kindOfMessage(text, compressed bool) string {
+	kind := "binary"
+	if text {
+		kind = "text"
+	}
+	if compressed {
+		kind += " compressed"
+	}
+	return kind
+}
