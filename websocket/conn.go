@@ -4,38 +4,184 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// Conn is a WebSocket connection. One goroutine at a time may read (Read, ReadAppend, Reader and the io.Reader it
-// returned, Messages); every other method may be called at once from any number of goroutines.
+// Conn is a WebSocket connection. One goroutine at a time may read (Read, ReadAppend, Messages, Reader and the io.Reader
+// that it returned); every other method may be called at once from any number of goroutines.
+//
+// A context given to a method interrupts that call and nothing else, but for a write that had begun: half a frame on
+// the wire leaves nothing to go on with, so the connection is closed.
 //
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
-type Conn struct{ hs *Handshake }
+type Conn struct {
+	role   Role
+	hs     *Handshake
+	stream *transport.Stream
+	opts   connSettings
+	m      protocol.Machine // its reading half belongs to the holder of read, its writing half to mu
 
-var errStub = errors.New("websocket: not built yet")
+	// What the holder of the read turn owns.
+	win      []byte            // bytes that arrived and are not parsed yet
+	buf      *transport.Buffer // where win lies; nil when it lies elsewhere
+	cur      protocol.Event    // a piece of a message that nobody has taken yet
+	pending  bool              // cur holds one
+	partial  []byte            // a message of which an interrupted Read had this much
+	halfRead bool              // partial holds one, perhaps of no bytes
+	midway   bool              // a Reader's message is not read to its end
+	yields   bool              // it makes way when somebody else wants to read
+	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
+	controls controlRate
 
-// NewConn takes over rwc, on which the opening handshake has been done elsewhere.
+	heard atomic.Bool // bytes have arrived since keepalive last looked
+
+	mu       sync.Mutex // guards all that follows, and the Machine's writing half; never held while waiting or in I/O
+	read     turn       // to read from the stream
+	message  turn       // to send a message, all its fragments
+	out      turn       // to write to the stream, one frame or what ctl holds
+	userRead bool       // the read turn is an application's
+	waiting  bool       // the holder of read is in the stream's Read, or about to be
+	woken    bool       // and has been interrupted
+	writing  bool       // the holder of out is in the stream's Write, or about to be
+	readCtx  watch      // the context that interrupts reads
+	writeCtx watch      // the context that interrupts the write under way
+	ctl      []byte     // control frames that go out before the next data frame
+	closeErr *CloseError
+	sent     *CloseError // our own close frame, once Close has made it
+	werr     error       // why writing is no longer possible
+	pings    pings
+	alive    keepalive
+	ctx      context.Context // made when first asked for
+	cancel   context.CancelCauseFunc
+	done     chan struct{} // closed when the connection has ended
+}
+
+// connSettings is ConnOptions with the defaults filled in.
+type connSettings struct {
+	limits       protocol.Limits
+	pingInterval time.Duration
+	closeTimeout time.Duration
+}
+
+const (
+	defaultMaxMessage   = 1 << 20
+	defaultPingInterval = 25 * time.Second
+	defaultCloseTimeout = 5 * time.Second
+
+	// maxFragments bounds a message that never ends. 16 MiB in frames of 128 bytes pass.
+	maxFragments = 1 << 17
+)
+
+func (o *ConnOptions) settings() connSettings {
+	if o == nil {
+		o = &ConnOptions{}
+	}
+	s := connSettings{
+		limits:       protocol.Limits{MaxMessage: o.MaxMessage, Fragments: maxFragments},
+		pingInterval: o.PingInterval,
+		closeTimeout: o.CloseTimeout,
+	}
+	if s.limits.MaxMessage == 0 {
+		s.limits.MaxMessage = defaultMaxMessage
+	}
+	if s.pingInterval == 0 {
+		s.pingInterval = defaultPingInterval
+	}
+	if s.closeTimeout <= 0 {
+		s.closeTimeout = defaultCloseTimeout
+	}
+	return s
+}
+
+// NewConn takes over rwc, on which the opening handshake has been done elsewhere. nil opts mean the defaults.
+//
+// The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline costs two goroutines, and its
+// Close must unblock its Read and Write. The Handshake of such a Conn is empty.
 func NewConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
-	return newConn(rwc, role, opts, nil, nil)
+	return newConn(rwc, role, opts, &Handshake{}, nil)
 }
 
 // newConn is NewConn with what the handshake agreed on, and bytes that the peer sent early: they become the Conn's.
 func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, early []byte) *Conn {
-	return &Conn{hs: hs}
+	c := &Conn{
+		role:   role,
+		hs:     hs,
+		stream: transport.New(rwc),
+		opts:   opts.settings(),
+		win:    early,
+		done:   make(chan struct{}),
+	}
+	c.m.Client = role == Client
+	c.m.Limits = &c.opts.limits
+	c.startKeepalive()
+	return c
 }
 
-func (c *Conn) Read(ctx context.Context) (Message, error) { return Message{}, errStub }
-func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error) {
-	return Message{}, errStub
+// Handshake returns what the opening handshake agreed on. It is not to be modified.
+func (c *Conn) Handshake() *Handshake { return c.hs }
+
+// Context returns a context that is done when the connection has ended; context.Cause of it is the [CloseError].
+func (c *Conn) Context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.closeErr != nil {
+			c.cancel(c.closeErr)
+		}
+	}
+	return c.ctx
 }
-func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error)        { return 0, nil, errStub }
-func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error]     { return nil }
-func (c *Conn) Write(ctx context.Context, m Message) error                 { return errStub }
-func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) { return nil, errStub }
-func (c *Conn) Ping(ctx context.Context) (time.Duration, error)            { return 0, errStub }
-func (c *Conn) Close(code Code, reason string) error                       { return errStub }
-func (c *Conn) CloseNow() error                                            { return errStub }
-func (c *Conn) Context() context.Context                                   { return nil }
-func (c *Conn) Handshake() *Handshake                                      { return c.hs }
+
+// end ends the connection, if it has not ended yet: nothing waits on it any longer, and every call on it from here on
+// returns how it ended. In good order the stream is closed so, too; otherwise at once.
+func (c *Conn) end(e *CloseError) *CloseError {
+	c.mu.Lock()
+	if c.closeErr != nil {
+		defer c.mu.Unlock()
+		return c.closeErr
+	}
+	c.closeErr = e
+	c.alive.stop()
+	c.readCtx.clear()
+	c.writeCtx.clear()
+	if c.cancel != nil {
+		c.cancel(e)
+	}
+	close(c.done)
+	c.mu.Unlock()
+	if e.Err == nil {
+		c.stream.Close()
+	} else {
+		c.stream.Abort()
+	}
+	return e
+}
+
+// ended returns how the connection ended, nil while it has not.
+func (c *Conn) ended() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.endedLocked()
+}
+
+func (c *Conn) endedLocked() error {
+	if c.closeErr == nil {
+		return nil // not a nil *CloseError in an error
+	}
+	return c.closeErr
+}
+
+// CloseNow ends the connection at once, without a closing handshake: the peer sees it break off. It returns nil, also
+// when the connection had ended before.
+func (c *Conn) CloseNow() error {
+	c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: errClosedNow})
+	return nil
+}
+
+var errClosedNow = errors.New("CloseNow was called")

@@ -1,0 +1,216 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/internal/transport"
+)
+
+// ctlRoom bounds the pongs that wait to be sent to a peer that does not read.
+const ctlRoom = 4 << 10
+
+// Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's,
+// and closes the stream. It takes CloseTimeout at most. What the peer sends until its close frame goes to a Read that
+// was waiting, and nowhere when there is none.
+//
+// CodeNoStatus sends a close frame without a code. A code that may not be on the wire is an error and sends nothing. A
+// reason of more than 123 bytes is cut where a character begins.
+//
+// Close returns nil when both close frames were exchanged, whoever began; otherwise how the connection ended.
+func (c *Conn) Close(code Code, reason string) error {
+	deadline := time.Now().Add(c.opts.closeTimeout)
+	c.mu.Lock()
+	if c.closeErr != nil {
+		defer c.mu.Unlock()
+		return inGoodOrder(c.closeErr)
+	}
+	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
+	switch {
+	case errors.Is(err, protocol.ErrClosing): // another Close, or the answer to the peer's close frame, is on its way
+		c.mu.Unlock()
+		return c.awaitEnd(deadline, &CloseError{Code: code, Reason: reason, By: Local})
+	case err != nil:
+		c.mu.Unlock()
+		return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
+	}
+	c.ctl = ctl
+	c.sent = &CloseError{Code: code, Reason: reason, By: Local}
+	sent := c.sent
+	c.stream.SetWriteDeadline(deadline)
+	c.send()
+	c.mu.Unlock()
+
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	c.mu.Lock()
+	c.wakeReadLocked()         // a Ping makes way
+	err = c.wait(ctx, &c.read) // behind a Read that is under way: the close frame may come to it
+	c.mu.Unlock()
+	if err == nil {
+		c.discard(ctx)
+		c.giveRead()
+	}
+	return c.awaitEnd(deadline, sent)
+}
+
+// inGoodOrder returns nil for a connection that ended with a closing handshake.
+func inGoodOrder(e *CloseError) error {
+	if e.Err == nil {
+		return nil
+	}
+	return e
+}
+
+// awaitEnd waits for the end of the connection, and ends it at the deadline.
+func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-c.done:
+	case <-timer.C:
+		late := *e
+		late.Err = fmt.Errorf("the peer did not answer the close frame within %v", c.opts.closeTimeout)
+		c.end(&late)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return inGoodOrder(c.closeErr)
+}
+
+// discard reads until the connection has ended or ctx is done. The caller holds the read turn.
+func (c *Conn) discard(ctx context.Context) {
+	c.yields, c.pending = false, false
+	for {
+		if _, err := c.next(ctx); err != nil {
+			return
+		}
+	}
+}
+
+// closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
+func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
+	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), By: Remote}
+	c.mu.Lock()
+	if c.sent != nil {
+		e = c.sent // RFC 6455 §7.1.5, §7.1.6: what began it counts; this is the answer
+	}
+	c.mu.Unlock()
+	c.say(ctx)
+	if c.role == Client {
+		// §7.1.1: the server closes the TCP connection first; a client waits for that, but not for ever.
+		c.linger(ctx)
+	}
+	return c.end(e)
+}
+
+// violated ends the connection for a rule that the peer broke: the peer is told, and then the stream is closed
+// (RFC 6455 §7.1.7). The caller holds the read turn.
+func (c *Conn) violated(ctx context.Context, err error) error {
+	var v *protocol.Violation
+	if !errors.As(err, &v) {
+		return c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+	}
+	pe := &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail}
+	e := &CloseError{Code: Code(v.Code), By: Remote, Err: pe}
+	c.say(ctx)
+	c.linger(ctx)
+	return c.end(e)
+}
+
+// say sends what the protocol wants said before the end, and waits until it is sent, CloseTimeout at most.
+func (c *Conn) say(ctx context.Context) {
+	deadline := time.Now().Add(c.opts.closeTimeout)
+	c.mu.Lock()
+	c.ctl = c.m.AppendOutput(c.ctl, ctlRoom, maskKey)
+	c.stream.SetWriteDeadline(deadline)
+	c.mu.Unlock()
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	c.mu.Lock()
+	err := c.wait(ctx, &c.out)
+	c.mu.Unlock()
+	if err == nil {
+		c.flush() // an error changes nothing: this is the end
+	}
+}
+
+// linger lets the peer read what was said: closing a socket with bytes unread would reset it and could destroy them on
+// their way. It takes CloseTimeout at most. The caller holds the read turn.
+func (c *Conn) linger(ctx context.Context) {
+	deadline := time.Now().Add(c.opts.closeTimeout)
+	if c.role == Server {
+		c.stream.CloseWrite()
+	}
+	buf := transport.Borrow()
+	defer transport.Return(buf)
+	for {
+		c.mu.Lock()
+		if c.closeErr != nil || ctx.Err() != nil {
+			c.mu.Unlock()
+			return
+		}
+		c.waiting, c.woken = true, false
+		c.stream.SetReadDeadline(deadline)
+		c.mu.Unlock()
+		if _, err := c.stream.Read(buf[:]); err != nil {
+			return
+		}
+	}
+}
+
+// broke ends the connection after a read that failed, and says what happened last. The caller holds the read turn.
+func (c *Conn) broke(ctx context.Context, err error) error {
+	c.mu.Lock()
+	sent, werr, ended := c.sent, c.werr, c.endedLocked()
+	c.mu.Unlock()
+	if ended != nil {
+		return ended
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	where := c.m.Within()
+	if where == "" {
+		where = "between messages"
+	}
+	e := &CloseError{Code: CodeAbnormal, By: Remote}
+	switch {
+	case sent != nil:
+		e = &CloseError{Code: sent.Code, Reason: sent.Reason, By: Local}
+		e.Err = fmt.Errorf("the stream ended without an answer to the close frame: %w", err)
+	case werr != nil:
+		e.Err = werr
+	default:
+		e.Err = fmt.Errorf("the stream ended %s, without a close frame: %w", where, err)
+	}
+	return c.end(e)
+}
+
+// writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie
+// unread and explain it: then the connection has ended with that. Messages that lie unread can still be read. The caller
+// holds the out turn, and not the read turn.
+func (c *Conn) writeBroke(werr error) error {
+	if transport.IsTimeout(werr) || errors.Is(werr, context.Canceled) || errors.Is(werr, context.DeadlineExceeded) {
+		return c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: werr})
+	}
+	c.mu.Lock()
+	c.ctl = nil
+	c.out.give()
+	mine := c.closeErr == nil && c.read.take()
+	c.mu.Unlock()
+	if mine {
+		ctx, cancel := context.WithTimeout(context.Background(), c.opts.closeTimeout)
+		defer cancel()
+		c.listen(ctx, time.Time{})
+		c.giveRead()
+	}
+	if err := c.ended(); err != nil {
+		return err
+	}
+	return werr
+}

@@ -1,0 +1,79 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"testing"
+)
+
+// tcpPair returns two ends of a TCP connection on loopback.
+func tcpPair(t testing.TB) (net.Conn, net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return near, far
+}
+
+// tcpConns returns a client and a server, connected over TCP; they end with the test.
+func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
+	t.Helper()
+	near, far := tcpPair(t)
+	client, server = NewConn(near, Client, opts), NewConn(far, Server, opts)
+	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
+	return client, server
+}
+
+// echo answers every message until the connection ends, and returns how it did.
+func echo(c *Conn) error {
+	for {
+		m, err := c.Read(context.Background())
+		if err != nil {
+			return err
+		}
+		if err := c.Write(context.Background(), m); err != nil {
+			return err
+		}
+	}
+}
+
+func TestEchoOfEverySize(t *testing.T) {
+	client, server := tcpConns(t, &ConnOptions{MaxMessage: -1})
+	ended := make(chan error, 1)
+	go func() { ended <- echo(server) }()
+	for _, n := range []int{0, 1, 125, 126, 127, 4096, 16383, 16384, 16385, 65535, 65536, 1 << 20, 5 << 20} {
+		sent := bytes.Repeat([]byte("handfast"), n/8+1)[:n]
+		// Both ends send at once: nobody may wait for the other to read first.
+		wrote := make(chan error, 1)
+		go func() { wrote <- client.Write(t.Context(), Message{Text, sent}) }()
+		m, err := client.Read(t.Context())
+		if err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		if err := <-wrote; err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		if m.Type != Text || !bytes.Equal(m.Data, sent) {
+			t.Fatalf("%d bytes: got %v of %d bytes back", n, m.Type, len(m.Data))
+		}
+	}
+	if err := client.Close(CodeNormal, "done"); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	var ce *CloseError
+	if err := <-ended; !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Reason != "done" || ce.By != Remote || ce.Err != nil {
+		t.Errorf("the server saw %v", err)
+	}
+}

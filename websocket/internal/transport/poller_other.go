@@ -1,0 +1,12 @@
+//go:build !unix
+
+package transport
+
+import "io"
+
+// poller has no counterpart here: a waiting read keeps a small buffer.
+type poller struct{}
+
+func newPoller(io.ReadWriteCloser) *poller { return nil }
+
+func (p *poller) read() (*Buffer, []byte, error) { return nil, nil, io.ErrNoProgress }

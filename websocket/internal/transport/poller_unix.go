@@ -1,0 +1,79 @@
+//go:build unix
+
+package transport
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// poller reads from a socket that Go's runtime polls: it waits for readiness first and borrows a buffer only then.
+type poller struct {
+	raw     syscall.RawConn
+	attempt func(fd uintptr) bool // try, bound once: a method value made for each read would be an allocation
+	buf     *Buffer
+	n       int
+	err     error
+}
+
+// newPoller returns nil when rwc is no socket of ours to poll. Only the types whose Read is the bare system call are:
+// something that embeds one may have a Read of its own.
+func newPoller(rwc io.ReadWriteCloser) *poller {
+	var sc syscall.Conn
+	switch c := rwc.(type) {
+	case *net.TCPConn:
+		sc = c
+	case *net.UnixConn:
+		sc = c
+	default:
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	p := &poller{raw: raw}
+	p.attempt = p.try
+	return p
+}
+
+func (p *poller) read() (*Buffer, []byte, error) {
+	err := p.raw.Read(p.attempt)
+	buf, n := p.buf, p.n
+	p.buf, p.n = nil, 0
+	if err == nil {
+		err = p.err
+	}
+	if buf == nil {
+		return nil, nil, err
+	}
+	return buf, buf[:n], err
+}
+
+// try reads once. It returns false to wait until there is something to read.
+func (p *poller) try(fd uintptr) bool {
+	buf := Borrow()
+	for {
+		n, err := syscall.Read(int(fd), buf[:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			Return(buf)
+			return false
+		case n > 0:
+			p.buf, p.n, p.err = buf, n, nil
+		default:
+			Return(buf)
+			if err == nil {
+				err = io.EOF
+			} else {
+				err = os.NewSyscallError("read", err)
+			}
+			p.buf, p.n, p.err = nil, 0, err
+		}
+		return true
+	}
+}

@@ -1,0 +1,155 @@
+// Package transport makes one kind of stream out of what a connection can run on: a TCP or Unix socket, TLS, a pipe,
+// any io.ReadWriteCloser. Reading waits without holding a buffer where the system allows that.
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// BufferSize is the length of a Buffer. One system call fills it with as many frames as have arrived, and a message of
+// 16 KiB fits with its header.
+const BufferSize = 16<<10 + 64
+
+// Buffer is borrowed from a pool that all connections share.
+type Buffer [BufferSize]byte
+
+var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+
+// Borrow takes a Buffer from the pool.
+func Borrow() *Buffer { return buffers.Get().(*Buffer) }
+
+// Return gives b back. The caller keeps no slice of it.
+func Return(b *Buffer) { buffers.Put(b) }
+
+// deadliner is what cancellation needs of a stream; every net.Conn has it.
+type deadliner interface {
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// Stream is a byte stream with deadlines. One goroutine may read and one write at a time; the other methods may be
+// called at once from anywhere.
+type Stream struct {
+	rwc   io.ReadWriteCloser
+	dl    deadliner
+	ready *poller     // waits for bytes without a buffer; nil where that is not possible
+	first [64]byte    // what such a stream waits with instead
+	vec   [2][]byte   // WriteVec's two pieces
+	bufs  net.Buffers // WriteVec's argument to writev
+}
+
+// New makes a Stream of rwc. One without deadlines gets them by a pipe and two goroutines, which end when rwc is closed:
+// its Close must unblock its Read and Write.
+func New(rwc io.ReadWriteCloser) *Stream {
+	dl, ok := rwc.(deadliner)
+	if !ok {
+		near := bridge(rwc)
+		return &Stream{rwc: near, dl: near}
+	}
+	return &Stream{rwc: rwc, dl: dl, ready: newPoller(rwc)}
+}
+
+// ReadSome waits for bytes and returns them in a borrowed Buffer, or in the Stream itself until the next call, with a
+// nil Buffer. While it waits it holds none, unless hold is set and the system cannot tell when bytes are there: then it
+// waits with a Buffer at hand, for more bytes at once.
+func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
+	if s.ready != nil {
+		return s.ready.read()
+	}
+	if !hold {
+		n, err := s.rwc.Read(s.first[:])
+		return nil, s.first[:n], err
+	}
+	b := Borrow()
+	n, err := s.rwc.Read(b[:])
+	if n == 0 {
+		Return(b)
+		return nil, nil, err
+	}
+	return b, b[:n], err
+}
+
+// Read reads into p.
+func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
+
+// Write writes p.
+func (s *Stream) Write(p []byte) (int, error) { return s.rwc.Write(p) }
+
+// WriteVec writes head and then body, with one system call where there is writev.
+func (s *Stream) WriteVec(head, body []byte) (int, error) {
+	if s.ready == nil {
+		n, err := s.rwc.Write(head)
+		if err != nil {
+			return n, err
+		}
+		m, err := s.rwc.Write(body)
+		return n + m, err
+	}
+	s.vec = [2][]byte{head, body}
+	s.bufs = s.vec[:]
+	n, err := s.bufs.WriteTo(s.rwc)
+	s.vec = [2][]byte{}
+	s.bufs = nil
+	return int(n), err
+}
+
+// SetReadDeadline sets when reads fail with os.ErrDeadlineExceeded. A read that failed so has lost nothing.
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadline(t) }
+
+// SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
+func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
+
+// WritesResume reports whether a write that was cut short may go on where it stopped. Under TLS it may not.
+func (s *Stream) WritesResume() bool {
+	_, isTLS := s.rwc.(*tls.Conn)
+	return !isTLS
+}
+
+// CloseWrite tells the peer that nothing more will come, where the stream can say so.
+func (s *Stream) CloseWrite() error {
+	if half, ok := s.rwc.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Close closes the stream in good order.
+func (s *Stream) Close() error { return s.rwc.Close() }
+
+// Abort closes the stream at once: TLS does not wait to say goodbye.
+func (s *Stream) Abort() error {
+	if t, ok := s.rwc.(*tls.Conn); ok {
+		return t.NetConn().Close()
+	}
+	return s.rwc.Close()
+}
+
+// IsTimeout reports whether err says that a deadline passed.
+func IsTimeout(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// bridge gives rwc deadlines: it returns one end of a pipe whose other end is copied to and from rwc.
+func bridge(rwc io.ReadWriteCloser) net.Conn {
+	near, far := net.Pipe()
+	go func() {
+		io.Copy(rwc, far)
+		rwc.Close()
+		far.Close()
+	}()
+	go func() {
+		io.Copy(far, rwc)
+		far.Close()
+	}()
+	return near
+}

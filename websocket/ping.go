@@ -1,0 +1,184 @@
+package websocket
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/protocol"
+)
+
+// maxControls bounds the pings and unasked pongs that a peer may send in a second (RFC 6455 §10.4: protection from a
+// peer that is too much). Each costs us a write.
+const maxControls = 1000
+
+// controlRate counts them.
+type controlRate struct {
+	since time.Time
+	count int
+}
+
+func (r *controlRate) exceeded() bool {
+	if r.count++; r.count <= maxControls {
+		return false
+	}
+	now := time.Now()
+	if !r.since.IsZero() && now.Sub(r.since) < time.Second {
+		return true
+	}
+	r.since, r.count = now, 1
+	return false
+}
+
+// pings are the pings under way.
+type pings struct {
+	last    uint64 // the number of the newest; it is the payload
+	waiting []*pinged
+	rtt     time.Duration
+}
+
+type pinged struct {
+	id     uint64
+	sent   time.Time
+	own    bool               // keepalive's: nobody waits for the answer
+	answer chan time.Duration // holds one
+}
+
+// Ping sends a ping and returns the time until its pong. When nobody else reads at the moment, Ping does, and keeps what
+// it finds for the next Read; a message that nobody takes hides a pong behind it.
+func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
+	c.mu.Lock()
+	if ctx.Err() != nil {
+		c.mu.Unlock()
+		return 0, interrupted("ping", ctx, errCtx)
+	}
+	if err := c.canWrite(); err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
+	p := c.pingLocked()
+	mine := c.read.take()
+	c.mu.Unlock()
+	defer c.forget(p)
+	if mine {
+		c.awaitPong(ctx, p)
+		c.giveRead()
+	}
+	select {
+	case rtt := <-p.answer:
+		return rtt, nil
+	case <-ctx.Done():
+		return 0, interrupted("ping", ctx, errCtx)
+	case <-c.done:
+		return 0, c.ended()
+	}
+}
+
+// pingLocked queues a ping. The caller holds mu.
+func (c *Conn) pingLocked() *pinged {
+	c.pings.last++
+	p := &pinged{id: c.pings.last, sent: time.Now(), answer: make(chan time.Duration, 1)}
+	c.pings.waiting = append(c.pings.waiting, p)
+	ctl, err := c.m.AppendPing(c.ctl, binary.BigEndian.AppendUint64(nil, p.id), maskKey)
+	if err == nil {
+		c.ctl = ctl
+		c.send()
+	}
+	return p
+}
+
+func (c *Conn) forget(p *pinged) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.pings.waiting, p); i >= 0 {
+		c.pings.waiting = slices.Delete(c.pings.waiting, i, i+1)
+	}
+}
+
+// awaitPong reads until p is answered, a message is in the way, or somebody else wants to read. The caller holds the
+// read turn.
+func (c *Conn) awaitPong(ctx context.Context, p *pinged) {
+	for len(p.answer) == 0 {
+		if more := c.listen(ctx, time.Time{}); !more {
+			return
+		}
+	}
+}
+
+// listen takes what has arrived and what arrives next, and keeps the first piece of a message for the next Read. It
+// reports whether it makes sense to go on. The caller holds the read turn, and makes way for others.
+func (c *Conn) listen(ctx context.Context, deadline time.Time) bool {
+	c.yields = true
+	for !c.pending {
+		ev, err := c.parse(ctx)
+		if err != nil {
+			return false
+		}
+		if ev.Kind == protocol.Data {
+			c.cur, c.pending = ev, true
+			return false
+		}
+		if err := c.fill(ctx, deadline); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// RTT returns the last round trip that a ping measured, Ping's or keepalive's; 0 before the first pong.
+func (c *Conn) RTT() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pings.rtt
+}
+
+// control sees to a control frame; the close frame is the reader's.
+func (c *Conn) control(ev protocol.Event) error {
+	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && c.answered(ev.Payload) {
+		return nil
+	}
+	if c.controls.exceeded() {
+		return c.m.Fail(&protocol.Violation{
+			Section: "RFC 6455 §10.4",
+			Code:    uint16(CodePolicy),
+			Detail:  fmt.Sprintf("more than %d control frames in a second", maxControls),
+		})
+	}
+	return nil
+}
+
+// answered reports whether the payload of a pong is that of a ping of ours. It answers those before it, too: a peer may
+// answer only the most recent ping (RFC 6455 §5.5.3).
+func (c *Conn) answered(payload []byte) bool {
+	if len(payload) != 8 {
+		return false
+	}
+	id := binary.BigEndian.Uint64(payload)
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, p := range c.pings.waiting {
+		if p.id > id {
+			break
+		}
+		c.pings.rtt = now.Sub(p.sent)
+		p.answer <- c.pings.rtt
+		n++
+	}
+	c.pings.waiting = slices.Delete(c.pings.waiting, 0, n)
+	return n > 0 && id <= c.pings.last
+}
+
+// reply sends what the reading half wants sent, without waiting for it. The caller holds the read turn.
+func (c *Conn) reply() {
+	if !c.m.Pending() {
+		return
+	}
+	c.mu.Lock()
+	c.ctl = c.m.AppendOutput(c.ctl, ctlRoom, maskKey)
+	c.send()
+	c.mu.Unlock()
+}

@@ -1,0 +1,195 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/internal/utf8x"
+)
+
+// Reader waits for the next message and returns its type and a reader of its bytes, for messages that are not to be held
+// in memory whole. ctx interrupts every read from it: such a read returns ctx's error, wrapped, and the connection
+// lives. MaxMessage holds here, too.
+//
+// The reader is good until the next read on the connection; from then on it returns [ErrStaleReader]. What was not
+// read of its message is skipped by that next read. Text is checked as it arrives: a message whose end is bad UTF-8 ends
+// in an error, after bytes that were good.
+func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
+	if err := c.beginRead(ctx, 0); err != nil {
+		return 0, nil, err
+	}
+	defer c.endRead()
+	if err := c.skipRest(ctx); err != nil {
+		return 0, nil, err
+	}
+	r := &messageReader{c: c, ctx: ctx, seq: c.readSeq}
+	if c.halfRead {
+		r.head = c.partial
+		c.partial, c.halfRead = nil, false
+		c.midway = true
+		return c.partialType(), r, nil
+	}
+	ev, err := c.next(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	c.cur, c.pending, c.midway = ev, true, true
+	return typeOf(ev), r, nil
+}
+
+// partialType returns the type of the message under way.
+func (c *Conn) partialType() Type {
+	if c.m.Text() {
+		return Text
+	}
+	return Binary
+}
+
+// messageReader reads one message.
+type messageReader struct {
+	c    *Conn
+	ctx  context.Context
+	seq  uint64 // of the read that it belongs to
+	head []byte // what an interrupted Read had of the message
+	err  error  // io.EOF at the message's end, or why it ended before
+}
+
+func (r *messageReader) Read(p []byte) (int, error) {
+	c := r.c
+	if r.err != nil {
+		return 0, r.err
+	}
+	if err := c.beginRead(r.ctx, r.seq); err != nil {
+		return 0, err
+	}
+	defer c.endRead()
+	if len(r.head) > 0 {
+		n := copy(p, r.head)
+		r.head = r.head[n:]
+		return n, nil
+	}
+	ev, err := c.next(r.ctx)
+	if err != nil {
+		if c.ended() != nil {
+			r.err = err
+		}
+		return 0, err
+	}
+	n := copy(p, ev.Payload)
+	if n < len(ev.Payload) {
+		ev.Payload = ev.Payload[n:]
+		c.cur, c.pending = ev, true
+		return n, nil
+	}
+	if ev.Last {
+		c.midway = false
+		r.err = io.EOF
+		if n == 0 {
+			return 0, io.EOF
+		}
+	}
+	return n, nil
+}
+
+// streamChunk is how much a Writer gathers before it sends a frame.
+const streamChunk = transport.BufferSize
+
+// Writer begins a message of unknown length: what is written to the returned writer goes out in frames of up to 16 KiB,
+// and Close ends the message. Other messages wait until then; pings and close frames do not. ctx holds for the whole
+// message: when it ends after the first frame went out, the rest cannot follow, and the connection is closed.
+//
+// The writer is for one goroutine. It must be closed, or no other message can ever be sent.
+func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
+	if t != Text && t != Binary {
+		return nil, errors.New("websocket: the message type is neither Text nor Binary")
+	}
+	if err := c.beginMessage(ctx); err != nil {
+		return nil, err
+	}
+	return &messageWriter{c: c, ctx: ctx, t: t}, nil
+}
+
+type messageWriter struct {
+	c     *Conn
+	ctx   context.Context
+	t     Type
+	buf   []byte
+	begun bool // a frame has gone out
+	utf8  utf8x.Validator
+	err   error
+}
+
+var errWriterClosed = errors.New("websocket: this message is ended: its writer was closed")
+
+func (w *messageWriter) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if w.t == Text && !w.utf8.Write(p) {
+		return 0, w.fail(ErrInvalidUTF8)
+	}
+	n := len(p)
+	if len(w.buf)+len(p) < streamChunk {
+		w.buf = append(w.buf, p...)
+		return n, nil
+	}
+	if len(w.buf) > 0 {
+		k := streamChunk - len(w.buf)
+		w.buf = append(w.buf, p[:k]...)
+		p = p[k:]
+		if err := w.frame(w.buf, false); err != nil {
+			return 0, err
+		}
+		w.buf = w.buf[:0]
+	}
+	for len(p) >= streamChunk {
+		if err := w.frame(p[:streamChunk], false); err != nil {
+			return 0, err
+		}
+		p = p[streamChunk:]
+	}
+	w.buf = append(w.buf, p...)
+	return n, nil
+}
+
+// Close sends what is left as the message's last frame.
+func (w *messageWriter) Close() error {
+	if w.err != nil {
+		if w.err == errWriterClosed {
+			return nil
+		}
+		return w.err
+	}
+	if w.t == Text && !w.utf8.Complete() {
+		return w.fail(ErrInvalidUTF8)
+	}
+	if err := w.frame(w.buf, true); err != nil {
+		return err
+	}
+	w.finish(errWriterClosed)
+	return nil
+}
+
+func (w *messageWriter) frame(p []byte, fin bool) error {
+	if err := w.c.writeFrame(w.ctx, w.t, fin, p); err != nil {
+		return w.fail(err)
+	}
+	w.begun = true
+	return nil
+}
+
+// fail gives the message up. A message that is half sent cannot be taken back: the connection ends with it.
+func (w *messageWriter) fail(err error) error {
+	if w.begun && w.c.ended() == nil {
+		w.c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+	}
+	w.finish(err)
+	return err
+}
+
+func (w *messageWriter) finish(err error) {
+	w.err, w.buf = err, nil
+	w.c.endMessage()
+}
