@@ -1,0 +1,46 @@
+// Package console is the web page of the server: static files, embedded, that load nothing from elsewhere.
+package console
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"time"
+)
+
+//go:embed page
+var page embed.FS
+
+// policy lets the page run its own script, use its own style and talk to the server it came from, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Register adds the page at "/" and what it loads, below "/console/", to mux.
+func Register(mux *http.ServeMux) {
+	mux.Handle("GET /{$}", file("index.html", "text/html; charset=utf-8"))
+	mux.Handle("GET /console/console.js", file("console.js", "text/javascript; charset=utf-8"))
+	mux.Handle("GET /console/console.css", file("console.css", "text/css; charset=utf-8"))
+	mux.Handle("GET /console/icon.svg", file("icon.svg", "image/svg+xml"))
+}
+
+// file serves one embedded file.
+func file(name, contentType string) http.Handler {
+	content, err := page.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // the compiler embeds the folder; only the name can be wrong
+	}
+	sum := sha256.Sum256(content)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-cache") // ask each time whether the tag still holds
+		h.Set("ETag", tag)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	})
+}

@@ -1,0 +1,82 @@
+package console
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func get(mux *http.ServeMux, method, path string, header http.Header) *http.Response {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(method, path, nil)
+	r.Header = header
+	mux.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestPage(t *testing.T) {
+	mux := http.NewServeMux()
+	Register(mux)
+	for _, tt := range []struct {
+		method, path, contentType string
+		status                    int
+	}{
+		{"GET", "/", "text/html; charset=utf-8", 200},
+		{"HEAD", "/", "text/html; charset=utf-8", 200},
+		{"GET", "/console/console.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/console.css", "text/css; charset=utf-8", 200},
+		{"GET", "/console/icon.svg", "image/svg+xml", 200},
+		{"GET", "/console/", "text/plain; charset=utf-8", 404},
+		{"GET", "/console/index.html", "text/plain; charset=utf-8", 404},
+		{"GET", "/nothing", "text/plain; charset=utf-8", 404},
+		{"POST", "/", "text/plain; charset=utf-8", 405},
+	} {
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			resp := get(mux, tt.method, tt.path, nil)
+			if resp.StatusCode != tt.status || resp.Header.Get("Content-Type") != tt.contentType {
+				t.Fatalf("got %d %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+			}
+			if tt.status != 200 {
+				return
+			}
+			if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") {
+				t.Errorf("policy %q", csp)
+			}
+			again := get(mux, tt.method, tt.path, http.Header{"If-None-Match": {resp.Header.Get("ETag")}})
+			if again.StatusCode != http.StatusNotModified {
+				t.Errorf("with the tag: %d", again.StatusCode)
+			}
+		})
+	}
+}
+
+// What the page refers to is served, and lies on the same server.
+func TestPageRefersToItself(t *testing.T) {
+	mux := http.NewServeMux()
+	Register(mux)
+	body, err := io.ReadAll(get(mux, "GET", "/", nil).Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(body), -1)
+	if len(refs) != 3 {
+		t.Fatalf("%d references", len(refs))
+	}
+	for _, ref := range refs {
+		if resp := get(mux, "GET", ref[1], nil); !strings.HasPrefix(ref[1], "/") || resp.StatusCode != 200 {
+			t.Errorf("%s: %d", ref[1], resp.StatusCode)
+		}
+	}
+	for _, inline := range []string{"style=", "onclick=", "<style", "<script>"} {
+		if strings.Contains(string(body), inline) {
+			t.Errorf("the page has %q, which its policy forbids", inline)
+		}
+	}
+}
