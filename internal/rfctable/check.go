@@ -50,7 +50,7 @@ func (t *tree) check(r Row) (wrong []string) {
 		wrong = append(wrong, "the quote does not hold the word "+r.Word)
 	}
 	if !r.Applies() {
-		if len(r.Code)+len(r.Tests) > 0 {
+		if len(r.Code)+len(r.Tests)+len(r.Cases) > 0 {
 			wrong = append(wrong, "it has both a reason not to apply and code or tests")
 		}
 		return wrong
@@ -58,7 +58,7 @@ func (t *tree) check(r Row) (wrong []string) {
 	if len(r.Code) == 0 {
 		wrong = append(wrong, "no code holds it")
 	}
-	if len(r.Tests) == 0 {
+	if len(r.Tests)+len(r.Cases) == 0 {
 		wrong = append(wrong, "no test shows that it is held")
 	}
 	quoted := len(r.Code) == 0
@@ -74,6 +74,9 @@ func (t *tree) check(r Row) (wrong []string) {
 	}
 	for _, s := range r.Tests {
 		wrong = append(wrong, t.checkTest(s)...)
+	}
+	for _, s := range r.Cases {
+		wrong = append(wrong, t.checkCase(s)...)
 	}
 	return wrong
 }
@@ -116,6 +119,21 @@ func (t *tree) checkTest(s Symbol) []string {
 	}
 	if hasPart && !strings.Contains(d.text, part) {
 		return []string{fmt.Sprintf("the test %s in %s has no case %q", name, s.Dir, part)}
+	}
+	return nil
+}
+
+// Transcripts is the folder of the transcripts, which TestTranscripts in websocket/internal/protocol runs, all of them.
+const Transcripts = "websocket/testdata/transcripts"
+
+// checkCase finds a case in a transcript.
+func (t *tree) checkCase(s Symbol) []string {
+	text, err := os.ReadFile(filepath.Join(t.root, filepath.FromSlash(Transcripts), s.Dir))
+	if err != nil {
+		return []string{fmt.Sprintf("there is no transcript %s", s.Dir)}
+	}
+	if !strings.Contains("\n"+string(text), "\ncase "+s.Name+"\n") {
+		return []string{fmt.Sprintf("the transcript %s has no case %s", s.Dir, s.Name)}
 	}
 	return nil
 }

@@ -57,6 +57,12 @@ func Render(rows []Row) []byte {
 func (r Row) markdown() string {
 	id := strings.TrimPrefix(r.ID, "6455-")
 	code, tests := symbols(r.Code), symbols(r.Tests)
+	for _, c := range r.Cases {
+		if tests != "" {
+			tests += "<br>"
+		}
+		tests += fmt.Sprintf("[transcript %s](../%s/%s) `%s`", strings.TrimSuffix(c.Dir, ".txt"), Transcripts, c.Dir, c.Name)
+	}
 	if !r.Applies() {
 		code = r.Why
 		tests = "n/a"

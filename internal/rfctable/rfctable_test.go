@@ -137,6 +137,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	}
 	write("a.go", "package a\n\n// F holds RFC 6455 §5.1.\nfunc F() {}\n")
 	write("b.go", "package a\n\ntype T int\n\nfunc (t *T) M() {}\n")
+	if err := os.MkdirAll(filepath.Join(dir, Transcripts), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(Transcripts+"/5.1.txt", "clause RFC 6455 §5.1\n\ncase masked\nrole server\n")
 	write("a_test.go", "package a\n\nfunc TestF(t *T) { _ = \"one\" }\n")
 	row := func(code, test string) Row {
 		r := Row{ID: "6455-5.1-1", Word: "MUST", Quote: "a client MUST"}
@@ -166,6 +170,12 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 			Code: []Symbol{{".", "T.M"}, {".", "F"}}, Tests: []Symbol{{".", "TestF"}}}, ""},
 		{"another section quoted", Row{ID: "6455-6.1-7", As: "5.1", Word: "MUST", Quote: "MUST",
 			Code: []Symbol{{".", "F"}}, Tests: []Symbol{{".", "TestF"}}}, ""},
+		{"transcript", Row{ID: "6455-5.1-1", Word: "MUST", Quote: "MUST", Code: []Symbol{{".", "F"}},
+			Cases: []Symbol{{"5.1.txt", "masked"}}}, ""},
+		{"unknown transcript case", Row{ID: "6455-5.1-1", Word: "MUST", Quote: "MUST", Code: []Symbol{{".", "F"}},
+			Cases: []Symbol{{"5.1.txt", "mask"}}}, "has no case"},
+		{"unknown transcript", Row{ID: "6455-5.1-1", Word: "MUST", Quote: "MUST", Code: []Symbol{{".", "F"}},
+			Cases: []Symbol{{"5.2.txt", "mask"}}}, "no transcript"},
 		{"not applicable", Row{ID: "6455-5.4-1", Word: "MUST", Quote: "MUST", Why: "no proxy"}, ""},
 		{"both", Row{ID: "6455-5.4-1", Word: "MUST", Quote: "MUST", Why: "no proxy", Code: []Symbol{{".", "F"}}}, "both"},
 		{"other word", Row{ID: "6455-5.4-1", Word: "MUST NOT", Quote: "MUST", Why: "no proxy"}, "the word"},

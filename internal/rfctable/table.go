@@ -24,7 +24,8 @@ type Row struct {
 	As    string   // the section that the code quotes instead, where the RFC says a thing twice; empty for its own
 	Note  string   // how it is held, when code and test do not say it by themselves
 	Code  []Symbol // what holds it
-	Tests []Symbol // what shows that it is held
+	Tests []Symbol // what shows that it is held: tests and fuzz targets
+	Cases []Symbol // and cases of transcripts: Dir is the transcript's file in [Transcripts]
 	Line  int      // where the row begins in the source
 }
 
@@ -95,18 +96,14 @@ func (r *Row) set(line string) error {
 		r.Note = strings.TrimSpace(r.Note + " " + value)
 	case "as":
 		r.As = strings.TrimPrefix(value, "§")
-	case "code", "test":
+	case "code", "test", "case":
 		f := strings.Fields(value)
 		if len(f) < 2 {
-			return fmt.Errorf("want a folder and names: %q", line)
+			return fmt.Errorf("want a folder or file and names: %q", line)
 		}
+		list := map[string]*[]Symbol{"code": &r.Code, "test": &r.Tests, "case": &r.Cases}[key]
 		for _, name := range f[1:] {
-			s := Symbol{Dir: f[0], Name: name}
-			if key == "code" {
-				r.Code = append(r.Code, s)
-			} else {
-				r.Tests = append(r.Tests, s)
-			}
+			*list = append(*list, Symbol{Dir: f[0], Name: name})
 		}
 	default:
 		return fmt.Errorf("unknown key %q", key)
