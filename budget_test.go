@@ -187,6 +187,10 @@ func checkMembers(t *testing.T, s source, spec *ast.TypeSpec) {
 		// Fields that follow each other without an empty line share the comment above the first.
 		shared := i > 0 && s.line(members.List[i-1].End())+1 == s.line(m.Pos())
 		for _, name := range m.Names {
+			typ, ok := m.Type.(*ast.Ident)
+			if ok && typ.Name == name.Name {
+				continue // "Role Role": the type says it
+			}
 			if name.IsExported() && m.Doc.Text() == "" && m.Comment.Text() == "" && !shared {
 				t.Errorf("%s:%d: %s.%s has no comment", s.path, s.line(name.Pos()), spec.Name.Name, name.Name)
 			}

@@ -47,16 +47,17 @@ var rules = []rule{
 	{pkg: "websocket/internal/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
 	{pkg: "websocket/internal/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/header"}},
-	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"os", "log"}},
+	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
 
 	// The library, and what stands on its public API.
-	{pkg: "websocket", std: anyStd, not: []string{"os", "log", "log/slog"}, own: []string{
-		"websocket/frame", "websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header", "websocket/internal/protocol",
-		"websocket/internal/transport", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
-	{pkg: "websocket/wstest", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket", "websocket/frame"}},
-	{pkg: "websocket/wsjson", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket"},
+	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
+		"websocket/frame", "websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
+		"websocket/internal/protocol", "websocket/internal/transport", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
+	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
+		own: []string{"websocket", "websocket/frame"}},
+	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		test: []string{"websocket/wstest"}},
-	{pkg: "websocket/reconnect", std: anyStd, not: []string{"os", "log"}, own: []string{"websocket"},
+	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use this one.
@@ -64,7 +65,8 @@ var rules = []rule{
 
 	// The product.
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
-	{pkg: "gateway", std: anyStd, own: []string{"certs", "websocket"}},
+	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "gateway", std: anyStd, own: []string{"certs", "console", "websocket"}},
 	{pkg: "cli", std: anyStd, own: []string{"certs", "gateway", "websocket"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
@@ -74,7 +76,8 @@ var rules = []rule{
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"}},
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
-		other: []string{"github.com/gorilla/websocket", "github.com/coder/websocket"}},
+		other: []string{"github.com/coder/websocket", "github.com/gobwas/ws", "github.com/gorilla/websocket",
+			"github.com/lxzan/gws"}},
 }
 
 // Modules that any test outside the library may import: they find leaked goroutines.
