@@ -1,35 +1,161 @@
 package websocket
 
 import (
+	"bufio"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
 )
 
-// AcceptOptions, Reject: see the design.
+// acceptTimeout bounds how long a client may take to receive the 101.
+const acceptTimeout = 10 * time.Second
+
+// AcceptOptions says whom a server lets in, and how. The zero value is the safe default. It is only read: one value may
+// serve any number of calls at once.
 type AcceptOptions struct {
-	Origins      []string
-	AnyOrigin    bool
+	// Origins are the web origins whose pages may connect besides those of the same origin: "https://example.com",
+	// "https://example.com:8443", without a path, a slash at the end or a wildcard. "null" admits sandboxed and local
+	// pages, all of them. An entry of another form is a mistake, which the handshakes that come to it answer with 500.
+	//
+	// nil means the same origin only: the Origin header must be the scheme, host and port that the request was sent to. A
+	// request without the header is let in: it comes from no browser.
+	Origins []string
+
+	// AnyOrigin drops the origin check. Any web page that a visitor opens may then connect with the visitor's cookies, and
+	// do what the visitor may do: it is for services that look at neither cookies nor addresses.
+	AnyOrigin bool
+
+	// TrustedProxies are the addresses of proxies in front of this server. Only for requests from them, the scheme and the
+	// host that the browser used are taken from the Forwarded header (RFC 7239), or else X-Forwarded-Proto and
+	// X-Forwarded-Host. nil means nobody's headers are believed, so that same-origin pages fail the origin check behind a
+	// proxy that ends TLS.
+	TrustedProxies []netip.Prefix
+
+	// Subprotocols that the server speaks, the preferred one first. When the client offers none of them the connection
+	// opens without one: look at [Handshake.Subprotocol].
 	Subprotocols []string
-	Check        func(*http.Request) error
-	Header       http.Header
-	Conn         ConnOptions
-}
 
-// Reject is an error of a Check hook that picks the reply.
-type Reject struct {
-	Status int
+	// Check is asked after all rules of the protocol and the origin have been checked, before the client is let in. An
+	// error keeps it out: a [*Reject] picks the reply, any other error is answered with 403 and its text stays here.
+	// nil means everyone may come in. It must not write the reply itself, nor read the request's body.
+	Check func(*http.Request) error
+
+	// Header is added to the 101 response, as are the fields that are set in the ResponseWriter's Header. A field that
+	// belongs to the handshake itself, or has a line end in it, is a mistake and answered with 500.
 	Header http.Header
-	Reason string
+
+	// Conn says how the connection behaves.
+	Conn ConnOptions
 }
 
-func (r *Reject) Error() string { return r.Reason }
-
-// Handshake is what the opening handshake agreed on.
-type Handshake struct {
-	Subprotocol string
-}
-
-// Accept is a stub.
+// Accept answers a client's opening handshake and takes over the connection that the request came on. The client may have
+// sent messages already: they are not lost.
+//
+// When the handshake fails the reply has been written, and says why in a sentence; the error is a [*HandshakeError], in
+// which errors.As finds the [*Reject] of Check. w must not be used after Accept in either case.
+//
+// The request must come over HTTP/1.1 or higher from a server that lets a handler take over its connection, as net/http
+// does. The read and write timeouts of that server no longer apply. opts may be nil.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
-	return nil, errors.New("websocket: not built yet")
+	if opts == nil {
+		opts = &AcceptOptions{}
+	}
+	if err := admit(r, opts); err != nil {
+		return nil, refuse(w, r, err)
+	}
+	hs := &Handshake{
+		Proto:       r.Proto,
+		URL:         r.URL,
+		Header:      r.Header,
+		Subprotocol: handshake.Subprotocol(r.Header, opts.Subprotocols),
+		RemoteAddr:  r.RemoteAddr,
+		TLS:         r.TLS,
+	}
+	answer := handshake.Answer{
+		Key:         r.Header.Get("Sec-Websocket-Key"),
+		Subprotocol: hs.Subprotocol,
+		Extensions:  hs.Extensions,
+		Header:      [2]http.Header{passedOn(w.Header()), opts.Header},
+	}
+	nc, brw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, refuse(w, r, &HandshakeError{
+			Stage: StageStatus, Status: http.StatusInternalServerError, Err: err,
+			Hint: "serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
+		})
+	}
+	early, err := open(nc, brw, &answer)
+	if err != nil {
+		nc.Close()
+		return nil, &HandshakeError{Stage: StageStatus, Err: err}
+	}
+	return newConn(nc, Server, &opts.Conn, hs, early), nil
+}
+
+// admit goes through all that can keep a client out.
+func admit(r *http.Request, opts *AcceptOptions) *HandshakeError {
+	v := handshake.Check(r)
+	if v == nil {
+		v = handshake.CheckOrigin(r, handshake.OriginPolicy{
+			Any: opts.AnyOrigin, Allowed: opts.Origins, Proxies: opts.TrustedProxies,
+		})
+	}
+	if v != nil {
+		e := violated(v)
+		e.Header = v.Header
+		return e
+	}
+	if err := handshake.CheckFields(opts.Header); err != nil {
+		return &HandshakeError{Stage: StageStatus, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Header"}
+	}
+	if opts.Check == nil {
+		return nil
+	}
+	if err := opts.Check(r); err != nil {
+		e := &HandshakeError{Stage: StageCheck, Status: http.StatusForbidden, Err: err}
+		if reject, ok := errors.AsType[*Reject](err); ok {
+			e.Status, e.Header = reject.status(), reject.Header
+		}
+		return e
+	}
+	return nil
+}
+
+// passedOn returns the fields that middleware has set for the response, without those that speak of its content or of the
+// connection: a 101 has none, and the connection is the handshake's.
+func passedOn(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		one := http.Header{name: values}
+		if !strings.HasPrefix(name, "Content-") && name != "Keep-Alive" && handshake.CheckFields(one) == nil {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// open sends the 101 in one write, and returns a copy of what the client has sent behind its request.
+func open(nc net.Conn, brw *bufio.ReadWriter, a *handshake.Answer) ([]byte, error) {
+	// The server's timeouts for the request would end the connection. The client gets a bound for taking the 101.
+	if err := nc.SetDeadline(time.Now().Add(acceptTimeout)); err != nil {
+		return nil, err
+	}
+	if _, err := nc.Write(a.AppendHead(brw.AvailableBuffer())); err != nil {
+		return nil, err
+	}
+	if err := nc.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	n := brw.Reader.Buffered()
+	if n == 0 {
+		return nil, nil
+	}
+	early := make([]byte, n)
+	_, err := brw.Read(early) // cannot block: n bytes are there
+	return early, err
 }

@@ -2,20 +2,171 @@ package websocket
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
 )
 
-// DialOptions is a stub.
+const (
+	defaultDialTimeout  = 30 * time.Second
+	defaultMaxRedirects = 5
+)
+
+// DialOptions says how a client opens a connection. The zero value is the safe default. It is only read: one value may
+// serve any number of calls at once.
 type DialOptions struct {
-	Header       http.Header
+	// Header is added to the request: Origin, Cookie, User-Agent and what else the server asks for. Host replaces the Host
+	// header, and nothing else. A field that belongs to the handshake itself is an error. After a redirect to another
+	// origin only Accept, Accept-Language, Origin and User-Agent go along: any other may hold a secret.
+	Header http.Header
+
+	// Subprotocols that the client speaks, the preferred one first. The server may choose one of them, or none: look at
+	// [Handshake.Subprotocol]. They go along with redirects.
 	Subprotocols []string
-	TLS          *tls.Config
-	Conn         ConnOptions
+
+	// TLS is used for wss, and for proxies that are reached by https. It is copied, not changed. An empty ServerName
+	// means the URL's host; of NextProtos what HTTP/2 and 3 go by is left out, and nothing left means http/1.1. nil means
+	// the roots of the system and the defaults of crypto/tls.
+	TLS *tls.Config
+
+	// Proxy returns the proxy for a request, whose URL is the target's as http or https; nil is no proxy. The proxy's URL
+	// is http or https, its user information becomes Proxy-Authorization, and it is asked for a tunnel (CONNECT) in any
+	// case. nil means http.ProxyFromEnvironment.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// DialContext opens the connection to the server, or to the proxy when there is one: for SOCKS, unix sockets, tunnels.
+	// network is "tcp". nil means a net.Dialer.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Jar gives the cookies for a request and takes those of every answer, also of one that is no success. nil: none.
+	Jar http.CookieJar
+
+	// MaxRedirects is how many redirects are followed (301, 302, 303, 307, 308). 0 means 5; a negative value means none.
+	// From TLS to no TLS none is followed.
+	MaxRedirects int
+
+	// HandshakeTimeout bounds the whole, from the look-up of the name to the last redirect, besides the context. 0 means
+	// 30 seconds, unless the context has a deadline of its own.
+	HandshakeTimeout time.Duration
+
+	// Conn says how the connection behaves.
+	Conn ConnOptions
 }
 
-// Dial is a stub.
+// Dial opens a connection to a ws, wss, http or https URL. User information in the URL becomes an Authorization header,
+// unless the options have one. ctx bounds the opening only, and interrupts it at any point.
+//
+// A failure is a [*HandshakeError]: it tells the stage, what the server answered, and the next step. It wraps the net, tls,
+// x509 or context error. opts may be nil.
 func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
-	return nil, errors.New("websocket: not built yet")
+	if opts == nil {
+		opts = &DialOptions{}
+	}
+	ctx, cancel := dialContext(ctx, opts.HandshakeTimeout)
+	defer cancel()
+	t, v := handshake.ParseTarget(url)
+	if v != nil {
+		return nil, violated(v)
+	}
+	d, fail := newDialer(opts, t)
+	if fail != nil {
+		return nil, fail
+	}
+	for range maxRedirects(opts.MaxRedirects) {
+		c, next, fail := d.attempt(ctx, t, true)
+		if fail != nil {
+			return nil, ended(ctx, fail)
+		}
+		if next == nil {
+			return c, nil
+		}
+		d.follow(t, next)
+		t = next
+	}
+	c, _, fail := d.attempt(ctx, t, false)
+	if fail != nil {
+		return nil, ended(ctx, fail)
+	}
+	return c, nil
+}
+
+func maxRedirects(n int) int {
+	if n == 0 {
+		return defaultMaxRedirects
+	}
+	return max(n, 0)
+}
+
+// dialContext adds the bound on the whole handshake to ctx.
+func dialContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		if _, ok := ctx.Deadline(); ok {
+			return ctx, func() {}
+		}
+		timeout = defaultDialTimeout
+	}
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the handshake took longer than %v", timeout))
+}
+
+// ended makes a failure that the end of ctx has caused tell that, and not how it came about.
+func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done() // the deadline that a connection took from ctx can be noticed a moment before ctx has
+	}
+	err := ctx.Err()
+	if err == nil {
+		return e
+	}
+	if cause := context.Cause(ctx); !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	e.Err, e.Section, e.Hint = err, "", ""
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Hint = timeoutHint(e.Stage)
+	}
+	return e
+}
+
+// dialer is the part of a Dial that goes through its redirects.
+type dialer struct {
+	opts    *DialOptions
+	header  http.Header // for the request, without Host
+	host    string      // the Host header; "": the target's
+	dropped bool        // a redirect has led to another origin, and something of header was left behind
+}
+
+// attempt opens a connection to t and goes through one handshake. When the server sends it elsewhere, and that may be
+// followed, there is neither a connection nor a failure but the next target.
+func (d *dialer) attempt(ctx context.Context, t *handshake.Target, follow bool) (*Conn, *handshake.Target, *HandshakeError) {
+	nc, fail := d.connect(ctx, t)
+	if fail != nil {
+		return nil, nil, fail
+	}
+	// Closing is what interrupts every connection, whatever dialer it came from. Nothing is lost by it: a handshake that
+	// was interrupted is of no use.
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	ex := &exchange{d: d, t: t, nc: nc}
+	c, next, fail := ex.run(follow)
+	if !stop() && fail == nil { // the connection is closed already
+		fail = &HandshakeError{Stage: StageStatus}
+	}
+	if fail != nil || next != nil {
+		nc.Close()
+		return nil, next, fail
+	}
+	return c(), nil, nil
+}
+
+// newKey returns a fresh Sec-WebSocket-Key: RFC 6455 §4.1, "a nonce consisting of a randomly selected 16-byte value".
+func newKey() string {
+	var nonce [16]byte
+	rand.Read(nonce[:]) //nolint:errcheck // it never returns an error
+	return handshake.EncodeKey(nonce)
 }

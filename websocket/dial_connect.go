@@ -1,0 +1,111 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+// connect opens the stream that the handshake with t goes over: TCP, a tunnel through a proxy, TLS, as they are needed.
+func (d *dialer) connect(ctx context.Context, t *handshake.Target) (net.Conn, *HandshakeError) {
+	proxy, fail := d.proxy(t)
+	if fail != nil {
+		return nil, fail
+	}
+	var nc net.Conn
+	if proxy != nil {
+		nc, fail = d.tunnel(ctx, proxy, t)
+	} else {
+		nc, fail = d.tcp(ctx, t.Name, t.Port)
+	}
+	if fail != nil {
+		return nil, fail
+	}
+	if !t.Secure {
+		return nc, nil
+	}
+	// RFC 6455 §4.1: with /secure/ "the client MUST perform a TLS handshake", with the name of the host in it.
+	return secure(ctx, nc, d.tlsConfig(t.Name))
+}
+
+// tcp opens a connection, and tells a name that is not known from an address that is not reached.
+func (d *dialer) tcp(ctx context.Context, host, port string) (net.Conn, *HandshakeError) {
+	dial := d.opts.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	nc, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	if err == nil && nc == nil {
+		err = errors.New("DialContext returned neither a connection nor an error")
+	}
+	if err == nil {
+		return nc, nil
+	}
+	e := &HandshakeError{Stage: StageTCP, Err: err, Hint: tcpHint(err)}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		e.Stage, e.Hint = StageDNS, "check the host name, and that this machine can resolve names"
+	}
+	return nil, e
+}
+
+// secure does the TLS handshake over nc, which it closes on failure.
+func secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, *HandshakeError) {
+	c := tls.Client(nc, cfg)
+	if err := c.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, &HandshakeError{Stage: StageTLS, Section: "RFC 6455 §4.1", Err: err, Hint: tlsHint(err)}
+	}
+	if p := c.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" && !slices.Contains(cfg.NextProtos, p) {
+		nc.Close()
+		return nil, &HandshakeError{Stage: StageTLS, Err: errors.New("the server chose a protocol by ALPN that was not offered")}
+	}
+	return c, nil
+}
+
+// tlsConfig returns the caller's configuration made fit for HTTP/1.1 with host.
+func (d *dialer) tlsConfig(host string) *tls.Config {
+	cfg := d.opts.TLS.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{}
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = strings.Cut(host, "%") // no zone
+	}
+	other := func(p string) bool { return p == "h2" || p == "h3" }
+	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), other)
+	if len(cfg.NextProtos) == 0 {
+		cfg.NextProtos = []string{"http/1.1"} // else a server may take the connection for HTTP/2
+	}
+	return cfg
+}
+
+// proxy returns the proxy that requests for t go through, nil for none. It is asked about the http form of a ws URL: no
+// proxy setting knows ws.
+func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
+	find := d.opts.Proxy
+	if find == nil {
+		find = http.ProxyFromEnvironment
+	}
+	u := *t.URL
+	proxy, err := find(&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{}})
+	if err != nil {
+		if d.opts.Proxy == nil { // its text quotes the setting, and that may hold a password
+			err = errors.New("the proxy setting in the environment is not a URL")
+		}
+		return nil, &HandshakeError{Stage: StageProxy, Err: err, Hint: "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy"}
+	}
+	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
+		return nil, &HandshakeError{
+			Stage: StageProxy, Err: errors.New("the proxy's URL is neither http nor https"),
+			Hint: "for SOCKS and the like, put their dialer into DialOptions.DialContext",
+		}
+	}
+	return proxy, nil
+}

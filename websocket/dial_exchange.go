@@ -1,0 +1,165 @@
+package websocket
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+// bodyPatience bounds the wait for the body of an answer that is a failure already.
+const bodyPatience = time.Second
+
+// exchange is one request and its answer.
+type exchange struct {
+	d  *dialer
+	t  *handshake.Target
+	nc net.Conn
+}
+
+// run sends the request and judges the answer. On success it returns how to make the Conn, which must wait until the
+// context can no longer close the connection; for a redirect to follow, the next target.
+func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
+	req := x.d.request(x.t)
+	if _, err := x.nc.Write(req.AppendTo(make([]byte, 0, 512))); err != nil {
+		return nil, nil, lost(StageRequest, err)
+	}
+	r, rest, fail := readHead(x.nc)
+	if fail != nil {
+		if _, ok := errors.AsType[*handshake.Violation](fail.Err); !ok && !x.t.Secure && fail.Hint == "" {
+			fail.Hint = "if the port expects TLS, use wss://; else look at the server's log"
+		}
+		return nil, nil, fail
+	}
+	if x.d.opts.Jar != nil {
+		if cookies := (&http.Response{Header: r.Header}).Cookies(); len(cookies) > 0 {
+			x.d.opts.Jar.SetCookies(x.t.URL, cookies)
+		}
+	}
+	if follow && handshake.IsRedirect(r.Status) && len(r.Header["Location"]) > 0 {
+		next, fail := x.redirect(r)
+		return nil, next, fail
+	}
+	subprotocol, _, v := handshake.Verify(r, req)
+	if v != nil {
+		return nil, nil, x.refused(r, rest, v)
+	}
+	hs := &Handshake{
+		Proto:       "HTTP/1." + strconv.Itoa(r.Minor),
+		URL:         x.t.URL,
+		Header:      r.Header,
+		Subprotocol: subprotocol,
+		Extensions:  r.Header.Get("Sec-Websocket-Extensions"),
+		RemoteAddr:  x.nc.RemoteAddr().String(),
+	}
+	if c, ok := x.nc.(*tls.Conn); ok {
+		state := c.ConnectionState()
+		hs.TLS = &state
+	}
+	return func() *Conn { return newConn(x.nc, Client, &x.d.opts.Conn, hs, rest) }, nil, nil
+}
+
+// redirect returns where the answer leads.
+func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *HandshakeError) {
+	next, v := x.t.Resolve(r.Header["Location"][0])
+	if v != nil {
+		v.Stage, v.Section, v.Status = handshake.StageStatus, "RFC 9110 §10.2.2", r.Status
+		return nil, x.refused(r, nil, v)
+	}
+	if x.t.Secure && !next.Secure {
+		return nil, &HandshakeError{
+			Stage: StageStatus, Status: r.Status, Header: r.Header,
+			Err:  errors.New("the server redirects from TLS to a URL without TLS"),
+			Hint: "the server should redirect to wss:// or https://; behind a proxy that ends TLS it has to be told of it",
+		}
+	}
+	if next.Auth == "" && next.SameOrigin(x.t) {
+		next.Auth = x.t.Auth
+	}
+	return next, nil
+}
+
+// refused makes the error for an answer that breaks a rule, or is not 101.
+func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Violation) *HandshakeError {
+	e := violated(v)
+	e.Status, e.Header = r.Status, r.Header
+	if r.Status == http.StatusSwitchingProtocols {
+		return e
+	}
+	e.Body = readBody(x.nc, r, rest)
+	switch {
+	case r.Status == http.StatusBadRequest && !x.t.Secure && speaksOfTLS(e.Body):
+		e.Hint = "this port expects TLS: use wss://"
+	case r.Status == http.StatusUnauthorized && x.d.dropped:
+		e.Hint = "a redirect led to another origin, and credentials do not go along: give the URL that it led to"
+	}
+	return e
+}
+
+// speaksOfTLS recognizes what servers answer to plain HTTP on their TLS port, each in its own words.
+func speaksOfTLS(body []byte) bool {
+	s := strings.ToUpper(string(body))
+	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
+}
+
+// readHead reads the head of an answer, and returns with it what came behind in the same read.
+func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
+	var head handshake.Head
+	buf := make([]byte, 4096)
+	for some := false; ; {
+		n, err := nc.Read(buf)
+		some = some || n > 0
+		r, rest, v := head.Feed(buf[:n])
+		switch {
+		case v != nil:
+			return nil, nil, violated(v)
+		case r != nil:
+			return r, slices.Clip(slices.Clone(rest)), nil // a copy: the buffer is not kept for a few bytes
+		case errors.Is(err, io.EOF):
+			if some {
+				err = fmt.Errorf("the connection was closed within the head of the answer: %w", io.ErrUnexpectedEOF)
+			} else {
+				err = fmt.Errorf("the connection was closed without an answer: %w", io.ErrUnexpectedEOF)
+			}
+			return nil, nil, lost(StageStatus, err)
+		case err != nil:
+			return nil, nil, lost(StageStatus, err)
+		}
+	}
+}
+
+// readBody returns the start of an answer's body: no more than an error holds, and no longer than it is worth waiting for.
+func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
+	if r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || r.Status < 200 {
+		return nil
+	}
+	nc.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // without a deadline the context is the bound
+	var body io.Reader = io.MultiReader(strings.NewReader(string(rest)), nc)
+	limit := int64(maxBody)
+	if te := r.Header["Transfer-Encoding"]; len(te) > 0 {
+		body = httputil.NewChunkedReader(body)
+	} else if cl, err := strconv.ParseUint(r.Header.Get("Content-Length"), 10, 63); err == nil {
+		limit = min(limit, int64(cl))
+	}
+	b, _ := io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // what has arrived is what there is to tell
+	return b
+}
+
+// lost makes the error for a connection that failed before the answer was there.
+func lost(stage Stage, err error) *HandshakeError {
+	e := &HandshakeError{Stage: stage, Err: err}
+	if alert, ok := remoteAlert(err); ok {
+		// In TLS 1.3 a server looks at the client's certificate when the client has finished its part already.
+		e.Stage, e.Section, e.Hint = StageTLS, "RFC 6455 §4.1", alertHint(alert)
+	}
+	return e
+}

@@ -1,0 +1,97 @@
+package websocket
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+// tcpHint tells the next step after a connection could not be opened.
+func tcpHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens on that port: check the port, and that the server runs"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no way leads to that address: check the network, a VPN, IPv6"
+	}
+	return ""
+}
+
+// timeoutHint tells what a wait that was too long most often means.
+func timeoutHint(s Stage) string {
+	switch s {
+	case StageDNS:
+		return "the name server does not answer"
+	case StageTCP:
+		return "the address does not answer: it is wrong, the host is down, or a firewall drops the packets"
+	case StageProxy:
+		return "the proxy does not answer, or does not reach the server"
+	case StageTLS:
+		return "the port takes connections but does not speak TLS, or the server is overloaded"
+	default:
+		return "the port takes connections but does not answer HTTP: another service, one that expects TLS, or an overloaded one"
+	}
+}
+
+// tlsHint tells the next step after a TLS handshake failed.
+func tlsHint(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the server's certificate comes from an authority that is not known here: add it to the roots (TLS.RootCAs)"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "the server's certificate is for another name: use that name, or set TLS.ServerName"
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return "the server's certificate is expired or not valid yet: renew it, or check this machine's clock"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the port does not speak TLS: use ws://, or another port"
+	}
+	if alert, ok := remoteAlert(err); ok {
+		return alertHint(alert)
+	}
+	return ""
+}
+
+// remoteAlert returns the alert by which the server ended the TLS connection. crypto/tls keeps the type to itself, so that
+// its text has to do.
+func remoteAlert(err error) (string, bool) {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" || op.Err == nil {
+		return "", false
+	}
+	return op.Err.Error(), true
+}
+
+// alertHint tells the next step after the server ended the TLS handshake with an alert (RFC 8446 §6).
+func alertHint(alert string) string {
+	switch {
+	case strings.Contains(alert, "protocol version"):
+		return "the server and this client have no version of TLS in common"
+	case strings.Contains(alert, "application protocol"):
+		return "the server does not speak HTTP/1.1 on this port, which WebSocket needs: enable it there"
+	case strings.Contains(alert, "unrecognized name"):
+		return "the server has no certificate for this host name"
+	default: // the certificate alerts, and handshake_failure, which many send in their stead
+		return "the server refused: often it wants a client certificate (TLS.Certificates), or another one"
+	}
+}
+
+// proxyHint tells the next step after a proxy refused a tunnel.
+func proxyHint(r *handshake.Response) string {
+	switch r.Status {
+	case http.StatusForbidden, http.StatusMethodNotAllowed:
+		return "the proxy allows no tunnel to that host or port: many allow port 443 only, so use wss://"
+	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusServiceUnavailable:
+		return "the proxy did not reach the server"
+	case http.StatusProxyAuthRequired:
+		return handshake.StatusHint(r)
+	}
+	return "check that the address is a proxy, and that it allows CONNECT"
+}

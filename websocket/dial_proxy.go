@@ -1,0 +1,78 @@
+package websocket
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+// clauseConnect defines the tunnel.
+const clauseConnect = "RFC 9110 §9.3.6"
+
+// tunnel opens a connection to t through a proxy. RFC 6455 §4.1 (3) wants CONNECT for ws as well as for wss.
+func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target) (net.Conn, *HandshakeError) {
+	port := proxy.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[proxy.Scheme]
+	}
+	nc, fail := d.tcp(ctx, proxy.Hostname(), port)
+	if fail == nil && proxy.Scheme == "https" {
+		cfg := d.tlsConfig(proxy.Hostname())
+		cfg.ServerName = proxy.Hostname() // the caller's, if any, names the server and not the proxy
+		nc, fail = secure(ctx, nc, cfg)
+	}
+	if fail != nil {
+		fail.Stage, fail.Err = StageProxy, fmt.Errorf("the proxy was not reached: %w", fail.Err)
+		return nil, fail
+	}
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	fail = askForTunnel(nc, proxy.User, net.JoinHostPort(t.Name, t.Port))
+	if !stop() && fail == nil {
+		fail = &HandshakeError{Stage: StageProxy}
+	}
+	if fail != nil {
+		nc.Close()
+		return nil, fail
+	}
+	return nc, nil
+}
+
+// askForTunnel sends the CONNECT for addr and reads what the proxy says to it.
+func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError {
+	b := fmt.Appendf(nil, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", addr, addr, userAgent)
+	if user != nil {
+		password, _ := user.Password()
+		b = append(b, "Proxy-Authorization: Basic "...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(user.Username()+":"+password))
+		b = append(b, "\r\n"...)
+	}
+	if _, err := nc.Write(append(b, "\r\n"...)); err != nil {
+		return &HandshakeError{Stage: StageProxy, Err: err}
+	}
+	r, rest, fail := readHead(nc)
+	if fail != nil {
+		fail.Stage = StageProxy
+		return fail
+	}
+	if r.Status < 200 || r.Status > 299 {
+		name := http.StatusText(r.Status)
+		return &HandshakeError{
+			Stage: StageProxy, Section: clauseConnect, Status: r.Status, Header: r.Header, Body: readBody(nc, r, rest),
+			Hint: proxyHint(r), Err: fmt.Errorf("the proxy answered %d %s", r.Status, name),
+		}
+	}
+	if len(rest) > 0 {
+		// In a tunnel to a WebSocket server, with TLS or without, the client speaks first: these bytes are not the server's.
+		return &HandshakeError{
+			Stage: StageProxy, Section: clauseConnect, Status: r.Status,
+			Err: errors.New("the proxy sent something behind its answer, before the server could have spoken"),
+		}
+	}
+	return nil
+}

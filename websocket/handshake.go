@@ -1,0 +1,119 @@
+package websocket
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+// Handshake is what the opening handshake agreed on, and over what it ran. It is read-only: the maps and pointers in it
+// are shared by all who ask for it.
+type Handshake struct {
+	Proto       string               // "HTTP/1.1"
+	URL         *url.URL             // of the request; on the client the one that answered 101, without user information
+	Header      http.Header          // the peer's: on the server the request's, on the client the response's
+	Subprotocol string               // "": none
+	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "": none
+	RemoteAddr  string               // of the peer, or of the last proxy on the way, as net.Conn tells it
+	TLS         *tls.ConnectionState // nil: no TLS at this end
+}
+
+// Stage is the step at which an opening handshake failed.
+type Stage string
+
+// The stages, in the order in which a handshake goes through them.
+const (
+	// StageRequest: the request itself. On the client the URL or an option is wrong, or the request could not be sent; on
+	// the server its method, HTTP version, Host or body is wrong.
+	StageRequest Stage = handshake.StageRequest
+
+	StageDNS   Stage = "dns"   // the host name was not resolved
+	StageTCP   Stage = "tcp"   // no connection to the address
+	StageProxy Stage = "proxy" // the proxy was not reached, or refused
+	StageTLS   Stage = "tls"   // the TLS handshake
+
+	// StageStatus: the status line. On the client it did not come, was not HTTP, or was not 101; on the server the 101
+	// could not be sent.
+	StageStatus Stage = handshake.StageStatus
+
+	StageHeader      Stage = handshake.StageHeader      // Upgrade, Connection, the version, or the form of the head
+	StageKey         Stage = handshake.StageKey         // Sec-WebSocket-Key or Sec-WebSocket-Accept
+	StageSubprotocol Stage = handshake.StageSubprotocol // Sec-WebSocket-Protocol
+	StageExtension   Stage = handshake.StageExtension   // Sec-WebSocket-Extensions
+	StageOrigin      Stage = handshake.StageOrigin      // the page that the request comes from; on the server
+	StageCheck       Stage = "check"                    // AcceptOptions.Check; on the server
+)
+
+// HandshakeError says why an opening handshake failed. Neither it nor its text holds a secret that the caller gave: no
+// user information, no query, no header of the request.
+type HandshakeError struct {
+	Stage   Stage
+	Section string      // the clause that was broken: "RFC 6455 §4.1"; "" when none was
+	Status  int         // on the client what the server, or the proxy, answered; on the server what the reply was; 0: none
+	Header  http.Header // of that answer; on the server the fields that this failure added to the reply; nil: none
+	Body    []byte      // of that answer or reply, at most the first 1024 bytes
+	Hint    string      // the next step, for a person; "": none known
+	Err     error       // what happened; may be a net, tls, x509 or context error, or what Check returned
+}
+
+// Error tells the stage, what happened, the clause and the next step.
+func (e *HandshakeError) Error() string {
+	s := "websocket: handshake failed"
+	if e.Stage != "" {
+		s += " (" + string(e.Stage) + ")"
+	}
+	if e.Err != nil {
+		s += ": " + strings.TrimPrefix(e.Err.Error(), "websocket: ")
+	}
+	if e.Section != "" {
+		s += " [" + e.Section + "]"
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// Unwrap returns e.Err.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// Reject is an error of [AcceptOptions.Check] that picks the reply.
+type Reject struct {
+	// Status of the reply, 300 to 599. 0 means 403; any other value is a mistake and becomes 500.
+	Status int
+
+	// Header is added to the reply: Retry-After, WWW-Authenticate. May be nil.
+	Header http.Header
+
+	// Reason is the body of the reply, and so is told to the client. It is plain text unless Header has a Content-Type.
+	// "" means the name of the status.
+	Reason string
+}
+
+// Error tells the status and the reason.
+func (r *Reject) Error() string {
+	s := fmt.Sprintf("rejected with %d", r.status())
+	if r.Reason != "" {
+		s += ": " + r.Reason
+	}
+	return s
+}
+
+func (r *Reject) status() int {
+	switch {
+	case r.Status == 0:
+		return http.StatusForbidden
+	case r.Status < 300 || r.Status > 599:
+		return http.StatusInternalServerError
+	}
+	return r.Status
+}
+
+// violated turns a broken rule into the error that the caller gets.
+func violated(v *handshake.Violation) *HandshakeError {
+	return &HandshakeError{Stage: Stage(v.Stage), Section: v.Section, Status: v.Status, Hint: v.Hint, Err: v}
+}

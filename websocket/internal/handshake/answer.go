@@ -1,0 +1,102 @@
+package handshake
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// Subprotocol returns the one of the server's subprotocols, most preferred first, that the request offers too, and ""
+// when there is none. The server's preference decides (RFC 6455 §4.2.2: "the server chooses"); case counts.
+func Subprotocol(h http.Header, preferred []string) string {
+	if lines := h[fieldProtocol]; len(lines) > 0 {
+		for _, s := range preferred {
+			if header.Contains(lines, s) {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// Answer is what a server puts into its 101.
+type Answer struct {
+	Key         string         // the client's Sec-WebSocket-Key
+	Subprotocol string         // "": none
+	Extensions  string         // ready for the header; "": none
+	Header      [2]http.Header // further fields, all checked with CheckFields; may be nil
+}
+
+// AppendHead appends the head of the 101 response, its empty line included (RFC 6455 §4.2.2 (5)).
+func (a *Answer) AppendHead(dst []byte) []byte {
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = AppendAccept(dst, header.Trim(a.Key))
+	dst = append(dst, "\r\n"...)
+	dst = appendField(dst, "Sec-WebSocket-Protocol", a.Subprotocol)
+	dst = appendField(dst, "Sec-WebSocket-Extensions", a.Extensions)
+	for _, h := range a.Header {
+		dst = appendFields(dst, h)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendField appends a field line, and nothing when the value is empty.
+func appendField(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(append(dst, name...), ": "...)
+	return append(append(dst, value...), "\r\n"...)
+}
+
+// appendFields appends all of h's lines in the order of their names.
+func appendFields(dst []byte, h http.Header) []byte {
+	if len(h) == 0 {
+		return dst
+	}
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range h[name] {
+			dst = append(append(dst, name...), ": "...)
+			dst = append(append(dst, value...), "\r\n"...)
+		}
+	}
+	return dst
+}
+
+// CheckFields reports the first field of h that must not be added to a handshake's head, on either side: one of which the
+// handshake itself is made, one that would announce content, or one that is no field at all, so that it could end the
+// line, or the head, early.
+func CheckFields(h http.Header) error {
+	for name, values := range h {
+		if !header.IsToken(name) {
+			return errors.New("a header name that is no token")
+		}
+		if Reserved(name) {
+			return errors.New("the header " + name + " belongs to the handshake and cannot be set")
+		}
+		if !slices.ContainsFunc(values, func(v string) bool { return !header.IsValue(v) }) {
+			continue
+		}
+		return errors.New("the header " + name + " has a value with a control byte in it, or space around it")
+	}
+	return nil
+}
+
+// Reserved reports whether the field of that name is written by the handshake alone: RFC 6455 §4.1 and §4.2.2 for its
+// own, RFC 9110 §8.6 and RFC 9112 §6.1 for those that announce content.
+func Reserved(name string) bool {
+	switch n := header.Lower(name); n {
+	case "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "te", "expect", "http2-settings":
+		return true
+	default:
+		return strings.HasPrefix(n, "sec-websocket-")
+	}
+}

@@ -1,0 +1,185 @@
+package handshake
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// The names of the fields, in the form that http.Header keeps them under.
+const (
+	fieldKey        = "Sec-Websocket-Key"
+	fieldVersion    = "Sec-Websocket-Version"
+	fieldProtocol   = "Sec-Websocket-Protocol"
+	fieldExtensions = "Sec-Websocket-Extensions"
+	fieldAccept     = "Sec-Websocket-Accept"
+)
+
+const (
+	clauseServer = "RFC 6455 §4.2.1"
+	notWebSocket = `this address speaks WebSocket: open it with a WebSocket client, in a browser new WebSocket("wss://…")`
+)
+
+// Check reports the first rule that a client's opening handshake over HTTP/1.1 breaks, and nil when it is in order. The
+// origin is a matter of policy and not looked at here.
+func Check(r *http.Request) *Violation {
+	for _, check := range [...]func(*http.Request) *Violation{
+		checkLine, checkHost, checkUpgrade, checkBody, checkVersion, checkKey, checkLists,
+	} {
+		if v := check(r); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// checkLine is about the request line.
+func checkLine(r *http.Request) *Violation {
+	switch {
+	case r.Method != http.MethodGet: // RFC 6455 §4.2.1 (1): "an HTTP/1.1 or higher GET request"
+		return &Violation{
+			Stage: StageRequest, Section: clauseServer, Status: http.StatusMethodNotAllowed,
+			Header: http.Header{"Allow": {http.MethodGet}},
+			Detail: "the method of an opening handshake is GET", Hint: notWebSocket,
+		}
+	case r.ProtoMajor > 1: // RFC 9113 §8.6: HTTP/2 has no Upgrade
+		return &Violation{
+			Stage: StageRequest, Section: "RFC 9113 §8.6", Status: http.StatusBadRequest,
+			Detail: "a WebSocket cannot be opened with a GET over HTTP/2 or HTTP/3",
+			Hint:   "open it over HTTP/1.1: over TLS, offer http/1.1 by ALPN",
+		}
+	case !r.ProtoAtLeast(1, 1): // RFC 9110 §7.8: an Upgrade in an HTTP/1.0 request must be ignored
+		return upgradeRequired("the request came as HTTP/1.0; an opening handshake needs HTTP/1.1", proxyHint)
+	case strings.Contains(r.RequestURI, "#"): // RFC 6455 §3: "Fragment identifiers ... MUST NOT be used"
+		return &Violation{
+			Stage: StageRequest, Section: "RFC 6455 §3", Status: http.StatusBadRequest,
+			Detail: "the address in the request line has a fragment", Hint: `leave "#…" out, or write "#" as %23`,
+		}
+	}
+	return nil
+}
+
+// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority".
+func checkHost(r *http.Request) *Violation {
+	// net/http has taken the field out of the map by now; other servers leave it there.
+	if n := len(r.Header["Host"]); n <= 1 {
+		if _, ok := parseAuthority(r.Host); ok {
+			return nil
+		}
+	}
+	return &Violation{
+		Stage: StageRequest, Section: clauseServer, Status: http.StatusBadRequest,
+		Detail: "the Host header is missing, not a host and a port, or there twice",
+	}
+}
+
+// checkUpgrade: RFC 6455 §4.2.1 (3) and (4), the two fields that ask for another protocol.
+func checkUpgrade(r *http.Request) *Violation {
+	if !header.HasToken(r.Header["Upgrade"], "websocket") {
+		if len(r.Header[fieldKey]) > 0 {
+			return upgradeRequired("the Upgrade header does not ask for websocket", proxyHint)
+		}
+		return upgradeRequired("this is not a WebSocket request: it has no Upgrade: websocket", notWebSocket)
+	}
+	if !header.HasToken(r.Header["Connection"], "upgrade") {
+		return &Violation{
+			Stage: StageHeader, Section: clauseServer, Status: http.StatusBadRequest,
+			Detail: "the Connection header does not hold the token Upgrade", Hint: proxyHint,
+		}
+	}
+	return nil
+}
+
+// checkBody refuses content: the bytes behind the head of an upgrade are frames, and who sends content does not know that.
+func checkBody(r *http.Request) *Violation {
+	if r.ContentLength == 0 && len(r.TransferEncoding) == 0 {
+		return nil
+	}
+	return &Violation{
+		Stage: StageRequest, Section: "RFC 9110 §9.3.1", Status: http.StatusBadRequest,
+		Detail: "the request has a body; an opening handshake has none",
+	}
+}
+
+// checkVersion: RFC 6455 §4.2.1 (6), "a |Sec-WebSocket-Version| header field, with a value of 13".
+func checkVersion(r *http.Request) *Violation {
+	lines := r.Header[fieldVersion]
+	if len(lines) == 1 && header.Trim(lines[0]) == "13" {
+		return nil
+	}
+	v := upgradeRequired("the WebSocket version is not 13", "speak version 13, the one of RFC 6455")
+	switch len(lines) {
+	case 0:
+		v.Detail = "the Sec-WebSocket-Version header is missing"
+	case 1:
+	default: // RFC 6455 §11.3.5: "MUST NOT appear more than once in an HTTP request"
+		v.Detail, v.Section = "the Sec-WebSocket-Version header is there more than once", "RFC 6455 §11.3.5"
+		return v
+	}
+	v.Section = "RFC 6455 §4.4" // "it MUST respond with a |Sec-WebSocket-Version| header field"
+	return v
+}
+
+// checkKey: RFC 6455 §4.2.1 (5), a key that decodes to 16 bytes.
+func checkKey(r *http.Request) *Violation {
+	lines := r.Header[fieldKey]
+	v := &Violation{Stage: StageKey, Section: clauseServer, Status: http.StatusBadRequest}
+	switch {
+	case len(lines) == 0:
+		v.Detail = "the Sec-WebSocket-Key header is missing"
+	case len(lines) > 1: // RFC 6455 §11.3.1: "MUST NOT appear more than once in an HTTP request"
+		v.Detail, v.Section = "the Sec-WebSocket-Key header is there more than once", "RFC 6455 §11.3.1"
+	case !validKey(header.Trim(lines[0])):
+		v.Detail, v.Hint = "the Sec-WebSocket-Key is not the base64 of 16 bytes", "send 16 random bytes in base64"
+	default:
+		return nil
+	}
+	return v
+}
+
+// checkLists holds what is optional to its grammar: RFC 6455 §4.2.1, "any violations of the ABNF grammar".
+func checkLists(r *http.Request) *Violation {
+	if lines, ok := r.Header[fieldProtocol]; ok && !header.IsTokenList(lines) {
+		return &Violation{
+			Stage: StageSubprotocol, Section: "RFC 6455 §4.3", Status: http.StatusBadRequest,
+			Detail: "the Sec-WebSocket-Protocol header is not a list of tokens",
+			Hint:   "leave it out when there is no subprotocol; put base64url, not base64, into it",
+		}
+	}
+	if _, err := Offers(r.Header); err != nil {
+		return &Violation{
+			Stage: StageExtension, Section: "RFC 6455 §9.1", Status: http.StatusBadRequest,
+			Detail: "the Sec-WebSocket-Extensions header does not follow its grammar: " + err.Error(),
+		}
+	}
+	return nil
+}
+
+// Offers returns the extensions that a request's header offers, in the client's order of preference. The error says how
+// the header breaks the grammar, which fails the handshake.
+func Offers(h http.Header) ([]header.Extension, error) {
+	lines, ok := h[fieldExtensions]
+	if !ok {
+		return nil, nil
+	}
+	offers, err := header.ParseExtensions(lines)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range offers {
+		if err := wellFormed(e); err != nil {
+			return nil, err
+		}
+	}
+	return offers, nil
+}
+
+func upgradeRequired(detail, hint string) *Violation {
+	return &Violation{
+		Stage: StageHeader, Section: clauseServer, Status: http.StatusUpgradeRequired,
+		// RFC 9110 §15.5.22: "MUST send an Upgrade header field in a 426 response"; RFC 6455 §4.2.2: the versions too.
+		Header: http.Header{"Upgrade": {"websocket"}, fieldVersion: {"13"}},
+		Detail: detail, Hint: hint,
+	}
+}

@@ -1,0 +1,242 @@
+package handshake
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// DeflateName is the extension's name in the registry (RFC 7692 §5).
+const DeflateName = "permessage-deflate"
+
+// The parameters of permessage-deflate (RFC 7692 §7.1).
+const (
+	paramServerNoTakeover = "server_no_context_takeover"
+	paramClientNoTakeover = "client_no_context_takeover"
+	paramServerBits       = "server_max_window_bits"
+	paramClientBits       = "client_max_window_bits"
+)
+
+// The window sizes of RFC 7692, as powers of two.
+const (
+	MinWindowBits = 8
+	MaxWindowBits = 15
+
+	// AnyWindowBits stands in an offer for client_max_window_bits without a value: "I know it, choose".
+	AnyWindowBits = 255
+)
+
+// Deflate is a set of parameters of permessage-deflate: an offer, or what was agreed on.
+type Deflate struct {
+	ServerNoTakeover bool  // the server's compressor starts every message afresh
+	ClientNoTakeover bool  // the client's does
+	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0: the parameter is absent, which means 15
+	ClientBits       uint8 // window of the client's compressor, likewise; AnyWindowBits in an offer only
+}
+
+// DeflatePolicy says what a codec can do and what its user wants.
+type DeflatePolicy struct {
+	ServerNoTakeover bool // ask for it, or as a server do it, whatever the peer says
+	ClientNoTakeover bool // likewise for the client's compressor
+
+	// MaxServerBits and MaxClientBits are the largest windows wanted, 9 to 15. 0 means 15.
+	MaxServerBits, MaxClientBits uint8
+
+	// MinBits is the smallest window that the own compressor can keep to. 0 means 9: zlib and those like it cannot do 8
+	// without zlib's own header, and silently take 9 instead.
+	MinBits uint8
+}
+
+func (p DeflatePolicy) minBits() uint8 {
+	if p.MinBits == 0 {
+		return MinWindowBits + 1
+	}
+	return p.MinBits
+}
+
+// Bits returns b as a window size: a parameter that is absent leaves the window at its largest.
+func Bits(b uint8) uint8 {
+	if b == 0 || b > MaxWindowBits {
+		return MaxWindowBits
+	}
+	return b
+}
+
+// NegotiateDeflate answers the first of a client's offers that RFC 7692 §7 lets a server accept, and that the policy
+// allows. ok is false when there is none: then the extension is declined, and the connection opens without it.
+func NegotiateDeflate(offers []header.Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
+	for _, e := range offers {
+		if e.Name != DeflateName {
+			continue
+		}
+		offer, err := parseDeflate(e, true)
+		if err != nil { // RFC 7692 §7: "A server MUST decline an extension negotiation offer for this extension if ..."
+			continue
+		}
+		if agreed, ok = answerDeflate(offer, p); ok {
+			return agreed, true
+		}
+	}
+	return Deflate{}, false
+}
+
+func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
+	a := Deflate{
+		// RFC 7692 §7.1.1.1: who accepts an offer with server_no_context_takeover answers with it.
+		ServerNoTakeover: offer.ServerNoTakeover || p.ServerNoTakeover,
+		// RFC 7692 §7.1.1.2: may be answered unasked. A client that offers it will not use takeover anyway, and some
+		// insist on hearing it back.
+		ClientNoTakeover: offer.ClientNoTakeover || p.ClientNoTakeover,
+	}
+	// RFC 7692 §7.1.2.1: the answer to server_max_window_bits has "the same or smaller value".
+	if want := Bits(p.MaxServerBits); offer.ServerBits != 0 || want < MaxWindowBits {
+		a.ServerBits = min(Bits(offer.ServerBits), want)
+		if a.ServerBits < p.minBits() {
+			return Deflate{}, false
+		}
+	}
+	// RFC 7692 §7.1.2.2: client_max_window_bits may be answered only when it was offered, with a value not above the
+	// offered one. A client that offers a value keeps to it unasked, so it is answered only to make the window smaller.
+	// Never with 8: Firefox hangs on that.
+	if want := max(Bits(p.MaxClientBits), MinWindowBits+1); offer.ClientBits != 0 && want < Bits(offer.ClientBits) {
+		a.ClientBits = want
+	}
+	return a, true
+}
+
+// OfferDeflate returns what a client offers.
+func OfferDeflate(p DeflatePolicy) Deflate {
+	offer := Deflate{
+		ServerNoTakeover: p.ServerNoTakeover,
+		ClientNoTakeover: p.ClientNoTakeover,
+		ClientBits:       AnyWindowBits,
+	}
+	if b := max(Bits(p.MaxServerBits), MinWindowBits+1); b < MaxWindowBits {
+		offer.ServerBits = b
+	}
+	if b := max(Bits(p.MaxClientBits), p.minBits()); b < MaxWindowBits {
+		offer.ClientBits = b
+	}
+	return offer
+}
+
+// VerifyDeflate returns what a server's answer to offered agrees on. minBits is the smallest window that the client's
+// compressor can keep to. An error means that the client must fail the connection (RFC 7692 §7).
+func VerifyDeflate(answer header.Extension, offered Deflate, minBits uint8) (Deflate, error) {
+	a, err := parseDeflate(answer, false)
+	switch {
+	case err != nil:
+		return Deflate{}, err
+	case offered.ServerNoTakeover && !a.ServerNoTakeover: // RFC 7692 §7.1.1.1
+		return Deflate{}, errors.New(paramServerNoTakeover + " was asked for and is not in the answer")
+	case offered.ServerBits != 0 && (a.ServerBits == 0 || a.ServerBits > offered.ServerBits): // RFC 7692 §7.1.2.1
+		return Deflate{}, fmt.Errorf("%s=%d was asked for, and the answer has a larger window", paramServerBits, offered.ServerBits)
+	case offered.ClientBits == 0 && a.ClientBits != 0: // RFC 7692 §7.1.2.2
+		return Deflate{}, errors.New(paramClientBits + " is in the answer and was not offered")
+	case offered.ClientBits <= MaxWindowBits && a.ClientBits > offered.ClientBits: // RFC 7692 §7.1.2.2
+		return Deflate{}, fmt.Errorf("%s=%d was offered, and the answer has more", paramClientBits, offered.ClientBits)
+	case a.ClientBits != 0 && a.ClientBits < minBits:
+		return Deflate{}, fmt.Errorf("%s=%d is a smaller window than the compressor here can keep to", paramClientBits, a.ClientBits)
+	}
+	// A client that announced that it will not use takeover, or a smaller window, keeps to that whatever the answer.
+	a.ClientNoTakeover = a.ClientNoTakeover || offered.ClientNoTakeover
+	if a.ClientBits == 0 && offered.ClientBits <= MaxWindowBits {
+		a.ClientBits = offered.ClientBits
+	}
+	return a, nil
+}
+
+// Extension returns d as it stands in a header, in an offer or an answer.
+func (d Deflate) Extension() header.Extension {
+	e := header.Extension{Name: DeflateName}
+	if d.ServerNoTakeover {
+		e.Params = append(e.Params, header.Param{Name: paramServerNoTakeover})
+	}
+	if d.ClientNoTakeover {
+		e.Params = append(e.Params, header.Param{Name: paramClientNoTakeover})
+	}
+	for _, b := range [...]struct {
+		name string
+		bits uint8
+	}{{paramServerBits, d.ServerBits}, {paramClientBits, d.ClientBits}} {
+		switch b.bits {
+		case 0:
+		case AnyWindowBits:
+			e.Params = append(e.Params, header.Param{Name: b.name})
+		default:
+			e.Params = append(e.Params, header.Param{Name: b.name, Value: strconv.Itoa(int(b.bits)), HasValue: true})
+		}
+	}
+	return e
+}
+
+// parseDeflate reads the parameters of an offer or an answer. Its errors are the reasons for which RFC 7692 §7 has a
+// server decline and a client fail: a parameter that is unknown, not defined here, twice there, or of an invalid value.
+func parseDeflate(e header.Extension, offer bool) (d Deflate, err error) {
+	seen := 0
+	for _, p := range e.Params {
+		bit := 0
+		switch p.Name {
+		case paramServerNoTakeover:
+			bit, d.ServerNoTakeover = 1, true
+			err = noValue(p)
+		case paramClientNoTakeover:
+			bit, d.ClientNoTakeover = 2, true
+			err = noValue(p)
+		case paramServerBits:
+			bit = 4
+			d.ServerBits, err = windowBits(p)
+		case paramClientBits:
+			bit = 8
+			if offer && !p.HasValue { // RFC 7692 §7.1.2.2: in an offer the value may be left out
+				d.ClientBits = AnyWindowBits
+			} else {
+				d.ClientBits, err = windowBits(p)
+			}
+		default:
+			err = errors.New(DeflateName + " with a parameter that RFC 7692 does not know")
+		}
+		if err == nil && seen&bit != 0 {
+			err = errors.New(p.Name + " is there twice")
+		}
+		if err != nil {
+			return Deflate{}, err
+		}
+		seen |= bit
+	}
+	return d, nil
+}
+
+func noValue(p header.Param) error {
+	if p.HasValue { // RFC 7692 §7.1.1.1, §7.1.1.2: the parameter "has no value"
+		return errors.New(p.Name + " with a value")
+	}
+	return nil
+}
+
+// windowBits: RFC 7692 §7.1.2, "a decimal integer value without leading zeroes between 8 to 15 inclusive".
+func windowBits(p header.Param) (uint8, error) {
+	switch p.Value {
+	case "8", "9":
+		return p.Value[0] - '0', nil
+	case "10", "11", "12", "13", "14", "15":
+		return 10 + p.Value[1] - '0', nil
+	}
+	return 0, errors.New(p.Name + " without a value between 8 and 15")
+}
+
+// wellFormed applies what the grammar says of "name=" with nothing behind it (RFC 6455 §9.1) to all extensions but
+// permessage-deflate: for that one, RFC 7692 §7 has the server decline an invalid value and open without it.
+func wellFormed(e header.Extension) error {
+	if e.Name == DeflateName {
+		return nil
+	}
+	for _, p := range e.Params {
+		if p.HasValue && p.Value == "" {
+			return errors.New("a parameter with an equals sign and no value")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package handshake
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// forwarded returns the scheme and the host that the browser used, as far as trusted proxies tell. Every proxy vouches
+// for the one hop that it received; so the way is followed from the near end, and stops behind the first hop that came
+// from somebody who is not trusted. What stands beyond that may have been made up.
+func forwarded(r *http.Request, proxies []netip.Prefix) header.Hop {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !trusted(peer.Addr(), proxies) {
+		return header.Hop{}
+	}
+	hops, err := header.ParseForwarded(r.Header["Forwarded"])
+	if err != nil {
+		hops = nil
+	}
+	std, x := nearest(hops, proxies), nearest(xForwarded(r.Header), proxies)
+	if std.Proto == "" {
+		std.Proto = x.Proto
+	}
+	if std.Host == "" {
+		std.Host = x.Host
+	}
+	return std
+}
+
+// nearest folds hops, farthest first, into the farthest scheme and host that trusted proxies vouch for.
+func nearest(hops []header.Hop, proxies []netip.Prefix) (h header.Hop) {
+	for _, hop := range slices.Backward(hops) {
+		if p, ok := scheme(hop.Proto); ok {
+			h.Proto = p
+		}
+		if _, ok := parseAuthority(hop.Host); ok {
+			h.Host = hop.Host
+		}
+		from, ok := nodeAddr(hop.For)
+		if !ok || !trusted(from, proxies) {
+			break
+		}
+	}
+	return h
+}
+
+// scheme returns the scheme of the page that belongs to a forwarded protocol.
+func scheme(proto string) (string, bool) {
+	switch header.Lower(proto) {
+	case "https", "wss":
+		return "https", true
+	case "http", "ws":
+		return "http", true
+	}
+	return "", false
+}
+
+// xForwarded lines the X-Forwarded headers up as hops. Proxies append to them, or overwrite them, each field for itself:
+// the last elements belong to the nearest hop.
+func xForwarded(h http.Header) []header.Hop {
+	from := lastElements(h["X-Forwarded-For"])
+	proto := lastElements(h["X-Forwarded-Proto"])
+	host := lastElements(h["X-Forwarded-Host"])
+	hops := make([]header.Hop, max(len(from), len(proto), len(host)))
+	for i := range hops {
+		hops[i] = header.Hop{
+			For:   aligned(from, i, len(hops)),
+			Proto: aligned(proto, i, len(hops)),
+			Host:  aligned(host, i, len(hops)),
+		}
+	}
+	return hops
+}
+
+// lastElements returns the nearest elements of a list, as many as proxies ever stand in a row.
+func lastElements(lines []string) []string {
+	const most = 32
+	var list []string
+	for e := range header.Elements(lines) {
+		if len(list) == most {
+			list = list[:copy(list, list[1:])]
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// aligned returns the element of list that stands at i when list is moved to the end of n places, and "" without one.
+func aligned(list []string, i, n int) string {
+	if i -= n - len(list); i >= 0 {
+		return list[i]
+	}
+	return ""
+}
+
+// nodeAddr reads an address as these headers hold it: bare, in brackets, with a port.
+func nodeAddr(s string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr(), true
+	}
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	return a, err == nil
+}
+
+func trusted(a netip.Addr, proxies []netip.Prefix) bool {
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}

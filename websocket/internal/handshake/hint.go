@@ -1,0 +1,62 @@
+package handshake
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// StatusHint tells the next step after an answer with a status other than 101.
+func StatusHint(a *Response) string {
+	switch s := a.Status; s {
+	case http.StatusOK, http.StatusNoContent:
+		return "something answers here, but not as WebSocket: check the path; if it is right, " + proxyHint
+	case http.StatusBadRequest:
+		return "the server understood the request as plain HTTP, or a header of it is wrong: the body may say which; perhaps " + proxyHint
+	case http.StatusUnauthorized:
+		return "the server wants credentials: an Authorization header, or a user and a password in the URL" + challenge(a.Header)
+	case http.StatusForbidden:
+		return "the server refuses this client: often the Origin header is not one it allows, or the credentials do not reach this far"
+	case http.StatusNotFound:
+		return "there is nothing at this path: check it, and the host name"
+	case http.StatusMethodNotAllowed:
+		return "the server takes no GET at this path: check it"
+	case http.StatusProxyAuthRequired:
+		return "the proxy wants credentials: put them into its URL"
+	case http.StatusUpgradeRequired:
+		if v := a.Header[fieldVersion]; len(v) > 0 && !strings.Contains(strings.Join(v, ","), "13") {
+			return "the server does not speak version 13 of the protocol, the only one in use"
+		}
+		return "the server did not see the request for an upgrade: " + proxyHint
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if len(a.Header["Retry-After"]) > 0 {
+			return "the server is busy: try again after the time that its Retry-After header says"
+		}
+		return "the server is busy: try again later"
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return "a proxy answered in the server's place: the server behind it is down, or not reached"
+	default:
+		switch {
+		case s >= 300 && s < 400:
+			return "the server sends clients elsewhere: check the URL, or allow more redirects (MaxRedirects)"
+		case s >= 500:
+			return "the server failed: its log says why"
+		}
+	}
+	return ""
+}
+
+// challenge names the schemes of a WWW-Authenticate header, and none of its parameters.
+func challenge(h http.Header) string {
+	var schemes []string
+	for _, line := range h["Www-Authenticate"] {
+		if scheme, _, _ := strings.Cut(line, " "); header.IsToken(scheme) {
+			schemes = append(schemes, scheme)
+		}
+	}
+	if len(schemes) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(schemes, ", ") + ")"
+}

@@ -1,0 +1,39 @@
+package handshake
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+)
+
+// guid is what a server adds to the key to show that it means WebSocket (RFC 6455 §1.3).
+const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+const (
+	keySize    = 24 // 16 bytes in base64
+	acceptSize = 28 // 20 bytes in base64
+)
+
+// AppendAccept appends the Sec-WebSocket-Accept value that answers key (RFC 6455 §4.2.2).
+func AppendAccept(dst []byte, key string) []byte {
+	var b [keySize + len(guid)]byte
+	sum := sha1.Sum(append(append(b[:0], key...), guid...))
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
+}
+
+// EncodeKey returns the Sec-WebSocket-Key for a nonce (RFC 6455 §4.1).
+func EncodeKey(nonce [16]byte) string { return base64.StdEncoding.EncodeToString(nonce[:]) }
+
+// validKey reports whether key is base64 that decodes to exactly 16 bytes (RFC 6455 §4.2.1).
+//
+// The four bits that are left over in the last character may be anything: RFC 4648 §3.5 lets a decoder look at them or
+// not, and RFC 6455 asks only for 16 bytes.
+func validKey(key string) bool {
+	if len(key) != keySize {
+		return false
+	}
+	var src [keySize]byte
+	var dst [18]byte
+	copy(src[:], key)
+	n, err := base64.StdEncoding.Decode(dst[:], src[:])
+	return err == nil && n == 16
+}

@@ -1,0 +1,136 @@
+package handshake
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// Origin is a web origin (RFC 6454 §4): comparable, in lower case, the port never left out where the scheme has a default.
+type Origin struct{ Scheme, Host, Port string }
+
+// opaque is the origin of a page that has none, written "null" (RFC 6454 §7.1). All such pages share it.
+var opaque = Origin{Host: "null"}
+
+// ParseOrigin reads an origin in its ASCII form, scheme://host or scheme://host:port, or "null". It takes neither a path,
+// not even "/", nor user information. A scheme other than those of the web may go without a host ("file://").
+func ParseOrigin(s string) (Origin, bool) {
+	if s == opaque.Host {
+		return opaque, true
+	}
+	scheme, authority, ok := strings.Cut(s, "://")
+	if !ok || !validScheme(scheme) {
+		return Origin{}, false
+	}
+	o := Origin{Scheme: header.Lower(scheme)}
+	if authority == "" && defaultPort(o.Scheme) == "" {
+		return o, true
+	}
+	a, ok := parseAuthority(authority)
+	if !ok {
+		return Origin{}, false
+	}
+	return o.at(a), true
+}
+
+// at returns o's scheme with the host and the port of a.
+func (o Origin) at(a authority) Origin {
+	o.Host, o.Port = a.host, a.port
+	if o.Port == "" {
+		o.Port = defaultPort(o.Scheme)
+	}
+	return o
+}
+
+func defaultPort(scheme string) string {
+	switch scheme {
+	case "http", "ws":
+		return "80"
+	case "https", "wss":
+		return "443"
+	}
+	return ""
+}
+
+// validScheme: ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) (RFC 3986 §3.1).
+func validScheme(s string) bool {
+	for i := range len(s) {
+		c := s[i] | 0x20
+		if 'a' <= c && c <= 'z' || i > 0 && ('0' <= s[i] && s[i] <= '9' || strings.IndexByte("+-.", s[i]) >= 0) {
+			continue
+		}
+		return false
+	}
+	return s != ""
+}
+
+// OriginPolicy says which web pages may connect.
+type OriginPolicy struct {
+	Any     bool           // all of them
+	Allowed []string       // these, besides pages of the same origin
+	Proxies []netip.Prefix // whose word is taken for what scheme and host the browser used
+}
+
+// CheckOrigin reports why the page that the request comes from may not connect, and nil when it may, or when the request
+// comes from no page: only browsers send the field, and they always do (RFC 6455 §4.2.2 (4), §10.2).
+func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
+	lines := r.Header["Origin"]
+	if len(lines) == 0 || p.Any {
+		return nil
+	}
+	v := &Violation{Stage: StageOrigin, Section: "RFC 6455 §10.2", Status: http.StatusForbidden}
+	if len(lines) > 1 {
+		v.Detail = "there is more than one Origin header"
+		return v
+	}
+	origin, ok := ParseOrigin(header.Trim(lines[0]))
+	if !ok {
+		v.Detail = "the Origin header is not one origin, scheme://host or scheme://host:port"
+		return v
+	}
+	own := ownOrigin(r, p.Proxies)
+	if origin == own {
+		return nil
+	}
+	for i, s := range p.Allowed {
+		allowed, ok := ParseOrigin(s)
+		if !ok {
+			v.Status, v.Section = http.StatusInternalServerError, ""
+			v.Detail = fmt.Sprintf("entry %d of the server's allowed origins is not scheme://host, scheme://host:port or null", i)
+			return v
+		}
+		if origin == allowed {
+			return nil
+		}
+	}
+	v.Detail = "pages of this origin may not connect here"
+	v.Hint = "the server's operator can allow the origin (Origins)"
+	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
+		v.Detail = "the page came by https, but this request arrived here without TLS"
+		v.Hint = "behind a proxy that ends TLS, the server has to trust its forwarded headers (TrustedProxies), or allow the origin (Origins)"
+	}
+	return v
+}
+
+// ownOrigin is the origin that r was sent to. For a request line with a whole URI, net/http has put the URI's authority
+// into r.Host: the Host header does not count then (RFC 9112 §3.2.2), so that it cannot be made to match another page.
+func ownOrigin(r *http.Request, proxies []netip.Prefix) Origin {
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if len(proxies) > 0 {
+		f := forwarded(r, proxies)
+		if f.Proto != "" {
+			scheme = f.Proto
+		}
+		if f.Host != "" {
+			host = f.Host
+		}
+	}
+	a, _ := parseAuthority(host)
+	return Origin{Scheme: scheme}.at(a)
+}

@@ -1,0 +1,195 @@
+package handshake
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// The bounds on what a server may say before it answers.
+const (
+	maxHead    = 64 << 10 // bytes of one head
+	maxFields  = 256      // lines of one head
+	maxInterim = 8        // heads with a status of 1xx, other than 101, before the one that counts
+)
+
+// Response is the head of a response.
+type Response struct {
+	Minor  int // of HTTP/1
+	Status int // 100 to 999
+	Reason string
+	Header http.Header // names in canonical form
+}
+
+// Head reads the head of a response as it arrives. The zero value is ready. How the input is cut makes no difference.
+// Interim responses (100, 103) are read over: a client must be able to (RFC 9110 §15.2).
+//
+// It is stricter than RFC 9112 demands of a client in what could be read in two ways, and reads on no further than it
+// must: the first byte that cannot belong to a response ends it.
+type Head struct {
+	line    []byte // of the current line, what has arrived
+	size    int    // of all lines before it
+	fields  int
+	r       *Response
+	name    string // of the field read last: a line may continue it
+	interim int    // heads read over
+}
+
+// Feed reads from b. Once the head is whole it returns it, and what of b lies behind it. Until then the response is nil
+// and b is used up. After a violation or a response the Head must not be used again.
+func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
+	for len(b) > 0 {
+		end := bytes.IndexByte(b, '\n')
+		part := b
+		if end >= 0 {
+			part = b[:end+1]
+		}
+		b = b[len(part):]
+		if v := h.grow(part); v != nil {
+			return nil, nil, v
+		}
+		if end < 0 {
+			break
+		}
+		line := h.line[:len(h.line)-2]
+		h.size += len(h.line)
+		h.line = h.line[:0]
+		if h.r == nil || len(line) > 0 {
+			if v := h.readLine(line); v != nil {
+				return nil, nil, v
+			}
+			continue
+		}
+		if h.r.Status >= 200 || h.r.Status == http.StatusSwitchingProtocols {
+			return h.r, b, nil
+		}
+		if *h = (Head{line: h.line, interim: h.interim + 1}); h.interim > maxInterim {
+			return nil, nil, headViolation(h, "RFC 9110 §15.2", "more than 8 interim answers (1xx) came before the one that counts")
+		}
+	}
+	return nil, nil, nil
+}
+
+// grow appends part to the current line, unless that shows already that the line cannot be right.
+func (h *Head) grow(part []byte) *Violation {
+	was := len(h.line)
+	h.line = append(h.line, part[:min(len(part), maxHead-h.size-was)]...)
+	if h.r == nil && !mayStartStatus(h.line) {
+		return notHTTP(h.line)
+	}
+	// RFC 9112 §2.2 lets a recipient take a bare LF for a line end; this one does not, and a bare CR ends nothing.
+	for i := max(was-1, 0); i < len(h.line); i++ {
+		c := h.line[i]
+		if c == '\n' && (i == 0 || h.line[i-1] != '\r') || c == '\r' && i+1 < len(h.line) && h.line[i+1] != '\n' {
+			return headViolation(h, "RFC 9112 §2.2", "a line of the answer's head does not end in CR LF")
+		}
+	}
+	if len(h.line) < was+len(part) {
+		return headViolation(h, "RFC 9110 §5.4", "the head of the answer is larger than 64 KiB")
+	}
+	return nil
+}
+
+func (h *Head) readLine(line []byte) *Violation {
+	if h.r == nil {
+		r, v := parseStatusLine(line)
+		h.r = r
+		return v
+	}
+	if line[0] == ' ' || line[0] == '\t' {
+		return h.fold(line)
+	}
+	if h.fields++; h.fields > maxFields {
+		return headViolation(h, "RFC 9110 §5.4", "the head of the answer has more than 256 lines")
+	}
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		return headViolation(h, "RFC 9112 §5", "a line of the answer's head has no colon")
+	}
+	name := string(line[:colon])
+	if !header.IsToken(name) { // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon"
+		return headViolation(h, "RFC 9112 §5.1", "a header name in the answer is not a token")
+	}
+	value := header.Trim(string(line[colon+1:]))
+	if !header.IsValue(value) {
+		return headViolation(h, "RFC 9110 §5.5", "a header in the answer has a control byte in it")
+	}
+	h.name = textproto.CanonicalMIMEHeaderKey(name)
+	h.r.Header[h.name] = append(h.r.Header[h.name], value)
+	return nil
+}
+
+// fold adds a continuation line to the field before it: RFC 9112 §5.2, a user agent "MUST replace each received obs-fold
+// with one or more SP octets".
+func (h *Head) fold(line []byte) *Violation {
+	more := header.Trim(string(line))
+	values := h.r.Header[h.name]
+	if len(values) == 0 || !header.IsValue(more) {
+		return headViolation(h, "RFC 9112 §5.2", "a line of the answer's head continues nothing, or has a control byte in it")
+	}
+	last := &values[len(values)-1]
+	*last = header.Trim(*last + " " + more)
+	return nil
+}
+
+const statusPrefix = "HTTP/1."
+
+// mayStartStatus reports whether line is, or may become, the status line of an HTTP/1 response.
+func mayStartStatus(line []byte) bool {
+	n := min(len(line), len(statusPrefix))
+	return string(line[:n]) == statusPrefix[:n]
+}
+
+// parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing when
+// the reason is.
+func parseStatusLine(line []byte) (*Response, *Violation) {
+	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the answer's status line is not one of HTTP/1"}
+	const at = len(statusPrefix + "1 ")
+	if len(line) < at+3 || !digit(line[at-2]) || line[at-1] != ' ' {
+		return nil, v
+	}
+	r := &Response{Minor: int(line[at-2] - '0'), Header: http.Header{}}
+	for _, c := range line[at : at+3] {
+		if !digit(c) {
+			return nil, v
+		}
+		r.Status = 10*r.Status + int(c-'0')
+	}
+	reason := line[at+3:]
+	if len(reason) > 0 && reason[0] != ' ' || r.Status < 100 {
+		return nil, v
+	}
+	r.Reason = header.Trim(string(reason))
+	if !header.IsValue(r.Reason) {
+		return nil, v
+	}
+	return r, nil
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// notHTTP says what an answer is that does not begin as HTTP/1 does.
+func notHTTP(b []byte) *Violation {
+	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the answer is not HTTP/1"}
+	switch {
+	case b[0] == 0x15 || b[0] == 0x16: // a TLS record: alert, handshake
+		v.Detail, v.Hint = "the answer is a TLS record", "this port expects TLS: use wss://"
+	case b[0] == 0:
+		v.Hint = "if the server speaks HTTP/2 on this port, it must be told to speak HTTP/1.1 too"
+	case 'H' == b[0]:
+		v.Hint = "WebSocket needs HTTP/1.1 on this port"
+	default:
+		v.Hint = "some other service listens on this port: check the address"
+	}
+	return v
+}
+
+func headViolation(h *Head, section, detail string) *Violation {
+	stage := StageHeader
+	if h.r == nil {
+		stage = StageStatus
+	}
+	return &Violation{Stage: stage, Section: section, Detail: detail}
+}

@@ -1,0 +1,141 @@
+package handshake
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// Target is where a client's handshake goes (RFC 6455 §3).
+type Target struct {
+	Secure bool
+	Name   string   // host: in ASCII, without brackets; an IPv6 address may have a zone
+	Port   string   // never ""
+	URI    string   // the resource name: path and query
+	Auth   string   // value of the Authorization header that the user information stands for; "": none
+	URL    *url.URL // the whole as http or https, as proxies and cookie jars want it; without user information
+}
+
+// ParseTarget reads a ws, wss, http or https URL. What it says of a bad one quotes nothing of it: passwords and tokens
+// stand in URLs.
+func ParseTarget(raw string) (*Target, *Violation) {
+	// RFC 6455 §3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
+	if strings.Contains(raw, "#") {
+		return nil, badURL("the URL has a fragment", `leave "#…" out, or write "#" as %23`)
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, badURL("the URL does not parse", "check its host, its port, and its percent signs")
+	}
+	return newTarget(u)
+}
+
+// Resolve reads a Location header that came from t: a URL, or what is relative to t's. A fragment is dropped.
+func (t *Target) Resolve(location string) (*Target, *Violation) {
+	u, err := t.URL.Parse(location)
+	if err != nil {
+		return nil, badURL("the Location of a redirect does not parse", "")
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return newTarget(u)
+}
+
+func newTarget(u *url.URL) (*Target, *Violation) {
+	t := &Target{}
+	switch u.Scheme { // url.Parse has made it lower case
+	case "ws", "http":
+		t.Port = "80"
+	case "wss", "https":
+		t.Secure, t.Port = true, "443"
+	default:
+		return nil, badURL("the URL's scheme is none of ws, wss, http and https", "begin it with ws:// or wss://")
+	}
+	var ok bool
+	if t.Name, ok = hostName(u.Hostname()); !ok {
+		return nil, badURL("the URL has no host, or one that cannot be", "write it as ws://host/path")
+	}
+	if p := u.Port(); p != "" {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return nil, badURL("the URL's port is not between 1 and 65535", "")
+		}
+		t.Port = strconv.FormatUint(n, 10)
+	}
+	t.URI = requestURI(u)
+	if u.User != nil {
+		password, _ := u.User.Password()
+		t.Auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)) // RFC 7617 §2
+	}
+	t.URL = &url.URL{
+		Scheme: "http", Host: t.Host(),
+		Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery,
+	}
+	if t.Secure {
+		t.URL.Scheme = "https"
+	}
+	return t, nil
+}
+
+// hostName checks what url.URL.Hostname returned, and puts it into ASCII.
+func hostName(host string) (string, bool) {
+	if strings.Contains(host, ":") { // it stood in brackets
+		addr, zone, zoned := strings.Cut(host, "%")
+		return host, validIPv6(addr) && (!zoned || zone != "" && validName(zone))
+	}
+	host, ok := asciiHost(host)
+	return header.Lower(host), ok && validName(host)
+}
+
+// requestURI returns path and query as they stand in the request line. What url.Parse lets through in a query, and a
+// request line does not, is escaped: RFC 6455 §11.1.1, characters "MUST be converted ... using their percent-encoded form".
+func requestURI(u *url.URL) string {
+	uri := u.RequestURI()
+	var b strings.Builder
+	for i := range len(uri) {
+		if c := uri[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^{|}`+"`", c) >= 0 {
+			const hex = "0123456789ABCDEF"
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+			continue
+		}
+		b.WriteByte(uri[i])
+	}
+	return b.String()
+}
+
+// Host returns the value of the Host header: RFC 6455 §4.1, /host/ plus /port/ "when not using the default port".
+func (t *Target) Host() string {
+	host := t.Name
+	if strings.Contains(host, ":") {
+		host, _, _ = strings.Cut(host, "%") // RFC 6874 §4: a zone means something on this host only
+		host = "[" + host + "]"
+	}
+	if t.Port == "80" && !t.Secure || t.Port == "443" && t.Secure {
+		return host
+	}
+	return host + ":" + t.Port
+}
+
+// SameOrigin reports whether a secret that is meant for t may go to o as well.
+func (t *Target) SameOrigin(o *Target) bool {
+	return t.Secure == o.Secure && t.Name == o.Name && t.Port == o.Port
+}
+
+// IsRedirect reports whether a client may go on to the Location of an answer with this status.
+func IsRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+func badURL(detail, hint string) *Violation {
+	return &Violation{Stage: StageRequest, Section: "RFC 6455 §3", Detail: detail, Hint: hint}
+}

@@ -1,0 +1,130 @@
+package header
+
+import (
+	"errors"
+	"strings"
+)
+
+// The bounds of an extension list. Real peers offer four at most; without a bound a megabyte of commas would become
+// twenty of slices.
+const (
+	maxExtensions = 32
+	maxParams     = 16
+)
+
+// Extension is one element of a Sec-WebSocket-Extensions header (RFC 6455 §9.1).
+type Extension struct {
+	Name   string
+	Params []Param
+}
+
+// Param is a parameter of an extension.
+//
+// A parameter "name=" with nothing behind the sign has HasValue and an empty Value. The grammar does not allow it; but
+// RFC 7692 §7 has the offer declined whose parameter has an invalid value, so the judgement is left to the caller.
+type Param struct {
+	Name     string
+	Value    string // a token; whether it stood in quotes makes no difference
+	HasValue bool
+}
+
+// ParseExtensions reads the lines of a Sec-WebSocket-Extensions header. An error means that they do not follow the
+// grammar, so that the handshake must fail (RFC 6455 §9.1); it says how and quotes nothing.
+func ParseExtensions(lines []string) ([]Extension, error) {
+	var list []Extension
+	for _, line := range lines {
+		s := scanner{s: line}
+		for {
+			s.space()
+			if s.take(',') { // an empty element
+				continue
+			}
+			if s.done() {
+				break
+			}
+			if len(list) == maxExtensions {
+				return nil, errors.New("more than 32 extensions")
+			}
+			e, err := s.extension()
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+			if !s.take(',') && !s.done() {
+				return nil, errors.New("something other than a comma or a semicolon behind an extension")
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, errors.New("no extension in the list")
+	}
+	return list, nil
+}
+
+// extension reads a name and its parameters, up to a comma or the end.
+func (s *scanner) extension() (Extension, error) {
+	e := Extension{Name: s.token()}
+	if e.Name == "" {
+		return e, errors.New("an extension without a name")
+	}
+	for s.space(); s.take(';'); s.space() {
+		if len(e.Params) == maxParams {
+			return e, errors.New("more than 16 parameters")
+		}
+		s.space()
+		p := Param{Name: s.token()}
+		if p.Name == "" {
+			return e, errors.New("a semicolon without a parameter behind it")
+		}
+		// The grammar comes with the "implied *LWS" rule of RFC 2616: space is allowed around "=" too.
+		if s.space(); s.take('=') {
+			s.space()
+			var err error
+			if p.Value, err = s.value(); err != nil {
+				return e, err
+			}
+			p.HasValue = true
+		}
+		e.Params = append(e.Params, p)
+	}
+	return e, nil
+}
+
+// value reads a token, or a quoted string that holds one.
+func (s *scanner) value() (string, error) {
+	if s.i == len(s.s) || s.s[s.i] != '"' {
+		return s.token(), nil
+	}
+	v, ok := s.quoted()
+	if !ok {
+		return "", errors.New("a quoted value without its end")
+	}
+	if !IsToken(v) { // RFC 6455 §4.3, §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
+		return "", errors.New("a quoted value that is no token")
+	}
+	return v, nil
+}
+
+// String returns e as it stands in a header.
+func (e Extension) String() string {
+	var b strings.Builder
+	b.WriteString(e.Name)
+	for _, p := range e.Params {
+		b.WriteString("; ")
+		b.WriteString(p.Name)
+		if p.HasValue {
+			b.WriteByte('=')
+			b.WriteString(p.Value)
+		}
+	}
+	return b.String()
+}
+
+// FormatExtensions returns list as one header value.
+func FormatExtensions(list []Extension) string {
+	parts := make([]string, len(list))
+	for i, e := range list {
+		parts[i] = e.String()
+	}
+	return strings.Join(parts, ", ")
+}

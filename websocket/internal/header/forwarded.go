@@ -1,0 +1,82 @@
+package header
+
+import "errors"
+
+// maxHops bounds a Forwarded list, as maxExtensions does its list.
+const maxHops = 32
+
+// Hop is what one proxy says about the request that it received (RFC 7239 §4). "" stands for what it does not say.
+type Hop struct {
+	For   string // who sent it: an address, perhaps with a port, or an invented name
+	Proto string // the scheme
+	Host  string // the Host header
+}
+
+// ParseForwarded reads the lines of a Forwarded header, farthest hop first. An error says how they break the grammar,
+// and quotes nothing.
+func ParseForwarded(lines []string) ([]Hop, error) {
+	var hops []Hop
+	for _, line := range lines {
+		s := scanner{s: line}
+		for !s.done() {
+			if s.space(); s.done() || s.take(',') {
+				continue
+			}
+			if len(hops) == maxHops {
+				return nil, errors.New("more than 32 hops")
+			}
+			h, err := s.hop()
+			if err != nil {
+				return nil, err
+			}
+			hops = append(hops, h)
+			if !s.take(',') && !s.done() {
+				return nil, errors.New("something other than a comma or a semicolon behind a pair")
+			}
+		}
+	}
+	return hops, nil
+}
+
+// hop reads pairs up to a comma or the end.
+func (s *scanner) hop() (Hop, error) {
+	var h Hop
+	for {
+		s.space()
+		if name := s.token(); name != "" { // a pair may be left out: ";;"
+			if !s.take('=') {
+				return h, errors.New("a name without a value")
+			}
+			v := s.token()
+			if v == "" {
+				var ok bool
+				if v, ok = s.quoted(); !ok {
+					return h, errors.New("a value that is neither a token nor a quoted string")
+				}
+			}
+			field := h.field(name)
+			if field != nil {
+				if *field != "" { // RFC 7239 §4: "each parameter MUST NOT occur more than once per field-value"
+					return h, errors.New("a name that stands twice in one hop")
+				}
+				*field = v
+			}
+		}
+		s.space()
+		if !s.take(';') {
+			return h, nil
+		}
+	}
+}
+
+func (h *Hop) field(name string) *string {
+	switch Lower(name) {
+	case "for":
+		return &h.For
+	case "proto":
+		return &h.Proto
+	case "host":
+		return &h.Host
+	}
+	return nil
+}
