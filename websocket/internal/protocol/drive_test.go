@@ -40,6 +40,7 @@ type outcome struct {
 	out       []byte     // what the Machine wants sent, and our close frames
 	within    string     // Machine.Within at the end
 	left      int64      // Machine.Left at the end
+	inMessage bool       // Machine.InMessage at the end; false when the stream is over
 }
 
 // text is all of the outcome that every cut has in common. What was told of an unfinished message before a violation
@@ -69,7 +70,7 @@ func (o outcome) text() string {
 // sameMeaning fails the test unless a and b, two cuts of one stream, mean the same.
 func sameMeaning(t testing.TB, a, b outcome, how string) {
 	t.Helper()
-	if x, y := a.text(), b.text(); x != y {
+	if x, y := a.text(), b.text(); x != y || a.inMessage != b.inMessage {
 		t.Fatalf("the input in one piece:\n%s%s:\n%s", x, how, y)
 	}
 	if !bytes.HasPrefix(a.partial, b.partial) && !bytes.HasPrefix(b.partial, a.partial) {
@@ -82,23 +83,18 @@ func sameMeaning(t testing.TB, a, b outcome, how string) {
 func drive(t testing.TB, s session, cuts ...int) outcome {
 	t.Helper()
 	d := driver{t: t, m: Machine{Client: s.client, Compressed: s.compressed, Limits: s.limits}}
-	sends := s.sends
-	from := 0
-	for from < len(s.stream) || len(sends) > 0 {
-		to := len(s.stream)
-		for _, c := range cuts {
-			if c > from && c < to {
-				to = c
-			}
-		}
-		for len(sends) > 0 && sends[0].at == from {
+	ends := append(slices.Clone(cuts), len(s.stream))
+	for _, c := range s.sends {
+		ends = append(ends, c.at)
+	}
+	slices.Sort(ends)
+	from, sends := 0, s.sends
+	for _, to := range ends {
+		d.feed(s.stream[from:to])
+		for len(sends) > 0 && sends[0].at == to {
 			d.send(sends[0])
 			sends = sends[1:]
 		}
-		if len(sends) > 0 && sends[0].at < to {
-			to = sends[0].at
-		}
-		d.feed(s.stream[from:to])
 		from = to
 	}
 	d.finish()
@@ -151,10 +147,13 @@ func (d *driver) flush() {
 
 func (d *driver) send(c ownClose) {
 	d.t.Helper()
-	var err error
-	if d.out, err = d.m.AppendClose(d.out, c.code, c.reason, useTestKey); err != nil {
-		d.t.Fatalf("AppendClose(%d, %q): %v", c.code, c.reason, err)
+	late := d.m.Closing() // the answer to the peer's close frame was made before, or that to a violation
+	was := len(d.out)
+	out, err := d.m.AppendClose(d.out, c.code, c.reason, useTestKey)
+	if late && (!errors.Is(err, ErrClosing) || len(out) != was) || !late && err != nil {
+		d.t.Fatalf("AppendClose(%d, %q), a close frame already sent: %v: %v", c.code, c.reason, late, err)
 	}
+	d.out = out
 }
 
 // fail notes a violation. The first one stands: Step gives the same one for ever.
@@ -228,6 +227,7 @@ func (d *driver) finish() {
 	d.flush()
 	d.within, d.left = d.m.Within(), d.m.Left()
 	over := d.closed || d.violation != nil
+	d.inMessage = d.m.InMessage() && !over
 	if d.m.Ended() != over {
 		d.t.Fatalf("Ended() = %v", d.m.Ended())
 	}

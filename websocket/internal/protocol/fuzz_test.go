@@ -1,0 +1,254 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// What the options byte of the fuzz targets says.
+const (
+	fuzzClient     = 1 << iota // the Machine is a client
+	fuzzCompressed             // RSV1 has a meaning
+	fuzzProgram                // the stream is not bytes but frames to make, see program
+	fuzzLimits                 // messages and fragments are limited
+	fuzzClose                  // we start the closing handshake somewhere
+)
+
+// fuzzSession makes a session of what the fuzzer found.
+func fuzzSession(stream []byte, options byte, message uint16, fragments byte, closeAt uint16) session {
+	s := session{client: options&fuzzClient != 0, compressed: options&fuzzCompressed != 0, stream: stream}
+	if options&fuzzProgram != 0 {
+		s.stream = program(stream, s.client)
+	}
+	s.stream = s.stream[:min(len(s.stream), 4096)]
+	if options&fuzzLimits != 0 {
+		s.limits = &Limits{MaxMessage: int64(message), Fragments: int(fragments)}
+	}
+	if options&fuzzClose != 0 {
+		s.sends = []ownClose{{min(int(closeAt), len(s.stream)), 1000, "bye"}}
+	}
+	return s
+}
+
+// program makes frames of p, so that the fuzzer need not find out about lengths and masks: two bytes, of which the
+// first is the frame's first and the second the length of its payload, then the payload. The top bit of the second has
+// the payload made UTF-8.
+func program(p []byte, client bool) []byte {
+	var stream []byte
+	for len(p) >= 2 {
+		f := wireFrame{b0: p[0], masked: !client, key: [4]byte{p[0], p[1], 0x5a, 0xa5}, declares: -1}
+		n := min(int(p[1]&0x7f), len(p)-2)
+		f.payload = p[2 : 2+n]
+		if p[1]&0x80 != 0 {
+			f.payload = bytes.ToValidUTF8(f.payload, []byte("\u00e4"))
+		}
+		stream = append(stream, f.encode()...)
+		p = p[2+n:]
+	}
+	return stream
+}
+
+// options is the other way round, for the seeds.
+func (s session) options() (options byte, message uint16, fragments byte, closeAt uint16) {
+	if s.client {
+		options |= fuzzClient
+	}
+	if s.compressed {
+		options |= fuzzCompressed
+	}
+	if s.limits != nil {
+		options |= fuzzLimits
+		message, fragments = uint16(s.limits.MaxMessage), byte(s.limits.Fragments)
+	}
+	if len(s.sends) > 0 {
+		options |= fuzzClose
+		closeAt = uint16(s.sends[0].at)
+	}
+	return options, message, fragments, closeAt
+}
+
+// cutsOf turns bytes into offsets to cut at: small ones cut off a few bytes, others more, over and over.
+func cutsOf(sizes []byte, length int) []int {
+	var cuts []int
+	for at, i := 0, 0; len(sizes) > 0; i++ {
+		size := int(sizes[i%len(sizes)])
+		if size < 192 {
+			size %= 16
+		}
+		if at += size + 1; at >= length {
+			return cuts
+		}
+		cuts = append(cuts, at)
+	}
+	return cuts
+}
+
+// FuzzMachineCuts: how the network cuts the bytes must not change what they mean.
+func FuzzMachineCuts(f *testing.F) {
+	eachTranscript(f, func(c *transcript) {
+		options, message, fragments, closeAt := c.options()
+		f.Add(c.stream[:min(len(c.stream), 512)], []byte{0, 5, 2}, options, message, fragments, closeAt)
+	})
+	f.Fuzz(func(t *testing.T, stream, sizes []byte, options byte, message uint16, fragments byte, closeAt uint16) {
+		s := fuzzSession(stream, options, message, fragments, closeAt)
+		whole := drive(t, s)
+		cuts := cutsOf(sizes, len(s.stream))
+		sameMeaning(t, whole, drive(t, s, cuts...), fmt.Sprint("cut at ", cuts))
+		sameMeaning(t, whole, drive(t, s, cutsOf([]byte{0}, len(s.stream))...), "byte by byte")
+	})
+}
+
+// FuzzMachineOracle: what the Machine makes of a stream is what the RFC says, as a plain reading of it does.
+func FuzzMachineOracle(f *testing.F) {
+	eachTranscript(f, func(c *transcript) {
+		options, message, fragments, closeAt := c.options()
+		f.Add(c.stream[:min(len(c.stream), 512)], []byte{1}, options, message, fragments, closeAt)
+	})
+	f.Fuzz(func(t *testing.T, stream, sizes []byte, options byte, message uint16, fragments byte, closeAt uint16) {
+		s := fuzzSession(stream, options, message, fragments, closeAt)
+		checkOracle(t, s, cutsOf(sizes, len(s.stream))...)
+	})
+}
+
+// writer writes messages and control frames with a Machine, and notes what the other end must make of them.
+type writer struct {
+	t      *testing.T
+	m      Machine
+	text   []byte // what text is taken from, over and over
+	kind   byte   // of the next message: bit 0 text, bit 1 compressed
+	open   []byte // the message under way
+	out    []byte
+	events []string // that the other end sees
+	pongs  []string // that come back
+	n      int      // frames so far
+}
+
+// key gives every frame another key.
+func (w *writer) key() [4]byte {
+	w.n++
+	return [4]byte{byte(w.n), byte(w.n * 7), byte(w.n * 31), byte(w.n * 101)}
+}
+
+// fragment writes the next data frame: n bytes, or more when fin is set and they would end inside a character.
+func (w *writer) fragment(n int, fin bool) {
+	w.t.Helper()
+	n = min(n, len(w.text))
+	for fin && n < len(w.text) && !utf8.RuneStart(w.text[n]) {
+		n++
+	}
+	p := w.text[:n]
+	w.text = w.text[n:]
+	first := !w.m.fragmented
+	h, err := w.m.BeginFrame(w.kind&1 != 0, w.kind&2 != 0, fin, n, w.key())
+	if err != nil {
+		w.t.Fatalf("BeginFrame: %v", err)
+	}
+	if h.Masked != w.m.Client || h.Fin != fin || (h.Opcode == frame.Continuation) == first || (h.RSV != 0) != (first && w.kind&2 != 0) {
+		w.t.Fatalf("first %v, fin %v, kind %d: %+v", first, fin, w.kind, h)
+	}
+	w.out = frame.Append(w.out, h)
+	w.out = append(w.out, p...)
+	if h.Masked {
+		frame.Mask(w.out[len(w.out)-n:], h.Key)
+	}
+	w.open = append(w.open, p...)
+	if fin {
+		w.events = append(w.events, "message "+kindOfMessage(w.kind&1 != 0, w.kind&2 != 0)+" "+showBytes(w.open))
+		w.open = nil
+	}
+}
+
+func (w *writer) ping(n int) {
+	w.t.Helper()
+	payload := bytes.Repeat([]byte{byte(n)}, n*5)
+	out, err := w.m.AppendPing(w.out, payload, w.key)
+	if err != nil {
+		w.t.Fatalf("AppendPing: %v", err)
+	}
+	w.out = out
+	payload = payload[:min(len(payload), 125)] // documented: the rest is cut off
+	w.events = append(w.events, "ping "+showBytes(payload))
+	w.pongs = append(w.pongs, "pong "+showBytes(payload))
+}
+
+func (w *writer) close(code uint16) {
+	w.t.Helper()
+	out, err := w.m.AppendClose(w.out, code, "done", w.key)
+	if err != nil {
+		w.t.Fatalf("AppendClose: %v", err)
+	}
+	w.out = out
+	w.events = append(w.events, fmt.Sprintf("close %d %q", code, "done"))
+	w.pongs = append(w.pongs, fmt.Sprintf("close %d %q", code, ""))
+	if _, err := w.m.BeginFrame(true, false, true, 0, testKey); !errors.Is(err, ErrClosing) {
+		w.t.Fatalf("BeginFrame behind the close frame: %v", err)
+	}
+}
+
+// run writes what the script says, an operation a byte.
+func (w *writer) run(script []byte) (closed bool) {
+	w.t.Helper()
+	for _, b := range script {
+		n := int(b >> 3)
+		switch b & 7 {
+		case 0, 1:
+			w.fragment(n, false)
+		case 2, 3:
+			w.fragment(n, true)
+		case 4:
+			w.fragment(n*97, n%2 == 0)
+		case 5:
+			w.ping(n)
+		case 6:
+			if !w.m.fragmented {
+				w.kind = byte(n)
+			}
+		case 7:
+			if n == 31 {
+				w.close(3000)
+				return true
+			}
+		}
+	}
+	if w.m.fragmented {
+		w.fragment(len(w.text), true)
+	}
+	return false
+}
+
+// FuzzMachineRoundTrip: what one Machine writes the other reads, and its answers come back.
+func FuzzMachineRoundTrip(f *testing.F) {
+	f.Add([]byte{0x0a, 0x2d, 0xff}, []byte("Hello, ✓ world"), []byte{3}, byte(0))
+	f.Fuzz(func(t *testing.T, script, text, sizes []byte, options byte) {
+		script = script[:min(len(script), 64)]
+		text = bytes.ToValidUTF8(text, []byte("\u2713"))
+		client, compressed := options&fuzzClient != 0, options&fuzzCompressed != 0
+		w := writer{t: t, m: Machine{Client: client, Compressed: compressed}, text: text, kind: 1}
+		closed := w.run(script)
+		if !compressed && slices.ContainsFunc(script, func(b byte) bool { return b&7 == 6 && b>>3&2 != 0 }) {
+			return // RSV1 without the extension: not a conversation
+		}
+		there := session{client: !client, compressed: compressed, stream: w.out}
+		got := drive(t, there, cutsOf(sizes, len(w.out))...)
+		if got.violation != nil || !slices.Equal(got.events, w.events) {
+			t.Fatalf("written %q, read %q, %v", w.events, got.events, got.violation)
+		}
+		back := session{client: client, compressed: compressed, stream: got.out}
+		if closed {
+			back.sends = []ownClose{{0, 3000, "done"}}
+		}
+		answers := drive(t, back, cutsOf(sizes, len(got.out))...)
+		if answers.violation != nil || !slices.Equal(answers.events, w.pongs) {
+			t.Fatalf("the answers: want %q, got %q, %v", w.pongs, answers.events, answers.violation)
+		}
+		if closed == (len(answers.out) == 0) || !closed && got.within != "" {
+			t.Fatalf("closed %v, answers %x, the end lies %q", closed, answers.out, got.within)
+		}
+	})
+}
