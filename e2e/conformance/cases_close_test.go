@@ -1,0 +1,247 @@
+package conformance
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// closeCases are family 7.
+func closeCases() []testCase {
+	cases := basicCloseCases()
+	cases = append(cases, payloadCases()...)
+	valid := []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999}
+	for i, code := range valid {
+		cases = append(cases, echoedCode(fmt.Sprintf("7.7.%d", i+1), code, ""))
+	}
+	for i, code := range []int{0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999} {
+		cases = append(cases, refusedCode(fmt.Sprintf("7.9.%d", i+1), code))
+	}
+	cases = append(cases, refusedCode("7.13.1", 5000), refusedCode("7.13.2", 65535))
+	cases = append(cases, afterCloseCases()...)
+	cases = append(cases, hastyEndCases()...)
+	return append(cases, ownCloseCases()...)
+}
+
+// echoedCode is a close frame with a code that may be sent: it comes back as it was.
+func echoedCode(id string, code int, reason string) testCase {
+	title := fmt.Sprintf("a close frame with code %d gets that code back", code)
+	if reason != "" {
+		title += ", sent with a reason"
+	}
+	return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
+		p.send(closing(code, reason))
+		p.want(closeWith(code))
+		p.end()
+	}}
+}
+
+func refusedCode(id string, code int) testCase {
+	return rejected(id, fmt.Sprintf("a close frame with code %d, which nobody may send", code), "§7.4", 1002,
+		closing(code, ""))
+}
+
+// basicCloseCases are 7.1: what comes after a close frame does not count.
+func basicCloseCases() []testCase {
+	ignored := func(id, title string, after frame) testCase {
+		return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
+			p.send(closing(1000, ""), after)
+			p.want(closeWith(1000))
+			p.endAnyhow()
+		}}
+	}
+	long := strings.Repeat("BAsd7&jh23", 256<<10/10)
+	return []testCase{
+		{id: "7.1.1", title: "a message, then a close frame", clause: "§7.1", script: func(p *peer) {
+			p.send(text(hello), closing(1000, ""))
+			p.want(textBack(hello), closeWith(1000))
+			p.end()
+		}},
+		ignored("7.1.2", "a second close frame", closingWith("")),
+		ignored("7.1.3", "a ping after the close frame gets no pong", ping("")),
+		ignored("7.1.4", "a message after the close frame gets no echo", text(hello)),
+		{id: "7.1.5", title: "a close frame in the middle of a message", clause: "§5.4", script: func(p *peer) {
+			p.send(begin(opText, "fragment1"), closing(1000, ""), last("fragment2"))
+			p.want(closeWith(1000))
+			p.endAnyhow()
+		}},
+		{id: "7.1.6", title: "256 KiB, a small message, a close frame, a ping: echoes, then the close", clause: "§7.1",
+			heavy: true, script: func(p *peer) {
+				p.send(text(long), text(hello), closing(1000, ""), ping(""))
+				p.want(textBack(long), textBack(hello), closeWith(1000))
+				p.endAnyhow()
+			}},
+	}
+}
+
+// payloadCases are 7.3 and 7.5: what a close frame holds.
+func payloadCases() []testCase {
+	answeredClose := func(id, title string, f frame, codes ...int) testCase {
+		return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
+			p.send(f)
+			p.want(closeWith(codes...))
+			p.end()
+		}}
+	}
+	return []testCase{
+		answeredClose("7.3.1", "a close frame without a code", closingWith(""), noStatus, 1000),
+		rejected("7.3.2", "a close frame of one byte", "§5.5.1", 1002, closingWith("a")),
+		answeredClose("7.3.3", "a close frame with a code", closing(1000, ""), 1000),
+		answeredClose("7.3.4", "a close frame with a reason", closing(1000, hello), 1000),
+		answeredClose("7.3.5", "a close frame with the longest reason", closing(1000, strings.Repeat("*", 123)), 1000),
+		rejected("7.3.6", "a close frame with a reason of 124 bytes", "§5.5", 1002, closing(1000, strings.Repeat("*", 124))),
+		{id: "7.5.1", title: "a reason that is not UTF-8", clause: "§5.5.1", script: func(p *peer) {
+			p.send(closing(1000, greek+"\xed\xa0\x80"+edited))
+			p.failed(1002, 1007)
+		}},
+	}
+}
+
+// afterCloseCases go further than Autobahn with codes, payloads, and what a close frame interrupts.
+func afterCloseCases() []testCase {
+	var cases []testCase
+	n := 0
+	id := func() string { n++; return fmt.Sprintf("7.h.%d", n) }
+	for _, code := range []int{1012, 1013, 1014} { // registered since RFC 6455
+		cases = append(cases, echoedCode(id(), code, ""))
+	}
+	for _, code := range []int{1001, 3456, 4321} {
+		cases = append(cases, echoedCode(id(), code, "a reason: κόσμε"))
+	}
+	for _, code := range []int{1, 255, 256, 998, 1015, 1017, 1999, 2001, 2500, 5001, 9999, 32768} {
+		cases = append(cases, refusedCode(id(), code))
+	}
+	for _, f := range []struct {
+		title string
+		sent  []frame
+		codes []int
+	}{
+		{"a close frame of one byte in the middle of a message", frames(begin(opText, "a"), closingWith("\x03")), []int{1002}},
+		{"a close frame of 126 bytes, the header alone", frames(closingWith("").declaring(126)), []int{1002}},
+		{"a reason that ends within a code point", frames(closing(1000, "abc\xce")), []int{1002, 1007}},
+		{"a reason that is an overlong NUL", frames(closing(1000, "\xc0\x80")), []int{1002, 1007}},
+		{"a code that nobody may send, with a reason", frames(closing(1006, "abnormal")), []int{1002}},
+		{"a close frame without a code, its length in 16 bits", frames(closingWith("").inForm(16)), []int{1002}},
+	} {
+		cases = append(cases, testCase{id: id(), title: f.title, clause: "§5.5.1", script: func(p *peer) {
+			p.send(f.sent...)
+			p.failed(f.codes...)
+		}})
+	}
+	return append(cases,
+		testCase{id: id(), title: "what comes after a close frame is not even looked at: noise", clause: "§5.5.1",
+			script: func(p *peer) {
+				p.send(closing(1000, ""))
+				p.raw(0, bytes.Repeat([]byte{0xff}, 1000))
+				p.want(closeWith(1000))
+				p.endAnyhow()
+			}},
+		testCase{id: id(), title: "a rule broken twice is answered once", clause: "§7.1.7", script: func(p *peer) {
+			p.send(text(hello).withRSV(2), text("\xff"), ping("").unfinished(), closing(1000, ""))
+			p.failed(1002)
+		}},
+		testCase{id: id(), title: "a close frame with a reason of 123 bytes in three-byte code points", clause: "§5.5.1",
+			script: func(p *peer) {
+				p.send(closing(1000, strings.Repeat("€", 41)))
+				p.want(closeWith(1000))
+				p.end()
+			}},
+		testCase{id: id(), title: "a ping just before the close frame is answered", clause: "§5.5.2", script: func(p *peer) {
+			p.send(ping("last"), closing(1001, ""))
+			p.want(pongBack("last"), closeWith(1001))
+			p.end()
+		}},
+	)
+}
+
+// hastyEndCases end TCP without a closing handshake, or before all is read.
+func hastyEndCases() []testCase {
+	// gone ends TCP after these bytes. The code 1006 stands for that and is never sent: there is nobody to send it to.
+	gone := func(id, title string, sent func(p *peer)) testCase {
+		return testCase{id: id, title: title, clause: "§7.1.5", script: func(p *peer) {
+			sent(p)
+			p.halfClose()
+			p.want(expectation{kinds: []kind{kindEnd}})
+		}}
+	}
+	return []testCase{
+		gone("7.h.29", "TCP ends without a close frame", func(*peer) {}),
+		gone("7.h.30", "TCP ends in a header", func(p *peer) { p.raw(0, []byte{0x82}) }),
+		gone("7.h.31", "TCP ends in a payload", func(p *peer) { p.send(text(hello).declaring(1000)) }),
+		gone("7.h.32", "TCP ends between fragments", func(p *peer) { p.send(begin(opText, hello)) }),
+		{id: "7.h.33", title: "after a broken rule, with bytes unread, the close frame is not lost to a reset of TCP",
+			clause: "§7.1.1", script: func(p *peer) {
+				p.send(text(hello).withRSV(1))
+				p.raw(0, make([]byte, 64<<10))
+				p.want(closeWith(1002))
+				p.end()
+			}},
+		{id: "7.h.34", title: "64 KiB of noise behind a close frame, which is answered all the same", clause: "§5.5.1",
+			script: func(p *peer) {
+				p.send(closing(1000, ""))
+				p.raw(0, make([]byte, 64<<10))
+				p.want(closeWith(1000))
+				p.endAnyhow()
+			}},
+	}
+}
+
+// ownCloseCases let the tested side close: it does so when the first message comes.
+func ownCloseCases() []testCase {
+	closes := func(id, title string, code int, reason string, script func(p *peer)) testCase {
+		return testCase{id: id, title: title, clause: "§7.1.2", app: app{closeCode: code, reason: reason}, script: script}
+	}
+	plain := func(id, title string, code int, reason string) testCase {
+		return closes(id, title, code, reason, func(p *peer) {
+			p.send(text("go"))
+			p.want(closeFor(code, reason))
+			p.send(closing(code, ""))
+			p.end()
+		})
+	}
+	cases := []testCase{
+		plain("7.2.h.1", "it closes, and the peer answers", 1000, ""),
+		plain("7.2.h.2", "it closes with the longest reason", 1000, strings.Repeat("*", 123)),
+		closes("7.2.h.3", "it closes, and the peer answers with another code", 1001, "", func(p *peer) {
+			p.send(text("go"))
+			p.want(closeFor(1001, ""))
+			p.send(closing(4000, "mine"))
+			p.end()
+		}),
+		closes("7.2.h.4", "it closes, and the peer answers without a code", 1000, "bye", func(p *peer) {
+			p.send(text("go"))
+			p.want(closeFor(1000, "bye"))
+			p.send(closingWith(""))
+			p.end()
+		}),
+		closes("7.2.h.5", "it closes, and the peer sends messages before it answers", 1000, "", func(p *peer) {
+			p.send(text("go"))
+			p.want(closeFor(1000, ""))
+			p.sendEach(text("still"), binaryOf([]byte("underway")), begin(opText, "and "), last("more"), closing(1000, ""))
+			p.end()
+		}),
+		closes("7.2.h.6", "it closes in the middle of a message of the peer's, which is finished before the answer", 1000, "",
+			func(p *peer) {
+				p.send(text("go"), begin(opText, "a"))
+				p.want(closeFor(1000, ""))
+				p.send(last("b"), closing(1000, ""))
+				p.end()
+			}),
+		closes("7.2.h.7", "it closes, and TCP ends without an answer", 1000, "", func(p *peer) {
+			p.send(text("go"))
+			p.want(closeFor(1000, ""))
+			p.halfClose()
+			p.want(expectation{kinds: []kind{kindEnd}})
+		}),
+		closes("7.2.h.8", "both close at once: one close frame each", 4001, "", func(p *peer) {
+			p.send(text("go"), closing(4002, ""))
+			p.want(closeWith(4001, 4002))
+			p.endAnyhow()
+		}),
+	}
+	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
+		3000, 3999, 4000, 4999} {
+		cases = append(cases, plain(fmt.Sprintf("7.8.h.%d", i+1), fmt.Sprintf("it closes with %d", code), code, "because"))
+	}
+	return cases
+}

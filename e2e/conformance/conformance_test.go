@@ -1,0 +1,124 @@
+package conformance
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// family is one of Autobahn's chapters.
+type family struct {
+	number int
+	name   string
+	cases  []testCase
+}
+
+func families() []family {
+	return []family{
+		{1, "Framing", framingCases()},
+		{2, "Pings and pongs", pingCases()},
+		{3, "Reserved bits", reservedCases()},
+		{4, "Opcodes", opcodeCases()},
+		{5, "Fragmentation", fragmentCases()},
+		{6, "UTF-8", utf8Cases()},
+		{7, "Closing", closeCases()},
+		{9, "Limits and sizes", sizeCases()},
+		{10, "Many messages", manyCases()},
+	}
+}
+
+// TestRFC6455_Conformance plays every case against both ends of the library, and holds the outcome against results.md.
+func TestRFC6455_Conformance(t *testing.T) {
+	table := newTable(families())
+	heavy := make(chan struct{}, 2) // how many cases of many bytes may go at once
+	t.Run("cases", func(t *testing.T) {
+		for _, f := range table.families {
+			for _, c := range f.cases {
+				for _, r := range []role{testServer, testClient} {
+					if c.tests(r) {
+						t.Run(r.String()+"/"+c.id, func(t *testing.T) {
+							t.Parallel()
+							if c.heavy {
+								heavy <- struct{}{}
+								defer func() { <-heavy }()
+							}
+							playCase(t, table, c, r)
+						})
+					}
+				}
+			}
+		}
+	})
+	table.compare(t)
+}
+
+// playCase plays one case in every cut.
+func playCase(t *testing.T, table *table, c testCase, r role) {
+	for _, how := range c.cuts() {
+		if err := run(t.Context(), c, r, how); err != nil {
+			t.Errorf("%s (%s, RFC 6455 %s): %v", c.id, c.title, c.clause, err)
+			table.record(c.id, r, false)
+			return
+		}
+	}
+	table.record(c.id, r, true)
+}
+
+// TestCaseNumbers sees to it that no two cases share a number, and that each stands in its family.
+func TestCaseNumbers(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range families() {
+		for _, c := range f.cases {
+			if seen[c.id] {
+				t.Errorf("two cases have the number %s", c.id)
+			}
+			seen[c.id] = true
+			if number, _, _ := strings.Cut(c.id, "."); number != itoa(f.number) {
+				t.Errorf("case %s stands in family %d", c.id, f.number)
+			}
+			if c.title == "" || c.clause == "" {
+				t.Errorf("case %s has no title or no clause", c.id)
+			}
+		}
+	}
+	// Autobahn has 301 cases besides those of compression.
+	own := 0
+	for id := range seen {
+		if !strings.Contains(id, "h") {
+			own++
+		}
+	}
+	if own != 301 {
+		t.Errorf("%d cases bear a number of Autobahn's, and not all 301", own)
+	}
+}
+
+// TestRFC6455_10_4_DeclaredLengthCostsNothing opens frames of 16 MiB on many connections, of which a few bytes come.
+func TestRFC6455_10_4_DeclaredLengthCostsNothing(t *testing.T) {
+	const conns, length = 64, 16 << 20
+	c := testCase{script: func(p *peer) {
+		// The bad byte makes sure that the header and what follows it have been taken before the memory is counted.
+		p.send(text("abc\xff").declaring(length))
+		p.failed(1007)
+	}}
+	for _, r := range []role{testServer, testClient} {
+		for _, how := range []cut{asWritten, bytewise, joined} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range conns {
+				if err := run(t.Context(), c, r, how); err != nil {
+					t.Fatal(err)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			// The peer's own buffer is 64 KiB a connection. A single message's worth of memory would be 1 GiB in all.
+			if got := after.TotalAlloc - before.TotalAlloc; got > conns*length/16 {
+				t.Errorf("%s, %v: %d connections that declared %d bytes each cost %d bytes", r, how, conns, length, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package conformance
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// What is tested: the library's two ends, with a loop that echoes.
+
+func connOptions(a app) websocket.ConnOptions {
+	limit := a.limit
+	if limit == 0 {
+		limit = 16 << 20
+	}
+	// No ping disturbs a script. A wait of the library's own must not look like an answer: it is longer than the peer's.
+	return websocket.ConnOptions{MaxMessage: limit, PingInterval: -1, CloseTimeout: 3 * patience}
+}
+
+// serve is the handler of the tested server. It returns what ended the connection.
+func serve(ctx context.Context, w http.ResponseWriter, r *http.Request, a app) error {
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Conn: connOptions(a)})
+	if err != nil {
+		return err
+	}
+	defer c.CloseNow()
+	return loop(ctx, c, a)
+}
+
+// dial is the tested client. It returns what ended the connection.
+func dial(ctx context.Context, url string, a app) error {
+	c, err := websocket.Dial(ctx, url, &websocket.DialOptions{Conn: connOptions(a)})
+	if err != nil {
+		return err
+	}
+	defer c.CloseNow()
+	return loop(ctx, c, a)
+}
+
+// loop echoes messages until the connection ends.
+func loop(ctx context.Context, c *websocket.Conn, a app) error {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout-10*time.Second)
+	defer cancel()
+	if a.closeCode != 0 {
+		if _, err := c.Read(ctx); err != nil {
+			return err
+		}
+		return c.Close(websocket.Code(a.closeCode), a.reason)
+	}
+	switch a.cut {
+	case bytewise:
+		return echoAppend(ctx, c)
+	case joined:
+		return echoStream(ctx, c)
+	}
+	return echo(ctx, c)
+}
+
+// echo uses Messages and Write.
+func echo(ctx context.Context, c *websocket.Conn) error {
+	for m, err := range c.Messages(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := c.Write(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// echoAppend uses ReadAppend and Write.
+func echoAppend(ctx context.Context, c *websocket.Conn) error {
+	var buf []byte
+	for {
+		m, err := c.ReadAppend(ctx, buf[:0])
+		if err != nil {
+			return err
+		}
+		buf = m.Data
+		if err := c.Write(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// echoStream uses Reader and Writer. The message is read to its end first: whoever streams what is not all here may
+// send the beginning of a message that turns out to be invalid.
+func echoStream(ctx context.Context, c *websocket.Conn) error {
+	for {
+		t, r, err := c.Reader(ctx)
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		w, err := c.Writer(ctx, t)
+		if err != nil {
+			return err
+		}
+		half := len(data) / 2 // in the middle of a rune, as often as not
+		for _, piece := range [][]byte{data[:half], data[half:]} {
+			if _, err := w.Write(piece); err != nil {
+				return err
+			}
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package conformance
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// patience bounds every single wait of a peer. It is not a measure: what is tested answers at once or never, and this
+// ends a case that waits for never. The tested side's own timeout is a minute, so that it cannot pass for an answer.
+const patience = 20 * time.Second
+
+// cut says how the peer hands its bytes to TCP.
+type cut int
+
+const (
+	asWritten cut = iota // as the case says
+	bytewise             // one byte a write
+	joined               // everything between two waits in one write, the first joined with the opening handshake
+)
+
+func (c cut) String() string { return [...]string{"as written", "byte by byte", "joined"}[c] }
+
+// role says which end of the library is tested.
+type role int
+
+const (
+	testServer role = iota
+	testClient
+)
+
+func (r role) String() string { return [...]string{"server", "client"}[r] }
+
+// peer is the other end of a connection to the library. The first thing that goes wrong stays in err, and makes
+// everything after it do nothing, so that a script needs no checks.
+type peer struct {
+	conn   net.Conn
+	in     reader
+	role   role // the end that is tested: the peer plays the other one
+	cut    cut
+	out    []byte       // held back to be joined
+	answer func() error // reads the response to the opening handshake, if that is still to come
+	ended  bool         // the end of TCP was seen
+	broken bool         // a write failed: what the library does then must be seen by reading
+	err    error
+}
+
+func newPeer(conn net.Conn, r role, c cut) *peer {
+	p := &peer{conn: conn, role: r, cut: c}
+	p.in = reader{br: bufio.NewReaderSize(conn, 64<<10), masked: r == testClient, keys: map[[4]byte]int{}}
+	return p
+}
+
+func (p *peer) fail(format string, args ...any) {
+	if p.err == nil {
+		p.err = fmt.Errorf(format, args...)
+	}
+}
+
+// send writes frames in one write.
+func (p *peer) send(frames ...frame) { p.sendChopped(0, frames...) }
+
+// sendEach writes frames with a write for each.
+func (p *peer) sendEach(frames ...frame) {
+	for _, f := range frames {
+		p.send(f)
+	}
+}
+
+// sendChopped writes frames with size bytes a write.
+func (p *peer) sendChopped(size int, frames ...frame) {
+	if p.err != nil {
+		return
+	}
+	n := 16
+	for _, f := range frames {
+		n += len(f.payload) + 16
+	}
+	b := make([]byte, 0, n)
+	for _, f := range frames {
+		b = p.appendFrame(b, f)
+	}
+	p.raw(size, b)
+}
+
+func (p *peer) appendFrame(dst []byte, f frame) []byte {
+	masked := p.role == testServer // §5.1: a client masks, a server does not
+	return appendFrame(dst, f, masked != f.flip)
+}
+
+// pieces returns the bytes of f cut at these places of its payload: the first piece has the header too.
+func (p *peer) pieces(f frame, at ...int) [][]byte {
+	b := p.appendFrame(nil, f)
+	start := len(b) - len(f.payload)
+	var pieces [][]byte
+	from := 0
+	for _, n := range at {
+		pieces = append(pieces, b[from:start+n])
+		from = start + n
+	}
+	return append(pieces, b[from:])
+}
+
+// raw writes b, whatever it is, with size bytes a write; 0 means in one.
+func (p *peer) raw(size int, b []byte) {
+	switch p.cut {
+	case joined:
+		p.out = append(p.out, b...)
+		return
+	case bytewise:
+		size = 1
+	}
+	p.write(size, b)
+}
+
+func (p *peer) write(size int, b []byte) {
+	if size == 0 {
+		size = len(b)
+	}
+	for len(b) > 0 && p.err == nil && !p.broken {
+		p.conn.SetWriteDeadline(time.Now().Add(patience))
+		n, err := p.conn.Write(b[:min(size, len(b))])
+		b = b[n:]
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.fail("%d bytes could not be written: the other side does not read", len(b))
+		}
+		p.broken = err != nil
+	}
+}
+
+// next returns the next event.
+func (p *peer) next() (event, bool) {
+	p.flush()
+	if p.answer != nil && p.err == nil {
+		p.conn.SetReadDeadline(time.Now().Add(patience))
+		p.err, p.answer = p.answer(), nil
+	}
+	if p.err != nil {
+		return event{}, false
+	}
+	p.conn.SetReadDeadline(time.Now().Add(patience))
+	e, err := p.in.next()
+	if err != nil {
+		p.err = err
+	}
+	p.ended = p.ended || e.kind == kindEnd || e.kind == kindReset
+	return e, p.err == nil
+}
+
+// flush writes what was held back.
+func (p *peer) flush() {
+	if len(p.out) > 0 {
+		p.write(0, p.out)
+		p.out = nil
+	}
+}
+
+// want waits for exactly these events, in this order.
+func (p *peer) want(list ...expectation) {
+	for _, x := range list {
+		e, ok := p.next()
+		switch {
+		case !ok && errors.Is(p.err, os.ErrDeadlineExceeded):
+			p.err = fmt.Errorf("nothing came, and not %v", x)
+		case ok && !x.met(e):
+			p.fail("%v came, and not %v", e, x)
+		}
+		if p.err != nil {
+			return
+		}
+	}
+}
+
+// close ends the connection in good order: the peer begins, with code 1000.
+func (p *peer) close() {
+	p.send(closing(1000, ""))
+	p.want(closeWith(1000))
+	p.end()
+}
+
+// end waits for the orderly end of TCP after both close frames. The server ends TCP first (RFC 6455 §7.1.1).
+func (p *peer) end() {
+	p.finish(kindEnd)
+}
+
+// endAnyhow is end where the peer has sent bytes that nobody has to read, so that TCP may be reset as well.
+func (p *peer) endAnyhow() {
+	p.finish(kindEnd, kindReset)
+}
+
+func (p *peer) finish(kinds ...kind) {
+	p.flush()
+	if p.role == testClient {
+		p.halfClose()
+	}
+	p.want(expectation{kinds: kinds})
+}
+
+// halfClose ends TCP in the peer's direction.
+func (p *peer) halfClose() {
+	p.flush()
+	if tcp, ok := p.conn.(*net.TCPConn); ok && p.err == nil {
+		_ = tcp.CloseWrite() // an error means that TCP is over already, which reading will tell
+	}
+}
+
+// failed waits for the library to fail the connection with one of codes: a close frame, and then the end of TCP.
+//
+// A server has to end TCP without hearing from us again (RFC 6455 §7.1.7: it must not go on to process data, "including
+// a responding Close frame"). A client may wait for us to end TCP, which comes after our close frame.
+func (p *peer) failed(codes ...int) {
+	p.want(closeWith(codes...))
+	if p.role == testClient {
+		p.send(closing(1000, ""))
+	}
+	p.endAnyhow()
+}

@@ -1,0 +1,138 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// testCase is one situation and what has to come of it.
+type testCase struct {
+	id     string // of Autobahn's numbering, or with an h
+	title  string
+	clause string // of RFC 6455, where no other is named
+	script func(p *peer)
+	app    app    // what the library's side does; the zero value echoes
+	only   []role // nil: both
+	heavy  bool   // megabytes, or thousands of messages: run as written only, and few at once
+}
+
+func (c testCase) tests(r role) bool {
+	for _, o := range c.only {
+		if o == r {
+			return true
+		}
+	}
+	return c.only == nil
+}
+
+// cuts returns the ways in which the case's bytes are cut.
+func (c testCase) cuts() []cut {
+	if c.heavy {
+		return []cut{asWritten}
+	}
+	return []cut{asWritten, bytewise, joined}
+}
+
+// app is what the library's side does with a connection.
+type app struct {
+	limit     int64 // MaxMessage; 0: 16 MiB, the largest message in the suite; -1: no limit
+	closeCode int   // not 0: close with this when the first message comes, in place of echoing it
+	reason    string
+	cut       cut // each cut goes with one of the library's ways to read and write
+}
+
+// limits for a run: everything in it has a bound of its own, this is the sum.
+const runTimeout = 2 * time.Minute
+
+// run plays a case against the library in one role and returns what went wrong.
+func run(ctx context.Context, c testCase, r role, how cut) error {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
+	c.app.cut = how
+	play := runAgainstServer
+	if r == testClient {
+		play = runAgainstClient
+	}
+	if err := play(ctx, c, how); err != nil {
+		return fmt.Errorf("%s, %v: %w", r, how, err)
+	}
+	return nil
+}
+
+// runAgainstServer makes the library serve on a port of its own, and the peer connect to it.
+func runAgainstServer(ctx context.Context, c testCase, how cut) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		done <- serve(ctx, w, req, c.app)
+	})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(ln) // ends with http.ErrServerClosed, below
+	}()
+	defer func() {
+		srv.Close()
+		<-served
+	}()
+
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", ln.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	p := newPeer(conn, testServer, how)
+	p.openAsClient(ln.Addr().String(), "/echo")
+	return playOut(p, c, done)
+}
+
+// runAgainstClient makes the library dial a port on which the peer waits.
+func runAgainstClient(ctx context.Context, c testCase, how cut) error {
+	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	done := make(chan error, 1)
+	go func() { done <- dial(ctx, "ws://"+ln.Addr().String()+"/", c.app) }()
+	if err := ln.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	conn, err := ln.Accept()
+	if err != nil {
+		return fmt.Errorf("the client did not connect: %w", err)
+	}
+	defer conn.Close()
+	p := newPeer(conn, testClient, how)
+	p.openAsServer()
+	return playOut(p, c, done)
+}
+
+// playOut plays the script, and then sees to it that the library's side has come to its end too.
+func playOut(p *peer, c testCase, done <-chan error) error {
+	c.script(p)
+	p.conn.Close()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var appErr error
+	select {
+	case appErr = <-done:
+	case <-timer.C:
+		return errors.Join(p.err, errors.New("the loop on the library's side does not end"))
+	}
+	if p.err == nil && !p.ended {
+		return errors.New("the script does not wait for the end of TCP")
+	}
+	if p.err != nil {
+		return fmt.Errorf("%w; the library's side ended with: %v", p.err, appErr)
+	}
+	return nil
+}

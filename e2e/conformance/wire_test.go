@@ -1,0 +1,128 @@
+package conformance
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+)
+
+// The opcodes (RFC 6455 §5.2).
+const (
+	opCont   = 0
+	opText   = 1
+	opBinary = 2
+	opClose  = 8
+	opPing   = 9
+	opPong   = 10
+)
+
+// frame is one frame as the peer sends it. Everything about it may be wrong on purpose.
+type frame struct {
+	op      byte
+	more    bool     // FIN is not set
+	rsv     byte     // the reserved bits as a number: 4 is RSV1, 2 RSV2, 1 RSV3
+	payload []byte   // not masked
+	declare uint64   // the length the header tells, when it is not the payload's
+	form    int      // bits of the length field: 7, 16 or 64; 0: the fewest that do
+	flip    bool     // masked by a server, not masked by a client
+	key     *[4]byte // nil: a new one every time
+}
+
+func text(s string) frame     { return frame{op: opText, payload: []byte(s)} }
+func binaryOf(b []byte) frame { return frame{op: opBinary, payload: b} }
+func ping(s string) frame     { return frame{op: opPing, payload: []byte(s)} }
+func pong(s string) frame     { return frame{op: opPong, payload: []byte(s)} }
+
+// begin, more and last are the fragments of a message.
+func begin(op byte, s string) frame { return frame{op: op, more: true, payload: []byte(s)} }
+func more(s string) frame           { return frame{op: opCont, more: true, payload: []byte(s)} }
+func last(s string) frame           { return frame{op: opCont, payload: []byte(s)} }
+
+// closing is a close frame with a code, any code.
+func closing(code int, reason string) frame {
+	return frame{op: opClose, payload: append([]byte{byte(code >> 8), byte(code)}, reason...)}
+}
+
+// closingWith is a close frame with any payload.
+func closingWith(payload string) frame { return frame{op: opClose, payload: []byte(payload)} }
+
+func (f frame) withRSV(bits byte) frame   { f.rsv = bits; return f }
+func (f frame) unfinished() frame         { f.more = true; return f }
+func (f frame) inForm(bits int) frame     { f.form = bits; return f }
+func (f frame) maskedWrongly() frame      { f.flip = true; return f }
+func (f frame) withKey(key [4]byte) frame { f.key = &key; return f }
+
+// declaring is f with a header that promises n bytes, of which only the payload is sent.
+func (f frame) declaring(n uint64) frame { f.declare = n; return f }
+
+// headerOnly is f without its payload, which its header promises still.
+func (f frame) headerOnly() frame {
+	f.declare, f.payload = uint64(len(f.payload)), nil
+	return f
+}
+
+// appendFrame appends f as RFC 6455 §5.2 draws it.
+func appendFrame(dst []byte, f frame, masked bool) []byte {
+	first := f.rsv<<4 | f.op
+	if !f.more {
+		first |= 0x80
+	}
+	var second byte
+	if masked {
+		second = 0x80
+	}
+	n := uint64(len(f.payload))
+	if f.declare != 0 {
+		n = f.declare
+	}
+	form := f.form
+	if form == 0 {
+		form = shortestForm(n)
+	}
+	switch form {
+	case 7:
+		dst = append(dst, first, second|byte(n))
+	case 16:
+		dst = append(dst, first, second|126)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(n))
+	default:
+		dst = append(dst, first, second|127)
+		dst = binary.BigEndian.AppendUint64(dst, n)
+	}
+	if !masked {
+		return append(dst, f.payload...)
+	}
+	key := f.key
+	if key == nil {
+		key = new([4]byte)
+		binary.BigEndian.PutUint32(key[:], rand.Uint32())
+	}
+	dst = append(dst, key[:]...)
+	at := len(dst)
+	dst = append(dst, f.payload...)
+	toggleMask(dst[at:], *key)
+	return dst
+}
+
+// shortestForm is how many bits a length of n takes at least.
+func shortestForm(n uint64) int {
+	switch {
+	case n <= 125:
+		return 7
+	case n <= 0xffff:
+		return 16
+	}
+	return 64
+}
+
+// toggleMask masks and unmasks: octet i of the payload is XORed with octet i modulo 4 of the key (RFC 6455 §5.3).
+func toggleMask(b []byte, key [4]byte) {
+	word := uint64(binary.LittleEndian.Uint32(key[:]))
+	word |= word << 32
+	for len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^word)
+		b = b[8:]
+	}
+	for i := range b {
+		b[i] ^= key[i%4]
+	}
+}
