@@ -1,0 +1,390 @@
+package websocket_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// What RFC 6455 asks of a connection, seen from the other end of its socket.
+
+// wire is the other end: it reads and writes frames and follows no rules.
+type wire struct {
+	t    *testing.T
+	conn net.Conn
+	mask bool // it is the client: what it sends is masked
+}
+
+// dialRaw returns a Conn in the given role over TCP, and the socket's other end. Both end with the test.
+func dialRaw(t *testing.T, role websocket.Role, opts *websocket.ConnOptions) (*websocket.Conn, *wire) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nothing waits for this unless the test fails.
+	if err := far.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	c := websocket.NewConn(near, role, opts)
+	t.Cleanup(func() { c.CloseNow(); far.Close() })
+	return c, &wire{t: t, conn: far, mask: role == websocket.Server}
+}
+
+// send writes one frame.
+func (w *wire) send(h frame.Header, payload string) {
+	w.t.Helper()
+	h.Length = int64(len(payload))
+	p := []byte(payload)
+	if w.mask {
+		h.Masked, h.Key = true, [4]byte{1, 2, 3, 4}
+		frame.Mask(p, h.Key)
+	}
+	if _, err := w.conn.Write(append(frame.Append(nil, h), p...)); err != nil {
+		w.t.Fatalf("the other end: %v", err)
+	}
+}
+
+// next reads one frame and unmasks it. At the end of the stream ok is false.
+func (w *wire) next() (h frame.Header, payload string, ok bool) {
+	w.t.Helper()
+	var head []byte
+	for {
+		var b [1]byte
+		if _, err := io.ReadFull(w.conn, b[:]); errors.Is(err, io.EOF) && len(head) == 0 {
+			return h, "", false
+		} else if err != nil {
+			w.t.Fatalf("the other end, in a header: %v", err)
+		}
+		head = append(head, b[0])
+		h, n, err := frame.Parse(head)
+		if err != nil {
+			w.t.Fatalf("the other end got a broken header: %v", err)
+		}
+		if n == 0 {
+			continue
+		}
+		p := make([]byte, h.Length)
+		if _, err := io.ReadFull(w.conn, p); err != nil {
+			w.t.Fatalf("the other end, in a payload: %v", err)
+		}
+		if h.Masked {
+			frame.Mask(p, h.Key)
+		}
+		return h, string(p), true
+	}
+}
+
+// bothRoles runs a test for a server and for a client.
+func bothRoles(t *testing.T, test func(t *testing.T, role websocket.Role)) {
+	for _, role := range []websocket.Role{websocket.Server, websocket.Client} {
+		t.Run(role.String(), func(t *testing.T) { test(t, role) })
+	}
+}
+
+// speak makes c send a frame of every kind and closes it in good order; when something fails it breaks off, so that the
+// other end does not wait for more.
+func speak(ctx context.Context, c *websocket.Conn) error {
+	defer c.CloseNow()
+	for _, m := range []websocket.Message{
+		{Type: websocket.Text, Data: []byte("hello")},
+		{Type: websocket.Binary, Data: bytes.Repeat([]byte{0xFF}, 70_000)},
+		{Type: websocket.Text},
+	} {
+		if err := c.Write(ctx, m); err != nil {
+			return err
+		}
+	}
+	wr, err := c.Writer(ctx, websocket.Text)
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		if _, err := wr.Write(bytes.Repeat([]byte("stream"), 10_000)); err != nil {
+			return err
+		}
+	}
+	if err := wr.Close(); err != nil {
+		return err
+	}
+	if _, err := c.Ping(ctx); err != nil {
+		return err
+	}
+	return c.Close(websocket.CodeNormal, "enough")
+}
+
+// listen answers what c sends as a peer does, and returns all frames until the stream ends.
+func (w *wire) listen() (heads []frame.Header, payloads []string) {
+	w.t.Helper()
+	for {
+		h, p, ok := w.next()
+		if !ok {
+			return heads, payloads
+		}
+		heads, payloads = append(heads, h), append(payloads, p)
+		switch h.Opcode {
+		case frame.Ping:
+			w.send(frame.Header{Fin: true, Opcode: frame.Pong}, p)
+		case frame.Close:
+			w.send(frame.Header{Fin: true, Opcode: frame.Close}, p)
+			if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Every frame of every kind that a Conn sends keeps the rules of sections 5 and 6.
+func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
+	bothRoles(t, func(t *testing.T, role websocket.Role) {
+		c, w := dialRaw(t, role, nil)
+		spoke := make(chan error, 1)
+		go func() { spoke <- speak(t.Context(), c) }()
+		heads, payloads := w.listen()
+		if err := <-spoke; err != nil {
+			t.Fatal(err)
+		}
+		var messages []string
+		var open bool
+		for i, h := range heads {
+			if h.Masked != (role == websocket.Client) { // §5.1
+				t.Errorf("frame %d: masked is %v", i, h.Masked)
+			}
+			if h.RSV != 0 { // §5.2
+				t.Errorf("frame %d: reserved bits %#x", i, h.RSV)
+			}
+			if h.Opcode.Control() {
+				if !h.Fin || h.Length > frame.MaxControlPayload { // §5.5
+					t.Errorf("frame %d: a %v of %d bytes, fin %v", i, h.Opcode, h.Length, h.Fin)
+				}
+				continue
+			}
+			if (h.Opcode == frame.Continuation) != open { // §5.4
+				t.Errorf("frame %d: a %v, and a message is open: %v", i, h.Opcode, open)
+			}
+			if !open {
+				messages = append(messages, h.Opcode.String()+":")
+			}
+			messages[len(messages)-1] += payloads[i]
+			open = !h.Fin
+		}
+		want := []string{"text:hello", "binary:" + strings.Repeat("\xFF", 70_000), "text:", "text:" + strings.Repeat("stream", 30_000)}
+		if open || len(messages) != len(want) {
+			t.Fatalf("%d messages, want %d; one is open: %v", len(messages), len(want), open)
+		}
+		for i := range want {
+			if messages[i] != want[i] {
+				t.Errorf("message %d has %d bytes and begins %.20q; want %d and %.20q", i, len(messages[i]), messages[i],
+					len(want[i]), want[i])
+			}
+		}
+		if last := heads[len(heads)-1]; last.Opcode != frame.Close || payloads[len(payloads)-1] != "\x03\xe8enough" { // §7.1.2
+			t.Errorf("the last frame is a %v with %q", last.Opcode, payloads[len(payloads)-1])
+		}
+	})
+}
+
+// A client picks a fresh key for every frame (§5.3, §10.3), for control frames and pieces of a stream too.
+func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
+	c, w := dialRaw(t, websocket.Client, nil)
+	const n = 200
+	spoke := make(chan error, 1)
+	go func() {
+		for range n {
+			if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("the same")}); err != nil {
+				spoke <- err
+				return
+			}
+		}
+		spoke <- speak(t.Context(), c)
+	}()
+	heads, _ := w.listen()
+	if err := <-spoke; err != nil {
+		t.Fatal(err)
+	}
+	if len(heads) < n {
+		t.Fatalf("%d frames", len(heads))
+	}
+	seen := map[[4]byte]bool{}
+	var ones [32]int // how often each bit is set
+	for _, h := range heads {
+		seen[h.Key] = true
+		for i := range ones {
+			ones[i] += int(h.Key[i/8]>>(i%8)) & 1
+		}
+	}
+	// Two of 200 random keys are alike once in 200,000 runs, two pairs once in 80 thousand million.
+	if len(seen) < len(heads)-1 {
+		t.Errorf("%d different keys in %d frames", len(seen), len(heads))
+	}
+	// A counter, or a key with fixed bits, has bits that hardly change: 25 standard deviations from a half.
+	for i, k := range ones {
+		if k == 0 || k == len(heads) {
+			t.Errorf("bit %d of the key is the same in all frames", i)
+		}
+	}
+}
+
+// Nothing follows a close frame, whoever began (§5.5.1, §6.1).
+func TestRFC6455_5_5_1_NothingBehindTheCloseFrame(t *testing.T) {
+	bothRoles(t, func(t *testing.T, role websocket.Role) {
+		c, w := dialRaw(t, role, nil)
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(4000, "mine") }()
+		h, p, ok := w.next()
+		if !ok || h.Opcode != frame.Close || p != "\x0f\xa0mine" {
+			t.Fatalf("the first frame is a %v with %q", h.Opcode, p)
+		}
+		// The close frame is out and not answered.
+		var ce *websocket.CloseError
+		err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("late")})
+		if !errors.As(err, &ce) || ce.Code != 4000 || ce.By != websocket.Local {
+			t.Errorf("Write behind Close: %v", err)
+		}
+		if _, err := c.Writer(t.Context(), websocket.Text); err == nil {
+			t.Error("Writer behind Close: no error")
+		}
+		if _, err := c.Ping(t.Context()); err == nil {
+			t.Error("Ping behind Close: no error")
+		}
+		w.send(frame.Header{Fin: true, Opcode: frame.Ping}, "anybody there?")
+		w.send(frame.Header{Fin: true, Opcode: frame.Close}, p)
+		if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		for h, _, ok := w.next(); ok; h, _, ok = w.next() {
+			t.Errorf("a %v frame behind the close frame", h.Opcode)
+		}
+		if err := <-closed; err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// When both close frames are exchanged the TCP connection is closed; a server does not wait for the client (§5.5.1).
+func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
+	bothRoles(t, func(t *testing.T, role websocket.Role) {
+		c, w := dialRaw(t, role, nil)
+		w.send(frame.Header{Fin: true, Opcode: frame.Close}, "\x0f\xa1theirs")
+		var ce *websocket.CloseError
+		read := make(chan error, 1)
+		go func() {
+			_, err := c.Read(t.Context())
+			read <- err
+		}()
+		h, p, ok := w.next()
+		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1" {
+			t.Fatalf("the answer is a %v with %q", h.Opcode, p)
+		}
+		if role == websocket.Client { // it may wait for the server to close first
+			if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if h, _, ok := w.next(); ok {
+			t.Errorf("a %v frame behind the answer", h.Opcode)
+		}
+		w.conn.Close()
+		if err := <-read; !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || ce.By != websocket.Remote || ce.Err != nil {
+			t.Errorf("Read: %v", err)
+		}
+		if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
+			t.Errorf("Write on a closed connection: %v", err)
+		}
+		if cause := context.Cause(c.Context()); !errors.As(cause, &ce) {
+			t.Errorf("the cause of the Context is %v", cause)
+		}
+	})
+}
+
+// To fail the connection is to close it; nothing that comes later is looked at (§7.1.7).
+func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
+	bothRoles(t, func(t *testing.T, role websocket.Role) {
+		c, w := dialRaw(t, role, nil)
+		w.send(frame.Header{Fin: true, Opcode: frame.Text}, "good")
+		w.send(frame.Header{Fin: true, Opcode: 3}, "")
+		w.send(frame.Header{Fin: true, Opcode: frame.Text}, "behind")
+		w.send(frame.Header{Fin: true, Opcode: frame.Ping}, "behind")
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "good" {
+			t.Fatalf("Read: %q, %v", m.Data, err)
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := c.Read(t.Context())
+			read <- err
+		}()
+		h, p, ok := w.next()
+		if !ok || h.Opcode != frame.Close || !strings.HasPrefix(p, "\x03\xea") {
+			t.Fatalf("the answer to a reserved opcode is a %v with %q", h.Opcode, p)
+		}
+		w.conn.(*net.TCPConn).CloseWrite()
+		if h, _, ok := w.next(); ok {
+			t.Errorf("a %v frame behind the close frame", h.Opcode)
+		}
+		var ce *websocket.CloseError
+		var pe *websocket.ProtocolError
+		err := <-read
+		if !errors.As(err, &ce) || ce.Code != websocket.CodeProtocolError || !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.2" {
+			t.Errorf("Read: %v", err)
+		}
+	})
+}
+
+// A TCP connection that is lost fails the WebSocket connection: 1006, and everything that waits is told (§7.2.1, §7.1.5).
+func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
+	bothRoles(t, func(t *testing.T, role websocket.Role) {
+		c, w := dialRaw(t, role, nil)
+		w.send(frame.Header{Opcode: frame.Text}, "the first fragment, and no other")
+		w.conn.Close()
+		var ce *websocket.CloseError
+		_, err := c.Read(t.Context())
+		if !errors.As(err, &ce) || ce.Code != websocket.CodeAbnormal || ce.By != websocket.Remote || ce.Err == nil {
+			t.Errorf("Read: %v", err)
+		}
+		<-c.Context().Done()
+		if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
+			t.Errorf("Write: %v", err)
+		}
+	})
+}
+
+// 1005, 1006 and 1015 are never set in a close frame, nor are codes that nobody may use (§7.4.1, §7.4.2).
+func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
+	bothRoles(t, func(t *testing.T, role websocket.Role) {
+		c, w := dialRaw(t, role, nil)
+		for _, code := range []websocket.Code{0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65535} {
+			if err := c.Close(code, ""); err == nil {
+				t.Errorf("Close(%d) did not fail", code)
+			}
+		}
+		// The connection lives, and the first frame on the wire is the one with no code: that is what 1005 sends.
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(websocket.CodeNoStatus, "") }()
+		h, p, ok := w.next()
+		if !ok || h.Opcode != frame.Close || p != "" {
+			t.Fatalf("the first frame is a %v with %q", h.Opcode, p)
+		}
+		w.send(frame.Header{Fin: true, Opcode: frame.Close}, "")
+		w.conn.(*net.TCPConn).CloseWrite()
+		if err := <-closed; err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
