@@ -1,0 +1,159 @@
+package deflate
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// The words of one block's two alphabets.
+type (
+	litCodes  [numLitLen]code
+	distCodes [numDist]code
+)
+
+var (
+	fixedLit  = fixedLitCodes()
+	fixedDist = fixedDistCodes()
+)
+
+func fixedLitCodes() *litCodes {
+	lengths := fixedLengths()
+	var all [len(lengths)]code
+	assign(all[:], lengths[:])
+	return (*litCodes)(all[:numLitLen])
+}
+
+func fixedDistCodes() *distCodes {
+	lengths := [32]uint8{}
+	for i := range lengths {
+		lengths[i] = 5
+	}
+	var all [len(lengths)]code
+	assign(all[:], lengths[:])
+	return (*distCodes)(all[:numDist])
+}
+
+// cost returns the bits that the block takes under a pair of codes, headers aside.
+func (e *encoder) cost(lit *litCodes, dist *distCodes) int {
+	n := uint(e.extra)
+	for i, f := range &e.litFreq {
+		n += uint(f) * lit[i].len()
+	}
+	for i, f := range &e.distFreq {
+		n += uint(f) * dist[i].len()
+	}
+	return int(n)
+}
+
+// block encodes what waits, in the form that takes the fewest bits, and makes it history.
+func (e *encoder) block(dst []byte) []byte {
+	clear(e.litFreq[:])
+	clear(e.distFreq[:])
+	e.extra = 0
+	e.find()
+	e.litFreq[endOfBlock] = 1
+
+	stored := 7 + 32 + 8*(e.end-e.start) // at most 7 bits up to the next byte, the two lengths, the bytes
+	fixed := e.cost(fixedLit, fixedDist)
+	best := min(stored, fixed)
+	dst = slices.Grow(dst, best/8+2*8)
+	switch {
+	case e.describe() && e.dynamic.bits+e.cost(&e.dynamic.lit, &e.dynamic.dist) < best:
+		dst = e.dynamic.header(e, dst)
+		dst = e.symbols(dst, &e.dynamic.lit, &e.dynamic.dist)
+	case stored < fixed:
+		dst = e.stored(dst)
+	default:
+		e.put(typeFixed<<1, 3)
+		dst = e.symbols(dst, fixedLit, fixedDist)
+	}
+	e.start = e.end
+	return dst
+}
+
+// put adds n bits of v, at most 48 of them, to those that wait. The bits from the eighth on must be drained in between.
+func (e *encoder) put(v uint64, n uint) {
+	e.acc |= v << (e.n & 63)
+	e.n += n
+}
+
+// drain appends the whole bytes that wait to dst.
+func (e *encoder) drain(dst []byte) []byte {
+	end := len(dst) + int(e.n>>3)
+	dst = binary.LittleEndian.AppendUint64(dst, e.acc)[:end]
+	e.acc >>= e.n & 56
+	e.n &= 7
+	return dst
+}
+
+// align appends the header of an empty stored block and the bits up to the next byte: all of it but tail.
+func (e *encoder) align(dst []byte) []byte {
+	e.put(typeStored<<1, 3)
+	e.n = (e.n + 7) &^ 7
+	return e.drain(dst)
+}
+
+// stored appends the block as it is (RFC 1951 §3.2.4).
+func (e *encoder) stored(dst []byte) []byte {
+	dst = e.align(dst)
+	p := e.buf[e.start:e.end]
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(p)))
+	dst = binary.LittleEndian.AppendUint16(dst, ^uint16(len(p)))
+	return append(dst, p...)
+}
+
+// symbols appends the block's literals and matches and the end of the block. The room is there.
+func (e *encoder) symbols(dst []byte, lit *litCodes, dist *distCodes) []byte {
+	out, at := dst[:cap(dst)], len(dst)
+	acc, n := e.acc, e.n
+	p := e.start
+	for _, s := range e.seqs {
+		run := e.buf[p : p+int(s.literals)]
+		p += int(s.literals) + int(s.length)
+		for len(run) >= 3 {
+			a, b, c := lit[run[0]], lit[run[1]], lit[run[2]]
+			acc |= a.word() << (n & 63)
+			n += a.len()
+			acc |= b.word() << (n & 63)
+			n += b.len()
+			acc |= c.word() << (n & 63)
+			n += c.len()
+			binary.LittleEndian.PutUint64(out[at:], acc)
+			at += int(n >> 3)
+			acc >>= n & 56
+			n &= 7
+			run = run[3:]
+		}
+		for _, b := range run {
+			acc |= lit[b].word() << (n & 63)
+			n += lit[b].len()
+		}
+		if s.length == 0 { // the end of the block
+			break
+		}
+		i := lengthIndex[uint8(s.length-3)]
+		c := lit[firstLength+int(i)]
+		acc |= c.word() << (n & 63)
+		n += c.len()
+		acc |= uint64(s.length-lengthBase[i]) << (n & 63)
+		n += uint(lengthExtra[i]) // at most 7 + 2*15 + 15 + 5 bits
+		binary.LittleEndian.PutUint64(out[at:], acc)
+		at += int(n >> 3)
+		acc >>= n & 56
+		n &= 7
+
+		sym, extra, width := distSymbol(uint32(s.dist))
+		d := dist[sym]
+		acc |= d.word() << (n & 63)
+		n += d.len()
+		acc |= uint64(extra) << (n & 63)
+		n += uint(width)
+		binary.LittleEndian.PutUint64(out[at:], acc)
+		at += int(n >> 3)
+		acc >>= n & 56
+		n &= 7
+	}
+	e.acc, e.n = acc, n
+	e.put(lit[endOfBlock].word(), lit[endOfBlock].len())
+	return e.drain(out[:at])
+}

@@ -1,0 +1,144 @@
+package deflate
+
+import (
+	"io"
+	"slices"
+)
+
+// decoder implements Decoder with an inflater. It takes about 20 KiB, and 64 KiB more once it has streamed; it lives in
+// a pool.
+type decoder struct {
+	f inflater
+
+	// What streaming needs, which has to have its output pass through a window of its own.
+	src    io.Reader
+	held   error // what src said beside its last bytes; told when they are used up
+	done   error // io.EOF, or what is wrong with the message
+	some   bool  // src was not empty
+	tailed bool  // src is at its end and tail was fed
+	r      int   // buf[r:f.w] is still to be read
+	buf    []byte
+	in     [2048]byte
+}
+
+// appendWhole implements wholeDecoder: output goes straight into dst.
+func (d *decoder) appendWhole(dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error) {
+	if len(compressed) == 0 {
+		return dst, nil
+	}
+	f := &d.f
+	defer f.forget()
+	f.begin(window, older, newer)
+	f.in = compressed
+	f.base, f.w, f.out = len(dst), len(dst), dst
+	if cap(dst) == len(dst) {
+		f.grow(limit, 3*len(compressed)+fastOutput)
+	} else {
+		f.grow(limit, 0)
+	}
+	for tailed := false; ; {
+		why, err := f.run()
+		switch {
+		case err != nil:
+			return dst, err
+		case why == needOutput && limit >= 0 && int64(f.w-f.base) >= limit:
+			return dst, ErrTooBig
+		case why == needOutput:
+			f.grow(limit, f.w-f.base+fastOutput)
+		case !tailed && !f.ended():
+			f.in, tailed = tail[:], true
+		case tailed && !f.complete():
+			return dst, ErrTruncated
+		default:
+			return f.out[:f.w], nil
+		}
+	}
+}
+
+// grow makes room for n bytes or more, but not past the limit.
+func (f *inflater) grow(limit int64, n int) {
+	if limit >= 0 {
+		n = int(min(int64(n), limit-int64(f.w-f.base)))
+	}
+	f.out = slices.Grow(f.out[:f.w], n)
+	f.out = f.out[:cap(f.out)]
+	if limit >= 0 && int64(len(f.out)-f.base) > limit {
+		f.out = f.out[:f.base+int(limit)]
+	}
+}
+
+// forget lets go of what is not the inflater's.
+func (f *inflater) forget() { f.in, f.out, f.older, f.newer = nil, nil, nil, nil }
+
+// Reset implements Decoder.
+func (d *decoder) Reset(src io.Reader, window int, older, newer []byte) {
+	if d.buf == nil {
+		d.buf = make([]byte, 2*maxWindow)
+	}
+	d.src, d.held, d.done, d.some, d.tailed = src, nil, nil, false, false
+	f := &d.f
+	f.begin(window, nil, nil)
+	newer = last(newer, window)
+	older = last(older, window-len(newer))
+	f.base, f.out = 0, d.buf
+	f.w = copy(f.out, older)
+	f.w += copy(f.out[f.w:], newer)
+	d.r = f.w
+}
+
+// Read implements Decoder. What can be inflated from the bytes that src has given is returned before src is asked for
+// more.
+func (d *decoder) Read(p []byte) (int, error) {
+	f := &d.f
+	for {
+		if d.r < f.w || len(p) == 0 {
+			n := copy(p, f.out[d.r:f.w])
+			d.r += n
+			return n, nil
+		}
+		if d.done != nil {
+			return 0, d.done
+		}
+		why, err := f.run()
+		switch {
+		case err != nil:
+			d.done = err
+		case f.w > d.r:
+		case why == needOutput: // all of it is read: keep the window
+			f.w = copy(f.out, f.out[f.w-f.window:f.w])
+			d.r = f.w
+		default:
+			if err := d.fill(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// fill gives the inflater, which has used up what it had, more input, or says in done that there is none.
+func (d *decoder) fill() error {
+	err := d.held
+	d.held = nil
+	for empty := 0; err == nil && !d.tailed; empty++ {
+		if empty == 100 {
+			return io.ErrNoProgress
+		}
+		var n int
+		n, err = d.src.Read(d.in[:])
+		if n > 0 {
+			d.f.in, d.some, d.held = d.in[:n], true, err
+			return nil
+		}
+	}
+	switch {
+	case err != nil && err != io.EOF:
+		return err
+	case !d.some || d.f.ended() || d.tailed && d.f.complete():
+		d.done = io.EOF
+	case d.tailed:
+		d.done = ErrTruncated
+	default:
+		d.f.in, d.tailed = tail[:], true
+	}
+	return nil
+}

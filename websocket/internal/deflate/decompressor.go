@@ -1,0 +1,90 @@
+package deflate
+
+import (
+	"bytes"
+	"io"
+	"slices"
+)
+
+// Decompressor is the receiving direction of one connection. The zero value inflates every message by itself, with a
+// window of 32 KiB. One goroutine at a time may use it, and one message at a time may be under way.
+type Decompressor struct {
+	// Window is what the handshake agreed on. It is set before the first message and then left alone.
+	Window Window
+	// Codec inflates; nil is the codec of this package.
+	Codec *Codec
+
+	past history
+	lost bool // a message was not inflated to its end, and the next ones may refer to it
+}
+
+func (d *Decompressor) codec() *Codec {
+	if d.Codec == nil {
+		return own
+	}
+	return d.Codec
+}
+
+// Append inflates the payload of one message and appends what it holds to dst. The two must not overlap; compressed is
+// the caller's again on return, and up to its capacity dst may have been written to. It stops with ErrTooBig where the
+// message turns out to be longer than limit bytes, having used memory for no more than twice as much and time for no
+// more than limit and compressed together ask for. A negative limit is none, 0 allows only an empty message.
+//
+// A payload that cannot be inflated is a *CorruptError. After any error dst is returned as it was, and the connection
+// has to be failed.
+func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, error) {
+	if d.lost {
+		return dst, errLost
+	}
+	older, newer := d.past.parts()
+	dec := d.codec().decoder()
+	var out []byte
+	var err error
+	if w, ok := dec.(wholeDecoder); ok {
+		out, err = w.appendWhole(dst, compressed, limit, d.Window.Size(), older, newer)
+	} else {
+		out, err = appendByRead(dec, dst, compressed, limit, d.Window.Size(), older, newer)
+	}
+	d.codec().decoders.Put(dec)
+	if err != nil {
+		d.lost = d.Window.Takeover
+		return dst, err
+	}
+	d.note(out[len(dst):])
+	return out, nil
+}
+
+// note makes p, which was inflated, context.
+func (d *Decompressor) note(p []byte) {
+	if d.Window.Takeover {
+		d.past.add(p, d.Window.Size())
+	}
+}
+
+// appendByRead is appendWhole for any decoder.
+func appendByRead(dec Decoder, dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error) {
+	dec.Reset(bytes.NewReader(compressed), window, older, newer)
+	defer release(dec)
+	base := len(dst)
+	for {
+		if limit >= 0 && int64(len(dst)-base) > limit {
+			return dst, ErrTooBig
+		}
+		dst = slices.Grow(dst, 1)
+		n, err := dec.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF && (limit < 0 || int64(len(dst)-base) <= limit) {
+			return dst, nil
+		}
+		if err != nil && err != io.EOF {
+			return dst, err
+		}
+	}
+}
+
+// release makes dec let go of its source.
+func release(dec Decoder) { dec.Reset(nothing{}, 1<<MinBits, nil, nil) }
+
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }

@@ -1,0 +1,32 @@
+package deflate
+
+import "errors"
+
+// ErrTooBig says that a message inflates to more than its limit. Inflation has stopped there.
+var ErrTooBig = errors.New("deflate: message is larger than the limit")
+
+// errLost answers calls on a direction whose context was lost: the message before was not inflated to its end.
+var errLost = errors.New("deflate: the message before was not read to its end, and with it the context is lost")
+
+// CorruptError says that a payload is not what a conforming peer sends. The connection cannot go on: with context
+// takeover everything behind would be wrong too. All values are package variables, so that a hostile peer costs nothing.
+type CorruptError struct {
+	Section string // the clause that the payload breaks: "RFC 1951 §3.2.4"
+	Detail  string
+}
+
+// Error implements error.
+func (e *CorruptError) Error() string { return "deflate: " + e.Detail + " (" + e.Section + ")" }
+
+// The ways in which a payload can be corrupt.
+var (
+	ErrTruncated   = &CorruptError{"RFC 7692 §7.2.2", "payload ends within a block"}
+	errBlockType   = &CorruptError{"RFC 1951 §3.2.3", "block of the reserved type"}
+	errStored      = &CorruptError{"RFC 1951 §3.2.4", "length of a stored block and its complement disagree"}
+	errCodeCount   = &CorruptError{"RFC 1951 §3.2.7", "more codes than the alphabet has"}
+	errCodeLengths = &CorruptError{"RFC 1951 §3.2.7", "code lengths that make no prefix code"}
+	errRepeat      = &CorruptError{"RFC 1951 §3.2.7", "code length repeated where there is none, or past the end"}
+	errNoEnd       = &CorruptError{"RFC 1951 §3.2.7", "no code for the end of the block"}
+	errSymbol      = &CorruptError{"RFC 1951 §3.2.6", "symbol that means nothing"}
+	errDistance    = &CorruptError{"RFC 7692 §7.1.2", "match reaches back further than the window"}
+)

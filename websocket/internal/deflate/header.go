@@ -1,0 +1,89 @@
+package deflate
+
+// counts reads how many lengths there are (RFC 1951 §3.2.7).
+func (f *inflater) counts() (bool, error) {
+	if !f.need(14) {
+		return false, nil
+	}
+	f.hlit = f.take(5) + firstLength
+	hdist := f.take(5) + 1
+	if f.hlit > numLitLen || hdist > numDist {
+		return false, errCodeCount
+	}
+	f.left = f.hlit + hdist
+	f.hclen = f.take(4) + 4
+	clear(f.preLengths[:])
+	f.at = 0
+	f.state = inPre
+	return true, nil
+}
+
+// preCode reads the lengths of the code length code.
+func (f *inflater) preCode() (bool, error) {
+	for ; f.at < f.hclen; f.at++ {
+		if !f.need(3) {
+			return false, nil
+		}
+		f.preLengths[preOrder[f.at]] = uint8(f.take(3))
+	}
+	if !fill(f.dynamic.pre[:], maxPreBits, f.preLengths[:], &preMeaning) {
+		return false, errCodeLengths
+	}
+	f.at = 0
+	f.state = inLengths
+	return true, nil
+}
+
+// codeLengths reads the lengths of both codes, which run into each other, and makes the tables.
+func (f *inflater) codeLengths() (bool, error) {
+	for f.at < f.left {
+		f.need(2 * maxPreBits) // or what there is
+		e := f.dynamic.pre[f.acc&(1<<maxPreBits-1)]
+		if e.take() > f.n {
+			return false, nil
+		}
+		if e&isBad != 0 {
+			return false, errCodeLengths
+		}
+		extra := int(f.acc & (1<<e.take() - 1) >> e.word())
+		f.drop(e.take())
+		if !f.lengthRun(uint8(e.value()), extra) {
+			return false, errRepeat
+		}
+	}
+	if f.lengths[endOfBlock] == 0 {
+		return false, errNoEnd
+	}
+	f.tables = &f.dynamic
+	if !fill(f.dynamic.lit[:], litRoot, f.lengths[:f.hlit], &litMeaning) ||
+		!fill(f.dynamic.dist[:], distRoot, f.lengths[f.hlit:f.left], &distMeaning) {
+		return false, errCodeLengths
+	}
+	f.state = inSymbols
+	return true, nil
+}
+
+// lengthRun takes one symbol of the code length code in. It reports false when it repeats what is not there, or past the
+// last length.
+func (f *inflater) lengthRun(sym uint8, extra int) bool {
+	repeat := 1
+	switch sym {
+	case 16:
+		if f.at == 0 {
+			return false
+		}
+		sym, repeat = f.lengths[f.at-1], 3+extra
+	case 17:
+		sym, repeat = 0, 3+extra
+	case 18:
+		sym, repeat = 0, 11+extra
+	}
+	if repeat > f.left-f.at {
+		return false
+	}
+	for range repeat {
+		f.lengths[f.at] = sym
+		f.at++
+	}
+	return true
+}

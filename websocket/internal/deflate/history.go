@@ -1,0 +1,47 @@
+package deflate
+
+import "math/bits"
+
+// smallest is the least that a history allocates, in bytes.
+const smallest = 256
+
+// history is a ring that keeps the last bytes of what a direction carried: all that a connection holds of it while it is
+// idle. It starts at nothing and doubles up to the limit, which is a power of two and always the same for one history.
+type history struct {
+	buf []byte // nil, or a power of two long
+	at  int32  // where the next byte goes
+	n   int32  // bytes held
+}
+
+// parts returns what is held, oldest first. The slices are h's and valid until the next add.
+func (h *history) parts() (older, newer []byte) {
+	if h.n <= h.at {
+		return nil, h.buf[h.at-h.n : h.at]
+	}
+	return h.buf[len(h.buf)-int(h.n-h.at):], h.buf[:h.at]
+}
+
+// add appends p and forgets what is then more than limit bytes old.
+func (h *history) add(p []byte, limit int) {
+	if len(p) > limit {
+		p = p[len(p)-limit:]
+	}
+	if need := min(int(h.n)+len(p), limit); need > len(h.buf) {
+		h.grow(min(limit, max(smallest, 1<<bits.Len(uint(need-1)))))
+	}
+	if len(p) == 0 {
+		return
+	}
+	k := copy(h.buf[h.at:], p)
+	copy(h.buf, p[k:])
+	h.at = (h.at + int32(len(p))) & int32(len(h.buf)-1)
+	h.n = min(h.n+int32(len(p)), int32(len(h.buf)))
+}
+
+func (h *history) grow(size int) {
+	older, newer := h.parts()
+	buf := make([]byte, size)
+	k := copy(buf, older)
+	k += copy(buf[k:], newer)
+	h.buf, h.n, h.at = buf, int32(k), int32(k)
+}

@@ -1,0 +1,150 @@
+package deflate
+
+import "math/bits"
+
+// A code is a prefix code's word as it goes on the wire, lowest bit first, and its length in bits above it.
+type code uint32
+
+func (c code) word() uint64 { return uint64(c & 0xFFFF) }
+func (c code) len() uint    { return uint(c>>16) & 31 }
+
+// assign gives every symbol of a non-zero length its canonical word (RFC 1951 §3.2.2).
+func assign(codes []code, lengths []uint8) {
+	var next [maxCodeBits + 2]uint16 // first how many words are one bit shorter, then the next word of this length
+	for _, n := range lengths {
+		next[n+1]++
+	}
+	next[1] = 0 // symbols without a code
+	for n := 1; n <= maxCodeBits; n++ {
+		next[n+1] = (next[n] + next[n+1]) << 1
+	}
+	for i, n := range lengths {
+		if n == 0 {
+			codes[i] = 0
+			continue
+		}
+		codes[i] = code(bits.Reverse16(next[n])>>(16-n)) | code(n)<<16
+		next[n]++
+	}
+}
+
+// builder makes length-limited prefix codes. It is scratch space; nothing in it outlives a call.
+type builder struct {
+	leaves, spare [numLitLen]uint32 // weight<<9 | symbol
+	nodes         [numLitLen]uint32 // a node's weight, then its parent, then its depth
+}
+
+// lengths sets out[i] to the length of symbol i's code in an optimal prefix code for the frequencies freq, none longer
+// than limit. A symbol that does not occur gets 0. At least two symbols must occur; a frequency is below 1<<16.
+func (b *builder) lengths(out []uint8, freq []uint16, limit int) {
+	n := b.sort(freq)
+	var count [32]int
+	b.depths(n, &count)
+	fit(&count, limit)
+	clear(out)
+	i := 0
+	for depth := limit; depth > 0; depth-- { // the rarest first
+		for range count[depth] {
+			out[b.leaves[i]&511] = uint8(depth)
+			i++
+		}
+	}
+}
+
+// sort puts the symbols that occur into leaves, rarest first, and returns how many they are.
+func (b *builder) sort(freq []uint16) int {
+	n, most := 0, uint16(0)
+	for i, f := range freq {
+		if f != 0 {
+			b.leaves[n] = uint32(f)<<9 | uint32(i)
+			n++
+			most = max(most, f)
+		}
+	}
+	leaves := b.leaves[:n]
+	if n <= 20 {
+		for i := range leaves {
+			v := leaves[i]
+			for ; i > 0 && leaves[i-1] > v; i-- {
+				leaves[i] = leaves[i-1]
+			}
+			leaves[i] = v
+		}
+		return n
+	}
+	// By one byte of the frequency at a time, and of a message's one byte is all.
+	for shift := 9; most > 0; shift += 8 {
+		var start [257]uint16
+		buckets := start[:min(most, 255)+2]
+		for _, v := range leaves {
+			start[v>>shift&255+1]++
+		}
+		for i := 1; i < len(buckets); i++ {
+			buckets[i] += buckets[i-1]
+		}
+		for _, v := range leaves {
+			k := v >> shift & 255
+			b.spare[start[k]] = v
+			start[k]++
+		}
+		copy(leaves, b.spare[:n])
+		most >>= 8
+	}
+	return n
+}
+
+// depths counts how many of the n sorted leaves lie at each depth of the Huffman tree, depths past 31 as 31. Inner nodes
+// come into being in the order of their weight, so two queues are enough: the leaves, and the inner nodes.
+func (b *builder) depths(n int, count *[32]int) {
+	leaf, inner := 0, 0
+	take := func(made int) uint32 {
+		if leaf < n && (inner >= made || b.leaves[leaf]>>9 <= b.nodes[inner]) {
+			leaf++
+			return b.leaves[leaf-1] >> 9
+		}
+		w := b.nodes[inner]
+		b.nodes[inner] = uint32(made) // its parent, from here on
+		inner++
+		return w
+	}
+	for made := range n - 1 {
+		w := take(made)
+		b.nodes[made] = w + take(made)
+	}
+	// Top down. What is not an inner node at the next depth is a leaf.
+	b.nodes[n-2] = 0
+	for i := n - 3; i >= 0; i-- {
+		b.nodes[i] = b.nodes[b.nodes[i]] + 1
+	}
+	places, depth := 1, uint32(0)
+	for i := n - 2; places > 0; depth++ {
+		inner := 0
+		for i >= 0 && b.nodes[i] == depth {
+			inner++
+			i--
+		}
+		count[min(depth, 31)] += places - inner
+		places = 2 * inner
+	}
+}
+
+// fit moves leaves up that lie deeper than limit, and as few others down as the code then needs to stay a prefix code.
+func fit(count *[32]int, limit int) {
+	used := 0 // the code space taken, in words of length limit
+	for depth := limit + 1; depth < len(count); depth++ {
+		count[limit] += count[depth]
+		count[depth] = 0
+	}
+	for depth := 1; depth <= limit; depth++ {
+		used += count[depth] << (limit - depth)
+	}
+	for ; used > 1<<limit; used-- {
+		count[limit]--
+		depth := limit - 1
+		for count[depth] == 0 {
+			depth--
+		}
+		count[depth]--
+		count[depth+1] += 2
+	}
+}

@@ -1,0 +1,214 @@
+package deflate
+
+// state is what the inflater expects next.
+type state uint8
+
+const (
+	atBlock   state = iota // a block's header
+	atStored               // the lengths of a stored block
+	inStored               // bytes of a stored block
+	atDynamic              // the counts at the start of a dynamic block
+	inPre                  // lengths of the code length code
+	inLengths              // code lengths
+	inSymbols              // literals and matches
+	inMatch                // the rest of a match
+)
+
+// stop says why the inflater does not go on.
+type stop uint8
+
+const (
+	needInput stop = iota
+	needOutput
+)
+
+// inflater is DEFLATE without any I/O: it turns what it has of the input into as much output as there is room for, and
+// can stop after any bit of the one and any byte of the other. It does not allocate.
+type inflater struct {
+	in  []byte // what is not in acc yet
+	acc uint64 // the next n bits of input, lowest first
+	n   uint   // above them acc is zero
+
+	out  []byte // out[base:w] is what this message has yielded; room ends at len(out)
+	base int
+	w    int
+
+	older, newer []byte // what came before out[base]
+	window       int    // how far back a match may reach
+
+	state state
+	final bool // the block is or was the last that BFINAL announces; cleared by the next block's header
+	left  int  // bytes of a stored block or match still to come; lengths still to come
+	dist  int  // of the match
+
+	hlit, hclen int // counts of a dynamic block
+	at          int // the length to come
+	preLengths  [numPre]uint8
+	lengths     [numLitLen + numDist]uint8 // of literals and lengths, then of distances
+	tables      *tables                    // fixedTables or &dynamic
+	dynamic     tables
+}
+
+// begin starts a message that follows older and newer.
+func (f *inflater) begin(window int, older, newer []byte) {
+	f.in, f.acc, f.n = nil, 0, 0
+	f.older, f.newer, f.window = older, newer, window
+	f.state, f.final = atBlock, false
+}
+
+// need moves input into acc until it holds k bits, at most 56. It reports false, having taken all, when there is less.
+func (f *inflater) need(k uint) bool {
+	for f.n < k {
+		if len(f.in) == 0 {
+			return false
+		}
+		f.acc |= uint64(f.in[0]) << f.n
+		f.in = f.in[1:]
+		f.n += 8
+	}
+	return true
+}
+
+func (f *inflater) drop(k uint) {
+	f.acc >>= k & 63
+	f.n -= k
+}
+
+// take returns the next k bits, which need has fetched.
+func (f *inflater) take(k uint) int {
+	v := f.acc & (1<<k - 1)
+	f.drop(k)
+	return int(v)
+}
+
+// run goes on as far as it can.
+func (f *inflater) run() (stop, error) {
+	for {
+		var why stop
+		var more bool
+		var err error
+		switch f.state {
+		case atBlock:
+			more, err = f.block()
+		case atStored:
+			more, err = f.storedLength()
+		case inStored:
+			more, why = f.storedBytes()
+		case atDynamic:
+			more, err = f.counts()
+		case inPre:
+			more, err = f.preCode()
+		case inLengths:
+			more, err = f.codeLengths()
+		case inSymbols:
+			more, why, err = f.symbols()
+		case inMatch:
+			more, why = f.match(), needOutput
+		}
+		if !more || err != nil {
+			return why, err
+		}
+	}
+}
+
+// block reads a block's header (RFC 1951 §3.2.3).
+func (f *inflater) block() (bool, error) {
+	if !f.need(3) {
+		return false, nil
+	}
+	f.final = f.take(1) == 1
+	switch f.take(2) {
+	case typeStored:
+		f.drop(f.n & 7) // RFC 1951 §3.2.4: the rest of the byte is ignored
+		f.state = atStored
+	case typeFixed:
+		f.tables = fixedTables
+		f.state = inSymbols
+	case typeDynamic:
+		f.state = atDynamic
+	default:
+		return false, errBlockType
+	}
+	return true, nil
+}
+
+// endBlock follows the last byte of a block. RFC 7692 §7.2.3.4: after a block with BFINAL set the message goes on at the
+// next byte.
+func (f *inflater) endBlock() {
+	if f.final {
+		f.drop(f.n & 7)
+	}
+	f.state = atBlock
+}
+
+// ended reports whether the message may end here without tail: nothing was there at all, or nothing is behind a block
+// with BFINAL set.
+func (f *inflater) ended() bool { return f.state == atBlock && f.final && f.n == 0 && len(f.in) == 0 }
+
+// complete reports whether the message may end here, behind tail.
+func (f *inflater) complete() bool { return f.state == atBlock && f.n == 0 && len(f.in) == 0 }
+
+func (f *inflater) storedLength() (bool, error) {
+	if !f.need(32) {
+		return false, nil
+	}
+	n := f.take(16)
+	if f.take(16) != n^0xFFFF {
+		return false, errStored
+	}
+	f.left = n
+	f.state = inStored
+	return true, nil
+}
+
+func (f *inflater) storedBytes() (bool, stop) {
+	for f.left > 0 {
+		room := f.out[f.w:min(len(f.out), f.w+f.left)]
+		if len(room) == 0 {
+			return false, needOutput
+		}
+		k := 0
+		if f.n > 0 { // whole bytes, as the block began at one
+			room[0] = byte(f.take(8))
+			k = 1
+		} else if k = copy(room, f.in); k == 0 {
+			return false, needInput
+		} else {
+			f.in = f.in[k:]
+		}
+		f.w += k
+		f.left -= k
+	}
+	f.endBlock()
+	return true, 0
+}
+
+// match copies the rest of a match. It reports false when there is no more room.
+func (f *inflater) match() bool {
+	for f.left > 0 {
+		room := f.out[f.w:min(len(f.out), f.w+f.left)]
+		if len(room) == 0 {
+			return false
+		}
+		var from []byte
+		switch before := f.dist - (f.w - f.base); {
+		case before <= 0:
+			from = f.out[f.w-f.dist : f.w] // may be shorter than the match, which then repeats it
+		case before <= len(f.newer):
+			from = f.newer[len(f.newer)-before:]
+		default:
+			before -= len(f.newer)
+			from = f.older[len(f.older)-before:]
+		}
+		k := copy(room, from)
+		f.w += k
+		f.left -= k
+	}
+	f.state = inSymbols
+	return true
+}
+
+// reachable reports whether a match may reach dist bytes back (RFC 7692 §7.1.2).
+func (f *inflater) reachable(dist int) bool {
+	return dist <= f.window && dist <= f.w-f.base+len(f.newer)+len(f.older)
+}

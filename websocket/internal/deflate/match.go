@@ -1,0 +1,108 @@
+package deflate
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// The match finder's constants, chosen by BenchmarkAppend; see there for what was tried.
+const (
+	minMatch  = 4       // a match of 3 is never looked for: the hash is of 4 bytes
+	tableBits = 13      // 32 KiB: fits the first-level cache of one core
+	dictStep  = 2       // every second position of a dictionary is entered
+	skipShift = 5       // after 32 bytes without a match look at every second one, and so on
+	farMatch  = 1 << 12 // a match of minMatch from further away costs more than it saves
+)
+
+// seq is a run of literals followed by a match. The last of a block may have no match: length 0.
+type seq struct {
+	literals uint16
+	length   uint16
+	dist     uint16 // less one
+}
+
+func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
+func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
+
+func hash4(v uint32) uint32 { return v * 0x9E3779B1 >> (32 - tableBits) }
+
+// matchLen returns how many of the bytes at s equal those at t, before end.
+func matchLen(b []byte, s, t, end int) int {
+	n := s
+	for n+8 <= end {
+		if x := load64(b, n) ^ load64(b, t); x != 0 {
+			return n - s + bits.TrailingZeros64(x)>>3
+		}
+		n += 8
+		t += 8
+	}
+	for n < end && b[n] == b[t] {
+		n++
+		t++
+	}
+	return n - s
+}
+
+// enter makes the positions of the dictionary, buf[:e.end], findable.
+func (e *encoder) enter() {
+	for i := 0; i+minMatch <= e.end; i += dictStep {
+		e.table[hash4(load32(e.buf[:], i))] = e.base + uint32(i)
+	}
+}
+
+// find cuts the block, buf[start:end], into literals and matches. It fills seqs and counts every symbol.
+//
+// The table holds the last position at which a hash was seen, counted from the encoder's first byte ever. So it needs no
+// clearing between messages: a position from before this message is further away than all there is of it.
+func (e *encoder) find() {
+	e.seqs = e.seqs[:0]
+	buf, end, base, window := e.buf[:], e.end, e.base, uint32(e.window)
+	s, anchor := e.start, e.start
+	for s+minMatch <= end {
+		v := load32(buf, s)
+		slot := &e.table[hash4(v)]
+		dist := base + uint32(s) - *slot
+		*slot = base + uint32(s)
+		if dist > min(window, uint32(s)) || load32(buf, s-int(dist)) != v {
+			s += 1 + (s-anchor)>>skipShift
+			continue
+		}
+		t := s - int(dist)
+		n := minMatch + matchLen(buf, s+minMatch, t+minMatch, min(end, s+maxMatch))
+		for s > anchor && t > 0 && n < maxMatch && buf[s-1] == buf[t-1] {
+			s--
+			t--
+			n++
+		}
+		if n == minMatch && dist > farMatch {
+			s++
+			continue
+		}
+		e.match(anchor, s, n, dist)
+		s += n
+		anchor = s
+		if s+minMatch <= end {
+			x := load64(buf, s-2)
+			e.table[hash4(uint32(x))] = base + uint32(s) - 2
+			e.table[hash4(uint32(x>>8))] = base + uint32(s) - 1
+		}
+	}
+	e.literals(anchor, end)
+	e.seqs = append(e.seqs, seq{literals: uint16(end - anchor)})
+}
+
+// match notes the literals from anchor to s and the match of n bytes behind them.
+func (e *encoder) match(anchor, s, n int, dist uint32) {
+	e.literals(anchor, s)
+	e.seqs = append(e.seqs, seq{uint16(s - anchor), uint16(n), uint16(dist - 1)})
+	e.litFreq[firstLength+int(lengthIndex[n-3])]++
+	sym, _, extra := distSymbol(dist - 1)
+	e.distFreq[sym]++
+	e.extra += int(extra) + int(lengthExtra[lengthIndex[n-3]])
+}
+
+func (e *encoder) literals(from, to int) {
+	for _, b := range e.buf[from:to] {
+		e.litFreq[b]++
+	}
+}

@@ -1,0 +1,165 @@
+package deflate
+
+import "math/bits"
+
+// An entry says what the bits at the front of the input mean:
+//
+//	0..4    how many bits it takes, extra bits included; in a link, the width of the table that it leads to
+//	8..11   how many of them are the code word
+//	12..15  what it is
+//	16..31  the literal, the base that the extra bits add to, or where the linked table begins
+type entry uint32
+
+const (
+	isLiteral entry = 1 << 12
+	isLink    entry = 1 << 13
+	isEnd     entry = 1 << 14
+	isBad     entry = 1 << 15
+)
+
+func (e entry) take() uint    { return uint(e & 31) }
+func (e entry) word() uint    { return uint(e>>8) & 15 }
+func (e entry) value() uint32 { return uint32(e >> 16) }
+
+// at returns the entry's base plus the extra bits that stand behind the word in acc.
+func (e entry) at(acc uint64) int {
+	return int(e.value()) + int(acc&(1<<e.take()-1)>>e.word())
+}
+
+// The first lookup takes so many bits. Longer words are rare and take a second one.
+const (
+	litRoot  = 10
+	distRoot = 8
+)
+
+// tables decode one block. A linked table of 1<<k entries is there only for k+1 words or more that share their first
+// bits, k being at most maxCodeBits-root; that bounds how long all of them can be together: 288 words of literals and
+// lengths have at most 288*32/6 entries, 30 of distances 30*128/8.
+type tables struct {
+	lit  [1<<litRoot + 288*32/6]entry
+	dist [1<<distRoot + 30*128/8]entry
+	pre  [1 << maxPreBits]entry
+}
+
+// fixedTables decode blocks with the fixed codes (RFC 1951 §3.2.6).
+var fixedTables = func() *tables {
+	t := new(tables)
+	lengths := fixedLengths()
+	var five [32]uint8
+	for i := range five {
+		five[i] = 5
+	}
+	if !fill(t.lit[:], litRoot, lengths[:], &litMeaning) || !fill(t.dist[:], distRoot, five[:], &distMeaning) {
+		panic("deflate: the fixed codes are no prefix codes")
+	}
+	return t
+}()
+
+// What the symbols of the three alphabets mean, as entries without a word.
+var (
+	litMeaning = func() (t [288]entry) {
+		for i := range t {
+			switch {
+			case i < endOfBlock:
+				t[i] = isLiteral | entry(i)<<16
+			case i == endOfBlock:
+				t[i] = isEnd
+			case i < numLitLen:
+				t[i] = entry(lengthBase[i-firstLength])<<16 | entry(lengthExtra[i-firstLength])
+			default: // RFC 1951 §3.2.6: 286 and 287 never occur
+				t[i] = isBad
+			}
+		}
+		return t
+	}()
+	distMeaning = func() (t [288]entry) {
+		for i := range 32 {
+			t[i] = isBad // RFC 1951 §3.2.6: 30 and 31 never occur
+			if i < numDist {
+				base, extra := distBase(i)
+				t[i] = entry(base)<<16 | entry(extra)
+			}
+		}
+		return t
+	}()
+	preMeaning = func() (t [288]entry) {
+		for i := range numPre {
+			t[i] = entry(i)<<16 | entry(preExtra(i))
+		}
+		return t
+	}()
+)
+
+// fill makes the table for a prefix code given by the lengths of its words. It reports false when they make none, or
+// one that leaves bits without a meaning; RFC 1951 §3.2.7 allows that for a single word of one bit, and for no word.
+func fill(table []entry, root int, lengths []uint8, meaning *[288]entry) bool {
+	var count [maxCodeBits + 1]int
+	for _, n := range lengths {
+		count[n]++
+	}
+	words := len(lengths) - count[0]
+	var next [maxCodeBits + 1]int // where the next symbol of a length goes
+	space := 1                    // words of this length that are left over
+	for n := 1; n <= maxCodeBits; n++ {
+		if space = 2*space - count[n]; space < 0 {
+			return false
+		}
+		if n < maxCodeBits {
+			next[n+1] = next[n] + count[n]
+		}
+	}
+	if space > 0 && (words > 1 || words != count[1]) {
+		return false
+	}
+	var sorted [288]uint16
+	for sym, n := range lengths {
+		if n != 0 {
+			sorted[next[n]] = uint16(sym)
+			next[n]++
+		}
+	}
+	fillSorted(table, root, sorted[:words], &count, meaning)
+	return true
+}
+
+// fillSorted enters the symbols, given by the length of their words and then by their value: the order in which the
+// words count up (RFC 1951 §3.2.2). count[n] words have n bits.
+func fillSorted(table []entry, root int, sorted []uint16, count *[maxCodeBits + 1]int, meaning *[288]entry) {
+	// A table for words of up to n bits, doubled, is one for words of up to n+1 bits that lacks the new words only.
+	table[0], table[1] = isBad|1<<8|1, isBad|1<<8|1
+	word := 0
+	for n := 1; n <= root; n++ {
+		word <<= 1
+		for _, sym := range sorted[:count[n]] {
+			table[bits.Reverse16(uint16(word))>>(16-n)] = meaning[sym] + entry(n) | entry(n)<<8
+			word++
+		}
+		sorted = sorted[count[n]:]
+		if n < root {
+			copy(table[1<<n:2<<n], table[:1<<n])
+		}
+	}
+	free := 1 << root
+	link, width, size := -1, 0, 0 // the linked table in the making: what leads to it, and how large it is
+	for n := root + 1; len(sorted) > 0; n++ {
+		word <<= 1
+		for left := count[n]; left > 0; left-- {
+			rev := int(bits.Reverse16(uint16(word)) >> (16 - n))
+			if first := rev & (1<<root - 1); first != link {
+				link, free, width = first, free+size, n-root
+				for words := left; words < 1<<width; {
+					width++
+					words = 2*words + count[root+width]
+				}
+				size = 1 << width
+				table[link] = isLink | entry(width) | entry(free)<<16
+			}
+			e := meaning[sorted[0]] + entry(n) | entry(n)<<8
+			for i := rev >> root; i < 1<<width; i += 1 << (n - root) {
+				table[free+i] = e
+			}
+			sorted = sorted[1:]
+			word++
+		}
+	}
+}
