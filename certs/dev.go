@@ -77,8 +77,8 @@ func RenewDev(dir, host string) (*Dev, error) {
 	return d, nil
 }
 
-// CAFile returns the file with the CA's certificate, in PEM: what a client is told to trust.
-func (d *Dev) CAFile() string { return filepath.Join(d.dir, caFile) }
+// CAFile returns the file with the CA's certificate.
+func (d *Dev) CAFile() string { return CAFile(d.dir) }
 
 // CA returns the CA's certificate.
 func (d *Dev) CA() *x509.Certificate { return d.ca.cert }
@@ -119,6 +119,12 @@ func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	return d.leaf, nil // when that failed, the old one until somebody looks: clients say that it has ended
 }
+
+// CAFile returns the file in dir with the CA's certificate, in PEM: what a client is told to trust.
+func CAFile(dir string) string { return filepath.Join(dir, caFile) }
+
+// LeafFile returns the file in dir with the server's certificate and its key, in PEM.
+func LeafFile(dir string) string { return filepath.Join(dir, leafFile) }
 
 // DevCA returns the certificate of the development CA in dir, for a client that trusts it; it touches no key. Where
 // there is none yet the error is fs.ErrNotExist.

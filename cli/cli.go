@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// System is what a command uses of the process that it runs in.
+type System struct {
+	Program string           // how this program was called: the first of the process's arguments
+	Stdin   io.Reader        // an *os.File where it may be a terminal
+	Stdout  io.Writer        // the same
+	Stderr  io.Writer        // the same
+	Signals <-chan os.Signal // requests to end; the second one means at once. nil: there are none
+	Getenv  func(string) string
+}
+
+// Run runs the command that the arguments name, and returns the exit code.
+func Run(ctx context.Context, args []string, sys System) int {
+	root := newRoot(&sys)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(&sys, cmd, err)
+}
+
+func newRoot(sys *System) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "handfast",
+		Short: "Everything for WebSocket: a server, a client, their tools",
+		Example: `  handfast serve                              a server with TLS on https://localhost:8443
+  handfast dial wss://localhost:8443/echo     talk to it: type a line, get it back`,
+		SilenceErrors: true, // report tells them, with the next step
+		SilenceUsage:  true,
+	}
+	root.SetIn(sys.Stdin)
+	root.SetOut(sys.Stdout)
+	root.SetErr(sys.Stderr)
+	root.AddCommand(newServe(sys), newDial(sys), newCert(sys), newVersion(sys))
+	return root
+}
+
+// run makes a command's function one whose errors are failures, exit code 1, unless they are a usageError. Any other
+// error of cobra's is about the command line.
+func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := f(cmd, args); err != nil {
+			return &runError{err}
+		}
+		return nil
+	}
+}
+
+// help shows what a command that only groups others can do, and is an error when one that it has not was asked for.
+func help(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("", "unknown command %q for %q", args[0], cmd.CommandPath())
+	}
+	return cmd.Help()
+}

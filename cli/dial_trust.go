@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/websocket"
+)
+
+// checkURL makes sure that a URL is one to dial, and returns it without what is nobody's business: user information and
+// the query. Its errors do not repeat the URL where a password may be in it.
+func checkURL(raw string) (string, error) {
+	const schemes = "write wss://, or ws:// for a server without TLS"
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return "", usagef("", "a URL has no spaces and no control characters in it")
+	}
+	if !strings.Contains(raw, "://") {
+		rest := raw
+		if strings.ContainsAny(raw, "@?#") {
+			rest = "…"
+		}
+		return "", usagef("write wss://"+rest+", or ws://"+rest+" for a server without TLS", "the URL has no scheme")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", usagef(schemes, "that is no URL: %v", errors.Unwrap(err))
+	}
+	switch strings.ToLower(u.Scheme) {
+	case "ws", "wss", "http", "https":
+	default:
+		return "", usagef(schemes, "%s:// is no scheme of a WebSocket", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return "", usagef("write wss://host:port/path", "the URL has no host")
+	}
+	if u.Fragment != "" || strings.Contains(raw, "#") {
+		return "", usagef("leave out # and what follows, or write %23", "a WebSocket URL has no fragment (RFC 6455 §3)")
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath(), nil
+}
+
+// tlsConfig says whom the client trusts and who it is.
+func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.cert != "" {
+		key := f.key
+		if key == "" {
+			key = f.cert
+		}
+		pair, err := certs.LoadFiles(f.cert, key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{*pair}
+	}
+	var err error
+	switch {
+	case f.insecure:
+		fmt.Fprintln(sys.Stderr, "handfast: --insecure: whoever sits in between can read and change everything")
+		config.InsecureSkipVerify = true
+	case f.cacert != "":
+		config.RootCAs, err = readRoots(f.cacert)
+	default:
+		config.RootCAs = defaultRoots(sys)
+	}
+	return config, err
+}
+
+// readRoots reads certificate authorities from a file.
+func readRoots(path string) (*x509.CertPool, error) {
+	hint := "give the path of a file with certificates in PEM"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &certs.Error{Path: path, Err: errors.Unwrap(err), Hint: hint}
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(b) {
+		return nil, &certs.Error{Path: path, Err: errors.New("holds no certificate in PEM"), Hint: hint}
+	}
+	return roots, nil
+}
+
+// defaultRoots is the system's certificate authorities and the development CA, in this process only. Where one of them
+// cannot be had the other one is left, and the handshake will tell if that is not enough.
+func defaultRoots(sys *System) *x509.CertPool {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		fmt.Fprintln(sys.Stderr, "handfast: the system's certificate authorities are unknown:", err)
+		roots = x509.NewCertPool()
+	}
+	dir, err := certs.DevDir()
+	if err != nil {
+		return roots
+	}
+	ca, err := certs.DevCA(dir)
+	switch {
+	case err == nil:
+		roots.AddCert(ca)
+	case !errors.Is(err, fs.ErrNotExist):
+		fmt.Fprintln(sys.Stderr, "handfast: the development CA is not trusted:", printable(err.Error()))
+	}
+	return roots
+}
+
+// dialHint is the next step after a failed handshake, in terms of flags.
+func dialHint(e *websocket.HandshakeError) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); ok {
+		return "name the authority that signed the server's certificate with --cacert FILE; " +
+			"\"handfast serve\" on this machine needs none when it runs as the same user"
+	}
+	switch {
+	case strings.Contains(e.Hint, "TLS.Certificates"):
+		return "the server refused: often it wants a client certificate (--cert, --key), or another one"
+	case strings.Contains(e.Hint, "TLS.ServerName"):
+		return "the server's certificate is for another name: use that name in the URL"
+	case strings.Contains(e.Hint, "DialOptions.Subprotocols;"), strings.Contains(e.Hint, "DialOptions.Header"):
+		return "mend the headers given with -H; subprotocols are offered with --subprotocol"
+	case strings.Contains(e.Hint, "DialOptions.Subprotocols"):
+		return "mend what is given with --subprotocol: each is a word, given once"
+	}
+	return e.Hint
+}
+
+func tlsVersion(v uint16) string { return tls.VersionName(v) }

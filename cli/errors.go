@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/websocket"
+)
+
+// The exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // as a shell has it for a process that SIGINT ended
+)
+
+// runError marks an error of a command that was understood.
+type runError struct{ err error }
+
+func (e *runError) Error() string { return e.err.Error() }
+func (e *runError) Unwrap() error { return e.err }
+
+// usageError says that a command line makes no sense.
+type usageError struct {
+	text string
+	hint string // the next step; empty: see --help
+}
+
+func (e *usageError) Error() string { return e.text }
+
+// usagef makes a usageError.
+func usagef(hint, format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...), hint}
+}
+
+// hinted is an error with a next step.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
+
+// errInterrupted ends a command whose orderly end was cut short. Nothing is said about it: the user knows.
+var errInterrupted = errors.New("interrupted")
+
+// errQuiet ends a command that failed in a way nobody wants to read about.
+var errQuiet = errors.New("failed")
+
+// report tells the user about an error and returns the exit code.
+func report(sys *System, cmd *cobra.Command, err error) int {
+	var ran *runError
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.Is(err, errQuiet):
+		return exitFailed
+	case errors.As(err, &ran) && !errors.As(err, &usage):
+		tell(sys.Stderr, err, nextStep(err))
+		return exitFailed
+	}
+	hint := "see " + cmd.CommandPath() + " --help"
+	if usage != nil && usage.hint != "" {
+		hint = usage.hint
+	}
+	tell(sys.Stderr, err, hint)
+	return exitUsage
+}
+
+func tell(w io.Writer, err error, hint string) {
+	fmt.Fprintln(w, "handfast: "+printable(err.Error()))
+	var failed *websocket.HandshakeError
+	if errors.As(err, &failed) {
+		describe(w, failed)
+	}
+	if hint != "" {
+		fmt.Fprintln(w, "  next step: "+printable(hint))
+	}
+}
+
+// nextStep finds what to do about an error, in whatever package it began.
+func nextStep(err error) string {
+	var ours *hinted
+	var cert *certs.Error
+	var listen *gateway.ListenError
+	var handshake *websocket.HandshakeError
+	switch {
+	case errors.As(err, &ours):
+		return ours.hint
+	case errors.As(err, &cert):
+		return cert.Hint
+	case errors.As(err, &listen):
+		return listen.Hint
+	case errors.As(err, &handshake):
+		return handshake.Hint
+	}
+	return ""
+}
+
+// bodyLines is how much of a refusal's body is shown.
+const bodyLines = 8
+
+// describe writes what is known about a failed handshake, but for its hint.
+func describe(w io.Writer, e *websocket.HandshakeError) {
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-9s  %s\n", name+":", printable(value))
+		}
+	}
+	row("stage", string(e.Stage))
+	if e.Status != 0 {
+		row("status", strings.TrimSpace(strconv.Itoa(e.Status)+" "+http.StatusText(e.Status)))
+	}
+	row("rule", e.Section)
+	body := strings.TrimSpace(string(e.Body))
+	if body == "" {
+		return
+	}
+	lines := strings.SplitN(body, "\n", bodyLines+1)
+	name := "body:"
+	for _, line := range lines[:min(len(lines), bodyLines)] {
+		fmt.Fprintf(w, "  %-9s  %s\n", name, printable(strings.TrimSuffix(line, "\r")))
+		name = ""
+	}
+	if len(lines) > bodyLines {
+		fmt.Fprintln(w, "             …")
+	}
+}

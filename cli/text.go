@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// terminal returns the file behind a stream if it is a terminal, and else nil.
+func terminal(stream any) *os.File {
+	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+// paint colours text on a terminal.
+type paint bool
+
+// newPaint says whether to colour what goes to a stream: only on a terminal that can, and not for people who set
+// NO_COLOR, to whatever (no-color.org).
+func newPaint(sys *System, stream any) paint {
+	return paint(terminal(stream) != nil && sys.Getenv("NO_COLOR") == "" && sys.Getenv("TERM") != "dumb")
+}
+
+func (p paint) bold(s string) string  { return p.with("1", s) }
+func (p paint) dim(s string) string   { return p.with("2", s) }
+func (p paint) green(s string) string { return p.with("32", s) }
+
+func (p paint) with(code, s string) string {
+	if !p {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// printable writes characters that would steer a terminal, or turn the direction of its text, as escapes: what a peer
+// sends is to be read, not obeyed. Line ends and tabs stay.
+func printable(s string) string {
+	harmless := func(r rune) bool {
+		switch {
+		case r == '\n' || r == '\t':
+			return true
+		case r == utf8.RuneError || unicode.IsControl(r):
+			return false
+		}
+		return !unicode.Is(unicode.Bidi_Control, r) && r != '\u2028' && r != '\u2029'
+	}
+	if strings.IndexFunc(s, func(r rune) bool { return !harmless(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case harmless(r):
+			b.WriteRune(r)
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == utf8.RuneError:
+			b.WriteRune(r)
+		case r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// shellQuote writes a word so that a POSIX shell takes it as it is.
+func shellQuote(s string) string {
+	safe := func(r rune) bool {
+		return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:,@%", r))
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// choice is a flag's value out of a few.
+type choice struct {
+	value   string
+	allowed []string
+}
+
+func (c *choice) String() string { return c.value }
+func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
+
+func (c *choice) Set(s string) error {
+	for _, a := range c.allowed {
+		if s == a {
+			c.value = s
+			return nil
+		}
+	}
+	return fmt.Errorf("it is one of %s", strings.Join(c.allowed, ", "))
+}

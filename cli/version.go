@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// build is what a binary knows about its own making.
+type build struct {
+	Version  string `json:"version"`            // of the module; "devel" for a build from a working tree
+	Revision string `json:"revision,omitempty"` // of the source; with "+" behind it when it had changed since
+	Time     string `json:"time,omitempty"`     // of that revision
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func newVersion(sys *System) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Example: `  handfast version
+  handfast version --json`,
+		Args: cobra.NoArgs,
+		RunE: run(func(*cobra.Command, []string) error {
+			info, _ := debug.ReadBuildInfo()
+			b := readBuild(info)
+			if asJSON {
+				return json.NewEncoder(sys.Stdout).Encode(b)
+			}
+			_, err := fmt.Fprintln(sys.Stdout, b)
+			return err
+		}),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// readBuild takes what matters from the build's description, which may be nil.
+func readBuild(info *debug.BuildInfo) build {
+	b := build{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info == nil {
+		return b
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		b.Version = v
+	}
+	b.Go = cmp.Or(info.GoVersion, b.Go)
+	changed := false
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.time":
+			b.Time = s.Value
+		case "vcs.modified":
+			changed = s.Value == "true"
+		}
+	}
+	if changed && b.Revision != "" {
+		b.Revision += "+"
+	}
+	return b
+}
+
+// String is a line: "handfast v1.2.3 (go1.26.8, linux/amd64, 0123456789ab)".
+func (b build) String() string {
+	parts := []string{b.Go, b.Platform}
+	if b.Revision != "" {
+		hash, changed := strings.CutSuffix(b.Revision, "+")
+		hash = hash[:min(len(hash), 12)]
+		if changed {
+			hash += "+"
+		}
+		parts = append(parts, hash)
+	}
+	return fmt.Sprintf("handfast %s (%s)", b.Version, strings.Join(parts, ", "))
+}

@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// ListenError says which address could not be bound, and what to do about it.
+type ListenError struct {
+	Addr string
+	Err  error
+	Hint string // the next step; may be empty
+}
+
+// Error names the address and what is wrong with it. The hint is not in it: it is for the program to show.
+func (e *ListenError) Error() string { return "listen on " + e.Addr + ": " + e.Err.Error() }
+
+// Unwrap returns e.Err.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// bind binds all addresses, or none.
+func (s *Server) bind(ctx context.Context) error {
+	scheme := "https://"
+	if s.tls == nil {
+		scheme = "http://"
+	}
+	for _, addr := range s.opts.Listen {
+		listeners, err := listen(ctx, addr)
+		if err != nil {
+			for _, l := range s.listeners {
+				l.Close()
+			}
+			return listenError(addr, err)
+		}
+		for _, l := range listeners {
+			if tcp, ok := l.Addr().(*net.TCPAddr); ok && s.tls == nil && !tcp.IP.IsLoopback() {
+				s.log.Warn("no TLS where others can come in: whoever carries the bytes can read and change them",
+					"address", l.Addr())
+			}
+		}
+		s.listeners = append(s.listeners, listeners...)
+		s.urls = append(s.urls, scheme+shownAddr(addr, listeners[0].Addr()))
+	}
+	return nil
+}
+
+// listen binds one address. "localhost" is two: whichever of 127.0.0.1 and ::1 a client tries first, it shall find this
+// server and no other program.
+func listen(ctx context.Context, addr string) ([]net.Listener, error) {
+	var config net.ListenConfig
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if host != "localhost" {
+		l, err := config.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		return []net.Listener{l}, nil
+	}
+	const tries = 8 // a port that was free on 127.0.0.1 may be taken on ::1
+	for i := 1; ; i++ {
+		four, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			return nil, err
+		}
+		_, picked, err := net.SplitHostPort(four.Addr().String())
+		if err != nil {
+			four.Close()
+			return nil, err
+		}
+		six, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", picked))
+		switch {
+		case err == nil:
+			return []net.Listener{four, six}, nil
+		case noIPv6(err):
+			return []net.Listener{four}, nil
+		case port != "0" || i == tries:
+			four.Close()
+			return nil, err
+		}
+		four.Close()
+	}
+}
+
+// noIPv6 reports whether an address could not be bound because the machine has none of its kind.
+func noIPv6(err error) bool {
+	var addr *net.AddrError // no interface has an IPv6 address
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.As(err, &addr)
+}
+
+// shownAddr returns what to write into a URL for an address that was asked for and the one it became.
+func shownAddr(asked string, bound net.Addr) string {
+	host, _, err := net.SplitHostPort(asked)
+	tcp, ok := bound.(*net.TCPAddr)
+	if err != nil || !ok {
+		return bound.String()
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost" // every address: this one among them
+	}
+	return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+}
+
+// listenError takes off what package net wraps around the cause, and adds the next step.
+func listenError(addr string, err error) *ListenError {
+	e := &ListenError{Addr: addr, Err: err}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		e.Err = op.Err
+	}
+	var sys syscall.Errno
+	if errors.As(err, &sys) {
+		e.Err = sys
+	}
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.Hint = "stop the program that listens there, or take another port; port 0 picks a free one"
+	case errors.Is(err, syscall.EACCES):
+		e.Hint = "ports below 1024 need special rights: take a higher one"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		e.Hint = "no interface of this machine has that address: take 127.0.0.1, or leave the host out for all of them"
+	case errors.As(err, &dns):
+		e.Hint = "check the spelling, or write the IP address"
+	}
+	return e
+}
