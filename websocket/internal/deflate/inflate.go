@@ -163,17 +163,18 @@ func (f *inflater) storedLength() (bool, error) {
 
 func (f *inflater) storedBytes() (bool, stop) {
 	for f.left > 0 {
+		if f.n == 0 && len(f.in) == 0 {
+			return false, needInput
+		}
 		room := f.out[f.w:min(len(f.out), f.w+f.left)]
 		if len(room) == 0 {
 			return false, needOutput
 		}
-		k := 0
+		k := 1
 		if f.n > 0 { // whole bytes, as the block began at one
 			room[0] = byte(f.take(8))
-			k = 1
-		} else if k = copy(room, f.in); k == 0 {
-			return false, needInput
 		} else {
+			k = copy(room, f.in)
 			f.in = f.in[k:]
 		}
 		f.w += k

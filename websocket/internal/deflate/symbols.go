@@ -102,6 +102,7 @@ func (f *inflater) fast() (more bool, err error) {
 		}
 		if e&(isEnd|isBad) != 0 {
 			if e&isBad != 0 {
+				f.w = w
 				return false, errSymbol
 			}
 			acc >>= e.take()
@@ -114,6 +115,7 @@ func (f *inflater) fast() (more bool, err error) {
 		n -= e.take()
 		d := t.distAt(acc)
 		if d&isBad != 0 {
+			f.w = w
 			return false, errSymbol
 		}
 		dist := d.at(acc)
