@@ -117,10 +117,24 @@ func (t *tree) checkTest(s Symbol) []string {
 	if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Fuzz") {
 		return []string{fmt.Sprintf("%s in %s is neither a test nor a fuzz target", name, s.Dir)}
 	}
-	if hasPart && !strings.Contains(d.text, part) {
+	if hasPart && !strings.Contains(d.text, part) && !t.inTestdata(s.Dir, part) {
 		return []string{fmt.Sprintf("the test %s in %s has no case %q", name, s.Dir, part)}
 	}
 	return nil
+}
+
+// inTestdata reports whether a file in a package's testdata folder has a case of that name, in quotes.
+func (t *tree) inTestdata(dir, name string) bool {
+	files, err := filepath.Glob(filepath.Join(t.root, filepath.FromSlash(dir), "testdata", "*.*"))
+	if err != nil {
+		return false
+	}
+	for _, f := range files {
+		if text, err := os.ReadFile(f); err == nil && strings.Contains(string(text), `"`+name+`"`) {
+			return true
+		}
+	}
+	return false
 }
 
 // Transcripts is the folder of the transcripts, which TestTranscripts in websocket/internal/protocol runs, all of them.

@@ -141,6 +141,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(Transcripts+"/5.1.txt", "clause RFC 6455 §5.1\n\ncase masked\nrole server\n")
+	if err := os.MkdirAll(filepath.Join(dir, "testdata"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("testdata/cases.json", `[{"name": "from-a-file"}]`)
 	write("a_test.go", "package a\n\nfunc TestF(t *T) { _ = \"one\" }\n")
 	row := func(code, test string) Row {
 		r := Row{ID: "6455-5.1-1", Word: "MUST", Quote: "a client MUST"}
@@ -159,6 +163,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	}{
 		{"good", row("F", "TestF"), ""},
 		{"case", row("F", "TestF/one"), ""},
+		{"case in testdata", row("F", "TestF/from-a-file"), ""},
 		{"no code", row("", "TestF"), "no code"},
 		{"no test", row("F", ""), "no test"},
 		{"unknown code", row("G", "TestF"), "not declared"},

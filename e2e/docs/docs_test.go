@@ -1,0 +1,272 @@
+package docs
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+const root = "../.."
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait; nothing waits that long when all is well.
+const patience = time.Minute
+
+// block is one fenced block of a document.
+type block struct {
+	line  int
+	info  string
+	text  string
+	after bool // nothing but empty lines lies between this block and the one before
+}
+
+// read returns the blocks of a document.
+func read(t *testing.T, name string) []block {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []block
+	inside, after := false, false
+	for i, line := range strings.Split(string(text), "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && !inside:
+			all = append(all, block{line: i + 1, info: strings.TrimSpace(info), after: after})
+			inside = true
+		case fence:
+			inside, after = false, true
+		case inside:
+			all[len(all)-1].text += line + "\n"
+		case strings.TrimSpace(line) != "":
+			after = false
+		}
+	}
+	return all
+}
+
+// build makes the binary and returns its folder.
+func build(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "handfast"), "./cmd/handfast")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func TestCommandsInDocuments(t *testing.T) {
+	bin := build(t)
+	guides, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, name := range append(guides, filepath.Join(root, "README.md")) {
+		blocks := read(t, name)
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			r := newReader(t, bin)
+			for i, b := range blocks {
+				var want string
+				if i+1 < len(blocks) && blocks[i+1].after && blocks[i+1].info == "text" {
+					want = blocks[i+1].text
+				}
+				switch b.info {
+				case "sh":
+					ran++
+					r.run(b, want)
+				case "sh serve":
+					ran++
+					r.serve(b, want)
+				}
+			}
+			r.stop()
+		})
+	}
+	if ran == 0 {
+		t.Error("no document has a command")
+	}
+}
+
+// reader follows one document.
+type reader struct {
+	t       *testing.T
+	dir     string // where the commands run; also the home of their user
+	env     []string
+	ports   map[string]string // by the port in the document
+	serving *exec.Cmd
+	output  *buffer
+	exited  chan error
+}
+
+func newReader(t *testing.T, bin string) *reader {
+	dir := t.TempDir()
+	r := &reader{t: t, dir: dir, ports: map[string]string{}}
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if name != "PATH" && name != "HOME" && !strings.HasPrefix(name, "XDG_") && !strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			r.env = append(r.env, v)
+		}
+	}
+	r.env = append(r.env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+dir)
+	t.Cleanup(r.kill)
+	return r
+}
+
+var port = regexp.MustCompile(`(localhost|127\.0\.0\.1):([0-9]{4,5})\b`)
+
+// typed returns what is run for what a document says.
+func (r *reader) typed(text string) string {
+	text = strings.ReplaceAll(text, "go run ./cmd/handfast", "handfast")
+	return port.ReplaceAllStringFunc(text, func(s string) string {
+		host, p, _ := strings.Cut(s, ":")
+		return host + ":" + r.port(p)
+	})
+}
+
+// port returns the free port that stands for one in the document.
+func (r *reader) port(p string) string {
+	r.t.Helper()
+	if r.ports[p] == "" {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.ports[p] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+		ln.Close()
+	}
+	return r.ports[p]
+}
+
+// run runs a block to its end.
+func (r *reader) run(b block, want string) {
+	r.t.Helper()
+	cmd := exec.CommandContext(r.t.Context(), "bash", "-euo", "pipefail", "-c", r.typed(b.text))
+	cmd.Dir, cmd.Env = r.dir, r.env
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = patience
+	if err := cmd.Run(); err != nil {
+		r.t.Errorf("line %d: %v\n%s\nstdout:\n%s\nstderr:\n%s", b.line, err, b.text, &out, &errs)
+		return
+	}
+	r.compare(b, want, out.String())
+}
+
+// compare checks what a block printed.
+func (r *reader) compare(b block, want, got string) {
+	r.t.Helper()
+	if want == "" {
+		return
+	}
+	pattern := regexp.QuoteMeta(strings.TrimSpace(r.typed(want)))
+	pattern = strings.ReplaceAll(pattern, `\.\.\.`, `.*`)
+	if !regexp.MustCompile(`(?s)^` + pattern + `$`).MatchString(strings.TrimSpace(got)) {
+		r.t.Errorf("line %d: it printed\n%s\nand the document says\n%s", b.line, got, want)
+	}
+}
+
+// serve starts a block's command and waits until it is ready: until its banner is complete.
+func (r *reader) serve(b block, want string) {
+	r.t.Helper()
+	r.stop()
+	text := strings.TrimSpace(r.typed(b.text))
+	if !strings.Contains(text, "--listen") {
+		text += " --listen localhost:" + r.port("8443")
+	}
+	r.output = &buffer{changed: make(chan struct{}, 1)}
+	r.serving = exec.CommandContext(r.t.Context(), "bash", "-c", "exec "+text)
+	r.serving.Dir, r.serving.Env = r.dir, r.env
+	r.serving.Stdout = r.output
+	var errs bytes.Buffer
+	r.serving.Stderr = &errs
+	if err := r.serving.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	r.exited = exited
+	go func(cmd *exec.Cmd) { exited <- cmd.Wait() }(r.serving)
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for !strings.Contains(r.output.String(), "Ctrl-C") {
+		select {
+		case <-r.output.changed:
+		case err := <-exited:
+			r.serving = nil
+			r.t.Fatalf("line %d: %q ended: %v\n%s%s", b.line, text, err, r.output, &errs)
+		case <-late.C:
+			r.t.Fatalf("line %d: %q is not ready\n%s%s", b.line, text, r.output, &errs)
+		}
+	}
+	r.compare(b, want, r.output.String())
+}
+
+// stop ends the command that keeps running, as a service manager would.
+func (r *reader) stop() {
+	r.t.Helper()
+	if r.serving == nil {
+		return
+	}
+	if err := r.serving.Process.Signal(syscall.SIGTERM); err != nil {
+		r.t.Errorf("SIGTERM: %v", err)
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case err := <-r.exited:
+		r.serving = nil
+		if err != nil {
+			r.t.Errorf("after SIGTERM it ended with %v", err)
+		}
+	case <-late.C:
+		r.t.Error("SIGTERM did not end it")
+		r.kill()
+	}
+}
+
+// kill ends the command that keeps running, whatever it does.
+func (r *reader) kill() {
+	if r.serving != nil {
+		r.serving.Process.Kill()
+		<-r.exited
+		r.serving = nil
+	}
+}
+
+// buffer is a bytes.Buffer for two goroutines that tells when it has grown.
+type buffer struct {
+	mu      sync.Mutex
+	b       bytes.Buffer
+	changed chan struct{}
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case b.changed <- struct{}{}:
+	default:
+	}
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
