@@ -32,7 +32,8 @@ func serve(ctx context.Context, w http.ResponseWriter, r *http.Request, a app) e
 
 // dial is the tested client. It returns what ended the connection.
 func dial(ctx context.Context, url string, a app) error {
-	c, err := websocket.Dial(ctx, url, &websocket.DialOptions{Conn: connOptions(a)})
+	_, client := tlsConfigs()
+	c, err := websocket.Dial(ctx, url, &websocket.DialOptions{TLS: client, Conn: connOptions(a)})
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,27 @@ func loop(ctx context.Context, c *websocket.Conn, a app) error {
 		return echoAppend(ctx, c)
 	case joined:
 		return echoStream(ctx, c)
+	case overTLS:
+		return echoMessages(ctx, c)
 	}
 	return echo(ctx, c)
 }
 
-// echo uses Messages and Write.
+// echo uses Read and Write.
 func echo(ctx context.Context, c *websocket.Conn) error {
+	for {
+		m, err := c.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.Write(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// echoMessages uses Messages and Write.
+func echoMessages(ctx context.Context, c *websocket.Conn) error {
 	for m, err := range c.Messages(ctx) {
 		if err != nil {
 			return err

@@ -20,9 +20,12 @@ const (
 	asWritten cut = iota // as the case says
 	bytewise             // one byte a write
 	joined               // everything between two waits in one write, the first joined with the opening handshake
+	overTLS              // as the case says, over TLS
 )
 
-func (c cut) String() string { return [...]string{"as written", "byte by byte", "joined"}[c] }
+func (c cut) String() string {
+	return [...]string{"as written", "byte by byte", "joined", "over TLS"}[c]
+}
 
 // role says which end of the library is tested.
 type role int
@@ -202,8 +205,8 @@ func (p *peer) finish(kinds ...kind) {
 // halfClose ends TCP in the peer's direction.
 func (p *peer) halfClose() {
 	p.flush()
-	if tcp, ok := p.conn.(*net.TCPConn); ok && p.err == nil {
-		_ = tcp.CloseWrite() // an error means that TCP is over already, which reading will tell
+	if half, ok := p.conn.(interface{ CloseWrite() error }); ok && p.err == nil {
+		_ = half.CloseWrite() // an error means that TCP is over already, which reading will tell
 	}
 }
 

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,7 @@ func (c testCase) cuts() []cut {
 	if c.heavy {
 		return []cut{asWritten}
 	}
-	return []cut{asWritten, bytewise, joined}
+	return []cut{asWritten, bytewise, joined, overTLS}
 }
 
 // app is what the library's side does with a connection.
@@ -69,6 +70,10 @@ func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	if err != nil {
 		return err
 	}
+	server, client := tlsConfigs()
+	if how == overTLS {
+		ln = tls.NewListener(ln, server)
+	}
 	done := make(chan error, 1)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		done <- serve(ctx, w, req, c.app)
@@ -88,6 +93,9 @@ func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	if err != nil {
 		return err
 	}
+	if how == overTLS {
+		conn = tls.Client(conn, client)
+	}
 	defer conn.Close()
 	p := newPeer(conn, testServer, how)
 	p.openAsClient(ln.Addr().String(), "/echo")
@@ -102,13 +110,21 @@ func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 	}
 	defer ln.Close()
 	done := make(chan error, 1)
-	go func() { done <- dial(ctx, "ws://"+ln.Addr().String()+"/", c.app) }()
+	url := "ws://" + ln.Addr().String()
+	if how == overTLS {
+		url = "wss://" + ln.Addr().String()
+	}
+	go func() { done <- dial(ctx, url, c.app) }()
 	if err := ln.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	conn, err := ln.Accept()
 	if err != nil {
 		return fmt.Errorf("the client did not connect: %w", err)
+	}
+	if how == overTLS {
+		server, _ := tlsConfigs()
+		conn = tls.Server(conn, server)
 	}
 	defer conn.Close()
 	p := newPeer(conn, testClient, how)

@@ -1,8 +1,10 @@
 package conformance
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 )
 
 // The opcodes (RFC 6455 §5.2).
@@ -116,13 +118,11 @@ func shortestForm(n uint64) int {
 
 // toggleMask masks and unmasks: octet i of the payload is XORed with octet i modulo 4 of the key (RFC 6455 §5.3).
 func toggleMask(b []byte, key [4]byte) {
-	word := uint64(binary.LittleEndian.Uint32(key[:]))
-	word |= word << 32
-	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^word)
-		b = b[8:]
+	var pattern [1024]byte
+	for i := range pattern {
+		pattern[i] = key[i%4]
 	}
-	for i := range b {
-		b[i] ^= key[i%4]
+	for piece := range slices.Chunk(b, len(pattern)) {
+		subtle.XORBytes(piece, piece, pattern[:])
 	}
 }
