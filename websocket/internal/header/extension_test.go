@@ -1,0 +1,142 @@
+package header
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestRFC6455_9_1_Extensions(t *testing.T) {
+	for _, tt := range []struct {
+		lines []string
+		want  string // formatted; "": an error
+	}{
+		{[]string{"foo"}, "foo"},
+		{[]string{"foo, bar; baz=2"}, "foo, bar; baz=2"},
+		{[]string{"foo", "bar; baz=2"}, "foo, bar; baz=2"},
+		{[]string{"deflate-stream"}, "deflate-stream"},
+		{[]string{`a; b="c"; d`}, "a; b=c; d"},
+		{[]string{`a; b="1\0"`}, "a; b=10"}, // an escaped character is that character
+		{[]string{"a;b=c ; d = e\t,f"}, "a; b=c; d=e, f"},
+		{[]string{",a,, b,"}, "a, b"}, // empty elements (RFC 9110 §5.6.1.2)
+		{[]string{"", "a"}, "a"},
+		{[]string{"a; b="}, "a; b="}, // left to the caller
+		{[]string{"a; b= ,c"}, "a; b=, c"},
+		{[]string{"mux; max-channels=4; flow-control, deflate-stream"}, "mux; max-channels=4; flow-control, deflate-stream"},
+
+		{nil, ""},
+		{[]string{""}, ""},
+		{[]string{","}, ""},
+		{[]string{";"}, ""},
+		{[]string{"a;"}, ""},
+		{[]string{"a;;b"}, ""},
+		{[]string{";a"}, ""},
+		{[]string{"a b"}, ""},
+		{[]string{"a=b"}, ""},
+		{[]string{"a; =b"}, ""},
+		{[]string{"a; b c"}, ""},
+		{[]string{"a; b=c d"}, ""},
+		{[]string{`a; b="c`}, ""},
+		{[]string{`a; b="c\`}, ""},
+		{[]string{`a; b=""`}, ""},
+		{[]string{`a; b="c d"`}, ""},
+		{[]string{`a; b="c,d"`}, ""},
+		{[]string{`a; b="c"d`}, ""},
+		{[]string{`"a"`}, ""},
+		{[]string{"per\xe9"}, ""},
+		{[]string{"a\x00b"}, ""},
+		{[]string{"a", "b;"}, ""},
+		{[]string{"a; b=\"c\nd\""}, ""},
+	} {
+		list, err := ParseExtensions(tt.lines)
+		if got := FormatExtensions(list); (err != nil) != (tt.want == "") || got != tt.want {
+			t.Errorf("ParseExtensions(%q) = %q, %v; want %q", tt.lines, got, err, tt.want)
+		}
+	}
+}
+
+func TestParseExtensions_Bounds(t *testing.T) {
+	many := strings.Repeat("a,", maxExtensions)
+	if list, err := ParseExtensions([]string{many}); err != nil || len(list) != maxExtensions {
+		t.Errorf("%d extensions: %v", maxExtensions, err)
+	}
+	if _, err := ParseExtensions([]string{many + "a"}); err == nil {
+		t.Error("one extension too many passes")
+	}
+	params := "a" + strings.Repeat(";b", maxParams)
+	if _, err := ParseExtensions([]string{params}); err != nil {
+		t.Errorf("%d parameters: %v", maxParams, err)
+	}
+	if _, err := ParseExtensions([]string{params + ";b"}); err == nil {
+		t.Error("one parameter too many passes")
+	}
+}
+
+// What is read, written and read again is the same.
+func FuzzParseExtensions(f *testing.F) {
+	for _, s := range []string{
+		"permessage-deflate; client_max_window_bits", `a; b="1\0", c`, "a;b=c ; d = e\t,f", "a; b=", ",", `a; b="`, "foo\nbar; baz=2",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		list, err := ParseExtensions(strings.Split(s, "\n"))
+		if err != nil {
+			return
+		}
+		if len(list) == 0 {
+			t.Fatal("neither an extension nor an error")
+		}
+		for _, e := range list {
+			if !IsToken(e.Name) {
+				t.Errorf("the name %q is no token", e.Name)
+			}
+			for _, p := range e.Params {
+				if !IsToken(p.Name) || p.Value != "" && (!IsToken(p.Value) || !p.HasValue) {
+					t.Errorf("a bad parameter: %+v", p)
+				}
+			}
+		}
+		text := FormatExtensions(list)
+		again, err := ParseExtensions([]string{text})
+		if err != nil || !reflect.DeepEqual(again, list) {
+			t.Errorf("%q became %q, and that %q (%v)", s, text, FormatExtensions(again), err)
+		}
+	})
+}
+
+// Joining lines with a comma changes nothing: they are one list (RFC 9110 §5.3). Nor does the case of the token.
+func FuzzTokenList(f *testing.F) {
+	for _, s := range []string{"keep-alive, Upgrade", "Upgrade\nkeep-alive", `"a, upgrade"`, ",,", "h2c/1, upgrade", "web\u017focket"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		lines, joined := strings.Split(s, "\n"), []string{strings.ReplaceAll(s, "\n", ",")}
+		if HasToken(lines, "upgrade") != HasToken(joined, "UPGRADE") {
+			t.Errorf("%q: HasToken depends on the lines", s)
+		}
+		if HasToken(lines, "upgrade") && !strings.Contains(strings.ToLower(s), "upgrade") {
+			t.Errorf("%q has no such token", s)
+		}
+		if IsTokenList(lines) != IsTokenList(joined) {
+			t.Errorf("%q: IsTokenList depends on the lines", s)
+		}
+		if !IsTokenList(lines) {
+			return
+		}
+		var list []string
+		for e := range Elements(lines) {
+			if !IsToken(e) || !Contains(joined, e) || !HasToken(lines, e) {
+				t.Errorf("%q: the element %q is no token, or not found", s, e)
+			}
+			list = append(list, e)
+		}
+		var again []string
+		for e := range Elements([]string{strings.Join(list, ", ")}) {
+			again = append(again, e)
+		}
+		if !reflect.DeepEqual(list, again) {
+			t.Errorf("%q: %q became %q", s, list, again)
+		}
+	})
+}
