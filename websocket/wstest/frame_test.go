@@ -1,0 +1,92 @@
+package wstest_test
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// The bytes of RFC 6455 §5.7, and of frames that nobody should send.
+func TestFrameOnTheWire(t *testing.T) {
+	tests := []struct {
+		role  websocket.Role
+		frame wstest.Frame
+		want  string
+	}{
+		{websocket.Server, wstest.TextFrame("Hello"), "810548656c6c6f"},
+		{websocket.Client, wstest.TextFrame("Hello"), "818537fa213d7f9f4d5158"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, Payload: []byte("Hel"), More: true}, "010348656c"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Continuation, Payload: []byte("lo")}, "80026c6f"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Ping, Payload: []byte("Hello")}, "890548656c6c6f"},
+		{websocket.Server, wstest.CloseFrame(1000, ""), "880203e8"},
+		{websocket.Server, wstest.CloseFrame(websocket.CodeNoStatus, ""), "8800"},
+		{websocket.Server, wstest.CloseFrame(websocket.CodeNoStatus, "x"), "880303ed78"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "818137fa213d7f"},
+		{websocket.Client, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "810148"},
+		{websocket.Client, wstest.Frame{Opcode: frame.Text, Key: [4]byte{1}}, "818001000000"},
+		{websocket.Server, wstest.Frame{Opcode: 0xB, RSV: frame.RSV1 | frame.RSV2 | frame.RSV3}, "fb00"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, Length: 3}, "8103"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, Length: 126}, "817e007e"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, LengthSize: 2}, "817e0000"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, Length: 1<<63 | 1}, "817f8000000000000001"},
+		{websocket.Server, wstest.Frame{Opcode: frame.Text, Payload: []byte("a"), LengthSize: 8}, "817f000000000000000161"},
+	}
+	near, far := wstest.NetPipe(0)
+	defer near.Close()
+	defer far.Close()
+	for _, tt := range tests {
+		got := hex.EncodeToString(wstest.NewPeer(near, tt.role).Append(nil, tt.frame))
+		if got != tt.want {
+			t.Errorf("%v sends %v as %s, want %s", tt.role, tt.frame, got, tt.want)
+		}
+	}
+}
+
+func TestFrameString(t *testing.T) {
+	tests := []struct {
+		frame wstest.Frame
+		want  string
+	}{
+		{wstest.TextFrame("hello"), `text "hello"`},
+		{wstest.TextFrame(string(make([]byte, 65))), `text, 65 bytes`},
+		{wstest.BinaryFrame([]byte{1, 2}), `binary, 2 bytes`},
+		{wstest.CloseFrame(1001, "bye"), `close 1001 "bye"`},
+		{wstest.CloseFrame(websocket.CodeNoStatus, ""), `close`},
+		{wstest.Frame{Opcode: 0x3, RSV: frame.RSV1 | frame.RSV3, More: true, WrongMask: true},
+			`reserved opcode 3, more follows, RSV1, RSV3, masked wrongly`},
+		{wstest.Frame{Opcode: frame.Ping, Length: 9, LengthSize: 8}, `ping, announced as 9 bytes, length in 8 bytes`},
+	}
+	for _, tt := range tests {
+		if got := tt.frame.String(); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
+	}
+}
+
+func TestFrameCode(t *testing.T) {
+	for code, f := range map[websocket.Code]wstest.Frame{
+		1000:                   wstest.CloseFrame(1000, "bye"),
+		65535:                  wstest.CloseFrame(65535, ""),
+		websocket.CodeNoStatus: wstest.CloseFrame(websocket.CodeNoStatus, ""),
+		0:                      wstest.TextFrame("\x03\xe8"),
+	} {
+		if got := f.Code(); got != code {
+			t.Errorf("%v has the code %d, want %d", f, got, code)
+		}
+	}
+}
+
+func TestFrameLengthSizeIsChecked(t *testing.T) {
+	near, far := wstest.NetPipe(0)
+	defer near.Close()
+	defer far.Close()
+	defer func() {
+		if recover() == nil {
+			t.Error("a length in 3 bytes was made")
+		}
+	}()
+	wstest.NewPeer(near, websocket.Client).Append(nil, wstest.Frame{LengthSize: 3})
+}

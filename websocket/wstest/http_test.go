@@ -1,0 +1,123 @@
+package wstest_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// A client of the library against a server that lies.
+func TestAcceptPeer(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := wstest.AcceptPeer(w, r, http.Header{"Sec-Websocket-Protocol": {"chat"}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer p.Close()
+		f, err := p.Next()
+		if err != nil || f.WrongMask || string(f.Payload) != "question" {
+			t.Errorf("the server read %v, %v", f, err)
+		}
+		if err := p.Send(wstest.Frame{Opcode: frame.Text, WrongMask: true}); err != nil {
+			t.Error(err)
+		}
+		if f, err := p.Next(); err != nil || f.Code() != websocket.CodeProtocolError {
+			t.Errorf("the server read %v, %v; want a close frame with 1002", f, err)
+		}
+	}))
+	defer s.Close()
+	c, err := websocket.Dial(t.Context(), s.URL, &websocket.DialOptions{Subprotocols: []string{"chat"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if got := c.Handshake().Subprotocol; got != "chat" {
+		t.Errorf("subprotocol %q", got)
+	}
+	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("question")}); err != nil {
+		t.Fatal(err)
+	}
+	var pe *websocket.ProtocolError
+	if _, err := c.Read(t.Context()); !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" {
+		t.Errorf("Read: %v", err)
+	}
+}
+
+// A handler of the library against a client that cuts its frame off.
+func TestDialPeer(t *testing.T) {
+	ended := make(chan error, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
+		if err != nil {
+			ended <- err
+			return
+		}
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(c.Handshake().Subprotocol)}) //nolint:errcheck // the Peer sees
+		_, err = c.Read(r.Context())
+		ended <- err
+	}))
+	defer s.Close()
+	url := "ws" + strings.TrimPrefix(s.URL, "http")
+	p, err := wstest.DialPeer(t.Context(), url, http.Header{"Sec-Websocket-Protocol": {"chat"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := p.Next(); err != nil || f.WrongMask || string(f.Payload) != "chat" {
+		t.Errorf("got %v, %v", f, err)
+	}
+	p.Write(p.Append(nil, wstest.TextFrame("cut"))[:4]) //nolint:errcheck // the handler sees
+	p.Close()
+	if err := <-ended; websocket.CloseCode(err) != websocket.CodeAbnormal {
+		t.Errorf("the handler saw %v", err)
+	}
+}
+
+func TestAcceptPeerWantsAKey(t *testing.T) {
+	w := httptest.NewRecorder()
+	if _, err := wstest.AcceptPeer(w, httptest.NewRequest(http.MethodGet, "/", nil), nil); err == nil || w.Code != http.StatusBadRequest {
+		t.Errorf("status %d, %v", w.Code, err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	if _, err := wstest.AcceptPeer(w, r, nil); !errors.Is(err, http.ErrNotSupported) {
+		t.Errorf("over a recorder: %v", err)
+	}
+}
+
+func TestDialPeerFails(t *testing.T) {
+	refuses := httptest.NewServer(http.NotFoundHandler())
+	defer refuses.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	canceled, cancel := context.WithCancel(t.Context())
+	arrived := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer arrived.Close()
+	tests := []struct {
+		name string
+		ctx  context.Context
+		url  string
+		want string
+	}{
+		{"refused", t.Context(), refuses.URL, "404"},
+		{"nobody there", t.Context(), gone.URL, "refused"},
+		{"canceled while waiting", canceled, arrived.URL, "context canceled"},
+		{"wss", t.Context(), "wss://localhost", `"wss"`},
+		{"no URL", t.Context(), "ws://[", "missing"},
+	}
+	for _, tt := range tests {
+		if p, err := wstest.DialPeer(tt.ctx, tt.url, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, %v; want %q", tt.name, p, err, tt.want)
+		}
+	}
+}

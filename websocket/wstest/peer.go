@@ -1,0 +1,167 @@
+package wstest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// Peer is one end of a connection after its opening handshake, and does nothing but what it is told: it answers no ping
+// and no close frame, it reads only in Next, and what it sends is checked by nobody. A Peer that is not told anything is
+// a peer that stalls.
+//
+// One goroutine at a time may read and one may write; the other methods may be called at once from anywhere. Its waits
+// have no bound but SetDeadline's and Close.
+type Peer struct {
+	role   websocket.Role
+	stream net.Conn
+	in     *bufio.Reader
+}
+
+// NewPeer returns a Peer that plays role on stream, where the opening handshake has been done. It owns stream from here on.
+func NewPeer(stream net.Conn, role websocket.Role) *Peer {
+	return &Peer{role: role, stream: stream, in: bufio.NewReader(stream)}
+}
+
+// PipePeer returns a Peer that plays role, and a Conn in the other role, connected in memory. The Conn has the options
+// of that role in opts; nil means the defaults. Both are ended when the test of tb ends; with a nil tb, as in an example,
+// the caller ends them.
+func PipePeer(tb testing.TB, role websocket.Role, opts *Options) (*Peer, *websocket.Conn) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	client, server := NetPipe(opts.Buffer)
+	var p *Peer
+	var c *websocket.Conn
+	if role == websocket.Client {
+		p, c = NewPeer(client, role), websocket.NewConn(server, websocket.Server, &opts.Server)
+	} else {
+		p, c = NewPeer(server, role), websocket.NewConn(client, websocket.Client, &opts.Client)
+	}
+	if tb != nil {
+		tb.Cleanup(func() {
+			p.Close()
+			c.CloseNow()
+		})
+	}
+	return p, c
+}
+
+// Send sends frames with one write.
+func (p *Peer) Send(frames ...Frame) error {
+	_, err := p.stream.Write(p.Append(nil, frames...))
+	return err
+}
+
+// Append appends the bytes that Send would send to dst: to send them cut off, changed, or in a rhythm of one's own with
+// Write and Drip.
+func (p *Peer) Append(dst []byte, frames ...Frame) []byte {
+	for _, f := range frames {
+		dst = f.append(dst, p.role)
+	}
+	return dst
+}
+
+// Write sends bytes as they are.
+func (p *Peer) Write(b []byte) (int, error) { return p.stream.Write(b) }
+
+// Drip sends bytes one by one, with a pause after each. In memory each byte is also read before the next is sent, so that
+// with no pause, too, the other end sees them one at a time.
+func (p *Peer) Drip(b []byte, pause time.Duration) error {
+	for i := range b {
+		if _, err := p.stream.Write(b[i : i+1]); err != nil {
+			return err
+		}
+		if s, ok := p.stream.(*stream); ok {
+			if err := s.drain(); err != nil {
+				return err
+			}
+		}
+		if pause > 0 {
+			<-time.After(pause)
+		}
+	}
+	return nil
+}
+
+// Next reads a frame. Its Payload is the caller's. io.EOF says that the stream has ended behind the frame before,
+// io.ErrUnexpectedEOF, wrapped, that it has in the middle of one. A length that RFC 6455 §5.2 forbids is an error, too.
+//
+// A Next that a deadline interrupts in the middle of a frame has lost the frame's beginning.
+func (p *Peer) Next() (Frame, error) {
+	head, err := p.in.Peek(2)
+	if err == nil {
+		head, err = p.in.Peek(frame.Size(head[1]))
+	}
+	if err != nil {
+		if len(head) > 0 && errors.Is(err, io.EOF) {
+			return Frame{}, fmt.Errorf("wstest: a frame's header is cut after %d bytes: %w", len(head), io.ErrUnexpectedEOF)
+		}
+		return Frame{}, err
+	}
+	h, n, err := frame.Parse(head)
+	if err != nil {
+		return Frame{}, fmt.Errorf("wstest: % x: %w", head, err)
+	}
+	p.in.Discard(n) //nolint:errcheck // these bytes were peeked at
+	var payload bytes.Buffer
+	if got, err := io.CopyN(&payload, p.in, h.Length); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return Frame{}, fmt.Errorf("wstest: a frame is cut after %d of %d bytes: %w", got, h.Length, err)
+	}
+	f := Frame{Opcode: h.Opcode, Payload: payload.Bytes(), More: !h.Fin, RSV: h.RSV, Key: h.Key}
+	f.WrongMask = h.Masked != (p.role == websocket.Server)
+	if h.Masked {
+		frame.Mask(f.Payload, h.Key)
+	}
+	return f, nil
+}
+
+// SetDeadline bounds what is waited for from here on, and a wait under way: after t it fails with
+// os.ErrDeadlineExceeded. The zero time means no bound.
+func (p *Peer) SetDeadline(t time.Time) error { return p.stream.SetDeadline(t) }
+
+// Close closes the stream in good order, and sends no close frame: the other end reads io.EOF behind what was sent.
+func (p *Peer) Close() error { return p.stream.Close() }
+
+// CloseWrite closes one direction: the other end reads io.EOF behind what was sent, and can still be read from here. A
+// stream that cannot do so is left as it is; the error is errors.ErrUnsupported.
+func (p *Peer) CloseWrite() error {
+	half, ok := p.stream.(interface{ CloseWrite() error })
+	if !ok {
+		return fmt.Errorf("wstest: closing one direction of a %T: %w", p.stream, errors.ErrUnsupported)
+	}
+	return half.CloseWrite()
+}
+
+// Reset breaks the stream off: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end
+// reads what was sent before, on a network it may lose it. A stream that is neither TCP, TLS over it nor in memory is
+// closed; the error is errors.ErrUnsupported.
+func (p *Peer) Reset() error {
+	below := p.stream
+	if t, ok := below.(*tls.Conn); ok {
+		below = t.NetConn()
+	}
+	switch s := below.(type) {
+	case *stream:
+		return s.Reset()
+	case *net.TCPConn:
+		if err := s.SetLinger(0); err != nil {
+			return err
+		}
+		return s.Close()
+	}
+	p.stream.Close()
+	return fmt.Errorf("wstest: resetting a %T: %w", below, errors.ErrUnsupported)
+}

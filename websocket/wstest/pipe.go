@@ -1,0 +1,56 @@
+package wstest
+
+import (
+	"net"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// Options says how a connection in memory behaves. nil and the zero value are the defaults.
+type Options struct {
+	// Client and Server are the options of the two Conns.
+	Client, Server websocket.ConnOptions
+
+	// Buffer is how many bytes each direction holds between a write and the read that takes them. 0 means 64 KiB, about
+	// what a socket holds. With 1 every write waits for its reader.
+	Buffer int
+}
+
+const defaultBuffer = 64 << 10
+
+// Pipe returns a client and a server, connected in memory. Their opening handshake is taken as done: what Handshake
+// returns is empty.
+//
+// A message that fits into the buffer is written without a reader on the other side; a longer one waits for it, as it
+// does on a network. The Conns are ended with CloseNow when the test of tb ends; with a nil tb, as in an example, the
+// caller ends them.
+func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	near, far := NetPipe(opts.Buffer)
+	client = websocket.NewConn(near, websocket.Client, &opts.Client)
+	server = websocket.NewConn(far, websocket.Server, &opts.Server)
+	if tb != nil {
+		tb.Cleanup(func() {
+			client.CloseNow()
+			server.CloseNow()
+		})
+	}
+	return client, server
+}
+
+// NetPipe returns the two ends of a byte stream in memory, for websocket.NewConn, NewPeer, or a net.Conn of a test's own
+// around one of them. Each direction holds buffer bytes; 0 means 64 KiB.
+//
+// They behave as TCP does: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF at the end of what
+// was written, syscall.EPIPE for a write to an end that is closed. Close loses nothing that was written before it. Each
+// end may be used by any number of goroutines at once.
+func NetPipe(buffer int) (client, server net.Conn) {
+	if buffer <= 0 {
+		buffer = defaultBuffer
+	}
+	up, down := newHalf(buffer), newHalf(buffer)
+	return &stream{in: down, out: up, near: "client", far: "server"}, &stream{in: up, out: down, near: "server", far: "client"}
+}

@@ -1,0 +1,112 @@
+package wstest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+func TestPipeBothWays(t *testing.T) {
+	client, server := wstest.Pipe(t, nil)
+	for _, tt := range []struct{ from, to *websocket.Conn }{{client, server}, {server, client}} {
+		sent := websocket.Message{Type: websocket.Text, Data: []byte("hand")}
+		if err := tt.from.Write(t.Context(), sent); err != nil { // nobody reads yet
+			t.Fatal(err)
+		}
+		got, err := tt.to.Read(t.Context())
+		if err != nil || got.Type != sent.Type || !bytes.Equal(got.Data, sent.Data) {
+			t.Errorf("got %v %q, %v", got.Type, got.Data, err)
+		}
+	}
+}
+
+func TestPipeClosingHandshake(t *testing.T) {
+	client, server := wstest.Pipe(t, nil)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := server.Read(t.Context())
+		ended <- err
+	}()
+	if err := client.Close(websocket.CodeGoingAway, "noon"); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	var ce *websocket.CloseError
+	if err := <-ended; !errors.As(err, &ce) || ce.Code != websocket.CodeGoingAway || ce.Reason != "noon" || ce.Err != nil {
+		t.Errorf("the server saw %v", err)
+	}
+}
+
+// Both ends send more than the buffers hold, and both read: nobody waits for ever.
+func TestPipeLargeMessagesBothWays(t *testing.T) {
+	opts := &wstest.Options{Buffer: 100}
+	client, server := wstest.Pipe(t, opts)
+	data := bytes.Repeat([]byte("0123456789"), 20_000)
+	errs := make(chan error, 2)
+	for _, c := range []*websocket.Conn{client, server} {
+		go func() { errs <- c.Write(t.Context(), websocket.Message{Type: websocket.Binary, Data: data}) }()
+	}
+	for _, c := range []*websocket.Conn{client, server} {
+		got, err := c.Read(t.Context())
+		if err != nil || !bytes.Equal(got.Data, data) {
+			t.Errorf("read %d bytes, %v", len(got.Data), err)
+		}
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPipeOptionsReachTheirConn(t *testing.T) {
+	opts := &wstest.Options{}
+	opts.Server.MaxMessage = 4
+	client, server := wstest.Pipe(t, opts)
+	for _, tt := range []struct {
+		from, to *websocket.Conn
+		want     websocket.Code // 0: the message arrives
+	}{{server, client, 0}, {client, server, websocket.CodeTooBig}} {
+		if err := tt.from.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("12345")}); err != nil {
+			t.Fatal(err)
+		}
+		if tt.want != 0 { // the peer's half of the closing handshake
+			go tt.from.Read(t.Context()) //nolint:errcheck // how it ends is seen at the other end
+		}
+		if _, err := tt.to.Read(t.Context()); websocket.CloseCode(err) != tt.want {
+			t.Errorf("Read: %v, want %v", err, tt.want)
+		}
+	}
+}
+
+// Keepalive, a context's timeout and the closing handshake's run in fake time.
+func TestPipeInFakeTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := wstest.Pipe(t, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		begun := time.Now()
+		if _, err := client.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Read: %v", err)
+		}
+		if took := time.Since(begun); took != time.Hour {
+			t.Errorf("the read took %v, want an hour", took)
+		}
+		if client.RTT() == 0 || client.Context().Err() != nil {
+			t.Errorf("after an hour of pings: RTT %v, %v", client.RTT(), context.Cause(client.Context()))
+		}
+	})
+}
+
+func TestPipeEndsWithItsTest(t *testing.T) {
+	var client, server *websocket.Conn
+	t.Run("test", func(t *testing.T) { client, server = wstest.Pipe(t, nil) })
+	for _, c := range []*websocket.Conn{client, server} {
+		if c.Context().Err() == nil {
+			t.Error("a Conn outlives its test")
+		}
+	}
+}

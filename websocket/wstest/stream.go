@@ -1,0 +1,248 @@
+package wstest
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// half is one direction of a stream in memory: what one end has written and the other has not read yet. Its mutex is
+// never held while waiting, and a sync.Cond is what testing/synctest takes for durably blocked.
+type half struct {
+	mu      sync.Mutex
+	changed sync.Cond // any of what follows
+	buf     bytes.Buffer
+	size    int   // the most that buf holds
+	writing bool  // a Write is under way, which others wait for: each is whole
+	writer  state // of the end that writes
+	reader  state // of the end that reads
+	readBy  deadline
+	writeBy deadline
+}
+
+// state is what one end has done to its half of the stream.
+type state uint8
+
+const (
+	open     state = iota
+	finished       // CloseWrite: nothing more will be written
+	closed         // Close
+	reset          // Reset
+)
+
+// deadline is when a wait ends.
+type deadline struct {
+	timer  *time.Timer
+	passed bool
+}
+
+func newHalf(size int) *half {
+	h := &half{size: size}
+	h.changed.L = &h.mu
+	return h
+}
+
+func (h *half) read(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case h.reader != open:
+			return 0, net.ErrClosed
+		case h.readBy.passed:
+			return 0, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return 0, nil
+		case h.buf.Len() > 0:
+			h.changed.Broadcast()
+			return h.buf.Read(p)
+		case h.writer == reset:
+			return 0, syscall.ECONNRESET
+		case h.writer != open:
+			return 0, io.EOF
+		}
+		h.changed.Wait()
+	}
+}
+
+func (h *half) write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.writing && h.writeError() == nil {
+		h.changed.Wait()
+	}
+	if h.writing {
+		return 0, h.writeError()
+	}
+	h.writing = true
+	defer func() {
+		h.writing = false
+		h.changed.Broadcast()
+	}()
+	for n := 0; ; {
+		if err := h.writeError(); err != nil {
+			return n, err
+		}
+		k := min(len(p)-n, h.size-h.buf.Len())
+		h.buf.Write(p[n : n+k])
+		if n += k; n == len(p) {
+			return n, nil
+		}
+		h.changed.Broadcast()
+		h.changed.Wait()
+	}
+}
+
+// drain waits until the other end has read all that was written.
+func (h *half) drain() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.buf.Len() > 0 {
+		if err := h.writeError(); err != nil {
+			return err
+		}
+		h.changed.Wait()
+	}
+	return nil
+}
+
+// writeError says why nothing can be written. The caller holds mu.
+func (h *half) writeError() error {
+	switch {
+	case h.writer == finished:
+		return syscall.EPIPE
+	case h.writer != open:
+		return net.ErrClosed
+	case h.writeBy.passed:
+		return os.ErrDeadlineExceeded
+	case h.reader == reset:
+		return syscall.ECONNRESET
+	case h.reader != open:
+		return syscall.EPIPE
+	}
+	return nil
+}
+
+// end notes what the writing or the reading end, whose state is who, has done. What is done cannot be undone.
+func (h *half) end(who *state, by *deadline, s state) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if *who >= s || *who >= closed {
+		return
+	}
+	*who = s
+	if s >= closed && by.timer != nil {
+		by.timer.Stop()
+	}
+	if h.reader != open {
+		h.buf.Reset()
+	}
+	h.changed.Broadcast()
+}
+
+// limit sets the deadline of one end.
+func (h *half) limit(who *state, by *deadline, t time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if *who >= closed {
+		return net.ErrClosed
+	}
+	if by.timer != nil {
+		by.timer.Stop()
+	}
+	by.timer, by.passed = nil, false
+	if t.IsZero() {
+		return nil
+	}
+	left := time.Until(t)
+	if left <= 0 {
+		by.passed = true
+		h.changed.Broadcast()
+		return nil
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(left, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if by.timer == timer { // it has not been set anew since
+			by.passed = true
+			h.changed.Broadcast()
+		}
+	})
+	by.timer = timer
+	return nil
+}
+
+// stream is one end of a connection in memory, a net.Conn that can be half closed and reset.
+type stream struct {
+	in, out *half
+	near    addr
+	far     addr
+}
+
+// addr is the address of an end: its name.
+type addr string
+
+func (a addr) Network() string { return "memory" }
+func (a addr) String() string  { return string(a) }
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.in.read(p)
+	return n, s.failed("read", err)
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	n, err := s.out.write(p)
+	return n, s.failed("write", err)
+}
+
+// drain waits until the other end has read all that was written here.
+func (s *stream) drain() error { return s.failed("write", s.out.drain()) }
+
+// Close closes both directions. The other end reads what was written, and then io.EOF.
+func (s *stream) Close() error { return s.end(closed) }
+
+// Reset breaks the connection off. The other end reads what was written, and then syscall.ECONNRESET.
+func (s *stream) Reset() error { return s.end(reset) }
+
+// CloseWrite closes one direction. The other end reads what was written, and then io.EOF.
+func (s *stream) CloseWrite() error {
+	s.out.end(&s.out.writer, &s.out.writeBy, finished)
+	return nil
+}
+
+func (s *stream) end(how state) error {
+	s.out.end(&s.out.writer, &s.out.writeBy, how)
+	s.in.end(&s.in.reader, &s.in.readBy, how)
+	return nil
+}
+
+func (s *stream) LocalAddr() net.Addr  { return s.near }
+func (s *stream) RemoteAddr() net.Addr { return s.far }
+
+func (s *stream) SetReadDeadline(t time.Time) error {
+	return s.failed("set", s.in.limit(&s.in.reader, &s.in.readBy, t))
+}
+
+func (s *stream) SetWriteDeadline(t time.Time) error {
+	return s.failed("set", s.out.limit(&s.out.writer, &s.out.writeBy, t))
+}
+
+func (s *stream) SetDeadline(t time.Time) error {
+	if err := s.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return s.SetWriteDeadline(t)
+}
+
+// failed says what failed, as package net does. io.EOF is no failure.
+func (s *stream) failed(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &net.OpError{Op: op, Net: s.near.Network(), Source: s.near, Addr: s.far, Err: err}
+}

@@ -1,0 +1,195 @@
+package wstest_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// ends are both ends of a byte stream in memory, which end with the test.
+func ends(t *testing.T, buffer int) (near, far net.Conn) {
+	t.Helper()
+	near, far = wstest.NetPipe(buffer)
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}
+
+func write(t *testing.T, to io.Writer, s string) {
+	t.Helper()
+	if n, err := io.WriteString(to, s); n != len(s) || err != nil {
+		t.Fatalf("Write(%q) = %d, %v", s, n, err)
+	}
+}
+
+// wantRead reads n bytes at once, and wants them to be s.
+func wantRead(t *testing.T, from io.Reader, n int, s string) {
+	t.Helper()
+	b := make([]byte, n)
+	n, err := from.Read(b)
+	if err != nil || string(b[:n]) != s {
+		t.Fatalf("Read = %q, %v; want %q", b[:n], err, s)
+	}
+}
+
+func wantReadError(t *testing.T, from io.Reader, want error) {
+	t.Helper()
+	if n, err := from.Read(make([]byte, 8)); n != 0 || !errors.Is(err, want) {
+		t.Errorf("Read = %d, %v; want %v", n, err, want)
+	}
+}
+
+func wantWriteError(t *testing.T, to io.Writer, want error) {
+	t.Helper()
+	if n, err := to.Write([]byte("lost")); n != 0 || !errors.Is(err, want) {
+		t.Errorf("Write = %d, %v; want %v", n, err, want)
+	}
+}
+
+// How an end goes, and what the two see of it afterwards: first what was written before, then an error.
+func TestNetPipeEnds(t *testing.T) {
+	tests := []struct {
+		name                string
+		end                 func(net.Conn) error
+		farRead, farWrite   error
+		nearRead, nearWrite error // nil: it goes on
+	}{
+		{"close", net.Conn.Close, io.EOF, syscall.EPIPE, net.ErrClosed, net.ErrClosed},
+		{"close one direction", func(c net.Conn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
+			io.EOF, nil, nil, syscall.EPIPE},
+		{"reset", func(c net.Conn) error { return c.(interface{ Reset() error }).Reset() },
+			syscall.ECONNRESET, syscall.ECONNRESET, net.ErrClosed, net.ErrClosed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			near, far := ends(t, 0)
+			write(t, near, "before")
+			for range 2 { // the second changes nothing
+				if err := tt.end(near); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantRead(t, far, 8, "before")
+			wantReadError(t, far, tt.farRead)
+			if tt.farWrite != nil {
+				wantWriteError(t, far, tt.farWrite)
+			} else {
+				write(t, far, "back")
+			}
+			if tt.nearRead != nil {
+				wantReadError(t, near, tt.nearRead)
+			} else {
+				wantRead(t, near, 8, "back")
+			}
+			wantWriteError(t, near, tt.nearWrite)
+		})
+	}
+}
+
+// A call that waits returns when an end goes, whichever it is.
+func TestNetPipeEndWakesWhoWaits(t *testing.T) {
+	tests := []struct {
+		name  string
+		wait  func(near net.Conn) error
+		end   func(near, far net.Conn)
+		wants error
+	}{
+		{"read, near closed", readOne, func(near, _ net.Conn) { near.Close() }, net.ErrClosed},
+		{"read, far closed", readOne, func(_, far net.Conn) { far.Close() }, io.EOF},
+		{"read, deadline", readOne, func(near, _ net.Conn) { near.SetReadDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		{"write, near closed", writeMuch, func(near, _ net.Conn) { near.Close() }, net.ErrClosed},
+		{"write, far closed", writeMuch, func(_, far net.Conn) { far.Close() }, syscall.EPIPE},
+		{"write, deadline", writeMuch, func(near, _ net.Conn) { near.SetDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := ends(t, 3)
+				got := make(chan error, 1)
+				go func() { got <- tt.wait(near) }()
+				synctest.Wait() // it waits
+				tt.end(near, far)
+				if err := <-got; !errors.Is(err, tt.wants) {
+					t.Errorf("got %v, want %v", err, tt.wants)
+				}
+			})
+		})
+	}
+}
+
+func readOne(c net.Conn) error {
+	_, err := c.Read(make([]byte, 1))
+	return err
+}
+
+func writeMuch(c net.Conn) error {
+	n, err := c.Write([]byte("more than fits"))
+	if n != 3 {
+		return errors.New("the buffer did not hold 3 bytes")
+	}
+	return err
+}
+
+func TestNetPipeDeadlineInFakeTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := ends(t, 0)
+		begun := time.Now()
+		near.SetReadDeadline(begun.Add(time.Hour))
+		near.SetReadDeadline(begun.Add(time.Minute)) // the last one counts
+		wantReadError(t, near, os.ErrDeadlineExceeded)
+		if took := time.Since(begun); took != time.Minute {
+			t.Errorf("the read took %v, want a minute", took)
+		}
+		var ne net.Error
+		if _, err := near.Read(make([]byte, 1)); !errors.As(err, &ne) || !ne.Timeout() {
+			t.Errorf("%v is no timeout", err)
+		}
+		near.SetReadDeadline(time.Time{})
+		write(t, far, "late")
+		wantRead(t, near, 8, "late")
+	})
+}
+
+// Writes of several goroutines come out whole, though the buffer holds less than one of them.
+func TestNetPipeWritesAreWhole(t *testing.T) {
+	near, far := ends(t, 5)
+	const each, size = 20, 12
+	var writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for range each {
+				if _, err := near.Write(bytes.Repeat([]byte{byte('a' + i)}, size)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	b := make([]byte, size)
+	for range 4 * each {
+		if _, err := io.ReadFull(far, b); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(b, b[:1]) != size {
+			t.Fatalf("a write came in pieces: %q", b)
+		}
+	}
+	writers.Wait()
+}
+
+func TestNetPipeAddresses(t *testing.T) {
+	near, far := ends(t, 0)
+	if near.LocalAddr() != far.RemoteAddr() || near.RemoteAddr() != far.LocalAddr() || near.LocalAddr() == far.LocalAddr() {
+		t.Errorf("%v to %v, %v to %v", near.LocalAddr(), near.RemoteAddr(), far.LocalAddr(), far.RemoteAddr())
+	}
+	if got := near.LocalAddr().Network(); got != "memory" {
+		t.Errorf("network %q", got)
+	}
+}
