@@ -16,7 +16,7 @@ type variant struct {
 	name      string
 	secure    bool
 	conn      websocket.ConnOptions // of our side
-	extension string                // what both sides must have agreed on; every peer offers or accepts permessage-deflate
+	extension string                // whose name both sides must report; every peer offers or accepts permessage-deflate
 }
 
 var variants = []variant{
@@ -78,6 +78,12 @@ func (l line) String() string {
 		return err.Error()
 	}
 	return fmt.Sprintf("%.400s", j)
+}
+
+// extensionName drops the parameters of an extension: some peers tell them, some do not.
+func extensionName(s string) string {
+	name, _, _ := strings.Cut(s, ";")
+	return name
 }
 
 // pattern makes the payload of an echo.

@@ -15,8 +15,9 @@ import (
 
 // A caller opens our end of connections to a peer's server.
 type caller struct {
-	base    string
-	options websocket.DialOptions
+	base      string
+	options   websocket.DialOptions
+	extension string // to be agreed on
 }
 
 // checkServer runs our client against a peer's server: a started process whose first line has told its port.
@@ -26,7 +27,11 @@ func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 		t.Fatalf("the peer's server says %v; on its standard error: %s", first, &p.stderr)
 	}
 	scheme := strings.Replace(v.scheme(), "http", "ws", 1)
-	c := caller{base: fmt.Sprintf("%s://127.0.0.1:%d/", scheme, first.Port), options: websocket.DialOptions{Conn: v.conn}}
+	c := caller{
+		base:      fmt.Sprintf("%s://127.0.0.1:%d/", scheme, first.Port),
+		options:   websocket.DialOptions{Conn: v.conn},
+		extension: v.extension,
+	}
 	if v.secure {
 		c.options.TLS = &tls.Config{RootCAs: cert.roots}
 	}
@@ -76,6 +81,9 @@ func (c caller) call(ctx context.Context, t *testing.T, path string,
 		t.Fatal(err)
 	}
 	defer conn.CloseNow()
+	if got := conn.Handshake().Extensions; extensionName(got) != c.extension {
+		t.Errorf("extensions %q, want %q", got, c.extension)
+	}
 	if run != nil {
 		run(ctx, t, conn)
 	}
@@ -124,6 +132,7 @@ func compareServed(t *testing.T, v variant, got []line) {
 			}
 			g.RTT = 0
 		}
+		g.Extensions = extensionName(g.Extensions)
 		if g != w {
 			t.Errorf("the peer reports\n%v, want\n%v", g, w)
 		}

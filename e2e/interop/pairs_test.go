@@ -70,7 +70,7 @@ func TestClientsAgainstOurServer(t *testing.T) {
 				env, name, args := client.command(t, s.base, cert.ca)
 				p := startPeer(t, env, name, args...)
 				compareReported(t, v, client.can, p.finish(t))
-				compareSeen(t, client.can, s.seen())
+				compareSeen(t, v, client.can, s.seen())
 			})
 		})
 	}
@@ -105,6 +105,7 @@ func compareReported(t *testing.T, v variant, can abilities, got []line) {
 			}
 			g.RTT = 0
 		}
+		g.Extensions = extensionName(g.Extensions)
 		if g != want[i] {
 			t.Errorf("the peer reports\n%v, want\n%v", g, want[i])
 		}
@@ -115,7 +116,7 @@ func compareReported(t *testing.T, v variant, can abilities, got []line) {
 }
 
 // compareSeen checks what our server saw of a client that made every check.
-func compareSeen(t *testing.T, can abilities, got map[string]record) {
+func compareSeen(t *testing.T, v variant, can abilities, got map[string]record) {
 	t.Helper()
 	done := peerEnds(websocket.CodeNormal, doneReason)
 	want := map[string]websocket.CloseError{
@@ -137,6 +138,9 @@ func compareSeen(t *testing.T, can abilities, got map[string]record) {
 				t.Fatal("no connection came")
 			}
 			sameEnd(t, r.err, end)
+			if extensionName(r.extensions) != v.extension {
+				t.Errorf("extensions %q, want %q", r.extensions, v.extension)
+			}
 			if check == "subprotocol" && r.subprotocol != subprotocols[0] {
 				t.Errorf("subprotocol %q", r.subprotocol)
 			}

@@ -21,6 +21,7 @@ import (
 type record struct {
 	check       string
 	subprotocol string
+	extensions  string
 	rtt         time.Duration // of our ping, when there was one
 	err         error         // why the connection ended; of Accept, when it did not open
 	status      int           // of the reply, when it did not open
@@ -122,7 +123,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		rec.err, rec.status, rec.reply = err, reply.status, reply.body.String()
 	} else {
-		rec.subprotocol = c.Handshake().Subprotocol
+		rec.subprotocol, rec.extensions = c.Handshake().Subprotocol, c.Handshake().Extensions
 		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		rec.rtt, rec.err = converse(ctx, c, rec.check)
 		cancel()

@@ -1,0 +1,85 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"testing"
+)
+
+// What is compared has to do the same: each library echoes what it got, as a server and as a client.
+func TestRacersEcho(t *testing.T) {
+	for _, lib := range racers {
+		for stream, pair := range map[string]func(testing.TB) (server, client net.Conn){"tcp": tcpPair, "memory": pipePair} {
+			t.Run(fmt.Sprintf("server/%s/%s", stream, lib.name), func(t *testing.T) {
+				r, client, in := acceptOver(t, lib, pair)
+				ended := make(chan error, 1)
+				go func() { ended <- r.echoN(len(benchSizes)) }()
+				for _, payload := range payloads() {
+					if _, err := client.Write(appendFrame(nil, payload, true)); err != nil {
+						t.Fatal(err)
+					}
+					if got, err := readFrames(in, nil); err != nil || !bytes.Equal(got, payload) {
+						t.Fatalf("%d bytes came back from %d, %v", len(got), len(payload), err)
+					}
+				}
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	for _, lib := range dialers() {
+		t.Run("client/"+lib.name, func(t *testing.T) {
+			server, client := tcpPair(t)
+			ended := make(chan error, 1)
+			go func() { ended <- rawEcho(server) }()
+			r, err := lib.dialer(func(context.Context, string, string) (net.Conn, error) { return client, nil })(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, payload := range payloads() {
+				if err := r.write(bytes.Clone(payload)); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := r.readBack(); err != nil || !bytes.Equal(got, payload) {
+					t.Fatalf("%d bytes came back from %d, %v", len(got), len(payload), err)
+				}
+			}
+			r.close()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A server that reads n messages returns when it has read them, and not before.
+func TestRacersRead(t *testing.T) {
+	for _, lib := range racers {
+		t.Run(lib.name, func(t *testing.T) {
+			if err := acceptOn(t, lib, newLoop([]byte("message"))).readN(100); err != nil {
+				t.Error(err)
+			}
+			short := newLoop(nil)
+			short.frames = nil
+			if err := acceptOn(t, lib, short).readN(1); err == nil {
+				t.Error("it read a message that is not there")
+			}
+		})
+	}
+}
+
+// payloads are one of each size, of bytes that differ.
+func payloads() [][]byte {
+	var all [][]byte
+	for _, size := range benchSizes {
+		p := make([]byte, size)
+		for i := range p {
+			p[i] = byte((i*31 + 7) % 251)
+		}
+		all = append(all, p)
+	}
+	return all
+}
