@@ -79,7 +79,7 @@ func TestRoundTrip(t *testing.T) {
 				if got != h || n != len(b) || err != nil {
 					t.Fatalf("%+v came back as %+v, %d, %v", h, got, n, err)
 				}
-				for cut := range len(b) {
+				for cut := range b {
 					if _, n, err := Parse(b[:cut:cut]); n != 0 || err != nil {
 						t.Fatalf("the first %d bytes of %x: %d, %v", cut, b, n, err)
 					}
@@ -135,7 +135,7 @@ func TestRFC6455_5_2_LengthsThatAreRefused(t *testing.T) {
 				if _, n, err := Parse(b); !errors.Is(err, tt.want) || err != nil && n != 0 {
 					t.Errorf("Parse(%x) = %d, %v; want %v", b, n, err, tt.want)
 				}
-				for cut := range len(plain) {
+				for cut := range plain {
 					if _, n, err := Parse(b[:cut:cut]); n != 0 || err != nil {
 						t.Errorf("the first %d bytes of %x: %d, %v", cut, b, n, err)
 					}

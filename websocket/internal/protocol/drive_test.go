@@ -140,8 +140,8 @@ func (d *driver) feed(b []byte) {
 // flush takes what the Machine wants sent.
 func (d *driver) flush() {
 	d.out = d.m.AppendOutput(d.out, 1<<30, useTestKey)
-	if d.m.Pending() {
-		d.t.Fatal("there is output pending behind AppendOutput")
+	if d.m.Pending() || d.m.replies != nil {
+		d.t.Fatal("there is output pending behind AppendOutput, or memory held for it")
 	}
 }
 

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -184,7 +185,7 @@ func splitWords(line string) ([]string, error) {
 // showBytes writes bytes in the notation: text as a string, anything else as hex, one byte many times with a count.
 func showBytes(p []byte) string {
 	times := ""
-	if len(p) > 16 && strings.Count(string(p), string(p[:1])) == len(p) {
+	if len(p) > 16 && bytes.Count(p, p[:1]) == len(p) {
 		times = fmt.Sprintf("*%d", len(p))
 		p = p[:1]
 	}

@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/binary"
 	"path/filepath"
+	"slices"
 	"testing"
 	"unicode/utf8"
 )
@@ -245,7 +246,7 @@ func becomesUTF8(p []byte, more int) bool {
 		return false
 	}
 	for _, c := range []byte{0x80, 0x90, 0xa0} {
-		if becomesUTF8(append(p[:len(p):len(p)], c), more-1) {
+		if becomesUTF8(append(slices.Clip(p), c), more-1) {
 			return true
 		}
 	}

@@ -389,9 +389,13 @@ func TestRFC6455_5_5_3_PongOutlivesTheBuffer(t *testing.T) {
 	}
 }
 
-// §7.1.7: a rule that the driver watches ends the connection as one of ours does; the first reason stands.
+// §7.1.7: a rule that the driver watches ends the connection as one of ours does, inside a frame too; the first reason
+// stands.
 func TestRFC6455_7_1_7_Fail(t *testing.T) {
 	m := Machine{}
+	if ev, _, err := m.Step([]byte{0x89, 0x85, 0, 0, 0, 0, 'H', 'e'}); ev.Kind != None || err != nil {
+		t.Fatalf("the start of a ping: %+v, %v", ev, err)
+	}
 	first, second := violation("§10.4", codePolicy, "pings too often"), violation("§8.1", codeInvalidData, "later")
 	if err := m.Fail(first); !errors.Is(err, first) {
 		t.Errorf("Fail returned %v", err)
@@ -405,8 +409,8 @@ func TestRFC6455_7_1_7_Fail(t *testing.T) {
 	if f := frames(t, m.AppendOutput(nil, 1<<20, useTestKey)); len(f) != 1 || string(f[0].payload) != "\x03\xf0pings too often" {
 		t.Errorf("%+v", f)
 	}
-	if !m.Ended() {
-		t.Error("not ended")
+	if !m.Ended() || m.ctl != nil {
+		t.Errorf("ended %v, and the ping's %d bytes are kept", m.Ended(), len(m.ctl))
 	}
 	if got := first.Error(); got != "pings too often (RFC 6455 §10.4)" {
 		t.Errorf("it reads %q", got)
