@@ -46,6 +46,7 @@ type Violation struct {
 	Detail  string
 }
 
+// Error says what the peer did, and against which clause.
 func (v *Violation) Error() string { return v.Detail + " (" + v.Section + ")" }
 
 // Machine is one end of a connection. Its two halves may be driven by two goroutines: Step and Pending by the reader,
