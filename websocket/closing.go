@@ -206,7 +206,7 @@ func (c *Conn) writeBroke(werr error) error {
 	if mine {
 		ctx, cancel := context.WithTimeout(context.Background(), c.opts.closeTimeout)
 		defer cancel()
-		c.listen(ctx, time.Time{})
+		c.listen(ctx, time.Time{}, never)
 		c.giveRead()
 	}
 	if err := c.ended(); err != nil {

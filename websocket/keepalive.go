@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
 // keepalive watches for a peer that is silent: one timer, no goroutine. It looks twice in a PingInterval. A look that
@@ -76,7 +78,7 @@ func (c *Conn) hearUnread() {
 	}
 	defer c.giveRead()
 	soon := time.Now().Add(time.Millisecond)
-	if c.listen(context.Background(), soon); c.pending {
+	if c.listen(context.Background(), soon, never); c.pending {
 		c.hearBehind(soon)
 	}
 }
@@ -84,9 +86,9 @@ func (c *Conn) hearUnread() {
 // hearBehind reads on behind a message that nobody has taken. That the stream has ended is left for the Read that has
 // taken the message to find.
 func (c *Conn) hearBehind(deadline time.Time) {
-	spare := c.win[len(c.win):cap(c.win)]
-	if c.buf == nil || len(spare) == 0 {
-		c.heard.Store(true) // no room to hear in
+	spare := c.room()
+	if len(spare) == 0 {
+		c.heard.Store(true) // nothing can be said
 		return
 	}
 	if c.readyToRead(context.Background(), deadline) != nil {
@@ -101,4 +103,19 @@ func (c *Conn) hearBehind(deadline time.Time) {
 	c.waiting = false
 	c.stream.SetReadDeadline(time.Time{})
 	c.mu.Unlock()
+}
+
+// room returns the space in the read buffer behind what lies unread there. Bytes that lie elsewhere, in the stream or
+// where the handshake left them, move to a buffer first.
+func (c *Conn) room() []byte {
+	if c.buf == nil {
+		if len(c.cur.Payload)+len(c.win) >= transport.BufferSize {
+			return nil
+		}
+		c.buf = transport.Borrow()
+		n := copy(c.buf[:], c.cur.Payload)
+		m := copy(c.buf[n:], c.win)
+		c.cur.Payload, c.win = c.buf[:n:n], c.buf[n:n+m]
+	}
+	return c.win[len(c.win):cap(c.win)]
 }

@@ -63,7 +63,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	c.mu.Unlock()
 	defer c.forget(p)
 	if mine {
-		c.awaitPong(ctx, p)
+		c.listen(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
 		c.giveRead()
 	}
 	select {
@@ -97,35 +97,27 @@ func (c *Conn) forget(p *pinged) {
 	}
 }
 
-// awaitPong reads until p is answered, a message is in the way, or somebody else wants to read. The caller holds the
+// listen takes what has arrived and what arrives next, until enough says so, a message is in the way, ctx or the deadline
+// ends it, or somebody else wants to read. The first piece of a message is kept for the next Read. The caller holds the
 // read turn.
-func (c *Conn) awaitPong(ctx context.Context, p *pinged) {
-	for len(p.answer) == 0 {
-		if more := c.listen(ctx, time.Time{}); !more {
+func (c *Conn) listen(ctx context.Context, deadline time.Time, enough func() bool) {
+	c.yields = true
+	for !c.pending {
+		ev, err := c.parse(ctx)
+		if err != nil {
+			return
+		}
+		if ev.Kind == protocol.Data {
+			c.cur, c.pending = ev, true
+			return
+		}
+		if enough() || c.fill(ctx, deadline) != nil {
 			return
 		}
 	}
 }
 
-// listen takes what has arrived and what arrives next, and keeps the first piece of a message for the next Read. It
-// reports whether it makes sense to go on. The caller holds the read turn, and makes way for others.
-func (c *Conn) listen(ctx context.Context, deadline time.Time) bool {
-	c.yields = true
-	for !c.pending {
-		ev, err := c.parse(ctx)
-		if err != nil {
-			return false
-		}
-		if ev.Kind == protocol.Data {
-			c.cur, c.pending = ev, true
-			return false
-		}
-		if err := c.fill(ctx, deadline); err != nil {
-			return false
-		}
-	}
-	return false
-}
+func never() bool { return false }
 
 // RTT returns the last round trip that a ping measured, Ping's or keepalive's; 0 before the first pong.
 func (c *Conn) RTT() time.Duration {

@@ -1,0 +1,95 @@
+package websocket
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"testing"
+)
+
+// mirror is echo without an allocation: AllocsPerRun counts those of all goroutines.
+func mirror(c *Conn) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	buf := make([]byte, 0, 1<<20+1)
+	for {
+		m, err := c.ReadAppend(ctx, buf)
+		if err != nil || c.Write(ctx, m) != nil {
+			return
+		}
+	}
+}
+
+func benchmarkPair(b *testing.B, size int) (client, server *Conn, m Message) {
+	client, server = tcpConns(b, &ConnOptions{MaxMessage: -1})
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	return client, server, Message{Binary, make([]byte, size)}
+}
+
+var benchSizes = []int{16, 128, 1 << 10, 16 << 10, 256 << 10}
+
+func BenchmarkEcho(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			client, server, m := benchmarkPair(b, size)
+			go mirror(server)
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			buf := make([]byte, 0, size+1)
+			for b.Loop() {
+				if err := client.Write(ctx, m); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := client.ReadAppend(ctx, buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			client, server, m := benchmarkPair(b, size)
+			go func() {
+				for client.Write(context.Background(), m) == nil {
+				}
+			}()
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			buf := make([]byte, 0, size+1)
+			for b.Loop() {
+				if _, err := server.ReadAppend(ctx, buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+			client.CloseNow()
+		})
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for _, role := range []Role{Server, Client} {
+		for _, size := range benchSizes {
+			b.Run(fmt.Sprintf("%v/%d", role, size), func(b *testing.B) {
+				near, far := tcpPair(b)
+				defer far.Close()
+				go io.Copy(io.Discard, far)
+				c := NewConn(near, role, nil)
+				defer c.CloseNow()
+				ctx, cancel := context.WithCancel(b.Context())
+				defer cancel()
+				m := Message{Binary, make([]byte, size)}
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := c.Write(ctx, m); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// fragments is a text message in three frames, with a ping between two of them.
+func fragments(r raw) []byte {
+	var b []byte
+	b = append(b, r.frame(frame.Text, false, "Grüße ")...)
+	b = append(b, r.frame(frame.Ping, true, "still there?")...)
+	b = append(b, r.frame(frame.Continuation, false, "aus der ")...)
+	b = append(b, r.frame(frame.Continuation, true, "Ferne ✓")...)
+	return b
+}
+
+const fragmentsText = "Grüße aus der Ferne ✓"
+
+// TestCancelledReadLosesNothing cancels a Read after every byte of a fragmented message, over TCP and TLS, as a server
+// and as a client, with Read and ReadAppend in turn.
+func TestCancelledReadLosesNothing(t *testing.T) {
+	links := map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS}
+	for name, link := range links {
+		for _, role := range []Role{Server, Client} {
+			t.Run(name+"/"+role.String(), func(t *testing.T) {
+				c, peer := link(t, role, nil)
+				go io.Copy(io.Discard, peer.Conn) // the pong
+				bytes := fragments(peer)
+				for i := range bytes {
+					m, err := readAndCancel(t, c, i%2 == 0, func() { peer.send(bytes[i : i+1]) })
+					if i < len(bytes)-1 {
+						if !errors.Is(err, context.Canceled) {
+							t.Fatalf("byte %d: Read returned %q, %v", i, m.Data, err)
+						}
+						continue
+					}
+					if errors.Is(err, context.Canceled) { // it was cancelled with all bytes at hand
+						m, err = c.Read(t.Context())
+					}
+					if err != nil || string(m.Data) != fragmentsText || m.Type != Text {
+						t.Fatalf("Read returned %v %q, %v", m.Type, m.Data, err)
+					}
+				}
+				peer.send(peer.frame(frame.Binary, true, "and on"))
+				if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "and on" {
+					t.Fatalf("the connection is not usable: %q, %v", m.Data, err)
+				}
+			})
+		}
+	}
+}
+
+// readAndCancel reads, and cancels the read once what act sends has reached it.
+func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	type result struct {
+		m   Message
+		err error
+	}
+	done := make(chan result, 1)
+	c.heard.Store(false)
+	go func() {
+		var r result
+		if fresh {
+			r.m, r.err = c.Read(ctx)
+		} else {
+			r.m, r.err = c.ReadAppend(ctx, []byte("before: "))
+			if string(r.m.Data[:8]) != "before: " {
+				t.Errorf("ReadAppend changed what was there: %q", r.m.Data)
+			}
+			r.m.Data = r.m.Data[8:]
+		}
+		done <- r
+	}()
+	act()
+	for !c.heard.Load() {
+		runtime.Gosched()
+	}
+	cancel()
+	r := <-done
+	return r.m, r.err
+}
+
+func TestReadDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		f := peer.frame(frame.Text, true, "late, but whole")
+		go func() {
+			<-time.After(time.Second) // fake time
+			peer.send(f[:9])
+			<-time.After(time.Second)
+			peer.send(f[9:])
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		if _, err := c.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Read returned %v, want the deadline's error", err)
+		}
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "late, but whole" {
+			t.Errorf("the next Read returned %q, %v", m.Data, err)
+		}
+	})
+}
+
+func TestReadWithACancelledContextTakesNothing(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	peer.send(peer.frame(frame.Text, true, "kept"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("the user left")
+	cancel(reason)
+	_, err := c.Read(ctx)
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
+		t.Errorf("Read returned %v, want both the context's error and its cause", err)
+	}
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "kept" {
+		t.Errorf("the next Read returned %q, %v", m.Data, err)
+	}
+}
+
+// TestStaleContextDoesNotDisturb: a context of an earlier call that ends later touches nothing.
+func TestStaleContextDoesNotDisturb(t *testing.T) {
+	client, server := tcpConns(t, nil)
+	go echo(server)
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := client.Write(ctx, Message{Text, []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		go cancel()
+		if m, err := client.Read(t.Context()); err != nil || string(m.Data) != "x" {
+			t.Fatalf("%q, %v", m.Data, err)
+		}
+	}
+}
+
+func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
+	for name, link := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := link(t, Client, nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			wrote := make(chan error, 1)
+			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // nobody reads it
+			for {
+				c.mu.Lock()
+				writing := c.writing
+				c.mu.Unlock()
+				if writing {
+					break
+				}
+				runtime.Gosched()
+			}
+			cancel()
+			err := <-wrote
+			if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "so the connection is closed") {
+				t.Errorf("Write returned %v", err)
+			}
+			if err := c.Write(t.Context(), Message{Text, nil}); CloseCode(err) != CodeAbnormal || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("the next Write returned %v", err)
+			}
+		})
+	}
+}
+
+func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
+	client, server := tcpConns(t, nil)
+	w, err := client.Writer(t.Context(), Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wrote := make(chan error, 1)
+	go func() { wrote <- client.Write(ctx, Message{Text, []byte("never")}) }()
+	cancel()
+	if err := <-wrote; !errors.Is(err, context.Canceled) {
+		t.Errorf("Write returned %v", err)
+	}
+	io.WriteString(w, "whole")
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if m, err := server.Read(t.Context()); err != nil || string(m.Data) != "whole" {
+		t.Errorf("the server got %q, %v", m.Data, err)
+	}
+}
+
+func TestReaderSurvivesItsContext(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	peer.send(peer.frame(frame.Text, false, "first, "))
+	ctx, cancel := context.WithCancel(t.Context())
+	_, r, err := c.Reader(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	n, err := r.Read(buf)
+	if err != nil || string(buf[:n]) != "first, " {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	cancel()
+	if _, err := r.Read(buf); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a read with its context ended returned %v", err)
+	}
+	peer.send(peer.frame(frame.Continuation, true, "skipped"), peer.frame(frame.Text, true, "next"))
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "next" {
+		t.Errorf("the next Read returned %q, %v", m.Data, err)
+	}
+	if _, err := r.Read(buf); err != ErrStaleReader {
+		t.Errorf("the reader of before returned %v", err)
+	}
+}
+
+// TestReaderTakesOverFromAnInterruptedRead: what a Read had of the message comes first.
+func TestReaderTakesOverFromAnInterruptedRead(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	_, err := readAndCancel(t, c, true, func() { peer.send(peer.frame(frame.Text, false, "one ")) })
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	peer.send(peer.frame(frame.Continuation, true, "two"))
+	typ, r, err := c.Reader(t.Context())
+	if err != nil || typ != Text {
+		t.Fatal(typ, err)
+	}
+	if got, err := io.ReadAll(r); err != nil || string(got) != "one two" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -1,0 +1,308 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// wantClose checks how a connection ended.
+func wantClose(t *testing.T, err error, code Code, reason string, by Side) *CloseError {
+	t.Helper()
+	var ce *CloseError
+	if !errors.As(err, &ce) || ce.Code != code || ce.Reason != reason || ce.By != by {
+		t.Fatalf("ended with %v, want %v %q by the %v side", err, code, reason, by)
+	}
+	return ce
+}
+
+func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
+	for _, role := range []Role{Server, Client} {
+		for _, code := range []Code{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+			c, peer := rawTCP(t, role, nil)
+			peer.send(peer.frame(frame.Close, true, closeBody(code, "bye")), peer.frame(frame.Text, true, "not looked at"))
+			ended := make(chan error, 1)
+			go func() {
+				_, err := c.Read(context.Background())
+				ended <- err
+			}()
+			peer.expect(frame.Close, closeBody(code, ""))
+			peer.Conn.Close()
+			if ce := wantClose(t, <-ended, code, "bye", Remote); ce.Err != nil {
+				t.Errorf("in good order, but %v", ce.Err)
+			}
+			if err := c.Close(CodeNormal, ""); err != nil {
+				t.Errorf("Close after a closing handshake returned %v", err)
+			}
+		}
+	}
+}
+
+func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	peer.send(peer.frame(frame.Close, true, ""))
+	_, err := c.Read(t.Context())
+	wantClose(t, err, CodeNoStatus, "", Remote)
+	peer.expect(frame.Close, "")
+}
+
+func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	for _, code := range []Code{0, 999, 1004, CodeAbnormal, CodeTLSHandshake, 1016, 2999, 5000, 65535} {
+		if err := c.Close(code, ""); err == nil || !strings.Contains(err.Error(), "§7.4") {
+			t.Errorf("Close(%d) returned %v", code, err)
+		}
+	}
+	peer.send(peer.frame(frame.Text, true, "still here")) // an error sent nothing and ended nothing
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "still here" {
+		t.Errorf("%q, %v", m.Data, err)
+	}
+}
+
+func TestRFC6455_5_5_ReasonIsCutWhereACharacterBegins(t *testing.T) {
+	c, peer := rawTCP(t, Client, nil)
+	go c.Close(4000, strings.Repeat("✓", 50)) // 150 bytes; 123 fit, which is 41 of three bytes
+	peer.expect(frame.Close, closeBody(4000, strings.Repeat("✓", 41)))
+}
+
+func TestCloseWithoutAReader(t *testing.T) {
+	for _, role := range []Role{Server, Client} {
+		c, peer := rawTCP(t, role, nil)
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(CodeGoingAway, "restart") }()
+		peer.expect(frame.Close, closeBody(CodeGoingAway, "restart"))
+		peer.send(peer.frame(frame.Text, true, "on its way"), peer.frame(frame.Close, true, closeBody(CodeGoingAway, "")))
+		if role == Server {
+			if _, err := peer.Read(make([]byte, 1)); err != io.EOF { // §7.1.1: the server closes the TCP connection
+				t.Errorf("the stream ended with %v", err)
+			}
+		}
+		peer.Conn.Close()
+		if err := <-closed; err != nil {
+			t.Errorf("Close returned %v", err)
+		}
+		_, err := c.Read(t.Context())
+		wantClose(t, err, CodeGoingAway, "restart", Local)
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v is not net.ErrClosed", err)
+		}
+	}
+}
+
+// TestCloseWithAReader: a Read that waits gets what is on its way, until the peer's close frame.
+func TestCloseWithAReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		got := make(chan string, 10)
+		go func() {
+			for m, err := range c.Messages(context.Background()) {
+				got <- string(m.Data)
+				if err != nil {
+					got <- err.Error()
+				}
+			}
+			close(got)
+		}()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(CodeNormal, "") }()
+		peer.expect(frame.Close, closeBody(CodeNormal, ""))
+		peer.send(peer.frame(frame.Text, true, "on its way"))
+		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
+		if err := <-closed; err != nil {
+			t.Errorf("Close returned %v", err)
+		}
+		if m := <-got; m != "on its way" {
+			t.Errorf("got %q", m)
+		}
+		if m, ok := <-got; ok {
+			t.Errorf("the sequence went on with %q", m)
+		}
+	})
+}
+
+func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{CloseTimeout: 3 * time.Second})
+		go io.Copy(io.Discard, peer.Conn) // reads and never answers
+		start := time.Now()
+		err := c.Close(4001, "token expired")
+		ce := wantClose(t, err, 4001, "token expired", Local)
+		if ce.Err == nil || !strings.Contains(ce.Error(), "did not answer the close frame within 3s") {
+			t.Errorf("%v does not say that the peer did not answer", ce)
+		}
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
+// TestCloseToAPeerThatReadsNothing: not even the close frame can be sent.
+func TestCloseToAPeerThatReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		wrote := make(chan error, 1)
+		go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("stuck")}) }()
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(CodeNormal, ""); err == nil {
+			t.Error("Close returned nil")
+		}
+		if took := time.Since(start); took > defaultCloseTimeout {
+			t.Errorf("Close took %v", took)
+		}
+		if err := <-wrote; err == nil {
+			t.Error("Write returned nil")
+		}
+	})
+}
+
+func TestBothSidesCloseAtOnce(t *testing.T) {
+	for range 50 {
+		client, server := tcpConns(t, nil)
+		closed := make(chan error, 2)
+		go func() { closed <- client.Close(4001, "client") }()
+		go func() { closed <- server.Close(4002, "server") }()
+		for range 2 {
+			if err := <-closed; err != nil {
+				t.Fatalf("Close returned %v", err)
+			}
+		}
+	}
+}
+
+func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		go c.Close(CodeNormal, "")
+		peer.expect(frame.Close, closeBody(CodeNormal, ""))
+		err := c.Write(t.Context(), Message{Text, []byte("too late")})
+		wantClose(t, err, CodeNormal, "", Local)
+		if _, err := c.Ping(t.Context()); err == nil {
+			t.Error("Ping returned nil")
+		}
+		if _, err := c.Read(t.Context()); err == nil {
+			t.Error("Read returned nil")
+		}
+		peer.send(peer.frame(frame.Ping, true, "no pong for this"))
+		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
+		if n, err := peer.Read(make([]byte, 10)); err != io.EOF {
+			t.Errorf("%d bytes after the close frame, %v", n, err)
+		}
+	})
+}
+
+// TestEndWithoutACloseFrame: the error says what happened last.
+func TestEndWithoutACloseFrame(t *testing.T) {
+	tests := []struct {
+		name string
+		act  func(raw)
+		says string
+		is   error
+	}{
+		{"between messages", func(r raw) { r.Conn.Close() }, "ended between messages, without a close frame", io.ErrUnexpectedEOF},
+		{"inside a header", func(r raw) { r.send([]byte{0x81}); r.Conn.Close() }, "inside a frame's header", io.ErrUnexpectedEOF},
+		{"inside a frame", func(r raw) { r.send(r.frame(frame.Text, true, "hello")[:8]); r.Conn.Close() }, "inside a text frame", io.ErrUnexpectedEOF},
+		{"between fragments", func(r raw) { r.send(r.frame(frame.Text, false, "hello")); r.Conn.Close() }, "between the fragments", io.ErrUnexpectedEOF},
+		{"reset", func(r raw) { r.Conn.(*net.TCPConn).SetLinger(0); r.Conn.Close() }, "reset", syscall.ECONNRESET},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, peer := rawTCP(t, Server, nil)
+			tt.act(peer)
+			_, err := c.Read(t.Context())
+			ce := wantClose(t, err, CodeAbnormal, "", Remote)
+			if !errors.Is(err, tt.is) || !strings.Contains(ce.Error(), tt.says) {
+				t.Errorf("%v", err)
+			}
+			if cause := context.Cause(c.Context()); cause != error(ce) {
+				t.Errorf("the context's cause is %v", cause)
+			}
+		})
+	}
+}
+
+func TestCloseNowEndsEveryWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := rawPipe(t, Client, nil)
+		waits := make(chan error, 4)
+		ctx := c.Context()
+		go func() { _, err := c.Read(context.Background()); waits <- err }()
+		go func() { waits <- c.Write(context.Background(), Message{Text, []byte("nobody reads")}) }()
+		go func() { _, err := c.Ping(context.Background()); waits <- err }()
+		go func() { <-ctx.Done(); waits <- context.Cause(ctx) }()
+		synctest.Wait()
+		if err := c.CloseNow(); err != nil {
+			t.Error(err)
+		}
+		for range 4 {
+			wantClose(t, <-waits, CodeAbnormal, "", Local)
+		}
+	})
+}
+
+// TestWriteToAPeerThatClosed: the peer's close frame lies unread when a write fails. It explains the failure.
+func TestWriteToAPeerThatClosed(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	peer.send(peer.frame(frame.Close, true, closeBody(4009, "not allowed")))
+	peer.Conn.Close()
+	for {
+		if err := c.Write(t.Context(), Message{Binary, make([]byte, 1<<16)}); err != nil {
+			wantClose(t, err, 4009, "not allowed", Remote)
+			return
+		}
+	}
+}
+
+// TestMessagesThatLieUnreadSurviveAFailedWrite: what the peer sent before it went away can still be read.
+func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	peer.send(peer.frame(frame.Text, true, "last words"))
+	peer.Conn.Close()
+	for c.Write(t.Context(), Message{Binary, make([]byte, 1<<16)}) == nil {
+	}
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "last words" {
+		t.Fatalf("%q, %v", m.Data, err)
+	}
+	_, err := c.Read(t.Context())
+	wantClose(t, err, CodeAbnormal, "", Remote)
+}
+
+func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		ended := make(chan error, 1)
+		go func() { _, err := c.Read(context.Background()); ended <- err }()
+		peer.send([]byte{0x81, 0x00}) // not masked
+		peer.expectClose(CodeProtocolError)
+		peer.Conn.Close()
+		err := <-ended
+		wantClose(t, err, CodeProtocolError, "", Remote)
+		var pe *ProtocolError
+		if !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" || pe.Code != CodeProtocolError {
+			t.Errorf("%v does not name the clause", err)
+		}
+	})
+}
+
+// TestViolationDoesNotWaitForEver: a peer that broke a rule and then neither reads nor closes costs CloseTimeout.
+func TestViolationDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		start := time.Now()
+		go peer.Write([]byte{0x81, 0x00})
+		_, err := c.Read(t.Context())
+		wantClose(t, err, CodeProtocolError, "", Remote)
+		if took := time.Since(start); took > 2*defaultCloseTimeout {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

@@ -1,0 +1,228 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// silence returns how long the peer must be silent until c is closed for it.
+func silence(t *testing.T, c *Conn) time.Duration {
+	t.Helper()
+	start := time.Now()
+	<-c.Context().Done()
+	ce := wantClose(t, context.Cause(c.Context()), CodeAbnormal, "", Remote)
+	if !errors.Is(ce, os.ErrDeadlineExceeded) || !strings.Contains(ce.Error(), "silent") {
+		t.Errorf("closed for %v", ce)
+	}
+	return time.Since(start)
+}
+
+func TestKeepaliveClosesASilentPeer(t *testing.T) {
+	for _, reading := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c, peer := rawPipe(t, Server, nil)
+			go io.Copy(io.Discard, peer.Conn)
+			if reading {
+				go c.Read(context.Background())
+			}
+			if took := silence(t, c); took > 2*defaultPingInterval {
+				t.Errorf("reading %v: a silent peer was closed after %v", reading, took)
+			}
+		})
+	}
+}
+
+// TestKeepaliveWorstCase: the silence begins right after a look that still heard something.
+func TestKeepaliveWorstCase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		go io.Copy(io.Discard, peer.Conn)
+		go func() {
+			for {
+				if _, err := c.Read(context.Background()); err != nil {
+					return
+				}
+			}
+		}()
+		<-time.After(defaultPingInterval/2 + time.Microsecond)
+		peer.send(peer.frame(frame.Text, true, "the last that is heard"))
+		if took := silence(t, c); took > 2*defaultPingInterval {
+			t.Errorf("a silent peer was closed after %v", took)
+		}
+	})
+}
+
+// TestKeepaliveSparesAPeerThatAnswers runs for an hour, with a reader and without one.
+func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
+	for _, reading := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := rawPipe(t, Server, nil)
+			peer := NewConn(far.Conn, Client, &ConnOptions{PingInterval: -1})
+			defer peer.CloseNow()
+			go peer.Read(context.Background()) // reading answers the pings
+			if reading {
+				go near.Read(context.Background())
+			}
+			select {
+			case <-near.Context().Done():
+				t.Errorf("reading %v: %v", reading, context.Cause(near.Context()))
+			case <-time.After(time.Hour):
+			}
+		})
+	}
+}
+
+// TestKeepaliveWithAMessageThatNobodyTakes: the message stays, pongs behind it are heard, and silence still counts.
+func TestKeepaliveWithAMessageThatNobodyTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		silent := make(chan struct{})
+		go io.Copy(io.Discard, peer.Conn)
+		go func() {
+			peer.Write(peer.frame(frame.Text, true, "unread"))
+			for range 100 {
+				select {
+				case <-time.After(20 * time.Second):
+					peer.Write(peer.frame(frame.Pong, true, ""))
+				case <-c.Context().Done():
+					t.Error("closed although the peer was alive")
+				}
+			}
+			close(silent)
+		}()
+		<-silent
+		if c.ended() != nil {
+			t.Fatal(c.ended())
+		}
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "unread" {
+			t.Errorf("%q, %v", m.Data, err)
+		}
+		if took := silence(t, c); took > 2*defaultPingInterval {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}
+
+func TestKeepaliveCostsNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 100 {
+		near, far := tcpPair(t)
+		defer far.Close()
+		defer NewConn(near, Client, nil).CloseNow()
+	}
+	if now := runtime.NumGoroutine(); now > before {
+		t.Errorf("%d goroutines for 100 connections", now-before)
+	}
+}
+
+func TestPing(t *testing.T) {
+	for _, reading := range []bool{true, false} {
+		client, server := tcpConns(t, nil)
+		go echo(server)
+		if reading {
+			go client.Read(context.Background())
+		}
+		for range 10 {
+			rtt, err := client.Ping(t.Context())
+			if err != nil || rtt <= 0 || client.RTT() <= 0 {
+				t.Fatalf("reading %v: %v, %v", reading, rtt, err)
+			}
+		}
+	}
+}
+
+// TestPingMakesWayForARead: a Ping that reads, because nobody did, loses no message and blocks no Read.
+func TestPingMakesWayForARead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		pong := make(chan error, 1)
+		go func() { _, err := c.Ping(context.Background()); pong <- err }()
+		h, payload := peer.next()
+		if h.Opcode != frame.Ping {
+			t.Fatalf("got %+v", h)
+		}
+		synctest.Wait()
+		got := make(chan string, 1)
+		go func() {
+			for m, err := range c.Messages(context.Background()) {
+				if err == nil {
+					got <- string(m.Data)
+				}
+			}
+		}()
+		peer.send(peer.frame(frame.Text, true, "first"))
+		if m := <-got; m != "first" {
+			t.Errorf("got %q", m)
+		}
+		peer.send(peer.frame(frame.Pong, true, payload))
+		if err := <-pong; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPingKeepsTheMessageInItsWay: the pong behind it comes to light when the message is taken.
+func TestPingKeepsTheMessageInItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		pong := make(chan error, 1)
+		go func() { _, err := c.Ping(context.Background()); pong <- err }()
+		_, payload := peer.next()
+		peer.send(append(peer.frame(frame.Text, true, "in the way"), peer.frame(frame.Pong, true, payload)...))
+		synctest.Wait()
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "in the way" {
+			t.Errorf("%q, %v", m.Data, err)
+		}
+		go c.Read(context.Background())
+		if err := <-pong; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRFC6455_5_5_3_OnePongAnswersThePingsBefore: a peer may answer only the most recent ping.
+func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		go c.Read(context.Background())
+		pongs := make(chan error, 3)
+		for range 3 {
+			go func() { _, err := c.Ping(context.Background()); pongs <- err }()
+		}
+		var last string
+		for range 3 {
+			_, last = peer.next()
+		}
+		peer.send(peer.frame(frame.Pong, true, last))
+		for range 3 {
+			if err := <-pongs; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestPingIsInterruptedByItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		go io.Copy(io.Discard, peer.Conn)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ping returned %v", err)
+		}
+		go peer.Write(peer.frame(frame.Text, true, "alive"))
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "alive" {
+			t.Errorf("%q, %v", m.Data, err)
+		}
+	})
+}
