@@ -187,15 +187,25 @@ func checkMembers(t *testing.T, s source, spec *ast.TypeSpec) {
 		// Fields that follow each other without an empty line share the comment above the first.
 		shared := i > 0 && s.line(members.List[i-1].End())+1 == s.line(m.Pos())
 		for _, name := range m.Names {
-			typ, ok := m.Type.(*ast.Ident)
-			if ok && typ.Name == name.Name {
-				continue // "Role Role": the type says it
+			if typeName(m.Type) == name.Name {
+				continue // "Role Role", "Opcode frame.Opcode": the type says it
 			}
 			if name.IsExported() && m.Doc.Text() == "" && m.Comment.Text() == "" && !shared {
 				t.Errorf("%s:%d: %s.%s has no comment", s.path, s.line(name.Pos()), spec.Name.Name, name.Name)
 			}
 		}
 	}
+}
+
+// typeName returns the name of a named type without its package, and "" for any other.
+func typeName(x ast.Expr) string {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x.Name
+	case *ast.SelectorExpr:
+		return x.Sel.Name
+	}
+	return ""
 }
 
 var ends = regexp.MustCompile(`[.:)]$`)

@@ -67,7 +67,8 @@ var rules = []rule{
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "gateway", std: anyStd, own: []string{"certs", "console", "websocket"}},
-	{pkg: "cli", std: anyStd, own: []string{"certs", "gateway", "websocket"}},
+	{pkg: "cli", std: anyStd, own: []string{"certs", "gateway", "websocket"},
+		other: []string{"github.com/spf13/cobra", "golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// The house itself.

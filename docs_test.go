@@ -56,7 +56,7 @@ func documents(t *testing.T) []string {
 	return append(top, guides...)
 }
 
-// Every Go block in a document is a whole program, and it passes go vet.
+// Every Go block in a document is a whole program that passes go vet, or a whole test file that passes go test.
 func TestGoInDocumentsCompiles(t *testing.T) {
 	found := 0
 	for _, name := range documents(t) {
@@ -66,11 +66,14 @@ func TestGoInDocumentsCompiles(t *testing.T) {
 			}
 			found++
 			t.Run(filepath.Base(name)+"/"+firstLine(b.text), func(t *testing.T) {
-				file := filepath.Join(t.TempDir(), "main.go")
+				file, check := filepath.Join(t.TempDir(), "main.go"), "vet"
+				if strings.Contains(b.text, `"testing"`) {
+					file, check = filepath.Join(t.TempDir(), "main_test.go"), "test"
+				}
 				if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
+				out, err := exec.CommandContext(t.Context(), "go", check, file).CombinedOutput()
 				if err != nil {
 					t.Errorf("%s:%d: %v\n%s", name, b.line, err, out)
 				}
