@@ -11,6 +11,8 @@ import (
 )
 
 func main() {
+	// A reader of our output that goes away is an error of the write, and no reason to die without closing.
+	signal.Ignore(syscall.SIGPIPE)
 	// The second signal means at once, so there is room for two.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

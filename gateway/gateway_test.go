@@ -1,0 +1,298 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// start runs a server until the test is over, or until the function that it returns is called.
+func start(t *testing.T, opts Options) (s *Server, stop func() error) {
+	t.Helper()
+	if opts.Listen == nil {
+		opts.Listen = []string{"127.0.0.1:0"}
+	}
+	if opts.TLS == "" {
+		opts.TLS = TLSOff
+	}
+	s, err := Open(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-served
+	})
+	t.Cleanup(func() {
+		s.Close()
+		if err := stop(); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return s, stop
+}
+
+func dial(t *testing.T, s *Server, opts *websocket.DialOptions) *websocket.Conn {
+	t.Helper()
+	c, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
+func TestEcho(t *testing.T) {
+	s, _ := start(t, Options{})
+	c := dial(t, s, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: echoMax}})
+	for _, m := range []websocket.Message{
+		{Type: websocket.Text, Data: []byte("hello")},
+		{Type: websocket.Text, Data: []byte{}},
+		{Type: websocket.Binary, Data: []byte{0, 255, 128}},
+		{Type: websocket.Text, Data: bytes.Repeat([]byte("\u20ac"), 100_000)}, // characters lie across the pieces
+		{Type: websocket.Binary, Data: bytes.Repeat([]byte{7}, echoMax/8)},
+	} {
+		sent := make(chan error, 1)
+		go func() { sent <- c.Write(t.Context(), m) }()
+		got, err := c.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		if got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
+			t.Errorf("%s of %d bytes came back as %s of %d", m.Type, len(m.Data), got.Type, len(got.Data))
+		}
+	}
+}
+
+func TestEchoTooBig(t *testing.T) {
+	s, _ := start(t, Options{})
+	c := dial(t, s, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: -1}})
+	go func() {
+		_ = c.Write(t.Context(), websocket.Message{Type: websocket.Binary, Data: make([]byte, echoMax+1)})
+	}()
+	if _, err := c.Read(t.Context()); websocket.CloseCode(err) != websocket.CodeTooBig {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDevTLS(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	s, _ := start(t, Options{Listen: []string{"localhost:0"}, TLS: TLSDev})
+	if s.Dev() == nil || !strings.HasPrefix(s.URLs()[0], "https://localhost:") {
+		t.Fatalf("URLs %q", s.URLs())
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Dev().CA())
+	c := dial(t, s, &websocket.DialOptions{TLS: &tls.Config{RootCAs: roots}})
+	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "x" || c.Handshake().TLS.Version != tls.VersionTLS13 {
+		t.Errorf("got %q, %v", m.Data, err)
+	}
+	if err := c.Close(websocket.CodeNormal, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	s, _ := start(t, Options{Origins: []string{"https://good.example"}})
+	for _, tt := range []struct {
+		origin string
+		good   bool
+	}{
+		{"", true},
+		{s.URLs()[0], true},
+		{"https://good.example", true},
+		{"http://good.example", false},
+		{"https://evil.example", false},
+		{"null", false},
+	} {
+		header := http.Header{}
+		if tt.origin != "" {
+			header.Set("Origin", tt.origin)
+		}
+		c, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", &websocket.DialOptions{Header: header})
+		if err == nil {
+			c.CloseNow()
+		}
+		var e *websocket.HandshakeError
+		if (err == nil) != tt.good || (err != nil && (!errors.As(err, &e) || e.Status != http.StatusForbidden)) {
+			t.Errorf("%q: %v", tt.origin, err)
+		}
+	}
+}
+
+func TestMaxConns(t *testing.T) {
+	s, _ := start(t, Options{MaxConns: 1})
+	first := dial(t, s, nil)
+	_, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil)
+	var e *websocket.HandshakeError
+	if !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Header.Get("Retry-After") == "" {
+		t.Fatalf("the second connection: %v", err)
+	}
+	if err := first.Close(websocket.CodeNormal, ""); err != nil {
+		t.Fatal(err)
+	}
+	for { // the place is free when the handler has left, a moment after the close
+		c, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil)
+		if err == nil {
+			c.CloseNow()
+			return
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	s, _ := start(t, Options{})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, tt := range []struct {
+		method, path string
+		header       int // bytes of an added one
+		status       int
+		body         string
+	}{
+		{"GET", "/", 0, 200, "<title>handfast</title>"},
+		{"GET", "/echo", 0, 426, "not a WebSocket request"},
+		{"POST", "/", 0, 405, ""},
+		{"GET", "/nothing", 0, 404, ""},
+		{"GET", "/", maxHeader / 2, 200, ""},
+		{"GET", "/", maxHeader * 2, 431, ""},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tt.method, s.URLs()[0]+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Filler", strings.Repeat("x", tt.header))
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != tt.status || !strings.Contains(string(body), tt.body) {
+			t.Errorf("%s %s: %d %q %v", tt.method, tt.path, resp.StatusCode, body, err)
+		}
+	}
+}
+
+func TestStopClosesWith1001(t *testing.T) {
+	s, stop := start(t, Options{})
+	conns := make([]*websocket.Conn, 20)
+	for i := range conns {
+		conns[i] = dial(t, s, nil)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	for _, c := range conns {
+		_, err := c.Read(t.Context())
+		var e *websocket.CloseError
+		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || e.By != websocket.Remote || e.Err != nil || e.Reason == "" {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if _, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil); err == nil {
+		t.Error("it still takes connections")
+	}
+}
+
+// mute opens a WebSocket by hand and never answers anything on it.
+func mute(t *testing.T, s *Server) net.Conn {
+	t.Helper()
+	var d net.Dialer
+	nc, err := d.DialContext(t.Context(), "tcp", s.listeners[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	_, err = io.WriteString(nc, "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, len("HTTP/1.1 101"))
+	if _, err := io.ReadFull(nc, head); err != nil || string(head) != "HTTP/1.1 101" {
+		t.Fatalf("%q, %v", head, err)
+	}
+	return nc
+}
+
+func TestStopIsBounded(t *testing.T) {
+	s, stop := start(t, Options{DrainTimeout: 50 * time.Millisecond})
+	nc := mute(t, s)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, nc); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the connection was not cut: %v", err)
+	}
+}
+
+func TestCloseCutsTheStopShort(t *testing.T) {
+	s, stop := start(t, Options{DrainTimeout: time.Hour})
+	nc := mute(t, s)
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	// The close frame follows the rest of the answer's head: the drain has begun.
+	var seen []byte
+	buf := make([]byte, 256)
+	for !bytes.Contains(seen, []byte(goAway)) {
+		n, err := nc.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, buf[:n]...)
+	}
+	s.Close()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRegistryWhileDraining(t *testing.T) {
+	g := newRegistry(10)
+	if err := g.enter(); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan struct{})
+	go func() {
+		g.drain(t.Context())
+		close(drained)
+	}()
+	for g.enter() == nil { // until the drain has begun
+		g.leave(nil)
+	}
+	if err := g.enter(); !errors.Is(err, errStopping) {
+		t.Errorf("enter: %v", err)
+	}
+	if g.add(nil) {
+		t.Error("a connection was added")
+	}
+	select {
+	case <-drained:
+		t.Error("the drain did not wait for a handshake under way")
+	default:
+	}
+	g.leave(nil)
+	<-drained
+}

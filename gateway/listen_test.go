@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/certs"
+)
+
+func TestOpenBinds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		listen []string
+		hosts  []string // of the URLs
+		bound  int      // listeners, at least
+	}{
+		{"one", []string{"127.0.0.1:0"}, []string{"127.0.0.1"}, 1},
+		{"several", []string{"127.0.0.1:0", "127.0.0.2:0", "localhost:0"}, []string{"127.0.0.1", "127.0.0.2", "localhost"}, 3},
+		{"localhost", []string{"localhost:0"}, []string{"localhost"}, 1},
+		{"every address", []string{":0"}, []string{"localhost"}, 1},
+		{"every IPv4 address", []string{"0.0.0.0:0"}, []string{"localhost"}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := Open(t.Context(), Options{Listen: tt.listen, TLS: TLSOff})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if len(s.URLs()) != len(tt.hosts) || len(s.listeners) < tt.bound {
+				t.Fatalf("URLs %q on %d listeners", s.URLs(), len(s.listeners))
+			}
+			for i, raw := range s.URLs() {
+				u, err := url.Parse(raw)
+				if err != nil || u.Scheme != "http" || u.Hostname() != tt.hosts[i] || u.Port() == "" || u.Port() == "0" {
+					t.Errorf("URL %q, want host %s: %v", raw, tt.hosts[i], err)
+				}
+			}
+		})
+	}
+}
+
+// Both loopback addresses have the same port, and nobody else can take either of them.
+func TestOpenLocalhostTakesBoth(t *testing.T) {
+	s, err := Open(t.Context(), Options{Listen: []string{"localhost:0"}, TLS: TLSOff})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, port, err := net.SplitHostPort(s.listeners[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		var config net.ListenConfig
+		l, err := config.Listen(t.Context(), "tcp", net.JoinHostPort(host, port))
+		if err == nil {
+			l.Close()
+			t.Errorf("%s is free", host)
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	var config net.ListenConfig
+	taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, addr, want, hint string }{
+		{"in use", taken.Addr().String(), "in use", "port 0"},
+		{"in use on one of localhost", "localhost:" + port, "in use", "port 0"},
+		{"not ours", "192.0.2.1:0", "assign", "no interface"},
+		{"no port", "127.0.0.1", "missing port", ""},
+		{"no such host", "no-such-host.invalid:0", "no-such-host.invalid", "spelling"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			// The address before it must be free again.
+			_, err := Open(t.Context(), Options{Listen: []string{"127.0.0.1:0", tt.addr}, TLS: TLSOff})
+			var e *ListenError
+			if !errors.As(err, &e) || e.Addr != tt.addr || !strings.Contains(err.Error(), tt.want) ||
+				!strings.Contains(e.Hint, tt.hint) {
+				t.Errorf("got %v; hint %q", err, e.Hint)
+			}
+		})
+	}
+}
+
+func TestOpenTLSErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "missing.pem")
+	_, err := Open(t.Context(), Options{Listen: []string{"127.0.0.1:0"}, TLS: TLSFiles, CertFile: file, KeyFile: file})
+	var e *certs.Error
+	if !errors.As(err, &e) || e.Path != file {
+		t.Errorf("files: %v", err)
+	}
+	if _, err := Open(t.Context(), Options{TLS: "maybe"}); err == nil || !strings.Contains(err.Error(), "maybe") {
+		t.Errorf("unknown mode: %v", err)
+	}
+	t.Setenv("XDG_STATE_HOME", "")
+	t.Setenv("HOME", "")
+	t.Setenv("LocalAppData", "")
+	if _, err := Open(t.Context(), Options{}); err == nil || !strings.Contains(err.Error(), "directory") {
+		t.Errorf("no place for a CA: %v", err)
+	}
+}
+
+// Without TLS on an address that is not loopback, the operator is told.
+func TestOpenWarnsOfPlainAddresses(t *testing.T) {
+	for addr, want := range map[string]bool{"127.0.0.1:0": false, ":0": true} {
+		var log strings.Builder
+		s, err := Open(t.Context(), Options{Listen: []string{addr}, TLS: TLSOff, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if got := strings.Contains(log.String(), "no TLS"); got != want {
+			t.Errorf("%s: log %q", addr, log.String())
+		}
+	}
+}
