@@ -65,7 +65,7 @@ func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Sec-WebSocket-Version", "13")
 	key := make([]byte, 16)
-	rand.Read(key) //nolint:errcheck // it never fails
+	rand.Read(key)
 	req.Header.Set("Sec-WebSocket-Key", base64.StdEncoding.EncodeToString(key))
 
 	address := req.URL.Host

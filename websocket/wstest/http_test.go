@@ -105,18 +105,18 @@ func TestDialPeerFails(t *testing.T) {
 	defer arrived.Close()
 	tests := []struct {
 		name string
-		ctx  context.Context
+		ctx  func() context.Context
 		url  string
 		want string
 	}{
-		{"refused", t.Context(), refuses.URL, "404"},
-		{"nobody there", t.Context(), gone.URL, "refused"},
-		{"canceled while waiting", canceled, arrived.URL, "context canceled"},
-		{"wss", t.Context(), "wss://localhost", `"wss"`},
-		{"no URL", t.Context(), "ws://[", "missing"},
+		{"refused", t.Context, refuses.URL, "404"},
+		{"nobody there", t.Context, gone.URL, "refused"},
+		{"canceled while waiting", func() context.Context { return canceled }, arrived.URL, "context canceled"},
+		{"wss", t.Context, "wss://localhost", `"wss"`},
+		{"no URL", t.Context, "ws://[", "missing"},
 	}
 	for _, tt := range tests {
-		if p, err := wstest.DialPeer(tt.ctx, tt.url, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if p, err := wstest.DialPeer(tt.ctx(), tt.url, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, %v; want %q", tt.name, p, err, tt.want)
 		}
 	}

@@ -129,11 +129,13 @@ func (p *Peer) Next() (Frame, error) {
 }
 
 // SetDeadline bounds what is waited for from here on, and a wait under way: after t it fails with
-// os.ErrDeadlineExceeded. The zero time means no bound.
-func (p *Peer) SetDeadline(t time.Time) error { return p.stream.SetDeadline(t) }
+// os.ErrDeadlineExceeded. The zero time means no bound. A Peer that is closed has nothing to wait for.
+func (p *Peer) SetDeadline(t time.Time) {
+	p.stream.SetDeadline(t) //nolint:errcheck // it fails on a closed stream only, where nothing waits
+}
 
 // Close closes the stream in good order, and sends no close frame: the other end reads io.EOF behind what was sent.
-func (p *Peer) Close() error { return p.stream.Close() }
+func (p *Peer) Close() { p.stream.Close() }
 
 // CloseWrite closes one direction: the other end reads io.EOF behind what was sent, and can still be read from here. A
 // stream that cannot do so is left as it is; the error is errors.ErrUnsupported.

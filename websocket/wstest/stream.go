@@ -2,6 +2,7 @@ package wstest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -241,7 +242,7 @@ func (s *stream) SetDeadline(t time.Time) error {
 
 // failed says what failed, as package net does. io.EOF is no failure.
 func (s *stream) failed(op string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return &net.OpError{Op: op, Net: s.near.Network(), Source: s.near, Addr: s.far, Err: err}

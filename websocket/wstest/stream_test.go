@@ -23,6 +23,13 @@ func ends(t *testing.T, buffer int) (near, far net.Conn) {
 	return near, far
 }
 
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func write(t *testing.T, to io.Writer, s string) {
 	t.Helper()
 	if n, err := io.WriteString(to, s); n != len(s) || err != nil {
@@ -73,9 +80,7 @@ func TestNetPipeEnds(t *testing.T) {
 			near, far := ends(t, 0)
 			write(t, near, "before")
 			for range 2 { // the second changes nothing
-				if err := tt.end(near); err != nil {
-					t.Fatal(err)
-				}
+				check(t, tt.end(near))
 			}
 			wantRead(t, far, 8, "before")
 			wantReadError(t, far, tt.farRead)
@@ -99,15 +104,15 @@ func TestNetPipeEndWakesWhoWaits(t *testing.T) {
 	tests := []struct {
 		name  string
 		wait  func(near net.Conn) error
-		end   func(near, far net.Conn)
+		end   func(near, far net.Conn) error
 		wants error
 	}{
-		{"read, near closed", readOne, func(near, _ net.Conn) { near.Close() }, net.ErrClosed},
-		{"read, far closed", readOne, func(_, far net.Conn) { far.Close() }, io.EOF},
-		{"read, deadline", readOne, func(near, _ net.Conn) { near.SetReadDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
-		{"write, near closed", writeMuch, func(near, _ net.Conn) { near.Close() }, net.ErrClosed},
-		{"write, far closed", writeMuch, func(_, far net.Conn) { far.Close() }, syscall.EPIPE},
-		{"write, deadline", writeMuch, func(near, _ net.Conn) { near.SetDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		{"read, near closed", readOne, func(near, _ net.Conn) error { return near.Close() }, net.ErrClosed},
+		{"read, far closed", readOne, func(_, far net.Conn) error { return far.Close() }, io.EOF},
+		{"read, deadline", readOne, func(near, _ net.Conn) error { return near.SetReadDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		{"write, near closed", writeMuch, func(near, _ net.Conn) error { return near.Close() }, net.ErrClosed},
+		{"write, far closed", writeMuch, func(_, far net.Conn) error { return far.Close() }, syscall.EPIPE},
+		{"write, deadline", writeMuch, func(near, _ net.Conn) error { return near.SetDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -116,7 +121,7 @@ func TestNetPipeEndWakesWhoWaits(t *testing.T) {
 				got := make(chan error, 1)
 				go func() { got <- tt.wait(near) }()
 				synctest.Wait() // it waits
-				tt.end(near, far)
+				check(t, tt.end(near, far))
 				if err := <-got; !errors.Is(err, tt.wants) {
 					t.Errorf("got %v, want %v", err, tt.wants)
 				}
@@ -142,8 +147,8 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)
 		begun := time.Now()
-		near.SetReadDeadline(begun.Add(time.Hour))
-		near.SetReadDeadline(begun.Add(time.Minute)) // the last one counts
+		check(t, near.SetReadDeadline(begun.Add(time.Hour)))
+		check(t, near.SetReadDeadline(begun.Add(time.Minute))) // the last one counts
 		wantReadError(t, near, os.ErrDeadlineExceeded)
 		if took := time.Since(begun); took != time.Minute {
 			t.Errorf("the read took %v, want a minute", took)
@@ -152,7 +157,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		if _, err := near.Read(make([]byte, 1)); !errors.As(err, &ne) || !ne.Timeout() {
 			t.Errorf("%v is no timeout", err)
 		}
-		near.SetReadDeadline(time.Time{})
+		check(t, near.SetReadDeadline(time.Time{}))
 		write(t, far, "late")
 		wantRead(t, near, 8, "late")
 	})
