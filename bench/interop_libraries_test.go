@@ -74,7 +74,7 @@ var (
 		return newCoderEnd(c), nil
 	}, func(ctx context.Context, url string, roots *tls.Config, v variant) (end, error) {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: roots}}
-		c, _, err := coder.Dial(ctx, url, &coder.DialOptions{ //nolint:bodyclose // it is closed, or the connection itself
+		c, _, err := coder.Dial(ctx, url, &coder.DialOptions{
 			Subprotocols: offered, HTTPClient: client, CompressionMode: v.coderMode()})
 		if err != nil {
 			return nil, err
@@ -165,7 +165,7 @@ func (e gorillaEnd) ping(ctx context.Context) (time.Duration, error) {
 
 // close sends the frame and waits for the answer, which must carry the same code.
 func (e gorillaEnd) close(ctx context.Context, code int, reason string) error {
-	defer e.c.Close()
+	defer e.closeNow()
 	data := gorilla.FormatCloseMessage(code, reason)
 	if err := e.c.WriteControl(gorilla.CloseMessage, data, time.Now().Add(limit)); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (e gorillaEnd) close(ctx context.Context, code int, reason string) error {
 	return nil
 }
 
-func (e gorillaEnd) closeNow()           { e.c.Close() }
+func (e gorillaEnd) closeNow()           { _ = e.c.Close() } // the test has failed, or all is closed
 func (e gorillaEnd) subprotocol() string { return e.c.Subprotocol() }
 
 // coderEnd is coder/websocket.
@@ -191,8 +191,7 @@ func newCoderEnd(c *coder.Conn) end {
 
 func (e coderEnd) read(ctx context.Context) (websocket.Message, error) {
 	t, data, err := e.c.Read(ctx)
-	var ce coder.CloseError
-	if errors.As(err, &ce) {
+	if ce, ok := errors.AsType[coder.CloseError](err); ok {
 		err = ended{int(ce.Code), ce.Reason}
 	}
 	return websocket.Message{Type: websocket.Type(t), Data: data}, err
@@ -220,7 +219,7 @@ func (e coderEnd) close(_ context.Context, code int, reason string) error {
 	return e.c.Close(coder.StatusCode(code), reason)
 }
 
-func (e coderEnd) closeNow()           { _ = e.c.CloseNow() } // the test has failed, or all is closed
+func (e coderEnd) closeNow()           { _ = e.c.CloseNow() }
 func (e coderEnd) subprotocol() string { return e.c.Subprotocol() }
 
 func writeAll(w io.WriteCloser, pieces []string) error {

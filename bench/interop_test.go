@@ -198,8 +198,7 @@ func pings(ctx context.Context, e end) error {
 	}
 	if err != nil {
 		e.closeNow()
-		<-read
-		return fmt.Errorf("ping: %w", err)
+		return errors.Join(fmt.Errorf("ping: %w", err), <-read)
 	}
 	return <-read
 }

@@ -172,7 +172,7 @@ func (r *gorillaRunner) readBack() ([]byte, error) {
 func (r *gorillaRunner) write(p []byte) error { return r.c.WriteMessage(gorilla.BinaryMessage, p) }
 func (r *gorillaRunner) readN(n int) error    { return readN(r, n) }
 func (r *gorillaRunner) echoN(n int) error    { return echoN(r, n) }
-func (r *gorillaRunner) close()               { r.c.Close() }
+func (r *gorillaRunner) close()               { _ = r.c.Close() }
 
 // coderRunner reads into one buffer, by Reader, and gives every call a context that can be cancelled, as a server does.
 type coderRunner struct {

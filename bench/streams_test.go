@@ -168,7 +168,7 @@ func tcpPair(b testing.TB) (server, client net.Conn) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		b.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func startBrowser(t *testing.T, spkiHash string) *browser {
 		t.Fatalf("chromium is missing (make setup installs it): %v", err)
 	}
 	for _, f := range []*os.File{theirCommands, theirEvents, stderr} {
-		f.Close()
+		_ = f.Close() // the browser has its own
 	}
 	deadline := time.Now().Add(limit)
 	if err := errors.Join(commands.SetDeadline(deadline), events.SetDeadline(deadline)); err != nil {
@@ -75,7 +75,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close(); w.Close() }) // the end that was closed already returns an error
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() }) // one of them is closed already, and says so
 	return r, w
 }
 

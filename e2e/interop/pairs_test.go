@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestOurClientAgainstServers(t *testing.T) {
 			everyVariant(t, func(t *testing.T, v variant, cert certificate) {
 				args := server.command[1:]
 				if v.secure {
-					args = append(args[:len(args):len(args)], cert.cert, cert.key)
+					args = append(slices.Clip(args), cert.cert, cert.key)
 				}
 				checkServer(t, v, cert, startPeer(t, nil, server.command[0], args...))
 			})

@@ -162,8 +162,7 @@ func echoAndPing(ctx context.Context, c *websocket.Conn) (time.Duration, error) 
 	}
 	if err != nil {
 		c.CloseNow()
-		<-ended
-		return 0, fmt.Errorf("ping: %w", err)
+		return 0, errors.Join(fmt.Errorf("ping: %w", err), <-ended)
 	}
 	return rtt, <-ended
 }
