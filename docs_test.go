@@ -94,14 +94,33 @@ func firstLine(text string) string {
 	return strings.TrimPrefix(line, "// ")
 }
 
+// prose returns a document without its code.
+func prose(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fenced := false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+			continue
+		}
+		for i, part := range strings.Split(line, "`") {
+			if !fenced && i%2 == 0 {
+				b.WriteString(part)
+			}
+		}
+	}
+	return b.String()
+}
+
 // A link to a file in the repository leads somewhere.
 func TestLinksInDocumentsLead(t *testing.T) {
 	for _, name := range documents(t) {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rest := string(text); ; {
+		for rest := prose(t, name); ; {
 			_, after, ok := strings.Cut(rest, "](")
 			if !ok {
 				break
