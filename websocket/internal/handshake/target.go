@@ -70,9 +70,10 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 		password, _ := u.User.Password()
 		t.Auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)) // RFC 7617 §2
 	}
+	_, query, _ := strings.Cut(t.URI, "?")
 	t.URL = &url.URL{
 		Scheme: "http", Host: t.Host(),
-		Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery,
+		Path: u.Path, RawPath: u.RawPath, RawQuery: query, ForceQuery: u.ForceQuery,
 	}
 	if t.Secure {
 		t.URL.Scheme = "https"
