@@ -1,0 +1,50 @@
+//go:build !race
+
+package wsjson_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/wsjson"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// A call allocates nothing but what encoding/json does for the same value. (The race detector makes pools forget.)
+func TestAllocations(t *testing.T) {
+	client, server := wstest.Pipe(t, nil)
+	ctx := t.Context()
+	value := &event{Name: "name", N: 12345}
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v event
+	decode := testing.AllocsPerRun(100, func() {
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+	})
+	both := testing.AllocsPerRun(100, func() {
+		if err := wsjson.Write(ctx, client, value); err != nil {
+			t.Fatal(err)
+		}
+		if err := wsjson.Read(ctx, server, &v); err != nil {
+			t.Fatal(err)
+		}
+	})
+	m := websocket.Message{Type: websocket.Text, Data: text}
+	buf := make([]byte, 0, 1024)
+	bare := testing.AllocsPerRun(100, func() {
+		if err := client.Write(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.ReadAppend(ctx, buf); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if both > bare+decode {
+		t.Errorf("%v allocations: the connection's are %v, and decoding's %v", both, bare, decode)
+	}
+}

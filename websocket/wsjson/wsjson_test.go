@@ -1,0 +1,304 @@
+package wsjson_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/wsjson"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+type event struct {
+	Name string          `json:"name"`
+	N    int             `json:"n,omitempty"`
+	Raw  json.RawMessage `json:"raw,omitempty"`
+}
+
+// connected returns a Conn to test and a Peer at its other end.
+func connected(t *testing.T) (*wstest.Peer, *websocket.Conn) {
+	t.Helper()
+	return wstest.PipePeer(t, websocket.Server, nil)
+}
+
+func send(t *testing.T, p *wstest.Peer, frames ...wstest.Frame) {
+	t.Helper()
+	if err := p.Send(frames...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRead(t *testing.T) {
+	var syntax *json.SyntaxError
+	var shape *json.UnmarshalTypeError
+	tests := []struct {
+		name  string
+		frame wstest.Frame
+		want  event
+		err   any // nil, an error for errors.Is, or a target for errors.As
+	}{
+		{"an object", wstest.TextFrame(`{"name":"a","n":1}`), event{Name: "a", N: 1}, nil},
+		{"space around it", wstest.TextFrame("\r\n {} \t"), event{}, nil},
+		{"null changes nothing", wstest.TextFrame(`null`), event{}, nil},
+		{"unknown fields", wstest.TextFrame(`{"other":1}`), event{}, nil},
+		{"nothing", wstest.TextFrame(""), event{}, &syntax},
+		{"not JSON", wstest.TextFrame("hello"), event{}, &syntax},
+		{"cut off", wstest.TextFrame(`{"name":`), event{}, &syntax},
+		{"two values", wstest.TextFrame(`{} {}`), event{}, &syntax},
+		{"something behind it", wstest.TextFrame(`{},`), event{}, &syntax},
+		{"another shape", wstest.TextFrame(`[1]`), event{}, &shape},
+		{"binary", wstest.BinaryFrame([]byte(`{}`)), event{}, wsjson.ErrBinary},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, c := connected(t)
+			send(t, p, tt.frame, wstest.TextFrame(`{"name":"next"}`))
+			var got event
+			err := wsjson.Read(t.Context(), c, &got)
+			switch want := tt.err.(type) {
+			case nil:
+				if err != nil || !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("got %+v, %v; want %+v", got, err, tt.want)
+				}
+			case error:
+				if !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			default:
+				if !errors.As(err, want) {
+					t.Errorf("got %v, want a %T", err, want)
+				}
+			}
+			// Whatever the message was, the connection lives.
+			if err := wsjson.Read(t.Context(), c, &got); err != nil || got.Name != "next" {
+				t.Errorf("then got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestReadIntoAnInterface(t *testing.T) {
+	p, c := connected(t)
+	send(t, p, wstest.TextFrame(`[1,"two"]`), wstest.TextFrame(`{"name":"a"}`))
+	var v any
+	if err := wsjson.Read(t.Context(), c, &v); err != nil || !reflect.DeepEqual(v, []any{1.0, "two"}) {
+		t.Errorf("got %v, %v", v, err)
+	}
+	var e event
+	v = &e // what a pointer in an interface points to is decoded into, as json.Unmarshal does
+	if err := wsjson.Read(t.Context(), c, &v); err != nil || e.Name != "a" {
+		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
+func TestReadIntoNil(t *testing.T) {
+	p, c := connected(t)
+	send(t, p, wstest.TextFrame(`{}`))
+	var invalid *json.InvalidUnmarshalError
+	if err := wsjson.Read[event](t.Context(), c, nil); !errors.As(err, &invalid) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadIsBoundedByMaxMessage(t *testing.T) {
+	opts := &wstest.Options{}
+	opts.Client.MaxMessage = 10
+	p, c := wstest.PipePeer(t, websocket.Server, opts)
+	send(t, p, wstest.TextFrame(`"`+strings.Repeat("x", 10)+`"`))
+	p.Close()
+	var v string
+	if err := wsjson.Read(t.Context(), c, &v); websocket.CloseCode(err) != websocket.CodeTooBig || v != "" {
+		t.Errorf("got %q, %v", v, err)
+	}
+}
+
+// The context interrupts the call, and the message that was half there is read whole by the next one.
+func TestReadInterrupted(t *testing.T) {
+	p, c := connected(t)
+	message := p.Append(nil, wstest.TextFrame(`{"name":"whole"}`))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		p.Drip(message[:9], 0) //nolint:errcheck // the Read sees
+		cancel()
+	}()
+	var v event
+	if err := wsjson.Read(ctx, c, &v); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %+v, %v", v, err)
+	}
+	if _, err := p.Write(message[9:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := wsjson.Read(t.Context(), c, &v); err != nil || v.Name != "whole" {
+		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
+// What was decoded stays as it is while the next messages go through the same buffer.
+func TestReadKeepsNothingOfTheBuffer(t *testing.T) {
+	p, c := connected(t)
+	send(t, p, wstest.TextFrame(`{"name":"first","raw":[1]}`), wstest.TextFrame(`{"name":"XXXXX","raw":[9]}`))
+	var first, second event
+	for _, v := range []*event{&first, &second} {
+		if err := wsjson.Read(t.Context(), c, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first.Name != "first" || string(first.Raw) != "[1]" {
+		t.Errorf("the first value became %+v", first)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	big := strings.Repeat("x", 100<<10) // more than a pool keeps
+	tests := []struct {
+		value any
+		want  string
+	}{
+		{event{Name: "a"}, `{"name":"a"}`},
+		{nil, `null`},
+		{[]int{1, 2}, `[1,2]`},
+		{"a\nb\n", `"a\nb\n"`},
+		{"<&>", `"\u003c\u0026\u003e"`},
+		{big, `"` + big + `"`},
+		{json.RawMessage(" { } "), `{}`},
+	}
+	for _, tt := range tests {
+		p, c := wstest.PipePeer(t, websocket.Server, &wstest.Options{Buffer: 1 << 20})
+		if err := wsjson.Write(t.Context(), c, tt.value); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := p.Next(); err != nil || string(f.Payload) != tt.want || f.String() != wstest.TextFrame(tt.want).String() {
+			t.Errorf("sent %v, %v; want %.80s", f, err, tt.want)
+		}
+	}
+}
+
+// What cannot be encoded is not sent, and hinders nothing that comes after.
+func TestWriteFails(t *testing.T) {
+	p, c := connected(t)
+	var typ *json.UnsupportedTypeError
+	if err := wsjson.Write(t.Context(), c, []any{"half of it", make(chan int)}); !errors.As(err, &typ) {
+		t.Errorf("a channel: %v", err)
+	}
+	if err := wsjson.Write(t.Context(), c, json.RawMessage("\"\xff\"")); err != nil && !errors.Is(err, websocket.ErrInvalidUTF8) {
+		t.Errorf("bad UTF-8: %v", err)
+	} else if err == nil {
+		t.Error("bad UTF-8 was sent")
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := wsjson.Write(canceled, c, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("a canceled context: %v", err)
+	}
+	if err := wsjson.Write(t.Context(), c, 2); err != nil {
+		t.Error(err)
+	}
+	if f, err := p.Next(); err != nil || string(f.Payload) != "2" {
+		t.Errorf("sent %v, %v", f, err)
+	}
+}
+
+func TestMessages(t *testing.T) {
+	p, c := connected(t)
+	send(t, p, wstest.TextFrame(`{"name":"a","n":1}`), wstest.TextFrame(`{"name":"b"}`), wstest.TextFrame(`{`), wstest.BinaryFrame(nil),
+		wstest.TextFrame(`{"name":"c"}`), wstest.CloseFrame(websocket.CodeGoingAway, "noon"))
+	p.Close()
+	var got []event
+	var errs []error
+	for v, err := range wsjson.Messages[event](t.Context(), c) {
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		got = append(got, v)
+	}
+	if want := []event{{Name: "a", N: 1}, {Name: "b"}, {Name: "c"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if len(errs) != 2 || !errors.Is(errs[1], wsjson.ErrBinary) {
+		t.Errorf("errors %v", errs)
+	}
+}
+
+func TestMessagesEnds(t *testing.T) {
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	tests := []struct {
+		name string
+		ctx  func() context.Context
+		do   func(*wstest.Peer) error
+		want func(error) bool // of the last element
+	}{
+		{"broken off", t.Context, func(p *wstest.Peer) error { return p.Reset() },
+			func(err error) bool { return websocket.CloseCode(err) == websocket.CodeAbnormal }},
+		{"an application's code", t.Context, func(p *wstest.Peer) error {
+			return errors.Join(p.Send(wstest.CloseFrame(4000, "")), p.CloseWrite())
+		},
+			func(err error) bool { return websocket.CloseCode(err) == 4000 }},
+		{"canceled", func() context.Context { return canceled }, func(*wstest.Peer) error { return nil },
+			func(err error) bool { return errors.Is(err, context.Canceled) }},
+	}
+	for _, tt := range tests {
+		p, c := connected(t)
+		if err := tt.do(p); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for v, err := range wsjson.Messages[event](tt.ctx(), c) {
+			if n++; !tt.want(err) {
+				t.Errorf("%s: got %+v, %v", tt.name, v, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d elements", tt.name, n)
+		}
+		c.CloseNow()
+	}
+}
+
+func TestMessagesBreak(t *testing.T) {
+	p, c := connected(t)
+	send(t, p, wstest.TextFrame(`1`), wstest.TextFrame(`2`), wstest.TextFrame(`{`), wstest.TextFrame(`4`))
+	for range 3 { // breaking off on a value and on an error leaves the rest for later
+		for range wsjson.Messages[int](t.Context(), c) {
+			break
+		}
+	}
+	var v int
+	if err := wsjson.Read(t.Context(), c, &v); err != nil || v != 4 {
+		t.Errorf("got %d, %v", v, err)
+	}
+}
+
+// Writers from everywhere, one reader: run with -race.
+func TestConcurrently(t *testing.T) {
+	client, server := wstest.Pipe(t, nil)
+	const writers, each = 4, 50
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for i := range each {
+				if err := wsjson.Write(t.Context(), client, event{Name: "n", N: i}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	sum := 0
+	for range writers * each {
+		var v event
+		if err := wsjson.Read(t.Context(), server, &v); err != nil {
+			t.Fatal(err)
+		}
+		sum += v.N
+	}
+	all.Wait()
+	if want := writers * each * (each - 1) / 2; sum != want {
+		t.Errorf("the sum is %d, want %d", sum, want)
+	}
+}
