@@ -33,39 +33,43 @@ func fixedDistCodes() *distCodes {
 	return (*distCodes)(all[:numDist])
 }
 
-// cost returns the bits that the block takes under a pair of codes, headers aside.
-func (e *encoder) cost(lit *litCodes, dist *distCodes) int {
-	n := uint(e.extra)
-	for i, f := range &e.litFreq {
-		n += uint(f) * lit[i].len()
+// symbols returns how many words the block takes.
+func (e *encoder) symbols() int { return e.end - e.start - e.matched + len(e.seqs) }
+
+// fixedBits returns how many bits the block takes with the fixed codes, its header aside. Words of 8 bits are the rule;
+// RFC 1951 §3.2.6 has the exceptions.
+func (e *encoder) fixedBits() int {
+	n := 8*e.symbols() + 5*(len(e.seqs)-1) + e.extra
+	for _, f := range e.litFreq[144:256] {
+		n += int(f)
 	}
-	for i, f := range &e.distFreq {
-		n += uint(f) * dist[i].len()
+	for _, f := range e.litFreq[256:280] {
+		n -= int(f)
 	}
-	return int(n)
+	return n
 }
 
 // block encodes what waits, in the form that takes the fewest bits, and makes it history.
 func (e *encoder) block(dst []byte) []byte {
 	clear(e.litFreq[:])
 	clear(e.distFreq[:])
-	e.extra = 0
+	e.extra, e.matched = 0, 0
 	e.find()
 	e.litFreq[endOfBlock] = 1
 
 	stored := 7 + 32 + 8*(e.end-e.start) // at most 7 bits up to the next byte, the two lengths, the bytes
-	fixed := e.cost(fixedLit, fixedDist)
+	fixed := e.fixedBits()
 	best := min(stored, fixed)
 	dst = slices.Grow(dst, best/8+2*8)
 	switch {
-	case e.describe() && e.dynamic.bits+e.cost(&e.dynamic.lit, &e.dynamic.dist) < best:
+	case e.symbols() >= minSymbols && e.describe()+e.extra < best:
 		dst = e.dynamic.header(e, dst)
-		dst = e.symbols(dst, &e.dynamic.lit, &e.dynamic.dist)
+		dst = e.encode(dst, &e.dynamic.lit, &e.dynamic.dist)
 	case stored < fixed:
 		dst = e.stored(dst)
 	default:
 		e.put(typeFixed<<1, 3)
-		dst = e.symbols(dst, fixedLit, fixedDist)
+		dst = e.encode(dst, fixedLit, fixedDist)
 	}
 	e.start = e.end
 	return dst
@@ -102,8 +106,8 @@ func (e *encoder) stored(dst []byte) []byte {
 	return append(dst, p...)
 }
 
-// symbols appends the block's literals and matches and the end of the block. The room is there.
-func (e *encoder) symbols(dst []byte, lit *litCodes, dist *distCodes) []byte {
+// encode appends the block's literals and matches and the end of the block. The room is there.
+func (e *encoder) encode(dst []byte, lit *litCodes, dist *distCodes) []byte {
 	out, at := dst[:cap(dst)], len(dst)
 	acc, n := e.acc, e.n
 	p := e.start

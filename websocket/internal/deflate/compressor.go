@@ -1,8 +1,9 @@
 package deflate
 
-// KeepBytes is the most that a Compressor keeps of what it sent, whatever the window. More costs a connection memory,
-// and every message the time to make it findable, for little: see BenchmarkAppend.
-const KeepBytes = 4 << 10
+// keepBytes is the most that a Compressor keeps of what it sent, whatever the window: with 32 KiB for the receiving
+// direction a connection stays under 40 KB. Eight times as much would cost every message some 15 us to make it findable, and
+// save 4 % of messages of 256 B and 1 KiB.
+const keepBytes = 4 << 10
 
 // Compressor is the sending direction of one connection. The zero value compresses every message by itself, with a
 // window of 32 KiB. One goroutine at a time may use it, and one message at a time may be under way.
@@ -52,7 +53,7 @@ func AppendShared(dst, msg []byte, w Window) []byte {
 // context. Without takeover it does nothing.
 func (c *Compressor) Note(msg []byte) {
 	if c.Window.Takeover {
-		c.past.add(msg, min(KeepBytes, c.Window.Size()))
+		c.past.add(msg, min(keepBytes, c.Window.Size()))
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// decoder implements Decoder with an inflater. It takes about 20 KiB, and 64 KiB more once it has streamed; it lives in
+// decoder implements Decoder with an inflater. It takes 16 KiB, and 64 KiB more once it has streamed; it lives in
 // a pool.
 type decoder struct {
 	f inflater

@@ -17,20 +17,12 @@ type dynamic struct {
 	preLengths [numPre]uint8
 	preFreq    [numPre]uint16
 	runs       []uint16 // the lengths as symbols of pre, with their extra bits from bit 5 on
-	bits       int      // of the description
 	builder    builder
 }
 
-// describe makes the codes for the block's frequencies and their description. It reports false when the block is so
-// short that they cannot pay.
-func (e *encoder) describe() bool {
-	symbols := 0
-	for _, f := range &e.litFreq {
-		symbols += int(f)
-	}
-	if symbols < minSymbols {
-		return false
-	}
+// describe makes the codes for the block's frequencies and their description. It returns how many bits the block then
+// takes, the header's three and extra bits aside.
+func (e *encoder) describe() int {
 	// Some inflaters want a complete code even where RFC 1951 does not: at least two distances.
 	for i, used := 0, e.distances(); used < 2; i++ {
 		if e.distFreq[i] == 0 {
@@ -40,19 +32,17 @@ func (e *encoder) describe() bool {
 	}
 	d := &e.dynamic
 	d.hlit, d.hdist = used(e.litFreq[:]), used(e.distFreq[:])
-	d.builder.lengths(d.lengths[:d.hlit], e.litFreq[:d.hlit], maxCodeBits)
-	assign(d.lit[:d.hlit], d.lengths[:d.hlit])
-	dist := d.lengths[d.hlit:][:d.hdist]
-	d.builder.lengths(dist, e.distFreq[:d.hdist], maxCodeBits)
-	assign(d.dist[:d.hdist], dist)
-	clear(d.lit[d.hlit:])
-	clear(d.dist[d.hdist:])
+	lit, dist := d.lengths[:d.hlit], d.lengths[d.hlit:][:d.hdist]
+	n := d.builder.build(d.lit[:d.hlit], lit, e.litFreq[:d.hlit], maxCodeBits)
+	n += d.builder.build(d.dist[:d.hdist], dist, e.distFreq[:d.hdist], maxCodeBits)
 
-	d.fold()
-	d.builder.lengths(d.preLengths[:], d.preFreq[:], maxPreBits)
-	assign(d.pre[:], d.preLengths[:])
-	d.measure()
-	return true
+	extra := d.fold()
+	n += extra + d.builder.build(d.pre[:], d.preLengths[:], d.preFreq[:], maxPreBits)
+	d.hclen = numPre
+	for d.hclen > 4 && d.preLengths[preOrder[d.hclen-1]] == 0 {
+		d.hclen--
+	}
+	return n + 14 + 3*d.hclen
 }
 
 func (e *encoder) distances() int {
@@ -75,8 +65,8 @@ func used(freq []uint16) int {
 }
 
 // fold writes the code lengths as runs: 16 repeats the length before 3 to 6 times, 17 and 18 stand for 3 to 10 and 11 to
-// 138 zeros.
-func (d *dynamic) fold() {
+// 138 zeros. It returns how many extra bits the runs have.
+func (d *dynamic) fold() int {
 	d.runs = d.runs[:0]
 	clear(d.preFreq[:])
 	lengths := d.lengths[:d.hlit+d.hdist]
@@ -87,60 +77,34 @@ func (d *dynamic) fold() {
 			n++
 		}
 		i += n
-		for v == 0 && n >= 11 {
-			k := min(n, 138)
-			d.run(18, k-11)
-			n -= k
-		}
-		if v == 0 && n >= 3 {
-			d.run(17, n-3)
-			n = 0
-		}
-		if v != 0 {
-			d.run(int(v), 0)
-			n--
-		}
-		for v != 0 && n >= 3 {
-			k := min(n, 6)
-			d.run(16, k-3)
-			n -= k
+		if v == 0 {
+			for ; n >= 11; n -= min(n, 138) {
+				d.run(18, min(n, 138)-11)
+			}
+			if n >= 3 {
+				d.run(17, n-3)
+				n = 0
+			}
+		} else {
+			d.run(v, 0)
+			for n--; n >= 3; n -= min(n, 6) {
+				d.run(16, min(n, 6)-3)
+			}
 		}
 		for range n {
-			d.run(int(v), 0)
+			d.run(v, 0)
 		}
 	}
+	return int(2*d.preFreq[16] + 3*d.preFreq[17] + 7*d.preFreq[18])
 }
 
-func (d *dynamic) run(sym, extra int) {
-	d.runs = append(d.runs, uint16(sym|extra<<5))
+func (d *dynamic) run(sym uint8, extra int) {
+	d.runs = append(d.runs, uint16(sym)|uint16(extra)<<5)
 	d.preFreq[sym]++
 }
 
-// preExtra returns the number of extra bits behind a symbol of the code length code.
-func preExtra(sym int) uint {
-	switch sym {
-	case 16:
-		return 2
-	case 17:
-		return 3
-	case 18:
-		return 7
-	}
-	return 0
-}
-
-// measure sets hclen and bits.
-func (d *dynamic) measure() {
-	d.hclen = numPre
-	for d.hclen > 4 && d.preLengths[preOrder[d.hclen-1]] == 0 {
-		d.hclen--
-	}
-	n := uint(14 + 3*d.hclen)
-	for sym, f := range &d.preFreq {
-		n += uint(f) * (uint(d.preLengths[sym]) + preExtra(sym))
-	}
-	d.bits = int(n)
-}
+// preExtra says how many extra bits follow a symbol of the code length code.
+var preExtra = [32]uint8{16: 2, 17: 3, 18: 7}
 
 // header appends the block's header and the description.
 func (d *dynamic) header(e *encoder, dst []byte) []byte {
@@ -149,15 +113,18 @@ func (d *dynamic) header(e *encoder, dst []byte) []byte {
 	e.put(uint64(d.hdist-1), 5)
 	e.put(uint64(d.hclen-4), 4)
 	dst = e.drain(dst)
-	for _, i := range preOrder[:d.hclen] {
-		e.put(uint64(d.preLengths[i]), 3)
-		dst = e.drain(dst)
+	for i, sym := range preOrder[:d.hclen] {
+		if e.put(uint64(d.preLengths[sym]), 3); i%8 == 7 {
+			dst = e.drain(dst)
+		}
 	}
+	dst = e.drain(dst)
 	for _, r := range d.runs {
-		sym := int(r & 31)
-		e.put(d.pre[sym].word(), d.pre[sym].len())
-		e.put(uint64(r>>5), preExtra(sym))
-		dst = e.drain(dst)
+		c := d.pre[r&31]
+		e.put(c.word()|uint64(r>>5)<<c.len(), c.len()+uint(preExtra[r&31]))
+		if e.n > 32 {
+			dst = e.drain(dst)
+		}
 	}
-	return dst
+	return e.drain(dst)
 }

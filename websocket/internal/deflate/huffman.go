@@ -8,23 +8,27 @@ type code uint32
 func (c code) word() uint64 { return uint64(c & 0xFFFF) }
 func (c code) len() uint    { return uint(c>>16) & 31 }
 
-// assign gives every symbol of a non-zero length its canonical word (RFC 1951 §3.2.2).
+// firstWords returns the first canonical word of each length, for count[n] words of n bits (RFC 1951 §3.2.2).
+func firstWords(count *[maxCodeBits + 1]uint16) (first [maxCodeBits + 1]uint16) {
+	for n := 1; n < maxCodeBits; n++ {
+		first[n+1] = (first[n] + count[n]) << 1
+	}
+	return first
+}
+
+// assign gives every symbol of a non-zero length its canonical word.
 func assign(codes []code, lengths []uint8) {
-	var next [maxCodeBits + 2]uint16 // first how many words are one bit shorter, then the next word of this length
+	var count [maxCodeBits + 1]uint16
 	for _, n := range lengths {
-		next[n+1]++
+		count[n]++
 	}
-	next[1] = 0 // symbols without a code
-	for n := 1; n <= maxCodeBits; n++ {
-		next[n+1] = (next[n] + next[n+1]) << 1
-	}
+	next := firstWords(&count)
 	for i, n := range lengths {
-		if n == 0 {
-			codes[i] = 0
-			continue
+		codes[i] = 0
+		if n != 0 {
+			codes[i] = code(bits.Reverse16(next[n])>>(16-n)) | code(n)<<16
+			next[n]++
 		}
-		codes[i] = code(bits.Reverse16(next[n])>>(16-n)) | code(n)<<16
-		next[n]++
 	}
 }
 
@@ -34,21 +38,25 @@ type builder struct {
 	nodes         [numLitLen]uint32 // a node's weight, then its parent, then its depth
 }
 
-// lengths sets out[i] to the length of symbol i's code in an optimal prefix code for the frequencies freq, none longer
-// than limit. A symbol that does not occur gets 0. At least two symbols must occur; a frequency is below 1<<16.
-func (b *builder) lengths(out []uint8, freq []uint16, limit int) {
+// build makes an optimal prefix code for the frequencies freq, no word longer than limit, and sets the symbols' lengths
+// and words. A symbol that does not occur gets none. It returns the bits that all occurrences take. At least two symbols
+// must occur; a frequency is below 1<<16.
+func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int) int {
 	n := b.sort(freq)
 	var count [32]int
 	b.depths(n, &count)
 	fit(&count, limit)
-	clear(out)
-	i := 0
+	clear(lengths)
+	total, i := 0, 0
 	for depth := limit; depth > 0; depth-- { // the rarest first
-		for range count[depth] {
-			out[b.leaves[i]&511] = uint8(depth)
-			i++
+		for _, v := range b.leaves[i : i+count[depth]] {
+			lengths[v&511] = uint8(depth)
+			total += int(v>>9) * depth
 		}
+		i += count[depth]
 	}
+	assign(codes, lengths)
+	return total
 }
 
 // sort puts the symbols that occur into leaves, rarest first, and returns how many they are.
@@ -97,19 +105,20 @@ func (b *builder) sort(freq []uint16) int {
 // come into being in the order of their weight, so two queues are enough: the leaves, and the inner nodes.
 func (b *builder) depths(n int, count *[32]int) {
 	leaf, inner := 0, 0
-	take := func(made int) uint32 {
-		if leaf < n && (inner >= made || b.leaves[leaf]>>9 <= b.nodes[inner]) {
-			leaf++
-			return b.leaves[leaf-1] >> 9
+	leaves, nodes := b.leaves[:n], b.nodes[:n-1]
+	for made := range nodes {
+		sum := uint32(0)
+		for range 2 {
+			if leaf < n && (inner >= made || leaves[leaf]>>9 <= nodes[inner]) {
+				sum += leaves[leaf] >> 9
+				leaf++
+			} else {
+				sum += nodes[inner]
+				nodes[inner] = uint32(made) // its parent, from here on
+				inner++
+			}
 		}
-		w := b.nodes[inner]
-		b.nodes[inner] = uint32(made) // its parent, from here on
-		inner++
-		return w
-	}
-	for made := range n - 1 {
-		w := take(made)
-		b.nodes[made] = w + take(made)
+		nodes[made] = sum
 	}
 	// Top down. What is not an inner node at the next depth is a leaf.
 	b.nodes[n-2] = 0

@@ -100,6 +100,10 @@ func TestAllocations(t *testing.T) {
 			if len(got) != size {
 				t.Errorf("%d bytes of %d", len(got), size)
 			}
+			shared := func() { packed = AppendShared(packed[:0], message, w) }
+			if n := testing.AllocsPerRun(100, shared); n >= 1 && !raceEnabled {
+				t.Errorf("%d bytes, shared: %v allocations", size, n)
+			}
 		}
 	}
 }

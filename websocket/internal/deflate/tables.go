@@ -84,7 +84,7 @@ var (
 	}()
 	preMeaning = func() (t [288]entry) {
 		for i := range numPre {
-			t[i] = entry(i)<<16 | entry(preExtra(i))
+			t[i] = entry(i)<<16 | entry(preExtra[i])
 		}
 		return t
 	}()
