@@ -1,12 +1,19 @@
 package websocket_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,8 +249,9 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	}
 }
 
-// Nothing follows a close frame, whoever began (§5.5.1, §6.1).
-func TestRFC6455_5_5_1_NothingBehindTheCloseFrame(t *testing.T) {
+// No data and no second close frame follow a close frame (§5.5.1, §6.1); a ping is answered until the peer's has come
+// (§5.5.2).
+func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role websocket.Role) {
 		c, w := dialRaw(t, role, nil)
 		closed := make(chan error, 1)
@@ -265,12 +273,15 @@ func TestRFC6455_5_5_1_NothingBehindTheCloseFrame(t *testing.T) {
 			t.Error("Ping behind Close: no error")
 		}
 		w.send(frame.Header{Fin: true, Opcode: frame.Ping}, "anybody there?")
+		if h, p, ok := w.next(); !ok || h.Opcode != frame.Pong || p != "anybody there?" {
+			t.Fatalf("the ping was answered with a %v and %q", h.Opcode, p)
+		}
 		w.send(frame.Header{Fin: true, Opcode: frame.Close}, p)
 		if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		for h, _, ok := w.next(); ok; h, _, ok = w.next() {
-			t.Errorf("a %v frame behind the close frame", h.Opcode)
+			t.Errorf("a %v frame behind both close frames", h.Opcode)
 		}
 		if err := <-closed; err != nil {
 			t.Errorf("Close: %v", err)
@@ -387,4 +398,122 @@ func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	})
+}
+
+// noProxy keeps the environment out of a test.
+func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
+
+// A client sends its handshake and waits: not a byte more before the answer is there (§4.1).
+func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	sent := make(chan string, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			sent <- err.Error()
+			return
+		}
+		defer conn.Close()
+		br := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(br); err != nil {
+			sent <- err.Error()
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		rest, err := io.ReadAll(br) // until the client, refused, has closed: all that it ever sent
+		if err != nil {
+			rest = append(rest, err.Error()...)
+		}
+		sent <- string(rest)
+	}()
+	c, err := websocket.Dial(t.Context(), "ws://"+ln.Addr().String()+"/", &websocket.DialOptions{Proxy: noProxy})
+	var he *websocket.HandshakeError
+	if !errors.As(err, &he) || he.Status != http.StatusOK {
+		t.Errorf("Dial: %v, %v", c, err)
+	}
+	if rest := <-sent; rest != "" {
+		t.Errorf("behind the request came %q", rest)
+	}
+}
+
+// tap keeps what goes over a connection in both directions.
+type tap struct {
+	net.Conn
+	mu      sync.Mutex
+	in, out bytes.Buffer
+}
+
+func (c *tap) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in.Write(p[:n])
+	return n, err
+}
+
+func (c *tap) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	c.out.Write(p)
+	c.mu.Unlock()
+	return c.Conn.Write(p)
+}
+
+// With TLS everything goes through it, the handshakes of both sides and every frame (§4.1, §4.2.2, §10.6).
+func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for m, err := range c.Messages(r.Context()) {
+			if err != nil || c.Write(r.Context(), m) != nil {
+				return
+			}
+		}
+	}))
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	var wiretap *tap
+	c, err := websocket.Dial(t.Context(), strings.Replace(s.URL, "https", "wss", 1), &websocket.DialOptions{
+		Proxy: noProxy,
+		TLS:   &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			wiretap = &tap{Conn: conn}
+			return wiretap, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	secret := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0}, 1000)} // zeros look like their mask
+	if err := c.Write(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.Read(t.Context()); err != nil || !bytes.Equal(m.Data, secret.Data) {
+		t.Fatalf("the echo has %d bytes: %v", len(m.Data), err)
+	}
+	if err := c.Close(websocket.CodeNormal, "a reason"); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"client": wiretap.out.Bytes(), "server": wiretap.in.Bytes()} {
+		for n := 0; len(b) > 0; n++ { // RFC 8446 §5.1: type, version 3.x, length
+			if len(b) < 5 || b[0] < 20 || b[0] > 23 || b[1] != 3 {
+				t.Fatalf("%s: behind %d records comes %.20q, which is no TLS", name, n, b)
+			}
+			b = b[min(len(b), 5+(int(b[3])<<8|int(b[4]))):]
+		}
+	}
+	for _, plain := range []string{"GET /", "Upgrade", "101 Switching", "Sec-WebSocket", "a reason", strings.Repeat("\x00", 100)} {
+		if bytes.Contains(wiretap.out.Bytes(), []byte(plain)) || bytes.Contains(wiretap.in.Bytes(), []byte(plain)) {
+			t.Errorf("%q can be read on the wire", plain)
+		}
+	}
 }
