@@ -19,7 +19,8 @@ func banner(sys *System, server *gateway.Server) {
 		row("page", base+"/")
 		row("echo", echoURL(base))
 	}
-	try := fmt.Sprintf("%s dial %s", program(sys.Program), echoURL(server.URLs()[0]))
+	exe, _ := os.Executable() // without a path it is called by its name
+	try := fmt.Sprintf("%s dial %s", program(exe, sys.Program), echoURL(server.URLs()[0]))
 	curl := fmt.Sprintf("curl %s/", server.URLs()[0])
 	if dev := server.Dev(); dev != nil {
 		row("CA", dev.CAFile())
@@ -38,10 +39,9 @@ func banner(sys *System, server *gateway.Server) {
 // echoURL returns the WebSocket URL of the echo: "wss://localhost:8443/echo".
 func echoURL(base string) string { return "ws" + strings.TrimPrefix(base, "http") + "/echo" }
 
-// program returns what to type to run this program again.
-func program(arg0 string) string {
-	exe, err := os.Executable()
-	if err == nil && strings.Contains(filepath.ToSlash(exe), "go-build") {
+// program returns what to type to run this program again: exe is its file, arg0 what it was called.
+func program(exe, arg0 string) string {
+	if strings.Contains(filepath.ToSlash(exe), "/go-build") {
 		return "go run ./cmd/handfast" // which builds into a directory of that name
 	}
 	if strings.ContainsAny(arg0, `/\`) {

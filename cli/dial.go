@@ -198,16 +198,23 @@ func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 func connect(ctx context.Context, sys *System, url string, opts *websocket.DialOptions) (*websocket.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	done := make(chan struct{})
-	defer close(done)
+	done, watched := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(watched)
 		select {
 		case <-sys.Signals:
 			cancel(errInterrupted)
 		case <-done:
 		}
 	}()
-	return websocket.Dial(ctx, url, opts)
+	conn, err := websocket.Dial(ctx, url, opts)
+	close(done)
+	<-watched
+	if err == nil && ctx.Err() != nil { // the signal came, but too late for the handshake
+		_ = conn.Close(websocket.CodeNormal, "") // an error says that the server did not answer: no matter
+		return nil, context.Cause(ctx)
+	}
+	return conn, err
 }
 
 // describeConn says what a connection runs over: "wss://localhost:8443/echo (HTTP/1.1, TLS 1.3, subprotocol chat.v1)".

@@ -50,7 +50,7 @@ answer within 10 seconds are cut. A second one stops it at once.`,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
-		"address as `host:port`; may be repeated; without a host every address, port 0 picks a free port")
+		"`host:port`; may be repeated; no host is every address, port 0 picks one")
 	flags.Var(&f.tls, "tls", "where the certificate comes from: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
