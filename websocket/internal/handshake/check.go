@@ -124,18 +124,20 @@ func checkVersion(r *http.Request) *Violation {
 // checkKey: RFC 6455 §4.2.1 (5), a key that decodes to 16 bytes.
 func checkKey(r *http.Request) *Violation {
 	lines := r.Header[fieldKey]
-	v := &Violation{Stage: StageKey, Section: clauseServer, Status: http.StatusBadRequest}
+	section, detail := clauseServer, ""
 	switch {
 	case len(lines) == 0:
-		v.Detail = "the Sec-WebSocket-Key header is missing"
+		detail = "the Sec-WebSocket-Key header is missing"
 	case len(lines) > 1: // RFC 6455 §11.3.1: "MUST NOT appear more than once in an HTTP request"
-		v.Detail, v.Section = "the Sec-WebSocket-Key header is there more than once", "RFC 6455 §11.3.1"
+		section, detail = "RFC 6455 §11.3.1", "the Sec-WebSocket-Key header is there more than once"
 	case !validKey(header.Trim(lines[0])):
-		v.Detail, v.Hint = "the Sec-WebSocket-Key is not the base64 of 16 bytes", "send 16 random bytes in base64"
+		detail = "the Sec-WebSocket-Key is not the base64 of 16 bytes"
 	default:
 		return nil
 	}
-	return v
+	return &Violation{
+		Stage: StageKey, Section: section, Status: http.StatusBadRequest, Detail: detail, Hint: "send 16 random bytes in base64",
+	}
 }
 
 // checkLists holds what is optional to its grammar: RFC 6455 §4.2.1, "any violations of the ABNF grammar".

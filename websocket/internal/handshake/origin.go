@@ -81,15 +81,12 @@ func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
 	if len(lines) == 0 || p.Any {
 		return nil
 	}
-	v := &Violation{Stage: StageOrigin, Section: "RFC 6455 §10.2", Status: http.StatusForbidden}
 	if len(lines) > 1 {
-		v.Detail = "there is more than one Origin header"
-		return v
+		return forbidden("there is more than one Origin header", "")
 	}
 	origin, ok := ParseOrigin(header.Trim(lines[0]))
 	if !ok {
-		v.Detail = "the Origin header is not one origin, scheme://host or scheme://host:port"
-		return v
+		return forbidden("the Origin header is not one origin, scheme://host or scheme://host:port", "")
 	}
 	own := ownOrigin(r, p.Proxies)
 	if origin == own {
@@ -98,21 +95,25 @@ func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
 	for i, s := range p.Allowed {
 		allowed, ok := ParseOrigin(s)
 		if !ok {
+			v := forbidden(fmt.Sprintf("entry %d of the allowed origins is not scheme://host, scheme://host:port or null", i), "mend Origins")
 			v.Status, v.Section = http.StatusInternalServerError, ""
-			v.Detail = fmt.Sprintf("entry %d of the server's allowed origins is not scheme://host, scheme://host:port or null", i)
 			return v
 		}
 		if origin == allowed {
 			return nil
 		}
 	}
-	v.Detail = "pages of this origin may not connect here"
-	v.Hint = "the server's operator can allow the origin (Origins)"
 	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
-		v.Detail = "the page came by https, but this request arrived here without TLS"
-		v.Hint = "behind a proxy that ends TLS, the server has to trust its forwarded headers (TrustedProxies), or allow the origin (Origins)"
+		return forbidden("the page came by https, but this request arrived here without TLS", "behind a proxy that ends TLS, "+
+			"the server has to trust its forwarded headers (TrustedProxies), or allow the origin (Origins)")
 	}
-	return v
+	return forbidden("pages of this origin may not connect here", "the server's operator can allow the origin (Origins)")
+}
+
+func forbidden(detail, hint string) *Violation {
+	return &Violation{
+		Stage: StageOrigin, Section: "RFC 6455 §10.2", Status: http.StatusForbidden, Detail: detail, Hint: hint,
+	}
 }
 
 // ownOrigin is the origin that r was sent to. For a request line with a whole URI, net/http has put the URI's authority

@@ -1,0 +1,96 @@
+package websocket
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sink is a connection that takes everything and never has anything to read.
+type sink struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (s *sink) Read([]byte) (int, error) {
+	<-s.closed
+	return 0, io.EOF
+}
+func (s *sink) Write(b []byte) (int, error)      { return len(b), nil }
+func (s *sink) SetDeadline(time.Time) error      { return nil }
+func (s *sink) SetReadDeadline(time.Time) error  { return nil }
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (s *sink) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (s *sink) Close() error {
+	select {
+	case <-s.closed:
+	default:
+		close(s.closed)
+	}
+	return nil
+}
+
+// taken is a ResponseWriter that hands out one connection again and again.
+type taken struct {
+	nc  *sink
+	brw *bufio.ReadWriter
+	h   http.Header
+}
+
+func (t *taken) Header() http.Header                          { return t.h }
+func (t *taken) Write(b []byte) (int, error)                  { return len(b), nil }
+func (t *taken) WriteHeader(int)                              {}
+func (t *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.nc, t.brw, nil }
+func browserRequest(tb testing.TB) *http.Request {
+	head := "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://server.example.com\r\n" +
+		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nSec-WebSocket-Protocol: chat, superchat\r\n" +
+		"User-Agent: Mozilla/5.0\r\nAccept-Encoding: gzip, deflate\r\nCookie: a=b\r\nCache-Control: no-cache\r\n\r\n"
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// BenchmarkAccept is what Accept itself costs: a browser's request, checked and answered, and the Conn made and dropped.
+func BenchmarkAccept(b *testing.B) {
+	r := browserRequest(b)
+	opts := &AcceptOptions{Subprotocols: []string{"superchat", "chat"}}
+	w := &taken{h: http.Header{}, brw: bufio.NewReadWriter(bufio.NewReader(nil), bufio.NewWriter(nil))}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.nc = &sink{closed: make(chan struct{})}
+		c, err := Accept(w, r, opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.CloseNow()
+	}
+}
+
+// BenchmarkDial is a whole handshake on loopback: a new TCP connection, net/http's server with Accept, and Dial.
+func BenchmarkDial(b *testing.B) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, err := Accept(w, r, nil); err == nil {
+			c.CloseNow()
+		}
+	}))
+	defer s.Close()
+	opts := &DialOptions{Proxy: noProxy}
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := Dial(context.Background(), s.URL, opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.CloseNow()
+	}
+}
