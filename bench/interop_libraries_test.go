@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	coder "github.com/coder/websocket"
@@ -43,10 +44,10 @@ type library struct {
 var (
 	ours = library{"handfast", func(w http.ResponseWriter, r *http.Request, v variant) (end, error) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: preferred, Conn: v.conn})
-		return ourEnd{c}, err
+		return newOurEnd(c, v, err)
 	}, func(ctx context.Context, url string, roots *tls.Config, v variant) (end, error) {
 		c, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: offered, TLS: roots, Conn: v.conn})
-		return ourEnd{c}, err
+		return newOurEnd(c, v, err)
 	}}
 
 	gorillas = library{"gorilla", func(w http.ResponseWriter, r *http.Request, v variant) (end, error) {
@@ -85,6 +86,17 @@ var (
 
 // ourEnd is package websocket.
 type ourEnd struct{ c *websocket.Conn }
+
+func newOurEnd(c *websocket.Conn, v variant, err error) (end, error) {
+	if err != nil {
+		return nil, err
+	}
+	if name, _, _ := strings.Cut(c.Handshake().Extensions, ";"); name != v.extension {
+		c.CloseNow()
+		return nil, fmt.Errorf("extensions %q, want %q", name, v.extension)
+	}
+	return ourEnd{c}, nil
+}
 
 func (e ourEnd) read(ctx context.Context) (websocket.Message, error) {
 	m, err := e.c.Read(ctx)

@@ -18,10 +18,11 @@ import (
 
 // A variant is a way to run every pair. Each pair runs once for each.
 type variant struct {
-	name    string
-	secure  bool
-	conn    websocket.ConnOptions // of our side
-	deflate bool                  // of the other side: permessage-deflate offered and accepted
+	name      string
+	secure    bool
+	conn      websocket.ConnOptions // of our side
+	deflate   bool                  // of the other side: permessage-deflate offered and accepted
+	extension string                // whose name our side must report
 }
 
 var variants = []variant{
@@ -38,7 +39,7 @@ func (v variant) coderMode() coder.CompressionMode {
 }
 
 // limit bounds every wait: it ends a test that hangs, and no result depends on it.
-const limit = time.Minute
+const limit = 30 * time.Second
 
 const unicode = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"
 

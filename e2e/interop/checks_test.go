@@ -33,7 +33,7 @@ func (v variant) scheme() string {
 }
 
 // limit bounds a pair's run: it ends a test that hangs, and no result depends on it.
-const limit = 2 * time.Minute
+const limit = time.Minute
 
 // The peers have the same values in checks.mjs and checks.py.
 const (
