@@ -76,6 +76,13 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
+	agreed, compressed, fail := acceptCompression(r.Header, opts.Conn.Compression)
+	if fail != nil {
+		return nil, refuse(w, r, fail)
+	}
+	if compressed {
+		hs.Extensions = formatDeflate(agreed)
+	}
 	answer := handshake.Answer{
 		Key:         r.Header.Get("Sec-Websocket-Key"),
 		Subprotocol: hs.Subprotocol,
@@ -94,7 +101,11 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		nc.Close()
 		return nil, &HandshakeError{Stage: StageStatus, Err: err}
 	}
-	return newConn(nc, Server, &opts.Conn, hs, early), nil
+	c := newConn(nc, Server, &opts.Conn, hs, early)
+	if compressed {
+		c.compress(agreed, opts.Conn.Compression)
+	}
+	return c, nil
 }
 
 // admit goes through all that can keep a client out.
@@ -129,6 +140,9 @@ func admit(r *http.Request, opts *AcceptOptions) *HandshakeError {
 // passedOn returns the fields that middleware has set for the response, without those that speak of its content or of the
 // connection: a 101 has none, and the connection is the handshake's.
 func passedOn(h http.Header) http.Header {
+	if len(h) == 0 {
+		return nil
+	}
 	out := make(http.Header, len(h))
 	for name, values := range h {
 		one := http.Header{name: values}

@@ -192,7 +192,8 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 		if _, err := c.Read(t.Context()); err == nil {
 			t.Error("Read returned nil")
 		}
-		peer.send(peer.frame(frame.Ping, true, "no pong for this"))
+		peer.send(peer.frame(frame.Ping, true, "sent before it heard of the close"))
+		peer.expect(frame.Pong, "sent before it heard of the close") // §5.5.2: unless the peer's close frame has come
 		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
 		if n, err := peer.Read(make([]byte, 10)); err != io.EOF {
 			t.Errorf("%d bytes after the close frame, %v", n, err)

@@ -24,6 +24,7 @@ type Conn struct {
 	hs     *Handshake
 	stream *transport.Stream
 	opts   connSettings
+	zip    *compression     // nil unless permessage-deflate was agreed on
 	m      protocol.Machine // its reading half belongs to the holder of read, its writing half to mu
 
 	// What the holder of the read turn owns.

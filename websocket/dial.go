@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 const (
@@ -136,10 +137,11 @@ func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 
 // dialer is the part of a Dial that goes through its redirects.
 type dialer struct {
-	opts    *DialOptions
-	header  http.Header // for the request, without Host
-	host    string      // the Host header; "": the target's
-	dropped bool        // a redirect has led to another origin, and something of header was left behind
+	opts       *DialOptions
+	extensions []header.Extension // to offer
+	header     http.Header        // for the request, without Host
+	host       string             // the Host header; "": the target's
+	dropped    bool               // a redirect has led to another origin, and something of header was left behind
 }
 
 // attempt opens a connection to t and goes through one handshake. When the server sends it elsewhere, and that may be

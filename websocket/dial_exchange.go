@@ -49,9 +49,14 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		next, fail := x.redirect(r)
 		return nil, next, fail
 	}
-	subprotocol, _, v := handshake.Verify(r, req)
+	subprotocol, extensions, v := handshake.Verify(r, req)
 	if v != nil {
 		return nil, nil, x.refused(r, rest, v)
+	}
+	agreed, compressed, fail := verifyCompression(extensions, x.d.opts.Conn.Compression)
+	if fail != nil {
+		fail.Header = r.Header
+		return nil, nil, fail
 	}
 	hs := &Handshake{
 		Proto:       "HTTP/1." + strconv.Itoa(r.Minor),
@@ -65,7 +70,13 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		state := c.ConnectionState()
 		hs.TLS = &state
 	}
-	return func() *Conn { return newConn(x.nc, Client, &x.d.opts.Conn, hs, rest) }, nil, nil
+	return func() *Conn {
+		c := newConn(x.nc, Client, &x.d.opts.Conn, hs, rest)
+		if compressed {
+			c.compress(agreed, x.d.opts.Conn.Compression)
+		}
+		return c
+	}, nil, nil
 }
 
 // redirect returns where the answer leads.

@@ -16,7 +16,11 @@ func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError
 	if err := handshake.CheckSubprotocols(opts.Subprotocols); err != nil {
 		return nil, &HandshakeError{Stage: StageRequest, Section: "RFC 6455 §4.1", Err: err, Hint: "mend DialOptions.Subprotocols"}
 	}
-	d := &dialer{opts: opts, header: make(http.Header, len(opts.Header)+2)}
+	extensions, fail := offerCompression(opts.Conn.Compression)
+	if fail != nil {
+		return nil, fail
+	}
+	d := &dialer{opts: opts, extensions: extensions, header: make(http.Header, len(opts.Header)+2)}
 	for name, values := range opts.Header {
 		d.header[http.CanonicalHeaderKey(name)] = append(d.header[http.CanonicalHeaderKey(name)], values...)
 	}
@@ -71,6 +75,7 @@ func (d *dialer) follow(from, to *handshake.Target) {
 func (d *dialer) request(t *handshake.Target) *handshake.Request {
 	r := &handshake.Request{
 		Target: t.URI, Host: t.Host(), Key: newKey(), Subprotocols: d.opts.Subprotocols, Header: d.header,
+		Extensions: d.extensions,
 	}
 	if d.host != "" {
 		r.Host = d.host

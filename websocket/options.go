@@ -8,6 +8,10 @@ type ConnOptions struct {
 	// CodeTooBig. 0 means 1 MiB; a negative value means no limit, so that one peer can fill the memory.
 	MaxMessage int64
 
+	// Compression offers permessage-deflate to the peer, or takes its offer. nil means off: it costs CPU time and memory
+	// on both sides, and can give a secret away (see [Compression]). NewConn does not compress.
+	Compression *Compression
+
 	// PingInterval is how long the peer may be silent: it gets a ping before that has passed, and the connection is
 	// closed when it has been silent for twice as long, whether anybody reads or not. 0 means 25 seconds; a negative
 	// value turns keepalive off, so that a peer whose network went away is noticed by nothing.

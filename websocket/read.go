@@ -144,9 +144,24 @@ func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message
 		c.partial, c.halfRead = nil, false
 	}
 	for {
+		if c.zip != nil && c.zip.message != nil {
+			dst, err := c.zip.appendRest(ctx, dst)
+			if err != nil {
+				return Message{}, c.keepPartial(dst, base, fresh, err)
+			}
+			return Message{Type: c.partialType(), Data: dst}, nil
+		}
 		ev, err := c.next(ctx)
 		if err != nil {
 			return Message{}, c.keepPartial(dst, base, fresh, err)
+		}
+		if ev.Compressed {
+			if ev.First && ev.Last {
+				dst, err = c.zip.appendWhole(ctx, dst, ev)
+				return Message{Type: typeOf(ev), Data: dst}, err
+			}
+			c.zip.begin(ev)
+			continue
 		}
 		if ev.Last && len(dst) == base && fresh {
 			dst = slices.Clone(ev.Payload) // a message in one piece: exactly its size
@@ -187,7 +202,7 @@ func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Eve
 
 // keepPartial keeps what has arrived of a message when a read is interrupted.
 func (c *Conn) keepPartial(dst []byte, base int, fresh bool, err error) error {
-	begun := c.m.InMessage() || len(dst) > base
+	begun := c.m.InMessage() || len(dst) > base || c.zip != nil && c.zip.message != nil
 	if begun && c.ended() == nil {
 		c.halfRead = true
 		if fresh {
@@ -201,6 +216,12 @@ func (c *Conn) keepPartial(dst []byte, base int, fresh bool, err error) error {
 
 // skipRest skips what is left of a message that a Reader began.
 func (c *Conn) skipRest(ctx context.Context) error {
+	if c.midway && c.zip != nil && c.zip.message != nil {
+		if err := c.zip.skip(ctx); err != nil {
+			return err
+		}
+		c.midway = false
+	}
 	for c.midway {
 		ev, err := c.next(ctx)
 		if err != nil {

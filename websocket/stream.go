@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/handfast/handfast/websocket/internal/deflate"
 	"github.com/handfast/handfast/websocket/internal/transport"
 	"github.com/handfast/handfast/websocket/internal/utf8x"
 )
@@ -35,7 +36,12 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	c.cur, c.pending, c.midway = ev, true, true
+	c.midway = true
+	if ev.Compressed {
+		c.zip.begin(ev)
+	} else {
+		c.cur, c.pending = ev, true
+	}
 	return typeOf(ev), r, nil
 }
 
@@ -70,27 +76,41 @@ func (r *messageReader) Read(p []byte) (int, error) {
 		r.head = r.head[n:]
 		return n, nil
 	}
-	ev, err := c.next(r.ctx)
-	if err != nil {
-		if c.ended() != nil {
-			r.err = err
-		}
-		return 0, err
+	n, last, err := r.piece(p)
+	if err != nil && c.ended() != nil {
+		r.err = err
 	}
-	n := copy(p, ev.Payload)
-	if n < len(ev.Payload) {
-		ev.Payload = ev.Payload[n:]
-		c.cur, c.pending = ev, true
-		return n, nil
-	}
-	if ev.Last {
+	if last {
 		c.midway = false
 		r.err = io.EOF
 		if n == 0 {
 			return 0, io.EOF
 		}
 	}
-	return n, nil
+	return n, err
+}
+
+// piece reads what there is of the message into p, and reports whether that was the last of it.
+func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
+	c := r.c
+	if c.zip != nil && c.zip.message != nil {
+		n, err := c.zip.inflate(r.ctx, p)
+		if err == io.EOF {
+			return n, true, nil
+		}
+		return n, false, err
+	}
+	ev, err := c.next(r.ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	n = copy(p, ev.Payload)
+	if n < len(ev.Payload) {
+		ev.Payload = ev.Payload[n:]
+		c.cur, c.pending = ev, true
+		return n, false, nil
+	}
+	return n, ev.Last, nil
 }
 
 // streamChunk is how much a Writer gathers before it sends a frame.
@@ -108,7 +128,15 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := c.beginMessage(ctx); err != nil {
 		return nil, err
 	}
-	return &messageWriter{c: c, ctx: ctx, t: t}, nil
+	w := &messageWriter{c: c, ctx: ctx, t: t}
+	if c.zip != nil {
+		w.zip = c.zip.out.NewWriter(func(p []byte, last bool) error {
+			err := c.writeFrame(ctx, t, true, last, p)
+			w.begun = w.begun || err == nil
+			return err
+		})
+	}
+	return w, nil
 }
 
 type messageWriter struct {
@@ -116,7 +144,8 @@ type messageWriter struct {
 	ctx   context.Context
 	t     Type
 	buf   []byte
-	begun bool // a frame has gone out
+	zip   *deflate.Writer // nil without compression
+	begun bool            // a frame has gone out
 	utf8  utf8x.Validator
 	err   error
 }
@@ -131,6 +160,12 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 		return 0, w.fail(ErrInvalidUTF8)
 	}
 	n := len(p)
+	if w.zip != nil {
+		if n, err := w.zip.Write(p); err != nil {
+			return n, w.fail(err)
+		}
+		return n, nil
+	}
 	if len(w.buf)+len(p) < streamChunk {
 		w.buf = append(w.buf, p...)
 		return n, nil
@@ -165,7 +200,11 @@ func (w *messageWriter) Close() error {
 	if w.t == Text && !w.utf8.Complete() {
 		return w.fail(ErrInvalidUTF8)
 	}
-	if err := w.frame(w.buf, true); err != nil {
+	if w.zip != nil {
+		if err := w.zip.Close(); err != nil {
+			return w.fail(err)
+		}
+	} else if err := w.frame(w.buf, true); err != nil {
 		return err
 	}
 	w.finish(errWriterClosed)
@@ -173,7 +212,7 @@ func (w *messageWriter) Close() error {
 }
 
 func (w *messageWriter) frame(p []byte, fin bool) error {
-	if err := w.c.writeFrame(w.ctx, w.t, fin, p); err != nil {
+	if err := w.c.writeFrame(w.ctx, w.t, false, fin, p); err != nil {
 		return w.fail(err)
 	}
 	w.begun = true
@@ -184,6 +223,9 @@ func (w *messageWriter) frame(p []byte, fin bool) error {
 func (w *messageWriter) fail(err error) error {
 	if w.begun && w.c.ended() == nil {
 		w.c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+	}
+	if w.zip != nil {
+		w.c.zip.out.Forget() // what the writer took is context that the peer will not see
 	}
 	w.finish(err)
 	return err

@@ -19,11 +19,13 @@ var ErrInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 64
 // from where they lie, with writev.
 const together = 8 << 10
 
-// Write sends m as one frame and returns when the kernel has all of it. m.Data stays the caller's, unchanged.
+// Write sends m as one frame, compressed if that was agreed on, and returns when the kernel has all of it. m.Data stays the caller's, unchanged.
 //
 // When ctx ends while Write waits for its turn, nothing was sent and the connection lives. When it ends while the frame
 // is on its way, half a frame is out: Write says so and the connection is closed.
-func (c *Conn) Write(ctx context.Context, m Message) error {
+func (c *Conn) Write(ctx context.Context, m Message) error { return c.write(ctx, m, false) }
+
+func (c *Conn) write(ctx context.Context, m Message, plain bool) error {
 	if m.Type != Text && m.Type != Binary {
 		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", m.Type)
 	}
@@ -33,9 +35,11 @@ func (c *Conn) Write(ctx context.Context, m Message) error {
 	if err := c.beginMessage(ctx); err != nil {
 		return err
 	}
-	err := c.writeFrame(ctx, m.Type, true, m.Data)
-	c.endMessage()
-	return err
+	defer c.endMessage()
+	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
+		return c.writeCompressed(ctx, m)
+	}
+	return c.writeFrame(ctx, m.Type, false, true, m.Data)
 }
 
 // beginMessage takes the turn to send a message.
@@ -75,7 +79,7 @@ func (c *Conn) endMessage() {
 }
 
 // writeFrame sends p as one data frame. The caller holds the message turn.
-func (c *Conn) writeFrame(ctx context.Context, t Type, fin bool, p []byte) error {
+func (c *Conn) writeFrame(ctx context.Context, t Type, compressed, fin bool, p []byte) error {
 	var key [4]byte
 	if c.role == Client {
 		key = maskKey()
@@ -91,7 +95,7 @@ func (c *Conn) writeFrame(ctx context.Context, t Type, fin bool, p []byte) error
 	}
 	var h frame.Header
 	if err == nil {
-		h, err = c.m.BeginFrame(t == Text, false, fin, len(p), key)
+		h, err = c.m.BeginFrame(t == Text, compressed, fin, len(p), key)
 	}
 	if err != nil {
 		c.mu.Unlock()

@@ -66,7 +66,8 @@ func (m *Machine) closed(p []byte) (Event, *Violation) {
 func (m *Machine) Pending() bool { return len(m.replies) > 0 }
 
 // AppendOutput appends the frames that the reading half wants sent: pongs, the answer to a close frame, the close frame
-// for a violation. Nothing is appended behind our own close frame. Pongs that would make dst longer than room are left
+// for a violation. Behind our own close frame go pongs only: §5.5.2 asks for them until the peer's close frame has come, and
+// §5.5.1 forbids data. Pongs that would make dst longer than room are left
 // out, the oldest first, so a peer that sends pings and reads no pongs fills no memory. §5.5.3: an endpoint that has not
 // yet answered earlier pings MAY answer the most recent one only.
 //
@@ -74,14 +75,16 @@ func (m *Machine) Pending() bool { return len(m.replies) > 0 }
 func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte {
 	excess := m.excessPongs(room - len(dst))
 	for _, r := range m.replies {
-		if m.closing {
-			break
-		}
 		if r.opcode == frame.Pong && excess > 0 {
 			excess--
 			continue
 		}
-		m.closing = r.opcode == frame.Close
+		if r.opcode == frame.Close {
+			if m.closing {
+				continue // §5.5.1: whoever has sent a close frame does not answer the peer's
+			}
+			m.closing = true
+		}
 		dst = m.appendControl(dst, r.opcode, r.payload, key)
 	}
 	m.replies = nil

@@ -188,8 +188,13 @@ func (m *Machine) begin(h frame.Header) *Violation {
 	}
 	// The limits hold for what is announced: a peer that names a huge length is told so before it sends it.
 	// §10.4: an implementation protects itself from frames and messages that are too large.
-	if limit := m.Limits.MaxMessage; limit > 0 && h.Length > limit-m.size {
-		return violation("§10.4", codeTooBig, "a message of more bytes than are accepted here")
+	if limit := m.Limits.MaxMessage; limit > 0 {
+		if m.deflated {
+			limit += limit/8 + 1024 // what cannot be compressed gets longer; the driver limits what comes out
+		}
+		if h.Length > limit-m.size {
+			return violation("§10.4", codeTooBig, "a message of more bytes than are accepted here")
+		}
 	}
 	m.size += h.Length
 	m.frames++
@@ -234,6 +239,18 @@ func (m *Machine) Left() int64 {
 		return 0
 	}
 	return m.left
+}
+
+// Inflated checks the text that a driver has inflated out of the message under way, piece by piece; last marks the piece
+// that ends it. An error is as Step's.
+func (m *Machine) Inflated(p []byte, last bool) error {
+	if !m.text {
+		return nil
+	}
+	if !m.utf8.Write(p) || last && !m.utf8.Complete() {
+		return m.Fail(violation("§8.1", codeInvalidData, "a compressed text message that is not UTF-8"))
+	}
+	return nil
 }
 
 // InMessage reports that a message has begun and its last byte has not come.

@@ -190,7 +190,11 @@ func (r *reader) dataFrame(b0 byte, length uint64, p []byte, whole bool, start i
 	r.bytes += length
 	r.frames++
 	if l := r.limits; l != nil {
-		if l.MaxMessage > 0 && r.bytes > uint64(l.MaxMessage) {
+		most := uint64(l.MaxMessage)
+		if r.deflate {
+			most += most/8 + 1024
+		}
+		if l.MaxMessage > 0 && r.bytes > most {
 			r.fail(start, "RFC 6455 §10.4", 1009)
 			return
 		}
@@ -267,8 +271,8 @@ func (r *reader) ours(op byte, payload []byte) wireFrame {
 	return wireFrame{b0: 0x80 | op, masked: r.client, key: testKey, declares: -1, payload: payload}
 }
 
-// answer puts what we send in order: the replies as the stream brings them about, our own close frame in between, and
-// nothing behind a close frame.
+// answer puts what we send in order: the replies as the stream brings them about, our own close frame in between, one
+// close frame in all.
 func (r *reader) answer() {
 	all := r.replies
 	for _, c := range r.sends {
@@ -282,10 +286,11 @@ func (r *reader) answer() {
 		}
 		all = append(all[:i:i], append([]timed{{c.at, r.ours(8, p)}}, all[i:]...)...)
 	}
+	closed := false
 	for _, f := range all {
-		r.out = append(r.out, f.frame.encode()...)
-		if f.frame.b0&0x0f == 8 {
-			return
+		if closes := f.frame.b0&0x0f == 8; !closes || !closed {
+			r.out = append(r.out, f.frame.encode()...)
+			closed = closed || closes
 		}
 	}
 }

@@ -1,0 +1,272 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/handfast/handfast/websocket/internal/deflate"
+	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/header"
+	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/internal/transport"
+)
+
+// Compression asks for permessage-deflate (RFC 7692). The zero value asks for all that the peer allows. A connection
+// that waits holds neither a compressor nor a decompressor; with context takeover it keeps what they have to remember: up
+// to 4 KiB of what was sent and the window of what was received, as far as there was that much.
+//
+// Compressing a secret together with something that an attacker chooses tells the attacker, by the length of the frame,
+// how alike the two are (the BREACH attack). Send such messages with [Conn.WritePlain].
+type Compression struct {
+	// ServerNoTakeover has the server compress every message by itself: less memory on both sides, larger messages.
+	// ClientNoTakeover is the same for what the client sends.
+	ServerNoTakeover, ClientNoTakeover bool
+
+	// ServerWindowBits bounds how far back the server's compressor may look, as a power of two, 9 to 15; 0 means 15.
+	// ClientWindowBits is the same for the client's. The receiving side saves memory by it.
+	ServerWindowBits, ClientWindowBits int
+
+	// Threshold is the size in bytes below which a message is sent as it is. 0 means 128: shorter ones rarely get shorter.
+	// A negative value compresses them all.
+	Threshold int
+}
+
+const defaultThreshold = 128
+
+// policy turns c into what the handshake negotiates by.
+func (c *Compression) policy() (handshake.DeflatePolicy, error) {
+	for _, bits := range []int{c.ServerWindowBits, c.ClientWindowBits} {
+		if bits != 0 && (bits < handshake.MinWindowBits+1 || bits > handshake.MaxWindowBits) {
+			return handshake.DeflatePolicy{}, fmt.Errorf("websocket: compression window of %d bits: it must be 9 to 15, or 0 for 15", bits)
+		}
+	}
+	return handshake.DeflatePolicy{
+		ServerNoTakeover: c.ServerNoTakeover,
+		ClientNoTakeover: c.ClientNoTakeover,
+		MaxServerBits:    uint8(c.ServerWindowBits),
+		MaxClientBits:    uint8(c.ClientWindowBits),
+		MinBits:          deflate.MinBits,
+	}, nil
+}
+
+// acceptCompression answers a client's offer of permessage-deflate, if there is one and c wants it.
+func acceptCompression(h http.Header, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
+	if c == nil {
+		return agreed, false, nil
+	}
+	policy, err := c.policy()
+	if err != nil {
+		return agreed, false, &HandshakeError{
+			Stage: StageExtension, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Conn.Compression",
+		}
+	}
+	offers, err := handshake.Offers(h)
+	if err != nil { // Check has refused these
+		return agreed, false, &HandshakeError{Stage: StageExtension, Section: "RFC 6455 §9.1", Status: http.StatusBadRequest, Err: err}
+	}
+	agreed, ok = handshake.NegotiateDeflate(offers, policy)
+	return agreed, ok, nil
+}
+
+// offerCompression returns what a client that wants c offers.
+func offerCompression(c *Compression) ([]header.Extension, *HandshakeError) {
+	if c == nil {
+		return nil, nil
+	}
+	policy, err := c.policy()
+	if err != nil {
+		return nil, &HandshakeError{Stage: StageRequest, Err: err, Hint: "mend DialOptions.Conn.Compression"}
+	}
+	return []header.Extension{handshake.OfferDeflate(policy).Extension()}, nil
+}
+
+// verifyCompression returns what the server's answer agrees on; ok is false when it declined.
+func verifyCompression(answer []header.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
+	if c == nil || len(answer) == 0 {
+		return agreed, false, nil
+	}
+	policy, _ := c.policy() // it was in order when the offer was made
+	agreed, err := handshake.VerifyDeflate(answer[0], handshake.OfferDeflate(policy), policy.MinBits)
+	if err != nil {
+		return agreed, false, &HandshakeError{
+			Stage: StageExtension, Section: "RFC 7692 §7", Status: http.StatusSwitchingProtocols, Err: fmt.Errorf("permessage-deflate: %w", err),
+			Hint: "the server answers the offer wrongly; without DialOptions.Conn.Compression it is not made",
+		}
+	}
+	return agreed, true, nil
+}
+
+func formatDeflate(d handshake.Deflate) string {
+	return header.FormatExtensions([]header.Extension{d.Extension()})
+}
+
+// compress turns on what the handshake agreed on. It is called before the Conn is used.
+func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
+	server := deflate.Window{Bits: handshake.Bits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
+	client := deflate.Window{Bits: handshake.Bits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
+	z := &compression{c: c, threshold: opts.Threshold}
+	if z.threshold == 0 {
+		z.threshold = defaultThreshold
+	}
+	z.out.Window, z.in.Window = server, client
+	if c.role == Client {
+		z.out.Window, z.in.Window = client, server
+	}
+	c.zip = z
+	c.m.Compressed = true
+}
+
+// compression is what a connection with permessage-deflate has more. in belongs to the holder of the read turn, out to
+// the holder of the message turn.
+type compression struct {
+	c         *Conn
+	threshold int
+	out       deflate.Compressor
+	in        deflate.Decompressor
+	message   *deflate.Reader // of a message that came in more than one piece and is not at its end; nil otherwise
+	ctx       context.Context // that interrupts message
+	ended     bool            // message's last frame was taken
+}
+
+// Read yields the payload of the message under way to its inflater.
+func (z *compression) Read(p []byte) (int, error) {
+	if z.ended {
+		return 0, io.EOF
+	}
+	ev, err := z.c.next(z.ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, ev.Payload)
+	if n < len(ev.Payload) {
+		ev.Payload = ev.Payload[n:]
+		z.c.cur, z.c.pending = ev, true
+		return n, nil
+	}
+	z.ended = ev.Last
+	if n == 0 && z.ended {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// begin makes ev the first piece of a message that is inflated as it arrives.
+func (z *compression) begin(ev protocol.Event) {
+	z.c.cur, z.c.pending = ev, true
+	z.ended = false
+	z.message = z.in.Reader(z, z.c.inflatedLimit())
+}
+
+// inflate reads more of the message under way into p; io.EOF is its end.
+func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
+	z.ctx = ctx
+	n, err := z.message.Read(p)
+	if err != nil && z.c.ended() == nil && !isInterruption(ctx, err) {
+		z.message = nil
+	}
+	if err == nil || err == io.EOF {
+		if verr := z.c.m.Inflated(p[:n], err == io.EOF); verr != nil {
+			z.message = nil
+			return 0, z.c.violated(ctx, verr)
+		}
+		return n, err
+	}
+	return 0, z.c.inflationFailed(ctx, err)
+}
+
+// isInterruption reports whether err says no more than that ctx ended.
+func isInterruption(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
+}
+
+// appendWhole inflates a message that came in one piece.
+func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.Event) ([]byte, error) {
+	base := len(dst)
+	dst, err := z.in.Append(dst, ev.Payload, z.c.inflatedLimit())
+	if err != nil {
+		return dst, z.c.inflationFailed(ctx, err)
+	}
+	if err := z.c.m.Inflated(dst[base:], true); err != nil {
+		return dst[:base], z.c.violated(ctx, err)
+	}
+	return dst, nil
+}
+
+// appendRest inflates the message under way to its end.
+func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error) {
+	for {
+		dst = slices.Grow(dst, 1)
+		n, err := z.inflate(ctx, dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}
+
+// skip inflates the rest of the message under way into nothing: with takeover, the next may refer to it.
+func (z *compression) skip(ctx context.Context) error {
+	buf := transport.Borrow()
+	defer transport.Return(buf)
+	for z.message != nil {
+		if _, err := z.inflate(ctx, buf[:]); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) inflatedLimit() int64 { return max(c.opts.limits.MaxMessage, -1) }
+
+// inflationFailed fails the connection for a message that cannot be inflated or is too large; other errors, of reading,
+// it returns as they are.
+func (c *Conn) inflationFailed(ctx context.Context, err error) error {
+	if errors.Is(err, deflate.ErrTooBig) {
+		// RFC 6455 §10.4; what counts is the size that the application would get.
+		return c.violated(ctx, c.m.Fail(&protocol.Violation{
+			Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message that inflates to more bytes than are accepted here",
+		}))
+	}
+	if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
+		return c.violated(ctx, c.m.Fail(&protocol.Violation{
+			Section: corrupt.Section, Code: uint16(CodeInvalidData), Detail: "a compressed message that cannot be inflated: " + corrupt.Detail,
+		}))
+	}
+	return err
+}
+
+// WritePlain is Write that does not compress, for a message with a secret in it. See [Compression].
+func (c *Conn) WritePlain(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
+
+// deflated holds compressed messages while they are written.
+var deflated = sync.Pool{New: func() any { return new([]byte) }}
+
+// keepDeflated bounds what stays in the pool.
+const keepDeflated = 1 << 20
+
+// writeCompressed sends m compressed, or as it is when that is shorter. The caller holds the message turn.
+func (c *Conn) writeCompressed(ctx context.Context, m Message) error {
+	buf := deflated.Get().(*[]byte)
+	out := c.zip.out.Append((*buf)[:0], m.Data)
+	if cap(out) <= keepDeflated {
+		*buf = out
+	}
+	defer deflated.Put(buf)
+	if len(out) >= len(m.Data) {
+		c.zip.out.Forget() // the peer will not see what was compressed
+		return c.writeFrame(ctx, m.Type, false, true, m.Data)
+	}
+	err := c.writeFrame(ctx, m.Type, true, true, out)
+	if err != nil {
+		c.zip.out.Forget()
+	}
+	return err
+}

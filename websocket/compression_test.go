@@ -1,0 +1,344 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+// zipped returns a client and a server with compression agreed on, over TCP.
+func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, server *Conn) {
+	t.Helper()
+	client, server = tcpConns(t, opts)
+	client.compress(agreed, &Compression{})
+	server.compress(agreed, &Compression{})
+	return client, server
+}
+
+// rawZipped connects a server that inflates with a raw client.
+func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
+	t.Helper()
+	c, peer := rawTCP(t, Server, opts)
+	c.compress(agreed, &Compression{})
+	return c, peer
+}
+
+// rsv1 sets RSV1 in a frame's bytes.
+func rsv1(b []byte) []byte {
+	b[0] |= frame.RSV1
+	return b
+}
+
+// The example of RFC 7692 §7.2.3.2: "Hello" twice, the second time by reference to the first.
+const helloZipped, helloAgain = "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
+
+func TestRFC7692_7_2_3_2_ContextTakeover(t *testing.T) {
+	c, peer := rawZipped(t, handshake.Deflate{}, nil)
+	peer.send(rsv1(peer.frame(frame.Text, true, helloZipped)), rsv1(peer.frame(frame.Text, true, helloAgain)))
+	for range 2 {
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "Hello" || m.Type != Text {
+			t.Fatalf("%v %q, %v", m.Type, m.Data, err)
+		}
+	}
+}
+
+// TestCompressedEcho goes through sizes, kinds of data, ways to write and to read, and what can be agreed on.
+func TestCompressedEcho(t *testing.T) {
+	agreements := map[string]handshake.Deflate{
+		"takeover":       {},
+		"no takeover":    {ServerNoTakeover: true, ClientNoTakeover: true},
+		"small windows":  {ServerBits: 9, ClientBits: 10},
+		"the smallest":   {ServerBits: 8, ClientBits: 8},
+		"one side keeps": {ServerNoTakeover: true, ClientBits: 12},
+	}
+	random := rand.NewChaCha8([32]byte{})
+	for name, agreed := range agreements {
+		t.Run(name, func(t *testing.T) {
+			client, server := zipped(t, agreed, &ConnOptions{MaxMessage: -1})
+			go streamEcho(server)
+			for i, size := range []int{0, 1, 127, 128, 1000, 1000, 5000, 40_000, 40_000, 300_000} {
+				text := []byte(strings.Repeat(`{"user":"Grüße","n":12345},`, size/20+1))[:size]
+				for len(text) > 0 && text[len(text)-1] >= 0x80 {
+					text = text[:len(text)-1]
+				}
+				noise := make([]byte, size)
+				random.Read(noise)
+				for _, m := range []Message{{Text, text}, {Binary, noise}} {
+					writeEither(t, client, m, i%2 == 0)
+					got, err := client.ReadAppend(t.Context(), nil)
+					if err != nil || got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
+						t.Fatalf("%v of %d bytes: %v of %d came back, %v", m.Type, len(m.Data), got.Type, len(got.Data), err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func writeEither(t *testing.T, c *Conn, m Message, whole bool) {
+	t.Helper()
+	if whole {
+		if err := c.Write(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	w, err := c.Writer(t.Context(), m.Type)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Write(m.Data)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// streamEcho echoes what it reads while it reads.
+func streamEcho(c *Conn) {
+	for {
+		typ, r, err := c.Reader(context.Background())
+		if err != nil {
+			return
+		}
+		body, err := io.ReadAll(r)
+		if err != nil || c.Write(context.Background(), Message{typ, body}) != nil {
+			return
+		}
+	}
+}
+
+func TestCancelledReadOfACompressedMessageLosesNothing(t *testing.T) {
+	c, peer := rawZipped(t, handshake.Deflate{}, nil)
+	var b []byte
+	b = append(b, rsv1(peer.frame(frame.Text, false, helloZipped[:3]))...)
+	b = append(b, peer.frame(frame.Ping, true, "")...)
+	b = append(b, peer.frame(frame.Continuation, false, helloZipped[3:5])...)
+	b = append(b, peer.frame(frame.Continuation, true, helloZipped[5:])...)
+	b = append(b, rsv1(peer.frame(frame.Text, true, helloAgain))...)
+	go io.Copy(io.Discard, peer.Conn)
+	var got []string
+	for i := range b {
+		m, err := readAndCancel(t, c, i%2 == 0, func() { peer.send(b[i : i+1]) })
+		if err == nil {
+			got = append(got, string(m.Data))
+		} else if !errors.Is(err, context.Canceled) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+	}
+	for len(got) < 2 {
+		m, err := c.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(m.Data))
+	}
+	if got[0] != "Hello" || got[1] != "Hello" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestASkippedMessageIsContext: what a Reader left unread is inflated all the same, since the next may refer to it.
+func TestASkippedMessageIsContext(t *testing.T) {
+	for _, pieces := range []int{1, 2} {
+		c, peer := rawZipped(t, handshake.Deflate{}, nil)
+		if pieces == 1 {
+			peer.send(rsv1(peer.frame(frame.Text, true, helloZipped)))
+		} else {
+			peer.send(rsv1(peer.frame(frame.Text, false, helloZipped[:2])), peer.frame(frame.Continuation, true, helloZipped[2:]))
+		}
+		peer.send(rsv1(peer.frame(frame.Text, true, helloAgain)))
+		if _, _, err := c.Reader(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "Hello" {
+			t.Errorf("%d pieces: %q, %v", pieces, m.Data, err)
+		}
+	}
+}
+
+func TestBadCompressedMessages(t *testing.T) {
+	bomb := deflateOf(t, make([]byte, 64<<20))
+	if len(bomb) > 100<<10 {
+		t.Fatalf("the bomb has %d bytes", len(bomb))
+	}
+	tests := []struct {
+		name    string
+		payload string
+		typ     frame.Opcode
+		code    Code
+		section string
+	}{
+		{"a bomb", bomb, frame.Binary, CodeTooBig, "RFC 6455 §10.4"},
+		{"no DEFLATE", "\xff\xff\xff", frame.Binary, CodeInvalidData, "RFC 1951"},
+		{"cut", helloZipped[:4], frame.Binary, CodeInvalidData, "RFC 7692"},
+		{"not UTF-8", deflateOf(t, []byte("\xff\xfe")), frame.Text, CodeInvalidData, "RFC 6455 §8.1"},
+		{"ends inside a character", deflateOf(t, []byte("a\xe2\x9c")), frame.Text, CodeInvalidData, "RFC 6455 §8.1"},
+	}
+	for _, tt := range tests {
+		for _, pieces := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s/%d", tt.name, pieces), func(t *testing.T) {
+				c, peer := rawZipped(t, handshake.Deflate{}, nil)
+				go func() {
+					k := len(tt.payload) * (pieces - 1) / 2
+					if pieces == 2 {
+						peer.Write(rsv1(peer.frame(tt.typ, false, tt.payload[:k])))
+						peer.Write(peer.frame(frame.Continuation, true, tt.payload[k:]))
+					} else {
+						peer.Write(rsv1(peer.frame(tt.typ, true, tt.payload)))
+					}
+					peer.expectClose(tt.code)
+					peer.Conn.Close()
+				}()
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				_, err := c.Read(t.Context())
+				runtime.ReadMemStats(&after)
+				wantClose(t, err, tt.code, "", Remote)
+				var pe *ProtocolError
+				if !errors.As(err, &pe) || !strings.HasPrefix(pe.Section, tt.section) {
+					t.Errorf("%v does not name %s", err, tt.section)
+				}
+				if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 {
+					t.Errorf("%d bytes were allocated", grown)
+				}
+			})
+		}
+	}
+}
+
+// deflateOf compresses p as one message without context.
+func deflateOf(t *testing.T, p []byte) string {
+	t.Helper()
+	near, far := net.Pipe()
+	defer far.Close()
+	c := NewConn(near, Server, nil)
+	defer c.CloseNow()
+	c.compress(handshake.Deflate{}, &Compression{Threshold: -1})
+	return string(c.zip.out.Append(nil, p))
+}
+
+// TestAMessageAtTheLimitThatDoesNotShrink: its compressed form is longer than the limit.
+func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
+	noise := make([]byte, 1000)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	c, peer := rawZipped(t, handshake.Deflate{}, &ConnOptions{MaxMessage: 1000})
+	zip := deflateOf(t, noise)
+	if len(zip) <= len(noise) {
+		t.Fatalf("noise shrank to %d bytes", len(zip))
+	}
+	peer.send(rsv1(peer.frame(frame.Binary, true, zip)))
+	if m, err := c.Read(t.Context()); err != nil || !bytes.Equal(m.Data, noise) {
+		t.Errorf("%d bytes, %v", len(m.Data), err)
+	}
+}
+
+func TestWritePlainAndTheThreshold(t *testing.T) {
+	c, peer := rawZipped(t, handshake.Deflate{}, nil)
+	long := strings.Repeat("all the same ", 50)
+	go func() {
+		c.Write(context.Background(), Message{Text, []byte("short")})
+		c.WritePlain(context.Background(), Message{Text, []byte(long)})
+		c.Write(context.Background(), Message{Text, []byte(long)})
+	}()
+	peer.expect(frame.Text, "short")
+	peer.expect(frame.Text, long)
+	if h, p := peer.next(); h.RSV != frame.RSV1 || len(p) > len(long)/4 {
+		t.Errorf("%+v, %d bytes", h, len(p))
+	}
+}
+
+// TestCompressionIsNegotiated goes through Accept and Dial.
+func TestCompressionIsNegotiated(t *testing.T) {
+	tests := []struct {
+		name           string
+		server, client *Compression
+		agreed         string
+	}{
+		{"both", &Compression{}, &Compression{}, "permessage-deflate"},
+		{"server alone", &Compression{}, nil, ""},
+		{"client alone", nil, &Compression{}, ""},
+		{"the server's windows", &Compression{ServerWindowBits: 10, ClientWindowBits: 11}, &Compression{},
+			"permessage-deflate; server_max_window_bits=10; client_max_window_bits=11"},
+		{"the client's windows", &Compression{}, &Compression{ServerWindowBits: 12, ClientWindowBits: 9},
+			"permessage-deflate; server_max_window_bits=12"},
+		{"no takeover", &Compression{ServerNoTakeover: true}, &Compression{ClientNoTakeover: true},
+			"permessage-deflate; server_no_context_takeover; client_no_context_takeover"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, err := Accept(w, r, &AcceptOptions{Conn: ConnOptions{Compression: tt.server}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				echo(c)
+			}))
+			defer srv.Close()
+			c, err := Dial(t.Context(), srv.URL, &DialOptions{Conn: ConnOptions{Compression: tt.client}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.CloseNow()
+			if got := c.Handshake().Extensions; got != tt.agreed {
+				t.Errorf("agreed on %q, want %q", got, tt.agreed)
+			}
+			for range 3 {
+				m := Message{Text, []byte(strings.Repeat("round and round ", 400))}
+				if err := c.Write(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := c.Read(t.Context()); err != nil || !bytes.Equal(got.Data, m.Data) {
+					t.Fatalf("%d bytes, %v", len(got.Data), err)
+				}
+			}
+			if err := c.Close(CodeNormal, ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestCompressionWindowsAreChecked(t *testing.T) {
+	for _, bits := range []int{-1, 1, 8, 16, 300} {
+		_, err := Dial(t.Context(), "ws://127.0.0.1:1", &DialOptions{Conn: ConnOptions{Compression: &Compression{ServerWindowBits: bits}}})
+		if he, ok := errors.AsType[*HandshakeError](err); !ok || he.Stage != StageRequest || !strings.Contains(err.Error(), "9 to 15") {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
+}
+
+func BenchmarkEchoCompressed(b *testing.B) {
+	for name, agreed := range map[string]handshake.Deflate{
+		"takeover": {}, "no takeover": {ServerNoTakeover: true, ClientNoTakeover: true},
+	} {
+		b.Run(name, func(b *testing.B) {
+			client, server := zipped(b, agreed, nil)
+			go mirror(server)
+			m := Message{Text, []byte(strings.Repeat(`{"id":1234,"name":"some name","tags":["a","b"]},`, 22))}
+			b.SetBytes(int64(len(m.Data)))
+			b.ReportAllocs()
+			buf := make([]byte, 0, 2048)
+			for b.Loop() {
+				if err := client.Write(b.Context(), m); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := client.ReadAppend(b.Context(), buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
