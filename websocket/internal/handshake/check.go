@@ -124,15 +124,13 @@ func checkVersion(r *http.Request) *Violation {
 // checkKey: RFC 6455 §4.2.1 (5), a key that decodes to 16 bytes.
 func checkKey(r *http.Request) *Violation {
 	lines := r.Header[fieldKey]
-	section, detail := clauseServer, ""
+	section, detail := clauseServer, "the Sec-WebSocket-Key is not the base64 of 16 bytes"
 	switch {
 	case len(lines) == 0:
 		detail = "the Sec-WebSocket-Key header is missing"
 	case len(lines) > 1: // RFC 6455 §11.3.1: "MUST NOT appear more than once in an HTTP request"
 		section, detail = "RFC 6455 §11.3.1", "the Sec-WebSocket-Key header is there more than once"
-	case !validKey(header.Trim(lines[0])):
-		detail = "the Sec-WebSocket-Key is not the base64 of 16 bytes"
-	default:
+	case validKey(header.Trim(lines[0])):
 		return nil
 	}
 	return &Violation{
