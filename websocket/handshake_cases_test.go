@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -37,6 +38,11 @@ type serverCase struct {
 		NoHeader1 string            `json:"no_header_if_101"`
 		HasHeader []string          `json:"has_header"`
 		HeaderIs  []json.RawMessage `json:"header_is"`
+		PMD       *struct {
+			Required []string
+			NoParam  []string `json:"no_param"`
+			Max      map[string]int
+		}
 	}
 }
 
@@ -48,17 +54,9 @@ type clientCase struct {
 	ExpectClose               Code   `json:"expect_close"`
 }
 
-// answeredOtherwise lists the cases that are not answered as the file expects, with the reason. A case that is listed here
-// and answered as expected fails the tests too.
-var answeredOtherwise = map[string]string{
-	"client/valid-pmd":       noCompression,
-	"client/ext-pmd-smwb-15": noCompression,
-	"client/ext-pmd-snct":    noCompression,
-	"client/ext-pmd-quoted":  noCompression,
-}
-
-const noCompression = "the client offers no compression, so that an answer with it breaks RFC 6455 §4.1; with the offer, " +
-	"internal/handshake shows the answer that is expected"
+// answeredOtherwise lists the cases that are not answered as the file expects, with the reason. There is none. A case that
+// is listed here and answered as expected fails the tests too.
+var answeredOtherwise = map[string]string{}
 
 func loadHandshakeCases(t *testing.T) (cases handshakeCases) {
 	t.Helper()
@@ -99,24 +97,28 @@ func judge(t *testing.T, name string, complaint string) {
 const patience = 10 * time.Second
 
 func TestServerHandshakeCases(t *testing.T) {
-	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := Accept(w, r, &AcceptOptions{Subprotocols: []string{"chat", "superchat"}})
-		if err != nil {
-			if _, ok := errors.AsType[*HandshakeError](err); !ok {
-				t.Errorf("the error of Accept is a %T", err)
-			}
-			return
-		}
-		defer c.CloseNow()
-		for m, err := range c.Messages(r.Context()) {
-			if err != nil || c.Write(r.Context(), m) != nil {
+	for _, compression := range []*Compression{nil, {}} {
+		opts := &AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}}
+		addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := Accept(w, r, opts)
+			if err != nil {
+				if _, ok := errors.AsType[*HandshakeError](err); !ok {
+					t.Errorf("the error of Accept is a %T", err)
+				}
 				return
 			}
+			defer c.CloseNow()
+			for m, err := range c.Messages(r.Context()) {
+				if err != nil || c.Write(r.Context(), m) != nil {
+					return
+				}
+			}
+		}))
+		for _, c := range loadHandshakeCases(t).Server {
+			t.Run(fmt.Sprintf("%s/compression=%t", c.Name, compression != nil), func(t *testing.T) {
+				judge(t, "server/"+c.Name, c.run(t, addr))
+			})
 		}
-	})
-	addr := serve(t, echo)
-	for _, c := range loadHandshakeCases(t).Server {
-		t.Run(c.Name, func(t *testing.T) { judge(t, "server/"+c.Name, c.run(t, addr)) })
 	}
 }
 
@@ -219,6 +221,38 @@ func (c serverCase) judgeHead(r *http.Response) string {
 			return name + ": " + strings.Join(got, " / ")
 		}
 	}
+	return c.judgeDeflate(r.Header["Sec-Websocket-Extensions"])
+}
+
+// judgeDeflate checks the answer to an offer of permessage-deflate. It may always be declined.
+func (c serverCase) judgeDeflate(lines []string) string {
+	if len(lines) == 0 || c.Check.PMD == nil {
+		return ""
+	}
+	name, rest, _ := strings.Cut(lines[0], ";")
+	params := map[string]string{}
+	for p := range strings.SplitSeq(rest, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		params[name] = value
+	}
+	wrong := len(lines) > 1 || name != "permessage-deflate"
+	for _, name := range c.Check.PMD.Required {
+		_, ok := params[name]
+		wrong = wrong || !ok
+	}
+	for _, name := range c.Check.PMD.NoParam {
+		_, ok := params[name]
+		wrong = wrong || ok
+	}
+	for name, most := range c.Check.PMD.Max {
+		if value, ok := params[name]; ok {
+			n, err := strconv.Atoi(value)
+			wrong = wrong || err != nil || n > most
+		}
+	}
+	if wrong {
+		return "Sec-WebSocket-Extensions: " + strings.Join(lines, " / ")
+	}
 	return ""
 }
 
@@ -249,6 +283,9 @@ func (c clientCase) run(t *testing.T) string {
 	opts := &DialOptions{Subprotocols: []string{"chat", "superchat"}, MaxRedirects: -1}
 	if c.Offer != nil {
 		opts.Subprotocols = c.Offer.Protocols
+	}
+	if strings.HasPrefix(c.Name, "ext-") || c.Name == "valid-pmd" {
+		opts.Conn.Compression = &Compression{}
 	}
 	addr := serveRaw(t, func(nc net.Conn, key string) {
 		answer := fillIn(latin1(c.Response), key)
