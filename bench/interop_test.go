@@ -29,6 +29,8 @@ var variants = []variant{
 	{name: "ws"},
 	{name: "wss", secure: true},
 	{name: "ws with permessage-deflate declined", deflate: true},
+	{name: "ws compressed", deflate: true, extension: "permessage-deflate",
+		conn: websocket.ConnOptions{Compression: &websocket.Compression{Threshold: -1}}},
 }
 
 func (v variant) coderMode() coder.CompressionMode {

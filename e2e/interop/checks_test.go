@@ -22,6 +22,16 @@ type variant struct {
 var variants = []variant{
 	{name: "ws"},
 	{name: "wss", secure: true},
+	{name: "ws compressed", conn: compressed(0, 0), extension: deflate},
+	{name: "wss compressed", secure: true, conn: compressed(9, 9), extension: deflate},
+}
+
+const deflate = "permessage-deflate"
+
+// compressed is for messages of every size, with the bits of both windows, 0 for the default.
+func compressed(server, client int) websocket.ConnOptions {
+	return websocket.ConnOptions{Compression: &websocket.Compression{
+		ServerWindowBits: server, ClientWindowBits: client, Threshold: -1}}
 }
 
 // scheme returns "http" or "https".
