@@ -1,0 +1,294 @@
+// Package reconnect keeps a client connected: it dials, lets the connection be used, and when that has ended dials again,
+// after a delay that spreads the clients of a server over time, unless the reason says that coming back is of no use.
+//
+//	err := reconnect.Run(ctx, dial, handle, nil)
+//
+// [Run] calls dial and then handle with the connection, again and again. What ended an attempt is a [Failure], and
+// [Judge] decides about it: come back soon, come back later, or stop. [Options] has hooks to resume where the last
+// connection ended (OnConnect), to know what happens (OnRetry) and to decide otherwise (Verdict).
+//
+// # The delay
+//
+// Before the n-th dial after a connection was lost it is random between 0 and MinDelay doubled n-1 times, MaxDelay at most
+// ("full jitter"): a server that restarts has all its clients at once to take back, and equal delays would keep them
+// together for ever. The count begins anew when a connection has lived for MaxDelay: so a server that takes each
+// connection and drops it is dialed no more often than one that is down.
+//
+// A server that has asked for time (close codes 1012 and 1013, status 429) is left alone for 5 to 30 seconds, random, as
+// the registration of 1012 wants it. A Retry-After header is waited for in full, up to an hour, and the random delay comes on
+// top, since many will have been told the same.
+package reconnect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// Options says how Run comes back. nil and the zero value are the defaults. It is only read: one value may serve any
+// number of Runs, whose hooks are then called at once.
+type Options struct {
+	// MinDelay bounds the first delay. 0 means 1 second: a thousand clients that lost their server at once are spread over
+	// a second, and one that lost its network for a moment is back within it.
+	MinDelay time.Duration
+
+	// MaxDelay bounds the delays, but for what Retry-After adds. It is also how long a connection must live to count as
+	// good. 0 means 30 seconds: half a minute after an outage everybody is back. Below MinDelay it is raised to that.
+	MaxDelay time.Duration
+
+	// MaxAttempts ends Run after so many failures in a row. 0 means no bound: a client that is meant to be connected does
+	// not know how long a night without network is.
+	MaxAttempts int
+
+	// MaxElapsed ends Run when there has been no good connection for so long, or the next dial would come later than
+	// that. 0 means no bound.
+	MaxElapsed time.Duration
+
+	// Verdict decides what a failure means. Default leaves it to [Judge], and so does a nil Verdict.
+	Verdict func(Failure) Verdict
+
+	// OnConnect is called with every connection before handle is, to log in, subscribe, and ask for what was missed. An
+	// error of it is taken as one of handle's. May be nil.
+	OnConnect func(ctx context.Context, c *websocket.Conn, s Session) error
+
+	// OnRetry is told what failed and how long the wait is before the next dial; Run waits for it to return. May be nil.
+	OnRetry func(f Failure, delay time.Duration)
+}
+
+const (
+	defaultMinDelay = time.Second
+	defaultMaxDelay = 30 * time.Second
+)
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.MinDelay <= 0 {
+		out.MinDelay = defaultMinDelay
+	}
+	if out.MaxDelay <= 0 {
+		out.MaxDelay = defaultMaxDelay
+	}
+	out.MaxDelay = max(out.MaxDelay, out.MinDelay)
+	return out
+}
+
+// Session says what connection OnConnect has been given.
+type Session struct {
+	Number  int           // 1 for the first connection of this Run, 2 for the first that replaces another
+	Attempt int           // failures in a row before this one; 0 for the first dial
+	After   error         // the last failure; nil for the first dial
+	Away    time.Duration // since the connection before ended; 0 for the first
+}
+
+// Failure is what ended an attempt.
+type Failure struct {
+	// Err is what dial, OnConnect or handle returned. When handle returned nil, it is how the peer ended the connection.
+	Err error
+
+	Dialing bool          // dial failed: there was no connection
+	Attempt int           // failures in a row, this one included
+	Lived   time.Duration // how long the connection was there
+}
+
+// Run keeps a connection to what dial dials, and calls handle with each. It runs both in the caller's goroutine, starts no
+// other, and returns when it is over:
+//
+//   - nil when handle returned nil and the peer had not ended the connection, or had with CodeNormal;
+//   - an error of handle's own, and any failure that the verdict stops at, as it is;
+//   - an error that wraps the last failure when MaxAttempts or MaxElapsed is exceeded;
+//   - an error that wraps ctx's, and the last failure, when ctx has ended and handle has returned.
+//
+// dial must be bounded; websocket.Dial is, by 30 seconds. It is the place to renew a token, or to choose another address.
+//
+// handle reads and writes as it likes and returns when it is finished or a call on the connection has failed, with that
+// error. It need not close the connection: Run does, with a closing handshake (CodeNormal after nil, CodeGoingAway when
+// ctx has ended or for an error of handle's own), and without one when the network failed. The context that handle gets is
+// canceled when it returns.
+//
+// An error of handle's own is one that holds no [websocket.CloseError], does not come from the network and is no timeout. It
+// says that coming back is of no use, unless Verdict says otherwise. When the peer has ended the connection meanwhile, with
+// anything but CodeNormal, the two errors are joined and the peer's reason is judged: it is likely the cause of the other.
+func Run(ctx context.Context, dial func(context.Context) (*websocket.Conn, error),
+	handle func(context.Context, *websocket.Conn) error, opts *Options) error {
+	l := loop{opts: opts.withDefaults(), dial: dial, handle: handle, good: time.Now()}
+	for {
+		f := l.attempt(ctx)
+		if f.Err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ended(ctx, f.Err)
+		}
+		f = l.count(f)
+		verdict := l.judge(f)
+		switch verdict {
+		case Done:
+			return nil
+		case Stop:
+			return f.Err
+		}
+		delay := l.opts.delay(verdict, f)
+		if err := l.exceeded(f, delay); err != nil {
+			return err
+		}
+		if l.opts.OnRetry != nil {
+			l.opts.OnRetry(f, delay)
+		}
+		if !wait(ctx, delay) {
+			return ended(ctx, f.Err)
+		}
+	}
+}
+
+// loop is the state of one Run.
+type loop struct {
+	opts     Options
+	dial     func(context.Context) (*websocket.Conn, error)
+	handle   func(context.Context, *websocket.Conn) error
+	sessions int       // connections so far
+	failures int       // in a row
+	last     error     // the last failure
+	lost     time.Time // when the last connection ended
+	good     time.Time // when the last good connection ended; before one, when Run began
+}
+
+// attempt dials and has the connection handled. A Failure without an error is the end of it all.
+func (l *loop) attempt(ctx context.Context) Failure {
+	if ctx.Err() != nil {
+		return Failure{Err: ctx.Err(), Dialing: true}
+	}
+	c, err := l.dial(ctx)
+	if err != nil {
+		return Failure{Err: err, Dialing: true}
+	}
+	begun := time.Now()
+	s := Session{Attempt: l.failures, After: l.last}
+	l.sessions++
+	s.Number = l.sessions
+	if l.sessions > 1 {
+		s.Away = begun.Sub(l.lost)
+	}
+	err = l.serve(ctx, c, s)
+	l.lost = time.Now()
+	return Failure{Err: err, Lived: l.lost.Sub(begun)}
+}
+
+// serve has the connection handled and ends it.
+func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
+	defer c.CloseNow() // also when handle panics
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var err error
+	if l.opts.OnConnect != nil {
+		err = l.opts.OnConnect(inner, c, s)
+	}
+	if err == nil {
+		err = l.handle(inner, c)
+	}
+	return farewell(ctx, c, err)
+}
+
+// farewell ends the connection after handle returned err, and returns what is to be judged. What comes of a goodbye
+// changes nothing.
+func farewell(ctx context.Context, c *websocket.Conn, err error) error {
+	if err == nil {
+		if end := endedByPeer(c); end != nil {
+			return end
+		}
+		code := websocket.CodeNormal
+		if ctx.Err() != nil {
+			code = websocket.CodeGoingAway
+		}
+		c.Close(code, "") //nolint:errcheck // see above
+		return nil
+	}
+	if ctx.Err() != nil || !ofConnection(err) {
+		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // see above
+	}
+	// A write that met the peer's close frame can fail without telling its code: how the connection ended says more.
+	if _, known := errors.AsType[*websocket.CloseError](err); !known {
+		if end := endedByPeer(c); end != nil && websocket.CloseCode(end) != websocket.CodeNormal {
+			return fmt.Errorf("%w; %w", err, end)
+		}
+	}
+	return err
+}
+
+// endedByPeer returns how the connection ended, when it has and not by this end.
+func endedByPeer(c *websocket.Conn) error {
+	if c.Context().Err() == nil {
+		return nil
+	}
+	err := context.Cause(c.Context())
+	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.By == websocket.Local {
+		return nil
+	}
+	return err
+}
+
+// count notes a failure, and completes it with how many there have been.
+func (l *loop) count(f Failure) Failure {
+	if f.Lived >= l.opts.MaxDelay {
+		l.failures = 0
+		l.good = l.lost
+	}
+	l.failures++
+	l.last = f.Err
+	f.Attempt = l.failures
+	return f
+}
+
+func (l *loop) judge(f Failure) Verdict {
+	verdict := Default
+	if l.opts.Verdict != nil {
+		verdict = l.opts.Verdict(f)
+	}
+	if verdict == Default {
+		verdict = Judge(f)
+	}
+	return verdict
+}
+
+// exceeded says why there is no other attempt after delay.
+func (l *loop) exceeded(f Failure, delay time.Duration) error {
+	away := time.Since(l.good)
+	byCount := l.opts.MaxAttempts > 0 && f.Attempt >= l.opts.MaxAttempts
+	byTime := l.opts.MaxElapsed > 0 && away+delay > l.opts.MaxElapsed
+	if !byCount && !byTime {
+		return nil
+	}
+	return fmt.Errorf("reconnect: gave up after %d failures in %v: %w", f.Attempt, away.Round(time.Millisecond), f.Err)
+}
+
+// ended says that ctx has ended Run, and what the last failure was when that is another matter.
+func ended(ctx context.Context, last error) error {
+	why, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(last, why) {
+		why = last
+	}
+	if !errors.Is(why, cause) {
+		why = fmt.Errorf("%w: %w", why, cause)
+	}
+	if errors.Is(why, last) {
+		return fmt.Errorf("reconnect: %w", why)
+	}
+	return fmt.Errorf("reconnect: %w; before that: %w", why, last)
+}
+
+// wait waits, and reports whether ctx let it.
+func wait(ctx context.Context, delay time.Duration) bool {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

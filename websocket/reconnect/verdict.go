@@ -1,0 +1,159 @@
+package reconnect
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// Verdict says what to do after a failure.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Default Verdict = iota // what Judge says
+	Soon                   // dial again after the usual delay
+	Later                  // dial again, but give the server time
+	Stop                   // do not come back: Run returns the failure's error
+	Done                   // do not come back, nothing failed: Run returns nil
+)
+
+// String returns the verdict's name in lower case.
+func (v Verdict) String() string {
+	switch v {
+	case Default:
+		return "default"
+	case Soon:
+		return "soon"
+	case Later:
+		return "later"
+	case Stop:
+		return "stop"
+	case Done:
+		return "done"
+	}
+	return "invalid"
+}
+
+// Judge returns the verdict on f that holds unless Options.Verdict says otherwise. It is never Default.
+//
+// By the close code in f.Err ([websocket.CloseError]), when the peer ended the connection:
+//
+//	1000                                Done   the purpose is fulfilled
+//	1001, 1005, 1006, 1011, 1014        Soon   it goes, broke, or failed; another one, or the next, may not
+//	1012, 1013                          Later  it restarts, or has too much to do
+//	1002, 1003, 1007, 1008, 1009, 1010  Stop   the two ends do not agree, and will not agree the next time
+//	others, 3000 to 4999 among them     Soon   what they mean only the application knows
+//
+// A connection that this end closed is Done with 1000 and 1001, Soon with 1006 (it was given up: a write was cut off, or
+// CloseNow was called and handle returned the error of that), and Stop with any other code.
+//
+// By the failed handshake ([websocket.HandshakeError]):
+//
+//	status 429                          Later  too many requests
+//	status 408, 425                     Soon   about this one request only
+//	other status from 400 to 499        Stop   the request is wrong: the path, the credentials, the origin
+//	any other status                    Soon   5xx pass; so do a proxy's login page (200) and its redirect
+//	stage header, key, subprotocol, extension  Stop  what answers does not speak the protocol, or not as asked
+//	stage request                       Stop   the URL or an option is wrong
+//	a certificate that is not trusted   Stop   and so is a port that does not speak TLS
+//	the rest: dns, tcp, proxy, tls      Soon   networks come and go
+//
+// By where any other error comes from: one of dial's is Soon. One of handle's is Soon when it is the network's or a
+// timeout, and otherwise its own: Stop.
+func Judge(f Failure) Verdict {
+	if ce, ok := errors.AsType[*websocket.CloseError](f.Err); ok {
+		return judgeClose(ce)
+	}
+	if f.Dialing {
+		return judgeDial(f.Err)
+	}
+	if ofConnection(f.Err) {
+		return Soon
+	}
+	return Stop
+}
+
+func judgeClose(ce *websocket.CloseError) Verdict {
+	if ce.By == websocket.Local {
+		switch ce.Code {
+		case websocket.CodeNormal, websocket.CodeGoingAway:
+			return Done
+		case websocket.CodeAbnormal:
+			return Soon
+		}
+		return Stop
+	}
+	switch ce.Code {
+	case websocket.CodeNormal:
+		return Done
+	case websocket.CodeServiceRestart, websocket.CodeTryAgainLater:
+		return Later
+	case websocket.CodeProtocolError, websocket.CodeUnsupportedData, websocket.CodeInvalidData, websocket.CodePolicy,
+		websocket.CodeTooBig, websocket.CodeMissingExt:
+		return Stop
+	}
+	return Soon
+}
+
+func judgeDial(err error) Verdict {
+	if distrusted(err) {
+		return Stop
+	}
+	he, ok := errors.AsType[*websocket.HandshakeError](err)
+	if !ok {
+		return Soon
+	}
+	switch he.Stage {
+	case websocket.StageHeader, websocket.StageKey, websocket.StageSubprotocol, websocket.StageExtension:
+		return Stop
+	}
+	switch status := he.Status; {
+	case status == http.StatusTooManyRequests:
+		return Later
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
+		return Soon
+	case status >= 400 && status < 500:
+		return Stop
+	}
+	if he.Stage == websocket.StageRequest && !ofNetwork(err) {
+		return Stop
+	}
+	return Soon
+}
+
+// distrusted reports whether err is about the peer's certificate, or a peer that does not speak TLS at all.
+func distrusted(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	// From a dialer that verifies by itself.
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok
+}
+
+// ofConnection reports whether err says that the connection ended or does not work, and is not handle's own.
+func ofConnection(err error) bool {
+	_, ok := errors.AsType[*websocket.CloseError](err)
+	return ok || ofNetwork(err)
+}
+
+// ofNetwork reports whether err comes from the network; a timeout does, whoever set it.
+func ofNetwork(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
