@@ -29,18 +29,18 @@ func (c *Conn) Close(code Code, reason string) error {
 		defer c.mu.Unlock()
 		return inGoodOrder(c.closeErr)
 	}
-	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
-	switch {
-	case errors.Is(err, protocol.ErrClosing): // another Close, or the answer to the peer's close frame, is on its way
+	if e := c.closing; e != nil { // another Close, or the answer to the peer's close frame, is on its way
 		c.mu.Unlock()
-		return c.awaitEnd(deadline, &CloseError{Code: code, Reason: reason, By: Local})
-	case err != nil:
+		return c.awaitEnd(deadline, e)
+	}
+	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
+	if err != nil {
 		c.mu.Unlock()
 		return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 	}
 	c.ctl = ctl
-	c.sent = &CloseError{Code: code, Reason: reason, By: Local}
-	sent := c.sent
+	e := &CloseError{Code: code, Reason: reason, By: Local}
+	c.closing = e
 	c.stream.SetWriteDeadline(deadline)
 	c.send()
 	c.mu.Unlock()
@@ -55,7 +55,7 @@ func (c *Conn) Close(code Code, reason string) error {
 		c.discard(ctx)
 		c.giveRead()
 	}
-	return c.awaitEnd(deadline, sent)
+	return c.awaitEnd(deadline, e)
 }
 
 // inGoodOrder returns nil for a connection that ended with a closing handshake.
@@ -95,11 +95,7 @@ func (c *Conn) discard(ctx context.Context) {
 // closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
 func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), By: Remote}
-	c.mu.Lock()
-	if c.sent != nil {
-		e = c.sent // RFC 6455 §7.1.5, §7.1.6: what began it counts; this is the answer
-	}
-	c.mu.Unlock()
+	e = c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
 	c.say(ctx)
 	if c.role == Client {
 		// §7.1.1: the server closes the TCP connection first; a client waits for that, but not for ever.
@@ -117,9 +113,21 @@ func (c *Conn) violated(ctx context.Context, err error) error {
 	}
 	pe := &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail}
 	e := &CloseError{Code: Code(v.Code), By: Remote, Err: pe}
+	c.closes(e)
 	c.say(ctx)
 	c.linger(ctx)
 	return c.end(e)
+}
+
+// closes records how the connection is about to end, unless a closing handshake is under way: then it returns how that
+// began. From here on nothing more can be read or written.
+func (c *Conn) closes(e *CloseError) *CloseError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing == nil {
+		c.closing = e
+	}
+	return c.closing
 }
 
 // say sends what the protocol wants said before the end, and waits until it is sent, CloseTimeout at most.
@@ -166,7 +174,7 @@ func (c *Conn) linger(ctx context.Context) {
 // broke ends the connection after a read that failed, and says what happened last. The caller holds the read turn.
 func (c *Conn) broke(ctx context.Context, err error) error {
 	c.mu.Lock()
-	sent, werr, ended := c.sent, c.werr, c.endedLocked()
+	begun, werr, ended := c.closing, c.werr, c.endedLocked()
 	c.mu.Unlock()
 	if ended != nil {
 		return ended
@@ -180,8 +188,8 @@ func (c *Conn) broke(ctx context.Context, err error) error {
 	}
 	e := &CloseError{Code: CodeAbnormal, By: Remote}
 	switch {
-	case sent != nil:
-		e = &CloseError{Code: sent.Code, Reason: sent.Reason, By: Local}
+	case begun != nil:
+		e = &CloseError{Code: begun.Code, Reason: begun.Reason, By: Local}
 		e.Err = fmt.Errorf("the stream ended without an answer to the close frame: %w", err)
 	case werr != nil:
 		e.Err = werr

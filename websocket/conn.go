@@ -53,7 +53,7 @@ type Conn struct {
 	writeCtx watch      // the context that interrupts the write under way
 	ctl      []byte     // control frames that go out before the next data frame
 	closeErr *CloseError
-	sent     *CloseError // our own close frame, once Close has made it
+	closing  *CloseError // how it is about to end, once a close frame is made or has come, or a rule was broken
 	werr     error       // why writing is no longer possible
 	pings    pings
 	alive    keepalive

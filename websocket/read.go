@@ -82,8 +82,8 @@ func (c *Conn) beginRead(ctx context.Context, resume uint64) error {
 		return ErrStaleReader
 	case c.closeErr != nil:
 		return c.closeErr
-	case c.sent != nil:
-		return c.sent
+	case c.closing != nil:
+		return c.closing
 	case c.userRead:
 		return ErrConcurrentRead
 	}

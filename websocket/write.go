@@ -60,17 +60,11 @@ func (c *Conn) canWrite() error {
 	switch {
 	case c.closeErr != nil:
 		return c.closeErr
-	case c.sent != nil:
-		return c.sent
-	case c.m.Closing():
-		return errPeerCloses
+	case c.closing != nil:
+		return c.closing
 	}
 	return c.werr
 }
-
-// errPeerCloses is told to a writer while the answer to the peer's close frame goes out: a moment later the connection
-// has ended and its CloseError says more.
-var errPeerCloses = errors.New("websocket: the peer is closing the connection")
 
 func (c *Conn) endMessage() {
 	c.mu.Lock()
@@ -117,7 +111,7 @@ func (c *Conn) writeFrame(ctx context.Context, t Type, compressed, fin bool, p [
 		c.mu.Unlock()
 		return c.writeBroke(c.werr)
 	}
-	if ctx.Err() != nil && c.sent == nil {
+	if ctx.Err() != nil && c.closing == nil {
 		c.stream.SetWriteDeadline(time.Time{}) // it was set for a write that was done already
 	}
 	if len(c.ctl) == 0 {
