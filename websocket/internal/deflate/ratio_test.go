@@ -12,7 +12,7 @@ import (
 // and none at level 1. Context helps us by a quarter of a small message at least.
 func TestRatio(t *testing.T) {
 	for _, size := range []int{256, 1024, 4096, 16384} {
-		all := messages(200, size)
+		all := messages(max(20, 60000/size), size)
 		in, std1, std6 := 0, 0, 0
 		for _, m := range all {
 			in += len(m)
@@ -53,14 +53,14 @@ func flateSize(t *testing.T, message []byte, level int) int {
 // TestEncoder_Positions lets the positions of the encoder start again, between messages and within one.
 func TestEncoder_Positions(t *testing.T) {
 	r := source(17)
-	for _, before := range []uint32{0, 1, 1000, 100_000, 400_000} {
+	for _, before := range []uint32{0, 1, 1000, 100_000, 300_000} {
 		e := newEncoder()
 		e.base = math.MaxUint32/2 - before
 		w := Window{Takeover: true}
 		c := Compressor{Window: w, Codec: &Codec{NewEncoder: func() Encoder { return e }}}
 		d := Decompressor{Window: w}
-		for range 5 {
-			message := jsonText(r, 150_000)
+		for range 3 {
+			message := jsonText(r, 100_000)
 			if got, err := d.Append(nil, c.Append(nil, message), -1); err != nil || !bytes.Equal(got, message) {
 				t.Fatalf("%d before the turn: %v", before, err)
 			}
@@ -82,7 +82,7 @@ func TestShared_Concurrent(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			c, d := Compressor{Window: Window{Takeover: true}}, Decompressor{Window: Window{Takeover: true}}
-			for range 50 {
+			for range 20 {
 				if got := AppendShared(nil, message, Window{Bits: 11}); !bytes.Equal(got, want) {
 					t.Error("another goroutine's message")
 				}
