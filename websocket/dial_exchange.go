@@ -64,9 +64,11 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		Header:      r.Header,
 		Subprotocol: subprotocol,
 		Extensions:  r.Header.Get("Sec-Websocket-Extensions"),
-		RemoteAddr:  x.nc.RemoteAddr().String(),
 	}
-	if c, ok := x.nc.(*tls.Conn); ok {
+	if addr := x.nc.RemoteAddr(); addr != nil { // the caller's dialer may have made this connection
+		hs.RemoteAddr = addr.String()
+	}
+	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // otherwise TLS ends at the proxy
 		state := c.ConnectionState()
 		hs.TLS = &state
 	}

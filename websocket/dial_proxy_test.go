@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +122,9 @@ func TestRFC6455_4_1_Proxy(t *testing.T) {
 				continue
 			}
 			talk(t, c)
+			if got := c.Handshake().TLS != nil; got != (tt.server == secure) {
+				t.Errorf("%s through %s: with TLS to the server: %v", tt.url, via.URL, got)
+			}
 			r := p.last()
 			if r.Method != "CONNECT" || r.RequestURI != tt.connect || r.Host != tt.connect {
 				t.Errorf("%s: the proxy was asked %s %s, Host %s", tt.url, r.Method, r.RequestURI, r.Host)
@@ -182,6 +188,35 @@ func TestDial_ProxyFailures(t *testing.T) {
 	e := failure(t, "ws://example.com/x", &DialOptions{Proxy: func(*http.Request) (*url.URL, error) { return nil, mistake }})
 	if e.Stage != StageProxy || !errors.Is(e, mistake) {
 		t.Errorf("the setting fails: %v", e)
+	}
+}
+
+// The environment is read once a process, so a child of this test reads it.
+func TestDial_ProxyEnvironment(t *testing.T) {
+	const child = "HANDFAST_TEST_DIAL"
+	if target := os.Getenv(child); target != "" {
+		_, err := Dial(t.Context(), target, nil)
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	p := &proxy{user: "us@er:hunter2", to: "127.0.0.1:1"}
+	s := httptest.NewServer(p)
+	defer s.Close()
+	good := strings.Replace(s.URL, "://", "://us%40er:hunter2@", 1)
+	for _, tt := range []struct{ target, setting, connect, told string }{
+		{"ws://example.com/x", "HTTP_PROXY=" + good, "example.com:80", "502"},
+		{"wss://example.com/x", "HTTPS_PROXY=" + good, "example.com:443", "502"},
+		{"ws://example.com/x", "HTTP_PROXY=http://user:hunter2@[::1", "", "(proxy)"},
+	} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDial_ProxyEnvironment$")
+		cmd.Env = []string{child + "=" + tt.target, tt.setting}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), tt.told) || strings.Contains(string(out), "hunter2") {
+			t.Errorf("%s with %s: %v\n%s", tt.target, tt.setting, err, out)
+		}
+		if tt.connect != "" && p.last().RequestURI != tt.connect {
+			t.Errorf("%s with %s: the proxy was asked for %s", tt.target, tt.setting, p.last().RequestURI)
+		}
 	}
 }
 
