@@ -193,8 +193,8 @@ func (r *reader) serve(b block, want string) {
 	r.serving = exec.CommandContext(r.t.Context(), "bash", "-c", "exec "+text)
 	r.serving.Dir, r.serving.Env = r.dir, r.env
 	r.serving.Stdout = r.output
-	var errs bytes.Buffer
-	r.serving.Stderr = &errs
+	errs := &buffer{}
+	r.serving.Stderr = errs
 	if err := r.serving.Start(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -208,9 +208,9 @@ func (r *reader) serve(b block, want string) {
 		case <-r.output.changed:
 		case err := <-exited:
 			r.serving = nil
-			r.t.Fatalf("line %d: %q ended: %v\n%s%s", b.line, text, err, r.output, &errs)
+			r.t.Fatalf("line %d: %q ended: %v\n%s%s", b.line, text, err, r.output, errs)
 		case <-late.C:
-			r.t.Fatalf("line %d: %q is not ready\n%s%s", b.line, text, r.output, &errs)
+			r.t.Fatalf("line %d: %q is not ready\n%s%s", b.line, text, r.output, errs)
 		}
 	}
 	r.compare(b, want, r.output.String())
@@ -252,7 +252,7 @@ func (r *reader) kill() {
 type buffer struct {
 	mu      sync.Mutex
 	b       bytes.Buffer
-	changed chan struct{}
+	changed chan struct{} // nil: nobody is told
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
