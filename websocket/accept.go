@@ -122,7 +122,9 @@ func admit(r *http.Request, opts *AcceptOptions) *HandshakeError {
 		return e
 	}
 	if err := handshake.CheckFields(opts.Header); err != nil {
-		return &HandshakeError{Stage: StageStatus, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Header"}
+		return &HandshakeError{
+			Stage: StageStatus, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Header",
+		}
 	}
 	if opts.Check == nil {
 		return nil

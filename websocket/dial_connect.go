@@ -64,7 +64,8 @@ func secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, *Hands
 	}
 	if p := c.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" && !slices.Contains(cfg.NextProtos, p) {
 		nc.Close()
-		return nil, &HandshakeError{Stage: StageTLS, Err: errors.New("the server chose a protocol by ALPN that was not offered")}
+		err := errors.New("the server chose a protocol by ALPN that was not offered")
+		return nil, &HandshakeError{Stage: StageTLS, Err: err}
 	}
 	return c, nil
 }
@@ -99,7 +100,9 @@ func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 		if d.opts.Proxy == nil { // its text quotes the setting, and that may hold a password
 			err = errors.New("the proxy setting in the environment is not a URL")
 		}
-		return nil, &HandshakeError{Stage: StageProxy, Err: err, Hint: "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy"}
+		return nil, &HandshakeError{
+			Stage: StageProxy, Err: err, Hint: "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy",
+		}
 	}
 	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
 		return nil, &HandshakeError{

@@ -14,7 +14,9 @@ const userAgent = "handfast"
 // newDialer checks what of the options goes into the request.
 func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError) {
 	if err := handshake.CheckSubprotocols(opts.Subprotocols); err != nil {
-		return nil, &HandshakeError{Stage: StageRequest, Section: "RFC 6455 §4.1", Err: err, Hint: "mend DialOptions.Subprotocols"}
+		return nil, &HandshakeError{
+			Stage: StageRequest, Section: "RFC 6455 §4.1", Err: err, Hint: "mend DialOptions.Subprotocols",
+		}
 	}
 	extensions, fail := offerCompression(opts.Conn.Compression)
 	if fail != nil {

@@ -32,7 +32,8 @@ type Answer struct {
 
 // AppendHead appends the head of the 101 response, its empty line included (RFC 6455 §4.2.2 (5)).
 func (a *Answer) AppendHead(dst []byte) []byte {
-	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	dst = append(dst, "Sec-WebSocket-Accept: "...)
 	dst = AppendAccept(dst, header.Trim(a.Key))
 	dst = append(dst, "\r\n"...)
 	dst = appendField(dst, "Sec-WebSocket-Protocol", a.Subprotocol)

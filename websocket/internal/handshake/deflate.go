@@ -132,13 +132,13 @@ func VerifyDeflate(answer header.Extension, offered Deflate, minBits uint8) (Def
 	case offered.ServerNoTakeover && !a.ServerNoTakeover: // RFC 7692 §7.1.1.1
 		return Deflate{}, errors.New(paramServerNoTakeover + " was asked for and is not in the answer")
 	case offered.ServerBits != 0 && (a.ServerBits == 0 || a.ServerBits > offered.ServerBits): // RFC 7692 §7.1.2.1
-		return Deflate{}, fmt.Errorf("%s=%d was asked for, and the answer has a larger window", paramServerBits, offered.ServerBits)
+		return Deflate{}, fmt.Errorf("%s=%d was asked for, the answer has more", paramServerBits, offered.ServerBits)
 	case offered.ClientBits == 0 && a.ClientBits != 0: // RFC 7692 §7.1.2.2
 		return Deflate{}, errors.New(paramClientBits + " is in the answer and was not offered")
 	case offered.ClientBits <= MaxWindowBits && a.ClientBits > offered.ClientBits: // RFC 7692 §7.1.2.2
 		return Deflate{}, fmt.Errorf("%s=%d was offered, and the answer has more", paramClientBits, offered.ClientBits)
 	case a.ClientBits != 0 && a.ClientBits < minBits:
-		return Deflate{}, fmt.Errorf("%s=%d is a smaller window than the compressor here can keep to", paramClientBits, a.ClientBits)
+		return Deflate{}, fmt.Errorf("%s=%d is less than the compressor here can keep to", paramClientBits, a.ClientBits)
 	}
 	// A client that announced that it will not use takeover, or a smaller window, keeps to that whatever the answer.
 	a.ClientNoTakeover = a.ClientNoTakeover || offered.ClientNoTakeover

@@ -13,11 +13,13 @@ func StatusHint(a *Response) string {
 	case http.StatusOK, http.StatusNoContent:
 		return "something answers here, but not as WebSocket: check the path; if it is right, " + proxyHint
 	case http.StatusBadRequest:
-		return "the server understood the request as plain HTTP, or a header of it is wrong: the body may say which; perhaps " + proxyHint
+		return "the server took the request for plain HTTP, or a header of it is wrong: the body may say which; perhaps " +
+			proxyHint
 	case http.StatusUnauthorized:
 		return "the server wants credentials: an Authorization header, or a user and a password in the URL" + challenge(a.Header)
 	case http.StatusForbidden:
-		return "the server refuses this client: often the Origin header is not one it allows, or the credentials do not reach this far"
+		return "the server refuses this client: often the Origin header is not one it allows, " +
+			"or the credentials do not reach this far"
 	case http.StatusNotFound:
 		return "there is nothing at this path: check it, and the host name"
 	case http.StatusMethodNotAllowed:

@@ -95,7 +95,8 @@ func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
 	for i, s := range p.Allowed {
 		allowed, ok := ParseOrigin(s)
 		if !ok {
-			v := forbidden(fmt.Sprintf("entry %d of the allowed origins is not scheme://host, scheme://host:port or null", i), "mend Origins")
+			const detail = "entry %d of the allowed origins is not scheme://host, scheme://host:port or null"
+			v := forbidden(fmt.Sprintf(detail, i), "mend Origins")
 			v.Status, v.Section = http.StatusInternalServerError, ""
 			return v
 		}

@@ -66,7 +66,8 @@ func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 			return h.r, b, nil
 		}
 		if *h = (Head{line: h.line, interim: h.interim + 1}); h.interim > maxInterim {
-			return nil, nil, headViolation(h, "RFC 9110 §15.2", "more than 8 interim answers (1xx) came before the one that counts")
+			const detail = "more than 8 interim answers (1xx) came before the one that counts"
+			return nil, nil, headViolation(h, "RFC 9110 §15.2", detail)
 		}
 	}
 	return nil, nil, nil
