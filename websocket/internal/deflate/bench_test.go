@@ -1,9 +1,15 @@
 package deflate
 
 import (
+	"bytes"
+	"compress/flate"
 	"fmt"
+	"io"
 	"testing"
 )
+
+// What docs/decisions has of this package was measured with these benchmarks. BenchmarkFlate is what compress/flate
+// takes for the same, at the cheapest level that can: level 1 makes nothing of a dictionary before a short message.
 
 func messages(n, size int) [][]byte {
 	r := source(1)
@@ -27,6 +33,38 @@ func BenchmarkAppend(b *testing.B) {
 					dst = c.Append(dst[:0], all[i%len(all)])
 					in += size
 					out += len(dst)
+				}
+				b.ReportMetric(100*float64(out)/float64(in), "%")
+			})
+		}
+	}
+}
+
+func BenchmarkFlate(b *testing.B) {
+	for _, takeover := range []bool{false, true} {
+		for _, size := range []int{64, 256, 1024, 16384} {
+			all := messages(512, size)
+			level, past := 1, []byte(nil)
+			if takeover {
+				level, past = 2, jsonText(source(2), keepBytes)
+			}
+			w, err := flate.NewWriter(io.Discard, level)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(fmt.Sprintf("takeover=%v/%d", takeover, size), func(b *testing.B) {
+				var dst bytes.Buffer
+				in, out := 0, 0
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					w.Reset(&dst)
+					_, _ = w.Write(past) // a bytes.Buffer takes all
+					_ = w.Flush()
+					dst.Reset()
+					_, _ = w.Write(all[i%len(all)])
+					_ = w.Flush()
+					in += size
+					out += dst.Len() - len(tail)
 				}
 				b.ReportMetric(100*float64(out)/float64(in), "%")
 			})
