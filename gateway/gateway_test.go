@@ -285,14 +285,18 @@ func TestRegistryWhileDraining(t *testing.T) {
 	if err := g.enter(); !errors.Is(err, errStopping) {
 		t.Errorf("enter: %v", err)
 	}
-	if g.add(nil) {
-		t.Error("a connection was added")
+	c, far := net.Pipe()
+	defer far.Close()
+	late := websocket.NewConn(c, websocket.Server, nil)
+	if g.add(late) {
+		t.Error("a connection that comes late may stay")
 	}
 	select {
 	case <-drained:
 		t.Error("the drain did not wait for a handshake under way")
 	default:
 	}
-	g.leave(nil)
+	late.CloseNow()
+	g.leave(late)
 	<-drained
 }

@@ -17,6 +17,8 @@ type registry struct {
 	taken    int // places given out: connections, and handshakes that may become one
 	conns    map[*websocket.Conn]struct{}
 	draining bool
+	cutting  bool          // the drain has run out of time
+	left     int           // connections that left during the drain
 	idle     chan struct{} // closed when it drains and no place is taken
 }
 
@@ -52,24 +54,27 @@ func (g *registry) enter() error {
 	return nil
 }
 
-// add puts a connection on a place that was taken. It reports false when the drain has begun meanwhile: the connection
-// is the caller's to close.
+// add puts a connection on a place that was taken. It reports false when the drain has begun meanwhile: then the caller
+// is to close it.
 func (g *registry) add(c *websocket.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.draining {
-		return false
-	}
 	g.conns[c] = struct{}{}
-	return true
+	if g.cutting {
+		c.CloseNow()
+	}
+	return !g.draining
 }
 
 // leave gives a place back. c is nil when no connection came of it.
 func (g *registry) leave(c *websocket.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.conns, c)
 	g.taken--
+	if c != nil {
+		delete(g.conns, c)
+		g.left++
+	}
 	if g.draining && g.taken == 0 {
 		close(g.idle)
 	}
@@ -89,7 +94,7 @@ const goAway = "the server is stopping"
 // ends first it cuts what is left. It returns how many ended either way, and is called once.
 func (g *registry) drain(ctx context.Context) (closed, cut int) {
 	g.mu.Lock()
-	g.draining = true
+	g.draining, g.left = true, 0
 	if g.taken == 0 {
 		close(g.idle)
 	}
@@ -108,6 +113,7 @@ func (g *registry) drain(ctx context.Context) (closed, cut int) {
 	case <-g.idle:
 	case <-ctx.Done():
 		g.mu.Lock()
+		g.cutting = true
 		cut = len(g.conns)
 		for c := range g.conns {
 			c.CloseNow()
@@ -116,5 +122,7 @@ func (g *registry) drain(ctx context.Context) (closed, cut int) {
 		<-g.idle
 	}
 	closing.Wait()
-	return len(open) - cut, cut
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.left - cut, cut
 }

@@ -43,23 +43,30 @@ func (s *Server) endpoint(serve handler, opts websocket.ConnOptions) http.Handle
 			log.Info("handshake refused", "error", err)
 			return
 		}
-		defer c.CloseNow()
-		if !s.conns.add(c) {
-			_ = c.Close(websocket.CodeGoingAway, goAway) // an error says that the peer did not answer: no matter
-			return
-		}
+		defer c.CloseNow() // for a panic; else it has ended by then
 		began := time.Now()
-		log.Info("opened")
-		logEnd(log, serve(r.Context(), c), time.Since(began))
+		if s.conns.add(c) {
+			log.Info("opened")
+			err = serve(r.Context(), c)
+		} else {
+			err = c.Close(websocket.CodeGoingAway, goAway)
+		}
+		// A stop may be closing the connection at this very moment: this Close waits until that is done, and does nothing to
+		// a connection that has ended. Only an endpoint that gives up by itself is closed by it.
+		_ = c.Close(websocket.CodeInternalError, "")
+		logEnd(log, c, err, time.Since(began))
 	})
 }
 
-// logEnd says how a connection ended.
-func logEnd(log *slog.Logger, err error, lasted time.Duration) {
+// logEnd says how a connection ended, and why the endpoint gave it up if that was not the reason.
+func logEnd(log *slog.Logger, c *websocket.Conn, err error, lasted time.Duration) {
 	log = log.With("lasted", lasted.Round(time.Millisecond))
 	var closed *websocket.CloseError
-	if !errors.As(err, &closed) {
-		log.Warn("closed", "error", err)
+	if err != nil && !errors.As(err, &closed) {
+		log = log.With("cause", err)
+	}
+	if !errors.As(context.Cause(c.Context()), &closed) {
+		log.Warn("closed")
 		return
 	}
 	log = log.With("code", int(closed.Code), "by", closed.By)

@@ -1,0 +1,215 @@
+package binary
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// screen is a terminal with the binary running in it.
+type screen struct {
+	t        *testing.T
+	master   *os.File // our end
+	terminal *os.File // the program's end
+	cmd      *exec.Cmd
+	seen     string // what was written and not expected yet
+	all      string // what was written
+}
+
+// onScreen runs a command in a terminal.
+func (u *user) onScreen(args ...string) *screen {
+	u.t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.t.Cleanup(func() { master.Close() })
+	raw, err := master.SyscallConn()
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	var number int
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = errors.Join(unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0),
+			unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
+		if failed == nil {
+			number, failed = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		}
+	})
+	if err := errors.Join(err, failed); err != nil {
+		u.t.Fatal(err)
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.t.Cleanup(func() { terminal.Close() })
+	cmd := u.command(args...)
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // Ctty: its standard input
+	if err := cmd.Start(); err != nil {
+		u.t.Fatal(err)
+	}
+	s := &screen{t: u.t, master: master, terminal: terminal, cmd: cmd}
+	u.t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			_ = s.cmd.Process.Kill() // fails when it has ended
+			_ = s.cmd.Wait()
+		}
+	})
+	return s
+}
+
+// expect waits until the program has written something, and forgets what came up to there.
+func (s *screen) expect(text string) {
+	s.t.Helper()
+	if err := s.master.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	for {
+		if _, after, found := strings.Cut(s.seen, text); found {
+			s.seen = after
+			return
+		}
+		n, err := s.master.Read(buf)
+		s.seen += string(buf[:n])
+		s.all += string(buf[:n])
+		if err != nil {
+			s.t.Fatalf("waiting for %q: %v; on the screen %q", text, err, s.all)
+		}
+	}
+}
+
+func (s *screen) press(keys string) {
+	s.t.Helper()
+	if _, err := s.master.WriteString(keys); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// modes are the settings of the terminal.
+func (s *screen) modes() unix.Termios {
+	s.t.Helper()
+	modes, err := unix.IoctlGetTermios(int(s.terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return *modes
+}
+
+// end waits for the program and returns its exit code.
+func (s *screen) end() int {
+	_ = s.cmd.Wait() // the exit code tells
+	return s.cmd.ProcessState.ExitCode()
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlD = "\x04"
+	enter = "\r"
+)
+
+func TestTerminal(t *testing.T) {
+	u := newUser(t)
+	server := u.serve("--listen", "localhost:0")
+	for _, tt := range []struct{ name, key string }{{"Ctrl-C", ctrlC}, {"Ctrl-D", ctrlD}} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := &user{t: t, home: u.home}
+			s := u.onScreen("dial", server.echo[0])
+			before := s.modes()
+			s.expect("connected to " + server.echo[0])
+			s.expect("> ")
+			s.press("hello" + enter)
+			s.expect("< hello")
+			s.press(tt.key)
+			s.expect("closed with 1000")
+			if code := s.end(); code != 0 {
+				t.Errorf("exit %d", code)
+			}
+			if s.modes() != before {
+				t.Error("the terminal was not given back as it was")
+			}
+		})
+	}
+}
+
+// What arrives while the user types goes above the prompt, and the half-typed line stays whole.
+func TestTerminalPromptSurvives(t *testing.T) {
+	push, got := make(chan struct{}), make(chan string, 1)
+	url := listen(t, func(c *websocket.Conn, r *http.Request) {
+		<-push
+		_ = c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("news \x1b[2J")})
+		m, err := c.Read(r.Context())
+		got <- string(m.Data)
+		if err == nil {
+			_ = c.Close(websocket.CodeTryAgainLater, "come back")
+		}
+	})
+	u := newUser(t)
+	u.env = []string{"NO_COLOR=1"}
+	s := u.onScreen("dial", url)
+	s.expect("> ")
+	s.press("half")
+	s.expect("half")
+	close(push)
+	s.expect(`< news \x1b[2J`) // which would have wiped the screen
+	s.expect("> half")         // drawn again below
+	s.press(" and half" + enter)
+	if line := <-got; line != "half and half" {
+		t.Errorf("sent %q", line)
+	}
+	s.expect("1013 try again later: come back")
+	if code := s.end(); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	if strings.Contains(s.all, "\x1b[32m") || strings.Contains(s.all, "\x1b[1m") {
+		t.Errorf("colours in spite of NO_COLOR: %q", s.all)
+	}
+}
+
+func TestTerminalColours(t *testing.T) {
+	u := newUser(t)
+	server := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
+	s := u.onScreen("dial", server.echo[0])
+	s.press("hi" + enter)
+	s.expect("\x1b[32m< hi\x1b[0m")
+	s.press(ctrlD)
+	if code := s.end(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// Ctrl-C ends a server that runs in a terminal.
+func TestTerminalServe(t *testing.T) {
+	u := newUser(t)
+	s := u.onScreen("serve", "--listen", "localhost:0")
+	s.expect("Ctrl-C stops it")
+	s.press(ctrlC)
+	s.expect("msg=stopped")
+	if code := s.end(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// --binary does not pour bytes over a terminal.
+func TestTerminalBinary(t *testing.T) {
+	u := newUser(t)
+	s := u.onScreen("dial", "--binary", "ws://127.0.0.1:1/")
+	s.expect("raw bytes to the terminal")
+	if code := s.end(); code != 2 {
+		t.Errorf("exit %d", code)
+	}
+}
