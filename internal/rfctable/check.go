@@ -49,9 +49,9 @@ func (t *tree) check(r Row) (wrong []string) {
 	if r.Word != "step" && !strings.Contains(r.Quote, r.Word) {
 		wrong = append(wrong, "the quote does not hold the word "+r.Word)
 	}
-	if !r.Applies() {
+	if !r.Held() {
 		if len(r.Code)+len(r.Tests)+len(r.Cases) > 0 {
-			wrong = append(wrong, "it has both a reason not to apply and code or tests")
+			wrong = append(wrong, "it has both a reason not to be held and code or tests")
 		}
 		return wrong
 	}

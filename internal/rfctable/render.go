@@ -18,7 +18,8 @@ const head = `<!-- Generated from docs/rfc6455.txt by "make docs". Do not edit. 
 
 Every MUST, MUST NOT, REQUIRED, SHALL and SHALL NOT of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), in the order
 of the text: what is required, the code that holds it, the test that shows it. A requirement that does not bind a
-library, a server or a client such as this one says why. "step" marks a step of an algorithm that a MUST introduces.
+library, a server or a client such as this one says why, and so does one that is not kept. "step" marks a step of an
+algorithm that a MUST introduces.
 
 A test fails when a requirement has no code or no test, when a name in this table is not declared, when the code's file
 does not quote the section ("as" names another one that says the same), and when the count differs from that of the RFC.
@@ -29,19 +30,21 @@ does not quote the section ("as" names another one that says the same), and when
 func Render(rows []Row) []byte {
 	var b strings.Builder
 	b.WriteString(head)
-	held, free, steps := 0, 0, 0
+	var held, free, not, steps int
 	for _, r := range rows {
 		switch {
 		case r.Word == "step":
 			steps++
-		case r.Applies():
-			held++
-		default:
+		case r.Why != "":
 			free++
+		case r.Not != "":
+			not++
+		default:
+			held++
 		}
 	}
-	fmt.Fprintf(&b, "%d requirements: %d are held here, %d do not bind this code. %d steps are listed besides.\n",
-		held+free, held, free, steps)
+	fmt.Fprintf(&b, "%d requirements: %d are held here, %d do not bind this code, %d are not kept, on purpose. %d steps are "+
+		"listed besides.\n", held+free+not, held, free, not, steps)
 	section := ""
 	for _, r := range rows {
 		if s := r.Section(); s != section {
@@ -63,11 +66,13 @@ func (r Row) markdown() string {
 		}
 		tests += fmt.Sprintf("[transcript %s](../%s/%s) `%s`", strings.TrimSuffix(c.Dir, ".txt"), Transcripts, c.Dir, c.Name)
 	}
-	if !r.Applies() {
-		code = r.Why
-		tests = "n/a"
+	switch {
+	case r.Why != "":
+		code, tests = cell(r.Why), "n/a"
+	case r.Not != "":
+		code, tests = "**Not kept.** "+cell(r.Not), "n/a"
 	}
-	if r.As != "" {
+	if r.As != "" && r.As != r.Section() {
 		code += " (as §" + r.As + ")"
 	}
 	if r.Note != "" {
@@ -85,13 +90,24 @@ func quote(r Row) string {
 	return strings.Replace(q, r.Word, "**"+r.Word+"**", 1)
 }
 
-// symbols returns declarations as links to their packages.
+// symbols returns declarations, each package once, as a link.
 func symbols(list []Symbol) string {
-	var parts []string
+	var b strings.Builder
+	dir := ""
 	for _, s := range list {
-		parts = append(parts, fmt.Sprintf("[`%s`](../%s) `%s`", short(s.Dir), s.Dir, s.Name))
+		switch {
+		case s.Dir == dir:
+			b.WriteString(",")
+		case dir != "":
+			b.WriteString("<br>")
+		}
+		if s.Dir != dir {
+			fmt.Fprintf(&b, "[%s](../%s)", short(s.Dir), s.Dir)
+			dir = s.Dir
+		}
+		fmt.Fprintf(&b, " `%s`", s.Name)
 	}
-	return strings.Join(parts, "<br>")
+	return b.String()
 }
 
 // short returns a folder without the part that all packages of the library have in common.

@@ -108,7 +108,7 @@ func TestParse(t *testing.T) {
 	}
 	a, b := got[0], got[1]
 	if a.Section() != "5.1" || a.Word != "MUST" || a.Who != "client" || a.Quote != "a client MUST mask all frames" ||
-		a.Note != "how" || !a.Applies() || a.Line != 2 {
+		a.Note != "how" || !a.Held() || a.Line != 2 {
 		t.Errorf("the first row is %+v", a)
 	}
 	if want := []Symbol{{"a/b", "F"}, {"a/b", "T.M"}}; !slices.Equal(a.Code, want) {
@@ -117,7 +117,7 @@ func TestParse(t *testing.T) {
 	if want := []Symbol{{"a/b", "TestF"}}; !slices.Equal(a.Tests, want) {
 		t.Errorf("tests are %v, want %v", a.Tests, want)
 	}
-	if b.Word != "MUST NOT" || b.Applies() {
+	if b.Word != "MUST NOT" || b.Held() {
 		t.Errorf("the second row is %+v", b)
 	}
 	for _, bad := range []string{"  > early\n", "6455-1 MUST x\n", "6455-5.1-1 MUST x\n  nope y\n", "6455-5.1-1 MUST x\n  code a\n"} {
@@ -182,6 +182,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		{"unknown transcript", Row{ID: "6455-5.1-1", Word: "MUST", Quote: "MUST", Code: []Symbol{{".", "F"}},
 			Cases: []Symbol{{"5.2.txt", "mask"}}}, "no transcript"},
 		{"not applicable", Row{ID: "6455-5.4-1", Word: "MUST", Quote: "MUST", Why: "no proxy"}, ""},
+		{"not kept", Row{ID: "6455-4.1-5", Word: "MUST", Quote: "MUST", Not: "it is the caller's"}, ""},
 		{"both", Row{ID: "6455-5.4-1", Word: "MUST", Quote: "MUST", Why: "no proxy", Code: []Symbol{{".", "F"}}}, "both"},
 		{"other word", Row{ID: "6455-5.4-1", Word: "MUST NOT", Quote: "MUST", Why: "no proxy"}, "the word"},
 	} {

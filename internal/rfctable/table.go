@@ -21,6 +21,7 @@ type Row struct {
 	Who   string   // client, server, both; or whom it binds when that is not us
 	Quote string   // the sentence, or the part of it that says what is required
 	Why   string   // why it does not bind this code; empty when it does
+	Not   string   // why it is not kept although it binds; empty when it is
 	As    string   // the section that the code quotes instead, where the RFC says a thing twice; empty for its own
 	Note  string   // how it is held, when code and test do not say it by themselves
 	Code  []Symbol // what holds it
@@ -50,8 +51,8 @@ func (r Row) Quoted() string {
 	return r.Section()
 }
 
-// Applies reports whether the requirement binds this code.
-func (r Row) Applies() bool { return r.Why == "" }
+// Held reports whether the row is to name code and tests: the requirement binds this code and is kept.
+func (r Row) Held() bool { return r.Why == "" && r.Not == "" }
 
 var rowHead = regexp.MustCompile(`^(6455-[0-9]+(?:\.[0-9]+)*-[0-9]+[a-z]?) (MUST NOT|MUST|REQUIRED|SHALL NOT|SHALL|step) (\S.*)$`)
 
@@ -92,6 +93,8 @@ func (r *Row) set(line string) error {
 		r.Quote = strings.TrimSpace(r.Quote + " " + value)
 	case "why":
 		r.Why = strings.TrimSpace(r.Why + " " + value)
+	case "not":
+		r.Not = strings.TrimSpace(r.Not + " " + value)
 	case "note":
 		r.Note = strings.TrimSpace(r.Note + " " + value)
 	case "as":
