@@ -48,7 +48,6 @@ func TestUsageErrors(t *testing.T) {
 		{"dial --http 2 " + url, "not available yet"},
 		{"dial --http 3 " + url, "not available yet"},
 		{"dial --http 4 " + url, "1.1, 2, 3"},
-		{"dial --compress " + url, "not available yet"},
 		{"dial --wait soon " + url, "invalid"},
 		{"dial --wait -1s " + url, "negative"},
 		{"dial --ping -1s " + url, "negative"},

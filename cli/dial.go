@@ -83,7 +83,7 @@ serve" on this machine, which can vouch for localhost and this host's name only.
 	flags.BoolVar(&f.binary, "binary", false, "raw bytes in and out, as binary messages")
 	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
 	flags.Var(&f.http, "http", "the HTTP version of the handshake; 2 and 3 are not available yet")
-	flags.BoolVar(&f.compress, "compress", false, "offer compression; not available yet")
+	flags.BoolVar(&f.compress, "compress", false, "offer compression (permessage-deflate); the server may decline")
 	flags.DurationVar(&f.ping, "ping", 25*time.Second, "ping a silent server this often, give up after two; 0 is never")
 	flags.DurationVar(&f.wait, "wait", 0, "go on reading this long after the end of the input")
 	complete(cmd, map[string][]string{
@@ -98,8 +98,6 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	switch {
 	case f.http.value != "1.1":
 		return nil, usagef("leave --http out", "--http %s: WebSocket over HTTP/%s is not available yet", f.http.value, f.http.value)
-	case f.compress:
-		return nil, usagef("leave --compress out", "--compress: compression is not available yet")
 	case f.ping < 0 || f.wait < 0:
 		return nil, usagef("", "--ping and --wait take no negative time")
 	case f.binary && f.json:
@@ -136,6 +134,9 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	}
 	if f.binary {
 		opts.Conn.MaxMessage = -1 // no bound: nothing is held
+	}
+	if f.compress {
+		opts.Conn.Compression = &websocket.Compression{}
 	}
 	return opts, nil
 }
@@ -225,6 +226,9 @@ func describeConn(shown string, hs *websocket.Handshake) string {
 	}
 	if hs.Subprotocol != "" {
 		parts = append(parts, "subprotocol "+hs.Subprotocol)
+	}
+	if hs.Extensions != "" {
+		parts = append(parts, hs.Extensions)
 	}
 	return fmt.Sprintf("%s (%s)", shown, strings.Join(parts, ", "))
 }

@@ -179,7 +179,7 @@ func (s *session) close() error {
 	case err = <-closed:
 	case <-s.signals:
 		s.conn.CloseNow()
-		<-closed
+		_ = <-closed // that it did not end well is known
 		return errInterrupted
 	}
 	select {

@@ -124,6 +124,8 @@ func dialHint(e *websocket.HandshakeError) string {
 		return "mend the headers given with -H; subprotocols are offered with --subprotocol"
 	case strings.Contains(e.Hint, "DialOptions.Subprotocols"):
 		return "mend what is given with --subprotocol: each is a word, given once"
+	case strings.Contains(e.Hint, "DialOptions.Conn.Compression"):
+		return "the server answers the offer of compression wrongly: leave --compress out"
 	}
 	return e.Hint
 }

@@ -159,7 +159,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	var serving sync.WaitGroup
 	for _, l := range s.listeners {
 		serving.Go(func() {
-			err := http.ErrServerClosed
+			var err error
 			if s.tls == nil {
 				err = s.http.Serve(l)
 			} else {

@@ -10,8 +10,8 @@ import (
 
 // ListenError says which address could not be bound, and what to do about it.
 type ListenError struct {
-	Addr string
-	Err  error
+	Addr string // as it was asked for
+	Err  error  // what the system says
 	Hint string // the next step; may be empty
 }
 

@@ -15,7 +15,10 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	console.Register(mux)
-	mux.Handle("/echo", s.endpoint(echo, websocket.ConnOptions{MaxMessage: echoMax}))
+	mux.Handle("/echo", s.endpoint(echo, websocket.ConnOptions{
+		MaxMessage:  echoMax,
+		Compression: &websocket.Compression{}, // whoever sends also gets it back: there is no secret to give away
+	}))
 	return mux
 }
 
