@@ -172,14 +172,17 @@ func (s *session) Write(p []byte) (int, error) {
 
 // close closes the connection with 1000, unless it has ended already, and tells how it ended.
 func (s *session) close() error {
-	closed := make(chan error, 1)
-	go func() { closed <- s.conn.Close(websocket.CodeNormal, "") }()
-	var err error
+	var unanswered error
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		unanswered = s.conn.Close(websocket.CodeNormal, "")
+	}()
 	select {
-	case err = <-closed:
+	case <-closed:
 	case <-s.signals:
 		s.conn.CloseNow()
-		_ = <-closed // that it did not end well is known
+		<-closed
 		return errInterrupted
 	}
 	select {
@@ -187,7 +190,7 @@ func (s *session) close() error {
 	case <-s.signals:
 		return errInterrupted
 	}
-	return s.verdict(err)
+	return s.verdict(unanswered)
 }
 
 // verdict says whether the end was a good one. unanswered is what came of our own close.
