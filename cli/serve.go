@@ -41,7 +41,7 @@ localhost. "handfast dial" trusts that by itself; a browser asks once. Pages of 
 sites may not connect unless --origin names them.
 
 SIGTERM and Ctrl-C stop it: every WebSocket is closed with 1001, and those that do not
-answer within 10 seconds are cut. A second one stops it at once.`,
+answer within 5 seconds are cut. A second one stops it at once.`,
 		Example: `  handfast serve
   handfast serve --listen 127.0.0.1:9000 --tls off
   handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem`,
