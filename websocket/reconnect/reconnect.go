@@ -112,8 +112,7 @@ type Failure struct {
 // canceled when it returns.
 //
 // An error of handle's own is one that holds no [websocket.CloseError], does not come from the network and is no timeout. It
-// says that coming back is of no use, unless Verdict says otherwise. When the peer has ended the connection meanwhile, with
-// anything but CodeNormal, the two errors are joined and the peer's reason is judged: it is likely the cause of the other.
+// says that coming back is of no use, unless Verdict says otherwise.
 func Run(ctx context.Context, dial func(context.Context) (*websocket.Conn, error),
 	handle func(context.Context, *websocket.Conn) error, opts *Options) error {
 	l := loop{opts: opts.withDefaults(), dial: dial, handle: handle, good: time.Now()}
@@ -191,6 +190,7 @@ func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
 	if err == nil {
 		err = l.handle(inner, c)
 	}
+	cancel()
 	return farewell(ctx, c, err)
 }
 
@@ -208,12 +208,12 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 		c.Close(code, "") //nolint:errcheck // see above
 		return nil
 	}
-	if ctx.Err() != nil || !ofConnection(err) {
+	switch _, told := errors.AsType[*websocket.CloseError](err); {
+	case ctx.Err() != nil, !told && !ofNetwork(err):
 		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // see above
-	}
-	// A write that met the peer's close frame can fail without telling its code: how the connection ended says more.
-	if _, known := errors.AsType[*websocket.CloseError](err); !known {
-		if end := endedByPeer(c); end != nil && websocket.CloseCode(end) != websocket.CodeNormal {
+	case !told:
+		// A write can fail before the peer's close frame is read: how the connection ended says more.
+		if end := endedByPeer(c); end != nil {
 			return fmt.Errorf("%w; %w", err, end)
 		}
 	}

@@ -73,7 +73,7 @@ func Judge(f Failure) Verdict {
 	if f.Dialing {
 		return judgeDial(f.Err)
 	}
-	if ofConnection(f.Err) {
+	if ofNetwork(f.Err) {
 		return Soon
 	}
 	return Stop
@@ -144,12 +144,6 @@ func distrusted(err error) bool {
 	}
 	_, ok := errors.AsType[x509.CertificateInvalidError](err)
 	return ok
-}
-
-// ofConnection reports whether err says that the connection ended or does not work, and is not handle's own.
-func ofConnection(err error) bool {
-	_, ok := errors.AsType[*websocket.CloseError](err)
-	return ok || ofNetwork(err)
 }
 
 // ofNetwork reports whether err comes from the network; a timeout does, whoever set it.

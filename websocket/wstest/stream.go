@@ -132,7 +132,7 @@ func (h *half) writeError() error {
 func (h *half) end(who *state, by *deadline, s state) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *who >= s || *who >= closed {
+	if *who >= closed {
 		return
 	}
 	*who = s
