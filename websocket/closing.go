@@ -126,6 +126,7 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 	defer c.mu.Unlock()
 	if c.closing == nil {
 		c.closing = e
+		c.dropQueue(e)
 	}
 	return c.closing
 }
@@ -207,7 +208,8 @@ func (c *Conn) writeBroke(werr error) error {
 		return c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: werr})
 	}
 	c.mu.Lock()
-	c.ctl = nil
+	c.ctl, c.rest = nil, nil
+	c.dropQueue(werr)
 	c.out.give()
 	mine := c.closeErr == nil && c.read.take()
 	c.mu.Unlock()

@@ -117,6 +117,7 @@ func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	if c.role == Client {
 		z.out.Window, z.in.Window = client, server
 	}
+	z.bits = z.out.Window.Bits
 	c.zip = z
 	c.m.Compressed = true
 }
@@ -131,6 +132,8 @@ type compression struct {
 	message   *deflate.Reader // of a message that came in more than one piece and is not at its end; nil otherwise
 	ctx       context.Context // that interrupts message
 	ended     bool            // message's last frame was taken
+	bits      uint8           // of out's window
+	stale     bool            // Send has sent what out does not know of; guarded by mu
 }
 
 // Read yields the payload of the message under way to its inflater.
@@ -252,21 +255,33 @@ var deflated = sync.Pool{New: func() any { return new([]byte) }}
 // keepDeflated bounds what stays in the pool.
 const keepDeflated = 1 << 20
 
-// writeCompressed sends m compressed, or as it is when that is shorter. The caller holds the message turn.
+// writeCompressed sends m compressed, or as it is when that is shorter.
 func (c *Conn) writeCompressed(ctx context.Context, m Message) error {
+	if err := c.beginMessage(ctx); err != nil {
+		return err
+	}
+	defer c.endMessage()
+	z := c.zip
+	c.mu.Lock()
+	stale := z.stale
+	z.stale = false
+	c.mu.Unlock()
+	if stale {
+		z.out.Forget()
+	}
 	buf := deflated.Get().(*[]byte)
-	out := c.zip.out.Append((*buf)[:0], m.Data)
+	out := z.out.Append((*buf)[:0], m.Data)
 	if cap(out) <= keepDeflated {
 		*buf = out
 	}
 	defer deflated.Put(buf)
 	if len(out) >= len(m.Data) {
-		c.zip.out.Forget() // the peer will not see what was compressed
-		return c.writeFrame(ctx, m.Type, false, true, m.Data)
+		z.out.Forget() // the peer will not see what was compressed
+		return c.writeFrame(ctx, outgoing{t: m.Type, fin: true, p: m.Data})
 	}
-	err := c.writeFrame(ctx, m.Type, true, true, out)
+	err := c.writeFrame(ctx, outgoing{t: m.Type, compressed: true, fin: true, p: out})
 	if err != nil {
-		c.zip.out.Forget()
+		z.out.Forget()
 	}
 	return err
 }

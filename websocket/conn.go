@@ -41,17 +41,22 @@ type Conn struct {
 
 	heard atomic.Bool // bytes have arrived since keepalive last looked
 
-	mu       sync.Mutex // guards all that follows, and the Machine's writing half; never held while waiting or in I/O
-	read     turn       // to read from the stream
-	message  turn       // to send a message, all its fragments
-	out      turn       // to write to the stream, one frame or what ctl holds
-	userRead bool       // the read turn is an application's
-	waiting  bool       // the holder of read is in the stream's Read, or about to be
-	woken    bool       // and has been interrupted
-	writing  bool       // the holder of out is in the stream's Write, or about to be
-	readCtx  watch      // the context that interrupts reads
-	writeCtx watch      // the context that interrupts the write under way
-	ctl      []byte     // control frames that go out before the next data frame
+	mu       sync.Mutex    // guards all that follows, and the Machine's writing half; never held while waiting or in I/O
+	read     turn          // to read from the stream
+	message  turn          // to send a message, all its fragments
+	out      turn          // to write to the stream, one frame or what ctl holds
+	userRead bool          // the read turn is an application's
+	waiting  bool          // the holder of read is in the stream's Read, or about to be
+	woken    bool          // and has been interrupted
+	writing  bool          // the holder of out is in the stream's Write, or about to be
+	readCtx  watch         // the context that interrupts reads
+	writeCtx watch         // the context that interrupts the write under way
+	ctl      []byte        // control frames that go out before the next data frame
+	rest     []byte        // of a write that the socket took in part: it goes first
+	queue    []entry       // frames that go out when the stream is free
+	queued   int           // bytes of it that Send put there
+	taken    []*joined     // whose frames the holder of out is about to write
+	drained  chan struct{} // closed when something has left the queue; nil when nobody waits for that
 	closeErr *CloseError
 	closing  *CloseError // how it is about to end, once a close frame is made or has come, or a rule was broken
 	werr     error       // why writing is no longer possible
@@ -67,6 +72,7 @@ type connSettings struct {
 	limits       protocol.Limits
 	pingInterval time.Duration
 	closeTimeout time.Duration
+	queue        WriteQueue
 }
 
 const (
@@ -86,6 +92,10 @@ func (o *ConnOptions) settings() connSettings {
 		limits:       protocol.Limits{MaxMessage: o.MaxMessage, Fragments: maxFragments},
 		pingInterval: o.PingInterval,
 		closeTimeout: o.CloseTimeout,
+		queue:        o.WriteQueue,
+	}
+	if s.queue.Bytes <= 0 {
+		s.queue.Bytes = defaultQueueBytes
 	}
 	if s.limits.MaxMessage == 0 {
 		s.limits.MaxMessage = defaultMaxMessage

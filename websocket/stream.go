@@ -131,7 +131,7 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	w := &messageWriter{c: c, ctx: ctx, t: t}
 	if c.zip != nil {
 		w.zip = c.zip.out.NewWriter(func(p []byte, last bool) error {
-			err := c.writeFrame(ctx, t, true, last, p)
+			err := c.writeFrame(ctx, outgoing{t: t, compressed: true, fin: last, p: p})
 			w.begun = w.begun || err == nil
 			return err
 		})
@@ -212,7 +212,7 @@ func (w *messageWriter) Close() error {
 }
 
 func (w *messageWriter) frame(p []byte, fin bool) error {
-	if err := w.c.writeFrame(w.ctx, w.t, false, fin, p); err != nil {
+	if err := w.c.writeFrame(w.ctx, outgoing{t: w.t, fin: fin, p: p}); err != nil {
 		return w.fail(err)
 	}
 	w.begun = true

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -19,7 +21,11 @@ var ErrInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 64
 // from where they lie, with writev.
 const together = 8 << 10
 
-// Write sends m as one frame, compressed if that was agreed on, and returns when the kernel has all of it. m.Data stays the caller's, unchanged.
+// joinable is the most payload with which a Write joins the one after the write under way, by a copy.
+const joinable = 4 << 10
+
+// Write sends m as one frame, compressed if that was agreed on, and returns when the kernel has all of it. m.Data stays
+// the caller's, unchanged. Messages written while another write is under way go out together in the next one.
 //
 // When ctx ends while Write waits for its turn, nothing was sent and the connection lives. When it ends while the frame
 // is on its way, half a frame is out: Write says so and the connection is closed.
@@ -32,17 +38,25 @@ func (c *Conn) write(ctx context.Context, m Message, plain bool) error {
 	if m.Type == Text && !utf8.Valid(m.Data) {
 		return ErrInvalidUTF8
 	}
-	if err := c.beginMessage(ctx); err != nil {
-		return err
-	}
-	defer c.endMessage()
 	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
 		return c.writeCompressed(ctx, m)
 	}
-	return c.writeFrame(ctx, m.Type, false, true, m.Data)
+	f := outgoing{t: m.Type, fin: true, p: m.Data}
+	c.mu.Lock()
+	if ctx.Err() == nil && !c.message.held && len(m.Data) <= joinable && c.out.held && len(c.out.queue) == 0 {
+		return c.joinLocked(ctx, f)
+	}
+	if c.message.held || c.out.held { // behind others: no message may begin before this one has its place
+		if err := c.wait(ctx, &c.message); err != nil {
+			c.mu.Unlock()
+			return interrupted("write", ctx, err)
+		}
+		f.gives = true
+	}
+	return c.writeLocked(ctx, f)
 }
 
-// beginMessage takes the turn to send a message.
+// beginMessage takes the turn to send a message, all its fragments.
 func (c *Conn) beginMessage(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,6 +67,13 @@ func (c *Conn) beginMessage(ctx context.Context) error {
 		return err
 	}
 	return interrupted("write", ctx, c.wait(ctx, &c.message))
+}
+
+func (c *Conn) endMessage() {
+	c.mu.Lock()
+	c.message.give()
+	c.sendQueued() // Send may have had to wait for the end of a fragmented message
+	c.mu.Unlock()
 }
 
 // canWrite says why nothing can be written any more. The caller holds mu.
@@ -66,34 +87,38 @@ func (c *Conn) canWrite() error {
 	return c.werr
 }
 
-func (c *Conn) endMessage() {
-	c.mu.Lock()
-	c.message.give()
-	c.mu.Unlock()
+// outgoing is a data frame to be sent.
+type outgoing struct {
+	t          Type
+	compressed bool
+	fin        bool
+	gives      bool // the message turn is given up as soon as the frame has its place
+	p          []byte
 }
 
-// writeFrame sends p as one data frame. The caller holds the message turn.
-func (c *Conn) writeFrame(ctx context.Context, t Type, compressed, fin bool, p []byte) error {
-	var key [4]byte
-	if c.role == Client {
-		key = maskKey()
-	}
+// writeFrame sends one data frame. The caller holds the message turn.
+func (c *Conn) writeFrame(ctx context.Context, f outgoing) error {
 	c.mu.Lock()
-	if err := c.wait(ctx, &c.out); err != nil {
-		c.mu.Unlock()
-		return interrupted("write", ctx, err)
-	}
-	err := c.canWrite()
-	if err == nil && ctx.Err() != nil {
-		err = interrupted("write", ctx, errCtx)
-	}
+	return c.writeLocked(ctx, f)
+}
+
+// writeLocked sends one data frame. The caller holds mu, which is free when writeLocked returns, and the message turn
+// unless nobody does.
+func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 	var h frame.Header
-	if err == nil {
-		h, err = c.m.BeginFrame(t == Text, compressed, fin, len(p), key)
+	err := interrupted("write", ctx, c.wait(ctx, &c.out))
+	mine := err == nil
+	if mine {
+		h, err = c.place(ctx, f)
+	}
+	if f.gives {
+		c.message.give()
 	}
 	if err != nil {
 		c.mu.Unlock()
-		c.passOut()
+		if mine {
+			c.passOut()
+		}
 		return err
 	}
 	c.writing = true
@@ -102,19 +127,19 @@ func (c *Conn) writeFrame(ctx context.Context, t Type, compressed, fin bool, p [
 	}
 	c.mu.Unlock()
 
-	n, err := c.put(h, p)
+	n, err := c.put(h, f.p)
 
 	c.mu.Lock()
 	c.writing = false
 	if err != nil {
-		c.werr = c.writeFailure(ctx, n, len(p), err)
+		c.werr = c.writeFailure(ctx, n, len(f.p), err)
 		c.mu.Unlock()
 		return c.writeBroke(c.werr)
 	}
 	if ctx.Err() != nil && c.closing == nil {
 		c.stream.SetWriteDeadline(time.Time{}) // it was set for a write that was done already
 	}
-	if len(c.ctl) == 0 {
+	if !c.moreToWrite() {
 		c.out.give()
 		c.mu.Unlock()
 		return nil
@@ -122,6 +147,21 @@ func (c *Conn) writeFrame(ctx context.Context, t Type, compressed, fin bool, p [
 	c.mu.Unlock()
 	c.passOut()
 	return nil
+}
+
+// place gives a frame its place in the stream. The caller holds mu.
+func (c *Conn) place(ctx context.Context, f outgoing) (frame.Header, error) {
+	if err := c.canWrite(); err != nil {
+		return frame.Header{}, err
+	}
+	if ctx.Err() != nil {
+		return frame.Header{}, interrupted("write", ctx, errCtx)
+	}
+	var key [4]byte
+	if c.role == Client {
+		key = maskKey()
+	}
+	return c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
 }
 
 // put writes a frame and returns how many bytes of it went out.
@@ -151,24 +191,104 @@ func (c *Conn) put(h frame.Header, p []byte) (int, error) {
 	}
 }
 
-// flush writes the control frames that wait, and passes the out turn on. The caller holds the turn; it still does when
-// flush returns an error.
+// joined is a Write that waits for its frame to go out with others. Its channel is made for each: one that outlived its
+// use could not be used in a testing/synctest bubble and outside of it.
+type joined struct {
+	buf  [joinable + frame.MaxHeader]byte
+	done chan error // holds one
+}
+
+var joiners = sync.Pool{New: func() any { return new(joined) }}
+
+// joinLocked adds a frame to the next write, and waits for that. The caller holds mu, which is free when joinLocked
+// returns.
+func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
+	h, err := c.place(ctx, f)
+	if err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	j := joiners.Get().(*joined)
+	j.done = make(chan error, 1)
+	b := frame.Append(j.buf[:0], h)
+	start := len(b)
+	b = append(b, f.p...)
+	if h.Masked {
+		frame.Mask(b[start:], h.Key)
+	}
+	c.queue = append(c.queue, entry{frame: b, join: j})
+	c.mu.Unlock()
+	select {
+	case err = <-j.done:
+		joiners.Put(j)
+		return err
+	case <-ctx.Done():
+	case <-c.done:
+		return c.ended() // j may still be on its way out: it is not used again
+	}
+	c.mu.Lock()
+	i := slices.IndexFunc(c.queue, func(e entry) bool { return e.join == j })
+	if i >= 0 {
+		c.queue = slices.Delete(c.queue, i, i+1)
+	}
+	c.mu.Unlock()
+	err = interrupted("write", ctx, errCtx)
+	if i < 0 {
+		err = fmt.Errorf("%w: its frame was on its way, so the connection is closed", err)
+		c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+	}
+	return err
+}
+
+// flush writes what waits: control frames, messages that Send took and Writes that joined in, as many as fit together
+// in one write. Then it passes the out turn on. The caller holds the turn; it still does when flush returns an error.
 func (c *Conn) flush() error {
+	buf := transport.Borrow()
+	defer transport.Return(buf)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.ctl) > 0 && c.werr == nil && c.closeErr == nil {
-		ctl := c.ctl
-		c.ctl = nil
+	for c.moreToWrite() && c.werr == nil && c.closeErr == nil {
+		b := c.gather(buf[:0])
+		var large entry
+		if len(b) == 0 { // the next frame fills a buffer by itself
+			large = c.queue[0]
+			c.dequeue(1)
+		}
+		joins := c.taken
+		c.taken = nil
 		c.mu.Unlock()
-		_, err := c.stream.Write(ctl)
+		err := c.putGathered(b, large)
+		for _, j := range joins {
+			j.done <- err
+		}
 		c.mu.Lock()
 		if err != nil {
-			c.werr = fmt.Errorf("websocket: writing a control frame: %w", err)
+			c.werr = fmt.Errorf("websocket: write: %w", err)
 			return c.werr
 		}
+		if cap(joins) > 0 && c.taken == nil {
+			clear(joins)
+			c.taken = joins[:0]
+		}
 	}
+	c.taken = nil
 	c.out.give()
 	return nil
+}
+
+func (c *Conn) putGathered(b []byte, large entry) error {
+	var err error
+	switch {
+	case len(b) > 0:
+		_, err = c.stream.Write(b)
+	case c.role == Server:
+		_, err = c.stream.Write(large.frame)
+	default:
+		h, _, _ := frame.Parse(large.frame)
+		h.Masked, h.Key = true, maskKey()
+		_, err = c.put(h, large.frame[large.head:])
+	}
+	return err
 }
 
 // passOut is flush for those who do not hold the read turn.
@@ -181,8 +301,8 @@ func (c *Conn) passOut() {
 // send sees that ctl goes out: by whoever writes now, or by a goroutine that ends when it has. So nobody who reads, and
 // no timer, ever waits for a peer that does not read. The caller holds mu.
 func (c *Conn) send() {
-	if len(c.ctl) > 0 && c.out.take() {
-		go c.passOut()
+	if len(c.ctl) > 0 {
+		c.sendQueued()
 	}
 }
 

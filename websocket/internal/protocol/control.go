@@ -166,6 +166,9 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	return h, nil
 }
 
+// MessageOpen reports that a message of ours is begun and not ended: only control frames and its own may follow.
+func (m *Machine) MessageOpen() bool { return m.fragmented }
+
 func appendFrame(dst []byte, h frame.Header, payload []byte) []byte {
 	dst = frame.Append(dst, h)
 	start := len(dst)

@@ -10,3 +10,5 @@ type poller struct{}
 func newPoller(io.ReadWriteCloser) *poller { return nil }
 
 func (p *poller) read() (*Buffer, []byte, error) { return nil, nil, io.ErrNoProgress }
+
+func (p *poller) tryWrite([]byte) (int, error) { return 0, nil }

@@ -16,6 +16,11 @@ type poller struct {
 	buf     *Buffer
 	n       int
 	err     error
+
+	put     func(fd uintptr) bool // putOnce, bound once
+	out     []byte                // what it writes
+	written int
+	outErr  error
 }
 
 // newPoller returns nil when rwc is no socket of ours to poll. Only the types whose Read is the bare system call are:
@@ -36,6 +41,7 @@ func newPoller(rwc io.ReadWriteCloser) *poller {
 	}
 	p := &poller{raw: raw}
 	p.attempt = p.try
+	p.put = p.putOnce
 	return p
 }
 
@@ -73,6 +79,35 @@ func (p *poller) try(fd uintptr) bool {
 				err = os.NewSyscallError("read", err)
 			}
 			p.buf, p.n, p.err = nil, 0, err
+		}
+		return true
+	}
+}
+
+// tryWrite writes once, without waiting for room.
+func (p *poller) tryWrite(b []byte) (int, error) {
+	p.out = b
+	err := p.raw.Write(p.put)
+	n := p.written
+	if err == nil {
+		err = p.outErr
+	}
+	p.out, p.written, p.outErr = nil, 0, nil
+	return n, err
+}
+
+func (p *poller) putOnce(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), p.out)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			p.written = 0
+		case err != nil:
+			p.outErr = os.NewSyscallError("write", err)
+		default:
+			p.written = n
 		}
 		return true
 	}

@@ -1,0 +1,241 @@
+package websocket
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/transport"
+)
+
+// ErrQueueFull is returned by Send for messages that were dropped: the queue had no room for them.
+var ErrQueueFull = errors.New("websocket: the write queue is full: the peer reads too slowly")
+
+// QueuePolicy says what Send does when the queue is full.
+type QueuePolicy uint8
+
+// The policies.
+const (
+	QueueClose      QueuePolicy = iota // close the connection with CodeTryAgainLater: nothing is lost in silence
+	QueueBlock                         // wait for room: the slowest peer sets the pace
+	QueueDropOldest                    // make room by dropping what has waited longest
+	QueueDropNewest                    // drop the message at hand: Send returns ErrQueueFull
+)
+
+// WriteQueue bounds what Send has accepted and the kernel has not. The zero value is the safe default.
+type WriteQueue struct {
+	// Bytes is the bound, headers included. 0 means 1 MiB. A message larger than that is accepted into an empty queue.
+	Bytes int
+
+	// Full says what happens when it is reached.
+	Full QueuePolicy
+}
+
+const defaultQueueBytes = 1 << 20
+
+// entry is one frame that waits to be written: a message that Send took, or a Write that joins in.
+type entry struct {
+	frame []byte // with an unmasked header; shared by all connections that send it
+	head  int    // its header's length
+	join  *joined
+}
+
+// Send queues the messages and returns without waiting for the peer, except under QueueBlock. On a plain socket that
+// takes them at once they are with the kernel when Send returns, all in one system call; otherwise they go out with
+// whatever else is sent by then. Messages of one call, and of calls one after the other, keep their order.
+//
+// An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError].
+func (c *Conn) Send(ps ...*Prepared) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range ps {
+		if err := c.canWrite(); err != nil {
+			return err
+		}
+		e := c.entryFor(p)
+		if err := c.makeRoom(len(e.frame)); err != nil {
+			return err
+		}
+		c.queue = append(c.queue, e)
+		c.queued += len(e.frame)
+	}
+	c.sendQueued()
+	return nil
+}
+
+// entryFor picks the frame of p for this connection. The caller holds mu.
+func (c *Conn) entryFor(p *Prepared) entry {
+	e := entry{frame: p.plain, head: p.head}
+	if z := c.zip; z != nil && len(p.plain)-p.head >= z.threshold && !(z.out.Window.Takeover && c.message.held) {
+		// A message that is being compressed right now counts on what went before it: then this one goes plain, which
+		// leaves the peer's window as it is. Otherwise the next to be compressed starts afresh.
+		if f := p.compressed(z.bits); len(f) < len(p.plain) {
+			e.frame, e.head = f, frame.Size(f[1])
+			z.stale = true
+		}
+	}
+	return e
+}
+
+// makeRoom applies the policy when n bytes do not fit. The caller holds mu, which it may give up for a while.
+func (c *Conn) makeRoom(n int) error {
+	for c.queued > 0 && c.queued+n > c.opts.queue.Bytes {
+		switch c.opts.queue.Full {
+		case QueueDropNewest:
+			return ErrQueueFull
+		case QueueDropOldest:
+			if !c.dropOldest() {
+				return ErrQueueFull
+			}
+		case QueueBlock:
+			if c.drained == nil {
+				c.drained = make(chan struct{})
+			}
+			drained := c.drained
+			c.sendQueued()
+			c.mu.Unlock()
+			select {
+			case <-drained:
+			case <-c.done:
+			}
+			c.mu.Lock()
+			if err := c.canWrite(); err != nil {
+				return err
+			}
+		default:
+			// RFC 6455 §7.4.1 has no code for this; the registry of §11.7 has 1013, "try again later". What waits is given
+			// up, so that the close frame does not wait behind it.
+			c.dropQueue(ErrQueueFull)
+			go c.Close(CodeTryAgainLater, "reads too slowly") // ends within CloseTimeout
+			return ErrQueueFull
+		}
+	}
+	return nil
+}
+
+func (c *Conn) dropOldest() bool {
+	for i, e := range c.queue {
+		if e.join == nil {
+			c.queued -= len(e.frame)
+			c.queue = slices.Delete(c.queue, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// dropQueue gives up all that waits. The caller holds mu.
+func (c *Conn) dropQueue(err error) {
+	for _, e := range c.queue {
+		if e.join != nil {
+			e.join.done <- err
+		}
+	}
+	c.queue, c.queued = nil, 0
+	c.leftQueue()
+}
+
+// leftQueue wakes the Sends that wait for room. The caller holds mu.
+func (c *Conn) leftQueue() {
+	if c.drained != nil {
+		close(c.drained)
+		c.drained = nil
+	}
+}
+
+// sendQueued starts to write what waits, unless somebody is writing. The caller holds mu.
+func (c *Conn) sendQueued() {
+	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || !c.out.take() {
+		return
+	}
+	if c.role == Client || !c.stream.WritesAtOnce() {
+		go c.passOut()
+		return
+	}
+	batch := transport.Borrow()
+	b := c.gather(batch[:0])
+	n, err := 0, error(nil)
+	if len(b) > 0 {
+		n, err = c.stream.TryWrite(b)
+	}
+	if n < len(b) && err == nil { // the rest goes first when the socket has room again
+		c.rest = append(c.rest, b[n:]...)
+	}
+	transport.Return(batch)
+	if err != nil || len(c.rest) > 0 || c.moreToWrite() {
+		go c.passOut() // it meets the error, too
+		return
+	}
+	c.out.give()
+}
+
+// moreToWrite reports whether the holder of the out turn has more to do. The caller holds mu.
+func (c *Conn) moreToWrite() bool {
+	return len(c.rest) > 0 || len(c.ctl) > 0 || len(c.queue) > 0 && !c.m.MessageOpen()
+}
+
+// gather moves what waits to be written into dst, as far as its capacity goes: control frames, then the queue. A first
+// frame that does not fit is left for the caller. The caller holds mu and the out turn.
+func (c *Conn) gather(dst []byte) []byte {
+	if len(c.rest) > 0 {
+		dst, c.rest = append(dst, c.rest...), nil
+	}
+	if c.m.MessageOpen() { // RFC 6455 §5.4: the fragments of one message are not interleaved with another's
+		dst, c.ctl = append(dst, c.ctl...), nil
+		return dst
+	}
+	closing := c.m.Closing()
+	if !closing {
+		dst, c.ctl = append(dst, c.ctl...), nil
+	}
+	taken := 0
+	for _, e := range c.queue {
+		if len(dst)+len(e.frame)+4 > cap(dst) {
+			break
+		}
+		dst = c.appendEntry(dst, e)
+		taken++
+	}
+	c.dequeue(taken)
+	if closing && len(c.queue) == 0 { // RFC 6455 §5.5.1: no data behind the close frame
+		dst, c.ctl = append(dst, c.ctl...), nil
+	}
+	return dst
+}
+
+// appendEntry appends e's frame as this end sends it: a client's is masked (RFC 6455 §5.3).
+func (c *Conn) appendEntry(dst []byte, e entry) []byte {
+	if e.join != nil {
+		c.taken = append(c.taken, e.join)
+		return append(dst, e.frame...)
+	}
+	if c.role == Server {
+		return append(dst, e.frame...)
+	}
+	h, _, _ := frame.Parse(e.frame)
+	h.Masked, h.Key = true, maskKey()
+	dst = frame.Append(dst, h)
+	start := len(dst)
+	dst = append(dst, e.frame[e.head:]...)
+	frame.Mask(dst[start:], h.Key)
+	return dst
+}
+
+// dequeue drops the first n entries. The caller holds mu.
+func (c *Conn) dequeue(n int) {
+	for _, e := range c.queue[:n] {
+		if e.join == nil {
+			c.queued -= len(e.frame)
+		}
+	}
+	c.queue = slices.Delete(c.queue, 0, n)
+	if len(c.queue) == 0 && cap(c.queue) > keepEntries {
+		c.queue = nil
+	}
+	if n > 0 {
+		c.leftQueue()
+	}
+}
+
+// keepEntries bounds the memory that an empty queue keeps, so that most sends allocate nothing.
+const keepEntries = 4

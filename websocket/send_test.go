@@ -1,0 +1,310 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/handshake"
+)
+
+func prepare(t testing.TB, text string) *Prepared {
+	t.Helper()
+	p, err := Prepare(Message{Text, []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestSendKeepsTheOrder(t *testing.T) {
+	for name, pair := range map[string]func(testing.TB) (*Conn, *Conn){
+		"tcp": func(t testing.TB) (*Conn, *Conn) { return tcpConns(t, nil) },
+		"tls": func(t testing.TB) (*Conn, *Conn) {
+			near, far := tlsPair(t)
+			client, server := NewConn(near, Client, nil), NewConn(far, Server, nil)
+			t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
+			return client, server
+		},
+		"compressed": func(t testing.TB) (*Conn, *Conn) { return zipped(t, handshake.Deflate{}, nil) },
+		"no takeover": func(t testing.TB) (*Conn, *Conn) {
+			return zipped(t, handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, nil)
+		},
+	} {
+		for _, from := range []Role{Server, Client} {
+			t.Run(name+"/"+from.String(), func(t *testing.T) {
+				a, b := pair(t)
+				if from == Server {
+					a, b = b, a
+				}
+				texts := make([]string, 300)
+				for i := range texts {
+					texts[i] = fmt.Sprint(i, strings.Repeat(" and so on", i*i%3000))
+				}
+				go func() {
+					for i := 0; i < len(texts); i += 3 {
+						a.Send(prepare(t, texts[i]), prepare(t, texts[i+1]))
+						a.Write(context.Background(), Message{Text, []byte(texts[i+2])})
+					}
+				}()
+				for i, want := range texts {
+					if m, err := b.Read(t.Context()); err != nil || string(m.Data) != want {
+						t.Fatalf("message %d: %.20q of %d bytes, %v", i, m.Data, len(m.Data), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestSendAndWriteFromManyGoroutines: every message is whole, whoever sends it and however.
+func TestSendAndWriteFromManyGoroutines(t *testing.T) {
+	client, server := zipped(t, handshake.Deflate{}, nil)
+	shared := prepare(t, strings.Repeat("shared ", 100))
+	own := strings.Repeat("own words ", 100)
+	const each = 100
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range each {
+				var err error
+				switch i % 4 {
+				case 0:
+					err = server.Send(shared)
+				case 1:
+					err = server.Write(t.Context(), Message{Text, []byte(own)})
+				case 2:
+					err = server.WritePlain(t.Context(), Message{Text, []byte(own)})
+				case 3:
+					var w io.WriteCloser
+					if w, err = server.Writer(t.Context(), Text); err == nil {
+						io.WriteString(w, own)
+						err = w.Close()
+					}
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 4 * each {
+		m, err := client.Read(t.Context())
+		if err != nil || string(m.Data) != own && string(m.Data) != string(shared.payload()) {
+			t.Fatalf("message %d: %.30q of %d bytes, %v", i, m.Data, len(m.Data), err)
+		}
+	}
+	wg.Wait()
+}
+
+// stuck returns a Conn whose peer reads nothing, with one message on its way.
+func stuck(t *testing.T, q WriteQueue) (*Conn, raw) {
+	c, peer := rawPipe(t, Server, &ConnOptions{WriteQueue: q, PingInterval: -1})
+	if err := c.Send(prepare(t, "under way")); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return c, peer
+}
+
+func TestSendQueuePolicies(t *testing.T) {
+	room := WriteQueue{Bytes: 3 * len("\x81\x01a")}
+	t.Run("drop newest", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			room.Full = QueueDropNewest
+			c, peer := stuck(t, room)
+			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
+				t.Errorf("Send returned %v", err)
+			}
+			for _, want := range []string{"under way", "a", "b", "c"} {
+				peer.expect(frame.Text, want)
+			}
+		})
+	})
+	t.Run("drop oldest", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			room.Full = QueueDropOldest
+			c, peer := stuck(t, room)
+			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != nil {
+				t.Errorf("Send returned %v", err)
+			}
+			for _, want := range []string{"under way", "b", "c", "d"} {
+				peer.expect(frame.Text, want)
+			}
+		})
+	})
+	t.Run("block", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			room.Full = QueueBlock
+			c, peer := stuck(t, room)
+			sent := make(chan error, 1)
+			go func() { sent <- c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
+			synctest.Wait()
+			if len(sent) > 0 {
+				t.Error("Send did not wait")
+			}
+			for _, want := range []string{"under way", "a", "b", "c", "d"} {
+				peer.expect(frame.Text, want)
+			}
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	t.Run("close", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			room.Full = QueueClose
+			c, peer := stuck(t, room)
+			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
+				t.Errorf("Send returned %v", err)
+			}
+			synctest.Wait()
+			peer.expect(frame.Text, "under way") // half of it may have been out; what only waited is given up
+			peer.expectClose(CodeTryAgainLater)
+			peer.send(peer.frame(frame.Close, true, closeBody(CodeTryAgainLater, "")))
+			<-c.Context().Done()
+			wantClose(t, context.Cause(c.Context()), CodeTryAgainLater, "reads too slowly", Local)
+		})
+	})
+	t.Run("blocked when it ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			room.Full = QueueBlock
+			c, _ := stuck(t, room)
+			sent := make(chan error, 1)
+			go func() { sent <- c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
+			synctest.Wait()
+			c.CloseNow()
+			wantClose(t, <-sent, CodeAbnormal, "", Local)
+		})
+	})
+}
+
+// TestCloseGoesBehindWhatWasSent: Close loses no message that Send took.
+func TestCloseGoesBehindWhatWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := stuck(t, WriteQueue{})
+		c.Send(prepare(t, "one"), prepare(t, strings.Repeat("x", 40000)), prepare(t, "two"))
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(CodeNormal, "") }()
+		synctest.Wait()
+		for _, want := range []string{"under way", "one", strings.Repeat("x", 40000), "two"} {
+			peer.expect(frame.Text, want)
+		}
+		peer.expectClose(CodeNormal)
+		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if err := c.Send(prepare(t, "late")); CloseCode(err) != CodeNormal {
+			t.Errorf("Send returned %v", err)
+		}
+	})
+}
+
+// TestWritesJoin: what is written while a write is under way goes out in one.
+func TestWritesJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		var wg sync.WaitGroup
+		wg.Go(func() { c.Write(context.Background(), Message{Text, []byte("first")}) })
+		synctest.Wait()
+		for range 20 {
+			wg.Go(func() {
+				if err := c.Write(context.Background(), Message{Text, []byte("joins")}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(context.Background())
+		left := make(chan error, 1)
+		go func() { left <- c.Write(ctx, Message{Text, []byte("leaves")}) }()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, context.Canceled) || c.ended() != nil {
+			t.Errorf("a Write that waited returned %v, the connection %v", err, c.ended())
+		}
+		peer.expect(frame.Text, "first")
+		buf := make([]byte, 1000)
+		if n, err := peer.Read(buf); err != nil || n != 20*len("\x81\x05joins") {
+			t.Errorf("%d bytes in one write, %v", n, err)
+		}
+		wg.Wait()
+	})
+}
+
+// TestJoinedWritesFailWithTheOneThatFails: nobody is left waiting.
+func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		failed := make(chan error, 5)
+		for range 5 {
+			go func() { failed <- c.Write(context.Background(), Message{Text, []byte("x")}) }()
+		}
+		synctest.Wait()
+		peer.Conn.Close()
+		for range 5 {
+			if err := <-failed; err == nil {
+				t.Error("Write returned nil")
+			}
+		}
+	})
+}
+
+func TestSendToAFragmentedMessage(t *testing.T) {
+	client, server := tcpConns(t, nil)
+	w, err := client.Writer(t.Context(), Binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := make([]byte, streamChunk)
+	w.Write(half)
+	if err := client.Send(prepare(t, "behind")); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		w.Write(half)
+		w.Close()
+	}()
+	for _, want := range []int{2 * streamChunk, len("behind")} {
+		if m, err := server.Read(t.Context()); err != nil || len(m.Data) != want {
+			t.Errorf("%d bytes, %v", len(m.Data), err)
+		}
+	}
+}
+
+// TestPreparedIsCompressedOncePerWindow: however many connections it is sent on.
+func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
+	p := prepare(t, strings.Repeat("the same for all ", 100))
+	frames := make(map[*byte]bool)
+	for _, bits := range []uint8{9, 15} {
+		for range 3 {
+			_, server := zipped(t, handshake.Deflate{ServerBits: bits}, nil)
+			server.mu.Lock()
+			e := server.entryFor(p)
+			server.mu.Unlock()
+			if len(e.frame) >= len(p.plain)/2 {
+				t.Errorf("%d bytes for %d", len(e.frame), len(p.plain))
+			}
+			frames[&e.frame[0]] = true
+		}
+	}
+	if len(frames) != 2 {
+		t.Errorf("%d frames were made for 2 windows", len(frames))
+	}
+}
+
+func TestPrepareChecks(t *testing.T) {
+	if _, err := Prepare(Message{Text, []byte("\xff")}); err != ErrInvalidUTF8 {
+		t.Errorf("%v", err)
+	}
+	if _, err := Prepare(Message{}); err == nil {
+		t.Error("a message without a type was prepared")
+	}
+}
