@@ -96,10 +96,11 @@ func (c *Conn) discard(ctx context.Context) {
 func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), By: Remote}
 	e = c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
-	c.say(ctx)
+	deadline := time.Now().Add(c.opts.closeTimeout)
+	c.say(ctx, deadline)
 	if c.role == Client {
 		// §7.1.1: the server closes the TCP connection first; a client waits for that, but not for ever.
-		c.linger(ctx)
+		c.linger(ctx, deadline)
 	}
 	return c.end(e)
 }
@@ -114,8 +115,9 @@ func (c *Conn) violated(ctx context.Context, err error) error {
 	pe := &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail}
 	e := &CloseError{Code: Code(v.Code), By: Remote, Err: pe}
 	c.closes(e)
-	c.say(ctx)
-	c.linger(ctx)
+	deadline := time.Now().Add(c.opts.closeTimeout)
+	c.say(ctx, deadline)
+	c.linger(ctx, deadline)
 	return c.end(e)
 }
 
@@ -131,9 +133,8 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 	return c.closing
 }
 
-// say sends what the protocol wants said before the end, and waits until it is sent, CloseTimeout at most.
-func (c *Conn) say(ctx context.Context) {
-	deadline := time.Now().Add(c.opts.closeTimeout)
+// say sends what the protocol wants said before the end, and waits until it is sent, or the deadline.
+func (c *Conn) say(ctx context.Context, deadline time.Time) {
 	c.mu.Lock()
 	c.ctl = c.m.AppendOutput(c.ctl, ctlRoom, maskKey)
 	c.stream.SetWriteDeadline(deadline)
@@ -149,9 +150,8 @@ func (c *Conn) say(ctx context.Context) {
 }
 
 // linger lets the peer read what was said: closing a socket with bytes unread would reset it and could destroy them on
-// their way. It takes CloseTimeout at most. The caller holds the read turn.
-func (c *Conn) linger(ctx context.Context) {
-	deadline := time.Now().Add(c.opts.closeTimeout)
+// their way. The caller holds the read turn.
+func (c *Conn) linger(ctx context.Context, deadline time.Time) {
 	if c.role == Server {
 		c.stream.CloseWrite()
 	}
@@ -205,7 +205,7 @@ func (c *Conn) broke(ctx context.Context, err error) error {
 // holds the out turn, and not the read turn.
 func (c *Conn) writeBroke(werr error) error {
 	if transport.IsTimeout(werr) || errors.Is(werr, context.Canceled) || errors.Is(werr, context.DeadlineExceeded) {
-		return c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: werr})
+		return c.end(c.cutShort(werr))
 	}
 	c.mu.Lock()
 	c.ctl, c.rest = nil, nil
@@ -223,4 +223,19 @@ func (c *Conn) writeBroke(werr error) error {
 		return err
 	}
 	return werr
+}
+
+// cutShort is how the connection ends when a write was interrupted: as it was about to, if a close frame had been made
+// or had come.
+func (c *Conn) cutShort(werr error) *CloseError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing == nil {
+		return &CloseError{Code: CodeAbnormal, By: Local, Err: werr}
+	}
+	e := *c.closing
+	if e.Err == nil {
+		e.Err = werr
+	}
+	return &e
 }

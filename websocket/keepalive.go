@@ -60,7 +60,7 @@ func (c *Conn) look() {
 	case quietEnd:
 		c.mu.Unlock()
 		c.end(&CloseError{Code: CodeAbnormal, By: Remote, Err: fmt.Errorf(
-			"the peer was silent for %v, ping unanswered: %w", 2*c.opts.pingInterval, os.ErrDeadlineExceeded)})
+			"the peer was silent for %v or more, ping unanswered: %w", 3*c.opts.pingInterval/2, os.ErrDeadlineExceeded)})
 		return
 	}
 	c.alive.timer.Reset(c.opts.pingInterval / 2)

@@ -26,8 +26,8 @@ const direct = 2 << 10
 // Read returns the next message. Its Data is the caller's.
 //
 // When ctx ends first, Read returns its error, wrapped, and nothing is lost: the next Read goes on with the same bytes.
-// Any other error is a [CloseError]: the connection has ended. A Read that begins after Close was called here returns
-// how it was closed; one that was waiting goes on until the peer's close frame.
+// Any other error is a [CloseError]: the connection has ended. A Read that was waiting when Close was called here goes on
+// until the peer's close frame; one that begins later waits for the end of the closing handshake and returns that.
 //
 // A message that Reader began and that was not read to its end is skipped.
 func (c *Conn) Read(ctx context.Context) (Message, error) {
@@ -82,10 +82,10 @@ func (c *Conn) beginRead(ctx context.Context, resume uint64) error {
 		return ErrStaleReader
 	case c.closeErr != nil:
 		return c.closeErr
-	case c.closing != nil:
-		return c.closing
 	case c.userRead:
 		return ErrConcurrentRead
+	case c.closing != nil:
+		return c.waitEnd(ctx)
 	}
 	c.userRead = true
 	c.wakeReadLocked() // a Ping that reads because nobody did makes way
@@ -98,6 +98,19 @@ func (c *Conn) beginRead(ctx context.Context, resume uint64) error {
 		c.readSeq++
 	}
 	return nil
+}
+
+// waitEnd waits for the end of a connection that is being closed, so that who reads until there is an error, and then
+// lets go of the connection, does not cut the closing handshake short. The caller holds mu.
+func (c *Conn) waitEnd(ctx context.Context) error {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	select {
+	case <-c.done:
+		return c.ended()
+	case <-ctx.Done():
+		return interrupted("read", ctx, errCtx)
+	}
 }
 
 func (c *Conn) endRead() {
