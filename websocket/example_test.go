@@ -1,0 +1,248 @@
+package websocket_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// An echo server: every message goes back to where it came from.
+func ExampleAccept() {
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return // the reply is written and says why
+		}
+		defer c.CloseNow()
+		for m, err := range c.Messages(r.Context()) {
+			if err != nil || c.Write(r.Context(), m) != nil {
+				return
+			}
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := websocket.Dial(ctx, server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("hello")})
+	m, err := c.Read(ctx)
+	fmt.Printf("%v %s %v\n", m.Type, m.Data, err)
+	fmt.Println(c.Close(websocket.CodeNormal, ""))
+	// Output:
+	// text hello <nil>
+	// <nil>
+}
+
+// A client that says why it could not connect.
+func ExampleDial() {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := websocket.Dial(ctx, server.URL+"/chat", nil)
+	var failed *websocket.HandshakeError
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Stage, failed.Status)
+	}
+	// Output: status 404
+}
+
+// room is a chat room: what one member says, all hear.
+type room struct {
+	mu      sync.Mutex
+	members map[*websocket.Conn]bool
+}
+
+// join lets c in until its connection ends.
+func (r *room) join(ctx context.Context, c *websocket.Conn) {
+	r.mu.Lock()
+	r.members[c] = true
+	r.mu.Unlock()
+	for m, err := range c.Messages(ctx) {
+		if err != nil {
+			break
+		}
+		r.broadcast(m)
+	}
+	r.mu.Lock()
+	delete(r.members, c)
+	r.mu.Unlock()
+}
+
+// broadcast frames m once for all. Send waits for nobody: a member who reads too slowly is closed with 1013.
+func (r *room) broadcast(m websocket.Message) {
+	p, err := websocket.Prepare(m)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.members {
+		c.Send(p)
+	}
+}
+
+// A chat in which every message is broadcast to all members.
+func ExampleConn_Send_chat() {
+	lobby := &room{members: make(map[*websocket.Conn]bool)}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		lobby.join(r.Context(), c)
+	}))
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var members []*websocket.Conn
+	for range 3 {
+		c, err := websocket.Dial(ctx, server.URL, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer c.CloseNow()
+		// The echo of its own first message tells a member that it is in the room.
+		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("hi")})
+		c.Read(ctx)
+		members = append(members, c)
+	}
+	members[0].Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("dinner is ready")})
+	for i, c := range members {
+		for m, err := range c.Messages(ctx) {
+			if err != nil || string(m.Data) != "hi" {
+				fmt.Printf("member %d hears %q, %v\n", i, m.Data, err)
+				break
+			}
+		}
+	}
+	// Output:
+	// member 0 hears "dinner is ready", <nil>
+	// member 1 hears "dinner is ready", <nil>
+	// member 2 hears "dinner is ready", <nil>
+}
+
+// A large file goes through without being held in memory at either end.
+func ExampleConn_Writer_largeFile() {
+	const size = 8 << 20
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		file := io.LimitReader(strings.NewReader(strings.Repeat("large file ", size/10)), size)
+		out, err := c.Writer(r.Context(), websocket.Binary)
+		if err != nil {
+			return
+		}
+		io.Copy(out, file)
+		out.Close()
+		c.Close(websocket.CodeNormal, "that was all")
+	}))
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := websocket.Dial(ctx, server.URL, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: size}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseNow()
+	_, in, err := c.Reader(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, in)
+	fmt.Println(n, err)
+	_, err = c.Read(ctx)
+	fmt.Println(err)
+	// Output:
+	// 8388608 <nil>
+	// websocket: closed by the peer with 1000 normal closure ("that was all")
+}
+
+// A Read that its context interrupts has lost nothing: the connection lives, and the next Read goes on.
+func ExampleConn_Read_deadline() {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		<-release
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("late, but whole")})
+		c.Read(r.Context())
+	}))
+	defer server.Close()
+
+	c, err := websocket.Dial(context.Background(), server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseNow()
+	hurry, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err = c.Read(hurry)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	close(release)
+	m, err := c.Read(context.Background())
+	fmt.Printf("%s %v\n", m.Data, err)
+	// Output:
+	// true
+	// late, but whole <nil>
+}
+
+// ReadAppend reads into the caller's buffer, again and again, without an allocation.
+func ExampleConn_ReadAppend() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		for _, s := range []string{"one", "two", "three"} {
+			c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(s)})
+		}
+		c.Close(websocket.CodeNormal, "")
+	}))
+	defer server.Close()
+
+	c, err := websocket.Dial(context.Background(), server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseNow()
+	buf := make([]byte, 0, 512)
+	for {
+		m, err := c.ReadAppend(context.Background(), buf[:0])
+		if err != nil {
+			fmt.Println(websocket.CloseCode(err))
+			return
+		}
+		fmt.Printf("%s\n", bytes.ToUpper(m.Data))
+	}
+	// Output:
+	// ONE
+	// TWO
+	// THREE
+	// 1000 normal closure
+}
