@@ -9,17 +9,9 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Subprotocol returns the one of the server's subprotocols, most preferred first, that the request offers too, and ""
-// when there is none. The server's preference decides (RFC 6455 §4.2.2: "the server chooses"); case counts.
+// Subprotocol is [Opening.Choose] for the fields of a request.
 func Subprotocol(h http.Header, preferred []string) string {
-	if lines := h[fieldProtocol]; len(lines) > 0 {
-		for _, s := range preferred {
-			if header.Contains(lines, s) {
-				return s
-			}
-		}
-	}
-	return ""
+	return (&Opening{Protocol: h[fieldProtocol]}).Choose(preferred)
 }
 
 // Answer is what a server puts into its 101.

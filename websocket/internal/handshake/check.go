@@ -21,37 +21,55 @@ const (
 	notWebSocket = `this address speaks WebSocket: open it with a WebSocket client, in a browser new WebSocket("wss://…")`
 )
 
+// Check is [Opening.Check] for a request that net/http has parsed.
+func Check(r *http.Request) *Violation {
+	o := OpeningOf(r)
+	return o.Check()
+}
+
 // Check reports the first rule that a client's opening handshake over HTTP/1.1 breaks, and nil when it is in order. The
 // origin is a matter of policy and not looked at here.
-func Check(r *http.Request) *Violation {
-	for _, check := range [...]func(*http.Request) *Violation{
-		checkLine, checkHost, checkUpgrade, checkBody, checkVersion, checkKey, checkLists,
-	} {
-		if v := check(r); v != nil {
-			return v
-		}
+func (o *Opening) Check() *Violation {
+	v := checkLine(o)
+	if v == nil {
+		v = checkHost(o)
 	}
-	return nil
+	if v == nil {
+		v = checkUpgrade(o)
+	}
+	if v == nil {
+		v = checkBody(o)
+	}
+	if v == nil {
+		v = checkVersion(o)
+	}
+	if v == nil {
+		v = checkKey(o)
+	}
+	if v == nil {
+		v = checkLists(o)
+	}
+	return v
 }
 
 // checkLine is about the request line.
-func checkLine(r *http.Request) *Violation {
+func checkLine(o *Opening) *Violation {
 	switch {
-	case r.Method != http.MethodGet: // RFC 6455 §4.2.1 (1): "an HTTP/1.1 or higher GET request"
+	case o.Method != http.MethodGet: // RFC 6455 §4.2.1 (1): "an HTTP/1.1 or higher GET request"
 		return &Violation{
 			Stage: StageRequest, Section: clauseServer, Status: http.StatusMethodNotAllowed,
 			Header: http.Header{"Allow": {http.MethodGet}},
 			Detail: "the method of an opening handshake is GET", Hint: notWebSocket,
 		}
-	case r.ProtoMajor > 1: // RFC 9113 §8.6: HTTP/2 has no Upgrade
+	case o.Major > 1: // RFC 9113 §8.6: HTTP/2 has no Upgrade
 		return &Violation{
 			Stage: StageRequest, Section: "RFC 9113 §8.6", Status: http.StatusBadRequest,
 			Detail: "a WebSocket cannot be opened with a GET over HTTP/2 or HTTP/3",
 			Hint:   "open it over HTTP/1.1: over TLS, offer http/1.1 by ALPN",
 		}
-	case !r.ProtoAtLeast(1, 1): // RFC 9110 §7.8: an Upgrade in an HTTP/1.0 request must be ignored
+	case o.Major < 1 || o.Minor < 1: // RFC 9110 §7.8: an Upgrade in an HTTP/1.0 request must be ignored
 		return upgradeRequired("the request came as HTTP/1.0; an opening handshake needs HTTP/1.1", proxyHint)
-	case strings.Contains(r.RequestURI, "#"): // RFC 6455 §3: "Fragment identifiers ... MUST NOT be used"
+	case strings.Contains(o.Target, "#"): // RFC 6455 §3: "Fragment identifiers ... MUST NOT be used"
 		return &Violation{
 			Stage: StageRequest, Section: "RFC 6455 §3", Status: http.StatusBadRequest,
 			Detail: "the address in the request line has a fragment", Hint: `leave "#…" out, or write "#" as %23`,
@@ -61,10 +79,9 @@ func checkLine(r *http.Request) *Violation {
 }
 
 // checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority".
-func checkHost(r *http.Request) *Violation {
-	// net/http has taken the field out of the map by now; other servers leave it there.
-	if n := len(r.Header["Host"]); n <= 1 {
-		if _, ok := parseAuthority(r.Host); ok {
+func checkHost(o *Opening) *Violation {
+	if o.HostLines <= 1 {
+		if _, ok := parseAuthority(o.Host); ok {
 			return nil
 		}
 	}
@@ -75,14 +92,14 @@ func checkHost(r *http.Request) *Violation {
 }
 
 // checkUpgrade: RFC 6455 §4.2.1 (3) and (4), the two fields that ask for another protocol.
-func checkUpgrade(r *http.Request) *Violation {
-	if !header.HasToken(r.Header["Upgrade"], "websocket") {
-		if len(r.Header[fieldKey]) > 0 {
+func checkUpgrade(o *Opening) *Violation {
+	if !header.HasToken(o.Upgrade, "websocket") {
+		if len(o.Key) > 0 {
 			return upgradeRequired("the Upgrade header does not ask for websocket", proxyHint)
 		}
 		return upgradeRequired("this is not a WebSocket request: it has no Upgrade: websocket", notWebSocket)
 	}
-	if !header.HasToken(r.Header["Connection"], "upgrade") {
+	if !header.HasToken(o.Connection, "upgrade") {
 		return &Violation{
 			Stage: StageHeader, Section: clauseServer, Status: http.StatusBadRequest,
 			Detail: "the Connection header does not hold the token Upgrade", Hint: proxyHint,
@@ -92,19 +109,27 @@ func checkUpgrade(r *http.Request) *Violation {
 }
 
 // checkBody refuses content: the bytes behind the head of an upgrade are frames, and who sends content does not know that.
-func checkBody(r *http.Request) *Violation {
-	if r.ContentLength == 0 && len(r.TransferEncoding) == 0 {
-		return nil
+func checkBody(o *Opening) *Violation {
+	if o.Content {
+		return &Violation{
+			Stage: StageRequest, Section: "RFC 9110 §9.3.1", Status: http.StatusBadRequest,
+			Detail: "the request has a body; an opening handshake has none",
+		}
 	}
-	return &Violation{
-		Stage: StageRequest, Section: "RFC 9110 §9.3.1", Status: http.StatusBadRequest,
-		Detail: "the request has a body; an opening handshake has none",
+	for e := range header.Elements(o.Expect) {
+		if !header.EqualFold(e, "100-continue") { // without content there is nothing to continue with
+			return &Violation{
+				Stage: StageRequest, Section: "RFC 9110 §10.1.1", Status: http.StatusExpectationFailed,
+				Detail: "the Expect header asks for something else than 100-continue",
+			}
+		}
 	}
+	return nil
 }
 
 // checkVersion: RFC 6455 §4.2.1 (6), "a |Sec-WebSocket-Version| header field, with a value of 13".
-func checkVersion(r *http.Request) *Violation {
-	lines := r.Header[fieldVersion]
+func checkVersion(o *Opening) *Violation {
+	lines := o.Version
 	if len(lines) == 1 && header.Trim(lines[0]) == "13" {
 		return nil
 	}
@@ -122,8 +147,8 @@ func checkVersion(r *http.Request) *Violation {
 }
 
 // checkKey: RFC 6455 §4.2.1 (5), a key that decodes to 16 bytes.
-func checkKey(r *http.Request) *Violation {
-	lines := r.Header[fieldKey]
+func checkKey(o *Opening) *Violation {
+	lines := o.Key
 	section, detail := clauseServer, "the Sec-WebSocket-Key is not the base64 of 16 bytes"
 	switch {
 	case len(lines) == 0:
@@ -139,15 +164,15 @@ func checkKey(r *http.Request) *Violation {
 }
 
 // checkLists holds what is optional to its grammar: RFC 6455 §4.2.1, "any violations of the ABNF grammar".
-func checkLists(r *http.Request) *Violation {
-	if lines, ok := r.Header[fieldProtocol]; ok && !header.IsTokenList(lines) {
+func checkLists(o *Opening) *Violation {
+	if len(o.Protocol) > 0 && !header.IsTokenList(o.Protocol) {
 		return &Violation{
 			Stage: StageSubprotocol, Section: "RFC 6455 §4.3", Status: http.StatusBadRequest,
 			Detail: "the Sec-WebSocket-Protocol header is not a list of tokens",
 			Hint:   "leave it out when there is no subprotocol; put base64url, not base64, into it",
 		}
 	}
-	if _, err := Offers(r.Header); err != nil {
+	if err := o.parseOffers(); err != nil {
 		return &Violation{
 			Stage: StageExtension, Section: "RFC 6455 §9.1", Status: http.StatusBadRequest,
 			Detail: "the Sec-WebSocket-Extensions header does not follow its grammar: " + err.Error(),
@@ -159,20 +184,27 @@ func checkLists(r *http.Request) *Violation {
 // Offers returns the extensions that a request's header offers, in the client's order of preference. The error says how
 // the header breaks the grammar, which fails the handshake.
 func Offers(h http.Header) ([]header.Extension, error) {
-	lines, ok := h[fieldExtensions]
-	if !ok {
-		return nil, nil
+	o := Opening{Extensions: h[fieldExtensions]}
+	err := o.parseOffers()
+	return o.offers, err
+}
+
+func (o *Opening) parseOffers() error {
+	o.offers = nil
+	if len(o.Extensions) == 0 {
+		return nil
 	}
-	offers, err := header.ParseExtensions(lines)
+	offers, err := o.room.Parse(o.Extensions)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range offers {
 		if err := wellFormed(e); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return offers, nil
+	o.offers = offers
+	return nil
 }
 
 func upgradeRequired(detail, hint string) *Violation {

@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,16 +11,16 @@ import (
 // forwarded returns the scheme and the host that the browser used, as far as trusted proxies tell. Every proxy vouches
 // for the one hop that it received; so the way is followed from the near end, and stops behind the first hop that came
 // from somebody who is not trusted. What stands beyond that may have been made up.
-func forwarded(r *http.Request, proxies []netip.Prefix) header.Hop {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+func forwarded(o *Opening, proxies []netip.Prefix) header.Hop {
+	peer, err := netip.ParseAddrPort(o.RemoteAddr)
 	if err != nil || !trusted(peer.Addr(), proxies) {
 		return header.Hop{}
 	}
-	hops, err := header.ParseForwarded(r.Header["Forwarded"])
+	hops, err := header.ParseForwarded(o.Forwarded)
 	if err != nil {
 		hops = nil
 	}
-	std, x := nearest(hops, proxies), nearest(xForwarded(r.Header), proxies)
+	std, x := nearest(hops, proxies), nearest(xForwarded(o), proxies)
 	if std.Proto == "" {
 		std.Proto = x.Proto
 	}
@@ -61,10 +60,10 @@ func scheme(proto string) (string, bool) {
 
 // xForwarded lines the X-Forwarded headers up as hops. Proxies append to them, or overwrite them, each field for itself:
 // the last elements belong to the nearest hop.
-func xForwarded(h http.Header) []header.Hop {
-	from := lastElements(h["X-Forwarded-For"])
-	proto := lastElements(h["X-Forwarded-Proto"])
-	host := lastElements(h["X-Forwarded-Host"])
+func xForwarded(o *Opening) []header.Hop {
+	from := lastElements(o.ForwardedFor)
+	proto := lastElements(o.ForwardedProto)
+	host := lastElements(o.ForwardedHost)
 	hops := make([]header.Hop, max(len(from), len(proto), len(host)))
 	for i := range hops {
 		hops[i] = header.Hop{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/handfast/handfast/websocket/internal/header"
@@ -74,21 +75,28 @@ type OriginPolicy struct {
 	Proxies []netip.Prefix // whose word is taken for what scheme and host the browser used
 }
 
+// CheckOrigin is [Opening.CheckOrigin] for a request that net/http has parsed.
+func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
+	o := OpeningOf(r)
+	return o.CheckOrigin(p)
+}
+
 // CheckOrigin reports why the page that the request comes from may not connect, and nil when it may, or when the request
 // comes from no page: only browsers send the field, and they always do (RFC 6455 §4.2.2 (4), §10.2).
-func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
-	lines := r.Header["Origin"]
+func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
+	lines := o.Origin
 	if len(lines) == 0 || p.Any {
 		return nil
 	}
 	if len(lines) > 1 {
 		return forbidden("there is more than one Origin header", "")
 	}
-	origin, ok := ParseOrigin(header.Trim(lines[0]))
+	seen := header.Trim(lines[0])
+	origin, ok := ParseOrigin(seen)
 	if !ok {
-		return forbidden("the Origin header is not one origin, scheme://host or scheme://host:port", "")
+		return forbidden("the Origin header "+shown(seen)+" is not one origin, scheme://host or scheme://host:port", "")
 	}
-	own := ownOrigin(r, p.Proxies)
+	own := ownOrigin(o, p.Proxies)
 	if origin == own {
 		return nil
 	}
@@ -105,10 +113,21 @@ func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
 		}
 	}
 	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
-		return forbidden("the page came by https, but this request arrived here without TLS", "behind a proxy that ends TLS, "+
-			"the server has to trust its forwarded headers (TrustedProxies), or allow the origin (Origins)")
+		return forbidden("the page of "+shown(seen)+" came by https, but this request arrived here without TLS",
+			"behind a proxy that ends TLS, the server has to trust its forwarded headers (TrustedProxies), "+
+				"or allow the origin (Origins)")
 	}
-	return forbidden("pages of this origin may not connect here", "the server's operator can allow the origin (Origins)")
+	return forbidden("pages of "+shown(seen)+" may not connect here", "the server's operator can add that to Origins")
+}
+
+// shown returns an Origin header as a reply and a log may hold it: it is what belongs into Origins, and no secret, but
+// anybody may have written it.
+func shown(origin string) string {
+	const most = 128
+	if len(origin) > most {
+		return strconv.QuoteToASCII(origin[:most]) + "..."
+	}
+	return strconv.QuoteToASCII(origin)
 }
 
 func forbidden(detail, hint string) *Violation {
@@ -117,15 +136,16 @@ func forbidden(detail, hint string) *Violation {
 	}
 }
 
-// ownOrigin is the origin that r was sent to. For a request line with a whole URI, net/http has put the URI's authority
-// into r.Host: the Host header does not count then (RFC 9112 §3.2.2), so that it cannot be made to match another page.
-func ownOrigin(r *http.Request, proxies []netip.Prefix) Origin {
-	scheme, host := "http", r.Host
-	if r.TLS != nil {
+// ownOrigin is the origin that the request was sent to. For a request line with a whole URI, net/http has put the URI's
+// authority into Host: the Host header does not count then (RFC 9112 §3.2.2), so that it cannot be made to match another
+// page.
+func ownOrigin(o *Opening, proxies []netip.Prefix) Origin {
+	scheme, host := "http", o.Host
+	if o.TLS {
 		scheme = "https"
 	}
 	if len(proxies) > 0 {
-		f := forwarded(r, proxies)
+		f := forwarded(o, proxies)
 		if f.Proto != "" {
 			scheme = f.Proto
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -106,6 +107,24 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 		}
 		if v := CheckOrigin(r, OriginPolicy{Any: true}); v != nil {
 			t.Errorf("%s: any origin is allowed, and yet: %v", tt.name, v)
+		}
+	}
+}
+
+// What keeps a page out is told with its origin: it is what the operator has to allow. Nothing of it reaches the reply raw.
+func TestRFC6455_10_2_OriginNamed(t *testing.T) {
+	long := "https://" + strings.Repeat("a", 300)
+	for origin, want := range map[string]string{
+		"https://app.example.com:8443":     `"https://app.example.com:8443" may not connect here`,
+		"https://server.example.com":       `"https://server.example.com" came by https`,
+		"null":                             `"null" may not connect here`,
+		long:                               `"` + long[:128] + `"... may not connect here`,
+		"http://a\r\nX: y\u202e\"<script>": `"http://a\r\nX: y\u202e\"<script>" is not one origin`,
+	} {
+		r := &http.Request{Host: "server.example.com", Header: http.Header{"Origin": {origin}}}
+		v := CheckOrigin(r, OriginPolicy{})
+		if v == nil || v.Status != http.StatusForbidden || !strings.Contains(v.Detail, want) {
+			t.Errorf("%q: %v, want it to tell %s", origin, v, want)
 		}
 	}
 }

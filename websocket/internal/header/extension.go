@@ -30,8 +30,17 @@ type Param struct {
 
 // ParseExtensions reads the lines of a Sec-WebSocket-Extensions header. An error means that they do not follow the
 // grammar, so that the handshake must fail (RFC 6455 §9.1); it says how and quotes nothing.
-func ParseExtensions(lines []string) ([]Extension, error) {
-	var list []Extension
+func ParseExtensions(lines []string) ([]Extension, error) { return new(ExtensionList).Parse(lines) }
+
+// ExtensionList is room for the result of ParseExtensions, to be used again. The zero value has none.
+type ExtensionList struct {
+	list   []Extension
+	params []Param
+}
+
+// Parse is [ParseExtensions] into the list's own room: what it returns is valid until the next Parse.
+func (l *ExtensionList) Parse(lines []string) ([]Extension, error) {
+	l.list, l.params = l.list[:0], l.params[:0]
 	for _, line := range lines {
 		s := scanner{s: line}
 		for {
@@ -42,33 +51,40 @@ func ParseExtensions(lines []string) ([]Extension, error) {
 			if s.done() {
 				break
 			}
-			if len(list) == maxExtensions {
+			if len(l.list) == maxExtensions {
 				return nil, errors.New("more than 32 extensions")
 			}
-			e, err := s.extension()
+			e, err := l.extension(&s)
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, e)
+			l.list = append(l.list, e)
 			if !s.take(',') && !s.done() {
 				return nil, errors.New("something other than a comma or a semicolon behind an extension")
 			}
 		}
 	}
-	if len(list) == 0 {
+	if len(l.list) == 0 {
 		return nil, errors.New("no extension in the list")
 	}
-	return list, nil
+	return l.list, nil
+}
+
+// Clear forgets what was parsed, so that the room refers to it no longer.
+func (l *ExtensionList) Clear() {
+	clear(l.list[:cap(l.list)])
+	clear(l.params[:cap(l.params)])
 }
 
 // extension reads a name and its parameters, up to a comma or the end.
-func (s *scanner) extension() (Extension, error) {
+func (l *ExtensionList) extension(s *scanner) (Extension, error) {
 	e := Extension{Name: s.token()}
 	if e.Name == "" {
 		return e, errors.New("an extension without a name")
 	}
+	first := len(l.params)
 	for s.space(); s.take(';'); s.space() {
-		if len(e.Params) == maxParams {
+		if len(l.params)-first == maxParams {
 			return e, errors.New("more than 16 parameters")
 		}
 		s.space()
@@ -85,7 +101,10 @@ func (s *scanner) extension() (Extension, error) {
 			}
 			p.HasValue = true
 		}
-		e.Params = append(e.Params, p)
+		l.params = append(l.params, p)
+	}
+	if n := len(l.params); n > first {
+		e.Params = l.params[first:n:n]
 	}
 	return e, nil
 }
