@@ -70,8 +70,11 @@ func inGoodOrder(e *CloseError) error {
 func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
+	c.mu.Lock()
+	done := c.endedChan()
+	c.mu.Unlock()
 	select {
-	case <-c.done:
+	case <-done:
 	case <-timer.C:
 		late := *e
 		late.Err = fmt.Errorf("the peer did not answer the close frame within %v", c.opts.closeTimeout)

@@ -22,7 +22,7 @@ import (
 type Conn struct {
 	role   Role
 	hs     *Handshake
-	stream *transport.Stream
+	stream transport.Stream
 	opts   connSettings
 	zip    *compression     // nil unless permessage-deflate was agreed on
 	m      protocol.Machine // its reading half belongs to the holder of read, its writing half to mu
@@ -64,7 +64,7 @@ type Conn struct {
 	alive    keepalive
 	ctx      context.Context // made when first asked for
 	cancel   context.CancelCauseFunc
-	done     chan struct{} // closed when the connection has ended
+	done     chan struct{} // closed when the connection has ended; made when first waited for
 }
 
 // connSettings is ConnOptions with the defaults filled in.
@@ -120,13 +120,12 @@ func NewConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
 // newConn is NewConn with what the handshake agreed on, and bytes that the peer sent early: they become the Conn's.
 func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, early []byte) *Conn {
 	c := &Conn{
-		role:   role,
-		hs:     hs,
-		stream: transport.New(rwc),
-		opts:   opts.settings(),
-		win:    early,
-		done:   make(chan struct{}),
+		role: role,
+		hs:   hs,
+		opts: opts.settings(),
+		win:  early,
 	}
+	c.stream.Init(rwc)
 	c.m.Client = role == Client
 	c.m.Limits = &c.opts.limits
 	c.startKeepalive()
@@ -159,12 +158,14 @@ func (c *Conn) end(e *CloseError) *CloseError {
 	}
 	c.closeErr = e
 	c.alive.stop()
-	c.readCtx.clear()
-	c.writeCtx.clear()
+	c.readCtx.drop(&c.writeCtx)
+	c.writeCtx.drop(&c.readCtx)
 	if c.cancel != nil {
 		c.cancel(e)
 	}
-	close(c.done)
+	if c.done != nil {
+		close(c.done)
+	}
 	c.mu.Unlock()
 	if e.Err == nil {
 		c.stream.Close()
@@ -172,6 +173,17 @@ func (c *Conn) end(e *CloseError) *CloseError {
 		c.stream.Abort()
 	}
 	return e
+}
+
+// endedChan returns a channel that is closed when the connection has ended. The caller holds mu.
+func (c *Conn) endedChan() <-chan struct{} {
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.closeErr != nil {
+			close(c.done)
+		}
+	}
+	return c.done
 }
 
 // ended returns how the connection ended, nil while it has not.

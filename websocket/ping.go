@@ -60,6 +60,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 	p := c.pingLocked()
 	mine := c.read.take()
+	done := c.endedChan()
 	c.mu.Unlock()
 	defer c.forget(p)
 	if mine {
@@ -71,7 +72,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		return rtt, nil
 	case <-ctx.Done():
 		return 0, interrupted("ping", ctx, errCtx)
-	case <-c.done:
+	case <-done:
 		return 0, c.ended()
 	}
 }

@@ -103,10 +103,11 @@ func (c *Conn) beginRead(ctx context.Context, resume uint64) error {
 // waitEnd waits for the end of a connection that is being closed, so that who reads until there is an error, and then
 // lets go of the connection, does not cut the closing handshake short. The caller holds mu.
 func (c *Conn) waitEnd(ctx context.Context) error {
+	done := c.endedChan()
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	select {
-	case <-c.done:
+	case <-done:
 		return c.ended()
 	case <-ctx.Done():
 		return interrupted("read", ctx, errCtx)
@@ -340,9 +341,7 @@ func (c *Conn) readyToRead(ctx context.Context, deadline time.Time) error {
 	if c.closeErr != nil {
 		return c.closeErr
 	}
-	if c.readCtx.done != ctx.Done() {
-		c.readCtx.set(ctx, func(uint64) { c.wakeRead() })
-	}
+	c.watch(ctx, &c.readCtx, &c.writeCtx)
 	if ctx.Err() != nil {
 		return interrupted("read", ctx, errCtx)
 	}

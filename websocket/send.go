@@ -91,12 +91,12 @@ func (c *Conn) makeRoom(n int) error {
 			if c.drained == nil {
 				c.drained = make(chan struct{})
 			}
-			drained := c.drained
+			drained, done := c.drained, c.endedChan()
 			c.sendQueued()
 			c.mu.Unlock()
 			select {
 			case <-drained:
-			case <-c.done:
+			case <-done:
 			}
 			c.mu.Lock()
 			if err := c.canWrite(); err != nil {

@@ -50,13 +50,14 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	}
 	mine := make(chan struct{})
 	t.queue = append(t.queue, mine)
+	done := c.endedChan()
 	c.mu.Unlock()
 	var err error
 	select {
 	case <-mine:
 	case <-ctx.Done():
 		err = errCtx
-	case <-c.done:
+	case <-done:
 	}
 	c.mu.Lock()
 	if i := slices.Index(t.queue, mine); i >= 0 {
@@ -71,57 +72,55 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 }
 
 // watch keeps one context registered, so that its end interrupts what waits, over any number of calls: a call with the
-// same context costs nothing.
+// same context costs nothing. A Conn has two, for reads and for writes, that share the registration of one context.
 type watch struct {
 	done <-chan struct{} // of the context; channels can be compared, contexts need not be comparable
-	stop func() bool
-	id   uint64
+	stop func() bool     // ends the registration; nil when it is the other watch's
 }
 
-// set registers ctx in place of the one before, to call f with the registration's id. The caller holds mu.
-func (w *watch) set(ctx context.Context, f func(id uint64)) {
+// watch makes w, which is c.readCtx or c.writeCtx and not other, watch ctx. The caller holds mu.
+func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	done := ctx.Done()
 	if done == w.done {
 		return
 	}
-	w.clear()
+	w.drop(other)
 	if done == nil {
 		return
 	}
-	id := w.id
 	w.done = done
-	w.stop = context.AfterFunc(ctx, func() { f(id) })
-}
-
-// clear lets go of the context. The caller holds mu.
-func (w *watch) clear() {
-	if w.stop != nil {
-		w.stop()
+	if other.done != done {
+		w.stop = context.AfterFunc(ctx, func() { c.wakeFor(done) })
 	}
-	w.done, w.stop = nil, nil
-	w.id++
 }
 
-// wakeRead interrupts whoever waits for bytes. It looks again at why, so waking it for nothing does no harm. A read that
-// is about to begin is interrupted too.
-func (c *Conn) wakeRead() {
+// drop lets go of the context, and leaves the registration to other if that watches it, too.
+func (w *watch) drop(other *watch) {
+	if w.stop != nil {
+		if other.done == w.done {
+			other.stop = w.stop
+		} else {
+			w.stop()
+		}
+	}
+	*w = watch{}
+}
+
+// wakeFor interrupts who waits with the context that has ended.
+func (c *Conn) wakeFor(done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wakeReadLocked()
+	if c.writing && c.writeCtx.done == done {
+		c.stream.SetWriteDeadline(longAgo)
+	}
 }
 
+// wakeReadLocked interrupts whoever waits for bytes, or is about to. It looks again at why, so waking it for nothing does
+// no harm. The caller holds mu.
 func (c *Conn) wakeReadLocked() {
 	if c.waiting && !c.woken {
 		c.woken = true
 		c.stream.SetReadDeadline(longAgo)
-	}
-}
-
-// wakeWrite interrupts the write under way, if it is the one that watches context number id.
-func (c *Conn) wakeWrite(id uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.writing && c.writeCtx.id == id {
-		c.stream.SetWriteDeadline(longAgo)
 	}
 }

@@ -122,9 +122,7 @@ func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 		return err
 	}
 	c.writing = true
-	if c.writeCtx.done != ctx.Done() {
-		c.writeCtx.set(ctx, c.wakeWrite)
-	}
+	c.watch(ctx, &c.writeCtx, &c.readCtx)
 	c.mu.Unlock()
 
 	n, err := c.put(h, f.p)
@@ -217,13 +215,14 @@ func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
 		frame.Mask(b[start:], h.Key)
 	}
 	c.queue = append(c.queue, entry{frame: b, join: j})
+	done := c.endedChan()
 	c.mu.Unlock()
 	select {
 	case err = <-j.done:
 		joiners.Put(j)
 		return err
 	case <-ctx.Done():
-	case <-c.done:
+	case <-done:
 		return c.ended() // j may still be on its way out: it is not used again
 	}
 	c.mu.Lock()

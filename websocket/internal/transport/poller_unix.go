@@ -17,7 +17,7 @@ type poller struct {
 	n       int
 	err     error
 
-	put     func(fd uintptr) bool // putOnce, bound once
+	put     func(fd uintptr) bool // putOnce, bound at its first use
 	out     []byte                // what it writes
 	written int
 	outErr  error
@@ -41,7 +41,6 @@ func newPoller(rwc io.ReadWriteCloser) *poller {
 	}
 	p := &poller{raw: raw}
 	p.attempt = p.try
-	p.put = p.putOnce
 	return p
 }
 
@@ -86,6 +85,9 @@ func (p *poller) try(fd uintptr) bool {
 
 // tryWrite writes once, without waiting for room.
 func (p *poller) tryWrite(b []byte) (int, error) {
+	if p.put == nil {
+		p.put = p.putOnce
+	}
 	p.out = b
 	err := p.raw.Write(p.put)
 	n := p.written

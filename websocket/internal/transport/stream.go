@@ -33,26 +33,35 @@ type deadliner interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// Stream is a byte stream with deadlines. One goroutine may read and one write at a time; the other methods may be
+// Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and one write at a time; the other methods may be
 // called at once from anywhere.
 type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
-	ready *poller     // waits for bytes without a buffer; nil where that is not possible
-	first [64]byte    // what such a stream waits with instead
-	vec   [2][]byte   // WriteVec's two pieces
-	bufs  net.Buffers // WriteVec's argument to writev
+	ready *poller   // waits for bytes without a buffer; nil where that is not possible
+	first *[64]byte // what such a stream waits with instead
 }
 
-// New makes a Stream of rwc. One without deadlines gets them by a pipe and two goroutines, which end when rwc is closed:
+// vector is what WriteVec needs for the length of a call.
+type vector struct {
+	pieces [2][]byte
+	bufs   net.Buffers
+}
+
+var vectors = sync.Pool{New: func() any { return new(vector) }}
+
+// Init makes s a Stream of rwc. One without deadlines gets them by a pipe and two goroutines, which end when rwc is closed:
 // its Close must unblock its Read and Write.
-func New(rwc io.ReadWriteCloser) *Stream {
-	dl, ok := rwc.(deadliner)
-	if !ok {
+func (s *Stream) Init(rwc io.ReadWriteCloser) {
+	var ok bool
+	if s.dl, ok = rwc.(deadliner); !ok {
 		near := bridge(rwc)
-		return &Stream{rwc: near, dl: near}
+		rwc, s.dl = near, near
 	}
-	return &Stream{rwc: rwc, dl: dl, ready: newPoller(rwc)}
+	s.rwc = rwc
+	if s.ready = newPoller(rwc); s.ready == nil {
+		s.first = new([64]byte)
+	}
 }
 
 // ReadSome waits for bytes and returns them in a borrowed Buffer, or in the Stream itself until the next call, with a
@@ -97,11 +106,12 @@ func (s *Stream) WriteVec(head, body []byte) (int, error) {
 		m, err := s.rwc.Write(body)
 		return n + m, err
 	}
-	s.vec = [2][]byte{head, body}
-	s.bufs = s.vec[:]
-	n, err := s.bufs.WriteTo(s.rwc)
-	s.vec = [2][]byte{}
-	s.bufs = nil
+	v := vectors.Get().(*vector)
+	v.pieces = [2][]byte{head, body}
+	v.bufs = v.pieces[:]
+	n, err := v.bufs.WriteTo(s.rwc)
+	*v = vector{}
+	vectors.Put(v)
 	return int(n), err
 }
 
