@@ -1,0 +1,217 @@
+package upgrade
+
+import (
+	"net/http"
+	"strings"
+	"unsafe"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// Verdict says what the bytes so far are.
+type Verdict uint8
+
+// The verdicts. All but More are final.
+const (
+	More    Verdict = iota // the beginning of a head
+	Upgrade                // a whole head that asks for a WebSocket
+	Other                  // another request, perhaps only the beginning of its head
+	Bad                    // no request that can be answered with anything but an error
+)
+
+// Limits bounds a head.
+type Limits struct {
+	Bytes int // of the whole head; 0: DefaultBytes
+	Lines int // of header fields; 0: DefaultLines
+}
+
+// The limits for who sets none. A browser's head has 500 to 4,000 bytes, most of them cookies, in about 15 lines.
+const (
+	DefaultBytes = 16 << 10
+	DefaultLines = 100
+)
+
+// Head is the head of one request while it arrives. It holds places in the caller's bytes, and none of them.
+type Head struct {
+	limits  Limits
+	verdict Verdict
+	broken  *handshake.Violation
+
+	line  int // where the line begins that is not complete
+	seen  int // bytes that were searched for its end
+	lines int // header lines so far
+
+	method, target span
+	major, minor   byte
+	content        bool
+	kinds          uint32  // a bit for each kind among fields
+	fields         []field // those that the rules look at
+
+	opening handshake.Opening
+	values  []string // what opening's lists are made of
+}
+
+type span struct{ from, to int }
+
+func (s span) of(text string) string { return text[s.from:s.to] }
+
+// field is a header line that matters.
+type field struct {
+	kind  kind
+	value span
+}
+
+// Reset makes h ready for another request, under these limits. It keeps its room, and no string of the last one.
+func (h *Head) Reset(limits Limits) {
+	if limits.Bytes <= 0 {
+		limits.Bytes = DefaultBytes
+	}
+	if limits.Lines <= 0 {
+		limits.Lines = DefaultLines
+	}
+	h.opening.Reset()
+	clear(h.values)
+	*h = Head{limits: limits, fields: h.fields[:0], opening: h.opening, values: h.values[:0]}
+}
+
+// View returns b as a string without a copy. It is for as long as nobody writes to b.
+func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// Parse looks at b, all that has arrived of a request, and of what follows it. The violation comes with Bad, and is nil
+// with all other verdicts.
+func (h *Head) Parse(b []byte) (Verdict, *handshake.Violation) {
+	if h.verdict != More {
+		return h.verdict, h.broken
+	}
+	text := View(b)
+	if h.seen == 0 && len(text) > 0 && !header.IsToken(text[:1]) {
+		return h.refuse(notHTTP(text[0]))
+	}
+	for h.verdict == More {
+		i := strings.IndexByte(text[h.seen:], '\n')
+		if i < 0 {
+			h.seen = len(text)
+		}
+		if h.seen+max(i, 0) >= h.limits.Bytes {
+			return h.refuse(tooLarge("the request's head is longer than the server takes"))
+		}
+		if i < 0 {
+			return More, nil
+		}
+		line := span{h.line, h.seen + i}
+		h.seen += i + 1
+		h.line = h.seen
+		if v := h.take(text, line); v != nil {
+			return h.refuse(v)
+		}
+	}
+	return h.verdict, nil
+}
+
+func (h *Head) refuse(v *handshake.Violation) (Verdict, *handshake.Violation) {
+	h.verdict, h.broken = Bad, v
+	return Bad, v
+}
+
+// take goes on with one line, its line feed not included.
+func (h *Head) take(text string, line span) *handshake.Violation {
+	if line.to == line.from || text[line.to-1] != '\r' {
+		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two that differ in that can be made
+		// to see different requests, so it is not taken.
+		return malformed("RFC 9112 §2.2", "a line of the request's head does not end with CR LF")
+	}
+	line.to--
+	switch {
+	case h.method.to == 0:
+		return h.requestLine(text, line)
+	case line.from < line.to:
+		return h.fieldLine(text, line)
+	}
+	h.verdict = Other
+	if h.kinds&(1<<kindUpgrade) != 0 && h.Opening(text).Asked() {
+		h.verdict = Upgrade
+	}
+	// The strings of the Opening lie in the caller's buffer.
+	h.opening.Reset()
+	return nil
+}
+
+// Len returns the length of the head, its empty line included, once the verdict is Upgrade. After Other the head may be
+// longer than that.
+func (h *Head) Len() int { return h.line }
+
+// requestLine: method SP request-target SP HTTP-version (RFC 9112 §3), one space each.
+func (h *Head) requestLine(text string, line span) *handshake.Violation {
+	method, rest, ok1 := strings.Cut(line.of(text), " ")
+	target, version, ok2 := strings.Cut(rest, " ")
+	if !ok1 || !ok2 || !header.IsToken(method) || !validVersion(version) {
+		return malformed("RFC 9112 §3", "the request line is not a method, a target and an HTTP version")
+	}
+	if !validTarget(target) {
+		return malformed("RFC 9112 §3.2", "the target in the request line is not a path or a URI")
+	}
+	h.method = span{line.from, line.from + len(method)}
+	h.target = span{h.method.to + 1, h.method.to + 1 + len(target)}
+	h.major, h.minor = version[5]-'0', version[7]-'0'
+	// What cannot become an upgrade is left to the HTTP server, its preface ("PRI * HTTP/2.0") and its limits included.
+	// RFC 9110 §7.8: the Upgrade field of an HTTP/1.0 request must be ignored.
+	if method != http.MethodGet || h.major != 1 || h.minor == 0 {
+		h.verdict = Other
+	}
+	return nil
+}
+
+// validVersion: HTTP-name "/" DIGIT "." DIGIT (RFC 9112 §2.3), "HTTP" in capitals.
+func validVersion(s string) bool {
+	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && digit(s[5]) && s[6] == '.' && digit(s[7])
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+func hex(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// validTarget lets through what net/url parses: no space or control byte, and in a path no percent sign without two
+// digits behind it. A target that is no path is judged when its authority is looked for.
+func validTarget(s string) bool {
+	path := true
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c <= ' ' || c == 0x7f:
+			return false
+		case c == '?':
+			path = false
+		case c == '%' && path && (i+2 >= len(s) || !hex(s[i+1]) || !hex(s[i+2])):
+			return false
+		}
+	}
+	return s != ""
+}
+
+// notHTTP says what a request is that does not begin as one.
+func notHTTP(first byte) *handshake.Violation {
+	v := malformed("RFC 9112 §3", "this is not an HTTP request")
+	switch first {
+	case 0x16: // a TLS record of a handshake
+		v.Detail, v.Hint = "the client speaks TLS, and this port does not", "use ws:// or http://, or the port for TLS"
+	case '\r', '\n':
+		v.Detail = "the request begins with an empty line"
+	case ' ', '\t':
+		v.Detail = "the request begins with white space"
+	}
+	return v
+}
+
+func malformed(section, detail string) *handshake.Violation {
+	return &handshake.Violation{
+		Stage: handshake.StageRequest, Section: section, Status: http.StatusBadRequest, Detail: detail,
+	}
+}
+
+// tooLarge: RFC 6585 §5, "the server is unwilling to process the request because its header fields are too large".
+func tooLarge(detail string) *handshake.Violation {
+	return &handshake.Violation{
+		Stage: handshake.StageRequest, Section: "RFC 6585 §5", Status: http.StatusRequestHeaderFieldsTooLarge,
+		Detail: detail, Hint: "most often cookies make it long",
+	}
+}
