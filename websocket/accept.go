@@ -65,26 +65,22 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if opts == nil {
 		opts = &AcceptOptions{}
 	}
-	if err := admit(r, opts); err != nil {
-		return nil, refuse(w, r, err)
+	o := handshake.OpeningOf(r)
+	agreed, fail := admit(&o, opts, func() (*http.Request, error) { return r, nil })
+	if fail != nil {
+		return nil, refuse(w, r, fail)
 	}
 	hs := &Handshake{
 		Proto:       r.Proto,
 		URL:         r.URL,
 		Header:      r.Header,
-		Subprotocol: handshake.Subprotocol(r.Header, opts.Subprotocols),
+		Subprotocol: agreed.subprotocol,
+		Extensions:  agreed.extensions(),
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	agreed, compressed, fail := acceptCompression(r.Header, opts.Conn.Compression)
-	if fail != nil {
-		return nil, refuse(w, r, fail)
-	}
-	if compressed {
-		hs.Extensions = formatDeflate(agreed)
-	}
 	answer := handshake.Answer{
-		Key:         r.Header.Get("Sec-Websocket-Key"),
+		Key:         o.Key[0],
 		Subprotocol: hs.Subprotocol,
 		Extensions:  hs.Extensions,
 		Header:      [2]http.Header{passedOn(w.Header()), opts.Header},
@@ -102,34 +98,63 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		return nil, &HandshakeError{Stage: StageStatus, Err: err}
 	}
 	c := newConn(nc, Server, &opts.Conn, hs, early)
-	if compressed {
-		c.compress(agreed, opts.Conn.Compression)
+	if agreed.compressed {
+		c.compress(agreed.deflate, opts.Conn.Compression)
 	}
 	return c, nil
 }
 
-// admit goes through all that can keep a client out.
-func admit(r *http.Request, opts *AcceptOptions) *HandshakeError {
-	v := handshake.Check(r)
+// terms is what an opening handshake agrees on.
+type terms struct {
+	subprotocol string
+	deflate     handshake.Deflate
+	compressed  bool
+}
+
+// extensions returns the value of the answer's header, "" for none.
+func (t *terms) extensions() string {
+	if !t.compressed {
+		return ""
+	}
+	return formatDeflate(t.deflate)
+}
+
+// admit goes through all that can keep a client out, whoever parsed its request, and settles on what terms it comes in.
+// request returns the request as Check wants it, and is not called unless there is a Check.
+func admit(o *handshake.Opening, opts *AcceptOptions, request func() (*http.Request, error)) (t terms, fail *HandshakeError) {
+	v := o.Check()
 	if v == nil {
-		v = handshake.CheckOrigin(r, handshake.OriginPolicy{
+		v = o.CheckOrigin(handshake.OriginPolicy{
 			Any: opts.AnyOrigin, Allowed: opts.Origins, Proxies: opts.TrustedProxies,
 		})
 	}
 	if v != nil {
 		e := violated(v)
 		e.Header = v.Header
-		return e
+		return t, e
 	}
 	if err := handshake.CheckFields(opts.Header); err != nil {
-		return &HandshakeError{
+		return t, &HandshakeError{
 			Stage: StageStatus, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Header",
 		}
 	}
-	if opts.Check == nil {
-		return nil
+	if opts.Check != nil {
+		if fail := ask(opts.Check, request); fail != nil {
+			return t, fail
+		}
 	}
-	if err := opts.Check(r); err != nil {
+	t.subprotocol = o.Choose(opts.Subprotocols)
+	t.deflate, t.compressed, fail = acceptCompression(o.Offers(), opts.Conn.Compression)
+	return t, fail
+}
+
+// ask calls an application's Check.
+func ask(check func(*http.Request) error, request func() (*http.Request, error)) *HandshakeError {
+	r, err := request()
+	if err != nil { // what net/http does not take, Check shall not see
+		return &HandshakeError{Stage: StageRequest, Status: http.StatusBadRequest, Err: err}
+	}
+	if err := check(r); err != nil {
 		e := &HandshakeError{Stage: StageCheck, Status: http.StatusForbidden, Err: err}
 		if reject, ok := errors.AsType[*Reject](err); ok {
 			e.Status, e.Header = reject.status(), reject.Header

@@ -15,8 +15,15 @@ const maxBody = 1024
 
 // refuse writes the reply that e asks for, completes e with it and returns it.
 func refuse(w http.ResponseWriter, r *http.Request, e *HandshakeError) error {
+	body := reply(w.Header(), r.ProtoMajor, e)
+	w.WriteHeader(e.Status)
+	io.WriteString(w, body) //nolint:errcheck // the handshake has failed, and its error says why
+	return e
+}
+
+// reply puts the fields of the reply that e asks for into h, completes e with it and returns its body.
+func reply(h http.Header, httpMajor int, e *HandshakeError) string {
 	body := replyBody(e)
-	h := w.Header()
 	maps.Copy(h, e.Header)
 	if reject := rejection(e); reject == nil || reject.Header.Get("Content-Type") == "" {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -26,7 +33,7 @@ func refuse(w http.ResponseWriter, r *http.Request, e *HandshakeError) error {
 		h.Set("Cache-Control", "no-store")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.ProtoMajor == 1 {
+	if httpMajor == 1 {
 		// A proxy that took the upgrade for granted would tunnel what follows: it must not be read as another request. A
 		// 426 names its protocol for this connection (RFC 9110 §7.8), and that goes on a line of its own.
 		h["Connection"] = []string{"close"}
@@ -35,9 +42,7 @@ func refuse(w http.ResponseWriter, r *http.Request, e *HandshakeError) error {
 		}
 	}
 	e.Body = []byte(body[:min(len(body), maxBody)])
-	w.WriteHeader(e.Status)
-	io.WriteString(w, body) //nolint:errcheck // the handshake has failed, and its error says why
-	return e
+	return body
 }
 
 // replyBody is what the client is told: what is wrong by which clause, and the next step. What Check returned is told only

@@ -55,7 +55,7 @@ func (c *Compression) policy() (handshake.DeflatePolicy, error) {
 }
 
 // acceptCompression answers a client's offer of permessage-deflate, if there is one and c wants it.
-func acceptCompression(h http.Header, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
+func acceptCompression(offers []header.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
 	if c == nil {
 		return agreed, false, nil
 	}
@@ -64,10 +64,6 @@ func acceptCompression(h http.Header, c *Compression) (agreed handshake.Deflate,
 		return agreed, false, &HandshakeError{
 			Stage: StageExtension, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Conn.Compression",
 		}
-	}
-	offers, err := handshake.Offers(h)
-	if err != nil { // Check has refused these
-		return agreed, false, &HandshakeError{Stage: StageExtension, Section: "RFC 6455 §9.1", Status: http.StatusBadRequest, Err: err}
 	}
 	agreed, ok = handshake.NegotiateDeflate(offers, policy)
 	return agreed, ok, nil
@@ -249,6 +245,18 @@ func (c *Conn) inflationFailed(ctx context.Context, err error) error {
 // WritePlain is Write that does not compress, for a message with a secret in it. See [Compression].
 func (c *Conn) WritePlain(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
 
+// refresh has the next message start afresh if Send has sent what the compressor does not know of. The caller holds the
+// message turn.
+func (z *compression) refresh() {
+	z.c.mu.Lock()
+	stale := z.stale
+	z.stale = false
+	z.c.mu.Unlock()
+	if stale {
+		z.out.Forget()
+	}
+}
+
 // deflated holds compressed messages while they are written.
 var deflated = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -262,13 +270,7 @@ func (c *Conn) writeCompressed(ctx context.Context, m Message) error {
 	}
 	defer c.endMessage()
 	z := c.zip
-	c.mu.Lock()
-	stale := z.stale
-	z.stale = false
-	c.mu.Unlock()
-	if stale {
-		z.out.Forget()
-	}
+	z.refresh()
 	buf := deflated.Get().(*[]byte)
 	out := z.out.Append((*buf)[:0], m.Data)
 	if cap(out) <= keepDeflated {

@@ -39,22 +39,25 @@ type Conn struct {
 	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
 	controls controlRate
 
+	batch atomic.Bool // the application is busy with a message, and more lie in win behind it
 	heard atomic.Bool // bytes have arrived since keepalive last looked
 
-	mu       sync.Mutex    // guards all that follows, and the Machine's writing half; never held while waiting or in I/O
-	read     turn          // to read from the stream
-	message  turn          // to send a message, all its fragments
-	out      turn          // to write to the stream, one frame or what ctl holds
-	userRead bool          // the read turn is an application's
-	waiting  bool          // the holder of read is in the stream's Read, or about to be
-	woken    bool          // and has been interrupted
-	writing  bool          // the holder of out is in the stream's Write, or about to be
-	readCtx  watch         // the context that interrupts reads
-	writeCtx watch         // the context that interrupts the write under way
-	ctl      []byte        // control frames that go out before the next data frame
-	rest     []byte        // of a write that the socket took in part: it goes first
-	queue    []entry       // frames that go out when the stream is free
-	queued   int           // bytes of it that Send put there
+	mu       sync.Mutex        // guards all that follows, and the Machine's writing half; never held while waiting or in I/O
+	read     turn              // to read from the stream
+	message  turn              // to send a message, all its fragments
+	out      turn              // to write to the stream, one frame or what ctl holds
+	userRead bool              // the read turn is an application's
+	waiting  bool              // the holder of read is in the stream's Read, or about to be
+	woken    bool              // and has been interrupted
+	writing  bool              // the holder of out is in the stream's Write, or about to be
+	readCtx  watch             // the context that interrupts reads
+	writeCtx watch             // the context that interrupts the write under way
+	ctl      []byte            // control frames that go out before the next data frame
+	rest     []byte            // of a write that the socket took in part: it goes first
+	queue    []entry           // frames that go out when the stream is free
+	queued   int               // bytes of it that Send put there
+	own      *transport.Buffer // where small frames of Queue lie; nil when none does
+	ownUsed  int
 	taken    []*joined     // whose frames the holder of out is about to write
 	drained  chan struct{} // closed when something has left the queue; nil when nobody waits for that
 	closeErr *CloseError

@@ -1,5 +1,11 @@
 package websocket
 
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
 // Type says what a message carries (RFC 6455 §5.6).
 type Type uint8
 
@@ -24,6 +30,20 @@ func (t Type) String() string {
 type Message struct {
 	Type Type
 	Data []byte
+}
+
+// ErrInvalidUTF8 is returned for a text message that is not UTF-8. Nothing was sent; RFC 6455 §5.6 allows it as Binary.
+var ErrInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
+
+// check says why m cannot be sent.
+func (m Message) check() error {
+	if m.Type != Text && m.Type != Binary {
+		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", m.Type)
+	}
+	if m.Type == Text && !utf8.Valid(m.Data) {
+		return ErrInvalidUTF8
+	}
+	return nil
 }
 
 // Role says which end of the connection this is: a client masks what it sends, a server does not (RFC 6455 §5.1).

@@ -1,9 +1,7 @@
 package websocket
 
 import (
-	"fmt"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/deflate"
@@ -22,15 +20,16 @@ type Prepared struct {
 
 // Prepare makes m ready for Send. m.Data is copied: it stays the caller's.
 func Prepare(m Message) (*Prepared, error) {
-	if m.Type != Text && m.Type != Binary {
-		return nil, fmt.Errorf("websocket: message type %d is neither Text nor Binary", m.Type)
+	if err := m.check(); err != nil {
+		return nil, err
 	}
-	if m.Type == Text && !utf8.Valid(m.Data) {
-		return nil, ErrInvalidUTF8
-	}
+	return newPrepared(m), nil
+}
+
+func newPrepared(m Message) *Prepared {
 	h := frame.Header{Fin: true, Opcode: frame.Opcode(m.Type), Length: int64(len(m.Data))}
 	plain := frame.Append(make([]byte, 0, frame.MaxHeader+len(m.Data)), h)
-	return &Prepared{kind: m.Type, plain: append(plain, m.Data...), head: len(plain)}, nil
+	return &Prepared{kind: m.Type, plain: append(plain, m.Data...), head: len(plain)}
 }
 
 // payload returns the message.

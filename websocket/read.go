@@ -116,6 +116,9 @@ func (c *Conn) waitEnd(ctx context.Context) error {
 
 func (c *Conn) endRead() {
 	c.release()
+	if more := len(c.win) > 0; more != c.batch.Load() {
+		c.batch.Store(more)
+	}
 	c.mu.Lock()
 	c.userRead = false
 	c.read.give()

@@ -63,6 +63,49 @@ func (c *Conn) Send(ps ...*Prepared) error {
 	return nil
 }
 
+// Queue is Send for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
+// who need not know when the kernel has the message: as the answers to messages that arrived together, queued one by one,
+// go out together.
+func (c *Conn) Queue(m Message) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.canWrite(); err != nil {
+		return err
+	}
+	if err := c.makeRoom(len(m.Data) + frame.MaxHeader); err != nil {
+		return err
+	}
+	e := c.ownEntry(m)
+	c.queue = append(c.queue, e)
+	c.queued += len(e.frame)
+	c.sendQueued()
+	return nil
+}
+
+// ownEntry frames a copy of m, a small one in a borrowed buffer that all of them share until the queue is empty. The
+// caller holds mu.
+func (c *Conn) ownEntry(m Message) entry {
+	if c.zip != nil && len(m.Data) >= c.zip.threshold {
+		return c.entryFor(newPrepared(m))
+	}
+	size := len(m.Data) + frame.MaxHeader
+	var b []byte
+	if len(m.Data) <= joinable && c.ownUsed+size <= transport.BufferSize {
+		if c.own == nil {
+			c.own = transport.Borrow()
+		}
+		b = c.own[c.ownUsed:c.ownUsed]
+		c.ownUsed += size
+	} else {
+		b = make([]byte, 0, size)
+	}
+	b = frame.Append(b, frame.Header{Fin: true, Opcode: frame.Opcode(m.Type), Length: int64(len(m.Data))})
+	return entry{frame: append(b, m.Data...), head: len(b)}
+}
+
 // entryFor picks the frame of p for this connection. The caller holds mu.
 func (c *Conn) entryFor(p *Prepared) entry {
 	e := entry{frame: p.plain, head: p.head}
@@ -132,7 +175,16 @@ func (c *Conn) dropQueue(err error) {
 		}
 	}
 	c.queue, c.queued = nil, 0
+	c.dropOwn()
 	c.leftQueue()
+}
+
+// dropOwn gives the buffer of Queue's messages back: none is left. The caller holds mu.
+func (c *Conn) dropOwn() {
+	if c.own != nil {
+		transport.Return(c.own)
+		c.own, c.ownUsed = nil, 0
+	}
 }
 
 // leftQueue wakes the Sends that wait for room. The caller holds mu.
@@ -148,7 +200,7 @@ func (c *Conn) sendQueued() {
 	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || !c.out.take() {
 		return
 	}
-	if c.role == Client || !c.stream.WritesAtOnce() {
+	if c.role == Client || !c.stream.WritesAtOnce() || c.batch.Load() {
 		go c.passOut()
 		return
 	}
@@ -229,8 +281,11 @@ func (c *Conn) dequeue(n int) {
 		}
 	}
 	c.queue = slices.Delete(c.queue, 0, n)
-	if len(c.queue) == 0 && cap(c.queue) > keepEntries {
-		c.queue = nil
+	if len(c.queue) == 0 {
+		if cap(c.queue) > keepEntries {
+			c.queue = nil
+		}
+		c.dropOwn()
 	}
 	if n > 0 {
 		c.leftQueue()

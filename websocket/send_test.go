@@ -48,9 +48,10 @@ func TestSendKeepsTheOrder(t *testing.T) {
 					texts[i] = fmt.Sprint(i, strings.Repeat(" and so on", i*i%3000))
 				}
 				go func() {
-					for i := 0; i < len(texts); i += 3 {
+					for i := 0; i < len(texts); i += 4 {
 						a.Send(prepare(t, texts[i]), prepare(t, texts[i+1]))
-						a.Write(context.Background(), Message{Text, []byte(texts[i+2])})
+						a.Queue(Message{Text, []byte(texts[i+2])})
+						a.Write(context.Background(), Message{Text, []byte(texts[i+3])})
 					}
 				}()
 				for i, want := range texts {
@@ -74,9 +75,11 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				var err error
-				switch i % 4 {
+				switch i % 5 {
 				case 0:
 					err = server.Send(shared)
+				case 4:
+					err = server.Queue(Message{Text, []byte(own)})
 				case 1:
 					err = server.Write(t.Context(), Message{Text, []byte(own)})
 				case 2:
@@ -253,6 +256,28 @@ func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 			if err := <-failed; err == nil {
 				t.Error("Write returned nil")
 			}
+		}
+	})
+}
+
+// TestQueuedMessagesGoOutTogether: what is queued while a write is under way is the next one.
+func TestQueuedMessagesGoOutTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := stuck(t, WriteQueue{})
+		for range 16 {
+			if err := c.Queue(Message{Text, []byte("answer")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		peer.expect(frame.Text, "under way")
+		buf := make([]byte, 1000)
+		if n, err := peer.Read(buf); err != nil || n != 16*len("\x81\x06answer") {
+			t.Errorf("%d bytes in one write, %v", n, err)
+		}
+		synctest.Wait()
+		if c.own != nil {
+			t.Error("the buffer is kept")
 		}
 	})
 }

@@ -130,6 +130,7 @@ func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	}
 	w := &messageWriter{c: c, ctx: ctx, t: t}
 	if c.zip != nil {
+		c.zip.refresh()
 		w.zip = c.zip.out.NewWriter(func(p []byte, last bool) error {
 			err := c.writeFrame(ctx, outgoing{t: t, compressed: true, fin: last, p: p})
 			w.begun = w.begun || err == nil

@@ -3,19 +3,14 @@ package websocket
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
-
-// ErrInvalidUTF8 is returned for a text message that is not UTF-8. Nothing was sent; RFC 6455 §5.6 allows it as Binary.
-var ErrInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
 
 // together is the most payload that is copied behind its header to make one write of both. Longer ones are written
 // from where they lie, with writev.
@@ -32,11 +27,8 @@ const joinable = 4 << 10
 func (c *Conn) Write(ctx context.Context, m Message) error { return c.write(ctx, m, false) }
 
 func (c *Conn) write(ctx context.Context, m Message, plain bool) error {
-	if m.Type != Text && m.Type != Binary {
-		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", m.Type)
-	}
-	if m.Type == Text && !utf8.Valid(m.Data) {
-		return ErrInvalidUTF8
+	if err := m.check(); err != nil {
+		return err
 	}
 	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
 		return c.writeCompressed(ctx, m)
