@@ -38,9 +38,9 @@ func sizeCases() []testCase {
 
 // large is one message of n bytes, fragmented or written in pieces where these are not 0.
 func large(id string, op byte, n, fragment, chop int) testCase {
-	name, pattern := "text", "BAsd7&jh23"
+	name, pattern, calls := "text", "BAsd7&jh23", byStream
 	if op == opBinary {
-		name, pattern = "binary", "\x00\xfe\x23\xfa\xf0"
+		name, pattern, calls = "binary", "\x00\xfe\x23\xfa\xf0", byReadAppend
 	}
 	title := fmt.Sprintf("a %s message of %s", name, size(n))
 	if fragment > 0 {
@@ -49,7 +49,7 @@ func large(id string, op byte, n, fragment, chop int) testCase {
 	if chop > 0 {
 		title += " in writes of " + size(chop)
 	}
-	return testCase{id: id, title: title, clause: "§5.4", heavy: true, script: func(p *peer) {
+	return testCase{id: id, title: title, clause: "§5.4", heavy: true, app: app{calls: calls}, script: func(p *peer) {
 		data := bytes.Repeat([]byte(pattern), n/len(pattern)+1)[:n]
 		p.sendChopped(chop, fragmented(op, data, fragment)...)
 		p.want(expectation{kinds: []kind{kindMessage}, op: op, data: data})

@@ -51,12 +51,12 @@ func loop(ctx context.Context, c *websocket.Conn, a app) error {
 		}
 		return c.Close(websocket.Code(a.closeCode), a.reason)
 	}
-	switch a.cut {
-	case bytewise:
+	switch a.calls {
+	case byReadAppend:
 		return echoAppend(ctx, c)
-	case joined:
+	case byStream:
 		return echoStream(ctx, c)
-	case overTLS:
+	case byMessages:
 		return echoMessages(ctx, c)
 	}
 	return echo(ctx, c)

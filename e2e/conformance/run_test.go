@@ -43,8 +43,21 @@ type app struct {
 	limit     int64 // MaxMessage; 0: 16 MiB, the largest message in the suite; -1: no limit
 	closeCode int   // not 0: close with this when the first message comes, in place of echoing it
 	reason    string
-	cut       cut // each cut goes with one of the library's ways to read and write
+	calls     calls
 }
+
+// calls says which of the library's ways to read and write a loop uses. A small case goes through all of them, one with
+// each cut; a heavy one names its own.
+type calls int
+
+const (
+	byRead calls = iota
+	byReadAppend
+	byStream
+	byMessages
+)
+
+var callsFor = map[cut]calls{asWritten: byRead, bytewise: byReadAppend, joined: byStream, overTLS: byMessages}
 
 // limits for a run: everything in it has a bound of its own, this is the sum.
 const runTimeout = 2 * time.Minute
@@ -53,7 +66,9 @@ const runTimeout = 2 * time.Minute
 func run(ctx context.Context, c testCase, r role, how cut) error {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
-	c.app.cut = how
+	if !c.heavy {
+		c.app.calls = callsFor[how]
+	}
 	play := runAgainstServer
 	if r == testClient {
 		play = runAgainstClient
