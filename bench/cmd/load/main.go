@@ -1,0 +1,43 @@
+//go:build linux
+
+// Command load measures what a load costs a WebSocket server, and prints it as JSON.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+func main() {
+	var c load.Config
+	flag.StringVar(&c.Addr, "addr", "", "the server, host:port on the loopback interface")
+	flag.StringVar(&c.Mode, "mode", load.ModeEcho, "upgrade, echo, broadcast or idle (until the end of standard input)")
+	flag.IntVar(&c.Conns, "conns", 100, "connections")
+	flag.IntVar(&c.Size, "size", 128, "bytes of a payload")
+	flag.IntVar(&c.Fragments, "fragments", 1, "frames of a message, each of so many bytes")
+	flag.IntVar(&c.Flight, "flight", 1, "messages that go out together")
+	flag.StringVar(&c.Compress, "compress", "", "each or takeover")
+	flag.BoolVar(&c.Raw, "raw", false, "the server is no WebSocket server and sends back what it gets")
+	flag.BoolVar(&c.TLS, "tls", false, "over TLS")
+	flag.DurationVar(&c.Warm, "warm", 200*time.Millisecond, "how long to warm up")
+	flag.DurationVar(&c.For, "for", time.Second, "how long to measure")
+	flag.IntVar(&c.PID, "pid", 0, "the server's process, to measure its CPU time")
+	flag.Parse()
+	r, err := load.Run(c, func() {
+		fmt.Fprintln(os.Stdout, "ready")
+		_, _ = io.Copy(io.Discard, os.Stdin) // until whoever started this has seen enough
+	})
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,114 @@
+//go:build linux
+
+// Command peer serves an echo or a broadcast with one of the libraries that are compared, on the loopback interface. It
+// prints its address, and ends at the end of its standard input.
+//
+// A line "gc" on standard input gives all memory back that is not in use, and is answered with a line "gc".
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+
+	"github.com/handfast/handfast/bench/internal/peers"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, in io.Reader, out io.Writer) error {
+	var (
+		f       = flag.NewFlagSet("peer", flag.ContinueOnError)
+		c       peers.Config
+		server  = f.String("server", "handfast", "which server; -list names them")
+		list    = f.Bool("list", false, "name the servers and end")
+		secure  = f.Bool("tls", false, "over TLS, with a certificate made now")
+		procs   = f.Int("procs", 0, "GOMAXPROCS; 0 leaves it as it is")
+		profile = f.String("cpuprofile", "", "write a CPU profile to this file at the end")
+	)
+	f.BoolVar(&c.Broadcast, "broadcast", false, "send to everyone instead of echoing")
+	f.StringVar(&c.Compress, "compress", "", "each (no context takeover) or takeover")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if *list {
+		for _, p := range peers.All() {
+			fmt.Fprintf(out, "%-16s %s\n", p.Name, p.Note)
+		}
+		return nil
+	}
+	p, ok := peers.Find(*server)
+	if !ok {
+		return fmt.Errorf("peer: no server %q", *server)
+	}
+	if *procs > 0 {
+		runtime.GOMAXPROCS(*procs)
+	}
+	if *secure {
+		var err error
+		if c.TLS, err = peers.TLSConfig(); err != nil {
+			return err
+		}
+	}
+	if *profile != "" {
+		stop, err := startProfile(*profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return serve(p, c, in, out)
+}
+
+func startProfile(name string) (stop func(), err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
+}
+
+func serve(p peers.Peer, c peers.Config, in io.Reader, out io.Writer) error {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Serve(c, ln) }()
+	fmt.Fprintf(out, "%s %s\n", p.Name, ln.Addr())
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		lines := bufio.NewScanner(in)
+		for lines.Scan() {
+			if lines.Text() == "gc" {
+				// A pool lets go of what is in it in two collections; the third frees the memory of the finalized.
+				for range 3 {
+					debug.FreeOSMemory()
+				}
+				fmt.Fprintln(out, "gc")
+			}
+		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-told:
+		return nil
+	}
+}

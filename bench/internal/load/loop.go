@@ -1,0 +1,206 @@
+//go:build linux
+
+package load
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// looper drives all connections from one thread.
+type looper struct {
+	c      *Config
+	epoll  int
+	conns  []*conn
+	meter  *meter
+	ops    int64
+	due    int // deliveries of the broadcast under way that have not come yet
+	events [512]syscall.EpollEvent
+	buf    [256 << 10]byte
+}
+
+// loop is ModeEcho and ModeBroadcast over plain sockets.
+func loop(c *Config, s *script) (Result, error) {
+	conns, err := openAll(c, s)
+	if err != nil {
+		return Result{}, err
+	}
+	defer closeAll(conns)
+	l := &looper{c: c, conns: conns}
+	if l.epoll, err = newEpoll(conns); err != nil {
+		return Result{}, err
+	}
+	defer syscall.Close(l.epoll)
+	l.meter = newMeter(c)
+	if err := l.begin(); err != nil {
+		return Result{}, err
+	}
+	for {
+		n, err := syscall.EpollWait(l.epoll, l.events[:], patience*1000)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return Result{}, fmt.Errorf("load: no answer came: %w", errors.Join(err, errSilent))
+		}
+		for _, ev := range l.events[:n] {
+			if err := l.handle(conns[ev.Fd], ev.Events); err != nil {
+				return Result{}, err
+			}
+		}
+		if l.meter.over(time.Now(), l.ops) {
+			r := l.meter.result(l.ops)
+			r.Answer = meanAnswer(conns)
+			return r, nil
+		}
+	}
+}
+
+var errSilent = errors.New("the server is silent")
+
+func meanAnswer(conns []*conn) float64 {
+	var bytes, n int64
+	for _, c := range conns {
+		bytes, n = bytes+c.payload, n+c.total
+	}
+	return float64(bytes) / float64(max(n, 1))
+}
+
+// newEpoll makes a poller of all conns, which know each other by their index.
+func newEpoll(conns []*conn) (int, error) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	for i, c := range conns {
+		ev := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)}
+		err := errors.Join(syscall.SetNonblock(c.fd, true), syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, c.fd, &ev))
+		if err != nil {
+			syscall.Close(epoll)
+			return -1, err
+		}
+	}
+	return epoll, nil
+}
+
+// begin sends the first messages.
+func (l *looper) begin() error {
+	if l.c.Mode == ModeBroadcast {
+		return l.trigger()
+	}
+	for _, c := range l.conns {
+		if err := l.send(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trigger has the server send to all.
+func (l *looper) trigger() error {
+	l.due = l.c.Conns * l.c.Flight
+	return l.send(l.conns[0])
+}
+
+// send begins the next step of c.
+func (l *looper) send(c *conn) error {
+	c.out = c.next()
+	c.sent = time.Now()
+	return l.flush(c)
+}
+
+// flush writes what it can, and waits to be able to when that is not all.
+func (l *looper) flush(c *conn) error {
+	for len(c.out) > 0 {
+		n, err := writeSocket(c.fd, c.out)
+		if err == syscall.EAGAIN {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("load: write: %w", err)
+		}
+		c.out = c.out[n:]
+	}
+	if wait := len(c.out) > 0; wait != c.polW {
+		c.polW = wait
+		ev := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(c.index)}
+		if wait {
+			ev.Events |= syscall.EPOLLOUT
+		}
+		return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_MOD, c.fd, &ev)
+	}
+	return nil
+}
+
+func (l *looper) handle(c *conn, events uint32) error {
+	if events&syscall.EPOLLOUT != 0 {
+		if err := l.flush(c); err != nil {
+			return err
+		}
+	}
+	if events&^syscall.EPOLLOUT == 0 {
+		return nil
+	}
+	n, err := readSocket(c.fd, l.buf[:])
+	if err == syscall.EAGAIN {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load: read: %w", err)
+	}
+	done, err := c.feed(l.buf[:n])
+	if err != nil {
+		return err
+	}
+	l.ops += int64(done)
+	if l.c.Mode == ModeBroadcast {
+		return l.delivered(done)
+	}
+	if done == 0 || !c.done() {
+		return nil
+	}
+	l.meter.times.add(time.Since(c.sent))
+	return l.send(c)
+}
+
+func (l *looper) delivered(n int) error {
+	if l.due -= n; l.due > 0 {
+		return nil
+	}
+	if l.due < 0 {
+		return errors.New("load: more deliveries than there should be")
+	}
+	l.meter.times.add(time.Since(l.conns[0].sent))
+	return l.trigger()
+}
+
+// idle is ModeIdle over plain sockets and over TLS.
+func idle(c *Config, s *script, ready func()) (Result, error) {
+	if c.TLS {
+		return idleTLS(c, s, ready)
+	}
+	conns, err := openAll(c, s)
+	if err != nil {
+		return Result{}, err
+	}
+	defer closeAll(conns)
+	var buf [64 << 10]byte
+	for _, cn := range conns {
+		if _, err := writeSocket(cn.fd, cn.next()); err != nil {
+			return Result{}, err
+		}
+		for !cn.done() {
+			n, err := readSocket(cn.fd, buf[:])
+			if err != nil {
+				return Result{}, fmt.Errorf("load: no echo came: %w", err)
+			}
+			if _, err := cn.feed(buf[:n]); err != nil {
+				return Result{}, err
+			}
+		}
+	}
+	ready()
+	return Result{Ops: int64(len(conns)), Answer: meanAnswer(conns)}, nil
+}

@@ -1,0 +1,122 @@
+//go:build linux
+
+package load
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+)
+
+// A step is what a connection writes at once, and the payloads of the answers, in order.
+type step struct {
+	out  []byte
+	want [][]byte
+}
+
+// A script is what a connection does: all the steps, and then again and again from number loop on.
+type script struct {
+	steps []step
+	loop  int
+}
+
+// triggerBytes is the least size of a broadcast message: its second byte says how often the server sends it to everyone.
+const triggerBytes = 2
+
+func newScript(c *Config) (*script, error) {
+	if c.Compress != CompressNone {
+		return compressedScript(c)
+	}
+	payload := make([]byte, c.Size)
+	for i := range payload {
+		payload[i] = byte(i*31 + i>>8)
+	}
+	if c.Mode == ModeBroadcast {
+		payload[0], payload[1] = 'B', byte(c.Flight)
+		return &script{steps: []step{{out: appendFrame(nil, fin|opBinary, payload), want: repeat(payload, c.Flight)}}}, nil
+	}
+	var one, whole []byte
+	for i := range c.Fragments {
+		first := byte(opContinuation)
+		if i == 0 {
+			first = opBinary
+		}
+		if i == c.Fragments-1 {
+			first |= fin
+		}
+		one = appendFrame(one, first, payload)
+		whole = append(whole, payload...)
+	}
+	if c.Raw {
+		whole = one
+	}
+	return &script{steps: []step{{out: bytes.Repeat(one, c.Flight), want: repeat(whole, c.Flight)}}}, nil
+}
+
+func repeat(p []byte, n int) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = p
+	}
+	return all
+}
+
+// cycle is how many different compressed messages there are: more than fit in a window, so that none finds itself there.
+const cycle = 64
+
+// compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: what the
+// second turn refers back to is there again in every later turn, so that it can be played for ever.
+func compressedScript(c *Config) (*script, error) {
+	turns, s := 1, &script{}
+	if c.Compress == CompressTakeover {
+		turns, s.loop = 2, cycle
+	}
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, 6)
+	if err != nil {
+		return nil, err
+	}
+	for i := range turns * cycle {
+		payload, err := document(uint64(i%cycle), c.Size)
+		if err != nil {
+			return nil, err
+		}
+		b.Reset()
+		if c.Compress == CompressEach {
+			w.Reset(&b)
+		}
+		if _, err := w.Write(payload); err != nil {
+			return nil, err
+		}
+		if err := w.Flush(); err != nil {
+			return nil, err
+		}
+		zipped := bytes.TrimSuffix(b.Bytes(), []byte(flushTail)) // RFC 7692 §7.2.1
+		s.steps = append(s.steps, step{out: appendFrame(nil, fin|rsv1|opBinary, zipped), want: [][]byte{payload}})
+	}
+	return s, nil
+}
+
+const flushTail = "\x00\x00\xff\xff"
+
+// document returns size bytes of JSON as services send it: the same names again and again, values that differ.
+func document(seed uint64, size int) ([]byte, error) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var b []byte
+	for i := 0; len(b) < size; i++ {
+		line, err := json.Marshal(map[string]any{
+			"id":      r.Uint32(),
+			"event":   []string{"order.created", "order.paid", "order.shipped"}[r.IntN(3)],
+			"user":    fmt.Sprintf("user-%05d", r.IntN(10_000)),
+			"amount":  float64(r.IntN(100_000)) / 100,
+			"created": fmt.Sprintf("2026-%02d-%02dT%02d:%02d:%02dZ", 1+r.IntN(12), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60)),
+		})
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, line...), '\n')
+	}
+	return b[:size], nil
+}

@@ -1,0 +1,125 @@
+//go:build linux
+
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"syscall"
+)
+
+// connect opens a blocking socket to the server.
+func connect(c *Config) (int, error) {
+	a, err := netip.ParseAddrPort(c.Addr)
+	if err != nil || !a.Addr().Is4() || !a.Addr().IsLoopback() {
+		return -1, fmt.Errorf("load: %s is no address on the IPv4 loopback interface", c.Addr)
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("load: socket: %w", err)
+	}
+	err = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	// A server that hangs is an error, not a load that hangs.
+	err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: patience}))
+	if err == nil {
+		err = retry(func() error { return syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}) })
+	}
+	if err != nil {
+		syscall.Close(fd)
+		return -1, fmt.Errorf("load: connect: %w", err)
+	}
+	return fd, nil
+}
+
+// patience is how many seconds a server may take for what takes it microseconds.
+const patience = 20
+
+// shake does the opening handshake on a blocking socket.
+func shake(c *Config, fd int, req []byte) error {
+	if c.Raw {
+		return nil
+	}
+	if _, err := writeSocket(fd, req); err != nil {
+		return fmt.Errorf("load: handshake: %w", err)
+	}
+	buf := make([]byte, 0, 4<<10)
+	for {
+		n, err := readSocket(fd, buf[len(buf):cap(buf)])
+		if err != nil {
+			return fmt.Errorf("load: handshake: %w", err)
+		}
+		buf = buf[:len(buf)+n]
+		end, err := answered(c, buf)
+		if err != nil {
+			return err
+		}
+		if end == 0 {
+			continue
+		}
+		if end < len(buf) {
+			return errors.New("load: the server spoke first")
+		}
+		return nil
+	}
+}
+
+func retry(f func() error) error {
+	for {
+		if err := f(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// readSocket and writeSocket are bare system calls: the Go scheduler need not know, since only one thread works here. The
+// end of the stream is io.EOF; a socket that would block is no error.
+func readSocket(fd int, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(fd, p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == nil && n == 0:
+			return 0, io.EOF
+		case err != nil:
+			return 0, err
+		}
+		return n, nil
+	}
+}
+
+func writeSocket(fd int, p []byte) (int, error) {
+	for {
+		n, err := syscall.Write(fd, p)
+		if err == syscall.EINTR {
+			continue
+		}
+		return max(n, 0), err
+	}
+}
+
+// openAll opens the connections one after the other, so that the server never has many handshakes at once.
+func openAll(c *Config, s *script) ([]*conn, error) {
+	req := request(c)
+	var all []*conn
+	for i := range c.Conns {
+		fd, err := connect(c)
+		if err == nil {
+			all = append(all, &conn{c: c, s: s, index: i, fd: fd})
+			err = shake(c, fd, req)
+		}
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func closeAll(all []*conn) {
+	for _, c := range all {
+		syscall.Close(c.fd)
+	}
+}

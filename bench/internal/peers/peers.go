@@ -1,0 +1,109 @@
+//go:build linux
+
+package peers
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+)
+
+// What a server does about permessage-deflate.
+const (
+	CompressNone     = ""
+	CompressEach     = "each"     // no context takeover
+	CompressTakeover = "takeover" // with context takeover
+)
+
+// Config says what a server does.
+type Config struct {
+	Broadcast bool        // send each message to everyone, as often as its second byte says; otherwise echo
+	Compress  string      // one of the above
+	TLS       *tls.Config // nil: without
+}
+
+// maxMessage is the size that every library is told to take, beyond the largest that is sent.
+const maxMessage = 32 << 20
+
+// Peer is one server.
+type Peer struct {
+	Name string
+
+	// Note is what a reader of its figures has to know.
+	Note string
+
+	// Raw says that it speaks no WebSocket: bytes come back as they are.
+	Raw bool
+
+	serve func(c *Config, ln net.Listener) error
+	lacks []feature
+}
+
+type feature string
+
+const (
+	broadcast feature = "broadcast"
+	inTLS     feature = "TLS"
+	each      feature = "compression without takeover"
+	takeover  feature = "compression with takeover"
+	fragments feature = "messages in several frames"
+)
+
+var all = []Peer{
+	{Name: "handfast", serve: oursServe, Note: "net/http and Accept; ReadAppend and Write"},
+	{Name: "gorilla", serve: gorillaServe, lacks: []feature{takeover}, Note: "NextReader into one buffer, a pool of write buffers"},
+	{Name: "coder", serve: coderServe, Note: "Reader into one buffer; no prepared messages"},
+	{Name: "gws", serve: gwsServe, Note: "callbacks; Broadcaster"},
+	{Name: "gobwas", serve: gobwasServe, lacks: []feature{takeover},
+		Note: "net/http and a loop over frames: no checks, no control frames"},
+	{Name: "gobwas-raw", serve: rawServe, lacks: []feature{inTLS, each, takeover},
+		Note: "epoll on bare descriptors and the zero-copy upgrade: no checks, no control frames, no timeouts"},
+	{Name: "fasthttp", serve: fasthttpServe, lacks: []feature{takeover}, Note: "fasthttp/websocket, as gorilla"},
+	{Name: "x/net", serve: xnetServe, lacks: []feature{each, takeover, fragments}, Note: "golang.org/x/net/websocket, Message codec"},
+	{Name: "tcp", serve: tcpServe, Raw: true, lacks: []feature{broadcast, each, takeover},
+		Note: "no protocol: a goroutine a connection reads and writes"},
+}
+
+// All returns the servers, ours first.
+func All() []Peer { return slices.Clone(all) }
+
+// Find returns the server with that name.
+func Find(name string) (Peer, bool) {
+	i := slices.IndexFunc(all, func(p Peer) bool { return p.Name == name })
+	if i < 0 {
+		return Peer{}, false
+	}
+	return all[i], true
+}
+
+// Does reports whether the server can do what c asks for.
+func (p Peer) Does(c Config) bool {
+	return !(c.Broadcast && p.without(broadcast) || c.TLS != nil && p.without(inTLS) ||
+		c.Compress == CompressEach && p.without(each) || c.Compress == CompressTakeover && p.without(takeover))
+}
+
+// Joins reports whether the server puts messages together that come in several frames.
+func (p Peer) Joins() bool { return !p.without(fragments) }
+
+func (p Peer) without(f feature) bool { return slices.Contains(p.lacks, f) }
+
+// Serve serves on ln until that is closed.
+func (p Peer) Serve(c Config, ln net.Listener) error {
+	if !p.Does(c) {
+		return errors.New("peers: " + p.Name + " does not do this")
+	}
+	if c.TLS != nil {
+		ln = tls.NewListener(ln, c.TLS)
+	}
+	return p.serve(&c, ln)
+}
+
+// serveHTTP is for the libraries that take a connection over from net/http. Their handlers start a goroutine for the
+// connection and return, so that nothing of net/http's stays.
+func serveHTTP(ln net.Listener, h http.HandlerFunc) error {
+	return (&http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}).Serve(ln)
+}
