@@ -1,0 +1,83 @@
+package reactor
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// buffer is a piece of pooled memory: bytes in b, of which the first r are gone already. One that is given back must not
+// be looked at any more.
+type buffer struct {
+	b     []byte
+	r     int
+	class int8
+}
+
+// The sizes of pooled buffers: powers of two. What is larger belongs to the garbage collector.
+const (
+	smallestBits = 9
+	largestBits  = 25
+)
+
+var pools [largestBits - smallestBits + 1]sync.Pool
+
+// borrow returns an empty buffer with room for n bytes at least.
+func borrow(n int) *buffer {
+	class := max(0, bits.Len(uint(max(n, 1)-1))-smallestBits)
+	if class >= len(pools) {
+		return &buffer{b: make([]byte, 0, n), class: -1}
+	}
+	if f, ok := pools[class].Get().(*buffer); ok {
+		f.b, f.r = f.b[:0], 0
+		return f
+	}
+	return &buffer{b: make([]byte, 0, 1<<(class+smallestBits)), class: int8(class)}
+}
+
+// free gives f back; nil is none.
+func (f *buffer) free() {
+	if f != nil && f.class >= 0 {
+		pools[f.class].Put(f)
+	}
+}
+
+// rest returns the bytes that are not gone.
+func (f *buffer) rest() []byte { return f.b[f.r:] }
+
+// size returns how many these are, 0 for nil.
+func (f *buffer) size() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.b) - f.r
+}
+
+// advance lets the first n bytes go.
+func (f *buffer) advance(n int) {
+	if f.r += n; f.r == len(f.b) {
+		f.b, f.r = f.b[:0], 0
+	}
+}
+
+// grown returns a buffer with f's bytes and room for n more: f itself, or another, and then f is given back.
+func (f *buffer) grown(n int) *buffer {
+	if cap(f.b)-len(f.b) >= n {
+		return f
+	}
+	if f.size()+n <= cap(f.b) && f.r > cap(f.b)/2 {
+		f.b, f.r = f.b[:copy(f.b, f.rest())], 0
+		return f
+	}
+	g := borrow(f.size() + n)
+	g.b = append(g.b, f.rest()...)
+	f.free()
+	return g
+}
+
+// set makes b, what was appended to f's bytes, f's own.
+func (f *buffer) set(b []byte) {
+	if cap(b) != cap(f.b) {
+		f.class = -1 // the pool is for its own sizes
+	}
+	f.b = b
+}

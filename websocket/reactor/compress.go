@@ -1,0 +1,84 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/deflate"
+	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/protocol"
+)
+
+// zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to
+// remember. in is the holder's, out belongs to the Conn's mu.
+type zipper struct {
+	threshold int
+	out       deflate.Compressor
+	in        deflate.Decompressor
+}
+
+const defaultThreshold = 128
+
+// deflatePolicy says what the server agrees to.
+func deflatePolicy(c *websocket.Compression) (handshake.DeflatePolicy, error) {
+	for _, bits := range []int{c.ServerWindowBits, c.ClientWindowBits} {
+		if bits != 0 && (bits < handshake.MinWindowBits+1 || bits > handshake.MaxWindowBits) {
+			return handshake.DeflatePolicy{}, fmt.Errorf("reactor: compression window of %d bits: it must be 9 to 15, or 0 for 15", bits)
+		}
+	}
+	return handshake.DeflatePolicy{
+		ServerNoTakeover: c.ServerNoTakeover,
+		ClientNoTakeover: c.ClientNoTakeover,
+		MaxServerBits:    uint8(c.ServerWindowBits),
+		MaxClientBits:    uint8(c.ClientWindowBits),
+		MinBits:          deflate.MinBits,
+	}, nil
+}
+
+func newZipper(agreed handshake.Deflate, o *websocket.Compression) *zipper {
+	z := &zipper{threshold: or(o.Threshold, defaultThreshold)}
+	z.out.Window = deflate.Window{Bits: handshake.Bits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
+	z.in.Window = deflate.Window{Bits: handshake.Bits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
+	return z
+}
+
+// putCompressed sends m compressed, or as it is when that is shorter. The caller holds mu.
+func (c *Conn) putCompressed(m websocket.Message) error {
+	text := m.Type == websocket.Text
+	f := borrow(len(m.Data))
+	defer f.free()
+	f.set(c.zip.out.Append(f.b, m.Data))
+	if len(f.b) >= len(m.Data) {
+		c.zip.out.Forget() // the peer will not see what was compressed
+		return c.put(text, false, m.Data)
+	}
+	return c.put(text, true, f.b)
+}
+
+// inflate hands on what a compressed message holds.
+func (c *Conn) inflate(ev protocol.Event, p []byte) {
+	f := borrow(trust * len(p))
+	defer f.free()
+	b, err := c.zip.in.Append(f.b, p, max(c.loop.s.limits.MaxMessage, -1))
+	f.set(b)
+	if err == nil {
+		err = c.m.Inflated(f.b, true)
+	} else if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
+		err = c.m.Fail(&protocol.Violation{
+			Section: corrupt.Section, Code: uint16(websocket.CodeInvalidData),
+			Detail: "a compressed message that cannot be inflated: " + corrupt.Detail,
+		})
+	} else if errors.Is(err, deflate.ErrTooBig) {
+		// What counts is the size that the application would get.
+		err = c.m.Fail(&protocol.Violation{
+			Section: "RFC 6455 §10.4", Code: uint16(websocket.CodeTooBig),
+			Detail: "a message that inflates to more bytes than are accepted here",
+		})
+	}
+	if err != nil {
+		c.violated(err)
+		return
+	}
+	c.tell(ev.Text, f.b)
+}

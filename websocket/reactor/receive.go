@@ -1,0 +1,177 @@
+package reactor
+
+import (
+	"fmt"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/protocol"
+)
+
+const (
+	// maxReads bounds how much of one connection is read before the others get their turn.
+	maxReads = 16
+
+	// direct is the least number of payload bytes that are worth a read of their own, past the shared buffer.
+	direct = 2 << 10
+
+	// trust is how many times as much as has arrived of a message is allocated for the rest of it: a length that a peer
+	// announces costs no memory by itself.
+	trust = 4
+)
+
+// receive reads what has arrived, and has it parsed.
+func (c *Conn) receive(d *driver) {
+	if c.sec != nil {
+		c.sec.dry, c.sec.more = false, true
+	}
+	for range maxReads {
+		stop := c.stop.Load()
+		if stop&stopNow != 0 || stop&stopPaused != 0 && stop&stopEnding == 0 || c.m.Ended() && !c.discards() {
+			return
+		}
+		into := d.in.b[:cap(d.in.b)]
+		long := false
+		if left := c.m.Left(); c.msg != nil && left >= direct {
+			into, long = c.spare(left), true
+		}
+		n, err := c.read(into)
+		if n > 0 {
+			c.heard = true
+			if long {
+				c.msg.b = c.msg.b[:len(c.msg.b)+n]
+				c.step(into[:n], true)
+			} else {
+				c.parse(into[:n])
+			}
+		}
+		if err == errAgain {
+			return
+		}
+		if err != nil {
+			c.broke(err)
+			return
+		}
+		if n < len(into) && c.sec == nil {
+			return // that was all; what comes from now on, the kernel tells
+		}
+	}
+	if c.sec != nil {
+		c.mu.Lock()
+		c.loop.ask(c) // TLS may hold more, of which the kernel knows nothing
+		c.mu.Unlock()
+	}
+}
+
+// discards reports that what arrives is thrown away.
+func (c *Conn) discards() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == lingering
+}
+
+// read reads plain bytes.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.sec != nil {
+		return c.sec.read(p)
+	}
+	return c.loop.k.read(int(c.fd), p)
+}
+
+// spare returns space behind what has arrived of a message, for payload of which left bytes are to come.
+func (c *Conn) spare(left int64) []byte {
+	have := len(c.msg.b)
+	if cap(c.msg.b) == have {
+		c.msg = c.msg.grown(int(min(left, int64(max((trust-1)*have, direct)))))
+	}
+	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
+}
+
+// parse takes bytes that arrived, and hands on the messages that lie in them.
+func (c *Conn) parse(win []byte) {
+	for len(win) > 0 {
+		switch c.stage {
+		case asking:
+			win = c.request(win)
+			continue
+		case refused:
+			return
+		}
+		if stop := c.stop.Load(); stop != 0 {
+			if stop&stopNow != 0 || c.m.Ended() {
+				return
+			}
+			if stop&stopPaused != 0 && stop&stopEnding == 0 {
+				c.rest = borrow(len(win))
+				c.rest.b = append(c.rest.b, win...)
+				return
+			}
+		}
+		n := c.step(win, false)
+		win = win[n:]
+	}
+}
+
+// step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
+func (c *Conn) step(win []byte, placed bool) int {
+	ev, n, err := c.m.Step(win)
+	if err == nil && (ev.Kind == protocol.Ping || ev.Kind == protocol.Pong) && c.controls.exceeded(c.loop.tick.Load()) {
+		err = c.m.Fail(&protocol.Violation{
+			Section: "RFC 6455 §10.4", // protection from a peer that is too much: each costs a write
+			Code:    uint16(websocket.CodePolicy),
+			Detail:  fmt.Sprintf("more than %d control frames in a second", maxControls),
+		})
+	}
+	switch {
+	case err != nil:
+		c.violated(err)
+	case ev.Kind == protocol.Close:
+		c.peerClosed(ev)
+	case ev.Kind != protocol.Data:
+	case ev.First && ev.Last:
+		c.deliver(ev, ev.Payload) // whole, where it lies
+	default:
+		if !placed {
+			c.gather(ev.Payload)
+		}
+		if ev.Last {
+			whole := c.msg
+			c.msg = nil
+			c.deliver(ev, whole.b)
+			whole.free()
+		}
+	}
+	return n
+}
+
+// gather keeps a piece of a message until the rest of it is here.
+func (c *Conn) gather(p []byte) {
+	want := len(p) + int(min(c.m.Left(), int64((trust-1)*len(p))))
+	if c.msg == nil {
+		c.msg = borrow(want)
+	} else {
+		c.msg = c.msg.grown(want)
+	}
+	c.msg.b = append(c.msg.b, p...)
+}
+
+// deliver hands a message to the handler.
+func (c *Conn) deliver(ev protocol.Event, p []byte) {
+	if ev.Compressed {
+		c.inflate(ev, p)
+		return
+	}
+	c.tell(ev.Text, p)
+}
+
+func (c *Conn) tell(text bool, p []byte) {
+	if c.stop.Load()&stopEnding != 0 {
+		return
+	}
+	m := websocket.Message{Type: websocket.Binary, Data: p}
+	if text {
+		m.Type = websocket.Text
+	}
+	if f := c.loop.s.Handler.Message; f != nil {
+		f(c, m)
+	}
+}

@@ -1,0 +1,209 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// ErrOverflow is returned by a write to a connection whose peer does not read: its queue is full, and it is being closed
+// with 1013.
+var ErrOverflow = errors.New("reactor: the peer does not read, and what waits for it has reached the bound")
+
+const (
+	// together is the most payload that is copied behind its header to make one write with others. Longer ones are
+	// written from where they lie.
+	together = 16 << 10
+
+	// ctlRoom bounds the pongs that wait to be sent to a peer that does not read.
+	ctlRoom = 4 << 10
+)
+
+// Write sends m, or queues what the kernel does not take at once; it never waits. m.Data is the caller's again when it
+// returns. In a handler, what is written to the handler's own connection leaves when all that had arrived on it has been
+// handled; to others, at the end of the batch of events.
+//
+// An error means that m was not sent: [websocket.ErrInvalidUTF8], [ErrOverflow], or a [*websocket.CloseError] when the
+// connection has ended or is about to.
+func (c *Conn) Write(m websocket.Message) error { return c.write(m, false) }
+
+// WritePlain is Write that does not compress, for a message with a secret in it. See [websocket.Compression].
+func (c *Conn) WritePlain(m websocket.Message) error { return c.write(m, true) }
+
+func (c *Conn) write(m websocket.Message, plain bool) error {
+	switch {
+	case m.Type != websocket.Text && m.Type != websocket.Binary:
+		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", m.Type)
+	case m.Type == websocket.Text && !utf8.Valid(m.Data):
+		return websocket.ErrInvalidUTF8
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.writableLocked(); err != nil {
+		return err
+	}
+	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
+		return c.putCompressed(m)
+	}
+	return c.put(m.Type == websocket.Text, false, m.Data)
+}
+
+// writableLocked says why nothing can be written, if so. The caller holds mu.
+func (c *Conn) writableLocked() error {
+	if c.end == nil {
+		if c.stuck && c.queued() > c.loop.s.writeQueue {
+			c.shut(websocket.CodeTryAgainLater, "too slow in reading")
+			return ErrOverflow
+		}
+		return nil
+	}
+	for _, e := range []*websocket.CloseError{c.end.over, c.end.now, c.end.begun} {
+		if e != nil {
+			return e
+		}
+	}
+	return c.end.werr
+}
+
+// queued returns how many bytes wait to be sent. The caller holds mu.
+func (c *Conn) queued() int {
+	n := c.out.size()
+	if c.sec != nil {
+		n += c.sec.queued()
+	}
+	return n
+}
+
+// put makes a frame of p and sends or queues it. The caller holds mu.
+func (c *Conn) put(text, compressed bool, p []byte) error {
+	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
+	if err != nil {
+		return err
+	}
+	if len(p) > together && c.sec == nil && !c.stuck {
+		c.putLarge(h, p)
+	} else {
+		out := c.room(frame.MaxHeader + len(p))
+		out.b = append(frame.Append(out.b, h), p...)
+	}
+	c.sent()
+	return nil
+}
+
+// sent sees that what was queued goes out. The caller holds mu.
+func (c *Conn) sent() {
+	if c.stuck {
+		if c.queued() > c.loop.s.writeQueue/2 {
+			c.stop.Or(stopPaused)
+		}
+		if !c.corked {
+			c.rearm()
+		}
+		return // the kernel says when
+	}
+	if !c.corked {
+		c.loop.ask(c)
+	}
+}
+
+// putLarge writes what waits, a header and its payload in one system call, and queues what the kernel does not take.
+func (c *Conn) putLarge(h frame.Header, p []byte) {
+	var space [frame.MaxHeader]byte
+	head := frame.Append(space[:0], h)
+	var before []byte
+	if c.out != nil {
+		before = c.out.rest()
+	}
+	n, err := c.loop.k.writev(int(c.fd), [3][]byte{before, head, p})
+	if err != nil && err != errAgain {
+		c.writeFailed(err)
+		return
+	}
+	c.stuck = n < len(before)+len(head)+len(p)
+	if !c.stuck {
+		if c.out != nil {
+			c.out.advance(len(before))
+		}
+		return
+	}
+	out := c.room(len(head) + len(p))
+	out.b = append(append(out.b, head...), p...)
+	out.advance(n)
+}
+
+// room returns the queue with space for n bytes more. The caller holds mu.
+func (c *Conn) room(n int) *buffer {
+	if c.out == nil {
+		c.out = borrow(n)
+		return c.out
+	}
+	if cap(c.out.b)-len(c.out.b) < n && c.out.size() >= corkSize/2 {
+		c.flush() // enough for one write
+		if c.out == nil {
+			c.out = borrow(n)
+		}
+	}
+	c.out = c.out.grown(n)
+	return c.out
+}
+
+// flush writes what waits, as far as the kernel takes it. The caller holds mu.
+func (c *Conn) flush() {
+	if c.stuck {
+		return
+	}
+	if c.sec != nil {
+		c.sec.flush(c)
+	} else if c.push(c.out) && c.out != nil && !c.corked && cap(c.out.b) != corkSize {
+		c.out.free()
+		c.out = nil
+	}
+	if c.stop.Load()&stopPaused != 0 && c.queued() <= c.loop.s.writeQueue/4 {
+		c.stop.And(^stopPaused)
+		c.loop.ask(c) // what has arrived meanwhile
+	}
+}
+
+// push writes f to the kernel, and reports whether all of it is gone. The caller holds mu.
+func (c *Conn) push(f *buffer) bool {
+	for f.size() > 0 {
+		n, err := c.loop.k.write(int(c.fd), f.rest())
+		if err == errAgain {
+			c.stuck = true
+			return false
+		}
+		if err != nil {
+			c.writeFailed(err)
+			return false
+		}
+		short := n < f.size()
+		f.advance(n)
+		if short {
+			c.stuck = true
+			return false
+		}
+	}
+	return true
+}
+
+// writeFailed gives up what waits: it cannot be sent any more. What the peer has said before it left may lie unread, so
+// the end is left to the reader. The caller holds mu.
+func (c *Conn) writeFailed(err error) {
+	c.stuck = false
+	if c.out != nil {
+		c.out.b, c.out.r = c.out.b[:0], 0
+	}
+	if c.sec != nil {
+		c.sec.drop()
+	}
+	e := c.ends()
+	if e.werr == nil {
+		e.werr = fmt.Errorf("websocket: write: %w", err)
+		c.loop.after(c, c.loop.s.closeTimeout)
+	}
+	c.stop.And(^stopPaused)
+	c.loop.ask(c)
+}
