@@ -61,8 +61,8 @@ var rules = []rule{
 		test: []string{"websocket/wstest"}},
 	// The event loop drives the same machine as Conn does.
 	{pkg: "websocket/reactor", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame",
-		"websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/protocol",
-		"websocket/internal/utf8x"}, test: []string{"websocket/wstest"}},
+		"websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
+		"websocket/internal/protocol", "websocket/internal/upgrade"}, test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use this one.
 	{pkg: "websocket/internal/leak", std: anyStd},
