@@ -219,7 +219,7 @@ func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Eve
 
 // keepPartial keeps what has arrived of a message when a read is interrupted.
 func (c *Conn) keepPartial(dst []byte, base int, fresh bool, err error) error {
-	begun := c.m.InMessage() || len(dst) > base || c.zip != nil && c.zip.message != nil
+	begun := len(dst) > base || c.zip != nil && c.zip.message != nil // a header alone the Machine remembers
 	if begun && c.ended() == nil {
 		c.halfRead = true
 		if fresh {

@@ -222,8 +222,13 @@ func (w *messageWriter) frame(p []byte, fin bool) error {
 
 // fail gives the message up. A message that is half sent cannot be taken back: the connection ends with it.
 func (w *messageWriter) fail(err error) error {
-	if w.begun && w.c.ended() == nil {
-		w.c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+	if w.begun {
+		w.c.mu.Lock()
+		over := w.c.canWrite() != nil // then it ends in its own way: nothing of a message can follow a close frame
+		w.c.mu.Unlock()
+		if !over {
+			w.c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+		}
 	}
 	if w.zip != nil {
 		w.c.zip.out.Forget() // what the writer took is context that the peer will not see

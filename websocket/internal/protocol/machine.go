@@ -6,6 +6,8 @@
 package protocol
 
 import (
+	"math"
+
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/utf8x"
 )
@@ -190,7 +192,8 @@ func (m *Machine) begin(h frame.Header) *Violation {
 	// §10.4: an implementation protects itself from frames and messages that are too large.
 	if limit := m.Limits.MaxMessage; limit > 0 {
 		if m.deflated {
-			limit += limit/8 + 1024 // what cannot be compressed gets longer; the driver limits what comes out
+			// What cannot be compressed gets longer; the driver limits what comes out.
+			limit += min(limit/8+1024, math.MaxInt64-limit)
 		}
 		if h.Length > limit-m.size {
 			return violation("§10.4", codeTooBig, "a message of more bytes than are accepted here")
