@@ -21,16 +21,20 @@ func acceptFor(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// openAsClient sends the request for path and reads the response.
-func (p *peer) openAsClient(host, path string) {
-	request := strings.Join([]string{
-		"GET " + path + " HTTP/1.1",
+// openAsClient sends the request and reads the response. ext is nil where nothing is offered.
+func (p *peer) openAsClient(host string, ext *extension) {
+	lines := []string{
+		"GET /echo HTTP/1.1",
 		"Host: " + host,
 		"Upgrade: websocket",
 		"Connection: Upgrade",
 		"Sec-WebSocket-Key: " + sampleKey,
 		"Sec-WebSocket-Version: 13",
-		"", ""}, "\r\n")
+	}
+	if ext != nil {
+		lines = append(lines, "Sec-WebSocket-Extensions: "+ext.offer)
+	}
+	request := strings.Join(append(lines, "", ""), "\r\n")
 	p.answer = func() error {
 		resp, err := http.ReadResponse(p.in.br, nil)
 		if err != nil {
@@ -43,9 +47,9 @@ func (p *peer) openAsClient(host, path string) {
 		if got := resp.Header.Get("Sec-WebSocket-Accept"); got != acceptFor(sampleKey) {
 			return fmt.Errorf("Sec-WebSocket-Accept is %q", got)
 		}
-		return nil
+		return p.agree(strings.Join(resp.Header.Values("Sec-WebSocket-Extensions"), ","), ext)
 	}
-	if p.cut == joined {
+	if p.cut == joined && ext == nil { // what is sent depends on the response otherwise
 		p.out = []byte(request)
 		return
 	}
@@ -56,18 +60,51 @@ func (p *peer) openAsClient(host, path string) {
 	}
 }
 
-// openAsServer reads a request and answers it with 101.
-func (p *peer) openAsServer() {
+// agree takes the server's answer to the peer's offer.
+func (p *peer) agree(answer string, ext *extension) error {
+	if ext == nil {
+		if answer != "" {
+			return fmt.Errorf("extensions were agreed to that nobody offered: %q", answer)
+		}
+		return nil
+	}
+	a, err := parseAgreement(answer, ext.offer)
+	if err != nil {
+		return err
+	}
+	p.zip = newSqueezer(a.clientBits, a.clientNoTakeover)
+	p.in.zip = newInflator(a.serverBits, a.serverNoTakeover)
+	return nil
+}
+
+// openAsServer reads a request and answers it with 101. ext is nil where no extension is agreed to.
+func (p *peer) openAsServer(ext *extension) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
 	req, err := http.ReadRequest(p.in.br)
 	if err != nil {
 		p.fail("read the request: %w", err)
 		return
 	}
-	p.raw(0, []byte(strings.Join([]string{
+	lines := []string{
 		"HTTP/1.1 101 Switching Protocols",
 		"Upgrade: websocket",
 		"Connection: Upgrade",
 		"Sec-WebSocket-Accept: " + acceptFor(req.Header.Get("Sec-WebSocket-Key")),
-		"", ""}, "\r\n")))
+	}
+	if ext != nil {
+		offer := strings.Join(req.Header.Values("Sec-WebSocket-Extensions"), ",")
+		if !strings.Contains(offer, "permessage-deflate") || !strings.Contains(offer, ext.allow) {
+			p.fail("the offer %q does not allow for the answer %q", offer, ext.answer)
+			return
+		}
+		a, err := parseAgreement(ext.answer, offer)
+		if err != nil {
+			p.fail("%w", err)
+			return
+		}
+		p.zip = newSqueezer(a.serverBits, a.serverNoTakeover)
+		p.in.zip = newInflator(a.clientBits, a.clientNoTakeover)
+		lines = append(lines, "Sec-WebSocket-Extensions: "+ext.answer)
+	}
+	p.raw(0, []byte(strings.Join(append(lines, "", ""), "\r\n")))
 }

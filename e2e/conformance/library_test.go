@@ -16,8 +16,12 @@ func connOptions(a app) websocket.ConnOptions {
 	if limit == 0 {
 		limit = 16 << 20
 	}
+	var zip *websocket.Compression
+	if a.compress {
+		zip = &websocket.Compression{Threshold: -1}
+	}
 	// No ping disturbs a script. A wait of the library's own must not look like an answer: it is longer than the peer's.
-	return websocket.ConnOptions{MaxMessage: limit, PingInterval: -1, CloseTimeout: 3 * patience}
+	return websocket.ConnOptions{MaxMessage: limit, Compression: zip, PingInterval: -1, CloseTimeout: 3 * patience}
 }
 
 // serve is the handler of the tested server. It returns what ended the connection.

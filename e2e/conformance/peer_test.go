@@ -44,6 +44,7 @@ type peer struct {
 	in     reader
 	role   role // the end that is tested: the peer plays the other one
 	cut    cut
+	zip    *squeezer    // nil: permessage-deflate was not agreed on
 	out    []byte       // held back to be joined
 	answer func() error // reads the response to the opening handshake, if that is still to come
 	ended  bool         // the end of TCP was seen

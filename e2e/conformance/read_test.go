@@ -13,8 +13,10 @@ import (
 // reader reads what the tested side sends, and tolerates nothing that RFC 6455 forbids it.
 type reader struct {
 	br       *bufio.Reader
-	masked   bool // the tested side is a client
-	op       byte // of the message that is being assembled; 0: none is
+	masked   bool      // the tested side is a client
+	zip      *inflator // nil: permessage-deflate was not agreed on
+	op       byte      // of the message that is being assembled; 0: none is
+	squeezed bool      // it is compressed
 	message  []byte
 	sawClose bool
 	keys     map[[4]byte]int // how often each masking key came
@@ -48,10 +50,11 @@ func (r *reader) next() (event, error) {
 
 // header is the header of a frame that came.
 type header struct {
-	fin    bool
-	op     byte
-	length uint64
-	key    [4]byte
+	fin      bool
+	squeezed bool // RSV1
+	op       byte
+	length   uint64
+	key      [4]byte
 }
 
 // header reads the next header and holds it against RFC 6455 §5.
@@ -67,7 +70,8 @@ func (r *reader) header() (header, error) {
 		return header{}, fmt.Errorf("TCP ended in a header: %v", err)
 	}
 	h := header{fin: b[0]&0x80 != 0, op: b[0] & 0x0f}
-	if b[0]&0x70 != 0 {
+	h.squeezed = b[0]&0x70 == 0x40 && r.zip != nil && (h.op == opText || h.op == opBinary) // RFC 7692 §6
+	if b[0]&0x70 != 0 && !h.squeezed {
 		return header{}, fmt.Errorf("it set a reserved bit: first octet %#x (§5.2)", b[0])
 	}
 	if masked := b[1]&0x80 != 0; masked != r.masked {
@@ -147,13 +151,18 @@ func (r *reader) take(h header, payload []byte) (e event, ok bool, err error) {
 	case opCont:
 		r.message = append(r.message, payload...)
 	default:
-		r.op, r.message = h.op, payload
+		r.op, r.message, r.squeezed = h.op, payload, h.squeezed
 	}
 	if !h.fin {
 		return event{}, false, nil
 	}
 	e = event{kind: kindMessage, op: r.op, data: r.message}
 	r.op, r.message = 0, nil
+	if r.squeezed {
+		if e.data, err = r.zip.inflate(e.data); err != nil {
+			return e, true, err
+		}
+	}
 	if e.op == opText && !utf8.Valid(e.data) {
 		return e, true, errors.New("a text message came that is not UTF-8 (§5.6)")
 	}

@@ -16,9 +16,10 @@ type testCase struct {
 	title  string
 	clause string // of RFC 6455, where no other is named
 	script func(p *peer)
-	app    app    // what the library's side does; the zero value echoes
-	only   []role // nil: both
-	heavy  bool   // megabytes, or thousands of messages: run as written only, and few at once
+	app    app        // what the library's side does; the zero value echoes
+	only   []role     // nil: both
+	ext    *extension // nil: no permessage-deflate
+	heavy  bool       // megabytes, or thousands of messages: run as written only, and few at once
 }
 
 func (c testCase) tests(r role) bool {
@@ -43,6 +44,7 @@ type app struct {
 	limit     int64 // MaxMessage; 0: 16 MiB, the largest message in the suite; -1: no limit
 	closeCode int   // not 0: close with this when the first message comes, in place of echoing it
 	reason    string
+	compress  bool // agree to permessage-deflate, and compress everything
 	calls     calls
 }
 
@@ -66,6 +68,7 @@ const runTimeout = 2 * time.Minute
 func run(ctx context.Context, c testCase, r role, how cut) error {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
+	c.app.compress = c.ext != nil
 	if !c.heavy {
 		c.app.calls = callsFor[how]
 	}
@@ -113,7 +116,7 @@ func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	}
 	defer conn.Close()
 	p := newPeer(conn, testServer, how)
-	p.openAsClient(ln.Addr().String(), "/echo")
+	p.openAsClient(ln.Addr().String(), c.ext)
 	return playOut(p, c, done)
 }
 
@@ -143,7 +146,7 @@ func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 	}
 	defer conn.Close()
 	p := newPeer(conn, testClient, how)
-	p.openAsServer()
+	p.openAsServer(c.ext)
 	return playOut(p, c, done)
 }
 

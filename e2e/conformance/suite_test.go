@@ -3,6 +3,7 @@ package conformance
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -118,5 +119,48 @@ func TestExpectationsAreExact(t *testing.T) {
 	}
 	if !closeWith(1002, 1007).met(event{kind: kindClose, code: 1007, data: []byte("why")}) {
 		t.Error("a close frame with one of the codes does not pass")
+	}
+}
+
+// TestRFC1951_InflateWithin holds the suite's own inflater against the standard library's encoder, and its window.
+func TestRFC1951_InflateWithin(t *testing.T) {
+	for _, d := range payloads {
+		for _, level := range []int{flate.NoCompression, flate.BestSpeed, flate.BestCompression, flate.HuffmanOnly} {
+			var b bytes.Buffer
+			w, err := flate.NewWriter(&b, level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data := d.data()[:100<<10]
+			if _, err := w.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			got, err := inflateWithin(b.Bytes(), nil, 1<<15)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s at level %d: %d bytes came out of %d, error: %v", d.name, level, len(got), len(data), err)
+			}
+		}
+	}
+	far := strings.Repeat("a match that lies 600 bytes back", 2)
+	filler := make([]byte, 600)
+	for i := range filler {
+		filler[i] = byte(i * 7)
+	}
+	s := newSqueezer(15, false)
+	whole := append(s.squeeze([]byte(far+string(filler)+far)), tail+"\x01\x00\x00\xff\xff"...)
+	if _, err := inflateWithin(whole, nil, 1024); err != nil {
+		t.Errorf("a match within the window: %v", err)
+	}
+	if _, err := inflateWithin(whole, nil, 512); err == nil {
+		t.Error("a match beyond the window passes")
+	}
+	if _, err := inflateWithin([]byte(exampleAgain+tail), []byte("Hello"), 512); err == nil {
+		t.Error("a stream without a final block passes")
+	}
+	if got, err := inflateWithin([]byte(exampleAgain+tail+"\x01\x00\x00\xff\xff"), []byte("Hello"), 512); string(got) != "Hello" {
+		t.Errorf("a match in the history gives %q, error: %v", got, err)
 	}
 }

@@ -1,0 +1,164 @@
+package conformance
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// permessage-deflate as the peer speaks it (RFC 7692), on the standard library's codec: the library has its own.
+
+// extension is what the peer says of permessage-deflate in the opening handshake.
+type extension struct {
+	offer  string // as a client
+	answer string // as a server
+	allow  string // a parameter that the offer of the tested client must have for that answer; "" asks for none
+}
+
+// agreement is what was agreed on.
+type agreement struct {
+	serverNoTakeover, clientNoTakeover bool
+	serverBits, clientBits             int
+}
+
+// parseAgreement reads a server's Sec-WebSocket-Extensions (RFC 7692 §7.1). requested is the offer that it answers, of
+// which the first alternative binds the server when it is the only one.
+func parseAgreement(answer, requested string) (agreement, error) {
+	a := agreement{serverBits: 15, clientBits: 15}
+	params := strings.Split(answer, ";")
+	if strings.TrimSpace(params[0]) != "permessage-deflate" || strings.Contains(answer, ",") {
+		return a, fmt.Errorf("the answer to %q is %q", requested, answer)
+	}
+	for _, param := range params[1:] {
+		name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		var err error
+		switch name {
+		case "server_no_context_takeover":
+			a.serverNoTakeover = true
+		case "client_no_context_takeover":
+			a.clientNoTakeover = true
+		case "server_max_window_bits":
+			a.serverBits, err = windowBits(value)
+		case "client_max_window_bits":
+			a.clientBits, err = windowBits(value)
+			if !strings.Contains(requested, name) {
+				err = errors.New("the client has not offered it (§7.1.2.2)")
+			}
+		default:
+			err = errors.New("unknown")
+		}
+		if err != nil {
+			return a, fmt.Errorf("the parameter %q in the answer: %w", param, err)
+		}
+	}
+	if strings.Contains(requested, ",") {
+		return a, nil
+	}
+	if strings.Contains(requested, "server_no_context_takeover") && !a.serverNoTakeover {
+		return a, fmt.Errorf("the answer %q passes over server_no_context_takeover (§7.1.1.1)", answer)
+	}
+	if _, most, ok := strings.Cut(requested, "server_max_window_bits="); ok {
+		most, _, _ = strings.Cut(most, ";")
+		if bits, err := windowBits(most); err != nil || a.serverBits > bits {
+			return a, fmt.Errorf("the answer %q has a larger window than asked for (§7.1.2.1)", answer)
+		}
+	}
+	return a, nil
+}
+
+func windowBits(s string) (int, error) {
+	bits, err := strconv.Atoi(s)
+	if err != nil || bits < 8 || bits > 15 {
+		return 15, fmt.Errorf("a window of %q bits (§7.1.2)", s)
+	}
+	return bits, nil
+}
+
+// tail is what every compressed message ends in, and what is left out of it (RFC 7692 §7.2.1).
+const tail = "\x00\x00\xff\xff"
+
+// squeezer compresses what the peer sends.
+type squeezer struct {
+	window   int
+	takeover bool
+	w        *flate.Writer
+	buf      bytes.Buffer
+}
+
+func newSqueezer(bits int, noTakeover bool) *squeezer {
+	s := &squeezer{window: 1 << bits, takeover: !noTakeover}
+	s.w, _ = flate.NewWriter(&s.buf, flate.BestSpeed) // the level is a good one
+	return s
+}
+
+// squeeze compresses one message. The codec knows only the full window: a smaller one is kept to by starting afresh.
+func (s *squeezer) squeeze(data []byte) []byte {
+	s.buf.Reset()
+	if !s.takeover || s.window < 1<<15 {
+		s.w.Reset(&s.buf)
+	}
+	for s.window < 1<<15 && len(data) > s.window {
+		_, _ = s.w.Write(data[:s.window])
+		_ = s.w.Flush()
+		s.w.Reset(&s.buf)
+		data = data[s.window:]
+	}
+	_, _ = s.w.Write(data)
+	_ = s.w.Flush() // no error comes out of a bytes.Buffer
+	return bytes.TrimSuffix(bytes.Clone(s.buf.Bytes()), []byte(tail))
+}
+
+// inflator inflates what the tested side sends.
+type inflator struct {
+	window   int
+	takeover bool
+	history  []byte
+	r        io.ReadCloser
+	messages int
+	checked  int // bytes that were held against the window
+}
+
+func newInflator(bits int, noTakeover bool) *inflator {
+	return &inflator{window: 1 << bits, takeover: !noTakeover, r: flate.NewReader(nil)}
+}
+
+// checkAtMost bounds how much of a connection is held against its window: it is slow, and the rest is no different.
+const checkAtMost = 48 << 10
+
+// inflate inflates one message.
+func (f *inflator) inflate(data []byte) ([]byte, error) {
+	f.messages++
+	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // and an end for the codec
+	if err := f.r.(flate.Resetter).Reset(bytes.NewReader(whole), f.history); err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(f.r)
+	if err != nil {
+		return nil, fmt.Errorf("a compressed message of %d bytes: %w", len(data), err)
+	}
+	if f.window < 1<<15 && f.checked < checkAtMost {
+		f.checked += len(out)
+		again, err := inflateWithin(whole, f.history, f.window)
+		if err != nil || !bytes.Equal(again, out) {
+			return nil, fmt.Errorf("a compressed message does not keep to a window of %d bytes: %w", f.window, err)
+		}
+	}
+	if f.takeover {
+		f.history = append(f.history, out...)
+		if excess := len(f.history) - f.window; excess > 0 {
+			f.history = append(f.history[:0], f.history[excess:]...)
+		}
+	}
+	return out, nil
+}
+
+// squeezed is a message compressed, with fragment bytes a frame; 0 means in one.
+func (p *peer) squeezed(op byte, data []byte, fragment int) []frame {
+	list := fragmented(op, p.zip.squeeze(data), fragment)
+	list[0].rsv = 4
+	return list
+}
