@@ -47,12 +47,15 @@ var rules = []rule{
 	{pkg: "websocket/internal/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
 	{pkg: "websocket/internal/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/header"}},
+	{pkg: "websocket/internal/upgrade", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
+		own: []string{"websocket/internal/handshake", "websocket/internal/header"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
 
 	// The library, and what stands on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
-		"websocket/internal/protocol", "websocket/internal/transport", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
+		"websocket/internal/protocol", "websocket/internal/transport", "websocket/internal/upgrade",
+		"websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
@@ -81,9 +84,11 @@ var rules = []rule{
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
 		test: []string{"golang.org/x/sys"}},
-	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
-		other: []string{"github.com/coder/websocket", "github.com/gobwas/ws", "github.com/gorilla/websocket",
-			"github.com/lxzan/gws"}},
+	// Peers and load generators of all kinds: nothing of it is published.
+	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/reactor", "bench/..."},
+		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
+			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
+			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"}},
 }
 
 // Modules that any test outside the library may import: they find leaked goroutines.
