@@ -13,7 +13,7 @@ const maxControls = 1000
 
 // controls counts them.
 type controls struct {
-	since uint32 // tick
+	since uint32 // the tick after it; 0: never
 	count uint16
 }
 
@@ -21,10 +21,10 @@ func (r *controls) exceeded(now uint32) bool {
 	if r.count++; r.count <= maxControls {
 		return false
 	}
-	if r.since != 0 && now-r.since < ticks(time.Second) {
+	if now++; r.since != 0 && now-r.since < ticks(time.Second) {
 		return true
 	}
-	r.since, r.count = max(now, 1), 1
+	r.since, r.count = now, 1
 	return false
 }
 

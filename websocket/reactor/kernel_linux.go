@@ -11,11 +11,8 @@ import (
 	"unsafe"
 )
 
-// What package syscall does not name.
-const (
-	tokenWake      = ^uint64(0)
-	tcpDeferAccept = 9
-)
+// tokenWake comes with the event of a wake.
+const tokenWake = ^uint64(0)
 
 // epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is told of again.
 //
@@ -254,16 +251,15 @@ func named(call string, err error) error {
 }
 
 // listenerFD returns a descriptor of its own for l's socket, set up so that what it accepts inherits it: small frames are
-// not held back for company, and a client is accepted when its request is there.
+// not held back for company.
 func listenerFD(l net.Listener) (int, error) {
 	fd, err := dup(l)
 	if err != nil {
 		return 0, err
 	}
 	if _, ok := l.(*net.TCPListener); ok {
-		// Neither is needed for a correct server: a kernel that refuses them costs speed.
+		// Not needed for a correct server: a kernel that refuses it costs speed.
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // see above
-		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpDeferAccept, 1)      //nolint:errcheck // see above
 	}
 	return fd, nil
 }

@@ -1,0 +1,107 @@
+package reactor
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// peer is a client that writes and reads bytes by hand.
+type peer struct {
+	testing.TB
+	net.Conn
+}
+
+const request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+
+// connect opens a TCP connection to addr.
+func connect(t testing.TB, addr string) *peer {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.SetDeadline(time.Now().Add(patience10))
+	t.Cleanup(func() { nc.Close() })
+	return &peer{t, nc}
+}
+
+// upgraded opens a WebSocket.
+func upgraded(t testing.TB, addr string) *peer {
+	t.Helper()
+	p := connect(t, addr)
+	p.send(request + "\r\n")
+	if head := p.head(); !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+		t.Fatalf("the answer is %q", head)
+	}
+	return p
+}
+
+func (p *peer) send(parts ...string) {
+	p.Helper()
+	if _, err := io.WriteString(p.Conn, strings.Join(parts, "")); err != nil {
+		p.Fatalf("the peer cannot write: %v", err)
+	}
+}
+
+// head reads up to an empty line.
+func (p *peer) head() string {
+	p.Helper()
+	var b []byte
+	for !bytes.HasSuffix(b, []byte("\r\n\r\n")) {
+		b = append(b, p.take(1)...)
+	}
+	return string(b)
+}
+
+func (p *peer) take(n int) []byte {
+	p.Helper()
+	b := make([]byte, n)
+	if got, err := io.ReadFull(p.Conn, b); err != nil {
+		p.Fatalf("the peer cannot read: %v after %d of %d bytes", err, got, n)
+	}
+	return b
+}
+
+// next reads a frame.
+func (p *peer) next() (frame.Header, string) {
+	p.Helper()
+	b := p.take(2)
+	b = append(b, p.take(frame.Size(b[1])-2)...)
+	h, n, err := frame.Parse(b)
+	if n != len(b) {
+		p.Fatalf("a bad header % x: %v", b, err)
+	}
+	return h, string(p.take(int(h.Length)))
+}
+
+func (p *peer) expect(op frame.Opcode, payload string) {
+	p.Helper()
+	if h, got := p.next(); h.Opcode != op || got != payload || !h.Fin || h.Masked {
+		p.Errorf("got %+v %q, want %v %q", h, got, op, payload)
+	}
+}
+
+// expectEOF checks that the server has closed the connection in good order.
+func (p *peer) expectEOF() {
+	p.Helper()
+	if b, err := io.ReadAll(p.Conn); err != nil || len(b) > 0 {
+		p.Errorf("the stream ends with %q, %v", b, err)
+	}
+}
+
+// masked returns a client's frame.
+func masked(op frame.Opcode, fin bool, payload string) string {
+	h := frame.Header{Fin: fin, Opcode: op, Masked: true, Key: [4]byte{0x37, 0xfa, 0x21, 0x3d}, Length: int64(len(payload))}
+	b := frame.Append(nil, h)
+	start := len(b)
+	b = append(b, payload...)
+	frame.Mask(b[start:], h.Key)
+	return string(b)
+}
