@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/handshake"
@@ -75,5 +76,94 @@ func TestTheLargestMaxMessage(t *testing.T) {
 	go client.Write(context.Background(), Message{Text, []byte(body)})
 	if m, err := server.Read(t.Context()); err != nil || string(m.Data) != body {
 		t.Errorf("%d bytes, %v", len(m.Data), err)
+	}
+}
+
+// TestPingBesidePing: whoever listens for its own pong leaves nobody behind who waits for one.
+func TestPingBesidePing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		pongs := make(chan error, 2)
+		ping := func() { _, err := c.Ping(t.Context()); pongs <- err }
+		go ping()
+		h, one := peer.next()
+		go ping()
+		_, two := peer.next()
+		if h.Opcode != frame.Ping {
+			t.Fatal(h)
+		}
+		peer.send(peer.frame(frame.Pong, true, one))
+		if err := <-pongs; err != nil {
+			t.Fatal(err)
+		}
+		peer.send(peer.frame(frame.Pong, true, two))
+		if err := <-pongs; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestPingWhoseReaderLeaves: the Read that would have met the pong returns with a message instead.
+func TestPingWhoseReaderLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		read := make(chan error, 1)
+		go func() { _, err := c.Read(t.Context()); read <- err }()
+		synctest.Wait()
+		pong := make(chan error, 1)
+		go func() { _, err := c.Ping(t.Context()); pong <- err }()
+		_, payload := peer.next()
+		peer.send(peer.frame(frame.Text, true, "a message"))
+		if err := <-read; err != nil {
+			t.Fatal(err)
+		}
+		peer.send(peer.frame(frame.Pong, true, payload))
+		if err := <-pong; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestReaderKeepsItsTypeWhileOthersReadOn: what a Ping or keepalive finds behind a compressed message that is read in
+// pieces does not count for that message.
+func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
+	for _, tt := range []struct{ first, second frame.Opcode }{{frame.Binary, frame.Text}, {frame.Text, frame.Text}, {frame.Text, frame.Binary}} {
+		synctest.Test(t, func(t *testing.T) {
+			c, peer := rawPipe(t, Server, nil)
+			c.compress(handshake.Deflate{}, &Compression{})
+			go io.Copy(io.Discard, peer.Conn)
+			body := strings.Repeat("✓", 1000)
+			if tt.first == frame.Binary {
+				body = strings.Repeat("\xff", 3000)
+			}
+			z := deflateOf(t, []byte(body))
+			go peer.Write(rsv1(peer.frame(tt.first, true, z)))
+			_, r, err := c.Reader(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 100)
+			if _, err := io.ReadFull(r, got); err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				peer.Write(peer.frame(tt.second, false, "n"))
+				for range 10 {
+					<-time.After(10 * time.Second)
+					peer.Write(peer.frame(frame.Pong, true, ""))
+				}
+				peer.Write(peer.frame(frame.Continuation, true, "ext"))
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			defer cancel()
+			c.Ping(ctx) // its pong does not come; keepalive looks a few times meanwhile
+			rest, err := io.ReadAll(r)
+			if err != nil || string(got)+string(rest) != body {
+				t.Errorf("%v, then %v: %d bytes, %v", tt.first, tt.second, len(rest), err)
+			}
+			if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "next" {
+				t.Errorf("%v, then %v: %q, %v", tt.first, tt.second, m.Data, err)
+			}
+		})
 	}
 }

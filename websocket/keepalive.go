@@ -78,7 +78,7 @@ func (c *Conn) hearUnread() {
 	}
 	defer c.giveRead()
 	soon := time.Now().Add(time.Millisecond)
-	if c.listen(context.Background(), soon, never); c.pending {
+	if c.listen(context.Background(), soon, never); c.untaken() {
 		c.hearBehind(soon)
 	}
 }
@@ -108,6 +108,9 @@ func (c *Conn) hearBehind(deadline time.Time) {
 // room returns the space in the read buffer behind what lies unread there. Bytes that lie elsewhere, in the stream or
 // where the handshake left them, move to a buffer first.
 func (c *Conn) room() []byte {
+	if !c.pending {
+		c.cur.Payload = nil
+	}
 	if c.buf == nil {
 		if len(c.cur.Payload)+len(c.win) >= transport.BufferSize {
 			return nil

@@ -44,6 +44,7 @@ type pinged struct {
 	sent   time.Time
 	own    bool               // keepalive's: nobody waits for the answer
 	answer chan time.Duration // holds one
+	idle   chan struct{}      // holds one: nobody reads any more, so Ping shall; nil for keepalive's
 }
 
 // Ping sends a ping and returns the time until its pong. When nobody else reads at the moment, Ping does, and keeps what
@@ -59,21 +60,39 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	p := c.pingLocked()
+	p.idle = make(chan struct{}, 1)
 	mine := c.read.take()
 	done := c.endedChan()
 	c.mu.Unlock()
 	defer c.forget(p)
-	if mine {
-		c.listen(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
-		c.giveRead()
+	for {
+		if mine {
+			c.listen(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
+			c.giveRead()
+		}
+		select {
+		case rtt := <-p.answer:
+			return rtt, nil
+		case <-ctx.Done():
+			return 0, interrupted("ping", ctx, errCtx)
+		case <-done:
+			return 0, c.ended()
+		case <-p.idle:
+			c.mu.Lock()
+			mine = ctx.Err() == nil && c.read.take()
+			c.mu.Unlock()
+		}
 	}
-	select {
-	case rtt := <-p.answer:
-		return rtt, nil
-	case <-ctx.Done():
-		return 0, interrupted("ping", ctx, errCtx)
-	case <-done:
-		return 0, c.ended()
+}
+
+// nudge has a Ping read that waits for its pong, when nobody else does. The caller holds mu.
+func (c *Conn) nudge() {
+	if c.read.held || len(c.pings.waiting) == 0 || c.untaken() {
+		return
+	}
+	i := slices.IndexFunc(c.pings.waiting, func(p *pinged) bool { return p.idle != nil })
+	if i >= 0 && len(c.pings.waiting[i].idle) == 0 {
+		c.pings.waiting[i].idle <- struct{}{}
 	}
 }
 
@@ -96,6 +115,7 @@ func (c *Conn) forget(p *pinged) {
 	if i := slices.Index(c.pings.waiting, p); i >= 0 {
 		c.pings.waiting = slices.Delete(c.pings.waiting, i, i+1)
 	}
+	c.nudge() // this one may have been asked to read
 }
 
 // listen takes what has arrived and what arrives next, until enough says so, a message is in the way, ctx or the deadline
@@ -103,7 +123,7 @@ func (c *Conn) forget(p *pinged) {
 // read turn.
 func (c *Conn) listen(ctx context.Context, deadline time.Time, enough func() bool) {
 	c.yields = true
-	for !c.pending {
+	for !c.untaken() {
 		ev, err := c.parse(ctx)
 		if err != nil {
 			return
@@ -116,6 +136,12 @@ func (c *Conn) listen(ctx context.Context, deadline time.Time, enough func() boo
 			return
 		}
 	}
+}
+
+// untaken reports whether a message is in the way of what arrives behind it: a piece of it that nobody has taken, or the
+// rest of a compressed one whose frames have all been taken. The caller holds the read turn, or mu while nobody does.
+func (c *Conn) untaken() bool {
+	return c.pending || c.zip != nil && c.zip.message != nil && c.zip.ended
 }
 
 func never() bool { return false }

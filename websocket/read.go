@@ -122,6 +122,7 @@ func (c *Conn) endRead() {
 	c.mu.Lock()
 	c.userRead = false
 	c.read.give()
+	c.nudge()
 	c.mu.Unlock()
 }
 
@@ -130,6 +131,7 @@ func (c *Conn) giveRead() {
 	c.release()
 	c.mu.Lock()
 	c.read.give()
+	c.nudge()
 	c.mu.Unlock()
 }
 

@@ -64,6 +64,7 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 		t.queue = slices.Delete(t.queue, i, i+1)
 	} else if err != nil || c.closeErr != nil {
 		t.give() // it was handed over in the same moment
+		c.nudge()
 	}
 	if c.closeErr != nil {
 		return c.closeErr
