@@ -2,9 +2,13 @@ package websocket
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
 )
 
 // TestIdleConnectionIsSmall holds what a connection that waits costs in heap, besides its net.Conn (0.3 KB) and the stack
@@ -55,4 +59,66 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	for _, c := range conns {
 		c.CloseNow()
 	}
+}
+
+// TestCompressionKeepsOnlyItsContext holds what permessage-deflate adds to a connection that waits: at most 40 KB with
+// takeover at 15 bits in both directions, after as much as fills the windows has gone through, and 2 KB without.
+func TestCompressionKeepsOnlyItsContext(t *testing.T) {
+	tests := []struct {
+		name   string
+		agreed handshake.Deflate
+		most   int64
+	}{
+		{"takeover", handshake.Deflate{}, 40_000},
+		{"no takeover", handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, 2_000},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			with := heapOfPairs(t, func(c *Conn) { c.compress(tt.agreed, &Compression{}) })
+			without := heapOfPairs(t, func(*Conn) {})
+			t.Logf("%d bytes of heap more a connection", with-without)
+			if with-without > tt.most {
+				t.Errorf("%d bytes of heap more a connection, want %d at most", with-without, tt.most)
+			}
+		})
+	}
+}
+
+// heapOfPairs returns the heap that a connection holds after messages of 100 KB in all have gone each way.
+func heapOfPairs(t *testing.T, prepare func(*Conn)) int64 {
+	t.Helper()
+	const n = 50
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	before := int64(m.HeapAlloc)
+	var pairs [n][2]*Conn
+	buf := make([]byte, 0, 1<<20)
+	for i := range pairs {
+		a, b := tcpConns(t, nil)
+		pairs[i] = [2]*Conn{a, b}
+		prepare(a)
+		prepare(b)
+		for range 10 {
+			for j := range 2 {
+				text := fmt.Appendf(nil, "%d %d %s", i, j, strings.Repeat("words and numbers 123, ", 450))
+				if err := pairs[i][j].Write(t.Context(), Message{Text, text}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := pairs[i][1-j].ReadAppend(t.Context(), buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	after := int64(m.HeapAlloc)
+	for _, p := range pairs {
+		p[0].CloseNow()
+		p[1].CloseNow()
+	}
+	return (after - before) / (2 * n)
 }
