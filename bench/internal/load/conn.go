@@ -32,9 +32,9 @@ type conn struct {
 
 	// Of the drivers.
 	index int
-	fd   int
-	out  []byte // what the kernel has not taken yet
-	polW bool   // waiting to write
+	fd    int
+	out   []byte // what the kernel has not taken yet
+	polW  bool   // waiting to write
 }
 
 // inflateFirst is how many answers of each connection are inflated and compared. To do that with all would cost more

@@ -24,7 +24,9 @@ func connect(c *Config) (int, error) {
 	// A server that hangs is an error, not a load that hangs.
 	err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: patience}))
 	if err == nil {
-		err = retry(func() error { return syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}) })
+		err = retry(func() error {
+			return syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()})
+		})
 	}
 	if err != nil {
 		syscall.Close(fd)

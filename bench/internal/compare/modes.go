@@ -1,0 +1,116 @@
+//go:build linux
+
+package compare
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/handfast/handfast/bench/internal/load"
+	"github.com/handfast/handfast/bench/internal/peers"
+)
+
+// Mode is one row of the table.
+type Mode struct {
+	Name  string
+	Quick bool // it is also in the short run
+
+	load load.Config // without the address, the process and the times
+	peer peers.Config
+	tls  bool
+}
+
+// memory reports whether the row is KiB of memory a connection, not time.
+func (m Mode) memory() bool { return m.load.Mode == load.ModeIdle }
+
+// flags are those of the peer command.
+func (m Mode) flags() []string {
+	var f []string
+	if m.peer.Broadcast {
+		f = append(f, "-broadcast")
+	}
+	if m.peer.Compress != "" {
+		f = append(f, "-compress", m.peer.Compress)
+	}
+	if m.tls {
+		f = append(f, "-tls")
+	}
+	return f
+}
+
+// does reports whether p can play the mode.
+func (m Mode) does(p peers.Peer) bool {
+	c := m.peer
+	if m.tls {
+		c.TLS = anyTLS
+	}
+	return p.Does(c) && !(p.Raw && m.load.Mode == load.ModeUpgrade) && (m.load.Fragments < 2 || p.Joins())
+}
+
+// Modes returns all rows.
+func Modes() []Mode {
+	all := []Mode{{Name: "upgrade", Quick: true, load: load.Config{Mode: load.ModeUpgrade, Conns: 64}}}
+	add := func(quick bool, name string, c load.Config) {
+		c.Mode = load.ModeEcho
+		all = append(all, Mode{Name: name, Quick: quick, load: c})
+	}
+	add(false, "echo 16 B, 100 connections", load.Config{Conns: 100, Size: 16})
+	add(true, "echo 128 B, 100 connections", load.Config{Conns: 100, Size: 128})
+	add(true, "echo 128 B, 1,000 connections", load.Config{Conns: 1000, Size: 128})
+	add(true, "echo 128 B, 16 in flight", load.Config{Conns: 100, Size: 128, Flight: 16})
+	add(false, "echo 1 KiB", load.Config{Conns: 100, Size: 1 << 10})
+	add(true, "echo 16 KiB", load.Config{Conns: 100, Size: 16 << 10})
+	add(true, "echo 256 KiB", load.Config{Conns: 16, Size: 256 << 10})
+	add(false, "echo 1 MiB", load.Config{Conns: 8, Size: 1 << 20})
+	add(false, "echo 16 MiB", load.Config{Conns: 2, Size: 16 << 20})
+	add(true, "16 fragments of 1 KiB", load.Config{Conns: 100, Size: 1 << 10, Fragments: 16})
+	spread := func(quick bool, name string, conns, flight int) {
+		all = append(all, Mode{Name: name, Quick: quick, peer: peers.Config{Broadcast: true},
+			load: load.Config{Mode: load.ModeBroadcast, Conns: conns, Size: 128, Flight: flight}})
+	}
+	spread(true, "broadcast to 1,000, a delivery", 1000, 1)
+	spread(false, "broadcast to 5,000, a delivery", 5000, 1)
+	spread(true, "broadcast to 1,000, 16 at a time", 1000, 16)
+	for _, z := range []string{peers.CompressEach, peers.CompressTakeover} {
+		c := load.Config{Mode: load.ModeEcho, Conns: 50, Size: 1 << 10, Compress: z}
+		all = append(all, Mode{Name: "echo 1 KiB, " + compressions[z], Quick: true, peer: peers.Config{Compress: z}, load: c})
+	}
+	all = append(all, Mode{Name: "TLS: upgrade", tls: true, load: load.Config{Mode: load.ModeUpgrade, Conns: 16, TLS: true}})
+	for _, size := range []int{128, 16 << 10} {
+		all = append(all, Mode{Name: "TLS: echo " + bytesName(size), Quick: size == 128, tls: true,
+			load: load.Config{Mode: load.ModeEcho, Conns: 100, Size: size, TLS: true}})
+	}
+	return append(all, idleModes()...)
+}
+
+var compressions = map[string]string{
+	peers.CompressEach:     "compressed without takeover",
+	peers.CompressTakeover: "compressed with takeover",
+}
+
+// idleModes are those of memory: the connections of all have had one echo.
+func idleModes() []Mode {
+	all := []Mode{{Name: "idle", Quick: true, load: load.Config{Mode: load.ModeIdle, Conns: 5000, Size: 128}}}
+	for _, z := range []string{peers.CompressEach, peers.CompressTakeover} {
+		c := load.Config{Mode: load.ModeIdle, Conns: 1500, Size: 1 << 10, Compress: z}
+		all = append(all, Mode{Name: "idle, " + compressions[z], peer: peers.Config{Compress: z}, load: c})
+	}
+	return append(all, Mode{Name: "idle, TLS", tls: true, load: load.Config{Mode: load.ModeIdle, Conns: 1500, Size: 128, TLS: true}})
+}
+
+func bytesName(n int) string {
+	if n >= 1<<10 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// slowServers are left out of the short run.
+var slowServers = []string{"fasthttp", "x/net"}
+
+// Quick returns what the short run is made of.
+func Quick() ([]Mode, []peers.Peer) {
+	modes := slices.DeleteFunc(Modes(), func(m Mode) bool { return !m.Quick })
+	servers := slices.DeleteFunc(peers.All(), func(p peers.Peer) bool { return slices.Contains(slowServers, p.Name) })
+	return modes, servers
+}

@@ -1,0 +1,179 @@
+//go:build linux
+
+package compare
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+// Bench holds what all runs share: the two programs, and where they run.
+type Bench struct {
+	Peer, Load       string // the programs
+	PeerCPU, LoadCPU int    // the processor for each; negative: any
+}
+
+// Build builds the two programs into dir.
+func Build(ctx context.Context, dir string) (*Bench, error) {
+	b := &Bench{Peer: filepath.Join(dir, "peer"), Load: filepath.Join(dir, "load"), LoadCPU: 1}
+	for out, name := range map[string]string{b.Peer: "peer", b.Load: "load"} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "github.com/handfast/handfast/bench/cmd/"+name)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("compare: build %s: %w", name, err)
+		}
+	}
+	if runtime.NumCPU() < 2 {
+		b.PeerCPU, b.LoadCPU = -1, -1
+	}
+	return b, nil
+}
+
+// process is a program of ours that ends at the end of its standard input.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+	err bytes.Buffer
+}
+
+// startOn starts a program on one processor, which it inherits from the thread that starts it.
+func startOn(ctx context.Context, cpu int, program string, args ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
+	p.cmd.Stderr = &p.err
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if cpu < 0 {
+		return p, p.cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, only unix.CPUSet
+	only.Set(cpu)
+	if err := errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedSetaffinity(0, &only)); err != nil {
+		return nil, fmt.Errorf("compare: processor %d: %w", cpu, err)
+	}
+	return p, errors.Join(p.cmd.Start(), unix.SchedSetaffinity(0, &before))
+}
+
+// stop ends the program and waits for that.
+func (p *process) stop() error {
+	p.in.Close()
+	late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() }) // it has ended already, if that fails
+	defer late.Stop()
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(p.err.String()))
+	}
+	return nil
+}
+
+func (p *process) line() (string, error) {
+	s, err := p.out.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("compare: the program said nothing: %w", errors.Join(err, p.stop()))
+	}
+	return strings.TrimSpace(s), nil
+}
+
+// server is a running peer.
+type server struct {
+	*process
+	addr string
+}
+
+func (b *Bench) serve(ctx context.Context, m Mode, name string) (*server, error) {
+	p, err := startOn(ctx, b.PeerCPU, b.Peer, append(m.flags(), "-server", name)...)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{process: p}
+	line, err := p.line()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	_, s.addr, _ = strings.Cut(line, " ")
+	return s, nil
+}
+
+// resident returns the server's memory that is in use, in bytes.
+func (s *server) resident() (int64, error) {
+	if _, err := io.WriteString(s.in, "gc\n"); err != nil {
+		return 0, err
+	}
+	if _, err := s.line(); err != nil {
+		return 0, err
+	}
+	// VmRSS of /proc/PID/status is a sum of counters that lag behind; this one is counted.
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "Rss:" {
+			kib, err := strconv.ParseInt(f[1], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("compare: no Rss in smaps_rollup")
+}
+
+// begin starts the load on s.
+func (b *Bench) begin(ctx context.Context, c load.Config, s *server) (*process, error) {
+	args := []string{
+		"-addr", s.addr, "-mode", c.Mode, "-conns", strconv.Itoa(c.Conns), "-size", strconv.Itoa(c.Size),
+		"-fragments", strconv.Itoa(c.Fragments), "-flight", strconv.Itoa(c.Flight), "-compress", c.Compress,
+		"-raw=" + strconv.FormatBool(c.Raw), "-tls=" + strconv.FormatBool(c.TLS),
+		"-warm", c.Warm.String(), "-for", c.For.String(), "-pid", strconv.Itoa(s.cmd.Process.Pid),
+	}
+	return startOn(ctx, b.LoadCPU, b.Load, args...)
+}
+
+// round is one measurement.
+func (b *Bench) round(ctx context.Context, c load.Config, s *server) (r load.Result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Warm+c.For+time.Minute)
+	defer cancel()
+	p, err := b.begin(ctx, c, s)
+	if err != nil {
+		return r, err
+	}
+	line, err := p.line()
+	if err != nil {
+		return r, err
+	}
+	return r, errors.Join(json.Unmarshal([]byte(line), &r), p.stop())
+}
+
+// hold opens the connections of an idle mode, calls f, and lets go of them.
+func (b *Bench) hold(ctx context.Context, c load.Config, s *server, f func() error) error {
+	p, err := b.begin(ctx, c, s)
+	if err != nil {
+		return err
+	}
+	if _, err := p.line(); err != nil {
+		return err
+	}
+	return errors.Join(f(), p.stop())
+}

@@ -1,0 +1,180 @@
+//go:build linux
+
+package compare
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
+	"github.com/handfast/handfast/bench/internal/peers"
+)
+
+var anyTLS = &tls.Config{}
+
+// Options of a run.
+type Options struct {
+	Modes   []Mode
+	Servers []peers.Peer
+	Rounds  int           // of each server in each mode
+	Warm    time.Duration // before each round
+	For     time.Duration // of each round
+	Tell    func(string)  // what is being done
+}
+
+// Cell is what one server reached in one mode: medians of the rounds.
+type Cell struct {
+	Does bool
+	Err  error
+
+	Cost    float64 // microseconds of CPU time an operation, or KiB a connection
+	PerSec  float64 // operations a second
+	P50     time.Duration
+	P99     time.Duration
+	Answer  float64 // bytes of an answer on the wire
+	costs   []float64
+	results []load.Result
+}
+
+// Table is the outcome.
+type Table struct {
+	Modes   []Mode
+	Servers []peers.Peer
+	Cells   [][]Cell // by mode, then by server
+}
+
+// Run measures everything in o.
+func (b *Bench) Run(ctx context.Context, o Options) (*Table, error) {
+	t := &Table{Modes: o.Modes, Servers: o.Servers}
+	for _, m := range o.Modes {
+		o.Tell(m.Name)
+		cells := make([]Cell, len(o.Servers))
+		for i, p := range o.Servers {
+			cells[i].Does = m.does(p)
+		}
+		var err error
+		if m.memory() {
+			err = b.memory(ctx, o, m, cells)
+		} else {
+			err = b.timed(ctx, o, m, cells)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range cells {
+			cells[i].settle()
+			if err := cells[i].Err; err != nil {
+				o.Tell(fmt.Sprintf("%s, %s: %v", m.Name, o.Servers[i].Name, err))
+			}
+		}
+		t.Cells = append(t.Cells, cells)
+	}
+	return t, ctx.Err()
+}
+
+// timed plays a mode of CPU time: all servers run, and have their rounds in turn.
+func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err error) {
+	servers := make([]*server, len(cells))
+	defer func() {
+		for _, s := range servers {
+			if s != nil {
+				err = errors.Join(err, s.stop())
+			}
+		}
+	}()
+	for i := range cells {
+		if cells[i].Does {
+			if servers[i], err = b.serve(ctx, m, o.Servers[i].Name); err != nil {
+				return err
+			}
+		}
+	}
+	for round := range o.Rounds {
+		for k := range cells {
+			i := (k + round) % len(cells) // nobody always follows the same one
+			if servers[i] == nil || cells[i].Err != nil {
+				continue
+			}
+			c := m.load
+			c.Warm, c.For, c.Raw = o.Warm, o.For, o.Servers[i].Raw
+			r, err := b.round(ctx, c, servers[i])
+			if err != nil {
+				cells[i].Err = err
+				continue
+			}
+			cells[i].results = append(cells[i].results, r)
+			cells[i].costs = append(cells[i].costs, float64(r.CPU)/float64(time.Microsecond)/float64(max(r.Ops, 1)))
+		}
+	}
+	return ctx.Err()
+}
+
+// memoryRounds is less than the others': memory varies little.
+const memoryRounds = 3
+
+func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) error {
+	for range min(o.Rounds, memoryRounds) {
+		for i := range cells {
+			if !cells[i].Does || cells[i].Err != nil {
+				continue
+			}
+			kib, err := b.weigh(ctx, m, o.Servers[i])
+			if err != nil {
+				cells[i].Err = err
+				continue
+			}
+			cells[i].costs = append(cells[i].costs, kib)
+		}
+	}
+	return ctx.Err()
+}
+
+// weigh returns KiB a connection, on a server that has just been started and has served a few before.
+func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, err error) {
+	s, err := b.serve(ctx, m, p.Name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	few := m.load
+	few.Conns, few.Raw = 64, p.Raw
+	if err := b.hold(ctx, few, s, func() error { return nil }); err != nil {
+		return 0, err
+	}
+	before, err := s.resident()
+	if err != nil {
+		return 0, err
+	}
+	many := m.load
+	many.Raw = p.Raw
+	err = b.hold(ctx, many, s, func() error {
+		after, err := s.resident()
+		kib = float64(after-before) / 1024 / float64(many.Conns)
+		return err
+	})
+	return kib, err
+}
+
+// settle makes medians of the rounds.
+func (c *Cell) settle() {
+	c.Cost = median(c.costs)
+	var perSec, p50, p99, answer []float64
+	for _, r := range c.results {
+		perSec = append(perSec, float64(r.Ops)/r.Took.Seconds())
+		p50, p99, answer = append(p50, float64(r.P50)), append(p99, float64(r.P99)), append(answer, r.Answer)
+	}
+	c.PerSec, c.Answer = median(perSec), median(answer)
+	c.P50, c.P99 = time.Duration(median(p50)), time.Duration(median(p99))
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}

@@ -1,0 +1,119 @@
+//go:build linux
+
+package compare
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/peers"
+)
+
+// ours reports whether p is this project's.
+func ours(p peers.Peer) bool { return strings.HasPrefix(p.Name, "handfast") }
+
+// best returns the least cost among the peers in a row, and that of plain TCP; NaN when there is none.
+func (t *Table) best(row int) (best, tcp float64) {
+	best, tcp = math.NaN(), math.NaN()
+	for i, p := range t.Servers {
+		c := t.Cells[row][i]
+		switch {
+		case !c.ok() || ours(p):
+		case p.Raw:
+			tcp = c.Cost
+		case !(best <= c.Cost):
+			best = c.Cost
+		}
+	}
+	return best, tcp
+}
+
+func (c Cell) ok() bool { return c.Does && c.Err == nil && len(c.costs) > 0 }
+
+// Markdown writes the table: the cost of an operation for each server, and for ours the ratio to the best of the peers
+// and to plain TCP.
+func (t *Table) Markdown(w io.Writer) error {
+	var b strings.Builder
+	head, line := "| |", "|---|"
+	for _, p := range t.Servers {
+		head += " " + p.Name + " |"
+		line += "---:|"
+		if ours(p) {
+			head += " to the best | to TCP |"
+			line += "---:|---:|"
+		}
+	}
+	fmt.Fprintln(&b, head)
+	fmt.Fprintln(&b, line)
+	for row, m := range t.Modes {
+		best, tcp := t.best(row)
+		name := m.Name
+		if m.memory() {
+			name += ", KiB"
+		}
+		fmt.Fprintf(&b, "| %s |", name)
+		for i, p := range t.Servers {
+			c := t.Cells[row][i]
+			switch {
+			case !c.Does:
+				b.WriteString(" |")
+			case !c.ok():
+				b.WriteString(" failed |")
+			case c.Cost == best && !ours(p):
+				fmt.Fprintf(&b, " **%s** |", figure(c.Cost))
+			default:
+				fmt.Fprintf(&b, " %s |", figure(c.Cost))
+			}
+			if ours(p) {
+				fmt.Fprintf(&b, " %s | %s |", ratio(c, best), ratio(c, tcp))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Details writes what else was measured: operations a second and the time to the answer.
+func (t *Table) Details(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| | server | operations a second | p50 | p99 | bytes of an answer | least and most cost of the rounds |\n")
+	b.WriteString("|---|---|---:|---:|---:|---:|---:|\n")
+	for row, m := range t.Modes {
+		for i, p := range t.Servers {
+			c := t.Cells[row][i]
+			if !c.ok() || m.memory() {
+				continue
+			}
+			least, most := math.Inf(1), 0.0
+			for _, v := range c.costs {
+				least, most = min(least, v), max(most, v)
+			}
+			fmt.Fprintf(&b, "| %s | %s | %.0f | %v | %v | %.0f | %s to %s |\n", m.Name, p.Name, c.PerSec,
+				c.P50.Round(time.Microsecond), c.P99.Round(time.Microsecond), c.Answer, figure(least), figure(most))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// figure writes three digits, or all before the point.
+func figure(v float64) string {
+	switch {
+	case v >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func ratio(c Cell, to float64) string {
+	if !c.ok() || math.IsNaN(to) || to <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", c.Cost/to)
+}
