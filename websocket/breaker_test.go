@@ -167,3 +167,51 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 		})
 	}
 }
+
+// TestSendThatWaitedForRoom: only what is queued makes the compressor start afresh. While a Send waits, others compress.
+func TestSendThatWaitedForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := stuck(t, WriteQueue{Bytes: 10, Full: QueueBlock})
+		c.compress(handshake.Deflate{}, &Compression{})
+		c.Send(prepare(t, "fills the queue"))
+		go c.Send(prepare(t, strings.Repeat("shared by all ", 100)))
+		synctest.Wait()
+		stale := func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.zip.stale
+		}
+		if stale() {
+			t.Error("a message that is not queued counts as sent")
+		}
+		peer.expect(frame.Text, "under way")
+		peer.expect(frame.Text, "fills the queue")
+		if h, _ := peer.next(); h.RSV != frame.RSV1 || !stale() {
+			t.Errorf("%+v, stale %v", h, stale())
+		}
+	})
+}
+
+// TestSendOfMoreThanTheQueueTakes: the bound is for what the kernel has not taken.
+func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
+	for _, full := range []QueuePolicy{QueueClose, QueueDropOldest, QueueDropNewest} {
+		c, peer := rawTCP(t, Server, &ConnOptions{WriteQueue: WriteQueue{Bytes: 10, Full: full}})
+		if err := c.Send(prepare(t, "message 1"), prepare(t, "message 2"), prepare(t, "message 3")); err != nil {
+			t.Errorf("policy %d: %v", full, err)
+		}
+		for _, want := range []string{"message 1", "message 2", "message 3"} {
+			peer.expect(frame.Text, want)
+		}
+	}
+}
+
+// TestSendOfWhichAPartIsQueued: that part goes out.
+func TestSendOfWhichAPartIsQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1, WriteQueue: WriteQueue{Bytes: 10, Full: QueueDropNewest}})
+		if err := c.Send(prepare(t, "message 1"), prepare(t, "message 2")); err != ErrQueueFull {
+			t.Errorf("Send returned %v", err)
+		}
+		peer.expect(frame.Text, "message 1")
+	})
+}

@@ -48,19 +48,30 @@ type entry struct {
 func (c *Conn) Send(ps ...*Prepared) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.sendQueued() // also when not all of them found room
 	for _, p := range ps {
 		if err := c.canWrite(); err != nil {
 			return err
 		}
 		e := c.entryFor(p)
-		if err := c.makeRoom(len(e.frame)); err != nil {
-			return err
+		for !c.fits(len(e.frame)) {
+			if err := c.makeRoom(len(e.frame)); err != nil {
+				return err
+			}
+			e = c.entryFor(p) // a message may have been begun meanwhile, which changes what can go out compressed
 		}
-		c.queue = append(c.queue, e)
-		c.queued += len(e.frame)
+		c.enqueue(e)
 	}
-	c.sendQueued()
 	return nil
+}
+
+// enqueue puts e, which there is room for, into the queue. The caller holds mu.
+func (c *Conn) enqueue(e entry) {
+	c.queue = append(c.queue, e)
+	c.queued += len(e.frame)
+	if c.zip != nil && e.frame[0]&frame.RSV1 != 0 {
+		c.zip.stale = true
+	}
 }
 
 // Queue is Send for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
@@ -78,9 +89,7 @@ func (c *Conn) Queue(m Message) error {
 	if err := c.makeRoom(len(m.Data) + frame.MaxHeader); err != nil {
 		return err
 	}
-	e := c.ownEntry(m)
-	c.queue = append(c.queue, e)
-	c.queued += len(e.frame)
+	c.enqueue(c.ownEntry(m))
 	c.sendQueued()
 	return nil
 }
@@ -114,15 +123,20 @@ func (c *Conn) entryFor(p *Prepared) entry {
 		// leaves the peer's window as it is. Otherwise the next to be compressed starts afresh.
 		if f := p.compressed(z.bits); len(f) < len(p.plain) {
 			e.frame, e.head = f, frame.Size(f[1])
-			z.stale = true
 		}
 	}
 	return e
 }
 
+func (c *Conn) fits(n int) bool { return c.queued == 0 || c.queued+n <= c.opts.queue.Bytes }
+
 // makeRoom applies the policy when n bytes do not fit. The caller holds mu, which it may give up for a while.
 func (c *Conn) makeRoom(n int) error {
-	for c.queued > 0 && c.queued+n > c.opts.queue.Bytes {
+	for !c.fits(n) {
+		before := c.queued
+		if c.sendQueued(); c.queued < before {
+			continue // the socket has taken some of it
+		}
 		switch c.opts.queue.Full {
 		case QueueDropNewest:
 			return ErrQueueFull
@@ -135,7 +149,6 @@ func (c *Conn) makeRoom(n int) error {
 				c.drained = make(chan struct{})
 			}
 			drained, done := c.drained, c.endedChan()
-			c.sendQueued()
 			c.mu.Unlock()
 			select {
 			case <-drained:
