@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/handshake"
@@ -97,7 +98,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		nc.Close()
 		return nil, &HandshakeError{Stage: StageStatus, Err: err}
 	}
-	c := newConn(nc, Server, &opts.Conn, hs, early)
+	c := newConn(unwrapped(nc), Server, &opts.Conn, hs, early)
 	if agreed.compressed {
 		c.compress(agreed.deflate, opts.Conn.Compression)
 	}
@@ -116,8 +117,24 @@ func (t *terms) extensions() string {
 	if !t.compressed {
 		return ""
 	}
-	return formatDeflate(t.deflate)
+	d := t.deflate
+	i := int(d.ServerBits&15)<<4 | int(d.ClientBits&15)
+	if d.ServerNoTakeover {
+		i |= 1 << 8
+	}
+	if d.ClientNoTakeover {
+		i |= 1 << 9
+	}
+	if v := deflateValues[i].Load(); v != nil {
+		return *v
+	}
+	v := formatDeflate(d)
+	deflateValues[i].Store(&v)
+	return v
 }
+
+// deflateValues holds what extensions has returned: there are no more than these, whatever clients ask for.
+var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
 
 // admit goes through all that can keep a client out, whoever parsed its request, and settles on what terms it comes in.
 // request returns the request as Check wants it, and is not called unless there is a Check.

@@ -70,7 +70,7 @@ func replyBody(e *HandshakeError) string {
 	case e.Stage == StageCheck:
 		return status + "\n\nThe server does not let this client in.\n"
 	}
-	return status + "\n\nThe server is not set up for this. Its operator finds the reason in the error of Accept.\n"
+	return status + "\n\nThe server is not set up for this. Its operator finds the reason in the error of the handshake.\n"
 }
 
 // rejection returns the *Reject that e was made for, and nil when there is none.

@@ -122,21 +122,25 @@ func NewConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
 
 // newConn is NewConn with what the handshake agreed on, and bytes that the peer sent early: they become the Conn's.
 func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, early []byte) *Conn {
-	c := &Conn{
-		role: role,
-		hs:   hs,
-		opts: opts.settings(),
-		win:  early,
-	}
+	c := new(Conn)
+	c.init(rwc, role, opts, hs, early)
+	return c
+}
+
+// init is newConn for a Conn that lies in something larger.
+func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, early []byte) {
+	c.role = role
+	c.hs = hs
+	c.opts = opts.settings()
+	c.win = early
 	c.stream.Init(rwc)
 	c.m.Client = role == Client
 	c.m.Limits = &c.opts.limits
 	c.startKeepalive()
-	return c
 }
 
 // Handshake returns what the opening handshake agreed on. It is not to be modified.
-func (c *Conn) Handshake() *Handshake { return c.hs }
+func (c *Conn) Handshake() *Handshake { return c.hs.whole() }
 
 // Context returns a context that is done when the connection has ended; context.Cause of it is the [CloseError].
 func (c *Conn) Context() context.Context {

@@ -20,6 +20,8 @@ type Handshake struct {
 	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "": none
 	RemoteAddr  string               // of the peer, or of the last proxy on the way, as net.Conn tells it
 	TLS         *tls.ConnectionState // nil: no TLS at this end
+
+	late *lateHandshake // what is not filled in yet; nil: nothing
 }
 
 // Stage is the step at which an opening handshake failed.

@@ -1,0 +1,179 @@
+package websocket
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// handover is the listener from which the http.Server gets the connections that are no upgrades.
+type handover struct {
+	addr  net.Addr
+	conns chan net.Conn
+	once  sync.Once
+	ended chan struct{}
+}
+
+// serveHTTP runs HTTP for the connections that come on l. The handover ends with Close, and with HTTP.
+func (s *Service) serveHTTP(l net.Listener) *handover {
+	h := &handover{addr: l.Addr(), conns: make(chan net.Conn), ended: make(chan struct{})}
+	if s.HTTP != nil {
+		go func() {
+			s.HTTP.Serve(h) //nolint:errcheck // it ends with h
+			h.Close()
+			s.mu.Lock()
+			s.done()
+			s.mu.Unlock()
+		}()
+	}
+	return h
+}
+
+// Accept waits for the next connection.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case nc := <-h.conns:
+		return nc, nil
+	case <-h.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept. Connections that were handed over go on.
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.ended) })
+	return nil
+}
+
+// Addr returns the address of the listener that clients connect to.
+func (h *handover) Addr() net.Addr { return h.addr }
+
+// handOver gives the connection to HTTP, with all that was read from it.
+func (o *opening) handOver() {
+	nc := o.nc
+	if len(o.buf) > 0 {
+		r := &replayed{Conn: nc, rest: bytes.Clone(o.buf)}
+		if state, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+			nc = &replayedTLS{r, state.ConnectionState}
+		} else {
+			nc = r
+		}
+	}
+	if o.serve.HTTP == nil || nc.SetDeadline(time.Time{}) != nil {
+		nc.Close()
+		return
+	}
+	select {
+	case o.pages.conns <- nc:
+	case <-o.pages.ended:
+		nc.Close()
+	}
+}
+
+// replayed is a connection from which bytes were read that come first again.
+type replayed struct {
+	net.Conn
+	rest []byte
+}
+
+func (r *replayed) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.rest)
+	if r.rest = r.rest[n:]; len(r.rest) == 0 {
+		r.rest = nil
+	}
+	return n, nil
+}
+
+// ReadFrom lets files go out without a copy where the system can do that.
+func (r *replayed) ReadFrom(src io.Reader) (int64, error) {
+	if to, ok := r.Conn.(io.ReaderFrom); ok {
+		return to.ReadFrom(src)
+	}
+	return io.Copy(struct{ io.Writer }{r.Conn}, src)
+}
+
+// CloseWrite closes the sending half, where there are two.
+func (r *replayed) CloseWrite() error {
+	if half, ok := r.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// replayedTLS tells net/http that there is TLS below.
+type replayedTLS struct {
+	*replayed
+	state func() tls.ConnectionState
+}
+
+func (r *replayedTLS) ConnectionState() tls.ConnectionState { return r.state() }
+
+// unwrapped returns the connection below one that was handed over, once nothing is left to come first: the Conn on top
+// knows what to do with a bare socket.
+func unwrapped(nc net.Conn) net.Conn {
+	r, ok := nc.(*replayed)
+	if t, isTLS := nc.(*replayedTLS); isTLS {
+		r, ok = t.replayed, true
+	}
+	if ok && len(r.rest) == 0 {
+		return r.Conn
+	}
+	return nc
+}
+
+// ServeHTTP is [Accept] with the Handler behind it, for a request that net/http has read. It does not look at Paths. It
+// returns when the handshake is over; the Handler runs in a goroutine of its own, and Shutdown and Close see to it too.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if fail := s.enter(); fail != nil {
+		refuse(w, r, fail) //nolint:errcheck // it returns fail
+		s.tell(r.RemoteAddr, fail)
+		return
+	}
+	c, err := Accept(w, r, &s.Accept)
+	if fail, ok := errors.AsType[*HandshakeError](err); ok {
+		s.tell(r.RemoteAddr, fail)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.done()
+		return
+	}
+	e := &session{serve: s, conn: c}
+	s.sessions.add(e)
+	if s.closing {
+		go c.Close(CodeGoingAway, "") //nolint:errcheck // the Handler hears how it ended
+	}
+	go e.run()
+}
+
+// enter counts a handshake in that came by ServeHTTP, or says why there is none.
+func (s *Service) enter() *HandshakeError {
+	if s.Handler == nil {
+		return &HandshakeError{Stage: StageStatus, Status: http.StatusInternalServerError, Err: errNoHandler}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.start()
+	if s.closing {
+		gone := &Reject{Status: http.StatusServiceUnavailable, Reason: "this server is going away: try again"}
+		return &HandshakeError{Stage: StageCheck, Status: gone.Status, Err: gone}
+	}
+	s.active++
+	return nil
+}
+
+// tell tells Refused.
+func (s *Service) tell(remote string, e *HandshakeError) {
+	if s.Refused != nil {
+		s.Refused(remote, e)
+	}
+}

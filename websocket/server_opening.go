@@ -1,0 +1,264 @@
+package websocket
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/internal/upgrade"
+)
+
+// opening is a connection in its handshake: what has come of its request, and what was made of it. It comes from a pool,
+// and ends with the handshake.
+type opening struct {
+	serve *Service
+	pages *handover
+	nc    net.Conn
+	tls   bool
+	head  upgrade.Head
+	buf   []byte // the request, and behind it what the client has sent early
+	text  string // the request's head once it is whole
+	req   *http.Request
+	ring  links[*opening]
+	start func()        // run, bound once
+	room  [4 << 10]byte // where buf lies, but for long requests
+}
+
+func (o *opening) links() *links[*opening] { return &o.ring }
+
+var openings = sync.Pool{New: func() any { return new(opening) }}
+
+// open begins the handshake on nc, in a goroutine of its own. A slot is held.
+func (s *Service) open(nc net.Conn, pages *handover) {
+	o := openings.Get().(*opening)
+	if o.start == nil {
+		o.start = o.run
+	}
+	o.serve, o.pages, o.nc = s, pages, nc
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		nc.Close()
+		<-s.slots
+		return
+	}
+	s.openings.add(o)
+	s.active++
+	go o.start()
+}
+
+// run is the goroutine of a handshake.
+func (o *opening) run() {
+	s := o.serve
+	e := o.handshake()
+	s.mu.Lock()
+	s.openings.remove(o)
+	switch {
+	case e == nil:
+		s.done()
+	case s.closing:
+		// It was let in behind the back of Shutdown, which waits for this goroutine.
+		s.mu.Unlock()
+		e.conn.Close(CodeGoingAway, "") //nolint:errcheck // nobody is left to be told
+		s.mu.Lock()
+		s.done()
+	default:
+		s.sessions.add(e)
+		go e.run() // on a fresh stack: this one has grown
+	}
+	s.mu.Unlock()
+	<-s.slots
+	o.head.Reset(upgrade.Limits{})
+	o.serve, o.pages, o.nc, o.tls, o.buf, o.text, o.req = nil, nil, nil, false, nil, "", nil
+	openings.Put(o)
+}
+
+// abort ends the handshake from outside. TLS would wait to say goodbye.
+func (o *opening) abort() {
+	if t, ok := o.nc.(*tls.Conn); ok {
+		t.NetConn().Close()
+		return
+	}
+	o.nc.Close()
+}
+
+// handshake returns the client that was let in, and nil when none was: then the connection is closed, or somebody else's.
+func (o *opening) handshake() *session {
+	if err := o.nc.SetDeadline(time.Now().Add(o.serve.headTimeout())); err != nil {
+		o.nc.Close()
+		return nil
+	}
+	if t, ok := o.nc.(*tls.Conn); ok {
+		if err := t.Handshake(); err != nil {
+			o.refuseTLS(err)
+			return nil
+		}
+		if p := t.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" {
+			o.handOver()
+			return nil
+		}
+	}
+	_, o.tls = o.nc.(interface{ ConnectionState() tls.ConnectionState })
+	verdict, fail := o.read()
+	ours := verdict == upgrade.Upgrade && o.atPath()
+	switch {
+	case ours:
+		return o.upgrade()
+	case fail != nil:
+		o.refuse(fail)
+	case verdict == upgrade.More: // nothing has come
+		o.nc.Close()
+	case o.serve.HTTP != nil:
+		o.handOver()
+	default:
+		o.refuse(o.noHandshake())
+	}
+	return nil
+}
+
+// atPath reports whether WebSockets are opened at the path of the request.
+func (o *opening) atPath() bool {
+	paths := o.serve.Paths
+	return len(paths) == 0 || slices.Contains(paths, pathOf(o.head.Opening(upgrade.View(o.buf)).Target))
+}
+
+// pathOf returns the path of a target, as it is written.
+func pathOf(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	if _, rest, ok := strings.Cut(path, "://"); ok {
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			return rest[i:]
+		}
+	}
+	return "/"
+}
+
+// noHandshake says why a request is not let in that is nobody else's.
+func (o *opening) noHandshake() *HandshakeError {
+	v := o.head.Opening(upgrade.View(o.buf)).Check()
+	if v == nil {
+		v = &handshake.Violation{
+			Stage: handshake.StageRequest, Section: "RFC 9110 §15.5.5", Status: http.StatusNotFound,
+			Detail: "there is no WebSocket at this path", Hint: "check the path",
+		}
+	}
+	e := violated(v)
+	e.Header = v.Header
+	return e
+}
+
+// read reads until the request's head is there. No error with More means that there was no request.
+func (o *opening) read() (upgrade.Verdict, *HandshakeError) {
+	limits := upgrade.Limits{Bytes: o.serve.MaxHead}
+	o.head.Reset(limits)
+	o.buf = o.room[:0]
+	for {
+		if len(o.buf) == cap(o.buf) {
+			o.buf = slices.Grow(o.buf, cap(o.buf))
+		}
+		n, err := o.nc.Read(o.buf[len(o.buf):cap(o.buf)])
+		o.buf = o.buf[:len(o.buf)+n]
+		verdict, v := o.head.Parse(o.buf)
+		switch {
+		case v != nil:
+			return verdict, violated(v)
+		case verdict != upgrade.More:
+			return verdict, nil
+		case err == nil:
+		case len(o.buf) == 0:
+			return upgrade.More, nil
+		case transport.IsTimeout(err): // RFC 9110 §15.5.9
+			return upgrade.More, violated(slow)
+		default:
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return upgrade.More, &HandshakeError{Stage: StageRequest, Err: err}
+		}
+	}
+}
+
+var slow = &handshake.Violation{
+	Stage: handshake.StageRequest, Section: "RFC 9110 §15.5.9", Status: http.StatusRequestTimeout,
+	Detail: "the head of the request did not arrive in time",
+}
+
+// upgrade judges a request for a WebSocket, and answers it.
+func (o *opening) upgrade() *session {
+	opts := &o.serve.Accept
+	// What is kept of the request is this copy: all strings from here on are pieces of it.
+	o.text = string(o.buf[:o.head.Len()])
+	in := o.head.Opening(o.text)
+	in.TLS = o.tls
+	if len(opts.TrustedProxies) > 0 {
+		in.RemoteAddr = o.nc.RemoteAddr().String()
+	}
+	agreed, fail := admit(in, opts, o.request)
+	if fail != nil {
+		o.refuse(fail)
+		return nil
+	}
+	e := &session{serve: o.serve}
+	e.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: agreed.subprotocol, Extensions: agreed.extensions()}
+	e.late.head, e.late.nc = o.text, o.nc
+	e.hs.late = &e.late
+	if o.req != nil {
+		e.hs.fromRequest(o.req)
+		e.hs.RemoteAddr, e.hs.TLS = o.req.RemoteAddr, o.req.TLS
+		e.hs.late, e.late.head, e.late.nc = nil, "", nil
+	}
+	answer := handshake.Answer{
+		Key: in.Key[0], Subprotocol: e.hs.Subprotocol, Extensions: e.hs.Extensions, Header: [2]http.Header{opts.Header},
+	}
+	var early []byte
+	if rest := o.buf[o.head.Len():]; len(rest) > 0 {
+		early = bytes.Clone(rest)
+	}
+	if err := o.send(answer.AppendHead(o.buf[:0])); err != nil {
+		o.nc.Close()
+		o.serve.tell(o.nc.RemoteAddr().String(), &HandshakeError{Stage: StageStatus, Err: err})
+		return nil
+	}
+	e.conn = &e.own
+	e.conn.init(o.nc, Server, &opts.Conn, &e.hs, early)
+	if agreed.compressed {
+		e.conn.compress(agreed.deflate, opts.Conn.Compression)
+	}
+	return e
+}
+
+// send sends the 101, and lifts the bound of the handshake.
+func (o *opening) send(head []byte) error {
+	if o.req != nil { // Check may have taken its time
+		if err := o.nc.SetDeadline(time.Now().Add(o.serve.headTimeout())); err != nil {
+			return err
+		}
+	}
+	if _, err := o.nc.Write(head); err != nil {
+		return err
+	}
+	return o.nc.SetDeadline(time.Time{})
+}
+
+// request builds net/http's request, for Check.
+func (o *opening) request() (*http.Request, error) {
+	r, err := upgrade.Request(o.text)
+	if err != nil {
+		return nil, err
+	}
+	r = r.WithContext(o.serve.base)
+	r.RemoteAddr, r.TLS = o.nc.RemoteAddr().String(), tlsState(o.nc)
+	o.req = r
+	return r, nil
+}

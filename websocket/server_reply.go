@@ -1,0 +1,76 @@
+package websocket
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/upgrade"
+)
+
+// How long, and for how many bytes, a client that was refused may go on sending. A connection that is closed while bytes
+// lie unread is reset, and with it goes the reply.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+)
+
+// refuse answers a request that is not let in, tells Refused, and closes the connection.
+func (o *opening) refuse(e *HandshakeError) {
+	defer o.nc.Close()
+	if e.Status == 0 { // nobody is there to read it
+		o.serve.tell(o.nc.RemoteAddr().String(), e)
+		return
+	}
+	// RFC 9110 §6.6.1: an origin server with a clock sends the Date.
+	h := http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}
+	body := reply(h, 1, e)
+	o.serve.tell(o.nc.RemoteAddr().String(), e)
+
+	b := bytes.NewBuffer(make([]byte, 0, 512+len(body)))
+	b.WriteString("HTTP/1.1 " + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n")
+	h.Write(b) //nolint:errcheck // into memory
+	b.WriteString("\r\n")
+	if !bytes.HasPrefix(o.buf, []byte("HEAD ")) {
+		b.WriteString(body)
+	}
+	if o.nc.SetDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	if _, err := o.nc.Write(b.Bytes()); err != nil {
+		return
+	}
+	if half, ok := o.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		for left := lingerBytes; left > 0; {
+			n, err := o.nc.Read(o.room[:])
+			if left -= n; err != nil {
+				return
+			}
+		}
+	}
+}
+
+// refuseTLS ends a connection whose TLS handshake failed. A client that spoke HTTP is told so in HTTP.
+func (o *opening) refuseTLS(err error) {
+	defer o.nc.Close()
+	e := &HandshakeError{Stage: StageTLS, Err: err}
+	if re, ok := errors.AsType[tls.RecordHeaderError](err); ok && re.Conn != nil && looksLikeHTTP(re.RecordHeader) {
+		e.Hint = "the client spoke HTTP to a port that wants TLS: https:// or wss://"
+		io.WriteString(re.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
+			"400 Bad Request\n\nThis port speaks TLS.\nNext step: use https:// or wss://\n") //nolint:errcheck // it is a courtesy
+	}
+	o.serve.tell(o.nc.RemoteAddr().String(), e)
+}
+
+// looksLikeHTTP reports whether the five bytes in which TLS found no record may begin an HTTP request.
+func looksLikeHTTP(b [5]byte) bool {
+	switch upgrade.View(b[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
+		return true
+	}
+	return false
+}
