@@ -11,6 +11,7 @@ type driver struct {
 	// state counts visits and says whether one is under way, or that the loop is lost. Whoever changes it from busy has
 	// won: the driver itself to idle, or the one that takes over to lost.
 	state atomic.Uint32
+	seq   uint32               // state without its low bits
 	cur   atomic.Pointer[Conn] // whom the visit is for
 
 	in   *buffer // what is read is parsed here
@@ -82,17 +83,25 @@ func (d *driver) work() bool {
 
 // visit serves one connection. It returns false when the loop was lost over it.
 func (d *driver) visit(w work) bool {
-	d.cur.Store(w.c)
-	state := d.state.Load()
-	d.state.Store(state | busy)
-	d.l.s.monitor.alert()
-	w.c.serve(d, w.what)
-	if d.state.CompareAndSwap(state|busy, state+oneVisit) {
+	what := w.c.begin(d, w.what)
+	if what == 0 {
 		return true
 	}
-	w.c.letGo(d)
+	w.c.serve(d, what)
+	state := d.seq | busy
+	if d.seq += oneVisit; d.state.CompareAndSwap(state, d.seq) {
+		return true
+	}
+	w.c.letGo()
 	d.lost = true
 	return false
+}
+
+// engage makes d the holder of c. The caller holds c.mu, under which takeOver decides.
+func (d *driver) engage(c *Conn) {
+	d.cur.Store(c)
+	d.state.Store(d.seq | busy)
+	d.l.s.monitor.alert()
 }
 
 // takeOver gives l another driver, if d still is in the visit that state counts; when c is not nil, only if it is for c.
@@ -116,7 +125,7 @@ func (l *loop) takeOver(d *driver, c *Conn, state uint32) bool {
 }
 
 // letGo gives a connection back to the loop after its holder has lost it.
-func (c *Conn) letGo(d *driver) {
+func (c *Conn) letGo() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = false

@@ -62,7 +62,7 @@ var errClosedNow = &websocket.CloseError{
 func (c *Conn) become(p phase) {
 	c.phase = p
 	c.stop.Or(stopEnding)
-	c.stop.And(^stopPaused) // the peer's close frame is waited for
+	c.unpause() // the peer's close frame is waited for
 	c.loop.after(c, c.loop.s.closeTimeout)
 }
 

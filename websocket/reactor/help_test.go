@@ -1,6 +1,8 @@
 package reactor
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -54,3 +56,5 @@ func bounded(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+func newReader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }

@@ -29,6 +29,9 @@ func (c *Conn) receive(d *driver) {
 		if stop&stopNow != 0 || stop&stopPaused != 0 && stop&stopEnding == 0 || c.m.Ended() && !c.discards() {
 			return
 		}
+		if c.rest != nil {
+			return // these bytes come first; the next visit, which has been asked for, begins with them
+		}
 		into := d.in.b[:cap(d.in.b)]
 		long := false
 		if left := c.m.Left(); c.msg != nil && left >= direct {
@@ -126,6 +129,10 @@ func (c *Conn) step(win []byte, placed bool) int {
 		c.violated(err)
 	case ev.Kind == protocol.Close:
 		c.peerClosed(ev)
+	case ev.Kind == protocol.Ping:
+		c.mu.Lock()
+		c.reply() // before what comes behind it is answered
+		c.mu.Unlock()
 	case ev.Kind != protocol.Data:
 	case ev.First && ev.Last:
 		c.deliver(ev, ev.Payload) // whole, where it lies

@@ -162,8 +162,14 @@ func (c *Conn) flush() {
 		c.out = nil
 	}
 	if c.stop.Load()&stopPaused != 0 && c.queued() <= c.loop.s.writeQueue/4 {
-		c.stop.And(^stopPaused)
-		c.loop.ask(c) // what has arrived meanwhile
+		c.unpause()
+	}
+}
+
+// unpause has the connection read from again, first what has arrived and was not parsed. The caller holds mu.
+func (c *Conn) unpause() {
+	if c.stop.And(^stopPaused)&stopPaused != 0 {
+		c.loop.ask(c)
 	}
 }
 
@@ -204,6 +210,6 @@ func (c *Conn) writeFailed(err error) {
 		e.werr = fmt.Errorf("websocket: write: %w", err)
 		c.loop.after(c, c.loop.s.closeTimeout)
 	}
-	c.stop.And(^stopPaused)
+	c.unpause()
 	c.loop.ask(c)
 }

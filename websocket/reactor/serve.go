@@ -4,8 +4,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// begin starts a visit: what is written from here on gathers until its end. It returns what there is to do, 0 for nothing:
-// then the connection is dead, or its holder, who has lost the loop, is still busy with it.
+// begin makes d the holder for a visit: what is written from here on gathers until its end. It returns what there is to do,
+// 0 for nothing: then the connection is dead, or another, who has lost the loop, still holds it.
 func (c *Conn) begin(d *driver, what chore) chore {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -31,6 +31,7 @@ func (c *Conn) begin(d *driver, what chore) chore {
 		}
 		return 0
 	}
+	d.engage(c)
 	if c.out.size() > 0 {
 		c.flush()
 	}
@@ -44,12 +45,8 @@ func (c *Conn) begin(d *driver, what chore) chore {
 	return what
 }
 
-// serve does for a connection what there is to do.
+// serve does for a connection what there is to do, between begin and finish.
 func (c *Conn) serve(d *driver, what chore) {
-	what = c.begin(d, what)
-	if what == 0 {
-		return
-	}
 	if c.stage == untold {
 		c.opened()
 	}
