@@ -215,3 +215,117 @@ func TestSendOfWhichAPartIsQueued(t *testing.T) {
 		peer.expect(frame.Text, "message 1")
 	})
 }
+
+// TestWriteDoesNotWaitForTheMessagesOfOthers: a Write whose own frame is out returns, although what others queued
+// behind it cannot go out.
+func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		wrote := make(chan error, 1)
+		go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("mine")}) }()
+		synctest.Wait()
+		if err := c.Send(prepare(t, "another's")); err != nil {
+			t.Fatal(err)
+		}
+		peer.expect(frame.Text, "mine") // and reads no more
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("Write waits for a message that is not its own")
+		}
+		c.CloseNow()
+	})
+}
+
+// TestJoinedWriteWhoseContextEndsAsItGoesOut: only a frame that is stuck ends the connection.
+func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 50 {
+			c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+			go c.Write(context.Background(), Message{Text, []byte("first")})
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(context.Background())
+			wrote := make(chan error, 1)
+			go func() { wrote <- c.Write(ctx, Message{Text, []byte("joins")}) }()
+			synctest.Wait()
+			peer.expect(frame.Text, "first")
+			peer.expect(frame.Text, "joins")
+			cancel()
+			if err := <-wrote; err != nil || c.ended() != nil {
+				t.Fatalf("Write returned %v, the connection %v", err, c.ended())
+			}
+		}
+	})
+}
+
+// TestJoinedWriteTellsHowTheConnectionEnded: as every call does.
+func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 20 {
+			c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+			wrote := make(chan error, 4)
+			for range 4 {
+				go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("x")}) }()
+			}
+			synctest.Wait()
+			peer.expect(frame.Text, "x")
+			synctest.Wait() // the others are on their way together
+			<-wrote
+			c.CloseNow()
+			for range 3 {
+				wantClose(t, <-wrote, CodeAbnormal, "", Local)
+			}
+		}
+	})
+}
+
+// TestJoinedWriteThatIsStuck: its context interrupts it, and ends the connection as for any write that has begun.
+func TestJoinedWriteThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		go c.Write(context.Background(), Message{Text, []byte("first")})
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(context.Background())
+		wrote := make(chan error, 1)
+		go func() { wrote <- c.Write(ctx, Message{Text, []byte("joins")}) }()
+		synctest.Wait()
+		peer.expect(frame.Text, "first")
+		synctest.Wait()
+		cancel()
+		err := <-wrote
+		wantClose(t, err, CodeAbnormal, "", Local)
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "on its way") {
+			t.Errorf("Write returned %v", err)
+		}
+	})
+}
+
+// TestCloseBesideAWriteWhoseContextEnds: a write that was done when its context ended leaves the close frame its time.
+func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		ctx, cancel := context.WithCancel(context.Background())
+		wrote := make(chan error, 1)
+		go func() { wrote <- c.Write(ctx, Message{Text, []byte("done")}) }()
+		synctest.Wait()
+		c.mu.Lock() // so that the Write, when it is done, cannot say so before its context has ended
+		peer.expect(frame.Text, "done")
+		c.cutWrite(errCtx)
+		c.mu.Unlock()
+		cancel()
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(CodeNormal, "") }()
+		if err := <-wrote; err != nil {
+			t.Errorf("Write returned %v", err)
+		}
+		peer.expect(frame.Close, closeBody(CodeNormal, ""))
+		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
+		if err := <-closed; err != nil {
+			t.Errorf("Close returned %v", err)
+		}
+	})
+}

@@ -41,7 +41,7 @@ func (c *Conn) Close(code Code, reason string) error {
 	c.ctl = ctl
 	e := &CloseError{Code: code, Reason: reason, By: Local}
 	c.closing = e
-	c.stream.SetWriteDeadline(deadline)
+	c.boundWrites(deadline)
 	c.send()
 	c.mu.Unlock()
 
@@ -140,15 +140,17 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 func (c *Conn) say(ctx context.Context, deadline time.Time) {
 	c.mu.Lock()
 	c.ctl = c.m.AppendOutput(c.ctl, ctlRoom, maskKey)
-	c.stream.SetWriteDeadline(deadline)
+	c.boundWrites(deadline)
 	c.mu.Unlock()
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	c.mu.Lock()
 	err := c.wait(ctx, &c.out)
+	how := c.closing
 	c.mu.Unlock()
 	if err == nil {
-		c.flush() // an error changes nothing: this is the end
+		left, _ := c.flush() // an error changes nothing: this is the end
+		tell(left, how)
 	}
 }
 
@@ -204,14 +206,22 @@ func (c *Conn) broke(ctx context.Context, err error) error {
 }
 
 // writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie
-// unread and explain it: then the connection has ended with that. Messages that lie unread can still be read. The caller
-// holds the out turn, and not the read turn.
-func (c *Conn) writeBroke(werr error) error {
+// unread and explain it: then the connection has ended with that. Messages that lie unread can still be read. Writes that
+// had joined the one that failed, left and those in the queue, are told the same. The caller holds the out turn, and not
+// the read turn.
+func (c *Conn) writeBroke(werr error, left []*joined) (err error) {
+	defer func() { tell(left, err) }()
 	if transport.IsTimeout(werr) || errors.Is(werr, context.Canceled) || errors.Is(werr, context.DeadlineExceeded) {
 		return c.end(c.cutShort(werr))
 	}
 	c.mu.Lock()
 	c.ctl, c.rest = nil, nil
+	for i, e := range c.queue {
+		if e.join != nil {
+			left = append(left, e.join)
+			c.queue[i].join = nil
+		}
+	}
 	c.dropQueue(werr)
 	c.out.give()
 	mine := c.closeErr == nil && c.read.take()

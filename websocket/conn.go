@@ -59,6 +59,8 @@ type Conn struct {
 	own      *transport.Buffer // where small frames of Queue lie; nil when none does
 	ownUsed  int
 	taken    []*joined     // whose frames the holder of out is about to write
+	cut      error         // why the write under way has been interrupted: the write deadline is longAgo; nil otherwise
+	writeBy  time.Time     // the write deadline otherwise: zero until the connection closes
 	drained  chan struct{} // closed when something has left the queue; nil when nobody waits for that
 	closeErr *CloseError
 	closing  *CloseError // how it is about to end, once a close frame is made or has come, or a rule was broken

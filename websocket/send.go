@@ -210,25 +210,34 @@ func (c *Conn) leftQueue() {
 
 // sendQueued starts to write what waits, unless somebody is writing. The caller holds mu.
 func (c *Conn) sendQueued() {
-	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || !c.out.take() {
+	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || c.werr != nil || !c.out.take() {
 		return
 	}
+	c.writeQueued()
+}
+
+// writeQueued writes what waits as far as the stream takes it at once, and leaves the rest to a goroutine. The caller
+// holds mu and the out turn, and loses the turn.
+func (c *Conn) writeQueued() {
 	if c.role == Client || !c.stream.WritesAtOnce() || c.batch.Load() {
 		go c.passOut()
 		return
 	}
 	batch := transport.Borrow()
 	b := c.gather(batch[:0])
-	n, err := 0, error(nil)
+	n := 0
 	if len(b) > 0 {
-		n, err = c.stream.TryWrite(b)
+		n, _ = c.stream.TryWrite(b) // whoever writes the rest meets the error, too
 	}
-	if n < len(b) && err == nil { // the rest goes first when the socket has room again
+	if n < len(b) { // it goes first when the socket has room again
 		c.rest = append(c.rest, b[n:]...)
+	} else {
+		tell(c.taken, nil)
+		c.taken = nil
 	}
 	transport.Return(batch)
-	if err != nil || len(c.rest) > 0 || c.moreToWrite() {
-		go c.passOut() // it meets the error, too
+	if c.moreToWrite() {
+		go c.passOut()
 		return
 	}
 	c.out.give()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 )
 
 // errCtx is returned by a wait that its context ended; interrupted makes of it what a caller is told.
@@ -113,7 +114,30 @@ func (c *Conn) wakeFor(done <-chan struct{}) {
 	defer c.mu.Unlock()
 	c.wakeReadLocked()
 	if c.writing && c.writeCtx.done == done {
-		c.stream.SetWriteDeadline(longAgo)
+		c.cutWrite(errCtx)
+	}
+}
+
+// cutWrite interrupts the write under way, if it is not done yet. The caller holds mu.
+func (c *Conn) cutWrite(why error) {
+	c.cut = why
+	c.stream.SetWriteDeadline(longAgo)
+}
+
+// uncut follows a write that was done before it could be interrupted. The caller holds mu.
+func (c *Conn) uncut() {
+	if c.cut != nil {
+		c.cut = nil
+		c.stream.SetWriteDeadline(c.writeBy)
+	}
+}
+
+// boundWrites sets the deadline for all that is written from here on. A write that is interrupted stays so. The caller
+// holds mu.
+func (c *Conn) boundWrites(deadline time.Time) {
+	c.writeBy = deadline
+	if c.cut == nil {
+		c.stream.SetWriteDeadline(deadline)
 	}
 }
 

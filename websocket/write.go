@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -107,10 +106,10 @@ func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 		c.message.give()
 	}
 	if err != nil {
-		c.mu.Unlock()
 		if mine {
-			c.passOut()
+			c.leaveOut()
 		}
+		c.mu.Unlock()
 		return err
 	}
 	c.writing = true
@@ -123,20 +122,24 @@ func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 	c.writing = false
 	if err != nil {
 		c.werr = c.writeFailure(ctx, n, len(f.p), err)
+		err = c.werr
 		c.mu.Unlock()
-		return c.writeBroke(c.werr)
+		return c.writeBroke(err, nil)
 	}
-	if ctx.Err() != nil && c.closing == nil {
-		c.stream.SetWriteDeadline(time.Time{}) // it was set for a write that was done already
-	}
-	if !c.moreToWrite() {
-		c.out.give()
-		c.mu.Unlock()
-		return nil
-	}
+	c.uncut()
+	c.leaveOut()
 	c.mu.Unlock()
-	c.passOut()
 	return nil
+}
+
+// leaveOut gives the out turn up, to a goroutine if something waits to be written that nobody else would write. The
+// caller holds mu and the turn.
+func (c *Conn) leaveOut() {
+	if c.moreToWrite() && c.werr == nil && c.closeErr == nil {
+		c.writeQueued() // it is not for a Write whose own frame is out to wait for those of others
+		return
+	}
+	c.out.give()
 }
 
 // place gives a frame its place in the stream. The caller holds mu.
@@ -217,23 +220,33 @@ func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
 	case <-done:
 		return c.ended() // j may still be on its way out: it is not used again
 	}
+	return c.leave(ctx, j, done)
+}
+
+// leave takes j out of the queue, because ctx has ended. A frame that is on its way goes on if the stream takes it now.
+func (c *Conn) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
 	c.mu.Lock()
-	i := slices.IndexFunc(c.queue, func(e entry) bool { return e.join == j })
-	if i >= 0 {
+	if i := slices.IndexFunc(c.queue, func(e entry) bool { return e.join == j }); i >= 0 {
 		c.queue = slices.Delete(c.queue, i, i+1)
+		c.mu.Unlock()
+		return interrupted("write", ctx, errCtx)
+	}
+	if len(j.done) == 0 && c.werr == nil {
+		c.cutWrite(fmt.Errorf("%w: a frame was on its way, so the connection is closed", interrupted("write", ctx, errCtx)))
 	}
 	c.mu.Unlock()
-	err = interrupted("write", ctx, errCtx)
-	if i < 0 {
-		err = fmt.Errorf("%w: its frame was on its way, so the connection is closed", err)
-		c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+	select {
+	case err := <-j.done:
+		return err
+	case <-ended:
+		return c.ended()
 	}
-	return err
 }
 
 // flush writes what waits: control frames, messages that Send took and Writes that joined in, as many as fit together
-// in one write. Then it passes the out turn on. The caller holds the turn; it still does when flush returns an error.
-func (c *Conn) flush() error {
+// in one write. Then it passes the out turn on. The caller holds the turn; it still does when flush returns an error, and
+// tells it to those Writes whose frames were left.
+func (c *Conn) flush() (left []*joined, err error) {
 	buf := transport.Borrow()
 	defer transport.Return(buf)
 	c.mu.Lock()
@@ -249,22 +262,34 @@ func (c *Conn) flush() error {
 		c.taken = nil
 		c.mu.Unlock()
 		err := c.putGathered(b, large)
-		for _, j := range joins {
-			j.done <- err
+		if err == nil {
+			tell(joins, nil)
 		}
 		c.mu.Lock()
 		if err != nil {
 			c.werr = fmt.Errorf("websocket: write: %w", err)
-			return c.werr
+			if c.cut != nil && transport.IsTimeout(err) {
+				c.werr = c.cut
+			}
+			return joins, c.werr
 		}
+		c.uncut()
 		if cap(joins) > 0 && c.taken == nil {
 			clear(joins)
 			c.taken = joins[:0]
 		}
 	}
-	c.taken = nil
+	left, c.taken = c.taken, nil
+	tell(left, c.canWrite())
 	c.out.give()
-	return nil
+	return nil, nil
+}
+
+// tell tells Writes that joined in how it went.
+func tell(joins []*joined, err error) {
+	for _, j := range joins {
+		j.done <- err
+	}
 }
 
 func (c *Conn) putGathered(b []byte, large entry) error {
@@ -284,8 +309,8 @@ func (c *Conn) putGathered(b []byte, large entry) error {
 
 // passOut is flush for those who do not hold the read turn.
 func (c *Conn) passOut() {
-	if err := c.flush(); err != nil {
-		c.writeBroke(err)
+	if left, err := c.flush(); err != nil {
+		c.writeBroke(err, left)
 	}
 }
 
