@@ -129,7 +129,7 @@ func TestAcceptFromNetHTTP(t *testing.T) {
 		}
 	}))
 	defer web.Close()
-	defer s.Shutdown(bounded(t))
+	defer s.Close()
 	addr := strings.TrimPrefix(web.URL, "http://")
 	c := dial(t, addr, &websocket.DialOptions{Subprotocols: []string{"x"}})
 	if got := await(t, conns); got.Subprotocol() != "x" {
@@ -171,9 +171,7 @@ func TestListenerOfAnotherKind(t *testing.T) {
 	over := make(chan error, 1)
 	go func() { over <- s.Serve(struct{ net.Listener }{l}) }()
 	echoed(t, dial(t, l.Addr().String(), nil), 10)
-	if err := s.Shutdown(bounded(t)); err != nil {
-		t.Error(err)
-	}
+	s.Close()
 	if err := await(t, over); err != ErrServerClosed {
 		t.Error(err)
 	}
@@ -196,7 +194,7 @@ func TestUnixSocket(t *testing.T) {
 	p.send(request+"\r\n", masked(frame.Text, true, "local"))
 	p.head()
 	p.expect(frame.Text, "local")
-	s.Shutdown(bounded(t))
+	s.Close()
 	if err := await(t, over); err != ErrServerClosed {
 		t.Error(err)
 	}
