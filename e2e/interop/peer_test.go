@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 )
@@ -16,7 +17,25 @@ type peer struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stdout *bufio.Reader
-	stderr bytes.Buffer
+	stderr stderr
+}
+
+// stderr keeps what a process writes there, and can be read while it writes.
+type stderr struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (s *stderr) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.said.Write(p)
+}
+
+func (s *stderr) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.said.String()
 }
 
 // startPeer runs a program of the folder peers. It is ended with the test at the latest.

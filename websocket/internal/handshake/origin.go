@@ -117,7 +117,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 			"behind a proxy that ends TLS, the server has to trust its forwarded headers (TrustedProxies), "+
 				"or allow the origin (Origins)")
 	}
-	return forbidden("pages of "+shown(seen)+" may not connect here", "the server's operator can add that to Origins")
+	return forbidden("pages of the origin "+shown(seen)+" may not connect here", "the server's operator can add that to Origins")
 }
 
 // shown returns an Origin header as a reply and a log may hold it: it is what belongs into Origins, and no secret, but
