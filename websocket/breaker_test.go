@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -328,4 +329,39 @@ func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 			t.Errorf("Close returned %v", err)
 		}
 	})
+}
+
+// stuckStream is an io.ReadWriteCloser whose peer neither reads nor writes.
+type stuckStream struct {
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (s *stuckStream) Read([]byte) (int, error) { <-s.closed; return 0, io.EOF }
+
+func (s *stuckStream) Write([]byte) (int, error) { <-s.closed; return 0, io.ErrClosedPipe }
+
+func (s *stuckStream) Close() error { s.once.Do(func() { close(s.closed) }); return nil }
+
+// TestABareStreamIsClosed: also when it is stuck in a write.
+func TestABareStreamIsClosed(t *testing.T) {
+	for name, end := range map[string]func(c *Conn) error{
+		"CloseNow": (*Conn).CloseNow,
+		"Close":    func(c *Conn) error { return c.Close(CodeNormal, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &stuckStream{closed: make(chan struct{})}
+				c := NewConn(s, Server, &ConnOptions{PingInterval: -1})
+				c.Write(t.Context(), Message{Text, []byte("taken, and stuck")})
+				end(c)
+				select {
+				case <-s.closed:
+				case <-time.After(time.Minute):
+					t.Error("the stream was not closed")
+					s.Close()
+				}
+			})
+		})
+	}
 }

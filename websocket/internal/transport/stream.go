@@ -55,8 +55,8 @@ var vectors = sync.Pool{New: func() any { return new(vector) }}
 func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	var ok bool
 	if s.dl, ok = rwc.(deadliner); !ok {
-		near := bridge(rwc)
-		rwc, s.dl = near, near
+		b := newBridge(rwc)
+		rwc, s.dl = b, b
 	}
 	s.rwc = rwc
 	if s.ready = newPoller(rwc); s.ready == nil {
@@ -140,6 +140,9 @@ func (s *Stream) Close() error { return s.rwc.Close() }
 
 // Abort closes the stream at once: TLS does not wait to say goodbye.
 func (s *Stream) Abort() error {
+	if b, ok := s.rwc.(*bridge); ok {
+		return b.abort()
+	}
 	if t, ok := s.rwc.(*tls.Conn); ok {
 		return t.NetConn().Close()
 	}
@@ -153,19 +156,4 @@ func IsTimeout(err error) bool {
 	}
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
-}
-
-// bridge gives rwc deadlines: it returns one end of a pipe whose other end is copied to and from rwc.
-func bridge(rwc io.ReadWriteCloser) net.Conn {
-	near, far := net.Pipe()
-	go func() {
-		io.Copy(rwc, far)
-		rwc.Close()
-		far.Close()
-	}()
-	go func() {
-		io.Copy(far, rwc)
-		far.Close()
-	}()
-	return near
 }
