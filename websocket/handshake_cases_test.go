@@ -58,7 +58,7 @@ type clientCase struct {
 // is listed here and answered as expected fails the tests too.
 var answeredOtherwise = map[string]string{}
 
-func loadHandshakeCases(t *testing.T) (cases handshakeCases) {
+func loadHandshakeCases(t testing.TB) (cases handshakeCases) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/handshake_cases.json")
 	if err != nil {

@@ -27,6 +27,7 @@ type opening struct {
 	buf   []byte // the request, and behind it what the client has sent early
 	text  string // the request's head once it is whole
 	req   *http.Request
+	sent  bool // the 101 is sent, or about to be; guarded by serve.mu
 	ring  links[*opening]
 	start func()        // run, bound once
 	room  [4 << 10]byte // where buf lies, but for long requests
@@ -77,12 +78,17 @@ func (o *opening) run() {
 	s.mu.Unlock()
 	<-s.slots
 	o.head.Reset(upgrade.Limits{})
-	o.serve, o.pages, o.nc, o.tls, o.buf, o.text, o.req = nil, nil, nil, false, nil, "", nil
+	o.serve, o.pages, o.nc, o.tls, o.buf, o.text, o.req, o.sent = nil, nil, nil, false, nil, "", nil, false
 	openings.Put(o)
 }
 
-// abort ends the handshake from outside. TLS would wait to say goodbye.
+// abort ends the handshake from outside, unless the client is as good as let in: then it gets a close frame instead. mu
+// is held.
 func (o *opening) abort() {
+	if o.sent {
+		return
+	}
+	// TLS would wait to say goodbye.
 	if t, ok := o.nc.(*tls.Conn); ok {
 		t.NetConn().Close()
 		return
@@ -240,6 +246,13 @@ func (o *opening) upgrade() *session {
 
 // send sends the 101, and lifts the bound of the handshake.
 func (o *opening) send(head []byte) error {
+	o.serve.mu.Lock()
+	o.sent = true
+	closing := o.serve.closing
+	o.serve.mu.Unlock()
+	if closing {
+		return http.ErrServerClosed
+	}
 	if o.req != nil { // Check may have taken its time
 		if err := o.nc.SetDeadline(time.Now().Add(o.serve.headTimeout())); err != nil {
 			return err

@@ -122,17 +122,19 @@ func trim(s string, from int) (int, int) {
 	return from, to
 }
 
-// contentLength: 1*DIGIT (RFC 9110 §8.6). More than 0 is told as content, by however much.
+// contentLength: 1*DIGIT (RFC 9110 §8.6). More than 0 is told as content, by however much. One that stands there twice
+// must say the same twice: of nothing but zeros, the length tells.
 func (h *Head) contentLength(value string) *handshake.Violation {
+	valid := value != "" && (h.zeros == 0 || h.zeros == len(value))
 	for i := range len(value) {
-		if !digit(value[i]) {
-			value = ""
-			break
-		}
+		valid = valid && digit(value[i])
 		h.content = h.content || value[i] != '0'
 	}
-	if value == "" { // RFC 9112 §6.3: "the server MUST respond with a 400 (Bad Request) status code"
-		return malformed("RFC 9112 §6.3", "the Content-Length is not a number")
+	if !valid { // RFC 9112 §6.3: "the server MUST respond with a 400 (Bad Request) status code"
+		return malformed("RFC 9112 §6.3", "the Content-Length is not one number")
+	}
+	if !h.content {
+		h.zeros = len(value)
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ type Head struct {
 	method, target span
 	major, minor   byte
 	content        bool
+	zeros          int     // the length of a Content-Length that is 0; 0: there is none
 	kinds          uint32  // a bit for each kind among fields
 	fields         []field // those that the rules look at
 

@@ -103,6 +103,8 @@ func TestRFC9112_Head(t *testing.T) {
 		{"Content-Length: x", with("Content-Length: x"), bad("RFC 9112 §6.3")},
 		{"Content-Length: -1", with("Content-Length: -1"), bad("RFC 9112 §6.3")},
 		{"Content-Length: 0, 0", with("Content-Length: 0, 0"), bad("RFC 9112 §6.3")},
+		{"two lengths", with("Content-Length: 0\r\nContent-Length: 00"), bad("RFC 9112 §6.3")},
+		{"the same twice", with("Content-Length: 0\r\nContent-Length: 0"), up},
 		{"empty Content-Length", with("Content-Length:"), bad("RFC 9112 §6.3")},
 
 		{"too long", with("X: " + strings.Repeat("x", DefaultBytes)), big},

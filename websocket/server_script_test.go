@@ -1,0 +1,115 @@
+package websocket
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// scripted is a connection on which a client's bytes come in pieces, and then its end. What the server writes is kept.
+type scripted struct {
+	in     []byte
+	piece  int // 0: all at once
+	mu     sync.Mutex
+	out    bytes.Buffer
+	closed chan struct{}
+	wrote  chan struct{} // closed at the first write, unless nil
+	once   sync.Once
+	open   bool // the client's end does not come: Read waits for Close
+	local  net.TCPAddr
+	remote net.TCPAddr
+}
+
+func newScripted(in []byte, piece int) *scripted {
+	return &scripted{in: in, piece: piece, closed: make(chan struct{}), remote: net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}}
+}
+
+func (s *scripted) Read(p []byte) (int, error) {
+	if len(s.in) == 0 {
+		if s.open {
+			<-s.closed
+			return 0, os.ErrClosed
+		}
+		return 0, io.EOF
+	}
+	n := len(s.in)
+	if s.piece > 0 {
+		n = min(n, s.piece)
+	}
+	n = copy(p, s.in[:n])
+	s.in = s.in[n:]
+	return n, nil
+}
+
+func (s *scripted) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := s.out.Write(p)
+	if s.wrote != nil {
+		close(s.wrote)
+		s.wrote = nil
+	}
+	return n, err
+}
+
+// written returns what the server has written.
+func (s *scripted) written() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.String()
+}
+
+func (s *scripted) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+func (s *scripted) SetDeadline(time.Time) error      { return nil }
+func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
+func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
+func (s *scripted) LocalAddr() net.Addr              { return &s.local }
+func (s *scripted) RemoteAddr() net.Addr             { return &s.remote }
+
+const browserHead = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\n" +
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0\r\nAccept: */*\r\n" +
+	"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nSec-WebSocket-Version: 13\r\n" +
+	"Origin: http://server.example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n" +
+	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nConnection: keep-alive, Upgrade\r\nCookie: a=b\r\n" +
+	"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: websocket\r\nSec-Fetch-Site: same-origin\r\n" +
+	"Pragma: no-cache\r\nCache-Control: no-cache\r\nUpgrade: websocket\r\n\r\n"
+
+// pipes is a listener in memory.
+type pipes struct {
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case nc := <-p.conns:
+		return nc, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+// dial returns the client's end of a new connection.
+func (p *pipes) dial() net.Conn {
+	near, far := net.Pipe()
+	p.conns <- far
+	return near
+}
