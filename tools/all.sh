@@ -8,5 +8,7 @@ say "lint: gofmt, go mod tidy, go vet, golangci-lint"
 tools/lint.sh
 say "fuzz: every target for ${FUZZTIME:-10s}"
 tools/fuzz.sh "${FUZZTIME:-10s}"
+say "test: the library without the race detector, for the tests that count allocations"
+go test -shuffle=on -timeout=5m ./websocket/...
 say "test: all modules, race detector, shuffled"
 go test -race -shuffle=on -timeout=10m "${PKGS[@]}"
