@@ -96,9 +96,7 @@ func (c *Conn) put(text, compressed bool, p []byte) error {
 // sent sees that what was queued goes out. The caller holds mu.
 func (c *Conn) sent() {
 	if c.stuck {
-		if c.queued() > c.loop.s.writeQueue/2 {
-			c.stop.Or(stopPaused)
-		}
+		c.pause()
 		if !c.corked {
 			c.rearm()
 		}
@@ -161,7 +159,20 @@ func (c *Conn) flush() {
 		c.out.free()
 		c.out = nil
 	}
-	if c.stop.Load()&stopPaused != 0 && c.queued() <= c.loop.s.writeQueue/4 {
+	if c.stuck {
+		c.pause()
+	} else if c.stop.Load()&stopPaused != 0 {
+		c.unpause()
+	}
+}
+
+// pause has a connection whose peer does not read not be read from, when half of what may wait for it does; and no more,
+// when three quarters of that are free again. The caller holds mu.
+func (c *Conn) pause() {
+	switch n, most := c.queued(), c.loop.s.writeQueue; {
+	case n > most/2:
+		c.stop.Or(stopPaused)
+	case n <= most/4:
 		c.unpause()
 	}
 }

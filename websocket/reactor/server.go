@@ -117,15 +117,7 @@ func (s *Server) start() error {
 	if s.begun.Load() || s.err != nil {
 		return s.err
 	}
-	o := &s.Options.Conn
-	s.limits = protocol.Limits{MaxMessage: or(o.MaxMessage, defaultMaxMessage), Fragments: maxFragments}
-	s.pingInterval = or(o.PingInterval, defaultPingInterval)
-	s.closeTimeout = max(o.CloseTimeout, 0)
-	s.closeTimeout = or(s.closeTimeout, defaultCloseTimeout)
-	s.handshakeTimeout = or(s.HandshakeTimeout, defaultHandshake)
-	s.maxHead = or(s.MaxHead, defaultMaxHead)
-	s.writeQueue = or(s.WriteQueue, defaultWriteQueue)
-	if s.err = s.prepare(); s.err != nil {
+	if s.err = s.configure(); s.err != nil {
 		return s.err
 	}
 	if s.makeKernel == nil {
@@ -151,6 +143,18 @@ func (s *Server) start() error {
 	s.monitor.start(s)
 	s.begun.Store(true)
 	return nil
+}
+
+// configure fills in what the fields leave to us.
+func (s *Server) configure() error {
+	o := &s.Options.Conn
+	s.limits = protocol.Limits{MaxMessage: or(o.MaxMessage, defaultMaxMessage), Fragments: maxFragments}
+	s.pingInterval = or(o.PingInterval, defaultPingInterval)
+	s.closeTimeout = or(max(o.CloseTimeout, 0), defaultCloseTimeout)
+	s.handshakeTimeout = or(s.HandshakeTimeout, defaultHandshake)
+	s.maxHead = or(s.MaxHead, defaultMaxHead)
+	s.writeQueue = or(s.WriteQueue, defaultWriteQueue)
+	return s.prepare()
 }
 
 // idlest returns the loop with the fewest connections, and own when there is none with fewer.
