@@ -3,7 +3,8 @@
 // Command peer serves an echo or a broadcast with one of the libraries that are compared, on the loopback interface. It
 // prints its address, and ends at the end of its standard input.
 //
-// A line "gc" on standard input gives all memory back that is not in use, and is answered with a line "gc".
+// A line "gc" on standard input gives all memory back that is not in use, and is answered with a line that begins with
+// "gc" and tells the bytes and objects in the heap and the bytes in stacks.
 package main
 
 import (
@@ -101,7 +102,9 @@ func serve(p peers.Peer, c peers.Config, in io.Reader, out io.Writer) error {
 				for range 3 {
 					debug.FreeOSMemory()
 				}
-				fmt.Fprintln(out, "gc")
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				fmt.Fprintf(out, "gc heap=%d objects=%d stacks=%d\n", m.HeapAlloc, m.HeapObjects, m.StackInuse)
 			}
 		}
 	}()

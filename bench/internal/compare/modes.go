@@ -38,6 +38,12 @@ func (m Mode) flags() []string {
 	return f
 }
 
+// Tiny returns the mode with a few connections, to see that it works.
+func (m Mode) Tiny() Mode {
+	m.load.Conns = min(m.load.Conns, 3)
+	return m
+}
+
 // does reports whether p can play the mode.
 func (m Mode) does(p peers.Peer) bool {
 	c := m.peer

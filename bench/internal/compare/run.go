@@ -28,8 +28,9 @@ type Options struct {
 
 // Cell is what one server reached in one mode: medians of the rounds.
 type Cell struct {
-	Does bool
-	Err  error
+	Does   bool  // the server can do this
+	Err    error // what went wrong
+	Rounds int
 
 	Cost    float64 // microseconds of CPU time an operation, or KiB a connection
 	PerSec  float64 // operations a second
@@ -141,7 +142,7 @@ func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, e
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	few := m.load
-	few.Conns, few.Raw = 64, p.Raw
+	few.Conns, few.Raw = min(few.Conns, 64), p.Raw
 	if err := b.hold(ctx, few, s, func() error { return nil }); err != nil {
 		return 0, err
 	}
@@ -161,7 +162,7 @@ func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, e
 
 // settle makes medians of the rounds.
 func (c *Cell) settle() {
-	c.Cost = median(c.costs)
+	c.Cost, c.Rounds = median(c.costs), len(c.costs)
 	var perSec, p50, p99, answer []float64
 	for _, r := range c.results {
 		perSec = append(perSec, float64(r.Ops)/r.Took.Seconds())

@@ -37,7 +37,8 @@ type meter struct {
 
 func newMeter(c *Config) *meter { return &meter{c: c, begun: time.Now()} }
 
-// over starts measuring when it has warmed up, given the operations done so far, and reports whether the time is over.
+// over starts measuring when it has warmed up, given the operations done so far, and reports whether the time is over. It
+// is not before one operation has been measured.
 func (m *meter) over(now time.Time, ops int64) bool {
 	if m.start.IsZero() {
 		if now.Sub(m.begun) < m.c.Warm {
@@ -48,7 +49,7 @@ func (m *meter) over(now time.Time, ops int64) bool {
 		m.start = time.Now()
 		return false
 	}
-	return now.Sub(m.start) >= m.c.For
+	return now.Sub(m.start) >= m.c.For && ops > m.ops
 }
 
 func (m *meter) result(ops int64) Result {

@@ -75,8 +75,7 @@ func retry(f func() error) error {
 	}
 }
 
-// readSocket and writeSocket are bare system calls: the Go scheduler need not know, since only one thread works here. The
-// end of the stream is io.EOF; a socket that would block is no error.
+// readSocket and writeSocket are the system calls, again when a signal interrupts them. The end of the stream is io.EOF.
 func readSocket(fd int, p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(fd, p)

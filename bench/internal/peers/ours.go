@@ -21,8 +21,24 @@ func oursOptions(c *Config) *websocket.AcceptOptions {
 	return o
 }
 
-func oursServe(c *Config, ln net.Listener) error {
-	o, serve := oursOptions(c), oursHandler(c)
+func oursServe(c *Config, ln net.Listener) error      { return oursHTTP(c, ln, oursEcho) }
+func oursQueueServe(c *Config, ln net.Listener) error { return oursHTTP(c, ln, oursQueueEcho) }
+
+// serviceServe is the cheapest there is with a goroutine for each connection.
+func serviceServe(c *Config, ln net.Listener) error {
+	echo := oursQueueEcho
+	if c.TLS != nil {
+		echo = oursEcho // over TLS a queue needs a goroutine to be written
+	}
+	s := &websocket.Service{Handler: oursHandler(c, echo), Accept: *oursOptions(c)}
+	if c.TLS != nil {
+		return s.ServeTLS(ln, c.TLS)
+	}
+	return s.Serve(ln)
+}
+
+func oursHTTP(c *Config, ln net.Listener, echo func(*websocket.Conn)) error {
+	o, serve := oursOptions(c), oursHandler(c, echo)
 	return serveHTTP(ln, func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, o)
 		if err != nil {
@@ -33,12 +49,12 @@ func oursServe(c *Config, ln net.Listener) error {
 }
 
 // oursHandler returns what serves one connection to its end.
-func oursHandler(c *Config) func(*websocket.Conn) {
+func oursHandler(c *Config, echo func(*websocket.Conn)) func(*websocket.Conn) {
 	if c.Broadcast {
 		members := &room[*websocket.Conn]{}
 		return func(conn *websocket.Conn) { oursBroadcast(members, conn) }
 	}
-	return oursEcho
+	return echo
 }
 
 func oursEcho(c *websocket.Conn) {
@@ -50,6 +66,30 @@ func oursEcho(c *websocket.Conn) {
 			return
 		}
 		if err := c.Write(ctx, m); err != nil {
+			return
+		}
+		buf = m.Data
+	}
+}
+
+// queueLimit is where copying a message costs more than a write of its own.
+const queueLimit = 4 << 10
+
+// oursQueueEcho need not know when the kernel has an answer, so that those to messages that came together go together.
+func oursQueueEcho(c *websocket.Conn) {
+	defer c.CloseNow()
+	ctx, buf := context.Background(), []byte(nil)
+	for {
+		m, err := c.ReadAppend(ctx, buf[:0])
+		if err != nil {
+			return
+		}
+		if len(m.Data) <= queueLimit {
+			err = c.Queue(m)
+		} else {
+			err = c.Write(ctx, m)
+		}
+		if err != nil {
 			return
 		}
 		buf = m.Data

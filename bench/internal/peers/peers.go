@@ -39,8 +39,9 @@ type Peer struct {
 	// Raw says that it speaks no WebSocket: bytes come back as they are.
 	Raw bool
 
-	serve func(c *Config, ln net.Listener) error
-	lacks []feature
+	serve  func(c *Config, ln net.Listener) error
+	lacks  []feature
+	ownTLS bool // it does TLS itself
 }
 
 type feature string
@@ -55,6 +56,9 @@ const (
 
 var all = []Peer{
 	{Name: "handfast", serve: oursServe, Note: "net/http and Accept; ReadAppend and Write"},
+	{Name: "handfast-queue", serve: oursQueueServe, Note: "the same with Queue in place of Write, for messages of up to 4 KiB"},
+	{Name: "handfast-service", serve: serviceServe, ownTLS: true, Note: "Service on its own listener; ReadAppend and Queue, over TLS Write"},
+	{Name: "handfast-reactor", serve: reactorServe, ownTLS: true, Note: "the event loop on its own listener"},
 	{Name: "gorilla", serve: gorillaServe, lacks: []feature{takeover}, Note: "NextReader into one buffer, a pool of write buffers"},
 	{Name: "coder", serve: coderServe, Note: "Reader into one buffer; no prepared messages"},
 	{Name: "gws", serve: gwsServe, Note: "callbacks; Broadcaster"},
@@ -96,7 +100,7 @@ func (p Peer) Serve(c Config, ln net.Listener) error {
 	if !p.Does(c) {
 		return errors.New("peers: " + p.Name + " does not do this")
 	}
-	if c.TLS != nil {
+	if c.TLS != nil && !p.ownTLS {
 		ln = tls.NewListener(ln, c.TLS)
 	}
 	return p.serve(&c, ln)

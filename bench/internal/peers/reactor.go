@@ -1,0 +1,32 @@
+//go:build linux
+
+package peers
+
+import (
+	"net"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/reactor"
+)
+
+func reactorServe(c *Config, ln net.Listener) error {
+	s := &reactor.Server{Options: *oursOptions(c), WriteQueue: maxMessage}
+	members := &room[*reactor.Conn]{}
+	if c.Broadcast {
+		s.Handler.Open = members.enter
+		s.Handler.Close = func(c *reactor.Conn, _ error) { members.leave(c) }
+	}
+	s.Handler.Message = func(conn *reactor.Conn, m websocket.Message) {
+		if !c.Broadcast {
+			_ = conn.Write(m) // the connection meets the error, too
+			return
+		}
+		for range times(m.Data) {
+			members.all(func(c *reactor.Conn) error { return c.Write(m) })
+		}
+	}
+	if c.TLS != nil {
+		return s.ServeTLS(ln, c.TLS)
+	}
+	return s.Serve(ln)
+}
