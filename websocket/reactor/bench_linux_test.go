@@ -87,12 +87,9 @@ type load struct {
 	fds []int
 }
 
-func newLoad(b *testing.B, addr string, n int) *load {
+func newLoad(b testing.TB, addr string, n int) *load {
 	b.Helper()
-	a, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		b.Fatal(err)
-	}
+	a := resolve(b, addr)
 	l := new(load)
 	for range n {
 		l.fds = append(l.fds, connectFD(b, a))
@@ -108,7 +105,16 @@ func newLoad(b *testing.B, addr string, n int) *load {
 	return l
 }
 
-func connectFD(b *testing.B, a *net.TCPAddr) int {
+func resolve(b testing.TB, addr string) *net.TCPAddr {
+	b.Helper()
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return a
+}
+
+func connectFD(b testing.TB, a *net.TCPAddr) int {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err == nil {
 		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte(a.IP.To4())})
@@ -137,7 +143,7 @@ func (l *load) open(fd int) error {
 }
 
 // echo sends each connection the same bytes, and waits until want bytes have come back on each.
-func (l *load) echo(b *testing.B, send []byte, want int, buf []byte) {
+func (l *load) echo(b testing.TB, send []byte, want int, buf []byte) {
 	for _, fd := range l.fds {
 		for rest := send; len(rest) > 0; {
 			n, err := syscall.Write(fd, rest)
@@ -214,10 +220,7 @@ func BenchmarkLargeEcho(b *testing.B) {
 
 func BenchmarkUpgrade(b *testing.B) {
 	addr := serve(b, &Server{Handler: echo, Loops: 1})
-	a, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		b.Fatal(err)
-	}
+	a := resolve(b, addr)
 	l := new(load)
 	b.ReportAllocs()
 	defer reportCPU(b)()

@@ -193,8 +193,8 @@ func (k *fake) write(fd int, p []byte) (int, error) {
 	return n, nil
 }
 
-func (k *fake) writev(fd int, p [3][]byte) (int, error) {
-	return k.write(fd, []byte(string(p[0])+string(p[1])+string(p[2])))
+func (k *fake) writev(fd int, p [2][]byte) (int, error) {
+	return k.write(fd, []byte(string(p[0])+string(p[1])))
 }
 
 func (k *fake) closeWrite(fd int) { k.conn(fd).half = true }

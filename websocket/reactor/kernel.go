@@ -25,7 +25,7 @@ type kernel interface {
 	// read, write and writev do not wait: they return errAgain instead. read returns io.EOF at the end of the stream.
 	read(fd int, p []byte) (int, error)
 	write(fd int, p []byte) (int, error)
-	writev(fd int, p [3][]byte) (int, error)
+	writev(fd int, p [2][]byte) (int, error)
 	// closeWrite tells the peer that nothing more will come.
 	closeWrite(fd int)
 	close(fd int)

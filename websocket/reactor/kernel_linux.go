@@ -156,8 +156,8 @@ func (k *epoll) write(fd int, p []byte) (int, error) {
 	return n, named("write", err)
 }
 
-func (k *epoll) writev(fd int, p [3][]byte) (int, error) {
-	var iov [3]syscall.Iovec
+func (k *epoll) writev(fd int, p [2][]byte) (int, error) {
+	var iov [2]syscall.Iovec
 	n := 0
 	for _, b := range p {
 		if len(b) > 0 {

@@ -30,7 +30,7 @@ func (k *counting) write(fd int, p []byte) (int, error) {
 	return k.kernel.write(fd, p)
 }
 
-func (k *counting) writev(fd int, p [3][]byte) (int, error) {
+func (k *counting) writev(fd int, p [2][]byte) (int, error) {
 	k.writes.Add(1)
 	return k.kernel.writev(fd, p)
 }

@@ -107,29 +107,23 @@ func (c *Conn) sent() {
 	}
 }
 
-// putLarge writes what waits, a header and its payload in one system call, and queues what the kernel does not take.
+// putLarge writes what waits, a header and its payload in one system call, and queues what the kernel does not take. The
+// caller holds mu.
 func (c *Conn) putLarge(h frame.Header, p []byte) {
-	var space [frame.MaxHeader]byte
-	head := frame.Append(space[:0], h)
-	var before []byte
-	if c.out != nil {
-		before = c.out.rest()
-	}
-	n, err := c.loop.k.writev(int(c.fd), [3][]byte{before, head, p})
+	out := c.room(frame.MaxHeader)
+	out.b = frame.Append(out.b, h)
+	n, err := c.loop.k.writev(int(c.fd), [2][]byte{out.rest(), p})
 	if err != nil && err != errAgain {
 		c.writeFailed(err)
 		return
 	}
-	c.stuck = n < len(before)+len(head)+len(p)
-	if !c.stuck {
-		if c.out != nil {
-			c.out.advance(len(before))
-		}
-		return
+	before := out.size()
+	out.advance(min(n, before))
+	if left := p[max(n-before, 0):]; len(left) > 0 || n < before {
+		c.stuck = true
+		out = c.room(len(left))
+		out.b = append(out.b, left...)
 	}
-	out := c.room(len(head) + len(p))
-	out.b = append(append(out.b, head...), p...)
-	out.advance(n)
 }
 
 // room returns the queue with space for n bytes more. The caller holds mu.
