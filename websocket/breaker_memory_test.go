@@ -1,0 +1,67 @@
+package websocket
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// TestIdleMemory: what a connection over TCP holds that has echoed a message and waits for the next. The socket's own
+// memory, which any use of net has, is measured by itself.
+func TestIdleMemory(t *testing.T) {
+	const pairs = 500
+	heap := func() int64 {
+		for range 3 { // pools give up what they hold in the second
+			runtime.GC()
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	var wg sync.WaitGroup
+	nets := make([][2]net.Conn, pairs)
+	conns := make([]*Conn, 0, 2*pairs)
+	started := make(chan struct{})
+	for range 2*pairs + 100 { // the runtime keeps what it needs for so many goroutines: that is not counted
+		wg.Go(func() { <-started })
+	}
+	close(started)
+	wg.Wait()
+	bare := heap()
+	for i := range nets {
+		near, far := tcpPair(t)
+		nets[i] = [2]net.Conn{near, far}
+	}
+	sockets := heap() - bare
+	for _, nc := range nets {
+		client, server := NewConn(nc[0], Client, nil), NewConn(nc[1], Server, nil)
+		conns = append(conns, client, server)
+		wg.Go(func() { echo(server) })
+		if err := client.Write(context.Background(), Message{Text, make([]byte, 1000)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Read(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() { client.Read(context.Background()) })
+	}
+	for _, c := range conns { // until all wait
+		for idle := false; !idle; runtime.Gosched() {
+			c.mu.Lock()
+			idle = c.waiting && !c.out.held
+			c.mu.Unlock()
+		}
+	}
+	all := heap() - bare
+	each := (all - sockets) / (2 * pairs)
+	t.Logf("%d bytes a connection, and %d for its socket", each, sockets/(2*pairs))
+	if each > 1536 {
+		t.Errorf("an idle connection holds %d bytes", each)
+	}
+	for _, c := range conns {
+		c.CloseNow()
+	}
+	wg.Wait()
+}
