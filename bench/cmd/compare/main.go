@@ -37,12 +37,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		length  = f.Duration("for", 0, "length of a round; 0 means 250ms, or 500ms with -full")
 		only    = f.String("modes", "", "regular expression of the modes to run, out of all")
 		servers = f.String("servers", "", "comma-separated names of the servers to run, out of all")
+		least   = f.Bool("least", false, "tell the cheapest round, not the median: on a machine that does other things, too")
 		details = f.Bool("details", false, "print operations a second and latencies, too")
 	)
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	o := compare.Options{Rounds: 3, Warm: 100 * time.Millisecond, For: 250 * time.Millisecond}
+	o := compare.Options{Least: *least, Rounds: 3, Warm: 100 * time.Millisecond, For: 250 * time.Millisecond}
 	o.Modes, o.Servers = compare.Quick()
 	if *full {
 		o.Rounds, o.For = 7, 500*time.Millisecond

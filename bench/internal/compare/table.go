@@ -33,18 +33,14 @@ func (t *Table) best(row int) (best, tcp float64) {
 
 func (c Cell) ok() bool { return c.Does && c.Err == nil && len(c.costs) > 0 }
 
-// Markdown writes the table: the cost of an operation for each server, and for ours the ratio to the best of the peers
-// and to plain TCP.
+// Markdown writes the table: the cost of an operation for each server, and for ours in parentheses the ratio to the best
+// of the peers and to plain TCP. The best peer is in bold.
 func (t *Table) Markdown(w io.Writer) error {
 	var b strings.Builder
 	head, line := "| |", "|---|"
 	for _, p := range t.Servers {
 		head += " " + p.Name + " |"
 		line += "---:|"
-		if ours(p) {
-			head += " to the best | to TCP |"
-			line += "---:|---:|"
-		}
 	}
 	fmt.Fprintln(&b, head)
 	fmt.Fprintln(&b, line)
@@ -62,13 +58,12 @@ func (t *Table) Markdown(w io.Writer) error {
 				b.WriteString(" |")
 			case !c.ok():
 				b.WriteString(" failed |")
-			case c.Cost == best && !ours(p):
+			case ours(p):
+				fmt.Fprintf(&b, " %s (%s; %s) |", figure(c.Cost), ratio(c, best), ratio(c, tcp))
+			case c.Cost == best:
 				fmt.Fprintf(&b, " **%s** |", figure(c.Cost))
 			default:
 				fmt.Fprintf(&b, " %s |", figure(c.Cost))
-			}
-			if ours(p) {
-				fmt.Fprintf(&b, " %s | %s |", ratio(c, best), ratio(c, tcp))
 			}
 		}
 		b.WriteByte('\n')
@@ -113,7 +108,7 @@ func figure(v float64) string {
 
 func ratio(c Cell, to float64) string {
 	if !c.ok() || math.IsNaN(to) || to <= 0 {
-		return ""
+		return "-"
 	}
 	return fmt.Sprintf("%.2f", c.Cost/to)
 }
