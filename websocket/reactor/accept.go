@@ -192,7 +192,11 @@ func (s *Server) adopt(nc net.Conn, early []byte, subprotocol string) (*Conn, er
 // handshake, and takes over the connection. The connection must be a bare socket: not TLS, and not compressed. What
 // http.Server keeps for a connection is let go, but only ServeTLS and Serve never make it.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	if err := s.start(); err != nil {
+	err := s.start()
+	if err == nil && r.TLS != nil {
+		err = errTLS
+	}
+	if err != nil {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return nil, err
 	}
@@ -211,6 +215,8 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	}
 	return c, nil
 }
+
+var errTLS = fmt.Errorf("reactor: a TLS connection of net/http cannot be taken over: use ServeTLS: %w", errors.ErrUnsupported)
 
 // taken is a ResponseWriter whose connection, once hijacked, is kept.
 type taken struct {

@@ -36,6 +36,9 @@ func (l *loop) drive() {
 	if !d.lost {
 		l.driver.Store(nil)
 		l.k.release()
+		if l.s.turning.Add(-1) == 0 {
+			close(l.s.over)
+		}
 		l.s.running.Done()
 	}
 }

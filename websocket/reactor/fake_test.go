@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
 )
 
 // fake is a kernel that a test plays. Its script says, a byte at a time, what the next call does; when the script is
@@ -275,4 +276,18 @@ func (p *theatre) wait(deadlines int) {
 		p.d.turn()
 	}
 	p.k.ticks = false
+}
+
+// request is a client's, but for the empty line at its end.
+const request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+
+// masked returns a client's frame.
+func masked(op frame.Opcode, fin bool, payload string) string {
+	h := frame.Header{Fin: fin, Opcode: op, Masked: true, Key: [4]byte{0x37, 0xfa, 0x21, 0x3d}, Length: int64(len(payload))}
+	b := frame.Append(nil, h)
+	start := len(b)
+	b = append(b, payload...)
+	frame.Mask(b[start:], h.Key)
+	return string(b)
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package reactor
 
 import (
@@ -16,9 +18,6 @@ type peer struct {
 	testing.TB
 	net.Conn
 }
-
-const request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
 // connect opens a TCP connection to addr.
 func connect(t testing.TB, addr string) *peer {
@@ -94,14 +93,4 @@ func (p *peer) expectEOF() {
 	if b, err := io.ReadAll(p.Conn); err != nil || len(b) > 0 {
 		p.Errorf("the stream ends with %q, %v", b, err)
 	}
-}
-
-// masked returns a client's frame.
-func masked(op frame.Opcode, fin bool, payload string) string {
-	h := frame.Header{Fin: fin, Opcode: op, Masked: true, Key: [4]byte{0x37, 0xfa, 0x21, 0x3d}, Length: int64(len(payload))}
-	b := frame.Append(nil, h)
-	start := len(b)
-	b = append(b, payload...)
-	frame.Mask(b[start:], h.Key)
-	return string(b)
 }

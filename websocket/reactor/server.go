@@ -20,7 +20,8 @@ import (
 var ErrServerClosed = errors.New("reactor: the server is closed")
 
 // Handler is what an application does with its connections. A nil function does nothing. For one connection they are
-// called one at a time and in order, and Close last; for different connections at once.
+// called one at a time and in order, and Close last; for different connections at once. A panic in one of them is not
+// caught.
 type Handler struct {
 	// Open is called when the opening handshake is done.
 	Open func(c *Conn)
@@ -44,7 +45,8 @@ type Server struct {
 
 	// WriteQueue bounds, in bytes, what waits for a peer that does not read: one message may go beyond it. When half of
 	// it is reached, the connection is not read from until three quarters of it are free; a write to a full one closes
-	// the connection with 1013. 0 means 1 MiB.
+	// the connection with 1013. 0 means 1 MiB, or twice Options.Conn.MaxMessage when that is more: with less than a
+	// message, one that is on its way has the next one close the connection.
 	WriteQueue int
 
 	// HandshakeTimeout bounds how long a client may take for its request, and before it for the handshake of TLS. 0
@@ -75,7 +77,8 @@ type Server struct {
 	begun   atomic.Bool   // loops are there
 	closed  atomic.Bool   // nobody is let in any more
 	done    chan struct{} // closed when no more connections are let in
-	over    chan struct{} // closed when the loops are told to end
+	over    chan struct{} // closed when the loops have ended
+	turning atomic.Int32  // loops that have not
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -136,6 +139,7 @@ func (s *Server) start() error {
 	}
 	s.done, s.over = make(chan struct{}), make(chan struct{})
 	s.closers = make(map[io.Closer]struct{})
+	s.turning.Store(int32(len(s.loops)))
 	for _, l := range s.loops {
 		s.running.Add(1)
 		go l.drive()
@@ -153,7 +157,7 @@ func (s *Server) configure() error {
 	s.closeTimeout = or(max(o.CloseTimeout, 0), defaultCloseTimeout)
 	s.handshakeTimeout = or(s.HandshakeTimeout, defaultHandshake)
 	s.maxHead = or(s.MaxHead, defaultMaxHead)
-	s.writeQueue = or(s.WriteQueue, defaultWriteQueue)
+	s.writeQueue = or(s.WriteQueue, max(defaultWriteQueue, 2*int(s.limits.MaxMessage)))
 	return s.prepare()
 }
 
@@ -200,14 +204,14 @@ func (s *Server) left(l *loop) {
 // Len returns how many connections there are, with those that are not open yet or not closed yet.
 func (s *Server) Len() int { return int(s.conns.Load()) }
 
-// fail stops a server whose kernel gives up. It does not happen, but it must not be silent.
+// fail stops a server whose kernel gives up. That does not happen, but it must not be silent.
 func (s *Server) fail(err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err == nil {
 		s.err = err
+		go s.Close()
 	}
-	s.mu.Unlock()
-	go s.Close()
 }
 
 // refuse lets nobody in from here on.
@@ -273,7 +277,6 @@ func (s *Server) drain(ctx context.Context, closeConn func(*Conn)) error {
 	s.mu.Lock()
 	if !s.stopped {
 		s.stopped = true
-		close(s.over)
 		for _, l := range s.loops {
 			l.stop()
 		}
