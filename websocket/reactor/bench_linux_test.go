@@ -53,6 +53,7 @@ func rawEcho(b *testing.B) string {
 				got, err := k.read(int(e.token), in)
 				if err != nil && err != errAgain {
 					k.close(int(e.token))
+					delete(open, e.token)
 					continue
 				}
 				if !open[e.token] {
@@ -219,7 +220,11 @@ func BenchmarkLargeEcho(b *testing.B) {
 }
 
 func BenchmarkUpgrade(b *testing.B) {
-	addr := serve(b, &Server{Handler: echo, Loops: 1})
+	b.Run("ours", func(b *testing.B) { benchmarkUpgrade(b, serve(b, &Server{Handler: echo, Loops: 1})) })
+	b.Run("raw", func(b *testing.B) { benchmarkUpgrade(b, rawEcho(b)) })
+}
+
+func benchmarkUpgrade(b *testing.B, addr string) {
 	a := resolve(b, addr)
 	l := new(load)
 	b.ReportAllocs()
@@ -229,7 +234,9 @@ func BenchmarkUpgrade(b *testing.B) {
 		if err := l.open(fd); err != nil {
 			b.Fatal(err)
 		}
-		syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		if err := syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}); err != nil {
+			b.Fatal(err)
+		}
 		syscall.Close(fd)
 	}
 }

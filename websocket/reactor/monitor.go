@@ -9,7 +9,7 @@ const (
 	// patient is how often the monitor looks for a handler that does not return; hasty is how often after it has found
 	// one, for the next ones are likely to wait for the same thing.
 	patient = 10 * time.Millisecond
-	hasty   = 200 * time.Microsecond
+	hasty   = 500 * time.Microsecond
 
 	calmDown = 50 // looks without a find, until it is patient again
 	doze     = 20 // looks at which nothing moved, until it sleeps
