@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -67,11 +68,33 @@ func (c *Conn) Send(ps ...*Prepared) error {
 
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.
 func (c *Conn) enqueue(e entry) {
-	c.queue = append(c.queue, e)
+	c.addEntry(e)
 	c.queued += len(e.frame)
 	if c.zip != nil && e.frame[0]&frame.RSV1 != 0 {
 		c.zip.stale = true
 	}
+}
+
+// entryPool holds the memory of queues: a connection whose queue is empty keeps none.
+var entryPool = sync.Pool{New: func() any { return new([64]entry) }}
+
+// addEntry appends e to the queue. The caller holds mu.
+func (c *Conn) addEntry(e entry) {
+	if c.entries == nil {
+		c.entries = entryPool.Get().(*[64]entry)
+		c.queue = c.entries[:0]
+	}
+	c.queue = append(c.queue, e)
+}
+
+// dropEntries gives the queue's memory back: the queue is empty. The caller holds mu.
+func (c *Conn) dropEntries() {
+	if c.entries != nil {
+		clear(c.entries[:])
+		entryPool.Put(c.entries)
+	}
+	c.entries, c.queue = nil, nil
+	c.dropOwn()
 }
 
 // Queue is Send for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
@@ -173,7 +196,12 @@ func (c *Conn) dropOldest() bool {
 	for i, e := range c.queue {
 		if e.join == nil {
 			c.queued -= len(e.frame)
-			c.queue = slices.Delete(c.queue, i, i+1)
+			if i == 0 && len(c.queue) > keepEntries { // a long queue is not to be moved for each message
+				c.queue[0] = entry{}
+				c.queue = c.queue[1:]
+			} else {
+				c.queue = slices.Delete(c.queue, i, i+1)
+			}
 			return true
 		}
 	}
@@ -187,8 +215,8 @@ func (c *Conn) dropQueue(err error) {
 			e.join.done <- err
 		}
 	}
-	c.queue, c.queued = nil, 0
-	c.dropOwn()
+	c.queued = 0
+	c.dropEntries()
 	c.leftQueue()
 }
 
@@ -223,6 +251,9 @@ func (c *Conn) writeQueued() {
 		go c.passOut()
 		return
 	}
+	if c.writeOne() {
+		return
+	}
 	batch := transport.Borrow()
 	b := c.gather(batch[:0])
 	n := 0
@@ -241,6 +272,27 @@ func (c *Conn) writeQueued() {
 		return
 	}
 	c.out.give()
+}
+
+// writeOne writes a queue of one frame from where it lies, and reports whether that is all there was to do. The caller
+// holds mu and the out turn, and loses the turn then.
+func (c *Conn) writeOne() bool {
+	if len(c.queue) != 1 || c.queue[0].join != nil || len(c.ctl) > 0 || len(c.rest) > 0 || c.m.MessageOpen() {
+		return false
+	}
+	f := c.queue[0].frame
+	n, err := c.stream.TryWrite(f)
+	if n == 0 || err != nil {
+		return false
+	}
+	c.rest = append(c.rest, f[n:]...)
+	c.dequeue(1)
+	if len(c.rest) > 0 {
+		go c.passOut()
+	} else {
+		c.out.give()
+	}
+	return true
 }
 
 // moreToWrite reports whether the holder of the out turn has more to do. The caller holds mu.
@@ -304,15 +356,9 @@ func (c *Conn) dequeue(n int) {
 	}
 	c.queue = slices.Delete(c.queue, 0, n)
 	if len(c.queue) == 0 {
-		if cap(c.queue) > keepEntries {
-			c.queue = nil
-		}
-		c.dropOwn()
+		c.dropEntries()
 	}
 	if n > 0 {
 		c.leftQueue()
 	}
 }
-
-// keepEntries bounds the memory that an empty queue keeps, so that most sends allocate nothing.
-const keepEntries = 4

@@ -1,0 +1,21 @@
+package websocket
+
+import (
+	"net"
+	"testing"
+)
+
+// BenchmarkSendDropsOldest sends to a peer that does not read: each message takes the place of the oldest of 60,000.
+func BenchmarkSendDropsOldest(b *testing.B) {
+	near, far := net.Pipe()
+	defer far.Close()
+	c := NewConn(near, Server, &ConnOptions{WriteQueue: WriteQueue{Full: QueueDropOldest}})
+	defer c.CloseNow()
+	p := prepare(b, "a price: 123.45")
+	for c.queued < defaultQueueBytes-len(p.plain) {
+		c.Send(p)
+	}
+	for b.Loop() {
+		c.Send(p)
+	}
+}
