@@ -87,7 +87,7 @@ func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 
 // discard reads until the connection has ended or ctx is done. The caller holds the read turn.
 func (c *Conn) discard(ctx context.Context) {
-	c.yields, c.pending = false, false
+	c.yields, c.pending, c.cur = false, false, protocol.Event{}
 	for {
 		if _, err := c.next(ctx); err != nil {
 			return

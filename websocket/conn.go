@@ -55,6 +55,7 @@ type Conn struct {
 	ctl      []byte            // control frames that go out before the next data frame
 	rest     []byte            // of a write that the socket took in part: it goes first
 	queue    []entry           // frames that go out when the stream is free
+	entries  *[64]entry        // its memory, while it is not empty
 	queued   int               // bytes of it that Send put there
 	own      *transport.Buffer // where small frames of Queue lie; nil when none does
 	ownUsed  int

@@ -35,6 +35,9 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 		return Message{}, err
 	}
 	defer c.endRead()
+	if err := c.await(ctx); err != nil {
+		return Message{}, err
+	}
 	return c.readMessage(ctx, nil, true)
 }
 
@@ -45,6 +48,9 @@ func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error) {
 		return Message{Data: dst}, err
 	}
 	defer c.endRead()
+	if err := c.await(ctx); err != nil {
+		return Message{Data: dst}, err
+	}
 	m, err := c.readMessage(ctx, dst, false)
 	if err != nil {
 		m.Data = dst
@@ -147,6 +153,34 @@ func (c *Conn) release() {
 	}
 }
 
+// await waits until the next message has begun. It is the one place where a connection that is idle waits, and calls what
+// waits from as few and small frames as can be: a goroutine whose stack stays within its first 2 KiB costs half as much.
+func (c *Conn) await(ctx context.Context) error {
+	if c.halfRead || c.midway || c.zip != nil && c.zip.message != nil {
+		return nil // a message is under way already
+	}
+	for !c.pending {
+		if err := c.parseAhead(ctx); err != nil || c.pending {
+			return err
+		}
+		if err := c.fill(ctx, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseAhead keeps the next piece of a message that is at hand for the next call.
+//
+//go:noinline
+func (c *Conn) parseAhead(ctx context.Context) error {
+	ev, err := c.parse(ctx)
+	if err == nil && ev.Kind == protocol.Data {
+		c.cur, c.pending = ev, true
+	}
+	return err
+}
+
 // readMessage appends the next message to dst. fresh says that dst is not the caller's, so that it can be kept when ctx
 // ends in the middle of a message.
 func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message, error) {
@@ -208,7 +242,7 @@ func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Eve
 	}
 	room = int(min(c.m.Left(), int64(cap(dst)-len(dst))))
 	spare := dst[len(dst) : len(dst)+room]
-	n, err := c.wakeable(ctx, time.Time{}, func() (int, error) { return c.stream.Read(spare) })
+	n, err := c.receive(ctx, time.Time{}, spare)
 	if err != nil {
 		return dst, protocol.Event{}, err
 	}
@@ -256,8 +290,9 @@ func (c *Conn) skipRest(ctx context.Context) error {
 func (c *Conn) next(ctx context.Context) (protocol.Event, error) {
 	for {
 		if c.pending {
-			c.pending = false
-			return c.cur, nil
+			ev := c.cur
+			c.cur, c.pending = protocol.Event{}, false // an idle connection must not hold on to the buffer
+			return ev, nil
 		}
 		ev, err := c.parse(ctx)
 		if err != nil || ev.Kind == protocol.Data {
@@ -296,21 +331,25 @@ func (c *Conn) parse(ctx context.Context) (protocol.Event, error) {
 // connection survives. Any other error has ended it.
 func (c *Conn) fill(ctx context.Context, deadline time.Time) error {
 	c.release()
-	_, err := c.wakeable(ctx, deadline, func() (int, error) {
-		buf, win, err := c.stream.ReadSome(c.m.Left() > 0)
-		c.buf, c.win = buf, win
-		return len(win), err
-	})
+	_, err := c.receive(ctx, deadline, nil)
 	return err
 }
 
-// wakeable runs read so that ctx, the deadline and wakeRead can interrupt it.
-func (c *Conn) wakeable(ctx context.Context, deadline time.Time, read func() (int, error)) (int, error) {
+// receive reads into p, or into the read buffer when p is nil, so that ctx, the deadline and wakeReadLocked can interrupt
+// it.
+func (c *Conn) receive(ctx context.Context, deadline time.Time, p []byte) (int, error) {
 	if err := c.readyToRead(ctx, deadline); err != nil {
 		return 0, err
 	}
 	for {
-		n, err := read()
+		var n int
+		var err error
+		if p == nil {
+			c.buf, c.win, err = c.stream.ReadSome(c.m.Left() > 0)
+			n = len(c.win)
+		} else {
+			n, err = c.stream.Read(p)
+		}
 		c.mu.Lock()
 		c.waiting = false
 		if c.woken || !deadline.IsZero() {

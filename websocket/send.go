@@ -196,7 +196,7 @@ func (c *Conn) dropOldest() bool {
 	for i, e := range c.queue {
 		if e.join == nil {
 			c.queued -= len(e.frame)
-			if i == 0 && len(c.queue) > keepEntries { // a long queue is not to be moved for each message
+			if i == 0 && len(c.queue) > len(c.entries) { // a long queue is not to be moved for each message
 				c.queue[0] = entry{}
 				c.queue = c.queue[1:]
 			} else {

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/handfast/handfast/websocket/internal/deflate"
-	"github.com/handfast/handfast/websocket/internal/transport"
 	"github.com/handfast/handfast/websocket/internal/utf8x"
 )
 
@@ -114,7 +113,7 @@ func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 }
 
 // streamChunk is how much a Writer gathers before it sends a frame.
-const streamChunk = transport.BufferSize
+const streamChunk = 16 << 10
 
 // Writer begins a message of unknown length: what is written to the returned writer goes out in frames of up to 16 KiB,
 // and Close ends the message. Other messages wait until then; pings and close frames do not. ctx holds for the whole

@@ -13,7 +13,7 @@ import (
 
 // together is the most payload that is copied behind its header to make one write of both. Longer ones are written
 // from where they lie, with writev.
-const together = 8 << 10
+const together = 16 << 10
 
 // joinable is the most payload with which a Write joins the one after the write under way, by a copy.
 const joinable = 4 << 10
@@ -116,7 +116,14 @@ func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 	c.watch(ctx, &c.writeCtx, &c.readCtx)
 	c.mu.Unlock()
 
-	n, err := c.put(h, f.p)
+	buf := transport.Borrow()
+	var n int
+	if b := inOne(buf, h, f.p); b != nil {
+		n, err = c.stream.Write(b) // from here and not from deeper: see await
+	} else {
+		n, err = c.put(buf, h, f.p)
+	}
+	transport.Return(buf)
 
 	c.mu.Lock()
 	c.writing = false
@@ -157,12 +164,26 @@ func (c *Conn) place(ctx context.Context, f outgoing) (frame.Header, error) {
 	return c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
 }
 
-// put writes a frame and returns how many bytes of it went out.
-func (c *Conn) put(h frame.Header, p []byte) (int, error) {
-	buf := transport.Borrow()
-	defer transport.Return(buf)
+// inOne frames p in buf when both fit there: nil when they do not.
+//
+//go:noinline
+func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
+	if len(p) > together {
+		return nil
+	}
+	b := frame.Append(buf[:0], h)
+	start := len(b)
+	b = append(b, p...)
+	if h.Masked {
+		frame.Mask(b[start:], h.Key)
+	}
+	return b
+}
+
+// put writes a frame that is too large for one buffer, and returns how many bytes of it went out.
+func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
 	head := frame.Append(buf[:0], h)
-	if !h.Masked && len(p) > together {
+	if !h.Masked {
 		return c.stream.WriteVec(head, p)
 	}
 	// A client masks in the borrowed buffer, chunk by chunk: the caller's bytes stay as they are (RFC 6455 §5.3).
@@ -170,10 +191,7 @@ func (c *Conn) put(h frame.Header, p []byte) (int, error) {
 	chunk := head
 	for {
 		k := copy(buf[len(chunk):], p)
-		masked := buf[len(chunk) : len(chunk)+k]
-		if h.Masked {
-			h.Key = frame.Mask(masked, h.Key)
-		}
+		h.Key = frame.Mask(buf[len(chunk):len(chunk)+k], h.Key)
 		n, err := c.stream.Write(buf[:len(chunk)+k])
 		sent += n
 		p = p[k:]
@@ -209,7 +227,7 @@ func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
 	if h.Masked {
 		frame.Mask(b[start:], h.Key)
 	}
-	c.queue = append(c.queue, entry{frame: b, join: j})
+	c.addEntry(entry{frame: b, join: j})
 	done := c.endedChan()
 	c.mu.Unlock()
 	select {
@@ -261,7 +279,7 @@ func (c *Conn) flush() (left []*joined, err error) {
 		joins := c.taken
 		c.taken = nil
 		c.mu.Unlock()
-		err := c.putGathered(b, large)
+		err := c.putGathered(buf, b, large)
 		if err == nil {
 			tell(joins, nil)
 		}
@@ -292,7 +310,7 @@ func tell(joins []*joined, err error) {
 	}
 }
 
-func (c *Conn) putGathered(b []byte, large entry) error {
+func (c *Conn) putGathered(buf *transport.Buffer, b []byte, large entry) error {
 	var err error
 	switch {
 	case len(b) > 0:
@@ -302,7 +320,7 @@ func (c *Conn) putGathered(b []byte, large entry) error {
 	default:
 		h, _, _ := frame.Parse(large.frame)
 		h.Masked, h.Key = true, maskKey()
-		_, err = c.put(h, large.frame[large.head:])
+		_, err = c.put(buf, h, large.frame[large.head:])
 	}
 	return err
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// BufferSize is the length of a Buffer. One system call fills it with as many frames as have arrived, and a message of
-// 16 KiB fits with its header.
-const BufferSize = 16<<10 + 64
+// BufferSize is the length of a Buffer. One system call fills it with as many frames as have arrived: sixteen of 1 KiB, or
+// a message of 16 KiB with some behind it.
+const BufferSize = 32 << 10
 
 // Buffer is borrowed from a pool that all connections share.
 type Buffer [BufferSize]byte
