@@ -1,6 +1,7 @@
-// Package conformance holds the suite that says whether the WebSocket library keeps to RFC 6455 on a real socket.
+// Package conformance holds the suite that says whether the WebSocket library keeps to RFC 6455 and RFC 7692 on a
+// real socket.
 //
-// The peer of every case is written here from the RFC alone: it shares no code with the library, so that a mistake in
+// The peer of every case is written here from the RFCs alone: it shares no code with the library, so that a mistake in
 // the library's framing cannot hide itself. Each case runs twice: against a server made with websocket.Accept and against
 // a client made with websocket.Dial, both echoing what they get; what the peer sends is masked in the first and not in the
 // second. Each of those runs several times over: cut as the case says, one byte a write, in as few writes as possible,
