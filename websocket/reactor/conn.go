@@ -29,6 +29,7 @@ type Conn struct {
 	end   *ending // mu: nil until the end begins
 	mu    sync.Mutex
 	stop  atomic.Uint32 // reasons not to deliver messages; set under mu
+	alone atomic.Bool   // the large message that is delivered is the last that has arrived
 
 	fd    int32
 	slot  uint32 // its place in the loop

@@ -103,7 +103,9 @@ func (l *loop) ask(c *Conn) {
 	c.asked = true
 	l.mu.Lock()
 	l.todo = append(l.todo, work{c: c, what: asked})
-	l.asks.Store(true)
+	if !l.asks.Load() {
+		l.asks.Store(true)
+	}
 	if l.asleep {
 		l.rouse()
 	}

@@ -135,6 +135,9 @@ func (c *Conn) step(win []byte, placed bool) int {
 		c.mu.Unlock()
 	case ev.Kind != protocol.Data:
 	case ev.First && ev.Last:
+		if len(ev.Payload) > single {
+			c.alone.Store(n == len(win))
+		}
 		c.deliver(ev, ev.Payload) // whole, where it lies
 	default:
 		if !placed {

@@ -15,8 +15,9 @@ var ErrOverflow = errors.New("reactor: the peer does not read, and what waits fo
 
 const (
 	// together is the most payload that is copied behind its header to make one write with others. Longer ones are
-	// written from where they lie.
+	// written from where they lie; so are those of more than single bytes that no other message has come with.
 	together = 16 << 10
+	single   = 4 << 10
 
 	// ctlRoom bounds the pongs that wait to be sent to a peer that does not read.
 	ctlRoom = 4 << 10
@@ -83,7 +84,7 @@ func (c *Conn) put(text, compressed bool, p []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(p) > together && c.sec == nil && !c.stuck {
+	if len(p) > single && c.sec == nil && !c.stuck && (len(p) > together || c.alone.Load()) {
 		c.putLarge(h, p)
 	} else {
 		out := c.room(frame.MaxHeader + len(p))

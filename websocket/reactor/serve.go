@@ -31,10 +31,14 @@ func (c *Conn) begin(d *driver, what chore) chore {
 		}
 		return 0
 	}
-	d.engage(c)
 	if c.out.size() > 0 {
 		c.flush()
 	}
+	if what == asked && c.waits() {
+		c.rearm()
+		return 0
+	}
+	d.engage(c)
 	if c.out == nil && !c.stuck {
 		c.out, d.cork = d.cork, nil
 		if c.out == nil {
@@ -43,6 +47,12 @@ func (c *Conn) begin(d *driver, what chore) chore {
 	}
 	c.corked = true
 	return what
+}
+
+// waits reports that nothing is to be done for a connection but to write what others wrote to it. The caller holds mu, and
+// nobody else is the holder.
+func (c *Conn) waits() bool {
+	return c.stage == told && c.end == nil && c.stop.Load() == 0 && c.rest == nil && (c.sec == nil || !c.sec.more)
 }
 
 // serve does for a connection what there is to do, between begin and finish.
