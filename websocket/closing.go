@@ -33,23 +33,34 @@ func (c *Conn) Close(code Code, reason string) error {
 		c.mu.Unlock()
 		return c.awaitEnd(deadline, e)
 	}
+	e, err := c.beginClose(code, reason, deadline)
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return c.finishClose(deadline, e)
+}
+
+// beginClose sends our close frame, behind what waits to be sent; from here on nothing more can be. The caller holds mu.
+func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseError, error) {
 	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
 	if err != nil {
-		c.mu.Unlock()
-		return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
+		return nil, fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 	}
 	c.ctl = ctl
-	e := &CloseError{Code: code, Reason: reason, By: Local}
-	c.closing = e
+	c.closing = &CloseError{Code: code, Reason: reason, By: Local}
 	c.boundWrites(deadline)
 	c.send()
-	c.mu.Unlock()
+	return c.closing, nil
+}
 
+// finishClose waits for the peer's close frame, and ends the connection at the deadline.
+func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	c.mu.Lock()
-	c.wakeReadLocked()         // a Ping makes way
-	err = c.wait(ctx, &c.read) // behind a Read that is under way: the close frame may come to it
+	c.wakeReadLocked()          // a Ping makes way
+	err := c.wait(ctx, &c.read) // behind a Read that is under way: the close frame may come to it
 	c.mu.Unlock()
 	if err == nil {
 		c.discard(ctx)
@@ -168,6 +179,7 @@ func (c *Conn) linger(ctx context.Context, deadline time.Time) {
 			c.mu.Unlock()
 			return
 		}
+		c.watch(ctx, &c.readCtx, &c.writeCtx)
 		c.waiting, c.woken = true, false
 		c.stream.SetReadDeadline(deadline)
 		c.mu.Unlock()

@@ -332,3 +332,25 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 		}
 	})
 }
+
+// TestTheContextBoundsTheClosingHandshake: a client does not wait for the server's TCP close longer than its context.
+func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Client, nil)
+		go func() {
+			peer.Write(append(peer.frame(frame.Text, true, "and"), peer.frame(frame.Close, true, closeBody(CodeNormal, "bye"))...))
+			io.Copy(io.Discard, peer.Conn) // and never closes
+		}()
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "and" {
+			t.Fatalf("%q, %v", m.Data, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		_, err := c.Read(ctx)
+		wantClose(t, err, CodeNormal, "bye", Remote)
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

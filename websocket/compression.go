@@ -21,7 +21,7 @@ import (
 // to 4 KiB of what was sent and the window of what was received, as far as there was that much.
 //
 // Compressing a secret together with something that an attacker chooses tells the attacker, by the length of the frame,
-// how alike the two are (the BREACH attack). Send such messages with [Conn.WritePlain].
+// how alike the two are (the BREACH attack). Send such messages with [Conn.WritePlain]: Writer, Send and Queue compress.
 type Compression struct {
 	// ServerNoTakeover has the server compress every message by itself: less memory on both sides, larger messages.
 	// ClientNoTakeover is the same for what the client sends.
@@ -32,7 +32,7 @@ type Compression struct {
 	ServerWindowBits, ClientWindowBits int
 
 	// Threshold is the size in bytes below which a message is sent as it is. 0 means 128: shorter ones rarely get shorter.
-	// A negative value compresses them all.
+	// A negative value compresses them all. What is written by [Conn.Writer] is compressed whatever its length.
 	Threshold int
 }
 

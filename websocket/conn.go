@@ -42,7 +42,7 @@ type Conn struct {
 	batch atomic.Bool // the application is busy with a message, and more lie in win behind it
 	heard atomic.Bool // bytes have arrived since keepalive last looked
 
-	mu       sync.Mutex        // guards all that follows, and the Machine's writing half; never held while waiting or in I/O
+	mu       sync.Mutex        // guards all that follows, and the Machine's writing half; never held while waiting, or in I/O but for one write that does not wait
 	read     turn              // to read from the stream
 	message  turn              // to send a message, all its fragments
 	out      turn              // to write to the stream, one frame or what ctl holds

@@ -26,7 +26,7 @@ func (t Type) String() string {
 	return "invalid"
 }
 
-// Message is one whole message.
+// Message is one whole message. Whose Data is, the method that takes or returns it says.
 type Message struct {
 	Type Type
 	Data []byte

@@ -16,8 +16,8 @@ import (
 // longAgo is a deadline that has passed: setting it wakes whoever waits.
 var longAgo = time.Unix(1, 0)
 
-// errWoken is returned by fill when the wait was interrupted: by a context, by a reader that wants the turn, or because
-// the deadline passed.
+// errWoken is returned by fill when the wait was interrupted by a reader that wants the turn, or because the deadline
+// passed.
 var errWoken = errors.New("websocket: woken")
 
 // direct is the least number of payload bytes that are worth a read of their own into the caller's buffer.
@@ -26,7 +26,7 @@ const direct = 2 << 10
 // Read returns the next message. Its Data is the caller's.
 //
 // When ctx ends first, Read returns its error, wrapped, and nothing is lost: the next Read goes on with the same bytes.
-// Any other error is a [CloseError]: the connection has ended. A Read that was waiting when Close was called here goes on
+// Any other error but [ErrConcurrentRead] is a [CloseError]: the connection has ended. A Read that was waiting when Close was called here goes on
 // until the peer's close frame; one that begins later waits for the end of the closing handshake and returns that.
 //
 // A message that Reader began and that was not read to its end is skipped.
@@ -42,7 +42,7 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 }
 
 // ReadAppend is Read that appends the message to dst, and allocates nothing when it fits. On an error the Message's
-// Data is dst as it was.
+// Data is dst as it was; the bytes behind it, up to its capacity, may have been written to.
 func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return Message{Data: dst}, err

@@ -4,26 +4,28 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// ErrQueueFull is returned by Send for messages that were dropped: the queue had no room for them.
+// ErrQueueFull is returned for messages that were dropped, because the queue had no room: by Send and Queue, and by a Write
+// that had joined what waited when QueueClose gave it up.
 var ErrQueueFull = errors.New("websocket: the write queue is full: the peer reads too slowly")
 
-// QueuePolicy says what Send does when the queue is full.
+// QueuePolicy says what Send and Queue do when the queue is full.
 type QueuePolicy uint8
 
 // The policies.
 const (
 	QueueClose      QueuePolicy = iota // close the connection with CodeTryAgainLater: nothing is lost in silence
-	QueueBlock                         // wait for room: the slowest peer sets the pace
+	QueueBlock                         // wait for room, as long as keepalive finds the peer alive: it sets the pace
 	QueueDropOldest                    // make room by dropping what has waited longest
-	QueueDropNewest                    // drop the message at hand: Send returns ErrQueueFull
+	QueueDropNewest                    // drop the message at hand and return ErrQueueFull
 )
 
-// WriteQueue bounds what Send has accepted and the kernel has not. The zero value is the safe default.
+// WriteQueue bounds what Send and Queue have accepted and the kernel has not. The zero value is the safe default.
 type WriteQueue struct {
 	// Bytes is the bound, headers included. 0 means 1 MiB. A message larger than that is accepted into an empty queue.
 	Bytes int
@@ -36,7 +38,7 @@ const defaultQueueBytes = 1 << 20
 
 // entry is one frame that waits to be written: a message that Send took, or a Write that joins in.
 type entry struct {
-	frame []byte // with an unmasked header; shared by all connections that send it
+	frame []byte // as a server sends it, shared by all connections that do; of a Write that joined, as this end sends it
 	head  int    // its header's length
 	join  *joined
 }
@@ -47,6 +49,9 @@ type entry struct {
 //
 // An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError].
 func (c *Conn) Send(ps ...*Prepared) error {
+	for _, p := range ps {
+		c.compressFor(p)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.sendQueued() // also when not all of them found room
@@ -104,6 +109,11 @@ func (c *Conn) Queue(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
+	var p *Prepared
+	if c.zip != nil && len(m.Data) >= c.zip.threshold {
+		p = newPrepared(m)
+		c.compressFor(p)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.canWrite(); err != nil {
@@ -112,7 +122,11 @@ func (c *Conn) Queue(m Message) error {
 	if err := c.makeRoom(len(m.Data) + frame.MaxHeader); err != nil {
 		return err
 	}
-	c.enqueue(c.ownEntry(m))
+	if p != nil {
+		c.enqueue(c.entryFor(p))
+	} else {
+		c.enqueue(c.ownEntry(m))
+	}
 	c.sendQueued()
 	return nil
 }
@@ -120,9 +134,6 @@ func (c *Conn) Queue(m Message) error {
 // ownEntry frames a copy of m, a small one in a borrowed buffer that all of them share until the queue is empty. The
 // caller holds mu.
 func (c *Conn) ownEntry(m Message) entry {
-	if c.zip != nil && len(m.Data) >= c.zip.threshold {
-		return c.entryFor(newPrepared(m))
-	}
 	size := len(m.Data) + frame.MaxHeader
 	var b []byte
 	if len(m.Data) <= joinable && c.ownUsed+size <= transport.BufferSize {
@@ -136,6 +147,13 @@ func (c *Conn) ownEntry(m Message) entry {
 	}
 	b = frame.Append(b, frame.Header{Fin: true, Opcode: frame.Opcode(m.Type), Length: int64(len(m.Data))})
 	return entry{frame: append(b, m.Data...), head: len(b)}
+}
+
+// compressFor has p compressed, if this connection will want that, before a lock is held that others wait for.
+func (c *Conn) compressFor(p *Prepared) {
+	if c.zip != nil && len(p.payload()) >= c.zip.threshold {
+		p.compressed(c.zip.bits)
+	}
 }
 
 // entryFor picks the frame of p for this connection. The caller holds mu.
@@ -185,7 +203,10 @@ func (c *Conn) makeRoom(n int) error {
 			// RFC 6455 §7.4.1 has no code for this; the registry of §11.7 has 1013, "try again later". What waits is given
 			// up, so that the close frame does not wait behind it.
 			c.dropQueue(ErrQueueFull)
-			go c.Close(CodeTryAgainLater, "reads too slowly") // ends within CloseTimeout
+			deadline := time.Now().Add(c.opts.closeTimeout)
+			if e, err := c.beginClose(CodeTryAgainLater, "reads too slowly", deadline); err == nil {
+				go c.finishClose(deadline, e) // ends at the deadline
+			}
 			return ErrQueueFull
 		}
 	}

@@ -167,6 +167,9 @@ func TestSendQueuePolicies(t *testing.T) {
 			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("Send returned %v", err)
 			}
+			if err := c.Send(prepare(t, "e")); CloseCode(err) != CodeTryAgainLater {
+				t.Errorf("Send behind it returned %v", err)
+			}
 			synctest.Wait()
 			peer.expect(frame.Text, "under way") // half of it may have been out; what only waited is given up
 			peer.expectClose(CodeTryAgainLater)

@@ -121,12 +121,6 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadlin
 // SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
 
-// WritesResume reports whether a write that was cut short may go on where it stopped. Under TLS it may not.
-func (s *Stream) WritesResume() bool {
-	_, isTLS := s.rwc.(*tls.Conn)
-	return !isTLS
-}
-
 // CloseWrite tells the peer that nothing more will come, where the stream can say so.
 func (s *Stream) CloseWrite() error {
 	if half, ok := s.rwc.(interface{ CloseWrite() error }); ok {
