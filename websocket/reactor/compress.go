@@ -57,7 +57,7 @@ func (c *Conn) putCompressed(m websocket.Message) error {
 }
 
 // inflate hands on what a compressed message holds.
-func (c *Conn) inflate(ev protocol.Event, p []byte) {
+func (c *Conn) inflate(text bool, p []byte) {
 	f := borrow(trust * len(p))
 	defer f.free()
 	b, err := c.zip.in.Append(f.b, p, max(c.loop.s.limits.MaxMessage, -1))
@@ -80,5 +80,5 @@ func (c *Conn) inflate(ev protocol.Event, p []byte) {
 		c.violated(err)
 		return
 	}
-	c.tell(ev.Text, f.b)
+	c.tell(text, f.b)
 }

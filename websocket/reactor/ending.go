@@ -91,7 +91,7 @@ func (c *Conn) failed(e *websocket.CloseError) {
 
 // peerClosed completes the closing handshake when the peer's close frame has come: when the answer is sent, that is the
 // end (RFC 6455 §7.1.1: the server closes the TCP connection first).
-func (c *Conn) peerClosed(ev protocol.Event) {
+func (c *Conn) peerClosed(ev *protocol.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.ends()

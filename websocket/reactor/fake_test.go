@@ -212,6 +212,9 @@ func (k *fake) peer(int) net.Addr  { return &net.TCPAddr{} }
 func (k *fake) now() time.Duration { return k.clock }
 func (k *fake) release()           {}
 
+// echo is a handler that sends back what comes.
+var echo = Handler{Message: func(c *Conn, m websocket.Message) { c.Write(m) }}
+
 // theatre is a server whose only loop a test turns by hand.
 type theatre struct {
 	*Server

@@ -38,9 +38,6 @@ func serve(t testing.TB, s *Server) string {
 	return l.Addr().String()
 }
 
-// echo is a handler that sends back what comes.
-var echo = Handler{Message: func(c *Conn, m websocket.Message) { c.Write(m) }}
-
 func dial(t testing.TB, addr string, o *websocket.DialOptions) *websocket.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience10)

@@ -117,7 +117,26 @@ func (c *Conn) parse(win []byte) {
 // step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
 func (c *Conn) step(win []byte, placed bool) int {
 	ev, n, err := c.m.Step(win)
-	if err == nil && (ev.Kind == protocol.Ping || ev.Kind == protocol.Pong) && c.controls.exceeded(c.loop.tick.Load()) {
+	if err == nil && ev.Kind == protocol.Data {
+		if ev.First && ev.Last && !ev.Compressed { // whole, where it lies
+			if len(ev.Payload) > single {
+				c.alone.Store(n == len(win))
+			}
+			c.tell(ev.Text, ev.Payload)
+		} else {
+			c.piece(&ev, placed)
+		}
+		return n
+	}
+	if err != nil || ev.Kind != protocol.None {
+		c.control(&ev, err)
+	}
+	return n
+}
+
+// control sees to what is not data.
+func (c *Conn) control(ev *protocol.Event, err error) {
+	if err == nil && ev.Kind != protocol.Close && c.controls.exceeded(c.loop.tick.Load()) {
 		err = c.m.Fail(&protocol.Violation{
 			Section: "RFC 6455 §10.4", // protection from a peer that is too much: each costs a write
 			Code:    uint16(websocket.CodePolicy),
@@ -133,24 +152,29 @@ func (c *Conn) step(win []byte, placed bool) int {
 		c.mu.Lock()
 		c.reply() // before what comes behind it is answered
 		c.mu.Unlock()
-	case ev.Kind != protocol.Data:
-	case ev.First && ev.Last:
-		if len(ev.Payload) > single {
-			c.alone.Store(n == len(win))
-		}
-		c.deliver(ev, ev.Payload) // whole, where it lies
-	default:
-		if !placed {
-			c.gather(ev.Payload)
-		}
-		if ev.Last {
-			whole := c.msg
-			c.msg = nil
-			c.deliver(ev, whole.b)
-			whole.free()
-		}
 	}
-	return n
+}
+
+// piece takes a part of a message, or a compressed one.
+func (c *Conn) piece(ev *protocol.Event, placed bool) {
+	if ev.First && ev.Last {
+		c.inflate(ev.Text, ev.Payload)
+		return
+	}
+	if !placed {
+		c.gather(ev.Payload)
+	}
+	if !ev.Last {
+		return
+	}
+	whole := c.msg
+	c.msg = nil
+	if ev.Compressed {
+		c.inflate(ev.Text, whole.b)
+	} else {
+		c.tell(ev.Text, whole.b)
+	}
+	whole.free()
 }
 
 // gather keeps a piece of a message until the rest of it is here.
@@ -164,15 +188,7 @@ func (c *Conn) gather(p []byte) {
 	c.msg.b = append(c.msg.b, p...)
 }
 
-// deliver hands a message to the handler.
-func (c *Conn) deliver(ev protocol.Event, p []byte) {
-	if ev.Compressed {
-		c.inflate(ev, p)
-		return
-	}
-	c.tell(ev.Text, p)
-}
-
+// tell hands a message to the handler.
 func (c *Conn) tell(text bool, p []byte) {
 	if c.stop.Load()&stopEnding != 0 {
 		return

@@ -43,8 +43,10 @@ func (c *Conn) write(m websocket.Message, plain bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.writableLocked(); err != nil {
-		return err
+	if c.end != nil || c.stuck {
+		if err := c.writableLocked(); err != nil {
+			return err
+		}
 	}
 	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
 		return c.putCompressed(m)
@@ -87,10 +89,15 @@ func (c *Conn) put(text, compressed bool, p []byte) error {
 	if len(p) > single && c.sec == nil && !c.stuck && (len(p) > together || c.alone.Load()) {
 		c.putLarge(h, p)
 	} else {
-		out := c.room(frame.MaxHeader + len(p))
+		out := c.out
+		if out == nil || cap(out.b)-len(out.b) < frame.MaxHeader+len(p) {
+			out = c.room(frame.MaxHeader + len(p))
+		}
 		out.b = append(frame.Append(out.b, h), p...)
 	}
-	c.sent()
+	if !c.corked || c.stuck {
+		c.sent()
+	}
 	return nil
 }
 
