@@ -40,6 +40,7 @@ type Conn struct {
 	controls controlRate
 
 	batch atomic.Bool // the application is busy with a message, and more lie in win behind it
+	moved atomic.Bool // the peer has taken a part of what is being written since keepalive last looked
 	heard atomic.Bool // bytes have arrived since keepalive last looked
 
 	mu       sync.Mutex        // guards all that follows, and the Machine's writing half; never held while waiting, or in I/O but for one write that does not wait
@@ -143,7 +144,7 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Ha
 }
 
 // Handshake returns what the opening handshake agreed on. It is not to be modified.
-func (c *Conn) Handshake() *Handshake { return c.hs.whole() }
+func (c *Conn) Handshake() *Handshake { return c.hs.whole(&c.mu) }
 
 // Context returns a context that is done when the connection has ended; context.Cause of it is the [CloseError].
 func (c *Conn) Context() context.Context {

@@ -46,7 +46,9 @@ func (c *Conn) look() {
 		c.mu.Unlock()
 		return
 	}
-	if c.heard.Swap(false) {
+	// A peer that is busy taking a large message cannot answer the ping that waits behind it.
+	takes := c.moved.Swap(false) && c.out.held && len(c.ctl) > 0
+	if c.heard.Swap(false) || takes {
 		c.alive.quiet = 0
 	} else {
 		c.alive.quiet++

@@ -226,3 +226,44 @@ func TestPingIsInterruptedByItsContext(t *testing.T) {
 		}
 	})
 }
+
+// TestKeepaliveSparesAPeerThatTakesALargeMessage slowly: the ping waits behind the message, and so cannot be answered.
+func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
+	for _, role := range []Role{Server, Client} {
+		synctest.Test(t, func(t *testing.T) {
+			c, peer := rawPipe(t, role, nil)
+			wrote := make(chan error, 1)
+			go func() { wrote <- c.Write(context.Background(), Message{Binary, make([]byte, 4<<20)}) }()
+			took := make(chan struct{})
+			go func() {
+				defer close(took)
+				b := make([]byte, 32<<10) // a second: steadily
+				for {
+					if _, err := peer.Read(b); err != nil {
+						return
+					}
+					<-time.After(time.Second)
+				}
+			}()
+			if err := <-wrote; err != nil {
+				t.Error(err)
+			}
+			c.CloseNow()
+			<-took
+		})
+	}
+}
+
+// TestKeepaliveClosesAPeerThatStopsTaking a large message: that something of it went out does not count for ever.
+func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, Server, nil)
+		go c.Write(context.Background(), Message{Binary, make([]byte, 4<<20)})
+		if _, err := io.CopyN(io.Discard, peer.Conn, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		if took := silence(t, c); took > 2*defaultPingInterval {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}

@@ -184,7 +184,13 @@ func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
 func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
 	head := frame.Append(buf[:0], h)
 	if !h.Masked {
-		return c.stream.WriteVec(head, p)
+		k := min(len(p), stride)
+		n, err := c.stream.WriteVec(head, p[:k])
+		if err != nil || k == len(p) {
+			return n, err
+		}
+		m, err := c.stride(p[k:])
+		return n + m, err
 	}
 	// A client masks in the borrowed buffer, chunk by chunk: the caller's bytes stay as they are (RFC 6455 §5.3).
 	sent := 0
@@ -198,8 +204,29 @@ func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error)
 		if err != nil || len(p) == 0 {
 			return sent, err
 		}
+		c.moved.Store(true)
 		chunk = nil
 	}
+}
+
+// stride is how much of a large frame is written at once. That it went out shows keepalive, whose ping waits behind the
+// frame, that the peer takes it: at 7 KiB a second or more with the default PingInterval.
+const stride = 256 << 10
+
+// stride writes p in strides, and returns how many bytes went out.
+func (c *Conn) stride(p []byte) (int, error) {
+	sent := 0
+	for len(p) > 0 {
+		c.moved.Store(true)
+		k := min(len(p), stride)
+		n, err := c.stream.Write(p[:k])
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+		p = p[k:]
+	}
+	return sent, nil
 }
 
 // joined is a Write that waits for its frame to go out with others. Its channel is made for each: one that outlived its
@@ -292,6 +319,7 @@ func (c *Conn) flush() (left []*joined, err error) {
 			return joins, c.werr
 		}
 		c.uncut()
+		c.moved.Store(true)
 		if cap(joins) > 0 && c.taken == nil {
 			clear(joins)
 			c.taken = joins[:0]
@@ -316,7 +344,7 @@ func (c *Conn) putGathered(buf *transport.Buffer, b []byte, large entry) error {
 	case len(b) > 0:
 		_, err = c.stream.Write(b)
 	case c.role == Server:
-		_, err = c.stream.Write(large.frame)
+		_, err = c.stride(large.frame)
 	default:
 		h, _, _ := frame.Parse(large.frame)
 		h.Masked, h.Key = true, maskKey()
