@@ -14,9 +14,9 @@ func TestService_Allocations(t *testing.T) {
 			Accept:  AcceptOptions{Subprotocols: []string{"chat"}, Conn: ConnOptions{Compression: compression}},
 			Handler: func(c *Conn) { c.CloseNow() },
 		}
-		s.mu.Lock()
-		s.start()
-		s.mu.Unlock()
+		p := newPipes()
+		s.begin(p)
+		pages := s.serveHTTP(p)
 		conns := make([]*scripted, 0, 101)
 		for range cap(conns) {
 			nc := newScripted([]byte(browserHead), 0)
@@ -27,12 +27,13 @@ func TestService_Allocations(t *testing.T) {
 			nc := conns[0]
 			conns = conns[1:]
 			s.slots <- struct{}{}
-			s.open(nc, nil)
+			s.open(nc, pages)
 			<-nc.closed
 		})
 		if got--; got > most { // CloseNow's CloseError is not the upgrade's
 			t.Errorf("compression %v: %v allocations, want %v", compression != nil, got, most)
 		}
+		pages.Close()
 		s.Close()
 	}
 }

@@ -11,17 +11,27 @@ import (
 	"time"
 )
 
-// handover is the listener from which the http.Server gets the connections that are no upgrades.
+// handover is what belongs to one listener. It is one itself: from it the http.Server gets the connections that are no
+// upgrades.
 type handover struct {
 	addr  net.Addr
 	conns chan net.Conn
 	once  sync.Once
 	ended chan struct{}
+
+	work chan *opening // to goroutines that have gone through a handshake
+	idle chan struct{} // holds one of each of these that waits
 }
+
+// maxIdle bounds the goroutines that wait for a handshake. Those of more connections at once end after theirs.
+const maxIdle = 16
 
 // serveHTTP runs HTTP for the connections that come on l. The handover ends with Close, and with HTTP.
 func (s *Service) serveHTTP(l net.Listener) *handover {
-	h := &handover{addr: l.Addr(), conns: make(chan net.Conn), ended: make(chan struct{})}
+	h := &handover{
+		addr: l.Addr(), conns: make(chan net.Conn), ended: make(chan struct{}),
+		work: make(chan *opening), idle: make(chan struct{}, maxIdle),
+	}
 	if s.HTTP != nil {
 		go func() {
 			s.HTTP.Serve(h) //nolint:errcheck // it ends with h
@@ -32,6 +42,22 @@ func (s *Service) serveHTTP(l net.Listener) *handover {
 		}()
 	}
 	return h
+}
+
+// next waits for another handshake. It returns nil when enough others wait, or when there will be none.
+func (h *handover) next() *opening {
+	select {
+	case h.idle <- struct{}{}:
+	default:
+		return nil
+	}
+	defer func() { <-h.idle }()
+	select {
+	case o := <-h.work:
+		return o
+	case <-h.ended:
+		return nil
+	}
 }
 
 // Accept waits for the next connection.

@@ -53,11 +53,25 @@ func (s *Service) open(nc net.Conn, pages *handover) {
 	}
 	s.openings.add(o)
 	s.active++
-	go o.start()
+	select {
+	case pages.work <- o:
+	default:
+		go o.start()
+	}
 }
 
-// run is the goroutine of a handshake.
+// run is a goroutine for handshakes: o's, and then others', as long as there are not too many that wait for one. It is
+// spared the growth of a new stack each time.
 func (o *opening) run() {
+	for o != nil {
+		pages := o.pages
+		o.only()
+		o = pages.next()
+	}
+}
+
+// only goes through one handshake, and lets o go.
+func (o *opening) only() {
 	s := o.serve
 	e := o.handshake()
 	s.mu.Lock()

@@ -35,21 +35,25 @@ func (e *session) run() {
 // lateHandshake is what the rest of a Handshake is made of when somebody asks for it: most handlers never do, and a
 // parsed header costs more memory than the connection itself.
 type lateHandshake struct {
-	once sync.Once
 	head string // as it came; "" when the Handshake is whole
 	nc   net.Conn
 }
 
-// whole returns h with all its fields.
-func (h *Handshake) whole() *Handshake {
+// whole returns h with all its fields. mu keeps those apart who ask at once.
+func (h *Handshake) whole(mu *sync.Mutex) *Handshake {
 	if h.late != nil {
-		h.late.once.Do(h.complete)
+		mu.Lock()
+		defer mu.Unlock()
+		h.complete()
 	}
 	return h
 }
 
 func (h *Handshake) complete() {
 	l := h.late
+	if l.head == "" {
+		return
+	}
 	h.RemoteAddr = l.nc.RemoteAddr().String()
 	h.TLS = tlsState(l.nc)
 	if r, err := upgrade.Request(l.head); err == nil {

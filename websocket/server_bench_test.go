@@ -1,0 +1,145 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"testing"
+)
+
+// ways are the two ways to let a client in, with the same Handler.
+var ways = []struct {
+	name  string
+	serve func(tb testing.TB, handler func(*Conn)) (addr string)
+}{
+	{"Service", func(tb testing.TB, handler func(*Conn)) string { return serveOwn(tb, &Service{Handler: handler}) }},
+	{"net-http", func(tb testing.TB, handler func(*Conn)) string {
+		return serve(tb, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c, err := Accept(w, r, nil); err == nil {
+				handler(c)
+			}
+		}))
+	}},
+}
+
+// knock opens a WebSocket by hand, with as little of its own as can be: answer is room for the 101.
+func knock(addr string, answer []byte) (net.Conn, error) {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = io.WriteString(nc, browserHead); err == nil {
+		n := 0
+		for !bytes.HasSuffix(answer[:n], []byte("\r\n\r\n")) && err == nil {
+			var m int
+			m, err = nc.Read(answer[n:])
+			n += m
+		}
+	}
+	if err != nil {
+		nc.Close()
+	}
+	return nc, err
+}
+
+// BenchmarkUpgrade is a connection on loopback, its upgrade, and its end, both ends in this process.
+func BenchmarkUpgrade(b *testing.B) {
+	for _, way := range ways {
+		b.Run(way.name, func(b *testing.B) {
+			ended := make(chan struct{}, 1)
+			addr := way.serve(b, func(c *Conn) {
+				c.Read(context.Background())
+				ended <- struct{}{}
+			})
+			answer := make([]byte, 1<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				nc, err := knock(addr, answer)
+				if err != nil {
+					b.Fatal(err)
+				}
+				nc.Close()
+				<-ended
+			}
+		})
+	}
+}
+
+// BenchmarkUpgrade_InMemory is the same without the kernel: what is left is ours, and net/http's.
+func BenchmarkUpgrade_InMemory(b *testing.B) {
+	run := func(b *testing.B, p *pipes) {
+		b.ReportAllocs()
+		for b.Loop() {
+			nc := newScripted([]byte(browserHead), 0)
+			p.conns <- nc
+			<-nc.closed
+		}
+	}
+	b.Run("Service", func(b *testing.B) {
+		s, p := &Service{Handler: func(c *Conn) { c.CloseNow() }}, newPipes()
+		go s.Serve(p)
+		defer s.Close()
+		run(b, p)
+	})
+	b.Run("net-http", func(b *testing.B) {
+		p := newPipes()
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c, err := Accept(w, r, nil); err == nil {
+				c.CloseNow()
+			}
+		})}
+		go s.Serve(p)
+		defer s.Close()
+		run(b, p)
+	})
+}
+
+// A connection that was let in and waits costs no more than the Conn, its goroutine, and a copy of the request's head:
+// nothing of HTTP's buffers. Stacks are counted.
+func TestService_IdleConnectionIsSmall(t *testing.T) {
+	const n, mostHeap, mostStack = 300, 4 << 10, 6 << 10
+	ready := make(chan struct{}, n)
+	addr := serveOwn(t, &Service{Handler: func(c *Conn) {
+		buf := make([]byte, 0, 64)
+		m, err := c.ReadAppend(context.Background(), buf)
+		if err == nil {
+			err = c.Write(context.Background(), m)
+		}
+		ready <- struct{}{}
+		c.ReadAppend(context.Background(), buf) // waits
+	}})
+	used := func() (heap, stack int64) {
+		runtime.GC()
+		runtime.GC() // the pools let go at the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc), int64(m.StackInuse)
+	}
+	frame := raw{t, nil, Client}.frame(1, true, "hello")
+	answer := make([]byte, 1<<10)
+	var heap, stack int64
+	for i := range n + 1 {
+		nc, err := knock(addr, answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.Write(frame)
+		if _, err := io.ReadFull(nc, answer[:7]); err != nil || string(answer[2:7]) != "hello" {
+			t.Fatalf("the echo is %q (%v)", answer[:7], err)
+		}
+		<-ready
+		if i == 0 { // what the first costs is the server's
+			heap, stack = used()
+		}
+	}
+	heapNow, stackNow := used()
+	heap, stack = (heapNow-heap)/n, (stackNow-stack)/n
+	t.Logf("%d bytes of heap and %d of stack a connection, the client's net.Conn included", heap, stack)
+	if heap > mostHeap || stack > mostStack {
+		t.Errorf("%d bytes of heap and %d of stack a connection, want %d and %d at most", heap, stack, mostHeap, mostStack)
+	}
+}
