@@ -15,7 +15,7 @@ type buffer struct {
 
 // The sizes of pooled buffers: powers of two. What is larger belongs to the garbage collector.
 const (
-	smallestBits = 9
+	smallestBits = 8
 	largestBits  = 25
 )
 
