@@ -30,8 +30,8 @@ race: ## the tests of all modules, with the race detector and in a random order
 fuzz: ## every fuzz target, for FUZZTIME (10s) each
 	tools/fuzz.sh $(FUZZTIME)
 
-bench: ## the benchmarks, with allocations
-	go test -run='^$$' -bench=. -benchmem $(PKGS)
+bench: ## every server side by side, in less than three minutes (see bench/README.md)
+	cd bench && go run ./cmd/compare
 
 e2e: setup ## the binary as a user would run it, against real clients
 	go test -race -shuffle=on -timeout=10m -v ./e2e/...
