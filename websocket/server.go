@@ -85,7 +85,7 @@ func (s *Service) Serve(l net.Listener) error {
 	}
 	defer s.forget(l)
 	pages := s.serveHTTP(l)
-	defer pages.Close()
+	defer pages.end()
 	var pause time.Duration
 	for {
 		select {
@@ -208,7 +208,7 @@ func (s *Service) Shutdown(ctx context.Context) error {
 		s.cancel()
 		return err
 	default:
-		s.Close()
+		s.abort()
 		return ctx.Err()
 	}
 }
@@ -216,6 +216,11 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // Close closes the listeners, all connections and HTTP at once, and waits for nothing. Peers see their connections break
 // off: Shutdown is the polite way. It returns nil.
 func (s *Service) Close() error {
+	s.abort()
+	return nil
+}
+
+func (s *Service) abort() {
 	for _, c := range s.halt() {
 		c.CloseNow()
 	}
@@ -223,7 +228,6 @@ func (s *Service) Close() error {
 	if s.HTTP != nil {
 		s.HTTP.Close()
 	}
-	return nil
 }
 
 // halt stops accepting, and ends the handshakes that are under way. It returns the connections that are open.

@@ -104,9 +104,8 @@ func TestService_IdleConnectionIsSmall(t *testing.T) {
 	ready := make(chan struct{}, n)
 	addr := serveOwn(t, &Service{Handler: func(c *Conn) {
 		buf := make([]byte, 0, 64)
-		m, err := c.ReadAppend(context.Background(), buf)
-		if err == nil {
-			err = c.Write(context.Background(), m)
+		if m, err := c.ReadAppend(context.Background(), buf); err == nil {
+			c.Write(context.Background(), m)
 		}
 		ready <- struct{}{}
 		c.ReadAppend(context.Background(), buf) // waits

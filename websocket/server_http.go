@@ -35,7 +35,7 @@ func (s *Service) serveHTTP(l net.Listener) *handover {
 	if s.HTTP != nil {
 		go func() {
 			s.HTTP.Serve(h) //nolint:errcheck // it ends with h
-			h.Close()
+			h.end()
 			s.mu.Lock()
 			s.done()
 			s.mu.Unlock()
@@ -72,9 +72,11 @@ func (h *handover) Accept() (net.Conn, error) {
 
 // Close ends Accept. Connections that were handed over go on.
 func (h *handover) Close() error {
-	h.once.Do(func() { close(h.ended) })
+	h.end()
 	return nil
 }
+
+func (h *handover) end() { h.once.Do(func() { close(h.ended) }) }
 
 // Addr returns the address of the listener that clients connect to.
 func (h *handover) Addr() net.Addr { return h.addr }

@@ -60,8 +60,8 @@ func (o *opening) refuseTLS(err error) {
 	e := &HandshakeError{Stage: StageTLS, Err: err}
 	if re, ok := errors.AsType[tls.RecordHeaderError](err); ok && re.Conn != nil && looksLikeHTTP(re.RecordHeader) {
 		e.Hint = "the client spoke HTTP to a port that wants TLS: https:// or wss://"
-		io.WriteString(re.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
-			"400 Bad Request\n\nThis port speaks TLS.\nNext step: use https:// or wss://\n") //nolint:errcheck // it is a courtesy
+		_, _ = io.WriteString(re.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
+			"400 Bad Request\n\nThis port speaks TLS.\nNext step: use https:// or wss://\n") // a courtesy, whether it arrives or not
 	}
 	o.serve.tell(o.nc.RemoteAddr().String(), e)
 }

@@ -5,13 +5,20 @@ import "iter"
 // ring is a doubly linked list whose links lie in its elements: one that comes and goes costs no allocation.
 type ring[T interface {
 	comparable
-	links() *links[T]
+	linked[T]
 }] struct {
 	head T
 	none T // the zero value
 }
 
 type links[T any] struct{ prev, next T }
+
+type linked[T any] interface{ links() *links[T] }
+
+var (
+	_ linked[*opening] = (*opening)(nil)
+	_ linked[*session] = (*session)(nil)
+)
 
 func (r *ring[T]) add(e T) {
 	l := e.links()
