@@ -19,7 +19,7 @@ type loop struct {
 	k      kernel
 	driver atomic.Pointer[driver]
 
-	// Lock order: a Conn's mu before a loop's.
+	// Lock order: a Server's mu, a Conn's, a loop's.
 	mu        sync.Mutex
 	slots     []*Conn
 	vacant    []uint32
