@@ -163,7 +163,8 @@ func (c *Conn) await(ctx context.Context) error {
 		if err := c.parseAhead(ctx); err != nil || c.pending {
 			return err
 		}
-		if err := c.fill(ctx, time.Time{}); err != nil {
+		c.release()
+		if _, err := c.receive(ctx, time.Time{}, nil); err != nil {
 			return err
 		}
 	}

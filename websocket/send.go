@@ -262,6 +262,9 @@ func (c *Conn) sendQueued() {
 	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || c.werr != nil || !c.out.take() {
 		return
 	}
+	if c.role == Server && c.stream.WritesAtOnce() && !c.batch.Load() && c.writeOne() {
+		return
+	}
 	c.writeQueued()
 }
 
@@ -270,9 +273,6 @@ func (c *Conn) sendQueued() {
 func (c *Conn) writeQueued() {
 	if c.role == Client || !c.stream.WritesAtOnce() || c.batch.Load() {
 		go c.passOut()
-		return
-	}
-	if c.writeOne() {
 		return
 	}
 	batch := transport.Borrow()

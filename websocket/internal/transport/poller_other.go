@@ -11,4 +11,4 @@ func newPoller(io.ReadWriteCloser) *poller { return nil }
 
 func (p *poller) read() (*Buffer, []byte, error) { return nil, nil, io.ErrNoProgress }
 
-func (p *poller) tryWrite([]byte) (int, error) { return 0, nil }
+func (p *poller) write([]byte, bool) (int, error) { return 0, io.ErrNoProgress }

@@ -19,6 +19,7 @@ type poller struct {
 
 	put     func(fd uintptr) bool // putOnce, bound at its first use
 	out     []byte                // what it writes
+	wait    bool                  // until all of it is written
 	written int
 	outErr  error
 }
@@ -83,12 +84,12 @@ func (p *poller) try(fd uintptr) bool {
 	}
 }
 
-// tryWrite writes once, without waiting for room.
-func (p *poller) tryWrite(b []byte) (int, error) {
+// write writes all of b, or once, without waiting for room. It is what net.Conn's Write does, from smaller frames.
+func (p *poller) write(b []byte, wait bool) (int, error) {
 	if p.put == nil {
 		p.put = p.putOnce
 	}
-	p.out = b
+	p.out, p.wait = b, wait
 	err := p.raw.Write(p.put)
 	n := p.written
 	if err == nil {
@@ -105,12 +106,15 @@ func (p *poller) putOnce(fd uintptr) bool {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			p.written = 0
+			return !p.wait
 		case err != nil:
 			p.outErr = os.NewSyscallError("write", err)
-		default:
-			p.written = n
+			return true
 		}
-		return true
+		p.written += n
+		p.out = p.out[n:]
+		if len(p.out) == 0 || !p.wait {
+			return true
+		}
 	}
 }

@@ -88,13 +88,18 @@ func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 
 // Write writes p.
-func (s *Stream) Write(p []byte) (int, error) { return s.rwc.Write(p) }
+func (s *Stream) Write(p []byte) (int, error) {
+	if s.ready != nil {
+		return s.ready.write(p, true)
+	}
+	return s.rwc.Write(p)
+}
 
 // WritesAtOnce reports whether TryWrite works here.
 func (s *Stream) WritesAtOnce() bool { return s.ready != nil }
 
 // TryWrite writes what the socket takes without waiting. It returns 0 and no error when that is nothing.
-func (s *Stream) TryWrite(p []byte) (int, error) { return s.ready.tryWrite(p) }
+func (s *Stream) TryWrite(p []byte) (int, error) { return s.ready.write(p, false) }
 
 // WriteVec writes head and then body, with one system call where there is writev.
 func (s *Stream) WriteVec(head, body []byte) (int, error) {
