@@ -26,7 +26,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
-		io.Copy(rwc, far)
+		_, _ = io.Copy(rwc, far) // how it ended, the other side is told by the end
 		b.shut()
 		far.Close()
 		b.mu.Lock()
@@ -37,7 +37,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 		}
 	}()
 	go func() {
-		io.Copy(far, rwc)
+		_, _ = io.Copy(far, rwc)
 		far.Close()
 	}()
 	return b
