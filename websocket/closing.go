@@ -11,9 +11,6 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// ctlRoom bounds the pongs that wait to be sent to a peer that does not read.
-const ctlRoom = 4 << 10
-
 // Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's,
 // and closes the stream. It takes CloseTimeout at most. What the peer sends until its close frame goes to a Read that
 // was waiting, and nowhere when there is none.
@@ -150,7 +147,7 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 // say sends what the protocol wants said before the end, and waits until it is sent, or the deadline.
 func (c *Conn) say(ctx context.Context, deadline time.Time) {
 	c.mu.Lock()
-	c.ctl = c.m.AppendOutput(c.ctl, ctlRoom, maskKey)
+	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(deadline)
 	c.mu.Unlock()
 	ctx, cancel := context.WithDeadline(ctx, deadline)

@@ -40,18 +40,7 @@ const defaultThreshold = 128
 
 // policy turns c into what the handshake negotiates by.
 func (c *Compression) policy() (handshake.DeflatePolicy, error) {
-	for _, bits := range []int{c.ServerWindowBits, c.ClientWindowBits} {
-		if bits != 0 && (bits < handshake.MinWindowBits+1 || bits > handshake.MaxWindowBits) {
-			return handshake.DeflatePolicy{}, fmt.Errorf("websocket: compression window of %d bits: it must be 9 to 15, or 0 for 15", bits)
-		}
-	}
-	return handshake.DeflatePolicy{
-		ServerNoTakeover: c.ServerNoTakeover,
-		ClientNoTakeover: c.ClientNoTakeover,
-		MaxServerBits:    uint8(c.ServerWindowBits),
-		MaxClientBits:    uint8(c.ClientWindowBits),
-		MinBits:          deflate.MinBits,
-	}, nil
+	return handshake.NewDeflatePolicy(c.ServerNoTakeover, c.ClientNoTakeover, c.ServerWindowBits, c.ClientWindowBits)
 }
 
 // acceptCompression answers a client's offer of permessage-deflate, if there is one and c wants it.
@@ -229,15 +218,10 @@ func (c *Conn) inflatedLimit() int64 { return max(c.opts.limits.MaxMessage, -1) 
 // it returns as they are.
 func (c *Conn) inflationFailed(ctx context.Context, err error) error {
 	if errors.Is(err, deflate.ErrTooBig) {
-		// RFC 6455 §10.4; what counts is the size that the application would get.
-		return c.violated(ctx, c.m.Fail(&protocol.Violation{
-			Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message that inflates to more bytes than are accepted here",
-		}))
+		return c.violated(ctx, c.m.InflatesTooBig())
 	}
 	if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
-		return c.violated(ctx, c.m.Fail(&protocol.Violation{
-			Section: corrupt.Section, Code: uint16(CodeInvalidData), Detail: "a compressed message that cannot be inflated: " + corrupt.Detail,
-		}))
+		return c.violated(ctx, c.m.CannotInflate(corrupt.Section, corrupt.Detail))
 	}
 	return err
 }

@@ -86,9 +86,6 @@ const (
 	defaultMaxMessage   = 1 << 20
 	defaultPingInterval = 25 * time.Second
 	defaultCloseTimeout = 5 * time.Second
-
-	// maxFragments bounds a message that never ends. 16 MiB in frames of 128 bytes pass.
-	maxFragments = 1 << 17
 )
 
 func (o *ConnOptions) settings() connSettings {
@@ -96,7 +93,7 @@ func (o *ConnOptions) settings() connSettings {
 		o = &ConnOptions{}
 	}
 	s := connSettings{
-		limits:       protocol.Limits{MaxMessage: o.MaxMessage, Fragments: maxFragments},
+		limits:       protocol.Limits{MaxMessage: o.MaxMessage, Fragments: protocol.MaxFragments},
 		pingInterval: o.PingInterval,
 		closeTimeout: o.CloseTimeout,
 		queue:        o.WriteQueue,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/protocol"
 )
 
 func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
@@ -105,7 +106,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
 	c, peer := rawPipe(t, Server, nil)
 	go func() {
-		for range maxControls - 1 {
+		for range protocol.MaxControls - 1 {
 			peer.Write(peer.frame(frame.Ping, true, strings.Repeat("x", 125)))
 		}
 		peer.Write(peer.frame(frame.Text, true, "done"))
@@ -115,7 +116,7 @@ func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.ctl) > ctlRoom {
+	if len(c.ctl) > protocol.PongRoom {
 		t.Errorf("%d bytes of pongs wait", len(c.ctl))
 	}
 }

@@ -3,25 +3,20 @@ package websocket
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/protocol"
 )
 
-// maxControls bounds the pings and unasked pongs that a peer may send in a second (RFC 6455 §10.4: protection from a
-// peer that is too much). Each costs us a write.
-const maxControls = 1000
-
-// controlRate counts them.
+// controlRate counts pings and unasked pongs.
 type controlRate struct {
 	since time.Time
 	count int
 }
 
 func (r *controlRate) exceeded() bool {
-	if r.count++; r.count <= maxControls {
+	if r.count++; r.count <= protocol.MaxControls {
 		return false
 	}
 	now := time.Now()
@@ -159,11 +154,7 @@ func (c *Conn) control(ev protocol.Event) error {
 		return nil
 	}
 	if c.controls.exceeded() {
-		return c.m.Fail(&protocol.Violation{
-			Section: "RFC 6455 §10.4",
-			Code:    uint16(CodePolicy),
-			Detail:  fmt.Sprintf("more than %d control frames in a second", maxControls),
-		})
+		return c.m.TooManyControls()
 	}
 	return nil
 }
@@ -197,7 +188,7 @@ func (c *Conn) reply() {
 		return
 	}
 	c.mu.Lock()
-	c.ctl = c.m.AppendOutput(c.ctl, ctlRoom, maskKey)
+	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.send()
 	c.mu.Unlock()
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/protocol"
 )
 
 // ends is a handler that echoes and tells how connections end.
@@ -144,7 +145,7 @@ func TestRFC6455_7_1_7_ViolationsAreTold(t *testing.T) {
 		"not UTF-8":  {masked(frame.Text, true, "\xff"), 1007, "RFC 6455 §8.1"},
 		"too big":    {masked(frame.Binary, true, strings.Repeat("x", 101)), 1009, "RFC 6455 §10.4"},
 		"interleave": {masked(frame.Text, false, "a") + masked(frame.Text, true, "b"), 1002, "RFC 6455 §5.4"},
-		"pings":      {strings.Repeat(masked(frame.Ping, true, ""), 2*maxControls+2), 1008, "RFC 6455 §10.4"},
+		"pings":      {strings.Repeat(masked(frame.Ping, true, ""), 2*protocol.MaxControls+2), 1008, "RFC 6455 §10.4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, ended := ends()

@@ -2,12 +2,10 @@ package reactor
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/deflate"
 	"github.com/handfast/handfast/websocket/internal/handshake"
-	"github.com/handfast/handfast/websocket/internal/protocol"
 )
 
 // zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to
@@ -19,22 +17,6 @@ type zipper struct {
 }
 
 const defaultThreshold = 128
-
-// deflatePolicy says what the server agrees to.
-func deflatePolicy(c *websocket.Compression) (handshake.DeflatePolicy, error) {
-	for _, bits := range []int{c.ServerWindowBits, c.ClientWindowBits} {
-		if bits != 0 && (bits < handshake.MinWindowBits+1 || bits > handshake.MaxWindowBits) {
-			return handshake.DeflatePolicy{}, fmt.Errorf("reactor: compression window of %d bits: it must be 9 to 15, or 0 for 15", bits)
-		}
-	}
-	return handshake.DeflatePolicy{
-		ServerNoTakeover: c.ServerNoTakeover,
-		ClientNoTakeover: c.ClientNoTakeover,
-		MaxServerBits:    uint8(c.ServerWindowBits),
-		MaxClientBits:    uint8(c.ClientWindowBits),
-		MinBits:          deflate.MinBits,
-	}, nil
-}
 
 func newZipper(agreed handshake.Deflate, o *websocket.Compression) *zipper {
 	z := &zipper{threshold: or(o.Threshold, defaultThreshold)}
@@ -65,16 +47,9 @@ func (c *Conn) inflate(text bool, p []byte) {
 	if err == nil {
 		err = c.m.Inflated(f.b, true)
 	} else if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
-		err = c.m.Fail(&protocol.Violation{
-			Section: corrupt.Section, Code: uint16(websocket.CodeInvalidData),
-			Detail: "a compressed message that cannot be inflated: " + corrupt.Detail,
-		})
+		err = c.m.CannotInflate(corrupt.Section, corrupt.Detail)
 	} else if errors.Is(err, deflate.ErrTooBig) {
-		// What counts is the size that the application would get.
-		err = c.m.Fail(&protocol.Violation{
-			Section: "RFC 6455 §10.4", Code: uint16(websocket.CodeTooBig),
-			Detail: "a message that inflates to more bytes than are accepted here",
-		})
+		err = c.m.InflatesTooBig()
 	}
 	if err != nil {
 		c.violated(err)

@@ -24,5 +24,5 @@
 // holds; [websocket.Accept] with a goroutine for each connection works everywhere.
 //
 // The package drives the protocol's own state machine (websocket/internal/protocol) rather than [websocket.Conn]: a Conn
-// of the other kind costs more memory than a connection may have here. No rule of the protocol stands in this package.
+// of the other kind costs more memory than a connection may have here. The rules and bounds are the same, and stand there.
 package reactor

@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/protocol"
 )
-
-// maxControls bounds the pings and pongs that a peer may send in a second.
-const maxControls = 1000
 
 // controls counts them.
 type controls struct {
@@ -18,7 +16,7 @@ type controls struct {
 }
 
 func (r *controls) exceeded(now uint32) bool {
-	if r.count++; r.count <= maxControls {
+	if r.count++; r.count <= protocol.MaxControls {
 		return false
 	}
 	if now++; r.since != 0 && now-r.since < ticks(time.Second) {

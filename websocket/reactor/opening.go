@@ -31,9 +31,12 @@ func (s *Server) prepare() (err error) {
 		return fmt.Errorf("reactor: Options.Subprotocols: %w", err)
 	}
 	if z := s.Options.Conn.Compression; z != nil {
-		s.deflate, err = deflatePolicy(z)
+		s.deflate, err = handshake.NewDeflatePolicy(z.ServerNoTakeover, z.ClientNoTakeover, z.ServerWindowBits, z.ClientWindowBits)
+		if err != nil {
+			return fmt.Errorf("reactor: Options.Conn.Compression: %w", err)
+		}
 	}
-	return err
+	return nil
 }
 
 // request takes bytes of the client's request. When that is answered with 101 it returns those behind it, otherwise nil.

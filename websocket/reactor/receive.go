@@ -1,8 +1,6 @@
 package reactor
 
 import (
-	"fmt"
-
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/protocol"
 )
@@ -137,11 +135,7 @@ func (c *Conn) step(win []byte, placed bool) int {
 // control sees to what is not data.
 func (c *Conn) control(ev *protocol.Event, err error) {
 	if err == nil && ev.Kind != protocol.Close && c.controls.exceeded(c.loop.tick.Load()) {
-		err = c.m.Fail(&protocol.Violation{
-			Section: "RFC 6455 §10.4", // protection from a peer that is too much: each costs a write
-			Code:    uint16(websocket.CodePolicy),
-			Detail:  fmt.Sprintf("more than %d control frames in a second", maxControls),
-		})
+		err = c.m.TooManyControls()
 	}
 	switch {
 	case err != nil:

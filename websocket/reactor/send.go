@@ -18,9 +18,6 @@ const (
 	// written from where they lie; so are those of more than single bytes that no other message has come with.
 	together = 16 << 10
 	single   = 4 << 10
-
-	// ctlRoom bounds the pongs that wait to be sent to a peer that does not read.
-	ctlRoom = 4 << 10
 )
 
 // Write sends m, or queues what the kernel does not take at once; it never waits. m.Data is the caller's again when it

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/protocol"
 )
 
 // begin makes d the holder for a visit: what is written from here on gathers until its end. It returns what there is to do,
@@ -137,7 +138,7 @@ func (c *Conn) reply() {
 		return
 	}
 	out := c.room(0)
-	out.b = c.m.AppendOutput(out.b, len(out.b)+ctlRoom, nil)
+	out.b = c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil)
 }
 
 // rearm tells the kernel what to wait for. The caller holds mu.

@@ -97,9 +97,6 @@ const (
 	defaultWriteQueue   = 1 << 20
 	defaultHandshake    = 10 * time.Second
 	defaultMaxHead      = 16 << 10
-
-	// maxFragments bounds a message that never ends, as it does in websocket.Conn.
-	maxFragments = 1 << 17
 )
 
 func or[T comparable](v, standard T) T {
@@ -152,7 +149,7 @@ func (s *Server) start() error {
 // configure fills in what the fields leave to us.
 func (s *Server) configure() error {
 	o := &s.Options.Conn
-	s.limits = protocol.Limits{MaxMessage: or(o.MaxMessage, defaultMaxMessage), Fragments: maxFragments}
+	s.limits = protocol.Limits{MaxMessage: or(o.MaxMessage, defaultMaxMessage), Fragments: protocol.MaxFragments}
 	s.pingInterval = or(o.PingInterval, defaultPingInterval)
 	s.closeTimeout = or(max(o.CloseTimeout, 0), defaultCloseTimeout)
 	s.handshakeTimeout = or(s.HandshakeTimeout, defaultHandshake)

@@ -49,6 +49,23 @@ type DeflatePolicy struct {
 	MinBits uint8
 }
 
+// NewDeflatePolicy is the policy of the codec here, which can keep to any window. The bits are 9 to 15, or 0 for 15: a
+// user who asks for 8 would get 9 from most peers.
+func NewDeflatePolicy(serverNoTakeover, clientNoTakeover bool, serverBits, clientBits int) (DeflatePolicy, error) {
+	for _, bits := range [...]int{serverBits, clientBits} {
+		if bits != 0 && (bits < MinWindowBits+1 || bits > MaxWindowBits) {
+			return DeflatePolicy{}, fmt.Errorf("a compression window of %d bits: it must be 9 to 15, or 0 for 15", bits)
+		}
+	}
+	return DeflatePolicy{
+		ServerNoTakeover: serverNoTakeover,
+		ClientNoTakeover: clientNoTakeover,
+		MaxServerBits:    uint8(serverBits),
+		MaxClientBits:    uint8(clientBits),
+		MinBits:          MinWindowBits,
+	}, nil
+}
+
 func (p DeflatePolicy) minBits() uint8 {
 	if p.MinBits == 0 {
 		return MinWindowBits + 1
