@@ -83,7 +83,7 @@ var rules = []rule{
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
-		test: []string{"golang.org/x/sys"}},
+		test: []string{"golang.org/x/sys", "websocket/reactor"}},
 	// Peers and load generators of all kinds: nothing of it is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/reactor", "bench/..."},
 		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
