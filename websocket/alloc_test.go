@@ -7,7 +7,10 @@ package websocket
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
 )
 
 // TestNoAllocationPerMessage: reading and writing a message into the caller's buffer, with a cancellable context.
@@ -36,5 +39,80 @@ func TestNoAllocationPerMessage(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoAllocationPerMessageOverTLS: no more than crypto/tls makes for the same bytes.
+func TestNoAllocationPerMessageOverTLS(t *testing.T) {
+	for _, size := range []int{128, 8 << 10} {
+		bare := testing.AllocsPerRun(50, bareTLSEcho(t, size))
+		near, far := tlsPair(t)
+		client, server := NewConn(near, Client, nil), NewConn(far, Server, nil)
+		t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
+		go mirror(server)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		m := Message{Binary, make([]byte, size)}
+		buf := make([]byte, 0, size+1)
+		n := testing.AllocsPerRun(50, func() {
+			wrote := client.Write(ctx, m)
+			got, err := client.ReadAppend(ctx, buf)
+			if wrote != nil || err != nil || len(got.Data) != size {
+				t.Fatalf("%v, %v, %d bytes", wrote, err, len(got.Data))
+			}
+		})
+		if n > bare {
+			t.Errorf("%d bytes: %v allocations a message, crypto/tls alone makes %v", size, n, bare)
+		}
+	}
+}
+
+// bareTLSEcho sends size bytes through TLS alone, and back.
+func bareTLSEcho(t *testing.T, size int) func() {
+	near, far := tlsPair(t)
+	t.Cleanup(func() { near.Close(); far.NetConn().Close() })
+	go func() {
+		b := make([]byte, size)
+		for {
+			if _, err := io.ReadFull(far, b); err != nil {
+				return
+			}
+			if _, err := far.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	b := make([]byte, size)
+	return func() {
+		if _, err := near.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(near, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNoAllocationForFragments(t *testing.T) {
+	c, peer := rawTCP(t, Server, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var message []byte
+	for i := range 16 {
+		op := frame.Continuation
+		if i == 0 {
+			op = frame.Text
+		}
+		message = append(message, peer.frame(op, i == 15, "a fragment")...)
+	}
+	buf := make([]byte, 0, 1024)
+	n := testing.AllocsPerRun(50, func() {
+		peer.send(message)
+		if m, err := c.ReadAppend(ctx, buf); err != nil || len(m.Data) != 160 {
+			t.Fatalf("%d bytes, %v", len(m.Data), err)
+		}
+	})
+	if n > 0 {
+		t.Errorf("%v allocations a message", n)
 	}
 }
