@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		f       = flag.NewFlagSet("compare", flag.ContinueOnError)
 		full    = f.Bool("full", false, "all modes, all servers and more rounds: about half an hour")
 		rounds  = f.Int("rounds", 0, "rounds of each server in each mode; 0 means 3, or 7 with -full")
-		length  = f.Duration("for", 0, "length of a round; 0 means 250ms, or 500ms with -full")
+		length  = f.Duration("for", 0, "length of a round; 0 means 200ms, or 500ms with -full")
 		only    = f.String("modes", "", "regular expression of the modes to run, out of all")
 		servers = f.String("servers", "", "comma-separated names of the servers to run, out of all")
 		least   = f.Bool("least", false, "tell the cheapest round, not the median: on a machine that does other things, too")
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	o := compare.Options{Least: *least, Rounds: 3, Warm: 100 * time.Millisecond, For: 250 * time.Millisecond}
+	o := compare.Options{Least: *least, Rounds: 3, Warm: 100 * time.Millisecond, For: 200 * time.Millisecond}
 	o.Modes, o.Servers = compare.Quick()
 	if *full {
 		o.Rounds, o.For = 7, 500*time.Millisecond

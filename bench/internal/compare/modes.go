@@ -111,12 +111,12 @@ func bytesName(n int) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// slowServers are left out of the short run.
-var slowServers = []string{"fasthttp", "x/net"}
+// longOnly are the servers that are left out of the short run.
+var longOnly = []string{"handfast-queue", "fasthttp", "x/net"}
 
 // Quick returns what the short run is made of.
 func Quick() ([]Mode, []peers.Peer) {
 	modes := slices.DeleteFunc(Modes(), func(m Mode) bool { return !m.Quick })
-	servers := slices.DeleteFunc(peers.All(), func(p peers.Peer) bool { return slices.Contains(slowServers, p.Name) })
+	servers := slices.DeleteFunc(peers.All(), func(p peers.Peer) bool { return slices.Contains(longOnly, p.Name) })
 	return modes, servers
 }

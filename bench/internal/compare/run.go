@@ -118,11 +118,11 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	return ctx.Err()
 }
 
-// memoryRounds is less than the others': memory varies little.
+// memoryRounds is how many rounds of time are worth one of memory, which varies little.
 const memoryRounds = 3
 
 func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) error {
-	for range min(o.Rounds, memoryRounds) {
+	for range (o.Rounds + memoryRounds - 1) / memoryRounds {
 		for i := range cells {
 			if !cells[i].Does || cells[i].Err != nil {
 				continue
