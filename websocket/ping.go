@@ -119,15 +119,7 @@ func (c *Conn) forget(p *pinged) {
 func (c *Conn) listen(ctx context.Context, deadline time.Time, enough func() bool) {
 	c.yields = true
 	for !c.untaken() {
-		ev, err := c.parse(ctx)
-		if err != nil {
-			return
-		}
-		if ev.Kind == protocol.Data {
-			c.cur, c.pending = ev, true
-			return
-		}
-		if enough() || c.fill(ctx, deadline) != nil {
+		if c.parse(ctx) != nil || c.pending || enough() || c.fill(ctx, deadline) != nil {
 			return
 		}
 	}

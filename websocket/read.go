@@ -160,7 +160,7 @@ func (c *Conn) await(ctx context.Context) error {
 		return nil // a message is under way already
 	}
 	for !c.pending {
-		if err := c.parseAhead(ctx); err != nil || c.pending {
+		if err := c.parse(ctx); err != nil || c.pending {
 			return err
 		}
 		c.release()
@@ -169,17 +169,6 @@ func (c *Conn) await(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// parseAhead keeps the next piece of a message that is at hand for the next call.
-//
-//go:noinline
-func (c *Conn) parseAhead(ctx context.Context) error {
-	ev, err := c.parse(ctx)
-	if err == nil && ev.Kind == protocol.Data {
-		c.cur, c.pending = ev, true
-	}
-	return err
 }
 
 // readMessage appends the next message to dst. fresh says that dst is not the caller's, so that it can be kept when ctx
@@ -295,9 +284,11 @@ func (c *Conn) next(ctx context.Context) (protocol.Event, error) {
 			c.cur, c.pending = protocol.Event{}, false // an idle connection must not hold on to the buffer
 			return ev, nil
 		}
-		ev, err := c.parse(ctx)
-		if err != nil || ev.Kind == protocol.Data {
-			return ev, err
+		if err := c.parse(ctx); err != nil {
+			return protocol.Event{}, err
+		}
+		if c.pending {
+			continue
 		}
 		if err := c.fill(ctx, time.Time{}); err != nil {
 			return protocol.Event{}, err
@@ -305,27 +296,27 @@ func (c *Conn) next(ctx context.Context) (protocol.Event, error) {
 	}
 }
 
-// parse steps through the bytes at hand until a piece of a message, and sees to the control frames among them.
-func (c *Conn) parse(ctx context.Context) (protocol.Event, error) {
-	for len(c.win) > 0 {
+// parse steps through the bytes at hand until a piece of a message, which is then pending, and sees to the control frames
+// among them.
+func (c *Conn) parse(ctx context.Context) error {
+	for len(c.win) > 0 && !c.pending {
 		ev, n, err := c.m.Step(c.win)
 		c.win = c.win[n:]
 		if err == nil && ev.Kind != protocol.None && ev.Kind != protocol.Data {
 			err = c.control(ev)
 		}
 		if err != nil {
-			return ev, c.violated(ctx, err)
+			return c.violated(ctx, err)
 		}
-		if ev.Kind == protocol.Close {
-			return ev, c.closed(ctx, ev)
-		}
-		if ev.Kind == protocol.Data {
-			c.reply()
-			return ev, nil
+		switch ev.Kind {
+		case protocol.Close:
+			return c.closed(ctx, ev)
+		case protocol.Data:
+			c.cur, c.pending = ev, true
 		}
 	}
 	c.reply()
-	return protocol.Event{}, nil
+	return nil
 }
 
 // fill waits for bytes until ctx is done or the deadline has passed, if there is one; then it returns an error that the
