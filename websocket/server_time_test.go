@@ -176,7 +176,7 @@ func TestService_Shutdown(t *testing.T) {
 	s := &Service{HTTP: &http.Server{Handler: http.NotFoundHandler()}}
 	s.Handler = func(c *Conn) {
 		_, err := c.Read(context.Background())
-		time.Sleep(time.Second) //nolint:forbidigo // it is this Handler's work, on the bubble's clock
+		<-time.After(time.Second) // this Handler's work, on the bubble's clock
 		returned <- err
 	}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
