@@ -99,7 +99,7 @@ func deflateGroup(id string, d payload, ext *extension) []testCase {
 		}
 		title += fmt.Sprintf(", times %d", times)
 		cases = append(cases, testCase{id: fmt.Sprintf("%s.%d", id, i+1), title: title, clause: "RFC 7692 §7.2", ext: ext,
-			heavy: true, app: app{calls: calls(i % 4)}, script: func(p *peer) {
+			heavy: true, bulk: n > 16*kib, app: app{calls: calls(i % 4)}, script: func(p *peer) {
 				for i := range times {
 					data := d.slice(i, n)
 					p.send(p.squeezed(d.op, data, fragment)...)
@@ -226,8 +226,18 @@ func moreDeflateCases() []testCase {
 	bad("a message that ends in a block", "RFC 7692 §7.2.2", data, compressedFrame("\x00\xff\x00\x00\xff\x48"))
 	bad("compressed text that is not UTF-8", "§8.1", []int{1007}, compressedFrame("\x00\x03\x00\xfc\xffab\xff\x00"))
 	bad("compressed text that ends within a code point", "§8.1", []int{1007}, compressedFrame("\x00\x02\x00\xfd\xffa\xce\x00"))
-	bad("compressed text that cannot become valid, of a message that goes on", "§8.1", []int{1007},
-		begin(opText, "\x00\x03\x00\xfc\xffab\xff\x00\x00\x00\xff\xff").withRSV(4))
+	hopeless := begin(opText, "\x00\x03\x00\xfc\xffab\xff\x00\x00\x00\xff\xff").withRSV(4)
+	add(testCase{title: "compressed text that cannot become valid, of a message that goes on",
+		script: func(p *peer) {
+			p.send(hopeless)
+			p.failed(1007)
+		},
+		late: func(p *peer) {
+			p.send(hopeless, ping("still there?"))
+			p.want(pongBack("still there?"))
+			p.send(last("\x00"))
+			p.failed(1007)
+		}}, "§8.1")
 	for _, c := range inflatedCases() {
 		add(c, c.clause)
 	}
@@ -248,8 +258,13 @@ func spelledCompressed(s string) []frame {
 func inflatedCases() []testCase {
 	long := strings.Repeat("0123456789", 100)
 	bomb := func(title string, inflated int, limit int64) testCase {
+		zeros := sync.OnceValue(func() []byte {
+			s := newSqueezer(15, false)
+			defer s.done()
+			return s.squeeze(make([]byte, inflated))
+		})
 		return testCase{title: title, clause: "§10.4", app: app{limit: limit}, heavy: true, script: func(p *peer) {
-			p.send(p.squeezed(opBinary, make([]byte, inflated), 0)...)
+			p.send(binaryOf(zeros()).withRSV(4))
 			p.failed(1009)
 		}}
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 )
 
 const kib, mib = 1 << 10, 1 << 20
@@ -38,9 +39,9 @@ func sizeCases() []testCase {
 
 // large is one message of n bytes, fragmented or written in pieces where these are not 0.
 func large(id string, op byte, n, fragment, chop int) testCase {
-	name, pattern, calls := "text", "BAsd7&jh23", byStream
+	name, pattern, calls := "text", patternText, byStream
 	if op == opBinary {
-		name, pattern, calls = "binary", "\x00\xfe\x23\xfa\xf0", byReadAppend
+		name, pattern, calls = "binary", patternBinary, byReadAppend
 	}
 	title := fmt.Sprintf("a %s message of %s", name, size(n))
 	if fragment > 0 {
@@ -49,13 +50,27 @@ func large(id string, op byte, n, fragment, chop int) testCase {
 	if chop > 0 {
 		title += " in writes of " + size(chop)
 	}
-	return testCase{id: id, title: title, clause: "§5.4", heavy: true, app: app{calls: calls}, script: func(p *peer) {
-		data := bytes.Repeat([]byte(pattern), n/len(pattern)+1)[:n]
+	return testCase{id: id, title: title, clause: "§5.4", heavy: true, bulk: n > mib, app: app{calls: calls}, script: func(p *peer) {
+		data := patterns()[pattern][:n]
 		p.sendChopped(chop, fragmented(op, data, fragment)...)
 		p.want(expectation{kinds: []kind{kindMessage}, op: op, data: data})
 		p.close()
 	}}
 }
+
+// patterns are 16 MiB of each pattern, for all cases to send from.
+var patterns = sync.OnceValue(func() map[string][]byte {
+	all := map[string][]byte{}
+	for _, pattern := range []string{patternText, patternBinary} {
+		all[pattern] = bytes.Repeat([]byte(pattern), 16*mib/len(pattern)+1)
+	}
+	return all
+})
+
+const (
+	patternText   = "BAsd7&jh23"
+	patternBinary = "\x00\xfe\x23\xfa\xf0"
+)
 
 func size(n int) string {
 	switch {

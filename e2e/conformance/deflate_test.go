@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // permessage-deflate as the peer speaks it (RFC 7692), on the standard library's codec: the library has its own.
@@ -91,8 +92,22 @@ type squeezer struct {
 
 func newSqueezer(bits int, noTakeover bool) *squeezer {
 	s := &squeezer{window: 1 << bits, takeover: !noTakeover}
+	if s.w, _ = writers.Get().(*flate.Writer); s.w != nil {
+		s.w.Reset(&s.buf)
+		return s
+	}
 	s.w, _ = flate.NewWriter(&s.buf, flate.BestSpeed) // the level is a good one
 	return s
+}
+
+// writers lends the squeezers their codec, a megabyte each.
+var writers sync.Pool
+
+// done gives the codec back.
+func (s *squeezer) done() {
+	if s != nil {
+		writers.Put(s.w)
+	}
 }
 
 // squeeze compresses one message. The codec knows only the full window: a smaller one is kept to by starting afresh.

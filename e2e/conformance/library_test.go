@@ -1,8 +1,8 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
-	"io"
 	"net/http"
 	"time"
 
@@ -110,15 +110,17 @@ func echoAppend(ctx context.Context, c *websocket.Conn) error {
 // echoStream uses Reader and Writer. The message is read to its end first: whoever streams what is not all here may
 // send the beginning of a message that turns out to be invalid.
 func echoStream(ctx context.Context, c *websocket.Conn) error {
+	var buf bytes.Buffer
 	for {
 		t, r, err := c.Reader(ctx)
 		if err != nil {
 			return err
 		}
-		data, err := io.ReadAll(r)
-		if err != nil {
+		buf.Reset()
+		if _, err := buf.ReadFrom(r); err != nil {
 			return err
 		}
+		data := buf.Bytes()
 		w, err := c.Writer(ctx, t)
 		if err != nil {
 			return err

@@ -16,10 +16,12 @@ type testCase struct {
 	title  string
 	clause string // of RFC 6455, where no other is named
 	script func(p *peer)
-	app    app        // what the library's side does; the zero value echoes
-	only   []role     // nil: both
-	ext    *extension // nil: no permessage-deflate
-	heavy  bool       // megabytes, or thousands of messages: run as written only, and few at once
+	late   func(p *peer) // the script for a subject that inflates a message when all of it is there; nil: the same
+	app    app           // what the library's side does; the zero value echoes
+	only   []role        // nil: both
+	ext    *extension    // nil: no permessage-deflate
+	heavy  bool          // megabytes, or thousands of messages: run as written only, and few at once
+	bulk   bool          // heavy by its bytes alone, with lighter cases like it
 }
 
 func (c testCase) tests(r role) bool {
@@ -31,12 +33,20 @@ func (c testCase) tests(r role) bool {
 	return c.only == nil
 }
 
-// cuts returns the ways in which the case's bytes are cut.
-func (c testCase) cuts() []cut {
+// everyCut returns the ways in which the case's bytes are cut.
+func (c testCase) everyCut() []cut {
 	if c.heavy {
 		return []cut{asWritten}
 	}
 	return []cut{asWritten, bytewise, joined, overTLS}
+}
+
+// someCuts is everyCut with the two ways that differ most.
+func (c testCase) someCuts() []cut {
+	if c.heavy {
+		return []cut{asWritten}
+	}
+	return []cut{bytewise, overTLS}
 }
 
 // app is what the library's side does with a connection.
@@ -63,24 +73,6 @@ var callsFor = map[cut]calls{asWritten: byRead, bytewise: byReadAppend, joined: 
 
 // limits for a run: everything in it has a bound of its own, this is the sum.
 const runTimeout = 2 * time.Minute
-
-// run plays a case against the library in one role and returns what went wrong.
-func run(ctx context.Context, c testCase, r role, how cut) error {
-	ctx, cancel := context.WithTimeout(ctx, runTimeout)
-	defer cancel()
-	c.app.compress = c.ext != nil
-	if !c.heavy {
-		c.app.calls = callsFor[how]
-	}
-	play := runAgainstServer
-	if r == testClient {
-		play = runAgainstClient
-	}
-	if err := play(ctx, c, how); err != nil {
-		return fmt.Errorf("%s, %v: %w", r, how, err)
-	}
-	return nil
-}
 
 // runAgainstServer makes the library serve on a port of its own, and the peer connect to it.
 func runAgainstServer(ctx context.Context, c testCase, how cut) error {
@@ -153,6 +145,7 @@ func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 // playOut plays the script, and then sees to it that the library's side has come to its end too.
 func playOut(p *peer, c testCase, done <-chan error) error {
 	c.script(p)
+	p.zip.done()
 	p.conn.Close()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

@@ -118,11 +118,12 @@ func shortestForm(n uint64) int {
 
 // toggleMask masks and unmasks: octet i of the payload is XORed with octet i modulo 4 of the key (RFC 6455 §5.3).
 func toggleMask(b []byte, key [4]byte) {
-	var pattern [1024]byte
+	var room [1024]byte
+	pattern := room[:min(len(room), len(b))]
 	for i := range pattern {
 		pattern[i] = key[i%4]
 	}
-	for piece := range slices.Chunk(b, len(pattern)) {
-		subtle.XORBytes(piece, piece, pattern[:])
+	for piece := range slices.Chunk(b, len(room)) {
+		subtle.XORBytes(piece, piece, pattern)
 	}
 }

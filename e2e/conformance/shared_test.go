@@ -1,0 +1,177 @@
+package conformance
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/reactor"
+)
+
+// shared are servers of one kind, one for each way to set them up. The cases that want the same server use it at once, so
+// that what one connection leaves in memory which all of them use would show in another.
+type shared struct {
+	start func(ln net.Listener, s setup, h *house) (serve func() error, shutdown func(context.Context) error)
+
+	mu     sync.Mutex
+	houses map[setup]*house
+}
+
+// setup is what a server is told for all its connections.
+type setup struct {
+	limit         int64
+	compress, tls bool
+}
+
+// house is a running server.
+type house struct {
+	addr     string
+	guests   sync.Map // of *guest, by the address that they come from
+	shutdown func(context.Context) error
+	over     chan error // what serving came to
+}
+
+// guest is a connection that a case makes.
+type guest struct {
+	ctx  context.Context
+	app  app
+	done chan error
+}
+
+// guest returns the one who comes from remote.
+func (h *house) guest(remote string) *guest {
+	if g, ok := h.guests.Load(remote); ok {
+		return g.(*guest)
+	}
+	return nil
+}
+
+// run makes the peer connect to the server that the case asks for.
+func (s *shared) run(ctx context.Context, c testCase, how cut) error {
+	h, err := s.house(setup{c.app.limit, c.app.compress, how == overTLS})
+	if err != nil {
+		return err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", h.addr)
+	if err != nil {
+		return err
+	}
+	g := &guest{ctx, c.app, make(chan error, 1)}
+	h.guests.Store(conn.LocalAddr().String(), g)
+	defer h.guests.CompareAndDelete(conn.LocalAddr().String(), g) // another may have the address by then
+	if how == overTLS {
+		_, client := tlsConfigs()
+		conn = tls.Client(conn, client)
+	}
+	defer conn.Close()
+	p := newPeer(conn, testServer, how)
+	p.openAsClient(h.addr, c.ext)
+	return playOut(p, c, g.done)
+}
+
+// house returns the server for a setup, which it starts when there is none yet.
+func (s *shared) house(with setup) (*house, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.houses[with]; h != nil {
+		return h, nil
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	h := &house{addr: ln.Addr().String(), over: make(chan error, 1)}
+	serve, shutdown := s.start(ln, with, h)
+	h.shutdown = shutdown
+	go func() { h.over <- serve() }()
+	if s.houses == nil {
+		s.houses = map[setup]*house{}
+	}
+	s.houses[with] = h
+	return h, nil
+}
+
+// shutDown ends all servers. No connection is left by then.
+func (s *shared) shutDown(t testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own is over
+	defer cancel()
+	for with, h := range s.houses {
+		if err := h.shutdown(ctx); err != nil {
+			t.Errorf("shut down the server for %+v: %v", with, err)
+		}
+		err := <-h.over
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, reactor.ErrServerClosed) {
+			t.Errorf("the server for %+v ended with: %v", with, err)
+		}
+	}
+}
+
+// startService makes a websocket.Service.
+func startService(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
+	s := &websocket.Service{
+		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
+		Handler: func(c *websocket.Conn) {
+			if g := h.guest(c.Handshake().RemoteAddr); g != nil {
+				g.done <- loop(g.ctx, c, g.app)
+			}
+		},
+	}
+	if with.tls {
+		server, _ := tlsConfigs()
+		return func() error { return s.ServeTLS(ln, server) }, s.Shutdown
+	}
+	return func() error { return s.Serve(ln) }, s.Shutdown
+}
+
+// startReactor makes an event loop.
+func startReactor(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
+	s := &reactor.Server{
+		Options: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
+		Handler: reactor.Handler{Open: h.opened, Message: react, Close: reactorClosed},
+	}
+	if with.tls {
+		server, _ := tlsConfigs()
+		return func() error { return s.ServeTLS(ln, server) }, s.Shutdown
+	}
+	return func() error { return s.Serve(ln) }, s.Shutdown
+}
+
+func (h *house) opened(c *reactor.Conn) {
+	if remote := c.RemoteAddr(); remote != nil {
+		if g := h.guest(remote.String()); g != nil {
+			c.SetValue(g)
+			return
+		}
+	}
+	c.CloseNow()
+}
+
+// react is what the application of an event loop does with a message: half of the time as a handler that blocks, so that
+// the loop goes on with another driver.
+func react(c *reactor.Conn, m websocket.Message) {
+	g := c.Value().(*guest)
+	if g.app.calls == byStream || g.app.calls == byMessages {
+		c.Block()
+	}
+	var err error
+	if g.app.closeCode != 0 {
+		err = c.Close(websocket.Code(g.app.closeCode), g.app.reason)
+	} else {
+		err = c.Write(m)
+	}
+	if err != nil { // the echo that lacks would be missed
+		c.CloseNow()
+	}
+}
+
+func reactorClosed(c *reactor.Conn, err error) {
+	if g, ok := c.Value().(*guest); ok {
+		g.done <- err
+	}
+}
