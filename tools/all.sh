@@ -10,5 +10,7 @@ say "fuzz: every target for ${FUZZTIME:-10s}"
 tools/fuzz.sh "${FUZZTIME:-10s}"
 say "test: the library without the race detector, for the tests that count allocations"
 go test -shuffle=on -timeout=5m ./websocket/...
+say "test: conformance without it, too: its largest cases on all servers"
+go test -shuffle=on -timeout=5m ./e2e/conformance
 say "test: all modules, race detector, shuffled"
 go test -race -shuffle=on -timeout=10m "${PKGS[@]}"

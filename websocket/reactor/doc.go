@@ -25,4 +25,6 @@
 //
 // The package drives the protocol's own state machine (websocket/internal/protocol) rather than [websocket.Conn]: a Conn
 // of the other kind costs more memory than a connection may have here. The rules and bounds are the same, and stand there.
+// One thing comes later than with Conn: a compressed message in fragments is inflated when all of it is there, so that text
+// which is not UTF-8 fails the connection at the message's end.
 package reactor
