@@ -35,10 +35,18 @@ type Message struct {
 // ErrInvalidUTF8 is returned for a text message that is not UTF-8. Nothing was sent; RFC 6455 §5.6 allows it as Binary.
 var ErrInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
 
+// check says why no message has type t.
+func (t Type) check() error {
+	if t != Text && t != Binary {
+		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", t)
+	}
+	return nil
+}
+
 // check says why m cannot be sent.
 func (m Message) check() error {
-	if m.Type != Text && m.Type != Binary {
-		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", m.Type)
+	if err := m.Type.check(); err != nil {
+		return err
 	}
 	if m.Type == Text && !utf8.Valid(m.Data) {
 		return ErrInvalidUTF8

@@ -192,7 +192,7 @@ func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message
 			if err != nil {
 				return Message{}, c.keepPartial(dst, base, fresh, err)
 			}
-			return Message{Type: c.partialType(), Data: dst}, nil
+			return Message{Type: typeOf(c.m.Text()), Data: dst}, nil
 		}
 		ev, err := c.next(ctx)
 		if err != nil {
@@ -201,7 +201,7 @@ func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message
 		if ev.Compressed {
 			if ev.First && ev.Last {
 				dst, err = c.zip.appendWhole(ctx, dst, ev)
-				return Message{Type: typeOf(ev), Data: dst}, err
+				return Message{Type: typeOf(ev.Text), Data: dst}, err
 			}
 			c.zip.begin(ev)
 			continue
@@ -217,7 +217,7 @@ func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message
 			}
 		}
 		if ev.Last {
-			return Message{Type: typeOf(ev), Data: dst}, nil
+			return Message{Type: typeOf(ev.Text), Data: dst}, nil
 		}
 	}
 }
@@ -391,8 +391,8 @@ func (c *Conn) readyToRead(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
-func typeOf(ev protocol.Event) Type {
-	if ev.Text {
+func typeOf(text bool) Type {
+	if text {
 		return Text
 	}
 	return Binary

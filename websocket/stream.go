@@ -29,7 +29,7 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 		r.head = c.partial
 		c.partial, c.halfRead = nil, false
 		c.midway = true
-		return c.partialType(), r, nil
+		return typeOf(c.m.Text()), r, nil
 	}
 	ev, err := c.next(ctx)
 	if err != nil {
@@ -41,15 +41,7 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 	} else {
 		c.cur, c.pending = ev, true
 	}
-	return typeOf(ev), r, nil
-}
-
-// partialType returns the type of the message under way.
-func (c *Conn) partialType() Type {
-	if c.m.Text() {
-		return Text
-	}
-	return Binary
+	return typeOf(ev.Text), r, nil
 }
 
 // messageReader reads one message.
@@ -121,8 +113,8 @@ const streamChunk = 16 << 10
 //
 // The writer is for one goroutine. It must be closed, or no other message can ever be sent.
 func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
-	if t != Text && t != Binary {
-		return nil, errors.New("websocket: the message type is neither Text nor Binary")
+	if err := t.check(); err != nil {
+		return nil, err
 	}
 	if err := c.beginMessage(ctx); err != nil {
 		return nil, err
