@@ -1,0 +1,69 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Identity is who a client is, as a credential says. It is not changed once it has been returned: many goroutines read it.
+type Identity struct {
+	// Subject is the user or the service; never empty.
+	Subject string
+
+	// Method is how it was found out: "jwt", "apikey", "basic", "ticket", "certificate", "forward".
+	Method string
+
+	// Claims is what the credential says besides; rules see it as claims. It may be nil.
+	Claims map[string]any
+
+	// ID names this one credential, such as a token's jti, so that it alone can be revoked. It may be empty.
+	ID string
+
+	// Issued and Expires bound the credential. The zero time means that it does not say; a connection whose Expires has
+	// come is closed.
+	Issued, Expires time.Time
+}
+
+// ErrNoCredentials says that a request carries no credential of the kind that an Authenticator looks at, so that the next
+// one in a chain is asked.
+var ErrNoCredentials = errors.New("auth: no credentials")
+
+// Authenticator finds out who sends a request. It may be called from many goroutines at once.
+//
+// The error is ErrNoCredentials, or an [*Error] that keeps the client out.
+type Authenticator interface {
+	Authenticate(r *http.Request) (*Identity, error)
+
+	// Challenge is the value of the WWW-Authenticate field that asks for this method (RFC 9110 §11.6.1), "" if HTTP has
+	// none for it.
+	Challenge() string
+}
+
+// Error keeps a client out. What Error returns is for the log of the server and holds no credential; the client is told
+// Reason and no more, so that it does not learn which part of a credential was wrong.
+type Error struct {
+	Status int         // 401, 403, 429 or 503
+	Header http.Header // for the reply: WWW-Authenticate, Retry-After; may be nil
+	Reason string      // a sentence for the client
+	Err    error       // the cause
+}
+
+func (e *Error) Error() string { return "auth: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Action is what an identity wants to do.
+type Action struct {
+	Do       string // "connect", "subscribe", "publish"
+	Endpoint string // the endpoint's name
+	Channel  string // "" for connect
+}
+
+// Authorizer says whether an identity may do something. A nil error means yes; an [*Error] says no, with the rule that
+// decided in its cause. It may be called from many goroutines at once.
+type Authorizer interface {
+	Authorize(ctx context.Context, id *Identity, a Action) error
+}
