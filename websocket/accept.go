@@ -98,7 +98,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		nc.Close()
 		return nil, &HandshakeError{Stage: StageStatus, Err: err}
 	}
-	c := newConn(unwrapped(nc), Server, &opts.Conn, hs, early)
+	c := newConn(unwrapped(nc), RoleServer, &opts.Conn, hs, early)
 	if agreed.compressed {
 		c.compress(agreed.deflate, opts.Conn.Compression)
 	}

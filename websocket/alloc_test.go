@@ -16,10 +16,10 @@ import (
 // TestNoAllocationPerMessage: reading and writing a message into the caller's buffer, with a cancellable context.
 func TestNoAllocationPerMessage(t *testing.T) {
 	for _, size := range []int{0, 16, 128, 1 << 10, 16 << 10, 64 << 10, 1 << 20} {
-		for _, role := range []Role{Client, Server} {
+		for _, role := range []Role{RoleClient, RoleServer} {
 			t.Run(fmt.Sprintf("%d/%v", size, role), func(t *testing.T) {
 				a, b := tcpConns(t, nil)
-				if role == Server {
+				if role == RoleServer {
 					a, b = b, a
 				}
 				go mirror(b)
@@ -47,7 +47,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	for _, size := range []int{128, 8 << 10} {
 		bare := testing.AllocsPerRun(50, bareTLSEcho(t, size))
 		near, far := tlsPair(t)
-		client, server := NewConn(near, Client, nil), NewConn(far, Server, nil)
+		client, server := NewConn(near, RoleClient, nil), NewConn(far, RoleServer, nil)
 		t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 		go mirror(server)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -94,7 +94,7 @@ func bareTLSEcho(t *testing.T, size int) func() {
 }
 
 func TestNoAllocationForFragments(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var message []byte

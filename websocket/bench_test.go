@@ -71,7 +71,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	for _, role := range []Role{Server, Client} {
+	for _, role := range []Role{RoleServer, RoleClient} {
 		for _, size := range benchSizes {
 			b.Run(fmt.Sprintf("%v/%d", role, size), func(b *testing.B) {
 				near, far := tcpPair(b)

@@ -36,7 +36,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	sockets := heap() - bare
 	for _, nc := range nets {
-		client, server := NewConn(nc[0], Client, nil), NewConn(nc[1], Server, nil)
+		client, server := NewConn(nc[0], RoleClient, nil), NewConn(nc[1], RoleServer, nil)
 		conns = append(conns, client, server)
 		wg.Go(func() { echo(server) })
 		if err := client.Write(context.Background(), Message{Text, make([]byte, 1000)}); err != nil {

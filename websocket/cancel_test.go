@@ -31,7 +31,7 @@ const fragmentsText = "Grüße aus der Ferne ✓"
 func TestCancelledReadLosesNothing(t *testing.T) {
 	links := map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS}
 	for name, link := range links {
-		for _, role := range []Role{Server, Client} {
+		for _, role := range []Role{RoleServer, RoleClient} {
 			t.Run(name+"/"+role.String(), func(t *testing.T) {
 				c, peer := link(t, role, nil)
 				go io.Copy(io.Discard, peer.Conn) // the pong
@@ -94,7 +94,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 
 func TestReadDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
 		f := peer.frame(frame.Text, true, "late, but whole")
 		go func() {
 			<-time.After(time.Second) // fake time
@@ -114,7 +114,7 @@ func TestReadDeadline(t *testing.T) {
 }
 
 func TestReadWithACancelledContextTakesNothing(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "kept"))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("the user left")
@@ -147,7 +147,7 @@ func TestStaleContextDoesNotDisturb(t *testing.T) {
 func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 	for name, link := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := link(t, Client, nil)
+			c, _ := link(t, RoleClient, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			wrote := make(chan error, 1)
 			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // nobody reads it
@@ -195,7 +195,7 @@ func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
 }
 
 func TestReaderSurvivesItsContext(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Text, false, "first, "))
 	ctx, cancel := context.WithCancel(t.Context())
 	_, r, err := c.Reader(ctx)
@@ -222,7 +222,7 @@ func TestReaderSurvivesItsContext(t *testing.T) {
 
 // TestReaderTakesOverFromAnInterruptedRead: what a Read had of the message comes first.
 func TestReaderTakesOverFromAnInterruptedRead(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	_, err := readAndCancel(t, c, true, func() { peer.send(peer.frame(frame.Text, false, "one ")) })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
 	e = c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
 	deadline := time.Now().Add(c.opts.closeTimeout)
 	c.say(ctx, deadline)
-	if c.role == Client {
+	if c.role == RoleClient {
 		// §7.1.1: the server closes the TCP connection first; a client waits for that, but not for ever.
 		c.linger(ctx, deadline)
 	}
@@ -165,7 +165,7 @@ func (c *Conn) say(ctx context.Context, deadline time.Time) {
 // linger lets the peer read what was said: closing a socket with bytes unread would reset it and could destroy them on
 // their way. The caller holds the read turn.
 func (c *Conn) linger(ctx context.Context, deadline time.Time) {
-	if c.role == Server {
+	if c.role == RoleServer {
 		c.stream.CloseWrite()
 	}
 	buf := transport.Borrow()

@@ -25,7 +25,7 @@ func wantClose(t *testing.T, err error, code Code, reason string, by Side) *Clos
 }
 
 func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
-	for _, role := range []Role{Server, Client} {
+	for _, role := range []Role{RoleServer, RoleClient} {
 		for _, code := range []Code{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
 			c, peer := rawTCP(t, role, nil)
 			peer.send(peer.frame(frame.Close, true, closeBody(code, "bye")), peer.frame(frame.Text, true, "not looked at"))
@@ -47,7 +47,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 }
 
 func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, ""))
 	_, err := c.Read(t.Context())
 	wantClose(t, err, CodeNoStatus, "", Remote)
@@ -55,7 +55,7 @@ func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
 }
 
 func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	for _, code := range []Code{0, 999, 1004, CodeAbnormal, CodeTLSHandshake, 1016, 2999, 5000, 65535} {
 		if err := c.Close(code, ""); err == nil || !strings.Contains(err.Error(), "§7.4") {
 			t.Errorf("Close(%d) returned %v", code, err)
@@ -68,19 +68,19 @@ func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
 }
 
 func TestRFC6455_5_5_ReasonIsCutWhereACharacterBegins(t *testing.T) {
-	c, peer := rawTCP(t, Client, nil)
+	c, peer := rawTCP(t, RoleClient, nil)
 	go c.Close(4000, strings.Repeat("✓", 50)) // 150 bytes; 123 fit, which is 41 of three bytes
 	peer.expect(frame.Close, closeBody(4000, strings.Repeat("✓", 41)))
 }
 
 func TestCloseWithoutAReader(t *testing.T) {
-	for _, role := range []Role{Server, Client} {
+	for _, role := range []Role{RoleServer, RoleClient} {
 		c, peer := rawTCP(t, role, nil)
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(CodeGoingAway, "restart") }()
 		peer.expect(frame.Close, closeBody(CodeGoingAway, "restart"))
 		peer.send(peer.frame(frame.Text, true, "on its way"), peer.frame(frame.Close, true, closeBody(CodeGoingAway, "")))
-		if role == Server {
+		if role == RoleServer {
 			if _, err := peer.Read(make([]byte, 1)); err != io.EOF { // §7.1.1: the server closes the TCP connection
 				t.Errorf("the stream ended with %v", err)
 			}
@@ -100,7 +100,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 // TestCloseWithAReader: a Read that waits gets what is on its way, until the peer's close frame.
 func TestCloseWithAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		got := make(chan string, 10)
 		go func() {
 			for m, err := range c.Messages(context.Background()) {
@@ -131,7 +131,7 @@ func TestCloseWithAReader(t *testing.T) {
 
 func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, &ConnOptions{CloseTimeout: 3 * time.Second})
+		c, peer := rawPipe(t, RoleServer, &ConnOptions{CloseTimeout: 3 * time.Second})
 		go io.Copy(io.Discard, peer.Conn) // reads and never answers
 		start := time.Now()
 		err := c.Close(4001, "token expired")
@@ -148,7 +148,7 @@ func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 // TestCloseToAPeerThatReadsNothing: not even the close frame can be sent.
 func TestCloseToAPeerThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		c, _ := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("stuck")}) }()
 		synctest.Wait()
@@ -181,7 +181,7 @@ func TestBothSidesCloseAtOnce(t *testing.T) {
 
 func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		go c.Close(CodeNormal, "")
 		peer.expect(frame.Close, closeBody(CodeNormal, ""))
 		err := c.Write(t.Context(), Message{Text, []byte("too late")})
@@ -222,7 +222,7 @@ func TestEndWithoutACloseFrame(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, peer := rawTCP(t, Server, nil)
+			c, peer := rawTCP(t, RoleServer, nil)
 			tt.act(peer)
 			_, err := c.Read(t.Context())
 			ce := wantClose(t, err, CodeAbnormal, "", Remote)
@@ -238,7 +238,7 @@ func TestEndWithoutACloseFrame(t *testing.T) {
 
 func TestCloseNowEndsEveryWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := rawPipe(t, Client, nil)
+		c, _ := rawPipe(t, RoleClient, nil)
 		waits := make(chan error, 4)
 		ctx := c.Context()
 		go func() { _, err := c.Read(context.Background()); waits <- err }()
@@ -257,7 +257,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 
 // TestWriteToAPeerThatClosed: the peer's close frame lies unread when a write fails. It explains the failure.
 func TestWriteToAPeerThatClosed(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, closeBody(4009, "not allowed")))
 	peer.Conn.Close()
 	for {
@@ -270,7 +270,7 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 
 // TestMessagesThatLieUnreadSurviveAFailedWrite: what the peer sent before it went away can still be read.
 func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "last words"))
 	peer.Conn.Close()
 	for c.Write(t.Context(), Message{Binary, make([]byte, 1<<16)}) == nil {
@@ -284,7 +284,7 @@ func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 
 func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		ended := make(chan error, 1)
 		go func() { _, err := c.Read(context.Background()); ended <- err }()
 		peer.send([]byte{0x81, 0x00}) // not masked
@@ -302,7 +302,7 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 // TestViolationDoesNotWaitForEver: a peer that broke a rule and then neither reads nor closes costs CloseTimeout.
 func TestViolationDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		start := time.Now()
 		go peer.Write([]byte{0x81, 0x00})
 		_, err := c.Read(t.Context())
@@ -316,7 +316,7 @@ func TestViolationDoesNotWaitForEver(t *testing.T) {
 // TestAStuckWriteDoesNotHideHowItEnded: the peer closes, and reads nothing of what is on its way to it.
 func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, role := range []Role{Server, Client} {
+		for _, role := range []Role{RoleServer, RoleClient} {
 			c, peer := rawPipe(t, role, &ConnOptions{PingInterval: -1})
 			wrote := make(chan error, 1)
 			go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("stuck")}) }()
@@ -336,7 +336,7 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 // TestTheContextBoundsTheClosingHandshake: a client does not wait for the server's TCP close longer than its context.
 func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Client, nil)
+		c, peer := rawPipe(t, RoleClient, nil)
 		go func() {
 			peer.Write(append(peer.frame(frame.Text, true, "and"), peer.frame(frame.Close, true, closeBody(CodeNormal, "bye"))...))
 			io.Copy(io.Discard, peer.Conn) // and never closes

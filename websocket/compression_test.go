@@ -30,7 +30,7 @@ func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, 
 // rawZipped connects a server that inflates with a raw client.
 func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
-	c, peer := rawTCP(t, Server, opts)
+	c, peer := rawTCP(t, RoleServer, opts)
 	c.compress(agreed, &Compression{})
 	return c, peer
 }
@@ -223,7 +223,7 @@ func deflateOf(t *testing.T, p []byte) string {
 	t.Helper()
 	near, far := net.Pipe()
 	defer far.Close()
-	c := NewConn(near, Server, nil)
+	c := NewConn(near, RoleServer, nil)
 	defer c.CloseNow()
 	c.compress(handshake.Deflate{}, &Compression{Threshold: -1})
 	return string(c.zip.out.Append(nil, p))

@@ -65,7 +65,7 @@ func TestWritesFromManyGoroutinesAreWhole(t *testing.T) {
 
 func TestASecondReaderGetsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		first := make(chan error, 1)
 		go func() {
 			m, err := c.Read(context.Background())
@@ -89,7 +89,7 @@ func TestASecondReaderGetsAnError(t *testing.T) {
 }
 
 func TestReaderAfterTheNextRead(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two"), peer.frame(frame.Text, true, "three"))
 	_, one, err := c.Reader(t.Context())
 	if err != nil {
@@ -114,7 +114,7 @@ func TestReaderAfterTheNextRead(t *testing.T) {
 }
 
 func TestReaderInSmallPieces(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(fragments(peer))
 	typ, r, err := c.Reader(t.Context())
 	if err != nil || typ != Text {
@@ -171,7 +171,7 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 }
 
 func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	if err := c.Write(t.Context(), Message{Text, []byte("\xff")}); err != ErrInvalidUTF8 {
 		t.Errorf("Write returned %v", err)
 	}
@@ -197,8 +197,8 @@ type bare struct{ io.ReadWriteCloser }
 
 func TestAnyReadWriteCloserWillDo(t *testing.T) {
 	near, far := tcpPair(t)
-	client := NewConn(bare{near}, Client, nil)
-	server := NewConn(bare{far}, Server, nil)
+	client := NewConn(bare{near}, RoleClient, nil)
+	server := NewConn(bare{far}, RoleServer, nil)
 	go echo(server)
 	if err := client.Write(t.Context(), Message{Text, []byte("hello")}); err != nil {
 		t.Fatal(err)

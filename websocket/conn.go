@@ -135,7 +135,7 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Ha
 	c.opts = opts.settings()
 	c.win = early
 	c.stream.Init(rwc)
-	c.m.Client = role == Client
+	c.m.Client = role == RoleClient
 	c.m.Limits = &c.opts.limits
 	c.startKeepalive()
 }

@@ -31,7 +31,7 @@ func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	near, far := tcpPair(t)
-	client, server = NewConn(near, Client, opts), NewConn(far, Server, opts)
+	client, server = NewConn(near, RoleClient, opts), NewConn(far, RoleServer, opts)
 	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 	return client, server
 }

@@ -11,12 +11,12 @@ import (
 )
 
 // Pages and WebSockets on one port: what asks for a WebSocket at /echo goes to the Handler, all else to the http.Server.
-func ExampleService() {
+func ExampleServer() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "a page")
 	})
-	s := &websocket.Service{
+	s := &websocket.Server{
 		Paths: []string{"/echo"},
 		Handler: func(c *websocket.Conn) {
 			for m, err := range c.Messages(context.Background()) {

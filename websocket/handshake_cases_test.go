@@ -182,7 +182,7 @@ func (c serverCase) run(t *testing.T, addr string) string {
 	want := c.EchoEarly
 	if want == "" {
 		want = "late"
-		nc.Write(raw{TB: t, role: Client}.frame(frame.Text, true, want))
+		nc.Write(raw{TB: t, role: RoleClient}.frame(frame.Text, true, want))
 	}
 	got := make([]byte, 2+len(want))
 	if _, err := io.ReadFull(br, got); err != nil || string(got[2:]) != want {

@@ -19,7 +19,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	servers, peers := make([]net.Conn, n), make([]raw, n)
 	for i := range n {
 		near, far := tcpPair(t)
-		servers[i], peers[i] = near, raw{t, far, Client}
+		servers[i], peers[i] = near, raw{t, far, RoleClient}
 		t.Cleanup(func() { near.Close(); far.Close() })
 	}
 	heap := func() uint64 {
@@ -34,7 +34,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	defer cancel()
 	before := heap()
 	for i, nc := range servers {
-		conns[i] = NewConn(nc, Server, nil)
+		conns[i] = NewConn(nc, RoleServer, nil)
 		ready := make(chan bool)
 		go func() {
 			buf := make([]byte, 0, 64)

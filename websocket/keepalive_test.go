@@ -29,7 +29,7 @@ func silence(t *testing.T, c *Conn) time.Duration {
 func TestKeepaliveClosesASilentPeer(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			c, peer := rawPipe(t, Server, nil)
+			c, peer := rawPipe(t, RoleServer, nil)
 			go io.Copy(io.Discard, peer.Conn)
 			if reading {
 				go c.Read(context.Background())
@@ -44,7 +44,7 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 // TestKeepaliveWorstCase: the silence begins right after a look that still heard something.
 func TestKeepaliveWorstCase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		go io.Copy(io.Discard, peer.Conn)
 		go func() {
 			for {
@@ -65,8 +65,8 @@ func TestKeepaliveWorstCase(t *testing.T) {
 func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			near, far := rawPipe(t, Server, nil)
-			peer := NewConn(far.Conn, Client, &ConnOptions{PingInterval: -1})
+			near, far := rawPipe(t, RoleServer, nil)
+			peer := NewConn(far.Conn, RoleClient, &ConnOptions{PingInterval: -1})
 			defer peer.CloseNow()
 			go peer.Read(context.Background()) // reading answers the pings
 			if reading {
@@ -84,7 +84,7 @@ func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 // TestKeepaliveWithAMessageThatNobodyTakes: the message stays, pongs behind it are heard, and silence still counts.
 func TestKeepaliveWithAMessageThatNobodyTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		silent := make(chan struct{})
 		go io.Copy(io.Discard, peer.Conn)
 		go func() {
@@ -117,7 +117,7 @@ func TestKeepaliveCostsNoGoroutine(t *testing.T) {
 	for range 100 {
 		near, far := tcpPair(t)
 		defer far.Close()
-		defer NewConn(near, Client, nil).CloseNow()
+		defer NewConn(near, RoleClient, nil).CloseNow()
 	}
 	if now := runtime.NumGoroutine(); now > before {
 		t.Errorf("%d goroutines for 100 connections", now-before)
@@ -143,7 +143,7 @@ func TestPing(t *testing.T) {
 // TestPingMakesWayForARead: a Ping that reads, because nobody did, loses no message and blocks no Read.
 func TestPingMakesWayForARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		pong := make(chan error, 1)
 		go func() { _, err := c.Ping(context.Background()); pong <- err }()
 		h, payload := peer.next()
@@ -173,7 +173,7 @@ func TestPingMakesWayForARead(t *testing.T) {
 // TestPingKeepsTheMessageInItsWay: the pong behind it comes to light when the message is taken.
 func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		pong := make(chan error, 1)
 		go func() { _, err := c.Ping(context.Background()); pong <- err }()
 		_, payload := peer.next()
@@ -192,7 +192,7 @@ func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 // TestRFC6455_5_5_3_OnePongAnswersThePingsBefore: a peer may answer only the most recent ping.
 func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		go c.Read(context.Background())
 		pongs := make(chan error, 3)
 		for range 3 {
@@ -213,7 +213,7 @@ func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
 
 func TestPingIsInterruptedByItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		go io.Copy(io.Discard, peer.Conn)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -229,7 +229,7 @@ func TestPingIsInterruptedByItsContext(t *testing.T) {
 
 // TestKeepaliveSparesAPeerThatTakesALargeMessage slowly: the ping waits behind the message, and so cannot be answered.
 func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
-	for _, role := range []Role{Server, Client} {
+	for _, role := range []Role{RoleServer, RoleClient} {
 		synctest.Test(t, func(t *testing.T) {
 			c, peer := rawPipe(t, role, nil)
 			wrote := make(chan error, 1)
@@ -257,7 +257,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 // TestKeepaliveClosesAPeerThatStopsTaking a large message: that something of it went out does not count for ever.
 func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, nil)
+		c, peer := rawPipe(t, RoleServer, nil)
 		go c.Write(context.Background(), Message{Binary, make([]byte, 4<<20)})
 		if _, err := io.CopyN(io.Discard, peer.Conn, 1<<20); err != nil {
 			t.Fatal(err)

@@ -26,7 +26,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 	}
 	for name, bytes := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, peer := rawTCP(t, Server, &ConnOptions{MaxMessage: 1000})
+			c, peer := rawTCP(t, RoleServer, &ConnOptions{MaxMessage: 1000})
 			peer.send(peer.frame(frame.Text, true, strings.Repeat("x", 1000)))
 			if m, err := c.Read(t.Context()); err != nil || len(m.Data) != 1000 {
 				t.Fatalf("at the limit: %d bytes, %v", len(m.Data), err)
@@ -43,7 +43,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 }
 
 func TestADeclaredLengthCostsNoMemory(t *testing.T) {
-	c, peer := rawTCP(t, Server, &ConnOptions{MaxMessage: -1})
+	c, peer := rawTCP(t, RoleServer, &ConnOptions{MaxMessage: -1})
 	peer.send(frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Length: 1 << 40}), []byte("a few bytes"))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -58,7 +58,7 @@ func TestADeclaredLengthCostsNoMemory(t *testing.T) {
 }
 
 func TestFragmentsAreBounded(t *testing.T) {
-	c, peer := rawTCP(t, Server, nil)
+	c, peer := rawTCP(t, RoleServer, nil)
 	go func() {
 		peer.send(peer.frame(frame.Text, false, ""))
 		empty := peer.frame(frame.Continuation, false, "")
@@ -83,7 +83,7 @@ func TestFragmentsAreBounded(t *testing.T) {
 func TestControlFramesAreBounded(t *testing.T) {
 	for _, op := range []frame.Opcode{frame.Ping, frame.Pong} {
 		t.Run(op.String(), func(t *testing.T) {
-			c, peer := rawTCP(t, Server, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood goes on
+			c, peer := rawTCP(t, RoleServer, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood goes on
 			go io.Copy(io.Discard, peer.Conn)
 			go func() {
 				one := peer.frame(op, true, "flood")
@@ -104,7 +104,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 
 // TestPongsThatCannotGoOutAreBounded: the peer sends pings and reads nothing, so the pongs cannot go out.
 func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
-	c, peer := rawPipe(t, Server, nil)
+	c, peer := rawPipe(t, RoleServer, nil)
 	go func() {
 		for range protocol.MaxControls - 1 {
 			peer.Write(peer.frame(frame.Ping, true, strings.Repeat("x", 125)))

@@ -59,13 +59,13 @@ type Role uint8
 
 // The two ends of a connection.
 const (
-	Server Role = iota
-	Client
+	RoleServer Role = iota
+	RoleClient
 )
 
 // String returns "server" or "client".
 func (r Role) String() string {
-	if r == Client {
+	if r == RoleClient {
 		return "client"
 	}
 	return "server"

@@ -26,7 +26,7 @@ type raw struct {
 // frame returns the bytes of one frame as the peer's role masks it.
 func (r raw) frame(op frame.Opcode, fin bool, payload string) []byte {
 	h := frame.Header{Fin: fin, Opcode: op, Length: int64(len(payload))}
-	if r.role == Client {
+	if r.role == RoleClient {
 		h.Masked, h.Key = true, [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	}
 	b := frame.Append(nil, h)
@@ -74,7 +74,7 @@ func (r raw) next() (frame.Header, string) {
 func (r raw) expect(op frame.Opcode, payload string) {
 	r.Helper()
 	h, got := r.next()
-	if h.Opcode != op || got != payload || !h.Fin || h.RSV != 0 || h.Masked != (r.role == Server) {
+	if h.Opcode != op || got != payload || !h.Fin || h.RSV != 0 || h.Masked != (r.role == RoleServer) {
 		r.Errorf("the raw peer got %+v %q, want %v %q", h, got, op, payload)
 	}
 }
@@ -99,7 +99,7 @@ func rawPipe(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 	near, far := net.Pipe()
 	c := NewConn(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
-	return c, raw{t, far, Client - role}
+	return c, raw{t, far, RoleClient - role}
 }
 
 // rawTCP does the same over TCP, and rawTLS over TLS on top.
@@ -108,7 +108,7 @@ func rawTCP(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 	near, far := tcpPair(t)
 	c := NewConn(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
-	return c, raw{t, far, Client - role}
+	return c, raw{t, far, RoleClient - role}
 }
 
 func rawTLS(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
@@ -116,7 +116,7 @@ func rawTLS(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 	near, far := tlsPair(t)
 	c := NewConn(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.NetConn().Close() })
-	return c, raw{t, far, Client - role}
+	return c, raw{t, far, RoleClient - role}
 }
 
 // tlsPair returns two ends of a TLS connection on loopback, the handshake done.

@@ -52,7 +52,7 @@ func dialRaw(t *testing.T, role websocket.Role, opts *websocket.ConnOptions) (*w
 	}
 	c := websocket.NewConn(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
-	return c, &wire{t: t, conn: far, mask: role == websocket.Server}
+	return c, &wire{t: t, conn: far, mask: role == websocket.RoleServer}
 }
 
 // send writes one frame.
@@ -101,7 +101,7 @@ func (w *wire) next() (h frame.Header, payload string, ok bool) {
 
 // bothRoles runs a test for a server and for a client.
 func bothRoles(t *testing.T, test func(t *testing.T, role websocket.Role)) {
-	for _, role := range []websocket.Role{websocket.Server, websocket.Client} {
+	for _, role := range []websocket.Role{websocket.RoleServer, websocket.RoleClient} {
 		t.Run(role.String(), func(t *testing.T) { test(t, role) })
 	}
 }
@@ -171,7 +171,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 		var messages []string
 		var open bool
 		for i, h := range heads {
-			if h.Masked != (role == websocket.Client) { // §5.1
+			if h.Masked != (role == websocket.RoleClient) { // §5.1
 				t.Errorf("frame %d: masked is %v", i, h.Masked)
 			}
 			if h.RSV != 0 { // §5.2
@@ -210,7 +210,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 
 // A client picks a fresh key for every frame (§5.3, §10.3), for control frames and pieces of a stream too.
 func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
-	c, w := dialRaw(t, websocket.Client, nil)
+	c, w := dialRaw(t, websocket.RoleClient, nil)
 	const n = 200
 	spoke := make(chan error, 1)
 	go func() {
@@ -304,7 +304,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1" {
 			t.Fatalf("the answer is a %v with %q", h.Opcode, p)
 		}
-		if role == websocket.Client { // it may wait for the server to close first
+		if role == websocket.RoleClient { // it may wait for the server to close first
 			if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}

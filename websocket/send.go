@@ -262,7 +262,7 @@ func (c *Conn) sendQueued() {
 	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || c.werr != nil || !c.out.take() {
 		return
 	}
-	if c.role == Server && c.stream.WritesAtOnce() && !c.batch.Load() && c.writeOne() {
+	if c.role == RoleServer && c.stream.WritesAtOnce() && !c.batch.Load() && c.writeOne() {
 		return
 	}
 	c.writeQueued()
@@ -271,7 +271,7 @@ func (c *Conn) sendQueued() {
 // writeQueued writes what waits as far as the stream takes it at once, and leaves the rest to a goroutine. The caller
 // holds mu and the out turn, and loses the turn.
 func (c *Conn) writeQueued() {
-	if c.role == Client || !c.stream.WritesAtOnce() || c.batch.Load() {
+	if c.role == RoleClient || !c.stream.WritesAtOnce() || c.batch.Load() {
 		go c.passOut()
 		return
 	}
@@ -356,7 +356,7 @@ func (c *Conn) appendEntry(dst []byte, e entry) []byte {
 		c.taken = append(c.taken, e.join)
 		return append(dst, e.frame...)
 	}
-	if c.role == Server {
+	if c.role == RoleServer {
 		return append(dst, e.frame...)
 	}
 	h, _, _ := frame.Parse(e.frame)

@@ -28,7 +28,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 		"tcp": func(t testing.TB) (*Conn, *Conn) { return tcpConns(t, nil) },
 		"tls": func(t testing.TB) (*Conn, *Conn) {
 			near, far := tlsPair(t)
-			client, server := NewConn(near, Client, nil), NewConn(far, Server, nil)
+			client, server := NewConn(near, RoleClient, nil), NewConn(far, RoleServer, nil)
 			t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 			return client, server
 		},
@@ -37,10 +37,10 @@ func TestSendKeepsTheOrder(t *testing.T) {
 			return zipped(t, handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, nil)
 		},
 	} {
-		for _, from := range []Role{Server, Client} {
+		for _, from := range []Role{RoleServer, RoleClient} {
 			t.Run(name+"/"+from.String(), func(t *testing.T) {
 				a, b := pair(t)
-				if from == Server {
+				if from == RoleServer {
 					a, b = b, a
 				}
 				texts := make([]string, 300)
@@ -108,7 +108,7 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 
 // stuck returns a Conn whose peer reads nothing, with one message on its way.
 func stuck(t *testing.T, q WriteQueue) (*Conn, raw) {
-	c, peer := rawPipe(t, Server, &ConnOptions{WriteQueue: q, PingInterval: -1})
+	c, peer := rawPipe(t, RoleServer, &ConnOptions{WriteQueue: q, PingInterval: -1})
 	if err := c.Send(prepare(t, "under way")); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 // TestWritesJoin: what is written while a write is under way goes out in one.
 func TestWritesJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
 		var wg sync.WaitGroup
 		wg.Go(func() { c.Write(context.Background(), Message{Text, []byte("first")}) })
 		synctest.Wait()
@@ -248,7 +248,7 @@ func TestWritesJoin(t *testing.T) {
 // TestJoinedWritesFailWithTheOneThatFails: nobody is left waiting.
 func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, Server, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
 		failed := make(chan error, 5)
 		for range 5 {
 			go func() { failed <- c.Write(context.Background(), Message{Text, []byte("x")}) }()

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Service serves WebSockets on a listener of its own, and the pages beside them. It reads the requests itself, by the same
+// Server serves WebSockets on a listener of its own, and the pages beside them. It reads the requests itself, by the same
 // rules as [Accept]; what asks for no WebSocket goes, with all its bytes, to an ordinary http.Server on the same port. An
 // upgrade costs less than with net/http, and leaves nothing of HTTP behind: the Handler runs in a goroutine with a fresh
 // stack.
 //
 // The fields are set before the first Serve and not changed afterwards. The methods may be called from any goroutine. A
-// Service is an [http.Handler] too, for upgrades that come by another way: on a connection that has fetched a page before,
+// Server is an [http.Handler] too, for upgrades that come by another way: on a connection that has fetched a page before,
 // or on another port.
-type Service struct {
+type Server struct {
 	// Handler talks to a client that was let in. When it returns, the connection is closed with CodeNormal, unless it has
 	// ended by then. A panic in it is the program's, as in any goroutine.
 	Handler func(*Conn)
@@ -70,12 +70,12 @@ const (
 	defaultMaxHandshakes = 4096
 )
 
-var errNoHandler = errors.New("websocket: a Service without a Handler")
+var errNoHandler = errors.New("websocket: a Server without a Handler")
 
 // Serve lets clients in that come on l until Shutdown or Close, and then returns http.ErrServerClosed; or until l fails. It
 // closes l in any case. It may be called for several listeners at once. A listener that yields *tls.Conn, as tls.NewListener
 // makes them, is served with TLS.
-func (s *Service) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	if s.Handler == nil {
 		return errNoHandler
@@ -118,7 +118,7 @@ func (s *Service) Serve(l net.Listener) error {
 
 // ServeTLS is Serve with TLS on l. When config names no protocols for ALPN, HTTP/2 is offered for the pages of HTTP, and
 // HTTP/1.1.
-func (s *Service) ServeTLS(l net.Listener, config *tls.Config) error {
+func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 	if len(config.NextProtos) == 0 {
 		config = config.Clone()
 		config.NextProtos = []string{"http/1.1"}
@@ -129,8 +129,8 @@ func (s *Service) ServeTLS(l net.Listener, config *tls.Config) error {
 	return s.Serve(tls.NewListener(l, config))
 }
 
-// begin notes a listener. It returns false when the Service is closing.
-func (s *Service) begin(l net.Listener) bool {
+// begin notes a listener. It returns false when the Server is closing.
+func (s *Server) begin(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.start()
@@ -148,7 +148,7 @@ func (s *Service) begin(l net.Listener) bool {
 }
 
 // start makes what the zero value lacks. mu is held.
-func (s *Service) start() {
+func (s *Server) start() {
 	if s.started {
 		return
 	}
@@ -163,19 +163,19 @@ func (s *Service) start() {
 	s.base, s.cancel = context.WithCancel(context.Background())
 }
 
-func (s *Service) forget(l net.Listener) {
+func (s *Server) forget(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
 }
 
-func (s *Service) stopped() bool {
+func (s *Server) stopped() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closing
 }
 
-func (s *Service) headTimeout() time.Duration {
+func (s *Server) headTimeout() time.Duration {
 	if s.HeadTimeout > 0 {
 		return s.HeadTimeout
 	}
@@ -185,7 +185,7 @@ func (s *Service) headTimeout() time.Duration {
 // Shutdown closes the listeners and the connections in their handshake, closes every WebSocket with CodeGoingAway, all at
 // once, and waits until their Handlers have returned and until HTTP has shut down. When ctx ends first, what is left is
 // closed at once, and the error is ctx's.
-func (s *Service) Shutdown(ctx context.Context) error {
+func (s *Server) Shutdown(ctx context.Context) error {
 	open := s.halt()
 	pages := make(chan error, 1)
 	go func() {
@@ -215,12 +215,12 @@ func (s *Service) Shutdown(ctx context.Context) error {
 
 // Close closes the listeners, all connections and HTTP at once, and waits for nothing. Peers see their connections break
 // off: Shutdown is the polite way. It returns nil.
-func (s *Service) Close() error {
+func (s *Server) Close() error {
 	s.abort()
 	return nil
 }
 
-func (s *Service) abort() {
+func (s *Server) abort() {
 	for _, c := range s.halt() {
 		c.CloseNow()
 	}
@@ -231,7 +231,7 @@ func (s *Service) abort() {
 }
 
 // halt stops accepting, and ends the handshakes that are under way. It returns the connections that are open.
-func (s *Service) halt() (open []*Conn) {
+func (s *Server) halt() (open []*Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.start()
@@ -255,7 +255,7 @@ func (s *Service) halt() (open []*Conn) {
 }
 
 // done ends one of the active goroutines. mu is held.
-func (s *Service) done() {
+func (s *Server) done() {
 	if s.active--; s.active == 0 && s.closing {
 		close(s.idle)
 	}

@@ -10,7 +10,7 @@ import "testing"
 // compression 7. A TCP connection adds two, for waiting without a buffer.
 func TestService_Allocations(t *testing.T) {
 	for compression, most := range map[*Compression]float64{nil: 6, {}: 7} {
-		s := &Service{
+		s := &Server{
 			Accept:  AcceptOptions{Subprotocols: []string{"chat"}, Conn: ConnOptions{Compression: compression}},
 			Handler: func(c *Conn) { c.CloseNow() },
 		}

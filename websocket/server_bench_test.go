@@ -15,7 +15,7 @@ var ways = []struct {
 	name  string
 	serve func(tb testing.TB, handler func(*Conn)) (addr string)
 }{
-	{"Service", func(tb testing.TB, handler func(*Conn)) string { return serveOwn(tb, &Service{Handler: handler}) }},
+	{"Server", func(tb testing.TB, handler func(*Conn)) string { return serveOwn(tb, &Server{Handler: handler}) }},
 	{"net-http", func(tb testing.TB, handler func(*Conn)) string {
 		return serve(tb, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if c, err := Accept(w, r, nil); err == nil {
@@ -78,8 +78,8 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 			<-nc.closed
 		}
 	}
-	b.Run("Service", func(b *testing.B) {
-		s, p := &Service{Handler: func(c *Conn) { c.CloseNow() }}, newPipes()
+	b.Run("Server", func(b *testing.B) {
+		s, p := &Server{Handler: func(c *Conn) { c.CloseNow() }}, newPipes()
 		go s.Serve(p)
 		defer s.Close()
 		run(b, p)
@@ -102,7 +102,7 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 func TestService_IdleConnectionIsSmall(t *testing.T) {
 	const n, mostHeap, mostStack = 300, 4 << 10, 6 << 10
 	ready := make(chan struct{}, n)
-	addr := serveOwn(t, &Service{Handler: func(c *Conn) {
+	addr := serveOwn(t, &Server{Handler: func(c *Conn) {
 		buf := make([]byte, 0, 64)
 		if m, err := c.ReadAppend(context.Background(), buf); err == nil {
 			c.Write(context.Background(), m)
@@ -117,7 +117,7 @@ func TestService_IdleConnectionIsSmall(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc), int64(m.StackInuse)
 	}
-	frame := raw{t, nil, Client}.frame(1, true, "hello")
+	frame := raw{t, nil, RoleClient}.frame(1, true, "hello")
 	answer := make([]byte, 1<<10)
 	var heap, stack int64
 	for i := range n + 1 {

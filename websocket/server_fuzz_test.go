@@ -46,7 +46,7 @@ func (f feed) put(data []byte, piece int) outcome {
 	return outcomeOf(nc)
 }
 
-// servers returns the two ways in: net/http with Accept, and a Service.
+// servers returns the two ways in: net/http with Accept, and a Server.
 func servers(f testing.TB) (behind, own feed) {
 	opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
 	behind, own = feed{newPipes()}, feed{newPipes()}
@@ -55,7 +55,7 @@ func servers(f testing.TB) (behind, own feed) {
 			c.CloseNow()
 		}
 	})}
-	s := &Service{Accept: opts, Handler: func(c *Conn) { c.CloseNow() }}
+	s := &Server{Accept: opts, Handler: func(c *Conn) { c.CloseNow() }}
 	done := make(chan error, 2)
 	go func() { done <- h.Serve(behind.p) }()
 	go func() { done <- s.Serve(own.p) }()
@@ -69,23 +69,23 @@ func servers(f testing.TB) (behind, own feed) {
 	return behind, own
 }
 
-// strict matches what a Service refuses although net/http takes it: a line that does not end with CR LF, a folded one, a
+// strict matches what a Server refuses although net/http takes it: a line that does not end with CR LF, a folded one, a
 // field without a name, and a target that is no path.
 var strict = regexp.MustCompile(`(?:^|[^\r])\n|\n[ \t:]|^\S+ [^/]`)
 
-// differ returns how the two ways in differ on data, "" when they do not, or when a Service may be stricter.
+// differ returns how the two ways in differ on data, "" when they do not, or when the Server may be stricter.
 func differ(data []byte, behind, own feed) string {
 	theirs, ours := behind.put(data, 0), own.put(data, 0)
 	if ours.status == "101" {
 		if theirs.reply != ours.reply {
-			return "let in, where net/http says " + theirs.reply + "\nand the Service " + ours.reply
+			return "let in, where net/http says " + theirs.reply + "\nand the Server " + ours.reply
 		}
 		return ""
 	}
 	head, _, _ := bytes.Cut(data, []byte("\r\n\r\n"))
 	stricter := strict.Match(data[:min(len(head)+4, len(data))]) || len(head) > 16<<10-4 || bytes.Count(head, []byte("\n")) > 100
 	if !stricter && theirs.rules && theirs.status != ours.status {
-		return "the Service says " + ours.reply + "\nwhere net/http says " + theirs.reply
+		return "the Server says " + ours.reply + "\nwhere net/http says " + theirs.reply
 	}
 	return ""
 }
@@ -187,7 +187,7 @@ func TestService_LikeAccept(t *testing.T) {
 	}
 }
 
-// FuzzServer_LikeAccept: the same bytes come to the same decision, whether net/http parses them or a Service does.
+// FuzzServer_LikeAccept: the same bytes come to the same decision, whether net/http parses them or a Server does.
 func FuzzServer_LikeAccept(f *testing.F) {
 	for _, c := range loadHandshakeCases(f).Server {
 		f.Add(latin1(c.Request))

@@ -27,7 +27,7 @@ type handover struct {
 const maxIdle = 16
 
 // serveHTTP runs HTTP for the connections that come on l. The handover ends with Close, and with HTTP.
-func (s *Service) serveHTTP(l net.Listener) *handover {
+func (s *Server) serveHTTP(l net.Listener) *handover {
 	h := &handover{
 		addr: l.Addr(), conns: make(chan net.Conn), ended: make(chan struct{}),
 		work: make(chan *opening), idle: make(chan struct{}, maxIdle),
@@ -159,7 +159,7 @@ func unwrapped(nc net.Conn) net.Conn {
 
 // ServeHTTP is [Accept] with the Handler behind it, for a request that net/http has read. It does not look at Paths. It
 // returns when the handshake is over; the Handler runs in a goroutine of its own, and Shutdown and Close see to it too.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fail := s.enter(); fail != nil {
 		refuse(w, r, fail) //nolint:errcheck // it returns fail
 		s.tell(r.RemoteAddr, fail)
@@ -184,7 +184,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // enter counts a handshake in that came by ServeHTTP, or says why there is none.
-func (s *Service) enter() *HandshakeError {
+func (s *Server) enter() *HandshakeError {
 	if s.Handler == nil {
 		return &HandshakeError{Stage: StageStatus, Status: http.StatusInternalServerError, Err: errNoHandler}
 	}
@@ -200,7 +200,7 @@ func (s *Service) enter() *HandshakeError {
 }
 
 // tell tells Refused.
-func (s *Service) tell(remote string, e *HandshakeError) {
+func (s *Server) tell(remote string, e *HandshakeError) {
 	if s.Refused != nil {
 		s.Refused(remote, e)
 	}

@@ -19,7 +19,7 @@ import (
 // opening is a connection in its handshake: what has come of its request, and what was made of it. It comes from a pool,
 // and ends with the handshake.
 type opening struct {
-	serve *Service
+	serve *Server
 	pages *handover
 	nc    net.Conn
 	tls   bool
@@ -38,7 +38,7 @@ func (o *opening) links() *links[*opening] { return &o.ring }
 var openings = sync.Pool{New: func() any { return new(opening) }}
 
 // open begins the handshake on nc, in a goroutine of its own. A slot is held.
-func (s *Service) open(nc net.Conn, pages *handover) {
+func (s *Server) open(nc net.Conn, pages *handover) {
 	o := openings.Get().(*opening)
 	if o.start == nil {
 		o.start = o.run
@@ -251,7 +251,7 @@ func (o *opening) upgrade() *session {
 		return nil
 	}
 	e.conn = &e.own
-	e.conn.init(o.nc, Server, &opts.Conn, &e.hs, early)
+	e.conn.init(o.nc, RoleServer, &opts.Conn, &e.hs, early)
 	if agreed.compressed {
 		e.conn.compress(agreed.deflate, opts.Conn.Compression)
 	}

@@ -15,7 +15,7 @@ type session struct {
 	own   Conn
 	hs    Handshake
 	late  lateHandshake
-	serve *Service
+	serve *Server
 	ring  links[*session]
 }
 

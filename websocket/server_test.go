@@ -21,7 +21,7 @@ import (
 func echoing(c *Conn) { echo(c) }
 
 // serveOwn runs s on a loopback port until the test ends.
-func serveOwn(t testing.TB, s *Service) (addr string) {
+func serveOwn(t testing.TB, s *Server) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,7 +30,7 @@ func serveOwn(t testing.TB, s *Service) (addr string) {
 	return serveOn(t, s, ln, s.Serve)
 }
 
-func serveOn(t testing.TB, s *Service, ln net.Listener, serve func(net.Listener) error) (addr string) {
+func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) error) (addr string) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- serve(ln) }()
@@ -48,7 +48,7 @@ func serveOn(t testing.TB, s *Service, ln net.Listener, serve func(net.Listener)
 func TestService_HandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
 		for _, pages := range []bool{false, true} {
-			s := &Service{
+			s := &Server{
 				Handler: echoing,
 				Accept:  AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}},
 				Refused: func(remote string, err *HandshakeError) {
@@ -94,7 +94,7 @@ func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bu
 func TestService_PagesBeside(t *testing.T) {
 	large := strings.Repeat("x", 100<<10)
 	mux := http.NewServeMux()
-	s := &Service{Handler: echoing, HTTP: &http.Server{Handler: mux}}
+	s := &Server{Handler: echoing, HTTP: &http.Server{Handler: mux}}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %d %v", r.Method, r.URL.Path, len(b), r.TLS != nil)
@@ -106,7 +106,7 @@ func TestService_PagesBeside(t *testing.T) {
 	if b, _ := io.ReadAll(r.Body); string(b) != "POST /page 102400 false" {
 		t.Errorf("the page is %q", b)
 	}
-	c := raw{t, nc, Client}
+	c := raw{t, nc, RoleClient}
 	io.WriteString(nc, sampleRequest+"\r\n"+string(c.frame(1, true, "on the same connection")))
 	if r, err := http.ReadResponse(br, nil); err != nil || r.StatusCode != 101 {
 		t.Fatal(r, err)
@@ -132,8 +132,8 @@ func expectEcho(t *testing.T, br *bufio.Reader, want string) {
 func TestService_EarlyBytes(t *testing.T) {
 	long := strings.Repeat("early ", 20) // fits a one-byte length
 	for _, n := range []int{1, 200} {
-		addr := serveOwn(t, &Service{Handler: echoing})
-		frames := bytes.Repeat(raw{t, nil, Client}.frame(1, true, long), n)
+		addr := serveOwn(t, &Server{Handler: echoing})
+		frames := bytes.Repeat(raw{t, nil, RoleClient}.frame(1, true, long), n)
 		_, _, br := converse(t, addr, sampleRequest+"\r\n"+string(frames))
 		for range n {
 			expectEcho(t, br, long)
@@ -142,7 +142,7 @@ func TestService_EarlyBytes(t *testing.T) {
 }
 
 func TestService_Replies(t *testing.T) {
-	addr := serveOwn(t, &Service{Handler: echoing, Paths: []string{"/chat"}, MaxHead: 1000})
+	addr := serveOwn(t, &Server{Handler: echoing, Paths: []string{"/chat"}, MaxHead: 1000})
 	for _, tt := range []struct {
 		name, request string
 		status        int
@@ -188,7 +188,7 @@ func TestService_Replies(t *testing.T) {
 
 // A request that is much too long is answered, and not reset while the client still sends.
 func TestRFC6585_5_ReplyArrives(t *testing.T) {
-	addr := serveOwn(t, &Service{Handler: echoing})
+	addr := serveOwn(t, &Server{Handler: echoing})
 	r, _, _ := converse(t, addr, "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 200<<10))
 	if b, err := io.ReadAll(r.Body); r.StatusCode != 431 || err != nil || len(b) == 0 {
 		t.Errorf("%d %q (%v)", r.StatusCode, b, err)
@@ -197,14 +197,14 @@ func TestRFC6585_5_ReplyArrives(t *testing.T) {
 
 // An upgrade at a path that is not ours is HTTP's, bytes and all.
 func TestService_PathsOfHTTP(t *testing.T) {
-	s := &Service{Handler: func(c *Conn) { c.Close(CodeNormal, "not here") }, Paths: []string{"/own"}}
+	s := &Server{Handler: func(c *Conn) { c.Close(CodeNormal, "not here") }, Paths: []string{"/own"}}
 	s.HTTP = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, nil); err == nil {
 			defer c.CloseNow()
 			echoing(c)
 		}
 	})}
-	_, nc, br := converse(t, serveOwn(t, s), sampleRequest+"\r\n"+string(raw{t, nil, Client}.frame(1, true, "there")))
+	_, nc, br := converse(t, serveOwn(t, s), sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "there")))
 	expectEcho(t, br, "there")
 	if _, wrapped := nc.(*replayed); wrapped {
 		t.Error("the client's end is wrapped")
@@ -214,7 +214,7 @@ func TestService_PathsOfHTTP(t *testing.T) {
 // A socket that was handed over comes back bare when net/http gives it away.
 func TestService_HandOverUnwrapped(t *testing.T) {
 	conns := make(chan *Conn, 1)
-	s := &Service{Handler: echoing, Paths: []string{"/"}}
+	s := &Server{Handler: echoing, Paths: []string{"/"}}
 	s.HTTP = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := Accept(w, r, nil)
 		if err != nil {
@@ -240,7 +240,7 @@ func TestService_Handshake(t *testing.T) {
 		converse(t, addr, request)
 		return <-told
 	}
-	want := ask(serve(t, &Service{Handler: handler, Accept: opts}))
+	want := ask(serve(t, &Server{Handler: handler, Accept: opts}))
 	checked := opts
 	checked.Check = func(r *http.Request) error {
 		if r.RemoteAddr == "" || r.URL.Path != "/chat" || r.Host != "server.example.com" || r.TLS != nil || r.Context() == nil ||
@@ -250,7 +250,7 @@ func TestService_Handshake(t *testing.T) {
 		return nil
 	}
 	for name, o := range map[string]AcceptOptions{"late": opts, "by Check": checked} {
-		got := ask(serveOwn(t, &Service{Handler: handler, Accept: o}))
+		got := ask(serveOwn(t, &Server{Handler: handler, Accept: o}))
 		if got.Proto != want.Proto || got.URL.String() != want.URL.String() || fmt.Sprint(got.Header) != fmt.Sprint(want.Header) ||
 			got.Subprotocol != "superchat" || got.Extensions == "" || got.Extensions != want.Extensions || got.TLS != nil {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
@@ -263,7 +263,7 @@ func TestService_Handshake(t *testing.T) {
 
 func TestService_Check(t *testing.T) {
 	refused := make(chan *HandshakeError, 1)
-	addr := serveOwn(t, &Service{
+	addr := serveOwn(t, &Server{
 		Handler: echoing,
 		Accept: AcceptOptions{Check: func(*http.Request) error {
 			return &Reject{Status: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}, Reason: "who are you?"}
@@ -282,7 +282,7 @@ func TestService_Check(t *testing.T) {
 
 // A trusted proxy's word counts here too.
 func TestRFC7239_Service(t *testing.T) {
-	addr := serveOwn(t, &Service{
+	addr := serveOwn(t, &Server{
 		Handler: echoing,
 		Accept:  AcceptOptions{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 	})
@@ -296,7 +296,7 @@ func TestRFC7239_Service(t *testing.T) {
 
 func TestService_TLS(t *testing.T) {
 	mux := http.NewServeMux()
-	s := &Service{Handler: echoing, HTTP: &http.Server{Handler: mux}}
+	s := &Server{Handler: echoing, HTTP: &http.Server{Handler: mux}}
 	mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%d %v", r.ProtoMajor, r.TLS != nil && r.TLS.HandshakeComplete)
 	})
@@ -343,10 +343,10 @@ func TestService_TLS(t *testing.T) {
 	}
 }
 
-// A Handler sees TLS in the Handshake; an empty one, of a Service without pages, offers no HTTP/2.
+// A Handler sees TLS in the Handshake; an empty one, of a Server without pages, offers no HTTP/2.
 func TestService_TLSAlone(t *testing.T) {
 	told := make(chan *Handshake, 1)
-	s := &Service{Handler: func(c *Conn) { told <- c.Handshake() }}
+	s := &Server{Handler: func(c *Conn) { told <- c.Handshake() }}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -367,10 +367,10 @@ func TestService_TLSAlone(t *testing.T) {
 
 func TestService_Misuse(t *testing.T) {
 	p := newPipes()
-	if err := new(Service).Serve(p); err == nil || err == http.ErrServerClosed {
+	if err := new(Server).Serve(p); err == nil || err == http.ErrServerClosed {
 		t.Errorf("without a Handler: %v", err)
 	}
-	s := &Service{Handler: echoing}
+	s := &Server{Handler: echoing}
 	s.Close()
 	for range 2 {
 		if err := s.Serve(newPipes()); err != http.ErrServerClosed {
@@ -381,7 +381,7 @@ func TestService_Misuse(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if err := (&Service{Handler: echoing}).Serve(&failing{errs: []error{broken}}); err != broken {
+	if err := (&Server{Handler: echoing}).Serve(&failing{errs: []error{broken}}); err != broken {
 		t.Errorf("a listener that fails: %v", err)
 	}
 }
@@ -410,7 +410,7 @@ func TestService_AcceptAgain(t *testing.T) {
 			l.errs = append(l.errs, &net.OpError{Op: "accept", Err: syscall.EMFILE})
 		}
 		l.errs = append(l.errs, net.ErrClosed)
-		if err := (&Service{Handler: echoing}).Serve(l); err != net.ErrClosed || len(l.errs) > 0 || !l.closed {
+		if err := (&Server{Handler: echoing}).Serve(l); err != net.ErrClosed || len(l.errs) > 0 || !l.closed {
 			t.Errorf("%v, %d errors left, closed: %v", err, len(l.errs), l.closed)
 		}
 		if took := time.Since(begin); took != 155*time.Millisecond {

@@ -14,7 +14,7 @@ import (
 )
 
 // inBubble runs s on a listener in memory, with a clock of its own.
-func inBubble(t *testing.T, s *Service, test func(t *testing.T, p *pipes)) {
+func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
 		done := make(chan error, 1)
@@ -43,7 +43,7 @@ func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 
 // A head must be there in time, however busily it trickles.
 func TestRFC9110_15_5_9_Slow(t *testing.T) {
-	s := &Service{Handler: echoing, HeadTimeout: 7 * time.Second}
+	s := &Server{Handler: echoing, HeadTimeout: 7 * time.Second}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		nc := p.dial()
@@ -68,7 +68,7 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 
 // A client that sends nothing hears nothing, and nobody is told.
 func TestService_Silent(t *testing.T) {
-	s := &Service{Handler: echoing, Refused: func(_ string, err *HandshakeError) { t.Error(err) }}
+	s := &Server{Handler: echoing, Refused: func(_ string, err *HandshakeError) { t.Error(err) }}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		nc := p.dial()
@@ -85,7 +85,7 @@ func TestService_Silent(t *testing.T) {
 // A client that goes away in the middle of its head is told of.
 func TestService_Abandoned(t *testing.T) {
 	told := make(chan error, 1)
-	s := &Service{Handler: echoing, Refused: func(_ string, err *HandshakeError) { told <- err }}
+	s := &Server{Handler: echoing, Refused: func(_ string, err *HandshakeError) { told <- err }}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc := p.dial()
 		io.WriteString(nc, "GET / HT")
@@ -98,7 +98,7 @@ func TestService_Abandoned(t *testing.T) {
 
 // The bound of the handshake is the handshake's: a connection that is open, or was handed over, may take its time.
 func TestService_BoundLifted(t *testing.T) {
-	s := &Service{Handler: echoing, HTTP: &http.Server{Handler: http.NotFoundHandler()}}
+	s := &Server{Handler: echoing, HTTP: &http.Server{Handler: http.NotFoundHandler()}}
 	s.Accept.Conn.PingInterval = -1
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc, br := opened(t, p)
@@ -106,7 +106,7 @@ func TestService_BoundLifted(t *testing.T) {
 		defer page.Close()
 		io.WriteString(page, "POST / HTTP/1.1\r\n")
 		time.AfterFunc(20*time.Second, func() {
-			raw{t, nc, Client}.send(raw{t, nil, Client}.frame(1, true, "late"))
+			raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(1, true, "late"))
 			io.WriteString(page, "Host: a\r\n\r\n")
 		})
 		expectEcho(t, br, "late")
@@ -118,7 +118,7 @@ func TestService_BoundLifted(t *testing.T) {
 
 // Check may take its time too: the client's bound for taking the answer begins behind it.
 func TestService_SlowCheck(t *testing.T) {
-	s := &Service{Handler: echoing, Accept: AcceptOptions{Check: func(r *http.Request) error {
+	s := &Server{Handler: echoing, Accept: AcceptOptions{Check: func(r *http.Request) error {
 		select {
 		case <-time.After(time.Minute):
 		case <-r.Context().Done():
@@ -130,7 +130,7 @@ func TestService_SlowCheck(t *testing.T) {
 
 // More connections than MaxHandshakes wait until one is through.
 func TestService_MaxHandshakes(t *testing.T) {
-	s := &Service{Handler: echoing, MaxHandshakes: 1}
+	s := &Server{Handler: echoing, MaxHandshakes: 1}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		slow := p.dial()
 		defer slow.Close()
@@ -155,14 +155,14 @@ func TestService_MaxHandshakes(t *testing.T) {
 
 // When a Handler returns, its connection is closed in good order.
 func TestService_HandlerReturns(t *testing.T) {
-	s := &Service{Handler: func(*Conn) {}}
+	s := &Server{Handler: func(*Conn) {}}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc, br := opened(t, p)
 		got := make([]byte, 4)
 		if _, err := io.ReadFull(br, got); err != nil || string(got) != "\x88\x02\x03\xe8" {
 			t.Errorf("% x, %v", got, err)
 		}
-		raw{t, nc, Client}.send(raw{t, nil, Client}.frame(8, true, closeBody(CodeNormal, "")))
+		raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeNormal, "")))
 		if _, err := br.ReadByte(); err != io.EOF {
 			t.Error(err)
 		}
@@ -173,7 +173,7 @@ func TestService_HandlerReturns(t *testing.T) {
 func TestService_Shutdown(t *testing.T) {
 	const n = 3
 	returned := make(chan error, n)
-	s := &Service{HTTP: &http.Server{Handler: http.NotFoundHandler()}}
+	s := &Server{HTTP: &http.Server{Handler: http.NotFoundHandler()}}
 	s.Handler = func(c *Conn) {
 		_, err := c.Read(context.Background())
 		<-time.After(time.Second) // this Handler's work, on the bubble's clock
@@ -186,7 +186,7 @@ func TestService_Shutdown(t *testing.T) {
 		for range n {
 			nc, br := opened(t, p)
 			go func() {
-				c := raw{t, nc, Client}
+				c := raw{t, nc, RoleClient}
 				got := make([]byte, 4)
 				if _, err := io.ReadFull(br, got); err != nil || string(got) != "\x88\x02\x03\xe9" {
 					t.Errorf("% x, %v", got, err)
@@ -220,7 +220,7 @@ func TestService_Shutdown(t *testing.T) {
 // A peer that does not answer, and a Handler that does not return, are bounded by the context.
 func TestService_ShutdownBounded(t *testing.T) {
 	release := make(chan struct{})
-	s := &Service{Handler: func(c *Conn) {
+	s := &Server{Handler: func(c *Conn) {
 		for range c.Messages(context.Background()) {
 		}
 		<-release
@@ -241,9 +241,9 @@ func TestService_ShutdownBounded(t *testing.T) {
 
 // An upgrade that comes by ServeHTTP is let in, counted, and closed by Shutdown; afterwards there are none.
 func TestService_ServeHTTP(t *testing.T) {
-	s := &Service{Handler: echoing}
+	s := &Server{Handler: echoing}
 	addr := serve(t, s)
-	r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, Client}.frame(1, true, "hi")))
+	r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "hi")))
 	if r.StatusCode != 101 {
 		t.Fatal(r)
 	}
@@ -251,7 +251,7 @@ func TestService_ServeHTTP(t *testing.T) {
 	shut := make(chan error, 1)
 	go func() { shut <- s.Shutdown(t.Context()) }()
 	expectEcho(t, br, "\x03\xe9")
-	raw{t, nc, Client}.send(raw{t, nil, Client}.frame(8, true, closeBody(CodeGoingAway, "")))
+	raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
 	if err := <-shut; err != nil {
 		t.Error(err)
 	}
@@ -259,7 +259,7 @@ func TestService_ServeHTTP(t *testing.T) {
 	if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "going away") {
 		t.Errorf("%d %q", r.StatusCode, b)
 	}
-	r, _, _ = converse(t, serve(t, new(Service)), sampleRequest+"\r\n")
+	r, _, _ = converse(t, serve(t, new(Server)), sampleRequest+"\r\n")
 	if r.StatusCode != 500 {
 		t.Errorf("without a Handler: %d", r.StatusCode)
 	}

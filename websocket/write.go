@@ -158,7 +158,7 @@ func (c *Conn) place(ctx context.Context, f outgoing) (frame.Header, error) {
 		return frame.Header{}, interrupted("write", ctx, errCtx)
 	}
 	var key [4]byte
-	if c.role == Client {
+	if c.role == RoleClient {
 		key = maskKey()
 	}
 	return c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
@@ -343,7 +343,7 @@ func (c *Conn) putGathered(buf *transport.Buffer, b []byte, large entry) error {
 	switch {
 	case len(b) > 0:
 		_, err = c.stream.Write(b)
-	case c.role == Server:
+	case c.role == RoleServer:
 		_, err = c.stride(large.frame)
 	default:
 		h, _, _ := frame.Parse(large.frame)

@@ -3,12 +3,12 @@
 //
 // The peer of every case is written here from the RFCs alone: it shares no code with the library, so that a mistake in
 // the library's framing cannot hide itself. Each case runs against four ends of the library, all echoing what they get:
-// servers made with websocket.Accept, with websocket.Service and with the event loop of websocket/reactor, and a client
+// servers made with websocket.Accept, with websocket.Server and with the event loop of websocket/reactor, and a client
 // made with websocket.Dial; what the peer sends is masked for the servers and not for the client. With Accept and Dial each
 // of those runs several times over: cut as the case says, one byte a write, in as few writes as possible, joined with the
-// opening handshake, and over TLS; each time with another of the library's ways to read and write. The Service and the
+// opening handshake, and over TLS; each time with another of the library's ways to read and write. The Server and the
 // event loop are played one byte a write and over TLS, by many cases at once on a server that they share. Only the cases
-// of many bytes run once; with the race detector, the Service and the event loop are spared the largest of them.
+// of many bytes run once; with the race detector, the Server and the event loop are spared the largest of them.
 //
 // The cases bear the numbers which the Autobahn test suite gave to the same situations, and ask for its strict result:
 // one code, failure at once, an orderly end of the TCP connection. Those with an h in their number go further than

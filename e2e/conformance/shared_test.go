@@ -112,9 +112,9 @@ func (s *shared) shutDown(t testing.TB) {
 	}
 }
 
-// startService makes a websocket.Service.
-func startService(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
-	s := &websocket.Service{
+// startServer makes a websocket.Server.
+func startServer(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
+	s := &websocket.Server{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
 		Handler: func(c *websocket.Conn) {
 			if g := h.guest(c.Handshake().RemoteAddr); g != nil {

@@ -25,7 +25,7 @@ func (s subject) isLate(c testCase) bool { return s.late && c.late != nil }
 
 // subjects returns all of them. The servers among them that many cases share are shut down at the end of the test.
 func subjects(t testing.TB) []subject {
-	service, loop := shared{start: startService}, shared{start: startReactor}
+	service, loop := shared{start: startServer}, shared{start: startReactor}
 	t.Cleanup(func() {
 		service.shutDown(t)
 		loop.shutDown(t)

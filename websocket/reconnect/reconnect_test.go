@@ -41,7 +41,7 @@ func (s *server) dial(context.Context) (*websocket.Conn, error) {
 	}
 	opts := &wstest.Options{}
 	opts.Client.PingInterval = -1
-	p, c := wstest.PipePeer(s.t, websocket.Server, opts)
+	p, c := wstest.PipePeer(s.t, websocket.RoleServer, opts)
 	s.peers = append(s.peers, p)
 	play.(func(*wstest.Peer))(p)
 	return c, nil

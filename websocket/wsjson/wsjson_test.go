@@ -23,7 +23,7 @@ type event struct {
 // connected returns a Conn to test and a Peer at its other end.
 func connected(t *testing.T) (*wstest.Peer, *websocket.Conn) {
 	t.Helper()
-	return wstest.PipePeer(t, websocket.Server, nil)
+	return wstest.PipePeer(t, websocket.RoleServer, nil)
 }
 
 func send(t *testing.T, p *wstest.Peer, frames ...wstest.Frame) {
@@ -108,7 +108,7 @@ func TestReadIntoNil(t *testing.T) {
 func TestReadIsBoundedByMaxMessage(t *testing.T) {
 	opts := &wstest.Options{}
 	opts.Client.MaxMessage = 10
-	p, c := wstest.PipePeer(t, websocket.Server, opts)
+	p, c := wstest.PipePeer(t, websocket.RoleServer, opts)
 	send(t, p, wstest.TextFrame(`"`+strings.Repeat("x", 10)+`"`))
 	p.Close()
 	var v string
@@ -168,7 +168,7 @@ func TestWrite(t *testing.T) {
 		{json.RawMessage(" { } "), `{}`},
 	}
 	for _, tt := range tests {
-		p, c := wstest.PipePeer(t, websocket.Server, &wstest.Options{Buffer: 1 << 20})
+		p, c := wstest.PipePeer(t, websocket.RoleServer, &wstest.Options{Buffer: 1 << 20})
 		if err := wsjson.Write(t.Context(), c, tt.value); err != nil {
 			t.Fatal(err)
 		}

@@ -48,7 +48,7 @@ func ExamplePipe() {
 
 // A Peer does what it is told, right or wrong. This one sends a ping with more payload than a control frame may have.
 func ExamplePeer() {
-	p, c := wstest.PipePeer(nil, websocket.Client, nil)
+	p, c := wstest.PipePeer(nil, websocket.RoleClient, nil)
 	defer p.Close()
 
 	ended := make(chan error)

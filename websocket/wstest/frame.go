@@ -109,7 +109,7 @@ func (f Frame) append(dst []byte, role websocket.Role) []byte {
 		b0 |= 0x80
 	}
 	var mask byte
-	masked := (role == websocket.Client) != f.WrongMask
+	masked := (role == websocket.RoleClient) != f.WrongMask
 	if masked {
 		mask = 0x80
 	}

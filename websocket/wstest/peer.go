@@ -42,10 +42,10 @@ func PipePeer(tb testing.TB, role websocket.Role, opts *Options) (*Peer, *websoc
 	client, server := NetPipe(opts.Buffer)
 	var p *Peer
 	var c *websocket.Conn
-	if role == websocket.Client {
-		p, c = NewPeer(client, role), websocket.NewConn(server, websocket.Server, &opts.Server)
+	if role == websocket.RoleClient {
+		p, c = NewPeer(client, role), websocket.NewConn(server, websocket.RoleServer, &opts.Server)
 	} else {
-		p, c = NewPeer(server, role), websocket.NewConn(client, websocket.Client, &opts.Client)
+		p, c = NewPeer(server, role), websocket.NewConn(client, websocket.RoleClient, &opts.Client)
 	}
 	if tb != nil {
 		tb.Cleanup(func() {
@@ -121,7 +121,7 @@ func (p *Peer) Next() (Frame, error) {
 		return Frame{}, fmt.Errorf("wstest: a frame is cut after %d of %d bytes: %w", got, h.Length, err)
 	}
 	f := Frame{Opcode: h.Opcode, Payload: payload.Bytes(), More: !h.Fin, RSV: h.RSV, Key: h.Key}
-	f.WrongMask = h.Masked != (p.role == websocket.Server)
+	f.WrongMask = h.Masked != (p.role == websocket.RoleServer)
 	if h.Masked {
 		frame.Mask(f.Payload, h.Key)
 	}

@@ -69,7 +69,7 @@ func sends(frames ...wstest.Frame) func(*wstest.Peer) error {
 }
 
 func TestPeerMisbehaves(t *testing.T) {
-	for _, role := range []websocket.Role{websocket.Client, websocket.Server} {
+	for _, role := range []websocket.Role{websocket.RoleClient, websocket.RoleServer} {
 		for _, tt := range misbehaviours {
 			t.Run(role.String()+"/"+tt.clause, func(t *testing.T) {
 				p, c := wstest.PipePeer(t, role, nil)
@@ -124,7 +124,7 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 		{Opcode: frame.Text, More: true, RSV: frame.RSV1 | frame.RSV3}, {Opcode: 0xF, WrongMask: true, Payload: []byte("abc")},
 		{Opcode: frame.Pong, Payload: make([]byte, 200), Key: [4]byte{1, 2, 3, 4}},
 	}
-	for _, role := range []websocket.Role{websocket.Client, websocket.Server} {
+	for _, role := range []websocket.Role{websocket.RoleClient, websocket.RoleServer} {
 		near, far := wstest.NetPipe(1 << 20)
 		from, to := wstest.NewPeer(near, role), wstest.NewPeer(far, 1-role)
 		if err := from.Send(frames...); err != nil {
@@ -136,7 +136,7 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 			if err != nil || got.String() != want.String() || string(got.Payload) != string(want.Payload) {
 				t.Errorf("%v: got %v, %v; want %v", role, got, err, want)
 			}
-			masked := (role == websocket.Client) != want.WrongMask
+			masked := (role == websocket.RoleClient) != want.WrongMask
 			if masked != (got.Key != [4]byte{}) || want.Key != [4]byte{} && masked && got.Key != want.Key {
 				t.Errorf("%v: %v has the key %v", role, got, got.Key)
 			}
@@ -150,11 +150,11 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 
 func TestPeerReportsWhatIsCut(t *testing.T) {
 	near, _ := wstest.NetPipe(0)
-	whole := wstest.NewPeer(near, websocket.Client).Append(nil, wstest.BinaryFrame(make([]byte, 300)))
+	whole := wstest.NewPeer(near, websocket.RoleClient).Append(nil, wstest.BinaryFrame(make([]byte, 300)))
 	near.Close()
 	for _, n := range []int{1, 2, 3, 7, 8, 9, len(whole) - 1} {
 		near, far := wstest.NetPipe(0)
-		p := wstest.NewPeer(far, websocket.Server)
+		p := wstest.NewPeer(far, websocket.RoleServer)
 		write(t, near, string(whole[:n]))
 		near.Close()
 		if f, err := p.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -167,7 +167,7 @@ func TestPeerReportsWhatIsCut(t *testing.T) {
 func TestPeerReportsMalformedLengths(t *testing.T) {
 	for _, f := range []wstest.Frame{{Payload: []byte("a"), LengthSize: 2}, {Payload: []byte("a"), LengthSize: 8}, {Length: 1 << 63}} {
 		near, far := wstest.NetPipe(0)
-		from, to := wstest.NewPeer(near, websocket.Client), wstest.NewPeer(far, websocket.Server)
+		from, to := wstest.NewPeer(near, websocket.RoleClient), wstest.NewPeer(far, websocket.RoleServer)
 		if err := from.Send(f); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestPeerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := &wstest.Options{}
 		opts.Server.PingInterval = 10 * time.Second
-		p, c := wstest.PipePeer(t, websocket.Client, opts)
+		p, c := wstest.PipePeer(t, websocket.RoleClient, opts)
 		begun := time.Now()
 		<-c.Context().Done()
 		if took := time.Since(begun); took > 20*time.Second {
@@ -198,7 +198,7 @@ func TestPeerStalls(t *testing.T) {
 
 func TestPeerDripsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, c := wstest.PipePeer(t, websocket.Server, nil)
+		p, c := wstest.PipePeer(t, websocket.RoleServer, nil)
 		begun := time.Now()
 		bytes := p.Append(nil, wstest.TextFrame("slow"))
 		did := make(chan error, 1)
@@ -220,7 +220,7 @@ func TestPeerDripsInTime(t *testing.T) {
 func TestPeerDripIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)
-		p := wstest.NewPeer(near, websocket.Client)
+		p := wstest.NewPeer(near, websocket.RoleClient)
 		p.SetDeadline(time.Now().Add(time.Minute))
 		if err := p.Drip([]byte("ab"), 0); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("Drip: %v", err)
@@ -246,7 +246,7 @@ func TestPeerOverTCP(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			near, far := tcpPair(t)
-			p := wstest.NewPeer(near, websocket.Client)
+			p := wstest.NewPeer(near, websocket.RoleClient)
 			if err := tt.end(p); err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +260,7 @@ type bare struct{ net.Conn }
 
 func TestPeerOverAnyStream(t *testing.T) {
 	near, far := ends(t, 0)
-	p := wstest.NewPeer(bare{near}, websocket.Client)
+	p := wstest.NewPeer(bare{near}, websocket.RoleClient)
 	if err := p.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("CloseWrite: %v", err)
 	}

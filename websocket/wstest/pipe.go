@@ -30,8 +30,8 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 		opts = &Options{}
 	}
 	near, far := NetPipe(opts.Buffer)
-	client = websocket.NewConn(near, websocket.Client, &opts.Client)
-	server = websocket.NewConn(far, websocket.Server, &opts.Server)
+	client = websocket.NewConn(near, websocket.RoleClient, &opts.Client)
+	server = websocket.NewConn(far, websocket.RoleServer, &opts.Server)
 	if tb != nil {
 		tb.Cleanup(func() {
 			client.CloseNow()

@@ -24,13 +24,13 @@ func oursOptions(c *Config) *websocket.AcceptOptions {
 func oursServe(c *Config, ln net.Listener) error      { return oursHTTP(c, ln, oursEcho) }
 func oursQueueServe(c *Config, ln net.Listener) error { return oursHTTP(c, ln, oursQueueEcho) }
 
-// serviceServe is the cheapest there is with a goroutine for each connection.
-func serviceServe(c *Config, ln net.Listener) error {
+// serverServe is the cheapest there is with a goroutine for each connection.
+func serverServe(c *Config, ln net.Listener) error {
 	echo := oursQueueEcho
 	if c.TLS != nil {
 		echo = oursEcho // over TLS a queue needs a goroutine to be written
 	}
-	s := &websocket.Service{Handler: oursHandler(c, echo), Accept: *oursOptions(c)}
+	s := &websocket.Server{Handler: oursHandler(c, echo), Accept: *oursOptions(c)}
 	if c.TLS != nil {
 		return s.ServeTLS(ln, c.TLS)
 	}
