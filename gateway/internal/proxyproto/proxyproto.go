@@ -1,0 +1,152 @@
+// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, with which a proxy that forwards bytes says
+// whose bytes they are: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, called "the text" below.
+//
+// Whoever may send such a header picks its own address: read it only from proxies that are trusted.
+package proxyproto
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Header is what a proxy said about a connection.
+type Header struct {
+	// Source and Destination are the two ends of the connection that the proxy accepted. They are the zero AddrPort when
+	// it did not say: a health check of its own, a family that has no addresses of IP. Then the connection's own hold.
+	Source, Destination netip.AddrPort
+}
+
+// MaxBytes bounds a header: 107 bytes in version 1, and in version 2 what a length may say here. The text allows 64 KiB;
+// addresses and the TLVs that proxies are known to send fit into a small part of that.
+const MaxBytes = 4 << 10
+
+const (
+	maxV1     = 107 // the text, §2.1: the longest line, its end included
+	signature = "\r\n\r\n\x00\r\nQUIT\n"
+	fixed     = 16 // bytes of version 2 before the addresses
+)
+
+// ErrMissing says that the first bytes are no header of the PROXY protocol.
+var ErrMissing = errors.New("proxyproto: the connection does not begin with a PROXY header")
+
+// Read reads one header from r, and not a byte behind it. It waits as long as r does: give r a deadline. The errors of r
+// come wrapped; what is wrong with a header is told without its bytes.
+func Read(r io.Reader) (Header, error) {
+	// Both versions are longer than the signature of the second one.
+	var room [maxV1]byte
+	start := room[:len(signature)]
+	if _, err := io.ReadFull(r, start); err != nil {
+		return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
+	}
+	switch {
+	case string(start) == signature:
+		return readV2(r)
+	case bytes.HasPrefix(start, []byte("PROXY ")):
+		return readV1(r, &room)
+	}
+	return Header{}, ErrMissing
+}
+
+// readV1 reads the rest of a line, of which the signature's length is in room. It takes single bytes, since what lies
+// behind the line belongs to somebody else.
+func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
+	for n := len(signature); n < maxV1; n++ {
+		if _, err := io.ReadFull(r, room[n:n+1]); err != nil {
+			return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
+		}
+		if room[n] == '\n' {
+			if room[n-1] != '\r' {
+				return Header{}, errV1("its line does not end in CR LF")
+			}
+			return parseV1(string(room[:n-1]))
+		}
+	}
+	return Header{}, errV1("its line is longer than 107 bytes")
+}
+
+func errV1(what string) error { return errors.New("proxyproto: a header of version 1: " + what) }
+
+// parseV1 takes a line apart: the text, §2.1.
+func parseV1(line string) (Header, error) {
+	fields := strings.Split(line, " ")
+	if len(fields) >= 2 && fields[1] == "UNKNOWN" {
+		return Header{}, nil // what follows must be ignored
+	}
+	if len(fields) != 6 {
+		return Header{}, errV1("it has not six fields")
+	}
+	four := fields[1] == "TCP4"
+	if !four && fields[1] != "TCP6" {
+		return Header{}, errV1("its protocol is none of TCP4, TCP6 and UNKNOWN")
+	}
+	var ends [2]netip.AddrPort
+	for i := range ends {
+		addr, err := netip.ParseAddr(fields[2+i])
+		if err != nil || addr.Zone() != "" || addr.Is4() != four {
+			return Header{}, errV1("an address is none of its protocol")
+		}
+		port, err := strconv.ParseUint(fields[4+i], 10, 16)
+		if err != nil || strconv.FormatUint(port, 10) != fields[4+i] {
+			return Header{}, errV1("a port is no number from 0 to 65535")
+		}
+		ends[i] = netip.AddrPortFrom(addr.Unmap(), uint16(port))
+	}
+	return Header{ends[0], ends[1]}, nil
+}
+
+func errV2(what string) error { return errors.New("proxyproto: a header of version 2: " + what) }
+
+// readV2 reads what follows the signature: the text, §2.2.
+func readV2(r io.Reader) (Header, error) {
+	var head [fixed - len(signature)]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
+	}
+	length := int(binary.BigEndian.Uint16(head[2:]))
+	if length > MaxBytes-fixed {
+		return Header{}, errV2("it is longer than " + strconv.Itoa(MaxBytes) + " bytes")
+	}
+	rest := make([]byte, length)
+	if _, err := io.ReadFull(r, rest); err != nil {
+		return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
+	}
+	if head[0]>>4 != 2 {
+		return Header{}, errV2("its version is another")
+	}
+	switch head[0] & 15 {
+	case 0: // LOCAL: from the proxy itself, such as a health check; the addresses must be ignored
+		return Header{}, nil
+	case 1: // PROXY
+		return parseV2(head[1], rest)
+	}
+	return Header{}, errV2("its command is unknown")
+}
+
+// parseV2 reads the addresses. The TLVs behind them are not used.
+func parseV2(family byte, b []byte) (Header, error) {
+	size := 0
+	switch family {
+	case 0x11: // TCP over IPv4
+		size = 4
+	case 0x21: // TCP over IPv6
+		size = 16
+	case 0x00, 0x31, 0x32: // unspecified, Unix sockets: no addresses of IP
+		return Header{}, nil
+	default:
+		return Header{}, errV2("its family and protocol are not those of a TCP connection")
+	}
+	if len(b) < 2*size+4 {
+		return Header{}, errV2("its addresses are cut short")
+	}
+	end := func(i int) netip.AddrPort {
+		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // of 4 or 16 bytes
+		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(b[2*size+2*i:]))
+	}
+	return Header{end(0), end(1)}, nil
+}
