@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,7 +14,7 @@ type Identity struct {
 	// Subject is the user or the service; never empty.
 	Subject string
 
-	// Method is how it was found out: "jwt", "apikey", "basic", "ticket", "certificate", "forward".
+	// Method is how it was found out: "jwt", "apikey", "basic", "ticket", "certificate", "forward", "anonymous".
 	Method string
 
 	// Claims is what the credential says besides; rules see it as claims. It may be nil.
@@ -32,7 +34,10 @@ var ErrNoCredentials = errors.New("auth: no credentials")
 
 // Authenticator finds out who sends a request. It may be called from many goroutines at once.
 //
-// The error is ErrNoCredentials, or an [*Error] that keeps the client out.
+// The error is ErrNoCredentials, or an [*Error] that keeps the client out. An *Error whose cause is ErrNoCredentials says both:
+// there is a credential, but of a kind that another method may know (see [Chain]).
+//
+// What holds goroutines or connections has a Close() error besides, to be called when no request uses it any more.
 type Authenticator interface {
 	Authenticate(r *http.Request) (*Identity, error)
 
@@ -50,7 +55,13 @@ type Error struct {
 	Err    error       // the cause
 }
 
-func (e *Error) Error() string { return "auth: " + e.Err.Error() }
+// Error tells the cause, for the log.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "auth: " + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)
+	}
+	return "auth: " + strings.TrimPrefix(e.Err.Error(), "auth: ")
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

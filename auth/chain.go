@@ -1,0 +1,95 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Chain asks one method after the other, in this order, until one knows the client or keeps it out. A method that answers
+// ErrNoCredentials, alone or as the cause of an [*Error], passes the request on to the next. When nobody knows the client
+// the answer is 401 with the challenges of all methods.
+//
+// Put methods whose credentials a client sends on purpose (a header, a ticket) before those that a browser adds by itself (a
+// cookie, a certificate). [Anonymous] goes last, if it is wanted at all. A Chain of nothing lets nobody in. The slice is not
+// kept.
+func Chain(methods ...Authenticator) Authenticator {
+	var flat []Authenticator
+	for _, m := range methods {
+		if c, ok := m.(*chain); ok { // Anonymous must know what the methods of an inner chain have seen
+			flat = append(flat, c.methods...)
+		} else {
+			flat = append(flat, m)
+		}
+	}
+	return &chain{methods: flat}
+}
+
+type chain struct{ methods []Authenticator }
+
+// Authenticate implements [Authenticator].
+func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
+	var shown error // a credential that no method has known yet
+	for _, m := range c.methods {
+		if _, ok := m.(anonymous); ok && shown != nil {
+			continue // who shows a credential wants to be somebody, and has to be told that it does not hold
+		}
+		id, err := m.Authenticate(r)
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, ErrNoCredentials) {
+			return nil, err
+		}
+		if _, ok := errors.AsType[*Error](err); ok && shown == nil {
+			shown = err
+		}
+	}
+	cause := ErrNoCredentials
+	if shown != nil {
+		cause = asError(shown, "").Err
+	}
+	return nil, Unauthorized(cause, c.challenges()...)
+}
+
+// challenges returns the challenges of all methods, each once.
+func (c *chain) challenges() []string {
+	var all []string
+	for _, m := range c.methods {
+		if s := m.Challenge(); s != "" && !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Challenge implements [Authenticator]: a list of all challenges, as RFC 9110 §11.6.1 allows in one field.
+func (c *chain) Challenge() string { return strings.Join(c.challenges(), ", ") }
+
+// Close closes every method that has a Close, such as a [JWT] that fetches keys.
+func (c *chain) Close() error {
+	var errs []error
+	for _, m := range c.methods {
+		if closer, ok := m.(interface{ Close() error }); ok {
+			errs = append(errs, closer.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Anonymous lets everyone in, as the subject "anonymous" of the method "anonymous". It is the last of a [Chain]: clients
+// without credentials come in there, and rules decide what they may do; a client whose credential does not hold is kept out
+// all the same.
+func Anonymous() Authenticator { return anonymous{} }
+
+type anonymous struct{}
+
+// nobody is shared: an Identity is not changed.
+var nobody = &Identity{Subject: "anonymous", Method: "anonymous"}
+
+// Authenticate implements [Authenticator].
+func (anonymous) Authenticate(*http.Request) (*Identity, error) { return nobody, nil }
+
+// Challenge implements [Authenticator]: there is nothing to ask for.
+func (anonymous) Challenge() string { return "" }

@@ -1,0 +1,70 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Unauthorized is the error for a client whose credentials are missing or do not hold: 401, with a WWW-Authenticate field
+// for each challenge that is not empty (RFC 9110 §15.5.2). cause is for the server's log and must hold no secret; the client
+// hears the same sentence whatever it is.
+func Unauthorized(cause error, challenges ...string) *Error {
+	e := &Error{Status: http.StatusUnauthorized, Reason: "The credentials are missing or not valid.", Err: cause}
+	for _, c := range challenges {
+		if c == "" {
+			continue
+		}
+		if e.Header == nil {
+			e.Header = http.Header{}
+		}
+		e.Header.Add("WWW-Authenticate", c)
+	}
+	return e
+}
+
+// Forbidden is the error for a client that may not do what it asks for, whoever it is: 403. cause is for the server's log.
+func Forbidden(cause error) *Error {
+	return &Error{Status: http.StatusForbidden, Reason: "This is not allowed.", Err: cause}
+}
+
+// TooMany is the error for a client that asks too often: 429, with Retry-After in whole seconds, at least one. cause is for
+// the server's log.
+func TooMany(retryAfter time.Duration, cause error) *Error {
+	return &Error{Status: http.StatusTooManyRequests, Header: retryHeader(retryAfter),
+		Reason: "Too many requests. Try again later.", Err: cause}
+}
+
+// Unavailable is the error for credentials that nobody can judge now, since a source of keys or a service that knows them
+// is down: 503, with Retry-After in whole seconds, at least one. cause is for the server's log.
+func Unavailable(retryAfter time.Duration, cause error) *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Header: retryHeader(retryAfter),
+		Reason: "Credentials cannot be checked at the moment. Try again later.", Err: cause}
+}
+
+// retryHeader returns the Retry-After field (RFC 9110 §10.2.3): whole seconds, rounded up.
+func retryHeader(d time.Duration) http.Header {
+	s := max(1, int64(math.Ceil(d.Seconds())))
+	return http.Header{"Retry-After": {strconv.FormatInt(s, 10)}}
+}
+
+// foreign is the error for a credential that an Authenticator of its kind cannot judge, such as a token that names another
+// issuer: a Chain asks the next method, but lets nobody in as anonymous who has shown a credential.
+func foreign(format string, args ...any) *Error {
+	return Unauthorized(fmt.Errorf("%w that this method judges: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
+}
+
+// asError returns the *Error in err. What is none, which the contract of Authenticator and Authorizer leaves no room for,
+// keeps the client out all the same.
+func asError(err error, challenge string) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if errors.Is(err, ErrNoCredentials) {
+		return Unauthorized(err, challenge)
+	}
+	return Forbidden(err)
+}
