@@ -1,0 +1,185 @@
+package faults
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// stop makes a cancel function something that a lab closes.
+type stop context.CancelFunc
+
+func (s stop) Close() error { s(); return nil }
+
+// echo opens a WebSocket for every request and sends back what comes.
+func (l *lab) echo(opts *websocket.AcceptOptions) http.Handler {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.keep(stop(cancel))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		for m, err := range conn.Messages(ctx) {
+			if err != nil || conn.Write(ctx, m) != nil {
+				return
+			}
+		}
+	})
+}
+
+// healthyOptions speaks what the tests ask for.
+func healthyOptions() *websocket.AcceptOptions {
+	return &websocket.AcceptOptions{
+		Subprotocols: []string{"chat"},
+		Conn:         websocket.ConnOptions{Compression: &websocket.Compression{}},
+	}
+}
+
+// handler serves h and returns the address; with a config over TLS.
+func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
+	ln, err := l.listen()
+	if err != nil {
+		return "", err
+	}
+	if config != nil {
+		ln = tls.NewListener(ln, config)
+	}
+	server := &http.Server{
+		Handler: tracked(l, h), ReadTimeout: patience, WriteTimeout: patience,
+		ErrorLog:     discard,
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only
+	}
+	l.keep(server)
+	l.wg.Go(func() { server.Serve(ln) }) //nolint:errcheck // it ends with an error when the lab is closed
+	return ln.Addr().String(), nil
+}
+
+// tracked has the lab wait for every request, taken over or not.
+func tracked(l *lab, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.wg.Add(1)
+		defer l.wg.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// healthyOn serves an echo that does nothing wrong and returns its address.
+func (l *lab) healthyOn() (string, error) { return l.handler(l.echo(healthyOptions()), nil) }
+
+// healthyTLS is the same over TLS.
+func (l *lab) healthyTLS(config *tls.Config) (*Site, error) {
+	addr, err := l.handler(l.echo(healthyOptions()), config)
+	return &Site{URL: "wss://" + addr + "/", lab: l}, err
+}
+
+// Healthy is a server without a fault.
+func healthy(l *lab) (*Site, error) {
+	addr, err := l.healthyOn()
+	return &Site{URL: "ws://" + addr + "/", Subprotocols: []string{"chat"}, lab: l}, err
+}
+
+// healthySecure is a server without a fault, over TLS.
+func healthySecure(l *lab) (*Site, error) {
+	root := newRoot("root")
+	between := root.intermediate("intermediate")
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
+}
+
+// anyOrigin lets every page in.
+func anyOrigin(l *lab) (*Site, error) {
+	addr, err := l.handler(l.echo(&websocket.AcceptOptions{AnyOrigin: true}), nil)
+	return &Site{URL: "ws://" + addr + "/", lab: l}, err
+}
+
+// Idle times of the relay below and of the client that looks for it.
+const (
+	relayIdle = 200 * time.Millisecond
+	probeIdle = 3 * time.Second
+)
+
+// idleCut is a healthy server behind something on the path that cuts connections on which nothing passes.
+func idleCut(l *lab) (*Site, error) {
+	backend, err := l.healthyOn()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := l.serve(func(c net.Conn) {
+		b, err := net.Dial("tcp4", backend)
+		if err != nil {
+			return
+		}
+		l.keep(b)
+		defer l.drop(b)
+		done := make(chan struct{})
+		l.wg.Go(func() { defer close(done); relay(c, b) })
+		relay(b, c)
+		<-done
+	})
+	return &Site{URL: "ws://" + addr + "/", ProbeIdle: probeIdle, lab: l}, err
+}
+
+// relay copies until nothing has come from src for relayIdle, or until either is closed; then it closes both.
+func relay(dst, src net.Conn) {
+	defer dst.Close()
+	defer src.Close()
+	buf := make([]byte, 4096)
+	for {
+		src.SetReadDeadline(time.Now().Add(relayIdle))
+		n, err := src.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := dst.Write(buf[:n]); err != nil {
+			return
+		}
+		dst.SetReadDeadline(time.Now().Add(relayIdle))
+	}
+}
+
+// nginx is a proxy in front of a backend as nginx is without the lines for WebSocket: it speaks HTTP/1.0 to the backend,
+// without Upgrade and Connection, and puts its own name into the answer.
+func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		addr, err := l.handler(backend(l), nil)
+		if err != nil {
+			return nil, err
+		}
+		front, err := l.serve(requests(func(v *visit) {
+			b, err := net.Dial("tcp4", addr)
+			if err != nil {
+				return
+			}
+			l.keep(b)
+			defer l.drop(b)
+			b.SetDeadline(time.Now().Add(patience))
+			forward(v, b, addr)
+		}))
+		return &Site{URL: "ws://" + front + "/", lab: l}, err
+	}
+}
+
+// forward is the proxy's part for one request.
+func forward(v *visit, b net.Conn, host string) {
+	h := v.req.Header.Clone()
+	h.Del("Upgrade")
+	h.Set("Connection", "close")
+	io.WriteString(b, "GET "+v.req.URL.RequestURI()+" HTTP/1.0\r\nHost: "+host+"\r\n") //nolint:errcheck // the answer fails, too
+	h.Write(b)                                                                        //nolint:errcheck // the answer fails, too
+	io.WriteString(b, "\r\n")                                                         //nolint:errcheck // the answer fails, too
+	answer, err := readAnswer(b, v.req)
+	if err != nil {
+		v.answer("502 Bad Gateway", "Server: nginx/1.22.1\n", "")
+		return
+	}
+	defer answer.Body.Close()
+	answer.Header.Set("Server", "nginx/1.22.1")
+	answer.Proto, answer.ProtoMinor = "HTTP/1.1", 1
+	answer.Write(v) //nolint:errcheck // the client may have gone
+}

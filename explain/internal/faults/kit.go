@@ -1,0 +1,135 @@
+package faults
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"time"
+)
+
+// authority signs certificates. It lives in memory and ends with the test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// leaf says what a server's certificate shall be like. The zero leaf is a good one for localhost.
+type leaf struct {
+	names     []string      // DNS names; nil: localhost and the loopback addresses
+	notBefore time.Duration // from now; 0: an hour ago
+	notAfter  time.Duration // from now; 0: in a day
+	client    bool          // for a client instead of a server
+}
+
+// newRoot makes an authority that signs for itself.
+func newRoot(name string) *authority {
+	a := &authority{key: newKey()}
+	a.cert = sign(caTemplate(name), nil, a.key, a.key)
+	return a
+}
+
+// intermediate makes an authority below a.
+func (a *authority) intermediate(name string) *authority {
+	key := newKey()
+	return &authority{cert: sign(caTemplate(name), a.cert, key, a.key), key: key}
+}
+
+// issue makes a certificate with its key. The chain that a server sends holds above as well.
+func (a *authority) issue(l leaf, above ...*authority) tls.Certificate {
+	key := newKey()
+	chain := [][]byte{sign(l.template(), a.cert, key, a.key).Raw}
+	for _, b := range above {
+		chain = append(chain, b.cert.Raw)
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: key}
+}
+
+// selfSigned makes a server's certificate that is its own issuer.
+func selfSigned() tls.Certificate {
+	key := newKey()
+	return tls.Certificate{Certificate: [][]byte{sign(leaf{}.template(), nil, key, key).Raw}, PrivateKey: key}
+}
+
+// pool returns the roots of a client that trusts a.
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.cert)
+	return p
+}
+
+func (l leaf) template() *x509.Certificate {
+	now := time.Now()
+	t := &x509.Certificate{
+		SerialNumber: serial(),
+		Subject:      pkix.Name{CommonName: "server"},
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.Add(24 * time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:     l.names,
+	}
+	if l.names == nil {
+		t.DNSNames = []string{"localhost"}
+		t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	}
+	if l.notBefore != 0 {
+		t.NotBefore = now.Add(l.notBefore)
+	}
+	if l.notAfter != 0 {
+		t.NotAfter = now.Add(l.notAfter)
+	}
+	if l.client {
+		t.Subject.CommonName, t.ExtKeyUsage = "client", []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	return t
+}
+
+func caTemplate(name string) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             time.Now().Add(-48 * time.Hour),
+		NotAfter:              time.Now().Add(48 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+}
+
+// sign returns template, signed by parent with by; a nil parent means that template signs itself. It panics on what only
+// a mistake in this file can cause.
+func sign(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
+	if err != nil {
+		panic(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func newKey() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+func serial() *big.Int {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}

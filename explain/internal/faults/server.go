@@ -1,0 +1,181 @@
+package faults
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// patience bounds everything that a server of this package waits for.
+const patience = 20 * time.Second
+
+// lab holds what one fault runs, so that closing it leaves nothing behind.
+type lab struct {
+	mu     sync.Mutex
+	closed bool
+	open   map[io.Closer]struct{}
+	wg     sync.WaitGroup
+}
+
+func newLab() *lab { return &lab{open: map[io.Closer]struct{}{}} }
+
+// keep has c closed with the lab; at once when the lab is closed already.
+func (l *lab) keep(c io.Closer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		c.Close()
+		return
+	}
+	l.open[c] = struct{}{}
+}
+
+// drop closes c before the lab is closed.
+func (l *lab) drop(c io.Closer) {
+	c.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+}
+
+// Close ends every listener and connection of the lab and waits for its goroutines.
+func (l *lab) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	for c := range l.open {
+		c.Close()
+	}
+	l.mu.Unlock()
+	l.wg.Wait()
+	return nil
+}
+
+// listen opens a port of the loopback interface.
+func (l *lab) listen() (net.Listener, error) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	l.keep(ln)
+	return ln, nil
+}
+
+// serve runs handle for every connection that ln takes, and closes the connection after it. It returns the address.
+func (l *lab) serve(handle func(net.Conn)) (string, error) {
+	ln, err := l.listen()
+	if err != nil {
+		return "", err
+	}
+	l.wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			l.keep(c)
+			c.SetDeadline(time.Now().Add(patience))
+			l.wg.Go(func() {
+				defer l.drop(c)
+				handle(c)
+			})
+		}
+	})
+	return ln.Addr().String(), nil
+}
+
+// visit is one request that a server of this package has read.
+type visit struct {
+	net.Conn
+	in  *bufio.Reader
+	req *http.Request
+}
+
+// requests makes a handler of connections out of one of requests. It reads one request and leaves the answer to handle;
+// then it says that nothing more comes, and reads until the client has closed too, so that no reset destroys the answer.
+func requests(handle func(*visit)) func(net.Conn) {
+	return func(c net.Conn) {
+		in := bufio.NewReader(c)
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		handle(&visit{Conn: c, in: in, req: req})
+		linger(c, in)
+	}
+}
+
+// linger ends the sending half of c and reads from in until the peer has ended its own.
+func linger(c net.Conn, in io.Reader) {
+	if h, ok := c.(interface{ CloseWrite() error }); ok {
+		h.CloseWrite() //nolint:errcheck // the peer may have gone, which is as good
+	}
+	io.Copy(io.Discard, in) //nolint:errcheck // the end is what this waits for
+}
+
+// say writes text with every line end made CR LF.
+func (v *visit) say(text string) {
+	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the client may have gone
+}
+
+// answer writes a whole answer with a body; the lines of fields end in "\n".
+func (v *visit) answer(status, fields, body string) {
+	v.say("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
+	io.WriteString(v, body) //nolint:errcheck // the client may have gone
+}
+
+// accept returns the value that proves that the server meant WebSocket (RFC 6455 §4.2.2, step 5.4).
+func (v *visit) accept() string {
+	sum := sha1.Sum([]byte(v.req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// upgrade writes a good 101 with further fields, whose lines end in "\n".
+func (v *visit) upgrade(fields string) {
+	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n" +
+		"Sec-WebSocket-Accept: " + v.accept() + "\n" + fields + "\n")
+}
+
+// The frames that servers of this package send.
+const (
+	finText  = 0x81
+	finClose = 0x88
+)
+
+// frame writes one frame as a server sends it: without a mask. The payload has at most 125 bytes.
+func (v *visit) frame(first byte, payload string) {
+	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the client may have gone
+}
+
+// closing writes a close frame.
+func (v *visit) closing(code uint16, reason string) {
+	v.frame(finClose, string(binary.BigEndian.AppendUint16(nil, code))+reason)
+}
+
+// site runs handle behind ws.
+func (l *lab) site(handle func(*visit)) (*Site, error) {
+	addr, err := l.serve(requests(handle))
+	return &Site{URL: "ws://" + addr + "/", lab: l}, err
+}
+
+// secure runs handle behind wss, with config's certificates. The roots are what the client shall trust.
+func (l *lab) secure(config *tls.Config, handle func(*visit)) (*Site, error) {
+	addr, err := l.serve(func(c net.Conn) {
+		s := tls.Server(c, config)
+		if s.Handshake() != nil {
+			// What the client is told lies in the socket: wait until it has been read.
+			linger(c, c)
+			return
+		}
+		requests(handle)(s)
+	})
+	return &Site{URL: "wss://" + addr + "/", lab: l}, err
+}
