@@ -72,9 +72,11 @@ var rules = []rule{
 
 	// The product.
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
+		test: []string{"explain/internal/faults"}},
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "gateway", std: anyStd, own: []string{"certs", "console", "websocket"}},
-	{pkg: "cli", std: anyStd, own: []string{"certs", "gateway", "websocket"},
+	{pkg: "cli", std: anyStd, own: []string{"certs", "explain", "gateway", "websocket"},
 		other: []string{"github.com/spf13/cobra", "golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 

@@ -39,13 +39,13 @@ const (
 
 // Instead of an answer.
 const (
-	FaultReset           Fault = "connection-reset"       // RST before an answer
+	FaultReset            Fault = "connection-reset"       // RST before an answer
 	FaultClosedUnanswered Fault = "closed-before-response" // FIN before an answer
-	FaultNoResponse      Fault = "response-timeout"       // nothing came
-	FaultNotHTTP         Fault = "not-http"               // another protocol: SSH, SMTP, a database
-	FaultHeadBroken      Fault = "head-broken"            // what came is no head of HTTP/1
-	FaultHeadTooLarge    Fault = "head-too-large"
-	FaultHeadEndless     Fault = "head-never-ends" // it began and did not end in time, or the stream ended within it
+	FaultNoResponse       Fault = "response-timeout"       // nothing came
+	FaultNotHTTP          Fault = "not-http"               // another protocol: SSH, SMTP, a database
+	FaultHeadBroken       Fault = "head-broken"            // what came is no head of HTTP/1
+	FaultHeadTooLarge     Fault = "head-too-large"
+	FaultHeadEndless      Fault = "head-never-ends" // it began and did not end in time, or the stream ended within it
 )
 
 // An answer other than 101.
@@ -83,13 +83,13 @@ const (
 	FaultAcceptMissing       Fault = "accept-missing"
 	FaultAcceptWrong         Fault = "accept-wrong"
 	FaultAcceptRepeated      Fault = "accept-repeated"
-	FaultSubprotocolUnasked  Fault = "unasked-subprotocol"      // chosen, and none was offered, or not that one
-	FaultSubprotocolNone     Fault = "no-subprotocol"           // offered, and none was chosen: browsers fail the connection
-	FaultSubprotocolRepeated Fault = "subprotocol-repeated"     // more than one chosen
-	FaultTokenEchoed         Fault = "token-echoed"             // warning: a token was chosen as the subprotocol
-	FaultExtensionUnasked    Fault = "unasked-extension"        // agreed to, and not offered
+	FaultSubprotocolUnasked  Fault = "unasked-subprotocol"          // chosen, and none was offered, or not that one
+	FaultSubprotocolNone     Fault = "no-subprotocol"               // offered, and none was chosen: browsers fail the connection
+	FaultSubprotocolRepeated Fault = "subprotocol-repeated"         // more than one chosen
+	FaultTokenEchoed         Fault = "token-echoed"                 // warning: a token was chosen as the subprotocol
+	FaultExtensionUnasked    Fault = "unasked-extension"            // agreed to, and not offered
 	FaultExtensionParams     Fault = "invalid-extension-parameters" // parameters that RFC 7692 forbids, or a broken header
-	FaultBody101             Fault = "101-with-body"            // Content-Length or Transfer-Encoding on a 101
+	FaultBody101             Fault = "101-with-body"                // Content-Length or Transfer-Encoding on a 101
 )
 
 // After the handshake.
