@@ -1,0 +1,93 @@
+package clientaddr
+
+import (
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+
+func TestOf(t *testing.T) {
+	for _, tt := range []struct {
+		name, peer     string
+		header         Header
+		forwarded, xff []string
+		want           string
+	}{
+		{name: "nobody in front", peer: "192.0.2.9", want: "192.0.2.9"},
+		{name: "a client's own header", peer: "192.0.2.9", xff: []string{"1.2.3.4"}, want: "192.0.2.9"},
+		{name: "a client's own header, RFC 7239", peer: "192.0.2.9", forwarded: []string{"for=1.2.3.4"}, want: "192.0.2.9"},
+		{name: "one proxy", peer: "10.0.0.1", xff: []string{"192.0.2.1"}, want: "192.0.2.1"},
+		{name: "mapped", peer: "::ffff:10.0.0.1", xff: []string{"::ffff:192.0.2.1"}, want: "192.0.2.1"},
+		{name: "what the client put before", peer: "10.0.0.1", xff: []string{"1.2.3.4, 192.0.2.1"}, want: "192.0.2.1"},
+		{name: "on a line of its own", peer: "10.0.0.1", xff: []string{"1.2.3.4", "192.0.2.1"}, want: "192.0.2.1"},
+		{name: "two proxies", peer: "10.0.0.1", xff: []string{"1.2.3.4, 192.0.2.1, 10.0.0.2"}, want: "192.0.2.1"},
+		{name: "only proxies", peer: "10.0.0.1", xff: []string{"10.0.0.3, 10.0.0.2"}, want: "10.0.0.3"},
+		{name: "a proxy's own request", peer: "10.0.0.1", want: "10.0.0.1"},
+		{name: "rubbish", peer: "10.0.0.1", xff: []string{"1.2.3.4, rubbish"}, want: "10.0.0.1"},
+		{name: "rubbish behind a proxy", peer: "10.0.0.1", xff: []string{"rubbish, 10.0.0.2"}, want: "10.0.0.2"},
+		{name: "IPv6", peer: "fd00::1", xff: []string{"2001:db8::1"}, want: "2001:db8::1"},
+		{name: "with a port", peer: "10.0.0.1", xff: []string{"192.0.2.1:1234"}, want: "192.0.2.1"},
+		{name: "Forwarded", peer: "10.0.0.1", forwarded: []string{`for=192.0.2.1;proto=https, For="10.0.0.2:80";by=x`}, want: "192.0.2.1"},
+		{name: "Forwarded, IPv6", peer: "10.0.0.1", forwarded: []string{`for="[2001:db8::1]:4711"`}, want: "2001:db8::1"},
+		{name: "Forwarded, quoted comma", peer: "10.0.0.1", forwarded: []string{`for=192.0.2.1;ext="a,b;for=1.2.3.4\",x"`}, want: "192.0.2.1"},
+		{name: "Forwarded, hidden", peer: "10.0.0.1", forwarded: []string{"for=_secret"}, want: "10.0.0.1"},
+		{name: "Forwarded, none", peer: "10.0.0.1", forwarded: []string{"proto=https"}, want: "10.0.0.1"},
+		{name: "both agree", peer: "10.0.0.1", forwarded: []string{"for=192.0.2.1"}, xff: []string{"192.0.2.1"}, want: "192.0.2.1"},
+		{name: "both disagree", peer: "10.0.0.1", forwarded: []string{"for=1.2.3.4"}, xff: []string{"192.0.2.1"}, want: "10.0.0.1"},
+		{name: "the one that is named", peer: "10.0.0.1", header: XForwardedFor,
+			forwarded: []string{"for=1.2.3.4"}, xff: []string{"192.0.2.1"}, want: "192.0.2.1"},
+		{name: "the other one", peer: "10.0.0.1", header: Forwarded,
+			forwarded: []string{"for=192.0.2.1"}, xff: []string{"1.2.3.4"}, want: "192.0.2.1"},
+		{name: "the named one is missing", peer: "10.0.0.1", header: Forwarded, xff: []string{"1.2.3.4"}, want: "10.0.0.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &http.Request{Header: http.Header{}}
+			if tt.forwarded != nil {
+				r.Header["Forwarded"] = tt.forwarded
+			}
+			if tt.xff != nil {
+				r.Header["X-Forwarded-For"] = tt.xff
+			}
+			if got := Of(r, netip.MustParseAddr(tt.peer), proxies, tt.header); got.String() != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// A chain that is longer than anyone has is not gone through.
+func TestOfIsBounded(t *testing.T) {
+	r := &http.Request{Header: http.Header{}}
+	for range 100 {
+		r.Header.Add("X-Forwarded-For", "10.0.0.2")
+	}
+	r.Header["X-Forwarded-For"][0] = "192.0.2.1"
+	if got := Of(r, netip.MustParseAddr("10.0.0.1"), proxies, ""); got.String() != "10.0.0.2" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Whatever the headers are, an address comes out, and without a trusted peer it is the peer's.
+func FuzzOf(f *testing.F) {
+	f.Add("for=192.0.2.1;proto=https, for=\"[::1]:80\"", "192.0.2.1, 10.0.0.2")
+	f.Add(`for="\"`, ",")
+	f.Add(`;;for=;"`, "[::1")
+	f.Fuzz(func(t *testing.T, forwarded, list string) {
+		r := &http.Request{Header: http.Header{"Forwarded": {forwarded}, "X-Forwarded-For": {list}}}
+		for _, h := range []Header{"", Forwarded, XForwardedFor} {
+			got := Of(r, netip.MustParseAddr("10.0.0.1"), proxies, h)
+			if !got.IsValid() || got.Is4In6() || got.Zone() != "" {
+				t.Fatalf("%q: %v", h, got)
+			}
+			if got := Of(r, netip.MustParseAddr("192.0.2.7"), proxies, h); got.String() != "192.0.2.7" {
+				t.Fatalf("%q: %v without trust", h, got)
+			}
+		}
+	})
+}

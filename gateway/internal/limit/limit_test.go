@@ -1,0 +1,139 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestKey(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1":          "192.0.2.1/32",
+		"::ffff:192.0.2.1":   "192.0.2.1/32",
+		"2001:db8:1:2:3::4":  "2001:db8:1:2::/64",
+		"2001:db8:1:2:ff::1": "2001:db8:1:2::/64",
+		"fe80::1%eth0":       "fe80::/64",
+	} {
+		if got := Key(netip.MustParseAddr(in)); got.String() != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+	if got := Key(netip.Addr{}); got.IsValid() {
+		t.Errorf("no address: %v", got)
+	}
+}
+
+func TestRate(t *testing.T) {
+	var l Rate
+	now := time.Unix(1000, 0)
+	a, b := Key(netip.MustParseAddr("192.0.2.1")), Key(netip.MustParseAddr("192.0.2.2"))
+	for i := range 3 {
+		if ok, _ := l.Allow(a, now, 2, 3); !ok {
+			t.Fatalf("token %d of the burst", i)
+		}
+	}
+	if ok, wait := l.Allow(a, now, 2, 3); ok || wait != 500*time.Millisecond {
+		t.Errorf("beyond the burst: %v, %v", ok, wait)
+	}
+	if ok, _ := l.Allow(b, now, 2, 3); !ok {
+		t.Error("another address pays for the first")
+	}
+	if ok, _ := l.Allow(a, now.Add(500*time.Millisecond), 2, 3); !ok {
+		t.Error("no token after its time")
+	}
+	if ok, _ := l.Allow(a, now.Add(500*time.Millisecond), 2, 3); ok {
+		t.Error("two tokens in the time of one")
+	}
+	later := now.Add(time.Hour)
+	for range 3 {
+		if ok, _ := l.Allow(a, later, 2, 3); !ok {
+			t.Error("the bucket did not fill again")
+		}
+	}
+	if ok, _ := l.Allow(a, later, 2, 3); ok {
+		t.Error("it filled beyond its size")
+	}
+	if ok, _ := l.Allow(a, later, 0, 0); !ok {
+		t.Error("a rate of 0 is none")
+	}
+}
+
+func TestRateIsBounded(t *testing.T) {
+	var l Rate
+	now := time.Unix(1000, 0)
+	key := func(i int) netip.Prefix {
+		return Key(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+	for i := range maxKeys + 1000 {
+		if ok, _ := l.Allow(key(i), now, 1, 1); !ok {
+			t.Fatalf("address %d", i)
+		}
+	}
+	if len(l.full) > maxKeys {
+		t.Errorf("%d keys", len(l.full))
+	}
+	// All of these have filled again by then: one that is short of a token is not forgotten to make room for others.
+	hour := now.Add(time.Hour)
+	for i := range 1000 {
+		l.Allow(key(maxKeys*2+i), hour, 1, 1)
+	}
+	for i := range 1000 {
+		if ok, _ := l.Allow(key(maxKeys*2+i), hour, 1, 1); ok {
+			t.Fatalf("address %d was forgotten", i)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	var c Count[string]
+	if !c.Take("a", 2) || !c.Take("a", 2) || c.Take("a", 2) || !c.Take("b", 2) || !c.Take("a", 0) {
+		t.Error("wrong")
+	}
+	if c.Taken("a") != 3 {
+		t.Errorf("%d taken", c.Taken("a"))
+	}
+	for range 3 {
+		c.Free("a")
+	}
+	c.Free("b")
+	if len(c.taken) != 0 || !c.Take("a", 1) {
+		t.Errorf("left %v", c.taken)
+	}
+}
+
+func TestCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewCalls(2, 1, time.Second)
+		for range 2 {
+			if err := c.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waiter := make(chan error, 1)
+		go func() { waiter <- c.Begin(t.Context()) }()
+		synctest.Wait()
+		if err := c.Begin(t.Context()); !errors.Is(err, ErrBusy) {
+			t.Errorf("beyond the queue: %v", err)
+		}
+		c.End()
+		if err := <-waiter; err != nil || c.Running() != 2 {
+			t.Errorf("its turn: %v, %d running", err, c.Running())
+		}
+		began := time.Now()
+		if err := c.Begin(t.Context()); !errors.Is(err, ErrBusy) || time.Since(began) != time.Second {
+			t.Errorf("after the wait: %v, %v", err, time.Since(began))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Begin(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("a client that went away: %v", err)
+		}
+	})
+}

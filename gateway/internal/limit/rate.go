@@ -1,0 +1,88 @@
+// Package limit bounds what one client may take: a rate by a token bucket, a number by a count. Clients are told apart by
+// address; memory is bounded however many addresses there are.
+package limit
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Key returns what stands for an address in a limit: the address itself, or the /64 of IPv6, since whoever has one
+// address there has all of them (RFC 4291 §2.5.4).
+func Key(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil { // the zero Addr: all who have no address share one limit
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// maxKeys bounds the table of a Rate. A bucket that is full again needs no place in it.
+const maxKeys = 64 << 10
+
+// looks is how many entries are looked at to make room for another.
+const looks = 16
+
+// Rate is one token bucket for each key. The zero value is ready; its methods may be called from any goroutine.
+type Rate struct {
+	mu sync.Mutex
+	// Of every bucket that is not full, the time at which it will be: all that a bucket has to remember.
+	full map[netip.Prefix]time.Time
+}
+
+// Allow takes a token from the bucket of key, to which perSecond tokens are added up to burst. Without a token it returns
+// false, and how long it takes until there is one. A perSecond of zero or less means no limit. The bounds may differ from
+// call to call: a bucket keeps the time that it has run up.
+func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst int) (ok bool, wait time.Duration) {
+	if perSecond <= 0 {
+		return true, 0
+	}
+	cost := time.Duration(float64(time.Second) / perSecond)
+	room := cost * time.Duration(max(burst, 1))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full, known := l.full[key]
+	if !known || full.Before(now) {
+		full = now
+	}
+	full = full.Add(cost)
+	if over := full.Sub(now) - room; over > 0 {
+		return false, over
+	}
+	if !known && len(l.full) >= maxKeys {
+		l.makeRoom(now)
+	}
+	if l.full == nil {
+		l.full = map[netip.Prefix]time.Time{}
+	}
+	l.full[key] = full
+	return true, 0
+}
+
+// makeRoom forgets buckets that are full, and if it finds none the fullest of those that it has looked at. A map is gone
+// through in a random order, so an attacker cannot choose whose bucket that is.
+func (l *Rate) makeRoom(now time.Time) {
+	var fullest netip.Prefix
+	var soonest time.Time
+	seen, freed := 0, false
+	for key, full := range l.full {
+		if !full.After(now) {
+			delete(l.full, key)
+			freed = true
+		} else if soonest.IsZero() || full.Before(soonest) {
+			fullest, soonest = key, full
+		}
+		if seen++; seen == looks {
+			break
+		}
+	}
+	if !freed {
+		delete(l.full, fullest)
+	}
+}
