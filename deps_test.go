@@ -49,13 +49,15 @@ var rules = []rule{
 		own: []string{"websocket/internal/header"}},
 	{pkg: "websocket/internal/upgrade", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/handshake", "websocket/internal/header"}},
+	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
+		own: []string{"websocket/frame", "websocket/internal/deflate"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
 
 	// The library, and what stands on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
-		"websocket/internal/protocol", "websocket/internal/transport", "websocket/internal/upgrade",
-		"websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
+		"websocket/internal/prepared", "websocket/internal/protocol", "websocket/internal/transport",
+		"websocket/internal/upgrade", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
@@ -65,7 +67,7 @@ var rules = []rule{
 	// The event loop drives the same machine as Conn does.
 	{pkg: "websocket/reactor", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame",
 		"websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
-		"websocket/internal/protocol", "websocket/internal/upgrade"}, test: []string{"websocket/wstest"}},
+		"websocket/internal/prepared", "websocket/internal/protocol", "websocket/internal/upgrade"}, test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use this one.
 	{pkg: "websocket/internal/leak", std: anyStd},
@@ -74,6 +76,8 @@ var rules = []rule{
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
 		test: []string{"explain/internal/faults"}},
+	{pkg: "config", std: anyStd, not: []string{"log", "net/http"},
+		other: []string{"github.com/fsnotify/fsnotify", "github.com/goccy/go-yaml"}},
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "gateway", std: anyStd, own: []string{"certs", "console", "websocket"}},
 	{pkg: "cli", std: anyStd, own: []string{"certs", "explain", "gateway", "websocket"},

@@ -1,0 +1,182 @@
+package config
+
+// Method is a way to find out who a client is. Exactly one of its keys is given.
+type Method struct {
+	// A signed token (RFC 7519).
+	JWT *JWT `yaml:"jwt" only:"one"`
+
+	// A key that a program is given once.
+	APIKey *APIKey `yaml:"apikey"`
+
+	// User name and password (RFC 7617), from a file.
+	Basic *Basic `yaml:"basic"`
+
+	// A session cookie, from pages of the origins that are named.
+	Cookie *Cookie `yaml:"cookie"`
+
+	// A ticket in the URL that is used once: for browsers, which cannot send an Authorization header with a WebSocket.
+	Ticket *Ticket `yaml:"ticket"`
+
+	// The certificate that the client showed in the TLS handshake. The listener needs a client_ca.
+	Certificate *Certificate `yaml:"certificate"`
+
+	// What another HTTP service says when it is asked.
+	Forward *Forward `yaml:"forward"`
+}
+
+// JWT is a signed token. Its key is one of secret, public_key, jwks_url and oidc_issuer.
+type JWT struct {
+	// The signature algorithms that are accepted. HS ones need secret, the others a public key: a list has one kind only.
+	// When it is not given: HS256 with a secret, else RS256, ES256 and EdDSA.
+	Algorithms []string `yaml:"algorithms" enum:"HS256|HS384|HS512|RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA"`
+
+	// The shared secret of HS256, HS384 and HS512: at least as many bytes as the hash has, 32 for HS256.
+	Secret Secret `yaml:"secret"`
+
+	// The public key, or a certificate, in PEM.
+	PublicKey string `yaml:"public_key" file:"true"`
+
+	// Where the issuer publishes its keys as a JSON Web Key Set (RFC 7517).
+	JWKSURL string `yaml:"jwks_url" example:"https://id.example.com/keys"`
+
+	// An OpenID provider that says by itself where its keys are. The token's issuer has to be the same.
+	OIDCIssuer string `yaml:"oidc_issuer" example:"https://id.example.com"`
+
+	// What the token has to have as iss. Empty: anything, or the oidc_issuer.
+	Issuer string `yaml:"issuer"`
+
+	// What the token has to have in aud: one of these. Empty: anything, so that a token for another service is good here.
+	Audience []string `yaml:"audience"`
+
+	// How far the clocks of the issuer and of this machine may be apart.
+	Skew Duration `yaml:"skew" default:"30s" min:"0s" max:"10m"`
+
+	// The claim that names the user.
+	SubjectClaim string `yaml:"subject_claim" default:"sub"`
+
+	// Where the token is looked for, in this order: bearer, the Authorization header; subprotocol, among those that the
+	// client offers; query:NAME, in the URL, where logs on the way can see it. A token in a cookie has a method of its own.
+	From []TokenSource `yaml:"from" default:"[bearer]"`
+}
+
+// APIKey is a key that a program is given once. The server knows its hash alone.
+type APIKey struct {
+	// The header that it is looked for in. Empty: in none.
+	Header string `yaml:"header" default:"X-API-Key"`
+
+	// The parameter of the URL's query that it is looked for in, where logs on the way can see it. Empty: in none.
+	Query string `yaml:"query"`
+
+	// The keys.
+	Keys []Key `yaml:"keys"`
+
+	// A YAML file with a list of more keys, in the same form; it is read again when it changes.
+	File Path `yaml:"file" example:"keys.yaml"`
+}
+
+// Key is one API key. "handfast token apikey" makes one and prints the hash.
+type Key struct {
+	// What it is called in logs, and what revokes it.
+	ID string `yaml:"id" required:"true"`
+
+	// The key's hash: the hexadecimal SHA-256 of the key.
+	Hash string `yaml:"hash" required:"true"`
+
+	// Whom it stands for. Empty: its id.
+	User string `yaml:"user"`
+
+	// What rules see as claims.
+	Claims map[string]any `yaml:"claims"`
+
+	// When it ends: 2027-01-31, or 2027-01-31T12:00:00Z. Empty: never.
+	Expires Time `yaml:"expires"`
+}
+
+// Basic is user name and password.
+type Basic struct {
+	// The password file: lines of user:hash, with bcrypt ("htpasswd -B") or argon2id. It is read again when it changes.
+	File Path `yaml:"file" required:"true" example:"passwords"`
+
+	// What a browser shows when it asks for the password.
+	Realm string `yaml:"realm" default:"handfast"`
+
+	// How long a password that was right is remembered, since checking one is made to be slow. 0: not at all.
+	Cache Duration `yaml:"cache" default:"1m" min:"0s" max:"1h"`
+}
+
+// Cookie is a session cookie. What it means is told by one of jwt and forward. It is good only with an Origin header
+// that is listed: a browser sends a user's cookies for any page that opens a WebSocket.
+type Cookie struct {
+	// The cookie's name.
+	Name string `yaml:"name" required:"true" example:"session"`
+
+	// The origins whose pages may use it, exactly: https://app.example.com.
+	Origins []Origin `yaml:"origins" required:"true" example:"[https://app.example.com]"`
+
+	// The cookie is a signed token; from has no use here.
+	JWT *JWT `yaml:"jwt"`
+
+	// Another service knows what it means; the Cookie header is sent to it, with this cookie alone.
+	Forward *Forward `yaml:"forward"`
+}
+
+// Ticket is a word in the URL that is used once. A page gets it with a POST to path, in the name of whoever is logged in
+// there, and connects with it.
+type Ticket struct {
+	// Where tickets are issued: a path for POST requests.
+	Path string `yaml:"path" required:"true" example:"/ticket"`
+
+	// Who may have one: as in an endpoint, without anonymous.
+	Auth []AuthRef `yaml:"auth" required:"true"`
+
+	// The web origins whose pages may ask for one, besides the server's own; a ticket is good for the same origin alone.
+	Origins Origins `yaml:"origins"`
+
+	// How long one is good.
+	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"60s"`
+
+	// The parameter of the URL's query that holds it.
+	Query string `yaml:"query" default:"ticket"`
+
+	// What tickets are signed with: 32 characters or more, the same on all nodes. Empty: a random one, so that a ticket is
+	// good only on the node that issued it.
+	Secret Secret `yaml:"secret"`
+}
+
+// Certificate is a client certificate.
+type Certificate struct {
+	// What names the user: the first of these that the certificate has. uri, dns and email are its alternative names, cn is
+	// its common name.
+	Subject []string `yaml:"subject" default:"[uri, dns, email]" enum:"uri|dns|email|cn"`
+
+	// Users for those names. When it is given, a name that is not in it is refused; else the name is the user.
+	Map map[string]string `yaml:"map"`
+}
+
+// Forward asks another HTTP service. A 2xx answer lets the client in, 401 and 403 keep it out; when no answer comes the
+// client is kept out, too, with 503.
+type Forward struct {
+	// Where to ask: a GET request.
+	URL string `yaml:"url" required:"true" example:"http://127.0.0.1:8080/verify"`
+
+	// The client's headers that are sent along. A request with none of them has no credential.
+	Headers []string `yaml:"headers" default:"[Authorization, Cookie]"`
+
+	// The header of the answer that names the user.
+	UserHeader string `yaml:"user_header" default:"X-User"`
+
+	// The header of the answer that holds claims as a JSON object. Empty: none.
+	ClaimsHeader string `yaml:"claims_header"`
+
+	// How long an answer may take.
+	Timeout Duration `yaml:"timeout" default:"2s" min:"10ms" max:"1m"`
+
+	// How long an answer is good for the same headers. 0: every handshake asks, but those at the same time ask once.
+	Cache Duration `yaml:"cache" default:"10s" min:"0s" max:"10m"`
+
+	// How many questions may be under way at once; further ones wait, and are answered with 503.
+	Concurrency int `yaml:"concurrency" default:"64" min:"1" max:"10000"`
+
+	// The certificate authority of the service's https, when it is not a public one: a PEM file.
+	CA Path `yaml:"ca"`
+}

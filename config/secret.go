@@ -1,0 +1,52 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// redacted is what is shown of a secret.
+const redacted = "***"
+
+// Secret is a text that nobody shall see: whatever prints it prints *** instead, or nothing when it is empty. Only
+// [Secret.Reveal] returns it.
+type Secret struct{ text string }
+
+// NewSecret makes a secret.
+func NewSecret(text string) Secret { return Secret{text} }
+
+// Reveal returns the secret, for whoever has to use it.
+func (s Secret) Reveal() string { return s.text }
+
+// Empty reports whether there is none.
+func (s Secret) Empty() bool { return s.text == "" }
+
+// Expected says what it is.
+func (Secret) Expected() string { return "a secret" }
+
+// UnmarshalText takes the text as it is.
+func (s *Secret) UnmarshalText(text []byte) error {
+	s.text = string(text)
+	return nil
+}
+
+// String hides it.
+func (s Secret) String() string {
+	if s.text == "" {
+		return ""
+	}
+	return redacted
+}
+
+// Format hides it from every verb of fmt, %#v and %d included.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) } //nolint:errcheck // as fmt does it
+
+// MarshalText hides it from JSON, XML and YAML.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalYAML hides it.
+func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
+
+// LogValue hides it from log/slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

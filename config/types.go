@@ -1,0 +1,283 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A scalar is one value of the file. UnmarshalText's errors say what is wrong with it, and Expected what belongs there.
+type scalar interface {
+	UnmarshalText(text []byte) error
+	Expected() string // "a duration, such as 30s"
+}
+
+// Duration is a time that passes. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
+type Duration time.Duration
+
+// Expected says what a duration looks like.
+func (Duration) Expected() string { return "a duration with its unit, such as 250ms, 30s or 1h30m" }
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		if _, e := strconv.ParseFloat(string(text), 64); e == nil {
+			return errors.New("it has no unit")
+		}
+		return errors.New("it is no duration")
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// String writes a duration without units that are zero: 1h instead of 1h0m0s.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Bytes is a size. In the file: a number of bytes, or with a unit, as in 64KiB, 1MiB, 10MB.
+type Bytes int64
+
+var byteUnits = []struct {
+	name string
+	size int64
+}{
+	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1}, {"", 1},
+}
+
+// Expected says what a size looks like.
+func (Bytes) Expected() string { return "a size, such as 512, 64KiB or 1MiB" }
+
+// UnmarshalText reads a size.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	s := string(text)
+	digits := strings.TrimRight(s, "GMKkiB")
+	unit := s[len(digits):]
+	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	if err != nil || n < 0 || strings.HasPrefix(s, "+") {
+		return errors.New("it is no size")
+	}
+	for _, u := range byteUnits {
+		if u.name != unit {
+			continue
+		}
+		if n > math.MaxInt64/u.size {
+			return errors.New("it is too large")
+		}
+		*b = Bytes(n * u.size)
+		return nil
+	}
+	return errors.New("it has no unit that is known here")
+}
+
+// String writes a size in the largest unit that keeps it whole.
+func (b Bytes) String() string {
+	for _, u := range byteUnits[:3] {
+		if b != 0 && int64(b)%u.size == 0 {
+			return strconv.FormatInt(int64(b)/u.size, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// Prefix is a network, or one address. In the file: 10.0.0.0/8, 2001:db8::/32, 127.0.0.1.
+type Prefix struct{ netip.Prefix }
+
+// Expected says what a network looks like.
+func (Prefix) Expected() string {
+	return "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
+}
+
+// UnmarshalText reads a network.
+func (p *Prefix) UnmarshalText(text []byte) error {
+	s := string(text)
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		p.Prefix = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
+		return nil
+	}
+	v, err := netip.ParsePrefix(s)
+	if err != nil {
+		return errors.New("it is no network")
+	}
+	if v != v.Masked() {
+		return fmt.Errorf("it has bits behind the length: the network is %s", v.Masked())
+	}
+	p.Prefix = v
+	return nil
+}
+
+// Address is where to listen. In the file: host:port; "off" where there may be no listener.
+type Address string
+
+// Expected says what an address looks like.
+func (Address) Expected() string {
+	return "host:port, such as localhost:8443, or :8443 for every address of this machine"
+}
+
+// UnmarshalText reads an address.
+func (a *Address) UnmarshalText(text []byte) error {
+	s := string(text)
+	*a = Address(s)
+	if s == "off" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return errors.New("it is no address with a port")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
+		return errors.New("its port is no number from 0 to 65535")
+	}
+	return nil
+}
+
+// Off reports whether there is no listener.
+func (a Address) Off() bool { return a == "" || a == "off" }
+
+// Host returns the part before the port, without brackets.
+func (a Address) Host() string {
+	host, _, _ := net.SplitHostPort(string(a))
+	return host
+}
+
+// Path names a file or a directory. [Load] makes it absolute: what stands in a file is relative to that file's
+// directory, what comes from elsewhere is relative to the working directory.
+type Path string
+
+// Expected says what a path is.
+func (Path) Expected() string { return "the path of a file" }
+
+// UnmarshalText reads a path.
+func (p *Path) UnmarshalText(text []byte) error {
+	if strings.ContainsRune(string(text), 0) {
+		return errors.New("it has a zero byte in it")
+	}
+	*p = Path(text)
+	return nil
+}
+
+// Origin is a web origin: scheme and host, and the port if it is not the usual one (RFC 6454 §6.2).
+type Origin string
+
+// Expected says what an origin looks like.
+func (Origin) Expected() string {
+	return "scheme and host, and the port if it is not the usual one, such as https://app.example.com"
+}
+
+// UnmarshalText reads an origin.
+func (o *Origin) UnmarshalText(text []byte) error {
+	s := string(text)
+	u, err := url.Parse(s)
+	switch {
+	case s == "null":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil:
+		return errors.New("it is no web origin")
+	case strings.Contains(u.Host, "*"):
+		return errors.New("it has a wildcard, which would let in hosts that are not yours")
+	case s != u.Scheme+"://"+u.Host:
+		return fmt.Errorf("it has something behind the host: the origin is %s://%s", u.Scheme, u.Host)
+	case u.Port() != "" && !validPort(u.Port()):
+		return errors.New("its port is no number from 0 to 65535")
+	case s != strings.ToLower(s):
+		return fmt.Errorf("browsers write origins in small letters: %s", strings.ToLower(s))
+	}
+	*o = Origin(s)
+	return nil
+}
+
+func validPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+// TokenSource is a place in a request where a token may be.
+type TokenSource struct {
+	Kind string // "bearer", "subprotocol" or "query"
+	Name string // of the parameter, for "query"
+}
+
+// Expected says what there is.
+func (TokenSource) Expected() string { return "bearer, subprotocol or query:NAME" }
+
+// UnmarshalText reads a place.
+func (s *TokenSource) UnmarshalText(text []byte) error {
+	kind, name, named := strings.Cut(string(text), ":")
+	switch {
+	case (kind == "bearer" || kind == "subprotocol") && !named, kind == "query" && name != "":
+		*s = TokenSource{kind, name}
+		return nil
+	case kind == "query":
+		return errors.New("it does not say which parameter")
+	case kind == "cookie":
+		return errors.New("a token in a cookie is the method cookie, with its jwt, since it needs a list of origins")
+	}
+	return errors.New("it is no place where a token may be")
+}
+
+// String writes what UnmarshalText reads.
+func (s TokenSource) String() string {
+	if s.Name == "" {
+		return s.Kind
+	}
+	return s.Kind + ":" + s.Name
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (s TokenSource) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Time is a date, or a date with a time. The zero value is never.
+type Time struct{ time.Time }
+
+// Expected says what a time looks like.
+func (Time) Expected() string {
+	return "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
+}
+
+// UnmarshalText reads a time; a date alone is the beginning of that day in UTC.
+func (t *Time) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*t = Time{}
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if v, err := time.Parse(layout, string(text)); err == nil {
+			t.Time = v.UTC()
+			return nil
+		}
+	}
+	return errors.New("it is no date")
+}
+
+// String writes what UnmarshalText reads.
+func (t Time) String() string {
+	switch {
+	case t.IsZero():
+		return ""
+	case t.Equal(t.Truncate(24 * time.Hour)):
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.RFC3339)
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
