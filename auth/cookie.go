@@ -1,0 +1,141 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Cookie finds a token in a cookie.
+//
+// A browser adds its cookies to every WebSocket that any page opens, so that a page of somebody else could connect as its
+// visitor (cross-site WebSocket hijacking, CWE-1385). Therefore a request with the cookie must come from a page of one of
+// origins, "https://app.example.com", as the browser says in its Origin field: compared whole, without wildcards. A request
+// from another page, or from none, is answered with 403, whatever the cookie is worth. SameSite=Lax or Strict helps besides,
+// but takes every subdomain for the same site. A name that begins with "__Host-" keeps other subdomains from setting it.
+//
+// The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] has to name those that are not
+// the server's own, too: it is asked first.
+//
+// The error is about an origin that no browser sends, or an empty list.
+func Cookie(name string, origins ...string) (Source, error) {
+	if err := checkCookie(name, origins); err != nil {
+		return Source{}, err
+	}
+	origins = slices.Clone(origins)
+	return Source{scheme: cookieChallenge(name), find: func(r *http.Request) (string, error) {
+		return cookie(r, name, origins)
+	}}, nil
+}
+
+// Session lets next judge a session cookie, once it is clear that a page of one of origins sends it (see [Cookie]). It is for
+// methods that ask somebody else about the cookie, such as forward auth. A request without the cookie carries no
+// credentials, and next is not asked.
+//
+// The error is about an origin that no browser sends, or an empty list.
+func Session(name string, origins []string, next Authenticator) (Authenticator, error) {
+	source, err := Cookie(name, origins...)
+	if err != nil {
+		return nil, err
+	}
+	return &session{source: source, next: next}, nil
+}
+
+type session struct {
+	source Source
+	next   Authenticator
+}
+
+// Authenticate implements [Authenticator].
+func (s *session) Authenticate(r *http.Request) (*Identity, error) {
+	if _, err := s.source.Token(r); err != nil {
+		return nil, err
+	}
+	return s.next.Authenticate(r)
+}
+
+// Challenge implements [Authenticator].
+func (s *session) Challenge() string {
+	if c := s.next.Challenge(); c != "" {
+		return c
+	}
+	return s.source.scheme
+}
+
+// Close closes next, if it can be closed.
+func (s *session) Close() error {
+	if c, ok := s.next.(interface{ Close() error }); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// cookieChallenge asks for a cookie. RFC 9110 §15.5.2 wants a challenge in every 401, and no scheme for cookies was ever
+// registered; this one is from an expired draft (draft-broyer-http-cookie-auth), and what does not know it ignores it.
+func cookieChallenge(name string) string { return `Cookie cookie-name="` + name + `"` }
+
+// cookie returns the value of the cookie, if a page of one of origins sends it.
+func cookie(r *http.Request, name string, origins []string) (string, error) {
+	found := r.CookiesNamed(name)
+	if len(found) == 0 {
+		return "", ErrNoCredentials
+	}
+	// RFC 6454 §7.3: a browser sends one Origin field. RFC 6455 §10.2: this is what it is for.
+	switch lines := r.Header["Origin"]; {
+	case len(lines) == 0:
+		return "", Forbidden(fmt.Errorf("a request with the cookie %s and without an origin: no page sends it", name))
+	case len(lines) > 1 || !slices.Contains(origins, lines[0]):
+		return "", Forbidden(fmt.Errorf("a request with the cookie %s from the origin %.200q, which is not allowed", name, lines))
+	}
+	switch {
+	case len(found) > 1: // a subdomain may have set the other one
+		return "", errTwoTokens
+	case found[0].Value == "":
+		return "", errEmptyToken
+	}
+	return found[0].Value, nil
+}
+
+// checkCookie checks what an operator has written.
+func checkCookie(name string, origins []string) error {
+	if (&http.Cookie{Name: name, Value: "x"}).Valid() != nil {
+		return fmt.Errorf("auth: %q cannot be the name of a cookie", name)
+	}
+	if len(origins) == 0 {
+		return errors.New("auth: a cookie needs the list of origins whose pages may use it, or any page could")
+	}
+	for _, o := range origins {
+		if want, err := checkOrigin(o); err != nil {
+			return fmt.Errorf("auth: origin %q: %w", o, err)
+		} else if want != o {
+			return fmt.Errorf("auth: origin %q: browsers write it %q", o, want)
+		}
+	}
+	return nil
+}
+
+// checkOrigin returns an origin as browsers write it (RFC 6454 §6.2): in lower case, without the port that the scheme has
+// anyway.
+func checkOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "", errors.New("not of the form https://example.com")
+	case s == "null":
+		return "", errors.New("every sandboxed page has this origin")
+	case u.Scheme == "" || u.Host == "" || u.Opaque != "":
+		return "", errors.New("not of the form https://example.com")
+	case strings.Contains(s, "*"):
+		return "", errors.New("origins are compared whole: there are no wildcards")
+	}
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else if u.Scheme == "http" {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return strings.ToLower(u.Scheme) + "://" + host, nil
+}

@@ -1,0 +1,108 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// maxToken bounds a token, in bytes, wherever it comes from: what is longer is refused before anything looks into it.
+const maxToken = 16 << 10
+
+// Source is a place in a request where a token may be: [Bearer], [Cookie], [Subprotocol], [KubernetesSubprotocol], [Query].
+// It may be used from many goroutines at once.
+type Source struct {
+	find   func(r *http.Request) (string, error)
+	scheme string // of the challenge, with its parameters besides the realm
+}
+
+// Token returns the token in a request. The error is ErrNoCredentials, or an [*Error] when there is something that cannot
+// be one, or more than one.
+func (s Source) Token(r *http.Request) (string, error) {
+	if s.find == nil {
+		return "", ErrNoCredentials
+	}
+	token, err := s.find(r)
+	if err == nil && len(token) > maxToken {
+		err = errLongToken
+	}
+	if err == nil {
+		return token, nil
+	}
+	if _, ok := errors.AsType[*Error](err); ok || errors.Is(err, ErrNoCredentials) {
+		return "", err
+	}
+	return "", Unauthorized(err, s.scheme)
+}
+
+var (
+	errLongToken  = errors.New("a token of more than 16 KiB")
+	errTwoTokens  = errors.New("more than one token, and nothing says which one counts")
+	errNotBearer  = errors.New("the Authorization field has the Bearer scheme, and then no token (RFC 6750 §2.1)")
+	errEmptyToken = errors.New("an empty token")
+)
+
+// Bearer finds a token in the Authorization field (RFC 6750 §2.1), where programs put it; a browser cannot. A field with
+// another scheme is for another method.
+func Bearer() Source { return Source{find: bearer, scheme: "Bearer"} }
+
+func bearer(r *http.Request) (string, error) {
+	lines := r.Header["Authorization"]
+	if len(lines) > 1 { // RFC 9110 §11.6.2: the field has one value
+		return "", errTwoTokens
+	}
+	if len(lines) == 0 {
+		return "", ErrNoCredentials
+	}
+	return parseBearer(lines[0])
+}
+
+// parseBearer returns the token of an Authorization field.
+func parseBearer(field string) (string, error) {
+	scheme, rest, _ := strings.Cut(field, " ")
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: schemes in any case
+		return "", ErrNoCredentials
+	}
+	token := strings.Trim(rest, " ")
+	if len(token) > maxToken {
+		return "", errLongToken
+	}
+	if !token68(token) {
+		return "", errNotBearer
+	}
+	return token, nil
+}
+
+// token68 reports whether s has the form of a token in an Authorization field (RFC 9110 §11.2, RFC 6750 §2.1).
+func token68(s string) bool {
+	body := strings.TrimRight(s, "=")
+	for i := range len(body) {
+		switch c := body[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return body != ""
+}
+
+// Query finds a token in a parameter of the URL's query, where a browser can put it. A URL ends up in the logs of every
+// proxy on the way and in the browser's history, and the token with it: take it for tokens that are worthless a minute later,
+// or better use a ticket, which is worthless as soon as it has been seen.
+func Query(parameter string) Source {
+	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
+		if r.URL == nil || !strings.Contains(r.URL.RawQuery, parameter) {
+			return "", ErrNoCredentials
+		}
+		values := r.URL.Query()[parameter]
+		switch {
+		case len(values) == 0:
+			return "", ErrNoCredentials
+		case len(values) > 1:
+			return "", errTwoTokens
+		case values[0] == "":
+			return "", errEmptyToken
+		}
+		return values[0], nil
+	}}
+}

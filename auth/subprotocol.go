@@ -1,0 +1,77 @@
+package auth
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+// kubernetesPrefix is what the API server of Kubernetes takes: a token behind it is in base64url without padding.
+const kubernetesPrefix = "base64url.bearer.authorization.k8s.io."
+
+var errNotBase64 = errors.New("the token in the list of subprotocols is no text in base64url without padding")
+
+// Subprotocol finds a token in the list of subprotocols, where a page in a browser can put it:
+//
+//	new WebSocket(url, ["chat", "handfast.token." + jwt])
+//
+// is Subprotocol("handfast.token."). The entry that begins with the prefix is no protocol, and the server must not choose
+// it: it is not among [websocket.AcceptOptions.Subprotocols], and so it is never sent back. Hence a page has to offer a real
+// protocol along with it, which the server then chooses: when it is left without an answer, a browser that has offered
+// something gives up the connection (RFC 6455 §4.1). Programs are not that strict.
+//
+// What follows the prefix must be made of letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2), as a JWT is. It must not be
+// empty, and neither must the prefix: without one every protocol would be a token.
+func Subprotocol(prefix string) Source {
+	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
+		if prefix == "" {
+			return "", ErrNoCredentials
+		}
+		return offered(r.Header["Sec-Websocket-Protocol"], prefix)
+	}}
+}
+
+// KubernetesSubprotocol is [Subprotocol] in the form that Kubernetes has made known: the prefix
+// "base64url.bearer.authorization.k8s.io.", and the token in base64url without padding. It carries any token, not only those
+// that are made of the characters of a protocol's name.
+func KubernetesSubprotocol() Source {
+	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
+		s, err := offered(r.Header["Sec-Websocket-Protocol"], kubernetesPrefix)
+		if err != nil {
+			return "", err
+		}
+		token, err := base64.RawURLEncoding.Strict().DecodeString(s)
+		if err != nil || !utf8.Valid(token) { // err would quote nothing, but says no more either
+			return "", errNotBase64
+		}
+		return string(token), nil
+	}}
+}
+
+// offered returns what follows the prefix in the one entry of a list of subprotocols that has it. The list may be spread
+// over several lines (RFC 6455 §11.3.4); a quoted string is not allowed in it, so that every comma ends an entry.
+func offered(lines []string, prefix string) (string, error) {
+	found := ""
+	for _, line := range lines {
+		for entry := range strings.SplitSeq(line, ",") {
+			token, ok := strings.CutPrefix(strings.Trim(entry, " \t"), prefix)
+			switch {
+			case !ok:
+			case token == "":
+				return "", errEmptyToken
+			case found != "":
+				return "", errTwoTokens
+			case len(token) > 2*maxToken: // base64 takes a third more
+				return "", errLongToken
+			default:
+				found = token
+			}
+		}
+	}
+	if found == "" {
+		return "", ErrNoCredentials
+	}
+	return found, nil
+}
