@@ -1,0 +1,87 @@
+package registry
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// Stopping is the reason that connections are given when the server goes down.
+const Stopping = "the server is stopping"
+
+// step is the longest time between two closes of a drain: a few connections are not stretched over all of its time.
+const step = 10 * time.Millisecond
+
+// Drain is how a registry is emptied.
+type Drain struct {
+	Spread time.Duration     // over which the closes are spread
+	Code   websocket.Code    // of the close frames
+	Refuse *websocket.Reject // what new handshakes are told
+}
+
+// Drain lets nobody in any more, tells every connection to go, in random order and one after the other, and waits until
+// all have left. When ctx ends first it cuts what is left. It returns how many ended either way, and is called once.
+func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
+	open := g.beginDrain(d)
+	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+	var closing sync.WaitGroup
+	began := time.Now()
+	each := min(d.Spread/time.Duration(max(len(open), 1)), step)
+	for i, e := range open {
+		if !g.pause(ctx, time.Until(began.Add(each*time.Duration(i)))) {
+			break
+		}
+		closing.Go(func() { e.close(d.Code, Stopping) })
+	}
+	select {
+	case <-g.idle:
+	case <-ctx.Done():
+		cut = g.cut()
+		<-g.idle
+	}
+	closing.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.left - cut, cut
+}
+
+// beginDrain closes the door, and returns who is inside.
+func (g *Registry) beginDrain(d Drain) []*Entry {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.draining, g.left, g.drainCode, g.refused = true, 0, d.Code, d.Refuse
+	if g.taken == 0 {
+		close(g.idle)
+	}
+	return g.list(Filter{})
+}
+
+// pause waits, and reports false when there is nothing left to wait for.
+func (g *Registry) pause(ctx context.Context, wait time.Duration) bool {
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-g.idle:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// cut ends what is left at once, and returns how many these are.
+func (g *Registry) cut() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cutting = true
+	for _, e := range g.entries {
+		e.conn.CloseNow()
+	}
+	return len(g.entries)
+}
