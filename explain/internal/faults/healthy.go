@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/handfast/handfast/explain"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -76,13 +77,13 @@ func (l *lab) healthyOn() (string, error) { return l.handler(l.echo(healthyOptio
 // healthyTLS is the same over TLS.
 func (l *lab) healthyTLS(config *tls.Config) (*Site, error) {
 	addr, err := l.handler(l.echo(healthyOptions()), config)
-	return &Site{URL: "wss://" + addr + "/", lab: l}, err
+	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
 // Healthy is a server without a fault.
 func healthy(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
-	return &Site{URL: "ws://" + addr + "/", Subprotocols: []string{"chat"}, lab: l}, err
+	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Subprotocols: []string{"chat"}}}, err
 }
 
 // healthySecure is a server without a fault, over TLS.
@@ -95,13 +96,13 @@ func healthySecure(l *lab) (*Site, error) {
 // anyOrigin lets every page in.
 func anyOrigin(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(&websocket.AcceptOptions{AnyOrigin: true}), nil)
-	return &Site{URL: "ws://" + addr + "/", lab: l}, err
+	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
 // Idle times of the relay below and of the client that looks for it.
 const (
-	relayIdle = 200 * time.Millisecond
-	probeIdle = 3 * time.Second
+	relayIdle = 700 * time.Millisecond
+	probeIdle = 10 * time.Second
 )
 
 // idleCut is a healthy server behind something on the path that cuts connections on which nothing passes.
@@ -122,7 +123,7 @@ func idleCut(l *lab) (*Site, error) {
 		relay(b, c)
 		<-done
 	})
-	return &Site{URL: "ws://" + addr + "/", ProbeIdle: probeIdle, lab: l}, err
+	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{ProbeIdle: probeIdle}}, err
 }
 
 // relay copies until nothing has come from src for relayIdle, or until either is closed; then it closes both.
@@ -161,7 +162,7 @@ func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
 			b.SetDeadline(time.Now().Add(patience))
 			forward(v, b, addr)
 		}))
-		return &Site{URL: "ws://" + front + "/", lab: l}, err
+		return &Site{URL: "ws://" + front + "/"}, err
 	}
 }
 
@@ -171,8 +172,8 @@ func forward(v *visit, b net.Conn, host string) {
 	h.Del("Upgrade")
 	h.Set("Connection", "close")
 	io.WriteString(b, "GET "+v.req.URL.RequestURI()+" HTTP/1.0\r\nHost: "+host+"\r\n") //nolint:errcheck // the answer fails, too
-	h.Write(b)                                                                        //nolint:errcheck // the answer fails, too
-	io.WriteString(b, "\r\n")                                                         //nolint:errcheck // the answer fails, too
+	h.Write(b)                                                                         //nolint:errcheck // the answer fails, too
+	io.WriteString(b, "\r\n")                                                          //nolint:errcheck // the answer fails, too
 	answer, err := readAnswer(b, v.req)
 	if err != nil {
 		v.answer("502 Bad Gateway", "Server: nginx/1.22.1\n", "")
@@ -182,4 +183,9 @@ func forward(v *visit, b net.Conn, host string) {
 	answer.Header.Set("Server", "nginx/1.22.1")
 	answer.Proto, answer.ProtoMinor = "HTTP/1.1", 1
 	answer.Write(v) //nolint:errcheck // the client may have gone
+}
+
+var healthySites = []Fault{
+	{Name: "a good server", start: healthy},
+	{Name: "a good server with TLS", start: healthySecure},
 }

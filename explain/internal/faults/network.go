@@ -1,25 +1,31 @@
 package faults
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/handfast/handfast/explain"
 )
 
 // nameNotFound is a name that the name server says does not exist.
 func nameNotFound(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeNotFound})
-	return &Site{URL: "ws://nothing.test/", Resolver: r, lab: l}, err
+	return &Site{URL: "ws://nothing.test/", Options: explain.Options{Resolver: r}}, err
 }
 
 // nameServerFails is a name server that says that it cannot answer.
 func nameServerFails(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeServer})
-	return &Site{URL: "ws://broken.test/", Resolver: r, lab: l}, err
+	return &Site{URL: "ws://broken.test/", Options: explain.Options{Resolver: r}}, err
 }
 
 // refused is a port that nobody listens on.
@@ -29,7 +35,7 @@ func refused(l *lab) (*Site, error) {
 		return nil, err
 	}
 	l.drop(ln)
-	return &Site{URL: "ws://" + ln.Addr().String() + "/", lab: l}, nil
+	return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 }
 
 // unanswered is a port whose packets nobody answers: the queue of its listener is full, so the kernel drops what comes.
@@ -50,7 +56,7 @@ func unanswered(l *lab) (*Site, error) {
 	for range 64 {
 		c, err := net.DialTimeout("tcp4", ln.Addr().String(), 100*time.Millisecond)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return &Site{URL: "ws://" + ln.Addr().String() + "/", lab: l}, nil
+			return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 		} else if err != nil {
 			return nil, err
 		}
@@ -62,7 +68,7 @@ func unanswered(l *lab) (*Site, error) {
 // silent takes connections, reads and says nothing.
 func silent(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // the end is what this waits for
-	return &Site{URL: "ws://" + addr + "/", lab: l}, err
+	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
 // halfBroken is a name with an IPv6 and an IPv4 address of which only the second has a server.
@@ -76,7 +82,7 @@ func halfBroken(l *lab) (*Site, error) {
 		return nil, err
 	}
 	r, err := l.resolver(zone{name: "half.test", addrs: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}})
-	return &Site{URL: "ws://half.test:" + port + "/", Resolver: r, lab: l}, err
+	return &Site{URL: "ws://half.test:" + port + "/", Options: explain.Options{Resolver: r}}, err
 }
 
 // plainForTLS is a port for plain HTTP, spoken to with TLS.
@@ -89,7 +95,7 @@ func plainForTLS(l *lab) (*Site, error) {
 		io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") //nolint:errcheck // the client may have gone
 		linger(c, c)
 	})
-	return &Site{URL: "wss://" + addr + "/", lab: l}, err
+	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
 // tlsForPlain is a port for TLS that answers plain HTTP as net/http and nginx do: in plain HTTP, with a hint in the body.
@@ -119,15 +125,12 @@ func alertForPlain(l *lab) (*Site, error) {
 			linger(c, c)
 		}
 	})
-	return &Site{URL: "ws://" + addr + "/", lab: l}, err
+	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
 // reset ends the connection with a reset as soon as the request is there.
 func reset(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
-		v.Conn.(*net.TCPConn).SetLinger(0) //nolint:errcheck // a close without a reset would fail the test
-		v.Close()
-	})
+	return l.site(func(v *visit) { abort(v.Conn) })
 }
 
 // closedEarly reads the request and closes without a word.
@@ -140,6 +143,117 @@ func banner(text string) func(*lab) (*Site, error) {
 			io.WriteString(c, text) //nolint:errcheck // the client may have gone
 			io.Copy(io.Discard, c)  //nolint:errcheck // the end is what this waits for
 		})
-		return &Site{URL: "ws://" + addr + "/", lab: l}, err
+		return &Site{URL: "ws://" + addr + "/"}, err
 	}
+}
+
+// withoutRoute is an address of the loopback interface that the kernel has no way to: its broadcast address.
+func withoutRoute(*lab) (*Site, error) { return &Site{URL: "ws://127.255.255.255:80/"}, nil }
+
+// invalid is a URL that nothing can be reached by.
+func invalid(rawURL string) func(*lab) (*Site, error) {
+	return func(*lab) (*Site, error) { return &Site{URL: rawURL}, nil }
+}
+
+// proxied puts the address that start's site has between the client and a server as its proxy.
+func proxied(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err != nil {
+			return nil, err
+		}
+		proxy, err := url.Parse(strings.Replace(s.URL, "ws://", "http://", 1))
+		if err != nil {
+			return nil, err
+		}
+		s.URL = "ws://server.test/"
+		s.Options.Proxy = func(*http.Request) (*url.URL, error) { return proxy, nil }
+		return s, nil
+	}
+}
+
+// impatient has the client wait for a moment only, where nothing ever comes.
+func impatient(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.StepTimeout = moment
+		}
+		return s, err
+	}
+}
+
+// moment is how long a client waits in vain.
+const moment = time.Second
+
+// withTLSURL has the client speak TLS to a site that does not.
+func withTLSURL(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.URL = strings.Replace(s.URL, "ws://", "wss://", 1)
+		}
+		return s, err
+	}
+}
+
+// interrupted has the caller give up before anything happens.
+func interrupted(l *lab) (*Site, error) {
+	s, err := healthy(l)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.Context = ctx
+	return s, nil
+}
+
+// outOfTime gives the whole of it less time than its first wait takes.
+func outOfTime(l *lab) (*Site, error) {
+	s, err := silent(l)
+	if err == nil {
+		s.Options.Timeout, s.Options.StepTimeout = moment/2, patience
+	}
+	return s, err
+}
+
+var networkFaults = []Fault{
+	{ID: explain.FaultURL, Name: "url of another scheme", start: invalid("ftp://localhost/")},
+	{ID: explain.FaultURL, Name: "url without a host", start: invalid("ws:///chat")},
+	{ID: explain.FaultURL, Name: "url with a fragment", start: invalid("ws://localhost/#room")},
+	{ID: explain.FaultNameNotFound, Name: "the name does not exist", start: nameNotFound},
+	{ID: explain.FaultNameServer, Name: "the name server fails", start: nameServerFails},
+	{ID: explain.FaultRefused, Name: "nothing listens", start: refused},
+	{ID: explain.FaultConnectTimeout, Name: "the port drops what comes", start: impatient(unanswered)},
+	{ID: explain.FaultUnreachable, Name: "no way to the address", start: withoutRoute},
+	{ID: explain.FaultIPv6, Name: "the IPv6 address is dead", Warning: true, start: halfBroken},
+	{ID: explain.FaultProxyUnreachable, Name: "the proxy is not there", start: proxied(refused)},
+	{ID: explain.FaultProxyUnreachable, Name: "the proxy is none", start: proxied(banner("SSH-2.0-OpenSSH_9.2p1\r\n"))},
+	{ID: explain.FaultProxyAuth, Name: "the proxy wants a password", start: proxied(
+		answers("407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"office\"\n", ""))},
+	{ID: explain.FaultProxyRefused, Name: "the proxy allows no tunnel", start: proxied(answers("403 Forbidden", "", "no\n"))},
+	{ID: explain.FaultProxyRefused, Name: "the proxy does not reach the server", start: proxied(answers("502 Bad Gateway", "", ""))},
+	{ID: explain.FaultInterrupted, Name: "the caller gives up", start: interrupted},
+	{ID: explain.FaultTimeout, Name: "no time left", start: outOfTime},
+}
+
+// silenceFaults are those of servers that take a request and give no answer of HTTP.
+var silenceFaults = []Fault{
+	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},
+	{ID: explain.FaultClosedUnanswered, Name: "the end instead of an answer", start: closedEarly},
+	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: impatient(silent)},
+	{ID: explain.FaultNotHTTP, Name: "an SSH server", start: banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")},
+	{ID: explain.FaultNotHTTP, Name: "an SMTP server", start: banner("220 mail.example ESMTP Postfix\r\n")},
+	{ID: explain.FaultHeadBroken, Name: "a status line without a status",
+		start: script("HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n")},
+	{ID: explain.FaultHeadBroken, Name: "a status of four digits",
+		start: script("HTTP/1.1 1010 Switching Protocols\r\n\r\n")},
+	{ID: explain.FaultHeadBroken, Name: "chunks instead of a status line", start: script("5\r\nhello\r\n0\r\n\r\n")},
+	{ID: explain.FaultHeadBroken, Name: "a field without a colon",
+		start: script("HTTP/1.1 101 Switching Protocols\r\nUpgrade websocket\r\n\r\n")},
+	{ID: explain.FaultHeadTooLarge, Name: "a head of many megabytes", start: endlessHead},
+	{ID: explain.FaultHeadEndless, Name: "a head that stops", start: impatient(unendedHead)},
+	{ID: explain.FaultHeadEndless, Name: "a head that is cut off",
+		start: script("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")},
 }

@@ -3,9 +3,7 @@ package faults
 import (
 	"bufio"
 	"crypto/sha1"
-	"crypto/tls"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -144,38 +142,19 @@ func (v *visit) upgrade(fields string) {
 		"Sec-WebSocket-Accept: " + v.accept() + "\n" + fields + "\n")
 }
 
-// The frames that servers of this package send.
-const (
-	finText  = 0x81
-	finClose = 0x88
-)
-
-// frame writes one frame as a server sends it: without a mask. The payload has at most 125 bytes.
-func (v *visit) frame(first byte, payload string) {
-	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the client may have gone
-}
-
-// closing writes a close frame.
-func (v *visit) closing(code uint16, reason string) {
-	v.frame(finClose, string(binary.BigEndian.AppendUint16(nil, code))+reason)
-}
-
-// site runs handle behind ws.
+// site runs handle behind ws. It turns away pages of other sites, as a server should, so that this is not another fault.
 func (l *lab) site(handle func(*visit)) (*Site, error) {
-	addr, err := l.serve(requests(handle))
-	return &Site{URL: "ws://" + addr + "/", lab: l}, err
+	addr, err := l.serve(requests(sameOrigin(handle)))
+	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// secure runs handle behind wss, with config's certificates. The roots are what the client shall trust.
-func (l *lab) secure(config *tls.Config, handle func(*visit)) (*Site, error) {
-	addr, err := l.serve(func(c net.Conn) {
-		s := tls.Server(c, config)
-		if s.Handshake() != nil {
-			// What the client is told lies in the socket: wait until it has been read.
-			linger(c, c)
+// sameOrigin answers 403 to requests from a page of another host.
+func sameOrigin(handle func(*visit)) func(*visit) {
+	return func(v *visit) {
+		if o := v.req.Header.Get("Origin"); o != "" && o != "http://"+v.req.Host && o != "https://"+v.req.Host {
+			v.answer("403 Forbidden", "", "")
 			return
 		}
-		requests(handle)(s)
-	})
-	return &Site{URL: "wss://" + addr + "/", lab: l}, err
+		handle(v)
+	}
 }

@@ -2,7 +2,12 @@ package faults
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
+	"net"
 	"time"
+
+	"github.com/handfast/handfast/explain"
 )
 
 // A certificate and what else is wrong with it, or with TLS; the site is healthy otherwise.
@@ -11,7 +16,7 @@ func (l *lab) withTLS(config *tls.Config, trusted *authority) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Roots = trusted.pool()
+	s.Options.TLS = &tls.Config{RootCAs: trusted.pool()}
 	return s, nil
 }
 
@@ -73,4 +78,79 @@ func noHTTP1(protocols ...string) func(*lab) (*Site, error) {
 		root := newRoot("root")
 		return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: protocols}, root)
 	}
+}
+
+// noCipher offers cipher suites only that no client of today does.
+func noCipher(l *lab) (*Site, error) {
+	root := newRoot("root")
+	return l.withTLS(&tls.Config{
+		Certificates: []tls.Certificate{root.issue(leaf{})}, MaxVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}, //nolint:gosec // that is the fault
+	}, root)
+}
+
+// unknownName has no certificate for any name.
+func unknownName(l *lab) (*Site, error) {
+	return l.withTLS(&tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, //nolint:nilnil // none
+	}, newRoot("root"))
+}
+
+// tlsCrash fails within the TLS handshake, and says so with an alert.
+func tlsCrash(l *lab) (*Site, error) {
+	return l.withTLS(&tls.Config{
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("broken") },
+	}, newRoot("root"))
+}
+
+// foreignClientCertificate has the client show a certificate that the server does not trust.
+func foreignClientCertificate(version uint16) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := clientCertificate(version)(l)
+		if err == nil {
+			s.Options.TLS.Certificates = []tls.Certificate{newRoot("another root").issue(leaf{client: true})}
+		}
+		return s, err
+	}
+}
+
+// prior speaks HTTP/2 from its first byte, as a gRPC server does.
+func prior(l *lab) (*Site, error) {
+	addr, err := l.serve(func(c net.Conn) {
+		// An empty SETTINGS frame, and a GOAWAY that says PROTOCOL_ERROR (RFC 9113 §6.5, §6.8).
+		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00"+ //nolint:errcheck // the client may have gone
+			"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01")
+		linger(c, c)
+	})
+	return &Site{URL: "ws://" + addr + "/"}, err
+}
+
+var tlsFaults = []Fault{
+	{ID: explain.FaultTLSToPlain, Name: "wss to a port for plain HTTP", start: plainForTLS},
+	{ID: explain.FaultTLSToPlain, Name: "wss to an SSH server",
+		start: withTLSURL(banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"))},
+	{ID: explain.FaultPlainToTLS, Name: "ws to a port for TLS of net/http", start: tlsForPlain},
+	{ID: explain.FaultPlainToTLS, Name: "ws to a port for TLS of nginx", start: nginxTLSForPlain},
+	{ID: explain.FaultPlainToTLS, Name: "ws to a port that answers with an alert", start: alertForPlain},
+	{ID: explain.FaultTLSTimeout, Name: "silence instead of a TLS handshake", start: impatient(withTLSURL(silent))},
+	{ID: explain.FaultTLSVersion, Name: "TLS 1.1 at most", start: oldTLS},
+	{ID: explain.FaultTLSCipher, Name: "old ciphers only", start: noCipher},
+	{ID: explain.FaultTLSName, Name: "no certificate for the name", start: unknownName},
+	{ID: explain.FaultTLS, Name: "a TLS handshake that fails inside", start: tlsCrash},
+	{ID: explain.FaultALPN, Name: "ALPN for something else", start: noHTTP1("acme-tls/1")},
+	{ID: explain.FaultHTTP2Only, Name: "ALPN for HTTP/2 only", start: noHTTP1("h2")},
+	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only", start: prior},
+	{ID: explain.FaultCertExpired, Name: "an expired certificate", start: expired},
+	{ID: explain.FaultCertNotYet, Name: "a certificate of tomorrow", start: notYetValid},
+	{ID: explain.FaultCertName, Name: "a certificate for another name", start: wrongName},
+	{ID: explain.FaultCertUnknown, Name: "a private authority", start: unknownIssuer},
+	{ID: explain.FaultCertSelfSigned, Name: "a self-signed certificate", start: selfIssued},
+	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap", start: noIntermediate},
+	{ID: explain.FaultCertOther, Name: "a client's certificate on a server", start: wrongLeaf(leaf{client: true})},
+	{ID: explain.FaultClientCert, Name: "client certificate, TLS 1.2", start: clientCertificate(tls.VersionTLS12)},
+	{ID: explain.FaultClientCert, Name: "client certificate, TLS 1.3", start: clientCertificate(tls.VersionTLS13)},
+	{ID: explain.FaultClientCertRefused, Name: "a foreign client certificate, TLS 1.2",
+		start: foreignClientCertificate(tls.VersionTLS12)},
+	{ID: explain.FaultClientCertRefused, Name: "a foreign client certificate, TLS 1.3",
+		start: foreignClientCertificate(tls.VersionTLS13)},
 }

@@ -1,0 +1,142 @@
+package faults
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// The first bytes of frames: FIN and the opcode (RFC 6455 §5.2).
+const (
+	finText  = 0x81
+	finClose = 0x88
+	finPing  = 0x89
+	finPong  = 0x8a
+)
+
+// frame writes one frame as a server sends it: without a mask. The payload has at most 125 bytes.
+func (v *visit) frame(first byte, payload string) {
+	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the client may have gone
+}
+
+// closing writes a close frame.
+func (v *visit) closing(code uint16, reason string) {
+	v.frame(finClose, string(binary.BigEndian.AppendUint16(nil, code))+reason)
+}
+
+// next reads a client's frame and returns its first byte and its payload, unmasked, of at most 125 bytes.
+func (v *visit) next() (byte, string, error) {
+	var head [6]byte // a client masks
+	if _, err := io.ReadFull(v.in, head[:]); err != nil {
+		return 0, "", err
+	}
+	n := head[1] & 0x7f
+	if n > 125 || head[1] < 0x80 {
+		return 0, "", io.ErrUnexpectedEOF
+	}
+	payload := make([]byte, n)
+	if _, err := io.ReadFull(v.in, payload); err != nil {
+		return 0, "", err
+	}
+	for i := range payload {
+		payload[i] ^= head[2+i%4]
+	}
+	return head[0], string(payload), nil
+}
+
+// talk answers what the client sends as a good server does: a ping with a pong, a text with itself, a close with a close.
+// Frames that begin with one of the bytes in deaf it does not answer.
+func (v *visit) talk(deaf string) {
+	for {
+		first, payload, err := v.next()
+		if err != nil {
+			return
+		}
+		if strings.IndexByte(deaf, first) >= 0 {
+			continue
+		}
+		switch first {
+		case finPing:
+			v.frame(finPong, payload)
+		case finText:
+			v.frame(finText, payload)
+		case finClose:
+			v.frame(finClose, payload)
+			return
+		}
+	}
+}
+
+// opened opens well and then does what handle says.
+func opened(handle func(*visit)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		return l.site(func(v *visit) {
+			v.upgrade("")
+			handle(v)
+		})
+	}
+}
+
+// sends opens well, sends these bytes, and then behaves.
+func sends(b string) func(*lab) (*Site, error) {
+	return opened(func(v *visit) {
+		io.WriteString(v, b) //nolint:errcheck // the client may have gone
+		v.talk("")
+	})
+}
+
+// deaf opens well and does not answer frames that begin with one of these bytes.
+func deaf(to string) func(*lab) (*Site, error) {
+	return opened(func(v *visit) { v.talk(to) })
+}
+
+// closes sends a close frame at once.
+func closes(code uint16, reason string) func(*lab) (*Site, error) {
+	return opened(func(v *visit) { v.closing(code, reason) })
+}
+
+// leaves ends the connection right after the handshake without a close frame.
+var leaves = opened(func(*visit) {})
+
+// crashes resets the connection right after the handshake.
+var crashes = opened(func(v *visit) { abort(v.Conn) })
+
+// abort ends c with a reset.
+func abort(c net.Conn) {
+	c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // a close without a reset fails the test
+	c.Close()
+}
+
+// hangsUp answers a close frame by ending the connection.
+var hangsUp = opened(func(v *visit) {
+	for {
+		switch first, payload, err := v.next(); {
+		case err != nil || first == finClose:
+			return
+		case first == finPing:
+			v.frame(finPong, payload)
+		}
+	}
+})
+
+// idleServer closes with a close frame when nothing has come for a while.
+var idleServer = opened(func(v *visit) {
+	for {
+		v.SetReadDeadline(time.Now().Add(relayIdle))
+		first, payload, err := v.next()
+		if err != nil {
+			v.SetReadDeadline(time.Now().Add(patience))
+			v.closing(1001, "idle")
+			return
+		}
+		switch first {
+		case finPing:
+			v.frame(finPong, payload)
+		case finClose:
+			v.frame(finClose, payload)
+			return
+		}
+	}
+})

@@ -1,0 +1,47 @@
+package faults
+
+import "github.com/handfast/handfast/explain"
+
+// echoing has the client send a message and wait for another.
+func echoing(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.Echo = "hello"
+		}
+		return s, err
+	}
+}
+
+// probing has the client keep still and look how long the connection lives.
+func probing(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.ProbeIdle = probeIdle
+		}
+		return s, err
+	}
+}
+
+var openFaults = []Fault{
+	{ID: explain.FaultGarbage, Name: "a page after the 101", start: sends("<!doctype html>\n<p>Welcome\n")},
+	{ID: explain.FaultGarbage, Name: "another answer after the 101",
+		start: sends("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},
+	{ID: explain.FaultMasked, Name: "masked frames", start: sends("\x81\x82\x01\x02\x03\x04ik")},
+	{ID: explain.FaultFrame, Name: "a long ping", start: sends("\x89\x7e\x00\x80" + string(make([]byte, 128)))},
+	{ID: explain.FaultFrame, Name: "a continuation of nothing", start: sends("\x80\x02hi")},
+	{ID: explain.FaultFrame, Name: "RSV1 without an extension", start: uncompressed(sends("\xc1\x02hi"))},
+	{ID: explain.FaultFrame, Name: "text that is no UTF-8", start: sends("\x81\x02\xc3\x28")},
+	{ID: explain.FaultClosedAtOnce, Name: "a close with code and reason", start: closes(1008, "no seat left")},
+	{ID: explain.FaultClosedAtOnce, Name: "a close with a code of its own", start: closes(4401, "token expired")},
+	{ID: explain.FaultNoCloseFrame, Name: "the end after the 101", start: leaves},
+	{ID: explain.FaultNoCloseFrame, Name: "a reset after the 101", start: crashes},
+	{ID: explain.FaultNoCloseFrame, Name: "the end instead of a close frame", Warning: true, start: hangsUp},
+	{ID: explain.FaultNoPong, Name: "no pong", Warning: true, start: impatient(deaf("\x89"))},
+	{ID: explain.FaultNoEcho, Name: "no message back", Warning: true, start: impatient(echoing(deaf("\x81")))},
+	{ID: explain.FaultNoCloseAnswer, Name: "no answer to a close", Warning: true, start: impatient(deaf("\x88"))},
+	{ID: explain.FaultIdle, Name: "a path that cuts idle connections", Warning: true, start: idleCut},
+	{ID: explain.FaultIdle, Name: "a server that closes idle connections", Warning: true, start: probing(idleServer)},
+	{ID: explain.FaultCrossSite, Name: "any origin", Warning: true, start: anyOrigin},
+}

@@ -1,0 +1,151 @@
+package faults
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+
+	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/websocket"
+)
+
+// discard is for what servers log: their clients' mistakes are wanted here.
+var discard = log.New(io.Discard, "", 0)
+
+// answers is a server that answers every request in the same way. The lines of fields end in "\n".
+func answers(status, fields, body string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		return l.site(func(v *visit) { v.answer(status, fields, body) })
+	}
+}
+
+// page is a body as web servers send it.
+const page = "<!doctype html>\n<title>Welcome</title>\n<p>This is a page.\n"
+
+// redirects sends clients to another path, as a server does that wants a slash at the end.
+func redirects(status int) func(*lab) (*Site, error) {
+	return answers(fmt.Sprintf("%d %s", status, http.StatusText(status)), "Location: https://www.example.com/chat/\n", "")
+}
+
+// foreignOrigin is what a page that a server does not know sends.
+const foreignOrigin = "https://app.example"
+
+// originRefused lets clients in that name no origin or its own, and answers 403 to the rest.
+func originRefused(l *lab) (*Site, error) {
+	addr, err := l.handler(l.echo(nil), nil)
+	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Origin: foreignOrigin}}, err
+}
+
+// nginxError is an error page that nginx writes itself.
+func nginxError(status string) string {
+	return "<html>\r\n<head><title>" + status + "</title></head>\r\n<body>\r\n<center><h1>" + status +
+		"</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
+}
+
+// fromNginx is a server whose nginx answers itself.
+func fromNginx(status string) func(*lab) (*Site, error) {
+	return answers(status, "Server: nginx/1.22.1\nContent-Type: text/html\n", nginxError(status))
+}
+
+// ownBackend is what this project's library answers to a request without Upgrade.
+func ownBackend(l *lab) http.Handler { return l.echo(healthyOptions()) }
+
+// olderBackend answers as a widely used Go library does: 400, and the version that it speaks.
+func olderBackend(*lab) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			w.Header().Set("Sec-Websocket-Version", "13")
+			http.Error(w, "Bad Request", http.StatusBadRequest)
+		}
+	})
+}
+
+// nodeBackend answers as a widely used server for Node does: 400 and a code in JSON.
+func nodeBackend(*lab) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"code":3,"message":"Bad request"}`) //nolint:errcheck // the proxy may have gone
+	})
+}
+
+// mute is a backend that says 400 and nothing else.
+func mute(*lab) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
+}
+
+// rejecting is a server that takes the request for a WebSocket and turns it away with a status.
+func rejecting(reject *websocket.Reject) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		addr, err := l.handler(l.echo(&websocket.AcceptOptions{
+			AnyOrigin: true, Check: func(*http.Request) error { return reject },
+		}), nil)
+		return &Site{URL: "ws://" + addr + "/"}, err
+	}
+}
+
+// readAnswer reads the answer to req from r.
+func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
+	return http.ReadResponse(bufio.NewReader(r), req)
+}
+
+// lockedOut refuses everybody, whatever the origin.
+var lockedOut = rejecting(&websocket.Reject{Status: http.StatusForbidden})
+
+// challenge is a 401 that asks for credentials in this way.
+func challenge(value string) func(*lab) (*Site, error) {
+	return answers("401 Unauthorized", "WWW-Authenticate: "+value+"\n", "")
+}
+
+var statusFaults = []Fault{
+	{ID: explain.FaultStatus200, Name: "a page instead of a WebSocket",
+		start: answers("200 OK", "Content-Type: text/html\n", page)},
+	{ID: explain.FaultStatus200, Name: "204", start: answers("204 No Content", "", "")},
+	{ID: explain.FaultStatus301, Name: "301", start: redirects(http.StatusMovedPermanently)},
+	{ID: explain.FaultStatus302, Name: "302", start: redirects(http.StatusFound)},
+	{ID: explain.FaultStatus302, Name: "303", start: redirects(http.StatusSeeOther)},
+	{ID: explain.FaultStatus307, Name: "307", start: redirects(http.StatusTemporaryRedirect)},
+	{ID: explain.FaultStatus308, Name: "308", start: redirects(http.StatusPermanentRedirect)},
+	{ID: explain.FaultStatus400, Name: "400", start: answers("400 Bad Request", "Content-Type: text/plain\n", "room is missing\n")},
+	{ID: explain.FaultStatus401, Name: "401 that asks for a token", start: challenge(`Bearer realm="chat"`)},
+	{ID: explain.FaultStatus401, Name: "401 for an expired token", start: challenge(
+		`Bearer realm="chat", error="invalid_token", error_description="The token expired"`)},
+	{ID: explain.FaultStatus401, Name: "401 that asks for a password", start: challenge(`Basic realm="chat, staff"`)},
+	{ID: explain.FaultStatus401, Name: "401 that asks for Kerberos", start: challenge("Negotiate, NTLM")},
+	{ID: explain.FaultStatus401, Name: "401 that does not say for what", start: answers("401 Unauthorized", "", "")},
+	{ID: explain.FaultOrigin, Name: "403 for the origin", start: originRefused},
+	{ID: explain.FaultStatus403, Name: "403 for everybody", start: lockedOut},
+	{ID: explain.FaultStatus404, Name: "404", start: answers("404 Not Found", "", "404 page not found\n")},
+	{ID: explain.FaultStatus404, Name: "404 of nginx itself", start: fromNginx("404 Not Found")},
+	{ID: explain.FaultStatus404, Name: "410", start: answers("410 Gone", "", "")},
+	{ID: explain.FaultStatus405, Name: "405", start: answers("405 Method Not Allowed", "Allow: POST\n", "")},
+	{ID: explain.FaultStatus407, Name: "407 of the server itself", start: answers("407 Proxy Authentication Required",
+		"Proxy-Authenticate: Basic realm=\"office\"\n", "")},
+	{ID: explain.FaultStatus426, Name: "426 for another protocol",
+		start: answers("426 Upgrade Required", "Upgrade: TLS/1.2, HTTP/1.1\n", "")},
+	{ID: explain.FaultVersion, Name: "426 with old versions",
+		start: answers("426 Upgrade Required", "Upgrade: websocket\nSec-WebSocket-Version: 8, 7\n", "")},
+	{ID: explain.FaultVersion, Name: "400 with old versions",
+		start: answers("400 Bad Request", "Sec-WebSocket-Version: 8\n", "")},
+	{ID: explain.FaultStatus429, Name: "429 in seconds", start: answers("429 Too Many Requests", "Retry-After: 30\n", "")},
+	{ID: explain.FaultStatus429, Name: "429 with a date", start: answers("429 Too Many Requests",
+		"Retry-After: Wed, 21 Oct 2065 07:28:00 GMT\n", "")},
+	{ID: explain.FaultStatus500, Name: "500", start: answers("500 Internal Server Error", "", "")},
+	{ID: explain.FaultStatus500, Name: "501", start: answers("501 Not Implemented", "", "")},
+	{ID: explain.FaultStatus502, Name: "502 of nginx", start: fromNginx("502 Bad Gateway")},
+	{ID: explain.FaultStatus503, Name: "503", start: answers("503 Service Unavailable", "Retry-After: 5\n",
+		"No server is available to handle this request.\n")},
+	{ID: explain.FaultStatus504, Name: "504 of nginx", start: fromNginx("504 Gateway Time-out")},
+	{ID: explain.FaultStatusOther, Name: "418", start: answers("418 I'm a teapot", "", "")},
+	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before this library", start: nginx(ownBackend)},
+	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before a Go server", start: nginx(olderBackend)},
+	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before a Node server", start: nginx(nodeBackend)},
+	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before a server of few words", start: nginx(mute)},
+	{ID: explain.FaultUpgradeStripped, Name: "an unknown proxy, 426", start: answers("426 Upgrade Required",
+		"Upgrade: websocket\nConnection: Upgrade\nContent-Type: text/plain\n", "Upgrade Required")},
+	{ID: explain.FaultUpgradeStripped, Name: "an unknown proxy, 400", start: answers("400 Bad Request",
+		"Content-Type: text/plain\n", `Can "Upgrade" only to "WebSocket".`)},
+}

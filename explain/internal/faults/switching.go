@@ -1,0 +1,161 @@
+package faults
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"io"
+	"strings"
+
+	"github.com/handfast/handfast/explain"
+)
+
+// Everything in this file answers 101, and wrongly.
+
+// head writes a 101 with the lines that a fault names instead of a good one's. Each line ends in "\n"; ACCEPT in them
+// stands for the right accept value.
+func head(lines string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		return l.site(func(v *visit) {
+			v.say("HTTP/1.1 101 Switching Protocols\n" + strings.ReplaceAll(lines, "ACCEPT", v.accept()) + "\n")
+		})
+	}
+}
+
+// The fields of a good 101, to leave out or to add to.
+const (
+	upgradeField    = "Upgrade: websocket\n"
+	connectionField = "Connection: Upgrade\n"
+	acceptField     = "Sec-WebSocket-Accept: ACCEPT\n"
+	good            = upgradeField + connectionField + acceptField
+)
+
+// wrongAccept proves knowledge of another key, as an answer from a cache does.
+func wrongAccept(l *lab) (*Site, error) {
+	sum := make([]byte, 20)
+	rand.Read(sum) //nolint:errcheck // it never fails
+	return head(upgradeField + connectionField + "Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum) + "\n")(l)
+}
+
+// keyEchoed sends the key back as it came.
+func keyEchoed(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField +
+			"Sec-WebSocket-Accept: " + v.req.Header.Get("Sec-WebSocket-Key") + "\n\n")
+	})
+}
+
+// noSubprotocol opens well, and chooses none of those asked for.
+func noSubprotocol(l *lab) (*Site, error) {
+	addr, err := l.handler(l.echo(nil), nil)
+	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Subprotocols: []string{"chat"}}}, err
+}
+
+// offering has the client offer subprotocols to the site that start makes.
+func offering(start func(*lab) (*Site, error), subprotocols ...string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.Subprotocols = subprotocols
+		}
+		return s, err
+	}
+}
+
+// bodyAfter101 gives the 101 a length and a body, as a handler does that knows nothing of WebSocket.
+func bodyAfter101(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.upgrade("Content-Length: 13\nContent-Type: text/plain\n")
+		v.say("Hello, world!")
+	})
+}
+
+// script answers the bytes of text, line ends and all, with nothing added.
+func script(text string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		return l.site(func(v *visit) { v.Write([]byte(text)) }) //nolint:errcheck // the client may have gone
+	}
+}
+
+// endlessHead sends fields for as long as the client reads. It is bounded all the same.
+func endlessHead(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
+		line := []byte("X-Filler: " + strings.Repeat("a", 1000) + "\r\n")
+		for range 16 << 10 {
+			if _, err := v.Write(line); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// unendedHead begins a head, does not end it, and stays.
+func unendedHead(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
+		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
+	})
+}
+
+var switchingFaults = []Fault{
+	{ID: explain.FaultHTTP10, Name: "101 in HTTP/1.0", start: oldVersion},
+	{ID: explain.FaultUpgradeMissing, Name: "no Upgrade in the answer", start: head(connectionField + acceptField)},
+	{ID: explain.FaultUpgradeWrong, Name: "another protocol in Upgrade",
+		start: head("Upgrade: h2c\n" + connectionField + acceptField)},
+	{ID: explain.FaultConnectionMissing, Name: "no Connection in the answer", start: head(upgradeField + acceptField)},
+	{ID: explain.FaultConnectionWrong, Name: "Connection without Upgrade",
+		start: head(upgradeField + "Connection: keep-alive\n" + acceptField)},
+	{ID: explain.FaultAcceptMissing, Name: "no accept value", start: head(upgradeField + connectionField)},
+	{ID: explain.FaultAcceptWrong, Name: "the accept value of another key", start: wrongAccept},
+	{ID: explain.FaultAcceptWrong, Name: "the key as accept value", start: keyEchoed},
+	{ID: explain.FaultAcceptRepeated, Name: "two accept values", start: head(good + acceptField)},
+	{ID: explain.FaultSubprotocolUnasked, Name: "a subprotocol that nobody asked for",
+		start: head(good + "Sec-WebSocket-Protocol: chat\n")},
+	{ID: explain.FaultSubprotocolUnasked, Name: "another subprotocol than asked for",
+		start: offering(head(good+"Sec-WebSocket-Protocol: superchat\n"), "chat")},
+	{ID: explain.FaultSubprotocolNone, Name: "no subprotocol of those asked for", start: noSubprotocol},
+	{ID: explain.FaultSubprotocolRepeated, Name: "two subprotocols",
+		start: offering(head(good+"Sec-WebSocket-Protocol: a\nSec-WebSocket-Protocol: b\n"), "a", "b")},
+	{ID: explain.FaultTokenEchoed, Name: "the token as subprotocol", Warning: true, start: tokenEchoed},
+	{ID: explain.FaultExtensionUnasked, Name: "an extension that nobody asked for",
+		start: head(good + "Sec-WebSocket-Extensions: x-snappy\n")},
+	{ID: explain.FaultExtensionUnasked, Name: "compression that nobody asked for", start: uncompressed(
+		head(good + "Sec-WebSocket-Extensions: permessage-deflate\n"))},
+	{ID: explain.FaultExtensionParams, Name: "a window of 16 bits",
+		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=16\n")},
+	{ID: explain.FaultExtensionParams, Name: "an unknown parameter",
+		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate; level=9\n")},
+	{ID: explain.FaultExtensionParams, Name: "extensions against the grammar",
+		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate;;\n")},
+	{ID: explain.FaultBody101, Name: "a 101 with a length and a body", start: bodyAfter101},
+}
+
+// oldVersion answers 101 in a version of HTTP that has none.
+func oldVersion(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.say("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")
+	})
+}
+
+// tokenEchoed chooses the subprotocol that carries the client's token.
+func tokenEchoed(l *lab) (*Site, error) {
+	s, err := l.site(func(v *visit) {
+		v.upgrade("Sec-WebSocket-Protocol: " + v.req.Header.Get("Sec-WebSocket-Protocol") + "\n")
+		v.talk("")
+	})
+	if err == nil {
+		s.Options.Credentials.SubprotocolToken = "c2VjcmV0"
+	}
+	return s, err
+}
+
+// uncompressed has the client offer no compression.
+func uncompressed(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.NoCompression = true
+		}
+		return s, err
+	}
+}
