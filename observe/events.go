@@ -1,0 +1,64 @@
+package observe
+
+// The events of the log: the msg of a line. The attributes have the names below.
+const (
+	EventServing    = "serving"
+	EventStopping   = "stopping"
+	EventStopped    = "stopped"
+	EventOpened     = "opened"
+	EventClosed     = "closed"
+	EventRefused    = "handshake refused"
+	EventCut        = "handshake cut" // a slow one, to make room
+	EventReloaded   = "configuration reloaded"
+	EventUnchanged  = "configuration unchanged"
+	EventNotLoaded  = "configuration not loaded"
+	EventChanged    = "configuration changed" // one setting
+	EventListening  = "listening"
+	EventUnlistened = "no longer listening"
+	EventCert       = "certificate"
+	EventRevoked    = "revoked"
+	EventAdmin      = "admin closed connections"
+	EventAuthFault  = "authentication trouble"
+	EventWarning    = "warning"
+)
+
+// The events of the audit log.
+const (
+	AuditConnected    = "connected"    // a client was let in
+	AuditDisconnected = "disconnected" // it has left, or was closed
+	AuditRefused      = "refused"      // a client was kept out
+	AuditClosing      = "closing"      // connections were told to go, by an operator or a revocation
+	AuditTicket       = "ticket issued"
+	AuditLogout       = "logged out"
+)
+
+// The attributes of both.
+const (
+	KeyID         = "id"     // of the connection
+	KeyUser       = "user"   // of the identity
+	KeyMethod     = "method" // how the user was found out
+	KeyAddr       = "addr"   // of the client
+	KeyVia        = "via"    // of the balancer
+	KeyOrigin     = "origin" // of the page
+	KeyEndpoint   = "endpoint"
+	KeyPath       = "path" // without the query
+	KeyDecision   = "decision"
+	KeyRule       = "rule" // that decided
+	KeyStage      = "stage"
+	KeyStatus     = "status"
+	KeyClause     = "clause"
+	KeyReason     = "reason"
+	KeyHint       = "hint"
+	KeyCode       = "code"
+	KeyBy         = "by" // who closed
+	KeyDuration   = "duration"
+	KeyMessagesIn = "messages_in"
+	KeyMessagesTo = "messages_out"
+	KeyBytesIn    = "bytes_in"
+	KeyBytesOut   = "bytes_out"
+	KeyError      = "error"
+	KeyCount      = "connections"
+	KeyAddress    = "address" // of a listener
+	KeyFile       = "file"
+	KeySetting    = "setting"
+)

@@ -1,0 +1,165 @@
+package observe
+
+import (
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is what a server counts. Labels have few values: endpoints and methods as they are configured, codes as Code
+// folds them. It may be used from any goroutine.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	Connections *prometheus.GaugeVec     // open, by endpoint
+	Opened      *prometheus.CounterVec   // by endpoint
+	Closed      *prometheus.CounterVec   // by endpoint and code
+	Lasted      *prometheus.HistogramVec // seconds that a connection was open, by endpoint
+	Messages    *prometheus.CounterVec   // by endpoint and direction, added when a connection ends
+	Bytes       *prometheus.CounterVec   // of their content; the same
+	Refused     *prometheus.CounterVec   // handshakes, by endpoint, stage and status
+	Cut         prometheus.Counter       // slow handshakes, to make room
+	Auth        *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
+	Reloads     *prometheus.CounterVec   // by outcome
+	Revoked     prometheus.Counter       // connections that were closed since their credential was revoked
+	Expired     prometheus.Counter       // connections whose credential expired
+	Draining    prometheus.Gauge         // 1 once the server stops
+}
+
+// Live is what is asked for when the metrics are read.
+type Live struct {
+	Pending      func() float64            // connections in their handshake
+	AuthCalls    func() float64            // credentials that are being looked at
+	Certificates func() map[string]float64 // by name, the Unix time at which it ends
+}
+
+// The directions of Messages and Bytes.
+const (
+	In  = "in"
+	Out = "out"
+)
+
+// NewMetrics makes metrics that are all zero.
+func NewMetrics(live Live) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.Connections = gauges(m, "connections", "WebSockets that are open.", "endpoint")
+	m.Opened = counters(m, "connections_opened_total", "WebSockets that were opened.", "endpoint")
+	m.Closed = counters(m, "connections_closed_total", "WebSockets that have ended, by close code.", "endpoint", "code")
+	m.Lasted = histograms(m, "connection_duration_seconds", "How long WebSockets were open.",
+		[]float64{.1, 1, 10, 60, 300, 1800, 7200, 43200}, "endpoint")
+	m.Messages = counters(m, "messages_total", "Messages of WebSockets that have ended.", "endpoint", "direction")
+	m.Bytes = counters(m, "message_bytes_total", "Bytes in messages of WebSockets that have ended.", "endpoint", "direction")
+	m.Refused = counters(m, "handshakes_refused_total", "Handshakes that were refused.", "endpoint", "stage", "status")
+	m.Auth = histograms(m, "auth_duration_seconds", "How long it took to find out who a client is.",
+		[]float64{.0001, .001, .01, .05, .1, .5, 1, 5}, "method", "outcome")
+	m.Reloads = counters(m, "config_reloads_total", "Times that the configuration was read again.", "outcome")
+	m.Cut = counter(m, "handshakes_cut_total", "Connections that were cut in their handshake, to make room for others.")
+	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed since their credential was revoked.")
+	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
+	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
+	m.registry.MustRegister(m.Draining, newLive(live), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics in the text form of Prometheus.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+const namespace = "handfast"
+
+func opts(name, help string) prometheus.GaugeOpts {
+	return prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}
+}
+
+func gauges(m *Metrics, name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(opts(name, help), labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+func counters(m *Metrics, name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts(opts(name, help)), labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+func counter(m *Metrics, name, help string) prometheus.Counter {
+	v := prometheus.NewCounter(prometheus.CounterOpts(opts(name, help)))
+	m.registry.MustRegister(v)
+	return v
+}
+
+func histograms(m *Metrics, name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+	}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+// Code returns the label for a close code. A peer can make up any code from 3000 on: those are one label for each
+// thousand, but for the ones that are given here.
+func Code(code int) string {
+	switch {
+	case code == 4401:
+		return strconv.Itoa(code)
+	case code >= 4000 && code < 5000:
+		return "4xxx"
+	case code >= 3000 && code < 4000:
+		return "3xxx"
+	case code >= 1000 && code <= 1015:
+		return strconv.Itoa(code)
+	}
+	return "other"
+}
+
+// live is a collector of what is asked for when the metrics are read.
+type live struct {
+	Live
+	pending, auth, cert, build *prometheus.Desc
+}
+
+func newLive(l Live) *live {
+	c := &live{
+		Live:    l,
+		pending: prometheus.NewDesc(namespace+"_handshakes_pending", "Connections in their handshake.", nil, nil),
+		auth:    prometheus.NewDesc(namespace+"_auth_calls", "Credentials that are being looked at.", nil, nil),
+		cert: prometheus.NewDesc(namespace+"_certificate_expiry_timestamp_seconds", "When a certificate ends.",
+			[]string{"certificate"}, nil),
+		build: prometheus.NewDesc(namespace+"_build_info", "1, with what this program is.", []string{"version", "go"}, nil),
+	}
+	return c
+}
+
+// Describe implements [prometheus.Collector].
+func (c *live) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.pending, c.auth, c.cert, c.build} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *live) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(c.pending, c.Pending())
+	gauge(c.auth, c.AuthCalls())
+	for name, end := range c.Certificates() {
+		gauge(c.cert, end, name)
+	}
+	version, goVersion := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+		if info.Main.Version != "" {
+			version = info.Main.Version
+		}
+	}
+	gauge(c.build, 1, version, goVersion)
+}
