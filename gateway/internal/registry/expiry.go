@@ -111,9 +111,6 @@ func (g *Registry) expire(now time.Time) (wait time.Duration, some bool) {
 	return 0, false
 }
 
-// warnTimeout bounds how long a connection may take the warning.
-const warnTimeout = 5 * time.Second
-
 // warn sends {"type":"refresh","expires_in":30}: the connection will be closed in that many seconds.
 func (e *Entry) warn(left time.Duration) {
 	text, err := json.Marshal(struct {
@@ -123,5 +120,9 @@ func (e *Entry) warn(left time.Duration) {
 	if err != nil {
 		return // a string and a number can be marshaled
 	}
-	_ = e.conn.Send(websocket.Prepare(websocket.Message{Type: websocket.Text, Data: text})) // a peer that does not read is closed soon enough
+	p, err := websocket.Prepare(websocket.Message{Type: websocket.Text, Data: text})
+	if err != nil {
+		return // it is text
+	}
+	_ = e.conn.Send(p) // a peer that does not read is closed soon enough
 }

@@ -1,0 +1,171 @@
+// Package refusals remembers the last handshakes that were refused, and why, for the people who run the server. What it
+// holds is bounded and has no credential in it: no query values, no headers but the Origin, no request but its path.
+package refusals
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Refusal is one refused handshake.
+type Refusal struct {
+	Time     time.Time `json:"time"`
+	Addr     string    `json:"addr"`               // the client's
+	Via      string    `json:"via,omitempty"`      // the balancer that named it
+	Endpoint string    `json:"endpoint,omitempty"` // "" when it did not come so far
+	Method   string    `json:"method,omitempty"`
+	Host     string    `json:"host,omitempty"`
+	Path     string    `json:"path,omitempty"`
+	Query    []string  `json:"query,omitempty"` // the parameters' names, without their values
+	Origin   string    `json:"origin,omitempty"`
+	Agent    string    `json:"user_agent,omitempty"`
+	Stage    string    `json:"stage"`
+	Status   int       `json:"status,omitempty"` // what it was answered with; 0: nothing
+	Clause   string    `json:"clause,omitempty"` // that was broken
+	Reason   string    `json:"reason"`
+	Rule     string    `json:"rule,omitempty"` // that denied it
+	Hint     string    `json:"hint,omitempty"` // the next step
+}
+
+// most is how long a text may be that a client chose.
+const most = 256
+
+// Log holds the last refusals. Its methods may be called from any goroutine.
+type Log struct {
+	mu   sync.Mutex
+	ring []Refusal
+	next int // where the next one goes
+	full bool
+}
+
+// Keep changes how many are kept: the last n.
+func (l *Log) Keep(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n == len(l.ring) {
+		return
+	}
+	newest := l.list()
+	l.ring, l.next, l.full = make([]Refusal, n), 0, false
+	for _, r := range slices.Backward(newest[:min(n, len(newest))]) {
+		l.add(r)
+	}
+}
+
+// Add remembers r. Texts that are too long are cut.
+func (l *Log) Add(r Refusal) {
+	for _, s := range []*string{&r.Method, &r.Host, &r.Path, &r.Origin, &r.Agent, &r.Reason, &r.Hint} {
+		*s = cut(*s)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.add(r)
+}
+
+func (l *Log) add(r Refusal) {
+	if len(l.ring) == 0 {
+		return
+	}
+	l.ring[l.next] = r
+	if l.next++; l.next == len(l.ring) {
+		l.next, l.full = 0, true
+	}
+}
+
+// List returns what is remembered, the newest first.
+func (l *Log) List() []Refusal {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.list()
+}
+
+func (l *Log) list() []Refusal {
+	list := slices.Clone(l.ring[:l.next])
+	if l.full {
+		list = append(slices.Clone(l.ring[l.next:]), list...)
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// Names returns the names of the parameters in a query, sorted, at most 16 of them: the values may be credentials. What
+// has no name is one that nobody can tell from a value, and is left out.
+func Names(query string) []string {
+	var names []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, ok := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if !ok || err != nil || name == "" || len(name) > 64 || slices.Contains(names, name) {
+			continue
+		}
+		if names = append(names, printable(name)); len(names) == 16 {
+			break
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// cut shortens a text, and takes out what a terminal would obey.
+func cut(s string) string {
+	if len(s) > most {
+		end := most
+		for !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end] + "…"
+	}
+	return printable(s)
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
+}
+
+// WriteText writes the list for people.
+func WriteText(w io.Writer, list []Refusal) error {
+	var b strings.Builder
+	if len(list) == 0 {
+		b.WriteString("no handshake was refused\n")
+	}
+	for _, r := range list {
+		answer := "no answer"
+		if r.Status != 0 {
+			answer = fmt.Sprint(r.Status)
+		}
+		fmt.Fprintf(&b, "%s  %s  %s at %s\n", r.Time.UTC().Format(time.RFC3339), r.Addr, answer, r.Stage)
+		row := func(name, value string) {
+			if value != "" {
+				fmt.Fprintf(&b, "  %-9s %s\n", name, value)
+			}
+		}
+		path := r.Path
+		if len(r.Query) > 0 {
+			path += "?" + strings.Join(r.Query, "=…&") + "=…"
+		}
+		row("request", strings.TrimSpace(r.Method+" "+path))
+		row("host", r.Host)
+		row("origin", r.Origin)
+		row("endpoint", r.Endpoint)
+		row("via", r.Via)
+		row("agent", r.Agent)
+		row("why", r.Reason)
+		row("rule", r.Rule)
+		row("clause", r.Clause)
+		row("next step", r.Hint)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
