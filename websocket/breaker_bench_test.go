@@ -12,7 +12,7 @@ func BenchmarkSendDropsOldest(b *testing.B) {
 	c := NewConn(near, RoleServer, &ConnOptions{WriteQueue: WriteQueue{Full: QueueDropOldest}})
 	defer c.CloseNow()
 	p := prepare(b, "a price: 123.45")
-	for c.queued < defaultQueueBytes-len(p.plain) {
+	for c.queued < defaultQueueBytes-len(p.frames().Plain()) {
 		c.Send(p)
 	}
 	for b.Loop() {

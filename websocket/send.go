@@ -54,6 +54,9 @@ func (c *Conn) Send(ps ...*Prepared) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(ps) == 1 && c.sendOne(ps[0]) {
+		return nil
+	}
 	defer c.sendQueued() // also when not all of them found room
 	for _, p := range ps {
 		if err := c.canWrite(); err != nil {
@@ -71,10 +74,44 @@ func (c *Conn) Send(ps ...*Prepared) error {
 	return nil
 }
 
+// sendOne writes one message from where it lies when nothing waits and nobody writes, and reports whether the socket has
+// taken all or a part of it. The caller holds mu.
+func (c *Conn) sendOne(p *Prepared) bool {
+	if c.entries != nil || len(c.ctl) > 0 || len(c.rest) > 0 || c.m.MessageOpen() || c.canWrite() != nil || !c.writesNow() ||
+		!c.out.take() {
+		return false
+	}
+	e := c.entryFor(p)
+	n, err := c.stream.TryWrite(e.frame)
+	if n == 0 || err != nil { // whoever writes what is queued meets the error, too
+		c.out.give()
+		return false
+	}
+	c.compressedShared(e)
+	if n == len(e.frame) {
+		c.out.give()
+		return true
+	}
+	c.rest = append(c.rest, e.frame[n:]...)
+	go c.passOut()
+	return true
+}
+
+// writesNow reports whether what is queued goes to the socket at once as far as that takes it. The caller holds mu.
+func (c *Conn) writesNow() bool {
+	return c.role == RoleServer && c.stream.WritesAtOnce() && !c.batch.Load()
+}
+
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.
 func (c *Conn) enqueue(e entry) {
 	c.addEntry(e)
 	c.queued += len(e.frame)
+	c.compressedShared(e)
+}
+
+// compressedShared notes that the peer will see a compressed message that this connection's compressor does not know of,
+// if e is one. The caller holds mu.
+func (c *Conn) compressedShared(e entry) {
 	if c.zip != nil && e.frame[0]&frame.RSV1 != 0 {
 		c.zip.stale = true
 	}
@@ -89,13 +126,17 @@ func (c *Conn) addEntry(e entry) {
 		c.entries = entryPool.Get().(*[64]entry)
 		c.queue = c.entries[:0]
 	}
+	full := len(c.queue) == cap(c.queue)
 	c.queue = append(c.queue, e)
+	if full { // it lies elsewhere now: nothing is to hold on to the frames from the pool
+		clear(c.entries[:])
+	}
 }
 
-// dropEntries gives the queue's memory back: the queue is empty. The caller holds mu.
+// dropEntries gives up what is left in the queue, and gives its memory back. The caller holds mu.
 func (c *Conn) dropEntries() {
+	clear(c.queue) // what was taken from it is zero already
 	if c.entries != nil {
-		clear(c.entries[:])
 		entryPool.Put(c.entries)
 	}
 	c.entries, c.queue = nil, nil
@@ -151,18 +192,19 @@ func (c *Conn) ownEntry(m Message) entry {
 
 // compressFor has p compressed, if this connection will want that, before a lock is held that others wait for.
 func (c *Conn) compressFor(p *Prepared) {
-	if c.zip != nil && len(p.payload()) >= c.zip.threshold {
-		p.compressed(c.zip.bits)
+	if f := p.frames(); c.zip != nil && len(f.Payload()) >= c.zip.threshold {
+		f.Compressed(c.zip.bits)
 	}
 }
 
 // entryFor picks the frame of p for this connection. The caller holds mu.
 func (c *Conn) entryFor(p *Prepared) entry {
-	e := entry{frame: p.plain, head: p.head}
-	if z := c.zip; z != nil && len(p.plain)-p.head >= z.threshold && !(z.out.Window.Takeover && c.message.held) {
+	fs := p.frames()
+	e := entry{frame: fs.Plain(), head: fs.Head()}
+	if z := c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && c.message.held) {
 		// A message that is being compressed right now counts on what went before it: then this one goes plain, which
 		// leaves the peer's window as it is. Otherwise the next to be compressed starts afresh.
-		if f := p.compressed(z.bits); len(f) < len(p.plain) {
+		if f := fs.Compressed(z.bits); len(f) < len(e.frame) {
 			e.frame, e.head = f, frame.Size(f[1])
 		}
 	}
@@ -262,7 +304,7 @@ func (c *Conn) sendQueued() {
 	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || c.werr != nil || !c.out.take() {
 		return
 	}
-	if c.role == RoleServer && c.stream.WritesAtOnce() && !c.batch.Load() && c.writeOne() {
+	if c.writesNow() && c.writeOne() {
 		return
 	}
 	c.writeQueued()
@@ -271,7 +313,7 @@ func (c *Conn) sendQueued() {
 // writeQueued writes what waits as far as the stream takes it at once, and leaves the rest to a goroutine. The caller
 // holds mu and the out turn, and loses the turn.
 func (c *Conn) writeQueued() {
-	if c.role == RoleClient || !c.stream.WritesAtOnce() || c.batch.Load() {
+	if !c.writesNow() {
 		go c.passOut()
 		return
 	}

@@ -99,7 +99,7 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	}
 	for i := range 4 * each {
 		m, err := client.Read(t.Context())
-		if err != nil || string(m.Data) != own && string(m.Data) != string(shared.payload()) {
+		if err != nil || string(m.Data) != own && string(m.Data) != string(shared.frames().Payload()) {
 			t.Fatalf("message %d: %.30q of %d bytes, %v", i, m.Data, len(m.Data), err)
 		}
 	}
@@ -317,8 +317,8 @@ func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 			server.mu.Lock()
 			e := server.entryFor(p)
 			server.mu.Unlock()
-			if len(e.frame) >= len(p.plain)/2 {
-				t.Errorf("%d bytes for %d", len(e.frame), len(p.plain))
+			if len(e.frame) >= len(p.frames().Plain())/2 {
+				t.Errorf("%d bytes for %d", len(e.frame), len(p.frames().Plain()))
 			}
 			frames[&e.frame[0]] = true
 		}

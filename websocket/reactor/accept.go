@@ -39,7 +39,7 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // ServeTLS is Serve for wss: config is for the server's side, and holds the certificate. The handshake of TLS has a
-// goroutine, and ends with HandshakeTimeout.
+// goroutine, and ends with HeadTimeout.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 	if err := s.serves(l); err != nil {
 		return err

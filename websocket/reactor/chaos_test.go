@@ -32,7 +32,7 @@ func TestChaos(t *testing.T) {
 		}
 		return func() { n.Add(-1) }
 	}
-	s := &Server{Loops: 2, WriteQueue: 64 << 10}
+	s := &Server{Loops: 2, Options: queueOf(64 << 10)}
 	s.Handler = Handler{
 		Open:  func(c *Conn) { defer enter(c)(); opened.Add(1) },
 		Close: func(c *Conn, _ error) { defer enter(c)(); closed.Add(1) },
@@ -62,7 +62,7 @@ func TestChaos(t *testing.T) {
 			}
 			mu.Unlock()
 			for _, o := range append(others, c) {
-				if err := o.Write(m); err != nil && websocket.CloseCode(err) == 0 && !errors.Is(err, ErrOverflow) {
+				if err := o.Write(m); err != nil && websocket.CloseCode(err) == 0 && !errors.Is(err, websocket.ErrQueueFull) {
 					t.Errorf("Write: %v", err)
 				}
 			}

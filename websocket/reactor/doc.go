@@ -14,7 +14,7 @@
 //
 // # Backpressure
 //
-// [Conn.Write] never blocks: what the kernel does not take waits in a queue. When half of [Server.WriteQueue] waits, the
+// [Conn.Write] never blocks: what the kernel does not take waits in a queue. When half of Options.Conn.WriteQueue waits, the
 // connection is not read from until its peer has read, so that a peer whose requests fill the queue stalls itself. When
 // all of it is full, others write to a peer that does not read: the connection is closed with 1013.
 //

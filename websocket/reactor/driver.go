@@ -14,6 +14,11 @@ type driver struct {
 	seq   uint32               // state without its low bits
 	cur   atomic.Pointer[Conn] // whom the visit is for
 
+	// calm says that, for all that is known, no other message is going to be handled soon: what is sent to many need not
+	// wait for company.
+	calm  atomic.Bool
+	final bool // the visit is the batch's last
+
 	in   *buffer // what is read is parsed here
 	cork *buffer // lent to the connection that is visited
 	lost bool
@@ -73,6 +78,8 @@ func (d *driver) work() bool {
 		w := l.batch[l.at]
 		l.batch[l.at] = work{}
 		l.at++
+		d.final = l.at == len(l.batch)
+		d.calms(true)
 		if w.c == nil {
 			if !l.accept(d, int(w.listener)) {
 				return false
@@ -82,6 +89,13 @@ func (d *driver) work() bool {
 		}
 	}
 	return true
+}
+
+// calms notes whether the message that is about to be handled is the last that has come in a visit.
+func (d *driver) calms(last bool) {
+	if last = last && d.final; d.calm.Load() != last {
+		d.calm.Store(last)
+	}
 }
 
 // visit serves one connection. It returns false when the loop was lost over it.

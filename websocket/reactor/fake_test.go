@@ -46,6 +46,12 @@ type fakeConn struct {
 
 const listenerOf = 3
 
+// queueOf bounds what waits for a peer.
+func queueOf(bytes int) (o websocket.AcceptOptions) {
+	o.Conn.WriteQueue.Bytes = bytes
+	return o
+}
+
 func newFake(t testing.TB, script []byte) *fake {
 	return &fake{t: t, script: script, conns: map[int]*fakeConn{}, next: 10, clock: time.Hour}
 }

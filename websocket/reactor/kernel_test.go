@@ -98,7 +98,7 @@ func TestNoDescriptorsIsAPause(t *testing.T) {
 }
 
 func TestPausedPeer(t *testing.T) {
-	p := perform(t, newFake(t, nil), &Server{WriteQueue: 1000})
+	p := perform(t, newFake(t, nil), &Server{Options: queueOf(1000)})
 	var in strings.Builder
 	for range 100 {
 		in.WriteString(text(strings.Repeat("x", 100)))
@@ -191,7 +191,7 @@ func FuzzKernel(f *testing.F) {
 	f.Add([]byte("\x81\x01x"), []byte{0, 0, 1}, false)
 	f.Fuzz(func(t *testing.T, in, script []byte, errs bool) {
 		run := func(script []byte, errs bool) (*theatre, *fakeConn) {
-			p := perform(t, newFake(t, script), &Server{WriteQueue: 1 << 20})
+			p := perform(t, newFake(t, script), &Server{Options: queueOf(1 << 20)})
 			p.k.errs = errs
 			c := p.client(hello + string(in))
 			p.play(t)

@@ -140,6 +140,12 @@ func (l *loop) left() {
 	l.mu.Unlock()
 }
 
+// calm reports that, for all that is known, no other message is going to be handled soon.
+func (l *loop) calm() bool {
+	d := l.driver.Load()
+	return d != nil && d.calm.Load()
+}
+
 // takeTodo makes what others asked for the batch.
 func (l *loop) takeTodo() bool {
 	l.mu.Lock()

@@ -40,7 +40,7 @@ func (s *Server) prepare() (err error) {
 }
 
 // request takes bytes of the client's request. When that is answered with 101 it returns those behind it, otherwise nil.
-func (c *Conn) request(win []byte) []byte {
+func (c *Conn) request(d *driver, win []byte) []byte {
 	text := win
 	if c.msg != nil { // this is not its beginning
 		c.msg = c.msg.grown(len(win))
@@ -72,7 +72,7 @@ func (c *Conn) request(win []byte) []byte {
 	}
 	rest := text[h.Len():]
 	if whole != nil && len(rest) > 0 {
-		c.parse(rest) // it lies in what is given back
+		c.parse(d, rest) // it lies in what is given back
 		return nil
 	}
 	return rest

@@ -58,7 +58,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestHandshakeIsBounded(t *testing.T) {
-	s := &Server{HandshakeTimeout: 50 * time.Millisecond}
+	s := &Server{HeadTimeout: 50 * time.Millisecond}
 	s.Handler.Close = func(*Conn, error) { t.Error("a connection that never opened is closed") }
 	addr := serve(t, s)
 	silent, slow := connect(t, addr), connect(t, addr)

@@ -97,7 +97,7 @@ func TestBroadcastIsOneWriteForEach(t *testing.T) {
 // A peer that sends and does not read stalls itself; it loses nothing when it goes on.
 func TestPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 	var queue atomic.Int64
-	s := &Server{WriteQueue: 64 << 10}
+	s := &Server{Options: queueOf(64 << 10)}
 	s.Handler.Message = func(c *Conn, m websocket.Message) {
 		if err := c.Write(m); err != nil {
 			t.Errorf("Write: %v", err)
@@ -147,7 +147,7 @@ func TestOverflowCloses(t *testing.T) {
 	h, ended := ends()
 	conns := make(chan *Conn, 1)
 	h.Open = func(c *Conn) { conns <- c }
-	p := upgraded(t, serve(t, &Server{Handler: h, WriteQueue: 64 << 10}))
+	p := upgraded(t, serve(t, &Server{Handler: h, Options: queueOf(64 << 10)}))
 	c := await(t, conns)
 	m := websocket.Message{Type: websocket.Binary, Data: make([]byte, 32<<10)}
 	sent := 0
@@ -155,7 +155,7 @@ func TestOverflowCloses(t *testing.T) {
 	for ; err == nil && sent < 1000; sent++ {
 		err = c.Write(m)
 	}
-	if !errors.Is(err, ErrOverflow) {
+	if !errors.Is(err, websocket.ErrQueueFull) {
 		t.Fatalf("after %d writes: %v", sent, err)
 	}
 	if err := c.Write(m); websocket.CloseCode(err) != websocket.CodeTryAgainLater {

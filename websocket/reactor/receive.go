@@ -40,9 +40,9 @@ func (c *Conn) receive(d *driver) {
 			c.heard = true
 			if long {
 				c.msg.b = c.msg.b[:len(c.msg.b)+n]
-				c.step(into[:n], true)
+				c.step(d, into[:n], true)
 			} else {
-				c.parse(into[:n])
+				c.parse(d, into[:n])
 			}
 		}
 		if err == errAgain {
@@ -88,11 +88,11 @@ func (c *Conn) spare(left int64) []byte {
 }
 
 // parse takes bytes that arrived, and hands on the messages that lie in them.
-func (c *Conn) parse(win []byte) {
+func (c *Conn) parse(d *driver, win []byte) {
 	for len(win) > 0 {
 		switch c.stage {
 		case asking:
-			win = c.request(win)
+			win = c.request(d, win)
 			continue
 		case refused:
 			return
@@ -107,15 +107,16 @@ func (c *Conn) parse(win []byte) {
 				return
 			}
 		}
-		n := c.step(win, false)
+		n := c.step(d, win, false)
 		win = win[n:]
 	}
 }
 
 // step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
-func (c *Conn) step(win []byte, placed bool) int {
+func (c *Conn) step(d *driver, win []byte, placed bool) int {
 	ev, n, err := c.m.Step(win)
 	if err == nil && ev.Kind == protocol.Data {
+		d.calms(n == len(win))
 		if ev.First && ev.Last && !ev.Compressed { // whole, where it lies
 			if len(ev.Payload) > single {
 				c.alone.Store(n == len(win))

@@ -1,17 +1,12 @@
 package reactor
 
 import (
-	"errors"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 )
-
-// ErrOverflow is returned by a write to a connection whose peer does not read: its queue is full, and it is being closed
-// with 1013.
-var ErrOverflow = errors.New("reactor: the peer does not read, and what waits for it has reached the bound")
 
 const (
 	// together is the most payload that is copied behind its header to make one write with others. Longer ones are
@@ -24,7 +19,7 @@ const (
 // returns. In a handler, what is written to the handler's own connection leaves when all that had arrived on it has been
 // handled; to others, at the end of the batch of events.
 //
-// An error means that m was not sent: [websocket.ErrInvalidUTF8], [ErrOverflow], or a [*websocket.CloseError] when the
+// An error means that m was not sent: [websocket.ErrInvalidUTF8], [websocket.ErrQueueFull], or a [*websocket.CloseError] when the
 // connection has ended or is about to.
 func (c *Conn) Write(m websocket.Message) error { return c.write(m, false) }
 
@@ -40,10 +35,8 @@ func (c *Conn) write(m websocket.Message, plain bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.end != nil || c.stuck {
-		if err := c.writableLocked(); err != nil {
-			return err
-		}
+	if err := c.writable(); err != nil {
+		return err
 	}
 	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
 		return c.putCompressed(m)
@@ -51,12 +44,21 @@ func (c *Conn) write(m websocket.Message, plain bool) error {
 	return c.put(m.Type == websocket.Text, false, m.Data)
 }
 
-// writableLocked says why nothing can be written, if so. The caller holds mu.
-func (c *Conn) writableLocked() error {
+// writable says why nothing can be written, if so. The caller holds mu.
+func (c *Conn) writable() error {
+	if c.end == nil && !c.stuck {
+		return nil
+	}
+	return c.obstacle()
+}
+
+func (c *Conn) obstacle() error {
 	if c.end == nil {
 		if c.stuck && c.queued() > c.loop.s.writeQueue {
-			c.shut(websocket.CodeTryAgainLater, "too slow in reading")
-			return ErrOverflow
+			if c.loop.s.Options.Conn.WriteQueue.Full == websocket.QueueClose {
+				c.shut(websocket.CodeTryAgainLater, "too slow in reading") //nolint:errcheck // the code is a valid one
+			}
+			return websocket.ErrQueueFull
 		}
 		return nil
 	}
@@ -117,18 +119,7 @@ func (c *Conn) sent() {
 func (c *Conn) putLarge(h frame.Header, p []byte) {
 	out := c.room(frame.MaxHeader)
 	out.b = frame.Append(out.b, h)
-	n, err := c.loop.k.writev(int(c.fd), [2][]byte{out.rest(), p})
-	if err != nil && err != errAgain {
-		c.writeFailed(err)
-		return
-	}
-	before := out.size()
-	out.advance(min(n, before))
-	if left := p[max(n-before, 0):]; len(left) > 0 || n < before {
-		c.stuck = true
-		out = c.room(len(left))
-		out.b = append(out.b, left...)
-	}
+	c.pushShared(p)
 }
 
 // room returns the queue with space for n bytes more. The caller holds mu.
@@ -154,14 +145,21 @@ func (c *Conn) flush() {
 	}
 	if c.sec != nil {
 		c.sec.flush(c)
-	} else if c.push(c.out) && c.out != nil && !c.corked && cap(c.out.b) != corkSize {
-		c.out.free()
-		c.out = nil
+	} else {
+		c.push(c.out)
 	}
 	if c.stuck {
 		c.pause()
 	} else if c.stop.Load()&stopPaused != 0 {
 		c.unpause()
+	}
+}
+
+// tidy gives back the memory of a queue that is empty. The caller holds mu.
+func (c *Conn) tidy() {
+	if c.out != nil && c.out.size() == 0 && !c.corked {
+		c.out.free()
+		c.out = nil
 	}
 }
 

@@ -24,6 +24,7 @@ func (c *Conn) begin(d *driver, what chore) chore {
 	}
 	if c.held {
 		c.flush()
+		c.tidy()
 		if c.stuck {
 			c.rearm() // otherwise a hangup would be told again and again
 		}
@@ -34,6 +35,7 @@ func (c *Conn) begin(d *driver, what chore) chore {
 	}
 	if c.out.size() > 0 {
 		c.flush()
+		c.tidy()
 	}
 	if what == asked && c.waits() {
 		c.rearm()
@@ -70,7 +72,7 @@ func (c *Conn) serve(d *driver, what chore) {
 	if c.rest != nil && c.stop.Load()&stopPaused == 0 {
 		rest := c.rest
 		c.rest = nil
-		c.parse(rest.rest())
+		c.parse(d, rest.rest())
 		rest.free()
 	}
 	if what&chore(readable|hangup) != 0 || c.sec != nil && c.sec.more {

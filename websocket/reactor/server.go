@@ -41,17 +41,16 @@ type Server struct {
 	Handler Handler
 
 	// Options say whom to let in, and how connections behave. Check may wait, as handlers may.
+	//
+	// Conn.WriteQueue bounds what waits for a peer that does not read, in bytes: one message may go beyond it. When half of
+	// it is reached, the connection is not read from until three quarters of it are free. 0 means 1 MiB, or twice
+	// Conn.MaxMessage when that is more: with less than a message, one that is on its way has the next one close the
+	// connection. Of the policies QueueClose and QueueDropNewest are to be had; the others are an error of Serve.
 	Options websocket.AcceptOptions
 
-	// WriteQueue bounds, in bytes, what waits for a peer that does not read: one message may go beyond it. When half of
-	// it is reached, the connection is not read from until three quarters of it are free; a write to a full one closes
-	// the connection with 1013. 0 means 1 MiB, or twice Options.Conn.MaxMessage when that is more: with less than a
-	// message, one that is on its way has the next one close the connection.
-	WriteQueue int
-
-	// HandshakeTimeout bounds how long a client may take for its request, and before it for the handshake of TLS. 0
+	// HeadTimeout bounds how long a client may take for its request, and before it for the handshake of TLS. 0
 	// means 10 seconds.
-	HandshakeTimeout time.Duration
+	HeadTimeout time.Duration
 
 	// MaxHead bounds the client's request, in bytes. 0 means 16 KiB. It may have 100 header fields.
 	MaxHead int
@@ -98,6 +97,9 @@ const (
 	defaultHandshake    = 10 * time.Second
 	defaultMaxHead      = 16 << 10
 )
+
+var errPolicy = errors.New("reactor: Options.Conn.WriteQueue.Full must be QueueClose or QueueDropNewest: nothing here waits, " +
+	"and what is queued is not taken back")
 
 func or[T comparable](v, standard T) T {
 	var zero T
@@ -152,9 +154,12 @@ func (s *Server) configure() error {
 	s.limits = protocol.Limits{MaxMessage: or(o.MaxMessage, defaultMaxMessage), Fragments: protocol.MaxFragments}
 	s.pingInterval = or(o.PingInterval, defaultPingInterval)
 	s.closeTimeout = or(max(o.CloseTimeout, 0), defaultCloseTimeout)
-	s.handshakeTimeout = or(s.HandshakeTimeout, defaultHandshake)
+	s.handshakeTimeout = or(s.HeadTimeout, defaultHandshake)
 	s.maxHead = or(s.MaxHead, defaultMaxHead)
-	s.writeQueue = or(s.WriteQueue, max(defaultWriteQueue, 2*int(s.limits.MaxMessage)))
+	s.writeQueue = or(max(o.WriteQueue.Bytes, 0), max(defaultWriteQueue, 2*int(s.limits.MaxMessage)))
+	if p := o.WriteQueue.Full; p != websocket.QueueClose && p != websocket.QueueDropNewest {
+		return errPolicy
+	}
 	return s.prepare()
 }
 

@@ -189,7 +189,7 @@ func (s *secure) closeWrite(c *Conn) {
 	}
 }
 
-// handshake makes a TLS connection of nc, within the server's HandshakeTimeout, and returns a Conn for the loop, without
+// handshake makes a TLS connection of nc, within the server's HeadTimeout, and returns a Conn for the loop, without
 // a place in it yet.
 func (s *Server) handshake(nc net.Conn, config *tls.Config) (*Conn, error) {
 	if err := nc.SetDeadline(time.Now().Add(s.handshakeTimeout)); err != nil {

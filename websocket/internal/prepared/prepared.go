@@ -1,0 +1,54 @@
+// Package prepared holds messages that are framed once and sent on many connections, whoever drives them.
+package prepared
+
+import (
+	"sync"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/deflate"
+)
+
+// Frames is one message as a server sends it: framed once, and compressed once for each window size that a connection
+// asks for. Its methods may be called at once from anywhere. What they return is shared and must not be written to.
+type Frames struct {
+	op    frame.Opcode
+	plain []byte
+	head  int // the length of plain's header
+
+	mu     sync.Mutex
+	zipped [deflate.MaxBits + 1][]byte // by window bits: the frame with the message compressed; nil until one needs it
+}
+
+// Init frames a copy of payload.
+func (f *Frames) Init(op frame.Opcode, payload []byte) {
+	h := frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}
+	plain := frame.Append(make([]byte, 0, frame.MaxHeader+len(payload)), h)
+	f.op, f.head = op, len(plain)
+	f.plain = append(plain, payload...)
+}
+
+// Plain returns the frame without compression.
+func (f *Frames) Plain() []byte { return f.plain }
+
+// Head returns the length of its header.
+func (f *Frames) Head() int { return f.head }
+
+// Payload returns the message.
+func (f *Frames) Payload() []byte { return f.plain[f.head:] }
+
+// Compressed returns the frame with the message compressed for a window of so many bits, and the plain one when that is
+// not shorter.
+func (f *Frames) Compressed(bits uint8) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.zipped[bits] == nil {
+		body := deflate.AppendShared(nil, f.Payload(), deflate.Window{Bits: bits})
+		h := frame.Header{Fin: true, RSV: frame.RSV1, Opcode: f.op, Length: int64(len(body))}
+		b := append(frame.Append(make([]byte, 0, frame.MaxHeader+len(body)), h), body...)
+		if len(b) >= len(f.plain) {
+			b = f.plain
+		}
+		f.zipped[bits] = b
+	}
+	return f.zipped[bits]
+}
