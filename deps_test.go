@@ -73,6 +73,9 @@ var rules = []rule{
 	{pkg: "websocket/internal/leak", std: anyStd},
 
 	// The product.
+	// auth imports websocket for the hook that picks a handshake's reply, and for nothing else.
+	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
+		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
 		test: []string{"explain/internal/faults"}},

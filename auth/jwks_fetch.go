@@ -1,0 +1,91 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxRedirects = 3
+	maxFetch     = 1 << 20 // bytes of an answer
+)
+
+// client returns a client for fetches.
+func (o *FetchOptions) client() *http.Client {
+	transport := o.Transport
+	if transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.DisableKeepAlives = true // one request every few minutes: an open connection would be a burden
+		t.MaxResponseHeaderBytes = 64 << 10
+		transport = t
+	}
+	return &http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return errors.New("too many redirects")
+		}
+		return o.checkURL(r.URL.String())
+	}}
+}
+
+// checkURL checks that what comes from a URL cannot be changed on the way.
+func (o *FetchOptions) checkURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "":
+		return errors.New("not of the form https://id.example.com/path")
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme != "http":
+		return fmt.Errorf("%s, which is neither https nor http", u.Scheme)
+	case o.AllowHTTP || loopback(u.Hostname()):
+		return nil
+	}
+	return errors.New("http, by which keys can be changed on the way; use https")
+}
+
+// loopback reports whether a host is this one.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// fetch fetches a small document.
+func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("the URL is wrong")
+	}
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", "handfast")
+	resp, err := c.Do(r)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // the URL may hold a user and a password
+		}
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("answered with %d", resp.StatusCode)
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch+1))
+	if err == nil && len(data) > maxFetch {
+		err = errors.New("an answer of more than 1 MiB")
+	}
+	return data, err
+}
+
+// redactURL returns a URL without what may be secret in it: user and query.
+func redactURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "a wrong URL"
+	}
+	return strings.ToLower(u.Scheme) + "://" + u.Host + u.EscapedPath()
+}

@@ -1,0 +1,168 @@
+package auth
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+)
+
+// jwk is a key as RFC 7517 §4 and RFC 7518 §6 write it.
+type jwk struct {
+	Kty    string   `json:"kty"`
+	Use    string   `json:"use"`
+	KeyOps []string `json:"key_ops"`
+	Alg    string   `json:"alg"`
+	Kid    string   `json:"kid"`
+	Crv    string   `json:"crv"`
+	X      string   `json:"x"`
+	Y      string   `json:"y"`
+	N      string   `json:"n"`
+	E      string   `json:"e"`
+	K      string   `json:"k"`
+	D      string   `json:"d"` // only a private key has it
+}
+
+// keyOwner says whose keys are read.
+type keyOwner bool
+
+const (
+	ownKeys    keyOwner = false // this server's: every key must be usable, and a secret may be among them
+	issuerKeys keyOwner = true  // an issuer's: it publishes what it likes, and a secret that is published is none
+)
+
+// parseJWKs reads a JWK or a JWK set.
+func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
+	var doc struct {
+		jwk
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, errors.New("the keys are no JSON") // err might quote them
+	}
+	if doc.Keys == nil && doc.Kty != "" {
+		doc.Keys = []json.RawMessage{data}
+	}
+	if len(doc.Keys) > maxKeys {
+		return nil, fmt.Errorf("a set of %d keys; %d are taken", len(doc.Keys), maxKeys)
+	}
+	var set keySet
+	var refused error
+	for i, raw := range doc.Keys {
+		k, err := parseJWK(raw, owner)
+		if err == nil {
+			set = append(set, k)
+			continue
+		}
+		err = fmt.Errorf("key %d of the set: %w", i+1, err)
+		if owner == ownKeys {
+			return nil, err
+		}
+		// RFC 7517 §5: a key of a kind, use or size that is not understood is ignored.
+		if refused == nil {
+			refused = err
+		}
+	}
+	if len(set) == 0 {
+		if refused != nil {
+			return nil, refused
+		}
+		return nil, errors.New("a set without keys")
+	}
+	return set, nil
+}
+
+// parseJWK reads one key.
+func parseJWK(raw []byte, owner keyOwner) (*key, error) {
+	var j jwk
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return nil, errors.New("not a JWK")
+	}
+	// RFC 7517 §4.2, §4.3: a key that is there to encrypt does not verify.
+	if j.Use != "" && j.Use != "sig" {
+		return nil, fmt.Errorf("a key for another use, %.20q", j.Use)
+	}
+	if len(j.KeyOps) > 0 && !slices.Contains(j.KeyOps, "verify") {
+		return nil, errors.New("a key that is not there to verify")
+	}
+	if j.D != "" {
+		return nil, errPrivateKey
+	}
+	switch j.Kty {
+	case "RSA":
+		return j.rsa()
+	case "EC":
+		return j.ec()
+	case "OKP":
+		return j.okp()
+	case "oct":
+		return j.oct(owner)
+	}
+	return nil, fmt.Errorf("a key of the type %.20q, which is not known here", j.Kty)
+}
+
+var errParameter = errors.New("a parameter of the key is not what RFC 7518 §6 asks for")
+
+func (j *jwk) rsa() (*key, error) {
+	n, err := base64.RawURLEncoding.DecodeString(j.N)
+	if err != nil {
+		return nil, errParameter
+	}
+	e, err := base64.RawURLEncoding.DecodeString(j.E)
+	if err != nil || len(e) == 0 || len(e) > 4 || e[0] > 0x7f && len(e) == 4 {
+		return nil, errParameter
+	}
+	return newKey(j.Kid, j.Alg, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())})
+}
+
+func (j *jwk) ec() (*key, error) {
+	curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[j.Crv]
+	if curve == nil {
+		return nil, fmt.Errorf("a key on the curve %.20q, which is not known here", j.Crv)
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	x, errX := base64.RawURLEncoding.DecodeString(j.X)
+	y, errY := base64.RawURLEncoding.DecodeString(j.Y)
+	// RFC 7518 §6.2.1.2: as many octets as a coordinate has.
+	if errX != nil || errY != nil || len(x) != size || len(y) != size {
+		return nil, errParameter
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y)) // checks that it is on the curve
+	if err != nil {
+		return nil, errParameter
+	}
+	return newKey(j.Kid, j.Alg, public)
+}
+
+// okp reads a key of RFC 8037.
+func (j *jwk) okp() (*key, error) {
+	if j.Crv != "Ed25519" {
+		return nil, fmt.Errorf("a key on the curve %.20q, which is not known here", j.Crv)
+	}
+	x, err := base64.RawURLEncoding.DecodeString(j.X)
+	if err != nil || len(x) != ed25519.PublicKeySize {
+		return nil, errParameter
+	}
+	return newKey(j.Kid, j.Alg, ed25519.PublicKey(x))
+}
+
+func (j *jwk) oct(owner keyOwner) (*key, error) {
+	if owner == issuerKeys {
+		return nil, errors.New("a secret, published")
+	}
+	secret, err := base64.RawURLEncoding.DecodeString(j.K)
+	if err != nil {
+		return nil, errParameter
+	}
+	k, err := secretKey(j.Kid, secret)
+	if err != nil {
+		return nil, err
+	}
+	return k.narrow(j.Alg)
+}

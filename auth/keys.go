@@ -1,0 +1,225 @@
+package auth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// KeySource has the keys that signatures are verified with: [Secret], [Keys], [KeyFile], [JWKS] or [OIDC]. It may be used
+// from many goroutines at once, and by several [JWT]s.
+type KeySource interface {
+	// find returns the keys that a token may be signed with that names kid, "" when it names none. The error is
+	// errUnknownKey, or an *Error with status 503.
+	find(ctx context.Context, kid string) ([]*key, error)
+}
+
+// errUnknownKey says that a source has no key of that name, and is up.
+var errUnknownKey = errors.New("no key has the id that the token names")
+
+// key is one key. What it may be used for hangs on its type, never on what a token says: otherwise the text of a public RSA
+// key could be made an HMAC secret (RFC 8725 §3.1).
+type key struct {
+	id       string   // "": fits a token with any kid
+	algs     []string // what it may verify
+	material any      // []byte, *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey
+}
+
+const (
+	minSecret    = 32   // bytes
+	minRSA       = 2048 // bits
+	maxRSA       = 8192 // bits; a verification takes 16 times as long as with 2048
+	maxKeys      = 100  // of one source
+	maxKeyData   = 1 << 20
+	maxKeyTrials = 8 // signatures checked for one token that names no key
+)
+
+// Secret is a secret that whoever issues the tokens shares with this server, for HS256; from 48 bytes on also for HS384, and
+// from 64 for HS512: RFC 7518 §3.2 wants as many bytes as the hash has. Whoever can verify with it can also issue. The error
+// is about a secret of less than 32 bytes, or one that is a key of another kind. The slice is copied.
+func Secret(secret []byte) (KeySource, error) {
+	if strings.Contains(string(secret), "-----BEGIN ") {
+		return nil, errors.New("auth: this secret is a key in PEM: give it to Keys")
+	}
+	k, err := secretKey("", secret)
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return keySet{k}, nil
+}
+
+// Keys reads public keys: PEM (PUBLIC KEY, RSA PUBLIC KEY, CERTIFICATE; one or more), a JWK or a JWK set (RFC 7517), where a
+// secret is allowed too. The validity of a certificate is not looked at. The error says what cannot be used, and why; it
+// holds nothing of data. The slice is not kept.
+func Keys(data []byte) (KeySource, error) {
+	set, err := parseKeys(data)
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return set, nil
+}
+
+// keySet is a few keys; it is not changed.
+type keySet []*key
+
+// find implements [KeySource].
+func (s keySet) find(_ context.Context, kid string) ([]*key, error) {
+	found := s.match(kid)
+	if len(found) == 0 {
+		return nil, errUnknownKey
+	}
+	return found, nil
+}
+
+// match returns the keys that may have signed a token with this kid, those that bear the name first.
+func (s keySet) match(kid string) []*key {
+	if kid == "" {
+		return s
+	}
+	var named, unnamed []*key
+	for _, k := range s {
+		switch k.id {
+		case kid:
+			named = append(named, k)
+		case "":
+			unnamed = append(unnamed, k)
+		}
+	}
+	if named != nil {
+		return named
+	}
+	return unnamed
+}
+
+// parseKeys reads PEM, a JWK or a JWK set. Every key in it must be usable: it is this server's own.
+func parseKeys(data []byte) (keySet, error) {
+	switch text := strings.TrimSpace(string(data)); {
+	case len(data) > maxKeyData:
+		return nil, errors.New("more than 1 MiB of keys")
+	case strings.HasPrefix(text, "{"):
+		return parseJWKs(data, ownKeys)
+	case strings.Contains(text, "-----BEGIN "):
+		return parsePEM(data)
+	}
+	return nil, errors.New("no keys: neither PEM nor a JWK nor a JWK set")
+}
+
+// parsePEM reads the blocks of a PEM text.
+func parsePEM(data []byte) (keySet, error) {
+	var set keySet
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		public, err := parseBlock(block)
+		if err == nil {
+			var k *key
+			if k, err = newKey("", "", public); err == nil {
+				set = append(set, k)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("PEM block %d (%s): %w", len(set)+1, block.Type, err)
+		}
+		if len(set) > maxKeys {
+			return nil, fmt.Errorf("more than %d keys", maxKeys)
+		}
+	}
+	if len(set) == 0 {
+		return nil, errors.New("no whole PEM block")
+	}
+	return set, nil
+}
+
+// parseBlock returns the public key in a PEM block.
+func parseBlock(block *pem.Block) (any, error) {
+	switch block.Type {
+	case "PUBLIC KEY":
+		return x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		return x509.ParsePKCS1PublicKey(block.Bytes)
+	case "CERTIFICATE":
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		return c.PublicKey, nil
+	}
+	if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+		return nil, errPrivateKey
+	}
+	return nil, errors.New("not a public key")
+}
+
+var errPrivateKey = errors.New("a private key: this server only verifies, give it the public key alone")
+
+// newKey ties a public key to what it may verify. alg narrows that, "" does not.
+func newKey(id, alg string, public any) (*key, error) {
+	k := &key{id: id, material: public}
+	switch p := public.(type) {
+	case *rsa.PublicKey:
+		// RFC 7518 §3.3: 2048 bits or more.
+		if n := p.N.BitLen(); n < minRSA || n > maxRSA {
+			return nil, fmt.Errorf("an RSA key of %d bits; %d to %d are taken", n, minRSA, maxRSA)
+		}
+		if p.E < 3 || p.E%2 == 0 {
+			return nil, errors.New("an RSA key with an exponent that no key has")
+		}
+		k.algs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	case *ecdsa.PublicKey:
+		alg, ok := curveAlgs[p.Curve]
+		if !ok {
+			return nil, errors.New("an ECDSA key on a curve that no algorithm is for")
+		}
+		k.algs = []string{alg}
+	case ed25519.PublicKey:
+		k.algs = []string{"EdDSA"}
+	default:
+		return nil, fmt.Errorf("a key of type %T, which signs no tokens", public)
+	}
+	return k.narrow(alg)
+}
+
+// curveAlgs ties each curve to its algorithm (RFC 7518 §3.4).
+var curveAlgs = map[elliptic.Curve]string{
+	elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512",
+}
+
+// secretKey makes a key of a secret.
+func secretKey(id string, secret []byte) (*key, error) {
+	if len(secret) < minSecret {
+		return nil, fmt.Errorf("a secret of %d bytes; tokens want %d random bytes or more (RFC 7518 §3.2)", len(secret), minSecret)
+	}
+	k := &key{id: id, material: slices.Clone(secret), algs: []string{"HS256"}}
+	if len(secret) >= 48 {
+		k.algs = append(k.algs, "HS384")
+	}
+	if len(secret) >= 64 {
+		k.algs = append(k.algs, "HS512")
+	}
+	return k, nil
+}
+
+// narrow leaves k nothing but alg, if alg is not empty.
+func (k *key) narrow(alg string) (*key, error) {
+	if alg == "Ed25519" { // RFC 9864 §2.2: the new name of the only EdDSA that is in use
+		alg = "EdDSA"
+	}
+	if alg == "" {
+		return k, nil
+	}
+	if !slices.Contains(k.algs, alg) {
+		return nil, fmt.Errorf("a key for the algorithm %.20q, which its type or size does not fit", alg)
+	}
+	k.algs = []string{alg}
+	return k, nil
+}

@@ -1,0 +1,57 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// OIDC returns the keys of an OpenID provider, https://id.example.com/realm: its discovery document names the place where
+// they are (OpenID Connect Discovery 1.0 §4), and is fetched anew with the keys. A [JWT] with these keys takes no tokens but
+// the issuer's. Nothing is asked before the first token comes. The error is about the issuer's form. Call Close in the end.
+func OIDC(issuer string, o FetchOptions) (*RemoteKeys, error) {
+	o.setDefaults()
+	// Discovery §2: no query and no fragment.
+	if err := o.checkURL(issuer); err != nil {
+		return nil, fmt.Errorf("auth: the issuer: %w", err)
+	} else if strings.ContainsAny(issuer, "?#") {
+		return nil, errors.New("auth: the issuer: a URL with a query or a fragment")
+	}
+	c := o.client()
+	k := newRemoteKeys("the keys of "+redactURL(issuer), o, func(ctx context.Context) (keySet, error) {
+		place, err := discover(ctx, c, &o, issuer)
+		if err != nil {
+			return nil, fmt.Errorf("discovery: %w", err)
+		}
+		return fetchKeys(ctx, c, place)
+	})
+	k.issuer = issuer
+	return k, nil
+}
+
+// discover returns the URL of an issuer's keys.
+func discover(ctx context.Context, c *http.Client, o *FetchOptions, issuer string) (string, error) {
+	// Discovery §4: a slash at the end is removed, and no other.
+	data, err := fetch(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
+	if err != nil {
+		return "", err
+	}
+	var doc struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return "", errors.New("the answer is no JSON object")
+	}
+	// Discovery §4.3: exactly the same. Otherwise one tenant of a provider could pass for another.
+	if doc.Issuer != issuer {
+		return "", fmt.Errorf("the document is about the issuer %.200q", doc.Issuer)
+	}
+	if err := o.checkURL(doc.Keys); err != nil {
+		return "", fmt.Errorf("jwks_uri: %w", err)
+	}
+	return doc.Keys, nil
+}
