@@ -76,7 +76,8 @@ var rules = []rule{
 	// auth imports websocket for the hook that picks a handshake's reply, and for nothing else.
 	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5"}},
-	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"},
+		other: []string{"github.com/fsnotify/fsnotify", "golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
 		test: []string{"explain/internal/faults"}},
 	{pkg: "config", std: anyStd, not: []string{"log", "net/http"},

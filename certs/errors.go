@@ -6,9 +6,9 @@ import (
 	"os"
 )
 
-// Error says which file stands in the way, and what to do about it.
+// Error says what stands in the way, and what to do about it.
 type Error struct {
-	Path string // the file or directory
+	Path string // the file or directory; for ACME the host that the certificate is for; or which of the options
 	Err  error  // what is wrong with it
 	Hint string // the next step, a sentence without a full stop; may be empty
 }

@@ -1,24 +1,34 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 )
 
 // LoadFiles reads a certificate, with the chain above it, and its private key, both in PEM. The two may be one file. The
-// errors are [*Error] and name the file that is to blame.
+// errors are [*Error] and name the file that is to blame. A server that is to notice changes uses [Open].
 func LoadFiles(certFile, keyFile string) (*tls.Certificate, error) {
-	certPEM, err := readPEM(certFile, "CERTIFICATE", "a certificate")
+	certPEM, err := readFile(certFile)
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := readPEM(keyFile, "PRIVATE KEY", "a private key")
+	keyPEM, err := readFile(keyFile)
 	if err != nil {
+		return nil, err
+	}
+	return parsePair(certFile, certPEM, keyFile, keyPEM)
+}
+
+// parsePair makes a certificate of what two files hold.
+func parsePair(certFile string, certPEM []byte, keyFile string, keyPEM []byte) (*tls.Certificate, error) {
+	if err := checkPEM(certFile, certPEM, "CERTIFICATE", "a certificate"); err != nil {
+		return nil, err
+	}
+	if err := checkPEM(keyFile, keyPEM, "PRIVATE KEY", "a private key"); err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
@@ -34,35 +44,29 @@ func LoadFiles(certFile, keyFile string) (*tls.Certificate, error) {
 	return nil, &Error{certFile, fmt.Errorf("holds a broken certificate: %w", err), "write the file again"}
 }
 
-// readPEM reads a file and makes sure that there is a block in it whose type ends in kind.
-func readPEM(path, kind, what string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, &Error{path, cause(err), "give the path of a file that holds " + what + " in PEM"}
-	case errors.Is(err, fs.ErrPermission):
-		return nil, &Error{path, cause(err), "let the user that runs this read it"}
-	case err != nil:
-		return nil, &Error{path, cause(err), ""}
-	}
-	encrypted := false
-	for rest := b; ; {
+// checkPEM makes sure that a file is whole and has a block in it whose type ends in kind.
+func checkPEM(path string, rest []byte, kind, what string) error {
+	found, encrypted := false, false
+	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
 		if strings.HasSuffix(block.Type, "ENCRYPTED PRIVATE KEY") || block.Headers["DEK-Info"] != "" {
 			encrypted = true
-			continue
-		}
-		if strings.HasSuffix(block.Type, kind) {
-			return b, nil
+		} else {
+			found = found || strings.HasSuffix(block.Type, kind)
 		}
 	}
-	if encrypted && kind == "PRIVATE KEY" {
-		return nil, &Error{path, errors.New("the private key in it is locked with a password"),
+	switch {
+	case bytes.Contains(rest, []byte("-----BEGIN ")): // and no end: without this a chain would lack its last certificates
+		return &Error{path, errors.New("ends in the middle of a PEM block"), "write the file again"}
+	case found:
+		return nil
+	case encrypted && kind == "PRIVATE KEY":
+		return &Error{path, errors.New("the private key in it is locked with a password"),
 			"write it without one: openssl pkey -in " + path + " -out key.pem"}
 	}
-	return nil, &Error{path, fmt.Errorf("holds no %s in PEM", strings.TrimPrefix(what, "a ")),
+	return &Error{path, fmt.Errorf("holds no %s in PEM", strings.TrimPrefix(what, "a ")),
 		"give the path of a file that holds " + what + " in PEM"}
 }

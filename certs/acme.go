@@ -1,0 +1,288 @@
+package certs
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+	"golang.org/x/net/idna"
+)
+
+const (
+	challengeProtocol = acme.ALPNProto   // acme-tls/1 (RFC 8737)
+	acmeAtOnce        = 4                // certificates that are being got at the same time
+	acmeAnswer        = 30 * time.Second // for one answer of the CA
+	acmeFirst         = 10 * time.Second // that a handshake waits for the first certificate of its host
+	acmeLook          = 10 * time.Minute // between looks at what another node may have put into the cache
+	// Let's Encrypt forgives five failed validations an hour, and an attempt is one by each of two challenges.
+	acmeRetry    = 5 * time.Minute // doubles with every failure
+	acmeRetryMax = time.Hour
+	acmeRest     = 61 * time.Second // for so long autocert only repeats that it failed
+)
+
+// acmeSource keeps a certificate for each of its hosts. It leaves getting and renewing them to autocert, and sees to what
+// that does not do: it begins before a client asks, never holds up a handshake for long, and says why it failed.
+type acmeSource struct {
+	opts       ACME
+	hosts      []*acmeHost
+	byName     map[string]*acmeHost
+	manager    *autocert.Manager
+	client     *http.Client
+	wire       *acmeWire
+	challenges *tls.Config // for the CA's TLS-ALPN-01 handshakes
+	tell       func(Event)
+	slots      chan struct{}
+	alive      context.Context //nolint:containedctx // ends when the Provider is closed
+	begin      sync.Once
+}
+
+// acmeHost is one host and its certificate.
+type acmeHost struct {
+	name  string
+	ready chan struct{} // closed when there is a first certificate
+	again chan struct{} // a token: try again soon
+
+	mu   sync.Mutex
+	cert *tls.Certificate // nil: none yet
+	err  error            // why the last attempt failed; nil: it did not
+	told time.Time        // when a late renewal was last reported
+}
+
+// openACME checks the options and prepares everything but the first request.
+func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, error) {
+	a := &acmeSource{opts: o, tell: tell, alive: alive, slots: make(chan struct{}, acmeAtOnce), byName: map[string]*acmeHost{}}
+	if err := a.addHosts(); err != nil {
+		return nil, err
+	}
+	if a.opts.Directory == "" {
+		a.opts.Directory = LetsEncrypt
+	}
+	binding, err := a.opts.check()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkCache(o.Cache); err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.RootFile != "" {
+		b, err := readFile(o.RootFile)
+		if err != nil {
+			return nil, err
+		}
+		if transport.TLSClientConfig.RootCAs, err = parseAuthorities([]string{o.RootFile}, [][]byte{b}); err != nil {
+			return nil, err
+		}
+	}
+	a.wire = &acmeWire{next: transport, alive: alive, refused: map[string]string{}, kinds: map[string]string{}}
+	a.client = &http.Client{Transport: a.wire, Timeout: acmeAnswer}
+	a.manager = &autocert.Manager{
+		Prompt:                 autocert.AcceptTOS, // check has made sure
+		Cache:                  acmeCache{autocert.DirCache(o.Cache), a},
+		HostPolicy:             a.allow,
+		Email:                  o.Email,
+		ExternalAccountBinding: binding,
+		Client:                 &acme.Client{DirectoryURL: a.opts.Directory, HTTPClient: a.client, UserAgent: "handfast"},
+	}
+	a.challenges = ServerConfig(a.manager.GetCertificate)
+	a.challenges.NextProtos = []string{challengeProtocol}
+	a.challenges.SessionTicketsDisabled = true
+	return a, nil
+}
+
+// addHosts takes over the hosts, in the form in which clients ask for them.
+func (a *acmeSource) addHosts() error {
+	if len(a.opts.Hosts) == 0 {
+		return &Error{"ACME", errors.New("no host is named"), "name the hosts to get certificates for: others are never asked for"}
+	}
+	for _, host := range a.opts.Hosts {
+		name, err := idna.Lookup.ToASCII(plainHost(host))
+		e := &Error{Path: "ACME host " + host, Hint: "name each host by itself, such as www.example.com"}
+		switch {
+		case strings.HasPrefix(host, "*."):
+			e.Err = errors.New("a wildcard takes a challenge in the DNS, which this cannot do")
+		case net.ParseIP(strings.Trim(host, "[]")) != nil:
+			e.Err = errors.New("is an address, not a name")
+		case err != nil:
+			e.Err = errors.New("is not the name of a host")
+		case !strings.Contains(name, "."):
+			e.Err, e.Hint = errors.New("is no name that a CA can look up: it has no dot"), "for localhost, use the development CA"
+		case a.byName[name] != nil:
+			e.Err, e.Hint = errors.New("is named twice"), "name it once"
+		}
+		if e.Err != nil {
+			return e
+		}
+		h := &acmeHost{name: name, ready: make(chan struct{}), again: make(chan struct{}, 1)}
+		a.hosts = append(a.hosts, h)
+		a.byName[name] = h
+	}
+	return nil
+}
+
+// check finds what makes no sense in the rest of the options.
+func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
+	switch u, err := url.Parse(o.Directory); {
+	case err != nil || u.Host == "":
+		return nil, &Error{"ACME directory", errors.New("is no URL"), "write https://host/path, as the CA says"}
+	case u.Scheme != "https": // RFC 8555 §6.1
+		return nil, &Error{"ACME directory", errors.New("is not reached by https"), "write https://host/path, as the CA says"}
+	}
+	if !o.AgreeTerms {
+		return nil, &Error{"ACME", errors.New("nobody has agreed to the terms of service of the CA"),
+			"read them at " + o.Directory + " (its termsOfService), then say that you agree"}
+	}
+	if o.Cache == "" {
+		return nil, &Error{"ACME", errors.New("no cache directory is named"),
+			"name one that outlives the process: CAs bound how many certificates they give in a week"}
+	}
+	if o.Email != "" && (strings.Count(o.Email, "@") != 1 || strings.ContainsAny(o.Email, " ,:<>")) {
+		return nil, &Error{"ACME email", errors.New("is no address"), "write name@example.com, or leave it out"}
+	}
+	if o.EAB == nil {
+		return nil, nil
+	}
+	key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(o.EAB.Key, "="))
+	if err != nil || len(key) == 0 || o.EAB.KeyID == "" {
+		return nil, &Error{"ACME external account", errors.New("needs a key ID, and a key in base64url"),
+			"copy both from the CA's account page as they are"}
+	}
+	return &acme.ExternalAccountBinding{KID: o.EAB.KeyID, Key: key}, nil
+}
+
+// checkCache makes the directory, or makes sure that only its owner can look into it. It changes no mode: what else is in
+// there is not ours.
+func checkCache(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &Error{dir, cause(err), "name a directory that can be made there, for the keys of certificates"}
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return &Error{dir, cause(err), "check who owns it"}
+	}
+	if !info.IsDir() {
+		return &Error{dir, fs.ErrInvalid, "name a directory"}
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return &Error{dir, fmt.Errorf("others may look into it: its mode is %#o", info.Mode().Perm()),
+			"run chmod 700 on it, or name another one: it holds the keys of certificates"}
+	}
+	f, err := os.CreateTemp(dir, ".handfast-*")
+	if err != nil {
+		return &Error{dir, cause(err), "make that directory writable for the user that runs this"}
+	}
+	f.Close()
+	os.Remove(f.Name())
+	return nil
+}
+
+// allow is asked by autocert whether it may get a certificate. From its HTTP handler the host comes with the port.
+func (a *acmeSource) allow(_ context.Context, host string) error {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if !a.has(plainHost(host)) {
+		return hostError(host, "is not one of the ACME hosts")
+	}
+	return nil
+}
+
+func (a *acmeSource) has(host string) bool { return a.byName[host] != nil }
+
+// isChallenge reports whether the CA asks for the certificate of a TLS-ALPN-01 challenge (RFC 8737 §3).
+func isChallenge(hello *tls.ClientHelloInfo) bool {
+	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
+}
+
+// certificate returns the certificate of a host. While there is none yet it waits a little.
+func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
+	h := a.byName[host]
+	ctx, cancel := context.WithTimeout(ctx, acmeFirst)
+	defer cancel()
+	select {
+	case <-h.ready:
+	case <-ctx.Done():
+	case <-a.alive.Done():
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.cert != nil:
+		return h.cert, nil
+	case h.err != nil:
+		return nil, fmt.Errorf("no certificate yet: %w", h.err)
+	}
+	return nil, hostError(host, "no certificate yet: the CA is being asked")
+}
+
+func (a *acmeSource) infos() []Info {
+	var all []Info
+	for _, h := range a.hosts {
+		info := Info{Source: SourceACME, Path: h.name}
+		h.mu.Lock()
+		if info.Err = h.err; h.cert != nil {
+			info.Cert = h.cert.Leaf
+		}
+		h.mu.Unlock()
+		all = append(all, info)
+	}
+	return all
+}
+
+// use puts a certificate in use, and reports it if it is another one.
+func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
+	h.mu.Lock()
+	old := h.cert
+	h.err, h.cert = nil, cert
+	h.mu.Unlock()
+	event := Event{Kind: EventLoaded, What: SubjectCertificate, Path: h.name, New: cert.Leaf}
+	if old == nil {
+		close(h.ready)
+	} else if event.Old = old.Leaf; old.Leaf.Equal(cert.Leaf) {
+		return
+	}
+	a.tell(event)
+}
+
+// fail reports why there is no newer certificate.
+func (a *acmeSource) fail(h *acmeHost, err error) {
+	h.mu.Lock()
+	h.err = err
+	event := Event{Kind: EventFailed, What: SubjectCertificate, Path: h.name, Err: err}
+	if h.cert != nil {
+		event.Old = h.cert.Leaf
+	}
+	h.mu.Unlock()
+	a.tell(event)
+}
+
+// leafOf parses what autocert made, for which it has left the Leaf out in no case so far.
+func leafOf(cert *tls.Certificate) (*tls.Certificate, error) {
+	if cert.Leaf != nil {
+		return cert, nil
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := cert.PrivateKey.(*ecdsa.PrivateKey); !ok {
+		return nil, errors.New("its key is of another kind")
+	}
+	return &tls.Certificate{Certificate: cert.Certificate, PrivateKey: cert.PrivateKey, Leaf: leaf}, nil
+}

@@ -1,0 +1,179 @@
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/acme"
+)
+
+// acmeWire carries the requests to the CA, and remembers what autocert forgets: why a challenge failed, and what went
+// wrong last. After Close it carries nothing.
+type acmeWire struct {
+	next  http.RoundTripper
+	alive context.Context //nolint:containedctx // ends when the source is closed
+
+	mu      sync.Mutex
+	refused map[string]string // by host: what the CA found
+	kinds   map[string]string // by host: the kind of that problem (RFC 8555 §6.7)
+	last    error             // the last failure of any request; nil: none since an attempt began
+}
+
+// maxAnswer bounds an answer of the CA, as acme does; a chain of certificates has a few KiB.
+const maxAnswer = 1 << 20
+
+// RoundTrip sends a request and reads the whole answer.
+func (w *acmeWire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := w.alive.Err(); err != nil {
+		return nil, errors.New("closed")
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(w.alive, cancel)()
+	resp, err := w.next.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		w.note("", "", err)
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		w.note("", "", err)
+		return nil, err
+	}
+	w.read(resp.StatusCode, body)
+	copied := *resp
+	copied.Body = io.NopCloser(bytes.NewReader(body))
+	return &copied, nil
+}
+
+// problem is what an ACME server says about a fault (RFC 8555 §6.7).
+type problem struct {
+	Type   string `json:"type"`
+	Detail string `json:"detail"`
+}
+
+// read looks for faults in an answer: the problem itself, or an authorization that was refused (RFC 8555 §7.1.4).
+func (w *acmeWire) read(status int, body []byte) {
+	var answer struct {
+		problem
+		Status     string                 `json:"status"`
+		Identifier struct{ Value string } `json:"identifier"`
+		Challenges []struct {
+			Type  string
+			Error *problem
+		} `json:"challenges"`
+	}
+	if status < 400 && !bytes.Contains(body, []byte(`"invalid"`)) {
+		return
+	}
+	known := json.Unmarshal(body, &answer) == nil
+	switch {
+	case status >= 400 && !known:
+		w.note("", "", fmt.Errorf("the CA answered with %d %s", status, http.StatusText(status)))
+	case status >= 400 && !strings.HasSuffix(answer.Type, ":badNonce"):
+		w.note("", "", &acme.Error{StatusCode: status, ProblemType: answer.Type, Detail: answer.Detail})
+	case known && answer.Identifier.Value != "":
+		for _, c := range answer.Challenges {
+			if c.Error != nil {
+				w.note(answer.Identifier.Value, c.Error.Type, fmt.Errorf("%s: %s", c.Type, clip(c.Error.Detail)))
+			}
+		}
+	}
+}
+
+func (w *acmeWire) note(host, kind string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if host == "" {
+		w.last = err
+		return
+	}
+	if text := err.Error(); !strings.Contains(w.refused[host], text) {
+		w.refused[host] = strings.TrimPrefix(w.refused[host]+"; "+text, "; ")
+	}
+	w.kinds[host] = kind
+}
+
+// forget clears what is known about a host before a new attempt.
+func (w *acmeWire) forget(host string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.refused, host)
+	delete(w.kinds, host)
+	w.last = nil
+}
+
+// explain makes an error that says what happened and what to do of one that autocert returned.
+func (a *acmeSource) explain(host string, err error) *Error {
+	a.wire.mu.Lock()
+	refused, kind, last := a.wire.refused[host], a.wire.kinds[host], a.wire.last
+	a.wire.mu.Unlock()
+	if refused != "" {
+		return &Error{host, fmt.Errorf("the CA could not see that this is the host: %s", refused), problemHint(kind)}
+	}
+	var told *acme.Error
+	if !errors.As(err, &told) && last != nil {
+		err = last
+	}
+	if errors.As(err, &told) {
+		return &Error{host, fmt.Errorf("the CA refused: %s", clip(told.Detail)), problemHint(told.ProblemType)}
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return &Error{host, fmt.Errorf("the CA at %s shows a certificate of an authority that is not known here",
+			a.opts.Directory), "name a file with the certificate of that authority as the root of the CA"}
+	}
+	return &Error{host, fmt.Errorf("no certificate from the CA at %s: %w", a.opts.Directory, err),
+		"check the URL of the directory, and that this machine may connect to it; it is tried again"}
+}
+
+// problemHint is what to do about a problem of a kind (RFC 8555 §6.7).
+func problemHint(kind string) string {
+	switch kind[strings.LastIndex(kind, ":")+1:] {
+	case "connection", "tls":
+		return "the CA must reach this server by the host's name, at port 443 for TLS-ALPN-01 or at port 80 for HTTP-01: " +
+			"check the firewall, and that the TLS handshake is not ended by something in front"
+	case "dns":
+		return "the name needs an A or AAAA record that points to this server"
+	case "caa":
+		return "the CAA record of the domain must allow this CA"
+	case "unauthorized", "incorrectResponse":
+		return "the name leads the CA to another server: point its A and AAAA records to this one"
+	case "rateLimited":
+		return "wait: the CA bounds how many certificates it gives; use its staging directory for trials"
+	case "externalAccountRequired":
+		return "this CA wants an external account binding: copy key ID and key from your account there"
+	case "rejectedIdentifier":
+		return "this CA gives no certificate for that name: take it out, or ask another CA"
+	case "invalidContact", "unsupportedContact":
+		return "mend the email address"
+	case "userActionRequired":
+		return "the CA has new terms of service: read them and agree again"
+	case "serverInternal":
+		return "the CA is in trouble: it is tried again"
+	}
+	return "see what the CA says; it is tried again"
+}
+
+// clip bounds what a CA can make us say.
+func clip(s string) string {
+	const most = 400
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// wrapf puts words before an error.
+func wrapf(err error, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+}

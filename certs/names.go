@@ -1,0 +1,101 @@
+package certs
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+)
+
+// nameIndex finds the certificates for a host. Those that were added first come first.
+type nameIndex struct {
+	first *tls.Certificate              // the default; nil: there is no certificate
+	exact map[string][]*tls.Certificate // names, and addresses in their usual form
+	wild  map[string][]*tls.Certificate // "*.example.com" as "example.com"
+}
+
+func (x *nameIndex) add(cert *tls.Certificate) {
+	if x.first == nil {
+		x.first = cert
+		x.exact, x.wild = map[string][]*tls.Certificate{}, map[string][]*tls.Certificate{}
+	}
+	for _, name := range cert.Leaf.DNSNames {
+		name = plainHost(name)
+		if domain, ok := strings.CutPrefix(name, "*."); ok {
+			x.wild[domain] = append(x.wild[domain], cert)
+		} else {
+			x.exact[name] = append(x.exact[name], cert)
+		}
+	}
+	for _, ip := range cert.Leaf.IPAddresses {
+		x.exact[ip.String()] = append(x.exact[ip.String()], cert)
+	}
+}
+
+// named returns the certificates that are for this very name.
+func (x *nameIndex) named(host string) []*tls.Certificate { return x.exact[host] }
+
+// below returns those that are for every name beside this one: a wildcard is for one label (RFC 9525 §6.3).
+func (x *nameIndex) below(host string) []*tls.Certificate {
+	label, domain, ok := strings.Cut(host, ".")
+	if !ok || label == "" {
+		return nil
+	}
+	return x.wild[domain]
+}
+
+// certificate answers a handshake: exact names before wildcards, and files before ACME before the development CA.
+//
+// It returns no certificate and no error to refuse the client: that is how crypto/tls comes to say unrecognized_name.
+func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s, dev := p.state.Load(), p.opts.Dev
+	host := plainHost(hello.ServerName)
+	if host == "" && hello.Conn != nil {
+		// A client that connects to an address names no host (RFC 6066 §3). There may be a certificate for the address.
+		if addr, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
+			host = addr.IP.String()
+		}
+	}
+	if pairs := s.names.named(host); pairs != nil {
+		return usable(pairs, hello), nil
+	}
+	if p.acme != nil && p.acme.has(host) {
+		return p.acme.certificate(hello.Context(), host)
+	}
+	if dev != nil && slices.Contains(dev.Names(), host) {
+		return dev.GetCertificate(hello)
+	}
+	if pairs := s.names.below(host); pairs != nil {
+		return usable(pairs, hello), nil
+	}
+	switch {
+	case p.opts.RefuseUnknown:
+		return nil, nil
+	case s.names.first != nil:
+		return s.names.first, nil
+	case dev != nil:
+		return dev.GetCertificate(hello)
+	}
+	return nil, nil // ACME alone: its certificates are for their hosts
+}
+
+// usable returns the first certificate whose key this client can verify, or the first one.
+func usable(pairs []*tls.Certificate, hello *tls.ClientHelloInfo) *tls.Certificate {
+	if len(pairs) > 1 {
+		for _, pair := range pairs {
+			if hello.SupportsCertificate(pair) == nil {
+				return pair
+			}
+		}
+	}
+	return pairs[0]
+}
+
+// plainHost returns a host's name in the form that is compared.
+func plainHost(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// hostError is about a host that a certificate was to be got for.
+func hostError(host, format string, args ...any) *Error {
+	return &Error{Path: host, Err: fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,182 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// part is something that is loaded from files, as a whole or not at all.
+type part struct {
+	subject Subject
+	paths   []string
+	parse   func(contents [][]byte) (use func(*state), leaf *x509.Certificate, err error)
+
+	seen  [sha256.Size]byte // what the files held when they were last looked at
+	again time.Time         // when to look at the same once more; zero: when it changes
+	err   error             // why that could not be used; nil: it is in use
+	use   func(*state)      // adds what is in use to a state; nil: nothing ever was
+	leaf  *x509.Certificate // the certificate in use, if it is one
+}
+
+// newParts returns what the options name in files, in their order, not yet read.
+func newParts(o *Options) []*part {
+	var parts []*part
+	for _, pair := range o.Files {
+		if pair.Key == "" {
+			pair.Key = pair.Cert
+		}
+		parts = append(parts, &part{subject: SubjectCertificate, paths: []string{pair.Cert, pair.Key},
+			parse: func(contents [][]byte) (func(*state), *x509.Certificate, error) {
+				cert, err := parsePair(pair.Cert, contents[0], pair.Key, contents[1])
+				if err != nil {
+					return nil, nil, err
+				}
+				return func(s *state) { s.names.add(cert) }, cert.Leaf, nil
+			}})
+	}
+	if len(o.ClientCAs) > 0 {
+		paths := o.ClientCAs
+		parts = append(parts, &part{subject: SubjectClientCAs, paths: paths,
+			parse: func(contents [][]byte) (func(*state), *x509.Certificate, error) {
+				pool, err := parseAuthorities(paths, contents)
+				return func(s *state) { s.clients = pool }, nil, err
+			}})
+	}
+	if o.TicketFile != "" {
+		parts = append(parts, &part{subject: SubjectTickets, paths: []string{o.TicketFile},
+			parse: func(contents [][]byte) (func(*state), *x509.Certificate, error) {
+				secrets, err := parseSecrets(o.TicketFile, contents[0])
+				return func(s *state) { s.secrets = secrets }, nil, err
+			}})
+	}
+	return parts
+}
+
+// maxFile bounds what is read of one file: a bundle of all authorities of a system has less than 300 KiB.
+const maxFile = 4 << 20
+
+// look reads the files and takes over what they hold, if that has changed and is good. It returns what there is to tell.
+func (p *part) look(now time.Time) (Event, bool) {
+	contents, digest, err := p.read()
+	if digest == p.seen && (p.again.IsZero() || now.Before(p.again)) {
+		return Event{}, false
+	}
+	failedBefore := p.err != nil
+	p.seen, p.again = digest, time.Time{}
+	var use func(*state)
+	var leaf *x509.Certificate
+	if err == nil {
+		use, leaf, err = p.parse(contents)
+	}
+	if err == nil {
+		err = p.worse(leaf, now)
+	}
+	p.err = err
+	event := Event{What: p.subject, Path: p.paths[0], Old: p.leaf, New: leaf}
+	if err != nil {
+		event.Kind, event.Err, event.New = EventFailed, err, nil
+		return event, true
+	}
+	event.Kind = EventLoaded
+	if failedBefore && leaf != nil && p.leaf != nil && leaf.Equal(p.leaf) {
+		event.Kind = EventRecovered
+	}
+	p.use, p.leaf = use, leaf
+	return event, true
+}
+
+// read returns what the files hold, and a digest of it that also tells how reading failed.
+func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
+	h := sha256.New()
+	var failed error
+	contents := make([][]byte, len(p.paths))
+	for i, path := range p.paths {
+		b, err := readFile(path)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			b = []byte("cannot be read: " + err.Error())
+		}
+		fmt.Fprintf(h, "%t %d ", err == nil, len(b))
+		h.Write(b)
+		contents[i] = b
+	}
+	var e *Error // the first one
+	if errors.As(failed, &e) {
+		failed = e
+	}
+	return contents, [sha256.Size]byte(h.Sum(nil)), failed
+}
+
+// worse refuses a certificate that clients would refuse, as long as the one in use is better.
+func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
+	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
+	if leaf == nil || p.leaf == nil || valid(leaf) || !valid(p.leaf) {
+		return nil
+	}
+	if now.After(leaf.NotAfter) {
+		return &Error{p.paths[0], fmt.Errorf("holds a certificate that ended on %s", leaf.NotAfter.UTC().Format(time.RFC3339)),
+			"put the new certificate there; the one in use goes on"}
+	}
+	p.again = leaf.NotBefore
+	return &Error{p.paths[0], fmt.Errorf("holds a certificate that is not valid before %s",
+		leaf.NotBefore.UTC().Format(time.RFC3339)), "check this machine's clock; the one in use goes on until then"}
+}
+
+// readFile reads a file whose size is bounded.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && info.Size() > maxFile {
+		return nil, &Error{path, fmt.Errorf("has %d bytes", info.Size()), "give the path of a PEM file"}
+	}
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, &Error{path, errors.New("is not a regular file"), "give the path of a PEM file"}
+	}
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &Error{path, cause(err), "give the path of a file that is there"}
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &Error{path, cause(err), "let the user that runs this read it"}
+	}
+	return nil, &Error{path, cause(err), "give the path of a PEM file"}
+}
+
+// parseAuthorities reads certificates of authorities, all of which must be good.
+func parseAuthorities(paths []string, contents [][]byte) (*x509.CertPool, error) {
+	const hint = "give the path of a file with the certificates of authorities, in PEM"
+	pool := x509.NewCertPool()
+	for i, rest := range contents {
+		found := 0
+		for {
+			var block *pem.Block
+			if block, rest = pem.Decode(rest); block == nil {
+				break
+			}
+			if block.Type != "CERTIFICATE" {
+				return nil, &Error{paths[i], fmt.Errorf("holds a PEM block of the kind %q, not certificates alone", block.Type), hint}
+			}
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, &Error{paths[i], fmt.Errorf("holds a broken certificate: %w", err), "write the file again"}
+			}
+			pool.AddCert(cert)
+			found++
+		}
+		switch {
+		case bytes.Contains(rest, []byte("-----BEGIN")):
+			return nil, &Error{paths[i], errors.New("ends in the middle of a certificate"), "write the file again"}
+		case found == 0:
+			return nil, &Error{paths[i], errors.New("holds no certificate in PEM"), hint}
+		}
+	}
+	return pool, nil
+}

@@ -1,0 +1,92 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ticketWindow is how long one key encrypts tickets.
+const ticketWindow = 12 * time.Hour
+
+const (
+	minSecret  = 32 // bytes
+	maxSecrets = 8  // lines of the file
+)
+
+// ticketPeriod returns the number of the window that a time lies in. All nodes whose clocks agree have the same.
+func ticketPeriod(now time.Time) int64 { return now.Unix() / int64(ticketWindow/time.Second) }
+
+// TicketKeys is what nodes with the same ticket file agree on without talking to each other. The file holds one or more
+// secrets, a line each: at least 32 random bytes in base64, such as "openssl rand -base64 32" prints. Empty lines and
+// those that begin with # do not count. The keys for a time are derived from it (HKDF with SHA-256, RFC 5869): every 12
+// hours since 1970 have a key of their own for each secret.
+//
+// The first secret's key of the current window encrypts new tickets; the keys of the windows before and after it, and
+// those of the other secrets, are good for tickets that clients bring back. So a session can be resumed for 12 to 24
+// hours, and nodes whose clocks differ still understand each other.
+//
+// To replace a secret without losing sessions, add the new one as the second line on all nodes; then make it the first
+// one; a day later take the old one out. Only that last step makes old tickets worthless to a thief: whoever has a
+// secret can derive the keys of all times, and read the sessions of TLS 1.2 that he recorded and that were resumed.
+// Those of TLS 1.3 stay closed to him, since every resumption there has a key exchange of its own.
+//
+// The first of the keys encrypts. They are for [tls.Config.SetSessionTicketKeys].
+func TicketKeys(file []byte, now time.Time) ([][32]byte, error) {
+	secrets, err := parseSecrets("ticket file", file)
+	if err != nil {
+		return nil, err
+	}
+	return ticketKeys(secrets, now), nil
+}
+
+// ticketKeys derives the keys for a time.
+func ticketKeys(secrets [][]byte, now time.Time) [][32]byte {
+	var keys [][32]byte
+	for _, secret := range secrets {
+		for _, step := range []int64{0, -1, 1} {
+			info := "handfast session ticket key 1, window " + strconv.FormatInt(ticketPeriod(now)+step, 10)
+			key, err := hkdf.Key(sha256.New, secret, nil, info, 32)
+			if err != nil {
+				panic("hkdf: " + err.Error()) // it fails for keys longer than 8 KB
+			}
+			keys = append(keys, [32]byte(key))
+		}
+	}
+	return keys
+}
+
+// parseSecrets reads a ticket file. Its errors show nothing of what is in it.
+func parseSecrets(path string, content []byte) ([][]byte, error) {
+	const hint = "write one line of 32 random bytes in base64, the same on all nodes: openssl rand -base64 32"
+	var secrets [][]byte
+	number := 0
+	for line := range bytes.Lines(content) {
+		number++
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		secret, err := base64.StdEncoding.DecodeString(string(line))
+		if err != nil {
+			return nil, &Error{path, fmt.Errorf("line %d is not base64", number), hint}
+		}
+		if len(secret) < minSecret {
+			return nil, &Error{path, fmt.Errorf("line %d holds %d bytes, fewer than %d", number, len(secret), minSecret), hint}
+		}
+		secrets = append(secrets, secret)
+	}
+	switch {
+	case len(secrets) == 0:
+		return nil, &Error{path, errors.New("holds no secret"), hint}
+	case len(secrets) > maxSecrets:
+		return nil, &Error{path, fmt.Errorf("holds %d secrets, more than %d", len(secrets), maxSecrets),
+			"take out those that no ticket was encrypted with for a day"}
+	}
+	return secrets, nil
+}
