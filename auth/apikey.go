@@ -1,0 +1,278 @@
+package auth
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// An API key is "hf_" ID "_" SECRET. The prefix lets scanners find a key where it should not be; the ID says which entry
+// to compare with; the secret is 256 random bits, so that a plain hash of the key is enough to keep.
+const (
+	apiKeyPrefix    = "hf_"
+	apiKeyMaxID     = 64
+	apiKeyMaxLength = 256
+	apiKeyHash      = "sha256:"
+)
+
+// apiKeyEncoding writes secrets in letters and digits that no shell, URL or double click takes apart.
+var apiKeyEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// APIKey is one key that is let in, without the key.
+type APIKey struct {
+	ID      string         // the part of the key between the underscores; becomes the Identity's ID
+	Hash    string         // "sha256:" and the hash of the whole key in hex
+	Subject string         // "": the ID
+	Claims  map[string]any // may be nil
+	Issued  time.Time      // zero: not said
+	Expires time.Time      // zero: never
+}
+
+// APIKeyOptions says where API keys come from and which are let in.
+type APIKeyOptions struct {
+	// Header is the field that carries the key; "": X-API-Key. "Authorization: ApiKey KEY" works as well.
+	Header string
+
+	// Bearer accepts "Authorization: Bearer KEY" too, if the token begins as an API key does. Other tokens are left to
+	// the next in a chain.
+	Bearer bool
+
+	// Query is the name of a query parameter that carries the key; "": none. URLs end up in the logs of every proxy:
+	// prefer a header, or a ticket.
+	Query string
+
+	// Keys are let in, and so are those of File, one a line: the ID, the hash and perhaps a JSON object with "subject",
+	// "claims", "issued" and "expires". File is read again when it has changed.
+	Keys []APIKey
+	File string
+
+	// OnError is called, if it is not nil, when File has changed and cannot be used; the keys stay as they were.
+	OnError func(error)
+}
+
+// APIKeys is an [Authenticator] for API keys. Make it with [NewAPIKeys].
+type APIKeys struct {
+	o     APIKeyOptions
+	fixed map[string]apiKeyEntry
+	file  *storeFile[map[string]apiKeyEntry] // may be nil
+}
+
+type apiKeyEntry struct {
+	hash [sha256.Size]byte
+	id   *Identity
+}
+
+var (
+	errAPIKeyForm    = errors.New("the API key is not well-formed, or there are several")
+	errAPIKeyUnknown = errors.New("no such API key")
+	errAPIKeyExpired = errors.New("the API key has expired")
+)
+
+// NewAPIKeys returns an Authenticator that lets in the keys of o. It is an error if there is no source of keys, or one
+// that cannot be used; problems of the file come with its name and the line.
+func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
+	if o.Header == "" {
+		o.Header = "X-API-Key"
+	}
+	if o.File == "" && len(o.Keys) == 0 {
+		return nil, errors.New("auth: API keys: neither keys nor a file with keys")
+	}
+	a := &APIKeys{o: o, fixed: map[string]apiKeyEntry{}}
+	for _, k := range o.Keys {
+		if err := addAPIKey(a.fixed, k); err != nil {
+			return nil, fmt.Errorf("auth: API keys: %w", err)
+		}
+	}
+	if o.File != "" {
+		var err error
+		if a.file, err = openStoreFile(o.File, parseAPIKeys, o.OnError); err != nil {
+			return nil, fmt.Errorf("auth: API keys: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// Reload reads the file of keys now. On an error the keys stay as they were.
+func (a *APIKeys) Reload() error {
+	if a.file == nil {
+		return nil
+	}
+	return a.file.reload()
+}
+
+// Challenge implements [Authenticator].
+func (a *APIKeys) Challenge() string { return `ApiKey realm="handfast"` }
+
+// Authenticate implements [Authenticator].
+func (a *APIKeys) Authenticate(r *http.Request) (*Identity, error) {
+	key, err := a.find(r)
+	if err != nil {
+		return nil, err
+	}
+	id, ok := splitAPIKey(key)
+	if !ok {
+		return nil, Unauthorized(errAPIKeyForm, a.Challenge())
+	}
+	entry, known := a.fixed[id]
+	if !known && a.file != nil {
+		entry, known = a.file.load()[id]
+	}
+	// An unknown ID is compared like a known one, with a hash that no key has, so that both take the same time.
+	hash := sha256.Sum256([]byte(key))
+	same := subtle.ConstantTimeCompare(hash[:], entry.hash[:]) == 1
+	switch {
+	case !known || !same:
+		return nil, Unauthorized(errAPIKeyUnknown, a.Challenge())
+	case !entry.id.Expires.IsZero() && !time.Now().Before(entry.id.Expires):
+		return nil, Unauthorized(fmt.Errorf("%w: %q", errAPIKeyExpired, entry.id.ID), a.Challenge())
+	}
+	return entry.id, nil
+}
+
+// find returns the key that r carries, wherever that may be.
+func (a *APIKeys) find(r *http.Request) (string, error) {
+	values := r.Header.Values(a.o.Header)
+	for _, v := range r.Header.Values("Authorization") {
+		scheme, token, _ := strings.Cut(strings.TrimSpace(v), " ")
+		token = strings.TrimSpace(token)
+		if strings.EqualFold(scheme, "ApiKey") ||
+			a.o.Bearer && strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(token, apiKeyPrefix) {
+			values = append(values[:len(values):len(values)], token)
+		}
+	}
+	if a.o.Query != "" {
+		values = append(values[:len(values):len(values)], r.URL.Query()[a.o.Query]...)
+	}
+	switch len(values) {
+	case 0:
+		return "", ErrNoCredentials
+	case 1:
+		return values[0], nil
+	}
+	return "", Unauthorized(errAPIKeyForm, a.Challenge()) // which one would it be?
+}
+
+// splitAPIKey returns the ID in a key.
+func splitAPIKey(key string) (string, bool) {
+	rest, ok := strings.CutPrefix(key, apiKeyPrefix)
+	id, secret, found := strings.Cut(rest, "_")
+	return id, ok && found && secret != "" && len(key) <= apiKeyMaxLength && validAPIKeyID(id)
+}
+
+// validAPIKeyID reports whether id is letters, digits, dots and dashes.
+func validAPIKeyID(id string) bool {
+	if id == "" || len(id) > apiKeyMaxID {
+		return false
+	}
+	return !strings.ContainsFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.'
+	})
+}
+
+// addAPIKey adds one key to set.
+func addAPIKey(set map[string]apiKeyEntry, k APIKey) error {
+	if !validAPIKeyID(k.ID) {
+		return fmt.Errorf("the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)
+	}
+	if _, ok := set[k.ID]; ok {
+		return fmt.Errorf("two API keys with the ID %q", k.ID)
+	}
+	sum, ok := strings.CutPrefix(k.Hash, apiKeyHash)
+	var e apiKeyEntry
+	b, err := hex.DecodeString(sum)
+	if !ok || err != nil || copy(e.hash[:], b) != len(e.hash) || len(b) != len(e.hash) {
+		return fmt.Errorf("the hash of API key %q is not %q and %d hex digits", k.ID, apiKeyHash, 2*sha256.Size)
+	}
+	e.id = &Identity{Subject: k.Subject, Method: "apikey", Claims: k.Claims, ID: k.ID, Issued: k.Issued, Expires: k.Expires}
+	if e.id.Subject == "" {
+		e.id.Subject = k.ID
+	}
+	set[k.ID] = e
+	return nil
+}
+
+// apiKeyDetails is what may follow the hash in a line of a file of keys.
+type apiKeyDetails struct {
+	Subject string         `json:"subject,omitempty"`
+	Claims  map[string]any `json:"claims,omitempty"`
+	Issued  time.Time      `json:"issued,omitzero"`
+	Expires time.Time      `json:"expires,omitzero"`
+}
+
+// parseAPIKeys reads a file of keys.
+func parseAPIKeys(name, text string) (map[string]apiKeyEntry, error) {
+	set := map[string]apiKeyEntry{}
+	err := eachLine(name, text, func(line string) error {
+		k, err := ParseAPIKey(line)
+		if err != nil {
+			return err
+		}
+		return addAPIKey(set, k)
+	})
+	return set, err
+}
+
+// ParseAPIKey reads one line of a file of keys. It looks at the form of the line alone.
+func ParseAPIKey(line string) (APIKey, error) {
+	id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	hash, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	if strings.HasPrefix(id, apiKeyPrefix) {
+		return APIKey{}, errors.New("this looks like a key; its ID and its hash are wanted, and the key is to be changed")
+	}
+	k := APIKey{ID: id, Hash: hash}
+	if details = strings.TrimSpace(details); details == "" {
+		return k, nil
+	}
+	var d apiKeyDetails
+	if err := strictJSON(details, &d); err != nil {
+		return APIKey{}, fmt.Errorf("after the hash: %w", err)
+	}
+	k.Subject, k.Claims, k.Issued, k.Expires = d.Subject, d.Claims, d.Issued, d.Expires
+	return k, nil
+}
+
+// String returns k as a line of a file of keys.
+func (k APIKey) String() string {
+	line := k.ID + " " + k.Hash
+	b, err := json.Marshal(apiKeyDetails{k.Subject, k.Claims, k.Issued, k.Expires})
+	if err == nil && string(b) != "{}" {
+		line += " " + string(b)
+	}
+	return line
+}
+
+// NewAPIKey makes a key for id, issued now: the key for its user, which cannot be had again, and the entry to keep, whose
+// Subject, Claims and Expires may be filled in. id is 1 to 64 letters, digits, dots and dashes.
+func NewAPIKey(id string) (key string, entry APIKey, err error) {
+	if !validAPIKeyID(id) {
+		return "", APIKey{}, fmt.Errorf("auth: the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret) // never fails
+	key = apiKeyPrefix + id + "_" + apiKeyEncoding.EncodeToString(secret)
+	hash := sha256.Sum256([]byte(key))
+	issued := time.Now().UTC().Truncate(time.Second)
+	return key, APIKey{ID: id, Hash: apiKeyHash + hex.EncodeToString(hash[:]), Issued: issued}, nil
+}
+
+// strictJSON reads one JSON object and nothing after it; unknown keys are an error.
+func strictJSON(text string, to any) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more text after the JSON object")
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// storeTimeout bounds one question to a Store during a handshake.
+const storeTimeout = 2 * time.Second
+
+var errRevoked = errors.New("the credential is revoked")
+
+// RefuseRevoked returns an Authenticator that asks a, and keeps out whom store says is revoked. While store does not
+// answer it keeps out everybody whom a would let in, with 503.
+func RefuseRevoked(a Authenticator, store Store) Authenticator {
+	return &refuseRevoked{next: a, store: store}
+}
+
+type refuseRevoked struct {
+	next  Authenticator
+	store Store
+}
+
+// Challenge implements [Authenticator].
+func (a *refuseRevoked) Challenge() string { return a.next.Challenge() }
+
+// Authenticate implements [Authenticator].
+func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
+	id, err := a.next.Authenticate(r)
+	if err != nil || id == nobody { // there is no credential that could be revoked
+		return id, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	revoked, err := a.store.Revoked(ctx, id)
+	switch {
+	case err != nil:
+		return nil, Unavailable(time.Second, fmt.Errorf("asking what is revoked: %w", err))
+	case revoked:
+		return nil, Unauthorized(errRevoked, a.next.Challenge())
+	}
+	return id, nil
+}
+
+// Close closes the Authenticator that is asked, not the Store.
+func (a *refuseRevoked) Close() error {
+	if c, ok := a.next.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// Logout is an endpoint that ends the sessions of whoever calls it: it revokes all credentials of the caller's subject
+// that were issued until now, so that every node closes the connections that stand on them. It answers POST with 204.
+// Its fields are not changed while it serves.
+type Logout struct {
+	// Authenticator says who calls. It must not be nil.
+	Authenticator Authenticator
+
+	// Store tells all nodes. It must not be nil.
+	Store Store
+
+	// Origins lists further origins whose pages may call, such as "https://app.example.com". nil: only pages of the same
+	// origin, scheme included. Requests without an Origin come from no page.
+	Origins []string
+
+	// OnError is called, if it is not nil, with why a call failed. The errors hold no credential.
+	OnError func(r *http.Request, err error)
+}
+
+// ServeHTTP implements [http.Handler].
+func (l *Logout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id, ok := servePost(w, r, l.Origins, l.Authenticator, l.OnError)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	if err := l.Store.Revoke(ctx, Revocation{Subject: id.Subject}); err != nil {
+		refuseCall(w, r, Unavailable(time.Second, fmt.Errorf("revoking: %w", err)), l.OnError)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,81 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Store is what the nodes of one service know together: tickets that are still to be redeemed, and what was revoked.
+// [NewMemoryStore] is one for a single node; the package redisstore has one that nodes share. It may be called from many
+// goroutines at once. An error means that the Store does not know; its callers then keep clients out.
+type Store interface {
+	// Put keeps value under key for ttl, or until it is taken. It does not hold on to value.
+	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
+
+	// Take returns the value under key and deletes it: of all nodes that ask for it, one gets it. It returns nil and no
+	// error when there is none. The value is the caller's.
+	Take(ctx context.Context, key string) ([]byte, error)
+
+	// Revoke makes r known to all nodes. A later one with the same subject and the same ID replaces it, an earlier one
+	// changes nothing.
+	Revoke(ctx context.Context, r Revocation) error
+
+	// Revoked reports whether a revocation covers id.
+	Revoked(ctx context.Context, id *Identity) (bool, error)
+
+	// Watch calls fn for every revocation that is kept, the oldest first, and then for each that comes, well within a
+	// second, until ctx ends; what it missed while the Store was out of reach it makes up for. It may call fn twice for
+	// the same revocation. It calls fn from one goroutine, and returns after the last call.
+	Watch(ctx context.Context, fn func(Revocation))
+}
+
+// Revocation takes back what credentials gave. One with a Subject covers all credentials of that subject, one with an ID
+// covers that credential, one with both covers that credential if it is of that subject.
+type Revocation struct {
+	Subject string    `json:"subject,omitempty"` // as in Identity
+	ID      string    `json:"id,omitempty"`      // as in Identity
+	At      time.Time `json:"at"`                // what was issued later is not covered; the zero time stands for now
+}
+
+// RevocationTTL is how long a Store keeps a revocation unless it is told otherwise. No credential should live longer.
+const RevocationTTL = 24 * time.Hour
+
+// ErrStoreFull says that a [MemoryStore] holds as much as it may.
+var ErrStoreFull = errors.New("the store is full")
+
+var errRevokesNothing = errors.New("a revocation needs a subject or an ID")
+
+// Covers reports whether r takes id back. A credential that does not say when it was issued counts as issued before.
+func (r Revocation) Covers(id *Identity) bool {
+	if r.Subject == "" && r.ID == "" {
+		return false
+	}
+	if r.Subject != "" && r.Subject != id.Subject || r.ID != "" && r.ID != id.ID {
+		return false
+	}
+	return !id.Issued.After(r.At)
+}
+
+// Normal returns r as a Store keeps it: with a time, in UTC and whole microseconds. It is an error if r says neither a
+// subject nor an ID. It is for those who write a Store.
+func (r Revocation) Normal() (Revocation, error) {
+	if r.Subject == "" && r.ID == "" {
+		return r, errRevokesNothing
+	}
+	if r.At.IsZero() {
+		r.At = time.Now()
+	}
+	r.At = r.At.UTC().Truncate(time.Microsecond)
+	return r, nil
+}
+
+// Covering returns the revocations that can cover id, without their times. It is for those who write a Store: one that
+// finds any of them with a time that is not before id was issued has to refuse id.
+func Covering(id *Identity) []Revocation {
+	list := []Revocation{{Subject: id.Subject}}
+	if id.ID != "" {
+		list = append(list, Revocation{ID: id.ID}, Revocation{Subject: id.Subject, ID: id.ID})
+	}
+	return list
+}

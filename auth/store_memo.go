@@ -1,0 +1,164 @@
+package auth
+
+import (
+	"container/list"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+)
+
+// digest stands for a credential where one has to be remembered: a hash with a key that only this process has.
+type digest [sha256.Size]byte
+
+// memo remembers answers to questions that are dear, for a short time and a bounded number of them; the one that was not
+// asked for longest goes first. A question that is being answered is not asked twice: whoever else has it waits.
+type memo[V any] struct {
+	key [32]byte
+	max int
+
+	mu      sync.Mutex
+	known   map[digest]*list.Element
+	order   list.List // of *memoAnswer[V], the one asked for last in front
+	flights map[digest]*flight[V]
+}
+
+type memoAnswer[V any] struct {
+	question digest
+	value    V
+	until    time.Time
+}
+
+// flight is a question on its way. Its results are set before done is closed.
+type flight[V any] struct {
+	done  chan struct{}
+	value V
+	err   error
+}
+
+var errFlightLost = errors.New("the check broke off")
+
+// newMemo returns a memo of at most max answers.
+func newMemo[V any](max int) *memo[V] {
+	m := &memo[V]{max: max, known: map[digest]*list.Element{}, flights: map[digest]*flight[V]{}}
+	rand.Read(m.key[:]) // never fails
+	return m
+}
+
+// digest makes the question of its parts. Their lengths go in, so that no two lists of parts give the same.
+func (m *memo[V]) digest(parts ...string) digest {
+	h := hmac.New(sha256.New, m.key[:])
+	var n [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	return digest(h.Sum(nil))
+}
+
+// ask returns what is known, or what answer returns, which runs in the caller's goroutine or in that of another caller
+// with the same question. answer says for how long its value may be remembered; an error never is. A caller that waits
+// for another's answer stops waiting with ctx; a caller that runs answer goes on until it returns, since others wait.
+func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Duration, error)) (V, error) {
+	m.mu.Lock()
+	if v, ok := m.recall(q); ok {
+		m.mu.Unlock()
+		return v, nil
+	}
+	if f, ok := m.flights[q]; ok {
+		m.mu.Unlock()
+		select {
+		case <-f.done:
+			return f.value, f.err
+		case <-ctx.Done():
+			var none V
+			return none, context.Cause(ctx)
+		}
+	}
+	f := &flight[V]{done: make(chan struct{}), err: errFlightLost}
+	m.flights[q] = f
+	m.mu.Unlock()
+
+	var ttl time.Duration
+	defer func() { // also when answer panics, with errFlightLost
+		m.mu.Lock()
+		delete(m.flights, q)
+		if f.err == nil && ttl > 0 {
+			m.remember(q, f.value, ttl)
+		}
+		m.mu.Unlock()
+		close(f.done)
+	}()
+	f.value, ttl, f.err = answer()
+	return f.value, f.err
+}
+
+// recall returns the answer that is remembered. m.mu is held.
+func (m *memo[V]) recall(q digest) (V, bool) {
+	var none V
+	e, ok := m.known[q]
+	if !ok {
+		return none, false
+	}
+	a := e.Value.(*memoAnswer[V])
+	if !time.Now().Before(a.until) {
+		m.order.Remove(e)
+		delete(m.known, q)
+		return none, false
+	}
+	m.order.MoveToFront(e)
+	return a.value, true
+}
+
+// remember keeps an answer, and drops the oldest if there is no room. m.mu is held.
+func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
+	if m.order.Len() >= m.max {
+		last := m.order.Back()
+		m.order.Remove(last)
+		delete(m.known, last.Value.(*memoAnswer[V]).question)
+	}
+	m.known[q] = m.order.PushFront(&memoAnswer[V]{question: q, value: v, until: time.Now().Add(ttl)})
+}
+
+// len returns how many answers are remembered.
+func (m *memo[V]) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.order.Len()
+}
+
+// gate lets a few in at a time; the others wait, but not for long.
+type gate struct {
+	places chan struct{}
+	wait   time.Duration
+}
+
+var errGateFull = errors.New("too many checks at once")
+
+func newGate(places int, wait time.Duration) gate {
+	return gate{places: make(chan struct{}, places), wait: wait}
+}
+
+// enter waits for a place. Whoever gets one calls leave.
+func (g gate) enter() error {
+	select {
+	case g.places <- struct{}{}:
+		return nil
+	default:
+	}
+	t := time.NewTimer(g.wait)
+	defer t.Stop()
+	select {
+	case g.places <- struct{}{}:
+		return nil
+	case <-t.C:
+		return errGateFull
+	}
+}
+
+func (g gate) leave() { <-g.places }

@@ -1,0 +1,210 @@
+package auth
+
+import (
+	"container/list"
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MemoryStore is a [Store] of one process. Make it with [NewMemoryStore]. It needs no goroutine and no closing.
+type MemoryStore struct {
+	ttl time.Duration
+	max int
+
+	mu      sync.Mutex
+	values  map[string]memoryValue
+	bytes   int // in values, keys included
+	sweepAt int // clear values of what has expired when it has as many
+
+	// The revocations, oldest first. Each stays for ttl from when it came, so the order is also that of their ends.
+	order   list.List // of *memoryRevocation
+	byName  map[Revocation]*list.Element
+	last    uint64        // the number of the newest
+	changed chan struct{} // closed when there is a newer one
+}
+
+// memoryMaxBytes bounds the values, keys included.
+const memoryMaxBytes = 64 << 20
+
+type memoryValue struct {
+	value []byte
+	until time.Time
+}
+
+type memoryRevocation struct {
+	Revocation
+	number uint64
+	until  time.Time
+}
+
+// MemoryStoreOptions bounds a [MemoryStore].
+type MemoryStoreOptions struct {
+	// TTL is how long a revocation is kept; 0: RevocationTTL. No credential should live longer.
+	TTL time.Duration
+
+	// Max is how many values, and how many revocations, are kept; 0: 100,000. What would go beyond is refused with
+	// ErrStoreFull, as are more than 64 MiB of values.
+	Max int
+}
+
+// NewMemoryStore returns an empty store.
+func NewMemoryStore(o MemoryStoreOptions) *MemoryStore {
+	return &MemoryStore{
+		ttl:     orDefault(o.TTL, RevocationTTL),
+		max:     orDefault(o.Max, 100_000),
+		values:  map[string]memoryValue{},
+		sweepAt: 1024,
+		byName:  map[Revocation]*list.Element{},
+		changed: make(chan struct{}),
+	}
+}
+
+// orDefault returns v, or what stands for it when it is zero or less.
+func orDefault[T int | int64 | time.Duration](v, instead T) T {
+	if v <= 0 {
+		return instead
+	}
+	return v
+}
+
+// Put implements [Store].
+func (s *MemoryStore) Put(_ context.Context, key string, value []byte, ttl time.Duration) error {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(key)
+	full := func() bool { return len(s.values) >= s.max || s.bytes+len(key)+len(value) > memoryMaxBytes }
+	if len(s.values) >= s.sweepAt || full() {
+		for k, v := range s.values {
+			if !now.Before(v.until) {
+				s.drop(k)
+			}
+		}
+		s.sweepAt = max(1024, 2*len(s.values))
+	}
+	if full() {
+		return ErrStoreFull
+	}
+	s.values[key] = memoryValue{value: slices.Clone(value), until: now.Add(ttl)}
+	s.bytes += len(key) + len(value)
+	return nil
+}
+
+// drop deletes a value. s.mu is held.
+func (s *MemoryStore) drop(key string) {
+	if v, ok := s.values[key]; ok {
+		delete(s.values, key)
+		s.bytes -= len(key) + len(v.value)
+	}
+}
+
+// Take implements [Store].
+func (s *MemoryStore) Take(_ context.Context, key string) ([]byte, error) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.values[key]
+	if !ok {
+		return nil, nil
+	}
+	s.drop(key)
+	if !now.Before(v.until) {
+		return nil, nil
+	}
+	return v.value, nil
+}
+
+// Revoke implements [Store].
+func (s *MemoryStore) Revoke(_ context.Context, r Revocation) error {
+	r, err := r.Normal()
+	if err != nil {
+		return err
+	}
+	name := Revocation{Subject: r.Subject, ID: r.ID}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
+	if e, ok := s.byName[name]; ok {
+		if !r.At.After(e.Value.(*memoryRevocation).At) {
+			return nil
+		}
+		s.order.Remove(e)
+		delete(s.byName, name)
+	}
+	if s.order.Len() >= s.max {
+		return ErrStoreFull
+	}
+	s.last++
+	s.byName[name] = s.order.PushBack(&memoryRevocation{Revocation: r, number: s.last, until: time.Now().Add(s.ttl)})
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return nil
+}
+
+// forget drops the revocations whose time is over. s.mu is held.
+func (s *MemoryStore) forget() {
+	now := time.Now()
+	for e := s.order.Front(); e != nil; e = s.order.Front() {
+		r := e.Value.(*memoryRevocation)
+		if now.Before(r.until) {
+			return
+		}
+		s.order.Remove(e)
+		delete(s.byName, Revocation{Subject: r.Subject, ID: r.ID})
+	}
+}
+
+// Revoked implements [Store]; its error is always nil.
+func (s *MemoryStore) Revoked(_ context.Context, id *Identity) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
+	for _, name := range Covering(id) {
+		if e, ok := s.byName[name]; ok && e.Value.(*memoryRevocation).Covers(id) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Watch implements [Store].
+func (s *MemoryStore) Watch(ctx context.Context, fn func(Revocation)) {
+	var seen uint64
+	for {
+		list, newest, changed := s.after(seen)
+		seen = newest
+		for _, r := range list {
+			if ctx.Err() != nil {
+				return
+			}
+			fn(r)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// after returns the revocations with a higher number, the number of the newest, and what is closed when there is more.
+func (s *MemoryStore) after(number uint64) ([]Revocation, uint64, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
+	var newer []Revocation
+	for e := s.order.Back(); e != nil && e.Value.(*memoryRevocation).number > number; e = e.Prev() {
+		newer = append(newer, e.Value.(*memoryRevocation).Revocation)
+	}
+	slices.Reverse(newer)
+	return newer, s.last, s.changed
+}
+
+// Revocations yields what is revoked at the moment, the oldest first.
+func (s *MemoryStore) Revocations() iter.Seq[Revocation] {
+	list, _, _ := s.after(0)
+	return slices.Values(list)
+}
