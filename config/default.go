@@ -3,6 +3,13 @@ package config
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
 // localhost:8443, the page at /, and an echo for everybody at /echo.
 func Default() *Config {
+	c := base()
+	c.derive()
+	return c
+}
+
+// base is Default without what follows from the rest, which others may still change.
+func base() *Config {
 	c := newDefault[Config]()
 	l := newDefault[Listen]()
 	l.Address = "localhost:8443"
@@ -11,7 +18,6 @@ func Default() *Config {
 	e.Target = Target{Echo: &Echo{}}
 	e.Auth = []AuthRef{{Name: Anonymous}}
 	c.Listen, c.Endpoints = []Listen{l}, []Endpoint{e}
-	c.derive()
 	return &c
 }
 
@@ -46,7 +52,7 @@ func (t *TLS) derive() {
 	}
 	if t.ClientAuth == "" {
 		t.ClientAuth = ClientAuthOff
-		if t.ClientCA != "" {
+		if len(t.ClientCAs) > 0 {
 			t.ClientAuth = ClientAuthOptional
 		}
 	}

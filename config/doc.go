@@ -14,7 +14,8 @@
 //	enum:"a|b|c"      the values that it may have
 //	min:"n", max:"n"  the bounds of a number, a size or a duration
 //	only:"one"        on a struct's first field: exactly one of the struct's keys is given
-//	file:"true"       key_file names a file that holds the value; every [Secret] has that
 //	example:"text"    a value for the example file, where the default says little
 //	short:"true"      a value in place of the struct sets this key: "tls: off"
+//
+// The key of a [Secret] has another one beside it, with _file behind its name: a file that holds the secret.
 package config

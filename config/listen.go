@@ -46,19 +46,24 @@ type TLS struct {
 	// For mode acme.
 	ACME ACME `yaml:"acme"`
 
-	// The certificate authorities that client certificates have to come from: a PEM file.
-	ClientCA Path `yaml:"client_ca" example:"clients.pem"`
+	// The certificate authorities that client certificates have to come from: PEM files, read again when they change.
+	ClientCAs []Path `yaml:"client_cas" example:"[clients.pem]"`
 
 	// Whether clients show a certificate. optional: those that have one; required: who shows none is turned away in the
-	// handshake. When it is not given: optional if there is a client_ca, else off.
+	// handshake. When it is not given: optional if there are client_cas, else off.
 	ClientAuth string `yaml:"client_auth" enum:"off|optional|required" example:"off"`
 
 	// The oldest version of TLS that is spoken.
 	MinVersion string `yaml:"min_version" default:"1.2" enum:"1.2|1.3"`
 
-	// What the keys of session tickets are made from, so that a client can resume its session on another node that has
-	// the same secret: 32 characters or more. The keys change every day by themselves. Empty: random keys.
-	TicketSecret Secret `yaml:"ticket_secret"`
+	// Whether clients that ask for a host name which no certificate is for, or for none, are turned away. Else they get the
+	// first certificate, and complain about it themselves.
+	RefuseUnknown bool `yaml:"refuse_unknown" default:"false"`
+
+	// A file with what the keys of session tickets are made from, so that a client can resume its session on another node
+	// with the same file: lines of 32 random bytes in base64, as "openssl rand -base64 32" prints them. The first one is
+	// for new tickets. It is read again when it changes. Empty: random keys, forgotten when the server ends.
+	TicketFile Path `yaml:"ticket_file" example:"tickets"`
 }
 
 // ClientAuth modes, as the text in TLS.ClientAuth.
@@ -73,8 +78,8 @@ type KeyPair struct {
 	// The certificate and its chain, the server's own first: a PEM file.
 	Cert Path `yaml:"cert" required:"true" example:"fullchain.pem"`
 
-	// Its private key: a PEM file, which may be the same.
-	Key Path `yaml:"key" required:"true" example:"privkey.pem"`
+	// Its private key: a PEM file. Empty: it is in the same file.
+	Key Path `yaml:"key" example:"privkey.pem"`
 }
 
 // ACME gets certificates from a public authority (RFC 8555), and renews them. The authority checks that the names lead
@@ -94,6 +99,12 @@ type ACME struct {
 
 	// The directory where the account and the certificates are kept. Empty: in this user's state directory.
 	Cache Path `yaml:"cache"`
+
+	// The account with the authority to bind to (RFC 8555 §7.3.4), for those that ask for it: its key's id.
+	EABKeyID string `yaml:"eab_key_id"`
+
+	// The key itself, as the authority gave it: base64url.
+	EABKey Secret `yaml:"eab_key"`
 
 	// That you have read the authority's terms of service and accept them.
 	AcceptTerms bool `yaml:"accept_terms" default:"false"`

@@ -24,29 +24,47 @@ type Method struct {
 	Forward *Forward `yaml:"forward"`
 }
 
-// JWT is a signed token. Its key is one of secret, public_key, jwks_url and oidc_issuer.
+// JWT is a signed token. Its key is one of secret, public_key, public_key_file, jwks_url and oidc_issuer.
 type JWT struct {
-	// The signature algorithms that are accepted. HS ones need secret, the others a public key: a list has one kind only.
-	// When it is not given: HS256 with a secret, else RS256, ES256 and EdDSA.
+	// The signature algorithms that are accepted, of those that the key is for. Empty: HS256 with a secret, else RS256,
+	// ES256 and EdDSA.
 	Algorithms []string `yaml:"algorithms" enum:"HS256|HS384|HS512|RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA"`
 
-	// The shared secret of HS256, HS384 and HS512: at least as many bytes as the hash has, 32 for HS256.
+	// The secret that is shared with the issuer, for HS256, HS384 and HS512: at least as many bytes as the hash has, 32
+	// for HS256. Whoever knows it can issue tokens.
 	Secret Secret `yaml:"secret"`
 
-	// The public key, or a certificate, in PEM.
-	PublicKey string `yaml:"public_key" file:"true"`
+	// Public keys in place: PEM, a JSON Web Key or a set of them.
+	PublicKey string `yaml:"public_key"`
+
+	// A file with public keys in one of these forms. It is read again when it changes.
+	PublicKeyFile Path `yaml:"public_key_file" example:"issuer.pem"`
 
 	// Where the issuer publishes its keys as a JSON Web Key Set (RFC 7517).
 	JWKSURL string `yaml:"jwks_url" example:"https://id.example.com/keys"`
 
-	// An OpenID provider that says by itself where its keys are. The token's issuer has to be the same.
+	// An OpenID provider, which says by itself where its keys are. The token's issuer has to be the same.
 	OIDCIssuer string `yaml:"oidc_issuer" example:"https://id.example.com"`
 
-	// What the token has to have as iss. Empty: anything, or the oidc_issuer.
+	// The certificate authority of the https of jwks_url or oidc_issuer, when it is not a public one: a PEM file.
+	CA Path `yaml:"ca"`
+
+	// Whether jwks_url or oidc_issuer may be http:// to another machine. Whoever is on the way can then be anybody.
+	AllowHTTP bool `yaml:"allow_http" default:"false"`
+
+	// What the token has to have as iss. Empty: the oidc_issuer, if there is one, else anything.
 	Issuer string `yaml:"issuer"`
 
-	// What the token has to have in aud: one of these. Empty: anything, so that a token for another service is good here.
-	Audience []string `yaml:"audience"`
+	// The names of this service, of which the token has to have one as aud. Empty: a token that says whom it is for is
+	// refused, unless any_audience is true.
+	Audience []string `yaml:"audience" example:"[chat]"`
+
+	// Whether a token is accepted whomever it is for. A service that is given a user's token, for whatever it does, can
+	// then use it here as that user.
+	AnyAudience bool `yaml:"any_audience" default:"false"`
+
+	// Whether a token is accepted that never expires.
+	AllowNoExpiry bool `yaml:"allow_no_expiry" default:"false"`
 
 	// How far the clocks of the issuer and of this machine may be apart.
 	Skew Duration `yaml:"skew" default:"30s" min:"0s" max:"10m"`
@@ -54,32 +72,39 @@ type JWT struct {
 	// The claim that names the user.
 	SubjectClaim string `yaml:"subject_claim" default:"sub"`
 
-	// Where the token is looked for, in this order: bearer, the Authorization header; subprotocol, among those that the
-	// client offers; query:NAME, in the URL, where logs on the way can see it. A token in a cookie has a method of its own.
+	// Where the token is looked for, in this order. bearer: the Authorization header; subprotocol, or subprotocol:PREFIX:
+	// behind that prefix, handfast.token. when there is none, among the subprotocols that the client offers; kubernetes:
+	// the same in the form that Kubernetes uses; query:NAME: in the URL, where the logs of every proxy see it. A token in
+	// a cookie is the method cookie.
 	From []TokenSource `yaml:"from" default:"[bearer]"`
 }
 
-// APIKey is a key that a program is given once. The server knows its hash alone.
+// APIKey is a key that a program is given once. The server knows its hash alone. A program sends the key in the header,
+// or as "Authorization: ApiKey KEY".
 type APIKey struct {
-	// The header that it is looked for in. Empty: in none.
+	// The header that it is looked for in.
 	Header string `yaml:"header" default:"X-API-Key"`
 
-	// The parameter of the URL's query that it is looked for in, where logs on the way can see it. Empty: in none.
+	// Whether "Authorization: Bearer KEY" works, too. Tokens that are no API keys are left to the next method.
+	Bearer bool `yaml:"bearer" default:"false"`
+
+	// The parameter of the URL's query that it is looked for in, where the logs of every proxy see it. Empty: in none.
 	Query string `yaml:"query"`
 
 	// The keys.
 	Keys []Key `yaml:"keys"`
 
-	// A YAML file with a list of more keys, in the same form; it is read again when it changes.
-	File Path `yaml:"file" example:"keys.yaml"`
+	// A file with more keys, one a line: the id, the hash, and perhaps a JSON object with subject, claims, issued and
+	// expires. It is read again when it changes.
+	File Path `yaml:"file" example:"api-keys"`
 }
 
-// Key is one API key. "handfast token apikey" makes one and prints the hash.
+// Key is one API key, without the key itself.
 type Key struct {
-	// What it is called in logs, and what revokes it.
+	// What it is called in logs and when it is revoked: the part of the key between the underscores.
 	ID string `yaml:"id" required:"true"`
 
-	// The key's hash: the hexadecimal SHA-256 of the key.
+	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
 	Hash string `yaml:"hash" required:"true"`
 
 	// Whom it stands for. Empty: its id.
@@ -88,20 +113,24 @@ type Key struct {
 	// What rules see as claims.
 	Claims map[string]any `yaml:"claims"`
 
+	// When it was made, for revocations of what was issued until then: 2026-11-22. Empty: not said.
+	Issued Time `yaml:"issued"`
+
 	// When it ends: 2027-01-31, or 2027-01-31T12:00:00Z. Empty: never.
 	Expires Time `yaml:"expires"`
 }
 
 // Basic is user name and password.
 type Basic struct {
-	// The password file: lines of user:hash, with bcrypt ("htpasswd -B") or argon2id. It is read again when it changes.
+	// The password file: a user, a colon and a hash on each line, with bcrypt ("htpasswd -B") or argon2id, and perhaps a
+	// space and the user's claims as a JSON object. It is read again when it changes.
 	File Path `yaml:"file" required:"true" example:"passwords"`
 
 	// What a browser shows when it asks for the password.
 	Realm string `yaml:"realm" default:"handfast"`
 
-	// How long a password that was right is remembered, since checking one is made to be slow. 0: not at all.
-	Cache Duration `yaml:"cache" default:"1m" min:"0s" max:"1h"`
+	// How long a password that was right is remembered, since checking one is slow on purpose.
+	Remember Duration `yaml:"remember" default:"1m" min:"1s" max:"1h"`
 }
 
 // Cookie is a session cookie. What it means is told by one of jwt and forward. It is good only with an Origin header
@@ -121,7 +150,7 @@ type Cookie struct {
 }
 
 // Ticket is a word in the URL that is used once. A page gets it with a POST to path, in the name of whoever is logged in
-// there, and connects with it.
+// there, and connects with it. With several nodes the store has to be one that they share.
 type Ticket struct {
 	// Where tickets are issued: a path for POST requests.
 	Path string `yaml:"path" required:"true" example:"/ticket"`
@@ -138,9 +167,8 @@ type Ticket struct {
 	// The parameter of the URL's query that holds it.
 	Query string `yaml:"query" default:"ticket"`
 
-	// What tickets are signed with: 32 characters or more, the same on all nodes. Empty: a random one, so that a ticket is
-	// good only on the node that issued it.
-	Secret Secret `yaml:"secret"`
+	// Whether a ticket is good only for the address that asked for it. Clients that change networks are then kept out.
+	BindAddress bool `yaml:"bind_address" default:"false"`
 }
 
 // Certificate is a client certificate.

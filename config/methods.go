@@ -34,6 +34,9 @@ func eachInPlace(path string, refs []AuthRef, yield func(string, *Method) bool) 
 }
 
 func eachMethod(path string, m *Method, yield func(string, *Method) bool) bool {
+	if m == nil {
+		return true // it could not be read
+	}
 	if !yield(path, m) {
 		return false
 	}

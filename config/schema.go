@@ -20,7 +20,7 @@ type field struct {
 	enum     []string
 	min, max string
 	example  string
-	file     bool // key_file names a file that holds the value
+	file     bool // it is a Secret: key_file names a file that holds the value
 	short    bool // a scalar in place of the struct sets this field
 }
 
@@ -52,7 +52,7 @@ func shapeOf(t reflect.Type) *shape {
 			name: f.Name, key: key, index: i, typ: f.Type, def: def, hasDef: hasDef,
 			required: f.Tag.Get("required") == "true",
 			min:      f.Tag.Get("min"), max: f.Tag.Get("max"), example: f.Tag.Get("example"),
-			file:  f.Type == secretType || f.Tag.Get("file") == "true",
+			file:  f.Type == secretType,
 			short: f.Tag.Get("short") == "true",
 		}
 		if enum := f.Tag.Get("enum"); enum != "" {

@@ -23,7 +23,14 @@ func (p Pos) String() string {
 // source is where the values of a Config come from, by path.
 type source struct {
 	pos   map[string]Pos
-	files []string
+	texts map[string]textPos
+	files []string // that were read
+}
+
+// textPos is where the first character of a text is.
+type textPos struct {
+	start Pos
+	block bool // its lines are lines of the file
 }
 
 // Pos returns where the value at a path was given, "endpoints[0].rules[1].when", or what it is part of when it was not
@@ -36,6 +43,10 @@ func (c *Config) Pos(path string) Pos {
 	}
 	return c.source.pos[""]
 }
+
+// Files returns the files that were read: the configuration, and those that hold a secret or a key. A change of any of
+// them is a reason to load again.
+func (c *Config) Files() []string { return append([]string(nil), c.source.files...) }
 
 // parentPath returns the path of what a path is part of: "a.b" of "a.b[0]", "a" of "a.b".
 func parentPath(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"errors"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func setText(v reflect.Value, text string) error {
 		v.SetInt(n)
 	case reflect.Float64:
 		n, err := strconv.ParseFloat(text, 64)
-		if err != nil || n != n {
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 			return errors.New("it is no number")
 		}
 		v.SetFloat(n)

@@ -212,18 +212,21 @@ func validPort(s string) bool {
 
 // TokenSource is a place in a request where a token may be.
 type TokenSource struct {
-	Kind string // "bearer", "subprotocol" or "query"
-	Name string // of the parameter, for "query"
+	Kind string // "bearer", "subprotocol", "kubernetes" or "query"
+	Name string // of the parameter for "query"; the prefix for "subprotocol", "" for the usual one
 }
 
 // Expected says what there is.
-func (TokenSource) Expected() string { return "bearer, subprotocol or query:NAME" }
+func (TokenSource) Expected() string {
+	return "bearer, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
+}
 
 // UnmarshalText reads a place.
 func (s *TokenSource) UnmarshalText(text []byte) error {
 	kind, name, named := strings.Cut(string(text), ":")
 	switch {
-	case (kind == "bearer" || kind == "subprotocol") && !named, kind == "query" && name != "":
+	case (kind == "bearer" || kind == "kubernetes" || kind == "subprotocol") && !named,
+		(kind == "query" || kind == "subprotocol") && name != "":
 		*s = TokenSource{kind, name}
 		return nil
 	case kind == "query":

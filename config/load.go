@@ -1,0 +1,254 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Sources are where a configuration comes from. What comes later in this struct wins.
+type Sources struct {
+	File    string    // a YAML file; "": none
+	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
+	Set     []Setting // flags
+}
+
+// Setting is one value that was given by a flag, or the like.
+type Setting struct {
+	Path  string // "listen[0].address"; the first index that a list does not have appends to it
+	Value string // as in an environment variable
+	From  string // what gave it, for messages: "--listen"
+}
+
+// The bounds on what is read.
+const (
+	maxFile   = 1 << 20
+	maxSecret = 64 << 10
+)
+
+// Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong.
+func Load(s Sources) (*Config, error) {
+	l := newLoader()
+	c := base()
+	if s.File != "" {
+		text, err := readFile(s.File, maxFile)
+		if err != nil {
+			return nil, &Error{[]*Problem{{Pos: Pos{File: s.File}, Text: "the file cannot be read: " + why(err)}}}
+		}
+		l.src.files = append(l.src.files, absolute(s.File))
+		if err := l.document(c, text, s.File); err != nil {
+			return nil, &Error{[]*Problem{err}}
+		}
+	}
+	l.environ(c, s.Environ)
+	for _, set := range s.Set {
+		l.set(c, set.Path, set.Value, Pos{File: set.From})
+	}
+	return l.finish(c)
+}
+
+// Parse makes a configuration from a YAML document and nothing else, and checks it. The name is for messages; files that
+// the document names are relative to its directory. The error is an [*Error].
+func Parse(name string, document []byte) (*Config, error) {
+	l := newLoader()
+	c := base()
+	if err := l.document(c, document, name); err != nil {
+		return nil, &Error{[]*Problem{err}}
+	}
+	return l.finish(c)
+}
+
+// A loader collects what is known about a configuration while it is made.
+type loader struct {
+	src      source
+	problems []*Problem
+	failed   map[string]bool // paths that have a problem already
+}
+
+func newLoader() *loader {
+	return &loader{src: source{pos: map[string]Pos{}, texts: map[string]textPos{}}, failed: map[string]bool{}}
+}
+
+// problem notes a problem and returns it.
+func (l *loader) problem(p *Problem) *Problem {
+	l.problems = append(l.problems, p)
+	l.failed[p.Path] = true
+	return p
+}
+
+// finish derives and checks.
+func (l *loader) finish(c *Config) (*Config, error) {
+	c.source = l.src
+	c.derive()
+	l.check(c)
+	if err := NewError(l.problems); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// document sets c from a YAML document. It returns a problem when that is no YAML, so that nothing more can be told.
+func (l *loader) document(c *Config, text []byte, name string) *Problem {
+	body, p := parse(text, name)
+	if p != nil || body == nil {
+		return p
+	}
+	d := &decoder{l: l, file: name, anchors: map[string]ast.Node{}, left: maxValues}
+	d.decode(reflect.ValueOf(c).Elem(), body, "")
+	return nil
+}
+
+// parse returns the value of the one document in a text, nil when it is empty.
+func parse(text []byte, name string) (body ast.Node, problem *Problem) {
+	if i := strings.IndexFunc(string(text), notYAML); i >= 0 {
+		return nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
+			Want: "a YAML document"}
+	}
+	defer func() {
+		if r := recover(); r != nil { // the parser is not ours
+			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("this cannot be read: ", r), Want: "a YAML document"}
+		}
+	}()
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, syntaxProblem(err, name)
+	}
+	for _, doc := range file.Docs {
+		switch {
+		case doc.Body == nil || isNull(doc.Body):
+		case body != nil:
+			return nil, &Problem{Pos: tokenPos(doc.GetToken(), name), Text: "a second document begins here",
+				Want: "one document in a file"}
+		default:
+			body = doc.Body
+		}
+	}
+	if d, ok := body.(*ast.DirectiveNode); ok {
+		return nil, &Problem{Pos: tokenPos(d.GetToken(), name), Text: "a directive has no meaning here"}
+	}
+	return body, nil
+}
+
+// notYAML reports whether a character may not be in a YAML document (YAML 1.2.2 §5.1).
+func notYAML(r rune) bool {
+	return r == '\uFFFD' || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
+}
+
+// offset returns the position of a byte.
+func offset(name string, text []byte, i int) Pos {
+	before := string(text[:i])
+	line := strings.LastIndexByte(before, '\n') + 1
+	return Pos{name, strings.Count(before, "\n") + 1, len([]rune(before[line:])) + 1}
+}
+
+// syntaxProblem turns the parser's error into ours.
+func syntaxProblem(err error, name string) *Problem {
+	p := &Problem{Pos: Pos{name, 1, 1}, Text: "this is no YAML", Want: "a YAML document"}
+	var at interface {
+		error
+		GetToken() *token.Token
+		GetMessage() string
+	}
+	if errors.As(err, &at) {
+		p.Text = "this is no YAML: " + at.GetMessage()
+		p.Pos = tokenPos(at.GetToken(), name)
+	}
+	return p
+}
+
+func tokenPos(t *token.Token, name string) Pos {
+	if t == nil || t.Position == nil {
+		return Pos{name, 1, 1}
+	}
+	return Pos{name, max(t.Position.Line, 1), max(t.Position.Column, 1)}
+}
+
+// fromFile sets a value to what a file holds, without the white space around it.
+func (d *decoder) fromFile(v reflect.Value, e entry, path, filePath string) {
+	n, ok := d.resolve(e.value, filePath)
+	if !ok {
+		return
+	}
+	text, ok := scalarText(n)
+	if !ok || text == "" {
+		d.problem(n, filePath, "this is "+kindOf(n), pathType.String())
+		return
+	}
+	d.l.src.pos[path] = d.at(n)
+	d.l.readInto(v, path, filePath, d.l.absolute(Path(text), d.file), d.at(n))
+}
+
+// readInto sets a value to what a file holds.
+func (l *loader) readInto(v reflect.Value, path, filePath string, file Path, at Pos) {
+	content, err := readFile(string(file), maxSecret)
+	text := strings.TrimSpace(string(content))
+	switch {
+	case err != nil:
+		l.problem(&Problem{Pos: at, Path: filePath, Text: string(file) + " cannot be read: " + why(err)})
+	case text == "":
+		l.problem(&Problem{Pos: at, Path: filePath, Text: string(file) + " is empty"})
+	default:
+		if err := setText(v, text); err != nil {
+			l.problem(&Problem{Pos: at, Path: filePath, Text: "what is in " + string(file) + ": " + err.Error(), Want: wantOf(v.Type())})
+		}
+	}
+	l.failed[path] = l.failed[filePath]
+	if err == nil && !slices.Contains(l.src.files, string(file)) {
+		l.src.files = append(l.src.files, string(file))
+	}
+}
+
+// absolute returns a path that does not depend on the working directory. It is relative to the directory of the file
+// that names it, "" for what stands in none.
+func (l *loader) absolute(p Path, in string) Path {
+	if p == "" || filepath.IsAbs(string(p)) {
+		return p
+	}
+	if in != "" {
+		p = Path(filepath.Join(filepath.Dir(in), string(p)))
+	}
+	return Path(absolute(string(p)))
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path // the working directory is gone: it is as good as any
+}
+
+// readFile reads a file of limited size.
+func readFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.New("it is a directory")
+	}
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("it is larger than %s", Bytes(limit))
+	}
+	return content, err
+}
+
+// why returns what an error of the file system says, without the path.
+func why(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,210 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// refs checks an endpoint's auth, or the like.
+func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
+	for i, ref := range refs {
+		p := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case ref.Method != nil:
+		case ref.Name == Anonymous && !anonymous:
+			k.problem(p, "anonymous has no use here", "a method that says who the client is")
+		case ref.Name == Anonymous:
+			if i < len(refs)-1 {
+				k.problem(p, "anonymous lets everybody in, so that what follows is never asked", "anonymous as the last one")
+			}
+		case k.c.Auth[ref.Name] == nil:
+			k.unknownMethod(ref.Name, p)
+		}
+		if ref.Name != "" && slices.IndexFunc(refs, func(r AuthRef) bool { return r.Name == ref.Name }) < i {
+			k.problem(p, quote(ref.Name)+" is in the list already", "")
+		}
+	}
+}
+
+func (k *checker) unknownMethod(name, path string) {
+	if k.l.failed[path] {
+		return
+	}
+	names := append(slices.Sorted(maps.Keys(k.c.Auth)), Anonymous)
+	p := k.c.Problem(path, quote(name)+" is no method under auth", oneOf(names))
+	if near := nearest(name, names); near != "" {
+		p.Hint = "did you mean " + near + "?"
+	}
+	k.l.problem(p)
+}
+
+// method checks one way to find out who a client is.
+func (k *checker) method(m *Method, path string) {
+	if m == nil {
+		return
+	}
+	if m.JWT != nil {
+		k.jwt(m.JWT, path+".jwt")
+	}
+	if a := m.APIKey; a != nil {
+		if len(a.Keys) == 0 && a.File == "" {
+			k.problem(path+".apikey", "there are no keys", "keys or file")
+		}
+		k.apiKeys(a, path+".apikey")
+	}
+	if b := m.Basic; b != nil {
+		k.file(b.File, path+".basic.file")
+	}
+	if c := m.Cookie; c != nil {
+		k.cookie(c, path+".cookie")
+	}
+	if t := m.Ticket; t != nil {
+		k.path(t.Path, path+".ticket.path")
+		k.refs(t.Auth, path+".ticket.auth", false)
+		k.noTickets(t.Auth, path+".ticket.auth")
+	}
+	if c := m.Certificate; c != nil {
+		k.certificate(path + ".certificate")
+	}
+	if f := m.Forward; f != nil {
+		k.forward(f, path+".forward")
+	}
+}
+
+// noTickets keeps a ticket from being good for another ticket, and so for ever.
+func (k *checker) noTickets(refs []AuthRef, path string) {
+	for i, ref := range refs {
+		m := ref.Method
+		if m == nil {
+			m = k.c.Auth[ref.Name]
+		}
+		if m != nil && m.Ticket != nil {
+			k.problem(fmt.Sprintf("%s[%d]", path, i), "a ticket cannot be had for a ticket", "another kind of credential")
+		}
+	}
+}
+
+func (k *checker) jwt(j *JWT, path string) {
+	var given []string
+	for _, key := range []struct {
+		name string
+		set  bool
+	}{
+		{"secret", !j.Secret.Empty()}, {"public_key", j.PublicKey != ""}, {"public_key_file", j.PublicKeyFile != ""},
+		{"jwks_url", j.JWKSURL != ""}, {"oidc_issuer", j.OIDCIssuer != ""},
+	} {
+		if key.set || k.l.failed[path+"."+key.name] {
+			given = append(given, key.name)
+		}
+	}
+	const want = "one of secret, public_key, public_key_file, jwks_url and oidc_issuer"
+	switch {
+	case len(given) == 0:
+		k.problem(path, "nothing says what tokens are verified with", want)
+		return
+	case len(given) > 1:
+		k.problem(path+"."+given[1], given[0]+" is given, too", want)
+		return
+	}
+	k.algorithms(j, path, given[0] == "secret")
+	k.file(j.PublicKeyFile, path+".public_key_file")
+	k.file(j.CA, path+".ca")
+	if j.JWKSURL != "" {
+		k.url(j.JWKSURL, path+".jwks_url", "https", "http")
+	}
+	if j.OIDCIssuer != "" {
+		k.url(j.OIDCIssuer, path+".oidc_issuer", "https", "http")
+	}
+	if len(j.Audience) > 0 && j.AnyAudience {
+		k.problem(path+".any_audience", "audience is given, too", "one of the two")
+	}
+}
+
+// algorithms checks that a key's algorithms are of its kind: a public key that is taken for an HMAC secret lets in
+// everybody who knows it (RFC 8725 §2.1).
+func (k *checker) algorithms(j *JWT, path string, secret bool) {
+	if k.l.failed[path+".secret"] {
+		return
+	}
+	for i, a := range j.Algorithms {
+		p := fmt.Sprintf("%s.algorithms[%d]", path, i)
+		size, hmac := map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}[a]
+		switch {
+		case secret && !hmac:
+			k.problem(p, quote(a)+" needs a public key", "HS256, HS384 or HS512 with a secret")
+		case !secret && hmac:
+			k.problem(p, quote(a)+" needs a secret", "an algorithm with a public key, such as RS256, ES256 or EdDSA")
+		case secret && len(j.Secret.Reveal()) < size:
+			k.problem(path+".secret", fmt.Sprintf("it has %d bytes", len(j.Secret.Reveal())),
+				fmt.Sprintf("%d bytes or more for %s (RFC 7518 §3.2)", size, a))
+		}
+	}
+}
+
+func (k *checker) apiKeys(a *APIKey, path string) {
+	k.file(a.File, path+".file")
+	seen := map[string]bool{}
+	for i, key := range a.Keys {
+		p := fmt.Sprintf("%s.keys[%d]", path, i)
+		if seen[key.ID] && key.ID != "" {
+			k.problem(p+".id", quote(key.ID)+" is the id of another key, too", "an id of its own")
+		}
+		seen[key.ID] = true
+		digits, ok := strings.CutPrefix(key.Hash, "sha256:")
+		if (!ok || len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "") && key.Hash != "" {
+			k.problem(p+".hash", "this is no hash of a key", "sha256: and 64 hexadecimal digits in small letters")
+		}
+	}
+}
+
+func (k *checker) cookie(c *Cookie, path string) {
+	switch {
+	case c.JWT == nil && c.Forward == nil:
+		k.problem(path, "nothing says what the cookie means", "one of jwt and forward")
+	case c.JWT != nil && c.Forward != nil:
+		k.problem(path+".forward", "jwt is given, too", "one of the two")
+	case c.JWT != nil:
+		k.jwt(c.JWT, path+".jwt")
+	default:
+		k.forward(c.Forward, path+".forward")
+	}
+	if strings.ContainsAny(c.Name, " ;,=\"\t") {
+		k.problem(path+".name", "this is no name of a cookie", "letters, digits, - and _")
+	}
+}
+
+func (k *checker) certificate(path string) {
+	for i := range k.c.Listen {
+		if k.c.Listen[i].TLS.ClientAuth != ClientAuthOff {
+			return
+		}
+	}
+	k.problem(path, "no listener asks clients for a certificate", "client_cas under the tls of a listener")
+}
+
+func (k *checker) forward(f *Forward, path string) {
+	if f.URL != "" {
+		k.url(f.URL, path+".url", "http", "https")
+	}
+	if len(f.Headers) == 0 {
+		k.problem(path+".headers", "nothing of the request is sent along", "a list of header names")
+	}
+	for i, h := range f.Headers {
+		if !validHeader(h) {
+			k.problem(fmt.Sprintf("%s.headers[%d]", path, i), quote(h)+" is no name of a header", "letters, digits and -")
+		}
+	}
+	if !validHeader(f.UserHeader) {
+		k.problem(path+".user_header", quote(f.UserHeader)+" is no name of a header", "letters, digits and -")
+	}
+	k.file(f.CA, path+".ca")
+}
+
+// validHeader reports whether a name can be that of a header (RFC 9110 §5.1).
+func validHeader(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}

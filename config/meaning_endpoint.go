@@ -1,0 +1,156 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// endpoints checks what is served, and that no two things are at the same path.
+func (k *checker) endpoints() {
+	names, paths := map[string]int{}, map[string]string{}
+	if k.c.Logout.Path != "" {
+		paths[shapeOfPath(k.c.Logout.Path)] = "logout.path"
+	}
+	for path, m := range k.c.methods() {
+		if m != nil && m.Ticket != nil && m.Ticket.Path != "" {
+			p := path + ".ticket.path"
+			if other, ok := paths[shapeOfPath(m.Ticket.Path)]; ok {
+				k.problem(p, other+" has the same path", "a path of its own")
+			}
+			paths[shapeOfPath(m.Ticket.Path)] = p
+		}
+	}
+	for i := range k.c.Endpoints {
+		e, p := &k.c.Endpoints[i], fmt.Sprintf("endpoints[%d]", i)
+		if e.Path == "" {
+			continue
+		}
+		if first, ok := names[e.Name]; ok {
+			k.problem(p+".name", fmt.Sprintf("endpoints[%d] is called %s, too", first, quote(e.Name)), "a name of its own")
+		}
+		names[e.Name] = i
+		if other, ok := paths[shapeOfPath(e.Path)]; ok {
+			k.problem(p+".path", other+" has the same path", "a path of its own")
+		}
+		paths[shapeOfPath(e.Path)] = p + ".path"
+		k.endpoint(e, p)
+	}
+}
+
+func (k *checker) endpoint(e *Endpoint, path string) {
+	k.path(e.Path, path+".path")
+	if k.c.Console && e.Path == "/" {
+		k.problem(path+".path", "the page of the console is there", "another path, or console: false")
+	}
+	k.refs(e.Auth, path+".auth", true)
+	seen := map[string]bool{}
+	for i, s := range e.Subprotocols {
+		p := fmt.Sprintf("%s.subprotocols[%d]", path, i)
+		switch {
+		case !validHeader(s): // both are tokens of HTTP (RFC 6455 §4.1)
+			k.problem(p, quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
+		case seen[s]:
+			k.problem(p, quote(s)+" is in the list already", "")
+		}
+		seen[s] = true
+	}
+	for i := range e.Rules {
+		k.rule(&e.Rules[i], fmt.Sprintf("%s.rules[%d]", path, i))
+	}
+	k.ambient(e, path)
+}
+
+func (k *checker) rule(r *Rule, path string) {
+	for i, c := range r.Channels {
+		if c == "" {
+			k.problem(fmt.Sprintf("%s.channels[%d]", path, i), "this is no channel", "a name, where * stands for anything")
+		}
+	}
+	if len(r.Channels) > 0 && len(r.Actions) == 1 && r.Actions[0] == "connect" {
+		k.problem(path+".channels", "connect is about no channel", "no channels, or subscribe or publish among the actions")
+	}
+}
+
+// ambient notices an endpoint that lets in any page where the browser itself says who its user is. Cookies are no
+// concern here: their method has a list of origins of its own.
+func (k *checker) ambient(e *Endpoint, path string) {
+	if !e.Origins.Any {
+		return
+	}
+	for i, ref := range e.Auth {
+		m := ref.Method
+		if m == nil {
+			m = k.c.Auth[ref.Name]
+		}
+		if m != nil && (m.Certificate != nil || m.Basic != nil) {
+			k.problem(path+".origins", fmt.Sprintf(
+				"auth[%d] is a credential that browsers add by themselves: any page could connect as its visitor (CWE-1385)", i),
+				"a list of web origins")
+			return
+		}
+	}
+}
+
+// path checks a pattern of net/http's ServeMux, as far as it is a path.
+func (k *checker) path(text, path string) {
+	const want = "a path such as /chat or /chat/{room}"
+	switch {
+	case text == "":
+		return // required
+	case text[0] != '/':
+		k.problem(path, quote(text)+" does not begin with a slash", want)
+		return
+	case strings.ContainsAny(text, "?# \t") || strings.Contains(text, "//"):
+		k.problem(path, quote(text)+" is no path", want)
+		return
+	}
+	names := map[string]bool{}
+	parts := strings.Split(text[1:], "/")
+	for i, part := range parts {
+		if !strings.ContainsAny(part, "{}") {
+			if part == "." || part == ".." {
+				k.problem(path, quote(text)+" has a . or .. in it", want)
+			}
+			continue
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(part, "{"), "}")
+		rest := strings.HasSuffix(name, "...")
+		name = strings.TrimSuffix(name, "...")
+		last := i == len(parts)-1
+		switch {
+		case name == "$" && last && !rest:
+		case part[0] != '{' || part[len(part)-1] != '}' || !validVariable(name):
+			k.problem(path, quote(text)+": "+part+" has to be a name in braces, between two slashes", want)
+		case rest && !last:
+			k.problem(path, quote(text)+": only the last part can have ...", want)
+		case names[name]:
+			k.problem(path, quote(text)+" has "+part+" twice", want)
+		}
+		names[name] = true
+	}
+}
+
+// validVariable reports whether a name can be that of a part of a path: a Go identifier in ASCII.
+func validVariable(name string) bool {
+	for i, r := range name {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// shapeOfPath returns a path without the names of its parts: two paths with the same shape are the same to the server.
+func shapeOfPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		switch {
+		case strings.HasSuffix(part, "...}"):
+			parts[i] = ""
+		case strings.HasPrefix(part, "{") && part != "{$}":
+			parts[i] = "{}"
+		}
+	}
+	return strings.Join(parts, "/")
+}
