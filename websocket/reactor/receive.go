@@ -114,6 +114,14 @@ func (c *Conn) parse(d *driver, win []byte) {
 
 // step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
 func (c *Conn) step(d *driver, win []byte, placed bool) int {
+	if p, text, n := c.m.Whole(win); n > 0 { // most are
+		d.calms(n == len(win))
+		if len(p) > single {
+			c.alone.Store(n == len(win))
+		}
+		c.tell(text, p)
+		return n
+	}
 	ev, n, err := c.m.Step(win)
 	if err == nil && ev.Kind == protocol.Data {
 		d.calms(n == len(win))

@@ -34,7 +34,13 @@ func (c *Conn) write(m websocket.Message, plain bool) error {
 		return websocket.ErrInvalidUTF8
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	err := c.writeLocked(m, plain)
+	c.mu.Unlock()
+	return err
+}
+
+// writeLocked sends or queues m. The caller holds mu.
+func (c *Conn) writeLocked(m websocket.Message, plain bool) error {
 	if err := c.writable(); err != nil {
 		return err
 	}
@@ -81,18 +87,20 @@ func (c *Conn) queued() int {
 
 // put makes a frame of p and sends or queues it. The caller holds mu.
 func (c *Conn) put(text, compressed bool, p []byte) error {
-	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
-	if err != nil {
-		return err
-	}
-	if len(p) > single && c.sec == nil && !c.stuck && (len(p) > together || c.alone.Load()) {
-		c.putLarge(h, p)
+	if compressed || len(p) > single {
+		if err := c.putLong(text, compressed, p); err != nil {
+			return err
+		}
 	} else {
 		out := c.out
 		if out == nil || cap(out.b)-len(out.b) < frame.MaxHeader+len(p) {
 			out = c.room(frame.MaxHeader + len(p))
 		}
-		out.b = append(frame.Append(out.b, h), p...)
+		b, err := c.m.AppendMessage(out.b, text, p)
+		if err != nil {
+			return err
+		}
+		out.b = b
 	}
 	if !c.corked || c.stuck {
 		c.sent()
@@ -114,12 +122,21 @@ func (c *Conn) sent() {
 	}
 }
 
-// putLarge writes what waits, a header and its payload in one system call, and queues what the kernel does not take. The
-// caller holds mu.
-func (c *Conn) putLarge(h frame.Header, p []byte) {
-	out := c.room(frame.MaxHeader)
-	out.b = frame.Append(out.b, h)
-	c.pushShared(p)
+// putLong queues a header and its payload, or writes what waits and both of them in one system call. The caller holds mu.
+func (c *Conn) putLong(text, compressed bool, p []byte) error {
+	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
+	if err != nil {
+		return err
+	}
+	if c.sec == nil && !c.stuck && (len(p) > together || len(p) > single && c.alone.Load()) {
+		out := c.room(frame.MaxHeader)
+		out.b = frame.Append(out.b, h)
+		c.pushShared(p)
+		return nil
+	}
+	out := c.room(frame.MaxHeader + len(p))
+	out.b = append(frame.Append(out.b, h), p...)
+	return nil
 }
 
 // room returns the queue with space for n bytes more. The caller holds mu.

@@ -166,6 +166,27 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	return h, nil
 }
 
+// AppendMessage appends a server's message in one frame, which BeginFrame would have begun.
+func (m *Machine) AppendMessage(dst []byte, text bool, p []byte) ([]byte, error) {
+	if m.closing || m.fragmented || m.Client || len(p) >= 1<<16 {
+		h, err := m.BeginFrame(text, false, true, len(p), [4]byte{})
+		if err != nil {
+			return dst, err
+		}
+		return appendFrame(dst, h, p), nil
+	}
+	b0 := finBinary
+	if text {
+		b0 = finText
+	}
+	if n := len(p); n < 126 {
+		dst = append(dst, b0, byte(n))
+	} else {
+		dst = append(dst, b0, 126, byte(n>>8), byte(n))
+	}
+	return append(dst, p...), nil
+}
+
 // MessageOpen reports that a message of ours is begun and not ended: only control frames and its own may follow.
 func (m *Machine) MessageOpen() bool { return m.fragmented }
 

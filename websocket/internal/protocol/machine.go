@@ -107,6 +107,9 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 		}
 		return Event{}, len(b), nil // §5.5.1: data after a close frame is not looked at
 	}
+	if p, text, n := m.Whole(b); n > 0 {
+		return Event{Kind: Data, Text: text, First: true, Last: true, Payload: p}, n, nil
+	}
 	for n < len(b) {
 		if !m.inFrame {
 			used, v := m.header(b[n:])
