@@ -1,0 +1,231 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Effect is what a rule that applies decides.
+type Effect bool
+
+// The effects. The zero value is the safe one.
+const (
+	Deny  Effect = false
+	Allow Effect = true
+)
+
+// String returns "deny" or "allow".
+func (e Effect) String() string {
+	if e {
+		return "allow"
+	}
+	return "deny"
+}
+
+// Rule allows or denies what its condition is true for.
+type Rule struct {
+	// Name is for the log. It may be empty: the log has the rule's number and its condition as well.
+	Name string
+
+	// Effect is what is decided for whatever the condition is true for.
+	Effect Effect
+
+	// If is the condition, an expression that is true or false (https://expr-lang.org/docs/language-definition). It sees
+	//
+	//	user      the subject                                  text
+	//	method    how it was found out, such as "jwt"          text
+	//	claims    what the credential says besides             claims.email, claims["https://example.com/role"]
+	//	action    "connect", "subscribe" or "publish"          text
+	//	endpoint  the endpoint's name                          text
+	//	channel   the channel's name, "" when it connects      text
+	//
+	// A claim that is not there is nil, as is everything below it: nothing is in it, it equals nothing but nil, and startsWith,
+	// endsWith, contains and matches are false. Any other use of it fails, and a condition that fails denies; claims.level ??
+	// 0 has a value in any case. "true" applies to everything. "" is an error.
+	//
+	// When a client connects, the rules are asked with an empty channel: a rule against some channels names the action too.
+	If string
+}
+
+// Rules are rules in an order: the first whose condition is true decides. Where none is, the answer is no; without any rules
+// it is yes. A condition that fails when it is evaluated denies, whatever its rule's effect is. It may be used from many
+// goroutines at once.
+type Rules struct{ rules []compiled }
+
+// compiled is a rule that can be evaluated.
+type compiled struct {
+	Rule
+	label   string // for the operator: number, name, effect, condition
+	program *vm.Program
+}
+
+// RuleError is a mistake in a condition.
+type RuleError struct {
+	Rule         int    // its index in what NewRules was given
+	Name         string // its name, "" if it has none
+	Line, Column int    // in the condition, both from 1; 0: the whole of it
+	Message      string // what is wrong
+}
+
+// Error tells the rule, the place and what is wrong.
+func (e *RuleError) Error() string {
+	s := "auth: rule " + strconv.Itoa(e.Rule+1)
+	if e.Name != "" {
+		s += " (" + e.Name + ")"
+	}
+	if e.Line > 0 {
+		s += ", line " + strconv.Itoa(e.Line) + ", column " + strconv.Itoa(e.Column)
+	}
+	return s + ": " + e.Message
+}
+
+// NewRules compiles rules. The error joins a [*RuleError] for every condition that is wrong: that is no expression, names
+// what there is not, cannot be a truth value, or could take long. The slice is copied.
+func NewRules(rules ...Rule) (*Rules, error) {
+	var r Rules
+	var errs []error
+	for i, rule := range rules {
+		program, err := compileRule(rule.If)
+		if err != nil {
+			err.Rule, err.Name = i, rule.Name
+			errs = append(errs, err)
+			continue
+		}
+		label := "rule " + strconv.Itoa(i+1)
+		if rule.Name != "" {
+			label += " (" + rule.Name + ")"
+		}
+		label += ", " + rule.Effect.String() + ": " + rule.If
+		r.rules = append(r.rules, compiled{Rule: rule, label: label, program: program})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return &r, nil
+}
+
+// Decision is what rules say to an action, and why.
+type Decision struct {
+	Allowed bool
+	Rule    int    // the index of the rule that decided; -1: none did
+	Name    string // of that rule; may be empty
+	Reason  string // for the operator: that rule by number, name, effect and condition, and how it failed if it did
+}
+
+// Denied is the cause of the [*Error] with which Rules say no.
+type Denied struct {
+	Decision Decision
+	Action   Action
+	Subject  string
+}
+
+// Error tells who may not do what, and by which rule.
+func (d *Denied) Error() string {
+	s := fmt.Sprintf("%.100q may not %s", d.Subject, d.Action.Do)
+	if d.Action.Channel != "" {
+		s += fmt.Sprintf(" to the channel %.100q", d.Action.Channel)
+	}
+	if d.Action.Endpoint != "" {
+		s += fmt.Sprintf(" at the endpoint %q", d.Action.Endpoint)
+	}
+	return s + ": " + d.Decision.Reason
+}
+
+// Authorize implements [Authorizer]. The cause of its error is a [*Denied].
+func (r *Rules) Authorize(_ context.Context, id *Identity, a Action) error {
+	d := r.Decide(id, a)
+	if d.Allowed {
+		return nil
+	}
+	denied := &Denied{Decision: d, Action: a}
+	if id != nil {
+		denied.Subject = id.Subject
+	}
+	return Forbidden(denied)
+}
+
+// Decide says whether an identity may do something, and which rule says so. A nil identity may do nothing.
+func (r *Rules) Decide(id *Identity, a Action) Decision {
+	switch {
+	case id == nil:
+		return Decision{Rule: -1, Reason: "nobody is known"}
+	case len(r.rules) == 0:
+		return Decision{Rule: -1, Allowed: true, Reason: "there are no rules"}
+	}
+	e := evaluators.Get().(*evaluator)
+	e.set(id, a)
+	d := r.decide(e)
+	e.clear()
+	evaluators.Put(e)
+	return d
+}
+
+func (r *Rules) decide(e *evaluator) Decision {
+	for i := range r.rules {
+		rule := &r.rules[i]
+		yes, err := e.run(rule.program)
+		switch {
+		case err != nil:
+			return Decision{Rule: i, Name: rule.Name, Reason: rule.label + " fails, and so denies: " + err.Error()}
+		case yes:
+			return Decision{Rule: i, Name: rule.Name, Allowed: rule.Effect == Allow, Reason: rule.label}
+		}
+	}
+	return Decision{Rule: -1, Reason: "no rule applies"}
+}
+
+// evaluator is what it takes to evaluate a condition: a machine, and the names that the condition sees. It is reused, so that
+// a decision costs little.
+type evaluator struct {
+	vm  vm.VM
+	env map[string]any
+}
+
+var evaluators = sync.Pool{New: func() any {
+	return &evaluator{vm: vm.VM{MemoryBudget: ruleMemory}, env: make(map[string]any, 8)}
+}}
+
+// noClaims stands for the claims of who has none.
+var noClaims = map[string]any{}
+
+func (e *evaluator) set(id *Identity, a Action) {
+	e.env["user"] = id.Subject
+	e.env["method"] = id.Method
+	e.env["claims"] = id.Claims
+	if id.Claims == nil {
+		e.env["claims"] = noClaims
+	}
+	e.env["action"] = a.Do
+	e.env["endpoint"] = a.Endpoint
+	e.env["channel"] = a.Channel
+}
+
+// clear lets go of who was asked about.
+func (e *evaluator) clear() {
+	clear(e.env)
+	stack := e.vm.Stack[:cap(e.vm.Stack)]
+	clear(stack)
+	e.vm = vm.VM{MemoryBudget: ruleMemory, Stack: stack[:0]}
+}
+
+// run evaluates one condition. A panic of the machine has become an error in it.
+func (e *evaluator) run(p *vm.Program) (bool, error) {
+	v, err := e.vm.Run(p, e.env)
+	if err != nil {
+		if at, ok := errors.AsType[*file.Error](err); ok { // without the line of the condition, which is known
+			err = errors.New(at.Message)
+		}
+		return false, err
+	}
+	yes, ok := v.(bool)
+	if !ok {
+		return false, fmt.Errorf("it is neither true nor false but of the type %T", v)
+	}
+	return yes, nil
+}
