@@ -54,7 +54,7 @@ type acmeSource struct {
 // acmeHost is one host and its certificate.
 type acmeHost struct {
 	name  string
-	ready chan struct{} // closed when there is a first certificate
+	ready chan struct{} // closed when the first attempt has come to its end, good or bad
 	again chan struct{} // a token: try again soon
 
 	mu   sync.Mutex
@@ -210,7 +210,7 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
 }
 
-// certificate returns the certificate of a host. While there is none yet it waits a little.
+// certificate returns the certificate of a host. While the first attempt to get it goes on it waits a little.
 func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
 	h := a.byName[host]
 	ctx, cancel := context.WithTimeout(ctx, acmeFirst)
@@ -249,20 +249,29 @@ func (a *acmeSource) infos() []Info {
 func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 	h.mu.Lock()
 	old := h.cert
+	h.settle()
 	h.err, h.cert = nil, cert
 	h.mu.Unlock()
 	event := Event{Kind: EventLoaded, What: SubjectCertificate, Path: h.name, New: cert.Leaf}
-	if old == nil {
-		close(h.ready)
-	} else if event.Old = old.Leaf; old.Leaf.Equal(cert.Leaf) {
-		return
+	if old != nil {
+		if event.Old = old.Leaf; old.Leaf.Equal(cert.Leaf) {
+			return
+		}
 	}
 	a.tell(event)
+}
+
+// settle lets go of the handshakes that wait for an outcome; mu is held.
+func (h *acmeHost) settle() {
+	if h.cert == nil && h.err == nil {
+		close(h.ready)
+	}
 }
 
 // fail reports why there is no newer certificate.
 func (a *acmeSource) fail(h *acmeHost, err error) {
 	h.mu.Lock()
+	h.settle()
 	h.err = err
 	event := Event{Kind: EventFailed, What: SubjectCertificate, Path: h.name, Err: err}
 	if h.cert != nil {

@@ -79,7 +79,12 @@ func (a *acmeSource) get(h *acmeHost) error {
 	case <-a.alive.Done():
 		return a.alive.Err()
 	}
-	a.wire.forget(h.name)
+	h.mu.Lock()
+	first := h.cert == nil
+	h.mu.Unlock()
+	if first { // else nothing is asked, and what a renewal met is worth keeping
+		a.wire.forget(h.name)
+	}
 	cert, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
 		ServerName:       h.name,
 		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, // so that it is a key of this kind
@@ -96,20 +101,26 @@ func (a *acmeSource) get(h *acmeHost) error {
 	return nil
 }
 
-// checkLate reports a certificate that should have been renewed long ago: autocert renews in the last third of its time,
-// 30 days at most, and keeps to itself why it cannot.
+// checkLate reports, once a day, a certificate that should have been renewed long ago: autocert renews in the last third of
+// its time, 30 days at most, and keeps to itself why it cannot.
 func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	h.mu.Lock()
-	leaf := h.cert.Leaf
-	late := leaf.NotAfter.Sub(now) < min(leaf.NotAfter.Sub(leaf.NotBefore)/6, 15*24*time.Hour)
-	if late = late && now.Sub(h.told) > 24*time.Hour; late {
+	leaf, told := h.cert.Leaf, now.Sub(h.told) < 24*time.Hour
+	h.mu.Unlock()
+	if leaf.NotAfter.Sub(now) > min(leaf.NotAfter.Sub(leaf.NotBefore)/6, 15*24*time.Hour) {
+		return
+	}
+	why := a.explain(h.name, hostError(h.name, "the CA did not answer as it should"))
+	err := &Error{h.name, wrapf(why.Err, "the certificate ends on %s and was not renewed",
+		leaf.NotAfter.UTC().Format(time.RFC3339)), why.Hint}
+	h.mu.Lock()
+	h.err = err
+	if !told {
 		h.told = now
 	}
 	h.mu.Unlock()
-	if late {
-		e := a.explain(h.name, hostError(h.name, "the CA did not answer as it should"))
-		a.fail(h, &Error{h.name, wrapf(e.Err, "the certificate ends on %s and was not renewed",
-			leaf.NotAfter.UTC().Format(time.RFC3339)), e.Hint})
+	if !told {
+		a.tell(Event{Kind: EventFailed, What: SubjectCertificate, Path: h.name, Old: leaf, Err: err})
 	}
 }
 

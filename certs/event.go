@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -45,7 +46,12 @@ const (
 // String says it in a line, for a log: without a hint, and with nothing that is secret.
 func (e Event) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %s", e.What, e.Kind, e.Path)
+	fmt.Fprintf(&b, "%s %s: ", e.What, e.Kind)
+	if _, ok := errors.AsType[*Error](e.Err); ok {
+		b.WriteString(e.Err.Error()) // which names the path
+		return b.String()
+	}
+	b.WriteString(e.Path)
 	if e.New != nil {
 		fmt.Fprintf(&b, ": serial %X, until %s", e.New.SerialNumber, e.New.NotAfter.UTC().Format(time.RFC3339))
 	}

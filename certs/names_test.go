@@ -1,0 +1,136 @@
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRFC6066_3_ServerName(t *testing.T) {
+	ca := newIssuer(t)
+	dir := t.TempDir()
+	pair := func(name string, c issued) Pair { return Pair{Cert: write(t, filepath.Join(dir, name), c.both())} }
+	files := []Pair{
+		pair("first", ca.issue([]string{"first.example", "www.first.example"})),
+		pair("wild", ca.issue([]string{"*.example.com", "example.com"})),
+		pair("exact", ca.issue([]string{"exact.example.com", "192.0.2.1"})),
+		pair("address", ca.issue([]string{"address.example", "127.0.0.1"})),
+		pair("upper", ca.issue([]string{"UPPER.example"})),
+	}
+	dev := open(t, stateDir(t), "box")
+	for _, tt := range []struct {
+		name   string // that the client asks for
+		want   string // the subject
+		strict string // when unknown names are refused; "": refused
+	}{
+		{"first.example", "first.example", "first.example"},
+		{"www.first.example", "first.example", "first.example"},
+		{"WWW.First.Example", "first.example", "first.example"},
+		{"example.com", "*.example.com", "*.example.com"},
+		{"a.example.com", "*.example.com", "*.example.com"},
+		{"exact.example.com", "exact.example.com", "exact.example.com"}, // before the wildcard that stands first
+		{"upper.example", "UPPER.example", "UPPER.example"},
+		{"box", "localhost", "localhost"}, // of the development CA
+		{"localhost", "localhost", "localhost"},
+		{"", "address.example", "address.example"}, // by the address that the client has connected to
+
+		{"a.b.example.com", "first.example", ""}, // RFC 9525 §6.3: a wildcard is for one label
+		{"elsewhere.example", "first.example", ""},
+		{"com", "first.example", ""},
+		{"_.example", "first.example", ""},
+	} {
+		for _, refuse := range []bool{false, true} {
+			p, _ := openProvider(t, Options{Files: files, Dev: dev, RefuseUnknown: refuse})
+			want := tt.want
+			if refuse {
+				want = tt.strict
+			}
+			c, err := dial(t, echo(t, p.TLSConfig()), &tls.Config{ServerName: tt.name, InsecureSkipVerify: true})
+			if want == "" {
+				if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+					t.Errorf("%q, strict: %v", tt.name, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%q, strict %v: %v", tt.name, refuse, err)
+			} else if got := c.ConnectionState().PeerCertificates[0].Subject.CommonName; got != want {
+				t.Errorf("%q, strict %v: got the certificate of %s, want %s", tt.name, refuse, got, want)
+			}
+		}
+	}
+}
+
+// A client that names no host, where no certificate is for the address.
+func TestDefaultCertificate(t *testing.T) {
+	ca := newIssuer(t)
+	file := Pair{Cert: write(t, filepath.Join(t.TempDir(), "both"), ca.issue([]string{"first.example"}).both())}
+	dev := open(t, stateDir(t), "box")
+	for _, tt := range []struct {
+		name string
+		opts Options
+		sni  string
+		want string // "": refused
+	}{
+		{"files alone", Options{Files: []Pair{file}}, "", "first.example"},
+		{"files alone, strict", Options{Files: []Pair{file}, RefuseUnknown: true}, "", ""},
+		{"dev alone", Options{Dev: dev}, "elsewhere.example", "localhost"},
+		{"dev alone, by address", Options{Dev: dev}, "", "localhost"},
+		{"dev alone, strict", Options{Dev: dev, RefuseUnknown: true}, "elsewhere.example", ""},
+		{"both, by address", Options{Files: []Pair{file}, Dev: dev}, "", "localhost"},
+		{"both, unknown", Options{Files: []Pair{file}, Dev: dev}, "elsewhere.example", "first.example"},
+	} {
+		p, _ := openProvider(t, tt.opts)
+		c, err := dial(t, echo(t, p.TLSConfig()), &tls.Config{ServerName: tt.sni, InsecureSkipVerify: true})
+		switch {
+		case (err == nil) != (tt.want != ""):
+			t.Errorf("%s: %v", tt.name, err)
+		case err == nil && c.ConnectionState().PeerCertificates[0].Subject.CommonName != tt.want:
+			t.Errorf("%s: got that of %s", tt.name, c.ConnectionState().PeerCertificates[0].Subject.CommonName)
+		}
+	}
+}
+
+// Two certificates for one host: each client gets the one that it can verify.
+func TestKeysOfTwoKinds(t *testing.T) {
+	ca := newIssuer(t)
+	dir := t.TempDir()
+	name := []string{"example.com"}
+	p, _ := openProvider(t, Options{Files: []Pair{
+		{Cert: write(t, filepath.Join(dir, "ecdsa"), ca.issue(name).both())},
+		{Cert: write(t, filepath.Join(dir, "rsa"), ca.issueRSA(name).both())},
+	}})
+	addr := echo(t, p.TLSConfig())
+	for _, tt := range []struct {
+		suites []uint16
+		want   x509.PublicKeyAlgorithm
+	}{
+		{nil, x509.ECDSA},
+		{[]uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, x509.ECDSA},
+		{[]uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, x509.RSA},
+	} {
+		c := mustDial(t, addr, &tls.Config{RootCAs: ca.pool(), ServerName: name[0], MaxVersion: tls.VersionTLS12, CipherSuites: tt.suites})
+		if got := c.ConnectionState().PeerCertificates[0].PublicKeyAlgorithm; got != tt.want {
+			t.Errorf("suites %x: %v, want %v", tt.suites, got, tt.want)
+		}
+	}
+}
+
+func TestMinVersionAndProtocols(t *testing.T) {
+	p, _ := openProvider(t, Options{Dev: open(t, stateDir(t), "box"), MinVersion: tls.VersionTLS13})
+	addr := echo(t, p.TLSConfig("h2", "http/1.1"))
+	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
+	if c := mustDial(t, addr, client); c.ConnectionState().NegotiatedProtocol != "http/1.1" {
+		t.Errorf("protocol %q", c.ConnectionState().NegotiatedProtocol)
+	}
+	client.MaxVersion = tls.VersionTLS12
+	if _, err := dial(t, addr, client); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("TLS 1.2: %v", err)
+	}
+	client.MaxVersion, client.NextProtos = 0, []string{"mqtt"}
+	if _, err := dial(t, addr, client); err == nil || !strings.Contains(err.Error(), "no application protocol") {
+		t.Errorf("another protocol: %v", err)
+	}
+}
