@@ -41,7 +41,15 @@ func (d *decoder) at(n ast.Node) Pos {
 
 // problem notes what is wrong at a node.
 func (d *decoder) problem(n ast.Node, path, text, want string) *Problem {
-	return d.l.problem(&Problem{Pos: d.at(n), Path: path, Text: text, Want: want})
+	const most = 200
+	at := d.at(n)
+	if key, ok := d.l.src.pos[path]; ok && isNull(n) {
+		at = key // nothing is behind the key
+	}
+	if len(path) > most {
+		path = path[:most] + "…"
+	}
+	return d.l.problem(&Problem{Pos: at, Path: path, Text: text, Want: want})
 }
 
 // decode sets v, which holds its defaults, from a node.
@@ -52,7 +60,7 @@ func (d *decoder) decode(v reflect.Value, n ast.Node, path string) {
 	if !ok {
 		return
 	}
-	if _, given := d.l.src.pos[path]; !given || isLeaf(v.Type()) {
+	if _, given := d.l.src.pos[path]; !given || isLeaf(v.Type()) && !isNull(n) {
 		d.l.src.pos[path] = d.at(n)
 	}
 	t := v.Type()

@@ -1,0 +1,157 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// jwt is a method for documents that need one.
+const jwtMethod = "auth: {users: {jwt: {secret: 0123456789012345678901234567890123456789}}}\n"
+
+// What is wrong is told with line, column, path, what was expected and what may have been meant.
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name, document string
+		want           []string // each in one line of the error, in this order
+	}{
+		// Not YAML.
+		{"no YAML", "listen: [", []string{"handfast.yaml:1:"}},
+		{"indentation", "log:\n  level: info\n format: text\n", []string{"handfast.yaml:3:2: this is no YAML"}},
+		{"control", "log:\n  level: a\x01\n", []string{"handfast.yaml:2:11: this is no text in UTF-8"}},
+		{"two documents", "log: {}\n---\nlog: {}\n", []string{"handfast.yaml:3:4: a second document begins here"}},
+		{"a list", "- a\n", []string{"handfast.yaml:1:1: this is a list; expected a mapping with listen, "}},
+		{"a tag", "log: {level: !!str info}\n", []string{":1:14: log.level: a tag has no meaning here"}},
+		{"no anchor", "log: *x\n", []string{":1:6: log: there is no anchor &x before this"}},
+		{"a circle", "auth: {a: {apikey: {keys: [{id: x, hash: x, claims: &x {y: *x}}]}}}\n", []string{
+			"keys[0].hash: this is no hash", "keys[0].claims.y.y."}},
+
+		// Keys.
+		{"unknown", "limits:\n  conections: 5\n", []string{"handfast.yaml:2:3: limits.conections: there is no such key; did you mean connections?"}},
+		{"elsewhere", "max_message: 5\n", []string{":1:1: max_message: there is no such key; there is endpoints[].max_message"}},
+		{"nowhere", "log:\n  colour: red\n", []string{":2:3: log.colour: there is no such key; expected format or level"}},
+		{"twice", "log: {}\nadmin: {}\nlog: {}\n", []string{":3:1: log: the key is given twice, here and in line 1"}},
+		{"twice, below", "log:\n  level: info\n  level: warn\n", []string{":3:3: log.level: the key is given twice, here and in line 2"}},
+		{"with its file", "admin: {token: a, token_file: b}\n", []string{":1:19: admin.token_file: token is given, too; expected one of the two"}},
+		{"all at once", "log: {level: loud, frmat: json}\nlimits: {connections: many}\n", []string{
+			`:1:14: log.level: "loud" is none of its values; expected debug, info, warn or error`,
+			":1:20: log.frmat: there is no such key; did you mean format?",
+			`:2:23: limits.connections: "many": it is no whole number; expected a whole number`}},
+
+		// Types.
+		{"a mapping for a value", "log: {level: {a: b}}\n", []string{":1:14: log.level: this is a mapping; expected a text"}},
+		{"a value for a mapping", "log: info\n", []string{":1:6: log: this is one value; expected a mapping with format or level"}},
+		{"a value for a list", "listen: localhost\n", []string{":1:9: listen: this is one value; expected a list, [] for none"}},
+		{"nothing for a list", "listen:\n", []string{"listen: nothing is behind it; expected a list, [] for none"}},
+		{"nothing for a value", "log:\n  level:\n", []string{":2:3: log.level: nothing is behind it; expected a text"}},
+		{"nothing for a mapping", "log:\nauth:\n", nil},
+		{"bool", "console: yes\n", []string{`:1:10: console: "yes": it is neither true nor false; expected true or false`}},
+		{"quoted", "limits: {connections: '5'}\n", []string{`:1:23: limits.connections: "5" is a text, because of its quotes; expected a whole number without quotes`}},
+		{"duration", "drain: {delay: 5}\n", []string{`:1:16: drain.delay: "5": it has no unit; expected a duration`}},
+		{"bytes", "http: {max_head: 5QB}\n", []string{`:1:18: http.max_head: "5QB": it is no size; expected a size`}},
+		{"prefix", "trusted_proxies: [10.0.0.1/8, x]\n", []string{
+			`:1:19: trusted_proxies[0]: "10.0.0.1/8": it has bits behind the length: the network is 10.0.0.0/8`,
+			`:1:31: trusted_proxies[1]: "x": it is no network; expected an IP address or a network`}},
+		{"address", "listen: [{address: 8443}]\n", []string{`:1:20: listen[0].address: "8443": it is no address with a port; expected host:port`}},
+		{"file", "admin: {token_file: nothing}\n", []string{"admin.token_file: nothing cannot be read: no such file"}},
+		{"bounds", "http: {head_timeout: 1h}\n", []string{":1:22: http.head_timeout: 1h is more than 5m; expected 100ms to 5m"}},
+		{"least", "limits: {connections: -1}\n", []string{":1:23: limits.connections: -1 is less than 0; expected 0 or more"}},
+		{"enum of numbers", "drain: {code: 1000}\n", []string{`:1:15: drain.code: "1000" is none of its values; did you mean 1001?; expected 1001 or 1012`}},
+		{"required", "endpoints:\n  - path: /x\n    target: echo\n", []string{":2:5: endpoints[0].auth: it has to be given; expected a list"}},
+
+		// One of several.
+		{"both", "store: {memory: {}, redis: {url: 'redis://x'}}\n", []string{":1:21: store.redis: memory is given, too; expected one of the two"}},
+		{"kind", "store: reddis\n", []string{`:1:8: store: "reddis" is none of its kinds; did you mean redis?; expected memory or redis`}},
+		{"kind without its settings", "store: redis\n", []string{"store.redis.url: it has to be given; expected a secret"}},
+		{"no kind", "auth: {x: {}}\n", []string{":1:8: auth.x: nothing is in it; expected one of jwt, apikey"}},
+		{"target", "endpoints: [{path: /x, target: ecko, auth: [anonymous]}]\n", []string{`endpoints[0].target: "ecko" is none of its kinds; did you mean echo?`}},
+
+		// What it means.
+		{"method", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [user]}]\n",
+			[]string{`:2:45: endpoints[0].auth[0]: "user" is no method under auth; did you mean users?; expected users or anonymous`}},
+		{"after anonymous", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [anonymous, users]}]\n",
+			[]string{":2:45: endpoints[0].auth[0]: anonymous lets everybody in"}},
+		{"path twice", "endpoints:\n  - {path: '/a/{x}', target: echo, auth: [anonymous]}\n  - {path: '/a/{y}', name: n, target: echo, auth: [anonymous]}\n",
+			[]string{":3:12: endpoints[1].path: endpoints[0].path has the same path"}},
+		{"name twice", "endpoints:\n  - {path: /a, name: n, target: echo, auth: [anonymous]}\n  - {path: /b, name: n, target: echo, auth: [anonymous]}\n",
+			[]string{`:3:22: endpoints[1].name: endpoints[0] is called "n", too`}},
+		{"path", "endpoints: [{path: chat, target: echo, auth: [anonymous]}]\n", []string{`:1:20: endpoints[0].path: "chat" does not begin with a slash`}},
+		{"path variable", "endpoints: [{path: '/a{b}', target: echo, auth: [anonymous]}]\n", []string{"a{b} has to be a name in braces"}},
+		{"origin", "endpoints: [{path: /x, target: echo, auth: [anonymous], origins: ['https://*.example.com', app.example.com]}]\n",
+			[]string{"endpoints[0].origins[0]: \"https://*.example.com\": it has a wildcard", "endpoints[0].origins[1]: \"app.example.com\": it is no web origin"}},
+		{"origins", "endpoints: [{path: /x, target: echo, auth: [anonymous], origins: all}]\n", []string{"endpoints[0].origins: this is one value; expected a list of web origins, or any"}},
+		{"password for any page", "auth: {p: {basic: {file: cert.pem}}}\nendpoints: [{path: /x, target: echo, auth: [p], origins: any}]\n",
+			[]string{"endpoints[0].origins: auth[0] is a credential that browsers add by themselves"}},
+		{"redis", "store: {redis: {url: 'http://user:pass@x/'}}\n", []string{`:1:22: store.redis.url: its scheme is "http"; expected a URL that begins with redis, rediss or unix://`}},
+		{"ttl", jwtMethod + "logout: {}\nendpoints: [{path: /x, target: echo, auth: [ticket: {path: /t, auth: [users], ttl: 61s}]}]\n",
+			[]string{"endpoints[0].auth[0].ticket.ttl: 1m1s is more than 60s; expected 1s to 60s"}},
+		{"ticket for a ticket", "auth: {t: {ticket: {path: /t, auth: [t]}}}\n", []string{"auth.t.ticket.auth[0]: a ticket cannot be had for a ticket"}},
+		{"no certificate", "listen: [{address: ':1', tls: {files: [{key: key.pem}]}}]\n", []string{"listen[0].tls.files[0].cert: it has to be given; expected the path of a file"}},
+		{"no such certificate", "listen: [{address: ':1', tls: {files: [{cert: none.pem}]}}]\n", []string{`none.pem" cannot be read: no such file`}},
+		{"no files", "listen: [{address: ':1', tls: files}]\n", []string{"listen[0].tls.files: it has to be given with mode files"}},
+		{"files for nothing", "listen: [{address: ':1', tls: {mode: dev, files: [{cert: cert.pem}]}}]\n", []string{":1:38: listen[0].tls.mode: dev has no use for files"}},
+		{"acme", "listen: [{address: ':1', tls: acme}]\n", []string{"listen[0].tls.acme.hosts: it has to be given with mode acme", "listen[0].tls.acme.accept_terms: the authority gives no certificates"}},
+		{"acme host", "listen: [{address: ':1', tls: {acme: {hosts: ['*.x.org'], accept_terms: true}}}]\n", []string{"listen[0].tls.acme.hosts[0]: \"*.x.org\" is no name"}},
+		{"client authorities", "listen: [{address: ':1', tls: {client_auth: required}}]\n", []string{"listen[0].tls.client_cas: it has to be given"}},
+		{"certificate that nobody asks for", "auth: {c: {certificate: {}}}\n", []string{"auth.c.certificate: no listener asks clients for a certificate"}},
+		{"redirect", "listen: [{address: ':1', redirect_https: true}]\n", []string{"listen[0].redirect_https: this listener has TLS itself"}},
+		{"same address", "listen: [{address: ':1'}, {address: ':1'}]\n", []string{"listen[1].address: listen[0] has the same address"}},
+		{"admin", "admin: {address: ':9090'}\n", nil},
+		{"open admin", "admin: {address: '0.0.0.0:9090'}\n", []string{"admin.token: it has to be given, since other machines may reach 0.0.0.0:9090"}},
+		{"weak secret", "auth: {u: {jwt: {secret: hunter2}}}\n", []string{":1:26: auth.u.jwt.secret: it has 7 bytes; expected 32 bytes or more for HS256"}},
+		{"confusion", "auth: {u: {jwt: {public_key: x, algorithms: [HS256]}}}\n", []string{`auth.u.jwt.algorithms[0]: "HS256" needs a secret`}},
+		{"no key", "auth: {u: {jwt: {}}}\n", []string{"auth.u.jwt: nothing says what tokens are verified with"}},
+		{"two keys", "auth: {u: {jwt: {jwks_url: 'https://x/', oidc_issuer: 'https://x/'}}}\n", []string{"auth.u.jwt.oidc_issuer: jwks_url is given, too"}},
+		{"token in a cookie", "auth: {u: {jwt: {jwks_url: 'https://x/', from: ['cookie:a']}}}\n", []string{"a token in a cookie is the method cookie"}},
+		{"hash", "auth: {k: {apikey: {keys: [{id: a, hash: abc}]}}}\n", []string{"auth.k.apikey.keys[0].hash: this is no hash of a key"}},
+		{"cookie", "auth: {c: {cookie: {name: s, origins: ['https://x.org']}}}\n", []string{"auth.c.cookie: nothing says what the cookie means; expected one of jwt and forward"}},
+		{"anonymous logout", "logout: {path: /logout, auth: [anonymous]}\n", []string{"logout.auth[0]: anonymous has no use here"}},
+		{"name of a method", "auth: {Users: {jwt: {jwks_url: 'https://x/'}}}\n", []string{"auth.Users: a method cannot be called that"}},
+		{"audit", "audit: {to: file}\n", []string{"audit.file: it has to be given when audit.to is file"}},
+		{"spread", "drain: {spread: 1m}\n", []string{"drain.spread: 1m is longer than drain.timeout, 10s"}},
+		{"rule", "endpoints: [{path: /x, target: echo, auth: [anonymous], rules: [{do: alow}]}]\n",
+			[]string{`:1:70: endpoints[0].rules[0].do: "alow" is none of its values; did you mean allow?; expected allow or deny`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := folder(t, tt.document)
+			_, err := Load(Sources{File: file})
+			if err == nil {
+				if tt.want != nil {
+					t.Error("no error")
+				}
+				return
+			}
+			got := problems(t, err, filepath.Dir(file))
+			if len(got) != len(tt.want) {
+				t.Fatalf("got  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(tt.want, "\n     "))
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(got[i], want) || !strings.HasPrefix(got[i], "handfast.yaml:") {
+					t.Errorf("got  %s\nwant %s", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+// No secret is in what is said about it.
+func TestProblemsHoldNoSecret(t *testing.T) {
+	for _, document := range []string{
+		"store: redis://user:hunter2@host/0\n",
+		"store: hunter2\n",
+		"store: {redis: 'redis://user:hunter2@host/0'}\n",
+		"store: {redis: {url: 'http://user:hunter2@host/0'}}\n",
+		"store: {redis: {url: 'redis://user:hunter2@ho st/0%zz'}}\n",
+		"store: {redis: {url: [hunter2]}}\n",
+		"auth: {u: {jwt: {secret: hunter2}}}\n",
+		"auth: {u: {jwt: hunter2}}\n",
+		"auth: {u: {forward: {url: 'ftp://user:hunter2@host/'}}}\n",
+		"listen: [{address: 'https://user:hunter2@host'}]\n",
+		"admin: {token: {a: hunter2}}\n",
+	} {
+		_, err := Parse("handfast.yaml", []byte(document))
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", document, err)
+		}
+	}
+}
