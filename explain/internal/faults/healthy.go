@@ -88,8 +88,8 @@ func healthy(l *lab) (*Site, error) {
 
 // healthySecure is a server without a fault, over TLS.
 func healthySecure(l *lab) (*Site, error) {
-	root := newRoot("root")
-	between := root.intermediate("intermediate")
+	root := newRoot("Public")
+	between := root.intermediate()
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
 }
 

@@ -24,19 +24,20 @@ type leaf struct {
 	notBefore time.Duration // from now; 0: an hour ago
 	notAfter  time.Duration // from now; 0: in a day
 	client    bool          // for a client instead of a server
+	issuerURL string        // where the issuer's certificate lies; "": it does not say
 }
 
-// newRoot makes an authority that signs for itself.
-func newRoot(name string) *authority {
+// newRoot makes an authority that signs for itself; organization is who runs it.
+func newRoot(organization string) *authority {
 	a := &authority{key: newKey()}
-	a.cert = sign(caTemplate(name), nil, a.key, a.key)
+	a.cert = sign(caTemplate(organization, "Root"), nil, a.key, a.key)
 	return a
 }
 
-// intermediate makes an authority below a.
-func (a *authority) intermediate(name string) *authority {
+// intermediate makes an authority below a, of the same organization.
+func (a *authority) intermediate() *authority {
 	key := newKey()
-	return &authority{cert: sign(caTemplate(name), a.cert, key, a.key), key: key}
+	return &authority{cert: sign(caTemplate(a.cert.Subject.Organization[0], "Intermediate"), a.cert, key, a.key), key: key}
 }
 
 // issue makes a certificate with its key. The chain that a server sends holds above as well.
@@ -77,6 +78,9 @@ func (l leaf) template() *x509.Certificate {
 		t.DNSNames = []string{"localhost"}
 		t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	}
+	if l.issuerURL != "" {
+		t.IssuingCertificateURL = []string{l.issuerURL}
+	}
 	if l.notBefore != 0 {
 		t.NotBefore = now.Add(l.notBefore)
 	}
@@ -89,10 +93,10 @@ func (l leaf) template() *x509.Certificate {
 	return t
 }
 
-func caTemplate(name string) *x509.Certificate {
+func caTemplate(organization, name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: name},
+		Subject:               pkix.Name{CommonName: organization + " " + name, Organization: []string{organization}},
 		NotBefore:             time.Now().Add(-48 * time.Hour),
 		NotAfter:              time.Now().Add(48 * time.Hour),
 		IsCA:                  true,

@@ -118,7 +118,7 @@ func nginxTLSForPlain(l *lab) (*Site, error) {
 
 // alertForPlain is a port for TLS that answers plain HTTP with a TLS alert, as most servers do.
 func alertForPlain(l *lab) (*Site, error) {
-	root := newRoot("root")
+	root := newRoot("Public")
 	config := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, MinVersion: tls.VersionTLS12}
 	addr, err := l.serve(func(c net.Conn) {
 		if tls.Server(c, config).Handshake() != nil {

@@ -23,7 +23,7 @@ func (l *lab) withTLS(config *tls.Config, trusted *authority) (*Site, error) {
 // wrongLeaf serves a certificate that root has signed and that is not good.
 func wrongLeaf(wrong leaf) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		root := newRoot("root")
+		root := newRoot("Public")
 		return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.issue(wrong)}}, root)
 	}
 }
@@ -34,28 +34,49 @@ var (
 	wrongName   = wrongLeaf(leaf{names: []string{"other.example"}})
 )
 
-// unknownIssuer serves a whole chain that ends at a root which the client does not know.
-func unknownIssuer(l *lab) (*Site, error) {
-	root := newRoot("private root")
-	between := root.intermediate("private intermediate")
-	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between, root)}}, newRoot("public root"))
+// unknownIssuer serves a chain that ends below a root, or at one, that the client does not know.
+func unknownIssuer(withRoot bool) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		root := newRoot("Private")
+		between := root.intermediate()
+		chain := []*authority{between}
+		if withRoot {
+			chain = append(chain, root)
+		}
+		return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, chain...)}}, newRoot("Public"))
+	}
 }
 
 // selfIssued serves a certificate that no authority has signed.
 func selfIssued(l *lab) (*Site, error) {
-	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{selfSigned()}}, newRoot("public root"))
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{selfSigned()}}, newRoot("Public"))
 }
 
-// noIntermediate serves a leaf without the certificate between it and a root that the client trusts.
+// noIntermediate serves a leaf without the certificate between it and a root that the client trusts. Which one it is, the
+// name of its organization tells.
 func noIntermediate(l *lab) (*Site, error) {
-	root := newRoot("public root")
-	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate("intermediate").issue(leaf{})}}, root)
+	root := newRoot("Public")
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{})}}, root)
+}
+
+// fetchIntermediate is the same, and the leaf says where the missing certificate lies (RFC 5280 §4.2.2.1).
+func fetchIntermediate(l *lab) (*Site, error) {
+	root := newRoot("Public")
+	between := root.intermediate()
+	addr, err := l.serve(requests(func(v *visit) {
+		v.answer("200 OK", "Content-Type: application/pkix-cert\n", string(between.cert.Raw))
+	}))
+	if err != nil {
+		return nil, err
+	}
+	own := between.issue(leaf{issuerURL: "http://" + addr + "/intermediate.crt"})
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, root)
 }
 
 // clientCertificate wants a certificate of the client. TLS 1.3 tells only after the client's half of the handshake.
 func clientCertificate(version uint16) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		root := newRoot("root")
+		root := newRoot("Public")
 		return l.withTLS(&tls.Config{
 			Certificates: []tls.Certificate{root.issue(leaf{})}, MaxVersion: version,
 			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: root.pool(),
@@ -65,7 +86,7 @@ func clientCertificate(version uint16) func(*lab) (*Site, error) {
 
 // oldTLS speaks nothing newer than TLS 1.1.
 func oldTLS(l *lab) (*Site, error) {
-	root := newRoot("root")
+	root := newRoot("Public")
 	return l.withTLS(&tls.Config{
 		Certificates: []tls.Certificate{root.issue(leaf{})},
 		MinVersion:   tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
@@ -75,14 +96,14 @@ func oldTLS(l *lab) (*Site, error) {
 // noHTTP1 names other protocols than HTTP/1.1 in its ALPN and refuses the rest.
 func noHTTP1(protocols ...string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		root := newRoot("root")
+		root := newRoot("Public")
 		return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: protocols}, root)
 	}
 }
 
 // noCipher offers cipher suites only that no client of today does.
 func noCipher(l *lab) (*Site, error) {
-	root := newRoot("root")
+	root := newRoot("Public")
 	return l.withTLS(&tls.Config{
 		Certificates: []tls.Certificate{root.issue(leaf{})}, MaxVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}, //nolint:gosec // that is the fault
@@ -93,14 +114,14 @@ func noCipher(l *lab) (*Site, error) {
 func unknownName(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, //nolint:nilnil // none
-	}, newRoot("root"))
+	}, newRoot("Public"))
 }
 
 // tlsCrash fails within the TLS handshake, and says so with an alert.
 func tlsCrash(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("broken") },
-	}, newRoot("root"))
+	}, newRoot("Public"))
 }
 
 // foreignClientCertificate has the client show a certificate that the server does not trust.
@@ -108,7 +129,7 @@ func foreignClientCertificate(version uint16) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := clientCertificate(version)(l)
 		if err == nil {
-			s.Options.TLS.Certificates = []tls.Certificate{newRoot("another root").issue(leaf{client: true})}
+			s.Options.TLS.Certificates = []tls.Certificate{newRoot("Private").issue(leaf{client: true})}
 		}
 		return s, err
 	}
@@ -143,9 +164,11 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultCertExpired, Name: "an expired certificate", start: expired},
 	{ID: explain.FaultCertNotYet, Name: "a certificate of tomorrow", start: notYetValid},
 	{ID: explain.FaultCertName, Name: "a certificate for another name", start: wrongName},
-	{ID: explain.FaultCertUnknown, Name: "a private authority", start: unknownIssuer},
+	{ID: explain.FaultCertUnknown, Name: "a private authority", start: unknownIssuer(false)},
+	{ID: explain.FaultCertUnknown, Name: "a private authority, root included", start: unknownIssuer(true)},
 	{ID: explain.FaultCertSelfSigned, Name: "a self-signed certificate", start: selfIssued},
 	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap", start: noIntermediate},
+	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap that says where the rest lies", start: fetchIntermediate},
 	{ID: explain.FaultCertOther, Name: "a client's certificate on a server", start: wrongLeaf(leaf{client: true})},
 	{ID: explain.FaultClientCert, Name: "client certificate, TLS 1.2", start: clientCertificate(tls.VersionTLS12)},
 	{ID: explain.FaultClientCert, Name: "client certificate, TLS 1.3", start: clientCertificate(tls.VersionTLS13)},

@@ -1,0 +1,169 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A challenge asks for credentials in one way (RFC 9110 §11.3).
+type challenge struct {
+	scheme string
+	params []Field // in order; a token68 has no name
+}
+
+// param returns the value of a parameter, "" when there is none.
+func (c challenge) param(name string) string {
+	for _, p := range c.params {
+		if equalFold(p.Name, name) {
+			return p.Value
+		}
+	}
+	return ""
+}
+
+// parseChallenges reads the values of WWW-Authenticate or Proxy-Authenticate. The comma stands between challenges as well as
+// between the parameters of one (RFC 9110 §11.6.1), and inside quotes. What breaks the grammar is passed over.
+func parseChallenges(values []string) []challenge {
+	var all []challenge
+	for _, v := range values {
+		for _, part := range splitQuoted(v) {
+			name, value, equals := strings.Cut(part, "=")
+			scheme, rest, space := strings.Cut(strings.TrimSpace(name), " ")
+			rest = strings.TrimSpace(rest)
+			switch {
+			case part == "":
+			case space && equals: // Bearer realm="x"
+				all = append(all, challenge{scheme: scheme, params: []Field{{Name: rest, Value: unquote(value)}}})
+			case equals && len(all) > 0: // a further parameter
+				last := &all[len(all)-1]
+				last.params = append(last.params, Field{Name: scheme, Value: unquote(value)})
+			case !equals && space: // NTLM TlRMTVNTUAAC
+				all = append(all, challenge{scheme: scheme, params: []Field{{Value: rest}}})
+			case !equals:
+				all = append(all, challenge{scheme: scheme})
+			}
+		}
+	}
+	return all
+}
+
+// splitQuoted cuts at commas outside quotes, and trims.
+func splitQuoted(s string) []string {
+	var parts []string
+	quoted, escaped, start := false, false, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			parts = append(parts, strings.TrimSpace(s[start:i]))
+			start = i + 1
+		}
+	}
+	return append(parts, strings.TrimSpace(s[start:]))
+}
+
+// unquote returns the value of a token or of a quoted string.
+func unquote(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	var b strings.Builder
+	for i := 1; i < len(s)-1; i++ {
+		if s[i] == '\\' && i+1 < len(s)-1 {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// explainChallenge says what each challenge of a 401 asks for.
+func explainChallenge(r *Report, f Finding, d *Diagnosis) {
+	all := parseChallenges(r.Response.Values("WWW-Authenticate"))
+	if len(all) == 0 {
+		d.forClient("The answer has no WWW-Authenticate, so it does not say what is wanted: a cookie, a token, a key. See the server's documentation.")
+	}
+	var names []string
+	for _, c := range all {
+		names = append(names, c.scheme)
+		d.forClient(wanted(c))
+	}
+	if len(names) > 0 {
+		d.Cause = fmt.Sprintf("The server wants to know who connects (%s), and the request has no credential that it accepts.",
+			strings.Join(names, ", "))
+	}
+	if r.Target != nil && len(r.Target.Credentials) > 0 {
+		d.forClient("The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
+			"): it is not of the kind that is wanted, or it is wrong, expired or revoked.")
+	}
+	nameProxy(r, f, d)
+}
+
+// explainProxyChallenge says what the challenges of a 407 ask for.
+func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
+	for _, c := range parseChallenges(r.Response.Values("Proxy-Authenticate")) {
+		switch strings.ToLower(c.scheme) {
+		case "basic":
+			d.forClient("It asks for a user name and a password (Basic)" + realm(c) + ".")
+		default:
+			d.forClient(fmt.Sprintf("It asks for %s%s: a URL cannot hold that; use a local helper such as cntlm or px.", c.scheme, realm(c)))
+		}
+	}
+}
+
+// realm returns the part of a sentence that names the realm (RFC 9110 §11.5).
+func realm(c challenge) string {
+	if v := c.param("realm"); v != "" {
+		return fmt.Sprintf(" for the realm %q", v)
+	}
+	return ""
+}
+
+// wanted says what one challenge asks a client to send.
+func wanted(c challenge) string {
+	switch strings.ToLower(c.scheme) {
+	case "bearer":
+		return wantedBearer(c)
+	case "basic":
+		return "Basic" + realm(c) + ": a user name and a password: --user NAME:PASSWORD. A browser's page cannot set them for a WebSocket; " +
+			"it sends them only if the user has typed them for a page of this host before."
+	case "digest":
+		return "Digest" + realm(c) + ": a user name and a password, sent as a hash. No browser answers this on a WebSocket."
+	case "negotiate", "ntlm", "kerberos":
+		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It takes several requests on one connection, which a " +
+			"WebSocket handshake does not have: log in on a page first and use its cookie."
+	case "apikey", "api-key":
+		return c.scheme + realm(c) + ": a key that the server's owner hands out, in the header that its documentation names: -H 'X-API-Key: KEY'."
+	}
+	return fmt.Sprintf("%s%s: a scheme that this program does not know; see the server's documentation.", c.scheme, realm(c))
+}
+
+// wantedBearer explains the error codes of RFC 6750 §3.1.
+func wantedBearer(c challenge) string {
+	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN."
+	switch c.param("error") {
+	case "":
+		s += " It names no error: the request had no token that the server saw."
+	case "invalid_token":
+		s += " invalid_token: the token is expired, revoked, broken or made for somebody else; get a new one."
+	case "insufficient_scope":
+		s += " insufficient_scope: the token is good and does not allow this; ask for one with the scope that is named."
+	case "invalid_request":
+		s += " invalid_request: the request holds the token twice, in the wrong place or wrongly written."
+	default:
+		s += fmt.Sprintf(" It names the error %q.", c.param("error"))
+	}
+	if v := c.param("error_description"); v != "" {
+		s += fmt.Sprintf(" The server says: %q.", v)
+	}
+	if v := c.param("scope"); v != "" {
+		s += fmt.Sprintf(" Scope: %q.", v)
+	}
+	return s
+}

@@ -1,0 +1,167 @@
+package explain
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What one report adds to the texts about answers. A report that lacks what a function looks for adds nothing.
+
+// explainLocation says where a redirect leads and what that means for a WebSocket.
+func explainLocation(r *Report, _ Finding, d *Diagnosis) {
+	if r.Response == nil {
+		return
+	}
+	if r.Response.Status == http.StatusSeeOther {
+		d.Clause = "RFC 9110 §15.4.4"
+	}
+	to, err := url.Parse(r.Response.Value("Location"))
+	if err != nil || r.Response.Value("Location") == "" || r.Target == nil {
+		return
+	}
+	host := r.Target.Host
+	if to.Host != "" {
+		host = to.Hostname()
+	}
+	secure := r.Target.Secure
+	if to.Scheme != "" {
+		secure = to.Scheme == "https" || to.Scheme == "wss"
+	}
+	path, _, _ := strings.Cut(r.Target.Path, "?")
+	switch {
+	case containsAny(strings.ToLower(to.Path), []string{"login", "signin", "sign-in", "sign_in", "oauth", "/auth"}):
+		d.forClient("It leads to a login: the request has no session, or one that has ended.")
+	case !equalFold(host, r.Target.Host):
+		d.forClient("It leads to another host, whose cookies and allowed origins are others.")
+	case secure && !r.Target.Secure:
+		d.forClient("It leads from http to https: use wss:// instead of ws://.")
+	case strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(path, "/") && to.Path != path:
+		d.forClient(fmt.Sprintf("It differs in the slash at the end only: use the path %s", to.Path))
+	}
+}
+
+// explainRetryAfter says when to come back (RFC 9110 §10.2.3).
+func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
+	after := r.Response.Value("Retry-After")
+	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
+		d.forClient(fmt.Sprintf("Come back in %d seconds, as Retry-After says.", seconds))
+	} else if at, err := http.ParseTime(after); err == nil {
+		d.forClient(fmt.Sprintf("Come back after %s, as Retry-After says.", at.UTC().Format(time.RFC1123)))
+	} else {
+		d.forOwner("The answer has no Retry-After that can be read: send one, in seconds.")
+	}
+	nameProxy(r, f, d)
+}
+
+// explainAllow names the methods that the path takes.
+func explainAllow(r *Report, f Finding, d *Diagnosis) {
+	if allow := r.Response.Value("Allow"); allow != "" {
+		d.forClient(fmt.Sprintf("The path takes %s.", allow))
+	}
+	suspectProxy(r, f, d)
+}
+
+// explainUpgradeWanted names the protocol that the server wants.
+func explainUpgradeWanted(r *Report, _ Finding, d *Diagnosis) {
+	wanted := strings.Join(r.Response.Values("Upgrade"), ", ")
+	if wanted == "" {
+		return
+	}
+	d.Cause = fmt.Sprintf("The server wants another protocol than WebSocket on this path: %s.", wanted)
+	if strings.HasPrefix(strings.ToUpper(wanted), "TLS/") {
+		d.forClient("TLS is what it wants first: use wss://.")
+	}
+}
+
+// explainVersions names the versions that the server speaks (RFC 6455 §4.4).
+func explainVersions(r *Report, _ Finding, d *Diagnosis) {
+	all := versions(r.Response)
+	if len(all) == 0 {
+		return
+	}
+	d.Cause = fmt.Sprintf("The server does not speak version 13 of the protocol, which is RFC 6455 and the only one in use: "+
+		"its Sec-WebSocket-Version lists %s.", strings.Join(all, ", "))
+	if slices.Contains(all, "8") {
+		d.forOwner("Version 8 was a draft of 2011 (hybi-08 to hybi-12), whose frames are those of today; its Origin header was called " +
+			"Sec-WebSocket-Origin.")
+	}
+}
+
+// explainSubprotocol says what was offered and what was chosen.
+func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
+	offered := []string{}
+	if r.Target != nil {
+		offered = r.Target.Subprotocols
+	}
+	chosen := strings.Join(r.Response.Values("Sec-WebSocket-Protocol"), ", ")
+	switch {
+	case len(offered) == 0 && chosen != "":
+		d.Evidence = append(d.Evidence, "offered: none")
+		d.forClient(fmt.Sprintf("The server chose %q: offer that.", chosen))
+	case len(offered) > 0:
+		d.Evidence = append(d.Evidence, "offered: "+strings.Join(offered, ", "))
+	}
+	if i := slices.IndexFunc(offered, func(o string) bool { return o != chosen && equalFold(o, chosen) }); i >= 0 {
+		d.forClient(fmt.Sprintf("Capitals count: %q was offered and %q chosen.", offered[i], chosen))
+	}
+}
+
+// explainOrigins says which origins the server takes.
+func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
+	if r.Target != nil && r.Target.Origin != "" {
+		d.Cause = fmt.Sprintf("The server refuses pages of %s: with another origin it accepts the same request.", r.Target.Origin)
+	}
+	for _, o := range r.Origins {
+		if o.Opened {
+			d.forClient(fmt.Sprintf("It accepts the request %s.", withOrigin(o.Origin)))
+		}
+	}
+}
+
+func withOrigin(origin string) string {
+	if origin == "" {
+		return "without an Origin header"
+	}
+	return "with the origin " + origin
+}
+
+// explainForbidden says whether it can be the origin.
+func explainForbidden(r *Report, f Finding, d *Diagnosis) {
+	if len(r.Origins) == 0 {
+		d.forClient("Whether it is the origin was not tried: try --origin with that of the server itself.")
+	} else {
+		var tried []string
+		for _, o := range r.Origins {
+			tried = append(tried, withOrigin(o.Origin))
+		}
+		d.Cause = "The server refuses this client, and not because of the origin: it refused the request " +
+			strings.Join(tried, " and ") + " too."
+	}
+	if r.Target != nil && len(r.Target.Credentials) == 0 {
+		d.forClient("The request had no credential; some servers answer 403 where 401 would be right.")
+	}
+	nameProxy(r, f, d)
+}
+
+// explainCrossSite says which page got in, and what it could bring along.
+func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
+	for _, o := range r.Origins {
+		if o.Foreign && o.Opened {
+			d.Evidence = append(d.Evidence, fmt.Sprintf("%s: %s", originName(o.Origin), triedOrigin(o)))
+		}
+	}
+	if r.Target == nil {
+		return
+	}
+	for _, c := range r.Target.Credentials {
+		switch c {
+		case "cookie", "basic", "client certificate":
+			d.forOwner(fmt.Sprintf("This request had a credential that browsers send by themselves (%s): mend this at once.", c))
+		}
+	}
+}

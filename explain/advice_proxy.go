@@ -1,0 +1,158 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A product is a proxy or a server that often stands in front of others.
+type product struct {
+	name string
+	// It shows itself by how its Server field begins, by a part of its Via field, or by its name in a page of its own. They
+	// are in lower case; "" is none.
+	server, via, page string
+	// upgrade is what its owner has to do for WebSockets to get through.
+	upgrade []string
+}
+
+// products are known. One that hides itself is not found here.
+var products = []product{
+	{name: "nginx", server: "nginx", page: "nginx", upgrade: nginxLines},
+	{name: "OpenResty (nginx)", server: "openresty", page: "openresty", upgrade: nginxLines},
+	{name: "HAProxy", server: "haproxy", page: "haproxy", upgrade: []string{
+		"HAProxy passes upgrades on in mode http. Remove rules that touch these headers, and set a time for tunnels:",
+		"    http-request del-header Upgrade      # remove this",
+		"    timeout tunnel 1h",
+	}},
+	{name: "Apache", server: "apache", page: "apache", upgrade: []string{
+		"Apache from 2.4.47 on, in the virtual host; before that, mod_proxy_wstunnel and a ws:// URL:",
+		`    ProxyPass "/ws" "http://backend:8080/ws" upgrade=websocket`,
+		`    ProxyPass "/ws" "ws://backend:8080/ws"`,
+	}},
+	{name: "Caddy", server: "caddy", via: "caddy", upgrade: []string{
+		"Caddy passes upgrades on with reverse_proxy alone. Remove what deletes or sets these headers:",
+		"    reverse_proxy backend:8080",
+		"    header_up -Upgrade      # remove this, and header_up Connection",
+	}},
+	{name: "the load balancer of AWS", server: "awselb", upgrade: []string{
+		"An ALB passes upgrades on to target groups of HTTP/1.1 only, not of HTTP/2 or gRPC: check the target group's protocol version.",
+		"If the ALB is right, it is what stands behind it.",
+	}},
+	{name: "CloudFront", server: "cloudfront", via: "cloudfront", upgrade: []string{
+		"In CloudFront, use the origin request policy AllViewer, so that the Sec-WebSocket headers reach the origin.",
+	}},
+	{name: "Cloudflare", server: "cloudflare", upgrade: []string{
+		"In Cloudflare's dashboard, switch WebSockets on under Network. If it is on, it is what stands behind it.",
+	}},
+	{name: "Envoy", server: "envoy", upgrade: envoyLines},
+	{name: "Envoy (Istio)", server: "istio-envoy", upgrade: envoyLines},
+	{name: "IIS", server: "microsoft-iis", upgrade: []string{
+		"Install IIS's WebSocket protocol feature, and restart IIS:",
+		"    Enable-WindowsOptionalFeature -Online -FeatureName IIS-WebSockets",
+	}},
+	{name: "Varnish", server: "varnish", via: "varnish", page: "varnish", upgrade: []string{
+		"Varnish pipes a WebSocket when its VCL says so, with the headers copied:",
+		`    sub vcl_recv { if (req.http.upgrade ~ "(?i)websocket") { return (pipe); } }`,
+		"    sub vcl_pipe { set bereq.http.upgrade = req.http.upgrade; set bereq.http.connection = req.http.connection; }",
+	}},
+	{name: "Squid", server: "squid", via: "squid", page: "squid", upgrade: []string{
+		"Squid from 5 on passes upgrades on when its configuration says so:",
+		"    http_upgrade_request_protocols websocket allow all",
+	}},
+	{name: "Google's front end", server: "google frontend", via: "1.1 google", upgrade: []string{
+		"Check that the backend service speaks HTTP/1.1 and not HTTP/2: only that carries an upgrade.",
+	}},
+}
+
+var nginxLines = []string{
+	"nginx, in the location of the WebSocket, beside proxy_pass:",
+	"    proxy_http_version 1.1;",
+	"    proxy_set_header Upgrade $http_upgrade;",
+	`    proxy_set_header Connection "upgrade";`,
+}
+
+var envoyLines = []string{
+	"Envoy, in the HTTP connection manager:",
+	"    upgrade_configs: [{ upgrade_type: websocket }]",
+}
+
+// productOf returns the product that an answer shows to stand in front, and nil when it shows none.
+func productOf(a *Response) *product {
+	if a == nil {
+		return nil
+	}
+	server, via, body := strings.ToLower(a.Value("Server")), strings.ToLower(strings.Join(a.Values("Via"), ",")), words(a.Body)
+	for i, p := range products {
+		if strings.HasPrefix(server, p.server) || p.via != "" && strings.Contains(via, p.via) {
+			return &products[i]
+		}
+	}
+	for i, p := range products {
+		// An error page of its own ends with its name and version.
+		if _, behind, ok := cutLast(body, p.page); p.page != "" && ok && len(behind) < 20 && a.Status >= 400 {
+			return &products[i]
+		}
+	}
+	return nil
+}
+
+// cutLast is strings.Cut at the last sep.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// ownPage reports whether the answer is p's own, and not that of a server behind it.
+func (p *product) ownPage(a *Response) bool {
+	return p != nil && p.page != "" && strings.Contains(words(a.Body), p.page)
+}
+
+// nameProxy says which product answered.
+func nameProxy(r *Report, _ Finding, d *Diagnosis) {
+	p := productOf(r.Response)
+	switch {
+	case p == nil:
+	case p.ownPage(r.Response):
+		d.forOwner(fmt.Sprintf("The page of the answer is that of %s itself: its error log has the reason.", p.name))
+	default:
+		d.forOwner(fmt.Sprintf("The answer came by way of %s: see its error log, and that of the server behind it.", p.name))
+	}
+}
+
+// suspectProxy adds the lines that pass an upgrade on when a product is in front that needs them, and the answer does not
+// come from its own files and rules.
+func suspectProxy(r *Report, f Finding, d *Diagnosis) {
+	p := productOf(r.Response)
+	if p == nil || p.ownPage(r.Response) {
+		nameProxy(r, f, d)
+		return
+	}
+	d.forOwner(fmt.Sprintf("The answer came by way of %s: if the path is right, it does not pass the upgrade on.", p.name))
+	d.forOwner(p.upgrade...)
+}
+
+// explainStripped names the proxy that is in front and the lines that it lacks; without a name, those of the usual ones.
+func explainStripped(r *Report, _ Finding, d *Diagnosis) {
+	if p := productOf(r.Response); p != nil {
+		d.Cause = fmt.Sprintf("The server did not see the request for an upgrade: %s in front of it did not pass the Upgrade and "+
+			"Connection headers on, which hold for one hop only unless it is told to.", p.name)
+		d.ForOwner = append([]string(nil), p.upgrade...)
+		return
+	}
+	d.forOwner(nginxLines...)
+	for _, p := range products {
+		switch p.name {
+		case "HAProxy", "Apache", "Caddy", "the load balancer of AWS":
+			d.forOwner(p.upgrade...)
+		}
+	}
+}
+
+// explainStrippedAnswer adds the lines of the product in front to an answer that lacks a header of the upgrade.
+func explainStrippedAnswer(r *Report, _ Finding, d *Diagnosis) {
+	if p := productOf(r.Response); p != nil {
+		d.forOwner(p.upgrade...)
+	}
+}

@@ -1,0 +1,198 @@
+package explain
+
+// tlsAdvice is about TLS but for the server's certificate.
+var tlsAdvice = []explanation{
+	{
+		fault: FaultTLSToPlain, clause: "RFC 6455 §4.1",
+		cause: "The client spoke TLS to a port that does not: what came back is no TLS record.",
+		owner: []string{
+			"Give this port a certificate, or tell clients the port that has one. nginx: the word ssl is missing in",
+			"    listen 443 ssl;",
+		},
+		client: []string{"Use ws:// for this port, or wss:// with the port that speaks TLS, 443 most often."},
+	},
+	{
+		fault: FaultPlainToTLS, clause: "RFC 6455 §4.1",
+		cause: "The client spoke plain HTTP to a port that expects TLS.",
+		owner: []string{
+			"Publish the URL with wss://.",
+			"A proxy that ends TLS must not speak plain HTTP to a backend that wants TLS. nginx:",
+			"    proxy_pass https://backend;",
+		},
+		client: []string{"Use wss:// for this port."},
+	},
+	{
+		fault: FaultTLSTimeout, clause: "RFC 8446 §4.1.3",
+		cause: "The port takes connections but says nothing to the client's TLS greeting.",
+		owner: []string{
+			"Check what listens there: another protocol may wait for bytes of its own, or the server is overloaded.",
+			"Large TLS greetings come in two packets; a device on the path that loses the second looks just like this.",
+		},
+		client: []string{"Check the port. If ws:// gets an answer there, it speaks no TLS."},
+	},
+	{
+		fault: FaultTLSVersion, clause: "RFC 8996 §5",
+		cause: "The server speaks no TLS newer than 1.1, which nobody may use any more; browsers and this client want 1.2 at least.",
+		owner: []string{
+			"Allow TLS 1.2 and 1.3. nginx, HAProxy, Apache:",
+			"    ssl_protocols TLSv1.2 TLSv1.3;",
+			"    ssl-default-bind-options ssl-min-ver TLSv1.2",
+			"    SSLProtocol -all +TLSv1.2 +TLSv1.3",
+			"If that changes nothing, the TLS library is too old: it has to be OpenSSL 1.0.1 or newer, better 3.",
+		},
+		client: []string{"Do not lower the client's version: browsers cannot. Ask the server's owner."},
+	},
+	{
+		fault: FaultTLSCipher, clause: "RFC 8446 §4.1.1",
+		cause: "The server and the client have no cipher suite, key exchange group or signature algorithm in common.",
+		owner: []string{
+			"Allow the suites of today: ECDHE with AES-GCM or ChaCha20-Poly1305, and the groups X25519 and P-256. nginx:",
+			"    ssl_protocols TLSv1.2 TLSv1.3;",
+			"    ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305;",
+			"The suites must fit the certificate's key: one with ECDSA needs an ECDSA certificate, one with RSA an RSA one.",
+		},
+		client: []string{"Do not restrict suites or versions in the client's TLS settings. If they are not restricted, ask the owner."},
+	},
+	{
+		fault: FaultTLSName, clause: "RFC 6066 §3",
+		cause: "The server has no certificate for the name that the client asked for in its TLS greeting (SNI).",
+		owner: []string{"Add a certificate for this name, or a default certificate, to the listener of this address and port."},
+		client: []string{
+			"Use the name that the server is published under; an IP address sends no name at all.",
+			"If the TLS settings name a server (ServerName, --resolve, a hosts entry), check that one.",
+		},
+	},
+	{
+		fault: FaultTLS, clause: "RFC 8446 §6.2", general: true,
+		cause:  "The TLS handshake failed.",
+		owner:  []string{"The server's log names the cause; openssl s_client -connect HOST:PORT -servername HOST shows its side."},
+		client: []string{"Try openssl s_client -connect HOST:PORT -servername HOST: if it fails too, it is the server or the path."},
+		detail: explainAlert,
+	},
+	{
+		fault: FaultALPN, clause: "RFC 7301 §3.2",
+		cause: "The server's list of protocols (ALPN) lacks http/1.1, which a WebSocket handshake over TLS is sent in.",
+		owner: []string{
+			"Add http/1.1 to the list. HAProxy, Go, Envoy:",
+			"    bind :443 ssl crt site.pem alpn h2,http/1.1",
+			`    tls.Config{NextProtos: []string{"h2", "http/1.1"}}`,
+			"    alpn_protocols: [h2, http/1.1]",
+		},
+		client: []string{"Check the port: it belongs to another protocol. Offering no ALPN at all may get past this, in programs only."},
+	},
+	{
+		fault: FaultHTTP2Only, clause: "RFC 9113 §3.4",
+		cause: "The port speaks HTTP/2 and no HTTP/1.1, in which browsers send the WebSocket handshake first.",
+		owner: []string{
+			"Allow HTTP/1.1 beside HTTP/2 on this port: ALPN h2,http/1.1. A port for gRPC needs a second one for WebSocket.",
+			"WebSocket over HTTP/2 (RFC 8441) is tried by browsers only on a connection that they have already, and only if the " +
+				"server sent SETTINGS_ENABLE_CONNECT_PROTOCOL.",
+		},
+		client: []string{"Check the port and the host: this one is likely that of gRPC or of an internal proxy."},
+	},
+	{
+		fault: FaultClientCert, clause: "RFC 8446 §4.4.2.4",
+		cause: "The server wants a certificate of the client, and the client has sent none.",
+		owner: []string{
+			"If everybody shall get in, do not ask for one, or do not insist. nginx:",
+			"    ssl_verify_client optional;",
+			"Browsers send one only if the user has installed it, and ask the user on a page first: open an https page of the " +
+				"host before the WebSocket.",
+		},
+		client: []string{
+			"Send a certificate with its key from an authority that the server accepts. handfast explain, openssl:",
+			"    --cert client.pem",
+			"    openssl s_client -connect HOST:PORT -cert client.pem -key client.key",
+		},
+	},
+	{
+		fault: FaultClientCertRefused, clause: "RFC 8446 §6.2",
+		cause: "The server does not accept the client's certificate.",
+		owner: []string{
+			"Add the authority that signed it to those that the server accepts, and check for revocation. nginx:",
+			"    ssl_client_certificate clients-ca.pem;",
+			"    ssl_verify_depth 2;",
+		},
+		client: []string{
+			"Check that it has not expired, that it is made for clients (clientAuth), and that the server knows its authority:",
+			"    openssl x509 -in client.pem -noout -dates -issuer -ext extendedKeyUsage",
+			"Send the intermediate certificates along, behind the client's own in the same file.",
+		},
+		detail: explainAlert,
+	},
+}
+
+// certAdvice is about the server's certificate.
+var certAdvice = []explanation{
+	{
+		fault: FaultCertExpired, clause: "RFC 5280 §4.1.2.5",
+		cause: "A certificate of the server has expired.",
+		owner: []string{
+			"Renew the certificate, and make the server read it again: certbot renew && systemctl reload nginx",
+			"If it was renewed, a process still serves the old one: reload each proxy and each node.",
+		},
+		client: []string{"Check this machine's clock first. If it is right, only the server's owner can mend this."},
+		detail: explainValidity,
+	},
+	{
+		fault: FaultCertNotYet, clause: "RFC 5280 §4.1.2.5",
+		cause:  "A certificate of the server is not valid yet.",
+		owner:  []string{"Check the clock of the machine that issued it, and serve the former certificate until this one is valid."},
+		client: []string{"Check this machine's clock and time zone: it is most likely behind."},
+		detail: explainValidity,
+	},
+	{
+		fault: FaultCertName, clause: "RFC 9525 §6.3",
+		cause: "The server's certificate is for other names than the one in the URL.",
+		owner: []string{
+			"Get a certificate that names this host among its subjectAltNames: certbot certonly -d HOST",
+			"A wildcard covers one label only: *.example.com is for a.example.com, and not for example.com or a.b.example.com.",
+			"If such a certificate exists, the server picked its default one: check the server_name of this host.",
+		},
+		client: []string{"Use one of the names that the certificate is for. Do not turn verification off."},
+		detail: explainNames,
+	},
+	{
+		fault: FaultCertUnknown, clause: "RFC 5280 §6.1",
+		cause: "The server's certificate comes from an authority that this client does not trust.",
+		owner: []string{
+			"For the public: a certificate of a public authority, such as Let's Encrypt.",
+			"For a closed group: hand out the authority's certificate. handfast cert trust installs that of development.",
+		},
+		client: []string{
+			"If the authority is a private one that you know, name its certificate to the client: --cacert ca.pem",
+			"If you do not know it, somebody may be reading along: a company's proxy, a virus scanner, an attacker.",
+		},
+		detail: explainIssuer,
+	},
+	{
+		fault: FaultCertSelfSigned, clause: "RFC 5280 §6.1",
+		cause: "The server's certificate is signed by itself, so nobody vouches for it.",
+		owner: []string{
+			"Use a certificate of an authority: Let's Encrypt for a public name, handfast cert dev for development.",
+			"Browsers give no way to accept one for a WebSocket: it just fails.",
+		},
+		client: []string{"For a test, name it as trusted: --cacert server.pem. Do not turn verification off where it matters."},
+	},
+	{
+		fault: FaultCertIntermediate, clause: "RFC 8446 §4.4.2",
+		cause: "The server sends its own certificate without the intermediate one that links it to a trusted authority.",
+		owner: []string{
+			"Serve the whole chain, the server's own certificate first: fullchain.pem instead of cert.pem. nginx, HAProxy:",
+			"    ssl_certificate /etc/letsencrypt/live/HOST/fullchain.pem;",
+			"    cat cert.pem chain.pem privkey.pem > /etc/haproxy/HOST.pem",
+			"It seems to work in browsers that have kept or fetch the missing certificate, and fails in programs.",
+		},
+		client: []string{"Only the server's owner can mend this. Until then name the intermediate certificate: --cacert chain.pem"},
+		detail: explainIssuer,
+	},
+	{
+		fault: FaultCertOther, clause: "RFC 5280 §6.1", general: true,
+		cause: "The server's certificate is not fit for a server: its use, a constraint or its signature is wrong.",
+		owner: []string{
+			"Issue it anew for a server (extendedKeyUsage serverAuth), with SHA-256 or better, below an authority that may sign it:",
+			"    openssl x509 -in cert.pem -noout -text",
+		},
+		client: []string{"Only the server's owner can mend this. Do not turn verification off."},
+	},
+}

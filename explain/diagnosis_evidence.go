@@ -1,0 +1,143 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxEvidenceLine bounds one line of evidence, maxEvidence their number.
+const (
+	maxEvidenceLine = 240
+	maxEvidence     = 14
+)
+
+// telling are the fields of an answer that can lead to a diagnosis.
+var telling = []string{
+	"Server", "Via", "Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
+	"Sec-WebSocket-Extensions", "Location", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After", "Allow", "Content-Length",
+	"Transfer-Encoding",
+}
+
+// evidence quotes what was seen that leads to a finding: first what the finding says, then what came over the wire.
+func evidence(r *Report, f Finding) []string {
+	var all []string
+	add := func(format string, args ...any) {
+		s := strings.TrimSpace(fmt.Sprintf(format, args...))
+		if len(s) > maxEvidenceLine {
+			s = strings.ToValidUTF8(s[:maxEvidenceLine], "") + "…"
+		}
+		if s != "" && len(all) < maxEvidence && !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	add("%s", f.Detail)
+	switch f.Stage {
+	case StageURL, StageDNS, StageTCP:
+	case StageTLS:
+		quoteTLS(r, add)
+	case StageOrigin:
+		quoteOrigins(r, add)
+	case StagePing, StageEcho, StageWatch, StageIdle, StageClose:
+		quoteEnd(r, add)
+	default:
+		quoteAnswer(r, add)
+		quoteOrigins(r, add)
+	}
+	quoteSteps(r, f.Stage, add)
+	return all
+}
+
+// quoteAnswer quotes the head of the answer and the start of its body.
+func quoteAnswer(r *Report, add func(string, ...any)) {
+	a := r.Response
+	if a == nil {
+		return
+	}
+	add("%s %d %s", a.Proto, a.Status, a.Reason)
+	for _, field := range a.Header {
+		if slices.ContainsFunc(telling, func(name string) bool { return equalFold(name, field.Name) }) {
+			add("%s: %s", field.Name, field.Value)
+		}
+	}
+	if body := plain(a.Body); body != "" {
+		add("body: %s", body)
+	}
+}
+
+// quoteTLS quotes the alert and the certificates that came.
+func quoteTLS(r *Report, add func(string, ...any)) {
+	if r.TLS == nil {
+		return
+	}
+	if r.TLS.Alert != "" {
+		add("TLS alert: %s", r.TLS.Alert)
+	}
+	if r.TLS.Oldest != "" {
+		add("the server speaks %s", r.TLS.Oldest)
+	}
+	add("%s", r.TLS.Reason)
+	for i, c := range r.TLS.Chain {
+		add("certificate %d: %s, issued by %s, %s to %s", i+1, c.Subject, c.Issuer, c.NotBefore.UTC().Format("2006-01-02"),
+			c.NotAfter.UTC().Format("2006-01-02"))
+	}
+}
+
+// quoteOrigins quotes the further handshakes with other origins.
+func quoteOrigins(r *Report, add func(string, ...any)) {
+	for _, o := range r.Origins {
+		add("%s: %s", originName(o.Origin), triedOrigin(o))
+	}
+}
+
+func originName(origin string) string {
+	if origin == "" {
+		return "without an Origin header"
+	}
+	return "Origin: " + origin
+}
+
+func triedOrigin(o OriginTry) string {
+	switch {
+	case o.Opened:
+		return "accepted"
+	case o.Status == 0:
+		return "no answer"
+	}
+	return fmt.Sprintf("answered with %d", o.Status)
+}
+
+// quoteEnd quotes how an open connection ended.
+func quoteEnd(r *Report, add func(string, ...any)) {
+	if c := r.Close; c != nil {
+		add("ended by the %s: %s, code %d %s", c.By, c.How, c.Code, c.Reason)
+	}
+}
+
+// quoteSteps quotes what came in the steps of a stage that failed.
+func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
+	for _, s := range r.Steps {
+		if s.Stage != stage || s.OK {
+			continue
+		}
+		for i, l := range s.Received {
+			if i < 3 && r.Response == nil {
+				add("received: %s", l.Text)
+			}
+		}
+		for _, f := range s.Frames {
+			if !f.Sent && (f.Error != "" || f.Code != 0) {
+				add("received: %s frame of %d bytes: %s %s", f.Opcode, f.Length, f.Preview, f.Error)
+			}
+		}
+		for _, fact := range s.Facts {
+			add("%s: %s", fact.Name, fact.Value)
+		}
+		for _, c := range s.Rules {
+			if !c.Held {
+				add("%s: %s: %s", c.Clause, c.Text, c.Detail)
+			}
+		}
+		add("%s", s.Result)
+	}
+}

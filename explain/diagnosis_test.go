@@ -1,0 +1,141 @@
+package explain_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/explain/internal/faults"
+)
+
+// run explains what a server of the table does.
+func run(t *testing.T, f faults.Fault) *explain.Report {
+	t.Helper()
+	site, err := f.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	ctx := t.Context()
+	if site.Context != nil {
+		ctx = site.Context
+	}
+	return explain.Explain(ctx, site.URL, &site.Options)
+}
+
+// Each server commits one fault, and that one is named and no other.
+func TestEveryFaultIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, f := range faults.All() {
+		t.Run(string(f.ID)+"/"+f.Name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, f)
+			if r.Opened != f.Warning && f.ID != explain.FaultClosedAtOnce && !afterwards(f.ID) {
+				t.Errorf("opened is %v", r.Opened)
+			}
+			var got []explain.Diagnosis
+			if r.Diagnosis != nil {
+				got = append(got, *r.Diagnosis)
+			}
+			if wrong := r.Diagnosis != nil; wrong == f.Warning {
+				t.Errorf("it failed: %v, and is a warning: %v", wrong, f.Warning)
+			}
+			got = append(got, r.Warnings...)
+			if len(got) != 1 || got[0].ID != f.ID {
+				t.Fatalf("it is named %v, want %s alone; findings: %+v", names(got), f.ID, r.Findings)
+			}
+			checkDiagnosis(t, got[0])
+			if len(got[0].Evidence) == 0 || strings.TrimSpace(strings.Join(got[0].Evidence, "")) == "" {
+				t.Error("no evidence")
+			}
+		})
+	}
+}
+
+// afterwards reports whether a fault happens once the handshake has succeeded.
+func afterwards(f explain.Fault) bool {
+	return slices.Contains([]explain.Fault{
+		explain.FaultGarbage, explain.FaultMasked, explain.FaultFrame, explain.FaultClosedAtOnce, explain.FaultNoCloseFrame,
+	}, f)
+}
+
+func names(all []explain.Diagnosis) []explain.Fault {
+	var ids []explain.Fault
+	for _, d := range all {
+		ids = append(ids, d.ID)
+	}
+	return ids
+}
+
+// A server that does all well yields no diagnosis and no warning.
+func TestNothingIsNamedWhereNothingIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, f := range faults.Healthy() {
+		t.Run(f.Name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, f)
+			if !r.OK() || r.Diagnosis != nil || len(r.Warnings) != 0 || len(r.Findings) != 0 {
+				t.Errorf("opened %v, diagnosis %+v, warnings %+v, findings %+v", r.Opened, r.Diagnosis, r.Warnings, r.Findings)
+			}
+		})
+	}
+}
+
+// noRule are the faults that break no rule of anybody.
+var noRule = []explain.Fault{explain.FaultInterrupted, explain.FaultTimeout, explain.FaultNoEcho}
+
+// checkDiagnosis checks what every diagnosis has to say.
+func checkDiagnosis(t *testing.T, d explain.Diagnosis) {
+	t.Helper()
+	if !strings.HasSuffix(d.Cause, ".") || len(d.Cause) < 30 || strings.Contains(d.Cause, "\n") || strings.Contains(d.Cause, "%!") {
+		t.Errorf("the cause is no sentence: %q", d.Cause)
+	}
+	if (d.Clause == "") != slices.Contains(noRule, d.ID) {
+		t.Errorf("the clause is %q", d.Clause)
+	}
+	if d.Clause != "" && !strings.HasPrefix(d.Clause, "RFC ") && !strings.HasPrefix(d.Clause, "WHATWG ") {
+		t.Errorf("the clause is %q", d.Clause)
+	}
+	for who, steps := range map[string][]string{"owner": d.ForOwner, "client": d.ForClient} {
+		if len(steps) == 0 {
+			t.Errorf("nothing for the %s", who)
+		}
+		for _, s := range steps {
+			if len(s) < 10 || strings.Contains(s, "\n") || strings.Contains(s, "%!") || s != strings.TrimRight(s, " ") {
+				t.Errorf("a step for the %s is %q", who, s)
+			}
+		}
+	}
+}
+
+// Every fault has a text and a server, and no text or server is of a fault that there is not.
+func TestEveryFaultHasTextAndServer(t *testing.T) {
+	all := explain.Faults()
+	texts := explain.Diagnoses()
+	if len(texts) != len(all) {
+		t.Errorf("%d texts, want %d", len(texts), len(all))
+	}
+	for i, d := range texts {
+		if i < len(all) && d.ID != all[i] {
+			t.Errorf("the text of %s is that of %q", all[i], d.ID)
+		}
+		checkDiagnosis(t, d)
+	}
+	named := map[string]bool{}
+	served := map[explain.Fault]bool{}
+	for _, f := range faults.All() {
+		if f.Name == "" || named[f.Name] {
+			t.Errorf("the name %q is there twice", f.Name)
+		}
+		named[f.Name], served[f.ID] = true, true
+		if !slices.Contains(all, f.ID) {
+			t.Errorf("%q commits %q, which is no fault", f.Name, f.ID)
+		}
+	}
+	for _, id := range all {
+		if !served[id] {
+			t.Errorf("no server commits %s", id)
+		}
+	}
+}

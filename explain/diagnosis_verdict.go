@@ -1,0 +1,115 @@
+package explain
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// verdict returns the fault behind a finding. An answer's status is often only the sign of another fault: what the rest of
+// the answer says decides.
+func verdict(r *Report, f Finding) Fault {
+	a := r.Response
+	if a == nil || a.FromProxy {
+		return f.Fault
+	}
+	switch f.Fault {
+	case FaultStatus200, FaultStatus400, FaultStatus404, FaultStatus405, FaultStatus426, FaultStatus500, FaultStatusOther:
+	default:
+		return f.Fault
+	}
+	switch {
+	case wantsTLS(a) && r.TLS == nil:
+		return FaultPlainToTLS
+	case lacksVersion13(a):
+		return FaultVersion
+	case missedUpgrade(a):
+		return FaultUpgradeStripped
+	}
+	return f.Fault
+}
+
+// What servers say in plain HTTP on a port for TLS: nginx and others, net/http, Apache.
+var tlsComplaints = []string{
+	"plain http request was sent to https port", "http request to an https server", "speaking plain http to an ssl-enabled",
+	"combination of host and port requires tls",
+}
+
+func wantsTLS(a *Response) bool {
+	return a.Status == http.StatusBadRequest && containsAny(words(a.Body), tlsComplaints)
+}
+
+// lacksVersion13 reports whether the server lists the versions that it speaks, without the one that it was asked for
+// (RFC 6455 §4.4).
+func lacksVersion13(a *Response) bool {
+	all := versions(a)
+	return len(all) > 0 && !slices.Contains(all, "13")
+}
+
+// versions returns the elements of the Sec-WebSocket-Version fields.
+func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Version")) }
+
+// missedUpgrade reports whether an answer shows that its author did not see the Upgrade and Connection headers, which the
+// request had.
+func missedUpgrade(a *Response) bool {
+	if containsAny(words(a.Body), upgradeComplaints) {
+		return true
+	}
+	switch a.Status {
+	case http.StatusUpgradeRequired:
+		// It asks for what the request asked for already. With another protocol in its Upgrade it asks for that.
+		wanted := elements(a.Values("Upgrade"))
+		return len(wanted) == 0 || slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
+	case http.StatusBadRequest:
+		// It lists version 13, which the request named; or it says nothing at all, and came by way of a proxy.
+		return len(versions(a)) > 0 || bare(a) && productOf(a) != nil
+	}
+	return false
+}
+
+// What servers say about a request without Upgrade, or about the HTTP/1.0 in which nginx passes it on: the libraries of Go,
+// Python, Node, Java, Erlang and Ruby, and this one.
+var upgradeComplaints = []string{
+	"can \"upgrade\" only to \"websocket\"", "no websocket upgrade", "not a websocket handshake", "not a websocket request",
+	"not using the websocket protocol", "websocket upgrade required", "websocket upgrade expected", "expected websocket",
+	"does not contain upgrade", "missing upgrade header", "missing connection header", "invalid upgrade header",
+	"invalid connection header", "upgrade header is missing", "upgrade token not found", "'upgrade' token", "\"upgrade\" token",
+	"upgrade header does not ask", "no upgrade: websocket", "not hold the token upgrade", "needs http/1.1",
+	"expected http/1.1, got http/1.0", "cannot access a websocket server directly", "websocket connections only",
+	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required",
+}
+
+// bare reports whether the body of an answer says no more than its status.
+func bare(a *Response) bool {
+	body := strings.Trim(words(a.Body), ". ")
+	return body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request"
+}
+
+var tag = regexp.MustCompile(`(?s)<(?:script|style).*?</(?:script|style)>|<[^<>]*>`)
+
+// words returns the text of a body in lower case, without tags, with single spaces.
+func words(body string) string { return strings.ToLower(plain(body)) }
+
+// plain returns the text of a body without tags, with single spaces.
+func plain(body string) string {
+	body = strings.NewReplacer("&quot;", `"`, "&#34;", `"`, "&#39;", "'", "&amp;", "&").Replace(tag.ReplaceAllString(body, " "))
+	return strings.Join(strings.Fields(body), " ")
+}
+
+func containsAny(s string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(s, p) })
+}
+
+// elements returns the elements of a list that may be spread over several lines (RFC 9110 §5.6.1).
+func elements(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		for e := range strings.SplitSeq(line, ",") {
+			if e = strings.Trim(e, " \t"); e != "" {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
+}
