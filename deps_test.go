@@ -75,7 +75,9 @@ var rules = []rule{
 	// The product.
 	// auth imports websocket for the hook that picks a handshake's reply, and for nothing else.
 	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
-		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5"}},
+		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
+	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},
+		other: []string{"github.com/redis/rueidis"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"},
 		other: []string{"github.com/fsnotify/fsnotify", "golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},

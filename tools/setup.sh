@@ -2,8 +2,9 @@
 # Installs what the tests need and is missing: Debian packages, Node modules, the linter. A second run does nothing.
 source "$(dirname "$0")/lib.sh"
 
-# The race detector needs a C compiler; e2e needs a browser and the WebSocket clients of Node and Python.
-packages=(git gcc libc6-dev chromium python3 python3-websockets)
+# The race detector needs a C compiler; e2e needs a browser and the WebSocket clients of Node and Python; auth needs a Redis,
+# and htpasswd.
+packages=(git gcc libc6-dev chromium python3 python3-websockets redis-server apache2-utils)
 command -v node >/dev/null || packages+=(nodejs npm)
 
 missing=()

@@ -1,0 +1,154 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// CertificateName says which name of a certificate is its owner's.
+type CertificateName string
+
+// The names that a certificate may have. All but the last are subject alternative names (RFC 5280 §4.2.1.6).
+const (
+	CertificateURI   CertificateName = "uri" // such as spiffe://example.com/billing
+	CertificateDNS   CertificateName = "dns"
+	CertificateEmail CertificateName = "email"
+	// CertificateCommonName is what certificates had before there were alternative names. Nothing says what kind of name
+	// it is: use it only with a CA of your own.
+	CertificateCommonName CertificateName = "cn"
+)
+
+// CertificateOptions says what the certificates of clients mean.
+type CertificateOptions struct {
+	// Names lists the kinds of names that are looked at, the best first; nil: URI, DNS, email. The first name of the
+	// first kind that the certificate has becomes the subject.
+	Names []CertificateName
+
+	// Subjects, if it is not nil, says which subject a name stands for, and keeps out all whose names are not in it.
+	Subjects map[string]string
+}
+
+// Certificates is an [Authenticator] for client certificates that the TLS listener has verified, against its own CAs.
+// One that it merely received says nothing, and counts as none. Make it with [NewCertificates].
+type Certificates struct{ o CertificateOptions }
+
+var (
+	errCertificateTime = errors.New("the client certificate has expired, or is not valid yet")
+	errCertificateName = errors.New("the client certificate names nobody known here")
+)
+
+// NewCertificates returns an Authenticator that takes names from client certificates.
+func NewCertificates(o CertificateOptions) (*Certificates, error) {
+	if len(o.Names) == 0 {
+		o.Names = []CertificateName{CertificateURI, CertificateDNS, CertificateEmail}
+	}
+	for _, n := range o.Names {
+		switch n {
+		case CertificateURI, CertificateDNS, CertificateEmail, CertificateCommonName:
+		default:
+			return nil, fmt.Errorf("auth: certificates: no kind of name is called %q; there are uri, dns, email and cn", n)
+		}
+	}
+	for name, subject := range o.Subjects {
+		if subject == "" {
+			return nil, fmt.Errorf("auth: certificates: %q stands for no subject", name)
+		}
+	}
+	return &Certificates{o: o}, nil
+}
+
+// Challenge implements [Authenticator]: TLS asks for certificates, HTTP does not.
+func (c *Certificates) Challenge() string { return "" }
+
+// Authenticate implements [Authenticator]. The Identity's ID is the certificate's SHA-256 fingerprint in hex; it ends with
+// the certificate.
+func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
+	// PeerCertificates would also hold what a client sent and nobody checked.
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.VerifiedChains[0]) == 0 {
+		return nil, ErrNoCredentials
+	}
+	cert := r.TLS.VerifiedChains[0][0]
+	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) { // it may have ended since the TLS handshake
+		return nil, Unauthorized(errCertificateTime)
+	}
+	subject := c.subject(cert)
+	if subject == "" {
+		return nil, Forbidden(errCertificateName)
+	}
+	fingerprint := sha256.Sum256(cert.Raw)
+	return &Identity{
+		Subject: subject,
+		Method:  "certificate",
+		Claims:  certificateClaims(cert),
+		ID:      hex.EncodeToString(fingerprint[:]),
+		Issued:  cert.NotBefore,
+		Expires: cert.NotAfter,
+	}, nil
+}
+
+// subject returns whom a certificate stands for, "" if nobody.
+func (c *Certificates) subject(cert *x509.Certificate) string {
+	for _, kind := range c.o.Names {
+		for _, name := range certificateNames(cert, kind) {
+			if c.o.Subjects == nil {
+				return name
+			}
+			if s, ok := c.o.Subjects[name]; ok {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// certificateNames returns the names of one kind, without empty ones.
+func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
+	var names []string
+	switch kind {
+	case CertificateURI:
+		for _, u := range cert.URIs {
+			names = append(names, u.String())
+		}
+	case CertificateDNS:
+		names = cert.DNSNames
+	case CertificateEmail:
+		names = cert.EmailAddresses
+	case CertificateCommonName:
+		names = []string{cert.Subject.CommonName}
+	}
+	var some []string
+	for _, n := range names {
+		if n != "" {
+			some = append(some, n)
+		}
+	}
+	return some
+}
+
+// certificateClaims returns what a certificate says, for rules. Lists are there even when they are empty.
+func certificateClaims(cert *x509.Certificate) map[string]any {
+	return map[string]any{
+		"uri":               claimList(certificateNames(cert, CertificateURI)),
+		"dns":               claimList(certificateNames(cert, CertificateDNS)),
+		"email":             claimList(certificateNames(cert, CertificateEmail)),
+		"cn":                cert.Subject.CommonName,
+		"organization":      claimList(cert.Subject.Organization),
+		"organization_unit": claimList(cert.Subject.OrganizationalUnit),
+		"issuer":            cert.Issuer.String(),
+		"serial":            cert.SerialNumber.Text(16),
+	}
+}
+
+// claimList returns a list as JSON would give it, so that a rule sees the same whatever the method.
+func claimList(list []string) []any {
+	l := make([]any, len(list))
+	for i, s := range list {
+		l[i] = s
+	}
+	return l
+}

@@ -1,0 +1,209 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	forwardMaxBody    = 16 << 10 // bytes of an answer that are read
+	forwardMaxSubject = 1024     // bytes
+	forwardMaxRetry   = time.Minute
+
+	forwardMaxChallenge = 2048 // bytes
+)
+
+var (
+	errForwardExpired = errors.New("the auth service's yes has expired")
+	errForwardNobody  = errors.New("the auth service says yes, but not to whom")
+)
+
+// ask asks the service, if that may be done now.
+func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer, time.Duration, error) {
+	if err := f.gate.enter(); err != nil {
+		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
+	}
+	defer f.gate.leave()
+	done, wait := f.breaker.begin() // after the wait at the gate: the service may have failed meanwhile
+	if wait > 0 {
+		return forwardAnswer{}, 0, Unavailable(wait, errForwardPause)
+	}
+	alive := false
+	defer func() { done(alive) }()
+	ctx, cancel := context.WithTimeout(ctx, f.o.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.o.URL, nil)
+	if err != nil {
+		return forwardAnswer{}, 0, Unavailable(f.o.Pause, errors.New("the auth service's URL cannot be used"))
+	}
+	req.Header = question.Clone()
+	resp, err := f.client.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the URL
+		}
+		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("asking the auth service: %w", err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, forwardMaxBody+1))
+	if err != nil {
+		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("reading the auth service's answer: %w", err))
+	}
+	alive = resp.StatusCode < 500
+	return f.judge(resp, body)
+}
+
+// judge turns the service's answer into what is done, and for how long it holds.
+func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.Duration, error) {
+	cause := fmt.Errorf("the auth service answers %d", resp.StatusCode)
+	switch status := resp.StatusCode; {
+	case status >= 200 && status < 300:
+		id, err := f.identity(resp.Header, body)
+		if err != nil {
+			return forwardAnswer{}, 0, Unavailable(time.Second, err)
+		}
+		ttl := f.ttl(resp.Header)
+		if !id.Expires.IsZero() {
+			ttl = min(ttl, time.Until(id.Expires))
+		}
+		return forwardAnswer{id: id}, ttl, nil
+	case status == http.StatusForbidden:
+		return forwardAnswer{refusal: Forbidden(cause)}, f.o.DenyTTL, nil
+	case status == http.StatusUnauthorized, status >= 300 && status < 400: // a redirect leads to where people sign in
+		e := Unauthorized(cause, f.o.Challenge)
+		if values := resp.Header.Values("WWW-Authenticate"); len(values) > 0 && len(strings.Join(values, "")) <= forwardMaxChallenge {
+			e.Header = http.Header{"Www-Authenticate": values}
+		}
+		return forwardAnswer{refusal: e}, f.o.DenyTTL, nil
+	case status == http.StatusTooManyRequests:
+		return forwardAnswer{}, 0, TooMany(retryAfter(resp.Header), cause)
+	}
+	return forwardAnswer{}, 0, Unavailable(retryAfter(resp.Header), cause)
+}
+
+// retryAfter returns how long the service wants to be left alone, within reason.
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil {
+		return time.Second
+	}
+	return min(max(time.Duration(n)*time.Second, time.Second), forwardMaxRetry)
+}
+
+// ttl returns how long a yes may be remembered (RFC 9111 §5.2.2).
+func (f *Forward) ttl(h http.Header) time.Duration {
+	ttl := f.o.TTL
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache":
+			return 0
+		case "max-age":
+			n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+			if err != nil {
+				return 0 // RFC 9111 §4.2.1: what cannot be read counts as stale
+			}
+			ttl = min(time.Duration(n)*time.Second, f.o.MaxTTL)
+		}
+	}
+	return ttl
+}
+
+// forwardBody is what an answer in JSON may say.
+type forwardBody struct {
+	Subject string         `json:"subject"`
+	Claims  map[string]any `json:"claims"`
+	ID      string         `json:"id"`
+	Issued  forwardTime    `json:"issued"`
+	Expires forwardTime    `json:"expires"`
+}
+
+// forwardTime is a time as a string of RFC 3339 or in seconds since 1970.
+type forwardTime struct{ time.Time }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *forwardTime) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &t.Time)
+	}
+	var seconds float64
+	if err := json.Unmarshal(b, &seconds); err != nil || seconds < 0 || seconds > 1<<40 {
+		return errors.New("a time is a string of RFC 3339 or seconds since 1970")
+	}
+	if seconds > 0 {
+		t.Time = time.Unix(int64(seconds), 0)
+	}
+	return nil
+}
+
+// identity reads who the client is from a yes: from the body if it is JSON, else from fields.
+func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
+	id := &Identity{Method: "forward", Claims: map[string]any{}, Issued: time.Now()}
+	if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil && kind == "application/json" {
+		if len(body) > forwardMaxBody {
+			return nil, fmt.Errorf("the auth service's answer is longer than %d bytes", forwardMaxBody)
+		}
+		var b forwardBody
+		if err := json.Unmarshal(body, &b); err != nil {
+			return nil, errors.New("the auth service's answer is not the JSON that is expected") // it might quote a secret
+		}
+		id.Subject, id.ID, id.Expires = b.Subject, b.ID, b.Expires.Time
+		if b.Claims != nil {
+			id.Claims = b.Claims
+		}
+		if !b.Issued.IsZero() {
+			id.Issued = b.Issued.Time
+		}
+	}
+	for _, name := range f.o.SubjectHeaders {
+		if id.Subject == "" {
+			id.Subject = strings.TrimSpace(h.Get(name))
+		}
+	}
+	for _, c := range f.o.Claims {
+		value := strings.TrimSpace(strings.Join(h.Values(c.Header), ","))
+		if _, ok := id.Claims[c.Claim]; ok || value == "" {
+			continue
+		}
+		if id.Claims[c.Claim] = value; c.List {
+			id.Claims[c.Claim] = claimList(splitList(value))
+		}
+	}
+	if id.Subject == "" {
+		id.Subject = f.o.DefaultSubject
+	}
+	if !validSubject(id.Subject) {
+		return nil, errForwardNobody
+	}
+	if id.Expires.IsZero() && f.o.Lifetime > 0 {
+		id.Expires = id.Issued.Add(f.o.Lifetime)
+	}
+	return id, nil
+}
+
+// splitList returns what stands between commas, without blanks.
+func splitList(s string) []string {
+	var list []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, part)
+		}
+	}
+	return list
+}
+
+// validSubject reports whether a name can be one.
+func validSubject(s string) bool {
+	return s != "" && len(s) <= forwardMaxSubject && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
+}

@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// forwardReserved are the fields that the server itself fills in, or that belong to a connection.
+var forwardReserved = []string{
+	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
+	"Upgrade", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Uri",
+	"X-Original-Method", "X-Original-Uri",
+}
+
+// forwardable reports whether a field may be copied to the service.
+func forwardable(name string) bool {
+	return name != "" && !slices.Contains(forwardReserved, textproto.CanonicalMIMEHeaderKey(name))
+}
+
+// question returns what the service is told about a request, and whether there is a credential in it. Besides the fields
+// that are copied it is told what the client asks for, as Traefik (X-Forwarded-...) and nginx (X-Original-...) do; what the
+// client itself says there does not reach it.
+func (f *Forward) question(r *http.Request) (http.Header, bool) {
+	h := http.Header{}
+	credentials := false
+	for i, name := range slices.Concat(f.o.Credentials, f.o.Headers) {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		values := r.Header.Values(name)
+		if name == "Cookie" && f.o.Cookies != nil {
+			values = f.cookies(r)
+		}
+		values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+		if len(values) == 0 {
+			continue
+		}
+		h[name] = values
+		credentials = credentials || i < len(f.o.Credentials)
+	}
+	uri := r.URL.RequestURI()
+	if !f.o.RawQuery {
+		path, query, _ := strings.Cut(uri, "?")
+		if uri = path; query != "" {
+			uri += "?" + RedactQuery(query, f.o.Secrets...)
+		}
+	}
+	h.Set("X-Forwarded-Method", r.Method)
+	h.Set("X-Forwarded-Proto", f.o.Scheme(r))
+	h.Set("X-Forwarded-Host", r.Host)
+	h.Set("X-Forwarded-Uri", uri)
+	h.Set("X-Forwarded-For", f.o.Address(r))
+	h.Set("X-Original-Method", r.Method)
+	h.Set("X-Original-Uri", uri)
+	return h, credentials
+}
+
+// cookies returns a Cookie field with the cookies that are copied.
+func (f *Forward) cookies(r *http.Request) []string {
+	var pairs []string
+	for _, name := range f.o.Cookies {
+		for _, c := range r.CookiesNamed(name) {
+			pairs = append(pairs, c.Name+"="+c.Value)
+		}
+	}
+	if pairs == nil {
+		return nil
+	}
+	return []string{strings.Join(pairs, "; ")}
+}
+
+// secretParameters are parameters whose values are secrets, in lower case.
+var secretParameters = []string{
+	"access_token", "api_key", "apikey", "api-key", "auth", "authorization", "code", "credential", "credentials",
+	"id_token", "jwt", "key", "password", "passwd", "pwd", "refresh_token", "secret", "session", "session_id", "sid",
+	"sig", "signature", "ticket", "token",
+}
+
+// RedactQuery returns a URL's query with every value replaced that is a secret: by the name of its parameter (token,
+// access_token, ticket, key and the like, and the further names), whatever the case, or by its form (a JWT, an API key, a
+// ticket). It is for logs, and for services that need not know.
+func RedactQuery(query string, names ...string) string {
+	parts := strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' })
+	for i, p := range parts {
+		name, value, ok := strings.Cut(p, "=")
+		plain, err := url.QueryUnescape(name)
+		secret := err != nil || slices.ContainsFunc(slices.Concat(secretParameters, names), func(n string) bool {
+			return strings.EqualFold(n, plain)
+		})
+		if !ok { // a value without a name
+			value, name = name, ""
+			secret = false
+		}
+		if !secret && !looksSecret(value) {
+			continue
+		}
+		if parts[i] = "redacted"; ok {
+			parts[i] = name + "=redacted"
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// looksSecret reports whether a value has the form of a credential.
+func looksSecret(value string) bool {
+	plain, err := url.QueryUnescape(value)
+	if err != nil {
+		return true // what it says, only the server that it is for may know
+	}
+	plain = strings.TrimSpace(plain)
+	return strings.HasPrefix(plain, "eyJ") || strings.HasPrefix(plain, apiKeyPrefix) || strings.HasPrefix(plain, ticketPrefix) ||
+		strings.Contains(strings.ToLower(plain), "bearer ")
+}

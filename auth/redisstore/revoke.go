@@ -1,0 +1,222 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/handfast/handfast/auth"
+)
+
+const (
+	blockFor   = time.Second            // how long one XREAD waits
+	followWait = 200 * time.Millisecond // before Redis is tried again
+	batch      = 500                    // revocations read at once
+	maxLog     = 100_000                // revocations in the stream, more or less
+)
+
+// revokeScript writes the time of a revocation, unless a later one is there, and tells all who read the stream. What is
+// older than the TTL leaves the stream; its clock is that of Redis, as in the stream's IDs.
+var revokeScript = rueidis.NewLuaScript(`
+local at = redis.call('GET', KEYS[1])
+if at and tonumber(at) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local oldest = tonumber(redis.call('TIME')[1]) * 1000 - tonumber(ARGV[2])
+redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', ARGV[4])
+redis.call('XADD', KEYS[2], 'MINID', '~', string.format('%d', math.max(oldest, 0)), '*', 'r', ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1`)
+
+// Revoke implements [auth.Store].
+func (s *Store) Revoke(ctx context.Context, r auth.Revocation) error {
+	r, err := r.Normal()
+	if err != nil {
+		return err
+	}
+	_, err = s.do(ctx, "revoking", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return s.write(ctx, c, r)
+	})
+	if err != nil {
+		return err
+	}
+	s.learn(ctx, r)
+	return nil
+}
+
+// write runs the script. r is normal.
+func (s *Store) write(ctx context.Context, c rueidis.Client, r auth.Revocation) rueidis.RedisResult {
+	text, err := json.Marshal(r)
+	if err != nil { // a Revocation is strings and a time of this era
+		panic(err)
+	}
+	return revokeScript.Exec(ctx, c, []string{s.revocationKey(r), s.logKey()}, []string{
+		strconv.FormatInt(r.At.UnixMicro(), 10), strconv.FormatInt(s.o.TTL.Milliseconds(), 10), string(text), strconv.Itoa(maxLog)})
+}
+
+// learn makes this node know r by itself. When there is no room it asks Redis, as for all that it does not know.
+func (s *Store) learn(ctx context.Context, r auth.Revocation) {
+	if err := s.known.Revoke(ctx, r); err != nil && !errors.Is(err, auth.ErrStoreFull) {
+		s.tell(err)
+	}
+}
+
+func (s *Store) tell(err error) {
+	if s.o.OnError != nil {
+		s.o.OnError(err)
+	}
+}
+
+// Revoked implements [auth.Store]. What this node knows needs no question; else it is Redis that decides.
+func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
+	if known, err := s.known.Revoked(ctx, id); known || err != nil {
+		return known, err
+	}
+	names := auth.Covering(id)
+	keys := make([]string, len(names))
+	for i, r := range names {
+		keys[i] = s.revocationKey(r)
+	}
+	reply, err := s.do(ctx, "asking what is revoked", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Mget().Key(keys...).Build())
+	})
+	if err != nil {
+		return false, err
+	}
+	times, err := reply.ToArray()
+	if err != nil || len(times) != len(names) {
+		return false, errors.New("redisstore: asking what is revoked: an answer of another form")
+	}
+	for i, r := range names {
+		if times[i].IsNil() {
+			continue
+		}
+		at, err := times[i].AsInt64()
+		if err != nil {
+			return false, fmt.Errorf("redisstore: a revocation without a time: %w", err)
+		}
+		if r.At = time.UnixMicro(at); r.Covers(id) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Watch implements [auth.Store]. It has a connection of its own.
+func (s *Store) Watch(ctx context.Context, fn func(auth.Revocation)) {
+	var last streamID
+	lost := false
+	for ctx.Err() == nil {
+		err := s.follow(ctx, &last, fn, func() { lost = false; s.reached(ctx) })
+		if ctx.Err() != nil {
+			return
+		}
+		if !lost {
+			s.tell(fmt.Errorf("redisstore: waiting for revocations: %w", err))
+		}
+		lost = true
+		t := time.NewTimer(followWait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+	}
+}
+
+// follow reads the stream from after last until something fails, and keeps last up to date. It calls found when it has
+// reached Redis.
+func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocation), found func()) error {
+	o := s.client
+	o.AlwaysPipelining = false // a read that blocks is bounded by a deadline of its connection
+	o.PipelineMultiplex = 0
+	o.BlockingPoolSize = 1
+	c, err := rueidis.NewClient(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, c.Close)() // which ends a read that blocks
+	if err := s.resume(ctx, c, last); err != nil {
+		return err
+	}
+	found()
+	for {
+		entries, err := s.read(ctx, c, *last)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if *last, err = parseStreamID(e.ID); err != nil {
+				return err
+			}
+			var r auth.Revocation
+			if err := json.Unmarshal([]byte(e.FieldValues["r"]), &r); err != nil || r.Subject == "" && r.ID == "" {
+				s.tell(errors.New("redisstore: something in the stream is no revocation"))
+				continue
+			}
+			s.learn(ctx, r)
+			if ctx.Err() != nil {
+				return nil
+			}
+			fn(r)
+		}
+	}
+}
+
+// resume makes sure that what comes next is seen, and that Redis knows what this node knows: it may have lost its data.
+func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*s.o.Timeout)
+	defer cancel()
+	newest, err := c.Do(ctx, c.B().Xrevrange().Key(s.logKey()).End("+").Start("-").Count(1).Build()).AsXRange()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return err
+	}
+	var at streamID
+	if len(newest) > 0 {
+		if at, err = parseStreamID(newest[0].ID); err != nil {
+			return err
+		}
+	}
+	if at.before(*last) {
+		*last = streamID{} // it is another stream
+	}
+	for r := range s.known.Revocations() { // for those that Redis has this is a question and no more
+		if err := s.write(ctx, c, r).Error(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read waits for what comes after last, nothing perhaps.
+func (s *Store) read(ctx context.Context, c rueidis.Client, last streamID) ([]rueidis.XRangeEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, blockFor+s.o.Timeout) // a Redis that has vanished does not answer at all
+	defer cancel()
+	reply, err := c.Do(ctx, c.B().Xread().Count(batch).Block(blockFor.Milliseconds()).Streams().Key(s.logKey()).
+		Id(last.String()).Build()).AsXRead()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return reply[s.logKey()], err
+}
+
+// streamID is the place of an entry in a stream: milliseconds and a number.
+type streamID struct{ ms, seq uint64 }
+
+func (i streamID) String() string {
+	return strconv.FormatUint(i.ms, 10) + "-" + strconv.FormatUint(i.seq, 10)
+}
+
+func (i streamID) before(j streamID) bool { return i.ms < j.ms || i.ms == j.ms && i.seq < j.seq }
+
+func parseStreamID(s string) (i streamID, err error) {
+	if n, err := fmt.Sscanf(s, "%d-%d", &i.ms, &i.seq); n != 2 || err != nil {
+		return i, errors.New("an ID in the stream is not two numbers")
+	}
+	return i, nil
+}

@@ -1,0 +1,206 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/handfast/handfast/auth"
+)
+
+// Options says where the Redis is. Times that are zero or less stand for what their comments say.
+type Options struct {
+	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. Redis must be 6.2 or newer, or
+	// something that speaks like it; one server, not a cluster. It must not evict keys to make room (maxmemory-policy
+	// noeviction): a revocation that is evicted does not hold.
+	URL string
+
+	// Username and Password, if they are not empty, replace those of the URL, and TLS the settings that come with
+	// rediss://.
+	Username, Password string
+	TLS                *tls.Config
+
+	// Prefix begins the name of every key, so that several services can share a Redis; "": handfast.
+	Prefix string
+
+	// TTL is how long a revocation is kept; 0: auth.RevocationTTL. No credential should live longer.
+	TTL time.Duration
+
+	// Timeout bounds every call besides its context; 0: 2 s.
+	Timeout time.Duration
+
+	// OnError is called, if it is not nil, when Watch has lost the Redis, once until it has found it again.
+	OnError func(error)
+}
+
+// Store is an [auth.Store] in Redis. It need not be there when the Store is made, nor always: calls fail while it is away,
+// and Watch waits for it. What this node has learned of revocations it knows by itself: they hold when Redis is away, and
+// when it comes back without its data it is told again.
+type Store struct {
+	o      Options
+	client rueidis.ClientOption
+	known  *auth.MemoryStore // the revocations that this node has made or seen
+
+	// turn is held by whoever uses the fields below.
+	turn    chan struct{}
+	conn    rueidis.Client // nil until Redis was reached for the first time
+	failed  time.Time      // when it could not be reached
+	failure error
+	closed  bool
+}
+
+const (
+	// redialAfter is how long nobody tries again to reach a Redis that was never reached.
+	redialAfter = 250 * time.Millisecond
+	bufferSize  = 16 << 10 // bytes, of each connection and direction
+)
+
+var errClosed = errors.New("redisstore: the store is closed")
+
+// New returns a Store. Its error is about the options: it does not try to reach Redis.
+func New(o Options) (*Store, error) {
+	c, err := rueidis.ParseURL(o.URL)
+	if err != nil {
+		return nil, errors.New("redisstore: the URL is not redis://, rediss:// or unix:// with what belongs there") // unquoted: it holds a password
+	}
+	if o.Username != "" || o.Password != "" {
+		c.Username, c.Password = o.Username, o.Password
+	}
+	if o.TLS != nil {
+		c.TLSConfig = o.TLS
+	}
+	if o.Prefix == "" {
+		o.Prefix = "handfast"
+	}
+	if o.TTL <= 0 {
+		o.TTL = auth.RevocationTTL
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Second
+	}
+	c.Dialer = net.Dialer{Timeout: o.Timeout, KeepAlive: time.Second}
+	c.ConnWriteTimeout = o.Timeout
+	c.ClientName = "handfast"
+	c.ForceSingleClient = true
+	c.DisableCache = true
+	c.DisableRetry = true     // a caller waits for an answer: better an error at once
+	c.AlwaysPipelining = true // a reader on every connection: the end of one is known before the next call
+	c.PipelineMultiplex = 1   // two connections
+	c.RingScaleEachConn = 8
+	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize
+	c.BlockingPoolSize = 4
+	return &Store{o: o, client: c, known: auth.NewMemoryStore(auth.MemoryStoreOptions{TTL: o.TTL}),
+		turn: make(chan struct{}, 1)}, nil
+}
+
+// Close closes the connections that calls share. End every Watch first, by its context.
+func (s *Store) Close() error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	s.closed = true
+	if s.conn != nil {
+		s.conn.Close()
+		s.conn = nil
+	}
+	return nil
+}
+
+// dial returns the client that calls share; it makes it when Redis is reached for the first time.
+func (s *Store) dial(ctx context.Context) (rueidis.Client, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-s.turn }()
+	switch {
+	case s.closed:
+		return nil, errClosed
+	case s.conn != nil:
+		return s.conn, nil
+	case s.failure != nil && time.Since(s.failed) < redialAfter:
+		return nil, s.failure
+	}
+	conn, err := rueidis.NewClient(s.client)
+	if err != nil {
+		s.failure, s.failed = fmt.Errorf("redisstore: reaching Redis: %w", err), time.Now()
+		return nil, s.failure
+	}
+	s.conn = conn
+	return conn, nil
+}
+
+// reached lets calls try again at once, since Redis is there.
+func (s *Store) reached(ctx context.Context) {
+	select {
+	case s.turn <- struct{}{}:
+		s.failure = nil
+		<-s.turn
+	case <-ctx.Done():
+	}
+}
+
+// do runs one command with the client that calls share. what says in an error what was being done.
+func (s *Store) do(ctx context.Context, what string,
+	run func(context.Context, rueidis.Client) rueidis.RedisResult) (rueidis.RedisResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	c, err := s.dial(ctx)
+	if err != nil {
+		return rueidis.RedisResult{}, err
+	}
+	r := run(ctx, c)
+	if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
+		return r, fmt.Errorf("redisstore: %s: %w", what, err)
+	}
+	return r, nil
+}
+
+// Put implements [auth.Store].
+func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := s.do(ctx, "keeping a value", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Set().Key(s.valueKey(key)).Value(rueidis.BinaryString(value)).Px(max(ttl, time.Millisecond)).Build())
+	})
+	return err
+}
+
+// Take implements [auth.Store]. GETDEL is one step for Redis, so that one node gets the value.
+func (s *Store) Take(ctx context.Context, key string) ([]byte, error) {
+	r, err := s.do(ctx, "taking a value", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Getdel().Key(s.valueKey(key)).Build())
+	})
+	if err != nil {
+		return nil, err
+	}
+	value, err := r.AsBytes()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	if err == nil && value == nil {
+		value = []byte{}
+	}
+	return value, err
+}
+
+func (s *Store) valueKey(key string) string { return s.o.Prefix + ":value:" + key }
+
+// logKey is the stream of all revocations.
+func (s *Store) logKey() string { return s.o.Prefix + ":revoked:log" }
+
+// revocationKey is where the time of a revocation stands. No two revocations that differ in subject or ID share one.
+func (s *Store) revocationKey(r auth.Revocation) string {
+	prefix := s.o.Prefix + ":revoked:"
+	switch {
+	case r.ID == "":
+		return prefix + "subject:" + r.Subject
+	case r.Subject == "":
+		return prefix + "id:" + r.ID
+	}
+	return prefix + "both:" + strconv.Itoa(len(r.Subject)) + ":" + r.Subject + ":" + r.ID
+}

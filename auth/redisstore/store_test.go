@@ -1,0 +1,316 @@
+package redisstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/handfast/handfast/auth"
+)
+
+// node returns a store on a server, as one node of a service has it.
+func node(t *testing.T, url string, o Options) *Store {
+	t.Helper()
+	o.URL = url
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// bounded returns a context for what must happen, and soon.
+func bounded(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// watch collects what a store tells. The goroutine ends with the test, before the store is closed.
+func watch(t *testing.T, s auth.Store) <-chan auth.Revocation {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := make(chan auth.Revocation, 1000)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Watch(ctx, func(r auth.Revocation) { seen <- r }) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	return seen
+}
+
+// wantRevocation waits until a subject is told of.
+func wantRevocation(t *testing.T, seen <-chan auth.Revocation, subject string) {
+	t.Helper()
+	ctx := bounded(t)
+	for {
+		select {
+		case r := <-seen:
+			if r.Subject == subject {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatalf("nobody told of the revocation of %s", subject)
+		}
+	}
+}
+
+// Every store keeps the contract of auth.Store: two nodes that share one see the same.
+func TestStores(t *testing.T) {
+	redis := startRedis(t, false)
+	memory := auth.NewMemoryStore(auth.MemoryStoreOptions{})
+	for _, tt := range []struct {
+		name string
+		a, b auth.Store
+	}{
+		{"memory", memory, memory},
+		{"redis", node(t, redis.url(), Options{}), node(t, redis.url(), Options{})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Run("a value is taken once", func(t *testing.T) { testTakenOnce(t, tt.a, tt.b) })
+			t.Run("what is revoked", func(t *testing.T) { testRevoked(t, tt.a, tt.b) })
+			t.Run("everybody is told", func(t *testing.T) { testTold(t, tt.a, tt.b) })
+		})
+	}
+}
+
+func testTakenOnce(t *testing.T, a, b auth.Store) {
+	ctx := bounded(t)
+	value := []byte("who\x00\xff\r\n")
+	if err := a.Put(ctx, "k", value, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	var got atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			v, err := []auth.Store{a, b}[i%2].Take(ctx, "k")
+			if err != nil {
+				t.Error(err)
+			}
+			if v != nil {
+				got.Add(1)
+				if !bytes.Equal(v, value) {
+					t.Errorf("Take returns %q", v)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got.Load() != 1 {
+		t.Errorf("%d of 50 took the value, want 1", got.Load())
+	}
+	if v, err := a.Take(ctx, "never put"); v != nil || err != nil {
+		t.Errorf("Take of nothing = %q, %v", v, err)
+	}
+}
+
+func testRevoked(t *testing.T, a, b auth.Store) {
+	ctx := bounded(t)
+	at := time.Now().Truncate(time.Microsecond)
+	for _, r := range []auth.Revocation{
+		{Subject: "ann", At: at},
+		{Subject: "ann", At: at.Add(-time.Hour)}, // changes nothing
+		{ID: "token-7", At: at},
+		{Subject: "bob", ID: "9", At: at},
+		{Subject: "b", ID: "ob9", At: at.Add(-time.Hour)}, // must not meet bob's
+	} {
+		if err := a.Revoke(ctx, r); err != nil {
+			t.Fatalf("Revoke(%+v): %v", r, err)
+		}
+	}
+	if err := a.Revoke(ctx, auth.Revocation{}); err == nil {
+		t.Error("Revoke of nobody: no error")
+	}
+	before, after := at.Add(-time.Minute), at.Add(time.Minute)
+	for _, tt := range []struct {
+		id   auth.Identity
+		want bool
+	}{
+		{auth.Identity{Subject: "ann", Issued: before}, true},
+		{auth.Identity{Subject: "ann", ID: "x", Issued: at}, true},
+		{auth.Identity{Subject: "ann"}, true},
+		{auth.Identity{Subject: "ann", Issued: after}, false},
+		{auth.Identity{Subject: "carl", ID: "token-7", Issued: before}, true},
+		{auth.Identity{Subject: "carl", ID: "token-8", Issued: before}, false},
+		{auth.Identity{Subject: "bob", Issued: before}, false},
+		{auth.Identity{Subject: "bob", ID: "9", Issued: before}, true},
+		{auth.Identity{Subject: "eve", ID: "9", Issued: before}, false},
+		{auth.Identity{Subject: "b", ID: "ob9", Issued: at.Add(-time.Second)}, false},
+	} {
+		for i, s := range []auth.Store{a, b} {
+			got, err := s.Revoked(ctx, &tt.id)
+			if got != tt.want || err != nil {
+				t.Errorf("node %d: Revoked(%+v) = %v, %v, want %v", i, tt.id, got, err, tt.want)
+			}
+		}
+	}
+}
+
+func testTold(t *testing.T, a, b auth.Store) {
+	ctx := bounded(t)
+	if err := a.Revoke(ctx, auth.Revocation{Subject: "early"}); err != nil {
+		t.Fatal(err)
+	}
+	seen := []<-chan auth.Revocation{watch(t, a), watch(t, b), watch(t, b)}
+	for _, c := range seen {
+		wantRevocation(t, c, "early")
+	}
+	for i, by := range []auth.Store{a, b} {
+		subject := fmt.Sprintf("late-%d", i)
+		if err := by.Revoke(ctx, auth.Revocation{Subject: subject}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range seen {
+			wantRevocation(t, c, subject)
+		}
+	}
+}
+
+// A node that could not hear makes up for it when Redis is back, whether Redis has kept its data or not; and what this
+// node knows holds all the while.
+func TestRestart(t *testing.T) {
+	for _, keep := range []bool{true, false} {
+		t.Run(fmt.Sprintf("data kept %v", keep), func(t *testing.T) {
+			redis := startRedis(t, keep)
+			ctx := bounded(t)
+			lost := make(chan error, 10)
+			a := node(t, redis.url(), Options{OnError: func(err error) { lost <- err }})
+			b := node(t, redis.url(), Options{})
+			seenA := watch(t, a)
+			if err := b.Revoke(ctx, auth.Revocation{Subject: "before"}); err != nil {
+				t.Fatal(err)
+			}
+			wantRevocation(t, seenA, "before")
+
+			redis.stop()
+			if err := <-lost; strings.Contains(err.Error(), testPassword) {
+				t.Errorf("the error holds the password: %v", err)
+			}
+			before := &auth.Identity{Subject: "before", Issued: time.Now().Add(-time.Hour)}
+			if revoked, err := a.Revoked(ctx, before); !revoked || err != nil {
+				t.Errorf("Redis away: Revoked of one that is known = %v, %v", revoked, err)
+			}
+			if _, err := a.Revoked(ctx, &auth.Identity{Subject: "other"}); err == nil {
+				t.Error("Redis away: Revoked of one that is not known: no error")
+			}
+			if !redis.start() {
+				t.Fatal("redis-server does not start again")
+			}
+			// A third node was not there before: it knows only what Redis knows, which a has told it.
+			c := node(t, redis.url(), Options{})
+			wantRevocation(t, watch(t, c), "before")
+			if revoked, err := c.Revoked(ctx, before); !revoked || err != nil {
+				t.Errorf("a new node: Revoked = %v, %v", revoked, err)
+			}
+			if err := c.Revoke(ctx, auth.Revocation{Subject: "after"}); err != nil {
+				t.Fatal(err)
+			}
+			wantRevocation(t, seenA, "after")
+			if err := a.Put(ctx, "k", []byte("v"), time.Minute); err != nil {
+				t.Errorf("Put after the restart: %v", err)
+			}
+		})
+	}
+}
+
+// A service starts while Redis is away: it keeps clients out, and lets them in when Redis has come.
+func TestRedisComesLater(t *testing.T) {
+	redis := startRedis(t, false)
+	redis.stop()
+	s := node(t, redis.url(), Options{})
+	seen := watch(t, s)
+	if _, err := s.Revoked(bounded(t), &auth.Identity{Subject: "ann"}); err == nil {
+		t.Fatal("no Redis: Revoked has no error")
+	}
+	if !redis.start() {
+		t.Fatal("redis-server does not start")
+	}
+	if err := node(t, redis.url(), Options{}).Revoke(bounded(t), auth.Revocation{Subject: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	wantRevocation(t, seen, "ann")
+	if revoked, err := s.Revoked(bounded(t), &auth.Identity{Subject: "bea"}); revoked || err != nil {
+		t.Fatalf("Redis is there: Revoked = %v, %v", revoked, err)
+	}
+}
+
+// A Redis that accepts and says nothing costs a caller its timeout and no more, and a Watch ends with its context.
+func TestRedisIsSilent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := node(t, "redis://"+l.Addr().String(), Options{Timeout: 100 * time.Millisecond})
+	if err := s.Revoke(t.Context(), auth.Revocation{Subject: "ann"}); err == nil {
+		t.Error("Revoke: no error")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	s.Watch(ctx, func(auth.Revocation) { t.Error("a revocation from nowhere") })
+}
+
+// All keys end by themselves, and none holds a secret of another kind than the caller put there.
+func TestKeysExpire(t *testing.T) {
+	redis := startRedis(t, false)
+	s := node(t, redis.url(), Options{TTL: time.Hour, Prefix: "svc"})
+	ctx := bounded(t)
+	for i := range 20 {
+		if err := s.Revoke(ctx, auth.Revocation{Subject: "ann", At: time.Now().Add(time.Duration(i) * time.Millisecond)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Put(ctx, "k", []byte("v"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	o, err := rueidis.ParseURL(redis.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.DisableCache = true
+	c, err := rueidis.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	keys, err := c.Do(ctx, c.B().Keys().Pattern("*").Build()).AsStrSlice()
+	if err != nil || len(keys) != 3 {
+		t.Fatalf("keys = %q, %v; want a value, a revocation and the stream", keys, err)
+	}
+	for _, key := range keys {
+		ms, err := c.Do(ctx, c.B().Pttl().Key(key).Build()).AsInt64()
+		if err != nil || ms <= 0 || ms > time.Hour.Milliseconds() {
+			t.Errorf("%s lives for %d ms, %v", key, ms, err)
+		}
+		if !strings.HasPrefix(key, "svc:") {
+			t.Errorf("the key %s has not the prefix", key)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, url := range []string{"", "http://localhost", "redis://:s3cret%zz@localhost", "redis://:s3cret@localhost/x"} {
+		_, err := New(Options{URL: url})
+		if err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("New(%q): %v; want an error without the password", url, err)
+		}
+	}
+	redis := startRedis(t, false)
+	s := node(t, redis.url(), Options{Username: "default", Password: "wr0ng-passw0rd"})
+	err := s.Put(bounded(t), "k", nil, time.Minute)
+	if err == nil || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), testPassword) {
+		t.Errorf("a wrong password: %v; want an error without it", err)
+	}
+	s.Close()
+	if err := s.Put(bounded(t), "k", nil, time.Minute); err == nil {
+		t.Error("Put after Close: no error")
+	}
+}
