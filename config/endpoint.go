@@ -5,8 +5,8 @@ type Endpoint struct {
 	// What it is called in rules, logs and metrics. Empty: its path.
 	Name string `yaml:"name" example:"chat"`
 
-	// The path, as net/http's ServeMux has it: /chat is that path alone, /chat/{room} has one more element, /chat/ has
-	// whatever follows. Rules see the elements as path.room.
+	// The path: /chat is that path alone, /chat/{room} has one more part, /chat/ whatever follows. Where two endpoints fit,
+	// the more specific one is taken.
 	Path string `yaml:"path" required:"true" example:"/chat/{room}"`
 
 	// What it does with connections. A word alone is a target without settings: "target: echo".
@@ -65,8 +65,8 @@ type AuthRef struct {
 
 // Rule allows or denies. The first one that fits decides.
 type Rule struct {
-	// The condition, in the language of expr: '"admin" in claims.roles', 'channel startsWith "team-" + user'. It sees
-	// user, claims, method, action, endpoint, channel, path, origin and address. Empty: always.
+	// The condition, an expression (https://expr-lang.org/docs/language-definition): '"admin" in claims.roles', 'channel
+	// startsWith "team-" + user'. It sees user, method, claims, action, endpoint and channel. Empty: always.
 	When string `yaml:"when" example:"'\"admin\" in claims.roles'"`
 
 	// What it decides.

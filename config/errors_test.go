@@ -107,6 +107,8 @@ func TestProblems(t *testing.T) {
 		{"cookie", "auth: {c: {cookie: {name: s, origins: ['https://x.org']}}}\n", []string{"auth.c.cookie: nothing says what the cookie means; expected one of jwt and forward"}},
 		{"anonymous logout", "logout: {path: /logout, auth: [anonymous]}\n", []string{"logout.auth[0]: anonymous has no use here"}},
 		{"name of a method", "auth: {Users: {jwt: {jwks_url: 'https://x/'}}}\n", []string{"auth.Users: a method cannot be called that"}},
+		{"tickets for any page", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [ticket: {path: /t, auth: [users], origins: any}]}]\n",
+			[]string{"endpoints[0].auth[0].ticket.origins: any page could do this in the name of its visitor"}},
 		{"audit", "audit: {to: file}\n", []string{"audit.file: it has to be given when audit.to is file"}},
 		{"spread", "drain: {spread: 1m}\n", []string{"drain.spread: 1m is longer than drain.timeout, 10s"}},
 		{"rule", "endpoints: [{path: /x, target: echo, auth: [anonymous], rules: [{do: alow}]}]\n",

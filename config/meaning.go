@@ -200,4 +200,12 @@ func (k *checker) logout() {
 		k.problem("logout.auth", "it has to be given: nobody can log out anonymously", wantOf(authRefType))
 	}
 	k.refs(l.Auth, "logout.auth", false)
+	k.notAny(l.Origins, "logout.origins")
+}
+
+// notAny refuses any for what a page does with its visitor's credentials.
+func (k *checker) notAny(o Origins, path string) {
+	if o.Any {
+		k.problem(path, "any page could do this in the name of its visitor", "a list of web origins")
+	}
 }

@@ -64,6 +64,7 @@ func (k *checker) method(m *Method, path string) {
 		k.path(t.Path, path+".ticket.path")
 		k.refs(t.Auth, path+".ticket.auth", false)
 		k.noTickets(t.Auth, path+".ticket.auth")
+		k.notAny(t.Origins, path+".ticket.origins")
 	}
 	if c := m.Certificate; c != nil {
 		k.certificate(path + ".certificate")

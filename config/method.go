@@ -190,11 +190,12 @@ type Forward struct {
 	// The client's headers that are sent along. A request with none of them has no credential.
 	Headers []string `yaml:"headers" default:"[Authorization, Cookie]"`
 
-	// The header of the answer that names the user.
-	UserHeader string `yaml:"user_header" default:"X-User"`
+	// The header of the answer that names the user. An answer in JSON can do it with subject, and have claims, id, issued
+	// and expires besides.
+	UserHeader string `yaml:"user_header" default:"X-Auth-Request-User"`
 
-	// The header of the answer that holds claims as a JSON object. Empty: none.
-	ClaimsHeader string `yaml:"claims_header"`
+	// The headers of the answer that become claims. Empty: those that common services send, as groups, email and name.
+	Claims []ForwardClaim `yaml:"claims"`
 
 	// How long an answer may take.
 	Timeout Duration `yaml:"timeout" default:"2s" min:"10ms" max:"1m"`
@@ -207,4 +208,16 @@ type Forward struct {
 
 	// The certificate authority of the service's https, when it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
+}
+
+// ForwardClaim is a header of the answer that becomes a claim.
+type ForwardClaim struct {
+	// The header.
+	Header string `yaml:"header" required:"true" example:"X-Groups"`
+
+	// What rules see it as: claims.groups.
+	Claim string `yaml:"claim" required:"true" example:"groups"`
+
+	// Whether there are several values with commas between them, which become a list.
+	List bool `yaml:"list" default:"false"`
 }

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// watch watches files and returns a channel that gets a value for every change.
+func watch(t *testing.T, files ...string) <-chan struct{} {
+	t.Helper()
+	w, err := newWatcher(files) // so that it watches before the test goes on
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	changes, done := make(chan struct{}, 100), make(chan error, 1)
+	go func() { done <- w.run(ctx, func() { changes <- struct{}{} }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("watch: %v", err)
+		}
+		w.notify.Close()
+	})
+	return changes
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	dir := t.TempDir()
+	file, secret := filepath.Join(dir, "handfast.yaml"), filepath.Join(dir, "secret")
+	write(t, file, "one")
+	write(t, secret, "s")
+	changes := watch(t, file, secret)
+
+	write(t, file, "two")
+	<-changes
+	next := filepath.Join(dir, "next") // a rename, as editors do it
+	write(t, next, "three")
+	if err := os.Rename(next, file); err != nil {
+		t.Fatal(err)
+	}
+	<-changes
+	write(t, file, "four") // still watched
+	<-changes
+	if err := os.Remove(file); err != nil { // gone: no change until it is back
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "other"), "x")
+	write(t, secret, "t")
+	<-changes
+	write(t, file, "five")
+	<-changes
+	write(t, file, "five") // the same: the next change is the other file's
+	write(t, secret, "u")
+	<-changes
+	if len(changes) != 0 {
+		t.Errorf("%d more changes", len(changes))
+	}
+}
+
+// A mounted secret of Kubernetes: the file is a link through ..data, a link that is replaced by a rename.
+func TestWatchSymlinkSwap(t *testing.T) {
+	dir := t.TempDir()
+	link := func(to, name string) {
+		t.Helper()
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, version := range []string{"..1", "..2"} {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, version, "handfast.yaml"), version)
+	}
+	link("..1", "..data")
+	link("..data/handfast.yaml", "handfast.yaml")
+	changes := watch(t, filepath.Join(dir, "handfast.yaml"))
+	link("..2", "..data_tmp")
+	if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+		t.Fatal(err)
+	}
+	<-changes
+	write(t, filepath.Join(dir, "..2", "handfast.yaml"), "in place") // the new target is watched
+	<-changes
+}
+
+func TestWatchNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Watch(ctx, []string{filepath.Join(t.TempDir(), "x")}, func() {}); err != nil {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := Watch(ctx, []string{filepath.Join(t.TempDir(), "no", "x")}, func() {}); err == nil {
+		t.Error("a directory that is not there: no error")
+	}
+}
