@@ -4,8 +4,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The packages of the three modules that go.work ties together.
-PKGS := ./... ./websocket/... ./bench/...
+# The packages of the modules that go.work ties together.
+PKGS := ./... ./websocket/... ./bench/... ./e2e/acme/...
 
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
@@ -34,7 +34,7 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 	cd bench && go run ./cmd/compare
 
 e2e: setup ## the binary as a user would run it, against real clients
-	go test -race -shuffle=on -timeout=10m -v ./e2e/...
+	go test -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/...
 
 cover: ## the share of statements that the tests run
 	go test -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...

@@ -98,6 +98,9 @@ var rules = []rule{
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
 		test: []string{"golang.org/x/sys", "websocket/reactor"}},
+	// The CA of its tests is a real one; the module is never published.
+	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
+		test: []string{"github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
 	// Peers and load generators of all kinds: nothing of it is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/reactor", "bench/..."},
 		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
@@ -120,7 +123,7 @@ type listed struct {
 func goList(t *testing.T) []listed {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports",
-		"./...", "./websocket/...", "./bench/...")
+		"./...", "./websocket/...", "./bench/...", "./e2e/acme/...")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

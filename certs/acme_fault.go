@@ -118,7 +118,7 @@ func (a *acmeSource) explain(host string, err error) *Error {
 	refused, kind, last := a.wire.refused[host], a.wire.kinds[host], a.wire.last
 	a.wire.mu.Unlock()
 	if refused != "" {
-		return &Error{host, fmt.Errorf("the CA could not see that this is the host: %s", refused), problemHint(kind)}
+		return &Error{host, fmt.Errorf("the CA could not see that this is the host: %s", refused), challengeHint(kind)}
 	}
 	var told *acme.Error
 	if !errors.As(err, &told) && last != nil {
@@ -138,18 +138,29 @@ func (a *acmeSource) explain(host string, err error) *Error {
 		"check the URL of the directory, and that this machine may connect to it; it is tried again"}
 }
 
-// problemHint is what to do about a problem of a kind (RFC 8555 §6.7).
-func problemHint(kind string) string {
+// challengeHint is what to do about a challenge that failed with a problem of a kind (RFC 8555 §6.7).
+func challengeHint(kind string) string {
 	switch kind[strings.LastIndex(kind, ":")+1:] {
-	case "connection", "tls":
-		return "the CA must reach this server by the host's name, at port 443 for TLS-ALPN-01 or at port 80 for HTTP-01: " +
-			"check the firewall, and that the TLS handshake is not ended by something in front"
 	case "dns":
 		return "the name needs an A or AAAA record that points to this server"
+	case "unauthorized", "incorrectResponse":
+		return "the name leads the CA to another server: point its A and AAAA records to this one, and let port 443 " +
+			"or port 80 through to it as it is"
+	case "connection", "tls", "malformed":
+		return "the CA must reach this server by the host's name, at port 443 for TLS-ALPN-01 or at port 80 for HTTP-01: " +
+			"check its A and AAAA records, the firewall, and that nothing in front ends TLS"
+	}
+	return problemHint(kind)
+}
+
+// problemHint is what to do about a problem of a kind with the account or the order (RFC 8555 §6.7).
+func problemHint(kind string) string {
+	switch kind[strings.LastIndex(kind, ":")+1:] {
 	case "caa":
 		return "the CAA record of the domain must allow this CA"
-	case "unauthorized", "incorrectResponse":
-		return "the name leads the CA to another server: point its A and AAAA records to this one"
+	case "unauthorized", "accountDoesNotExist":
+		return "the CA does not take this account: check the external account binding, if it asks for one, " +
+			"or remove the account key from the cache directory"
 	case "rateLimited":
 		return "wait: the CA bounds how many certificates it gives; use its staging directory for trials"
 	case "externalAccountRequired":

@@ -10,9 +10,9 @@ import (
 
 // Event says what happened to something that a [Provider] serves from.
 type Event struct {
-	Kind EventKind
-	What Subject
-	Path string // the file, or the host that ACME got a certificate for
+	Kind EventKind // loaded, recovered or failed
+	What Subject   // what it is about
+	Path string    // the file, or the host that ACME got a certificate for
 
 	// New and Old are the certificates that came into use and went out of it. They are nil where What is not a
 	// certificate, or there is none. They are the same after EventRecovered.
@@ -66,7 +66,7 @@ func (e Event) String() string {
 
 // Info is what is known about one certificate in use.
 type Info struct {
-	Source Source
+	Source Source            // where it came from
 	Path   string            // the file of the certificate; for ACME its host
 	Cert   *x509.Certificate // nil: ACME has not got it yet
 	Err    error             // why the last attempt to get a newer one failed; nil when it did not

@@ -121,10 +121,14 @@ func TestRFC8555_6_7_Hints(t *testing.T) {
 	seen := map[string]string{}
 	for _, kind := range []string{"connection", "dns", "caa", "unauthorized", "rateLimited", "externalAccountRequired",
 		"rejectedIdentifier", "invalidContact", "userActionRequired", "serverInternal", ""} {
-		hint := problemHint("urn:ietf:params:acme:error:" + kind)
+		hint := challengeHint("urn:ietf:params:acme:error:" + kind)
 		if other, ok := seen[hint]; ok || len(hint) < 20 {
 			t.Errorf("%q has the hint of %q: %q", kind, other, hint)
 		}
 		seen[hint] = kind
+	}
+	const kind = "urn:ietf:params:acme:error:unauthorized"
+	if problemHint(kind) == challengeHint(kind) {
+		t.Error("an account that is refused has the hint of a challenge that is")
 	}
 }

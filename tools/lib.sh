@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 GOLANGCI_LINT_VERSION=v2.15.0
 
 # The packages of all modules.
-PKGS=(./... ./websocket/... ./bench/...)
+PKGS=(./... ./websocket/... ./bench/... ./e2e/acme/...)
 
 # say prints a line of progress with the seconds since the script began.
 say() { printf '== %4ds  %s\n' "$SECONDS" "$*"; }

@@ -1,0 +1,178 @@
+package acme_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/letsencrypt/challtestsrv"
+	"github.com/letsencrypt/pebble/v2/ca"
+	"github.com/letsencrypt/pebble/v2/db"
+	"github.com/letsencrypt/pebble/v2/va"
+	"github.com/letsencrypt/pebble/v2/wfe"
+
+	"github.com/handfast/handfast/certs"
+)
+
+// authority is a CA of a test. Every host's name leads it to 127.0.0.1.
+type authority struct {
+	server   *httptest.Server
+	root     string // file with the certificate of who signed the directory's
+	issuer   *x509.CertPool
+	dns      *challtestsrv.ChallSrv
+	store    *db.MemoryStore
+	requests atomic.Int64
+}
+
+// want says what an authority is like.
+type want struct {
+	httpPort, tlsPort int           // where it looks for challenges
+	valid             time.Duration // how long its certificates are; 0: 90 days
+	binding           bool          // it asks for an external account binding
+}
+
+func newAuthority(t *testing.T, w want) *authority {
+	t.Helper()
+	quiet := log.New(io.Discard, "", 0)
+	a := &authority{store: db.NewMemoryStore()}
+	dnsAddr := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
+	var err error
+	if a.dns, err = challtestsrv.New(challtestsrv.Config{Log: quiet, DNSAddrs: []string{dnsAddr}}); err != nil {
+		t.Fatal(err)
+	}
+	a.dns.SetDefaultDNSIPv6("")
+	go a.dns.Run()
+	waitFor(t, dnsAddr)
+	t.Cleanup(a.dns.Shutdown)
+
+	issuer := ca.New(quiet, a.store, "", "ecdsa", 0, 1,
+		map[string]ca.Profile{"default": {ValidityPeriod: uint64(w.valid / time.Second)}})
+	front := wfe.New(quiet, a.store, va.New(quiet, w.httpPort, w.tlsPort, false, dnsAddr, a.store), issuer,
+		[]string{"pebble.example"}, false, w.binding, 1, 1)
+	handler := front.Handler()
+	a.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		a.requests.Add(1)
+		handler.ServeHTTP(rw, r)
+	}))
+	a.server.Config.ErrorLog = quiet
+	a.server.StartTLS()
+	t.Cleanup(a.server.Close)
+	a.root = filepath.Join(t.TempDir(), "root.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
+	if err := os.WriteFile(a.root, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := x509.ParseCertificate(issuer.GetRootCert(0).Cert.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.issuer = x509.NewCertPool()
+	a.issuer.AddCert(root)
+	return a
+}
+
+// options asks the authority for certificates, and for what else change says.
+func (a *authority) options(cache string, hosts ...string) certs.Options {
+	return certs.Options{ACME: &certs.ACME{Hosts: hosts, Cache: cache, AgreeTerms: true, Email: "admin@example.com",
+		Directory: a.server.URL + wfe.DirectoryPath, RootFile: a.root}}
+}
+
+// waitFor waits until somebody listens.
+func waitFor(t *testing.T, addr string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 2000 {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			return
+		}
+		<-tick.C
+	}
+	t.Fatalf("nobody listens on %s", addr)
+}
+
+// freePort returns a port that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, port := listen(t)
+	l.Close()
+	return port
+}
+
+func listen(t *testing.T) (net.Listener, int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l, l.Addr().(*net.TCPAddr).Port
+}
+
+// node is a server as a user has it: HTTPS, and a plain listener beside it.
+type node struct {
+	*certs.Provider
+	events chan certs.Event
+	tls    string // the address of the TLS listener
+}
+
+// newNode opens a provider and serves with it on the listeners. nil: not on that.
+func newNode(t *testing.T, opts certs.Options, secure, plain net.Listener) *node {
+	t.Helper()
+	n := &node{events: make(chan certs.Event, 100)}
+	opts.OnEvent = func(e certs.Event) { n.events <- e }
+	var err error
+	if n.Provider, err = certs.Open(opts); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Provider.Close)
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
+	quiet := log.New(io.Discard, "", 0)
+	if secure != nil {
+		n.tls = secure.Addr().String()
+		s := &http.Server{Handler: page, TLSConfig: n.TLSConfig("http/1.1"), ErrorLog: quiet}
+		go s.ServeTLS(secure, "", "")
+		t.Cleanup(func() { s.Close() })
+	}
+	if plain != nil {
+		s := &http.Server{Handler: n.HTTPHandler(nil), ErrorLog: quiet}
+		go s.Serve(plain)
+		t.Cleanup(func() { s.Close() })
+	}
+	return n
+}
+
+// next returns what is reported next.
+func (n *node) next(t *testing.T) certs.Event {
+	t.Helper()
+	select {
+	case e := <-n.events:
+		return e
+	case <-time.After(time.Minute):
+		t.Fatal("nothing was reported")
+		return certs.Event{}
+	}
+}
+
+// served returns the certificate that a client of a host sees, who believes the authority alone.
+func (n *node) served(t *testing.T, a *authority, host string) *x509.Certificate {
+	t.Helper()
+	c, err := tls.Dial("tcp", n.tls, &tls.Config{RootCAs: a.issuer, ServerName: host})
+	if err != nil {
+		t.Fatalf("connect to %s: %v", host, err)
+	}
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0]
+}
