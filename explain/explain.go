@@ -1,15 +1,186 @@
 package explain
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
+	"time"
+)
+
+// The bounds when the options name none.
+const (
+	defaultTimeout     = 15 * time.Second
+	defaultStepTimeout = 5 * time.Second
 )
 
 // Explain opens a WebSocket at rawURL, which begins with ws, wss, http or https, and tells what happened. nil options
 // are the defaults. It always returns a report, at the latest when the options' bounds are over or ctx ends, and leaves
 // no goroutine and no connection behind. It may be called from several goroutines at once.
 func Explain(ctx context.Context, rawURL string, opts *Options) *Report {
-	return &Report{URL: rawURL}
+	t := newTracer(ctx, opts)
+	t.run(rawURL)
+	return t.finish()
+}
+
+// tracer is one run of Explain.
+type tracer struct {
+	ctx      context.Context
+	o        Options
+	start    time.Time
+	deadline time.Time // of all that has no bound of its own
+	r        *Report
+	hide     *redactor
+	target   *target
+	plan     route   // how the server is reached
+	secure   *secure // the TLS configuration, nil for ws
+	key      string  // of the handshake that counts
+	body101  bool    // the 101 announced a body
+	deflate  *deflate
+}
+
+func newTracer(ctx context.Context, opts *Options) *tracer {
+	if opts == nil {
+		opts = &Options{}
+	}
+	t := &tracer{ctx: ctx, o: *opts, start: time.Now(), hide: &redactor{}}
+	t.o.Timeout = cmp.Or(t.o.Timeout, defaultTimeout)
+	t.o.StepTimeout = cmp.Or(t.o.StepTimeout, defaultStepTimeout)
+	if t.o.Proxy == nil {
+		t.o.Proxy = http.ProxyFromEnvironment
+	}
+	if t.o.Dial == nil {
+		t.o.Dial = (&net.Dialer{}).DialContext
+	}
+	if t.o.rand == nil {
+		t.o.rand = rand.Reader
+	}
+	t.deadline = t.start.Add(t.o.Timeout)
+	t.r = &Report{Started: t.start.Round(0), Steps: []Step{}}
+	return t
+}
+
+// run goes as far as it gets.
+func (t *tracer) run(rawURL string) {
+	if !t.readURL(rawURL) || !t.checkRequest() {
+		return
+	}
+	l := t.connect()
+	if l == nil {
+		return
+	}
+	defer l.Close()
+	rest, ok := t.handshake(l)
+	if !ok {
+		if t.r.Response != nil && t.r.Response.Status == http.StatusForbidden && t.failed(FaultStatus403) {
+			t.probeRefusedOrigin()
+		}
+		return
+	}
+	t.r.Opened = true
+	s := newSession(t, l, rest)
+	s.run()
+	l.Close()
+	if t.ctx.Err() == nil {
+		t.probeForeignOrigin()
+	}
+}
+
+// finish makes the report whole.
+func (t *tracer) finish() *Report {
+	r := t.r
+	r.Duration = t.since()
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		switch {
+		case a.Warning == b.Warning:
+			return 0
+		case b.Warning:
+			return -1
+		}
+		return 1
+	})
+	t.hide.all(r)
+	for i, f := range r.Findings {
+		switch d := diagnose(r, f); {
+		case f.Warning:
+			r.Warnings = append(r.Warnings, d)
+		case i == 0:
+			r.Diagnosis = &d
+		}
+	}
+	t.hide.all(r)
+	return r
+}
+
+// since says how much time has passed.
+func (t *tracer) since() Duration { return Duration(time.Since(t.start)) }
+
+// until returns the end of a wait of at most d.
+func (t *tracer) until(d time.Duration) time.Time {
+	end := time.Now().Add(d)
+	if t.deadline.Before(end) {
+		return t.deadline
+	}
+	return end
+}
+
+// step returns the end of a wait for the other side.
+func (t *tracer) step() time.Time { return t.until(t.o.StepTimeout) }
+
+// bounded returns a context for one wait.
+func (t *tracer) bounded(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(t.ctx, t.until(d))
+}
+
+// begin starts a step.
+func (t *tracer) begin(stage Stage, title string) *Step {
+	return &Step{Stage: stage, Title: title, Start: t.since(), OK: true}
+}
+
+// end puts a step into the report. It is not to be used afterwards.
+func (t *tracer) end(s *Step, result string) {
+	s.Duration = t.since() - s.Start
+	s.Result = result
+	if slices.ContainsFunc(s.Rules, func(c Check) bool { return !c.Held }) {
+		s.OK = false
+	}
+	t.hide.all(s)
+	t.r.Steps = append(t.r.Steps, *s)
+	if t.o.OnStep != nil {
+		t.o.OnStep(*s)
+	}
+}
+
+// fail notes a fault that keeps the connection from opening, or ends it.
+func (t *tracer) fail(stage Stage, f Fault, clause, detail string) {
+	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail})
+}
+
+// warn notes a fault that does not.
+func (t *tracer) warn(stage Stage, f Fault, clause, detail string) {
+	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail, Warning: true})
+}
+
+// failed reports whether f was noted.
+func (t *tracer) failed(f Fault) bool {
+	return slices.ContainsFunc(t.r.Findings, func(x Finding) bool { return x.Fault == f })
+}
+
+// stopped notes that a wait ended because of the caller or of the time for all of it, and reports whether it did.
+func (t *tracer) stopped(stage Stage) bool {
+	switch {
+	case t.ctx.Err() != nil && !errors.Is(t.ctx.Err(), context.DeadlineExceeded):
+		t.fail(stage, FaultInterrupted, "", "the caller stopped it")
+	case t.ctx.Err() != nil, !time.Now().Before(t.deadline):
+		t.fail(stage, FaultTimeout, "", "the time for all of it was over")
+	default:
+		return false
+	}
+	return true
 }
 
 // equalFold compares names of fields and tokens, which are ASCII.

@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -56,10 +57,12 @@ type Options struct {
 	// context ends; 0 is not to.
 	Watch time.Duration
 
-	// OnStep gets each step when it is over, and OnFrame each frame of Watch when it was sent or received, both redacted.
+	// OnStep gets each step when it is over, and OnFrame each frame when it was sent or received, both redacted.
 	// They are called one at a time, from the goroutine that called Explain.
 	OnStep  func(Step)
 	OnFrame func(Frame)
+
+	rand io.Reader // of keys; nil is crypto/rand
 }
 
 // Credentials are what a client may have to show at the handshake. Each pattern may be used beside the others.

@@ -1,0 +1,61 @@
+package explain
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+)
+
+// newKeyReport computes what a server must answer to key (RFC 6455 §4.2.2).
+func newKeyReport(key string) *Key {
+	joined := key + guid
+	sum := sha1.Sum([]byte(joined))
+	return &Key{
+		Key: key, GUID: guid, Joined: joined, SHA1: hex.EncodeToString(sum[:]),
+		Want: base64.StdEncoding.EncodeToString(sum[:]),
+	}
+}
+
+// guessAccept says what a server did that computed another accept value: the usual mistakes, tried one by one.
+func (t *tracer) guessAccept(got string) string {
+	key := t.r.Key.Key
+	raw, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		return ""
+	}
+	b64 := func(s string) string {
+		sum := sha1.Sum([]byte(s))
+		return base64.StdEncoding.EncodeToString(sum[:])
+	}
+	sum := sha1.Sum([]byte(key + guid))
+	long := sha256.Sum256([]byte(key + guid))
+	short := md5.Sum([]byte(key + guid))
+	for _, try := range [...]struct{ value, mistake string }{
+		{key, "the key itself, not hashed"},
+		{b64(key), "the hash of the key without the GUID"},
+		{b64(string(raw) + guid), "the hash of the decoded key: it is to be hashed as it came, in base64"},
+		{b64(key + strings.ToLower(guid)), "the hash with the GUID in small letters"},
+		{b64(guid + key), "the hash of the GUID and the key, in the wrong order"},
+		{b64(key + " " + guid), "the hash with a space between key and GUID"},
+		{b64(key + guid + "\n"), "the hash with a line end behind it"},
+		{b64(key + "\r\n" + guid), "the hash with the line end of the header in it"},
+		{hex.EncodeToString(sum[:]), "the hash in hexadecimal instead of base64"},
+		{base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))), "the base64 of the hash in hexadecimal, not of its 20 bytes"},
+		{base64.RawStdEncoding.EncodeToString(sum[:]), "the base64 without its padding"},
+		{base64.URLEncoding.EncodeToString(sum[:]), "the base64 with the letters for URLs"},
+		{base64.StdEncoding.EncodeToString(long[:]), "SHA-256 instead of SHA-1"},
+		{base64.StdEncoding.EncodeToString(short[:]), "MD5 instead of SHA-1"},
+		{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455 §1.3, which answers another key"},
+	} {
+		if got == try.value {
+			return ": " + try.mistake
+		}
+	}
+	if b, err := base64.StdEncoding.DecodeString(got); err != nil || len(b) != sha1.Size {
+		return ", which is not the base64 of 20 bytes"
+	}
+	return ""
+}

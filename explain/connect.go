@@ -1,0 +1,253 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// impatience bounds the wait for an address that is not the last one.
+const impatience = 2 * time.Second
+
+// route is how the server is reached: what a further connection needs.
+type route struct {
+	proxy *url.URL // nil: none
+	addr  string   // what to connect to: the server, or the proxy
+}
+
+// link is a connection that the tracer owns. Waits on it end with the context; it is closed by Close only, so that an open
+// WebSocket can still be closed in order.
+type link struct {
+	net.Conn             // what the handshake goes over: the socket, or TLS on it
+	raw         net.Conn // the socket
+	seen        []byte   // the first bytes that came over the socket
+	stop        func() bool
+	interrupted atomic.Bool
+}
+
+// past is a deadline that ends every wait.
+var past = time.Unix(1, 0)
+
+// seenBytes is how many bytes of a socket's beginning are kept.
+const seenBytes = 64
+
+// own takes a connection over.
+func (t *tracer) own(c net.Conn) *link {
+	l := &link{raw: c}
+	l.Conn = &tapped{c, l}
+	l.stop = context.AfterFunc(t.ctx, func() {
+		l.interrupted.Store(true)
+		c.SetDeadline(past)
+	})
+	return l
+}
+
+// SetDeadline bounds the waits that follow, and ends them when the context has ended.
+func (l *link) SetDeadline(d time.Time) error {
+	err := l.Conn.SetDeadline(d)
+	if l.interrupted.Load() {
+		return l.raw.SetDeadline(past)
+	}
+	return err
+}
+
+// SetReadDeadline is SetDeadline for reads.
+func (l *link) SetReadDeadline(d time.Time) error {
+	err := l.Conn.SetReadDeadline(d)
+	if l.interrupted.Load() {
+		return l.raw.SetReadDeadline(past)
+	}
+	return err
+}
+
+// revive lets waits go on although the context has ended: those of the closing handshake.
+func (l *link) revive() {
+	l.stop()
+	l.interrupted.Store(false)
+}
+
+// tapped keeps the first bytes that are read.
+type tapped struct {
+	net.Conn
+	l *link
+}
+
+func (c *tapped) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if room := seenBytes - len(c.l.seen); room > 0 {
+		c.l.seen = append(c.l.seen, b[:min(n, room)]...)
+	}
+	return n, err
+}
+
+// Close ends the connection. It does not wait, and may be called more than once.
+func (l *link) Close() error {
+	l.stop()
+	return l.raw.Close()
+}
+
+// connect opens the stream that the handshake goes over. nil after a failure, which it has noted.
+func (t *tracer) connect() *link {
+	proxy, ok := t.findProxy()
+	if !ok {
+		return nil
+	}
+	host, port, stages := t.target.name, t.target.port, [2]Stage{StageDNS, StageTCP}
+	if proxy != nil {
+		host, port, stages = proxy.Hostname(), proxyPort(proxy), [2]Stage{StageProxy, StageProxy}
+	}
+	t.plan.proxy = proxy
+	addrs := t.resolve(host, stages[0])
+	if len(addrs) == 0 {
+		return nil
+	}
+	l := t.dialFirst(addrs, port, stages[1])
+	if l == nil {
+		return nil
+	}
+	if proxy != nil && !t.tunnelStep(l) || t.target.secure && !t.tlsStep(l) {
+		l.Close()
+		return nil
+	}
+	return l
+}
+
+// dialFirst connects to the first address that answers.
+func (t *tracer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
+	errs := make([]error, 0, len(addrs))
+	for i, a := range addrs {
+		addr := net.JoinHostPort(a.String(), port)
+		s := t.begin(stage, "connect to "+addr)
+		wait := t.o.StepTimeout
+		if i < len(addrs)-1 {
+			wait = min(wait, impatience)
+		}
+		l, err := t.dial(addr, wait)
+		if err != nil {
+			errs = append(errs, err)
+			s.OK = false
+			t.end(s, dialReason(err))
+			if t.ctx.Err() != nil {
+				break
+			}
+			continue
+		}
+		if local := l.LocalAddr(); local != nil {
+			s.Facts = []Fact{{"from", local.String()}}
+		}
+		t.plan.addr, t.r.Address = addr, addr
+		t.end(s, "connected")
+		t.warnOfIPv6(addrs[:i], a, errs)
+		return l
+	}
+	t.judgeDial(stage, addrs, errs, port)
+	return nil
+}
+
+// dial opens a TCP connection to addr, within d.
+func (t *tracer) dial(addr string, d time.Duration) (*link, error) {
+	ctx, cancel := t.bounded(d)
+	defer cancel()
+	c, err := t.o.Dial(ctx, "tcp", addr)
+	if err == nil && c == nil {
+		err = errors.New("the dialer returned neither a connection nor an error")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.own(c), nil
+}
+
+// warnOfIPv6 tells of IPv6 addresses that failed although the name has them, when IPv4 works. A machine without IPv6, and
+// a name of this machine, are nobody's fault.
+func (t *tracer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
+	if !worked.Is4() {
+		return
+	}
+	for i, a := range failed {
+		if a.Is6() && !a.IsLoopback() && !errors.Is(errs[i], syscall.ENETUNREACH) && !errors.Is(errs[i], syscall.EADDRNOTAVAIL) &&
+			!errors.Is(errs[i], syscall.EAFNOSUPPORT) {
+			t.warn(StageTCP, FaultIPv6, "RFC 8305 §2", fmt.Sprintf("%s: %s; %s answers", a, dialReason(errs[i]), worked))
+			return
+		}
+	}
+}
+
+// judgeDial notes why no address could be connected to: what is most certain first.
+func (t *tracer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port string) {
+	if t.ctx.Err() != nil && t.stopped(stage) {
+		return
+	}
+	fault, why := FaultUnreachable, errs[len(errs)-1]
+	for _, err := range errs {
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			fault, why = FaultRefused, err
+			break
+		}
+		if isTimeout(err) {
+			fault, why = FaultConnectTimeout, err
+		}
+	}
+	if stage == StageProxy {
+		fault = FaultProxyUnreachable
+	}
+	where := "port " + port + " of " + addrs[0].String()
+	if len(addrs) > 1 {
+		where = fmt.Sprintf("port %s of %d addresses", port, len(addrs))
+	}
+	t.fail(stage, fault, "", where+": "+dialReason(why))
+}
+
+// dialReason says why a connection could not be opened.
+func dialReason(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused: nothing listens there"
+	case isTimeout(err):
+		return "no answer in time"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "no way leads there"
+	}
+	return brief(err)
+}
+
+// isTimeout reports whether err is a wait that was too long.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isReset reports whether err is the other side breaking the connection off.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// isEOF reports whether err is the other side ending the connection in order, or in the middle of a TLS record.
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// brief returns the part of an error of package net that says what happened, without addresses.
+func brief(err error) string {
+	var sys syscall.Errno
+	switch {
+	case errors.As(err, &sys):
+		return sys.Error()
+	case isTimeout(err):
+		return "no answer in time"
+	case isEOF(err):
+		return "the other side closed the connection"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		err = op.Err
+	}
+	return strings.TrimPrefix(err.Error(), "tls: ")
+}

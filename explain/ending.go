@@ -1,0 +1,133 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// close does the closing handshake (RFC 6455 §7.1.2), unless the connection has ended before.
+func (s *session) close() {
+	if s.over {
+		return
+	}
+	const clause, text = "RFC 6455 §5.5.1", "a close frame is answered with a close frame"
+	if s.t.ctx.Err() != nil { // a caller who stopped the watch; a moment is left to part in order
+		s.l.revive()
+		s.t.deadline = time.Now().Add(goodbye)
+	}
+	s.step = s.t.begin(StageClose, "close")
+	s.send(frame.Close, []byte{1000 >> 8, 1000 & 0xff})
+	c := &Close{By: "client", Code: 1000, How: "close frame"}
+	s.t.r.Close = c
+	for deadline := s.t.step(); ; {
+		f, err := s.in.next(deadline)
+		rule, isBroken := errors.AsType[*broken](err)
+		if f != nil {
+			s.record(s.describe(f, rule))
+		}
+		switch {
+		case isBroken:
+			s.why = err
+			s.broke(StageClose)
+			return
+		case err != nil:
+			s.unanswered(err, clause, text)
+			return
+		case f.Opcode == frame.Close:
+			c.Clean = true
+			detail := fmt.Sprintf("it came with %d", closeCode(f.payload))
+			s.step.Rules = append(s.step.Rules, Check{clause, text, true, detail})
+			s.step.Facts = append(s.step.Facts, Fact{"TCP", s.drain()})
+			s.t.end(s.step, "in order, with 1000")
+			return
+		}
+	}
+}
+
+// unanswered judges a close frame to which none came back.
+func (s *session) unanswered(err error, clause, text string) {
+	c := s.t.r.Close
+	c.How = streamEnd(err)
+	detail := "the server closed the connection (" + c.How + ") instead of answering"
+	fault := FaultNoCloseFrame
+	if isTimeout(err) {
+		detail, fault = "no close frame came back in time", FaultNoCloseAnswer
+	}
+	s.step.Rules = append(s.step.Rules, Check{clause, text, false, detail})
+	s.t.warn(StageClose, fault, clause, detail)
+	s.t.end(s.step, detail)
+}
+
+// idle keeps silent and sees how long that lasts.
+func (s *session) idle() {
+	limit := s.t.o.ProbeIdle
+	s.step = s.t.begin(StageIdle, "hold the connection in silence, for "+limit.String()+" at most")
+	i := &Idle{Max: Duration(limit)}
+	s.t.r.Idle = i
+	start := time.Now()
+	deadline, restore := s.extend(limit)
+	defer restore()
+	for !s.over {
+		f, err := s.next(deadline)
+		switch {
+		case err != nil && isTimeout(err) && !s.over:
+			i.Held = Duration(time.Since(start))
+			s.t.end(s.step, s.heldOut(i))
+			return
+		case f != nil && f.Opcode != frame.Close: // not silent: it begins anew
+			if f.Opcode == frame.Ping {
+				i.Pings++
+			}
+			start = time.Now()
+		}
+	}
+	i.Held = Duration(time.Since(start))
+	if _, ok := errors.AsType[*broken](s.why); ok {
+		s.broke(StageIdle)
+		return
+	}
+	s.cutOff(i)
+}
+
+// heldOut says what it means that the connection lived.
+func (s *session) heldOut(i *Idle) string {
+	switch {
+	case s.t.ctx.Err() != nil:
+		return "stopped after " + i.Held.String() + "; until then nothing ended it"
+	case i.Pings > 0:
+		return "nothing ended it; the server sent " + count(i.Pings, "ping", "pings") + ", which keep it from being idle"
+	}
+	return "nothing ended it"
+}
+
+// cutOff says who ended a silent connection, and after how long.
+func (s *session) cutOff(i *Idle) {
+	i.Cut = true
+	detail := "after " + i.Held.String() + " of silence the connection was ended"
+	if c := s.t.r.Close; c != nil && s.why == nil {
+		i.How, i.Code = "close frame", c.Code
+		detail += fmt.Sprintf(" by the server, with a close frame and code %d", c.Code)
+	} else {
+		i.How = streamEnd(s.why)
+		detail += " with a " + i.How + " and no close frame, as a proxy does"
+		s.t.r.Close = &Close{By: "server", Code: 1006, How: i.How}
+	}
+	i.Suggest = Duration(pingInterval(time.Duration(i.Held)))
+	s.step.OK = false
+	s.t.warn(StageIdle, FaultIdle, "", detail+"; a ping every "+i.Suggest.String()+" keeps it open")
+	s.t.end(s.step, detail)
+}
+
+// pingInterval returns a round number that is well below an idle timeout, so that one ping may be late.
+func pingInterval(held time.Duration) time.Duration {
+	limit := held * 3 / 4
+	for _, seconds := range [...]time.Duration{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1} {
+		if d := seconds * time.Second; d <= limit {
+			return d
+		}
+	}
+	return max(limit.Round(10*time.Millisecond), 10*time.Millisecond)
+}

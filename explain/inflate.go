@@ -1,0 +1,64 @@
+package explain
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"io"
+)
+
+const (
+	windowSize  = 32 << 10 // RFC 1951 §2
+	maxInflated = 64 << 20 // bytes of one message that are inflated
+)
+
+// errLost says that an earlier message was not inflated, so that this one cannot be.
+var errLost = errors.New("an earlier message was too large to inflate")
+
+// inflater inflates the server's messages (RFC 7692 §7.2.2). It keeps the start of each, and the window that the next may
+// refer to.
+type inflater struct {
+	fresh  bool // every message begins afresh
+	window []byte
+	r      io.ReadCloser
+	lost   bool // the window is not the server's any more
+}
+
+// message inflates one message. It returns its first keepPayload bytes and the size of all of it.
+func (f *inflater) message(b []byte) (plain []byte, size int64, err error) {
+	if f.lost && !f.fresh {
+		return nil, 0, errLost
+	}
+	f.lost = false
+	// RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload"; a last, empty block behind
+	// them makes it a whole stream.
+	in := io.MultiReader(bytes.NewReader(b), bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}))
+	if f.r == nil {
+		f.r = flate.NewReaderDict(in, f.window)
+	} else if err := f.r.(flate.Resetter).Reset(in, f.window); err != nil {
+		return nil, 0, err
+	}
+	chunk := make([]byte, windowSize)
+	for {
+		n, err := f.r.Read(chunk)
+		size += int64(n)
+		if room := keepPayload - len(plain); room > 0 {
+			plain = append(plain, chunk[:min(n, room)]...)
+		}
+		if !f.fresh {
+			f.window = append(f.window, chunk[:n]...)
+			if over := len(f.window) - windowSize; over > 0 {
+				f.window = append(f.window[:0], f.window[over:]...)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return plain, size, nil
+		case err != nil:
+			return plain, size, err
+		case size > maxInflated:
+			f.lost = true
+			return plain, size, nil
+		}
+	}
+}

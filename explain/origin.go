@@ -1,0 +1,131 @@
+package explain
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// foreignOrigin is a site that no server allows on purpose: the name is reserved (RFC 2606 §2).
+const foreignOrigin = "https://attacker.example"
+
+// clauseOrigin is where RFC 6455 says what the origin is for.
+const clauseOrigin = "RFC 6455 §10.2"
+
+// try opens the same WebSocket once more with another origin, "" for none, and closes it at once.
+func (t *tracer) try(title, origin string, foreign bool) OriginTry {
+	s := t.begin(StageOrigin, title)
+	o := OriginTry{Origin: origin, Foreign: foreign}
+	l, err := t.reopen()
+	if err == nil {
+		defer l.Close()
+		if t.target.secure {
+			_, err = t.wrap(l, t.newSecure().cfg)
+		}
+	}
+	key, keyErr := t.newKey()
+	if err != nil || keyErr != nil {
+		s.OK = false
+		t.end(s, "no further connection")
+		return o
+	}
+	fields := t.withOrigin(t.fields(key, origin), origin)
+	s.Sent = slices.DeleteFunc(t.showRequest(fields), func(l Line) bool { return !strings.HasPrefix(l.Text, "Origin: ") })
+	if origin == "" {
+		s.Sent = []Line{{"(the same, without Origin)", ""}}
+	}
+	l.SetDeadline(t.until(probePatience))
+	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // the answer tells
+	h := readHead(l, t.until(probePatience))
+	if lines := t.showHead(h); len(lines) > 0 {
+		s.Received = lines[:1]
+	}
+	o.Status = h.status
+	if h.problem != nil {
+		s.OK = false
+		t.end(s, "no answer: "+h.problem.detail)
+		return o
+	}
+	o.Opened = h.status == http.StatusSwitchingProtocols && h.value("Sec-WebSocket-Accept") == newKeyReport(key).Want
+	if o.Opened {
+		b := frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Close, Masked: true, Length: 2})
+		l.Write(append(b, 1000>>8, 1000&0xff)) //nolint:errcheck // a courtesy
+	}
+	t.end(s, map[bool]string{true: "accepted", false: "refused"}[o.Opened]+": "+h.statusText())
+	return o
+}
+
+// withOrigin takes the Origin out that a caller's header may have put in.
+func (t *tracer) withOrigin(fields []field, origin string) []field {
+	fields = slices.DeleteFunc(fields, func(f field) bool { return equalFold(f.name, "Origin") && f.value != origin })
+	return fields
+}
+
+// probeForeignOrigin looks whether a page of any other site may open this WebSocket with its visitor's cookies.
+func (t *tracer) probeForeignOrigin() {
+	broken := slices.ContainsFunc(t.r.Findings, func(f Finding) bool { return !f.Warning })
+	if t.o.NoOriginProbes || t.o.NoProbes || broken || !time.Now().Before(t.deadline) {
+		return
+	}
+	o := t.try("would a page of another site get in?", foreignOrigin, true)
+	t.r.Origins = append(t.r.Origins, o)
+	if !o.Opened {
+		return
+	}
+	// What a browser sends by itself, whatever page asks, is what an attacker's page can use. Other credentials it has not.
+	given := t.r.Target.Credentials
+	ambient := slices.DeleteFunc(slices.Clone(given), func(c string) bool {
+		return c != "cookie" && c != "basic" && c != "client certificate"
+	})
+	switch {
+	case len(ambient) > 0:
+		t.warn(StageOrigin, FaultCrossSite, clauseOrigin, "a handshake from "+foreignOrigin+
+			" was accepted, with credentials that browsers send by themselves ("+strings.Join(ambient, ", ")+")")
+	case len(given) == 0:
+		t.warn(StageOrigin, FaultCrossSite, clauseOrigin, "a handshake from "+foreignOrigin+
+			" was accepted; that is dangerous as soon as a cookie, a password or a client certificate decides who one is")
+	}
+}
+
+// probeRefusedOrigin finds out whether a 403 was because of the origin.
+func (t *tracer) probeRefusedOrigin() {
+	if t.o.NoOriginProbes || t.o.NoProbes {
+		return
+	}
+	sent := t.r.Target.Origin
+	other := strings.Replace(t.target.origin, "http", "https", 1)
+	if t.target.secure {
+		other = strings.Replace(t.target.origin, "https", "http", 1)
+	}
+	tried := []string{sent}
+	for _, attempt := range [...]struct{ title, origin string }{
+		{"the same with the server's own origin", t.target.origin},
+		{"the same without an origin", ""},
+		{"the same with the own origin as " + other[:strings.Index(other, ":")], other},
+	} {
+		if slices.Contains(tried, attempt.origin) {
+			continue
+		}
+		tried = append(tried, attempt.origin)
+		o := t.try(attempt.title, attempt.origin, false)
+		t.r.Origins = append(t.r.Origins, o)
+		if !o.Opened {
+			continue
+		}
+		i := slices.IndexFunc(t.r.Findings, func(f Finding) bool { return f.Fault == FaultStatus403 })
+		f := &t.r.Findings[i]
+		f.Fault, f.Clause = FaultOrigin, clauseOrigin
+		f.Detail = "the server answered 403 to " + originWords(sent) + ", and accepts " + originWords(attempt.origin)
+		return
+	}
+}
+
+func originWords(origin string) string {
+	if origin == "" {
+		return "a handshake without an Origin"
+	}
+	return "Origin: " + origin
+}

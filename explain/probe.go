@@ -1,0 +1,213 @@
+package explain
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// probePatience bounds the wait for what only adds to an explanation.
+const probePatience = 2 * time.Second
+
+// reopen connects once more to where the first connection went, through the same proxy, without TLS.
+func (t *tracer) reopen() (*link, error) {
+	l, err := t.dial(t.plan.addr, probePatience)
+	if err != nil || t.plan.proxy == nil {
+		return l, err
+	}
+	h, err := t.tunnel(l)
+	if err == nil && (h.problem != nil || h.status/100 != 2) {
+		err = errors.New("the proxy opened no second tunnel")
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	l.seen = nil
+	return l, nil
+}
+
+// probeTLS finds out more about a TLS handshake that failed, with further connections that carry no request.
+func (t *tracer) probeTLS(f Fault, clause, detail string) (Fault, string, string) {
+	if t.o.NoProbes {
+		return f, clause, detail
+	}
+	switch f {
+	case FaultALPN:
+		if t.speaksHTTP2() {
+			return FaultHTTP2Only, "RFC 6455 §4.1", detail + "; it takes h2, and nothing else"
+		}
+	case FaultTLSVersion, FaultTLSCipher:
+		if v := t.oldVersion(); v != "" {
+			t.secure.info.Oldest = v
+			return FaultTLSVersion, "RFC 8996 §2", "the server speaks " + v + " and nothing newer"
+		}
+	case FaultTLSTimeout, FaultTLS, FaultReset:
+		if t.speaksPlainHTTP() {
+			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; to plain HTTP it answers"
+		}
+	default:
+		i := slices.IndexFunc(t.secure.problems, func(p trustProblem) bool { return p.fault == FaultCertUnknown })
+		if i < 0 {
+			return f, clause, detail
+		}
+		if more := t.fetchIssuer(); more != "" {
+			p := &t.secure.problems[i]
+			p.fault, p.detail = FaultCertIntermediate, more
+			if i == 0 {
+				return p.fault, p.clause, p.detail
+			}
+		}
+	}
+	return f, clause, detail
+}
+
+// probeStep runs a probe as a step; f says what it found.
+func (t *tracer) probeStep(title string, f func(l *link) string) string {
+	s := t.begin(StageProbe, title)
+	l, err := t.reopen()
+	if err != nil {
+		s.OK = false
+		t.end(s, "no further connection: "+brief(err))
+		return ""
+	}
+	defer l.Close()
+	found := f(l)
+	s.OK = found != ""
+	if found == "" {
+		t.end(s, "no")
+		return ""
+	}
+	t.end(s, found)
+	return found
+}
+
+// speaksHTTP2 asks for h2 by ALPN.
+func (t *tracer) speaksHTTP2() bool {
+	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
+		cfg := t.probeConfig()
+		cfg.NextProtos = []string{"h2"}
+		if c, err := t.wrap(l, cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
+			return "it chooses h2"
+		}
+		return ""
+	}) != ""
+}
+
+// oldVersion finds out which version of TLS a server speaks that speaks none of today's.
+func (t *tracer) oldVersion() string {
+	version := ""
+	t.probeStep("which version of TLS does it speak?", func(l *link) string {
+		cfg := t.probeConfig()
+		cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+			cfg.CipherSuites = append(cfg.CipherSuites, s.ID)
+		}
+		c, err := t.wrap(l, cfg)
+		if err != nil {
+			return ""
+		}
+		version = tls.VersionName(c.ConnectionState().Version)
+		return version
+	})
+	return version
+}
+
+// probeConfig is for handshakes behind which nothing is sent, and so trusts whatever comes.
+func (t *tracer) probeConfig() *tls.Config {
+	name, _, _ := strings.Cut(t.target.name, "%")
+	if t.o.TLS != nil && t.o.TLS.ServerName != "" {
+		name = t.o.TLS.ServerName
+	}
+	return &tls.Config{ServerName: name, InsecureSkipVerify: true}
+}
+
+// speaksPlainHTTP asks for / without TLS and without anything that could be a secret.
+func (t *tracer) speaksPlainHTTP() bool {
+	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
+		l.SetDeadline(t.until(probePatience))
+		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.host()+"\r\nConnection: close\r\n\r\n"); err != nil {
+			return ""
+		}
+		if h := readHead(l, t.until(probePatience)); h.status != 0 {
+			return "it answers " + h.statusText()
+		}
+		return ""
+	}) != ""
+}
+
+// speaksTLS tries a TLS handshake with a server that did not answer plain HTTP.
+func (t *tracer) speaksTLS() bool {
+	return t.probeStep("does it expect TLS?", func(l *link) string {
+		c, err := t.wrap(l, t.probeConfig())
+		if err == nil {
+			return "it answers with " + tls.VersionName(c.ConnectionState().Version)
+		}
+		if alert, ok := remoteAlert(err); ok {
+			return "it answers with the TLS alert \"" + alert + "\""
+		}
+		return ""
+	}) != ""
+}
+
+const maxIssuer = 64 << 10 // bytes of a certificate
+
+// fetchIssuer gets the certificate of the issuer from where the last certificate of the chain says that it lies, as some
+// browsers do, and reports whether the chain is whole with it.
+func (t *tracer) fetchIssuer() string {
+	chain := t.secure.state.PeerCertificates
+	last := chain[len(chain)-1]
+	i := slices.IndexFunc(last.IssuingCertificateURL, func(u string) bool { return strings.HasPrefix(u, "http://") })
+	if i < 0 {
+		return ""
+	}
+	where := last.IssuingCertificateURL[i]
+	s := t.begin(StageProbe, "fetch the issuer's certificate")
+	s.Facts = []Fact{{"from", oneLine(where)}}
+	issuer, err := t.fetchCertificate(where)
+	if err != nil {
+		s.OK = false
+		t.end(s, "not to be had: "+brief(err))
+		return ""
+	}
+	if _, err := t.secure.path(time.Now(), []*x509.Certificate{issuer}); err != nil {
+		s.OK = false
+		t.end(s, nameOf(issuer.Subject)+"; the chain leads nowhere with it either")
+		return ""
+	}
+	t.end(s, nameOf(issuer.Subject)+"; with it the chain is whole")
+	return "the server does not send the certificate of " + nameOf(issuer.Subject) + "; with it the chain is whole"
+}
+
+func (t *tracer) fetchCertificate(where string) (*x509.Certificate, error) {
+	ctx, cancel := t.bounded(probePatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{DialContext: t.o.Dial, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuer))
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(b); block != nil {
+		b = block.Bytes
+	}
+	return x509.ParseCertificate(b)
+}

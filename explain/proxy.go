@@ -1,0 +1,153 @@
+package explain
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// clauseConnect defines the tunnel through a proxy.
+const clauseConnect = "RFC 9110 §9.3.6"
+
+// findProxy says which proxy the request goes through, nil for none.
+func (t *tracer) findProxy() (proxy *url.URL, ok bool) {
+	u := &url.URL{Scheme: "http", Host: t.target.host(), Path: "/"} // no proxy setting knows ws
+	if t.target.secure {
+		u.Scheme = "https"
+	}
+	refuse := func(detail string) (*url.URL, bool) {
+		s := t.begin(StageProxy, "find the proxy")
+		s.OK = false
+		t.fail(StageProxy, FaultProxyUnreachable, "", detail)
+		t.end(s, detail)
+		return nil, false
+	}
+	proxy, err := t.o.Proxy(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
+	switch {
+	case err != nil: // its text may quote the setting, and that may hold a password
+		return refuse("the proxy setting is not a URL")
+	case proxy == nil:
+		return nil, true
+	case proxy.Scheme != "http" && proxy.Scheme != "https":
+		return refuse("the proxy's URL begins with neither http nor https: other kinds are not spoken here")
+	case proxy.Hostname() == "":
+		return refuse("the proxy's URL has no host")
+	}
+	if proxy.User != nil {
+		password, _ := proxy.User.Password()
+		t.hide.add(password)
+		t.hide.add(basic(proxy.User.Username(), password))
+	}
+	t.r.Target.Proxy = net.JoinHostPort(proxy.Hostname(), proxyPort(proxy))
+	return proxy, true
+}
+
+func proxyPort(proxy *url.URL) string {
+	if p := proxy.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[proxy.Scheme]
+}
+
+// connectFields returns the CONNECT for the target.
+func (t *tracer) connectFields() (line string, fields []field) {
+	addr := net.JoinHostPort(t.target.name, t.target.port)
+	fields = []field{
+		{"Host", addr, "where the tunnel is to lead"},
+		{"User-Agent", userAgent, "who asks"},
+	}
+	if user := t.plan.proxy.User; user != nil {
+		password, _ := user.Password()
+		fields = append(fields, field{"Proxy-Authorization", "Basic " + basic(user.Username(), password), "who asks the proxy"})
+	}
+	return "CONNECT " + addr + " HTTP/1.1", fields
+}
+
+// tunnel asks the proxy for a tunnel to the target, and returns what it answered.
+func (t *tracer) tunnel(l *link) (*head, error) {
+	l.SetDeadline(t.step())
+	if t.plan.proxy.Scheme == "https" {
+		c := tls.Client(l.Conn, t.proxyTLS())
+		if err := c.HandshakeContext(t.ctx); err != nil {
+			return nil, fmt.Errorf("TLS with the proxy: %w", err)
+		}
+		l.Conn = c
+	}
+	line, fields := t.connectFields()
+	b := []byte(line + "\r\n")
+	for _, f := range fields {
+		b = fmt.Appendf(b, "%s: %s\r\n", f.name, f.value)
+	}
+	if _, err := l.Write(append(b, "\r\n"...)); err != nil {
+		return nil, err
+	}
+	h := readHead(l, t.step())
+	if h.problem == nil && h.status/100 == 2 {
+		return h, nil
+	}
+	if h.problem == nil {
+		h.readBody(l, t.until(bodyPatience))
+	}
+	return h, nil
+}
+
+// proxyTLS is the TLS configuration for the proxy itself: its name, and the same trust.
+func (t *tracer) proxyTLS() *tls.Config {
+	cfg := &tls.Config{ServerName: t.plan.proxy.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+	if t.o.TLS != nil {
+		cfg.RootCAs, cfg.InsecureSkipVerify = t.o.TLS.RootCAs, t.o.TLS.InsecureSkipVerify
+	}
+	return cfg
+}
+
+// tunnelStep is tunnel as a step.
+func (t *tracer) tunnelStep(l *link) bool {
+	s := t.begin(StageProxy, "ask the proxy for a tunnel")
+	line, fields := t.connectFields()
+	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket goes through a proxy in a tunnel, ws too"}}
+	for _, f := range fields {
+		s.Sent = append(s.Sent, Line{f.name + ": " + t.hide.value(f.name, f.value), f.note})
+	}
+	s.Sent = append(s.Sent, Line{"", "the empty line ends the head"})
+	h, err := t.tunnel(l)
+	refuse := func(f Fault, detail string) bool {
+		s.OK = false
+		if !t.stopped(StageProxy) {
+			t.fail(StageProxy, f, clauseConnect, detail)
+		}
+		t.end(s, detail)
+		return false
+	}
+	if err != nil {
+		return refuse(FaultProxyUnreachable, brief(err))
+	}
+	s.Received = t.showHead(h)
+	if h.problem != nil {
+		return refuse(FaultProxyUnreachable, "what answers there is no proxy: "+h.problem.detail)
+	}
+	s.Rules = []Check{{clauseConnect, "the proxy answers 2xx when the tunnel is open", h.status/100 == 2, h.statusText()}}
+	if h.status/100 != 2 {
+		t.r.Response = t.response(h)
+		t.r.Response.FromProxy = true
+		if h.status == http.StatusProxyAuthRequired {
+			return refuse(FaultProxyAuth, "the proxy wants credentials"+challenges(h.values("Proxy-Authenticate")))
+		}
+		return refuse(FaultProxyRefused, "the proxy answered "+h.statusText())
+	}
+	if len(h.rest) > 0 { // in a tunnel to a WebSocket server the client speaks first: these bytes are not the server's
+		return refuse(FaultProxyUnreachable, "the proxy sent something behind its answer, before the server could have spoken")
+	}
+	t.end(s, "the tunnel is open")
+	return true
+}
+
+// challenges names the schemes of a challenge, and their realms: " (Basic, realm "staff")".
+func challenges(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(values, ", ") + ")"
+}

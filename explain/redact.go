@@ -1,0 +1,246 @@
+package explain
+
+import (
+	"cmp"
+	"encoding/base64"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// redacted stands where a secret stood.
+const redacted = "[redacted]"
+
+// shortest is the length of the shortest secret that is looked for everywhere. A shorter one is hidden where it is known to
+// stand, but would also be found in words that have nothing to do with it.
+const shortest = 4
+
+// redactor knows the secrets of one run. What is hidden by its place is hidden where lines are made; this finds them
+// wherever else they turn up, such as in the body of a server that repeats what it was sent.
+type redactor struct {
+	secrets []string // longest first
+}
+
+// add makes s known as a secret, in the forms in which it may come back.
+func (r *redactor) add(s string) {
+	s = strings.TrimSpace(s)
+	for _, form := range [...]string{
+		s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s)),
+		base64.RawURLEncoding.EncodeToString([]byte(s)),
+	} {
+		if len(s) >= shortest && !slices.Contains(r.secrets, form) {
+			r.secrets = append(r.secrets, form)
+		}
+	}
+	slices.SortStableFunc(r.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+}
+
+// text hides the secrets in s.
+func (r *redactor) text(s string) string {
+	for _, secret := range r.secrets {
+		s = strings.ReplaceAll(s, secret, redacted)
+	}
+	return s
+}
+
+// all hides the secrets in every string that v, a pointer, leads to. It is done with a whole report, so that no field can
+// be forgotten.
+func (r *redactor) all(v any) {
+	if len(r.secrets) > 0 {
+		r.walk(reflect.ValueOf(v))
+	}
+}
+
+func (r *redactor) walk(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			r.walk(v.Elem())
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range v.NumField() {
+			r.walk(v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			r.walk(v.Index(i))
+		}
+	case reflect.String:
+		if s := v.String(); v.CanSet() {
+			if clean := r.text(s); clean != s {
+				v.SetString(clean)
+			}
+		}
+	}
+}
+
+// secretWords are the parts of names that say "what stands here is a secret".
+var secretWords = []string{
+	"auth", "token", "secret", "passw", "pwd", "apikey", "api-key", "api_key", "access-key", "access_key", "credential",
+	"cookie", "session", "jwt", "ticket", "signature", "csrf", "xsrf", "bearer", "private",
+}
+
+// secretNames are whole names of the same kind, too short to be looked for in others.
+var secretNames = []string{"key", "sig", "code", "jid", "sid", "pass", "otp", "state", "nonce", "assertion", "x-api-key"}
+
+// secretName reports whether what stands under a name, of a header or a query parameter, has to be taken for a secret.
+func secretName(name string) bool {
+	name = strings.ToLower(name)
+	if strings.HasPrefix(name, "sec-websocket-") || strings.HasPrefix(name, "access-control-") ||
+		name == "www-authenticate" || name == "proxy-authenticate" {
+		return false
+	}
+	return slices.Contains(secretNames, name) ||
+		slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(name, w) })
+}
+
+// learn makes the value of a header known as a secret when its name says that it is one.
+func (r *redactor) learn(name, value string) {
+	if !secretName(name) {
+		return
+	}
+	switch {
+	case equalFold(name, "Cookie"):
+		for pair := range strings.SplitSeq(value, ";") {
+			_, v, ok := strings.Cut(pair, "=")
+			if !ok {
+				v = pair
+			}
+			r.add(strings.Trim(strings.TrimSpace(v), `"`))
+		}
+	case equalFold(name, "Set-Cookie"):
+		first, _, _ := strings.Cut(value, ";")
+		_, v, _ := strings.Cut(first, "=")
+		r.add(strings.Trim(strings.TrimSpace(v), `"`))
+	default:
+		r.add(value)
+		if _, credentials, ok := strings.Cut(value, " "); ok && strings.Contains(strings.ToLower(name), "authorization") {
+			r.add(credentials)
+			if plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(credentials)); err == nil {
+				if _, password, ok := strings.Cut(string(plain), ":"); ok {
+					r.add(password)
+				}
+			}
+		}
+	}
+}
+
+// value returns the value of a header as it may be shown.
+func (r *redactor) value(name, value string) string {
+	switch {
+	case equalFold(name, "Location"), equalFold(name, "Content-Location"), equalFold(name, "Referer"):
+		return r.text(hideInURL(value))
+	case equalFold(name, "Sec-WebSocket-Protocol"):
+		return r.text(hideInSubprotocols(value))
+	case !secretName(name) || value == "":
+		return r.text(value)
+	case equalFold(name, "Cookie"):
+		pairs := strings.Split(value, ";")
+		for i, pair := range pairs {
+			cookie, _, ok := strings.Cut(pair, "=")
+			if !ok {
+				pairs[i] = " " + redacted
+				continue
+			}
+			pairs[i] = cookie + "=" + redacted
+		}
+		return r.text(strings.TrimSpace(strings.Join(pairs, ";")))
+	case equalFold(name, "Set-Cookie"):
+		first, attributes, more := strings.Cut(value, ";")
+		cookie, _, _ := strings.Cut(first, "=")
+		if !more {
+			return r.text(cookie + "=" + redacted)
+		}
+		return r.text(cookie + "=" + redacted + ";" + attributes)
+	case equalFold(name, "Authorization"), equalFold(name, "Proxy-Authorization"):
+		if scheme, _, ok := strings.Cut(value, " "); ok {
+			return scheme + " " + redacted
+		}
+	}
+	return redacted
+}
+
+// tokenPrefixes begin subprotocols that carry a token instead of naming a protocol.
+var tokenPrefixes = []string{k8sPrefix, "anycable-token.", "bearer.", "token.", "access_token.", "auth.", "jwt."}
+
+// k8sPrefix is the form in which Kubernetes takes a bearer token from a browser.
+const k8sPrefix = "base64url.bearer.authorization.k8s.io."
+
+// tokenInSubprotocol returns the part of a subprotocol before a token in it, and whether there is one.
+func tokenInSubprotocol(name string) (prefix string, ok bool) {
+	lower := strings.ToLower(name)
+	for _, p := range tokenPrefixes {
+		if strings.HasPrefix(lower, p) && len(name) > len(p) {
+			return name[:len(p)], true
+		}
+	}
+	if strings.HasPrefix(name, "eyJ") && strings.Count(name, ".") == 2 { // a JWT: {" in base64
+		return "", true
+	}
+	return name, false
+}
+
+// hideInSubprotocols hides the tokens in a list of subprotocols.
+func hideInSubprotocols(list string) string {
+	names := strings.Split(list, ",")
+	for i, name := range names {
+		bare := strings.TrimSpace(name)
+		if prefix, ok := tokenInSubprotocol(bare); ok {
+			names[i] = strings.Replace(name, bare, prefix+redacted, 1)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// hideInURL hides the user information of a URL, and in its query what stands under a name of a secret.
+func hideInURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil { // it cannot be taken apart, so nothing behind the first ? or @ is shown
+		if i := strings.IndexAny(raw, "?@"); i >= 0 {
+			return redacted
+		}
+		return raw
+	}
+	if u.User == nil && u.RawQuery == "" {
+		return raw
+	}
+	u.RawQuery = hideInQuery(u.RawQuery)
+	if u.User == nil {
+		return u.String()
+	}
+	u.User = nil
+	return strings.Replace(u.String(), "://", "://"+redacted+"@", 1)
+}
+
+// hideInQuery hides the values of secrets and leaves the rest as it is.
+func hideInQuery(raw string) string {
+	parts := strings.Split(raw, "&")
+	for i, part := range parts {
+		name, _, ok := strings.Cut(part, "=")
+		plain, err := url.QueryUnescape(name)
+		if ok && (err != nil || secretName(plain)) {
+			parts[i] = name + "=" + redacted
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// learnQuery makes the secrets in a query known.
+func (r *redactor) learnQuery(raw string) {
+	for part := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		plain, err := url.QueryUnescape(name)
+		if err == nil && !secretName(plain) {
+			continue
+		}
+		r.add(value)
+		if v, err := url.QueryUnescape(value); err == nil {
+			r.add(v)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package explain
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+const (
+	userAgent = "handfast-explain"
+	guid      = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455 §1.3
+	offer     = "permessage-deflate; client_max_window_bits"
+)
+
+// field is one line of the request's head, with its secrets, and why it is there.
+type field struct{ name, value, note string }
+
+// ours are the fields that the handshake itself needs: nobody else may set them.
+var ours = []string{
+	"Host", "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol",
+	"Sec-Websocket-Extensions", "Content-Length", "Transfer-Encoding",
+}
+
+// checkRequest makes sure that what the options add can stand in a request.
+func (t *tracer) checkRequest() bool {
+	detail := ""
+	for name, values := range t.o.Header {
+		switch {
+		case !isToken(name):
+			detail = "a header's name is not a token: letters, digits and !#$%&'*+-.^_`|~ only"
+		case slices.Contains(ours[1:], http.CanonicalHeaderKey(name)):
+			detail = "the header " + http.CanonicalHeaderKey(name) + " belongs to the handshake itself and cannot be set"
+		case slices.ContainsFunc(values, func(v string) bool { return !isValue(v) }):
+			detail = "the value of header " + http.CanonicalHeaderKey(name) + " has a control character in it"
+		}
+	}
+	c := &t.o.Credentials
+	for _, v := range [...]string{c.Bearer, c.Cookie, c.APIKey, t.o.Origin} {
+		if !isValue(v) {
+			detail = "a credential or the origin has a control character in it"
+		}
+	}
+	if c.APIKeyHeader != "" && (!isToken(c.APIKeyHeader) || slices.Contains(ours, http.CanonicalHeaderKey(c.APIKeyHeader))) {
+		detail = "the API key's header has a name that it cannot have"
+	}
+	list := t.subprotocols()
+	for i, name := range list {
+		if !isToken(name) || slices.Contains(list[:i], name) {
+			detail = "a subprotocol is not a token, or is offered twice"
+		}
+	}
+	if detail == "" {
+		return true
+	}
+	s := t.begin(StageRequest, "make the request")
+	s.OK = false
+	t.fail(StageRequest, FaultURL, "RFC 6455 §4.1", detail)
+	t.end(s, detail)
+	return false
+}
+
+// newKey returns a fresh Sec-WebSocket-Key: RFC 6455 §4.1 (7), 16 random bytes in base64.
+func (t *tracer) newKey() (string, error) {
+	var nonce [16]byte
+	if _, err := io.ReadFull(t.o.rand, nonce[:]); err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(nonce[:]), nil
+}
+
+// fields returns the head's fields in the order in which Chromium sends them. origin is "" for none.
+func (t *tracer) fields(key, origin string) []field {
+	const clause = "RFC 6455 §4.1"
+	all := []field{
+		{"Host", t.target.host(), clause + " (4): the host, and the port when it is not the scheme's own"},
+		{"Connection", "Upgrade", clause + " (6): asks this hop, and no other, to look at Upgrade"},
+		{"Pragma", "no-cache", "as browsers do: no cache may answer"},
+		{"Cache-Control", "no-cache", "the same"},
+		{"User-Agent", userAgent, "who asks"},
+		{"Upgrade", "websocket", clause + " (5): the protocol to change to"},
+		{"Origin", origin, clause + " (8): the page that asks; browsers always say, and no page can forge it"},
+		{"Sec-WebSocket-Version", "13", clause + " (9): the only version in use"},
+	}
+	if origin == "" {
+		all = slices.DeleteFunc(all, func(f field) bool { return f.name == "Origin" })
+	}
+	all = append(all, t.credentialFields()...)
+	all = append(all, field{"Sec-WebSocket-Key", key, clause + " (7): 16 random bytes, new for every connection"})
+	if !t.o.NoCompression {
+		all = append(all, field{"Sec-WebSocket-Extensions", offer, clause + " (11): offers compression, RFC 7692"})
+	}
+	if list := t.subprotocols(); len(list) > 0 {
+		all = append(all, field{"Sec-WebSocket-Protocol", strings.Join(list, ", "), clause + " (10): the subprotocols to choose from"})
+	}
+	return t.merge(all)
+}
+
+// credentialFields returns the fields that show who asks.
+func (t *tracer) credentialFields() []field {
+	c := &t.o.Credentials
+	var all []field
+	if c.Bearer != "" {
+		all = append(all, field{"Authorization", "Bearer " + c.Bearer, "RFC 6750 §2.1; no web page can send it with a WebSocket"})
+	}
+	if c.Username != "" || c.Password != "" {
+		all = append(all, field{"Authorization", "Basic " + basic(c.Username, c.Password), "RFC 7617"})
+	}
+	if c.APIKey != "" {
+		name := c.APIKeyHeader
+		if name == "" {
+			name = "X-API-Key"
+		}
+		all = append(all, field{name, c.APIKey, "an API key; no web page can send it with a WebSocket"})
+	}
+	if c.Cookie != "" {
+		all = append(all, field{"Cookie", c.Cookie, "RFC 6265 §5.4: browsers send it whatever page asks"})
+	}
+	return all
+}
+
+// merge puts the caller's headers in: in the place of one that is there already, or behind User-Agent and Origin.
+func (t *tracer) merge(all []field) []field {
+	for _, name := range slices.Sorted(maps.Keys(t.o.Header)) {
+		values := t.o.Header[name]
+		at := slices.IndexFunc(all, func(f field) bool { return equalFold(f.name, name) })
+		note := "given by you"
+		if at < 0 {
+			at = slices.IndexFunc(all, func(f field) bool { return f.name == "Sec-WebSocket-Key" })
+		} else {
+			name = all[at].name
+			all = slices.DeleteFunc(all, func(f field) bool { return equalFold(f.name, name) })
+			at = min(at, len(all))
+		}
+		var add []field
+		for _, v := range values {
+			add = append(add, field{name, strings.Trim(v, " \t"), note})
+		}
+		all = slices.Insert(all, at, add...)
+	}
+	return all
+}
+
+// appendRequest appends the request's head as it goes over the wire.
+func (t *tracer) appendRequest(dst []byte, fields []field) []byte {
+	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\n", t.target.uri)
+	for _, f := range fields {
+		dst = fmt.Appendf(dst, "%s: %s\r\n", f.name, f.value)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// showRequest returns the request's lines as they may be shown.
+func (t *tracer) showRequest(fields []field) []Line {
+	lines := []Line{{"GET " + t.target.shown + " HTTP/1.1", "RFC 6455 §4.1 (2): a GET, HTTP/1.1 at least"}}
+	for _, f := range fields {
+		lines = append(lines, Line{f.name + ": " + t.hide.value(f.name, f.value), f.note})
+	}
+	return append(lines, Line{"", "the empty line ends the head"})
+}
+
+// handshake sends the request on l and judges the answer. rest is what came behind the answer.
+func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
+	s := t.begin(StageRequest, "send the request")
+	key, err := t.newKey()
+	if err != nil {
+		s.OK = false
+		t.fail(StageRequest, FaultInterrupted, "", "no random bytes for the key")
+		t.end(s, "no random bytes for the key")
+		return nil, false
+	}
+	t.key = key
+	fields := t.fields(key, t.r.Target.Origin)
+	s.Sent = t.showRequest(fields)
+	l.SetDeadline(t.step())
+	n, err := l.Write(t.appendRequest(nil, fields))
+	if err != nil { // the answer may be there all the same: a server may refuse without reading
+		t.end(s, "the connection ended while it was sent: "+brief(err))
+	} else {
+		t.end(s, fmt.Sprintf("%d bytes", n))
+	}
+	t.r.Key = newKeyReport(key)
+	return t.readAnswer(l, fields)
+}
+
+// isToken reports whether s is a token of RFC 9110 §5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
+			continue
+		}
+		return false
+	}
+	return s != ""
+}
+
+// isValue reports whether s can be the value of a field: no control byte but a tab (RFC 9110 §5.5).
+func isValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,157 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxAddresses is how many addresses of a name are tried.
+const maxAddresses = 8
+
+// lookup is what one family of addresses of a name turned out to be.
+type lookup struct {
+	kind  string // "A" or "AAAA"
+	addrs []netip.Addr
+	took  Duration
+	err   error
+}
+
+// resolve finds the addresses of a host, in the order in which they are to be tried: of both families in turn, IPv6
+// first, as RFC 8305 §4 has it. nil after a failure, which it has noted.
+func (t *tracer) resolve(host string, stage Stage) []netip.Addr {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}
+	}
+	s := t.begin(stage, "resolve "+host)
+	asked := &askedServers{}
+	res := asked.wrap(t.o.Resolver)
+	ctx, cancel := t.bounded(t.o.StepTimeout)
+	defer cancel()
+	answers := [2]lookup{{kind: "AAAA"}, {kind: "A"}}
+	var wg sync.WaitGroup
+	for i, network := range [...]string{"ip6", "ip4"} {
+		wg.Go(func() {
+			start := t.since()
+			a := &answers[i]
+			a.addrs, a.err = res.LookupNetIP(ctx, network, host)
+			a.took = t.since() - start
+		})
+	}
+	wg.Wait()
+	for _, a := range answers {
+		for _, addr := range a.addrs {
+			s.Facts = append(s.Facts, Fact{a.kind, fmt.Sprintf("%s in %s", addr.Unmap(), a.took)})
+		}
+		if len(a.addrs) == 0 {
+			s.Facts = append(s.Facts, Fact{a.kind, fmt.Sprintf("none in %s: %s", a.took, dnsReason(a.err))})
+		}
+	}
+	s.Facts = append(s.Facts, Fact{"asked", asked.String()})
+	addrs := inTurn(answers[0].addrs, answers[1].addrs)
+	if len(addrs) > 0 {
+		t.end(s, fmt.Sprintf("%s has %s", host, count(len(addrs), "address", "addresses")))
+		return addrs
+	}
+	s.OK = false
+	t.judgeLookup(stage, host, answers)
+	t.end(s, t.r.Findings[len(t.r.Findings)-1].Detail)
+	return nil
+}
+
+// judgeLookup notes why a name has no address.
+func (t *tracer) judgeLookup(stage Stage, host string, answers [2]lookup) {
+	if t.stopped(stage) {
+		return
+	}
+	for _, a := range answers {
+		e, ok := errors.AsType[*net.DNSError](a.err)
+		if ok && !e.IsNotFound {
+			t.fail(stage, FaultNameServer, "", fmt.Sprintf("no address of %s could be found out: %s", host, dnsReason(a.err)))
+			return
+		}
+	}
+	t.fail(stage, FaultNameNotFound, "", "the name "+host+" has no address")
+}
+
+// dnsReason says why a lookup failed.
+func dnsReason(err error) string {
+	e, ok := errors.AsType[*net.DNSError](err)
+	switch {
+	case err == nil:
+		return "no address of this kind"
+	case !ok:
+		return brief(err)
+	case e.IsNotFound:
+		return "no such name or no address of this kind"
+	case e.IsTimeout:
+		return "the name server did not answer in time"
+	}
+	return e.Err
+}
+
+// inTurn returns the addresses of both lists, one of each in turn.
+func inTurn(a, b []netip.Addr) []netip.Addr {
+	var all []netip.Addr
+	for i := range max(len(a), len(b)) {
+		for _, list := range [...][]netip.Addr{a, b} {
+			if i < len(list) && len(all) < maxAddresses && !slices.Contains(all, list[i].Unmap()) {
+				all = append(all, list[i].Unmap())
+			}
+		}
+	}
+	return all
+}
+
+// askedServers remembers which name servers were asked.
+type askedServers struct {
+	mu      sync.Mutex
+	servers []string
+}
+
+// wrap returns a resolver like r that tells whom it asks.
+func (a *askedServers) wrap(r *net.Resolver) *net.Resolver {
+	dial := (&net.Dialer{}).DialContext
+	w := &net.Resolver{}
+	if r != nil {
+		w.PreferGo, w.StrictErrors = r.PreferGo, r.StrictErrors
+		if r.Dial != nil {
+			dial = r.Dial
+		}
+	}
+	w.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err == nil && c.RemoteAddr() != nil {
+			address = c.RemoteAddr().String() // a resolver of the caller's may ask another one
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !slices.Contains(a.servers, address) {
+			a.servers = append(a.servers, address)
+		}
+		return c, err
+	}
+	return w
+}
+
+func (a *askedServers) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.servers) == 0 {
+		return "no name server: this machine knows the name itself"
+	}
+	return "the name server " + strings.Join(a.servers, ", ")
+}
+
+// count writes a number and its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,362 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+const (
+	maxFrames    = 1000        // frames of one step that are kept
+	shownPayload = 160         // bytes of a payload that are shown
+	goodbye      = time.Second // the wait for the end of TCP after the closing handshake
+	pingPayload  = "handfast"
+)
+
+// session is an open WebSocket.
+type session struct {
+	t    *tracer
+	l    *link
+	in   *inbound
+	step *Step // that is under way
+
+	over bool  // nothing more can be said: a close frame came, a rule was broken, the stream ended
+	why  error // what ended it: nil for a close frame
+	kept int   // frames in the report
+}
+
+func newSession(t *tracer, l *link, rest []byte) *session {
+	s := &session{t: t, l: l, in: &inbound{conn: l, buf: rest}}
+	if t.deflate != nil {
+		s.in.inflater = &inflater{fresh: t.deflate.serverFresh}
+	}
+	return s
+}
+
+// run does with the connection what was asked for, and closes it.
+func (s *session) run() {
+	s.ping()
+	if s.t.o.Echo != "" && !s.over {
+		s.echo()
+	}
+	if s.t.o.ProbeIdle > 0 && !s.over {
+		s.idle()
+	}
+	if s.t.o.Watch != 0 && !s.over {
+		s.watch()
+	}
+	s.close()
+	if s.t.body101 && !s.t.failed(FaultBody101) {
+		s.t.warn(StageResponse, FaultBody101, "RFC 9110 §8.6", "the 101 announces a body, which it cannot have")
+	}
+}
+
+// ping measures a round trip. What the server sends meanwhile is shown, and judged.
+func (s *session) ping() {
+	const clause, text = "RFC 6455 §5.5.2", "a ping is answered with a pong that has the same payload"
+	s.step = s.t.begin(StagePing, "ping")
+	start := s.t.since()
+	s.send(frame.Ping, []byte(pingPayload))
+	for deadline := s.t.step(); !s.over; {
+		f, err := s.next(deadline)
+		switch {
+		case err != nil && isTimeout(err) && !s.over:
+			s.step.Rules = append(s.step.Rules, Check{clause, text, false, "no pong came in time"})
+			if !s.t.stopped(StagePing) {
+				s.t.warn(StagePing, FaultNoPong, clause, "no pong came in time")
+			} else {
+				s.over = true
+			}
+			s.t.end(s.step, "no pong")
+			return
+		case f != nil && f.Opcode == frame.Pong && string(f.payload) == pingPayload:
+			s.t.r.Ping = s.t.since() - start
+			s.step.Rules = append(s.step.Rules, Check{clause, text, true, ""})
+			s.t.end(s.step, "round trip "+s.t.r.Ping.String())
+			return
+		}
+	}
+	s.ended(StagePing)
+}
+
+// echo sends a message and waits for the same one.
+func (s *session) echo() {
+	s.step = s.t.begin(StageEcho, "send a message")
+	start := s.t.since()
+	s.send(frame.Text, []byte(s.t.o.Echo))
+	others := 0
+	for deadline := s.t.step(); !s.over; {
+		f, err := s.next(deadline)
+		switch {
+		case err != nil && isTimeout(err) && !s.over:
+			detail := "no message came back in time"
+			if others > 0 {
+				detail = count(others, "message came", "messages came") + ", and none was the one that was sent"
+			}
+			s.step.OK = false
+			if !s.t.stopped(StageEcho) {
+				s.t.warn(StageEcho, FaultNoEcho, "", detail)
+			} else {
+				s.over = true
+			}
+			s.t.end(s.step, detail)
+			return
+		case f == nil || f.Opcode.Control() || !f.done:
+		case string(f.message) == s.t.o.Echo:
+			s.t.end(s.step, "the same came back in "+(s.t.since()-start).String())
+			return
+		default:
+			others++
+		}
+	}
+	s.ended(StageEcho)
+}
+
+// watch reads frames until the time is over, the server ends it, or the caller does.
+func (s *session) watch() {
+	s.step = s.t.begin(StageWatch, "watch frames")
+	deadline, restore := s.extend(s.t.o.Watch)
+	defer restore()
+	n := 0
+	for !s.over {
+		f, err := s.next(deadline)
+		if f != nil {
+			n++
+		}
+		if err != nil && isTimeout(err) && !s.over {
+			s.t.end(s.step, count(n, "frame", "frames")+" came")
+			return
+		}
+	}
+	s.ended(StageWatch)
+}
+
+// forever is how long a watch without an end goes on.
+const forever = 10 * 365 * 24 * time.Hour
+
+// extend gives a step a time of its own, which does not count against that for all. restore ends that.
+func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
+	if d < 0 {
+		d = forever
+	}
+	start, was := time.Now(), s.t.deadline
+	deadline = start.Add(d)
+	s.t.deadline = deadline.Add(s.t.o.StepTimeout)
+	return deadline, func() { s.t.deadline = was.Add(time.Since(start)) }
+}
+
+// next reads a frame and does what an endpoint must: it answers pings, answers a close frame, and fails the connection when
+// a rule is broken. A deadline leaves everything as it is.
+func (s *session) next(deadline time.Time) (*incoming, error) {
+	f, err := s.in.next(deadline)
+	rule, isBroken := errors.AsType[*broken](err)
+	if f != nil {
+		s.record(s.describe(f, rule))
+	}
+	switch {
+	case isBroken:
+		s.over, s.why = true, err
+		s.send(frame.Close, []byte{1002 >> 8, 1002 & 0xff})
+		return f, err
+	case err != nil && isTimeout(err):
+		return nil, err
+	case err != nil:
+		s.over, s.why = true, err
+		return nil, err
+	case f.Opcode == frame.Ping:
+		s.send(frame.Pong, f.payload)
+	case f.Opcode == frame.Close:
+		s.over = true
+		s.t.r.Close = &Close{By: "server", Code: closeCode(f.payload), Reason: s.reason(f.payload), How: "close frame", Clean: true}
+		s.answerClose(f.payload)
+	}
+	return f, nil
+}
+
+// answerClose sends the close frame back and waits for the end of the stream, which is the server's to bring about (RFC 6455
+// §7.1.1).
+func (s *session) answerClose(payload []byte) {
+	if len(payload) > 2 {
+		payload = payload[:2]
+	}
+	s.send(frame.Close, payload)
+	s.drain()
+}
+
+// drain waits for the end of TCP, and says how it came.
+func (s *session) drain() string {
+	s.l.SetReadDeadline(s.t.until(goodbye))
+	start := s.t.since()
+	_, err := io.CopyN(io.Discard, s.l, 1<<20)
+	took := s.t.since() - start
+	switch {
+	case isTimeout(err):
+		return "left open by the server"
+	case isReset(err):
+		return "broken off (RST) by the server in " + took.String()
+	}
+	return "closed by the server in " + took.String()
+}
+
+// ended ends the step in which the connection ended, and says why.
+func (s *session) ended(stage Stage) {
+	s.step.OK = false
+	switch {
+	case s.t.r.Close != nil && s.why == nil:
+		s.closed(stage)
+	case s.why == nil: // said already
+	default:
+		s.broke(stage)
+	}
+}
+
+// closed judges a close frame that the server sent unasked.
+func (s *session) closed(stage Stage) {
+	c := s.t.r.Close
+	detail := fmt.Sprintf("the server closed with %d", c.Code)
+	if c.Reason != "" {
+		detail += " " + quote(c.Reason)
+	}
+	switch {
+	case stage == StageWatch:
+		s.step.OK = true
+	case c.Code == 1000:
+		s.t.warn(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail+" before anything was said")
+	default:
+		s.t.fail(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail)
+	}
+	s.t.end(s.step, detail)
+}
+
+// broke judges the end without a close frame: a broken rule, or the end of the stream.
+func (s *session) broke(stage Stage) {
+	c := &Close{By: "server", Code: 1006, How: streamEnd(s.why)}
+	s.t.r.Close = c
+	if rule, ok := errors.AsType[*broken](s.why); ok {
+		c.By, c.Code, c.How = "client", 1002, "close frame"
+		fault, clause, detail := rule.fault, rule.clause, rule.detail
+		if s.t.body101 {
+			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 announces a body; what follows it was read as frames: "+detail
+		}
+		s.step.Rules = append(s.step.Rules, Check{rule.clause, "the server's frames keep to the rules", false, rule.detail})
+		s.t.fail(stage, fault, clause, detail)
+		s.t.end(s.step, rule.detail)
+		return
+	}
+	if s.t.stopped(stage) {
+		c.By, c.How = "client", "timeout"
+		s.t.end(s.step, "stopped")
+		return
+	}
+	detail := "the server closed the connection (" + c.How + ") without a close frame"
+	if s.in.head != nil || len(s.in.buf) > 0 {
+		detail += ", in the middle of a frame"
+	}
+	s.t.fail(stage, FaultNoCloseFrame, "RFC 6455 §7.1.4", detail)
+	s.t.end(s.step, detail)
+}
+
+// streamEnd names how a stream ended.
+func streamEnd(err error) string {
+	switch {
+	case isReset(err):
+		return "RST"
+	case isTimeout(err):
+		return "timeout"
+	}
+	return "FIN"
+}
+
+// describe returns a frame that came as the report has it.
+func (s *session) describe(f *incoming, rule *broken) Frame {
+	out := Frame{
+		At: s.t.since(), Opcode: f.Opcode.String(), Fin: f.Fin, RSV: int(f.RSV), Masked: f.Masked, Length: f.Length,
+		Compressed: f.compressed,
+	}
+	if rule != nil {
+		out.Error = rule.detail
+		if rule.fault == FaultGarbage {
+			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.garbage(f), true)}
+		}
+	}
+	switch {
+	case f.Opcode == frame.Close && out.Opcode == "close":
+		out.Code = closeCode(f.payload)
+		out.Preview = s.reason(f.payload)
+	case f.done && f.compressed:
+		out.Inflated = f.size
+		out.Preview = s.preview(f.message, s.in.opcode == frame.Text)
+	case out.Opcode != "none":
+		text := f.Opcode == frame.Text || f.Opcode.Control() && utf8.Valid(f.payload) || f.Opcode == frame.Continuation &&
+			s.in.opcode == frame.Text
+		if !f.compressed {
+			out.Preview = s.preview(f.payload, text)
+		}
+	}
+	return out
+}
+
+// garbage returns the bytes that were taken for a frame and are none.
+func (s *session) garbage(f *incoming) []byte {
+	if s.in.head == nil {
+		return s.in.buf
+	}
+	return append(frame.Append(nil, f.Header), s.in.buf...)
+}
+
+// preview shows the start of a payload.
+func (s *session) preview(b []byte, text bool) string {
+	if len(b) == 0 {
+		return ""
+	}
+	clean := s.t.hide.text(string(b[:min(len(b), 64<<10)]))
+	if text {
+		return cut(oneLine(clean), shownPayload)
+	}
+	if n := 32; len(clean) > n {
+		return fmt.Sprintf("% x …", clean[:n])
+	}
+	return fmt.Sprintf("% x", clean)
+}
+
+// reason returns the reason of a close frame as it may be shown.
+func (s *session) reason(b []byte) string {
+	if len(b) <= 2 {
+		return ""
+	}
+	return oneLine(s.t.hide.text(string(b[2:])))
+}
+
+// record puts a frame into the step, and hands it on.
+func (s *session) record(f Frame) {
+	if s.t.hide.all(&f); len(s.step.Frames) < maxFrames {
+		s.step.Frames = append(s.step.Frames, f)
+	}
+	if s.t.o.OnFrame != nil {
+		s.t.o.OnFrame(f)
+	}
+}
+
+// send sends a frame. What fails shows when the answer is read.
+func (s *session) send(op frame.Opcode, payload []byte) {
+	h := frame.Header{Fin: true, Opcode: op, Masked: true, Length: int64(len(payload))}
+	io.ReadFull(s.t.o.rand, h.Key[:]) //nolint:errcheck // RFC 6455 §5.3 wants it random; a failure has ended newKey already
+	b := frame.Append(nil, h)
+	b = append(b, payload...)
+	frame.Mask(b[len(b)-len(payload):], h.Key)
+	out := Frame{At: s.t.since(), Sent: true, Opcode: op.String(), Fin: true, Masked: true, Length: h.Length}
+	if op == frame.Close {
+		out.Code, out.Preview = closeCode(payload), s.reason(payload)
+	} else {
+		out.Preview = s.preview(payload, utf8.Valid(payload))
+	}
+	s.record(out)
+	s.l.SetDeadline(s.t.step())
+	if _, err := s.l.Write(b); err != nil && s.why == nil && !isReset(err) {
+		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + brief(err)})
+	}
+}

@@ -1,0 +1,74 @@
+package explain
+
+import (
+	"net/http"
+	"strings"
+)
+
+// statusFaults are the answers that have a fault of their own.
+var statusFaults = map[int]Fault{
+	301: FaultStatus301, 302: FaultStatus302, 303: FaultStatus302, 307: FaultStatus307, 308: FaultStatus308,
+	400: FaultStatus400, 401: FaultStatus401, 403: FaultStatus403, 404: FaultStatus404, 405: FaultStatus405,
+	407: FaultStatus407, 410: FaultStatus404, 426: FaultStatus426, 429: FaultStatus429, 502: FaultStatus502,
+	503: FaultStatus503, 504: FaultStatus504,
+}
+
+// judgeStatus notes why an answer is no 101.
+func (t *tracer) judgeStatus(s *Step, h *head) {
+	s.Rules = append(s.Rules, Check{clauseClient + " (1)", "the status is 101", false, h.statusText()})
+	for _, line := range strings.Split(strings.TrimSpace(t.r.Response.Body), "\n") {
+		if line != "" && len(s.Received) <= maxShown+bodyLines {
+			s.Received = append(s.Received, Line{cut(oneLine(line), maxLine), ""})
+		}
+	}
+	f, clause, detail := t.statusFault(h)
+	t.fail(StageResponse, f, clause, detail)
+	t.end(s, h.statusText())
+}
+
+// bodyLines is how many lines of a body are shown beside its head.
+const bodyLines = 12
+
+// statusFault says what an answer other than 101 means.
+func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
+	clause, detail = clauseClient+" (1)", "the server answered "+h.statusText()+" instead of 101"
+	body := strings.ToLower(string(h.body))
+	switch {
+	case h.status == http.StatusBadRequest && strings.Contains(body, "no required ssl certificate"):
+		return FaultClientCert, clause, detail + ", and asks for a client certificate"
+	case h.status == http.StatusBadRequest && strings.Contains(body, "ssl certificate error"):
+		return FaultClientCertRefused, clause, detail + ", and does not take the client certificate"
+	case strings.Contains(body, "unknown alpn protocol"):
+		return FaultHTTP2Only, clause, detail + ", and says that it expects HTTP/2"
+	case statusFaults[h.status] != "":
+		f = statusFaults[h.status]
+	case h.status/100 == 2:
+		f = FaultStatus200
+	case h.status/100 == 5:
+		f = FaultStatus500
+	default:
+		f = FaultStatusOther
+	}
+	switch better := verdict(t.r, Finding{Fault: f}); {
+	case better != f: // the status is only the sign of it
+		f = better
+	case h.status == http.StatusUnauthorized:
+		detail += challenges(t.shown(h.values("WWW-Authenticate")))
+	case h.status/100 == 3 && h.value("Location") != "":
+		detail += ", and points to " + quote(t.hide.value("Location", h.value("Location")))
+	case h.value("Retry-After") != "":
+		detail += ", Retry-After: " + t.quoted(h.values("Retry-After"))
+	case h.value("Allow") != "":
+		detail += ", Allow: " + t.quoted(h.values("Allow"))
+	}
+	return f, clause, detail
+}
+
+// shown returns values of the other side as they may be shown.
+func (t *tracer) shown(values []string) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = cut(oneLine(t.hide.text(v)), shortQuote)
+	}
+	return out
+}

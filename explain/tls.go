@@ -1,0 +1,260 @@
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+)
+
+// secure is one TLS handshake: its configuration and what was learnt.
+type secure struct {
+	cfg      *tls.Config
+	info     *TLS
+	insecure bool
+	state    tls.ConnectionState // when the server's certificate was seen
+	problems []trustProblem      // why the chain is not trusted
+}
+
+// errUntrusted ends a handshake whose chain is not trusted; the reasons are in secure.problems.
+var errUntrusted = errors.New("the server's certificate is not trusted")
+
+// newSecure makes a configuration like the caller's that offers HTTP/1.1 only, as a browser does for a WebSocket, and
+// judges the chain here, where all that is wrong with it can be told and not only the first thing.
+func (t *tracer) newSecure() *secure {
+	cfg := t.o.TLS.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{}
+	}
+	if cfg.MinVersion == 0 {
+		cfg.MinVersion = tls.VersionTLS12
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = strings.Cut(t.target.name, "%")
+	}
+	cfg.NextProtos = []string{"http/1.1"}
+	sec := &secure{cfg: cfg, insecure: cfg.InsecureSkipVerify, info: &TLS{Offered: cfg.NextProtos, Insecure: cfg.InsecureSkipVerify}}
+	if net.ParseIP(cfg.ServerName) == nil {
+		sec.info.ServerName = cfg.ServerName
+	}
+	cfg.InsecureSkipVerify = true // VerifyConnection does it
+	cfg.VerifyPeerCertificate = nil
+	cfg.VerifyConnection = sec.verify
+	certificates, callback := cfg.Certificates, cfg.GetClientCertificate
+	cfg.Certificates = nil
+	cfg.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		sec.info.ClientAsked = true
+		if callback != nil {
+			c, err := callback(asked)
+			sec.info.ClientSent = err == nil && c != nil && len(c.Certificate) > 0
+			return c, err
+		}
+		for i := range certificates {
+			if asked.SupportsCertificate(&certificates[i]) == nil {
+				sec.info.ClientSent = true
+				return &certificates[i], nil
+			}
+		}
+		if len(certificates) > 0 { // the server may take it although it does not name its issuer
+			sec.info.ClientSent = true
+			return &certificates[0], nil
+		}
+		return &tls.Certificate{}, nil
+	}
+	return sec
+}
+
+// describe fills in what is known of the handshake.
+func (sec *secure) describe(s *tls.ConnectionState) {
+	sec.state = *s
+	sec.info.Version = tls.VersionName(s.Version)
+	sec.info.Suite = tls.CipherSuiteName(s.CipherSuite)
+	sec.info.ALPN = s.NegotiatedProtocol
+	if s.CurveID != 0 {
+		sec.info.Group = s.CurveID.String()
+	}
+}
+
+// verify is tls.Config's VerifyConnection.
+func (sec *secure) verify(s tls.ConnectionState) error {
+	sec.describe(&s)
+	sec.judgeChain()
+	if len(sec.problems) > 0 && !sec.insecure {
+		return errUntrusted
+	}
+	return nil
+}
+
+// wrap does the TLS handshake over l.
+func (t *tracer) wrap(l *link, cfg *tls.Config) (*tls.Conn, error) {
+	l.SetDeadline(t.step())
+	c := tls.Client(l.Conn, cfg)
+	ctx, cancel := context.WithDeadline(t.ctx, t.step())
+	defer cancel()
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	l.Conn = c
+	return c, nil
+}
+
+// tlsStep does the TLS handshake as a step.
+func (t *tracer) tlsStep(l *link) bool {
+	s := t.begin(StageTLS, "TLS handshake")
+	sec := t.newSecure()
+	t.secure, t.r.TLS = sec, sec.info
+	l.seen = nil
+	c, err := t.wrap(l, sec.cfg)
+	if err == nil {
+		state := c.ConnectionState()
+		sec.describe(&state)
+	}
+	s.Facts, s.Rules = sec.facts(), sec.rules()
+	if err == nil {
+		t.end(s, joined(sec.info.Version, sec.info.Group, sec.info.Suite, sec.info.ALPN))
+		return true
+	}
+	s.OK = false
+	fault, clause, detail := t.judgeTLS(sec, l, err)
+	t.end(s, detail)
+	if t.stopped(StageTLS) {
+		return false
+	}
+	l.Close()
+	fault, clause, detail = t.probeTLS(fault, clause, detail)
+	t.fail(StageTLS, fault, clause, detail)
+	for _, p := range sec.problems[min(1, len(sec.problems)):] {
+		t.fail(StageTLS, p.fault, p.clause, p.detail)
+	}
+	return false
+}
+
+// facts tells what was agreed on and the chain.
+func (sec *secure) facts() []Fact {
+	i := sec.info
+	var facts []Fact
+	for _, f := range [...]Fact{
+		{"server name", i.ServerName},
+		{"offered", strings.Join(i.Offered, ", ")},
+		{"version", i.Version},
+		{"key exchange", i.Group},
+		{"cipher suite", i.Suite},
+		{"alpn", i.ALPN},
+	} {
+		if f.Value != "" {
+			facts = append(facts, f)
+		}
+	}
+	for n, c := range i.Chain {
+		facts = append(facts, Fact{fmt.Sprintf("certificate %d", n+1), describeCertificate(&c)})
+	}
+	switch {
+	case i.ClientSent:
+		facts = append(facts, Fact{"client certificate", "asked for, and sent"})
+	case i.ClientAsked:
+		facts = append(facts, Fact{"client certificate", "asked for, and there is none to send"})
+	}
+	if i.Reason != "" {
+		facts = append(facts, Fact{"trust", i.Reason})
+	}
+	return facts
+}
+
+// rules judges what was agreed on.
+func (sec *secure) rules() []Check {
+	var rules []Check
+	if sec.info.Version != "" {
+		ok := sec.state.Version >= tls.VersionTLS12
+		rules = append(rules, Check{"RFC 8996 §2", "TLS 1.2 or later", ok, sec.info.Version})
+		alpn := sec.info.ALPN == "" || slices.Contains(sec.info.Offered, sec.info.ALPN)
+		detail := "http/1.1 was chosen"
+		if sec.info.ALPN == "" {
+			detail = "the server chose none, so it is HTTP/1.1"
+		}
+		rules = append(rules, Check{"RFC 7301 §3.2", "the server chooses a protocol that was offered", alpn, detail})
+	}
+	if len(sec.info.Chain) == 0 || sec.insecure {
+		return rules
+	}
+	return append(rules, sec.trustRules()...)
+}
+
+// judgeTLS says what a failed handshake most probably means.
+func (t *tracer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, detail string) {
+	if len(sec.problems) > 0 && errors.Is(err, errUntrusted) {
+		p := sec.problems[0]
+		return p.fault, p.clause, p.detail
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return FaultTLSToPlain, "RFC 8446 §5.1", "the answer to the ClientHello is no TLS: it begins with " +
+			quote(t.hide.text(string(l.seen)))
+	}
+	if alert, ok := remoteAlert(err); ok {
+		sec.info.Alert = alert
+		f, clause = judgeAlert(alert, sec.info)
+		return f, clause, "the server ended the handshake with the alert \"" + alert + "\""
+	}
+	text := brief(err)
+	switch {
+	case strings.Contains(text, "unsupported protocol version"):
+		return FaultTLSVersion, "RFC 8996 §2", "the server chose a version of TLS that is too old"
+	case strings.Contains(text, "ALPN"):
+		return FaultALPN, "RFC 7301 §3.2", "the server chose a protocol by ALPN that was not offered"
+	case strings.Contains(text, "parse certificate"), strings.Contains(text, "x509: "):
+		return FaultCertOther, "RFC 5280 §4.1", text
+	case isTimeout(err):
+		return FaultTLSTimeout, "", "the port takes the connection and says nothing to a ClientHello"
+	case isReset(err):
+		return FaultReset, "", "the connection was broken off (RST) in the middle of the TLS handshake"
+	case isEOF(err):
+		return FaultTLS, "", "the server closed the connection in the middle of the TLS handshake"
+	}
+	return FaultTLS, "", text
+}
+
+// remoteAlert returns the alert by which the server ended a TLS connection. crypto/tls keeps the type to itself, so that
+// its text has to do.
+func remoteAlert(err error) (string, bool) {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" || op.Err == nil {
+		return "", false
+	}
+	return strings.TrimPrefix(op.Err.Error(), "tls: "), true
+}
+
+// judgeAlert says what an alert means (RFC 8446 §6.2).
+func judgeAlert(alert string, i *TLS) (f Fault, clause string) {
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(alert, w) })
+	}
+	clause = "RFC 8446 §6.2"
+	switch {
+	case has("protocol version"):
+		return FaultTLSVersion, "RFC 8996 §2"
+	case has("application protocol"):
+		return FaultALPN, "RFC 7301 §3.2"
+	case has("unrecognized name"):
+		return FaultTLSName, "RFC 6066 §3"
+	case has("certificate required"), i.ClientAsked && !i.ClientSent && has("certificate", "handshake failure", "access denied"):
+		return FaultClientCert, "RFC 8446 §4.4.2.4"
+	case i.ClientSent && has("certificate", "handshake failure", "access denied", "decrypt error"):
+		return FaultClientCertRefused, "RFC 8446 §4.4.2.4"
+	case has("handshake failure", "insufficient security"):
+		return FaultTLSCipher, clause
+	}
+	return FaultTLS, clause
+}
+
+// joined writes what is there, with commas.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
+
+// quote writes bytes of the other side in quotes.
+func quote(s string) string { return `"` + cut(oneLine(s), shortQuote) + `"` }
+
+// shortQuote is how many bytes of the other side stand in a sentence.
+const shortQuote = 120
