@@ -72,7 +72,7 @@ func (w *watch) concerns(path string) bool {
 
 func (w *watch) close() {
 	if w.notify != nil {
-		w.notify.Close()
+		_ = w.notify.Close()
 	}
 }
 
