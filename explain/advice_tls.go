@@ -64,7 +64,7 @@ var tlsAdvice = []explanation{
 	},
 	{
 		fault: FaultTLS, clause: "RFC 8446 §6.2", general: true,
-		cause:  "The TLS handshake failed.",
+		cause:  "The TLS handshake failed before both sides had agreed on keys.",
 		owner:  []string{"The server's log names the cause; openssl s_client -connect HOST:PORT -servername HOST shows its side."},
 		client: []string{"Try openssl s_client -connect HOST:PORT -servername HOST: if it fails too, it is the server or the path."},
 		detail: explainAlert,

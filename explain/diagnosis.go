@@ -2,6 +2,8 @@ package explain
 
 import "slices"
 
+//go:generate go run ./internal/faults/gen
+
 // explanation says what a fault means wherever it is seen. What one report adds is appended by its detail.
 type explanation struct {
 	fault  Fault

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -12,23 +11,16 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// stop makes a cancel function something that a lab closes.
-type stop context.CancelFunc
-
-func (s stop) Close() error { s(); return nil }
-
 // echo opens a WebSocket for every request and sends back what comes.
 func (l *lab) echo(opts *websocket.AcceptOptions) http.Handler {
-	ctx, cancel := context.WithCancel(context.Background())
-	l.keep(stop(cancel))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, opts)
 		if err != nil {
 			return
 		}
 		defer conn.CloseNow()
-		for m, err := range conn.Messages(ctx) {
-			if err != nil || conn.Write(ctx, m) != nil {
+		for m, err := range conn.Messages(l.ctx) {
+			if err != nil || conn.Write(l.ctx, m) != nil {
 				return
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -55,7 +54,7 @@ func unanswered(l *lab) (*Site, error) {
 	// How many connections the kernel still takes is its own affair: one or two.
 	for range 64 {
 		c, err := net.DialTimeout("tcp4", ln.Addr().String(), 100*time.Millisecond)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 			return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 		} else if err != nil {
 			return nil, err
@@ -71,9 +70,14 @@ func silent(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// halfBroken is a name with an IPv6 and an IPv4 address of which only the second has a server.
+// halfBroken is a name with an IPv6 and an IPv4 address of which only the second has a server. The first is one that
+// documents use; the dialer takes it to a port of the loopback interface that nobody listens on.
 func halfBroken(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
+	if err != nil {
+		return nil, err
+	}
+	dead, err := refused(l)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +85,15 @@ func halfBroken(l *lab) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := l.resolver(zone{name: "half.test", addrs: []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}})
-	return &Site{URL: "ws://half.test:" + port + "/", Options: explain.Options{Resolver: r}}, err
+	v6 := netip.MustParseAddr("2001:db8::1")
+	r, err := l.resolver(zone{name: "half.test", addrs: []netip.Addr{v6, netip.MustParseAddr("127.0.0.1")}})
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasPrefix(address, "["+v6.String()+"]") {
+			address = strings.Trim(strings.TrimPrefix(dead.URL, "ws://"), "/")
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	return &Site{URL: "ws://half.test:" + port + "/", Options: explain.Options{Resolver: r, Dial: dial}}, err
 }
 
 // plainForTLS is a port for plain HTTP, spoken to with TLS.
@@ -249,7 +260,7 @@ var silenceFaults = []Fault{
 		start: script("HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n")},
 	{ID: explain.FaultHeadBroken, Name: "a status of four digits",
 		start: script("HTTP/1.1 1010 Switching Protocols\r\n\r\n")},
-	{ID: explain.FaultHeadBroken, Name: "chunks instead of a status line", start: script("5\r\nhello\r\n0\r\n\r\n")},
+	{ID: explain.FaultNotHTTP, Name: "chunks instead of a status line", start: script("5\r\nhello\r\n0\r\n\r\n")},
 	{ID: explain.FaultHeadBroken, Name: "a field without a colon",
 		start: script("HTTP/1.1 101 Switching Protocols\r\nUpgrade websocket\r\n\r\n")},
 	{ID: explain.FaultHeadTooLarge, Name: "a head of many megabytes", start: endlessHead},

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -18,13 +19,19 @@ const patience = 20 * time.Second
 
 // lab holds what one fault runs, so that closing it leaves nothing behind.
 type lab struct {
+	ctx    context.Context // ends with the lab
+	cancel context.CancelFunc
+
 	mu     sync.Mutex
 	closed bool
 	open   map[io.Closer]struct{}
 	wg     sync.WaitGroup
 }
 
-func newLab() *lab { return &lab{open: map[io.Closer]struct{}{}} }
+func newLab() *lab {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &lab{ctx: ctx, cancel: cancel, open: map[io.Closer]struct{}{}}
+}
 
 // keep has c closed with the lab; at once when the lab is closed already.
 func (l *lab) keep(c io.Closer) {
@@ -49,6 +56,7 @@ func (l *lab) drop(c io.Closer) {
 func (l *lab) Close() error {
 	l.mu.Lock()
 	l.closed = true
+	l.cancel()
 	for c := range l.open {
 		c.Close()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/handfast/handfast/explain"
@@ -93,11 +94,18 @@ func oldTLS(l *lab) (*Site, error) {
 	}, root)
 }
 
-// noHTTP1 names other protocols than HTTP/1.1 in its ALPN and refuses the rest.
-func noHTTP1(protocols ...string) func(*lab) (*Site, error) {
+// noHTTP1 knows one protocol, which is not HTTP/1.1, and refuses clients that offer others by ALPN.
+func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
-		return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: protocols}, root)
+		return l.withTLS(&tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			// crypto/tls lets HTTP/1.1 in where h2 alone is known (it is lenient there), and so has to be told otherwise.
+			c := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: []string{protocol}}
+			if !slices.Contains(hello.SupportedProtos, protocol) {
+				c.NextProtos = []string{"nothing"}
+			}
+			return c, nil
+		}}, root)
 	}
 }
 

@@ -1,0 +1,92 @@
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/handfast/handfast/explain"
+)
+
+// Target is the document that Document writes, relative to the root of the repository.
+const Target = "docs/diagnoses.md"
+
+// sections are the headings of the document: the first fault of each, and its title.
+var sections = []struct {
+	first explain.Fault
+	title string
+}{
+	{explain.FaultURL, "On the way to the server"},
+	{explain.FaultTLSToPlain, "TLS"},
+	{explain.FaultCertExpired, "Certificates"},
+	{explain.FaultReset, "Something else than an answer"},
+	{explain.FaultStatus200, "An answer other than 101"},
+	{explain.FaultHTTP10, "A 101 that breaks a rule"},
+	{explain.FaultGarbage, "After the handshake"},
+}
+
+const intro = `<!-- Generated from package explain by "go generate ./explain". Do not edit. -->
+
+# Diagnoses
+
+What ` + "`handfast explain`" + ` can name: for each fault the cause in one sentence, the clause, and what to do about it, for the
+server's owner and for the client's author. A report adds what it saw: the evidence, names, times, the product in front.
+Behind each row stands at least one test server that commits exactly this fault, and that has to be told by this name and
+no other; %d servers for %d faults. A warning is a fault with which the connection opens all the same.
+`
+
+// Document returns the table of all diagnoses in Markdown.
+func Document() []byte {
+	warnings := map[explain.Fault]bool{}
+	for _, f := range All() {
+		if f.Warning {
+			warnings[f.ID] = true
+		}
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, intro, len(All()), len(explain.Faults()))
+	next := 0
+	for _, d := range explain.Diagnoses() {
+		if next < len(sections) && sections[next].first == d.ID {
+			fmt.Fprintf(&b, "\n## %s\n\n| fault | cause | clause | for the server's owner | for the client's author |\n|---|---|---|---|---|\n",
+				sections[next].title)
+			next++
+		}
+		id := "`" + string(d.ID) + "`"
+		if warnings[d.ID] {
+			id += " (warning)"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", id, cell(d.Cause), clause(d.Clause), steps(d.ForOwner), steps(d.ForClient))
+	}
+	return b.Bytes()
+}
+
+// cell escapes what Markdown or a table would take for its own.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`).Replace(s)
+}
+
+// steps puts one step on a line. A line of configuration is set as code.
+func steps(all []string) string {
+	var lines []string
+	for _, s := range all {
+		if code, ok := strings.CutPrefix(s, "    "); ok {
+			lines = append(lines, "`"+strings.ReplaceAll(code, "|", `\|`)+"`")
+		} else {
+			lines = append(lines, cell(s))
+		}
+	}
+	return strings.Join(lines, "<br>")
+}
+
+// clause links a clause of an RFC to its text.
+func clause(s string) string {
+	number, section, ok := strings.Cut(strings.TrimPrefix(s, "RFC "), " §")
+	switch {
+	case s == "":
+		return "none"
+	case !ok || !strings.HasPrefix(s, "RFC "):
+		return cell(s)
+	}
+	return fmt.Sprintf("[%s](https://www.rfc-editor.org/rfc/rfc%s#section-%s)", s, number, section)
+}
