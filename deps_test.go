@@ -82,6 +82,9 @@ var rules = []rule{
 		other: []string{"github.com/fsnotify/fsnotify", "golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
 		test: []string{"explain/internal/faults"}},
+	// Servers that commit faults, for tests; gen writes the document about them.
+	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
+	{pkg: "explain/internal/faults/gen", std: anyStd, own: []string{"explain/internal/faults"}},
 	{pkg: "config", std: anyStd, not: []string{"log", "net/http"},
 		other: []string{"github.com/fsnotify/fsnotify", "github.com/goccy/go-yaml"}},
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
