@@ -91,8 +91,8 @@ var rules = []rule{
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
 		"observe", "websocket"}},
-	{pkg: "cli", std: anyStd, own: []string{"certs", "explain", "gateway", "websocket"},
-		other: []string{"github.com/spf13/cobra", "golang.org/x/sys", "golang.org/x/term"}},
+	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "websocket"},
+		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/spf13/cobra", "golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// The house itself.

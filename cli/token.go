@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/handfast/handfast/auth"
+)
+
+func newToken(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Make tokens, API keys and password lines, and look into tokens",
+		Example: `  handfast token jwt --secret-file secret --sub alice --expires 1h
+  handfast token apikey ci
+  handfast token password alice >>passwords
+  handfast token show <token`,
+		RunE: help,
+	}
+	cmd.AddCommand(newTokenJWT(sys), newTokenShow(sys), newTokenAPIKey(sys), newTokenPassword(sys))
+	return cmd
+}
+
+// newTokenAPIKey prints the key where a pipe can take it, and what goes into the configuration beside it.
+func newTokenAPIKey(sys *System) *cobra.Command {
+	var user string
+	cmd := &cobra.Command{
+		Use:   "apikey ID",
+		Short: "Make an API key",
+		Long: `Makes an API key and prints it on standard output. What the server has to know is
+printed on standard error, as it stands in its configuration: the hash of the key.
+The key itself is printed this once.`,
+		Example: `  handfast token apikey ci
+  handfast token apikey ci --user build-machine >key`,
+		Args: one("an ID, such as the name of the program that uses the key"),
+		RunE: run(func(_ *cobra.Command, args []string) error {
+			key, entry, err := auth.NewAPIKey(args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(sys.Stderr, "for the configuration, under auth.NAME.apikey.keys:\n  - id: %s\n    hash: %s\n", entry.ID, entry.Hash)
+			if user != "" {
+				fmt.Fprintf(sys.Stderr, "    user: %q\n", user)
+			}
+			_, err = fmt.Fprintln(sys.Stdout, key)
+			return err
+		}),
+	}
+	cmd.Flags().StringVar(&user, "user", "", "the `name` of the user that the key stands for; without it the ID")
+	complete(cmd, map[string][]string{"user": {}})
+	return cmd
+}
+
+func newTokenPassword(sys *System) *cobra.Command {
+	return &cobra.Command{
+		Use:   "password USER",
+		Short: "Make a line of a password file",
+		Long: `Reads a password from standard input, without showing it on a terminal, and prints a
+line for the password file: the user's name and the argon2id hash of the password.`,
+		Example: `  handfast token password alice >>passwords
+  printf '%s' "$PASSWORD" | handfast token password alice >>passwords`,
+		Args: one("the name of a user"),
+		RunE: run(func(_ *cobra.Command, args []string) error {
+			if args[0] == "" || strings.ContainsAny(args[0], ":\r\n\t") {
+				return usagef("", "a user's name is not empty and has neither a colon nor a line end")
+			}
+			password, err := readSecret(sys, "password for "+args[0])
+			if err != nil {
+				return err
+			}
+			hash, err := auth.HashPassword(password)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(sys.Stdout, "%s:%s\n", args[0], hash)
+			return err
+		}),
+	}
+}
+
+// maxSecret bounds what is read as one.
+const maxSecret = 64 << 10
+
+// readSecret reads all of standard input, without the line end; from a terminal one line that is not shown.
+func readSecret(sys *System, what string) (string, error) {
+	if t := terminal(sys.Stdin); t != nil {
+		fmt.Fprintf(sys.Stderr, "%s: ", what)
+		b, err := term.ReadPassword(int(t.Fd()))
+		fmt.Fprintln(sys.Stderr)
+		if err != nil {
+			return "", err
+		}
+		return notEmpty(string(b), what)
+	}
+	b, err := io.ReadAll(io.LimitReader(sys.Stdin, maxSecret+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(b) > maxSecret:
+		return "", fmt.Errorf("standard input has more than %d KiB", maxSecret>>10)
+	}
+	return notEmpty(strings.TrimRight(string(b), "\r\n"), what)
+}
+
+func notEmpty(s, what string) (string, error) {
+	if s == "" {
+		return "", &hinted{errors.New("standard input is empty"), "give the " + what + " there"}
+	}
+	return s, nil
+}
+
+// one wants exactly one argument and says which.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("", "%s takes %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}

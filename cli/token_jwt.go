@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/spf13/cobra"
+)
+
+// jwtFlags is what the command line says about a token.
+type jwtFlags struct {
+	secretFile string
+	keyFile    string
+	kid        string
+	sub        string
+	issuer     string
+	audience   []string
+	expires    time.Duration
+	claims     []string
+}
+
+func newTokenJWT(sys *System) *cobra.Command {
+	var f jwtFlags
+	cmd := &cobra.Command{
+		Use:   "jwt",
+		Short: "Make a signed token (RFC 7519)",
+		Long: `Makes a token and prints it. The key decides the algorithm: a secret makes HS256, an
+RSA key RS256, an ECDSA key ES256, ES384 or ES512, an Ed25519 key EdDSA. The secret is
+a file of 32 bytes or more; a line end at its end does not count.
+
+It is for trying things out and for programs that may sign for themselves. Users get
+their tokens from whoever knows them.`,
+		Example: `  head -c 32 /dev/urandom | base64 >secret
+  handfast token jwt --secret-file secret --sub alice
+  handfast token jwt --key private.pem --sub alice --aud chat --claim 'roles=["admin"]'`,
+		Args: cobra.NoArgs,
+		RunE: run(func(*cobra.Command, []string) error {
+			token, err := f.sign(time.Now())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(sys.Stdout, token)
+			return err
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.secretFile, "secret-file", "", "sign with the secret in this `file`")
+	flags.StringVar(&f.keyFile, "key", "", "sign with the private key in this PEM `file`")
+	flags.StringVar(&f.kid, "kid", "", "the key's `id`, for a verifier that has several keys")
+	flags.StringVar(&f.sub, "sub", "", "the `user` that the token is about")
+	flags.StringVar(&f.issuer, "iss", "", "the `issuer`")
+	flags.StringArrayVar(&f.audience, "aud", nil, "an `audience`; may be repeated")
+	flags.DurationVar(&f.expires, "expires", time.Hour, "how long it is good")
+	flags.StringArrayVar(&f.claims, "claim", nil, "a further claim, `name=value`; a value that is JSON is taken as such; may be repeated")
+	complete(cmd, map[string][]string{"kid": {}, "sub": {}, "iss": {}, "aud": {}, "claim": {}, "expires": {"5m", "1h", "24h"}})
+	return cmd
+}
+
+// registered are the claims that have a flag of their own, or are filled in.
+var registered = []string{"sub", "iss", "aud", "exp", "iat", "nbf", "jti"}
+
+// sign makes the token.
+func (f *jwtFlags) sign(now time.Time) (string, error) {
+	switch {
+	case (f.secretFile == "") == (f.keyFile == ""):
+		return "", usagef("", "give one of --secret-file and --key")
+	case f.sub == "":
+		return "", usagef("", "--sub is missing: whom is the token about?")
+	case f.expires <= 0:
+		return "", usagef("", "--expires takes a time above zero")
+	}
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails, says its documentation
+	claims := jwt.MapClaims{
+		"sub": f.sub, "iat": now.Unix(), "exp": now.Add(f.expires).Unix(), "jti": hex.EncodeToString(id),
+	}
+	if f.issuer != "" {
+		claims["iss"] = f.issuer
+	}
+	if len(f.audience) > 0 {
+		claims["aud"] = f.audience
+	}
+	for _, c := range f.claims {
+		name, text, ok := strings.Cut(c, "=")
+		if !ok || name == "" {
+			return "", usagef("write --claim name=value", "--claim %q has no name and value", c)
+		}
+		if slices.Contains(registered, name) {
+			return "", usagef("--sub, --iss, --aud and --expires set the registered claims", "--claim %s cannot be set", name)
+		}
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		claims[name] = value
+	}
+	method, key, err := f.signer()
+	if err != nil {
+		return "", err
+	}
+	token := jwt.NewWithClaims(method, claims)
+	if f.kid != "" {
+		token.Header["kid"] = f.kid
+	}
+	return token.SignedString(key)
+}
+
+// signer reads the key and finds the algorithm that fits it.
+func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
+	if f.secretFile != "" {
+		b, err := os.ReadFile(f.secretFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		secret := []byte(strings.TrimRight(string(b), "\r\n"))
+		if len(secret) < 32 { // RFC 7518 §3.2
+			return nil, nil, &hinted{fmt.Errorf("the secret in %s has %d bytes; HS256 needs 32", f.secretFile, len(secret)),
+				"head -c 32 /dev/urandom | base64 >" + f.secretFile}
+		}
+		return jwt.SigningMethodHS256, secret, nil
+	}
+	key, err := readSigner(f.keyFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		return jwt.SigningMethodRS256, k, nil
+	case ed25519.PrivateKey:
+		return jwt.SigningMethodEdDSA, k, nil
+	case *ecdsa.PrivateKey:
+		switch k.Curve {
+		case elliptic.P256():
+			return jwt.SigningMethodES256, k, nil
+		case elliptic.P384():
+			return jwt.SigningMethodES384, k, nil
+		case elliptic.P521():
+			return jwt.SigningMethodES512, k, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("the key in %s is of a kind that signs no tokens", f.keyFile)
+}
+
+// readSigner reads a private key in any of the forms that openssl writes.
+func readSigner(path string) (crypto.PrivateKey, error) {
+	rest, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, &hinted{fmt.Errorf("%s holds no private key in PEM", path),
+				"make one: openssl genpkey -algorithm ed25519 -out " + path}
+		}
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue // parameters of a curve, a certificate
+		}
+		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			return key, nil
+		}
+		if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+			return key, nil
+		}
+		if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+			return key, nil
+		}
+		return nil, &hinted{fmt.Errorf("the private key in %s cannot be read", path),
+			"write it without a password: openssl pkey -in " + path + " -out key.pem"}
+	}
+}
+
+func newTokenShow(sys *System) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show",
+		Short: "Show what a signed token says",
+		Long: `Reads a token from standard input and prints its header and its claims as JSON,
+without the signature and without checking it: anybody can write such a token.`,
+		Example: `  handfast token show <token`,
+		Args:    cobra.NoArgs,
+		RunE: run(func(*cobra.Command, []string) error {
+			token, err := readSecret(sys, "token")
+			if err != nil {
+				return err
+			}
+			return showToken(sys.Stdout, strings.TrimSpace(strings.TrimPrefix(token, "Bearer ")))
+		}),
+	}
+}
+
+// errNoToken does not repeat what it was given.
+var errNoToken = &hinted{errors.New("that is no signed token: it has no three parts of base64url with JSON in the first two"),
+	"give what stands behind \"Bearer \" in an Authorization header"}
+
+// showToken prints the first two parts of a token.
+func showToken(w io.Writer, token string) error {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return errNoToken
+	}
+	var shown struct {
+		Header map[string]any `json:"header"`
+		Claims map[string]any `json:"claims"`
+	}
+	for i, into := range []*map[string]any{&shown.Header, &shown.Claims} {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil || json.Unmarshal(b, into) != nil || *into == nil {
+			return errNoToken
+		}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(shown)
+}
