@@ -80,8 +80,11 @@ type argonHash struct {
 }
 
 func (h *argonHash) verify(password string) bool {
-	key := argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))
-	return subtle.ConstantTimeCompare(key, h.key) == 1
+	return subtle.ConstantTimeCompare(h.derive(password), h.key) == 1
+}
+
+func (h *argonHash) derive(password string) []byte {
+	return argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))
 }
 
 // parseArgon reads "$argon2id$v=19$m=19456,t=2,p=1$SALT$KEY".
