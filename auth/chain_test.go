@@ -1,0 +1,112 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// says is a method that always says the same.
+type says struct {
+	id        *Identity
+	err       error
+	challenge string
+	asked     *int
+	closed    *bool
+}
+
+func (s says) Authenticate(*http.Request) (*Identity, error) {
+	if s.asked != nil {
+		*s.asked++
+	}
+	return s.id, s.err
+}
+func (s says) Challenge() string { return s.challenge }
+func (s says) Close() error {
+	if s.closed != nil {
+		*s.closed = true
+	}
+	return nil
+}
+
+func TestChain(t *testing.T) {
+	id := &Identity{Subject: "alice", Method: "basic"}
+	none := says{err: ErrNoCredentials, challenge: `Bearer realm="x"`}
+	quiet := says{err: ErrNoCredentials}
+	knows := says{id: id, challenge: `Basic realm="x"`}
+	wrong := says{err: Unauthorized(errors.New("wrong password")), challenge: `Basic realm="x"`}
+	busy := says{err: Unavailable(time.Second, errors.New("down"))}
+	other := says{err: foreign("another issuer"), challenge: `Bearer realm="y"`}
+	for _, tt := range []struct {
+		name       string
+		methods    []Authenticator
+		who        string
+		status     int
+		challenges []string
+	}{
+		{"the first that knows", []Authenticator{none, quiet, knows, wrong}, "alice", 200, nil},
+		{"nobody knows", []Authenticator{none, quiet, says{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
+		{"a wrong credential ends it", []Authenticator{none, wrong, knows}, "", 401, nil},
+		{"one that cannot be judged ends it", []Authenticator{busy, knows}, "", 503, nil},
+		{"another's token is left to the other", []Authenticator{other, knows}, "alice", 200, nil},
+		{"another's token, and no other", []Authenticator{other, none}, "", 401, []string{`Bearer realm="y"`, `Bearer realm="x"`}},
+		{"anonymous", []Authenticator{none, Anonymous()}, "anonymous", 200, nil},
+		{"not with a wrong credential", []Authenticator{wrong, Anonymous()}, "", 401, nil},
+		{"not with another's token", []Authenticator{other, none, Anonymous()}, "", 401, []string{`Bearer realm="y"`, `Bearer realm="x"`}},
+		{"not in a chain in a chain either", []Authenticator{Chain(other, none), Chain(Anonymous())}, "", 401, []string{`Bearer realm="y"`, `Bearer realm="x"`}},
+		{"nothing", nil, "", 401, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Chain(tt.methods...).Authenticate(httptest.NewRequest("GET", "/", nil))
+			if statusOf(err) != tt.status || tt.who != "" && (got == nil || got.Subject != tt.who) {
+				t.Fatalf("%v, %v", got, err)
+			}
+			if e, ok := errors.AsType[*Error](err); ok && !reflect.DeepEqual(e.Header.Values("WWW-Authenticate"), tt.challenges) {
+				t.Errorf("asks for %q, want %q", e.Header.Values("WWW-Authenticate"), tt.challenges)
+			}
+		})
+	}
+}
+
+func TestChainOrder(t *testing.T) {
+	var first, second int
+	var closed bool
+	c := Chain(says{id: nobody, asked: &first, challenge: "A"}, says{id: nobody, asked: &second, challenge: "B", closed: &closed})
+	if _, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || first != 1 || second != 0 {
+		t.Errorf("%v; asked %d and %d times", err, first, second)
+	}
+	if got := c.Challenge(); got != "A, B" {
+		t.Errorf("Challenge = %q", got)
+	}
+	if err := c.(interface{ Close() error }).Close(); err != nil || !closed {
+		t.Errorf("Close: %v, %t", err, closed)
+	}
+}
+
+func TestReplies(t *testing.T) {
+	cause := errors.New("why")
+	for _, tt := range []struct {
+		err    *Error
+		status int
+		header http.Header
+	}{
+		{Unauthorized(cause, "Basic", "", "Bearer"), 401, http.Header{"Www-Authenticate": {"Basic", "Bearer"}}},
+		{Unauthorized(cause), 401, nil},
+		{Forbidden(cause), 403, nil},
+		{TooMany(1500*time.Millisecond, cause), 429, http.Header{"Retry-After": {"2"}}},
+		{Unavailable(-time.Hour, cause), 503, http.Header{"Retry-After": {"1"}}},
+	} {
+		if tt.err.Status != tt.status || !reflect.DeepEqual(tt.err.Header, tt.header) || tt.err.Reason == "" {
+			t.Errorf("%+v", tt.err)
+		}
+		if tt.err.Error() != "auth: why" || !errors.Is(tt.err, cause) {
+			t.Errorf("%v", tt.err)
+		}
+	}
+	if s := (&Error{Status: 403}).Error(); s != "auth: 403 Forbidden" {
+		t.Error(s)
+	}
+}

@@ -1,0 +1,135 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/websocket"
+)
+
+// A WebSocket that only opens with a token: from a program in a header, from a page as
+//
+//	new WebSocket(url, ["chat", "handfast.token." + token])
+func ExampleGuard() {
+	shared := []byte("0123456789abcdef0123456789abcdef") // from a file, in earnest
+	secret, err := auth.Secret(shared)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tokens, err := auth.NewJWT(auth.JWTOptions{
+		Keys:    secret,
+		Sources: []auth.Source{auth.Bearer(), auth.Subprotocol("handfast.token.")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	rules, err := auth.NewRules(auth.Rule{Effect: auth.Allow, If: `"chat" in claims.may`})
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard := &auth.Guard{Authenticator: auth.Chain(tokens), Authorizer: rules}
+
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, id, err := guard.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
+		if err != nil {
+			return // the reply is written; err says why, without the token
+		}
+		defer c.CloseNow()
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello, " + id.Subject)})
+	}))
+	defer server.Close()
+
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": "alice", "may": []string{"chat"}, "exp": time.Now().Add(time.Hour).Unix(),
+	}).SignedString(shared)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+
+	c, err := websocket.Dial(ctx, server.URL, &websocket.DialOptions{Subprotocols: []string{"chat", "handfast.token." + token}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseNow()
+	m, err := c.Read(ctx)
+	fmt.Printf("%s %v; protocol %s\n", m.Data, err, c.Handshake().Subprotocol)
+
+	_, err = websocket.Dial(ctx, server.URL, nil)
+	if failed, ok := errors.AsType[*websocket.HandshakeError](err); ok {
+		fmt.Println(failed.Status, failed.Header.Get("WWW-Authenticate"))
+	}
+	// Output:
+	// hello, alice <nil>; protocol chat
+	// 401 Bearer realm="handfast"
+}
+
+// The hook alone, for a server that has its own way with connections.
+func ExampleGuard_Check() {
+	guard := &auth.Guard{Authenticator: auth.Anonymous()}
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		var id *auth.Identity
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+			Check: guard.Check(func(_ *http.Request, found *auth.Identity) { id = found }),
+		})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello, " + id.Subject)})
+	}
+	server := httptest.NewServer(http.HandlerFunc(handler))
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := websocket.Dial(ctx, server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseNow()
+	m, err := c.Read(ctx)
+	fmt.Printf("%s %v\n", m.Data, err)
+	// Output: hello, anonymous <nil>
+}
+
+// What decides, and why: the answer has the rule in it.
+func ExampleRules_Decide() {
+	rules, err := auth.NewRules(
+		auth.Rule{Name: "readers", Effect: auth.Deny, If: `action == "publish" && !("write" in (claims.may ?? []))`},
+		auth.Rule{Name: "own team", Effect: auth.Allow, If: `channel startsWith "team-" + user`},
+		auth.Rule{Name: "admins", Effect: auth.Allow, If: `"admin" in claims.roles`},
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	alice := &auth.Identity{Subject: "alice", Method: "jwt"}
+	for _, a := range []auth.Action{
+		{Do: "subscribe", Channel: "team-alice-1"},
+		{Do: "publish", Channel: "team-alice-1"},
+		{Do: "subscribe", Channel: "team-bob"},
+	} {
+		d := rules.Decide(alice, a)
+		fmt.Println(a.Do, a.Channel, d.Allowed, d.Reason)
+	}
+	// Output:
+	// subscribe team-alice-1 true rule 2 (own team), allow: channel startsWith "team-" + user
+	// publish team-alice-1 false rule 1 (readers), deny: action == "publish" && !("write" in (claims.may ?? []))
+	// subscribe team-bob false no rule applies
+}
+
+// A condition that is wrong says where.
+func ExampleNewRules() {
+	_, err := auth.NewRules(auth.Rule{Name: "team", Effect: auth.Allow, If: `chanel startsWith "team-"`})
+	fmt.Println(err)
+	// Output: auth: rule 1 (team), line 1, column 1: unknown name chanel
+}
