@@ -15,29 +15,49 @@ func banner(sys *System, server *gateway.Server) {
 	var b strings.Builder
 	row := func(name, value string) { fmt.Fprintf(&b, "  %s %s\n", p.dim(fmt.Sprintf("%-8s", name)), value) }
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
-	for _, base := range server.URLs() {
-		row("page", base+"/")
-		row("echo", echoURL(base))
+	var first string // WebSocket that anybody may open
+	urls := server.URLs()
+	for _, base := range urls {
+		if server.Console() {
+			row("page", base+"/")
+		}
+		for _, e := range server.Endpoints() {
+			row(printable(strings.Trim(e.Name, "/")), printable(socketURL(base, e.Path)))
+			if first == "" && e.Anonymous && !strings.Contains(e.Path, "{") {
+				first = socketURL(base, e.Path)
+			}
+		}
 	}
-	exe, _ := os.Executable() // without a path it is called by its name
-	try := fmt.Sprintf("%s dial %s", program(exe, sys.Program), echoURL(server.URLs()[0]))
-	curl := fmt.Sprintf("curl %s/", server.URLs()[0])
+	if admin := server.AdminURL(); admin != "" {
+		row("admin", admin+"/")
+	}
+	curl := ""
+	if len(urls) > 0 && server.Console() {
+		curl = fmt.Sprintf("curl %s/", urls[0])
+	}
 	if dev := server.Dev(); dev != nil {
 		row("CA", dev.CAFile())
 		row("is for", printable(strings.Join(dev.Names(), ", ")))
 		if dev.Left() != "" {
 			fmt.Fprintln(&b, leftOut(dev.Left()))
 		}
-		curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), server.URLs()[0])
+		if curl != "" {
+			curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), urls[0])
+		}
 	}
-	row("try", p.green(try))
-	row("", curl)
+	if first != "" {
+		exe, _ := os.Executable() // without a path it is called by its name
+		row("try", p.green(fmt.Sprintf("%s dial %s", program(exe, sys.Program), first)))
+	}
+	if curl != "" {
+		row("", curl)
+	}
 	fmt.Fprintln(&b, p.dim("Ctrl-C stops it"))
 	fmt.Fprint(sys.Stdout, b.String())
 }
 
-// echoURL returns the WebSocket URL of the echo: "wss://localhost:8443/echo".
-func echoURL(base string) string { return "ws" + strings.TrimPrefix(base, "http") + "/echo" }
+// socketURL returns the WebSocket URL of a path: "wss://localhost:8443/echo".
+func socketURL(base, path string) string { return "ws" + strings.TrimPrefix(base, "http") + path }
 
 // program returns what to type to run this program again: exe is its file, arg0 what it was called.
 func program(exe, arg0 string) string {

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
@@ -17,12 +14,16 @@ import (
 
 // serveFlags is what the command line says about a server.
 type serveFlags struct {
+	config  string
 	listen  []string
 	tls     choice
 	cert    string
 	key     string
 	origins []string
+	admin   string
 	log     choice
+
+	given func(flag string) bool // whether it stands on the command line
 }
 
 func newServe(sys *System) *cobra.Command {
@@ -32,23 +33,35 @@ func newServe(sys *System) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run a server: a page at / and a WebSocket echo at /echo",
-		Long: `Runs a server with a page at / and a WebSocket echo at /echo, where messages of up
-to 16 MiB come back as they were.
+		Short: "Run a server: a page at / and a WebSocket echo at /echo, or what a file says",
+		Long: `Runs a server. Without --config that is a page at / and a WebSocket echo at /echo,
+where messages of up to 16 MiB come back as they were.
 
 The first start makes a certificate authority for this user and a certificate for
 localhost. "handfast dial" trusts that by itself; a browser asks once. Pages of other
 sites may not connect unless --origin names them.
 
-SIGTERM and Ctrl-C stop it: every WebSocket is closed with 1001, and those that do not
-answer within 5 seconds are cut. A second one stops it at once.`,
+With --config the file says what is served, who may connect and how much; "handfast
+config doc" tells what can stand in it. Environment variables win over the file, and
+flags over both. The server reads the file again when it changes, and on SIGHUP:
+connections of endpoints that it still has go on, and a file with a mistake in it
+changes nothing.
+
+SIGTERM and Ctrl-C stop it: /readyz says so, new connections are refused with 503, and
+every WebSocket is closed with 1001, or as the file says. What has not answered by the
+end of the time for that is cut. A second signal stops it at once.`,
 		Example: `  handfast serve
   handfast serve --listen 127.0.0.1:9000 --tls off
-  handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem`,
+  handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem
+  handfast serve --config handfast.yaml --admin 127.0.0.1:9090`,
 		Args: cobra.NoArgs,
-		RunE: run(func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), sys, &f) }),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			f.given = func(flag string) bool { return cmd.Flags().Changed(flag) }
+			return serve(cmd.Context(), sys, &f)
+		}),
 	}
 	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", "", "what to serve: a YAML `file`")
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
 		"`host:port`; may be repeated; no host is every address, port 0 picks one")
 	flags.Var(&f.tls, "tls", "where the certificate comes from: the development CA, two files, or no TLS")
@@ -56,86 +69,55 @@ answer within 5 seconds are cut. A second one stops it at once.`,
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
 	flags.StringArrayVar(&f.origins, "origin", nil,
 		"a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
+	flags.StringVar(&f.admin, "admin", "",
+		"`host:port` of the admin listener, such as 127.0.0.1:9090: /readyz, /metrics, /connections, /handshakes")
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
 		"listen": {"localhost:8443", "127.0.0.1:0", ":8443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
+		"admin": {"127.0.0.1:9090"},
 	})
 	return cmd
 }
 
-// options checks the flags and turns them into the gateway's.
-func (f *serveFlags) options(w io.Writer) (gateway.Options, error) {
+// check makes sure that the flags make sense, so that a typing error is told as one of the command line.
+func (f *serveFlags) check() error {
 	for _, addr := range f.listen {
-		if err := checkListen(addr); err != nil {
-			return gateway.Options{}, err
+		if err := checkListen("--listen", addr); err != nil {
+			return err
 		}
 	}
 	for _, origin := range f.origins {
 		if err := checkOrigin(origin); err != nil {
-			return gateway.Options{}, err
-		}
-	}
-	opts := gateway.Options{
-		Listen: f.listen, TLS: gateway.TLSMode(f.tls.value), CertFile: f.cert, KeyFile: f.key, Origins: f.origins,
-	}
-	given := f.cert != "" || f.key != ""
-	switch {
-	case opts.TLS == gateway.TLSFiles && (f.cert == "" || f.key == ""):
-		return opts, usagef("give both; one file may serve as both", "--tls files needs --cert and --key")
-	case opts.TLS != gateway.TLSFiles && given:
-		return opts, usagef("add --tls files", "--cert and --key have no use with --tls %s", f.tls.value)
-	}
-	if f.log.value == "json" {
-		opts.Log = slog.New(slog.NewJSONHandler(w, nil))
-	} else {
-		opts.Log = slog.New(slog.NewTextHandler(w, nil))
-	}
-	return opts, nil
-}
-
-// serve runs a server until a signal comes.
-func serve(ctx context.Context, sys *System, f *serveFlags) error {
-	opts, err := f.options(sys.Stderr)
-	if err != nil {
-		return err
-	}
-	server, err := gateway.Open(ctx, opts)
-	if err != nil {
-		return err
-	}
-	defer server.Close()
-	banner(sys, server)
-
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx) }()
-	for signals := 0; ; {
-		select {
-		case err := <-served:
-			if signals > 1 {
-				return errInterrupted
-			}
 			return err
-		case <-sys.Signals:
-			if signals++; signals == 1 {
-				stop()
-			} else {
-				server.Close()
-			}
 		}
 	}
+	if f.given("admin") && f.admin != "off" {
+		if err := checkListen("--admin", f.admin); err != nil {
+			return err
+		}
+	}
+	files := f.tls.value == "files"
+	switch {
+	case files && (f.cert == "" || f.key == ""):
+		return usagef("give both; one file may serve as both", "--tls files needs --cert and --key")
+	case !files && (f.cert != "" || f.key != ""):
+		return usagef("add --tls files", "--cert and --key have no use with --tls %s", f.tls.value)
+	}
+	return nil
 }
 
 // checkListen makes sure that an address is one, so that a typing error is told as such.
-func checkListen(addr string) error {
+func checkListen(flag, addr string) error {
 	hint := "write host:port, such as localhost:8443, or :8443 for every address of this machine"
+	if flag == "--admin" {
+		hint = "write host:port, such as 127.0.0.1:9090"
+	}
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return usagef(hint, "--listen %s: that is no address with a port", strconv.Quote(addr))
+		return usagef(hint, "%s %s: that is no address with a port", flag, strconv.Quote(addr))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return usagef(hint, "--listen %s: the port is a number from 0 to 65535", strconv.Quote(addr))
+		return usagef(hint, "%s %s: the port is a number from 0 to 65535", flag, strconv.Quote(addr))
 	}
 	return nil
 }

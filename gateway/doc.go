@@ -1,6 +1,11 @@
-// Package gateway turns settings into running endpoints: it binds addresses, sets up TLS, answers requests, and knows
-// every open WebSocket, so that it can end them properly.
+// Package gateway turns settings into running endpoints: it binds addresses, sets up TLS, finds out who a client is and
+// what it may do, answers requests, and knows every open WebSocket, so that it can end them properly.
 //
 // [Open] binds, [Server.Serve] runs until its context ends, and then drains: nobody new gets in, every connection is
-// closed with 1001 (RFC 6455 §7.4.1: the server is going down), and what has not answered in time is cut.
+// closed, one after the other in random order, and what has not answered in time is cut. [Server.Reload] takes another
+// configuration: what it does not change goes on undisturbed.
+//
+// A request goes through door (PROXY protocol, TLS, a bound on those that wait there), front (who the client is behind
+// proxies, redirects), and the current site, which is one configuration made ready to serve: there is one at a time, a
+// reload makes another, and it is never changed.
 package gateway

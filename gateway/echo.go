@@ -5,37 +5,38 @@ import (
 	"io"
 	"sync"
 
+	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 )
-
-// echoMax is the largest message that is echoed. It passes through a buffer, so that its size costs no memory.
-const echoMax = 16 << 20
 
 // echoBuffers are borrowed from when a message comes: a connection that waits holds none.
 var echoBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// echo sends every message back, in order.
-func echo(ctx context.Context, c *websocket.Conn) error {
+// echo sends every message back, in order. A message passes through a buffer, so that its size costs no memory.
+func echo(ctx context.Context, c *websocket.Conn, e *registry.Entry) error {
 	for {
 		t, r, err := c.Reader(ctx)
 		if err != nil {
 			return err
 		}
-		if err := echoOne(ctx, c, t, r); err != nil {
+		if err := echoOne(ctx, c, e, t, r); err != nil {
 			return err
 		}
 	}
 }
 
-func echoOne(ctx context.Context, c *websocket.Conn, t websocket.Type, r io.Reader) error {
+func echoOne(ctx context.Context, c *websocket.Conn, e *registry.Entry, t websocket.Type, r io.Reader) error {
 	w, err := c.Writer(ctx, t)
 	if err != nil {
 		return err
 	}
 	buf := echoBuffers.Get().(*[32 << 10]byte)
 	defer echoBuffers.Put(buf)
-	if _, err := io.CopyBuffer(w, r, buf[:]); err != nil {
+	n, err := io.CopyBuffer(w, r, buf[:])
+	if err != nil {
 		return err
 	}
+	e.In.Add(n)
+	e.Out.Add(n)
 	return w.Close()
 }

@@ -2,209 +2,250 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/door"
+	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/gateway/internal/refusals"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/observe"
 )
 
-// TLSMode says where the server's certificate comes from.
-type TLSMode string
-
-// The modes.
-const (
-	TLSDev   TLSMode = "dev"   // a development CA of this user, made on first use; the default
-	TLSFiles TLSMode = "files" // from two files
-	TLSOff   TLSMode = "off"   // no TLS: whoever carries the bytes can read and change them
-)
-
-// Options say what a server does. The zero value is a server for development on https://localhost:8443.
+// Options say what a server is, besides its configuration.
 type Options struct {
-	// Listen are the addresses, host:port each. An empty host means every address of the machine, localhost means both
-	// loopback addresses, port 0 picks a free port. nil means localhost:8443.
-	Listen []string
+	// Config is what it does; nil: config.Default. It must not be changed afterwards.
+	Config *config.Config
 
-	TLS      TLSMode // "" means TLSDev
-	CertFile string  // for TLSFiles: the certificate and its chain, in PEM
-	KeyFile  string  // for TLSFiles: its private key, in PEM
-
-	// Origins whose pages may open WebSockets besides the server's own: "https://example.com".
-	Origins []string
-
-	// MaxConns bounds the WebSockets that are open at once; more are answered with 503. 0 means 10,000.
-	MaxConns int
-
-	// DrainTimeout bounds how long a stop waits for the connections to close. 0 means 10 seconds.
-	DrainTimeout time.Duration
-
-	// Log gets what happens; nil: nothing is logged.
+	// Log gets what happens; nil: nothing is logged. What the configuration says about the log is for the caller.
 	Log *slog.Logger
+
+	// Stdout and Stderr are where the audit log goes when the configuration says so; nil: nowhere.
+	Stdout, Stderr io.Writer
 }
 
-// DefaultListen is where a server listens when nothing else is said.
-const DefaultListen = "localhost:8443"
-
 const (
-	defaultMaxConns     = 10_000
-	defaultDrainTimeout = 10 * time.Second
-
-	// The bounds on a request. They end with the opening handshake: a WebSocket has its own.
-	maxHeader     = 32 << 10
-	headerTimeout = 10 * time.Second
-	pageTimeout   = 30 * time.Second
-	idleTimeout   = 60 * time.Second
-	pageGrace     = time.Second // what a stop gives requests for pages, which take milliseconds
+	// The bounds on a request for a page. They end with the opening handshake: a WebSocket has its own.
+	pageTimeout = 30 * time.Second
+	idleTimeout = 60 * time.Second
+	pageGrace   = time.Second // what a stop gives requests for pages, which take milliseconds
 )
 
 // Server is a set of bound addresses and what answers on them.
 type Server struct {
-	opts      Options
-	log       *slog.Logger
-	listeners []net.Listener
-	urls      []string
-	dev       *certs.Dev
-	tls       *tls.Config
-	http      *http.Server
-	conns     *registry
-	alive     context.Context //nolint:containedctx // ends when Close is called, whoever serves
-	kill      context.CancelFunc
+	log      *slog.Logger
+	audit    *audit
+	metrics  *observe.Metrics
+	conns    *registry.Registry
+	refused  *refusals.Log
+	waiting  *door.Waiting
+	peers    door.Peers
+	rate     limit.Rate // of handshakes, by address
+	rates    sync.Map   // of each endpoint, by its name: *limit.Rate
+	arrivals limit.Rate // of connections, by address
+	http     *http.Server
+	admin    *adminListener // nil: there is none
+	store    store
+	revoked  recentRevocations
+	ready    atomic.Bool
+	serving  sync.WaitGroup // one goroutine for each door
+	failed   chan error
+
+	site  atomic.Pointer[site]
+	alive context.Context //nolint:containedctx // ends when Close is called, whoever serves
+	kill  context.CancelFunc
+
+	mu       sync.Mutex // guards what follows; held by Open, a reload, and the end
+	bound    []*bound
+	running  bool // Serve was called: new doors are served at once
+	finished bool
 }
 
-// Open binds the addresses and gets the certificate. A connection that comes in waits for [Server.Serve]. The errors are
-// [*ListenError] and [*certs.Error] where an address or a file is to blame.
+// Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
+// [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
 func Open(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts, log: opts.Log}
+	s := &Server{log: opts.Log, conns: registry.New(), refused: &refusals.Log{}, failed: make(chan error, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.opts.MaxConns == 0 {
-		s.opts.MaxConns = defaultMaxConns
+	cfg := opts.Config
+	if cfg == nil {
+		cfg = config.Default()
 	}
-	if s.opts.DrainTimeout == 0 {
-		s.opts.DrainTimeout = defaultDrainTimeout
-	}
-	if len(s.opts.Listen) == 0 {
-		s.opts.Listen = []string{DefaultListen}
-	}
-	if err := s.setUpTLS(); err != nil {
-		return nil, err
-	}
-	if err := s.bind(ctx); err != nil {
-		return nil, err
-	}
-	s.conns = newRegistry(s.opts.MaxConns)
 	s.alive, s.kill = context.WithCancel(context.Background())
-	s.http = &http.Server{
-		Handler:           s.routes(),
-		TLSConfig:         s.tls,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       pageTimeout,
-		WriteTimeout:      pageTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
-		Protocols:         new(http.Protocols),
+	s.waiting = door.NewWaiting(func() int { return s.site.Load().cfg.Limits.PendingHandshakes }, s.isProxy, s.cut)
+	s.metrics = observe.NewMetrics(observe.Live{
+		Pending: func() float64 { return float64(s.waiting.Len()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
+	})
+	err := s.open(ctx, cfg, opts)
+	if err != nil {
+		s.Close()
+		s.finish()
+		return nil, err
 	}
-	s.http.Protocols.SetHTTP1(true)
 	return s, nil
 }
 
-// setUpTLS gets the certificate that the options ask for.
-func (s *Server) setUpTLS() error {
-	switch s.opts.TLS {
-	case TLSOff:
-		return nil
-	case TLSFiles:
-		pair, err := certs.LoadFiles(s.opts.CertFile, s.opts.KeyFile)
-		if err != nil {
-			return err
-		}
-		s.tls = certs.ServerConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair, nil })
-		return nil
-	case TLSDev, "":
-		dir, err := certs.DevDir()
-		if err != nil {
-			return err
-		}
-		host, err := os.Hostname()
-		if err != nil {
-			s.log.Warn("the machine's name is unknown: the certificate is for localhost only", "error", err)
-		}
-		if s.dev, err = certs.OpenDev(dir, host); err != nil {
-			return err
-		}
-		s.tls = certs.ServerConfig(s.dev.GetCertificate)
-		return nil
+func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options) (err error) {
+	if s.audit, err = openAudit(cfg.Audit, opts.Stdout, opts.Stderr); err != nil {
+		return err
 	}
-	return fmt.Errorf("unknown TLS mode %q: it is dev, files or off", s.opts.TLS)
+	if err = s.store.open(cfg.Store, s.log); err != nil {
+		return err
+	}
+	s.http = s.newHTTP(cfg.HTTP)
+	site, err := s.newSite(cfg, nil)
+	if err != nil {
+		return err
+	}
+	s.site.Store(site)
+	s.refused.Keep(cfg.Handshakes.Keep)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err = s.bind(ctx, site); err != nil {
+		return err
+	}
+	s.admin, err = s.openAdmin(ctx, cfg.Admin)
+	return err
 }
 
-// URLs returns an http or https URL, without a path, for every address that was bound.
-func (s *Server) URLs() []string { return s.urls }
+// newHTTP makes the server of all requests.
+func (s *Server) newHTTP(cfg config.HTTP) *http.Server {
+	h := &http.Server{
+		Handler:           http.HandlerFunc(s.front),
+		ReadHeaderTimeout: time.Duration(cfg.HeadTimeout),
+		ReadTimeout:       pageTimeout,
+		WriteTimeout:      pageTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    int(cfg.MaxHead),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
+		Protocols:         new(http.Protocols),
+		ConnContext:       s.connContext,
+		ConnState:         s.peers.ConnState,
+	}
+	h.Protocols.SetHTTP1(true)
+	return h
+}
 
-// Dev returns the development certificate in use, and nil when TLS is off or its certificate comes from files.
-func (s *Server) Dev() *certs.Dev { return s.dev }
+// URLs returns an http or https URL, without a path, for every address that was bound, in the order of the configuration.
+// Those that only redirect to another one are left out.
+func (s *Server) URLs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var urls []string
+	for _, b := range s.bound {
+		if !b.cfg.RedirectHTTPS {
+			urls = append(urls, b.url)
+		}
+	}
+	return urls
+}
+
+// AdminURL returns the URL of the admin listener, "" when there is none.
+func (s *Server) AdminURL() string {
+	if s.admin == nil {
+		return ""
+	}
+	return s.admin.url
+}
+
+// Endpoint is what a server serves under a path.
+type Endpoint struct {
+	Name, Path string
+	Anonymous  bool // clients without a credential come in
+}
+
+// Endpoints returns what the current configuration serves, in its order.
+func (s *Server) Endpoints() []Endpoint {
+	var list []Endpoint
+	for _, e := range s.site.Load().endpoints {
+		list = append(list, Endpoint{e.cfg.Name, e.cfg.Path, e.anonymous})
+	}
+	return list
+}
+
+// Console reports whether there is a page at /.
+func (s *Server) Console() bool { return s.site.Load().cfg.Console }
+
+// Dev returns the development certificate in use, and nil when there is none.
+func (s *Server) Dev() *certs.Dev { return s.site.Load().dev }
 
 // Serve answers until ctx ends, and then drains; it returns when no connection is left. It is called once. A drain that
 // was cut short, by its time or by [Server.Close], is no error.
 func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, len(s.listeners))
-	var serving sync.WaitGroup
-	for _, l := range s.listeners {
-		serving.Go(func() {
-			var err error
-			if s.tls == nil {
-				err = s.http.Serve(l)
-			} else {
-				err = s.http.ServeTLS(l, "", "")
-			}
-			if !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("accept connections on %s: %w", l.Addr(), err)
-			}
-		})
-	}
+	var background sync.WaitGroup
+	running, stop := context.WithCancel(context.Background())
+	background.Go(func() { s.conns.Run(running) })
+	background.Go(func() { s.store.Watch(running, s.revoke) })
+	s.start()
 	var err error
 	select {
 	case <-ctx.Done():
 	case <-s.alive.Done():
-	case err = <-failed:
+	case err = <-s.failed:
 	}
 	s.stop()
-	serving.Wait()
+	stop()
+	background.Wait()
+	s.finish()
 	return err
+}
+
+// start serves on every door, and lets ACME begin.
+func (s *Server) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = true
+	for _, b := range s.bound {
+		s.serveDoors(b)
+	}
+	site := s.site.Load()
+	site.startCerts()
+	if s.admin != nil {
+		s.admin.serve()
+	}
+	s.ready.Store(true)
+}
+
+// serveDoors answers on the doors of one address. mu is held.
+func (s *Server) serveDoors(b *bound) {
+	for _, d := range b.doors {
+		s.serving.Go(func() {
+			err := s.http.Serve(d)
+			if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			select {
+			case s.failed <- fmt.Errorf("accept connections on %s: %w", d.Addr(), err):
+			default: // another one has failed before
+			}
+		})
+	}
 }
 
 // Close cuts every connection, without a close frame. Serve, when it runs, returns then. More calls do nothing.
 func (s *Server) Close() {
 	s.kill()
-	s.http.Close()
-	for _, l := range s.listeners {
-		l.Close() // those that Serve has not taken over yet
+	s.ready.Store(false)
+	if s.http != nil {
+		s.http.Close()
 	}
-}
-
-// stop drains: pages and WebSockets at the same time, each within its bound.
-func (s *Server) stop() {
-	defer s.Close()
-	ctx, cancel := context.WithTimeout(s.alive, s.opts.DrainTimeout)
-	defer cancel()
-	s.log.Info("stopping", "connections", s.conns.size())
-	var pages sync.WaitGroup
-	pages.Go(func() {
-		grace, cancel := context.WithTimeout(ctx, pageGrace)
-		defer cancel()
-		if s.http.Shutdown(grace) != nil {
-			s.http.Close()
-		}
-	})
-	closed, cut := s.conns.drain(ctx)
-	pages.Wait()
-	s.log.Info("stopped", "closed", closed, "cut", cut)
+	s.conns.Abort()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.bound {
+		b.close()
+	}
+	if !s.running && !s.finished {
+		s.finishLocked()
+	}
 }

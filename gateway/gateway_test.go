@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,41 +9,13 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 )
-
-// start runs a server until the test is over, or until the function that it returns is called.
-func start(t *testing.T, opts Options) (s *Server, stop func() error) {
-	t.Helper()
-	if opts.Listen == nil {
-		opts.Listen = []string{"127.0.0.1:0"}
-	}
-	if opts.TLS == "" {
-		opts.TLS = TLSOff
-	}
-	s, err := Open(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx) }()
-	stop = sync.OnceValue(func() error {
-		cancel()
-		return <-served
-	})
-	t.Cleanup(func() {
-		s.Close()
-		if err := stop(); err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return s, stop
-}
 
 func dial(t *testing.T, s *Server, opts *websocket.DialOptions) *websocket.Conn {
 	t.Helper()
@@ -58,13 +29,13 @@ func dial(t *testing.T, s *Server, opts *websocket.DialOptions) *websocket.Conn 
 
 func TestEcho(t *testing.T) {
 	s, _ := start(t, Options{})
-	c := dial(t, s, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: echoMax}})
+	c := dial(t, s, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: (16 << 20)}})
 	for _, m := range []websocket.Message{
 		{Type: websocket.Text, Data: []byte("hello")},
 		{Type: websocket.Text, Data: []byte{}},
 		{Type: websocket.Binary, Data: []byte{0, 255, 128}},
 		{Type: websocket.Text, Data: bytes.Repeat([]byte("\u20ac"), 100_000)}, // characters lie across the pieces
-		{Type: websocket.Binary, Data: bytes.Repeat([]byte{7}, echoMax/8)},
+		{Type: websocket.Binary, Data: bytes.Repeat([]byte{7}, (16<<20)/8)},
 	} {
 		sent := make(chan error, 1)
 		go func() { sent <- c.Write(t.Context(), m) }()
@@ -85,7 +56,7 @@ func TestEchoTooBig(t *testing.T) {
 	s, _ := start(t, Options{})
 	c := dial(t, s, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: -1}})
 	go func() {
-		_ = c.Write(t.Context(), websocket.Message{Type: websocket.Binary, Data: make([]byte, echoMax+1)})
+		_ = c.Write(t.Context(), websocket.Message{Type: websocket.Binary, Data: make([]byte, (16<<20)+1)})
 	}()
 	if _, err := c.Read(t.Context()); websocket.CloseCode(err) != websocket.CodeTooBig {
 		t.Errorf("got %v", err)
@@ -94,7 +65,9 @@ func TestEchoTooBig(t *testing.T) {
 
 func TestDevTLS(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	s, _ := start(t, Options{Listen: []string{"localhost:0"}, TLS: TLSDev})
+	cfg := plainConfig("localhost:0")
+	cfg.Listen[0].TLS.Mode = config.TLSDev
+	s, _ := start(t, Options{Config: cfg})
 	if s.Dev() == nil || !strings.HasPrefix(s.URLs()[0], "https://localhost:") {
 		t.Fatalf("URLs %q", s.URLs())
 	}
@@ -113,7 +86,9 @@ func TestDevTLS(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	s, _ := start(t, Options{Origins: []string{"https://good.example"}})
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Endpoints[0].Origins.List = []config.Origin{"https://good.example"}
+	s, _ := start(t, Options{Config: cfg})
 	for _, tt := range []struct {
 		origin string
 		good   bool
@@ -141,7 +116,9 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestMaxConns(t *testing.T) {
-	s, _ := start(t, Options{MaxConns: 1})
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Limits.Connections = 1
+	s, _ := start(t, Options{Config: cfg})
 	first := dial(t, s, nil)
 	_, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil)
 	var e *websocket.HandshakeError
@@ -173,8 +150,8 @@ func TestRequests(t *testing.T) {
 		{"GET", "/echo", 0, 426, "not a WebSocket request"},
 		{"POST", "/", 0, 405, ""},
 		{"GET", "/nothing", 0, 404, ""},
-		{"GET", "/", maxHeader / 2, 200, ""},
-		{"GET", "/", maxHeader * 2, 431, ""},
+		{"GET", "/", 16 << 10, 200, ""},
+		{"GET", "/", 64 << 10, 431, ""},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), tt.method, s.URLs()[0]+tt.path, nil)
 		if err != nil {
@@ -220,7 +197,7 @@ func TestStopClosesWith1001(t *testing.T) {
 func mute(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	var d net.Dialer
-	nc, err := d.DialContext(t.Context(), "tcp", s.listeners[0].Addr().String())
+	nc, err := d.DialContext(t.Context(), "tcp", s.bound[0].doors[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +215,9 @@ func mute(t *testing.T, s *Server) net.Conn {
 }
 
 func TestStopIsBounded(t *testing.T) {
-	s, stop := start(t, Options{DrainTimeout: 50 * time.Millisecond})
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Drain.Timeout = config.Duration(50 * time.Millisecond)
+	s, stop := start(t, Options{Config: cfg})
 	nc := mute(t, s)
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -249,14 +228,16 @@ func TestStopIsBounded(t *testing.T) {
 }
 
 func TestCloseCutsTheStopShort(t *testing.T) {
-	s, stop := start(t, Options{DrainTimeout: time.Hour})
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Drain.Timeout = config.Duration(time.Hour)
+	s, stop := start(t, Options{Config: cfg})
 	nc := mute(t, s)
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	// The close frame follows the rest of the answer's head: the drain has begun.
 	var seen []byte
 	buf := make([]byte, 256)
-	for !bytes.Contains(seen, []byte(goAway)) {
+	for !bytes.Contains(seen, []byte(registry.Stopping)) {
 		n, err := nc.Read(buf)
 		if err != nil {
 			t.Fatal(err)
@@ -267,36 +248,4 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-}
-
-func TestRegistryWhileDraining(t *testing.T) {
-	g := newRegistry(10)
-	if err := g.enter(); err != nil {
-		t.Fatal(err)
-	}
-	drained := make(chan struct{})
-	go func() {
-		g.drain(t.Context())
-		close(drained)
-	}()
-	for g.enter() == nil { // until the drain has begun
-		g.leave(nil)
-	}
-	if err := g.enter(); !errors.Is(err, errStopping) {
-		t.Errorf("enter: %v", err)
-	}
-	c, far := net.Pipe()
-	defer far.Close()
-	late := websocket.NewConn(c, websocket.Server, nil)
-	if g.add(late) {
-		t.Error("a connection that comes late may stay")
-	}
-	select {
-	case <-drained:
-		t.Error("the drain did not wait for a handshake under way")
-	default:
-	}
-	late.CloseNow()
-	g.leave(late)
-	<-drained
 }

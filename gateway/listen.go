@@ -21,32 +21,6 @@ func (e *ListenError) Error() string { return "listen on " + e.Addr + ": " + e.E
 // Unwrap returns e.Err.
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// bind binds all addresses, or none.
-func (s *Server) bind(ctx context.Context) error {
-	scheme := "https://"
-	if s.tls == nil {
-		scheme = "http://"
-	}
-	for _, addr := range s.opts.Listen {
-		listeners, err := listen(ctx, addr)
-		if err != nil {
-			for _, l := range s.listeners {
-				l.Close()
-			}
-			return listenError(addr, err)
-		}
-		for _, l := range listeners {
-			if tcp, ok := l.Addr().(*net.TCPAddr); ok && s.tls == nil && !tcp.IP.IsLoopback() {
-				s.log.Warn("no TLS where others can come in: whoever carries the bytes can read and change them",
-					"address", l.Addr())
-			}
-		}
-		s.listeners = append(s.listeners, listeners...)
-		s.urls = append(s.urls, scheme+shownAddr(addr, listeners[0].Addr()))
-	}
-	return nil
-}
-
 // listen binds one address. "localhost" is two: whichever of 127.0.0.1 and ::1 a client tries first, it shall find this
 // server and no other program.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {
@@ -130,3 +104,6 @@ func listenError(addr string, err error) *ListenError {
 	}
 	return e
 }
+
+// DefaultListen is where a server listens when nothing else is said.
+const DefaultListen = "localhost:8443"

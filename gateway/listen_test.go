@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/config"
 )
 
 func TestOpenBinds(t *testing.T) {
@@ -26,13 +27,17 @@ func TestOpenBinds(t *testing.T) {
 		{"every IPv4 address", []string{"0.0.0.0:0"}, []string{"localhost"}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := Open(t.Context(), Options{Listen: tt.listen, TLS: TLSOff})
+			s, err := Open(t.Context(), Options{Config: plainConfig(tt.listen...)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			if len(s.URLs()) != len(tt.hosts) || len(s.listeners) < tt.bound {
-				t.Fatalf("URLs %q on %d listeners", s.URLs(), len(s.listeners))
+			bound := 0
+			for _, b := range s.bound {
+				bound += len(b.doors)
+			}
+			if len(s.URLs()) != len(tt.hosts) || bound < tt.bound {
+				t.Fatalf("URLs %q on %d listeners", s.URLs(), bound)
 			}
 			for i, raw := range s.URLs() {
 				u, err := url.Parse(raw)
@@ -46,12 +51,12 @@ func TestOpenBinds(t *testing.T) {
 
 // Both loopback addresses have the same port, and nobody else can take either of them.
 func TestOpenLocalhostTakesBoth(t *testing.T) {
-	s, err := Open(t.Context(), Options{Listen: []string{"localhost:0"}, TLS: TLSOff})
+	s, err := Open(t.Context(), Options{Config: plainConfig("localhost:0")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_, port, err := net.SplitHostPort(s.listeners[0].Addr().String())
+	_, port, err := net.SplitHostPort(s.bound[0].doors[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +90,7 @@ func TestOpenErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			// The address before it must be free again.
-			_, err := Open(t.Context(), Options{Listen: []string{"127.0.0.1:0", tt.addr}, TLS: TLSOff})
+			_, err := Open(t.Context(), Options{Config: plainConfig("127.0.0.1:0", tt.addr)})
 			var e *ListenError
 			if !errors.As(err, &e) || e.Addr != tt.addr || !strings.Contains(err.Error(), tt.want) ||
 				!strings.Contains(e.Hint, tt.hint) {
@@ -97,12 +102,16 @@ func TestOpenErrors(t *testing.T) {
 
 func TestOpenTLSErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "missing.pem")
-	_, err := Open(t.Context(), Options{Listen: []string{"127.0.0.1:0"}, TLS: TLSFiles, CertFile: file, KeyFile: file})
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Listen[0].TLS = config.TLS{Mode: config.TLSFiles, Files: []config.KeyPair{{Cert: config.Path(file), Key: config.Path(file)}}}
+	_, err := Open(t.Context(), Options{Config: cfg})
 	var e *certs.Error
 	if !errors.As(err, &e) || e.Path != file {
 		t.Errorf("files: %v", err)
 	}
-	if _, err := Open(t.Context(), Options{TLS: "maybe"}); err == nil || !strings.Contains(err.Error(), "maybe") {
+	cfg = plainConfig("127.0.0.1:0")
+	cfg.Listen[0].TLS.Mode = "maybe"
+	if _, err := Open(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "maybe") {
 		t.Errorf("unknown mode: %v", err)
 	}
 	t.Setenv("XDG_STATE_HOME", "")
@@ -117,7 +126,7 @@ func TestOpenTLSErrors(t *testing.T) {
 func TestOpenWarnsOfPlainAddresses(t *testing.T) {
 	for addr, want := range map[string]bool{"127.0.0.1:0": false, ":0": true} {
 		var log strings.Builder
-		s, err := Open(t.Context(), Options{Listen: []string{addr}, TLS: TLSOff, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		s, err := Open(t.Context(), Options{Config: plainConfig(addr), Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}

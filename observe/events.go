@@ -17,6 +17,7 @@ const (
 	EventUnlistened = "no longer listening"
 	EventCert       = "certificate"
 	EventRevoked    = "revoked"
+	EventRemoved    = "endpoint removed"
 	EventAdmin      = "admin closed connections"
 	EventAuthFault  = "authentication trouble"
 	EventWarning    = "warning"

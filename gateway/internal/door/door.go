@@ -24,6 +24,7 @@ type Policy struct {
 	TLS     *tls.Config    // nil: no TLS
 	Proxies []netip.Prefix // a connection from them begins with a PROXY header
 	Timeout time.Duration  // bounds the PROXY header and the TLS handshake, together
+	Owner   any            // whose policy it is; not used here
 
 	// Admit is asked before anything is read from a client; false cuts it. nil: everyone is let in.
 	Admit func(netip.Addr) bool

@@ -85,3 +85,6 @@ func (g *Registry) cut() int {
 	}
 	return len(g.entries)
 }
+
+// Abort ends every connection at once, and those that come from now on.
+func (g *Registry) Abort() { g.cut() }

@@ -120,7 +120,8 @@ func busy(status int, retryAfter, reason string) *websocket.Reject {
 	return &websocket.Reject{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Reason: reason}
 }
 
-// Enter takes a place for a connection to come, from e's Endpoint and Addr. Without an error, Leave must give it back.
+// Enter takes a place for a connection to come, from e's Endpoint and Addr, and gives it an ID. Without an error, Leave
+// must give the place back.
 func (g *Registry) Enter(e *Entry, b Bounds) error {
 	key := limit.Key(e.Addr)
 	g.mu.Lock()
@@ -143,6 +144,7 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 		return ErrAddressFull
 	}
 	g.taken++
+	e.ID = rand.Text()
 	return nil
 }
 
@@ -162,7 +164,7 @@ func (g *Registry) Identify(e *Entry, b Bounds) error {
 func (g *Registry) Open(e *Entry, c *websocket.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e.ID, e.conn, e.index = rand.Text(), c, -1
+	e.conn, e.index = c, -1
 	g.entries[e.ID] = e
 	if first := g.users[e.User]; first != nil {
 		e.next, first.prev = first, e

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/handfast/handfast/config"
+)
+
+// load makes the configuration of a server: the defaults, the file, the environment, the flags.
+func (f *serveFlags) load() (*config.Config, error) {
+	sources := config.Sources{File: f.config, Environ: os.Environ()}
+	plain, err := config.Load(sources)
+	if err != nil {
+		return nil, err
+	}
+	if sources.Set, err = f.settings(plain); err != nil || len(sources.Set) == 0 {
+		return plain, err
+	}
+	return config.Load(sources)
+}
+
+// settings are what the flags say, for a configuration that is c without them.
+func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
+	var list []config.Setting
+	set := func(flag, path string, value any) error {
+		text, ok := value.(string)
+		if !ok {
+			b, err := json.Marshal(value) // which is YAML, too
+			if err != nil {
+				return err
+			}
+			text = string(b)
+		}
+		list = append(list, config.Setting{Path: path, Value: text, From: "--" + flag})
+		return nil
+	}
+	var errs []error
+	secured := f.given("tls")
+	switch {
+	case f.given("listen"):
+		var all []map[string]any
+		for _, addr := range f.listen {
+			all = append(all, map[string]any{"address": addr, "tls": f.tlsSettings()})
+		}
+		errs = append(errs, set("listen", "listen", all))
+	case secured:
+		for i := range c.Listen {
+			errs = append(errs, set("tls", fmt.Sprintf("listen[%d].tls", i), f.tlsSettings()))
+		}
+	}
+	if f.given("origin") {
+		for i := range c.Endpoints {
+			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
+		}
+	}
+	if f.config == "" && len(c.Endpoints) == 1 && c.Endpoints[0].Name == "echo" {
+		// The echo of a server without a file: whoever sends also gets it back, so there is no secret to give away.
+		errs = append(errs, set("config", "endpoints[0].compression", map[string]any{"enabled": true, "takeover": true}))
+	}
+	if f.given("admin") {
+		errs = append(errs, set("admin", "admin.address", f.admin))
+	}
+	if f.given("log") {
+		errs = append(errs, set("log", "log.format", f.log.value))
+	}
+	return list, errors.Join(errs...)
+}
+
+// tlsSettings is what the flags say about TLS.
+func (f *serveFlags) tlsSettings() map[string]any {
+	m := map[string]any{"mode": f.tls.value}
+	if f.tls.value == "files" {
+		m["files"] = []map[string]string{{"cert": f.cert, "key": f.key}}
+	}
+	return m
+}
+
+// newLog makes the log that a configuration asks for.
+func newLog(cfg config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo // it was checked
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// problemsOf returns what is wrong with a configuration, nil when err is about something else.
+func problemsOf(err error) []*config.Problem {
+	if all, ok := errors.AsType[*config.Error](err); ok {
+		return all.Problems
+	}
+	if one, ok := errors.AsType[*config.Problem](err); ok {
+		return []*config.Problem{one}
+	}
+	return nil
+}
+
+// tellProblems writes what is wrong with a configuration, a line for each problem and one for what to do about it. It
+// returns the error with which the command ends.
+func tellProblems(w io.Writer, err error) error {
+	problems := problemsOf(err)
+	if problems == nil {
+		return err
+	}
+	for _, p := range problems {
+		line := *p
+		line.Want, line.Hint = "", ""
+		fmt.Fprintln(w, "handfast: "+printable(line.Error()))
+		if p.Want != "" {
+			fmt.Fprintln(w, "  expected:  "+printable(p.Want))
+		}
+		if p.Hint != "" {
+			fmt.Fprintln(w, "  next step: "+printable(p.Hint))
+		}
+	}
+	return errQuiet
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"reflect"
+	"sync"
+	"syscall"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/observe"
+)
+
+// serve runs a server until a signal comes.
+func serve(ctx context.Context, sys *System, f *serveFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	cfg, err := f.load()
+	if err != nil {
+		return tellProblems(sys.Stderr, err)
+	}
+	log := newLog(cfg.Log, sys.Stderr)
+	server, err := gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr})
+	if err != nil {
+		return tellProblems(sys.Stderr, err)
+	}
+	defer server.Close()
+	banner(sys, server)
+
+	r := &reloader{flags: f, server: server, log: log, cfg: cfg, changed: make(chan struct{}, 1)}
+	var hups chan os.Signal
+	if f.config != "" { // without a file SIGHUP is what it always was: the terminal has gone
+		hups = make(chan os.Signal, 1)
+		signal.Notify(hups, syscall.SIGHUP)
+		defer signal.Stop(hups)
+		r.watch(ctx)
+		defer r.unwatch()
+	}
+	return r.run(ctx, sys, hups)
+}
+
+// reloader runs a server, and gives it the configuration again when that changes.
+type reloader struct {
+	flags   *serveFlags
+	server  *gateway.Server
+	log     *slog.Logger
+	cfg     *config.Config // in use
+	changed chan struct{}  // one of its files has changed
+
+	watching sync.WaitGroup
+	stop     context.CancelFunc // of the watch
+}
+
+// run returns when the server has ended.
+func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) error {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(serving) }()
+	for signals := 0; ; {
+		select {
+		case err := <-served:
+			if signals > 1 {
+				return errInterrupted
+			}
+			return err
+		case <-hups:
+			r.reload(ctx)
+			if err := r.server.Reread(); err != nil {
+				r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
+			}
+		case <-r.changed:
+			r.reload(ctx)
+		case <-sys.Signals:
+			if signals++; signals == 1 {
+				stop()
+			} else {
+				r.server.Close()
+			}
+		}
+	}
+}
+
+// reload reads the configuration again. When something is wrong with it nothing changes.
+func (r *reloader) reload(ctx context.Context) {
+	cfg, err := r.flags.load()
+	if err != nil {
+		r.tell(err)
+		return
+	}
+	changes := config.Diff(r.cfg, cfg)
+	if len(changes) == 0 {
+		r.log.Info(observe.EventUnchanged, observe.KeyFile, r.flags.config)
+		r.follow(ctx, cfg)
+		return
+	}
+	if err := r.server.Reload(ctx, cfg); err != nil {
+		r.tell(err)
+		return
+	}
+	for _, c := range changes {
+		r.log.Info(observe.EventChanged, observe.KeySetting, c.Path, "old", c.Old, "new", c.New)
+	}
+	r.log.Info(observe.EventReloaded, observe.KeyFile, r.flags.config)
+	r.follow(ctx, cfg)
+}
+
+// follow takes a configuration as the one in use, and watches its files.
+func (r *reloader) follow(ctx context.Context, cfg *config.Config) {
+	other := !reflect.DeepEqual(r.cfg.Files(), cfg.Files())
+	r.cfg = cfg
+	if other {
+		r.unwatch()
+		r.watch(ctx)
+	}
+}
+
+// tell logs why a configuration is not used.
+func (r *reloader) tell(err error) {
+	problems := problemsOf(err)
+	if problems == nil {
+		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
+	}
+	for _, p := range problems {
+		r.log.Error(observe.EventNotLoaded, observe.KeyError, p)
+	}
+}
+
+// watch has changed told when a file of the configuration has something else in it.
+func (r *reloader) watch(ctx context.Context) {
+	ctx, r.stop = context.WithCancel(ctx)
+	files := r.cfg.Files()
+	r.watching.Go(func() {
+		err := config.Watch(ctx, files, func() {
+			select {
+			case r.changed <- struct{}{}:
+			default: // one that nobody has seen yet tells the same
+			}
+		})
+		if err != nil {
+			r.log.Warn("the configuration is read again on SIGHUP only", observe.KeyError, err)
+		}
+	})
+}
+
+func (r *reloader) unwatch() {
+	r.stop()
+	r.watching.Wait()
+}

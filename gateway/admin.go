@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/config"
+)
+
+// adminListener is where those who run the server look at it.
+type adminListener struct {
+	url       string
+	listeners []net.Listener
+	http      *http.Server
+	serving   sync.WaitGroup
+}
+
+const (
+	adminHeadTimeout = 5 * time.Second
+	adminTimeout     = time.Minute // a CPU profile takes 30 s
+	adminMaxHead     = 16 << 10
+)
+
+// openAdmin binds the admin listener; nil when there is none.
+func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListener, error) {
+	if cfg.Address.Off() {
+		return nil, nil
+	}
+	addr := string(cfg.Address)
+	if strings.HasPrefix(addr, ":") {
+		addr = "127.0.0.1" + addr
+	}
+	listeners, err := listen(ctx, addr)
+	if err != nil {
+		return nil, listenError(addr, err)
+	}
+	a := &adminListener{listeners: listeners, url: "http://" + shownAddr(addr, listeners[0].Addr())}
+	for _, l := range listeners {
+		if tcp, ok := l.Addr().(*net.TCPAddr); cfg.Token.Empty() && (!ok || !tcp.IP.IsLoopback()) {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, &ListenError{Addr: addr, Err: errors.New("other machines can reach the admin listener there, and it has no token"),
+				Hint: "take a loopback address such as 127.0.0.1:9090, or set admin.token"}
+		}
+	}
+	a.http = &http.Server{
+		Handler: s.adminHandler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
+	}
+	return a, nil
+}
+
+// serve answers until close.
+func (a *adminListener) serve() {
+	for _, l := range a.listeners {
+		a.serving.Go(func() { _ = a.http.Serve(l) }) // it ends with close; without it the server goes on all the same
+	}
+}
+
+// close ends it at once.
+func (a *adminListener) close() {
+	a.http.Close()
+	for _, l := range a.listeners {
+		l.Close() // if serve was never called
+	}
+	a.serving.Wait()
+}
+
+// adminHandler returns what the admin listener answers. /livez and /readyz need no token, so that whoever looks whether
+// the server is well need not have one; they say nothing else.
+func (s *Server) adminHandler(cfg config.Admin) http.Handler {
+	open := http.NewServeMux()
+	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	open.HandleFunc("GET /readyz", s.readyz)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, adminIndex) })
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /connections", s.listConnections)
+	mux.HandleFunc("DELETE /connections", s.closeConnections)
+	mux.HandleFunc("DELETE /connections/{id}", s.closeConnections)
+	mux.HandleFunc("POST /connections/close", s.closeConnections)
+	mux.HandleFunc("GET /handshakes", s.listHandshakes)
+	if cfg.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	open.Handle("/", guardAdmin(cfg.Token.Reveal(), mux))
+	return open
+}
+
+const adminIndex = `handfast admin
+
+GET    /livez               whether the process lives
+GET    /readyz              whether it takes connections
+GET    /metrics             for Prometheus
+GET    /connections         who is connected: ?user= &addr= &endpoint= &limit=
+DELETE /connections         close those: ?user= &addr= &endpoint= or ?all=true; &code= &reason=
+DELETE /connections/{id}    close one
+POST   /connections/close   the same as DELETE, for forms
+GET    /handshakes          the last that were refused, and why: ?format=text
+GET    /debug/pprof/        profiles, if admin.pprof is true
+`
+
+// guardAdmin lets requests through that may look at the server. With a token it is the token that counts. Without one it
+// is who can reach a loopback address; a browser on this machine can, too, in the name of any page, so that what a page
+// sends is kept out: under a host name of its own (DNS rebinding), or from another origin.
+func guardAdmin(token string, next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	fromHere := http.NewCrossOriginProtection().Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if token == "" {
+			if !loopbackHost(r.Host) {
+				plain(w, http.StatusMisdirectedRequest, "the admin listener answers under localhost and loopback addresses only\n")
+				return
+			}
+			if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+				plain(w, http.StatusForbidden, "pages of other origins may not ask\n")
+				return
+			}
+			fromHere.ServeHTTP(w, r)
+			return
+		}
+		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got := sha256.Sum256([]byte(shown))
+		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="handfast admin"`)
+			plain(w, http.StatusUnauthorized, "a token is required\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// loopbackHost reports whether a Host header names this machine and nothing else.
+func loopbackHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.IsLoopback()
+}
+
+// readyz says whether new connections are taken.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if !s.ready.Load() {
+		plain(w, http.StatusServiceUnavailable, "stopping\n")
+		return
+	}
+	plain(w, http.StatusOK, "ok\n")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // nobody is left to be told
+}
+
+func badRequest(w http.ResponseWriter, format string, args ...any) {
+	plain(w, http.StatusBadRequest, fmt.Sprintf(format, args...)+"\n")
+}

@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/websocket"
+)
+
+// stop drains: it says that it is not ready, waits, and then closes WebSockets one after the other while new handshakes
+// are told to come again. Close cuts it short.
+func (s *Server) stop() {
+	cfg := s.site.Load().cfg.Drain
+	s.ready.Store(false)
+	s.metrics.Draining.Set(1)
+	s.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
+	s.wait(time.Duration(cfg.Delay))
+
+	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
+	defer cancel()
+	// Handshakes that still wait for somebody, such as an auth service, end with their connection.
+	give := context.AfterFunc(ctx, func() { s.http.Close() })
+	s.http.SetKeepAlivesEnabled(false)
+	closed, cut := s.conns.Drain(ctx, registry.Drain{
+		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),
+	})
+	give()
+	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
+	s.closePages()
+	s.Close()
+	s.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
+}
+
+// wait waits for d, or until Close.
+func (s *Server) wait(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.alive.Done():
+	}
+}
+
+// closePages ends requests for pages.
+func (s *Server) closePages() {
+	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+}
+
+// stopping is what handshakes are answered with during a drain.
+func stopping(retryAfter time.Duration) *websocket.Reject {
+	return &websocket.Reject{
+		Status: http.StatusServiceUnavailable,
+		Header: http.Header{"Retry-After": {seconds(retryAfter)}},
+		Reason: "The server is stopping.",
+	}
+}
+
+// seconds writes a time for Retry-After (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
+func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
+
+// finish lets go of all that a server holds. It waits until nothing runs any more.
+func (s *Server) finish() {
+	s.mu.Lock()
+	s.finishLocked()
+	s.mu.Unlock()
+}
+
+func (s *Server) finishLocked() {
+	if s.finished {
+		return
+	}
+	s.finished = true
+	s.serving.Wait()
+	for _, b := range s.bound {
+		b.wait()
+	}
+	if s.admin != nil {
+		s.admin.close()
+	}
+	if site := s.site.Load(); site != nil {
+		site.close(nil)
+	}
+	s.store.close()
+	s.audit.close()
+}

@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/websocket"
+)
+
+// endpoint is a path, a policy and a target. It serves handshakes, and hands connections to sessions.
+type endpoint struct {
+	server    *Server
+	cfg       config.Endpoint
+	auth      auth.Authenticator
+	rules     *auth.Rules
+	calls     *limit.Calls // nil: no bound
+	anonymous bool
+	accept    websocket.AcceptOptions // without a Check
+	bounds    registry.Bounds
+	perSecond float64 // handshakes of one address
+	serve     target
+}
+
+// target is what an endpoint does with a connection, until its error. It need not close it.
+type target func(ctx context.Context, c *websocket.Conn, e *registry.Entry) error
+
+const (
+	// authTimeout bounds how long it may take to find out who a client is.
+	authTimeout = 10 * time.Second
+
+	// authWait is how long a handshake waits for its turn to be looked at, and authQueue how many wait for each that is.
+	authWait  = 2 * time.Second
+	authQueue = 4
+)
+
+// newEndpoint makes the site's endpoint i.
+func (s *Server) newEndpoint(n *site, i int) (*endpoint, error) {
+	cfg, limits := n.cfg.Endpoints[i], n.cfg.Limits
+	e := &endpoint{server: s, cfg: cfg, perSecond: cfg.Limits.HandshakesPerSecond, bounds: registry.Bounds{
+		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Endpoint: cfg.Limits.Connections,
+		EndpointPerAddress: cfg.Limits.ConnectionsPerAddress, EndpointPerUser: cfg.Limits.ConnectionsPerIdentity,
+	}}
+	e.accept = websocket.AcceptOptions{
+		Origins: cfg.Origins.Strings(), AnyOrigin: cfg.Origins.Any, TrustedProxies: n.proxies, Subprotocols: cfg.Subprotocols,
+		Conn: websocket.ConnOptions{MaxMessage: int64(cfg.MaxMessage), PingInterval: time.Duration(cfg.PingInterval)},
+	}
+	if cfg.Compression.Enabled {
+		e.accept.Conn.Compression = compression(cfg.Compression)
+	}
+	var err error
+	if e.auth, e.anonymous, err = n.methods.chain(s, endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
+		return nil, err
+	}
+	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
+		return nil, err
+	}
+	if limits.AuthCalls > 0 {
+		e.calls = limit.NewCalls(limits.AuthCalls, authQueue*limits.AuthCalls, authWait)
+	}
+	switch {
+	case cfg.Target.Echo != nil:
+		e.serve = echo
+	default:
+		return nil, n.cfg.Problem(endpointPath(i, "target"), "there is no such target", "echo")
+	}
+	return e, nil
+}
+
+// compression turns the configuration of compression into the library's.
+func compression(cfg config.Compression) *websocket.Compression {
+	c := &websocket.Compression{
+		ServerNoTakeover: !cfg.Takeover, ClientNoTakeover: !cfg.Takeover, Threshold: int(cfg.Threshold),
+	}
+	if c.Threshold == 0 {
+		c.Threshold = -1 // all of them
+	}
+	return c
+}
+
+// handshake is one client at the door.
+type handshake struct {
+	e       *endpoint
+	entry   *registry.Entry
+	entered bool
+	rule    string // that decided
+	via     *via
+}
+
+// ServeHTTP answers an opening handshake. When the client is let in the connection goes on in a goroutine of its own, on
+// a fresh stack and without what net/http keeps for a request.
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := viaOf(r)
+	h := &handshake{e: e, via: v, entry: &registry.Entry{
+		Endpoint: e.cfg.Name, Addr: v.client, Origin: r.Header.Get("Origin"),
+	}}
+	opts := e.accept
+	opts.Check = h.check
+	c, err := websocket.Accept(w, r, &opts)
+	if err != nil {
+		if h.entered {
+			e.server.conns.Leave(h.entry)
+		}
+		h.refused(r, err)
+		return
+	}
+	e.server.recordOpened(h, r, c)
+	go e.run(h, c)
+}
+
+// check decides whether a client may come in, the cheap questions first. Accept asks it after all that is the protocol's.
+func (h *handshake) check(r *http.Request) error {
+	e, s := h.e, h.e.server
+	if err := s.allow(h.via, e); err != nil {
+		return err
+	}
+	if err := s.conns.Enter(h.entry, e.bounds); err != nil {
+		return err
+	}
+	h.entered = true
+	id, err := h.identify(r)
+	if err != nil {
+		return err
+	}
+	h.know(id)
+	if id.Method != methodAnonymous {
+		if err := s.conns.Identify(h.entry, e.bounds); err != nil {
+			return err
+		}
+	}
+	return h.authorize(r, id)
+}
+
+// methodAnonymous is the Method of an identity that is nobody's.
+const methodAnonymous = "anonymous"
+
+// allow takes a token from the buckets of the client's address.
+func (s *Server) allow(v *via, e *endpoint) error {
+	now, key := time.Now(), limit.Key(v.client)
+	perSecond := v.site.cfg.Limits.HandshakesPerSecond
+	if ok, wait := s.rate.Allow(key, now, perSecond, burst(perSecond)); !ok {
+		return tooFast(wait)
+	}
+	if ok, wait := e.rate().Allow(key, now, e.perSecond, burst(e.perSecond)); !ok {
+		return tooFast(wait)
+	}
+	return nil
+}
+
+func tooFast(wait time.Duration) error {
+	return &websocket.Reject{
+		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {seconds(wait)}},
+		Reason: "There are too many handshakes from your address.",
+	}
+}
+
+// identify finds out who it is. Handshakes wait for their turn, so that an auth service that stalls holds no more of them
+// than it may.
+func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
+	e := h.e
+	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
+	defer cancel()
+	if e.calls != nil {
+		if err := e.calls.Begin(ctx); err != nil {
+			return nil, auth.Refusal(auth.Unavailable(authWait, err))
+		}
+		defer e.calls.End()
+	}
+	// Authenticators see the client's own address, not that of a proxy.
+	asked := r.WithContext(ctx)
+	began := time.Now()
+	id, err := e.auth.Authenticate(asked)
+	e.server.recordAuth(id, err, time.Since(began))
+	if err != nil {
+		return nil, auth.Refusal(err)
+	}
+	return id, nil
+}
+
+// know notes who it is.
+func (h *handshake) know(id *auth.Identity) {
+	n := h.entry
+	n.User, n.Method, n.Credential, n.Issued = id.Subject, id.Method, id.ID, id.Issued
+	if h.e.cfg.Expiry.Close {
+		n.Expires, n.Warn = id.Expires, time.Duration(h.e.cfg.Expiry.Warn)
+	}
+}
+
+// authorize asks the rules.
+func (h *handshake) authorize(_ *http.Request, id *auth.Identity) error {
+	d := h.e.rules.Decide(id, auth.Action{Do: "connect", Endpoint: h.e.cfg.Name})
+	h.rule = d.Reason
+	if d.Allowed {
+		return nil
+	}
+	return auth.Refusal(auth.Forbidden(&auth.Denied{
+		Decision: d, Action: auth.Action{Do: "connect", Endpoint: h.e.cfg.Name}, Subject: id.Subject,
+	}))
+}
+
+// run is the goroutine of a connection, from its first message to its end.
+func (e *endpoint) run(h *handshake, c *websocket.Conn) {
+	s, entry := e.server, h.entry
+	defer c.CloseNow() // for a panic; else it has ended by then
+	defer s.conns.Leave(entry)
+	began := time.Now()
+	entry.Opened, entry.Proto = began, c.Handshake().Subprotocol
+	var err error
+	switch {
+	case !s.conns.Open(entry, c):
+		code, reason, _ := entry.Told()
+		err = c.Close(code, reason)
+	case s.revoked.covers(entry):
+		err = c.Close(registry.CodeUnauthorized, reasonRevoked)
+	default:
+		s.metrics.Connections.WithLabelValues(e.cfg.Name).Inc()
+		err = e.serve(context.Background(), c, entry)
+		s.metrics.Connections.WithLabelValues(e.cfg.Name).Dec()
+	}
+	// Somebody else may be closing the connection at this very moment: this Close waits until that is done, and does
+	// nothing to a connection that has ended. Only an endpoint that gives up by itself is closed by it.
+	_ = c.Close(websocket.CodeInternalError, "")
+	s.recordClosed(h, c, err, time.Since(began))
+}
+
+// closedBy returns how a connection ended, nil when that is not known.
+func closedBy(c *websocket.Conn) *websocket.CloseError {
+	e, _ := errors.AsType[*websocket.CloseError](context.Cause(c.Context()))
+	return e
+}
+
+// authCalls returns how many credentials are being looked at, for the metrics.
+func (s *Server) authCalls() float64 {
+	n := 0
+	if site := s.site.Load(); site != nil {
+		for _, e := range site.endpoints {
+			if e.calls != nil {
+				n += e.calls.Running()
+			}
+		}
+	}
+	return float64(n)
+}
+
+// rate returns the endpoint's buckets. A reload does not fill them.
+func (e *endpoint) rate() *limit.Rate {
+	r, _ := e.server.rates.LoadOrStore(e.cfg.Name, &limit.Rate{})
+	return r.(*limit.Rate)
+}

@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/clientaddr"
+	"github.com/handfast/handfast/gateway/internal/door"
+)
+
+// via is what is known of the connection that a request came on. It lies in the request's context.
+type via struct {
+	peer   *door.Peer
+	local  net.Addr
+	client netip.Addr // behind the proxies; set by front
+	site   *site      // that serves the request; set by front
+}
+
+type viaKey struct{}
+
+// connContext puts a via into the context of every connection.
+func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, viaKey{}, &via{peer: s.peers.Of(nc), local: nc.LocalAddr()})
+}
+
+// viaOf returns the via of a request.
+func viaOf(r *http.Request) *via {
+	v, _ := r.Context().Value(viaKey{}).(*via)
+	if v == nil {
+		return &via{}
+	}
+	return v
+}
+
+// front is where every request comes in. From here on RemoteAddr is the address of whoever speaks HTTP to us, be it a
+// balancer that has named it or not.
+func (s *Server) front(w http.ResponseWriter, r *http.Request) {
+	site := s.site.Load()
+	v := via{site: site}
+	if c := viaOf(r); c.peer != nil {
+		v.peer, v.local = c.peer, c.local
+		r.RemoteAddr = netip.AddrPortFrom(c.peer.Addr, c.peer.Port).String()
+		v.client = clientaddr.Of(r, c.peer.Addr, site.proxies, "")
+	}
+	r = r.WithContext(context.WithValue(r.Context(), viaKey{}, &v))
+	listen := site.listenerOf(v.peer)
+	switch {
+	case listen == nil: // the listener was taken out of the configuration while the request was on its way
+		site.ServeHTTP(w, r)
+	case listen.redirect != nil:
+		listen.redirect.ServeHTTP(w, r)
+	default:
+		if listen.hsts != "" && r.TLS != nil && !wantsWebSocket(r) {
+			w.Header().Set("Strict-Transport-Security", listen.hsts)
+		}
+		site.ServeHTTP(w, r)
+	}
+}
+
+// wantsWebSocket reports whether a request asks for a WebSocket, well or badly.
+func wantsWebSocket(r *http.Request) bool {
+	for _, line := range r.Header["Upgrade"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.Trim(name, " \t"), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hsts returns the value of Strict-Transport-Security (RFC 6797 §6.1), "" for none.
+func hsts(cfg config.Listen) string {
+	if cfg.HSTS <= 0 {
+		return ""
+	}
+	return "max-age=" + strconv.FormatInt(int64(time.Duration(cfg.HSTS)/time.Second), 10)
+}
+
+// redirect sends requests for pages to https, and tells those that want a WebSocket the address to use.
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if !plainHost(host) {
+		http.Error(w, "400 Bad Request\n\nThe Host header names no host.", http.StatusBadRequest)
+		return
+	}
+	if port := s.httpsPort(); port != "" && port != "443" {
+		host = net.JoinHostPort(host, port)
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	to := url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
+	if wantsWebSocket(r) {
+		to.Scheme, to.RawQuery = "wss", ""
+		http.Error(w, "403 Forbidden\n\nWebSockets are served with TLS only.\nNext step: use "+to.String(), http.StatusForbidden)
+		s.recordRedirect(r, to.String())
+		return
+	}
+	status := http.StatusMovedPermanently
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		status = http.StatusPermanentRedirect // RFC 9110 §15.4.9: the method stays the same
+	}
+	w.Header().Set("Location", to.String())
+	w.WriteHeader(status)
+}
+
+// plainHost reports whether a host can stand in a URL: what a client sends as Host comes back in a Location.
+func plainHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host != "" && len(host) <= 255 && !strings.ContainsFunc(host, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_')
+	})
+}
+
+// httpsPort returns the port of the first listener with TLS, "" when there is none.
+func (s *Server) httpsPort() string {
+	for _, raw := range s.URLs() {
+		if u, err := url.Parse(raw); err == nil && u.Scheme == "https" {
+			return u.Port()
+		}
+	}
+	return ""
+}

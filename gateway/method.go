@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
+)
+
+// newMethod makes a method of what the configuration says at path.
+func (s *Server) newMethod(m *methods, path string, cfg *config.Method) (*method, error) {
+	var a auth.Authenticator
+	var err error
+	switch {
+	case cfg.JWT != nil:
+		a, err = s.newJWT(cfg.JWT, nil)
+	case cfg.APIKey != nil:
+		a, err = s.newAPIKeys(cfg.APIKey)
+	case cfg.Basic != nil:
+		a, err = auth.NewBasic(auth.BasicOptions{
+			File: string(cfg.Basic.File), Realm: cfg.Basic.Realm, Remember: time.Duration(cfg.Basic.Remember),
+			Address: clientAddress, OnError: s.authFault,
+		})
+	case cfg.Cookie != nil:
+		a, err = s.newCookie(cfg.Cookie)
+	case cfg.Certificate != nil:
+		a, err = newCertificates(cfg.Certificate)
+	case cfg.Forward != nil:
+		a, err = s.newForward(cfg.Forward)
+	case cfg.Ticket != nil:
+		return s.newTickets(m, path, cfg)
+	default:
+		err = errors.New("no method is named")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &method{cfg: cfg, auth: a}, nil
+}
+
+// clientAddress is the client's address behind all proxies, for methods that count failures or bind to it.
+func clientAddress(r *http.Request) string { return viaOf(r).client.String() }
+
+// authFault logs trouble with what a method stands on, such as a file that has become unreadable.
+func (s *Server) authFault(err error) { s.log.Warn(observe.EventAuthFault, observe.KeyError, err) }
+
+// newJWT makes the method for tokens. sources are where they stand; nil: where cfg says.
+func (s *Server) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authenticator, error) {
+	keys, err := s.newKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if sources == nil {
+		for _, from := range cfg.From {
+			source, err := tokenSource(from)
+			if err != nil {
+				return nil, err
+			}
+			sources = append(sources, source)
+		}
+	}
+	skew := time.Duration(cfg.Skew)
+	if skew == 0 {
+		skew = -1 // none, which 0 is not for auth
+	}
+	return auth.NewJWT(auth.JWTOptions{
+		Keys: keys, Sources: sources, Algorithms: cfg.Algorithms, Issuer: cfg.Issuer, Audience: cfg.Audience,
+		AnyAudience: cfg.AnyAudience, AllowNoExpiry: cfg.AllowNoExpiry, Skew: skew, SubjectClaim: cfg.SubjectClaim,
+	})
+}
+
+// newKeys gets what tokens are verified with.
+func (s *Server) newKeys(cfg *config.JWT) (auth.KeySource, error) {
+	switch {
+	case !cfg.Secret.Empty():
+		return auth.Secret([]byte(cfg.Secret.Reveal()))
+	case cfg.PublicKey != "":
+		return auth.Keys([]byte(cfg.PublicKey))
+	case cfg.PublicKeyFile != "":
+		f, err := auth.KeyFile(string(cfg.PublicKeyFile))
+		if err != nil {
+			return nil, err
+		}
+		f.Failed = s.authFault
+		return f, nil
+	}
+	fetch := auth.FetchOptions{AllowHTTP: cfg.AllowHTTP, Failed: s.authFault}
+	if cfg.CA != "" {
+		transport, err := transportFor(string(cfg.CA))
+		if err != nil {
+			return nil, err
+		}
+		fetch.Transport = transport
+	}
+	switch {
+	case cfg.JWKSURL != "":
+		return auth.JWKS(cfg.JWKSURL, fetch)
+	case cfg.OIDCIssuer != "":
+		return auth.OIDC(cfg.OIDCIssuer, fetch)
+	}
+	return nil, errors.New("no key is named that tokens are verified with")
+}
+
+// transportFor returns a transport that trusts the authorities in a PEM file, and no other.
+func transportFor(file string) (*http.Transport, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
+	}, nil
+}
+
+// plainPrefix marks a token among the subprotocols when the configuration names no other.
+const plainPrefix = "handfast.token."
+
+// tokenSource turns a place into what looks there.
+func tokenSource(from config.TokenSource) (auth.Source, error) {
+	switch from.Kind {
+	case "bearer":
+		return auth.Bearer(), nil
+	case "subprotocol":
+		if from.Name == "" {
+			return auth.Subprotocol(plainPrefix), nil
+		}
+		return auth.Subprotocol(from.Name), nil
+	case "kubernetes":
+		return auth.KubernetesSubprotocol(), nil
+	case "query":
+		return auth.Query(from.Name), nil
+	}
+	return auth.Source{}, fmt.Errorf("a token cannot stand in %q", from.Kind)
+}
+
+// newAPIKeys makes the method for API keys.
+func (s *Server) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
+	o := auth.APIKeyOptions{Header: cfg.Header, Bearer: cfg.Bearer, Query: cfg.Query, File: string(cfg.File), OnError: s.authFault}
+	for _, k := range cfg.Keys {
+		o.Keys = append(o.Keys, auth.APIKey{
+			ID: k.ID, Hash: k.Hash, Subject: k.User, Claims: k.Claims, Issued: k.Issued.Time, Expires: k.Expires.Time,
+		})
+	}
+	return auth.NewAPIKeys(o)
+}
+
+// newCookie makes the method for a session cookie.
+func (s *Server) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
+	var origins []string
+	for _, o := range cfg.Origins {
+		origins = append(origins, string(o))
+	}
+	if cfg.JWT != nil {
+		source, err := auth.Cookie(cfg.Name, origins...)
+		if err != nil {
+			return nil, err
+		}
+		return s.newJWT(cfg.JWT, []auth.Source{source})
+	}
+	if cfg.Forward == nil {
+		return nil, errors.New("nothing says what the cookie means")
+	}
+	forward := *cfg.Forward
+	forward.Headers = []string{"Cookie"}
+	o, err := s.forwardOptions(&forward)
+	if err != nil {
+		return nil, err
+	}
+	o.Cookies = []string{cfg.Name}
+	next, err := auth.NewForward(o)
+	if err != nil {
+		return nil, err
+	}
+	return auth.Session(cfg.Name, origins, next)
+}
+
+// newForward makes the method that asks another service.
+func (s *Server) newForward(cfg *config.Forward) (auth.Authenticator, error) {
+	o, err := s.forwardOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewForward(o)
+}
+
+// newCertificates makes the method for client certificates.
+func newCertificates(cfg *config.Certificate) (auth.Authenticator, error) {
+	o := auth.CertificateOptions{Subjects: cfg.Map}
+	for _, name := range cfg.Subject {
+		o.Names = append(o.Names, auth.CertificateName(name))
+	}
+	return auth.NewCertificates(o)
+}
+
+// newTickets makes the method for tickets. Where they are issued is mounted later.
+func (s *Server) newTickets(m *methods, path string, cfg *config.Method) (*method, error) {
+	t := cfg.Ticket
+	if t.Origins.Any {
+		return nil, m.cfg.Problem(path+".ticket.origins", "pages of any origin could have tickets of whoever visits them",
+			"a list of origins")
+	}
+	tickets, err := auth.NewTickets(auth.TicketOptions{
+		Store: m.store, TTL: time.Duration(t.TTL), Query: t.Query, BindAddress: t.BindAddress, Address: clientAddress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &method{cfg: cfg, tickets: tickets}, nil
+}

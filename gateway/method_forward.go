@@ -1,0 +1,27 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+)
+
+// forwardOptions turns the configuration of forward auth into what auth wants.
+func (s *Server) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, error) {
+	o := auth.ForwardOptions{
+		URL: cfg.URL, Credentials: cfg.Headers, SubjectHeaders: []string{cfg.UserHeader}, Address: clientAddress,
+		Timeout: time.Duration(cfg.Timeout), TTL: time.Duration(cfg.Cache), InFlight: cfg.Concurrency,
+	}
+	if cfg.Cache == 0 {
+		o.TTL = -1 // nothing is remembered, which 0 does not say to auth
+	}
+	if cfg.CA != "" {
+		transport, err := transportFor(string(cfg.CA))
+		if err != nil {
+			return o, err
+		}
+		o.Transport = transport
+	}
+	return o, nil
+}

@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
+)
+
+// methods are the ways to find out who a client is that a site has, each made once.
+type methods struct {
+	cfg   *config.Config
+	store auth.Store
+	byKey map[string]*method // by the place in the configuration
+	old   *methods           // to take from what has not changed; nil once all is made
+}
+
+// method is one of them.
+type method struct {
+	cfg     *config.Method
+	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
+	tickets *auth.Tickets
+}
+
+// newMethods begins with none: they are made when an endpoint asks for them.
+func (s *Server) newMethods(cfg *config.Config, old *site) (*methods, error) {
+	m := &methods{cfg: cfg, store: s.store.Store, byKey: map[string]*method{}}
+	if old != nil {
+		m.old = old.methods
+	}
+	// Those that nobody uses yet have to be right, too.
+	for _, name := range slices.Sorted(maps.Keys(cfg.Auth)) {
+		if _, err := m.get(s, "auth."+name, cfg.Auth[name]); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// get returns the method that stands at a place of the configuration.
+func (m *methods) get(s *Server, path string, cfg *config.Method) (*method, error) {
+	if have := m.byKey[path]; have != nil {
+		return have, nil
+	}
+	if m.old != nil {
+		if have := m.old.byKey[path]; have != nil && reflect.DeepEqual(have.cfg, cfg) {
+			m.byKey[path] = have
+			return have, nil
+		}
+	}
+	made, err := s.newMethod(m, path, cfg)
+	if err != nil {
+		if _, ok := errors.AsType[*config.Problem](err); !ok {
+			err = m.cfg.Problem(path, err.Error(), "")
+		}
+		return nil, err
+	}
+	m.byKey[path] = made
+	return made, nil
+}
+
+// chain returns what asks the methods that refs name, in that order, for an endpoint, and whether it lets in clients
+// without a credential.
+func (m *methods) chain(s *Server, path, endpoint string, refs []config.AuthRef) (auth.Authenticator, bool, error) {
+	var list []auth.Authenticator
+	anonymous := false
+	for i, ref := range refs {
+		if ref.Method == nil && ref.Name == config.Anonymous {
+			anonymous = true
+			continue
+		}
+		at, cfg := fmt.Sprintf("%s[%d]", path, i), ref.Method
+		if cfg == nil {
+			if cfg = m.cfg.Auth[ref.Name]; cfg == nil {
+				return nil, false, m.cfg.Problem(at, fmt.Sprintf("there is no method called %q", ref.Name), "a name from auth")
+			}
+			at = "auth." + ref.Name
+		}
+		one, err := m.get(s, at, cfg)
+		if err != nil {
+			return nil, false, err
+		}
+		if one.tickets != nil {
+			list = append(list, one.tickets.For(endpoint))
+		} else {
+			list = append(list, one.auth)
+		}
+	}
+	known := len(list) > 0
+	if anonymous {
+		list = append(list, auth.Anonymous())
+	}
+	a := auth.Chain(list...)
+	if known {
+		a = auth.RefuseRevoked(a, m.store)
+	}
+	return a, anonymous, nil
+}
+
+// close lets go of the methods that next does not use. next may be nil.
+func (m *methods) close(next *site) {
+	for _, one := range m.byKey {
+		if next != nil && next.methods != nil && next.methods.has(one) {
+			continue
+		}
+		if c, ok := one.auth.(interface{ Close() error }); ok {
+			_ = c.Close() // it has nothing to write
+		}
+	}
+}
+
+func (m *methods) has(one *method) bool {
+	for _, have := range m.byKey {
+		if have == one {
+			return true
+		}
+	}
+	return false
+}
+
+// mountMethods makes the pages where tickets are issued and sessions end.
+func (s *Server) mountMethods(n *site) error {
+	n.methods.old = nil
+	for _, path := range slices.Sorted(maps.Keys(n.methods.byKey)) {
+		m := n.methods.byKey[path]
+		if m.tickets == nil {
+			continue
+		}
+		cfg := m.cfg.Ticket
+		a, _, err := n.methods.chain(s, path+".ticket.auth", "", cfg.Auth)
+		if err != nil {
+			return err
+		}
+		h := &auth.TicketEndpoint{Tickets: m.tickets, Authenticator: noted{a}, Origins: cfg.Origins.Strings(), OnError: s.callFailed}
+		if err := handle(n.pages, cfg.Path, s.call(n, observe.AuditTicket, h)); err != nil {
+			return n.cfg.Problem(path+".ticket.path", err.Error(), "a path that nothing else has")
+		}
+	}
+	if n.cfg.Logout.Path == "" {
+		return nil
+	}
+	a, _, err := n.methods.chain(s, "logout.auth", "", n.cfg.Logout.Auth)
+	if err != nil {
+		return err
+	}
+	h := &auth.Logout{Authenticator: noted{a}, Store: s.store.Store, Origins: n.cfg.Logout.Origins.Strings(), OnError: s.callFailed}
+	if err := handle(n.pages, n.cfg.Logout.Path, s.call(n, observe.AuditLogout, h)); err != nil {
+		return n.cfg.Problem("logout.path", err.Error(), "a path that nothing else has")
+	}
+	return nil
+}
+
+// callFailed logs why a call for a ticket, or to log out, failed.
+func (s *Server) callFailed(r *http.Request, err error) {
+	s.log.Info(observe.EventRefused, observe.KeyPath, r.URL.Path, observe.KeyAddr, viaOf(r).client.String(), observe.KeyError, err)
+}

@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/handfast/handfast/gateway/internal/proxyproto"
+)
+
+// tlsHints say what is behind the errors of crypto/tls, which has few values for them.
+var tlsHints = []struct{ part, hint string }{
+	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA there, or serve the whole chain"},
+	{"bad certificate", "the client does not accept the server's certificate: check its names, its dates and its chain"},
+	{"certificate has expired", "somebody's certificate has expired: see which with handfast explain"},
+	{"client didn't provide a certificate", "this listener requires a client certificate: give the client one"},
+	{"failed to verify certificate", "the client's certificate was not issued by one of client_ca, or has expired"},
+	{"client offered only unsupported versions", "the client's TLS is too old: update it, or lower min_version if it speaks 1.2"},
+	{"no cipher suite supported by both", "the client knows only weak cipher suites: update it"},
+	{"client requested unsupported application protocols", "the client wants another protocol than HTTP/1.1 (ALPN): let it offer http/1.1"},
+	{"unrecognized name", "there is no certificate for the host that the client named (SNI)"},
+}
+
+// doorHint returns the next step for a connection that failed before its first request.
+func doorHint(stage string, err error) string {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "the client was too slow, or waits for something: a proxy between may hold its bytes"
+	}
+	if stage == "proxy" {
+		if errors.Is(err, proxyproto.ErrMissing) {
+			return "let the balancer send the PROXY protocol, or take its address out of proxy_protocol.from"
+		}
+		return "the balancer sends a broken PROXY header"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the client spoke something else than TLS, such as plain HTTP: use https:// or wss://"
+	}
+	for _, h := range tlsHints {
+		if strings.Contains(err.Error(), h.part) {
+			return h.hint
+		}
+	}
+	return ""
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/websocket"
+)
+
+// reasonRemoved is the reason that connections are given when their endpoint is taken out of the configuration.
+const reasonRemoved = "the endpoint is gone"
+
+// Reload takes another configuration: listeners, certificates, endpoints, who may use them, and limits. Connections of
+// endpoints that it still has go on, under the terms that they came in by; those of endpoints that it has no more are
+// closed. When there is an error nothing has changed.
+//
+// Some settings stay as they were until the next start: the admin listener, the store, the logs and http. Reload names
+// those that differ in the log.
+func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.site.Load()
+	if s.finished || s.alive.Err() != nil {
+		return context.Canceled
+	}
+	next, err := s.newSite(cfg, old)
+	if err == nil {
+		if err = s.bind(ctx, next); err != nil {
+			next.close(old)
+		}
+	}
+	if err != nil {
+		s.metrics.Reloads.WithLabelValues("failed").Inc()
+		return err
+	}
+	s.site.Store(next)
+	s.refused.Keep(cfg.Handshakes.Keep)
+	if s.running {
+		next.startCerts()
+	}
+	s.dropEndpoints(old, next)
+	old.close(next)
+	s.tellUnchangeable(old.cfg, cfg)
+	s.metrics.Reloads.WithLabelValues("done").Inc()
+	return nil
+}
+
+// Reread reads again what lies in files of its own, and opens the audit log anew: certificates, keys and passwords look at
+// their files by themselves, but not all at once and not at a wish.
+func (s *Server) Reread() error {
+	if err := s.audit.reopen(); err != nil {
+		return err
+	}
+	for _, c := range s.site.Load().sources() {
+		if err := c.provider.Reload(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropEndpoints closes the connections of endpoints that next has no more.
+func (s *Server) dropEndpoints(old, next *site) {
+	for _, e := range old.endpoints {
+		name := e.cfg.Name
+		if slices.ContainsFunc(next.endpoints, func(n *endpoint) bool { return n.cfg.Name == name }) {
+			continue
+		}
+		n := s.conns.Close(registry.Filter{Endpoint: name}, nil, websocket.Code(next.cfg.Drain.Code), reasonRemoved)
+		s.rates.Delete(name)
+		s.log.Info(observe.EventRemoved, observe.KeyEndpoint, name, observe.KeyCount, n)
+	}
+}
+
+// tellUnchangeable names the settings that wait for the next start.
+func (s *Server) tellUnchangeable(old, cfg *config.Config) {
+	for _, part := range []struct {
+		name string
+		a, b any
+	}{
+		{"admin", old.Admin, cfg.Admin}, {"store", old.Store, cfg.Store}, {"http", old.HTTP, cfg.HTTP},
+		{"log", old.Log, cfg.Log}, {"audit", old.Audit, cfg.Audit},
+	} {
+		if !reflect.DeepEqual(part.a, part.b) {
+			s.log.Warn("this setting takes effect with the next start", observe.KeySetting, part.name)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/auth/redisstore"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
+)
+
+// store is where tickets and revocations lie. It is the same one for the life of a server.
+type store struct{ auth.Store }
+
+func (s *store) open(cfg config.Store, log *slog.Logger) error {
+	if cfg.Redis == nil {
+		s.Store = auth.NewMemoryStore(auth.MemoryStoreOptions{})
+		return nil
+	}
+	r, err := redisstore.New(redisstore.Options{
+		URL: cfg.Redis.URL.Reveal(), Prefix: cfg.Redis.Prefix, Timeout: time.Duration(cfg.Redis.Timeout),
+		OnError: func(err error) { log.Warn(observe.EventAuthFault, observe.KeyError, err) },
+	})
+	if err != nil {
+		return err
+	}
+	s.Store = r
+	return nil
+}
+
+// Watch hands every revocation to fn until ctx ends.
+func (s *store) Watch(ctx context.Context, fn func(auth.Revocation)) { s.Store.Watch(ctx, fn) }
+
+func (s *store) close() {
+	switch c := s.Store.(type) {
+	case io.Closer:
+		_ = c.Close() // it has nothing to write
+	case interface{ Close() }:
+		c.Close()
+	}
+}

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
+)
+
+// certSource is what the listeners with the same TLS settings serve from.
+type certSource struct {
+	cfg      config.TLS
+	dev      *certs.Dev // nil: none
+	provider *certs.Provider
+	config   *tls.Config
+}
+
+// openCerts returns the source for cfg: the one among old that has the same settings, or a new one.
+func (s *Server) openCerts(cfg config.TLS, old []*certSource) (*certSource, error) {
+	for _, c := range old {
+		if c != nil && reflect.DeepEqual(c.cfg, cfg) {
+			return c, nil
+		}
+	}
+	c := &certSource{cfg: cfg}
+	opts := certs.Options{
+		ClientAuth:    certs.ClientAuth(cfg.ClientAuth),
+		TicketFile:    string(cfg.TicketFile),
+		RefuseUnknown: cfg.RefuseUnknown,
+		OnEvent:       s.certEvent,
+	}
+	if cfg.MinVersion == "1.3" {
+		opts.MinVersion = tls.VersionTLS13
+	}
+	for _, file := range cfg.ClientCAs {
+		opts.ClientCAs = append(opts.ClientCAs, string(file))
+	}
+	switch cfg.Mode {
+	case config.TLSFiles:
+		for _, f := range cfg.Files {
+			opts.Files = append(opts.Files, certs.Pair{Cert: string(f.Cert), Key: string(f.Key)})
+		}
+	case config.TLSACME:
+		acme, err := acmeOptions(cfg.ACME)
+		if err != nil {
+			return nil, err
+		}
+		opts.ACME = acme
+	case config.TLSDev:
+		dev, err := s.openDev()
+		if err != nil {
+			return nil, err
+		}
+		c.dev, opts.Dev = dev, dev
+	default:
+		return nil, fmt.Errorf("unknown TLS mode %q: it is dev, files, acme or off", cfg.Mode)
+	}
+	provider, err := certs.Open(opts)
+	if err != nil {
+		return nil, err
+	}
+	c.provider, c.config = provider, provider.TLSConfig("http/1.1")
+	return c, nil
+}
+
+// openDev gets the development certificate of this user.
+func (s *Server) openDev() (*certs.Dev, error) {
+	dir, err := certs.DevDir()
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		s.log.Warn("the machine's name is unknown: the certificate is for localhost only", observe.KeyError, err)
+	}
+	return certs.OpenDev(dir, host)
+}
+
+// acmeOptions turns the configuration of ACME into what certs wants.
+func acmeOptions(cfg config.ACME) (*certs.ACME, error) {
+	cache := string(cfg.Cache)
+	if cache == "" {
+		dev, err := certs.DevDir()
+		if err != nil {
+			return nil, err
+		}
+		cache = filepath.Join(filepath.Dir(dev), "acme")
+	}
+	return &certs.ACME{
+		Hosts: cfg.Hosts, Cache: cache, AgreeTerms: cfg.AcceptTerms, Email: cfg.Email, Directory: cfg.Directory,
+		RootFile: string(cfg.CARoot),
+	}, nil
+}
+
+// certEvent logs what happened to a certificate.
+func (s *Server) certEvent(e certs.Event) {
+	log := s.log.Info
+	if e.Kind == certs.EventFailed {
+		log = s.log.Warn
+	}
+	log(observe.EventCert, "event", e.String())
+}
+
+// certificateEnds returns when each certificate in use ends, for the metrics.
+func (s *Server) certificateEnds() map[string]float64 {
+	ends := map[string]float64{}
+	site := s.site.Load()
+	if site == nil {
+		return ends
+	}
+	for _, c := range site.sources() {
+		for _, info := range c.provider.Certificates() {
+			if info.Cert != nil {
+				ends[info.Path] = float64(info.Cert.NotAfter.Unix())
+			}
+		}
+	}
+	return ends
+}
+
+// challenges lets every source that needs it answer the CA's questions before next sees a request.
+func challenges(sources []*certSource, next http.Handler) http.Handler {
+	for _, c := range sources {
+		if c.cfg.Mode == config.TLSACME {
+			next = c.provider.HTTPHandler(next)
+		}
+	}
+	return next
+}
