@@ -138,6 +138,9 @@ func (t *tracer) bounded(d time.Duration) (context.Context, context.CancelFunc) 
 
 // begin starts a step.
 func (t *tracer) begin(stage Stage, title string) *Step {
+	if t.o.OnBegin != nil {
+		t.o.OnBegin(stage, t.hide.text(title))
+	}
 	return &Step{Stage: stage, Title: title, Start: t.since(), OK: true}
 }
 

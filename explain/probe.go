@@ -39,6 +39,10 @@ func (t *tracer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 		return f, clause, detail
 	}
 	switch f {
+	case FaultTLSTimeout, FaultTLS, FaultReset:
+		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert is TLS already
+			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; to plain HTTP it answers"
+		}
 	case FaultALPN:
 		if t.speaksHTTP2() {
 			return FaultHTTP2Only, "RFC 6455 §4.1", detail + "; it takes h2, and nothing else"
@@ -47,10 +51,6 @@ func (t *tracer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 		if v := t.oldVersion(); v != "" {
 			t.secure.info.Oldest = v
 			return FaultTLSVersion, "RFC 8996 §2", "the server speaks " + v + " and nothing newer"
-		}
-	case FaultTLSTimeout, FaultTLS, FaultReset:
-		if t.speaksPlainHTTP() {
-			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; to plain HTTP it answers"
 		}
 	default:
 		i := slices.IndexFunc(t.secure.problems, func(p trustProblem) bool { return p.fault == FaultCertUnknown })

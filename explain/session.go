@@ -26,7 +26,6 @@ type session struct {
 
 	over bool  // nothing more can be said: a close frame came, a rule was broken, the stream ended
 	why  error // what ended it: nil for a close frame
-	kept int   // frames in the report
 }
 
 func newSession(t *tracer, l *link, rest []byte) *session {
@@ -241,6 +240,7 @@ func (s *session) broke(stage Stage) {
 		fault, clause, detail := rule.fault, rule.clause, rule.detail
 		if s.t.body101 {
 			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 announces a body; what follows it was read as frames: "+detail
+			s.t.r.Opened = false // what came is no WebSocket
 		}
 		s.step.Rules = append(s.step.Rules, Check{rule.clause, "the server's frames keep to the rules", false, rule.detail})
 		s.t.fail(stage, fault, clause, detail)
@@ -336,7 +336,7 @@ func (s *session) record(f Frame) {
 	if s.t.hide.all(&f); len(s.step.Frames) < maxFrames {
 		s.step.Frames = append(s.step.Frames, f)
 	}
-	if s.t.o.OnFrame != nil {
+	if s.t.o.OnFrame != nil && s.step.Stage == StageWatch {
 		s.t.o.OnFrame(f)
 	}
 }

@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/handfast/handfast/explain"
+)
+
+// explainFlags is what the command line says about a connection that is to be explained.
+type explainFlags struct {
+	dialFlags // those that mean the same as for dial: headers, subprotocols, origin, TLS
+
+	credentials explainCredentials
+	noOrigin    bool
+	noCompress  bool
+	proxy       string
+	timeout     time.Duration
+	wait        time.Duration
+	echo        string
+	watch       watchTime
+	probeIdle   time.Duration
+	noCrossSite bool
+	noProbes    bool
+}
+
+func newExplain(sys *System) *cobra.Command {
+	var f explainFlags
+	cmd := &cobra.Command{
+		Use:   "explain URL",
+		Short: "Show a handshake step by step, and say what is wrong with it",
+		Long: `Opens a WebSocket the way a browser would, and shows each step with its time, what
+was sent, what came back, which rule applies and whether it held: name, TCP, proxy,
+TLS and its chain, the request, the answer, the accept value as it is computed,
+subprotocol and extensions, a ping, the closing handshake. When it fails it says
+why, by which clause, and what the server's owner and the client can do.
+
+It exits 0 when the connection opened and worked, 1 when not, whatever it printed.
+
+As a browser does it sends the Origin of the URL's own host, offers compression and
+follows no redirect. After a handshake that succeeded it tries another one as a page
+of a foreign site, to see whether the server would let it in (--no-cross-site leaves
+that out); after some failures it opens further connections, without credentials but
+where a 403 is tried with other origins, to find out why (--no-probes).
+
+Credentials are redacted in everything that it prints. Each flag for one takes the
+value itself, which other users of this machine may see among the processes, or
+@FILE, or env:NAME.`,
+		Example: `  handfast explain wss://localhost:8443/echo
+  handfast explain --echo hello --json wss://example.com/chat
+  handfast explain --origin https://app.example.com --cookie @cookie.txt wss://example.com/chat
+  handfast explain --bearer env:TOKEN --subprotocol chat.v1 wss://example.com/chat
+  handfast explain --watch wss://example.com/feed
+  handfast explain --probe-idle 3m wss://example.com/feed`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				hint := ""
+				if f.watch.given && len(args) == 2 {
+					hint = "write --watch=30s, with an equals sign"
+				}
+				return usagef(hint, "explain takes one URL, not %d", len(args))
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.FixedCompletions([]string{"wss://", "ws://"},
+			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
+		RunE: run(func(cmd *cobra.Command, args []string) error { return runExplain(cmd.Context(), sys, &f, args[0]) }),
+	}
+	f.define(cmd)
+	return cmd
+}
+
+// define adds the flags to a command.
+func (f *explainFlags) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
+	flags.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
+	flags.StringVar(&f.origin, "origin", "", "the page that asks, such as https://example.com; without it one of the URL's own host")
+	flags.BoolVar(&f.noOrigin, "no-origin", false, "send no Origin, as programs do that are no browser")
+	flags.BoolVar(&f.noCompress, "no-compress", false, "do not offer compression")
+	f.credentials.define(flags)
+	flags.BoolVar(&f.insecure, "insecure", false, "take any certificate: whoever sits in between can read and change everything")
+	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
+	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
+	flags.StringVar(&f.key, "key", "", "its private key, a PEM `file`; may lie in the file of --cert")
+	flags.StringVar(&f.proxy, "proxy", "", "go through this HTTP proxy, a `URL`; \"none\" for none, whatever the environment says")
+	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the time for all of it, but for --watch and --probe-idle")
+	flags.DurationVar(&f.wait, "step-timeout", 5*time.Second, "the time for each wait for the other side")
+	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait until it comes back")
+	flags.Var(&f.watch, "watch", "print frames as they come, until the server closes, Ctrl-C, or this `duration` is over")
+	flags.Lookup("watch").NoOptDefVal = watchForever
+	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "hold the connection in silence for at most this long, to find the idle timeout of the path")
+	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
+	flags.BoolVar(&f.noProbes, "no-probes", false, "open one connection and no other, even to find out why it failed")
+	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch as lines, each a frame, the last the report")
+	values := map[string][]string{
+		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
+		"watch": {"10s", "1m", watchForever}, "proxy": {"none", "http://"},
+		"header": {}, "subprotocol": {}, "origin": {}, "echo": {},
+	}
+	for _, name := range credentialFlags {
+		values[name] = []string{"env:"}
+	}
+	complete(cmd, values)
+}
+
+// options checks the flags and turns them into the package's options.
+func (f *explainFlags) options(sys *System) (*explain.Options, error) {
+	switch {
+	case f.timeout <= 0 || f.wait <= 0:
+		return nil, usagef("", "--timeout and --step-timeout take a time above 0")
+	case f.probeIdle < 0:
+		return nil, usagef("", "--probe-idle takes no negative time")
+	case f.origin != "" && f.noOrigin:
+		return nil, usagef("leave one of them out", "--origin and --no-origin exclude each other")
+	}
+	f.http.value = "1.1"
+	shared, err := f.dialFlags.options(sys) // dial checks and reads what both commands have
+	if err != nil {
+		return nil, err
+	}
+	opts := &explain.Options{
+		Origin: f.origin, NoOrigin: f.noOrigin, Header: shared.Header, Subprotocols: shared.Subprotocols, TLS: shared.TLS,
+		NoCompression: f.noCompress, Timeout: f.timeout, StepTimeout: min(f.wait, f.timeout), Echo: f.echo,
+		NoOriginProbes: f.noCrossSite, NoProbes: f.noProbes, ProbeIdle: f.probeIdle, Watch: f.watch.d,
+	}
+	opts.Header.Del("Origin") // it stands in Options.Origin
+	if opts.Credentials, err = f.credentials.read(sys); err != nil {
+		return nil, err
+	}
+	if opts.Proxy, err = chooseProxy(f.proxy); err != nil {
+		return nil, err
+	}
+	return opts, nil
+}
+
+// runExplain explains a URL on standard output.
+func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) error {
+	if _, err := checkURL(raw); err != nil {
+		return err
+	}
+	opts, err := f.options(sys)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-sys.Signals:
+			cancel()
+		case <-done:
+		}
+	}()
+	show := newExplainText
+	if f.json {
+		show = newExplainJSON
+	}
+	write := show(sys, opts)
+	report := explain.Explain(ctx, raw, opts)
+	close(done)
+	<-watched
+	if err := write(report); err != nil {
+		return err
+	}
+	switch {
+	case report.OK():
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	}
+	return errQuiet
+}
+
+// newExplainText has the report written for people, while it comes about.
+func newExplainText(sys *System, opts *explain.Options) func(*explain.Report) error {
+	out := terminal(sys.Stdout)
+	o := &explain.TextOptions{Color: bool(newPaint(sys, sys.Stdout))}
+	if out != nil {
+		if columns, _, err := term.GetSize(int(out.Fd())); err == nil && columns > 0 {
+			o.Width = min(columns, 140)
+		}
+	}
+	text := explain.NewText(sys.Stdout, o)
+	opts.OnBegin, opts.OnStep, opts.OnFrame = text.Begin, text.Step, text.Frame
+	return text.End
+}
+
+// newExplainJSON has the report written as one document, or, when frames are watched, as lines.
+func newExplainJSON(sys *System, opts *explain.Options) func(*explain.Report) error {
+	encoder := newEncoder(sys.Stdout)
+	if opts.Watch == 0 {
+		encoder.SetIndent("", "  ")
+		return func(r *explain.Report) error { return encoder.Encode(r) }
+	}
+	var failed error
+	opts.OnFrame = func(f explain.Frame) {
+		if failed == nil {
+			failed = encoder.Encode(map[string]explain.Frame{"frame": f})
+		}
+	}
+	return func(r *explain.Report) error {
+		if failed != nil {
+			return failed
+		}
+		return encoder.Encode(map[string]*explain.Report{"report": r})
+	}
+}
+
+func newEncoder(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// watchForever is the value of --watch without one.
+const watchForever = "forever"
+
+// watchTime is the value of --watch.
+type watchTime struct {
+	d     time.Duration
+	given bool
+}
+
+func (w *watchTime) String() string {
+	switch {
+	case w.d < 0:
+		return watchForever
+	case w.d == 0:
+		return ""
+	}
+	return w.d.String()
+}
+
+func (w *watchTime) Type() string { return "duration" }
+
+func (w *watchTime) Set(s string) error {
+	w.given = true
+	if s == watchForever {
+		w.d = -1
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("it is a time above 0, such as 30s, or %s", watchForever)
+	}
+	w.d = d
+	return nil
+}

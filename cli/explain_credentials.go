@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/handfast/handfast/explain"
+)
+
+// explainCredentials is what the command line says about who asks, each as it was written: the value, @FILE or env:NAME.
+type explainCredentials struct {
+	bearer       string
+	basic        string
+	cookie       string
+	apiKey       string
+	apiKeyHeader string
+	subprotocol  string
+	ticket       string
+	query        []string
+}
+
+// credentialFlags are the flags whose value is a secret.
+var credentialFlags = []string{"bearer", "basic", "cookie", "api-key", "token-subprotocol", "ticket", "query-token"}
+
+func (c *explainCredentials) define(flags *pflag.FlagSet) {
+	flags.StringVar(&c.bearer, "bearer", "", "send a `token` as Authorization: Bearer")
+	flags.StringVar(&c.basic, "basic", "", "send `user:password` as Authorization: Basic")
+	flags.StringVar(&c.cookie, "cookie", "", "send a `cookie`, \"name=value; name=value\", as browsers do by themselves")
+	flags.StringVar(&c.apiKey, "api-key", "", "send an API `key`, in the header that --api-key-header names")
+	flags.StringVar(&c.apiKeyHeader, "api-key-header", "X-API-Key", "the `name` of the header for --api-key")
+	flags.StringVar(&c.subprotocol, "token-subprotocol", "",
+		"offer a `token` as the subprotocol base64url.bearer.authorization.k8s.io.TOKEN, as browsers can")
+	flags.StringVar(&c.ticket, "ticket", "", "put a single-use `ticket` into the query: ticket=VALUE")
+	flags.StringArrayVar(&c.query, "query-token", nil, "put a secret into the query, `name=value`; may be repeated")
+}
+
+// read turns the flags into credentials.
+func (c *explainCredentials) read(sys *System) (explain.Credentials, error) {
+	out := explain.Credentials{APIKeyHeader: c.apiKeyHeader, Query: url.Values{}}
+	var basic string
+	for _, f := range [...]struct {
+		flag, given string
+		value       *string
+	}{
+		{"bearer", c.bearer, &out.Bearer},
+		{"basic", c.basic, &basic},
+		{"cookie", c.cookie, &out.Cookie},
+		{"api-key", c.apiKey, &out.APIKey},
+		{"token-subprotocol", c.subprotocol, &out.SubprotocolToken},
+	} {
+		if err := readCredential(sys, f.flag, f.given, f.value); err != nil {
+			return out, err
+		}
+	}
+	if basic != "" {
+		user, password, ok := strings.Cut(basic, ":")
+		if !ok {
+			return out, usagef("write --basic user:password", "--basic takes a user and a password with a colon between them")
+		}
+		out.Username, out.Password = user, password
+	}
+	query := c.query
+	if c.ticket != "" {
+		query = append(query[:len(query):len(query)], "ticket="+c.ticket)
+	}
+	for _, q := range query {
+		name, given, ok := strings.Cut(q, "=")
+		if !ok || name == "" {
+			return out, usagef("write --query-token name=value", "--query-token takes a name and a value")
+		}
+		var value string
+		if err := readCredential(sys, "query-token", given, &value); err != nil {
+			return out, err
+		}
+		out.Query.Add(name, value)
+	}
+	return out, nil
+}
+
+// maxCredential bounds a file with a secret in it.
+const maxCredential = 64 << 10
+
+// readCredential takes a secret as it was given: itself, @FILE or env:NAME. Errors do not repeat it.
+func readCredential(sys *System, flag, given string, into *string) error {
+	name, fromEnv := strings.CutPrefix(given, "env:")
+	path, fromFile := strings.CutPrefix(given, "@")
+	switch {
+	case given == "":
+		return nil
+	case fromEnv:
+		if *into = sys.Getenv(name); *into == "" {
+			return usagef("", "--%s env:%s: that variable is not set, or empty", flag, name)
+		}
+		return nil
+	case !fromFile:
+		*into = given
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
+		return usagef("", "--%s @%s: %v", flag, path, err)
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, maxCredential))
+	if err != nil {
+		return usagef("", "--%s @%s: it cannot be read", flag, path)
+	}
+	if *into = strings.TrimRight(string(b), "\r\n"); *into == "" {
+		return usagef("", "--%s @%s: the file is empty", flag, path)
+	}
+	return nil
+}
+
+// chooseProxy turns --proxy into what finds a proxy; nil is what the environment says.
+func chooseProxy(given string) (func(*http.Request) (*url.URL, error), error) {
+	switch given {
+	case "":
+		return nil, nil
+	case "none":
+		return func(*http.Request) (*url.URL, error) { return nil, nil }, nil //nolint:nilnil // as http.Transport.Proxy has it
+	}
+	if !strings.Contains(given, "://") {
+		given = "http://" + given
+	}
+	u, err := url.Parse(given)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usagef("write --proxy http://host:port", "--proxy takes the URL of an HTTP proxy")
+	}
+	return http.ProxyURL(u), nil
+}

@@ -1,0 +1,279 @@
+package explain
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// TextOptions says how a report is written for people. The zero value is text without colour, 100 columns wide.
+type TextOptions struct {
+	// Color uses the colours of a terminal.
+	Color bool
+	// Width is where lines are broken, in columns. 0 is 100; less than 60 is 60.
+	Width int
+}
+
+// Text writes a report for people while it comes about: Begin, Step and Frame fit Options.OnBegin, OnStep and OnFrame, and
+// End writes what it all means. It must not be used by two goroutines at once. The first error of the writer is kept, and
+// nothing more is written after it.
+type Text struct {
+	w     io.Writer
+	color bool
+	width int
+	live  int // frames of the watch that have been written
+	err   error
+}
+
+// NewText returns a Text that writes to w. nil options are the defaults.
+func NewText(w io.Writer, opts *TextOptions) *Text {
+	x := &Text{w: w, width: 100}
+	if opts != nil {
+		x.color = opts.Color
+		if opts.Width != 0 {
+			x.width = max(opts.Width, 60)
+		}
+	}
+	return x
+}
+
+// WriteText writes the whole report for people. nil options are the defaults.
+func (r *Report) WriteText(w io.Writer, opts *TextOptions) error {
+	x := NewText(w, opts)
+	for _, s := range r.Steps {
+		x.Step(s)
+	}
+	return x.End(r)
+}
+
+// The columns of the text.
+const (
+	stageColumn = 11 // behind the mark and the stage
+	noteColumn  = 46 // of the notes on lines
+	inset       = "    "
+)
+
+// Begin writes that frames will come, when it is they that are waited for.
+func (x *Text) Begin(stage Stage, title string) {
+	if stage == StageWatch {
+		x.printf("%s %s%s\n", x.paint(dim, "…"), x.paint(bold, pad(string(stage), stageColumn)), title)
+		x.live = 0
+	}
+}
+
+// Step writes a step that is over.
+func (x *Text) Step(s Step) {
+	mark := x.paint(green, "✓")
+	if !s.OK {
+		mark = x.paint(red, "✗")
+	}
+	result := s.Title
+	if s.Result != "" {
+		result += ": " + s.Result
+	}
+	took := s.Duration.String()
+	lines := wrap(result, x.width-2-stageColumn-len(took)-3)
+	gap := x.width - 2 - stageColumn - width(lines[0]) - len(took)
+	x.printf("%s %s%s%s%s\n", mark, x.paint(bold, pad(string(s.Stage), stageColumn)), lines[0],
+		strings.Repeat(" ", max(gap, 1)), x.paint(dim, took))
+	for _, line := range lines[1:] {
+		x.printf("  %s%s\n", strings.Repeat(" ", stageColumn), line)
+	}
+	x.lines(x.paint(green, "→"), s.Sent)
+	x.lines(x.paint(cyan, "←"), s.Received)
+	x.facts(s.Facts)
+	for i, f := range s.Frames {
+		if s.Stage != StageWatch || i >= x.live {
+			x.frame(f)
+		}
+	}
+	for _, c := range s.Rules {
+		x.check(c)
+	}
+	if s.Stage == StageWatch {
+		x.live = 0
+	}
+}
+
+// Frame writes a frame at once.
+func (x *Text) Frame(f Frame) {
+	x.live++
+	x.frame(f)
+}
+
+// lines writes lines of the wire and what they mean.
+func (x *Text) lines(arrow string, lines []Line) {
+	for _, l := range lines {
+		text := wrapHard(l.Text, x.width-len(inset)-2)
+		for i, part := range text {
+			if i > 0 {
+				arrow = " "
+			}
+			end := "\n"
+			if i == len(text)-1 && l.Note != "" && width(part) < noteColumn-2 && !tooNarrow(x.width) {
+				notes := wrap(l.Note, x.width-len(inset)-2-noteColumn)
+				end = strings.Repeat(" ", noteColumn-width(part)) + x.paint(dim, notes[0]) + "\n"
+				for _, n := range notes[1:] {
+					end += inset + strings.Repeat(" ", noteColumn+2) + x.paint(dim, n) + "\n"
+				}
+			} else if i == len(text)-1 && l.Note != "" {
+				at := map[bool]int{true: 4, false: noteColumn}[tooNarrow(x.width)]
+				for _, n := range wrap(l.Note, x.width-len(inset)-2-at) {
+					end += inset + strings.Repeat(" ", at+2) + x.paint(dim, n) + "\n"
+				}
+			}
+			x.printf("%s%s %s%s", inset, arrow, part, end)
+		}
+	}
+}
+
+// tooNarrow reports whether there is no room for notes beside lines.
+func tooNarrow(columns int) bool { return columns < 90 }
+
+// facts writes names and values in two columns.
+func (x *Text) facts(facts []Fact) {
+	column := 0
+	for _, f := range facts {
+		column = max(column, width(f.Name)+2)
+	}
+	for _, f := range facts {
+		for i, line := range wrap(f.Value, x.width-len(inset)-2-column) {
+			name := f.Name
+			if i > 0 {
+				name = ""
+			}
+			x.printf("%s  %s%s\n", inset, x.paint(dim, pad(name, column)), line)
+		}
+	}
+}
+
+// check writes a rule and whether it held.
+func (x *Text) check(c Check) {
+	mark, detail := x.paint(green, "✓"), ""
+	if !c.Held {
+		mark = x.paint(red, "✗")
+	}
+	if c.Detail != "" {
+		detail = " (" + c.Detail + ")"
+	}
+	clause := pad(c.Clause, 24)
+	if x.width < 80 {
+		clause = pad(c.Clause, width(c.Clause)+2)
+	}
+	if !c.Held {
+		detail = ": not so" + detail
+	}
+	for i, line := range wrap(c.Text+detail, x.width-len(inset)-2-width(clause)) {
+		if i > 0 {
+			mark, clause = " ", strings.Repeat(" ", width(clause))
+		}
+		x.printf("%s%s %s%s\n", inset, mark, x.paint(dim, clause), line)
+	}
+}
+
+// frame writes one frame as a row: time, direction, opcode, length, what it says.
+func (x *Text) frame(f Frame) {
+	arrow := x.paint(cyan, "←")
+	if f.Sent {
+		arrow = x.paint(green, "→")
+	}
+	opcode := f.Opcode
+	if !f.Fin && f.Error == "" {
+		opcode += "…"
+	}
+	length := fmt.Sprint(f.Length)
+	if f.Compressed {
+		length += "z"
+		if f.Inflated > 0 {
+			length = fmt.Sprintf("%d→%d", f.Length, f.Inflated)
+		}
+	}
+	text := f.Preview
+	if f.Opcode == "close" {
+		text = strings.TrimSpace(fmt.Sprintf("%d %s", f.Code, f.Preview))
+	}
+	if f.Error != "" {
+		text = strings.TrimSpace(text + " " + x.paint(red, "✗ "+f.Error))
+	}
+	at := fmt.Sprintf("%.3fs", time.Duration(f.At).Seconds())
+	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", at)), pad(opcode, 13), length,
+		cut(text, max(x.width-len(inset)-38, 20)))
+}
+
+// The colours, as SGR parameters.
+const (
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+)
+
+func (x *Text) paint(code, s string) string {
+	if !x.color || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (x *Text) printf(format string, args ...any) {
+	if x.err == nil {
+		s := fmt.Sprintf(format, args...)
+		for line := range strings.Lines(s) {
+			if _, x.err = io.WriteString(x.w, trimEnd(line)); x.err != nil {
+				return
+			}
+		}
+	}
+}
+
+// trimEnd takes spaces from the end of a line.
+func trimEnd(line string) string {
+	if text, ok := strings.CutSuffix(line, "\n"); ok {
+		return strings.TrimRight(text, " ") + "\n"
+	}
+	return line
+}
+
+func width(s string) int { return utf8.RuneCountInString(s) }
+
+func pad(s string, n int) string { return s + strings.Repeat(" ", max(n-width(s), 0)) }
+
+// wrap breaks s into lines of at most n characters, between words where it can. There is one line at least.
+func wrap(s string, n int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		switch {
+		case line == "":
+			line = word
+		case width(line)+1+width(word) <= n:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = word
+		}
+		for width(line) > n {
+			parts := wrapHard(line, n)
+			lines = append(lines, parts[:len(parts)-1]...)
+			line = parts[len(parts)-1]
+		}
+	}
+	return append(lines, line)
+}
+
+// wrapHard breaks s into lines of at most n characters wherever they end.
+func wrapHard(s string, n int) []string {
+	n = max(n, 10)
+	var lines []string
+	for runes := []rune(s); ; {
+		if len(runes) <= n {
+			return append(lines, string(runes))
+		}
+		lines = append(lines, string(runes[:n]))
+		runes = runes[n:]
+	}
+}

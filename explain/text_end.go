@@ -1,0 +1,103 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+)
+
+// End writes the outcome: that it opened, or why not, whose fault it is and what to do. It returns the first error of the
+// writer.
+func (x *Text) End(r *Report) error {
+	x.printf("\n")
+	switch {
+	case r.OK():
+		x.printf("%s %s\n", x.paint(green, "✓"), x.paint(bold, x.opened(r)))
+	case r.Opened:
+		x.printf("%s %s\n", x.paint(red, "✗"), x.paint(bold, "It opened, and then failed."))
+	default:
+		x.printf("%s %s\n", x.paint(red, "✗"), x.paint(bold, "It did not open."))
+	}
+	if r.Diagnosis != nil {
+		x.diagnosis(x.paint(red, "✗"), "why", r.Diagnosis)
+	}
+	for _, w := range r.Warnings {
+		x.diagnosis(x.paint(yellow, "!"), "warning", &w)
+	}
+	return x.err
+}
+
+// opened says in one line what opened.
+func (x *Text) opened(r *Report) string {
+	parts := []string{"It opened in " + openedAfter(r).String()}
+	if r.TLS != nil {
+		parts = append(parts, r.TLS.Version)
+	}
+	if r.Subprotocol != "" {
+		parts = append(parts, "subprotocol "+r.Subprotocol)
+	}
+	if r.Extensions != "" {
+		name, _, _ := strings.Cut(r.Extensions, ";")
+		parts = append(parts, name)
+	}
+	if r.Ping > 0 {
+		parts = append(parts, "round trip "+r.Ping.String())
+	}
+	return joined(parts...) + "."
+}
+
+// openedAfter returns how long it took until the answer was there.
+func openedAfter(r *Report) Duration {
+	for _, s := range r.Steps {
+		if s.Stage == StageAgreed {
+			return s.Start + s.Duration
+		}
+	}
+	return r.Duration
+}
+
+// diagnosis writes a block: what it means, by which clause, what was seen, and what each side can do.
+func (x *Text) diagnosis(mark, title string, d *Diagnosis) {
+	x.printf("\n%s %s%s  %s\n", mark, x.paint(bold, pad(title, stageColumn)), x.paint(bold, string(d.ID)), "")
+	x.paragraph("cause", d.Cause)
+	if d.Clause != "" {
+		x.paragraph("clause", d.Clause)
+	}
+	for i, e := range d.Evidence {
+		x.paragraph(map[bool]string{true: "seen"}[i == 0], e)
+	}
+	x.todo("What the server's owner can do", d.ForOwner)
+	x.todo("What the client can do", d.ForClient)
+}
+
+// paragraph writes a name and a text that is broken into lines.
+func (x *Text) paragraph(name, text string) {
+	for i, line := range wrap(text, x.width-2-stageColumn) {
+		if i > 0 {
+			name = ""
+		}
+		x.printf("  %s%s\n", x.paint(dim, pad(name, stageColumn)), line)
+	}
+}
+
+// todo writes the steps for one side. A step that begins with four spaces is a line of configuration, and stays as it is.
+func (x *Text) todo(title string, steps []string) {
+	if len(steps) == 0 {
+		return
+	}
+	x.printf("  %s\n", x.paint(bold, title+":"))
+	n := 0
+	for _, s := range steps {
+		if strings.HasPrefix(s, inset) {
+			x.printf("       %s\n", s)
+			continue
+		}
+		n++
+		number := fmt.Sprintf("%d. ", n)
+		for i, line := range wrap(s, x.width-4-len(number)) {
+			if i > 0 {
+				number = strings.Repeat(" ", len(number))
+			}
+			x.printf("    %s%s\n", number, line)
+		}
+	}
+}
