@@ -39,6 +39,8 @@ var ErrNoCredentials = errors.New("auth: no credentials")
 //
 // What holds goroutines or connections has a Close() error besides, to be called when no request uses it any more.
 type Authenticator interface {
+	// Authenticate returns who sends r. It neither reads the body nor changes r. What it waits for ends with r's context,
+	// and within a bound of its own.
 	Authenticate(r *http.Request) (*Identity, error)
 
 	// Challenge is the value of the WWW-Authenticate field that asks for this method (RFC 9110 §11.6.1), "" if HTTP has
@@ -76,5 +78,6 @@ type Action struct {
 // Authorizer says whether an identity may do something. A nil error means yes; an [*Error] says no, with the rule that
 // decided in its cause. It may be called from many goroutines at once.
 type Authorizer interface {
+	// Authorize returns nil if id may do a. What it waits for ends with ctx.
 	Authorize(ctx context.Context, id *Identity, a Action) error
 }

@@ -347,6 +347,24 @@ func TestJWTRepliesAreAlike(t *testing.T) {
 	}
 }
 
+// A token that names no key costs a bounded number of signatures.
+func TestJWTKeyTrials(t *testing.T) {
+	k := testKeys()
+	var set []map[string]any
+	for range maxKeyTrials {
+		set = append(set, jwkOf(t, &k.other.PublicKey))
+	}
+	token := signed(t, "RS256", k.rsa, "", nil)
+	last := append(set[1:maxKeyTrials:maxKeyTrials], jwkOf(t, &k.rsa.PublicKey))
+	if _, err := newJWT(t, JWTOptions{Keys: keysOf(t, jwksOf(t, last...))}).Verify(t.Context(), token); err != nil {
+		t.Errorf("the last of %d keys: %v", len(last), err)
+	}
+	beyond := append(set, jwkOf(t, &k.rsa.PublicKey))
+	if _, err := newJWT(t, JWTOptions{Keys: keysOf(t, jwksOf(t, beyond...))}).Verify(t.Context(), token); statusOf(err) != 401 {
+		t.Errorf("one key more: %v", err)
+	}
+}
+
 func TestNewJWTMistakes(t *testing.T) {
 	keys := keysOf(t, pemOf(t, testKeys().ed.Public()))
 	oidc, err := OIDC("https://id.example.com", FetchOptions{})

@@ -112,7 +112,7 @@ func NewRules(rules ...Rule) (*Rules, error) {
 
 // Decision is what rules say to an action, and why.
 type Decision struct {
-	Allowed bool
+	Allowed bool   // the answer
 	Rule    int    // the index of the rule that decided; -1: none did
 	Name    string // of that rule; may be empty
 	Reason  string // for the operator: that rule by number, name, effect and condition, and how it failed if it did
