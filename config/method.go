@@ -17,7 +17,7 @@ type Method struct {
 	// A ticket in the URL that is used once: for browsers, which cannot send an Authorization header with a WebSocket.
 	Ticket *Ticket `yaml:"ticket"`
 
-	// The certificate that the client showed in the TLS handshake. The listener needs a client_ca.
+	// The certificate that the client showed in the TLS handshake. The listener needs client_cas.
 	Certificate *Certificate `yaml:"certificate"`
 
 	// What another HTTP service says when it is asked.
@@ -89,7 +89,7 @@ type APIKey struct {
 	Bearer bool `yaml:"bearer" default:"false"`
 
 	// The parameter of the URL's query that it is looked for in, where the logs of every proxy see it. Empty: in none.
-	Query string `yaml:"query"`
+	Query string `yaml:"query" example:"api_key"`
 
 	// The keys.
 	Keys []Key `yaml:"keys"`
@@ -102,10 +102,10 @@ type APIKey struct {
 // Key is one API key, without the key itself.
 type Key struct {
 	// What it is called in logs and when it is revoked: the part of the key between the underscores.
-	ID string `yaml:"id" required:"true"`
+	ID string `yaml:"id" required:"true" example:"ci"`
 
 	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
-	Hash string `yaml:"hash" required:"true"`
+	Hash string `yaml:"hash" required:"true" example:"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`
 
 	// Whom it stands for. Empty: its id.
 	User string `yaml:"user"`
@@ -156,7 +156,7 @@ type Ticket struct {
 	Path string `yaml:"path" required:"true" example:"/ticket"`
 
 	// Who may have one: as in an endpoint, without anonymous.
-	Auth []AuthRef `yaml:"auth" required:"true"`
+	Auth []AuthRef `yaml:"auth" required:"true" example:"[users]"`
 
 	// The web origins whose pages may ask for one, besides the server's own; a ticket is good for the same origin alone.
 	Origins Origins `yaml:"origins"`
