@@ -85,17 +85,12 @@ func RedactQuery(query string, names ...string) string {
 	for i, p := range parts {
 		name, value, ok := strings.Cut(p, "=")
 		plain, err := url.QueryUnescape(name)
-		secret := err != nil || slices.ContainsFunc(slices.Concat(secretParameters, names), func(n string) bool {
-			return strings.EqualFold(n, plain)
-		})
-		if !ok { // a value without a name
-			value, name = name, ""
-			secret = false
-		}
-		if !secret && !looksSecret(value) {
-			continue
-		}
-		if parts[i] = "redacted"; ok {
+		switch {
+		case looksSecret(name): // a value without a name, or in the wrong place
+			parts[i] = "redacted"
+		case ok && (looksSecret(value) || slices.ContainsFunc(slices.Concat(secretParameters, names), func(n string) bool {
+			return err != nil || strings.EqualFold(n, plain)
+		})):
 			parts[i] = name + "=redacted"
 		}
 	}
@@ -108,7 +103,6 @@ func looksSecret(value string) bool {
 	if err != nil {
 		return true // what it says, only the server that it is for may know
 	}
-	plain = strings.TrimSpace(plain)
-	return strings.HasPrefix(plain, "eyJ") || strings.HasPrefix(plain, apiKeyPrefix) || strings.HasPrefix(plain, ticketPrefix) ||
+	return strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
 		strings.Contains(strings.ToLower(plain), "bearer ")
 }
