@@ -186,10 +186,13 @@ func (c *Conn) linger(ctx context.Context, deadline time.Time) {
 	}
 }
 
-// broke ends the connection after a read that failed, and says what happened last. The caller holds the read turn.
-func (c *Conn) broke(ctx context.Context, err error) error {
+// broke says how the connection ends after a read that failed: end has to follow. It does not do that itself, so that the
+// goroutine's stack has not grown by its frame when the stream is closed. The caller holds the read turn.
+//
+//go:noinline
+func (c *Conn) broke(err error) *CloseError {
 	c.mu.Lock()
-	begun, werr, ended := c.closing, c.werr, c.endedLocked()
+	begun, werr, ended := c.closing, c.werr, c.closeErr
 	c.mu.Unlock()
 	if ended != nil {
 		return ended
@@ -197,21 +200,17 @@ func (c *Conn) broke(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	where := c.m.Within()
-	if where == "" {
-		where = "between messages"
-	}
 	e := &CloseError{Code: CodeAbnormal, By: Remote}
 	switch {
 	case begun != nil:
 		e = &CloseError{Code: begun.Code, Reason: begun.Reason, By: Local}
-		e.Err = fmt.Errorf("the stream ended without an answer to the close frame: %w", err)
+		e.Err = &protocol.Broken{Closing: true, Err: err}
 	case werr != nil:
 		e.Err = werr
 	default:
-		e.Err = fmt.Errorf("the stream ended %s, without a close frame: %w", where, err)
+		e.Err = &protocol.Broken{Where: c.m.Within(), Err: err}
 	}
-	return c.end(e)
+	return e
 }
 
 // writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie

@@ -358,7 +358,7 @@ func (c *Conn) receive(ctx context.Context, deadline time.Time, p []byte) (int, 
 			err = io.ErrNoProgress
 		}
 		if !transport.IsTimeout(err) {
-			return 0, c.broke(ctx, err)
+			return 0, c.end(c.broke(err))
 		}
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return 0, errWoken

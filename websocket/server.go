@@ -76,6 +76,12 @@ var errNoHandler = errors.New("websocket: a Server without a Handler")
 // closes l in any case. It may be called for several listeners at once. A listener that yields *tls.Conn, as tls.NewListener
 // makes them, is served with TLS.
 func (s *Server) Serve(l net.Listener) error {
+	_, silent := l.(*silentListener)
+	return s.serve(l, silent)
+}
+
+// serve is Serve. silent says that the connections have no keep-alive.
+func (s *Server) serve(l net.Listener, silent bool) error {
 	defer l.Close()
 	if s.Handler == nil {
 		return errNoHandler
@@ -85,6 +91,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	defer s.forget(l)
 	pages := s.serveHTTP(l)
+	pages.silent = silent
 	defer pages.end()
 	var pause time.Duration
 	for {
@@ -126,7 +133,8 @@ func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 			config.NextProtos = []string{"h2", "http/1.1"}
 		}
 	}
-	return s.Serve(tls.NewListener(l, config))
+	_, silent := l.(*silentListener)
+	return s.serve(tls.NewListener(l, config), silent)
 }
 
 // begin notes a listener. It returns false when the Server is closing.

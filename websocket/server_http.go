@@ -14,17 +14,18 @@ import (
 // handover is what belongs to one listener. It is one itself: from it the http.Server gets the connections that are no
 // upgrades.
 type handover struct {
-	addr  net.Addr
-	conns chan net.Conn
-	once  sync.Once
-	ended chan struct{}
+	addr   net.Addr
+	silent bool // the connections come without keep-alive
+	conns  chan net.Conn
+	once   sync.Once
+	ended  chan struct{}
 
 	work chan *opening // to goroutines that have gone through a handshake
 	idle chan struct{} // holds one of each of these that waits
 }
 
 // maxIdle bounds the goroutines that wait for a handshake. Those of more connections at once end after theirs.
-const maxIdle = 16
+const maxIdle = 64
 
 // serveHTTP runs HTTP for the connections that come on l. The handover ends with Close, and with HTTP.
 func (s *Server) serveHTTP(l net.Listener) *handover {
@@ -84,6 +85,9 @@ func (h *handover) Addr() net.Addr { return h.addr }
 // handOver gives the connection to HTTP, with all that was read from it.
 func (o *opening) handOver() {
 	nc := o.nc
+	if o.pages.silent {
+		keepAlive(nc)
+	}
 	if len(o.buf) > 0 {
 		r := &replayed{Conn: nc, rest: bytes.Clone(o.buf)}
 		if state, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {

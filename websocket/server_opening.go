@@ -116,15 +116,8 @@ func (o *opening) handshake() *session {
 		o.nc.Close()
 		return nil
 	}
-	if t, ok := o.nc.(*tls.Conn); ok {
-		if err := t.Handshake(); err != nil {
-			o.refuseTLS(err)
-			return nil
-		}
-		if p := t.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" {
-			o.handOver()
-			return nil
-		}
+	if t, ok := o.nc.(*tls.Conn); ok && !o.secure(t) {
+		return nil
 	}
 	_, o.tls = o.nc.(interface{ ConnectionState() tls.ConnectionState })
 	verdict, fail := o.read()
@@ -144,10 +137,25 @@ func (o *opening) handshake() *session {
 	return nil
 }
 
+// secure goes through the handshake of TLS, and reports whether ours follows.
+//
+//go:noinline
+func (o *opening) secure(t *tls.Conn) bool {
+	if err := t.Handshake(); err != nil {
+		o.refuseTLS(err)
+		return false
+	}
+	if p := t.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" {
+		o.handOver()
+		return false
+	}
+	return true
+}
+
 // atPath reports whether WebSockets are opened at the path of the request.
 func (o *opening) atPath() bool {
 	paths := o.serve.Paths
-	return len(paths) == 0 || slices.Contains(paths, pathOf(o.head.Opening(upgrade.View(o.buf)).Target))
+	return len(paths) == 0 || slices.Contains(paths, pathOf(o.head.Target(upgrade.View(o.buf))))
 }
 
 // pathOf returns the path of a target, as it is written.

@@ -132,15 +132,11 @@ func (c *Conn) broke(err error) {
 		e = end.begun
 	case end.begun != nil:
 		e = &websocket.CloseError{Code: end.begun.Code, Reason: end.begun.Reason, By: websocket.Local}
-		e.Err = fmt.Errorf("the stream ended without an answer to the close frame: %w", err)
+		e.Err = &protocol.Broken{Closing: true, Err: err}
 	case end.werr != nil:
 		e.Err = end.werr
 	default:
-		where := c.m.Within()
-		if where == "" {
-			where = "between messages"
-		}
-		e.Err = fmt.Errorf("the stream ended %s, without a close frame: %w", where, err)
+		e.Err = &protocol.Broken{Where: c.m.Within(), Err: err}
 	}
 	c.fail(e)
 }

@@ -257,7 +257,7 @@ func listenerFD(l net.Listener) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, ok := l.(*net.TCPListener); ok {
+	if _, ok := l.Addr().(*net.TCPAddr); ok {
 		// Not needed for a correct server: a kernel that refuses it costs speed.
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // see above
 	}

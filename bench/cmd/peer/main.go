@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -85,7 +84,7 @@ func startProfile(name string) (stop func(), err error) {
 }
 
 func serve(p peers.Peer, c peers.Config, in io.Reader, out io.Writer) error {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	ln, err := p.Listen()
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+
+	"github.com/handfast/handfast/websocket"
 )
 
 // What a server does about permessage-deflate.
@@ -40,6 +42,7 @@ type Peer struct {
 	Raw bool
 
 	serve  func(c *Config, ln net.Listener) error
+	listen func(network, address string) (net.Listener, error) // nil: net.Listen
 	lacks  []feature
 	ownTLS bool // it does TLS itself
 }
@@ -57,7 +60,8 @@ const (
 var all = []Peer{
 	{Name: "handfast", serve: oursServe, Note: "net/http and Accept; ReadAppend and Write"},
 	{Name: "handfast-queue", serve: oursQueueServe, Note: "the same with Queue in place of Write, for messages of up to 4 KiB"},
-	{Name: "handfast-server", serve: serverServe, ownTLS: true, Note: "Server on its own listener; ReadAppend and Queue, over TLS Write"},
+	{Name: "handfast-server", serve: serverServe, listen: websocket.Listen, ownTLS: true,
+		Note: "Server on its own listener; ReadAppend and Queue, over TLS Write"},
 	{Name: "handfast-reactor", serve: reactorServe, ownTLS: true, Note: "the event loop on its own listener"},
 	{Name: "gorilla", serve: gorillaServe, lacks: []feature{takeover}, Note: "NextReader into one buffer, a pool of write buffers"},
 	{Name: "coder", serve: coderServe, Note: "Reader into one buffer; no prepared messages"},
@@ -94,6 +98,14 @@ func (p Peer) Does(c Config) bool {
 func (p Peer) Joins() bool { return !p.without(fragments) }
 
 func (p Peer) without(f feature) bool { return slices.Contains(p.lacks, f) }
+
+// Listen returns a listener on a free port of the loopback interface, made in the way that the library documents.
+func (p Peer) Listen() (net.Listener, error) {
+	if p.listen != nil {
+		return p.listen("tcp4", "127.0.0.1:0")
+	}
+	return net.Listen("tcp4", "127.0.0.1:0")
+}
 
 // Serve serves on ln until that is closed.
 func (p Peer) Serve(c Config, ln net.Listener) error {

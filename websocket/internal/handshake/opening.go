@@ -48,7 +48,9 @@ func OpeningOf(r *http.Request) Opening {
 // Reset forgets the request, and keeps the room.
 func (o *Opening) Reset() {
 	o.room.Clear()
-	*o = Opening{room: o.room}
+	room := o.room
+	*o = Opening{} // cleared where it is: one literal with room in it would be made on the stack, and copied
+	o.room = room
 }
 
 // Asked reports whether the request asks for a WebSocket, rightly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0

@@ -150,6 +150,15 @@ func (s *Stream) Abort() error {
 
 // IsTimeout reports whether err says that a deadline passed.
 func IsTimeout(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // what sockets return is not wrapped, and errors.As takes its time
+	case *os.SyscallError: // a poller's: the system knows no deadlines
+		return false
+	case *net.OpError:
+		return e.Timeout()
+	}
+	if err == io.EOF { //nolint:errorlint // nor is a stream's end
+		return false
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return true
 	}

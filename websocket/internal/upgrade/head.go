@@ -34,7 +34,15 @@ const (
 
 // Head is the head of one request while it arrives. It holds places in the caller's bytes, and none of them.
 type Head struct {
-	limits  Limits
+	limits Limits
+	found
+	fields  []field // those that the rules look at
+	opening handshake.Opening
+	values  []string // what opening's lists are made of
+}
+
+// found is what was seen of a request so far.
+type found struct {
 	verdict Verdict
 	broken  *handshake.Violation
 
@@ -45,12 +53,8 @@ type Head struct {
 	method, target span
 	major, minor   byte
 	content        bool
-	zeros          int     // the length of a Content-Length that is 0; 0: there is none
-	kinds          uint32  // a bit for each kind among fields
-	fields         []field // those that the rules look at
-
-	opening handshake.Opening
-	values  []string // what opening's lists are made of
+	zeros          int    // the length of a Content-Length that is 0; 0: there is none
+	kinds          uint32 // a bit for each kind among fields
 }
 
 type span struct{ from, to int }
@@ -73,7 +77,8 @@ func (h *Head) Reset(limits Limits) {
 	}
 	h.opening.Reset()
 	clear(h.values)
-	*h = Head{limits: limits, fields: h.fields[:0], opening: h.opening, values: h.values[:0]}
+	h.limits, h.found = limits, found{}
+	h.fields, h.values = h.fields[:0], h.values[:0]
 }
 
 // View returns b as a string without a copy. It is for as long as nobody writes to b.
@@ -130,13 +135,22 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 		return h.fieldLine(text, line)
 	}
 	h.verdict = Other
-	if h.kinds&(1<<kindUpgrade) != 0 && h.Opening(text).Asked() {
-		h.verdict = Upgrade
+	if h.kinds&(1<<kindUpgrade) != 0 {
+		o := &h.opening // with what Asked looks at, and no more
+		o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
+		o.Upgrade = h.linesOf(kindUpgrade, text)
+		if o.Asked() {
+			h.verdict = Upgrade
+		}
+		o.Method, o.Upgrade = "", nil // they lie in the caller's buffer
+		clear(h.values)
+		h.values = h.values[:0]
 	}
-	// The strings of the Opening lie in the caller's buffer.
-	h.opening.Reset()
 	return nil
 }
+
+// Target returns the request's target. text is the head as Parse saw it.
+func (h *Head) Target(text string) string { return h.target.of(text) }
 
 // Len returns the length of the head, its empty line included, once the verdict is Upgrade. After Other the head may be
 // longer than that.
