@@ -84,7 +84,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.StringVar(&f.origin, "origin", "", "the page that asks, such as https://example.com; without it one of the URL's own host")
 	flags.BoolVar(&f.noOrigin, "no-origin", false, "send no Origin, as programs do that are no browser")
 	flags.BoolVar(&f.noCompress, "no-compress", false, "do not offer compression")
-	f.credentials.define(flags)
+	f.credentials.define(cmd)
 	flags.BoolVar(&f.insecure, "insecure", false, "take any certificate: whoever sits in between can read and change everything")
 	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
 	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/explain"
 )
@@ -29,7 +29,8 @@ type explainCredentials struct {
 // credentialFlags are the flags whose value is a secret.
 var credentialFlags = []string{"bearer", "basic", "cookie", "api-key", "token-subprotocol", "ticket", "query-token"}
 
-func (c *explainCredentials) define(flags *pflag.FlagSet) {
+func (c *explainCredentials) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&c.bearer, "bearer", "", "send a `token` as Authorization: Bearer")
 	flags.StringVar(&c.basic, "basic", "", "send `user:password` as Authorization: Basic")
 	flags.StringVar(&c.cookie, "cookie", "", "send a `cookie`, \"name=value; name=value\", as browsers do by themselves")

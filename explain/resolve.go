@@ -85,6 +85,8 @@ func dnsReason(err error) string {
 	switch {
 	case err == nil:
 		return "no address of this kind"
+	case errors.As(err, new(*net.AddrError)): // this machine knows the name, with addresses of the other kind
+		return "no address of this kind"
 	case !ok:
 		return brief(err)
 	case e.IsNotFound:

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // target is where a handshake goes, with the secrets in it.
@@ -41,7 +43,7 @@ func (t *tracer) readURL(raw string) bool {
 	}
 	t.learnURL(u)
 	t.r.URL = t.hide.text(hideInURL(raw))
-	g := &target{name: strings.ToLower(u.Hostname()), port: u.Port()}
+	g := &target{name: asciiHost(u.Hostname()), port: u.Port()}
 	scheme := ""
 	switch u.Scheme {
 	case "ws", "http":
@@ -59,7 +61,7 @@ func (t *tracer) readURL(raw string) bool {
 	case g.name == "":
 		return refuse("the URL has no host")
 	case !validHost(g.name):
-		return refuse("the host is neither a name in ASCII nor an address")
+		return refuse("the host is neither a name nor an address")
 	}
 	if g.port == "" {
 		g.port = map[bool]string{false: "80", true: "443"}[g.secure]
@@ -231,6 +233,17 @@ func (g *target) host() string {
 		return host
 	}
 	return host + ":" + g.port
+}
+
+// asciiHost returns a host as it stands in the request: RFC 6455 §11.1.1, names beyond ASCII in Punycode; all of it in lower
+// case. What cannot be one is returned as it is.
+func asciiHost(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
+		if ascii, err := idna.Lookup.ToASCII(name); err == nil {
+			name = ascii
+		}
+	}
+	return strings.ToLower(name)
 }
 
 // validHost reports whether a name can be a host's.

@@ -74,8 +74,8 @@ func (x *Text) Step(s Step) {
 		result += ": " + s.Result
 	}
 	took := s.Duration.String()
-	lines := wrap(result, x.width-2-stageColumn-len(took)-3)
-	gap := x.width - 2 - stageColumn - width(lines[0]) - len(took)
+	lines := wrap(result, x.width-2-stageColumn-width(took)-3)
+	gap := x.width - 2 - stageColumn - width(lines[0]) - width(took)
 	x.printf("%s %s%s%s%s\n", mark, x.paint(bold, pad(string(s.Stage), stageColumn)), lines[0],
 		strings.Repeat(" ", max(gap, 1)), x.paint(dim, took))
 	for _, line := range lines[1:] {
