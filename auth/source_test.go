@@ -170,3 +170,28 @@ func TestSession(t *testing.T) {
 		t.Errorf("Close: %v, %t", err, closed)
 	}
 }
+
+// What a 401 asks for is what the method takes (RFC 9110 §15.5.2).
+func TestJWTChallenges(t *testing.T) {
+	keys := keysOf(t, pemOf(t, testKeys().ed.Public()))
+	for want, sources := range map[string][]Source{
+		`Bearer realm="handfast"`:         nil,
+		`Bearer realm="handfast" `:        {newCookie(t), Subprotocol("token.")},
+		`Cookie cookie-name="__Host-sid"`: {newCookie(t)},
+		"":                                {},
+	} {
+		j := newJWT(t, JWTOptions{Keys: keys, Sources: sources})
+		if got := j.Challenge(); got != strings.TrimSpace(want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = map[string][]string{"Cookie": {"__Host-sid=a.b.c"}, "Origin": {origin}}
+	_, err := newJWT(t, JWTOptions{Keys: keys, Sources: []Source{newCookie(t)}}).Authenticate(r)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Header.Get("WWW-Authenticate") != `Cookie cookie-name="__Host-sid"` {
+		t.Errorf("%v", err)
+	}
+}
