@@ -94,7 +94,8 @@ var rules = []rule{
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
 		"observe", "websocket"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "websocket"},
-		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/spf13/cobra", "golang.org/x/sys", "golang.org/x/term"}},
+		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra",
+			"golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// The house itself.

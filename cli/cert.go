@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +17,14 @@ import (
 func newCert(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
-		Short: "Make and show the development certificate",
-		Example: `  handfast cert dev      make it, if it is not there yet
-  handfast cert show     what it is for, how long, where it lies`,
+		Short: "Make and trust the development certificate; show any certificate",
+		Example: `  handfast cert dev                     make the development certificate
+  handfast cert show                    what it is for, how long, where it lies
+  handfast cert show example.com:443    the certificate of a server, and whether it is good
+  handfast cert trust                   let browsers and curl on this machine believe it`,
 		RunE: help,
 	}
-	cmd.AddCommand(newCertDev(sys), newCertShow(sys))
+	cmd.AddCommand(newCertDev(sys), newCertShow(sys), newCertTrust(sys), newCertUntrust(sys))
 	return cmd
 }
 
@@ -42,68 +42,42 @@ be stolen, is worth little. The key stays in its file.`,
 		Example: `  handfast cert dev
   handfast cert dev --new`,
 		Args: cobra.NoArgs,
-		RunE: run(func(*cobra.Command, []string) error {
-			dir, err := certs.DevDir()
-			if err != nil {
-				return err
-			}
-			host, err := os.Hostname()
-			if err != nil {
-				host = ""
-			}
-			open := certs.OpenDev
-			if renew {
-				open = certs.RenewDev
-			}
-			dev, err := open(dir, host)
-			if err != nil {
-				return err
-			}
-			showCerts(sys.Stdout, dir, dev.CA(), dev.Leaf())
-			if dev.Left() != "" {
-				fmt.Fprintln(sys.Stderr, leftOut(dev.Left()))
-			}
-			return nil
-		}),
+		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, renew) }),
 	}
 	cmd.Flags().BoolVar(&renew, "new", false, "throw the CA away and make another one; whoever trusted it must trust the new one")
 	return cmd
 }
 
-func newCertShow(sys *System) *cobra.Command {
-	var path bool
-	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Show the development CA and its certificate",
-		Example: `  handfast cert show
-  curl --cacert "$(handfast cert show --path)" https://localhost:8443/`,
-		Args: cobra.NoArgs,
-		RunE: run(func(*cobra.Command, []string) error {
-			dir, err := certs.DevDir()
-			if err != nil {
-				return err
-			}
-			ca, err := certs.DevCA(dir)
-			if errors.Is(err, fs.ErrNotExist) {
-				return &hinted{fmt.Errorf("there is no development CA in %s yet", dir), `run "handfast cert dev" to make one`}
-			}
-			if err != nil {
-				return err
-			}
-			if path {
-				fmt.Fprintln(sys.Stdout, certs.CAFile(dir))
-				return nil
-			}
-			leaf, err := certs.DevLeaf(dir)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			showCerts(sys.Stdout, dir, ca, leaf)
-			return nil
-		}),
+// makeDev opens the development certificate, or makes a new one, and shows it.
+func makeDev(sys *System, renew bool) error {
+	dir, err := certs.DevDir()
+	if err != nil {
+		return err
 	}
-	cmd.Flags().BoolVar(&path, "path", false, "print the path of the CA's certificate, and no more")
-	return cmd
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
+	open, left := certs.OpenDev, ""
+	if renew {
+		open = certs.RenewDev
+		if old, err := certs.DevCA(dir); err == nil && isFile(trustedIn(old)) {
+			left = trustedIn(old)
+		}
+	}
+	dev, err := open(dir, host)
+	if err != nil {
+		return err
+	}
+	showDev(newPaint(sys, sys.Stdout), sys.Stdout, describeDev(dir, dev.CA(), dev.Leaf(), time.Now()))
+	if dev.Left() != "" {
+		fmt.Fprintln(sys.Stderr, leftOut(dev.Left()))
+	}
+	if left != "" {
+		fmt.Fprintf(sys.Stderr, "this machine still trusts the old CA, whose key is gone\n  next step: handfast cert untrust %s\n",
+			printable(shellQuote(left)))
+	}
+	return nil
 }
 
 // leftOut says that the certificate lacks the host name.
@@ -112,35 +86,75 @@ func leftOut(host string) string {
 		"  next step: handfast cert dev --new", host)
 }
 
-// showCerts writes what people want to know about the two. leaf may be nil.
-func showCerts(w io.Writer, dir string, ca, leaf *x509.Certificate) {
-	fmt.Fprintln(w, ca.Subject.CommonName)
-	may := append([]string(nil), ca.PermittedDNSDomains...)
-	for _, n := range ca.PermittedIPRanges {
-		may = append(may, n.String())
+// devDir returns where the development CA lies, and says what to do when there is none.
+func devDir() (string, error) {
+	dir, err := certs.DevDir()
+	if err != nil {
+		return "", err
 	}
-	signs := "anything: it was not made by handfast"
-	if len(may) > 0 {
-		signs = strings.Join(may, ", ") + ", and nothing else"
+	if _, err := certs.DevCA(dir); errors.Is(err, fs.ErrNotExist) {
+		return "", &hinted{fmt.Errorf("there is no development CA in %s yet", dir), `run "handfast cert dev" to make one`}
 	}
-	row := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
-	row("file", certs.CAFile(dir))
-	row("signs for", printable(signs))
-	showCert(row, ca)
-	if leaf == nil {
-		return
-	}
-	fmt.Fprintln(w, "certificate of the server")
-	row("file", certs.LeafFile(dir))
-	names := append([]string(nil), leaf.DNSNames...)
-	for _, ip := range leaf.IPAddresses {
-		names = append(names, ip.String())
-	}
-	row("is for", printable(strings.Join(names, ", ")))
-	showCert(row, leaf)
+	return dir, nil
 }
 
-func showCert(row func(name, value string), cert *x509.Certificate) {
-	row("valid", cert.NotBefore.Format(time.DateOnly)+" to "+cert.NotAfter.Format(time.DateOnly))
-	row("SHA-256", fmt.Sprintf("%X", sha256.Sum256(cert.Raw)))
+// showDevDir shows the development certificate as it lies there.
+func showDevDir(sys *System, pathOnly, asJSON bool) error {
+	dir, err := devDir()
+	if err != nil {
+		return err
+	}
+	ca, err := certs.DevCA(dir)
+	if err != nil {
+		return err
+	}
+	if pathOnly {
+		fmt.Fprintln(sys.Stdout, certs.CAFile(dir))
+		return nil
+	}
+	leaf, err := certs.DevLeaf(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	d := describeDev(dir, ca, leaf, time.Now())
+	if asJSON {
+		return writeJSON(sys.Stdout, d)
+	}
+	showDev(newPaint(sys, sys.Stdout), sys.Stdout, d)
+	return nil
+}
+
+// devShown is what "cert show --json" prints about the development certificate.
+type devShown struct {
+	CAFile   string     `json:"caFile"`
+	SignsFor []string   `json:"signsFor"`          // empty: anything
+	Trusted  string     `json:"trusted,omitempty"` // the file in the system's store; empty: it is not there
+	CA       certShown  `json:"ca"`
+	LeafFile string     `json:"leafFile,omitempty"`
+	Leaf     *certShown `json:"leaf,omitempty"`
+}
+
+// showDev writes what people want to know about the development certificate.
+func showDev(p paint, w io.Writer, d devShown) {
+	row := rows(p, w)
+	fmt.Fprintln(w, p.bold(d.CA.Subject))
+	row("file", d.CAFile)
+	signs := "anything: it was not made by handfast"
+	if len(d.SignsFor) > 0 {
+		signs = strings.Join(d.SignsFor, ", ") + ", and nothing else"
+	}
+	row("signs for", signs)
+	if d.Trusted != "" {
+		row("trusted", "yes, in the system's store: "+d.Trusted)
+	} else {
+		row("trusted", `not by the system's store: "handfast cert trust" puts it there`)
+	}
+	showCert(p, row, d.CA)
+	if d.Leaf == nil {
+		return
+	}
+	fmt.Fprintln(w, p.bold("certificate of the server"))
+	row("file", d.LeafFile)
+	row("is for", strings.Join(d.Leaf.Names, ", "))
+	showCert(p, row, *d.Leaf)
 }

@@ -62,7 +62,7 @@ func TestUsageErrors(t *testing.T) {
 		{"cert nothing", "unknown command"},
 		{"cert dev now", "unknown command"},
 		{"cert dev --nothing", "unknown flag"},
-		{"cert show now", "unknown command"},
+		{"cert show now", "no server: write HOST:PORT"},
 		{"version now", "unknown command"},
 		{"version --xml", "unknown flag"},
 		{"version --json=maybe", "invalid"},

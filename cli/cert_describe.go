@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/handfast/handfast/certs"
+)
+
+// certShown is what is shown of one certificate.
+type certShown struct {
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"`
+	Names     []string  `json:"names"`
+	Serial    string    `json:"serial"` // hexadecimal
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+	DaysLeft  int       `json:"daysLeft"` // whole days, rounded down; negative: it has ended
+	Key       string    `json:"key"`
+	Signature string    `json:"signature"`
+	SHA256    string    `json:"sha256"`
+	CA        bool      `json:"ca"`
+
+	seen time.Time
+}
+
+func describeCert(cert *x509.Certificate, now time.Time) certShown {
+	names := append([]string{}, cert.DNSNames...)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	for _, uri := range cert.URIs {
+		names = append(names, uri.String())
+	}
+	names = append(names, cert.EmailAddresses...)
+	return certShown{
+		Subject: shortName(cert.Subject.CommonName, cert.Subject.String(), names), Names: names,
+		Issuer:    shortName(cert.Issuer.CommonName, cert.Issuer.String(), nil),
+		Serial:    fmt.Sprintf("%X", cert.SerialNumber),
+		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
+		DaysLeft:  int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
+		Key:       keyName(cert),
+		Signature: cert.SignatureAlgorithm.String(),
+		SHA256:    fmt.Sprintf("%X", sha256.Sum256(cert.Raw)),
+		CA:        cert.IsCA,
+		seen:      now,
+	}
+}
+
+// shortName is what to call a certificate's subject or issuer.
+func shortName(common, whole string, names []string) string {
+	switch {
+	case common != "":
+		return common
+	case whole != "":
+		return whole
+	case len(names) > 0:
+		return names[0]
+	}
+	return "(no name)"
+}
+
+// keyName says of what kind a certificate's key is.
+func keyName(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return "ECDSA " + key.Curve.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return cert.PublicKeyAlgorithm.String()
+}
+
+// describeDev describes the development CA in dir and its certificate, which may be nil.
+func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devShown {
+	d := devShown{CAFile: certs.CAFile(dir), SignsFor: signsFor(ca), Trusted: trustedIn(ca), CA: describeCert(ca, now)}
+	if leaf != nil {
+		shown := describeCert(leaf, now)
+		d.Leaf, d.LeafFile = &shown, certs.LeafFile(dir)
+	}
+	return d
+}
+
+// signsFor returns the names that a CA may vouch for; none means all.
+func signsFor(ca *x509.Certificate) []string {
+	may := append([]string(nil), ca.PermittedDNSDomains...)
+	for _, n := range ca.PermittedIPRanges {
+		may = append(may, n.String())
+	}
+	return may
+}
+
+// rows returns a function that writes a line of a table.
+func rows(p paint, w io.Writer) func(name, value string) {
+	return func(name, value string) { fmt.Fprintf(w, "  %s %s\n", p.dim(fmt.Sprintf("%-12s", name)), value) }
+}
+
+// showCert writes what every certificate has.
+func showCert(p paint, row func(name, value string), c certShown) {
+	if c.Issuer != c.Subject {
+		row("issuer", printable(c.Issuer))
+	}
+	row("valid", c.NotBefore.Format(time.DateOnly)+" to "+c.NotAfter.Format(time.DateOnly)+", "+c.left(p))
+	row("key", c.Key+", signed with "+c.Signature)
+	row("serial", c.Serial)
+	row("SHA-256", c.SHA256)
+}
+
+const fewDays = 14
+
+// left says how long a certificate is good yet.
+func (c certShown) left(p paint) string {
+	switch {
+	case c.seen.Before(c.NotBefore):
+		return p.with("31", "not yet: it begins in "+days(c.NotBefore.Sub(c.seen)))
+	case c.seen.After(c.NotAfter):
+		return p.with("31", "ended "+days(c.seen.Sub(c.NotAfter))+" ago")
+	case c.DaysLeft < fewDays:
+		return p.with("33", days(c.NotAfter.Sub(c.seen))+" left")
+	}
+	return p.with("32", days(c.NotAfter.Sub(c.seen))+" left")
+}
+
+// days writes a time in days, or hours when it is short.
+func days(d time.Duration) string {
+	n, unit := int(d.Hours()/24), "day"
+	if n == 0 {
+		n, unit = int(d.Hours()), "hour"
+	}
+	if n == 0 {
+		n, unit = int(d.Minutes()), "minute"
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// writeJSON writes a value for programs.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// tlsShown is what was negotiated with a server.
+type tlsShown struct {
+	Version string `json:"version"`
+	Suite   string `json:"suite"`
+	Group   string `json:"group,omitempty"` // of the key exchange
+	ALPN    string `json:"alpn,omitempty"`
+}
+
+func (t *tlsShown) parts() []string {
+	var all []string
+	for _, s := range []string{t.Version, t.Suite, t.Group, t.ALPN} {
+		if s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// ofServer asks a server for its certificate, by a handshake that believes everything: what is shown is judged afterwards.
+func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.CertPool) (chainShown, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.wait)
+	defer cancel()
+	shown := chainShown{Target: address, Problems: []fault{}}
+	name := f.name
+	if name == "" {
+		name, _, _ = net.SplitHostPort(address) // targetOf has looked at it
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return shown, &hinted{fmt.Errorf("connect to %s: %w", address, connectCause(err)),
+			"check the host and the port, and that the server runs"}
+	}
+	defer conn.Close()
+	var state tls.ConnectionState
+	asked := false
+	client := tls.Client(conn, &tls.Config{
+		ServerName: name, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS10, CipherSuites: allSuites(), // an old server is to be seen, too
+		InsecureSkipVerify: true, // judge does it
+		VerifyConnection:   func(s tls.ConnectionState) error { state = s; return nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return &tls.Certificate{}, nil
+		},
+	})
+	err = client.HandshakeContext(ctx)
+	if len(state.PeerCertificates) == 0 {
+		return shown, handshakeFault(address, err)
+	}
+	if err == nil {
+		state = client.ConnectionState()
+	} else {
+		shown.Notes = append(shown.Notes, "the server ended the handshake then: "+err.Error())
+	}
+	if asked {
+		shown.Notes = append(shown.Notes, "the server asks its clients for a certificate")
+	}
+	shown.TLS = &tlsShown{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), groupName(state), state.NegotiatedProtocol}
+	if state.Version < tls.VersionTLS12 {
+		shown.Problems = append(shown.Problems, fault{tls.VersionName(state.Version) + " is the newest version that the server speaks",
+			"let it speak TLS 1.2 or 1.3: browsers refuse what is older"})
+	}
+	shown.judge(state.PeerCertificates, name, roots, time.Now())
+	shown.bad = len(shown.Problems) > 0
+	return shown, nil
+}
+
+// groupName returns the name of the key exchange, where there was one.
+func groupName(s tls.ConnectionState) string {
+	if s.CurveID == 0 {
+		return ""
+	}
+	return s.CurveID.String()
+}
+
+// allSuites returns the numbers of all suites of TLS 1.2 and before.
+func allSuites() []uint16 {
+	var ids []uint16
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
+
+// connectCause takes off what package net wraps around the cause.
+func connectCause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// handshakeFault says why a server did not show a certificate.
+func handshakeFault(address string, err error) error {
+	var record tls.RecordHeaderError
+	var wait net.Error
+	hint := "see what else listens there, or name another host with --name"
+	switch {
+	case errors.As(err, &record):
+		return &hinted{fmt.Errorf("%s speaks no TLS: its answer is something else", address),
+			"take the port of the TLS listener; this one may be for plain HTTP"}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
+		return &hinted{fmt.Errorf("%s does not answer the TLS handshake", address), "see whether it speaks TLS at all, or give it more --timeout"}
+	case strings.Contains(err.Error(), "unrecognized name"):
+		return &hinted{fmt.Errorf("%s has no certificate for that name: %w", address, err), "name a host that it serves with --name"}
+	}
+	return &hinted{fmt.Errorf("TLS handshake with %s: %w", address, err), hint}
+}

@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/certs"
+)
+
+// showFlags is what the command line says about a certificate to show.
+type showFlags struct {
+	path   bool
+	json   bool
+	name   string
+	cacert string
+	wait   time.Duration
+}
+
+func newCertShow(sys *System) *cobra.Command {
+	var f showFlags
+	cmd := &cobra.Command{
+		Use:   "show [FILE | HOST:PORT]",
+		Short: "Show a certificate: the development one, a file's, a server's",
+		Long: `Without an argument it shows the development CA and its certificate. With a file it
+shows the certificates in it. With a host and a port it connects to the server and
+shows what that presents, whether clients on this machine would believe it, and if
+not, why; nothing is sent but a TLS handshake, and nothing is taken on trust.
+
+The exit code is 0 when the certificate is good and 1 when it is not: of a server,
+one that clients would refuse; of a file, one that has ended or whose chain is not
+in order.`,
+		Example: `  handfast cert show
+  curl --cacert "$(handfast cert show --path)" https://localhost:8443/
+  handfast cert show /etc/ssl/fullchain.pem
+  handfast cert show example.com:443
+  handfast cert show 192.0.2.7:8443 --name chat.example.com --json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("", "one file or one host at a time")
+			}
+			return nil
+		},
+		RunE: run(func(cmd *cobra.Command, args []string) error { return f.show(cmd.Context(), sys, args) }),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.path, "path", false, "print the path of the development CA's certificate, and no more")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.StringVar(&f.name, "name", "", "the host `name` that the certificate is to be for, where it is not that of HOST")
+	flags.StringVar(&f.cacert, "cacert", "", "believe the authorities in this PEM `file` alone")
+	flags.DurationVar(&f.wait, "timeout", 10*time.Second, "how long a server may take")
+	complete(cmd, map[string][]string{"name": {}, "timeout": {"3s", "10s", "30s"}})
+	return cmd
+}
+
+// chainShown is what "cert show --json" prints about a file or a server.
+type chainShown struct {
+	Target   string      `json:"target"`
+	TLS      *tlsShown   `json:"tls,omitempty"` // of a server
+	Verified bool        `json:"verified"`
+	By       string      `json:"verifiedBy,omitempty"` // the authority at the upper end
+	Problems []fault     `json:"problems"`
+	Notes    []string    `json:"notes,omitempty"`
+	Chain    []certShown `json:"chain"`
+
+	bad bool // what makes the exit code 1
+}
+
+// fault is something wrong with a certificate, and what to do about it.
+type fault struct {
+	Problem string `json:"problem"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (f *showFlags) show(ctx context.Context, sys *System, args []string) error {
+	if len(args) == 0 {
+		switch {
+		case f.path && f.json:
+			return usagef("", "--path and --json exclude each other")
+		case f.name != "" || f.cacert != "":
+			return usagef("", "--name and --cacert are for a file or a server")
+		}
+		return showDevDir(sys, f.path, f.json)
+	}
+	target := args[0]
+	isFile, address, err := targetOf(target)
+	switch {
+	case err != nil:
+		return err
+	case f.path:
+		return usagef("", "--path is for the development CA")
+	case f.wait <= 0:
+		return usagef("", "--timeout must be more than nothing")
+	}
+	roots := defaultRoots(sys)
+	if f.cacert != "" {
+		if roots, err = readRoots(f.cacert); err != nil {
+			return err
+		}
+	}
+	var shown chainShown
+	if isFile {
+		shown, err = f.ofFile(target, roots, time.Now())
+	} else {
+		shown, err = f.ofServer(ctx, address, roots)
+	}
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = writeJSON(sys.Stdout, shown)
+	} else {
+		showChain(newPaint(sys, sys.Stdout), sys.Stdout, shown)
+	}
+	if err == nil && shown.bad {
+		return errQuiet
+	}
+	return err
+}
+
+// targetOf decides whether an argument is a file or the address of a server. A URL is one, too.
+func targetOf(s string) (isFile bool, address string, err error) {
+	if _, err := os.Stat(s); err == nil {
+		return true, "", nil
+	}
+	if strings.Contains(s, "://") {
+		u, err := url.Parse(s)
+		if err != nil || u.Hostname() == "" {
+			return false, "", usagef("write HOST:PORT", "that is no URL of a server")
+		}
+		port := u.Port()
+		if port == "" {
+			port = "443"
+		}
+		return false, net.JoinHostPort(u.Hostname(), port), nil
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil && host != "" && port != "" && !strings.ContainsAny(s, `/\`) {
+		return false, s, nil
+	}
+	if filepath.Base(s) != s || filepath.Ext(s) == ".pem" || filepath.Ext(s) == ".crt" || filepath.Ext(s) == ".cer" {
+		return true, "", nil // which is not there: reading it says so
+	}
+	return false, "", usagef("", "%q is no file that is there, and no server: write HOST:PORT, such as %s:443", s, s)
+}
+
+// ofFile shows the certificates in a file.
+func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (chainShown, error) {
+	shown := chainShown{Target: path, Problems: []fault{}}
+	chain, hasKey, err := readChain(path)
+	if err != nil {
+		return shown, err
+	}
+	if hasKey {
+		note := "the private key of the first certificate lies in this file, too"
+		if _, err := certs.LoadFiles(path, path); err != nil {
+			note = "a private key lies in this file, and is not that of the first certificate"
+		}
+		shown.Notes = append(shown.Notes, note)
+	}
+	shown.judge(chain, f.name, roots, now)
+	shown.bad = len(untimely(chain, now)) > 0 || disorder(chain) != nil || nameFault(chain[0], f.name) != nil
+	return shown, nil
+}
+
+// readChain reads the certificates in a file, in PEM, or one in DER, and whether there is a private key in it, too.
+func readChain(path string) (chain []*x509.Certificate, hasKey bool, err error) {
+	fail := func(err error, hint string) ([]*x509.Certificate, bool, error) {
+		return nil, false, &certs.Error{Path: path, Err: err, Hint: hint}
+	}
+	const hint = "give the path of a file with certificates in PEM or DER"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fail(errors.Unwrap(err), hint)
+	}
+	for rest := b; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			hasKey = hasKey || strings.HasSuffix(block.Type, "PRIVATE KEY")
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fail(fmt.Errorf("holds a broken certificate: %w", err), "write the file again")
+		}
+		chain = append(chain, cert)
+	}
+	if len(chain) > 0 {
+		return chain, hasKey, nil
+	}
+	if hasKey {
+		return fail(errors.New("holds a private key, and no certificate"), hint)
+	}
+	if cert, err := x509.ParseCertificate(b); err == nil {
+		return []*x509.Certificate{cert}, false, nil
+	}
+	return fail(errors.New("holds no certificate"), hint)
+}
+
+// showChain writes what people want to know.
+func showChain(p paint, w io.Writer, s chainShown) {
+	head := p.bold(printable(s.Target))
+	if s.TLS != nil {
+		head += "  " + strings.Join(s.TLS.parts(), ", ")
+	}
+	fmt.Fprintln(w, head)
+	row := rows(p, w)
+	if s.Verified {
+		row("verifies", p.green("yes")+", by "+printable(s.By))
+	}
+	for _, f := range s.Problems {
+		row("verifies", p.with("31", "no")+": "+printable(f.Problem))
+		if f.Hint != "" {
+			row("", "next step: "+printable(f.Hint))
+		}
+	}
+	for _, note := range s.Notes {
+		row("note", printable(note))
+	}
+	for i, c := range s.Chain {
+		fmt.Fprintf(w, "%s  %s\n", p.dim(fmt.Sprintf("%d of %d", i+1, len(s.Chain))), p.bold(printable(c.Subject)))
+		if len(c.Names) > 0 {
+			row("is for", printable(strings.Join(c.Names, ", ")))
+		}
+		if c.CA {
+			row("is a", "certificate authority")
+		}
+		showCert(p, row, c)
+	}
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/smallstep/truststore"
+)
+
+// systemStore returns the system's store of authorities: a directory for those that were added, and a program that makes
+// of it what other programs read.
+func systemStore(ca *x509.Certificate) store {
+	s := store{name: "system", absent: "this system has no store of authorities that is known here"}
+	if truststore.SystemTrustCommand == nil {
+		return s
+	}
+	program := truststore.SystemTrustCommand[0]
+	if _, err := exec.LookPath(program); err != nil {
+		s.absent = program + " is not there, which makes the system's store (on Debian: apt install ca-certificates)"
+		return s
+	}
+	s.absent = ""
+	s.where = fmt.Sprintf(truststore.SystemTrustFilename, strings.ReplaceAll(uniqueName(ca), " ", "_"))
+	if have, _, err := readChain(s.where); err == nil && have[0].Equal(ca) {
+		s.all, s.some = true, true
+	}
+	sudo := ""
+	if _, err := exec.LookPath("sudo"); err == nil {
+		sudo = "sudo "
+	} else if os.Geteuid() != 0 {
+		s.rights = "it takes the rights of root, and sudo is not there"
+	}
+	update := "run: " + sudo + strings.Join(truststore.SystemTrustCommand, " ")
+	s.add, s.remove = []string{"write " + s.where, update}, []string{"remove " + s.where, update}
+	s.change = func(in bool) error {
+		if in {
+			return told(truststore.Install(ca))
+		}
+		return told(truststore.Uninstall(ca))
+	}
+	return s
+}

@@ -1,0 +1,29 @@
+//go:build !linux
+
+package cli
+
+import (
+	"crypto/x509"
+	"runtime"
+
+	"github.com/smallstep/truststore"
+)
+
+// systemStore returns the system's store of authorities: on macOS the keychain, on Windows that of the user. Both ask the
+// user before they change it.
+func systemStore(ca *x509.Certificate) store {
+	s := store{name: "system", where: "the certificates of this user"}
+	if runtime.GOOS == "darwin" {
+		s.where = "the system's keychain"
+	}
+	_, err := ca.Verify(x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	s.all, s.some = err == nil, err == nil
+	s.add, s.remove = []string{"add it to " + s.where}, []string{"remove it from " + s.where}
+	s.change = func(in bool) error {
+		if in {
+			return told(truststore.Install(ca))
+		}
+		return told(truststore.Uninstall(ca))
+	}
+	return s
+}

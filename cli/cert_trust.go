@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/smallstep/truststore"
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/certs"
+)
+
+func newCertTrust(sys *System) *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "trust [CA-FILE]",
+		Short: "Let this machine's browsers and programs believe the development CA",
+		Long: `Puts the certificate of the development CA into the system's store of authorities,
+and into those of Firefox and Chromium where they have their own and certutil is
+there. Its key goes nowhere. "handfast cert untrust" takes it out again.
+
+The system's store takes special rights. Where sudo is, it is used, and may ask for
+a password. As root of another user's CA, name the file of its certificate.`,
+		Example: `  handfast cert trust --dry-run
+  handfast cert trust
+  sudo handfast cert trust "$(handfast cert show --path)"`,
+		Args: oneFile,
+		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, true, dry) }),
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
+	return cmd
+}
+
+func newCertUntrust(sys *System) *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "untrust [CA-FILE]",
+		Short: "Take the development CA out of the stores again",
+		Long: `Takes the certificate of the development CA out of the stores that "handfast cert
+trust" puts it into. Where it is not, nothing happens.`,
+		Example: `  handfast cert untrust
+  handfast cert untrust --dry-run`,
+		Args: oneFile,
+		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, false, dry) }),
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
+	return cmd
+}
+
+func oneFile(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("", "one file at a time")
+	}
+	return nil
+}
+
+// store is a place that programs take their authorities from.
+type store struct {
+	name   string              // who looks there
+	where  string              // the file or the directories
+	absent string              // why nothing can be done there; "": something can
+	all    bool                // the CA is in all of them
+	some   bool                // it is in one of them at least
+	add    []string            // what is done to put it there, for people
+	remove []string            // and to take it out
+	rights string              // why this user cannot do it; "": he can
+	change func(in bool) error // does it
+}
+
+// settled reports whether there is nothing to be done.
+func (s store) settled(in bool) bool {
+	if in {
+		return s.all
+	}
+	return !s.some
+}
+
+// changeTrust puts a CA into all stores, or takes it out.
+func changeTrust(sys *System, args []string, in, dry bool) error {
+	ca, path, err := authorityOf(args)
+	if err != nil {
+		return err
+	}
+	p := newPaint(sys, sys.Stdout)
+	fmt.Fprintln(sys.Stdout, p.bold(printable(ca.Subject.CommonName)))
+	row := rows(p, sys.Stdout)
+	if names := signsFor(ca); in && len(names) > 0 {
+		row("signs for", printable(strings.Join(names, ", "))+", and nothing else")
+	} else if in {
+		row("signs for", p.with("31", "anything")+": whoever has its key can pose as any server to this machine")
+	}
+	verb, done, idle := "untrust", "has it no more: ", "does not have it: "
+	if in {
+		verb, done, idle = "trust", "trusts it now: ", "trusts it already: "
+	}
+	var failed error
+	for _, s := range []store{systemStore(ca), browserStore(ca, path)} {
+		switch {
+		case s.absent != "":
+			row(s.name, p.dim("skipped: "+s.absent))
+		case s.settled(in):
+			row(s.name, idle+printable(s.where))
+		case dry:
+			steps := s.remove
+			if in {
+				steps = s.add
+			}
+			for _, step := range steps {
+				row(s.name, "would "+printable(step))
+			}
+			if s.rights != "" {
+				row("", p.with("33", "this user cannot: "+s.rights))
+			}
+		case s.rights != "":
+			row(s.name, p.with("31", "no")+": "+s.rights)
+			failed = &hinted{fmt.Errorf("the %s: %s", s.name, s.rights), fmt.Sprintf("run as root: handfast cert %s %s", verb, shellQuote(path))}
+		default:
+			if err := s.change(in); err != nil {
+				row(s.name, p.with("31", "no")+": it could not be changed")
+				failed = &hinted{fmt.Errorf("the %s: %w", s.name, err), "--dry-run tells what it does, for doing it by hand"}
+				continue
+			}
+			row(s.name, p.green(done)+printable(s.where))
+		}
+	}
+	if in && failed == nil && !dry {
+		row("", p.dim(`programs that run see it when they start again; "handfast cert untrust" undoes it`))
+	}
+	return failed
+}
+
+// authorityOf reads the CA that is meant, and says where its certificate lies.
+func authorityOf(args []string) (*x509.Certificate, string, error) {
+	if len(args) == 0 {
+		dir, err := devDir()
+		if err != nil {
+			return nil, "", err
+		}
+		ca, err := certs.DevCA(dir)
+		return ca, certs.CAFile(dir), err
+	}
+	path, err := filepath.Abs(args[0])
+	if err != nil {
+		return nil, "", err
+	}
+	chain, _, err := readChain(path)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case len(chain) != 1 || !chain[0].IsCA:
+		return nil, "", &certs.Error{Path: path, Err: errors.New("is not the certificate of one authority"),
+			Hint: "give the file that \"handfast cert show --path\" prints"}
+	}
+	return chain[0], path, nil
+}
+
+// uniqueName is what truststore calls a certificate in a store.
+func uniqueName(ca *x509.Certificate) string {
+	name := ca.Subject.CommonName
+	if name == "" {
+		name = "Truststore Development CA"
+	}
+	return name + " " + ca.SerialNumber.String()
+}
+
+// trustedIn returns where in the system's store a certificate is: a file, on some systems; "" when it is not there.
+func trustedIn(ca *x509.Certificate) string {
+	if s := systemStore(ca); s.all {
+		return s.where
+	}
+	return ""
+}
+
+// browserStore returns the stores of Firefox and Chromium of this user: they are NSS databases.
+func browserStore(ca *x509.Certificate, path string) store {
+	s := store{name: "browsers", all: true}
+	profiles := nssProfiles()
+	if len(profiles) == 0 {
+		s.absent = "Firefox and Chromium have no store of their own here; they make it when they first run"
+		return s
+	}
+	s.where = strings.Join(profiles, ", ")
+	trust, err := truststore.NewNSSTrust()
+	if err != nil {
+		s.absent = "certutil is not there, which writes " + s.where + " (on Debian: apt install libnss3-tools)"
+		return s
+	}
+	name := uniqueName(ca)
+	for _, profile := range profiles {
+		has := exec.Command("certutil", "-L", "-d", profile, "-n", name).Run() == nil
+		s.all, s.some = s.all && has, s.some || has
+		s.add = append(s.add, fmt.Sprintf("run: certutil -A -d %s -t C,, -n '%s' -i %s", profile, name, shellQuote(path)))
+		s.remove = append(s.remove, fmt.Sprintf("run: certutil -D -d %s -n '%s'", profile, name))
+	}
+	s.change = func(in bool) error {
+		if in {
+			return told(truststore.Install(ca, truststore.WithNoSystem(), truststore.WithTrust(trust)))
+		}
+		return told(truststore.Uninstall(ca, truststore.WithNoSystem(), truststore.WithTrust(trust)))
+	}
+	return s
+}
+
+// nssProfiles returns the databases that truststore writes, in certutil's notation.
+func nssProfiles() []string {
+	found, _ := filepath.Glob(truststore.NSSProfile) // the pattern is fixed
+	if home, err := os.UserHomeDir(); err == nil {
+		found = append(found, filepath.Join(home, ".pki", "nssdb"))
+	}
+	var profiles []string
+	for _, dir := range found {
+		switch {
+		case isFile(filepath.Join(dir, "cert9.db")):
+			profiles = append(profiles, "sql:"+dir)
+		case isFile(filepath.Join(dir, "cert8.db")):
+			profiles = append(profiles, "dbm:"+dir)
+		}
+	}
+	return profiles
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// told adds to an error of truststore what the command said that failed.
+func told(err error) error {
+	failed, ok := errors.AsType[*truststore.CmdError](err)
+	if !ok {
+		return err
+	}
+	said, _, _ := strings.Cut(strings.TrimSpace(string(failed.Out())), "\n")
+	if said == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, said)
+}
