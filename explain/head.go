@@ -78,8 +78,8 @@ func readHead(c net.Conn, deadline time.Time) *head {
 // feed takes whole lines from b and returns how much it took, and whether there is no more to be read.
 func (h *head) feed(b []byte) (used int, done bool) {
 	if len(h.lines) == 0 && len(b) > 0 && !mayBeHTTP(b) {
-		if b[0] == 0 && len(b) < 9 {
-			return 0, false // it may become an HTTP/2 frame
+		if !tells(b) {
+			return 0, false
 		}
 		h.problem = notHTTP(b)
 		h.lines = append(h.lines, headLine{text: string(b), note: h.problem.detail})
@@ -207,8 +207,9 @@ func (h *head) ended(left []byte, err error) {
 		if !some {
 			p.detail = "the connection was broken off (RST) without an answer"
 		}
-	case some && len(h.lines) == 1 && len(left) > 0 && left[0] == 0:
+	case len(h.lines) == 1 && len(left) > 0 && !mayBeHTTP(left):
 		p = notHTTP(left)
+		h.lines[0].note = p.detail
 	case some && isTimeout(err):
 		p.fault, p.clause, p.detail = FaultHeadEndless, "RFC 9112 §2.1", "the head of the answer began, and its empty line did not come in time"
 	case some && isEOF(err):
@@ -227,6 +228,12 @@ const httpPrefix = "HTTP/"
 func mayBeHTTP(b []byte) bool {
 	n := min(len(b), len(httpPrefix))
 	return string(b[:n]) == httpPrefix[:n]
+}
+
+// tells reports whether b, which does not begin as HTTP does, is enough to see what it is: a line, the header of an HTTP/2
+// frame, or of a TLS record.
+func tells(b []byte) bool {
+	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || bytes.IndexByte(b, '\n') >= 0
 }
 
 // notHTTP says what an answer is that does not begin as HTTP/1 does.

@@ -130,6 +130,7 @@ type Step struct {
 
 // Line is a line of the wire and what it is for.
 type Line struct {
+	// Text is the line without its end.
 	Text string `json:"text"`
 	// Note says why it is there or what it means. "" is no note.
 	Note string `json:"note,omitempty"`
@@ -137,6 +138,7 @@ type Line struct {
 
 // Fact is a name and a value.
 type Fact struct {
+	// Name says of what, Value what.
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
@@ -200,6 +202,7 @@ type TLS struct {
 
 // Certificate is one certificate of a chain.
 type Certificate struct {
+	// Subject is whom it is for, Issuer who signed it: their common names, where they have one.
 	Subject string `json:"subject"`
 	Issuer  string `json:"issuer"`
 	// Names are the DNS names and addresses that it is for.
