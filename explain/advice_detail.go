@@ -14,12 +14,7 @@ import (
 
 // explainLocation says where a redirect leads and what that means for a WebSocket.
 func explainLocation(r *Report, _ Finding, d *Diagnosis) {
-	if r.Response == nil {
-		return
-	}
-	if r.Response.Status == http.StatusSeeOther {
-		d.Clause = "RFC 9110 §15.4.4"
-	}
+	otherClause(r, d)
 	to, err := url.Parse(r.Response.Value("Location"))
 	if err != nil || r.Response.Value("Location") == "" || r.Target == nil {
 		return
@@ -42,6 +37,23 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 		d.forClient("It leads from http to https: use wss:// instead of ws://.")
 	case strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(path, "/") && to.Path != path:
 		d.forClient(fmt.Sprintf("It differs in the slash at the end only: use the path %s", to.Path))
+	}
+}
+
+// otherClause puts the clause of the status itself where one fault stands for several.
+func otherClause(r *Report, d *Diagnosis) {
+	if r.Response == nil {
+		return
+	}
+	switch r.Response.Status {
+	case http.StatusSeeOther:
+		d.Clause = "RFC 9110 §15.4.4"
+	case http.StatusGone:
+		d.Clause = "RFC 9110 §15.5.11"
+	case http.StatusNotImplemented:
+		d.Clause = "RFC 9110 §15.6.2"
+	case http.StatusHTTPVersionNotSupported:
+		d.Clause = "RFC 9110 §15.6.6"
 	}
 }
 
@@ -148,13 +160,8 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// explainCrossSite says which page got in, and what it could bring along.
+// explainCrossSite says what a page of another site could bring along.
 func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
-	for _, o := range r.Origins {
-		if o.Foreign && o.Opened {
-			d.Evidence = append(d.Evidence, fmt.Sprintf("%s: %s", originName(o.Origin), triedOrigin(o)))
-		}
-	}
 	if r.Target == nil {
 		return
 	}

@@ -124,12 +124,15 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 // suspectProxy adds the lines that pass an upgrade on when a product is in front that needs them, and the answer does not
 // come from its own files and rules.
 func suspectProxy(r *Report, f Finding, d *Diagnosis) {
+	otherClause(r, d)
 	p := productOf(r.Response)
 	if p == nil || p.ownPage(r.Response) {
 		nameProxy(r, f, d)
 		return
 	}
-	d.forOwner(fmt.Sprintf("The answer came by way of %s: if the path is right, it does not pass the upgrade on.", p.name))
+	d.Cause = fmt.Sprintf("%s; or %s in front of it does not pass the Upgrade and Connection headers on.", strings.TrimSuffix(d.Cause, "."),
+		p.name)
+	d.forOwner(fmt.Sprintf("The answer came by way of %s. If the path is right, let it pass the upgrade on:", p.name))
 	d.forOwner(p.upgrade...)
 }
 
@@ -141,6 +144,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 		d.ForOwner = append([]string(nil), p.upgrade...)
 		return
 	}
+	d.forOwner("If there is no proxy, the server compares wrongly: Connection is a list, such as \"keep-alive, Upgrade\", and capitals do not count.")
 	d.forOwner(nginxLines...)
 	for _, p := range products {
 		switch p.name {

@@ -4,7 +4,7 @@ package explain
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
-		cause: "The server answered with an ordinary page instead of switching protocols: no WebSocket is at this path, or the " +
+		cause: "The server gave an ordinary answer instead of switching protocols: no WebSocket is at this path, or the " +
 			"request for it did not get through.",
 		owner: []string{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
@@ -22,7 +22,7 @@ var statusAdvice = []explanation{
 		detail: explainLocation,
 	},
 	{
-		fault: FaultStatus302, clause: "RFC 9110 §15.4.3", general: true,
+		fault: FaultStatus302, clause: "RFC 9110 §15.4.3",
 		cause: "The server sends the client elsewhere for now; browsers do not follow a redirect of a WebSocket.",
 		owner: []string{"If it leads to a login page: answer 401 to a WebSocket instead, so that the client can tell.",
 			"Else exempt the WebSocket's path from the redirect."},
@@ -55,7 +55,7 @@ var statusAdvice = []explanation{
 		detail: suspectProxy,
 	},
 	{
-		fault: FaultStatus404, clause: "RFC 9110 §15.5.5", general: true,
+		fault: FaultStatus404, clause: "RFC 9110 §15.5.5",
 		cause: "The server has nothing at this path.",
 		owner: []string{
 			"Check the route, its prefix, and what a proxy in front makes of the path: in nginx, proxy_pass with a path replaces " +
@@ -99,7 +99,7 @@ var statusAdvice = []explanation{
 		detail: explainStripped,
 	},
 	{
-		fault: FaultStatus500, clause: "RFC 9110 §15.6.1", general: true,
+		fault: FaultStatus500, clause: "RFC 9110 §15.6.1",
 		cause: "The server failed while it handled the handshake.",
 		owner: []string{"See the server's log for the error at that moment.",
 			"A middleware that wraps the response and cannot hand the connection over is a common cause: in Go, its writer must " +
@@ -133,7 +133,7 @@ var statusAdvice = []explanation{
 		detail: nameProxy,
 	},
 	{
-		fault: FaultStatusOther, clause: "RFC 9110 §15", general: true,
+		fault: FaultStatusOther, clause: "RFC 9110 §15",
 		cause:  "The server answered with a status that is not 101, so that nothing was opened.",
 		owner:  []string{"Answer 101 to a handshake that is good, and 400, 401, 403, 404, 426, 429 or 503 to one that is not."},
 		client: []string{"Read the status and the body of the answer."},

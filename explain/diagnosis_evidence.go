@@ -27,7 +27,8 @@ func evidence(r *Report, f Finding) []string {
 		if len(s) > maxEvidenceLine {
 			s = strings.ToValidUTF8(s[:maxEvidenceLine], "") + "…"
 		}
-		if s != "" && len(all) < maxEvidence && !slices.Contains(all, s) {
+		said := func(before string) bool { return strings.Contains(before, s) }
+		if s != "" && len(all) < maxEvidence && !slices.ContainsFunc(all, said) {
 			all = append(all, s)
 		}
 	}
@@ -78,8 +79,8 @@ func quoteTLS(r *Report, add func(string, ...any)) {
 	}
 	add("%s", r.TLS.Reason)
 	for i, c := range r.TLS.Chain {
-		add("certificate %d: %s, issued by %s, %s to %s", i+1, c.Subject, c.Issuer, c.NotBefore.UTC().Format("2006-01-02"),
-			c.NotAfter.UTC().Format("2006-01-02"))
+		add("certificate %d: %s, by %s, for %s, valid %s to %s", i+1, c.Subject, c.Issuer, strings.Join(shortList(c.Names), ", "),
+			day(c.NotBefore), day(c.NotAfter))
 	}
 }
 
@@ -114,7 +115,7 @@ func quoteEnd(r *Report, add func(string, ...any)) {
 	}
 }
 
-// quoteSteps quotes what came in the steps of a stage that failed.
+// quoteSteps quotes what came in the steps of a stage that failed, as far as it has not been quoted.
 func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
 	for _, s := range r.Steps {
 		if s.Stage != stage || s.OK {
@@ -127,17 +128,18 @@ func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
 		}
 		for _, f := range s.Frames {
 			if !f.Sent && (f.Error != "" || f.Code != 0) {
-				add("received: %s frame of %d bytes: %s %s", f.Opcode, f.Length, f.Preview, f.Error)
+				add("received: %s", strings.TrimSpace(fmt.Sprintf("%s frame of %d bytes %s", f.Opcode, f.Length, f.Preview)))
 			}
 		}
 		for _, fact := range s.Facts {
-			add("%s: %s", fact.Name, fact.Value)
+			if stage == StageDNS {
+				add("%s: %s", fact.Name, fact.Value)
+			}
 		}
 		for _, c := range s.Rules {
 			if !c.Held {
-				add("%s: %s: %s", c.Clause, c.Text, c.Detail)
+				add("%s", c.Detail)
 			}
 		}
-		add("%s", s.Result)
 	}
 }
