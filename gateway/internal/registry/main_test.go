@@ -1,0 +1,62 @@
+package registry
+
+import (
+	"net/netip"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// member is a connection of a registry, and its client.
+type member struct {
+	*Entry
+	client *websocket.Conn
+	ended  chan error // what the client's Read returned in the end
+	got    chan string
+}
+
+// join opens a connection in g that is served until it ends, as a gateway does it.
+func join(t *testing.T, g *Registry, e *Entry) *member {
+	t.Helper()
+	if !e.Addr.IsValid() {
+		e.Addr = netip.MustParseAddr("192.0.2.1")
+	}
+	if err := g.Enter(e, Bounds{}); err != nil {
+		t.Fatal(err)
+	}
+	client, server := wstest.Pipe(t, nil)
+	m := &member{Entry: e, client: client, ended: make(chan error, 1), got: make(chan string, 10)}
+	go func() {
+		for {
+			msg, err := client.Read(t.Context())
+			if err != nil {
+				m.ended <- err
+				return
+			}
+			m.got <- string(msg.Data)
+		}
+	}()
+	if !g.Open(e, server) {
+		code, reason, _ := e.Told()
+		_ = server.Close(code, reason)
+		g.Leave(e)
+		return m
+	}
+	go func() {
+		for {
+			if _, err := server.Read(t.Context()); err != nil {
+				break
+			}
+		}
+		g.Leave(e)
+	}()
+	return m
+}
+
+// code waits for the end of a connection, and returns how its client saw it.
+func (m *member) code() websocket.Code { return websocket.CloseCode(<-m.ended) }

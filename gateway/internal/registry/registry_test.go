@@ -1,0 +1,164 @@
+package registry
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+func entry(endpoint, addr, user string) *Entry {
+	return &Entry{Endpoint: endpoint, Addr: netip.MustParseAddr(addr), User: user}
+}
+
+func TestBounds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		b      Bounds
+		have   []*Entry
+		next   *Entry
+		want   error
+		anyone *Entry // who may still come in
+	}{
+		{"total", Bounds{Total: 2}, []*Entry{entry("a", "192.0.2.1", ""), entry("b", "192.0.2.2", "")},
+			entry("c", "192.0.2.3", ""), ErrFull, nil},
+		{"endpoint", Bounds{Endpoint: 1}, []*Entry{entry("a", "192.0.2.1", "")},
+			entry("a", "192.0.2.2", ""), ErrEndpointFull, entry("b", "192.0.2.1", "")},
+		{"address", Bounds{PerAddress: 1}, []*Entry{entry("a", "192.0.2.1", "")},
+			entry("b", "192.0.2.1", ""), ErrAddressFull, entry("b", "192.0.2.2", "")},
+		{"IPv6 by /64", Bounds{PerAddress: 1}, []*Entry{entry("a", "2001:db8::1", "")},
+			entry("b", "2001:db8::2", ""), ErrAddressFull, entry("b", "2001:db8:0:1::1", "")},
+		{"address at an endpoint", Bounds{EndpointPerAddress: 1}, []*Entry{entry("a", "192.0.2.1", "")},
+			entry("a", "192.0.2.1", ""), ErrAddressFull, entry("b", "192.0.2.1", "")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := New()
+			for _, e := range tt.have {
+				if err := g.Enter(e, tt.b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := g.Enter(tt.next, tt.b); err != tt.want {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if tt.anyone != nil {
+				if err := g.Enter(tt.anyone, tt.b); err != nil {
+					t.Errorf("somebody else: %v", err)
+				}
+			}
+			g.Leave(tt.have[0])
+			if err := g.Enter(tt.next, tt.b); err != nil {
+				t.Errorf("after one has left: %v", err)
+			}
+		})
+	}
+}
+
+func TestBoundsPerUser(t *testing.T) {
+	g := New()
+	b := Bounds{EndpointPerUser: 1}
+	first, second, other := entry("a", "192.0.2.1", "alice"), entry("a", "192.0.2.2", "alice"), entry("b", "192.0.2.1", "alice")
+	for _, e := range []*Entry{first, second, other} {
+		if err := g.Enter(e, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.Identify(first, b); err != nil {
+		t.Error(err)
+	}
+	if err := g.Identify(second, b); !errors.Is(err, ErrUserFull) {
+		t.Errorf("the second: %v", err)
+	}
+	if err := g.Identify(other, b); err != nil {
+		t.Errorf("at another endpoint: %v", err)
+	}
+	g.Leave(second)
+	g.Leave(first)
+	if err := g.Enter(second, b); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Identify(second, b); err != nil {
+		t.Errorf("when the first has left: %v", err)
+	}
+}
+
+func TestListAndClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New()
+		all := map[string]*member{
+			"a1": join(t, g, entry("chat", "192.0.2.1", "alice")),
+			"a2": join(t, g, entry("news", "192.0.2.2", "alice")),
+			"b1": join(t, g, entry("chat", "192.0.2.2", "bob")),
+			"a3": join(t, g, entry("chat", "2001:db8::1", "alice")),
+		}
+		names := func(f Filter) []string {
+			var list []string
+			for _, e := range g.List(f) {
+				for name, m := range all {
+					if m.Entry == e {
+						list = append(list, name)
+					}
+				}
+			}
+			slices.Sort(list)
+			return list
+		}
+		for _, tt := range []struct {
+			f    Filter
+			want []string
+		}{
+			{Filter{}, []string{"a1", "a2", "a3", "b1"}},
+			{Filter{User: "alice"}, []string{"a1", "a2", "a3"}},
+			{Filter{User: "nobody"}, nil},
+			{Filter{Endpoint: "chat"}, []string{"a1", "a3", "b1"}},
+			{Filter{User: "alice", Endpoint: "chat"}, []string{"a1", "a3"}},
+			{Filter{Addr: netip.MustParsePrefix("192.0.2.2/32")}, []string{"a2", "b1"}},
+			{Filter{Addr: netip.MustParsePrefix("2001:db8::/32")}, []string{"a3"}},
+			{Filter{ID: all["b1"].ID}, []string{"b1"}},
+			{Filter{ID: all["b1"].ID, User: "alice"}, nil},
+		} {
+			if got := names(tt.f); !slices.Equal(got, tt.want) {
+				t.Errorf("%+v: %v, want %v", tt.f, got, tt.want)
+			}
+		}
+		odd := func(e *Entry) bool { return e.Endpoint == "news" }
+		if n := g.Close(Filter{User: "alice"}, odd, CodeUnauthorized, "revoked"); n != 1 {
+			t.Errorf("%d closed", n)
+		}
+		if code := all["a2"].code(); code != CodeUnauthorized {
+			t.Errorf("code %v", code)
+		}
+		synctest.Wait()
+		if got := names(Filter{User: "alice"}); !slices.Equal(got, []string{"a1", "a3"}) {
+			t.Errorf("left: %v", got)
+		}
+		g.Close(Filter{}, nil, websocket.CodePolicy, "")
+		synctest.Wait()
+		if g.Len() != 0 || len(g.users) != 0 || len(g.entries) != 0 {
+			t.Errorf("%d open, %d users", g.Len(), len(g.users))
+		}
+	})
+}
+
+// The users' lists stay whole, whoever leaves first.
+func TestUsersList(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			g := New()
+			var all []*member
+			for range 3 {
+				all = append(all, join(t, g, entry("a", "192.0.2.1", "alice")))
+			}
+			for i, n := range order {
+				g.Close(Filter{ID: all[n].ID}, nil, websocket.CodePolicy, "")
+				synctest.Wait()
+				if left := len(g.List(Filter{User: "alice"})); left != 2-i {
+					t.Errorf("%v: %d left after %d", order, left, i+1)
+				}
+			}
+		})
+	}
+}
