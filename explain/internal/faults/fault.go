@@ -27,7 +27,7 @@ func (f Fault) Start() (*Site, error) {
 	l := newLab()
 	s, err := f.start(l)
 	if err != nil {
-		l.Close()
+		l.close()
 		return nil, err
 	}
 	s.lab = l
@@ -50,7 +50,7 @@ type Site struct {
 }
 
 // Close ends the server, its connections and its goroutines.
-func (s *Site) Close() { s.lab.Close() } //nolint:errcheck // it returns nil
+func (s *Site) Close() { s.lab.close() }
 
 // Healthy are the servers without a fault.
 func Healthy() []Fault { return healthySites }

@@ -52,8 +52,8 @@ func (l *lab) drop(c io.Closer) {
 	delete(l.open, c)
 }
 
-// Close ends every listener and connection of the lab and waits for its goroutines.
-func (l *lab) Close() error {
+// close ends every listener and connection of the lab and waits for its goroutines.
+func (l *lab) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.cancel()
@@ -62,7 +62,6 @@ func (l *lab) Close() error {
 	}
 	l.mu.Unlock()
 	l.wg.Wait()
-	return nil
 }
 
 // listen opens a port of the loopback interface.
