@@ -38,7 +38,7 @@ func newRoot(sys *System) *cobra.Command {
 	root.SetIn(sys.Stdin)
 	root.SetOut(sys.Stdout)
 	root.SetErr(sys.Stderr)
-	root.AddCommand(newServe(sys), newDial(sys), newExplain(sys), newCert(sys), newToken(sys), newVersion(sys))
+	root.AddCommand(newServe(sys), newDial(sys), newExplain(sys), newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
 	return root
 }
 

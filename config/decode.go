@@ -265,6 +265,7 @@ func (d *decoder) unknown(e entry, known []string, path string) {
 	p := d.problem(e.at, join(path, quotedKey(e.key)), "there is no such key", "")
 	if near := nearest(e.key, known); near != "" {
 		p.Hint = "did you mean " + near + "?"
+		d.l.failed[join(path, near)] = true // that it is missing need not be told as well
 		return
 	}
 	if places := elsewhere(e.key); len(places) > 0 && len(places) <= 3 {

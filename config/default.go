@@ -16,6 +16,8 @@ func base() *Config {
 	e := newDefault[Endpoint]()
 	e.Name, e.Path, e.MaxMessage = "echo", "/echo", 16<<20
 	e.Target = Target{Echo: &Echo{}}
+	// Whoever sends is who gets it back, so that there is no secret to guess.
+	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}
 	c.Listen, c.Endpoints = []Listen{l}, []Endpoint{e}
 	return &c

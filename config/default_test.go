@@ -9,7 +9,7 @@ func TestDefault(t *testing.T) {
 		t.Errorf("listen: %+v", c.Listen)
 	}
 	if len(c.Endpoints) != 1 || c.Endpoints[0].Path != "/echo" || c.Endpoints[0].Target.Echo == nil || c.Endpoints[0].Origins.Any ||
-		c.Endpoints[0].Compression.Enabled || c.Endpoints[0].MaxMessage != 16<<20 || !c.Endpoints[0].Expiry.Close {
+		!c.Endpoints[0].Compression.Takeover || c.Endpoints[0].MaxMessage != 16<<20 || !c.Endpoints[0].Expiry.Close {
 		t.Errorf("endpoints: %+v", c.Endpoints)
 	}
 	if !c.Admin.Address.Off() || c.Admin.Pprof || c.Store.Memory == nil || c.Limits.Connections != 10_000 || c.Audit.To != "off" {

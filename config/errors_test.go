@@ -28,6 +28,8 @@ func TestProblems(t *testing.T) {
 
 		// Keys.
 		{"unknown", "limits:\n  conections: 5\n", []string{"handfast.yaml:2:3: limits.conections: there is no such key; did you mean connections?"}},
+		{"unknown and missing", "endpoints: [{pth: /x, target: echo, auth: [anonymous]}]\n", []string{":1:14: endpoints[0].pth: there is no such key; did you mean path?"}},
+		{"unknown and one of several", "auth: {u: {jwt: {jwks_ulr: 'https://x/'}}}\n", []string{":1:18: auth.u.jwt.jwks_ulr: there is no such key; did you mean jwks_url?"}},
 		{"elsewhere", "max_message: 5\n", []string{":1:1: max_message: there is no such key; there is endpoints[].max_message"}},
 		{"nowhere", "log:\n  colour: red\n", []string{":2:3: log.colour: there is no such key; expected format or level"}},
 		{"twice", "log: {}\nadmin: {}\nlog: {}\n", []string{":3:1: log: the key is given twice, here and in line 1"}},

@@ -21,6 +21,10 @@ type Sources struct {
 	File    string    // a YAML file; "": none
 	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
 	Set     []Setting // flags
+
+	// Check may find more that is wrong, so that it is told along with the rest: rules that do not compile. It is called
+	// even when there are problems already, with what could be read; not when the file is no YAML. nil: nothing more.
+	Check func(*Config) []*Problem
 }
 
 // Setting is one value that was given by a flag, or the like.
@@ -54,7 +58,7 @@ func Load(s Sources) (*Config, error) {
 	for _, set := range s.Set {
 		l.set(c, set.Path, set.Value, Pos{File: set.From})
 	}
-	return l.finish(c)
+	return l.finish(c, s.Check)
 }
 
 // Parse makes a configuration from a YAML document and nothing else, and checks it. The name is for messages; files that
@@ -65,7 +69,7 @@ func Parse(name string, document []byte) (*Config, error) {
 	if err := l.document(c, document, name); err != nil {
 		return nil, &Error{[]*Problem{err}}
 	}
-	return l.finish(c)
+	return l.finish(c, nil)
 }
 
 // A loader collects what is known about a configuration while it is made.
@@ -87,10 +91,13 @@ func (l *loader) problem(p *Problem) *Problem {
 }
 
 // finish derives and checks.
-func (l *loader) finish(c *Config) (*Config, error) {
+func (l *loader) finish(c *Config, more func(*Config) []*Problem) (*Config, error) {
 	c.source = l.src
 	c.derive()
 	l.check(c)
+	if more != nil {
+		l.problems = append(l.problems, more(c)...)
+	}
 	if err := NewError(l.problems); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway"
+)
+
+func newConfig(sys *System) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check, explain and test a configuration",
+		Example: `  handfast config default > handfast.yaml
+  handfast config check handfast.yaml
+  handfast config doc endpoints
+  handfast config test handfast.yaml --user alice --do subscribe --channel news`,
+		RunE: help,
+	}
+	cmd.AddCommand(newConfigCheck(sys), newConfigDefault(sys), newConfigDoc(sys), newConfigShow(sys), newConfigTest(sys))
+	return cmd
+}
+
+// loadConfig makes the configuration that a server would have with the file and this environment. All that is wrong is
+// told, rules included.
+func loadConfig(sys *System, file string) (*config.Config, error) {
+	if file == "" {
+		file = sys.Getenv(config.EnvFile)
+	}
+	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkRules})
+}
+
+// checkRules compiles the rules of all endpoints.
+func checkRules(c *config.Config) []*config.Problem {
+	var problems []*config.Problem
+	for i := range c.Endpoints {
+		_, err := gateway.Rules(c, i)
+		var all *config.Error
+		if errors.As(err, &all) {
+			problems = append(problems, all.Problems...)
+		}
+	}
+	return problems
+}
+
+// yamlFiles lets the shell offer configuration files.
+func yamlFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// optionalFile is the first argument, if there is one.
+func optionalFile(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+func newConfigCheck(sys *System) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Tell everything that is wrong with a configuration",
+		Long: `Reads a configuration as "handfast serve --config FILE" does, environment variables
+included, and prints a line for every problem:
+
+  FILE:LINE:COLUMN: KEY: what is wrong; what may have been meant; what was expected
+
+Without FILE it is the one that HANDFAST_CONFIG names, or none. The exit code is 1
+when something is wrong.`,
+		Example: `  handfast config check handfast.yaml
+  handfast config check --json handfast.yaml`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: yamlFiles,
+		RunE: run(func(_ *cobra.Command, args []string) error {
+			c, err := loadConfig(sys, optionalFile(args))
+			if asJSON {
+				return checkedJSON(sys.Stdout, err)
+			}
+			if err != nil {
+				fmt.Fprintln(sys.Stdout, printable(err.Error()))
+				return errQuiet
+			}
+			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
+				count(len(c.Auth), "method"))
+			return nil
+		}),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// count is a number and what there is of it: "1 endpoint", "2 endpoints".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// checkedProblem is a problem for programs.
+type checkedProblem struct {
+	Source string `json:"source,omitempty"` // a file, an environment variable
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	*config.Problem
+}
+
+// checkedJSON writes what was found for programs.
+func checkedJSON(w io.Writer, err error) error {
+	result := struct {
+		OK       bool             `json:"ok"`
+		Problems []checkedProblem `json:"problems"`
+	}{OK: err == nil, Problems: []checkedProblem{}}
+	for _, p := range problemsOf(err) {
+		result.Problems = append(result.Problems, checkedProblem{p.Pos.File, p.Pos.Line, p.Pos.Column, p})
+	}
+	if err := json.NewEncoder(w).Encode(result); err != nil {
+		return err
+	}
+	if err != nil {
+		return errQuiet
+	}
+	return nil
+}
+
+func newConfigDefault(sys *System) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "default",
+		Short: "Print a configuration with all defaults and a comment on everything",
+		Example: `  handfast config default > handfast.yaml
+  handfast config default --output handfast.yaml`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: run(func(*cobra.Command, []string) error {
+			return writeOut(sys, output, config.Example())
+		}),
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this `file` instead")
+	return cmd
+}
+
+// writeOut writes to a file, or to standard output when there is none.
+func writeOut(sys *System, file, text string) error {
+	if file != "" {
+		return os.WriteFile(file, []byte(text), 0o644)
+	}
+	_, err := io.WriteString(sys.Stdout, text)
+	return err
+}
+
+func newConfigDoc(sys *System) *cobra.Command {
+	var markdown bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "doc [KEY]",
+		Short: "Explain all keys, or one and those below it",
+		Example: `  handfast config doc
+  handfast config doc listen.tls
+  handfast config doc endpoints.rules.when
+  handfast config doc --markdown > config.md`,
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return completeKeys(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: run(func(_ *cobra.Command, args []string) error {
+			if markdown {
+				if len(args) > 0 {
+					return usagef("leave out the key", "--markdown is about everything")
+				}
+				return writeOut(sys, output, config.Markdown())
+			}
+			text, instead := config.Doc(optionalFile(args))
+			if text == "" {
+				hint := `"handfast config doc" prints all of them`
+				if len(instead) > 0 {
+					hint = "did you mean " + strings.Join(instead, ", or ") + "?"
+				}
+				return &hinted{fmt.Errorf("there is no key %q", args[0]), hint}
+			}
+			return writeOut(sys, output, text)
+		}),
+	}
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print it in Markdown, all of it")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this `file` instead")
+	return cmd
+}
+
+// completeKeys returns the keys for the shell, without the brackets and stars that it would want to be quoted.
+func completeKeys() []string {
+	keys := config.Keys()
+	for i, k := range keys {
+		keys[i] = strings.ReplaceAll(strings.ReplaceAll(k, "[]", ""), ".*", "")
+	}
+	return keys
+}
+
+func newConfigShow(sys *System) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show [FILE]",
+		Short: "Print what comes out of the defaults, a file and the environment",
+		Long: `Prints the configuration that "handfast serve --config FILE" would have with this
+environment, every value of it. Secrets are ***.`,
+		Example: `  handfast config show handfast.yaml
+  HANDFAST_LOG_LEVEL=debug handfast config show`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: yamlFiles,
+		RunE: run(func(_ *cobra.Command, args []string) error {
+			c, err := loadConfig(sys, optionalFile(args))
+			if err != nil {
+				return tellProblems(sys.Stderr, err)
+			}
+			_, err = io.WriteString(sys.Stdout, printable(c.YAML()))
+			return err
+		}),
+	}
+}

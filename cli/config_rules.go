@@ -1,0 +1,287 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway"
+)
+
+// ruleFlags is what the command line asks the rules.
+type ruleFlags struct {
+	identity string
+	claims   string
+	ask      config.Case
+	do       choice
+	expect   choice
+	cases    string
+	json     bool
+}
+
+func newConfigTest(sys *System) *cobra.Command {
+	f := ruleFlags{do: choice{"connect", []string{"connect", "subscribe", "publish"}}, expect: choice{"", []string{"allow", "deny"}}}
+	cmd := &cobra.Command{
+		Use:   "test FILE",
+		Short: "Ask the rules of a configuration what somebody may do",
+		Long: `Asks the rules of an endpoint whether an identity may do something, and prints the
+decision and the rule that made it. No server runs, and no credential is looked at.
+
+Without --user and --identity it asks about a client without a credential.
+
+With --cases it asks everything in a file, and the exit code is 1 when a decision is
+another one than the file expects: so rules can be tested before they are used.
+
+  - {user: alice, claims: {roles: [admin]}, expect: allow}
+  - name: guests only read
+    endpoint: chat
+    do: publish
+    channel: news
+    expect: deny
+
+The keys are name, endpoint, user, method, claims, do, channel and expect.`,
+		Example: `  handfast config test handfast.yaml --user alice --claims '{"roles": ["admin"]}'
+  handfast config test handfast.yaml --endpoint chat -u bob --do publish --channel news --expect deny
+  handfast config test handfast.yaml --cases rules.yaml`,
+		ValidArgsFunction: yamlFiles,
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("handfast config test handfast.yaml", "config test needs one configuration, not %d", len(args))
+			}
+			return f.run(sys, cmd, args[0])
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.ask.Endpoint, "endpoint", "", "the endpoint's `name`; not needed when there is one only")
+	flags.StringVarP(&f.ask.User, "user", "u", "", "the identity's subject")
+	flags.StringVar(&f.ask.Method, "method", "", "how it was found out, such as jwt")
+	flags.StringVar(&f.claims, "claims", "", "what its credential says besides, a `JSON` object")
+	flags.StringVar(&f.identity, "identity", "", "all of that as one `JSON` object with subject, method and claims")
+	flags.Var(&f.do, "do", "what it wants to do")
+	flags.StringVar(&f.ask.Channel, "channel", "", "the `name` of the channel that it is about")
+	flags.Var(&f.expect, "expect", "exit with 1 when the decision is another one")
+	flags.StringVar(&f.cases, "cases", "", "a YAML `file` with cases")
+	flags.BoolVar(&f.json, "json", false, "print a JSON object; with --cases, one a line")
+	complete(cmd, map[string][]string{
+		"do": f.do.allowed, "expect": f.expect.allowed, "claims": {}, "identity": {}, "channel": {}, "user": {},
+		"method": {"jwt", "apikey", "basic", "ticket", "certificate", "forward"},
+	})
+	err := cmd.RegisterFlagCompletionFunc("endpoint", func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return endpointNames(sys, args), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // there is no such flag: a mistake in this function
+	}
+	return cmd
+}
+
+// endpointNames returns the names in a configuration for the shell; none when it cannot be read.
+func endpointNames(sys *System, args []string) []string {
+	c, err := loadConfig(sys, optionalFile(args))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range c.Endpoints {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
+	if f.cases != "" {
+		for _, other := range []string{"endpoint", "user", "method", "claims", "identity", "do", "channel", "expect"} {
+			if cmd.Flags().Changed(other) {
+				return usagef("put it into the file", "--cases and --%s exclude each other", other)
+			}
+		}
+	}
+	if err := f.readIdentity(); err != nil {
+		return err
+	}
+	c, err := loadConfig(sys, file)
+	if err != nil {
+		return tellProblems(sys.Stderr, err)
+	}
+	if f.cases != "" {
+		return f.runCases(sys, c)
+	}
+	f.ask.Do, f.ask.Expect = f.do.value, f.expect.value
+	v, err := decide(c, f.ask)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = json.NewEncoder(sys.Stdout).Encode(v)
+	} else {
+		v.print(sys.Stdout)
+	}
+	if err == nil && !v.OK {
+		err = errQuiet
+	}
+	return err
+}
+
+// readIdentity takes the JSON of the flags apart.
+func (f *ruleFlags) readIdentity() error {
+	if f.claims != "" {
+		if err := json.Unmarshal([]byte(f.claims), &f.ask.Claims); err != nil {
+			return usagef(`write it as '{"roles": ["admin"]}'`, "--claims is no JSON object: %v", err)
+		}
+	}
+	if f.identity == "" {
+		return nil
+	}
+	if f.ask.User != "" || f.ask.Method != "" || f.claims != "" {
+		return usagef("put it into the object", "--identity and --user, --method and --claims exclude each other")
+	}
+	var id struct {
+		Subject string         `json:"subject"`
+		Method  string         `json:"method"`
+		Claims  map[string]any `json:"claims"`
+	}
+	dec := json.NewDecoder(strings.NewReader(f.identity))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&id); err != nil || id.Subject == "" {
+		return usagef(`write it as '{"subject": "alice", "method": "jwt", "claims": {"roles": ["admin"]}}'`,
+			"--identity is no JSON object with a subject")
+	}
+	f.ask.User, f.ask.Method, f.ask.Claims = id.Subject, id.Method, id.Claims
+	return nil
+}
+
+// verdict is what the rules say to one question.
+type verdict struct {
+	Name     string `json:"name,omitempty"`
+	Endpoint string `json:"endpoint"`
+	Decision string `json:"decision"`
+	Rule     string `json:"rule,omitempty"` // its path; "" when none decided
+	At       string `json:"at,omitempty"`   // where it stands
+	Reason   string `json:"reason"`
+	Expected string `json:"expected,omitempty"`
+	OK       bool   `json:"ok"` // it is what was expected, or nothing was
+}
+
+// decide asks the rules.
+func decide(c *config.Config, ask config.Case) (verdict, error) {
+	i, err := findEndpoint(c, ask.Endpoint)
+	if err != nil {
+		return verdict{}, err
+	}
+	rules, err := gateway.Rules(c, i)
+	if err != nil {
+		return verdict{}, err
+	}
+	v := verdict{Name: ask.Name, Endpoint: c.Endpoints[i].Name, Expected: ask.Expect}
+	id, why := identityOf(&c.Endpoints[i], ask)
+	d := auth.Decision{Rule: -1, Reason: why}
+	if id != nil {
+		d = rules.Decide(id, auth.Action{Do: ask.Do, Endpoint: v.Endpoint, Channel: ask.Channel})
+	}
+	v.Decision, v.Reason = auth.Effect(d.Allowed).String(), d.Reason
+	if d.Rule >= 0 {
+		v.Rule = fmt.Sprintf("endpoints[%d].rules[%d]", i, d.Rule)
+		v.At = c.Pos(v.Rule).String()
+	}
+	v.OK = v.Expected == "" || v.Expected == v.Decision
+	return v, nil
+}
+
+// findEndpoint returns the index of an endpoint; "" means the only one.
+func findEndpoint(c *config.Config, name string) (int, error) {
+	var names []string
+	for i, e := range c.Endpoints {
+		if e.Name == name || name == "" && len(c.Endpoints) == 1 {
+			return i, nil
+		}
+		names = append(names, e.Name)
+	}
+	if name == "" {
+		return 0, &hinted{errors.New("there are several endpoints"), "name one with --endpoint: " + strings.Join(names, ", ")}
+	}
+	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "there are " + strings.Join(names, ", ")}
+}
+
+// identityOf returns who asks, nil when the endpoint lets in nobody without a credential and there is none.
+func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why string) {
+	if ask.User != "" {
+		return &auth.Identity{Subject: ask.User, Method: ask.Method, Claims: ask.Claims}, ""
+	}
+	if slices.ContainsFunc(e.Auth, func(r config.AuthRef) bool { return r.Name == config.Anonymous }) {
+		return &auth.Identity{Subject: config.Anonymous, Method: config.Anonymous, Claims: ask.Claims}, ""
+	}
+	return nil, "the endpoint lets in nobody without a credential"
+}
+
+// print writes a verdict for people.
+func (v verdict) print(w io.Writer) {
+	fmt.Fprintln(w, v.Decision)
+	fmt.Fprintln(w, "  because   "+printable(strings.Join(strings.Fields(v.Reason), " ")))
+	if v.Rule != "" {
+		fmt.Fprintln(w, "  stands    "+printable(v.At+" "+v.Rule))
+	}
+	if !v.OK {
+		fmt.Fprintln(w, "  expected  "+v.Expected)
+	}
+}
+
+// runCases asks everything in a file.
+func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
+	document, err := os.ReadFile(f.cases)
+	if err != nil {
+		return err
+	}
+	cases, err := config.ParseCases(f.cases, document)
+	if err != nil {
+		return tellProblems(sys.Stderr, err)
+	}
+	p := newPaint(sys, sys.Stdout)
+	wrong := 0
+	for _, ask := range cases {
+		v, err := decide(c, ask)
+		if err != nil {
+			return fmt.Errorf("%s: %w", ask.Pos, err)
+		}
+		if !v.OK {
+			wrong++
+		}
+		switch {
+		case f.json:
+			if err := json.NewEncoder(sys.Stdout).Encode(v); err != nil {
+				return err
+			}
+		case v.OK:
+			fmt.Fprintf(sys.Stdout, "%s    %s: %s\n", p.green("ok"), printable(caseName(ask)), v.Decision)
+		default:
+			fmt.Fprintf(sys.Stdout, "%s %s: %s: %s, expected %s: %s\n", p.bold("WRONG"), ask.Pos, printable(caseName(ask)),
+				v.Decision, v.Expected, printable(strings.Join(strings.Fields(v.Reason+" "+v.At), " ")))
+		}
+	}
+	if wrong > 0 {
+		if !f.json {
+			fmt.Fprintf(sys.Stdout, "%d of %s wrong\n", wrong, count(len(cases), "case"))
+		}
+		return errQuiet
+	}
+	return nil
+}
+
+// caseName says what a case is about.
+func caseName(c config.Case) string {
+	if c.Name != "" {
+		return c.Name
+	}
+	who := c.User
+	if who == "" {
+		who = config.Anonymous
+	}
+	return strings.TrimSpace(who + " " + c.Do + " " + c.Channel)
+}
