@@ -125,11 +125,11 @@ const arrivals = 4
 
 // mayArrive reports whether another connection from addr is taken.
 func (s *Server) mayArrive(addr netip.Addr) bool {
-	perSecond := s.site.Load().cfg.Limits.HandshakesPerSecond * arrivals
+	perSecond := s.site.Load().cfg.Limits.HandshakesPerSecond
 	if perSecond <= 0 || s.isProxy(addr) {
 		return true
 	}
-	ok, _ := s.arrivals.Allow(limit.Key(addr), time.Now(), perSecond, burst(perSecond))
+	ok, _ := s.arrivals.Allow(limit.Key(addr), time.Now(), arrivals*perSecond, arrivals*burst(perSecond))
 	return ok
 }
 

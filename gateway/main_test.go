@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,9 +16,32 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
+// Everything that any server of these tests tells goes through suite, and must not hold any of its secrets.
+var suite struct {
+	output
+	secrets sync.Map
+}
+
 func TestMain(m *testing.M) {
-	// After a 431 net/http lingers for half a second, so that the client can read it; nothing waits for that to end.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		told := suite.String()
+		suite.secrets.Range(func(key, _ any) bool {
+			if i := strings.Index(told, key.(string)); i >= 0 {
+				fmt.Printf("FAIL: a secret was told: %.300q\n", told[max(0, i-200):i+50])
+				code = 1
+			}
+			return true
+		})
+		os.Exit(code)
+	}),
+		// After a 431 net/http lingers for half a second, so that the client can read it; nothing waits for that to end.
+		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
+
+// secret notes a text that no log may hold.
+func secret(text string) string {
+	suite.secrets.Store(text, true)
+	return text
 }
 
 // plainConfig is the default configuration on other addresses, without TLS.
@@ -31,12 +57,16 @@ func plainConfig(addrs ...string) *config.Config {
 	return cfg
 }
 
-// parse makes a configuration of YAML. Without a listener it has one on 127.0.0.1 without TLS.
+// parse makes a configuration of YAML, in which tabs may stand for two spaces. Without a listener it has one on 127.0.0.1
+// without TLS; without an admin listener, one there.
 func parse(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
 	text = fmt.Sprintf(strings.ReplaceAll(text, "\t", "  "), args...)
 	if !strings.Contains("\n"+text, "\nlisten:") {
 		text = "listen: [{address: \"127.0.0.1:0\", tls: off}]\n" + text
+	}
+	if !strings.Contains("\n"+text, "\nadmin:") {
+		text = "admin: {address: \"127.0.0.1:0\"}\n" + text
 	}
 	cfg, err := config.Parse(t.TempDir()+"/test.yaml", []byte(text))
 	if err != nil {
@@ -63,8 +93,25 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-func (o *output) log() *slog.Logger {
-	return slog.New(slog.NewTextHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))
+// running is a server with what it has told.
+type running struct {
+	*Server
+	log, audited output
+	stop         func() error
+}
+
+// run runs a server until the test is over, or until its stop is called.
+func run(t *testing.T, cfg *config.Config) *running {
+	t.Helper()
+	r := &running{}
+	if cfg.Audit.To == "off" {
+		cfg.Audit.To = "stdout"
+	}
+	r.Server, r.stop = start(t, Options{
+		Config: cfg, Stdout: io.MultiWriter(&r.audited, &suite),
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(&r.log, &suite), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	return r
 }
 
 // start runs a server until the test is over, or until the function that it returns is called.
@@ -85,6 +132,7 @@ func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 		return <-served
 	})
 	t.Cleanup(func() {
+		_ = json.NewEncoder(&suite).Encode(s.refused.List())
 		s.Close()
 		if err := stop(); err != nil {
 			t.Errorf("serve: %v", err)

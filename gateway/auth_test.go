@@ -1,0 +1,193 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/websocket"
+)
+
+func TestTokens(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	echoed(t, r.open(t, "/chat", as(token("alice", time.Hour, nil))))
+	echoed(t, r.open(t, "/chat?token="+token("bob", time.Hour, nil), nil))
+	c := r.open(t, "/chat", &websocket.DialOptions{Subprotocols: []string{plainPrefix + token("carol", time.Hour, nil)}})
+	if got := c.Handshake().Subprotocol; got != "" { // never echoed
+		t.Errorf("subprotocol %q", got)
+	}
+	for name, tt := range map[string]struct {
+		opts   *websocket.DialOptions
+		path   string
+		status int
+	}{
+		"none":     {nil, "/chat", 401},
+		"rubbish":  {as(secret("not.a.token-at-all")), "/chat", 401},
+		"expired":  {as(token("alice", -time.Minute, nil)), "/chat", 401},
+		"tampered": {as(token("alice", time.Hour, nil) + "x"), "/chat", 401},
+		"in vain":  {as(token("alice", time.Hour, nil)), "/nothing", 404},
+	} {
+		e := r.refuse(t, tt.path, tt.opts)
+		if e.Status != tt.status || tt.status == 401 && !strings.HasPrefix(e.Header.Get("WWW-Authenticate"), "Bearer ") {
+			t.Errorf("%s: %d, %q", name, e.Status, e.Header.Get("WWW-Authenticate"))
+		}
+	}
+	echoed(t, r.open(t, "/open", nil))
+}
+
+// Rules decide with what the token says, and which one it was is told to the operator and not to the client.
+func TestRules(t *testing.T) {
+	r := run(t, parse(t, `
+auth:
+	users:
+		jwt: {secret: "%s"}
+endpoints:
+	- name: chat
+		path: /chat/{room}
+		target: echo
+		auth: [users]
+		rules:
+			- {when: 'user == "mallory"', do: deny}
+			- {when: '"admin" in claims.roles', do: allow, actions: [connect]}
+			- {when: 'channel != ""', do: allow, channels: ["news-*"]}
+`, key))
+	admin := map[string]any{"roles": []string{"user", "admin"}}
+	echoed(t, r.open(t, "/chat/a", as(token("alice", time.Hour, admin))))
+	for user, rule := range map[string]string{"mallory": `rule 1, deny: user == "mallory"`, "bob": "no rule applies"} {
+		claims := admin
+		if user == "bob" {
+			claims = nil
+		}
+		e := r.refuse(t, "/chat/a", as(token(user, time.Hour, claims)))
+		if e.Status != 403 || strings.Contains(string(e.Body), "rule") {
+			t.Errorf("%s: %d %s", user, e.Status, e.Body)
+		}
+		if got := r.refused.List()[0]; got.Rule != rule || got.Endpoint != "chat" || got.Status != 403 {
+			t.Errorf("%s: remembered %+v", user, got)
+		}
+		has(t, &r.audited, `"refused"`, `"decision":"deny"`, `"user":"`+user+`"`)
+	}
+	has(t, &r.audited, `"connected"`, `"decision":"allow"`, `"user":"alice"`, `\"admin\" in claims.roles`)
+}
+
+func TestExpiry(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	began := time.Now()
+	c := r.open(t, "/chat", as(token("alice", 2*time.Second, nil)))
+	m, err := c.Read(t.Context())
+	var warning struct {
+		Type string `json:"type"`
+		In   int    `json:"expires_in"`
+	}
+	if err == nil {
+		err = json.Unmarshal(m.Data, &warning)
+	}
+	if err != nil || warning.Type != "refresh" || warning.In < 1 || warning.In > 2 {
+		t.Errorf("%s, %v", m.Data, err)
+	}
+	e := ending(t, c)
+	if e.Code != registry.CodeUnauthorized || e.Reason != "token expired" || time.Since(began) > time.Minute {
+		t.Errorf("closed with %v", e)
+	}
+	has(t, &r.audited, `"disconnected"`, `"code":4401`, `"user":"alice"`)
+	has(t, &r.log, "msg=closed", "code=4401", "by=local")
+}
+
+func TestExpiryNotClosed(t *testing.T) {
+	cfg := parse(t, users, key)
+	cfg.Endpoints[0].Expiry.Close = false
+	r := run(t, cfg)
+	c := r.open(t, "/chat", as(token("alice", time.Second, nil)))
+	until(t, func() bool { return r.refuse(t, "/chat", as(token("x", -time.Second, nil))).Status == 401 })
+	echoed(t, c)
+	for _, e := range r.conns.List(registry.Filter{}) {
+		if !e.Expires.IsZero() {
+			t.Errorf("it expires at %v", e.Expires)
+		}
+	}
+}
+
+// Who logs out loses all connections, and the credential that they stood on; others stay.
+func TestLogout(t *testing.T) {
+	r := run(t, parse(t, users+"\nlogout: {path: /logout, auth: [users], origins: [\"https://app.example.com\"]}\n", key))
+	alice := token("alice", time.Hour, nil)
+	first, second := r.open(t, "/chat", as(alice)), r.open(t, "/chat", as(alice))
+	other := r.open(t, "/chat", as(token("bob", time.Hour, nil)))
+	url := r.URLs()[0] + "/logout"
+	if resp, _ := page(t, "POST", url, nil); resp.StatusCode != 401 {
+		t.Errorf("without a token: %d", resp.StatusCode)
+	}
+	if resp, _ := page(t, "GET", url, nil); resp.StatusCode != 405 {
+		t.Errorf("GET: %d", resp.StatusCode)
+	}
+	evil := http.Header{"Authorization": {"Bearer " + alice}, "Origin": {"https://evil.example"}}
+	if resp, _ := page(t, "POST", url, evil); resp.StatusCode != 403 {
+		t.Errorf("a page of another origin: %d", resp.StatusCode)
+	}
+	began := time.Now()
+	if resp, _ := page(t, "POST", url, http.Header{"Authorization": {"Bearer " + alice}}); resp.StatusCode != 204 {
+		t.Fatalf("logout: %d", resp.StatusCode)
+	}
+	for _, c := range []*websocket.Conn{first, second} {
+		if e := ending(t, c); e.Code != registry.CodeUnauthorized || e.Reason != reasonRevoked {
+			t.Errorf("closed with %v", e)
+		}
+	}
+	t.Logf("closed %v after the logout", time.Since(began))
+	echoed(t, other)
+	if e := r.refuse(t, "/chat", as(alice)); e.Status != 401 {
+		t.Errorf("the same token again: %d", e.Status)
+	}
+	has(t, &r.audited, `"logged out"`, `"user":"alice"`)
+	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"connections":2`)
+}
+
+// A page that has a token gets a ticket for it, and connects with that, once.
+func TestTickets(t *testing.T) {
+	r := run(t, parse(t, `
+auth:
+	users:
+		jwt: {secret: "%s"}
+	tickets:
+		ticket: {path: /ticket, auth: [users]}
+endpoints:
+	- {name: chat, path: /chat, target: echo, auth: [tickets]}
+	- {name: other, path: /other, target: echo, auth: [tickets]}
+`, key))
+	url := r.URLs()[0] + "/ticket"
+	ticket := func() string {
+		resp, body := page(t, "POST", url, http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}})
+		var got struct {
+			Ticket  string
+			Expires int `json:"expires_in"`
+		}
+		if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != 200 || got.Expires != 30 {
+			t.Fatalf("%d %v", resp.StatusCode, err)
+		}
+		return secret(got.Ticket)
+	}
+	if resp, _ := page(t, "POST", url, nil); resp.StatusCode != 401 {
+		t.Errorf("without a token: %d", resp.StatusCode)
+	}
+	one := ticket()
+	c := r.open(t, "/chat?ticket="+one, nil)
+	echoed(t, c)
+	if e := r.conns.List(registry.Filter{User: "alice"}); len(e) != 1 || e[0].Method != "ticket" || e[0].Expires.IsZero() {
+		t.Errorf("%d of alice", len(e))
+	}
+	if e := r.refuse(t, "/chat?ticket="+one, nil); e.Status != 401 {
+		t.Errorf("the second time: %d", e.Status)
+	}
+	// A ticket that a program has asked for is not for a page.
+	e := r.refuse(t, "/chat?ticket="+ticket(), &websocket.DialOptions{Header: http.Header{"Origin": {r.URLs()[0]}}})
+	if e.Status != 401 {
+		t.Errorf("from another origin: %d", e.Status)
+	}
+	if got := r.refused.List()[0]; got.Path != "/chat" || len(got.Query) != 1 || got.Query[0] != "ticket" {
+		t.Errorf("remembered %+v", got)
+	}
+	has(t, &r.audited, `"ticket issued"`, `"user":"alice"`)
+}

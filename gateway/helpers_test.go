@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// key signs the tokens of these tests.
+var key = secret("this key signs the tokens of the tests of the gateway")
+
+// token returns a token of a user for a time, with more claims.
+func token(user string, lasts time.Duration, more map[string]any) string {
+	claims := map[string]any{"sub": user, "exp": time.Now().Add(lasts).Unix(), "iat": time.Now().Unix()}
+	maps.Copy(claims, more)
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		panic(err) // the claims of a test are texts and numbers
+	}
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(payload)
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(head))
+	return secret(head + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// users is a configuration that has one method, users, for tokens, and an endpoint /chat for them.
+const users = `
+auth:
+	users:
+		jwt: {secret: "%[1]s", skew: 0s, from: [bearer, "query:token", subprotocol]}
+endpoints:
+	- {name: chat, path: /chat, target: echo, auth: [users]}
+	- {name: open, path: /open, target: echo, auth: [anonymous]}
+`
+
+// as returns the options of a client with a token.
+func as(token string) *websocket.DialOptions {
+	return &websocket.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
+}
+
+// from returns a client that connects from a loopback address.
+func from(addr string, opts *websocket.DialOptions) *websocket.DialOptions {
+	if opts == nil {
+		opts = &websocket.DialOptions{}
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IP(netip.MustParseAddr(addr).AsSlice())}}
+	opts.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return d.DialContext(ctx, network, address)
+	}
+	return opts
+}
+
+// open opens a WebSocket.
+func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *websocket.Conn {
+	t.Helper()
+	c, err := websocket.Dial(t.Context(), r.URLs()[0]+path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
+// refuse opens a WebSocket that must be refused, and returns how.
+func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions) *websocket.HandshakeError {
+	t.Helper()
+	c, err := websocket.Dial(t.Context(), r.URLs()[0]+path, opts)
+	if err == nil {
+		c.CloseNow()
+		t.Fatalf("%s: it was let in", path)
+	}
+	e, ok := errors.AsType[*websocket.HandshakeError](err)
+	if !ok {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return e
+}
+
+// echoed sends a message and waits for it.
+func echoed(t *testing.T, c *websocket.Conn) {
+	t.Helper()
+	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello")}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "hello" {
+		t.Fatalf("%q, %v", m.Data, err)
+	}
+}
+
+// ending waits for the end of a connection.
+func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
+	t.Helper()
+	for {
+		if _, err := c.Read(t.Context()); err != nil {
+			e, ok := errors.AsType[*websocket.CloseError](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			return e
+		}
+	}
+}
+
+// page asks for a page and returns its status, header and body.
+func page(t *testing.T, method, url string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != nil {
+		req.Header = header
+		req.Host = header.Get("Host")
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// until waits until something is so, which happens soon after something else.
+func until(t *testing.T, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("it never became so")
+		}
+	}
+}
+
+// has waits until a text is in what was told.
+func has(t *testing.T, o *output, parts ...string) {
+	t.Helper()
+	until(t, func() bool {
+		for line := range strings.Lines(o.String()) {
+			all := true
+			for _, p := range parts {
+				all = all && strings.Contains(line, p)
+			}
+			if all {
+				return true
+			}
+		}
+		return false
+	})
+}

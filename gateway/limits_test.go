@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+func TestLimits(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		global, local string // settings
+		first, second *websocket.DialOptions
+		other         *websocket.DialOptions // who may still come in
+		path, atOther string
+		status        int
+	}{
+		{"total", "connections: 1", "", nil, nil, nil, "/open", "", 503},
+		{"address", "connections_per_address: 1", "", from("127.0.0.5", nil), from("127.0.0.5", nil), from("127.0.0.6", nil), "/open", "/open", 429},
+		{"endpoint", "", "connections: 1", from("127.0.0.5", nil), from("127.0.0.6", nil), from("127.0.0.5", nil), "/open", "/chat", 503},
+		{"address at an endpoint", "", "connections_per_address: 1", from("127.0.0.5", nil), from("127.0.0.5", nil), from("127.0.0.5", nil), "/open", "/chat", 429},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := run(t, parse(t, `
+endpoints:
+	- {name: open, path: /open, target: echo, auth: [anonymous], limits: {%s}}
+	- {name: chat, path: /chat, target: echo, auth: [anonymous]}
+limits: {%s}
+`, tt.local, tt.global))
+			c := r.open(t, tt.path, tt.first)
+			e := r.refuse(t, tt.path, tt.second)
+			if e.Status != tt.status || e.Header.Get("Retry-After") == "" {
+				t.Errorf("%d, Retry-After %q", e.Status, e.Header.Get("Retry-After"))
+			}
+			if tt.atOther != "" {
+				echoed(t, r.open(t, tt.atOther, tt.other))
+			}
+			if err := c.Close(websocket.CodeNormal, ""); err != nil {
+				t.Fatal(err)
+			}
+			until(t, func() bool { // the place is free a moment after the close
+				c, err := websocket.Dial(t.Context(), r.URLs()[0]+tt.path, tt.second)
+				if err == nil {
+					c.CloseNow()
+				}
+				return err == nil || tt.atOther == "/open" && tt.name == "total"
+			})
+		})
+	}
+}
+
+func TestLimitPerIdentity(t *testing.T) {
+	cfg := parse(t, users, key)
+	cfg.Endpoints[0].Limits.ConnectionsPerIdentity = 1
+	r := run(t, cfg)
+	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+	e := r.refuse(t, "/chat", as(token("alice", time.Hour, map[string]any{"jti": "another"})))
+	if e.Status != 429 || e.Header.Get("Retry-After") == "" {
+		t.Errorf("%d", e.Status)
+	}
+	r.open(t, "/chat", as(token("bob", time.Hour, nil)))
+	for range 3 { // nobody is not an identity
+		r.open(t, "/open", nil)
+	}
+}
+
+func TestHandshakeRate(t *testing.T) {
+	for name, text := range map[string]string{
+		"server":   "limits: {handshakes_per_second: 0.01}\nendpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}",
+		"endpoint": "endpoints:\n\t- {path: /open, target: echo, auth: [anonymous], limits: {handshakes_per_second: 0.01}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, parse(t, text))
+			for range burst(0.01) {
+				r.open(t, "/open", from("127.0.0.5", nil))
+			}
+			e := r.refuse(t, "/open", from("127.0.0.5", nil))
+			if e.Status != 429 || e.Header.Get("Retry-After") == "" {
+				t.Errorf("%d, Retry-After %q", e.Status, e.Header.Get("Retry-After"))
+			}
+			r.open(t, "/open", from("127.0.0.6", nil))
+		})
+	}
+}
+
+// Beyond what a few refusals cost, an address that goes on is cut before TLS.
+func TestArrivalRate(t *testing.T) {
+	r := run(t, parse(t, `
+limits: {handshakes_per_second: 0.01}
+endpoints:
+	- {path: /open, target: echo, auth: [anonymous]}
+`))
+	until(t, func() bool { // no answer at all
+		c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/open", from("127.0.0.5", nil))
+		if err == nil {
+			c.CloseNow()
+			return false
+		}
+		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
+		return ok && e.Status == 0
+	})
+	r.open(t, "/open", from("127.0.0.6", nil))
+}
+
+// 1,000 clients whose credentials a service shall judge that does not answer: they are told to come again, each holds
+// little, and who connects elsewhere does not notice.
+func TestStalledAuthService(t *testing.T) {
+	release := make(chan struct{})
+	var asked atomic.Int64
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer service.Close()
+	defer close(release)
+	r := run(t, parse(t, `
+auth:
+	service:
+		forward: {url: "%s", timeout: 2s}
+limits: {auth_calls: 50}
+endpoints:
+	- {name: judged, path: /judged, target: echo, auth: [service]}
+	- {name: open, path: /open, target: echo, auth: [anonymous]}
+`, service.URL))
+	before := r.open(t, "/open", nil)
+	var all sync.WaitGroup
+	var statuses [600]atomic.Int64
+	for i := range 1000 {
+		opts := as(secret(fmt.Sprintf("stalled-credential-%d-of-many", i)))
+		all.Go(func() {
+			c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/judged", opts)
+			if err == nil {
+				c.CloseNow()
+			} else if e, ok := err.(*websocket.HandshakeError); ok { //nolint:errorlint // Dial returns it bare
+				if e.Status == 503 && e.Header.Get("Retry-After") == "" {
+					t.Error("no Retry-After")
+				}
+				statuses[e.Status].Add(1)
+			}
+		})
+	}
+	until(t, func() bool { return asked.Load() > 0 })
+	for range 20 { // in the middle of it
+		echoed(t, r.open(t, "/open", nil))
+		if n := r.authCalls(); n > 2*50 {
+			t.Errorf("%v calls under way", n)
+		}
+	}
+	echoed(t, before)
+	all.Wait()
+	if n := statuses[503].Load(); n != 1000 {
+		t.Errorf("%d of 1000 were told to come again", n)
+	}
+	if n := asked.Load(); n > 200 {
+		t.Errorf("the service was asked %d times", n)
+	}
+}
