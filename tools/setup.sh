@@ -4,7 +4,8 @@ source "$(dirname "$0")/lib.sh"
 
 # The race detector needs a C compiler; e2e needs a browser and the WebSocket clients of Node and Python; auth needs a Redis,
 # and htpasswd.
-packages=(git gcc libc6-dev chromium python3 python3-websockets redis-server apache2-utils)
+packages=(git gcc libc6-dev chromium python3 python3-websockets redis-server apache2-utils
+	nginx-light haproxy caddy openssl curl)
 command -v node >/dev/null || packages+=(nodejs npm)
 
 missing=()
