@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/certs"
 )
 
 // judge describes a chain and finds out whether a client that trusts the roots would believe it about a name; "" means
@@ -33,6 +35,11 @@ func (s *chainShown) judge(chain []*x509.Certificate, name string, roots *x509.C
 		upper := chains[0][len(chains[0])-1]
 		s.By = shortName(upper.Subject.CommonName, upper.Subject.String(), nil)
 		s.Verified = wrongName == nil
+		if dir, err := certs.DevDir(); err == nil {
+			if dev, err := certs.DevCA(dir); err == nil && dev.Equal(upper) && trustedIn(dev) == "" {
+				s.Notes = append(s.Notes, `that is the development CA: handfast believes it by itself, other programs after "handfast cert trust"`)
+			}
+		}
 		if mixed != nil { // clients put up with it, mostly
 			s.Notes = append(s.Notes, mixed.Problem+": "+mixed.Hint)
 		}

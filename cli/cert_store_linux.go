@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/smallstep/truststore"
@@ -39,7 +40,28 @@ func systemStore(ca *x509.Certificate) store {
 		if in {
 			return told(truststore.Install(ca))
 		}
-		return told(truststore.Uninstall(ca))
+		err := told(truststore.Uninstall(ca))
+		if err == nil {
+			removeLinks(s.where)
+		}
+		return err
 	}
 	return s
+}
+
+// removeLinks removes what Debian's program leaves behind unless it makes everything anew: the links to the file that is no
+// more, by its name and by its hash. They do no harm to a user who may not remove them.
+func removeLinks(gone string) {
+	const dir = "/etc/ssl/certs"
+	link := strings.TrimSuffix(filepath.Base(gone), ".crt") + ".pem"
+	entries, err := os.ReadDir(dir)
+	if err != nil || isFile(gone) {
+		return
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err == nil && (target == gone || target == link) {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }

@@ -1,0 +1,249 @@
+package trust
+
+import (
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/handfast/handfast/certs"
+)
+
+// newUser returns a user with a development CA and the store of a browser, and the URL of a server with its certificate.
+func newUser(t *testing.T) (u user, url string) {
+	t.Helper()
+	u = user{t, t.TempDir(), os.Getenv("PATH")}
+	nss := filepath.Join(u.home, ".pki", "nssdb")
+	if err := os.MkdirAll(nss, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	u.must("certutil", "-N", "-d", "sql:"+nss, "--empty-password")
+	u.must(binary, "cert", "dev")
+	dev, err := certs.OpenDev(filepath.Dir(u.caFile()), hostname(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := certs.Open(certs.Options{Dev: dev})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{TLSConfig: p.TLSConfig("http/1.1"), ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "believed") })}
+	go s.ServeTLS(l, "", "")
+	t.Cleanup(func() { s.Close() })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return u, "https://localhost:" + port + "/"
+}
+
+func hostname(t *testing.T) string {
+	t.Helper()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// caFile returns the file of the user's development CA.
+func (u user) caFile() string {
+	u.t.Helper()
+	return strings.TrimSpace(u.must(binary, "cert", "show", "--path"))
+}
+
+// believers returns the programs, of those that look into a store, which believe the server.
+func (u user) believers(url string) string {
+	u.t.Helper()
+	var all []string
+	if r := u.run("curl", "--silent", "--show-error", url); r.code == 0 && r.stdout == "believed" {
+		all = append(all, "curl")
+	} else if r.code != 60 { // the certificate cannot be verified
+		u.t.Errorf("curl: exit %d, %s", r.code, r.stderr)
+	}
+	host := strings.Trim(strings.TrimPrefix(url, "https:"), "/")
+	if r := u.run("openssl", "s_client", "-verify_return_error", "-verify_hostname", "localhost", "-connect", host); r.code == 0 {
+		all = append(all, "openssl")
+	} else if !strings.Contains(r.stderr+r.stdout, "verif") {
+		u.t.Errorf("openssl: %s%s", r.stdout, r.stderr)
+	}
+	page := u.run("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+		"--user-data-dir="+u.t.TempDir(), "--dump-dom", url).stdout
+	if strings.Contains(page, "believed") {
+		all = append(all, "chromium")
+	}
+	return strings.Join(all, " ")
+}
+
+// traces returns what of a CA lies in the system's directories.
+func traces(t *testing.T, name string) []string {
+	t.Helper()
+	var found []string
+	for _, dir := range []string{"/etc/ssl/certs", "/usr/local/share/ca-certificates"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			target, _ := os.Readlink(filepath.Join(dir, e.Name()))
+			if strings.Contains(e.Name()+target, name) {
+				found = append(found, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return found
+}
+
+func TestTrustAndUntrust(t *testing.T) {
+	if os.Geteuid() != 0 {
+		refused(t, user{t, t.TempDir(), os.Getenv("PATH")}, nil)
+		t.Log("this user may not change the system's store: the rest of this test runs as root")
+		return
+	}
+	u, url := newUser(t)
+	ca, err := certs.DevCA(filepath.Dir(u.caFile()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ReplaceAll(ca.Subject.CommonName, " ", "_")
+	t.Cleanup(func() { u.must(binary, "cert", "untrust") })
+	bundle := func() string {
+		b, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	pem, err := os.ReadFile(u.caFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if got := u.believers(url); got != "" {
+		t.Fatalf("before: believed by %s", got)
+	}
+	said := u.must(binary, "cert", "trust", "--dry-run")
+	for _, want := range []string{"would write /usr/local/share/ca-certificates/" + name, "update-ca-certificates", "certutil -A -d sql:" + u.home} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the dry run does not say %q:\n%s", want, said)
+		}
+	}
+	if found := traces(t, name); len(found) != 0 {
+		t.Errorf("the dry run has done something: %v", found)
+	}
+
+	said = u.must(binary, "cert", "trust")
+	if strings.Count(said, "trusts it now") != 2 || !strings.Contains(said, "localhost") || !strings.Contains(said, "nothing else") {
+		t.Errorf("trust says:\n%s", said)
+	}
+	if got := u.believers(url); got != "curl openssl chromium" {
+		t.Errorf("after: believed by %q", got)
+	}
+	if !strings.Contains(bundle(), string(pem)) {
+		t.Error("it is not in the system's bundle")
+	}
+	if said = u.must(binary, "cert", "trust"); strings.Count(said, "trusts it already") != 2 {
+		t.Errorf("trust, again, says:\n%s", said)
+	}
+	if said = u.must(binary, "cert", "show"); !strings.Contains(said, "yes, in the system's store") {
+		t.Errorf("show says:\n%s", said)
+	}
+
+	said = u.must(binary, "cert", "untrust")
+	if strings.Count(said, "has it no more") != 2 {
+		t.Errorf("untrust says:\n%s", said)
+	}
+	if got := u.believers(url); got != "" {
+		t.Errorf("in the end: believed by %s", got)
+	}
+	if found := traces(t, name); len(found) != 0 || strings.Contains(bundle(), string(pem)) {
+		t.Errorf("left behind: %v", found)
+	}
+	if said = u.must(binary, "cert", "untrust"); strings.Count(said, "does not have it") != 2 {
+		t.Errorf("untrust, again, says:\n%s", said)
+	}
+}
+
+// A CA that is thrown away while it is trusted can still be taken out.
+func TestNewWhileTrusted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		refused(t, user{t, t.TempDir(), os.Getenv("PATH")}, nil)
+		return
+	}
+	u, _ := newUser(t)
+	ca, err := certs.DevCA(filepath.Dir(u.caFile()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ReplaceAll(ca.Subject.CommonName, " ", "_")
+	u.must(binary, "cert", "trust")
+	r := u.run(binary, "cert", "dev", "--new")
+	_, hint, ok := strings.Cut(r.stderr, "next step: handfast cert untrust ")
+	if !ok || r.code != 0 {
+		u.must(binary, "cert", "untrust", traces(t, name)[0])
+		t.Fatalf("exit %d, %s", r.code, r.stderr)
+	}
+	u.must(binary, "cert", "untrust", strings.TrimSpace(hint))
+	if found := traces(t, name); len(found) != 0 {
+		t.Errorf("left behind: %v", found)
+	}
+}
+
+// Without the rights, and without sudo, it says so, and what to do.
+func TestTrustWithoutRights(t *testing.T) {
+	u := user{t, t.TempDir(), t.TempDir()}
+	for _, dir := range []string{u.home, u.path, filepath.Dir(u.home), filepath.Dir(u.path)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := exec.LookPath("update-ca-certificates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(u.path, "update-ca-certificates")); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		refused(t, u, nil)
+		return
+	}
+	const nobody = 65534
+	if err := os.Chown(u.home, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, u, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
+}
+
+// refused makes sure that a user who may not change the system's store is told so.
+func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
+	t.Helper()
+	run := func(args ...string) result {
+		cmd := u.command(binary, args...)
+		cmd.SysProcAttr = as
+		return u.finish(cmd)
+	}
+	if r := run("cert", "trust"); r.code != 1 || !strings.Contains(r.stderr, `run "handfast cert dev"`) {
+		t.Errorf("without a CA: exit %d, %s", r.code, r.stderr)
+	}
+	if r := run("cert", "dev"); r.code != 0 {
+		t.Fatalf("exit %d, %s", r.code, r.stderr)
+	}
+	ca := strings.TrimSpace(run("cert", "show", "--path").stdout)
+	if r := run("cert", "trust", "--dry-run"); r.code != 0 || !strings.Contains(r.stdout, "this user cannot: it takes the rights of root") {
+		t.Errorf("dry run: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	r := run("cert", "trust")
+	if r.code != 1 || !strings.Contains(r.stderr, "the rights of root") || !strings.Contains(r.stderr, "next step: run as root: handfast cert trust "+ca) {
+		t.Errorf("exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
