@@ -131,7 +131,7 @@ func wanted(c challenge) string {
 	case "bearer":
 		return wantedBearer(c)
 	case "basic":
-		return "Basic" + realm(c) + ": a user name and a password: --user NAME:PASSWORD. A browser's page cannot set them for a WebSocket; " +
+		return "Basic" + realm(c) + ": a user name and a password: --basic NAME:PASSWORD. A browser's page cannot set them for a WebSocket; " +
 			"it sends them only if the user has typed them for a page of this host before."
 	case "digest":
 		return "Digest" + realm(c) + ": a user name and a password, sent as a hash. No browser answers this on a WebSocket."
@@ -139,14 +139,14 @@ func wanted(c challenge) string {
 		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It takes several requests on one connection, which a " +
 			"WebSocket handshake does not have: log in on a page first and use its cookie."
 	case "apikey", "api-key":
-		return c.scheme + realm(c) + ": a key that the server's owner hands out, in the header that its documentation names: -H 'X-API-Key: KEY'."
+		return c.scheme + realm(c) + ": a key that the server's owner hands out, in the header that its documentation names: --api-key KEY --api-key-header NAME."
 	}
 	return fmt.Sprintf("%s%s: a scheme that this program does not know; see the server's documentation.", c.scheme, realm(c))
 }
 
 // wantedBearer explains the error codes of RFC 6750 §3.1.
 func wantedBearer(c challenge) string {
-	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN."
+	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
 	switch c.param("error") {
 	case "":
 		s += " It names no error: the request had no token that the server saw."

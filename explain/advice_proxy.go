@@ -8,9 +8,10 @@ import (
 // A product is a proxy or a server that often stands in front of others.
 type product struct {
 	name string
-	// It shows itself by how its Server field begins, by a part of its Via field, or by its name in a page of its own. They
-	// are in lower case; "" is none.
+	// It shows itself by how its Server field begins, by a part of its Via field, by its name at the end of a page of its own,
+	// or by what else only it says. They are in lower case; "" is none.
 	server, via, page string
+	says              []string
 	// upgrade is what its owner has to do for WebSockets to get through.
 	upgrade []string
 }
@@ -19,7 +20,10 @@ type product struct {
 var products = []product{
 	{name: "nginx", server: "nginx", page: "nginx", upgrade: nginxLines},
 	{name: "OpenResty (nginx)", server: "openresty", page: "openresty", upgrade: nginxLines},
-	{name: "HAProxy", server: "haproxy", page: "haproxy", upgrade: []string{
+	{name: "HAProxy", server: "haproxy", says: []string{
+		"no server is available to handle this request.", "the server returned an invalid or incomplete response.",
+		"the server didn't respond in time.",
+	}, upgrade: []string{
 		"HAProxy passes upgrades on in mode http. Remove rules that touch these headers, and set a time for tunnels:",
 		"    http-request del-header Upgrade      # remove this",
 		"    timeout tunnel 1h",
@@ -88,12 +92,18 @@ func productOf(a *Response) *product {
 		}
 	}
 	for i, p := range products {
-		// An error page of its own ends with its name and version.
-		if _, behind, ok := cutLast(body, p.page); p.page != "" && ok && len(behind) < 20 && a.Status >= 400 {
+		if a.Status >= 400 && p.wrote(body) {
 			return &products[i]
 		}
 	}
 	return nil
+}
+
+// wrote reports whether a body, as words returns it, is an error page of p's own: it ends with its name and version, or says
+// what only p says.
+func (p *product) wrote(body string) bool {
+	_, behind, ok := cutLast(body, p.page)
+	return p.page != "" && ok && len(behind) < 20 || containsAny(body, p.says)
 }
 
 // cutLast is strings.Cut at the last sep.
@@ -106,7 +116,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // ownPage reports whether the answer is p's own, and not that of a server behind it.
 func (p *product) ownPage(a *Response) bool {
-	return p != nil && p.page != "" && strings.Contains(words(a.Body), p.page)
+	return p != nil && p.wrote(words(a.Body))
 }
 
 // nameProxy says which product answered.

@@ -59,7 +59,7 @@ var tlsAdvice = []explanation{
 		owner: []string{"Add a certificate for this name, or a default certificate, to the listener of this address and port."},
 		client: []string{
 			"Use the name that the server is published under; an IP address sends no name at all.",
-			"If the TLS settings name a server (ServerName, --resolve, a hosts entry), check that one.",
+			"If the TLS settings name a server (ServerName, a hosts entry), check that one.",
 		},
 	},
 	{
@@ -101,7 +101,7 @@ var tlsAdvice = []explanation{
 		},
 		client: []string{
 			"Send a certificate with its key from an authority that the server accepts. handfast explain, openssl:",
-			"    --cert client.pem",
+			"    --cert client.pem --key client.key",
 			"    openssl s_client -connect HOST:PORT -cert client.pem -key client.key",
 		},
 	},

@@ -120,6 +120,11 @@ func TestProxyIsSuspected(t *testing.T) {
 	if strings.Contains(d.Cause, "nginx") || slices.Contains(d.ForOwner, "    proxy_http_version 1.1;") {
 		t.Errorf("%s %q", d.Cause, d.ForOwner)
 	}
+	d = diagnose(answered(503, "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>"),
+		Finding{Fault: FaultStatus503, Stage: StageResponse})
+	if !strings.Contains(strings.Join(d.ForOwner, "\n"), "that of HAProxy itself") {
+		t.Errorf("%q", d.ForOwner)
+	}
 }
 
 // A finding about which nothing more is known has the text of the table, and no detail needs what a report may lack.
