@@ -75,6 +75,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	}
 	shown.judge(state.PeerCertificates, name, roots, time.Now())
 	shown.bad = len(shown.Problems) > 0
+	shown.Verified = shown.Verified && !shown.bad
 	return shown, nil
 }
 
