@@ -57,7 +57,7 @@ func TestDetailOfAReport(t *testing.T) {
 		{"with a small token", FaultStatus401, answered(401, "", `WWW-Authenticate: Bearer error="insufficient_scope", scope="chat"`),
 			`Scope: "chat"`},
 		{"a token twice", FaultStatus401, answered(401, "", `WWW-Authenticate: Bearer error="invalid_request"`), "twice"},
-		{"a key", FaultStatus401, answered(401, "", `WWW-Authenticate: ApiKey realm="x"`), "X-API-Key"},
+		{"a key", FaultStatus401, answered(401, "", `WWW-Authenticate: ApiKey realm="x"`), "--api-key KEY"},
 		{"a digest", FaultStatus401, answered(401, "", `WWW-Authenticate: Digest realm="x", nonce="y"`), "No browser answers"},
 		{"an unknown scheme", FaultStatus401, answered(401, "", `WWW-Authenticate: Mystery`), "does not know"},
 		{"a credential", FaultStatus401, with(answered(401, ""), func(r *Report) { r.Target.Credentials = []string{"bearer"} }),
