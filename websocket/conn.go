@@ -31,8 +31,8 @@ type Conn struct {
 	win      []byte            // bytes that arrived and are not parsed yet
 	buf      *transport.Buffer // where win lies; nil when it lies elsewhere
 	cur      protocol.Event    // a piece of a message that nobody has taken yet
-	pending  bool              // cur holds one
 	partial  []byte            // a message of which an interrupted Read had this much
+	pending  bool              // cur holds one
 	halfRead bool              // partial holds one, perhaps of no bytes
 	midway   bool              // a Reader's message is not read to its end
 	yields   bool              // it makes way when somebody else wants to read

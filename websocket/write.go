@@ -119,7 +119,7 @@ func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 	buf := transport.Borrow()
 	var n int
 	if b := inOne(buf, h, f.p); b != nil {
-		n, err = c.stream.Write(b) // from here and not from deeper: see await
+		n, err = c.stream.Write(b, &c.moved) // from here and not from deeper: see await
 	} else {
 		n, err = c.put(buf, h, f.p)
 	}
@@ -189,7 +189,8 @@ func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error)
 		if err != nil || k == len(p) {
 			return n, err
 		}
-		m, err := c.stride(p[k:])
+		c.moved.Store(true)
+		m, err := c.stream.Write(p[k:], &c.moved)
 		return n + m, err
 	}
 	// A client masks in the borrowed buffer, chunk by chunk: the caller's bytes stay as they are (RFC 6455 §5.3).
@@ -198,36 +199,18 @@ func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error)
 	for {
 		k := copy(buf[len(chunk):], p)
 		h.Key = frame.Mask(buf[len(chunk):len(chunk)+k], h.Key)
-		n, err := c.stream.Write(buf[:len(chunk)+k])
+		n, err := c.stream.Write(buf[:len(chunk)+k], &c.moved)
 		sent += n
 		p = p[k:]
 		if err != nil || len(p) == 0 {
 			return sent, err
 		}
-		c.moved.Store(true)
 		chunk = nil
 	}
 }
 
-// stride is how much of a large frame is written at once. That it went out shows keepalive, whose ping waits behind the
-// frame, that the peer takes it: at 7 KiB a second or more with the default PingInterval.
+// stride is how much of a large frame is written together with its header.
 const stride = 256 << 10
-
-// stride writes p in strides, and returns how many bytes went out.
-func (c *Conn) stride(p []byte) (int, error) {
-	sent := 0
-	for len(p) > 0 {
-		c.moved.Store(true)
-		k := min(len(p), stride)
-		n, err := c.stream.Write(p[:k])
-		sent += n
-		if err != nil {
-			return sent, err
-		}
-		p = p[k:]
-	}
-	return sent, nil
-}
 
 // joined is a Write that waits for its frame to go out with others. Its channel is made for each: one that outlived its
 // use could not be used in a testing/synctest bubble and outside of it.
@@ -319,7 +302,6 @@ func (c *Conn) flush() (left []*joined, err error) {
 			return joins, c.werr
 		}
 		c.uncut()
-		c.moved.Store(true)
 		if cap(joins) > 0 && c.taken == nil {
 			clear(joins)
 			c.taken = joins[:0]
@@ -342,9 +324,9 @@ func (c *Conn) putGathered(buf *transport.Buffer, b []byte, large entry) error {
 	var err error
 	switch {
 	case len(b) > 0:
-		_, err = c.stream.Write(b)
+		_, err = c.stream.Write(b, &c.moved)
 	case c.role == RoleServer:
-		_, err = c.stride(large.frame)
+		_, err = c.stream.Write(large.frame, &c.moved)
 	default:
 		h, _, _ := frame.Parse(large.frame)
 		h.Masked, h.Key = true, maskKey()

@@ -23,15 +23,30 @@ var pools [largestBits - smallestBits + 1]sync.Pool
 
 // borrow returns an empty buffer with room for n bytes at least.
 func borrow(n int) *buffer {
-	class := max(0, bits.Len(uint(max(n, 1)-1))-smallestBits)
+	if f := pooled(n); f != nil {
+		return f
+	}
+	class := classOf(n)
 	if class >= len(pools) {
 		return &buffer{b: make([]byte, 0, n), class: -1}
 	}
-	if f, ok := pools[class].Get().(*buffer); ok {
-		f.b, f.r = f.b[:0], 0
-		return f
-	}
 	return &buffer{b: make([]byte, 0, 1<<(class+smallestBits)), class: int8(class)}
+}
+
+func classOf(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-smallestBits) }
+
+// pooled is borrow for those who would rather have none than a new one: then it returns nil.
+func pooled(n int) *buffer {
+	class := classOf(n)
+	if class >= len(pools) {
+		return nil
+	}
+	f, ok := pools[class].Get().(*buffer)
+	if !ok {
+		return nil
+	}
+	f.b, f.r = f.b[:0], 0
+	return f
 }
 
 // free gives f back; nil is none.

@@ -13,8 +13,9 @@ const (
 	direct = 2 << 10
 
 	// trust is how many times as much as has arrived of a message is allocated for the rest of it: a length that a peer
-	// announces costs no memory by itself.
-	trust = 4
+	// announces costs no memory by itself. recycle is the same for memory that lies in a pool and costs nothing new.
+	trust   = 4
+	recycle = 16
 )
 
 // receive reads what has arrived, and has it parsed.
@@ -82,7 +83,13 @@ func (c *Conn) read(p []byte) (int, error) {
 func (c *Conn) spare(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
-		c.msg = c.msg.grown(int(min(left, int64(max((trust-1)*have, direct)))))
+		if g := pooled(have + int(min(left, int64((recycle-1)*have)))); g != nil {
+			g.b = append(g.b, c.msg.b...)
+			c.msg.free()
+			c.msg = g
+		} else {
+			c.msg = c.msg.grown(int(min(left, int64(max((trust-1)*have, direct)))))
+		}
 	}
 	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
 }
@@ -184,7 +191,9 @@ func (c *Conn) piece(ev *protocol.Event, placed bool) {
 func (c *Conn) gather(p []byte) {
 	want := len(p) + int(min(c.m.Left(), int64((trust-1)*len(p))))
 	if c.msg == nil {
-		c.msg = borrow(want)
+		if c.msg = pooled(len(p) + int(min(c.m.Left(), int64((recycle-1)*len(p))))); c.msg == nil {
+			c.msg = borrow(want)
+		}
 	} else {
 		c.msg = c.msg.grown(want)
 	}

@@ -2,7 +2,10 @@
 
 package transport
 
-import "io"
+import (
+	"io"
+	"sync/atomic"
+)
 
 // poller has no counterpart here: a waiting read keeps a small buffer.
 type poller struct{}
@@ -11,4 +14,4 @@ func newPoller(io.ReadWriteCloser) *poller { return nil }
 
 func (p *poller) read() (*Buffer, []byte, error) { return nil, nil, io.ErrNoProgress }
 
-func (p *poller) write([]byte, bool) (int, error) { return 0, io.ErrNoProgress }
+func (p *poller) write([]byte, *atomic.Bool) (int, error) { return 0, io.ErrNoProgress }

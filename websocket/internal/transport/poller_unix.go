@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -19,7 +20,7 @@ type poller struct {
 
 	put     func(fd uintptr) bool // putOnce, bound at its first use
 	out     []byte                // what it writes
-	wait    bool                  // until all of it is written
+	moved   *atomic.Bool          // set whenever the socket has taken some; nil: write once, and do not wait for room
 	written int
 	outErr  error
 }
@@ -84,18 +85,19 @@ func (p *poller) try(fd uintptr) bool {
 	}
 }
 
-// write writes all of b, or once, without waiting for room. It is what net.Conn's Write does, from smaller frames.
-func (p *poller) write(b []byte, wait bool) (int, error) {
+// write writes all of b, and sets moved whenever the socket has taken some of it; or, when moved is nil, once and without
+// waiting for room. It is what net.Conn's Write does, from smaller frames.
+func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	if p.put == nil {
 		p.put = p.putOnce
 	}
-	p.out, p.wait = b, wait
+	p.out, p.moved = b, moved
 	err := p.raw.Write(p.put)
 	n := p.written
 	if err == nil {
 		err = p.outErr
 	}
-	p.out, p.written, p.outErr = nil, 0, nil
+	p.out, p.moved, p.written, p.outErr = nil, nil, 0, nil
 	return n, err
 }
 
@@ -106,14 +108,20 @@ func (p *poller) putOnce(fd uintptr) bool {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			return !p.wait
+			return p.moved == nil
 		case err != nil:
 			p.outErr = os.NewSyscallError("write", err)
 			return true
 		}
 		p.written += n
 		p.out = p.out[n:]
-		if len(p.out) == 0 || !p.wait {
+		if p.moved == nil {
+			return true
+		}
+		if !p.moved.Load() {
+			p.moved.Store(true)
+		}
+		if len(p.out) == 0 {
 			return true
 		}
 	}

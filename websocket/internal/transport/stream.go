@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -87,19 +88,33 @@ func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 // Read reads into p.
 func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 
-// Write writes p.
-func (s *Stream) Write(p []byte) (int, error) {
+// Write writes p, and sets moved whenever the peer has taken some of it: on a socket for as little as that takes at once,
+// elsewhere for each stride.
+func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	if s.ready != nil {
-		return s.ready.write(p, true)
+		return s.ready.write(p, moved)
 	}
-	return s.rwc.Write(p)
+	sent := 0
+	for {
+		n, err := s.rwc.Write(p[sent:min(len(p), sent+stride)])
+		sent += n
+		if n > 0 {
+			moved.Store(true)
+		}
+		if err != nil || sent == len(p) {
+			return sent, err
+		}
+	}
 }
+
+// stride is how much is written at once where the system does not tell how much of it is gone.
+const stride = 256 << 10
 
 // WritesAtOnce reports whether TryWrite works here.
 func (s *Stream) WritesAtOnce() bool { return s.ready != nil }
 
 // TryWrite writes what the socket takes without waiting. It returns 0 and no error when that is nothing.
-func (s *Stream) TryWrite(p []byte) (int, error) { return s.ready.write(p, false) }
+func (s *Stream) TryWrite(p []byte) (int, error) { return s.ready.write(p, nil) }
 
 // WriteVec writes head and then body, with one system call where there is writev.
 func (s *Stream) WriteVec(head, body []byte) (int, error) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,7 +92,7 @@ func TestWrites(t *testing.T) {
 	for name, make := range streams(t) {
 		s, far := make()
 		got := newReader(far, len("head")+2*len(large))
-		n, err := s.Write(large)
+		n, err := s.Write(large, new(atomic.Bool))
 		if err != nil || n != len(large) {
 			t.Errorf("%s: Write wrote %d, %v", name, n, err)
 		}
@@ -132,7 +133,7 @@ func TestTryWrite(t *testing.T) {
 		}
 	}
 	s.SetWriteDeadline(time.Now().Add(time.Millisecond))
-	if n, err := s.Write(b); !IsTimeout(err) || n == len(b) {
+	if n, err := s.Write(b, new(atomic.Bool)); !IsTimeout(err) || n == len(b) {
 		t.Errorf("Write to a full socket wrote %d, %v", n, err)
 	}
 	s.Close()
