@@ -81,7 +81,7 @@ var rules = []rule{
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"},
 		other: []string{"github.com/fsnotify/fsnotify", "golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
-		other: []string{"golang.org/x/net"}, test: []string{"explain/internal/faults"}},
+		other: []string{"golang.org/x/net"}, test: []string{"explain/internal/faults", "websocket/wstest"}},
 	// Servers that commit faults, for tests; gen writes the document about them.
 	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
 	{pkg: "explain/internal/faults/gen", std: anyStd, own: []string{"explain/internal/faults"}},

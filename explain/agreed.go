@@ -46,14 +46,14 @@ func (v *verdicts) subprotocol(h *head) {
 		v.rule(true, "", clause, text, "none was offered, none was chosen")
 	case len(lines) == 0:
 		v.rule(false, FaultSubprotocolNone, "WHATWG WebSockets §4", "the server chooses one of the subprotocols that were offered",
-			"it chose none, and browsers fail the connection then")
+			"the server chose none, and browsers fail the connection then")
 	case len(lines) > 1:
 		v.rule(false, FaultSubprotocolRepeated, "RFC 6455 §11.3.4", "Sec-WebSocket-Protocol comes once in an answer",
-			"it comes "+count(len(lines), "time", "times"))
+			"Sec-WebSocket-Protocol comes "+count(len(lines), "time", "times"))
 	case !slices.Contains(offered, lines[0]) && len(elements(lines)) > 1 && len(offered) > 0:
-		v.rule(false, FaultSubprotocolRepeated, "RFC 6455 §4.2.2 (5)", "the server chooses one subprotocol", "it chose "+shown)
+		v.rule(false, FaultSubprotocolRepeated, "RFC 6455 §4.2.2 (5)", "the server chooses one subprotocol", "the server chose "+shown)
 	case !slices.Contains(offered, lines[0]):
-		v.rule(false, FaultSubprotocolUnasked, clause, text, "it chose "+shown)
+		v.rule(false, FaultSubprotocolUnasked, clause, text, "the server chose "+shown)
 	default:
 		v.rule(true, "", clause, text, shown)
 		if prefix, ok := tokenInSubprotocol(lines[0]); ok {
@@ -73,7 +73,7 @@ func (v *verdicts) extensions(h *head, offered bool) {
 	}
 	if len(lines) > 1 {
 		v.rule(false, FaultExtensionParams, "RFC 6455 §11.3.2", "Sec-WebSocket-Extensions comes once in an answer",
-			"it comes "+count(len(lines), "time", "times"))
+			"Sec-WebSocket-Extensions comes "+count(len(lines), "time", "times"))
 		return
 	}
 	list, err := parseExtensions(lines[0])

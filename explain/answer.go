@@ -108,7 +108,7 @@ func (v *verdicts) upgrade(h *head) {
 	case len(values) == 0:
 		v.rule(false, FaultUpgradeMissing, clauseClient+" (2)", text, "the answer has no Upgrade header")
 	case slices.ContainsFunc(values, func(s string) bool { return !equalFold(s, "websocket") }):
-		v.rule(false, FaultUpgradeWrong, clauseClient+" (2)", text, "it says "+v.t.quoted(lines))
+		v.rule(false, FaultUpgradeWrong, clauseClient+" (2)", text, "Upgrade says "+v.t.quoted(lines))
 	default:
 		v.rule(true, "", clauseClient+" (2)", text, v.t.quoted(lines))
 	}
@@ -123,7 +123,7 @@ func (v *verdicts) connection(h *head) {
 	case len(values) == 0:
 		v.rule(false, FaultConnectionMissing, clauseClient+" (3)", text, "the answer has no Connection header")
 	case !slices.ContainsFunc(values, func(s string) bool { return equalFold(s, "upgrade") }):
-		v.rule(false, FaultConnectionWrong, clauseClient+" (3)", text, "it says "+v.t.quoted(lines))
+		v.rule(false, FaultConnectionWrong, clauseClient+" (3)", text, "Connection says "+v.t.quoted(lines))
 	default:
 		v.rule(true, "", clauseClient+" (3)", text, v.t.quoted(lines))
 	}
@@ -170,9 +170,9 @@ func (t *tracer) acceptStep(h *head) bool {
 		v.rule(false, FaultAcceptMissing, clauseClient+" (4)", text, "the answer has no Sec-WebSocket-Accept")
 	case len(lines) > 1:
 		v.rule(false, FaultAcceptRepeated, "RFC 6455 §11.3.3", "Sec-WebSocket-Accept comes once",
-			"it comes "+count(len(lines), "time", "times"))
+			"Sec-WebSocket-Accept comes "+count(len(lines), "time", "times"))
 	case !k.Held:
-		v.rule(false, FaultAcceptWrong, clauseClient+" (4)", text, fmt.Sprintf("it is %s%s", quote(k.Got), t.guessAccept(lines[0])))
+		v.rule(false, FaultAcceptWrong, clauseClient+" (4)", text, fmt.Sprintf("Sec-WebSocket-Accept is %s%s", quote(k.Got), t.guessAccept(lines[0])))
 	default:
 		v.rule(true, "", clauseClient+" (4)", text, "they are equal")
 	}

@@ -67,7 +67,7 @@ func (s *session) idle() {
 	s.step = s.t.begin(StageIdle, "hold the connection in silence, for "+limit.String()+" at most")
 	i := &Idle{Max: Duration(limit)}
 	s.t.r.Idle = i
-	start := time.Now()
+	start := s.heard
 	deadline, restore := s.extend(limit)
 	defer restore()
 	for !s.over {
@@ -81,10 +81,14 @@ func (s *session) idle() {
 			if f.Opcode == frame.Ping {
 				i.Pings++
 			}
-			start = time.Now()
+			start = s.heard
 		}
 	}
-	i.Held = Duration(time.Since(start))
+	end := time.Now()
+	if s.why == nil { // a close frame, and then the end of TCP
+		end = s.heard
+	}
+	i.Held = Duration(end.Sub(start))
 	if _, ok := errors.AsType[*broken](s.why); ok {
 		s.broke(StageIdle)
 		return

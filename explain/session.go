@@ -26,10 +26,12 @@ type session struct {
 
 	over bool  // nothing more can be said: a close frame came, a rule was broken, the stream ended
 	why  error // what ended it: nil for a close frame
+
+	heard time.Time // when the last frame came
 }
 
 func newSession(t *tracer, l *link, rest []byte) *session {
-	s := &session{t: t, l: l, in: &inbound{conn: l, buf: rest}}
+	s := &session{t: t, l: l, in: &inbound{conn: l, buf: rest}, heard: time.Now()}
 	if t.deflate != nil {
 		s.in.inflater = &inflater{fresh: t.deflate.serverFresh}
 	}
@@ -154,6 +156,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 	f, err := s.in.next(deadline)
 	rule, isBroken := errors.AsType[*broken](err)
 	if f != nil {
+		s.heard = time.Now()
 		s.record(s.describe(f, rule))
 	}
 	switch {

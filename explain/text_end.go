@@ -19,11 +19,23 @@ func (x *Text) End(r *Report) error {
 	}
 	if r.Diagnosis != nil {
 		x.diagnosis(x.paint(red, "✗"), "why", r.Diagnosis)
+		x.more(r)
 	}
 	for _, w := range r.Warnings {
 		x.diagnosis(x.paint(yellow, "!"), "warning", &w)
 	}
 	return x.err
+}
+
+// more writes what was wrong beside the fault that decided.
+func (x *Text) more(r *Report) {
+	for i, f := range r.Findings {
+		if i > 0 && !f.Warning {
+			x.printf("\n%s %s%s\n", x.paint(red, "✗"), x.paint(bold, pad("also", stageColumn)), x.paint(bold, string(f.Fault)))
+			x.paragraph("clause", f.Clause)
+			x.paragraph("seen", f.Detail)
+		}
+	}
 }
 
 // opened says in one line what opened.
@@ -57,7 +69,7 @@ func openedAfter(r *Report) Duration {
 
 // diagnosis writes a block: what it means, by which clause, what was seen, and what each side can do.
 func (x *Text) diagnosis(mark, title string, d *Diagnosis) {
-	x.printf("\n%s %s%s  %s\n", mark, x.paint(bold, pad(title, stageColumn)), x.paint(bold, string(d.ID)), "")
+	x.printf("\n%s %s%s\n", mark, x.paint(bold, pad(title, stageColumn)), x.paint(bold, string(d.ID)))
 	x.paragraph("cause", d.Cause)
 	if d.Clause != "" {
 		x.paragraph("clause", d.Clause)

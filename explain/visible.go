@@ -32,7 +32,7 @@ func visible(s string) string {
 
 // oneLine is visible for a text that has to stay on its line.
 func oneLine(s string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(visible(s))
+	return visible(strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`).Replace(s))
 }
 
 // cut shortens s to n bytes at most, at the beginning of a character, and says that it did.

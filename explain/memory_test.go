@@ -1,0 +1,119 @@
+package explain
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// visit is a connection of a server in memory, behind the head of its request.
+type visit struct {
+	net.Conn
+	in  *bufio.Reader
+	req *http.Request
+}
+
+// say writes text; line ends become CR LF.
+func (v *visit) say(text string) {
+	io.WriteString(v.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
+}
+
+// open answers 101, with further fields; their lines end in "\n".
+func (v *visit) open(fields string) {
+	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
+		newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n" + fields + "\n")
+}
+
+// send sends a whole frame.
+func (v *visit) send(op frame.Opcode, payload string) {
+	v.Write(append(frame.Append(nil, frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}), payload...))
+}
+
+// next reads a frame of the client, unmasked.
+func (v *visit) next() (op frame.Opcode, payload string, err error) {
+	head, err := v.in.Peek(2)
+	if err == nil {
+		head, err = v.in.Peek(frame.Size(head[1]))
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	h, n, err := frame.Parse(head)
+	if err != nil {
+		return 0, "", err
+	}
+	v.in.Discard(n)
+	b := make([]byte, h.Length)
+	if _, err := io.ReadFull(v.in, b); err != nil {
+		return 0, "", err
+	}
+	if !h.Masked {
+		return 0, "", fmt.Errorf("a frame of the client is not masked")
+	}
+	frame.Mask(b, h.Key)
+	return h.Opcode, string(b), nil
+}
+
+// talk answers pings, messages and the close frame until the client has gone.
+func (v *visit) talk() {
+	for {
+		op, payload, err := v.next()
+		if err != nil {
+			return
+		}
+		switch op {
+		case frame.Ping:
+			v.send(frame.Pong, payload)
+		case frame.Close:
+			v.send(frame.Close, payload)
+			return
+		case frame.Pong:
+		default:
+			v.send(op, payload)
+		}
+	}
+}
+
+// inMemory returns options for a server in memory: serve is called for each connection, in a goroutine of its own, and the
+// connection is closed behind it. The test waits for all of them at its end.
+func inMemory(t testing.TB, serve func(v *visit)) *Options {
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
+	return &Options{
+		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+		rand:  &counter{},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			client, server := wstest.NetPipe(0)
+			wg.Go(func() {
+				defer server.Close()
+				v := &visit{Conn: server, in: bufio.NewReader(server)}
+				var err error
+				if v.req, err = http.ReadRequest(v.in); err == nil {
+					serve(v)
+				}
+			})
+			return client, nil
+		},
+	}
+}
+
+// counter is a source of random bytes that are not.
+type counter struct{ n byte }
+
+func (c *counter) Read(b []byte) (int, error) {
+	for i := range b {
+		c.n++
+		b[i] = c.n
+	}
+	return len(b), nil
+}
