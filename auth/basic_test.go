@@ -212,6 +212,13 @@ func TestBasicCost(t *testing.T) {
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
+		passwordFile(t, b.o.File, "ann:in-clear\n")
+		if err := b.Reload(); err == nil || !strings.Contains(err.Error(), "passwords:1: ") || strings.Contains(err.Error(), "in-clear") {
+			t.Errorf("Reload of a broken file: %v", err)
+		}
+		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
+			t.Errorf("a broken file: %v", err)
+		}
 	})
 }
 

@@ -78,9 +78,9 @@ type ForwardOptions struct {
 
 // ForwardClaim says that a field of the answer becomes a claim.
 type ForwardClaim struct {
-	Header string
-	Claim  string
-	List   bool // the values between commas, as a list
+	Header string // the field
+	Claim  string // the name of the claim
+	List   bool   // the values between commas, as a list
 }
 
 // forwardMemory is how many answers are remembered.
@@ -96,7 +96,8 @@ var forwardClaims = []ForwardClaim{
 	{Header: "Remote-Name", Claim: "name"},
 }
 
-// Forward is an [Authenticator] that asks another HTTP service. Answers are remembered for a short time, the same question
+// Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [Session]
+// before a Forward that looks at them, or keep [websocket.AcceptOptions].AnyOrigin off. Answers are remembered for a short time, the same question
 // is never asked twice at once, and while the service fails everybody is kept out with 503. Make it with [NewForward].
 type Forward struct {
 	o       ForwardOptions

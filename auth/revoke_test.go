@@ -158,6 +158,14 @@ func TestLogout(t *testing.T) {
 	if resp := post(t, l, "POST", "", key); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a second logout with what is revoked: %d, want 401", resp.StatusCode)
 	}
+	ahead := &Identity{Subject: "bob", Issued: time.Now().Add(time.Minute)}
+	l = &Logout{Authenticator: fixed{id: ahead}, Store: store}
+	if resp := post(t, l, "POST", "", ""); resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("logout: %d", resp.StatusCode)
+	}
+	if revoked, err := store.Revoked(t.Context(), ahead); !revoked || err != nil {
+		t.Errorf("issued by a clock that is ahead: revoked %v, %v", revoked, err)
+	}
 	l = &Logout{Authenticator: a, Store: brokenStore{}}
 	if resp := post(t, l, "POST", "", key); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("the store is down: %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))

@@ -54,7 +54,7 @@ func (r Revocation) Covers(id *Identity) bool {
 	if r.Subject != "" && r.Subject != id.Subject || r.ID != "" && r.ID != id.ID {
 		return false
 	}
-	return !id.Issued.After(r.At)
+	return !id.Issued.Truncate(time.Microsecond).After(r.At) // as exactly as a Store keeps it
 }
 
 // Normal returns r as a Store keeps it: with a time, in UTC and whole microseconds. It is an error if r says neither a

@@ -92,9 +92,6 @@ func NewTickets(o TicketOptions) (*Tickets, error) {
 	return &Tickets{o: o}, nil
 }
 
-// TTL returns how long a ticket can be redeemed.
-func (t *Tickets) TTL() time.Duration { return t.o.TTL }
-
 // Issue returns a ticket for id that holds where b says. Claims come back from it as JSON would give them.
 func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (string, error) {
 	if id == nil || id.Subject == "" || id == nobody {

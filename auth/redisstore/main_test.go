@@ -19,7 +19,7 @@ const testPassword = "correct-horse-battery"
 
 // redisServer is a real redis-server on the loopback interface, which can be stopped and started again.
 type redisServer struct {
-	t    *testing.T
+	t    testing.TB
 	port int
 	dir  string
 	keep bool // its data when it stops
@@ -27,7 +27,7 @@ type redisServer struct {
 }
 
 // startRedis starts a server, which ends with the test.
-func startRedis(t *testing.T, keep bool) *redisServer {
+func startRedis(t testing.TB, keep bool) *redisServer {
 	t.Helper()
 	s := &redisServer{t: t, dir: t.TempDir(), keep: keep}
 	// Another program may take the port between our look and the server's start.

@@ -17,7 +17,7 @@ import (
 )
 
 // node returns a store on a server, as one node of a service has it.
-func node(t *testing.T, url string, o Options) *Store {
+func node(t testing.TB, url string, o Options) *Store {
 	t.Helper()
 	o.URL = url
 	s, err := New(o)
@@ -29,14 +29,14 @@ func node(t *testing.T, url string, o Options) *Store {
 }
 
 // bounded returns a context for what must happen, and soon.
-func bounded(t *testing.T) context.Context {
+func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 // watch collects what a store tells. The goroutine ends with the test, before the store is closed.
-func watch(t *testing.T, s auth.Store) <-chan auth.Revocation {
+func watch(t testing.TB, s auth.Store) <-chan auth.Revocation {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := make(chan auth.Revocation, 1000)
@@ -47,7 +47,7 @@ func watch(t *testing.T, s auth.Store) <-chan auth.Revocation {
 }
 
 // wantRevocation waits until a subject is told of.
-func wantRevocation(t *testing.T, seen <-chan auth.Revocation, subject string) {
+func wantRevocation(t testing.TB, seen <-chan auth.Revocation, subject string) {
 	t.Helper()
 	ctx := bounded(t)
 	for {
