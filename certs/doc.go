@@ -1,8 +1,22 @@
-// Package certs is the TLS side of a server: where its certificates come from, and how they are kept.
+// Package certs is the TLS side of a server: where its certificates come from, which clients it lets in, and how all of
+// that changes while it runs.
+//
+// [Open] puts together what [Options] name: certificates in files, from a CA that speaks ACME, and of the development CA;
+// the authorities of clients; the secrets behind session tickets. [Provider.TLSConfig] is what a server listens with. The
+// files are watched: a change counts for the next handshake, and open connections do not notice.
+//
+//	p, err := certs.Open(certs.Options{
+//		Files:   []certs.Pair{{Cert: "/etc/tls/tls.crt", Key: "/etc/tls/tls.key"}},
+//		OnEvent: func(e certs.Event) { log.Print(e) },
+//	})
+//	...
+//	server := &http.Server{TLSConfig: p.TLSConfig("h2", "http/1.1")}
 //
 // [OpenDev] gives a development certificate: a certificate authority made on first use, and a leaf for localhost and the
-// machine's host name that it signs and renews. [LoadFiles] reads a certificate and a key that somebody else issued.
-// [ServerConfig] turns either into a TLS configuration.
+// machine's host name that it signs and renews. [LoadFiles] reads a certificate and a key once. [ServerConfig] has the
+// settings of TLS that all of them share.
+//
+// Nothing in here logs. What goes wrong is an [*Error], which knows the file and the next step, or comes as an [Event].
 //
 // # What a stolen development CA is worth
 //

@@ -1,0 +1,29 @@
+package certs
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// Whatever lies in a file of ours: it is good, or the error names the file and the next step, and nothing of what is in it.
+func FuzzFiles(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add(secretLine('a'))
+	f.Add([]byte("# comment\n\nc2hvcnQ=\n"))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n"))
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\naGVs"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		keys, ticketErr := TicketKeys(content, time.Unix(0, 0))
+		if ticketErr == nil && (len(keys) == 0 || len(keys) > 3*maxSecrets) {
+			t.Errorf("%d keys", len(keys))
+		}
+		_, poolErr := parseAuthorities([]string{"file"}, [][]byte{content})
+		_, pairErr := parsePair("file", content, "file", content)
+		for _, err := range []error{ticketErr, poolErr, pairErr} {
+			if e, ok := errors.AsType[*Error](err); err != nil && (!ok || e.Path == "" || e.Hint == "" || len(err.Error()) > 300) {
+				t.Errorf("%v", err)
+			}
+		}
+	})
+}
