@@ -93,7 +93,7 @@ func anyOrigin(l *lab) (*Site, error) {
 
 // Idle times of the relay below and of the client that looks for it.
 const (
-	relayIdle = 700 * time.Millisecond
+	relayIdle = 1500 * time.Millisecond
 	probeIdle = 10 * time.Second
 )
 
