@@ -1,0 +1,72 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Whatever stands in the fields of a request, only the right password and the right key let somebody in, and nothing of
+// what was sent is in the error.
+func FuzzAuthorization(f *testing.F) {
+	basic := newBasic(f, BasicOptions{Failures: 1 << 30}, "ann:"+cheapHash(f, "pass")+"\n")
+	keys, key := apiUser(f, "bob")
+	f.Add("Basic YW5uOnBhc3M=", "", "")
+	f.Add("basic  YW5uOnBhc3M", key, "Bearer "+key)
+	f.Add("ApiKey "+key, "", "")
+	f.Add("Basic YW5uOng=", "hf_k1_", "hf__")
+	f.Fuzz(func(t *testing.T, authorization, field, more string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header = http.Header{"Authorization": {authorization}, "X-Api-Key": {field}}
+		if more != "" {
+			r.Header.Add("Authorization", more)
+		}
+		user, password, _ := r.BasicAuth()
+		id, err := basic.Authenticate(r)
+		if err == nil && (user != "ann" || password != "pass" || id.Subject != "ann") {
+			t.Fatalf("%q came in as %+v", authorization, id)
+		}
+		id, keyErr := keys.Authenticate(r)
+		if keyErr == nil && (field != key || id.Subject != "bob") {
+			t.Fatalf("%q came in as %+v", field, id)
+		}
+		for _, err := range []error{err, keyErr} {
+			if err == nil || errors.Is(err, ErrNoCredentials) {
+				continue
+			}
+			if _, ok := errors.AsType[*Error](err); !ok {
+				t.Fatalf("an error that is no refusal: %v", err)
+			}
+			for _, secret := range []string{authorization, field, more, password} {
+				if len(secret) > 40 && strings.Contains(err.Error(), secret) {
+					t.Fatalf("the error holds what was sent: %v", err)
+				}
+			}
+		}
+	})
+}
+
+// Whatever stands in a password file: a line is refused, or its hash is one that a server can afford.
+func FuzzPasswordFile(f *testing.F) {
+	f.Add("ann:$2y$05$" + strings.Repeat("a", 53))
+	f.Add("ann:" + cheapHash(f, "x") + ` {"roles":["a"]}`)
+	f.Add("ann:$argon2id$v=19$m=262144,t=4,p=16$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43) + "\n#\nbob:x")
+	f.Fuzz(func(t *testing.T, text string) {
+		users, err := parseBasicUsers("passwords", text)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "passwords:") {
+				t.Fatalf("the error does not say where: %v", err)
+			}
+			return
+		}
+		for name, u := range users.byName {
+			h, ok := u.hash.(*argonHash)
+			if name == "" || ok && (h.memory > argonMaxMemory || uint64(h.memory)*uint64(h.time) > argonMaxWork || h.time == 0 ||
+				h.threads == 0 || len(h.key) < 16 || len(h.salt) < 8) {
+				t.Fatalf("user %q with %+v", name, h)
+			}
+		}
+	})
+}
