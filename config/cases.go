@@ -3,8 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-
-	"github.com/goccy/go-yaml/ast"
 )
 
 // Case is a question to the rules of an endpoint and the answer that they should give: one test of "handfast config test".
@@ -45,8 +43,7 @@ func ParseCases(name string, document []byte) ([]Case, error) {
 	}
 	var cases []Case
 	if body != nil {
-		d := &decoder{l: l, file: name, anchors: map[string]ast.Node{}, left: maxValues}
-		d.decode(reflect.ValueOf(&cases).Elem(), body, "")
+		newDecoder(l, name, document).decode(reflect.ValueOf(&cases).Elem(), body, "")
 	}
 	k := &checker{l: l, c: &Config{source: l.src}}
 	for i := range cases {

@@ -13,10 +13,15 @@ import (
 type decoder struct {
 	l       *loader
 	file    string
+	lines   lines               // of the file
 	fixed   *Pos                // where everything is, for text that is in no file
 	anchors map[string]ast.Node // by name
 	left    int                 // how many more values may be decoded: aliases can multiply
 	depth   int                 // of the value that is decoded
+}
+
+func newDecoder(l *loader, file string, document []byte) *decoder {
+	return &decoder{l: l, file: file, lines: linesOf(document), anchors: map[string]ast.Node{}, left: maxValues}
 }
 
 // maxValues bounds the values of a document. Nobody writes as many; a few lines of aliases can stand for more.
@@ -33,14 +38,14 @@ func (d *decoder) at(n ast.Node) Pos {
 	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 && !m.IsFlowStyle {
 		n = m.Values[0].Key // the token of a mapping is its first colon
 	}
-	if t := n.GetToken(); t != nil && t.Position != nil {
-		return Pos{d.file, max(t.Position.Line, 1), max(t.Position.Column, 1)}
-	}
-	return Pos{d.file, 1, 1}
+	return d.lines.place(d.file, n.GetToken())
 }
 
 // problem notes what is wrong at a node.
-func (d *decoder) problem(n ast.Node, path, text, want string) *Problem {
+func (d *decoder) problem(n ast.Node, path, text, want string) { d.hinted(n, path, text, want, "") }
+
+// hinted is problem with a next step.
+func (d *decoder) hinted(n ast.Node, path, text, want, hint string) {
 	const most = 200
 	at := d.at(n)
 	if key, ok := d.l.src.pos[path]; ok && isNull(n) {
@@ -49,7 +54,7 @@ func (d *decoder) problem(n ast.Node, path, text, want string) *Problem {
 	if len(path) > most {
 		path = path[:most] + "…"
 	}
-	return d.l.problem(&Problem{Pos: at, Path: path, Text: text, Want: want})
+	d.l.problem(&Problem{Pos: at, Path: path, Text: text, Want: want, Hint: hint})
 }
 
 // decode sets v, which holds its defaults, from a node.
@@ -262,17 +267,18 @@ func (s *shape) lookup(key string) (f field, fromFile, ok bool) {
 
 // unknown tells about a key that is not there.
 func (d *decoder) unknown(e entry, known []string, path string) {
-	p := d.problem(e.at, join(path, quotedKey(e.key)), "there is no such key", "")
+	const text = "there is no such key"
+	p := join(path, quotedKey(e.key))
 	if near := nearest(e.key, known); near != "" {
-		p.Hint = "did you mean " + near + "?"
+		d.hinted(e.at, p, text, "", "did you mean "+near+"?")
 		d.l.failed[join(path, near)] = true // that it is missing need not be told as well
 		return
 	}
 	if places := elsewhere(e.key); len(places) > 0 && len(places) <= 3 {
-		p.Hint = "there is " + strings.Join(places, ", ")
+		d.hinted(e.at, p, text, "", "there is "+strings.Join(places, ", "))
 		return
 	}
-	p.Want = oneOf(known)
+	d.problem(e.at, p, text, oneOf(known))
 }
 
 // quotedKey keeps a strange key from looking like a path.
@@ -305,9 +311,10 @@ func (d *decoder) onlyShort(v reflect.Value, n ast.Node, path, text string) {
 	s := shapeOf(v.Type())
 	f, ok := s.field(text)
 	if !ok {
-		p := d.problem(n, path, "this is none of its kinds", oneOf(s.keys())) // it may be a secret in the wrong place
 		if near := nearest(text, s.keys()); near != "" {
-			p.Text, p.Hint = quote(text)+" is none of its kinds", "did you mean "+near+"?"
+			d.hinted(n, path, quote(text)+" is none of its kinds", oneOf(s.keys()), "did you mean "+near+"?")
+		} else {
+			d.problem(n, path, "this is none of its kinds", oneOf(s.keys())) // it may be a secret in the wrong place
 		}
 		return
 	}

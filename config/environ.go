@@ -35,11 +35,12 @@ func (l *loader) environ(c *Config, environ []string) {
 		case ok:
 			l.set(c, path, text, at)
 		case !serviceLinks.MatchString(name):
-			p := l.problem(&Problem{Pos: at, Text: "there is no such setting"})
+			p := &Problem{Pos: at, Text: "there is no such setting"}
 			p.Hint = "the names are those of the keys, such as HANDFAST_LOG_LEVEL for log.level"
 			if near := nearest(rest, envNames()); near != "" {
 				p.Hint = "did you mean " + envPrefix + strings.ToUpper(near) + "?"
 			}
+			l.problem(p)
 		}
 	}
 }

@@ -188,6 +188,9 @@ func (w *yamlWriter) list(f field, v reflect.Value) {
 			setDefaults(fresh)
 			w.items(f.key, fresh)
 		})
+		if !w.explain {
+			w.line(f.key + ": []") // which is something else than not given where there is a default
+		}
 		return
 	}
 	items := make([]reflect.Value, v.Len())

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -83,11 +84,10 @@ func newLoader() *loader {
 	return &loader{src: source{pos: map[string]Pos{}, texts: map[string]textPos{}}, failed: map[string]bool{}}
 }
 
-// problem notes a problem and returns it.
-func (l *loader) problem(p *Problem) *Problem {
+// problem notes a problem.
+func (l *loader) problem(p *Problem) {
 	l.problems = append(l.problems, p)
 	l.failed[p.Path] = true
-	return p
 }
 
 // finish derives and checks.
@@ -110,14 +110,13 @@ func (l *loader) document(c *Config, text []byte, name string) *Problem {
 	if p != nil || body == nil {
 		return p
 	}
-	d := &decoder{l: l, file: name, anchors: map[string]ast.Node{}, left: maxValues}
-	d.decode(reflect.ValueOf(c).Elem(), body, "")
+	newDecoder(l, name, text).decode(reflect.ValueOf(c).Elem(), body, "")
 	return nil
 }
 
 // parse returns the value of the one document in a text, nil when it is empty.
 func parse(text []byte, name string) (body ast.Node, problem *Problem) {
-	if i := strings.IndexFunc(string(text), notYAML); i >= 0 {
+	if i := bytes.IndexFunc(text, notYAML); i >= 0 {
 		return nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
 			Want: "a YAML document"}
 	}
@@ -128,20 +127,20 @@ func parse(text []byte, name string) (body ast.Node, problem *Problem) {
 	}()
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, syntaxProblem(err, name)
+		return nil, syntaxProblem(err, name, text)
 	}
 	for _, doc := range file.Docs {
 		switch {
 		case doc.Body == nil || isNull(doc.Body):
 		case body != nil:
-			return nil, &Problem{Pos: tokenPos(doc.GetToken(), name), Text: "a second document begins here",
+			return nil, &Problem{Pos: linesOf(text).place(name, doc.GetToken()), Text: "a second document begins here",
 				Want: "one document in a file"}
 		default:
 			body = doc.Body
 		}
 	}
 	if d, ok := body.(*ast.DirectiveNode); ok {
-		return nil, &Problem{Pos: tokenPos(d.GetToken(), name), Text: "a directive has no meaning here"}
+		return nil, &Problem{Pos: linesOf(text).place(name, d.GetToken()), Text: "a directive has no meaning here"}
 	}
 	return body, nil
 }
@@ -153,13 +152,13 @@ func notYAML(r rune) bool {
 
 // offset returns the position of a byte.
 func offset(name string, text []byte, i int) Pos {
-	before := string(text[:i])
+	before := lineEnds.Replace(string(text[:i]))
 	line := strings.LastIndexByte(before, '\n') + 1
 	return Pos{name, strings.Count(before, "\n") + 1, len([]rune(before[line:])) + 1}
 }
 
 // syntaxProblem turns the parser's error into ours.
-func syntaxProblem(err error, name string) *Problem {
+func syntaxProblem(err error, name string, text []byte) *Problem {
 	p := &Problem{Pos: Pos{name, 1, 1}, Text: "this is no YAML", Want: "a YAML document"}
 	var at interface {
 		error
@@ -168,16 +167,9 @@ func syntaxProblem(err error, name string) *Problem {
 	}
 	if errors.As(err, &at) {
 		p.Text = "this is no YAML: " + at.GetMessage()
-		p.Pos = tokenPos(at.GetToken(), name)
+		p.Pos = linesOf(text).place(name, at.GetToken())
 	}
 	return p
-}
-
-func tokenPos(t *token.Token, name string) Pos {
-	if t == nil || t.Position == nil {
-		return Pos{name, 1, 1}
-	}
-	return Pos{name, max(t.Position.Line, 1), max(t.Position.Column, 1)}
 }
 
 // fromFile sets a value to what a file holds, without the white space around it.

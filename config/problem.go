@@ -16,7 +16,7 @@ type Problem struct {
 	Hint string `json:"hint,omitempty"`     // the next step; may be empty
 }
 
-// Error is a line: handfast.yaml:12:5: limits.connections: "many" is no whole number; expected …
+// Error is a line: place, path, what is wrong, what may have been meant, what was expected.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	if p.Pos != (Pos{}) {

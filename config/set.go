@@ -65,8 +65,8 @@ type setter struct {
 	text string
 }
 
-func (w *setter) problem(path, text, want string) *Problem {
-	return w.l.problem(&Problem{Pos: w.at, Path: path, Text: text, Want: want})
+func (w *setter) problem(path, text, want string) {
+	w.l.problem(&Problem{Pos: w.at, Path: path, Text: text, Want: want})
 }
 
 // set goes down the path, making what is not there yet.
@@ -140,12 +140,13 @@ func (w *setter) field(v reflect.Value, rest []step, path string) {
 	f, fromFile, ok := s.lookup(rest[0].key)
 	p := join(path, rest[0].key)
 	if !ok {
-		problem := w.problem(p, "there is no such key", "")
+		problem := &Problem{Pos: w.at, Path: p, Text: "there is no such key"}
 		if near := nearest(rest[0].key, s.keys()); near != "" {
 			problem.Hint = "did you mean " + join(path, near) + "?"
 		} else {
 			problem.Want = oneOf(s.keys())
 		}
+		w.l.problem(problem)
 		return
 	}
 	if !fromFile {

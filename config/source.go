@@ -3,6 +3,9 @@ package config
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/token"
 )
 
 // Pos is where a value was given.
@@ -18,6 +21,29 @@ func (p Pos) String() string {
 		return p.File
 	}
 	return p.File + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column)
+}
+
+// lines are the lengths of a document's lines, in characters.
+type lines []int
+
+// linesOf measures a document.
+func linesOf(document []byte) lines {
+	var l lines
+	for line := range strings.SplitSeq(lineEnds.Replace(string(document)), "\n") {
+		l = append(l, utf8.RuneCountInString(line))
+	}
+	return l
+}
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// place returns a position that the document has: the parser's are behind its end now and then, where it is strange.
+func (l lines) place(file string, t *token.Token) Pos {
+	if t == nil || t.Position == nil {
+		return Pos{file, 1, 1}
+	}
+	line := min(max(t.Position.Line, 1), len(l))
+	return Pos{file, line, min(max(t.Position.Column, 1), l[line-1]+1)}
 }
 
 // source is where the values of a Config come from, by path.

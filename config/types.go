@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -169,7 +170,7 @@ func (Path) Expected() string { return "the path of a file" }
 
 // UnmarshalText reads a path.
 func (p *Path) UnmarshalText(text []byte) error {
-	if strings.ContainsRune(string(text), 0) {
+	if bytes.IndexByte(text, 0) >= 0 {
 		return errors.New("it has a zero byte in it")
 	}
 	*p = Path(text)

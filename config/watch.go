@@ -33,7 +33,7 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 	if err != nil {
 		return err
 	}
-	defer w.notify.Close()
+	defer w.close()
 	return w.run(ctx, changed)
 }
 
@@ -50,12 +50,15 @@ func newWatcher(files []string) (*watcher, error) {
 	}
 	w := &watcher{files: files, notify: notify, seen: make([][sha256.Size]byte, len(files))}
 	if err := w.follow(); err != nil {
-		notify.Close()
+		w.close()
 		return nil, fmt.Errorf("watch the configuration: %w", err)
 	}
 	w.look()
 	return w, nil
 }
+
+// close ends the watch. Its error says what the system thinks of that; nobody can do anything about it.
+func (w *watcher) close() { _ = w.notify.Close() }
 
 // follow watches the directories of the files, and those of everything that their links lead through: a watch on a file
 // itself ends with the first rename.
@@ -130,7 +133,10 @@ func (w *watcher) run(ctx context.Context, changed func()) error {
 			}
 			quiet.Reset(max(0, min(settle, settleAtMost-time.Since(first))))
 			continue
-		case <-w.notify.Errors: // events were lost: look
+		case err := <-w.notify.Errors: // events were lost: look
+			if err == nil {
+				return nil // it is closed
+			}
 		case <-polls.C:
 		case <-quiet.C:
 		}

@@ -22,7 +22,7 @@ func watch(t *testing.T, files ...string) <-chan struct{} {
 		if err := <-done; err != nil {
 			t.Errorf("watch: %v", err)
 		}
-		w.notify.Close()
+		w.close()
 	})
 	return changes
 }
