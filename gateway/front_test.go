@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/websocket"
+)
+
+// addrs returns the addresses of the connections that are open.
+func (r *running) addrs() (list []string) {
+	for _, e := range r.conns.List(registry.Filter{}) {
+		list = append(list, e.Addr.String())
+	}
+	return list
+}
+
+// Forwarded headers are believed from trusted proxies, and from nobody else.
+func TestClientBehindProxies(t *testing.T) {
+	r := run(t, parse(t, `
+trusted_proxies: [127.0.0.9]
+limits: {connections_per_address: 1}
+endpoints:
+	- {path: /open, target: echo, auth: [anonymous]}
+`))
+	header := http.Header{"X-Forwarded-For": {"203.0.113.66, 192.0.2.1"}}
+	r.open(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header}))
+	if got := r.addrs(); len(got) != 1 || got[0] != "192.0.2.1" {
+		t.Errorf("addresses %v", got)
+	}
+	has(t, &r.audited, `"connected"`, `"addr":"192.0.2.1"`)
+	if e := r.refuse(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header})); e.Status != 429 {
+		t.Errorf("%d", e.Status)
+	}
+	if got := r.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
+		t.Errorf("remembered %+v", got)
+	}
+	// Somebody else who sends the same header is counted as who he is.
+	r.open(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header}))
+	if got := strings.Join(r.addrs(), " "); !strings.Contains(got, "127.0.0.8") {
+		t.Errorf("addresses %v", got)
+	}
+}
+
+// A balancer that speaks the PROXY protocol names the client; so does a proxy behind that balancer.
+func TestClientBehindBalancer(t *testing.T) {
+	r := run(t, parse(t, `
+listen:
+	- {address: "127.0.0.1:0", tls: off, proxy_protocol: {from: [127.0.0.9]}}
+trusted_proxies: [10.0.0.0/8]
+endpoints:
+	- {path: /open, target: echo, auth: [anonymous]}
+`))
+	for _, tt := range []struct{ from, header, forwarded, want string }{
+		{"127.0.0.9", "PROXY TCP4 192.0.2.1 198.51.100.2 56286 443\r\n", "", "192.0.2.1"},
+		{"127.0.0.9", "PROXY TCP4 192.0.2.1 198.51.100.2 56286 443\r\n", "203.0.113.1", "192.0.2.1"},
+		{"127.0.0.9", "PROXY TCP4 10.0.0.1 198.51.100.2 56286 443\r\n", "203.0.113.1", "203.0.113.1"},
+		{"127.0.0.8", "", "203.0.113.1", "127.0.0.8"},
+	} {
+		opts := from(tt.from, nil)
+		dial := opts.DialContext
+		opts.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			if err == nil {
+				_, err = io.WriteString(c, tt.header)
+			}
+			return c, err
+		}
+		if tt.forwarded != "" {
+			opts.Header = http.Header{"Forwarded": {"for=" + tt.forwarded}}
+		}
+		c := r.open(t, "/open", opts)
+		if got := r.addrs(); len(got) != 1 || got[0] != tt.want {
+			t.Errorf("%+v: addresses %v", tt, got)
+		}
+		c.CloseNow()
+		until(t, func() bool { return r.conns.Len() == 0 })
+	}
+}
+
+// An origin is judged by the scheme that the browser used, which a trusted proxy tells.
+func TestOriginBehindProxy(t *testing.T) {
+	r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nendpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}"))
+	header := func() http.Header {
+		return http.Header{"Origin": {"https://app.example.com"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"app.example.com"}}
+	}
+	r.open(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header()}))
+	e := r.refuse(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header()}))
+	if got := r.refused.List()[0]; e.Status != 403 || got.Stage != "origin" || got.Origin != "https://app.example.com" || got.Clause == "" {
+		t.Errorf("%d, remembered %+v", e.Status, got)
+	}
+}
+
+func TestRedirectAndHSTS(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	r := run(t, parse(t, `
+listen:
+	- {address: "127.0.0.1:0", tls: dev, hsts: 24h}
+	- {address: "127.0.0.1:0", tls: off, redirect_https: true}
+endpoints:
+	- {path: /open, target: echo, auth: [anonymous]}
+`))
+	if len(r.URLs()) != 1 {
+		t.Fatalf("URLs %q", r.URLs())
+	}
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(r.URLs()[0], "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := r.bound[1].url
+	for _, tt := range []struct{ method, host, path, want string }{
+		{"GET", "app.example.com", "/a%2Fb?x=1", "301 https://app.example.com:" + port + "/a%2Fb?x=1"},
+		{"HEAD", "app.example.com:8080", "/", "301 https://app.example.com:" + port + "/"},
+		{"POST", "[::1]:8080", "/", "308 https://[::1]:" + port + "/"},
+		{"GET", "evil.example/path?", "/", "400 "},
+	} {
+		resp, _ := page(t, tt.method, plain+tt.path, http.Header{"Host": {tt.host}})
+		if got := fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Location")); got != tt.want {
+			t.Errorf("%s %s%s: %s", tt.method, tt.host, tt.path, got)
+		}
+	}
+	_, err = websocket.Dial(t.Context(), plain+"/open", nil)
+	e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
+	if !ok || e.Status != 403 || !strings.Contains(string(e.Body), "wss://127.0.0.1:"+port+"/open") {
+		t.Errorf("a WebSocket without TLS: %v", err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(r.Dev().CA())
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	resp, err := client.Get(r.URLs()[0] + "/") //nolint:noctx // it is ours
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := resp.Header.Get("Strict-Transport-Security"); got != "max-age=86400" {
+		t.Errorf("HSTS %q", got)
+	}
+	c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/open", &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if h := c.Handshake().Header; h.Get("Strict-Transport-Security") != "" {
+		t.Errorf("HSTS on a WebSocket: %v", h)
+	}
+}
+
+// TLS that fails is remembered with what to do about it.
+func TestRefusedTLS(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Listen[0].TLS.Mode = "dev"
+	r := run(t, cfg)
+	for want, try := range map[string]func(net.Conn){
+		"does not trust": func(c net.Conn) {
+			_ = tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(t.Context())
+		},
+		"too old": func(c net.Conn) {
+			_ = tls.Client(c, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}).
+				HandshakeContext(t.Context())
+		},
+		"plain HTTP": func(c net.Conn) {
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\n\r\n")
+			line, _ := bufio.NewReader(c).ReadString('\n')
+			if !strings.Contains(line, "400") {
+				t.Errorf("HTTP got %q", line)
+			}
+		},
+	} {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.bound[0].doors[0].Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		try(c)
+		c.Close()
+		until(t, func() bool {
+			list := r.refused.List()
+			return len(list) > 0 && strings.Contains(list[0].Hint, want) && list[0].Stage == "tls"
+		})
+	}
+}

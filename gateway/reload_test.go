@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/websocket"
+)
+
+// with parses a configuration whose listener has the address of one that is running.
+func (r *running) with(t *testing.T, text string, args ...any) *config.Config {
+	t.Helper()
+	return parse(t, "listen: [{address: \"127.0.0.1:0\", tls: off}]\n"+text, args...)
+}
+
+func TestReloadEndpoints(t *testing.T) {
+	const before = `
+auth: {users: {jwt: {secret: "%s"}}}
+drain: {code: 1012}
+endpoints:
+	- {name: stays, path: /stays, target: echo, auth: [users]}
+	- {name: goes, path: /goes, target: echo, auth: [users]}
+`
+	const after = `
+auth: {users: {jwt: {secret: "%s"}}}
+drain: {code: 1012}
+limits: {connections_per_address: 3}
+endpoints:
+	- {name: stays, path: /stays, target: echo, auth: [users], rules: [{when: 'user == "alice"', do: allow}]}
+	- {name: comes, path: /comes, target: echo, auth: [anonymous]}
+`
+	r := run(t, parse(t, before, key))
+	url := r.URLs()[0]
+	bob := as(token("bob", time.Hour, nil))
+	stays, goes := r.open(t, "/stays", bob), r.open(t, "/goes", bob)
+	r.refuse(t, "/comes", nil)
+	if err := r.Reload(t.Context(), r.with(t, after, key)); err != nil {
+		t.Fatal(err)
+	}
+	if r.URLs()[0] != url {
+		t.Errorf("another address: %s", r.URLs()[0])
+	}
+	if e := ending(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
+		t.Errorf("the endpoint that is gone: %v", e)
+	}
+	echoed(t, stays)
+	echoed(t, r.open(t, "/comes", nil))
+	if e := r.refuse(t, "/goes", bob); e.Status != 404 {
+		t.Errorf("gone: %d", e.Status)
+	}
+	if e := r.refuse(t, "/stays", bob); e.Status != 403 {
+		t.Errorf("the new rule: %d", e.Status)
+	}
+	r.open(t, "/stays", as(token("alice", time.Hour, nil)))
+	if e := r.refuse(t, "/comes", nil); e.Status != 429 {
+		t.Errorf("the new limit: %d", e.Status)
+	}
+	has(t, &r.log, `msg="endpoint removed"`, "endpoint=goes", "connections=1")
+}
+
+// What cannot be used changes nothing, whatever part of it is at fault.
+func TestReloadFails(t *testing.T) {
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	r := run(t, parse(t, users, key))
+	c := r.open(t, "/open", nil)
+	url := r.URLs()
+	for want, text := range map[string]string{
+		"rules[0].when":  "endpoints: [{path: /other, target: echo, auth: [anonymous], rules: [{when: 'user ==', do: allow}]}]",
+		"address":        "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"" + taken.Addr().String() + "\", tls: off}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
+		"no such file":   "listen: [{address: \"127.0.0.1:0\", tls: {files: [{cert: /nowhere/cert.pem, key: /nowhere/key.pem}]}}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
+		"/nowhere/users": "auth: {p: {basic: {file: /nowhere/users}}}\nendpoints: [{path: /other, target: echo, auth: [p]}]",
+	} {
+		err := r.Reload(t.Context(), parse(t, text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+		echoed(t, c)
+		echoed(t, r.open(t, "/open", nil))
+		if e := r.refuse(t, "/other", nil); e.Status != 404 {
+			t.Errorf("%s: %d", want, e.Status)
+		}
+		if got := r.URLs(); fmt.Sprint(got) != fmt.Sprint(url) {
+			t.Errorf("%s: addresses %v", want, got)
+		}
+	}
+}
+
+// Addresses come and go; connections stay.
+func TestReloadListeners(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
+	r := run(t, parse(t, "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"127.0.0.2:0\", tls: off}]"+endpoints))
+	first, second := r.URLs()[0], r.URLs()[1]
+	c, err := websocket.Dial(t.Context(), second+"/open", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.3:0\", tls: dev}, {address: \"127.0.0.1:0\", tls: off}]"+endpoints)); err != nil {
+		t.Fatal(err)
+	}
+	urls := r.URLs()
+	if len(urls) != 2 || urls[1] != first || !strings.HasPrefix(urls[0], "https://127.0.0.3:") {
+		t.Errorf("addresses %v", urls)
+	}
+	echoed(t, c)
+	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(second, "http://"), time.Second); err == nil { //nolint:noctx // it is refused at once
+		t.Error("the address that is gone takes connections")
+	}
+	nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(urls[0], "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	// The same address with TLS from now on.
+	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.1:0\", tls: dev}]"+endpoints)); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.URLs(); len(got) != 1 || got[0] != "https"+strings.TrimPrefix(first, "http") {
+		t.Errorf("addresses %v", got)
+	}
+	echoed(t, c)
+}
+
+// What waits for the next start is named.
+func TestReloadTellsWhatWaits(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	cfg := parse(t, users+"\nhttp: {head_timeout: 5s}\n", key)
+	cfg.Admin, cfg.Audit = r.site.Load().cfg.Admin, r.site.Load().cfg.Audit
+	if err := r.Reload(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	has(t, &r.log, "next start", "setting=http")
+	if strings.Contains(r.log.String(), "setting=admin") {
+		t.Error("it names what has not changed")
+	}
+}
+
+// The audit log can be rotated.
+func TestRereadAuditLog(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.log")
+	r := run(t, parse(t, "audit: {to: file, file: %q}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]", file))
+	r.open(t, "/open", nil)
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	r.open(t, "/open", nil)
+	for _, name := range []string{file, file + ".1"} {
+		text, err := os.ReadFile(name)
+		if err != nil || strings.Count(string(text), `"connected"`) != 1 {
+			t.Errorf("%s: %s, %v", name, text, err)
+		}
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
+		}
+	}
+}
