@@ -64,6 +64,9 @@ func (in *inbound) next(deadline time.Time) (*incoming, error) {
 		h, n, err := frame.Parse(in.buf)
 		switch {
 		case err != nil:
+			if rule := in.check(h); rule != nil {
+				return &incoming{Header: h}, rule
+			}
 			return &incoming{Header: h}, &broken{FaultFrame, "RFC 6455 §5.2", "a payload's length is not encoded as it must be"}
 		case n > 0:
 			in.buf = in.buf[n:]

@@ -9,7 +9,7 @@ import (
 
 const (
 	windowSize  = 32 << 10 // RFC 1951 §2
-	maxInflated = 64 << 20 // bytes of one message that are inflated
+	maxInflated = 16 << 20 // bytes of one message that are inflated
 )
 
 // errLost says that an earlier message was not inflated, so that this one cannot be.

@@ -200,7 +200,7 @@ func hideInSubprotocols(list string) string {
 // hideInURL hides the user information of a URL, and in its query what stands under a name of a secret.
 func hideInURL(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil { // it cannot be taken apart, so nothing behind the first ? or @ is shown
+	if err != nil || u.Opaque != "" { // it cannot be taken apart, so none of it is shown when a secret may be in it
 		if i := strings.IndexAny(raw, "?@"); i >= 0 {
 			return redacted
 		}

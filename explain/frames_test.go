@@ -1,0 +1,259 @@
+package explain
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// raw returns a frame's bytes.
+func raw(h frame.Header, payload string) string {
+	h.Length = int64(len(payload))
+	return string(append(frame.Append(nil, h), payload...))
+}
+
+// readAll feeds b to an inbound, in pieces of n bytes, until it ends or a rule is broken.
+func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, err error) {
+	t.Helper()
+	client, server := wstest.NetPipe(0)
+	defer client.Close()
+	go func() {
+		defer server.Close()
+		for i := 0; i < len(b); i += n {
+			server.Write([]byte(b[i:min(i+n, len(b))]))
+		}
+	}()
+	in := &inbound{conn: client}
+	if compressed {
+		in.inflater = &inflater{}
+	}
+	for {
+		f, err := in.next(time.Now().Add(10 * time.Second))
+		if err != nil {
+			return all, err
+		}
+		all = append(all, f)
+	}
+}
+
+// One case for each rule about what a server may send. The first is preceded by a pong, so that none is taken for garbage.
+func TestRFC6455_5_ServerFrames(t *testing.T) {
+	pong := raw(frame.Header{Fin: true, Opcode: frame.Pong}, "")
+	text := frame.Header{Fin: true, Opcode: frame.Text}
+	for _, c := range []struct {
+		name, in, clause string
+		fault            Fault
+		compressed       bool
+	}{
+		{name: "5.1 masked", in: raw(frame.Header{Fin: true, Opcode: frame.Text, Masked: true}, "x"), clause: "RFC 6455 §5.1", fault: FaultMasked},
+		{name: "5.2 RSV1", in: raw(frame.Header{Fin: true, Opcode: frame.Text, RSV: frame.RSV1}, "x"), clause: "RFC 6455 §5.2"},
+		{name: "5.2 RSV2", in: raw(frame.Header{Fin: true, Opcode: frame.Text, RSV: frame.RSV2}, "x"), clause: "RFC 6455 §5.2"},
+		{name: "5.2 RSV3", in: raw(frame.Header{Fin: true, Opcode: frame.Text, RSV: frame.RSV3}, "x"), clause: "RFC 6455 §5.2"},
+		{name: "5.2 opcode 3", in: raw(frame.Header{Fin: true, Opcode: 3}, "x"), clause: "RFC 6455 §5.2"},
+		{name: "5.2 opcode 11", in: raw(frame.Header{Fin: true, Opcode: 11}, "x"), clause: "RFC 6455 §5.2"},
+		{name: "5.2 length not minimal", in: "\x82\x7e\x00\x05hello", clause: "RFC 6455 §5.2"},
+		{name: "5.2 length with its top bit set", in: "\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", clause: "RFC 6455 §5.2"},
+		{name: "5.4 continuation of nothing", in: raw(frame.Header{Fin: true}, "x"), clause: "RFC 6455 §5.4"},
+		{name: "5.4 a message within another", in: raw(frame.Header{Opcode: frame.Text}, "x") + raw(text, "y"), clause: "RFC 6455 §5.4"},
+		{name: "5.5 fragmented ping", in: raw(frame.Header{Opcode: frame.Ping}, "x"), clause: "RFC 6455 §5.5"},
+		{name: "5.5 long ping", in: raw(frame.Header{Fin: true, Opcode: frame.Ping}, strings.Repeat("x", 126)), clause: "RFC 6455 §5.5"},
+		{name: "5.5.1 close of one byte", in: raw(frame.Header{Fin: true, Opcode: frame.Close}, "x"), clause: "RFC 6455 §5.5.1"},
+		{name: "5.5.1 reason not UTF-8", in: raw(frame.Header{Fin: true, Opcode: frame.Close}, "\x03\xe8\xff"), clause: "RFC 6455 §5.5.1"},
+		{name: "7.4 code 1005", in: raw(frame.Header{Fin: true, Opcode: frame.Close}, "\x03\xed"), clause: "RFC 6455 §7.4"},
+		{name: "7.4 code 999", in: raw(frame.Header{Fin: true, Opcode: frame.Close}, "\x03\xe7"), clause: "RFC 6455 §7.4"},
+		{name: "7.4 code 5000", in: raw(frame.Header{Fin: true, Opcode: frame.Close}, "\x13\x88"), clause: "RFC 6455 §7.4"},
+		{name: "8.1 text", in: raw(text, "a\xffb"), clause: "RFC 6455 §8.1"},
+		{name: "8.1 text over fragments", in: raw(frame.Header{Opcode: frame.Text}, "a\xc3") + raw(frame.Header{Fin: true}, "x"), clause: "RFC 6455 §8.1"},
+		{name: "8.1 text that ends within a character", in: raw(text, "a\xe2\x82"), clause: "RFC 6455 §8.1"},
+		{name: "7692 RSV1 on a continuation", compressed: true, clause: "RFC 7692 §6.1",
+			in: raw(frame.Header{Opcode: frame.Text, RSV: frame.RSV1}, "x") + raw(frame.Header{Fin: true, RSV: frame.RSV1}, "y")},
+		{name: "7692 RSV1 on a ping", compressed: true, clause: "RFC 7692 §6.1", in: raw(frame.Header{Fin: true, Opcode: frame.Ping, RSV: frame.RSV1}, "x")},
+		{name: "7692 no deflate", compressed: true, clause: "RFC 7692 §7.2.2", in: raw(frame.Header{Fin: true, Opcode: frame.Text, RSV: frame.RSV1}, "\xff\xff\xff\xff")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.fault == "" {
+				c.fault = FaultFrame
+			}
+			for _, n := range []int{1, 1 << 20} {
+				all, err := readAll(t, pong+c.in, n, c.compressed)
+				rule, ok := errors.AsType[*broken](err)
+				if !ok || rule.clause != c.clause || rule.fault != c.fault {
+					t.Errorf("in pieces of %d it says %v", n, err)
+				}
+				if len(all) == 0 || all[0].Opcode != frame.Pong {
+					t.Errorf("%d frames came before it", len(all))
+				}
+			}
+		})
+	}
+}
+
+// What is no frame at all is told from frames that are wrong, when it is the first that comes.
+func TestGarbageOrFrame(t *testing.T) {
+	for in, want := range map[string]Fault{
+		"<html>": FaultGarbage, "HTTP/1.1 200 OK\r\n\r\n": FaultGarbage, "Hello, world": FaultGarbage, "But what is it": FaultGarbage,
+		"\r\n\r\n\x81\x02hi": FaultGarbage, "\x16\x03\x01\x00\x05hello": FaultGarbage, "{\"a\":1}": FaultGarbage,
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff": FaultGarbage, "\x81\x82\x00\x00\x00\x00hi": FaultMasked, "\x80\x00": FaultFrame, "\xc1\x02hi": FaultFrame,
+	} {
+		_, err := readAll(t, in, 1<<20, false)
+		if rule, ok := errors.AsType[*broken](err); !ok || rule.fault != want {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+// Every way in which the network cuts frames leads to the same messages; a wait that ends in between loses nothing.
+func TestMessagesHoweverTheyAreCut(t *testing.T) {
+	long := strings.Repeat("äöü€😀", 5000)
+	in := raw(frame.Header{Opcode: frame.Text}, long[:1001]) + raw(frame.Header{Fin: true, Opcode: frame.Ping}, "p") +
+		raw(frame.Header{}, long[1001:2000]) + raw(frame.Header{Fin: true}, long[2000:]) +
+		raw(frame.Header{Fin: true, Opcode: frame.Binary}, "\xff\x00")
+	for _, n := range []int{1, 7, 1000, len(in)} {
+		all, err := readAll(t, in, n, false)
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("in pieces of %d: %v", n, err)
+		}
+		var got []string
+		for _, f := range all {
+			if f.done {
+				got = append(got, string(f.message))
+			}
+		}
+		if len(got) != 3 || got[0] != "p" || got[1] != long || got[2] != "\xff\x00" {
+			t.Errorf("in pieces of %d there are %d messages", n, len(got))
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		client, server := wstest.NetPipe(0)
+		defer client.Close()
+		r := &inbound{conn: client}
+		for i := range len(in) {
+			server.Write([]byte{in[i]})
+			for {
+				if _, err := r.next(time.Now().Add(time.Millisecond)); err != nil {
+					if !isTimeout(err) {
+						t.Fatal(err)
+					}
+					break
+				}
+			}
+		}
+		if r.frames != 5 || r.open || len(r.buf) != 0 {
+			t.Errorf("%d frames were whole", r.frames)
+		}
+	})
+}
+
+// compress is what a server does that goes on with what it sent before: one stream, cut behind each message.
+func compress(t *testing.T, messages []string) []string {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, m := range messages {
+		out.Reset()
+		io.WriteString(w, m)
+		w.Flush()
+		all = append(all, strings.TrimSuffix(out.String(), "\x00\x00\xff\xff"))
+	}
+	return all
+}
+
+func TestRFC7692_7_2_2_Inflate(t *testing.T) {
+	random := make([]byte, 40<<10)
+	for i := range random {
+		random[i] = byte(rand.Uint32())
+	}
+	messages := []string{"hello", "hello", "", string(random), strings.Repeat("hello ", 20000), string(random), "hello"}
+	f := &inflater{}
+	for i, m := range compress(t, messages) {
+		plain, size, err := f.message([]byte(m))
+		if err != nil || string(plain) != messages[i] || size != int64(len(plain)) {
+			t.Errorf("message %d: %d bytes of %d, %v", i, len(plain), len(messages[i]), err)
+		}
+	}
+	if len(f.window) > windowSize {
+		t.Errorf("it keeps %d bytes", len(f.window))
+	}
+}
+
+// A message that becomes huge is given up in time, and those that go on with it are not guessed at.
+func TestInflateIsBounded(t *testing.T) {
+	bomb := compress(t, []string{strings.Repeat("\x00", maxInflated+1<<20), "next"})
+	f := &inflater{}
+	plain, size, err := f.message([]byte(bomb[0]))
+	if err != nil || len(plain) > keepPayload || size < maxInflated || size > maxInflated+windowSize {
+		t.Errorf("%d bytes kept of %d, %v", len(plain), size, err)
+	}
+	if _, _, err := f.message([]byte(bomb[1])); !errors.Is(err, errLost) {
+		t.Errorf("the next: %v", err)
+	}
+	fresh := &inflater{fresh: true, lost: true}
+	if plain, _, err := fresh.message([]byte(compress(t, []string{"hi"})[0])); err != nil || string(plain) != "hi" {
+		t.Errorf("where each begins afresh: %q, %v", plain, err)
+	}
+}
+
+func TestTextCheck(t *testing.T) {
+	const text = "aé€😀z"
+	for i := range len(text) + 1 {
+		for j := i; j <= len(text); j++ {
+			var c textCheck
+			if !c.add([]byte(text[:i]), false) || !c.add([]byte(text[i:j]), false) || !c.add([]byte(text[j:]), true) {
+				t.Errorf("cut at %d and %d", i, j)
+			}
+		}
+	}
+	for _, bad := range []string{"\xff", "a\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"} {
+		if utf8.ValidString(bad) {
+			t.Fatalf("%q is UTF-8", bad)
+		}
+		for i := range len(bad) + 1 {
+			var c textCheck
+			if c.add([]byte(bad[:i]), false) && c.add([]byte(bad[i:]), true) {
+				t.Errorf("%q cut at %d is let pass", bad, i)
+			}
+		}
+	}
+}
+
+func TestRFC6455_9_1_Extensions(t *testing.T) {
+	for in, ok := range map[string]bool{
+		"permessage-deflate": true, "permessage-deflate; server_no_context_takeover": true, "a;b=1;c=\"2\", d": true,
+		"": false, "a;": false, "a;;b": false, "a,": false, "a=1": false, "a;b=": false, "a;b=\"\"": false, "a b": false, "a;b=\"1;2\"": false,
+	} {
+		if _, err := parseExtensions(in); (err == nil) != ok {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+func TestRFC7692_7_1_Parameters(t *testing.T) {
+	for in, ok := range map[string]bool{
+		"": true, ";server_max_window_bits=8": true, ";client_max_window_bits=15;server_no_context_takeover": true,
+		";server_max_window_bits": false, ";client_max_window_bits": false, ";server_max_window_bits=16": false,
+		";server_max_window_bits=7": false, ";server_max_window_bits=08": false, ";server_no_context_takeover=1": false,
+		";client_no_context_takeover;client_no_context_takeover": false, ";other": false,
+	} {
+		list, err := parseExtensions(deflateName + in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseDeflate(list[0]); (err == nil) != ok {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
