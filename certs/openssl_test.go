@@ -1,0 +1,92 @@
+package certs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// openssl connects to an echo, waits for a line to come back, and returns all that the program said.
+func openssl(t *testing.T, addr string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "openssl", append([]string{"s_client", "-connect", addr, "-servername", "localhost"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Write([]byte("line of a test\n")) // fails when the server refuses; what the program says tells
+	var said strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		if strings.HasSuffix(lines.Text(), "line of a test") {
+			in.Close() // by now a ticket has come, too
+		}
+	}
+	in.Close()
+	_ = cmd.Wait() // the exit code is 1 whenever the server closes first
+	return said.String() + stderr.String()
+}
+
+// Nodes that share a secret resume each other's sessions; those that do not, do not; openssl is the client.
+func TestOpenSSLResumes(t *testing.T) {
+	dev := open(t, stateDir(t), "box")
+	a, b := secretLine('a'), secretLine('b')
+	one, same, other := newNode(t, time.Now(), dev, a), newNode(t, time.Now(), dev, a), newNode(t, time.Now(), dev, b)
+	for _, version := range []string{"-tls1_2", "-tls1_3"} {
+		session := filepath.Join(t.TempDir(), "session")
+		if said := openssl(t, one.addr, version, "-sess_out", session); !strings.Contains(said, "New, TLSv1.") {
+			t.Fatalf("%s: %s", version, said)
+		}
+		if said := openssl(t, same.addr, version, "-sess_in", session); !strings.Contains(said, "Reused, TLSv1.") {
+			t.Errorf("%s: the same secret: %s", version, said)
+		}
+		if said := openssl(t, other.addr, version, "-sess_in", session); !strings.Contains(said, "New, TLSv1.") {
+			t.Errorf("%s: another secret: %s", version, said)
+		}
+	}
+}
+
+// A client certificate of openssl's, and what it hears without one.
+func TestOpenSSLClientCertificate(t *testing.T) {
+	ca, other := newIssuer(t), newIssuer(t)
+	dir := t.TempDir()
+	file := func(name string, content []byte) string { return write(t, filepath.Join(dir, name), content) }
+	good, foreign := file("good", ca.issue([]string{"device"}).both()), file("foreign", other.issue([]string{"device"}).both())
+	dev := open(t, stateDir(t), "box")
+	p, _ := openProvider(t, Options{Dev: dev, ClientAuth: ClientAuthRequired, ClientCAs: []string{file("ca", ca.pem())},
+		MinVersion: tls.VersionTLS13})
+	addr := echo(t, p.TLSConfig())
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-cert", good, "-key", good, "-CAfile", dev.CAFile(), "-verify_return_error"}, "line of a test\n"},
+		{[]string{"-cert", foreign, "-key", foreign}, "alert unknown ca"},
+		{nil, "alert certificate required"},
+		{[]string{"-tls1_2", "-cert", good, "-key", good}, "alert protocol version"},
+	} {
+		if said := openssl(t, addr, tt.args...); !strings.Contains(said, tt.want) {
+			t.Errorf("%q: not in it: %q\n%s", tt.args, tt.want, said)
+		}
+	}
+	if said := openssl(t, addr); !strings.Contains(said, ca.cert.Subject.CommonName) {
+		t.Errorf("the server does not say whose certificates it takes:\n%s", said)
+	}
+}
