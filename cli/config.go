@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,12 @@ func loadConfig(sys *System, file string) (*config.Config, error) {
 	if file == "" {
 		file = sys.Getenv(config.EnvFile)
 	}
-	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkRules})
+	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts})
+}
+
+// checkParts looks at what a server would find wrong with a configuration that is one: rules, and what is in files.
+func checkParts(c *config.Config) []*config.Problem {
+	return slices.Concat(checkRules(c), checkTLS(c), checkMethods(c))
 }
 
 // checkRules compiles the rules of all endpoints.

@@ -36,7 +36,7 @@ func (c *Config) derive() {
 	if c.Store == (Store{}) {
 		c.Store.Memory = &MemoryStore{}
 	}
-	for _, m := range c.methods() {
+	for _, m := range c.Methods() {
 		m.derive()
 	}
 }

@@ -14,7 +14,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "log:\n", "log: {level: debug}\n", "- a\n", "a: &x {b: *x}\n", "<<: {log: {level: info}}\n", "log: *x\n", "---\n---\n",
 		"listen: [{address: ':1', tls: off}]\nlimits: {connections: 5}\r\n", "auth: {a: {jwt: {secret: |\n  x\n}}}\n", "? log\n: {}\n",
-		"\ufefflog: {}\n", "log: \"\\u00e4\\n\"\n", "store: redis\n", "drain: {delay: 1h, delay: 2h}\n", "{", "%YAML 1.2\n---\nlog: {}\n",
+		"\ufefflog: {}\n", "\ufeff", "\ufeffx: {}\n", "log: \"\\u00e4\\n\"\n", "store: redis\n", "drain: {delay: 1h, delay: 2h}\n", "{", "%YAML 1.2\n---\nlog: {}\n",
 		"trusted_proxies: [10.0.0.0/8, ::1]\nconsole: false\naudit: stdout\n", "endpoints: [{path: /a, target: echo, auth: [anonymous]}]\n",
 		"endpoints: [{path: '/{x}/{y...}', target: echo, auth: [anonymous], rules: [{when: >\n   a\n   b\n, do: allow}]}]\n",
 		"auth:\n  k:\n    apikey:\n      keys:\n        - {id: a, hash: b, claims: {x: [1, 2.5, true, ~, '3'], y: 2020-01-01}}\n",

@@ -96,7 +96,11 @@ func (l *loader) finish(c *Config, more func(*Config) []*Problem) (*Config, erro
 	c.derive()
 	l.check(c)
 	if more != nil {
-		l.problems = append(l.problems, more(c)...)
+		for _, p := range more(c) {
+			if !l.failed[p.Path] { // else there is a problem with it already, of which this is the consequence
+				l.problem(p)
+			}
+		}
 	}
 	if err := NewError(l.problems); err != nil {
 		return nil, err
@@ -120,6 +124,7 @@ func parse(text []byte, name string) (body ast.Node, problem *Problem) {
 		return nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
 			Want: "a YAML document"}
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the mark that some editors put at the beginning
 	defer func() {
 		if r := recover(); r != nil { // the parser is not ours
 			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("this cannot be read: ", r), Want: "a YAML document"}

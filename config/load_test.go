@@ -155,6 +155,13 @@ func problems(t *testing.T, err error, dir string) []string {
 	return strings.Split(strings.ReplaceAll(e.Error(), dir+string(filepath.Separator), ""), "\n")
 }
 
+func TestByteOrderMark(t *testing.T) {
+	c, err := Parse("handfast.yaml", []byte("\ufefflog: {level: debug}\r\n"))
+	if err != nil || c.Log.Level != "debug" {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
 func TestPositions(t *testing.T) {
 	c, err := Load(Sources{File: folder(t, example)})
 	if err != nil {

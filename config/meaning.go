@@ -37,7 +37,7 @@ func (k *checker) meaning() {
 			k.problem("auth."+name, "a method cannot be called that", "small letters, digits, - and _, and not "+Anonymous)
 		}
 	}
-	for path, m := range c.methods() {
+	for path, m := range c.Methods() {
 		k.method(m, path)
 	}
 	k.logout()

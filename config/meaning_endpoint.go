@@ -11,7 +11,7 @@ func (k *checker) endpoints() {
 	if k.c.Logout.Path != "" {
 		paths[shapeOfPath(k.c.Logout.Path)] = "logout.path"
 	}
-	for path, m := range k.c.methods() {
+	for path, m := range k.c.Methods() {
 		if m != nil && m.Ticket != nil && m.Ticket.Path != "" {
 			p := path + ".ticket.path"
 			if other, ok := paths[shapeOfPath(m.Ticket.Path)]; ok {

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// methods yields every method with its path: those under auth, and those in place.
-func (c *Config) methods() iter.Seq2[string, *Method] {
+// Methods yields every method with its path, such as auth.users or endpoints[0].auth[1]: those under auth, and those in
+// place.
+func (c *Config) Methods() iter.Seq2[string, *Method] {
 	return func(yield func(string, *Method) bool) {
 		for _, name := range slices.Sorted(maps.Keys(c.Auth)) {
 			if !eachMethod("auth."+name, c.Auth[name], yield) {

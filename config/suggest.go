@@ -7,6 +7,9 @@ import (
 
 // nearest returns the word that a mistyped one may stand for, and "" when none is near.
 func nearest(word string, known []string) string {
+	if len(word) > 64 {
+		return ""
+	}
 	best, least := "", max(2, len(word)/3)+1
 	word = strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(word))
 	for _, k := range known {

@@ -88,14 +88,18 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return errors.New("it has no unit that is known here")
 }
 
-// String writes a size in the largest unit that keeps it whole.
+// String writes a size in the unit that makes the number shortest and keeps it whole.
 func (b Bytes) String() string {
-	for _, u := range byteUnits[:3] {
-		if b != 0 && int64(b)%u.size == 0 {
-			return strconv.FormatInt(int64(b)/u.size, 10) + u.name
+	digits, unit := strconv.FormatInt(int64(b), 10), ""
+	for _, u := range byteUnits[:6] {
+		if b == 0 || int64(b)%u.size != 0 {
+			continue
+		}
+		if d := strconv.FormatInt(int64(b)/u.size, 10); len(d) < len(digits) {
+			digits, unit = d, u.name
 		}
 	}
-	return strconv.FormatInt(int64(b), 10)
+	return digits + unit
 }
 
 // MarshalText writes what UnmarshalText reads.
