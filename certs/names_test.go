@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -132,5 +133,36 @@ func TestMinVersionAndProtocols(t *testing.T) {
 	client.MaxVersion, client.NextProtos = 0, []string{"mqtt"}
 	if _, err := dial(t, addr, client); err == nil || !strings.Contains(err.Error(), "no application protocol") {
 		t.Errorf("another protocol: %v", err)
+	}
+}
+
+// Files, ACME and the development CA at once: an exact name counts before a wildcard, whatever has it.
+func TestSourcesTogether(t *testing.T) {
+	ca := newIssuer(t)
+	file := Pair{Cert: write(t, filepath.Join(t.TempDir(), "both"), ca.issue([]string{"first.example", "*.example.com"}).both())}
+	p, reported := openProvider(t, Options{Files: []Pair{file}, Dev: open(t, stateDir(t), "box"),
+		ACME: &ACME{Hosts: []string{"www.example.com"}, AgreeTerms: true, Cache: filepath.Join(t.TempDir(), "cache")}})
+	got := ca.issue([]string{"www.example.com"}).pair(t)
+	p.acme.use(p.acme.hosts[0], &got) // as if the CA had given it
+	if e := reported.wait(t); e.Kind != EventLoaded || e.Path != "www.example.com" {
+		t.Fatalf("reported: %v", e)
+	}
+	addr := echo(t, p.TLSConfig())
+	for name, want := range map[string]string{"www.example.com": "www.example.com", "other.example.com": "first.example",
+		"first.example": "first.example", "localhost": "localhost", "box": "localhost", "elsewhere.example": "first.example"} {
+		c := mustDial(t, addr, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+		if got := c.ConnectionState().PeerCertificates[0].Subject.CommonName; got != want {
+			t.Errorf("%s: got the certificate of %s, want %s", name, got, want)
+		}
+	}
+	var sources []Source
+	for _, info := range p.Certificates() {
+		if info.Cert == nil || info.Err != nil {
+			t.Errorf("%+v", info)
+		}
+		sources = append(sources, info.Source)
+	}
+	if !slices.Equal(sources, []Source{SourceFiles, SourceACME, SourceDev}) {
+		t.Errorf("in use: %v", sources)
 	}
 }
