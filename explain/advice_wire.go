@@ -43,25 +43,14 @@ func explainValidity(r *Report, _ Finding, d *Diagnosis) {
 		}
 		switch now := r.Started; {
 		case now.After(c.NotAfter):
-			d.Cause = fmt.Sprintf("%s expired on %s, %s ago.", which, day(c.NotAfter), since(now.Sub(c.NotAfter)))
+			d.Cause = fmt.Sprintf("%s expired on %s, %s ago.", which, day(c.NotAfter), days(now.Sub(c.NotAfter)))
 		case now.Before(c.NotBefore):
-			d.Cause = fmt.Sprintf("%s is valid from %s on, in %s.", which, day(c.NotBefore), since(c.NotBefore.Sub(now)))
+			d.Cause = fmt.Sprintf("%s is valid from %s on, in %s.", which, day(c.NotBefore), days(c.NotBefore.Sub(now)))
 		default:
 			continue
 		}
 		return
 	}
-}
-
-// since returns a long time as a person says it.
-func since(d time.Duration) string {
-	switch hours := int(d.Hours()); {
-	case hours >= 48:
-		return fmt.Sprintf("%d days", hours/24)
-	case hours >= 2:
-		return fmt.Sprintf("%d hours", hours)
-	}
-	return fmt.Sprintf("%d minutes", int(d.Minutes()))
 }
 
 // explainNames says which names the certificate has.

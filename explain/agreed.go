@@ -36,7 +36,7 @@ func (t *tracer) shownSubprotocol(h *head) string {
 
 // subprotocol: RFC 6455 §4.1 (6), "If the response includes a |Sec-WebSocket-Protocol| header field and this header field
 // indicates the use of a subprotocol that was not present in the client's handshake [...], the client MUST _Fail the
-// WebSocket Connection_". Browsers also fail when they offered some and the server chose none (WHATWG WebSockets §4).
+// WebSocket Connection_". Browsers also fail when they offered some and the server chose none (WHATWG WebSockets §2.2).
 func (v *verdicts) subprotocol(h *head) {
 	const clause, text = clauseClient + " (6)", "the subprotocol is one that was offered"
 	offered, lines := v.t.subprotocols(), h.values("Sec-WebSocket-Protocol")
@@ -45,7 +45,7 @@ func (v *verdicts) subprotocol(h *head) {
 	case len(lines) == 0 && len(offered) == 0:
 		v.rule(true, "", clause, text, "none was offered, none was chosen")
 	case len(lines) == 0:
-		v.rule(false, FaultSubprotocolNone, "WHATWG WebSockets §4", "the server chooses one of the subprotocols that were offered",
+		v.rule(false, FaultSubprotocolNone, "WHATWG WebSockets §2.2", "the server chooses one of the subprotocols that were offered",
 			"the server chose none, and browsers fail the connection then")
 	case len(lines) > 1:
 		v.rule(false, FaultSubprotocolRepeated, "RFC 6455 §11.3.4", "Sec-WebSocket-Protocol comes once in an answer",

@@ -53,7 +53,7 @@ func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Ve
 // missedUpgrade reports whether an answer shows that its author did not see the Upgrade and Connection headers, which the
 // request had.
 func missedUpgrade(a *Response) bool {
-	if containsAny(words(a.Body), upgradeComplaints) {
+	if body := words(a.Body); containsAny(body, upgradeComplaints) || a.Status >= 400 && complains(body) {
 		return true
 	}
 	switch a.Status {
@@ -78,6 +78,14 @@ var upgradeComplaints = []string{
 	"upgrade header does not ask", "no upgrade: websocket", "not hold the token upgrade", "needs http/1.1",
 	"expected http/1.1, got http/1.0", "cannot access a websocket server directly", "websocket connections only",
 	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required",
+}
+
+// complains reports whether a body says in other words that the upgrade lacks.
+func complains(body string) bool {
+	return containsAny(body, []string{"upgrade", "connection header"}) &&
+		containsAny(body, []string{"websocket", "header", "connection", "token", "handshake"}) &&
+		containsAny(body, []string{"missing", "not found", "not contain", "not a websocket", "non-websocket", "no upgrade", "lacks",
+			"only to", "expected", "required", "without", "has no", "must be", "invalid"})
 }
 
 // bare reports whether the body of an answer says no more than its status.

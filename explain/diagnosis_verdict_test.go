@@ -52,6 +52,8 @@ func TestVerdictOnAnAnswer(t *testing.T) {
 			"Server: nginx/1.22.1"), FaultStatus400},
 		{"a 404 that complains", FaultStatus404, answered(404, "not a websocket handshake"), FaultUpgradeStripped},
 		{"a 404", FaultStatus404, answered(404, "404 page not found", "Server: nginx"), FaultStatus404},
+		{"other words", FaultStatus400, answered(400, "Handshake failed: the Upgrade header was not found"), FaultUpgradeStripped},
+		{"a link in other words", FaultStatus400, answered(400, "unknown room, see https://docs.example/errors"), FaultStatus400},
 		{"a page that speaks of upgrades", FaultStatus200, answered(200, "Upgrade your plan today!"), FaultStatus200},
 		{"a port for TLS, Apache", FaultStatus400, answered(400,
 			"You're speaking plain HTTP to an SSL-enabled server port.", "Server: Apache"), FaultPlainToTLS},

@@ -50,7 +50,7 @@ func (s *session) close() {
 // unanswered judges a close frame to which none came back.
 func (s *session) unanswered(err error, clause, text string) {
 	c := s.t.r.Close
-	c.How = streamEnd(err)
+	c.How = streamEnd(s.cause(err))
 	detail := "the server closed the connection (" + c.How + ") instead of answering"
 	fault := FaultNoCloseFrame
 	if isTimeout(err) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -24,8 +25,9 @@ type session struct {
 	in   *inbound
 	step *Step // that is under way
 
-	over bool  // nothing more can be said: a close frame came, a rule was broken, the stream ended
-	why  error // what ended it: nil for a close frame
+	over  bool  // nothing more can be said: a close frame came, a rule was broken, the stream ended
+	why   error // what ended it: nil for a close frame
+	reset bool  // a write has met a reset
 
 	heard time.Time // when the last frame came
 }
@@ -167,7 +169,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 	case err != nil && isTimeout(err):
 		return nil, err
 	case err != nil:
-		s.over, s.why = true, err
+		s.over, s.why = true, s.cause(err)
 		return nil, err
 	case f.Opcode == frame.Ping:
 		s.send(frame.Pong, f.payload)
@@ -261,6 +263,14 @@ func (s *session) broke(stage Stage) {
 	}
 	s.t.fail(stage, FaultNoCloseFrame, "RFC 6455 §7.1.4", detail)
 	s.t.end(s.step, detail)
+}
+
+// cause returns what ended the stream, when err is what a read says.
+func (s *session) cause(err error) error {
+	if s.reset && isEOF(err) {
+		return syscall.ECONNRESET
+	}
+	return err
 }
 
 // streamEnd names how a stream ended.
@@ -359,7 +369,10 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 	}
 	s.record(out)
 	s.l.SetDeadline(s.t.step())
-	if _, err := s.l.Write(b); err != nil && s.why == nil && !isReset(err) {
+	switch _, err := s.l.Write(b); {
+	case isReset(err):
+		s.reset = true // the kernel tells of a reset once, and the next read sees an ordinary end
+	case err != nil && s.why == nil:
 		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + brief(err)})
 	}
 }

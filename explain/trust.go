@@ -258,8 +258,11 @@ func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
 
 // days writes a long time.
 func days(d time.Duration) string {
-	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
+	switch hours := int(d.Hours()); {
+	case hours >= 48:
+		return fmt.Sprintf("%d days", hours/24)
+	case hours >= 2:
+		return fmt.Sprintf("%d hours", hours)
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return fmt.Sprintf("%d minutes", int(d.Minutes()))
 }

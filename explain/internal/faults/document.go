@@ -37,10 +37,12 @@ no other; %d servers for %d faults. A warning is a fault with which the connecti
 
 // Document returns the table of all diagnoses in Markdown.
 func Document() []byte {
-	warnings := map[explain.Fault]bool{}
+	warnings, failures := map[explain.Fault]bool{}, map[explain.Fault]bool{}
 	for _, f := range All() {
 		if f.Warning {
 			warnings[f.ID] = true
+		} else {
+			failures[f.ID] = true
 		}
 	}
 	var b bytes.Buffer
@@ -53,7 +55,10 @@ func Document() []byte {
 			next++
 		}
 		id := "`" + string(d.ID) + "`"
-		if warnings[d.ID] {
+		switch {
+		case warnings[d.ID] && failures[d.ID]:
+			id += " (also as a warning)"
+		case warnings[d.ID]:
 			id += " (warning)"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", id, cell(d.Cause), clause(d.Clause), steps(d.ForOwner), steps(d.ForClient))

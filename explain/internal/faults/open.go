@@ -35,6 +35,7 @@ var openFaults = []Fault{
 	{ID: explain.FaultFrame, Name: "text that is no UTF-8", start: sends("\x81\x02\xc3\x28")},
 	{ID: explain.FaultClosedAtOnce, Name: "a close with code and reason", start: closes(1008, "no seat left")},
 	{ID: explain.FaultClosedAtOnce, Name: "a close with a code of its own", start: closes(4401, "token expired")},
+	{ID: explain.FaultClosedAtOnce, Name: "a close that says that all is done", Warning: true, start: closes(1000, "bye")},
 	{ID: explain.FaultNoCloseFrame, Name: "the end after the 101", start: leaves},
 	{ID: explain.FaultNoCloseFrame, Name: "a reset after the 101", start: crashes},
 	{ID: explain.FaultNoCloseFrame, Name: "the end instead of a close frame", Warning: true, start: hangsUp},

@@ -1,0 +1,22 @@
+package explain_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/handfast/handfast/explain/internal/faults"
+)
+
+// A reset is told apart from an ordinary end, whether it is a read or a write that meets it.
+func TestResetIsToldApart(t *testing.T) {
+	for name, want := range map[string]string{"the end after the 101": "FIN", "a reset after the 101": "RST"} {
+		all := faults.All()
+		i := slices.IndexFunc(all, func(f faults.Fault) bool { return f.Name == name })
+		if i < 0 {
+			t.Fatalf("no server is called %q", name)
+		}
+		if r := run(t, all[i]); r.Close == nil || r.Close.How != want || r.Close.Code != 1006 {
+			t.Errorf("%s: %+v, want %s", name, r.Close, want)
+		}
+	}
+}
