@@ -58,7 +58,10 @@ value itself, which other users of this machine may see among the processes, or
   handfast explain --bearer env:TOKEN --subprotocol chat.v1 wss://example.com/chat
   handfast explain --watch wss://example.com/feed
   handfast explain --probe-idle 3m wss://example.com/feed`,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: cobra.ArbitraryArgs, // counted below, where an error can have a next step of its own
+		ValidArgsFunction: cobra.FixedCompletions([]string{"wss://", "ws://"},
+			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
+		RunE: run(func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				hint := ""
 				if f.watch.given && len(args) == 2 {
@@ -66,11 +69,8 @@ value itself, which other users of this machine may see among the processes, or
 				}
 				return usagef(hint, "explain takes one URL, not %d", len(args))
 			}
-			return nil
-		},
-		ValidArgsFunction: cobra.FixedCompletions([]string{"wss://", "ws://"},
-			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
-		RunE: run(func(cmd *cobra.Command, args []string) error { return runExplain(cmd.Context(), sys, &f, args[0]) }),
+			return runExplain(cmd.Context(), sys, &f, args[0])
+		}),
 	}
 	f.define(cmd)
 	return cmd

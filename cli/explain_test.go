@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/websocket"
+)
+
+func TestExplainOpened(t *testing.T) {
+	u := peer(t, echo)
+	got := runCommand(t, "explain", "--echo", "hello", "--proxy", "none", u)
+	if got.code != exitOK || got.stderr != "" {
+		t.Errorf("exit %d, %q", got.code, got.stderr)
+	}
+	for _, want := range []string{
+		"✓ tcp        connect to 127.0.0.1:", "→ GET / HTTP/1.1", "← HTTP/1.1 101 Switching Protocols",
+		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", "the same came back", "round trip", "in order, with 1000", "\n✓ It opened in ",
+		"cross-site-origin-accepted",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, got.stdout)
+		}
+	}
+	if strings.Contains(got.stdout, "\x1b") {
+		t.Error("there are colours in a pipe")
+	}
+	got = runCommand(t, "explain", "--no-cross-site", "--proxy", "none", u)
+	if got.code != exitOK || strings.Contains(got.stdout, "attacker") {
+		t.Errorf("exit %d\n%s", got.code, got.stdout)
+	}
+}
+
+func TestExplainFailed(t *testing.T) {
+	state(t)
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	u := "ws" + strings.TrimPrefix(s.URL, "http") + "/chat"
+	got := runCommand(t, "explain", "--proxy", "none", u)
+	if got.code != exitFailed || !strings.Contains(got.stdout, "\n✗ why        status-404\n") || got.stderr != "" {
+		t.Errorf("exit %d, %q\n%s", got.code, got.stderr, got.stdout)
+	}
+	got = runCommand(t, "explain", "--json", "--proxy", "none", u)
+	var r explain.Report
+	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || got.code != exitFailed || got.stderr != "" {
+		t.Fatalf("exit %d, %v\n%s", got.code, err, got.stdout)
+	}
+	if r.Opened || r.Diagnosis == nil || r.Diagnosis.ID != explain.FaultStatus404 || r.Response.Status != 404 || r.URL != u {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Frames come as lines while they are watched, and at the end the report.
+func TestExplainWatchJSON(t *testing.T) {
+	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
+		c.Read(ctx) // the echo: from here on it is watched
+		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("go")})
+		for range 3 {
+			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("<news>")})
+		}
+		c.Close(websocket.CodeServiceRestart, "later")
+	})
+	got := runCommand(t, "explain", "--json", "--watch", "--echo", "go", "--proxy", "none", "--no-probes", u)
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	news := 0
+	for _, line := range lines[:len(lines)-1] {
+		var row struct{ Frame explain.Frame }
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if row.Frame.Preview == "<news>" {
+			news++
+		}
+	}
+	var last struct{ Report *explain.Report }
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Report == nil {
+		t.Fatalf("%v in %s", err, lines[len(lines)-1])
+	}
+	if got.code != exitOK || news != 3 || last.Report.Close.Code != 1012 || last.Report.Close.By != "server" {
+		t.Errorf("exit %d, %d news, %+v", got.code, news, last.Report.Close)
+	}
+}
+
+// Ctrl-C ends a watch in good order.
+func TestExplainWatchInterrupted(t *testing.T) {
+	u := peer(t, echo)
+	signals := make(chan os.Signal, 1)
+	r, w := io.Pipe()
+	done := make(chan int)
+	var errs buffer
+	go func() {
+		code := Run(context.Background(), []string{"explain", "--watch", "--proxy", "none", u}, System{
+			Stdin: strings.NewReader(""), Stdout: w, Stderr: &errs, Signals: signals, Getenv: func(string) string { return "" },
+		})
+		w.Close()
+		done <- code
+	}()
+	var all strings.Builder
+	for s := bufio.NewScanner(r); s.Scan(); {
+		all.WriteString(s.Text() + "\n")
+		if strings.HasPrefix(s.Text(), "… watch") {
+			signals <- syscall.SIGINT
+		}
+	}
+	if code := <-done; code != exitOK || !strings.Contains(all.String(), "in order, with 1000") || errs.String() != "" {
+		t.Errorf("exit %d, %q\n%s", code, errs.String(), all.String())
+	}
+}
+
+// Ctrl-C while it waits for an answer ends it as a shell has it.
+func TestExplainInterrupted(t *testing.T) {
+	state(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	signals := make(chan os.Signal, 1)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		http.ReadRequest(bufio.NewReader(c))
+		signals <- syscall.SIGINT
+		io.Copy(io.Discard, c)
+	}()
+	got := runWith(t, strings.NewReader(""), signals, "explain", "--proxy", "none", "ws://"+ln.Addr().String()+"/")
+	<-gone
+	if got.code != exitInterrupted || !strings.Contains(got.stdout, "interrupted") {
+		t.Errorf("exit %d\n%s", got.code, got.stdout)
+	}
+}
+
+func TestExplainUsage(t *testing.T) {
+	state(t)
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "one URL, not 0"},
+		{[]string{"ws://a/", "ws://b/"}, "one URL, not 2"},
+		{[]string{"--watch", "30s", "ws://a/"}, "write --watch=30s"},
+		{[]string{"--watch=-1s", "ws://a/"}, "above 0"},
+		{[]string{"example.com"}, "no scheme"},
+		{[]string{"--origin", "https://x", "--no-origin", "ws://a/"}, "exclude each other"},
+		{[]string{"--timeout", "0s", "ws://a/"}, "above 0"},
+		{[]string{"--probe-idle", "-1s", "ws://a/"}, "no negative time"},
+		{[]string{"--basic", "no-colon-secret", "ws://a/"}, "user:password"},
+		{[]string{"--query-token", "only-secret", "ws://a/"}, "name=value"},
+		{[]string{"--bearer", "env:NOT_SET", "ws://a/"}, "NOT_SET"},
+		{[]string{"--bearer", "@" + empty, "ws://a/"}, "empty"},
+		{[]string{"--bearer", "@/not/there", "ws://a/"}, "no such file"},
+		{[]string{"--proxy", "socks5://x", "ws://a/"}, "HTTP proxy"},
+		{[]string{"--insecure", "--cacert", "x", "ws://a/"}, "--cacert"},
+		{[]string{"-H", "no colon secret", "ws://a/"}, "colon"},
+	} {
+		got := runCommand(t, append([]string{"explain"}, tt.args...)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, tt.want) || got.stdout != "" {
+			t.Errorf("%q: exit %d, %q, %q", tt.args, got.code, got.stderr, got.stdout)
+		}
+		if strings.Contains(got.stderr, "secret") {
+			t.Errorf("%q: a secret is told: %q", tt.args, got.stderr)
+		}
+	}
+}
+
+// Every flag for a credential arrives at the server, and its value nowhere else.
+func TestExplainCredentials(t *testing.T) {
+	state(t)
+	got := make(chan *http.Request, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Clone(context.Background())
+		w.WriteHeader(http.StatusTeapot)
+		r.Write(w)
+	}))
+	t.Cleanup(s.Close)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("hush-from-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args   []string
+		secret string
+		want   func(r *http.Request) string
+		is     string
+	}{
+		{[]string{"--bearer", "hush-token"}, "hush-token", header("Authorization"), "Bearer hush-token"},
+		{[]string{"--bearer", "@" + file}, "hush-from-file", header("Authorization"), "Bearer hush-from-file"},
+		{[]string{"--bearer", "env:TOKEN"}, "hush-from-env", header("Authorization"), "Bearer hush-from-env"},
+		{[]string{"--basic", "alice:hush-pass"}, "hush-pass", header("Authorization"), "Basic YWxpY2U6aHVzaC1wYXNz"},
+		{[]string{"--cookie", "sid=hush-cookie; a=b"}, "hush-cookie", header("Cookie"), "sid=hush-cookie; a=b"},
+		{[]string{"--api-key", "hush-key"}, "hush-key", header("X-Api-Key"), "hush-key"},
+		{[]string{"--api-key", "hush-key", "--api-key-header", "X-Mine"}, "hush-key", header("X-Mine"), "hush-key"},
+		{[]string{"--token-subprotocol", "hush-sub", "--subprotocol", "v1"}, "hush-sub", header("Sec-Websocket-Protocol"),
+			"v1, base64url.bearer.authorization.k8s.io.aHVzaC1zdWI"},
+		{[]string{"--ticket", "hush-ticket"}, "hush-ticket", query, "ticket=hush-ticket"},
+		{[]string{"--query-token", "t=hush-query"}, "hush-query", query, "t=hush-query"},
+		{[]string{"-H", "X-Secret-Thing: hush-header"}, "hush-header", header("X-Secret-Thing"), "hush-header"},
+	} {
+		for _, form := range []string{"--json=true", "--json=false"} {
+			var stdout, stderr buffer
+			args := append([]string{"explain", "--proxy", "none", "--no-probes", form}, tt.args...)
+			code := Run(t.Context(), append(args, "ws"+strings.TrimPrefix(s.URL, "http")+"/"), System{
+				Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(name string) string {
+					return map[string]string{"TOKEN": "hush-from-env"}[name]
+				},
+			})
+			select {
+			case r := <-got:
+				if tt.want(r) != tt.is {
+					t.Errorf("%q: it sent %q", tt.args, tt.want(r))
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%q: no request came\n%s%s", tt.args, stdout.String(), stderr.String())
+			}
+			out := stdout.String() + stderr.String()
+			for _, secret := range []string{tt.secret, "YWxpY2U6aHVzaC1wYXNz", "aHVzaC1zdWI"} {
+				if strings.Contains(out, secret) {
+					t.Errorf("%q: %s is told:\n%s", tt.args, secret, out)
+				}
+			}
+			if code != exitFailed || !strings.Contains(out, "[redacted]") {
+				t.Errorf("%q: exit %d\n%s", tt.args, code, out)
+			}
+		}
+	}
+}
+
+func header(name string) func(*http.Request) string {
+	return func(r *http.Request) string { return r.Header.Get(name) }
+}
+
+func query(r *http.Request) string { return r.URL.RawQuery }
+
+func TestChooseProxy(t *testing.T) {
+	for given, want := range map[string]string{
+		"none": "", "proxy:3128": "http://proxy:3128", "http://u:p@proxy:1": "http://u:p@proxy:1", "https://proxy": "https://proxy",
+	} {
+		f, err := chooseProxy(given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := f(&http.Request{URL: &url.URL{Scheme: "http", Host: "x"}})
+		if err != nil || (u == nil) != (want == "") || u != nil && u.String() != want {
+			t.Errorf("%s: %v, %v", given, u, err)
+		}
+	}
+	if f, err := chooseProxy(""); f != nil || err != nil {
+		t.Error("without a flag the environment is asked")
+	}
+	var usage *usageError
+	if _, err := chooseProxy("ftp://x"); !errors.As(err, &usage) {
+		t.Errorf("ftp: %v", err)
+	}
+}
+
+// What a broken pipe does to the report is an error, not silence.
+func TestExplainBrokenOutput(t *testing.T) {
+	u := peer(t, echo)
+	for _, arg := range []string{"--json=true", "--json=false"} {
+		var errs buffer
+		code := Run(t.Context(), []string{"explain", "--no-probes", "--proxy", "none", arg, u}, System{
+			Stdin: strings.NewReader(""), Stdout: &failing{}, Stderr: &errs, Getenv: func(string) string { return "" },
+		})
+		if code != exitFailed || !strings.Contains(errs.String(), "no disk") {
+			t.Errorf("%s: exit %d, %q", arg, code, errs.String())
+		}
+	}
+}
