@@ -95,6 +95,17 @@ func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 // lockedOut refuses everybody, whatever the origin.
 var lockedOut = rejecting(&websocket.Reject{Status: http.StatusForbidden})
 
+// untried has the client try no other origin.
+func untried(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.NoOriginProbes = true
+		}
+		return s, err
+	}
+}
+
 // challenge is a 401 that asks for credentials in this way.
 func challenge(value string) func(*lab) (*Site, error) {
 	return answers("401 Unauthorized", "WWW-Authenticate: "+value+"\n", "")
@@ -118,6 +129,7 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus401, Name: "401 that does not say for what", start: answers("401 Unauthorized", "", "")},
 	{ID: explain.FaultOrigin, Name: "403 for the origin", start: originRefused},
 	{ID: explain.FaultStatus403, Name: "403 for everybody", start: lockedOut},
+	{ID: explain.FaultStatus403, Name: "403, and no other origin is tried", start: untried(originRefused)},
 	{ID: explain.FaultStatus404, Name: "404", start: answers("404 Not Found", "", "404 page not found\n")},
 	{ID: explain.FaultStatus404, Name: "404 of nginx itself", start: fromNginx("404 Not Found")},
 	{ID: explain.FaultStatus404, Name: "410", start: answers("410 Gone", "", "")},
