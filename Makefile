@@ -40,8 +40,9 @@ cover: ## the share of statements that the tests run
 	go test -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...
 	@go tool cover -func=coverage.out | tail -n 1
 
-docs: ## write docs/rfc.md again, from docs/rfc6455.txt
+docs: ## write the generated documents again: docs/rfc.md, docs/diagnoses.md, docs/config.md
 	go run ./internal/rfctable/gen
+	go generate ./explain ./config
 
 setup: ## install what the tests need: Debian packages, Node modules, Go modules
 	tools/setup.sh
