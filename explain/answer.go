@@ -58,7 +58,7 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	if t.target.secure || !silent || t.o.NoProbes {
 		return p
 	}
-	l.Close()
+	l.end()
 	if t.speaksTLS() {
 		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; to TLS it answers"}
 	}

@@ -24,7 +24,7 @@ type route struct {
 	addr  string   // what to connect to: the server, or the proxy
 }
 
-// link is a connection that the tracer owns. Waits on it end with the context; it is closed by Close only, so that an open
+// link is a connection that the tracer owns. Waits on it end with the context; it is closed by end only, so that an open
 // WebSocket can still be closed in order.
 type link struct {
 	net.Conn             // what the handshake goes over: the socket, or TLS on it
@@ -89,10 +89,13 @@ func (c *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the connection. It does not wait, and may be called more than once.
-func (l *link) Close() error {
+// bound is SetDeadline, whose error shows at the next read or write.
+func (l *link) bound(d time.Time) { _ = l.SetDeadline(d) }
+
+// end closes the connection. It does not wait, not even to send an alert, and may be called more than once.
+func (l *link) end() {
 	l.stop()
-	return l.raw.Close()
+	l.raw.Close()
 }
 
 // connect opens the stream that the handshake goes over. nil after a failure, which it has noted.
@@ -115,7 +118,7 @@ func (t *tracer) connect() *link {
 		return nil
 	}
 	if proxy != nil && !t.tunnelStep(l) || t.target.secure && !t.tlsStep(l) {
-		l.Close()
+		l.end()
 		return nil
 	}
 	return l

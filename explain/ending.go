@@ -128,8 +128,8 @@ func (s *session) cutOff(i *Idle) {
 // pingInterval returns a round number that is well below an idle timeout, so that one ping may be late.
 func pingInterval(held time.Duration) time.Duration {
 	limit := held * 3 / 4
-	for _, seconds := range [...]time.Duration{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1} {
-		if d := seconds * time.Second; d <= limit {
+	for _, seconds := range [...]int{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1} {
+		if d := time.Duration(seconds) * time.Second; d <= limit {
 			return d
 		}
 	}

@@ -73,7 +73,7 @@ func (t *tracer) run(rawURL string) {
 	if l == nil {
 		return
 	}
-	defer l.Close()
+	defer l.end()
 	rest, ok := t.handshake(l)
 	if !ok {
 		if t.r.Response != nil && t.r.Response.Status == http.StatusForbidden && t.failed(FaultStatus403) {
@@ -84,7 +84,7 @@ func (t *tracer) run(rawURL string) {
 	t.r.Opened = true
 	s := newSession(t, l, rest)
 	s.run()
-	l.Close()
+	l.end()
 	if t.ctx.Err() == nil {
 		t.probeForeignOrigin()
 	}

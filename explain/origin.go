@@ -21,7 +21,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	o := OriginTry{Origin: origin, Foreign: foreign}
 	l, err := t.reopen()
 	if err == nil {
-		defer l.Close()
+		defer l.end()
 		if t.target.secure {
 			_, err = t.wrap(l, t.newSecure().cfg)
 		}
@@ -37,7 +37,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	if origin == "" {
 		s.Sent = []Line{{"(the same, without Origin)", ""}}
 	}
-	l.SetDeadline(t.until(probePatience))
+	l.bound(t.until(probePatience))
 	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // the answer tells
 	h := readHead(l, t.until(probePatience))
 	if lines := t.showHead(h); len(lines) > 0 {

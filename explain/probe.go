@@ -26,7 +26,7 @@ func (t *tracer) reopen() (*link, error) {
 		err = errors.New("the proxy opened no second tunnel")
 	}
 	if err != nil {
-		l.Close()
+		l.end()
 		return nil, err
 	}
 	l.seen = nil
@@ -77,7 +77,7 @@ func (t *tracer) probeStep(title string, f func(l *link) string) string {
 		t.end(s, "no further connection: "+brief(err))
 		return ""
 	}
-	defer l.Close()
+	defer l.end()
 	found := f(l)
 	s.OK = found != ""
 	if found == "" {
@@ -131,7 +131,7 @@ func (t *tracer) probeConfig() *tls.Config {
 // speaksPlainHTTP asks for / without TLS and without anything that could be a secret.
 func (t *tracer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
-		l.SetDeadline(t.until(probePatience))
+		l.bound(t.until(probePatience))
 		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.host()+"\r\nConnection: close\r\n\r\n"); err != nil {
 			return ""
 		}

@@ -68,7 +68,7 @@ func (t *tracer) connectFields() (line string, fields []field) {
 
 // tunnel asks the proxy for a tunnel to the target, and returns what it answered.
 func (t *tracer) tunnel(l *link) (*head, error) {
-	l.SetDeadline(t.step())
+	l.bound(t.step())
 	if t.plan.proxy.Scheme == "https" {
 		c := tls.Client(l.Conn, t.proxyTLS())
 		if err := c.HandshakeContext(t.ctx); err != nil {

@@ -175,7 +175,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	t.key = key
 	fields := t.fields(key, t.r.Target.Origin)
 	s.Sent = t.showRequest(fields)
-	l.SetDeadline(t.step())
+	l.bound(t.step())
 	n, err := l.Write(t.appendRequest(nil, fields))
 	if err != nil { // the answer may be there all the same: a server may refuse without reading
 		t.end(s, "the connection ended while it was sent: "+brief(err))

@@ -193,7 +193,7 @@ func (s *session) answerClose(payload []byte) {
 
 // drain waits for the end of TCP, and says how it came.
 func (s *session) drain() string {
-	s.l.SetReadDeadline(s.t.until(goodbye))
+	s.l.bound(s.t.until(goodbye))
 	start := s.t.since()
 	_, err := io.CopyN(io.Discard, s.l, 1<<20)
 	took := s.t.since() - start
@@ -368,7 +368,7 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 		out.Preview = s.preview(payload, utf8.Valid(payload))
 	}
 	s.record(out)
-	s.l.SetDeadline(s.t.step())
+	s.l.bound(s.t.step())
 	switch _, err := s.l.Write(b); {
 	case isReset(err):
 		s.reset = true // the kernel tells of a reset once, and the next read sees an ordinary end

@@ -90,7 +90,7 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 
 // wrap does the TLS handshake over l.
 func (t *tracer) wrap(l *link, cfg *tls.Config) (*tls.Conn, error) {
-	l.SetDeadline(t.step())
+	l.bound(t.step())
 	c := tls.Client(l.Conn, cfg)
 	ctx, cancel := context.WithDeadline(t.ctx, t.step())
 	defer cancel()
@@ -123,7 +123,7 @@ func (t *tracer) tlsStep(l *link) bool {
 	if t.stopped(StageTLS) {
 		return false
 	}
-	l.Close()
+	l.end()
 	fault, clause, detail = t.probeTLS(fault, clause, detail)
 	t.fail(StageTLS, fault, clause, detail)
 	for _, p := range sec.problems[min(1, len(sec.problems)):] {
