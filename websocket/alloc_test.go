@@ -116,3 +116,22 @@ func TestNoAllocationForFragments(t *testing.T) {
 		t.Errorf("%v allocations a message", n)
 	}
 }
+
+// TestNoAllocationPerView: neither for what lies in the read buffer nor for what is larger.
+func TestNoAllocationPerView(t *testing.T) {
+	for _, size := range []int{0, 128, 16 << 10, 200 << 10, 1 << 20} {
+		a, b := tcpConns(t, nil)
+		go viewing(b)
+		m, buf := Message{Binary, make([]byte, size)}, make([]byte, 0, size+1)
+		n := testing.AllocsPerRun(50, func() {
+			wrote := a.Write(t.Context(), m)
+			got, err := a.ReadAppend(t.Context(), buf)
+			if wrote != nil || err != nil || len(got.Data) != size {
+				t.Fatalf("%v, %v, %d bytes", wrote, err, len(got.Data))
+			}
+		})
+		if n > 0 {
+			t.Errorf("%d bytes: %v allocations a message", size, n)
+		}
+	}
+}

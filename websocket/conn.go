@@ -35,6 +35,7 @@ type Conn struct {
 	pending  bool              // cur holds one
 	halfRead bool              // partial holds one, perhaps of no bytes
 	midway   bool              // a Reader's message is not read to its end
+	viewing  bool              // a View reads a message that is not whole in the read buffer
 	yields   bool              // it makes way when somebody else wants to read
 	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
 	controls controlRate
@@ -42,6 +43,7 @@ type Conn struct {
 	batch atomic.Bool // the application is busy with a message, and more lie in win behind it
 	moved atomic.Bool // the peer has taken a part of what is being written since keepalive last looked
 	heard atomic.Bool // bytes have arrived since keepalive last looked
+	lent  atomic.Uint32
 
 	mu       sync.Mutex        // guards all that follows, and the Machine's writing half; never held while waiting, or in I/O but for one write that does not wait
 	read     turn              // to read from the stream

@@ -120,13 +120,16 @@ func (c *Conn) waitEnd(ctx context.Context) error {
 	}
 }
 
-func (c *Conn) endRead() {
+func (c *Conn) endRead() { c.endTurn(false) }
+
+// endTurn gives the read turn up. The application reads on in a View, or not.
+func (c *Conn) endTurn(views bool) {
 	c.release()
 	if more := len(c.win) > 0; more != c.batch.Load() {
 		c.batch.Store(more)
 	}
 	c.mu.Lock()
-	c.userRead = false
+	c.userRead = views
 	c.read.give()
 	c.nudge()
 	c.mu.Unlock()
@@ -148,7 +151,9 @@ func (c *Conn) release() {
 	}
 	c.win = nil
 	if c.buf != nil {
-		transport.Return(c.buf)
+		if !c.lent.CompareAndSwap(lentBoth, lentAlone) {
+			transport.Return(c.buf)
+		}
 		c.buf = nil
 	}
 }
@@ -228,7 +233,11 @@ func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Eve
 	c.release()
 	room := int(min(c.m.Left(), int64(max(len(dst), 2*transport.BufferSize))))
 	if cap(dst)-len(dst) < min(room, transport.BufferSize) {
-		dst = slices.Grow(dst, room)
+		if c.viewing {
+			dst = c.grow(dst, c.m.Left())
+		} else {
+			dst = slices.Grow(dst, room)
+		}
 	}
 	room = int(min(c.m.Left(), int64(cap(dst)-len(dst))))
 	spare := dst[len(dst) : len(dst)+room]

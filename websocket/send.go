@@ -150,6 +150,16 @@ func (c *Conn) Queue(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
+	if c.zip == nil && c.writesAtOnce(len(m.Data)) && c.queueNow(m) {
+		return nil
+	}
+	return c.queueBehind(m)
+}
+
+// queueBehind is Queue where something is to be written first.
+//
+//go:noinline
+func (c *Conn) queueBehind(m Message) error {
 	var p *Prepared
 	if c.zip != nil && len(m.Data) >= c.zip.threshold {
 		p = newPrepared(m)

@@ -23,7 +23,17 @@ const joinable = 4 << 10
 //
 // When ctx ends while Write waits for its turn, nothing was sent and the connection lives. When it ends while the frame
 // is on its way, half a frame is out: Write says so and the connection is closed.
-func (c *Conn) Write(ctx context.Context, m Message) error { return c.write(ctx, m, false) }
+func (c *Conn) Write(ctx context.Context, m Message) error {
+	if c.zip == nil && c.writesAtOnce(len(m.Data)) {
+		if err := m.check(); err != nil {
+			return err
+		}
+		if done, err := c.writeNow(ctx, m); done {
+			return err
+		}
+	}
+	return c.write(ctx, m, false)
+}
 
 func (c *Conn) write(ctx context.Context, m Message, plain bool) error {
 	if err := m.check(); err != nil {
@@ -124,11 +134,16 @@ func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
 		n, err = c.put(buf, h, f.p)
 	}
 	transport.Return(buf)
+	return c.wrote(ctx, n, len(f.p), err)
+}
 
+// wrote ends the write of a frame with size bytes of payload, of which n bytes are out. The caller holds the out turn,
+// and loses it.
+func (c *Conn) wrote(ctx context.Context, n, size int, err error) error {
 	c.mu.Lock()
 	c.writing = false
 	if err != nil {
-		c.werr = c.writeFailure(ctx, n, len(f.p), err)
+		c.werr = c.writeFailure(ctx, n, size, err)
 		err = c.werr
 		c.mu.Unlock()
 		return c.writeBroke(err, nil)

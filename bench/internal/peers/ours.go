@@ -59,16 +59,8 @@ func oursHandler(c *Config, echo func(*websocket.Conn)) func(*websocket.Conn) {
 
 func oursEcho(c *websocket.Conn) {
 	defer c.CloseNow()
-	ctx, buf := context.Background(), []byte(nil)
-	for {
-		m, err := c.ReadAppend(ctx, buf[:0])
-		if err != nil {
-			return
-		}
-		if err := c.Write(ctx, m); err != nil {
-			return
-		}
-		buf = m.Data
+	ctx := context.Background()
+	for c.View(ctx, func(m websocket.Message) error { return c.Write(ctx, m) }) == nil {
 	}
 }
 
@@ -78,21 +70,14 @@ const queueLimit = 4 << 10
 // oursQueueEcho need not know when the kernel has an answer, so that those to messages that came together go together.
 func oursQueueEcho(c *websocket.Conn) {
 	defer c.CloseNow()
-	ctx, buf := context.Background(), []byte(nil)
-	for {
-		m, err := c.ReadAppend(ctx, buf[:0])
-		if err != nil {
-			return
-		}
+	ctx := context.Background()
+	echo := func(m websocket.Message) error {
 		if len(m.Data) <= queueLimit {
-			err = c.Queue(m)
-		} else {
-			err = c.Write(ctx, m)
+			return c.Queue(m)
 		}
-		if err != nil {
-			return
-		}
-		buf = m.Data
+		return c.Write(ctx, m)
+	}
+	for c.View(ctx, echo) == nil {
 	}
 }
 
@@ -110,14 +95,11 @@ func oursBroadcast(members *room[*websocket.Conn], c *websocket.Conn) {
 	members.enter(c)
 	defer c.CloseNow()
 	defer members.leave(c)
-	ctx, buf := context.Background(), []byte(nil)
-	for {
-		m, err := c.ReadAppend(ctx, buf[:0])
-		if err != nil {
-			return
-		}
-		buf = m.Data
+	spread := func(m websocket.Message) error {
 		ps := prepareAll(m)
 		members.all(func(c *websocket.Conn) error { return c.Send(ps...) })
+		return nil
+	}
+	for c.View(context.Background(), spread) == nil {
 	}
 }

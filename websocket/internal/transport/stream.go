@@ -65,6 +65,9 @@ func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	}
 }
 
+// Below returns what s is a Stream of.
+func (s *Stream) Below() io.ReadWriteCloser { return s.rwc }
+
 // ReadSome waits for bytes and returns them in a borrowed Buffer, or in the Stream itself until the next call, with a
 // nil Buffer. While it waits it holds none, unless hold is set and the system cannot tell when bytes are there: then it
 // waits with a Buffer at hand, for more bytes at once.

@@ -1,0 +1,212 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// viewing echoes by View.
+func viewing(c *Conn) {
+	ctx := context.Background()
+	for c.View(ctx, func(m Message) error { return c.Write(ctx, m) }) == nil {
+	}
+}
+
+// TestView: messages of all sizes, one by one and many at once, in fragments, compressed, over sockets and pipes, are what
+// was sent.
+func TestView(t *testing.T) {
+	for _, compress := range []*Compression{nil, {}} {
+		s := &Server{Handler: viewing}
+		s.Accept.Conn = ConnOptions{Compression: compress, MaxMessage: -1}
+		addr := serveOwn(t, s)
+		c, err := Dial(t.Context(), "ws://"+addr, &DialOptions{Proxy: noProxy, Conn: ConnOptions{Compression: compress, MaxMessage: -1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		for _, size := range []int{0, 1, 64, 125, 126, 4 << 10, 32 << 10, 33 << 10, 300 << 10, 300 << 10, 3 << 20, 3<<20 + 1, 5} {
+			want := make([]byte, size)
+			for i := range want {
+				want[i] = byte(i * i >> 3)
+			}
+			if err := c.Write(t.Context(), Message{Binary, want}); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := c.Read(t.Context()); err != nil || !bytes.Equal(m.Data, want) {
+				t.Errorf("%d bytes: %d, %v", size, len(m.Data), err)
+			}
+		}
+		w, err := c.Writer(t.Context(), Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Repeat("in fragments ", 10<<10)
+		if _, err := io.WriteString(w, want); err != nil || w.Close() != nil {
+			t.Fatal(err)
+		}
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != want || m.Type != Text {
+			t.Errorf("in fragments: %d bytes, %v", len(m.Data), err)
+		}
+		for i := range 200 {
+			if err := c.Queue(Message{Text, fmt.Append(nil, i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 200 {
+			if m, err := c.Read(t.Context()); err != nil || string(m.Data) != fmt.Sprint(i) {
+				t.Fatalf("message %d: %q, %v", i, m.Data, err)
+			}
+		}
+	}
+}
+
+// TestViewKeepsItsMessage: what arrives and is read while f runs goes elsewhere.
+func TestViewKeepsItsMessage(t *testing.T) {
+	for name, pair := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"socket": rawTCP, "pipe": rawPipe, "TLS": rawTLS} {
+		t.Run(name, func(t *testing.T) {
+			c, peer := pair(t, RoleServer, nil)
+			go func() {
+				peer.send(append(peer.frame(frame.Text, true, strings.Repeat("1", 50)), peer.frame(frame.Pong, true, "unasked")...))
+				_, ping := peer.next() // its answer comes behind much that nobody asked for
+				for range 300 {
+					peer.send(peer.frame(frame.Pong, true, strings.Repeat("x", 100)))
+				}
+				peer.send(peer.frame(frame.Pong, true, ping), peer.frame(frame.Text, true, "2"))
+			}()
+			err := c.View(t.Context(), func(m Message) error {
+				for i := range m.Data { // it is f's to write to
+					m.Data[i]++
+				}
+				if _, err := c.Read(t.Context()); !errors.Is(err, ErrConcurrentRead) {
+					t.Errorf("Read in a View: %v", err)
+				}
+				if err := c.View(t.Context(), nil); !errors.Is(err, ErrConcurrentRead) {
+					t.Errorf("View in a View: %v", err)
+				}
+				if _, err := c.Ping(t.Context()); err != nil {
+					t.Errorf("Ping in a View: %v", err)
+				}
+				if want := strings.Repeat("2", 50); string(m.Data) != want {
+					t.Errorf("it became %q", m.Data)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "2" {
+				t.Errorf("read %q, %v", m.Data, err)
+			}
+		})
+	}
+}
+
+// TestViewReturnsWhatItsFunctionDoes, and the connection lives; a Close in it does not wait for itself.
+func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
+	c, peer := rawTCP(t, RoleServer, nil)
+	go peer.send(append(peer.frame(frame.Text, true, "1"), peer.frame(frame.Text, true, "2")...))
+	mine := errors.New("mine")
+	if err := c.View(t.Context(), func(Message) error { return mine }); err != mine {
+		t.Errorf("View: %v", err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is lost")
+			}
+		}()
+		c.View(t.Context(), func(Message) error { panic("mine") })
+	}()
+	go func() {
+		peer.send(peer.frame(frame.Text, true, "3"))
+		peer.expectClose(CodeNormal)
+		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
+	}()
+	err := c.View(t.Context(), func(m Message) error {
+		if string(m.Data) != "3" {
+			t.Errorf("got %q", m.Data)
+		}
+		return c.Close(CodeNormal, "")
+	})
+	if err != nil {
+		t.Errorf("Close in a View: %v", err)
+	}
+	if err := c.View(t.Context(), nil); CloseCode(err) != CodeNormal {
+		t.Errorf("View behind the end: %v", err)
+	}
+}
+
+// TestViewInterrupted: what has arrived of a message is not lost, whatever reads on.
+func TestViewInterrupted(t *testing.T) {
+	for _, size := range []int{100, 100 << 10} {
+		want := strings.Repeat("0123456789", size/10)
+		c, peer := rawTCP(t, RoleServer, nil)
+		f := peer.frame(frame.Text, true, want)
+		ctx, cancel := context.WithCancel(t.Context())
+		peer.send(f[:len(f)/2])
+		go func() {
+			for !c.heard.Load() {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+		if err := c.View(ctx, nil); !errors.Is(err, context.Canceled) {
+			t.Fatalf("View: %v", err)
+		}
+		go peer.send(f[len(f)/2:])
+		err := c.View(t.Context(), func(m Message) error {
+			if string(m.Data) != want {
+				t.Errorf("%d bytes are %d", size, len(m.Data))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestViewBehindAReader: the message that a Reader has begun is skipped.
+func TestViewBehindAReader(t *testing.T) {
+	c, peer := rawTCP(t, RoleServer, nil)
+	go peer.send(append(peer.frame(frame.Text, false, "1"), peer.frame(frame.Continuation, true, "1")...), peer.frame(frame.Text, true, "2"))
+	if _, _, err := c.Reader(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := c.View(t.Context(), func(m Message) error {
+		if string(m.Data) != "2" {
+			t.Errorf("got %q", m.Data)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLargeMemory: what is announced is not trusted with new memory, and what was given back is lent again.
+func TestLargeMemory(t *testing.T) {
+	if b := largeFor(1000, 16<<20); cap(b) > 16<<10 {
+		t.Errorf("%d bytes for 1000 that have come", cap(b))
+	}
+	if b := largeFor(33<<20, 0); cap(b) < 33<<20 {
+		t.Errorf("%d bytes for 33 MiB", cap(b))
+	}
+	returnLarge(make([]byte, 33<<20))
+	returnLarge(make([]byte, 0, 20<<10))
+	if b := recycled(20 << 10); b != nil && cap(b) != 32<<10 {
+		t.Errorf("%d bytes for 20 KiB", cap(b))
+	}
+	returnLarge(make([]byte, 5, 64<<10))
+	if b := recycled(64 << 10); b != nil && (cap(b) != 64<<10 || len(b) != 0) {
+		t.Errorf("%d of %d bytes for 64 KiB", len(b), cap(b))
+	}
+}

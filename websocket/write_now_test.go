@@ -1,0 +1,80 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// TestWritesTakenInPart: a socket that takes a part of a small message gets the rest when it has room, and in order.
+func TestWritesTakenInPart(t *testing.T) {
+	c, peer := rawTCP(t, RoleServer, nil)
+	if err := c.stream.Below().(*net.TCPConn).SetWriteBuffer(8 << 10); err != nil {
+		t.Fatal(err)
+	}
+	text := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), 10<<10+i) }
+	const n = 400
+	wrote := make(chan error, 1)
+	go func() {
+		for i := range n {
+			m := Message{Text, []byte(text(i))}
+			err := c.Write(t.Context(), m)
+			if i%3 == 0 && err == nil {
+				err = c.Queue(m)
+			}
+			if err != nil {
+				wrote <- err
+				return
+			}
+		}
+		wrote <- nil
+	}()
+	for i := range n {
+		peer.expect(frame.Text, text(i))
+		if i%3 == 0 {
+			peer.expect(frame.Text, text(i))
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWriteInterruptedInPart: half a frame is out when the context ends, so the connection is closed and Write says so.
+func TestWriteInterruptedInPart(t *testing.T) {
+	c, _ := rawTCP(t, RoleServer, nil)
+	for c.ended() == nil { // a write that is cut before its first byte leaves the connection as it was
+		ctx, cancel := context.WithCancel(t.Context())
+		cut := make(chan error, 1)
+		go func() {
+			for {
+				if err := c.Write(ctx, Message{Binary, make([]byte, 15<<10)}); err != nil {
+					cut <- err
+					return
+				}
+			}
+		}()
+		for !c.stuckWriting() {
+			runtime.Gosched()
+		}
+		cancel()
+		if err := <-cut; !errors.Is(err, context.Canceled) {
+			t.Fatalf("Write: %v", err)
+		}
+	}
+	if err := c.Write(t.Context(), Message{Binary, nil}); CloseCode(err) != CodeAbnormal {
+		t.Errorf("the next Write: %v", err)
+	}
+}
+
+// stuckWriting reports whether a write waits for the peer.
+func (c *Conn) stuckWriting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writing
+}
