@@ -89,7 +89,7 @@ func TestAdminCloses(t *testing.T) {
 				if err := json.Unmarshal([]byte(body), &all); err != nil {
 					t.Fatal(err)
 				}
-				return len(all.Connections) == 1
+				return len(all.Connections) == 1 && r.conns.Len() == 2
 			})
 			resp, body := page(t, tt.method, r.AdminURL()+strings.Replace(tt.path, "ID", all.Connections[0].ID, 1), nil)
 			if resp.StatusCode != tt.status {
@@ -148,7 +148,8 @@ func TestAdminKeepsPagesOut(t *testing.T) {
 }
 
 func TestAdminToken(t *testing.T) {
-	cfg := parse(t, "admin: {address: \"0.0.0.0:0\"}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]")
+	cfg := parse(t, "admin: {address: \"0.0.0.0:0\", token: x}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]")
+	cfg.Admin.Token = config.Secret{}
 	_, err := Open(t.Context(), Options{Config: cfg})
 	e, ok := errors.AsType[*ListenError](err)
 	if !ok || !strings.Contains(e.Error(), "no token") || !strings.Contains(e.Hint, "admin.token") {

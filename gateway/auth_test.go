@@ -127,6 +127,7 @@ func TestLogout(t *testing.T) {
 	if resp, _ := page(t, "POST", url, evil); resp.StatusCode != 403 {
 		t.Errorf("a page of another origin: %d", resp.StatusCode)
 	}
+	until(t, func() bool { return r.conns.Len() == 3 })
 	began := time.Now()
 	if resp, _ := page(t, "POST", url, http.Header{"Authorization": {"Bearer " + alice}}); resp.StatusCode != 204 {
 		t.Fatalf("logout: %d", resp.StatusCode)

@@ -3,10 +3,12 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"reflect"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/handfast/handfast/config"
@@ -150,8 +152,8 @@ func (s *Server) cut(p *door.Peer) {
 
 // failedDoor is told of a connection that came to nothing before its first request.
 func (s *Server) failedDoor(p *door.Peer, stage string, err error) {
-	if ne, ok := errors.AsType[net.Error](err); ok && !ne.Timeout() {
-		return // it was reset: clients that go away are not worth telling
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return // clients that go away are not worth telling
 	}
 	s.recordDoor(p, stage, err)
 }

@@ -16,8 +16,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// addrs returns the addresses of the connections that are open.
-func (r *running) addrs() (list []string) {
+// addrs returns the addresses of the connections that are open, once there are n: a client hears of its connection a
+// moment before the registry does.
+func (r *running) addrs(t *testing.T, n int) (list []string) {
+	t.Helper()
+	until(t, func() bool { return r.conns.Len() == n })
 	for _, e := range r.conns.List(registry.Filter{}) {
 		list = append(list, e.Addr.String())
 	}
@@ -34,7 +37,7 @@ endpoints:
 `))
 	header := http.Header{"X-Forwarded-For": {"203.0.113.66, 192.0.2.1"}}
 	r.open(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header}))
-	if got := r.addrs(); len(got) != 1 || got[0] != "192.0.2.1" {
+	if got := r.addrs(t, 1); got[0] != "192.0.2.1" {
 		t.Errorf("addresses %v", got)
 	}
 	has(t, &r.audited, `"connected"`, `"addr":"192.0.2.1"`)
@@ -46,7 +49,7 @@ endpoints:
 	}
 	// Somebody else who sends the same header is counted as who he is.
 	r.open(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header}))
-	if got := strings.Join(r.addrs(), " "); !strings.Contains(got, "127.0.0.8") {
+	if got := strings.Join(r.addrs(t, 2), " "); !strings.Contains(got, "127.0.0.8") {
 		t.Errorf("addresses %v", got)
 	}
 }
@@ -79,7 +82,7 @@ endpoints:
 			opts.Header = http.Header{"Forwarded": {"for=" + tt.forwarded}}
 		}
 		c := r.open(t, "/open", opts)
-		if got := r.addrs(); len(got) != 1 || got[0] != tt.want {
+		if got := r.addrs(t, 1); got[0] != tt.want {
 			t.Errorf("%+v: addresses %v", tt, got)
 		}
 		c.CloseNow()
@@ -161,7 +164,7 @@ func TestRefusedTLS(t *testing.T) {
 	cfg.Listen[0].TLS.Mode = "dev"
 	r := run(t, cfg)
 	for want, try := range map[string]func(net.Conn){
-		"does not trust": func(c net.Conn) {
+		"does not accept": func(c net.Conn) {
 			_ = tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(t.Context())
 		},
 		"too old": func(c net.Conn) {
@@ -181,10 +184,10 @@ func TestRefusedTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		try(c)
-		c.Close()
 		until(t, func() bool {
 			list := r.refused.List()
 			return len(list) > 0 && strings.Contains(list[0].Hint, want) && list[0].Stage == "tls"
 		})
+		c.Close()
 	}
 }

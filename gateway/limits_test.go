@@ -108,6 +108,23 @@ endpoints:
 	r.open(t, "/open", from("127.0.0.6", nil))
 }
 
+// stalled runs a service that tells when it was asked, and does not answer until release is closed.
+func stalled(t *testing.T, asked chan<- struct{}, release <-chan struct{}) string {
+	t.Helper()
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(service.Close)
+	return service.URL
+}
+
 // 1,000 clients whose credentials a service shall judge that does not answer: they are told to come again, each holds
 // little, and who connects elsewhere does not notice.
 func TestStalledAuthService(t *testing.T) {

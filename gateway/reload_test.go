@@ -40,6 +40,7 @@ endpoints:
 	bob := as(token("bob", time.Hour, nil))
 	stays, goes := r.open(t, "/stays", bob), r.open(t, "/goes", bob)
 	r.refuse(t, "/comes", nil)
+	until(t, func() bool { return r.conns.Len() == 2 })
 	if err := r.Reload(t.Context(), r.with(t, after, key)); err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +72,18 @@ func TestReloadFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, []byte("nothing that anybody wants\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := run(t, parse(t, users, key))
 	c := r.open(t, "/open", nil)
 	url := r.URLs()
 	for want, text := range map[string]string{
-		"rules[0].when":  "endpoints: [{path: /other, target: echo, auth: [anonymous], rules: [{when: 'user ==', do: allow}]}]",
-		"address":        "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"" + taken.Addr().String() + "\", tls: off}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
-		"no such file":   "listen: [{address: \"127.0.0.1:0\", tls: {files: [{cert: /nowhere/cert.pem, key: /nowhere/key.pem}]}}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
-		"/nowhere/users": "auth: {p: {basic: {file: /nowhere/users}}}\nendpoints: [{path: /other, target: echo, auth: [p]}]",
+		"rules[0].when":        "endpoints: [{path: /other, target: echo, auth: [anonymous], rules: [{when: 'user ==', do: allow}]}]",
+		"address":              "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"" + taken.Addr().String() + "\", tls: off}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
+		"holds no certificate": "listen: [{address: \"127.0.0.1:0\", tls: {files: [{cert: " + broken + ", key: " + broken + "}]}}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
+		"auth.p":               "auth: {p: {basic: {file: " + broken + "}}}\nendpoints: [{path: /other, target: echo, auth: [p]}]",
 	} {
 		err := r.Reload(t.Context(), parse(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -150,7 +155,14 @@ func TestReloadTellsWhatWaits(t *testing.T) {
 func TestRereadAuditLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	r := run(t, parse(t, "audit: {to: file, file: %q}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]", file))
+	connected := func(name string) func() bool {
+		return func() bool {
+			text, err := os.ReadFile(name)
+			return err == nil && strings.Count(string(text), `"connected"`) == 1
+		}
+	}
 	r.open(t, "/open", nil)
+	until(t, connected(file))
 	if err := os.Rename(file, file+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -159,10 +171,7 @@ func TestRereadAuditLog(t *testing.T) {
 	}
 	r.open(t, "/open", nil)
 	for _, name := range []string{file, file + ".1"} {
-		text, err := os.ReadFile(name)
-		if err != nil || strings.Count(string(text), `"connected"`) != 1 {
-			t.Errorf("%s: %s, %v", name, text, err)
-		}
+		until(t, connected(name))
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
 		}

@@ -29,6 +29,7 @@ type site struct {
 // listener is what a site does with requests that come on one address.
 type listener struct {
 	cfg      config.Listen
+	key      string       // the same for the same address in another configuration
 	certs    *certSource  // nil: no TLS
 	redirect http.Handler // nil: requests are served
 	hsts     string       // "": none
@@ -88,6 +89,13 @@ func (s *Server) newListeners(n, old *site) error {
 	}
 	for i := range n.cfg.Listen {
 		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i])}
+		same := 0 // several may have port 0
+		for _, before := range n.listen {
+			if before.cfg.Address == l.cfg.Address {
+				same++
+			}
+		}
+		l.key = fmt.Sprint(l.cfg.Address, " ", same)
 		n.listen = append(n.listen, l)
 		if l.cfg.TLS.Mode == config.TLSOff {
 			continue
@@ -143,7 +151,7 @@ func (n *site) listenerOf(p *door.Peer) *listener {
 	if l == nil {
 		return nil
 	}
-	i := slices.IndexFunc(n.listen, func(have *listener) bool { return have == l || have.cfg.Address == l.cfg.Address })
+	i := slices.IndexFunc(n.listen, func(have *listener) bool { return have.key == l.key })
 	if i < 0 {
 		return nil
 	}

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Readiness goes first; then, for a while, all goes on as before; then new handshakes are refused while the old
+// connections are told to go, one after the other.
+func TestDrain(t *testing.T) {
+	cfg := parse(t, `
+drain: {delay: 300ms, spread: 1s, timeout: 1m, code: 1012, retry_after: 7s}
+endpoints: [{path: /open, target: echo, auth: [anonymous]}]
+`)
+	r := run(t, cfg)
+	const n = 100
+	conns := make([]*websocket.Conn, n)
+	for i := range conns {
+		conns[i] = r.open(t, "/open", nil)
+	}
+	until(t, func() bool { return r.conns.Len() == n })
+	began := time.Now()
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+
+	until(t, func() bool {
+		resp, _ := page(t, "GET", r.AdminURL()+"/readyz", nil)
+		return resp.StatusCode == 503
+	})
+	echoed(t, r.open(t, "/open", nil)) // the balancer has not noticed yet
+	if resp, _ := page(t, "GET", r.AdminURL()+"/livez", nil); resp.StatusCode != 200 {
+		t.Errorf("livez: %d", resp.StatusCode)
+	}
+	until(t, func() bool {
+		c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/open", nil)
+		if err == nil {
+			c.CloseNow()
+			return false
+		}
+		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
+		if !ok || e.Status != 503 || e.Header.Get("Retry-After") != "7" {
+			t.Errorf("a new handshake: %v", err)
+		}
+		return true
+	})
+	var all sync.WaitGroup
+	for _, c := range conns {
+		all.Go(func() {
+			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || e.By != websocket.Remote {
+				t.Errorf("closed with %v", e)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(began); took < 300*time.Millisecond+900*time.Millisecond {
+		t.Errorf("all were told within %v", took)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	has(t, &r.log, "msg=stopped", "cut=0")
+}
+
+// A stop that comes while a handshake waits for an auth service is bounded all the same.
+func TestDrainCutsHandshakes(t *testing.T) {
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	service := stalled(t, asked, release)
+	r := run(t, parse(t, `
+auth: {service: {forward: {url: "%s", timeout: 30s}}}
+drain: {spread: 0s, timeout: 50ms}
+endpoints: [{path: /judged, target: echo, auth: [service]}]
+`, service))
+	defer close(release)
+	refused := make(chan error, 1)
+	go func() {
+		_, err := websocket.Dial(t.Context(), r.URLs()[0]+"/judged", as(secret("stalled-while-draining")))
+		refused <- err
+	}()
+	<-asked
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if err := <-refused; err == nil {
+		t.Error("it was let in")
+	}
+}
+
+// What is open when it is closed is cut at once.
+func TestCloseIsAtOnce(t *testing.T) {
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Drain.Delay, cfg.Drain.Timeout = config.Duration(time.Hour), config.Duration(time.Hour)
+	r := run(t, cfg)
+	c := r.open(t, "/echo", nil)
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	until(t, func() bool { return !r.ready.Load() })
+	r.Close()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if e := ending(t, c); e.Code != websocket.CodeAbnormal {
+		t.Errorf("closed with %v", e)
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", time.Second: "1", 1500 * time.Millisecond: "2", time.Minute: "60"} {
+		if got := seconds(d); got != want {
+			t.Errorf("%v: %s", d, fmt.Sprint(got))
+		}
+	}
+}
