@@ -30,10 +30,10 @@ func verdict(r *Report, f Finding) Fault {
 	return f.Fault
 }
 
-// What servers say in plain HTTP on a port for TLS: nginx and others, net/http, Apache.
+// What servers say in plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
 var tlsComplaints = []string{
 	"plain http request was sent to https port", "http request to an https server", "speaking plain http to an ssl-enabled",
-	"combination of host and port requires tls",
+	"combination of host and port requires tls", "this port speaks tls",
 }
 
 func wantsTLS(a *Response) bool {

@@ -59,6 +59,8 @@ func TestVerdictOnAnAnswer(t *testing.T) {
 			"You're speaking plain HTTP to an SSL-enabled server port.", "Server: Apache"), FaultPlainToTLS},
 		{"a port for TLS, Spring", FaultStatus400, answered(400, "Bad Request\nThis combination of host and port requires TLS.\n"),
 			FaultPlainToTLS},
+		{"a port for TLS, handfast", FaultStatus400, answered(400,
+			"400 Bad Request\nThis port speaks TLS.\nNext step: use https:// or wss://\n"), FaultPlainToTLS},
 		{"a proxy's own answer", FaultProxyRefused, func() *Report {
 			r := answered(426, "")
 			r.Response.FromProxy = true
