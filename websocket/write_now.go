@@ -27,7 +27,7 @@ func (c *Conn) writeNow(ctx context.Context, m Message) (done bool, err error) {
 	c.mu.Lock()
 	if ctx.Err() != nil || !c.nothingWaits() {
 		c.mu.Unlock()
-		return false, nil
+		return false, nil //nolint:nilerr // write, which comes next, says so
 	}
 	buf := transport.Borrow()
 	b := c.frameNow(buf, m)
