@@ -45,9 +45,54 @@ func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 		return err
 	}
 	defer s.closes(l)
-	return s.acceptFrom(l, func(nc net.Conn) {
-		s.running.Go(func() { s.welcome(nc, config) })
-	})
+	g := &greeters{s: s, config: config, work: make(chan net.Conn), idle: make(chan struct{}, maxGreeters), over: make(chan struct{})}
+	defer close(g.over)
+	return s.acceptFrom(l, g.take)
+}
+
+// greeters are goroutines that go through handshakes of TLS, one after the other: they are spared the growth of a new
+// stack each time.
+type greeters struct {
+	s      *Server
+	config *tls.Config
+	work   chan net.Conn
+	idle   chan struct{} // holds one of each that waits
+	over   chan struct{} // closed when no more work comes
+}
+
+// maxGreeters bounds the goroutines that wait for a handshake. Those of more at once end after theirs.
+const maxGreeters = 64
+
+// take has somebody go through the handshake on nc.
+func (g *greeters) take(nc net.Conn) {
+	select {
+	case g.work <- nc:
+	default:
+		g.s.running.Go(func() { // ends when over is closed, or when enough others wait
+			for nc != nil {
+				g.s.welcome(nc, g.config)
+				nc = g.next()
+			}
+		})
+	}
+}
+
+// next waits for another connection, nil when there is nothing to wait for.
+func (g *greeters) next() net.Conn {
+	select {
+	case g.idle <- struct{}{}:
+	default:
+		return nil
+	}
+	defer func() { <-g.idle }()
+	select {
+	case nc := <-g.work:
+		return nc
+	case <-g.over:
+		return nil
+	case <-g.s.done:
+		return nil
+	}
 }
 
 // serves starts the loops, and has refuse close l.
