@@ -1,9 +1,17 @@
 // Package docs runs what the documents tell people to type.
 //
-// In README.md and docs/*.md a block marked "sh" is run by bash, from top to bottom as a reader would, with the binary
-// that was just built; it has to end with 0. A block marked "sh serve" is one command that keeps running: the blocks
-// behind it find it ready, and at the next such block, or the end of the document, it gets SIGTERM and has to exit
-// with 0. A "text" block right behind a block is what that one prints; "..." in it stands for anything.
+// In README.md and docs/*.md a block's mark, behind its fence, says what happens with it, from top to bottom:
 //
-// Two things differ from what is written: "go run ./cmd/handfast" is the built binary, and ports are free ones.
+//   - "sh" is run by bash as a reader would, with the binary that was just built; it has to end with 0.
+//   - "sh serve" is one command of ours that keeps running: the blocks behind it find it ready, and at the next such block,
+//     or the end of the document, it gets SIGTERM and has to exit with 0.
+//   - "sh beside HOST:PORT" is one command of anybody that keeps running to the end of the document; it is ready when
+//     something listens there.
+//   - "text" right behind a block is what that one prints; "..." in it stands for anything.
+//   - "text part" is a part of what the last command printed, wherever lines are broken.
+//   - "yaml FILE", or "go", "csharp", "nginx" or anything else with a FILE behind it, is saved in that file. What is
+//     marked with a language alone is only shown.
+//
+// Three things differ from what is written: "go run ./cmd/handfast" is the built binary, other "go run" finds this
+// repository's modules, and ports are free ones.
 package docs

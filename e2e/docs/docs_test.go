@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -86,14 +85,7 @@ func TestCommandsInDocuments(t *testing.T) {
 				if i+1 < len(blocks) && blocks[i+1].after && blocks[i+1].info == "text" {
 					want = blocks[i+1].text
 				}
-				switch b.info {
-				case "sh":
-					ran++
-					r.run(b, want)
-				case "sh serve":
-					ran++
-					r.serve(b, want)
-				}
+				ran += r.follow(b, want)
 			}
 			r.stop()
 		})
@@ -103,15 +95,72 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 }
 
+// The guide's table of what to do speaks of faults that explain can name.
+func TestFaultsInGuideAreKnown(t *testing.T) {
+	known, err := os.ReadFile(filepath.Join(root, "docs", "diagnoses.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile(filepath.Join(root, "docs", "wss.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(guide), "what `explain` says |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	found := 0
+	for row := range strings.Lines(table) {
+		cells := strings.Split(row, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		for _, name := range regexp.MustCompile("`([a-z0-9]+(?:-[a-z0-9]+)+)`").FindAllStringSubmatch(cells[2], -1) {
+			found++
+			if !strings.Contains(string(known), "| `"+name[1]+"` ") {
+				t.Errorf("explain knows no %s", name[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("the table is not there")
+	}
+}
+
 // reader follows one document.
 type reader struct {
 	t       *testing.T
 	dir     string // where the commands run; also the home of their user
 	env     []string
 	ports   map[string]string // by the port in the document
+	last    string            // what the last command printed
 	serving *exec.Cmd
 	output  *buffer
 	exited  chan error
+}
+
+// follow does what a block asks for, and returns how many commands that were.
+func (r *reader) follow(b block, want string) int {
+	r.t.Helper()
+	kind, rest, _ := strings.Cut(b.info, " ")
+	verb, what, _ := strings.Cut(rest, " ")
+	switch {
+	case b.info == "sh":
+		r.run(b, want)
+	case b.info == "sh serve":
+		r.serve(b, want)
+	case kind == "sh" && verb == "beside":
+		r.beside(b, r.typed(what))
+	case b.info == "text part":
+		r.part(b)
+		return 0
+	case kind == "sh" || kind == "text" && rest != "":
+		r.t.Errorf("line %d: nobody knows what a block marked %q is", b.line, b.info)
+	case rest != "":
+		r.save(b, rest)
+		return 0
+	default:
+		return 0
+	}
+	return 1
 }
 
 func newReader(t *testing.T, bin string) *reader {
@@ -122,6 +171,13 @@ func newReader(t *testing.T, bin string) *reader {
 		if name != "PATH" && name != "HOME" && !strings.HasPrefix(name, "XDG_") && !strings.HasSuffix(strings.ToLower(name), "_proxy") {
 			r.env = append(r.env, v)
 		}
+	}
+	for _, name := range []string{"GOWORK", "GOCACHE", "GOMODCACHE", "GOPATH"} { // they would lie elsewhere in this directory and home
+		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.env = append(r.env, name+"="+strings.TrimSpace(string(out)))
 	}
 	r.env = append(r.env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+dir)
 	t.Cleanup(r.kill)
@@ -165,7 +221,8 @@ func (r *reader) run(b block, want string) {
 		r.t.Errorf("line %d: %v\n%s\nstdout:\n%s\nstderr:\n%s", b.line, err, b.text, &out, &errs)
 		return
 	}
-	r.compare(b, want, out.String())
+	r.last = strings.ReplaceAll(out.String(), "\r\n", "\n") // curl prints the ends of lines as HTTP has them
+	r.compare(b, want, r.last)
 }
 
 // compare checks what a block printed.
@@ -186,7 +243,7 @@ func (r *reader) serve(b block, want string) {
 	r.t.Helper()
 	r.stop()
 	text := strings.TrimSpace(r.typed(b.text))
-	if !strings.Contains(text, "--listen") {
+	if !strings.Contains(text, "--listen") && !r.addressIn(text) {
 		text += " --listen localhost:" + r.port("8443")
 	}
 	r.output = &buffer{changed: make(chan struct{}, 1)}
@@ -213,7 +270,24 @@ func (r *reader) serve(b block, want string) {
 			r.t.Fatalf("line %d: %q is not ready\n%s%s", b.line, text, r.output, errs)
 		}
 	}
-	r.compare(b, want, r.output.String())
+	r.last = r.output.String()
+	r.compare(b, want, r.last)
+}
+
+var configFlag = regexp.MustCompile(`--config (\S+)`)
+
+// addressIn reports whether the configuration that a command names has addresses to listen on.
+func (r *reader) addressIn(command string) bool {
+	r.t.Helper()
+	m := configFlag.FindStringSubmatch(command)
+	if m == nil {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(r.dir, m[1]))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.Contains(string(text), "listen:")
 }
 
 // stop ends the command that keeps running, as a service manager would.
@@ -246,27 +320,4 @@ func (r *reader) kill() {
 		<-r.exited
 		r.serving = nil
 	}
-}
-
-// buffer is a bytes.Buffer for two goroutines that tells when it has grown.
-type buffer struct {
-	mu      sync.Mutex
-	b       bytes.Buffer
-	changed chan struct{} // nil: nobody is told
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	select {
-	case b.changed <- struct{}{}:
-	default:
-	}
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

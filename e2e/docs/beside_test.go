@@ -1,0 +1,74 @@
+package docs
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// save writes a block into the file that it names, for the commands behind it.
+func (r *reader) save(b block, name string) {
+	r.t.Helper()
+	if !filepath.IsLocal(name) {
+		r.t.Fatalf("line %d: the file %q is not below the reader's directory", b.line, name)
+	}
+	path := filepath.Join(r.dir, name)
+	// A program that watches the file sees all of it or nothing.
+	if err := os.WriteFile(path+".new", []byte(r.typed(b.text)), 0o644); err != nil {
+		r.t.Fatalf("line %d: %v", b.line, err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		r.t.Fatalf("line %d: %v", b.line, err)
+	}
+}
+
+var space = regexp.MustCompile(`\s+`)
+
+// part checks that a block is a part of what the last command printed. Lines may be broken elsewhere: ports and names of
+// another length move the ends of lines.
+func (r *reader) part(b block) {
+	r.t.Helper()
+	pattern := regexp.QuoteMeta(strings.TrimSpace(r.typed(b.text)))
+	pattern = space.ReplaceAllString(strings.ReplaceAll(pattern, `\.\.\.`, `.*`), `\s+`)
+	if !regexp.MustCompile(`(?s)` + pattern).MatchString(r.last) {
+		r.t.Errorf("line %d: the last command printed\n%s\nand nowhere in it\n%s", b.line, r.last, b.text)
+	}
+}
+
+// beside starts a block's command, waits until somebody listens on addr, and lets it run until the document ends.
+func (r *reader) beside(b block, addr string) {
+	r.t.Helper()
+	cmd := exec.CommandContext(r.t.Context(), "bash", "-c", "exec "+strings.TrimSpace(r.typed(b.text)))
+	cmd.Dir, cmd.Env = r.dir, r.env
+	out := &buffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = patience
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait(); close(exited) }()
+	r.t.Cleanup(func() { <-exited }) // the test's context has ended by then, and so Cancel has been called
+	tick, late := time.NewTicker(10*time.Millisecond), time.NewTimer(patience)
+	defer tick.Stop()
+	defer late.Stop()
+	for {
+		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-tick.C:
+		case err := <-exited:
+			r.t.Fatalf("line %d: it ended: %v\n%s\n%s", b.line, err, b.text, out)
+		case <-late.C:
+			r.t.Fatalf("line %d: nothing listens on %s\n%s\n%s", b.line, addr, b.text, out)
+		}
+	}
+}
