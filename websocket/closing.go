@@ -24,7 +24,7 @@ func (c *Conn) Close(code Code, reason string) error {
 	c.mu.Lock()
 	if c.closeErr != nil {
 		defer c.mu.Unlock()
-		return inGoodOrder(c.closeErr)
+		return afterHandshake(c.closeErr)
 	}
 	if e := c.closing; e != nil { // another Close, or the answer to the peer's close frame, is on its way
 		c.mu.Unlock()
@@ -66,8 +66,8 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	return c.awaitEnd(deadline, e)
 }
 
-// inGoodOrder returns nil for a connection that ended with a closing handshake.
-func inGoodOrder(e *CloseError) error {
+// afterHandshake returns nil for a connection that ended with a closing handshake.
+func afterHandshake(e *CloseError) error {
 	if e.Err == nil {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return inGoodOrder(c.closeErr)
+	return afterHandshake(c.closeErr)
 }
 
 // discard reads until the connection has ended or ctx is done. The caller holds the read turn.

@@ -58,6 +58,12 @@ func (e *CloseError) Error() string {
 	return s
 }
 
+// InGoodOrder reports whether the connection ended as connections should: with a closing handshake, begun by whichever end,
+// and CodeNormal or CodeGoingAway.
+func (e *CloseError) InGoodOrder() bool {
+	return e.Err == nil && (e.Code == CodeNormal || e.Code == CodeGoingAway)
+}
+
 // Unwrap returns e.Err.
 func (e *CloseError) Unwrap() error { return e.Err }
 

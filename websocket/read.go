@@ -66,7 +66,7 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 			m, err := c.Read(ctx)
 			if err != nil {
 				var ce *CloseError
-				if errors.As(err, &ce) && ce.Err == nil && (ce.Code == CodeNormal || ce.Code == CodeGoingAway) {
+				if errors.As(err, &ce) && ce.InGoodOrder() {
 					return
 				}
 				yield(Message{}, err)

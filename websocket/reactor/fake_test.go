@@ -238,7 +238,11 @@ func perform(t testing.TB, k *fake, s *Server) *theatre {
 		Open: func(*Conn) { p.log = append(p.log, "open") },
 		Message: func(c *Conn, m websocket.Message) {
 			p.log = append(p.log, fmt.Sprintf("%v %q", m.Type, m.Data))
-			c.Write(m)
+			if shared, err := websocket.Prepare(m); err == nil && strings.HasPrefix(string(m.Data), "send") {
+				c.Send(shared, shared)
+			} else {
+				c.Write(m)
+			}
 			if strings.HasPrefix(string(m.Data), "close") {
 				c.Close(4000, "")
 			}

@@ -189,6 +189,7 @@ func FuzzKernel(f *testing.F) {
 	f.Add([]byte(masked(frame.Close, true, "\x03\xe8")), []byte("\xff"), true)
 	f.Add([]byte(text(strings.Repeat("x", 3000))), []byte{1, 255, 15, 31, 7, 6, 3, 255}, true)
 	f.Add([]byte("\x81\x01x"), []byte{0, 0, 1}, false)
+	f.Add([]byte(text("send me")+text("a")+text("send "+strings.Repeat("x", 20000))), []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Fuzz(func(t *testing.T, in, script []byte, errs bool) {
 		run := func(script []byte, errs bool) (*theatre, *fakeConn) {
 			p := perform(t, newFake(t, script), &Server{Options: queueOf(1 << 20)})
