@@ -68,8 +68,11 @@ func parsePasswordHash(s string) (passwordHash, error) {
 
 type bcryptHash string
 
+// bcryptMaxPassword is how many bytes bcrypt looks at. A longer password would match by its beginning alone.
+const bcryptMaxPassword = 72
+
 func (h bcryptHash) verify(password string) bool {
-	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil
+	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil && len(password) <= bcryptMaxPassword
 }
 
 // argonHash is an argon2id string, taken apart.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,8 @@ type FileKeys struct {
 	mu     sync.Mutex
 	looked time.Time
 	info   os.FileInfo // of what was read last
+	since  time.Time   // when it first looked like that; zero: it has settled, see fileSettles
+	digest [sha256.Size]byte
 	keys   keySet
 }
 
@@ -58,10 +61,29 @@ func (f *FileKeys) reread() error {
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
-	if os.SameFile(info, f.info) && info.ModTime().Equal(f.info.ModTime()) && info.Size() == f.info.Size() {
+	if !sameFile(info, f.info) {
+		return f.read()
+	}
+	if f.since.IsZero() {
 		return nil
 	}
-	return f.read()
+	since, digest := f.since, f.digest
+	if err := f.read(); err != nil {
+		if f.digest == digest { // it has been told
+			err = nil
+		}
+		f.settle(since)
+		return err
+	}
+	f.settle(since)
+	return nil
+}
+
+// settle ends the time in which a file is read although it looks the same; since is when that time began.
+func (f *FileKeys) settle(since time.Time) {
+	if f.since = since; f.now().Sub(since) >= fileSettles {
+		f.since = time.Time{}
+	}
 }
 
 // read reads the file. What cannot be used is remembered too, so that it is told once.
@@ -70,7 +92,7 @@ func (f *FileKeys) read() error {
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
-	f.info = info
+	f.info, f.since = info, f.now()
 	if !info.Mode().IsRegular() { // opening a pipe would wait for somebody to write
 		return fmt.Errorf("auth: %s is no file", f.path)
 	}
@@ -83,6 +105,7 @@ func (f *FileKeys) read() error {
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
+	f.digest = sha256.Sum256(data)
 	keys, err := parseKeys(data)
 	if err != nil {
 		return fmt.Errorf("auth: %s: %w", f.path, err)

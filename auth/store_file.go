@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,9 @@ const (
 	storeFileLook = time.Second
 	// storeFileMax is how large such a file may be, in bytes.
 	storeFileMax = 16 << 20
+	// fileSettles is how long after its last change a file is read once more although it looks the same: some file systems
+	// count in steps of two seconds, and a second change within a step does not show.
+	fileSettles = 2 * time.Second
 )
 
 // storeFile is a file of credentials that is read again when it has changed. There is no goroutine behind it: whoever
@@ -28,6 +32,8 @@ type storeFile[T any] struct {
 
 	mu     sync.Mutex
 	seen   fs.FileInfo // what it looked like when it was read
+	since  time.Time   // when it first looked like that; zero: it has settled
+	digest [sha256.Size]byte
 	looked time.Time
 	value  T
 }
@@ -78,12 +84,31 @@ func (f *storeFile[T]) read(anyway bool) error {
 		}
 		return err
 	}
-	if !anyway && f.seen != nil && os.SameFile(info, f.seen) && info.Size() == f.seen.Size() &&
-		info.ModTime().Equal(f.seen.ModTime()) {
+	same := f.seen != nil && sameFile(info, f.seen)
+	if same && !anyway && f.since.IsZero() {
 		return nil
 	}
+	if now := time.Now(); !same {
+		f.since = now
+	} else if now.Sub(f.since) >= fileSettles {
+		f.since = time.Time{}
+	}
 	f.seen = info
+	if !info.Mode().IsRegular() { // opening a pipe would wait for somebody to write
+		if f.since = (time.Time{}); same && !anyway {
+			return nil
+		}
+		return fmt.Errorf("%s: not a regular file", f.name)
+	}
 	text, err := readStoreFile(f.name)
+	digest := sha256.Sum256([]byte(text))
+	if err != nil {
+		digest = sha256.Sum256([]byte(err.Error()))
+	}
+	if same && !anyway && digest == f.digest {
+		return nil
+	}
+	f.digest = digest
 	if err != nil {
 		return err
 	}
@@ -93,6 +118,11 @@ func (f *storeFile[T]) read(anyway bool) error {
 	}
 	f.value = value
 	return nil
+}
+
+// sameFile reports whether a file looks as it did.
+func sameFile(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // readStoreFile reads a whole file that is not too large.

@@ -1,0 +1,152 @@
+//go:build unix
+
+package auth
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// bcrypt looks at 72 bytes and no further: what is longer would match by its beginning alone.
+func TestBcryptLongPassword(t *testing.T) {
+	most := strings.Repeat("x", 72)
+	hash, err := bcrypt.GenerateFromPassword([]byte(most), bcryptMinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBasic(t, BasicOptions{}, "ann:"+string(hash)+"\n")
+	if _, err := b.Authenticate(withPassword("ann", most)); err != nil {
+		t.Errorf("72 bytes: %v", err)
+	}
+	for _, tail := range []string{"x", "anything else"} {
+		_, err := b.Authenticate(withPassword("ann", most+tail))
+		wantRefusal(t, err, 401, b.Challenge(), most)
+	}
+}
+
+// Opening a pipe waits for somebody to write into it, and whoever waits would hold up every handshake.
+func TestStoreFileIsARegularFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "passwords")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		_, err := NewBasic(BasicOptions{File: name})
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("a pipe: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // lets it go
+		if err == nil {
+			w.Close()
+		}
+		<-opened
+		t.Error("a pipe is waited for")
+	}
+}
+
+// A file that is written again within one tick of the file system's clock looks the same when its length is the same, as
+// hashes have it. Its new content counts all the same.
+func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "passwords")
+	synctest.Test(t, func(t *testing.T) {
+		stamp := time.Now()
+		write := func(password string) {
+			t.Helper()
+			if err := os.WriteFile(name, []byte("ann:"+cheapHash(t, password)+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(name, stamp, stamp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("old")
+		b, err := NewBasic(BasicOptions{File: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("new")
+		<-time.After(3 * time.Second)
+		if _, err := b.Authenticate(withPassword("ann", "old")); err == nil {
+			t.Error("the old password still holds")
+		}
+		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
+			t.Errorf("the new password: %v", err)
+		}
+		// The file is read no more when it has been quiet for long.
+		generation := b.file.load().generation
+		for range 5 {
+			<-time.After(time.Minute)
+			if got := b.file.load().generation; got != generation {
+				t.Fatalf("read again without a change: %d, %d", got, generation)
+			}
+		}
+	})
+}
+
+func TestKeyFileChangedTwiceInOneTick(t *testing.T) {
+	k, name, stamp := testKeys(), filepath.Join(t.TempDir(), "keys"), time.Now()
+	write := func(data []byte) {
+		t.Helper()
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := jwksOf(t, jwkOf(t, k.secret))
+	broken := make([]byte, len(old))
+	write(old)
+	f, err := KeyFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	f.Failed = func(error) { told++ }
+	now := time.Now()
+	f.now = func() time.Time { return now }
+	look := func() *key {
+		t.Helper()
+		now = now.Add(statInterval)
+		found, err := f.find(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found[0]
+	}
+	write(broken)
+	look()
+	look()
+	if told != 1 {
+		t.Errorf("a broken file is told %d times, want once", told)
+	}
+	other := append([]byte{}, k.secret...)
+	other[0] ^= 1
+	write(jwksOf(t, jwkOf(t, other)))
+	stamp = stamp.Add(time.Hour)
+	write(jwksOf(t, jwkOf(t, other)))
+	look()
+	write(old)
+	if got := string(look().material.([]byte)); got != string(k.secret) {
+		t.Error("a key that was replaced within one tick still counts")
+	}
+	for range 5 {
+		look()
+	}
+	if !f.since.IsZero() {
+		t.Error("a file that does not change any more is read again and again")
+	}
+}
