@@ -61,7 +61,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", "", "what to serve: a YAML `file`")
+	flags.StringVar(&f.config, "config", "", "what to serve: a YAML `file`; without the flag the one that HANDFAST_CONFIG names")
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
 		"`host:port`; may be repeated; no host is every address, port 0 picks one")
 	flags.Var(&f.tls, "tls", "where the certificate comes from: the development CA, two files, or no TLS")

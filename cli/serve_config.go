@@ -13,7 +13,7 @@ import (
 
 // load makes the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
-	sources := config.Sources{File: f.config, Environ: os.Environ()}
+	sources := config.Sources{File: f.config, Environ: os.Environ(), Check: checkParts}
 	plain, err := config.Load(sources)
 	if err != nil {
 		return nil, err

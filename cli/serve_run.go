@@ -19,19 +19,15 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.config == "" {
+		f.config = sys.Getenv(config.EnvFile)
+	}
 	cfg, err := f.load()
 	if err != nil {
 		return tellProblems(sys.Stderr, err)
 	}
 	log := newLog(cfg.Log, sys.Stderr)
-	server, err := gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr})
-	if err != nil {
-		return tellProblems(sys.Stderr, err)
-	}
-	defer server.Close()
-	banner(sys, server)
-
-	r := &reloader{flags: f, server: server, log: log, cfg: cfg, changed: make(chan struct{}, 1)}
+	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1)}
 	var hups chan os.Signal
 	if f.config != "" { // without a file SIGHUP is what it always was: the terminal has gone
 		hups = make(chan os.Signal, 1)
@@ -40,6 +36,12 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		r.watch(ctx)
 		defer r.unwatch()
 	}
+	r.server, err = gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr})
+	if err != nil {
+		return tellProblems(sys.Stderr, err)
+	}
+	defer r.server.Close()
+	banner(sys, r.server)
 	return r.run(ctx, sys, hups)
 }
 
@@ -147,6 +149,7 @@ func (r *reloader) watch(ctx context.Context) {
 	})
 }
 
+// unwatch ends the watch, and waits for that.
 func (r *reloader) unwatch() {
 	r.stop()
 	r.watching.Wait()

@@ -4,10 +4,15 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
 )
@@ -92,5 +97,142 @@ func TestServeBanner(t *testing.T) {
 	}
 	if _, err := os.Stat(s.banner["CA"]); err != nil {
 		t.Errorf("CA: %v", err)
+	}
+}
+
+// write puts a text into a file of the test.
+func write(t *testing.T, file, text string) string {
+	t.Helper()
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(t.TempDir(), file)
+	}
+	next := file + ".next"
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// told waits until the log has a line with all of the parts. In between it does what it is given, again and again: a
+// change of a file counts from when it is watched, and nobody is told when that is.
+func (s *served) told(t *testing.T, again func(n int), parts ...string) {
+	t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		for line := range strings.Lines(s.stderr.String()) {
+			if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
+				return
+			}
+		}
+		again(n)
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatalf("never told %q", parts)
+		}
+	}
+}
+
+// The file says what is served, and says it again when it changes; one with a mistake in it changes nothing.
+func TestServeConfig(t *testing.T) {
+	const text = `
+listen: [{address: "127.0.0.1:0", tls: off}]
+endpoints:
+  - {name: %s, path: /%s, target: echo, auth: [anonymous]}
+`
+	file := write(t, "handfast.yaml", fmt.Sprintf(text, "first", "first"))
+	s := startServe(t, "--config", file, "--admin", "127.0.0.1:0")
+	if !strings.HasSuffix(s.banner["first"], "/first") || !strings.HasPrefix(s.banner["admin"], "http://127.0.0.1:") {
+		t.Fatalf("banner %q", s.banner)
+	}
+	base := strings.TrimSuffix(s.banner["first"], "/first")
+	c, err := websocket.Dial(t.Context(), base+"/first", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(text string) func(int) {
+		return func(n int) { write(t, file, fmt.Sprintf("%s# %d\n", text, n)) }
+	}
+	s.told(t, change("endpoints: what?\n"), "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:12", "endpoints")
+	elsewhere := change(fmt.Sprintf(text, "first", "second"))
+	s.told(t, elsewhere, `msg="configuration changed"`, "setting=endpoints[first].path", "old=/first", "new=/second")
+	s.told(t, elsewhere, `msg="configuration reloaded"`)
+	other, err := websocket.Dial(t.Context(), base+"/second", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.CloseNow()
+	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "still here" {
+		t.Errorf("%q, %v", m.Data, err)
+	}
+	s.signals <- os.Interrupt
+	if _, err := c.Read(t.Context()); websocket.CloseCode(err) != websocket.CodeGoingAway {
+		t.Errorf("the client saw %v", err)
+	}
+	if code := <-s.code; code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// Flags win over the file.
+func TestServeFlagsOverFile(t *testing.T) {
+	file := write(t, "handfast.yaml", `
+listen: [{address: "127.0.0.1:1", tls: dev}]
+log: {format: text}
+endpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]
+`)
+	s := startServe(t, "--config", file, "--listen", "127.0.0.1:0", "--tls", "off", "--log", "json", "--origin", "https://app.example.com")
+	defer func() {
+		s.signals <- os.Interrupt
+		<-s.code
+	}()
+	if !strings.HasPrefix(s.banner["chat"], "ws://127.0.0.1:") || strings.HasPrefix(s.banner["chat"], "ws://127.0.0.1:1/") {
+		t.Errorf("banner %q", s.banner)
+	}
+	c, err := websocket.Dial(t.Context(), s.banner["chat"], &websocket.DialOptions{Header: http.Header{"Origin": {"https://app.example.com"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	s.told(t, func(int) {}, `"msg":"opened"`)
+}
+
+func TestServeConfigErrors(t *testing.T) {
+	file := write(t, "handfast.yaml", `
+listen: [{address: "127.0.0.1:0", tls: off}]
+endpoints:
+  - path: /chat
+    target: echo
+    auth: [anonymous]
+    rules:
+      - {when: 'user = 1', do: allow}
+    limit: {connections: 1}
+`)
+	got := runCommand(t, "serve", "--config", file)
+	for _, want := range []string{"handfast.yaml:8:", "endpoints[0].rules[0].when", "handfast.yaml:9:5: endpoints[0].limit", "limits"} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("no %q in\n%s", want, got.stderr)
+		}
+	}
+	if got.code != exitFailed || got.stdout != "" {
+		t.Errorf("exit %d, %q", got.code, got.stdout)
+	}
+	if got := runCommand(t, "serve", "--config", file+".not"); got.code != exitFailed || !strings.Contains(got.stderr, "no such file") {
+		t.Errorf("no file: %+v", got)
+	}
+	for _, args := range [][]string{{"--admin", "9090"}, {"--listen", "nowhere"}, {"--origin", "*"}, {"--tls", "files"}, {"--cert", "x"}} {
+		if got := runCommand(t, append([]string{"serve"}, args...)...); got.code != exitUsage {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	if got := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"); got.code != exitFailed || !strings.Contains(got.stderr, "token") {
+		t.Errorf("an admin listener for all: %+v", got)
 	}
 }
