@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -19,8 +20,9 @@ type endpoint struct {
 	cfg       config.Endpoint
 	auth      auth.Authenticator
 	rules     *auth.Rules
-	calls     *limit.Calls // nil: no bound
-	anonymous bool
+	calls     *limit.Calls            // nil: no bound
+	anonymous bool                    // clients without a credential come in
+	nobody    bool                    // and no others: there is nothing to ask
 	accept    websocket.AcceptOptions // without a Check
 	bounds    registry.Bounds
 	perSecond float64 // handshakes of one address
@@ -57,6 +59,7 @@ func (s *Server) newEndpoint(n *site, i int) (*endpoint, error) {
 	if e.auth, e.anonymous, err = n.methods.chain(s, endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
 		return nil, err
 	}
+	e.nobody = e.anonymous && len(cfg.Auth) == 1
 	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -162,24 +165,52 @@ func tooFast(wait time.Duration) error {
 // identify finds out who it is. Handshakes wait for their turn, so that an auth service that stalls holds no more of them
 // than it may.
 func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
-	e := h.e
 	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
 	defer cancel()
-	if e.calls != nil {
-		if err := e.calls.Begin(ctx); err != nil {
-			return nil, auth.Refusal(auth.Unavailable(authWait, err))
-		}
-		defer e.calls.End()
-	}
-	// Authenticators see the client's own address, not that of a proxy.
-	asked := r.WithContext(ctx)
 	began := time.Now()
-	id, err := e.auth.Authenticate(asked)
-	e.server.recordAuth(id, err, time.Since(began))
+	id, err := h.e.ask(r.WithContext(ctx))
+	h.e.server.recordAuth(id, err, time.Since(began))
 	if err != nil {
 		return nil, auth.Refusal(err)
 	}
 	return id, nil
+}
+
+// ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait
+// for the same answer; it has its own bound, and its turn until then.
+func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
+	if e.nobody {
+		return e.auth.Authenticate(r)
+	}
+	if e.calls != nil {
+		if err := e.calls.Begin(r.Context()); err != nil {
+			return nil, auth.Unavailable(authWait, err)
+		}
+	}
+	type answer struct {
+		id  *auth.Identity
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		var a answer
+		defer func() {
+			if p := recover(); p != nil { // as net/http would: one client must not end the others
+				a.err = auth.Unavailable(authWait, fmt.Errorf("a method panicked: %v", p))
+			}
+			if e.calls != nil {
+				e.calls.End()
+			}
+			answered <- a
+		}()
+		a.id, a.err = e.auth.Authenticate(r)
+	}()
+	select {
+	case a := <-answered:
+		return a.id, a.err
+	case <-r.Context().Done():
+		return nil, auth.Unavailable(authWait, context.Cause(r.Context()))
+	}
 }
 
 // know notes who it is.

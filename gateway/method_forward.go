@@ -13,6 +13,9 @@ func (s *Server) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, error
 		URL: cfg.URL, Credentials: cfg.Headers, SubjectHeaders: []string{cfg.UserHeader}, Address: clientAddress,
 		Timeout: time.Duration(cfg.Timeout), TTL: time.Duration(cfg.Cache), InFlight: cfg.Concurrency,
 	}
+	for _, c := range cfg.Claims {
+		o.Claims = append(o.Claims, auth.ForwardClaim{Header: c.Header, Claim: c.Claim, List: c.List})
+	}
 	if cfg.Cache == 0 {
 		o.TTL = -1 // nothing is remembered, which 0 does not say to auth
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
@@ -57,7 +58,7 @@ func (m *methods) get(s *Server, path string, cfg *config.Method) (*method, erro
 	made, err := s.newMethod(m, path, cfg)
 	if err != nil {
 		if _, ok := errors.AsType[*config.Problem](err); !ok {
-			err = m.cfg.Problem(path, err.Error(), "")
+			err = m.cfg.Problem(path, strings.TrimPrefix(err.Error(), "auth: "), "")
 		}
 		return nil, err
 	}

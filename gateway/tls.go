@@ -92,10 +92,14 @@ func acmeOptions(cfg config.ACME) (*certs.ACME, error) {
 		}
 		cache = filepath.Join(filepath.Dir(dev), "acme")
 	}
-	return &certs.ACME{
+	acme := &certs.ACME{
 		Hosts: cfg.Hosts, Cache: cache, AgreeTerms: cfg.AcceptTerms, Email: cfg.Email, Directory: cfg.Directory,
 		RootFile: string(cfg.CARoot),
-	}, nil
+	}
+	if cfg.EABKeyID != "" {
+		acme.EAB = &certs.EAB{KeyID: cfg.EABKeyID, Key: cfg.EABKey.Reveal()}
+	}
+	return acme, nil
 }
 
 // certEvent logs what happened to a certificate.
