@@ -112,6 +112,8 @@ func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
 	if c.role == RoleClient {
 		// §7.1.1: the server closes the TCP connection first; a client waits for that, but not for ever.
 		c.linger(ctx, deadline)
+	} else {
+		c.stream.Discard() // what came behind the close frame
 	}
 	return c.end(e)
 }

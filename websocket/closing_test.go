@@ -354,3 +354,16 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, no reset.
+func TestCloseFrameWithBytesBehind(t *testing.T) {
+	c, peer := rawTCP(t, RoleServer, nil)
+	peer.send(append(peer.frame(frame.Close, true, closeBody(4001, "")), make([]byte, 50<<10)...))
+	if _, err := c.Read(t.Context()); CloseCode(err) != 4001 {
+		t.Errorf("Read: %v", err)
+	}
+	peer.expectClose(4001)
+	if b, err := io.ReadAll(peer.Conn); err != nil || len(b) > 0 {
+		t.Errorf("the stream ends with %q, %v", b, err)
+	}
+}

@@ -186,10 +186,25 @@ func (c *Conn) verdict() (over *websocket.CloseError, tell bool) {
 	return over, over != nil && c.stage == told
 }
 
+// discard throws away what has come behind the peer's close frame, up to a bound: a socket that is closed with bytes unread
+// is reset, which can destroy what was sent last. The caller is the holder, and holds mu.
+func (c *Conn) discard() {
+	f := borrow(readSize)
+	defer f.free()
+	for range 4 {
+		if n, err := c.loop.k.read(int(c.fd), f.b[:cap(f.b)]); err != nil || n < cap(f.b) {
+			return
+		}
+	}
+}
+
 // die closes the descriptor. The caller is the holder, and holds mu.
 func (c *Conn) die(over *websocket.CloseError) {
 	if c.sec != nil && over.Err == nil {
 		c.sec.closeWrite(c)
+	}
+	if c.phase == leaving {
+		c.discard()
 	}
 	c.phase = dead
 	c.stop.Or(stopNow | stopEnding)

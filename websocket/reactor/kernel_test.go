@@ -82,6 +82,16 @@ func TestCloseFrameBehindAWriteThatFails(t *testing.T) {
 	}
 }
 
+// What comes behind a close frame is read before the descriptor is closed, so that the kernel does not reset the connection.
+func TestCloseFrameWithBytesBehind(t *testing.T) {
+	p := perform(t, newFake(t, nil), &Server{})
+	c := p.client(hello + masked(frame.Close, true, "\x0f\xa1") + strings.Repeat("x", 3*readSize))
+	p.play(t)
+	if got := strings.Join(p.log, ", "); got != "open, close 4001" || !c.gone || len(c.in) > 0 {
+		t.Errorf("the handler saw %q; %d bytes lie unread", got, len(c.in))
+	}
+}
+
 func TestNoDescriptorsIsAPause(t *testing.T) {
 	p := perform(t, newFake(t, nil), &Server{})
 	p.k.poor = 1

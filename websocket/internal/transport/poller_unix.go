@@ -126,3 +126,22 @@ func (p *poller) putOnce(fd uintptr) bool {
 		}
 	}
 }
+
+// discard throws away what has arrived, most bytes at most, and waits for nothing.
+func (p *poller) discard(most int) {
+	buf := Borrow()
+	defer Return(buf)
+	_ = p.raw.Read(func(fd uintptr) bool { // an error is the stream's end, which was coming anyway
+		for most > 0 {
+			n, err := syscall.Read(int(fd), buf[:])
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil || n <= 0 {
+				break
+			}
+			most -= n
+		}
+		return true
+	})
+}

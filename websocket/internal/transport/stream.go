@@ -144,6 +144,14 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadlin
 // SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
 
+// Discard throws away what has arrived on a socket, and waits for nothing: a socket that is closed with bytes unread is
+// reset, which can destroy what was sent last.
+func (s *Stream) Discard() {
+	if s.ready != nil {
+		s.ready.discard(8 * BufferSize)
+	}
+}
+
 // CloseWrite tells the peer that nothing more will come, where the stream can say so.
 func (s *Stream) CloseWrite() error {
 	if half, ok := s.rwc.(interface{ CloseWrite() error }); ok {
