@@ -42,7 +42,7 @@ func startServe(t *testing.T, args ...string) *served {
 			s.banner[name] = strings.TrimSpace(value)
 		}
 	}
-	if s.banner["echo"] == "" {
+	if s.banner["try"] == "" {
 		t.Fatalf("no banner; exit %d, %s", <-s.code, s.stderr.String())
 	}
 	return s
