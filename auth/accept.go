@@ -33,15 +33,32 @@ func (g *Guard) Admit(r *http.Request) (*Identity, error) {
 	if g.Authenticator == nil {
 		return nil, Forbidden(errNoAuthenticator)
 	}
-	id, err := g.Authenticator.Authenticate(r)
+	id, err := identify(r, g.Authenticator)
 	if err != nil {
-		return nil, asError(err, g.Authenticator.Challenge())
+		return nil, err
 	}
 	if g.Authorizer == nil {
 		return id, nil
 	}
 	if err := g.Authorizer.Authorize(r.Context(), id, Action{Do: "connect", Endpoint: g.Endpoint}); err != nil {
 		return nil, asError(err, "")
+	}
+	return id, nil
+}
+
+var errNobody = errors.New("an Authenticator that returns no error, and nobody either")
+var errEnded = errors.New("the credential has expired")
+
+// identify asks a, and believes nothing that cannot be: whoever wrote a may have made a mistake. The error is an [*Error].
+func identify(r *http.Request, a Authenticator) (*Identity, error) {
+	id, err := a.Authenticate(r)
+	switch {
+	case err != nil:
+		return nil, asError(err, a.Challenge())
+	case id == nil || id.Subject == "":
+		return nil, Forbidden(errNobody)
+	case !id.Expires.IsZero() && !time.Now().Before(id.Expires):
+		return nil, Unauthorized(errEnded, a.Challenge())
 	}
 	return id, nil
 }

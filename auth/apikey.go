@@ -236,7 +236,7 @@ func ParseAPIKey(line string) (APIKey, error) {
 	if err := strictJSON(details, &d); err != nil {
 		return APIKey{}, fmt.Errorf("after the hash: %w", err)
 	}
-	k.Subject, k.Claims, k.Issued, k.Expires = d.Subject, d.Claims, d.Issued, d.Expires
+	k.Subject, k.Claims, k.Issued, k.Expires = d.Subject, plainClaims(d.Claims), d.Issued, d.Expires
 	return k, nil
 }
 
@@ -264,10 +264,12 @@ func NewAPIKey(id string) (key string, entry APIKey, err error) {
 	return key, APIKey{ID: id, Hash: apiKeyHash + hex.EncodeToString(hash[:]), Issued: issued}, nil
 }
 
-// strictJSON reads one JSON object and nothing after it; unknown keys are an error.
+// strictJSON reads one JSON object and nothing after it; unknown keys are an error. Numbers in maps are of type
+// [json.Number]: see plainClaims.
 func strictJSON(text string, to any) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
+	d.UseNumber()
 	if err := d.Decode(to); err != nil {
 		return err
 	}

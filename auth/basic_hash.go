@@ -159,6 +159,7 @@ func parseBasicUsers(name, text string) (*basicUsers, error) {
 			if err := strictJSON(details, &u.claims); err != nil {
 				return fmt.Errorf("user %q: the claims after the hash: %w", user, err)
 			}
+			plainClaims(u.claims)
 		}
 		users.byName[user] = u
 		users.names = append(users.names, user)

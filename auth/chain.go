@@ -17,7 +17,7 @@ import (
 func Chain(methods ...Authenticator) Authenticator {
 	var flat []Authenticator
 	for _, m := range methods {
-		if c, ok := m.(*chain); ok { // Anonymous must know what the methods of an inner chain have seen
+		if c, ok := m.(*chain); ok { // so that challenges and methods are one list
 			flat = append(flat, c.methods...)
 		} else {
 			flat = append(flat, m)
@@ -32,17 +32,18 @@ type chain struct{ methods []Authenticator }
 func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 	var shown error // a credential that no method has known yet
 	for _, m := range c.methods {
-		if _, ok := m.(anonymous); ok && shown != nil {
+		id, err := m.Authenticate(r)
+		if err == nil && shown != nil && isAnonymous(id) {
 			continue // who shows a credential wants to be somebody, and has to be told that it does not hold
 		}
-		id, err := m.Authenticate(r)
 		if err == nil {
 			return id, nil
 		}
 		if !errors.Is(err, ErrNoCredentials) {
 			return nil, err
 		}
-		if _, ok := errors.AsType[*Error](err); ok && shown == nil {
+		// A chain within, behind another method, says in an *Error of just that cause that nobody was shown anything.
+		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && shown == nil { //nolint:errorlint // not what wraps it
 			shown = err
 		}
 	}
@@ -87,6 +88,9 @@ type anonymous struct{}
 
 // nobody is shared: an Identity is not changed.
 var nobody = &Identity{Subject: "anonymous", Method: "anonymous"}
+
+// isAnonymous reports whether id is one that anybody gets.
+func isAnonymous(id *Identity) bool { return id != nil && id.Method == nobody.Method }
 
 // Authenticate implements [Authenticator].
 func (anonymous) Authenticate(*http.Request) (*Identity, error) { return nobody, nil }

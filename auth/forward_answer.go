@@ -154,12 +154,12 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 			return nil, fmt.Errorf("the auth service's answer is longer than %d bytes", forwardMaxBody)
 		}
 		var b forwardBody
-		if err := json.Unmarshal(body, &b); err != nil {
+		if err := decodeClaims(body, &b); err != nil {
 			return nil, errors.New("the auth service's answer is not the JSON that is expected") // it might quote a secret
 		}
 		id.Subject, id.ID, id.Expires = b.Subject, b.ID, b.Expires.Time
 		if b.Claims != nil {
-			id.Claims = b.Claims
+			id.Claims = plainClaims(b.Claims)
 		}
 		if !b.Issued.IsZero() {
 			id.Issued = b.Issued.Time

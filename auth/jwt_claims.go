@@ -23,10 +23,27 @@ func (c *tokenClaims) UnmarshalJSON(data []byte) error {
 	if err := d.Decode(&c.m); err != nil {
 		return errors.New("the claims are no JSON object") // err might quote them
 	}
-	for name, v := range c.m {
-		c.m[name] = plain(v)
-	}
+	plainClaims(c.m)
 	return nil
+}
+
+// plainClaims replaces every json.Number in claims, and returns them. All claims go through it, whatever they come from: a
+// rule must not take two numbers for the same that only a float64 cannot tell apart.
+func plainClaims(claims map[string]any) map[string]any {
+	for name, v := range claims {
+		claims[name] = plain(v)
+	}
+	return claims
+}
+
+// decodeClaims reads JSON with claims in it: numbers in maps become json.Number, for plainClaims.
+func decodeClaims(data []byte, to any) error {
+	if !json.Valid(data) { // a decoder leaves what comes after
+		return errors.New("not JSON")
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(to)
 }
 
 // plain replaces every json.Number in v, with an int where it is one.

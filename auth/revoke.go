@@ -31,7 +31,7 @@ func (a *refuseRevoked) Challenge() string { return a.next.Challenge() }
 // Authenticate implements [Authenticator].
 func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 	id, err := a.next.Authenticate(r)
-	if err != nil || id == nobody { // there is no credential that could be revoked
+	if err != nil || id == nil || id == nobody { // there is no credential that could be revoked
 		return id, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)

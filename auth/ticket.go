@@ -92,7 +92,8 @@ func NewTickets(o TicketOptions) (*Tickets, error) {
 	return &Tickets{o: o}, nil
 }
 
-// Issue returns a ticket for id that holds where b says. Claims come back from it as JSON would give them.
+// Issue returns a ticket for id that holds where b says. Claims come back from it as JSON
+// gives them, whole numbers as int.
 func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (string, error) {
 	if id == nil || id.Subject == "" || id == nobody {
 		return "", errTicketNobody
@@ -157,7 +158,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 		return nil, Unauthorized(errTicketUnknown)
 	}
 	var rec ticketRecord
-	if err := json.Unmarshal(data, &rec); err != nil || rec.Subject == "" {
+	if err := decodeClaims(data, &rec); err != nil || rec.Subject == "" {
 		return nil, Unauthorized(errTicketUnknown) // another program has written there
 	}
 	now := time.Now()
@@ -170,7 +171,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 		o.BindAddress && !sameTicketText(rec.Address, o.Address(r)) {
 		return nil, Unauthorized(errTicketPlace)
 	}
-	return &Identity{Subject: rec.Subject, Method: "ticket", Claims: rec.Claims, ID: rec.ID, Issued: rec.Issued,
+	return &Identity{Subject: rec.Subject, Method: "ticket", Claims: plainClaims(rec.Claims), ID: rec.ID, Issued: rec.Issued,
 		Expires: rec.Expires}, nil
 }
 

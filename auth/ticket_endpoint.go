@@ -125,12 +125,12 @@ func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authe
 			Err: errors.New("the method is not POST")}, onError)
 		return nil, false
 	}
-	id, err := a.Authenticate(r)
-	if err == nil && id == nobody {
-		err = Unauthorized(errCallNobody)
+	id, err := identify(r, a)
+	if err == nil && isAnonymous(id) {
+		err = Unauthorized(errCallNobody, a.Challenge())
 	}
 	if err != nil {
-		refuseCall(w, r, asError(err, a.Challenge()), onError)
+		refuseCall(w, r, asError(err, ""), onError)
 		return nil, false
 	}
 	return id, true

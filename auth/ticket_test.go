@@ -90,7 +90,7 @@ func TestTickets(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			case id.Subject != "ann" || id.Method != "ticket" || id.ID != "jti-1" || !id.Issued.Equal(ann.Issued) ||
-				!id.Expires.Equal(ann.Expires) || id.Claims["n"] != 1.0 || len(id.Claims["roles"].([]any)) != 1:
+				!id.Expires.Equal(ann.Expires) || id.Claims["n"] != 1 || len(id.Claims["roles"].([]any)) != 1:
 				t.Errorf("identity %+v", id)
 			}
 		})
