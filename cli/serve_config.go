@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/handfast/handfast/config"
 )
@@ -118,8 +119,12 @@ func tellProblems(w io.Writer, err error) error {
 		if p.Want != "" {
 			fmt.Fprintln(w, "  expected:  "+printable(p.Want))
 		}
-		if p.Hint != "" {
-			fmt.Fprintln(w, "  next step: "+printable(p.Hint))
+		hint := p.Hint
+		if key := strings.FieldsFunc(p.Path, func(c rune) bool { return c == '.' || c == '[' }); hint == "" && len(key) > 0 {
+			hint = "handfast config doc " + key[0] + " tells what can stand there"
+		}
+		if hint != "" {
+			fmt.Fprintln(w, "  next step: "+printable(hint))
 		}
 	}
 	return errQuiet
