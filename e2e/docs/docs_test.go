@@ -184,14 +184,14 @@ func newReader(t *testing.T, bin string) *reader {
 	return r
 }
 
-var port = regexp.MustCompile(`(localhost|127\.0\.0\.1):([0-9]{4,5})\b`)
+var port = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):|--port )([0-9]{4,5})\b`)
 
 // typed returns what is run for what a document says.
 func (r *reader) typed(text string) string {
 	text = strings.ReplaceAll(text, "go run ./cmd/handfast", "handfast")
 	return port.ReplaceAllStringFunc(text, func(s string) string {
-		host, p, _ := strings.Cut(s, ":")
-		return host + ":" + r.port(p)
+		p := strings.TrimLeft(s[len(s)-5:], ": t") // four digits or five
+		return strings.TrimSuffix(s, p) + r.port(p)
 	})
 }
 
