@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,7 +28,8 @@ const (
 // CertificateOptions says what the certificates of clients mean.
 type CertificateOptions struct {
 	// Names lists the kinds of names that are looked at, the best first; nil: URI, DNS, email. The first name of the
-	// first kind that the certificate has becomes the subject.
+	// first kind that the certificate has becomes the subject: of the DNS in lower case, of an address what follows the @,
+	// since certificates of one owner may differ in that.
 	Names []CertificateName
 
 	// Subjects, if it is not nil, says which subject a name stands for, and keeps out all whose names are not in it.
@@ -35,7 +38,15 @@ type CertificateOptions struct {
 
 // Certificates is an [Authenticator] for client certificates that the TLS listener has verified, against its own CAs.
 // One that it merely received says nothing, and counts as none. Make it with [NewCertificates].
-type Certificates struct{ o CertificateOptions }
+type Certificates struct {
+	o        CertificateOptions
+	subjects map[certificateKey]string // o.Subjects, as each kind of name is compared
+}
+
+type certificateKey struct {
+	kind CertificateName
+	name string
+}
 
 var (
 	errCertificateTime = errors.New("the client certificate has expired, or is not valid yet")
@@ -54,12 +65,24 @@ func NewCertificates(o CertificateOptions) (*Certificates, error) {
 			return nil, fmt.Errorf("auth: certificates: no kind of name is called %q; there are uri, dns, email and cn", n)
 		}
 	}
+	o.Names = slices.Clone(o.Names)
+	c := &Certificates{o: o, subjects: map[certificateKey]string{}}
 	for name, subject := range o.Subjects {
-		if subject == "" {
+		if !validSubject(subject, maxSubject) {
 			return nil, fmt.Errorf("auth: certificates: %q stands for no subject", name)
 		}
+		for _, kind := range o.Names {
+			key := certificateKey{kind, plainName(kind, name)}
+			if !fits(kind, key.name) {
+				continue
+			}
+			if other, ok := c.subjects[key]; ok && other != subject {
+				return nil, fmt.Errorf("auth: certificates: %q stands for two subjects, %q and %q", key.name, subject, other)
+			}
+			c.subjects[key] = subject
+		}
 	}
-	return &Certificates{o: o}, nil
+	return c, nil
 }
 
 // Challenge implements [Authenticator]: TLS asks for certificates, HTTP does not.
@@ -77,7 +100,7 @@ func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
 		return nil, Unauthorized(errCertificateTime)
 	}
 	subject := c.subject(cert)
-	if subject == "" {
+	if !validSubject(subject, maxSubject) {
 		return nil, Forbidden(errCertificateName)
 	}
 	fingerprint := sha256.Sum256(cert.Raw)
@@ -98,7 +121,7 @@ func (c *Certificates) subject(cert *x509.Certificate) string {
 			if c.o.Subjects == nil {
 				return name
 			}
-			if s, ok := c.o.Subjects[name]; ok {
+			if s, ok := c.subjects[certificateKey{kind, name}]; ok {
 				return s
 			}
 		}
@@ -106,7 +129,7 @@ func (c *Certificates) subject(cert *x509.Certificate) string {
 	return ""
 }
 
-// certificateNames returns the names of one kind, without empty ones.
+// certificateNames returns the names of one kind.
 func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
 	var names []string
 	switch kind {
@@ -115,19 +138,43 @@ func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
 			names = append(names, u.String())
 		}
 	case CertificateDNS:
-		names = cert.DNSNames
+		for _, n := range cert.DNSNames {
+			names = append(names, plainName(CertificateDNS, n))
+		}
 	case CertificateEmail:
-		names = cert.EmailAddresses
+		for _, n := range cert.EmailAddresses {
+			names = append(names, plainName(CertificateEmail, n))
+		}
 	case CertificateCommonName:
 		names = []string{cert.Subject.CommonName}
 	}
-	var some []string
-	for _, n := range names {
-		if n != "" {
-			some = append(some, n)
-		}
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !fits(kind, n) })
+}
+
+// fits reports whether a name may be one of its kind. One that has the form of another kind could pass for somebody else:
+// an address among the names of the DNS, which a CA may look at less closely.
+func fits(kind CertificateName, name string) bool {
+	switch kind {
+	case CertificateDNS:
+		return name != "" && !strings.ContainsAny(name, "@:/")
+	case CertificateEmail:
+		return strings.Contains(name, "@") && !strings.Contains(name, ":")
+	case CertificateURI:
+		return strings.Contains(name, ":")
 	}
-	return some
+	return name != ""
+}
+
+// plainName returns a name in the one form that all names of the same owner have: names of the DNS know no case (RFC 4343),
+// nor does what follows the @ of an address (RFC 5321 §2.4).
+func plainName(kind CertificateName, name string) string {
+	switch at := strings.LastIndexByte(name, '@'); {
+	case kind == CertificateDNS:
+		return strings.ToLower(strings.TrimSuffix(name, "."))
+	case kind == CertificateEmail && at >= 0:
+		return name[:at] + strings.ToLower(name[at:])
+	}
+	return name
 }
 
 // certificateClaims returns what a certificate says, for rules. Lists are there even when they are empty.

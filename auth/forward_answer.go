@@ -12,13 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
-	forwardMaxBody    = 16 << 10 // bytes of an answer that are read
-	forwardMaxSubject = 1024     // bytes
-	forwardMaxRetry   = time.Minute
+	forwardMaxBody  = 16 << 10 // bytes of an answer that are read
+	forwardMaxRetry = time.Minute
 
 	forwardMaxChallenge = 2048 // bytes
 )
@@ -182,7 +180,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 	if id.Subject == "" {
 		id.Subject = f.o.DefaultSubject
 	}
-	if !validSubject(id.Subject) {
+	if !validSubject(id.Subject, maxSubject) {
 		return nil, errForwardNobody
 	}
 	if id.Expires.IsZero() && f.o.Lifetime > 0 {
@@ -200,10 +198,4 @@ func splitList(s string) []string {
 		}
 	}
 	return list
-}
-
-// validSubject reports whether a name can be one.
-func validSubject(s string) bool {
-	return s != "" && len(s) <= forwardMaxSubject && utf8.ValidString(s) &&
-		!strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }

@@ -38,14 +38,14 @@ type JWTOptions struct {
 	// use it here as that user.
 	AnyAudience bool
 
-	// Skew is by how much the issuer's clock may be off. 0 means 30 seconds, less than 0 not at all. It lengthens
+	// Skew is by how much the issuer's clock may be off: for exp, nbf and iat, which must not lie in the future. 0 means 30 seconds, less than 0 not at all. It lengthens
 	// [Identity.Expires] too, so that a token which opens a connection does not close it in the same moment.
 	Skew time.Duration
 
 	// AllowNoExpiry takes tokens without exp, which hold as long as their key does.
 	AllowNoExpiry bool
 
-	// SubjectClaim is the claim that becomes [Identity.Subject]: a text of 1 to 512 bytes without control characters, or a
+	// SubjectClaim is the claim that becomes [Identity.Subject]: a text of 1 to 512 bytes without control characters and the like, or a
 	// whole number. "" means sub.
 	SubjectClaim string
 
@@ -62,7 +62,9 @@ type JWT struct {
 
 const (
 	defaultSkew = 30 * time.Second
-	maxSubject  = 512
+
+	maxTokenSubject = 512  // bytes, of a subject in a token
+	maxSubject      = 1024 // of others
 )
 
 // algorithms are those that a key here can have.
@@ -256,6 +258,8 @@ func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	issued, err := c.date("iat")
 	if err != nil {
 		return nil, err
+	} else if now.Add(j.o.Skew).Before(issued) { // no logout before that moment would cover it
+		return nil, errors.New("the token was issued in the future")
 	}
 	if err := j.checkAudience(c); err != nil {
 		return nil, err
@@ -290,8 +294,8 @@ func (c *tokenClaims) subject(claim string) (string, error) {
 	case int:
 		return strconv.Itoa(v), nil
 	case string:
-		if v == "" || len(v) > maxSubject || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return "", fmt.Errorf("the claim %s is no name of 1 to %d bytes", claim, maxSubject)
+		if !validSubject(v, maxTokenSubject) {
+			return "", fmt.Errorf("the claim %s is no name of 1 to %d bytes", claim, maxTokenSubject)
 		}
 		return v, nil
 	case nil:

@@ -54,6 +54,13 @@ func (a *refuseRevoked) Close() error {
 	return nil
 }
 
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // Logout is an endpoint that ends the sessions of whoever calls it: it revokes all credentials of the caller's subject
 // that were issued until now, so that every node closes the connections that stand on them. It answers POST with 204.
 // Its fields are not changed while it serves.
@@ -81,8 +88,8 @@ func (l *Logout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	at := time.Now()
-	if id.Issued.After(at) { // by a clock that is ahead of ours
-		at = id.Issued
+	if id.Issued.After(at) { // by a clock that is ahead of ours; what is further ahead is covered anyway
+		at = earlier(id.Issued, at.Add(futureIssued))
 	}
 	if err := l.Store.Revoke(ctx, Revocation{Subject: id.Subject, At: at}); err != nil {
 		refuseCall(w, r, Unavailable(time.Second, fmt.Errorf("revoking: %w", err)), l.OnError)

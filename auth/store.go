@@ -46,13 +46,20 @@ var ErrStoreFull = errors.New("the store is full")
 
 var errRevokesNothing = errors.New("a revocation needs a subject or an ID")
 
-// Covers reports whether r takes id back. A credential that does not say when it was issued counts as issued before.
+// futureIssued is by how much a credential may seem to be issued in the future, since clocks differ.
+const futureIssued = time.Minute
+
+// Covers reports whether r takes id back. A credential that does not say when it was issued counts as issued before, and so
+// does one that says it will be issued in more than a minute.
 func (r Revocation) Covers(id *Identity) bool {
 	if r.Subject == "" && r.ID == "" {
 		return false
 	}
 	if r.Subject != "" && r.Subject != id.Subject || r.ID != "" && r.ID != id.ID {
 		return false
+	}
+	if id.Issued.After(time.Now().Add(futureIssued)) {
+		return true
 	}
 	return !id.Issued.Truncate(time.Microsecond).After(r.At) // as exactly as a Store keeps it
 }

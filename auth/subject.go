@@ -1,0 +1,18 @@
+package auth
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// deceiving are characters that no name has: those that control a terminal or break a line, those that turn the direction of
+// what follows, and the one that decoders put in the place of what they cannot read, which would make one subject of many.
+var deceiving = []*unicode.RangeTable{unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control,
+	{R16: []unicode.Range16{{Lo: utf8.RuneError, Hi: utf8.RuneError, Stride: 1}}}}
+
+// validSubject reports whether s can be a subject of at most max bytes.
+func validSubject(s string, max int) bool {
+	return s != "" && len(s) <= max && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(c rune) bool { return unicode.In(c, deceiving...) })
+}
