@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// protected is a configuration with an endpoint for those with a token, and one for everybody.
+const protected = `
+listen: [{address: "127.0.0.1:0", tls: off}]
+admin: {address: "127.0.0.1:0"}
+audit: {to: stdout}
+auth:
+	users: {jwt: {secret: "%s", from: [bearer, "query:token"]}}
+logout: {path: /logout, auth: [users]}
+drain: {delay: 200ms, spread: 300ms, code: 1012}
+endpoints:
+	- {name: chat, path: /chat, target: echo, auth: [users]}
+	- {name: open, path: /open, target: echo, auth: [anonymous]}
+`
+
+// What an operator sees with curl.
+func TestAdmin(t *testing.T) {
+	s := serve(t, fmt.Sprintf(protected, key))
+	alice := dial(t, s.url("chat"), as(token("alice", time.Hour)))
+	echoed(t, alice)
+	if got := refused(t, s.url("chat")+"?token="+secret("this-is-no-token-at-all"), nil); got != 401 {
+		t.Errorf("status %d", got)
+	}
+	for path, want := range map[string]string{
+		"/livez": "ok", "/readyz": "ok", "/metrics": `handfast_connections{endpoint="chat"} 1`,
+		"/connections?user=alice": `"messages_in": 1`, "/handshakes?format=text": "request   GET /chat?token=…",
+		"/handshakes": `"status": 401`,
+	} {
+		if status, body := s.admin(t, path); status != "200" || !strings.Contains(body, want) {
+			t.Errorf("%s: %s %s", path, status, body)
+		}
+	}
+	if status, _ := s.admin(t, "-H", "Host: evil.example", "/connections"); status != "421" {
+		t.Errorf("another host: %s", status)
+	}
+	if status, _ := s.admin(t, "-H", "Origin: https://evil.example", "-X", "DELETE", "/connections?all=true"); status != "403" {
+		t.Errorf("another origin: %s", status)
+	}
+	if status, body := s.admin(t, "-X", "DELETE", "/connections?user=alice&code=4401&reason=bye"); status != "200" || !strings.Contains(body, `"closing": 1`) {
+		t.Errorf("close: %s %s", status, body)
+	}
+	if got := code(t, alice); got != 4401 {
+		t.Errorf("closed with %v", got)
+	}
+	s.logged(t, `msg="handshake refused"`, "status=401", "endpoint=chat")
+}
+
+// A credential ends, and the connection with it; the client was told before.
+func TestExpiry(t *testing.T) {
+	s := serve(t, fmt.Sprintf(protected, key))
+	// The skew that is allowed to the issuer's clock counts for the end, too.
+	c := dial(t, s.url("chat"), as(token("alice", -28*time.Second)))
+	if m, err := c.Read(t.Context()); err != nil || !strings.HasPrefix(string(m.Data), `{"type":"refresh","expires_in":`) {
+		t.Errorf("%s, %v", m.Data, err)
+	}
+	if got := code(t, c); got != 4401 {
+		t.Errorf("closed with %v", got)
+	}
+}
+
+// SIGHUP and a change of the file reload; connections stay; a broken file changes nothing.
+func TestReload(t *testing.T) {
+	text := fmt.Sprintf(protected, key)
+	s := serve(t, text)
+	stays := dial(t, s.url("chat"), as(token("alice", time.Hour)))
+	goes := dial(t, s.url("open"), nil)
+
+	s.configure(t, text+"\nno_such_key: 1\n")
+	s.signal(t, syscall.SIGHUP)
+	s.logged(t, "configuration not loaded", "no_such_key", "handfast.yaml:13:1")
+	echoed(t, goes)
+
+	s.configure(t, strings.Replace(text, "name: open, path: /open", "name: public, path: /public", 1))
+	s.logged(t, "configuration changed", "endpoints[public]")
+	if got := code(t, goes); got != websocket.CodeServiceRestart {
+		t.Errorf("the endpoint that is gone: %v", got)
+	}
+	echoed(t, stays)
+	until(t, "the new endpoint", func() bool {
+		c, err := websocket.Dial(t.Context(), strings.Replace(s.url("open"), "/open", "/public", 1), nil)
+		if err == nil {
+			c.CloseNow()
+		}
+		return err == nil
+	})
+	if got := refused(t, s.url("open"), nil); got != 404 {
+		t.Errorf("the old one: %d", got)
+	}
+}
+
+// SIGTERM: not ready, then no more handshakes, then closes spread over a time, then exit 0.
+func TestDrain(t *testing.T) {
+	s := serve(t, fmt.Sprintf(protected, key))
+	var conns []*websocket.Conn
+	for range 50 {
+		conns = append(conns, dial(t, s.url("open"), nil))
+	}
+	s.signal(t, syscall.SIGTERM)
+	until(t, "not ready", func() bool {
+		status, _ := s.admin(t, "/readyz")
+		return status == "503"
+	})
+	for _, c := range conns {
+		if got := code(t, c); got != websocket.CodeServiceRestart {
+			t.Errorf("closed with %v", got)
+		}
+	}
+	if got := s.wait(); got != 0 {
+		t.Errorf("exit %d, %s", got, s.stderr.String())
+	}
+	s.logged(t, "msg=stopped", "cut=0")
+}
+
+// A second signal stops at once, whatever the drain would take.
+func TestSecondSignal(t *testing.T) {
+	s := serve(t, strings.Replace(fmt.Sprintf(protected, key), "delay: 200ms", "delay: 10m", 1))
+	c := dial(t, s.url("open"), nil)
+	s.signal(t, syscall.SIGTERM)
+	s.logged(t, "msg=stopping")
+	s.signal(t, syscall.SIGTERM)
+	if got := code(t, c); got != websocket.CodeAbnormal {
+		t.Errorf("closed with %v", got)
+	}
+	if got := s.wait(); got != 130 {
+		t.Errorf("exit %d", got)
+	}
+}
+
+// certificate makes a certificate with openssl and puts it in place by a rename.
+func certificate(t *testing.T, dir string) *x509.Certificate {
+	t.Helper()
+	file := filepath.Join(dir, "cert.pem")
+	out, err := exec.CommandContext(t.Context(), "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+		"-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", file+".key", "-out", file+".cert").CombinedOutput()
+	if err != nil {
+		t.Fatalf("openssl: %v\n%s", err, out)
+	}
+	var both []byte
+	for _, part := range []string{".cert", ".key"} {
+		b, err := os.ReadFile(file + part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, b...)
+	}
+	replace(t, file, string(both))
+	block, _ := pem.Decode(both)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// A certificate that is replaced is served to those who come from then on; who is connected stays.
+func TestCertificateReload(t *testing.T) {
+	dir := t.TempDir()
+	first := certificate(t, dir)
+	s := serve(t, fmt.Sprintf(`
+listen: [{address: "localhost:0", tls: {files: [{cert: %q}]}}]
+endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
+`, filepath.Join(dir, "cert.pem")))
+	trust := func(cert *x509.Certificate) *websocket.DialOptions {
+		pool := x509.NewCertPool()
+		pool.AddCert(cert)
+		return &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool}}
+	}
+	c := dial(t, s.url("open"), trust(first))
+	second := certificate(t, dir)
+	until(t, "the new certificate", func() bool {
+		c, err := websocket.Dial(t.Context(), s.url("open"), trust(second))
+		if err == nil {
+			c.CloseNow()
+		}
+		return err == nil
+	})
+	echoed(t, c)
+	s.logged(t, "msg=certificate", "loaded")
+}
