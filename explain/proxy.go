@@ -133,7 +133,7 @@ func (t *tracer) tunnelStep(l *link) bool {
 		t.r.Response = t.response(h)
 		t.r.Response.FromProxy = true
 		if h.status == http.StatusProxyAuthRequired {
-			return refuse(FaultProxyAuth, "the proxy wants credentials"+challenges(h.values("Proxy-Authenticate")))
+			return refuse(FaultProxyAuth, "the proxy wants credentials"+challenges(t.shown(h.values("Proxy-Authenticate"))))
 		}
 		return refuse(FaultProxyRefused, "the proxy answered "+h.statusText())
 	}

@@ -3,11 +3,15 @@ package explain
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 )
 
 // redacted stands where a secret stood.
@@ -20,38 +24,86 @@ const shortest = 4
 // redactor knows the secrets of one run. What is hidden by its place is hidden where lines are made; this finds them
 // wherever else they turn up, such as in the body of a server that repeats what it was sent.
 type redactor struct {
-	secrets []string // longest first
+	secrets []secret // longest first
+}
+
+// secret is one form of a secret.
+type secret struct {
+	text string
+	any  *regexp.Regexp // matches it however its characters are escaped; nil: there is but one way
 }
 
 // add makes s known as a secret, in the forms in which it may come back.
 func (r *redactor) add(s string) {
 	s = strings.TrimSpace(s)
-	for _, form := range [...]string{
-		s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s)),
-		base64.RawURLEncoding.EncodeToString([]byte(s)),
+	if len(s) < shortest {
+		return
+	}
+	for _, form := range [...]secret{
+		{s, escaped(s)},
+		{base64.StdEncoding.EncodeToString([]byte(s)), nil},
+		{base64.RawURLEncoding.EncodeToString([]byte(s)), nil},
 	} {
-		if len(s) >= shortest && !slices.Contains(r.secrets, form) {
+		if !slices.ContainsFunc(r.secrets, func(known secret) bool { return known.text == form.text }) {
 			r.secrets = append(r.secrets, form)
 		}
 	}
-	slices.SortStableFunc(r.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	slices.SortStableFunc(r.secrets, func(a, b secret) int { return cmp.Compare(len(b.text), len(a.text)) })
+}
+
+// maxEscaped bounds a secret that is looked for in all its spellings: the expression has many times its size.
+const maxEscaped = 8 << 10
+
+// entities are how HTML names characters.
+var entities = map[rune]string{'"': "quot", '\'': "apos", '&': "amp", '<': "lt", '>': "gt"}
+
+// escaped returns an expression for s with each of its characters written as it is, or as URLs, JSON and HTML write it. nil
+// when it has letters and digits only, which nobody escapes.
+func escaped(s string) *regexp.Regexp {
+	var b strings.Builder
+	plain := true
+	for _, c := range s {
+		if c < 0x80 && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("-._~", c)) {
+			b.WriteString(regexp.QuoteMeta(string(c)))
+			continue
+		}
+		plain = false
+		forms := []string{`\\?` + regexp.QuoteMeta(string(c)), "", "", fmt.Sprintf("&#(?:0*%d|x0*%x);", c, c)}
+		for _, raw := range []byte(string(c)) {
+			forms[1] += fmt.Sprintf("%%%02x", raw)
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			forms[2] += fmt.Sprintf(`\\u%04x`, unit)
+		}
+		if name, ok := entities[c]; ok {
+			forms = append(forms, "&"+name+";")
+		}
+		if c == ' ' {
+			forms = append(forms, `\+`)
+		}
+		b.WriteString("(?i:" + strings.Join(forms, "|") + ")")
+	}
+	if plain || len(s) > maxEscaped {
+		return nil
+	}
+	return regexp.MustCompile(b.String())
 }
 
 // text hides the secrets in s.
 func (r *redactor) text(s string) string {
 	for _, secret := range r.secrets {
-		s = strings.ReplaceAll(s, secret, redacted)
+		s = strings.ReplaceAll(s, secret.text, redacted)
+		if secret.any != nil {
+			s = secret.any.ReplaceAllLiteralString(s, redacted)
+		}
 	}
 	return s
 }
 
-// all hides the secrets in every string that v, a pointer, leads to. It is done with a whole report, so that no field can
-// be forgotten.
-func (r *redactor) all(v any) {
-	if len(r.secrets) > 0 {
-		r.walk(reflect.ValueOf(v))
-	}
-}
+// all hides the secrets in every string that v, a pointer, leads to, and makes it harmless to a terminal. It is done with a
+// whole report, so that no field can be forgotten. Names of our own that programs compare are left alone: a password may be
+// a part of one.
+func (r *redactor) all(v any) { r.walk(reflect.ValueOf(v)) }
 
 func (r *redactor) walk(v reflect.Value) {
 	switch v.Kind() {
@@ -64,7 +116,9 @@ func (r *redactor) walk(v reflect.Value) {
 			return
 		}
 		for i := range v.NumField() {
-			r.walk(v.Field(i))
+			if !ourName(v.Type(), i) {
+				r.walk(v.Field(i))
+			}
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
@@ -72,11 +126,22 @@ func (r *redactor) walk(v reflect.Value) {
 		}
 	case reflect.String:
 		if s := v.String(); v.CanSet() {
-			if clean := r.text(s); clean != s {
+			if clean := visible(r.text(s)); clean != s {
 				v.SetString(clean)
 			}
 		}
 	}
+}
+
+// ourName reports whether a field of a struct holds nothing but a word of a fixed list.
+func ourName(t reflect.Type, i int) bool {
+	switch f := t.Field(i); f.Type {
+	case reflect.TypeFor[Fault](), reflect.TypeFor[Stage]():
+		return true
+	case reflect.TypeFor[string]():
+		return slices.Contains([]string{"Opcode", "By", "How", "Clause"}, f.Name)
+	}
+	return false
 }
 
 // secretWords are the parts of names that say "what stands here is a secret".

@@ -1,0 +1,122 @@
+package explain
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// steering is what a hostile server would like to have on a terminal: CSI in both forms, a bell, an override of direction,
+// and a byte that is no UTF-8.
+const steering = "\u009b31m\u202e\xff"
+
+// Nothing that a server or a proxy says steers the terminal that it is shown on, wherever it comes in, and all of it is UTF-8.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	viaProxy := func(o *Options) { o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "192.0.2.2:3128"}) }
+	for name, c := range map[string]struct {
+		opts  func(*Options)
+		serve func(*visit)
+	}{
+		"the reason": {serve: func(v *visit) { v.say("HTTP/1.1 403 " + steering + "\n\n") }},
+		"a body":     {serve: func(v *visit) { v.say("HTTP/1.1 500 No\n\n\x1b[31m\x07" + steering) }},
+		"a challenge": {serve: func(v *visit) {
+			v.say("HTTP/1.1 401 No\nWWW-Authenticate: B" + steering + " realm=\"" + steering + "\"\n\n")
+		}},
+		"a location":  {serve: func(v *visit) { v.say("HTTP/1.1 301 No\nLocation: /%1b[31m/" + steering + "\n\n") }},
+		"the methods": {serve: func(v *visit) { v.say("HTTP/1.1 405 No\nAllow: " + steering + "\n\n") }},
+		"a banner":    {serve: func(v *visit) { v.say("SSH-2.0-\x1b[31m" + steering + "\n") }},
+		"garbage":     {serve: func(v *visit) { v.open(""); v.say("lines of text \x1b[31m" + steering + "\n") }},
+		"a reason":    {serve: func(v *visit) { v.open(""); v.send(frame.Close, "\x0f\xa0\x1b[31m\u009b\u202e"); v.next() }},
+		"a message":   {serve: func(v *visit) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e\r\n"); v.talk() }},
+		"what is agreed": {serve: func(v *visit) {
+			v.open("Sec-WebSocket-Protocol: " + steering + "\nSec-WebSocket-Extensions: a; b=\"" + steering + "\"\n")
+		}},
+		"a proxy's challenge": {opts: viaProxy, serve: func(v *visit) {
+			v.say("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"" + steering + "\"\n\n")
+		}},
+		"a proxy's refusal": {opts: viaProxy, serve: func(v *visit) { v.say("HTTP/1.1 502 " + steering + "\n\n\x1b[31m") }},
+		"no proxy":          {opts: viaProxy, serve: func(v *visit) { v.say("220 \x1b[31m" + steering + "\n") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := inMemory(t, c.serve)
+				if c.opts != nil {
+					c.opts(opts)
+				}
+				var out bytes.Buffer
+				text := NewText(&out, nil)
+				opts.OnBegin, opts.OnStep, opts.OnFrame = text.Begin, text.Step, text.Frame
+				r := Explain(t.Context(), "ws://192.0.2.1/x", opts)
+				text.End(r)
+				b, err := json.Marshal(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				shown := out.String() + fmt.Sprintf("%+v", r.Findings)
+				if !utf8.ValidString(shown) || bytes.ContainsRune(b, utf8.RuneError) {
+					t.Error("it is not UTF-8")
+				}
+				if i := strings.IndexFunc(shown, func(r rune) bool {
+					return r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
+				}); i >= 0 {
+					t.Errorf("a control character is in it: %q", shown[max(0, i-60):min(len(shown), i+20)])
+				}
+			})
+		})
+	}
+}
+
+// A secret that is a word of our own hides no name that programs compare.
+func TestSecretsDoNotTouchNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(v *visit) { v.say("HTTP/1.1 404 No\n\n") })
+		opts.Credentials = Credentials{Username: "a", Password: "status", Bearer: "response"}
+		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+		if r.Diagnosis == nil || r.Diagnosis.ID != FaultStatus404 || len(r.Diagnosis.ForOwner) == 0 {
+			t.Errorf("%+v", r.Diagnosis)
+		}
+		if f := r.Findings[0]; f.Fault != FaultStatus404 || f.Stage != StageResponse {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// A server that repeats a secret may write it in its own way.
+func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
+	const secret = `p"w'd<&>/é+x%`
+	plain := func(s string) string {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(s); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Trim(b.String(), "\n")
+	}
+	marshalled, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r redactor
+	r.add(secret)
+	for _, form := range []string{
+		secret, plain(secret), string(marshalled), html.EscapeString(secret), strings.ReplaceAll(html.EscapeString(secret), "&#34;", "&quot;"),
+		strings.ReplaceAll(url.QueryEscape(secret), "%3C", "%3c"), strings.ToLower(url.PathEscape(secret)),
+		`p\"w'd<&>/\u00e9+x%`, // Python's json
+		`p&quot;w'd&lt;&amp;&gt;/é+x%`, `p&quot;w&#x27;d&lt;&amp;&gt;/é+x%`,
+	} {
+		if got := r.text("<" + form + ">"); !strings.Contains(got, redacted) || strings.Contains(got, "w") {
+			t.Errorf("%s is shown as %s", form, got)
+		}
+	}
+}
