@@ -73,8 +73,9 @@ func (c *tokenClaims) text(name string) string {
 	return s
 }
 
-// latest is the last moment that a claim may name: the end of the year 9999.
-const latest = 253402300799
+// latest is the last moment that a claim may name: the beginning of the last day of the year 9999. With the skew added it
+// can still be written as RFC 3339, as a ticket does.
+const latest = 253402214400
 
 // date returns a claim that is a NumericDate (RFC 7519 §2); the zero time when there is none.
 func (c *tokenClaims) date(name string) (time.Time, error) {

@@ -16,8 +16,10 @@ type MemoryStore struct {
 
 	mu      sync.Mutex
 	values  map[string]memoryValue
-	bytes   int // in values, keys included
-	sweepAt int // clear values of what has expired when it has as many
+	bytes   int       // in values, keys included
+	sweepAt int       // clear values of what has expired when it has as many
+	soonest time.Time // when the first of them expires, or before
+	sweeps  int       // how often they were cleared, for tests
 
 	// The revocations, oldest first. Each stays for ttl from when it came, so the order is also that of their ends.
 	order   list.List // of *memoryRevocation
@@ -77,20 +79,33 @@ func (s *MemoryStore) Put(_ context.Context, key string, value []byte, ttl time.
 	defer s.mu.Unlock()
 	s.drop(key)
 	full := func() bool { return len(s.values) >= s.max || s.bytes+len(key)+len(value) > memoryMaxBytes }
-	if len(s.values) >= s.sweepAt || full() {
-		for k, v := range s.values {
-			if !now.Before(v.until) {
-				s.drop(k)
-			}
-		}
-		s.sweepAt = max(1024, 2*len(s.values))
+	if (len(s.values) >= s.sweepAt || full()) && !now.Before(s.soonest) {
+		s.sweep(now)
 	}
 	if full() {
 		return ErrStoreFull
 	}
-	s.values[key] = memoryValue{value: slices.Clone(value), until: now.Add(ttl)}
+	until := now.Add(ttl)
+	if len(s.values) == 0 || until.Before(s.soonest) {
+		s.soonest = until
+	}
+	s.values[key] = memoryValue{value: slices.Clone(value), until: until}
 	s.bytes += len(key) + len(value)
 	return nil
+}
+
+// sweep drops the values that have expired. s.mu is held.
+func (s *MemoryStore) sweep(now time.Time) {
+	s.sweeps++
+	s.soonest = time.Time{}
+	for k, v := range s.values {
+		if !now.Before(v.until) {
+			s.drop(k)
+		} else if s.soonest.IsZero() || v.until.Before(s.soonest) {
+			s.soonest = v.until
+		}
+	}
+	s.sweepAt = max(1024, 2*len(s.values))
 }
 
 // drop deletes a value. s.mu is held.

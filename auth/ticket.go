@@ -23,6 +23,7 @@ const (
 	ticketMaxTTL  = 60 * time.Second
 	ticketMaxData = 16 << 10 // bytes of an identity and what it is bound to
 	ticketStored  = "ticket:"
+	ticketMethod  = "ticket"
 )
 
 // ticketLength is how long every ticket is.
@@ -36,6 +37,10 @@ type TicketOptions struct {
 	// TTL is how long a ticket can be redeemed; 0: 30 s; at most 60 s.
 	TTL time.Duration
 
+	// PerSubject is how many tickets one subject may get on this node within TTL; 0: 1,000. Then the answer is 429 until
+	// it is over: otherwise one caller could fill the Store.
+	PerSubject int
+
 	// Query is the name of the query parameter; "": ticket.
 	Query string
 
@@ -48,7 +53,13 @@ type TicketOptions struct {
 
 // Tickets issues and redeems single-use tickets: what a page that may send its credentials by fetch, but cannot by
 // WebSocket, puts into the URL. Make it with [NewTickets].
-type Tickets struct{ o TicketOptions }
+type Tickets struct {
+	o     TicketOptions
+	quota *quota
+}
+
+// ticketSubjects is how many subjects are counted.
+const ticketSubjects = 20_000
 
 // TicketBinding says where a ticket holds.
 type TicketBinding struct {
@@ -73,6 +84,8 @@ var (
 	errTicketUnknown = errors.New("no such ticket: it was redeemed, is too old, or never was")
 	errTicketPlace   = errors.New("the ticket was issued for another origin, endpoint or address")
 	errTicketNobody  = errors.New("tickets are for clients that have shown a credential")
+	errTicketTicket  = errors.New("a ticket is for a connection, not for further tickets")
+	errTicketMany    = errors.New("too many tickets for one subject")
 )
 
 // NewTickets returns what issues and redeems tickets.
@@ -89,14 +102,19 @@ func NewTickets(o TicketOptions) (*Tickets, error) {
 	if o.Address == nil {
 		o.Address = remoteHost
 	}
-	return &Tickets{o: o}, nil
+	o.PerSubject = orDefault(o.PerSubject, 1000)
+	return &Tickets{o: o, quota: newQuota(o.TTL, o.PerSubject, ticketSubjects)}, nil
 }
 
 // Issue returns a ticket for id that holds where b says. Claims come back from it as JSON
 // gives them, whole numbers as int.
+// The error is an [*Error] when it is id that cannot have a ticket, or not now; else it is the Store's.
 func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (string, error) {
-	if id == nil || id.Subject == "" || id == nobody {
-		return "", errTicketNobody
+	switch {
+	case id == nil || id.Subject == "" || isAnonymous(id):
+		return "", Unauthorized(errTicketNobody)
+	case id.Method == ticketMethod:
+		return "", Forbidden(errTicketTicket)
 	}
 	b.Origin = strings.ToLower(b.Origin)
 	data, err := json.Marshal(ticketRecord{TicketBinding: b, Subject: id.Subject, Claims: id.Claims, ID: id.ID,
@@ -105,7 +123,10 @@ func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (str
 		err = fmt.Errorf("the identity takes %d bytes; a ticket stands for at most %d", len(data), ticketMaxData)
 	}
 	if err != nil {
-		return "", fmt.Errorf("auth: issuing a ticket: %w", err)
+		return "", Forbidden(fmt.Errorf("issuing a ticket: %w", err))
+	}
+	if wait := t.quota.take(id.Subject); wait > 0 {
+		return "", TooMany(wait, errTicketMany)
 	}
 	random := make([]byte, ticketBytes)
 	rand.Read(random) // never fails
@@ -171,7 +192,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 		o.BindAddress && !sameTicketText(rec.Address, o.Address(r)) {
 		return nil, Unauthorized(errTicketPlace)
 	}
-	return &Identity{Subject: rec.Subject, Method: "ticket", Claims: plainClaims(rec.Claims), ID: rec.ID, Issued: rec.Issued,
+	return &Identity{Subject: rec.Subject, Method: ticketMethod, Claims: plainClaims(rec.Claims), ID: rec.ID, Issued: rec.Issued,
 		Expires: rec.Expires}, nil
 }
 

@@ -24,8 +24,8 @@ type TicketEndpoint struct {
 	// Tickets issues. It must not be nil.
 	Tickets *Tickets
 
-	// Authenticator says who calls. It must not be nil. One that takes a ticket would let a caller prolong for ever what
-	// was meant for once.
+	// Authenticator says who calls. It must not be nil. Whom it knows by a ticket gets no further one: that would prolong
+	// for ever what was meant for once.
 	Authenticator Authenticator
 
 	// Origins lists further origins whose pages may call, such as "https://app.example.com"; a page may call with
@@ -61,7 +61,10 @@ func (e *TicketEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	ticket, err := e.Tickets.Issue(ctx, id, binding)
-	if err != nil {
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		refuseCall(w, r, refusal, e.OnError)
+		return
+	} else if err != nil {
 		refuseCall(w, r, Unavailable(time.Second, err), e.OnError)
 		return
 	}

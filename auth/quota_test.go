@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// One caller cannot fill the store that all others need.
+func TestTicketsPerSubject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tickets := newTickets(t, TicketOptions{PerSubject: 3})
+		ann, bob := &Identity{Subject: "ann", Method: "jwt"}, &Identity{Subject: "bob", Method: "jwt"}
+		issue := func(id *Identity) error {
+			_, err := tickets.Issue(t.Context(), id, TicketBinding{})
+			return err
+		}
+		for range 3 {
+			if err := issue(ann); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-time.After(10 * time.Second)
+		err := issue(ann)
+		wantRefusal(t, err, 429, "")
+		if e, _ := errors.AsType[*Error](err); e.Header.Get("Retry-After") != "20" {
+			t.Errorf("Retry-After %q, want the rest of the time that tickets hold", e.Header.Get("Retry-After"))
+		}
+		e := &TicketEndpoint{Tickets: tickets, Authenticator: fixed{id: ann}}
+		if resp := post(t, e, "POST", "", ""); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("the endpoint answers %d", resp.StatusCode)
+		}
+		if err := issue(bob); err != nil {
+			t.Errorf("another subject: %v", err)
+		}
+		<-time.After(20 * time.Second)
+		if err := issue(ann); err != nil {
+			t.Errorf("later: %v", err)
+		}
+	})
+}
+
+// A ticket is for one connection, not for further tickets, and an identity that anybody gets is for none.
+func TestTicketsForTickets(t *testing.T) {
+	tickets := newTickets(t, TicketOptions{})
+	for _, tt := range []struct {
+		id     *Identity
+		status int
+	}{
+		{&Identity{Subject: "ann", Method: "ticket"}, 403},
+		{&Identity{Subject: "guest", Method: "anonymous"}, 401},
+	} {
+		_, err := tickets.Issue(t.Context(), tt.id, TicketBinding{})
+		wantRefusal(t, err, tt.status, "")
+		e := &TicketEndpoint{Tickets: tickets, Authenticator: fixed{id: tt.id}}
+		if resp := post(t, e, "POST", "", ""); resp.StatusCode != tt.status {
+			t.Errorf("%s: the endpoint answers %d, want %d", tt.id.Method, resp.StatusCode, tt.status)
+		}
+	}
+}
+
+func TestQuotaIsBounded(t *testing.T) {
+	q := newQuota(time.Minute, 1, 10)
+	for i := range 100 {
+		if wait := q.take(fmt.Sprint(i)); wait != 0 {
+			t.Errorf("%d waits %v", i, wait)
+		}
+	}
+	if q.order.Len() != 10 || len(q.count) != 10 {
+		t.Errorf("%d and %d names are kept", q.order.Len(), len(q.count))
+	}
+	if q.take("99") == 0 {
+		t.Error("the newest is forgotten")
+	}
+}
+
+// A store that is full is not searched for room at every call: while nothing has expired there is none.
+func TestMemoryStoreFullIsCheap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewMemoryStore(MemoryStoreOptions{Max: 5})
+		for i := range 5 {
+			if err := s.Put(t.Context(), fmt.Sprint(i), nil, time.Duration(i+1)*time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := s.sweeps
+		for range 100 {
+			if err := s.Put(t.Context(), "x", nil, time.Minute); !errors.Is(err, ErrStoreFull) {
+				t.Fatalf("Put: %v", err)
+			}
+		}
+		if got := s.sweeps - before; got > 1 {
+			t.Errorf("searched %d times", got)
+		}
+		<-time.After(time.Minute)
+		if err := s.Put(t.Context(), "x", nil, 10*time.Second); err != nil {
+			t.Errorf("Put when one has expired: %v", err)
+		}
+		<-time.After(10 * time.Second)
+		if err := s.Put(t.Context(), "y", nil, time.Minute); err != nil {
+			t.Errorf("Put when one that came later has expired: %v", err)
+		}
+	})
+}
