@@ -160,15 +160,16 @@ func (s *Server) AdminURL() string {
 
 // Endpoint is what a server serves under a path.
 type Endpoint struct {
-	Name, Path string
-	Anonymous  bool // clients without a credential come in
+	Name      string // in rules, logs and metrics
+	Path      string // which may have parts such as {room}
+	Anonymous bool   // clients without a credential come in
 }
 
 // Endpoints returns what the current configuration serves, in its order.
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {
-		list = append(list, Endpoint{e.cfg.Name, e.cfg.Path, e.anonymous})
+		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.anonymous})
 	}
 	return list
 }

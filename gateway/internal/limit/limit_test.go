@@ -93,8 +93,14 @@ func TestRateIsBounded(t *testing.T) {
 
 func TestCount(t *testing.T) {
 	var c Count[string]
-	if !c.Take("a", 2) || !c.Take("a", 2) || c.Take("a", 2) || !c.Take("b", 2) || !c.Take("a", 0) {
-		t.Error("wrong")
+	for i, tt := range []struct {
+		key  string
+		most int
+		want bool
+	}{{"a", 2, true}, {"a", 2, true}, {"a", 2, false}, {"b", 2, true}, {"a", 0, true}} {
+		if got := c.Take(tt.key, tt.most); got != tt.want {
+			t.Errorf("%d: %v", i, got)
+		}
 	}
 	if c.Taken("a") != 3 {
 		t.Errorf("%d taken", c.Taken("a"))
