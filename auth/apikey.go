@@ -83,6 +83,9 @@ func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	if o.Header == "" {
 		o.Header = "X-API-Key"
 	}
+	if h := http.CanonicalHeaderKey(o.Header); !fieldName(h) || h == "Authorization" || h == "Cookie" {
+		return nil, fmt.Errorf("auth: API keys: the field %q is none for keys; Authorization is looked at anyway", o.Header)
+	}
 	if o.File == "" && len(o.Keys) == 0 {
 		return nil, errors.New("auth: API keys: neither keys nor a file with keys")
 	}

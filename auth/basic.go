@@ -15,8 +15,8 @@ import (
 // BasicOptions says which passwords are let in. Times and numbers that are zero or less stand for what their comments say.
 type BasicOptions struct {
 	// File is a password file: a user and a hash, with a colon between them, on each line, as htpasswd -B writes it; the
-	// hash is one of bcrypt or an argon2id string. bcrypt looks at 72 bytes: with it no longer password holds. A JSON object may follow after a space: the user's claims. It is read
-	// again when it has changed.
+	// hash is one of bcrypt or an argon2id string. bcrypt looks at 72 bytes: with it no longer password
+	// holds. A JSON object may follow after a space: the user's claims. It is read again when it has changed.
 	File string
 
 	// Realm is what a browser shows; "": handfast.

@@ -11,6 +11,9 @@ import (
 // ErrNoCredentials, alone or as the cause of an [*Error], passes the request on to the next. When nobody knows the client
 // the answer is 401 with the challenges of all methods.
 //
+// The subjects of all methods are one space of names: "ann" of a password file is "ann" of an issuer's tokens to a revocation,
+// and to rules that do not look at method. Chain issuers together only if none of them names the users of another.
+//
 // Put methods whose credentials a client sends on purpose (a header, a ticket) before those that a browser adds by itself (a
 // cookie, a certificate). [Anonymous] goes last, if it is wanted at all. A Chain of nothing lets nobody in. The slice is not
 // kept.

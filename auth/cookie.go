@@ -130,6 +130,8 @@ func checkOrigin(s string) (string, error) {
 		return "", errors.New("not of the form https://example.com")
 	case strings.Contains(s, "*"):
 		return "", errors.New("origins are compared whole: there are no wildcards")
+	case strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
+		return "", errors.New("browsers write names in ASCII, such as xn--bcher-kva.example")
 	}
 	host := strings.ToLower(u.Host)
 	if u.Scheme == "https" {

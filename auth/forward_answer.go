@@ -164,9 +164,14 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 		}
 	}
 	for _, name := range f.o.SubjectHeaders {
-		if id.Subject == "" {
-			id.Subject = strings.TrimSpace(h.Get(name))
+		if id.Subject != "" {
+			break
 		}
+		values := h.Values(name)
+		if len(values) > 1 { // which of them was meant?
+			return nil, errForwardNobody
+		}
+		id.Subject = strings.TrimSpace(strings.Join(values, ""))
 	}
 	for _, c := range f.o.Claims {
 		value := strings.TrimSpace(strings.Join(h.Values(c.Header), ","))

@@ -8,16 +8,27 @@ import (
 	"strings"
 )
 
-// forwardReserved are the fields that the server itself fills in, or that belong to a connection.
+// forwardReserved are the fields that the server itself fills in or that say the same, in which a client could say what it
+// likes; that belong to a connection; or that change what an answer looks like.
 var forwardReserved = []string{
-	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
-	"Upgrade", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Uri",
-	"X-Original-Method", "X-Original-Uri",
+	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade",
+	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Port", "X-Forwarded-Proto",
+	"X-Forwarded-Server", "X-Forwarded-Uri", "X-Original-Method", "X-Original-Uri", "X-Original-Url", "X-Real-Ip",
+	"Accept-Encoding", "Content-Encoding", "Content-Type", "Expect", "If-Match", "If-Modified-Since", "If-None-Match",
+	"If-Range", "If-Unmodified-Since", "Range",
 }
 
 // forwardable reports whether a field may be copied to the service.
 func forwardable(name string) bool {
-	return name != "" && !slices.Contains(forwardReserved, textproto.CanonicalMIMEHeaderKey(name))
+	return fieldName(name) && !slices.Contains(forwardReserved, textproto.CanonicalMIMEHeaderKey(name))
+}
+
+// fieldName reports whether s can be the name of a field (RFC 9110 §5.1).
+func fieldName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	})
 }
 
 // question returns what the service is told about a request, and whether there is a credential in it. Besides the fields

@@ -33,7 +33,8 @@ type FetchOptions struct {
 	// proxy variables of the environment, trusts the roots of the system and keeps no connection open.
 	Transport http.RoundTripper
 
-	// Failed is told, if it is not nil, about every fetch that has failed. It is called from another goroutine.
+	// Failed is told, if it is not nil, about every fetch that has failed. It is called from another goroutine, and must not
+	// call Close, which waits for it.
 	Failed func(error)
 }
 

@@ -20,7 +20,7 @@ const (
 func (o *FetchOptions) client() *http.Client {
 	transport := o.Transport
 	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
+		t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: o.Timeout}
 		t.DisableKeepAlives = true // one request every few minutes: an open connection would be a burden
 		t.MaxResponseHeaderBytes = 64 << 10
 		transport = t

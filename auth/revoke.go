@@ -65,7 +65,8 @@ func earlier(a, b time.Time) time.Time {
 // that were issued until now, so that every node closes the connections that stand on them. It answers POST with 204.
 // Its fields are not changed while it serves.
 type Logout struct {
-	// Authenticator says who calls. It must not be nil.
+	// Authenticator says who calls. It must not be nil, and should be one of [RefuseRevoked], so that a credential that was
+	// taken back ends no newer sessions.
 	Authenticator Authenticator
 
 	// Store tells all nodes. It must not be nil.

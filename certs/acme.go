@@ -79,8 +79,10 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 	if err := checkCache(o.Cache); err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	// Not http.DefaultTransport: a program may have put something of its own there.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 10,
+		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if o.RootFile != "" {
 		b, err := readFile(o.RootFile)
 		if err != nil {
