@@ -2,11 +2,8 @@ package explain
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -153,60 +150,4 @@ func (t *tracer) speaksTLS() bool {
 		}
 		return ""
 	}) != ""
-}
-
-const maxIssuer = 64 << 10 // bytes of a certificate
-
-// fetchIssuer gets the certificate of the issuer from where the last certificate of the chain says that it lies, as some
-// browsers do, and reports whether the chain is whole with it.
-func (t *tracer) fetchIssuer() string {
-	chain := t.secure.state.PeerCertificates
-	last := chain[len(chain)-1]
-	i := slices.IndexFunc(last.IssuingCertificateURL, func(u string) bool { return strings.HasPrefix(u, "http://") })
-	if i < 0 {
-		return ""
-	}
-	where := last.IssuingCertificateURL[i]
-	s := t.begin(StageProbe, "fetch the issuer's certificate")
-	s.Facts = []Fact{{"from", oneLine(where)}}
-	issuer, err := t.fetchCertificate(where)
-	if err != nil {
-		s.OK = false
-		t.end(s, "not to be had: "+brief(err))
-		return ""
-	}
-	if _, err := t.secure.path(time.Now(), []*x509.Certificate{issuer}); err != nil {
-		s.OK = false
-		t.end(s, nameOf(issuer.Subject)+"; the chain leads nowhere with it either")
-		return ""
-	}
-	t.end(s, nameOf(issuer.Subject)+"; with it the chain is whole")
-	return "the server does not send the certificate of " + nameOf(issuer.Subject) + "; with it the chain is whole"
-}
-
-func (t *tracer) fetchCertificate(where string) (*x509.Certificate, error) {
-	ctx, cancel := t.bounded(probePatience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{
-		Transport:     &http.Transport{DialContext: t.o.Dial, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuer))
-	if err != nil {
-		return nil, err
-	}
-	if block, _ := pem.Decode(b); block != nil {
-		b = block.Bytes
-	}
-	return x509.ParseCertificate(b)
 }

@@ -1,0 +1,159 @@
+package explain
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+const maxIssuer = 64 << 10 // bytes of a certificate
+
+// fetchIssuer gets the certificate of the issuer from where the last certificate of the chain says that it lies, as some
+// browsers do, and reports whether the chain is whole with it.
+func (t *tracer) fetchIssuer() string {
+	chain := t.secure.state.PeerCertificates
+	last := chain[len(chain)-1]
+	i := slices.IndexFunc(last.IssuingCertificateURL, func(u string) bool { return strings.HasPrefix(u, "http://") })
+	if i < 0 {
+		return ""
+	}
+	where := last.IssuingCertificateURL[i]
+	s := t.begin(StageProbe, "fetch the issuer's certificate")
+	s.Facts = []Fact{{"from", oneLine(where)}}
+	issuer, err := t.fetchCertificate(where)
+	if err != nil {
+		s.OK = false
+		t.end(s, "not to be had: "+brief(err))
+		return ""
+	}
+	if _, err := t.secure.path(time.Now(), []*x509.Certificate{issuer}); err != nil {
+		s.OK = false
+		t.end(s, nameOf(issuer.Subject)+"; the chain leads nowhere with it either")
+		return ""
+	}
+	t.end(s, nameOf(issuer.Subject)+"; with it the chain is whole")
+	return "the server does not send the certificate of " + nameOf(issuer.Subject) + "; with it the chain is whole"
+}
+
+// The reasons for which the URL of an issuer is not asked.
+var (
+	errInnerAddress = errors.New("its address is one of an inner network, where the server is not")
+	errBehindProxy  = errors.New("not asked for: a proxy is in between")
+)
+
+// fetchCertificate gets a certificate from a URL that the server named. It is the server that chooses whom we ask, so it
+// is bounded: one GET without credentials, no redirect, 64 KiB, two seconds, and no address that the server could have had
+// asked on its behalf only (mayAsk).
+func (t *tracer) fetchCertificate(where string) (*x509.Certificate, error) {
+	if t.plan.proxy != nil { // the way past it may be closed, and its network is not ours to look into
+		return nil, errBehindProxy
+	}
+	ctx, cancel := t.bounded(probePatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Transport: &http.Transport{
+			DialContext: t.dialIssuer, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxIssuer,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the answer is %d", resp.StatusCode)
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuer))
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(b); block != nil {
+		b = block.Bytes
+	}
+	return x509.ParseCertificate(b)
+}
+
+// dialIssuer connects to the first address of an issuer that may be asked.
+func (t *tracer) dialIssuer(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	server, err := netip.ParseAddrPort(t.plan.addr)
+	if err != nil {
+		return nil, err
+	}
+	addrs := []netip.Addr{}
+	if a, err := netip.ParseAddr(host); err == nil {
+		addrs = append(addrs, a)
+	} else if addrs, err = (&askedServers{}).wrap(t.o.Resolver).LookupNetIP(ctx, "ip", host); err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		if mayAsk(server.Addr(), a) {
+			return t.o.Dial(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
+		}
+	}
+	return nil, errInnerAddress
+}
+
+// The kinds of addresses, by from where they can be reached.
+const (
+	reachAll      = iota // from everywhere
+	reachInner           // from an inner network
+	reachLink            // from the same link; the metadata services of clouds are there
+	reachLoopback        // from this machine
+	reachNone            // no address of a host
+)
+
+// notPublic are inner networks that package netip does not know as such.
+var notPublic = map[netip.Prefix]int{
+	netip.MustParsePrefix("100.64.0.0/10"): reachInner, // RFC 6598 §7
+	netip.MustParsePrefix("192.0.0.0/24"):  reachInner, // RFC 6890 §2.2.2
+	netip.MustParsePrefix("198.18.0.0/15"): reachInner, // RFC 2544 C.2.2
+	netip.MustParsePrefix("64:ff9b::/32"):  reachInner, // RFC 6052 §2.1, RFC 8215: they stand for any IPv4 address
+	netip.MustParsePrefix("0.0.0.0/8"):     reachNone,  // RFC 6890 §2.2.2
+	netip.MustParsePrefix("240.0.0.0/4"):   reachNone,  // RFC 1112 §4
+}
+
+func reach(a netip.Addr) int {
+	a = a.Unmap().WithZone("")
+	switch {
+	case a.IsLoopback():
+		return reachLoopback
+	case a.IsLinkLocalUnicast():
+		return reachLink
+	case a.IsPrivate():
+		return reachInner
+	case a.IsUnspecified(), a.IsMulticast():
+		return reachNone
+	}
+	for p, kind := range notPublic {
+		if p.Contains(a) {
+			return kind
+		}
+	}
+	return reachAll
+}
+
+// mayAsk reports whether a server may send us to an address: a public one, or one of its own kind. A server of the
+// Internet must not have us ask what only we can reach.
+func mayAsk(server, asked netip.Addr) bool {
+	kind := reach(asked)
+	return kind == reachAll || kind != reachNone && kind == reach(server)
+}
