@@ -113,6 +113,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.server.recordOpened(h, r, c)
+	h.via = nil // with it goes what the connection need not hold: the site, which a reload replaces
 	go e.run(h, c)
 }
 

@@ -45,6 +45,7 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	site := s.site.Load()
 	v := via{site: site}
 	if c := viaOf(r); c.peer != nil {
+		c.peer.Served()
 		v.peer, v.local = c.peer, c.local
 		r.RemoteAddr = netip.AddrPortFrom(c.peer.Addr, c.peer.Port).String()
 		v.client = clientaddr.Of(r, c.peer.Addr, site.proxies, "")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/gateway/internal/proxyproto"
 )
 
@@ -26,6 +27,9 @@ var tlsHints = []struct{ part, hint string }{
 func doorHint(stage string, err error) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return "the client was too slow, or waits for something: a proxy between may hold its bytes"
+	}
+	if errors.Is(err, door.ErrHead) {
+		return "look at what the client sends: handfast explain shows a good request; http.max_head bounds its size"
 	}
 	if stage == "proxy" {
 		if errors.Is(err, proxyproto.ErrMissing) {

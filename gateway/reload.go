@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 
@@ -14,6 +15,8 @@ import (
 // reasonRemoved is the reason that connections are given when their endpoint is taken out of the configuration.
 const reasonRemoved = "the endpoint is gone"
 
+var errStopping = errors.New("the server is stopping")
+
 // Reload takes another configuration: listeners, certificates, endpoints, who may use them, and limits. Connections of
 // endpoints that it still has go on, under the terms that they came in by; those of endpoints that it has no more are
 // closed. When there is an error nothing has changed.
@@ -24,8 +27,8 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.site.Load()
-	if s.finished || s.alive.Err() != nil {
-		return context.Canceled
+	if s.finished || s.alive.Err() != nil || s.running && !s.ready.Load() {
+		return errStopping
 	}
 	next, err := s.newSite(cfg, old)
 	if err == nil {

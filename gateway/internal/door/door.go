@@ -29,7 +29,8 @@ type Policy struct {
 	// Admit is asked before anything is read from a client; false cuts it. nil: everyone is let in.
 	Admit func(netip.Addr) bool
 
-	// Failed is told why a connection ended before its first request, by the stage: "proxy", "tls". nil: nobody is told.
+	// Failed is told why a connection ended before its first request, by the stage: "proxy", "tls", "request". nil: nobody
+	// is told.
 	Failed func(p *Peer, stage string, err error)
 }
 
@@ -43,6 +44,9 @@ type Peer struct {
 	door  *Door
 	raw   net.Conn
 	since time.Time
+
+	began  atomic.Bool // a request has begun to come
+	served atomic.Bool // and was whole
 
 	// What Waiting's lock guards.
 	place *list.Element
@@ -297,11 +301,18 @@ func (d *Door) hand(nc net.Conn, p *Peer) {
 	}
 }
 
+// ErrHead says that net/http has refused a request, and has told nobody but the client why.
+var ErrHead = errors.New("the head of the request was malformed or too large, or did not come in time")
+
+// Served notes that a request has come through.
+func (p *Peer) Served() { p.served.Store(true) }
+
 // ConnState is for http.Server: it tells when a connection waits, and when it has a request or is gone.
 func (s *Peers) ConnState(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
 		if p := s.Of(nc); p != nil {
+			p.began.Store(true)
 			p.door.waiting.remove(p)
 		}
 	case http.StateIdle:
@@ -310,8 +321,9 @@ func (s *Peers) ConnState(nc net.Conn, state http.ConnState) {
 			p.door.waiting.add(p)
 		}
 	case http.StateHijacked, http.StateClosed:
-		if p := s.take(nc); p != nil {
-			p.door.waiting.remove(p)
+		p := s.take(nc)
+		if p != nil && p.door.waiting.remove(p) && p.began.Load() && !p.served.Load() {
+			p.fail("request", ErrHead)
 		}
 	}
 }

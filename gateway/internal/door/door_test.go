@@ -55,6 +55,30 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// What net/http refuses by itself is told, too.
+func TestBrokenRequest(t *testing.T) {
+	h := build(t, 10, nil)
+	for _, head := range []string{"GET / HTTP/1.1\r\nno colon\r\n\r\n", "nonsense\r\n\r\n"} {
+		c := h.connect(t, "127.0.0.1")
+		if _, err := io.WriteString(c, head); err != nil {
+			t.Fatal(err)
+		}
+		if got := ended(c); !strings.Contains(got, "400") {
+			t.Errorf("%q: %q", head, got)
+		}
+		if got := <-h.heard; got != "request: "+ErrHead.Error() {
+			t.Errorf("told %q", got)
+		}
+	}
+	ask(t, h.connect(t, "127.0.0.1"))
+	h.connect(t, "127.0.0.1").Close()
+	select {
+	case got := <-h.heard:
+		t.Errorf("told %q", got)
+	default:
+	}
+}
+
 const fromV1 = "PROXY TCP4 192.0.2.1 198.51.100.2 56286 443\r\n"
 
 func TestProxyProtocol(t *testing.T) {

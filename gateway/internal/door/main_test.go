@@ -56,7 +56,12 @@ func build(t *testing.T, most int, p *Policy) *house {
 	if p.Timeout == 0 {
 		p.Timeout = time.Minute
 	}
-	p.Failed = func(_ *Peer, stage string, err error) { h.heard <- stage + ": " + err.Error() }
+	p.Failed = func(_ *Peer, stage string, err error) {
+		select {
+		case h.heard <- stage + ": " + err.Error():
+		default: // nobody wants to know of so many
+		}
+	}
 	h.Door = New(l, p, h.waiting, &h.peers)
 	s := &http.Server{
 		ReadHeaderTimeout: time.Minute,
@@ -66,6 +71,7 @@ func build(t *testing.T, most int, p *Policy) *house {
 		},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p := r.Context().Value(peerKey{}).(*Peer)
+			p.Served()
 			_, _ = io.WriteString(w, p.Addr.String())
 			if p.Via.IsValid() {
 				_, _ = io.WriteString(w, " via "+p.Via.String())
