@@ -191,8 +191,9 @@ func (in *inbound) whole() (*incoming, error) {
 	if room := keepPayload - len(in.message); room > 0 {
 		in.message = append(in.message, f.payload[:min(len(f.payload), room)]...)
 	}
-	if in.opcode == frame.Text && !in.compressed && f.Length <= keepPayload {
-		if !in.text.add(f.payload, f.Fin) {
+	if in.opcode == frame.Text && !in.compressed {
+		in.text.lost = in.text.lost || f.Length > int64(len(f.payload))
+		if !in.text.lost && !in.text.add(f.payload, f.Fin) {
 			return f, &broken{FaultFrame, "RFC 6455 §8.1", "a text message is not UTF-8"}
 		}
 	}
@@ -210,8 +211,10 @@ func (in *inbound) whole() (*incoming, error) {
 
 // inflate turns the message that f ends into what it says.
 func (in *inbound) inflate(f *incoming) error {
-	if in.size > keepPayload {
+	if in.size > int64(len(f.message)) { // its end was not kept
 		in.inflater.lost = true
+		f.message, f.size = nil, 0
+		return nil
 	}
 	plain, size, err := in.inflater.message(f.message)
 	f.message, f.size = plain, size
@@ -262,7 +265,10 @@ func validCode(code int) bool {
 }
 
 // textCheck holds a message that comes in parts against UTF-8.
-type textCheck struct{ carry []byte }
+type textCheck struct {
+	carry []byte // the start of a character that was cut
+	lost  bool   // not all of it was kept: it cannot be judged
+}
 
 // add takes the next part and reports whether all is well so far.
 func (c *textCheck) add(b []byte, last bool) bool {

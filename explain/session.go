@@ -198,6 +198,8 @@ func (s *session) drain() string {
 	_, err := io.CopyN(io.Discard, s.l, 1<<20)
 	took := s.t.since() - start
 	switch {
+	case err == nil:
+		return "left open by the server, which goes on sending"
 	case isTimeout(err):
 		return "left open by the server"
 	case isReset(err):

@@ -194,12 +194,26 @@ func (x *Text) frame(f Frame) {
 	if f.Opcode == "close" {
 		text = strings.TrimSpace(fmt.Sprintf("%d %s", f.Code, f.Preview))
 	}
-	if f.Error != "" {
-		text = strings.TrimSpace(text + " " + x.paint(red, "✗ "+f.Error))
-	}
 	at := fmt.Sprintf("%.3fs", time.Duration(f.At).Seconds())
-	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", at)), pad(opcode, 13), length,
-		cut(text, max(x.width-len(inset)-38, 20)))
+	room := max(x.width-len(inset)-35, 20)
+	if f.Error != "" {
+		wrong := shorten("✗ "+f.Error, room)
+		text = strings.TrimSpace(shorten(text, room-width(wrong)-1) + " " + x.paint(red, wrong))
+	} else {
+		text = shorten(text, room)
+	}
+	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", at)), pad(opcode, 13), length, text)
+}
+
+// shorten cuts s to n columns, and says that it did where there is room.
+func shorten(s string, n int) string {
+	switch {
+	case width(s) <= n:
+		return s
+	case n < 2:
+		return ""
+	}
+	return string([]rune(s)[:n-1]) + "…"
 }
 
 // The colours, as SGR parameters.

@@ -1,0 +1,98 @@
+package explain
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// ended is a connection that has nothing more to read.
+type ended struct{ net.Conn }
+
+func (ended) Read([]byte) (int, error)        { return 0, io.EOF }
+func (ended) SetReadDeadline(time.Time) error { return nil }
+
+// A message of which only the start is kept is not blamed for what was not looked at.
+func TestLargeMessagesAreNotBlamed(t *testing.T) {
+	random := make([]byte, 3*keepPayload)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	compressed := compress(t, []string{string(random), "short"})
+	umlauts := strings.Repeat("ä", keepPayload)
+	for name, c := range map[string]struct {
+		in    string
+		fresh bool
+	}{
+		"text, cut in a character": {in: raw(frame.Header{Opcode: frame.Text}, umlauts+"\xc3") + raw(frame.Header{Fin: true}, "\xa4")},
+		"text, cut before it":      {in: raw(frame.Header{Opcode: frame.Text}, "\xc3") + raw(frame.Header{Fin: true}, "\xa4"+umlauts)},
+		"compressed": {in: raw(frame.Header{Fin: true, Opcode: frame.Binary, RSV: frame.RSV1}, compressed[0]) +
+			raw(frame.Header{Fin: true, Opcode: frame.Binary, RSV: frame.RSV1}, compressed[1])},
+		"compressed, no context": {fresh: true, in: raw(frame.Header{Fin: true, Opcode: frame.Binary, RSV: frame.RSV1}, compressed[0])},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := &inbound{conn: ended{}, buf: []byte(c.in), inflater: &inflater{fresh: c.fresh}}
+			for {
+				f, err := in.next(time.Time{})
+				if err == io.EOF { //nolint:errorlint // it is ours
+					return
+				}
+				if err != nil {
+					t.Fatalf("%v: %+v", err, f.Header)
+				}
+			}
+		})
+	}
+}
+
+// What a server pours out after the closing handshake is not waited for, and not called the end.
+func TestAServerThatDoesNotStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(v *visit) {
+			v.open("")
+			for {
+				op, payload, err := v.next()
+				if err != nil {
+					return
+				}
+				if op == frame.Ping {
+					op = frame.Pong
+				}
+				v.send(op, payload)
+				for op == frame.Close {
+					if _, err := v.Write(bytes.Repeat([]byte{0}, 64<<10)); err != nil {
+						return
+					}
+				}
+			}
+		})
+		opts.NoOriginProbes = true
+		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+		last := r.Steps[len(r.Steps)-1]
+		if !r.OK() || last.Stage != StageClose || strings.Contains(last.Facts[0].Value, "closed by the server") {
+			t.Errorf("%+v", last)
+		}
+	})
+}
+
+// A row of a frame ends where the terminal does, and its colours end with it.
+func TestFrameRowKeepsItsColours(t *testing.T) {
+	var out bytes.Buffer
+	x := NewText(&out, &TextOptions{Width: 60, Color: true})
+	x.Frame(Frame{Opcode: "text", Preview: "äöü 12", Error: strings.Repeat("what is wrong with it ", 3)})
+	row := strings.TrimSuffix(out.String(), "\n")
+	if strings.Count(row, "\x1b[")%2 != 0 || !strings.HasSuffix(row, "\x1b[0m") {
+		t.Errorf("%q", row)
+	}
+	out.Reset()
+	x = NewText(&out, &TextOptions{Width: 60})
+	x.Frame(Frame{Opcode: "text", Fin: true, Preview: strings.Repeat("ä", 80)})
+	if n := width(strings.TrimSuffix(out.String(), "\n")); n > 60 || n < 55 {
+		t.Errorf("%d columns: %q", n, out.String())
+	}
+}
