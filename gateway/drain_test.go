@@ -32,7 +32,9 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 		resp, _ := page(t, "GET", r.AdminURL()+"/readyz", nil)
 		return resp.StatusCode == 503
 	})
-	echoed(t, r.open(t, "/open", nil)) // the balancer has not noticed yet
+	late := r.open(t, "/open", nil) // the balancer has not noticed yet
+	echoed(t, late)
+	late.CloseNow()
 	if resp, _ := page(t, "GET", r.AdminURL()+"/livez", nil); resp.StatusCode != 200 {
 		t.Errorf("livez: %d", resp.StatusCode)
 	}
