@@ -105,3 +105,19 @@ func TestMemoryStoreFullIsCheap(t *testing.T) {
 		}
 	})
 }
+
+// Who may have a ticket of one kind has none of another, though one store keeps both.
+func TestTicketsOfTwoKinds(t *testing.T) {
+	store := NewMemoryStore(MemoryStoreOptions{})
+	weak, strong := newTickets(t, TicketOptions{Store: store, Name: "web"}), newTickets(t, TicketOptions{Store: store, Name: "staff"})
+	ticket, err := weak.Issue(t.Context(), &Identity{Subject: "ann", Method: "apikey"}, TicketBinding{Endpoint: "staff"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = strong.For("staff").Authenticate(withTicket(ticket, ""))
+	wantRefusal(t, err, 401, "", ticket)
+	other := newTickets(t, TicketOptions{Store: store, Name: "web"}) // on another node
+	if _, err := other.For("staff").Authenticate(withTicket(ticket, "")); err != nil {
+		t.Errorf("tickets of the same kind: %v", err)
+	}
+}

@@ -34,6 +34,10 @@ type TicketOptions struct {
 	// Store keeps the tickets; all nodes that issue and redeem share it. It must not be nil.
 	Store Store
 
+	// Name keeps tickets apart that are in one Store and are issued to different callers: those of another name do not hold
+	// here. It is the same on all nodes. "" is a name, too.
+	Name string
+
 	// TTL is how long a ticket can be redeemed; 0: 30 s; at most 60 s.
 	TTL time.Duration
 
@@ -131,15 +135,15 @@ func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (str
 	random := make([]byte, ticketBytes)
 	rand.Read(random) // never fails
 	ticket := ticketPrefix + base64.RawURLEncoding.EncodeToString(random)
-	if err := t.o.Store.Put(ctx, ticketKey(ticket), data, t.o.TTL); err != nil {
+	if err := t.o.Store.Put(ctx, t.key(ticket), data, t.o.TTL); err != nil {
 		return "", fmt.Errorf("auth: issuing a ticket: %w", err)
 	}
 	return ticket, nil
 }
 
-// ticketKey is where the Store has a ticket. Whoever can read the Store finds no ticket there that could be redeemed.
-func ticketKey(ticket string) string {
-	sum := sha256.Sum256([]byte(ticket))
+// key is where the Store has a ticket. Whoever can read the Store finds no ticket there that could be redeemed.
+func (t *Tickets) key(ticket string) string {
+	sum := sha256.Sum256([]byte(ticket + t.o.Name)) // all tickets are of one length: where the name begins is clear
 	return ticketStored + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
@@ -171,7 +175,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	data, err := o.Store.Take(ctx, ticketKey(tickets[0]))
+	data, err := o.Store.Take(ctx, g.t.key(tickets[0]))
 	if err != nil {
 		return nil, Unavailable(time.Second, fmt.Errorf("redeeming a ticket: %w", err))
 	}

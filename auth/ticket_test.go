@@ -193,7 +193,7 @@ func TestTicketsRefuse(t *testing.T) {
 	wantRefusal(t, err, 503, "", ticket)
 	// What others have written into a shared store lets nobody in.
 	for _, record := range []string{"", "null", "{}", `{"sub":""}`, `{"sub":"ann"}`, `{"sub":7}`, "\x00"} {
-		if err := tickets.o.Store.Put(t.Context(), ticketKey(ticket), []byte(record), time.Minute); err != nil {
+		if err := tickets.o.Store.Put(t.Context(), tickets.key(ticket), []byte(record), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		_, err := tickets.For("echo").Authenticate(withTicket(ticket, ""))
@@ -280,7 +280,7 @@ func FuzzTicket(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer store.Take(t.Context(), ticketKey(ticket))
+		defer store.Take(t.Context(), tickets.key(ticket))
 		query = strings.ReplaceAll(query, "TICKET", ticket)
 		r := &http.Request{Method: "GET", URL: &url.URL{Path: "/", RawQuery: query}, Header: http.Header{"Origin": {origin}},
 			RemoteAddr: "192.0.2.1:1"}
