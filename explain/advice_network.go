@@ -12,6 +12,13 @@ var networkAdvice = []explanation{
 		client: []string{"Write the URL as wss://HOST/PATH, or ws://HOST/PATH without TLS; drop a #fragment or write # as %23."},
 	},
 	{
+		fault: FaultRequest, clause: "RFC 6455 §4.1", general: true,
+		cause: "Something that was to be added to the request cannot stand in it, so nothing was sent.",
+		owner: []string{"Nothing reached the server: this is the caller's."},
+		client: []string{"See in the evidence what it is: a line end in a token is most often that of the file which it was read from.",
+			"The handshake's own headers are set by the program: subprotocols are offered with --subprotocol, an origin with --origin."},
+	},
+	{
 		fault: FaultNameNotFound, clause: "RFC 1035 §4.1.1",
 		cause: "The host name has no address: the name servers say that it does not exist.",
 		owner: []string{

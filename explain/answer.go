@@ -52,15 +52,21 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 	return out
 }
 
-// probeSilence finds out whether a server that closed, or said nothing, expects TLS.
+// probeSilence finds out whether a server that closed, or said nothing, expects TLS or HTTP/2.
 func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
-	silent := p.fault == FaultReset || p.fault == FaultClosedUnanswered || p.fault == FaultNoResponse
-	if t.target.secure || !silent || t.o.NoProbes {
+	closed := p.fault == FaultReset || p.fault == FaultClosedUnanswered
+	if !closed && p.fault != FaultNoResponse || t.o.NoProbes {
 		return p
 	}
 	l.end()
-	if t.speaksTLS() {
+	switch {
+	case !t.target.secure && t.speaksTLS():
 		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; to TLS it answers"}
+	case !closed:
+	case !t.target.secure && t.speaksPlainHTTP2():
+		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; to HTTP/2 it answers"}
+	case t.target.secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http lets a client through that offers http/1.1 alone
+		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; when h2 is offered it chooses that"}
 	}
 	return p
 }

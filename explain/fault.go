@@ -6,6 +6,7 @@ type Fault string
 // Before a request can be sent.
 const (
 	FaultURL               Fault = "url-invalid"          // no URL of a WebSocket
+	FaultRequest           Fault = "request-invalid"      // what the caller adds cannot stand in a request
 	FaultNameNotFound      Fault = "name-not-found"       // the name has no address
 	FaultNameServer        Fault = "name-server-failed"   // the name server gave no answer, or failed
 	FaultRefused           Fault = "connection-refused"   // nothing listens on the port
@@ -109,8 +110,8 @@ const (
 // Faults returns all faults, in the order of the way from the URL to the end of the connection. The slice is the caller's.
 func Faults() []Fault {
 	return []Fault{
-		FaultURL, FaultNameNotFound, FaultNameServer, FaultRefused, FaultConnectTimeout, FaultUnreachable, FaultIPv6,
-		FaultProxyUnreachable, FaultProxyAuth, FaultProxyRefused, FaultInterrupted, FaultTimeout,
+		FaultURL, FaultRequest, FaultNameNotFound, FaultNameServer, FaultRefused, FaultConnectTimeout, FaultUnreachable,
+		FaultIPv6, FaultProxyUnreachable, FaultProxyAuth, FaultProxyRefused, FaultInterrupted, FaultTimeout,
 		FaultTLSToPlain, FaultPlainToTLS, FaultTLSTimeout, FaultTLSVersion, FaultTLSCipher, FaultTLSName, FaultTLS,
 		FaultALPN, FaultHTTP2Only, FaultCertExpired, FaultCertNotYet, FaultCertName, FaultCertUnknown,
 		FaultCertSelfSigned, FaultCertIntermediate, FaultCertOther, FaultClientCert, FaultClientCertRefused,

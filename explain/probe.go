@@ -96,6 +96,22 @@ func (t *tracer) speaksHTTP2() bool {
 	}) != ""
 }
 
+// speaksPlainHTTP2 begins as a client of HTTP/2 that knows what it talks to (RFC 9113 §3.4).
+func (t *tracer) speaksPlainHTTP2() bool {
+	return t.probeStep("does it expect HTTP/2?", func(l *link) string {
+		l.bound(t.until(probePatience))
+		const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+		if _, err := io.WriteString(l, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+settings); err != nil {
+			return ""
+		}
+		head := make([]byte, len(settings))
+		if _, err := io.ReadFull(l, head); err == nil && notHTTP(head).fault == FaultHTTP2Only {
+			return "it answers with SETTINGS"
+		}
+		return ""
+	}) != ""
+}
+
 // oldVersion finds out which version of TLS a server speaks that speaks none of today's.
 func (t *tracer) oldVersion() string {
 	version := ""

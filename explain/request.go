@@ -27,13 +27,14 @@ var ours = []string{
 
 // checkRequest makes sure that what the options add can stand in a request.
 func (t *tracer) checkRequest() bool {
-	detail := ""
+	detail, clause := "", "RFC 9110 §5.5"
 	for name, values := range t.o.Header {
 		switch {
 		case !isToken(name):
-			detail = "a header's name is not a token: letters, digits and !#$%&'*+-.^_`|~ only"
+			detail, clause = "a header's name is not a token: letters, digits and !#$%&'*+-.^_`|~ only", "RFC 9110 §5.1"
 		case slices.Contains(ours[1:], http.CanonicalHeaderKey(name)):
 			detail = "the header " + http.CanonicalHeaderKey(name) + " belongs to the handshake itself and cannot be set"
+			clause = "RFC 6455 §4.1"
 		case slices.ContainsFunc(values, func(v string) bool { return !isValue(v) }):
 			detail = "the value of header " + http.CanonicalHeaderKey(name) + " has a control character in it"
 		}
@@ -45,12 +46,12 @@ func (t *tracer) checkRequest() bool {
 		}
 	}
 	if c.APIKeyHeader != "" && (!isToken(c.APIKeyHeader) || slices.Contains(ours, http.CanonicalHeaderKey(c.APIKeyHeader))) {
-		detail = "the API key's header has a name that it cannot have"
+		detail, clause = "the API key's header has a name that it cannot have", "RFC 9110 §5.1"
 	}
 	list := t.subprotocols()
 	for i, name := range list {
 		if !isToken(name) || slices.Contains(list[:i], name) {
-			detail = "a subprotocol is not a token, or is offered twice"
+			detail, clause = "a subprotocol is not a token, or is offered twice", "RFC 6455 §4.1 (10)"
 		}
 	}
 	if detail == "" {
@@ -58,7 +59,7 @@ func (t *tracer) checkRequest() bool {
 	}
 	s := t.begin(StageRequest, "make the request")
 	s.OK = false
-	t.fail(StageRequest, FaultURL, "RFC 6455 §4.1", detail)
+	t.fail(StageRequest, FaultRequest, clause, detail)
 	t.end(s, detail)
 	return false
 }

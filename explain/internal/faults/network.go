@@ -166,6 +166,11 @@ func invalid(rawURL string) func(*lab) (*Site, error) {
 	return func(*lab) (*Site, error) { return &Site{URL: rawURL}, nil }
 }
 
+// unsendable is a request that cannot be made.
+func unsendable(o explain.Options) func(*lab) (*Site, error) {
+	return func(*lab) (*Site, error) { return &Site{URL: "ws://localhost/", Options: o}, nil }
+}
+
 // proxied puts the address that start's site has between the client and a server as its proxy.
 func proxied(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
@@ -233,6 +238,12 @@ var networkFaults = []Fault{
 	{ID: explain.FaultURL, Name: "url of another scheme", start: invalid("ftp://localhost/")},
 	{ID: explain.FaultURL, Name: "url without a host", start: invalid("ws:///chat")},
 	{ID: explain.FaultURL, Name: "url with a fragment", start: invalid("ws://localhost/#room")},
+	{ID: explain.FaultRequest, Name: "a header of the handshake itself is given", start: unsendable(explain.Options{
+		Header: http.Header{"Upgrade": {"h2c"}}})},
+	{ID: explain.FaultRequest, Name: "a token with a line end in it", start: unsendable(explain.Options{
+		Credentials: explain.Credentials{Bearer: "abc\n"}})},
+	{ID: explain.FaultRequest, Name: "a subprotocol with a space in it", start: unsendable(explain.Options{
+		Subprotocols: []string{"chat v1"}})},
 	{ID: explain.FaultNameNotFound, Name: "the name does not exist", start: nameNotFound},
 	{ID: explain.FaultNameServer, Name: "the name server fails", start: nameServerFails},
 	{ID: explain.FaultRefused, Name: "nothing listens", start: refused},

@@ -1,10 +1,13 @@
 package faults
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
@@ -154,6 +157,38 @@ func prior(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
+// priorAndMute is prior as net/http and HAProxy do it: it says nothing to a client that does not begin with HTTP/2's preface.
+func priorAndMute(l *lab) (*Site, error) {
+	addr, err := l.serve(func(c net.Conn) {
+		preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+		if _, err := io.ReadFull(c, preface); err != nil || !bytes.HasPrefix(preface, []byte("PRI ")) {
+			return
+		}
+		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") //nolint:errcheck // the client may have gone
+		linger(c, c)
+	})
+	return &Site{URL: "ws://" + addr + "/"}, err
+}
+
+// onlyHTTP2 is a server of net/http that speaks nothing else over TLS. It lets a client through that offers http/1.1 alone, and
+// then hangs up.
+func onlyHTTP2(l *lab) (*Site, error) {
+	a := newRoot("Public")
+	ln, err := l.listen()
+	if err != nil {
+		return nil, err
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	s := &http.Server{
+		Protocols: protocols, ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{a.issue(leaf{})}, MinVersion: tls.VersionTLS12},
+	}
+	l.keep(s)
+	l.wg.Go(func() { s.ServeTLS(ln, "", "") }) //nolint:errcheck // closed with the lab
+	return &Site{URL: "wss://" + ln.Addr().String() + "/", Options: explain.Options{TLS: &tls.Config{RootCAs: a.pool()}}}, nil
+}
+
 var tlsFaults = []Fault{
 	{ID: explain.FaultTLSToPlain, Name: "wss to a port for plain HTTP", start: plainForTLS},
 	{ID: explain.FaultTLSToPlain, Name: "wss to an SSH server",
@@ -169,6 +204,8 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultALPN, Name: "ALPN for something else", start: noHTTP1("acme-tls/1")},
 	{ID: explain.FaultHTTP2Only, Name: "ALPN for HTTP/2 only", start: noHTTP1("h2")},
 	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only", start: prior},
+	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only, mute", start: priorAndMute},
+	{ID: explain.FaultHTTP2Only, Name: "net/http with HTTP/2 only", start: onlyHTTP2},
 	{ID: explain.FaultCertExpired, Name: "an expired certificate", start: expired},
 	{ID: explain.FaultCertNotYet, Name: "a certificate of tomorrow", start: notYetValid},
 	{ID: explain.FaultCertName, Name: "a certificate for another name", start: wrongName},
