@@ -1,0 +1,82 @@
+package clients
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// choose makes Chromium show its client certificate to a page without asking anybody: a setting of the profile.
+func (h *home) choose(page string) {
+	h.t.Helper()
+	j, err := json.Marshal(map[string]any{"profile": map[string]any{"content_settings": map[string]any{"exceptions": map[string]any{
+		"auto_select_certificate": map[string]any{page + ",*": map[string]any{
+			"setting": map[string]any{"filters": []any{map[string]any{}}},
+		}},
+	}}}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(h.dir, "profile", "Default"), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	h.write("profile/Default/Preferences", string(j))
+}
+
+// A listener that requires a certificate, and one where an endpoint does.
+const devices = `
+listen:
+  - address: localhost:PORT
+    tls:
+      files: [{cert: server.pem, key: server.key}]
+      client_cas: [ca.pem]
+      client_auth: AUTH
+auth:
+  devices:
+    certificate: {}
+endpoints:
+  - {path: /chat, target: echo, auth: [devices]}
+`
+
+func TestChromiumClientCertificate(t *testing.T) {
+	for _, c := range []struct {
+		name, auth string
+		has        bool
+		page       string // why the page cannot be loaded
+		socket     string
+		log        string
+	}{
+		{"required", "required", true, "", "hello  1000", "user=urn:device:sensor-7"},
+		{"required, and there is none", "required", false, "net::ERR_BAD_SSL_CLIENT_AUTH_CERT", "", "a client certificate"},
+		{"optional", "optional", true, "", "hello  1000", "user=urn:device:sensor-7"},
+		{"optional, and there is none", "optional", false, "", "  1006", "status=401"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHome(t)
+			h.certificates()
+			h.store()
+			if c.has {
+				h.must(`openssl pkcs12 -export -in device.pem -inkey device.key -out device.p12 -passout pass:changeit
+pk12util -i device.p12 -d sql:.pki/nssdb -W changeit`)
+			}
+			port, log := h.serve(strings.ReplaceAll(devices, "AUTH", c.auth))
+			page := "https://localhost:" + port
+			h.choose(page)
+			b := h.browser()
+			if got := b.load(page + "/"); got != c.page {
+				t.Errorf("the page: %q, want %q", got, c.page)
+			}
+			if c.socket != "" {
+				b.open(page + "/")
+				if got := b.eval(connect + `connect("wss://localhost:` + port + `/chat")`); got != c.socket {
+					t.Errorf("the WebSocket: %q, want %q", got, c.socket)
+				}
+			}
+			if !strings.Contains(log.String(), c.log) {
+				t.Errorf("the log does not say %q:\n%s", c.log, log)
+			}
+		})
+	}
+}

@@ -1,0 +1,195 @@
+package clients
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// connect is a page's own way to open a WebSocket, and to tell how that went.
+const connect = `function connect(url, protocols) {
+	return new Promise(done => {
+		const ws = new WebSocket(url, protocols);
+		let got = "";
+		ws.onopen = () => ws.send("hello");
+		ws.onmessage = e => { got = e.data; ws.close(1000); };
+		ws.onclose = e => done(got + " " + ws.protocol + " " + e.code);
+	});
+}
+`
+
+// pages serves an empty page under every name; POST /login sets a session cookie, as the login of a site does. It returns
+// the port.
+func (h *home) pages(token string) string {
+	h.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!doctype html><title>a page</title>")
+	})
+	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) {
+		// The least that a browser protects: any page's requests carry it.
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
+	})
+	s := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
+	ended := make(chan error, 1)
+	go func() { ended <- s.ServeTLS(l, filepath.Join(h.dir, "server.pem"), filepath.Join(h.dir, "server.key")) }()
+	h.t.Cleanup(func() { s.Close(); <-ended })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// visited returns a home with a store that trusts its authority, a token in it, and the port of the pages.
+func visited(t *testing.T) (h *home, token, pages string) {
+	h = newHome(t)
+	h.certificates()
+	h.store()
+	token = h.tokens()
+	return h, token, h.pages(token)
+}
+
+// The script of the guide, on the page that the server has itself.
+func TestChromiumSubprotocolToken(t *testing.T) {
+	h, token, _ := visited(t)
+	port, log := h.serve(`
+listen: [{address: localhost:PORT, tls: {files: [{cert: server.pem, key: server.key}]}}]
+auth:
+  users:
+    jwt: {secret_file: secret, audience: [chat], from: [bearer, subprotocol]}
+endpoints:
+  - {path: /chat, target: echo, auth: [users], subprotocols: [chat.v1]}
+`)
+	b := h.browser()
+	b.open("https://localhost:" + port + "/")
+	b.eval(strings.ReplaceAll(guide(t, "chat.js"), "localhost:8443", "localhost:"+port))
+	b.eval("chat(" + fmt.Sprintf("%q", token) + ")")
+	for _, want := range []string{"hello", "closed: 1000 "} {
+		if got := b.printed(); got != want {
+			t.Errorf("the page prints %q, want %q\n%s", got, want, log)
+		}
+	}
+	b.eval(`chat("guessed")`)
+	if got := b.printed(); got != "closed: 1006 " {
+		t.Errorf("with another token the page prints %q\n%s", got, log)
+	}
+	if got := b.eval(connect + `connect("wss://localhost:` + port + `/chat", ["chat.v1", "handfast.token.` + token + `"])`); got != "hello chat.v1 1000" {
+		t.Errorf("got %q: the protocol is what was chosen, never the token\n%s", got, log)
+	}
+}
+
+// A session cookie, which the browser sends whichever page asks: pages of the site get in, a page of another site does not.
+func TestChromiumSessionCookie(t *testing.T) {
+	h, token, pages := visited(t)
+	app := "https://app.example.com:" + pages
+	quoted := `"` + app + `"`
+	port, log := h.serve(`
+listen: [{address: localhost:PORT, tls: {files: [{cert: server.pem, key: server.key}]}}]
+auth:
+  pages:
+    cookie: {name: session, origins: [` + quoted + `], jwt: {secret_file: secret, audience: [chat]}}
+endpoints:
+  - {path: /chat, target: echo, auth: [pages], origins: [` + quoted + `]}
+  - {path: /lax, target: echo, auth: [pages], origins: any}
+`)
+	b := h.browser()
+	server := "wss://chat.example.com:" + port
+	b.open("https://app.example.com:" + pages + "/")
+	b.eval(connect)
+	if got := b.eval(`connect("` + server + `/chat")`); got != "  1006" || !strings.Contains(log.String(), "status=401") {
+		t.Errorf("before the login: %q\n%s", got, log)
+	}
+	b.open("https://chat.example.com:" + pages + "/login")
+	b.open("https://app.example.com:" + pages + "/")
+	b.eval(connect)
+	if got := b.eval(`document.cookie + connect.name`); strings.Contains(got, token) {
+		t.Errorf("the page sees %q", got)
+	}
+	for _, path := range []string{"/chat", "/lax"} {
+		if got := b.eval(`connect("` + server + path + `")`); got != "hello  1000" {
+			t.Errorf("%s, a page of the site: %q\n%s", path, got, log)
+		}
+	}
+
+	for _, host := range []string{"attacker.example", "other.example.com"} {
+		b.open("https://" + host + ":" + pages + "/")
+		b.eval(connect)
+		for _, path := range []string{"/chat", "/lax"} {
+			if got := b.eval(`connect("` + server + path + `")`); got != "  1006" {
+				t.Errorf("%s, a page of %s: %q\n%s", path, host, got, log)
+			}
+		}
+		if why := `pages of the origin \"https://` + host; !strings.Contains(log.String(), why) {
+			t.Errorf("the endpoint's list has not refused %s:\n%s", host, log)
+		}
+	}
+	// Without the endpoint's list there is that of the cookie. This Chromium keeps cookies from pages of other sites; a page
+	// of a neighbour has them, whatever SameSite says. That the refusal speaks of the cookie shows that it was sent.
+	if why := `a request with the cookie session from the origin [\"https://other.example.com`; !strings.Contains(log.String(), why) {
+		t.Errorf("the cookie's list has refused nobody:\n%s", log)
+	}
+	if strings.Contains(log.String(), token) {
+		t.Error("the token is in the log")
+	}
+}
+
+// A ticket that a page fetches with its token is good once, and for pages of its origin.
+func TestChromiumTicket(t *testing.T) {
+	h, token, pages := visited(t)
+	app := "https://app.example.com:" + pages
+	quoted := `"` + app + `"`
+	port, log := h.serve(`
+listen: [{address: localhost:PORT, tls: {files: [{cert: server.pem, key: server.key}]}}]
+auth:
+  users:
+    jwt: {secret_file: secret, audience: [chat]}
+  tickets:
+    ticket: {path: /ticket, auth: [users], origins: [` + quoted + `]}
+endpoints:
+  - {path: /chat, target: echo, auth: [tickets], origins: [` + quoted + `, "https://attacker.example:` + pages + `"]}
+`)
+	b := h.browser()
+	script := connect + `const server = "chat.example.com:` + port + `";
+async function ticket(token) {
+	const reply = await fetch("https://" + server + "/ticket", { method: "POST", headers: { Authorization: "Bearer " + token } });
+	return reply.ok ? (await reply.json()).ticket : reply.status + " " + (await reply.text()).trim();
+}
+const open = ticket => connect("wss://" + server + "/chat?ticket=" + ticket);
+`
+	b.open(app + "/")
+	b.eval(script)
+	if got := b.eval(`ticket("guessed")`); got != "401 The credentials are missing or not valid." {
+		t.Errorf("with another token: %q", got)
+	}
+	one := b.eval(`ticket("` + token + `")`)
+	if got := b.eval(`open("` + one + `")`); got != "hello  1000" {
+		t.Errorf("with the ticket %q: %q\n%s", one, got, log)
+	}
+	if got := b.eval(`open("` + one + `")`); got != "  1006" {
+		t.Errorf("with the same again: %q\n%s", got, log)
+	}
+	two := b.eval(`ticket("` + token + `")`)
+
+	b.open("https://attacker.example:" + pages + "/")
+	b.eval(script)
+	if got := b.eval(`open("` + two + `")`); got != "  1006" {
+		t.Errorf("as another page than the one that it is for: %q\n%s", got, log)
+	}
+	if got := b.eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: it cannot even read the answer
+		t.Errorf("a page that may not ask gets %q\n%s", got, log)
+	}
+	for _, secret := range []string{token, one, two} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("%q is in the log", secret)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package clients
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// one is an endpoint that takes tokens, and one that takes certificates.
+const one = `
+listen:
+  - address: localhost:PORT
+    tls:
+      files: [{cert: server.pem, key: server.key}]
+      client_cas: [ca.pem]
+      client_auth: optional
+auth:
+  users:
+    jwt: {secret_file: secret, audience: [chat]}
+  devices:
+    certificate: {}
+endpoints:
+  - path: /chat
+    target: echo
+    auth: [users]
+    subprotocols: [chat.v1]
+  - path: /devices
+    target: echo
+    auth: [devices]
+  - path: /nobody
+    target: echo
+    auth: [users]
+    rules: [{when: '"admin" in claims.roles', do: allow}]
+`
+
+// The program of the guide, unchanged. See the package's comment on Mono.
+func TestCSharp(t *testing.T) {
+	h := newHome(t)
+	h.certificates()
+	token := h.tokens()
+	port, log := h.serve(one)
+	h.write("Echo.cs", guide(t, "Echo.cs"))
+	h.must("mcs -warnaserror -r:System.dll Echo.cs")
+	run := func(port, token string) result {
+		return h.bash("mono Echo.exe wss://localhost:"+port+"/chat 'grüß dich'", "TOKEN="+token)
+	}
+
+	if r := run(port, token); r.code == 0 {
+		t.Errorf("before it trusts the authority: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	h.must("cert-sync --quiet --user ca.pem")
+	if r := run(port, token); r.code != 0 || r.stdout != "grüß dich, over chat.v1\n" || r.stderr != "" {
+		t.Errorf("exit %d, %s%s\n%s", r.code, r.stdout, r.stderr, log)
+	}
+	if r := run(port, "guessed"); r.code != 1 || r.stderr == "" || !strings.Contains(log.String(), "status=401") {
+		t.Errorf("with another token: exit %d, %s%s\n%s", r.code, r.stdout, r.stderr, log)
+	}
+	if r := run(freePort(t), token); r.code != 1 || r.stderr == "" {
+		t.Errorf("with no server: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// head is a request for a WebSocket, as header arguments for curl.
+const head = `-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' `
+
+func TestCurl(t *testing.T) {
+	h := newHome(t)
+	h.certificates()
+	token := h.tokens()
+	port, _ := h.serve(one)
+	version, bearer := "-H 'Sec-WebSocket-Version: 13' ", "-H 'Authorization: Bearer "+token+"' "
+	refused, body := "www-authenticate: Bearer realm=\"handfast\"", "The credentials are missing or not valid."
+	for _, c := range []struct {
+		name, path, args string
+		status           string
+		fields           []string
+	}{
+		{"no credential", "/chat", head + version, "401", []string{refused, body}},
+		{"a token that is none", "/chat", head + version + "-H 'Authorization: Bearer x' ", "401", []string{refused, body}},
+		{"another scheme", "/chat", head + version + "-u alice:secret ", "401", []string{refused, body}},
+		{"a good token", "/chat", head + version + bearer, "101", []string{"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}},
+		{"a token among the subprotocols, which is not looked at here", "/chat",
+			head + version + "-H 'Sec-WebSocket-Protocol: chat.v1, handfast.token." + token + "' ", "401", []string{refused}},
+		{"a good token, and no rule for it", "/nobody", head + version + bearer, "403", []string{"This is not allowed."}},
+		{"a page of another site", "/chat", head + version + bearer + "-H 'Origin: https://attacker.example' ", "403",
+			[]string{"RFC 6455 §10.2"}},
+		{"no certificate", "/devices", head + version, "401", []string{body}},
+		{"a certificate", "/devices", head + version + "--cert device.pem --key device.key ", "101", nil},
+		{"no upgrade", "/chat", bearer, "426", []string{"upgrade: websocket", "sec-websocket-version: 13"}},
+		{"another version", "/chat", head + bearer + "-H 'Sec-WebSocket-Version: 8' ", "426", []string{"sec-websocket-version: 13"}},
+		{"no version", "/chat", head + bearer, "426", []string{"sec-websocket-version: 13"}},
+		{"a POST", "/chat", "-X POST " + head + version + bearer, "405", []string{"allow: GET"}},
+		{"another path", "/chats", head + version + bearer, "404", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := &home{t, h.dir}
+			// A connection that has opened is held by curl until its time is over.
+			r := h.bash("curl -si --http1.1 --max-time 2 --cacert ca.pem " + c.args + "https://localhost:" + port + c.path)
+			status, _, _ := strings.Cut(strings.TrimPrefix(r.stdout, "HTTP/1.1 "), " ")
+			if status != c.status {
+				t.Errorf("status %s, want %s", status, c.status)
+			}
+			for _, f := range c.fields {
+				if !strings.Contains(strings.ToLower(r.stdout), strings.ToLower(f)) {
+					t.Errorf("it lacks %q", f)
+				}
+			}
+			if opened := r.code == 28; opened != (c.status == "101") {
+				t.Errorf("curl's exit code is %d", r.code)
+			}
+			if strings.Contains(r.stdout, token) {
+				t.Error("the token came back")
+			}
+			if t.Failed() {
+				t.Logf("%s%s", r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
+// A handshake and frames by hand, through the TLS of openssl.
+func TestOpenSSL(t *testing.T) {
+	h := newHome(t)
+	h.certificates()
+	token := h.tokens()
+	port, log := h.serve(one)
+	const text, goodbye = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // masks of zeros
+	talk := func(path, more, args string) result {
+		return h.bash(`printf 'GET ` + path + ` HTTP/1.1\r\nHost: localhost:` + port + `\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+			`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` + more + `\r\n` + text + goodbye + `' |
+openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -verify_return_error -verify_hostname localhost -CAfile ca.pem ` + args)
+	}
+	opened := func(t *testing.T, r result) {
+		t.Helper()
+		answer, frames, _ := strings.Cut(r.stdout, "\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 101 ") || !slices.Contains(strings.Split(answer, "\r\n"), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
+			t.Errorf("the answer is %q, %s\n%s", answer, r.stderr, log)
+		}
+		if want := "\x81\x05hello\x88\x02\x03\xe8"; frames != want || r.code != 0 {
+			t.Errorf("exit %d, frames %q, want %q", r.code, frames, want)
+		}
+	}
+	for _, version := range []string{"-tls1_2", "-tls1_3"} {
+		t.Run(version, func(t *testing.T) {
+			opened(t, talk("/chat", `Authorization: Bearer `+token+`\r\n`, version))
+			opened(t, talk("/devices", "", version+" -cert device.pem -key device.key"))
+			if r := talk("/chat", "", version); !strings.HasPrefix(r.stdout, "HTTP/1.1 401 ") {
+				t.Errorf("without a token: %q", r.stdout)
+			}
+			if r := talk("/devices", "", version); !strings.HasPrefix(r.stdout, "HTTP/1.1 401 ") {
+				t.Errorf("without a certificate: %q", r.stdout)
+			}
+		})
+	}
+	if r := talk("/chat", "", "-tls1_1 -cipher DEFAULT@SECLEVEL=0"); r.code == 0 || r.stdout != "" {
+		t.Errorf("TLS 1.1: exit %d, %q", r.code, r.stdout)
+	}
+	// Another authority has signed this one.
+	h.must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other`)
+	if r := talk("/devices", "", "-cert other.pem -key other.key"); strings.Contains(r.stdout, "101") || !strings.Contains(r.stderr, "alert") {
+		t.Errorf("with a certificate of another authority: %q, %s", r.stdout, r.stderr)
+	}
+}
