@@ -1,0 +1,78 @@
+package certs
+
+import (
+	"crypto/tls"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Files that are replaced again and again, in two steps each, while clients connect, resume, and everything else is called:
+// every handshake is done with one whole certificate, and the last one is served in the end.
+func TestReloadUnderLoad(t *testing.T) {
+	ca, place := newIssuer(t), place{t, t.TempDir()}
+	place.pair("", ca.issue([]string{"first.example"}))
+	place.write("ca.pem", ca.pem())
+	place.write("tickets", []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"))
+	p, err := Open(Options{Files: []Pair{{Cert: place.path("tls.crt"), Key: place.path("tls.key")}}, ClientAuth: ClientAuthRequired,
+		ClientCAs: []string{place.path("ca.pem")}, TicketFile: place.path("tickets"), Poll: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	addr := echo(t, p.TLSConfig())
+	device := ca.issue([]string{"device"}).pair(t)
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	for range 3 {
+		running.Go(func() {
+			cache := tls.NewLRUClientSessionCache(2)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "first.example", RootCAs: ca.pool(), ClientSessionCache: cache,
+					Certificates: []tls.Certificate{device}})
+				if err == nil {
+					err = talk(c)
+					c.Close()
+				}
+				if err != nil {
+					t.Errorf("a handshake meanwhile: %v", err)
+					return
+				}
+			}
+		})
+	}
+	running.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = p.Reload() // in the middle of a change it finds something wrong
+				p.TLSConfig("h2")
+				p.Certificates()
+			}
+		}
+	})
+	for range 20 {
+		next := ca.issue([]string{"first.example"})
+		place.renameOver("tls.key", next.key)
+		place.renameOver("tls.crt", next.cert)
+		place.renameOver("ca.pem", append(ca.pem(), newIssuer(t).pem()...))
+	}
+	last := ca.issue([]string{"first.example"})
+	place.pair("", last)
+	if err := p.Reload(); err != nil {
+		t.Errorf("when all is in its place: %v", err)
+	}
+	close(stop)
+	running.Wait()
+	c := mustDial(t, addr, &tls.Config{ServerName: "first.example", RootCAs: ca.pool(), Certificates: []tls.Certificate{device}})
+	if got := c.ConnectionState().PeerCertificates[0].SerialNumber; got.Cmp(last.pair(t).Leaf.SerialNumber) != 0 {
+		t.Errorf("serves %v in the end", got)
+	}
+}
