@@ -84,15 +84,6 @@ func (h *home) write(name, text string) string {
 	return path
 }
 
-func (h *home) read(name string) string {
-	h.t.Helper()
-	text, err := os.ReadFile(filepath.Join(h.dir, name))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return string(text)
-}
-
 // environ is the environment of everything that is started: nothing in it names proxies or authorities.
 func (h *home) environ() []string {
 	return []string{"HOME=" + h.dir, "PATH=" + filepath.Dir(binary) + string(os.PathListSeparator) + os.Getenv("PATH"),
