@@ -35,8 +35,8 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 		d.forClient("It leads to another host, whose cookies and allowed origins are others.")
 	case secure && !r.Target.Secure:
 		d.forClient("It leads from http to https: use wss:// instead of ws://.")
-	case strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(path, "/") && to.Path != path:
-		d.forClient(fmt.Sprintf("It differs in the slash at the end only: use the path %s", to.Path))
+	case strings.TrimSuffix(to.EscapedPath(), "/") == strings.TrimSuffix(path, "/") && to.EscapedPath() != path:
+		d.forClient(fmt.Sprintf("It differs in the slash at the end only: use the path %s", to.EscapedPath()))
 	}
 }
 

@@ -1,5 +1,7 @@
 package explain
 
+import "strings"
+
 // silenceAdvice is about servers that take the request and answer with something that is no answer of HTTP/1.
 var silenceAdvice = []explanation{
 	{
@@ -49,6 +51,7 @@ var silenceAdvice = []explanation{
 			"Better, use a WebSocket library: it writes the head itself, and the application must write nothing before it.",
 		},
 		client: []string{"Only the server's owner can mend this. See in the evidence what came."},
+		detail: explainLineEnd,
 	},
 	{
 		fault: FaultHeadTooLarge, clause: "RFC 9110 §5.4",
@@ -65,6 +68,15 @@ var silenceAdvice = []explanation{
 		},
 		client: []string{"Only the server's owner can mend this. See in the evidence how far it came."},
 	},
+}
+
+// explainLineEnd tells of the one breach that not every client minds.
+func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
+	if strings.Contains(f.Detail, bareLF) {
+		d.Cause = "Lines of the answer's head end in a bare LF instead of CR LF: browsers let it pass, as RFC 9112 allows, and strict clients " +
+			"refuse it, those of Node, of Python's websockets and of handfast among them."
+		d.ForClient = []string{"Only the server's owner can mend this. A browser opens the connection all the same."}
+	}
 }
 
 // The services that speak first, by how they begin.

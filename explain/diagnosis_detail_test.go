@@ -51,6 +51,8 @@ func TestDetailOfAReport(t *testing.T) {
 		{"to TLS", FaultStatus301, location("https://chat.example/ws"), "use wss:// instead of ws://"},
 		{"to a login", FaultStatus302, location("/login?next=/ws"), "leads to a login"},
 		{"to a slash", FaultStatus308, location("/ws/"), "use the path /ws/"},
+		{"to a slash behind an escape", FaultStatus308, with(location("/w%20s/"), func(r *Report) { r.Target.Path = "/w%20s?x=1" }),
+			"use the path /w%20s/"},
 		{"elsewhere", FaultStatus307, location("https://other.example/ws"), "another host"},
 		{"without a token", FaultStatus401, answered(401, "", "WWW-Authenticate: Bearer"), "no token that the server saw"},
 		{"with a bad token", FaultStatus401, answered(401, "", `WWW-Authenticate: Bearer error="invalid_token"`), "get a new one"},
@@ -76,6 +78,7 @@ func TestDetailOfAReport(t *testing.T) {
 		{"origins tried", FaultStatus403, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Origin: "https://chat.example", Status: 403}, {Status: 403}}
 		}), "with the origin https://chat.example and without an Origin header too"},
+		{"an origin behind nginx", FaultOrigin, answered(403, ""), "proxy_set_header Host $http_host;"}, // $host drops the port
 		{"an origin taken", FaultOrigin, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Status: 101, Opened: true}}
 		}), "accepts the request without an Origin header"},

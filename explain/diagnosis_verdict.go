@@ -76,7 +76,7 @@ var upgradeComplaints = []string{
 	"does not contain upgrade", "missing upgrade header", "missing connection header", "invalid upgrade header",
 	"invalid connection header", "upgrade header is missing", "upgrade token not found", "'upgrade' token", "\"upgrade\" token",
 	"upgrade header does not ask", "no upgrade: websocket", "not hold the token upgrade", "needs http/1.1",
-	"expected http/1.1, got http/1.0", "cannot access a websocket server directly", "websocket connections only",
+	"expected http/1.1, got http/1.0", "did not receive a valid http request", "cannot access a websocket server directly", "websocket connections only",
 	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required",
 }
 

@@ -39,6 +39,8 @@ func TestVerdictOnAnAnswer(t *testing.T) {
 			"You cannot access a WebSocket server directly with a browser.", "Upgrade: websocket"), FaultUpgradeStripped},
 		{"Python's websockets, HTTP/1.0", FaultStatus400, answered(400, "unsupported HTTP version; expected HTTP/1.1, got HTTP/1.0"),
 			FaultUpgradeStripped},
+		{"Python's websockets up to 12, HTTP/1.0", FaultStatus400, answered(400,
+			"Failed to open a WebSocket connection: did not receive a valid HTTP request.\n", "Server: nginx/1.22.1"), FaultUpgradeStripped},
 		{"aiohttp", FaultStatus400, answered(400, "No WebSocket UPGRADE hdr: None\n Can \"Upgrade\" only to \"WebSocket\"."),
 			FaultUpgradeStripped},
 		{"Engine.IO", FaultStatus400, answered(400, `{"code":3,"message":"Bad request"}`), FaultUpgradeStripped},

@@ -104,6 +104,8 @@ func (h *head) feed(b []byte) (used int, done bool) {
 	return used, true
 }
 
+const bareLF = "it ends in a bare LF instead of CR LF"
+
 // line reads one line and reports whether it ended the head that counts.
 func (h *head) line(raw []byte) bool {
 	line, crlf := bytes.CutSuffix(raw, []byte("\r"))
@@ -112,7 +114,7 @@ func (h *head) line(raw []byte) bool {
 	}
 	switch {
 	case !crlf:
-		h.wrong(FaultHeadBroken, "RFC 9112 §2.2", "it ends in a bare LF instead of CR LF, which some clients let pass and others do not")
+		h.wrong(FaultHeadBroken, "RFC 9112 §2.2", bareLF+", which some clients let pass and others do not")
 	case bytes.IndexByte(line, '\r') >= 0:
 		h.wrong(FaultHeadBroken, "RFC 9112 §2.2", "a bare CR stands in it")
 	case h.status == 0:

@@ -120,3 +120,17 @@ func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// A bare LF is let pass by browsers (RFC 9112 §2.2 allows it) and by no strict client: it fails, and the cause says both.
+func TestRFC9112_2_2_BareLF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(v *visit) {
+			v.Write([]byte("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
+				newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n\n"))
+		})
+		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+		if d := r.Diagnosis; d == nil || d.ID != FaultHeadBroken || d.Clause != "RFC 9112 §2.2" || !strings.Contains(d.Cause, "browsers let it pass") {
+			t.Errorf("%+v", d)
+		}
+	})
+}

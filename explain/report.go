@@ -14,7 +14,7 @@ type Report struct {
 	Started time.Time `json:"started"`
 	// Duration is how long all of it took.
 	Duration Duration `json:"duration_ms"`
-	// Opened says that the opening handshake succeeded by every rule that a browser applies.
+	// Opened says that the opening handshake succeeded by every rule that a browser applies, or a strict client.
 	Opened bool `json:"opened"`
 
 	// Target is where the handshake went. nil when the URL could not be read.

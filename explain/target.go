@@ -236,14 +236,18 @@ func (g *target) host() string {
 }
 
 // asciiHost returns a host as it stands in the request: RFC 6455 §11.1.1, names beyond ASCII in Punycode; all of it in lower
-// case. What cannot be one is returned as it is.
+// case but for the zone of an address. What cannot be one is returned as it is.
 func asciiHost(name string) string {
 	if strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
 		if ascii, err := idna.Lookup.ToASCII(name); err == nil {
 			name = ascii
 		}
 	}
-	return strings.ToLower(name)
+	name, zone, zoned := strings.Cut(name, "%")
+	if name = strings.ToLower(name); zoned {
+		name += "%" + zone
+	}
+	return name
 }
 
 // validHost reports whether a name can be a host's.
