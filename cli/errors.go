@@ -61,6 +61,7 @@ var errQuiet = errors.New("failed")
 func report(sys *System, cmd *cobra.Command, err error) int {
 	var ran *runError
 	var usage *usageError
+	misused := errors.As(err, &usage)
 	switch {
 	case err == nil:
 		return exitOK
@@ -68,12 +69,12 @@ func report(sys *System, cmd *cobra.Command, err error) int {
 		return exitInterrupted
 	case errors.Is(err, errQuiet):
 		return exitFailed
-	case errors.As(err, &ran) && !errors.As(err, &usage):
+	case errors.As(err, &ran) && !misused:
 		tell(sys.Stderr, err, nextStep(err))
 		return exitFailed
 	}
 	hint := "see " + cmd.CommandPath() + " --help"
-	if usage != nil && usage.hint != "" {
+	if misused && usage.hint != "" {
 		hint = usage.hint
 	}
 	tell(sys.Stderr, err, hint)
