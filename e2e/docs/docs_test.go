@@ -2,6 +2,7 @@ package docs
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -212,7 +213,9 @@ func (r *reader) port(p string) string {
 // run runs a block to its end.
 func (r *reader) run(b block, want string) {
 	r.t.Helper()
-	cmd := exec.CommandContext(r.t.Context(), "bash", "-euo", "pipefail", "-c", r.typed(b.text))
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience) // a block may compile a program
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", r.typed(b.text))
 	cmd.Dir, cmd.Env = r.dir, r.env
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
