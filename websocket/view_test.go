@@ -174,6 +174,33 @@ func TestViewInterrupted(t *testing.T) {
 	}
 }
 
+// TestViewLendsNoMoreThanTheMessage: what f appends to it goes elsewhere, however the frame was cut on its way.
+func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
+	for cut := range 8 {
+		c, peer := rawTCP(t, RoleServer, nil)
+		one, two := peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two")
+		peer.send(one[:cut])
+		go func() {
+			for cut > 0 && !c.heard.Load() {
+				runtime.Gosched()
+			}
+			peer.send(append(one[cut:], two...))
+		}()
+		for _, want := range []string{"one", "two"} {
+			err := c.View(t.Context(), func(m Message) error {
+				if string(m.Data) != want {
+					t.Errorf("cut at %d: %q, want %q", cut, m.Data, want)
+				}
+				_ = append(m.Data, "scribbled over"...)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestViewBehindAReader: the message that a Reader has begun is skipped.
 func TestViewBehindAReader(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)

@@ -207,6 +207,9 @@ func (d *driver) data(ev Event) {
 	if len(ev.Payload) == 0 && !ev.Last {
 		d.t.Fatal("an event that tells of nothing")
 	}
+	if cap(ev.Payload) > len(ev.Payload) {
+		d.t.Fatalf("%d bytes of payload reach into the %d behind them", len(ev.Payload), cap(ev.Payload)-len(ev.Payload))
+	}
 	if ev.First {
 		d.message = ev
 		d.begun = kindOfMessage(ev.Text, ev.Compressed)

@@ -116,6 +116,51 @@ func FuzzMachineOracle(f *testing.F) {
 	})
 }
 
+// FuzzWhole: wherever a Machine stands in a stream, what Whole takes is what Step would have made of the same bytes, and what
+// it does not take it leaves as it was.
+func FuzzWhole(f *testing.F) {
+	eachTranscript(f, func(c *transcript) {
+		options, message, fragments, _ := c.options()
+		f.Add(c.stream[:min(len(c.stream), 512)], options, message, fragments)
+	})
+	f.Fuzz(func(t *testing.T, stream []byte, options byte, message uint16, fragments byte) {
+		s := fuzzSession(stream, options, message, fragments, 0)
+		m := Machine{Client: s.client, Compressed: s.compressed, Limits: s.limits}
+		for at := 0; at < len(s.stream); {
+			other := m // before its first reply, which is all that the two would share
+			b := bytes.Clone(s.stream[at:])
+			p, text, n := m.Whole(b)
+			if n == 0 {
+				if !bytes.Equal(b, s.stream[at:]) {
+					t.Fatalf("at %d it took nothing, and changed the bytes", at)
+				}
+				_, n, err := m.Step(b[:min(1+int(s.stream[at]), len(b))])
+				if err != nil || m.Pending() || m.ctl != nil {
+					return // the oracle's
+				}
+				at += n
+				continue
+			}
+			if !bytes.Equal(b[n:], s.stream[at+n:]) || cap(p) != len(p) {
+				t.Fatalf("at %d it took %d bytes, and reaches further", at, n)
+			}
+			var got []byte
+			for i, c := range s.stream[at : at+n] {
+				ev, used, err := other.Step([]byte{c})
+				last := i == n-1
+				if err != nil || used != 1 || ev.Kind != None && ev.Kind != Data || ev.Compressed || ev.Last != last || last && ev.Text != text {
+					t.Fatalf("at %d, byte %d of %d: %+v, %v", at, i, n, ev, err)
+				}
+				got = append(got, ev.Payload...)
+			}
+			if !bytes.Equal(got, p) || m.Within() != other.Within() || m.InMessage() != other.InMessage() {
+				t.Fatalf("at %d: %q %q, step by step %q %q", at, p, m.Within(), got, other.Within())
+			}
+			at += n
+		}
+	})
+}
+
 // writer writes messages and control frames with a Machine, and notes what the other end must make of them.
 type writer struct {
 	t      *testing.T

@@ -121,10 +121,8 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 				return Event{}, n, nil
 			}
 		}
-		piece := b[n:]
-		if int64(len(piece)) > m.left {
-			piece = piece[:m.left]
-		}
+		k := min(int64(len(b)-n), m.left)
+		piece := b[n:][:k:k] // who is lent it may append to it: what lies behind is not its
 		n += len(piece)
 		m.left -= int64(len(piece))
 		if m.masked {
