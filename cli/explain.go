@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -164,11 +165,12 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	if f.json {
 		show = newExplainJSON
 	}
-	write := show(sys, opts)
+	out := &explained{w: sys.Stdout, failed: cancel}
+	write := show(sys, out, opts)
 	report := explain.Explain(ctx, raw, opts)
 	close(done)
 	<-watched
-	if err := write(report); err != nil {
+	if err := cmp.Or(out.err, write(report)); err != nil {
 		return err
 	}
 	switch {
@@ -180,8 +182,27 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	return errQuiet
 }
 
+// explained is standard output. When nobody takes it any more there is nothing left to explain.
+type explained struct {
+	w      io.Writer
+	failed func()
+	err    error // the first one; nothing is written after it
+}
+
+func (o *explained) Write(b []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.w.Write(b)
+	if err != nil {
+		o.err = err
+		o.failed()
+	}
+	return n, err
+}
+
 // newExplainText has the report written for people, while it comes about.
-func newExplainText(sys *System, opts *explain.Options) func(*explain.Report) error {
+func newExplainText(sys *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
 	out := terminal(sys.Stdout)
 	o := &explain.TextOptions{Color: bool(newPaint(sys, sys.Stdout))}
 	if out != nil {
@@ -189,14 +210,14 @@ func newExplainText(sys *System, opts *explain.Options) func(*explain.Report) er
 			o.Width = min(columns, 140)
 		}
 	}
-	text := explain.NewText(sys.Stdout, o)
+	text := explain.NewText(w, o)
 	opts.OnBegin, opts.OnStep, opts.OnFrame = text.Begin, text.Step, text.Frame
 	return text.End
 }
 
 // newExplainJSON has the report written as one document, or, when frames are watched, as lines.
-func newExplainJSON(sys *System, opts *explain.Options) func(*explain.Report) error {
-	encoder := newEncoder(sys.Stdout)
+func newExplainJSON(_ *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
+	encoder := newEncoder(w)
 	if opts.Watch == 0 {
 		encoder.SetIndent("", "  ")
 		return func(r *explain.Report) error { return encoder.Encode(r) }

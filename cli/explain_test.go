@@ -289,3 +289,31 @@ func TestExplainBrokenOutput(t *testing.T) {
 		}
 	}
 }
+
+// gone is standard output whose reader has gone after the first line.
+type gone struct{ lines int }
+
+func (g *gone) Write(p []byte) (int, error) {
+	if g.lines++; g.lines > 1 {
+		return 0, syscall.EPIPE
+	}
+	return len(p), nil
+}
+
+// Nobody reads any more: a watch without an end ends.
+func TestExplainEndsWithItsReader(t *testing.T) {
+	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
+		go c.Read(ctx)
+		for ctx.Err() == nil && c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("news")}) == nil {
+		}
+	})
+	for _, args := range [][]string{{"--watch"}, {"--watch", "--json"}} {
+		var errs buffer
+		code := Run(t.Context(), append([]string{"explain", "--proxy", "none", "--no-probes", u}, args...), System{
+			Stdin: strings.NewReader(""), Stdout: &gone{}, Stderr: &errs, Getenv: func(string) string { return "" },
+		})
+		if code != exitFailed || !strings.Contains(errs.String(), "broken pipe") {
+			t.Errorf("%v: exit %d, %q", args, code, errs.String())
+		}
+	}
+}
