@@ -117,7 +117,7 @@ func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.A
 // with 403.
 func Refusal(err error) error {
 	e := asError(err, "")
-	return &refusal{err: e, reject: &websocket.Reject{Status: e.Status, Header: e.Header, Reason: e.Reason}}
+	return &refusal{err: e, reject: &websocket.Reject{Status: e.Status, Header: replyHeader(e), Reason: e.Reason}}
 }
 
 type refusal struct {

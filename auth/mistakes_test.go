@@ -1,9 +1,13 @@
 package auth
 
 import (
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/websocket"
 )
 
 // instrumented stands for what programs put in the place of http.DefaultTransport, to trace or to count.
@@ -57,5 +61,37 @@ func TestForwardTwoSubjects(t *testing.T) {
 	wantRefusal(t, err, 503, "")
 	if !strings.Contains(err.Error(), "not to whom") {
 		t.Error(err)
+	}
+}
+
+// RFC 9110 §15.5.2: a 401 has a challenge, also where no scheme of HTTP asks for what is wanted.
+func TestRFC9110_15_5_2_EveryRefusalHasAChallenge(t *testing.T) {
+	certificates, err := NewCertificates(CertificateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tickets := newTickets(t, TicketOptions{})
+	for _, a := range []Authenticator{certificates, tickets.For(""), Chain(certificates, tickets.For("")), Chain(), newForward(t, ForwardOptions{})} {
+		for _, ticket := range []string{"", "nonsense"} {
+			r := withTicket(ticket, "")
+			if ticket == "" {
+				r.URL.RawQuery = ""
+			}
+			_, err := (&Guard{Authenticator: a}).Admit(r)
+			reject, ok := errors.AsType[*websocket.Reject](Refusal(err))
+			if !ok || reject.Status != 401 || len(reject.Header.Values("WWW-Authenticate")) != 1 {
+				t.Errorf("%T: %v", a, reject)
+			}
+			if e, _ := errors.AsType[*Error](err); e.Header != nil {
+				t.Errorf("%T: the error was changed: %v", a, e.Header)
+			}
+			e := &TicketEndpoint{Tickets: tickets, Authenticator: a}
+			w := httptest.NewRecorder()
+			r.Method = "POST"
+			e.ServeHTTP(w, r)
+			if w.Code != 401 || len(w.Header().Values("WWW-Authenticate")) != 1 {
+				t.Errorf("%T: the endpoint answers %d, %v", a, w.Code, w.Header())
+			}
+		}
 	}
 }

@@ -51,6 +51,23 @@ func retryHeader(d time.Duration) http.Header {
 	return http.Header{"Retry-After": {strconv.FormatInt(s, 10)}}
 }
 
+// noScheme is the challenge where what is wanted is not asked for by any scheme of HTTP: a ticket, a certificate. What does
+// not know it ignores it.
+const noScheme = `Unspecified realm="handfast"`
+
+// replyHeader returns the header of e's reply. A 401 has a challenge in any case (RFC 9110 §15.5.2).
+func replyHeader(e *Error) http.Header {
+	if e.Status != http.StatusUnauthorized || e.Header.Get("WWW-Authenticate") != "" {
+		return e.Header
+	}
+	h := e.Header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("WWW-Authenticate", noScheme)
+	return h
+}
+
 // foreign is the error for a credential that an Authenticator of its kind cannot judge, such as a token that names another
 // issuer: a Chain asks the next method, but lets nobody in as anonymous who has shown a credential.
 func foreign(format string, args ...any) *Error {

@@ -169,7 +169,7 @@ func callerOrigin(h http.Header, r *http.Request, origins []string) bool {
 // refuseCall replies with an error, and tells it.
 func refuseCall(w http.ResponseWriter, r *http.Request, e *Error, onError func(*http.Request, error)) {
 	h := w.Header()
-	for name, values := range e.Header {
+	for name, values := range replyHeader(e) {
 		h[name] = append(h[name], values...)
 	}
 	body := e.Reason + "\n"
