@@ -17,12 +17,14 @@ func (t *tracer) readAnswer(l *link, sent []field) (rest []byte, ok bool) {
 	s.Received = t.showHead(h)
 	if h.problem != nil {
 		s.OK = false
+		if t.stopped(StageResponse) {
+			t.end(s, "stopped")
+			return nil, false
+		}
 		p := t.judgeHead(h.problem)
 		t.end(s, p.detail)
-		if !t.stopped(StageResponse) {
-			p = t.probeSilence(l, p)
-			t.fail(StageResponse, p.fault, p.clause, p.detail)
-		}
+		p = t.probeSilence(l, p)
+		t.fail(StageResponse, p.fault, p.clause, p.detail)
 		return nil, false
 	}
 	if h.status != http.StatusSwitchingProtocols {

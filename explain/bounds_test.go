@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/wstest"
 )
 
 // ended is a connection that has nothing more to read.
@@ -95,4 +97,37 @@ func TestFrameRowKeepsItsColours(t *testing.T) {
 	if n := width(strings.TrimSuffix(out.String(), "\n")); n > 60 || n < 55 {
 		t.Errorf("%d columns: %q", n, out.String())
 	}
+}
+
+// What only adds to an explanation is not waited for as long as what it is about.
+func TestProbesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(*visit) {})
+		first, dials := opts.Dial, 0
+		opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if dials++; dials == 1 {
+				return first(ctx, network, address)
+			}
+			client, _ := wstest.NetPipe(64 << 10) // nobody answers
+			return client, nil
+		}
+		opts.StepTimeout = 10 * time.Second
+		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+		if r.Diagnosis == nil || r.Diagnosis.ID != FaultClosedUnanswered || r.Duration > Duration(2*probePatience) {
+			t.Errorf("%s: %+v", r.Duration, r.Findings)
+		}
+	})
+}
+
+// Who stops it is not told that the server gave no answer.
+func TestInterruptedIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		r := Explain(ctx, "ws://192.0.2.1/", inMemory(t, func(v *visit) { io.Copy(io.Discard, v.in) }))
+		last := r.Steps[len(r.Steps)-1]
+		if last.Stage != StageResponse || last.Result != "stopped" {
+			t.Errorf("%+v", last)
+		}
+	})
 }

@@ -23,7 +23,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	if err == nil {
 		defer l.end()
 		if t.target.secure {
-			_, err = t.wrap(l, t.newSecure().cfg)
+			_, err = t.wrap(l, t.until(probePatience), t.newSecure().cfg)
 		}
 	}
 	key, keyErr := t.newKey()

@@ -89,7 +89,7 @@ func (t *tracer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()
 		cfg.NextProtos = []string{"h2"}
-		if c, err := t.wrap(l, cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
+		if c, err := t.wrap(l, t.until(probePatience), cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
 			return "it chooses h2"
 		}
 		return ""
@@ -121,7 +121,7 @@ func (t *tracer) oldVersion() string {
 		for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 			cfg.CipherSuites = append(cfg.CipherSuites, s.ID)
 		}
-		c, err := t.wrap(l, cfg)
+		c, err := t.wrap(l, t.until(probePatience), cfg)
 		if err != nil {
 			return ""
 		}
@@ -157,7 +157,7 @@ func (t *tracer) speaksPlainHTTP() bool {
 // speaksTLS tries a TLS handshake with a server that did not answer plain HTTP.
 func (t *tracer) speaksTLS() bool {
 	return t.probeStep("does it expect TLS?", func(l *link) string {
-		c, err := t.wrap(l, t.probeConfig())
+		c, err := t.wrap(l, t.until(probePatience), t.probeConfig())
 		if err == nil {
 			return "it answers with " + tls.VersionName(c.ConnectionState().Version)
 		}

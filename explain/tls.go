@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 )
 
 // secure is one TLS handshake: its configuration and what was learnt.
@@ -88,11 +89,11 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 	return nil
 }
 
-// wrap does the TLS handshake over l.
-func (t *tracer) wrap(l *link, cfg *tls.Config) (*tls.Conn, error) {
-	l.bound(t.step())
+// wrap does the TLS handshake over l, until end at the latest.
+func (t *tracer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
+	l.bound(end)
 	c := tls.Client(l.Conn, cfg)
-	ctx, cancel := context.WithDeadline(t.ctx, t.step())
+	ctx, cancel := context.WithDeadline(t.ctx, end)
 	defer cancel()
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (t *tracer) tlsStep(l *link) bool {
 	sec := t.newSecure()
 	t.secure, t.r.TLS = sec, sec.info
 	l.seen = nil
-	c, err := t.wrap(l, sec.cfg)
+	c, err := t.wrap(l, t.step(), sec.cfg)
 	if err == nil {
 		state := c.ConnectionState()
 		sec.describe(&state)
