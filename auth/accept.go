@@ -24,6 +24,10 @@ type Guard struct {
 
 	// Endpoint is the endpoint's name for the Authorizer. It may be empty.
 	Endpoint string
+
+	// Live closes connections that Accept has opened when their credentials are revoked. nil: they stay. It refuses
+	// nobody at the door: for that the Authenticator is one of [RefuseRevoked].
+	Live *Live
 }
 
 var errNoAuthenticator = errors.New("a Guard without an Authenticator")
@@ -108,6 +112,9 @@ func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.A
 			c.Close(CodeExpired, "the credential has expired") //nolint:errcheck // the Conn tells its reader
 		})
 		context.AfterFunc(c.Context(), func() { t.Stop() })
+	}
+	if g.Live != nil {
+		g.Live.add(r.Context(), c, id)
 	}
 	return c, id, nil
 }

@@ -44,7 +44,8 @@ type BasicOptions struct {
 	OnError func(error)
 }
 
-// Basic is an [Authenticator] for the scheme of RFC 7617. Make it with [NewBasic].
+// Basic is an [Authenticator] for the scheme of RFC 7617. A browser that knows a password adds it by itself, whichever page
+// connects: keep [websocket.AcceptOptions].AnyOrigin off. Make it with [NewBasic].
 type Basic struct {
 	o        BasicOptions
 	realm    string

@@ -37,7 +37,8 @@ type CertificateOptions struct {
 }
 
 // Certificates is an [Authenticator] for client certificates that the TLS listener has verified, against its own CAs.
-// One that it merely received says nothing, and counts as none. Make it with [NewCertificates].
+// One that it merely received says nothing, and counts as none. A browser shows its certificate by itself, whichever page
+// connects: keep [websocket.AcceptOptions].AnyOrigin off. Make it with [NewCertificates].
 type Certificates struct {
 	o        CertificateOptions
 	subjects map[certificateKey]string // o.Subjects, as each kind of name is compared

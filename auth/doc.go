@@ -51,7 +51,9 @@
 // # The end of a credential
 //
 // A connection outlives the moment at which its token was checked. [Identity.Expires] says until when it may: [Guard.Accept]
-// closes it then with [CodeExpired]. Revoked identities are found by their subject and by [Identity.ID].
+// closes it then with [CodeExpired]. Revoked identities are found by their subject and by [Identity.ID]:
+// [RefuseRevoked] keeps them out, a [Live] closes what they have open, and both know of them from a [Store], as does
+// [Logout], which revokes.
 //
 // # Rules
 //
