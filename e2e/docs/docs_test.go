@@ -150,6 +150,9 @@ func (r *reader) follow(b block, want string) int {
 		r.serve(b, want)
 	case kind == "sh" && verb == "beside":
 		r.beside(b, r.typed(what))
+	case b.info == "text" && !b.after && r.last != "":
+		r.t.Errorf("line %d: no command is right before this text, so that nothing is compared with it", b.line)
+		return 0
 	case b.info == "text part":
 		r.part(b)
 		return 0
