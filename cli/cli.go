@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 )
@@ -16,13 +17,16 @@ type System struct {
 	Stderr  io.Writer        // the same
 	Signals <-chan os.Signal // requests to end; the second one means at once. nil: there are none
 	Getenv  func(string) string
+
+	restore *atomic.Pointer[func()] // what a terminal needs when a signal ends the command
 }
 
 // Run runs the command that the arguments name, and returns the exit code.
 func Run(ctx context.Context, args []string, sys System) int {
+	sys.restore = &atomic.Pointer[func()]{}
 	root := newRoot(&sys)
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := execute(ctx, root, args, &sys)
 	return report(&sys, cmd, err)
 }
 
@@ -38,7 +42,8 @@ func newRoot(sys *System) *cobra.Command {
 	root.SetIn(sys.Stdin)
 	root.SetOut(sys.Stdout)
 	root.SetErr(sys.Stderr)
-	root.AddCommand(newServe(sys), newDial(sys), newExplain(sys), newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
+	root.AddCommand(graceful(newServe(sys)), graceful(newDial(sys)), graceful(newExplain(sys)),
+		newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
 	return root
 }
 

@@ -90,6 +90,14 @@ const maxSecret = 64 << 10
 func readSecret(sys *System, what string) (string, error) {
 	if t := terminal(sys.Stdin); t != nil {
 		fmt.Fprintf(sys.Stderr, "%s: ", what)
+		if before, err := term.GetState(int(t.Fd())); err == nil { // with it, what is typed shows again
+			restore := func() {
+				fmt.Fprintln(sys.Stderr)
+				_ = term.Restore(int(t.Fd()), before) // the process ends: nothing more can be done
+			}
+			sys.restore.Store(&restore)
+			defer sys.restore.Store(nil)
+		}
 		b, err := term.ReadPassword(int(t.Fd()))
 		fmt.Fprintln(sys.Stderr)
 		if err != nil {

@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+// ownSignals marks the commands that take signals themselves, since they have something to bring to an end. All others end
+// at once: they may wait for standard input, or for a file that is a pipe.
+const ownSignals = "signals"
+
+// graceful marks a command so.
+func graceful(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{ownSignals: "own"}
+	return cmd
+}
+
+// execute runs the command that the arguments name, until a signal comes if that is not the command's own business. A
+// command that is left behind so ends with the process.
+func execute(ctx context.Context, root *cobra.Command, args []string, sys *System) (*cobra.Command, error) {
+	if cmd, _, err := root.Find(args); err != nil || cmd.Annotations[ownSignals] != "" {
+		return root.ExecuteContextC(ctx)
+	}
+	type outcome struct {
+		cmd *cobra.Command
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		cmd, err := root.ExecuteContextC(ctx)
+		done <- outcome{cmd, err}
+	}()
+	select {
+	case o := <-done:
+		return o.cmd, o.err
+	case <-sys.Signals:
+		if restore := sys.restore.Load(); restore != nil {
+			(*restore)()
+		}
+		return root, errInterrupted
+	}
+}

@@ -1,0 +1,39 @@
+//go:build unix
+
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// A signal ends whatever command waits for something that does not come: standard input, or a file that is a pipe.
+func TestSignalEndsACommandThatWaits(t *testing.T) {
+	state(t)
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"token", "show"}, {"token", "password", "alice"}, {"config", "check", pipe}} {
+		in, writer := io.Pipe()
+		signals := make(chan os.Signal, 1)
+		signals <- syscall.SIGINT
+		var stdout, stderr buffer
+		code := Run(context.Background(), args, System{
+			Stdin: in, Stdout: &stdout, Stderr: &stderr, Signals: signals, Getenv: func(string) string { return "" },
+		})
+		writer.Close()
+		if code != exitInterrupted || stdout.String() != "" || stderr.String() != "" {
+			t.Errorf("%v: exit %d, %q, %q", args, code, stdout.String(), stderr.String())
+		}
+	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // lets the reader go
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+}
