@@ -92,14 +92,15 @@ var secretParameters = []string{
 // access_token, ticket, key and the like, and the further names), whatever the case, or by its form (a JWT, an API key, a
 // ticket). It is for logs, and for services that need not know.
 func RedactQuery(query string, names ...string) string {
+	secrets := slices.Concat(secretParameters, names)
 	parts := strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' })
 	for i, p := range parts {
 		name, value, ok := strings.Cut(p, "=")
 		plain, err := url.QueryUnescape(name)
 		switch {
-		case looksSecret(name): // a value without a name, or in the wrong place
+		case looksSecret(name, nil): // a value without a name, or in the wrong place
 			parts[i] = "redacted"
-		case ok && (looksSecret(value) || slices.ContainsFunc(slices.Concat(secretParameters, names), func(n string) bool {
+		case ok && (looksSecret(value, secrets) || slices.ContainsFunc(secrets, func(n string) bool {
 			return err != nil || strings.EqualFold(n, plain)
 		})):
 			parts[i] = name + "=redacted"
@@ -108,12 +109,13 @@ func RedactQuery(query string, names ...string) string {
 	return strings.Join(parts, "&")
 }
 
-// looksSecret reports whether a value has the form of a credential.
-func looksSecret(value string) bool {
+// looksSecret reports whether a value has the form of a credential, or of a URL that has one of these parameters.
+func looksSecret(value string, names []string) bool {
 	plain, err := url.QueryUnescape(value)
 	if err != nil {
 		return true // what it says, only the server that it is for may know
 	}
 	return strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
-		strings.Contains(strings.ToLower(plain), "bearer ")
+		strings.Contains(strings.ToLower(plain), "bearer ") ||
+		slices.ContainsFunc(names, func(n string) bool { return strings.Contains(strings.ToLower(plain), strings.ToLower(n)+"=") })
 }

@@ -487,6 +487,9 @@ func TestRedactQuery(t *testing.T) {
 		{"a=%zz", "a=redacted"},
 		{"a=Bearer+x", "a=redacted"},
 		{"mine=x&yours=y", "mine=redacted&yours=y"},
+		{"next=%2Flogin%3Ftoken%3Dx", "next=redacted"}, // a URL within
+		{"next=/login?a=b%26Mine=x", "next=redacted"},
+		{"next=%2Flogin%3Fa%3Db", "next=%2Flogin%3Fa%3Db"},
 	} {
 		if got := RedactQuery(tt.query, "mine"); got != tt.want {
 			t.Errorf("RedactQuery(%q) = %q, want %q", tt.query, got, tt.want)
