@@ -23,6 +23,7 @@ var serviceLinks = regexp.MustCompile(`^HANDFAST_(.*_)?(SERVICE_HOST|SERVICE_POR
 func (l *loader) environ(c *Config, environ []string) {
 	sorted := slices.Clone(environ)
 	slices.SortFunc(sorted, compareEnv)
+	given := map[string]string{} // path to the variable that set it
 	for _, kv := range sorted {
 		name, text, _ := strings.Cut(kv, "=")
 		rest, ours := strings.CutPrefix(name, envPrefix)
@@ -31,8 +32,12 @@ func (l *loader) environ(c *Config, environ []string) {
 		}
 		at := Pos{File: "environment variable " + name}
 		path, ok := resolveEnv(reflect.ValueOf(c).Elem(), rest)
+		base, fromFile := strings.CutSuffix(path, fileSuffix)
 		switch {
+		case ok && fromFile && given[base] != "":
+			l.problem(&Problem{Pos: at, Path: path, Text: given[base] + " is given, too", Want: "one of the two"})
 		case ok:
+			given[path] = name
 			l.set(c, path, text, at)
 		case !serviceLinks.MatchString(name):
 			p := &Problem{Pos: at, Text: "there is no such setting"}

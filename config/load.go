@@ -120,6 +120,9 @@ func (l *loader) document(c *Config, text []byte, name string) *Problem {
 
 // parse returns the value of the one document in a text, nil when it is empty.
 func parse(text []byte, name string) (body ast.Node, problem *Problem) {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, &Problem{Pos: Pos{name, 1, 1}, Text: "this is UTF-16", Want: "a YAML document in UTF-8"}
+	}
 	if i := bytes.IndexFunc(text, notYAML); i >= 0 {
 		return nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
 			Want: "a YAML document"}
@@ -135,6 +138,9 @@ func parse(text []byte, name string) (body ast.Node, problem *Problem) {
 		return nil, syntaxProblem(err, name, text)
 	}
 	for _, doc := range file.Docs {
+		if d, ok := doc.Body.(*ast.DirectiveNode); ok {
+			return nil, &Problem{Pos: linesOf(text).place(name, d.GetToken()), Text: "a directive has no meaning here"}
+		}
 		switch {
 		case doc.Body == nil || isNull(doc.Body):
 		case body != nil:
@@ -143,9 +149,6 @@ func parse(text []byte, name string) (body ast.Node, problem *Problem) {
 		default:
 			body = doc.Body
 		}
-	}
-	if d, ok := body.(*ast.DirectiveNode); ok {
-		return nil, &Problem{Pos: linesOf(text).place(name, d.GetToken()), Text: "a directive has no meaning here"}
 	}
 	return body, nil
 }
@@ -172,6 +175,9 @@ func syntaxProblem(err error, name string, text []byte) *Problem {
 	}
 	if errors.As(err, &at) {
 		p.Text = "this is no YAML: " + at.GetMessage()
+		if strings.Contains(at.GetMessage(), "'\t'") || strings.Contains(at.GetMessage(), "'\\t'") {
+			p.Text = "this is no YAML: a tab stands where only spaces may"
+		}
 		p.Pos = linesOf(text).place(name, at.GetToken())
 	}
 	return p

@@ -90,12 +90,14 @@ func NewError(problems []*Problem) error {
 	return &Error{problems}
 }
 
-// quote shows a value in a message, but not at any length, nor the user's part of a URL.
+// quote shows a value in a message, but not at any length, nor what may be a secret in a URL.
 func quote(text string) string {
 	const most = 60
-	if scheme, rest, ok := strings.Cut(text, "://"); ok {
-		if at := strings.LastIndex(rest, "@"); at >= 0 {
-			text = scheme + "://" + redacted + rest[at:] // a URL may hold a password
+	if hidden := hideInURL(text); hidden != text {
+		text = hidden
+	} else if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 { // none that parses, and perhaps a password all the same
+			text = scheme + "://" + redacted + rest[at:]
 		}
 	}
 	runes := []rune(text)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
+	"strings"
 )
 
 // redacted is what is shown of a secret.
@@ -50,3 +52,31 @@ func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
 
 // LogValue hides it from log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// aURL is a text that is a URL as a whole.
+var aURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+$`)
+
+// hideInURL returns a text as it may be shown: a URL may hold a password before its host, and a token in its query.
+func hideInURL(text string) string {
+	if !aURL.MatchString(text) {
+		return text
+	}
+	scheme, rest, _ := strings.Cut(text, "://")
+	rest, query, asked := strings.Cut(rest, "?")
+	host, path, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		rest = redacted + rest[at:]
+	} else if at := strings.LastIndexByte(path, '@'); at >= 0 && strings.Contains(host, ":") {
+		rest = redacted + path[at:] // a password with a slash in it
+	}
+	if !asked {
+		return scheme + "://" + rest
+	}
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if name, _, ok := strings.Cut(part, "="); ok {
+			parts[i] = name + "=" + redacted
+		}
+	}
+	return scheme + "://" + rest + "?" + strings.Join(parts, "&")
+}

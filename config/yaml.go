@@ -26,7 +26,7 @@ func scalarYAML(v reflect.Value) string {
 	case reflect.Float64:
 		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
 	case reflect.String:
-		return yamlText(v.String())
+		return yamlText(hideInURL(v.String()))
 	}
 	return yamlText(fmt.Sprint(v.Interface()))
 }
