@@ -93,6 +93,7 @@ func (s *Server) adminHandler(cfg config.Admin) http.Handler {
 	mux.HandleFunc("DELETE /connections", s.closeConnections)
 	mux.HandleFunc("DELETE /connections/{id}", s.closeConnections)
 	mux.HandleFunc("POST /connections/close", s.closeConnections)
+	mux.HandleFunc("POST /revocations", s.revokeByOperator)
 	mux.HandleFunc("GET /handshakes", s.listHandshakes)
 	if cfg.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -114,6 +115,7 @@ GET    /connections         who is connected: ?user= &addr= &endpoint= &limit=
 DELETE /connections         close those: ?user= &addr= &endpoint= or ?all=true; &code= &reason=
 DELETE /connections/{id}    close one
 POST   /connections/close   the same as DELETE, for forms
+POST   /revocations         take back what a user or a credential may, on all nodes: user= credential=
 GET    /handshakes          the last that were refused, and why: ?format=text
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `

@@ -24,6 +24,7 @@ type connection struct {
 	ID          string    `json:"id"`
 	User        string    `json:"user"`
 	Method      string    `json:"method"`
+	Credential  string    `json:"credential,omitempty"` // its name, which can be revoked
 	Addr        string    `json:"addr"`
 	Endpoint    string    `json:"endpoint"`
 	Origin      string    `json:"origin,omitempty"`
@@ -63,7 +64,7 @@ func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 	}{len(list), []connection{}}
 	for _, e := range list[:min(limit, len(list))] {
 		out.Connections = append(out.Connections, connection{
-			ID: e.ID, User: e.User, Method: e.Method, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
+			ID: e.ID, User: e.User, Method: e.Method, Credential: e.Credential, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
 			Subprotocol: e.Proto, Opened: e.Opened, Expires: e.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
 			BytesIn: e.In.Bytes(), BytesOut: e.Out.Bytes(),
 		})

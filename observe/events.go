@@ -31,16 +31,18 @@ const (
 	AuditClosing      = "closing"      // connections were told to go, by an operator or a revocation
 	AuditTicket       = "ticket issued"
 	AuditLogout       = "logged out"
+	AuditRevoked      = "revoked" // by an operator
 )
 
 // The attributes of both.
 const (
-	KeyID         = "id"     // of the connection
-	KeyUser       = "user"   // of the identity
-	KeyMethod     = "method" // how the user was found out
-	KeyAddr       = "addr"   // of the client
-	KeyVia        = "via"    // of the balancer
-	KeyOrigin     = "origin" // of the page
+	KeyID         = "id"         // of the connection
+	KeyUser       = "user"       // of the identity
+	KeyMethod     = "method"     // how the user was found out
+	KeyCredential = "credential" // its name: a token's jti, a key's ID
+	KeyAddr       = "addr"       // of the client
+	KeyVia        = "via"        // of the balancer
+	KeyOrigin     = "origin"     // of the page
 	KeyEndpoint   = "endpoint"
 	KeyPath       = "path" // without the query
 	KeyDecision   = "decision"

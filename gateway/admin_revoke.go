@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/observe"
+)
+
+// maxRevoked bounds a name in a revocation; no credential has a longer one.
+const maxRevoked = 1024
+
+// revokeByOperator takes back what the credentials of a user give, or one credential, on all nodes: their connections are
+// closed, and what was issued until now opens no more.
+func (s *Server) revokeByOperator(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	if err := r.ParseForm(); err != nil {
+		badRequest(w, "the form cannot be read")
+		return
+	}
+	v := auth.Revocation{Subject: r.Form.Get("user"), ID: r.Form.Get("credential")}
+	for _, name := range []string{v.Subject, v.ID} {
+		if len(name) > maxRevoked || !utf8.ValidString(name) || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' }) {
+			badRequest(w, "user, credential: at most %d bytes of UTF-8 without control characters", maxRevoked)
+			return
+		}
+	}
+	v, err := v.Normal()
+	if err != nil {
+		badRequest(w, "say whose: user, credential, or both")
+		return
+	}
+	if err := s.store.Revoke(r.Context(), v); err != nil {
+		s.log.Warn(observe.EventAdmin, observe.KeyUser, v.Subject, observe.KeyError, err)
+		plain(w, http.StatusServiceUnavailable, "the store does not take it: try again\n")
+		return
+	}
+	s.audit.log(observe.AuditRevoked, observe.KeyUser, v.Subject, observe.KeyCredential, v.ID)
+	writeJSON(w, v)
+}

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+)
+
+// An operator takes back what a user may, or one credential: the connections end, and the tokens open no more.
+func TestAdminRevokes(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	alice, again := token("alice", time.Hour, nil), token("alice", 2*time.Hour, nil)
+	bob := token("bob", time.Hour, map[string]any{"jti": "bobs-first"})
+	first, second, other := r.open(t, "/chat", as(alice)), r.open(t, "/chat", as(again)), r.open(t, "/chat", as(bob))
+	until(t, func() bool { return r.conns.Len() == 3 })
+
+	var all struct{ Connections []connection }
+	_, body := page(t, "GET", r.AdminURL()+"/connections?user=bob", nil)
+	if err := json.Unmarshal([]byte(body), &all); err != nil || len(all.Connections) != 1 || all.Connections[0].Credential == "" {
+		t.Fatalf("%v: %s", err, body)
+	}
+	one := url.Values{"credential": {all.Connections[0].Credential}}
+	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?"+one.Encode(), nil); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	if e := ending(t, other); e.Code != registry.CodeUnauthorized || e.Reason != reasonRevoked {
+		t.Errorf("closed with %v", e)
+	}
+	if e := r.refuse(t, "/chat", as(bob)); e.Status != 401 {
+		t.Errorf("the same token again: %d", e.Status)
+	}
+	echoed(t, first)
+
+	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=alice", nil); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	ending(t, first)
+	ending(t, second)
+	r.refuse(t, "/chat", as(again))
+	has(t, &r.audited, `"revoked"`, `"user":"alice"`)
+}
+
+func TestAdminRevokesNobodyByMistake(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+	for _, query := range []string{"", "?user=", "?user=a%0Ab", "?user=" + strings.Repeat("x", maxRevoked+1), "?credential=%ff"} {
+		if resp, body := page(t, "POST", r.AdminURL()+"/revocations"+query, nil); resp.StatusCode != 400 {
+			t.Errorf("%.20s: %d %s", query, resp.StatusCode, body)
+		}
+	}
+	echoed(t, c)
+}
