@@ -65,22 +65,11 @@ func (l *Live) covered(r Revocation) []*websocket.Conn {
 	defer l.mu.Unlock()
 	var list []*websocket.Conn
 	for c, id := range l.conns {
-		if r.Covers(id) || l.freshly(r, id) {
+		if r.CoversOpen(id) {
 			list = append(list, c)
 		}
 	}
 	return list
-}
-
-// freshly reports whether a revocation of just now is meant for id, too, which seems to be issued after it: the clock of
-// the node that revokes may be behind this one's, and the connection is open.
-func (l *Live) freshly(r Revocation, id *Identity) bool {
-	now := time.Now()
-	if age := now.Sub(r.At); age < 0 || age > revocationSkew {
-		return false
-	}
-	r.At = now
-	return r.Covers(id)
 }
 
 // revocationSkew is by how much the clocks of nodes may differ.

@@ -66,6 +66,20 @@ func (r Revocation) Covers(id *Identity) bool {
 	return !id.Issued.Truncate(time.Microsecond).After(r.At) // as exactly as a Store keeps it
 }
 
+// CoversOpen is Covers for a connection that was open already when r was heard of: a revocation of just now covers it also
+// if it seems to be issued after that, by no more than the clocks of nodes may differ.
+func (r Revocation) CoversOpen(id *Identity) bool {
+	if r.Covers(id) {
+		return true
+	}
+	now := time.Now()
+	if age := now.Sub(r.At); age < 0 || age > revocationSkew {
+		return false
+	}
+	r.At = now
+	return r.Covers(id)
+}
+
 // Normal returns r as a Store keeps it: with a time, in UTC and whole microseconds. It is an error if r says neither a
 // subject nor an ID. It is for those who write a Store.
 func (r Revocation) Normal() (Revocation, error) {

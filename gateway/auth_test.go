@@ -192,3 +192,29 @@ endpoints:
 	}
 	has(t, &r.audited, `"ticket issued"`, `"user":"alice"`)
 }
+
+// Two methods for tickets are two: what one issues does not open what the other guards.
+func TestTicketsOfAnotherMethod(t *testing.T) {
+	r := run(t, parse(t, `
+auth:
+	users:
+		jwt: {secret: "%s"}
+	staff:
+		jwt: {secret: "%s"}
+	tickets:
+		ticket: {path: /ticket, auth: [users]}
+	passes:
+		ticket: {path: /pass, auth: [staff]}
+endpoints:
+	- {name: chat, path: /chat, target: echo, auth: [tickets]}
+	- {name: vault, path: /vault, target: echo, auth: [passes]}
+`, key, secret(strings.Repeat("staff", 8))))
+	resp, body := page(t, "POST", r.URLs()[0]+"/ticket?endpoint=vault", http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}})
+	var got struct{ Ticket string }
+	if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%d %v", resp.StatusCode, err)
+	}
+	if e := r.refuse(t, "/vault?ticket="+secret(got.Ticket), nil); e.Status != 401 {
+		t.Errorf("got %d", e.Status)
+	}
+}

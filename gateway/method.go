@@ -212,7 +212,7 @@ func (s *Server) newTickets(m *methods, path string, cfg *config.Method) (*metho
 			"a list of origins")
 	}
 	tickets, err := auth.NewTickets(auth.TicketOptions{
-		Store: m.store, TTL: time.Duration(t.TTL), Query: t.Query, BindAddress: t.BindAddress, Address: clientAddress,
+		Store: m.store, Name: t.Path, TTL: time.Duration(t.TTL), Query: t.Query, BindAddress: t.BindAddress, Address: clientAddress,
 	})
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func identityOf(e *registry.Entry) *auth.Identity {
 // revoke closes the connections that a revocation takes back.
 func (s *Server) revoke(r auth.Revocation) {
 	s.revoked.add(r, time.Now())
-	n := s.conns.Close(registry.Filter{User: r.Subject}, func(e *registry.Entry) bool { return r.Covers(identityOf(e)) },
+	n := s.conns.Close(registry.Filter{User: r.Subject}, func(e *registry.Entry) bool { return r.CoversOpen(identityOf(e)) },
 		registry.CodeUnauthorized, reasonRevoked)
 	if n > 0 {
 		s.metrics.Revoked.Add(float64(n))
