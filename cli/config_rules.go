@@ -134,10 +134,17 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 func (f *ruleFlags) readIdentity() error {
 	if f.claims != "" {
 		if err := json.Unmarshal([]byte(f.claims), &f.ask.Claims); err != nil {
-			return usagef(`write it as '{"roles": ["admin"]}'`, "--claims is no JSON object: %v", err)
+			why := err.Error()
+			if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+				why = "it is a " + strings.NewReplacer("array", "list", "bool", "truth value").Replace(kind.Value)
+			}
+			return usagef(`write it as '{"roles": ["admin"]}'`, "--claims is no JSON object: %s", why)
 		}
 	}
 	if f.identity == "" {
+		if f.ask.User == "" && (f.claims != "" || f.ask.Method != "") {
+			return usagef("add --user NAME", "--claims and --method say more about a user, and none is given")
+		}
 		return nil
 	}
 	if f.ask.User != "" || f.ask.Method != "" || f.claims != "" {
@@ -150,7 +157,8 @@ func (f *ruleFlags) readIdentity() error {
 	}
 	dec := json.NewDecoder(strings.NewReader(f.identity))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&id); err != nil || id.Subject == "" {
+	err := dec.Decode(&id)
+	if _, more := dec.Token(); err != nil || !errors.Is(more, io.EOF) || id.Subject == "" {
 		return usagef(`write it as '{"subject": "alice", "method": "jwt", "claims": {"roles": ["admin"]}}'`,
 			"--identity is no JSON object with a subject")
 	}
@@ -216,7 +224,7 @@ func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why str
 		return &auth.Identity{Subject: ask.User, Method: ask.Method, Claims: ask.Claims}, ""
 	}
 	if slices.ContainsFunc(e.Auth, func(r config.AuthRef) bool { return r.Name == config.Anonymous }) {
-		return &auth.Identity{Subject: config.Anonymous, Method: config.Anonymous, Claims: ask.Claims}, ""
+		return &auth.Identity{Subject: config.Anonymous, Method: config.Anonymous}, ""
 	}
 	return nil, "the endpoint lets in nobody without a credential"
 }
@@ -246,6 +254,9 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	p := newPaint(sys, sys.Stdout)
 	wrong := 0
 	for _, ask := range cases {
+		if ask.User == "" && (len(ask.Claims) > 0 || ask.Method != "") {
+			return &hinted{fmt.Errorf("%s: claims and method say more about a user, and none is given", ask.Pos), "add the key user"}
+		}
 		v, err := decide(c, ask)
 		if err != nil {
 			return fmt.Errorf("%s: %w", ask.Pos, err)

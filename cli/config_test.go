@@ -151,6 +151,12 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--claims", "x"}, 2, "--claims is no JSON object"},
 		{[]string{"--identity", `{"user": "x"}`}, 2, "--identity is no JSON object with a subject"},
 		{[]string{"--identity", `{"subject": "x"}`, "-u", "y"}, 2, "exclude each other"},
+		{[]string{"--claims", "[1]"}, 2, "--claims is no JSON object: it is a list\n"},
+		{[]string{"--claims", "5"}, 2, "--claims is no JSON object: it is a number\n"},
+		{[]string{"--claims", `{"a": 1} {}`, "-u", "x"}, 2, "--claims is no JSON object"},
+		{[]string{"--identity", `{"subject": "x"} {}`}, 2, "--identity is no JSON object with a subject"},
+		{[]string{"--endpoint", "chat", "--claims", `{"roles": ["admin"]}`}, 2, "--claims and --method say more about a user, and none is given"},
+		{[]string{"--endpoint", "chat", "--method", "jwt"}, 2, "add --user NAME"},
 		{[]string{"--do", "eat"}, 2, "connect, subscribe, publish"},
 		{[]string{"--cases", "x", "-u", "y"}, 2, "--cases and --user exclude each other"},
 	} {
@@ -167,6 +173,10 @@ func TestConfigTest(t *testing.T) {
 
 func TestConfigTestCases(t *testing.T) {
 	name := file(t, "c.yaml", ruledConfig)
+	alone := file(t, "alone.yaml", "- {endpoint: chat, claims: {roles: [admin]}, do: publish, channel: news, expect: allow}\n")
+	if got := runCommand(t, "config", "test", name, "--cases", alone); got.code != exitFailed || !strings.Contains(got.stderr, "alone.yaml:1:3: claims and method") {
+		t.Errorf("%+v", got)
+	}
 	cases := `- {endpoint: chat, user: alice, claims: {roles: [admin]}, do: publish, channel: news, expect: allow}
 - {name: guests only read, endpoint: chat, do: publish, channel: news, expect: deny}
 `
