@@ -23,7 +23,7 @@ var tlsAdvice = []explanation{
 	},
 	{
 		fault: FaultTLSTimeout, clause: "RFC 8446 §4.1.3",
-		cause: "The port takes connections but says nothing to the client's TLS greeting.",
+		cause: "The port takes connections but finishes no TLS handshake in time.",
 		owner: []string{
 			"Check what listens there: another protocol may wait for bytes of its own, or the server is overloaded.",
 			"Large TLS greetings come in two packets; a device on the path that loses the second looks just like this.",

@@ -131,3 +131,20 @@ func TestInterruptedIsNoSilence(t *testing.T) {
 		}
 	})
 }
+
+// A server that begins a TLS handshake and does not go on is not said to be silent.
+func TestTLSThatStopsIsNotSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, nil)
+		opts.NoProbes = true
+		opts.Dial = func(context.Context, string, string) (net.Conn, error) {
+			client, server := wstest.NetPipe(64 << 10)
+			server.Write([]byte("\x16\x03\x03\x40\x00\x02")) // the beginning of a ServerHello
+			return client, nil
+		}
+		r := Explain(t.Context(), "wss://192.0.2.1/", opts)
+		if r.Diagnosis == nil || r.Diagnosis.ID != FaultTLSTimeout || strings.Contains(r.Diagnosis.Cause+r.Findings[0].Detail, "nothing") {
+			t.Errorf("%+v %+v", r.Diagnosis, r.Findings)
+		}
+	})
+}

@@ -20,7 +20,7 @@ const (
 	FaultTimeout           Fault = "timeout"              // the time for all of it was over
 	FaultTLSToPlain        Fault = "tls-to-plain-port"    // wss:// to a port without TLS
 	FaultPlainToTLS        Fault = "plain-to-tls-port"    // ws:// to a port that expects TLS
-	FaultTLSTimeout        Fault = "tls-timeout"          // the port takes connections and says nothing to a ClientHello
+	FaultTLSTimeout        Fault = "tls-timeout"          // the port takes connections and finishes no handshake in time
 	FaultTLSVersion        Fault = "tls-version-too-old"  // the server speaks TLS 1.1 or less
 	FaultTLSCipher         Fault = "tls-no-common-cipher" // no cipher suite or group in common
 	FaultTLSName           Fault = "tls-unknown-name"     // the server has no certificate for the name (unrecognized_name)

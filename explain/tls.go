@@ -206,6 +206,8 @@ func (t *tracer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 		return FaultALPN, "RFC 7301 §3.2", "the server chose a protocol by ALPN that was not offered"
 	case strings.Contains(text, "parse certificate"), strings.Contains(text, "x509: "):
 		return FaultCertOther, "RFC 5280 §4.1", text
+	case isTimeout(err) && len(l.seen) > 0:
+		return FaultTLSTimeout, "", "the server began a TLS handshake and did not finish it in time"
 	case isTimeout(err):
 		return FaultTLSTimeout, "", "the port takes the connection and says nothing to a ClientHello"
 	case isReset(err):
