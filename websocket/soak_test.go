@@ -1,0 +1,293 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/transport"
+)
+
+// A soak: two Conns over a stream that cuts as it likes, and several senders on each end that use every way of sending at
+// once, with every way of reading at the other, interrupted now and then. A message says whose it is, and the how many-th,
+// and what else must be in it: so nothing can be lost, doubled, cut, mixed up or changed unseen.
+
+// soakText makes the message number i of a sender: all of it follows from the two and its size.
+func soakText(sender, i, size int) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
+	b = binary.BigEndian.AppendUint32(b, uint32(size))
+	for x := uint32(sender*7919 + i); len(b) < size; x = x*1664525 + 1013904223 {
+		b = append(b, byte(x>>24)&0x3f) // it gets shorter when it is compressed
+	}
+	return b
+}
+
+// soakSize is a size around one of those at which something changes.
+func soakSize(r *rand.Rand) int {
+	around := []int{8, 20, 125, 700, joinable, together, transport.BufferSize, 1 << 16, 150 << 10}
+	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
+	return max(8, n+r.IntN(41)-20)
+}
+
+// soakLedger notes what has come.
+type soakLedger struct {
+	testing.TB
+	next map[int]int
+}
+
+// enter checks a message that has come, and notes it.
+func (l *soakLedger) enter(how string, data []byte) {
+	if len(data) < 8 {
+		l.Errorf("%s: a message of %d bytes", how, len(data))
+		return
+	}
+	head, size := int(binary.BigEndian.Uint32(data)), int(binary.BigEndian.Uint32(data[4:]))
+	sender, i := head>>24, head&0xffffff
+	if size != len(data) || i != l.next[sender] {
+		l.Errorf("%s: message %d of sender %d, of %d bytes; want number %d with %d", how, i, sender, len(data), l.next[sender], size)
+	} else if want := soakText(sender, i, size); !bytes.Equal(data, want) {
+		l.Errorf("%s: message %d of sender %d, of %d bytes, is not what was sent", how, i, sender, size)
+	}
+	l.next[sender] = i + 1
+}
+
+// leave notes a message of which only the head was read.
+func (l *soakLedger) leave(head []byte) {
+	l.next[int(head[0])] = int(binary.BigEndian.Uint32(head)&0xffffff) + 1
+}
+
+// cutting cuts what is written to it, and what is read from it.
+type cutting struct {
+	net.Conn
+	r *rand.Rand // the writer's
+	s *rand.Rand // the reader's
+}
+
+func (c *cutting) Write(p []byte) (sent int, err error) {
+	for sent < len(p) && err == nil {
+		k := min(len(p)-sent, 1+c.r.IntN(1<<c.r.IntN(17)))
+		var n int
+		n, err = c.Conn.Write(p[sent : sent+k])
+		sent += n
+	}
+	return sent, err
+}
+
+func (c *cutting) Read(p []byte) (int, error) {
+	return c.Conn.Read(p[:min(len(p), 1+c.s.IntN(1<<c.s.IntN(17)))])
+}
+
+// soakSend sends message after message, each in another way.
+func soakSend(ctx context.Context, c *Conn, sender, count int, r *rand.Rand) error {
+	for i := range count {
+		m := Message{Binary, soakText(sender, i, soakSize(r))}
+		was := bytes.Clone(m.Data)
+		var err error
+		switch r.IntN(6) {
+		case 0:
+			err = soakStream(ctx, c, m, r)
+		case 1:
+			var p *Prepared
+			if p, err = Prepare(m); err == nil {
+				err = c.Send(p)
+			}
+		case 2:
+			err = c.Queue(m)
+		case 3:
+			err = c.WritePlain(ctx, m)
+		default:
+			err = c.Write(ctx, m)
+		}
+		if err != nil {
+			return fmt.Errorf("sender %d, message %d: %w", sender, i, err)
+		}
+		if !bytes.Equal(m.Data, was) {
+			return fmt.Errorf("sender %d, message %d: the caller's bytes were changed", sender, i)
+		}
+		clear(m.Data) // it is the caller's again
+	}
+	return nil
+}
+
+func soakStream(ctx context.Context, c *Conn, m Message, r *rand.Rand) error {
+	w, err := c.Writer(ctx, m.Type)
+	for p := m.Data; err == nil && len(p) > 0; {
+		k := 1 + r.IntN(len(p))
+		_, err = w.Write(p[:k])
+		p = p[k:]
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return err
+}
+
+// soakRead reads count messages, each in another way, and is interrupted now and then.
+func soakRead(c *Conn, l *soakLedger, count int, r *rand.Rand) error {
+	var dst []byte
+	for got := 0; got < count; {
+		ctx, cancel := context.WithCancel(l.Context())
+		if r.IntN(4) == 0 {
+			go cancel() // at any moment
+		}
+		err := soakReadOne(ctx, c, l, &dst, r)
+		cancel()
+		switch {
+		case err == nil:
+			got++
+		case !errors.Is(err, context.Canceled) || l.Context().Err() != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *rand.Rand) error {
+	switch r.IntN(5) {
+	case 0:
+		m, err := c.Read(ctx)
+		if err == nil {
+			l.enter("Read", m.Data)
+		}
+		return err
+	case 1:
+		m, err := c.ReadAppend(ctx, (*dst)[:0])
+		*dst = m.Data
+		if err == nil {
+			l.enter("ReadAppend", m.Data)
+		}
+		return err
+	case 2:
+		return soakReader(l.Context(), c, l, r)
+	}
+	return c.View(ctx, func(m Message) error {
+		if r.IntN(8) == 0 {
+			soon, cancel := context.WithTimeout(ctx, time.Millisecond)
+			c.Ping(soon) // reads on behind the message, up to the next one, which may hide the answer
+			cancel()
+		}
+		l.enter("View", m.Data)
+		for range r.IntN(4) {
+			runtime.Gosched()
+		}
+		for i := range m.Data {
+			m.Data[i] = 0xee
+		}
+		_ = append(m.Data, "behind it"...)
+		return nil
+	})
+}
+
+// soakReader reads a message piece by piece, and sometimes leaves the rest of it.
+func soakReader(ctx context.Context, c *Conn, l *soakLedger, r *rand.Rand) error {
+	_, body, err := c.Reader(ctx)
+	if err != nil {
+		return err
+	}
+	data := make([]byte, 8)
+	if _, err := io.ReadFull(body, data); err != nil {
+		return err
+	}
+	if r.IntN(4) == 0 {
+		l.leave(data)
+		return nil
+	}
+	for err == nil {
+		p := make([]byte, 1+r.IntN(1<<r.IntN(17)))
+		var n int
+		n, err = body.Read(p)
+		data = append(data, p[:n]...)
+	}
+	if err == io.EOF {
+		l.enter("Reader", data)
+		return nil
+	}
+	return err
+}
+
+// soakPair connects a client with a server over a stream of the kind.
+func soakPair(t *testing.T, kind string, zip *handshake.Deflate, seed uint64) (client, server *Conn) {
+	var near, far net.Conn
+	switch kind {
+	case "TLS":
+		near, far = tlsPair(t)
+	case "pipe":
+		near, far = net.Pipe()
+	default:
+		near, far = tcpPair(t)
+	}
+	if kind == "cut" {
+		near = &cutting{near, rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))}
+	}
+	opts := &ConnOptions{PingInterval: -1, CloseTimeout: time.Minute, WriteQueue: WriteQueue{Bytes: 256 << 10, Full: QueueBlock}}
+	client, server = NewConn(near, RoleClient, opts), NewConn(far, RoleServer, opts)
+	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
+	if zip != nil {
+		client.compress(*zip, &Compression{})
+		server.compress(*zip, &Compression{})
+	}
+	return client, server
+}
+
+func TestSoak(t *testing.T) {
+	const senders, each = 3, 60
+	zips := map[string]*handshake.Deflate{"plain": nil, "compressed": {}, "compressed, no takeover": {ServerNoTakeover: true, ClientNoTakeover: true}}
+	for _, kind := range []string{"TCP", "cut", "TLS", "pipe"} {
+		for name, zip := range zips {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				seed := rand.Uint64()
+				t.Logf("seed %d", seed)
+				client, server := soakPair(t, kind, zip, seed)
+				var wg, looks sync.WaitGroup
+				over := make(chan struct{})
+				for end, c := range []*Conn{client, server} {
+					for sender := range senders {
+						wg.Go(func() {
+							if err := soakSend(t.Context(), c, sender, each, rand.New(rand.NewPCG(seed, uint64(10*end+sender)))); err != nil {
+								t.Error(c.role, err)
+								c.CloseNow()
+							}
+						})
+					}
+					looks.Go(func() { // as keepalive does, and more often; nobody is given up here for being slow
+						for c.ended() == nil {
+							c.hearUnread()
+							select {
+							case <-over:
+								return
+							default:
+								runtime.Gosched()
+							}
+						}
+					})
+					wg.Go(func() {
+						l := &soakLedger{TB: t, next: map[int]int{}}
+						if err := soakRead(c, l, senders*each, rand.New(rand.NewPCG(seed, uint64(100+end)))); err != nil {
+							t.Error(c.role, "reads:", err)
+							c.CloseNow()
+						}
+					})
+				}
+				wg.Wait()
+				close(over)
+				looks.Wait()
+				closed := make(chan error, 1)
+				go func() { closed <- server.Close(CodeNormal, "") }()
+				if err := errors.Join(client.Close(CodeNormal, ""), <-closed); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			})
+		}
+	}
+}
