@@ -92,7 +92,7 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	var names []string
 	for _, c := range all {
 		names = append(names, c.scheme)
-		d.forClient(wanted(c))
+		d.forClient(wanted(c, r.Target != nil && len(r.Target.Credentials) > 0))
 	}
 	if len(names) > 0 {
 		d.Cause = fmt.Sprintf("The server wants to know who connects (%s), and the request has no credential that it accepts.",
@@ -125,11 +125,11 @@ func realm(c challenge) string {
 	return ""
 }
 
-// wanted says what one challenge asks a client to send.
-func wanted(c challenge) string {
+// wanted says what one challenge asks a client to send; given says that the request had a credential.
+func wanted(c challenge, given bool) string {
 	switch strings.ToLower(c.scheme) {
 	case "bearer":
-		return wantedBearer(c)
+		return wantedBearer(c, given)
 	case "basic":
 		return "Basic" + realm(c) + ": a user name and a password: --basic NAME:PASSWORD. A browser's page cannot set them for a WebSocket; " +
 			"it sends them only if the user has typed them for a page of this host before."
@@ -145,19 +145,21 @@ func wanted(c challenge) string {
 }
 
 // wantedBearer explains the error codes of RFC 6750 §3.1.
-func wantedBearer(c challenge) string {
+func wantedBearer(c challenge, given bool) string {
 	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
-	switch c.param("error") {
-	case "":
+	switch e := c.param("error"); {
+	case e == "" && given: // a server need not tell what was wrong
+		s += " It names no error, so it does not tell whether it saw the token of the request."
+	case e == "":
 		s += " It names no error: the request had no token that the server saw."
-	case "invalid_token":
+	case e == "invalid_token":
 		s += " invalid_token: the token is expired, revoked, broken or made for somebody else; get a new one."
-	case "insufficient_scope":
+	case e == "insufficient_scope":
 		s += " insufficient_scope: the token is good and does not allow this; ask for one with the scope that is named."
-	case "invalid_request":
+	case e == "invalid_request":
 		s += " invalid_request: the request holds the token twice, in the wrong place or wrongly written."
 	default:
-		s += fmt.Sprintf(" It names the error %q.", c.param("error"))
+		s += fmt.Sprintf(" It names the error %q.", e)
 	}
 	if v := c.param("error_description"); v != "" {
 		s += fmt.Sprintf(" The server says: %q.", v)

@@ -55,6 +55,9 @@ func TestDetailOfAReport(t *testing.T) {
 			"use the path /w%20s/"},
 		{"elsewhere", FaultStatus307, location("https://other.example/ws"), "another host"},
 		{"without a token", FaultStatus401, answered(401, "", "WWW-Authenticate: Bearer"), "no token that the server saw"},
+		{"with a token of which nothing is said", FaultStatus401, with(answered(401, "", "WWW-Authenticate: Bearer"), func(r *Report) {
+			r.Target.Credentials = []string{"bearer"}
+		}), "It names no error, so it does not tell whether it saw the token of the request."},
 		{"with a bad token", FaultStatus401, answered(401, "", `WWW-Authenticate: Bearer error="invalid_token"`), "get a new one"},
 		{"with a small token", FaultStatus401, answered(401, "", `WWW-Authenticate: Bearer error="insufficient_scope", scope="chat"`),
 			`Scope: "chat"`},
