@@ -65,7 +65,7 @@ func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 	for _, e := range list[:min(limit, len(list))] {
 		out.Connections = append(out.Connections, connection{
 			ID: e.ID, User: e.User, Method: e.Method, Credential: e.Credential, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
-			Subprotocol: e.Proto, Opened: e.Opened, Expires: e.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
+			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: e.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
 			BytesIn: e.In.Bytes(), BytesOut: e.Out.Bytes(),
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/handfast/handfast/auth"
@@ -16,6 +17,7 @@ import (
 
 // endpoint is a path, a policy and a target. It serves handshakes, and hands connections to sessions.
 type endpoint struct {
+	*lasting
 	server    *Server
 	cfg       config.Endpoint
 	auth      auth.Authenticator
@@ -41,10 +43,10 @@ const (
 	authQueue = 4
 )
 
-// newEndpoint makes the site's endpoint i.
-func (s *Server) newEndpoint(n *site, i int) (*endpoint, error) {
+// newEndpoint makes the site's endpoint i. What lasts comes from old, which may be nil.
+func (s *Server) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	cfg, limits := n.cfg.Endpoints[i], n.cfg.Limits
-	e := &endpoint{server: s, cfg: cfg, perSecond: cfg.Limits.HandshakesPerSecond, bounds: registry.Bounds{
+	e := &endpoint{server: s, cfg: cfg, lasting: old.lasting(cfg.Name), perSecond: cfg.Limits.HandshakesPerSecond, bounds: registry.Bounds{
 		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Endpoint: cfg.Limits.Connections,
 		EndpointPerAddress: cfg.Limits.ConnectionsPerAddress, EndpointPerUser: cfg.Limits.ConnectionsPerIdentity,
 	}}
@@ -100,15 +102,17 @@ type handshake struct {
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := viaOf(r)
 	h := &handshake{e: e, via: v, entry: &registry.Entry{
-		Endpoint: e.cfg.Name, Addr: v.client, Origin: r.Header.Get("Origin"),
+		Endpoint: e.cfg.Name, Addr: v.client, Origin: r.Header.Get("Origin"), Sum: &e.sum,
 	}}
 	opts := e.accept
 	opts.Check = h.check
+	header := r.Header
 	c, err := websocket.Accept(w, r, &opts)
 	if err != nil {
 		if h.entered {
 			e.server.conns.Leave(h.entry)
 		}
+		r.Header = header
 		h.refused(r, err)
 		return
 	}
@@ -137,7 +141,18 @@ func (h *handshake) check(r *http.Request) error {
 			return err
 		}
 	}
-	return h.authorize(r, id)
+	if err := h.authorize(id); err != nil {
+		return err
+	}
+	h.entry.Opened = time.Now()
+	s.conns.Admit(h.entry)
+	if s.revoked.covers(h.entry) { // after the look at its credential, and before somebody who closes would find it
+		return auth.Refusal(auth.Unauthorized(errRevoked, e.auth.Challenge()))
+	}
+	// The connection keeps what the request has, for as long as it is open. Nobody asks for it any more: it is about a
+	// KiB, and there are credentials in it.
+	r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: r.URL.Path}
+	return nil
 }
 
 // methodAnonymous is the Method of an identity that is nobody's.
@@ -150,7 +165,7 @@ func (s *Server) allow(v *via, e *endpoint) error {
 	if ok, wait := s.rate.Allow(key, now, perSecond, burst(perSecond)); !ok {
 		return tooFast(wait)
 	}
-	if ok, wait := e.rate().Allow(key, now, e.perSecond, burst(e.perSecond)); !ok {
+	if ok, wait := e.rate.Allow(key, now, e.perSecond, burst(e.perSecond)); !ok {
 		return tooFast(wait)
 	}
 	return nil
@@ -224,7 +239,7 @@ func (h *handshake) know(id *auth.Identity) {
 }
 
 // authorize asks the rules.
-func (h *handshake) authorize(_ *http.Request, id *auth.Identity) error {
+func (h *handshake) authorize(id *auth.Identity) error {
 	d := h.e.rules.Decide(id, auth.Action{Do: "connect", Endpoint: h.e.cfg.Name})
 	h.rule = d.Reason
 	if d.Allowed {
@@ -240,24 +255,19 @@ func (e *endpoint) run(h *handshake, c *websocket.Conn) {
 	s, entry := e.server, h.entry
 	defer c.CloseNow() // for a panic; else it has ended by then
 	defer s.conns.Leave(entry)
-	began := time.Now()
-	entry.Opened, entry.Proto = began, c.Handshake().Subprotocol
+	e.metrics.Open.Inc()
+	defer e.metrics.Open.Dec()
 	var err error
-	switch {
-	case !s.conns.Open(entry, c):
+	if s.conns.Open(entry, c) {
+		err = e.serve(context.Background(), c, entry)
+	} else { // it was told to go meanwhile
 		code, reason, _ := entry.Told()
 		err = c.Close(code, reason)
-	case s.revoked.covers(entry):
-		err = c.Close(registry.CodeUnauthorized, reasonRevoked)
-	default:
-		s.metrics.Connections.WithLabelValues(e.cfg.Name).Inc()
-		err = e.serve(context.Background(), c, entry)
-		s.metrics.Connections.WithLabelValues(e.cfg.Name).Dec()
 	}
 	// Somebody else may be closing the connection at this very moment: this Close waits until that is done, and does
 	// nothing to a connection that has ended. Only an endpoint that gives up by itself is closed by it.
 	_ = c.Close(websocket.CodeInternalError, "")
-	s.recordClosed(h, c, err, time.Since(began))
+	s.recordClosed(h, c, err, time.Since(entry.Opened))
 }
 
 // closedBy returns how a connection ended, nil when that is not known.
@@ -277,10 +287,4 @@ func (s *Server) authCalls() float64 {
 		}
 	}
 	return float64(n)
-}
-
-// rate returns the endpoint's buckets. A reload does not fill them.
-func (e *endpoint) rate() *limit.Rate {
-	r, _ := e.server.rates.LoadOrStore(e.cfg.Name, &limit.Rate{})
-	return r.(*limit.Rate)
 }

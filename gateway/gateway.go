@@ -45,12 +45,12 @@ type Server struct {
 	log      *slog.Logger
 	audit    *audit
 	metrics  *observe.Metrics
+	outside  *observe.Endpoint // what is refused before it has come to an endpoint
 	conns    *registry.Registry
 	refused  *refusals.Log
 	waiting  *door.Waiting
 	peers    door.Peers
 	rate     limit.Rate // of handshakes, by address
-	rates    sync.Map   // of each endpoint, by its name: *limit.Rate
 	arrivals limit.Rate // of connections, by address
 	http     *http.Server
 	admin    *adminListener // nil: there is none
@@ -73,7 +73,8 @@ type Server struct {
 // Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
 // [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
 func Open(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{log: opts.Log, conns: registry.New(), refused: &refusals.Log{}, failed: make(chan error, 1)}
+	s := &Server{log: opts.Log, conns: registry.New(), refused: &refusals.Log{}, outside: observe.NewEndpoint(""),
+		failed: make(chan error, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -85,6 +86,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	s.waiting = door.NewWaiting(func() int { return s.site.Load().cfg.Limits.PendingHandshakes }, s.isProxy, s.cut)
 	s.metrics = observe.NewMetrics(observe.Live{
 		Pending: func() float64 { return float64(s.waiting.Len()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
+		Endpoints: s.traffic,
 	})
 	err := s.open(ctx, cfg, opts)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // recordOpened tells that a client was let in.
 func (s *Server) recordOpened(h *handshake, r *http.Request, _ *websocket.Conn) {
 	n := h.entry
-	s.metrics.Opened.WithLabelValues(n.Endpoint).Inc()
+	h.e.metrics.Opened.Inc()
 	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.User, observe.KeyAddr, n.Addr.String())
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, n.User, observe.KeyMethod, n.Method, observe.KeyAddr, n.Addr.String(),
 		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, r.URL.Path,
@@ -54,20 +54,10 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 		observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
 		observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
 		observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())
-	s.count(n, code, reason, lasted)
-}
-
-// count adds a connection that has ended to the metrics.
-func (s *Server) count(n *registry.Entry, code int, reason string, lasted time.Duration) {
-	m := s.metrics
-	m.Closed.WithLabelValues(n.Endpoint, observe.Code(code)).Inc()
-	m.Lasted.WithLabelValues(n.Endpoint).Observe(lasted.Seconds())
-	m.Messages.WithLabelValues(n.Endpoint, observe.In).Add(float64(n.In.Messages()))
-	m.Messages.WithLabelValues(n.Endpoint, observe.Out).Add(float64(n.Out.Messages()))
-	m.Bytes.WithLabelValues(n.Endpoint, observe.In).Add(float64(n.In.Bytes()))
-	m.Bytes.WithLabelValues(n.Endpoint, observe.Out).Add(float64(n.Out.Bytes()))
+	h.e.metrics.Closed(code)
+	h.e.metrics.Lasted.Observe(lasted.Seconds())
 	if code == int(registry.CodeUnauthorized) && reason == registry.Expired {
-		m.Expired.Inc()
+		s.metrics.Expired.Inc()
 	}
 }
 
@@ -98,7 +88,7 @@ func (h *handshake) refused(r *http.Request, err error) {
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason
 	}
-	h.e.server.record(record, h.entry.User, h.entry.Method)
+	h.e.server.record(h.e.metrics, record, h.entry.User, h.entry.Method)
 }
 
 // reasonOf says why a handshake failed, for the operator. What auth says of a cause holds no credential.
@@ -135,10 +125,10 @@ func refusalOf(r *http.Request, v *via) refusals.Refusal {
 	return n
 }
 
-// record remembers a refusal, and tells the logs and the metrics.
-func (s *Server) record(n refusals.Refusal, user, method string) {
+// record remembers a refusal, and tells the logs and the metrics of where it happened.
+func (s *Server) record(where *observe.Endpoint, n refusals.Refusal, user, method string) {
 	s.refused.Add(n)
-	s.metrics.Refused.WithLabelValues(n.Endpoint, n.Stage, strconv.Itoa(n.Status)).Inc()
+	where.Refused(n.Stage, n.Status)
 	attrs := []any{observe.KeyStage, n.Stage, observe.KeyStatus, n.Status, observe.KeyReason, n.Reason}
 	for _, more := range [][2]string{{observe.KeyAddr, n.Addr}, {observe.KeyVia, n.Via}, {observe.KeyEndpoint, n.Endpoint},
 		{observe.KeyPath, n.Path}, {observe.KeyOrigin, n.Origin}, {observe.KeyUser, user}, {observe.KeyMethod, method},
@@ -161,7 +151,7 @@ func (s *Server) recordDoor(p *door.Peer, stage string, err error) {
 		n.Via = p.Via.String()
 	}
 	n.Hint = doorHint(stage, err)
-	s.record(n, "", "")
+	s.record(s.outside, n, "", "")
 }
 
 // recordRedirect tells of a WebSocket that came without TLS where it is required.
@@ -169,7 +159,7 @@ func (s *Server) recordRedirect(r *http.Request, to string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(websocket.StageCheck), http.StatusForbidden,
 		"this listener is there for redirects to https only", "use "+to
-	s.record(n, "", "")
+	s.record(s.outside, n, "", "")
 }
 
 // recordMissing tells of a WebSocket that was asked for where there is none.
@@ -177,5 +167,5 @@ func (s *Server) recordMissing(r *http.Request) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(websocket.StageRequest), http.StatusNotFound,
 		"there is no endpoint at this path", "check the path, or add an endpoint for it"
-	s.record(n, "", "")
+	s.record(s.outside, n, "", "")
 }

@@ -74,7 +74,6 @@ func (s *Server) dropEndpoints(old, next *site) {
 			continue
 		}
 		n := s.conns.Close(registry.Filter{Endpoint: name}, nil, websocket.Code(next.cfg.Drain.Code), reasonRemoved)
-		s.rates.Delete(name)
 		s.log.Info(observe.EventRemoved, observe.KeyEndpoint, name, observe.KeyCount, n)
 	}
 }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 
 // reasonRevoked is the reason that a connection is closed with, by code 4401, when its credential was revoked.
 const reasonRevoked = "credential revoked"
+
+var errRevoked = errors.New("the credential was revoked during the handshake")
 
 // recentRevocations are the revocations that a handshake under way may have missed: it was looked at before, and opens
 // its connection after.
@@ -46,12 +50,8 @@ func (l *recentRevocations) add(r auth.Revocation, now time.Time) {
 func (l *recentRevocations) covers(e *registry.Entry) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range l.list {
-		if r.Covers(identityOf(e)) {
-			return true
-		}
-	}
-	return false
+	id := identityOf(e)
+	return slices.ContainsFunc(l.list, func(r recentRevocation) bool { return r.Covers(id) })
 }
 
 // identityOf returns of an identity what a revocation looks at.

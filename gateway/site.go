@@ -41,7 +41,7 @@ func (s *Server) newSite(cfg *config.Config, old *site) (*site, error) {
 	n := &site{server: s, cfg: cfg, proxies: prefixes(cfg.TrustedProxies), sockets: http.NewServeMux(), pages: http.NewServeMux()}
 	var err error
 	if n.methods, err = s.newMethods(cfg, old); err == nil {
-		if err = s.newEndpoints(n); err == nil {
+		if err = s.newEndpoints(n, old); err == nil {
 			err = s.newListeners(n, old)
 		}
 	}
@@ -53,12 +53,12 @@ func (s *Server) newSite(cfg *config.Config, old *site) (*site, error) {
 }
 
 // newEndpoints makes the routes.
-func (s *Server) newEndpoints(n *site) error {
+func (s *Server) newEndpoints(n, old *site) error {
 	if n.cfg.Console {
 		console.Register(n.pages)
 	}
 	for i := range n.cfg.Endpoints {
-		e, err := s.newEndpoint(n, i)
+		e, err := s.newEndpoint(n, old, i)
 		if err != nil {
 			return err
 		}

@@ -4,30 +4,24 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics is what a server counts. Labels have few values: endpoints and methods as they are configured, codes as Code
-// folds them. It may be used from any goroutine.
+// Metrics is what a server counts, besides what it counts for each [Endpoint]. Labels have few values: endpoints and
+// methods as they are configured, codes as Code folds them. It may be used from any goroutine.
 type Metrics struct {
 	registry *prometheus.Registry
 
-	Connections *prometheus.GaugeVec     // open, by endpoint
-	Opened      *prometheus.CounterVec   // by endpoint
-	Closed      *prometheus.CounterVec   // by endpoint and code
-	Lasted      *prometheus.HistogramVec // seconds that a connection was open, by endpoint
-	Messages    *prometheus.CounterVec   // by endpoint and direction, added when a connection ends
-	Bytes       *prometheus.CounterVec   // of their content; the same
-	Refused     *prometheus.CounterVec   // handshakes, by endpoint, stage and status
-	Cut         prometheus.Counter       // slow handshakes, to make room
-	Auth        *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
-	Reloads     *prometheus.CounterVec   // by outcome
-	Revoked     prometheus.Counter       // connections that were closed since their credential was revoked
-	Expired     prometheus.Counter       // connections whose credential expired
-	Draining    prometheus.Gauge         // 1 once the server stops
+	Cut      prometheus.Counter       // slow handshakes, to make room
+	Auth     *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
+	Reloads  *prometheus.CounterVec   // by outcome
+	Revoked  prometheus.Counter       // connections that were closed since their credential was revoked
+	Expired  prometheus.Counter       // connections whose credential expired
+	Draining prometheus.Gauge         // 1 once the server stops
 }
 
 // Live is what is asked for when the metrics are read.
@@ -35,25 +29,12 @@ type Live struct {
 	Pending      func() float64            // connections in their handshake
 	AuthCalls    func() float64            // credentials that are being looked at
 	Certificates func() map[string]float64 // by name, the Unix time at which it ends
+	Endpoints    func() []Traffic          // what there is at the moment, each endpoint once
 }
-
-// The directions of Messages and Bytes.
-const (
-	In  = "in"
-	Out = "out"
-)
 
 // NewMetrics makes metrics that are all zero.
 func NewMetrics(live Live) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
-	m.Connections = gauges(m, "connections", "WebSockets that are open.", "endpoint")
-	m.Opened = counters(m, "connections_opened_total", "WebSockets that were opened.", "endpoint")
-	m.Closed = counters(m, "connections_closed_total", "WebSockets that have ended, by close code.", "endpoint", "code")
-	m.Lasted = histograms(m, "connection_duration_seconds", "How long WebSockets were open.",
-		[]float64{.1, 1, 10, 60, 300, 1800, 7200, 43200}, "endpoint")
-	m.Messages = counters(m, "messages_total", "Messages of WebSockets that have ended.", "endpoint", "direction")
-	m.Bytes = counters(m, "message_bytes_total", "Bytes in messages of WebSockets that have ended.", "endpoint", "direction")
-	m.Refused = counters(m, "handshakes_refused_total", "Handshakes that were refused.", "endpoint", "stage", "status")
 	m.Auth = histograms(m, "auth_duration_seconds", "How long it took to find out who a client is.",
 		[]float64{.0001, .001, .01, .05, .1, .5, 1, 5}, "method", "outcome")
 	m.Reloads = counters(m, "config_reloads_total", "Times that the configuration was read again.", "outcome")
@@ -61,7 +42,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed since their credential was revoked.")
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
-	m.registry.MustRegister(m.Draining, newLive(live), collectors.NewGoCollector(),
+	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -75,12 +56,6 @@ const namespace = "handfast"
 
 func opts(name, help string) prometheus.GaugeOpts {
 	return prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}
-}
-
-func gauges(m *Metrics, name, help string, labels ...string) *prometheus.GaugeVec {
-	v := prometheus.NewGaugeVec(opts(name, help), labels)
-	m.registry.MustRegister(v)
-	return v
 }
 
 func counters(m *Metrics, name, help string, labels ...string) *prometheus.CounterVec {
@@ -152,7 +127,7 @@ func (c *live) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.pending, c.Pending())
 	gauge(c.auth, c.AuthCalls())
 	for name, end := range c.Certificates() {
-		gauge(c.cert, end, name)
+		gauge(c.cert, end, strings.ToValidUTF8(name, "\uFFFD")) // a path may be anything
 	}
 	version, goVersion := "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

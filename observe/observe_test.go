@@ -24,12 +24,18 @@ func TestCode(t *testing.T) {
 
 // Names and help texts are as Prometheus wants them, and nothing is said twice.
 func TestMetrics(t *testing.T) {
+	chat, gone := NewEndpoint("chat"), NewEndpoint("a\xff")
+	list := []Traffic{{NewEndpoint(""), 0, 0, 0, 0}, {chat, 7, 8, 9, 10}, {gone, 1, 1, 1, 1}}
 	m := NewMetrics(Live{
-		Pending: func() float64 { return 3 }, AuthCalls: func() float64 { return 4 },
-		Certificates: func() map[string]float64 { return map[string]float64{"a.pem": 5} },
+		Endpoints: func() []Traffic { return list },
+		Pending:   func() float64 { return 3 }, AuthCalls: func() float64 { return 4 },
+		Certificates: func() map[string]float64 { return map[string]float64{"a.pem": 5, "\xff": 6} },
 	})
-	m.Opened.WithLabelValues("chat").Inc()
-	m.Refused.WithLabelValues("chat", "check", "401").Inc()
+	chat.Opened.Inc()
+	chat.Lasted.Observe(1)
+	chat.Closed(4711)
+	chat.Refused("check", 401)
+	list[0].Endpoint.Refused("tls", 0)
 	m.Auth.WithLabelValues("jwt", "known").Observe(1)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
@@ -38,14 +44,28 @@ func TestMetrics(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	w := httptest.NewRecorder()
-	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	shown := func() string {
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		return w.Body.String()
+	}
 	for _, want := range []string{
 		`handfast_connections_opened_total{endpoint="chat"} 1`, "handfast_handshakes_pending 3", "handfast_auth_calls 4",
 		`handfast_certificate_expiry_timestamp_seconds{certificate="a.pem"} 5`, `handfast_build_info{go="go`, "go_goroutines",
+		`handfast_messages_total{direction="in",endpoint="chat"} 7`, `handfast_messages_total{direction="out",endpoint="chat"} 8`,
+		`handfast_message_bytes_total{direction="out",endpoint="chat"} 10`, `handfast_connections{endpoint="chat"} 0`,
+		`handfast_connections_closed_total{code="4xxx",endpoint="chat"} 1`, `handfast_connections{endpoint="a�"} 0`,
+		`handfast_handshakes_refused_total{endpoint="chat",stage="check",status="401"} 1`,
+		`handfast_handshakes_refused_total{endpoint="",stage="tls",status="0"} 1`,
 	} {
-		if !strings.Contains(w.Body.String(), want) {
-			t.Errorf("no %s in\n%s", want, w.Body)
+		if !strings.Contains(shown(), want) {
+			t.Errorf("no %s in\n%s", want, shown())
 		}
+	}
+	list = list[:2] // what is counted from now on for the last one goes nowhere
+	gone.Closed(1000)
+	gone.Open.Dec()
+	if strings.Contains(shown(), "a�") || strings.Contains(shown(), `connections{endpoint=""}`) {
+		t.Errorf("it is still there:\n%s", shown())
 	}
 }

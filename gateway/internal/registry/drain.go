@@ -34,7 +34,9 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 		if !g.pause(ctx, time.Until(began.Add(each*time.Duration(i)))) {
 			break
 		}
-		closing.Go(func() { e.close(d.Code, Stopping) })
+		if e.tell(d.Code, Stopping) {
+			closing.Go(e.close)
+		}
 	}
 	select {
 	case <-g.idle:
@@ -80,10 +82,14 @@ func (g *Registry) cut() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cutting = true
+	n := 0
 	for _, e := range g.entries {
-		e.conn.CloseNow()
+		if c := e.Conn(); c != nil { // else Open finds that it is late
+			c.CloseNow()
+			n++
+		}
 	}
-	return len(g.entries)
+	return n
 }
 
 // Abort ends every connection at once, and those that come from now on.

@@ -91,6 +91,7 @@ func TestDrainCuts(t *testing.T) {
 		}
 		peer, conn := wstest.PipePeer(t, websocket.RoleClient, &wstest.Options{Server: websocket.ConnOptions{CloseTimeout: time.Hour}})
 		defer peer.Close()
+		g.Admit(e)
 		g.Open(e, conn)
 		go func() {
 			_, _ = conn.Read(t.Context()) // until it is cut
@@ -129,6 +130,7 @@ func TestDrainWaitsForHandshakes(t *testing.T) {
 			t.Errorf("another handshake: %v", err)
 		}
 		_, conn := wstest.Pipe(t, nil)
+		g.Admit(e)
 		if g.Open(e, conn) {
 			t.Error("a connection that comes late may stay")
 		}

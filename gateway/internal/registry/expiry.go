@@ -101,7 +101,7 @@ func (g *Registry) expire(now time.Time) (wait time.Duration, some bool) {
 		}
 		heap.Pop(&g.expiring)
 		if !e.Expires.After(now) {
-			go e.close(CodeUnauthorized, Expired)
+			g.dismiss(e, CodeUnauthorized, Expired)
 			continue
 		}
 		e.warned = true
@@ -124,5 +124,5 @@ func (e *Entry) warn(left time.Duration) {
 	if err != nil {
 		return // it is text
 	}
-	_ = e.conn.Send(p) // a peer that does not read is closed soon enough
+	_ = e.Conn().Send(p) // a peer that does not read is closed soon enough
 }

@@ -41,6 +41,7 @@ func join(t *testing.T, g *Registry, e *Entry) *member {
 			m.got <- string(msg.Data)
 		}
 	}()
+	g.Admit(e)
 	if !g.Open(e, server) {
 		code, reason, _ := e.Told()
 		_ = server.Close(code, reason)

@@ -35,12 +35,13 @@ type Entry struct {
 	Issued     time.Time // of the credential; zero: it does not say
 	Expires    time.Time // when it is closed; zero: never
 	Warn       time.Duration
-	Opened     time.Time
-	Proto      string // the subprotocol
+	Opened     time.Time // when it was let in
 	In, Out    Counter
+	Sum        *Sum // where its messages are counted in the end; may be nil
 
-	conn      *websocket.Conn
-	counted   bool // for its user
+	conn      atomic.Pointer[websocket.Conn] // nil until its 101 has been written
+	admitted  bool                           // it is in the lists
+	counted   bool                           // for its user
 	next      *Entry
 	prev      *Entry // of the same user
 	due       time.Time
@@ -64,8 +65,30 @@ func (c *Counter) Messages() int64 { return c.messages.Load() }
 // Bytes returns how many bytes they had.
 func (c *Counter) Bytes() int64 { return c.bytes.Load() }
 
+// Traffic is what went through connections.
+type Traffic struct{ MessagesIn, MessagesOut, BytesIn, BytesOut int64 }
+
+// add counts what went through e.
+func (t *Traffic) add(e *Entry) {
+	t.MessagesIn += e.In.Messages()
+	t.MessagesOut += e.Out.Messages()
+	t.BytesIn += e.In.Bytes()
+	t.BytesOut += e.Out.Bytes()
+}
+
+// Sum is the traffic of connections that have ended. A Registry guards it; the zero value is ready.
+type Sum struct{ ended Traffic }
+
 // Conn returns the connection, nil before it is open.
-func (e *Entry) Conn() *websocket.Conn { return e.conn }
+func (e *Entry) Conn() *websocket.Conn { return e.conn.Load() }
+
+// Subprotocol returns what was agreed on, "" for none.
+func (e *Entry) Subprotocol() string {
+	if c := e.Conn(); c != nil {
+		return c.Handshake().Subprotocol
+	}
+	return ""
+}
 
 // Told returns with what code and reason this server told the connection to go, and false when it did not.
 func (e *Entry) Told() (code websocket.Code, reason string, ok bool) {
@@ -159,22 +182,32 @@ func (g *Registry) Identify(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Open puts c on the place that e has taken. It reports false when the connection shall not be served: the drain has
-// begun meanwhile, or its credential has expired. Then the caller is to close it with Told's code.
-func (g *Registry) Open(e *Entry, c *websocket.Conn) bool {
+// Admit puts e into the lists: from now on it is found, and can be told to go. Its fields are complete. It comes before
+// the client is told that it may come in, so that no close misses a client that knows.
+func (g *Registry) Admit(e *Entry) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e.conn, e.index = c, -1
+	e.admitted, e.index = true, -1
 	g.entries[e.ID] = e
 	if first := g.users[e.User]; first != nil {
 		e.next, first.prev = first, e
 	}
 	g.users[e.User] = e
+}
+
+// Open gives an entry that is admitted its connection. It reports false when the connection shall not be served, since it
+// was told to go meanwhile, or the drain has begun. Then the caller is to close it with Told's code.
+func (g *Registry) Open(e *Entry, c *websocket.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e.conn.Store(c)
 	if g.cutting {
 		c.CloseNow()
 	}
 	if g.draining {
 		e.tell(g.drainCode, Stopping)
+	}
+	if e.closeWith.Load() != nil {
 		return false
 	}
 	g.schedule(e, time.Now())
@@ -193,7 +226,7 @@ func (g *Registry) Leave(e *Entry) {
 	if e.counted {
 		g.byUser.Free(perUser{e.Endpoint, e.User})
 	}
-	if e.conn != nil {
+	if e.admitted {
 		g.forget(e)
 	}
 	if g.draining && g.taken == 0 {
@@ -201,10 +234,15 @@ func (g *Registry) Leave(e *Entry) {
 	}
 }
 
-// forget takes an open connection out. mu is held.
+// forget takes an entry out of the lists. mu is held.
 func (g *Registry) forget(e *Entry) {
 	delete(g.entries, e.ID)
-	g.left++
+	if e.Conn() != nil {
+		g.left++
+	}
+	if e.Sum != nil {
+		e.Sum.ended.add(e)
+	}
 	if e.next != nil {
 		e.next.prev = e.prev
 	}
@@ -220,7 +258,25 @@ func (g *Registry) forget(e *Entry) {
 	g.unschedule(e)
 }
 
-// Len returns how many connections are open.
+// Traffic returns what went through the connections of each of sums, those that are open included.
+func (g *Registry) Traffic(sums []*Sum) []Traffic {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make(map[*Sum]*Traffic, len(sums))
+	list := make([]Traffic, len(sums))
+	for i, s := range sums {
+		list[i] = s.ended
+		all[s] = &list[i]
+	}
+	for _, e := range g.entries {
+		if t := all[e.Sum]; t != nil {
+			t.add(e)
+		}
+	}
+	return list
+}
+
+// Len returns how many connections there are, those included whose 101 is on its way.
 func (g *Registry) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -277,18 +333,29 @@ func (g *Registry) Close(f Filter, also func(*Entry) bool, code websocket.Code, 
 	for _, e := range g.List(f) {
 		if also == nil || also(e) {
 			n++
-			go e.close(code, reason)
+			g.dismiss(e, code, reason)
 		}
 	}
 	return n
 }
 
-// close tells e to go. The first code that is told is the one that counts.
-func (e *Entry) close(code websocket.Code, reason string) {
-	e.tell(code, reason)
-	_ = e.conn.Close(code, reason) // an error says that the peer did not answer; there is nobody left to tell
+// dismiss tells e to go, unless it was told before: a connection has one goroutine at most that closes it, however often
+// somebody asks for that. One that is not open yet is closed by Open.
+func (g *Registry) dismiss(e *Entry, code websocket.Code, reason string) {
+	if e.tell(code, reason) {
+		go e.close()
+	}
 }
 
-func (e *Entry) tell(code websocket.Code, reason string) {
-	e.closeWith.CompareAndSwap(nil, &websocket.CloseError{Code: code, Reason: reason})
+// close closes e with what it was told. Whoever told it first does so.
+func (e *Entry) close() {
+	if c := e.Conn(); c != nil {
+		code, reason, _ := e.Told()
+		_ = c.Close(code, reason) // an error says that the peer did not answer; there is nobody left to tell
+	}
+}
+
+// tell reports whether it is the first to say with what e goes: that is what counts.
+func (e *Entry) tell(code websocket.Code, reason string) bool {
+	return e.closeWith.CompareAndSwap(nil, &websocket.CloseError{Code: code, Reason: reason})
 }

@@ -3,11 +3,14 @@ package registry
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/wstest"
 )
 
 func entry(endpoint, addr, user string) *Entry {
@@ -161,4 +164,84 @@ func TestUsersList(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever knows that it is let in is found: an entry is told to go before it has its connection, too, and Open says so.
+func TestCloseBetweenAdmitAndOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New()
+		e := entry("a", "192.0.2.1", "alice")
+		if err := g.Enter(e, Bounds{}); err != nil {
+			t.Fatal(err)
+		}
+		g.Admit(e)
+		if list := g.List(Filter{User: "alice"}); len(list) != 1 || list[0].Subprotocol() != "" {
+			t.Errorf("%d are listed", len(list))
+		}
+		if n := g.Close(Filter{User: "alice"}, nil, websocket.CodePolicy, "bye"); n != 1 {
+			t.Errorf("%d closed", n)
+		}
+		synctest.Wait()
+		_, conn := wstest.Pipe(t, nil)
+		if g.Open(e, conn) {
+			t.Error("it may stay")
+		}
+		if code, reason, ok := e.Told(); !ok || code != websocket.CodePolicy || reason != "bye" {
+			t.Errorf("told %v %q", code, reason)
+		}
+		conn.CloseNow()
+		g.Leave(e)
+		if g.Len() != 0 {
+			t.Errorf("%d are left", g.Len())
+		}
+	})
+}
+
+// However often it is asked for, a connection is closed by one goroutine.
+func TestCloseAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New()
+		e := entry("a", "192.0.2.1", "")
+		if err := g.Enter(e, Bounds{}); err != nil {
+			t.Fatal(err)
+		}
+		peer, conn := wstest.PipePeer(t, websocket.RoleClient, &wstest.Options{Server: websocket.ConnOptions{CloseTimeout: time.Hour}})
+		defer peer.Close()
+		g.Admit(e)
+		g.Open(e, conn)
+		before := runtime.NumGoroutine()
+		for range 100 {
+			if n := g.Close(Filter{}, nil, websocket.CodePolicy, ""); n != 1 {
+				t.Fatalf("%d closed", n)
+			}
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 3 {
+			t.Errorf("%d goroutines close one connection", n)
+		}
+		conn.CloseNow()
+		g.Leave(e)
+	})
+}
+
+// The sum of an endpoint never falls: an entry is in it whether it is open or has left.
+func TestTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New()
+		var sum, other Sum
+		m := join(t, g, &Entry{Sum: &sum})
+		m.In.Add(5)
+		m.In.Add(6)
+		m.Out.Add(7)
+		want := Traffic{MessagesIn: 2, MessagesOut: 1, BytesIn: 11, BytesOut: 7}
+		if got := g.Traffic([]*Sum{&other, &sum}); got[0] != (Traffic{}) || got[1] != want {
+			t.Errorf("open: %+v", got)
+		}
+		g.Close(Filter{}, nil, websocket.CodeNormal, "")
+		m.code()
+		synctest.Wait()
+		if got := g.Traffic([]*Sum{&sum}); g.Len() != 0 || got[0] != want {
+			t.Errorf("closed: %+v", got)
+		}
+	})
 }

@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/observe"
+)
+
+// lasting is what an endpoint keeps when it is made anew by a reload: as long as there is one of its name.
+type lasting struct {
+	rate    limit.Rate // of handshakes, by address
+	metrics *observe.Endpoint
+	sum     registry.Sum
+}
+
+// lasting returns what the endpoint of a name has kept, or something new. The site may be nil.
+func (n *site) lasting(name string) *lasting {
+	if n != nil {
+		for _, e := range n.endpoints {
+			if e.cfg.Name == name {
+				return e.lasting
+			}
+		}
+	}
+	return &lasting{metrics: observe.NewEndpoint(name)}
+}
+
+// traffic returns what has gone through the endpoints that there are now, for the metrics.
+func (s *Server) traffic() []observe.Traffic {
+	list := []observe.Traffic{{Endpoint: s.outside}}
+	site := s.site.Load()
+	if site == nil {
+		return list
+	}
+	sums := make([]*registry.Sum, len(site.endpoints))
+	for i, e := range site.endpoints {
+		sums[i] = &e.sum
+	}
+	for i, t := range s.conns.Traffic(sums) {
+		list = append(list, observe.Traffic{
+			Endpoint: site.endpoints[i].metrics, MessagesIn: t.MessagesIn, MessagesOut: t.MessagesOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
+		})
+	}
+	return list
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Whoever was told 101 is found, however soon somebody asks.
+func TestCloseRightAfterOpening(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	for range 50 {
+		c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+		if n := r.conns.Close(registry.Filter{User: "alice"}, nil, websocket.CodePolicy, "bye"); n != 1 {
+			t.Fatalf("%d were closed", n)
+		}
+		if e := ending(t, c); e.Code != websocket.CodePolicy || e.Reason != "bye" {
+			t.Fatalf("closed with %v", e)
+		}
+		until(t, func() bool { return r.conns.Len() == 0 })
+	}
+}
+
+// An open connection holds nothing of its request: there are credentials in it.
+func TestRequestIsDropped(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
+	until(t, func() bool { return r.conns.List(registry.Filter{})[0].Conn() != nil })
+	h := r.conns.List(registry.Filter{})[0].Conn().Handshake()
+	if len(h.Header) != 0 || h.URL.RawQuery != "" || h.URL.Path != "/chat" {
+		t.Errorf("%v, %v", h.Header, h.URL)
+	}
+}
+
+func metrics(t *testing.T, r *running) string {
+	t.Helper()
+	_, text := page(t, "GET", r.AdminURL()+"/metrics", nil)
+	return text
+}
+
+// Messages count while their connection is open, and an endpoint that is gone leaves no series behind.
+func TestMetricsOfEndpoints(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	c := r.open(t, "/open", nil)
+	echoed(t, c)
+	for _, want := range []string{
+		`handfast_messages_total{direction="in",endpoint="open"} 1`, `handfast_message_bytes_total{direction="out",endpoint="open"} 5`,
+		`handfast_connections{endpoint="open"} 1`, `handfast_connections_opened_total{endpoint="chat"} 0`,
+	} {
+		if text := metrics(t, r); !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	only := parse(t, strings.Replace(users, "/chat", "/chat2", 1), key)
+	only.Endpoints = only.Endpoints[:1]
+	only.Listen = r.site.Load().cfg.Listen
+	if err := r.Reload(t.Context(), only); err != nil {
+		t.Fatal(err)
+	}
+	ending(t, c)
+	until(t, func() bool { return r.conns.Len() == 0 })
+	if text := metrics(t, r); strings.Contains(text, `endpoint="open"`) || !strings.Contains(text, `handfast_connections{endpoint="chat"} 0`) {
+		t.Errorf("after the reload:\n%s", text)
+	}
+}
+
+// Whatever clients send, there are no more series.
+func TestMetricsHaveNoNamesOfClients(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	r.refuse(t, "/chat", as("x.y.z"))
+	r.refuse(t, "/nowhere", nil)
+	count := func() int { return strings.Count(metrics(t, r), "\nhandfast_") }
+	metrics(t, r)
+	before := count()
+	for _, path := range []string{"/a", "/b\x01", "/chat/more", "/%00%0d%0aSet-Cookie:x"} {
+		r.refuse(t, strings.ReplaceAll(path, "\x01", "%01"), as("a.b.c"))
+	}
+	for _, origin := range []string{"https://evil.example", "null", "x\x01y"} {
+		opts := as("x.y.z")
+		opts.Header.Set("Origin", origin)
+		if c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/chat", opts); err == nil {
+			c.CloseNow()
+			t.Errorf("%q was let in", origin)
+		}
+	}
+	if after := count(); after > before+1 { // another stage: the origin
+		t.Errorf("%d series, %d before\n%s", after, before, metrics(t, r))
+	}
+}

@@ -1,0 +1,104 @@
+package observe
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Endpoint is what is counted for one endpoint. It is shown for as long as [Live.Endpoints] has it: what is counted after
+// an endpoint was taken out of the configuration goes nowhere, and leaves no series behind. It may be used from any
+// goroutine.
+type Endpoint struct {
+	Open   prometheus.Gauge     // connections
+	Opened prometheus.Counter   // connections
+	Lasted prometheus.Histogram // seconds that a connection was open
+
+	name    string
+	closed  *prometheus.CounterVec // by code
+	refused *prometheus.CounterVec // handshakes, by stage and status
+}
+
+// Traffic is what has gone through an endpoint's connections until now, those that are open included.
+type Traffic struct {
+	Endpoint                                   *Endpoint
+	MessagesIn, MessagesOut, BytesIn, BytesOut int64
+}
+
+// NewEndpoint makes the metrics of an endpoint, all zero. The name "" is for what belongs to none.
+func NewEndpoint(name string) *Endpoint {
+	name = strings.ToValidUTF8(name, "\uFFFD") // what else would be no label
+	label := prometheus.Labels{"endpoint": name}
+	counter := func(name, help string) prometheus.CounterOpts {
+		return prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: label}
+	}
+	e := &Endpoint{
+		name:    name,
+		Opened:  prometheus.NewCounter(counter("connections_opened_total", "WebSockets that were opened.")),
+		closed:  prometheus.NewCounterVec(counter("connections_closed_total", "WebSockets that have ended, by close code."), []string{"code"}),
+		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Handshakes that were refused."), []string{"stage", "status"}),
+		Lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "connection_duration_seconds", Help: "How long WebSockets were open.", ConstLabels: label,
+			Buckets: []float64{.1, 1, 10, 60, 300, 1800, 7200, 43200},
+		}),
+	}
+	open := opts("connections", "WebSockets that are open.")
+	open.ConstLabels = label
+	e.Open = prometheus.NewGauge(open)
+	if name == "" {
+		e.Opened, e.Open, e.Lasted = nil, nil, nil // there are no connections without an endpoint
+	}
+	return e
+}
+
+// Closed counts a connection that has ended with a close code.
+func (e *Endpoint) Closed(code int) { e.closed.WithLabelValues(Code(code)).Inc() }
+
+// Refused counts a handshake that was refused at a stage, with a status; 0 when there was no answer.
+func (e *Endpoint) Refused(stage string, status int) {
+	e.refused.WithLabelValues(stage, strconv.Itoa(status)).Inc()
+}
+
+// endpoints is a collector of the metrics of the endpoints that there are.
+type endpoints struct {
+	list            func() []Traffic
+	messages, bytes *prometheus.Desc
+}
+
+func newEndpoints(list func() []Traffic) *endpoints {
+	labels := []string{"endpoint", "direction"}
+	return &endpoints{
+		list:     list,
+		messages: prometheus.NewDesc(namespace+"_messages_total", "Messages of WebSockets.", labels, nil),
+		bytes:    prometheus.NewDesc(namespace+"_message_bytes_total", "Bytes in messages of WebSockets.", labels, nil),
+	}
+}
+
+// Describe implements [prometheus.Collector]. It says nothing: which series there are changes.
+func (c *endpoints) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c *endpoints) Collect(ch chan<- prometheus.Metric) {
+	for _, t := range c.list() {
+		e := t.Endpoint
+		e.closed.Collect(ch)
+		e.refused.Collect(ch)
+		if e.Open == nil {
+			continue
+		}
+		ch <- e.Open
+		ch <- e.Opened
+		ch <- e.Lasted
+		for _, n := range []struct {
+			desc      *prometheus.Desc
+			direction string
+			value     int64
+		}{
+			{c.messages, "in", t.MessagesIn}, {c.messages, "out", t.MessagesOut},
+			{c.bytes, "in", t.BytesIn}, {c.bytes, "out", t.BytesOut},
+		} {
+			ch <- prometheus.MustNewConstMetric(n.desc, prometheus.CounterValue, float64(n.value), e.name, n.direction)
+		}
+	}
+}
