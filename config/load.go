@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -239,19 +240,52 @@ func absolute(path string) string {
 
 // readFile reads a file of limited size.
 func readFile(name string, limit int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a directory")
+	case !info.Mode().IsRegular():
+		return readPipe(name, limit, pipePatience)
+	}
+	return readSome(name, limit)
+}
+
+func readSome(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.New("it is a directory")
-	}
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(content)) > limit {
 		err = fmt.Errorf("it is larger than %s", Bytes(limit))
 	}
 	return content, err
+}
+
+// pipePatience bounds the wait for whoever is to write into a pipe.
+const pipePatience = 10 * time.Second
+
+// readPipe is readSome for what may have nobody who writes into it: a second read of what a shell has passed with <(…),
+// after a SIGHUP. Opening it cannot be broken off, so the reader is left behind until somebody writes, or the process ends.
+func readPipe(name string, limit int64, patience time.Duration) ([]byte, error) {
+	type result struct {
+		content []byte
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		content, err := readSome(name, limit)
+		done <- result{content, err}
+	}()
+	select {
+	case r := <-done:
+		return r.content, r.err
+	case <-time.After(patience):
+		return nil, fmt.Errorf("it is a pipe, and nobody has written it to its end in %s", patience)
+	}
 }
 
 // why returns what an error of the file system says, without the path.

@@ -101,6 +101,9 @@ func (w *watcher) look() bool {
 }
 
 func digest(file string) (sum [sha256.Size]byte, ok bool) {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return sum, false // a pipe can be read once, and waits for who writes into it
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return sum, false
