@@ -103,7 +103,10 @@ var rules = []rule{
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
-		test: []string{"golang.org/x/sys", "websocket/reactor"}},
+		test: []string{"e2e/internal/...", "golang.org/x/sys", "websocket/reactor"}},
+	// What these tests share: the binary and whoever runs it, and a browser.
+	{pkg: "e2e/internal/house", std: anyStd, other: []string{"go.uber.org/goleak"}},
+	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The CA of its tests is a real one; the module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
 		test: []string{"github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},

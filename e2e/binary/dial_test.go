@@ -16,44 +16,45 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
 )
 
 func TestDialTenThousandLines(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--listen", "localhost:0")
+	u := house.NewUser(t)
+	s := u.Serve("--listen", "localhost:0")
 	var in strings.Builder
 	for i := range 10_000 {
 		fmt.Fprintf(&in, "line %d\n", i)
 	}
-	if got := u.run(in.String(), "dial", s.echo[0]); got.code != 0 || got.stdout != in.String() || got.stderr != "" {
-		t.Errorf("exit %d, %d bytes of %d, %q", got.code, len(got.stdout), in.Len(), got.stderr)
+	if got := u.Handfast(in.String(), "dial", s.First("echo")); got.Code != 0 || got.Stdout != in.String() || got.Stderr != "" {
+		t.Errorf("exit %d, %d bytes of %d, %q", got.Code, len(got.Stdout), in.Len(), got.Stderr)
 	}
 }
 
 func TestDialBinary(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
+	u := house.NewUser(t)
+	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	in := make([]byte, 3<<20)
 	if _, err := rand.Read(in); err != nil {
 		t.Fatal(err)
 	}
-	if got := u.run(string(in), "dial", "--binary", s.echo[0]); got.code != 0 || got.stdout != string(in) || got.stderr != "" {
-		t.Errorf("exit %d, %d bytes of %d, %q", got.code, len(got.stdout), len(in), got.stderr)
+	if got := u.Handfast(string(in), "dial", "--binary", s.First("echo")); got.Code != 0 || got.Stdout != string(in) || got.Stderr != "" {
+		t.Errorf("exit %d, %d bytes of %d, %q", got.Code, len(got.Stdout), len(in), got.Stderr)
 	}
 }
 
 // Both ends of the binary compress when asked to, and what goes through is the same.
 func TestDialCompress(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
+	u := house.NewUser(t)
+	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	in := strings.Repeat(strings.Repeat("all work and no play ", 1000)+"\n", 50)
-	if got := u.run(in, "dial", "--compress", s.echo[0]); got != (result{0, in, ""}) {
-		t.Errorf("exit %d, %d bytes of %d, %q", got.code, len(got.stdout), len(in), got.stderr)
+	if got := u.Handfast(in, "dial", "--compress", s.First("echo")); got != (house.Result{Stdout: in}) {
+		t.Errorf("exit %d, %d bytes of %d, %q", got.Code, len(got.Stdout), len(in), got.Stderr)
 	}
 	extensions := make(chan string, 1)
 	url := listen(t, func(_ *websocket.Conn, r *http.Request) { extensions <- r.Header.Get("Sec-Websocket-Extensions") })
-	u.run("", "dial", "--compress", url)
+	u.Handfast("", "dial", "--compress", url)
 	if offer := <-extensions; !strings.Contains(offer, "permessage-deflate") {
 		t.Errorf("offered %q", offer)
 	}
@@ -62,7 +63,7 @@ func TestDialCompress(t *testing.T) {
 // A program behind us in the pipe that has seen enough ends the connection, in good order.
 func TestDialOutputCloses(t *testing.T) {
 	ended := make(chan error, 1)
-	u := newUser(t)
+	u := house.NewUser(t)
 	peer := listen(t, func(c *websocket.Conn, r *http.Request) {
 		go func() {
 			for c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("line")}) == nil {
@@ -71,7 +72,7 @@ func TestDialOutputCloses(t *testing.T) {
 		_, err := c.Read(r.Context())
 		ended <- err
 	})
-	cmd := u.command("dial", peer)
+	cmd := u.Command("handfast", "dial", peer)
 	stdin, err := cmd.StdinPipe() // stays open
 	if err != nil {
 		t.Fatal(err)
@@ -118,12 +119,12 @@ func handler(serve func(c *websocket.Conn, r *http.Request)) http.Handler {
 }
 
 func TestDialExitCodes(t *testing.T) {
-	u := newUser(t)
+	u := house.NewUser(t)
 	for code, want := range map[websocket.Code]int{1000: 0, 1001: 0, 1008: 1, 1011: 1, 1013: 1, 3000: 1, 4999: 1} {
 		url := listen(t, func(c *websocket.Conn, _ *http.Request) { _ = c.Close(code, "the reason") })
-		got := u.run("", "dial", "--wait", "1m", url)
-		told := strings.Contains(got.stderr, fmt.Sprint(int(code))) && strings.Contains(got.stderr, "the reason")
-		if got.code != want || told != (want == 1) {
+		got := u.Handfast("", "dial", "--wait", "1m", url)
+		told := strings.Contains(got.Stderr, fmt.Sprint(int(code))) && strings.Contains(got.Stderr, "the reason")
+		if got.Code != want || told != (want == 1) {
 			t.Errorf("%v: %+v", code, got)
 		}
 	}
@@ -140,7 +141,7 @@ func TestDialSignals(t *testing.T) {
 			_, err := c.Read(r.Context())
 			ended <- err
 		})
-		cmd := newUser(t).command("dial", url)
+		cmd := house.NewUser(t).Command("handfast", "dial", url)
 		stdin, err := cmd.StdinPipe()
 		if err == nil {
 			err = cmd.Start()
@@ -164,11 +165,11 @@ func TestDialSignals(t *testing.T) {
 
 // A server that wants to know who the client is.
 func TestDialClientCertificate(t *testing.T) {
-	u := newUser(t)
-	if got := u.run("", "cert", "dev"); got.code != 0 {
+	u := house.NewUser(t)
+	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
-	both := filepath.Join(u.home, ".local", "state", "handfast", "dev", "localhost.pem")
+	both := filepath.Join(u.Home, ".local", "state", "handfast", "dev", "localhost.pem")
 	s := httptest.NewUnstartedServer(handler(func(c *websocket.Conn, r *http.Request) {
 		name := r.TLS.PeerCertificates[0].Subject.CommonName
 		_ = c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(name)})
@@ -177,25 +178,25 @@ func TestDialClientCertificate(t *testing.T) {
 	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	s.StartTLS()
 	defer s.Close()
-	ca := filepath.Join(u.home, "server.pem")
+	ca := filepath.Join(u.Home, "server.pem")
 	block := &pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}
 	if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := u.run("", "dial", "--wait", "1m", "--cacert", ca, "--cert", both, s.URL)
-	if got != (result{0, "localhost\n", ""}) {
+	got := u.Handfast("", "dial", "--wait", "1m", "--cacert", ca, "--cert", both, s.URL)
+	if got != (house.Result{Stdout: "localhost\n"}) {
 		t.Errorf("%+v", got)
 	}
-	got = u.run("", "dial", "--wait", "1m", "--cacert", ca, s.URL)
-	if got.code != 1 || !strings.Contains(got.stderr, "--cert") {
+	got = u.Handfast("", "dial", "--wait", "1m", "--cacert", ca, s.URL)
+	if got.Code != 1 || !strings.Contains(got.Stderr, "--cert") {
 		t.Errorf("without one: %+v", got)
 	}
 }
 
 func TestDialFails(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--listen", "localhost:0")
-	base := strings.TrimSuffix(s.echo[0], "/echo")
+	u := house.NewUser(t)
+	s := u.Serve("--listen", "localhost:0")
+	base := strings.TrimSuffix(s.First("echo"), "/echo")
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -203,29 +204,29 @@ func TestDialFails(t *testing.T) {
 	}{
 		{[]string{base + "/nothing"}, 1, []string{"404", "RFC 6455"}},
 		{[]string{strings.Replace(base, "wss", "ws", 1) + "/echo"}, 1, []string{"wss://"}},
-		{[]string{"--origin", "https://evil.example", s.echo[0]}, 1, []string{"403", "rigin"}},
+		{[]string{"--origin", "https://evil.example", s.First("echo")}, 1, []string{"403", "rigin"}},
 		{[]string{"wss://127.0.0.9:1/"}, 1, []string{"tcp", "nothing listens"}},
-		{[]string{"-H", "Sec-WebSocket-Version: 8", s.echo[0]}, 1, []string{"-H"}},
+		{[]string{"-H", "Sec-WebSocket-Version: 8", s.First("echo")}, 1, []string{"-H"}},
 		{[]string{"localhost:8443/echo"}, 2, []string{"wss://localhost:8443/echo"}},
 		{[]string{"gopher://localhost/"}, 2, []string{"gopher"}},
 		{[]string{}, 2, []string{"one URL"}},
-		{[]string{"--http", "2", s.echo[0]}, 2, []string{"not available"}},
-		{[]string{"-H", "nonsense", s.echo[0]}, 2, []string{"Name: value"}},
+		{[]string{"--http", "2", s.First("echo")}, 2, []string{"not available"}},
+		{[]string{"-H", "nonsense", s.First("echo")}, 2, []string{"Name: value"}},
 	} {
-		got := u.run("x\n", append([]string{"dial"}, tt.args...)...)
-		if got.code != tt.code || got.stdout != "" {
+		got := u.Handfast("x\n", append([]string{"dial"}, tt.args...)...)
+		if got.Code != tt.code || got.Stdout != "" {
 			t.Errorf("%q: %+v", tt.args, got)
 		}
 		for _, want := range append(tt.want, "next step: ") {
-			if !strings.Contains(got.stderr, want) {
-				t.Errorf("%q: no %q in %s", tt.args, want, got.stderr)
+			if !strings.Contains(got.Stderr, want) {
+				t.Errorf("%q: no %q in %s", tt.args, want, got.Stderr)
 			}
 		}
 	}
 }
 
 func TestOtherCommands(t *testing.T) {
-	u := newUser(t)
+	u := house.NewUser(t)
 	for _, tt := range []struct {
 		args string
 		code int
@@ -248,12 +249,12 @@ func TestOtherCommands(t *testing.T) {
 		{"nothing", 2, "nothing"},
 		{"completion bash", 0, "complete"},
 	} {
-		got := u.run("", strings.Fields(tt.args)...)
-		out := got.stdout
+		got := u.Handfast("", strings.Fields(tt.args)...)
+		out := got.Stdout
 		if tt.code != 0 {
-			out = got.stderr
+			out = got.Stderr
 		}
-		if got.code != tt.code || !strings.Contains(out, tt.want) {
+		if got.Code != tt.code || !strings.Contains(out, tt.want) {
 			t.Errorf("%q: %+v", tt.args, got)
 		}
 	}
@@ -261,20 +262,20 @@ func TestOtherCommands(t *testing.T) {
 
 // The key of the CA stays where it is: neither the server nor any command shows it.
 func TestKeyStaysHome(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--listen", "localhost:0")
-	dir := filepath.Dir(s.ca)
+	u := house.NewUser(t)
+	s := u.Serve("--listen", "localhost:0")
+	dir := filepath.Dir(s.First("CA"))
 	key, err := os.ReadFile(filepath.Join(dir, "ca-key.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := bytes.Split(key, []byte("\n"))[1]
-	all := strings.Join(s.banner, "\n") + u.run("", "cert", "dev").stdout + u.run("", "cert", "show").stdout + s.stderr.String()
+	all := strings.Join(s.Lines, "\n") + u.Handfast("", "cert", "dev").Stdout + u.Handfast("", "cert", "show").Stdout + s.Log.String()
 	if len(secret) < 32 || strings.Contains(all, string(secret)) {
 		t.Error("the key was shown")
 	}
 	pool := x509.NewCertPool()
-	if ca, err := os.ReadFile(s.ca); err != nil || !pool.AppendCertsFromPEM(ca) || bytes.Contains(ca, []byte("PRIVATE")) {
+	if ca, err := os.ReadFile(s.First("CA")); err != nil || !pool.AppendCertsFromPEM(ca) || bytes.Contains(ca, []byte("PRIVATE")) {
 		t.Errorf("ca.pem: %v", err)
 	}
 	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "ca-key.pem"): 0o600,

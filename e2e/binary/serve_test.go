@@ -16,28 +16,29 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
 )
 
 // What somebody does who has just built it: serve, and in another terminal what serve says to try.
 func TestNewcomer(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--listen", "localhost:0")
-	if s.ca != filepath.Join(u.home, ".local", "state", "handfast", "dev", "ca.pem") {
-		t.Errorf("the CA lies in %s", s.ca)
+	u := house.NewUser(t)
+	s := u.Serve("--listen", "localhost:0")
+	if s.First("CA") != filepath.Join(u.Home, ".local", "state", "handfast", "dev", "ca.pem") {
+		t.Errorf("the CA lies in %s", s.First("CA"))
 	}
-	if !strings.HasPrefix(s.page[0], "https://localhost:") || !strings.HasPrefix(s.echo[0], "wss://localhost:") {
-		t.Errorf("banner %q", s.banner)
+	if !strings.HasPrefix(s.First("page"), "https://localhost:") || !strings.HasPrefix(s.First("echo"), "wss://localhost:") {
+		t.Errorf("banner %q", s.Lines)
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", s.try)
-	cmd.Env = append(os.Environ(), "HOME="+u.home, "XDG_STATE_HOME=")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", s.First("try"))
+	cmd.Env = append(os.Environ(), "HOME="+u.Home, "XDG_STATE_HOME=")
 	cmd.Stdin = strings.NewReader("hello\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil || string(out) != "hello\n" {
-		t.Errorf("%s: %v, %q", s.try, err, out)
+		t.Errorf("%s: %v, %q", s.First("try"), err, out)
 	}
 
-	pem, err := os.ReadFile(s.ca)
+	pem, err := os.ReadFile(s.First("CA"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestNewcomer(t *testing.T) {
 	browser := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true,
 	}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.page[0], nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.First("page"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,38 +59,38 @@ func TestNewcomer(t *testing.T) {
 	if page, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(page), "console.js") {
 		t.Errorf("page %q, %v", page, err)
 	}
-	if code := s.stop(t, syscall.SIGTERM); code != 0 {
+	if code := s.Stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	if help := u.run("", "serve", "--help"); !strings.Contains(help.stdout, "localhost:8443") {
+	if help := u.Handfast("", "serve", "--help"); !strings.Contains(help.Stdout, "localhost:8443") {
 		t.Error("the help does not name the usual address")
 	}
 }
 
 func TestServePlainOnSeveralAddresses(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--tls", "off", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0")
-	if len(s.echo) != 2 || s.ca != "" || !strings.HasPrefix(s.echo[1], "ws://127.0.0.2:") {
-		t.Fatalf("banner %q", s.banner)
+	u := house.NewUser(t)
+	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0")
+	if len(s.Banner["echo"]) != 2 || s.First("CA") != "" || !strings.HasPrefix(s.Banner["echo"][1], "ws://127.0.0.2:") {
+		t.Fatalf("banner %q", s.Lines)
 	}
-	for _, url := range s.echo {
-		if got := u.run("x\n", "dial", url); got != (result{0, "x\n", ""}) {
+	for _, url := range s.Banner["echo"] {
+		if got := u.Handfast("x\n", "dial", url); got != (house.Result{Stdout: "x\n"}) {
 			t.Errorf("%s: %+v", url, got)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(u.home, ".local")); err == nil {
+	if _, err := os.Stat(filepath.Join(u.Home, ".local")); err == nil {
 		t.Error("a CA was made")
 	}
 }
 
 func TestServeFiles(t *testing.T) {
-	issuer, u := newUser(t), newUser(t) // u has no development CA
-	if got := issuer.run("", "cert", "dev"); got.code != 0 {
+	issuer, u := house.NewUser(t), house.NewUser(t) // u has no development CA
+	if got := issuer.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
-	dir := filepath.Join(issuer.home, ".local", "state", "handfast", "dev")
+	dir := filepath.Join(issuer.Home, ".local", "state", "handfast", "dev")
 	both, ca := filepath.Join(dir, "localhost.pem"), filepath.Join(dir, "ca.pem")
-	s := u.serve("--listen", "127.0.0.1:0", "--tls", "files", "--cert", both, "--key", both)
+	s := u.Serve("--listen", "127.0.0.1:0", "--tls", "files", "--cert", both, "--key", both)
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -99,47 +100,47 @@ func TestServeFiles(t *testing.T) {
 		{[]string{"--insecure"}, 0, "read and change"},
 		{nil, 1, "--cacert"},
 	} {
-		got := u.run("x\n", append(append([]string{"dial"}, tt.args...), s.echo[0])...)
-		if got.code != tt.code || (got.stdout == "x\n") != (tt.code == 0) || !strings.Contains(got.stderr, tt.want) {
+		got := u.Handfast("x\n", append(append([]string{"dial"}, tt.args...), s.First("echo"))...)
+		if got.Code != tt.code || (got.Stdout == "x\n") != (tt.code == 0) || !strings.Contains(got.Stderr, tt.want) {
 			t.Errorf("%q: %+v", tt.args, got)
 		}
 	}
-	if got := u.run("", "dial", "--cacert", ca, strings.Replace(s.echo[0], "127.0.0.1", "127.0.0.3", 1)); got.code != 1 {
+	if got := u.Handfast("", "dial", "--cacert", ca, strings.Replace(s.First("echo"), "127.0.0.1", "127.0.0.3", 1)); got.Code != 1 {
 		t.Errorf("another address: %+v", got)
 	}
 }
 
 // Several servers that are started for the first time at once end up with one CA, which dial trusts.
 func TestServeFirstStartsAtOnce(t *testing.T) {
-	u := newUser(t)
+	u := house.NewUser(t)
 	const n = 6
 	var starting sync.WaitGroup
-	codes := make([]result, n)
+	codes := make([]house.Result, n)
 	for i := range codes {
-		starting.Go(func() { codes[i] = u.run("", "cert", "dev") })
+		starting.Go(func() { codes[i] = u.Handfast("", "cert", "dev") })
 	}
 	starting.Wait()
-	ca := u.run("", "cert", "show", "--path")
-	first, _, _ := strings.Cut(codes[0].stdout, "\n")
+	ca := u.Handfast("", "cert", "show", "--path")
+	first, _, _ := strings.Cut(codes[0].Stdout, "\n")
 	for _, got := range codes {
-		if got.code != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, first+"\n") {
+		if got.Code != 0 || got.Stderr != "" || !strings.HasPrefix(got.Stdout, first+"\n") {
 			t.Errorf("%+v, want CA %s", got, first)
 		}
 	}
-	s := u.serve("--listen", "localhost:0")
-	if s.ca+"\n" != ca.stdout {
-		t.Errorf("CA %q, want %q", s.ca, ca.stdout)
+	s := u.Serve("--listen", "localhost:0")
+	if s.First("CA")+"\n" != ca.Stdout {
+		t.Errorf("CA %q, want %q", s.First("CA"), ca.Stdout)
 	}
-	if got := u.run("x\n", "dial", s.echo[0]); got != (result{0, "x\n", ""}) {
+	if got := u.Handfast("x\n", "dial", s.First("echo")); got != (house.Result{Stdout: "x\n"}) {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestServeStopsWith1001(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		u := newUser(t)
-		s := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
-		c, err := websocket.Dial(t.Context(), s.echo[0], nil)
+		u := house.NewUser(t)
+		s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
+		c, err := websocket.Dial(t.Context(), s.First("echo"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,14 +156,14 @@ func TestServeStopsWith1001(t *testing.T) {
 			_, err := c.Read(t.Context())
 			ended <- err
 		}()
-		if code := s.stop(t, sig); code != 0 {
+		if code := s.Stop(sig); code != 0 {
 			t.Errorf("%v: exit %d", sig, code)
 		}
 		var e *websocket.CloseError
 		if err := <-ended; !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || e.By != websocket.Remote || e.Err != nil {
 			t.Errorf("%v: the client saw %v", sig, err)
 		}
-		if log := s.stderr.String(); !strings.Contains(log, "msg=stopped closed=1 cut=0") {
+		if log := s.Log.String(); !strings.Contains(log, "msg=stopped closed=1 cut=0") {
 			t.Errorf("%v: log %s", sig, log)
 		}
 	}
@@ -170,10 +171,10 @@ func TestServeStopsWith1001(t *testing.T) {
 
 // A second signal does not wait for a client that does not answer.
 func TestServeStopsAtOnce(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
+	u := house.NewUser(t)
+	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	var d net.Dialer
-	nc, err := d.DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.echo[0], "ws://"), "/echo"))
+	nc, err := d.DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.First("echo"), "ws://"), "/echo"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,22 +190,20 @@ func TestServeStopsAtOnce(t *testing.T) {
 		t.Fatal(resp, err)
 	}
 	defer resp.Body.Close()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	s.Signal(syscall.SIGTERM)
 	if first, err := r.ReadByte(); err != nil || first != 0x88 { // a close frame: the stop has begun
-		t.Fatalf("%#x, %v; log %s", first, err, s.stderr)
+		t.Fatalf("%#x, %v; log %s", first, err, &s.Log)
 	}
-	if code := s.stop(t, syscall.SIGTERM); code != 130 {
+	if code := s.Stop(syscall.SIGTERM); code != 130 {
 		t.Errorf("exit %d", code)
 	}
 }
 
 func TestServeFails(t *testing.T) {
-	u := newUser(t)
-	s := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
-	taken := strings.TrimSuffix(strings.TrimPrefix(s.echo[0], "ws://"), "/echo")
-	readable := filepath.Join(u.home, "text.pem")
+	u := house.NewUser(t)
+	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
+	taken := strings.TrimSuffix(strings.TrimPrefix(s.First("echo"), "ws://"), "/echo")
+	readable := filepath.Join(u.Home, "text.pem")
 	if err := os.WriteFile(readable, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -221,13 +220,13 @@ func TestServeFails(t *testing.T) {
 		{[]string{"--tls", "on"}, 2, []string{"dev, off, files"}},
 		{[]string{"now"}, 2, []string{"serve --help"}},
 	} {
-		got := u.run("", append([]string{"serve"}, tt.args...)...)
-		if got.code != tt.code || got.stdout != "" {
+		got := u.Handfast("", append([]string{"serve"}, tt.args...)...)
+		if got.Code != tt.code || got.Stdout != "" {
 			t.Errorf("%q: %+v", tt.args, got)
 		}
 		for _, want := range append(tt.want, "next step: ") {
-			if !strings.Contains(got.stderr, want) {
-				t.Errorf("%q: no %q in %s", tt.args, want, got.stderr)
+			if !strings.Contains(got.Stderr, want) {
+				t.Errorf("%q: no %q in %s", tt.args, want, got.Stderr)
 			}
 		}
 	}
@@ -235,23 +234,23 @@ func TestServeFails(t *testing.T) {
 
 // A CA that is not what it should be stops the server, and the advice that it gives helps.
 func TestServeBrokenCA(t *testing.T) {
-	u := newUser(t)
-	if got := u.run("", "cert", "dev"); got.code != 0 {
+	u := house.NewUser(t)
+	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
-	key := filepath.Join(u.home, ".local", "state", "handfast", "dev", "ca-key.pem")
+	key := filepath.Join(u.Home, ".local", "state", "handfast", "dev", "ca-key.pem")
 	if err := os.WriteFile(key, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := u.run("", "serve", "--listen", "localhost:0")
-	if got.code != 1 || !strings.Contains(got.stderr, key) || !strings.Contains(got.stderr, "handfast cert dev --new") {
+	got := u.Handfast("", "serve", "--listen", "localhost:0")
+	if got.Code != 1 || !strings.Contains(got.Stderr, key) || !strings.Contains(got.Stderr, "handfast cert dev --new") {
 		t.Errorf("%+v", got)
 	}
-	if got := u.run("", "cert", "dev", "--new"); got.code != 0 {
+	if got := u.Handfast("", "cert", "dev", "--new"); got.Code != 0 {
 		t.Errorf("%+v", got)
 	}
-	s := u.serve("--listen", "localhost:0")
-	if got := u.run("x\n", "dial", s.echo[0]); got != (result{0, "x\n", ""}) {
+	s := u.Serve("--listen", "localhost:0")
+	if got := u.Handfast("x\n", "dial", s.First("echo")); got != (house.Result{Stdout: "x\n"}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -27,16 +28,16 @@ type screen struct {
 }
 
 // onScreen runs a command in a terminal.
-func (u *user) onScreen(args ...string) *screen {
-	u.t.Helper()
+func onScreen(u *house.User, args ...string) *screen {
+	u.T.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		u.t.Fatal(err)
+		u.T.Fatal(err)
 	}
-	u.t.Cleanup(func() { master.Close() })
+	u.T.Cleanup(func() { master.Close() })
 	raw, err := master.SyscallConn()
 	if err != nil {
-		u.t.Fatal(err)
+		u.T.Fatal(err)
 	}
 	var number int
 	var failed error
@@ -48,22 +49,22 @@ func (u *user) onScreen(args ...string) *screen {
 		}
 	})
 	if err := errors.Join(err, failed); err != nil {
-		u.t.Fatal(err)
+		u.T.Fatal(err)
 	}
 	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		u.t.Fatal(err)
+		u.T.Fatal(err)
 	}
-	u.t.Cleanup(func() { terminal.Close() })
-	cmd := u.command(args...)
+	u.T.Cleanup(func() { terminal.Close() })
+	cmd := u.Command("handfast", args...)
 	cmd.Env = append(cmd.Env, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // Ctty: its standard input
 	if err := cmd.Start(); err != nil {
-		u.t.Fatal(err)
+		u.T.Fatal(err)
 	}
-	s := &screen{t: u.t, master: master, terminal: terminal, cmd: cmd}
-	u.t.Cleanup(func() {
+	s := &screen{t: u.T, master: master, terminal: terminal, cmd: cmd}
+	u.T.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Kill() // fails when it has ended
 			_ = s.cmd.Wait()
@@ -75,7 +76,7 @@ func (u *user) onScreen(args ...string) *screen {
 // expect waits until the program has written something, and forgets what came up to there.
 func (s *screen) expect(text string) {
 	s.t.Helper()
-	if err := s.master.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := s.master.SetReadDeadline(time.Now().Add(house.Patience)); err != nil {
 		s.t.Fatal(err)
 	}
 	buf := make([]byte, 4096)
@@ -123,14 +124,14 @@ const (
 )
 
 func TestTerminal(t *testing.T) {
-	u := newUser(t)
-	server := u.serve("--listen", "localhost:0")
+	u := house.NewUser(t)
+	server := u.Serve("--listen", "localhost:0")
 	for _, tt := range []struct{ name, key string }{{"Ctrl-C", ctrlC}, {"Ctrl-D", ctrlD}} {
 		t.Run(tt.name, func(t *testing.T) {
-			u := &user{t: t, home: u.home}
-			s := u.onScreen("dial", server.echo[0])
+			u := u.In(t)
+			s := onScreen(u, "dial", server.First("echo"))
 			before := s.modes()
-			s.expect("connected to " + server.echo[0])
+			s.expect("connected to " + server.First("echo"))
 			s.expect("> ")
 			s.press("hello" + enter)
 			s.expect("< hello")
@@ -158,9 +159,9 @@ func TestTerminalPromptSurvives(t *testing.T) {
 			_ = c.Close(websocket.CodeTryAgainLater, "come back")
 		}
 	})
-	u := newUser(t)
-	u.env = []string{"NO_COLOR=1"}
-	s := u.onScreen("dial", url)
+	u := house.NewUser(t)
+	u.Env = []string{"NO_COLOR=1"}
+	s := onScreen(u, "dial", url)
 	s.expect("> ")
 	s.press("half")
 	s.expect("half")
@@ -181,9 +182,9 @@ func TestTerminalPromptSurvives(t *testing.T) {
 }
 
 func TestTerminalColours(t *testing.T) {
-	u := newUser(t)
-	server := u.serve("--tls", "off", "--listen", "127.0.0.1:0")
-	s := u.onScreen("dial", server.echo[0])
+	u := house.NewUser(t)
+	server := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
+	s := onScreen(u, "dial", server.First("echo"))
 	s.press("hi" + enter)
 	s.expect("\x1b[32m< hi\x1b[0m")
 	s.press(ctrlD)
@@ -194,8 +195,8 @@ func TestTerminalColours(t *testing.T) {
 
 // Ctrl-C ends a server that runs in a terminal.
 func TestTerminalServe(t *testing.T) {
-	u := newUser(t)
-	s := u.onScreen("serve", "--listen", "localhost:0")
+	u := house.NewUser(t)
+	s := onScreen(u, "serve", "--listen", "localhost:0")
 	s.expect("Ctrl-C stops it")
 	s.press(ctrlC)
 	s.expect("msg=stopped")
@@ -206,8 +207,8 @@ func TestTerminalServe(t *testing.T) {
 
 // --binary does not pour bytes over a terminal.
 func TestTerminalBinary(t *testing.T) {
-	u := newUser(t)
-	s := u.onScreen("dial", "--binary", "ws://127.0.0.1:1/")
+	u := house.NewUser(t)
+	s := onScreen(u, "dial", "--binary", "ws://127.0.0.1:1/")
 	s.expect("raw bytes to the terminal")
 	if code := s.end(); code != 2 {
 		t.Errorf("exit %d", code)

@@ -10,19 +10,19 @@ import (
 
 // choose makes Chromium show its client certificate to a page without asking anybody: a setting of the profile.
 func (h *home) choose(page string) {
-	h.t.Helper()
+	h.T.Helper()
 	j, err := json.Marshal(map[string]any{"profile": map[string]any{"content_settings": map[string]any{"exceptions": map[string]any{
 		"auto_select_certificate": map[string]any{page + ",*": map[string]any{
 			"setting": map[string]any{"filters": []any{map[string]any{}}},
 		}},
 	}}}})
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(h.dir, "profile", "Default"), 0o700); err != nil {
-		h.t.Fatal(err)
+	if err := os.MkdirAll(filepath.Join(h.Home, "profile", "Default"), 0o700); err != nil {
+		h.T.Fatal(err)
 	}
-	h.write("profile/Default/Preferences", string(j))
+	h.Write("profile/Default/Preferences", string(j))
 }
 
 // A listener that requires a certificate, and one where an endpoint does.
@@ -58,19 +58,19 @@ func TestChromiumClientCertificate(t *testing.T) {
 			h.certificates()
 			h.store()
 			if c.has {
-				h.must(`openssl pkcs12 -export -in device.pem -inkey device.key -out device.p12 -passout pass:changeit
+				h.Must(`openssl pkcs12 -export -in device.pem -inkey device.key -out device.p12 -passout pass:changeit
 pk12util -i device.p12 -d sql:.pki/nssdb -W changeit`)
 			}
 			port, log := h.serve(strings.ReplaceAll(devices, "AUTH", c.auth))
 			page := "https://localhost:" + port
 			h.choose(page)
 			b := h.browser()
-			if got := b.load(page + "/"); got != c.page {
+			if got := b.Load(page + "/"); got != c.page {
 				t.Errorf("the page: %q, want %q", got, c.page)
 			}
 			if c.socket != "" {
-				b.open(page + "/")
-				if got := b.eval(connect + `connect("wss://localhost:` + port + `/chat")`); got != c.socket {
+				b.Open(page + "/")
+				if got := b.Eval(connect + `connect("wss://localhost:` + port + `/chat")`); got != c.socket {
 					t.Errorf("the WebSocket: %q, want %q", got, c.socket)
 				}
 			}

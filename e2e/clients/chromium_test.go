@@ -27,10 +27,10 @@ const connect = `function connect(url, protocols) {
 // pages serves an empty page under every name; POST /login sets a session cookie, as the login of a site does. It returns
 // the port.
 func (h *home) pages(token string) string {
-	h.t.Helper()
+	h.T.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -43,8 +43,8 @@ func (h *home) pages(token string) string {
 	})
 	s := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
 	ended := make(chan error, 1)
-	go func() { ended <- s.ServeTLS(l, filepath.Join(h.dir, "server.pem"), filepath.Join(h.dir, "server.key")) }()
-	h.t.Cleanup(func() { s.Close(); <-ended })
+	go func() { ended <- s.ServeTLS(l, filepath.Join(h.Home, "server.pem"), filepath.Join(h.Home, "server.key")) }()
+	h.T.Cleanup(func() { s.Close(); <-ended })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
 }
@@ -70,19 +70,19 @@ endpoints:
   - {path: /chat, target: echo, auth: [users], subprotocols: [chat.v1]}
 `)
 	b := h.browser()
-	b.open("https://localhost:" + port + "/")
-	b.eval(strings.ReplaceAll(guide(t, "chat.js"), "localhost:8443", "localhost:"+port))
-	b.eval("chat(" + fmt.Sprintf("%q", token) + ")")
+	b.Open("https://localhost:" + port + "/")
+	b.Eval(strings.ReplaceAll(guide(t, "chat.js"), "localhost:8443", "localhost:"+port))
+	b.Eval("chat(" + fmt.Sprintf("%q", token) + ")")
 	for _, want := range []string{"hello", "closed: 1000 "} {
-		if got := b.printed(); got != want {
+		if got := b.Printed(); got != want {
 			t.Errorf("the page prints %q, want %q\n%s", got, want, log)
 		}
 	}
-	b.eval(`chat("guessed")`)
-	if got := b.printed(); got != "closed: 1006 " {
+	b.Eval(`chat("guessed")`)
+	if got := b.Printed(); got != "closed: 1006 " {
 		t.Errorf("with another token the page prints %q\n%s", got, log)
 	}
-	if got := b.eval(connect + `connect("wss://localhost:` + port + `/chat", ["chat.v1", "handfast.token.` + token + `"])`); got != "hello chat.v1 1000" {
+	if got := b.Eval(connect + `connect("wss://localhost:` + port + `/chat", ["chat.v1", "handfast.token.` + token + `"])`); got != "hello chat.v1 1000" {
 		t.Errorf("got %q: the protocol is what was chosen, never the token\n%s", got, log)
 	}
 }
@@ -103,28 +103,28 @@ endpoints:
 `)
 	b := h.browser()
 	server := "wss://chat.example.com:" + port
-	b.open("https://app.example.com:" + pages + "/")
-	b.eval(connect)
-	if got := b.eval(`connect("` + server + `/chat")`); got != "  1006" || !strings.Contains(log.String(), "status=401") {
+	b.Open("https://app.example.com:" + pages + "/")
+	b.Eval(connect)
+	if got := b.Eval(`connect("` + server + `/chat")`); got != "  1006" || !strings.Contains(log.String(), "status=401") {
 		t.Errorf("before the login: %q\n%s", got, log)
 	}
-	b.open("https://chat.example.com:" + pages + "/login")
-	b.open("https://app.example.com:" + pages + "/")
-	b.eval(connect)
-	if got := b.eval(`document.cookie + connect.name`); strings.Contains(got, token) {
+	b.Open("https://chat.example.com:" + pages + "/login")
+	b.Open("https://app.example.com:" + pages + "/")
+	b.Eval(connect)
+	if got := b.Eval(`document.cookie + connect.name`); strings.Contains(got, token) {
 		t.Errorf("the page sees %q", got)
 	}
 	for _, path := range []string{"/chat", "/lax"} {
-		if got := b.eval(`connect("` + server + path + `")`); got != "hello  1000" {
+		if got := b.Eval(`connect("` + server + path + `")`); got != "hello  1000" {
 			t.Errorf("%s, a page of the site: %q\n%s", path, got, log)
 		}
 	}
 
 	for _, host := range []string{"attacker.example", "other.example.com"} {
-		b.open("https://" + host + ":" + pages + "/")
-		b.eval(connect)
+		b.Open("https://" + host + ":" + pages + "/")
+		b.Eval(connect)
 		for _, path := range []string{"/chat", "/lax"} {
-			if got := b.eval(`connect("` + server + path + `")`); got != "  1006" {
+			if got := b.Eval(`connect("` + server + path + `")`); got != "  1006" {
 				t.Errorf("%s, a page of %s: %q\n%s", path, host, got, log)
 			}
 		}
@@ -165,26 +165,26 @@ async function ticket(token) {
 }
 const open = ticket => connect("wss://" + server + "/chat?ticket=" + ticket);
 `
-	b.open(app + "/")
-	b.eval(script)
-	if got := b.eval(`ticket("guessed")`); got != "401 The credentials are missing or not valid." {
+	b.Open(app + "/")
+	b.Eval(script)
+	if got := b.Eval(`ticket("guessed")`); got != "401 The credentials are missing or not valid." {
 		t.Errorf("with another token: %q", got)
 	}
-	one := b.eval(`ticket("` + token + `")`)
-	if got := b.eval(`open("` + one + `")`); got != "hello  1000" {
+	one := b.Eval(`ticket("` + token + `")`)
+	if got := b.Eval(`open("` + one + `")`); got != "hello  1000" {
 		t.Errorf("with the ticket %q: %q\n%s", one, got, log)
 	}
-	if got := b.eval(`open("` + one + `")`); got != "  1006" {
+	if got := b.Eval(`open("` + one + `")`); got != "  1006" {
 		t.Errorf("with the same again: %q\n%s", got, log)
 	}
-	two := b.eval(`ticket("` + token + `")`)
+	two := b.Eval(`ticket("` + token + `")`)
 
-	b.open("https://attacker.example:" + pages + "/")
-	b.eval(script)
-	if got := b.eval(`open("` + two + `")`); got != "  1006" {
+	b.Open("https://attacker.example:" + pages + "/")
+	b.Eval(script)
+	if got := b.Eval(`open("` + two + `")`); got != "  1006" {
 		t.Errorf("as another page than the one that it is for: %q\n%s", got, log)
 	}
-	if got := b.eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: it cannot even read the answer
+	if got := b.Eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: it cannot even read the answer
 		t.Errorf("a page that may not ask gets %q\n%s", got, log)
 	}
 	for _, secret := range []string{token, one, two} {

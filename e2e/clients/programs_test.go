@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 // one is an endpoint that takes tokens, and one that takes certificates.
@@ -39,24 +41,24 @@ func TestCSharp(t *testing.T) {
 	h.certificates()
 	token := h.tokens()
 	port, log := h.serve(one)
-	h.write("Echo.cs", guide(t, "Echo.cs"))
-	h.must("mcs -warnaserror -r:System.dll Echo.cs")
-	run := func(port, token string) result {
-		return h.bash("mono Echo.exe wss://localhost:"+port+"/chat 'grüß dich'", "TOKEN="+token)
+	h.Write("Echo.cs", guide(t, "Echo.cs"))
+	h.Must("mcs -warnaserror -r:System.dll Echo.cs")
+	run := func(port, token string) house.Result {
+		return h.Bash("mono Echo.exe wss://localhost:"+port+"/chat 'grüß dich'", "TOKEN="+token)
 	}
 
-	if r := run(port, token); r.code == 0 {
-		t.Errorf("before it trusts the authority: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	if r := run(port, token); r.Code == 0 {
+		t.Errorf("before it trusts the authority: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
-	h.must("cert-sync --quiet --user ca.pem")
-	if r := run(port, token); r.code != 0 || r.stdout != "grüß dich, over chat.v1\n" || r.stderr != "" {
-		t.Errorf("exit %d, %s%s\n%s", r.code, r.stdout, r.stderr, log)
+	h.Must("cert-sync --quiet --user ca.pem")
+	if r := run(port, token); r.Code != 0 || r.Stdout != "grüß dich, over chat.v1\n" || r.Stderr != "" {
+		t.Errorf("exit %d, %s%s\n%s", r.Code, r.Stdout, r.Stderr, log)
 	}
-	if r := run(port, "guessed"); r.code != 1 || r.stderr == "" || !strings.Contains(log.String(), "status=401") {
-		t.Errorf("with another token: exit %d, %s%s\n%s", r.code, r.stdout, r.stderr, log)
+	if r := run(port, "guessed"); r.Code != 1 || r.Stderr == "" || !strings.Contains(log.String(), "status=401") {
+		t.Errorf("with another token: exit %d, %s%s\n%s", r.Code, r.Stdout, r.Stderr, log)
 	}
-	if r := run(freePort(t), token); r.code != 1 || r.stderr == "" {
-		t.Errorf("with no server: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	if r := run(house.FreePort(t), token); r.Code != 1 || r.Stderr == "" {
+		t.Errorf("with no server: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
 
@@ -93,26 +95,26 @@ func TestCurl(t *testing.T) {
 		{"another path", "/chats", head + version + bearer, "404", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := &home{t, h.dir}
+			h := &home{h.In(t)}
 			// A connection that has opened is held by curl until its time is over.
-			r := h.bash("curl -si --http1.1 --max-time 2 --cacert ca.pem " + c.args + "https://localhost:" + port + c.path)
-			status, _, _ := strings.Cut(strings.TrimPrefix(r.stdout, "HTTP/1.1 "), " ")
+			r := h.Bash("curl -si --http1.1 --max-time 2 --cacert ca.pem " + c.args + "https://localhost:" + port + c.path)
+			status, _, _ := strings.Cut(strings.TrimPrefix(r.Stdout, "HTTP/1.1 "), " ")
 			if status != c.status {
 				t.Errorf("status %s, want %s", status, c.status)
 			}
 			for _, f := range c.fields {
-				if !strings.Contains(strings.ToLower(r.stdout), strings.ToLower(f)) {
+				if !strings.Contains(strings.ToLower(r.Stdout), strings.ToLower(f)) {
 					t.Errorf("it lacks %q", f)
 				}
 			}
-			if opened := r.code == 28; opened != (c.status == "101") {
-				t.Errorf("curl's exit code is %d", r.code)
+			if opened := r.Code == 28; opened != (c.status == "101") {
+				t.Errorf("curl's exit code is %d", r.Code)
 			}
-			if strings.Contains(r.stdout, token) {
+			if strings.Contains(r.Stdout, token) {
 				t.Error("the token came back")
 			}
 			if t.Failed() {
-				t.Logf("%s%s", r.stdout, r.stderr)
+				t.Logf("%s%s", r.Stdout, r.Stderr)
 			}
 		})
 	}
@@ -125,39 +127,39 @@ func TestOpenSSL(t *testing.T) {
 	token := h.tokens()
 	port, log := h.serve(one)
 	const text, goodbye = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // masks of zeros
-	talk := func(path, more, args string) result {
-		return h.bash(`printf 'GET ` + path + ` HTTP/1.1\r\nHost: localhost:` + port + `\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+	talk := func(path, more, args string) house.Result {
+		return h.Bash(`printf 'GET ` + path + ` HTTP/1.1\r\nHost: localhost:` + port + `\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
 			`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` + more + `\r\n` + text + goodbye + `' |
 openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -verify_return_error -verify_hostname localhost -CAfile ca.pem ` + args)
 	}
-	opened := func(t *testing.T, r result) {
+	opened := func(t *testing.T, r house.Result) {
 		t.Helper()
-		answer, frames, _ := strings.Cut(r.stdout, "\r\n\r\n")
+		answer, frames, _ := strings.Cut(r.Stdout, "\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 101 ") || !slices.Contains(strings.Split(answer, "\r\n"), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
-			t.Errorf("the answer is %q, %s\n%s", answer, r.stderr, log)
+			t.Errorf("the answer is %q, %s\n%s", answer, r.Stderr, log)
 		}
-		if want := "\x81\x05hello\x88\x02\x03\xe8"; frames != want || r.code != 0 {
-			t.Errorf("exit %d, frames %q, want %q", r.code, frames, want)
+		if want := "\x81\x05hello\x88\x02\x03\xe8"; frames != want || r.Code != 0 {
+			t.Errorf("exit %d, frames %q, want %q", r.Code, frames, want)
 		}
 	}
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		t.Run(version, func(t *testing.T) {
 			opened(t, talk("/chat", `Authorization: Bearer `+token+`\r\n`, version))
 			opened(t, talk("/devices", "", version+" -cert device.pem -key device.key"))
-			if r := talk("/chat", "", version); !strings.HasPrefix(r.stdout, "HTTP/1.1 401 ") {
-				t.Errorf("without a token: %q", r.stdout)
+			if r := talk("/chat", "", version); !strings.HasPrefix(r.Stdout, "HTTP/1.1 401 ") {
+				t.Errorf("without a token: %q", r.Stdout)
 			}
-			if r := talk("/devices", "", version); !strings.HasPrefix(r.stdout, "HTTP/1.1 401 ") {
-				t.Errorf("without a certificate: %q", r.stdout)
+			if r := talk("/devices", "", version); !strings.HasPrefix(r.Stdout, "HTTP/1.1 401 ") {
+				t.Errorf("without a certificate: %q", r.Stdout)
 			}
 		})
 	}
-	if r := talk("/chat", "", "-tls1_1 -cipher DEFAULT@SECLEVEL=0"); r.code == 0 || r.stdout != "" {
-		t.Errorf("TLS 1.1: exit %d, %q", r.code, r.stdout)
+	if r := talk("/chat", "", "-tls1_1 -cipher DEFAULT@SECLEVEL=0"); r.Code == 0 || r.Stdout != "" {
+		t.Errorf("TLS 1.1: exit %d, %q", r.Code, r.Stdout)
 	}
 	// Another authority has signed this one.
-	h.must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other`)
-	if r := talk("/devices", "", "-cert other.pem -key other.key"); strings.Contains(r.stdout, "101") || !strings.Contains(r.stderr, "alert") {
-		t.Errorf("with a certificate of another authority: %q, %s", r.stdout, r.stderr)
+	h.Must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other`)
+	if r := talk("/devices", "", "-cert other.pem -key other.key"); strings.Contains(r.Stdout, "101") || !strings.Contains(r.Stderr, "alert") {
+		t.Errorf("with a certificate of another authority: %q, %s", r.Stdout, r.Stderr)
 	}
 }

@@ -8,16 +8,28 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/e2e/internal/chromium"
 	"github.com/handfast/handfast/websocket"
 )
 
-// lines reads what a page reports, to the end.
-func (b *browser) lines(t *testing.T) []line {
+// trusts has Chromium trust one certificate, by the hash of its key.
+const trusts = "--ignore-certificate-errors-spki-list="
+
+// load loads a page, which prints what it sees on its console.
+func load(t *testing.T, b *chromium.Browser, address string) {
+	t.Helper()
+	if fault := b.Load(address); fault != "" {
+		t.Fatalf("%s: %s", address, fault)
+	}
+}
+
+// pageLines reads what a page reports, to the end.
+func pageLines(t *testing.T, b *chromium.Browser) []line {
 	t.Helper()
 	var all []line
 	for {
 		var l line
-		if s := b.nextLine(t); json.Unmarshal([]byte(s), &l) != nil {
+		if s := b.Printed(); json.Unmarshal([]byte(s), &l) != nil {
 			t.Fatalf("the page printed %q", s)
 		}
 		all = append(all, l)
@@ -30,9 +42,9 @@ func (b *browser) lines(t *testing.T) []line {
 func TestChromiumAgainstOurServer(t *testing.T) {
 	everyVariant(t, func(t *testing.T, v variant, cert certificate) {
 		s := startServer(t, v, cert)
-		b := startBrowser(t, cert.spkiHash)
-		b.open(t, s.page+"/page#"+url.PathEscape(s.base))
-		compareReported(t, v, abilities{}, b.lines(t))
+		b := chromium.Start(t, chromium.Options{Flags: []string{trusts + cert.spkiHash}})
+		load(t, b, s.page+"/page#"+url.PathEscape(s.base))
+		compareReported(t, v, abilities{}, pageLines(t, b))
 		compareSeen(t, v, abilities{}, s.seen())
 	})
 }
@@ -41,13 +53,13 @@ func TestChromiumAgainstOurServer(t *testing.T) {
 func TestChromiumFromAnotherOrigin(t *testing.T) {
 	everyVariant(t, func(t *testing.T, v variant, cert certificate) {
 		s, stranger := startServer(t, v, cert), startServer(t, v, cert)
-		b := startBrowser(t, cert.spkiHash)
-		b.open(t, stranger.page+"/stranger#"+url.PathEscape(s.base))
-		got := b.lines(t)
+		b := chromium.Start(t, chromium.Options{Flags: []string{trusts + cert.spkiHash}})
+		load(t, b, stranger.page+"/stranger#"+url.PathEscape(s.base))
+		got := pageLines(t, b)
 		if want := "closed before it opened: 1006"; len(got) != 2 || got[0].Text != want {
 			t.Errorf("the page reports %v, want %q", got, want)
 		}
-		if all := strings.Join(b.log, "\n"); !strings.Contains(all, "Unexpected response code: 403") {
+		if all := strings.Join(b.Log, "\n"); !strings.Contains(all, "Unexpected response code: 403") {
 			t.Errorf("the browser says %q, and nothing of the status", all)
 		}
 		r := s.seen()["echo"]

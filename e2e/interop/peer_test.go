@@ -2,14 +2,14 @@ package interop_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"os/exec"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 // A peer is a process that prints a line of JSON for everything it saw.
@@ -17,25 +17,7 @@ type peer struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stdout *bufio.Reader
-	stderr stderr
-}
-
-// stderr keeps what a process writes there, and can be read while it writes.
-type stderr struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-func (s *stderr) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.said.Write(p)
-}
-
-func (s *stderr) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.said.String()
+	stderr house.Output
 }
 
 // startPeer runs a program of the folder peers. It is ended with the test at the latest.

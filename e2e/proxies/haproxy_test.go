@@ -3,13 +3,15 @@ package proxies
 import (
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// haproxy starts one with the given sections and returns its port.
-func (h *home) haproxy(sections string) string {
-	h.t.Helper()
-	port := freePort(h.t)
-	conf := h.write("haproxy.cfg", `global
+// haproxy starts one that passes everything on to a server, and returns its port. The lines go into its "listen" section.
+func (h *home) haproxy(server string, lines ...string) string {
+	h.T.Helper()
+	port := house.FreePort(h.T)
+	conf := h.Write("haproxy.cfg", `global
 	log stderr local0 warning
 defaults
 	log global
@@ -18,70 +20,34 @@ defaults
 	timeout client 30s
 	timeout server 30s
 	timeout tunnel 1h
-`+strings.ReplaceAll(sections, "PORT", port))
-	h.start("127.0.0.1:"+port, "haproxy", "-db", "-f", conf)
+listen ws
+	bind 127.0.0.1:`+port+`
+	server one 127.0.0.1:`+server+`
+	`+strings.Join(lines, "\n\t")+"\n")
+	h.Start("127.0.0.1:"+port, "haproxy", "-db", "-f", conf)
 	return port
 }
 
 func TestHAProxyRight(t *testing.T) {
 	h := newHome(t)
-	backend, _ := h.serve("--listen", "127.0.0.1:0", "--tls", "off")
-	port := h.haproxy(`
-listen ws
-	bind 127.0.0.1:PORT
-	server one 127.0.0.1:` + backend + `
-`)
-	url := "ws://127.0.0.1:" + port + "/echo"
-	h.echoes(url)
-	if r := h.explain(url); !r.Opened || r.Diagnosis != nil {
-		t.Errorf("got %s", r.text)
-	}
+	h.right("ws://127.0.0.1:" + h.haproxy(h.backend()) + "/echo")
 }
 
 // A rule that drops the hop-by-hop headers, as some copy it for security.
 func TestHAProxyWithoutUpgrade(t *testing.T) {
 	h := newHome(t)
-	backend, _ := h.serve("--listen", "127.0.0.1:0", "--tls", "off")
-	port := h.haproxy(`
-listen ws
-	bind 127.0.0.1:PORT
-	http-request del-header Upgrade
-	server one 127.0.0.1:` + backend + `
-`)
-	r := h.explain("ws://127.0.0.1:" + port + "/echo")
-	if r.Diagnosis == nil || r.Diagnosis.ID != "upgrade-stripped" && r.Diagnosis.ID != "status-426" {
-		t.Errorf("got %s", r.text)
-	}
+	h.diagnosed(h.haproxy(h.backend(), "http-request del-header Upgrade"), "upgrade-stripped", "status-426")
 }
 
 func TestHAProxyBackendDown(t *testing.T) {
 	h := newHome(t)
-	port := h.haproxy(`
-listen ws
-	bind 127.0.0.1:PORT
-	retries 0
-	server one 127.0.0.1:` + freePort(t) + `
-`)
-	r := h.explain("ws://127.0.0.1:" + port + "/echo")
-	if r.Diagnosis == nil || r.Diagnosis.ID != "status-503" {
-		t.Errorf("got %s", r.text)
-	}
+	h.diagnosed(h.haproxy(house.FreePort(t), "retries 0"), "status-503")
 }
 
 // "timeout tunnel" ends a WebSocket that is silent for longer.
 func TestHAProxyIdleTimeout(t *testing.T) {
 	h := newHome(t)
-	backend, _ := h.serve("--listen", "127.0.0.1:0", "--tls", "off")
-	port := h.haproxy(`
-listen ws
-	bind 127.0.0.1:PORT
-	timeout tunnel 2s
-	server one 127.0.0.1:` + backend + `
-`)
-	r := h.explain("ws://127.0.0.1:"+port+"/echo", "--probe-idle", "10s")
-	if r.Idle == nil || !r.Idle.Cut || len(r.Warnings) == 0 || r.Warnings[0].ID != "idle-timeout" {
-		t.Errorf("got %s", r.text)
-	}
+	h.cutsIdle(h.haproxy(h.backend(), "timeout tunnel 2s"))
 }
 
 // In TCP mode the PROXY protocol tells the server who the client is: both versions, and what happens when only one side
@@ -90,7 +56,7 @@ func TestHAProxySendsProxyHeader(t *testing.T) {
 	for _, version := range []string{"send-proxy", "send-proxy-v2"} {
 		t.Run(version, func(t *testing.T) {
 			h := newHome(t)
-			config := h.write("handfast.yaml", `
+			config := h.Write("handfast.yaml", `
 listen:
   - address: 127.0.0.1:0
     tls: off
@@ -101,29 +67,13 @@ endpoints:
     target: echo
     auth: [anonymous]
 `)
-			backend, out := h.serve("--config", config)
-			port := h.haproxy(`
-listen ws
-	mode tcp
-	bind 127.0.0.1:PORT
-	source 127.0.0.1
-	server one 127.0.0.1:` + backend + ` ` + version + `
-`)
-			h.echoes("ws://127.0.0.1:" + port + "/echo")
-			if r := h.explain("ws://127.0.0.1:" + port + "/echo"); !r.Opened || r.Diagnosis != nil {
-				t.Errorf("got %s\n%s", r.text, out)
-			}
+			backend := h.serve("--config", config)
+			h.right("ws://127.0.0.1:" + h.haproxy(backend+" "+version, "mode tcp", "source 127.0.0.1") + "/echo")
 		})
 	}
 	t.Run("the server does not expect it", func(t *testing.T) {
 		h := newHome(t)
-		backend, _ := h.serve("--listen", "127.0.0.1:0", "--tls", "off")
-		port := h.haproxy(`
-listen ws
-	mode tcp
-	bind 127.0.0.1:PORT
-	server one 127.0.0.1:` + backend + ` send-proxy
-`)
+		port := h.haproxy(h.backend()+" send-proxy", "mode tcp")
 		if r := h.explain("ws://127.0.0.1:" + port + "/echo"); r.Opened || r.Diagnosis == nil {
 			t.Errorf("got %s", r.text)
 		}

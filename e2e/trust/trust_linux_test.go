@@ -13,18 +13,19 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 // newUser returns a user with a development CA and the store of a browser, and the URL of a server with its certificate.
 func newUser(t *testing.T) (u user, url string) {
 	t.Helper()
-	u = user{t, t.TempDir(), os.Getenv("PATH")}
-	nss := filepath.Join(u.home, ".pki", "nssdb")
+	u = user{house.NewUser(t)}
+	nss := filepath.Join(u.Home, ".pki", "nssdb")
 	if err := os.MkdirAll(nss, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	u.must("certutil", "-N", "-d", "sql:"+nss, "--empty-password")
-	u.must(binary, "cert", "dev")
+	u.Must("certutil -N -d sql:" + nss + " --empty-password")
+	u.Must("handfast cert dev")
 	dev, err := certs.OpenDev(filepath.Dir(u.caFile()), hostname(t))
 	if err != nil {
 		t.Fatal(err)
@@ -57,27 +58,27 @@ func hostname(t *testing.T) string {
 
 // caFile returns the file of the user's development CA.
 func (u user) caFile() string {
-	u.t.Helper()
-	return strings.TrimSpace(u.must(binary, "cert", "show", "--path"))
+	u.T.Helper()
+	return strings.TrimSpace(u.Must("handfast cert show --path"))
 }
 
 // believers returns the programs, of those that look into a store, which believe the server.
 func (u user) believers(url string) string {
-	u.t.Helper()
+	u.T.Helper()
 	var all []string
-	if r := u.run("curl", "--silent", "--show-error", url); r.code == 0 && r.stdout == "believed" {
+	if r := u.Run(u.Command("curl", "--silent", "--show-error", url)); r.Code == 0 && r.Stdout == "believed" {
 		all = append(all, "curl")
-	} else if r.code != 60 { // the certificate cannot be verified
-		u.t.Errorf("curl: exit %d, %s", r.code, r.stderr)
+	} else if r.Code != 60 { // the certificate cannot be verified
+		u.T.Errorf("curl: exit %d, %s", r.Code, r.Stderr)
 	}
 	host := strings.Trim(strings.TrimPrefix(url, "https:"), "/")
-	if r := u.run("openssl", "s_client", "-verify_return_error", "-verify_hostname", "localhost", "-connect", host); r.code == 0 {
+	if r := u.Run(u.Command("openssl", "s_client", "-verify_return_error", "-verify_hostname", "localhost", "-connect", host)); r.Code == 0 {
 		all = append(all, "openssl")
-	} else if !strings.Contains(r.stderr+r.stdout, "verif") {
-		u.t.Errorf("openssl: %s%s", r.stdout, r.stderr)
+	} else if !strings.Contains(r.Stderr+r.Stdout, "verif") {
+		u.T.Errorf("openssl: %s%s", r.Stdout, r.Stderr)
 	}
-	page := u.run("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--user-data-dir="+u.t.TempDir(), "--dump-dom", url).stdout
+	page := u.Run(u.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+		"--user-data-dir="+u.T.TempDir(), "--dump-dom", url)).Stdout
 	if strings.Contains(page, "believed") {
 		all = append(all, "chromium")
 	}
@@ -105,7 +106,7 @@ func traces(t *testing.T, name string) []string {
 
 func TestTrustAndUntrust(t *testing.T) {
 	if os.Geteuid() != 0 {
-		refused(t, user{t, t.TempDir(), os.Getenv("PATH")}, nil)
+		refused(t, user{house.NewUser(t)}, nil)
 		t.Log("this user may not change the system's store: the rest of this test runs as root")
 		return
 	}
@@ -115,7 +116,7 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := strings.ReplaceAll(ca.Subject.CommonName, " ", "_")
-	t.Cleanup(func() { u.must(binary, "cert", "untrust") })
+	t.Cleanup(func() { u.Must("handfast cert untrust") })
 	bundle := func() string {
 		b, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
 		if err != nil {
@@ -131,8 +132,8 @@ func TestTrustAndUntrust(t *testing.T) {
 	if got := u.believers(url); got != "" {
 		t.Fatalf("before: believed by %s", got)
 	}
-	said := u.must(binary, "cert", "trust", "--dry-run")
-	for _, want := range []string{"would write /usr/local/share/ca-certificates/" + name, "update-ca-certificates", "certutil -A -d sql:" + u.home} {
+	said := u.Must("handfast cert trust --dry-run")
+	for _, want := range []string{"would write /usr/local/share/ca-certificates/" + name, "update-ca-certificates", "certutil -A -d sql:" + u.Home} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the dry run does not say %q:\n%s", want, said)
 		}
@@ -141,7 +142,7 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Errorf("the dry run has done something: %v", found)
 	}
 
-	said = u.must(binary, "cert", "trust")
+	said = u.Must("handfast cert trust")
 	if strings.Count(said, "trusts it now") != 2 || !strings.Contains(said, "localhost") || !strings.Contains(said, "nothing else") {
 		t.Errorf("trust says:\n%s", said)
 	}
@@ -151,14 +152,14 @@ func TestTrustAndUntrust(t *testing.T) {
 	if !strings.Contains(bundle(), string(pem)) {
 		t.Error("it is not in the system's bundle")
 	}
-	if said = u.must(binary, "cert", "trust"); strings.Count(said, "trusts it already") != 2 {
+	if said = u.Must("handfast cert trust"); strings.Count(said, "trusts it already") != 2 {
 		t.Errorf("trust, again, says:\n%s", said)
 	}
-	if said = u.must(binary, "cert", "show"); !strings.Contains(said, "yes, in the system's store") {
+	if said = u.Must("handfast cert show"); !strings.Contains(said, "yes, in the system's store") {
 		t.Errorf("show says:\n%s", said)
 	}
 
-	said = u.must(binary, "cert", "untrust")
+	said = u.Must("handfast cert untrust")
 	if strings.Count(said, "has it no more") != 2 {
 		t.Errorf("untrust says:\n%s", said)
 	}
@@ -168,7 +169,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	if found := traces(t, name); len(found) != 0 || strings.Contains(bundle(), string(pem)) {
 		t.Errorf("left behind: %v", found)
 	}
-	if said = u.must(binary, "cert", "untrust"); strings.Count(said, "does not have it") != 2 {
+	if said = u.Must("handfast cert untrust"); strings.Count(said, "does not have it") != 2 {
 		t.Errorf("untrust, again, says:\n%s", said)
 	}
 }
@@ -176,7 +177,7 @@ func TestTrustAndUntrust(t *testing.T) {
 // A CA that is thrown away while it is trusted can still be taken out.
 func TestNewWhileTrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
-		refused(t, user{t, t.TempDir(), os.Getenv("PATH")}, nil)
+		refused(t, user{house.NewUser(t)}, nil)
 		return
 	}
 	u, _ := newUser(t)
@@ -185,14 +186,14 @@ func TestNewWhileTrusted(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := strings.ReplaceAll(ca.Subject.CommonName, " ", "_")
-	u.must(binary, "cert", "trust")
-	r := u.run(binary, "cert", "dev", "--new")
-	_, hint, ok := strings.Cut(r.stderr, "next step: handfast cert untrust ")
-	if !ok || r.code != 0 {
-		u.must(binary, "cert", "untrust", traces(t, name)[0])
-		t.Fatalf("exit %d, %s", r.code, r.stderr)
+	u.Must("handfast cert trust")
+	r := u.Handfast("", "cert", "dev", "--new")
+	_, hint, ok := strings.Cut(r.Stderr, "next step: handfast cert untrust ")
+	if !ok || r.Code != 0 {
+		u.Must("handfast cert untrust " + traces(t, name)[0])
+		t.Fatalf("exit %d, %s", r.Code, r.Stderr)
 	}
-	u.must(binary, "cert", "untrust", strings.TrimSpace(hint))
+	u.Must("handfast cert untrust " + strings.TrimSpace(hint))
 	if found := traces(t, name); len(found) != 0 {
 		t.Errorf("left behind: %v", found)
 	}
@@ -200,17 +201,14 @@ func TestNewWhileTrusted(t *testing.T) {
 
 // Without the rights, and without sudo, it says so, and what to do.
 func TestTrustWithoutRights(t *testing.T) {
-	u := user{t, t.TempDir(), t.TempDir()}
-	for _, dir := range []string{u.home, u.path, filepath.Dir(u.home), filepath.Dir(u.path)} {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	u := user{house.NewUser(t)}
+	path := house.NewUser(t).Home // a directory that anybody may enter
+	u.Env = []string{"PATH=" + path}
 	program, err := exec.LookPath("update-ca-certificates")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(program, filepath.Join(u.path, "update-ca-certificates")); err != nil {
+	if err := os.Symlink(program, filepath.Join(path, "update-ca-certificates")); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
@@ -218,7 +216,7 @@ func TestTrustWithoutRights(t *testing.T) {
 		return
 	}
 	const nobody = 65534
-	if err := os.Chown(u.home, nobody, nobody); err != nil {
+	if err := os.Chown(u.Home, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, u, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
@@ -227,23 +225,23 @@ func TestTrustWithoutRights(t *testing.T) {
 // refused makes sure that a user who may not change the system's store is told so.
 func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	t.Helper()
-	run := func(args ...string) result {
-		cmd := u.command(binary, args...)
+	run := func(args ...string) house.Result {
+		cmd := u.Command("handfast", args...)
 		cmd.SysProcAttr = as
-		return u.finish(cmd)
+		return u.Run(cmd)
 	}
-	if r := run("cert", "trust"); r.code != 1 || !strings.Contains(r.stderr, `run "handfast cert dev"`) {
-		t.Errorf("without a CA: exit %d, %s", r.code, r.stderr)
+	if r := run("cert", "trust"); r.Code != 1 || !strings.Contains(r.Stderr, `run "handfast cert dev"`) {
+		t.Errorf("without a CA: exit %d, %s", r.Code, r.Stderr)
 	}
-	if r := run("cert", "dev"); r.code != 0 {
-		t.Fatalf("exit %d, %s", r.code, r.stderr)
+	if r := run("cert", "dev"); r.Code != 0 {
+		t.Fatalf("exit %d, %s", r.Code, r.Stderr)
 	}
-	ca := strings.TrimSpace(run("cert", "show", "--path").stdout)
-	if r := run("cert", "trust", "--dry-run"); r.code != 0 || !strings.Contains(r.stdout, "this user cannot: it takes the rights of root") {
-		t.Errorf("dry run: exit %d, %s%s", r.code, r.stdout, r.stderr)
+	ca := strings.TrimSpace(run("cert", "show", "--path").Stdout)
+	if r := run("cert", "trust", "--dry-run"); r.Code != 0 || !strings.Contains(r.Stdout, "this user cannot: it takes the rights of root") {
+		t.Errorf("dry run: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	r := run("cert", "trust")
-	if r.code != 1 || !strings.Contains(r.stderr, "the rights of root") || !strings.Contains(r.stderr, "next step: run as root: handfast cert trust "+ca) {
-		t.Errorf("exit %d, %s%s", r.code, r.stdout, r.stderr)
+	if r.Code != 1 || !strings.Contains(r.Stderr, "the rights of root") || !strings.Contains(r.Stderr, "next step: run as root: handfast cert trust "+ca) {
+		t.Errorf("exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }

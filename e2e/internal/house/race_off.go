@@ -1,6 +1,6 @@
 //go:build !race
 
-package binary
+package house
 
 // raceEnabled has the binary built as the tests are.
 const raceEnabled = false

@@ -1,0 +1,167 @@
+// Package chromium drives a headless Chromium in tests, over its debugging pipe: JSON messages that end in a zero byte.
+package chromium
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lifetime bounds everything that one browser does.
+const lifetime = 2 * time.Minute
+
+// Options say how a browser is started. The zero value is ready.
+type Options struct {
+	// Dir is where the browser's profile lies, below "profile". "" is a directory of the test.
+	Dir string
+	// Env is its environment. nil is that of the test.
+	Env []string
+	// Flags come on top of those that keep it quiet and to itself.
+	Flags []string
+}
+
+// A Browser is a Chromium that runs until its test ends. Whatever it cannot do fails the test. Its methods are called from
+// the goroutine of the test.
+type Browser struct {
+	// Log is what the browser itself has said about its pages up to now.
+	Log []string
+
+	t        *testing.T
+	cmd      *exec.Cmd
+	commands *os.File
+	reader   *bufio.Reader
+	stderr   string // a file
+	calls    int
+	session  string
+	console  []string // what pages have printed
+}
+
+// Start starts Chromium, with no page.
+func Start(t *testing.T, opts Options) *Browser {
+	t.Helper()
+	if opts.Dir == "" {
+		opts.Dir = t.TempDir()
+	}
+	theirCommands, commands := pipe(t)
+	events, theirEvents := pipe(t)
+	stderr, err := os.Create(filepath.Join(opts.Dir, "chromium.stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Browser{t: t, commands: commands, reader: bufio.NewReader(events), stderr: stderr.Name()}
+	b.cmd = exec.Command("chromium", append([]string{"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
+		"--user-data-dir=" + filepath.Join(opts.Dir, "profile"), "--remote-debugging-pipe"}, append(opts.Flags, "about:blank")...)...)
+	b.cmd.Dir, b.cmd.Env = opts.Dir, opts.Env
+	b.cmd.ExtraFiles = []*os.File{theirCommands, theirEvents} // its descriptors 3 and 4
+	b.cmd.Stderr = stderr
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatalf("chromium is missing (make setup installs it): %v", err)
+	}
+	for _, f := range []*os.File{theirCommands, theirEvents, stderr} {
+		f.Close() // the browser has its own
+	}
+	deadline := time.Now().Add(lifetime)
+	if err := errors.Join(commands.SetDeadline(deadline), events.SetDeadline(deadline)); err != nil {
+		t.Error(err)
+	}
+	t.Cleanup(b.end)
+	return b
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+// end closes the browser and waits for it and its children, which are a process group.
+func (b *Browser) end() {
+	b.session = ""
+	if err := b.send("Browser.close", nil); err != nil {
+		b.t.Errorf("closing the browser: %v", err)
+		b.kill()
+	}
+	stuck := time.AfterFunc(20*time.Second, b.kill)
+	defer stuck.Stop()
+	if err := b.cmd.Wait(); err != nil {
+		b.t.Errorf("chromium ended with %v", err)
+	}
+	b.kill()
+}
+
+// kill ends what is left of the process group.
+func (b *Browser) kill() {
+	if err := syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		b.t.Errorf("ending chromium: %v", err)
+	}
+}
+
+// Open loads an address in a new page, and waits until it is there.
+func (b *Browser) Open(address string) {
+	b.t.Helper()
+	if fault := b.Load(address); fault != "" {
+		b.t.Fatalf("%s: %s", address, fault)
+	}
+	const loaded = `new Promise(done => {
+		const tell = () => done(location.href);
+		document.readyState === "complete" ? tell() : addEventListener("load", tell);
+	})`
+	if got := b.Eval(loaded); got != address {
+		b.t.Fatalf("the page is %s, want %s", got, address)
+	}
+}
+
+// Load begins to load an address in a new page, and returns why that cannot be done, "" if it can. From then on the
+// browser's other methods are about this page.
+func (b *Browser) Load(address string) string {
+	b.t.Helper()
+	b.session = ""
+	var target struct{ TargetID string }
+	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var attached struct{ SessionID string }
+	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
+	b.session = attached.SessionID
+	for _, domain := range []string{"Runtime", "Log", "Network"} {
+		b.call(domain+".enable", nil, nil)
+	}
+	var navigated struct{ ErrorText string }
+	b.call("Page.navigate", map[string]any{"url": address}, &navigated)
+	return navigated.ErrorText
+}
+
+// Eval runs an expression in the page and returns what it, or its promise, comes to.
+func (b *Browser) Eval(expression string) string {
+	b.t.Helper()
+	var r struct {
+		Result           struct{ Value any }
+		ExceptionDetails *exception
+	}
+	b.call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &r)
+	if r.ExceptionDetails != nil {
+		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails)
+	}
+	return fmt.Sprint(r.Result.Value)
+}
+
+// Printed waits for the next line that a page prints on its console.
+func (b *Browser) Printed() string {
+	b.t.Helper()
+	for len(b.console) == 0 {
+		b.handle(b.receive())
+	}
+	s := b.console[0]
+	b.console = b.console[1:]
+	return s
+}

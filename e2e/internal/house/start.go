@@ -1,0 +1,169 @@
+package house
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// lifetime bounds what runs until it is told to end.
+const lifetime = 5 * Patience
+
+// Output keeps what is written to it, for any goroutine to read meanwhile. The zero value is ready.
+type Output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write keeps p.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+// String returns everything that was written up to now.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// Start starts a program and waits until it listens on a TCP address. It gets SIGTERM at the end of the test, and is
+// killed when it does not follow. Its output is for errors.
+func (u *User) Start(address, name string, args ...string) *Output {
+	u.T.Helper()
+	out := &Output{}
+	cmd := u.command(lifetime, name, args)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		u.T.Fatalf("a program is missing (make setup installs them): %v", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // how it says that it was told to end differs
+	}()
+	u.T.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended
+		stuck := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		<-exited
+		stuck.Stop()
+	})
+	ready := false
+	Until(u.T, name+" listens on "+address, func() bool {
+		select {
+		case <-exited:
+			return true
+		default:
+		}
+		c, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			c.Close()
+			ready = true
+		}
+		return ready
+	})
+	if !ready {
+		u.T.Fatalf("%s ended:\n%s", name, out)
+	}
+	return out
+}
+
+// Server is a "handfast serve" that runs.
+type Server struct {
+	Banner map[string][]string // what stands behind the first word of a line: "page", "echo", "CA", "try"
+	Lines  []string            // the banner, as it was printed
+	Stdout Output              // what came after it
+	Log    Output              // its standard error
+
+	u      *User
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Serve starts a server and waits until its banner is complete. It is killed with the test, if it has not ended by then.
+// When the race detector has something to say by that time, the test fails.
+func (u *User) Serve(args ...string) *Server {
+	u.T.Helper()
+	s := &Server{Banner: map[string][]string{}, u: u, exited: make(chan struct{}),
+		cmd: u.command(lifetime, "handfast", append([]string{"serve"}, args...))}
+	s.cmd.Stderr = &s.Log
+	stdout, err := s.cmd.StdoutPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		u.T.Fatal(err)
+	}
+	late := time.AfterFunc(Patience, func() { _ = s.cmd.Process.Kill() })
+	r := bufio.NewReader(stdout)
+	ready := s.readBanner(r)
+	late.Stop()
+	go func() {
+		defer close(s.exited)
+		_, _ = io.Copy(&s.Stdout, r)
+		_ = s.cmd.Wait() // the exit code tells
+	}()
+	u.T.Cleanup(func() {
+		_ = s.cmd.Process.Kill() // fails when it has ended
+		s.Wait()
+		if strings.Contains(s.Log.String(), "WARNING: DATA RACE") {
+			u.T.Errorf("the server has a data race:\n%s", &s.Log)
+		}
+	})
+	if !ready {
+		u.T.Fatalf("no banner: exit %d, %q\n%s", s.Wait(), s.Lines, &s.Log)
+	}
+	return s
+}
+
+// readBanner reports whether the banner came to its end.
+func (s *Server) readBanner(r *bufio.Reader) bool {
+	for {
+		line, err := r.ReadString('\n')
+		line = strings.TrimRight(line, "\n")
+		if err != nil || line == "Ctrl-C stops it" {
+			return err == nil
+		}
+		s.Lines = append(s.Lines, line)
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		s.Banner[word] = append(s.Banner[word], strings.TrimSpace(rest))
+	}
+}
+
+// First returns what stands behind a word where the banner has it first, "" when it has it nowhere.
+func (s *Server) First(word string) string {
+	if all := s.Banner[word]; len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+// Signal sends a signal to the server, which must not have ended.
+func (s *Server) Signal(sig os.Signal) {
+	s.u.T.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.u.T.Fatal(err)
+	}
+}
+
+// Wait waits for the end of the server and returns its exit code. Its output is complete then.
+func (s *Server) Wait() int {
+	<-s.exited
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// Stop sends a signal and returns the exit code.
+func (s *Server) Stop(sig os.Signal) int {
+	s.u.T.Helper()
+	s.Signal(sig)
+	return s.Wait()
+}

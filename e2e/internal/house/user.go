@@ -1,0 +1,116 @@
+package house
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// User is somebody with a home directory, in which everything runs that one test starts.
+type User struct {
+	T    *testing.T
+	Home string   // everybody may enter it: what root starts may go on as another user
+	Env  []string // name=value on top of the environment that [User.Command] gives; the last of a name holds
+}
+
+// NewUser returns a user whose home ends with the test.
+func NewUser(t *testing.T) *User {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "handfast-home-*") // the parent of a t.TempDir is closed to others
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("something still runs in it: %v", err)
+		}
+	})
+	return &User{T: t, Home: dir}
+}
+
+// In returns the same user for a subtest, with which everything ends that is started for it.
+func (u *User) In(t *testing.T) *User { return &User{T: t, Home: u.Home, Env: u.Env} }
+
+// Write writes a file below the home, which only the user may read, and returns its path.
+func (u *User) Write(name, text string) string {
+	u.T.Helper()
+	path := filepath.Join(u.Home, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		u.T.Fatal(err)
+	}
+	return path
+}
+
+// Command prepares a program, "handfast" for the one under test, which is killed when it takes longer than [Patience].
+// It gets nothing from the environment of the test but PATH: nothing names proxies or authorities.
+func (u *User) Command(name string, args ...string) *exec.Cmd {
+	return u.command(Patience, name, args)
+}
+
+func (u *User) command(bound time.Duration, name string, args []string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	u.T.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = u.Home
+	cmd.Env = u.Environ()
+	cmd.WaitDelay = 5 * time.Second // for children that hold its output
+	return cmd
+}
+
+// Environ returns the environment of what the user runs.
+func (u *User) Environ() []string {
+	return append([]string{"HOME=" + u.Home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8",
+		"GORACE=atexit_sleep_ms=0"}, u.Env...) // a binary with the race detector would linger for a second
+}
+
+// Result is what a program did.
+type Result struct {
+	Code           int // -1 when a signal has ended it
+	Stdout, Stderr string
+}
+
+// Run runs a command to its end. Without a Stdin of its own it reads nothing.
+func (u *User) Run(cmd *exec.Cmd) Result {
+	u.T.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		u.T.Fatalf("%q: %v", cmd.Args, err)
+	}
+	return Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// Handfast runs the binary to its end.
+func (u *User) Handfast(stdin string, args ...string) Result {
+	u.T.Helper()
+	cmd := u.Command("handfast", args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return u.Run(cmd)
+}
+
+// Bash runs a script to its end, with name=value on top of its environment. It stops at the first command that fails.
+func (u *User) Bash(script string, env ...string) Result {
+	u.T.Helper()
+	cmd := u.Command("bash", "-euo", "pipefail", "-c", script)
+	cmd.Env = append(cmd.Env, env...)
+	return u.Run(cmd)
+}
+
+// Must runs a script that is to succeed, and returns what it prints, without the line's end.
+func (u *User) Must(script string, env ...string) string {
+	u.T.Helper()
+	r := u.Bash(script, env...)
+	if r.Code != 0 {
+		u.T.Fatalf("%s: exit %d\n%s%s", script, r.Code, r.Stdout, r.Stderr)
+	}
+	return strings.TrimRight(r.Stdout, "\n")
+}
