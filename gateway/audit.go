@@ -6,19 +6,23 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
 )
 
 // audit is the log of who did what, a stream of its own. What goes into it is chosen field by field, and no field is a
-// credential. A nil audit writes nothing.
+// credential. It is written before what it tells goes on, and holds up nobody when it cannot be: then it says how many
+// lines are missing as soon as it can. A nil audit writes nothing.
 type audit struct {
 	out    *auditFile // nil: not to a file
+	lines  *auditLines
 	logger *slog.Logger
 }
 
-// openAudit opens what cfg names; nil when that is nothing.
-func openAudit(cfg config.Audit, stdout, stderr io.Writer) (*audit, error) {
+// openAudit opens what cfg names; nil when that is nothing. failed is told of every line that is lost; it may be nil.
+func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (*audit, error) {
 	a := &audit{}
 	var w io.Writer
 	switch cfg.To {
@@ -36,10 +40,11 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer) (*audit, error) {
 	if w == nil {
 		return nil, nil
 	}
+	a.lines = &auditLines{to: w, failed: failed}
 	if cfg.Format == "text" {
-		a.logger = slog.New(slog.NewTextHandler(w, nil))
+		a.logger = slog.New(slog.NewTextHandler(a.lines, nil))
 	} else {
-		a.logger = slog.New(slog.NewJSONHandler(w, nil))
+		a.logger = slog.New(slog.NewJSONHandler(a.lines, nil))
 	}
 	return a, nil
 }
@@ -56,6 +61,66 @@ func (a *audit) log(event string, attrs ...any) {
 		}
 	}
 	a.logger.Info(event, kept...)
+	if n := a.lines.missing(); n > 0 {
+		a.logger.Warn(observe.AuditLost, observe.KeyLost, n)
+	}
+}
+
+// auditLines writes lines, each with one Write, and counts those that it could not.
+type auditLines struct {
+	to     io.Writer
+	failed func(error) // may be nil
+
+	mu   sync.Mutex
+	lost int
+	bad  bool // the last one was lost
+	torn bool // a part of it was written
+}
+
+// Write writes one line.
+func (l *auditLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := p
+	if l.torn {
+		line = append([]byte{'\n'}, p...)
+	}
+	n, err := l.to.Write(line)
+	if err == nil {
+		l.bad, l.torn = false, false
+		return len(p), nil
+	}
+	l.lost++
+	l.bad, l.torn = true, l.torn || n > 0
+	if l.failed != nil {
+		l.failed(err)
+	}
+	return 0, err
+}
+
+// missing returns how many lines were lost before the last one, which was not. It says so once.
+func (l *auditLines) missing() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bad || l.lost == 0 {
+		return 0
+	}
+	n := l.lost
+	l.lost = 0
+	return n
+}
+
+// auditPause is how often it is told that the audit log cannot be written.
+const auditPause = time.Minute
+
+// auditFailed tells that a line of the audit log is lost.
+func (s *Server) auditFailed(err error) {
+	s.metrics.AuditLost.Inc()
+	now := time.Now().UnixNano()
+	last := s.auditTold.Load()
+	if now-last >= int64(auditPause) && s.auditTold.CompareAndSwap(last, now) {
+		s.log.Error(observe.EventAuditFault, observe.KeyError, err)
+	}
 }
 
 // reopen opens the file anew, for those who rotate it.

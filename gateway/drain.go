@@ -92,6 +92,7 @@ func (s *Server) finishLocked() {
 	if site := s.site.Load(); site != nil {
 		site.close(nil)
 	}
+	s.flood.tell()
 	s.store.close()
 	s.audit.close()
 }

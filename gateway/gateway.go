@@ -42,23 +42,25 @@ const (
 
 // Server is a set of bound addresses and what answers on them.
 type Server struct {
-	log      *slog.Logger
-	audit    *audit
-	metrics  *observe.Metrics
-	outside  *observe.Endpoint // what is refused before it has come to an endpoint
-	conns    *registry.Registry
-	refused  *refusals.Log
-	waiting  *door.Waiting
-	peers    door.Peers
-	rate     limit.Rate // of handshakes, by address
-	arrivals limit.Rate // of connections, by address
-	http     *http.Server
-	admin    *adminListener // nil: there is none
-	store    store
-	revoked  recentRevocations
-	ready    atomic.Bool
-	serving  sync.WaitGroup // one goroutine for each door
-	failed   chan error
+	log       *slog.Logger
+	audit     *audit
+	auditTold atomic.Int64 // when it was told last that lines of it are lost, in Unix nanoseconds
+	metrics   *observe.Metrics
+	outside   *observe.Endpoint // what is refused before it has come to an endpoint
+	conns     *registry.Registry
+	refused   *refusals.Log
+	flood     flood // of refusals in the log
+	waiting   *door.Waiting
+	peers     door.Peers
+	rate      limit.Rate // of handshakes, by address
+	arrivals  limit.Rate // of connections, by address
+	http      *http.Server
+	admin     *adminListener // nil: there is none
+	store     store
+	revoked   recentRevocations
+	ready     atomic.Bool
+	serving   sync.WaitGroup // one goroutine for each door
+	failed    chan error
 
 	site  atomic.Pointer[site]
 	alive context.Context //nolint:containedctx // ends when Close is called, whoever serves
@@ -82,6 +84,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	if cfg == nil {
 		cfg = config.Default()
 	}
+	s.flood.log = s.log
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.waiting = door.NewWaiting(func() int { return s.site.Load().cfg.Limits.PendingHandshakes }, s.isProxy, s.cut)
 	s.metrics = observe.NewMetrics(observe.Live{
@@ -98,7 +101,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 }
 
 func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options) (err error) {
-	if s.audit, err = openAudit(cfg.Audit, opts.Stdout, opts.Stderr); err != nil {
+	if s.audit, err = openAudit(cfg.Audit, opts.Stdout, opts.Stderr, s.auditFailed); err != nil {
 		return err
 	}
 	if err = s.store.open(cfg.Store, s.log); err != nil {

@@ -141,7 +141,9 @@ func (s *Server) record(where *observe.Endpoint, n refusals.Refusal, user, metho
 	if n.Hint != "" {
 		attrs = append(attrs, observe.KeyHint, n.Hint)
 	}
-	s.log.Info(observe.EventRefused, attrs...)
+	if s.flood.allow(floodKind{n.Addr, n.Endpoint, n.Stage, n.Status}) {
+		s.log.Info(observe.EventRefused, attrs...)
+	}
 }
 
 // recordDoor tells why a connection ended before its first request.

@@ -2,25 +2,27 @@ package observe
 
 // The events of the log: the msg of a line. The attributes have the names below.
 const (
-	EventServing    = "serving"
-	EventStopping   = "stopping"
-	EventStopped    = "stopped"
-	EventOpened     = "opened"
-	EventClosed     = "closed"
-	EventRefused    = "handshake refused"
-	EventCut        = "handshake cut" // a slow one, to make room
-	EventReloaded   = "configuration reloaded"
-	EventUnchanged  = "configuration unchanged"
-	EventNotLoaded  = "configuration not loaded"
-	EventChanged    = "configuration changed" // one setting
-	EventListening  = "listening"
-	EventUnlistened = "no longer listening"
-	EventCert       = "certificate"
-	EventRevoked    = "revoked"
-	EventRemoved    = "endpoint removed"
-	EventAdmin      = "admin closed connections"
-	EventAuthFault  = "authentication trouble"
-	EventWarning    = "warning"
+	EventServing     = "serving"
+	EventStopping    = "stopping"
+	EventStopped     = "stopped"
+	EventOpened      = "opened"
+	EventClosed      = "closed"
+	EventRefused     = "handshake refused"
+	EventRefusedMore = "more handshakes refused" // like those that were told just now
+	EventCut         = "handshake cut"           // a slow one, to make room
+	EventReloaded    = "configuration reloaded"
+	EventUnchanged   = "configuration unchanged"
+	EventNotLoaded   = "configuration not loaded"
+	EventChanged     = "configuration changed" // one setting
+	EventListening   = "listening"
+	EventUnlistened  = "no longer listening"
+	EventCert        = "certificate"
+	EventRevoked     = "revoked"
+	EventRemoved     = "endpoint removed"
+	EventAdmin       = "admin closed connections"
+	EventAuthFault   = "authentication trouble"
+	EventWarning     = "warning"
+	EventAuditFault  = "audit log cannot be written"
 )
 
 // The events of the audit log.
@@ -31,7 +33,8 @@ const (
 	AuditClosing      = "closing"      // connections were told to go, by an operator or a revocation
 	AuditTicket       = "ticket issued"
 	AuditLogout       = "logged out"
-	AuditRevoked      = "revoked" // by an operator
+	AuditLost         = "lines lost" // before this one
+	AuditRevoked      = "revoked"    // by an operator
 )
 
 // The attributes of both.
@@ -61,6 +64,8 @@ const (
 	KeyBytesOut   = "bytes_out"
 	KeyError      = "error"
 	KeyCount      = "connections"
+	KeyMore       = "more"
+	KeyLost       = "lost"    // lines
 	KeyAddress    = "address" // of a listener
 	KeyFile       = "file"
 	KeySetting    = "setting"

@@ -16,12 +16,13 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	Cut      prometheus.Counter       // slow handshakes, to make room
-	Auth     *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
-	Reloads  *prometheus.CounterVec   // by outcome
-	Revoked  prometheus.Counter       // connections that were closed since their credential was revoked
-	Expired  prometheus.Counter       // connections whose credential expired
-	Draining prometheus.Gauge         // 1 once the server stops
+	Cut       prometheus.Counter       // slow handshakes, to make room
+	Auth      *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
+	Reloads   *prometheus.CounterVec   // by outcome
+	Revoked   prometheus.Counter       // connections that were closed since their credential was revoked
+	Expired   prometheus.Counter       // connections whose credential expired
+	AuditLost prometheus.Counter       // lines of the audit log that could not be written
+	Draining  prometheus.Gauge         // 1 once the server stops
 }
 
 // Live is what is asked for when the metrics are read.
@@ -41,6 +42,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Cut = counter(m, "handshakes_cut_total", "Connections that were cut in their handshake, to make room for others.")
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed since their credential was revoked.")
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
+	m.AuditLost = counter(m, "audit_lines_lost_total", "Lines of the audit log that could not be written.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
 	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

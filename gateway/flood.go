@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/observe"
+)
+
+// The bounds on what a flood of refusals is told with in the log: some 130 lines a second, whoever sends how much.
+const (
+	floodWindow = time.Second
+	floodEach   = 3  // lines of one kind in a window
+	floodKinds  = 32 // kinds in a window
+)
+
+// floodKind is what refusals have in common of which the first ones are told and the rest is counted.
+type floodKind struct {
+	addr, endpoint, stage string
+	status                int
+}
+
+// flood bounds the lines that refused clients can fill a log with: of each kind the first few in a second are told, and
+// then how many more there were. The audit log has all of them.
+type flood struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	began time.Time // of the window
+	seen  map[floodKind]int
+	rest  int         // refusals of further kinds
+	timer *time.Timer // tells at the end of the window what was left out; nil: nothing was
+}
+
+// allow reports whether a refusal is to be told.
+func (f *flood) allow(kind floodKind) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if f.timer == nil && now.Sub(f.began) >= floodWindow {
+		f.began, f.seen = now, make(map[floodKind]int, 4)
+	}
+	if n, known := f.seen[kind]; known || len(f.seen) < floodKinds {
+		f.seen[kind] = n + 1
+		if n < floodEach {
+			return true
+		}
+	} else {
+		f.rest++
+	}
+	if f.timer == nil {
+		f.timer = time.AfterFunc(max(0, f.began.Add(floodWindow).Sub(now)), f.tell)
+	}
+	return false
+}
+
+// tell tells what was left out, and begins anew.
+func (f *flood) tell() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.timer == nil {
+		return // it was told at the end of the server
+	}
+	f.timer.Stop()
+	f.timer = nil
+	for kind, n := range f.seen {
+		if n <= floodEach {
+			continue
+		}
+		attrs := []any{observe.KeyMore, n - floodEach, observe.KeyStage, kind.stage, observe.KeyStatus, kind.status, observe.KeyAddr, kind.addr}
+		if kind.endpoint != "" {
+			attrs = append(attrs, observe.KeyEndpoint, kind.endpoint)
+		}
+		f.log.Info(observe.EventRefusedMore, attrs...)
+	}
+	if f.rest > 0 {
+		f.log.Info(observe.EventRefusedMore, observe.KeyMore, f.rest)
+	}
+	f.seen, f.rest = nil, 0
+	f.began = time.Time{}
+}

@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A flood is told in a bounded number of lines that add up to what there was.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out output
+		f := flood{log: slog.New(slog.NewTextHandler(&out, nil))}
+		told := 0
+		for i := range 10_000 {
+			if f.allow(floodKind{fmt.Sprint("192.0.2.", i%2), "chat", "check", 401}) {
+				told++
+			}
+		}
+		for i := range 10_000 {
+			if f.allow(floodKind{fmt.Sprint("2001:db8::", i), "chat", "check", 401}) {
+				told++
+			}
+		}
+		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
+			t.Errorf("%d were told, and %s", told, out.String())
+		}
+		time.Sleep(floodWindow)
+		synctest.Wait()
+		sum := told
+		for line := range strings.Lines(out.String()) {
+			var more int
+			if _, err := fmt.Sscanf(line[strings.Index(line, " more="):], " more=%d", &more); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			sum += more
+		}
+		if sum != 20_000 || strings.Count(out.String(), "\n") > floodKinds+1 {
+			t.Errorf("%d in\n%s", sum, out.String())
+		}
+		if !f.allow(floodKind{addr: "192.0.2.0"}) {
+			t.Error("a second later it is not told")
+		}
+	})
+}
+
+// Refusals of a server are told so, and all of them stand in the audit log.
+func TestRefusalsAreSampled(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	const n = 50
+	for range n {
+		r.refuse(t, "/chat", nil)
+	}
+	has(t, &r.log, `msg="more handshakes refused"`, "status=401", "addr=127.0.0.1", "endpoint=chat", "more=")
+	if lines := strings.Count(r.log.String(), `msg="handshake refused"`); lines >= n {
+		t.Errorf("%d lines", lines)
+	}
+	if lines := strings.Count(r.audited.String(), `"refused"`); lines != n {
+		t.Errorf("%d lines in the audit log", lines)
+	}
+}
+
+// What is left out is told when the server ends in the middle of it, too.
+func TestFloodAtTheEnd(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	for range 10 {
+		r.refuse(t, "/chat", nil)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.log.String(), "more=") {
+		t.Errorf("it is not told:\n%s", r.log.String())
+	}
+}
