@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -357,13 +358,20 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 
 // TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, no reset.
 func TestCloseFrameWithBytesBehind(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
-	peer.send(append(peer.frame(frame.Close, true, closeBody(4001, "")), make([]byte, 50<<10)...))
-	if _, err := c.Read(t.Context()); CloseCode(err) != 4001 {
-		t.Errorf("Read: %v", err)
-	}
-	peer.expectClose(4001)
-	if b, err := io.ReadAll(peer.Conn); err != nil || len(b) > 0 {
-		t.Errorf("the stream ends with %q, %v", b, err)
+	for name, pair := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {
+		c, peer := pair(t, RoleServer, nil)
+		peer.send(append(peer.frame(frame.Close, true, closeBody(4001, "")), make([]byte, 100<<10)...))
+		if _, err := c.Read(t.Context()); CloseCode(err) != 4001 {
+			t.Errorf("%s: Read: %v", name, err)
+		}
+		peer.expectClose(4001)
+		if b, err := io.ReadAll(peer.Conn); err != nil || len(b) > 0 {
+			t.Errorf("%s: the stream ends with %q, %v", name, b, err)
+		}
+		if below, ok := peer.Conn.(*tls.Conn); ok {
+			if _, err := io.ReadAll(below.NetConn()); err != nil {
+				t.Errorf("%s: the socket ends with %v", name, err)
+			}
+		}
 	}
 }

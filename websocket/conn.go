@@ -59,7 +59,7 @@ type Conn struct {
 	rest     []byte            // of a write that the socket took in part: it goes first
 	queue    []entry           // frames that go out when the stream is free
 	entries  *[64]entry        // its memory, while it is not empty
-	queued   int               // bytes of it that Send put there
+	queued   int               // what of it Send and Queue put there costs, in bytes
 	own      *transport.Buffer // where small frames of Queue lie; nil when none does
 	ownUsed  int
 	taken    []*joined     // whose frames the holder of out is about to write

@@ -8,7 +8,8 @@ import (
 
 // Listen is net.Listen for a [Server]. Its TCP connections are without TCP's own keep-alive, which costs four system calls
 // for each of them: a Conn's pings find a peer that is gone. Those that turn out to be for HTTP get it when Serve hands
-// them over. Take another listener when PingInterval is negative, and for other servers.
+// them over, or ServeTLS; they know the listener by its type, so nothing may be wrapped around it. Take another listener
+// when something is, when PingInterval is negative, and for other servers.
 func Listen(network, address string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	l, err := lc.Listen(context.Background(), network, address)

@@ -27,7 +27,9 @@ const (
 
 // WriteQueue bounds what Send and Queue have accepted and the kernel has not. The zero value is the safe default.
 type WriteQueue struct {
-	// Bytes is the bound, headers included. 0 means 1 MiB. A message larger than that is accepted into an empty queue.
+	// Bytes is the bound, headers included, and 64 more for each message. 0 means 1 MiB. A message larger than that is
+	// accepted into an empty queue. What is being written is not in the queue any more: one message, or some that are 32 KiB
+	// together.
 	Bytes int
 
 	// Full says what happens when it is reached.
@@ -42,6 +44,11 @@ type entry struct {
 	head  int    // its header's length
 	join  *joined
 }
+
+// entryCost is what an entry takes in the queue beside its frame, some room to grow included.
+const entryCost = 64
+
+func (e entry) cost() int { return len(e.frame) + entryCost }
 
 // Send queues the messages and returns without waiting for the peer, except under QueueBlock. On a plain socket that
 // takes them at once they are with the kernel when Send returns, all in one system call; otherwise they go out with
@@ -63,8 +70,8 @@ func (c *Conn) Send(ps ...*Prepared) error {
 			return err
 		}
 		e := c.entryFor(p)
-		for !c.fits(len(e.frame)) {
-			if err := c.makeRoom(len(e.frame)); err != nil {
+		for !c.fits(e.cost()) {
+			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
 			e = c.entryFor(p) // a message may have been begun meanwhile, which changes what can go out compressed
@@ -92,7 +99,7 @@ func (c *Conn) sendOne(p *Prepared) bool {
 		c.out.give()
 		return true
 	}
-	c.rest = append(c.rest, e.frame[n:]...)
+	c.rest = e.frame[n:] // nobody writes to it, and all connections share it
 	go c.passOut()
 	return true
 }
@@ -105,7 +112,7 @@ func (c *Conn) writesNow() bool {
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.
 func (c *Conn) enqueue(e entry) {
 	c.addEntry(e)
-	c.queued += len(e.frame)
+	c.queued += e.cost()
 	c.compressedShared(e)
 }
 
@@ -170,7 +177,7 @@ func (c *Conn) queueBehind(m Message) error {
 	if err := c.canWrite(); err != nil {
 		return err
 	}
-	if err := c.makeRoom(len(m.Data) + frame.MaxHeader); err != nil {
+	if err := c.makeRoom(len(m.Data) + frame.MaxHeader + entryCost); err != nil {
 		return err
 	}
 	if p != nil {
@@ -268,7 +275,7 @@ func (c *Conn) makeRoom(n int) error {
 func (c *Conn) dropOldest() bool {
 	for i, e := range c.queue {
 		if e.join == nil {
-			c.queued -= len(e.frame)
+			c.queued -= e.cost()
 			if i == 0 && len(c.queue) > len(c.entries) { // a long queue is not to be moved for each message
 				c.queue[0] = entry{}
 				c.queue = c.queue[1:]
@@ -358,7 +365,11 @@ func (c *Conn) writeOne() bool {
 	if n == 0 || err != nil {
 		return false
 	}
-	c.rest = append(c.rest, f[n:]...)
+	if f = f[n:]; len(f) > together { // no frame of c.own is that long
+		c.rest = f
+	} else {
+		c.rest = append(c.rest, f...)
+	}
 	c.dequeue(1)
 	if len(c.rest) > 0 {
 		go c.passOut()
@@ -374,8 +385,13 @@ func (c *Conn) moreToWrite() bool {
 }
 
 // gather moves what waits to be written into dst, as far as its capacity goes: control frames, then the queue. A first
-// frame that does not fit is left for the caller. The caller holds mu and the out turn.
+// frame that does not fit is left for the caller; the rest of one that has begun is returned instead of dst. The caller
+// holds mu and the out turn.
 func (c *Conn) gather(dst []byte) []byte {
+	if len(c.rest) > cap(dst) { // from where it lies
+		dst, c.rest = c.rest, nil
+		return dst
+	}
 	if len(c.rest) > 0 {
 		dst, c.rest = append(dst, c.rest...), nil
 	}
@@ -424,7 +440,7 @@ func (c *Conn) appendEntry(dst []byte, e entry) []byte {
 func (c *Conn) dequeue(n int) {
 	for _, e := range c.queue[:n] {
 		if e.join == nil {
-			c.queued -= len(e.frame)
+			c.queued -= e.cost()
 		}
 	}
 	c.queue = slices.Delete(c.queue, 0, n)

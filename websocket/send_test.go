@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -117,7 +118,7 @@ func stuck(t *testing.T, q WriteQueue) (*Conn, raw) {
 }
 
 func TestSendQueuePolicies(t *testing.T) {
-	room := WriteQueue{Bytes: 3 * len("\x81\x01a")}
+	room := WriteQueue{Bytes: 3 * (len("\x81\x01a") + entryCost)}
 	t.Run("drop newest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.Full = QueueDropNewest
@@ -335,4 +336,66 @@ func TestPrepareChecks(t *testing.T) {
 	if _, err := Prepare(Message{}); err == nil {
 		t.Error("a message without a type was prepared")
 	}
+}
+
+// TestManySmallMessagesAreBounded: what each of them costs beside its bytes counts.
+func TestManySmallMessagesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := stuck(t, WriteQueue{Bytes: 64 << 10, Full: QueueDropNewest})
+		p := prepare(t, "")
+		n := 0
+		for ; n < 64<<10; n++ {
+			if n%2 == 0 && c.Send(p) != nil || n%2 == 1 && c.Queue(Message{Text, nil}) != nil {
+				break
+			}
+		}
+		if n > 1000 || n < 900 {
+			t.Errorf("%d messages of nothing are queued in 64 KiB", n)
+		}
+	})
+}
+
+// TestTheRestOfALargeMessageIsShared: a peer that is slow costs no copy of what many get.
+func TestTheRestOfALargeMessageIsShared(t *testing.T) {
+	large := strings.Repeat("large ", 2<<20)
+	for _, behind := range []bool{false, true} {
+		c, peer := rawTCP(t, RoleServer, nil)
+		p := prepare(t, large)
+		var before, after runtime.MemStats
+		if behind { // another message, which it has to wait for
+			w, err := c.Writer(t.Context(), Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(w, strings.Repeat("b", streamChunk))
+			runtime.ReadMemStats(&before)
+			if err := errors.Join(c.Send(p), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			runtime.ReadMemStats(&before)
+			if err := c.Send(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for c.startsToWrite() {
+			runtime.Gosched()
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(large)/8) {
+			t.Errorf("%d bytes are allocated for one of %d that is shared", n, len(large))
+		}
+		if behind {
+			peer.next()
+			peer.next()
+		}
+		peer.expect(frame.Text, large)
+	}
+}
+
+// startsToWrite reports whether a goroutine that is to write what is left has not come to that yet.
+func (c *Conn) startsToWrite() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.rest) > 0 || len(c.queue) > 0
 }

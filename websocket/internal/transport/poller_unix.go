@@ -101,9 +101,12 @@ func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	return n, err
 }
 
+// most is how much one write may be: some systems refuse 2 GiB and more.
+const most = 1 << 30
+
 func (p *poller) putOnce(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), p.out)
+		n, err := syscall.Write(int(fd), p.out[:min(len(p.out), most)])
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -127,12 +130,12 @@ func (p *poller) putOnce(fd uintptr) bool {
 	}
 }
 
-// discard throws away what has arrived, most bytes at most, and waits for nothing.
-func (p *poller) discard(most int) {
+// discard throws away what has arrived, left bytes at most, and waits for nothing.
+func (p *poller) discard(left int) {
 	buf := Borrow()
 	defer Return(buf)
 	_ = p.raw.Read(func(fd uintptr) bool { // an error is the stream's end, which was coming anyway
-		for most > 0 {
+		for left > 0 {
 			n, err := syscall.Read(int(fd), buf[:])
 			if err == syscall.EINTR {
 				continue
@@ -140,7 +143,7 @@ func (p *poller) discard(most int) {
 			if err != nil || n <= 0 {
 				break
 			}
-			most -= n
+			left -= n
 		}
 		return true
 	})

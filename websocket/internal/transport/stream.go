@@ -34,8 +34,8 @@ type deadliner interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and one write at a time; the other methods may be
-// called at once from anywhere.
+// Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and
+// one write at a time; the other methods may be called at once from anywhere.
 type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
@@ -144,11 +144,15 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadlin
 // SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
 
-// Discard throws away what has arrived on a socket, and waits for nothing: a socket that is closed with bytes unread is
-// reset, which can destroy what was sent last.
+// Discard throws away what has arrived on a socket, some buffers full at most, and waits for nothing: a socket that is closed
+// with bytes unread is reset, which can destroy what was sent last. Nothing can be read behind it.
 func (s *Stream) Discard() {
-	if s.ready != nil {
-		s.ready.discard(8 * BufferSize)
+	p := s.ready
+	if t, ok := s.rwc.(*tls.Conn); ok {
+		p = newPoller(t.NetConn())
+	}
+	if p != nil {
+		p.discard(8 * BufferSize)
 	}
 }
 
@@ -179,8 +183,8 @@ func IsTimeout(err error) bool {
 	switch e := err.(type) { //nolint:errorlint // what sockets return is not wrapped, and errors.As takes its time
 	case *os.SyscallError: // a poller's: the system knows no deadlines
 		return false
-	case *net.OpError:
-		return e.Timeout()
+	case *net.OpError: // ETIMEDOUT, of a peer that is gone, calls itself a timeout too
+		return errors.Is(e.Err, os.ErrDeadlineExceeded)
 	}
 	if err == io.EOF { //nolint:errorlint // nor is a stream's end
 		return false

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,5 +140,18 @@ func TestTryWrite(t *testing.T) {
 	s.Close()
 	if _, err := s.TryWrite(b); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("TryWrite to a closed socket: %v", err)
+	}
+}
+
+// TestIsTimeout: a deadline of ours is told from a peer that TCP has given up.
+func TestIsTimeout(t *testing.T) {
+	s, _ := sockets(t)
+	s.SetReadDeadline(time.Now().Add(-time.Second))
+	_, passed := s.Read(make([]byte, 1))
+	gone := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
+	for err, want := range map[error]bool{passed: true, os.ErrDeadlineExceeded: true, gone: false, gone.Err: false, io.EOF: false} {
+		if IsTimeout(err) != want {
+			t.Errorf("%v: %v", err, !want)
+		}
 	}
 }
