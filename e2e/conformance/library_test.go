@@ -62,6 +62,8 @@ func loop(ctx context.Context, c *websocket.Conn, a app) error {
 		return echoStream(ctx, c)
 	case byMessages:
 		return echoMessages(ctx, c)
+	case byView:
+		return echoView(ctx, c)
 	}
 	return echo(ctx, c)
 }
@@ -102,6 +104,15 @@ func echoAppend(ctx context.Context, c *websocket.Conn) error {
 		}
 		buf = m.Data
 		if err := c.Write(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// echoView uses View and Write.
+func echoView(ctx context.Context, c *websocket.Conn) error {
+	for {
+		if err := c.View(ctx, func(m websocket.Message) error { return c.Write(ctx, m) }); err != nil {
 			return err
 		}
 	}

@@ -41,12 +41,12 @@ func (c testCase) everyCut() []cut {
 	return []cut{asWritten, bytewise, joined, overTLS}
 }
 
-// someCuts is everyCut with the two ways that differ most.
+// someCuts is everyCut with the ways that differ most.
 func (c testCase) someCuts() []cut {
 	if c.heavy {
 		return []cut{asWritten}
 	}
-	return []cut{bytewise, overTLS}
+	return []cut{bytewise, joined, overTLS}
 }
 
 // app is what the library's side does with a connection.
@@ -58,8 +58,8 @@ type app struct {
 	calls     calls
 }
 
-// calls says which of the library's ways to read and write a loop uses. A small case goes through all of them, one with
-// each cut; a heavy one names its own.
+// calls says which of the library's ways to read and write a loop uses. A small case goes through all of them: by View where
+// the subject reads so, else one with each cut. A heavy one names its own.
 type calls int
 
 const (
@@ -67,6 +67,7 @@ const (
 	byReadAppend
 	byStream
 	byMessages
+	byView
 )
 
 var callsFor = map[cut]calls{asWritten: byRead, bytewise: byReadAppend, joined: byStream, overTLS: byMessages}

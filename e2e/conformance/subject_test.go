@@ -15,6 +15,7 @@ type subject struct {
 	play func(ctx context.Context, c testCase, how cut) error // nil: it does not run on this system
 	few  bool                                                 // the race detector's runs leave the bulk out
 	late bool                                                 // it inflates a message when all of it is there
+	view bool                                                 // it reads by View, whatever the cut
 }
 
 // leavesOut says that c is not played in this run: a run without the race detector does.
@@ -31,10 +32,10 @@ func subjects(t testing.TB) []subject {
 		loop.shutDown(t)
 	})
 	all := []subject{
-		{"server", testServer, testCase.everyCut, runAgainstServer, false, false},
-		{"service", testServer, testCase.someCuts, service.run, true, false},
-		{"reactor", testServer, testCase.someCuts, loop.run, true, true},
-		{"client", testClient, testCase.everyCut, runAgainstClient, false, false},
+		{name: "server", role: testServer, cuts: testCase.everyCut, play: runAgainstServer},
+		{name: "service", role: testServer, cuts: testCase.someCuts, play: service.run, few: true, view: true},
+		{name: "reactor", role: testServer, cuts: testCase.someCuts, play: loop.run, few: true, late: true},
+		{name: "client", role: testClient, cuts: testCase.everyCut, play: runAgainstClient},
 	}
 	if runtime.GOOS != "linux" {
 		all[2].play = nil
@@ -50,7 +51,10 @@ func run(ctx context.Context, c testCase, s subject, how cut) error {
 	if s.isLate(c) {
 		c.script = c.late
 	}
-	if !c.heavy {
+	switch {
+	case s.view:
+		c.app.calls = byView
+	case !c.heavy:
 		c.app.calls = callsFor[how]
 	}
 	if err := s.play(ctx, c, how); err != nil {
