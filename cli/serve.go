@@ -52,6 +52,7 @@ every WebSocket is closed with 1001, or as the file says. What has not answered 
 end of the time for that is cut. A second signal stops it at once.`,
 		Example: `  handfast serve
   handfast serve --listen 127.0.0.1:9000 --tls off
+  handfast serve --listen localhost:8443 --listen http://127.0.0.1:9000
   handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem
   handfast serve --config handfast.yaml --admin 127.0.0.1:9090`,
 		Args: cobra.NoArgs,
@@ -63,7 +64,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "what to serve: a YAML `file`; without the flag the one that HANDFAST_CONFIG names")
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
-		"`host:port`; may be repeated; no host is every address, port 0 picks one")
+		"`host:port`; may be repeated; no host is every address, port 0 picks one; http:// before it is without TLS")
 	flags.Var(&f.tls, "tls", "where the certificate comes from: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
@@ -73,7 +74,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 		"`host:port` of the admin listener, such as 127.0.0.1:9090: /readyz, /metrics, /connections, /handshakes")
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
-		"listen": {"localhost:8443", "127.0.0.1:0", ":8443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
+		"listen": {"localhost:8443", "127.0.0.1:0", ":8443", "http://127.0.0.1:9000"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
 		"admin": {"127.0.0.1:9090"},
 	})
 	return cmd
@@ -82,8 +83,13 @@ end of the time for that is cut. A second signal stops it at once.`,
 // check makes sure that the flags make sense, so that a typing error is told as one of the command line.
 func (f *serveFlags) check() error {
 	for _, addr := range f.listen {
+		scheme, addr := listenScheme(addr)
 		if err := checkListen("--listen", addr); err != nil {
 			return err
+		}
+		if scheme == "https" && f.tls.value == "off" {
+			return usagef("leave --tls off out, and write http:// before the addresses without TLS",
+				"--listen https://%s and --tls off exclude each other", addr)
 		}
 	}
 	for _, origin := range f.origins {
@@ -104,6 +110,16 @@ func (f *serveFlags) check() error {
 		return usagef("add --tls files", "--cert and --key have no use with --tls %s", f.tls.value)
 	}
 	return nil
+}
+
+// listenScheme splits an address that says by itself whether it has TLS: "http" has none. "" leaves that to --tls.
+func listenScheme(s string) (scheme, addr string) {
+	for _, scheme := range []string{"http", "https"} {
+		if addr, ok := strings.CutPrefix(s, scheme+"://"); ok {
+			return scheme, strings.TrimSuffix(addr, "/")
+		}
+	}
+	return "", s
 }
 
 // checkListen makes sure that an address is one, so that a typing error is told as such.

@@ -46,7 +46,12 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	case f.given("listen"):
 		var all []map[string]any
 		for _, addr := range f.listen {
-			all = append(all, map[string]any{"address": addr, "tls": f.tlsSettings()})
+			scheme, addr := listenScheme(addr)
+			tls := f.tlsSettings()
+			if scheme == "http" {
+				tls = map[string]any{"mode": "off"}
+			}
+			all = append(all, map[string]any{"address": addr, "tls": tls})
 		}
 		errs = append(errs, set("listen", "listen", all))
 	case secured:
