@@ -109,7 +109,7 @@ var rules = []rule{
 	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The CA of its tests is a real one; the module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
-		test: []string{"github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
+		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
 	// Peers and load generators of all kinds: nothing of it is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/reactor", "bench/..."},
 		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",

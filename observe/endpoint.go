@@ -22,7 +22,7 @@ type Endpoint struct {
 
 // Traffic is what has gone through an endpoint's connections until now, those that are open included.
 type Traffic struct {
-	Endpoint                                   *Endpoint
+	Endpoint                                   *Endpoint // whose traffic it is
 	MessagesIn, MessagesOut, BytesIn, BytesOut int64
 }
 

@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 func TestMain(m *testing.M) {
 	os.Setenv("PEBBLE_VA_NOSLEEP", "1")      // it dawdles otherwise, to find clients that do not wait
 	os.Setenv("PEBBLE_WFE_NONCEREJECT", "0") // likewise
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks")) // has no end
+	os.Exit(house.Main(m,
+		goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))) // has no end
 }

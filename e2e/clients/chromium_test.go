@@ -43,7 +43,9 @@ func (h *home) pages(token string) string {
 	})
 	s := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
 	ended := make(chan error, 1)
-	go func() { ended <- s.ServeTLS(l, filepath.Join(h.Home, "server.pem"), filepath.Join(h.Home, "server.key")) }()
+	go func() {
+		ended <- s.ServeTLS(l, filepath.Join(h.Home, "server.pem"), filepath.Join(h.Home, "server.key"))
+	}()
 	h.T.Cleanup(func() { s.Close(); <-ended })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port

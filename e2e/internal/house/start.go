@@ -147,6 +147,9 @@ func (s *Server) First(word string) string {
 	return ""
 }
 
+// Pid returns the server's process ID.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
 // Signal sends a signal to the server, which must not have ended.
 func (s *Server) Signal(sig os.Signal) {
 	s.u.T.Helper()

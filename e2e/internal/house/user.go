@@ -21,19 +21,13 @@ type User struct {
 // NewUser returns a user whose home ends with the test.
 func NewUser(t *testing.T) *User {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "handfast-home-*") // the parent of a t.TempDir is closed to others
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("something still runs in it: %v", err)
+	home := t.TempDir()
+	for _, dir := range []string{home, filepath.Dir(home)} { // the latter is the test's own, too
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
 		}
-	})
-	return &User{T: t, Home: dir}
+	}
+	return &User{T: t, Home: home}
 }
 
 // In returns the same user for a subtest, with which everything ends that is started for it.
