@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/websocket"
 )
 
 // caller is who made a call for a ticket, or to log out. It lies in the request's context.
@@ -29,41 +31,41 @@ func (n noted) Authenticate(r *http.Request) (*auth.Identity, error) {
 // call puts the bounds of a handshake before an HTTP endpoint that looks at credentials, and its outcome into the audit
 // log.
 func (s *Server) call(n *site, event string, next http.Handler) http.Handler {
-	var calls *limit.Calls
-	if most := n.cfg.Limits.AuthCalls; most > 0 {
-		calls = limit.NewCalls(most, authQueue*most, authWait)
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := viaOf(r)
 		perSecond := n.cfg.Limits.HandshakesPerSecond
 		if ok, wait := s.rate.Allow(limit.Key(v.client), time.Now(), perSecond, burst(perSecond)); !ok {
-			later(w, http.StatusTooManyRequests, wait)
+			e := tooFast(wait)
+			w.Header().Set("Retry-After", e.Header.Get("Retry-After"))
+			http.Error(w, e.Reason, e.Status)
+			s.callFailed(r, &auth.Error{Status: e.Status, Err: errors.New(e.Reason)})
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
 		defer cancel()
-		if calls != nil {
-			if calls.Begin(ctx) != nil {
-				later(w, http.StatusServiceUnavailable, authWait)
-				return
-			}
-			defer calls.End()
-		}
 		c := &caller{}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r.WithContext(context.WithValue(ctx, callerKey{}, c)))
-		if c.id == nil {
-			return // a preflight, or a refusal that was told elsewhere
+		if c.id == nil || status.status >= http.StatusBadRequest {
+			return // a preflight, or a refusal, of which callFailed was told
 		}
 		s.audit.log(event, observe.KeyUser, c.id.Subject, observe.KeyMethod, c.id.Method, observe.KeyAddr, v.client.String(),
 			observe.KeyOrigin, r.Header.Get("Origin"), observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)
 	})
 }
 
-// later answers with a status and when to come again.
-func later(w http.ResponseWriter, status int, wait time.Duration) {
-	w.Header().Set("Retry-After", seconds(wait))
-	http.Error(w, http.StatusText(status), status)
+// callFailed tells why a call for a ticket, or to log out, failed.
+func (s *Server) callFailed(r *http.Request, err error) {
+	n := refusalOf(r, viaOf(r))
+	n.Stage, n.Reason = string(websocket.StageCheck), err.Error()
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		n.Status = e.Status
+	}
+	user, method := "", ""
+	if c, ok := r.Context().Value(callerKey{}).(*caller); ok && c.id != nil {
+		user, method = c.id.Subject, c.id.Method
+	}
+	s.record(s.outside, n, user, method)
 }
 
 // statusWriter remembers the status of a reply.

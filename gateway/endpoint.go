@@ -20,11 +20,9 @@ type endpoint struct {
 	*lasting
 	server    *Server
 	cfg       config.Endpoint
-	auth      auth.Authenticator
+	auth      *asked
 	rules     *auth.Rules
-	calls     *limit.Calls            // nil: no bound
-	anonymous bool                    // clients without a credential come in
-	nobody    bool                    // and no others: there is nothing to ask
+	nobody    bool                    // clients without a credential come in, and no others: there is nothing to ask
 	accept    websocket.AcceptOptions // without a Check
 	bounds    registry.Bounds
 	perSecond float64 // handshakes of one address
@@ -58,15 +56,12 @@ func (s *Server) newEndpoint(n, old *site, i int) (*endpoint, error) {
 		e.accept.Conn.Compression = compression(cfg.Compression)
 	}
 	var err error
-	if e.auth, e.anonymous, err = n.methods.chain(s, endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
+	if e.auth, err = n.methods.chain(s, endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
 		return nil, err
 	}
-	e.nobody = e.anonymous && len(cfg.Auth) == 1
+	e.nobody = e.auth.anonymous && len(cfg.Auth) == 1
 	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
 		return nil, err
-	}
-	if limits.AuthCalls > 0 {
-		e.calls = limit.NewCalls(limits.AuthCalls, authQueue*limits.AuthCalls, authWait)
 	}
 	switch {
 	case cfg.Target.Echo != nil:
@@ -171,15 +166,14 @@ func (s *Server) allow(v *via, e *endpoint) error {
 	return nil
 }
 
-func tooFast(wait time.Duration) error {
+func tooFast(wait time.Duration) *websocket.Reject {
 	return &websocket.Reject{
 		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {seconds(wait)}},
 		Reason: "There are too many handshakes from your address.",
 	}
 }
 
-// identify finds out who it is. Handshakes wait for their turn, so that an auth service that stalls holds no more of them
-// than it may.
+// identify finds out who it is.
 func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
 	defer cancel()
@@ -193,15 +187,10 @@ func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
 }
 
 // ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait
-// for the same answer; it has its own bound, and its turn until then.
+// for the same answer; it has its own bound, and its turn until then: turn bounds how many goroutines there are of these.
 func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 	if e.nobody {
 		return e.auth.Authenticate(r)
-	}
-	if e.calls != nil {
-		if err := e.calls.Begin(r.Context()); err != nil {
-			return nil, auth.Unavailable(authWait, err)
-		}
 	}
 	type answer struct {
 		id  *auth.Identity
@@ -213,9 +202,6 @@ func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 		defer func() {
 			if p := recover(); p != nil { // as net/http would: one client must not end the others
 				a.err = auth.Unavailable(authWait, fmt.Errorf("a method panicked: %v", p))
-			}
-			if e.calls != nil {
-				e.calls.End()
 			}
 			answered <- a
 		}()
@@ -281,8 +267,8 @@ func (s *Server) authCalls() float64 {
 	n := 0
 	if site := s.site.Load(); site != nil {
 		for _, e := range site.endpoints {
-			if e.calls != nil {
-				n += e.calls.Running()
+			for _, c := range e.auth.calls {
+				n += c.Running()
 			}
 		}
 	}

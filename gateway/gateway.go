@@ -174,7 +174,7 @@ type Endpoint struct {
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {
-		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.anonymous})
+		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous})
 	}
 	return list
 }

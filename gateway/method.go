@@ -17,10 +17,13 @@ import (
 // newMethod makes a method of what the configuration says at path.
 func (s *Server) newMethod(m *methods, path string, cfg *config.Method) (*method, error) {
 	var a auth.Authenticator
+	var sources []auth.Source
 	var err error
 	switch {
 	case cfg.JWT != nil:
-		a, err = s.newJWT(cfg.JWT, nil)
+		if sources, err = tokenSources(cfg.JWT.From); err == nil {
+			a, err = s.newJWT(cfg.JWT, sources)
+		}
 	case cfg.APIKey != nil:
 		a, err = s.newAPIKeys(cfg.APIKey)
 	case cfg.Basic != nil:
@@ -42,7 +45,7 @@ func (s *Server) newMethod(m *methods, path string, cfg *config.Method) (*method
 	if err != nil {
 		return nil, err
 	}
-	return &method{cfg: cfg, auth: a}, nil
+	return &method{cfg: cfg, auth: a, shown: shownTo(cfg, sources)}, nil
 }
 
 // clientAddress is the client's address behind all proxies, for methods that count failures or bind to it.
@@ -51,20 +54,11 @@ func clientAddress(r *http.Request) string { return viaOf(r).client.String() }
 // authFault logs trouble with what a method stands on, such as a file that has become unreadable.
 func (s *Server) authFault(err error) { s.log.Warn(observe.EventAuthFault, observe.KeyError, err) }
 
-// newJWT makes the method for tokens. sources are where they stand; nil: where cfg says.
+// newJWT makes the method for tokens. sources are where they stand.
 func (s *Server) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authenticator, error) {
 	keys, err := s.newKeys(cfg)
 	if err != nil {
 		return nil, err
-	}
-	if sources == nil {
-		for _, from := range cfg.From {
-			source, err := tokenSource(from)
-			if err != nil {
-				return nil, err
-			}
-			sources = append(sources, source)
-		}
 	}
 	skew := time.Duration(cfg.Skew)
 	if skew == 0 {
@@ -126,6 +120,19 @@ func transportFor(file string) (*http.Transport, error) {
 
 // plainPrefix marks a token among the subprotocols when the configuration names no other.
 const plainPrefix = "handfast.token."
+
+// tokenSources turns places into what looks there.
+func tokenSources(list []config.TokenSource) ([]auth.Source, error) {
+	var sources []auth.Source
+	for _, from := range list {
+		source, err := tokenSource(from)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
+}
 
 // tokenSource turns a place into what looks there.
 func tokenSource(from config.TokenSource) (auth.Source, error) {
@@ -217,5 +224,5 @@ func (s *Server) newTickets(m *methods, path string, cfg *config.Method) (*metho
 	if err != nil {
 		return nil, err
 	}
-	return &method{cfg: cfg, tickets: tickets}, nil
+	return &method{cfg: cfg, tickets: tickets, shown: shownTo(cfg, nil)}, nil
 }

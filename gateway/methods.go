@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -27,6 +28,7 @@ type method struct {
 	cfg     *config.Method
 	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
 	tickets *auth.Tickets
+	shown   func(*http.Request) bool // whether a request may have a credential for it; nil: it waits for nobody
 }
 
 // newMethods begins with none: they are made when an endpoint asks for them.
@@ -66,42 +68,57 @@ func (m *methods) get(s *Server, path string, cfg *config.Method) (*method, erro
 	return made, nil
 }
 
-// chain returns what asks the methods that refs name, in that order, for an endpoint, and whether it lets in clients
-// without a credential.
-func (m *methods) chain(s *Server, path, endpoint string, refs []config.AuthRef) (auth.Authenticator, bool, error) {
+// asked is what asks methods one after the other, for one endpoint or page.
+type asked struct {
+	auth.Authenticator
+	anonymous bool           // clients without a credential come in
+	calls     []*limit.Calls // the bounds on its methods
+}
+
+// chain returns what asks the methods that refs name, in that order, for an endpoint.
+func (m *methods) chain(s *Server, path, endpoint string, refs []config.AuthRef) (*asked, error) {
 	var list []auth.Authenticator
-	anonymous := false
+	chain := &asked{}
+	most := m.cfg.Limits.AuthCalls
 	for i, ref := range refs {
 		if ref.Method == nil && ref.Name == config.Anonymous {
-			anonymous = true
+			chain.anonymous = true
 			continue
 		}
 		at, cfg := fmt.Sprintf("%s[%d]", path, i), ref.Method
 		if cfg == nil {
 			if cfg = m.cfg.Auth[ref.Name]; cfg == nil {
-				return nil, false, m.cfg.Problem(at, fmt.Sprintf("there is no method called %q", ref.Name), "a name from auth")
+				return nil, m.cfg.Problem(at, fmt.Sprintf("there is no method called %q", ref.Name), "a name from auth")
 			}
 			at = "auth." + ref.Name
 		}
 		one, err := m.get(s, at, cfg)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
+		a := one.auth
 		if one.tickets != nil {
-			list = append(list, one.tickets.For(endpoint))
-		} else {
-			list = append(list, one.auth)
+			a = one.tickets.For(endpoint)
 		}
+		a, calls := newTurn(one, a, most)
+		if calls != nil {
+			chain.calls = append(chain.calls, calls)
+		}
+		list = append(list, a)
 	}
 	known := len(list) > 0
-	if anonymous {
+	if chain.anonymous {
 		list = append(list, auth.Anonymous())
 	}
-	a := auth.Chain(list...)
+	chain.Authenticator = auth.Chain(list...)
 	if known {
-		a = auth.RefuseRevoked(a, m.store)
+		store := m.store
+		if m.cfg.Store.Redis != nil && most > 0 {
+			store = &boundedStore{Store: store, calls: limit.NewCalls(most, authQueue*most, authWait)}
+		}
+		chain.Authenticator = auth.RefuseRevoked(chain.Authenticator, store)
 	}
-	return a, anonymous, nil
+	return chain, nil
 }
 
 // close lets go of the methods that next does not use. next may be nil.
@@ -134,7 +151,7 @@ func (s *Server) mountMethods(n *site) error {
 			continue
 		}
 		cfg := m.cfg.Ticket
-		a, _, err := n.methods.chain(s, path+".ticket.auth", "", cfg.Auth)
+		a, err := n.methods.chain(s, path+".ticket.auth", "", cfg.Auth)
 		if err != nil {
 			return err
 		}
@@ -146,7 +163,7 @@ func (s *Server) mountMethods(n *site) error {
 	if n.cfg.Logout.Path == "" {
 		return nil
 	}
-	a, _, err := n.methods.chain(s, "logout.auth", "", n.cfg.Logout.Auth)
+	a, err := n.methods.chain(s, "logout.auth", "", n.cfg.Logout.Auth)
 	if err != nil {
 		return err
 	}
@@ -155,9 +172,4 @@ func (s *Server) mountMethods(n *site) error {
 		return n.cfg.Problem("logout.path", err.Error(), "a path that nothing else has")
 	}
 	return nil
-}
-
-// callFailed logs why a call for a ticket, or to log out, failed.
-func (s *Server) callFailed(r *http.Request, err error) {
-	s.log.Info(observe.EventRefused, observe.KeyPath, r.URL.Path, observe.KeyAddr, viaOf(r).client.String(), observe.KeyError, err)
 }

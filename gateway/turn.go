@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/limit"
+)
+
+// turn is a method of one endpoint that may have to wait for somebody: a service, a key source, a slow hash. Clients that
+// show a credential for it wait for their turn, so that it holds no more of them than it may when it stalls. All others
+// pass by: those who use another method, or none, do not notice.
+type turn struct {
+	auth.Authenticator
+	shown func(*http.Request) bool
+	calls *limit.Calls
+}
+
+// newTurn puts a bound of most calls before a method that waits.
+func newTurn(m *method, a auth.Authenticator, most int) (auth.Authenticator, *limit.Calls) {
+	if m.shown == nil || most <= 0 {
+		return a, nil
+	}
+	calls := limit.NewCalls(most, authQueue*most, authWait)
+	return &turn{Authenticator: a, shown: m.shown, calls: calls}, calls
+}
+
+// Authenticate implements [auth.Authenticator].
+func (t *turn) Authenticate(r *http.Request) (*auth.Identity, error) {
+	if !t.shown(r) {
+		return t.Authenticator.Authenticate(r)
+	}
+	if err := t.calls.Begin(r.Context()); err != nil {
+		return nil, auth.Unavailable(authWait, err)
+	}
+	defer t.calls.End()
+	return t.Authenticator.Authenticate(r)
+}
+
+// boundedStore is a store on another machine, which may stall, too.
+type boundedStore struct {
+	auth.Store
+	calls *limit.Calls
+}
+
+// Revoked implements [auth.Store].
+func (s *boundedStore) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
+	if err := s.calls.Begin(ctx); err != nil {
+		return false, err
+	}
+	defer s.calls.End()
+	return s.Store.Revoked(ctx, id)
+}
+
+// shownTo returns what says whether a request may have a credential for a method, or nil for a method that waits for
+// nobody. sources are where the tokens of a JWT stand.
+func shownTo(cfg *config.Method, sources []auth.Source) func(*http.Request) bool {
+	switch {
+	case cfg.JWT != nil && (cfg.JWT.JWKSURL != "" || cfg.JWT.OIDCIssuer != ""):
+		return func(r *http.Request) bool {
+			for _, s := range sources {
+				if _, err := s.Token(r); !errors.Is(err, auth.ErrNoCredentials) {
+					return true
+				}
+			}
+			return false
+		}
+	case cfg.Basic != nil:
+		return func(r *http.Request) bool {
+			_, _, ok := r.BasicAuth()
+			return ok
+		}
+	case cfg.Cookie != nil && (cfg.Cookie.Forward != nil || cfg.Cookie.JWT.JWKSURL != "" || cfg.Cookie.JWT.OIDCIssuer != ""):
+		return func(r *http.Request) bool { return len(r.CookiesNamed(cfg.Cookie.Name)) > 0 }
+	case cfg.Forward != nil:
+		return func(r *http.Request) bool {
+			for _, name := range cfg.Forward.Headers {
+				if r.Header.Get(name) != "" {
+					return true
+				}
+			}
+			return false
+		}
+	case cfg.Ticket != nil:
+		return func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, cfg.Ticket.Query) }
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// A service that stalls holds up the clients that show a credential for it. Those who use another method of the same
+// endpoint, or none, do not notice.
+func TestStalledMethod(t *testing.T) {
+	asked, release := make(chan struct{}, 100), make(chan struct{})
+	r := run(t, parse(t, `
+auth:
+	service: {forward: {url: "%[2]s", timeout: 1m, headers: [X-Session]}}
+	issuer: {jwt: {jwks_url: "%[2]s", allow_http: true, any_audience: true, from: ["query:remote"]}}
+	users: {jwt: {secret: "%[1]s", from: ["query:token"]}}
+limits: {auth_calls: 2}
+endpoints:
+	- {name: all, path: /all, target: echo, auth: [service, issuer, users, anonymous]}
+`, key, stalled(t, asked, release)))
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer close(release)
+	for i := range 2 + 2*authQueue + 10 { // more than wait for it
+		waiting.Go(func() {
+			opts := &websocket.DialOptions{Header: http.Header{"X-Session": {secret(fmt.Sprintf("a-session-of-many-%d", i))}}}
+			if c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/all", opts); err == nil {
+				c.CloseNow()
+				t.Error("a client was let in that nobody judged")
+			}
+		})
+	}
+	<-asked
+	<-asked
+	for range 5 { // each of them would be refused, or wait for ever
+		echoed(t, r.open(t, "/all?token="+token("alice", time.Hour, nil), nil))
+		echoed(t, r.open(t, "/all", nil))
+	}
+}
+
+// One user gets as many tickets as the bound says; then the answer is 429, and it is told.
+func TestTicketsHaveAQuota(t *testing.T) {
+	r := run(t, parse(t, `
+auth:
+	users: {jwt: {secret: "%s"}}
+	tickets: {ticket: {path: /ticket, auth: [users], ttl: 60s}}
+endpoints:
+	- {name: chat, path: /chat, target: echo, auth: [tickets]}
+`, key))
+	header := http.Header{"Authorization": {"Bearer " + token("alice", time.Hour, nil)}}
+	client := &http.Client{}
+	defer client.CloseIdleConnections()
+	got := map[int]int{}
+	for range 1010 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URLs()[0]+"/ticket", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = header
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got[resp.StatusCode]++; resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if got[200] != 1000 || got[429] != 10 {
+		t.Errorf("%v", got)
+	}
+	has(t, &r.audited, `"refused"`, `"status":429`, `"user":"alice"`, `"path":"/ticket"`, `"decision":"deny"`)
+	if n := len(r.refused.List()); n == 0 {
+		t.Error("nothing at /handshakes")
+	}
+	bob := http.Header{"Authorization": {"Bearer " + token("bob", time.Hour, nil)}}
+	if resp, _ := page(t, http.MethodPost, r.URLs()[0]+"/ticket", bob); resp.StatusCode != 200 {
+		t.Errorf("somebody else: %d", resp.StatusCode)
+	}
+}
