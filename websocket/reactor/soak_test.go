@@ -1,0 +1,232 @@
+//go:build linux
+
+package reactor
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// What a soak sends says whose it is, and the how many-th, and what else must be in it: so nothing can be lost, doubled,
+// cut, mixed up or changed unseen.
+
+func soakText(sender, i, size int) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
+	b = binary.BigEndian.AppendUint32(b, uint32(size))
+	for x := uint32(sender*7919 + i); len(b) < size; x = x*1664525 + 1013904223 {
+		b = append(b, byte(x>>24)&0x3f) // it gets shorter when it is compressed
+	}
+	return b
+}
+
+// soakSize is a size around one of those at which something changes.
+func soakSize(r *rand.Rand) int {
+	around := []int{8, 20, 125, 700, single, together, corkSize / 2, 1 << 16, 150 << 10}
+	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
+	return max(8, n+r.IntN(41)-20)
+}
+
+// ledger notes what has come, by its sender.
+type ledger [8]int
+
+func (l *ledger) enter(data []byte) error {
+	if len(data) < 8 {
+		return fmt.Errorf("a message of %d bytes", len(data))
+	}
+	sender, i, size := int(data[0]), int(binary.BigEndian.Uint32(data)&0xffffff), int(binary.BigEndian.Uint32(data[4:]))
+	if sender >= len(l) || size != len(data) || i != l[sender] {
+		return fmt.Errorf("message %d of sender %d, of %d bytes, says it has %d; want %v", i, sender, len(data), size, l)
+	}
+	l[sender]++
+	if !bytes.Equal(data, soakText(sender, i, size)) {
+		return fmt.Errorf("message %d of sender %d, of %d bytes, is not what was sent", i, sender, size)
+	}
+	return nil
+}
+
+const (
+	soakEach = 50
+	pushers  = 3 // senders of the server's are 0 to 2, the client's 3 and 4
+	callers  = 2
+)
+
+// guest is a connection as the server sees it.
+type guest struct {
+	ledger
+	r *rand.Rand
+}
+
+// put sends m in one of the ways there are, and tries again while there is no room.
+func put(c *Conn, data []byte, way int) error {
+	m := websocket.Message{Type: websocket.Binary, Data: data}
+	p, err := websocket.Prepare(m)
+	if err != nil {
+		return err
+	}
+	for {
+		switch way {
+		case 0:
+			err = c.Send(p)
+		case 1:
+			err = c.WritePlain(m)
+		default:
+			err = c.Write(m)
+		}
+		if !errors.Is(err, websocket.ErrQueueFull) {
+			return err
+		}
+		c.Block() // in a handler, the loop goes on without it
+		runtime.Gosched()
+	}
+}
+
+// soakServer echoes what it has checked, and pushes messages of its own.
+func soakServer(t *testing.T, seed uint64, compress *websocket.Compression, pushing *sync.WaitGroup) *Server {
+	s := &Server{Loops: 2, Handler: Handler{
+		Open: func(c *Conn) {
+			c.SetValue(&guest{r: rand.New(rand.NewPCG(seed, uint64(c.fd)))})
+			for sender := range pushers {
+				r := rand.New(rand.NewPCG(seed, uint64(c.fd)<<8|uint64(sender)))
+				pushing.Go(func() {
+					for i := range soakEach {
+						if err := put(c, soakText(sender, i, soakSize(r)), r.IntN(3)); err != nil {
+							t.Errorf("pusher %d, message %d: %v", sender, i, err)
+							return
+						}
+					}
+				})
+			}
+		},
+		Message: func(c *Conn, m websocket.Message) {
+			g := c.Value().(*guest)
+			if err := g.enter(m.Data); err != nil {
+				t.Errorf("the server got %v", err)
+				c.CloseNow()
+				return
+			}
+			if g.r.IntN(10) == 0 {
+				c.Block()
+			}
+			if err := put(c, m.Data, g.r.IntN(3)); err != nil {
+				t.Errorf("echo: %v", err)
+			}
+			for i := range m.Data { // it is the handler's to write to
+				m.Data[i] = 0xee
+			}
+			_ = append(m.Data, "behind it"...)
+		},
+	}}
+	s.Options.Conn.Compression = compress
+	s.Options.Conn.WriteQueue = websocket.WriteQueue{Bytes: 256 << 10, Full: websocket.QueueDropNewest}
+	return s
+}
+
+// cutting cuts what is written to it.
+type cutting struct {
+	net.Conn
+	r *rand.Rand
+}
+
+func (c *cutting) Write(p []byte) (sent int, err error) {
+	for sent < len(p) && err == nil {
+		k := min(len(p)-sent, 1+c.r.IntN(1<<c.r.IntN(17)))
+		var n int
+		n, err = c.Conn.Write(p[sent : sent+k])
+		sent += n
+	}
+	return sent, err
+}
+
+// call sends a client's messages, whole and in fragments.
+func call(ctx context.Context, c *websocket.Conn, sender int, r *rand.Rand) error {
+	for i := range soakEach {
+		data := soakText(sender, i, soakSize(r))
+		if r.IntN(3) > 0 {
+			if err := c.Write(ctx, websocket.Message{Type: websocket.Binary, Data: data}); err != nil {
+				return err
+			}
+			continue
+		}
+		w, err := c.Writer(ctx, websocket.Binary)
+		if err == nil {
+			_, err = io.Copy(w, bytes.NewReader(data))
+			err = errors.Join(err, w.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestSoak: several clients whose frames are cut anywhere, echoes and pushes in every way at once, handlers that block.
+func TestSoak(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for name, zip := range map[string]*websocket.Compression{"plain": nil, "compressed": {}, "no takeover": {ServerNoTakeover: true}} {
+			t.Run(fmt.Sprintf("TLS %v/%s", secure, name), func(t *testing.T) {
+				seed := rand.Uint64()
+				t.Logf("seed %d", seed)
+				var pushing, running sync.WaitGroup
+				s := soakServer(t, seed, zip, &pushing)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				o := &websocket.DialOptions{Conn: websocket.ConnOptions{Compression: zip}}
+				addr, scheme := "", "ws://"
+				if secure {
+					addr, o.TLS = serveTLS(t, s)
+					scheme = "wss://"
+				} else {
+					addr = serve(t, s)
+				}
+				for client := range 4 {
+					o := *o
+					o.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+						return &cutting{nc, rand.New(rand.NewPCG(seed, uint64(client)))}, err
+					}
+					c, err := websocket.Dial(ctx, scheme+addr, &o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.CloseNow()
+					for i := range callers {
+						running.Go(func() {
+							r := rand.New(rand.NewPCG(seed, uint64(client)<<8|uint64(i)))
+							if err := call(ctx, c, pushers+i, r); err != nil {
+								t.Errorf("client %d: %v", client, err)
+							}
+						})
+					}
+					running.Go(func() {
+						var l ledger
+						for range (pushers + callers) * soakEach {
+							m, err := c.Read(ctx)
+							if err == nil {
+								err = l.enter(m.Data)
+							}
+							if err != nil {
+								t.Errorf("client %d got %v", client, err)
+								c.CloseNow()
+								return
+							}
+						}
+					})
+				}
+				running.Wait()
+				pushing.Wait()
+			})
+		}
+	}
+}
