@@ -64,10 +64,6 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
 		}
 	}
-	if f.config == "" && len(c.Endpoints) == 1 && c.Endpoints[0].Name == "echo" {
-		// The echo of a server without a file: whoever sends also gets it back, so there is no secret to give away.
-		errs = append(errs, set("config", "endpoints[0].compression", map[string]any{"enabled": true, "takeover": true}))
-	}
 	if f.given("admin") {
 		errs = append(errs, set("admin", "admin.address", f.admin))
 	}

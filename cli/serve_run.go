@@ -135,9 +135,9 @@ func (r *reloader) tell(err error) {
 // watch has changed told when a file of the configuration has something else in it.
 func (r *reloader) watch(ctx context.Context) {
 	ctx, r.stop = context.WithCancel(ctx)
-	files := r.cfg.Files()
+	cfg := r.cfg
 	r.watching.Go(func() {
-		err := config.Watch(ctx, files, func() {
+		err := config.Watch(ctx, cfg, func() {
 			select {
 			case r.changed <- struct{}{}:
 			default: // one that nobody has seen yet tells the same

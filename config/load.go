@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +51,7 @@ func Load(s Sources) (*Config, error) {
 		if err != nil {
 			return nil, &Error{[]*Problem{{Pos: Pos{File: s.File}, Text: "the file cannot be read: " + why(err)}}}
 		}
-		l.src.files = append(l.src.files, absolute(s.File))
+		l.src.read(absolute(s.File), text)
 		if err := l.document(c, text, s.File); err != nil {
 			return nil, &Error{[]*Problem{err}}
 		}
@@ -82,7 +82,7 @@ type loader struct {
 }
 
 func newLoader() *loader {
-	return &loader{src: source{pos: map[string]Pos{}, texts: map[string]textPos{}}, failed: map[string]bool{}}
+	return &loader{src: source{pos: map[string]Pos{}, texts: map[string]textPos{}, sums: map[string][sha256.Size]byte{}}, failed: map[string]bool{}}
 }
 
 // problem notes a problem.
@@ -214,8 +214,8 @@ func (l *loader) readInto(v reflect.Value, path, filePath string, file Path, at 
 		}
 	}
 	l.failed[path] = l.failed[filePath]
-	if err == nil && !slices.Contains(l.src.files, string(file)) {
-		l.src.files = append(l.src.files, string(file))
+	if err == nil {
+		l.src.read(string(file), content)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestPipe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Watch(ctx, c.Files(), func() { t.Error("it has changed") }); err != nil {
+	if err := Watch(ctx, c, func() { t.Error("it has changed") }); err != nil {
 		t.Error(err)
 	}
 	if _, err := readPipe(pipe, maxFile, time.Millisecond); err == nil || !strings.Contains(err.Error(), "nobody has written") {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -50,7 +51,8 @@ func (l lines) place(file string, t *token.Token) Pos {
 type source struct {
 	pos   map[string]Pos
 	texts map[string]textPos
-	files []string // that were read
+	files []string                     // that were read
+	sums  map[string][sha256.Size]byte // what was in them
 }
 
 // textPos is where the first character of a text is.
@@ -68,6 +70,14 @@ func (c *Config) Pos(path string) Pos {
 		}
 	}
 	return c.source.pos[""]
+}
+
+// read notes a file that was read, once, with what was in it.
+func (s *source) read(file string, content []byte) {
+	if _, known := s.sums[file]; !known {
+		s.files = append(s.files, file)
+		s.sums[file] = sha256.Sum256(content)
+	}
 }
 
 // Files returns the files that were read: the configuration, and those that hold a secret or a key. A change of any of

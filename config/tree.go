@@ -123,11 +123,14 @@ type Limits struct {
 	// How many handshakes one address may make in a second, on average; more are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
 
-	// How many connections may be in the TLS handshake, or before the end of their first request's head, at once. When
-	// there are more, the one that has been there longest is cut off.
+	// How many connections may have no whole request at once: in the TLS handshake, in the head or the body of a request,
+	// or idle after one that was for a page. When there are more, one is cut: the oldest one of the address that has the
+	// most of them.
 	PendingHandshakes int `yaml:"pending_handshakes" default:"4096" min:"0"`
 
-	// How many credentials may be looked at, at once; further handshakes wait for a moment and are answered with 503.
+	// How many credentials may be looked at, at once, by one method that waits for somebody (a service, an issuer's keys, a
+	// password's hash), for each endpoint; further clients with a credential of that kind wait for a moment and are answered
+	// with 503. Those who use other methods do not notice.
 	AuthCalls int `yaml:"auth_calls" default:"256" min:"0"`
 }
 

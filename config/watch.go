@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,15 +22,15 @@ const (
 	poll = time.Minute
 )
 
-// Watch calls changed when what is in one of the files has become something else, until ctx ends. It is for
-// [Config.Files]. It notices a file that is written, one that another takes the place of (as editors do), and a symbolic
-// link on the way to it that leads elsewhere (as Kubernetes does with mounted secrets). A file that is gone is a change
-// when it is back.
+// Watch calls changed when what is in one of c's files (see [Config.Files]) has become something else than what c was made
+// of, until ctx ends: a change between [Load] and Watch counts, too. It notices a file that is written, one that another
+// takes the place of (as editors do), and a symbolic link on the way to it that leads elsewhere (as Kubernetes does with
+// mounted secrets). A file that is gone is a change when it is back.
 //
 // changed is called from the goroutine that Watch runs in. The error is about a watch that the system does not give;
 // the end of ctx is none.
-func Watch(ctx context.Context, files []string, changed func()) error {
-	w, err := newWatcher(files)
+func Watch(ctx context.Context, c *Config, changed func()) error {
+	w, err := newWatcher(c.source.files, c.source.sums)
 	if err != nil {
 		return err
 	}
@@ -40,20 +41,21 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 type watcher struct {
 	files  []string
 	notify *fsnotify.Watcher
-	seen   [][sha256.Size]byte // what was in each file; zero: never read
+	seen   map[string][sha256.Size]byte // what was in each file
 }
 
-func newWatcher(files []string) (*watcher, error) {
+// newWatcher watches files in which there was what seen says; what is there now is looked at by run.
+func newWatcher(files []string, seen map[string][sha256.Size]byte) (*watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch the configuration: %w", err)
 	}
-	w := &watcher{files: files, notify: notify, seen: make([][sha256.Size]byte, len(files))}
+	w := &watcher{files: files, notify: notify, seen: map[string][sha256.Size]byte{}}
+	maps.Copy(w.seen, seen)
 	if err := w.follow(); err != nil {
 		w.close()
 		return nil, fmt.Errorf("watch the configuration: %w", err)
 	}
-	w.look()
 	return w, nil
 }
 
@@ -90,10 +92,10 @@ func (w *watcher) follow() error {
 // look reads the files, and reports whether one has something else in it than before.
 func (w *watcher) look() bool {
 	changed := false
-	for i, file := range w.files {
+	for _, file := range w.files {
 		sum, ok := digest(file)
-		if ok && sum != w.seen[i] {
-			w.seen[i] = sum
+		if ok && sum != w.seen[file] {
+			w.seen[file] = sum
 			changed = true
 		}
 	}
@@ -123,6 +125,9 @@ func (w *watcher) run(ctx context.Context, changed func()) error {
 	quiet.Stop()
 	defer quiet.Stop()
 	var first time.Time // the first event since the last look
+	if w.look() {
+		changed()
+	}
 	for {
 		select {
 		case <-ctx.Done():

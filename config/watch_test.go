@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,7 +11,11 @@ import (
 // watch watches files and returns a channel that gets a value for every change.
 func watch(t *testing.T, files ...string) <-chan struct{} {
 	t.Helper()
-	w, err := newWatcher(files) // so that it watches before the test goes on
+	seen := map[string][sha256.Size]byte{}
+	for _, file := range files {
+		seen[file], _ = digest(file) // it is there
+	}
+	w, err := newWatcher(files, seen) // so that it watches before the test goes on
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +102,44 @@ func TestWatchSymlinkSwap(t *testing.T) {
 func TestWatchNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Watch(ctx, []string{filepath.Join(t.TempDir(), "x")}, func() {}); err != nil {
+	of := func(file string) *Config { return &Config{source: source{files: []string{file}}} }
+	if err := Watch(ctx, of(filepath.Join(t.TempDir(), "x")), func() {}); err != nil {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if err := Watch(ctx, []string{filepath.Join(t.TempDir(), "no", "x")}, func() {}); err == nil {
+	if err := Watch(ctx, of(filepath.Join(t.TempDir(), "no", "x")), func() {}); err == nil {
 		t.Error("a directory that is not there: no error")
+	}
+}
+
+// What changes between the load and the watch is no different from what changes after it.
+func TestWatchSeesWhatChangedBefore(t *testing.T) {
+	dir := t.TempDir()
+	file, secret := filepath.Join(dir, "handfast.yaml"), filepath.Join(dir, "token")
+	write(t, file, "admin: {token_file: token}\n")
+	write(t, secret, "a secret that is long enough")
+	for _, change := range []string{"", file, secret} {
+		c, err := Load(Sources{File: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change != "" {
+			write(t, change, "x")
+		} else {
+			write(t, filepath.Join(dir, "other"), "x")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		changes := 0
+		if change == "" {
+			cancel() // it looks once in any case
+		}
+		if err := Watch(ctx, c, func() { changes++; cancel() }); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if want := min(1, len(change)); changes != want {
+			t.Errorf("%q: %d changes", change, changes)
+		}
+		write(t, file, "admin: {token_file: token}\n")
+		write(t, secret, "a secret that is long enough")
 	}
 }

@@ -28,7 +28,7 @@ func TestFlood(t *testing.T) {
 		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
 			t.Errorf("%d were told, and %s", told, out.String())
 		}
-		time.Sleep(floodWindow)
+		<-time.After(floodWindow) // by the clock of the bubble
 		synctest.Wait()
 		sum := told
 		for line := range strings.Lines(out.String()) {
