@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/netip"
 	"strconv"
@@ -123,30 +124,73 @@ func readV2(r io.Reader) (Header, error) {
 	case 0: // LOCAL: from the proxy itself, such as a health check; the addresses must be ignored
 		return Header{}, nil
 	case 1: // PROXY
-		return parseV2(head[1], rest)
+	default:
+		return Header{}, errV2("its command is unknown")
 	}
-	return Header{}, errV2("its command is unknown")
+	h, tlvs, err := parseV2(head[1], rest)
+	if err != nil {
+		return Header{}, err
+	}
+	if err := checkSum(append(head[:], rest...), len(head)+tlvs); err != nil {
+		return Header{}, err
+	}
+	return h, nil
 }
 
-// parseV2 reads the addresses. The TLVs behind them are not used.
-func parseV2(family byte, b []byte) (Header, error) {
+// The one TLV that is looked at, of those behind the addresses: the text, §2.2.3.
+const (
+	typeCRC32C = 0x03
+	tlvHead    = 3 // bytes: type and length
+)
+
+// checkSum verifies the checksum, if there is one, of a header without its signature, of which the TLVs begin at an offset.
+// "The receiver MUST verify the checksum": the text, §2.2.3.
+func checkSum(header []byte, at int) error {
+	for at+tlvHead <= len(header) {
+		length := int(binary.BigEndian.Uint16(header[at+1:]))
+		value := at + tlvHead
+		if value+length > len(header) {
+			break
+		}
+		if header[at] == typeCRC32C {
+			if length != crc32.Size {
+				return errV2("its checksum has another length")
+			}
+			said := binary.BigEndian.Uint32(header[value:])
+			clear(header[value : value+length]) // it counts as zero
+			castagnoli := crc32.MakeTable(crc32.Castagnoli)
+			if crc32.Update(crc32.Checksum([]byte(signature), castagnoli), castagnoli, header) != said {
+				return errV2("its checksum is wrong")
+			}
+			return nil
+		}
+		at = value + length
+	}
+	if at != len(header) {
+		return errV2("its TLVs are cut short")
+	}
+	return nil
+}
+
+// parseV2 reads the addresses, and returns where the TLVs begin behind them.
+func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 	size := 0
 	switch family {
 	case 0x11: // TCP over IPv4
 		size = 4
 	case 0x21: // TCP over IPv6
 		size = 16
-	case 0x00, 0x31, 0x32: // unspecified, Unix sockets: no addresses of IP
-		return Header{}, nil
+	case 0x00, 0x31, 0x32: // unspecified, Unix sockets: no addresses of IP, and nothing that has to hold
+		return Header{}, len(b), nil
 	default:
-		return Header{}, errV2("its family and protocol are not those of a TCP connection")
+		return Header{}, 0, errV2("its family and protocol are not those of a TCP connection")
 	}
 	if len(b) < 2*size+4 {
-		return Header{}, errV2("its addresses are cut short")
+		return Header{}, 0, errV2("its addresses are cut short")
 	}
 	end := func(i int) netip.AddrPort {
 		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // of 4 or 16 bytes
 		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(b[2*size+2*i:]))
 	}
-	return Header{end(0), end(1)}, nil
+	return Header{end(0), end(1)}, 2*size + 4, nil
 }
