@@ -188,6 +188,9 @@ func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.E
 // appendRest inflates the message under way to its end.
 func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
+		if c := z.c; len(dst) == cap(dst) && c.viewing {
+			dst = c.grow(dst, int64(len(dst)))
+		}
 		dst = slices.Grow(dst, 1)
 		n, err := z.inflate(ctx, dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

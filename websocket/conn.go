@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// Conn is a WebSocket connection. One goroutine at a time may read (Read, ReadAppend, Messages, Reader and the io.Reader
+// Conn is a WebSocket connection. One goroutine at a time may read (Read, ReadAppend, View, Messages, Reader and the io.Reader
 // that it returned); every other method may be called at once from any number of goroutines.
 //
 // A context given to a method interrupts that call and nothing else, but for a write that had begun: half a frame on
@@ -40,12 +40,14 @@ type Conn struct {
 	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
 	controls controlRate
 
-	batch atomic.Bool // the application is busy with a message, and more lie in win behind it
-	moved atomic.Bool // the peer has taken a part of what is being written since keepalive last looked
-	heard atomic.Bool // bytes have arrived since keepalive last looked
-	lent  atomic.Uint32
+	batch atomic.Bool   // the application is busy with a message, and more lie in win behind it
+	moved atomic.Bool   // the peer has taken a part of what is being written since keepalive last looked
+	heard atomic.Bool   // bytes have arrived since keepalive last looked
+	lent  atomic.Uint32 // who gives buf back
 
-	mu       sync.Mutex        // guards all that follows, and the Machine's writing half; never held while waiting, or in I/O but for one write that does not wait
+	// mu guards all that follows, and the Machine's writing half. It is never held while waiting, nor in I/O but for one
+	// write that does not wait.
+	mu       sync.Mutex
 	read     turn              // to read from the stream
 	message  turn              // to send a message, all its fragments
 	out      turn              // to write to the stream, one frame or what ctl holds

@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// ErrConcurrentRead is returned by a read that begins while another goroutine is reading.
+// ErrConcurrentRead is returned by a read that begins while another goroutine is reading, or in a View.
 var ErrConcurrentRead = errors.New("websocket: another goroutine is reading from this connection")
 
 // ErrStaleReader is returned by an [io.Reader] from [Conn.Reader] that is used after the next read began.

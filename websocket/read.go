@@ -26,8 +26,9 @@ const direct = 2 << 10
 // Read returns the next message. Its Data is the caller's.
 //
 // When ctx ends first, Read returns its error, wrapped, and nothing is lost: the next Read goes on with the same bytes.
-// Any other error but [ErrConcurrentRead] is a [CloseError]: the connection has ended. A Read that was waiting when Close was called here goes on
-// until the peer's close frame; one that begins later waits for the end of the closing handshake and returns that.
+// Any other error but [ErrConcurrentRead] is a [CloseError]: the connection has ended. A Read that was waiting when Close was
+// called here goes on until the peer's close frame; one that begins later waits for the end of the closing handshake and
+// returns that.
 //
 // A message that Reader began and that was not read to its end is skipped.
 func (c *Conn) Read(ctx context.Context) (Message, error) {

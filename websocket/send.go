@@ -84,8 +84,7 @@ func (c *Conn) Send(ps ...*Prepared) error {
 // sendOne writes one message from where it lies when nothing waits and nobody writes, and reports whether the socket has
 // taken all or a part of it. The caller holds mu.
 func (c *Conn) sendOne(p *Prepared) bool {
-	if c.entries != nil || len(c.ctl) > 0 || len(c.rest) > 0 || c.m.MessageOpen() || c.canWrite() != nil || !c.writesNow() ||
-		!c.out.take() {
+	if !c.writesNow() || !c.takeIdleOut() {
 		return false
 	}
 	e := c.entryFor(p)

@@ -194,14 +194,15 @@ func soakReader(ctx context.Context, c *Conn, l *soakLedger, r *rand.Rand) error
 	if err != nil {
 		return err
 	}
-	data := make([]byte, 8)
-	if _, err := io.ReadFull(body, data); err != nil {
+	var head [8]byte
+	if _, err := io.ReadFull(body, head[:]); err != nil {
 		return err
 	}
 	if r.IntN(4) == 0 {
-		l.leave(data)
+		l.leave(head[:])
 		return nil
 	}
+	data := bytes.Clone(head[:])
 	for err == nil {
 		p := make([]byte, 1+r.IntN(1<<r.IntN(17)))
 		var n int

@@ -2,9 +2,6 @@ package websocket
 
 import (
 	"context"
-	"math/bits"
-	"sync"
-	"unsafe"
 
 	"github.com/handfast/handfast/websocket/internal/protocol"
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -36,7 +33,7 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 type view struct {
 	m   Message
 	buf *transport.Buffer // nil: in memory for large messages
-	how uint32
+	in  bool              // it lies in the read buffer
 }
 
 // The states of Conn.lent.
@@ -59,7 +56,7 @@ func (c *Conn) take(ctx context.Context, v *view) error {
 		v.buf = transport.Borrow()
 		v.m.Data = append(v.buf[:0], v.m.Data...)
 	} else {
-		v.how = lentBoth
+		v.in = true
 		c.lent.Store(lentBoth)
 	}
 	c.cur, c.pending = protocol.Event{}, false
@@ -80,7 +77,7 @@ func (c *Conn) takeLarge(ctx context.Context, v *view) (err error) {
 //go:noinline
 func (c *Conn) viewed(v *view) {
 	switch {
-	case v.how == lentBoth:
+	case v.in:
 		if c.lent.CompareAndSwap(lentBoth, lentNot) {
 			break // who reads gives it back
 		}
@@ -94,58 +91,4 @@ func (c *Conn) viewed(v *view) {
 	c.mu.Lock()
 	c.userRead = false
 	c.mu.Unlock()
-}
-
-// The memory of large messages comes in powers of two, as hot as can be: what was given back last is lent first.
-const (
-	largeBits    = 14
-	largestBits  = 25
-	largeTrust   = 4  // how many times as much as has arrived is allocated for a message
-	largeRecycle = 16 // and how many times as much is taken when it is there already
-)
-
-// larges holds arrays by their size, each as a pointer to its first byte: a slice in a pool would be an allocation.
-var larges [largestBits - largeBits + 1]sync.Pool
-
-// largeFor returns memory for a message of which so much is here, and so much more is announced. What is announced is not
-// trusted with new memory: what it gets grows with what arrives.
-func largeFor(here int, left int64) []byte {
-	if b := recycled(here + int(min(left, int64((largeRecycle-1)*here)))); b != nil {
-		return b
-	}
-	n := here + int(min(left, int64((largeTrust-1)*here)))
-	if class := largeClass(n); class < len(larges) {
-		n = 1 << (class + largeBits)
-	}
-	return make([]byte, 0, n)
-}
-
-func largeClass(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-largeBits) }
-
-// recycled returns memory for n bytes that lies in a pool, nil when there is none.
-func recycled(n int) []byte {
-	class := largeClass(n)
-	if class >= len(larges) {
-		return nil
-	}
-	if p, ok := larges[class].Get().(*byte); ok {
-		return unsafe.Slice(p, 1<<(class+largeBits))[:0]
-	}
-	return nil
-}
-
-// returnLarge gives b back, of which b[:0] is all of an array. One of another size is left to the collector.
-func returnLarge(b []byte) {
-	class := largeClass(cap(b))
-	if class < len(larges) && cap(b) == 1<<(class+largeBits) {
-		larges[class].Put(unsafe.SliceData(b))
-	}
-}
-
-// grow returns dst with room for more of a message of which left bytes are to come.
-func (c *Conn) grow(dst []byte, left int64) []byte {
-	g := largeFor(len(dst), left)
-	g = append(g, dst...)
-	returnLarge(dst)
-	return g
 }

@@ -14,8 +14,8 @@ func (c *Conn) writesAtOnce(n int) bool {
 	return c.role == RoleServer && n <= together && c.stream.WritesAtOnce()
 }
 
-// nothingWaits takes the out turn if nothing is to be written and nobody writes. The caller holds mu.
-func (c *Conn) nothingWaits() bool {
+// takeIdleOut takes the out turn if nobody writes, nothing waits to be written and something may be. The caller holds mu.
+func (c *Conn) takeIdleOut() bool {
 	return c.entries == nil && len(c.ctl) == 0 && len(c.rest) == 0 && !c.message.held && !c.m.MessageOpen() &&
 		c.closeErr == nil && c.closing == nil && c.werr == nil && c.out.take()
 }
@@ -25,7 +25,7 @@ func (c *Conn) nothingWaits() bool {
 //go:noinline
 func (c *Conn) writeNow(ctx context.Context, m Message) (done bool, err error) {
 	c.mu.Lock()
-	if ctx.Err() != nil || !c.nothingWaits() {
+	if ctx.Err() != nil || !c.takeIdleOut() {
 		c.mu.Unlock()
 		return false, nil //nolint:nilerr // write, which comes next, says so
 	}
@@ -46,7 +46,7 @@ func (c *Conn) writeNow(ctx context.Context, m Message) (done bool, err error) {
 //go:noinline
 func (c *Conn) queueNow(m Message) (done bool) {
 	c.mu.Lock()
-	if c.batch.Load() || !c.nothingWaits() {
+	if c.batch.Load() || !c.takeIdleOut() {
 		c.mu.Unlock()
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/deflate"
 	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/internal/protocol"
 )
 
 // zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to
@@ -40,7 +41,7 @@ func (c *Conn) putCompressed(m websocket.Message) error {
 
 // inflate hands on what a compressed message holds.
 func (c *Conn) inflate(text bool, p []byte) {
-	f := borrow(trust * len(p))
+	f := borrow(protocol.NewMemory * len(p))
 	defer f.free()
 	b, err := c.zip.in.Append(f.b, p, max(c.loop.s.limits.MaxMessage, -1))
 	f.set(b)

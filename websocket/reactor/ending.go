@@ -36,7 +36,7 @@ func (c *Conn) shut(code websocket.Code, reason string) error {
 	if err != nil {
 		return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 	}
-	out.b = b
+	out.set(b)
 	c.ends().begun = &websocket.CloseError{Code: code, Reason: reason, By: websocket.Local}
 	c.become(closing)
 	c.sent()

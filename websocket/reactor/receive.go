@@ -11,11 +11,6 @@ const (
 
 	// direct is the least number of payload bytes that are worth a read of their own, past the shared buffer.
 	direct = 2 << 10
-
-	// trust is how many times as much as has arrived of a message is allocated for the rest of it: a length that a peer
-	// announces costs no memory by itself. recycle is the same for memory that lies in a pool and costs nothing new.
-	trust   = 4
-	recycle = 16
 )
 
 // receive reads what has arrived, and has it parsed.
@@ -83,12 +78,12 @@ func (c *Conn) read(p []byte) (int, error) {
 func (c *Conn) spare(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
-		if g := pooled(have + int(min(left, int64((recycle-1)*have)))); g != nil {
+		if g := pooled(protocol.Room(have, left, protocol.PooledMemory)); g != nil {
 			g.b = append(g.b, c.msg.b...)
 			c.msg.free()
 			c.msg = g
 		} else {
-			c.msg = c.msg.grown(int(min(left, int64(max((trust-1)*have, direct)))))
+			c.msg = c.msg.grown(max(protocol.Room(have, left, protocol.NewMemory)-have, direct))
 		}
 	}
 	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
@@ -189,9 +184,9 @@ func (c *Conn) piece(ev *protocol.Event, placed bool) {
 
 // gather keeps a piece of a message until the rest of it is here.
 func (c *Conn) gather(p []byte) {
-	want := len(p) + int(min(c.m.Left(), int64((trust-1)*len(p))))
+	want := protocol.Room(len(p), c.m.Left(), protocol.NewMemory)
 	if c.msg == nil {
-		if c.msg = pooled(len(p) + int(min(c.m.Left(), int64((recycle-1)*len(p))))); c.msg == nil {
+		if c.msg = pooled(protocol.Room(len(p), c.m.Left(), protocol.PooledMemory)); c.msg == nil {
 			c.msg = borrow(want)
 		}
 	} else {

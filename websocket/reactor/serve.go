@@ -140,7 +140,7 @@ func (c *Conn) reply() {
 		return
 	}
 	out := c.room(0)
-	out.b = c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil)
+	out.set(c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil))
 }
 
 // rearm tells the kernel what to wait for. The caller holds mu.

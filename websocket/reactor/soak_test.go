@@ -57,7 +57,7 @@ func (l *ledger) enter(data []byte) error {
 }
 
 const (
-	soakEach = 50
+	soakEach = 30
 	pushers  = 3 // senders of the server's are 0 to 2, the client's 3 and 4
 	callers  = 2
 )

@@ -11,7 +11,16 @@ const (
 
 	// PongRoom bounds, in bytes, the pongs that wait to be sent to a peer that does not read.
 	PongRoom = 4 << 10
+
+	// NewMemory is how many times as much as has come of a message is allocated for all of it, and PooledMemory how many
+	// times as much is taken from what lies in a pool and costs nothing new.
+	NewMemory    = 4
+	PooledMemory = 16
 )
+
+// Room returns how much memory to have for a message of which here bytes have come and left are announced: times as much
+// as has come, at most. A length that a peer announces costs no memory by itself.
+func Room(here int, left int64, times int) int { return here + int(min(left, int64((times-1)*here))) }
 
 // TooManyControls fails the connection for more than MaxControls in a second. Its error is as Step's, like that of the
 // two below.
