@@ -2,8 +2,8 @@
 # Installs what the tests need and is missing: Debian packages, Node modules, the linter. A second run does nothing.
 source "$(dirname "$0")/lib.sh"
 
-# The race detector needs a C compiler; e2e needs a browser and the WebSocket clients of Node and Python; auth needs a Redis,
-# and htpasswd.
+# The race detector needs a C compiler; e2e needs a browser, the WebSocket clients of Node and Python, and the proxies; auth
+# needs a Redis, and htpasswd.
 packages=(git gcc libc6-dev chromium python3 python3-websockets redis-server apache2-utils
 	nginx-light haproxy caddy openssl curl ca-certificates libnss3-tools
 	mono-mcs mono-runtime ca-certificates-mono) # a stand-in for .NET
@@ -14,16 +14,46 @@ for p in "${packages[@]}"; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
 done
 
+# Debian starts the services of what it installs, and enables them. The tests start their own, so that those whom nobody
+# asked for neither run now nor after the next boot; what was there before stays as it was.
+services=(nginx haproxy caddy redis-server)
+policy=/usr/sbin/policy-rc.d
+sudo=()
+
+forbid_services() {
+	local s
+	unwanted=()
+	for s in "${services[@]}"; do
+		systemctl is-enabled --quiet "$s" 2>/dev/null || unwanted+=("$s")
+	done
+	[ ! -e "$policy" ] || return 0
+	trap '"${sudo[@]}" rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+	"${sudo[@]}" chmod 755 "$policy"
+}
+
+allow_services() {
+	local s
+	if [ -n "$(trap -p EXIT)" ]; then
+		"${sudo[@]}" rm -f "$policy"
+		trap - EXIT
+	fi
+	command -v systemctl >/dev/null || return 0
+	for s in "${unwanted[@]}"; do
+		"${sudo[@]}" systemctl disable --quiet "$s" 2>/dev/null || true # not every one was installed
+	done
+}
+
 install_packages() {
-	local sudo=()
 	if ! command -v apt-get >/dev/null; then
 		echo "setup: this system has no apt-get; install the likes of: ${missing[*]}" >&2
 		exit 1
 	fi
 	[ "$(id -u)" = 0 ] || sudo=(sudo)
-	export DEBIAN_FRONTEND=noninteractive
+	forbid_services
 	"${sudo[@]}" apt-get update -qq
-	"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+	allow_services
 }
 
 install_node_modules() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,14 +45,14 @@ func TestChromiumClientCertificate(t *testing.T) {
 	for _, c := range []struct {
 		name, auth string
 		has        bool
-		page       string // why the page cannot be loaded
+		refused    bool // the page, too, cannot be loaded
 		socket     string
 		log        string
 	}{
-		{"required", "required", true, "", "hello  1000", "user=urn:device:sensor-7"},
-		{"required, and there is none", "required", false, "net::ERR_BAD_SSL_CLIENT_AUTH_CERT", "", "a client certificate"},
-		{"optional", "optional", true, "", "hello  1000", "user=urn:device:sensor-7"},
-		{"optional, and there is none", "optional", false, "", "  1006", "status=401"},
+		{"required", "required", true, false, "hello  1000", "user=urn:device:sensor-7"},
+		{"required, and there is none", "required", false, true, "", "a client certificate"},
+		{"optional", "optional", true, false, "hello  1000", "user=urn:device:sensor-7"},
+		{"optional, and there is none", "optional", false, false, "  1006", "status=401"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHome(t)
@@ -65,8 +66,10 @@ pk12util -i device.p12 -d sql:.pki/nssdb -W changeit`)
 			page := "https://localhost:" + port
 			h.choose(page)
 			b := h.browser()
-			if got := b.Load(page + "/"); got != c.page {
-				t.Errorf("the page: %q, want %q", got, c.page)
+			// In TLS 1.3 the client has sent its request when it is refused: the alert may be lost with the connection.
+			refusals := []string{"net::ERR_BAD_SSL_CLIENT_AUTH_CERT", "net::ERR_SOCKET_NOT_CONNECTED", "net::ERR_CONNECTION_RESET"}
+			if got := b.Load(page + "/"); got != "" && !c.refused || c.refused && !slices.Contains(refusals, got) {
+				t.Errorf("the page: %q", got)
 			}
 			if c.socket != "" {
 				b.Open(page + "/")
@@ -74,9 +77,7 @@ pk12util -i device.p12 -d sql:.pki/nssdb -W changeit`)
 					t.Errorf("the WebSocket: %q, want %q", got, c.socket)
 				}
 			}
-			if !strings.Contains(log.String(), c.log) {
-				t.Errorf("the log does not say %q:\n%s", c.log, log)
-			}
+			log.Await(t, c.log)
 		})
 	}
 }

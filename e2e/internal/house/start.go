@@ -3,6 +3,7 @@ package house
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -34,6 +36,12 @@ func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
+}
+
+// Await waits until a text was written, for [Patience] at most: what a server logs may come after what its peer sees.
+func (o *Output) Await(t *testing.T, text string) {
+	t.Helper()
+	Until(t, fmt.Sprintf("it says %q; it says\n%s", text, o), func() bool { return strings.Contains(o.String(), text) })
 }
 
 // Start starts a program and waits until it listens on a TCP address. It gets SIGTERM at the end of the test, and is
