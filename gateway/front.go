@@ -51,6 +51,12 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		v.client = clientaddr.Of(r, c.peer.Addr, site.proxies, "")
 	}
 	r = r.WithContext(context.WithValue(r.Context(), viaKey{}, &v))
+	if v.peer != nil {
+		if !wantsWebSocket(r) || r.ContentLength != 0 { // no opening handshake has a body
+			v.peer.Linger()
+		}
+		defer v.peer.Linger() // unless the connection was taken over: net/http reads on, what it has to
+	}
 	listen := site.listenerOf(v.peer)
 	switch {
 	case listen == nil: // the listener was taken out of the configuration while the request was on its way

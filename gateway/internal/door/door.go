@@ -52,6 +52,7 @@ type Peer struct {
 	place *list.Element
 	group *group
 	gone  bool // it was cut
+	left  bool // it was closed or taken over: it waits no more
 }
 
 // Door is a listener whose connections have passed the TLS handshake. They are *tls.Conn with TLS, and what the listener
@@ -307,6 +308,14 @@ var ErrHead = errors.New("the head of the request was malformed or too large, or
 // Served notes that a request has come through.
 func (p *Peer) Served() { p.served.Store(true) }
 
+// Linger puts p among those that wait again, until its next request or its end: its request is for a page, or was
+// refused, and what else it sends, such as a body that never ends, has no worth.
+func (p *Peer) Linger() {
+	p.door.waiting.remove(p)
+	p.since = time.Now() // nobody else looks at it meanwhile
+	p.door.waiting.add(p)
+}
+
 // ConnState is for http.Server: it tells when a connection waits, and when it has a request or is gone.
 func (s *Peers) ConnState(nc net.Conn, state http.ConnState) {
 	switch state {
@@ -317,12 +326,11 @@ func (s *Peers) ConnState(nc net.Conn, state http.ConnState) {
 		}
 	case http.StateIdle:
 		if p := s.Of(nc); p != nil {
-			p.since = time.Now()
-			p.door.waiting.add(p)
+			p.Linger()
 		}
 	case http.StateHijacked, http.StateClosed:
 		p := s.take(nc)
-		if p != nil && p.door.waiting.remove(p) && p.began.Load() && !p.served.Load() {
+		if p != nil && p.door.waiting.leave(p) && p.began.Load() && !p.served.Load() {
 			p.fail("request", ErrHead)
 		}
 	}

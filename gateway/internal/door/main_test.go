@@ -72,6 +72,7 @@ func build(t *testing.T, most int, p *Policy) *house {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p := r.Context().Value(peerKey{}).(*Peer)
 			p.Served()
+			p.Linger()
 			_, _ = io.WriteString(w, p.Addr.String())
 			if p.Via.IsValid() {
 				_, _ = io.WriteString(w, " via "+p.Via.String())

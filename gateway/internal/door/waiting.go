@@ -9,7 +9,7 @@ import (
 )
 
 // Waiting is the set of connections that have not sent a whole request: those in their TLS handshake, before the end of
-// a request's head, or idle between two requests. They cost memory and have shown nothing for it, so their number is
+// a request's head, in the body of one for a page, or idle between two requests. They cost memory and have shown nothing for it, so their number is
 // bounded. When there are too many, one is cut: the oldest one of the address that has the most. A client that opens
 // thousands and sends a byte a second on each then loses its own, and a new client's handshake goes on.
 type Waiting struct {
@@ -49,7 +49,7 @@ func (w *Waiting) add(p *Peer) {
 		return
 	}
 	w.mu.Lock()
-	if p.place != nil || p.gone {
+	if p.place != nil || p.gone || p.left {
 		w.mu.Unlock()
 		return
 	}
@@ -81,6 +81,15 @@ func (w *Waiting) add(p *Peer) {
 func (w *Waiting) remove(p *Peer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.drop(p)
+	return !p.gone
+}
+
+// leave is remove for good.
+func (w *Waiting) leave(p *Peer) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.left = true
 	w.drop(p)
 	return !p.gone
 }

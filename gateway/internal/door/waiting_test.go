@@ -157,3 +157,23 @@ func TestSlowClients(t *testing.T) {
 		}
 	}
 }
+
+// A request that is answered, and goes on with a body that does not come, is no way around the bound.
+func TestSlowBodiesAreBounded(t *testing.T) {
+	const most, slow = 20, 60
+	h := build(t, most, nil)
+	for range slow {
+		c := h.connect(t, "127.0.0.7")
+		if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range slow - most {
+		if p := <-h.cut; p.Addr.String() != "127.0.0.7" {
+			t.Errorf("%v was cut", p.Addr)
+		}
+	}
+	if got := ask(t, h.connect(t, "127.0.0.8")); got != "127.0.0.8" {
+		t.Errorf("somebody else: %q", got)
+	}
+}

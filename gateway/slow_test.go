@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// send connects from a loopback address and sends text.
+func send(t *testing.T, to, address, text string) net.Conn {
+	t.Helper()
+	c, err := from(address, nil).DialContext(t.Context(), "tcp", to)
+	if err == nil {
+		t.Cleanup(func() { c.Close() })
+		_, err = io.WriteString(c, text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Requests whose bodies do not come, be they for a page or for a WebSocket that was refused, count as those that wait.
+func TestSlowBodies(t *testing.T) {
+	for name, head := range map[string]string{
+		"page":    "POST /ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",
+		"nothing": "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",
+		"socket": "GET /chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, parse(t, users+"limits: {pending_handshakes: 20}\n", key))
+			to := strings.TrimPrefix(r.URLs()[0], "http://")
+			for range 60 {
+				send(t, to, "127.0.0.5", head)
+			}
+			until(t, func() bool { return strings.Contains(metrics(t, r), "handfast_handshakes_cut_total 40") })
+			echoed(t, r.open(t, "/open", from("127.0.0.6", nil)))
+			if n := r.waiting.Len(); n > 20 {
+				t.Errorf("%d are waiting", n)
+			}
+		})
+	}
+}
