@@ -38,8 +38,9 @@ type JWTOptions struct {
 	// use it here as that user.
 	AnyAudience bool
 
-	// Skew is by how much the issuer's clock may be off: for exp, nbf and iat, which must not lie in the future. 0 means 30 seconds, less than 0 not at all. It lengthens
-	// [Identity.Expires] too, so that a token which opens a connection does not close it in the same moment.
+	// Skew is by how much the issuer's clock may be off: for exp, nbf and iat, which must not lie in the future. 0 means
+	// 30 seconds, less than 0 not at all. It lengthens [Identity.Expires] too, so that a token which opens a connection
+	// does not close it in the same moment.
 	Skew time.Duration
 
 	// AllowNoExpiry takes tokens without exp, which hold as long as their key does.

@@ -139,7 +139,8 @@ func wanted(c challenge, given bool) string {
 		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It takes several requests on one connection, which a " +
 			"WebSocket handshake does not have: log in on a page first and use its cookie."
 	case "apikey", "api-key":
-		return c.scheme + realm(c) + ": a key that the server's owner hands out, in the header that its documentation names: --api-key KEY --api-key-header NAME."
+		return c.scheme + realm(c) + ": a key that the server's owner hands out, in the header that its documentation names: " +
+			"--api-key KEY --api-key-header NAME."
 	}
 	return fmt.Sprintf("%s%s: a scheme that this program does not know; see the server's documentation.", c.scheme, realm(c))
 }

@@ -2,6 +2,15 @@ package explain
 
 const useLibrary = "Use a WebSocket library instead of writing the answer by hand, and let nothing change its fields afterwards."
 
+// When one of the two fields of a 101 is missing the advice is the same, whichever it is.
+var (
+	bothFields = []string{"The answer needs both lines, and each proxy on the way has to pass them on:",
+		"    Upgrade: websocket",
+		"    Connection: Upgrade",
+		useLibrary}
+	fieldLost = []string{"Only the server's owner can mend this; a proxy on the way may also have taken the header away: try wss://."}
+)
+
 // switchingAdvice is about a 101 that breaks a rule: a client has to fail the connection, and browsers do.
 var switchingAdvice = []explanation{
 	{
@@ -15,12 +24,7 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultUpgradeMissing, clause: "RFC 6455 §4.1",
 		cause: "The 101 has no Upgrade header, so that it does not say to which protocol it switches.",
-		owner: []string{"The answer needs both lines, and each proxy on the way has to pass them on:",
-			"    Upgrade: websocket",
-			"    Connection: Upgrade",
-			useLibrary},
-		client: []string{"Only the server's owner can mend this; a proxy on the way may also have taken the header away: try wss://."},
-		detail: explainStrippedAnswer,
+		owner: bothFields, client: fieldLost, detail: explainStrippedAnswer,
 	},
 	{
 		fault: FaultUpgradeWrong, clause: "RFC 6455 §4.1",
@@ -31,12 +35,7 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultConnectionMissing, clause: "RFC 6455 §4.1",
 		cause: "The 101 has no Connection header, so that its Upgrade header does not hold.",
-		owner: []string{"The answer needs both lines, and each proxy on the way has to pass them on:",
-			"    Upgrade: websocket",
-			"    Connection: Upgrade",
-			useLibrary},
-		client: []string{"Only the server's owner can mend this; a proxy on the way may also have taken the header away: try wss://."},
-		detail: explainStrippedAnswer,
+		owner: bothFields, client: fieldLost, detail: explainStrippedAnswer,
 	},
 	{
 		fault: FaultConnectionWrong, clause: "RFC 6455 §4.1",
