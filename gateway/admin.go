@@ -17,20 +17,23 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/door"
 )
 
 // adminListener is where those who run the server look at it.
 type adminListener struct {
-	url       string
-	listeners []net.Listener
-	http      *http.Server
-	serving   sync.WaitGroup
+	url     string
+	doors   []*door.Door
+	peers   door.Peers
+	http    *http.Server
+	serving sync.WaitGroup
 }
 
 const (
 	adminHeadTimeout = 5 * time.Second
 	adminTimeout     = time.Minute // a CPU profile takes 30 s
 	adminMaxHead     = 16 << 10
+	adminMost        = 256 // connections; beyond it one is cut, of the address that has the most
 )
 
 // openAdmin binds the admin listener; nil when there is none.
@@ -46,7 +49,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 	if err != nil {
 		return nil, listenError(addr, err)
 	}
-	a := &adminListener{listeners: listeners, url: "http://" + shownAddr(addr, listeners[0].Addr())}
+	a := &adminListener{url: "http://" + shownAddr(addr, listeners[0].Addr())}
 	for _, l := range listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); cfg.Token.Empty() && (!ok || !tcp.IP.IsLoopback()) {
 			for _, l := range listeners {
@@ -57,26 +60,49 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 		}
 	}
 	a.http = &http.Server{
-		Handler: s.adminHandler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		Handler: a.bounded(s.adminHandler(cfg)), ConnContext: a.connContext, ConnState: a.peers.ConnState, ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
+	}
+	waiting := door.NewWaiting(func() int { return adminMost }, nil, nil)
+	for _, l := range listeners {
+		a.doors = append(a.doors, door.New(l, &door.Policy{}, waiting, &a.peers))
 	}
 	return a, nil
 }
 
+type adminPeerKey struct{}
+
+func (a *adminListener) connContext(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, adminPeerKey{}, a.peers.Of(nc))
+}
+
+// bounded has every connection count, whatever it does: who can reach the listener shall not take all descriptors.
+func (a *adminListener) bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, _ := r.Context().Value(adminPeerKey{}).(*door.Peer); p != nil {
+			p.Linger()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // serve answers until close.
 func (a *adminListener) serve() {
-	for _, l := range a.listeners {
-		a.serving.Go(func() { _ = a.http.Serve(l) }) // it ends with close; without it the server goes on all the same
+	for _, d := range a.doors {
+		a.serving.Go(func() { _ = a.http.Serve(d) }) // it ends with close; without it the server goes on all the same
 	}
 }
 
 // close ends it at once.
 func (a *adminListener) close() {
 	a.http.Close()
-	for _, l := range a.listeners {
-		l.Close() // if serve was never called
+	for _, d := range a.doors {
+		_ = d.Close() // if serve was never called; it returns nil
 	}
 	a.serving.Wait()
+	for _, d := range a.doors {
+		d.Wait()
+	}
 }
 
 // adminHandler returns what the admin listener answers. /livez and /readyz need no token, so that whoever looks whether

@@ -43,3 +43,19 @@ func TestSlowBodies(t *testing.T) {
 		})
 	}
 }
+
+// Many slow clients of the admin listener do not keep an operator out, nor take all descriptors.
+func TestSlowAdminClients(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	to := strings.TrimPrefix(r.AdminURL(), "http://")
+	heads := []string{"", "GET /metrics HTTP/1.1\r\nHo", "POST /connections/close HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"}
+	for i := range adminMost + 100 {
+		send(t, to, "127.0.0.5", heads[i%len(heads)])
+	}
+	for range 3 {
+		if _, text := page(t, "GET", r.AdminURL()+"/livez", nil); text != "ok\n" {
+			t.Errorf("%q", text)
+		}
+	}
+	until(t, func() bool { return r.admin.peers.Len() <= adminMost }) // one that was cut is forgotten a moment later
+}

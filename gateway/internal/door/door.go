@@ -85,6 +85,13 @@ func (s *Peers) Of(nc net.Conn) *Peer {
 	return s.m[nc]
 }
 
+// Len returns how many there are.
+func (s *Peers) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.m)
+}
+
 func (s *Peers) put(nc net.Conn, p *Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

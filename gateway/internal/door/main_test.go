@@ -35,12 +35,6 @@ type house struct {
 
 type peerKey struct{}
 
-func (s *Peers) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.m)
-}
-
 // build runs a house until the test is over. most bounds those that wait.
 func build(t *testing.T, most int, p *Policy) *house {
 	t.Helper()
@@ -86,7 +80,7 @@ func build(t *testing.T, most int, p *Policy) *house {
 		h.Close()
 		<-served
 		h.Wait()
-		for h.waiting.Len() != 0 || h.peers.len() != 0 { // until net/http has let go of the last one
+		for h.waiting.Len() != 0 || h.peers.Len() != 0 { // until net/http has let go of the last one
 			runtime.Gosched()
 		}
 	})
