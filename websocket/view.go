@@ -11,7 +11,8 @@ import (
 // to, but only until f returns: between messages the connection holds no memory for them. View returns what f does; all
 // else is as with Read.
 //
-// f may call any method of c but those that read: these return [ErrConcurrentRead].
+// f may call any method of c but those that read: these return [ErrConcurrentRead]. A Ping in it needs a context that ends:
+// the answer may lie behind the next message, which is not read until f has returned.
 func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return err
