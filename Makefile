@@ -2,6 +2,7 @@
 # `make help` lists the targets; the scripts behind them are in tools/.
 
 SHELL := /bin/bash
+export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
 
 # The packages of the modules that go.work ties together.

@@ -5,6 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The one place where tool versions are pinned.
 GOLANGCI_LINT_VERSION=v2.15.0
+NODE_VERSION=22.12.0 # only where the system's is too old to have a WebSocket
+
+# Where setup puts that Node, and the Makefile looks, too.
+PATH="$PWD/.tools/node_modules/.bin:$PATH"
 
 # The packages of all modules.
 PKGS=(./... ./websocket/... ./bench/... ./e2e/acme/...)

@@ -56,6 +56,14 @@ install_packages() {
 	allow_services
 }
 
+# Node has a WebSocket since 20.10, behind a flag, and Debian 12 has Node 18.
+install_node() {
+	if node --experimental-websocket --eval 0 2>/dev/null; then return; fi
+	say "npm install node@$NODE_VERSION"
+	npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error "node@$NODE_VERSION" </dev/null
+	hash -r
+}
+
 install_node_modules() {
 	local lock dir
 	while read -r lock; do
@@ -80,6 +88,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	say "apt-get install ${missing[*]}"
 	install_packages
 fi
+install_node
 install_node_modules
 go mod download
 install_linter
