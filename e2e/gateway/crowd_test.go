@@ -24,11 +24,11 @@ limits: {pending_handshakes: 1000}
 http: {head_timeout: 5m, tls_timeout: 5m}
 endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 `)
-	if len(s.banner["open"]) != 2 {
-		t.Fatalf("banner %q", s.banner)
+	if len(s.Banner["open"]) != 2 {
+		t.Fatalf("banner %q", s.Banner)
 	}
 	var targets []string
-	for _, url := range s.banner["open"] {
+	for _, url := range s.Banner["open"] {
 		_, rest, _ := strings.Cut(url, "://")
 		targets = append(targets, strings.TrimSuffix(rest, "/open"))
 	}
@@ -80,7 +80,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 			t.Errorf("%v were cut", n)
 		}
 	}
-	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid)); err == nil {
+	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid())); err == nil {
 		for line := range strings.Lines(string(status)) {
 			if strings.HasPrefix(line, "VmRSS") {
 				t.Log(strings.TrimSpace(line))

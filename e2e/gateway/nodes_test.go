@@ -2,22 +2,21 @@ package gateway
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
 )
 
 // Who logs out at one node loses the connections at all of them, and cannot come back with the same token anywhere.
 func TestLogoutAcrossNodes(t *testing.T) {
-	port := freePort(t)
-	daemon(t, port, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
-	shared := fmt.Sprintf(protected, key) + fmt.Sprintf("store: {redis: {url: \"redis://127.0.0.1:%d/0\"}}\n", port)
+	port := house.FreePort(t)
+	u := house.NewUser(t)
+	u.Start("127.0.0.1:"+port, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", u.Home)
+	shared := fmt.Sprintf(protected, key) + fmt.Sprintf("store: {redis: {url: \"redis://127.0.0.1:%s/0\"}}\n", port)
 	nodes := []*server{serve(t, shared), serve(t, shared)}
 	alice, bob := token("alice", time.Hour), token("bob", time.Hour)
 	var hers, his []*websocket.Conn
@@ -49,28 +48,25 @@ func TestLogoutAcrossNodes(t *testing.T) {
 
 // HAProxy tells the client's address by the PROXY protocol, in both versions.
 func TestBehindHAProxy(t *testing.T) {
-	back := freePort(t)
+	back := house.FreePort(t)
 	s := serve(t, fmt.Sprintf(`
-listen: [{address: "127.0.0.1:%d", tls: off, proxy_protocol: {from: [127.0.0.1]}}]
+listen: [{address: "127.0.0.1:%s", tls: off, proxy_protocol: {from: [127.0.0.1]}}]
 admin: {address: "127.0.0.1:0"}
 limits: {connections_per_address: 2}
 endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 `, back))
 	var conf strings.Builder
 	conf.WriteString("defaults\n mode tcp\n timeout connect 5s\n timeout client 1m\n timeout server 1m\n")
-	var ports []int
+	var ports []string
 	for i, send := range []string{"send-proxy", "send-proxy-v2"} {
-		ports = append(ports, freePort(t))
-		fmt.Fprintf(&conf, "listen l%d\n bind 127.0.0.1:%d\n server s 127.0.0.1:%d %s\n", i, ports[i], back, send)
+		ports = append(ports, house.FreePort(t))
+		fmt.Fprintf(&conf, "listen l%d\n bind 127.0.0.1:%s\n server s 127.0.0.1:%s %s\n", i, ports[i], back, send)
 	}
-	file := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err := os.WriteFile(file, []byte(conf.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	daemon(t, ports[1], "haproxy", "-f", file)
+	u := house.NewUser(t)
+	u.Start("127.0.0.1:"+ports[1], "haproxy", "-f", u.Write("haproxy.cfg", conf.String()))
 	for i, port := range ports {
 		client := fmt.Sprintf("127.0.0.%d", 50+i)
-		url := fmt.Sprintf("ws://127.0.0.1:%d/open", port)
+		url := fmt.Sprintf("ws://127.0.0.1:%s/open", port)
 		for range 2 {
 			echoed(t, dial(t, url, from(client)))
 		}
@@ -91,29 +87,25 @@ admin: {address: "127.0.0.1:0"}
 trusted_proxies: [127.0.0.1]
 endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 `)
-	port, dir := freePort(t), t.TempDir()
+	port, u := house.FreePort(t), house.NewUser(t)
 	back := strings.TrimSuffix(strings.TrimPrefix(s.url("open"), "ws://"), "/open")
-	file := filepath.Join(dir, "nginx.conf")
 	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr; worker_processes 1;
 events {}
 http {
   access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
   server {
-    listen 127.0.0.1:%[2]d;
+    listen 127.0.0.1:%[2]s;
     location / {
       proxy_pass http://%[3]s; proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }
   }
-}`, dir, port, back)
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	daemon(t, port, "nginx", "-c", file, "-p", dir)
+}`, u.Home, port, back)
+	u.Start("127.0.0.1:"+port, "nginx", "-c", u.Write("nginx.conf", conf), "-p", u.Home)
 	opts := from("127.0.0.60")
 	opts.Header = map[string][]string{"X-Forwarded-For": {"203.0.113.66"}} // the client's invention
-	echoed(t, dial(t, fmt.Sprintf("ws://127.0.0.1:%d/open", port), opts))
+	echoed(t, dial(t, fmt.Sprintf("ws://127.0.0.1:%s/open", port), opts))
 	if _, body := s.admin(t, "/connections"); !strings.Contains(body, `"addr": "127.0.0.60"`) {
 		t.Errorf("behind nginx: %s", body)
 	}

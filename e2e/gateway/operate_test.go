@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -83,7 +84,7 @@ func TestReload(t *testing.T) {
 	goes := dial(t, s.url("open"), nil)
 
 	s.configure(t, text+"\nno_such_key: 1\n")
-	s.signal(t, syscall.SIGHUP)
+	s.Signal(syscall.SIGHUP)
 	s.logged(t, "configuration not loaded", "no_such_key", "handfast.yaml:13:1")
 	echoed(t, goes)
 
@@ -93,7 +94,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("the endpoint that is gone: %v", got)
 	}
 	echoed(t, stays)
-	until(t, "the new endpoint", func() bool {
+	house.Until(t, "the new endpoint", func() bool {
 		c, err := websocket.Dial(t.Context(), strings.Replace(s.url("open"), "/open", "/public", 1), nil)
 		if err == nil {
 			c.CloseNow()
@@ -112,8 +113,8 @@ func TestDrain(t *testing.T) {
 	for range 50 {
 		conns = append(conns, dial(t, s.url("open"), nil))
 	}
-	s.signal(t, syscall.SIGTERM)
-	until(t, "not ready", func() bool {
+	s.Signal(syscall.SIGTERM)
+	house.Until(t, "not ready", func() bool {
 		status, _ := s.admin(t, "/readyz")
 		return status == "503"
 	})
@@ -122,8 +123,8 @@ func TestDrain(t *testing.T) {
 			t.Errorf("closed with %v", got)
 		}
 	}
-	if got := s.wait(); got != 0 {
-		t.Errorf("exit %d, %s", got, s.stderr.String())
+	if got := s.Wait(); got != 0 {
+		t.Errorf("exit %d, %s", got, s.Log.String())
 	}
 	s.logged(t, "msg=stopped", "cut=0")
 }
@@ -132,13 +133,13 @@ func TestDrain(t *testing.T) {
 func TestSecondSignal(t *testing.T) {
 	s := serve(t, strings.Replace(fmt.Sprintf(protected, key), "delay: 200ms", "delay: 10m", 1))
 	c := dial(t, s.url("open"), nil)
-	s.signal(t, syscall.SIGTERM)
+	s.Signal(syscall.SIGTERM)
 	s.logged(t, "msg=stopping")
-	s.signal(t, syscall.SIGTERM)
+	s.Signal(syscall.SIGTERM)
 	if got := code(t, c); got != websocket.CodeAbnormal {
 		t.Errorf("closed with %v", got)
 	}
-	if got := s.wait(); got != 130 {
+	if got := s.Wait(); got != 130 {
 		t.Errorf("exit %d", got)
 	}
 }
@@ -184,7 +185,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	}
 	c := dial(t, s.url("open"), trust(first))
 	second := certificate(t, dir)
-	until(t, "the new certificate", func() bool {
+	house.Until(t, "the new certificate", func() bool {
 		c, err := websocket.Dial(t.Context(), s.url("open"), trust(second))
 		if err == nil {
 			c.CloseNow()
