@@ -33,6 +33,7 @@ func (s *Server) stop() {
 	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
 	s.closePages()
 	s.Close()
+	s.flood.tell()
 	s.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
 }
 

@@ -57,6 +57,11 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		}
 		defer v.peer.Linger() // unless the connection was taken over: net/http reads on, what it has to
 	}
+	if len(r.TransferEncoding) > 0 {
+		// Whatever proxy is in front may have seen another end of this request: nothing on the connection is believed to
+		// begin behind it (RFC 9112 §6.1).
+		w.Header().Set("Connection", "close")
+	}
 	listen := site.listenerOf(v.peer)
 	switch {
 	case listen == nil: // the listener was taken out of the configuration while the request was on its way
@@ -93,12 +98,8 @@ func hsts(cfg config.Listen) string {
 
 // redirect sends requests for pages to https, and tells those that want a WebSocket the address to use.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if !plainHost(host) {
+	host, ok := plainHost(r.Host)
+	if !ok {
 		http.Error(w, "400 Bad Request\n\nThe Host header names no host.", http.StatusBadRequest)
 		return
 	}
@@ -122,12 +123,16 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// plainHost reports whether a host can stand in a URL: what a client sends as Host comes back in a Location.
-func plainHost(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
+// plainHost returns what a Host header names, without the port and without brackets, and whether that can stand in a URL:
+// what a client sends comes back in a Location.
+func plainHost(header string) (host string, ok bool) {
+	if strings.HasPrefix(header, "[") { // RFC 3986 §3.2.2: an address of IPv6, and no zone, which means nothing elsewhere
+		inner, port, ok := strings.Cut(header[1:], "]")
+		addr, err := netip.ParseAddr(inner)
+		return inner, ok && err == nil && addr.Is6() && addr.Zone() == "" && (port == "" || port[0] == ':')
 	}
-	return host != "" && len(host) <= 255 && !strings.ContainsFunc(host, func(c rune) bool {
+	host, _, _ = strings.Cut(header, ":")
+	return host, strings.Trim(host, ".-_") != "" && len(host) <= 255 && !strings.ContainsFunc(host, func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_')
 	})
 }

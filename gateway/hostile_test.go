@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPlainHost(t *testing.T) {
+	for header, want := range map[string]string{
+		"localhost": "localhost", "localhost:80": "localhost", "[::1]": "::1", "[::1]:80": "::1", "a-b.example_1:8080": "a-b.example_1",
+		"192.0.2.1": "192.0.2.1", "[::ffff:192.0.2.1]:1": "::ffff:192.0.2.1",
+		"": "!", ":80": "!", "..": "!", "-": "!", "[localhost]": "!", "[::1": "!", "[::1]x": "!", "[fe80::1%eth0]": "!", "[fe80::1%25eth0]": "!",
+		"evil@localhost": "!", "a/b": "!", "a b": "!", "a\r\nb": "!", "a\\b": "!", "[192.0.2.1]": "!", "[[::1]]": "!",
+		strings.Repeat("a", 256): "!",
+	} {
+		got, ok := plainHost(header)
+		if !ok {
+			got = "!"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", header, got, want)
+		}
+	}
+}
+
+// Where a request ends that has two lengths is a matter of opinion: nothing behind it is taken for another request.
+func TestRFC9112_6_1_TwoLengths(t *testing.T) {
+	r := run(t, parse(t, users+"console: true\n", key))
+	c := send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.5",
+		"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	in := bufio.NewReader(c)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	if !resp.Close {
+		t.Error("the connection goes on")
+	}
+	if rest, _ := io.ReadAll(in); len(rest) != 0 {
+		t.Errorf("an answer to what was smuggled: %s", rest)
+	}
+}
+
+// What clients choose comes to the logs as one line of printable characters.
+func TestLogsAreNotForged(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	to := strings.TrimPrefix(r.URLs()[0], "http://")
+	upgrade := " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	send(t, to, "127.0.0.5", "GET /chat%0d%0alevel=ERROR%1b[31m"+upgrade+"\r\n")
+	send(t, to, "127.0.0.5", "GET /chat"+upgrade+"Origin: http://x\x1b[31m\xff\r\nUser-Agent: \xe2\x80\xae\x9b31m\r\n\r\n")
+	if e := r.refuse(t, "/chat", as(token("eve\r\nlevel=ERROR", time.Hour, nil))); e.Status != 401 {
+		t.Errorf("a user with a line end: %d", e.Status)
+	}
+	c := r.open(t, "/chat", as(token(`eve" level=ERROR "`, time.Hour, nil)))
+	if err := c.Close(4000, "bye\r\nlevel=ERROR\x1b[31m"); err != nil {
+		t.Fatal(err)
+	}
+	has(t, &r.log, "msg=closed", "code=4000")
+	has(t, &r.audited, `"refused"`, "chat", `"status":404`)
+	has(t, &r.audited, `"refused"`, "origin")
+	_, text := page(t, "GET", r.AdminURL()+"/handshakes?format=text", nil)
+	for name, told := range map[string]string{"log": r.log.String(), "audit": r.audited.String(), "/handshakes": text} {
+		for line := range strings.Lines(told) {
+			if strings.HasPrefix(line, "level=") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(c rune) bool { return c < ' ' || c == 0x7f || c == 0x9b }) {
+				t.Errorf("%s: %q", name, line)
+			}
+		}
+	}
+}
