@@ -53,7 +53,7 @@ func TestLogsAreNotForged(t *testing.T) {
 	upgrade := " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	send(t, to, "127.0.0.5", "GET /chat%0d%0alevel=ERROR%1b[31m"+upgrade+"\r\n")
-	send(t, to, "127.0.0.5", "GET /chat"+upgrade+"Origin: http://x\x1b[31m\xff\r\nUser-Agent: \xe2\x80\xae\x9b31m\r\n\r\n")
+	send(t, to, "127.0.0.5", "GET /chat"+upgrade+"Origin: http://x\xff\x9b31m\r\nUser-Agent: \xe2\x80\xae\x9b31m\r\n\r\n")
 	if e := r.refuse(t, "/chat", as(token("eve\r\nlevel=ERROR", time.Hour, nil))); e.Status != 401 {
 		t.Errorf("a user with a line end: %d", e.Status)
 	}
