@@ -115,7 +115,7 @@ func TestKeyFileChangedTwiceInOneTick(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := 0
-	f.Failed = func(error) { told++ }
+	f.OnError = func(error) { told++ }
 	now := time.Now()
 	f.now = func() time.Time { return now }
 	look := func() *key {

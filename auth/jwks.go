@@ -33,9 +33,9 @@ type FetchOptions struct {
 	// proxy variables of the environment, trusts the roots of the system and keeps no connection open.
 	Transport http.RoundTripper
 
-	// Failed is told, if it is not nil, about every fetch that has failed. It is called from another goroutine, and must not
+	// OnError is told, if it is not nil, about every fetch that has failed. It is called from another goroutine, and must not
 	// call Close, which waits for it.
-	Failed func(error)
+	OnError func(error)
 }
 
 const (
@@ -215,7 +215,7 @@ func (k *RemoteKeys) run() {
 	k.flight = nil
 	closed := k.ctx.Err() != nil
 	k.mu.Unlock()
-	if err != nil && !closed && k.o.Failed != nil {
-		k.o.Failed(fmt.Errorf("auth: %s: %w", k.name, err))
+	if err != nil && !closed && k.o.OnError != nil {
+		k.o.OnError(fmt.Errorf("auth: %s: %w", k.name, err))
 	}
 }

@@ -18,9 +18,9 @@ type FileKeys struct {
 	path string
 	now  func() time.Time
 
-	// Failed is told, if it is not nil, when the file has changed and cannot be used; the keys that were there stay. It is
+	// OnError is told, if it is not nil, when the file has changed and cannot be used; the keys that were there stay. It is
 	// set before the first use, and called with a lock held: it must return soon and not use the keys.
-	Failed func(error)
+	OnError func(error)
 
 	mu     sync.Mutex
 	looked time.Time
@@ -46,8 +46,8 @@ func (f *FileKeys) find(ctx context.Context, kid string) ([]*key, error) {
 	f.mu.Lock()
 	if now := f.now(); now.Sub(f.looked) >= statInterval || now.Before(f.looked) {
 		f.looked = now
-		if err := f.reread(); err != nil && f.Failed != nil {
-			f.Failed(err)
+		if err := f.reread(); err != nil && f.OnError != nil {
+			f.OnError(err)
 		}
 	}
 	keys := f.keys

@@ -239,7 +239,7 @@ func TestKeyFileReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed []error
-	f.Failed = func(err error) { failed = append(failed, err) }
+	f.OnError = func(err error) { failed = append(failed, err) }
 	now := time.Now()
 	f.now = func() time.Time { return now }
 	want := func(step, alg string) {

@@ -192,7 +192,7 @@ func TestOIDCOutage(t *testing.T) {
 	o := i.options()
 	var mu sync.Mutex
 	var told []string
-	o.Failed = func(err error) {
+	o.OnError = func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, err.Error())

@@ -82,10 +82,10 @@ func (s *Server) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.Failed = s.authFault
+		f.OnError = s.authFault
 		return f, nil
 	}
-	fetch := auth.FetchOptions{AllowHTTP: cfg.AllowHTTP, Failed: s.authFault}
+	fetch := auth.FetchOptions{AllowHTTP: cfg.AllowHTTP, OnError: s.authFault}
 	if cfg.CA != "" {
 		transport, err := transportFor(string(cfg.CA))
 		if err != nil {
