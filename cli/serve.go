@@ -37,6 +37,9 @@ func newServe(sys *System) *cobra.Command {
 		Long: `Runs a server. Without --config that is a page at / and a WebSocket echo at /echo,
 where messages of up to 16 MiB come back as they were.
 
+An address of --listen without a host is every address of the machine, and port 0 picks
+a free one. One that begins with http:// is served without TLS, whatever --tls says.
+
 The first start makes a certificate authority for this user and a certificate for
 localhost. "handfast dial" trusts that by itself; a browser asks once. Pages of other
 sites may not connect unless --origin names them.
@@ -64,7 +67,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "what to serve: a YAML `file`; without the flag the one that HANDFAST_CONFIG names")
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
-		"`host:port`; may be repeated; no host is every address, port 0 picks one; http:// before it is without TLS")
+		"`host:port`; may be repeated; http:// before it: without TLS")
 	flags.Var(&f.tls, "tls", "where the certificate comes from: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
