@@ -70,6 +70,9 @@ func (g *Registry) unschedule(e *Entry) {
 	}
 }
 
+// lookAgain bounds how late an expiry is noticed when the clock jumps, or the machine has slept: a timer counts neither.
+const lookAgain = 10 * time.Second
+
 // Run tells connections that their credential is about to expire, and closes them when it has, until ctx ends. One
 // goroutine and one timer do so for all.
 func (g *Registry) Run(ctx context.Context) {
@@ -77,7 +80,7 @@ func (g *Registry) Run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		if wait, some := g.expire(time.Now()); some {
-			timer.Reset(wait)
+			timer.Reset(min(wait, lookAgain))
 		} else {
 			timer.Stop()
 		}
