@@ -35,7 +35,8 @@ func newRoot(sys *System) *cobra.Command {
 		Use:   "handfast",
 		Short: "Everything for WebSocket: a server, a client, their tools",
 		Example: `  handfast serve                              a server with TLS on https://localhost:8443
-  handfast dial wss://localhost:8443/echo     talk to it: type a line, get it back`,
+  handfast dial wss://localhost:8443/echo     talk to it: type a line, get it back
+  handfast explain wss://localhost:8443/echo  its handshake step by step, and what is wrong`,
 		SilenceErrors: true, // report tells them, with the next step
 		SilenceUsage:  true,
 	}
