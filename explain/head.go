@@ -233,9 +233,9 @@ func mayBeHTTP(b []byte) bool {
 }
 
 // tells reports whether b, which does not begin as HTTP does, is enough to see what it is: a line, the header of an HTTP/2
-// frame, or of a TLS record.
+// frame, in which a line end would say nothing, or of a TLS record.
 func tells(b []byte) bool {
-	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || bytes.IndexByte(b, '\n') >= 0
+	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || len(b) > 0 && b[0] != 0 && bytes.IndexByte(b, '\n') >= 0
 }
 
 // notHTTP says what an answer is that does not begin as HTTP/1 does.
