@@ -25,6 +25,7 @@ type conn struct {
 	nhead    int
 	left     int // payload bytes of the frame to come
 	inFrame  bool
+	ping     bool // the frame is a ping
 	zipped   bool // the message began with RSV1
 	seen     int  // payload bytes of the message that have come
 	inflated []byte
@@ -75,6 +76,11 @@ func (c *conn) feed(b []byte) (int, error) {
 		}
 		chunk := b[:min(c.left, len(b))]
 		b, c.left = b[len(chunk):], c.left-len(chunk)
+		if c.ping {
+			c.inFrame = c.left > 0
+			c.ping = c.inFrame
+			continue
+		}
 		if err := c.chunk(chunk); err != nil {
 			return n, err
 		}
@@ -129,6 +135,11 @@ func (c *conn) frame() error {
 		return errors.New("load: the server masks")
 	case op == opClose:
 		return errors.New("load: the server closed the connection")
+	case c.head[0] == fin|opPing && c.left <= 125: // RFC 6455 §5.5.2
+		// While thousands of others connect a server may ask whether this one is there. It is not answered: no round lasts
+		// until a server gives up, and an answer would be work that the other servers do not have.
+		c.ping = true
+		return nil
 	case op == opBinary && c.seen == 0:
 		c.zipped = c.head[0]&rsv1 != 0
 	case op == opContinuation && c.seen > 0:

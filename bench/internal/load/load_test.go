@@ -46,8 +46,10 @@ func TestAnswersInPieces(t *testing.T) {
 			c.next()
 			half := size / 2
 			want := c.step().want[0]
-			all := frameOf(fin|opBinary, want)
+			all := frameOf(fin|opPing, nil)
+			all = append(all, frameOf(fin|opBinary, want)...)
 			all = append(all, frameOf(opBinary, want[:half])...)
+			all = append(all, frameOf(fin|opPing, []byte("there?"))...)
 			all = append(all, frameOf(fin|opContinuation, want[half:])...)
 			all = append(all, frameOf(fin|opBinary, want)...)
 			if half == 0 { // an empty first fragment cannot be told from none
@@ -78,6 +80,8 @@ func TestWrongAnswers(t *testing.T) {
 		"longer":           frameOf(fin|opBinary, append(bytes.Clone(right), 0)),
 		"other bytes":      frameOf(fin|opBinary, other),
 		"a close":          frameOf(fin|opClose, nil),
+		"a large ping":     frameOf(fin|opPing, make([]byte, 126)),
+		"half a ping":      frameOf(opPing, nil),
 		"text":             frameOf(fin|1, right),
 		"compressed":       frameOf(fin|rsv1|opBinary, right),
 		"a stray fragment": frameOf(fin|opContinuation, right),

@@ -16,6 +16,7 @@ const (
 	opContinuation = 0
 	opBinary       = 2
 	opClose        = 8
+	opPing         = 9
 	fin            = 0x80
 	rsv1           = 0x40
 	masked         = 0x80
