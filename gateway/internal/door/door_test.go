@@ -109,8 +109,9 @@ func TestProxyProtocolNotTrusted(t *testing.T) {
 	if _, err := io.WriteString(c, fromV1); err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(t, c); !strings.Contains(got, "400") && !strings.Contains(got, "malformed") {
-		t.Errorf("got %q", got)
+	// No request follows: what a server that closes has not read resets the connection, and its answer may be lost.
+	if got, err := io.ReadAll(c); err != nil || !strings.Contains(string(got), "400") {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 
