@@ -176,7 +176,7 @@ func TestAPIKeyFileReload(t *testing.T) {
 		_, err = a.Authenticate(r)
 		wantRefusal(t, err, 401, a.Challenge(), key)
 		write(entry.String() + "\n")
-		<-time.After(storeFileLook)
+		<-time.After(statInterval)
 		if _, err := a.Authenticate(r); err != nil {
 			t.Errorf("the key has been added: %v", err)
 		}

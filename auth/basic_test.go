@@ -206,7 +206,7 @@ func TestBasicCost(t *testing.T) {
 			t.Errorf("after its time: %v, %d hashes, want 8", err, hashes())
 		}
 		passwordFile(t, b.o.File, "ann:"+cheapHash(t, "new")+"\n")
-		<-time.After(storeFileLook)
+		<-time.After(statInterval)
 		_, err := b.Authenticate(withPassword("ann", "a"))
 		wantRefusal(t, err, 401, b.Challenge())
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {

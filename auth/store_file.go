@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// storeFileLook is how often a file of credentials is looked at, by a request that needs it.
-	storeFileLook = time.Second
-	// storeFileMax is how large such a file may be, in bytes.
+	// statInterval is how often a file of credentials is looked at, by a request that needs it.
+	statInterval = time.Second
+	// storeFileMax is how large a file of users or of API keys may be, in bytes.
 	storeFileMax = 16 << 20
 	// fileSettles is how long after its last change a file is read once more although it looks the same: some file systems
 	// count in steps of two seconds, and a second change within a step does not show.
@@ -27,8 +27,10 @@ const (
 // one of them leads is a change of the file.
 type storeFile[T any] struct {
 	name    string
+	max     int // bytes
 	parse   func(name, text string) (T, error)
 	onError func(error) // may be nil
+	now     func() time.Time
 
 	mu     sync.Mutex
 	seen   fs.FileInfo // what it looked like when it was read
@@ -40,18 +42,22 @@ type storeFile[T any] struct {
 
 // openStoreFile reads the file for the first time.
 func openStoreFile[T any](name string, parse func(name, text string) (T, error), onError func(error)) (*storeFile[T], error) {
-	f := &storeFile[T]{name: name, parse: parse, onError: onError}
+	f := newStoreFile(name, storeFileMax, parse, onError)
 	if err := f.reload(); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
+func newStoreFile[T any](name string, max int, parse func(name, text string) (T, error), onError func(error)) *storeFile[T] {
+	return &storeFile[T]{name: name, max: max, parse: parse, onError: onError, now: time.Now}
+}
+
 // load returns the content. A file that is broken or gone changes nothing, but that the error is told, once.
 func (f *storeFile[T]) load() T {
 	f.mu.Lock()
-	now := time.Now()
-	if now.Sub(f.looked) < storeFileLook {
+	now := f.now()
+	if age := now.Sub(f.looked); age >= 0 && age < statInterval {
 		defer f.mu.Unlock()
 		return f.value
 	}
@@ -69,7 +75,7 @@ func (f *storeFile[T]) load() T {
 func (f *storeFile[T]) reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.looked = time.Now()
+	f.looked = f.now()
 	return f.read(true)
 }
 
@@ -88,7 +94,7 @@ func (f *storeFile[T]) read(anyway bool) error {
 	if same && !anyway && f.since.IsZero() {
 		return nil
 	}
-	if now := time.Now(); !same {
+	if now := f.now(); !same {
 		f.since = now
 	} else if now.Sub(f.since) >= fileSettles {
 		f.since = time.Time{}
@@ -98,9 +104,9 @@ func (f *storeFile[T]) read(anyway bool) error {
 		if f.since = (time.Time{}); same && !anyway {
 			return nil
 		}
-		return fmt.Errorf("%s: not a regular file", f.name)
+		return fmt.Errorf("%s is no file to read from: not a regular file", f.name)
 	}
-	text, err := readStoreFile(f.name)
+	text, err := readStoreFile(f.name, f.max)
 	digest := sha256.Sum256([]byte(text))
 	if err != nil {
 		digest = sha256.Sum256([]byte(err.Error()))
@@ -126,15 +132,15 @@ func sameFile(a, b fs.FileInfo) bool {
 }
 
 // readStoreFile reads a whole file that is not too large.
-func readStoreFile(name string) (string, error) {
+func readStoreFile(name string, max int) (string, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, storeFileMax+1))
-	if err == nil && len(b) > storeFileMax {
-		err = fmt.Errorf("%s: larger than %d bytes", name, storeFileMax)
+	b, err := io.ReadAll(io.LimitReader(file, int64(max)+1))
+	if err == nil && len(b) > max {
+		err = fmt.Errorf("%s: larger than %d bytes", name, max)
 	}
 	return string(b), err
 }

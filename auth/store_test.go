@@ -287,7 +287,7 @@ func TestStoreFile(t *testing.T) {
 		want := func(text string, errs int) {
 			t.Helper()
 			for range 3 {
-				<-time.After(storeFileLook)
+				<-time.After(statInterval)
 				if got := f.load(); got != text || len(told) != errs {
 					t.Fatalf("load() = %q, told %v; want %q and %d errors", got, told, text, errs)
 				}
