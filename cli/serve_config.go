@@ -14,15 +14,7 @@ import (
 
 // load makes the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
-	sources := config.Sources{File: f.config, Environ: os.Environ(), Check: checkParts}
-	plain, err := config.Load(sources)
-	if err != nil {
-		return nil, err
-	}
-	if sources.Set, err = f.settings(plain); err != nil || len(sources.Set) == 0 {
-		return plain, err
-	}
-	return config.Load(sources)
+	return config.Load(config.Sources{File: f.config, Environ: os.Environ(), Settings: f.settings, Check: checkParts})
 }
 
 // settings are what the flags say, for a configuration that is c without them.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,10 @@ type Sources struct {
 	File    string    // a YAML file; "": none
 	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
 	Set     []Setting // flags
+
+	// Settings is asked for more flags, whose paths depend on how much there is: it sees the configuration as it is without
+	// them, before it is checked. nil: there are none.
+	Settings func(*Config) ([]Setting, error)
 
 	// Check may find more that is wrong, so that it is told along with the rest: rules that do not compile. It is called
 	// even when there are problems already, with what could be read; not when the file is no YAML. nil: nothing more.
@@ -42,7 +47,7 @@ const (
 	maxSecret = 64 << 10
 )
 
-// Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong.
+// Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong, or that of Settings.
 func Load(s Sources) (*Config, error) {
 	l := newLoader()
 	c := base()
@@ -57,7 +62,15 @@ func Load(s Sources) (*Config, error) {
 		}
 	}
 	l.environ(c, s.Environ)
-	for _, set := range s.Set {
+	settings := s.Set
+	if s.Settings != nil {
+		more, err := s.Settings(c)
+		if err != nil {
+			return nil, err
+		}
+		settings = append(slices.Clip(settings), more...)
+	}
+	for _, set := range settings {
 		l.set(c, set.Path, set.Value, Pos{File: set.From})
 	}
 	return l.finish(c, s.Check)
@@ -238,7 +251,8 @@ func absolute(path string) string {
 	return path // the working directory is gone: it is as good as any
 }
 
-// readFile reads a file of limited size.
+// readFile reads a file of limited size. A pipe that a shell has passed with <(…) is empty when it is read again, after a
+// SIGHUP: that is no configuration without settings, which would let everybody in.
 func readFile(name string, limit int64) ([]byte, error) {
 	info, err := os.Stat(name)
 	switch {
@@ -247,7 +261,11 @@ func readFile(name string, limit int64) ([]byte, error) {
 	case info.IsDir():
 		return nil, errors.New("it is a directory")
 	case !info.Mode().IsRegular():
-		return readPipe(name, limit, pipePatience)
+		content, err := readPipe(name, limit, pipePatience)
+		if err == nil && len(content) == 0 && info.Mode()&fs.ModeNamedPipe != 0 {
+			err = errors.New("it is a pipe with nothing in it; what comes through a pipe can be read once")
+		}
+		return content, err
 	}
 	return readSome(name, limit)
 }
@@ -268,8 +286,8 @@ func readSome(name string, limit int64) ([]byte, error) {
 // pipePatience bounds the wait for whoever is to write into a pipe.
 const pipePatience = 10 * time.Second
 
-// readPipe is readSome for what may have nobody who writes into it: a second read of what a shell has passed with <(…),
-// after a SIGHUP. Opening it cannot be broken off, so the reader is left behind until somebody writes, or the process ends.
+// readPipe is readSome for what may have nobody who writes into it. Opening it cannot be broken off, so the reader is left
+// behind until somebody writes, or the process ends.
 func readPipe(name string, limit int64, patience time.Duration) ([]byte, error) {
 	type result struct {
 		content []byte
