@@ -131,7 +131,6 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 		NoCompression: f.noCompress, Timeout: f.timeout, StepTimeout: min(f.wait, f.timeout), Echo: f.echo,
 		NoOriginProbes: f.noCrossSite, NoProbes: f.noProbes, ProbeIdle: f.probeIdle, Watch: f.watch.d,
 	}
-	opts.Header.Del("Origin") // it stands in Options.Origin
 	if opts.Credentials, err = f.credentials.read(sys); err != nil {
 		return nil, err
 	}

@@ -59,6 +59,7 @@ func newTracer(ctx context.Context, opts *Options) *tracer {
 	if t.o.rand == nil {
 		t.o.rand = rand.Reader
 	}
+	t.originOfHeader()
 	t.deadline = t.start.Add(t.o.Timeout)
 	t.r = &Report{Started: t.start.Round(0), Steps: []Step{}}
 	return t
@@ -186,5 +187,6 @@ func (t *tracer) stopped(stage Stage) bool {
 	return true
 }
 
-// equalFold compares names of fields and tokens, which are ASCII.
-func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
+// equalFold compares names of fields and tokens, which are ASCII: the two letters beyond it that fold to one of these are
+// longer in UTF-8.
+func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 		t.end(s, "no further connection")
 		return o
 	}
-	fields := t.withOrigin(t.fields(key, origin), origin)
+	fields := t.fields(key, origin)
 	s.Sent = slices.DeleteFunc(t.showRequest(fields), func(l Line) bool { return !strings.HasPrefix(l.Text, "Origin: ") })
 	if origin == "" {
 		s.Sent = []Line{{"(the same, without Origin)", ""}}
@@ -58,10 +59,18 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	return o
 }
 
-// withOrigin takes the Origin out that a caller's header may have put in.
-func (t *tracer) withOrigin(fields []field, origin string) []field {
-	fields = slices.DeleteFunc(fields, func(f field) bool { return equalFold(f.name, "Origin") && f.value != origin })
-	return fields
+// originOfHeader takes the Origin out of the caller's header: it is one of the options, and differs from try to try.
+func (t *tracer) originOfHeader() {
+	t.o.Header = maps.Clone(t.o.Header)
+	maps.DeleteFunc(t.o.Header, func(name string, values []string) bool {
+		if !equalFold(name, "Origin") {
+			return false
+		}
+		if t.o.Origin == "" && len(values) > 0 {
+			t.o.Origin = values[0]
+		}
+		return true
+	})
 }
 
 // probeForeignOrigin looks whether a page of any other site may open this WebSocket with its visitor's cookies.
