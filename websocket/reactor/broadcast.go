@@ -20,9 +20,10 @@ func (c *Conn) Send(ps ...*websocket.Prepared) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var err error
 	for _, p := range ps {
-		if err := c.writable(); err != nil {
-			return err
+		if err = c.writable(); err != nil {
+			break // those before it still go out
 		}
 		c.putShared(c.frameFor((*prepared.Frames)(p)), len(ps) == 1)
 	}
@@ -33,7 +34,7 @@ func (c *Conn) Send(ps ...*websocket.Prepared) error {
 		c.sent()
 	}
 	c.tidy()
-	return nil
+	return err
 }
 
 // frameFor picks the frame that this connection gets. The caller holds mu.

@@ -308,3 +308,23 @@ func TestSendOverTLS(t *testing.T) {
 		}
 	}
 }
+
+// What a Send has begun goes on when the peer reads, also if a later message of the same call had no room any more: nothing
+// else wakes the connection here.
+func TestSendStallsInTheMiddle(t *testing.T) {
+	conns := make(chan *Conn, 1)
+	s := &Server{Handler: Handler{Open: func(c *Conn) { conns <- c }}}
+	s.Options.Conn.PingInterval = -1
+	s.Options.Conn.WriteQueue = websocket.WriteQueue{Bytes: 64 << 10, Full: websocket.QueueDropNewest}
+	p := upgraded(t, serve(t, s))
+	c := await(t, conns)
+	large := strings.Repeat("large", 2<<20)
+	if err := c.Send(prepare(t, large), prepare(t, "no room")); !errors.Is(err, websocket.ErrQueueFull) {
+		t.Fatalf("got %v", err)
+	}
+	p.expect(frame.Text, large)
+	if err := c.Send(prepare(t, "later")); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(frame.Text, "later")
+}
