@@ -274,17 +274,29 @@ func (c *Conn) makeRoom(n int) error {
 func (c *Conn) dropOldest() bool {
 	for i, e := range c.queue {
 		if e.join == nil {
-			c.queued -= e.cost()
-			if i == 0 && len(c.queue) > len(c.entries) { // a long queue is not to be moved for each message
-				c.queue[0] = entry{}
-				c.queue = c.queue[1:]
-			} else {
-				c.queue = slices.Delete(c.queue, i, i+1)
-			}
+			c.remove(i, 1)
 			return true
 		}
 	}
 	return false
+}
+
+// remove takes n entries out of the queue, from the i-th on. The caller holds mu.
+func (c *Conn) remove(i, n int) {
+	for _, e := range c.queue[i : i+n] {
+		if e.join == nil {
+			c.queued -= e.cost()
+		}
+	}
+	if i == 0 && len(c.queue) > len(c.entries) { // a long queue is not to be moved for each message
+		clear(c.queue[:n])
+		c.queue = c.queue[n:]
+	} else {
+		c.queue = slices.Delete(c.queue, i, i+n)
+	}
+	if len(c.queue) == 0 {
+		c.dropEntries()
+	}
 }
 
 // dropQueue gives up all that waits. The caller holds mu.
@@ -435,17 +447,9 @@ func (c *Conn) appendEntry(dst []byte, e entry) []byte {
 	return dst
 }
 
-// dequeue drops the first n entries. The caller holds mu.
+// dequeue drops the first n entries, which are on their way. The caller holds mu.
 func (c *Conn) dequeue(n int) {
-	for _, e := range c.queue[:n] {
-		if e.join == nil {
-			c.queued -= e.cost()
-		}
-	}
-	c.queue = slices.Delete(c.queue, 0, n)
-	if len(c.queue) == 0 {
-		c.dropEntries()
-	}
+	c.remove(0, n)
 	if n > 0 {
 		c.leftQueue()
 	}

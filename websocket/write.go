@@ -270,7 +270,7 @@ func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
 func (c *Conn) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
 	c.mu.Lock()
 	if i := slices.IndexFunc(c.queue, func(e entry) bool { return e.join == j }); i >= 0 {
-		c.queue = slices.Delete(c.queue, i, i+1)
+		c.remove(i, 1)
 		c.mu.Unlock()
 		return interrupted("write", ctx, errCtx)
 	}

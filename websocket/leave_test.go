@@ -1,0 +1,43 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+)
+
+// A Write that gives up while it waits behind another leaves nothing behind: what holds waiting frames is given back.
+func TestWriteThatLeavesHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := NewConn(near, RoleServer, nil)
+		defer c.CloseNow()
+		first := make(chan error, 1)
+		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // nobody reads
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		second := make(chan error, 1)
+		go func() { second <- c.Write(ctx, Message{Text, []byte("second")}) }()
+		synctest.Wait()
+		c.mu.Lock()
+		waiting := len(c.queue)
+		c.mu.Unlock()
+		if waiting != 1 {
+			t.Fatalf("%d frames wait", waiting)
+		}
+		cancel()
+		if err := <-second; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		c.mu.Lock()
+		if len(c.queue) != 0 || c.entries != nil || c.queued != 0 {
+			t.Errorf("%d frames wait, %d bytes; their memory is held: %v", len(c.queue), c.queued, c.entries != nil)
+		}
+		c.mu.Unlock()
+		c.CloseNow()
+		<-first
+	})
+}
