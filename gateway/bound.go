@@ -56,6 +56,8 @@ func (s *Server) bind(ctx context.Context, site *site) error {
 		s.configure(b, site, i)
 	}
 	s.bound = now
+	port := portWithTLS(now)
+	s.securePort.Store(&port)
 	for _, b := range fresh {
 		s.log.Info(observe.EventListening, observe.KeyAddress, b.url)
 		if s.running {

@@ -103,7 +103,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "400 Bad Request\n\nThe Host header names no host.", http.StatusBadRequest)
 		return
 	}
-	if port := s.httpsPort(); port != "" && port != "443" {
+	if port := *s.securePort.Load(); port != "" && port != "443" {
 		host = net.JoinHostPort(host, port)
 	} else if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -137,10 +137,10 @@ func plainHost(header string) (host string, ok bool) {
 	})
 }
 
-// httpsPort returns the port of the first listener with TLS, "" when there is none.
-func (s *Server) httpsPort() string {
-	for _, raw := range s.URLs() {
-		if u, err := url.Parse(raw); err == nil && u.Scheme == "https" {
+// portWithTLS returns the port of the first listener with TLS, "" when there is none.
+func portWithTLS(all []*bound) string {
+	for _, b := range all {
+		if u, err := url.Parse(b.url); err == nil && u.Scheme == "https" {
 			return u.Port()
 		}
 	}

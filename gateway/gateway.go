@@ -62,7 +62,9 @@ type Server struct {
 	serving   sync.WaitGroup // one goroutine for each door
 	failed    chan error
 
-	site  atomic.Pointer[site]
+	site       atomic.Pointer[site]
+	securePort atomic.Pointer[string] // where pages without TLS are redirected to; "": nowhere
+
 	alive context.Context //nolint:containedctx // ends when Close is called, whoever serves
 	kill  context.CancelFunc
 

@@ -39,18 +39,27 @@ const (
 func (l *recentRevocations) add(r auth.Revocation, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.list) > 0 && (len(l.list) >= recentMost || now.Sub(l.list[0].heard) > recentFor) {
+	l.trim(now)
+	if len(l.list) == recentMost {
 		l.list = l.list[1:]
 	}
 	l.list = append(l.list, recentRevocation{r, now})
 }
 
+// trim forgets what no handshake can have missed any more. l.mu is held.
+func (l *recentRevocations) trim(now time.Time) {
+	for len(l.list) > 0 && now.Sub(l.list[0].heard) > recentFor {
+		l.list = l.list[1:]
+	}
+}
+
 // covers reports whether the credential of e was revoked meanwhile. e is in the registry by now: a revocation that comes
 // later finds it there.
 func (l *recentRevocations) covers(e *registry.Entry) bool {
+	id := identityOf(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	id := identityOf(e)
+	l.trim(time.Now())
 	return slices.ContainsFunc(l.list, func(r recentRevocation) bool { return r.Covers(id) })
 }
 
