@@ -23,6 +23,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 // authority is a CA of a test. Every host's name leads it to 127.0.0.1.
@@ -106,8 +107,10 @@ func waitFor(t *testing.T, addr string) {
 // freePort returns a port that nobody listens on.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, port := listen(t)
-	l.Close()
+	port, err := strconv.Atoi(house.FreePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return port
 }
 

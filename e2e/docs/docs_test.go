@@ -3,18 +3,18 @@ package docs
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 const root = "../.."
@@ -203,12 +203,7 @@ func (r *reader) typed(text string) string {
 func (r *reader) port(p string) string {
 	r.t.Helper()
 	if r.ports[p] == "" {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		r.ports[p] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
-		ln.Close()
+		r.ports[p] = house.FreePort(r.t)
 	}
 	return r.ports[p]
 }
