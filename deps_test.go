@@ -80,7 +80,7 @@ var rules = []rule{
 		other: []string{"github.com/redis/rueidis"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"},
 		other: []string{"github.com/fsnotify/fsnotify", "golang.org/x/crypto", "golang.org/x/net"}},
-	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame"},
+	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/visible", "websocket", "websocket/frame"},
 		other: []string{"golang.org/x/net"}, test: []string{"explain/internal/faults", "websocket/wstest"}},
 	// Servers that commit faults, for tests; gen writes the document about them.
 	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
@@ -93,7 +93,8 @@ var rules = []rule{
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
 		"observe", "websocket"}, test: []string{"websocket/wstest"}},
-	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "observe", "websocket"},
+	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "internal/visible", "observe",
+		"websocket"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra",
 			"golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
@@ -101,6 +102,7 @@ var rules = []rule{
 	// The house itself.
 	{pkg: ".", std: anyStd},
 	{pkg: "internal/rfctable", std: anyStd},
+	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
 		test: []string{"e2e/internal/...", "golang.org/x/sys", "websocket/reactor"}},

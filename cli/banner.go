@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // banner tells where the server is, and how to try it.
@@ -22,7 +23,7 @@ func banner(sys *System, server *gateway.Server) {
 			row("page", base+"/")
 		}
 		for _, e := range server.Endpoints() {
-			row(printable(strings.Trim(e.Name, "/")), printable(socketURL(base, e.Path)))
+			row(visible.Text(strings.Trim(e.Name, "/")), visible.Text(socketURL(base, e.Path)))
 			if first == "" && e.Anonymous && !strings.Contains(e.Path, "{") {
 				first = socketURL(base, e.Path)
 			}
@@ -37,7 +38,7 @@ func banner(sys *System, server *gateway.Server) {
 	}
 	if dev := server.Dev(); dev != nil {
 		row("CA", dev.CAFile())
-		row("is for", printable(strings.Join(dev.Names(), ", ")))
+		row("is for", visible.Text(strings.Join(dev.Names(), ", ")))
 		if dev.Left() != "" {
 			fmt.Fprintln(&b, leftOut(dev.Left()))
 		}

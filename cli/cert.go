@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 func newCert(sys *System) *cobra.Command {
@@ -75,7 +76,7 @@ func makeDev(sys *System, renew bool) error {
 	}
 	if left != "" {
 		fmt.Fprintf(sys.Stderr, "this machine still trusts the old CA, whose key is gone\n  next step: handfast cert untrust %s\n",
-			printable(shellQuote(left)))
+			visible.Text(shellQuote(left)))
 	}
 	return nil
 }

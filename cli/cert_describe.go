@@ -6,13 +6,13 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"time"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // certShown is what is shown of one certificate.
@@ -108,7 +108,7 @@ func rows(p paint, w io.Writer) func(name, value string) {
 // showCert writes what every certificate has.
 func showCert(p paint, row func(name, value string), c certShown) {
 	if c.Issuer != c.Subject {
-		row("issuer", printable(c.Issuer))
+		row("issuer", visible.Text(c.Issuer))
 	}
 	row("valid", c.NotBefore.Format(time.DateOnly)+" to "+c.NotAfter.Format(time.DateOnly)+", "+c.left(p))
 	row("key", c.Key+", signed with "+c.Signature)
@@ -148,8 +148,7 @@ func days(d time.Duration) string {
 
 // writeJSON writes a value for programs.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := newEncoder(w)
 	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

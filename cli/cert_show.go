@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // showFlags is what the command line says about a certificate to show.
@@ -212,28 +213,28 @@ func readChain(path string) (chain []*x509.Certificate, hasKey bool, err error) 
 
 // showChain writes what people want to know.
 func showChain(p paint, w io.Writer, s chainShown) {
-	head := p.bold(printable(s.Target))
+	head := p.bold(visible.Text(s.Target))
 	if s.TLS != nil {
 		head += "  " + strings.Join(s.TLS.parts(), ", ")
 	}
 	fmt.Fprintln(w, head)
 	row := rows(p, w)
 	if s.Verified {
-		row("verifies", p.green("yes")+", by "+printable(s.By))
+		row("verifies", p.green("yes")+", by "+visible.Text(s.By))
 	}
 	for _, f := range s.Problems {
-		row("verifies", p.with("31", "no")+": "+printable(f.Problem))
+		row("verifies", p.with("31", "no")+": "+visible.Text(f.Problem))
 		if f.Hint != "" {
-			row("", "next step: "+printable(f.Hint))
+			row("", "next step: "+visible.Text(f.Hint))
 		}
 	}
 	for _, note := range s.Notes {
-		row("note", printable(note))
+		row("note", visible.Text(note))
 	}
 	for i, c := range s.Chain {
-		fmt.Fprintf(w, "%s  %s\n", p.dim(fmt.Sprintf("%d of %d", i+1, len(s.Chain))), p.bold(printable(c.Subject)))
+		fmt.Fprintf(w, "%s  %s\n", p.dim(fmt.Sprintf("%d of %d", i+1, len(s.Chain))), p.bold(visible.Text(c.Subject)))
 		if len(c.Names) > 0 {
-			row("is for", printable(strings.Join(c.Names, ", ")))
+			row("is for", visible.Text(strings.Join(c.Names, ", ")))
 		}
 		if c.CA {
 			row("is a", "certificate authority")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 func newCertTrust(sys *System) *cobra.Command {
@@ -87,10 +88,10 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 		return err
 	}
 	p := newPaint(sys, sys.Stdout)
-	fmt.Fprintln(sys.Stdout, p.bold(printable(ca.Subject.CommonName)))
+	fmt.Fprintln(sys.Stdout, p.bold(visible.Text(ca.Subject.CommonName)))
 	row := rows(p, sys.Stdout)
 	if names := signsFor(ca); in && len(names) > 0 {
-		row("signs for", printable(strings.Join(names, ", "))+", and nothing else")
+		row("signs for", visible.Text(strings.Join(names, ", "))+", and nothing else")
 	} else if in {
 		row("signs for", p.with("31", "anything")+": whoever has its key can pose as any server to this machine")
 	}
@@ -104,14 +105,14 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 		case s.absent != "":
 			row(s.name, p.dim("skipped: "+s.absent))
 		case s.settled(in):
-			row(s.name, idle+printable(s.where))
+			row(s.name, idle+visible.Text(s.where))
 		case dry:
 			steps := s.remove
 			if in {
 				steps = s.add
 			}
 			for _, step := range steps {
-				row(s.name, "would "+printable(step))
+				row(s.name, "would "+visible.Text(step))
 			}
 			if s.rights != "" {
 				row("", p.with("33", "this user cannot: "+s.rights))
@@ -125,7 +126,7 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 				failed = &hinted{fmt.Errorf("the %s: %w", s.name, err), "--dry-run tells what it does, for doing it by hand"}
 				continue
 			}
-			row(s.name, p.green(done)+printable(s.where))
+			row(s.name, p.green(done)+visible.Text(s.where))
 		}
 	}
 	if in && failed == nil && !dry {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 func newConfig(sys *System) *cobra.Command {
@@ -91,7 +92,7 @@ when something is wrong.`,
 				return checkedJSON(sys.Stdout, err)
 			}
 			if err != nil {
-				fmt.Fprintln(sys.Stdout, printable(err.Error()))
+				fmt.Fprintln(sys.Stdout, visible.Text(err.Error()))
 				return errQuiet
 			}
 			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
@@ -227,7 +228,7 @@ environment, every value of it. Secrets are ***.`,
 			if err != nil {
 				return tellProblems(sys.Stderr, err)
 			}
-			_, err = io.WriteString(sys.Stdout, printable(c.YAML()))
+			_, err = io.WriteString(sys.Stdout, visible.Text(c.YAML()))
 			return err
 		}),
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // ruleFlags is what the command line asks the rules.
@@ -232,9 +233,9 @@ func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why str
 // print writes a verdict for people.
 func (v verdict) print(w io.Writer) {
 	fmt.Fprintln(w, v.Decision)
-	fmt.Fprintln(w, "  because   "+printable(strings.Join(strings.Fields(v.Reason), " ")))
+	fmt.Fprintln(w, "  because   "+visible.Text(strings.Join(strings.Fields(v.Reason), " ")))
 	if v.Rule != "" {
-		fmt.Fprintln(w, "  stands    "+printable(v.At+" "+v.Rule))
+		fmt.Fprintln(w, "  stands    "+visible.Text(v.At+" "+v.Rule))
 	}
 	if !v.OK {
 		fmt.Fprintln(w, "  expected  "+v.Expected)
@@ -270,10 +271,10 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 				return err
 			}
 		case v.OK:
-			fmt.Fprintf(sys.Stdout, "%s    %s: %s\n", p.green("ok"), printable(caseName(ask)), v.Decision)
+			fmt.Fprintf(sys.Stdout, "%s    %s: %s\n", p.green("ok"), visible.Text(caseName(ask)), v.Decision)
 		default:
-			fmt.Fprintf(sys.Stdout, "%s %s: %s: %s, expected %s: %s\n", p.bold("WRONG"), ask.Pos, printable(caseName(ask)),
-				v.Decision, v.Expected, printable(strings.Join(strings.Fields(v.Reason+" "+v.At), " ")))
+			fmt.Fprintf(sys.Stdout, "%s %s: %s: %s, expected %s: %s\n", p.bold("WRONG"), ask.Pos, visible.Text(caseName(ask)),
+				v.Decision, v.Expected, visible.Text(strings.Join(strings.Fields(v.Reason+" "+v.At), " ")))
 		}
 	}
 	if wrong > 0 {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -237,6 +238,6 @@ func closedByServer(e *websocket.CloseError) string {
 
 func (s *session) tell(text string) {
 	if s.say != nil {
-		s.say(printable(text))
+		s.say(visible.Text(text))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -145,7 +146,7 @@ const hexShown = 64
 
 func formatPerson(dst []byte, m websocket.Message) []byte {
 	if m.Type == websocket.Text {
-		return append(dst, printable(string(m.Data))...)
+		return append(dst, visible.Text(string(m.Data))...)
 	}
 	dst = fmt.Appendf(dst, "(%d bytes) % x", len(m.Data), m.Data[:min(len(m.Data), hexShown)])
 	if len(m.Data) > hexShown {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -104,7 +105,7 @@ func defaultRoots(sys *System) *x509.CertPool {
 	case err == nil:
 		roots.AddCert(ca)
 	case !errors.Is(err, fs.ErrNotExist):
-		fmt.Fprintln(sys.Stderr, "handfast: the development CA is not trusted:", printable(err.Error()))
+		fmt.Fprintln(sys.Stderr, "handfast: the development CA is not trusted:", visible.Text(err.Error()))
 	}
 	return roots
 }

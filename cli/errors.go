@@ -12,6 +12,7 @@ import (
 
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -82,13 +83,13 @@ func report(sys *System, cmd *cobra.Command, err error) int {
 }
 
 func tell(w io.Writer, err error, hint string) {
-	fmt.Fprintln(w, "handfast: "+printable(err.Error()))
+	fmt.Fprintln(w, "handfast: "+visible.Text(err.Error()))
 	var failed *websocket.HandshakeError
 	if errors.As(err, &failed) {
 		describe(w, failed)
 	}
 	if hint != "" {
-		fmt.Fprintln(w, "  next step: "+printable(hint))
+		fmt.Fprintln(w, "  next step: "+visible.Text(hint))
 	}
 }
 
@@ -118,7 +119,7 @@ const bodyLines = 8
 func describe(w io.Writer, e *websocket.HandshakeError) {
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "  %-9s  %s\n", name+":", printable(value))
+			fmt.Fprintf(w, "  %-9s  %s\n", name+":", visible.Text(value))
 		}
 	}
 	row("stage", string(e.Stage))
@@ -133,7 +134,7 @@ func describe(w io.Writer, e *websocket.HandshakeError) {
 	lines := strings.SplitN(body, "\n", bodyLines+1)
 	name := "body:"
 	for _, line := range lines[:min(len(lines), bodyLines)] {
-		fmt.Fprintf(w, "  %-9s  %s\n", name, printable(strings.TrimSuffix(line, "\r")))
+		fmt.Fprintf(w, "  %-9s  %s\n", name, visible.Text(strings.TrimSuffix(line, "\r")))
 		name = ""
 	}
 	if len(lines) > bodyLines {

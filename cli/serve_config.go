@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // load makes the configuration of a server: the defaults, the file, the environment, the flags.
@@ -108,16 +109,16 @@ func tellProblems(w io.Writer, err error) error {
 	for _, p := range problems {
 		line := *p
 		line.Want, line.Hint = "", ""
-		fmt.Fprintln(w, "handfast: "+printable(line.Error()))
+		fmt.Fprintln(w, "handfast: "+visible.Text(line.Error()))
 		if p.Want != "" {
-			fmt.Fprintln(w, "  expected:  "+printable(p.Want))
+			fmt.Fprintln(w, "  expected:  "+visible.Text(p.Want))
 		}
 		hint := p.Hint
 		if key := strings.FieldsFunc(p.Path, func(c rune) bool { return c == '.' || c == '[' }); hint == "" && len(key) > 0 {
 			hint = "handfast config doc " + key[0] + " tells what can stand there"
 		}
 		if hint != "" {
-			fmt.Fprintln(w, "  next step: "+printable(hint))
+			fmt.Fprintln(w, "  next step: "+visible.Text(hint))
 		}
 	}
 	return errQuiet

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -36,39 +35,6 @@ func (p paint) with(code, s string) string {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-// printable writes characters that would steer a terminal, or turn the direction of its text, as escapes: what a peer
-// sends is to be read, not obeyed. Line ends and tabs stay.
-func printable(s string) string {
-	harmless := func(r rune) bool {
-		switch {
-		case r == '\n' || r == '\t':
-			return true
-		case r == utf8.RuneError || unicode.IsControl(r):
-			return false
-		}
-		return !unicode.Is(unicode.Bidi_Control, r) && r != '\u2028' && r != '\u2029'
-	}
-	if strings.IndexFunc(s, func(r rune) bool { return !harmless(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case harmless(r):
-			b.WriteRune(r)
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == utf8.RuneError:
-			b.WriteRune(r)
-		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
 }
 
 // shellQuote writes a word so that a POSIX shell takes it as it is.

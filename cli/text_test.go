@@ -2,24 +2,6 @@ package cli
 
 import "testing"
 
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain, with\ttab and\nline": "plain, with\ttab and\nline",
-		"gr\u00fc\u00dfe \u4e16":     "gr\u00fc\u00dfe \u4e16",
-		"\x1b[31mred":                `\x1b[31mred`,
-		"back\rspace\b\x7f":          `back\x0dspace\x08\x7f`,
-		"\u009b31m":                  `\u009b31m`,
-		"abc\u202edef":               `abc\u202edef`,
-		"bad \xff\xc3 byte":          `bad \xff\xc3 byte`,
-		"a real \ufffd\x00":          "a real \ufffd" + `\x00`,
-		"":                           "",
-	} {
-		if got := printable(in); got != want {
-			t.Errorf("printable(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestShellQuote(t *testing.T) {
 	for in, want := range map[string]string{
 		"/home/u/ca.pem": "/home/u/ca.pem",

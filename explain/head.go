@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // The bounds on what a server may say before it answers.
@@ -319,11 +321,11 @@ func (t *tracer) showHead(h *head) []Line {
 
 // response returns a head as the report has it.
 func (t *tracer) response(h *head) *Response {
-	r := &Response{Proto: visible(h.proto), Status: h.status, Reason: visible(t.hide.text(h.reason))}
+	r := &Response{Proto: visible.Text(h.proto), Status: h.status, Reason: visible.Text(t.hide.text(h.reason))}
 	for _, f := range h.fields {
-		r.Header = append(r.Header, Field{f.Name, visible(t.hide.value(f.Name, f.Value))})
+		r.Header = append(r.Header, Field{f.Name, visible.Text(t.hide.value(f.Name, f.Value))})
 	}
 	body := strings.ReplaceAll(t.hide.text(string(h.body)), "\r\n", "\n")
-	r.Body = cut(visible(body), maxBody)
+	r.Body = cut(visible.Text(body), maxBody)
 	return r
 }

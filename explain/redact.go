@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // redacted stands where a secret stood.
@@ -126,7 +128,7 @@ func (r *redactor) walk(v reflect.Value) {
 		}
 	case reflect.String:
 		if s := v.String(); v.CanSet() {
-			if clean := visible(r.text(s)); clean != s {
+			if clean := visible.Text(r.text(s)); clean != s {
 				v.SetString(clean)
 			}
 		}

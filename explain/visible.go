@@ -1,38 +1,15 @@
 package explain
 
 import (
-	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
-// visible writes what would steer a terminal, turn the direction of its text, or be no text, as escapes: what a server
-// sends is to be read, not obeyed. Line ends and tabs stay.
-func visible(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case r < 0x80 && unicode.IsControl(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029':
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteString(s[i : i+n])
-		}
-		i += n
-	}
-	return b.String()
-}
-
-// oneLine is visible for a text that has to stay on its line.
+// oneLine is visible.Text for a text that has to stay on its line.
 func oneLine(s string) string {
-	return visible(strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`).Replace(s))
+	return visible.Text(strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`).Replace(s))
 }
 
 // cut shortens s to n bytes at most, at the beginning of a character, and says that it did.

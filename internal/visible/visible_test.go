@@ -1,0 +1,21 @@
+package visible
+
+import "testing"
+
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain, with\ttab and\nline": "plain, with\ttab and\nline",
+		"gr\u00fc\u00dfe \u4e16":     "gr\u00fc\u00dfe \u4e16",
+		"\x1b[31mred":                `\x1b[31mred`,
+		"back\rspace\b\x7f":          `back\x0dspace\x08\x7f`,
+		"\u009b31m":                  `\u009b31m`,
+		"abc\u202edef":               `abc\u202edef`,
+		"bad \xff\xc3 byte":          `bad \xff\xc3 byte`,
+		"a real \ufffd\x00":          "a real \ufffd" + `\x00`,
+		"":                           "",
+	} {
+		if got := Text(in); got != want {
+			t.Errorf("Text(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
