@@ -225,8 +225,5 @@ func showToken(w io.Writer, token string) error {
 			return errNoToken
 		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(shown)
+	return writeJSON(w, shown)
 }

@@ -131,7 +131,7 @@ func (h *handshake) check(r *http.Request) error {
 		return err
 	}
 	h.know(id)
-	if id.Method != methodAnonymous {
+	if id.Method != config.Anonymous {
 		if err := s.conns.Identify(h.entry, e.bounds); err != nil {
 			return err
 		}
@@ -149,9 +149,6 @@ func (h *handshake) check(r *http.Request) error {
 	r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: r.URL.Path}
 	return nil
 }
-
-// methodAnonymous is the Method of an identity that is nobody's.
-const methodAnonymous = "anonymous"
 
 // allow takes a token from the buckets of the client's address.
 func (s *Server) allow(v *via, e *endpoint) error {

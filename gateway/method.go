@@ -165,10 +165,7 @@ func (s *Server) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
 
 // newCookie makes the method for a session cookie.
 func (s *Server) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
-	var origins []string
-	for _, o := range cfg.Origins {
-		origins = append(origins, string(o))
-	}
+	origins := config.Origins{List: cfg.Origins}.Strings()
 	if cfg.JWT != nil {
 		source, err := auth.Cookie(cfg.Name, origins...)
 		if err != nil {

@@ -2,7 +2,6 @@ package observe
 
 // The events of the log: the msg of a line. The attributes have the names below.
 const (
-	EventServing     = "serving"
 	EventStopping    = "stopping"
 	EventStopped     = "stopped"
 	EventOpened      = "opened"
@@ -21,7 +20,6 @@ const (
 	EventRemoved     = "endpoint removed"
 	EventAdmin       = "admin closed connections"
 	EventAuthFault   = "authentication trouble"
-	EventWarning     = "warning"
 	EventAuditFault  = "audit log cannot be written"
 )
 
