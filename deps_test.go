@@ -44,19 +44,19 @@ var rules = []rule{
 	{pkg: "websocket/internal/deflate", std: append([]string{"compress/flate", "io", "sync"}, pureStd...)},
 
 	// The library's middle: the protocol and the handshakes as pure functions, and the streams they run over.
-	{pkg: "websocket/internal/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
-	{pkg: "websocket/internal/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
+	{pkg: "websocket/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
+	{pkg: "websocket/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/header"}},
 	{pkg: "websocket/internal/upgrade", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
-		own: []string{"websocket/internal/handshake", "websocket/internal/header"}},
+		own: []string{"websocket/handshake", "websocket/internal/header"}},
 	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
 		own: []string{"websocket/frame", "websocket/internal/deflate"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
 
 	// The library, and what stands on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
-		"websocket/frame", "websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
-		"websocket/internal/prepared", "websocket/internal/protocol", "websocket/internal/transport",
+		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
+		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/transport",
 		"websocket/internal/upgrade", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
@@ -66,8 +66,8 @@ var rules = []rule{
 		test: []string{"websocket/wstest"}},
 	// The event loop drives the same machine as Conn does.
 	{pkg: "websocket/reactor", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame",
-		"websocket/internal/deflate", "websocket/internal/handshake", "websocket/internal/header",
-		"websocket/internal/prepared", "websocket/internal/protocol", "websocket/internal/upgrade"}, test: []string{"websocket/wstest"}},
+		"websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
+		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/upgrade"}, test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use this one.
 	{pkg: "websocket/internal/leak", std: anyStd},

@@ -101,7 +101,7 @@ func newOurEnd(c *websocket.Conn, v variant, err error) (end, error) {
 func (e ourEnd) read(ctx context.Context) (websocket.Message, error) {
 	m, err := e.c.Read(ctx)
 	var ce *websocket.CloseError
-	if errors.As(err, &ce) && ce.By == websocket.Remote && ce.Err == nil {
+	if errors.As(err, &ce) && ce.ByPeer && ce.Err == nil {
 		return m, ended{int(ce.Code), ce.Reason}
 	}
 	return m, err

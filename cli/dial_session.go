@@ -207,7 +207,7 @@ func (s *session) verdict(unanswered error) error {
 	switch {
 	case !errors.As(s.why, &e):
 		return s.why
-	case e.By == websocket.Local && e.Code == websocket.CodeNormal:
+	case !e.ByPeer && e.Code == websocket.CodeNormal:
 		if unanswered != nil {
 			s.tell("closed, but the server did not answer the close")
 		} else {

@@ -215,7 +215,7 @@ func TestDialClosesWith1000(t *testing.T) {
 		t.Errorf("exit %d, %d of %d bytes, %q", got.code, len(got.stdout), len(in), got.stderr)
 	}
 	var e *websocket.CloseError
-	if err := <-ended; !errors.As(err, &e) || e.Code != websocket.CodeNormal || e.By != websocket.Remote {
+	if err := <-ended; !errors.As(err, &e) || e.Code != websocket.CodeNormal || !e.ByPeer {
 		t.Errorf("the server saw %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func TestServeStops(t *testing.T) {
 		s.signals <- os.Interrupt
 		_, err = c.Read(t.Context())
 		var e *websocket.CloseError
-		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || e.By != websocket.Remote {
+		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer {
 			t.Errorf("the client saw %v", err)
 		}
 		if code := <-s.code; code != exitOK {

@@ -53,7 +53,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	var all sync.WaitGroup
 	for _, c := range conns {
 		all.Go(func() {
-			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || e.By != websocket.Remote {
+			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
 				t.Errorf("closed with %v", e)
 			}
 		})

@@ -181,7 +181,7 @@ func TestStopClosesWith1001(t *testing.T) {
 	for _, c := range conns {
 		_, err := c.Read(t.Context())
 		var e *websocket.CloseError
-		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || e.By != websocket.Remote || e.Err != nil || e.Reason == "" {
+		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer || e.Err != nil || e.Reason == "" {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -37,13 +37,13 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 	}
 	code, reason, by, level := int(websocket.CodeAbnormal), "", "", slog.LevelWarn
 	if e := closedBy(c); e != nil {
-		code, reason, by, level = int(e.Code), e.Reason, e.By.String(), slog.LevelInfo
+		code, reason, by, level = int(e.Code), e.Reason, observe.By(e.ByPeer), slog.LevelInfo
 		if e.Err != nil {
 			log = log.With(observe.KeyError, e.Err)
 		}
 	}
 	if told, why, ok := n.Told(); ok { // what we said counts, whether the peer has answered or not
-		code, reason, by = int(told), why, websocket.Local.String()
+		code, reason, by = int(told), why, observe.By(false)
 	}
 	if reason != "" {
 		log = log.With(observe.KeyReason, reason)

@@ -68,3 +68,11 @@ const (
 	KeyFile       = "file"
 	KeySetting    = "setting"
 )
+
+// By returns the value of [KeyBy]: "remote" when the peer began the close, "local" otherwise.
+func By(byPeer bool) string {
+	if byPeer {
+		return "remote"
+	}
+	return "local"
+}

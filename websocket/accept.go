@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // acceptTimeout bounds how long a client may take to receive the 101.

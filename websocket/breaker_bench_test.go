@@ -13,9 +13,9 @@ func BenchmarkSendDropsOldest(b *testing.B) {
 	defer c.CloseNow()
 	p := prepare(b, "a price: 123.45")
 	for c.queued <= defaultQueueBytes-len(p.frames().Plain())-entryCost {
-		c.Send(p)
+		c.SendPrepared(p)
 	}
 	for b.Loop() {
-		c.Send(p)
+		c.SendPrepared(p)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // TestCloseWhileAMessageIsStreamed: the Writer fails, the closing handshake does not.
@@ -44,7 +44,7 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 			go func() { closed <- c.Close(CodeGoingAway, "bye") }()
 			<-closing
 			_, err = w.Write(noise)
-			wantClose(t, err, CodeGoingAway, "bye", Local)
+			wantClose(t, err, CodeGoingAway, "bye", false)
 			w.Close()
 			peer.send(peer.frame(frame.Close, true, closeBody(CodeGoingAway, "")))
 			if err := <-closed; err != nil {
@@ -169,13 +169,13 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	}
 }
 
-// TestSendThatWaitedForRoom: only what is queued makes the compressor start afresh. While a Send waits, others compress.
+// TestSendThatWaitedForRoom: only what is queued makes the compressor start afresh. While a SendPrepared waits, others compress.
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, WriteQueue{Bytes: 10, Full: QueueBlock})
 		c.compress(handshake.Deflate{}, &Compression{})
-		c.Send(prepare(t, "fills the queue"))
-		go c.Send(prepare(t, strings.Repeat("shared by all ", 100)))
+		c.SendPrepared(prepare(t, "fills the queue"))
+		go c.SendPrepared(prepare(t, strings.Repeat("shared by all ", 100)))
 		synctest.Wait()
 		stale := func() bool {
 			c.mu.Lock()
@@ -197,7 +197,7 @@ func TestSendThatWaitedForRoom(t *testing.T) {
 func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	for _, full := range []QueuePolicy{QueueClose, QueueDropOldest, QueueDropNewest} {
 		c, peer := rawTCP(t, RoleServer, &ConnOptions{WriteQueue: WriteQueue{Bytes: 10, Full: full}})
-		if err := c.Send(prepare(t, "message 1"), prepare(t, "message 2"), prepare(t, "message 3")); err != nil {
+		if err := c.SendPrepared(prepare(t, "message 1"), prepare(t, "message 2"), prepare(t, "message 3")); err != nil {
 			t.Errorf("policy %d: %v", full, err)
 		}
 		for _, want := range []string{"message 1", "message 2", "message 3"} {
@@ -210,7 +210,7 @@ func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 func TestSendOfWhichAPartIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1, WriteQueue: WriteQueue{Bytes: 10, Full: QueueDropNewest}})
-		if err := c.Send(prepare(t, "message 1"), prepare(t, "message 2")); err != ErrQueueFull {
+		if err := c.SendPrepared(prepare(t, "message 1"), prepare(t, "message 2")); err != ErrQueueFull {
 			t.Errorf("Send returned %v", err)
 		}
 		peer.expect(frame.Text, "message 1")
@@ -225,7 +225,7 @@ func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("mine")}) }()
 		synctest.Wait()
-		if err := c.Send(prepare(t, "another's")); err != nil {
+		if err := c.SendPrepared(prepare(t, "another's")); err != nil {
 			t.Fatal(err)
 		}
 		peer.expect(frame.Text, "mine") // and reads no more
@@ -278,7 +278,7 @@ func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
 			<-wrote
 			c.CloseNow()
 			for range 3 {
-				wantClose(t, <-wrote, CodeAbnormal, "", Local)
+				wantClose(t, <-wrote, CodeAbnormal, "", false)
 			}
 		}
 	})
@@ -298,7 +298,7 @@ func TestJoinedWriteThatIsStuck(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		err := <-wrote
-		wantClose(t, err, CodeAbnormal, "", Local)
+		wantClose(t, err, CodeAbnormal, "", false)
 		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "on its way") {
 			t.Errorf("Write returned %v", err)
 		}

@@ -7,8 +7,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/protocol"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's,
@@ -45,7 +45,7 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 		return nil, fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 	}
 	c.ctl = ctl
-	c.closing = &CloseError{Code: code, Reason: reason, By: Local}
+	c.closing = &CloseError{Code: code, Reason: reason}
 	c.boundWrites(deadline)
 	c.send()
 	return c.closing, nil
@@ -105,7 +105,7 @@ func (c *Conn) discard(ctx context.Context) {
 
 // closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
 func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
-	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), By: Remote}
+	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	e = c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
 	deadline := time.Now().Add(c.opts.closeTimeout)
 	c.say(ctx, deadline)
@@ -123,10 +123,10 @@ func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
 func (c *Conn) violated(ctx context.Context, err error) error {
 	var v *protocol.Violation
 	if !errors.As(err, &v) {
-		return c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+		return c.end(&CloseError{Code: CodeAbnormal, Err: err})
 	}
 	pe := &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail}
-	e := &CloseError{Code: Code(v.Code), By: Remote, Err: pe}
+	e := &CloseError{Code: Code(v.Code), ByPeer: true, Err: pe}
 	c.closes(e)
 	deadline := time.Now().Add(c.opts.closeTimeout)
 	c.say(ctx, deadline)
@@ -202,10 +202,10 @@ func (c *Conn) broke(err error) *CloseError {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	e := &CloseError{Code: CodeAbnormal, By: Remote}
+	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
 	switch {
 	case begun != nil:
-		e = &CloseError{Code: begun.Code, Reason: begun.Reason, By: Local}
+		e = &CloseError{Code: begun.Code, Reason: begun.Reason}
 		e.Err = &protocol.Broken{Closing: true, Err: err}
 	case werr != nil:
 		e.Err = werr
@@ -254,7 +254,7 @@ func (c *Conn) cutShort(werr error) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing == nil {
-		return &CloseError{Code: CodeAbnormal, By: Local, Err: werr}
+		return &CloseError{Code: CodeAbnormal, Err: werr}
 	}
 	e := *c.closing
 	if e.Err == nil {

@@ -16,11 +16,11 @@ import (
 )
 
 // wantClose checks how a connection ended.
-func wantClose(t *testing.T, err error, code Code, reason string, by Side) *CloseError {
+func wantClose(t *testing.T, err error, code Code, reason string, byPeer bool) *CloseError {
 	t.Helper()
 	var ce *CloseError
-	if !errors.As(err, &ce) || ce.Code != code || ce.Reason != reason || ce.By != by {
-		t.Fatalf("ended with %v, want %v %q by the %v side", err, code, reason, by)
+	if !errors.As(err, &ce) || ce.Code != code || ce.Reason != reason || ce.ByPeer != byPeer {
+		t.Fatalf("ended with %v, want %v %q, by the peer: %t", err, code, reason, byPeer)
 	}
 	return ce
 }
@@ -37,7 +37,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 			}()
 			peer.expect(frame.Close, closeBody(code, ""))
 			peer.Conn.Close()
-			if ce := wantClose(t, <-ended, code, "bye", Remote); ce.Err != nil {
+			if ce := wantClose(t, <-ended, code, "bye", true); ce.Err != nil {
 				t.Errorf("in good order, but %v", ce.Err)
 			}
 			if err := c.Close(CodeNormal, ""); err != nil {
@@ -51,7 +51,7 @@ func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, ""))
 	_, err := c.Read(t.Context())
-	wantClose(t, err, CodeNoStatus, "", Remote)
+	wantClose(t, err, CodeNoStatus, "", true)
 	peer.expect(frame.Close, "")
 }
 
@@ -91,7 +91,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 			t.Errorf("Close returned %v", err)
 		}
 		_, err := c.Read(t.Context())
-		wantClose(t, err, CodeGoingAway, "restart", Local)
+		wantClose(t, err, CodeGoingAway, "restart", false)
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v is not net.ErrClosed", err)
 		}
@@ -136,7 +136,7 @@ func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 		go io.Copy(io.Discard, peer.Conn) // reads and never answers
 		start := time.Now()
 		err := c.Close(4001, "token expired")
-		ce := wantClose(t, err, 4001, "token expired", Local)
+		ce := wantClose(t, err, 4001, "token expired", false)
 		if ce.Err == nil || !strings.Contains(ce.Error(), "did not answer the close frame within 3s") {
 			t.Errorf("%v does not say that the peer did not answer", ce)
 		}
@@ -186,7 +186,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 		go c.Close(CodeNormal, "")
 		peer.expect(frame.Close, closeBody(CodeNormal, ""))
 		err := c.Write(t.Context(), Message{Text, []byte("too late")})
-		wantClose(t, err, CodeNormal, "", Local)
+		wantClose(t, err, CodeNormal, "", false)
 		if _, err := c.Ping(t.Context()); err == nil {
 			t.Error("Ping returned nil")
 		}
@@ -203,7 +203,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 		if n, err := peer.Read(make([]byte, 10)); err != io.EOF {
 			t.Errorf("%d bytes after the close frame, %v", n, err)
 		}
-		wantClose(t, <-read, CodeNormal, "", Local)
+		wantClose(t, <-read, CodeNormal, "", false)
 	})
 }
 
@@ -226,7 +226,7 @@ func TestEndWithoutACloseFrame(t *testing.T) {
 			c, peer := rawTCP(t, RoleServer, nil)
 			tt.act(peer)
 			_, err := c.Read(t.Context())
-			ce := wantClose(t, err, CodeAbnormal, "", Remote)
+			ce := wantClose(t, err, CodeAbnormal, "", true)
 			if !errors.Is(err, tt.is) || !strings.Contains(ce.Error(), tt.says) {
 				t.Errorf("%v", err)
 			}
@@ -251,7 +251,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 			t.Error(err)
 		}
 		for range 4 {
-			wantClose(t, <-waits, CodeAbnormal, "", Local)
+			wantClose(t, <-waits, CodeAbnormal, "", false)
 		}
 	})
 }
@@ -263,7 +263,7 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 	peer.Conn.Close()
 	for {
 		if err := c.Write(t.Context(), Message{Binary, make([]byte, 1<<16)}); err != nil {
-			wantClose(t, err, 4009, "not allowed", Remote)
+			wantClose(t, err, 4009, "not allowed", true)
 			return
 		}
 	}
@@ -280,7 +280,7 @@ func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
 	_, err := c.Read(t.Context())
-	wantClose(t, err, CodeAbnormal, "", Remote)
+	wantClose(t, err, CodeAbnormal, "", true)
 }
 
 func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
@@ -292,7 +292,7 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 		peer.expectClose(CodeProtocolError)
 		peer.Conn.Close()
 		err := <-ended
-		wantClose(t, err, CodeProtocolError, "", Remote)
+		wantClose(t, err, CodeProtocolError, "", true)
 		var pe *ProtocolError
 		if !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" || pe.Code != CodeProtocolError {
 			t.Errorf("%v does not name the clause", err)
@@ -307,7 +307,7 @@ func TestViolationDoesNotWaitForEver(t *testing.T) {
 		start := time.Now()
 		go peer.Write([]byte{0x81, 0x00})
 		_, err := c.Read(t.Context())
-		wantClose(t, err, CodeProtocolError, "", Remote)
+		wantClose(t, err, CodeProtocolError, "", true)
 		if took := time.Since(start); took > defaultCloseTimeout {
 			t.Errorf("it took %v", took)
 		}
@@ -325,8 +325,8 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 			go peer.Write(peer.frame(frame.Close, true, closeBody(CodeServiceRestart, "deploy")))
 			start := time.Now()
 			_, err := c.Read(t.Context())
-			wantClose(t, err, CodeServiceRestart, "deploy", Remote)
-			wantClose(t, <-wrote, CodeServiceRestart, "deploy", Remote)
+			wantClose(t, err, CodeServiceRestart, "deploy", true)
+			wantClose(t, <-wrote, CodeServiceRestart, "deploy", true)
 			if took := time.Since(start); took > defaultCloseTimeout {
 				t.Errorf("it took %v", took)
 			}
@@ -349,7 +349,7 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, err := c.Read(ctx)
-		wantClose(t, err, CodeNormal, "bye", Remote)
+		wantClose(t, err, CodeNormal, "bye", true)
 		if took := time.Since(start); took > 100*time.Millisecond {
 			t.Errorf("it took %v", took)
 		}

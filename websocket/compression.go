@@ -9,11 +9,11 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/deflate"
-	"github.com/handfast/handfast/websocket/internal/handshake"
 	"github.com/handfast/handfast/websocket/internal/header"
-	"github.com/handfast/handfast/websocket/internal/protocol"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Compression asks for permessage-deflate (RFC 7692). The zero value asks for all that the peer allows. A connection
@@ -21,7 +21,7 @@ import (
 // to 4 KiB of what was sent and the window of what was received, as far as there was that much.
 //
 // Compressing a secret together with something that an attacker chooses tells the attacker, by the length of the frame,
-// how alike the two are (the BREACH attack). Send such messages with [Conn.WritePlain]: Writer, Send and Queue compress.
+// how alike the two are (the BREACH attack). Send such messages with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
 type Compression struct {
 	// ServerNoTakeover has the server compress every message by itself: less memory on both sides, larger messages.
 	// ClientNoTakeover is the same for what the client sends.
@@ -118,7 +118,7 @@ type compression struct {
 	ctx       context.Context // that interrupts message
 	ended     bool            // message's last frame was taken
 	bits      uint8           // of out's window
-	stale     bool            // Send has sent what out does not know of; guarded by mu
+	stale     bool            // SendPrepared has sent what out does not know of; guarded by mu
 }
 
 // Read yields the payload of the message under way to its inflater.
@@ -229,10 +229,10 @@ func (c *Conn) inflationFailed(ctx context.Context, err error) error {
 	return err
 }
 
-// WritePlain is Write that does not compress, for a message with a secret in it. See [Compression].
-func (c *Conn) WritePlain(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
+// WriteUncompressed is Write that does not compress, for a message with a secret in it. See [Compression].
+func (c *Conn) WriteUncompressed(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
 
-// refresh has the next message start afresh if Send has sent what the compressor does not know of. The caller holds the
+// refresh has the next message start afresh if SendPrepared has sent what the compressor does not know of. The caller holds the
 // message turn.
 func (z *compression) refresh() {
 	z.c.mu.Lock()

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // zipped returns a client and a server with compression agreed on, over TCP.
@@ -205,7 +205,7 @@ func TestBadCompressedMessages(t *testing.T) {
 				runtime.ReadMemStats(&before)
 				_, err := c.Read(t.Context())
 				runtime.ReadMemStats(&after)
-				wantClose(t, err, tt.code, "", Remote)
+				wantClose(t, err, tt.code, "", true)
 				var pe *ProtocolError
 				if !errors.As(err, &pe) || !strings.HasPrefix(pe.Section, tt.section) {
 					t.Errorf("%v does not name %s", err, tt.section)
@@ -244,12 +244,12 @@ func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 	}
 }
 
-func TestWritePlainAndTheThreshold(t *testing.T) {
+func TestWriteUncompressedAndTheThreshold(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	long := strings.Repeat("all the same ", 50)
 	go func() {
 		c.Write(context.Background(), Message{Text, []byte("short")})
-		c.WritePlain(context.Background(), Message{Text, []byte(long)})
+		c.WriteUncompressed(context.Background(), Message{Text, []byte(long)})
 		c.Write(context.Background(), Message{Text, []byte(long)})
 	}()
 	peer.expect(frame.Text, "short")

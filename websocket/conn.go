@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/protocol"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Conn is a WebSocket connection. One goroutine at a time may read (Read, ReadAppend, View, Messages, Reader and the io.Reader
@@ -61,8 +61,8 @@ type Conn struct {
 	rest     []byte            // of a write that the socket took in part: it goes first
 	queue    []entry           // frames that go out when the stream is free
 	entries  *[64]entry        // its memory, while it is not empty
-	queued   int               // what of it Send and Queue put there costs, in bytes
-	own      *transport.Buffer // where small frames of Queue lie; nil when none does
+	queued   int               // what of it Send and SendPrepared put there costs, in bytes
+	own      *transport.Buffer // where small frames of Send lie; nil when none does
 	ownUsed  int
 	taken    []*joined     // whose frames the holder of out is about to write
 	cut      error         // why the write under way has been interrupted: the write deadline is longAgo; nil otherwise
@@ -215,7 +215,7 @@ func (c *Conn) endedLocked() error {
 // CloseNow ends the connection at once, without a closing handshake: the peer sees it break off. It returns nil, also
 // when the connection had ended before.
 func (c *Conn) CloseNow() error {
-	c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: errClosedNow})
+	c.end(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
 	return nil
 }
 

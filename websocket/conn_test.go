@@ -73,7 +73,7 @@ func TestEchoOfEverySize(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	var ce *CloseError
-	if err := <-ended; !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Reason != "done" || ce.By != Remote || ce.Err != nil {
+	if err := <-ended; !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Reason != "done" || !ce.ByPeer || ce.Err != nil {
 		t.Errorf("the server saw %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // connect opens the stream that the handshake with t goes over: TCP, a tunnel through a proxy, TLS, as they are needed.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // bodyPatience bounds the wait for the body of an answer that is a failure already.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // tcpHint tells the next step after a connection could not be opened.

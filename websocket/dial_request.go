@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // userAgent is what the client calls itself: RFC 9110 §10.1.5, it "SHOULD send a User-Agent".

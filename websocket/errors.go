@@ -12,23 +12,6 @@ var ErrConcurrentRead = errors.New("websocket: another goroutine is reading from
 // ErrStaleReader is returned by an [io.Reader] from [Conn.Reader] that is used after the next read began.
 var ErrStaleReader = errors.New("websocket: this reader's message is over: another read has begun since")
 
-// Side says which end of a connection did something, seen from here.
-type Side uint8
-
-// The two sides.
-const (
-	Local  Side = iota // this end
-	Remote             // the peer
-)
-
-// String returns "local" or "remote".
-func (s Side) String() string {
-	if s == Remote {
-		return "remote"
-	}
-	return "local"
-}
-
 // CloseError says how a connection ended. Once a connection has ended every call on it returns one, the same each time,
 // and it is the cause of [Conn.Context].
 //
@@ -36,14 +19,14 @@ func (s Side) String() string {
 type CloseError struct {
 	Code   Code   // from the close frame that began it; CodeNoStatus when that had none; CodeAbnormal without one
 	Reason string // from that frame: UTF-8, at most 123 bytes
-	By     Side   // who began: sent its close frame first, broke the protocol, vanished
+	ByPeer bool   // the peer began: it sent its close frame first, broke the protocol, or vanished
 	Err    error  // what went wrong: a *ProtocolError, an I/O error; nil after a closing handshake in good order
 }
 
 // Error tells who closed, with which code and reason, and what went wrong.
 func (e *CloseError) Error() string {
 	s := "websocket: closed"
-	if e.By == Remote {
+	if e.ByPeer {
 		s += " by the peer"
 	}
 	if e.Code != 0 {
@@ -58,9 +41,9 @@ func (e *CloseError) Error() string {
 	return s
 }
 
-// InGoodOrder reports whether the connection ended as connections should: with a closing handshake, begun by whichever end,
+// Clean reports whether the connection ended as connections should: with a closing handshake, begun by whichever end,
 // and CodeNormal or CodeGoingAway.
-func (e *CloseError) InGoodOrder() bool {
+func (e *CloseError) Clean() bool {
 	return e.Err == nil && (e.Code == CodeNormal || e.Code == CodeGoingAway)
 }
 
@@ -68,7 +51,7 @@ func (e *CloseError) InGoodOrder() bool {
 func (e *CloseError) Unwrap() error { return e.Err }
 
 // Is reports whether target is net.ErrClosed and this end closed the connection.
-func (e *CloseError) Is(target error) bool { return target == net.ErrClosed && e.By == Local }
+func (e *CloseError) Is(target error) bool { return target == net.ErrClosed && !e.ByPeer }
 
 // CloseCode returns the code in err's CloseError, and 0 when there is none in it.
 func CloseCode(err error) Code {

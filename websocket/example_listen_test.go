@@ -13,7 +13,7 @@ func ExampleServer_ListenAndServe() {
 	s := &websocket.Server{
 		Handler: func(c *websocket.Conn) {
 			for m, err := range c.Messages(context.Background()) {
-				if err != nil || c.Queue(m) != nil {
+				if err != nil || c.Send(m) != nil {
 					return
 				}
 			}

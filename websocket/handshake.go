@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // Handshake is what the opening handshake agreed on, and over what it ran. It is read-only: the maps and pointers in it

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // TestIdleConnectionIsSmall holds what a connection that waits costs in heap, besides its net.Conn (0.3 KB) and the stack

@@ -61,7 +61,7 @@ func (c *Conn) look() {
 		}
 	case quietEnd:
 		c.mu.Unlock()
-		c.end(&CloseError{Code: CodeAbnormal, By: Remote, Err: fmt.Errorf(
+		c.end(&CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf(
 			"the peer was silent for %v or more, ping unanswered: %w", 3*c.opts.pingInterval/2, os.ErrDeadlineExceeded)})
 		return
 	}

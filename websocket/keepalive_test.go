@@ -19,7 +19,7 @@ func silence(t *testing.T, c *Conn) time.Duration {
 	t.Helper()
 	start := time.Now()
 	<-c.Context().Done()
-	ce := wantClose(t, context.Cause(c.Context()), CodeAbnormal, "", Remote)
+	ce := wantClose(t, context.Cause(c.Context()), CodeAbnormal, "", true)
 	if !errors.Is(ce, os.ErrDeadlineExceeded) || !strings.Contains(ce.Error(), "silent") {
 		t.Errorf("closed for %v", ce)
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // The memory of large messages comes in powers of two, as hot as can be: what was given back last is lent first.

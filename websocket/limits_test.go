@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
@@ -37,7 +37,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 				peer.Conn.Close()
 			}()
 			_, err := c.Read(t.Context())
-			wantClose(t, err, CodeTooBig, "", Remote)
+			wantClose(t, err, CodeTooBig, "", true)
 		})
 	}
 }
@@ -77,7 +77,7 @@ func TestFragmentsAreBounded(t *testing.T) {
 		peer.Conn.Close()
 	}()
 	_, err := c.Read(t.Context())
-	wantClose(t, err, CodePolicy, "", Remote)
+	wantClose(t, err, CodePolicy, "", true)
 }
 
 func TestControlFramesAreBounded(t *testing.T) {
@@ -94,7 +94,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 				}
 			}()
 			_, err := c.Read(t.Context())
-			ce := wantClose(t, err, CodePolicy, "", Remote)
+			ce := wantClose(t, err, CodePolicy, "", true)
 			if !strings.Contains(ce.Error(), "control frames in a second") {
 				t.Error(ce)
 			}

@@ -17,7 +17,7 @@ type ConnOptions struct {
 	// value turns keepalive off, so that a peer whose network went away is noticed by nothing.
 	PingInterval time.Duration
 
-	// WriteQueue bounds what Send and Queue may put in front of a peer that reads slowly.
+	// WriteQueue bounds what Send and SendPrepared may put in front of a peer that reads slowly.
 	WriteQueue WriteQueue
 
 	// CloseTimeout bounds the closing handshake. 0 means 5 seconds.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // controlRate counts pings and unasked pongs.

@@ -10,7 +10,7 @@ import (
 // zero value is none.
 type Prepared prepared.Frames
 
-// Prepare makes m ready for Send. m.Data is copied: it stays the caller's.
+// Prepare makes m ready for SendPrepared. m.Data is copied: it stays the caller's.
 func Prepare(m Message) (*Prepared, error) {
 	if err := m.check(); err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/protocol"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // longAgo is a deadline that has passed: setting it wakes whoever waits.
@@ -67,7 +67,7 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 			m, err := c.Read(ctx)
 			if err != nil {
 				var ce *CloseError
-				if errors.As(err, &ce) && ce.InGoodOrder() {
+				if errors.As(err, &ce) && ce.Clean() {
 					return
 				}
 				yield(Message{}, err)

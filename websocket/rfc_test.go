@@ -263,7 +263,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 		// The close frame is out and not answered.
 		var ce *websocket.CloseError
 		err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("late")})
-		if !errors.As(err, &ce) || ce.Code != 4000 || ce.By != websocket.Local {
+		if !errors.As(err, &ce) || ce.Code != 4000 || ce.ByPeer {
 			t.Errorf("Write behind Close: %v", err)
 		}
 		if _, err := c.Writer(t.Context(), websocket.Text); err == nil {
@@ -313,7 +313,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 			t.Errorf("a %v frame behind the answer", h.Opcode)
 		}
 		w.conn.Close()
-		if err := <-read; !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || ce.By != websocket.Remote || ce.Err != nil {
+		if err := <-read; !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || !ce.ByPeer || ce.Err != nil {
 			t.Errorf("Read: %v", err)
 		}
 		if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
@@ -366,7 +366,7 @@ func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 		w.conn.Close()
 		var ce *websocket.CloseError
 		_, err := c.Read(t.Context())
-		if !errors.As(err, &ce) || ce.Code != websocket.CodeAbnormal || ce.By != websocket.Remote || ce.Err == nil {
+		if !errors.As(err, &ce) || ce.Code != websocket.CodeAbnormal || !ce.ByPeer || ce.Err == nil {
 			t.Errorf("Read: %v", err)
 		}
 		<-c.Context().Done()

@@ -10,11 +10,11 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// ErrQueueFull is returned for messages that were dropped, because the queue had no room: by Send and Queue, and by a Write
+// ErrQueueFull is returned for messages that were dropped, because the queue had no room: by Send and SendPrepared, and by a Write
 // that had joined what waited when QueueClose gave it up.
 var ErrQueueFull = errors.New("websocket: the write queue is full: the peer reads too slowly")
 
-// QueuePolicy says what Send and Queue do when the queue is full.
+// QueuePolicy says what Send and SendPrepared do when the queue is full.
 type QueuePolicy uint8
 
 // The policies.
@@ -25,7 +25,7 @@ const (
 	QueueDropNewest                    // drop the message at hand and return ErrQueueFull
 )
 
-// WriteQueue bounds what Send and Queue have accepted and the kernel has not. The zero value is the safe default.
+// WriteQueue bounds what Send and SendPrepared have accepted and the kernel has not. The zero value is the safe default.
 type WriteQueue struct {
 	// Bytes is the bound, headers included, and 64 more for each message. 0 means 1 MiB. A message larger than that is
 	// accepted into an empty queue. What is being written is not in the queue any more: one message, or some that are 32 KiB
@@ -38,7 +38,7 @@ type WriteQueue struct {
 
 const defaultQueueBytes = 1 << 20
 
-// entry is one frame that waits to be written: a message that Send took, or a Write that joins in.
+// entry is one frame that waits to be written: a message that SendPrepared took, or a Write that joins in.
 type entry struct {
 	frame []byte // as a server sends it, shared by all connections that do; of a Write that joined, as this end sends it
 	head  int    // its header's length
@@ -50,12 +50,12 @@ const entryCost = 64
 
 func (e entry) cost() int { return len(e.frame) + entryCost }
 
-// Send queues the messages and returns without waiting for the peer, except under QueueBlock. On a plain socket that
-// takes them at once they are with the kernel when Send returns, all in one system call; otherwise they go out with
+// SendPrepared queues the messages and returns without waiting for the peer, except under QueueBlock. On a plain socket that
+// takes them at once they are with the kernel when SendPrepared returns, all in one system call; otherwise they go out with
 // whatever else is sent by then. Messages of one call, and of calls one after the other, keep their order.
 //
 // An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError].
-func (c *Conn) Send(ps ...*Prepared) error {
+func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	for _, p := range ps {
 		c.compressFor(p)
 	}
@@ -149,10 +149,10 @@ func (c *Conn) dropEntries() {
 	c.dropOwn()
 }
 
-// Queue is Send for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
+// Send is SendPrepared for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
 // who need not know when the kernel has the message: as the answers to messages that arrived together, queued one by one,
 // go out together.
-func (c *Conn) Queue(m Message) error {
+func (c *Conn) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (c *Conn) Queue(m Message) error {
 	return c.queueBehind(m)
 }
 
-// queueBehind is Queue where something is to be written first.
+// queueBehind is Send where something is to be written first.
 //
 //go:noinline
 func (c *Conn) queueBehind(m Message) error {
@@ -311,7 +311,7 @@ func (c *Conn) dropQueue(err error) {
 	c.leftQueue()
 }
 
-// dropOwn gives the buffer of Queue's messages back: none is left. The caller holds mu.
+// dropOwn gives the buffer of Send's messages back: none is left. The caller holds mu.
 func (c *Conn) dropOwn() {
 	if c.own != nil {
 		transport.Return(c.own)

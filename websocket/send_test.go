@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/handfast/handfast/websocket/frame"
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 func prepare(t testing.TB, text string) *Prepared {
@@ -50,8 +50,8 @@ func TestSendKeepsTheOrder(t *testing.T) {
 				}
 				go func() {
 					for i := 0; i < len(texts); i += 4 {
-						a.Send(prepare(t, texts[i]), prepare(t, texts[i+1]))
-						a.Queue(Message{Text, []byte(texts[i+2])})
+						a.SendPrepared(prepare(t, texts[i]), prepare(t, texts[i+1]))
+						a.Send(Message{Text, []byte(texts[i+2])})
 						a.Write(context.Background(), Message{Text, []byte(texts[i+3])})
 					}
 				}()
@@ -78,13 +78,13 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 				var err error
 				switch i % 5 {
 				case 0:
-					err = server.Send(shared)
+					err = server.SendPrepared(shared)
 				case 4:
-					err = server.Queue(Message{Text, []byte(own)})
+					err = server.Send(Message{Text, []byte(own)})
 				case 1:
 					err = server.Write(t.Context(), Message{Text, []byte(own)})
 				case 2:
-					err = server.WritePlain(t.Context(), Message{Text, []byte(own)})
+					err = server.WriteUncompressed(t.Context(), Message{Text, []byte(own)})
 				case 3:
 					var w io.WriteCloser
 					if w, err = server.Writer(t.Context(), Text); err == nil {
@@ -110,7 +110,7 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 // stuck returns a Conn whose peer reads nothing, with one message on its way.
 func stuck(t *testing.T, q WriteQueue) (*Conn, raw) {
 	c, peer := rawPipe(t, RoleServer, &ConnOptions{WriteQueue: q, PingInterval: -1})
-	if err := c.Send(prepare(t, "under way")); err != nil {
+	if err := c.SendPrepared(prepare(t, "under way")); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -123,7 +123,7 @@ func TestSendQueuePolicies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.Full = QueueDropNewest
 			c, peer := stuck(t, room)
-			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
+			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("Send returned %v", err)
 			}
 			for _, want := range []string{"under way", "a", "b", "c"} {
@@ -135,7 +135,7 @@ func TestSendQueuePolicies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.Full = QueueDropOldest
 			c, peer := stuck(t, room)
-			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != nil {
+			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != nil {
 				t.Errorf("Send returned %v", err)
 			}
 			for _, want := range []string{"under way", "b", "c", "d"} {
@@ -148,7 +148,7 @@ func TestSendQueuePolicies(t *testing.T) {
 			room.Full = QueueBlock
 			c, peer := stuck(t, room)
 			sent := make(chan error, 1)
-			go func() { sent <- c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
+			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
 			synctest.Wait()
 			if len(sent) > 0 {
 				t.Error("Send did not wait")
@@ -165,10 +165,10 @@ func TestSendQueuePolicies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.Full = QueueClose
 			c, peer := stuck(t, room)
-			if err := c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
+			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("Send returned %v", err)
 			}
-			if err := c.Send(prepare(t, "e")); CloseCode(err) != CodeTryAgainLater {
+			if err := c.SendPrepared(prepare(t, "e")); CloseCode(err) != CodeTryAgainLater {
 				t.Errorf("Send behind it returned %v", err)
 			}
 			synctest.Wait()
@@ -176,7 +176,7 @@ func TestSendQueuePolicies(t *testing.T) {
 			peer.expectClose(CodeTryAgainLater)
 			peer.send(peer.frame(frame.Close, true, closeBody(CodeTryAgainLater, "")))
 			<-c.Context().Done()
-			wantClose(t, context.Cause(c.Context()), CodeTryAgainLater, "reads too slowly", Local)
+			wantClose(t, context.Cause(c.Context()), CodeTryAgainLater, "reads too slowly", false)
 		})
 	})
 	t.Run("blocked when it ends", func(t *testing.T) {
@@ -184,19 +184,19 @@ func TestSendQueuePolicies(t *testing.T) {
 			room.Full = QueueBlock
 			c, _ := stuck(t, room)
 			sent := make(chan error, 1)
-			go func() { sent <- c.Send(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
+			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
 			synctest.Wait()
 			c.CloseNow()
-			wantClose(t, <-sent, CodeAbnormal, "", Local)
+			wantClose(t, <-sent, CodeAbnormal, "", false)
 		})
 	})
 }
 
-// TestCloseGoesBehindWhatWasSent: Close loses no message that Send took.
+// TestCloseGoesBehindWhatWasSent: Close loses no message that SendPrepared took.
 func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, WriteQueue{})
-		c.Send(prepare(t, "one"), prepare(t, strings.Repeat("x", 40000)), prepare(t, "two"))
+		c.SendPrepared(prepare(t, "one"), prepare(t, strings.Repeat("x", 40000)), prepare(t, "two"))
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(CodeNormal, "") }()
 		synctest.Wait()
@@ -208,7 +208,7 @@ func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 		if err := <-closed; err != nil {
 			t.Error(err)
 		}
-		if err := c.Send(prepare(t, "late")); CloseCode(err) != CodeNormal {
+		if err := c.SendPrepared(prepare(t, "late")); CloseCode(err) != CodeNormal {
 			t.Errorf("Send returned %v", err)
 		}
 	})
@@ -269,7 +269,7 @@ func TestQueuedMessagesGoOutTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, WriteQueue{})
 		for range 16 {
-			if err := c.Queue(Message{Text, []byte("answer")}); err != nil {
+			if err := c.Send(Message{Text, []byte("answer")}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -294,7 +294,7 @@ func TestSendToAFragmentedMessage(t *testing.T) {
 	}
 	half := make([]byte, streamChunk)
 	w.Write(half)
-	if err := client.Send(prepare(t, "behind")); err != nil {
+	if err := client.SendPrepared(prepare(t, "behind")); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -345,7 +345,7 @@ func TestManySmallMessagesAreBounded(t *testing.T) {
 		p := prepare(t, "")
 		n := 0
 		for ; n < 64<<10; n++ {
-			if n%2 == 0 && c.Send(p) != nil || n%2 == 1 && c.Queue(Message{Text, nil}) != nil {
+			if n%2 == 0 && c.SendPrepared(p) != nil || n%2 == 1 && c.Send(Message{Text, nil}) != nil {
 				break
 			}
 		}
@@ -369,12 +369,12 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 			}
 			io.WriteString(w, strings.Repeat("b", streamChunk))
 			runtime.ReadMemStats(&before)
-			if err := errors.Join(c.Send(p), w.Close()); err != nil {
+			if err := errors.Join(c.SendPrepared(p), w.Close()); err != nil {
 				t.Fatal(err)
 			}
 		} else {
 			runtime.ReadMemStats(&before)
-			if err := c.Send(p); err != nil {
+			if err := c.SendPrepared(p); err != nil {
 				t.Fatal(err)
 			}
 		}

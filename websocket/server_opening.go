@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/transport"
 	"github.com/handfast/handfast/websocket/internal/upgrade"
 )

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
@@ -99,12 +99,12 @@ func soakSend(ctx context.Context, c *Conn, sender, count int, r *rand.Rand) err
 		case 1:
 			var p *Prepared
 			if p, err = Prepare(m); err == nil {
-				err = c.Send(p)
+				err = c.SendPrepared(p)
 			}
 		case 2:
-			err = c.Queue(m)
+			err = c.Send(m)
 		case 3:
-			err = c.WritePlain(ctx, m)
+			err = c.WriteUncompressed(ctx, m)
 		default:
 			err = c.Write(ctx, m)
 		}

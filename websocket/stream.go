@@ -218,7 +218,7 @@ func (w *messageWriter) fail(err error) error {
 		over := w.c.canWrite() != nil // then it ends in its own way: nothing of a message can follow a close frame
 		w.c.mu.Unlock()
 		if !over {
-			w.c.end(&CloseError{Code: CodeAbnormal, By: Local, Err: err})
+			w.c.end(&CloseError{Code: CodeAbnormal, Err: err})
 		}
 	}
 	if w.zip != nil {

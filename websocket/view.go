@@ -3,8 +3,8 @@ package websocket
 import (
 	"context"
 
-	"github.com/handfast/handfast/websocket/internal/protocol"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // View waits for the next message and calls f with it, without a copy where it can be. Its Data is f's to read and to write

@@ -56,7 +56,7 @@ func TestView(t *testing.T) {
 			t.Errorf("in fragments: %d bytes, %v", len(m.Data), err)
 		}
 		for i := range 200 {
-			if err := c.Queue(Message{Text, fmt.Append(nil, i)}); err != nil {
+			if err := c.Send(Message{Text, fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -73,7 +73,7 @@ func (c *Conn) beginMessage(ctx context.Context) error {
 func (c *Conn) endMessage() {
 	c.mu.Lock()
 	c.message.give()
-	c.sendQueued() // Send may have had to wait for the end of a fragmented message
+	c.sendQueued() // SendPrepared may have had to wait for the end of a fragmented message
 	c.mu.Unlock()
 }
 
@@ -286,7 +286,7 @@ func (c *Conn) leave(ctx context.Context, j *joined, ended <-chan struct{}) erro
 	}
 }
 
-// flush writes what waits: control frames, messages that Send took and Writes that joined in, as many as fit together
+// flush writes what waits: control frames, messages that SendPrepared took and Writes that joined in, as many as fit together
 // in one write. Then it passes the out turn on. The caller holds the turn; it still does when flush returns an error, and
 // tells it to those Writes whose frames were left.
 func (c *Conn) flush() (left []*joined, err error) {

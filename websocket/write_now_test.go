@@ -25,7 +25,7 @@ func TestWritesTakenInPart(t *testing.T) {
 			m := Message{Text, []byte(text(i))}
 			err := c.Write(t.Context(), m)
 			if i%3 == 0 && err == nil {
-				err = c.Queue(m)
+				err = c.Send(m)
 			}
 			if err != nil {
 				wrote <- err

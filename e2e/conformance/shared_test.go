@@ -161,9 +161,9 @@ func react(c *reactor.Conn, m websocket.Message) {
 	}
 	var err error
 	if g.app.closeCode != 0 {
-		err = c.Close(websocket.Code(g.app.closeCode), g.app.reason)
+		err = c.Shut(websocket.Code(g.app.closeCode), g.app.reason)
 	} else {
-		err = c.Write(m)
+		err = c.Send(m)
 	}
 	if err != nil { // the echo that lacks would be missed
 		c.CloseNow()

@@ -62,11 +62,11 @@ func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 }
 
 func weEnd(code websocket.Code, reason string) websocket.CloseError {
-	return websocket.CloseError{Code: code, Reason: reason, By: websocket.Local}
+	return websocket.CloseError{Code: code, Reason: reason}
 }
 
 func peerEnds(code websocket.Code, reason string) websocket.CloseError {
-	return websocket.CloseError{Code: code, Reason: reason, By: websocket.Remote}
+	return websocket.CloseError{Code: code, Reason: reason, ByPeer: true}
 }
 
 // call opens one connection, runs a check on it, and looks at how it ended.
@@ -87,7 +87,7 @@ func (c caller) call(ctx context.Context, t *testing.T, path string,
 	if run != nil {
 		run(ctx, t, conn)
 	}
-	if end.By == websocket.Local {
+	if !end.ByPeer {
 		if err := conn.Close(end.Code, end.Reason); err != nil {
 			t.Errorf("Close: %v", err)
 		}

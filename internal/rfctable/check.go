@@ -137,7 +137,7 @@ func (t *tree) inTestdata(dir, name string) bool {
 	return false
 }
 
-// Transcripts is the folder of the transcripts, which TestTranscripts in websocket/internal/protocol runs, all of them.
+// Transcripts is the folder of the transcripts, which TestTranscripts in websocket/protocol runs, all of them.
 const Transcripts = "websocket/testdata/transcripts"
 
 // checkCase finds a case in a transcript.

@@ -19,11 +19,11 @@ func blocking(declared bool) (Handler, chan string, chan struct{}) {
 			if declared {
 				c.Block()
 			}
-			c.Write(websocket.Message{Type: websocket.Text, Data: []byte("waiting")})
+			c.Send(websocket.Message{Type: websocket.Text, Data: []byte("waiting")})
 			waits <- "waits"
 			<-release
 		}
-		c.Write(m)
+		c.Send(m)
 	}}, waits, release
 }
 
@@ -85,11 +85,11 @@ func TestOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	p.send(masked(frame.Text, true, "wait"))
 	await(t, waits)
 	p.expect(frame.Text, "waiting")
-	if err := c.Write(websocket.Message{Type: websocket.Text, Data: []byte("from outside")}); err != nil {
+	if err := c.Send(websocket.Message{Type: websocket.Text, Data: []byte("from outside")}); err != nil {
 		t.Error(err)
 	}
 	p.expect(frame.Text, "from outside")
-	c.Close(4000, "")
+	c.Shut(4000, "")
 	p.expect(frame.Close, "\x0f\xa0")
 	p.send(masked(frame.Close, true, "\x0f\xa0"))
 	close(release)
@@ -109,7 +109,7 @@ func TestOrderWhileLoopsChangeHands(t *testing.T) {
 		if m.Data[0]%3 == 0 {
 			c.Block()
 		}
-		c.Write(m)
+		c.Send(m)
 		inside.Add(-1)
 	}}
 	p := upgraded(t, serve(t, &Server{Handler: h, Loops: 1}))

@@ -6,11 +6,11 @@ import (
 	"github.com/handfast/handfast/websocket/internal/prepared"
 )
 
-// Send sends messages that are shared by many connections, or queues what the kernel does not take at once; it never
+// SendPrepared sends messages that are shared by many connections, or queues what the kernel does not take at once; it never
 // waits. What Write says of errors and of when it leaves holds here, too, with one exception: where nothing is queued and
-// no other message is being handled that might add to it, all of ps are with the kernel when Send returns, in one system
+// no other message is being handled that might add to it, all of ps are with the kernel when SendPrepared returns, in one system
 // call and a single one without a copy. So pass the messages that belong together in one call.
-func (c *Conn) Send(ps ...*websocket.Prepared) error {
+func (c *Conn) SendPrepared(ps ...*websocket.Prepared) error {
 	if c.zip != nil {
 		for _, p := range ps { // not under a lock that others wait for
 			if f := (*prepared.Frames)(p); len(f.Payload()) >= c.zip.threshold {

@@ -50,7 +50,7 @@ func TestChaos(t *testing.T) {
 				}
 			case 2:
 				if rand.IntN(20) == 0 {
-					c.Close(websocket.CodeNormal, "")
+					c.Shut(websocket.CodeNormal, "")
 				}
 			}
 			mu.Lock()
@@ -62,7 +62,7 @@ func TestChaos(t *testing.T) {
 			}
 			mu.Unlock()
 			for _, o := range append(others, c) {
-				if err := o.Write(m); err != nil && websocket.CloseCode(err) == 0 && !errors.Is(err, websocket.ErrQueueFull) {
+				if err := o.Send(m); err != nil && websocket.CloseCode(err) == 0 && !errors.Is(err, websocket.ErrQueueFull) {
 					t.Errorf("Write: %v", err)
 				}
 			}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // ends is a handler that echoes and tells how connections end.
@@ -46,7 +46,7 @@ func TestRFC6455_5_5_1_CloseIsEchoed(t *testing.T) {
 	p.send(masked(frame.Text, true, "hi"), masked(frame.Close, true, "\x0f\xa0bye"), masked(frame.Text, true, "more"))
 	p.expect(frame.Text, "hi")
 	p.expect(frame.Close, "\x0f\xa0")
-	if e := await(t, ended); e == nil || e.Code != 4000 || e.Reason != "bye" || e.By != websocket.Remote || e.Err != nil {
+	if e := await(t, ended); e == nil || e.Code != 4000 || e.Reason != "bye" || !e.ByPeer || e.Err != nil {
 		t.Errorf("it ended with %#v", e)
 	}
 }
@@ -54,11 +54,11 @@ func TestRFC6455_5_5_1_CloseIsEchoed(t *testing.T) {
 func TestRFC6455_7_1_2_CloseFromHere(t *testing.T) {
 	h, ended := ends()
 	h.Message = func(c *Conn, m websocket.Message) {
-		c.Write(m)
-		if err := c.Close(4001, "enough"); err != nil {
+		c.Send(m)
+		if err := c.Shut(4001, "enough"); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		if err := c.Write(m); websocket.CloseCode(err) != 4001 {
+		if err := c.Send(m); websocket.CloseCode(err) != 4001 {
 			t.Errorf("a write after Close: %v", err)
 		}
 	}
@@ -68,14 +68,14 @@ func TestRFC6455_7_1_2_CloseFromHere(t *testing.T) {
 	p.expect(frame.Close, "\x0f\xa1enough")
 	p.send(masked(frame.Close, true, "\x0f\xa1"))
 	p.expectEOF()
-	if e := await(t, ended); e == nil || e.Code != 4001 || e.By != websocket.Local || e.Err != nil || !errors.Is(e, net.ErrClosed) {
+	if e := await(t, ended); e == nil || e.Code != 4001 || e.ByPeer || e.Err != nil || !errors.Is(e, net.ErrClosed) {
 		t.Errorf("it ended with %#v", e)
 	}
 }
 
 func TestCloseIsBounded(t *testing.T) {
 	h, ended := ends()
-	h.Open = func(c *Conn) { c.Close(websocket.CodeNormal, "") }
+	h.Open = func(c *Conn) { c.Shut(websocket.CodeNormal, "") }
 	s := &Server{Handler: h}
 	s.Options.Conn.CloseTimeout = 50 * time.Millisecond
 	p := upgraded(t, serve(t, s))
@@ -89,7 +89,7 @@ func TestCloseIsBounded(t *testing.T) {
 func TestCloseCodeThatIsNotForTheWire(t *testing.T) {
 	refused := make(chan error, 1)
 	h := echo
-	h.Open = func(c *Conn) { refused <- c.Close(websocket.CodeAbnormal, "") }
+	h.Open = func(c *Conn) { refused <- c.Shut(websocket.CodeAbnormal, "") }
 	p := upgraded(t, serve(t, &Server{Handler: h}))
 	if err := await(t, refused); err == nil {
 		t.Error("1006 was taken")
@@ -106,13 +106,13 @@ func TestCloseNow(t *testing.T) {
 	c := await(t, conns)
 	c.CloseNow()
 	p.expectEOF()
-	if e := await(t, ended); e == nil || e.Code != websocket.CodeAbnormal || e.By != websocket.Local {
+	if e := await(t, ended); e == nil || e.Code != websocket.CodeAbnormal || e.ByPeer {
 		t.Errorf("it ended with %v", e)
 	}
-	if err := c.Write(websocket.Message{Type: websocket.Text}); websocket.CloseCode(err) != websocket.CodeAbnormal {
+	if err := c.Send(websocket.Message{Type: websocket.Text}); websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Errorf("a write afterwards: %v", err)
 	}
-	if c.RemoteAddr() != nil || c.Close(1000, "") != nil {
+	if c.RemoteAddr() != nil || c.Shut(1000, "") != nil {
 		t.Error("a connection that has ended still does something")
 	}
 }
@@ -164,7 +164,7 @@ func TestRFC6455_7_1_7_ViolationsAreTold(t *testing.T) {
 			p.Close()
 			e := await(t, ended)
 			pe, ok := errors.AsType[*websocket.ProtocolError](e)
-			if !ok || pe.Section != c.section || e.Code != c.code || e.By != websocket.Remote {
+			if !ok || pe.Section != c.section || e.Code != c.code || !e.ByPeer {
 				t.Errorf("it ended with %v", e)
 			}
 		})
@@ -186,7 +186,7 @@ func TestKeepaliveGivesUpASilentPeer(t *testing.T) {
 
 func TestPongBehindACloseFrameOfOurs(t *testing.T) {
 	h, ended := ends()
-	h.Open = func(c *Conn) { c.Close(websocket.CodeNormal, "") }
+	h.Open = func(c *Conn) { c.Shut(websocket.CodeNormal, "") }
 	p := upgraded(t, serve(t, &Server{Handler: h}))
 	p.expect(frame.Close, "\x03\xe8")
 	p.send(masked(frame.Ping, true, "x"))
@@ -238,7 +238,7 @@ func TestShutdownWhoseTimeEnds(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 	p.expect(frame.Close, "\x03\xe9")
-	if e := await(t, ended); e == nil || e.By != websocket.Local {
+	if e := await(t, ended); e == nil || e.ByPeer {
 		t.Errorf("it ended with %v", e)
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"errors"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/deflate"
-	"github.com/handfast/handfast/websocket/internal/handshake"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to

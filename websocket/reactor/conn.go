@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Conn is one connection of a [Server]. All its methods may be called at once from anywhere, in a handler and out of it,

@@ -14,7 +14,7 @@
 //
 // # Backpressure
 //
-// [Conn.Write] never blocks: what the kernel does not take waits in a queue. When half of Options.Conn.WriteQueue waits, the
+// [Conn.Send] never blocks: what the kernel does not take waits in a queue. When half of Options.Conn.WriteQueue waits, the
 // connection is not read from until its peer has read, so that a peer whose requests fill the queue stalls itself. When
 // all of it is full, others write to a peer that does not read: the connection is closed with 1013.
 //
@@ -23,7 +23,7 @@
 // On Linux. Elsewhere [Server.Serve] and [Server.Adopt] return an error for which errors.Is(err, errors.ErrUnsupported)
 // holds; [websocket.Accept] with a goroutine for each connection works everywhere.
 //
-// The package drives the protocol's own state machine (websocket/internal/protocol) rather than [websocket.Conn]: a Conn
+// The package drives the protocol's own state machine (websocket/protocol) rather than [websocket.Conn]: a Conn
 // of the other kind costs more memory than a connection may have here. The rules and bounds are the same, and stand there.
 // One thing comes later than with Conn: a compressed message in fragments is inflated when all of it is there, so that text
 // which is not UTF-8 fails the connection at the message's end.

@@ -7,15 +7,15 @@ import (
 	"os"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Close begins the closing handshake (RFC 6455 §7.1.2): it sends a close frame behind all that was written before. The
-// handler gets no more messages; its Close is called when the peer has answered, or CloseTimeout has passed.
+// Shut begins the closing handshake (RFC 6455 §7.1.2): it sends a close frame behind all that was written before. The
+// handler gets no more messages; its Shut is called when the peer has answered, or CloseTimeout has passed.
 //
 // [websocket.CodeNoStatus] sends a close frame without a code. A code that may not be on the wire is an error and sends
-// nothing. Of a connection that is closing already, or has ended, Close returns nil.
-func (c *Conn) Close(code websocket.Code, reason string) error {
+// nothing. Of a connection that is closing already, or has ended, Shut returns nil.
+func (c *Conn) Shut(code websocket.Code, reason string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase > open {
@@ -37,7 +37,7 @@ func (c *Conn) shut(code websocket.Code, reason string) error {
 		return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 	}
 	out.set(b)
-	c.ends().begun = &websocket.CloseError{Code: code, Reason: reason, By: websocket.Local}
+	c.ends().begun = &websocket.CloseError{Code: code, Reason: reason}
 	c.become(closing)
 	c.sent()
 	return nil
@@ -55,7 +55,7 @@ func (c *Conn) CloseNow() {
 }
 
 var errClosedNow = &websocket.CloseError{
-	Code: websocket.CodeAbnormal, By: websocket.Local, Err: errors.New("CloseNow was called"),
+	Code: websocket.CodeAbnormal, Err: errors.New("CloseNow was called"),
 }
 
 // become goes on to a later phase, which has CloseTimeout to come to its end. The caller holds mu.
@@ -96,7 +96,7 @@ func (c *Conn) peerClosed(ev *protocol.Event) {
 	defer c.mu.Unlock()
 	e := c.ends()
 	if e.begun == nil { // §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
-		e.begun = &websocket.CloseError{Code: websocket.Code(ev.Code), Reason: string(ev.Payload), By: websocket.Remote}
+		e.begun = &websocket.CloseError{Code: websocket.Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	}
 	c.become(leaving)
 }
@@ -106,13 +106,13 @@ func (c *Conn) peerClosed(ev *protocol.Event) {
 func (c *Conn) violated(err error) {
 	var v *protocol.Violation
 	if !errors.As(err, &v) {
-		c.failed(&websocket.CloseError{Code: websocket.CodeAbnormal, By: websocket.Local, Err: err})
+		c.failed(&websocket.CloseError{Code: websocket.CodeAbnormal, Err: err})
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ends().begun = &websocket.CloseError{
-		Code: websocket.Code(v.Code), By: websocket.Remote,
+		Code: websocket.Code(v.Code), ByPeer: true,
 		Err: &websocket.ProtocolError{Section: v.Section, Code: websocket.Code(v.Code), Detail: v.Detail},
 	}
 	c.become(lingering)
@@ -126,12 +126,12 @@ func (c *Conn) broke(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end := c.ends()
-	e := &websocket.CloseError{Code: websocket.CodeAbnormal, By: websocket.Remote}
+	e := &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true}
 	switch {
 	case c.phase == lingering || c.phase == leaving:
 		e = end.begun
 	case end.begun != nil:
-		e = &websocket.CloseError{Code: end.begun.Code, Reason: end.begun.Reason, By: websocket.Local}
+		e = &websocket.CloseError{Code: end.begun.Code, Reason: end.begun.Reason}
 		e.Err = &protocol.Broken{Closing: true, Err: err}
 	case end.werr != nil:
 		e.Err = end.werr
@@ -146,12 +146,12 @@ func (c *Conn) tooLate() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end := c.ends()
-	e := &websocket.CloseError{Code: websocket.CodeAbnormal, By: websocket.Remote}
+	e := &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true}
 	switch {
 	case c.phase == lingering || c.phase == leaving:
 		e = end.begun
 	case c.phase == closing:
-		e.Code, e.Reason, e.By = end.begun.Code, end.begun.Reason, websocket.Local
+		e.Code, e.Reason, e.ByPeer = end.begun.Code, end.begun.Reason, false
 		e.Err = fmt.Errorf("the peer did not answer the close frame within %v", c.loop.s.closeTimeout)
 	case end.werr != nil:
 		e.Err = end.werr

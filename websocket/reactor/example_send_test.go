@@ -31,7 +31,7 @@ func ExampleConn_Send() {
 			mu.Lock()
 			defer mu.Unlock()
 			for c := range members {
-				c.Send(p) // an error comes to Close, too
+				c.SendPrepared(p) // an error comes to Close, too
 			}
 		},
 		Close: func(c *reactor.Conn, _ error) {

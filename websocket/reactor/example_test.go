@@ -15,7 +15,7 @@ import (
 func Example_echo() {
 	s := &reactor.Server{Handler: reactor.Handler{
 		Message: func(c *reactor.Conn, m websocket.Message) {
-			c.Write(m) // m.Data is ours until we return, and Write has done with it then
+			c.Send(m) // m.Data is ours until we return, and Write has done with it then
 		},
 	}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -219,7 +219,7 @@ func (k *fake) now() time.Duration { return k.clock }
 func (k *fake) release()           {}
 
 // echo is a handler that sends back what comes.
-var echo = Handler{Message: func(c *Conn, m websocket.Message) { c.Write(m) }}
+var echo = Handler{Message: func(c *Conn, m websocket.Message) { c.Send(m) }}
 
 // theatre is a server whose only loop a test turns by hand.
 type theatre struct {
@@ -239,12 +239,12 @@ func perform(t testing.TB, k *fake, s *Server) *theatre {
 		Message: func(c *Conn, m websocket.Message) {
 			p.log = append(p.log, fmt.Sprintf("%v %q", m.Type, m.Data))
 			if shared, err := websocket.Prepare(m); err == nil && strings.HasPrefix(string(m.Data), "send") {
-				c.Send(shared, shared)
+				c.SendPrepared(shared, shared)
 			} else {
-				c.Write(m)
+				c.Send(m)
 			}
 			if strings.HasPrefix(string(m.Data), "close") {
-				c.Close(4000, "")
+				c.Shut(4000, "")
 			}
 		},
 		Close: func(_ *Conn, err error) { p.log = append(p.log, "close "+websocket.CloseCode(err).String()) },

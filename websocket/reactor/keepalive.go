@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // controls counts them.
@@ -61,7 +61,7 @@ func (c *Conn) look() {
 		}
 		c.mu.Unlock()
 	case quietEnd:
-		c.failed(&websocket.CloseError{Code: websocket.CodeAbnormal, By: websocket.Remote, Err: fmt.Errorf(
+		c.failed(&websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true, Err: fmt.Errorf(
 			"the peer was silent for %v, ping unanswered: %w", 2*s.pingInterval, os.ErrDeadlineExceeded)})
 		return
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/header"
 	"github.com/handfast/handfast/websocket/internal/upgrade"
 )
@@ -163,7 +163,7 @@ func (c *Conn) refuse(v *handshake.Violation, r *websocket.Reject) {
 	defer c.mu.Unlock()
 	out := c.room(0)
 	out.b = appendRefusal(out.b, v, r)
-	c.ends().begun = &websocket.CloseError{Code: websocket.CodeAbnormal, By: websocket.Remote, Err: v}
+	c.ends().begun = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true, Err: v}
 	c.become(lingering)
 }
 

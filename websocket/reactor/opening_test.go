@@ -74,7 +74,7 @@ func TestOpeningAgreesOnASubprotocol(t *testing.T) {
 			t.Error("a value from nowhere")
 		}
 		c.SetValue(c.Subprotocol())
-		c.Write(websocket.Message{Type: websocket.Text, Data: []byte(c.Value().(string) + " " + c.RemoteAddr().String())})
+		c.Send(websocket.Message{Type: websocket.Text, Data: []byte(c.Value().(string) + " " + c.RemoteAddr().String())})
 	}
 	s := &Server{Handler: h}
 	s.Options.Subprotocols = []string{"a", "b"}

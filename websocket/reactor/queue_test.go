@@ -72,7 +72,7 @@ func TestBroadcastIsOneWriteForEach(t *testing.T) {
 		Open: func(c *Conn) { all = append(all, c) },
 		Message: func(_ *Conn, m websocket.Message) {
 			for _, c := range all {
-				c.Write(m)
+				c.Send(m)
 			}
 		},
 	}}
@@ -99,7 +99,7 @@ func TestPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 	var queue atomic.Int64
 	s := &Server{Options: queueOf(64 << 10)}
 	s.Handler.Message = func(c *Conn, m websocket.Message) {
-		if err := c.Write(m); err != nil {
+		if err := c.Send(m); err != nil {
 			t.Errorf("Write: %v", err)
 		}
 		c.mu.Lock()
@@ -153,12 +153,12 @@ func TestOverflowCloses(t *testing.T) {
 	sent := 0
 	var err error
 	for ; err == nil && sent < 1000; sent++ {
-		err = c.Write(m)
+		err = c.Send(m)
 	}
 	if !errors.Is(err, websocket.ErrQueueFull) {
 		t.Fatalf("after %d writes: %v", sent, err)
 	}
-	if err := c.Write(m); websocket.CloseCode(err) != websocket.CodeTryAgainLater {
+	if err := c.Send(m); websocket.CloseCode(err) != websocket.CodeTryAgainLater {
 		t.Errorf("the next write: %v", err)
 	}
 	for range sent - 1 {

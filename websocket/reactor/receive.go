@@ -2,7 +2,7 @@ package reactor
 
 import (
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 const (

@@ -15,16 +15,16 @@ const (
 	single   = 4 << 10
 )
 
-// Write sends m, or queues what the kernel does not take at once; it never waits. m.Data is the caller's again when it
+// Send sends m, or queues what the kernel does not take at once; it never waits. m.Data is the caller's again when it
 // returns. In a handler, what is written to the handler's own connection leaves when all that had arrived on it has been
 // handled; to others, at the end of the batch of events.
 //
 // An error means that m was not sent: [websocket.ErrInvalidUTF8], [websocket.ErrQueueFull], or a [*websocket.CloseError] when the
 // connection has ended or is about to.
-func (c *Conn) Write(m websocket.Message) error { return c.write(m, false) }
+func (c *Conn) Send(m websocket.Message) error { return c.write(m, false) }
 
-// WritePlain is Write that does not compress, for a message with a secret in it. See [websocket.Compression].
-func (c *Conn) WritePlain(m websocket.Message) error { return c.write(m, true) }
+// SendUncompressed is Write that does not compress, for a message with a secret in it. See [websocket.Compression].
+func (c *Conn) SendUncompressed(m websocket.Message) error { return c.write(m, true) }
 
 func (c *Conn) write(m websocket.Message, plain bool) error {
 	switch {

@@ -47,7 +47,7 @@ func TestSendIsOneWriteForEach(t *testing.T) {
 			p.send(masked(frame.Ping, true, "")) // what the opening had to write is written
 			p.expect(frame.Pong, "")
 			k.writes.Store(0)
-			if err := c.Send(ps...); err != nil {
+			if err := c.SendPrepared(ps...); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			for _, text := range texts {
@@ -68,7 +68,7 @@ func TestSendsOfABatchAreOneWriteForEach(t *testing.T) {
 		Open: func(c *Conn) { all = append(all, c) },
 		Message: func(_ *Conn, m websocket.Message) {
 			for _, c := range all {
-				c.Send(shared)
+				c.SendPrepared(shared)
 			}
 		},
 	}}
@@ -105,7 +105,7 @@ func TestSendCompressesOnce(t *testing.T) {
 			client := dial(t, addr, &websocket.DialOptions{Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}})
 			c := await(t, conns)
 			for range 2 {
-				if err := errors.Join(c.Write(message(own)), c.Send(shared), c.Write(message(own))); err != nil {
+				if err := errors.Join(c.Send(message(own)), c.SendPrepared(shared), c.Send(message(own))); err != nil {
 					t.Fatal(err)
 				}
 				for _, want := range []string{own, text, own} {
@@ -145,12 +145,12 @@ func TestSendIsBounded(t *testing.T) {
 	sent := 0
 	var err error
 	for ; err == nil && sent < 1000; sent++ {
-		err = c.Send(shared)
+		err = c.SendPrepared(shared)
 	}
 	if !errors.Is(err, websocket.ErrQueueFull) {
 		t.Fatalf("after %d: %v", sent, err)
 	}
-	if err := c.Send(shared); websocket.CloseCode(err) != websocket.CodeTryAgainLater {
+	if err := c.SendPrepared(shared); websocket.CloseCode(err) != websocket.CodeTryAgainLater {
 		t.Errorf("the next: %v", err)
 	}
 	for range sent - 1 {
@@ -177,10 +177,10 @@ func TestSendDropsTheNewest(t *testing.T) {
 	c := await(t, conns)
 	text := strings.Repeat("x", 32<<10)
 	sent := 0
-	for c.Send(prepare(t, text)) == nil {
+	for c.SendPrepared(prepare(t, text)) == nil {
 		sent++
 	}
-	if err := c.Write(message("dropped")); !errors.Is(err, websocket.ErrQueueFull) {
+	if err := c.Send(message("dropped")); !errors.Is(err, websocket.ErrQueueFull) {
 		t.Errorf("Write to a full queue: %v", err)
 	}
 	for range sent {
@@ -188,7 +188,7 @@ func TestSendDropsTheNewest(t *testing.T) {
 	}
 	p.send(masked(frame.Ping, true, "alive"))
 	p.expect(frame.Pong, "alive")
-	if err := c.Send(prepare(t, "again")); err != nil {
+	if err := c.SendPrepared(prepare(t, "again")); err != nil {
 		t.Errorf("Send to a peer that reads again: %v", err)
 	}
 	p.expect(frame.Text, "again")
@@ -222,7 +222,7 @@ func TestSendsFromEverywhere(t *testing.T) {
 		running.Go(func() {
 			for n := range each {
 				text := name + strings.Repeat("x", n*17%5000)
-				if err := c.Send(prepare(t, text), prepare(t, text)); err != nil {
+				if err := c.SendPrepared(prepare(t, text), prepare(t, text)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -258,7 +258,7 @@ func TestSendAllocatesNothing(t *testing.T) {
 		d.calm.Store(calm)
 		ps := []*websocket.Prepared{prepare(t, "one"), prepare(t, strings.Repeat("long", 10<<10)), prepare(t, "three")}
 		send := func(ps ...*websocket.Prepared) {
-			if err := c.Send(ps...); err != nil {
+			if err := c.SendPrepared(ps...); err != nil {
 				t.Error(err)
 			}
 			if l.takeTodo() {
@@ -287,7 +287,7 @@ func TestSendAfterTheEnd(t *testing.T) {
 	c := await(t, conns)
 	p.Close()
 	await(t, ended)
-	if err := c.Send(prepare(t, "late")); websocket.CloseCode(err) != websocket.CodeAbnormal {
+	if err := c.SendPrepared(prepare(t, "late")); websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Errorf("Send: %v", err)
 	}
 }
@@ -299,7 +299,7 @@ func TestSendOverTLS(t *testing.T) {
 	client := dialTLS(t, addr, config, websocket.ConnOptions{})
 	c := await(t, conns)
 	long := strings.Repeat("long ", 20<<10)
-	if err := c.Send(prepare(t, "one"), prepare(t, long), prepare(t, "three")); err != nil {
+	if err := c.SendPrepared(prepare(t, "one"), prepare(t, long), prepare(t, "three")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"one", long, "three"} {
@@ -319,11 +319,11 @@ func TestSendStallsInTheMiddle(t *testing.T) {
 	p := upgraded(t, serve(t, s))
 	c := await(t, conns)
 	large := strings.Repeat("large", 2<<20)
-	if err := c.Send(prepare(t, large), prepare(t, "no room")); !errors.Is(err, websocket.ErrQueueFull) {
+	if err := c.SendPrepared(prepare(t, large), prepare(t, "no room")); !errors.Is(err, websocket.ErrQueueFull) {
 		t.Fatalf("got %v", err)
 	}
 	p.expect(frame.Text, large)
-	if err := c.Send(prepare(t, "later")); err != nil {
+	if err := c.SendPrepared(prepare(t, "later")); err != nil {
 		t.Fatal(err)
 	}
 	p.expect(frame.Text, "later")

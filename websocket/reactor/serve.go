@@ -2,7 +2,7 @@ package reactor
 
 import (
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // begin makes d the holder for a visit: what is written from here on gathers until its end. It returns what there is to do,
@@ -162,7 +162,7 @@ func (c *Conn) rearm() {
 	first := c.armed == 0
 	c.armed = want | known
 	if err := c.loop.k.arm(int(c.fd), c.token(), want, first); err != nil {
-		c.fail(&websocket.CloseError{Code: websocket.CodeAbnormal, By: websocket.Local, Err: err})
+		c.fail(&websocket.CloseError{Code: websocket.CodeAbnormal, Err: err})
 		c.loop.ask(c)
 	}
 }

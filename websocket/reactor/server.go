@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/internal/handshake"
-	"github.com/handfast/handfast/websocket/internal/protocol"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/upgrade"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // ErrServerClosed is returned by Serve, ServeTLS and Adopt after Shutdown or Close.
@@ -241,7 +241,7 @@ func (s *Server) refuse() {
 // first, the connections left are broken off, and its error is returned. It must not be called by a handler.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.refuse()
-	return s.drain(ctx, func(c *Conn) { c.Close(websocket.CodeGoingAway, "") }) //nolint:errcheck // the code is a valid one
+	return s.drain(ctx, func(c *Conn) { c.Shut(websocket.CodeGoingAway, "") }) //nolint:errcheck // the code is a valid one
 }
 
 // Close ends the server at once: connections break off. It does not wait for handlers.

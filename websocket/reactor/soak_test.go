@@ -78,11 +78,11 @@ func put(c *Conn, data []byte, way int) error {
 	for {
 		switch way {
 		case 0:
-			err = c.Send(p)
+			err = c.SendPrepared(p)
 		case 1:
-			err = c.WritePlain(m)
+			err = c.SendUncompressed(m)
 		default:
-			err = c.Write(m)
+			err = c.Send(m)
 		}
 		if !errors.Is(err, websocket.ErrQueueFull) {
 			return err

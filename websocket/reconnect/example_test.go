@@ -98,8 +98,8 @@ func ExampleOptions_verdict() {
 	}
 	for _, err := range []error{
 		&websocket.HandshakeError{Stage: websocket.StageStatus, Status: http.StatusUnauthorized},
-		&websocket.CloseError{Code: 4001, By: websocket.Remote},
-		&websocket.CloseError{Code: 4002, By: websocket.Remote},
+		&websocket.CloseError{Code: 4001, ByPeer: true},
+		&websocket.CloseError{Code: 4002, ByPeer: true},
 	} {
 		f := reconnect.Failure{Err: err, Attempt: 1}
 		fmt.Println(opts.Verdict(f), reconnect.Judge(f))

@@ -226,7 +226,7 @@ func endedByPeer(c *websocket.Conn) error {
 		return nil
 	}
 	err := context.Cause(c.Context())
-	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.By == websocket.Local {
+	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && !ce.ByPeer {
 		return nil
 	}
 	return err

@@ -80,7 +80,7 @@ func Judge(f Failure) Verdict {
 }
 
 func judgeClose(ce *websocket.CloseError) Verdict {
-	if ce.By == websocket.Local {
+	if !ce.ByPeer {
 		switch ce.Code {
 		case websocket.CodeNormal, websocket.CodeGoingAway:
 			return Done

@@ -32,10 +32,10 @@ func TestJudgeCloseCodes(t *testing.T) {
 		reconnect.Soon: {1006},
 		reconnect.Stop: {1002, 1003, 1007, 1008, 1009, 1011, 3000, 4000},
 	}
-	for by, table := range map[websocket.Side]map[reconnect.Verdict][]websocket.Code{websocket.Remote: byPeer, websocket.Local: byUs} {
+	for by, table := range map[bool]map[reconnect.Verdict][]websocket.Code{true: byPeer, false: byUs} {
 		for want, codes := range table {
 			for _, code := range codes {
-				err := fmt.Errorf("reading the news: %w", &websocket.CloseError{Code: code, By: by})
+				err := fmt.Errorf("reading the news: %w", &websocket.CloseError{Code: code, ByPeer: by})
 				for _, dialing := range []bool{false, true} { // a dial that logs in may end so, too
 					if got := reconnect.Judge(reconnect.Failure{Err: err, Dialing: dialing}); got != want {
 						t.Errorf("%v, %v: %v, want %v", by, code, got, want)

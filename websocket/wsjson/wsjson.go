@@ -97,7 +97,7 @@ func (e *decodeError) Unwrap() error { return e.err }
 // finished reports whether err is the end of a connection that ended in good order, its purpose fulfilled.
 func finished(err error) bool {
 	ce, ok := errors.AsType[*websocket.CloseError](err)
-	return ok && ce.InGoodOrder()
+	return ok && ce.Clean()
 }
 
 // ofMessage reports whether err is about one message, and not about the connection.

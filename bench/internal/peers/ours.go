@@ -73,7 +73,7 @@ func oursQueueEcho(c *websocket.Conn) {
 	ctx := context.Background()
 	echo := func(m websocket.Message) error {
 		if len(m.Data) <= queueLimit {
-			return c.Queue(m)
+			return c.Send(m)
 		}
 		return c.Write(ctx, m)
 	}
@@ -97,7 +97,7 @@ func oursBroadcast(members *room[*websocket.Conn], c *websocket.Conn) {
 	defer members.leave(c)
 	spread := func(m websocket.Message) error {
 		ps := prepareAll(m)
-		members.all(func(c *websocket.Conn) error { return c.Send(ps...) })
+		members.all(func(c *websocket.Conn) error { return c.SendPrepared(ps...) })
 		return nil
 	}
 	for c.View(context.Background(), spread) == nil {

@@ -19,11 +19,11 @@ func reactorServe(c *Config, ln net.Listener) error {
 	}
 	s.Handler.Message = func(conn *reactor.Conn, m websocket.Message) {
 		if !c.Broadcast {
-			_ = conn.Write(m) // the connection meets the error, too
+			_ = conn.Send(m) // the connection meets the error, too
 			return
 		}
 		ps := prepareAll(m)
-		members.all(func(c *reactor.Conn) error { return c.Send(ps...) })
+		members.all(func(c *reactor.Conn) error { return c.SendPrepared(ps...) })
 	}
 	if c.TLS != nil {
 		return s.ServeTLS(ln, c.TLS)

@@ -127,5 +127,5 @@ func (e *Entry) warn(left time.Duration) {
 	if err != nil {
 		return // it is text
 	}
-	_ = e.Conn().Send(p) // a peer that does not read is closed soon enough
+	_ = e.Conn().SendPrepared(p) // a peer that does not read is closed soon enough
 }

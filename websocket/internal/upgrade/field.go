@@ -3,7 +3,7 @@ package upgrade
 import (
 	"strings"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 

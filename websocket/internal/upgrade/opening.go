@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/handfast/handfast/websocket/internal/handshake"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // Opening returns what the rules of the handshake look at. text is the head as Parse saw it, or more. The strings in the

@@ -11,7 +11,11 @@ import (
 )
 
 // Origin is a web origin (RFC 6454 §4): comparable, in lower case, the port never left out where the scheme has a default.
-type Origin struct{ Scheme, Host, Port string }
+type Origin struct {
+	Scheme string // "" for an opaque origin
+	Host   string // without brackets; "null" for an opaque origin
+	Port   string // "" where the scheme has no default and none was given
+}
 
 // opaque is the origin of a page that has none, written "null" (RFC 6454 §7.1). All such pages share it.
 var opaque = Origin{Host: "null"}

@@ -43,9 +43,9 @@ type Event struct {
 
 // Violation is a broken rule: the clause, the code that the close frame tells the peer, and what the peer did.
 type Violation struct {
-	Section string
-	Code    uint16
-	Detail  string
+	Section string // the clause: "RFC 6455 §5.1"
+	Code    uint16 // of the close frame
+	Detail  string // what the peer did
 }
 
 // Error says what the peer did, and against which clause.

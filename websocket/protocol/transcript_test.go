@@ -17,7 +17,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write what the Machine does into the transcripts, instead of comparing")
 
-const transcripts = "../../testdata/transcripts"
+const transcripts = "../testdata/transcripts"
 
 // transcript is one case of a transcript file. See README.md beside the files for how they are written.
 type transcript struct {

@@ -17,7 +17,7 @@ const (
 
 // Violation is a rule that the peer's half of the handshake breaks.
 type Violation struct {
-	Stage   string
+	Stage   string      // one of the Stage constants
 	Section string      // the clause: "RFC 6455 §4.2.1"
 	Status  int         // on the server: the reply's status
 	Header  http.Header // on the server: further fields for the reply; may be nil

@@ -10,7 +10,7 @@ import (
 // place by package upgrade. Every list holds the lines of one field in their order. An Opening may be used again for
 // another request, and then needs no new room for what it parses.
 type Opening struct {
-	Method       string
+	Method       string // of the request line
 	Target       string // as it stands in the request line
 	Major, Minor int    // of the HTTP version
 	Host         string // the authority that the request is for; "": none
@@ -19,7 +19,7 @@ type Opening struct {
 	TLS          bool   // it came over TLS
 	RemoteAddr   string // the peer's address and port; only for [OriginPolicy.Proxies]
 
-	Upgrade, Connection, Expect        []string
+	Upgrade, Connection, Expect        []string // the fields of these names
 	Key, Version, Protocol, Extensions []string // the fields whose names begin with Sec-WebSocket-
 	Origin, Forwarded                  []string
 	ForwardedFor, ForwardedProto       []string // the fields whose names begin with X-

@@ -166,7 +166,7 @@ func FuzzDeflate(f *testing.F) {
 // sharedCases are the cases of the library's testdata that speak of permessage-deflate, at the level of headers.
 func sharedCases(t *testing.T) (server, client []sharedCase) {
 	t.Helper()
-	b, err := os.ReadFile("../../testdata/handshake_cases.json")
+	b, err := os.ReadFile("../testdata/handshake_cases.json")
 	if err != nil {
 		t.Fatal(err)
 	}

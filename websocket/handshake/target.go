@@ -12,7 +12,7 @@ import (
 
 // Target is where a client's handshake goes (RFC 6455 §3).
 type Target struct {
-	Secure bool
+	Secure bool     // wss or https
 	Name   string   // host: in ASCII, without brackets; an IPv6 address may have a zone
 	Port   string   // never ""
 	URI    string   // the resource name: path and query
