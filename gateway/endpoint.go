@@ -236,13 +236,12 @@ func (h *handshake) authorize(id *auth.Identity) error {
 // run is the goroutine of a connection, from its first message to its end.
 func (e *endpoint) run(h *handshake, c *websocket.Conn) {
 	s, entry := e.server, h.entry
-	defer c.CloseNow() // for a panic; else it has ended by then
 	defer s.conns.Leave(entry)
 	e.metrics.Open.Inc()
 	defer e.metrics.Open.Dec()
 	var err error
 	if s.conns.Open(entry, c) {
-		err = e.serve(context.Background(), c, entry)
+		err = e.serveOne(c, entry)
 	} else { // it was told to go meanwhile
 		code, reason, _ := entry.Told()
 		err = c.Close(code, reason)
@@ -252,6 +251,19 @@ func (e *endpoint) run(h *handshake, c *websocket.Conn) {
 	_ = c.Close(websocket.CodeInternalError, "")
 	s.recordClosed(h, c, err, time.Since(entry.Opened))
 }
+
+// serveOne has the target serve a connection. A panic costs this client, and no other.
+func (e *endpoint) serveOne(c *websocket.Conn, entry *registry.Entry) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.server.recordPanic(e.metrics, entry, p)
+			err = errPanicked
+		}
+	}()
+	return e.serve(context.Background(), c, entry)
+}
+
+var errPanicked = errors.New("the target panicked")
 
 // closedBy returns how a connection ended, nil when that is not known.
 func closedBy(c *websocket.Conn) *websocket.CloseError {

@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -59,6 +61,13 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 	if code == int(registry.CodeUnauthorized) && reason == registry.Expired {
 		s.metrics.Expired.Inc()
 	}
+}
+
+// recordPanic logs and counts a panic in a target. It is called by the deferred function that has recovered.
+func (s *Server) recordPanic(where *observe.Endpoint, n *registry.Entry, value any) {
+	where.Panics.Inc()
+	s.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(value), observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint,
+		observe.KeyUser, n.User, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
 // recordAuth tells how long it took to find out who a client is.

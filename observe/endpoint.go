@@ -14,6 +14,7 @@ type Endpoint struct {
 	Open   prometheus.Gauge     // connections
 	Opened prometheus.Counter   // connections
 	Lasted prometheus.Histogram // seconds that a connection was open
+	Panics prometheus.Counter   // panics in the target, each of which costs one client
 
 	name    string
 	closed  *prometheus.CounterVec // by code
@@ -38,6 +39,7 @@ func NewEndpoint(name string) *Endpoint {
 		Opened:  prometheus.NewCounter(counter("connections_opened_total", "WebSockets that were opened.")),
 		closed:  prometheus.NewCounterVec(counter("connections_closed_total", "WebSockets that have ended, by close code."), []string{"code"}),
 		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Handshakes that were refused."), []string{"stage", "status"}),
+		Panics:  prometheus.NewCounter(counter("target_panics_total", "Panics in what an endpoint does with a client.")),
 		Lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "connection_duration_seconds", Help: "How long WebSockets were open.", ConstLabels: label,
 			Buckets: []float64{.1, 1, 10, 60, 300, 1800, 7200, 43200},
@@ -47,7 +49,7 @@ func NewEndpoint(name string) *Endpoint {
 	open.ConstLabels = label
 	e.Open = prometheus.NewGauge(open)
 	if name == "" {
-		e.Opened, e.Open, e.Lasted = nil, nil, nil // there are no connections without an endpoint
+		e.Opened, e.Open, e.Lasted, e.Panics = nil, nil, nil, nil // there are no connections without an endpoint
 	}
 	return e
 }
@@ -90,6 +92,7 @@ func (c *endpoints) Collect(ch chan<- prometheus.Metric) {
 		ch <- e.Open
 		ch <- e.Opened
 		ch <- e.Lasted
+		ch <- e.Panics
 		for _, n := range []struct {
 			desc      *prometheus.Desc
 			direction string

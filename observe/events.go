@@ -19,6 +19,7 @@ const (
 	EventRevoked     = "revoked"
 	EventRemoved     = "endpoint removed"
 	EventAdmin       = "admin closed connections"
+	EventPanic       = "a target panicked"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
 )
@@ -61,6 +62,8 @@ const (
 	KeyBytesIn    = "bytes_in"
 	KeyBytesOut   = "bytes_out"
 	KeyError      = "error"
+	KeyPanic      = "panic" // the value
+	KeyStack      = "stack"
 	KeyCount      = "connections"
 	KeyMore       = "more"
 	KeyLost       = "lost"    // lines
