@@ -47,8 +47,9 @@ var rules = []rule{
 	{pkg: "websocket/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
 	{pkg: "websocket/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/header"}},
-	{pkg: "websocket/internal/upgrade", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
-		own: []string{"websocket/handshake", "websocket/internal/header"}},
+	{pkg: "websocket/internal/opening", std: anyStd, not: []string{"crypto/tls", "net", "os", "sync", "context", "log"},
+		own:  []string{"websocket/handshake", "websocket/internal/header"},
+		test: []string{"websocket", "websocket/reactor"}},
 	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
 		own: []string{"websocket/frame", "websocket/internal/deflate"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
@@ -57,7 +58,7 @@ var rules = []rule{
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
 		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/transport",
-		"websocket/internal/upgrade", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
+		"websocket/internal/opening", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
@@ -67,7 +68,7 @@ var rules = []rule{
 	// The event loop drives the same machine as Conn does.
 	{pkg: "websocket/reactor", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame",
 		"websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
-		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/upgrade"}, test: []string{"websocket/wstest"}},
+		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/opening"}, test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use this one.
 	{pkg: "websocket/internal/leak", std: anyStd},

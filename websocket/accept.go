@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // acceptTimeout bounds how long a client may take to receive the 101.
@@ -67,118 +67,79 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		opts = &AcceptOptions{}
 	}
 	o := handshake.OpeningOf(r)
-	agreed, fail := admit(&o, opts, func() (*http.Request, error) { return r, nil })
-	if fail != nil {
-		return nil, refuse(w, r, fail)
+	rules := opts.rules()
+	terms, refused := rules.Admit(&o, asker(opts.Check, func() (*http.Request, error) { return r, nil }))
+	if refused != nil {
+		return nil, refuse(w, r, refused)
 	}
 	hs := &Handshake{
 		Proto:       r.Proto,
 		URL:         r.URL,
 		Header:      r.Header,
-		Subprotocol: agreed.subprotocol,
-		Extensions:  agreed.extensions(),
+		Subprotocol: terms.Subprotocol,
+		Extensions:  terms.Extensions(),
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	answer := handshake.Answer{
-		Key:         o.Key[0],
-		Subprotocol: hs.Subprotocol,
-		Extensions:  hs.Extensions,
-		Header:      [2]http.Header{passedOn(w.Header()), opts.Header},
-	}
 	nc, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, refuse(w, r, &HandshakeError{
-			Stage: StageStatus, Status: http.StatusInternalServerError, Err: err,
-			Hint: "serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
-		})
+		return nil, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
+			"serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
+			"A middleware in front of this address does not let the server take over the connection (no Hijack, no Unwrap)."))
 	}
-	early, err := open(nc, brw, &answer)
+	early, err := open(nc, brw, func(dst []byte) []byte {
+		return terms.AppendAnswer(dst, o.Key[0], passedOn(w.Header()), opts.Header)
+	})
 	if err != nil {
 		nc.Close()
 		return nil, &HandshakeError{Stage: StageStatus, Err: err}
 	}
 	c := newConn(unwrapped(nc), RoleServer, &opts.Conn, hs, early)
-	if agreed.compressed {
-		c.compress(agreed.deflate, opts.Conn.Compression)
+	if terms.Compressed {
+		c.compress(terms.Deflate, opts.Conn.Compression)
 	}
 	return c, nil
 }
 
-// terms is what an opening handshake agrees on.
-type terms struct {
-	subprotocol string
-	deflate     handshake.Deflate
-	compressed  bool
-}
-
-// extensions returns the value of the answer's header, "" for none.
-func (t *terms) extensions() string {
-	if !t.compressed {
-		return ""
+// rules returns what o says about opening handshakes.
+func (o *AcceptOptions) rules() opening.Rules {
+	r := opening.Rules{
+		Origin:       handshake.OriginPolicy{Any: o.AnyOrigin, Allowed: o.Origins, Proxies: o.TrustedProxies},
+		Subprotocols: o.Subprotocols,
+		Header:       o.Header,
 	}
-	d := t.deflate
-	i := int(d.ServerBits&15)<<4 | int(d.ClientBits&15)
-	if d.ServerNoTakeover {
-		i |= 1 << 8
-	}
-	if d.ClientNoTakeover {
-		i |= 1 << 9
-	}
-	if v := deflateValues[i].Load(); v != nil {
-		return *v
-	}
-	v := formatDeflate(d)
-	deflateValues[i].Store(&v)
-	return v
-}
-
-// deflateValues holds what extensions has returned: there are no more than these, whatever clients ask for.
-var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
-
-// admit goes through all that can keep a client out, whoever parsed its request, and settles on what terms it comes in.
-// request returns the request as Check wants it, and is not called unless there is a Check.
-func admit(o *handshake.Opening, opts *AcceptOptions, request func() (*http.Request, error)) (t terms, fail *HandshakeError) {
-	v := o.Check()
-	if v == nil {
-		v = o.CheckOrigin(handshake.OriginPolicy{
-			Any: opts.AnyOrigin, Allowed: opts.Origins, Proxies: opts.TrustedProxies,
-		})
-	}
-	if v != nil {
-		e := violated(v)
-		e.Header = v.Header
-		return t, e
-	}
-	if err := handshake.CheckFields(opts.Header); err != nil {
-		return t, &HandshakeError{
-			Stage: StageStatus, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Header",
+	if z := o.Conn.Compression; z != nil {
+		r.Deflate = opening.Deflate{
+			On: true, ServerNoTakeover: z.ServerNoTakeover, ClientNoTakeover: z.ClientNoTakeover,
+			ServerWindowBits: z.ServerWindowBits, ClientWindowBits: z.ClientWindowBits,
 		}
 	}
-	if opts.Check != nil {
-		if fail := ask(opts.Check, request); fail != nil {
-			return t, fail
-		}
-	}
-	t.subprotocol = o.Choose(opts.Subprotocols)
-	t.deflate, t.compressed, fail = acceptCompression(o.Offers(), opts.Conn.Compression)
-	return t, fail
+	return r
 }
 
-// ask calls an application's Check.
-func ask(check func(*http.Request) error, request func() (*http.Request, error)) *HandshakeError {
-	r, err := request()
-	if err != nil { // what net/http does not take, Check shall not see
-		return &HandshakeError{Stage: StageRequest, Status: http.StatusBadRequest, Err: err}
+// asker returns the question to the application, nil without one. request returns the request as check wants it.
+func asker(check func(*http.Request) error, request func() (*http.Request, error)) func() *opening.Refusal {
+	if check == nil {
+		return nil
 	}
-	if err := check(r); err != nil {
-		e := &HandshakeError{Stage: StageCheck, Status: http.StatusForbidden, Err: err}
-		if reject, ok := errors.AsType[*Reject](err); ok {
-			e.Status, e.Header = reject.status(), reject.Header
+	return func() *opening.Refusal {
+		r, err := request()
+		if err != nil { // a request that net/http does not accept is not shown to the application
+			return opening.Unparsable(err)
 		}
-		return e
+		return denied(check(r))
 	}
-	return nil
+}
+
+// denied returns the refusal that an error of the application's asks for, nil for none.
+func denied(err error) *opening.Refusal {
+	if err == nil {
+		return nil
+	}
+	if reject, ok := errors.AsType[*Reject](err); ok {
+		return opening.Rejected(err, reject.Status, reject.Header, reject.Reason)
+	}
+	return opening.Denied(err)
 }
 
 // passedOn returns the fields that middleware has set for the response, without those that speak of its content or of the
@@ -197,13 +158,13 @@ func passedOn(h http.Header) http.Header {
 	return out
 }
 
-// open sends the 101 in one write, and returns a copy of what the client has sent behind its request.
-func open(nc net.Conn, brw *bufio.ReadWriter, a *handshake.Answer) ([]byte, error) {
+// open sends the 101, which answer appends, in one write, and returns a copy of what the client has sent behind its request.
+func open(nc net.Conn, brw *bufio.ReadWriter, answer func([]byte) []byte) ([]byte, error) {
 	// The server's timeouts for the request would end the connection. The client gets a bound for taking the 101.
 	if err := nc.SetDeadline(time.Now().Add(acceptTimeout)); err != nil {
 		return nil, err
 	}
-	if _, err := nc.Write(a.AppendHead(brw.AvailableBuffer())); err != nil {
+	if _, err := nc.Write(answer(brw.AvailableBuffer())); err != nil {
 		return nil, err
 	}
 	if err := nc.SetDeadline(time.Time{}); err != nil {

@@ -189,7 +189,7 @@ func TestAccept_Check(t *testing.T) {
 		{"no such status", &Reject{Status: 99}, 500, "", "500 Internal Server Error\n"},
 		{"no success", &Reject{Status: 200}, 500, "", "500 Internal Server Error\n"},
 		{"nor 101", &Reject{Status: 101}, 500, "", "500 Internal Server Error\n"},
-		{"other error", errors.New("secret"), 403, "", "403 Forbidden\n\nThe server does not let this client in.\n"},
+		{"other error", errors.New("secret"), 403, "", "403 Forbidden\n\nAccess denied.\n"},
 	} {
 		asked := 0
 		_, reply, _, err := accept(t, sampleRequest, &AcceptOptions{Check: func(r *http.Request) error {

@@ -43,21 +43,6 @@ func (c *Compression) policy() (handshake.DeflatePolicy, error) {
 	return handshake.NewDeflatePolicy(c.ServerNoTakeover, c.ClientNoTakeover, c.ServerWindowBits, c.ClientWindowBits)
 }
 
-// acceptCompression answers a client's offer of permessage-deflate, if there is one and c wants it.
-func acceptCompression(offers []header.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
-	if c == nil {
-		return agreed, false, nil
-	}
-	policy, err := c.policy()
-	if err != nil {
-		return agreed, false, &HandshakeError{
-			Stage: StageExtension, Status: http.StatusInternalServerError, Err: err, Hint: "mend AcceptOptions.Conn.Compression",
-		}
-	}
-	agreed, ok = handshake.NegotiateDeflate(offers, policy)
-	return agreed, ok, nil
-}
-
 // offerCompression returns what a client that wants c offers.
 func offerCompression(c *Compression) ([]header.Extension, *HandshakeError) {
 	if c == nil {
@@ -65,7 +50,7 @@ func offerCompression(c *Compression) ([]header.Extension, *HandshakeError) {
 	}
 	policy, err := c.policy()
 	if err != nil {
-		return nil, &HandshakeError{Stage: StageRequest, Err: err, Hint: "mend DialOptions.Conn.Compression"}
+		return nil, &HandshakeError{Stage: StageRequest, Err: err, Hint: "fix DialOptions.Conn.Compression"}
 	}
 	return []header.Extension{handshake.OfferDeflate(policy).Extension()}, nil
 }
@@ -84,10 +69,6 @@ func verifyCompression(answer []header.Extension, c *Compression) (agreed handsh
 		}
 	}
 	return agreed, true, nil
-}
-
-func formatDeflate(d handshake.Deflate) string {
-	return header.FormatExtensions([]header.Extension{d.Extension()})
 }
 
 // compress turns on what the handshake agreed on. It is called before the Conn is used.

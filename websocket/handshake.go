@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // Handshake is what the opening handshake agreed on, and over what it ran. It is read-only: the maps and pointers in it
@@ -47,7 +48,7 @@ const (
 	StageSubprotocol Stage = handshake.StageSubprotocol // Sec-WebSocket-Protocol
 	StageExtension   Stage = handshake.StageExtension   // Sec-WebSocket-Extensions
 	StageOrigin      Stage = handshake.StageOrigin      // the page that the request comes from; on the server
-	StageCheck       Stage = "check"                    // AcceptOptions.Check; on the server
+	StageCheck       Stage = opening.StageCheck         // AcceptOptions.Check; on the server
 )
 
 // HandshakeError says why an opening handshake failed. Neither it nor its text holds a secret that the caller gave: no

@@ -55,7 +55,7 @@ type Server struct {
 	started   bool
 	closing   bool
 	listeners map[net.Listener]struct{}
-	openings  ring[*opening] // connections in their handshake
+	openings  ring[*arrival] // connections in their handshake
 	sessions  ring[*session] // connections that were let in
 	active    int            // goroutines of both
 	idle      chan struct{}  // closed when closing is set and none of them is left

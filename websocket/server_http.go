@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // handover is what belongs to one listener. It is one itself: from it the http.Server gets the connections that are no
@@ -20,7 +23,7 @@ type handover struct {
 	once   sync.Once
 	ended  chan struct{}
 
-	work chan *opening // to goroutines that have gone through a handshake
+	work chan *arrival // to goroutines that have gone through a handshake
 	idle chan struct{} // holds one of each of these that waits
 }
 
@@ -31,7 +34,7 @@ const maxIdle = 64
 func (s *Server) serveHTTP(l net.Listener) *handover {
 	h := &handover{
 		addr: l.Addr(), conns: make(chan net.Conn), ended: make(chan struct{}),
-		work: make(chan *opening), idle: make(chan struct{}, maxIdle),
+		work: make(chan *arrival), idle: make(chan struct{}, maxIdle),
 	}
 	if s.HTTP != nil {
 		go func() {
@@ -46,7 +49,7 @@ func (s *Server) serveHTTP(l net.Listener) *handover {
 }
 
 // next waits for another handshake. It returns nil when enough others wait, or when there will be none.
-func (h *handover) next() *opening {
+func (h *handover) next() *arrival {
 	select {
 	case h.idle <- struct{}{}:
 	default:
@@ -83,7 +86,7 @@ func (h *handover) end() { h.once.Do(func() { close(h.ended) }) }
 func (h *handover) Addr() net.Addr { return h.addr }
 
 // handOver gives the connection to HTTP, with all that was read from it.
-func (o *opening) handOver() {
+func (o *arrival) handOver() {
 	nc := o.nc
 	if o.pages.silent {
 		keepAlive(nc)
@@ -165,8 +168,7 @@ func unwrapped(nc net.Conn) net.Conn {
 // returns when the handshake is over; the Handler runs in a goroutine of its own, and Shutdown and Close see to it too.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fail := s.enter(); fail != nil {
-		refuse(w, r, fail) //nolint:errcheck // it returns fail
-		s.tell(r.RemoteAddr, fail)
+		s.tell(r.RemoteAddr, refuse(w, r, fail))
 		return
 	}
 	c, err := Accept(w, r, &s.Accept)
@@ -188,20 +190,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // enter counts a handshake in that came by ServeHTTP, or says why there is none.
-func (s *Server) enter() *HandshakeError {
+func (s *Server) enter() *opening.Refusal {
 	if s.Handler == nil {
-		return &HandshakeError{Stage: StageStatus, Status: http.StatusInternalServerError, Err: errNoHandler}
+		return opening.Faulty(handshake.StageStatus, errNoHandler, "set Server.Handler", "")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.start()
 	if s.closing {
-		gone := &Reject{Status: http.StatusServiceUnavailable, Reason: "this server is going away: try again"}
-		return &HandshakeError{Stage: StageCheck, Status: gone.Status, Err: gone}
+		return denied(errGoingAway)
 	}
 	s.active++
 	return nil
 }
+
+var errGoingAway = &Reject{Status: http.StatusServiceUnavailable, Reason: "The server is shutting down; try again."}
 
 // tell tells Refused.
 func (s *Server) tell(remote string, e *HandshakeError) {

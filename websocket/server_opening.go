@@ -12,34 +12,34 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
 	"github.com/handfast/handfast/websocket/internal/transport"
-	"github.com/handfast/handfast/websocket/internal/upgrade"
 )
 
-// opening is a connection in its handshake: what has come of its request, and what was made of it. It comes from a pool,
+// arrival is a connection in its handshake: what has come of its request, and what was made of it. It comes from a pool,
 // and ends with the handshake.
-type opening struct {
+type arrival struct {
 	serve *Server
 	pages *handover
 	nc    net.Conn
 	tls   bool
-	head  upgrade.Head
+	head  opening.Head
 	buf   []byte // the request, and behind it what the client has sent early
 	text  string // the request's head once it is whole
 	req   *http.Request
 	sent  bool // the 101 is sent, or about to be; guarded by serve.mu
-	ring  links[*opening]
+	ring  links[*arrival]
 	start func()        // run, bound once
 	room  [4 << 10]byte // where buf lies, but for long requests
 }
 
-func (o *opening) links() *links[*opening] { return &o.ring }
+func (o *arrival) links() *links[*arrival] { return &o.ring }
 
-var openings = sync.Pool{New: func() any { return new(opening) }}
+var openings = sync.Pool{New: func() any { return new(arrival) }}
 
 // open begins the handshake on nc, in a goroutine of its own. A slot is held.
 func (s *Server) open(nc net.Conn, pages *handover) {
-	o := openings.Get().(*opening)
+	o := openings.Get().(*arrival)
 	if o.start == nil {
 		o.start = o.run
 	}
@@ -62,7 +62,7 @@ func (s *Server) open(nc net.Conn, pages *handover) {
 
 // run is a goroutine for handshakes: o's, and then others', as long as there are not too many that wait for one. It is
 // spared the growth of a new stack each time.
-func (o *opening) run() {
+func (o *arrival) run() {
 	for o != nil {
 		pages := o.pages
 		o.only()
@@ -71,7 +71,7 @@ func (o *opening) run() {
 }
 
 // only goes through one handshake, and lets o go.
-func (o *opening) only() {
+func (o *arrival) only() {
 	s := o.serve
 	e := o.handshake()
 	s.mu.Lock()
@@ -91,14 +91,14 @@ func (o *opening) only() {
 	}
 	s.mu.Unlock()
 	<-s.slots
-	o.head.Reset(upgrade.Limits{})
+	o.head.Reset(opening.Limits{})
 	o.serve, o.pages, o.nc, o.tls, o.buf, o.text, o.req, o.sent = nil, nil, nil, false, nil, "", nil, false
 	openings.Put(o)
 }
 
 // abort ends the handshake from outside, unless the client is as good as let in: then it gets a close frame instead. mu
 // is held.
-func (o *opening) abort() {
+func (o *arrival) abort() {
 	if o.sent {
 		return
 	}
@@ -111,7 +111,7 @@ func (o *opening) abort() {
 }
 
 // handshake returns the client that was let in, and nil when none was: then the connection is closed, or somebody else's.
-func (o *opening) handshake() *session {
+func (o *arrival) handshake() *session {
 	if err := o.nc.SetDeadline(time.Now().Add(o.serve.headTimeout())); err != nil {
 		o.nc.Close()
 		return nil
@@ -121,13 +121,13 @@ func (o *opening) handshake() *session {
 	}
 	_, o.tls = o.nc.(interface{ ConnectionState() tls.ConnectionState })
 	verdict, fail := o.read()
-	ours := verdict == upgrade.Upgrade && o.atPath()
+	ours := verdict == opening.Upgrade && o.atPath()
 	switch {
 	case ours:
 		return o.upgrade()
 	case fail != nil:
 		o.refuse(fail)
-	case verdict == upgrade.More: // nothing has come
+	case verdict == opening.More: // nothing has come
 		o.nc.Close()
 	case o.serve.HTTP != nil:
 		o.handOver()
@@ -140,7 +140,7 @@ func (o *opening) handshake() *session {
 // secure goes through the handshake of TLS, and reports whether ours follows.
 //
 //go:noinline
-func (o *opening) secure(t *tls.Conn) bool {
+func (o *arrival) secure(t *tls.Conn) bool {
 	if err := t.Handshake(); err != nil {
 		o.refuseTLS(err)
 		return false
@@ -153,9 +153,9 @@ func (o *opening) secure(t *tls.Conn) bool {
 }
 
 // atPath reports whether WebSockets are opened at the path of the request.
-func (o *opening) atPath() bool {
+func (o *arrival) atPath() bool {
 	paths := o.serve.Paths
-	return len(paths) == 0 || slices.Contains(paths, pathOf(o.head.Target(upgrade.View(o.buf))))
+	return len(paths) == 0 || slices.Contains(paths, pathOf(o.head.Target(opening.View(o.buf))))
 }
 
 // pathOf returns the path of a target, as it is written.
@@ -173,22 +173,20 @@ func pathOf(target string) string {
 }
 
 // noHandshake says why a request is not let in that is nobody else's.
-func (o *opening) noHandshake() *HandshakeError {
-	v := o.head.Opening(upgrade.View(o.buf)).Check()
+func (o *arrival) noHandshake() *opening.Refusal {
+	v := o.head.Opening(opening.View(o.buf)).Check()
 	if v == nil {
 		v = &handshake.Violation{
 			Stage: handshake.StageRequest, Section: "RFC 9110 §15.5.5", Status: http.StatusNotFound,
 			Detail: "there is no WebSocket at this path", Hint: "check the path",
 		}
 	}
-	e := violated(v)
-	e.Header = v.Header
-	return e
+	return opening.Violated(v)
 }
 
 // read reads until the request's head is there. No error with More means that there was no request.
-func (o *opening) read() (upgrade.Verdict, *HandshakeError) {
-	limits := upgrade.Limits{Bytes: o.serve.MaxHead}
+func (o *arrival) read() (opening.Verdict, *opening.Refusal) {
+	limits := opening.Limits{Bytes: o.serve.MaxHead}
 	o.head.Reset(limits)
 	o.buf = o.room[:0]
 	for {
@@ -200,19 +198,19 @@ func (o *opening) read() (upgrade.Verdict, *HandshakeError) {
 		verdict, v := o.head.Parse(o.buf)
 		switch {
 		case v != nil:
-			return verdict, violated(v)
-		case verdict != upgrade.More:
+			return verdict, opening.Violated(v)
+		case verdict != opening.More:
 			return verdict, nil
 		case err == nil:
 		case len(o.buf) == 0:
-			return upgrade.More, nil
+			return opening.More, nil
 		case transport.IsTimeout(err): // RFC 9110 §15.5.9
-			return upgrade.More, violated(slow)
+			return opening.More, opening.Violated(slow)
 		default:
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return upgrade.More, &HandshakeError{Stage: StageRequest, Err: err}
+			return opening.More, &opening.Refusal{Stage: handshake.StageRequest, Err: err}
 		}
 	}
 }
@@ -223,7 +221,7 @@ var slow = &handshake.Violation{
 }
 
 // upgrade judges a request for a WebSocket, and answers it.
-func (o *opening) upgrade() *session {
+func (o *arrival) upgrade() *session {
 	opts := &o.serve.Accept
 	// What is kept of the request is this copy: all strings from here on are pieces of it.
 	o.text = string(o.buf[:o.head.Len()])
@@ -232,13 +230,14 @@ func (o *opening) upgrade() *session {
 	if len(opts.TrustedProxies) > 0 {
 		in.RemoteAddr = o.nc.RemoteAddr().String()
 	}
-	agreed, fail := admit(in, opts, o.request)
+	rules := opts.rules()
+	agreed, fail := rules.Admit(in, asker(opts.Check, o.request))
 	if fail != nil {
 		o.refuse(fail)
 		return nil
 	}
 	e := &session{serve: o.serve}
-	e.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: agreed.subprotocol, Extensions: agreed.extensions()}
+	e.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: agreed.Subprotocol, Extensions: agreed.Extensions()}
 	e.late.head, e.late.nc = o.text, o.nc
 	e.hs.late = &e.late
 	if o.req != nil {
@@ -246,28 +245,25 @@ func (o *opening) upgrade() *session {
 		e.hs.RemoteAddr, e.hs.TLS = o.req.RemoteAddr, o.req.TLS
 		e.hs.late, e.late.head, e.late.nc = nil, "", nil
 	}
-	answer := handshake.Answer{
-		Key: in.Key[0], Subprotocol: e.hs.Subprotocol, Extensions: e.hs.Extensions, Header: [2]http.Header{opts.Header},
-	}
 	var early []byte
 	if rest := o.buf[o.head.Len():]; len(rest) > 0 {
 		early = bytes.Clone(rest)
 	}
-	if err := o.send(answer.AppendHead(o.buf[:0])); err != nil {
+	if err := o.send(agreed.AppendAnswer(o.buf[:0], in.Key[0], nil, opts.Header)); err != nil {
 		o.nc.Close()
 		o.serve.tell(o.nc.RemoteAddr().String(), &HandshakeError{Stage: StageStatus, Err: err})
 		return nil
 	}
 	e.conn = &e.own
 	e.conn.init(o.nc, RoleServer, &opts.Conn, &e.hs, early)
-	if agreed.compressed {
-		e.conn.compress(agreed.deflate, opts.Conn.Compression)
+	if agreed.Compressed {
+		e.conn.compress(agreed.Deflate, opts.Conn.Compression)
 	}
 	return e
 }
 
 // send sends the 101, and lifts the bound of the handshake.
-func (o *opening) send(head []byte) error {
+func (o *arrival) send(head []byte) error {
 	o.serve.mu.Lock()
 	o.sent = true
 	closing := o.serve.closing
@@ -287,8 +283,8 @@ func (o *opening) send(head []byte) error {
 }
 
 // request builds net/http's request, for Check.
-func (o *opening) request() (*http.Request, error) {
-	r, err := upgrade.Request(o.text)
+func (o *arrival) request() (*http.Request, error) {
+	r, err := opening.Request(o.text)
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,12 @@
 package websocket
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
-	"net/http"
-	"strconv"
 	"time"
 
-	"github.com/handfast/handfast/websocket/internal/upgrade"
+	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // How long, and for how many bytes, a client that was refused may go on sending. A connection that is closed while bytes
@@ -20,28 +17,18 @@ const (
 )
 
 // refuse answers a request that is not let in, tells Refused, and closes the connection.
-func (o *opening) refuse(e *HandshakeError) {
+func (o *arrival) refuse(f *opening.Refusal) {
 	defer o.nc.Close()
-	if e.Status == 0 { // nobody is there to read it
-		o.serve.tell(o.nc.RemoteAddr().String(), e)
+	if f.Status == 0 { // nobody is there to read it
+		o.serve.tell(o.nc.RemoteAddr().String(), refusal(f, ""))
 		return
 	}
-	// RFC 9110 §6.6.1: an origin server with a clock sends the Date.
-	h := http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}
-	body := reply(h, 1, e)
-	o.serve.tell(o.nc.RemoteAddr().String(), e)
-
-	b := bytes.NewBuffer(make([]byte, 0, 512+len(body)))
-	b.WriteString("HTTP/1.1 " + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "\r\n")
-	h.Write(b) //nolint:errcheck // into memory
-	b.WriteString("\r\n")
-	if !bytes.HasPrefix(o.buf, []byte("HEAD ")) {
-		b.WriteString(body)
-	}
+	b, body := f.Append(make([]byte, 0, 1024), o.head.Opening(opening.View(o.buf)), time.Now())
+	o.serve.tell(o.nc.RemoteAddr().String(), refusal(f, body))
 	if o.nc.SetDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	if _, err := o.nc.Write(b.Bytes()); err != nil {
+	if _, err := o.nc.Write(b); err != nil {
 		return
 	}
 	if half, ok := o.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
@@ -55,7 +42,7 @@ func (o *opening) refuse(e *HandshakeError) {
 }
 
 // refuseTLS ends a connection whose TLS handshake failed. A client that spoke HTTP is told so in HTTP.
-func (o *opening) refuseTLS(err error) {
+func (o *arrival) refuseTLS(err error) {
 	defer o.nc.Close()
 	e := &HandshakeError{Stage: StageTLS, Err: err}
 	if re, ok := errors.AsType[tls.RecordHeaderError](err); ok && re.Conn != nil && looksLikeHTTP(re.RecordHeader) {
@@ -68,7 +55,7 @@ func (o *opening) refuseTLS(err error) {
 
 // looksLikeHTTP reports whether the five bytes in which TLS found no record may begin an HTTP request.
 func looksLikeHTTP(b [5]byte) bool {
-	switch upgrade.View(b[:]) {
+	switch opening.View(b[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
 		return true
 	}

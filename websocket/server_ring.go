@@ -16,7 +16,7 @@ type links[T any] struct{ prev, next T }
 type linked[T any] interface{ links() *links[T] }
 
 var (
-	_ linked[*opening] = (*opening)(nil)
+	_ linked[*arrival] = (*arrival)(nil)
 	_ linked[*session] = (*session)(nil)
 )
 

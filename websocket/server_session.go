@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/handfast/handfast/websocket/internal/upgrade"
+	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // session is a client that was let in. All of it is one allocation, for a client that came by Serve.
@@ -56,7 +56,7 @@ func (h *Handshake) complete() {
 	}
 	h.RemoteAddr = l.nc.RemoteAddr().String()
 	h.TLS = tlsState(l.nc)
-	if r, err := upgrade.Request(l.head); err == nil {
+	if r, err := opening.Request(l.head); err == nil {
 		h.fromRequest(r)
 	} else { // a target that is no URI; Check lets none through that net/http would not
 		h.Header = http.Header{}

@@ -256,7 +256,7 @@ func TestService_ServeHTTP(t *testing.T) {
 		t.Error(err)
 	}
 	r, _, _ = converse(t, addr, sampleRequest+"\r\n")
-	if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "going away") {
+	if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "shutting down") {
 		t.Errorf("%d %q", r.StatusCode, b)
 	}
 	r, _, _ = converse(t, serve(t, new(Server)), sampleRequest+"\r\n")

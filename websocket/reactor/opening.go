@@ -4,37 +4,34 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
-	"net/http"
 	"slices"
-	"strconv"
 	"sync"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/header"
-	"github.com/handfast/handfast/websocket/internal/upgrade"
+	front "github.com/handfast/handfast/websocket/internal/opening" // opening is a phase here
 )
 
-var heads = sync.Pool{New: func() any { return new(upgrade.Head) }}
+var heads = sync.Pool{New: func() any { return new(front.Head) }}
 
 // prepare checks what handshakes are made of, once.
 func (s *Server) prepare() (err error) {
-	s.heads = upgrade.Limits{Bytes: s.maxHead}
-	s.origins = handshake.OriginPolicy{
-		Any: s.Options.AnyOrigin, Allowed: s.Options.Origins, Proxies: s.Options.TrustedProxies,
+	s.heads = front.Limits{Bytes: s.maxHead}
+	o := &s.Options
+	s.rules = front.Rules{
+		Origin:       handshake.OriginPolicy{Any: o.AnyOrigin, Allowed: o.Origins, Proxies: o.TrustedProxies},
+		Subprotocols: o.Subprotocols,
+		Header:       o.Header,
 	}
-	if err := handshake.CheckFields(s.Options.Header); err != nil {
-		return fmt.Errorf("reactor: Options.Header: %w", err)
-	}
-	if err := handshake.CheckSubprotocols(s.Options.Subprotocols); err != nil {
-		return fmt.Errorf("reactor: Options.Subprotocols: %w", err)
-	}
-	if z := s.Options.Conn.Compression; z != nil {
-		s.deflate, err = handshake.NewDeflatePolicy(z.ServerNoTakeover, z.ClientNoTakeover, z.ServerWindowBits, z.ClientWindowBits)
-		if err != nil {
-			return fmt.Errorf("reactor: Options.Conn.Compression: %w", err)
+	if z := o.Conn.Compression; z != nil {
+		s.rules.Deflate = front.Deflate{
+			On: true, ServerNoTakeover: z.ServerNoTakeover, ClientNoTakeover: z.ClientNoTakeover,
+			ServerWindowBits: z.ServerWindowBits, ClientWindowBits: z.ClientWindowBits,
 		}
+	}
+	if refused := s.rules.Check(); refused != nil {
+		return fmt.Errorf("reactor: Options: %w; %s", refused.Err, refused.Hint)
 	}
 	return nil
 }
@@ -49,11 +46,11 @@ func (c *Conn) request(d *driver, win []byte) []byte {
 			return nil
 		}
 	}
-	h := heads.Get().(*upgrade.Head)
+	h := heads.Get().(*front.Head)
 	defer heads.Put(h)
 	h.Reset(c.loop.s.heads)
 	verdict, v := h.Parse(text)
-	if verdict == upgrade.More {
+	if verdict == front.More {
 		if c.msg == nil {
 			c.msg = borrow(len(text))
 			c.msg.b = append(c.msg.b, text...)
@@ -63,11 +60,11 @@ func (c *Conn) request(d *driver, win []byte) []byte {
 	whole := c.msg
 	c.msg = nil
 	defer whole.free()
-	if verdict == upgrade.Bad {
-		c.refuse(v, nil)
+	if verdict == front.Bad {
+		c.refuse(front.Violated(v), h.Opening(front.View(text)))
 		return nil
 	}
-	if !c.answer(h, upgrade.View(text)) {
+	if !c.answer(h, front.View(text)) {
 		return nil
 	}
 	rest := text[h.Len():]
@@ -79,41 +76,30 @@ func (c *Conn) request(d *driver, win []byte) []byte {
 }
 
 // answer decides over a request, and lets the client in or tells it why not.
-func (c *Conn) answer(h *upgrade.Head, text string) bool {
+func (c *Conn) answer(h *front.Head, text string) bool {
 	s := c.loop.s
 	o := h.Opening(text)
 	o.TLS = c.sec != nil
-	if len(s.origins.Proxies) > 0 {
+	if len(s.rules.Origin.Proxies) > 0 {
 		o.RemoteAddr = c.remote()
 	}
-	v := o.Check()
-	if v == nil {
-		v = o.CheckOrigin(s.origins)
+	var ask func() *front.Refusal
+	if s.Options.Check != nil {
+		ask = func() *front.Refusal { return c.hook(text[:h.Len()]) }
 	}
-	if v != nil {
-		c.refuse(v, nil)
+	terms, refused := s.rules.Admit(o, ask)
+	if refused != nil {
+		c.refuse(refused, o)
 		return false
 	}
-	if s.Options.Check != nil {
-		if err := c.hook(text[:h.Len()]); err != nil {
-			reject, _ := errors.AsType[*websocket.Reject](err)
-			c.refuse(rejection(reject), reject)
-			return false
-		}
+	if terms.Compressed {
+		c.zip = newZipper(terms.Deflate, s.Options.Conn.Compression)
+		c.m.Compressed = true
 	}
-	a := handshake.Answer{Key: o.Key[0], Subprotocol: o.Choose(s.Options.Subprotocols)}
-	a.Header[1] = s.Options.Header
-	if z := s.Options.Conn.Compression; z != nil {
-		if agreed, ok := handshake.NegotiateDeflate(o.Offers(), s.deflate); ok {
-			c.zip = newZipper(agreed, z)
-			c.m.Compressed = true
-			a.Extensions = header.FormatExtensions([]header.Extension{agreed.Extension()})
-		}
-	}
-	c.subprotocol = uint16(slices.Index(s.Options.Subprotocols, a.Subprotocol) + 1)
+	c.subprotocol = uint16(slices.Index(s.Options.Subprotocols, terms.Subprotocol) + 1)
 	c.mu.Lock()
 	out := c.room(0)
-	out.b = a.AppendHead(out.b)
+	out.b = terms.AppendAnswer(out.b, o.Key[0], nil, s.Options.Header)
 	in := c.phase == opening && c.stop.Load() == 0
 	if in {
 		c.phase = open
@@ -127,13 +113,20 @@ func (c *Conn) answer(h *upgrade.Head, text string) bool {
 }
 
 // hook asks the application.
-func (c *Conn) hook(head string) error {
-	r, err := upgrade.Request(string([]byte(head))) // the request may be kept, the buffer is lent
+func (c *Conn) hook(head string) *front.Refusal {
+	r, err := front.Request(string([]byte(head))) // the request may be kept, the buffer is lent
 	if err != nil {
-		return err
+		return front.Unparsable(err)
 	}
 	r.RemoteAddr, r.TLS = c.remote(), c.TLS()
-	return c.loop.s.Options.Check(r)
+	err = c.loop.s.Options.Check(r)
+	if err == nil {
+		return nil
+	}
+	if reject, ok := errors.AsType[*websocket.Reject](err); ok {
+		return front.Rejected(err, reject.Status, reject.Header, reject.Reason)
+	}
+	return front.Denied(err)
 }
 
 func (c *Conn) remote() string {
@@ -143,74 +136,15 @@ func (c *Conn) remote() string {
 	return ""
 }
 
-// rejection is what a client is told that Check keeps out.
-func rejection(r *websocket.Reject) *handshake.Violation {
-	v := &handshake.Violation{Status: http.StatusForbidden, Detail: "The server does not let this client in"}
-	if r == nil {
-		return v
-	}
-	v.Status, v.Header = or(r.Status, http.StatusForbidden), r.Header
-	if v.Status < 300 || v.Status > 599 {
-		v.Status = http.StatusInternalServerError
-	}
-	return v
-}
-
-// refuse answers a request that cannot be let in, and has the connection end when the client has the answer.
-func (c *Conn) refuse(v *handshake.Violation, r *websocket.Reject) {
+// refuse answers a request that is refused, and has the connection end when the client has the answer.
+func (c *Conn) refuse(f *front.Refusal, o *handshake.Opening) {
 	c.stage = refused
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.room(0)
-	out.b = appendRefusal(out.b, v, r)
-	c.ends().begun = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true, Err: v}
+	out.b, _ = f.Append(out.b, o, time.Now())
+	c.ends().begun = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true, Err: f}
 	c.become(lingering)
-}
-
-// appendRefusal appends the reply, which says what is wrong by which clause, and the next step.
-func appendRefusal(dst []byte, v *handshake.Violation, r *websocket.Reject) []byte {
-	status := strconv.Itoa(v.Status) + " " + http.StatusText(v.Status)
-	fields := http.Header{}
-	maps.Copy(fields, v.Header)
-	body := status + "\n"
-	switch {
-	case r != nil && r.Reason != "":
-		body = r.Reason
-		if fields.Get("Content-Type") == "" {
-			body += "\n"
-		}
-	case v.Status < 500:
-		body += "\n" + v.Detail
-		if v.Section != "" {
-			body += " (" + v.Section + ")"
-		}
-		body += ".\n"
-		if v.Hint != "" {
-			body += "Next step: " + v.Hint + "\n"
-		}
-	}
-	for _, f := range [][2]string{
-		{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"},
-	} {
-		if fields.Get(f[0]) == "" {
-			fields.Set(f[0], f[1])
-		}
-	}
-	fields.Set("Content-Length", strconv.Itoa(len(body)))
-	// A proxy that took the upgrade for granted would tunnel what follows: it must not be read as another request.
-	fields["Connection"] = []string{"close"}
-	if fields.Get("Upgrade") != "" {
-		fields["Connection"] = []string{"close, Upgrade"} // RFC 9110 §7.8
-	}
-	dst = append(append(append(dst, "HTTP/1.1 "...), status...), "\r\n"...)
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		for _, value := range fields[name] {
-			if header.IsToken(name) && header.IsValue(value) { // what Check gave may be anything
-				dst = append(append(append(append(dst, name...), ": "...), value...), "\r\n"...)
-			}
-		}
-	}
-	return append(append(dst, "\r\n"...), body...)
 }
 
 // keepAlive makes the time for the handshake that for the first look at a peer. The caller holds mu.

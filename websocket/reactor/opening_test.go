@@ -38,7 +38,7 @@ func TestRefusals(t *testing.T) {
 		"too long":        {request + "X: " + strings.Repeat("x", 2000), "431", "cookies"},
 		"too many":        {request + strings.Repeat("X: y\r\n", 101), "431", "lines"},
 		"kept out":        {strings.Replace(request, "/", "/busy", 1) + "\r\n", "503", "Retry-After: 7"},
-		"kept out unsaid": {strings.Replace(request, "/", "/secret", 1) + "\r\n", "403", "does not let"},
+		"kept out unsaid": {strings.Replace(request, "/", "/secret", 1) + "\r\n", "403", "Access denied."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t, addr)

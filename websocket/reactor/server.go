@@ -11,8 +11,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/upgrade"
+	front "github.com/handfast/handfast/websocket/internal/opening"
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
@@ -65,9 +64,8 @@ type Server struct {
 	handshakeTimeout time.Duration
 	maxHead          int
 	writeQueue       int
-	heads            upgrade.Limits
-	origins          handshake.OriginPolicy
-	deflate          handshake.DeflatePolicy
+	heads            front.Limits
+	rules            front.Rules
 
 	makeKernel func() (kernel, error) // nil: the system's
 

@@ -1,4 +1,4 @@
-package upgrade
+package opening
 
 import (
 	"fmt"
@@ -105,6 +105,9 @@ func TestRFC9112_Head(t *testing.T) {
 		{"Content-Length: 0, 0", with("Content-Length: 0, 0"), bad("RFC 9112 §6.3")},
 		{"two lengths", with("Content-Length: 0\r\nContent-Length: 00"), bad("RFC 9112 §6.3")},
 		{"the same twice", with("Content-Length: 0\r\nContent-Length: 0"), up},
+		{"chunked", with("Transfer-Encoding: Chunked"), up},
+		{"Transfer-Encoding: gzip", with("Transfer-Encoding: gzip"), result{verdict: Bad, section: "RFC 9112 §6.1", status: 501}},
+		{"chunked twice", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), result{verdict: Bad, section: "RFC 9112 §6.1", status: 501}},
 		{"empty Content-Length", with("Content-Length:"), bad("RFC 9112 §6.3")},
 
 		{"too long", with("X: " + strings.Repeat("x", DefaultBytes)), big},

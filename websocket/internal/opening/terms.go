@@ -1,0 +1,122 @@
+package opening
+
+import (
+	"errors"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/header"
+)
+
+// Rules are what a server's options say about opening handshakes. They are not changed while they are in use.
+type Rules struct {
+	Origin       handshake.OriginPolicy
+	Subprotocols []string    // the preferred one first
+	Header       http.Header // added to the 101
+	Deflate      Deflate
+}
+
+// Deflate is how a server compresses, as its options put it.
+type Deflate struct {
+	On                                 bool
+	ServerNoTakeover, ClientNoTakeover bool
+	ServerWindowBits, ClientWindowBits int
+}
+
+// Terms is what an opening handshake agrees on.
+type Terms struct {
+	Subprotocol string // "": none
+	Deflate     handshake.Deflate
+	Compressed  bool
+}
+
+// Check reports the first mistake in the rules themselves: each handshake that meets it is refused with 500.
+func (r *Rules) Check() *Refusal {
+	if err := handshake.CheckFields(r.Header); err != nil {
+		return mistake(handshake.StageStatus, err, "fix AcceptOptions.Header")
+	}
+	if err := handshake.CheckSubprotocols(r.Subprotocols); err != nil {
+		return mistake(handshake.StageSubprotocol, err, "fix AcceptOptions.Subprotocols")
+	}
+	if _, err := r.policy(); err != nil {
+		return mistake(handshake.StageExtension, err, "fix AcceptOptions.Conn.Compression")
+	}
+	return nil
+}
+
+func (r *Rules) policy() (handshake.DeflatePolicy, error) {
+	d := &r.Deflate
+	if !d.On {
+		return handshake.DeflatePolicy{}, nil
+	}
+	return handshake.NewDeflatePolicy(d.ServerNoTakeover, d.ClientNoTakeover, d.ServerWindowBits, d.ClientWindowBits)
+}
+
+// Admit goes through everything that can refuse a client, whichever server has read its request: the protocol, the
+// origin, the server's own options, and last the application, unless ask is nil. It returns the terms of the connection.
+func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refused *Refusal) {
+	v := o.Check()
+	if v == nil {
+		v = o.CheckOrigin(r.Origin)
+	}
+	if v != nil {
+		return t, Violated(v)
+	}
+	if refused := r.Check(); refused != nil {
+		return t, refused
+	}
+	if ask != nil {
+		if refused := ask(); refused != nil {
+			return t, refused
+		}
+	}
+	t.Subprotocol = o.Choose(r.Subprotocols)
+	if r.Deflate.On {
+		policy, _ := r.policy() // Check has found it in order
+		t.Deflate, t.Compressed = handshake.NegotiateDeflate(o.Offers(), policy)
+	}
+	return t, nil
+}
+
+// Agree has the connection use a subprotocol that the application has chosen, "" for none. It must be one that the client
+// offered (RFC 6455 §4.2.2).
+func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
+	if subprotocol != "" && o.Choose([]string{subprotocol}) == "" {
+		return mistake(handshake.StageSubprotocol, errors.New("a subprotocol that the client did not offer"),
+			"choose one of those in the request's Sec-WebSocket-Protocol header")
+	}
+	t.Subprotocol = subprotocol
+	return nil
+}
+
+// Extensions returns the value of the answer's Sec-WebSocket-Extensions header, "" for none.
+func (t *Terms) Extensions() string {
+	if !t.Compressed {
+		return ""
+	}
+	d := t.Deflate
+	i := int(d.ServerBits&15)<<4 | int(d.ClientBits&15)
+	if d.ServerNoTakeover {
+		i |= 1 << 8
+	}
+	if d.ClientNoTakeover {
+		i |= 1 << 9
+	}
+	if v := deflateValues[i].Load(); v != nil {
+		return *v
+	}
+	v := header.FormatExtensions([]header.Extension{d.Extension()})
+	deflateValues[i].Store(&v)
+	return v
+}
+
+// deflateValues holds what Extensions has returned: there are no more than these, whatever clients ask for.
+var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
+
+// AppendAnswer appends the head of the 101. key is the client's Sec-WebSocket-Key; the fields of both headers have been
+// checked with [handshake.CheckFields], and either may be nil.
+func (t *Terms) AppendAnswer(dst []byte, key string, a, b http.Header) []byte {
+	answer := handshake.Answer{Key: key, Subprotocol: t.Subprotocol, Extensions: t.Extensions(), Header: [2]http.Header{a, b}}
+	return answer.AppendHead(dst)
+}
