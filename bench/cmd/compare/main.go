@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		rounds  = f.Int("rounds", 0, "rounds of each server in each mode; 0 means 3, or 7 with -full")
 		length  = f.Duration("for", 0, "length of a round; 0 means 200ms, or 500ms with -full")
 		only    = f.String("modes", "", "regular expression of the modes to run, out of all")
-		servers = f.String("servers", "", "comma-separated names of the servers to run, out of all")
+		servers = f.String("servers", "", "comma-separated names of the servers to run, out of all; NAME@PROGRAM is that of another build of the peer command")
 		least   = f.Bool("least", false, "tell the cheapest round, not the median: on a machine that does other things, too")
 		details = f.Bool("details", false, "print operations a second and latencies, too")
 	)
@@ -82,7 +82,11 @@ func choose(o *compare.Options, modes, servers string) error {
 	if servers != "" {
 		o.Servers = nil
 		for name := range strings.SplitSeq(servers, ",") {
+			name, program, other := strings.Cut(name, "@")
 			p, ok := peers.Find(name)
+			if other { // an earlier build may have servers that this one lacks
+				p.Name, p.Program, ok = name, program, program != ""
+			}
 			if !ok {
 				return fmt.Errorf("compare: no server %q", name)
 			}

@@ -5,6 +5,7 @@ package compare
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handfast/handfast/bench/internal/load"
+	"github.com/handfast/handfast/bench/internal/peers"
 )
 
 // Bench holds what all runs share: the two programs, and where they run.
@@ -104,15 +106,15 @@ type server struct {
 	addr string
 }
 
-func (b *Bench) serve(ctx context.Context, m Mode, name string) (*server, error) {
-	p, err := startOn(ctx, b.PeerCPU, b.Peer, append(m.flags(), "-server", name)...)
+func (b *Bench) serve(ctx context.Context, m Mode, peer peers.Peer) (*server, error) {
+	p, err := startOn(ctx, b.PeerCPU, cmp.Or(peer.Program, b.Peer), append(m.flags(), "-server", peer.Name)...)
 	if err != nil {
 		return nil, err
 	}
 	s := &server{process: p}
 	line, err := p.line()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", peer.Name, err)
 	}
 	_, s.addr, _ = strings.Cut(line, " ")
 	return s, nil

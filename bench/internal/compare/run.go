@@ -93,7 +93,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	}()
 	for i := range cells {
 		if cells[i].Does {
-			if servers[i], err = b.serve(ctx, m, o.Servers[i].Name); err != nil {
+			if servers[i], err = b.serve(ctx, m, o.Servers[i]); err != nil {
 				return err
 			}
 		}
@@ -140,7 +140,7 @@ func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) err
 
 // weigh returns KiB a connection, on a server that has just been started and has served a few before.
 func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, err error) {
-	s, err := b.serve(ctx, m, p.Name)
+	s, err := b.serve(ctx, m, p)
 	if err != nil {
 		return 0, err
 	}

@@ -39,7 +39,7 @@ func (t *Table) Markdown(w io.Writer) error {
 	var b strings.Builder
 	head, line := "| |", "|---|"
 	for _, p := range t.Servers {
-		head += " " + p.Name + " |"
+		head += " " + p.String() + " |"
 		line += "---:|"
 	}
 	fmt.Fprintln(&b, head)
@@ -87,7 +87,7 @@ func (t *Table) Details(w io.Writer) error {
 			for _, v := range c.costs {
 				least, most = min(least, v), max(most, v)
 			}
-			fmt.Fprintf(&b, "| %s | %s | %.0f | %v | %v | %.0f | %s to %s |\n", m.Name, p.Name, c.PerSec,
+			fmt.Fprintf(&b, "| %s | %s | %.0f | %v | %v | %.0f | %s to %s |\n", m.Name, p, c.PerSec,
 				c.P50.Round(time.Microsecond), c.P99.Round(time.Microsecond), c.Answer, figure(least), figure(most))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 
 	"github.com/handfast/handfast/websocket"
@@ -41,10 +42,21 @@ type Peer struct {
 	// Raw says that it speaks no WebSocket: bytes come back as they are.
 	Raw bool
 
+	// Program is another build of the peer command that serves it, such as one of an earlier commit. "" means this build.
+	Program string
+
 	serve  func(c *Config, ln net.Listener) error
 	listen func(network, address string) (net.Listener, error) // nil: net.Listen
 	lacks  []feature
 	ownTLS bool // it does TLS itself
+}
+
+// String returns the name, and for another build that of its program behind it.
+func (p Peer) String() string {
+	if p.Program == "" {
+		return p.Name
+	}
+	return p.Name + "@" + filepath.Base(p.Program)
 }
 
 type feature string
