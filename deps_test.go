@@ -58,7 +58,9 @@ var rules = []rule{
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
 		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/transport",
-		"websocket/internal/opening", "websocket/internal/utf8x"}, test: []string{"websocket/wstest", "websocket/wsjson"}},
+		"websocket/internal/opening", "websocket/internal/utf8x"},
+		test: []string{"websocket/internal/seamtest", "websocket/wstest", "websocket/wsjson"}},
+	{pkg: "websocket/internal/seamtest", std: anyStd, own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},

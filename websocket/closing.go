@@ -233,7 +233,7 @@ func (c *Conn) writeBroke(werr error, left []*joined) (err error) {
 		}
 	}
 	c.dropQueue(werr)
-	c.out.give()
+	c.giveOut()
 	mine := c.closeErr == nil && c.read.take()
 	c.mu.Unlock()
 	if mine {

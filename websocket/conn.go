@@ -62,6 +62,12 @@ type Conn struct {
 	queue    []entry           // frames that go out when the stream is free
 	entries  *[64]entry        // its memory, while it is not empty
 	queued   int               // what of it Send and SendPrepared put there costs, in bytes
+	sends    int               // how many entries that is
+	flying   int               // bytes that flush is writing
+	tight    bool              // the queue has passed half of its bound, or refused a message, and was not empty since
+	drains   bool              // Run's Receiver has a Drained
+	drainDue bool              // and it is to be called
+	running  bool              // the holder of read is the application
 	own      *transport.Buffer // where small frames of Send lie; nil when none does
 	ownUsed  int
 	taken    []*joined     // whose frames the holder of out is about to write

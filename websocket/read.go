@@ -100,7 +100,7 @@ func (c *Conn) beginRead(ctx context.Context, resume uint64) error {
 		c.userRead = false
 		return interrupted("read", ctx, err)
 	}
-	c.yields = false
+	c.yields, c.running = false, true
 	if resume == 0 {
 		c.readSeq++
 	}
@@ -130,7 +130,7 @@ func (c *Conn) endTurn(views bool) {
 		c.batch.Store(more)
 	}
 	c.mu.Lock()
-	c.userRead = views
+	c.userRead, c.running = views, false
 	c.read.give()
 	c.nudge()
 	c.mu.Unlock()
@@ -391,7 +391,7 @@ func (c *Conn) readyToRead(ctx context.Context, deadline time.Time) error {
 	if ctx.Err() != nil {
 		return interrupted("read", ctx, errCtx)
 	}
-	if c.yields && len(c.read.queue) > 0 {
+	if c.yields && len(c.read.queue) > 0 || c.running && c.drainDue {
 		return errWoken
 	}
 	c.waiting, c.woken = true, false

@@ -90,12 +90,12 @@ func (c *Conn) sendOne(p *Prepared) bool {
 	e := c.entryFor(p)
 	n, err := c.stream.TryWrite(e.frame)
 	if n == 0 || err != nil { // whoever writes what is queued meets the error, too
-		c.out.give()
+		c.giveOut()
 		return false
 	}
 	c.compressedShared(e)
 	if n == len(e.frame) {
-		c.out.give()
+		c.giveOut()
 		return true
 	}
 	c.rest = e.frame[n:] // nobody writes to it, and all connections share it
@@ -112,6 +112,10 @@ func (c *Conn) writesNow() bool {
 func (c *Conn) enqueue(e entry) {
 	c.addEntry(e)
 	c.queued += e.cost()
+	c.sends++
+	if c.queued > c.opts.queue.Bytes/2 {
+		c.tight = true
+	}
 	c.compressedShared(e)
 }
 
@@ -238,6 +242,7 @@ func (c *Conn) makeRoom(n int) error {
 		}
 		switch c.opts.queue.Full {
 		case QueueDropNewest:
+			c.tight = true
 			return ErrQueueFull
 		case QueueDropOldest:
 			if !c.dropOldest() {
@@ -286,6 +291,7 @@ func (c *Conn) remove(i, n int) {
 	for _, e := range c.queue[i : i+n] {
 		if e.join == nil {
 			c.queued -= e.cost()
+			c.sends--
 		}
 	}
 	if i == 0 && len(c.queue) > len(c.entries) { // a long queue is not to be moved for each message
@@ -306,7 +312,7 @@ func (c *Conn) dropQueue(err error) {
 			e.join.done <- err
 		}
 	}
-	c.queued = 0
+	c.queued, c.sends = 0, 0
 	c.dropEntries()
 	c.leftQueue()
 }
@@ -362,7 +368,7 @@ func (c *Conn) writeQueued() {
 		go c.passOut()
 		return
 	}
-	c.out.give()
+	c.giveOut()
 }
 
 // writeOne writes a queue of one frame from where it lies, and reports whether that is all there was to do. The caller
@@ -385,7 +391,7 @@ func (c *Conn) writeOne() bool {
 	if len(c.rest) > 0 {
 		go c.passOut()
 	} else {
-		c.out.give()
+		c.giveOut()
 	}
 	return true
 }

@@ -161,7 +161,7 @@ func (c *Conn) leaveOut() {
 		c.writeQueued() // it is not for a Write whose own frame is out to wait for those of others
 		return
 	}
-	c.out.give()
+	c.giveOut()
 }
 
 // place gives a frame its place in the stream. The caller holds mu.
@@ -303,12 +303,14 @@ func (c *Conn) flush() (left []*joined, err error) {
 		}
 		joins := c.taken
 		c.taken = nil
+		c.flying = len(b) + len(large.frame)
 		c.mu.Unlock()
 		err := c.putGathered(buf, b, large)
 		if err == nil {
 			tell(joins, nil)
 		}
 		c.mu.Lock()
+		c.flying = 0
 		if err != nil {
 			c.werr = fmt.Errorf("websocket: write: %w", err)
 			if c.cut != nil && transport.IsTimeout(err) {
@@ -324,7 +326,7 @@ func (c *Conn) flush() (left []*joined, err error) {
 	}
 	left, c.taken = c.taken, nil
 	tell(left, c.canWrite())
-	c.out.give()
+	c.giveOut()
 	return nil, nil
 }
 

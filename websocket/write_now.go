@@ -35,7 +35,7 @@ func (c *Conn) writeNow(ctx context.Context, m Message) (done bool, err error) {
 	if n > 0 && n < len(b) {
 		return true, c.writeRest(ctx, buf, b[n:], n, len(m.Data))
 	}
-	c.out.give()
+	c.giveOut()
 	c.mu.Unlock()
 	transport.Return(buf)
 	return n > 0, nil
@@ -57,7 +57,7 @@ func (c *Conn) queueNow(m Message) (done bool) {
 		c.rest = append(c.rest, b[n:]...)
 		go c.passOut()
 	} else {
-		c.out.give()
+		c.giveOut()
 	}
 	c.mu.Unlock()
 	transport.Return(buf)

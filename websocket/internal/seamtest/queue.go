@@ -1,0 +1,147 @@
+package seamtest
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// batch is frames of a client in one piece of memory.
+type batch struct{ out []byte }
+
+func (b *batch) add(op websocket.Type, payload []byte) {
+	h := frame.Header{Fin: true, Opcode: frame.Opcode(op), Masked: true, Key: [4]byte{1, 2, 3, 4}, Length: int64(len(payload))}
+	b.out = frame.Append(b.out, h)
+	start := len(b.out)
+	b.out = append(b.out, payload...)
+	frame.Mask(b.out[start:], h.Key)
+}
+
+const queueBytes = 256 << 10
+
+func slowReader(t *testing.T, d Driver, full websocket.QueuePolicy) (*websocket.Conn, *member) {
+	t.Helper()
+	m := newMember()
+	return join(t, d, &websocket.ConnOptions{WriteQueue: websocket.WriteQueue{Bytes: queueBytes, Full: full}}, m.open), m
+}
+
+// fill sends numbered messages to a client that does not read, until enough says so, and returns how many were accepted and
+// the last error.
+func fill(t *testing.T, m *member, enough func(i int, err error) bool) (accepted int, last error) {
+	t.Helper()
+	pad := " " + strings.Repeat("x", 10_000)
+	for i := range 100_000 {
+		last = m.sender.SendPrepared(prepared(t, strconv.Itoa(i)+pad))
+		if last == nil {
+			accepted++
+		}
+		if n := m.sender.Buffered(); n > queueBytes+128<<10 {
+			t.Fatalf("Buffered returns %d with a queue of %d", n, queueBytes)
+		}
+		if enough(i, last) {
+			return accepted, last
+		}
+	}
+	t.Fatal("the queue is never full")
+	return 0, nil
+}
+
+func isError(_ int, err error) bool { return err != nil }
+
+// number reads a message and returns its number.
+func number(t *testing.T, c *websocket.Conn) int {
+	t.Helper()
+	m, err := c.Read(bound(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, _ := strings.Cut(string(m.Data), " ")
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func queueClose(t *testing.T, d Driver) {
+	c, m := slowReader(t, d, websocket.QueueClose)
+	accepted, err := fill(t, m, isError)
+	if !errors.Is(err, websocket.ErrQueueFull) {
+		t.Errorf("a full queue: %v", err)
+	}
+	if accepted == 0 {
+		t.Error("nothing was accepted")
+	}
+	for i := 0; ; i++ {
+		msg, err := c.Read(bound(t))
+		if err != nil {
+			var ce *websocket.CloseError
+			if !errors.As(err, &ce) || ce.Code != websocket.CodeTryAgainLater || ce.Reason == "" {
+				t.Errorf("the client's end: %v", err)
+			}
+			break
+		}
+		if !strings.HasPrefix(string(msg.Data), strconv.Itoa(i)+" ") {
+			t.Fatalf("message %d is %.20q", i, msg.Data)
+		}
+	}
+	if err := get(t, m.closed); err.Code != websocket.CodeTryAgainLater || err.ByPeer {
+		t.Errorf("Closed(%v)", err)
+	}
+}
+
+func queueDropNewest(t *testing.T, d Driver) {
+	c, m := slowReader(t, d, websocket.QueueDropNewest)
+	accepted, err := fill(t, m, isError)
+	if !errors.Is(err, websocket.ErrQueueFull) {
+		t.Errorf("a full queue: %v", err)
+	}
+	if len(m.drained) > 0 {
+		t.Error("Drained before the queue is empty")
+	}
+	for i := range accepted {
+		if n := number(t, c); n != i {
+			t.Fatalf("message %d is number %d", i, n)
+		}
+	}
+	get(t, m.drained)
+	if n := m.sender.Buffered(); n != 0 {
+		t.Errorf("Buffered returns %d when drained", n)
+	}
+	if len(m.drained) > 0 {
+		t.Error("Drained was called twice")
+	}
+	send(t, c, "still here")
+	want(t, c, "still here")
+}
+
+func queueDropOldest(t *testing.T, d Driver) {
+	c, m := slowReader(t, d, websocket.QueueDropOldest)
+	full := 0
+	accepted, err := fill(t, m, func(int, error) bool {
+		if m.sender.Buffered() > queueBytes*3/4 {
+			full++
+		}
+		return full > 200
+	})
+	if err != nil {
+		t.Errorf("the queue makes room: %v", err)
+	}
+	last, read := -1, 0
+	for last != accepted-1 {
+		n := number(t, c)
+		if n <= last {
+			t.Fatalf("number %d after %d", n, last)
+		}
+		last = n
+		read++
+	}
+	if read == accepted {
+		t.Error("nothing was dropped")
+	}
+	get(t, m.drained)
+}

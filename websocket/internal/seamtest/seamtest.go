@@ -1,0 +1,212 @@
+// Package seamtest is the suite that every driver of a connection passes: a goroutine in Conn.Run and the event loop.
+package seamtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// Driver serves one connection with the events of a Receiver, and returns the client's end of its stream, on which the
+// opening handshake has been done without extensions. The server's end closes when the test ends.
+type Driver func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn
+
+// wait bounds everything that a test waits for.
+const wait = 20 * time.Second
+
+// Test runs the suite.
+func Test(t *testing.T, d Driver) {
+	for name, f := range map[string]func(*testing.T, Driver){
+		"broadcast":                  broadcast,
+		"close from the server":      closeFromServer,
+		"close from the client":      closeFromClient,
+		"close now":                  closeNow,
+		"error closes":               errorCloses,
+		"panic costs the connection": panics,
+		"nil receiver":               nilReceiver,
+		"queue full: close":          queueClose,
+		"queue full: drop newest":    queueDropNewest,
+		"queue full: drop oldest":    queueDropOldest,
+	} {
+		t.Run(name, func(t *testing.T) { f(t, d) })
+	}
+}
+
+// member is a Receiver whose calls a test can wait for.
+type member struct {
+	sender  websocket.Sender
+	message func(m websocket.Message) error // nil means echo
+	drained chan struct{}
+	closed  chan *websocket.CloseError // holds two, so that a second call is seen
+}
+
+func newMember() *member {
+	return &member{drained: make(chan struct{}, 100), closed: make(chan *websocket.CloseError, 2)}
+}
+
+func (m *member) open(s websocket.Sender) websocket.Receiver {
+	m.sender = s
+	return m
+}
+
+func (m *member) Message(msg websocket.Message) error {
+	if m.message == nil {
+		return m.sender.Send(msg)
+	}
+	return m.message(msg)
+}
+
+func (m *member) Drained() { m.drained <- struct{}{} }
+
+func (m *member) Closed(err *websocket.CloseError) { m.closed <- err }
+
+// wantClosed waits for Closed and checks how the connection ended.
+func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, byPeer bool) *websocket.CloseError {
+	t.Helper()
+	err := get(t, m.closed)
+	if err.Code != code || err.Reason != reason || err.ByPeer != byPeer {
+		t.Errorf("Closed(%v), want %v %q, by the peer: %v", err, code, reason, byPeer)
+	}
+	if n := len(m.closed); n > 0 {
+		t.Errorf("Closed was called %d times more", n)
+	}
+	return err
+}
+
+func get[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(wait):
+		t.Fatalf("nothing came within %v", wait)
+	}
+	return v
+}
+
+func bound(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// join opens a connection and returns its client, once the Receiver has it.
+func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) *websocket.Conn {
+	t.Helper()
+	opened := make(chan struct{})
+	nc := d(t, opts, func(s websocket.Sender) websocket.Receiver {
+		defer close(opened)
+		return open(s)
+	})
+	c := websocket.NewConn(nc, websocket.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: wait})
+	t.Cleanup(func() { c.CloseNow() })
+	get(t, opened)
+	return c
+}
+
+func send(t *testing.T, c *websocket.Conn, text string) {
+	t.Helper()
+	if err := c.Write(bound(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t *testing.T, c *websocket.Conn, text string) {
+	t.Helper()
+	m, err := c.Read(bound(t))
+	if err != nil || m.Type != websocket.Text || string(m.Data) != text {
+		t.Fatalf("the client read %v %.40q of %d bytes, %v; want %.40q", m.Type, m.Data, len(m.Data), err, text)
+	}
+}
+
+func wantEnd(t *testing.T, c *websocket.Conn, code websocket.Code, reason string) {
+	t.Helper()
+	m, err := c.Read(bound(t))
+	var ce *websocket.CloseError
+	if !errors.As(err, &ce) || ce.Code != code || ce.Reason != reason {
+		t.Fatalf("the client read %.40q of %d bytes, %v; want the end with %v %q", m.Data, len(m.Data), err, code, reason)
+	}
+}
+
+func prepared(t *testing.T, text string) *websocket.Prepared {
+	t.Helper()
+	p, err := websocket.Prepare(websocket.Message{Type: websocket.Text, Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// room sends what one member says to all.
+type room struct {
+	mu      sync.Mutex
+	members map[*member]bool
+}
+
+func (r *room) join(s websocket.Sender) websocket.Receiver {
+	m := newMember()
+	m.sender = s
+	m.message = func(msg websocket.Message) error {
+		p, err := websocket.Prepare(msg)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for other := range r.members {
+			other.sender.SendPrepared(p) //nolint:errcheck // a member that has left is told so by Closed
+		}
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[m] = true
+	return m
+}
+
+func broadcast(t *testing.T, d Driver) {
+	r := room{members: map[*member]bool{}}
+	var clients []*websocket.Conn
+	for range 3 {
+		clients = append(clients, join(t, d, nil, r.join))
+	}
+	for i, c := range clients {
+		for _, text := range []string{"short", strings.Repeat("long ", 20_000)} {
+			text = fmt.Sprint(i, text)
+			send(t, c, text)
+			for _, other := range clients {
+				want(t, other, text)
+			}
+		}
+	}
+	if a := anyMember(&r).sender.RemoteAddr(); a == nil || a.String() == "" {
+		t.Errorf("RemoteAddr: %v", a)
+	}
+	for _, c := range clients {
+		if err := c.Close(websocket.CodeNormal, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	for m := range r.members {
+		m.wantClosed(t, websocket.CodeNormal, "", true)
+		if n := m.sender.Buffered(); n != 0 {
+			t.Errorf("Buffered returns %d after the end", n)
+		}
+		if m.sender.Send(websocket.Message{Type: websocket.Text}) == nil {
+			t.Error("Send after the end returns nil")
+		}
+	}
+}
+
+func anyMember(r *room) *member {
+	for m := range r.members {
+		return m
+	}
+	return nil
+}

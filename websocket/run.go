@@ -1,0 +1,242 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"time"
+)
+
+// A Conn is a Sender.
+var _ Sender = (*Conn)(nil)
+
+var errQueueBlocks = errors.New("ConnOptions.WriteQueue.Full is QueueBlock, which has a Sender wait for the peer: with Run it is a mistake")
+
+// Run serves the connection with the events of a [Receiver], on the caller's goroutine, and returns how the connection ended.
+// open is called first, with the connection as a Sender. Run is the connection's only reader.
+//
+// When ctx ends, the connection is closed with CodeGoingAway. A panic in open or in the Receiver closes the connection with
+// CodeInternalError; Err of the CloseError then has the value and the stack. The same happens, without a call of open, when the
+// write queue has the policy QueueBlock.
+func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError {
+	return c.run(ctx, open, nil)
+}
+
+// run is Run that reports panics to panicked, if that is not nil.
+func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked func(value any, stack []byte)) *CloseError {
+	e := events{c: c, panicked: panicked}
+	if c.opts.queue.Full == QueueBlock {
+		e.fail(errQueueBlocks)
+	} else if err := e.open(open); err != nil {
+		e.fail(err)
+	} else {
+		e.serve(ctx)
+	}
+	c.mu.Lock()
+	done := c.endedChan()
+	c.mu.Unlock()
+	<-done
+	how := e.how()
+	if e.r != nil {
+		if err := e.guard(func() error { e.r.Closed(how); return nil }); err != nil {
+			e.cause = err
+			how = e.how()
+		}
+	}
+	return how
+}
+
+// events delivers what a connection receives to its Receiver.
+type events struct {
+	c        *Conn
+	r        Receiver
+	drained  func()
+	panicked func(value any, stack []byte)
+	cause    error // why this end closed the connection
+}
+
+// panicError is a panic in the application's code.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v\n\n%s", p.value, p.stack) }
+
+// guard calls f, and makes an error of a panic in it.
+func (e *events) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p := &panicError{v, debug.Stack()}
+			if e.panicked != nil {
+				e.panicked(p.value, p.stack)
+			}
+			err = p
+		}
+	}()
+	return f()
+}
+
+func (e *events) open(open func(Sender) Receiver) error {
+	return e.guard(func() error {
+		e.r = open(e.c)
+		if d, ok := e.r.(interface{ Drained() }); ok {
+			e.drained = d.Drained
+			e.c.reportDrained()
+		}
+		return nil
+	})
+}
+
+// serve delivers messages until the connection has ended or is being closed.
+func (e *events) serve(ctx context.Context) {
+	c := e.c
+	var failed error // of the application
+	message := func(m Message) error {
+		if e.r == nil || c.isClosing() {
+			return nil
+		}
+		failed = e.guard(func() error { return e.r.Message(m) })
+		return failed
+	}
+	for {
+		if ctx.Err() != nil {
+			c.Close(CodeGoingAway, "") //nolint:errcheck // how it ended is returned by Run
+			return
+		}
+		if e.drained != nil && c.takeDrained() {
+			if failed = e.guard(func() error { e.drained(); return nil }); failed != nil {
+				e.fail(failed)
+				return
+			}
+		}
+		err := c.View(ctx, message)
+		switch {
+		case failed != nil:
+			e.fail(failed)
+			return
+		case c.ended() != nil:
+			return
+		case err == nil || err == errWoken || ctx.Err() != nil: //nolint:errorlint // it is never wrapped
+		default: // another goroutine reads
+			e.fail(err)
+			return
+		}
+	}
+}
+
+// fail closes the connection because of err.
+func (e *events) fail(err error) {
+	code, reason, cause := CodeInternalError, "", err
+	if ce, ok := errors.AsType[*CloseError](err); ok {
+		code, reason = ce.Code, ce.Reason
+		if ce == err { //nolint:errorlint // then it says no more than what is picked here
+			cause = ce.Err
+		}
+	}
+	began, err := e.c.shut(code, reason)
+	if err != nil { // no such code can be sent
+		began, _ = e.c.shut(CodeInternalError, "")
+	}
+	if began {
+		e.cause = cause
+	}
+}
+
+// how returns how the connection ended, and why this end closed it.
+func (e *events) how() *CloseError {
+	how, _ := errors.AsType[*CloseError](e.c.ended())
+	if e.cause != nil && how.Err == nil {
+		with := *how
+		with.Err = e.cause
+		return &with
+	}
+	return how
+}
+
+// Shut starts the closing handshake and returns: it is [Conn.Close] that does not wait. What was accepted before goes out before
+// the close frame; CloseTimeout bounds the whole. The error says that the code may not be on the wire: nothing was sent. Shut
+// returns nil when the connection was closing already.
+func (c *Conn) Shut(code Code, reason string) error {
+	_, err := c.shut(code, reason)
+	return err
+}
+
+// shut is Shut that reports whether it began to close the connection.
+func (c *Conn) shut(code Code, reason string) (began bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closeErr != nil || c.closing != nil {
+		return false, nil
+	}
+	deadline := time.Now().Add(c.opts.closeTimeout)
+	e, err := c.beginClose(code, reason, deadline)
+	if err != nil {
+		return false, err
+	}
+	go c.finishClose(deadline, e) // ends at the deadline
+	return true, nil
+}
+
+// isClosing reports whether the connection has ended or is about to.
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing != nil || c.closeErr != nil
+}
+
+// Buffered returns the number of bytes that Send and SendPrepared have accepted and the kernel has not, headers included.
+func (c *Conn) Buffered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued - c.sends*entryCost + len(c.rest) + c.flying
+}
+
+// Subprotocol returns the subprotocol that was agreed on, "" for none.
+func (c *Conn) Subprotocol() string { return c.hs.Subprotocol }
+
+// RemoteAddr returns the address of the peer, or of the last proxy in front of it. It is never nil: a stream without addresses
+// has one whose String is "".
+func (c *Conn) RemoteAddr() net.Addr {
+	if a, ok := c.stream.Below().(interface{ RemoteAddr() net.Addr }); ok {
+		if addr := a.RemoteAddr(); addr != nil {
+			return addr
+		}
+	}
+	return noAddr{}
+}
+
+type noAddr struct{}
+
+func (noAddr) Network() string { return "" }
+func (noAddr) String() string  { return "" }
+
+// reportDrained has Run woken when the queue, having been short of room, is empty again.
+func (c *Conn) reportDrained() {
+	c.mu.Lock()
+	c.drains = true
+	c.mu.Unlock()
+}
+
+// takeDrained reports whether Drained is due, once.
+func (c *Conn) takeDrained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	due := c.drainDue
+	c.drainDue = false
+	return due
+}
+
+// giveOut gives the out turn up. The caller holds mu and the turn.
+func (c *Conn) giveOut() {
+	c.out.give()
+	if c.tight && !c.moreToWrite() {
+		c.tight = false
+		if c.drains {
+			c.drainDue = true
+			c.wakeReadLocked()
+		}
+	}
+}
