@@ -17,8 +17,8 @@ import (
 
 // Serve lets clients in that connect to l, until Shutdown or Close; then it returns [ErrServerClosed]. It closes l.
 //
-// From a socket's listener the loop accepts by itself, and a connection is a bare descriptor from the start. Any other
-// listener must yield connections that Adopt takes.
+// From a *net.TCPListener or *net.UnixListener the loop accepts by itself, and a connection is a bare descriptor from the
+// start. Any other listener must yield connections that Adopt takes: Serve ends with an error when it yields another.
 func (s *Server) Serve(l net.Listener) error {
 	if err := s.serves(l); err != nil {
 		return err
@@ -147,6 +147,10 @@ func (s *Server) acceptFrom(l net.Listener, take func(net.Conn)) error {
 	for {
 		nc, err := l.Accept()
 		if err == nil {
+			if err := drives(nc); err != nil {
+				nc.Close()
+				return err
+			}
 			take(nc)
 			continue
 		}

@@ -22,7 +22,7 @@ func (c *Conn) SendPrepared(ps ...*websocket.Prepared) error {
 	defer c.mu.Unlock()
 	var err error
 	for _, p := range ps {
-		if err = c.writable(); err != nil {
+		if err = c.writable(len((*prepared.Frames)(p).Plain())); err != nil {
 			break // those before it still go out
 		}
 		c.putShared(c.frameFor((*prepared.Frames)(p)), len(ps) == 1)
@@ -74,11 +74,14 @@ func (c *Conn) pushShared(b []byte) {
 		return
 	}
 	if before > 0 {
-		c.out.advance(min(n, before))
+		c.advance(min(n, before))
 	}
 	if left := b[max(n-before, 0):]; len(left) > 0 || n < before {
 		c.stuck = true
 		out := c.room(len(left))
 		out.b = append(out.b, left...)
+		if n >= before {
+			c.cut = len(left)
+		}
 	}
 }

@@ -28,6 +28,9 @@ func newZipper(agreed handshake.Deflate, o *websocket.Compression) *zipper {
 
 // putCompressed sends m compressed, or as it is when that is shorter. The caller holds mu.
 func (c *Conn) putCompressed(m websocket.Message) error {
+	if c.loop.s.Options.Conn.WriteQueue.Full == websocket.QueueDropOldest {
+		c.zip.out.Forget() // the peer may not get what came before
+	}
 	text := m.Type == websocket.Text
 	f := borrow(len(m.Data))
 	defer f.free()

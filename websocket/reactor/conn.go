@@ -26,6 +26,7 @@ type Conn struct {
 
 	value any     // mu
 	out   *buffer // mu: what is to be sent; nil when there is nothing
+	cut   int     // mu: how much at the beginning of out belongs to a frame that the kernel has a part of
 	end   *ending // mu: nil until the end begins
 	mu    sync.Mutex
 	stop  atomic.Uint32 // reasons not to deliver messages; set under mu

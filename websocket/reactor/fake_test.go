@@ -215,6 +215,7 @@ func (k *fake) close(fd int) {
 }
 
 func (k *fake) peer(int) net.Addr  { return &net.TCPAddr{} }
+func (k *fake) local(int) net.Addr { return &net.TCPAddr{} }
 func (k *fake) now() time.Duration { return k.clock }
 func (k *fake) release()           {}
 

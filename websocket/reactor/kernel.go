@@ -31,6 +31,8 @@ type kernel interface {
 	close(fd int)
 	// peer returns the address of the other end, nil when it is not known any more.
 	peer(fd int) net.Addr
+	// local returns the address of this end.
+	local(fd int) net.Addr
 
 	// now is a clock that never goes back.
 	now() time.Duration

@@ -186,8 +186,11 @@ func (k *epoll) close(fd int) {
 	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be mended
 }
 
-func (k *epoll) peer(fd int) net.Addr {
-	sa, err := syscall.Getpeername(fd)
+func (k *epoll) peer(fd int) net.Addr { return addrOf(syscall.Getpeername(fd)) }
+
+func (k *epoll) local(fd int) net.Addr { return addrOf(syscall.Getsockname(fd)) }
+
+func addrOf(sa syscall.Sockaddr, err error) net.Addr {
 	if err != nil {
 		return nil
 	}
@@ -264,14 +267,34 @@ func listenerFD(l net.Listener) (int, error) {
 	return fd, nil
 }
 
+// drives returns an error if the loop cannot drive nc.
+func drives(nc net.Conn) error {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return nil
+	}
+	return fmt.Errorf("reactor: the listener yields a %T, which is not a socket that the loop can drive: %w", nc, errors.ErrUnsupported)
+}
+
 // takeFD returns a descriptor of its own for nc's socket. nc can be closed then.
 func takeFD(nc net.Conn) (int, error) { return dup(nc) }
 
-// dup returns another descriptor for x's socket, which does not block and which Go's poller does not know.
+// dup returns another descriptor for x's socket, which does not block and which Go's poller does not know. Only the
+// types whose methods are the bare system calls have one to give: a type that embeds one of them has its SyscallConn,
+// and may have an Accept, Read or Write of its own.
 func dup(x any) (int, error) {
-	sc, ok := x.(syscall.Conn)
-	if !ok {
-		return 0, fmt.Errorf("reactor: a %T has no descriptor to wait for: %w", x, errors.ErrUnsupported)
+	var sc syscall.Conn
+	switch x := x.(type) {
+	case *net.TCPListener:
+		sc = x
+	case *net.UnixListener:
+		sc = x
+	case *net.TCPConn:
+		sc = x
+	case *net.UnixConn:
+		sc = x
+	default:
+		return 0, fmt.Errorf("reactor: a %T is not a socket that the loop can drive: %w", x, errors.ErrUnsupported)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {

@@ -16,6 +16,8 @@ func newKernel() (kernel, error) { return nil, errUnsupported }
 
 func listenerFD(net.Listener) (int, error) { return 0, errUnsupported }
 
+func drives(net.Conn) error { return errUnsupported }
+
 func takeFD(net.Conn) (int, error) { return 0, errUnsupported }
 
 func outOfDescriptors(error) bool { return false }

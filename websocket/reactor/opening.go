@@ -2,8 +2,10 @@ package reactor
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -100,6 +102,7 @@ func (c *Conn) answer(h *front.Head, text string) bool {
 	c.mu.Lock()
 	out := c.room(0)
 	out.b = terms.AppendAnswer(out.b, o.Key[0], nil, s.Options.Header)
+	c.cut = out.size() // goes out whole
 	in := c.phase == opening && c.stop.Load() == 0
 	if in {
 		c.phase = open
@@ -118,8 +121,13 @@ func (c *Conn) hook(head string) *front.Refusal {
 	if err != nil {
 		return front.Unparsable(err)
 	}
+	s := c.loop.s
 	r.RemoteAddr, r.TLS = c.remote(), c.TLS()
-	err = c.loop.s.Options.Check(r)
+	ctx := context.WithValue(context.Background(), http.ServerContextKey, &s.http)
+	if a := c.loop.k.local(int(c.fd)); a != nil {
+		ctx = context.WithValue(ctx, http.LocalAddrContextKey, a)
+	}
+	err = s.Options.Check(r.WithContext(ctx))
 	if err == nil {
 		return nil
 	}
@@ -143,6 +151,7 @@ func (c *Conn) refuse(f *front.Refusal, o *handshake.Opening) {
 	defer c.mu.Unlock()
 	out := c.room(0)
 	out.b, _ = f.Append(out.b, o, time.Now())
+	c.cut = out.size()
 	c.ends().begun = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: true, Err: f}
 	c.become(lingering)
 }

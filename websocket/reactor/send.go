@@ -41,7 +41,7 @@ func (c *Conn) write(m websocket.Message, plain bool) error {
 
 // writeLocked sends or queues m. The caller holds mu.
 func (c *Conn) writeLocked(m websocket.Message, plain bool) error {
-	if err := c.writable(); err != nil {
+	if err := c.writable(len(m.Data) + frame.MaxHeader); err != nil {
 		return err
 	}
 	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
@@ -50,23 +50,17 @@ func (c *Conn) writeLocked(m websocket.Message, plain bool) error {
 	return c.put(m.Type == websocket.Text, false, m.Data)
 }
 
-// writable says why nothing can be written, if so. The caller holds mu.
-func (c *Conn) writable() error {
+// writable says why a message that takes n bytes cannot be written, if so. The caller holds mu.
+func (c *Conn) writable(n int) error {
 	if c.end == nil && !c.stuck {
 		return nil
 	}
-	return c.obstacle()
+	return c.obstacle(n)
 }
 
-func (c *Conn) obstacle() error {
+func (c *Conn) obstacle(n int) error {
 	if c.end == nil {
-		if c.stuck && c.queued() > c.loop.s.writeQueue {
-			if c.loop.s.Options.Conn.WriteQueue.Full == websocket.QueueClose {
-				c.shut(websocket.CodeTryAgainLater, "too slow in reading") //nolint:errcheck // the code is a valid one
-			}
-			return websocket.ErrQueueFull
-		}
-		return nil
+		return c.makeRoom(n)
 	}
 	for _, e := range []*websocket.CloseError{c.end.over, c.end.now, c.end.begun} {
 		if e != nil {
@@ -74,6 +68,77 @@ func (c *Conn) obstacle() error {
 		}
 	}
 	return c.end.werr
+}
+
+// makeRoom applies the policy when n bytes do not fit into the queue. The caller holds mu.
+func (c *Conn) makeRoom(n int) error {
+	waits, most := c.waiting(), c.loop.s.writeQueue
+	if waits == 0 || waits+n <= most {
+		return nil
+	}
+	switch c.loop.s.Options.Conn.WriteQueue.Full {
+	case websocket.QueueDropOldest:
+		if c.drop(waits + n - most); c.waiting() == 0 || c.waiting()+n <= most {
+			return nil
+		}
+	case websocket.QueueClose:
+		// What waits is given up, so that the close frame does not wait behind it.
+		c.drop(waits)
+		c.shut(websocket.CodeTryAgainLater, "reads too slowly") //nolint:errcheck // the code is a valid one
+	}
+	return websocket.ErrQueueFull
+}
+
+// waiting returns how many bytes wait of which the kernel has no part. The caller holds mu.
+func (c *Conn) waiting() int { return c.out.size() - c.cut }
+
+// drop takes messages out of the queue, the oldest first, until enough bytes are gone. What has begun to be sent stays, as do
+// control frames. The caller holds mu.
+func (c *Conn) drop(enough int) {
+	if c.out == nil {
+		return
+	}
+	b := c.out.rest()
+	var control []byte
+	at, gone := c.cut, 0
+	for at < len(b) && gone < enough {
+		h, head, err := frame.Parse(b[at:])
+		if err != nil {
+			return // all of it was made here
+		}
+		size := head + int(h.Length)
+		if h.Opcode.Control() {
+			control = append(control, b[at:at+size]...)
+		} else {
+			gone += size
+		}
+		at += size
+	}
+	copy(b[at-len(control):], control)
+	copy(b[gone:], b[:c.cut])
+	c.out.advance(gone)
+}
+
+// advance notes that the kernel has taken n more bytes of the queue. The caller holds mu.
+func (c *Conn) advance(n int) {
+	if n == c.out.size() {
+		c.cut = 0
+	} else {
+		c.cut = cutAt(c.out.rest(), c.cut, n)
+	}
+	c.out.advance(n)
+}
+
+// cutAt returns how many bytes from b[n] on belong to the frame that n lies in, when those before b[cut] end one.
+func cutAt(b []byte, cut, n int) int {
+	for cut < n {
+		h, head, err := frame.Parse(b[cut:])
+		if err != nil {
+			return len(b) - n // all of it was made here
+		}
+		cut += head + int(h.Length)
+	}
+	return cut - n
 }
 
 // queued returns how many bytes wait to be sent. The caller holds mu.
@@ -183,7 +248,7 @@ func (c *Conn) tidy() {
 // pause has a connection whose peer does not read not be read from, when half of what may wait for it does; and no more,
 // when three quarters of that are free again. The caller holds mu.
 func (c *Conn) pause() {
-	switch n, most := c.queued(), c.loop.s.writeQueue; {
+	switch n, most := c.waiting(), c.loop.s.writeQueue; {
 	case n > most/2:
 		c.stop.Or(stopPaused)
 	case n <= most/4:
@@ -211,7 +276,11 @@ func (c *Conn) push(f *buffer) bool {
 			return false
 		}
 		short := n < f.size()
-		f.advance(n)
+		if f == c.out {
+			c.advance(n)
+		} else {
+			f.advance(n) // of TLS
+		}
 		if short {
 			c.stuck = true
 			return false
@@ -225,7 +294,7 @@ func (c *Conn) push(f *buffer) bool {
 func (c *Conn) writeFailed(err error) {
 	c.stuck = false
 	if c.out != nil {
-		c.out.b, c.out.r = c.out.b[:0], 0
+		c.out.b, c.out.r, c.cut = c.out.b[:0], 0, 0
 	}
 	if c.sec != nil {
 		c.sec.drop()

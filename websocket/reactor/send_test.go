@@ -5,8 +5,11 @@ package reactor
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -153,11 +156,8 @@ func TestSendIsBounded(t *testing.T) {
 	if err := c.SendPrepared(shared); websocket.CloseCode(err) != websocket.CodeTryAgainLater {
 		t.Errorf("the next: %v", err)
 	}
-	for range sent - 1 {
-		p.expect(frame.Text, text)
-	}
-	if h, got := p.next(); h.Opcode != frame.Close || !strings.HasPrefix(got, "\x03\xf5") {
-		t.Errorf("got %+v %q", h, got)
+	if n := p.untilClose(frame.Text, text); n == 0 || n >= sent-1 {
+		t.Errorf("%d of %d messages came", n, sent-1)
 	}
 	p.send(masked(frame.Close, true, "\x03\xf5"))
 	if e := await(t, ended); e == nil || e.Code != websocket.CodeTryAgainLater || e.Err != nil {
@@ -180,7 +180,7 @@ func TestSendDropsTheNewest(t *testing.T) {
 	for c.SendPrepared(prepare(t, text)) == nil {
 		sent++
 	}
-	if err := c.Send(message("dropped")); !errors.Is(err, websocket.ErrQueueFull) {
+	if err := c.Send(message(text)); !errors.Is(err, websocket.ErrQueueFull) {
 		t.Errorf("Write to a full queue: %v", err)
 	}
 	for range sent {
@@ -194,8 +194,71 @@ func TestSendDropsTheNewest(t *testing.T) {
 	p.expect(frame.Text, "again")
 }
 
+// With QueueDropOldest a peer that does not read misses what waited longest. Frames stay whole, and control frames stay.
+func TestSendDropsTheOldest(t *testing.T) {
+	for name, compress := range map[string]*websocket.Compression{"plain": nil, "compressed": {}} {
+		t.Run(name, func(t *testing.T) {
+			conns := make(chan *Conn, 1)
+			s := &Server{Handler: Handler{Open: func(c *Conn) { conns <- c }}}
+			s.Options.Conn.Compression = compress
+			s.Options.Conn.WriteQueue = websocket.WriteQueue{Bytes: 64 << 10, Full: websocket.QueueDropOldest}
+			client := dial(t, serve(t, s), &websocket.DialOptions{Conn: websocket.ConnOptions{Compression: compress}})
+			c := await(t, conns)
+			const n = 4000
+			noise := make([]byte, 8<<10)
+			source := rand.New(rand.NewPCG(1, 2))
+			for i := range n {
+				for j := range noise {
+					noise[j] = byte(source.Uint32())
+				}
+				m := websocket.Message{Type: websocket.Binary, Data: append(fmt.Appendf(nil, "%d ", i), noise...)}
+				if err := c.Send(m); err != nil {
+					t.Fatalf("message %d: %v", i, err)
+				}
+			}
+			c.Shut(websocket.CodeNormal, "")
+			last, got := -1, 0
+			for m, err := range client.Messages(bounded(t)) {
+				if err != nil {
+					break
+				}
+				number, _, _ := strings.Cut(string(m.Data), " ")
+				i, err := strconv.Atoi(number)
+				if err != nil || i <= last {
+					t.Fatalf("message %q behind %d", number, last)
+				}
+				last = i
+				got++
+			}
+			if last != n-1 || got == n {
+				t.Errorf("%d messages came, the last is %d", got, last)
+			}
+		})
+	}
+}
+
+func TestWhatIsCut(t *testing.T) {
+	b := append(frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Text, Length: 200}), make([]byte, 200)...)
+	b = append(b, 0x89, 0)
+	b = append(frame.Append(b, frame.Header{Fin: true, Opcode: frame.Text, Length: 3}), "abc"...)
+	for n, want := range map[int]int{0: 0, 1: 203, 204: 0, 205: 1, 206: 0, 207: 4, 211: 0} {
+		if got := cutAt(b, 0, n); got != want {
+			t.Errorf("behind %d: %d bytes, want %d", n, got, want)
+		}
+	}
+	if got := cutAt(b[10:], 194, 5); got != 189 {
+		t.Errorf("within the rest of a frame: %d", got)
+	}
+	c := &Conn{out: &buffer{b: b}, cut: 0}
+	c.advance(7)
+	c.drop(1)
+	if got := string(c.out.rest()[c.cut:]); got != "\x89\x00" || c.cut != 197 {
+		t.Errorf("%d bytes of the first frame, and %q", c.cut, got)
+	}
+}
+
 func TestPoliciesThatWaitAreRefused(t *testing.T) {
-	for _, full := range []websocket.QueuePolicy{websocket.QueueBlock, websocket.QueueDropOldest} {
+	for _, full := range []websocket.QueuePolicy{websocket.QueueBlock} {
 		s := new(Server)
 		s.Options.Conn.WriteQueue.Full = full
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -319,10 +382,12 @@ func TestSendStallsInTheMiddle(t *testing.T) {
 	p := upgraded(t, serve(t, s))
 	c := await(t, conns)
 	large := strings.Repeat("large", 2<<20)
-	if err := c.SendPrepared(prepare(t, large), prepare(t, "no room")); !errors.Is(err, websocket.ErrQueueFull) {
+	full := strings.Repeat("x", 64<<10)
+	if err := c.SendPrepared(prepare(t, large), prepare(t, full), prepare(t, "no room")); !errors.Is(err, websocket.ErrQueueFull) {
 		t.Fatalf("got %v", err)
 	}
 	p.expect(frame.Text, large)
+	p.expect(frame.Text, full)
 	if err := c.SendPrepared(prepare(t, "later")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package reactor
 
 import (
+	"fmt"
+	"runtime/debug"
+
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/protocol"
 )
@@ -58,8 +61,18 @@ func (c *Conn) waits() bool {
 	return c.stage == told && c.end == nil && c.stop.Load() == 0 && c.rest == nil && (c.sec == nil || !c.sec.more)
 }
 
-// serve does for a connection what there is to do, between begin and finish.
+// serve does for a connection what there is to do, and ends the visit. A panic in the application's code costs this
+// connection.
 func (c *Conn) serve(d *driver, what chore) {
+	if err := c.attend(d, what); err != nil {
+		c.panicked(err)
+	}
+	c.finish(d)
+}
+
+// attend is serve up to the end of the visit.
+func (c *Conn) attend(d *driver, what chore) (err error) {
+	defer recovered(&err)
 	if c.stage == untold {
 		c.opened()
 	}
@@ -78,7 +91,27 @@ func (c *Conn) serve(d *driver, what chore) {
 	if what&chore(readable|hangup) != 0 || c.sec != nil && c.sec.more {
 		c.receive(d)
 	}
-	c.finish(d)
+	return nil
+}
+
+// recovered makes an error of a panic.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("panic: %v\n\n%s", v, debug.Stack())
+	}
+}
+
+// panicked ends a connection whose application has panicked. The caller is the holder.
+func (c *Conn) panicked(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != open { // in Check: as net/http, without an answer
+		c.fail(&websocket.CloseError{Code: websocket.CodeAbnormal, Err: err})
+		return
+	}
+	c.shut(websocket.CodeInternalError, "") //nolint:errcheck // the code is a valid one
+	c.end.begun.Err = err
+	c.become(lingering)
 }
 
 // opened tells the handler of a connection whose handshake is done.
@@ -115,11 +148,20 @@ func (c *Conn) finish(d *driver) {
 	}
 	c.die(over)
 	c.mu.Unlock()
-	if tell && c.loop.s.Handler.Close != nil {
-		c.loop.s.Handler.Close(c, over)
+	if tell {
+		c.closed(over)
 	}
 	c.loop.remove(c)
 	c.loop.s.left(c.loop)
+}
+
+// closed tells the handler how the connection ended. There is no connection left that a panic could cost.
+func (c *Conn) closed(over *websocket.CloseError) {
+	if f := c.loop.s.Handler.Close; f != nil {
+		var err error
+		defer recovered(&err)
+		f(c, over)
+	}
 }
 
 // defers leaves what is to be sent for the end of the batch: its handlers write to others, and may yet write to this one.

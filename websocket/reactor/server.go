@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,8 @@ import (
 var ErrServerClosed = errors.New("reactor: the server is closed")
 
 // Handler is what an application does with its connections. A nil function does nothing. For one connection they are
-// called one at a time and in order, and Close last; for different connections at once. A panic in one of them is not
-// caught.
+// called one at a time and in order, and Close last; for different connections concurrently. A panic in one of them
+// closes the connection with 1011; its value and the stack are in the error that Close gets.
 type Handler struct {
 	// Open is called when the opening handshake is done.
 	Open func(c *Conn)
@@ -41,10 +42,8 @@ type Server struct {
 
 	// Options say whom to let in, and how connections behave. Check may wait, as handlers may.
 	//
-	// Conn.WriteQueue bounds what waits for a peer that does not read, in bytes: one message may go beyond it. When half of
-	// it is reached, the connection is not read from until three quarters of it are free. 0 means 1 MiB, or twice
-	// Conn.MaxMessage when that is more: with less than a message, one that is on its way has the next one close the
-	// connection. Of the policies QueueClose and QueueDropNewest are to be had; the others are an error of Serve.
+	// Conn.WriteQueue bounds what waits for a peer that does not read. When half of it is reached, the connection is not
+	// read from until three quarters of it are free. QueueBlock is an error of Serve: no method here waits.
 	Options websocket.AcceptOptions
 
 	// HeadTimeout bounds how long a client may take for its request, and before it for the handshake of TLS. 0
@@ -66,6 +65,8 @@ type Server struct {
 	writeQueue       int
 	heads            front.Limits
 	rules            front.Rules
+
+	http http.Server // what Check finds in its request's context; it serves nothing
 
 	makeKernel func() (kernel, error) // nil: the system's
 
@@ -96,8 +97,7 @@ const (
 	defaultMaxHead      = 16 << 10
 )
 
-var errPolicy = errors.New("reactor: Options.Conn.WriteQueue.Full must be QueueClose or QueueDropNewest: nothing here waits, " +
-	"and what is queued is not taken back")
+var errPolicy = errors.New("reactor: Options.Conn.WriteQueue.Full must not be QueueBlock: no method of the event loop waits")
 
 func or[T comparable](v, standard T) T {
 	var zero T
@@ -154,8 +154,8 @@ func (s *Server) configure() error {
 	s.closeTimeout = or(max(o.CloseTimeout, 0), defaultCloseTimeout)
 	s.handshakeTimeout = or(s.HeadTimeout, defaultHandshake)
 	s.maxHead = or(s.MaxHead, defaultMaxHead)
-	s.writeQueue = or(max(o.WriteQueue.Bytes, 0), max(defaultWriteQueue, 2*int(s.limits.MaxMessage)))
-	if p := o.WriteQueue.Full; p != websocket.QueueClose && p != websocket.QueueDropNewest {
+	s.writeQueue = or(max(o.WriteQueue.Bytes, 0), defaultWriteQueue)
+	if o.WriteQueue.Full == websocket.QueueBlock {
 		return errPolicy
 	}
 	return s.prepare()

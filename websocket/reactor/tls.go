@@ -18,9 +18,10 @@ const recordRead = 32 << 10
 // During the handshake of TLS, which keeps a processor busy and so has a goroutine of its own, it is the net.Conn that
 // was accepted.
 type secure struct {
-	conn *tls.Conn
-	nc   net.Conn // during the handshake; nil afterwards
-	c    *Conn    // afterwards
+	conn          *tls.Conn
+	nc            net.Conn // during the handshake; nil afterwards
+	c             *Conn    // afterwards
+	local, remote net.Addr // of nc
 
 	// The holder's.
 	buf  *buffer // what one read brought and TLS has not taken
@@ -90,19 +91,34 @@ func (s *secure) Close() error {
 }
 
 // LocalAddr implements net.Conn.
-func (s *secure) LocalAddr() net.Addr { return nil }
+func (s *secure) LocalAddr() net.Addr { return s.local }
 
 // RemoteAddr implements net.Conn.
-func (s *secure) RemoteAddr() net.Addr { return nil }
+func (s *secure) RemoteAddr() net.Addr { return s.remote }
 
-// SetDeadline implements net.Conn. The deadlines of a connection are the loop's.
-func (s *secure) SetDeadline(time.Time) error { return nil }
+// SetDeadline implements net.Conn. After the handshake the loop keeps the deadlines, and nothing here waits.
+func (s *secure) SetDeadline(t time.Time) error {
+	if s.nc != nil {
+		return s.nc.SetDeadline(t)
+	}
+	return nil
+}
 
 // SetReadDeadline implements net.Conn.
-func (s *secure) SetReadDeadline(time.Time) error { return nil }
+func (s *secure) SetReadDeadline(t time.Time) error {
+	if s.nc != nil {
+		return s.nc.SetReadDeadline(t)
+	}
+	return nil
+}
 
 // SetWriteDeadline implements net.Conn.
-func (s *secure) SetWriteDeadline(time.Time) error { return nil }
+func (s *secure) SetWriteDeadline(t time.Time) error {
+	if s.nc != nil {
+		return s.nc.SetWriteDeadline(t)
+	}
+	return nil
+}
 
 // read reads what was said under TLS, as many records as fit.
 func (s *secure) read(p []byte) (n int, err error) {
@@ -163,7 +179,7 @@ func (s *secure) flush(c *Conn) {
 			c.writeFailed(err)
 			return
 		}
-		c.out.advance(len(p))
+		c.advance(len(p))
 	}
 }
 
@@ -195,9 +211,9 @@ func (s *Server) handshake(nc net.Conn, config *tls.Config) (*Conn, error) {
 	if err := nc.SetDeadline(time.Now().Add(s.handshakeTimeout)); err != nil {
 		return nil, err
 	}
-	sec := &secure{nc: nc}
+	sec := &secure{nc: nc, local: nc.LocalAddr(), remote: nc.RemoteAddr()}
 	sec.conn = tls.Server(sec, config)
-	if err := sec.conn.Handshake(); err != nil {
+	if err := shakeHands(sec.conn); err != nil {
 		return nil, err
 	}
 	fd, err := takeFD(nc)
@@ -208,4 +224,10 @@ func (s *Server) handshake(nc net.Conn, config *tls.Config) (*Conn, error) {
 	c := &Conn{fd: int32(fd), sec: sec}
 	sec.nc, sec.c, sec.more = nil, c, true
 	return c, nil
+}
+
+// shakeHands does the handshake of TLS. A panic in a callback of the configuration costs this connection.
+func shakeHands(conn *tls.Conn) (err error) {
+	defer recovered(&err)
+	return conn.Handshake()
 }

@@ -1,0 +1,120 @@
+//go:build linux
+
+package bench_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/net/nettest"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/reactor"
+)
+
+// Every net.Conn that the library hands to other code is one by its contract: deadlines, addresses, concurrent calls.
+func TestNetConns(t *testing.T) {
+	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
+		"event loop, TLS callbacks": tlsCallbackConn,
+		"server, HTTP pages":        pageConn,
+	} {
+		t.Run(name, func(t *testing.T) { nettest.TestConn(t, pipe) })
+	}
+}
+
+var errEnough = errors.New("the test is over")
+
+// tlsCallbackConn returns the connection that GetCertificate sees, and its other end.
+func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
+	seen, over := make(chan net.Conn, 1), make(chan struct{})
+	s := &reactor.Server{HeadTimeout: time.Minute}
+	c1, served, err := connectTo(func(l net.Listener) error {
+		return s.ServeTLS(l, &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			seen <- h.Conn
+			<-over
+			return nil, errEnough
+		}})
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	hello := &helloOnly{Conn: c1, over: over}
+	greeted := make(chan struct{})
+	go func() {
+		defer close(greeted)
+		tls.Client(hello, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // it ends when the test does
+	}()
+	stop = func() {
+		close(over)
+		c1.Close()
+		c2.Close()
+		<-greeted
+		s.Close()
+		<-served
+	}
+	c2 = <-seen
+	if err := c2.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, nil, err
+	}
+	return c1, c2, stop, nil
+}
+
+// helloOnly sends a ClientHello and waits for no answer.
+type helloOnly struct {
+	net.Conn
+	over chan struct{}
+}
+
+func (h *helloOnly) Read([]byte) (int, error) {
+	<-h.over
+	return 0, errEnough
+}
+
+func (h *helloOnly) Close() error { return nil }
+
+// pageConn returns the connection that a page's handler gets from a Server, and its other end.
+func pageConn() (c1, c2 net.Conn, stop func(), err error) {
+	seen := make(chan net.Conn, 1)
+	s := &websocket.Server{
+		Handler: func(*websocket.Conn) {},
+		HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			nc, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				seen <- nc
+			}
+		})},
+	}
+	c1, served, err := connectTo(s.Serve)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if _, err := c1.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+		return nil, nil, nil, err
+	}
+	c2 = <-seen
+	return c1, c2, func() {
+		c1.Close()
+		c2.Close()
+		s.Close()
+		<-served
+	}, nil
+}
+
+// connectTo returns a connection to a server, and a channel that is closed when it has ended.
+func connectTo(serve func(net.Listener) error) (net.Conn, chan struct{}, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	served := make(chan struct{})
+	go func() {
+		serve(l) //nolint:errcheck // it ends when the test does
+		close(served)
+	}()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	return nc, served, err
+}
