@@ -35,7 +35,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 				_, err := c.Read(context.Background())
 				ended <- err
 			}()
-			peer.expect(frame.Close, closeBody(code, ""))
+			peer.expect(frame.Close, closeBody(code, "bye"))
 			peer.Conn.Close()
 			if ce := wantClose(t, <-ended, code, "bye", true); ce.Err != nil {
 				t.Errorf("in good order, but %v", ce.Err)

@@ -301,7 +301,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 			read <- err
 		}()
 		h, p, ok := w.next()
-		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1" {
+		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1theirs" {
 			t.Fatalf("the answer is a %v with %q", h.Opcode, p)
 		}
 		if role == websocket.RoleClient { // it may wait for the server to close first

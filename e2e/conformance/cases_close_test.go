@@ -31,7 +31,7 @@ func echoedCode(id string, code int, reason string) testCase {
 	}
 	return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
 		p.send(closing(code, reason))
-		p.want(closeWith(code))
+		p.want(closeFor(code, reason))
 		p.end()
 	}}
 }

@@ -151,8 +151,8 @@ func clientLines(v variant, can abilities) []line {
 	}
 	return append(lines,
 		line{Check: "ping-by-us", Text: "pong"},
-		// The reason is the one in the frame that the peer got: our echo has none.
-		line{Check: "close-by-peer", Code: peerCode, Clean: true},
+		// The reason is the one in the frame that the peer got: our echo.
+		line{Check: "close-by-peer", Code: peerCode, Reason: peerReason, Clean: true},
 		line{Check: "close-without-code", Code: int(websocket.CodeNoStatus), Clean: true},
 		line{Check: "close-by-us", Code: ourCode, Reason: ourReason, Clean: true},
 		line{Check: "end"},

@@ -111,7 +111,7 @@ func compareServed(t *testing.T, v variant, got []line) {
 	want := map[string]line{
 		"echo": done, "unicode": done, "fragments-to-us": done, "fragments-to-peer": done, "subprotocol": done,
 		"burst": done, "ping-by-peer": done, "ping-by-us": done,
-		"close-by-peer":      {Extensions: v.extension, Code: peerCode}, // the echo of its frame, without a reason
+		"close-by-peer":      {Extensions: v.extension, Code: peerCode, Reason: peerReason}, // the echo of its frame
 		"close-without-code": {Extensions: v.extension, Code: int(websocket.CodeNoStatus)},
 		"close-by-us":        {Extensions: v.extension, Code: ourCode, Reason: ourReason},
 	}

@@ -18,6 +18,7 @@ const (
 
 const (
 	clauseServer = "RFC 6455 §4.2.1"
+	clauseTarget = "RFC 9112 §3.2" // and of the Host field
 	notWebSocket = `this address speaks WebSocket: open it with a WebSocket client, in a browser new WebSocket("wss://…")`
 )
 
@@ -30,7 +31,13 @@ func Check(r *http.Request) *Violation {
 // Check reports the first rule that a client's opening handshake over HTTP/1.1 breaks, and nil when it is in order. The
 // origin is a matter of policy and not looked at here.
 func (o *Opening) Check() *Violation {
-	v := checkLine(o)
+	v := checkCoding(o)
+	if v == nil {
+		v = checkLine(o)
+	}
+	if v == nil {
+		v = checkTarget(o)
+	}
 	if v == nil {
 		v = checkHost(o)
 	}
@@ -50,6 +57,19 @@ func (o *Opening) Check() *Violation {
 		v = checkLists(o)
 	}
 	return v
+}
+
+// checkCoding: RFC 9112 §6.1, "A server that receives a request message with a transfer coding it does not understand SHOULD
+// respond with 501 (Not Implemented)." What is understood is "chunked", once, as by net/http, which says so first of all.
+func checkCoding(o *Opening) *Violation {
+	te := o.TransferEncoding
+	if len(te) == 0 || len(te) == 1 && header.EqualFold(header.Trim(te[0]), "chunked") {
+		return nil
+	}
+	return &Violation{
+		Stage: StageRequest, Section: "RFC 9112 §6.1", Status: http.StatusNotImplemented,
+		Detail: "the request has a transfer coding other than chunked",
+	}
 }
 
 // checkLine is about the request line.
@@ -78,15 +98,51 @@ func checkLine(o *Opening) *Violation {
 	return nil
 }
 
-// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority".
+// checkTarget: RFC 6455 §4.2.1 (1), a Request-URI that is "a /resource name/ defined in Section 3 (or an absolute HTTP/HTTPS
+// URI containing the /resource name/)". Of the forms of RFC 9112 §3.2, "*" is for OPTIONS and host:port for CONNECT only.
+// RFC 9110 §4.2.1, §4.2.4: a URI without a host, or with user information, is not taken.
+func checkTarget(o *Opening) *Violation {
+	if strings.HasPrefix(o.Target, "/") {
+		return nil
+	}
+	if host, ok := targetAuthority(o.Target); ok && !strings.Contains(host, "%") {
+		if _, ok = parseAuthority(host); ok {
+			return nil
+		}
+	}
+	return &Violation{
+		Stage: StageRequest, Section: clauseTarget, Status: http.StatusBadRequest,
+		Detail: "the target in the request line is neither a path nor a URI of http, https, ws or wss with a host",
+	}
+}
+
+// targetAuthority returns the authority of a target in absolute form; ok is false for every other form, and for schemes
+// other than those of the web.
+func targetAuthority(target string) (authority string, ok bool) {
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || defaultPort(header.Lower(scheme)) == "" {
+		return "", false
+	}
+	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest, true
+}
+
+// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority". A target in absolute form has
+// an authority of its own, but RFC 9112 §3.2 demands a valid Host field all the same.
 func checkHost(o *Opening) *Violation {
 	if o.HostLines <= 1 {
 		if _, ok := parseAuthority(o.Host); ok {
 			return nil
 		}
 	}
+	section := clauseServer
+	if !strings.HasPrefix(o.Target, "/") {
+		section = clauseTarget
+	}
 	return &Violation{
-		Stage: StageRequest, Section: clauseServer, Status: http.StatusBadRequest,
+		Stage: StageRequest, Section: section, Status: http.StatusBadRequest,
 		Detail: "the Host header is missing, not a host and a port, or there twice",
 	}
 }
@@ -110,7 +166,7 @@ func checkUpgrade(o *Opening) *Violation {
 
 // checkBody refuses content: the bytes behind the head of an upgrade are frames, and who sends content does not know that.
 func checkBody(o *Opening) *Violation {
-	if o.Content {
+	if o.Content || len(o.TransferEncoding) > 0 {
 		return &Violation{
 			Stage: StageRequest, Section: "RFC 9110 §9.3.1", Status: http.StatusBadRequest,
 			Detail: "the request has a body; an opening handshake has none",

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -100,6 +101,89 @@ func TestRFC6455_4_2_1_Request(t *testing.T) {
 	r := parse(t, sample)
 	r.Header["Host"] = []string{"a", "b"} // net/http refuses this itself
 	verdict{StageRequest, clause, 400}.compare(t, "two Hosts", Check(r))
+}
+
+func TestRFC9112_3_2_Target(t *testing.T) {
+	const clause = "RFC 9112 §3.2"
+	form := verdict{StageRequest, clause, 400}
+	for target, want := range map[string]verdict{
+		"/": {}, "/?": {}, "//b/chat": {}, "/*": {}, "/a:80": {}, "/chat?u=http://b#": {StageRequest, "RFC 6455 §3", 400},
+		"http://b": {}, "http://b/chat": {}, "HTTPS://b:443?q": {}, "ws://b/chat": {}, "wss://[::1]:80/": {}, "http://b:/": {},
+
+		"*": form, "?q": form, "a:80": form, "a": form, "mailto:x": form, "foo:": form, "ftp://a/b": form, "http:chat": form,
+		"http:/chat": form, "http:///chat": form, "http://:80/": form, "http://?q": form, "http://b:x/": form,
+		"http://[b/": form, "http://b%41/": form, "http://[::1%25a]/": form, "http://u:p@b/chat": form, "http//b/": form,
+		"://b/": form, "xws://b/": form, "wsss://b/": form, "": form,
+	} {
+		r := parse(t, sample)
+		r.RequestURI, r.URL = target, nil
+		want.compare(t, target, Check(r))
+	}
+	r := parse(t, sample)
+	r.RequestURI = "" // some servers that are not net/http's leave it empty
+	verdict{}.compare(t, "no RequestURI", Check(r))
+}
+
+// RFC 9112 §3.2.2: "an origin server MUST ignore the received Host header field (if any) and instead replace it with the
+// host information of the request-target"; §3.2: 400 "to any request message that contains [...] a Host header field with
+// an invalid field value", all the same.
+func TestRFC9112_3_2_2_Authority(t *testing.T) {
+	for _, tt := range []struct {
+		target, host, want string // the authority; "": a violation
+		section            string
+	}{
+		{"/", "a", "a", ""},
+		{"/", "", "", "RFC 6455 §4.2.1"},
+		{"//b/", "a", "a", ""},
+		{"http://b/", "a", "b", ""},
+		{"HTTP://b:80?q", "a", "b:80", ""},
+		{"ws://b", "a", "b", ""},
+		{"ws://b/chat", "", "", clauseTarget},
+		{"ws://b/chat", "a b", "", clauseTarget},
+		{"ws://b/chat", "a/b", "", clauseTarget},
+	} {
+		o := OpeningOf(parse(t, sample))
+		o.Target, o.Host = tt.target, tt.host
+		v := o.Check()
+		if tt.want == "" {
+			verdict{StageRequest, tt.section, 400}.compare(t, tt.target+" with Host "+tt.host, v)
+			continue
+		}
+		if got := o.Authority(); v != nil || got != tt.want {
+			t.Errorf("%s with Host %s is for %q, %v; want %q", tt.target, tt.host, got, v, tt.want)
+		}
+	}
+	// The Host header cannot be made to match the page.
+	o := OpeningOf(parse(t, sample))
+	o.Target, o.Host = "http://b/chat", "example.com"
+	verdict{StageOrigin, "RFC 6455 §10.2", 403}.compare(t, "the Host of another page", o.CheckOrigin(OriginPolicy{}))
+	o.Target = "http://example.com/chat"
+	verdict{}.compare(t, "the URI of the page", o.CheckOrigin(OriginPolicy{}))
+}
+
+// RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not understand SHOULD respond
+// with 501 (Not Implemented)."
+func TestRFC9112_6_1_TransferCoding(t *testing.T) {
+	unknown := verdict{StageRequest, "RFC 9112 §6.1", 501}
+	content := verdict{StageRequest, "RFC 9110 §9.3.1", 400}
+	for _, tt := range []struct {
+		lines []string
+		want  verdict
+	}{
+		{nil, verdict{}},
+		{[]string{"chunked"}, content},
+		{[]string{" Chunked\t"}, content},
+		{[]string{"gzip"}, unknown},
+		{[]string{"gzip, chunked"}, unknown},
+		{[]string{"chunked", "chunked"}, unknown},
+		{[]string{""}, unknown},
+		{[]string{"identity"}, unknown},
+		{[]string{"chunke"}, unknown},
+	} {
+		o := OpeningOf(parse(t, sample))
+		o.TransferEncoding = tt.lines
+		tt.want.compare(t, fmt.Sprintf("%q", tt.lines), o.Check())
+	}
 }
 
 func TestRFC6455_4_4_Version(t *testing.T) {

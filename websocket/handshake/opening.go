@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/handfast/handfast/websocket/internal/header"
 )
@@ -13,13 +14,14 @@ type Opening struct {
 	Method       string // of the request line
 	Target       string // as it stands in the request line
 	Major, Minor int    // of the HTTP version
-	Host         string // the authority that the request is for; "": none
+	Host         string // value of the Host header; "": there is none
 	HostLines    int    // of the Host header, where they were counted; 0 is as good as 1
 	Content      bool   // the request has content, or says so wrongly
 	TLS          bool   // it came over TLS
 	RemoteAddr   string // the peer's address and port; only for [OriginPolicy.Proxies]
 
 	Upgrade, Connection, Expect        []string // the fields of these names
+	TransferEncoding                   []string
 	Key, Version, Protocol, Extensions []string // the fields whose names begin with Sec-WebSocket-
 	Origin, Forwarded                  []string
 	ForwardedFor, ForwardedProto       []string // the fields whose names begin with X-
@@ -31,12 +33,18 @@ type Opening struct {
 // OpeningOf returns what the rules look at in a request that net/http has parsed.
 func OpeningOf(r *http.Request) Opening {
 	h := r.Header
+	target := r.RequestURI
+	if target == "" && r.URL != nil { // not every server sets it
+		target = r.URL.RequestURI()
+	}
 	return Opening{
-		Method: r.Method, Target: r.RequestURI, Major: r.ProtoMajor, Minor: r.ProtoMinor,
+		Method: r.Method, Target: target, Major: r.ProtoMajor, Minor: r.ProtoMinor,
 		// net/http has taken the Host out of the map by now; other servers leave it there.
 		Host: r.Host, HostLines: len(h["Host"]),
 		Content: r.ContentLength != 0 || len(r.TransferEncoding) > 0,
 		TLS:     r.TLS != nil, RemoteAddr: r.RemoteAddr,
+
+		TransferEncoding: r.TransferEncoding, // net/http takes it out of the map, too
 
 		Upgrade: h["Upgrade"], Connection: h["Connection"], Expect: h["Expect"],
 		Key: h[fieldKey], Version: h[fieldVersion], Protocol: h[fieldProtocol], Extensions: h[fieldExtensions],
@@ -51,6 +59,18 @@ func (o *Opening) Reset() {
 	room := o.room
 	*o = Opening{} // cleared where it is: one literal with room in it would be made on the stack, and copied
 	o.room = room
+}
+
+// Authority returns the host, and perhaps the port, that the request is for: those of the Host header, or of the target when
+// it is in absolute form: the Host header does not count then (RFC 9112 §3.2.2), so that it cannot be made to match another
+// page.
+func (o *Opening) Authority() string {
+	if !strings.HasPrefix(o.Target, "/") {
+		if host, ok := targetAuthority(o.Target); ok {
+			return host
+		}
+	}
+	return o.Host
 }
 
 // Asked reports whether the request asks for a WebSocket, rightly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0

@@ -140,11 +140,9 @@ func forbidden(detail, hint string) *Violation {
 	}
 }
 
-// ownOrigin is the origin that the request was sent to. For a request line with a whole URI, net/http has put the URI's
-// authority into Host: the Host header does not count then (RFC 9112 §3.2.2), so that it cannot be made to match another
-// page.
+// ownOrigin is the origin that the request was sent to.
 func ownOrigin(o *Opening, proxies []netip.Prefix) Origin {
-	scheme, host := "http", o.Host
+	scheme, host := "http", o.Authority()
 	if o.TLS {
 		scheme = "https"
 	}

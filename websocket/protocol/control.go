@@ -56,9 +56,9 @@ func (m *Machine) closed(p []byte) (Event, *Violation) {
 		}
 	}
 	m.ended = true
-	// §5.5.1: an endpoint that has not sent a close frame MUST send one in response, and echoes the code it got.
-	echo := closePayload(code, "")
-	m.replies = append(m.replies, reply{frame.Close, echo})
+	// §5.5.1: an endpoint that has not sent a close frame MUST send one in response, and echoes the code it got. The
+	// reason goes back with it: browsers report the code and the reason of our frame.
+	m.replies = append(m.replies, reply{frame.Close, slices.Clone(p)})
 	return Event{Kind: Close, Code: code, Payload: reason}, nil
 }
 

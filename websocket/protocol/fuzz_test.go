@@ -230,7 +230,7 @@ func (w *writer) close(code uint16) {
 	}
 	w.out = out
 	w.events = append(w.events, fmt.Sprintf("close %d %q", code, "done"))
-	w.pongs = append(w.pongs, fmt.Sprintf("close %d %q", code, ""))
+	w.pongs = append(w.pongs, fmt.Sprintf("close %d %q", code, "done"))
 	if _, err := w.m.BeginFrame(true, false, true, 0, testKey); !errors.Is(err, ErrClosing) {
 		w.t.Fatalf("BeginFrame behind the close frame: %v", err)
 	}

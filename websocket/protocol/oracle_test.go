@@ -168,7 +168,7 @@ func (r *reader) close(p []byte, end int) {
 		return
 	}
 	r.events = append(r.events, "close "+decimal(code)+" "+showBytes(p[2:]))
-	r.reply(end, 8, p[:2])
+	r.reply(end, 8, p)
 	r.over = end
 }
 

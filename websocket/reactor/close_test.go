@@ -45,7 +45,7 @@ func TestRFC6455_5_5_1_CloseIsEchoed(t *testing.T) {
 	p := upgraded(t, serve(t, &Server{Handler: h}))
 	p.send(masked(frame.Text, true, "hi"), masked(frame.Close, true, "\x0f\xa0bye"), masked(frame.Text, true, "more"))
 	p.expect(frame.Text, "hi")
-	p.expect(frame.Close, "\x0f\xa0")
+	p.expect(frame.Close, "\x0f\xa0bye")
 	if e := await(t, ended); e == nil || e.Code != 4000 || e.Reason != "bye" || !e.ByPeer || e.Err != nil {
 		t.Errorf("it ended with %#v", e)
 	}

@@ -1,7 +1,6 @@
 package opening
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -104,7 +103,6 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 		return h.contentLength(value)
 	case kindTransferEncoding: // RFC 9112 §6.3: whatever it says, the length of the content is not 0
 		h.content = true
-		return h.transferEncoding(value)
 	}
 	h.kinds |= 1 << k
 	h.fields = append(h.fields, field{k, span{line.from + from, line.from + to}})
@@ -138,17 +136,4 @@ func (h *Head) contentLength(value string) *handshake.Violation {
 		h.zeros = len(value)
 	}
 	return nil
-}
-
-// transferEncoding: RFC 9112 §6.1, "A server that receives a request message with a transfer coding it does not understand
-// SHOULD respond with 501 (Not Implemented)." What is understood is "chunked", once: what net/http understands.
-func (h *Head) transferEncoding(value string) *handshake.Violation {
-	first := !h.coded
-	if h.coded = true; first && header.EqualFold(value, "chunked") {
-		return nil
-	}
-	return &handshake.Violation{
-		Stage: handshake.StageRequest, Section: "RFC 9112 §6.1", Status: http.StatusNotImplemented,
-		Detail: "the request has a transfer coding other than chunked",
-	}
 }

@@ -53,7 +53,6 @@ type found struct {
 	method, target span
 	major, minor   byte
 	content        bool
-	coded          bool   // there is a Transfer-Encoding
 	zeros          int    // the length of a Content-Length that is 0; 0: there is none
 	kinds          uint32 // a bit for each kind among fields
 }

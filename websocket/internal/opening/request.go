@@ -3,7 +3,6 @@ package opening
 import (
 	"bufio"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -24,26 +23,27 @@ func (h *Head) Opening(text string) *handshake.Opening {
 	h.values = h.values[:0]
 	var hosts []string
 	for k, list := range [kindCount]*[]string{
-		kindHost:           &hosts,
-		kindUpgrade:        &o.Upgrade,
-		kindConnection:     &o.Connection,
-		kindExpect:         &o.Expect,
-		kindKey:            &o.Key,
-		kindVersion:        &o.Version,
-		kindProtocol:       &o.Protocol,
-		kindExtensions:     &o.Extensions,
-		kindOrigin:         &o.Origin,
-		kindForwarded:      &o.Forwarded,
-		kindForwardedFor:   &o.ForwardedFor,
-		kindForwardedProto: &o.ForwardedProto,
-		kindForwardedHost:  &o.ForwardedHost,
+		kindHost:             &hosts,
+		kindUpgrade:          &o.Upgrade,
+		kindConnection:       &o.Connection,
+		kindExpect:           &o.Expect,
+		kindKey:              &o.Key,
+		kindVersion:          &o.Version,
+		kindProtocol:         &o.Protocol,
+		kindExtensions:       &o.Extensions,
+		kindOrigin:           &o.Origin,
+		kindForwarded:        &o.Forwarded,
+		kindForwardedFor:     &o.ForwardedFor,
+		kindForwardedProto:   &o.ForwardedProto,
+		kindForwardedHost:    &o.ForwardedHost,
+		kindTransferEncoding: &o.TransferEncoding,
 	} {
 		if h.kinds&(1<<k) != 0 {
 			*list = h.linesOf(kind(k), text)
 		}
 	}
 	if o.HostLines = len(hosts); o.HostLines > 0 {
-		o.Host = authority(o.Target, hosts[0])
+		o.Host = hosts[0]
 	}
 	return o
 }
@@ -58,23 +58,6 @@ func (h *Head) linesOf(k kind, text string) []string {
 	}
 	n := len(h.values)
 	return h.values[first:n:n]
-}
-
-// authority returns what a request is for: the Host header, unless the request line holds a whole URI (RFC 9112 §3.2.2:
-// an origin server "MUST ignore the received Host header field (if any) and instead replace it with the host information
-// of the request-target"). A URI that does not parse, and a Host that cannot be one, have none.
-func authority(target, host string) string {
-	if target[0] == '/' {
-		return host
-	}
-	u, err := url.ParseRequestURI(target)
-	switch {
-	case err != nil || !handshake.ValidHost(host):
-		return ""
-	case u.Host == "":
-		return host
-	}
-	return u.Host
 }
 
 // Request returns the head as net/http's request, for a hook that wants one. Its RemoteAddr and TLS are the caller's to
