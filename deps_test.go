@@ -76,7 +76,7 @@ var rules = []rule{
 	{pkg: "websocket/internal/leak", std: anyStd},
 
 	// The product.
-	// auth imports websocket for the hook that picks a handshake's reply, and for nothing else.
+	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
 	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},

@@ -9,31 +9,38 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// CodeExpired is the close code of a connection whose identity has expired: 4401, after HTTP's 401. The client comes back
-// with a new credential.
-const CodeExpired websocket.Code = 4401
-
-// Guard stands before an endpoint: it lets in who is known and may connect. It is not changed while it is in use, and may be
-// used from many goroutines at once.
+// Guard admits to an endpoint who is known and may connect. It is not changed or copied while it is in use, and may be used from
+// many goroutines.
 type Guard struct {
-	// Authenticator says who it is. nil lets nobody in.
+	// Authenticator says who a client is. If nil, nobody is admitted.
 	Authenticator Authenticator
 
-	// Authorizer says whether it may connect. nil means that everybody may who is known.
-	Authorizer Authorizer
+	// Rules decide who may connect. If nil, everyone who is known may.
+	Rules *Rules
 
-	// Endpoint is the endpoint's name for the Authorizer. It may be empty.
+	// Endpoint is the endpoint's name for the Rules. It may be empty.
 	Endpoint string
 
-	// Live closes connections that Accept has opened when their credentials are revoked. nil: they stay. It refuses
-	// nobody at the door: for that the Authenticator is one of [RefuseRevoked].
+	// Live closes the connections when their credentials expire or are revoked. A Live with a Store also refuses what was
+	// revoked before. If nil, connections are closed on expiry only.
 	Live *Live
+
+	own Live // for a Guard without one
 }
 
 var errNoAuthenticator = errors.New("a Guard without an Authenticator")
 
-// Admit returns who sends a request, if it may connect. The error is an [*Error].
+// Admit returns who sends a request, if it may connect. The error picks the reply of a handshake, as [Refusal] does, so that
+// it can be returned from [websocket.AcceptOptions.Check] as it is.
 func (g *Guard) Admit(r *http.Request) (*Identity, error) {
+	id, err := g.admit(r)
+	if err != nil {
+		return nil, Refusal(err)
+	}
+	return id, nil
+}
+
+func (g *Guard) admit(r *http.Request) (*Identity, error) {
 	if g.Authenticator == nil {
 		return nil, Forbidden(errNoAuthenticator)
 	}
@@ -41,13 +48,16 @@ func (g *Guard) Admit(r *http.Request) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.Authorizer == nil {
+	if g.Live != nil && g.Live.Store != nil {
+		if err := stillHolds(r.Context(), g.Live.Store, id, g.Authenticator.Challenge()); err != nil {
+			return nil, err
+		}
+	}
+	if g.Rules == nil {
 		return id, nil
 	}
-	if err := g.Authorizer.Authorize(r.Context(), id, Action{Do: "connect", Endpoint: g.Endpoint}); err != nil {
-		return nil, asError(err, "")
-	}
-	return id, nil
+	_, err = g.Rules.Authorize(id, Action{Do: "connect", Endpoint: g.Endpoint})
+	return id, err
 }
 
 var errNobody = errors.New("an Authenticator that returns no error, and nobody either")
@@ -67,55 +77,48 @@ func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	return id, nil
 }
 
-// Check returns a function for [websocket.AcceptOptions.Check], which is asked when everything else about the handshake is
-// in order, the origin included. found is told of everybody who is let in, before the 101 is sent; it may be nil. The
-// function's error picks the reply, and has the [*Error] in it, for the log.
-func (g *Guard) Check(found func(*http.Request, *Identity)) func(*http.Request) error {
-	return func(r *http.Request) error {
-		id, err := g.Admit(r)
-		if err != nil {
-			return Refusal(err)
-		}
-		if found != nil {
-			found(r, id)
-		}
-		return nil
-	}
-}
-
 // Accept is [websocket.Accept] behind the Guard; it also says who the client is. opts may be nil; its Check, if it has one,
-// is asked before the Guard. When the identity expires, the connection is closed with [CodeExpired].
+// is asked before the Guard. When the identity expires or is revoked, the connection is closed with [CodeExpired].
 //
-// When the client is not let in, the reply has been written. The error is then a [*websocket.HandshakeError], in which
+// When the client is not admitted, the reply has been written. The error is then a [*websocket.HandshakeError], in which
 // errors.As finds the [*Error], if it was the Guard that refused.
 func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, *Identity, error) {
 	var o websocket.AcceptOptions
 	if opts != nil {
 		o = *opts
 	}
+	live := g.Live
+	if live == nil {
+		live = &g.own
+	}
 	var id *Identity
-	first, own := o.Check, g.Check(func(_ *http.Request, found *Identity) { id = found })
-	o.Check = func(r *http.Request) error {
+	var session *Session
+	first := o.Check
+	o.Check = func(r *http.Request) (err error) {
 		if first != nil {
 			if err := first(r); err != nil {
 				return err
 			}
 		}
-		return own(r)
+		if id, err = g.Admit(r); err != nil {
+			return err
+		}
+		s := &Session{Identity: Identity{Subject: id.Subject, ID: id.ID, Issued: id.Issued, Expires: id.Expires}}
+		if err := live.Admit(s); err != nil {
+			return Refusal(Unauthorized(err, g.Authenticator.Challenge()))
+		}
+		session = s
+		return nil
 	}
 	c, err := websocket.Accept(w, r, &o)
 	if err != nil {
+		if session != nil {
+			session.End()
+		}
 		return nil, nil, err
 	}
-	if !id.Expires.IsZero() {
-		t := time.AfterFunc(time.Until(id.Expires), func() {
-			c.Close(CodeExpired, "the credential has expired") //nolint:errcheck // the Conn tells its reader
-		})
-		context.AfterFunc(c.Context(), func() { t.Stop() })
-	}
-	if g.Live != nil {
-		g.Live.add(r.Context(), c, id)
-	}
+	session.Open(c)
+	context.AfterFunc(c.Context(), session.End)
 	return c, id, nil
 }
 
@@ -134,16 +137,3 @@ type refusal struct {
 
 func (r *refusal) Error() string   { return r.err.Error() }
 func (r *refusal) Unwrap() []error { return []error{r.err, r.reject} }
-
-// NewContext returns a context that tells who the client is, for handlers behind one that has let it in.
-func NewContext(ctx context.Context, id *Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, id)
-}
-
-// FromContext returns who the client is, nil when nobody has said so.
-func FromContext(ctx context.Context) *Identity {
-	id, _ := ctx.Value(identityKey{}).(*Identity)
-	return id
-}
-
-type identityKey struct{}

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -73,11 +72,4 @@ type Action struct {
 	Do       string // "connect", "subscribe", "publish"
 	Endpoint string // the endpoint's name
 	Channel  string // "" for connect
-}
-
-// Authorizer says whether an identity may do something. A nil error means yes; an [*Error] says no, with the rule that
-// decided in its cause. It may be called from many goroutines at once.
-type Authorizer interface {
-	// Authorize returns nil if id may do a. What it waits for ends with ctx.
-	Authorize(ctx context.Context, id *Identity, a Action) error
 }

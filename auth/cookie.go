@@ -31,12 +31,12 @@ func Cookie(name string, origins ...string) (Source, error) {
 	}}, nil
 }
 
-// Session lets next judge a session cookie, once it is clear that a page of one of origins sends it (see [Cookie]). It is for
+// SessionCookie lets next judge a session cookie, once it is clear that a page of one of origins sends it (see [Cookie]). It is for
 // methods that ask somebody else about the cookie, such as forward auth. A request without the cookie carries no
 // credentials, and next is not asked.
 //
 // The error is about an origin that no browser sends, or an empty list.
-func Session(name string, origins []string, next Authenticator) (Authenticator, error) {
+func SessionCookie(name string, origins []string, next Authenticator) (Authenticator, error) {
 	source, err := Cookie(name, origins...)
 	if err != nil {
 		return nil, err

@@ -1,10 +1,10 @@
-// Package auth says who a client is, and what it may do. An [Authenticator] finds an [Identity] in a request, an
-// [Authorizer] holds it against rules; a [Guard] puts both before an endpoint, and [Chain] asks several methods in turn.
+// Package auth says who a client is, and what it may do. An [Authenticator] finds an [Identity] in a request, [Rules]
+// say what it may do; a [Guard] puts both before an endpoint, and [Chain] asks several methods in turn.
 //
 //	keys, err := auth.OIDC("https://id.example.com/realm", auth.FetchOptions{})
 //	tokens, err := auth.NewJWT(auth.JWTOptions{Keys: keys, Audience: []string{"chat"}})
 //	rules, err := auth.NewRules(auth.Rule{Effect: auth.Allow, If: `"chat" in claims.roles`})
-//	guard := &auth.Guard{Authenticator: auth.Chain(tokens), Authorizer: rules}
+//	guard := &auth.Guard{Authenticator: auth.Chain(tokens), Rules: rules}
 //	...
 //	c, id, err := guard.Accept(w, r, nil) // instead of websocket.Accept
 //
@@ -19,7 +19,7 @@
 //	a service, a command                              [Bearer] with a [JWT], or an API key
 //	a device with a certificate                       the client certificate
 //	a page that has a token                           [Subprotocol], with a real protocol beside it
-//	a page whose visitor has a session cookie here    [Cookie] with a JWT, or [Session] before forward auth; both want the
+//	a page whose visitor has a session cookie here    [Cookie] with a JWT, or [SessionCookie] before forward auth; both want the
 //	                                                  exact origins of the pages
 //	a page on another site, or one that cannot        a ticket: the page gets it by fetch, and it is good for one
 //	set subprotocols                                  connection within a minute
@@ -32,7 +32,7 @@
 //
 // A browser adds its cookies to every WebSocket, whichever page opens it, and the same-origin policy does not hold for
 // WebSockets: without a look at the Origin field, any page could connect as its visitor and read all that comes
-// (cross-site WebSocket hijacking, CWE-1385). [Cookie] and [Session] therefore take a list of origins, compare them whole,
+// (cross-site WebSocket hijacking, CWE-1385). [Cookie] and [SessionCookie] therefore take a list of origins, compare them whole,
 // and answer 403 to a request that has the cookie and comes from elsewhere. Credentials that a page must know in order to
 // send them have no such weakness.
 //
@@ -50,10 +50,10 @@
 //
 // # The end of a credential
 //
-// A connection outlives the moment at which its token was checked. [Identity.Expires] says until when it may: [Guard.Accept]
-// closes it then with [CodeExpired]. Revoked identities are found by their subject and by [Identity.ID]:
-// [RefuseRevoked] keeps them out, a [Live] closes what they have open, and both know of them from a [Store], as does
-// [Logout], which revokes.
+// A connection outlives the moment at which its token was checked. A [Live] closes sessions with [CodeExpired] when
+// [Identity.Expires] has come, and when what they are on is revoked: a subject, or one credential by [Identity.ID]. It works
+// behind a [Guard], or directly, with [Live.Admit] and [Session.Open], on anything that can be shut. [RefuseRevoked] refuses
+// what was revoked before, and [Logout] revokes; all of them share a [Store].
 //
 // # Rules
 //

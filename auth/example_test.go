@@ -35,7 +35,7 @@ func ExampleGuard() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	guard := &auth.Guard{Authenticator: auth.Chain(tokens), Authorizer: rules}
+	guard := &auth.Guard{Authenticator: auth.Chain(tokens), Rules: rules}
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, id, err := guard.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
@@ -74,12 +74,15 @@ func ExampleGuard() {
 }
 
 // The hook alone, for a server that has its own way with connections.
-func ExampleGuard_Check() {
+func ExampleGuard_Admit() {
 	guard := &auth.Guard{Authenticator: auth.Anonymous()}
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		var id *auth.Identity
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			Check: guard.Check(func(_ *http.Request, found *auth.Identity) { id = found }),
+			Check: func(r *http.Request) (err error) {
+				id, err = guard.Admit(r)
+				return err
+			},
 		})
 		if err != nil {
 			return

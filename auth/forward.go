@@ -96,7 +96,7 @@ var forwardClaims = []ForwardClaim{
 	{Header: "Remote-Name", Claim: "name"},
 }
 
-// Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [Session]
+// Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [SessionCookie]
 // before a Forward that looks at them, or keep [websocket.AcceptOptions].AnyOrigin off. Answers are remembered for a short time, the same question
 // is never asked twice at once, and while the service fails everybody is kept out with 503. Make it with [NewForward].
 type Forward struct {

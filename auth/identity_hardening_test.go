@@ -29,7 +29,7 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 		{"expired", &Identity{Subject: "ann", Expires: time.Now().Add(-time.Second)}, 401},
 	} {
 		for _, a := range []Authenticator{says{id: tt.id}, Chain(says{id: tt.id}), RefuseRevoked(says{id: tt.id}, store)} {
-			for _, g := range []*Guard{{Authenticator: a}, {Authenticator: a, Authorizer: rules}} {
+			for _, g := range []*Guard{{Authenticator: a}, {Authenticator: a, Rules: rules}} {
 				id, err := g.Admit(httptest.NewRequest("GET", "/", nil))
 				if e, ok := errors.AsType[*Error](err); !ok || e.Status != tt.status {
 					t.Errorf("%s, %T: %v, %v, want %d", tt.name, a, id, err, tt.status)

@@ -8,74 +8,257 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Live closes connections when the credentials that opened them are revoked, on this node or another. Give it to
-// [Guard.Live], and call Run. It may be used from many goroutines at once. Make it with [NewLive].
+// CodeExpired is the close code of a session whose credential has expired or was revoked: 4401, after HTTP's 401. The client
+// comes back with a new credential.
+const CodeExpired websocket.Code = 4401
+
+// The reasons of such a close.
+const (
+	ReasonExpired = "token expired"
+	ReasonRevoked = "credential revoked"
+)
+
+// Handle ends the connection of a session: a [*websocket.Conn], a [websocket.Sender], a tunnel. Neither method waits for the
+// peer.
+type Handle interface {
+	Shut(code websocket.Code, reason string) error
+	CloseNow() error
+}
+
+// Live closes sessions when their credentials expire or are revoked, on this node or another. Its exported fields are set
+// before the first session. The zero value is ready, and knows of expiry only. A Live may be used from many goroutines.
 type Live struct {
-	store Store
+	// Store reports revocations, to [Live.Run]. If nil, there are none.
+	Store Store
 
-	mu    sync.Mutex
-	conns map[*websocket.Conn]*Identity
+	// Expiring, if not nil, is called on a goroutine of its own, Session.Warn before a session's credential expires.
+	Expiring func(h Handle, left time.Duration)
+
+	// Revoked, if not nil, is called after a revocation has closed sessions, with their number.
+	Revoked func(r Revocation, n int)
+
+	mu       sync.Mutex
+	first    [kinds]map[string]*Session // the first session of each subject, and of each credential
+	expiring expiryHeap
+	timer    *time.Timer // fires when the next of expiring is due
+	recent   []recentRevocation
 }
 
-// NewLive returns a Live of no connections yet, which hears of revocations from store.
-func NewLive(store Store) *Live {
-	return &Live{store: store, conns: map[*websocket.Conn]*Identity{}}
+// Session is one client, from its admission to its end. Its exported fields are set before [Live.Admit] and not changed
+// afterwards.
+type Session struct {
+	ID       string        // names the session, for the program; may be empty
+	Identity Identity      // who it is; the Claims are not used
+	Warn     time.Duration // when Live.Expiring is called, before the end; 0: never
+
+	live   *Live
+	links  [kinds]link
+	warned bool                  // or not to be warned
+	index  int                   // in the heap, plus one
+	handle Handle                // nil until it is open
+	told   *websocket.CloseError // what the session was closed with by this server
 }
 
-// Run waits for revocations until ctx ends, and closes with [CodeExpired] what they cover, well within a second.
-func (l *Live) Run(ctx context.Context) {
-	l.store.Watch(ctx, func(r Revocation) {
-		for _, c := range l.covered(r) {
-			go closeRevoked(c)
-		}
-	})
+// recentRevocation is a revocation that a handshake under way may have missed: its credential was checked before, and it is
+// admitted after.
+type recentRevocation struct {
+	Revocation
+	heard time.Time
 }
 
-// Len returns how many connections are open.
-func (l *Live) Len() int {
+const (
+	// recentFor is longer than a handshake takes from the check of its credential to its admission.
+	recentFor = 20 * time.Second
+
+	// recentMost bounds the list. A store that is read anew reports all that it has; the oldest of these are long past.
+	recentMost = 10_000
+
+	// revocationSkew is by how much the clocks of nodes may differ.
+	revocationSkew = 5 * time.Second
+)
+
+// Admit takes s in: from now on it is found, and can be closed. It is called when the credential has been checked, at most 20
+// seconds after the check began, and before the client learns that it is admitted, so that no revocation misses a client that
+// knows. The error says that the credential was revoked meanwhile. Without one, s ends with [Session.End].
+func (l *Live) Admit(s *Session) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.conns)
+	l.trim(time.Now())
+	for _, r := range l.recent {
+		if r.Covers(&s.Identity) {
+			return errRevoked
+		}
+	}
+	s.live, s.warned = l, l.Expiring == nil
+	l.link(bySubject, s)
+	l.link(byCredential, s)
+	return nil
 }
 
-// add takes in a connection, until it ends. What was revoked while it was being opened is asked for after that: a
-// revocation is heard by Run or found here. A store that does not answer has it closed.
-func (l *Live) add(ctx context.Context, c *websocket.Conn, id *Identity) {
+// trim forgets what no handshake can have missed any more. mu is held.
+func (l *Live) trim(now time.Time) {
+	for len(l.recent) > 0 && now.Sub(l.recent[0].heard) > recentFor {
+		l.recent = l.recent[1:]
+	}
+}
+
+// Open gives s its connection. It returns false when s was closed before: then h was shut accordingly and is not to be served.
+func (s *Session) Open(h Handle) bool {
+	l := s.live
 	l.mu.Lock()
-	l.conns[c] = id
+	s.handle = h
+	told := s.told
+	if told == nil {
+		l.schedule(s, time.Now())
+	}
 	l.mu.Unlock()
-	context.AfterFunc(c.Context(), func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.conns, c)
-	})
-	if isAnonymous(id) {
+	if told != nil {
+		_ = h.Shut(told.Code, told.Reason) // it may have ended by itself
+	}
+	return told == nil
+}
+
+// Close closes the session with a code and a reason, without waiting, unless it was closed before: it returns true for the
+// first call, whose code and reason count. One that is not open yet is closed by Open.
+func (s *Session) Close(code websocket.Code, reason string) bool {
+	s.live.mu.Lock()
+	h, first := s.handle, s.told == nil
+	if first {
+		s.told = &websocket.CloseError{Code: code, Reason: reason}
+	}
+	s.live.mu.Unlock()
+	if first && h != nil {
+		_ = h.Shut(code, reason) // it may have ended by itself
+	}
+	return first
+}
+
+// Told returns with what code and reason this server closed the session, and false when it did not.
+func (s *Session) Told() (code websocket.Code, reason string, ok bool) {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	if s.told == nil {
+		return 0, "", false
+	}
+	return s.told.Code, s.told.Reason, true
+}
+
+// Handle returns the connection, nil before it is open.
+func (s *Session) Handle() Handle {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	return s.handle
+}
+
+// End forgets the session. It is called once, after Admit, whether the session was opened or not.
+func (s *Session) End() {
+	l := s.live
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unlink(bySubject, s)
+	l.unlink(byCredential, s)
+	l.unschedule(s)
+}
+
+// Run closes what revocations cover, well within a second of each, until ctx ends. Sessions expire without it.
+func (l *Live) Run(ctx context.Context) {
+	if l.Store == nil {
+		<-ctx.Done()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
-	if revoked, err := l.store.Revoked(ctx, id); revoked || err != nil {
-		go closeRevoked(c)
+	l.Store.Watch(ctx, l.revoke)
+}
+
+// revoke closes the sessions that r covers.
+func (l *Live) revoke(r Revocation) {
+	now := time.Now()
+	l.mu.Lock()
+	l.trim(now)
+	if len(l.recent) == recentMost {
+		l.recent = l.recent[1:]
+	}
+	l.recent = append(l.recent, recentRevocation{r, now})
+	l.mu.Unlock()
+	n := 0
+	for _, s := range l.candidates(r) {
+		if r.CoversOpen(&s.Identity) && s.Close(CodeExpired, ReasonRevoked) {
+			n++
+		}
+	}
+	if n > 0 && l.Revoked != nil {
+		l.Revoked(r, n)
 	}
 }
 
-// covered returns the connections that a revocation covers.
-func (l *Live) covered(r Revocation) []*websocket.Conn {
+// candidates returns the sessions that r can cover.
+func (l *Live) candidates(r Revocation) []*Session {
+	if r.ID != "" {
+		return l.sessions(byCredential, r.ID)
+	}
+	return l.sessions(bySubject, r.Subject)
+}
+
+// Sessions returns the sessions of a subject, in no order.
+func (l *Live) Sessions(subject string) []*Session { return l.sessions(bySubject, subject) }
+
+func (l *Live) sessions(k kind, key string) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var list []*websocket.Conn
-	for c, id := range l.conns {
-		if r.CoversOpen(id) {
-			list = append(list, c)
-		}
+	var list []*Session
+	for s := l.first[k][key]; s != nil; s = s.links[k].next {
+		list = append(list, s)
 	}
 	return list
 }
 
-// revocationSkew is by how much the clocks of nodes may differ.
-const revocationSkew = 5 * time.Second
+// kind is what sessions are found by.
+type kind int
 
-// closeRevoked ends within the Conn's CloseTimeout.
-func closeRevoked(c *websocket.Conn) {
-	c.Close(CodeExpired, "the credential is revoked") //nolint:errcheck // the Conn tells its reader
+const (
+	bySubject kind = iota
+	byCredential
+	kinds
+)
+
+// link is a session's place among those of the same key.
+type link struct{ next, prev *Session }
+
+// key returns what s is found by, "" for nothing.
+func (k kind) key(s *Session) string {
+	if k == bySubject {
+		return s.Identity.Subject
+	}
+	return s.Identity.ID
+}
+
+// link makes s the first of its key. mu is held.
+func (l *Live) link(k kind, s *Session) {
+	key := k.key(s)
+	if key == "" {
+		return
+	}
+	if l.first[k] == nil {
+		l.first[k] = map[string]*Session{}
+	}
+	if next := l.first[k][key]; next != nil {
+		s.links[k].next, next.links[k].prev = next, s
+	}
+	l.first[k][key] = s
+}
+
+// unlink takes s out of the list of its key. mu is held.
+func (l *Live) unlink(k kind, s *Session) {
+	key, at := k.key(s), s.links[k]
+	if at.next != nil {
+		at.next.links[k].prev = at.prev
+	}
+	switch {
+	case at.prev != nil:
+		at.prev.links[k].next = at.next
+	case at.next != nil:
+		l.first[k][key] = at.next
+	default:
+		delete(l.first[k], key)
+	}
+	s.links[k] = link{}
 }

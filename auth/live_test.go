@@ -3,9 +3,12 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/handfast/handfast/websocket"
@@ -21,7 +24,8 @@ func (who) Challenge() string { return "" }
 
 func TestLive(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
-	live := NewLive(store)
+	counted := make(chan int, 10)
+	live := &Live{Store: store, Revoked: func(_ Revocation, n int) { counted <- n }}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { live.Run(ctx) })
@@ -42,13 +46,13 @@ func TestLive(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		_, err := c.Read(ctx)
-		if e, ok := errors.AsType[*websocket.CloseError](err); !ok || e.Code != CodeExpired || e.Reason != "the credential is revoked" {
+		if e, ok := errors.AsType[*websocket.CloseError](err); !ok || e.Code != CodeExpired || e.Reason != ReasonRevoked {
 			t.Errorf("%v, want closed with %d", err, CodeExpired)
 		}
 	}
 	ann, annTwo, bob, carl := open("ann", "1"), open("ann", "2"), open("bob", "3"), open("carl", "4")
-	if live.Len() != 4 {
-		t.Errorf("%d are open", live.Len())
+	if n := len(live.Sessions("ann")); n != 2 {
+		t.Errorf("%d are open", n)
 	}
 	if err := store.Revoke(t.Context(), Revocation{ID: "3", At: time.Now().Add(3 * time.Second)}); err != nil {
 		t.Fatal(err)
@@ -62,12 +66,23 @@ func TestLive(t *testing.T) {
 	if err := carl.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
 		t.Errorf("another: %v", err)
 	}
-	// It was revoked while it was being opened.
-	closed(open("ann", "5"))
+	if one, two := <-counted, <-counted; one != 1 || two != 2 {
+		t.Errorf("%d and %d were closed", one, two)
+	}
+	if _, _, err := visit(t, url, nil, "X-Name", "ann", "X-Id", "5"); statusOfHandshake(err) != 401 {
+		t.Errorf("a revoked credential: %v", err)
+	}
+}
+
+// statusOfHandshake returns with what a handshake was refused.
+func statusOfHandshake(err error) int {
+	if e, ok := errors.AsType[*websocket.HandshakeError](err); ok {
+		return e.Status
+	}
+	return 0
 }
 
 func TestLiveClocks(t *testing.T) {
-	live := NewLive(NewMemoryStore(MemoryStoreOptions{}))
 	now := time.Now()
 	for _, tt := range []struct {
 		name       string
@@ -80,27 +95,138 @@ func TestLiveClocks(t *testing.T) {
 		{"the other clock is ahead", 3 * time.Second, -time.Second, true},
 		{"issued after, and the revocation is no news", -10 * time.Second, -2 * time.Second, false},
 	} {
-		c := &websocket.Conn{}
-		live.conns = map[*websocket.Conn]*Identity{c: {Subject: "ann", Issued: now.Add(tt.issued)}}
-		if got := len(live.covered(Revocation{Subject: "ann", At: now.Add(tt.at)})) == 1; got != tt.want {
-			t.Errorf("%s: covered %v, want %v", tt.name, got, tt.want)
-		}
-		if len(live.covered(Revocation{Subject: "bob", At: now.Add(tt.at)})) != 0 {
+		var live Live
+		ann := admitted(t, &live, Identity{Subject: "ann", Issued: now.Add(tt.issued)})
+		live.revoke(Revocation{Subject: "bob", At: now.Add(tt.at)})
+		if _, _, ok := ann.Told(); ok {
 			t.Errorf("%s: another is covered", tt.name)
+		}
+		live.revoke(Revocation{Subject: "ann", At: now.Add(tt.at)})
+		if _, _, got := ann.Told(); got != tt.want {
+			t.Errorf("%s: covered %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// Nobody knows whether a credential still holds: its connection does not stay.
+// While it is not known whether a credential still holds, it opens nothing.
 func TestLiveFailsClosed(t *testing.T) {
-	url, _ := guarded(t, &Guard{Authenticator: who{}, Live: NewLive(brokenStore{})})
-	c, _, err := visit(t, url, nil, "X-Name", "ann")
-	if err == nil {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		_, err = c.Read(ctx)
+	url, _ := guarded(t, &Guard{Authenticator: who{}, Live: &Live{Store: brokenStore{}}})
+	if _, _, err := visit(t, url, nil, "X-Name", "ann"); statusOfHandshake(err) != 503 {
+		t.Errorf("%v, want 503", err)
 	}
-	if e, ok := errors.AsType[*websocket.CloseError](err); !ok || e.Code != CodeExpired {
-		t.Errorf("%v, want closed with %d", err, CodeExpired)
+}
+
+// A handshake whose credential was checked before a revocation, and that opens after it, is refused.
+func TestLiveRecentRevocations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var live Live
+		now := time.Now()
+		live.revoke(Revocation{Subject: "alice", At: now})
+		live.revoke(Revocation{ID: "token-7", At: now})
+		for _, tt := range []struct {
+			id      Identity
+			refused bool
+		}{
+			{Identity{Subject: "alice", Issued: now.Add(-time.Minute)}, true},
+			{Identity{Subject: "alice", Issued: now.Add(time.Minute)}, false},
+			{Identity{Subject: "bob", ID: "token-7"}, true},
+			{Identity{Subject: "bob", ID: "token-8"}, false},
+		} {
+			s := &Session{Identity: tt.id}
+			if err := live.Admit(s); (err != nil) != tt.refused {
+				t.Errorf("%+v: %v", tt.id, err)
+			}
+			if tt.refused && len(live.Sessions(tt.id.Subject)) > 1 {
+				t.Errorf("%+v is among the sessions", tt.id)
+			}
+		}
+		for range recentMost + 10 {
+			live.revoke(Revocation{Subject: "carol", At: now})
+		}
+		if len(live.recent) != recentMost {
+			t.Errorf("%d are remembered", len(live.recent))
+		}
+		<-time.After(recentFor)
+		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err == nil {
+			t.Error("forgotten too early")
+		}
+		<-time.After(1)
+		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err != nil || len(live.recent) != 0 {
+			t.Errorf("%v, with %d remembered", err, len(live.recent))
+		}
+	})
+}
+
+// What a close says first counts, and a session that is closed before it has its connection is closed by Open.
+func TestLiveClose(t *testing.T) {
+	var live Live
+	s := admitted(t, &live, Identity{Subject: "ann"})
+	if _, _, ok := s.Told(); ok || s.Handle() != nil {
+		t.Error("closed from the beginning")
+	}
+	if !s.Close(4000, "first") || s.Close(4001, "second") {
+		t.Error("the first close is not the first")
+	}
+	var h handle
+	if s.Open(&h) || h.shut != "4000 first" {
+		t.Errorf("Open: %q", h.shut)
+	}
+	if code, reason, ok := s.Told(); code != 4000 || reason != "first" || !ok {
+		t.Errorf("told %d %q", code, reason)
+	}
+
+	s = admitted(t, &live, Identity{Subject: "ann"})
+	var other handle
+	if !s.Open(&other) || s.Handle() != &other || other.shut != "" {
+		t.Errorf("Open: %q", other.shut)
+	}
+	s.Close(4000, "first")
+	s.Close(4001, "second")
+	if other.shut != "4000 first" {
+		t.Errorf("shut with %q", other.shut)
+	}
+}
+
+// handle notes how it is ended.
+type handle struct{ shut string }
+
+func (h *handle) Shut(code websocket.Code, reason string) error {
+	h.shut += fmt.Sprintf("%d %s", code, reason)
+	return nil
+}
+
+func (h *handle) CloseNow() error { return nil }
+
+// admitted returns a session that is admitted.
+func admitted(t *testing.T, l *Live, id Identity) *Session {
+	t.Helper()
+	s := &Session{Identity: id}
+	if err := l.Admit(s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The lists of a subject and of a credential stay whole, whichever session ends first.
+func TestLiveSessions(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
+		var live Live
+		other := admitted(t, &live, Identity{Subject: "bob"})
+		var all []*Session
+		for range 3 {
+			all = append(all, admitted(t, &live, Identity{Subject: "ann", ID: "1"}))
+		}
+		for i, n := range order {
+			all[n].End()
+			for k, list := range [][]*Session{live.Sessions("ann"), live.sessions(byCredential, "1")} {
+				if len(list) != 2-i || slices.Contains(list, all[n]) {
+					t.Errorf("%v: list %d has %d left after %d", order, k, len(list), i+1)
+				}
+			}
+		}
+		other.End()
+		if len(live.first[bySubject]) != 0 || len(live.first[byCredential]) != 0 {
+			t.Errorf("%v is left", live.first)
+		}
 	}
 }

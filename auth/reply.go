@@ -74,8 +74,8 @@ func foreign(format string, args ...any) *Error {
 	return Unauthorized(fmt.Errorf("%w that this method judges: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
 }
 
-// asError returns the *Error in err. What is none, which the contract of Authenticator and Authorizer leaves no room for,
-// keeps the client out all the same.
+// asError returns the *Error in err. Any other error, which the contract of Authenticator does not allow, rejects the
+// client as well.
 func asError(err error, challenge string) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

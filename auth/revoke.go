@@ -31,19 +31,30 @@ func (a *refuseRevoked) Challenge() string { return a.next.Challenge() }
 // Authenticate implements [Authenticator].
 func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 	id, err := a.next.Authenticate(r)
-	if err != nil || id == nil || id == nobody { // there is no credential that could be revoked
+	if err != nil || id == nil {
 		return id, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
-	defer cancel()
-	revoked, err := a.store.Revoked(ctx, id)
-	switch {
-	case err != nil:
-		return nil, Unavailable(time.Second, fmt.Errorf("asking what is revoked: %w", err))
-	case revoked:
-		return nil, Unauthorized(errRevoked, a.next.Challenge())
+	if err := stillHolds(r.Context(), a.store, id, a.next.Challenge()); err != nil {
+		return nil, err
 	}
 	return id, nil
+}
+
+// stillHolds returns nil if store knows that id is not revoked, and an [*Error] otherwise.
+func stillHolds(ctx context.Context, store Store, id *Identity, challenge string) error {
+	if id == nobody { // there is no credential that could be revoked
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	revoked, err := store.Revoked(ctx, id)
+	switch {
+	case err != nil:
+		return Unavailable(time.Second, fmt.Errorf("asking what is revoked: %w", err))
+	case revoked:
+		return Unauthorized(errRevoked, challenge)
+	}
+	return nil
 }
 
 // Close closes the Authenticator that is asked, not the Store.

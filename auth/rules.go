@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -140,17 +139,17 @@ func (d *Denied) Error() string {
 	return s + ": " + d.Decision.Reason
 }
 
-// Authorize implements [Authorizer]. The cause of its error is a [*Denied].
-func (r *Rules) Authorize(_ context.Context, id *Identity, a Action) error {
+// Authorize is Decide with an error, an [*Error] whose cause is a [*Denied], when the answer is no.
+func (r *Rules) Authorize(id *Identity, a Action) (Decision, error) {
 	d := r.Decide(id, a)
 	if d.Allowed {
-		return nil
+		return d, nil
 	}
 	denied := &Denied{Decision: d, Action: a}
 	if id != nil {
 		denied.Subject = id.Subject
 	}
-	return Forbidden(denied)
+	return d, Forbidden(denied)
 }
 
 // Decide says whether an identity may do something, and which rule says so. A nil identity may do nothing.

@@ -135,7 +135,7 @@ func TestCookieMistakes(t *testing.T) {
 		if _, err := Cookie(tt.name, tt.origins...); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q %q: %v, want %q", tt.name, tt.origins, err, tt.want)
 		}
-		if _, err := Session(tt.name, tt.origins, Anonymous()); err == nil {
+		if _, err := SessionCookie(tt.name, tt.origins, Anonymous()); err == nil {
 			t.Errorf("%q %q: a session", tt.name, tt.origins)
 		}
 	}
@@ -146,7 +146,7 @@ func TestSession(t *testing.T) {
 	var asked int
 	var closed bool
 	id := &Identity{Subject: "alice", Method: "forward"}
-	s, err := Session("sid", []string{origin}, says{id: id, asked: &asked, closed: &closed})
+	s, err := SessionCookie("sid", []string{origin}, says{id: id, asked: &asked, closed: &closed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,8 @@ func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 	}{len(list), []connection{}}
 	for _, e := range list[:min(limit, len(list))] {
 		out.Connections = append(out.Connections, connection{
-			ID: e.ID, User: e.User, Method: e.Method, Credential: e.Credential, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
-			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: e.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
+			ID: e.ID, User: e.Identity.Subject, Method: e.Identity.Method, Credential: e.Identity.ID, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
+			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: e.Identity.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
 			BytesIn: e.In.Bytes(), BytesOut: e.Out.Bytes(),
 		})
 	}
@@ -121,7 +121,7 @@ func (s *Server) closeConnections(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, "%v", err)
 		return
 	}
-	n := s.conns.Close(f, nil, code, reason)
+	n := s.conns.Close(f, code, reason)
 	if f.ID != "" && n == 0 {
 		plain(w, http.StatusNotFound, "there is no such connection\n")
 		return

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/auth"
 )
 
 // An operator takes back what a user may, or one credential: the connections end, and the tokens open no more.
@@ -27,7 +27,7 @@ func TestAdminRevokes(t *testing.T) {
 	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?"+one.Encode(), nil); resp.StatusCode != 200 {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	if e := ending(t, other); e.Code != registry.CodeUnauthorized || e.Reason != reasonRevoked {
+	if e := ending(t, other); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
 		t.Errorf("closed with %v", e)
 	}
 	if e := r.refuse(t, "/chat", as(bob)); e.Status != 401 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 )
@@ -89,7 +90,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("%s, %v", m.Data, err)
 	}
 	e := ending(t, c)
-	if e.Code != registry.CodeUnauthorized || e.Reason != "token expired" || time.Since(began) > time.Minute {
+	if e.Code != auth.CodeExpired || e.Reason != "token expired" || time.Since(began) > time.Minute {
 		t.Errorf("closed with %v", e)
 	}
 	has(t, &r.audited, `"disconnected"`, `"code":4401`, `"user":"alice"`)
@@ -104,8 +105,8 @@ func TestExpiryNotClosed(t *testing.T) {
 	until(t, func() bool { return r.refuse(t, "/chat", as(token("x", -time.Second, nil))).Status == 401 })
 	echoed(t, c)
 	for _, e := range r.conns.List(registry.Filter{}) {
-		if !e.Expires.IsZero() {
-			t.Errorf("it expires at %v", e.Expires)
+		if !e.Identity.Expires.IsZero() {
+			t.Errorf("it expires at %v", e.Identity.Expires)
 		}
 	}
 }
@@ -133,7 +134,7 @@ func TestLogout(t *testing.T) {
 		t.Fatalf("logout: %d", resp.StatusCode)
 	}
 	for _, c := range []*websocket.Conn{first, second} {
-		if e := ending(t, c); e.Code != registry.CodeUnauthorized || e.Reason != reasonRevoked {
+		if e := ending(t, c); e.Code != auth.CodeExpired || e.Reason != auth.ReasonRevoked {
 			t.Errorf("closed with %v", e)
 		}
 	}
@@ -176,7 +177,7 @@ endpoints:
 	one := ticket()
 	c := r.open(t, "/chat?ticket="+one, nil)
 	echoed(t, c)
-	if e := r.conns.List(registry.Filter{User: "alice"}); len(e) != 1 || e[0].Method != "ticket" || e[0].Expires.IsZero() {
+	if e := r.conns.List(registry.Filter{User: "alice"}); len(e) != 1 || e[0].Identity.Method != "ticket" || e[0].Identity.Expires.IsZero() {
 		t.Errorf("%d of alice", len(e))
 	}
 	if e := r.refuse(t, "/chat?ticket="+one, nil); e.Status != 401 {

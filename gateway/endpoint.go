@@ -140,9 +140,8 @@ func (h *handshake) check(r *http.Request) error {
 		return err
 	}
 	h.entry.Opened = time.Now()
-	s.conns.Admit(h.entry)
-	if s.revoked.covers(h.entry) { // after the look at its credential, and before somebody who closes would find it
-		return auth.Refusal(auth.Unauthorized(errRevoked, e.auth.Challenge()))
+	if err := s.conns.Admit(h.entry); err != nil {
+		return auth.Refusal(auth.Unauthorized(err, e.auth.Challenge()))
 	}
 	// The connection keeps what the request has, for as long as it is open. Nobody asks for it any more: it is about a
 	// KiB, and there are credentials in it.
@@ -215,22 +214,20 @@ func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 // know notes who it is.
 func (h *handshake) know(id *auth.Identity) {
 	n := h.entry
-	n.User, n.Method, n.Credential, n.Issued = id.Subject, id.Method, id.ID, id.Issued
+	n.Identity = auth.Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued}
 	if h.e.cfg.Expiry.Close {
-		n.Expires, n.Warn = id.Expires, time.Duration(h.e.cfg.Expiry.Warn)
+		n.Identity.Expires, n.Warn = id.Expires, time.Duration(h.e.cfg.Expiry.Warn)
 	}
 }
 
 // authorize asks the rules.
 func (h *handshake) authorize(id *auth.Identity) error {
-	d := h.e.rules.Decide(id, auth.Action{Do: "connect", Endpoint: h.e.cfg.Name})
+	d, err := h.e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: h.e.cfg.Name})
 	h.rule = d.Reason
-	if d.Allowed {
-		return nil
+	if err != nil {
+		return auth.Refusal(err)
 	}
-	return auth.Refusal(auth.Forbidden(&auth.Denied{
-		Decision: d, Action: auth.Action{Do: "connect", Endpoint: h.e.cfg.Name}, Subject: id.Subject,
-	}))
+	return nil
 }
 
 // run is the goroutine of a connection, from its first message to its end.
@@ -242,9 +239,6 @@ func (e *endpoint) run(h *handshake, c *websocket.Conn) {
 	var err error
 	if s.conns.Open(entry, c) {
 		err = e.serveOne(c, entry)
-	} else { // it was told to go meanwhile
-		code, reason, _ := entry.Told()
-		err = c.Close(code, reason)
 	}
 	// Somebody else may be closing the connection at this very moment: this Close waits until that is done, and does
 	// nothing to a connection that has ended. Only an endpoint that gives up by itself is closed by it.

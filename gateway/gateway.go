@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/door"
@@ -47,7 +48,8 @@ type Server struct {
 	auditTold atomic.Int64 // when it was told last that lines of it are lost, in Unix nanoseconds
 	metrics   *observe.Metrics
 	outside   *observe.Endpoint // what is refused before it has come to an endpoint
-	conns     *registry.Registry
+	live      auth.Live
+	conns     *registry.Registry // on live
 	refused   *refusals.Log
 	flood     flood // of refusals in the log
 	waiting   *door.Waiting
@@ -57,7 +59,6 @@ type Server struct {
 	http      *http.Server
 	admin     *adminListener // nil: there is none
 	store     store
-	revoked   recentRevocations
 	ready     atomic.Bool
 	serving   sync.WaitGroup // one goroutine for each door
 	failed    chan error
@@ -77,8 +78,10 @@ type Server struct {
 // Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
 // [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
 func Open(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{log: opts.Log, conns: registry.New(), refused: &refusals.Log{}, outside: observe.NewEndpoint(""),
+	s := &Server{log: opts.Log, refused: &refusals.Log{}, outside: observe.NewEndpoint(""),
 		failed: make(chan error, 1)}
+	s.live.Expiring, s.live.Revoked = warn, s.recordRevoked
+	s.conns = registry.New(&s.live)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -109,6 +112,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options) (er
 	if err = s.store.open(cfg.Store, s.log); err != nil {
 		return err
 	}
+	s.live.Store = s.store.Store
 	s.http = s.newHTTP(cfg.HTTP)
 	site, err := s.newSite(cfg, nil)
 	if err != nil {
@@ -192,8 +196,7 @@ func (s *Server) Dev() *certs.Dev { return s.site.Load().dev }
 func (s *Server) Serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	running, stop := context.WithCancel(context.Background())
-	background.Go(func() { s.conns.Run(running) })
-	background.Go(func() { s.store.Watch(running, s.revoke) })
+	background.Go(func() { s.live.Run(running) })
 	s.start()
 	var err error
 	select {

@@ -14,7 +14,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 50 {
 		c := r.open(t, "/chat", as(token("alice", time.Hour, nil)))
-		if n := r.conns.Close(registry.Filter{User: "alice"}, nil, websocket.CodePolicy, "bye"); n != 1 {
+		if n := r.conns.Close(registry.Filter{User: "alice"}, websocket.CodePolicy, "bye"); n != 1 {
 			t.Fatalf("%d were closed", n)
 		}
 		if e := ending(t, c); e.Code != websocket.CodePolicy || e.Reason != "bye" {
@@ -28,8 +28,8 @@ func TestCloseRightAfterOpening(t *testing.T) {
 func TestRequestIsDropped(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
-	until(t, func() bool { return r.conns.List(registry.Filter{})[0].Conn() != nil })
-	h := r.conns.List(registry.Filter{})[0].Conn().Handshake()
+	until(t, func() bool { return r.conns.List(registry.Filter{})[0].Handle() != nil })
+	h := r.conns.List(registry.Filter{})[0].Handle().(*websocket.Conn).Handshake()
 	if len(h.Header) != 0 || h.URL.RawQuery != "" || h.URL.Path != "/chat" {
 		t.Errorf("%v, %v", h.Header, h.URL)
 	}

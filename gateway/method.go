@@ -187,7 +187,7 @@ func (s *Server) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return auth.Session(cfg.Name, origins, next)
+	return auth.SessionCookie(cfg.Name, origins, next)
 }
 
 // newForward makes the method that asks another service.

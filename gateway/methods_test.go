@@ -85,7 +85,7 @@ endpoints:
 			c := r.open(t, "/all", &websocket.DialOptions{Header: tt.header, Subprotocols: tt.protocols})
 			echoed(t, c)
 			list := r.conns.List(registry.Filter{User: tt.user})
-			if len(list) != 1 || list[0].Method != tt.method {
+			if len(list) != 1 || list[0].Identity.Method != tt.method {
 				t.Errorf("%d of %s", len(list), tt.user)
 			}
 		})
@@ -167,7 +167,7 @@ endpoints: [{name: all, path: /all, target: echo, auth: [machines, users]}]
 		return o
 	}
 	echoed(t, r.open(t, "/all", with(client)))
-	if list := r.conns.List(registry.Filter{User: "dora"}); len(list) != 1 || list[0].Method != "certificate" {
+	if list := r.conns.List(registry.Filter{User: "dora"}); len(list) != 1 || list[0].Identity.Method != "certificate" {
 		t.Errorf("%d of dora", len(list))
 	}
 	opts := with(nil)
@@ -181,35 +181,4 @@ endpoints: [{name: all, path: /all, target: echo, auth: [machines, users]}]
 		list := r.refused.List()
 		return list[0].Stage == "tls"
 	})
-}
-
-// A handshake that was looked at before a revocation and opens after it is caught.
-func TestRecentRevocations(t *testing.T) {
-	var l recentRevocations
-	now := time.Now()
-	l.add(auth.Revocation{Subject: "alice", At: now}, now)
-	l.add(auth.Revocation{ID: "token-7", At: now}, now)
-	for _, tt := range []struct {
-		e    *registry.Entry
-		want bool
-	}{
-		{&registry.Entry{User: "alice", Issued: now.Add(-time.Minute)}, true},
-		{&registry.Entry{User: "alice", Issued: now.Add(time.Minute)}, false},
-		{&registry.Entry{User: "bob", Credential: "token-7"}, true},
-		{&registry.Entry{User: "bob", Credential: "token-8"}, false},
-	} {
-		if got := l.covers(tt.e); got != tt.want {
-			t.Errorf("%s %s: %v", tt.e.User, tt.e.Credential, got)
-		}
-	}
-	for i := range recentMost + 10 {
-		l.add(auth.Revocation{Subject: "carol", At: now}, now.Add(time.Duration(i)))
-	}
-	if len(l.list) > recentMost {
-		t.Errorf("%d are remembered", len(l.list))
-	}
-	l.add(auth.Revocation{Subject: "carol", At: now}, now.Add(time.Hour))
-	if len(l.list) != 1 {
-		t.Errorf("%d are remembered after an hour", len(l.list))
-	}
 }

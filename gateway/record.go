@@ -22,8 +22,8 @@ import (
 func (s *Server) recordOpened(h *handshake, r *http.Request, _ *websocket.Conn) {
 	n := h.entry
 	h.e.metrics.Opened.Inc()
-	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.User, observe.KeyAddr, n.Addr.String())
-	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, n.User, observe.KeyMethod, n.Method, observe.KeyAddr, n.Addr.String(),
+	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String())
+	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, n.Identity.Subject, observe.KeyMethod, n.Identity.Method, observe.KeyAddr, n.Addr.String(),
 		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, r.URL.Path,
 		observe.KeyDecision, "allow", observe.KeyRule, h.rule)
 }
@@ -31,7 +31,7 @@ func (s *Server) recordOpened(h *handshake, r *http.Request, _ *websocket.Conn) 
 // recordClosed tells how a connection ended, and why the endpoint gave it up if that was not the reason.
 func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted time.Duration) {
 	n := h.entry
-	log := s.log.With(observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.User,
+	log := s.log.With(observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject,
 		observe.KeyAddr, n.Addr.String(), observe.KeyDuration, lasted.Round(time.Millisecond))
 	var closed *websocket.CloseError
 	if err != nil && !errors.As(err, &closed) {
@@ -51,14 +51,14 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 		log = log.With(observe.KeyReason, reason)
 	}
 	log.Log(context.Background(), level, observe.EventClosed, observe.KeyCode, code, observe.KeyBy, by)
-	s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, n.User, observe.KeyMethod, n.Method,
+	s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, n.Identity.Subject, observe.KeyMethod, n.Identity.Method,
 		observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint,
 		observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
 		observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
 		observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())
 	h.e.metrics.Closed(code)
 	h.e.metrics.Lasted.Observe(lasted.Seconds())
-	if code == int(registry.CodeUnauthorized) && reason == registry.Expired {
+	if code == int(auth.CodeExpired) && reason == auth.ReasonExpired {
 		s.metrics.Expired.Inc()
 	}
 }
@@ -67,7 +67,7 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 func (s *Server) recordPanic(where *observe.Endpoint, n *registry.Entry, value any) {
 	where.Panics.Inc()
 	s.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(value), observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint,
-		observe.KeyUser, n.User, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
+		observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
 // recordAuth tells how long it took to find out who a client is.
@@ -97,7 +97,7 @@ func (h *handshake) refused(r *http.Request, err error) {
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason
 	}
-	h.e.server.record(h.e.metrics, record, h.entry.User, h.entry.Method)
+	h.e.server.record(h.e.metrics, record, h.entry.Identity.Subject, h.entry.Identity.Method)
 }
 
 // reasonOf says why a handshake failed, for the operator. What auth says of a cause holds no credential.

@@ -73,7 +73,7 @@ func (s *Server) dropEndpoints(old, next *site) {
 		if slices.ContainsFunc(next.endpoints, func(n *endpoint) bool { return n.cfg.Name == name }) {
 			continue
 		}
-		n := s.conns.Close(registry.Filter{Endpoint: name}, nil, websocket.Code(next.cfg.Drain.Code), reasonRemoved)
+		n := s.conns.Close(registry.Filter{Endpoint: name}, websocket.Code(next.cfg.Drain.Code), reasonRemoved)
 		s.log.Info(observe.EventRemoved, observe.KeyEndpoint, name, observe.KeyCount, n)
 	}
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"time"
@@ -30,9 +29,6 @@ func (s *store) open(cfg config.Store, log *slog.Logger) error {
 	s.Store = r
 	return nil
 }
-
-// Watch hands every revocation to fn until ctx ends.
-func (s *store) Watch(ctx context.Context, fn func(auth.Revocation)) { s.Store.Watch(ctx, fn) }
 
 func (s *store) close() {
 	switch c := s.Store.(type) {

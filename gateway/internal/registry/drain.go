@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/handfast/handfast/websocket"
@@ -27,16 +26,13 @@ type Drain struct {
 func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	open := g.beginDrain(d)
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
-	var closing sync.WaitGroup
 	began := time.Now()
 	each := min(d.Spread/time.Duration(max(len(open), 1)), step)
 	for i, e := range open {
 		if !g.pause(ctx, time.Until(began.Add(each*time.Duration(i)))) {
 			break
 		}
-		if e.tell(d.Code, Stopping) {
-			closing.Go(e.close)
-		}
+		e.Close(d.Code, Stopping)
 	}
 	select {
 	case <-g.idle:
@@ -44,7 +40,6 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 		cut = g.cut()
 		<-g.idle
 	}
-	closing.Wait()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.left - cut, cut
@@ -84,8 +79,8 @@ func (g *Registry) cut() int {
 	g.cutting = true
 	n := 0
 	for _, e := range g.entries {
-		if c := e.Conn(); c != nil { // else Open finds that it is late
-			c.CloseNow()
+		if h := e.Handle(); h != nil { // else Open finds that it is late
+			_ = h.CloseNow() // it may have ended by itself
 			n++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -27,7 +28,7 @@ func drain(t *testing.T, g *Registry, d Drain, timeout time.Duration) (closed, c
 
 func TestDrainSpreads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		const n = 100
 		var order []int
 		began := time.Now()
@@ -69,7 +70,7 @@ func TestDrainSpreads(t *testing.T) {
 // A few connections are not held up by a long spread.
 func TestDrainOfFewIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		for range 3 {
 			join(t, g, &Entry{})
 		}
@@ -83,7 +84,7 @@ func TestDrainOfFewIsShort(t *testing.T) {
 // Clients that do not answer are cut when the time is over.
 func TestDrainCuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		good := join(t, g, &Entry{})
 		e := entry("a", "192.0.2.1", "")
 		if err := g.Enter(e, Bounds{}); err != nil {
@@ -91,7 +92,7 @@ func TestDrainCuts(t *testing.T) {
 		}
 		peer, conn := wstest.PipePeer(t, websocket.RoleClient, &wstest.Options{Server: websocket.ConnOptions{CloseTimeout: time.Hour}})
 		defer peer.Close()
-		g.Admit(e)
+		admit(t, g, e)
 		g.Open(e, conn)
 		go func() {
 			_, _ = conn.Read(t.Context()) // until it is cut
@@ -110,7 +111,7 @@ func TestDrainCuts(t *testing.T) {
 // A handshake that is under way when the drain begins is waited for, and its connection told to go.
 func TestDrainWaitsForHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		e := entry("a", "192.0.2.1", "")
 		if err := g.Enter(e, Bounds{}); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestDrainWaitsForHandshakes(t *testing.T) {
 			t.Errorf("another handshake: %v", err)
 		}
 		_, conn := wstest.Pipe(t, nil)
-		g.Admit(e)
+		admit(t, g, e)
 		if g.Open(e, conn) {
 			t.Error("a connection that comes late may stay")
 		}
@@ -145,7 +146,7 @@ func TestDrainWaitsForHandshakes(t *testing.T) {
 
 func TestAbort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		m := join(t, g, &Entry{})
 		g.Abort()
 		if code := m.code(); code != websocket.CodeAbnormal {

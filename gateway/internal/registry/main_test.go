@@ -12,6 +12,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func admit(t *testing.T, g *Registry, e *Entry) {
+	t.Helper()
+	if err := g.Admit(e); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // member is a connection of a registry, and its client.
 type member struct {
 	*Entry
@@ -41,10 +48,8 @@ func join(t *testing.T, g *Registry, e *Entry) *member {
 			m.got <- string(msg.Data)
 		}
 	}()
-	g.Admit(e)
+	admit(t, g, e)
 	if !g.Open(e, server) {
-		code, reason, _ := e.Told()
-		_ = server.Close(code, reason)
 		g.Leave(e)
 		return m
 	}

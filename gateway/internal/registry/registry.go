@@ -1,5 +1,6 @@
 // Package registry knows every open WebSocket of a server: who it is, from where, since when. It bounds their number,
-// finds and closes them, closes those whose credential expires, and lets them go one after the other at the end.
+// finds and closes them, and lets them go one after the other at the end. It holds handles, not connections: what drives a
+// connection does not matter.
 package registry
 
 import (
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/websocket"
 )
@@ -23,31 +25,19 @@ type Bounds struct {
 	EndpointPerUser    int
 }
 
-// Entry is a connection. Its fields are not changed once it is open; the counters are, by whoever serves it.
+// Entry is a connection, and the session under whose credential it is. Its exported fields are not changed once it is admitted;
+// the counters are, by what serves it. Enter gives it its ID.
 type Entry struct {
-	ID         string
-	Endpoint   string
-	Addr       netip.Addr
-	Origin     string
-	User       string    // "" before it is known
-	Method     string    // how it was found out
-	Credential string    // its ID; may be empty
-	Issued     time.Time // of the credential; zero: it does not say
-	Expires    time.Time // when it is closed; zero: never
-	Warn       time.Duration
-	Opened     time.Time // when it was let in
-	In, Out    Counter
-	Sum        *Sum // where its messages are counted in the end; may be nil
+	auth.Session
+	Endpoint string
+	Addr     netip.Addr
+	Origin   string
+	Opened   time.Time // when it was admitted
+	In, Out  Counter
+	Sum      *Sum // where its messages are counted in the end; may be nil
 
-	conn      atomic.Pointer[websocket.Conn] // nil until its 101 has been written
-	admitted  bool                           // it is in the lists
-	counted   bool                           // for its user
-	next      *Entry
-	prev      *Entry // of the same user
-	due       time.Time
-	warned    bool
-	index     int                                  // in the heap; -1 when it is not there
-	closeWith atomic.Pointer[websocket.CloseError] // what we told it to go with; nil: nobody did
+	admitted bool // it is in the lists
+	counted  bool // for its user
 }
 
 // Counter counts messages and the bytes of their content.
@@ -79,23 +69,12 @@ func (t *Traffic) add(e *Entry) {
 // Sum is the traffic of connections that have ended. A Registry guards it; the zero value is ready.
 type Sum struct{ ended Traffic }
 
-// Conn returns the connection, nil before it is open.
-func (e *Entry) Conn() *websocket.Conn { return e.conn.Load() }
-
-// Subprotocol returns what was agreed on, "" for none.
+// Subprotocol returns what was agreed on, "" for none, and before the connection is open.
 func (e *Entry) Subprotocol() string {
-	if c := e.Conn(); c != nil {
-		return c.Handshake().Subprotocol
+	if c, ok := e.Handle().(interface{ Subprotocol() string }); ok {
+		return c.Subprotocol()
 	}
 	return ""
-}
-
-// Told returns with what code and reason this server told the connection to go, and false when it did not.
-func (e *Entry) Told() (code websocket.Code, reason string, ok bool) {
-	if c := e.closeWith.Load(); c != nil {
-		return c.Code, c.Reason, true
-	}
-	return 0, "", false
 }
 
 // perAddress and perUser are what connections of an endpoint are counted by.
@@ -106,17 +85,16 @@ type perAddress struct {
 
 type perUser struct{ endpoint, user string }
 
-// Registry is the set of connections. Its methods may be called from any goroutine. Run must run for expiry to happen.
+// Registry is the set of connections. Its methods may be called from any goroutine.
 type Registry struct {
+	live *auth.Live // closes those whose credentials expire or are revoked
+
 	mu        sync.Mutex
 	taken     int // places given out: connections, and handshakes that may become one
 	byAddr    limit.Count[perAddress]
 	byUser    limit.Count[perUser]
 	endpoints limit.Count[string]
 	entries   map[string]*Entry // open ones, by ID
-	users     map[string]*Entry // the first of each user's list
-	expiring  expiryHeap
-	wake      chan struct{} // the next expiry may have changed
 	draining  bool
 	cutting   bool              // the drain has run out of time
 	refused   *websocket.Reject // what handshakes are told while it drains
@@ -125,10 +103,9 @@ type Registry struct {
 	drainCode websocket.Code
 }
 
-// New makes an empty one.
-func New() *Registry {
-	return &Registry{entries: map[string]*Entry{}, users: map[string]*Entry{}, wake: make(chan struct{}, 1),
-		idle: make(chan struct{})}
+// New makes an empty one, whose sessions live closes.
+func New(live *auth.Live) *Registry {
+	return &Registry{live: live, entries: map[string]*Entry{}, idle: make(chan struct{})}
 }
 
 // The refusals of Enter and Identify. A client of the first three can do nothing about it.
@@ -171,47 +148,43 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Identify counts e for its User, which is known now. It does so once.
+// Identify counts e for its user, who is known now. It does so once.
 func (g *Registry) Identify(e *Entry, b Bounds) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.byUser.Take(perUser{e.Endpoint, e.User}, b.EndpointPerUser) {
+	if !g.byUser.Take(perUser{e.Endpoint, e.Identity.Subject}, b.EndpointPerUser) {
 		return ErrUserFull
 	}
 	e.counted = true
 	return nil
 }
 
-// Admit puts e into the lists: from now on it is found, and can be told to go. Its fields are complete. It comes before
-// the client is told that it may come in, so that no close misses a client that knows.
-func (g *Registry) Admit(e *Entry) {
+// Admit puts e into the lists: from now on it is found, and can be closed. Its fields are complete. It comes before the client
+// learns that it is admitted, so that no close misses a client that knows. The error says that its credential was revoked
+// after it was checked.
+func (g *Registry) Admit(e *Entry) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e.admitted, e.index = true, -1
-	g.entries[e.ID] = e
-	if first := g.users[e.User]; first != nil {
-		e.next, first.prev = first, e
+	if err := g.live.Admit(&e.Session); err != nil {
+		return err
 	}
-	g.users[e.User] = e
+	e.admitted = true
+	g.entries[e.ID] = e
+	return nil
 }
 
-// Open gives an entry that is admitted its connection. It reports false when the connection shall not be served, since it
-// was told to go meanwhile, or the drain has begun. Then the caller is to close it with Told's code.
-func (g *Registry) Open(e *Entry, c *websocket.Conn) bool {
+// Open gives an entry that is admitted its connection. It returns false when that has been shut and is not to be served: the
+// entry was closed meanwhile, or the drain has begun.
+func (g *Registry) Open(e *Entry, h auth.Handle) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e.conn.Store(c)
 	if g.cutting {
-		c.CloseNow()
+		_ = h.CloseNow() // it may have ended by itself
 	}
 	if g.draining {
-		e.tell(g.drainCode, Stopping)
+		e.Close(g.drainCode, Stopping)
 	}
-	if e.closeWith.Load() != nil {
-		return false
-	}
-	g.schedule(e, time.Now())
-	return true
+	return e.Session.Open(h)
 }
 
 // Leave gives e's place back, whether it was open or not.
@@ -224,7 +197,7 @@ func (g *Registry) Leave(e *Entry) {
 	g.byAddr.Free(perAddress{addr: key})
 	g.byAddr.Free(perAddress{e.Endpoint, key})
 	if e.counted {
-		g.byUser.Free(perUser{e.Endpoint, e.User})
+		g.byUser.Free(perUser{e.Endpoint, e.Identity.Subject})
 	}
 	if e.admitted {
 		g.forget(e)
@@ -237,25 +210,13 @@ func (g *Registry) Leave(e *Entry) {
 // forget takes an entry out of the lists. mu is held.
 func (g *Registry) forget(e *Entry) {
 	delete(g.entries, e.ID)
-	if e.Conn() != nil {
+	if e.Handle() != nil {
 		g.left++
 	}
 	if e.Sum != nil {
 		e.Sum.ended.add(e)
 	}
-	if e.next != nil {
-		e.next.prev = e.prev
-	}
-	switch {
-	case e.prev != nil:
-		e.prev.next = e.next
-	case e.next != nil:
-		g.users[e.User] = e.next
-	default:
-		delete(g.users, e.User)
-	}
-	e.next, e.prev = nil, nil
-	g.unschedule(e)
+	e.End()
 }
 
 // Traffic returns what went through the connections of each of sums, those that are open included.
@@ -292,7 +253,7 @@ type Filter struct {
 }
 
 func (f *Filter) fits(e *Entry) bool {
-	return (f.ID == "" || f.ID == e.ID) && (f.User == "" || f.User == e.User) &&
+	return (f.ID == "" || f.ID == e.ID) && (f.User == "" || f.User == e.Identity.Subject) &&
 		(f.Endpoint == "" || f.Endpoint == e.Endpoint) && (!f.Addr.IsValid() || f.Addr.Contains(e.Addr))
 }
 
@@ -311,8 +272,8 @@ func (g *Registry) list(f Filter) []*Entry {
 			list = append(list, e)
 		}
 	case f.User != "":
-		for e := g.users[f.User]; e != nil; e = e.next {
-			if f.fits(e) {
+		for _, one := range g.live.Sessions(f.User) {
+			if e := g.entries[one.ID]; e != nil && f.fits(e) {
 				list = append(list, e)
 			}
 		}
@@ -326,36 +287,11 @@ func (g *Registry) list(f Filter) []*Entry {
 	return list
 }
 
-// Close tells the connections that f picks, and which also fits, to go, and returns how many they are. It does not wait
-// for them. also may be nil.
-func (g *Registry) Close(f Filter, also func(*Entry) bool, code websocket.Code, reason string) int {
-	n := 0
-	for _, e := range g.List(f) {
-		if also == nil || also(e) {
-			n++
-			g.dismiss(e, code, reason)
-		}
+// Close closes the connections that f picks, without waiting, and returns how many they are.
+func (g *Registry) Close(f Filter, code websocket.Code, reason string) int {
+	list := g.List(f)
+	for _, e := range list {
+		e.Close(code, reason)
 	}
-	return n
-}
-
-// dismiss tells e to go, unless it was told before: a connection has one goroutine at most that closes it, however often
-// somebody asks for that. One that is not open yet is closed by Open.
-func (g *Registry) dismiss(e *Entry, code websocket.Code, reason string) {
-	if e.tell(code, reason) {
-		go e.close()
-	}
-}
-
-// close closes e with what it was told. Whoever told it first does so.
-func (e *Entry) close() {
-	if c := e.Conn(); c != nil {
-		code, reason, _ := e.Told()
-		_ = c.Close(code, reason) // an error says that the peer did not answer; there is nobody left to tell
-	}
-}
-
-// tell reports whether it is the first to say with what e goes: that is what counts.
-func (e *Entry) tell(code websocket.Code, reason string) bool {
-	return e.closeWith.CompareAndSwap(nil, &websocket.CloseError{Code: code, Reason: reason})
+	return len(list)
 }

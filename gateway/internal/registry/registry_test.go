@@ -9,12 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
 func entry(endpoint, addr, user string) *Entry {
-	return &Entry{Endpoint: endpoint, Addr: netip.MustParseAddr(addr), User: user}
+	return &Entry{Endpoint: endpoint, Addr: netip.MustParseAddr(addr), Session: auth.Session{Identity: auth.Identity{Subject: user}}}
 }
 
 func TestBounds(t *testing.T) {
@@ -38,7 +39,7 @@ func TestBounds(t *testing.T) {
 			entry("a", "192.0.2.1", ""), ErrAddressFull, entry("b", "192.0.2.1", "")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := New()
+			g := New(&auth.Live{})
 			for _, e := range tt.have {
 				if err := g.Enter(e, tt.b); err != nil {
 					t.Fatal(err)
@@ -61,7 +62,7 @@ func TestBounds(t *testing.T) {
 }
 
 func TestBoundsPerUser(t *testing.T) {
-	g := New()
+	g := New(&auth.Live{})
 	b := Bounds{EndpointPerUser: 1}
 	first, second, other := entry("a", "192.0.2.1", "alice"), entry("a", "192.0.2.2", "alice"), entry("b", "192.0.2.1", "alice")
 	for _, e := range []*Entry{first, second, other} {
@@ -90,7 +91,7 @@ func TestBoundsPerUser(t *testing.T) {
 
 func TestListAndClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		all := map[string]*member{
 			"a1": join(t, g, entry("chat", "192.0.2.1", "alice")),
 			"a2": join(t, g, entry("news", "192.0.2.2", "alice")),
@@ -127,21 +128,20 @@ func TestListAndClose(t *testing.T) {
 				t.Errorf("%+v: %v, want %v", tt.f, got, tt.want)
 			}
 		}
-		odd := func(e *Entry) bool { return e.Endpoint == "news" }
-		if n := g.Close(Filter{User: "alice"}, odd, CodeUnauthorized, "revoked"); n != 1 {
+		if n := g.Close(Filter{User: "alice", Endpoint: "news"}, auth.CodeExpired, "revoked"); n != 1 {
 			t.Errorf("%d closed", n)
 		}
-		if code := all["a2"].code(); code != CodeUnauthorized {
+		if code := all["a2"].code(); code != auth.CodeExpired {
 			t.Errorf("code %v", code)
 		}
 		synctest.Wait()
 		if got := names(Filter{User: "alice"}); !slices.Equal(got, []string{"a1", "a3"}) {
 			t.Errorf("left: %v", got)
 		}
-		g.Close(Filter{}, nil, websocket.CodePolicy, "")
+		g.Close(Filter{}, websocket.CodePolicy, "")
 		synctest.Wait()
-		if g.Len() != 0 || len(g.users) != 0 || len(g.entries) != 0 {
-			t.Errorf("%d open, %d users", g.Len(), len(g.users))
+		if g.Len() != 0 || len(g.live.Sessions("alice")) != 0 || len(g.entries) != 0 {
+			t.Errorf("%d open", g.Len())
 		}
 	})
 }
@@ -150,13 +150,13 @@ func TestListAndClose(t *testing.T) {
 func TestUsersList(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			g := New()
+			g := New(&auth.Live{})
 			var all []*member
 			for range 3 {
 				all = append(all, join(t, g, entry("a", "192.0.2.1", "alice")))
 			}
 			for i, n := range order {
-				g.Close(Filter{ID: all[n].ID}, nil, websocket.CodePolicy, "")
+				g.Close(Filter{ID: all[n].ID}, websocket.CodePolicy, "")
 				synctest.Wait()
 				if left := len(g.List(Filter{User: "alice"})); left != 2-i {
 					t.Errorf("%v: %d left after %d", order, left, i+1)
@@ -169,16 +169,16 @@ func TestUsersList(t *testing.T) {
 // Whoever knows that it is let in is found: an entry is told to go before it has its connection, too, and Open says so.
 func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		e := entry("a", "192.0.2.1", "alice")
 		if err := g.Enter(e, Bounds{}); err != nil {
 			t.Fatal(err)
 		}
-		g.Admit(e)
+		admit(t, g, e)
 		if list := g.List(Filter{User: "alice"}); len(list) != 1 || list[0].Subprotocol() != "" {
 			t.Errorf("%d are listed", len(list))
 		}
-		if n := g.Close(Filter{User: "alice"}, nil, websocket.CodePolicy, "bye"); n != 1 {
+		if n := g.Close(Filter{User: "alice"}, websocket.CodePolicy, "bye"); n != 1 {
 			t.Errorf("%d closed", n)
 		}
 		synctest.Wait()
@@ -200,18 +200,18 @@ func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 // However often it is asked for, a connection is closed by one goroutine.
 func TestCloseAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		e := entry("a", "192.0.2.1", "")
 		if err := g.Enter(e, Bounds{}); err != nil {
 			t.Fatal(err)
 		}
 		peer, conn := wstest.PipePeer(t, websocket.RoleClient, &wstest.Options{Server: websocket.ConnOptions{CloseTimeout: time.Hour}})
 		defer peer.Close()
-		g.Admit(e)
+		admit(t, g, e)
 		g.Open(e, conn)
 		before := runtime.NumGoroutine()
 		for range 100 {
-			if n := g.Close(Filter{}, nil, websocket.CodePolicy, ""); n != 1 {
+			if n := g.Close(Filter{}, websocket.CodePolicy, ""); n != 1 {
 				t.Fatalf("%d closed", n)
 			}
 		}
@@ -227,7 +227,7 @@ func TestCloseAgainAndAgain(t *testing.T) {
 // The sum of an endpoint never falls: an entry is in it whether it is open or has left.
 func TestTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
+		g := New(&auth.Live{})
 		var sum, other Sum
 		m := join(t, g, &Entry{Sum: &sum})
 		m.In.Add(5)
@@ -237,7 +237,7 @@ func TestTraffic(t *testing.T) {
 		if got := g.Traffic([]*Sum{&other, &sum}); got[0] != (Traffic{}) || got[1] != want {
 			t.Errorf("open: %+v", got)
 		}
-		g.Close(Filter{}, nil, websocket.CodeNormal, "")
+		g.Close(Filter{}, websocket.CodeNormal, "")
 		m.code()
 		synctest.Wait()
 		if got := g.Traffic([]*Sum{&sum}); g.Len() != 0 || got[0] != want {

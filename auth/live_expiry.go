@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"container/heap"
+	"time"
+)
+
+// expiryHeap is the open sessions that will be warned or closed, the soonest first.
+type expiryHeap []*Session
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].due().Before(h[j].due()) }
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i+1, j+1
+}
+
+func (h *expiryHeap) Push(x any) {
+	s := x.(*Session)
+	*h = append(*h, s)
+	s.index = len(*h)
+}
+
+func (h *expiryHeap) Pop() any {
+	last := len(*h) - 1
+	s := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	s.index = 0
+	return s
+}
+
+// lookAgain bounds how late an expiry is noticed when the clock jumps, or the machine has slept: a timer counts neither.
+const lookAgain = 10 * time.Second
+
+// due returns when something is to be done about s: the warning, then the end.
+func (s *Session) due() time.Time {
+	if s.warned || s.Warn <= 0 {
+		return s.Identity.Expires
+	}
+	return s.Identity.Expires.Add(-s.Warn)
+}
+
+// schedule puts s where its next event belongs. mu is held.
+func (l *Live) schedule(s *Session, now time.Time) {
+	if s.Identity.Expires.IsZero() {
+		return
+	}
+	heap.Push(&l.expiring, s)
+	if s.index == 1 {
+		l.arm(s.due().Sub(now))
+	}
+}
+
+// unschedule takes s out. mu is held.
+func (l *Live) unschedule(s *Session) {
+	if s.index > 0 {
+		heap.Remove(&l.expiring, s.index-1)
+	}
+}
+
+// arm has expire called after a while. mu is held.
+func (l *Live) arm(wait time.Duration) {
+	wait = max(0, min(wait, lookAgain))
+	if l.timer == nil {
+		l.timer = time.AfterFunc(wait, l.expire)
+		return
+	}
+	l.timer.Reset(wait)
+}
+
+// expire does what is due. One timer does so for all sessions.
+func (l *Live) expire() {
+	for _, s := range l.expired(time.Now()) {
+		s.Close(CodeExpired, ReasonExpired)
+	}
+}
+
+// expired returns the sessions whose time is over, warns those that come next, and arms the timer for the rest.
+func (l *Live) expired(now time.Time) []*Session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var over []*Session
+	for len(l.expiring) > 0 {
+		s := l.expiring[0]
+		if wait := s.due().Sub(now); wait > 0 {
+			l.arm(wait)
+			break
+		}
+		heap.Pop(&l.expiring)
+		if !s.Identity.Expires.After(now) {
+			over = append(over, s)
+			continue
+		}
+		s.warned = true
+		go l.Expiring(s.handle, s.Identity.Expires.Sub(now))
+		l.schedule(s, now)
+	}
+	return over
+}

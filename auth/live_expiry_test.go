@@ -1,0 +1,159 @@
+package auth
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// timed is a session that notes when it is warned and closed.
+type timed struct {
+	Session
+	code   websocket.Code
+	reason string
+	left   time.Duration // when it was warned
+	warned time.Time
+	closed time.Time
+}
+
+func (c *timed) Shut(code websocket.Code, reason string) error {
+	c.code, c.reason, c.closed = code, reason, time.Now()
+	return nil
+}
+
+func (c *timed) CloseNow() error { return nil }
+
+// warning makes a Live that warns timed sessions.
+func warning() *Live {
+	return &Live{Expiring: func(h Handle, left time.Duration) {
+		c := h.(*timed)
+		c.warned, c.left = time.Now(), left
+	}}
+}
+
+// open opens a session that ends after a while, 0: never.
+func (l *Live) open(t *testing.T, after, warn time.Duration) *timed {
+	t.Helper()
+	c := &timed{}
+	c.Session.Warn = warn
+	if after != 0 {
+		c.Identity.Expires = time.Now().Add(after)
+	}
+	if err := l.Admit(&c.Session); err != nil || !c.Open(c) {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestLiveExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		live := warning()
+		began := time.Now()
+		c, forever := live.open(t, 5*time.Minute, 30*time.Second), live.open(t, 0, time.Minute)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if c.left != 30*time.Second || c.warned.Sub(began) != 4*time.Minute+30*time.Second {
+			t.Errorf("warned after %v, of %v", c.warned.Sub(began), c.left)
+		}
+		if c.code != CodeExpired || c.reason != ReasonExpired || c.closed.Sub(began) != 5*time.Minute {
+			t.Errorf("closed with %d %q after %v", c.code, c.reason, c.closed.Sub(began))
+		}
+		if !forever.closed.IsZero() || !forever.warned.IsZero() || len(live.expiring) != 0 {
+			t.Errorf("one without an end was closed; %d expiring", len(live.expiring))
+		}
+	})
+}
+
+// Each ends at its own time, in whatever order they came.
+func TestLiveExpiryOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		live := warning()
+		began := time.Now()
+		all := map[time.Duration]*timed{}
+		for _, minutes := range []time.Duration{30, 10, 20, 40, 5} {
+			all[minutes*time.Minute] = live.open(t, minutes*time.Minute, 0)
+		}
+		<-time.After(time.Hour)
+		synctest.Wait()
+		for after, c := range all {
+			if c.code != CodeExpired || c.closed.Sub(began) != after || !c.warned.IsZero() {
+				t.Errorf("%v: closed with %d after %v", after, c.code, c.closed.Sub(began))
+			}
+		}
+	})
+}
+
+// A session that comes with less time than its warning takes is warned immediately, and one without any is closed.
+func TestLiveExpiryLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		live := warning()
+		began := time.Now()
+		short, gone := live.open(t, 1500*time.Millisecond, time.Minute), live.open(t, -time.Second, time.Minute)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if short.left != 1500*time.Millisecond || short.warned != began || short.closed.Sub(began) != 1500*time.Millisecond {
+			t.Errorf("warned after %v, of %v; closed after %v", short.warned.Sub(began), short.left, short.closed.Sub(began))
+		}
+		if gone.code != CodeExpired || gone.closed != began || !gone.warned.IsZero() {
+			t.Errorf("expired before: closed with %d after %v", gone.code, gone.closed.Sub(began))
+		}
+	})
+}
+
+// A Live that warns nobody has no warnings scheduled.
+func TestLiveExpiryUnwarned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var live Live
+		began := time.Now()
+		c := live.open(t, 5*time.Minute, time.Minute)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if c.closed.Sub(began) != 5*time.Minute {
+			t.Errorf("closed after %v", c.closed.Sub(began))
+		}
+	})
+}
+
+// An expiry is noticed when the clock jumps: a timer does not count that.
+func TestLiveExpiryLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var live Live
+		c := live.open(t, time.Hour, 0)
+		<-time.After(time.Minute)
+		live.mu.Lock()
+		c.Identity.Expires = time.Now() // as if the clock had jumped
+		live.mu.Unlock()
+		began := time.Now()
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if late := c.closed.Sub(began); late < 0 || late > lookAgain {
+			t.Errorf("closed %v late", late)
+		}
+	})
+}
+
+// A session that ends early leaves nothing behind, however long its credential would have been valid.
+func TestLiveExpiryForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		live := warning()
+		var all []*timed
+		for i := range 100 {
+			all = append(all, live.open(t, time.Duration(i*i%37+1)*time.Hour, time.Minute))
+		}
+		for _, c := range all {
+			c.End()
+		}
+		<-time.After(100 * time.Hour)
+		synctest.Wait()
+		for _, c := range all {
+			if !c.closed.IsZero() || !c.warned.IsZero() {
+				t.Errorf("closed at %v, warned at %v", c.closed, c.warned)
+			}
+		}
+		if len(live.expiring) != 0 {
+			t.Errorf("%d expiring", len(live.expiring))
+		}
+	})
+}
