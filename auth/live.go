@@ -18,10 +18,12 @@ const (
 	ReasonRevoked = "credential revoked"
 )
 
-// Handle ends the connection of a session: a [*websocket.Conn], a [websocket.Sender], a tunnel. Neither method waits for the
-// peer.
+// Handle ends the connection of a session: a [*websocket.Conn], a [websocket.Sender], a tunnel.
 type Handle interface {
+	// Shut starts the closing handshake and does not wait for the peer.
 	Shut(code websocket.Code, reason string) error
+
+	// CloseNow ends the connection immediately.
 	CloseNow() error
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
@@ -22,7 +23,7 @@ func (n *site) lasting(name string) *lasting {
 			}
 		}
 	}
-	return &lasting{metrics: observe.NewEndpoint(name)}
+	return &lasting{metrics: observe.NewEndpoint(name, int(auth.CodeExpired))}
 }
 
 // traffic returns what has gone through the endpoints that there are now, for the metrics.

@@ -17,6 +17,7 @@ type Endpoint struct {
 	Panics prometheus.Counter   // panics in the target, each of which costs one client
 
 	name    string
+	codes   []int                  // with labels of their own
 	closed  *prometheus.CounterVec // by code
 	refused *prometheus.CounterVec // handshakes, by stage and status
 }
@@ -27,8 +28,9 @@ type Traffic struct {
 	MessagesIn, MessagesOut, BytesIn, BytesOut int64
 }
 
-// NewEndpoint makes the metrics of an endpoint, all zero. The name "" is for what belongs to none.
-func NewEndpoint(name string) *Endpoint {
+// NewEndpoint makes the metrics of an endpoint, all zero. The name "" is for what belongs to none. codes are the close codes
+// from 3000 on that the server sends: each has a label of its own.
+func NewEndpoint(name string, codes ...int) *Endpoint {
 	name = strings.ToValidUTF8(name, "\uFFFD") // what else would be no label
 	label := prometheus.Labels{"endpoint": name}
 	counter := func(name, help string) prometheus.CounterOpts {
@@ -36,6 +38,7 @@ func NewEndpoint(name string) *Endpoint {
 	}
 	e := &Endpoint{
 		name:    name,
+		codes:   codes,
 		Opened:  prometheus.NewCounter(counter("connections_opened_total", "WebSockets that were opened.")),
 		closed:  prometheus.NewCounterVec(counter("connections_closed_total", "WebSockets that have ended, by close code."), []string{"code"}),
 		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Handshakes that were refused."), []string{"stage", "status"}),
@@ -55,7 +58,7 @@ func NewEndpoint(name string) *Endpoint {
 }
 
 // Closed counts a connection that has ended with a close code.
-func (e *Endpoint) Closed(code int) { e.closed.WithLabelValues(Code(code)).Inc() }
+func (e *Endpoint) Closed(code int) { e.closed.WithLabelValues(Code(code, e.codes...)).Inc() }
 
 // Refused counts a handshake that was refused at a stage, with a status; 0 when there was no answer.
 func (e *Endpoint) Refused(stage string, status int) {

@@ -3,6 +3,7 @@ package observe
 import (
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,10 +82,10 @@ func histograms(m *Metrics, name, help string, buckets []float64, labels ...stri
 }
 
 // Code returns the label for a close code. A peer can make up any code from 3000 on: those are one label for each
-// thousand, but for the ones that are given here.
-func Code(code int) string {
+// thousand, except for the server's own.
+func Code(code int, own ...int) string {
 	switch {
-	case code == 4401:
+	case slices.Contains(own, code):
 		return strconv.Itoa(code)
 	case code >= 4000 && code < 5000:
 		return "4xxx"

@@ -14,9 +14,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestCode(t *testing.T) {
 	for code, want := range map[int]string{
 		1000: "1000", 1006: "1006", 1015: "1015", 1016: "other", 999: "other", 0: "other", 5000: "other",
-		3000: "3xxx", 3999: "3xxx", 4000: "4xxx", 4401: "4401", 4999: "4xxx",
+		3000: "3xxx", 3999: "3xxx", 4000: "4xxx", 4401: "4401", 4402: "4402", 4403: "4xxx", 4999: "4xxx",
 	} {
-		if got := Code(code); got != want {
+		if got := Code(code, 4401, 4402); got != want {
 			t.Errorf("%d: %s, want %s", code, got, want)
 		}
 	}
