@@ -45,7 +45,7 @@ func TestConfigCheckFiles(t *testing.T) {
 		{"auth: {j: {jwt: {public_key_file: none.pem}}}\n", "c.yaml:1:35: auth.j.jwt.public_key_file: "},
 		{"auth: {j: {cookie: {name: s, origins: ['https://x.org'], jwt: {public_key: x}}}}\n", ": auth.j.cookie.jwt.public_key: "},
 	} {
-		write("c.yaml", tt.document)
+		write("c.yaml", tt.document+"endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n")
 		got := runCommand(t, "config", "check", filepath.Join(dir, "c.yaml"))
 		out := strings.ReplaceAll(got.stdout, dir+string(filepath.Separator), "")
 		switch {

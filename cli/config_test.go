@@ -114,7 +114,7 @@ func TestConfigDoc(t *testing.T) {
 }
 
 func TestConfigShow(t *testing.T) {
-	name := file(t, "c.yaml", "admin: {address: ':9090', token: hunter2}\n")
+	name := file(t, "c.yaml", "admin: {address: ':9090', token: hunter2}\nendpoints: [{path: /x, target: echo, auth: [anonymous]}]\n")
 	t.Setenv("HANDFAST_LOG_LEVEL", "debug")
 	got := runCommand(t, "config", "show", name)
 	if got.code != exitOK || !strings.Contains(got.stdout, "  level: debug\n") || !strings.Contains(got.stdout, "address: :9090\n") ||

@@ -45,10 +45,12 @@ localhost. "handfast dial" trusts that by itself; a browser asks once. Pages of 
 sites may not connect unless --origin names them.
 
 With --config the file says what is served, who may connect and how much; "handfast
-config doc" tells what can stand in it. Environment variables win over the file, and
-flags over both. The server reads the file again when it changes, and on SIGHUP:
-connections of endpoints that it still has go on, and a file with a mistake in it
-changes nothing.
+config doc" tells what can stand in it. It has to name the endpoints, and there is no page
+unless it says so. Environment variables win over the file, and flags over both.
+
+The server reads its files again when they change, and on SIGHUP, which also opens the
+audit log anew: connections of endpoints that it still has go on, and a configuration
+with a mistake in it changes nothing.
 
 SIGTERM and Ctrl-C stop it: /readyz says so, new connections are refused with 503, and
 every WebSocket is closed with 1001, or as the file says. What has not answered by the

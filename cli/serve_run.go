@@ -19,6 +19,9 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.given("config") && f.config == "" {
+		return usagef("name a file, or leave --config out", "--config is empty")
+	}
 	if f.config == "" {
 		f.config = sys.Getenv(config.EnvFile)
 	}
@@ -27,15 +30,12 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		return tellProblems(sys.Stderr, err)
 	}
 	log := newLog(cfg.Log, sys.Stderr)
-	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1)}
-	var hups chan os.Signal
-	if f.config != "" { // without a file SIGHUP is what it always was: the terminal has gone
-		hups = make(chan os.Signal, 1)
-		signal.Notify(hups, syscall.SIGHUP)
-		defer signal.Stop(hups)
-		r.watch(ctx)
-		defer r.unwatch()
-	}
+	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), terminal: terminal(sys.Stderr)}
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	defer signal.Stop(hups)
+	r.watch(ctx)
+	defer func() { r.unwatch() }()
 	r.server, err = gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr})
 	if err != nil {
 		return tellProblems(sys.Stderr, err)
@@ -52,6 +52,8 @@ type reloader struct {
 	log     *slog.Logger
 	cfg     *config.Config // in use
 	changed chan struct{}  // one of its files has changed
+
+	terminal *os.File // where the log goes; nil: to no terminal
 
 	watching sync.WaitGroup
 	stop     context.CancelFunc // of the watch
@@ -71,6 +73,10 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 			}
 			return err
 		case <-hups:
+			if r.terminal != nil && terminal(r.terminal) == nil { // its window was closed
+				stop()
+				continue
+			}
 			r.reload(ctx)
 			if err := r.server.Reread(); err != nil {
 				r.log.Error(observe.EventNotLoaded, observe.KeyError, err)

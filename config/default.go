@@ -3,24 +3,32 @@ package config
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
 // localhost:8443, the page at /, and an echo for everybody at /echo.
 func Default() *Config {
-	c := base()
+	c := openToAll()
 	c.derive()
 	return c
 }
 
-// base is Default without what follows from the rest, which others may still change.
+// base is what a file begins with: nothing is served, and nothing that follows from the rest is there yet.
 func base() *Config {
 	c := newDefault[Config]()
 	l := newDefault[Listen]()
 	l.Address = "localhost:8443"
+	c.Listen = []Listen{l}
+	return &c
+}
+
+// openToAll is base for a server without a file: an echo for everybody, and the page to try it with. A file gets neither,
+// so that one that was truncated opens nothing.
+func openToAll() *Config {
+	c := base()
 	e := newDefault[Endpoint]()
 	e.Name, e.Path, e.MaxMessage = "echo", "/echo", 16<<20
 	e.Target = Target{Echo: &Echo{}}
 	// Whoever sends is who gets it back, so that there is no secret to guess.
 	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}
-	c.Listen, c.Endpoints = []Listen{l}, []Endpoint{e}
-	return &c
+	c.Endpoints, c.Console = []Endpoint{e}, true
+	return c
 }
 
 // derive fills in what follows from the rest.

@@ -27,10 +27,16 @@ func (l *loader) environ(c *Config, environ []string) {
 	for _, kv := range sorted {
 		name, text, _ := strings.Cut(kv, "=")
 		rest, ours := strings.CutPrefix(name, envPrefix)
-		if !ours || text == "" || name == EnvFile {
+		if !ours || name == EnvFile {
 			continue
 		}
 		at := Pos{File: "environment variable " + name}
+		if text == "" {
+			if key := strings.ToLower(rest); key == "endpoints" || key == "auth" { // without it everything would be open
+				l.problem(&Problem{Pos: at, Path: key, Text: "it is empty", Want: "what protects the server, or no such variable"})
+			}
+			continue
+		}
 		path, ok := resolveEnv(reflect.ValueOf(c).Elem(), rest)
 		base, fromFile := strings.CutSuffix(path, fileSuffix)
 		switch {

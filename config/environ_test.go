@@ -90,7 +90,7 @@ func TestEnvironmentProblems(t *testing.T) {
 
 // The later source wins: defaults, file, environment, flags.
 func TestOrder(t *testing.T) {
-	s := Sources{File: folder(t, "log: {level: warn, format: json}\nlimits: {connections: 1, auth_calls: 1}\nlisten: [{address: ':1'}, {address: ':2'}]\n")}
+	s := Sources{File: folder(t, served("log: {level: warn, format: json}\nlimits: {connections: 1, auth_calls: 1}\nlisten: [{address: ':1'}, {address: ':2'}]\n"))}
 	s.Environ = []string{"HANDFAST_LIMITS_CONNECTIONS=2", "HANDFAST_LOG_LEVEL=error"}
 	s.Set = []Setting{{"log.level", "debug", "--log-level"}, {"listen", "[]", "--listen"}, {"listen[0].address", ":3", "--listen"}}
 	c, err := Load(s)

@@ -117,7 +117,7 @@ func TestProblems(t *testing.T) {
 			[]string{`:1:70: endpoints[0].rules[0].do: "alow" is none of its values; did you mean allow?; expected allow or deny`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			file := folder(t, tt.document)
+			file := folder(t, served(tt.document))
 			_, err := Load(Sources{File: file})
 			if err == nil {
 				if tt.want != nil {

@@ -71,7 +71,7 @@ func TestSlips(t *testing.T) {
 		"\xff\xfel\x00o\x00g\x00:\x00": "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",
 		"\xfe\xff\x00l\x00o\x00g\x00:": "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",
 	} {
-		_, err := Parse("f.yaml", []byte(document))
+		_, err := Parse("f.yaml", []byte(served(document)))
 		if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
 			t.Errorf("%q: %s", document, got)
 		}

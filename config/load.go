@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,8 +51,9 @@ const (
 // Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong, or that of Settings.
 func Load(s Sources) (*Config, error) {
 	l := newLoader()
-	c := base()
+	c := openToAll()
 	if s.File != "" {
+		c = base()
 		text, err := readFile(s.File, maxFile)
 		if err != nil {
 			return nil, &Error{[]*Problem{{Pos: Pos{File: s.File}, Text: "the file cannot be read: " + why(err)}}}
@@ -62,6 +64,9 @@ func Load(s Sources) (*Config, error) {
 		}
 	}
 	l.environ(c, s.Environ)
+	if s.File == "" {
+		l.closed(c, s.Environ)
+	}
 	settings := s.Set
 	if s.Settings != nil {
 		more, err := s.Settings(c)
@@ -74,6 +79,17 @@ func Load(s Sources) (*Config, error) {
 		l.set(c, set.Path, set.Value, Pos{File: set.From})
 	}
 	return l.finish(c, s.Check)
+}
+
+// closed takes the echo for everybody back where the environment protects something, or was to name a file.
+func (l *loader) closed(c *Config, environ []string) {
+	if slices.Contains(environ, EnvFile+"=") {
+		l.problem(&Problem{Pos: Pos{File: "environment variable " + EnvFile}, Text: "it is empty", Want: "the path of a file, or no such variable"})
+	}
+	given := func(path string) bool { return strings.HasPrefix(path, "endpoints") }
+	if len(c.Auth) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(l.src.pos)), given) {
+		c.Endpoints = nil
+	}
 }
 
 // Parse makes a configuration from a YAML document and nothing else, and checks it. The name is for messages; files that
@@ -125,8 +141,12 @@ func (l *loader) finish(c *Config, more func(*Config) []*Problem) (*Config, erro
 // document sets c from a YAML document. It returns a problem when that is no YAML, so that nothing more can be told.
 func (l *loader) document(c *Config, text []byte, name string) *Problem {
 	body, p := parse(text, name)
-	if p != nil || body == nil {
+	if p != nil {
 		return p
+	}
+	if body == nil {
+		l.src.pos[""] = Pos{name, 1, 1}
+		return nil
 	}
 	newDecoder(l, name, text).decode(reflect.ValueOf(c).Elem(), body, "")
 	return nil

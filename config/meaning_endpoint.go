@@ -7,6 +7,9 @@ import (
 
 // endpoints checks what is served, and that no two things are at the same path.
 func (k *checker) endpoints() {
+	if len(k.c.Endpoints) == 0 && !k.l.failed[""] {
+		k.problem("endpoints", "it has to be given", "a list of endpoints, each with path, target and auth")
+	}
 	names, paths := map[string]int{}, map[string]string{}
 	if k.c.Logout.Path != "" {
 		paths[shapeOfPath(k.c.Logout.Path)] = "logout.path"

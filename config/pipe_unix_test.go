@@ -31,7 +31,7 @@ func TestPipe(t *testing.T) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		write("log: {level: debug}\n")
+		write(served("log: {level: debug}\n"))
 	}()
 	c, err := Load(Sources{File: pipe})
 	if <-written; err != nil || c.Log.Level != "debug" {

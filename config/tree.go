@@ -14,8 +14,8 @@ type Config struct {
 	// What a request may cost before it is understood.
 	HTTP HTTP `yaml:"http"`
 
-	// Whether / is a page that opens a WebSocket and shows what comes back.
-	Console bool `yaml:"console" default:"true"`
+	// Whether / is a page that opens a WebSocket and shows what comes back. It is on in a server without a file.
+	Console bool `yaml:"console" default:"false"`
 
 	// The listener for those who run the server: /livez, /readyz, /metrics, /connections, /handshakes.
 	Admin Admin `yaml:"admin"`
@@ -29,8 +29,8 @@ type Config struct {
 	// Where a client ends its own session: all connections of its user are closed.
 	Logout Logout `yaml:"logout"`
 
-	// What is served: each endpoint is a path, who may use it, and what it does. A file that has this key has to name
-	// all of them; the default is an echo for everybody at /echo.
+	// What is served: each endpoint is a path, who may use it, and what it does. There has to be one; only a server
+	// without a file has a default, an echo for everybody at /echo.
 	Endpoints []Endpoint `yaml:"endpoints"`
 
 	// The bounds of the whole server. Those of an endpoint come on top.

@@ -115,7 +115,7 @@ func TestWatchNothing(t *testing.T) {
 func TestWatchSeesWhatChangedBefore(t *testing.T) {
 	dir := t.TempDir()
 	file, secret := filepath.Join(dir, "handfast.yaml"), filepath.Join(dir, "token")
-	write(t, file, "admin: {token_file: token}\n")
+	write(t, file, served("admin: {token_file: token}\n"))
 	write(t, secret, "a secret that is long enough")
 	for _, change := range []string{"", file, secret} {
 		c, err := Load(Sources{File: file})
@@ -139,7 +139,7 @@ func TestWatchSeesWhatChangedBefore(t *testing.T) {
 		if want := min(1, len(change)); changes != want {
 			t.Errorf("%q: %d changes", change, changes)
 		}
-		write(t, file, "admin: {token_file: token}\n")
+		write(t, file, served("admin: {token_file: token}\n"))
 		write(t, secret, "a secret that is long enough")
 	}
 }

@@ -205,6 +205,23 @@ func TestTerminalServe(t *testing.T) {
 	}
 }
 
+// SIGHUP has a server read its files again, but one whose window was closed ends.
+func TestTerminalServeHangUp(t *testing.T) {
+	u := house.NewUser(t)
+	s := onScreen(u, "serve", "--listen", "localhost:0")
+	s.expect("Ctrl-C stops it")
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(`msg="configuration unchanged"`)
+	if err := errors.Join(s.terminal.Close(), s.master.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.end(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 // --binary does not pour bytes over a terminal.
 func TestTerminalBinary(t *testing.T) {
 	u := house.NewUser(t)

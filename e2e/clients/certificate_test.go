@@ -37,6 +37,7 @@ listen:
 auth:
   devices:
     certificate: {}
+console: true
 endpoints:
   - {path: /chat, target: echo, auth: [devices]}
 `

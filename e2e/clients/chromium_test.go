@@ -68,6 +68,7 @@ listen: [{address: localhost:PORT, tls: {files: [{cert: server.pem, key: server.
 auth:
   users:
     jwt: {secret_file: secret, audience: [chat], from: [bearer, subprotocol]}
+console: true
 endpoints:
   - {path: /chat, target: echo, auth: [users], subprotocols: [chat.v1]}
 `)

@@ -1,0 +1,78 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// hangUp sends SIGHUP to the server of the test, which is this process.
+func hangUp(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SIGHUP reads and opens files again in every mode: a server that has no file is configured by flags and environment.
+func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "the first token, which is long enough\n")
+	t.Setenv("HANDFAST_LOG_LEVEL", "debug")
+	t.Setenv("HANDFAST_ADMIN_TOKEN_FILE", token)
+	t.Setenv("HANDFAST_ENDPOINTS", "[{name: chat, path: /chat, target: echo, auth: [anonymous]}]")
+	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
+	defer func() {
+		s.signals <- os.Interrupt
+		<-s.code
+	}()
+	hangUp(t)
+	s.told(t, func(int) {}, `msg="configuration unchanged"`)
+	write(t, token, "another token, which is long enough too\n")
+	s.told(t, func(int) {}, `msg="configuration changed"`, "setting=admin.token")
+	c, err := websocket.Dial(t.Context(), s.banner["chat"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+}
+
+// A file that is truncated while the server runs changes nothing.
+func TestServeTruncatedFile(t *testing.T) {
+	file := write(t, "handfast.yaml", `
+listen: [{address: "127.0.0.1:0", tls: off}]
+auth: {users: {jwt: {secret: 0123456789012345678901234567890123456789}}}
+endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open, target: echo, auth: [anonymous]}]
+`)
+	s := startServe(t, "--config", file, "--listen", "127.0.0.1:0", "--tls", "off")
+	defer func() {
+		s.signals <- os.Interrupt
+		<-s.code
+	}()
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	hangUp(t)
+	s.told(t, func(int) {}, "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:1", "endpoints")
+	_, err := websocket.Dial(t.Context(), strings.Replace(s.banner["chat"], "/chat", "/echo", 1), nil)
+	if refused, ok := err.(*websocket.HandshakeError); !ok || refused.Status != 404 {
+		t.Errorf("/echo: %v", err)
+	}
+}
+
+// A file without endpoints, or none where one was named, starts no server.
+func TestServeNeedsEndpoints(t *testing.T) {
+	got := runCommand(t, "serve", "--config", file(t, "handfast.yaml", "log: {}\n"))
+	if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, "handfast.yaml:1:1: endpoints: it has to be given") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, "serve", "--config", "", "--listen", "127.0.0.1:0"); got.code != exitUsage || !strings.Contains(got.stderr, "--config") {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,91 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A file that names no endpoint is a mistake: the echo for everybody belongs to a server without a file. A file that was
+// truncated must not open what it protected.
+func TestFileWithoutEndpoints(t *testing.T) {
+	const where = "endpoints: it has to be given; expected a list of endpoints, each with path, target and auth"
+	for document, at := range map[string]string{
+		"":                    "handfast.yaml:1:1: " + where,
+		"# nothing\n":         "handfast.yaml:1:1: " + where,
+		"---\n":               "handfast.yaml:1:1: " + where,
+		"{}\n":                "handfast.yaml:1:1: " + where,
+		"log: {}\n":           "handfast.yaml:1:1: " + where,
+		jwtMethod:             "handfast.yaml:1:1: " + where,
+		"endpoints: []\n":     "handfast.yaml:1:1: " + where,
+		"endpoints:\n":        "handfast.yaml:1:1: endpoints: nothing is behind it; expected a list, [] for none",
+		"endpoints: # gone\n": "handfast.yaml:1:1: endpoints: nothing is behind it; expected a list, [] for none",
+	} {
+		file := folder(t, document)
+		for how, load := range map[string]func() (*Config, error){
+			"Load":  func() (*Config, error) { return Load(Sources{File: file}) },
+			"Parse": func() (*Config, error) { return Parse(file, []byte(document)) },
+		} {
+			c, err := load()
+			if err == nil {
+				t.Errorf("%s of %q: no error, and %d endpoints", how, document, len(c.Endpoints))
+			} else if got := problems(t, err, filepath.Dir(file)); len(got) != 1 || got[0] != at {
+				t.Errorf("%s of %q:\ngot  %s\nwant %s", how, document, strings.Join(got, "\n     "), at)
+			}
+		}
+	}
+}
+
+// The environment and flags may say what the file does not.
+func TestEndpointsBesideTheFile(t *testing.T) {
+	c, err := Load(Sources{File: folder(t, "log: {}\n"), Environ: []string{"HANDFAST_ENDPOINTS=[{path: /x, target: echo, auth: [anonymous]}]"}})
+	if err != nil || len(c.Endpoints) != 1 || c.Endpoints[0].Path != "/x" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// Without a file the default serves everybody, but not where somebody said otherwise, or wanted to.
+func TestDefaultEndpointWithoutFile(t *testing.T) {
+	const missing = "endpoints: it has to be given"
+	for _, tt := range []struct {
+		environ string
+		want    string // of the error; "": the echo is served
+	}{
+		{"", ""},
+		{"HANDFAST_LOG_LEVEL=debug", ""},
+		{"HANDFAST_ENDPOINTS=[]", "environment variable HANDFAST_ENDPOINTS: " + missing},
+		{"HANDFAST_ENDPOINTS=", "environment variable HANDFAST_ENDPOINTS: endpoints: it is empty"},
+		{"HANDFAST_AUTH=", "environment variable HANDFAST_AUTH: auth: it is empty"},
+		{"HANDFAST_CONFIG=", "environment variable HANDFAST_CONFIG: it is empty"},
+		{"HANDFAST_AUTH={users: {jwt: {jwks_url: 'https://x.org/'}}}", missing},
+	} {
+		c, err := Load(Sources{Environ: []string{tt.environ}})
+		switch {
+		case tt.want == "" && (err != nil || len(c.Endpoints) != 1 || c.Endpoints[0].Name != "echo"):
+			t.Errorf("%s: %+v, %v", tt.environ, c, err)
+		case tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")):
+			t.Errorf("%s: %v, want %s", tt.environ, err, tt.want)
+		}
+	}
+}
+
+// What a file does not mention is not turned on, and what bounds the server is.
+func TestMissingSections(t *testing.T) {
+	c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Listen) != 1 || c.Listen[0].Address != "localhost:8443" || c.Listen[0].TLS.Mode != TLSDev {
+		t.Errorf("listen: %+v", c.Listen)
+	}
+	e := c.Endpoints[0]
+	if e.Origins.Any || len(e.Origins.List) > 0 || e.Compression.Enabled || e.MaxMessage != 1<<20 || !e.Expiry.Close {
+		t.Errorf("endpoint: %+v", e)
+	}
+	if c.Console || !c.Admin.Address.Off() || c.Admin.Pprof || len(c.TrustedProxies) > 0 || c.Logout.Path != "" {
+		t.Errorf("something is on: %+v", c)
+	}
+	if c.Limits.Connections == 0 || c.Limits.PendingHandshakes == 0 || c.Limits.AuthCalls == 0 || c.HTTP.HeadTimeout == 0 {
+		t.Errorf("no bounds: %+v, %+v", c.Limits, c.HTTP)
+	}
+}
