@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/handfast/handfast/internal/watch"
 )
 
 // Provider serves TLS from files, a CA that speaks ACME and the development CA, and lets in the clients that it is told
@@ -47,12 +50,11 @@ func Open(opts Options) (*Provider, error) {
 	}
 	p := &Provider{opts: opts, parts: newParts(&opts)}
 	p.alive, p.stop = context.WithCancel(context.Background())
-	w := newWatch(opts.unwatched)
-	w.follow(p.parts) // before they are read, so that no change falls in between
+	ways, unwatched := p.ways() // before they are read, so that no change falls in between
 	for _, part := range p.parts {
 		if part.look(opts.now()); part.err != nil {
 			p.stop()
-			w.close()
+			ways.Close()
 			return nil, part.err
 		}
 	}
@@ -61,15 +63,35 @@ func Open(opts Options) (*Provider, error) {
 		var err error
 		if p.acme, err = openACME(p.alive, *opts.ACME, p.tell); err != nil {
 			p.stop()
-			w.close()
+			ways.Close()
 			return nil, err
 		}
 	}
-	if w.err != nil {
-		p.tell(Event{Kind: EventFailed, What: SubjectWatch, Path: "files", Err: w.err})
+	if unwatched != nil {
+		p.tell(Event{Kind: EventFailed, What: SubjectWatch, Path: "files", Err: unwatched})
 	}
-	p.running.Go(func() { p.watch(w) })
+	p.running.Go(func() {
+		defer ways.Close()
+		ways.Run(p.alive, opts.Poll, func() { _ = p.look() }) // OnEvent gets the error
+	})
 	return p, nil
+}
+
+// ways begins to watch the files of all parts. The error is that they are only looked at now and then.
+func (p *Provider) ways() (*watch.Files, error) {
+	var paths []string
+	for _, part := range p.parts {
+		paths = append(paths, part.paths...)
+	}
+	if p.opts.unwatched {
+		return watch.Unwatched(paths...), nil
+	}
+	ways, err := watch.New(paths...)
+	if err != nil {
+		err = &Error{"files", fmt.Errorf("cannot be watched: %w", err),
+			"raise fs.inotify.max_user_instances; until then changes are seen a little later"}
+	}
+	return ways, err
 }
 
 // Start begins to get certificates by ACME; call it when the listeners accept connections, since the CA makes some to

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// watch watches files and returns a channel that gets a value for every change.
-func watch(t *testing.T, files ...string) <-chan struct{} {
+// watching watches files and returns a channel that gets a value for every change.
+func watching(t *testing.T, files ...string) <-chan struct{} {
 	t.Helper()
 	seen := map[string][sha256.Size]byte{}
 	for _, file := range files {
@@ -20,14 +20,15 @@ func watch(t *testing.T, files ...string) <-chan struct{} {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	changes, done := make(chan struct{}, 100), make(chan error, 1)
-	go func() { done <- w.run(ctx, func() { changes <- struct{}{} }) }()
+	changes, done := make(chan struct{}, 100), make(chan struct{})
+	go func() {
+		defer close(done)
+		w.run(ctx, func() { changes <- struct{}{} })
+	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("watch: %v", err)
-		}
-		w.close()
+		<-done
+		w.ways.Close()
 	})
 	return changes
 }
@@ -44,7 +45,7 @@ func TestWatch(t *testing.T) {
 	file, secret := filepath.Join(dir, "handfast.yaml"), filepath.Join(dir, "secret")
 	write(t, file, "one")
 	write(t, secret, "s")
-	changes := watch(t, file, secret)
+	changes := watching(t, file, secret)
 
 	write(t, file, "two")
 	<-changes
@@ -89,7 +90,7 @@ func TestWatchSymlinkSwap(t *testing.T) {
 	}
 	link("..1", "..data")
 	link("..data/handfast.yaml", "handfast.yaml")
-	changes := watch(t, filepath.Join(dir, "handfast.yaml"))
+	changes := watching(t, filepath.Join(dir, "handfast.yaml"))
 	link("..2", "..data_tmp")
 	if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
 		t.Fatal(err)
@@ -106,9 +107,16 @@ func TestWatchNothing(t *testing.T) {
 	if err := Watch(ctx, of(filepath.Join(t.TempDir(), "x")), func() {}); err != nil {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if err := Watch(ctx, of(filepath.Join(t.TempDir(), "no", "x")), func() {}); err == nil {
-		t.Error("a directory that is not there: no error")
+	dir := filepath.Join(t.TempDir(), "no")
+	if err := Watch(ctx, of(filepath.Join(dir, "x")), func() {}); err != nil {
+		t.Errorf("a directory that is not there: %v", err)
 	}
+	changes := watching(t, filepath.Join(dir, "x"))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "x"), "one")
+	<-changes // the directory is there
 }
 
 // What changes between the load and the watch is no different from what changes after it.

@@ -1,0 +1,109 @@
+package watch
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run runs a watch until the test is over, and returns what gets a value for every look.
+func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	looks, done := make(chan struct{}, 100), make(chan struct{})
+	go func() {
+		defer close(done)
+		f.Run(ctx, poll, func() { looks <- struct{}{} })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		f.Close()
+	})
+	return looks
+}
+
+func looked(t *testing.T, looks <-chan struct{}, what string) {
+	t.Helper()
+	timer := time.NewTimer(10 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-looks:
+	case <-timer.C:
+		t.Fatalf("%s: no look", what)
+	}
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A mounted secret of Kubernetes: the file is a link through ..data, which leads to a directory with a date.
+func TestLinks(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must(t, os.Mkdir(at("one"), 0o700), os.Mkdir(at("two"), 0o700), os.WriteFile(at("one/file"), nil, 0o600),
+		os.WriteFile(at("two/file"), nil, 0o600), os.Symlink("one", at("..data")), os.Symlink("..data/file", at("file")))
+	dirs, names := steps(at("file"))
+	for _, want := range []string{dir, at("one")} {
+		if !slices.Contains(dirs, want) {
+			t.Errorf("%s is not watched: %v", want, dirs)
+		}
+	}
+	for _, want := range []string{at("file"), at("..data"), at("one"), at("one/file")} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s does not matter: %v", want, names)
+		}
+	}
+
+	f, err := New(at("file"))
+	must(t, err)
+	looks := run(t, f, time.Hour)
+	must(t, os.Symlink("two", at("..new")), os.Rename(at("..new"), at("..data")))
+	looked(t, looks, "the link leads elsewhere")
+	must(t, os.WriteFile(at("two/file"), []byte("x"), 0o600))
+	looked(t, looks, "a file in the new directory is written")
+	must(t, os.WriteFile(at("two/other"), nil, 0o600), os.WriteFile(at("one/file"), []byte("x"), 0o600))
+	must(t, os.WriteFile(at("two/file"), []byte("y"), 0o600))
+	looked(t, looks, "it is written again")
+	if len(looks) > 0 {
+		t.Error("files that do not matter are looked at")
+	}
+}
+
+// A link to itself ends.
+func TestLinksInACircle(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Symlink("b", filepath.Join(dir, "a")), os.Symlink("a", filepath.Join(dir, "b")))
+	if dirs, _ := steps(filepath.Join(dir, "a")); len(dirs) == 0 {
+		t.Error("nothing is watched")
+	}
+}
+
+func TestPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := Unwatched("file")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute+time.Second)
+		defer cancel()
+		n := 0
+		f.Run(ctx, time.Minute, func() { n++ })
+		if n != 10 {
+			t.Errorf("%d looks in ten minutes", n)
+		}
+		f.Close()
+	})
+}
