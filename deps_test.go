@@ -72,8 +72,9 @@ var rules = []rule{
 		"websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
 		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/opening"}, test: []string{"websocket/wstest"}},
 
-	// Only the library's tests use this one.
+	// Only the library's tests use these two.
 	{pkg: "websocket/internal/leak", std: anyStd},
+	{pkg: "websocket/internal/bounded", std: anyStd},
 
 	// The product.
 	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
@@ -104,6 +105,7 @@ var rules = []rule{
 
 	// The house itself.
 	{pkg: ".", std: anyStd},
+	{pkg: "internal/bounded", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
@@ -210,7 +212,9 @@ func (r rule) allowsInTests(importPath string) bool {
 	switch {
 	case ok && own == strings.TrimSuffix(r.pkg, "/..."), standard(importPath):
 		return true
-	case ok && library && own == "websocket/internal/leak":
+	case ok && library && (own == "websocket/internal/leak" || own == "websocket/internal/bounded"):
+		return true
+	case ok && !library && own == "internal/bounded":
 		return true
 	case !ok && !library && slices.ContainsFunc(testModules, func(m string) bool { return covers(m+"/...", importPath) }):
 		return true

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -161,7 +162,7 @@ func TestGuardExpiry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Read(t.Context())
+	_, err = c.Read(bounded.Context(t))
 	e, ok := errors.AsType[*websocket.CloseError](err)
 	if !ok || e.Code != CodeExpired || e.Reason != ReasonExpired || time.Now().Before(expires) {
 		t.Errorf("%v", err)

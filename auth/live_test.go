@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -63,7 +64,7 @@ func TestLive(t *testing.T) {
 	}
 	closed(ann)
 	closed(annTwo)
-	if err := carl.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
+	if err := carl.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
 		t.Errorf("another: %v", err)
 	}
 	if one, two := <-counted, <-counted; one != 1 || two != 2 {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -36,7 +37,7 @@ func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 	s.told(t, func(int) {}, `msg="configuration unchanged"`)
 	write(t, token, "another token, which is long enough too\n")
 	s.told(t, func(int) {}, `msg="configuration changed"`, "setting=admin.token")
-	c, err := websocket.Dial(t.Context(), s.banner["chat"], nil)
+	c, err := websocket.Dial(bounded.Context(t), s.banner["chat"], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 	}
 	hangUp(t)
 	s.told(t, func(int) {}, "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:1", "endpoints")
-	_, err := websocket.Dial(t.Context(), strings.Replace(s.banner["chat"], "/chat", "/echo", 1), nil)
+	_, err := websocket.Dial(bounded.Context(t), strings.Replace(s.banner["chat"], "/chat", "/echo", 1), nil)
 	if refused, ok := err.(*websocket.HandshakeError); !ok || refused.Status != 404 {
 		t.Errorf("/echo: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -51,12 +52,12 @@ func startServe(t *testing.T, args ...string) *served {
 func TestServeStops(t *testing.T) {
 	for _, log := range []string{"text", "json"} {
 		s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off", "--log", log)
-		c, err := websocket.Dial(t.Context(), s.banner["echo"], nil)
+		c, err := websocket.Dial(bounded.Context(t), s.banner["echo"], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.signals <- os.Interrupt
-		_, err = c.Read(t.Context())
+		_, err = c.Read(bounded.Context(t))
 		var e *websocket.CloseError
 		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer {
 			t.Errorf("the client saw %v", err)
@@ -73,7 +74,7 @@ func TestServeStops(t *testing.T) {
 
 func TestServeStopsAtOnce(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
-	c, err := websocket.Dial(t.Context(), s.banner["echo"], nil)
+	c, err := websocket.Dial(bounded.Context(t), s.banner["echo"], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +123,7 @@ func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
+	ctx := bounded.Context(t)
 	for n := 0; ; n++ {
 		for line := range strings.Lines(s.stderr.String()) {
 			if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
@@ -131,8 +133,8 @@ func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 		again(n)
 		select {
 		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatalf("never told %q", parts)
+		case <-ctx.Done():
+			t.Fatalf("the log has no line with %q", parts)
 		}
 	}
 }
@@ -150,7 +152,7 @@ endpoints:
 		t.Fatalf("banner %q", s.banner)
 	}
 	base := strings.TrimSuffix(s.banner["first"], "/first")
-	c, err := websocket.Dial(t.Context(), base+"/first", nil)
+	c, err := websocket.Dial(bounded.Context(t), base+"/first", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,19 +163,19 @@ endpoints:
 	elsewhere := change(fmt.Sprintf(text, "first", "second"))
 	s.told(t, elsewhere, `msg="configuration changed"`, "setting=endpoints[first].path", "old=/first", "new=/second")
 	s.told(t, elsewhere, `msg="configuration reloaded"`)
-	other, err := websocket.Dial(t.Context(), base+"/second", nil)
+	other, err := websocket.Dial(bounded.Context(t), base+"/second", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	other.CloseNow()
-	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "still here" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "still here" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
 	s.signals <- os.Interrupt
-	if _, err := c.Read(t.Context()); websocket.CloseCode(err) != websocket.CodeGoingAway {
+	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeGoingAway {
 		t.Errorf("the client saw %v", err)
 	}
 	if code := <-s.code; code != exitOK {
@@ -196,7 +198,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]
 	if !strings.HasPrefix(s.banner["chat"], "ws://127.0.0.1:") || strings.HasPrefix(s.banner["chat"], "ws://127.0.0.1:1/") {
 		t.Errorf("banner %q", s.banner)
 	}
-	c, err := websocket.Dial(t.Context(), s.banner["chat"], &websocket.DialOptions{Header: http.Header{"Origin": {"https://app.example.com"}}})
+	c, err := websocket.Dial(bounded.Context(t), s.banner["chat"], &websocket.DialOptions{Header: http.Header{"Origin": {"https://app.example.com"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

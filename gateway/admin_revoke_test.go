@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // An operator takes back what a user may, or one credential: the connections end, and the tokens open no more.
@@ -16,7 +17,7 @@ func TestAdminRevokes(t *testing.T) {
 	alice, again := token("alice", time.Hour, nil), token("alice", 2*time.Hour, nil)
 	bob := token("bob", time.Hour, map[string]any{"jti": "bobs-first"})
 	first, second, other := r.open(t, "/chat", as(alice)), r.open(t, "/chat", as(again)), r.open(t, "/chat", as(bob))
-	until(t, func() bool { return r.conns.Len() == 3 })
+	bounded.Until(t, func() bool { return r.conns.Len() == 3 })
 
 	var all struct{ Connections []connection }
 	_, body := page(t, "GET", r.AdminURL()+"/connections?user=bob", nil)

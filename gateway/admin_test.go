@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -84,7 +85,7 @@ func TestAdminCloses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := r.open(t, "/chat", alice), r.open(t, "/chat", bob)
 			var all struct{ Connections []connection }
-			until(t, func() bool {
+			bounded.Until(t, func() bool {
 				_, body := page(t, "GET", r.AdminURL()+"/connections?user=alice", nil)
 				if err := json.Unmarshal([]byte(body), &all); err != nil {
 					t.Fatal(err)
@@ -109,7 +110,7 @@ func TestAdminCloses(t *testing.T) {
 			}
 			a.CloseNow()
 			b.CloseNow()
-			until(t, func() bool { return r.conns.Len() == 0 })
+			bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 		})
 	}
 	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"code":4401`)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -78,7 +79,7 @@ func TestExpiry(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	began := time.Now()
 	c := r.open(t, "/chat", as(token("alice", 2*time.Second, nil)))
-	m, err := c.Read(t.Context())
+	m, err := c.Read(bounded.Context(t))
 	var warning struct {
 		Type string `json:"type"`
 		In   int    `json:"expires_in"`
@@ -102,7 +103,7 @@ func TestExpiryNotClosed(t *testing.T) {
 	cfg.Endpoints[0].Expiry.Close = false
 	r := run(t, cfg)
 	c := r.open(t, "/chat", as(token("alice", time.Second, nil)))
-	until(t, func() bool { return r.refuse(t, "/chat", as(token("x", -time.Second, nil))).Status == 401 })
+	bounded.Until(t, func() bool { return r.refuse(t, "/chat", as(token("x", -time.Second, nil))).Status == 401 })
 	echoed(t, c)
 	for _, e := range r.conns.List(registry.Filter{}) {
 		if !e.Identity.Expires.IsZero() {
@@ -128,7 +129,7 @@ func TestLogout(t *testing.T) {
 	if resp, _ := page(t, "POST", url, evil); resp.StatusCode != 403 {
 		t.Errorf("a page of another origin: %d", resp.StatusCode)
 	}
-	until(t, func() bool { return r.conns.Len() == 3 })
+	bounded.Until(t, func() bool { return r.conns.Len() == 3 })
 	began := time.Now()
 	if resp, _ := page(t, "POST", url, http.Header{"Authorization": {"Bearer " + alice}}); resp.StatusCode != 204 {
 		t.Fatalf("logout: %d", resp.StatusCode)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -23,12 +24,12 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	for i := range conns {
 		conns[i] = r.open(t, "/open", nil)
 	}
-	until(t, func() bool { return r.conns.Len() == n })
+	bounded.Until(t, func() bool { return r.conns.Len() == n })
 	began := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
 
-	until(t, func() bool {
+	bounded.Until(t, func() bool {
 		resp, _ := page(t, "GET", r.AdminURL()+"/readyz", nil)
 		return resp.StatusCode == 503
 	})
@@ -38,8 +39,8 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	if resp, _ := page(t, "GET", r.AdminURL()+"/livez", nil); resp.StatusCode != 200 {
 		t.Errorf("livez: %d", resp.StatusCode)
 	}
-	until(t, func() bool {
-		c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/open", nil)
+	bounded.Until(t, func() bool {
+		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", nil)
 		if err == nil {
 			c.CloseNow()
 			return false
@@ -80,7 +81,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 	defer close(release)
 	refused := make(chan error, 1)
 	go func() {
-		_, err := websocket.Dial(t.Context(), r.URLs()[0]+"/judged", as(secret("stalled-while-draining")))
+		_, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", as(secret("stalled-while-draining")))
 		refused <- err
 	}()
 	<-asked
@@ -100,7 +101,7 @@ func TestCloseIsAtOnce(t *testing.T) {
 	c := r.open(t, "/echo", nil)
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
-	until(t, func() bool { return !r.ready.Load() })
+	bounded.Until(t, func() bool { return !r.ready.Load() })
 	r.Close()
 	if err := <-stopped; err != nil {
 		t.Error(err)

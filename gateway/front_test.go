@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -20,7 +21,7 @@ import (
 // moment before the registry does.
 func (r *running) addrs(t *testing.T, n int) (list []string) {
 	t.Helper()
-	until(t, func() bool { return r.conns.Len() == n })
+	bounded.Until(t, func() bool { return r.conns.Len() == n })
 	for _, e := range r.conns.List(registry.Filter{}) {
 		list = append(list, e.Addr.String())
 	}
@@ -86,7 +87,7 @@ endpoints:
 			t.Errorf("%+v: addresses %v", tt, got)
 		}
 		c.CloseNow()
-		until(t, func() bool { return r.conns.Len() == 0 })
+		bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	}
 }
 
@@ -131,7 +132,7 @@ endpoints:
 			t.Errorf("%s %s%s: %s", tt.method, tt.host, tt.path, got)
 		}
 	}
-	_, err = websocket.Dial(t.Context(), plain+"/open", nil)
+	_, err = websocket.Dial(bounded.Context(t), plain+"/open", nil)
 	e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
 	if !ok || e.Status != 403 || !strings.Contains(string(e.Body), "wss://127.0.0.1:"+port+"/open") {
 		t.Errorf("a WebSocket without TLS: %v", err)
@@ -147,7 +148,7 @@ endpoints:
 	if got := resp.Header.Get("Strict-Transport-Security"); got != "max-age=86400" {
 		t.Errorf("HSTS %q", got)
 	}
-	c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/open", &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool}})
+	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,11 +166,11 @@ func TestRefusedTLS(t *testing.T) {
 	r := run(t, cfg)
 	for want, try := range map[string]func(net.Conn){
 		"does not accept": func(c net.Conn) {
-			_ = tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(t.Context())
+			_ = tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(bounded.Context(t))
 		},
 		"too old": func(c net.Conn) {
 			_ = tls.Client(c, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}).
-				HandshakeContext(t.Context())
+				HandshakeContext(bounded.Context(t))
 		},
 		"plain HTTP": func(c net.Conn) {
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\n\r\n")
@@ -179,12 +180,12 @@ func TestRefusedTLS(t *testing.T) {
 			}
 		},
 	} {
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.bound[0].doors[0].Addr().String())
+		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.bound[0].doors[0].Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		try(c)
-		until(t, func() bool {
+		bounded.Until(t, func() bool {
 			list := r.refused.List()
 			return len(list) > 0 && strings.Contains(list[0].Hint, want) && list[0].Stage == "tls"
 		})

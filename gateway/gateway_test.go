@@ -14,12 +14,13 @@ import (
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
 func dial(t *testing.T, s *Server, opts *websocket.DialOptions) *websocket.Conn {
 	t.Helper()
-	c, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", opts)
+	c, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +39,8 @@ func TestEcho(t *testing.T) {
 		{Type: websocket.Binary, Data: bytes.Repeat([]byte{7}, (16<<20)/8)},
 	} {
 		sent := make(chan error, 1)
-		go func() { sent <- c.Write(t.Context(), m) }()
-		got, err := c.Read(t.Context())
+		go func() { sent <- c.Write(bounded.Context(t), m) }()
+		got, err := c.Read(bounded.Context(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,9 +57,9 @@ func TestEchoTooBig(t *testing.T) {
 	s, _ := start(t, Options{})
 	c := dial(t, s, &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: -1}})
 	go func() {
-		_ = c.Write(t.Context(), websocket.Message{Type: websocket.Binary, Data: make([]byte, (16<<20)+1)})
+		_ = c.Write(bounded.Context(t), websocket.Message{Type: websocket.Binary, Data: make([]byte, (16<<20)+1)})
 	}()
-	if _, err := c.Read(t.Context()); websocket.CloseCode(err) != websocket.CodeTooBig {
+	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeTooBig {
 		t.Errorf("got %v", err)
 	}
 }
@@ -74,10 +75,10 @@ func TestDevTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Dev().CA())
 	c := dial(t, s, &websocket.DialOptions{TLS: &tls.Config{RootCAs: roots}})
-	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("x")}); err != nil {
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "x" || c.Handshake().TLS.Version != tls.VersionTLS13 {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "x" || c.Handshake().TLS.Version != tls.VersionTLS13 {
 		t.Errorf("got %q, %v", m.Data, err)
 	}
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {
@@ -104,7 +105,7 @@ func TestOrigins(t *testing.T) {
 		if tt.origin != "" {
 			header.Set("Origin", tt.origin)
 		}
-		c, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", &websocket.DialOptions{Header: header})
+		c, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", &websocket.DialOptions{Header: header})
 		if err == nil {
 			c.CloseNow()
 		}
@@ -120,7 +121,7 @@ func TestMaxConns(t *testing.T) {
 	cfg.Limits.Connections = 1
 	s, _ := start(t, Options{Config: cfg})
 	first := dial(t, s, nil)
-	_, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil)
+	_, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil)
 	var e *websocket.HandshakeError
 	if !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Header.Get("Retry-After") == "" {
 		t.Fatalf("the second connection: %v", err)
@@ -129,7 +130,7 @@ func TestMaxConns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for { // the place is free when the handler has left, a moment after the close
-		c, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil)
+		c, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil)
 		if err == nil {
 			c.CloseNow()
 			return
@@ -179,7 +180,7 @@ func TestStopClosesWith1001(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	for _, c := range conns {
-		_, err := c.Read(t.Context())
+		_, err := c.Read(bounded.Context(t))
 		var e *websocket.CloseError
 		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer || e.Err != nil || e.Reason == "" {
 			t.Errorf("got %v", err)
@@ -188,7 +189,7 @@ func TestStopClosesWith1001(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if _, err := websocket.Dial(t.Context(), s.URLs()[0]+"/echo", nil); err == nil {
+	if _, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil); err == nil {
 		t.Error("it still takes connections")
 	}
 }
@@ -197,7 +198,7 @@ func TestStopClosesWith1001(t *testing.T) {
 func mute(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	var d net.Dialer
-	nc, err := d.DialContext(t.Context(), "tcp", s.bound[0].doors[0].Addr().String())
+	nc, err := d.DialContext(bounded.Context(t), "tcp", s.bound[0].doors[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

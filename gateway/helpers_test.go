@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -67,7 +68,7 @@ func from(addr string, opts *websocket.DialOptions) *websocket.DialOptions {
 // open opens a WebSocket.
 func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *websocket.Conn {
 	t.Helper()
-	c, err := websocket.Dial(t.Context(), r.URLs()[0]+path, opts)
+	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+path, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *
 // refuse opens a WebSocket that must be refused, and returns how.
 func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions) *websocket.HandshakeError {
 	t.Helper()
-	c, err := websocket.Dial(t.Context(), r.URLs()[0]+path, opts)
+	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+path, opts)
 	if err == nil {
 		c.CloseNow()
 		t.Fatalf("%s: it was let in", path)
@@ -93,10 +94,10 @@ func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions)
 // echoed sends a message and waits for it.
 func echoed(t *testing.T, c *websocket.Conn) {
 	t.Helper()
-	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello")}); err != nil {
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("hello")}); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "hello" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "hello" {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
 }
@@ -105,7 +106,7 @@ func echoed(t *testing.T, c *websocket.Conn) {
 func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	t.Helper()
 	for {
-		if _, err := c.Read(t.Context()); err != nil {
+		if _, err := c.Read(bounded.Context(t)); err != nil {
 			e, ok := errors.AsType[*websocket.CloseError](err)
 			if !ok {
 				t.Fatal(err)
@@ -142,24 +143,10 @@ func page(t *testing.T, method, url string, header http.Header) (*http.Response,
 	return resp, string(body)
 }
 
-// until waits until something is so, which happens soon after something else.
-func until(t *testing.T, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatal("it never became so")
-		}
-	}
-}
-
 // has waits until a text is in what was told.
 func has(t *testing.T, o *output, parts ...string) {
 	t.Helper()
-	until(t, func() bool {
+	bounded.Until(t, func() bool {
 		for line := range strings.Lines(o.String()) {
 			all := true
 			for _, p := range parts {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -20,7 +21,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 		if e := ending(t, c); e.Code != websocket.CodePolicy || e.Reason != "bye" {
 			t.Fatalf("closed with %v", e)
 		}
-		until(t, func() bool { return r.conns.Len() == 0 })
+		bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	}
 }
 
@@ -28,7 +29,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 func TestRequestIsDropped(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
-	until(t, func() bool { return r.conns.List(registry.Filter{})[0].Handle() != nil })
+	bounded.Until(t, func() bool { return r.conns.List(registry.Filter{})[0].Handle() != nil })
 	h := r.conns.List(registry.Filter{})[0].Handle().(*websocket.Conn).Handshake()
 	if len(h.Header) != 0 || h.URL.RawQuery != "" || h.URL.Path != "/chat" {
 		t.Errorf("%v, %v", h.Header, h.URL)
@@ -61,7 +62,7 @@ func TestMetricsOfEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	ending(t, c)
-	until(t, func() bool { return r.conns.Len() == 0 })
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	if text := metrics(t, r); strings.Contains(text, `endpoint="open"`) || !strings.Contains(text, `handfast_connections{endpoint="chat"} 0`) {
 		t.Errorf("after the reload:\n%s", text)
 	}
@@ -81,7 +82,7 @@ func TestMetricsHaveNoNamesOfClients(t *testing.T) {
 	for _, origin := range []string{"https://evil.example", "null", "x\x01y"} {
 		opts := as("x.y.z")
 		opts.Header.Set("Origin", origin)
-		if c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/chat", opts); err == nil {
+		if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", opts); err == nil {
 			c.CloseNow()
 			t.Errorf("%q was let in", origin)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -44,8 +45,8 @@ limits: {%s}
 			if err := c.Close(websocket.CodeNormal, ""); err != nil {
 				t.Fatal(err)
 			}
-			until(t, func() bool { // the place is free a moment after the close
-				c, err := websocket.Dial(t.Context(), r.URLs()[0]+tt.path, tt.second)
+			bounded.Until(t, func() bool { // the place is free a moment after the close
+				c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+tt.path, tt.second)
 				if err == nil {
 					c.CloseNow()
 				}
@@ -96,8 +97,8 @@ limits: {handshakes_per_second: 0.01}
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
-	until(t, func() bool { // no answer at all
-		c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/open", from("127.0.0.5", nil))
+	bounded.Until(t, func() bool { // no answer at all
+		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", from("127.0.0.5", nil))
 		if err == nil {
 			c.CloseNow()
 			return false
@@ -154,7 +155,7 @@ endpoints:
 	for i := range 1000 {
 		opts := as(secret(fmt.Sprintf("stalled-credential-%d-of-many", i)))
 		all.Go(func() {
-			c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/judged", opts)
+			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
 			if err == nil {
 				c.CloseNow()
 			} else if e, ok := err.(*websocket.HandshakeError); ok { //nolint:errorlint // Dial returns it bare
@@ -165,7 +166,7 @@ endpoints:
 			}
 		})
 	}
-	until(t, func() bool { return asked.Load() > 0 })
+	bounded.Until(t, func() bool { return asked.Load() > 0 })
 	for range 20 { // in the middle of it
 		echoed(t, r.open(t, "/open", nil))
 		if n := r.authCalls(); n > 2*50 {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -177,7 +178,7 @@ endpoints: [{name: all, path: /all, target: echo, auth: [machines, users]}]
 		t.Errorf("without: %d", e.Status)
 	}
 	r.refuse(t, "/all", with(stranger))
-	until(t, func() bool {
+	bounded.Until(t, func() bool {
 		list := r.refused.List()
 		return list[0].Stage == "tls"
 	})

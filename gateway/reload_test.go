@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -40,7 +41,7 @@ endpoints:
 	bob := as(token("bob", time.Hour, nil))
 	stays, goes := r.open(t, "/stays", bob), r.open(t, "/goes", bob)
 	r.refuse(t, "/comes", nil)
-	until(t, func() bool { return r.conns.Len() == 2 })
+	bounded.Until(t, func() bool { return r.conns.Len() == 2 })
 	if err := r.Reload(t.Context(), r.with(t, after, key)); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestReloadListeners(t *testing.T) {
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
 	r := run(t, parse(t, "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"127.0.0.2:0\", tls: off}]"+endpoints))
 	first, second := r.URLs()[0], r.URLs()[1]
-	c, err := websocket.Dial(t.Context(), second+"/open", nil)
+	c, err := websocket.Dial(bounded.Context(t), second+"/open", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestReloadListeners(t *testing.T) {
 	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(second, "http://"), time.Second); err == nil { //nolint:noctx // it is refused at once
 		t.Error("the address that is gone takes connections")
 	}
-	nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(urls[0], "https://"))
+	nc, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", strings.TrimPrefix(urls[0], "https://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestRereadAuditLog(t *testing.T) {
 		}
 	}
 	r.open(t, "/open", nil)
-	until(t, connected(file))
+	bounded.Until(t, connected(file))
 	if err := os.Rename(file, file+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestRereadAuditLog(t *testing.T) {
 	}
 	r.open(t, "/open", nil)
 	for _, name := range []string{file, file + ".1"} {
-		until(t, connected(name))
+		bounded.Until(t, connected(name))
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
 		}

@@ -5,12 +5,14 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // send connects from a loopback address and sends text.
 func send(t *testing.T, to, address, text string) net.Conn {
 	t.Helper()
-	c, err := from(address, nil).DialContext(t.Context(), "tcp", to)
+	c, err := from(address, nil).DialContext(bounded.Context(t), "tcp", to)
 	if err == nil {
 		t.Cleanup(func() { c.Close() })
 		_, err = io.WriteString(c, text)
@@ -35,7 +37,7 @@ func TestSlowBodies(t *testing.T) {
 			for range 60 {
 				send(t, to, "127.0.0.5", head)
 			}
-			until(t, func() bool { return strings.Contains(metrics(t, r), "handfast_handshakes_cut_total 40") })
+			bounded.Until(t, func() bool { return strings.Contains(metrics(t, r), "handfast_handshakes_cut_total 40") })
 			echoed(t, r.open(t, "/open", from("127.0.0.6", nil)))
 			if n := r.waiting.Len(); n > 20 {
 				t.Errorf("%d are waiting", n)
@@ -57,5 +59,5 @@ func TestSlowAdminClients(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 	}
-	until(t, func() bool { return r.admin.peers.Len() <= adminMost }) // one that was cut is forgotten a moment later
+	bounded.Until(t, func() bool { return r.admin.peers.Len() <= adminMost }) // one that was cut is forgotten a moment later
 }

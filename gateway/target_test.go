@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -27,12 +28,12 @@ func TestPanicInTarget(t *testing.T) {
 	other := r.open(t, "/open", nil)
 	for range 3 { // more than there are places: each is given back
 		var c *websocket.Conn
-		until(t, func() (open bool) {
+		bounded.Until(t, func() (open bool) {
 			var err error
-			c, err = websocket.Dial(t.Context(), r.URLs()[0]+"/open", nil)
+			c, err = websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", nil)
 			return err == nil
 		})
-		if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("panic")}); err != nil {
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("panic")}); err != nil {
 			t.Fatal(err)
 		}
 		if e := ending(t, c); e.Code != websocket.CodeInternalError || e.Reason != "" {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -29,7 +30,7 @@ endpoints:
 	for i := range 2 + 2*authQueue + 10 { // more than wait for it
 		waiting.Go(func() {
 			opts := &websocket.DialOptions{Header: http.Header{"X-Session": {secret(fmt.Sprintf("a-session-of-many-%d", i))}}}
-			if c, err := websocket.Dial(t.Context(), r.URLs()[0]+"/all", opts); err == nil {
+			if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/all", opts); err == nil {
 				c.CloseNow()
 				t.Error("a client was let in that nobody judged")
 			}

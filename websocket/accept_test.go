@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // sampleRequest is the request of RFC 6455 §1.3.
@@ -110,7 +112,7 @@ func TestRFC6455_4_2_2_Accept(t *testing.T) {
 		hs.RemoteAddr != "192.0.2.1:4711" || hs.URL.Path != "/chat" || hs.TLS != nil {
 		t.Errorf("the handshake is %+v", hs)
 	}
-	if m, err := c.Read(t.Context()); err != nil || m.Type != Text || len(m.Data) != 0 {
+	if m, err := c.Read(bounded.Context(t)); err != nil || m.Type != Text || len(m.Data) != 0 {
 		t.Errorf("what the client sent early is %v (%v)", m, err)
 	}
 }
@@ -291,7 +293,7 @@ func TestRFC6455_10_2_OriginOverTLS(t *testing.T) {
 	}
 	dial := func(s *httptest.Server, header http.Header) error {
 		roots := s.Client().Transport.(*http.Transport).TLSClientConfig
-		c, err := Dial(t.Context(), s.URL, &DialOptions{Header: header, TLS: roots, Proxy: noProxy})
+		c, err := Dial(bounded.Context(t), s.URL, &DialOptions{Header: header, TLS: roots, Proxy: noProxy})
 		if err == nil {
 			c.CloseNow()
 		}

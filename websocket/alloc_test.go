@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // TestNoAllocationPerMessage: reading and writing a message into the caller's buffer, with a cancellable context.
@@ -123,9 +124,10 @@ func TestNoAllocationPerView(t *testing.T) {
 		a, b := tcpConns(t, nil)
 		go viewing(b)
 		m, buf := Message{Binary, make([]byte, size)}, make([]byte, 0, size+1)
+		ctx := bounded.Context(t)
 		n := testing.AllocsPerRun(50, func() {
-			wrote := a.Write(t.Context(), m)
-			got, err := a.ReadAppend(t.Context(), buf)
+			wrote := a.Write(ctx, m)
+			got, err := a.ReadAppend(ctx, buf)
 			if wrote != nil || err != nil || len(got.Data) != size {
 				t.Fatalf("%v, %v, %d bytes", wrote, err, len(got.Data))
 			}

@@ -1,11 +1,12 @@
 package websocket
 
 import (
-	"context"
 	"net"
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // TestIdleMemory: what a connection over TCP holds that has echoed a message and waits for the next. The socket's own
@@ -29,6 +30,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	close(started)
 	wg.Wait()
+	ctx := bounded.Context(t)
 	bare := heap()
 	for i := range nets {
 		near, far := tcpPair(t)
@@ -39,20 +41,20 @@ func TestIdleMemory(t *testing.T) {
 		client, server := NewConn(nc[0], RoleClient, nil), NewConn(nc[1], RoleServer, nil)
 		conns = append(conns, client, server)
 		wg.Go(func() { echo(server) })
-		if err := client.Write(context.Background(), Message{Text, make([]byte, 1000)}); err != nil {
+		if err := client.Write(ctx, Message{Text, make([]byte, 1000)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.Read(context.Background()); err != nil {
+		if _, err := client.Read(ctx); err != nil {
 			t.Fatal(err)
 		}
-		wg.Go(func() { client.Read(context.Background()) })
+		wg.Go(func() { echo(client) }) // nothing comes
 	}
 	for _, c := range conns { // until all wait
-		for idle := false; !idle; runtime.Gosched() {
+		bounded.Until(t, func() bool {
 			c.mu.Lock()
-			idle = c.waiting && !c.out.held
-			c.mu.Unlock()
-		}
+			defer c.mu.Unlock()
+			return c.waiting && !c.out.held
+		})
 	}
 	all := heap() - bare
 	each := (all - sockets) / (2 * pairs)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // TestCloseWhileAMessageIsStreamed: the Writer fails, the closing handshake does not.
@@ -62,7 +63,7 @@ func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	peer.send(f[6:])
-	_, r, err := c.Reader(t.Context())
+	_, r, err := c.Reader(bounded.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +75,8 @@ func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 func TestTheLargestMaxMessage(t *testing.T) {
 	client, server := zipped(t, handshake.Deflate{}, &ConnOptions{MaxMessage: math.MaxInt64})
 	body := strings.Repeat("compressed ", 100)
-	go client.Write(context.Background(), Message{Text, []byte(body)})
-	if m, err := server.Read(t.Context()); err != nil || string(m.Data) != body {
+	go client.Write(bounded.Context(t), Message{Text, []byte(body)})
+	if m, err := server.Read(bounded.Context(t)); err != nil || string(m.Data) != body {
 		t.Errorf("%d bytes, %v", len(m.Data), err)
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // fragments is a text message in three frames, with a ping between two of them.
@@ -45,14 +45,14 @@ func TestCancelledReadLosesNothing(t *testing.T) {
 						continue
 					}
 					if errors.Is(err, context.Canceled) { // it was cancelled with all bytes at hand
-						m, err = c.Read(t.Context())
+						m, err = c.Read(bounded.Context(t))
 					}
 					if err != nil || string(m.Data) != fragmentsText || m.Type != Text {
 						t.Fatalf("Read returned %v %q, %v", m.Type, m.Data, err)
 					}
 				}
 				peer.send(peer.frame(frame.Binary, true, "and on"))
-				if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "and on" {
+				if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "and on" {
 					t.Fatalf("the connection is not usable: %q, %v", m.Data, err)
 				}
 			})
@@ -84,9 +84,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		done <- r
 	}()
 	act()
-	for !c.heard.Load() {
-		runtime.Gosched()
-	}
+	bounded.Until(t, c.heard.Load)
 	cancel()
 	r := <-done
 	return r.m, r.err
@@ -123,7 +121,7 @@ func TestReadWithACancelledContextTakesNothing(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
 		t.Errorf("Read returned %v, want both the context's error and its cause", err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "kept" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "kept" {
 		t.Errorf("the next Read returned %q, %v", m.Data, err)
 	}
 }
@@ -138,7 +136,7 @@ func TestStaleContextDoesNotDisturb(t *testing.T) {
 			t.Fatal(err)
 		}
 		go cancel()
-		if m, err := client.Read(t.Context()); err != nil || string(m.Data) != "x" {
+		if m, err := client.Read(bounded.Context(t)); err != nil || string(m.Data) != "x" {
 			t.Fatalf("%q, %v", m.Data, err)
 		}
 	}
@@ -151,21 +149,17 @@ func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			wrote := make(chan error, 1)
 			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // nobody reads it
-			for {
+			bounded.Until(t, func() bool {
 				c.mu.Lock()
-				writing := c.writing
-				c.mu.Unlock()
-				if writing {
-					break
-				}
-				runtime.Gosched()
-			}
+				defer c.mu.Unlock()
+				return c.writing
+			})
 			cancel()
 			err := <-wrote
 			if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "so the connection is closed") {
 				t.Errorf("Write returned %v", err)
 			}
-			if err := c.Write(t.Context(), Message{Text, nil}); CloseCode(err) != CodeAbnormal || !errors.Is(err, net.ErrClosed) {
+			if err := c.Write(bounded.Context(t), Message{Text, nil}); CloseCode(err) != CodeAbnormal || !errors.Is(err, net.ErrClosed) {
 				t.Errorf("the next Write returned %v", err)
 			}
 		})
@@ -174,7 +168,7 @@ func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 
 func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
 	client, server := tcpConns(t, nil)
-	w, err := client.Writer(t.Context(), Text)
+	w, err := client.Writer(bounded.Context(t), Text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +183,7 @@ func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
-	if m, err := server.Read(t.Context()); err != nil || string(m.Data) != "whole" {
+	if m, err := server.Read(bounded.Context(t)); err != nil || string(m.Data) != "whole" {
 		t.Errorf("the server got %q, %v", m.Data, err)
 	}
 }
@@ -212,7 +206,7 @@ func TestReaderSurvivesItsContext(t *testing.T) {
 		t.Fatalf("a read with its context ended returned %v", err)
 	}
 	peer.send(peer.frame(frame.Continuation, true, "skipped"), peer.frame(frame.Text, true, "next"))
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "next" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "next" {
 		t.Errorf("the next Read returned %q, %v", m.Data, err)
 	}
 	if _, err := r.Read(buf); err != ErrStaleReader {
@@ -228,7 +222,7 @@ func TestReaderTakesOverFromAnInterruptedRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	peer.send(peer.frame(frame.Continuation, true, "two"))
-	typ, r, err := c.Reader(t.Context())
+	typ, r, err := c.Reader(bounded.Context(t))
 	if err != nil || typ != Text {
 		t.Fatal(typ, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // wantClose checks how a connection ended.
@@ -32,7 +33,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 			peer.send(peer.frame(frame.Close, true, closeBody(code, "bye")), peer.frame(frame.Text, true, "not looked at"))
 			ended := make(chan error, 1)
 			go func() {
-				_, err := c.Read(context.Background())
+				_, err := c.Read(bounded.Context(t))
 				ended <- err
 			}()
 			peer.expect(frame.Close, closeBody(code, "bye"))
@@ -50,7 +51,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, ""))
-	_, err := c.Read(t.Context())
+	_, err := c.Read(bounded.Context(t))
 	wantClose(t, err, CodeNoStatus, "", true)
 	peer.expect(frame.Close, "")
 }
@@ -63,7 +64,7 @@ func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
 		}
 	}
 	peer.send(peer.frame(frame.Text, true, "still here")) // an error sent nothing and ended nothing
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "still here" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "still here" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
 }
@@ -90,7 +91,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 		if err := <-closed; err != nil {
 			t.Errorf("Close returned %v", err)
 		}
-		_, err := c.Read(t.Context())
+		_, err := c.Read(bounded.Context(t))
 		wantClose(t, err, CodeGoingAway, "restart", false)
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v is not net.ErrClosed", err)
@@ -192,7 +193,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 		}
 		read := make(chan error, 1)
 		go func() { // waits for the end, so that a CloseNow behind it cuts nothing short
-			_, err := c.Read(context.Background())
+			_, err := c.Read(bounded.Context(t))
 			c.CloseNow()
 			read <- err
 		}()
@@ -225,7 +226,7 @@ func TestEndWithoutACloseFrame(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c, peer := rawTCP(t, RoleServer, nil)
 			tt.act(peer)
-			_, err := c.Read(t.Context())
+			_, err := c.Read(bounded.Context(t))
 			ce := wantClose(t, err, CodeAbnormal, "", true)
 			if !errors.Is(err, tt.is) || !strings.Contains(ce.Error(), tt.says) {
 				t.Errorf("%v", err)
@@ -242,7 +243,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 		c, _ := rawPipe(t, RoleClient, nil)
 		waits := make(chan error, 4)
 		ctx := c.Context()
-		go func() { _, err := c.Read(context.Background()); waits <- err }()
+		go func() { _, err := c.Read(bounded.Context(t)); waits <- err }()
 		go func() { waits <- c.Write(context.Background(), Message{Text, []byte("nobody reads")}) }()
 		go func() { _, err := c.Ping(context.Background()); waits <- err }()
 		go func() { <-ctx.Done(); waits <- context.Cause(ctx) }()
@@ -262,7 +263,7 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 	peer.send(peer.frame(frame.Close, true, closeBody(4009, "not allowed")))
 	peer.Conn.Close()
 	for {
-		if err := c.Write(t.Context(), Message{Binary, make([]byte, 1<<16)}); err != nil {
+		if err := c.Write(bounded.Context(t), Message{Binary, make([]byte, 1<<16)}); err != nil {
 			wantClose(t, err, 4009, "not allowed", true)
 			return
 		}
@@ -274,12 +275,12 @@ func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "last words"))
 	peer.Conn.Close()
-	for c.Write(t.Context(), Message{Binary, make([]byte, 1<<16)}) == nil {
+	for c.Write(bounded.Context(t), Message{Binary, make([]byte, 1<<16)}) == nil {
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "last words" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "last words" {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
-	_, err := c.Read(t.Context())
+	_, err := c.Read(bounded.Context(t))
 	wantClose(t, err, CodeAbnormal, "", true)
 }
 
@@ -287,7 +288,7 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, RoleServer, nil)
 		ended := make(chan error, 1)
-		go func() { _, err := c.Read(context.Background()); ended <- err }()
+		go func() { _, err := c.Read(bounded.Context(t)); ended <- err }()
 		peer.send([]byte{0x81, 0x00}) // not masked
 		peer.expectClose(CodeProtocolError)
 		peer.Conn.Close()
@@ -361,7 +362,7 @@ func TestCloseFrameWithBytesBehind(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {
 		c, peer := pair(t, RoleServer, nil)
 		peer.send(append(peer.frame(frame.Close, true, closeBody(4001, "")), make([]byte, 100<<10)...))
-		if _, err := c.Read(t.Context()); CloseCode(err) != 4001 {
+		if _, err := c.Read(bounded.Context(t)); CloseCode(err) != 4001 {
 			t.Errorf("%s: Read: %v", name, err)
 		}
 		peer.expectClose(4001)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // zipped returns a client and a server with compression agreed on, over TCP.
@@ -48,7 +49,7 @@ func TestRFC7692_7_2_3_2_ContextTakeover(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	peer.send(rsv1(peer.frame(frame.Text, true, helloZipped)), rsv1(peer.frame(frame.Text, true, helloAgain)))
 	for range 2 {
-		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "Hello" || m.Type != Text {
+		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "Hello" || m.Type != Text {
 			t.Fatalf("%v %q, %v", m.Type, m.Data, err)
 		}
 	}
@@ -77,7 +78,7 @@ func TestCompressedEcho(t *testing.T) {
 				random.Read(noise)
 				for _, m := range []Message{{Text, text}, {Binary, noise}} {
 					writeEither(t, client, m, i%2 == 0)
-					got, err := client.ReadAppend(t.Context(), nil)
+					got, err := client.ReadAppend(bounded.Context(t), nil)
 					if err != nil || got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
 						t.Fatalf("%v of %d bytes: %v of %d came back, %v", m.Type, len(m.Data), got.Type, len(got.Data), err)
 					}
@@ -90,12 +91,12 @@ func TestCompressedEcho(t *testing.T) {
 func writeEither(t *testing.T, c *Conn, m Message, whole bool) {
 	t.Helper()
 	if whole {
-		if err := c.Write(t.Context(), m); err != nil {
+		if err := c.Write(bounded.Context(t), m); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	w, err := c.Writer(t.Context(), m.Type)
+	w, err := c.Writer(bounded.Context(t), m.Type)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestCancelledReadOfACompressedMessageLosesNothing(t *testing.T) {
 		}
 	}
 	for len(got) < 2 {
-		m, err := c.Read(t.Context())
+		m, err := c.Read(bounded.Context(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,10 +160,10 @@ func TestASkippedMessageIsContext(t *testing.T) {
 			peer.send(rsv1(peer.frame(frame.Text, false, helloZipped[:2])), peer.frame(frame.Continuation, true, helloZipped[2:]))
 		}
 		peer.send(rsv1(peer.frame(frame.Text, true, helloAgain)))
-		if _, _, err := c.Reader(t.Context()); err != nil {
+		if _, _, err := c.Reader(bounded.Context(t)); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "Hello" {
+		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "Hello" {
 			t.Errorf("%d pieces: %q, %v", pieces, m.Data, err)
 		}
 	}
@@ -203,7 +204,7 @@ func TestBadCompressedMessages(t *testing.T) {
 				}()
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				_, err := c.Read(t.Context())
+				_, err := c.Read(bounded.Context(t))
 				runtime.ReadMemStats(&after)
 				wantClose(t, err, tt.code, "", true)
 				var pe *ProtocolError
@@ -239,7 +240,7 @@ func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 		t.Fatalf("noise shrank to %d bytes", len(zip))
 	}
 	peer.send(rsv1(peer.frame(frame.Binary, true, zip)))
-	if m, err := c.Read(t.Context()); err != nil || !bytes.Equal(m.Data, noise) {
+	if m, err := c.Read(bounded.Context(t)); err != nil || !bytes.Equal(m.Data, noise) {
 		t.Errorf("%d bytes, %v", len(m.Data), err)
 	}
 }
@@ -248,9 +249,9 @@ func TestWriteUncompressedAndTheThreshold(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	long := strings.Repeat("all the same ", 50)
 	go func() {
-		c.Write(context.Background(), Message{Text, []byte("short")})
-		c.WriteUncompressed(context.Background(), Message{Text, []byte(long)})
-		c.Write(context.Background(), Message{Text, []byte(long)})
+		c.Write(bounded.Context(t), Message{Text, []byte("short")})
+		c.WriteUncompressed(bounded.Context(t), Message{Text, []byte(long)})
+		c.Write(bounded.Context(t), Message{Text, []byte(long)})
 	}()
 	peer.expect(frame.Text, "short")
 	peer.expect(frame.Text, long)
@@ -287,7 +288,7 @@ func TestCompressionIsNegotiated(t *testing.T) {
 				echo(c)
 			}))
 			defer srv.Close()
-			c, err := Dial(t.Context(), srv.URL, &DialOptions{Conn: ConnOptions{Compression: tt.client}})
+			c, err := Dial(bounded.Context(t), srv.URL, &DialOptions{Conn: ConnOptions{Compression: tt.client}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -297,10 +298,10 @@ func TestCompressionIsNegotiated(t *testing.T) {
 			}
 			for range 3 {
 				m := Message{Text, []byte(strings.Repeat("round and round ", 400))}
-				if err := c.Write(t.Context(), m); err != nil {
+				if err := c.Write(bounded.Context(t), m); err != nil {
 					t.Fatal(err)
 				}
-				if got, err := c.Read(t.Context()); err != nil || !bytes.Equal(got.Data, m.Data) {
+				if got, err := c.Read(bounded.Context(t)); err != nil || !bytes.Equal(got.Data, m.Data) {
 					t.Fatalf("%d bytes, %v", len(got.Data), err)
 				}
 			}
@@ -313,7 +314,7 @@ func TestCompressionIsNegotiated(t *testing.T) {
 
 func TestCompressionWindowsAreChecked(t *testing.T) {
 	for _, bits := range []int{-1, 1, 8, 16, 300} {
-		_, err := Dial(t.Context(), "ws://127.0.0.1:1", &DialOptions{Conn: ConnOptions{Compression: &Compression{ServerWindowBits: bits}}})
+		_, err := Dial(bounded.Context(t), "ws://127.0.0.1:1", &DialOptions{Conn: ConnOptions{Compression: &Compression{ServerWindowBits: bits}}})
 		if he, ok := errors.AsType[*HandshakeError](err); !ok || he.Stage != StageRequest || !strings.Contains(err.Error(), "9 to 15") {
 			t.Errorf("%d bits: %v", bits, err)
 		}

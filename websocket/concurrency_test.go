@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // TestWritesFromManyGoroutinesAreWhole mixes whole messages, streamed ones and pings.
@@ -26,16 +27,16 @@ func TestWritesFromManyGoroutinesAreWhole(t *testing.T) {
 				var err error
 				switch j % 3 {
 				case 0:
-					err = client.Write(t.Context(), Message{Binary, body})
+					err = client.Write(bounded.Context(t), Message{Binary, body})
 				case 1:
 					var w io.WriteCloser
-					if w, err = client.Writer(t.Context(), Binary); err == nil {
+					if w, err = client.Writer(bounded.Context(t), Binary); err == nil {
 						_, err = w.Write(body)
 						err = errors.Join(err, w.Close())
 					}
 				case 2:
 					go client.Ping(client.Context())
-					err = client.Write(t.Context(), Message{Text, body})
+					err = client.Write(bounded.Context(t), Message{Text, body})
 				}
 				if err != nil {
 					t.Errorf("writer %d: %v", i, err)
@@ -45,7 +46,7 @@ func TestWritesFromManyGoroutinesAreWhole(t *testing.T) {
 	}
 	next := make([]int, writers)
 	for range writers * each {
-		m, err := server.Read(t.Context())
+		m, err := server.Read(bounded.Context(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,11 +92,11 @@ func TestASecondReaderGetsAnError(t *testing.T) {
 func TestReaderAfterTheNextRead(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two"), peer.frame(frame.Text, true, "three"))
-	_, one, err := c.Reader(t.Context())
+	_, one, err := c.Reader(bounded.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, two, err := c.Reader(t.Context()) // skips the first
+	_, two, err := c.Reader(bounded.Context(t)) // skips the first
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestReaderAfterTheNextRead(t *testing.T) {
 	if got, err := io.ReadAll(two); err != nil || string(got) != "two" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "three" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "three" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
 	if _, err := two.Read(make([]byte, 10)); err != io.EOF {
@@ -116,7 +117,7 @@ func TestReaderAfterTheNextRead(t *testing.T) {
 func TestReaderInSmallPieces(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	peer.send(fragments(peer))
-	typ, r, err := c.Reader(t.Context())
+	typ, r, err := c.Reader(bounded.Context(t))
 	if err != nil || typ != Text {
 		t.Fatal(typ, err)
 	}
@@ -139,12 +140,12 @@ func TestReaderInSmallPieces(t *testing.T) {
 
 func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 	client, server := tcpConns(t, &ConnOptions{MaxMessage: -1})
-	w, err := client.Writer(t.Context(), Text)
+	w, err := client.Writer(bounded.Context(t), Text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := make(chan error, 1)
-	go func() { other <- client.Write(context.Background(), Message{Text, []byte("after")}) }()
+	go func() { other <- client.Write(bounded.Context(t), Message{Text, []byte("after")}) }()
 	want := strings.Repeat("✓", 20000)
 	go func() {
 		for _, piece := range []string{want[:1], want[1:40001], want[40001:]} { // cut inside characters
@@ -156,10 +157,10 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if m, err := server.Read(t.Context()); err != nil || string(m.Data) != want {
+	if m, err := server.Read(bounded.Context(t)); err != nil || string(m.Data) != want {
 		t.Errorf("%d bytes, %v", len(m.Data), err)
 	}
-	if m, err := server.Read(t.Context()); err != nil || string(m.Data) != "after" {
+	if m, err := server.Read(bounded.Context(t)); err != nil || string(m.Data) != "after" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
 	if err := <-other; err != nil {
@@ -172,10 +173,10 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 
 func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
-	if err := c.Write(t.Context(), Message{Text, []byte("\xff")}); err != ErrInvalidUTF8 {
+	if err := c.Write(bounded.Context(t), Message{Text, []byte("\xff")}); err != ErrInvalidUTF8 {
 		t.Errorf("Write returned %v", err)
 	}
-	w, err := c.Writer(t.Context(), Text)
+	w, err := c.Writer(bounded.Context(t), Text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +184,11 @@ func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 	if err := w.Close(); !errors.Is(err, ErrInvalidUTF8) { // nothing was sent: nothing is broken
 		t.Errorf("Close returned %v", err)
 	}
-	if err := c.Write(t.Context(), Message{Text, []byte("fine")}); err != nil {
+	if err := c.Write(bounded.Context(t), Message{Text, []byte("fine")}); err != nil {
 		t.Error(err)
 	}
 	peer.expect(frame.Text, "fine")
-	if err := c.Write(t.Context(), Message{Data: []byte("no type")}); err == nil {
+	if err := c.Write(bounded.Context(t), Message{Data: []byte("no type")}); err == nil {
 		t.Error("a message without a type was sent")
 	}
 }
@@ -200,10 +201,10 @@ func TestAnyReadWriteCloserWillDo(t *testing.T) {
 	client := NewConn(bare{near}, RoleClient, nil)
 	server := NewConn(bare{far}, RoleServer, nil)
 	go echo(server)
-	if err := client.Write(t.Context(), Message{Text, []byte("hello")}); err != nil {
+	if err := client.Write(bounded.Context(t), Message{Text, []byte("hello")}); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := client.Read(t.Context()); err != nil || string(m.Data) != "hello" {
+	if m, err := client.Read(bounded.Context(t)); err != nil || string(m.Data) != "hello" {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

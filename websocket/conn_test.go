@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // tcpPair returns two ends of a TCP connection on loopback.
@@ -57,8 +59,8 @@ func TestEchoOfEverySize(t *testing.T) {
 		sent := bytes.Repeat([]byte("handfast"), n/8+1)[:n]
 		// Both ends send at once: nobody may wait for the other to read first.
 		wrote := make(chan error, 1)
-		go func() { wrote <- client.Write(t.Context(), Message{Text, sent}) }()
-		m, err := client.Read(t.Context())
+		go func() { wrote <- client.Write(bounded.Context(t), Message{Text, sent}) }()
+		m, err := client.Read(bounded.Context(t))
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // proxy is an HTTP proxy that knows CONNECT only. It keeps what it was asked for.
@@ -77,10 +79,10 @@ func through(rawURL string) func(*http.Request) (*url.URL, error) {
 // talk sends a message to an echo and checks what comes back.
 func talk(t *testing.T, c *Conn) {
 	t.Helper()
-	if err := c.Write(t.Context(), Message{Text, []byte("through")}); err != nil {
+	if err := c.Write(bounded.Context(t), Message{Text, []byte("through")}); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "through" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "through" {
 		t.Errorf("the echo is %v (%v)", m, err)
 	}
 }
@@ -195,7 +197,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 func TestDial_ProxyEnvironment(t *testing.T) {
 	const child = "HANDFAST_TEST_DIAL"
 	if target := os.Getenv(child); target != "" {
-		_, err := Dial(t.Context(), target, nil)
+		_, err := Dial(bounded.Context(t), target, nil)
 		fmt.Fprintln(os.Stderr, err)
 		return
 	}
@@ -257,7 +259,7 @@ func TestRFC9110_9_3_6_Connect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "ok" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "ok" {
 		t.Errorf("the first message is %v (%v)", m, err)
 	}
 }

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // dialed calls Dial without a proxy, and closes what it opened when the test ends.
@@ -35,7 +37,7 @@ func dialed(t *testing.T, url string, opts *DialOptions) (*Conn, error) {
 		o.Proxy = noProxy
 		opts = &o
 	}
-	c, err := Dial(t.Context(), url, opts)
+	c, err := Dial(bounded.Context(t), url, opts)
 	if c != nil {
 		t.Cleanup(func() { c.CloseNow() })
 	}
@@ -208,10 +210,10 @@ func TestDial_UnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Write(t.Context(), Message{Text, []byte("x")}); err != nil {
+	if err := c.Write(bounded.Context(t), Message{Text, []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "x" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "x" {
 		t.Errorf("the echo is %v (%v)", m, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // handshakeCases is testdata/handshake_cases.json: the bytes of one side, and what the other may do. In its strings each
@@ -305,7 +306,7 @@ func (c clientCase) run(t *testing.T) string {
 			io.Copy(io.Discard, nc)
 		}
 	})
-	conn, err := Dial(t.Context(), "ws://"+addr+"/chat", opts)
+	conn, err := Dial(bounded.Context(t), "ws://"+addr+"/chat", opts)
 	if err != nil {
 		if e, ok := errors.AsType[*HandshakeError](err); !ok || e.Stage == "" || e.Err == nil {
 			t.Errorf("the error tells too little: %#v", err)
@@ -319,7 +320,7 @@ func (c clientCase) run(t *testing.T) string {
 	if !slices.Contains(c.Expect, "open") {
 		return "it opened"
 	}
-	m, err := conn.Read(t.Context())
+	m, err := conn.Read(bounded.Context(t))
 	if c.ExpectClose != 0 {
 		if CloseCode(err) != c.ExpectClose {
 			return "not closed with " + c.ExpectClose.String()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // TestIdleConnectionIsSmall holds what a connection that waits costs in heap, besides its net.Conn (0.3 KB) and the stack
@@ -94,6 +95,7 @@ func heapOfPairs(t *testing.T, prepare func(*Conn)) int64 {
 	runtime.ReadMemStats(&m)
 	before := int64(m.HeapAlloc)
 	var pairs [n][2]*Conn
+	ctx := bounded.Context(t)
 	buf := make([]byte, 0, 1<<20)
 	for i := range pairs {
 		a, b := tcpConns(t, nil)
@@ -103,10 +105,10 @@ func heapOfPairs(t *testing.T, prepare func(*Conn)) int64 {
 		for range 10 {
 			for j := range 2 {
 				text := fmt.Appendf(nil, "%d %d %s", i, j, strings.Repeat("words and numbers 123, ", 450))
-				if err := pairs[i][j].Write(t.Context(), Message{Text, text}); err != nil {
+				if err := pairs[i][j].Write(ctx, Message{Text, text}); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := pairs[i][1-j].ReadAppend(t.Context(), buf); err != nil {
+				if _, err := pairs[i][1-j].ReadAppend(ctx, buf); err != nil {
 					t.Fatal(err)
 				}
 			}

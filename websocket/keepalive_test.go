@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // silence returns how long the peer must be silent until c is closed for it.
@@ -129,10 +130,10 @@ func TestPing(t *testing.T) {
 		client, server := tcpConns(t, nil)
 		go echo(server)
 		if reading {
-			go client.Read(context.Background())
+			go client.Read(bounded.Context(t))
 		}
 		for range 10 {
-			rtt, err := client.Ping(t.Context())
+			rtt, err := client.Ping(bounded.Context(t))
 			if err != nil || rtt <= 0 || client.RTT() <= 0 {
 				t.Fatalf("reading %v: %v, %v", reading, rtt, err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
@@ -28,7 +29,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, peer := rawTCP(t, RoleServer, &ConnOptions{MaxMessage: 1000})
 			peer.send(peer.frame(frame.Text, true, strings.Repeat("x", 1000)))
-			if m, err := c.Read(t.Context()); err != nil || len(m.Data) != 1000 {
+			if m, err := c.Read(bounded.Context(t)); err != nil || len(m.Data) != 1000 {
 				t.Fatalf("at the limit: %d bytes, %v", len(m.Data), err)
 			}
 			go func() {
@@ -36,7 +37,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 				peer.expectClose(CodeTooBig)
 				peer.Conn.Close()
 			}()
-			_, err := c.Read(t.Context())
+			_, err := c.Read(bounded.Context(t))
 			wantClose(t, err, CodeTooBig, "", true)
 		})
 	}
@@ -76,7 +77,7 @@ func TestFragmentsAreBounded(t *testing.T) {
 		peer.expectClose(CodePolicy)
 		peer.Conn.Close()
 	}()
-	_, err := c.Read(t.Context())
+	_, err := c.Read(bounded.Context(t))
 	wantClose(t, err, CodePolicy, "", true)
 }
 
@@ -93,7 +94,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 					}
 				}
 			}()
-			_, err := c.Read(t.Context())
+			_, err := c.Read(bounded.Context(t))
 			ce := wantClose(t, err, CodePolicy, "", true)
 			if !strings.Contains(ce.Error(), "control frames in a second") {
 				t.Error(ce)
@@ -111,7 +112,7 @@ func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
 		}
 		peer.Write(peer.frame(frame.Text, true, "done"))
 	}()
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "done" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "done" {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
 	c.mu.Lock()

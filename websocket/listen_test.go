@@ -6,22 +6,24 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // bound waits until s listens, and returns where.
-func bound(s *Server) string {
-	for {
+func bound(t *testing.T, s *Server) (addr string) {
+	t.Helper()
+	bounded.Until(t, func() bool {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		for l := range s.listeners {
-			s.mu.Unlock()
-			return l.Addr().String()
+			addr = l.Addr().String()
 		}
-		s.mu.Unlock()
-		runtime.Gosched()
-	}
+		return addr != ""
+	})
+	return addr
 }
 
 func TestListenAndServe(t *testing.T) {
@@ -40,15 +42,15 @@ func TestListenAndServe(t *testing.T) {
 			} else {
 				go func() { over <- s.ListenAndServe("127.0.0.1:0") }()
 			}
-			addr := bound(s)
-			c, err := Dial(t.Context(), "ws"+scheme+"://"+addr, &DialOptions{TLS: trust.Clone(), Proxy: noProxy})
+			addr := bound(t, s)
+			c, err := Dial(bounded.Context(t), "ws"+scheme+"://"+addr, &DialOptions{TLS: trust.Clone(), Proxy: noProxy})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Write(t.Context(), Message{Text, []byte("hello")}); err != nil {
+			if err := c.Write(bounded.Context(t), Message{Text, []byte("hello")}); err != nil {
 				t.Error(err)
 			}
-			if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "hello" {
+			if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "hello" {
 				t.Errorf("read %q, %v", m.Data, err)
 			}
 			c.CloseNow()
@@ -62,7 +64,7 @@ func TestListenAndServe(t *testing.T) {
 			}
 			r.Body.Close()
 			transport.CloseIdleConnections()
-			if err := s.Shutdown(t.Context()); err != nil {
+			if err := s.Shutdown(bounded.Context(t)); err != nil {
 				t.Errorf("Shutdown: %v", err)
 			}
 			if err := <-over; !errors.Is(err, http.ErrServerClosed) {

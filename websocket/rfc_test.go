@@ -19,6 +19,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // What RFC 6455 asks of a connection, seen from the other end of its socket.
@@ -215,7 +216,7 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	spoke := make(chan error, 1)
 	go func() {
 		for range n {
-			if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("the same")}); err != nil {
+			if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("the same")}); err != nil {
 				spoke <- err
 				return
 			}
@@ -262,14 +263,14 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 		}
 		// The close frame is out and not answered.
 		var ce *websocket.CloseError
-		err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("late")})
+		err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("late")})
 		if !errors.As(err, &ce) || ce.Code != 4000 || ce.ByPeer {
 			t.Errorf("Write behind Close: %v", err)
 		}
-		if _, err := c.Writer(t.Context(), websocket.Text); err == nil {
+		if _, err := c.Writer(bounded.Context(t), websocket.Text); err == nil {
 			t.Error("Writer behind Close: no error")
 		}
-		if _, err := c.Ping(t.Context()); err == nil {
+		if _, err := c.Ping(bounded.Context(t)); err == nil {
 			t.Error("Ping behind Close: no error")
 		}
 		w.send(frame.Header{Fin: true, Opcode: frame.Ping}, "anybody there?")
@@ -297,7 +298,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 		var ce *websocket.CloseError
 		read := make(chan error, 1)
 		go func() {
-			_, err := c.Read(t.Context())
+			_, err := c.Read(bounded.Context(t))
 			read <- err
 		}()
 		h, p, ok := w.next()
@@ -316,7 +317,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 		if err := <-read; !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || !ce.ByPeer || ce.Err != nil {
 			t.Errorf("Read: %v", err)
 		}
-		if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
 			t.Errorf("Write on a closed connection: %v", err)
 		}
 		if cause := context.Cause(c.Context()); !errors.As(cause, &ce) {
@@ -333,12 +334,12 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 		w.send(frame.Header{Fin: true, Opcode: 3}, "")
 		w.send(frame.Header{Fin: true, Opcode: frame.Text}, "behind")
 		w.send(frame.Header{Fin: true, Opcode: frame.Ping}, "behind")
-		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "good" {
+		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "good" {
 			t.Fatalf("Read: %q, %v", m.Data, err)
 		}
 		read := make(chan error, 1)
 		go func() {
-			_, err := c.Read(t.Context())
+			_, err := c.Read(bounded.Context(t))
 			read <- err
 		}()
 		h, p, ok := w.next()
@@ -365,12 +366,12 @@ func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 		w.send(frame.Header{Opcode: frame.Text}, "the first fragment, and no other")
 		w.conn.Close()
 		var ce *websocket.CloseError
-		_, err := c.Read(t.Context())
+		_, err := c.Read(bounded.Context(t))
 		if !errors.As(err, &ce) || ce.Code != websocket.CodeAbnormal || !ce.ByPeer || ce.Err == nil {
 			t.Errorf("Read: %v", err)
 		}
 		<-c.Context().Done()
-		if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
 			t.Errorf("Write: %v", err)
 		}
 	})
@@ -430,7 +431,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 		}
 		sent <- string(rest)
 	}()
-	c, err := websocket.Dial(t.Context(), "ws://"+ln.Addr().String()+"/", &websocket.DialOptions{Proxy: noProxy})
+	c, err := websocket.Dial(bounded.Context(t), "ws://"+ln.Addr().String()+"/", &websocket.DialOptions{Proxy: noProxy})
 	var he *websocket.HandshakeError
 	if !errors.As(err, &he) || he.Status != http.StatusOK {
 		t.Errorf("Dial: %v, %v", c, err)
@@ -480,7 +481,7 @@ func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	var wiretap *tap
-	c, err := websocket.Dial(t.Context(), strings.Replace(s.URL, "https", "wss", 1), &websocket.DialOptions{
+	c, err := websocket.Dial(bounded.Context(t), strings.Replace(s.URL, "https", "wss", 1), &websocket.DialOptions{
 		Proxy: noProxy,
 		TLS:   &tls.Config{RootCAs: roots},
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -494,10 +495,10 @@ func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 	}
 	defer c.CloseNow()
 	secret := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0}, 1000)} // zeros look like their mask
-	if err := c.Write(t.Context(), secret); err != nil {
+	if err := c.Write(bounded.Context(t), secret); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || !bytes.Equal(m.Data, secret.Data) {
+	if m, err := c.Read(bounded.Context(t)); err != nil || !bytes.Equal(m.Data, secret.Data) {
 		t.Fatalf("the echo has %d bytes: %v", len(m.Data), err)
 	}
 	if err := c.Close(websocket.CodeNormal, "a reason"); err != nil {

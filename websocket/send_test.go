@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 func prepare(t testing.TB, text string) *Prepared {
@@ -52,11 +53,11 @@ func TestSendKeepsTheOrder(t *testing.T) {
 					for i := 0; i < len(texts); i += 4 {
 						a.SendPrepared(prepare(t, texts[i]), prepare(t, texts[i+1]))
 						a.Send(Message{Text, []byte(texts[i+2])})
-						a.Write(context.Background(), Message{Text, []byte(texts[i+3])})
+						a.Write(bounded.Context(t), Message{Text, []byte(texts[i+3])})
 					}
 				}()
 				for i, want := range texts {
-					if m, err := b.Read(t.Context()); err != nil || string(m.Data) != want {
+					if m, err := b.Read(bounded.Context(t)); err != nil || string(m.Data) != want {
 						t.Fatalf("message %d: %.20q of %d bytes, %v", i, m.Data, len(m.Data), err)
 					}
 				}
@@ -82,12 +83,12 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 				case 4:
 					err = server.Send(Message{Text, []byte(own)})
 				case 1:
-					err = server.Write(t.Context(), Message{Text, []byte(own)})
+					err = server.Write(bounded.Context(t), Message{Text, []byte(own)})
 				case 2:
-					err = server.WriteUncompressed(t.Context(), Message{Text, []byte(own)})
+					err = server.WriteUncompressed(bounded.Context(t), Message{Text, []byte(own)})
 				case 3:
 					var w io.WriteCloser
-					if w, err = server.Writer(t.Context(), Text); err == nil {
+					if w, err = server.Writer(bounded.Context(t), Text); err == nil {
 						io.WriteString(w, own)
 						err = w.Close()
 					}
@@ -99,7 +100,7 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 		})
 	}
 	for i := range 4 * each {
-		m, err := client.Read(t.Context())
+		m, err := client.Read(bounded.Context(t))
 		if err != nil || string(m.Data) != own && string(m.Data) != string(shared.frames().Payload()) {
 			t.Fatalf("message %d: %.30q of %d bytes, %v", i, m.Data, len(m.Data), err)
 		}
@@ -288,7 +289,7 @@ func TestQueuedMessagesGoOutTogether(t *testing.T) {
 
 func TestSendToAFragmentedMessage(t *testing.T) {
 	client, server := tcpConns(t, nil)
-	w, err := client.Writer(t.Context(), Binary)
+	w, err := client.Writer(bounded.Context(t), Binary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +303,7 @@ func TestSendToAFragmentedMessage(t *testing.T) {
 		w.Close()
 	}()
 	for _, want := range []int{2 * streamChunk, len("behind")} {
-		if m, err := server.Read(t.Context()); err != nil || len(m.Data) != want {
+		if m, err := server.Read(bounded.Context(t)); err != nil || len(m.Data) != want {
 			t.Errorf("%d bytes, %v", len(m.Data), err)
 		}
 	}
@@ -363,7 +364,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 		p := prepare(t, large)
 		var before, after runtime.MemStats
 		if behind { // another message, which it has to wait for
-			w, err := c.Writer(t.Context(), Text)
+			w, err := c.Writer(bounded.Context(t), Text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -378,9 +379,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for c.startsToWrite() {
-			runtime.Gosched()
-		}
+		bounded.Until(t, func() bool { return !c.startsToWrite() })
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(large)/8) {
 			t.Errorf("%d bytes are allocated for one of %d that is shared", n, len(large))

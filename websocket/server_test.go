@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // echoing is a Handler.
@@ -324,17 +326,17 @@ func TestService_TLS(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 	}
-	c, err := Dial(t.Context(), "wss://"+addr+"/chat", &DialOptions{
+	c, err := Dial(bounded.Context(t), "wss://"+addr+"/chat", &DialOptions{
 		TLS: trust, Proxy: noProxy, Header: http.Header{"Origin": {"https://" + addr}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	if err := c.Write(t.Context(), Message{Text, []byte("hi")}); err != nil {
+	if err := c.Write(bounded.Context(t), Message{Text, []byte("hi")}); err != nil {
 		t.Error(err)
 	}
-	if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "hi" {
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "hi" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
 	r, _, _ := converse(t, addr, sampleRequest+"\r\n") // without TLS
@@ -376,7 +378,7 @@ func TestService_Misuse(t *testing.T) {
 		if err := s.Serve(newPipes()); err != http.ErrServerClosed {
 			t.Errorf("after Close: %v", err)
 		}
-		if err := s.Shutdown(t.Context()); err != nil {
+		if err := s.Shutdown(bounded.Context(t)); err != nil {
 			t.Errorf("after Close: %v", err)
 		}
 	}

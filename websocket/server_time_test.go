@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // inBubble runs s on a listener in memory, with a clock of its own.
@@ -195,7 +197,7 @@ func TestService_Shutdown(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if err := s.Shutdown(t.Context()); err != nil {
+		if err := s.Shutdown(bounded.Context(t)); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took != time.Second {
@@ -249,7 +251,7 @@ func TestService_ServeHTTP(t *testing.T) {
 	}
 	expectEcho(t, br, "hi")
 	shut := make(chan error, 1)
-	go func() { shut <- s.Shutdown(t.Context()) }()
+	go func() { shut <- s.Shutdown(bounded.Context(t)) }()
 	expectEcho(t, br, "\x03\xe9")
 	raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
 	if err := <-shut; err != nil {

@@ -262,13 +262,14 @@ func TestSoak(t *testing.T) {
 						})
 					}
 					looks.Go(func() { // as keepalive does, and more often; nobody is given up here for being slow
+						tick := time.NewTicker(50 * time.Microsecond)
+						defer tick.Stop()
 						for c.ended() == nil {
 							c.hearUnread()
 							select {
 							case <-over:
 								return
-							default:
-								runtime.Gosched()
+							case <-tick.C:
 							}
 						}
 					})

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // viewing echoes by View.
@@ -27,7 +27,7 @@ func TestView(t *testing.T) {
 		s := &Server{Handler: viewing}
 		s.Accept.Conn = ConnOptions{Compression: compress, MaxMessage: -1}
 		addr := serveOwn(t, s)
-		c, err := Dial(t.Context(), "ws://"+addr, &DialOptions{Proxy: noProxy, Conn: ConnOptions{Compression: compress, MaxMessage: -1}})
+		c, err := Dial(bounded.Context(t), "ws://"+addr, &DialOptions{Proxy: noProxy, Conn: ConnOptions{Compression: compress, MaxMessage: -1}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,14 +37,14 @@ func TestView(t *testing.T) {
 			for i := range want {
 				want[i] = byte(i * i >> 3)
 			}
-			if err := c.Write(t.Context(), Message{Binary, want}); err != nil {
+			if err := c.Write(bounded.Context(t), Message{Binary, want}); err != nil {
 				t.Fatal(err)
 			}
-			if m, err := c.Read(t.Context()); err != nil || !bytes.Equal(m.Data, want) {
+			if m, err := c.Read(bounded.Context(t)); err != nil || !bytes.Equal(m.Data, want) {
 				t.Errorf("%d bytes: %d, %v", size, len(m.Data), err)
 			}
 		}
-		w, err := c.Writer(t.Context(), Text)
+		w, err := c.Writer(bounded.Context(t), Text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestView(t *testing.T) {
 		if _, err := io.WriteString(w, want); err != nil || w.Close() != nil {
 			t.Fatal(err)
 		}
-		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != want || m.Type != Text {
+		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != want || m.Type != Text {
 			t.Errorf("in fragments: %d bytes, %v", len(m.Data), err)
 		}
 		for i := range 200 {
@@ -61,7 +61,7 @@ func TestView(t *testing.T) {
 			}
 		}
 		for i := range 200 {
-			if m, err := c.Read(t.Context()); err != nil || string(m.Data) != fmt.Sprint(i) {
+			if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != fmt.Sprint(i) {
 				t.Fatalf("message %d: %q, %v", i, m.Data, err)
 			}
 		}
@@ -81,17 +81,17 @@ func TestViewKeepsItsMessage(t *testing.T) {
 				}
 				peer.send(peer.frame(frame.Pong, true, ping), peer.frame(frame.Text, true, "2"))
 			}()
-			err := c.View(t.Context(), func(m Message) error {
+			err := c.View(bounded.Context(t), func(m Message) error {
 				for i := range m.Data { // it is f's to write to
 					m.Data[i]++
 				}
-				if _, err := c.Read(t.Context()); !errors.Is(err, ErrConcurrentRead) {
+				if _, err := c.Read(bounded.Context(t)); !errors.Is(err, ErrConcurrentRead) {
 					t.Errorf("Read in a View: %v", err)
 				}
-				if err := c.View(t.Context(), nil); !errors.Is(err, ErrConcurrentRead) {
+				if err := c.View(bounded.Context(t), nil); !errors.Is(err, ErrConcurrentRead) {
 					t.Errorf("View in a View: %v", err)
 				}
-				if _, err := c.Ping(t.Context()); err != nil {
+				if _, err := c.Ping(bounded.Context(t)); err != nil {
 					t.Errorf("Ping in a View: %v", err)
 				}
 				if want := strings.Repeat("2", 50); string(m.Data) != want {
@@ -102,7 +102,7 @@ func TestViewKeepsItsMessage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "2" {
+			if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "2" {
 				t.Errorf("read %q, %v", m.Data, err)
 			}
 		})
@@ -114,7 +114,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, true, "1"), peer.frame(frame.Text, true, "2")...))
 	mine := errors.New("mine")
-	if err := c.View(t.Context(), func(Message) error { return mine }); err != mine {
+	if err := c.View(bounded.Context(t), func(Message) error { return mine }); err != mine {
 		t.Errorf("View: %v", err)
 	}
 	func() {
@@ -123,14 +123,14 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 				t.Error("the panic is lost")
 			}
 		}()
-		c.View(t.Context(), func(Message) error { panic("mine") })
+		c.View(bounded.Context(t), func(Message) error { panic("mine") })
 	}()
 	go func() {
 		peer.send(peer.frame(frame.Text, true, "3"))
 		peer.expectClose(CodeNormal)
 		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
 	}()
-	err := c.View(t.Context(), func(m Message) error {
+	err := c.View(bounded.Context(t), func(m Message) error {
 		if string(m.Data) != "3" {
 			t.Errorf("got %q", m.Data)
 		}
@@ -139,7 +139,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	if err != nil {
 		t.Errorf("Close in a View: %v", err)
 	}
-	if err := c.View(t.Context(), nil); CloseCode(err) != CodeNormal {
+	if err := c.View(bounded.Context(t), nil); CloseCode(err) != CodeNormal {
 		t.Errorf("View behind the end: %v", err)
 	}
 }
@@ -153,16 +153,14 @@ func TestViewInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		peer.send(f[:len(f)/2])
 		go func() {
-			for !c.heard.Load() {
-				runtime.Gosched()
-			}
+			bounded.Until(t, c.heard.Load)
 			cancel()
 		}()
 		if err := c.View(ctx, nil); !errors.Is(err, context.Canceled) {
 			t.Fatalf("View: %v", err)
 		}
 		go peer.send(f[len(f)/2:])
-		err := c.View(t.Context(), func(m Message) error {
+		err := c.View(bounded.Context(t), func(m Message) error {
 			if string(m.Data) != want {
 				t.Errorf("%d bytes are %d", size, len(m.Data))
 			}
@@ -181,13 +179,11 @@ func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 		one, two := peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two")
 		peer.send(one[:cut])
 		go func() {
-			for cut > 0 && !c.heard.Load() {
-				runtime.Gosched()
-			}
+			bounded.Until(t, func() bool { return cut == 0 || c.heard.Load() })
 			peer.send(append(one[cut:], two...))
 		}()
 		for _, want := range []string{"one", "two"} {
-			err := c.View(t.Context(), func(m Message) error {
+			err := c.View(bounded.Context(t), func(m Message) error {
 				if string(m.Data) != want {
 					t.Errorf("cut at %d: %q, want %q", cut, m.Data, want)
 				}
@@ -205,10 +201,10 @@ func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 func TestViewBehindAReader(t *testing.T) {
 	c, peer := rawTCP(t, RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, false, "1"), peer.frame(frame.Continuation, true, "1")...), peer.frame(frame.Text, true, "2"))
-	if _, _, err := c.Reader(t.Context()); err != nil {
+	if _, _, err := c.Reader(bounded.Context(t)); err != nil {
 		t.Fatal(err)
 	}
-	err := c.View(t.Context(), func(m Message) error {
+	err := c.View(bounded.Context(t), func(m Message) error {
 		if string(m.Data) != "2" {
 			t.Errorf("got %q", m.Data)
 		}

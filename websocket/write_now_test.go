@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // TestWritesTakenInPart: a socket that takes a part of a small message gets the rest when it has room, and in order.
@@ -23,7 +23,7 @@ func TestWritesTakenInPart(t *testing.T) {
 	go func() {
 		for i := range n {
 			m := Message{Text, []byte(text(i))}
-			err := c.Write(t.Context(), m)
+			err := c.Write(bounded.Context(t), m)
 			if i%3 == 0 && err == nil {
 				err = c.Send(m)
 			}
@@ -59,15 +59,13 @@ func TestWriteInterruptedInPart(t *testing.T) {
 				}
 			}
 		}()
-		for !c.stuckWriting() {
-			runtime.Gosched()
-		}
+		bounded.Until(t, c.stuckWriting)
 		cancel()
 		if err := <-cut; !errors.Is(err, context.Canceled) {
 			t.Fatalf("Write: %v", err)
 		}
 	}
-	if err := c.Write(t.Context(), Message{Binary, nil}); CloseCode(err) != CodeAbnormal {
+	if err := c.Write(bounded.Context(t), Message{Binary, nil}); CloseCode(err) != CodeAbnormal {
 		t.Errorf("the next Write: %v", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -140,20 +141,20 @@ func TestServeStopsWith1001(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		u := house.NewUser(t)
 		s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
-		c, err := websocket.Dial(t.Context(), s.First("echo"), nil)
+		c, err := websocket.Dial(bounded.Context(t), s.First("echo"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		hello := websocket.Message{Type: websocket.Text, Data: []byte("hello")}
-		if err := c.Write(t.Context(), hello); err != nil {
+		if err := c.Write(bounded.Context(t), hello); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Read(t.Context()); err != nil {
+		if _, err := c.Read(bounded.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)
 		go func() {
-			_, err := c.Read(t.Context())
+			_, err := c.Read(bounded.Context(t))
 			ended <- err
 		}()
 		if code := s.Stop(sig); code != 0 {
@@ -174,7 +175,7 @@ func TestServeStopsAtOnce(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	var d net.Dialer
-	nc, err := d.DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.First("echo"), "ws://"), "/echo"))
+	nc, err := d.DialContext(bounded.Context(t), "tcp", strings.TrimSuffix(strings.TrimPrefix(s.First("echo"), "ws://"), "/echo"))
 	if err != nil {
 		t.Fatal(err)
 	}

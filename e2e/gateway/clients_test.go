@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -48,7 +49,7 @@ func from(addr string) *websocket.DialOptions {
 // dial opens a WebSocket.
 func dial(t *testing.T, url string, opts *websocket.DialOptions) *websocket.Conn {
 	t.Helper()
-	c, err := websocket.Dial(t.Context(), url, opts)
+	c, err := websocket.Dial(bounded.Context(t), url, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func dial(t *testing.T, url string, opts *websocket.DialOptions) *websocket.Conn
 // refused opens a WebSocket that must be refused, and returns the status.
 func refused(t *testing.T, url string, opts *websocket.DialOptions) int {
 	t.Helper()
-	c, err := websocket.Dial(t.Context(), url, opts)
+	c, err := websocket.Dial(bounded.Context(t), url, opts)
 	if err == nil {
 		c.CloseNow()
 		t.Fatalf("%s: it was let in", url)
@@ -74,9 +75,9 @@ func refused(t *testing.T, url string, opts *websocket.DialOptions) int {
 // echoed sends a message and waits for it.
 func echoed(t *testing.T, c *websocket.Conn) {
 	t.Helper()
-	err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello")})
+	err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("hello")})
 	if err == nil {
-		_, err = c.Read(t.Context())
+		_, err = c.Read(bounded.Context(t))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +88,7 @@ func echoed(t *testing.T, c *websocket.Conn) {
 func code(t *testing.T, c *websocket.Conn) websocket.Code {
 	t.Helper()
 	for {
-		if _, err := c.Read(t.Context()); err != nil {
+		if _, err := c.Read(bounded.Context(t)); err != nil {
 			return websocket.CloseCode(err)
 		}
 	}

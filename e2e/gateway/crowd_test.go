@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // 5,000 clients that send a byte now and then, half of them to the listener with TLS: whoever comes meanwhile gets in,
@@ -40,7 +42,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	}()
 	for i := range 5000 {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IP(netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i%100)}).AsSlice())}}
-		c, err := d.DialContext(t.Context(), "tcp", targets[i%2])
+		c, err := d.DialContext(bounded.Context(t), "tcp", targets[i%2])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -68,7 +69,7 @@ func TestExpiry(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
 	// The skew that is allowed to the issuer's clock counts for the end, too.
 	c := dial(t, s.url("chat"), as(token("alice", -28*time.Second)))
-	if m, err := c.Read(t.Context()); err != nil || !strings.HasPrefix(string(m.Data), `{"type":"refresh","expires_in":`) {
+	if m, err := c.Read(bounded.Context(t)); err != nil || !strings.HasPrefix(string(m.Data), `{"type":"refresh","expires_in":`) {
 		t.Errorf("%s, %v", m.Data, err)
 	}
 	if got := code(t, c); got != 4401 {
@@ -95,7 +96,7 @@ func TestReload(t *testing.T) {
 	}
 	echoed(t, stays)
 	house.Until(t, "the new endpoint", func() bool {
-		c, err := websocket.Dial(t.Context(), strings.Replace(s.url("open"), "/open", "/public", 1), nil)
+		c, err := websocket.Dial(bounded.Context(t), strings.Replace(s.url("open"), "/open", "/public", 1), nil)
 		if err == nil {
 			c.CloseNow()
 		}
@@ -186,7 +187,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	c := dial(t, s.url("open"), trust(first))
 	second := certificate(t, dir)
 	house.Until(t, "the new certificate", func() bool {
-		c, err := websocket.Dial(t.Context(), s.url("open"), trust(second))
+		c, err := websocket.Dial(bounded.Context(t), s.url("open"), trust(second))
 		if err == nil {
 			c.CloseNow()
 		}

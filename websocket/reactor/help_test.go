@@ -28,7 +28,7 @@ func serve(t testing.TB, s *Server) string {
 	go func() { over <- s.Serve(l) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := s.Shutdown(context.Background()); err != nil {
+		if err := s.Shutdown(bounded(t)); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if err := <-over; !errors.Is(err, ErrServerClosed) {

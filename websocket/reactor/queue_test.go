@@ -4,10 +4,10 @@ package reactor
 
 import (
 	"errors"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
@@ -135,7 +135,7 @@ func stalled(c *Conn) <-chan bool {
 	ch := make(chan bool, 1)
 	go func() {
 		for c.stop.Load()&stopPaused == 0 {
-			runtime.Gosched()
+			<-time.After(time.Millisecond)
 		}
 		ch <- true
 	}()

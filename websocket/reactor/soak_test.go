@@ -11,7 +11,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -88,7 +87,7 @@ func put(c *Conn, data []byte, way int) error {
 			return err
 		}
 		c.Block() // in a handler, the loop goes on without it
-		runtime.Gosched()
+		<-time.After(100 * time.Microsecond)
 	}
 }
 

@@ -3,7 +3,6 @@
 package reactor
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -56,7 +55,7 @@ func serveTLS(t testing.TB, s *Server) (addr string, client *tls.Config) {
 	go func() { over <- s.ServeTLS(l, &tls.Config{Certificates: []tls.Certificate{cert}}) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := s.Shutdown(context.Background()); err != nil {
+		if err := s.Shutdown(bounded(t)); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if err := <-over; !errors.Is(err, ErrServerClosed) {

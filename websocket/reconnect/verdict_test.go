@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
@@ -106,7 +107,7 @@ func TestJudgeStatus(t *testing.T) {
 		reconnect.Stop:  {400, 401, 402, 403, 404, 405, 406, 410, 421, 426, 451},
 	} {
 		for _, status := range all {
-			_, err := websocket.Dial(t.Context(), fmt.Sprintf("%s/?status=%d", s.URL, status), nil)
+			_, err := websocket.Dial(bounded.Context(t), fmt.Sprintf("%s/?status=%d", s.URL, status), nil)
 			if got := reconnect.Judge(reconnect.Failure{Err: err, Dialing: true}); got != want {
 				t.Errorf("status %d: %v, want %v: %v", status, got, want, err)
 			}
@@ -146,7 +147,7 @@ func TestJudgeRealFailures(t *testing.T) {
 		{"a URL of something else", "ftp://localhost/", reconnect.Stop},
 	}
 	for _, tt := range tests {
-		_, err := websocket.Dial(t.Context(), tt.url, nil)
+		_, err := websocket.Dial(bounded.Context(t), tt.url, nil)
 		if got := reconnect.Judge(reconnect.Failure{Err: err, Dialing: true}); err == nil || got != tt.want {
 			t.Errorf("%s: %v, want %v: %v", tt.name, got, tt.want, err)
 		}

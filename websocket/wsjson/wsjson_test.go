@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/wsjson"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -59,7 +60,7 @@ func TestRead(t *testing.T) {
 			p, c := connected(t)
 			send(t, p, tt.frame, wstest.TextFrame(`{"name":"next"}`))
 			var got event
-			err := wsjson.Read(t.Context(), c, &got)
+			err := wsjson.Read(bounded.Context(t), c, &got)
 			switch want := tt.err.(type) {
 			case nil:
 				if err != nil || !reflect.DeepEqual(got, tt.want) {
@@ -75,7 +76,7 @@ func TestRead(t *testing.T) {
 				}
 			}
 			// Whatever the message was, the connection lives.
-			if err := wsjson.Read(t.Context(), c, &got); err != nil || got.Name != "next" {
+			if err := wsjson.Read(bounded.Context(t), c, &got); err != nil || got.Name != "next" {
 				t.Errorf("then got %+v, %v", got, err)
 			}
 		})
@@ -86,12 +87,12 @@ func TestReadIntoAnInterface(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`[1,"two"]`), wstest.TextFrame(`{"name":"a"}`))
 	var v any
-	if err := wsjson.Read(t.Context(), c, &v); err != nil || !reflect.DeepEqual(v, []any{1.0, "two"}) {
+	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil || !reflect.DeepEqual(v, []any{1.0, "two"}) {
 		t.Errorf("got %v, %v", v, err)
 	}
 	var e event
 	v = &e // what a pointer in an interface points to is decoded into, as json.Unmarshal does
-	if err := wsjson.Read(t.Context(), c, &v); err != nil || e.Name != "a" {
+	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil || e.Name != "a" {
 		t.Errorf("got %+v, %v", e, err)
 	}
 }
@@ -100,7 +101,7 @@ func TestReadIntoNil(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`{}`))
 	var invalid *json.InvalidUnmarshalError
-	if err := wsjson.Read[event](t.Context(), c, nil); !errors.As(err, &invalid) {
+	if err := wsjson.Read[event](bounded.Context(t), c, nil); !errors.As(err, &invalid) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -112,7 +113,7 @@ func TestReadIsBoundedByMaxMessage(t *testing.T) {
 	send(t, p, wstest.TextFrame(`"`+strings.Repeat("x", 10)+`"`))
 	p.Close()
 	var v string
-	if err := wsjson.Read(t.Context(), c, &v); websocket.CloseCode(err) != websocket.CodeTooBig || v != "" {
+	if err := wsjson.Read(bounded.Context(t), c, &v); websocket.CloseCode(err) != websocket.CodeTooBig || v != "" {
 		t.Errorf("got %q, %v", v, err)
 	}
 }
@@ -133,7 +134,7 @@ func TestReadInterrupted(t *testing.T) {
 	if _, err := p.Write(message[9:]); err != nil {
 		t.Fatal(err)
 	}
-	if err := wsjson.Read(t.Context(), c, &v); err != nil || v.Name != "whole" {
+	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil || v.Name != "whole" {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }
@@ -144,7 +145,7 @@ func TestReadKeepsNothingOfTheBuffer(t *testing.T) {
 	send(t, p, wstest.TextFrame(`{"name":"first","raw":[1]}`), wstest.TextFrame(`{"name":"XXXXX","raw":[9]}`))
 	var first, second event
 	for _, v := range []*event{&first, &second} {
-		if err := wsjson.Read(t.Context(), c, v); err != nil {
+		if err := wsjson.Read(bounded.Context(t), c, v); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -169,7 +170,7 @@ func TestWrite(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p, c := wstest.PipePeer(t, websocket.RoleServer, &wstest.Options{Buffer: 1 << 20})
-		if err := wsjson.Write(t.Context(), c, tt.value); err != nil {
+		if err := wsjson.Write(bounded.Context(t), c, tt.value); err != nil {
 			t.Fatal(err)
 		}
 		if f, err := p.Next(); err != nil || string(f.Payload) != tt.want || f.String() != wstest.TextFrame(tt.want).String() {
@@ -182,10 +183,10 @@ func TestWrite(t *testing.T) {
 func TestWriteFails(t *testing.T) {
 	p, c := connected(t)
 	var typ *json.UnsupportedTypeError
-	if err := wsjson.Write(t.Context(), c, []any{"half of it", make(chan int)}); !errors.As(err, &typ) {
+	if err := wsjson.Write(bounded.Context(t), c, []any{"half of it", make(chan int)}); !errors.As(err, &typ) {
 		t.Errorf("a channel: %v", err)
 	}
-	if err := wsjson.Write(t.Context(), c, json.RawMessage("\"\xff\"")); err != nil && !errors.Is(err, websocket.ErrInvalidUTF8) {
+	if err := wsjson.Write(bounded.Context(t), c, json.RawMessage("\"\xff\"")); err != nil && !errors.Is(err, websocket.ErrInvalidUTF8) {
 		t.Errorf("bad UTF-8: %v", err)
 	} else if err == nil {
 		t.Error("bad UTF-8 was sent")
@@ -195,7 +196,7 @@ func TestWriteFails(t *testing.T) {
 	if err := wsjson.Write(canceled, c, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("a canceled context: %v", err)
 	}
-	if err := wsjson.Write(t.Context(), c, 2); err != nil {
+	if err := wsjson.Write(bounded.Context(t), c, 2); err != nil {
 		t.Error(err)
 	}
 	if f, err := p.Next(); err != nil || string(f.Payload) != "2" {
@@ -210,7 +211,7 @@ func TestMessages(t *testing.T) {
 	p.Close()
 	var got []event
 	var errs []error
-	for v, err := range wsjson.Messages[event](t.Context(), c) {
+	for v, err := range wsjson.Messages[event](bounded.Context(t), c) {
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -265,12 +266,12 @@ func TestMessagesBreak(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`1`), wstest.TextFrame(`2`), wstest.TextFrame(`{`), wstest.TextFrame(`4`))
 	for range 3 { // breaking off on a value and on an error leaves the rest for later
-		for range wsjson.Messages[int](t.Context(), c) {
+		for range wsjson.Messages[int](bounded.Context(t), c) {
 			break
 		}
 	}
 	var v int
-	if err := wsjson.Read(t.Context(), c, &v); err != nil || v != 4 {
+	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil || v != 4 {
 		t.Errorf("got %d, %v", v, err)
 	}
 }
@@ -283,7 +284,7 @@ func TestConcurrently(t *testing.T) {
 	for range writers {
 		all.Go(func() {
 			for i := range each {
-				if err := wsjson.Write(t.Context(), client, event{Name: "n", N: i}); err != nil {
+				if err := wsjson.Write(bounded.Context(t), client, event{Name: "n", N: i}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -292,7 +293,7 @@ func TestConcurrently(t *testing.T) {
 	sum := 0
 	for range writers * each {
 		var v event
-		if err := wsjson.Read(t.Context(), server, &v); err != nil {
+		if err := wsjson.Read(bounded.Context(t), server, &v); err != nil {
 			t.Fatal(err)
 		}
 		sum += v.N

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -34,7 +35,7 @@ func TestAcceptPeer(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	c, err := websocket.Dial(t.Context(), s.URL, &websocket.DialOptions{Subprotocols: []string{"chat"}})
+	c, err := websocket.Dial(bounded.Context(t), s.URL, &websocket.DialOptions{Subprotocols: []string{"chat"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +43,11 @@ func TestAcceptPeer(t *testing.T) {
 	if got := c.Handshake().Subprotocol; got != "chat" {
 		t.Errorf("subprotocol %q", got)
 	}
-	if err := c.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("question")}); err != nil {
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("question")}); err != nil {
 		t.Fatal(err)
 	}
 	var pe *websocket.ProtocolError
-	if _, err := c.Read(t.Context()); !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" {
+	if _, err := c.Read(bounded.Context(t)); !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" {
 		t.Errorf("Read: %v", err)
 	}
 }
@@ -66,7 +67,7 @@ func TestDialPeer(t *testing.T) {
 	}))
 	defer s.Close()
 	url := "ws" + strings.TrimPrefix(s.URL, "http")
-	p, err := wstest.DialPeer(t.Context(), url, http.Header{"Sec-Websocket-Protocol": {"chat"}})
+	p, err := wstest.DialPeer(bounded.Context(t), url, http.Header{"Sec-Websocket-Protocol": {"chat"}})
 	if err != nil {
 		t.Fatal(err)
 	}

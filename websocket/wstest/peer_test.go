@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -81,7 +82,7 @@ func TestPeerMisbehaves(t *testing.T) {
 					}
 					did <- err
 				}()
-				m, err := c.Read(t.Context())
+				m, err := c.Read(bounded.Context(t))
 				if tt.want == 0 && (err != nil || string(m.Data) != "drip") {
 					t.Errorf("Read = %q, %v", m.Data, err)
 				}

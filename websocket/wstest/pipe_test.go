@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -16,10 +17,10 @@ func TestPipeBothWays(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	for _, tt := range []struct{ from, to *websocket.Conn }{{client, server}, {server, client}} {
 		sent := websocket.Message{Type: websocket.Text, Data: []byte("hand")}
-		if err := tt.from.Write(t.Context(), sent); err != nil { // nobody reads yet
+		if err := tt.from.Write(bounded.Context(t), sent); err != nil { // nobody reads yet
 			t.Fatal(err)
 		}
-		got, err := tt.to.Read(t.Context())
+		got, err := tt.to.Read(bounded.Context(t))
 		if err != nil || got.Type != sent.Type || !bytes.Equal(got.Data, sent.Data) {
 			t.Errorf("got %v %q, %v", got.Type, got.Data, err)
 		}
@@ -30,7 +31,7 @@ func TestPipeClosingHandshake(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := server.Read(t.Context())
+		_, err := server.Read(bounded.Context(t))
 		ended <- err
 	}()
 	if err := client.Close(websocket.CodeGoingAway, "noon"); err != nil {
@@ -49,10 +50,10 @@ func TestPipeLargeMessagesBothWays(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789"), 20_000)
 	errs := make(chan error, 2)
 	for _, c := range []*websocket.Conn{client, server} {
-		go func() { errs <- c.Write(t.Context(), websocket.Message{Type: websocket.Binary, Data: data}) }()
+		go func() { errs <- c.Write(bounded.Context(t), websocket.Message{Type: websocket.Binary, Data: data}) }()
 	}
 	for _, c := range []*websocket.Conn{client, server} {
-		got, err := c.Read(t.Context())
+		got, err := c.Read(bounded.Context(t))
 		if err != nil || !bytes.Equal(got.Data, data) {
 			t.Errorf("read %d bytes, %v", len(got.Data), err)
 		}
@@ -70,13 +71,13 @@ func TestPipeOptionsReachTheirConn(t *testing.T) {
 		from, to *websocket.Conn
 		want     websocket.Code // 0: the message arrives
 	}{{server, client, 0}, {client, server, websocket.CodeTooBig}} {
-		if err := tt.from.Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("12345")}); err != nil {
+		if err := tt.from.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("12345")}); err != nil {
 			t.Fatal(err)
 		}
 		if tt.want != 0 { // the peer's half of the closing handshake
-			go tt.from.Read(t.Context()) //nolint:errcheck // how it ends is seen at the other end
+			go tt.from.Read(bounded.Context(t)) //nolint:errcheck // how it ends is seen at the other end
 		}
-		if _, err := tt.to.Read(t.Context()); websocket.CloseCode(err) != tt.want {
+		if _, err := tt.to.Read(bounded.Context(t)); websocket.CloseCode(err) != tt.want {
 			t.Errorf("Read: %v, want %v", err, tt.want)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // ask sends a request and returns what the house says.
@@ -160,7 +162,7 @@ func TestTLSFailures(t *testing.T) {
 	})
 	t.Run("not trusted", func(t *testing.T) {
 		c := h.connect(t, "127.0.0.1")
-		if err := tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(t.Context()); err == nil {
+		if err := tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(bounded.Context(t)); err == nil {
 			t.Error("trusted")
 		}
 		if got := <-h.heard; !strings.Contains(got, "tls: remote error") {
@@ -171,7 +173,7 @@ func TestTLSFailures(t *testing.T) {
 		config := client.Clone()
 		config.NextProtos = []string{acmeALPN}
 		c := tls.Client(h.connect(t, "127.0.0.1"), config)
-		if err := c.HandshakeContext(t.Context()); err != nil {
+		if err := c.HandshakeContext(bounded.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 		if got := ended(c); got != "" && got != "EOF" {

@@ -13,11 +13,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -80,9 +81,8 @@ func build(t *testing.T, most int, p *Policy) *house {
 		h.Close()
 		<-served
 		h.Wait()
-		for h.waiting.Len() != 0 || h.peers.Len() != 0 { // until net/http has let go of the last one
-			runtime.Gosched()
-		}
+		// until net/http has let go of the last one
+		bounded.Until(t, func() bool { return h.waiting.Len() == 0 && h.peers.Len() == 0 })
 	})
 	return h
 }
@@ -91,7 +91,7 @@ func build(t *testing.T, most int, p *Policy) *house {
 func (h *house) connect(t *testing.T, from string) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IP(netip.MustParseAddr(from).AsSlice())}}
-	c, err := d.DialContext(t.Context(), "tcp", h.addr)
+	c, err := d.DialContext(bounded.Context(t), "tcp", h.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -40,7 +41,7 @@ func join(t *testing.T, g *Registry, e *Entry) *member {
 	m := &member{Entry: e, client: client, ended: make(chan error, 1), got: make(chan string, 10)}
 	go func() {
 		for {
-			msg, err := client.Read(t.Context())
+			msg, err := client.Read(bounded.Context(t))
 			if err != nil {
 				m.ended <- err
 				return
@@ -55,7 +56,7 @@ func join(t *testing.T, g *Registry, e *Entry) *member {
 	}
 	go func() {
 		for {
-			if _, err := server.Read(t.Context()); err != nil {
+			if _, err := server.Read(bounded.Context(t)); err != nil {
 				break
 			}
 		}

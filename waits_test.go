@@ -1,0 +1,170 @@
+package handfast_test
+
+import (
+	"go/ast"
+	"go/token"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// blocking are the names of methods and functions that wait for a peer until their first argument, a context, is done.
+var blocking = []string{"Dial", "DialContext", "DialPeer", "HandshakeContext", "Messages", "Ping", "Read", "ReadAppend", "Reader",
+	"Shutdown", "View", "Write", "WriteUncompressed", "Writer"}
+
+// TestWaitsHaveABound holds that no test waits longer than a bound of its own. The context of a test is no such bound: it
+// is done only after the test's function has returned, so a wait for it ends with go test's timeout, which takes the
+// whole package with it. In a bubble of testing/synctest a wait that cannot end is an error in itself.
+func TestWaitsHaveABound(t *testing.T) {
+	all := sources(t)
+	bubbles := bubbleFuncs(all)
+	for _, s := range all {
+		if !s.test() || strings.HasPrefix(path.Base(s.path), "example") {
+			continue
+		}
+		w := waits{t: t, s: s, bubbles: bubbles[path.Dir(s.path)]}
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil && !strings.HasPrefix(f.Name.Name, "Benchmark") {
+				w.tests = takesTest(f.Type)
+				w.look(f.Body)
+			}
+		}
+	}
+}
+
+// bubbleFuncs returns, by directory, the functions that run another one in a bubble.
+func bubbleFuncs(all []source) map[string][]string {
+	found := map[string][]string{}
+	for _, s := range all {
+		for _, d := range s.file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Body == nil || !s.test() {
+				continue
+			}
+			ast.Inspect(f.Body, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && called(call) == "synctest.Test" {
+					found[path.Dir(s.path)] = append(found[path.Dir(s.path)], f.Name.Name)
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// waits looks for waits without a bound in a file.
+type waits struct {
+	t       *testing.T
+	s       source
+	bubbles []string // functions of the package that run what they are given in a bubble
+	tests   bool     // whether the code at hand has a testing.TB, and so is the test's own and not a peer's
+	spins   bool     // whether the innermost loop waits for a condition
+}
+
+// look looks at everything in n that does not run in a bubble.
+func (w waits) look(n ast.Node) {
+	ast.Inspect(n, func(m ast.Node) bool {
+		switch m := m.(type) {
+		case *ast.FuncLit:
+			inner := w
+			inner.spins = false
+			if len(m.Type.Params.List) > 0 {
+				inner.tests = takesTest(m.Type)
+			}
+			inner.look(m.Body)
+			return false
+		case *ast.ForStmt:
+			inner := w
+			inner.spins = true
+			for _, part := range []ast.Node{m.Init, m.Cond, m.Post, m.Body} {
+				if part != nil {
+					inner.look(part)
+				}
+			}
+			return false
+		case *ast.RangeStmt:
+			inner := w
+			inner.spins = false
+			w.look(m.X)
+			inner.look(m.Body)
+			return false
+		case *ast.CallExpr:
+			name := called(m)
+			if name == "synctest.Test" || slices.Contains(w.bubbles, name) {
+				return false
+			}
+			w.call(m, name)
+		case *ast.UnaryExpr:
+			if call, ok := m.X.(*ast.CallExpr); ok && m.Op == token.ARROW && strings.HasSuffix(called(call), ".Done") {
+				if of, ok := call.Fun.(*ast.SelectorExpr).X.(*ast.CallExpr); ok && ofTest(of) {
+					w.fail(m, "%s is not closed while the test runs", "t.Context().Done()")
+				}
+			}
+		}
+		return true
+	})
+}
+
+// call looks at one call.
+func (w waits) call(call *ast.CallExpr, name string) {
+	switch {
+	case name == "time.Sleep":
+		w.fail(call, "time.Sleep outside of a bubble of testing/synctest: wait for what has to happen")
+	case name == "runtime.Gosched" && w.spins:
+		w.fail(call, "a loop with runtime.Gosched spins: use bounded.Until, or wait for the event itself")
+	case slices.Contains(blocking, name[strings.LastIndex(name, ".")+1:]) && len(call.Args) > 0:
+		ctx, ok := call.Args[0].(*ast.CallExpr)
+		if ok && (ofTest(ctx) || w.tests && (called(ctx) == "context.Background" || called(ctx) == "context.TODO")) {
+			w.fail(call, "%s waits without a bound: give it bounded.Context(t)", name)
+		}
+	}
+}
+
+// fail reports a wait.
+func (w waits) fail(at ast.Node, format string, args ...any) {
+	w.t.Helper()
+	w.t.Errorf("%s:%d: "+format, append([]any{w.s.path, w.s.line(at.Pos())}, args...)...)
+}
+
+// called returns the name of a called function or method as the code has it, "pkg.Func", "x.Method" or "f".
+func called(call *ast.CallExpr) string {
+	fun := call.Fun
+	switch generic := fun.(type) {
+	case *ast.IndexExpr:
+		fun = generic.X
+	case *ast.IndexListExpr:
+		fun = generic.X
+	}
+	switch fun := fun.(type) {
+	case *ast.Ident:
+		return fun.Name
+	case *ast.SelectorExpr:
+		if of, ok := fun.X.(*ast.Ident); ok {
+			return of.Name + "." + fun.Sel.Name
+		}
+		return "." + fun.Sel.Name
+	}
+	return ""
+}
+
+// ofTest reports whether a call returns the context of a test.
+func ofTest(call *ast.CallExpr) bool {
+	return slices.Contains([]string{"t.Context", "tb.Context", "b.Context", "f.Context"}, called(call))
+}
+
+// takesTest reports whether a function has a parameter of a type of package testing.
+func takesTest(f *ast.FuncType) bool {
+	return slices.ContainsFunc(f.Params.List, func(p *ast.Field) bool {
+		typ := p.Type
+		if star, ok := typ.(*ast.StarExpr); ok {
+			typ = star.X
+		}
+		sel, ok := typ.(*ast.SelectorExpr)
+		if !ok {
+			return false
+		}
+		of, ok := sel.X.(*ast.Ident)
+		return ok && of.Name == "testing"
+	})
+}
