@@ -78,7 +78,7 @@ var rules = []rule{
 
 	// The product.
 	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
-	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
+	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},
 		other: []string{"github.com/redis/rueidis"}},
@@ -96,7 +96,7 @@ var rules = []rule{
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
-		"observe", "websocket"}, test: []string{"websocket/wstest"}},
+		"internal/limit", "observe", "websocket"}, test: []string{"websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "internal/visible", "observe",
 		"websocket"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra",
@@ -107,6 +107,7 @@ var rules = []rule{
 	{pkg: ".", std: anyStd},
 	{pkg: "internal/bounded", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable", std: anyStd},
+	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // BasicOptions says which passwords are let in. Times and numbers that are zero or less stand for what their comments say.
@@ -51,7 +54,7 @@ type Basic struct {
 	realm    string
 	file     *storeFile[*basicUsers]
 	memo     *memo[struct{}]
-	gate     gate
+	calls    *limit.Calls // hashes under way, for the processor's sake
 	failures *basicFailures
 }
 
@@ -94,7 +97,7 @@ func NewBasic(o BasicOptions) (*Basic, error) {
 		realm:    strconv.Quote(o.Realm), // a quoted-string: backslashes and quotes are escaped (RFC 9110 §5.6.4)
 		file:     file,
 		memo:     newMemo[struct{}](basicRemembered),
-		gate:     newGate(o.Concurrent, o.Wait),
+		calls:    limit.NewCalls(o.Concurrent, -1, o.Wait),
 		failures: newBasicFailures(o.FailureWindow, o.Failures, basicAddresses),
 	}, nil
 }
@@ -146,11 +149,11 @@ func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	if wait := b.failures.begin(user, address); wait > 0 {
 		return TooMany(wait, errBasicOften)
 	}
-	if err := b.gate.enter(); err != nil {
+	if err := b.calls.Begin(context.Background()); err != nil { // others with the same password wait for the answer
 		b.failures.undo(user, address)
 		return Unavailable(b.o.Wait, err)
 	}
-	defer b.gate.leave()
+	defer b.calls.End()
 	if !users.verify(user, password) {
 		return Unauthorized(errBasicWrong, b.Challenge())
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // basicAddressFactor is how many times as often an address may fail for all users together as for one.
@@ -24,16 +26,10 @@ func newBasicFailures(window time.Duration, limit, max int) *basicFailures {
 	return &basicFailures{limit: limit, windows: newWindows[basicSource](window, max)}
 }
 
-// basicSources returns the two sources of an attempt. An IPv6 host has its whole /64 to send from (RFC 6177 §2).
+// basicSources returns the two sources of an attempt.
 func basicSources(user, address string) [2]basicSource {
 	if a, err := netip.ParseAddr(address); err == nil {
-		a = a.Unmap().WithZone("")
-		if a.Is6() {
-			if p, err := a.Prefix(64); err == nil {
-				a = p.Addr()
-			}
-		}
-		address = a.String()
+		address = limit.Key(a).String()
 	}
 	return [2]basicSource{{user: user, address: address}, {address: address}}
 }

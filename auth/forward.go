@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // ForwardOptions says which HTTP service is asked who a client is, and how. Times and numbers that are zero or less stand
@@ -103,7 +105,7 @@ type Forward struct {
 	o       ForwardOptions
 	client  *http.Client
 	memo    *memo[forwardAnswer]
-	gate    gate
+	calls   *limit.Calls // of all endpoints together, for the service's sake
 	breaker *forwardBreaker
 }
 
@@ -158,7 +160,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 		client: &http.Client{Transport: o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		memo:    newMemo[forwardAnswer](forwardMemory),
-		gate:    newGate(o.InFlight, o.Wait),
+		calls:   limit.NewCalls(o.InFlight, -1, o.Wait),
 		breaker: &forwardBreaker{limit: o.Failures, pause: o.Pause},
 	}, nil
 }

@@ -28,11 +28,11 @@ var (
 
 // ask asks the service, if that may be done now.
 func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer, time.Duration, error) {
-	if err := f.gate.enter(); err != nil {
+	if err := f.calls.Begin(ctx); err != nil {
 		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
 	}
-	defer f.gate.leave()
-	done, wait := f.breaker.begin() // after the wait at the gate: the service may have failed meanwhile
+	defer f.calls.End()
+	done, wait := f.breaker.begin() // after the wait for a turn: the service may have failed meanwhile
 	if wait > 0 {
 		return forwardAnswer{}, 0, Unavailable(wait, errForwardPause)
 	}

@@ -131,34 +131,3 @@ func (m *memo[V]) len() int {
 	defer m.mu.Unlock()
 	return m.order.Len()
 }
-
-// gate lets a few in at a time; the others wait, but not for long.
-type gate struct {
-	places chan struct{}
-	wait   time.Duration
-}
-
-var errGateFull = errors.New("too many checks at once")
-
-func newGate(places int, wait time.Duration) gate {
-	return gate{places: make(chan struct{}, places), wait: wait}
-}
-
-// enter waits for a place. Whoever gets one calls leave.
-func (g gate) enter() error {
-	select {
-	case g.places <- struct{}{}:
-		return nil
-	default:
-	}
-	t := time.NewTimer(g.wait)
-	defer t.Stop()
-	select {
-	case g.places <- struct{}{}:
-		return nil
-	case <-t.C:
-		return errGateFull
-	}
-}
-
-func (g gate) leave() { <-g.places }

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/clientaddr"
 	"github.com/handfast/handfast/gateway/internal/door"
-	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/auth"
-	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
 )

@@ -10,8 +10,8 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/websocket"
 )
 

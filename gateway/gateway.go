@@ -16,9 +16,9 @@ import (
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/door"
-	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/gateway/internal/refusals"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"github.com/handfast/handfast/auth"
-	"github.com/handfast/handfast/gateway/internal/limit"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 

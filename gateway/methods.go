@@ -11,7 +11,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 

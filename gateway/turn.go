@@ -8,12 +8,13 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // turn is a method of one endpoint that may have to wait for somebody: a service, a key source, a slow hash. Clients that
 // show a credential for it wait for their turn, so that it holds no more of them than it may when it stalls. All others
-// pass by: those who use another method, or none, do not notice.
+// pass by: those who use another method, or none, do not notice. A turn bounds the waiting handshakes of one endpoint; that
+// Basic and Forward bound their calls as well, for all endpoints together, protects the processor and the service.
 type turn struct {
 	auth.Authenticator
 	shown func(*http.Request) bool

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/internal/limit"
 )
 
 // Waiting is the set of connections that have not sent a whole request: those in their TLS handshake, before the end of

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/auth"
-	"github.com/handfast/handfast/gateway/internal/limit"
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/websocket"
 )
 

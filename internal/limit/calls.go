@@ -10,8 +10,8 @@ import (
 // ErrBusy says that too many calls are under way.
 var ErrBusy = errors.New("too many calls are under way")
 
-// Calls bounds how many calls run at once, how many more wait for their turn, and how long. A service that stalls then
-// holds no more than those, and the rest is told so at once.
+// Calls bounds how many calls run concurrently, how many more wait for their turn, and how long. A service that stalls then
+// holds no more than those, and the rest fails immediately.
 type Calls struct {
 	slots   chan struct{}
 	queue   int64
@@ -19,7 +19,7 @@ type Calls struct {
 	waiting atomic.Int64
 }
 
-// NewCalls makes a bound of most calls; queue of them may wait for wait at most.
+// NewCalls makes a bound of most calls; queue of them, if it is not negative, may wait for wait at most.
 func NewCalls(most, queue int, wait time.Duration) *Calls {
 	return &Calls{slots: make(chan struct{}, most), queue: int64(queue), wait: wait}
 }
@@ -32,7 +32,7 @@ func (c *Calls) Begin(ctx context.Context) error {
 	default:
 	}
 	defer c.waiting.Add(-1)
-	if c.waiting.Add(1) > c.queue {
+	if n := c.waiting.Add(1); c.queue >= 0 && n > c.queue {
 		return ErrBusy
 	}
 	timer := time.NewTimer(c.wait)

@@ -1,5 +1,5 @@
-// Package limit bounds what one client may take: a rate by a token bucket, a number by a count. Clients are told apart by
-// address; memory is bounded however many addresses there are.
+// Package limit bounds what clients may take: a rate by a token bucket, a number by a count, calls that wait by a number of
+// turns. Clients are told apart by address; memory is bounded however many addresses there are.
 package limit
 
 import (
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Key returns what stands for an address in a limit: the address itself, or the /64 of IPv6, since whoever has one
-// address there has all of them (RFC 4291 §2.5.4).
+// Key returns what stands for an address in a limit: the address itself, or the /64 of IPv6, since a host there
+// has all of it to send from (RFC 4291 §2.5.4, RFC 6177 §2).
 func Key(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 32
