@@ -11,7 +11,6 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/deflate"
-	"github.com/handfast/handfast/websocket/internal/header"
 	"github.com/handfast/handfast/websocket/internal/transport"
 	"github.com/handfast/handfast/websocket/protocol"
 )
@@ -44,7 +43,7 @@ func (c *Compression) policy() (handshake.DeflatePolicy, error) {
 }
 
 // offerCompression returns what a client that wants c offers.
-func offerCompression(c *Compression) ([]header.Extension, *HandshakeError) {
+func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	if c == nil {
 		return nil, nil
 	}
@@ -52,11 +51,11 @@ func offerCompression(c *Compression) ([]header.Extension, *HandshakeError) {
 	if err != nil {
 		return nil, &HandshakeError{Stage: StageRequest, Err: err, Hint: "fix DialOptions.Conn.Compression"}
 	}
-	return []header.Extension{handshake.OfferDeflate(policy).Extension()}, nil
+	return []handshake.Extension{handshake.OfferDeflate(policy).Extension()}, nil
 }
 
 // verifyCompression returns what the server's answer agrees on; ok is false when it declined.
-func verifyCompression(answer []header.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
+func verifyCompression(answer []handshake.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
 	if c == nil || len(answer) == 0 {
 		return agreed, false, nil
 	}
@@ -73,8 +72,8 @@ func verifyCompression(answer []header.Extension, c *Compression) (agreed handsh
 
 // compress turns on what the handshake agreed on. It is called before the Conn is used.
 func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
-	server := deflate.Window{Bits: handshake.Bits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
-	client := deflate.Window{Bits: handshake.Bits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
+	server := deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
+	client := deflate.Window{Bits: handshake.WindowBits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
 	z := &compression{c: c, threshold: opts.Threshold}
 	if z.threshold == 0 {
 		z.threshold = defaultThreshold

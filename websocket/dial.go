@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 const (
@@ -138,10 +137,10 @@ func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 // dialer is the part of a Dial that goes through its redirects.
 type dialer struct {
 	opts       *DialOptions
-	extensions []header.Extension // to offer
-	header     http.Header        // for the request, without Host
-	host       string             // the Host header; "": the target's
-	dropped    bool               // a redirect has led to another origin, and something of header was left behind
+	extensions []handshake.Extension // to offer
+	header     http.Header           // for the request, without Host
+	host       string                // the Host header; "": the target's
+	dropped    bool                  // a redirect has led to another origin, and something of header was left behind
 }
 
 // attempt opens a connection to t and goes through one handshake. When the server sends it elsewhere, and that may be

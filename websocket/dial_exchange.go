@@ -30,7 +30,7 @@ type exchange struct {
 // context can no longer close the connection; for a redirect to follow, the next target.
 func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
 	req := x.d.request(x.t)
-	if _, err := x.nc.Write(req.AppendTo(make([]byte, 0, 512))); err != nil {
+	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
 		return nil, nil, lost(StageRequest, err)
 	}
 	r, rest, fail := readHead(x.nc)

@@ -9,11 +9,6 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Subprotocol is [Opening.Choose] for the fields of a request.
-func Subprotocol(h http.Header, preferred []string) string {
-	return (&Opening{Protocol: h[fieldProtocol]}).Choose(preferred)
-}
-
 // Answer is what a server puts into its 101.
 type Answer struct {
 	Key         string         // the client's Sec-WebSocket-Key

@@ -237,20 +237,12 @@ func checkLists(o *Opening) *Violation {
 	return nil
 }
 
-// Offers returns the extensions that a request's header offers, in the client's order of preference. The error says how
-// the header breaks the grammar, which fails the handshake.
-func Offers(h http.Header) ([]header.Extension, error) {
-	o := Opening{Extensions: h[fieldExtensions]}
-	err := o.parseOffers()
-	return o.offers, err
-}
-
 func (o *Opening) parseOffers() error {
 	o.offers = nil
 	if len(o.Extensions) == 0 {
 		return nil
 	}
-	offers, err := o.room.Parse(o.Extensions)
+	offers, err := o.room.parse(o.Extensions)
 	if err != nil {
 		return err
 	}

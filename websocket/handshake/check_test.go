@@ -237,7 +237,7 @@ func TestRFC6455_4_2_2_Subprotocol(t *testing.T) {
 		if tt.offered != nil {
 			h[fieldProtocol] = tt.offered
 		}
-		if got := Subprotocol(h, tt.server); got != tt.want {
+		if got := (&Opening{Protocol: h[fieldProtocol]}).Choose(tt.server); got != tt.want {
 			t.Errorf("Subprotocol(%q, %q) = %q, want %q", tt.offered, tt.server, got, tt.want)
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-
-	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 // DeflateName is the extension's name in the registry (RFC 7692 §5).
@@ -73,8 +71,8 @@ func (p DeflatePolicy) minBits() uint8 {
 	return p.MinBits
 }
 
-// Bits returns b as a window size: a parameter that is absent leaves the window at its largest.
-func Bits(b uint8) uint8 {
+// WindowBits returns b as a window size: a parameter that is absent leaves the window at its largest.
+func WindowBits(b uint8) uint8 {
 	if b == 0 || b > MaxWindowBits {
 		return MaxWindowBits
 	}
@@ -83,7 +81,7 @@ func Bits(b uint8) uint8 {
 
 // NegotiateDeflate answers the first of a client's offers that RFC 7692 §7 lets a server accept, and that the policy
 // allows. ok is false when there is none: then the extension is declined, and the connection opens without it.
-func NegotiateDeflate(offers []header.Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
+func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {
 			continue
@@ -108,8 +106,8 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 		ClientNoTakeover: offer.ClientNoTakeover || p.ClientNoTakeover,
 	}
 	// RFC 7692 §7.1.2.1: the answer to server_max_window_bits has "the same or smaller value".
-	if want := Bits(p.MaxServerBits); offer.ServerBits != 0 || want < MaxWindowBits {
-		a.ServerBits = min(Bits(offer.ServerBits), want)
+	if want := WindowBits(p.MaxServerBits); offer.ServerBits != 0 || want < MaxWindowBits {
+		a.ServerBits = min(WindowBits(offer.ServerBits), want)
 		if a.ServerBits < p.minBits() {
 			return Deflate{}, false
 		}
@@ -117,7 +115,7 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	// RFC 7692 §7.1.2.2: client_max_window_bits may be answered only when it was offered, with a value not above the
 	// offered one. A client that offers a value keeps to it unasked, so it is answered only to make the window smaller.
 	// Never with 8: Firefox hangs on that.
-	if want := max(Bits(p.MaxClientBits), MinWindowBits+1); offer.ClientBits != 0 && want < Bits(offer.ClientBits) {
+	if want := max(WindowBits(p.MaxClientBits), MinWindowBits+1); offer.ClientBits != 0 && want < WindowBits(offer.ClientBits) {
 		a.ClientBits = want
 	}
 	return a, true
@@ -130,10 +128,10 @@ func OfferDeflate(p DeflatePolicy) Deflate {
 		ClientNoTakeover: p.ClientNoTakeover,
 		ClientBits:       AnyWindowBits,
 	}
-	if b := max(Bits(p.MaxServerBits), MinWindowBits+1); b < MaxWindowBits {
+	if b := max(WindowBits(p.MaxServerBits), MinWindowBits+1); b < MaxWindowBits {
 		offer.ServerBits = b
 	}
-	if b := max(Bits(p.MaxClientBits), p.minBits()); b < MaxWindowBits {
+	if b := max(WindowBits(p.MaxClientBits), p.minBits()); b < MaxWindowBits {
 		offer.ClientBits = b
 	}
 	return offer
@@ -141,7 +139,7 @@ func OfferDeflate(p DeflatePolicy) Deflate {
 
 // VerifyDeflate returns what a server's answer to offered agrees on. minBits is the smallest window that the client's
 // compressor can keep to. An error means that the client must fail the connection (RFC 7692 §7).
-func VerifyDeflate(answer header.Extension, offered Deflate, minBits uint8) (Deflate, error) {
+func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, error) {
 	a, err := parseDeflate(answer, false)
 	switch {
 	case err != nil:
@@ -166,13 +164,13 @@ func VerifyDeflate(answer header.Extension, offered Deflate, minBits uint8) (Def
 }
 
 // Extension returns d as it stands in a header, in an offer or an answer.
-func (d Deflate) Extension() header.Extension {
-	e := header.Extension{Name: DeflateName}
+func (d Deflate) Extension() Extension {
+	e := Extension{Name: DeflateName}
 	if d.ServerNoTakeover {
-		e.Params = append(e.Params, header.Param{Name: paramServerNoTakeover})
+		e.Params = append(e.Params, Param{Name: paramServerNoTakeover})
 	}
 	if d.ClientNoTakeover {
-		e.Params = append(e.Params, header.Param{Name: paramClientNoTakeover})
+		e.Params = append(e.Params, Param{Name: paramClientNoTakeover})
 	}
 	for _, b := range [...]struct {
 		name string
@@ -181,9 +179,9 @@ func (d Deflate) Extension() header.Extension {
 		switch b.bits {
 		case 0:
 		case AnyWindowBits:
-			e.Params = append(e.Params, header.Param{Name: b.name})
+			e.Params = append(e.Params, Param{Name: b.name})
 		default:
-			e.Params = append(e.Params, header.Param{Name: b.name, Value: strconv.Itoa(int(b.bits)), HasValue: true})
+			e.Params = append(e.Params, Param{Name: b.name, Value: strconv.Itoa(int(b.bits)), HasValue: true})
 		}
 	}
 	return e
@@ -191,7 +189,7 @@ func (d Deflate) Extension() header.Extension {
 
 // parseDeflate reads the parameters of an offer or an answer. Its errors are the reasons for which RFC 7692 §7 has a
 // server decline and a client fail: a parameter that is unknown, not defined here, twice there, or of an invalid value.
-func parseDeflate(e header.Extension, offer bool) (d Deflate, err error) {
+func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 	seen := 0
 	for _, p := range e.Params {
 		bit := 0
@@ -204,13 +202,13 @@ func parseDeflate(e header.Extension, offer bool) (d Deflate, err error) {
 			err = noValue(p)
 		case paramServerBits:
 			bit = 4
-			d.ServerBits, err = windowBits(p)
+			d.ServerBits, err = parseBits(p)
 		case paramClientBits:
 			bit = 8
 			if offer && !p.HasValue { // RFC 7692 §7.1.2.2: in an offer the value may be left out
 				d.ClientBits = AnyWindowBits
 			} else {
-				d.ClientBits, err = windowBits(p)
+				d.ClientBits, err = parseBits(p)
 			}
 		default:
 			err = errors.New(DeflateName + " with a parameter that RFC 7692 does not know")
@@ -226,15 +224,15 @@ func parseDeflate(e header.Extension, offer bool) (d Deflate, err error) {
 	return d, nil
 }
 
-func noValue(p header.Param) error {
+func noValue(p Param) error {
 	if p.HasValue { // RFC 7692 §7.1.1.1, §7.1.1.2: the parameter "has no value"
 		return errors.New(p.Name + " with a value")
 	}
 	return nil
 }
 
-// windowBits: RFC 7692 §7.1.2, "a decimal integer value without leading zeroes between 8 to 15 inclusive".
-func windowBits(p header.Param) (uint8, error) {
+// parseBits: RFC 7692 §7.1.2, "a decimal integer value without leading zeroes between 8 to 15 inclusive".
+func parseBits(p Param) (uint8, error) {
 	switch p.Value {
 	case "8", "9":
 		return p.Value[0] - '0', nil
@@ -246,7 +244,7 @@ func windowBits(p header.Param) (uint8, error) {
 
 // wellFormed applies what the grammar says of "name=" with nothing behind it (RFC 6455 §9.1) to all extensions but
 // permessage-deflate: for that one, RFC 7692 §7 has the server decline an invalid value and open without it.
-func wellFormed(e header.Extension) error {
+func wellFormed(e Extension) error {
 	if e.Name == DeflateName {
 		return nil
 	}

@@ -9,14 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 // extension reads one extension.
-func extension(t testing.TB, s string) header.Extension {
+func extension(t testing.TB, s string) Extension {
 	t.Helper()
-	list, err := header.ParseExtensions([]string{s})
+	list, err := ParseExtensions([]string{s})
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%q is %d extensions (%v)", s, len(list), err)
 	}
@@ -72,7 +70,7 @@ func TestRFC7692_7_1_Negotiate(t *testing.T) {
 		{pmd + "; client_max_window_bits; client_max_window_bits=10", DeflatePolicy{}, ""},
 		{pmd + "; server_max_window_bits=10; server_max_window_bits=10", DeflatePolicy{}, ""},
 	} {
-		offers, err := header.ParseExtensions([]string{tt.offer})
+		offers, err := ParseExtensions([]string{tt.offer})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +135,7 @@ func FuzzDeflate(f *testing.F) {
 		}
 		other := DeflatePolicy{ServerNoTakeover: peer&1 != 0, MaxServerBits: bits(peer >> 1), MaxClientBits: bits(peer >> 3)}
 		offered := OfferDeflate(other)
-		check := func(list []header.Extension, offered *Deflate) {
+		check := func(list []Extension, offered *Deflate) {
 			agreed, ok := NegotiateDeflate(list, policy)
 			if !ok {
 				return
@@ -153,8 +151,8 @@ func FuzzDeflate(f *testing.F) {
 				t.Errorf("%q answered with %q: %v", offered.Extension(), e, err)
 			}
 		}
-		check([]header.Extension{extension(t, offered.Extension().String())}, &offered)
-		if list, err := header.ParseExtensions([]string{s}); err == nil {
+		check([]Extension{extension(t, offered.Extension().String())}, &offered)
+		if list, err := ParseExtensions([]string{s}); err == nil {
 			check(list, nil)
 			if d, err := parseDeflate(list[0], true); list[0].Name == DeflateName && err == nil {
 				check(list[:1], &d)
@@ -206,17 +204,15 @@ func TestSharedCases_ServerDeflate(t *testing.T) {
 		if err != nil {
 			continue // net/http refuses it, as the case wants it
 		}
-		v := Check(r)
+		o := OpeningOf(r)
+		v := o.Check()
 		if opens := slices.Contains(c.Expect, "101"); opens != (v == nil) {
 			t.Errorf("%s: %v, want %v", c.Name, v, c.Expect)
 		}
 		if v != nil {
 			continue
 		}
-		offers, err := Offers(r.Header)
-		if err != nil {
-			t.Errorf("%s: %v", c.Name, err)
-		}
+		offers := o.Offers()
 		for _, policy := range []DeflatePolicy{{}, {MinBits: 15}, {ServerNoTakeover: true, ClientNoTakeover: true}, {MaxServerBits: 9, MaxClientBits: 9}} {
 			d, ok := NegotiateDeflate(offers, policy)
 			if !ok {
@@ -232,7 +228,7 @@ func TestSharedCases_ServerDeflate(t *testing.T) {
 }
 
 // judge checks an answer against what the case says of it.
-func (c sharedCase) judge(t *testing.T, e header.Extension) {
+func (c sharedCase) judge(t *testing.T, e Extension) {
 	if c.Check.NoHeader != "" {
 		t.Errorf("%s: must be declined, answered with %s", c.Name, e)
 	}
@@ -265,14 +261,14 @@ func TestSharedCases_ClientDeflate(t *testing.T) {
 	offer := OfferDeflate(DeflatePolicy{})
 	req := &Request{
 		Key: "dGhlIHNhbXBsZSBub25jZQ==", Subprotocols: []string{"chat", "superchat"},
-		Extensions: []header.Extension{offer.Extension()},
+		Extensions: []Extension{offer.Extension()},
 	}
 	for _, c := range cases {
 		got := "open"
 		var h Head
 		a, _, v := h.Feed([]byte(strings.ReplaceAll(c.Response, "{{ACCEPT}}", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")))
 		if v == nil && a != nil {
-			var list []header.Extension
+			var list []Extension
 			if _, list, v = Verify(a, req); v == nil {
 				for _, e := range list {
 					if _, err := VerifyDeflate(e, offer, 9); err != nil {

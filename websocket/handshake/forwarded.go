@@ -11,12 +11,12 @@ import (
 // forwarded returns the scheme and the host that the browser used, as far as trusted proxies tell. Every proxy vouches
 // for the one hop that it received; so the way is followed from the near end, and stops behind the first hop that came
 // from somebody who is not trusted. What stands beyond that may have been made up.
-func forwarded(o *Opening, proxies []netip.Prefix) header.Hop {
+func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	peer, err := netip.ParseAddrPort(o.RemoteAddr)
 	if err != nil || !trusted(peer.Addr(), proxies) {
-		return header.Hop{}
+		return hop{}
 	}
-	hops, err := header.ParseForwarded(o.Forwarded)
+	hops, err := parseForwarded(o.Forwarded)
 	if err != nil {
 		hops = nil
 	}
@@ -31,7 +31,7 @@ func forwarded(o *Opening, proxies []netip.Prefix) header.Hop {
 }
 
 // nearest folds hops, farthest first, into the farthest scheme and host that trusted proxies vouch for.
-func nearest(hops []header.Hop, proxies []netip.Prefix) (h header.Hop) {
+func nearest(hops []hop, proxies []netip.Prefix) (h hop) {
 	for _, hop := range slices.Backward(hops) {
 		if p, ok := scheme(hop.Proto); ok {
 			h.Proto = p
@@ -60,13 +60,13 @@ func scheme(proto string) (string, bool) {
 
 // xForwarded lines the X-Forwarded headers up as hops. Proxies append to them, or overwrite them, each field for itself:
 // the last elements belong to the nearest hop.
-func xForwarded(o *Opening) []header.Hop {
+func xForwarded(o *Opening) []hop {
 	from := lastElements(o.ForwardedFor)
 	proto := lastElements(o.ForwardedProto)
 	host := lastElements(o.ForwardedHost)
-	hops := make([]header.Hop, max(len(from), len(proto), len(host)))
+	hops := make([]hop, max(len(from), len(proto), len(host)))
 	for i := range hops {
-		hops[i] = header.Hop{
+		hops[i] = hop{
 			For:   aligned(from, i, len(hops)),
 			Proto: aligned(proto, i, len(hops)),
 			Host:  aligned(host, i, len(hops)),

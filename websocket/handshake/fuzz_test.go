@@ -113,11 +113,11 @@ func FuzzCheck(f *testing.F) {
 			}
 			return
 		}
-		a := Answer{Key: r.Header[fieldKey][0], Subprotocol: Subprotocol(r.Header, []string{"superchat", "chat"})}
-		offers, err := Offers(r.Header)
-		if err != nil {
-			t.Fatal(err)
+		o := OpeningOf(r)
+		if v := o.Check(); v != nil {
+			t.Fatal(v)
 		}
+		a, offers := Answer{Key: r.Header[fieldKey][0], Subprotocol: o.Choose([]string{"superchat", "chat"})}, o.Offers()
 		if d, ok := NegotiateDeflate(offers, DeflatePolicy{}); ok {
 			a.Extensions = d.Extension().String()
 		}

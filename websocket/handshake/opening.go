@@ -26,8 +26,8 @@ type Opening struct {
 	Origin, Forwarded                  []string
 	ForwardedFor, ForwardedProto       []string // the fields whose names begin with X-
 	ForwardedHost                      []string
-	offers                             []header.Extension // what Extensions says, once Check has read it
-	room                               header.ExtensionList
+	offers                             []Extension // what Extensions says, once Check has read it
+	room                               extensionList
 }
 
 // OpeningOf returns what the rules look at in a request that net/http has parsed.
@@ -55,7 +55,7 @@ func OpeningOf(r *http.Request) Opening {
 
 // Reset forgets the request, and keeps the room.
 func (o *Opening) Reset() {
-	o.room.Clear()
+	o.room.clear()
 	room := o.room
 	*o = Opening{} // cleared where it is: one literal with room in it would be made on the stack, and copied
 	o.room = room
@@ -73,15 +73,15 @@ func (o *Opening) Authority() string {
 	return o.Host
 }
 
-// Asked reports whether the request asks for a WebSocket, rightly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
+// IsUpgrade reports whether the request asks for a WebSocket, rightly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
 // request must be ignored, and HTTP/2 has none.
-func (o *Opening) Asked() bool {
+func (o *Opening) IsUpgrade() bool {
 	return o.Method == http.MethodGet && o.Major == 1 && o.Minor >= 1 && header.HasToken(o.Upgrade, "websocket")
 }
 
 // Offers returns the extensions that the request offers, in the client's order of preference, once Check has found the
 // request in order. The next Reset makes them invalid.
-func (o *Opening) Offers() []header.Extension { return o.offers }
+func (o *Opening) Offers() []Extension { return o.offers }
 
 // Choose returns the one of the server's subprotocols, most preferred first, that the request offers too, and "" when
 // there is none. The server's preference decides (RFC 6455 §4.2.2: "the server chooses"); case counts.

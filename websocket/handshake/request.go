@@ -14,12 +14,12 @@ type Request struct {
 	Host         string
 	Key          string
 	Subprotocols []string // checked with CheckSubprotocols
-	Extensions   []header.Extension
+	Extensions   []Extension
 	Header       http.Header // further fields, checked with CheckFields
 }
 
-// AppendTo appends the request's head, its empty line included.
-func (r *Request) AppendTo(dst []byte) []byte {
+// AppendHead appends the request's head, its empty line included.
+func (r *Request) AppendHead(dst []byte) []byte {
 	dst = append(append(dst, "GET "...), r.Target...)
 	dst = append(append(dst, " HTTP/1.1\r\nHost: "...), r.Host...)
 	dst = append(dst, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "...)
@@ -36,7 +36,7 @@ func (r *Request) AppendTo(dst []byte) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	if len(r.Extensions) > 0 {
-		dst = appendField(dst, "Sec-WebSocket-Extensions", header.FormatExtensions(r.Extensions))
+		dst = appendField(dst, "Sec-WebSocket-Extensions", FormatExtensions(r.Extensions))
 	}
 	dst = appendFields(dst, r.Header)
 	return append(dst, "\r\n"...)

@@ -3,6 +3,7 @@ package handshake
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -155,6 +156,11 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 		req.Extensions = append(req.Extensions, extension(t, "foo"))
 		subprotocol, ext, v := Verify(a, &req)
 		tt.want.compare(t, tt.name, v)
+		all := VerifyAll(a, &req)
+		if i := slices.IndexFunc(all, func(d Verdict) bool { return d.Violation != nil }); len(all) != len(rules) ||
+			(i < 0) != (v == nil) || i >= 0 && !reflect.DeepEqual(all[i].Violation, v) {
+			t.Errorf("%s: of all verdicts, %+v is the first that is broken", tt.name, all)
+		}
 		if tt.name == "subprotocol" && subprotocol != "superchat" || tt.name == "extension" && (len(ext) != 1 || ext[0].String() != "foo; a=1") {
 			t.Errorf("%s: agreed on %q and %q", tt.name, subprotocol, ext)
 		}
@@ -162,6 +168,20 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 	a, _, _ := feed(strings.Replace(good, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n", 1), 1000)
 	_, _, v := Verify(a, &Request{Key: goodRequest.Key})
 	verdict{StageSubprotocol, clause, 101}.compare(t, "a subprotocol although none was offered", v)
+}
+
+// VerifyAll goes on behind a broken rule: each is judged by itself.
+func TestVerifyAll(t *testing.T) {
+	a, _, _ := feed("HTTP/1.0 200 OK\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: x\r\n\r\n", 1000)
+	broken := map[Rule]string{
+		RuleStatus: "RFC 6455 §4.1 (1)", RuleVersion: "RFC 9110 §15.2", RuleConnection: "RFC 6455 §4.1 (3)",
+		RuleAccept: "RFC 6455 §4.1 (4)", RuleSubprotocol: "RFC 6455 §4.1 (6)",
+	}
+	for _, d := range VerifyAll(a, goodRequest) {
+		if section, want := broken[d.Rule]; want != (d.Violation != nil) || want && d.Section != section {
+			t.Errorf("%+v", d)
+		}
+	}
 }
 
 func TestStatusHint(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 func TestRFC6455_3_Target(t *testing.T) {
@@ -130,7 +128,7 @@ func FuzzTarget(f *testing.F) {
 			return
 		}
 		req := Request{Target: g.URI, Host: g.Host(), Key: goodRequest.Key, Subprotocols: []string{"chat"}}
-		r := parse(t, strings.TrimSuffix(string(req.AppendTo(nil)), "\r\n"))
+		r := parse(t, strings.TrimSuffix(string(req.AppendHead(nil)), "\r\n"))
 		if v := Check(r); v != nil {
 			t.Errorf("%q: %v", s, v)
 		}
@@ -143,12 +141,12 @@ func FuzzTarget(f *testing.F) {
 func TestRFC6455_4_1_Request(t *testing.T) {
 	req := Request{
 		Target: "/chat?x", Host: "server.example.com", Key: "dGhlIHNhbXBsZSBub25jZQ==", Subprotocols: []string{"chat", "superchat"},
-		Extensions: []header.Extension{extension(t, "foo; a"), extension(t, "bar")}, Header: http.Header{"X-B": {"1", "2"}, "Origin": {"http://example.com"}},
+		Extensions: []Extension{extension(t, "foo; a"), extension(t, "bar")}, Header: http.Header{"X-B": {"1", "2"}, "Origin": {"http://example.com"}},
 	}
 	const want = "GET /chat?x HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, superchat\r\n" +
 		"Sec-WebSocket-Extensions: foo; a, bar\r\nOrigin: http://example.com\r\nX-B: 1\r\nX-B: 2\r\n\r\n"
-	if got := string(req.AppendTo(nil)); got != want {
+	if got := string(req.AppendHead(nil)); got != want {
 		t.Errorf("the request is\n%q, want\n%q", got, want)
 	}
 	for _, list := range [][]string{{""}, {"a b"}, {"a,b"}, {"a\r\n"}, {"a", "b", "a"}, {"\u00e4"}} {

@@ -8,41 +8,97 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-const clauseClient = "RFC 6455 §4.1"
+const (
+	clauseClient  = "RFC 6455 §4.1"
+	clauseVersion = "RFC 9110 §15.2"
+)
 
-// Verify checks a server's answer to r, rule by rule of RFC 6455 §4.1, and returns the subprotocol and the extensions
-// that it agrees on. The extensions are among those offered by name; their parameters are the caller's to verify.
-func Verify(a *Response, r *Request) (subprotocol string, ext []header.Extension, v *Violation) {
-	v = verifySwitch(a)
-	if v == nil {
-		v = verifyAccept(a.Header, r.Key)
-	}
-	if v == nil {
-		subprotocol, v = verifySubprotocol(a.Header, r.Subprotocols)
-	}
-	if v == nil {
-		ext, v = verifyExtensions(a.Header, r.Extensions)
-	}
-	return subprotocol, ext, v
+// Rule names one of the rules that an answer is held against, for [VerifyAll].
+type Rule string
+
+// The rules, in the order in which they are checked.
+const (
+	RuleStatus      Rule = "status"       // RFC 6455 §4.1, response (1): the status is 101
+	RuleVersion     Rule = "HTTP version" // RFC 9110 §15.2: HTTP/1.0 has no 1xx
+	RuleUpgrade     Rule = "upgrade"      // response (2): Upgrade says websocket
+	RuleConnection  Rule = "connection"   // response (3): Connection holds the token Upgrade
+	RuleAccept      Rule = "accept"       // response (4): the answer to the key
+	RuleSubprotocol Rule = "subprotocol"  // response (6): one that was offered, or none
+	RuleExtensions  Rule = "extensions"   // response (5): among those that were offered
+)
+
+// Verdict is the result of one rule for one answer.
+type Verdict struct {
+	Rule      Rule
+	Section   string     // the clause that demands it: "RFC 6455 §4.1 (2)"
+	Violation *Violation // nil: the rule holds
 }
 
-// verifySwitch is about the status line and the two fields that name the new protocol.
-func verifySwitch(a *Response) *Violation {
-	if a.Status != http.StatusSwitchingProtocols { // response (1)
-		return &Violation{
-			Stage: StageStatus, Section: clauseClient, Status: a.Status,
-			Detail: fmt.Sprintf("the server answered %d%s instead of 101", a.Status, statusName(a.Status)),
-			Hint:   StatusHint(a),
+// rules holds every rule that a 101 must keep.
+var rules = [...]struct {
+	rule    Rule
+	section string
+	check   func(a *Response, r *Request) *Violation
+}{
+	{RuleStatus, clauseClient + " (1)", verifyStatus},
+	{RuleVersion, clauseVersion, verifyVersion},
+	{RuleUpgrade, clauseClient + " (2)", verifyUpgrade},
+	{RuleConnection, clauseClient + " (3)", verifyConnection},
+	{RuleAccept, clauseClient + " (4)", verifyAccept},
+	{RuleSubprotocol, clauseClient + " (6)", verifySubprotocol},
+	{RuleExtensions, clauseClient + " (5)", verifyExtensions},
+}
+
+// Verify checks a server's answer to r, rule by rule of RFC 6455 §4.1, and returns the subprotocol and the extensions
+// that it agrees on, or the first rule that it breaks. The extensions are among those offered by name; their parameters
+// are the caller's to verify, those of compression with [VerifyDeflate].
+func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Violation) {
+	for i := range rules {
+		if v := rules[i].check(a, r); v != nil {
+			return "", nil, v
 		}
 	}
-	if a.Minor == 0 { // RFC 9110 §15.2: HTTP/1.0 has no 1xx
-		return &Violation{
-			Stage: StageStatus, Section: "RFC 9110 §15.2", Status: a.Status,
-			Detail: "the server answered 101 in HTTP/1.0", Hint: proxyHint,
-		}
+	ext, _ = answeredExtensions(a)
+	return answeredSubprotocol(a), ext, nil
+}
+
+// VerifyAll checks what Verify checks, and returns the verdict of every rule, in the order of the Rule constants. The
+// first with a Violation is the one that Verify returns.
+func VerifyAll(a *Response, r *Request) []Verdict {
+	all := make([]Verdict, len(rules))
+	for i, c := range rules {
+		all[i] = Verdict{Rule: c.rule, Section: c.section, Violation: c.check(a, r)}
 	}
-	// response (2): the field lacks, or "contains a value that is not an ASCII case-insensitive match for the value
-	// "websocket"". Other values beside it break the rule too.
+	return all
+}
+
+// verifyStatus: response (1).
+func verifyStatus(a *Response, _ *Request) *Violation {
+	if a.Status == http.StatusSwitchingProtocols {
+		return nil
+	}
+	return &Violation{
+		Stage: StageStatus, Section: clauseClient, Status: a.Status,
+		Detail: fmt.Sprintf("the server answered %d%s instead of 101", a.Status, statusName(a.Status)),
+		Hint:   StatusHint(a),
+	}
+}
+
+// verifyVersion: RFC 9110 §15.2, "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx
+// response to an HTTP/1.0 client": an answer in that version is none of a server that speaks WebSocket.
+func verifyVersion(a *Response, _ *Request) *Violation {
+	if a.Minor > 0 {
+		return nil
+	}
+	return &Violation{
+		Stage: StageStatus, Section: clauseVersion, Status: a.Status,
+		Detail: "the server answered 101 in HTTP/1.0", Hint: proxyHint,
+	}
+}
+
+// verifyUpgrade: response (2), the field lacks, or "contains a value that is not an ASCII case-insensitive match for the
+// value "websocket"". Other values beside it break the rule too.
+func verifyUpgrade(a *Response, _ *Request) *Violation {
 	some := false
 	for e := range header.Elements(a.Header["Upgrade"]) {
 		if !header.EqualFold(e, "websocket") {
@@ -53,10 +109,15 @@ func verifySwitch(a *Response) *Violation {
 	if !some {
 		return headerViolation(a, "the answer has no Upgrade: websocket")
 	}
-	if !header.HasToken(a.Header["Connection"], "upgrade") { // response (3)
-		return headerViolation(a, "the Connection header of the answer does not hold the token Upgrade")
-	}
 	return nil
+}
+
+// verifyConnection: response (3).
+func verifyConnection(a *Response, _ *Request) *Violation {
+	if header.HasToken(a.Header["Connection"], "upgrade") {
+		return nil
+	}
+	return headerViolation(a, "the Connection header of the answer does not hold the token Upgrade")
 }
 
 func headerViolation(a *Response, detail string) *Violation {
@@ -72,15 +133,15 @@ func statusName(status int) string {
 }
 
 // verifyAccept: response (4), the answer to the key proves that the server meant WebSocket.
-func verifyAccept(h http.Header, key string) *Violation {
+func verifyAccept(a *Response, r *Request) *Violation {
 	v := &Violation{Stage: StageKey, Section: clauseClient, Status: http.StatusSwitchingProtocols}
-	lines := h[fieldAccept]
+	lines := a.Header[fieldAccept]
 	switch {
 	case len(lines) == 0:
 		v.Detail = "the answer has no Sec-WebSocket-Accept"
 	case len(lines) > 1: // RFC 6455 §11.3.3: "MUST NOT appear more than once in an HTTP response"
 		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Accept", "RFC 6455 §11.3.3"
-	case header.Trim(lines[0]) != string(AppendAccept(nil, key)):
+	case header.Trim(lines[0]) != string(AppendAccept(nil, r.Key)):
 		v.Detail = "the Sec-WebSocket-Accept of the answer does not fit the key that was sent"
 		v.Hint = "the answer may come from a cache, or the server computes it wrongly: base64(SHA-1(key + " + guid + "))"
 	default:
@@ -90,54 +151,71 @@ func verifyAccept(h http.Header, key string) *Violation {
 }
 
 // verifySubprotocol: response (6), only what was asked for, and only one. A server may also choose none.
-func verifySubprotocol(h http.Header, offered []string) (string, *Violation) {
-	lines, ok := h[fieldProtocol]
+func verifySubprotocol(a *Response, r *Request) *Violation {
+	lines, ok := a.Header[fieldProtocol]
 	if !ok {
-		return "", nil
+		return nil
 	}
 	v := &Violation{Stage: StageSubprotocol, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	switch {
 	case len(lines) > 1: // RFC 6455 §11.3.4: "MUST NOT appear more than once in an HTTP response"
 		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Protocol", "RFC 6455 §11.3.4"
-	case len(offered) == 0:
+	case len(r.Subprotocols) == 0:
 		v.Detail = "the server chose a subprotocol although none was offered"
 		v.Hint = "offer what the server speaks (Subprotocols)"
-	case !slices.Contains(offered, header.Trim(lines[0])): // case counts
+	case !slices.Contains(r.Subprotocols, answeredSubprotocol(a)): // case counts
 		v.Detail = "the server chose a subprotocol that was not offered"
 		v.Hint = "offer what the server speaks (Subprotocols)"
 	default:
-		return header.Trim(lines[0]), nil
+		return nil
 	}
-	return "", v
+	return v
+}
+
+// answeredSubprotocol returns the subprotocol that an answer names first, "" for none.
+func answeredSubprotocol(a *Response) string {
+	if lines := a.Header[fieldProtocol]; len(lines) > 0 {
+		return header.Trim(lines[0])
+	}
+	return ""
 }
 
 // verifyExtensions: response (5), only what was asked for.
-func verifyExtensions(h http.Header, offered []header.Extension) ([]header.Extension, *Violation) {
-	lines, ok := h[fieldExtensions]
+func verifyExtensions(a *Response, r *Request) *Violation {
+	lines, ok := a.Header[fieldExtensions]
 	if !ok {
-		return nil, nil
+		return nil
 	}
 	v := &Violation{Stage: StageExtension, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	if len(lines) > 1 { // RFC 6455 §11.3.2: "MUST NOT appear more than once in an HTTP response"
 		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Extensions", "RFC 6455 §11.3.2"
-		return nil, v
+		return v
 	}
-	list, err := header.ParseExtensions(lines)
+	list, err := answeredExtensions(a)
 	if err != nil { // RFC 6455 §9.1
 		v.Section = "RFC 6455 §9.1"
 		v.Detail = "the Sec-WebSocket-Extensions header of the answer does not follow its grammar: " + err.Error()
-		return nil, v
+		return v
 	}
 	for i, e := range list {
-		same := func(o header.Extension) bool { return o.Name == e.Name }
-		if !slices.ContainsFunc(offered, same) {
+		same := func(o Extension) bool { return o.Name == e.Name }
+		if !slices.ContainsFunc(r.Extensions, same) {
 			v.Detail = "the server chose an extension that was not offered"
-			return nil, v
+			return v
 		}
 		if slices.ContainsFunc(list[:i], same) { // RFC 7692 §5: two that use the same bit cannot both hold
 			v.Detail, v.Section = "the server chose the same extension twice", "RFC 7692 §5"
-			return nil, v
+			return v
 		}
 	}
-	return list, nil
+	return nil
+}
+
+// answeredExtensions returns the extensions that an answer names.
+func answeredExtensions(a *Response) ([]Extension, error) {
+	lines, ok := a.Header[fieldExtensions]
+	if !ok {
+		return nil, nil
+	}
+	return ParseExtensions(lines)
 }

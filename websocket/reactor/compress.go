@@ -21,8 +21,8 @@ const defaultThreshold = 128
 
 func newZipper(agreed handshake.Deflate, o *websocket.Compression) *zipper {
 	z := &zipper{threshold: or(o.Threshold, defaultThreshold)}
-	z.out.Window = deflate.Window{Bits: handshake.Bits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
-	z.in.Window = deflate.Window{Bits: handshake.Bits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
+	z.out.Window = deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
+	z.in.Window = deflate.Window{Bits: handshake.WindowBits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
 	return z
 }
 

@@ -18,6 +18,9 @@ var tchar = func() (t [256]bool) {
 	return t
 }()
 
+// IsTokenByte reports whether c may stand in a token.
+func IsTokenByte(c byte) bool { return tchar[c] }
+
 // IsToken reports whether s is a token: at least one byte, none of them a delimiter, a space or beyond ASCII.
 func IsToken(s string) bool {
 	for i := range len(s) {

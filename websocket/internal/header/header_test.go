@@ -1,7 +1,9 @@
 package header
 
 import (
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -99,4 +101,40 @@ func TestIsTokenList(t *testing.T) {
 	if !Contains([]string{"foo", "chat , Super"}, "Super") || Contains([]string{"Super"}, "super") {
 		t.Error("Contains: case must count")
 	}
+}
+
+// Joining lines with a comma changes nothing: they are one list (RFC 9110 §5.3). Nor does the case of the token.
+func FuzzTokenList(f *testing.F) {
+	for _, s := range []string{"keep-alive, Upgrade", "Upgrade\nkeep-alive", `"a, upgrade"`, ",,", "h2c/1, upgrade", "web\u017focket"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		lines, joined := strings.Split(s, "\n"), []string{strings.ReplaceAll(s, "\n", ",")}
+		if HasToken(lines, "upgrade") != HasToken(joined, "UPGRADE") {
+			t.Errorf("%q: HasToken depends on the lines", s)
+		}
+		if HasToken(lines, "upgrade") && !strings.Contains(strings.ToLower(s), "upgrade") {
+			t.Errorf("%q has no such token", s)
+		}
+		if IsTokenList(lines) != IsTokenList(joined) {
+			t.Errorf("%q: IsTokenList depends on the lines", s)
+		}
+		if !IsTokenList(lines) {
+			return
+		}
+		var list []string
+		for e := range Elements(lines) {
+			if !IsToken(e) || !Contains(joined, e) || !HasToken(lines, e) {
+				t.Errorf("%q: the element %q is no token, or not found", s, e)
+			}
+			list = append(list, e)
+		}
+		var again []string
+		for e := range Elements([]string{strings.Join(list, ", ")}) {
+			again = append(again, e)
+		}
+		if !reflect.DeepEqual(list, again) {
+			t.Errorf("%q: %q became %q", s, list, again)
+		}
+	})
 }

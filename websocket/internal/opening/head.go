@@ -139,7 +139,7 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 		o := &h.opening // with what Asked looks at, and no more
 		o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
 		o.Upgrade = h.linesOf(kindUpgrade, text)
-		if o.Asked() {
+		if o.IsUpgrade() {
 			h.verdict = Upgrade
 		}
 		o.Method, o.Upgrade = "", nil // they lie in the caller's buffer

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 // Rules are what a server's options say about opening handshakes. They are not changed while they are in use.
@@ -106,7 +105,7 @@ func (t *Terms) Extensions() string {
 	if v := deflateValues[i].Load(); v != nil {
 		return *v
 	}
-	v := header.FormatExtensions([]header.Extension{d.Extension()})
+	v := handshake.FormatExtensions([]handshake.Extension{d.Extension()})
 	deflateValues[i].Store(&v)
 	return v
 }

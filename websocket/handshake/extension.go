@@ -1,8 +1,10 @@
-package header
+package handshake
 
 import (
 	"errors"
 	"strings"
+
+	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 // The bounds of an extension list. Real peers offer four at most; without a bound a megabyte of commas would become
@@ -30,16 +32,16 @@ type Param struct {
 
 // ParseExtensions reads the lines of a Sec-WebSocket-Extensions header. An error means that they do not follow the
 // grammar, so that the handshake must fail (RFC 6455 §9.1); it says how and quotes nothing.
-func ParseExtensions(lines []string) ([]Extension, error) { return new(ExtensionList).Parse(lines) }
+func ParseExtensions(lines []string) ([]Extension, error) { return new(extensionList).parse(lines) }
 
-// ExtensionList is room for the result of ParseExtensions, to be used again. The zero value has none.
-type ExtensionList struct {
+// extensionList is room for the result of ParseExtensions, to be used again. The zero value has none.
+type extensionList struct {
 	list   []Extension
 	params []Param
 }
 
-// Parse is [ParseExtensions] into the list's own room: what it returns is valid until the next Parse.
-func (l *ExtensionList) Parse(lines []string) ([]Extension, error) {
+// parse is [ParseExtensions] into the list's own room: what it returns is valid until the next parse.
+func (l *extensionList) parse(lines []string) ([]Extension, error) {
 	l.list, l.params = l.list[:0], l.params[:0]
 	for _, line := range lines {
 		s := scanner{s: line}
@@ -70,14 +72,14 @@ func (l *ExtensionList) Parse(lines []string) ([]Extension, error) {
 	return l.list, nil
 }
 
-// Clear forgets what was parsed, so that the room refers to it no longer.
-func (l *ExtensionList) Clear() {
+// clear forgets what was parsed, so that the room refers to it no longer.
+func (l *extensionList) clear() {
 	clear(l.list[:cap(l.list)])
 	clear(l.params[:cap(l.params)])
 }
 
 // extension reads a name and its parameters, up to a comma or the end.
-func (l *ExtensionList) extension(s *scanner) (Extension, error) {
+func (l *extensionList) extension(s *scanner) (Extension, error) {
 	e := Extension{Name: s.token()}
 	if e.Name == "" {
 		return e, errors.New("an extension without a name")
@@ -118,7 +120,7 @@ func (s *scanner) value() (string, error) {
 	if !ok {
 		return "", errors.New("a quoted value without its end")
 	}
-	if !IsToken(v) { // RFC 6455 §4.3, §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
+	if !header.IsToken(v) { // RFC 6455 §4.3, §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
 		return "", errors.New("a quoted value that is no token")
 	}
 	return v, nil

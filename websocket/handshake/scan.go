@@ -1,4 +1,6 @@
-package header
+package handshake
+
+import "github.com/handfast/handfast/websocket/internal/header"
 
 // scanner walks through one header line.
 type scanner struct {
@@ -27,7 +29,7 @@ func (s *scanner) take(c byte) bool {
 // token returns the token that is next, and "" when there is none.
 func (s *scanner) token() string {
 	start := s.i
-	for s.i < len(s.s) && tchar[s.s[s.i]] {
+	for s.i < len(s.s) && header.IsTokenByte(s.s[s.i]) {
 		s.i++
 	}
 	return s.s[start:s.i]

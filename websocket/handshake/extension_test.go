@@ -1,9 +1,11 @@
-package header
+package handshake
 
 import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 func TestRFC6455_9_1_Extensions(t *testing.T) {
@@ -88,11 +90,11 @@ func FuzzParseExtensions(f *testing.F) {
 			t.Fatal("neither an extension nor an error")
 		}
 		for _, e := range list {
-			if !IsToken(e.Name) {
+			if !header.IsToken(e.Name) {
 				t.Errorf("the name %q is no token", e.Name)
 			}
 			for _, p := range e.Params {
-				if !IsToken(p.Name) || p.Value != "" && (!IsToken(p.Value) || !p.HasValue) {
+				if !header.IsToken(p.Name) || p.Value != "" && (!header.IsToken(p.Value) || !p.HasValue) {
 					t.Errorf("a bad parameter: %+v", p)
 				}
 			}
@@ -101,42 +103,6 @@ func FuzzParseExtensions(f *testing.F) {
 		again, err := ParseExtensions([]string{text})
 		if err != nil || !reflect.DeepEqual(again, list) {
 			t.Errorf("%q became %q, and that %q (%v)", s, text, FormatExtensions(again), err)
-		}
-	})
-}
-
-// Joining lines with a comma changes nothing: they are one list (RFC 9110 §5.3). Nor does the case of the token.
-func FuzzTokenList(f *testing.F) {
-	for _, s := range []string{"keep-alive, Upgrade", "Upgrade\nkeep-alive", `"a, upgrade"`, ",,", "h2c/1, upgrade", "web\u017focket"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		lines, joined := strings.Split(s, "\n"), []string{strings.ReplaceAll(s, "\n", ",")}
-		if HasToken(lines, "upgrade") != HasToken(joined, "UPGRADE") {
-			t.Errorf("%q: HasToken depends on the lines", s)
-		}
-		if HasToken(lines, "upgrade") && !strings.Contains(strings.ToLower(s), "upgrade") {
-			t.Errorf("%q has no such token", s)
-		}
-		if IsTokenList(lines) != IsTokenList(joined) {
-			t.Errorf("%q: IsTokenList depends on the lines", s)
-		}
-		if !IsTokenList(lines) {
-			return
-		}
-		var list []string
-		for e := range Elements(lines) {
-			if !IsToken(e) || !Contains(joined, e) || !HasToken(lines, e) {
-				t.Errorf("%q: the element %q is no token, or not found", s, e)
-			}
-			list = append(list, e)
-		}
-		var again []string
-		for e := range Elements([]string{strings.Join(list, ", ")}) {
-			again = append(again, e)
-		}
-		if !reflect.DeepEqual(list, again) {
-			t.Errorf("%q: %q became %q", s, list, again)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package header
+package handshake
 
 import (
 	"slices"
@@ -9,16 +9,16 @@ import (
 func TestRFC7239_4_Forwarded(t *testing.T) {
 	for _, tt := range []struct {
 		lines []string
-		want  []Hop // nil: an error
+		want  []hop // nil: an error
 	}{
-		{nil, []Hop{}},
-		{[]string{"for=192.0.2.60;proto=http;by=203.0.113.43"}, []Hop{{For: "192.0.2.60", Proto: "http"}}},
-		{[]string{`For="[2001:db8:cafe::17]:4711"`}, []Hop{{For: "[2001:db8:cafe::17]:4711"}}},
-		{[]string{"for=192.0.2.43, for=198.51.100.17"}, []Hop{{For: "192.0.2.43"}, {For: "198.51.100.17"}}},
-		{[]string{"for=a", "proto=HTTPS; host=\"x:1\""}, []Hop{{For: "a"}, {Proto: "HTTPS", Host: "x:1"}}},
-		{[]string{`host="a\"b"`}, []Hop{{Host: `a"b`}}},
-		{[]string{";;for=a;,"}, []Hop{{For: "a"}}},
-		{[]string{"unknown=x"}, []Hop{{}}},
+		{nil, []hop{}},
+		{[]string{"for=192.0.2.60;proto=http;by=203.0.113.43"}, []hop{{For: "192.0.2.60", Proto: "http"}}},
+		{[]string{`For="[2001:db8:cafe::17]:4711"`}, []hop{{For: "[2001:db8:cafe::17]:4711"}}},
+		{[]string{"for=192.0.2.43, for=198.51.100.17"}, []hop{{For: "192.0.2.43"}, {For: "198.51.100.17"}}},
+		{[]string{"for=a", "proto=HTTPS; host=\"x:1\""}, []hop{{For: "a"}, {Proto: "HTTPS", Host: "x:1"}}},
+		{[]string{`host="a\"b"`}, []hop{{Host: `a"b`}}},
+		{[]string{";;for=a;,"}, []hop{{For: "a"}}},
+		{[]string{"unknown=x"}, []hop{{}}},
 		{[]string{"for"}, nil},
 		{[]string{"for="}, nil},
 		{[]string{"for=a b"}, nil},
@@ -28,9 +28,9 @@ func TestRFC7239_4_Forwarded(t *testing.T) {
 		{[]string{"for=a; proto=http;\x00"}, nil},
 		{[]string{strings.Repeat("for=a,", maxHops+1)}, nil},
 	} {
-		hops, err := ParseForwarded(tt.lines)
+		hops, err := parseForwarded(tt.lines)
 		if (err != nil) != (tt.want == nil) || err == nil && !slices.Equal(hops, tt.want) {
-			t.Errorf("ParseForwarded(%q) = %q, %v", tt.lines, hops, err)
+			t.Errorf("parseForwarded(%q) = %q, %v", tt.lines, hops, err)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func FuzzParseForwarded(f *testing.F) {
 	f.Add("for=a;;,proto=https")
 	f.Add(`host="a\"b"`)
 	f.Fuzz(func(t *testing.T, s string) {
-		hops, err := ParseForwarded([]string{s})
+		hops, err := parseForwarded([]string{s})
 		if err != nil {
 			return
 		}
@@ -50,7 +50,7 @@ func FuzzParseForwarded(f *testing.F) {
 			parts = append(parts, `for="`+quote.Replace(h.For)+`";proto="`+quote.Replace(h.Proto)+`";host="`+quote.Replace(h.Host)+`"`)
 		}
 		text := strings.Join(parts, ", ")
-		again, err := ParseForwarded([]string{text})
+		again, err := parseForwarded([]string{text})
 		if err != nil || !slices.Equal(again, hops) {
 			t.Errorf("%q became %q, and that %q (%v)", s, text, again, err)
 		}

@@ -1,21 +1,25 @@
-package header
+package handshake
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+)
 
 // maxHops bounds a Forwarded list, as maxExtensions does its list.
 const maxHops = 32
 
-// Hop is what one proxy says about the request that it received (RFC 7239 §4). "" stands for what it does not say.
-type Hop struct {
+// hop is what one proxy says about the request that it received (RFC 7239 §4). "" stands for what it does not say.
+type hop struct {
 	For   string // who sent it: an address, perhaps with a port, or an invented name
 	Proto string // the scheme
 	Host  string // the Host header
 }
 
-// ParseForwarded reads the lines of a Forwarded header, farthest hop first. An error says how they break the grammar,
+// parseForwarded reads the lines of a Forwarded header, farthest hop first. An error says how they break the grammar,
 // and quotes nothing.
-func ParseForwarded(lines []string) ([]Hop, error) {
-	var hops []Hop
+func parseForwarded(lines []string) ([]hop, error) {
+	var hops []hop
 	for _, line := range lines {
 		s := scanner{s: line}
 		for !s.done() {
@@ -39,8 +43,8 @@ func ParseForwarded(lines []string) ([]Hop, error) {
 }
 
 // hop reads pairs up to a comma or the end.
-func (s *scanner) hop() (Hop, error) {
-	var h Hop
+func (s *scanner) hop() (hop, error) {
+	var h hop
 	for {
 		s.space()
 		if name := s.token(); name != "" { // a pair may be left out: ";;"
@@ -69,8 +73,8 @@ func (s *scanner) hop() (Hop, error) {
 	}
 }
 
-func (h *Hop) field(name string) *string {
-	switch Lower(name) {
+func (h *hop) field(name string) *string {
+	switch header.Lower(name) {
 	case "for":
 		return &h.For
 	case "proto":
