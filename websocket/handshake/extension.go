@@ -16,8 +16,8 @@ const (
 
 // Extension is one element of a Sec-WebSocket-Extensions header (RFC 6455 §9.1).
 type Extension struct {
-	Name   string
-	Params []Param
+	Name   string  // a token, such as DeflateName
+	Params []Param // in their order
 }
 
 // Param is a parameter of an extension.
@@ -25,9 +25,9 @@ type Extension struct {
 // A parameter "name=" with nothing behind the sign has HasValue and an empty Value. The grammar does not allow it; but
 // RFC 7692 §7 has the offer declined whose parameter has an invalid value, so the judgement is left to the caller.
 type Param struct {
-	Name     string
+	Name     string // a token
 	Value    string // a token; whether it stood in quotes makes no difference
-	HasValue bool
+	HasValue bool   // there is an equals sign
 }
 
 // ParseExtensions reads the lines of a Sec-WebSocket-Extensions header. An error means that they do not follow the
