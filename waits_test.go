@@ -20,8 +20,9 @@ func TestWaitsHaveABound(t *testing.T) {
 	all := sources(t)
 	bubbles := bubbleFuncs(all)
 	for _, s := range all {
-		if !s.test() || strings.HasPrefix(path.Base(s.path), "example") {
-			continue
+		base := path.Base(s.path)
+		if !s.test() || strings.HasPrefix(base, "example") || strings.HasSuffix(base, "bench_test.go") || strings.HasPrefix(s.path, "bench/") {
+			continue // what is read, and what measures
 		}
 		w := waits{t: t, s: s, bubbles: bubbles[path.Dir(s.path)]}
 		for _, d := range s.file.Decls {
@@ -59,6 +60,7 @@ type waits struct {
 	s       source
 	bubbles []string // functions of the package that run what they are given in a bubble
 	tests   bool     // whether the code at hand has a testing.TB, and so is the test's own and not a peer's
+	aside   bool     // whether it runs in a goroutine of its own
 	spins   bool     // whether the innermost loop waits for a condition
 }
 
@@ -91,19 +93,76 @@ func (w waits) look(n ast.Node) {
 			return false
 		case *ast.CallExpr:
 			name := called(m)
-			if name == "synctest.Test" || slices.Contains(w.bubbles, name) {
-				return false
+			if name == "synctest.Test" || slices.Contains(w.bubbles, name) || name == "testing.AllocsPerRun" {
+				return false // allocations of the test's own would count
 			}
 			w.call(m, name)
-		case *ast.UnaryExpr:
-			if call, ok := m.X.(*ast.CallExpr); ok && m.Op == token.ARROW && strings.HasSuffix(called(call), ".Done") {
-				if of, ok := call.Fun.(*ast.SelectorExpr).X.(*ast.CallExpr); ok && ofTest(of) {
-					w.fail(m, "%s is not closed while the test runs", "t.Context().Done()")
+			if strings.HasSuffix(name, ".Go") {
+				inner := w
+				inner.aside = true
+				for _, a := range m.Args {
+					inner.look(a)
 				}
+				return false
 			}
+		case *ast.GoStmt:
+			inner := w
+			inner.aside = true
+			inner.look(m.Call)
+			return false
+		case *ast.CommClause:
+			w.choice(m)
+			return false
+		case *ast.UnaryExpr:
+			w.receive(m)
 		}
 		return true
 	})
+}
+
+// choice looks at a case of a select: what it receives from is one of several.
+func (w waits) choice(c *ast.CommClause) {
+	if c.Comm != nil {
+		ast.Inspect(c.Comm, func(n ast.Node) bool {
+			if e, ok := n.(*ast.UnaryExpr); ok {
+				w.done(e)
+			}
+			return true
+		})
+	}
+	for _, b := range c.Body {
+		w.look(b)
+	}
+}
+
+// done reports a receive from a context that is not done while the test runs.
+func (w waits) done(e *ast.UnaryExpr) {
+	call, ok := e.X.(*ast.CallExpr)
+	if !ok || e.Op != token.ARROW || !strings.HasSuffix(called(call), ".Done") {
+		return
+	}
+	if of, ok := call.Fun.(*ast.SelectorExpr).X.(*ast.CallExpr); ok && ofTest(of) {
+		w.fail(e, "t.Context() is not done while the test runs: use bounded.Context(t)")
+	}
+}
+
+// receive looks at a receive outside of a select.
+func (w waits) receive(e *ast.UnaryExpr) {
+	w.done(e)
+	if e.Op != token.ARROW || !w.tests || w.aside {
+		return
+	}
+	switch from := e.X.(type) {
+	case *ast.CallExpr:
+		if name := called(from); name == "time.After" || strings.HasSuffix(name, ".Done") {
+			return
+		}
+	case *ast.SelectorExpr:
+		if from.Sel.Name == "C" { // of a timer
+			return
+		}
+	}
+	w.fail(e, "a receive without a bound: use bounded.Receive")
 }
 
 // call looks at one call.

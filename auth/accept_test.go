@@ -121,7 +121,7 @@ func TestGuardEndToEnd(t *testing.T) {
 			if (tt.status == 401) != (e.Header.Get("WWW-Authenticate") != "") {
 				t.Errorf("%d with %v", e.Status, e.Header)
 			}
-			log := (<-failed).Error()
+			log := bounded.Receive(t, failed).Error()
 			for _, secret := range []string{good, expired, strings.Split(good, ".")[2], strings.Split(expired, ".")[2]} {
 				if strings.Contains(log, secret) || strings.Contains(string(e.Body), secret) {
 					t.Errorf("a token in the log or the reply: %s\n%s", log, e.Body)
@@ -149,7 +149,7 @@ func TestGuardUnavailable(t *testing.T) {
 	if !ok || e.Status != 503 || e.Header.Get("Retry-After") == "" || strings.Contains(string(e.Body), "500") {
 		t.Errorf("%v, %v, %s", err, e.Header, e.Body)
 	}
-	if err := <-failed; !strings.Contains(err.Error(), "answered with 500") {
+	if err := bounded.Receive(t, failed); !strings.Contains(err.Error(), "answered with 500") {
 		t.Errorf("the log hears %v", err)
 	}
 }
@@ -198,13 +198,13 @@ func TestGuardAdmit(t *testing.T) {
 	if _, said, err := visit(t, s.URL, nil, "Authorization", "Bearer "+signed(t, "HS256", testKeys().secret, "", nil)); err != nil || said != "hello" {
 		t.Fatalf("%q, %v", said, err)
 	}
-	if who := <-found; who != "alice" {
+	if who := bounded.Receive(t, found); who != "alice" {
 		t.Errorf("found %q", who)
 	}
 	if _, _, err := visit(t, s.URL, nil); statusOfHandshake(err) != 401 {
 		t.Errorf("without a token: %v", err)
 	}
-	err = <-failed
+	err = bounded.Receive(t, failed)
 	e, ok := errors.AsType[*Error](err)
 	if _, rejected := errors.AsType[*websocket.Reject](err); !ok || !rejected || e.Status != 401 || len(found) != 0 {
 		t.Errorf("%v", err)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // authService is a function that plays the service, over no network.
@@ -440,7 +442,7 @@ func TestForwardStalledServer(t *testing.T) {
 			wantRefusal(t, err, 503, "", forwardSecret)
 		})
 	}
-	<-full
+	bounded.Receive(t, full)
 	// Each question has at most four goroutines on our side of it, and three on the side of the test's service.
 	if n := runtime.NumGoroutine() - goroutines; n > 1000+64*7 {
 		t.Errorf("%d goroutines more for 1000 handshakes", n)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // bcrypt looks at 72 bytes and no further: what is longer would match by its beginning alone.
@@ -52,7 +54,7 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 		if err == nil {
 			w.Close()
 		}
-		<-opened
+		bounded.Receive(t, opened)
 		t.Error("a pipe is waited for")
 	}
 }

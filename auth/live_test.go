@@ -67,7 +67,7 @@ func TestLive(t *testing.T) {
 	if err := carl.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("still here")}); err != nil {
 		t.Errorf("another: %v", err)
 	}
-	if one, two := <-counted, <-counted; one != 1 || two != 2 {
+	if one, two := bounded.Receive(t, counted), bounded.Receive(t, counted); one != 1 || two != 2 {
 		t.Errorf("%d and %d were closed", one, two)
 	}
 	if _, _, err := visit(t, url, nil, "X-Name", "ann", "X-Id", "5"); statusOfHandshake(err) != 401 {

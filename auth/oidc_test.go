@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // issuer is an OpenID provider on a real port, with TLS, that counts what it is asked.
@@ -301,7 +303,7 @@ func TestOIDCSlow(t *testing.T) {
 			}
 		})
 	}
-	<-asked
+	bounded.Receive(t, asked)
 	keys.Close() // ends the fetch, and with it the waiting
 	all.Wait()
 	if n := len(asked); n != 0 {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // alice is somebody with claims as a token's JSON gives them.
@@ -241,7 +243,7 @@ func TestRulesForget(t *testing.T) {
 		}()
 	}
 	for range 4 {
-		<-done
+		bounded.Receive(t, done)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // badCA is a CA that misbehaves; see e2e/acme for one that does not.
@@ -103,14 +105,14 @@ func TestACMEStalledCA(t *testing.T) {
 	addr := echo(t, p.TLSConfig())
 	p.Start()
 	p.Start()
-	<-asked
+	bounded.Receive(t, asked)
 	refused := make(chan error, 1)
 	go func() {
 		_, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "www.example.com"})
 		refused <- err
 	}()
 	p.Close() // ends the request to the CA, and lets go of the handshake
-	if err := <-refused; err == nil {
+	if err := bounded.Receive(t, refused); err == nil {
 		t.Error("a handshake without a certificate")
 	}
 	if len(asked) != 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestClientAuth(t *testing.T) {
@@ -74,7 +76,7 @@ func TestClientAuth(t *testing.T) {
 		}
 		if err != nil {
 			t.Errorf("%s, %s: %v", tt.auth, tt.name, err)
-		} else if got := <-subject; got != tt.want {
+		} else if got := bounded.Receive(t, subject); got != tt.want {
 			t.Errorf("%s, %s: the server knows %q, want %q", tt.auth, tt.name, got, tt.want)
 		}
 	}

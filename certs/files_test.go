@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // split writes the key and the certificate of a development leaf into two files.
@@ -121,7 +123,7 @@ func TestServerConfig(t *testing.T) {
 			client := tls.Client(near, tt.client)
 			err := client.Handshake()
 			near.Close()
-			if <-done; (err == nil) != (tt.want != 0) {
+			if bounded.Receive(t, done); (err == nil) != (tt.want != 0) {
 				t.Fatalf("handshake: %v", err)
 			}
 			if got := client.ConnectionState().Version; tt.want != 0 && got != tt.want {

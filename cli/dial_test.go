@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -215,7 +216,7 @@ func TestDialClosesWith1000(t *testing.T) {
 		t.Errorf("exit %d, %d of %d bytes, %q", got.code, len(got.stdout), len(in), got.stderr)
 	}
 	var e *websocket.CloseError
-	if err := <-ended; !errors.As(err, &e) || e.Code != websocket.CodeNormal || !e.ByPeer {
+	if err := bounded.Receive(t, ended); !errors.As(err, &e) || e.Code != websocket.CodeNormal || !e.ByPeer {
 		t.Errorf("the server saw %v", err)
 	}
 }
@@ -261,7 +262,7 @@ func TestDialSignals(t *testing.T) {
 	defer more.Close()
 	go fmt.Fprintln(more, "x")
 	got := runWith(t, stdin, signals, "dial", url)
-	if err := <-ended; got.code != exitOK || websocket.CloseCode(err) != websocket.CodeNormal {
+	if err := bounded.Receive(t, ended); got.code != exitOK || websocket.CloseCode(err) != websocket.CodeNormal {
 		t.Errorf("exit %d, %q; the server saw %v", got.code, got.stderr, err)
 	}
 }
@@ -334,7 +335,7 @@ func TestDialRequest(t *testing.T) {
 	url = strings.Replace(url, "ws://", "ws://user:secret@", 1) + "path?token=secret"
 	got := runWith(t, strings.NewReader(""), nil, "dial", "-H", "X-One: 1", "-H", "x-one:2", "--origin", "https://example.com",
 		"--subprotocol", "first,second", url)
-	r := <-seen
+	r := bounded.Receive(t, seen)
 	user, password, _ := r.BasicAuth()
 	if r.URL.String() != "/path?token=secret" || user != "user" || password != "secret" ||
 		!slices.Equal(r.Header["X-One"], []string{"1", "2"}) || r.Header.Get("Origin") != "https://example.com" ||

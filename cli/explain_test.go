@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -116,7 +117,7 @@ func TestExplainWatchInterrupted(t *testing.T) {
 			signals <- syscall.SIGINT
 		}
 	}
-	if code := <-done; code != exitOK || !strings.Contains(all.String(), "in order, with 1000") || errs.String() != "" {
+	if code := bounded.Receive(t, done); code != exitOK || !strings.Contains(all.String(), "in order, with 1000") || errs.String() != "" {
 		t.Errorf("exit %d, %q\n%s", code, errs.String(), all.String())
 	}
 }
@@ -143,7 +144,7 @@ func TestExplainInterrupted(t *testing.T) {
 		io.Copy(io.Discard, c)
 	}()
 	got := runWith(t, strings.NewReader(""), signals, "explain", "--proxy", "none", "ws://"+ln.Addr().String()+"/")
-	<-gone
+	bounded.Receive(t, gone)
 	if got.code != exitInterrupted || !strings.Contains(got.stdout, "interrupted") {
 		t.Errorf("exit %d\n%s", got.code, got.stdout)
 	}

@@ -31,7 +31,7 @@ func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
 	defer func() {
 		s.signals <- os.Interrupt
-		<-s.code
+		bounded.Receive(t, s.code)
 	}()
 	hangUp(t)
 	s.told(t, func(int) {}, `msg="configuration unchanged"`)
@@ -54,7 +54,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 	s := startServe(t, "--config", file, "--listen", "127.0.0.1:0", "--tls", "off")
 	defer func() {
 		s.signals <- os.Interrupt
-		<-s.code
+		bounded.Receive(t, s.code)
 	}()
 	if err := os.Truncate(file, 0); err != nil {
 		t.Fatal(err)

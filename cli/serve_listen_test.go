@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // One server, one address with TLS and one without.
@@ -22,7 +24,7 @@ func TestServeMixedListen(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s.signals <- os.Interrupt
-	if code := <-s.code; code != 0 {
+	if code := bounded.Receive(t, s.code); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

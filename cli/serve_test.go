@@ -44,7 +44,7 @@ func startServe(t *testing.T, args ...string) *served {
 		}
 	}
 	if s.banner["try"] == "" {
-		t.Fatalf("no banner; exit %d, %s", <-s.code, s.stderr.String())
+		t.Fatalf("no banner; exit %d, %s", bounded.Receive(t, s.code), s.stderr.String())
 	}
 	return s
 }
@@ -62,7 +62,7 @@ func TestServeStops(t *testing.T) {
 		if !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer {
 			t.Errorf("the client saw %v", err)
 		}
-		if code := <-s.code; code != exitOK {
+		if code := bounded.Receive(t, s.code); code != exitOK {
 			t.Errorf("exit %d", code)
 		}
 		want := map[string]string{"text": "msg=stopped", "json": `"msg":"stopped"`}[log]
@@ -81,7 +81,7 @@ func TestServeStopsAtOnce(t *testing.T) {
 	defer c.CloseNow()
 	s.signals <- os.Interrupt
 	s.signals <- os.Interrupt
-	if code := <-s.code; code != exitInterrupted && code != exitOK { // the client may have answered in between
+	if code := bounded.Receive(t, s.code); code != exitInterrupted && code != exitOK { // the client may have answered in between
 		t.Errorf("exit %d", code)
 	}
 }
@@ -90,7 +90,7 @@ func TestServeBanner(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0")
 	defer func() {
 		s.signals <- os.Interrupt
-		<-s.code
+		bounded.Receive(t, s.code)
 	}()
 	if !strings.HasPrefix(s.banner["page"], "https://127.0.0.1:") || !strings.HasPrefix(s.banner["echo"], "wss://127.0.0.1:") ||
 		!strings.HasSuffix(s.banner["echo"], "/echo") || !strings.HasSuffix(s.banner["try"], " dial "+s.banner["echo"]) {
@@ -178,7 +178,7 @@ endpoints:
 	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeGoingAway {
 		t.Errorf("the client saw %v", err)
 	}
-	if code := <-s.code; code != exitOK {
+	if code := bounded.Receive(t, s.code); code != exitOK {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -193,7 +193,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]
 	s := startServe(t, "--config", file, "--listen", "127.0.0.1:0", "--tls", "off", "--log", "json", "--origin", "https://app.example.com")
 	defer func() {
 		s.signals <- os.Interrupt
-		<-s.code
+		bounded.Receive(t, s.code)
 	}()
 	if !strings.HasPrefix(s.banner["chat"], "ws://127.0.0.1:") || strings.HasPrefix(s.banner["chat"], "ws://127.0.0.1:1/") {
 		t.Errorf("banner %q", s.banner)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // A configuration may come through a pipe, once. Neither the watch nor a further read waits for what does not come.
@@ -34,7 +36,7 @@ func TestPipe(t *testing.T) {
 		write(served("log: {level: debug}\n"))
 	}()
 	c, err := Load(Sources{File: pipe})
-	if <-written; err != nil || c.Log.Level != "debug" {
+	if bounded.Receive(t, written); err != nil || c.Log.Level != "debug" {
 		t.Fatalf("%v, %v", c, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // watching watches files and returns a channel that gets a value for every change.
@@ -27,7 +29,7 @@ func watching(t *testing.T, files ...string) <-chan struct{} {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		bounded.Receive(t, done)
 		w.ways.Close()
 	})
 	return changes
@@ -48,26 +50,26 @@ func TestWatch(t *testing.T) {
 	changes := watching(t, file, secret)
 
 	write(t, file, "two")
-	<-changes
+	bounded.Receive(t, changes)
 	next := filepath.Join(dir, "next") // a rename, as editors do it
 	write(t, next, "three")
 	if err := os.Rename(next, file); err != nil {
 		t.Fatal(err)
 	}
-	<-changes
+	bounded.Receive(t, changes)
 	write(t, file, "four") // still watched
-	<-changes
+	bounded.Receive(t, changes)
 	if err := os.Remove(file); err != nil { // gone: no change until it is back
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "other"), "x")
 	write(t, secret, "t")
-	<-changes
+	bounded.Receive(t, changes)
 	write(t, file, "five")
-	<-changes
+	bounded.Receive(t, changes)
 	write(t, file, "five") // the same: the next change is the other file's
 	write(t, secret, "u")
-	<-changes
+	bounded.Receive(t, changes)
 	if len(changes) != 0 {
 		t.Errorf("%d more changes", len(changes))
 	}
@@ -95,9 +97,9 @@ func TestWatchSymlinkSwap(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
 		t.Fatal(err)
 	}
-	<-changes
+	bounded.Receive(t, changes)
 	write(t, filepath.Join(dir, "..2", "handfast.yaml"), "in place") // the new target is watched
-	<-changes
+	bounded.Receive(t, changes)
 }
 
 func TestWatchNothing(t *testing.T) {
@@ -116,7 +118,7 @@ func TestWatchNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "x"), "one")
-	<-changes // the directory is there
+	bounded.Receive(t, changes) // the directory is there
 }
 
 // What changes between the load and the watch is no different from what changes after it.

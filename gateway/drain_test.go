@@ -63,7 +63,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	if took := time.Since(began); took < 300*time.Millisecond+900*time.Millisecond {
 		t.Errorf("all were told within %v", took)
 	}
-	if err := <-stopped; err != nil {
+	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
 	has(t, &r.log, "msg=stopped", "cut=0")
@@ -84,11 +84,11 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 		_, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", as(secret("stalled-while-draining")))
 		refused <- err
 	}()
-	<-asked
+	bounded.Receive(t, asked)
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
-	if err := <-refused; err == nil {
+	if err := bounded.Receive(t, refused); err == nil {
 		t.Error("it was let in")
 	}
 }
@@ -103,7 +103,7 @@ func TestCloseIsAtOnce(t *testing.T) {
 	go func() { stopped <- r.stop() }()
 	bounded.Until(t, func() bool { return !r.ready.Load() })
 	r.Close()
-	if err := <-stopped; err != nil {
+	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
 	if e := ending(t, c); e.Code != websocket.CodeAbnormal {

@@ -44,7 +44,7 @@ func TestEcho(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := <-sent; err != nil {
+		if err := bounded.Receive(t, sent); err != nil {
 			t.Fatal(err)
 		}
 		if got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
@@ -186,7 +186,7 @@ func TestStopClosesWith1001(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if err := <-stopped; err != nil {
+	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
 	if _, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil); err == nil {
@@ -246,7 +246,7 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 		seen = append(seen, buf[:n]...)
 	}
 	s.Close()
-	if err := <-stopped; err != nil {
+	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // Everything that any server of these tests tells goes through suite, and must not hold any of its secrets.
@@ -129,7 +130,7 @@ func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 	go func() { served <- s.Serve(ctx) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
-		return <-served
+		return bounded.Receive(t, served)
 	})
 	t.Cleanup(func() {
 		_ = json.NewEncoder(&suite).Encode(s.refused.List())

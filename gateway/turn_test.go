@@ -36,8 +36,8 @@ endpoints:
 			}
 		})
 	}
-	<-asked
-	<-asked
+	bounded.Receive(t, asked)
+	bounded.Receive(t, asked)
 	for range 5 { // each of them would be refused, or wait for ever
 		echoed(t, r.open(t, "/all?token="+token("alice", time.Hour, nil), nil))
 		echoed(t, r.open(t, "/all", nil))

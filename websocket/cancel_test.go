@@ -86,7 +86,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 	act()
 	bounded.Until(t, c.heard.Load)
 	cancel()
-	r := <-done
+	r := bounded.Receive(t, done)
 	return r.m, r.err
 }
 
@@ -155,7 +155,7 @@ func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 				return c.writing
 			})
 			cancel()
-			err := <-wrote
+			err := bounded.Receive(t, wrote)
 			if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "so the connection is closed") {
 				t.Errorf("Write returned %v", err)
 			}
@@ -176,7 +176,7 @@ func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
 	wrote := make(chan error, 1)
 	go func() { wrote <- client.Write(ctx, Message{Text, []byte("never")}) }()
 	cancel()
-	if err := <-wrote; !errors.Is(err, context.Canceled) {
+	if err := bounded.Receive(t, wrote); !errors.Is(err, context.Canceled) {
 		t.Errorf("Write returned %v", err)
 	}
 	io.WriteString(w, "whole")

@@ -38,7 +38,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 			}()
 			peer.expect(frame.Close, closeBody(code, "bye"))
 			peer.Conn.Close()
-			if ce := wantClose(t, <-ended, code, "bye", true); ce.Err != nil {
+			if ce := wantClose(t, bounded.Receive(t, ended), code, "bye", true); ce.Err != nil {
 				t.Errorf("in good order, but %v", ce.Err)
 			}
 			if err := c.Close(CodeNormal, ""); err != nil {
@@ -88,7 +88,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 			}
 		}
 		peer.Conn.Close()
-		if err := <-closed; err != nil {
+		if err := bounded.Receive(t, closed); err != nil {
 			t.Errorf("Close returned %v", err)
 		}
 		_, err := c.Read(bounded.Context(t))
@@ -174,7 +174,7 @@ func TestBothSidesCloseAtOnce(t *testing.T) {
 		go func() { closed <- client.Close(4001, "client") }()
 		go func() { closed <- server.Close(4002, "server") }()
 		for range 2 {
-			if err := <-closed; err != nil {
+			if err := bounded.Receive(t, closed); err != nil {
 				t.Fatalf("Close returned %v", err)
 			}
 		}

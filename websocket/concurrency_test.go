@@ -163,7 +163,7 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 	if m, err := server.Read(bounded.Context(t)); err != nil || string(m.Data) != "after" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
-	if err := <-other; err != nil {
+	if err := bounded.Receive(t, other); err != nil {
 		t.Error(err)
 	}
 	if _, err := w.Write([]byte("x")); err == nil {

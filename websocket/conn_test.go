@@ -64,7 +64,7 @@ func TestEchoOfEverySize(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-		if err := <-wrote; err != nil {
+		if err := bounded.Receive(t, wrote); err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
 		if m.Type != Text || !bytes.Equal(m.Data, sent) {
@@ -75,7 +75,7 @@ func TestEchoOfEverySize(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	var ce *CloseError
-	if err := <-ended; !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Reason != "done" || !ce.ByPeer || ce.Err != nil {
+	if err := bounded.Receive(t, ended); !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Reason != "done" || !ce.ByPeer || ce.Err != nil {
 		t.Errorf("the server saw %v", err)
 	}
 }

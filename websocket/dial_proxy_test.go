@@ -281,7 +281,7 @@ func TestDial_ProxyServerName(t *testing.T) {
 	if e.Status != 407 || e.Stage != StageProxy {
 		t.Errorf("%v", e)
 	}
-	if got := <-names; got != "example.com" {
+	if got := bounded.Receive(t, names); got != "example.com" {
 		t.Errorf("the proxy was asked for the name %q", got)
 	}
 }

@@ -138,7 +138,7 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	}()
 	t.Cleanup(func() {
 		s.Close()
-		<-done
+		bounded.Receive(t, done)
 	})
 	return ln.Addr().String()
 }
@@ -363,7 +363,7 @@ func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) 
 	}()
 	t.Cleanup(func() {
 		ln.Close()
-		<-done
+		bounded.Receive(t, done)
 	})
 	return ln.Addr().String()
 }

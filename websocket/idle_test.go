@@ -47,7 +47,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 			conns[i].ReadAppend(ctx, buf) // waits
 		}()
 		peers[i].send(peers[i].frame(1, true, "echo this"))
-		if !<-ready {
+		if !bounded.Receive(t, ready) {
 			t.Fatal("no echo")
 		}
 		peers[i].expect(1, "echo this")

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // kept reports whether the kernel probes the peer of nc.
@@ -72,7 +74,7 @@ func TestServeGivesPagesKeepAlive(t *testing.T) {
 	addr := serveOn(t, s, l, s.Serve)
 	r, nc, _ := converse(t, addr, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
 	defer nc.Close()
-	if r.StatusCode != 404 || !<-got {
+	if r.StatusCode != 404 || !bounded.Receive(t, got) {
 		t.Errorf("status %d, without keep-alive", r.StatusCode)
 	}
 }

@@ -67,7 +67,7 @@ func TestListenAndServe(t *testing.T) {
 			if err := s.Shutdown(bounded.Context(t)); err != nil {
 				t.Errorf("Shutdown: %v", err)
 			}
-			if err := <-over; !errors.Is(err, http.ErrServerClosed) {
+			if err := bounded.Receive(t, over); !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("it returned %v", err)
 			}
 		}

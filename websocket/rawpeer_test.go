@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // raw is a peer that writes and reads frames by hand, as a client or as a server would.
@@ -130,7 +131,7 @@ func tlsPair(t testing.TB) (*tls.Conn, *tls.Conn) {
 	if err := client.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err != nil {
+	if err := bounded.Receive(t, done); err != nil {
 		t.Fatal(err)
 	}
 	return client, server

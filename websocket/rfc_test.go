@@ -166,7 +166,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 		spoke := make(chan error, 1)
 		go func() { spoke <- speak(t.Context(), c) }()
 		heads, payloads := w.listen()
-		if err := <-spoke; err != nil {
+		if err := bounded.Receive(t, spoke); err != nil {
 			t.Fatal(err)
 		}
 		var messages []string
@@ -224,7 +224,7 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 		spoke <- speak(t.Context(), c)
 	}()
 	heads, _ := w.listen()
-	if err := <-spoke; err != nil {
+	if err := bounded.Receive(t, spoke); err != nil {
 		t.Fatal(err)
 	}
 	if len(heads) < n {
@@ -284,7 +284,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 		for h, _, ok := w.next(); ok; h, _, ok = w.next() {
 			t.Errorf("a %v frame behind both close frames", h.Opcode)
 		}
-		if err := <-closed; err != nil {
+		if err := bounded.Receive(t, closed); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
@@ -314,7 +314,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 			t.Errorf("a %v frame behind the answer", h.Opcode)
 		}
 		w.conn.Close()
-		if err := <-read; !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || !ce.ByPeer || ce.Err != nil {
+		if err := bounded.Receive(t, read); !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || !ce.ByPeer || ce.Err != nil {
 			t.Errorf("Read: %v", err)
 		}
 		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text}); !errors.As(err, &ce) {
@@ -352,7 +352,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 		}
 		var ce *websocket.CloseError
 		var pe *websocket.ProtocolError
-		err := <-read
+		err := bounded.Receive(t, read)
 		if !errors.As(err, &ce) || ce.Code != websocket.CodeProtocolError || !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.2" {
 			t.Errorf("Read: %v", err)
 		}
@@ -395,7 +395,7 @@ func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 		}
 		w.send(frame.Header{Fin: true, Opcode: frame.Close}, "")
 		w.conn.(*net.TCPConn).CloseWrite()
-		if err := <-closed; err != nil {
+		if err := bounded.Receive(t, closed); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
@@ -436,7 +436,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 	if !errors.As(err, &he) || he.Status != http.StatusOK {
 		t.Errorf("Dial: %v, %v", c, err)
 	}
-	if rest := <-sent; rest != "" {
+	if rest := bounded.Receive(t, sent); rest != "" {
 		t.Errorf("behind the request came %q", rest)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/seamtest"
 )
 
@@ -18,7 +19,7 @@ func TestRun(t *testing.T) {
 			defer close(done)
 			c.Run(t.Context(), open)
 		}()
-		t.Cleanup(func() { c.CloseNow(); near.Close(); <-done })
+		t.Cleanup(func() { c.CloseNow(); near.Close(); bounded.Receive(t, done) })
 		return near
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // outcome is what a client gets for its bytes: the status, 0 for none, and the reply without its Date.
@@ -62,9 +64,9 @@ func servers(f testing.TB) (behind, own feed) {
 	f.Cleanup(func() {
 		h.Close()
 		s.Close()
-		<-done
-		<-done
-		<-s.idle
+		bounded.Receive(f, done)
+		bounded.Receive(f, done)
+		bounded.Receive(f, s.idle)
 	})
 	return behind, own
 }

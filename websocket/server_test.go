@@ -38,10 +38,10 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 	go func() { done <- serve(ln) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := <-done; err != http.ErrServerClosed {
+		if err := bounded.Receive(t, done); err != http.ErrServerClosed {
 			t.Errorf("Serve: %v", err)
 		}
-		<-s.idle
+		bounded.Receive(t, s.idle)
 	})
 	return ln.Addr().String()
 }
@@ -225,7 +225,7 @@ func TestService_HandOverUnwrapped(t *testing.T) {
 		conns <- c
 	})}
 	converse(t, serveOwn(t, s), sampleRequest+"\r\n")
-	c := <-conns
+	c := bounded.Receive(t, conns)
 	defer c.CloseNow()
 	if !c.stream.WritesAtOnce() {
 		t.Error("the Conn does not know its socket")
@@ -277,7 +277,7 @@ func TestService_Check(t *testing.T) {
 	if r.StatusCode != 401 || r.Header.Get("WWW-Authenticate") != "Bearer" || string(b) != "who are you?\n" {
 		t.Errorf("%d %v %q", r.StatusCode, r.Header, b)
 	}
-	if e := <-refused; e.Stage != StageCheck || e.Status != 401 {
+	if e := bounded.Receive(t, refused); e.Stage != StageCheck || e.Status != 401 {
 		t.Errorf("Refused is told %+v", e)
 	}
 }
@@ -361,7 +361,7 @@ func TestService_TLSAlone(t *testing.T) {
 	}
 	defer nc.Close()
 	io.WriteString(nc, sampleRequest+"\r\n")
-	hs := <-told
+	hs := bounded.Receive(t, told)
 	if nc.ConnectionState().NegotiatedProtocol != "http/1.1" || hs.TLS == nil || !hs.TLS.HandshakeComplete || hs.URL.Path != "/chat" {
 		t.Errorf("%+v", hs)
 	}

@@ -254,7 +254,7 @@ func TestService_ServeHTTP(t *testing.T) {
 	go func() { shut <- s.Shutdown(bounded.Context(t)) }()
 	expectEcho(t, br, "\x03\xe9")
 	raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
-	if err := <-shut; err != nil {
+	if err := bounded.Receive(t, shut); err != nil {
 		t.Error(err)
 	}
 	r, _, _ = converse(t, addr, sampleRequest+"\r\n")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
@@ -286,7 +287,7 @@ func TestSoak(t *testing.T) {
 				looks.Wait()
 				closed := make(chan error, 1)
 				go func() { closed <- server.Close(CodeNormal, "") }()
-				if err := errors.Join(client.Close(CodeNormal, ""), <-closed); err != nil {
+				if err := errors.Join(client.Close(CodeNormal, ""), bounded.Receive(t, closed)); err != nil {
 					t.Errorf("Close: %v", err)
 				}
 			})

@@ -40,7 +40,7 @@ func TestWritesTakenInPart(t *testing.T) {
 			peer.expect(frame.Text, text(i))
 		}
 	}
-	if err := <-wrote; err != nil {
+	if err := bounded.Receive(t, wrote); err != nil {
 		t.Error(err)
 	}
 }
@@ -61,7 +61,7 @@ func TestWriteInterruptedInPart(t *testing.T) {
 		}()
 		bounded.Until(t, c.stuckWriting)
 		cancel()
-		if err := <-cut; !errors.Is(err, context.Canceled) {
+		if err := bounded.Receive(t, cut); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Write: %v", err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // A user asks one node for a ticket and shows it to all: one lets the user in. What Redis holds meanwhile does not help
@@ -40,7 +41,7 @@ func TestTicketsAcrossNodes(t *testing.T) {
 		defer s.Close()
 		endpoints = append(endpoints, s)
 	}
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoints[0].URL, strings.NewReader(`{"origin":"https://app.example"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +100,7 @@ func dump(t testing.TB, redis *redisServer) map[string]string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	names, err := c.Do(ctx, c.B().Keys().Pattern("*").Build()).AsStrSlice()
 	if err != nil || len(names) == 0 {
 		t.Fatalf("keys %q, %v", names, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // node returns a store on a server, as one node of a service has it.
@@ -26,13 +27,6 @@ func node(t testing.TB, url string, o Options) *Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
-}
-
-// bounded returns a context for what must happen, and soon.
-func bounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // watch collects what a store tells. The goroutine ends with the test, before the store is closed.
@@ -49,7 +43,7 @@ func watch(t testing.TB, s auth.Store) <-chan auth.Revocation {
 // wantRevocation waits until a subject is told of.
 func wantRevocation(t testing.TB, seen <-chan auth.Revocation, subject string) {
 	t.Helper()
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	for {
 		select {
 		case r := <-seen:
@@ -82,7 +76,7 @@ func TestStores(t *testing.T) {
 }
 
 func testTakenOnce(t *testing.T, a, b auth.Store) {
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	value := []byte("who\x00\xff\r\n")
 	if err := a.Put(ctx, "k", value, time.Minute); err != nil {
 		t.Fatal(err)
@@ -113,7 +107,7 @@ func testTakenOnce(t *testing.T, a, b auth.Store) {
 }
 
 func testRevoked(t *testing.T, a, b auth.Store) {
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	at := time.Now().Truncate(time.Microsecond)
 	for _, r := range []auth.Revocation{
 		{Subject: "ann", At: at},
@@ -155,7 +149,7 @@ func testRevoked(t *testing.T, a, b auth.Store) {
 }
 
 func testTold(t *testing.T, a, b auth.Store) {
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	if err := a.Revoke(ctx, auth.Revocation{Subject: "early"}); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +174,7 @@ func TestRestart(t *testing.T) {
 	for _, keep := range []bool{true, false} {
 		t.Run(fmt.Sprintf("data kept %v", keep), func(t *testing.T) {
 			redis := startRedis(t, keep)
-			ctx := bounded(t)
+			ctx := bounded.Context(t)
 			lost := make(chan error, 10)
 			a := node(t, redis.url(), Options{OnError: func(err error) { lost <- err }})
 			b := node(t, redis.url(), Options{})
@@ -191,7 +185,7 @@ func TestRestart(t *testing.T) {
 			wantRevocation(t, seenA, "before")
 
 			redis.stop()
-			if err := <-lost; strings.Contains(err.Error(), testPassword) {
+			if err := bounded.Receive(t, lost); strings.Contains(err.Error(), testPassword) {
 				t.Errorf("the error holds the password: %v", err)
 			}
 			before := &auth.Identity{Subject: "before", Issued: time.Now().Add(-time.Hour)}
@@ -227,17 +221,17 @@ func TestRedisComesLater(t *testing.T) {
 	redis.stop()
 	s := node(t, redis.url(), Options{})
 	seen := watch(t, s)
-	if _, err := s.Revoked(bounded(t), &auth.Identity{Subject: "ann"}); err == nil {
+	if _, err := s.Revoked(bounded.Context(t), &auth.Identity{Subject: "ann"}); err == nil {
 		t.Fatal("no Redis: Revoked has no error")
 	}
 	if !redis.start() {
 		t.Fatal("redis-server does not start")
 	}
-	if err := node(t, redis.url(), Options{}).Revoke(bounded(t), auth.Revocation{Subject: "ann"}); err != nil {
+	if err := node(t, redis.url(), Options{}).Revoke(bounded.Context(t), auth.Revocation{Subject: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	wantRevocation(t, seen, "ann")
-	if revoked, err := s.Revoked(bounded(t), &auth.Identity{Subject: "bea"}); revoked || err != nil {
+	if revoked, err := s.Revoked(bounded.Context(t), &auth.Identity{Subject: "bea"}); revoked || err != nil {
 		t.Fatalf("Redis is there: Revoked = %v, %v", revoked, err)
 	}
 }
@@ -262,7 +256,7 @@ func TestRedisIsSilent(t *testing.T) {
 func TestKeysExpire(t *testing.T) {
 	redis := startRedis(t, false)
 	s := node(t, redis.url(), Options{TTL: time.Hour, Prefix: "svc"})
-	ctx := bounded(t)
+	ctx := bounded.Context(t)
 	for i := range 20 {
 		if err := s.Revoke(ctx, auth.Revocation{Subject: "ann", At: time.Now().Add(time.Duration(i) * time.Millisecond)}); err != nil {
 			t.Fatal(err)
@@ -305,12 +299,12 @@ func TestOptions(t *testing.T) {
 	}
 	redis := startRedis(t, false)
 	s := node(t, redis.url(), Options{Username: "default", Password: "wr0ng-passw0rd"})
-	err := s.Put(bounded(t), "k", nil, time.Minute)
+	err := s.Put(bounded.Context(t), "k", nil, time.Minute)
 	if err == nil || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), testPassword) {
 		t.Errorf("a wrong password: %v; want an error without it", err)
 	}
 	s.Close()
-	if err := s.Put(bounded(t), "k", nil, time.Minute); err == nil {
+	if err := s.Put(bounded.Context(t), "k", nil, time.Minute); err == nil {
 		t.Error("Put after Close: no error")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -55,7 +56,7 @@ func TestDialCompress(t *testing.T) {
 	extensions := make(chan string, 1)
 	url := listen(t, func(_ *websocket.Conn, r *http.Request) { extensions <- r.Header.Get("Sec-Websocket-Extensions") })
 	u.Handfast("", "dial", "--compress", url)
-	if offer := <-extensions; !strings.Contains(offer, "permessage-deflate") {
+	if offer := bounded.Receive(t, extensions); !strings.Contains(offer, "permessage-deflate") {
 		t.Errorf("offered %q", offer)
 	}
 }
@@ -94,7 +95,7 @@ func TestDialOutputCloses(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v", err)
 	}
-	if err := <-ended; websocket.CloseCode(err) != websocket.CodeNormal {
+	if err := bounded.Receive(t, ended); websocket.CloseCode(err) != websocket.CodeNormal {
 		t.Errorf("the server saw %v", err)
 	}
 }
@@ -150,14 +151,14 @@ func TestDialSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Fprintln(stdin, "x")
-		<-ready
+		bounded.Receive(t, ready)
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v", sig, err)
 		}
-		if err := <-ended; websocket.CloseCode(err) != websocket.CodeNormal {
+		if err := bounded.Receive(t, ended); websocket.CloseCode(err) != websocket.CodeNormal {
 			t.Errorf("%v: the server saw %v", sig, err)
 		}
 	}

@@ -161,7 +161,7 @@ func TestServeStopsWith1001(t *testing.T) {
 			t.Errorf("%v: exit %d", sig, code)
 		}
 		var e *websocket.CloseError
-		if err := <-ended; !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer || e.Err != nil {
+		if err := bounded.Receive(t, ended); !errors.As(err, &e) || e.Code != websocket.CodeGoingAway || !e.ByPeer || e.Err != nil {
 			t.Errorf("%v: the client saw %v", sig, err)
 		}
 		if log := s.Log.String(); !strings.Contains(log, "msg=stopped closed=1 cut=0") {

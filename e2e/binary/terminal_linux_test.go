@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -169,7 +170,7 @@ func TestTerminalPromptSurvives(t *testing.T) {
 	s.expect(`< news \x1b[2J`) // which would have wiped the screen
 	s.expect("> half")         // drawn again below
 	s.press(" and half" + enter)
-	if line := <-got; line != "half and half" {
+	if line := bounded.Receive(t, got); line != "half and half" {
 		t.Errorf("sent %q", line)
 	}
 	s.expect("1013 try again later: come back")

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,7 +48,7 @@ func TestRFC6455_Conformance(t *testing.T) {
 							t.Parallel()
 							if c.heavy {
 								heavy <- struct{}{}
-								defer func() { <-heavy }()
+								defer func() { bounded.Receive(t, heavy) }()
 							}
 							playCase(t, table, c, s)
 						})

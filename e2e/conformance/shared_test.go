@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/reactor"
 )
@@ -105,7 +106,7 @@ func (s *shared) shutDown(t testing.TB) {
 		if err := h.shutdown(ctx); err != nil {
 			t.Errorf("shut down the server for %+v: %v", with, err)
 		}
-		err := <-h.over
+		err := bounded.Receive(t, h.over)
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, reactor.ErrServerClosed) {
 			t.Errorf("the server for %+v ended with: %v", with, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -224,7 +225,7 @@ func callPingByUs(ctx context.Context, t *testing.T, c *websocket.Conn) {
 		t.Errorf("Ping: %v, %v", rtt, err)
 	}
 	send(ctx, t, c, text("after the ping"))
-	if got := <-read; got.err != nil || string(got.m.Data) != "after the ping" {
+	if got := bounded.Receive(t, read); got.err != nil || string(got.m.Data) != "after the ping" {
 		t.Errorf("got %q, %v", got.m.Data, got.err)
 	}
 }

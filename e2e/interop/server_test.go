@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -67,7 +68,7 @@ func startServer(t *testing.T, v variant, cert certificate) *server {
 	}
 	t.Cleanup(func() {
 		hs.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		if err := bounded.Receive(t, ended); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("the server ended: %v", err)
 		}
 		s.wait.Wait()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,7 +27,7 @@ func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		bounded.Receive(t, done)
 		f.Close()
 	})
 	return looks

@@ -26,7 +26,7 @@ func TestEchoOfAllSizes(t *testing.T) {
 			if !bytes.Equal(got.Data, want) || got.Type != websocket.Binary {
 				t.Errorf("got %d bytes, want %d", len(got.Data), len(want))
 			}
-			if err := <-done; err != nil {
+			if err := await(t, done); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -31,7 +31,7 @@ func serve(t testing.TB, s *Server) string {
 		if err := s.Shutdown(bounded(t)); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if err := <-over; !errors.Is(err, ErrServerClosed) {
+		if err := await(t, over); !errors.Is(err, ErrServerClosed) {
 			t.Errorf("Serve returned %v", err)
 		}
 	})

@@ -58,7 +58,7 @@ func serveTLS(t testing.TB, s *Server) (addr string, client *tls.Config) {
 		if err := s.Shutdown(bounded(t)); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if err := <-over; !errors.Is(err, ErrServerClosed) {
+		if err := await(t, over); !errors.Is(err, ErrServerClosed) {
 			t.Errorf("ServeTLS returned %v", err)
 		}
 	})

@@ -76,7 +76,7 @@ func TestDialPeer(t *testing.T) {
 	}
 	p.Write(p.Append(nil, wstest.TextFrame("cut"))[:4]) //nolint:errcheck // the handler sees
 	p.Close()
-	if err := <-ended; websocket.CloseCode(err) != websocket.CodeAbnormal {
+	if err := bounded.Receive(t, ended); websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Errorf("the handler saw %v", err)
 	}
 }

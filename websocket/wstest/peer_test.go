@@ -92,7 +92,7 @@ func TestPeerMisbehaves(t *testing.T) {
 				if err != nil && !strings.Contains(err.Error(), tt.tells) {
 					t.Errorf("the error does not tell %q: %v", tt.tells, err)
 				}
-				if err := <-did; err != nil {
+				if err := bounded.Receive(t, did); err != nil {
 					t.Error(err)
 				}
 			})

@@ -38,7 +38,7 @@ func TestPipeClosingHandshake(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	var ce *websocket.CloseError
-	if err := <-ended; !errors.As(err, &ce) || ce.Code != websocket.CodeGoingAway || ce.Reason != "noon" || ce.Err != nil {
+	if err := bounded.Receive(t, ended); !errors.As(err, &ce) || ce.Code != websocket.CodeGoingAway || ce.Reason != "noon" || ce.Err != nil {
 		t.Errorf("the server saw %v", err)
 	}
 }
@@ -57,7 +57,7 @@ func TestPipeLargeMessagesBothWays(t *testing.T) {
 		if err != nil || !bytes.Equal(got.Data, data) {
 			t.Errorf("read %d bytes, %v", len(got.Data), err)
 		}
-		if err := <-errs; err != nil {
+		if err := bounded.Receive(t, errs); err != nil {
 			t.Error(err)
 		}
 	}

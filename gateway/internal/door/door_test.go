@@ -68,7 +68,7 @@ func TestBrokenRequest(t *testing.T) {
 		if got := ended(c); !strings.Contains(got, "400") {
 			t.Errorf("%q: %q", head, got)
 		}
-		if got := <-h.heard; got != "request: "+ErrHead.Error() {
+		if got := bounded.Receive(t, h.heard); got != "request: "+ErrHead.Error() {
 			t.Errorf("told %q", got)
 		}
 	}
@@ -127,7 +127,7 @@ func TestProxyProtocolMissing(t *testing.T) {
 	if got := ended(c); got != "" {
 		t.Errorf("got %q", got)
 	}
-	if got := <-h.heard; !strings.HasPrefix(got, "proxy: ") {
+	if got := bounded.Receive(t, h.heard); !strings.HasPrefix(got, "proxy: ") {
 		t.Errorf("told %q", got)
 	}
 }
@@ -156,7 +156,7 @@ func TestTLSFailures(t *testing.T) {
 		if got := ask(t, c); !strings.Contains(got, "This port speaks TLS") {
 			t.Errorf("got %q", got)
 		}
-		if got := <-h.heard; !strings.Contains(got, "tls: ") {
+		if got := bounded.Receive(t, h.heard); !strings.Contains(got, "tls: ") {
 			t.Errorf("told %q", got)
 		}
 	})
@@ -165,7 +165,7 @@ func TestTLSFailures(t *testing.T) {
 		if err := tls.Client(c, &tls.Config{ServerName: "localhost"}).HandshakeContext(bounded.Context(t)); err == nil {
 			t.Error("trusted")
 		}
-		if got := <-h.heard; !strings.Contains(got, "tls: remote error") {
+		if got := bounded.Receive(t, h.heard); !strings.Contains(got, "tls: remote error") {
 			t.Errorf("told %q", got)
 		}
 	})
@@ -185,7 +185,7 @@ func TestTLSFailures(t *testing.T) {
 		c := h.connect(t, "127.0.0.1")
 		_, _ = io.WriteString(c, "no TLS")
 		c.(*net.TCPConn).CloseWrite()
-		if got := <-h.heard; !strings.Contains(got, "does not look like a TLS handshake") {
+		if got := bounded.Receive(t, h.heard); !strings.Contains(got, "does not look like a TLS handshake") {
 			t.Errorf("told %q", got)
 		}
 	})
@@ -199,7 +199,7 @@ func TestTimeout(t *testing.T) {
 	if got := ended(c); got != "" {
 		t.Errorf("got %q", got)
 	}
-	if got := <-h.heard; !strings.Contains(got, "timeout") {
+	if got := bounded.Receive(t, h.heard); !strings.Contains(got, "timeout") {
 		t.Errorf("told %q", got)
 	}
 }

@@ -79,7 +79,7 @@ func build(t *testing.T, most int, p *Policy) *house {
 	t.Cleanup(func() {
 		s.Close()
 		h.Close()
-		<-served
+		bounded.Receive(t, served)
 		h.Wait()
 		// until net/http has let go of the last one
 		bounded.Until(t, func() bool { return h.waiting.Len() == 0 && h.peers.Len() == 0 })

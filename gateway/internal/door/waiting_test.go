@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // A nobody is a connection that only notes whether it was closed.
@@ -152,7 +154,7 @@ func TestSlowClients(t *testing.T) {
 		}
 	}
 	for range addrs*each - most { // those that are too many
-		if p := <-h.cut; p.Addr.String() == "127.0.0.5" {
+		if p := bounded.Receive(t, h.cut); p.Addr.String() == "127.0.0.5" {
 			t.Fatal("a client that was not slow was cut")
 		}
 	}
@@ -169,7 +171,7 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 		}
 	}
 	for range slow - most {
-		if p := <-h.cut; p.Addr.String() != "127.0.0.7" {
+		if p := bounded.Receive(t, h.cut); p.Addr.String() != "127.0.0.7" {
 			t.Errorf("%v was cut", p.Addr)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/leak"
 )
 
@@ -101,7 +102,7 @@ func TestWrites(t *testing.T) {
 		if err != nil || n != len("head")+len(large) {
 			t.Errorf("%s: WriteVec wrote %d, %v", name, n, err)
 		}
-		if b := <-got; !bytes.Equal(b, append(append(append([]byte{}, large...), "head"...), large...)) {
+		if b := bounded.Receive(t, got); !bytes.Equal(b, append(append(append([]byte{}, large...), "head"...), large...)) {
 			t.Errorf("%s: %d bytes came, or others", name, len(b))
 		}
 	}
