@@ -30,7 +30,9 @@ func (m *Machine) control(piece []byte) (Event, *Violation) {
 	switch m.opcode {
 	case frame.Ping:
 		// §5.5.2, §5.5.3: a ping is answered by a pong with the same payload.
-		m.replies = append(m.replies, reply{frame.Pong, slices.Clone(piece)})
+		if !m.Relay {
+			m.replies = append(m.replies, reply{frame.Pong, slices.Clone(piece)})
+		}
 		return Event{Kind: Ping, Payload: piece}, nil
 	case frame.Pong:
 		return Event{Kind: Pong, Payload: piece}, nil // §5.5.3: an unsolicited one is allowed and means nothing
@@ -58,7 +60,9 @@ func (m *Machine) closed(p []byte) (Event, *Violation) {
 	m.ended = true
 	// §5.5.1: an endpoint that has not sent a close frame MUST send one in response, and echoes the code it got. The
 	// reason goes back with it: browsers report the code and the reason of our frame.
-	m.replies = append(m.replies, reply{frame.Close, slices.Clone(p)})
+	if !m.Relay {
+		m.replies = append(m.replies, reply{frame.Close, slices.Clone(p)})
+	}
 	return Event{Kind: Close, Code: code, Payload: reason}, nil
 }
 
@@ -129,6 +133,12 @@ func (m *Machine) AppendPing(dst, payload []byte, key func() [4]byte) ([]byte, e
 		return dst, ErrClosing
 	}
 	return m.appendControl(dst, frame.Ping, payload[:min(len(payload), frame.MaxControlPayload)], key), nil
+}
+
+// AppendPong appends a pong with at most 125 bytes of payload: the answer to a ping when Relay is set, or one that nobody
+// has asked for (§5.5.3). Behind our close frame, too, it may be sent: §5.5.1 forbids data only.
+func (m *Machine) AppendPong(dst, payload []byte, key func() [4]byte) []byte {
+	return m.appendControl(dst, frame.Pong, payload[:min(len(payload), frame.MaxControlPayload)], key)
 }
 
 // Closing reports that our close frame is made: nothing may follow it.

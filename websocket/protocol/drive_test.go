@@ -18,6 +18,7 @@ func useTestKey() [4]byte { return testKey }
 type session struct {
 	client     bool
 	compressed bool
+	relay      bool
 	limits     *Limits
 	stream     []byte
 	sends      []ownClose // in the order of at
@@ -82,7 +83,7 @@ func sameMeaning(t testing.TB, a, b outcome, how string) {
 // documentation promises for every single step.
 func drive(t testing.TB, s session, cuts ...int) outcome {
 	t.Helper()
-	d := driver{t: t, m: Machine{Client: s.client, Compressed: s.compressed, Limits: s.limits}}
+	d := driver{t: t, m: Machine{Client: s.client, Compressed: s.compressed, Relay: s.relay, Limits: s.limits}}
 	ends := append(slices.Clone(cuts), len(s.stream))
 	for _, c := range s.sends {
 		ends = append(ends, c.at)

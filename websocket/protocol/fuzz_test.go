@@ -18,11 +18,12 @@ const (
 	fuzzProgram                // the stream is not bytes but frames to make, see program
 	fuzzLimits                 // messages and fragments are limited
 	fuzzClose                  // we start the closing handshake somewhere
+	fuzzRelay                  // pings and close frames are the driver's to answer
 )
 
 // fuzzSession makes a session of what the fuzzer found.
 func fuzzSession(stream []byte, options byte, message uint16, fragments byte, closeAt uint16) session {
-	s := session{client: options&fuzzClient != 0, compressed: options&fuzzCompressed != 0, stream: stream}
+	s := session{client: options&fuzzClient != 0, compressed: options&fuzzCompressed != 0, relay: options&fuzzRelay != 0, stream: stream}
 	if options&fuzzProgram != 0 {
 		s.stream = program(stream, s.client)
 	}
@@ -61,6 +62,9 @@ func (s session) options() (options byte, message uint16, fragments byte, closeA
 	}
 	if s.compressed {
 		options |= fuzzCompressed
+	}
+	if s.relay {
+		options |= fuzzRelay
 	}
 	if s.limits != nil {
 		options |= fuzzLimits

@@ -25,9 +25,9 @@ type Kind uint8
 const (
 	None  Kind = iota // all bytes are used, nothing to tell yet
 	Data              // a piece of a message
-	Ping              // a ping; its pong is among the output
+	Ping              // a ping; its pong is among the output, unless Relay is set
 	Pong              // a pong
-	Close             // the peer's close frame; the answer is among the output
+	Close             // the peer's close frame; the answer is among the output, unless Relay is set
 )
 
 // Event is what one step found. Payload lies in the bytes given to Step, or in the Machine until the next step.
@@ -59,6 +59,7 @@ func (v *Violation) Error() string { return v.Detail + " (" + v.Section + ")" }
 type Machine struct {
 	Client     bool    // which end this is
 	Compressed bool    // permessage-deflate was negotiated: RSV1 has a meaning
+	Relay      bool    // pings and close frames are plain events: the driver answers them, or passes them on
 	Limits     *Limits // nil: none
 
 	// The reading half.

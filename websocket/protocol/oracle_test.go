@@ -138,7 +138,7 @@ func (r *reader) control(op byte, p []byte, whole bool, end int) {
 	switch op {
 	case 9:
 		r.events = append(r.events, "ping "+showBytes(p))
-		r.reply(end, 10, p)
+		r.answers(end, 10, p)
 	case 10:
 		r.events = append(r.events, "pong "+showBytes(p))
 	case 8:
@@ -149,7 +149,7 @@ func (r *reader) control(op byte, p []byte, whole bool, end int) {
 func (r *reader) close(p []byte, end int) {
 	if len(p) == 0 {
 		r.events = append(r.events, `close 1005 ""`)
-		r.reply(end, 8, nil)
+		r.answers(end, 8, nil)
 		r.over = end
 		return
 	}
@@ -168,7 +168,7 @@ func (r *reader) close(p []byte, end int) {
 		return
 	}
 	r.events = append(r.events, "close "+decimal(code)+" "+showBytes(p[2:]))
-	r.reply(end, 8, p)
+	r.answers(end, 8, p)
 	r.over = end
 }
 
@@ -265,6 +265,13 @@ func (r *reader) fail(at int, section string, code uint16) {
 
 func (r *reader) reply(at int, op byte, payload []byte) {
 	r.replies = append(r.replies, timed{at, r.ours(op, payload)})
+}
+
+// answers is reply for what a relay leaves to its driver.
+func (r *reader) answers(at int, op byte, payload []byte) {
+	if !r.relay {
+		r.reply(at, op, payload)
+	}
 }
 
 func (r *reader) ours(op byte, payload []byte) wireFrame {

@@ -89,6 +89,8 @@ func (c *transcript) line(word, rest string) error {
 		c.client = rest == "client"
 	case "compressed":
 		c.compressed = true
+	case "relay":
+		c.relay = true
 	case "limits":
 		c.limits = new(Limits)
 		for w := range strings.FieldsSeq(rest) {
