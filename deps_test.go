@@ -78,18 +78,18 @@ var rules = []rule{
 
 	// The product.
 	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
-	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "websocket"},
+	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "internal/redact", "websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},
 		other: []string{"github.com/redis/rueidis"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
-	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/visible", "websocket", "websocket/frame"},
+	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/redact", "internal/visible", "websocket", "websocket/frame"},
 		other: []string{"golang.org/x/net"}, test: []string{"explain/internal/faults", "websocket/wstest"}},
 	// Servers that commit faults, for tests; gen writes the document about them.
 	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
 	{pkg: "explain/internal/faults/gen", std: anyStd, own: []string{"explain/internal/faults"}},
-	{pkg: "config", std: anyStd, not: []string{"log", "net/http"}, own: []string{"internal/watch"},
+	{pkg: "config", std: anyStd, not: []string{"log", "net/http"}, own: []string{"internal/redact", "internal/watch"},
 		other: []string{"github.com/goccy/go-yaml"}, test: []string{"config/internal/comments"}},
 	{pkg: "config/internal/comments", std: anyStd},
 	{pkg: "config/gen", std: anyStd, own: []string{"config/internal/comments"}},
@@ -108,6 +108,7 @@ var rules = []rule{
 	{pkg: "internal/bounded", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "internal/redact", std: append([]string{"net/url"}, pureStd...)},
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redact"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -91,8 +92,8 @@ func TestGuardEndToEnd(t *testing.T) {
 		{"subprotocol", "", []string{"handfast.token." + good, "chat"}, nil, 101, "chat"},
 		{"subprotocol, after a real one", "", []string{"news", "handfast.token." + good}, nil, 101, "news"},
 		{"subprotocol alone is not echoed", "", []string{"handfast.token." + good}, nil, 101, ""},
-		{"Kubernetes", "", []string{kubernetesPrefix + b64([]byte(good)), "chat"}, nil, 101, "chat"},
-		{"Kubernetes alone is not echoed", "", []string{kubernetesPrefix + b64([]byte(good))}, nil, 101, ""},
+		{"Kubernetes", "", []string{redact.KubernetesPrefix + b64([]byte(good)), "chat"}, nil, 101, "chat"},
+		{"Kubernetes alone is not echoed", "", []string{redact.KubernetesPrefix + b64([]byte(good))}, nil, 101, ""},
 		{"query", "?t=" + good, nil, nil, 101, ""},
 		{"cookie", "", nil, []string{"Cookie", "__Host-sid=" + good, "Origin", origin}, 101, ""},
 		{"cookie from no page", "", nil, []string{"Cookie", "__Host-sid=" + good}, 403, ""},

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // forwardReserved are the fields that the server itself fills in or that say the same, in which a client could say what it
@@ -81,18 +83,13 @@ func (f *Forward) cookies(r *http.Request) []string {
 	return []string{strings.Join(pairs, "; ")}
 }
 
-// secretParameters are parameters whose values are secrets, in lower case.
-var secretParameters = []string{
-	"access_token", "api_key", "apikey", "api-key", "auth", "authorization", "code", "credential", "credentials",
-	"id_token", "jwt", "key", "password", "passwd", "pwd", "refresh_token", "secret", "session", "session_id", "sid",
-	"sig", "signature", "ticket", "token",
-}
-
 // RedactQuery returns a URL's query with every value replaced that is a secret: by the name of its parameter (token,
 // access_token, ticket, key and the like, and the further names), whatever the case, or by its form (a JWT, an API key, a
-// ticket). It is for logs, and for services that need not know.
+// ticket). It remains a query. It is for logs, and for services that need not know.
 func RedactQuery(query string, names ...string) string {
-	secrets := slices.Concat(secretParameters, names)
+	secret := func(name string) bool {
+		return redact.Name(name) || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+	}
 	parts := strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' })
 	for i, p := range parts {
 		name, value, ok := strings.Cut(p, "=")
@@ -100,22 +97,28 @@ func RedactQuery(query string, names ...string) string {
 		switch {
 		case looksSecret(name, nil): // a value without a name, or in the wrong place
 			parts[i] = "redacted"
-		case ok && (looksSecret(value, secrets) || slices.ContainsFunc(secrets, func(n string) bool {
-			return err != nil || strings.EqualFold(n, plain)
-		})):
+		case ok && (err != nil || secret(plain) || looksSecret(value, secret)):
 			parts[i] = name + "=redacted"
 		}
 	}
 	return strings.Join(parts, "&")
 }
 
-// looksSecret reports whether a value has the form of a credential, or of a URL that has one of these parameters.
-func looksSecret(value string, names []string) bool {
+// looksSecret reports whether a value has the form of a credential, or of a URL with a parameter that is a secret by its name.
+func looksSecret(value string, secret func(name string) bool) bool {
 	plain, err := url.QueryUnescape(value)
 	if err != nil {
 		return true // what it says, only the server that it is for may know
 	}
-	return strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
-		strings.Contains(strings.ToLower(plain), "bearer ") ||
-		slices.ContainsFunc(names, func(n string) bool { return strings.Contains(strings.ToLower(plain), strings.ToLower(n)+"=") })
+	if strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
+		strings.Contains(strings.ToLower(plain), "bearer ") {
+		return true
+	}
+	if secret == nil {
+		return false
+	}
+	before := strings.Split(plain, "=")
+	return slices.ContainsFunc(before[:len(before)-1], func(s string) bool {
+		return secret(s[strings.LastIndexAny(s, "?&;#")+1:])
+	})
 }

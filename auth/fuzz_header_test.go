@@ -8,14 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // Whatever stands in a request: a source returns a token that is really there, whole, or says why not.
 func FuzzSources(f *testing.F) {
 	f.Add("Bearer abc.def.ghi", "chat, handfast.token.abc", "sid=abc", "https://app.example.com", "t=abc")
 	f.Add("bearer  a=", "handfast.token.a,handfast.token.b", "sid=a; sid=b", "null", "t=%41&t=b")
-	f.Add("Basic YTpi", kubernetesPrefix+"YWJj", "sid=\"abc\"", "https://evil.example", "tt=1;t=2")
-	f.Add("Bearer", "\t,, chat ,"+kubernetesPrefix, "sid=", "", "%zz")
+	f.Add("Basic YTpi", redact.KubernetesPrefix+"YWJj", "sid=\"abc\"", "https://evil.example", "tt=1;t=2")
+	f.Add("Bearer", "\t,, chat ,"+redact.KubernetesPrefix, "sid=", "", "%zz")
 	cookie, err := Cookie("sid", origin)
 	if err != nil {
 		f.Fatal(err)
@@ -38,7 +40,7 @@ func FuzzSources(f *testing.F) {
 			t.Errorf("%q of %q", token, protocol)
 		}
 		if token, ok := tokenIn(t, KubernetesSubprotocol(), r); ok &&
-			!slices.Contains(entries, kubernetesPrefix+base64.RawURLEncoding.EncodeToString([]byte(token))) {
+			!slices.Contains(entries, redact.KubernetesPrefix+base64.RawURLEncoding.EncodeToString([]byte(token))) {
 			t.Errorf("%q of %q", token, protocol)
 		}
 		if token, ok := tokenIn(t, cookie, r); ok && (from != origin || !strings.Contains(cookies, token)) {

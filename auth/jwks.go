@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // FetchOptions says how keys are fetched. The zero value is the safe default. It is copied.
@@ -78,7 +80,7 @@ func JWKS(url string, o FetchOptions) (*RemoteKeys, error) {
 		return nil, fmt.Errorf("auth: the URL of the keys: %w", err)
 	}
 	c := o.client()
-	return newRemoteKeys("the keys at "+redactURL(url), o, func(ctx context.Context) (keySet, error) {
+	return newRemoteKeys("the keys at "+redact.Setting(url), o, func(ctx context.Context) (keySet, error) {
 		return fetchKeys(ctx, c, url)
 	}), nil
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 const (
@@ -79,13 +78,4 @@ func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) 
 		err = errors.New("an answer of more than 1 MiB")
 	}
 	return data, err
-}
-
-// redactURL returns a URL without what may be secret in it: user and query.
-func redactURL(s string) string {
-	u, err := url.Parse(s)
-	if err != nil {
-		return "a wrong URL"
-	}
-	return strings.ToLower(u.Scheme) + "://" + u.Host + u.EscapedPath()
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // OIDC returns the keys of an OpenID provider, https://id.example.com/realm: its discovery document names the place where
@@ -21,7 +23,7 @@ func OIDC(issuer string, o FetchOptions) (*RemoteKeys, error) {
 		return nil, errors.New("auth: the issuer: a URL with a query or a fragment")
 	}
 	c := o.client()
-	k := newRemoteKeys("the keys of "+redactURL(issuer), o, func(ctx context.Context) (keySet, error) {
+	k := newRemoteKeys("the keys of "+redact.Setting(issuer), o, func(ctx context.Context) (keySet, error) {
 		place, err := discover(ctx, c, &o, issuer)
 		if err != nil {
 			return nil, fmt.Errorf("discovery: %w", err)

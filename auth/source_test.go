@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 const origin = "https://app.example.com"
@@ -67,11 +69,11 @@ func TestSources(t *testing.T) {
 		{"an empty token", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "token., chat"}, "401"},
 		{"a long token", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "token." + long + "a"}, "401"},
 		{"no prefix", Subprotocol(""), []string{"Sec-WebSocket-Protocol", "chat"}, "-"},
-		{"Kubernetes", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", "v5.channel.k8s.io, " + kubernetesPrefix + encoded}, "a/b+c=,d"},
-		{"Kubernetes, padded", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", kubernetesPrefix + "YQ=="}, "401"},
-		{"Kubernetes, no text", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", kubernetesPrefix + "_w"}, "401"},
+		{"Kubernetes", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", "v5.channel.k8s.io, " + redact.KubernetesPrefix + encoded}, "a/b+c=,d"},
+		{"Kubernetes, padded", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", redact.KubernetesPrefix + "YQ=="}, "401"},
+		{"Kubernetes, no text", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", redact.KubernetesPrefix + "_w"}, "401"},
 		{"Kubernetes, the plain form", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", "token.abc"}, "-"},
-		{"Kubernetes, long", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", kubernetesPrefix + b64([]byte(long+"a"))}, "401"},
+		{"Kubernetes, long", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", redact.KubernetesPrefix + b64([]byte(long+"a"))}, "401"},
 		{"nowhere", Source{}, []string{"Authorization", "Bearer abc"}, "-"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,10 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
-)
 
-// kubernetesPrefix is what the API server of Kubernetes takes: a token behind it is in base64url without padding.
-const kubernetesPrefix = "base64url.bearer.authorization.k8s.io."
+	"github.com/handfast/handfast/internal/redact"
+)
 
 var errNotBase64 = errors.New("the token in the list of subprotocols is no text in base64url without padding")
 
@@ -38,7 +37,7 @@ func Subprotocol(prefix string) Source {
 // that are made of the characters of a protocol's name.
 func KubernetesSubprotocol() Source {
 	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
-		s, err := offered(r.Header["Sec-Websocket-Protocol"], kubernetesPrefix)
+		s, err := offered(r.Header["Sec-Websocket-Protocol"], redact.KubernetesPrefix)
 		if err != nil {
 			return "", err
 		}

@@ -218,7 +218,7 @@ func newConfigShow(sys *System) *cobra.Command {
 		Use:   "show [FILE]",
 		Short: "Print what comes out of the defaults, a file and the environment",
 		Long: `Prints the configuration that "handfast serve --config FILE" would have with this
-environment, every value of it. Secrets are ***.`,
+environment, every value of it. Secrets are [redacted].`,
 		Example: `  handfast config show handfast.yaml
   HANDFAST_LOG_LEVEL=debug handfast config show`,
 		Args:              cobra.MaximumNArgs(1),

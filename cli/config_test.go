@@ -118,7 +118,7 @@ func TestConfigShow(t *testing.T) {
 	t.Setenv("HANDFAST_LOG_LEVEL", "debug")
 	got := runCommand(t, "config", "show", name)
 	if got.code != exitOK || !strings.Contains(got.stdout, "  level: debug\n") || !strings.Contains(got.stdout, "address: :9090\n") ||
-		!strings.Contains(got.stdout, "token: '***'\n") || strings.Contains(got.stdout, "hunter2") {
+		!strings.Contains(got.stdout, "token: '[redacted]'\n") || strings.Contains(got.stdout, "hunter2") {
 		t.Errorf("%+v", got)
 	}
 	if got := runCommand(t, "config", "show", file(t, "c.yaml", "log: x\n")); got.code != exitFailed || !strings.Contains(got.stderr, "c.yaml:1:6: log: ") {

@@ -11,7 +11,7 @@ import (
 // Change is one difference between two configurations.
 type Change struct {
 	Path string // "limits.connections", "endpoints[chat].rules[0].do": what has a name is found by it, not by its place
-	Old  string // as it would stand in a file, secrets as ***; "" when it is new, or empty
+	Old  string // as it would stand in a file, secrets as [redacted]; "" when it is new, or empty
 	New  string // the same; "" when it is gone, or empty
 }
 
@@ -26,7 +26,7 @@ func (c Change) String() string {
 	return c.Path + ": " + c.Old + " → " + c.New
 }
 
-// Diff returns what is different, in the order of the reference. It holds no secret: one that was changed is *** both
+// Diff returns what is different, in the order of the reference. It holds no secret: one that was changed is [redacted] both
 // times.
 func Diff(before, after *Config) []Change {
 	var d differ
@@ -123,7 +123,7 @@ func (d *differ) item(a, b reflect.Value, path string) {
 	}
 }
 
-// inline writes a value in one line, as YAML has it: without what is a default, and with *** for secrets.
+// inline writes a value in one line, as YAML has it: without what is a default, and with [redacted] for secrets.
 func inline(v reflect.Value) string {
 	t := v.Type()
 	switch {

@@ -34,19 +34,19 @@ func TestDiff(t *testing.T) {
 	}{
 		{"a value", "code: 1012", "code: 1001", []string{"drain.code: 1012 → 1001"}},
 		{"a default", "code: 1012", "code: 1012, delay: 5s", []string{"drain.delay: 0s → 5s"}},
-		{"a secret", ":secret@", ":another@", []string{"store.redis.url: '***' → '***'"}},
+		{"a secret", ":secret@", ":another@", []string{"store.redis.url: '[redacted]' → '[redacted]'"}},
 		{"a list", "[bearer, subprotocol, \"query:token\"]", "[bearer]",
 			[]string{"auth.users.jwt.from: [bearer, subprotocol, query:token] → [bearer]"}},
 		{"what has a name", "path: /chat/{room}", "path: /talk/{room}", []string{"endpoints[chat].path: '/chat/{room}' → '/talk/{room}'"}},
 		{"another name", "  - path: /open", "  - path: /open\n    name: open", []string{
-			"endpoints[/open]: {name: /open, path: /open, target: {echo: {}}, auth: [{jwt: {algorithms: [HS256], secret: '***'}}], origins: any} is gone",
-			"endpoints[open]: {name: open, path: /open, target: {echo: {}}, auth: [{jwt: {algorithms: [HS256], secret: '***'}}], origins: any} is new"}},
+			"endpoints[/open]: {name: /open, path: /open, target: {echo: {}}, auth: [{jwt: {algorithms: [HS256], secret: '[redacted]'}}], origins: any} is gone",
+			"endpoints[open]: {name: open, path: /open, target: {echo: {}}, auth: [{jwt: {algorithms: [HS256], secret: '[redacted]'}}], origins: any} is new"}},
 		{"a new listener", "trusted_proxies:", "  - {address: ':1'}\ntrusted_proxies:", []string{"listen[:1]: {address: :1, tls: {mode: dev, client_auth: off}} is new"}},
 		{"a new method", "logout:", "  new: {forward: {url: 'http://h/'}}\nlogout:", []string{"auth.new: {forward: {url: http://h/}} is new"}},
 		{"claims", "level: 3", "level: 4", []string{
 			"auth.programs.apikey.keys[ci].claims: {level: 3, none: null, quiet: false, ratio: 0.5, roles: [admin, ops]} → {level: 4, none: null, quiet: false, ratio: 0.5, roles: [admin, ops]}"}},
 		{"a rule", "do: deny", "do: allow", []string{"endpoints[chat].rules: ["}},
-		{"another kind", "redis:\n    url: redis://:secret@127.0.0.1:6379/0", "memory: {}", []string{"store.memory: {} is new", "store.redis: {url: '***'} is gone"}},
+		{"another kind", "redis:\n    url: redis://:secret@127.0.0.1:6379/0", "memory: {}", []string{"store.memory: {} is new", "store.redis: {url: '[redacted]'} is gone"}},
 		{"origins", "origins: any", "origins: [https://x.org]", []string{"endpoints[/open].origins: any → [https://x.org]"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

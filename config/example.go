@@ -18,7 +18,7 @@ func Example() string {
 	return w.b.String()
 }
 
-// YAML returns the configuration as a file: every value, whether it was given or not, without comments. Secrets are ***.
+// YAML returns the configuration as a file: every value, whether it was given or not, without comments. Secrets are [redacted].
 func (c *Config) YAML() string {
 	w := &yamlWriter{}
 	w.structure(reflect.ValueOf(c).Elem())

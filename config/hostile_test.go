@@ -35,7 +35,7 @@ endpoints: [{path: /x, target: echo, auth: [f, j]}]
 	if strings.Contains(shown, "hunter") {
 		t.Errorf("a secret is shown:\n%s", shown)
 	}
-	for _, want := range []string{"'http://***@localhost:9/check?token=***&x'", "'https://***@localhost:9/jwks?key=***'"} {
+	for _, want := range []string{"'http://[redacted]@localhost:9/check?token=[redacted]&x'", "'https://[redacted]@localhost:9/jwks?key=[redacted]'"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("%s is not in\n%s", want, shown)
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // Problem is one thing that is wrong with a configuration.
@@ -97,7 +99,7 @@ func quote(text string) string {
 		text = hidden
 	} else if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		if at := strings.LastIndexByte(rest, '@'); at >= 0 { // none that parses, and perhaps a password all the same
-			text = scheme + "://" + redacted + rest[at:]
+			text = scheme + "://" + redact.Mark + rest[at:]
 		}
 	}
 	runes := []rune(text)

@@ -25,7 +25,7 @@ prints what comes out of all of them.
 - A file is relative to the directory of the file that names it; in an environment variable or a flag, to the working
   directory.
 - A secret has a second key with ` + "`_file`" + ` behind its name: a file that holds it. White space around it does not count. Secrets
-  are shown as ` + "`***`" + ` wherever a configuration is printed.
+  are shown as ` + "`[redacted]`" + ` wherever a configuration is printed.
 - Where a mapping has one key that says most, that value alone will do: ` + "`tls: off`, `compression: true`, `target: echo`" + `.
 
 ## Environment variables

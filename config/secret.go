@@ -5,13 +5,11 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
-	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
-// redacted is what is shown of a secret.
-const redacted = "***"
-
-// Secret is a text that nobody shall see: whatever prints it prints *** instead, or nothing when it is empty. Only
+// Secret is a text that nobody shall see: whatever prints it prints [redacted] instead, or nothing when it is empty. Only
 // [Secret.Reveal] returns it.
 type Secret struct{ text string }
 
@@ -38,7 +36,7 @@ func (s Secret) String() string {
 	if s.text == "" {
 		return ""
 	}
-	return redacted
+	return redact.Mark
 }
 
 // Format hides it from every verb of fmt, %#v and %d included.
@@ -61,22 +59,5 @@ func hideInURL(text string) string {
 	if !aURL.MatchString(text) {
 		return text
 	}
-	scheme, rest, _ := strings.Cut(text, "://")
-	rest, query, asked := strings.Cut(rest, "?")
-	host, path, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		rest = redacted + rest[at:]
-	} else if at := strings.LastIndexByte(path, '@'); at >= 0 && strings.Contains(host, ":") {
-		rest = redacted + path[at:] // a password with a slash in it
-	}
-	if !asked {
-		return scheme + "://" + rest
-	}
-	parts := strings.Split(query, "&")
-	for i, part := range parts {
-		if name, _, ok := strings.Cut(part, "="); ok {
-			parts[i] = name + "=" + redacted
-		}
-	}
-	return scheme + "://" + rest + "?" + strings.Join(parts, "&")
+	return redact.Setting(text)
 }

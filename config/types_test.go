@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 func TestTypes(t *testing.T) {
@@ -123,7 +125,7 @@ func TestSecretIsNotShown(t *testing.T) {
 		slog.New(h).Info("x", "s", s, "h", holder, "p", &holder)
 	}
 	b.WriteString(s.String())
-	if strings.Contains(b.String(), secret) || strings.Contains(b.String(), "68756e74657232") || !strings.Contains(b.String(), redacted) {
+	if strings.Contains(b.String(), secret) || strings.Contains(b.String(), "68756e74657232") || !strings.Contains(b.String(), redact.Mark) {
 		t.Error(b.String())
 	}
 	if s.Reveal() != secret || s.Empty() || !NewSecret("").Empty() || NewSecret("").String() != "" {

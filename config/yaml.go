@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // scalarYAML writes one value as it may stand in a file. The text of a secret is not in it.
@@ -16,7 +18,7 @@ func scalarYAML(v reflect.Value) string {
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok && v.Type() != reflect.TypeFor[Prefix]() {
 		text, err := m.MarshalText()
 		if err != nil {
-			return redacted // none of ours fails
+			return redact.Mark // none of ours fails
 		}
 		return yamlText(string(text))
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // agreedStep judges the subprotocol and the extensions that the server chose.
@@ -56,8 +58,8 @@ func (v *verdicts) subprotocol(h *head) {
 		v.rule(false, FaultSubprotocolUnasked, clause, text, "the server chose "+shown)
 	default:
 		v.rule(true, "", clause, text, shown)
-		if prefix, ok := tokenInSubprotocol(lines[0]); ok {
-			v.t.warn(StageAgreed, FaultTokenEchoed, "", "the server chose the token itself as the subprotocol, "+quote(prefix+redacted))
+		if prefix, ok := redact.Subprotocol(lines[0]); ok {
+			v.t.warn(StageAgreed, FaultTokenEchoed, "", "the server chose the token itself as the subprotocol, "+quote(prefix+redact.Mark))
 		}
 	}
 }

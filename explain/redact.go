@@ -13,11 +13,9 @@ import (
 	"unicode"
 	"unicode/utf16"
 
+	"github.com/handfast/handfast/internal/redact"
 	"github.com/handfast/handfast/internal/visible"
 )
-
-// redacted stands where a secret stood.
-const redacted = "[redacted]"
 
 // shortest is the length of the shortest secret that is looked for everywhere. A shorter one is hidden where it is known to
 // stand, but would also be found in words that have nothing to do with it.
@@ -94,9 +92,9 @@ func escaped(s string) *regexp.Regexp {
 // text hides the secrets in s.
 func (r *redactor) text(s string) string {
 	for _, secret := range r.secrets {
-		s = strings.ReplaceAll(s, secret.text, redacted)
+		s = strings.ReplaceAll(s, secret.text, redact.Mark)
 		if secret.any != nil {
-			s = secret.any.ReplaceAllLiteralString(s, redacted)
+			s = secret.any.ReplaceAllLiteralString(s, redact.Mark)
 		}
 	}
 	return s
@@ -146,29 +144,9 @@ func ourName(t reflect.Type, i int) bool {
 	return false
 }
 
-// secretWords are the parts of names that say "what stands here is a secret".
-var secretWords = []string{
-	"auth", "token", "secret", "passw", "pwd", "apikey", "api-key", "api_key", "access-key", "access_key", "credential",
-	"cookie", "session", "jwt", "ticket", "signature", "csrf", "xsrf", "bearer", "private",
-}
-
-// secretNames are whole names of the same kind, too short to be looked for in others.
-var secretNames = []string{"key", "sig", "code", "jid", "sid", "pass", "otp", "state", "nonce", "assertion", "x-api-key"}
-
-// secretName reports whether what stands under a name, of a header or a query parameter, has to be taken for a secret.
-func secretName(name string) bool {
-	name = strings.ToLower(name)
-	if strings.HasPrefix(name, "sec-websocket-") || strings.HasPrefix(name, "access-control-") ||
-		name == "www-authenticate" || name == "proxy-authenticate" {
-		return false
-	}
-	return slices.Contains(secretNames, name) ||
-		slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(name, w) })
-}
-
 // learn makes the value of a header known as a secret when its name says that it is one.
 func (r *redactor) learn(name, value string) {
-	if !secretName(name) {
+	if !redact.Name(name) {
 		return
 	}
 	switch {
@@ -201,100 +179,35 @@ func (r *redactor) learn(name, value string) {
 func (r *redactor) value(name, value string) string {
 	switch {
 	case equalFold(name, "Location"), equalFold(name, "Content-Location"), equalFold(name, "Referer"):
-		return r.text(hideInURL(value))
+		return r.text(redact.URL(value))
 	case equalFold(name, "Sec-WebSocket-Protocol"):
-		return r.text(hideInSubprotocols(value))
-	case !secretName(name) || value == "":
+		return r.text(redact.Subprotocols(value))
+	case !redact.Name(name) || value == "":
 		return r.text(value)
 	case equalFold(name, "Cookie"):
 		pairs := strings.Split(value, ";")
 		for i, pair := range pairs {
 			cookie, _, ok := strings.Cut(pair, "=")
 			if !ok {
-				pairs[i] = " " + redacted
+				pairs[i] = " " + redact.Mark
 				continue
 			}
-			pairs[i] = cookie + "=" + redacted
+			pairs[i] = cookie + "=" + redact.Mark
 		}
 		return r.text(strings.TrimSpace(strings.Join(pairs, ";")))
 	case equalFold(name, "Set-Cookie"):
 		first, attributes, more := strings.Cut(value, ";")
 		cookie, _, _ := strings.Cut(first, "=")
 		if !more {
-			return r.text(cookie + "=" + redacted)
+			return r.text(cookie + "=" + redact.Mark)
 		}
-		return r.text(cookie + "=" + redacted + ";" + attributes)
+		return r.text(cookie + "=" + redact.Mark + ";" + attributes)
 	case equalFold(name, "Authorization"), equalFold(name, "Proxy-Authorization"):
 		if scheme, _, ok := strings.Cut(value, " "); ok {
-			return scheme + " " + redacted
+			return scheme + " " + redact.Mark
 		}
 	}
-	return redacted
-}
-
-// tokenPrefixes begin subprotocols that carry a token instead of naming a protocol.
-var tokenPrefixes = []string{k8sPrefix, "anycable-token.", "bearer.", "token.", "access_token.", "auth.", "jwt."}
-
-// k8sPrefix is the form in which Kubernetes takes a bearer token from a browser.
-const k8sPrefix = "base64url.bearer.authorization.k8s.io."
-
-// tokenInSubprotocol returns the part of a subprotocol before a token in it, and whether there is one.
-func tokenInSubprotocol(name string) (prefix string, ok bool) {
-	lower := strings.ToLower(name)
-	for _, p := range tokenPrefixes {
-		if strings.HasPrefix(lower, p) && len(name) > len(p) {
-			return name[:len(p)], true
-		}
-	}
-	if strings.HasPrefix(name, "eyJ") && strings.Count(name, ".") == 2 { // a JWT: {" in base64
-		return "", true
-	}
-	return name, false
-}
-
-// hideInSubprotocols hides the tokens in a list of subprotocols.
-func hideInSubprotocols(list string) string {
-	names := strings.Split(list, ",")
-	for i, name := range names {
-		bare := strings.TrimSpace(name)
-		if prefix, ok := tokenInSubprotocol(bare); ok {
-			names[i] = strings.Replace(name, bare, prefix+redacted, 1)
-		}
-	}
-	return strings.Join(names, ",")
-}
-
-// hideInURL hides the user information of a URL, and in its query what stands under a name of a secret.
-func hideInURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" { // it cannot be taken apart, so none of it is shown when a secret may be in it
-		if i := strings.IndexAny(raw, "?@"); i >= 0 {
-			return redacted
-		}
-		return raw
-	}
-	if u.User == nil && u.RawQuery == "" {
-		return raw
-	}
-	u.RawQuery = hideInQuery(u.RawQuery)
-	if u.User == nil {
-		return u.String()
-	}
-	u.User = nil
-	return strings.Replace(u.String(), "://", "://"+redacted+"@", 1)
-}
-
-// hideInQuery hides the values of secrets and leaves the rest as it is.
-func hideInQuery(raw string) string {
-	parts := strings.Split(raw, "&")
-	for i, part := range parts {
-		name, _, ok := strings.Cut(part, "=")
-		plain, err := url.QueryUnescape(name)
-		if ok && (err != nil || secretName(plain)) {
-			parts[i] = name + "=" + redacted
-		}
-	}
-	return strings.Join(parts, "&")
+	return redact.Mark
 }
 
 // learnQuery makes the secrets in a query known.
@@ -302,7 +215,7 @@ func (r *redactor) learnQuery(raw string) {
 	for part := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		plain, err := url.QueryUnescape(name)
-		if err == nil && !secretName(plain) {
+		if err == nil && !redact.Name(plain) {
 			continue
 		}
 		r.add(value)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/handfast/handfast/internal/redact"
 	"github.com/handfast/handfast/websocket/frame"
 )
 
@@ -162,7 +163,7 @@ func TestSecretNames(t *testing.T) {
 		"Sec-WebSocket-Key": false, "Sec-WebSocket-Accept": false, "WWW-Authenticate": false, "Origin": false, "Host": false,
 		"room": false, "User-Agent": false, "Access-Control-Allow-Credentials": false, "Keep-Alive": false, "ETag": false,
 	} {
-		if got := secretName(name); got != want {
+		if got := redact.Name(name); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"github.com/handfast/handfast/internal/redact"
 )
 
 // target is where a handshake goes, with the secrets in it.
@@ -28,7 +30,7 @@ func (t *tracer) readURL(raw string) bool {
 	s := t.begin(StageURL, "read the URL")
 	const clause = "RFC 6455 §3"
 	refuse := func(detail string) bool {
-		t.r.URL = t.hide.text(hideInURL(raw))
+		t.r.URL = t.hide.text(redact.URL(raw))
 		s.OK = false
 		t.fail(StageURL, FaultURL, clause, detail)
 		t.end(s, detail)
@@ -42,7 +44,7 @@ func (t *tracer) readURL(raw string) bool {
 		return refuse("the URL does not parse: look at its host, its port, and its percent signs")
 	}
 	t.learnURL(u)
-	t.r.URL = t.hide.text(hideInURL(raw))
+	t.r.URL = t.hide.text(redact.URL(raw))
 	g := &target{name: asciiHost(u.Hostname()), port: u.Port()}
 	scheme := ""
 	switch u.Scheme {
@@ -70,7 +72,7 @@ func (t *tracer) readURL(raw string) bool {
 		return refuse("the port is not between 1 and 65535")
 	}
 	g.uri = t.requestURI(u)
-	g.shown = hideInURL(g.uri)
+	g.shown = redact.URL(g.uri)
 	g.origin = scheme + "://" + g.host()
 	t.target = g
 	t.setTarget()
@@ -144,7 +146,7 @@ func (t *tracer) learnOptions() {
 		}
 	}
 	for _, name := range t.o.Subprotocols {
-		if prefix, ok := tokenInSubprotocol(name); ok {
+		if prefix, ok := redact.Subprotocol(name); ok {
 			t.hide.add(name[len(prefix):])
 		}
 	}
@@ -166,8 +168,8 @@ func (t *tracer) setTarget() {
 		out.Origin = g.origin
 	}
 	for _, name := range t.subprotocols() {
-		if prefix, ok := tokenInSubprotocol(name); ok {
-			name = prefix + redacted
+		if prefix, ok := redact.Subprotocol(name); ok {
+			name = prefix + redact.Mark
 		}
 		out.Subprotocols = append(out.Subprotocols, name)
 	}
@@ -187,7 +189,7 @@ func (t *tracer) credentials() []string {
 		{"basic", c.Username != "" || c.Password != ""},
 		{"cookie", c.Cookie != "" || t.o.Header.Get("Cookie") != ""},
 		{"subprotocol", slices.ContainsFunc(t.subprotocols(), func(s string) bool {
-			_, ok := tokenInSubprotocol(s)
+			_, ok := redact.Subprotocol(s)
 			return ok
 		})},
 		{"query", t.target.uri != t.target.shown},
@@ -206,7 +208,7 @@ func (t *tracer) credentials() []string {
 // secretHeader reports whether one of the further headers holds a secret that is no cookie.
 func (t *tracer) secretHeader() bool {
 	for name := range t.o.Header {
-		if secretName(name) && !equalFold(name, "Cookie") {
+		if redact.Name(name) && !equalFold(name, "Cookie") {
 			return true
 		}
 	}
@@ -217,7 +219,7 @@ func (t *tracer) secretHeader() bool {
 func (t *tracer) subprotocols() []string {
 	list := slices.Clone(t.o.Subprotocols)
 	if token := t.o.Credentials.SubprotocolToken; token != "" {
-		list = append(list, k8sPrefix+base64.RawURLEncoding.EncodeToString([]byte(token)))
+		list = append(list, redact.KubernetesPrefix+base64.RawURLEncoding.EncodeToString([]byte(token)))
 	}
 	return list
 }

@@ -1,0 +1,113 @@
+// Package redact hides secrets in what is shown: by the names that they have, in URLs, in lists of subprotocols.
+package redact
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Mark is shown in place of a secret.
+const Mark = "[redacted]"
+
+// parts are the parts of names of secrets.
+var parts = []string{
+	"auth", "token", "secret", "passw", "pwd", "apikey", "api-key", "api_key", "access-key", "access_key", "credential",
+	"cookie", "session", "jwt", "ticket", "signature", "csrf", "xsrf", "bearer", "private",
+}
+
+// names are whole names of the same kind, too short to be looked for in others.
+var names = []string{"key", "sig", "code", "jid", "sid", "pass", "otp", "state", "nonce", "assertion", "x-api-key"}
+
+// Name reports whether the value of a header field or a query parameter of this name has to be taken for a secret.
+func Name(name string) bool {
+	name = strings.ToLower(name)
+	if strings.HasPrefix(name, "sec-websocket-") || strings.HasPrefix(name, "access-control-") ||
+		name == "www-authenticate" || name == "proxy-authenticate" {
+		return false
+	}
+	return slices.Contains(names, name) ||
+		slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(name, p) })
+}
+
+// URL hides the user information of a URL, and in its query what has the name of a secret.
+func URL(raw string) string { return hide(raw, Name) }
+
+// Setting hides the user information of a URL, and all values in its query: nothing says what they mean.
+func Setting(raw string) string {
+	shown := hide(raw, func(string) bool { return true })
+	if u, err := url.Parse(raw); err == nil && u.User == nil && strings.Contains(u.Host, ":") {
+		if at := strings.LastIndexByte(u.Path, '@'); at >= 0 { // a password with a slash in it, which looks like a port and a path
+			return u.Scheme + "://" + Mark
+		}
+	}
+	return shown
+}
+
+func hide(raw string, secret func(string) bool) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Opaque != "" { // it cannot be taken apart, so none of it is shown when a secret may be in it
+		if strings.ContainsAny(raw, "?@") {
+			return Mark
+		}
+		return raw
+	}
+	if u.User == nil && u.RawQuery == "" {
+		return raw
+	}
+	u.RawQuery = query(u.RawQuery, secret)
+	if u.User == nil {
+		return u.String()
+	}
+	u.User = nil
+	return strings.Replace(u.String(), "://", "://"+Mark+"@", 1)
+}
+
+// Query hides the values of secrets in the query of a URL, and leaves the rest as it is.
+func Query(raw string) string { return query(raw, Name) }
+
+func query(raw string, secret func(string) bool) string {
+	parts := strings.Split(raw, "&")
+	for i, part := range parts {
+		name, _, ok := strings.Cut(part, "=")
+		plain, err := url.QueryUnescape(name)
+		if ok && (err != nil || secret(plain)) {
+			parts[i] = name + "=" + Mark
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// KubernetesPrefix begins the subprotocol in which Kubernetes takes a bearer token from a browser.
+const KubernetesPrefix = "base64url.bearer.authorization.k8s.io."
+
+// tokenPrefixes begin subprotocols that carry a token instead of naming a protocol.
+var tokenPrefixes = []string{
+	KubernetesPrefix, "handfast.token.", "anycable-token.", "bearer.", "token.", "access_token.", "auth.", "jwt.",
+}
+
+// Subprotocol returns the part of a subprotocol before a token in it, and whether there is one.
+func Subprotocol(name string) (prefix string, ok bool) {
+	lower := strings.ToLower(name)
+	for _, p := range tokenPrefixes {
+		if strings.HasPrefix(lower, p) && len(name) > len(p) {
+			return name[:len(p)], true
+		}
+	}
+	if strings.HasPrefix(name, "eyJ") && strings.Count(name, ".") == 2 { // a JWT: {" in base64
+		return "", true
+	}
+	return name, false
+}
+
+// Subprotocols hides the tokens in a list of subprotocols.
+func Subprotocols(list string) string {
+	names := strings.Split(list, ",")
+	for i, name := range names {
+		bare := strings.TrimSpace(name)
+		if prefix, ok := Subprotocol(bare); ok {
+			names[i] = strings.Replace(name, bare, prefix+Mark, 1)
+		}
+	}
+	return strings.Join(names, ",")
+}
