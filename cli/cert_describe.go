@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -12,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/chain"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -33,52 +31,27 @@ type certShown struct {
 }
 
 func describeCert(cert *x509.Certificate, now time.Time) certShown {
-	names := append([]string{}, cert.DNSNames...)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
-	}
+	names := append([]string{}, chain.Names(cert)...)
 	for _, uri := range cert.URIs {
 		names = append(names, uri.String())
 	}
 	names = append(names, cert.EmailAddresses...)
+	subject := chain.NameOf(cert.Subject)
+	if len(cert.Subject.Names) == 0 && len(names) > 0 {
+		subject = names[0]
+	}
 	return certShown{
-		Subject: shortName(cert.Subject.CommonName, cert.Subject.String(), names), Names: names,
-		Issuer:    shortName(cert.Issuer.CommonName, cert.Issuer.String(), nil),
+		Subject: subject, Names: names,
+		Issuer:    chain.NameOf(cert.Issuer),
 		Serial:    fmt.Sprintf("%X", cert.SerialNumber),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
 		DaysLeft:  int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
-		Key:       keyName(cert),
+		Key:       chain.Key(cert),
 		Signature: cert.SignatureAlgorithm.String(),
 		SHA256:    fmt.Sprintf("%X", sha256.Sum256(cert.Raw)),
 		CA:        cert.IsCA,
 		seen:      now,
 	}
-}
-
-// shortName is what to call a certificate's subject or issuer.
-func shortName(common, whole string, names []string) string {
-	switch {
-	case common != "":
-		return common
-	case whole != "":
-		return whole
-	case len(names) > 0:
-		return names[0]
-	}
-	return "(no name)"
-}
-
-// keyName says of what kind a certificate's key is.
-func keyName(cert *x509.Certificate) string {
-	switch key := cert.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		return "ECDSA " + key.Curve.Params().Name
-	case *rsa.PublicKey:
-		return fmt.Sprintf("RSA %d", key.N.BitLen())
-	case ed25519.PublicKey:
-		return "Ed25519"
-	}
-	return cert.PublicKeyAlgorithm.String()
 }
 
 // describeDev describes the development CA in dir and its certificate, which may be nil.
@@ -122,28 +95,13 @@ const fewDays = 14
 func (c certShown) left(p paint) string {
 	switch {
 	case c.seen.Before(c.NotBefore):
-		return p.with("31", "not yet: it begins in "+days(c.NotBefore.Sub(c.seen)))
+		return p.with("31", "not yet: it begins in "+chain.Long(c.NotBefore.Sub(c.seen)))
 	case c.seen.After(c.NotAfter):
-		return p.with("31", "ended "+days(c.seen.Sub(c.NotAfter))+" ago")
+		return p.with("31", "ended "+chain.Long(c.seen.Sub(c.NotAfter))+" ago")
 	case c.DaysLeft < fewDays:
-		return p.with("33", days(c.NotAfter.Sub(c.seen))+" left")
+		return p.with("33", chain.Long(c.NotAfter.Sub(c.seen))+" left")
 	}
-	return p.with("32", days(c.NotAfter.Sub(c.seen))+" left")
-}
-
-// days writes a time in days, or hours when it is short.
-func days(d time.Duration) string {
-	n, unit := int(d.Hours()/24), "day"
-	if n == 0 {
-		n, unit = int(d.Hours()), "hour"
-	}
-	if n == 0 {
-		n, unit = int(d.Minutes()), "minute"
-	}
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
+	return p.with("32", chain.Long(c.NotAfter.Sub(c.seen))+" left")
 }
 
 // writeJSON writes a value for programs.

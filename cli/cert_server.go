@@ -70,8 +70,8 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	}
 	shown.TLS = &tlsShown{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), groupName(state), state.NegotiatedProtocol}
 	if state.Version < tls.VersionTLS12 {
-		shown.Problems = append(shown.Problems, fault{tls.VersionName(state.Version) + " is the newest version that the server speaks",
-			"let it speak TLS 1.2 or 1.3: browsers refuse what is older"})
+		shown.Problems = append(shown.Problems, fault{Problem: tls.VersionName(state.Version) + " is the newest version that the server speaks",
+			Hint: "let it speak TLS 1.2 or 1.3: browsers refuse what is older"})
 	}
 	shown.judge(state.PeerCertificates, name, roots, time.Now())
 	shown.bad = len(shown.Problems) > 0

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/internal/chain"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -82,6 +83,8 @@ type chainShown struct {
 type fault struct {
 	Problem string `json:"problem"`
 	Hint    string `json:"hint,omitempty"`
+
+	kind chain.Kind
 }
 
 func (f *showFlags) show(ctx context.Context, sys *System, args []string) error {
@@ -158,7 +161,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 // ofFile shows the certificates in a file.
 func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (chainShown, error) {
 	shown := chainShown{Target: path, Problems: []fault{}}
-	chain, hasKey, err := readChain(path)
+	list, hasKey, err := readChain(path)
 	if err != nil {
 		return shown, err
 	}
@@ -169,13 +172,13 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 		}
 		shown.Notes = append(shown.Notes, note)
 	}
-	shown.judge(chain, f.name, roots, now)
-	shown.bad = len(untimely(chain, now)) > 0 || disorder(chain) != nil || nameFault(chain[0], f.name) != nil
+	shown.judge(list, f.name, roots, now)
+	shown.bad = shown.badFile(list)
 	return shown, nil
 }
 
 // readChain reads the certificates in a file, in PEM, or one in DER, and whether there is a private key in it, too.
-func readChain(path string) (chain []*x509.Certificate, hasKey bool, err error) {
+func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 	fail := func(err error, hint string) ([]*x509.Certificate, bool, error) {
 		return nil, false, &certs.Error{Path: path, Err: err, Hint: hint}
 	}
@@ -197,10 +200,10 @@ func readChain(path string) (chain []*x509.Certificate, hasKey bool, err error) 
 		if err != nil {
 			return fail(fmt.Errorf("holds a broken certificate: %w", err), "write the file again")
 		}
-		chain = append(chain, cert)
+		list = append(list, cert)
 	}
-	if len(chain) > 0 {
-		return chain, hasKey, nil
+	if len(list) > 0 {
+		return list, hasKey, nil
 	}
 	if hasKey {
 		return fail(errors.New("holds a private key, and no certificate"), hint)

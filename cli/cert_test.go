@@ -157,25 +157,25 @@ func TestCertShowServer(t *testing.T) {
 			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, "www.example.com", 1,
 			[]string{"no: TLS 1.1 is the newest version", "browsers refuse"}},
 		{"another name", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}}, "example.org", 1,
-			[]string{"no: the certificate is for www.example.com, and not for example.org"}},
+			[]string{"no: the certificate is for www.example.com, not for example.org"}},
 		{"an address", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}}, "", 1,
-			[]string{"not for 127.0.0.1", "with the address in it"}},
+			[]string{"not for 127.0.0.1", "subject alternative name"}},
 		{"ended", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", ended)).pair(middle)}}, "www.example.com", 1,
-			[]string{"no: the certificate ended on", "3 days ago", "next step: renew it"}},
+			[]string{"no: the certificate expired on", "3 days ago", "next step: renew it"}},
 		{"ended, and of another authority", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &other, leaf("www.example.com", ended)).pair()}},
-			"www.example.com", 1, []string{"the certificate ended on", "does not know the authority another root"}},
+			"www.example.com", 1, []string{"the certificate expired on", "the issuer another root is not trusted here"}},
 		{"not yet", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.NotBefore = time.Now().Add(49 * time.Hour)
-		})).pair(middle)}}, "www.example.com", 1, []string{"no: the certificate begins on", "begins in 2 days", "clock"}},
+		})).pair(middle)}}, "www.example.com", 1, []string{"no: the certificate is valid from", "begins in 2 days", "clock"}},
 		{"another authority", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &other, leaf("www.example.com")).pair()}}, "www.example.com", 1,
-			[]string{"no: this machine does not know the authority another root", "--cacert"}},
+			[]string{"no: the issuer another root is not trusted here", "--cacert"}},
 		{"the middle is missing", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", hinted)).pair()}}, "www.example.com", 1,
-			[]string{"no: the certificate of its issuer, test middle, is missing", "fullchain.pem", "http://ca.example/middle.crt"}},
+			[]string{"no: the issuer test middle is not trusted here", "fullchain.pem", "http://ca.example/middle.crt"}},
 		{"signed by itself", &tls.Config{Certificates: []tls.Certificate{makeCert(t, nil, leaf("www.example.com")).pair()}}, "www.example.com", 1,
-			[]string{"no: it is signed by itself"}},
+			[]string{"no: the certificate is signed by itself"}},
 		{"no names", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.DNSNames = nil
-		})).pair(middle)}}, "www.example.com", 1, []string{"for no name", "subject alternative name"}},
+		})).pair(middle)}}, "www.example.com", 1, []string{"names no host at all", "subject alternative name"}},
 		{"for clients", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		})).pair(middle)}}, "www.example.com", 1, []string{"not for servers"}},
@@ -292,17 +292,17 @@ func TestCertShowFile(t *testing.T) {
 		code    int
 		want    []string
 	}{
-		{"a certificate", [][]byte{good.pem()}, "", 0, []string{"does not know the authority test root", "1 of 1  www.example.com", "100 days left"}},
+		{"a certificate", [][]byte{good.pem()}, "", 0, []string{"the issuer test root is not trusted here", "1 of 1  www.example.com", "100 days left"}},
 		{"a chain", [][]byte{good.pem(), root.pem()}, "", 0, []string{"2 of 2  test root", "certificate authority"}},
 		{"an authority", [][]byte{root.pem()}, "", 0, []string{"signed by itself"}},
 		{"DER", [][]byte{good.cert.Raw}, "", 0, []string{"1 of 1  www.example.com"}},
 		{"with its key", [][]byte{good.keyPEM(t), good.pem()}, "", 0, []string{"the private key of the first certificate lies in this file"}},
 		{"with another key", [][]byte{root.keyPEM(t), good.pem()}, "", 0, []string{"is not that of the first certificate"}},
 		{"out of order", [][]byte{root.pem(), good.pem()}, "", 1, []string{"certificate 2 of the chain did not sign certificate 1"}},
-		{"ended", [][]byte{ended.pem()}, "", 1, []string{"ended on", "1 hour ago"}},
-		{"soon", [][]byte{soon.pem()}, "", 0, []string{"1 day left"}},
+		{"ended", [][]byte{ended.pem()}, "", 1, []string{"expired on", "90 minutes ago"}},
+		{"soon", [][]byte{soon.pem()}, "", 0, []string{"24 hours left"}},
 		{"for a name", [][]byte{good.pem()}, "--name www.example.com", 0, []string{"1 of 1"}},
-		{"not for a name", [][]byte{good.pem()}, "--name example.com", 1, []string{"and not for example.com"}},
+		{"not for a name", [][]byte{good.pem()}, "--name example.com", 1, []string{"not for example.com"}},
 		{"verified", [][]byte{good.pem()}, "--cacert ROOT --name www.example.com", 0, []string{"yes, by test root"}},
 	} {
 		path, rootFile := filepath.Join(dir, string(rune('a'+i))), filepath.Join(dir, "root")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/chain"
 )
 
 // What one report adds to the texts about TLS, certificates and the open connection.
@@ -43,9 +45,9 @@ func explainValidity(r *Report, _ Finding, d *Diagnosis) {
 		}
 		switch now := r.Started; {
 		case now.After(c.NotAfter):
-			d.Cause = fmt.Sprintf("%s expired on %s, %s ago.", which, day(c.NotAfter), days(now.Sub(c.NotAfter)))
+			d.Cause = fmt.Sprintf("%s expired on %s, %s ago.", which, chain.Day(c.NotAfter), chain.Long(now.Sub(c.NotAfter)))
 		case now.Before(c.NotBefore):
-			d.Cause = fmt.Sprintf("%s is valid from %s on, in %s.", which, day(c.NotBefore), days(c.NotBefore.Sub(now)))
+			d.Cause = fmt.Sprintf("%s is valid from %s on, in %s.", which, chain.Day(c.NotBefore), chain.Long(c.NotBefore.Sub(now)))
 		default:
 			continue
 		}

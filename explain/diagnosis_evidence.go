@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/handfast/handfast/internal/chain"
 )
 
 // maxEvidenceLine bounds one line of evidence, maxEvidence their number.
@@ -79,8 +81,8 @@ func quoteTLS(r *Report, add func(string, ...any)) {
 	}
 	add("%s", r.TLS.Reason)
 	for i, c := range r.TLS.Chain {
-		add("certificate %d: %s, by %s, for %s, valid %s to %s", i+1, c.Subject, c.Issuer, strings.Join(shortList(c.Names), ", "),
-			day(c.NotBefore), day(c.NotAfter))
+		add("certificate %d: %s, by %s, for %s, valid %s to %s", i+1, c.Subject, c.Issuer, strings.Join(chain.Short(c.Names), ", "),
+			chain.Day(c.NotBefore), chain.Day(c.NotAfter))
 	}
 }
 

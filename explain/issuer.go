@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/chain"
 )
 
 const maxIssuer = 64 << 10 // bytes of a certificate
@@ -20,8 +22,8 @@ const maxIssuer = 64 << 10 // bytes of a certificate
 // fetchIssuer gets the certificate of the issuer from where the last certificate of the chain says that it lies, as some
 // browsers do, and reports whether the chain is whole with it.
 func (t *tracer) fetchIssuer() string {
-	chain := t.secure.state.PeerCertificates
-	last := chain[len(chain)-1]
+	sent := t.secure.state.PeerCertificates
+	last := sent[len(sent)-1]
 	i := slices.IndexFunc(last.IssuingCertificateURL, func(u string) bool { return strings.HasPrefix(u, "http://") })
 	if i < 0 {
 		return ""
@@ -35,13 +37,13 @@ func (t *tracer) fetchIssuer() string {
 		t.end(s, "not to be had: "+brief(err))
 		return ""
 	}
-	if _, err := t.secure.path(time.Now(), []*x509.Certificate{issuer}); err != nil {
+	if _, err := chain.Path(sent, []*x509.Certificate{issuer}, chain.Options{Roots: t.secure.cfg.RootCAs, Now: time.Now()}); err != nil {
 		s.OK = false
-		t.end(s, nameOf(issuer.Subject)+"; the chain leads nowhere with it either")
+		t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; the chain leads nowhere with it either")
 		return ""
 	}
-	t.end(s, nameOf(issuer.Subject)+"; with it the chain is whole")
-	return "the server does not send the certificate of " + nameOf(issuer.Subject) + "; with it the chain is whole"
+	t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; with it the chain is whole")
+	return "the server does not send the certificate of " + oneLine(chain.NameOf(issuer.Subject)) + "; with it the chain is whole"
 }
 
 // The reasons for which the URL of an issuer is not asked.

@@ -1,0 +1,243 @@
+// Package chain judges and describes the certificates that a server presents: whether a client that trusts some authorities
+// would believe them, and everything that is wrong with them, not only the first thing.
+package chain
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what is wrong with a chain.
+type Kind string
+
+// The kinds. The first two are about one certificate of the chain, most often the server's.
+const (
+	Expired    Kind = "expired"
+	NotYet     Kind = "not yet valid"
+	Name       Kind = "name"        // it is for other names
+	SelfSigned Kind = "self-signed" // and not trusted
+	Unknown    Kind = "unknown"     // the authority is not trusted
+	Incomplete Kind = "incomplete"  // a certificate between it and an authority that is trusted is missing
+	Usage      Kind = "usage"       // it is not for servers
+	Order      Kind = "order"       // the certificates are in the wrong order
+	Other      Kind = "other"
+)
+
+// Problem is one thing that is wrong. Names in Detail are as the certificates have them, control characters included.
+type Problem struct {
+	Kind   Kind
+	Clause string // the rule that is broken
+	Detail string // a clause without a full stop
+}
+
+// The clauses about a chain of certificates.
+const (
+	ClauseValidity = "RFC 5280 §4.1.2.5"
+	ClauseName     = "RFC 9525 §6"
+	ClausePath     = "RFC 5280 §6.1"
+	ClauseOrder    = "RFC 8446 §4.4.2"
+)
+
+// Options say by what a chain is judged.
+type Options struct {
+	Name   string         // the host that the first certificate is to be for; "": any
+	Roots  *x509.CertPool // that are trusted; nil: the system's
+	Now    time.Time
+	AnyUse bool // it need not be for servers
+}
+
+// Judge finds everything that is wrong with a chain, which is not empty: its time, its name, its way to an authority, each by
+// itself. It returns that way, if there is one.
+func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, problems []Problem) {
+	leaf := chain[0]
+	if p := untimely(leaf, o.Now); p != nil {
+		problems = append(problems, *p)
+	}
+	if o.Name != "" && leaf.VerifyHostname(o.Name) != nil {
+		problems = append(problems, Problem{Name, ClauseName, nameDetail(leaf, o.Name)})
+	}
+	path, err := Path(chain, nil, o)
+	if err != nil {
+		if p := pathProblem(chain, o.Roots, err); p != nil {
+			problems = append(problems, *p)
+		}
+	}
+	return path, problems
+}
+
+// Path looks for a way from the first certificate to an authority. That certificate's own time does not count. more are
+// certificates that the server has not sent.
+func Path(chain, more []*x509.Certificate, o Options) ([]*x509.Certificate, error) {
+	leaf := chain[0]
+	now := o.Now
+	switch {
+	case now.After(leaf.NotAfter):
+		now = leaf.NotAfter
+	case now.Before(leaf.NotBefore):
+		now = leaf.NotBefore
+	}
+	opts := x509.VerifyOptions{Roots: o.Roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
+	if o.AnyUse {
+		opts.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
+	}
+	for _, c := range slices.Concat(chain[1:], more) {
+		opts.Intermediates.AddCert(c)
+	}
+	paths, err := leaf.Verify(opts)
+	if err != nil {
+		return nil, err
+	}
+	return paths[0], nil
+}
+
+// untimely says what is wrong with the time of a server's certificate.
+func untimely(c *x509.Certificate, now time.Time) *Problem {
+	switch {
+	case now.After(c.NotAfter):
+		return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate expired on %s, %s ago", Day(c.NotAfter), Long(now.Sub(c.NotAfter)))}
+	case now.Before(c.NotBefore):
+		return &Problem{NotYet, ClauseValidity, fmt.Sprintf("the certificate is valid from %s on, in %s", Day(c.NotBefore), Long(c.NotBefore.Sub(now)))}
+	}
+	return nil
+}
+
+// nameDetail says for whom a certificate is, when it is not for name.
+func nameDetail(c *x509.Certificate, name string) string {
+	names := Names(c)
+	if len(names) == 0 {
+		return "the certificate names no host at all, so it is not for " + name
+	}
+	return "the certificate is for " + strings.Join(Short(names), ", ") + ", not for " + name
+}
+
+// pathProblem says why there is no way to an authority.
+func pathProblem(chain []*x509.Certificate, roots *x509.CertPool, err error) *Problem {
+	leaf, last := chain[0], chain[len(chain)-1]
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		switch {
+		case e.Reason == x509.Expired && e.Cert == leaf: // which has been said
+			return nil
+		case e.Reason == x509.Expired && e.Cert != nil:
+			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the authority %s is out of its time: %s to %s",
+				NameOf(e.Cert.Subject), Day(e.Cert.NotBefore), Day(e.Cert.NotAfter))}
+		case e.Reason == x509.IncompatibleUsage:
+			return &Problem{Usage, ClausePath, "the certificate is not for servers: its extended key usage says so"}
+		}
+		return &Problem{Other, ClausePath, strings.TrimPrefix(err.Error(), "x509: ")}
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); !ok {
+		return &Problem{Other, ClausePath, strings.TrimPrefix(err.Error(), "x509: ")}
+	}
+	switch {
+	case IsSelfSigned(leaf):
+		return &Problem{SelfSigned, ClausePath, "the certificate is signed by itself, and not trusted here"}
+	case IsSelfSigned(last):
+		return &Problem{Unknown, ClausePath, "the authority " + NameOf(last.Subject) + " is not trusted here"}
+	case kin(last, roots):
+		return &Problem{Incomplete, ClausePath, "the server does not send the certificate of " + NameOf(last.Issuer) +
+			", and an authority of the same organization is trusted here"}
+	}
+	return &Problem{Unknown, ClausePath, "the issuer " + NameOf(last.Issuer) + " is not trusted here"}
+}
+
+// kin reports whether an authority that is trusted belongs to the organization that issued c.
+func kin(c *x509.Certificate, roots *x509.CertPool) bool {
+	if roots == nil || len(c.Issuer.Organization) == 0 {
+		return false
+	}
+	//nolint:staticcheck // it leaves out what the system alone knows, which only makes this less certain
+	for _, raw := range roots.Subjects() {
+		var name pkix.RDNSequence
+		if _, err := asn1.Unmarshal(raw, &name); err != nil {
+			continue
+		}
+		var subject pkix.Name
+		subject.FillFromRDNSequence(&name)
+		if slices.Equal(subject.Organization, c.Issuer.Organization) {
+			return true
+		}
+	}
+	return false
+}
+
+// Disorder says what is wrong with the order of a chain: each certificate is followed by that of its issuer. Most clients put
+// up with it.
+func Disorder(chain []*x509.Certificate) *Problem {
+	for i := 1; i < len(chain); i++ {
+		if chain[i-1].CheckSignatureFrom(chain[i]) != nil {
+			return &Problem{Order, ClauseOrder, fmt.Sprintf("certificate %d of the chain did not sign certificate %d", i+1, i)}
+		}
+	}
+	return nil
+}
+
+// Names returns the hosts that a certificate is for.
+func Names(c *x509.Certificate) []string {
+	names := slices.Clone(c.DNSNames)
+	for _, a := range c.IPAddresses {
+		names = append(names, a.String())
+	}
+	return names
+}
+
+// Short bounds a list of names that is read by people.
+func Short(names []string) []string {
+	const most = 6
+	if len(names) <= most {
+		return slices.Clone(names)
+	}
+	return append(slices.Clone(names[:most]), fmt.Sprintf("and %d more", len(names)-most))
+}
+
+// IsSelfSigned reports whether c is its own issuer.
+func IsSelfSigned(c *x509.Certificate) bool {
+	return string(c.RawSubject) == string(c.RawIssuer) &&
+		c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+}
+
+// NameOf writes a distinguished name as people know it: the common name, and else all of it.
+func NameOf(n pkix.Name) string {
+	if n.CommonName != "" {
+		return n.CommonName
+	}
+	if s := n.String(); s != "" {
+		return s
+	}
+	return "(no name)"
+}
+
+// Key names the kind and the size of a certificate's key.
+func Key(c *x509.Certificate) string {
+	switch k := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", k.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA " + k.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return c.PublicKeyAlgorithm.String()
+}
+
+// Day writes the date of a time.
+func Day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// Long writes a long time.
+func Long(d time.Duration) string {
+	switch hours := int(d.Hours()); {
+	case hours >= 48:
+		return fmt.Sprintf("%d days", hours/24)
+	case hours >= 2:
+		return fmt.Sprintf("%d hours", hours)
+	}
+	return fmt.Sprintf("%d minutes", int(d.Minutes()))
+}
