@@ -19,6 +19,9 @@ func (e *Error) Error() string { return e.Path + ": " + e.Err.Error() }
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
+// NextStep returns e.Hint.
+func (e *Error) NextStep() string { return e.Hint }
+
 // cause takes the path off an error of package os: an [Error] names it already.
 func cause(err error) error {
 	var path *fs.PathError

@@ -39,9 +39,7 @@ func checkTLS(c *config.Config) []*config.Problem {
 			path = where[fault.Path]
 		}
 		problem := c.Problem(path, err.Error(), "")
-		if fault != nil {
-			problem.Hint = fault.Hint
-		}
+		problem.Hint = nextStep(err)
 		problems = append(problems, problem)
 	}
 	return problems

@@ -242,7 +242,7 @@ func dialError(shown string, err error) error {
 	if !errors.As(err, &e) || e.Err == nil {
 		return fmt.Errorf("no WebSocket at %s: %w", shown, err)
 	}
-	return &hinted{&handshakeFailure{shown, e}, dialHint(e)}
+	return &handshakeFailure{shown, e}
 }
 
 // handshakeFailure is a HandshakeError whose details are told in lines of their own.
@@ -254,4 +254,5 @@ type handshakeFailure struct {
 func (e *handshakeFailure) Error() string {
 	return "no WebSocket at " + e.shown + ": " + strings.TrimPrefix(e.err.Err.Error(), "websocket: ")
 }
-func (e *handshakeFailure) Unwrap() error { return e.err }
+func (e *handshakeFailure) Unwrap() error    { return e.err }
+func (e *handshakeFailure) NextStep() string { return dialHint(e.err) }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/handfast/handfast/certs"
-	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
 )
@@ -36,7 +34,8 @@ type usageError struct {
 	hint string // the next step; empty: see --help
 }
 
-func (e *usageError) Error() string { return e.text }
+func (e *usageError) Error() string    { return e.text }
+func (e *usageError) NextStep() string { return e.hint }
 
 // usagef makes a usageError.
 func usagef(hint, format string, args ...any) error {
@@ -49,8 +48,9 @@ type hinted struct {
 	hint string
 }
 
-func (e *hinted) Error() string { return e.err.Error() }
-func (e *hinted) Unwrap() error { return e.err }
+func (e *hinted) Error() string    { return e.err.Error() }
+func (e *hinted) Unwrap() error    { return e.err }
+func (e *hinted) NextStep() string { return e.hint }
 
 // errInterrupted ends a command whose orderly end was cut short. Nothing is said about it: the user knows.
 var errInterrupted = errors.New("interrupted")
@@ -61,8 +61,7 @@ var errQuiet = errors.New("failed")
 // report tells the user about an error and returns the exit code.
 func report(sys *System, cmd *cobra.Command, err error) int {
 	var ran *runError
-	var usage *usageError
-	misused := errors.As(err, &usage)
+	usage, misused := errors.AsType[*usageError](err)
 	switch {
 	case err == nil:
 		return exitOK
@@ -93,21 +92,13 @@ func tell(w io.Writer, err error, hint string) {
 	}
 }
 
-// nextStep finds what to do about an error, in whatever package it began.
+// nextStep returns what to do about an error, whatever package it is from; "" when it does not say.
 func nextStep(err error) string {
-	var ours *hinted
-	var cert *certs.Error
-	var listen *gateway.ListenError
-	var handshake *websocket.HandshakeError
-	switch {
-	case errors.As(err, &ours):
-		return ours.hint
-	case errors.As(err, &cert):
-		return cert.Hint
-	case errors.As(err, &listen):
-		return listen.Hint
-	case errors.As(err, &handshake):
-		return handshake.Hint
+	if e, ok := errors.AsType[interface {
+		error
+		NextStep() string
+	}](err); ok {
+		return e.NextStep()
 	}
 	return ""
 }

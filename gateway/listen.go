@@ -21,6 +21,9 @@ func (e *ListenError) Error() string { return "listen on " + e.Addr + ": " + e.E
 // Unwrap returns e.Err.
 func (e *ListenError) Unwrap() error { return e.Err }
 
+// NextStep returns e.Hint.
+func (e *ListenError) NextStep() string { return e.Hint }
+
 // listen binds one address. "localhost" is two: whichever of 127.0.0.1 and ::1 a client tries first, it shall find this
 // server and no other program.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {

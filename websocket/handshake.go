@@ -84,6 +84,9 @@ func (e *HandshakeError) Error() string {
 // Unwrap returns e.Err.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
+// NextStep returns e.Hint, for programs that show the next step of any error that knows one.
+func (e *HandshakeError) NextStep() string { return e.Hint }
+
 // Reject is an error of [AcceptOptions.Check] that picks the reply.
 type Reject struct {
 	// Status of the reply, 300 to 599. 0 means 403; any other value is a mistake and becomes 500.
