@@ -107,16 +107,13 @@ func (c *Conn) discard(ctx context.Context) {
 func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	e = c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
-	deadline := time.Now().Add(c.opts.closeTimeout)
-	c.say(ctx, deadline)
-	if c.role == RoleClient {
-		// §7.1.1: the server closes the TCP connection first; a client waits for that, but not for ever.
-		c.linger(ctx, deadline)
-	} else {
-		c.stream.Discard() // what came behind the close frame
-	}
-	return c.end(e)
+	return c.finish(ctx, e, afterClose)
 }
+
+// afterClose bounds the wait for the end of TCP when both close frames have been exchanged. RFC 6455 §7.1.1: the server closes
+// first, and a client waits for that; a server reads on until the client has closed, because closing a socket with bytes unread
+// would reset it.
+const afterClose = time.Second
 
 // violated ends the connection for a rule that the peer broke: the peer is told, and then the stream is closed
 // (RFC 6455 §7.1.7). The caller holds the read turn.
@@ -128,47 +125,77 @@ func (c *Conn) violated(ctx context.Context, err error) error {
 	pe := &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail}
 	e := &CloseError{Code: Code(v.Code), ByPeer: true, Err: pe}
 	c.closes(e)
-	deadline := time.Now().Add(c.opts.closeTimeout)
-	c.say(ctx, deadline)
-	c.linger(ctx, deadline)
-	return c.end(e)
+	return c.finish(ctx, e, c.opts.closeTimeout)
 }
 
 // closes records how the connection is about to end, unless a closing handshake is under way: then it returns how that
-// began. From here on nothing more can be read or written.
+// began. From here on nothing more can be read or accepted to be written. What was accepted before, and what the protocol wants
+// sent behind it, is on its way when closes returns.
 func (c *Conn) closes(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.batch.Store(false) // what lies behind is not looked at
 	if c.closing == nil {
 		c.closing = e
-		c.dropQueue(e)
+		c.leftQueue() // those that wait for room do so in vain
 	}
+	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
+	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
+	c.sendQueued()
 	return c.closing
 }
 
-// say sends what the protocol wants said before the end, and waits until it is sent, or the deadline.
-func (c *Conn) say(ctx context.Context, deadline time.Time) {
-	c.mu.Lock()
-	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
-	c.boundWrites(deadline)
-	c.mu.Unlock()
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+// finish ends the connection when all that is to be sent is with the kernel and the peer has closed its direction or lingering is
+// over. When ctx ends first the rest is left to a goroutine. The caller holds the read turn.
+func (c *Conn) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
+	switch err := c.sent(ctx); {
+	case err == errCtx: //nolint:errorlint // it is never wrapped
+		go c.finishAlone(e, lingering) // ends within CloseTimeout
+		return interrupted("read", ctx, err)
+	case err == nil:
+		c.linger(ctx, time.Now().Add(lingering), e)
+	}
+	return c.end(e)
+}
+
+// finishAlone is finish for those who do not hold the read turn.
+func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.opts.closeTimeout)
 	defer cancel()
 	c.mu.Lock()
-	err := c.wait(ctx, &c.out)
-	how := c.closing
+	err := c.wait(ctx, &c.read)
 	c.mu.Unlock()
 	if err == nil {
-		left, _ := c.flush() // an error changes nothing: this is the end
-		tell(left, how)
+		if c.sent(ctx) == nil {
+			c.linger(ctx, time.Now().Add(lingering), e)
+		}
+		c.giveRead()
+	}
+	c.end(e)
+}
+
+// sent waits until all that is to be sent is with the kernel. The error is errCtx, or that the connection has ended or writing
+// has failed.
+func (c *Conn) sent(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if err := c.wait(ctx, &c.out); err != nil {
+			return err
+		}
+		more := c.moreToWrite()
+		c.leaveOut()
+		if !more || c.werr != nil {
+			return c.werr
+		}
 	}
 }
 
-// linger lets the peer read what was said: closing a socket with bytes unread would reset it and could destroy them on
+// linger lets the peer read what was sent: closing a socket with bytes unread would reset it and could destroy them on
 // their way. The caller holds the read turn.
-func (c *Conn) linger(ctx context.Context, deadline time.Time) {
-	if c.role == RoleServer {
-		c.stream.CloseWrite()
+func (c *Conn) linger(ctx context.Context, deadline time.Time, e *CloseError) {
+	if c.role == RoleServer && c.stream.CloseWrite() != nil && e.Err == nil {
+		return // a client waits for the end of the whole stream
 	}
 	buf := transport.Borrow()
 	defer transport.Return(buf)

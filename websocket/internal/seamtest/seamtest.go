@@ -25,6 +25,7 @@ const wait = 20 * time.Second
 func Test(t *testing.T, d Driver) {
 	for name, f := range map[string]func(*testing.T, Driver){
 		"broadcast":                  broadcast,
+		"accepted before close":      acceptedBeforeClose,
 		"close from the server":      closeFromServer,
 		"close from the client":      closeFromClient,
 		"close now":                  closeNow,

@@ -15,5 +15,3 @@ func newPoller(io.ReadWriteCloser) *poller { return nil }
 func (p *poller) read() (*Buffer, []byte, error) { return nil, nil, io.ErrNoProgress }
 
 func (p *poller) write([]byte, *atomic.Bool) (int, error) { return 0, io.ErrNoProgress }
-
-func (p *poller) discard(int) {}

@@ -129,22 +129,3 @@ func (p *poller) putOnce(fd uintptr) bool {
 		}
 	}
 }
-
-// discard throws away what has arrived, left bytes at most, and waits for nothing.
-func (p *poller) discard(left int) {
-	buf := Borrow()
-	defer Return(buf)
-	_ = p.raw.Read(func(fd uintptr) bool { // an error is the stream's end, which was coming anyway
-		for left > 0 {
-			n, err := syscall.Read(int(fd), buf[:])
-			if err == syscall.EINTR {
-				continue
-			}
-			if err != nil || n <= 0 {
-				break
-			}
-			left -= n
-		}
-		return true
-	})
-}

@@ -144,24 +144,12 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadlin
 // SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
 
-// Discard throws away what has arrived on a socket, some buffers full at most, and waits for nothing: a socket that is closed
-// with bytes unread is reset, which can destroy what was sent last. Nothing can be read behind it.
-func (s *Stream) Discard() {
-	p := s.ready
-	if t, ok := s.rwc.(*tls.Conn); ok {
-		p = newPoller(t.NetConn())
-	}
-	if p != nil {
-		p.discard(8 * BufferSize)
-	}
-}
-
-// CloseWrite tells the peer that nothing more will come, where the stream can say so.
+// CloseWrite closes our direction. The error may be errors.ErrUnsupported: not every stream has directions.
 func (s *Stream) CloseWrite() error {
 	if half, ok := s.rwc.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return nil
+	return errors.ErrUnsupported
 }
 
 // Close closes the stream in good order.

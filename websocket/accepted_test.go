@@ -1,0 +1,216 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// sendings are the ways to send a message.
+var sendings = map[string]func(c *Conn, m Message) error{
+	"Send": (*Conn).Send,
+	"SendPrepared": func(c *Conn, m Message) error {
+		p, err := Prepare(m)
+		if err != nil {
+			return err
+		}
+		return c.SendPrepared(p)
+	},
+	"Write": func(c *Conn, m Message) error { return c.Write(context.Background(), m) },
+	"Writer": func(c *Conn, m Message) error {
+		w, err := c.Writer(context.Background(), m.Type)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(m.Data); err != nil {
+			return err
+		}
+		return w.Close()
+	},
+}
+
+// TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose: what was accepted before the peer's close frame, or its violation, was
+// handled is sent before our close frame, by every way to send.
+func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
+	const n = 20
+	for _, role := range []Role{RoleServer, RoleClient} {
+		for how, send := range sendings {
+			for _, compressed := range []bool{false, true} {
+				for _, size := range []int{5, 3000, 60_000} {
+					for _, last := range []struct {
+						name string
+						op   frame.Opcode
+						body string
+						code Code
+					}{
+						{"close", frame.Close, closeBody(CodeNormal, ""), CodeNormal},
+						{"violation", frame.Opcode(3), "", CodeProtocolError},
+					} {
+						t.Run(fmt.Sprint(role, " ", how, " ", compressed, " ", size, " ", last.name), func(t *testing.T) {
+							near, far := tcpPair(t)
+							opts := &ConnOptions{WriteQueue: WriteQueue{Bytes: 10 << 20}}
+							c, peer := NewConn(near, role, opts), NewConn(far, RoleClient-role, opts)
+							t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
+							if compressed {
+								c.compress(handshake.Deflate{}, &Compression{})
+								peer.compress(handshake.Deflate{}, &Compression{})
+							}
+							ended := make(chan error, 1)
+							go func() { ended <- answer(c, send) }()
+							r := raw{t, far, RoleClient - role}
+							var segment []byte
+							body := strings.Repeat("x", size-1)
+							for i := range n {
+								segment = append(segment, r.frame(frame.Binary, true, string(rune('a'+i))+body)...)
+							}
+							go r.send(append(segment, r.frame(last.op, true, last.body)...))
+							for i := range n {
+								m, err := readSoon(t, peer)
+								if want := string(rune('a'+i)) + body; err != nil || string(m.Data) != want {
+									t.Fatalf("answer %d of %d: %.20q of %d bytes, %v", i, n, m.Data, len(m.Data), err)
+								}
+							}
+							if _, err := readSoon(t, peer); CloseCode(err) != last.code {
+								t.Errorf("after the answers: %v", err)
+							}
+							if err := <-ended; CloseCode(err) != last.code {
+								t.Errorf("it ended with %v", err)
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// answer echoes messages until the connection ends, and cuts it then: nothing is left to be cut.
+func answer(c *Conn, send func(c *Conn, m Message) error) error {
+	defer c.CloseNow()
+	for {
+		m, err := c.Read(context.Background())
+		if err != nil {
+			return err
+		}
+		if err := send(c, m); err != nil {
+			return err
+		}
+	}
+}
+
+func readSoon(t testing.TB, c *Conn) (Message, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	return c.Read(ctx)
+}
+
+// eventually waits until a condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to this: %s", what)
+		}
+	}
+}
+
+// stuckAtClose returns a server whose Read has met the peer's close frame while answers wait for a peer that does not read.
+func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent int) {
+	t.Helper()
+	near, far := tcpPair(t)
+	near.(*net.TCPConn).SetReadBuffer(16 << 10)
+	far.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	opts.WriteQueue = WriteQueue{Bytes: 16 << 20}
+	c = NewConn(far, RoleServer, opts)
+	t.Cleanup(func() { c.CloseNow(); near.Close() })
+	for ; c.Buffered() < 4<<20; sent++ {
+		if err := c.Send(Message{Binary, make([]byte, 100_000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := raw{t, near, RoleClient}
+	r.send(r.frame(frame.Close, true, closeBody(CodeNormal, "")))
+	return c, near, sent
+}
+
+// TestReadReturnsTheCloseWhenAllIsSent: with a peer that reads late, Read waits, and CloseNow after it cuts nothing.
+func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
+	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Read(context.Background())
+		c.CloseNow()
+		ended <- err
+	}()
+	eventually(t, "Read meets the close frame", c.isClosing)
+	if len(ended) > 0 {
+		t.Errorf("Read returned %v before the answers were sent", <-ended)
+	}
+	peer := NewConn(near, RoleClient, nil)
+	defer peer.CloseNow()
+	for i := range sent {
+		if _, err := readSoon(t, peer); err != nil {
+			t.Fatalf("message %d of %d: %v", i, sent, err)
+		}
+	}
+	if _, err := readSoon(t, peer); CloseCode(err) != CodeNormal {
+		t.Error(err)
+	}
+	if err := <-ended; CloseCode(err) != CodeNormal {
+		t.Error(err)
+	}
+}
+
+// TestReadIsInterruptedWhileTheCloseWaits: the context of a Read holds while what was accepted goes out, and the closing
+// handshake goes on without it.
+func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
+	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
+	ctx, cancel := context.WithCancel(t.Context())
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.Read(ctx)
+		read <- err
+	}()
+	eventually(t, "Read meets the close frame", c.isClosing)
+	cancel()
+	if err := <-read; !errors.Is(err, context.Canceled) {
+		t.Errorf("the Read returned %v", err)
+	}
+	peer := NewConn(near, RoleClient, nil)
+	defer peer.CloseNow()
+	for i := range sent {
+		if _, err := readSoon(t, peer); err != nil {
+			t.Fatalf("message %d of %d: %v", i, sent, err)
+		}
+	}
+	if _, err := readSoon(t, peer); CloseCode(err) != CodeNormal {
+		t.Error(err)
+	}
+	if _, err := readSoon(t, c); CloseCode(err) != CodeNormal {
+		t.Errorf("the next Read returned %v", err)
+	}
+}
+
+// TestCloseTimeoutBoundsWhatWasAccepted: a peer that never reads does not hold the end up for longer.
+func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
+	c, _, _ := stuckAtClose(t, &ConnOptions{CloseTimeout: 50 * time.Millisecond})
+	start := time.Now()
+	_, err := readSoon(t, c)
+	var ce *CloseError
+	if !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Err == nil {
+		t.Errorf("Read returned %v, want the peer's code and that not all was sent", err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
