@@ -60,7 +60,7 @@ var rules = []rule{
 		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/transport",
 		"websocket/internal/opening", "websocket/internal/utf8x"},
 		test: []string{"websocket/internal/seamtest", "websocket/wstest", "websocket/wsjson"}},
-	{pkg: "websocket/internal/seamtest", std: anyStd, own: []string{"websocket", "websocket/frame"}},
+	{pkg: "websocket/internal/seamtest", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/internal/bounded"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // sendings are the ways to send a message.
@@ -63,7 +64,8 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 								peer.compress(handshake.Deflate{}, &Compression{})
 							}
 							ended := make(chan error, 1)
-							go func() { ended <- answer(c, send) }()
+							ctx := bounded.Context(t)
+							go func() { ended <- answer(ctx, c, send) }()
 							r := raw{t, far, RoleClient - role}
 							var segment []byte
 							body := strings.Repeat("x", size-1)
@@ -80,7 +82,7 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 							if _, err := readSoon(t, peer); CloseCode(err) != last.code {
 								t.Errorf("after the answers: %v", err)
 							}
-							if err := <-ended; CloseCode(err) != last.code {
+							if err := bounded.Receive(t, ended); CloseCode(err) != last.code {
 								t.Errorf("it ended with %v", err)
 							}
 						})
@@ -92,10 +94,10 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 }
 
 // answer echoes messages until the connection ends, and cuts it then: nothing is left to be cut.
-func answer(c *Conn, send func(c *Conn, m Message) error) error {
+func answer(ctx context.Context, c *Conn, send func(c *Conn, m Message) error) error {
 	defer c.CloseNow()
 	for {
-		m, err := c.Read(context.Background())
+		m, err := c.Read(ctx)
 		if err != nil {
 			return err
 		}
@@ -107,21 +109,7 @@ func answer(c *Conn, send func(c *Conn, m Message) error) error {
 
 func readSoon(t testing.TB, c *Conn) (Message, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	return c.Read(ctx)
-}
-
-// eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to this: %s", what)
-		}
-	}
+	return c.Read(bounded.Context(t))
 }
 
 // stuckAtClose returns a server whose Read has met the peer's close frame while answers wait for a peer that does not read.
@@ -146,15 +134,16 @@ func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent
 // TestReadReturnsTheCloseWhenAllIsSent: with a peer that reads late, Read waits, and CloseNow after it cuts nothing.
 func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
+	ctx := bounded.Context(t)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.Read(context.Background())
+		_, err := c.Read(ctx)
 		c.CloseNow()
 		ended <- err
 	}()
-	eventually(t, "Read meets the close frame", c.isClosing)
+	bounded.Until(t, c.isClosing)
 	if len(ended) > 0 {
-		t.Errorf("Read returned %v before the answers were sent", <-ended)
+		t.Errorf("Read returned %v before the answers were sent", bounded.Receive(t, ended))
 	}
 	peer := NewConn(near, RoleClient, nil)
 	defer peer.CloseNow()
@@ -166,7 +155,7 @@ func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	if _, err := readSoon(t, peer); CloseCode(err) != CodeNormal {
 		t.Error(err)
 	}
-	if err := <-ended; CloseCode(err) != CodeNormal {
+	if err := bounded.Receive(t, ended); CloseCode(err) != CodeNormal {
 		t.Error(err)
 	}
 }
@@ -181,9 +170,9 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 		_, err := c.Read(ctx)
 		read <- err
 	}()
-	eventually(t, "Read meets the close frame", c.isClosing)
+	bounded.Until(t, c.isClosing)
 	cancel()
-	if err := <-read; !errors.Is(err, context.Canceled) {
+	if err := bounded.Receive(t, read); !errors.Is(err, context.Canceled) {
 		t.Errorf("the Read returned %v", err)
 	}
 	peer := NewConn(near, RoleClient, nil)

@@ -251,7 +251,7 @@ func TestSoak(t *testing.T) {
 				seed := rand.Uint64()
 				t.Logf("seed %d", seed)
 				client, server := soakPair(t, kind, zip, seed)
-				var wg, looks sync.WaitGroup
+				var wg, looks, rest sync.WaitGroup
 				over := make(chan struct{})
 				for end, c := range []*Conn{client, server} {
 					for sender := range senders {
@@ -280,6 +280,7 @@ func TestSoak(t *testing.T) {
 							t.Error(c.role, "reads:", err)
 							c.CloseNow()
 						}
+						rest.Go(func() { c.Read(bounded.Context(t)) }) // the sender of the last message waits until all of it is read
 					})
 				}
 				wg.Wait()
@@ -290,6 +291,7 @@ func TestSoak(t *testing.T) {
 				if err := errors.Join(client.Close(CodeNormal, ""), bounded.Receive(t, closed)); err != nil {
 					t.Errorf("Close: %v", err)
 				}
+				rest.Wait()
 			})
 		}
 	}

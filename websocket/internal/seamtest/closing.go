@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // acceptedBeforeClose: what the server accepted in answer to messages goes out before it answers the close frame that
@@ -36,12 +37,12 @@ func acceptedBeforeClose(t *testing.T, d Driver) {
 				c := websocket.NewConn(nc, websocket.RoleClient, nil)
 				t.Cleanup(func() { c.CloseNow() })
 				for i := range n {
-					msg, err := c.Read(bound(t))
+					msg, err := c.Read(bounded.Context(t))
 					if err != nil || string(msg.Data) != string(numbered(i, size)) {
 						t.Fatalf("answer %d of %d: %.20q, %v", i, n, msg.Data, err)
 					}
 				}
-				if _, err := c.Read(bound(t)); websocket.CloseCode(err) != websocket.CodeNormal {
+				if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeNormal {
 					t.Errorf("after the answers: %v", err)
 				}
 				m.wantClosed(t, websocket.CodeNormal, "done", true)
@@ -147,7 +148,7 @@ func nilReceiver(t *testing.T, d Driver) {
 		t.Fatal(err)
 	}
 	want(t, c, "news")
-	if _, err := c.Ping(bound(t)); err != nil {
+	if _, err := c.Ping(bounded.Context(t)); err != nil {
 		t.Errorf("Ping: %v", err)
 	}
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // batch is frames of a client in one piece of memory.
@@ -55,7 +56,7 @@ func isError(_ int, err error) bool { return err != nil }
 // number reads a message and returns its number.
 func number(t *testing.T, c *websocket.Conn) int {
 	t.Helper()
-	m, err := c.Read(bound(t))
+	m, err := c.Read(bounded.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func queueClose(t *testing.T, d Driver) {
 		t.Error("nothing was accepted")
 	}
 	for i := 0; ; i++ {
-		msg, err := c.Read(bound(t))
+		msg, err := c.Read(bounded.Context(t))
 		if err != nil {
 			var ce *websocket.CloseError
 			if !errors.As(err, &ce) || ce.Code != websocket.CodeTryAgainLater || ce.Reason == "" {
@@ -89,7 +90,7 @@ func queueClose(t *testing.T, d Driver) {
 			t.Fatalf("message %d is %.20q", i, msg.Data)
 		}
 	}
-	if err := get(t, m.closed); err.Code != websocket.CodeTryAgainLater || err.ByPeer {
+	if err := bounded.Receive(t, m.closed); err.Code != websocket.CodeTryAgainLater || err.ByPeer {
 		t.Errorf("Closed(%v)", err)
 	}
 }
@@ -108,7 +109,7 @@ func queueDropNewest(t *testing.T, d Driver) {
 			t.Fatalf("message %d is number %d", i, n)
 		}
 	}
-	get(t, m.drained)
+	bounded.Receive(t, m.drained)
 	if n := m.sender.Buffered(); n != 0 {
 		t.Errorf("Buffered returns %d when drained", n)
 	}
@@ -143,5 +144,5 @@ func queueDropOldest(t *testing.T, d Driver) {
 	if read == accepted {
 		t.Error("nothing was dropped")
 	}
-	get(t, m.drained)
+	bounded.Receive(t, m.drained)
 }

@@ -2,7 +2,6 @@
 package seamtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,14 +11,12 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // Driver serves one connection with the events of a Receiver, and returns the client's end of its stream, on which the
 // opening handshake has been done without extensions. The server's end closes when the test ends.
 type Driver func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn
-
-// wait bounds everything that a test waits for.
-const wait = 20 * time.Second
 
 // Test runs the suite.
 func Test(t *testing.T, d Driver) {
@@ -71,7 +68,7 @@ func (m *member) Closed(err *websocket.CloseError) { m.closed <- err }
 // wantClosed waits for Closed and checks how the connection ended.
 func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, byPeer bool) *websocket.CloseError {
 	t.Helper()
-	err := get(t, m.closed)
+	err := bounded.Receive(t, m.closed)
 	if err.Code != code || err.Reason != reason || err.ByPeer != byPeer {
 		t.Errorf("Closed(%v), want %v %q, by the peer: %v", err, code, reason, byPeer)
 	}
@@ -79,22 +76,6 @@ func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, by
 		t.Errorf("Closed was called %d times more", n)
 	}
 	return err
-}
-
-func get[T any](t *testing.T, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(wait):
-		t.Fatalf("nothing came within %v", wait)
-	}
-	return v
-}
-
-func bound(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), wait)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // join opens a connection and returns its client, once the Receiver has it.
@@ -105,22 +86,22 @@ func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websock
 		defer close(opened)
 		return open(s)
 	})
-	c := websocket.NewConn(nc, websocket.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: wait})
+	c := websocket.NewConn(nc, websocket.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
 	t.Cleanup(func() { c.CloseNow() })
-	get(t, opened)
+	bounded.Receive(t, opened)
 	return c
 }
 
 func send(t *testing.T, c *websocket.Conn, text string) {
 	t.Helper()
-	if err := c.Write(bound(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func want(t *testing.T, c *websocket.Conn, text string) {
 	t.Helper()
-	m, err := c.Read(bound(t))
+	m, err := c.Read(bounded.Context(t))
 	if err != nil || m.Type != websocket.Text || string(m.Data) != text {
 		t.Fatalf("the client read %v %.40q of %d bytes, %v; want %.40q", m.Type, m.Data, len(m.Data), err, text)
 	}
@@ -128,7 +109,7 @@ func want(t *testing.T, c *websocket.Conn, text string) {
 
 func wantEnd(t *testing.T, c *websocket.Conn, code websocket.Code, reason string) {
 	t.Helper()
-	m, err := c.Read(bound(t))
+	m, err := c.Read(bounded.Context(t))
 	var ce *websocket.CloseError
 	if !errors.As(err, &ce) || ce.Code != code || ce.Reason != reason {
 		t.Fatalf("the client read %.40q of %d bytes, %v; want the end with %v %q", m.Data, len(m.Data), err, code, reason)
