@@ -215,7 +215,7 @@ type apiKeyDetails struct {
 func parseAPIKeys(name, text string) (map[string]apiKeyEntry, error) {
 	set := map[string]apiKeyEntry{}
 	err := eachLine(name, text, func(line string) error {
-		k, err := ParseAPIKey(line)
+		k, err := parseAPIKey(line)
 		if err != nil {
 			return err
 		}
@@ -224,8 +224,8 @@ func parseAPIKeys(name, text string) (map[string]apiKeyEntry, error) {
 	return set, err
 }
 
-// ParseAPIKey reads one line of a file of keys. It looks at the form of the line alone.
-func ParseAPIKey(line string) (APIKey, error) {
+// parseAPIKey reads one line of a file of keys. It looks at the form of the line alone.
+func parseAPIKey(line string) (APIKey, error) {
 	id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	hash, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	if strings.HasPrefix(id, apiKeyPrefix) {

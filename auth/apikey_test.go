@@ -105,7 +105,7 @@ func TestNewAPIKey(t *testing.T) {
 	}
 	entry.Subject, entry.Claims, entry.Expires = "a user", map[string]any{"x": "y z"}, time.Unix(2e9, 0).UTC()
 	for _, e := range []APIKey{entry, {ID: "x", Hash: entry.Hash}} {
-		back, err := ParseAPIKey(e.String())
+		back, err := parseAPIKey(e.String())
 		if err != nil || back.String() != e.String() || back.Subject != e.Subject || !back.Expires.Equal(e.Expires) {
 			t.Errorf("%s becomes %+v, %v", e, back, err)
 		}

@@ -34,7 +34,7 @@ type ForwardOptions struct {
 	Always bool
 
 	// RawQuery sends the service the query of the URI as it is. Otherwise parameters that are secrets by name or form are
-	// replaced, see RedactQuery; Secrets are further names of such parameters.
+	// replaced: token, access_token, ticket, key and the like. Secrets are further names of such parameters.
 	RawQuery bool
 	Secrets  []string
 

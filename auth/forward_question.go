@@ -56,7 +56,7 @@ func (f *Forward) question(r *http.Request) (http.Header, bool) {
 	if !f.o.RawQuery {
 		path, query, _ := strings.Cut(uri, "?")
 		if uri = path; query != "" {
-			uri += "?" + RedactQuery(query, f.o.Secrets...)
+			uri += "?" + redactQuery(query, f.o.Secrets...)
 		}
 	}
 	h.Set("X-Forwarded-Method", r.Method)
@@ -83,10 +83,10 @@ func (f *Forward) cookies(r *http.Request) []string {
 	return []string{strings.Join(pairs, "; ")}
 }
 
-// RedactQuery returns a URL's query with every value replaced that is a secret: by the name of its parameter (token,
+// redactQuery returns a URL's query with every value replaced that is a secret: by the name of its parameter (token,
 // access_token, ticket, key and the like, and the further names), whatever the case, or by its form (a JWT, an API key, a
 // ticket). It remains a query. It is for logs, and for services that need not know.
-func RedactQuery(query string, names ...string) string {
+func redactQuery(query string, names ...string) string {
 	secret := func(name string) bool {
 		return redact.Name(name) || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 	}

@@ -493,8 +493,8 @@ func TestRedactQuery(t *testing.T) {
 		{"next=/login?a=b%26Mine=x", "next=redacted"},
 		{"next=%2Flogin%3Fa%3Db", "next=%2Flogin%3Fa%3Db"},
 	} {
-		if got := RedactQuery(tt.query, "mine"); got != tt.want {
-			t.Errorf("RedactQuery(%q) = %q, want %q", tt.query, got, tt.want)
+		if got := redactQuery(tt.query, "mine"); got != tt.want {
+			t.Errorf("redactQuery(%q) = %q, want %q", tt.query, got, tt.want)
 		}
 	}
 }

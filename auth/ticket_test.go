@@ -293,8 +293,8 @@ func FuzzTicket(f *testing.F) {
 		if err != nil && (strings.Contains(err.Error(), ticket) || len(query) > 30 && strings.Contains(err.Error(), query)) {
 			t.Fatalf("the error holds what the client sent: %v", err)
 		}
-		if strings.Contains(RedactQuery(query), ticket) {
-			t.Fatalf("RedactQuery(%q) = %q", query, RedactQuery(query))
+		if strings.Contains(redactQuery(query), ticket) {
+			t.Fatalf("redactQuery(%q) = %q", query, redactQuery(query))
 		}
 	})
 }

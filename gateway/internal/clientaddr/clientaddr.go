@@ -77,6 +77,10 @@ func splitList(lines []string) []string {
 }
 
 // splitForwarded returns the for parameter of every element of Forwarded, "" where there is none: RFC 7239 §4.
+//
+// package handshake has a stricter reader of this field, for the question of the origin: it ignores a field that breaks the
+// grammar anywhere, which fails closed. Here an address has to come out, and a client that writes nonsense at the far end must
+// not make itself look like the proxy.
 func splitForwarded(lines []string) []string {
 	if len(lines) == 0 {
 		return nil
