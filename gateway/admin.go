@@ -16,8 +16,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/door"
+	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
 // adminListener is where those who run the server look at it.
@@ -60,8 +62,8 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 		}
 	}
 	a.http = &http.Server{
-		Handler: a.bounded(s.adminHandler(cfg)), ConnContext: a.connContext, ConnState: a.peers.ConnState, ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
+		Handler: a.bounded((&operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.ready.Load}).handler(cfg)), ConnContext: a.connContext, ConnState: a.peers.ConnState, ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.rec.log.Handler(), slog.LevelInfo),
 	}
 	waiting := door.NewWaiting(func() int { return adminMost }, nil, nil)
 	for _, l := range listeners {
@@ -105,16 +107,24 @@ func (a *adminListener) close() {
 	}
 }
 
-// adminHandler returns what the admin listener answers. /livez and /readyz need no token, so that whoever looks whether
-// the server is well need not have one; they say nothing else.
-func (s *Server) adminHandler(cfg config.Admin) http.Handler {
+// operator answers the requests of those who run the server. All methods may be called from any goroutine.
+type operator struct {
+	rec   *recorder
+	conns *registry.Registry
+	store auth.Store
+	ready func() bool
+}
+
+// handler returns what the admin listener answers. /livez and /readyz need no token, so that a health check need not have
+// one; they say nothing else.
+func (s *operator) handler(cfg config.Admin) http.Handler {
 	open := http.NewServeMux()
 	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	open.HandleFunc("GET /readyz", s.readyz)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, adminIndex) })
-	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.Handle("GET /metrics", s.rec.metrics.Handler())
 	mux.HandleFunc("GET /connections", s.listConnections)
 	mux.HandleFunc("DELETE /connections", s.closeConnections)
 	mux.HandleFunc("DELETE /connections/{id}", s.closeConnections)
@@ -189,8 +199,8 @@ func loopbackHost(host string) bool {
 }
 
 // readyz says whether new connections are taken.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !s.ready.Load() {
+func (s *operator) readyz(w http.ResponseWriter, _ *http.Request) {
+	if !s.ready() {
 		plain(w, http.StatusServiceUnavailable, "stopping\n")
 		return
 	}

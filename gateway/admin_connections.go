@@ -41,7 +41,7 @@ type connection struct {
 const maxListed = 10_000
 
 // listConnections shows who is connected, the longest first.
-func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
+func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, err := filterOf(q)
 	limit := 1000
@@ -93,7 +93,7 @@ func filterOf(q url.Values) (registry.Filter, error) {
 }
 
 // closeConnections closes those that are asked for. All of them have to be asked for in so many words.
-func (s *Server) closeConnections(w http.ResponseWriter, r *http.Request) {
+func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
 		badRequest(w, "the form cannot be read")
@@ -126,8 +126,8 @@ func (s *Server) closeConnections(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusNotFound, "there is no such connection\n")
 		return
 	}
-	s.log.Info(observe.EventAdmin, observe.KeyCount, n, observe.KeyCode, int(code))
-	s.audit.log(observe.AuditClosing, observe.KeyUser, f.User, observe.KeyEndpoint, f.Endpoint, observe.KeyID, f.ID,
+	s.rec.log.Info(observe.EventAdmin, observe.KeyCount, n, observe.KeyCode, int(code))
+	s.rec.audit.log(observe.AuditClosing, observe.KeyUser, f.User, observe.KeyEndpoint, f.Endpoint, observe.KeyID, f.ID,
 		observe.KeyReason, reason, observe.KeyCode, int(code), observe.KeyCount, n)
 	writeJSON(w, struct {
 		Closing int `json:"closing"`
@@ -147,8 +147,8 @@ func closeCode(text string) (websocket.Code, error) {
 }
 
 // listHandshakes shows the last handshakes that were refused, the newest first.
-func (s *Server) listHandshakes(w http.ResponseWriter, r *http.Request) {
-	list := s.refused.List()
+func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
+	list := s.rec.refused.List()
 	if r.URL.Query().Get("format") == "text" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

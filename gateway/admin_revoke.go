@@ -14,7 +14,7 @@ const maxRevoked = 1024
 
 // revokeByOperator takes back what the credentials of a user give, or one credential, on all nodes: their connections are
 // closed, and what was issued until now opens no more.
-func (s *Server) revokeByOperator(w http.ResponseWriter, r *http.Request) {
+func (s *operator) revokeByOperator(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
 		badRequest(w, "the form cannot be read")
@@ -33,10 +33,10 @@ func (s *Server) revokeByOperator(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.store.Revoke(r.Context(), v); err != nil {
-		s.log.Warn(observe.EventAdmin, observe.KeyUser, v.Subject, observe.KeyError, err)
+		s.rec.log.Warn(observe.EventAdmin, observe.KeyUser, v.Subject, observe.KeyError, err)
 		plain(w, http.StatusServiceUnavailable, "the store does not take it: try again\n")
 		return
 	}
-	s.audit.log(observe.AuditRevoked, observe.KeyUser, v.Subject, observe.KeyCredential, v.ID)
+	s.rec.audit.log(observe.AuditRevoked, observe.KeyUser, v.Subject, observe.KeyCredential, v.ID)
 	writeJSON(w, v)
 }

@@ -113,8 +113,8 @@ func (l *auditLines) missing() int {
 // auditPause is how often it is told that the audit log cannot be written.
 const auditPause = time.Minute
 
-// auditFailed tells that a line of the audit log is lost.
-func (s *Server) auditFailed(err error) {
+// auditFailed records that a line of the audit log is lost.
+func (s *recorder) auditFailed(err error) {
 	s.metrics.AuditLost.Inc()
 	now := time.Now().UnixNano()
 	last := s.auditTold.Load()

@@ -67,7 +67,7 @@ endpoints:
 		if e.Status != 403 || strings.Contains(string(e.Body), "rule") {
 			t.Errorf("%s: %d %s", user, e.Status, e.Body)
 		}
-		if got := r.refused.List()[0]; got.Rule != rule || got.Endpoint != "chat" || got.Status != 403 {
+		if got := r.rec.refused.List()[0]; got.Rule != rule || got.Endpoint != "chat" || got.Status != 403 {
 			t.Errorf("%s: remembered %+v", user, got)
 		}
 		has(t, &r.audited, `"refused"`, `"decision":"deny"`, `"user":"`+user+`"`)
@@ -189,7 +189,7 @@ endpoints:
 	if e.Status != 401 {
 		t.Errorf("from another origin: %d", e.Status)
 	}
-	if got := r.refused.List()[0]; got.Path != "/chat" || len(got.Query) != 1 || got.Query[0] != "ticket" {
+	if got := r.rec.refused.List()[0]; got.Path != "/chat" || len(got.Query) != 1 || got.Query[0] != "ticket" {
 		t.Errorf("remembered %+v", got)
 	}
 	has(t, &r.audited, `"ticket issued"`, `"user":"alice"`)

@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/clientaddr"
 	"github.com/handfast/handfast/gateway/internal/door"
-	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -27,8 +25,8 @@ type bound struct {
 }
 
 // bind makes the addresses those of site: what is listened on stays, what is new is bound, and what is no longer there is
-// closed, in the end, when nothing can fail any more. mu is held.
-func (s *Server) bind(ctx context.Context, site *site) error {
+// closed, in the end, when nothing can fail any more.
+func (s *entrance) bind(ctx context.Context, site *site) error {
 	old := slices.Clone(s.bound)
 	var now, fresh []*bound
 	for i := range site.cfg.Listen {
@@ -59,20 +57,20 @@ func (s *Server) bind(ctx context.Context, site *site) error {
 	port := portWithTLS(now)
 	s.securePort.Store(&port)
 	for _, b := range fresh {
-		s.log.Info(observe.EventListening, observe.KeyAddress, b.url)
+		s.rec.log.Info(observe.EventListening, observe.KeyAddress, b.url)
 		if s.running {
 			s.serveDoors(b)
 		}
 	}
 	for _, b := range old {
 		b.close()
-		s.log.Info(observe.EventUnlistened, observe.KeyAddress, b.url)
+		s.rec.log.Info(observe.EventUnlistened, observe.KeyAddress, b.url)
 	}
 	return nil
 }
 
 // configure gives an address the settings of the site's listener i.
-func (s *Server) configure(b *bound, site *site, i int) {
+func (s *entrance) configure(b *bound, site *site, i int) {
 	cfg := site.cfg.Listen[i]
 	changed := b.url != "" && !reflect.DeepEqual(b.cfg, cfg)
 	b.cfg = cfg
@@ -85,12 +83,12 @@ func (s *Server) configure(b *bound, site *site, i int) {
 	for _, d := range b.doors {
 		d.SetPolicy(policy)
 		if tcp, ok := d.Addr().(*net.TCPAddr); ok && cfg.TLS.Mode == config.TLSOff && !tcp.IP.IsLoopback() && !cfg.RedirectHTTPS {
-			s.log.Warn("no TLS where others can come in: whoever carries the bytes can read and change them",
+			s.rec.log.Warn("no TLS where others can come in: whoever carries the bytes can read and change them",
 				observe.KeyAddress, d.Addr())
 		}
 	}
 	if changed {
-		s.log.Info(observe.EventListening, observe.KeyAddress, b.url)
+		s.rec.log.Info(observe.EventListening, observe.KeyAddress, b.url)
 	}
 }
 
@@ -107,13 +105,13 @@ func (b *bound) wait() {
 }
 
 // policy returns how the doors of the site's listener i treat connections.
-func (s *Server) policy(site *site, i int) *door.Policy {
+func (s *entrance) policy(site *site, i int) *door.Policy {
 	cfg := site.cfg.Listen[i]
 	p := &door.Policy{
 		Proxies: prefixes(cfg.ProxyProtocol.From),
 		Timeout: time.Duration(site.cfg.HTTP.TLSTimeout),
 		Owner:   site.listen[i],
-		Admit:   s.mayArrive,
+		Admit:   s.adm.mayArrive,
 		Failed:  s.failedDoor,
 	}
 	if tls := site.listen[i].certs; tls != nil {
@@ -122,42 +120,12 @@ func (s *Server) policy(site *site, i int) *door.Policy {
 	return p
 }
 
-// arrivals is how many connections an address may open for each handshake that it may make. Most clients need one; those
-// that read pages and meet a refusal need a few. Beyond it they are cut before TLS: an answer would cost as much as what
-// the limit is there to save.
-const arrivals = 4
-
-// mayArrive reports whether another connection from addr is taken.
-func (s *Server) mayArrive(addr netip.Addr) bool {
-	perSecond := s.site.Load().cfg.Limits.HandshakesPerSecond
-	if perSecond <= 0 || s.isProxy(addr) {
-		return true
-	}
-	ok, _ := s.arrivals.Allow(limit.Key(addr), time.Now(), arrivals*perSecond, arrivals*burst(perSecond))
-	return ok
-}
-
-// burst is how many handshakes may come at once where perSecond of them may come on average: those of two seconds, and a
-// few in any case, since a page may open several WebSockets.
-func burst(perSecond float64) int { return max(5, int(2*perSecond)) }
-
-// isProxy reports whether addr is one of the trusted proxies.
-func (s *Server) isProxy(addr netip.Addr) bool {
-	return clientaddr.Trusted(s.site.Load().proxies, addr)
-}
-
-// cut is told of a connection that was cut to make room for others.
-func (s *Server) cut(p *door.Peer) {
-	s.metrics.Cut.Inc()
-	s.log.Debug(observe.EventCut, observe.KeyAddr, p.Addr.String())
-}
-
 // failedDoor is told of a connection that came to nothing before its first request.
-func (s *Server) failedDoor(p *door.Peer, stage string, err error) {
+func (s *entrance) failedDoor(p *door.Peer, stage string, err error) {
 	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return // clients that go away are not worth telling
 	}
-	s.recordDoor(p, stage, err)
+	s.rec.door(p, stage, err)
 }
 
 // prefixes returns the plain form of what the configuration has.

@@ -5,6 +5,9 @@
 // closed, one after the other in random order, and what has not answered in time is cut. [Server.Reload] takes another
 // configuration: what it does not change goes on undisturbed.
 //
+// What an endpoint does with its clients is a [Target]. The packages that implement one, such as channels or a balancer, do
+// not import this package; an adapter here joins the two.
+//
 // A request goes through door (PROXY protocol, TLS, a bound on those that wait there), front (who the client is behind
 // proxies, redirects), and the current site, which is one configuration made ready to serve: there is one at a time, a
 // reload makes another, and it is never changed.

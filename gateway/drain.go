@@ -17,15 +17,15 @@ import (
 func (s *Server) stop() {
 	cfg := s.site.Load().cfg.Drain
 	s.ready.Store(false)
-	s.metrics.Draining.Set(1)
-	s.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
+	s.rec.metrics.Draining.Set(1)
+	s.rec.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
 	s.wait(time.Duration(cfg.Delay))
 
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
 	// Handshakes that still wait for somebody, such as an auth service, end with their connection.
-	give := context.AfterFunc(ctx, func() { s.http.Close() })
-	s.http.SetKeepAlivesEnabled(false)
+	give := context.AfterFunc(ctx, func() { s.in.http.Close() })
+	s.in.http.SetKeepAlivesEnabled(false)
 	closed, cut := s.conns.Drain(ctx, registry.Drain{
 		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),
 	})
@@ -33,8 +33,8 @@ func (s *Server) stop() {
 	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
 	s.closePages()
 	s.Close()
-	s.flood.tell()
-	s.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
+	s.rec.flood.tell()
+	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
 }
 
 // wait waits for d, or until Close.
@@ -54,8 +54,8 @@ func (s *Server) wait(d time.Duration) {
 func (s *Server) closePages() {
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
+	if s.in.http.Shutdown(ctx) != nil {
+		s.in.http.Close()
 	}
 }
 
@@ -83,17 +83,14 @@ func (s *Server) finishLocked() {
 		return
 	}
 	s.finished = true
-	s.serving.Wait()
-	for _, b := range s.bound {
-		b.wait()
-	}
+	s.in.wait()
 	if s.admin != nil {
 		s.admin.close()
 	}
 	if site := s.site.Load(); site != nil {
 		site.close(nil)
 	}
-	s.flood.tell()
+	s.rec.flood.tell()
 	s.store.close()
-	s.audit.close()
+	s.rec.audit.close()
 }

@@ -26,7 +26,7 @@ type via struct {
 type viaKey struct{}
 
 // connContext puts a via into the context of every connection.
-func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
+func (s *entrance) connContext(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, viaKey{}, &via{peer: s.peers.Of(nc), local: nc.LocalAddr()})
 }
 
@@ -41,8 +41,8 @@ func viaOf(r *http.Request) *via {
 
 // front is where every request comes in. From here on RemoteAddr is the address of whoever speaks HTTP to us, be it a
 // balancer that has named it or not.
-func (s *Server) front(w http.ResponseWriter, r *http.Request) {
-	site := s.site.Load()
+func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
+	site := s.adm.site()
 	v := via{site: site}
 	if c := viaOf(r); c.peer != nil {
 		c.peer.Served()
@@ -97,7 +97,7 @@ func hsts(cfg config.Listen) string {
 }
 
 // redirect sends requests for pages to https, and tells those that want a WebSocket the address to use.
-func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
+func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	host, ok := plainHost(r.Host)
 	if !ok {
 		http.Error(w, "400 Bad Request\n\nThe Host header names no host.", http.StatusBadRequest)
@@ -112,7 +112,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	if wantsWebSocket(r) {
 		to.Scheme, to.RawQuery = "wss", ""
 		http.Error(w, "403 Forbidden\n\nWebSockets are served with TLS only.\nNext step: use "+to.String(), http.StatusForbidden)
-		s.recordRedirect(r, to.String())
+		s.rec.redirected(r, to.String())
 		return
 	}
 	status := http.StatusMovedPermanently

@@ -45,7 +45,7 @@ endpoints:
 	if e := r.refuse(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header})); e.Status != 429 {
 		t.Errorf("%d", e.Status)
 	}
-	if got := r.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
+	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
 	// Somebody else who sends the same header is counted as who he is.
@@ -99,7 +99,7 @@ func TestOriginBehindProxy(t *testing.T) {
 	}
 	r.open(t, "/open", from("127.0.0.9", &websocket.DialOptions{Header: header()}))
 	e := r.refuse(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header()}))
-	if got := r.refused.List()[0]; e.Status != 403 || got.Stage != "origin" || got.Origin != "https://app.example.com" || got.Clause == "" {
+	if got := r.rec.refused.List()[0]; e.Status != 403 || got.Stage != "origin" || got.Origin != "https://app.example.com" || got.Clause == "" {
 		t.Errorf("%d, remembered %+v", e.Status, got)
 	}
 }
@@ -120,7 +120,7 @@ endpoints:
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := r.bound[1].url
+	plain := r.in.bound[1].url
 	for _, tt := range []struct{ method, host, path, want string }{
 		{"GET", "app.example.com", "/a%2Fb?x=1", "301 https://app.example.com:" + port + "/a%2Fb?x=1"},
 		{"HEAD", "app.example.com:8080", "/", "301 https://app.example.com:" + port + "/"},
@@ -180,13 +180,13 @@ func TestRefusedTLS(t *testing.T) {
 			}
 		},
 	} {
-		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.bound[0].doors[0].Addr().String())
+		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.in.bound[0].doors[0].Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		try(c)
 		bounded.Until(t, func() bool {
-			list := r.refused.List()
+			list := r.rec.refused.List()
 			return len(list) > 0 && strings.Contains(list[0].Hint, want) && list[0].Stage == "tls"
 		})
 		c.Close()

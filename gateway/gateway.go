@@ -2,23 +2,16 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/door"
-	"github.com/handfast/handfast/gateway/internal/refusals"
 	"github.com/handfast/handfast/gateway/internal/registry"
-	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -34,69 +27,52 @@ type Options struct {
 	Stdout, Stderr io.Writer
 }
 
-const (
-	// The bounds on a request for a page. They end with the opening handshake: a WebSocket has its own.
-	pageTimeout = 30 * time.Second
-	idleTimeout = 60 * time.Second
-	pageGrace   = time.Second // what a stop gives requests for pages, which take milliseconds
-)
-
-// Server is a set of bound addresses and what answers on them.
+// Server is a set of bound addresses and what answers on them. Each of its parts has one idea and its own contract: the
+// entrance is where connections come in, a site is one configuration made ready to serve, admission decides who may come
+// in, the registry knows who is there, the recorder is where all is recorded. The Server itself begins, reloads and ends
+// them.
 type Server struct {
-	log       *slog.Logger
-	audit     *audit
-	auditTold atomic.Int64 // when it was told last that lines of it are lost, in Unix nanoseconds
-	metrics   *observe.Metrics
-	outside   *observe.Endpoint // what is refused before it has come to an endpoint
-	live      auth.Live
-	conns     *registry.Registry // on live
-	refused   *refusals.Log
-	flood     flood // of refusals in the log
-	waiting   *door.Waiting
-	peers     door.Peers
-	rate      limit.Rate // of handshakes, by address
-	arrivals  limit.Rate // of connections, by address
-	http      *http.Server
-	admin     *adminListener // nil: there is none
-	store     store
-	ready     atomic.Bool
-	serving   sync.WaitGroup // one goroutine for each door
-	failed    chan error
+	rec   *recorder
+	live  auth.Live
+	conns *registry.Registry // on live
+	adm   *admission
+	in    *entrance
+	build *builder
+	admin *adminListener // nil: there is none
+	store store
 
-	site       atomic.Pointer[site]
-	securePort atomic.Pointer[string] // where pages without TLS are redirected to; "": nowhere
+	site  atomic.Pointer[site]
+	ready atomic.Bool
 
 	alive context.Context //nolint:containedctx // ends when Close is called, whoever serves
 	kill  context.CancelFunc
 
-	mu       sync.Mutex // guards what follows; held by Open, a reload, and the end
-	bound    []*bound
-	running  bool // Serve was called: new doors are served at once
+	mu       sync.Mutex // held by Open, a reload, and the end; guards what follows and the entrance
+	running  bool       // Serve was called
 	finished bool
 }
 
 // Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
 // [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
-func Open(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{log: opts.Log, refused: &refusals.Log{}, outside: observe.NewEndpoint(""),
-		failed: make(chan error, 1)}
-	s.live.Expiring, s.live.Revoked = warn, s.recordRevoked
-	s.conns = registry.New(&s.live)
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(ctx, opts, targets) }
+
+// openWith is Open with other targets.
+func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (*Server, error) {
 	cfg := opts.Config
 	if cfg == nil {
 		cfg = config.Default()
 	}
-	s.flood.log = s.log
+	s := &Server{}
+	s.conns = registry.New(&s.live)
 	s.alive, s.kill = context.WithCancel(context.Background())
-	s.waiting = door.NewWaiting(func() int { return s.site.Load().cfg.Limits.PendingHandshakes }, s.isProxy, s.cut)
-	s.metrics = observe.NewMetrics(observe.Live{
-		Pending: func() float64 { return float64(s.waiting.Len()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
+	s.rec = newRecorder(opts.Log, observe.Live{
+		Pending: func() float64 { return float64(s.in.waiting.Len()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
 		Endpoints: s.traffic,
 	})
-	err := s.open(ctx, cfg, opts)
+	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
+	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
+	s.in = newEntrance(s.rec, s.adm, cfg.HTTP, func() int { return s.site.Load().cfg.Limits.PendingHandshakes })
+	err := s.open(ctx, cfg, opts, targets)
 	if err != nil {
 		s.Close()
 		s.finish()
@@ -105,46 +81,28 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options) (err error) {
-	if s.audit, err = openAudit(cfg.Audit, opts.Stdout, opts.Stderr, s.auditFailed); err != nil {
+func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, targets map[string]newTarget) (err error) {
+	if s.rec.audit, err = openAudit(cfg.Audit, opts.Stdout, opts.Stderr, s.rec.auditFailed); err != nil {
 		return err
 	}
-	if err = s.store.open(cfg.Store, s.log); err != nil {
+	if err = s.store.open(cfg.Store, s.rec.log); err != nil {
 		return err
 	}
 	s.live.Store = s.store.Store
-	s.http = s.newHTTP(cfg.HTTP)
-	site, err := s.newSite(cfg, nil)
+	s.build = &builder{rec: s.rec, adm: s.adm, store: s.store.Store, targets: targets, redirect: http.HandlerFunc(s.in.redirect)}
+	site, err := s.build.newSite(cfg, nil)
 	if err != nil {
 		return err
 	}
 	s.site.Store(site)
-	s.refused.Keep(cfg.Handshakes.Keep)
+	s.rec.refused.Keep(cfg.Handshakes.Keep)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err = s.bind(ctx, site); err != nil {
+	if err = s.in.bind(ctx, site); err != nil {
 		return err
 	}
 	s.admin, err = s.openAdmin(ctx, cfg.Admin)
 	return err
-}
-
-// newHTTP makes the server of all requests.
-func (s *Server) newHTTP(cfg config.HTTP) *http.Server {
-	h := &http.Server{
-		Handler:           http.HandlerFunc(s.front),
-		ReadHeaderTimeout: time.Duration(cfg.HeadTimeout),
-		ReadTimeout:       pageTimeout,
-		WriteTimeout:      pageTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    int(cfg.MaxHead),
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelInfo),
-		Protocols:         new(http.Protocols),
-		ConnContext:       s.connContext,
-		ConnState:         s.peers.ConnState,
-	}
-	h.Protocols.SetHTTP1(true)
-	return h
 }
 
 // URLs returns an http or https URL, without a path, for every address that was bound, in the order of the configuration.
@@ -152,13 +110,7 @@ func (s *Server) newHTTP(cfg config.HTTP) *http.Server {
 func (s *Server) URLs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var urls []string
-	for _, b := range s.bound {
-		if !b.cfg.RedirectHTTPS {
-			urls = append(urls, b.url)
-		}
-	}
-	return urls
+	return s.in.urls()
 }
 
 // AdminURL returns the URL of the admin listener, "" when there is none.
@@ -202,7 +154,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-s.alive.Done():
-	case err = <-s.failed:
+	case err = <-s.in.failed:
 	}
 	s.stop()
 	stop()
@@ -216,9 +168,7 @@ func (s *Server) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = true
-	for _, b := range s.bound {
-		s.serveDoors(b)
-	}
+	s.in.serve()
 	site := s.site.Load()
 	site.startCerts()
 	if s.admin != nil {
@@ -227,36 +177,29 @@ func (s *Server) start() {
 	s.ready.Store(true)
 }
 
-// serveDoors answers on the doors of one address. mu is held.
-func (s *Server) serveDoors(b *bound) {
-	for _, d := range b.doors {
-		s.serving.Go(func() {
-			err := s.http.Serve(d)
-			if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			select {
-			case s.failed <- fmt.Errorf("accept connections on %s: %w", d.Addr(), err):
-			default: // another one has failed before
-			}
-		})
-	}
-}
-
 // Close cuts every connection, without a close frame. Serve, when it runs, returns then. More calls do nothing.
 func (s *Server) Close() {
 	s.kill()
 	s.ready.Store(false)
-	if s.http != nil {
-		s.http.Close()
-	}
+	s.in.http.Close() // without the lock: a request may hold up whoever has it
 	s.conns.Abort()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range s.bound {
-		b.close()
-	}
+	s.in.close()
 	if !s.running && !s.finished {
 		s.finishLocked()
 	}
+}
+
+// authCalls returns how many credentials are being looked at, for the metrics.
+func (s *Server) authCalls() float64 {
+	n := 0
+	if site := s.site.Load(); site != nil {
+		for _, e := range site.endpoints {
+			for _, c := range e.auth.calls {
+				n += c.Running()
+			}
+		}
+	}
+	return float64(n)
 }

@@ -28,7 +28,7 @@ func (n *site) lasting(name string) *lasting {
 
 // traffic returns what has gone through the endpoints that there are now, for the metrics.
 func (s *Server) traffic() []observe.Traffic {
-	list := []observe.Traffic{{Endpoint: s.outside}}
+	list := []observe.Traffic{{Endpoint: s.rec.outside}}
 	site := s.site.Load()
 	if site == nil {
 		return list

@@ -104,24 +104,36 @@ type running struct {
 // run runs a server until the test is over, or until its stop is called.
 func run(t *testing.T, cfg *config.Config) *running {
 	t.Helper()
+	return runTargets(t, cfg, targets)
+}
+
+// runTargets is run with other targets.
+func runTargets(t *testing.T, cfg *config.Config, targets map[string]newTarget) *running {
+	t.Helper()
 	r := &running{}
 	if cfg.Audit.To == "off" {
 		cfg.Audit.To = "stdout"
 	}
-	r.Server, r.stop = start(t, Options{
+	r.Server, r.stop = startTargets(t, Options{
 		Config: cfg, Stdout: io.MultiWriter(&r.audited, &suite),
 		Log: slog.New(slog.NewTextHandler(io.MultiWriter(&r.log, &suite), &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}, targets)
 	return r
 }
 
 // start runs a server until the test is over, or until the function that it returns is called.
 func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 	t.Helper()
+	return startTargets(t, opts, targets)
+}
+
+// startTargets is start with other targets.
+func startTargets(t *testing.T, opts Options, targets map[string]newTarget) (s *Server, stop func() error) {
+	t.Helper()
 	if opts.Config == nil {
 		opts.Config = plainConfig("127.0.0.1:0")
 	}
-	s, err := Open(t.Context(), opts)
+	s, err := openWith(t.Context(), opts, targets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +145,7 @@ func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 		return bounded.Receive(t, served)
 	})
 	t.Cleanup(func() {
-		_ = json.NewEncoder(&suite).Encode(s.refused.List())
+		_ = json.NewEncoder(&suite).Encode(s.rec.refused.List())
 		s.Close()
 		if err := stop(); err != nil {
 			t.Errorf("serve: %v", err)

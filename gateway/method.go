@@ -11,34 +11,33 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/observe"
 )
 
 // newMethod makes a method of what the configuration says at path.
-func (s *Server) newMethod(m *methods, path string, cfg *config.Method) (*method, error) {
+func (m *methods) newMethod(path string, cfg *config.Method) (*method, error) {
 	var a auth.Authenticator
 	var sources []auth.Source
 	var err error
 	switch {
 	case cfg.JWT != nil:
 		if sources, err = tokenSources(cfg.JWT.From); err == nil {
-			a, err = s.newJWT(cfg.JWT, sources)
+			a, err = m.newJWT(cfg.JWT, sources)
 		}
 	case cfg.APIKey != nil:
-		a, err = s.newAPIKeys(cfg.APIKey)
+		a, err = m.newAPIKeys(cfg.APIKey)
 	case cfg.Basic != nil:
 		a, err = auth.NewBasic(auth.BasicOptions{
 			File: string(cfg.Basic.File), Realm: cfg.Basic.Realm, Remember: time.Duration(cfg.Basic.Remember),
-			Address: clientAddress, OnError: s.authFault,
+			Address: clientAddress, OnError: m.fault,
 		})
 	case cfg.Cookie != nil:
-		a, err = s.newCookie(cfg.Cookie)
+		a, err = m.newCookie(cfg.Cookie)
 	case cfg.Certificate != nil:
 		a, err = newCertificates(cfg.Certificate)
 	case cfg.Forward != nil:
-		a, err = s.newForward(cfg.Forward)
+		a, err = m.newForward(cfg.Forward)
 	case cfg.Ticket != nil:
-		return s.newTickets(m, path, cfg)
+		return m.newTickets(path, cfg)
 	default:
 		err = errors.New("no method is named")
 	}
@@ -51,12 +50,9 @@ func (s *Server) newMethod(m *methods, path string, cfg *config.Method) (*method
 // clientAddress is the client's address behind all proxies, for methods that count failures or bind to it.
 func clientAddress(r *http.Request) string { return viaOf(r).client.String() }
 
-// authFault logs trouble with what a method stands on, such as a file that has become unreadable.
-func (s *Server) authFault(err error) { s.log.Warn(observe.EventAuthFault, observe.KeyError, err) }
-
 // newJWT makes the method for tokens. sources are where they stand.
-func (s *Server) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authenticator, error) {
-	keys, err := s.newKeys(cfg)
+func (m *methods) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authenticator, error) {
+	keys, err := m.newKeys(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +67,7 @@ func (s *Server) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authentica
 }
 
 // newKeys gets what tokens are verified with.
-func (s *Server) newKeys(cfg *config.JWT) (auth.KeySource, error) {
+func (m *methods) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 	switch {
 	case !cfg.Secret.Empty():
 		return auth.Secret([]byte(cfg.Secret.Reveal()))
@@ -82,10 +78,10 @@ func (s *Server) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.OnError = s.authFault
+		f.OnError = m.fault
 		return f, nil
 	}
-	fetch := auth.FetchOptions{AllowHTTP: cfg.AllowHTTP, OnError: s.authFault}
+	fetch := auth.FetchOptions{AllowHTTP: cfg.AllowHTTP, OnError: m.fault}
 	if cfg.CA != "" {
 		transport, err := transportFor(string(cfg.CA))
 		if err != nil {
@@ -153,8 +149,8 @@ func tokenSource(from config.TokenSource) (auth.Source, error) {
 }
 
 // newAPIKeys makes the method for API keys.
-func (s *Server) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
-	o := auth.APIKeyOptions{Header: cfg.Header, Bearer: cfg.Bearer, Query: cfg.Query, File: string(cfg.File), OnError: s.authFault}
+func (m *methods) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
+	o := auth.APIKeyOptions{Header: cfg.Header, Bearer: cfg.Bearer, Query: cfg.Query, File: string(cfg.File), OnError: m.fault}
 	for _, k := range cfg.Keys {
 		o.Keys = append(o.Keys, auth.APIKey{
 			ID: k.ID, Hash: k.Hash, Subject: k.User, Claims: k.Claims, Issued: k.Issued.Time, Expires: k.Expires.Time,
@@ -164,21 +160,21 @@ func (s *Server) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
 }
 
 // newCookie makes the method for a session cookie.
-func (s *Server) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
+func (m *methods) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 	origins := config.Origins{List: cfg.Origins}.Strings()
 	if cfg.JWT != nil {
 		source, err := auth.Cookie(cfg.Name, origins...)
 		if err != nil {
 			return nil, err
 		}
-		return s.newJWT(cfg.JWT, []auth.Source{source})
+		return m.newJWT(cfg.JWT, []auth.Source{source})
 	}
 	if cfg.Forward == nil {
 		return nil, errors.New("nothing says what the cookie means")
 	}
 	forward := *cfg.Forward
 	forward.Headers = []string{"Cookie"}
-	o, err := s.forwardOptions(&forward)
+	o, err := m.forwardOptions(&forward)
 	if err != nil {
 		return nil, err
 	}
@@ -191,8 +187,8 @@ func (s *Server) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 }
 
 // newForward makes the method that asks another service.
-func (s *Server) newForward(cfg *config.Forward) (auth.Authenticator, error) {
-	o, err := s.forwardOptions(cfg)
+func (m *methods) newForward(cfg *config.Forward) (auth.Authenticator, error) {
+	o, err := m.forwardOptions(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +205,7 @@ func newCertificates(cfg *config.Certificate) (auth.Authenticator, error) {
 }
 
 // newTickets makes the method for tickets. Where they are issued is mounted later.
-func (s *Server) newTickets(m *methods, path string, cfg *config.Method) (*method, error) {
+func (m *methods) newTickets(path string, cfg *config.Method) (*method, error) {
 	t := cfg.Ticket
 	if t.Origins.Any {
 		return nil, m.cfg.Problem(path+".ticket.origins", "pages of any origin could have tickets of whoever visits them",

@@ -8,7 +8,7 @@ import (
 )
 
 // forwardOptions turns the configuration of forward auth into what auth wants.
-func (s *Server) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, error) {
+func (m *methods) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, error) {
 	o := auth.ForwardOptions{
 		URL: cfg.URL, Credentials: cfg.Headers, SubjectHeaders: []string{cfg.UserHeader}, Address: clientAddress,
 		Timeout: time.Duration(cfg.Timeout), TTL: time.Duration(cfg.Cache), InFlight: cfg.Concurrency,

@@ -19,6 +19,7 @@ import (
 type methods struct {
 	cfg   *config.Config
 	store auth.Store
+	fault func(error)        // is told of trouble with what a method depends on
 	byKey map[string]*method // by the place in the configuration
 	old   *methods           // to take from what has not changed; nil once all is made
 }
@@ -31,15 +32,15 @@ type method struct {
 	shown   func(*http.Request) bool // whether a request may have a credential for it; nil: it waits for nobody
 }
 
-// newMethods begins with none: they are made when an endpoint asks for them.
-func (s *Server) newMethods(cfg *config.Config, old *site) (*methods, error) {
-	m := &methods{cfg: cfg, store: s.store.Store, byKey: map[string]*method{}}
+// newMethods makes the methods of cfg. Those in place are made when an endpoint asks for them.
+func newMethods(cfg *config.Config, store auth.Store, fault func(error), old *site) (*methods, error) {
+	m := &methods{cfg: cfg, store: store, fault: fault, byKey: map[string]*method{}}
 	if old != nil {
 		m.old = old.methods
 	}
 	// Those that nobody uses yet have to be right, too.
 	for _, name := range slices.Sorted(maps.Keys(cfg.Auth)) {
-		if _, err := m.get(s, "auth."+name, cfg.Auth[name]); err != nil {
+		if _, err := m.get("auth."+name, cfg.Auth[name]); err != nil {
 			return m, err
 		}
 	}
@@ -47,7 +48,7 @@ func (s *Server) newMethods(cfg *config.Config, old *site) (*methods, error) {
 }
 
 // get returns the method that stands at a place of the configuration.
-func (m *methods) get(s *Server, path string, cfg *config.Method) (*method, error) {
+func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 	if have := m.byKey[path]; have != nil {
 		return have, nil
 	}
@@ -57,7 +58,7 @@ func (m *methods) get(s *Server, path string, cfg *config.Method) (*method, erro
 			return have, nil
 		}
 	}
-	made, err := s.newMethod(m, path, cfg)
+	made, err := m.newMethod(path, cfg)
 	if err != nil {
 		if _, ok := errors.AsType[*config.Problem](err); !ok {
 			err = m.cfg.Problem(path, strings.TrimPrefix(err.Error(), "auth: "), "")
@@ -76,7 +77,7 @@ type asked struct {
 }
 
 // chain returns what asks the methods that refs name, in that order, for an endpoint.
-func (m *methods) chain(s *Server, path, endpoint string, refs []config.AuthRef) (*asked, error) {
+func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, error) {
 	var list []auth.Authenticator
 	chain := &asked{}
 	most := m.cfg.Limits.AuthCalls
@@ -92,7 +93,7 @@ func (m *methods) chain(s *Server, path, endpoint string, refs []config.AuthRef)
 			}
 			at = "auth." + ref.Name
 		}
-		one, err := m.get(s, at, cfg)
+		one, err := m.get(at, cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +144,7 @@ func (m *methods) has(one *method) bool {
 }
 
 // mountMethods makes the pages where tickets are issued and sessions end.
-func (s *Server) mountMethods(n *site) error {
+func (b *builder) mountMethods(n *site) error {
 	n.methods.old = nil
 	for _, path := range slices.Sorted(maps.Keys(n.methods.byKey)) {
 		m := n.methods.byKey[path]
@@ -151,24 +152,24 @@ func (s *Server) mountMethods(n *site) error {
 			continue
 		}
 		cfg := m.cfg.Ticket
-		a, err := n.methods.chain(s, path+".ticket.auth", "", cfg.Auth)
+		a, err := n.methods.chain(path+".ticket.auth", "", cfg.Auth)
 		if err != nil {
 			return err
 		}
-		h := &auth.TicketEndpoint{Tickets: m.tickets, Authenticator: noted{a}, Origins: cfg.Origins.Strings(), OnError: s.callFailed}
-		if err := handle(n.pages, cfg.Path, s.call(n, observe.AuditTicket, h)); err != nil {
+		h := &auth.TicketEndpoint{Tickets: m.tickets, Authenticator: noted{a}, Origins: cfg.Origins.Strings(), OnError: b.rec.callFailed}
+		if err := handle(n.pages, cfg.Path, b.adm.call(n, observe.AuditTicket, h)); err != nil {
 			return n.cfg.Problem(path+".ticket.path", err.Error(), "a path that nothing else has")
 		}
 	}
 	if n.cfg.Logout.Path == "" {
 		return nil
 	}
-	a, err := n.methods.chain(s, "logout.auth", "", n.cfg.Logout.Auth)
+	a, err := n.methods.chain("logout.auth", "", n.cfg.Logout.Auth)
 	if err != nil {
 		return err
 	}
-	h := &auth.Logout{Authenticator: noted{a}, Store: s.store.Store, Origins: n.cfg.Logout.Origins.Strings(), OnError: s.callFailed}
-	if err := handle(n.pages, n.cfg.Logout.Path, s.call(n, observe.AuditLogout, h)); err != nil {
+	h := &auth.Logout{Authenticator: noted{a}, Store: b.store, Origins: n.cfg.Logout.Origins.Strings(), OnError: b.rec.callFailed}
+	if err := handle(n.pages, n.cfg.Logout.Path, b.adm.call(n, observe.AuditLogout, h)); err != nil {
 		return n.cfg.Problem("logout.path", err.Error(), "a path that nothing else has")
 	}
 	return nil

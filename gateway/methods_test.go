@@ -179,7 +179,7 @@ endpoints: [{name: all, path: /all, target: echo, auth: [machines, users]}]
 	}
 	r.refuse(t, "/all", with(stranger))
 	bounded.Until(t, func() bool {
-		list := r.refused.List()
+		list := r.rec.refused.List()
 		return list[0].Stage == "tls"
 	})
 }

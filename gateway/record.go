@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/gateway/internal/refusals"
 	"github.com/handfast/handfast/gateway/internal/registry"
@@ -18,19 +20,41 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// recordOpened tells that a client was let in.
-func (s *Server) recordOpened(h *handshake, r *http.Request, _ *websocket.Conn) {
+// recorder is where everything that happens to clients is recorded, and the only way from there to the log, the audit
+// log, the metrics and the list of refused handshakes. All methods may be called from any goroutine.
+type recorder struct {
+	log     *slog.Logger
+	metrics *observe.Metrics
+	outside *observe.Endpoint // what is refused before it has come to an endpoint
+	refused refusals.Log
+	flood   flood  // of refusals in the log
+	audit   *audit // nil: there is none
+
+	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
+}
+
+// newRecorder makes a recorder. A nil log discards.
+func newRecorder(log *slog.Logger, live observe.Live) *recorder {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &recorder{log: log, metrics: observe.NewMetrics(live), outside: observe.NewEndpoint(""), flood: flood{log: log}}
+}
+
+// opened records that a client was admitted.
+func (s *recorder) opened(h *handshake, path string) {
 	n := h.entry
 	h.e.metrics.Opened.Inc()
 	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String())
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, n.Identity.Subject, observe.KeyMethod, n.Identity.Method, observe.KeyAddr, n.Addr.String(),
-		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, r.URL.Path,
+		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, path,
 		observe.KeyDecision, "allow", observe.KeyRule, h.rule)
 }
 
-// recordClosed tells how a connection ended, and why the endpoint gave it up if that was not the reason.
-func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted time.Duration) {
-	n := h.entry
+// closed records how a connection ended, and why the target gave it up if that was not the reason. how is nil when it is
+// not known.
+func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error) {
+	lasted := time.Since(n.Opened)
 	log := s.log.With(observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject,
 		observe.KeyAddr, n.Addr.String(), observe.KeyDuration, lasted.Round(time.Millisecond))
 	var closed *websocket.CloseError
@@ -38,10 +62,10 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 		log = log.With("cause", err)
 	}
 	code, reason, by, level := int(websocket.CodeAbnormal), "", "", slog.LevelWarn
-	if e := closedBy(c); e != nil {
-		code, reason, by, level = int(e.Code), e.Reason, observe.By(e.ByPeer), slog.LevelInfo
-		if e.Err != nil {
-			log = log.With(observe.KeyError, e.Err)
+	if how != nil {
+		code, reason, by, level = int(how.Code), how.Reason, observe.By(how.ByPeer), slog.LevelInfo
+		if how.Err != nil {
+			log = log.With(observe.KeyError, how.Err)
 		}
 	}
 	if told, why, ok := n.Told(); ok { // what we said counts, whether the peer has answered or not
@@ -56,22 +80,22 @@ func (s *Server) recordClosed(h *handshake, c *websocket.Conn, err error, lasted
 		observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
 		observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
 		observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())
-	h.e.metrics.Closed(code)
-	h.e.metrics.Lasted.Observe(lasted.Seconds())
+	where.Closed(code)
+	where.Lasted.Observe(lasted.Seconds())
 	if code == int(auth.CodeExpired) && reason == auth.ReasonExpired {
 		s.metrics.Expired.Inc()
 	}
 }
 
-// recordPanic logs and counts a panic in a target. It is called by the deferred function that has recovered.
-func (s *Server) recordPanic(where *observe.Endpoint, n *registry.Entry, value any) {
+// panicked logs and counts a panic in a target. It is called by the deferred function that has recovered.
+func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value any) {
 	where.Panics.Inc()
 	s.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(value), observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint,
 		observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
-// recordAuth tells how long it took to find out who a client is.
-func (s *Server) recordAuth(id *auth.Identity, err error, took time.Duration) {
+// authenticated records how long it took to find out who a client is.
+func (s *recorder) authenticated(id *auth.Identity, err error, took time.Duration) {
 	method, outcome := "none", "known"
 	if id != nil {
 		method = id.Method
@@ -85,8 +109,8 @@ func (s *Server) recordAuth(id *auth.Identity, err error, took time.Duration) {
 	s.metrics.Auth.WithLabelValues(method, outcome).Observe(took.Seconds())
 }
 
-// refused tells why a client was not let in.
-func (h *handshake) refused(r *http.Request, err error) {
+// refusedBy records why an endpoint did not admit a client.
+func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {
 		e = &websocket.HandshakeError{Err: err}
@@ -97,11 +121,14 @@ func (h *handshake) refused(r *http.Request, err error) {
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason
 	}
-	h.e.server.record(h.e.metrics, record, h.entry.Identity.Subject, h.entry.Identity.Method)
+	s.record(h.e.metrics, record, h.entry.Identity.Subject, h.entry.Identity.Method)
 }
 
 // reasonOf says why a handshake failed, for the operator. What auth says of a cause holds no credential.
 func reasonOf(e *websocket.HandshakeError) string {
+	if t, ok := errors.AsType[*targetError](e.Err); ok {
+		return t.Error()
+	}
 	if a, ok := errors.AsType[*auth.Error](e.Err); ok {
 		if a.Err != nil {
 			return a.Err.Error()
@@ -134,8 +161,8 @@ func refusalOf(r *http.Request, v *via) refusals.Refusal {
 	return n
 }
 
-// record remembers a refusal, and tells the logs and the metrics of where it happened.
-func (s *Server) record(where *observe.Endpoint, n refusals.Refusal, user, method string) {
+// record records a refusal; where is the endpoint at which it happened.
+func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, method string) {
 	s.refused.Add(n)
 	where.Refused(n.Stage, n.Status)
 	attrs := []any{observe.KeyStage, n.Stage, observe.KeyStatus, n.Status, observe.KeyReason, n.Reason}
@@ -155,8 +182,8 @@ func (s *Server) record(where *observe.Endpoint, n refusals.Refusal, user, metho
 	}
 }
 
-// recordDoor tells why a connection ended before its first request.
-func (s *Server) recordDoor(p *door.Peer, stage string, err error) {
+// door records why a connection ended before its first request.
+func (s *recorder) door(p *door.Peer, stage string, err error) {
 	n := refusals.Refusal{Time: time.Now(), Addr: p.Addr.String(), Stage: stage, Reason: err.Error()}
 	if p.Via.IsValid() {
 		n.Via = p.Via.String()
@@ -165,18 +192,50 @@ func (s *Server) recordDoor(p *door.Peer, stage string, err error) {
 	s.record(s.outside, n, "", "")
 }
 
-// recordRedirect tells of a WebSocket that came without TLS where it is required.
-func (s *Server) recordRedirect(r *http.Request, to string) {
+// redirected records a WebSocket that came without TLS where it is required.
+func (s *recorder) redirected(r *http.Request, to string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(websocket.StageCheck), http.StatusForbidden,
 		"this listener is there for redirects to https only", "use "+to
 	s.record(s.outside, n, "", "")
 }
 
-// recordMissing tells of a WebSocket that was asked for where there is none.
-func (s *Server) recordMissing(r *http.Request) {
+// missing records a WebSocket that was asked for where there is none.
+func (s *recorder) missing(r *http.Request) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(websocket.StageRequest), http.StatusNotFound,
 		"there is no endpoint at this path", "check the path, or add an endpoint for it"
 	s.record(s.outside, n, "", "")
+}
+
+// callFailed records why a call for a ticket, or to log out, failed.
+func (s *recorder) callFailed(r *http.Request, err error) {
+	n := refusalOf(r, viaOf(r))
+	n.Stage, n.Reason = string(websocket.StageCheck), err.Error()
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		n.Status = e.Status
+	}
+	user, method := "", ""
+	if c, ok := r.Context().Value(callerKey{}).(*caller); ok && c.id != nil {
+		user, method = c.id.Subject, c.id.Method
+	}
+	s.record(s.outside, n, user, method)
+}
+
+// cut records a connection that was cut to make room for others.
+func (s *recorder) cut(p *door.Peer) {
+	s.metrics.Cut.Inc()
+	s.log.Debug(observe.EventCut, observe.KeyAddr, p.Addr.String())
+}
+
+// authFault logs trouble with what a method depends on, such as a file that has become unreadable.
+func (s *recorder) authFault(err error) { s.log.Warn(observe.EventAuthFault, observe.KeyError, err) }
+
+// certificate logs what happened to a certificate.
+func (s *recorder) certificate(e certs.Event) {
+	log := s.log.Info
+	if e.Kind == certs.EventFailed {
+		log = s.log.Warn
+	}
+	log(observe.EventCert, "event", e.String())
 }

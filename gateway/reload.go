@@ -30,32 +30,32 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if s.finished || s.alive.Err() != nil || s.running && !s.ready.Load() {
 		return errStopping
 	}
-	next, err := s.newSite(cfg, old)
+	next, err := s.build.newSite(cfg, old)
 	if err == nil {
-		if err = s.bind(ctx, next); err != nil {
+		if err = s.in.bind(ctx, next); err != nil {
 			next.close(old)
 		}
 	}
 	if err != nil {
-		s.metrics.Reloads.WithLabelValues("failed").Inc()
+		s.rec.metrics.Reloads.WithLabelValues("failed").Inc()
 		return err
 	}
 	s.site.Store(next)
-	s.refused.Keep(cfg.Handshakes.Keep)
+	s.rec.refused.Keep(cfg.Handshakes.Keep)
 	if s.running {
 		next.startCerts()
 	}
 	s.dropEndpoints(old, next)
 	old.close(next)
 	s.tellUnchangeable(old.cfg, cfg)
-	s.metrics.Reloads.WithLabelValues("done").Inc()
+	s.rec.metrics.Reloads.WithLabelValues("done").Inc()
 	return nil
 }
 
 // Reread reads again what lies in files of its own, and opens the audit log anew: certificates, keys and passwords look at
 // their files by themselves, but not all at once and not at a wish.
 func (s *Server) Reread() error {
-	if err := s.audit.reopen(); err != nil {
+	if err := s.rec.audit.reopen(); err != nil {
 		return err
 	}
 	for _, c := range s.site.Load().sources() {
@@ -74,7 +74,7 @@ func (s *Server) dropEndpoints(old, next *site) {
 			continue
 		}
 		n := s.conns.Close(registry.Filter{Endpoint: name}, websocket.Code(next.cfg.Drain.Code), reasonRemoved)
-		s.log.Info(observe.EventRemoved, observe.KeyEndpoint, name, observe.KeyCount, n)
+		s.rec.log.Info(observe.EventRemoved, observe.KeyEndpoint, name, observe.KeyCount, n)
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *Server) tellUnchangeable(old, cfg *config.Config) {
 		{"log", old.Log, cfg.Log}, {"audit", old.Audit, cfg.Audit},
 	} {
 		if !reflect.DeepEqual(part.a, part.b) {
-			s.log.Warn("this setting takes effect with the next start", observe.KeySetting, part.name)
+			s.rec.log.Warn("this setting takes effect with the next start", observe.KeySetting, part.name)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// recordRevoked reports that a revocation has closed n connections.
-func (s *Server) recordRevoked(r auth.Revocation, n int) {
+// revoked records that a revocation has closed n connections.
+func (s *recorder) revoked(r auth.Revocation, n int) {
 	s.metrics.Revoked.Add(float64(n))
 	s.log.Info(observe.EventRevoked, observe.KeyUser, r.Subject, observe.KeyCount, n)
 	s.audit.log(observe.AuditClosing, observe.KeyUser, r.Subject, observe.KeyReason, auth.ReasonRevoked, observe.KeyCount, n)

@@ -8,13 +8,12 @@ import (
 
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/console"
 	"github.com/handfast/handfast/gateway/internal/door"
 )
 
 // site is one configuration, made ready to serve. It is not changed once it is.
 type site struct {
-	server    *Server
+	rec       *recorder
 	cfg       *config.Config
 	proxies   []netip.Prefix
 	listen    []*listener // as cfg.Listen
@@ -23,7 +22,8 @@ type site struct {
 	endpoints []*endpoint
 
 	sockets *http.ServeMux // what opens WebSockets
-	pages   *http.ServeMux // everything else
+	pages   *http.ServeMux // everything else of the server's own
+	targets []targetPages  // and of targets, in the order of the configuration
 }
 
 // listener is what a site does with requests that come on one address.
@@ -35,41 +35,6 @@ type listener struct {
 	hsts     string       // "": none
 }
 
-// newSite makes cfg ready to serve. What does not change is taken over from old, which may be nil. When there is an error
-// nothing has changed.
-func (s *Server) newSite(cfg *config.Config, old *site) (*site, error) {
-	n := &site{server: s, cfg: cfg, proxies: prefixes(cfg.TrustedProxies), sockets: http.NewServeMux(), pages: http.NewServeMux()}
-	var err error
-	if n.methods, err = s.newMethods(cfg, old); err == nil {
-		if err = s.newEndpoints(n, old); err == nil {
-			err = s.newListeners(n, old)
-		}
-	}
-	if err != nil {
-		n.close(old)
-		return nil, err
-	}
-	return n, nil
-}
-
-// newEndpoints makes the routes.
-func (s *Server) newEndpoints(n, old *site) error {
-	if n.cfg.Console {
-		console.Register(n.pages)
-	}
-	for i := range n.cfg.Endpoints {
-		e, err := s.newEndpoint(n, old, i)
-		if err != nil {
-			return err
-		}
-		n.endpoints = append(n.endpoints, e)
-		if err := handle(n.sockets, e.cfg.Path, e); err != nil {
-			return n.cfg.Problem(fmt.Sprintf("endpoints[%d].path", i), err.Error(), "a path that no other endpoint has")
-		}
-	}
-	return s.mountMethods(n)
-}
-
 // handle mounts h, and returns what ServeMux would panic with.
 func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
@@ -78,49 +43,6 @@ func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 		}
 	}()
 	mux.Handle(pattern, h)
-	return nil
-}
-
-// newListeners opens the certificates.
-func (s *Server) newListeners(n, old *site) error {
-	var have []*certSource
-	if old != nil {
-		have = old.sources()
-	}
-	for i := range n.cfg.Listen {
-		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i])}
-		same := 0 // several may have port 0
-		for _, before := range n.listen {
-			if before.cfg.Address == l.cfg.Address {
-				same++
-			}
-		}
-		l.key = fmt.Sprint(l.cfg.Address, " ", same)
-		n.listen = append(n.listen, l)
-		if l.cfg.TLS.Mode == config.TLSOff {
-			continue
-		}
-		c, err := s.openCerts(l.cfg.TLS, have)
-		if err != nil {
-			return err
-		}
-		l.certs, have = c, append(have, c)
-		if n.dev == nil {
-			n.dev = c.dev
-		}
-	}
-	sources := n.sources()
-	for _, l := range n.listen {
-		if l.certs != nil {
-			continue
-		}
-		switch {
-		case l.cfg.RedirectHTTPS:
-			l.redirect = challenges(sources, http.HandlerFunc(s.redirect))
-		case slices.ContainsFunc(sources, func(c *certSource) bool { return c.cfg.Mode == config.TLSACME }):
-			l.redirect = challenges(sources, n)
-		}
-	}
 	return nil
 }
 
@@ -172,22 +94,29 @@ func (n *site) close(next *site) {
 	if n.methods != nil {
 		n.methods.close(next)
 	}
+	for _, e := range n.endpoints {
+		e.target.release()
+	}
 }
 
 // ServeHTTP answers a request: one that wants a WebSocket at an endpoint, any other as a page if there is one. What is
 // neither gets the answer of the pages, 404 or 405.
 func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, endpoint := n.sockets.Handler(r)
-	_, page := n.pages.Handler(r)
-	switch {
-	case wantsWebSocket(r):
+	if wantsWebSocket(r) {
 		if endpoint == "" {
-			n.server.recordMissing(r)
+			n.rec.missing(r)
 		}
 		n.sockets.ServeHTTP(w, r)
-	case page == "" && endpoint != "":
+		return
+	}
+	if _, page := n.pages.Handler(r); page != "" {
+		n.pages.ServeHTTP(w, r)
+	} else if page := n.pageOf(r); page != nil {
+		page.ServeHTTP(w, r)
+	} else if endpoint != "" {
 		n.sockets.ServeHTTP(w, r)
-	default:
+	} else {
 		n.pages.ServeHTTP(w, r)
 	}
 }

@@ -22,7 +22,7 @@ type certSource struct {
 }
 
 // openCerts returns the source for cfg: the one among old that has the same settings, or a new one.
-func (s *Server) openCerts(cfg config.TLS, old []*certSource) (*certSource, error) {
+func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, error) {
 	for _, c := range old {
 		if c != nil && reflect.DeepEqual(c.cfg, cfg) {
 			return c, nil
@@ -33,7 +33,7 @@ func (s *Server) openCerts(cfg config.TLS, old []*certSource) (*certSource, erro
 		ClientAuth:    certs.ClientAuth(cfg.ClientAuth),
 		TicketFile:    string(cfg.TicketFile),
 		RefuseUnknown: cfg.RefuseUnknown,
-		OnEvent:       s.certEvent,
+		OnEvent:       b.rec.certificate,
 	}
 	if cfg.MinVersion == "1.3" {
 		opts.MinVersion = tls.VersionTLS13
@@ -53,7 +53,7 @@ func (s *Server) openCerts(cfg config.TLS, old []*certSource) (*certSource, erro
 		}
 		opts.ACME = acme
 	case config.TLSDev:
-		dev, err := s.openDev()
+		dev, err := b.openDev()
 		if err != nil {
 			return nil, err
 		}
@@ -70,14 +70,14 @@ func (s *Server) openCerts(cfg config.TLS, old []*certSource) (*certSource, erro
 }
 
 // openDev gets the development certificate of this user.
-func (s *Server) openDev() (*certs.Dev, error) {
+func (b *builder) openDev() (*certs.Dev, error) {
 	dir, err := certs.DevDir()
 	if err != nil {
 		return nil, err
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		s.log.Warn("the machine's name is unknown: the certificate is for localhost only", observe.KeyError, err)
+		b.rec.log.Warn("the machine's name is unknown: the certificate is for localhost only", observe.KeyError, err)
 	}
 	return certs.OpenDev(dir, host)
 }
@@ -100,15 +100,6 @@ func acmeOptions(cfg config.ACME) (*certs.ACME, error) {
 		acme.EAB = &certs.EAB{KeyID: cfg.EABKeyID, Key: cfg.EABKey.Reveal()}
 	}
 	return acme, nil
-}
-
-// certEvent logs what happened to a certificate.
-func (s *Server) certEvent(e certs.Event) {
-	log := s.log.Info
-	if e.Kind == certs.EventFailed {
-		log = s.log.Warn
-	}
-	log(observe.EventCert, "event", e.String())
 }
 
 // certificateEnds returns when each certificate in use ends, for the metrics.

@@ -76,7 +76,7 @@ endpoints:
 		t.Errorf("%v", got)
 	}
 	has(t, &r.audited, `"refused"`, `"status":429`, `"user":"alice"`, `"path":"/ticket"`, `"decision":"deny"`)
-	if n := len(r.refused.List()); n == 0 {
+	if n := len(r.rec.refused.List()); n == 0 {
 		t.Error("nothing at /handshakes")
 	}
 	bob := http.Header{"Authorization": {"Bearer " + token("bob", time.Hour, nil)}}

@@ -20,6 +20,7 @@ const (
 	EventRemoved     = "endpoint removed"
 	EventAdmin       = "admin closed connections"
 	EventPanic       = "a target panicked"
+	EventTarget      = "a target did not close properly"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
 )
@@ -34,6 +35,7 @@ const (
 	AuditLogout       = "logged out"
 	AuditLost         = "lines lost" // before this one
 	AuditRevoked      = "revoked"    // by an operator
+	AuditPage         = "page"       // a target answered a request
 )
 
 // The attributes of both.

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/handfast/handfast/gateway/internal/clientaddr"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/websocket"
+)
+
+// admission is what all endpoints share to decide who may come in: rates by address, and the registry of open connections.
+// It lasts as long as the server; the limits are those of the current site. All
+// methods may be called from any goroutine.
+type admission struct {
+	rec      *recorder
+	conns    *registry.Registry
+	site     func() *site
+	rate     limit.Rate // of handshakes, by address
+	arrivals limit.Rate // of connections, by address
+}
+
+// arrivals is how many connections an address may open for each handshake that it may make. Most clients need one; those
+// that read pages and meet a refusal need a few. Beyond it they are cut before TLS: an answer would cost as much as what
+// the limit is there to save.
+const arrivals = 4
+
+// mayArrive reports whether another connection from addr is taken.
+func (a *admission) mayArrive(addr netip.Addr) bool {
+	perSecond := a.site().cfg.Limits.HandshakesPerSecond
+	if perSecond <= 0 || a.isProxy(addr) {
+		return true
+	}
+	ok, _ := a.arrivals.Allow(limit.Key(addr), time.Now(), arrivals*perSecond, arrivals*burst(perSecond))
+	return ok
+}
+
+// isProxy reports whether addr is one of the trusted proxies.
+func (a *admission) isProxy(addr netip.Addr) bool {
+	return clientaddr.Trusted(a.site().proxies, addr)
+}
+
+// allow takes a token for a handshake, or another request that costs as much, from the buckets of an address: the
+// server's, by the limits of n, and the endpoint's. e may be nil.
+func (a *admission) allow(n *site, client netip.Addr, e *endpoint) *websocket.Reject {
+	now, key := time.Now(), limit.Key(client)
+	perSecond := n.cfg.Limits.HandshakesPerSecond
+	if ok, wait := a.rate.Allow(key, now, perSecond, burst(perSecond)); !ok {
+		return tooFast(wait)
+	}
+	if e != nil {
+		if ok, wait := e.rate.Allow(key, now, e.perSecond, burst(e.perSecond)); !ok {
+			return tooFast(wait)
+		}
+	}
+	return nil
+}
+
+// burst is how many handshakes may come together where perSecond of them may come on average: those of two seconds, and a
+// few in any case, since a page may open several WebSockets.
+func burst(perSecond float64) int { return max(5, int(2*perSecond)) }
+
+func tooFast(wait time.Duration) *websocket.Reject {
+	return &websocket.Reject{
+		Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {seconds(wait)}},
+		Reason: "There are too many handshakes from your address.",
+	}
+}
+
+// has reports whether the configuration still has an endpoint of that name.
+func (a *admission) has(endpoint string) bool {
+	for _, e := range a.site().endpoints {
+		if e.cfg.Name == endpoint {
+			return true
+		}
+	}
+	return false
+}

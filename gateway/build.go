@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/console"
+)
+
+// builder makes sites of configurations. It holds what all sites of a server share, and is not changed.
+type builder struct {
+	rec      *recorder
+	adm      *admission
+	store    auth.Store
+	targets  map[string]newTarget
+	redirect http.Handler // for listeners without TLS that only redirect
+}
+
+// newSite makes cfg ready to serve. What does not change is taken over from old, which may be nil. When there is an error
+// nothing has changed.
+func (b *builder) newSite(cfg *config.Config, old *site) (*site, error) {
+	n := &site{rec: b.rec, cfg: cfg, proxies: prefixes(cfg.TrustedProxies), sockets: http.NewServeMux(), pages: http.NewServeMux()}
+	var err error
+	if n.methods, err = newMethods(cfg, b.store, b.rec.authFault, old); err == nil {
+		if err = b.newEndpoints(n, old); err == nil {
+			err = b.newListeners(n, old)
+		}
+	}
+	if err != nil {
+		n.close(old)
+		return nil, err
+	}
+	return n, nil
+}
+
+// newEndpoints makes the routes.
+func (b *builder) newEndpoints(n, old *site) error {
+	if n.cfg.Console {
+		console.Register(n.pages)
+	}
+	for i := range n.cfg.Endpoints {
+		e, err := b.newEndpoint(n, old, i)
+		if err != nil {
+			return err
+		}
+		n.endpoints = append(n.endpoints, e)
+		if err := n.mountPages(e); err != nil {
+			return n.cfg.Problem(endpointPath(i, "target"), err.Error(), "")
+		}
+		if err := handle(n.sockets, e.cfg.Path, e); err != nil {
+			return n.cfg.Problem(fmt.Sprintf("endpoints[%d].path", i), err.Error(), "a path that no other endpoint has")
+		}
+	}
+	return b.mountMethods(n)
+}
+
+// newListeners opens the certificates.
+func (b *builder) newListeners(n, old *site) error {
+	var have []*certSource
+	if old != nil {
+		have = old.sources()
+	}
+	for i := range n.cfg.Listen {
+		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i])}
+		same := 0 // several may have port 0
+		for _, before := range n.listen {
+			if before.cfg.Address == l.cfg.Address {
+				same++
+			}
+		}
+		l.key = fmt.Sprint(l.cfg.Address, " ", same)
+		n.listen = append(n.listen, l)
+		if l.cfg.TLS.Mode == config.TLSOff {
+			continue
+		}
+		c, err := b.openCerts(l.cfg.TLS, have)
+		if err != nil {
+			return err
+		}
+		l.certs, have = c, append(have, c)
+		if n.dev == nil {
+			n.dev = c.dev
+		}
+	}
+	sources := n.sources()
+	for _, l := range n.listen {
+		if l.certs != nil {
+			continue
+		}
+		switch {
+		case l.cfg.RedirectHTTPS:
+			l.redirect = challenges(sources, b.redirect)
+		case slices.ContainsFunc(sources, func(c *certSource) bool { return c.cfg.Mode == config.TLSACME }):
+			l.redirect = challenges(sources, n)
+		}
+	}
+	return nil
+}

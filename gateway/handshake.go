@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/websocket"
+	hs "github.com/handfast/handfast/websocket/handshake"
+)
+
+const (
+	// authTimeout bounds how long it may take to find out who a client is.
+	authTimeout = 10 * time.Second
+
+	// openTimeout bounds how long a target may take for a client before the 101. With authTimeout it is less than the 20
+	// seconds of auth.Live.Admit.
+	openTimeout = 8 * time.Second
+
+	// authWait is how long a handshake waits for its turn to be looked at, and authQueue how many wait for each that is.
+	authWait  = 2 * time.Second
+	authQueue = 4
+)
+
+// handshake is one client at an endpoint, until the 101 or the refusal. One goroutine uses it.
+type handshake struct {
+	e       *endpoint
+	via     *via
+	entry   *registry.Entry
+	entered bool    // it has a place, which drop or the connection gives back
+	rule    string  // that decided
+	opened  *Opened // what the target says; nil: it was not asked, or has refused
+}
+
+// admit decides whether a client may come in, the cheap questions first, and asks the target how it is served. After an
+// error the caller calls drop.
+func (h *handshake) admit(r *http.Request) error {
+	e := h.e
+	if reject := e.adm.allow(h.via.site, h.via.client, e); reject != nil {
+		return reject
+	}
+	if err := e.adm.conns.Enter(h.entry, e.bounds); err != nil {
+		return err
+	}
+	h.entered = true
+	id, err := h.identify(r)
+	if err != nil {
+		return err
+	}
+	h.know(id)
+	if id.Method != config.Anonymous {
+		if err := e.adm.conns.Identify(h.entry, e.bounds); err != nil {
+			return err
+		}
+	}
+	if err := h.authorize(id); err != nil {
+		return err
+	}
+	if err := h.open(r, id); err != nil {
+		return err
+	}
+	h.entry.Opened = time.Now()
+	if err := e.adm.conns.Admit(h.entry); err != nil {
+		return auth.Refusal(auth.Unauthorized(err, e.auth.Challenge()))
+	}
+	// A reload that takes the endpoint away closes what it finds in the registry, so that is where to be first.
+	if !e.adm.has(e.cfg.Name) {
+		return errReplaced
+	}
+	return nil
+}
+
+// errReplaced is the answer where a reload has taken an endpoint away meanwhile.
+var errReplaced = &websocket.Reject{
+	Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}, Reason: "The endpoint is being replaced.",
+}
+
+// drop gives back what a handshake holds that has led to no connection.
+func (h *handshake) drop() {
+	if h.opened != nil {
+		if h.opened.Abandon != nil {
+			h.guard(h.opened.Abandon)
+		}
+		h.e.target.release()
+	}
+	if h.entered {
+		h.e.adm.conns.Leave(h.entry)
+	}
+}
+
+// identify finds out who it is.
+func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
+	defer cancel()
+	began := time.Now()
+	id, err := h.e.ask(r.WithContext(ctx))
+	h.e.rec.authenticated(id, err, time.Since(began))
+	if err != nil {
+		return nil, auth.Refusal(err)
+	}
+	return id, nil
+}
+
+// know notes who it is.
+func (h *handshake) know(id *auth.Identity) {
+	n := h.entry
+	n.Identity = auth.Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued}
+	if h.e.cfg.Expiry.Close {
+		n.Identity.Expires, n.Warn = id.Expires, time.Duration(h.e.cfg.Expiry.Warn)
+	}
+}
+
+// authorize asks the rules.
+func (h *handshake) authorize(id *auth.Identity) error {
+	d, err := h.e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: h.e.cfg.Name})
+	h.rule = d.Reason
+	if err != nil {
+		return auth.Refusal(err)
+	}
+	return nil
+}
+
+// open asks the target. Without an error the target is held, and h.opened is complete.
+func (h *handshake) open(r *http.Request, id *auth.Identity) error {
+	e := h.e
+	if !e.target.hold() { // a reload has replaced it since the request came
+		return errReplaced
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
+	defer cancel()
+	rules, name := e.rules, e.cfg.Name
+	req := &Request{
+		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
+		Allow: func(action, channel string) error {
+			_, err := rules.Authorize(id, auth.Action{Do: action, Endpoint: name, Channel: channel})
+			return err
+		},
+	}
+	var err error
+	if !h.guard(func() { h.opened, err = e.target.Open(ctx, req) }) {
+		h.opened, err = nil, &targetError{errPanicked, http.StatusInternalServerError}
+	}
+	switch {
+	case err != nil:
+		h.opened = nil
+	case h.opened == nil:
+		err = errors.New("the target says neither yes nor no")
+	default:
+		return h.checkOpened(r)
+	}
+	e.target.release()
+	return targetRefusal(err)
+}
+
+// checkOpened finds mistakes of a target. It leaves the target held, for drop.
+func (h *handshake) checkOpened(r *http.Request) error {
+	o, ways := h.opened, 0
+	for _, set := range []bool{o.Open != nil, o.Serve != nil, o.Tunnel != nil} {
+		if set {
+			ways++
+		}
+	}
+	opening := hs.OpeningOf(r)
+	switch {
+	case ways != 1:
+		return &targetError{fmt.Errorf("the target wants the connection served in %d ways", ways), http.StatusInternalServerError}
+	case o.Subprotocol != "" && opening.Choose([]string{o.Subprotocol}) == "":
+		return &targetError{fmt.Errorf("the target chose the subprotocol %q, which was not offered", o.Subprotocol), http.StatusInternalServerError}
+	case o.Extensions != "" && o.Tunnel == nil:
+		return &targetError{errors.New("the target named extensions, and does not carry the bytes itself"), http.StatusInternalServerError}
+	}
+	if err := hs.CheckFields(o.Header); err != nil {
+		return &targetError{fmt.Errorf("the target's header: %w", err), http.StatusInternalServerError}
+	}
+	return nil
+}
+
+// guard calls a function of the target. It reports false after a panic, which is recorded.
+func (h *handshake) guard(call func()) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.e.rec.panicked(h.e.metrics, h.entry, p)
+		}
+	}()
+	call()
+	return true
+}
+
+// targetRefusal turns an error of Target.Open into one that picks the reply.
+func targetRefusal(err error) error {
+	if _, ok := errors.AsType[*websocket.Reject](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*auth.Error](err); ok {
+		return auth.Refusal(err)
+	}
+	return &targetError{err, http.StatusServiceUnavailable}
+}
+
+// targetError is an error of a target that the client is not shown.
+type targetError struct {
+	err    error
+	status int
+}
+
+// Error says what was wrong, for the operator.
+func (e *targetError) Error() string { return "target: " + e.err.Error() }
+
+// Unwrap returns the cause, and what picks the reply.
+func (e *targetError) Unwrap() []error {
+	reject := &websocket.Reject{Status: e.status}
+	if e.status == http.StatusServiceUnavailable {
+		reject.Header = http.Header{"Retry-After": {"5"}}
+	}
+	return []error{e.err, reject}
+}

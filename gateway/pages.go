@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/websocket"
+	hs "github.com/handfast/handfast/websocket/handshake"
+)
+
+// mountPages makes the pages of an endpoint's target, if it has any.
+func (n *site) mountPages(e *endpoint) (err error) {
+	p, ok := e.target.Target.(Pages)
+	if !ok {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its pages cannot be served: %v", p)
+		}
+	}()
+	mux := http.NewServeMux()
+	p.Register(mux)
+	n.targets = append(n.targets, targetPages{mux, e.page(n, mux)})
+	return nil
+}
+
+// targetPages are the pages of one endpoint's target.
+type targetPages struct {
+	mux     *http.ServeMux
+	handler http.Handler // of all that mux knows
+}
+
+// pageOf returns what answers a request with a page of a target, nil when no target has one.
+func (n *site) pageOf(r *http.Request) http.Handler {
+	for _, t := range n.targets {
+		if _, pattern := t.mux.Handler(r); pattern != "" {
+			return t.handler
+		}
+	}
+	return nil
+}
+
+// page puts the endpoint's limits and its check of origins before the pages of its target, and what came of a request into
+// the audit log.
+func (e *endpoint) page(n *site, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := viaOf(r)
+		if reject := e.adm.allow(n, v.client, e); reject != nil {
+			w.Header().Set("Retry-After", reject.Header.Get("Retry-After"))
+			e.refusePage(w, r, websocket.StageCheck, reject.Status, "", reject.Reason)
+			return
+		}
+		opening := hs.OpeningOf(r)
+		if bad := opening.CheckOrigin(hs.OriginPolicy{Any: e.accept.AnyOrigin, Allowed: e.accept.Origins, Proxies: n.proxies}); bad != nil {
+			e.refusePage(w, r, websocket.Stage(bad.Stage), bad.Status, bad.Section, bad.Detail)
+			return
+		}
+		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		defer func() {
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler {
+				e.rec.panicked(e.metrics, &registry.Entry{Endpoint: e.cfg.Name, Addr: v.client}, p)
+				status.status = http.StatusInternalServerError
+			}
+			e.rec.audit.log(observe.AuditPage, observe.KeyAddr, v.client.String(), observe.KeyOrigin, r.Header.Get("Origin"),
+				observe.KeyEndpoint, e.cfg.Name, observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)
+			if p != nil {
+				panic(http.ErrAbortHandler) // net/http closes the connection, and logs nothing more
+			}
+		}()
+		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+		defer cancel()
+		next.ServeHTTP(status, r.WithContext(ctx))
+	})
+}
+
+// refusePage answers a request for a page that the endpoint's policy forbids, and records it.
+func (e *endpoint) refusePage(w http.ResponseWriter, r *http.Request, stage websocket.Stage, status int, clause, reason string) {
+	http.Error(w, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\n"+reason, status)
+	n := refusalOf(r, viaOf(r))
+	n.Endpoint, n.Stage, n.Status, n.Clause, n.Reason = e.cfg.Name, string(stage), status, clause, reason
+	e.rec.record(e.metrics, n, "", "")
+}

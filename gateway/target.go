@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Target is what an endpoint does with the clients that it admits. Its methods may be called from any goroutine.
+//
+// A Target is made when the server starts, or when a reload brings an endpoint with another name, path or target. It
+// outlives every other reload. Close is called once, when the configuration has it no more and its last client has left.
+type Target interface {
+	// Open is called for a client that the endpoint would admit, before the 101: it chooses a subprotocol, reaches an
+	// upstream, or refuses. A [*websocket.Reject] among the errors picks the reply; any other error is answered with 503
+	// and logged. ctx ends when the client has gone, or has waited too long.
+	Open(ctx context.Context, r *Request) (*Opened, error)
+
+	// Close releases what the Target holds.
+	Close() error
+}
+
+// Pages is what a Target implements that answers plain HTTP requests, too, such as an API. They are bounded, checked for
+// their origin and audited as the handshakes of the endpoint are. They are not authenticated: that is for the Target.
+type Pages interface {
+	// Register adds handlers to mux. It is called once for every configuration that has the Target. A page of the server itself, or of an endpoint before this one in the configuration,
+	// wins over a page with the same path. A request has to be answered within 30 seconds.
+	Register(mux *http.ServeMux)
+}
+
+// Request is a client's opening handshake.
+type Request struct {
+	*http.Request // with its headers and path values; not to be used after Open has returned
+
+	Client   netip.Addr     // the client's address, behind all proxies
+	Identity *auth.Identity // who it is
+
+	// Allow asks the endpoint's rules whether the client may do something, such as "subscribe", to a channel. The error is
+	// an [*auth.Error] whose cause says which rule denies it. It may be called for as long as the client is connected.
+	Allow func(action, channel string) error
+
+	// Received and Sent count one message of so many bytes, in the metrics and for the operator. They are for Serve and
+	// Tunnel: what goes through a Sender and a Receiver is counted anyway. They may be called for as long as the client is
+	// connected.
+	Received, Sent func(bytes int64)
+}
+
+// Opened says how the connection of an admitted client is served. Exactly one of Open, Serve and Tunnel is set. A panic in
+// any of them, or in the Receiver, costs this client and no other.
+type Opened struct {
+	// Open serves it with events, on the event loop where the connection allows that.
+	Open func(websocket.Sender) websocket.Receiver
+
+	// Serve serves it on a goroutine of its own, until it returns: with an error the connection is closed with 1011, unless
+	// it has ended by then, otherwise with 1000. ctx ends when the connection has ended.
+	Serve func(ctx context.Context, c *websocket.Conn) error
+
+	// Tunnel takes over the connection after the 101 and carries its bytes. early is what the client has sent since. It
+	// returns soon; an error ends the connection. done is called once, when both sides are closed, with a
+	// [*websocket.CloseError] if it is known how.
+	Tunnel func(client net.Conn, early []byte, done func(error)) (Closer, error)
+
+	// Subprotocol is the one that the 101 names; the client must have offered it. "" means the choice of the endpoint's
+	// configuration.
+	Subprotocol string
+
+	// Header is added to the 101, such as an upstream's cookies. May be nil.
+	Header http.Header
+
+	// Extensions is the Sec-WebSocket-Extensions of the 101, as an upstream has answered it. It is for Tunnel only.
+	Extensions string
+
+	// Abandon is called instead of Open, Serve and Tunnel when the client has gone, or was refused after all, before the
+	// 101: it releases what Target.Open has made. May be nil.
+	Abandon func()
+}
+
+// Closer ends one client's connection: a [*websocket.Conn], a [websocket.Sender], a tunnel.
+type Closer interface {
+	// Shut starts the closing handshake and returns. The connection ends soon after, whether the client answers or not.
+	Shut(code websocket.Code, reason string) error
+
+	// CloseNow ends the connection immediately.
+	CloseNow() error
+}

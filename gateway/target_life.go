@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
+)
+
+// newTarget makes the target of endpoint i of a configuration. Of the endpoint it may use the name, the path and the
+// target's own settings: a reload that changes anything else keeps the target.
+type newTarget func(cfg *config.Config, i int) (Target, error)
+
+// targets are the targets that there are, by their key in the configuration.
+var targets = map[string]newTarget{
+	"echo": func(*config.Config, int) (Target, error) { return echo{}, nil },
+}
+
+// targetKey returns the key of a target: the one of its fields that is set.
+func targetKey(t config.Target) string {
+	v := reflect.ValueOf(t)
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Pointer && !f.IsNil() {
+			return v.Type().Field(i).Tag.Get("yaml")
+		}
+	}
+	return ""
+}
+
+// liveTarget is a target and the number of those that use it: sites, handshakes and connections. The last one to let go
+// closes it.
+type liveTarget struct {
+	Target
+	of  config.Endpoint // that it was made for
+	rec *recorder
+
+	mu    sync.Mutex
+	users int // 0: it is closed
+}
+
+// target returns the target of endpoint i of n: the one that old has for the same settings, or a new one. The site holds
+// it.
+func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
+	cfg := n.cfg.Endpoints[i]
+	if old != nil {
+		for _, e := range old.endpoints {
+			if e.target.serves(cfg) && e.target.hold() {
+				return e.target, nil
+			}
+		}
+	}
+	make := b.targets[targetKey(cfg.Target)]
+	if make == nil {
+		return nil, n.cfg.Problem(endpointPath(i, "target"), "there is no such target", "echo")
+	}
+	t, err := make(n.cfg, i)
+	if err != nil {
+		return nil, err
+	}
+	return &liveTarget{Target: t, of: cfg, rec: b.rec, users: 1}, nil
+}
+
+// serves reports whether t is what an endpoint of these settings needs.
+func (t *liveTarget) serves(cfg config.Endpoint) bool {
+	return t.of.Name == cfg.Name && t.of.Path == cfg.Path && reflect.DeepEqual(t.of.Target, cfg.Target)
+}
+
+// hold adds a user. It returns false when the target is closed.
+func (t *liveTarget) hold() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.users == 0 {
+		return false
+	}
+	t.users++
+	return true
+}
+
+// release takes a user off, and closes the target after the last one.
+func (t *liveTarget) release() {
+	t.mu.Lock()
+	t.users--
+	last := t.users == 0
+	t.mu.Unlock()
+	if !last {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			t.rec.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(p), observe.KeyEndpoint, t.of.Name)
+		}
+	}()
+	if err := t.Close(); err != nil {
+		t.rec.log.Warn(observe.EventTarget, observe.KeyEndpoint, t.of.Name, observe.KeyError, err)
+	}
+}

@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// made is a table whose targets are kept, by the name of their endpoint, in the order in which they were made.
+type made struct {
+	mu   sync.Mutex
+	list map[string][]*double
+}
+
+func (m *made) table() map[string]newTarget {
+	m.list = map[string][]*double{}
+	return map[string]newTarget{"echo": func(cfg *config.Config, i int) (Target, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		d := &double{}
+		name := cfg.Endpoints[i].Name
+		m.list[name] = append(m.list[name], d)
+		return d, nil
+	}}
+}
+
+// state returns how many targets an endpoint has had, and how often each was closed.
+func (m *made) state(name string) (closed []int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.list[name] {
+		closed = append(closed, d.closed.Load())
+	}
+	return closed
+}
+
+func (m *made) expect(t *testing.T, when, name string, want ...int32) {
+	t.Helper()
+	got := m.state(name)
+	if len(got) != len(want) {
+		t.Errorf("%s: %s has had %d targets, want %d", when, name, len(got), len(want))
+		return
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%s: target %d of %s was closed %d times, want %d", when, i, name, got[i], want[i])
+		}
+	}
+}
+
+// A target outlives reloads that do not change it. When the configuration has it no more it is closed, once, after its last
+// client.
+func TestTargetLifecycle(t *testing.T) {
+	const first = `
+endpoints:
+	- {name: a, path: /a, target: echo, auth: [anonymous]}
+	- {name: b, path: /b, target: echo, auth: [anonymous]}
+`
+	const limited = `
+endpoints:
+	- {name: b, path: /b, target: echo, auth: [anonymous], limits: {connections: 7}, rules: [{do: allow}]}
+	- {name: a, path: /a, target: echo, auth: [anonymous], origins: any}
+`
+	const moved = `
+drain: {code: 1012}
+endpoints:
+	- {name: a, path: /elsewhere, target: echo, auth: [anonymous]}
+`
+	var m made
+	r := runTargets(t, parse(t, first), m.table())
+	reload := func(text string) {
+		t.Helper()
+		if err := r.Reload(bounded.Context(t), r.with(t, text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := r.open(t, "/a", nil), r.open(t, "/b", nil)
+	reload(limited)
+	m.expect(t, "another policy", "a", 0)
+	m.expect(t, "another policy", "b", 0)
+	if r.Reload(bounded.Context(t), r.with(t, limited+"\t- {path: /c, target: echo, auth: [anonymous], rules: [{when: 'user ==', do: allow}]}\n")) == nil {
+		t.Error("a configuration that cannot be used was taken")
+	}
+	m.expect(t, "a failed reload", "a", 0)
+	echoed(t, a)
+
+	reload(moved)
+	if e := ending(t, b); e.Code != websocket.CodeServiceRestart {
+		t.Errorf("the client of the endpoint that is gone: %v", e)
+	}
+	bounded.Until(t, func() bool { return m.state("b")[0] == 1 })
+	m.expect(t, "another path", "a", 0, 0) // the first one still has a client
+	echoed(t, a)
+	echoed(t, r.open(t, "/elsewhere", nil))
+	if err := a.Close(websocket.CodeNormal, ""); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Until(t, func() bool { return m.state("a")[0] == 1 })
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	m.expect(t, "the end", "a", 1, 1)
+	m.expect(t, "the end", "b", 1)
+	has(t, &r.log, "level=WARN", "a target did not close properly", "endpoint=a", "it closes badly")
+}
+
+// A handshake that comes to a target which a reload has closed meanwhile is told to come again.
+func TestClosedTarget(t *testing.T) {
+	d := &double{panics: true}
+	target := &liveTarget{Target: d, rec: newRecorder(nil, observeNothing), users: 1}
+	if !target.hold() {
+		t.Error("a target that is in use cannot be held")
+	}
+	target.release()
+	target.release() // closes, and survives the panic
+	if target.hold() || d.closed.Load() != 1 {
+		t.Errorf("held after it was closed, %d times", d.closed.Load())
+	}
+	r := run(t, parse(t, oneEndpoint))
+	e := r.site.Load().endpoints[0]
+	e.target.release()
+	defer func() { e.target.users++ }() // the end of the server releases it once more
+	if e := r.refuse(t, "/open", nil); e.Status != 503 || e.Header.Get("Retry-After") == "" {
+		t.Errorf("%d", e.Status)
+	}
+	if n := r.conns.Len(); n != 0 {
+		t.Errorf("%d connections", n)
+	}
+}
