@@ -77,7 +77,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Endpoint: e.cfg.Name, Addr: v.client, Origin: r.Header.Get("Origin"), Sum: &e.sum,
 	}}
 	opts := e.accept
-	opts.Subprotocols = append(slices.Clone(opts.Subprotocols), "") // with room for the target's choice
+	opts.Subprotocols = append(slices.Clone(opts.Subprotocols), "!") // with room for the choice of the target
 	header, path := r.Header, r.URL.Path
 	opts.Check = func(r *http.Request) error {
 		if err := h.admit(r); err != nil {
