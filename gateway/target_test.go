@@ -203,7 +203,7 @@ endpoints:
 	opts.Header.Set("X-Extra", "yes")
 	opts.Header.Set("X-Forwarded-For", "192.0.2.7")
 	echoed(t, r.open(t, "/chat/42", opts))
-	s := <-got
+	s := bounded.Receive(t, got)
 	var denied *auth.Denied
 	if s.user != "alice" || s.role != "editor" || s.room != "42" || s.client != "192.0.2.7" || s.header != "yes" ||
 		s.news != nil || !errors.As(s.secret, &denied) {
