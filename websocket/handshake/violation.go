@@ -1,5 +1,3 @@
-// Package handshake is the opening handshake (RFC 6455 §4, RFC 7692 §7.1) as pure functions over headers: check a
-// request and answer it, build a request and verify the answer to it. It takes net/http's types and dials nothing.
 package handshake
 
 import "net/http"

@@ -1,8 +1,3 @@
-// Package protocol is the WebSocket connection as a state machine (RFC 6455 sections 5 to 8) that does no I/O: bytes go
-// in and events come out, messages go in and bytes come out. Clocks, locks, mask keys, buffers and waiting belong to
-// whoever drives it.
-//
-// Every rule about what a peer may send stands here, once. A driver moves bytes and never looks at an opcode.
 package protocol
 
 import (
@@ -52,12 +47,13 @@ type Violation struct {
 func (v *Violation) Error() string { return v.Detail + " (" + v.Section + ")" }
 
 // Machine is one end of a connection. Its two halves may be driven by two goroutines: Step and Pending by the reader,
-// the Append methods and Closing by whoever holds the driver's write lock. AppendOutput moves what the reading half
+// the Append methods and Closing by the holder of the driver's write lock. AppendOutput moves what the reading half
 // wants to say to the writing half and needs both.
 //
-// A Machine must not be copied after its first use.
+// The zero value is a server's end, without compression, with no limit. Client, Compressed, Relay and Limits are set before
+// the first step. A Machine must not be copied after its first use.
 type Machine struct {
-	Client     bool    // which end this is
+	Client     bool    // this is the client's end: it masks what it sends, and gets nothing masked
 	Compressed bool    // permessage-deflate was negotiated: RSV1 has a meaning
 	Relay      bool    // pings and close frames are plain events: the driver answers them, or passes them on
 	Limits     *Limits // nil: none
