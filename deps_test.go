@@ -84,8 +84,9 @@ var rules = []rule{
 		other: []string{"github.com/redis/rueidis"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
-	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/chain", "internal/redact", "internal/visible", "websocket", "websocket/frame"},
-		other: []string{"golang.org/x/net"}, test: []string{"explain/internal/faults", "websocket/wstest"}},
+	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},
+		own:  []string{"internal/chain", "internal/redact", "internal/visible", "websocket/frame", "websocket/handshake", "websocket/protocol"},
+		test: []string{"explain/internal/faults", "websocket", "websocket/wstest"}},
 	// Servers that commit faults, for tests; gen writes the document about them.
 	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
 	{pkg: "explain/internal/faults/gen", std: anyStd, own: []string{"explain/internal/faults"}},

@@ -7,15 +7,17 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // newKeyReport computes what a server must answer to key (RFC 6455 §4.2.2).
 func newKeyReport(key string) *Key {
-	joined := key + guid
+	joined := key + handshake.GUID
 	sum := sha1.Sum([]byte(joined))
 	return &Key{
-		Key: key, GUID: guid, Joined: joined, SHA1: hex.EncodeToString(sum[:]),
-		Want: base64.StdEncoding.EncodeToString(sum[:]),
+		Key: key, GUID: handshake.GUID, Joined: joined, SHA1: hex.EncodeToString(sum[:]),
+		Want: string(handshake.AppendAccept(nil, key)),
 	}
 }
 
@@ -30,18 +32,18 @@ func (t *tracer) guessAccept(got string) string {
 		sum := sha1.Sum([]byte(s))
 		return base64.StdEncoding.EncodeToString(sum[:])
 	}
-	sum := sha1.Sum([]byte(key + guid))
-	long := sha256.Sum256([]byte(key + guid))
-	short := md5.Sum([]byte(key + guid))
+	sum := sha1.Sum([]byte(key + handshake.GUID))
+	long := sha256.Sum256([]byte(key + handshake.GUID))
+	short := md5.Sum([]byte(key + handshake.GUID))
 	for _, try := range [...]struct{ value, mistake string }{
 		{key, "the key itself, not hashed"},
 		{b64(key), "the hash of the key without the GUID"},
-		{b64(string(raw) + guid), "the hash of the decoded key: it is to be hashed as it came, in base64"},
-		{b64(key + strings.ToLower(guid)), "the hash with the GUID in small letters"},
-		{b64(guid + key), "the hash of the GUID and the key, in the wrong order"},
-		{b64(key + " " + guid), "the hash with a space between key and GUID"},
-		{b64(key + guid + "\n"), "the hash with a line end behind it"},
-		{b64(key + "\r\n" + guid), "the hash with the line end of the header in it"},
+		{b64(string(raw) + handshake.GUID), "the hash of the decoded key: it is to be hashed as it came, in base64"},
+		{b64(key + strings.ToLower(handshake.GUID)), "the hash with the GUID in small letters"},
+		{b64(handshake.GUID + key), "the hash of the GUID and the key, in the wrong order"},
+		{b64(key + " " + handshake.GUID), "the hash with a space between key and GUID"},
+		{b64(key + handshake.GUID + "\n"), "the hash with a line end behind it"},
+		{b64(key + "\r\n" + handshake.GUID), "the hash with the line end of the header in it"},
 		{hex.EncodeToString(sum[:]), "the hash in hexadecimal instead of base64"},
 		{base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))), "the base64 of the hash in hexadecimal, not of its 20 bytes"},
 		{base64.RawStdEncoding.EncodeToString(sum[:]), "the base64 without its padding"},

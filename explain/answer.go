@@ -5,13 +5,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // clauseClient is where RFC 6455 says what a client must check in an answer.
 const clauseClient = "RFC 6455 §4.1"
 
 // readAnswer reads and judges the answer to the request.
-func (t *tracer) readAnswer(l *link, sent []field) (rest []byte, ok bool) {
+func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok bool) {
 	s := t.begin(StageResponse, "read the answer")
 	h := readHead(l, t.step())
 	s.Received = t.showHead(h)
@@ -62,79 +64,86 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	}
 	l.end()
 	switch {
-	case !t.target.secure && t.speaksTLS():
+	case !t.target.Secure && t.speaksTLS():
 		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; to TLS it answers"}
 	case !closed:
-	case !t.target.secure && t.speaksPlainHTTP2():
+	case !t.target.Secure && t.speaksPlainHTTP2():
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; to HTTP/2 it answers"}
-	case t.target.secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http lets a client through that offers http/1.1 alone
+	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http lets a client through that offers http/1.1 alone
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; when h2 is offered it chooses that"}
 	}
 	return p
 }
 
-// verdicts collects the rules for one answer, and the first fault of each kind.
+// verdicts collects the rules for one answer, as handshake has judged them, and the first fault of each kind.
 type verdicts struct {
 	t      *tracer
+	h      *head
+	all    []handshake.Verdict
 	s      *Step
 	stage  Stage
 	failed bool
 }
 
-// rule notes whether a rule held; a broken one is a fault.
-func (v *verdicts) rule(held bool, f Fault, clause, text, detail string) {
-	v.s.Rules = append(v.s.Rules, Check{clause, text, held, detail})
-	if !held {
-		v.failed = true
-		v.t.fail(v.stage, f, clause, detail)
+// step has the verdicts that follow belong to a step.
+func (v *verdicts) step(s *Step, stage Stage) { v.s, v.stage, v.failed = s, stage, false }
+
+// rule notes a rule and its verdict: text says the rule, good what was seen if it holds. A broken one is the fault, and its
+// detail what was seen, unless that is "".
+func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail string) bool {
+	d := v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })]
+	if d.Violation == nil {
+		v.s.Rules = append(v.s.Rules, Check{d.Section, text, true, good})
+		return true
 	}
+	clause := d.Section
+	if !strings.HasPrefix(clause, d.Violation.Section) { // another clause is broken than the one that the rule is about
+		clause = d.Violation.Section
+	}
+	if detail == "" {
+		detail = d.Violation.Detail
+	}
+	v.broken(f, clause, text, detail)
+	return false
+}
+
+// broken notes a rule that is broken.
+func (v *verdicts) broken(f Fault, clause, text, detail string) {
+	v.s.Rules = append(v.s.Rules, Check{clause, text, false, detail})
+	v.failed = true
+	v.t.fail(v.stage, f, clause, detail)
+}
+
+// violation returns what handshake says of a rule, nil when it holds.
+func (v *verdicts) violation(r handshake.Rule) *handshake.Violation {
+	return v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })].Violation
 }
 
 // judgeSwitch holds a 101 against the rules of RFC 6455 §4.1, in their order.
-func (t *tracer) judgeSwitch(s *Step, h *head, sent []field) bool {
-	v := &verdicts{t: t, s: s, stage: StageResponse}
-	v.rule(true, "", clauseClient+" (1)", "the status is 101", h.statusText())
-	v.rule(h.proto != "HTTP/1.0", FaultHTTP10, "RFC 9110 §15.2", "the answer is in HTTP/1.1: HTTP/1.0 has no 1xx", h.proto)
-	v.upgrade(h)
-	v.connection(h)
+func (t *tracer) judgeSwitch(s *Step, h *head, sent *handshake.Request) bool {
+	v := &verdicts{t: t, h: h, all: handshake.VerifyAll(h.response, sent)}
+	v.step(s, StageResponse)
+	v.rule(handshake.RuleStatus, "the status is 101", h.statusText(), FaultStatusOther, "")
+	v.rule(handshake.RuleVersion, "the answer is in HTTP/1.1: HTTP/1.0 has no 1xx", h.proto, FaultHTTP10, h.proto)
+	v.field("Upgrade", handshake.RuleUpgrade, "Upgrade says websocket, in any case of its letters", FaultUpgradeMissing, FaultUpgradeWrong)
+	v.field("Connection", handshake.RuleConnection, "Connection holds the token Upgrade", FaultConnectionMissing, FaultConnectionWrong)
 	v.body(h)
 	t.end(s, h.statusText())
 	switched := !v.failed
-	if !t.acceptStep(h) || !t.agreedStep(h, sent) {
+	if !t.acceptStep(v) || !t.agreedStep(v, sent) {
 		return false
 	}
 	return switched
 }
 
-// upgrade: RFC 6455 §4.1 (2), "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value
-// that is not an ASCII case-insensitive match for the value "websocket", the client MUST _Fail the WebSocket Connection_".
-func (v *verdicts) upgrade(h *head) {
-	const text = "Upgrade says websocket, in any case of its letters"
-	lines := h.values("Upgrade")
-	values := elements(lines)
-	switch {
-	case len(values) == 0:
-		v.rule(false, FaultUpgradeMissing, clauseClient+" (2)", text, "the answer has no Upgrade header")
-	case slices.ContainsFunc(values, func(s string) bool { return !equalFold(s, "websocket") }):
-		v.rule(false, FaultUpgradeWrong, clauseClient+" (2)", text, "Upgrade says "+v.t.quoted(lines))
-	default:
-		v.rule(true, "", clauseClient+" (2)", text, v.t.quoted(lines))
+// field notes the verdict on one of the two fields that name the new protocol.
+func (v *verdicts) field(name string, r handshake.Rule, text string, missing, wrong Fault) {
+	lines := v.h.values(name)
+	if len(elements(lines)) == 0 {
+		v.rule(r, text, "", missing, "the answer has no "+name+" header")
+		return
 	}
-}
-
-// connection: RFC 6455 §4.1 (3), the same for the token Upgrade in Connection.
-func (v *verdicts) connection(h *head) {
-	const text = "Connection holds the token Upgrade"
-	lines := h.values("Connection")
-	values := elements(lines)
-	switch {
-	case len(values) == 0:
-		v.rule(false, FaultConnectionMissing, clauseClient+" (3)", text, "the answer has no Connection header")
-	case !slices.ContainsFunc(values, func(s string) bool { return equalFold(s, "upgrade") }):
-		v.rule(false, FaultConnectionWrong, clauseClient+" (3)", text, "Connection says "+v.t.quoted(lines))
-	default:
-		v.rule(true, "", clauseClient+" (3)", text, v.t.quoted(lines))
-	}
+	v.rule(r, text, v.t.quoted(lines), wrong, name+" says "+v.t.quoted(lines))
 }
 
 // body: RFC 9110 §8.6 and RFC 9112 §6.1, a server MUST NOT announce a body on a 1xx. Clients pass over the header; if a body
@@ -155,14 +164,15 @@ func (v *verdicts) body(h *head) {
 }
 
 // acceptStep computes the accept value before the reader's eyes.
-func (t *tracer) acceptStep(h *head) bool {
+func (t *tracer) acceptStep(v *verdicts) bool {
 	s := t.begin(StageAccept, "check the accept value")
+	v.step(s, StageAccept)
 	k := t.r.Key
-	lines := h.values("Sec-WebSocket-Accept")
+	lines := v.h.values("Sec-WebSocket-Accept")
 	if len(lines) > 0 {
 		k.Got = oneLine(t.hide.text(lines[0]))
 	}
-	k.Held = len(lines) == 1 && lines[0] == k.Want
+	k.Held = v.violation(handshake.RuleAccept) == nil
 	s.Facts = []Fact{
 		{"key sent", k.Key},
 		{"with the GUID", k.Joined},
@@ -170,20 +180,19 @@ func (t *tracer) acceptStep(h *head) bool {
 		{"in base64", k.Want},
 		{"came", k.Got},
 	}
-	v := &verdicts{t: t, s: s, stage: StageAccept}
 	const text = "Sec-WebSocket-Accept is the base64 of the SHA-1 of the key and the GUID"
+	fault, detail := FaultAcceptWrong, ""
 	switch {
+	case k.Held:
 	case len(lines) == 0:
 		s.Facts[4].Value = "nothing"
-		v.rule(false, FaultAcceptMissing, clauseClient+" (4)", text, "the answer has no Sec-WebSocket-Accept")
+		fault, detail = FaultAcceptMissing, "the answer has no Sec-WebSocket-Accept"
 	case len(lines) > 1:
-		v.rule(false, FaultAcceptRepeated, "RFC 6455 §11.3.3", "Sec-WebSocket-Accept comes once",
-			"Sec-WebSocket-Accept comes "+count(len(lines), "time", "times"))
-	case !k.Held:
-		v.rule(false, FaultAcceptWrong, clauseClient+" (4)", text, fmt.Sprintf("Sec-WebSocket-Accept is %s%s", quote(k.Got), t.guessAccept(lines[0])))
+		fault, detail = FaultAcceptRepeated, "Sec-WebSocket-Accept comes "+count(len(lines), "time", "times")
 	default:
-		v.rule(true, "", clauseClient+" (4)", text, "they are equal")
+		detail = fmt.Sprintf("Sec-WebSocket-Accept is %s%s", quote(k.Got), t.guessAccept(lines[0]))
 	}
+	v.rule(handshake.RuleAccept, text, "they are equal", fault, detail)
 	t.end(s, map[bool]string{true: "the server knows WebSocket, and answers this very request", false: "it does not fit"}[k.Held])
 	return k.Held
 }

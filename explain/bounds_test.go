@@ -38,7 +38,7 @@ func TestLargeMessagesAreNotBlamed(t *testing.T) {
 		"compressed, no context": {fresh: true, in: raw(frame.Header{Fin: true, Opcode: frame.Binary, RSV: frame.RSV1}, compressed[0])},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := &inbound{conn: ended{}, buf: []byte(c.in), inflater: &inflater{fresh: c.fresh}}
+			in := newInbound(ended{}, []byte(c.in), &inflater{fresh: c.fresh})
 			for {
 				f, err := in.next(time.Time{})
 				if err == io.EOF { //nolint:errorlint // it is ours

@@ -104,7 +104,7 @@ func (t *tracer) connect() *link {
 	if !ok {
 		return nil
 	}
-	host, port, stages := t.target.name, t.target.port, [2]Stage{StageDNS, StageTCP}
+	host, port, stages := t.target.Name, t.target.Port, [2]Stage{StageDNS, StageTCP}
 	if proxy != nil {
 		host, port, stages = proxy.Hostname(), proxyPort(proxy), [2]Stage{StageProxy, StageProxy}
 	}
@@ -117,7 +117,7 @@ func (t *tracer) connect() *link {
 	if l == nil {
 		return nil
 	}
-	if proxy != nil && !t.tunnelStep(l) || t.target.secure && !t.tlsStep(l) {
+	if proxy != nil && !t.tunnelStep(l) || t.target.Secure && !t.tlsStep(l) {
 		l.end()
 		return nil
 	}

@@ -19,7 +19,7 @@ func (s *session) close() {
 		s.t.deadline = time.Now().Add(goodbye)
 	}
 	s.step = s.t.begin(StageClose, "close")
-	s.send(frame.Close, []byte{1000 >> 8, 1000 & 0xff})
+	s.sendClose(1000, "")
 	c := &Close{By: "client", Code: 1000, How: "close frame"}
 	s.t.r.Close = c
 	for deadline := s.t.step(); ; {
@@ -38,7 +38,7 @@ func (s *session) close() {
 			return
 		case f.Opcode == frame.Close:
 			c.Clean = true
-			detail := fmt.Sprintf("it came with %d", closeCode(f.payload))
+			detail := fmt.Sprintf("it came with %d", f.code)
 			s.step.Rules = append(s.step.Rules, Check{clause, text, true, detail})
 			s.step.Facts = append(s.step.Facts, Fact{"TCP", s.drain()})
 			s.t.end(s.step, "in order, with 1000")

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // The bounds when the options name none.
@@ -36,11 +38,11 @@ type tracer struct {
 	r        *Report
 	hide     *redactor
 	target   *target
-	plan     route   // how the server is reached
-	secure   *secure // the TLS configuration, nil for ws
-	key      string  // of the handshake that counts
-	body101  bool    // the 101 announced a body
-	deflate  *deflate
+	plan     route              // how the server is reached
+	secure   *secure            // the TLS configuration, nil for ws
+	key      string             // of the handshake that counts
+	body101  bool               // the 101 announced a body
+	deflate  *handshake.Deflate // nil: no compression was agreed on
 }
 
 func newTracer(ctx context.Context, opts *Options) *tracer {

@@ -12,32 +12,30 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/internal/visible"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// The bounds on what a server may say before it answers.
+// The bounds on what is kept of an answer and shown. Those on its head are handshake's.
 const (
-	maxHead      = 64 << 10 // bytes, of all heads together
-	maxFields    = 256      // lines of one head
-	maxInterim   = 8        // heads with a status of 1xx before the one that counts
-	maxBody      = 4 << 10  // bytes of a body that are kept
-	maxShown     = 80       // lines of one head that are shown
-	maxLine      = 1 << 10  // bytes of a line that are shown
+	maxBody      = 4 << 10 // bytes of a body that are kept
+	maxShown     = 80      // lines of one head that are shown
+	maxLine      = 1 << 10 // bytes of a line that are shown
 	bodyPatience = time.Second
 )
 
-// head is an answer's head as far as it came, and what is wrong with it.
+// head is an answer's head as far as it came, and what is wrong with it. The rules are handshake's; this keeps the lines.
 type head struct {
-	proto   string
-	status  int
-	reason  string
-	fields  []Field
-	lines   []headLine // as they came, interim answers included
-	rest    []byte     // what came behind the head in the same read
-	body    []byte
-	problem *headProblem // nil: the head is whole
-
-	size    int
-	interim int
+	in       handshake.Head
+	response *handshake.Response // nil: the head is not whole
+	proto    string
+	status   int
+	reason   string
+	fields   []Field    // in their order
+	lines    []headLine // as they came, interim answers included
+	cur      []byte     // the line that is not whole
+	rest     []byte     // what came behind the head in the same read
+	body     []byte
+	problem  *headProblem // nil: the head is whole
 }
 
 // headLine is one line of a head without its end.
@@ -59,147 +57,110 @@ type headProblem struct {
 func readHead(c net.Conn, deadline time.Time) *head {
 	h := &head{}
 	c.SetReadDeadline(deadline)
-	var buf []byte
 	chunk := make([]byte, 4096)
 	for {
 		n, err := c.Read(chunk)
-		buf = append(buf, chunk[:n]...)
-		used, done := h.feed(buf)
-		buf = buf[used:]
+		used, done := h.feed(chunk[:n])
 		switch {
 		case done:
-			h.rest = bytes.Clone(buf)
+			h.rest = bytes.Clone(chunk[used:n])
 			return h
 		case err != nil:
-			h.ended(buf, err)
+			h.ended(err)
 			return h
 		}
 	}
 }
 
-// feed takes whole lines from b and returns how much it took, and whether there is no more to be read.
+// feed takes bytes from b, all of them until the head ends, and returns how many, and whether there is no more to be read.
 func (h *head) feed(b []byte) (used int, done bool) {
-	if len(h.lines) == 0 && len(b) > 0 && !mayBeHTTP(b) {
-		if !tells(b) {
-			return 0, false
+	if first := append(h.cur[:len(h.cur):len(h.cur)], b...); len(h.lines) == 0 && len(b) > 0 && !mayBeHTTP(first) {
+		if h.cur = first; !tells(first) {
+			return len(b), false
 		}
-		h.problem = notHTTP(b)
-		h.lines = append(h.lines, headLine{text: string(b), note: h.problem.detail})
-		return 0, true
+		h.problem = notHTTP(first)
+		h.lines = append(h.lines, headLine{text: string(first), note: h.problem.detail})
+		return len(b), true
 	}
-	for h.problem == nil {
-		end := bytes.IndexByte(b[used:], '\n')
-		if h.size+len(b[used:]) > maxHead && (end < 0 || h.size+end >= maxHead) {
-			h.wrong(FaultHeadTooLarge, "RFC 9110 §5.4", "the head of the answer is larger than 64 KiB")
-			return used, true
+	for used < len(b) && !done {
+		part := b[used:]
+		if end := bytes.IndexByte(part, '\n'); end >= 0 {
+			part = part[:end+1]
 		}
-		if end < 0 {
-			return used, false
-		}
-		line := b[used : used+end]
-		used += end + 1
-		h.size += end + 1
-		if h.line(line) {
-			return used, true
-		}
+		used += len(part)
+		done = h.take(part)
 	}
-	return used, true
+	return used, done
+}
+
+// take takes a line, or a part of one that goes on, and reports whether it ended the head that counts.
+func (h *head) take(part []byte) bool {
+	h.cur = append(h.cur, part...)
+	r, _, v := h.in.Feed(part)
+	if v == nil && !bytes.HasSuffix(part, []byte("\n")) {
+		return false
+	}
+	raw := h.cur
+	h.cur = nil
+	line := strings.TrimRight(string(raw), "\r\n")
+	switch {
+	case v != nil:
+		h.lines = append(h.lines, headLine{text: strings.TrimSuffix(string(raw), "\n")})
+		h.broken(v, raw)
+	case h.status == 0:
+		h.lines = append(h.lines, headLine{text: line})
+		h.proto, h.reason = line[:len("HTTP/1.1")], strings.TrimSpace(line[len("HTTP/1.1 101"):])
+		h.status, _ = strconv.Atoi(line[len("HTTP/1.1 "):len("HTTP/1.1 101")]) // three digits, or it would have been refused
+	case line != "":
+		h.lines = append(h.lines, h.field(line))
+	case r != nil:
+		h.response = r
+		h.lines = append(h.lines, headLine{})
+	default:
+		h.lines = append(h.lines, headLine{note: "an interim answer: the one that counts follows"})
+		h.proto, h.status, h.reason, h.fields = "", 0, "", nil
+	}
+	return r != nil || v != nil
+}
+
+// field keeps a line of the head that is in order: a field, or more of the one before it.
+func (h *head) field(line string) headLine {
+	if n := len(h.fields); n > 0 && (line[0] == ' ' || line[0] == '\t') {
+		last := &h.fields[n-1]
+		last.Value = strings.TrimSpace(last.Value + " " + strings.TrimSpace(line))
+		return headLine{text: line}
+	}
+	name, value, _ := strings.Cut(line, ":")
+	h.fields = append(h.fields, Field{name, strings.Trim(value, " \t")})
+	return headLine{text: line, field: true}
 }
 
 const bareLF = "it ends in a bare LF instead of CR LF"
 
-// line reads one line and reports whether it ended the head that counts.
-func (h *head) line(raw []byte) bool {
-	line, crlf := bytes.CutSuffix(raw, []byte("\r"))
-	if len(line) > 0 || h.status == 0 || !crlf {
-		h.lines = append(h.lines, headLine{text: string(line)})
-	}
-	switch {
-	case !crlf:
-		h.wrong(FaultHeadBroken, "RFC 9112 §2.2", bareLF+", which some clients let pass and others do not")
-	case bytes.IndexByte(line, '\r') >= 0:
-		h.wrong(FaultHeadBroken, "RFC 9112 §2.2", "a bare CR stands in it")
-	case h.status == 0:
-		h.statusLine(string(line))
-	case len(line) > 0:
-		h.fieldLine(string(line))
-	case h.status >= 200 || h.status == http.StatusSwitchingProtocols:
-		h.lines = append(h.lines, headLine{})
-		return true
-	default:
-		h.lines = append(h.lines, headLine{note: "an interim answer: the one that counts follows"})
-		if h.interim++; h.interim > maxInterim {
-			h.wrong(FaultHeadEndless, "RFC 9110 §15.2", "more than 8 interim answers (1xx) came before the one that counts")
+// broken notes which rule the line read last breaks.
+func (h *head) broken(v *handshake.Violation, raw []byte) {
+	p := &headProblem{fault: FaultHeadBroken, clause: v.Section, detail: v.Detail}
+	h.problem = p
+	switch v.Section {
+	case "RFC 9110 §5.4":
+		p.fault = FaultHeadTooLarge
+		return
+	case "RFC 9110 §15.2":
+		p.fault = FaultHeadEndless
+		return
+	case "RFC 9112 §2.2":
+		if bytes.HasSuffix(raw, []byte("\n")) && bytes.IndexByte(raw, '\r') < 0 {
+			p.detail = bareLF + ", which some clients let pass and others do not"
 		}
-		h.proto, h.status, h.reason, h.fields = "", 0, "", nil
 	}
-	return h.problem != nil
-}
-
-// wrong notes what is wrong with the line read last.
-func (h *head) wrong(f Fault, clause, detail string) {
-	full := detail
-	if n := len(h.lines); n > 0 && f == FaultHeadBroken {
-		h.lines[n-1].note = detail
-		full = fmt.Sprintf("line %d of the answer: %s", n, detail)
-	}
-	h.problem = &headProblem{fault: f, clause: clause, detail: full}
-}
-
-// statusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4).
-func (h *head) statusLine(line string) {
-	const clause = "RFC 9112 §4"
-	proto, rest, _ := strings.Cut(line, " ")
-	code, reason, _ := strings.Cut(rest, " ")
-	h.proto = proto
-	version, ok := strings.CutPrefix(proto, "HTTP/1.")
-	if !ok || len(version) != 1 || version[0] < '0' || version[0] > '9' {
-		h.wrong(FaultHeadBroken, clause, "the status line does not begin with HTTP/1.1 and a space")
-		return
-	}
-	n, err := strconv.ParseUint(code, 10, 16)
-	if err != nil || len(code) != 3 || n < 100 {
-		h.wrong(FaultHeadBroken, clause, "the status is not a number of three digits")
-		return
-	}
-	if !isValue(reason) {
-		h.wrong(FaultHeadBroken, clause, "a control byte stands in the status line")
-		return
-	}
-	h.status, h.reason = int(n), strings.TrimSpace(reason)
-}
-
-// fieldLine: field-name ":" OWS field-value OWS (RFC 9112 §5).
-func (h *head) fieldLine(line string) {
-	if line[0] == ' ' || line[0] == '\t' { // RFC 9112 §5.2: a line that goes on; a user agent replaces the fold by spaces
-		if len(h.fields) == 0 || !isValue(line) {
-			h.wrong(FaultHeadBroken, "RFC 9112 §5.2", "it continues a field, but there is none before it")
-			return
-		}
-		last := &h.fields[len(h.fields)-1]
-		last.Value = strings.TrimSpace(last.Value + " " + strings.TrimSpace(line))
-		return
-	}
-	name, value, ok := strings.Cut(line, ":")
-	switch {
-	case !ok:
-		h.wrong(FaultHeadBroken, "RFC 9112 §5", "a field has a name, a colon and a value; there is no colon")
-	case isToken(strings.TrimRight(name, " \t")) && !isToken(name):
-		h.wrong(FaultHeadBroken, "RFC 9112 §5.1", "white space stands before the colon")
-	case !isToken(name):
-		h.wrong(FaultHeadBroken, "RFC 9112 §5.1", "the name of the field is not a token")
-	case !isValue(value):
-		h.wrong(FaultHeadBroken, "RFC 9110 §5.5", "a control byte stands in the value")
-	case len(h.fields) == maxFields:
-		h.wrong(FaultHeadTooLarge, "RFC 9110 §5.4", "the head of the answer has more than 256 lines")
-	default:
-		h.fields = append(h.fields, Field{name, strings.Trim(value, " \t")})
-		h.lines[len(h.lines)-1].field = true
-	}
+	n := len(h.lines)
+	h.lines[n-1].note = p.detail
+	p.detail = fmt.Sprintf("line %d of the answer: %s", n, p.detail)
 }
 
 // ended notes that the connection ended, or was silent, before the head was whole.
-func (h *head) ended(left []byte, err error) {
+func (h *head) ended(err error) {
+	left := h.cur
 	some := len(h.lines) > 0 || len(left) > 0
 	if len(left) > 0 {
 		h.lines = append(h.lines, headLine{text: string(left), note: "it has no end"})

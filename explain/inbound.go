@@ -1,14 +1,14 @@
 package explain
 
 import (
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 const (
@@ -16,39 +16,43 @@ const (
 	readChunk   = 16 << 10
 )
 
-// broken is a rule of RFC 6455 §5 that the server's frames break.
+// broken is a rule that the server's frames break, as the report has it.
 type broken struct {
 	fault  Fault
 	clause string
 	detail string
+	code   int // of the close frame that says so
 }
 
 func (b *broken) Error() string { return b.detail + " (" + b.clause + ")" }
 
-// inbound reads the server's frames and holds them against the rules. A wait that a deadline ends loses nothing: the next
-// call goes on in the same place.
+// inbound reads the server's frames. The rules are the Machine's; this keeps each frame, to show it. A wait that a deadline
+// ends loses nothing: the next call goes on in the same place.
 type inbound struct {
 	conn     net.Conn
-	buf      []byte
+	m        *protocol.Machine
+	buf      []byte    // what has come and was not looked at
 	inflater *inflater // nil: no compression was agreed on
 	frames   int       // that came whole
 
-	head *frame.Header // of the frame that is being read
-	kept []byte        // of its payload
-	left int64         // bytes of its payload that have not come
-	text textCheck     // of the message
+	frame      *incoming // under way; nil: between two frames
+	left       int64     // bytes of its payload that have not come
+	compressed bool      // the message under way is
+	message    []byte    // what has come of it, as far as it is kept
+	size       int64     // what has come of it
+}
 
-	open       bool // a message has begun
-	opcode     frame.Opcode
-	compressed bool
-	message    []byte // what has come of it, as far as it is kept
-	size       int64  // what has come of it
+func newInbound(conn net.Conn, buf []byte, inf *inflater) *inbound {
+	m := &protocol.Machine{Client: true, Relay: true, Compressed: inf != nil}
+	return &inbound{conn: conn, m: m, buf: buf, inflater: inf}
 }
 
 // incoming is a frame that came.
 type incoming struct {
 	frame.Header
 	payload []byte // unmasked; at most keepPayload bytes
+	text    bool   // of a data frame: the message is text
+	code    int    // of a close frame: its code, 1005 when there is none
 	// done says that the frame ends a message. message is its start then, inflated, and size all of its bytes.
 	done       bool
 	compressed bool
@@ -60,44 +64,15 @@ type incoming struct {
 // far as it is known.
 func (in *inbound) next(deadline time.Time) (*incoming, error) {
 	in.conn.SetReadDeadline(deadline)
-	for in.head == nil {
-		h, n, err := frame.Parse(in.buf)
-		switch {
-		case err != nil:
-			if rule := in.check(h); rule != nil {
-				return &incoming{Header: h}, rule
-			}
-			return &incoming{Header: h}, &broken{FaultFrame, "RFC 6455 §5.2", "a payload's length is not encoded as it must be"}
-		case n > 0:
-			in.buf = in.buf[n:]
-			in.head, in.left, in.kept = &h, h.Length, nil
-			if err := in.check(h); err != nil {
-				return &incoming{Header: h, payload: in.glimpse()}, err
-			}
-		default:
-			if len(in.buf) > 0 && in.frames == 0 && in.looksLikeText() {
-				return &incoming{}, in.garbage()
-			}
-			if err := in.fill(); err != nil {
-				return nil, err
-			}
+	for {
+		f, err := in.take()
+		if f != nil || err != nil {
+			return f, err
+		}
+		if err := in.fill(); err != nil {
+			return nil, err
 		}
 	}
-	for in.left > 0 {
-		if len(in.buf) == 0 {
-			if err := in.fill(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		n := int(min(in.left, int64(len(in.buf))))
-		if room := keepPayload - len(in.kept); room > 0 {
-			in.kept = append(in.kept, in.buf[:min(n, room)]...)
-		}
-		in.buf = in.buf[n:]
-		in.left -= int64(n)
-	}
-	return in.whole()
 }
 
 // fill reads once.
@@ -111,107 +86,111 @@ func (in *inbound) fill() error {
 	return err
 }
 
-// check holds a header against the rules.
-func (in *inbound) check(h frame.Header) error {
-	if in.frames == 0 && (h.RSV&(frame.RSV2|frame.RSV3) != 0 || h.Opcode.Reserved() || in.looksLikeText()) {
-		return in.garbage()
+// take goes on with what has come. It returns neither a frame nor an error when that is not enough.
+func (in *inbound) take() (*incoming, error) {
+	if in.frame == nil {
+		h, n, err := frame.Parse(in.buf)
+		if n == 0 && err == nil {
+			if len(in.buf) > 0 && in.frames == 0 && looksLikeText(in.buf) {
+				return &incoming{}, garbage()
+			}
+			return nil, nil
+		}
+		f := &incoming{Header: h}
+		if in.frames == 0 && (h.RSV&(frame.RSV2|frame.RSV3) != 0 || h.Opcode.Reserved() || looksLikeText(in.buf)) {
+			return f, garbage()
+		}
+		in.frame, in.left = f, h.Length
+		if n == 0 { // a length that is encoded wrongly: the Machine says so
+			n = len(in.buf)
+		}
+		if err := in.step(n); err != nil {
+			f.payload = slices.Clone(in.buf[:min(int64(len(in.buf)), h.Length, keepPayload)])
+			frame.Mask(f.payload, h.Key)
+			return f, err
+		}
+		if !h.Opcode.Control() {
+			if h.Opcode != frame.Continuation {
+				in.compressed = h.RSV&frame.RSV1 != 0
+			}
+			f.text, f.compressed = in.m.Text(), in.compressed
+		}
 	}
-	switch {
-	case h.Masked: // RFC 6455 §5.1: "A client MUST close a connection if it detects a masked frame"
-		return &broken{FaultMasked, "RFC 6455 §5.1", "a frame of the server is masked"}
-	case h.RSV&(frame.RSV2|frame.RSV3) != 0:
-		return &broken{FaultFrame, "RFC 6455 §5.2", "a reserved bit is set, and no extension gives it a meaning"}
-	case h.Opcode.Reserved():
-		return &broken{FaultFrame, "RFC 6455 §5.2", fmt.Sprintf("opcode %#x has no meaning", uint8(h.Opcode))}
-	case h.RSV&frame.RSV1 != 0 && in.inflater == nil:
-		return &broken{FaultFrame, "RFC 6455 §5.2", "the bit for compression (RSV1) is set, and no compression was agreed on"}
-	case h.RSV&frame.RSV1 != 0 && (h.Opcode.Control() || h.Opcode == frame.Continuation):
-		return &broken{FaultFrame, "RFC 7692 §6.1", "the bit for compression (RSV1) is set on a frame that begins no message"}
-	case h.Opcode.Control() && !h.Fin:
-		return &broken{FaultFrame, "RFC 6455 §5.5", "a control frame is fragmented"}
-	case h.Opcode.Control() && h.Length > frame.MaxControlPayload:
-		return &broken{FaultFrame, "RFC 6455 §5.5", "a control frame has more than 125 bytes"}
-	case h.Opcode == frame.Continuation && !in.open:
-		return &broken{FaultFrame, "RFC 6455 §5.4", "a continuation comes, and there is nothing to continue"}
-	case !h.Opcode.Control() && h.Opcode != frame.Continuation && in.open:
-		return &broken{FaultFrame, "RFC 6455 §5.4", "a message begins before the one before it has ended"}
+	for in.left > 0 {
+		if len(in.buf) == 0 {
+			return nil, nil
+		}
+		n := int(min(in.left, int64(len(in.buf))))
+		f := in.frame
+		f.payload = append(f.payload, in.buf[:min(n, keepPayload-len(f.payload))]...)
+		in.left -= int64(n)
+		if err := in.step(n); err != nil {
+			if f.Opcode == frame.Close && len(f.payload) > 1 { // shown, whatever is wrong with it
+				f.code = int(binary.BigEndian.Uint16(f.payload))
+			}
+			return f, err
+		}
 	}
-	return nil
-}
-
-// garbage says that what follows the handshake are no frames at all.
-func (in *inbound) garbage() error {
-	return &broken{FaultGarbage, "RFC 6455 §5.2", "what follows the 101 are no frames"}
-}
-
-// looksLikeText reports whether the bytes behind the handshake read like text. A frame's header and the start of its payload
-// hardly ever do.
-func (in *inbound) looksLikeText() bool {
-	b := in.buf
-	if in.head != nil {
-		b = append(frame.Append(nil, *in.head), in.buf...)
-	}
-	const sample = 8
-	if len(b) < sample/2 {
-		return false
-	}
-	return !slices.ContainsFunc(b[:min(len(b), sample)], func(c byte) bool {
-		return (c < ' ' || c >= 0x7f) && c != '\r' && c != '\n' && c != '\t'
-	})
-}
-
-// glimpse returns what has come of a payload that is not waited for.
-func (in *inbound) glimpse() []byte {
-	b := in.buf[:min(int64(len(in.buf)), in.left, keepPayload)]
-	if in.head != nil && in.head.Masked {
-		b = append([]byte(nil), b...)
-		frame.Mask(b, in.head.Key)
-	}
-	return b
-}
-
-// whole takes the frame that came, and what it means for its message.
-func (in *inbound) whole() (*incoming, error) {
-	f := &incoming{Header: *in.head, payload: in.kept}
-	in.head, in.kept = nil, nil
+	f := in.frame
+	in.frame = nil
 	in.frames++
+	return f, in.whole(f)
+}
+
+// step gives the Machine the next n bytes, which are of one frame.
+func (in *inbound) step(n int) error {
+	b := in.buf[:n]
+	in.buf = in.buf[n:]
+	for {
+		ev, used, err := in.m.Step(b)
+		if err != nil {
+			return in.violation(err)
+		}
+		in.event(ev)
+		if b = b[used:]; len(b) == 0 {
+			return nil
+		}
+	}
+}
+
+// event keeps what the Machine has found in the frame under way.
+func (in *inbound) event(ev protocol.Event) {
+	f := in.frame
+	switch ev.Kind {
+	case protocol.Data:
+		if ev.First {
+			in.message, in.size = nil, 0
+		}
+		in.message = append(in.message, ev.Payload[:min(len(ev.Payload), keepPayload-len(in.message))]...)
+		in.size += int64(len(ev.Payload))
+		f.done = ev.Last
+	case protocol.Close:
+		f.code, f.done = int(ev.Code), true
+	case protocol.Ping, protocol.Pong:
+		f.done = true
+	}
+}
+
+// whole completes a frame of which all has come.
+func (in *inbound) whole(f *incoming) error {
 	if f.Opcode.Control() {
-		f.done, f.message, f.size = true, f.payload, f.Length
-		if f.Opcode == frame.Close {
-			return f, checkClose(f.payload)
-		}
-		return f, nil
+		f.message, f.size = f.payload, f.Length
+		return nil
 	}
-	if f.Opcode != frame.Continuation {
-		in.open, in.opcode, in.compressed = true, f.Opcode, f.RSV&frame.RSV1 != 0
-		in.message, in.size, in.text = nil, 0, textCheck{}
+	if !f.done {
+		return nil
 	}
-	f.compressed = in.compressed
-	in.size += f.Length
-	if room := keepPayload - len(in.message); room > 0 {
-		in.message = append(in.message, f.payload[:min(len(f.payload), room)]...)
-	}
-	if in.opcode == frame.Text && !in.compressed {
-		in.text.lost = in.text.lost || f.Length > int64(len(f.payload))
-		if !in.text.lost && !in.text.add(f.payload, f.Fin) {
-			return f, &broken{FaultFrame, "RFC 6455 §8.1", "a text message is not UTF-8"}
-		}
-	}
-	if !f.Fin {
-		return f, nil
-	}
-	in.open = false
-	f.done, f.message, f.size = true, in.message, in.size
+	f.message, f.size = in.message, in.size
 	in.message = nil
-	if !in.compressed {
-		return f, nil
+	if !f.compressed {
+		return nil
 	}
-	return f, in.inflate(f)
+	return in.inflate(f)
 }
 
 // inflate turns the message that f ends into what it says.
 func (in *inbound) inflate(f *incoming) error {
-	if in.size > int64(len(f.message)) { // its end was not kept
+	if f.size > int64(len(f.message)) { // its end was not kept
 		in.inflater.lost = true
 		f.message, f.size = nil, 0
 		return nil
@@ -223,69 +202,42 @@ func (in *inbound) inflate(f *incoming) error {
 		f.message = nil
 		return nil
 	case err != nil:
-		return &broken{FaultFrame, "RFC 7692 §7.2.2", "a compressed message cannot be inflated"}
-	case in.opcode == frame.Text && size == int64(len(plain)) && !utf8.Valid(plain):
-		return &broken{FaultFrame, "RFC 6455 §8.1", "a text message is not UTF-8"}
-	}
-	return nil
-}
-
-// checkClose holds a close frame's payload against RFC 6455 §5.5.1 and §7.4.
-func checkClose(b []byte) error {
-	switch {
-	case len(b) == 0:
+		return in.violation(in.m.CannotInflate("RFC 7692 §7.2.2", "its bytes are not those of a compressor"))
+	case size > int64(len(plain)): // not all of it was kept: it cannot be judged
 		return nil
-	case len(b) == 1:
-		return &broken{FaultFrame, "RFC 6455 §5.5.1", "a close frame has one byte: a code has two"}
-	case !validCode(closeCode(b)):
-		return &broken{FaultFrame, "RFC 6455 §7.4", fmt.Sprintf("a close frame has the code %d, which may not be sent", closeCode(b))}
-	case !utf8.Valid(b[2:]):
-		return &broken{FaultFrame, "RFC 6455 §5.5.1", "the reason of a close frame is not UTF-8"}
+	}
+	if err := in.m.Inflated(plain, true); err != nil {
+		return in.violation(err)
 	}
 	return nil
 }
 
-// closeCode returns the code of a close frame, 1005 when it has none.
-func closeCode(b []byte) int {
-	if len(b) < 2 {
-		return 1005
+// violation turns what the Machine says of a broken rule into what the report says.
+func (in *inbound) violation(err error) error {
+	v, ok := errors.AsType[*protocol.Violation](err)
+	if !ok {
+		return err
 	}
-	return int(b[0])<<8 | int(b[1])
+	fault := FaultFrame
+	if v.Section == "RFC 6455 §5.1" {
+		fault = FaultMasked
+	}
+	return &broken{fault, v.Section, v.Detail, int(v.Code)}
 }
 
-// validCode reports whether a code may stand in a close frame (RFC 6455 §7.4.1 and the registry).
-func validCode(code int) bool {
-	switch {
-	case code == 1004, code == 1005, code == 1006, code == 1015:
+// garbage says that what follows the handshake are no frames at all.
+func garbage() error {
+	return &broken{FaultGarbage, "RFC 6455 §5.2", "what follows the 101 are no frames", 1002}
+}
+
+// looksLikeText reports whether the bytes behind the handshake read like text. A frame's header and the start of its payload
+// hardly ever do.
+func looksLikeText(b []byte) bool {
+	const sample = 8
+	if len(b) < sample/2 {
 		return false
-	case code >= 1000 && code <= 1014:
-		return true
 	}
-	return code >= 3000 && code <= 4999
-}
-
-// textCheck holds a message that comes in parts against UTF-8.
-type textCheck struct {
-	carry []byte // the start of a character that was cut
-	lost  bool   // not all of it was kept: it cannot be judged
-}
-
-// add takes the next part and reports whether all is well so far.
-func (c *textCheck) add(b []byte, last bool) bool {
-	all := append(c.carry, b...)
-	if last {
-		c.carry = nil
-		return utf8.Valid(all)
-	}
-	end := len(all)
-	for i := 1; i <= min(utf8.UTFMax-1, len(all)); i++ { // the last character may be cut
-		if r := all[len(all)-i]; utf8.RuneStart(r) {
-			if !utf8.FullRune(all[len(all)-i:]) {
-				end = len(all) - i
-			}
-			break
-		}
-	}
-	c.carry = append([]byte(nil), all[end:]...)
-	return utf8.Valid(all[:end])
+	return !slices.ContainsFunc(b[:min(len(b), sample)], func(c byte) bool {
+		return (c < ' ' || c >= 0x7f) && c != '\r' && c != '\n' && c != '\t'
+	})
 }

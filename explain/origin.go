@@ -7,7 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // foreignOrigin is a site that no server allows on purpose: the name is reserved (RFC 2606 §2).
@@ -23,7 +24,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	l, err := t.reopen()
 	if err == nil {
 		defer l.end()
-		if t.target.secure {
+		if t.target.Secure {
 			_, err = t.wrap(l, t.until(probePatience), t.newSecure().cfg)
 		}
 	}
@@ -50,13 +51,25 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 		t.end(s, "no answer: "+h.problem.detail)
 		return o
 	}
-	o.Opened = h.status == http.StatusSwitchingProtocols && h.value("Sec-WebSocket-Accept") == newKeyReport(key).Want
+	o.Opened = h.status == http.StatusSwitchingProtocols && keyFits(h, t.sent(key))
 	if o.Opened {
-		b := frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Close, Masked: true, Length: 2})
-		l.Write(append(b, 1000>>8, 1000&0xff)) //nolint:errcheck // a courtesy
+		m := protocol.Machine{Client: true}
+		if b, err := m.AppendClose(nil, 1000, "", t.maskKey); err == nil {
+			l.Write(b) //nolint:errcheck // a courtesy
+		}
 	}
 	t.end(s, map[bool]string{true: "accepted", false: "refused"}[o.Opened]+": "+h.statusText())
 	return o
+}
+
+// keyFits reports whether an answer shows that the server meant WebSocket. What else it agrees to does not matter here.
+func keyFits(h *head, sent *handshake.Request) bool {
+	for _, d := range handshake.VerifyAll(h.response, sent) {
+		if d.Rule == handshake.RuleAccept {
+			return d.Violation == nil
+		}
+	}
+	return false
 }
 
 // originOfHeader takes the Origin out of the caller's header: it is one of the options, and differs from try to try.
@@ -106,7 +119,7 @@ func (t *tracer) probeRefusedOrigin() {
 	}
 	sent := t.r.Target.Origin
 	other := strings.Replace(t.target.origin, "http", "https", 1)
-	if t.target.secure {
+	if t.target.Secure {
 		other = strings.Replace(t.target.origin, "https", "http", 1)
 	}
 	tried := []string{sent}

@@ -133,7 +133,7 @@ func (t *tracer) oldVersion() string {
 
 // probeConfig is for handshakes behind which nothing is sent, and so trusts whatever comes.
 func (t *tracer) probeConfig() *tls.Config {
-	name, _, _ := strings.Cut(t.target.name, "%")
+	name, _, _ := strings.Cut(t.target.Name, "%")
 	if t.o.TLS != nil && t.o.TLS.ServerName != "" {
 		name = t.o.TLS.ServerName
 	}
@@ -144,7 +144,7 @@ func (t *tracer) probeConfig() *tls.Config {
 func (t *tracer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
 		l.bound(t.until(probePatience))
-		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.host()+"\r\nConnection: close\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.Host()+"\r\nConnection: close\r\n\r\n"); err != nil {
 			return ""
 		}
 		if h := readHead(l, t.until(probePatience)); h.status != 0 {

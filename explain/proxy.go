@@ -14,8 +14,8 @@ const clauseConnect = "RFC 9110 §9.3.6"
 
 // findProxy says which proxy the request goes through, nil for none.
 func (t *tracer) findProxy() (proxy *url.URL, ok bool) {
-	u := &url.URL{Scheme: "http", Host: t.target.host(), Path: "/"} // no proxy setting knows ws
-	if t.target.secure {
+	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // no proxy setting knows ws
+	if t.target.Secure {
 		u.Scheme = "https"
 	}
 	refuse := func(detail string) (*url.URL, bool) {
@@ -54,7 +54,7 @@ func proxyPort(proxy *url.URL) string {
 
 // connectFields returns the CONNECT for the target.
 func (t *tracer) connectFields() (line string, fields []field) {
-	addr := net.JoinHostPort(t.target.name, t.target.port)
+	addr := net.JoinHostPort(t.target.Name, t.target.Port)
 	fields = []field{
 		{"Host", addr, "where the tunnel is to lead"},
 		{"User-Agent", userAgent, "who asks"},

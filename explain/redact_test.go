@@ -116,9 +116,10 @@ func TestSecretsAreRedacted(t *testing.T) {
 			o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("carol", secretProxy), Host: "192.0.2.2:3128"})
 		}, serve: func(v *visit) { v.say("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"x\"\n\n" + repeats(v)) }},
 		"a URL that does not parse": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1:x/?token=" + secretQuery},
-		"a URL with a space":        {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/ ?token=" + secretQuery},
-		"no scheme":                 {url: "bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery},
-		"a fragment":                {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery + "#x"},
+		"a URL with a space": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/ ?token=" + secretQuery,
+			serve: func(v *visit) { v.say("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
+		"no scheme":  {url: "bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery},
+		"a fragment": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery + "#x"},
 		"a header that cannot be": {opts: func(o *Options) {
 			o.Header = http.Header{"X-Secret": {secretHeader + "\r\n"}, "Upgrade": {secretHeader}}
 		}},

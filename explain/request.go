@@ -1,58 +1,45 @@
 package explain
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
-const (
-	userAgent = "handfast-explain"
-	guid      = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455 §1.3
-	offer     = "permessage-deflate; client_max_window_bits"
-)
+const userAgent = "handfast-explain"
 
 // field is one line of the request's head, with its secrets, and why it is there.
 type field struct{ name, value, note string }
 
-// ours are the fields that the handshake itself needs: nobody else may set them.
-var ours = []string{
-	"Host", "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol",
-	"Sec-Websocket-Extensions", "Content-Length", "Transfer-Encoding",
-}
-
 // checkRequest makes sure that what the options add can stand in a request.
 func (t *tracer) checkRequest() bool {
 	detail, clause := "", "RFC 9110 §5.5"
-	for name, values := range t.o.Header {
-		switch {
-		case !isToken(name):
-			detail, clause = "a header's name is not a token: letters, digits and !#$%&'*+-.^_`|~ only", "RFC 9110 §5.1"
-		case slices.Contains(ours[1:], http.CanonicalHeaderKey(name)):
-			detail = "the header " + http.CanonicalHeaderKey(name) + " belongs to the handshake itself and cannot be set"
-			clause = "RFC 6455 §4.1"
-		case slices.ContainsFunc(values, func(v string) bool { return !isValue(v) }):
-			detail = "the value of header " + http.CanonicalHeaderKey(name) + " has a control character in it"
-		}
-	}
 	c := &t.o.Credentials
-	for _, v := range [...]string{c.Bearer, c.Cookie, c.APIKey, t.o.Origin} {
-		if !isValue(v) {
-			detail = "a credential or the origin has a control character in it"
+	// The fields that the options make, under names that they may have.
+	added := http.Header{"Authorization": {c.Bearer}, "Cookie": {c.Cookie}, "X-Api-Key": {c.APIKey}, "Origin": {t.o.Origin}}
+	if c.APIKeyHeader != "" {
+		added[c.APIKeyHeader] = nil
+	}
+	for _, h := range [...]http.Header{trimmed(added), trimmed(t.o.Header)} {
+		if err := handshake.CheckFields(h); err != nil {
+			detail = err.Error()
+		}
+		for name := range h {
+			if handshake.Reserved(name) {
+				clause = clauseClient
+			}
 		}
 	}
-	if c.APIKeyHeader != "" && (!isToken(c.APIKeyHeader) || slices.Contains(ours, http.CanonicalHeaderKey(c.APIKeyHeader))) {
-		detail, clause = "the API key's header has a name that it cannot have", "RFC 9110 §5.1"
+	if equalFold(c.APIKeyHeader, "Host") {
+		detail, clause = "the API key's header cannot be Host", clauseClient
 	}
-	list := t.subprotocols()
-	for i, name := range list {
-		if !isToken(name) || slices.Contains(list[:i], name) {
-			detail, clause = "a subprotocol is not a token, or is offered twice", "RFC 6455 §4.1 (10)"
-		}
+	if err := handshake.CheckSubprotocols(t.subprotocols()); err != nil {
+		detail, clause = err.Error(), clauseClient+" (10)"
 	}
 	if detail == "" {
 		return true
@@ -64,20 +51,34 @@ func (t *tracer) checkRequest() bool {
 	return false
 }
 
+// trimmed returns h without the white space around its values, which is not sent.
+func trimmed(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		for _, v := range values {
+			out[name] = append(out[name], strings.Trim(v, " \t"))
+		}
+		if len(values) == 0 {
+			out[name] = nil
+		}
+	}
+	return out
+}
+
 // newKey returns a fresh Sec-WebSocket-Key: RFC 6455 §4.1 (7), 16 random bytes in base64.
 func (t *tracer) newKey() (string, error) {
 	var nonce [16]byte
 	if _, err := io.ReadFull(t.o.rand, nonce[:]); err != nil {
 		return "", err
 	}
-	return base64.StdEncoding.EncodeToString(nonce[:]), nil
+	return handshake.EncodeKey(nonce), nil
 }
 
 // fields returns the head's fields in the order in which Chromium sends them. origin is "" for none.
 func (t *tracer) fields(key, origin string) []field {
 	const clause = "RFC 6455 §4.1"
 	all := []field{
-		{"Host", t.target.host(), clause + " (4): the host, and the port when it is not the scheme's own"},
+		{"Host", t.target.Host(), clause + " (4): the host, and the port when it is not the scheme's own"},
 		{"Connection", "Upgrade", clause + " (6): asks this hop, and no other, to look at Upgrade"},
 		{"Pragma", "no-cache", "as browsers do: no cache may answer"},
 		{"Cache-Control", "no-cache", "the same"},
@@ -92,7 +93,7 @@ func (t *tracer) fields(key, origin string) []field {
 	all = append(all, t.credentialFields()...)
 	all = append(all, field{"Sec-WebSocket-Key", key, clause + " (7): 16 random bytes, new for every connection"})
 	if !t.o.NoCompression {
-		all = append(all, field{"Sec-WebSocket-Extensions", offer, clause + " (11): offers compression, RFC 7692"})
+		all = append(all, field{"Sec-WebSocket-Extensions", offer.Extension().String(), clause + " (11): offers compression, RFC 7692"})
 	}
 	if list := t.subprotocols(); len(list) > 0 {
 		all = append(all, field{"Sec-WebSocket-Protocol", strings.Join(list, ", "), clause + " (10): the subprotocols to choose from"})
@@ -147,7 +148,7 @@ func (t *tracer) merge(all []field) []field {
 
 // appendRequest appends the request's head as it goes over the wire.
 func (t *tracer) appendRequest(dst []byte, fields []field) []byte {
-	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\n", t.target.uri)
+	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\n", t.target.URI)
 	for _, f := range fields {
 		dst = fmt.Appendf(dst, "%s: %s\r\n", f.name, f.value)
 	}
@@ -184,27 +185,14 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 		t.end(s, fmt.Sprintf("%d bytes", n))
 	}
 	t.r.Key = newKeyReport(key)
-	return t.readAnswer(l, fields)
+	return t.readAnswer(l, t.sent(key))
 }
 
-// isToken reports whether s is a token of RFC 9110 §5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
-			continue
-		}
-		return false
+// sent returns what of the request with this key an answer is held against.
+func (t *tracer) sent(key string) *handshake.Request {
+	r := &handshake.Request{Key: key, Subprotocols: t.subprotocols()}
+	if !t.o.NoCompression {
+		r.Extensions = []handshake.Extension{offer.Extension()}
 	}
-	return s != ""
-}
-
-// isValue reports whether s can be the value of a field: no control byte but a tab (RFC 9110 §5.5).
-func isValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return r
 }

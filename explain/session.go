@@ -33,11 +33,11 @@ type session struct {
 }
 
 func newSession(t *tracer, l *link, rest []byte) *session {
-	s := &session{t: t, l: l, in: &inbound{conn: l, buf: rest}, heard: time.Now()}
+	var inf *inflater
 	if t.deflate != nil {
-		s.in.inflater = &inflater{fresh: t.deflate.serverFresh}
+		inf = &inflater{fresh: t.deflate.ServerNoTakeover}
 	}
-	return s
+	return &session{t: t, l: l, in: newInbound(l, rest, inf), heard: time.Now()}
 }
 
 // run does with the connection what was asked for, and closes it.
@@ -164,7 +164,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 	switch {
 	case isBroken:
 		s.over, s.why = true, err
-		s.send(frame.Close, []byte{1002 >> 8, 1002 & 0xff})
+		s.sendClose(rule.code, "")
 		return f, err
 	case err != nil && isTimeout(err):
 		return nil, err
@@ -175,23 +175,14 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 		s.send(frame.Pong, f.payload)
 	case f.Opcode == frame.Close:
 		s.over = true
-		s.t.r.Close = &Close{By: "server", Code: closeCode(f.payload), Reason: s.reason(f.payload), How: "close frame", Clean: true}
-		s.answerClose(f.payload)
+		s.t.r.Close = &Close{By: "server", Code: f.code, Reason: s.reason(f.payload), How: "close frame", Clean: true}
+		s.sendClose(f.code, string(f.payload[min(2, len(f.payload)):]))
+		s.drain()
 	}
 	return f, nil
 }
 
-// answerClose sends the close frame back and waits for the end of the stream, which is the server's to bring about (RFC 6455
-// §7.1.1).
-func (s *session) answerClose(payload []byte) {
-	if len(payload) > 2 {
-		payload = payload[:2]
-	}
-	s.send(frame.Close, payload)
-	s.drain()
-}
-
-// drain waits for the end of TCP, and says how it came.
+// drain waits for the end of TCP, which is the server's to bring about (RFC 6455 §7.1.1), and says how it came.
 func (s *session) drain() string {
 	s.l.bound(s.t.until(goodbye))
 	start := s.t.since()
@@ -243,7 +234,7 @@ func (s *session) broke(stage Stage) {
 	c := &Close{By: "server", Code: 1006, How: streamEnd(s.why)}
 	s.t.r.Close = c
 	if rule, ok := errors.AsType[*broken](s.why); ok {
-		c.By, c.Code, c.How = "client", 1002, "close frame"
+		c.By, c.Code, c.How = "client", rule.code, "close frame"
 		fault, clause, detail := rule.fault, rule.clause, rule.detail
 		if s.t.body101 {
 			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 announces a body; what follows it was read as frames: "+detail
@@ -260,7 +251,7 @@ func (s *session) broke(stage Stage) {
 		return
 	}
 	detail := "the server closed the connection (" + c.How + ") without a close frame"
-	if s.in.head != nil || len(s.in.buf) > 0 {
+	if s.in.frame != nil || len(s.in.buf) > 0 {
 		detail += ", in the middle of a frame"
 	}
 	s.t.fail(stage, FaultNoCloseFrame, "RFC 6455 §7.1.4", detail)
@@ -295,32 +286,21 @@ func (s *session) describe(f *incoming, rule *broken) Frame {
 	if rule != nil {
 		out.Error = rule.detail
 		if rule.fault == FaultGarbage {
-			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.garbage(f), true)}
+			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.in.buf, true)}
 		}
 	}
 	switch {
 	case f.Opcode == frame.Close && out.Opcode == "close":
-		out.Code = closeCode(f.payload)
-		out.Preview = s.reason(f.payload)
+		out.Code, out.Preview = f.code, s.reason(f.payload)
 	case f.done && f.compressed:
 		out.Inflated = f.size
-		out.Preview = s.preview(f.message, s.in.opcode == frame.Text)
+		out.Preview = s.preview(f.message, f.text)
 	case out.Opcode != "none":
-		text := f.Opcode == frame.Text || f.Opcode.Control() && utf8.Valid(f.payload) || f.Opcode == frame.Continuation &&
-			s.in.opcode == frame.Text
 		if !f.compressed {
-			out.Preview = s.preview(f.payload, text)
+			out.Preview = s.preview(f.payload, f.text || f.Opcode == frame.Text || f.Opcode.Control() && utf8.Valid(f.payload))
 		}
 	}
 	return out
-}
-
-// garbage returns the bytes that were taken for a frame and are none.
-func (s *session) garbage(f *incoming) []byte {
-	if s.in.head == nil {
-		return s.in.buf
-	}
-	return append(frame.Append(nil, f.Header), s.in.buf...)
 }
 
 // preview shows the start of a payload.
@@ -356,20 +336,43 @@ func (s *session) record(f Frame) {
 	}
 }
 
-// send sends a frame. What fails shows when the answer is read.
+// send sends a frame, which the Machine makes, and shows it.
 func (s *session) send(op frame.Opcode, payload []byte) {
-	h := frame.Header{Fin: true, Opcode: op, Masked: true, Length: int64(len(payload))}
-	io.ReadFull(s.t.o.rand, h.Key[:]) //nolint:errcheck // RFC 6455 §5.3 wants it random; a failure has ended newKey already
-	b := frame.Append(nil, h)
-	b = append(b, payload...)
-	frame.Mask(b[len(b)-len(payload):], h.Key)
-	out := Frame{At: s.t.since(), Sent: true, Opcode: op.String(), Fin: true, Masked: true, Length: h.Length}
-	if op == frame.Close {
-		out.Code, out.Preview = closeCode(payload), s.reason(payload)
-	} else {
-		out.Preview = s.preview(payload, utf8.Valid(payload))
+	var b []byte
+	var err error
+	switch op {
+	case frame.Ping:
+		b, err = s.in.m.AppendPing(nil, payload, s.t.maskKey)
+	case frame.Pong:
+		b = s.in.m.AppendPong(nil, payload, s.t.maskKey)
+	default:
+		var h frame.Header
+		h, err = s.in.m.BeginFrame(op == frame.Text, false, true, len(payload), s.t.maskKey())
+		b = append(frame.Append(nil, h), payload...)
+		frame.Mask(b[len(b)-len(payload):], h.Key)
 	}
-	s.record(out)
+	if err == nil {
+		s.write(b, Frame{Opcode: op.String(), Length: int64(len(payload)), Preview: s.preview(payload, utf8.Valid(payload))})
+	}
+}
+
+// sendClose sends our close frame, unless it has been sent. Code 1005 stands for none.
+func (s *session) sendClose(code int, reason string) {
+	b, err := s.in.m.AppendClose(nil, uint16(code), reason, s.t.maskKey)
+	if err != nil {
+		return
+	}
+	f := Frame{Opcode: frame.Close.String(), Code: code, Preview: oneLine(s.t.hide.text(reason))}
+	if code != 1005 {
+		f.Length = int64(2 + len(reason))
+	}
+	s.write(b, f)
+}
+
+// write writes a frame's bytes. What fails shows when the answer is read.
+func (s *session) write(b []byte, shown Frame) {
+	shown.At, shown.Sent, shown.Fin, shown.Masked = s.t.since(), true, true, true
+	s.record(shown)
 	s.l.bound(s.t.step())
 	switch _, err := s.l.Write(b); {
 	case isReset(err):
@@ -377,4 +380,10 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 	case err != nil && s.why == nil:
 		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + brief(err)})
 	}
+}
+
+// maskKey returns a fresh masking key.
+func (t *tracer) maskKey() (key [4]byte) {
+	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // RFC 6455 §5.3 wants it random; a failure has ended newKey already
+	return key
 }

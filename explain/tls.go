@@ -34,7 +34,7 @@ func (t *tracer) newSecure() *secure {
 		cfg.MinVersion = tls.VersionTLS12
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = strings.Cut(t.target.name, "%")
+		cfg.ServerName, _, _ = strings.Cut(t.target.Name, "%")
 	}
 	cfg.NextProtos = []string{"http/1.1"}
 	sec := &secure{cfg: cfg, insecure: cfg.InsecureSkipVerify, info: &TLS{Offered: cfg.NextProtos, Insecure: cfg.InsecureSkipVerify}}

@@ -5,8 +5,8 @@ import (
 	"encoding/base64"
 )
 
-// guid is what a server adds to the key to show that it means WebSocket (RFC 6455 §1.3).
-const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+// GUID is what a server adds to the key to show that it means WebSocket (RFC 6455 §1.3).
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 const (
 	keySize    = 24 // 16 bytes in base64
@@ -15,8 +15,8 @@ const (
 
 // AppendAccept appends the Sec-WebSocket-Accept value that answers key (RFC 6455 §4.2.2).
 func AppendAccept(dst []byte, key string) []byte {
-	var b [keySize + len(guid)]byte
-	sum := sha1.Sum(append(append(b[:0], key...), guid...))
+	var b [keySize + len(GUID)]byte
+	sum := sha1.Sum(append(append(b[:0], key...), GUID...))
 	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 

@@ -3,6 +3,7 @@ package handshake
 import (
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -85,7 +86,10 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 func hostName(host string) (string, bool) {
 	if strings.Contains(host, ":") { // it stood in brackets
 		addr, zone, zoned := strings.Cut(host, "%")
-		return host, validIPv6(addr) && (!zoned || zone != "" && validName(zone))
+		if _, err := netip.ParseAddr(addr); err != nil || zoned && !validName(zone) {
+			return host, false
+		}
+		return header.Lower(addr) + host[len(addr):], true // RFC 6874 §2: a zone is a name of this machine, and keeps its case
 	}
 	host, ok := asciiHost(host)
 	return header.Lower(host), ok && validName(host)

@@ -27,6 +27,7 @@ func TestRFC6455_3_Target(t *testing.T) {
 		{"ws://example.com/%23", false, "example.com", "80", "example.com", "/%23"},
 		{"ws://[::1]:9000/x", false, "::1", "9000", "[::1]:9000", "/x"},
 		{"ws://[fe80::1%25eth0]/x", false, "fe80::1%eth0", "80", "[fe80::1]", "/x"},
+		{"ws://[FE80::1%25vEth0]/x", false, "fe80::1%vEth0", "80", "[fe80::1]", "/x"},
 		{"ws://127.0.0.1:9000", false, "127.0.0.1", "9000", "127.0.0.1:9000", "/"},
 		{"ws://user:pass@example.com/", false, "example.com", "80", "example.com", "/"},
 	} {
@@ -57,6 +58,7 @@ func TestRFC6455_3_BadURL(t *testing.T) {
 		"ws://example.com/#", "ws://example.com/#x", "ws://example.com/?a#secret", "ws://example.com:0/", "ws://example.com:65536/",
 		"ws://example.com:secret/", "ws://user:sec/ret@example.com/", "ws://exa mple.com/", "ws://example.com/%zz", "ws://a\x00b/",
 		"ws://[::1/", "ws://[secret]/", "ws://a,b/", "ws://a\u0308.example/", "ws://\u00fc\u200d.example/", "ws://a\r\nX: y/",
+		"ws://[:::1]/", "ws://[fe80::1%25]/", "ws://[1:2]/",
 		"ws://\xff.example/", "ws://" + strings.Repeat("\u00fc", 64) + ".example/",
 	} {
 		g, v := ParseTarget(url)

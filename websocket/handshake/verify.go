@@ -143,7 +143,7 @@ func verifyAccept(a *Response, r *Request) *Violation {
 		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Accept", "RFC 6455 §11.3.3"
 	case header.Trim(lines[0]) != string(AppendAccept(nil, r.Key)):
 		v.Detail = "the Sec-WebSocket-Accept of the answer does not fit the key that was sent"
-		v.Hint = "the answer may come from a cache, or the server computes it wrongly: base64(SHA-1(key + " + guid + "))"
+		v.Hint = "the answer may come from a cache, or the server computes it wrongly: base64(SHA-1(key + " + GUID + "))"
 	default:
 		return nil
 	}
