@@ -2,7 +2,8 @@ package config
 
 import (
 	"fmt"
-	"reflect"
+
+	"github.com/handfast/handfast/config/internal/tree"
 )
 
 // Case is a question to the rules of an endpoint and the answer that they should give: one test of "handfast config test".
@@ -36,23 +37,17 @@ type Case struct {
 
 // ParseCases reads a YAML list of cases, as strictly as a configuration is read. The error is an [*Error].
 func ParseCases(name string, document []byte) ([]Case, error) {
-	l := newLoader()
-	body, p := parse(document, name)
-	if p != nil {
-		return nil, &Error{[]*Problem{p}}
-	}
 	var cases []Case
-	if body != nil {
-		newDecoder(l, name, document).decode(reflect.ValueOf(&cases).Elem(), body, "")
+	t := tree.New(&cases)
+	if err := t.Document(name, document); err != nil {
+		return nil, NewError([]*Problem{err})
 	}
-	k := &checker{l: l, c: &Config{source: l.src}}
+	t.Check()
 	for i := range cases {
-		path := fmt.Sprintf("[%d]", i)
-		k.tags(reflect.ValueOf(&cases[i]).Elem(), path)
-		cases[i].Pos = l.src.pos[path]
+		cases[i].Pos = t.Pos(fmt.Sprintf("[%d]", i))
 	}
-	if len(cases) == 0 && len(l.problems) == 0 {
-		l.problem(&Problem{Pos: Pos{name, 1, 1}, Text: "there is no case in it", Want: "a list"})
+	if len(cases) == 0 {
+		t.Wrong("", "there is no case in it", "a list")
 	}
-	return cases, NewError(l.problems)
+	return cases, t.Err()
 }

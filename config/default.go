@@ -1,5 +1,7 @@
 package config
 
+import "github.com/handfast/handfast/config/internal/tree"
+
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
 // localhost:8443, the page at /, and an echo for everybody at /echo.
 func Default() *Config {
@@ -10,20 +12,23 @@ func Default() *Config {
 
 // base is what a file begins with: nothing is served, and nothing that follows from the rest is there yet.
 func base() *Config {
-	c := newDefault[Config]()
-	l := newDefault[Listen]()
+	c := &Config{}
+	tree.SetDefaults(c)
+	var l Listen
+	tree.SetDefaults(&l)
 	l.Address = "localhost:8443"
 	c.Listen = []Listen{l}
-	return &c
+	return c
 }
 
 // openToAll is base for a server without a file: an echo for everybody, and the page to try it with. A file gets neither,
 // so that one that was truncated opens nothing.
 func openToAll() *Config {
 	c := base()
-	e := newDefault[Endpoint]()
+	var e Endpoint
+	tree.SetDefaults(&e)
 	e.Name, e.Path, e.MaxMessage = "echo", "/echo", 16<<20
-	e.Target = Target{Echo: &Echo{}}
+	e.Target = Target{Kind: "echo", Settings: &Echo{}}
 	// Whoever sends is who gets it back, so that there is no secret to guess.
 	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}

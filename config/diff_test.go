@@ -46,7 +46,7 @@ func TestDiff(t *testing.T) {
 		{"claims", "level: 3", "level: 4", []string{
 			"auth.programs.apikey.keys[ci].claims: {level: 3, none: null, quiet: false, ratio: 0.5, roles: [admin, ops]} → {level: 4, none: null, quiet: false, ratio: 0.5, roles: [admin, ops]}"}},
 		{"a rule", "do: deny", "do: allow", []string{"endpoints[chat].rules: ["}},
-		{"another kind", "redis:\n    url: redis://:secret@127.0.0.1:6379/0", "memory: {}", []string{"store.memory: {} is new", "store.redis: {url: '[redacted]'} is gone"}},
+		{"another kind", "redis:\n    url: redis://:secret@127.0.0.1:6379/0", "memory: {}", []string{"store.redis: {url: '[redacted]'} is gone", "store.memory: {} is new"}},
 		{"origins", "origins: any", "origins: [https://x.org]", []string{"endpoints[/open].origins: any → [https://x.org]"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -24,7 +24,7 @@ func TestProblems(t *testing.T) {
 		{"a tag", "log: {level: !!str info}\n", []string{":1:14: log.level: a tag has no meaning here"}},
 		{"no anchor", "log: *x\n", []string{":1:6: log: there is no anchor &x before this"}},
 		{"a circle", "auth: {a: {apikey: {keys: [{id: x, hash: x, claims: &x {y: *x}}]}}}\n", []string{
-			"keys[0].hash: this is no hash", "keys[0].claims.y.y."}},
+			"keys[0].hash: this is no hash", "keys[0].claims.y: there is no anchor &x before this"}},
 
 		// Keys.
 		{"unknown", "limits:\n  conections: 5\n", []string{"handfast.yaml:2:3: limits.conections: there is no such key; did you mean connections?"}},

@@ -1,24 +1,30 @@
 package config
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"github.com/handfast/handfast/config/internal/tree"
 )
+
+// Problem is one thing that is wrong with a configuration.
+type Problem = tree.Problem
+
+// Error is all that is wrong with a configuration, in the order of the file.
+type Error = tree.Error
+
+// Pos is where a value was given.
+type Pos = tree.Pos
+
+// Change is one difference between two configurations.
+type Change = tree.Change
+
+// NewError combines problems, sorted by where they are; it returns nil when there are none.
+func NewError(problems []*Problem) error { return tree.NewError(problems) }
+
+// Diff returns what is different, in the order of the reference. It holds no secret: one that was changed is [redacted] both
+// times.
+func Diff(before, after *Config) []Change { return tree.Diff(before, after) }
 
 // Sources are where a configuration comes from. What comes later in this struct wins.
 type Sources struct {
@@ -26,47 +32,35 @@ type Sources struct {
 	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
 	Set     []Setting // flags
 
-	// Settings is asked for more flags, whose paths depend on how much there is: it sees the configuration as it is without
+	// Settings returns more flags, whose paths depend on how much there is: it sees the configuration as it is without
 	// them, before it is checked. nil: there are none.
 	Settings func(*Config) ([]Setting, error)
 
-	// Check may find more that is wrong, so that it is told along with the rest: rules that do not compile. It is called
+	// Check may find more that is wrong, such as rules that do not compile, to be reported along with the rest. It is called
 	// even when there are problems already, with what could be read; not when the file is no YAML. nil: nothing more.
 	Check func(*Config) []*Problem
 }
 
 // Setting is one value that was given by a flag, or the like.
 type Setting struct {
-	Path  string // "listen[0].address"; the first index that a list does not have appends to it
+	Path  string // "listen[0].address"
 	Value string // as in an environment variable
 	From  string // what gave it, for messages: "--listen"
 }
 
-// The bounds on what is read.
-const (
-	maxFile   = 1 << 20
-	maxSecret = 64 << 10
-)
-
 // Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong, or that of Settings.
 func Load(s Sources) (*Config, error) {
-	l := newLoader()
-	c := openToAll()
-	if s.File != "" {
-		c = base()
-		text, err := readFile(s.File, maxFile)
-		if err != nil {
-			return nil, &Error{[]*Problem{{Pos: Pos{File: s.File}, Text: "the file cannot be read: " + why(err)}}}
-		}
-		l.src.read(absolute(s.File), text)
-		if err := l.document(c, text, s.File); err != nil {
-			return nil, &Error{[]*Problem{err}}
-		}
-	}
-	l.environ(c, s.Environ)
+	c := base()
 	if s.File == "" {
-		l.closed(c, s.Environ)
+		c = openToAll()
 	}
+	c.source = tree.New(c)
+	if s.File != "" {
+		if err := c.source.File(s.File); err != nil {
+			return nil, NewError([]*Problem{err})
+		}
+	}
+	c.environ(s.Environ, s.File == "")
 	settings := s.Set
 	if s.Settings != nil {
 		more, err := s.Settings(c)
@@ -76,261 +70,91 @@ func Load(s Sources) (*Config, error) {
 		settings = append(slices.Clip(settings), more...)
 	}
 	for _, set := range settings {
-		l.set(c, set.Path, set.Value, Pos{File: set.From})
+		c.source.Set(set.Path, set.Value, set.From)
 	}
-	return l.finish(c, s.Check)
-}
-
-// closed takes the echo for everybody back where the environment protects something, or was to name a file.
-func (l *loader) closed(c *Config, environ []string) {
-	if slices.Contains(environ, EnvFile+"=") {
-		l.problem(&Problem{Pos: Pos{File: "environment variable " + EnvFile}, Text: "it is empty", Want: "the path of a file, or no such variable"})
-	}
-	given := func(path string) bool { return strings.HasPrefix(path, "endpoints") }
-	if len(c.Auth) > 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(l.src.pos)), given) {
-		c.Endpoints = nil
-	}
+	return c.finish(s.Check)
 }
 
 // Parse makes a configuration from a YAML document and nothing else, and checks it. The name is for messages; files that
 // the document names are relative to its directory. The error is an [*Error].
 func Parse(name string, document []byte) (*Config, error) {
-	l := newLoader()
 	c := base()
-	if err := l.document(c, document, name); err != nil {
-		return nil, &Error{[]*Problem{err}}
+	c.source = tree.New(c)
+	if err := c.source.Document(name, document); err != nil {
+		return nil, NewError([]*Problem{err})
 	}
-	return l.finish(c, nil)
-}
-
-// A loader collects what is known about a configuration while it is made.
-type loader struct {
-	src      source
-	problems []*Problem
-	failed   map[string]bool // paths that have a problem already
-}
-
-func newLoader() *loader {
-	return &loader{src: source{pos: map[string]Pos{}, texts: map[string]textPos{}, sums: map[string][sha256.Size]byte{}}, failed: map[string]bool{}}
-}
-
-// problem notes a problem.
-func (l *loader) problem(p *Problem) {
-	l.problems = append(l.problems, p)
-	l.failed[p.Path] = true
+	return c.finish(nil)
 }
 
 // finish derives and checks.
-func (l *loader) finish(c *Config, more func(*Config) []*Problem) (*Config, error) {
-	c.source = l.src
+func (c *Config) finish(more func(*Config) []*Problem) (*Config, error) {
 	c.derive()
-	l.check(c)
+	c.source.Check()
+	k := &checker{c.source, c}
+	k.meaning()
 	if more != nil {
 		for _, p := range more(c) {
-			if !l.failed[p.Path] { // else there is a problem with it already, of which this is the consequence
-				l.problem(p)
+			if !k.Failed(p.Path) { // else there is a problem with it already, of which this is the consequence
+				k.Report(p)
 			}
 		}
 	}
-	if err := NewError(l.problems); err != nil {
+	if err := k.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// document sets c from a YAML document. It returns a problem when that is no YAML, so that nothing more can be told.
-func (l *loader) document(c *Config, text []byte, name string) *Problem {
-	body, p := parse(text, name)
-	if p != nil {
-		return p
-	}
-	if body == nil {
-		l.src.pos[""] = Pos{name, 1, 1}
-		return nil
-	}
-	newDecoder(l, name, text).decode(reflect.ValueOf(c).Elem(), body, "")
-	return nil
-}
+// The environment variables that belong to handfast begin with this.
+const envPrefix = "HANDFAST_"
 
-// parse returns the value of the one document in a text, nil when it is empty.
-func parse(text []byte, name string) (body ast.Node, problem *Problem) {
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, &Problem{Pos: Pos{name, 1, 1}, Text: "this is UTF-16", Want: "a YAML document in UTF-8"}
-	}
-	if i := bytes.IndexFunc(text, notYAML); i >= 0 {
-		return nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
-			Want: "a YAML document"}
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the mark that some editors put at the beginning
-	defer func() {
-		if r := recover(); r != nil { // the parser is not ours
-			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("this cannot be read: ", r), Want: "a YAML document"}
-		}
-	}()
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		return nil, syntaxProblem(err, name, text)
-	}
-	for _, doc := range file.Docs {
-		if d, ok := doc.Body.(*ast.DirectiveNode); ok {
-			return nil, &Problem{Pos: linesOf(text).place(name, d.GetToken()), Text: "a directive has no meaning here"}
-		}
-		switch {
-		case doc.Body == nil || isNull(doc.Body):
-		case body != nil:
-			return nil, &Problem{Pos: linesOf(text).place(name, doc.GetToken()), Text: "a second document begins here",
-				Want: "one document in a file"}
-		default:
-			body = doc.Body
+// EnvFile names the configuration file, when no flag does. [Load] leaves it to its caller.
+const EnvFile = envPrefix + "CONFIG"
+
+// environ sets what environment variables say. An empty variable is as one that is not set, but for those without which the
+// server would be open to everybody. Without a file, methods in the environment take the echo for everybody away.
+func (c *Config) environ(environ []string, noFile bool) {
+	paths := map[string]string{envPrefix + "ENDPOINTS": "endpoints", envPrefix + "AUTH": "auth"}
+	for _, kv := range environ {
+		name, text, _ := strings.Cut(kv, "=")
+		if path := paths[name]; text == "" && (path != "" || name == EnvFile && noFile) {
+			c.source.Report(&Problem{Pos: Pos{File: "environment variable " + name}, Path: path, Text: "it is empty",
+				Want: "what protects the server, or no such variable"})
 		}
 	}
-	return body, nil
-}
-
-// notYAML reports whether a character may not be in a YAML document (YAML 1.2.2 §5.1).
-func notYAML(r rune) bool {
-	return r == '\uFFFD' || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
-}
-
-// offset returns the position of a byte.
-func offset(name string, text []byte, i int) Pos {
-	before := lineEnds.Replace(string(text[:i]))
-	line := strings.LastIndexByte(before, '\n') + 1
-	return Pos{name, strings.Count(before, "\n") + 1, len([]rune(before[line:])) + 1}
-}
-
-// syntaxProblem turns the parser's error into ours.
-func syntaxProblem(err error, name string, text []byte) *Problem {
-	p := &Problem{Pos: Pos{name, 1, 1}, Text: "this is no YAML", Want: "a YAML document"}
-	var at interface {
-		error
-		GetToken() *token.Token
-		GetMessage() string
-	}
-	if errors.As(err, &at) {
-		p.Text = "this is no YAML: " + at.GetMessage()
-		if strings.Contains(at.GetMessage(), "'\t'") || strings.Contains(at.GetMessage(), "'\\t'") {
-			p.Text = "this is no YAML: a tab stands where only spaces may"
-		}
-		p.Pos = linesOf(text).place(name, at.GetToken())
-	}
-	return p
-}
-
-// fromFile sets a value to what a file holds, without the white space around it.
-func (d *decoder) fromFile(v reflect.Value, e entry, path, filePath string) {
-	n, ok := d.resolve(e.value, filePath)
-	if !ok {
-		return
-	}
-	text, ok := scalarText(n)
-	if !ok || text == "" {
-		d.problem(n, filePath, "this is "+kindOf(n), pathType.String())
-		return
-	}
-	d.l.src.pos[path] = d.at(n)
-	d.l.readInto(v, path, filePath, d.l.absolute(Path(text), d.file), d.at(n))
-}
-
-// readInto sets a value to what a file holds.
-func (l *loader) readInto(v reflect.Value, path, filePath string, file Path, at Pos) {
-	content, err := readFile(string(file), maxSecret)
-	text := strings.TrimSpace(string(content))
-	switch {
-	case err != nil:
-		l.problem(&Problem{Pos: at, Path: filePath, Text: string(file) + " cannot be read: " + why(err)})
-	case text == "":
-		l.problem(&Problem{Pos: at, Path: filePath, Text: string(file) + " is empty"})
-	default:
-		if err := setText(v, text); err != nil {
-			l.problem(&Problem{Pos: at, Path: filePath, Text: "what is in " + string(file) + ": " + err.Error(), Want: wantOf(v.Type())})
-		}
-	}
-	l.failed[path] = l.failed[filePath]
-	if err == nil {
-		l.src.read(string(file), content)
+	c.source.Environ(envPrefix, environ, func(name string) bool { return name == EnvFile || serviceLink(name) })
+	if noFile && len(c.Auth) > 0 && !c.source.Given("endpoints") {
+		c.Endpoints = nil
 	}
 }
 
-// absolute returns a path that does not depend on the working directory. It is relative to the directory of the file
-// that names it, "" for what stands in none.
-func (l *loader) absolute(p Path, in string) Path {
-	if p == "" || filepath.IsAbs(string(p)) {
-		return p
-	}
-	if in != "" {
-		p = Path(filepath.Join(filepath.Dir(in), string(p)))
-	}
-	return Path(absolute(string(p)))
+// serviceLink reports whether a variable is one that Kubernetes and Docker set for a service called handfast, or
+// handfast-something: HANDFAST_PORT=tcp://10.0.0.1:8443, HANDFAST_SERVICE_HOST. No key of ours has such a word in it.
+func serviceLink(name string) bool {
+	return strings.Contains(name+"_", "_PORT_") || strings.Contains(name, "_SERVICE_HOST") || strings.Contains(name, "_SERVICE_PORT")
 }
 
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path // the working directory is gone: it is as good as any
+// Problem returns a problem with the value at a path, for a caller that finds out later that it cannot be used, such as a
+// rule that does not compile. The text is complete but for position and path.
+func (c *Config) Problem(path, text, want string) *Problem { return c.tree().Problem(path, text, want) }
+
+// ProblemIn is Problem for a place inside of a text: line and column count from 1 in the text of the value.
+func (c *Config) ProblemIn(path string, line, column int, text, want string) *Problem {
+	return c.tree().ProblemIn(path, line, column, text, want)
 }
 
-// readFile reads a file of limited size. A pipe that a shell has passed with <(…) is empty when it is read again, after a
-// SIGHUP: that is no configuration without settings, which would let everybody in.
-func readFile(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("it is a directory")
-	case !info.Mode().IsRegular():
-		content, err := readPipe(name, limit, pipePatience)
-		if err == nil && len(content) == 0 && info.Mode()&fs.ModeNamedPipe != 0 {
-			err = errors.New("it is a pipe with nothing in it; what comes through a pipe can be read once")
-		}
-		return content, err
-	}
-	return readSome(name, limit)
-}
+// Pos returns where the value at a path was given, "endpoints[0].rules[1].when", or what it is part of when it was not
+// given itself. The zero Pos means that nothing was given: it is a default.
+func (c *Config) Pos(path string) Pos { return c.tree().Pos(path) }
 
-func readSome(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(content)) > limit {
-		err = fmt.Errorf("it is larger than %s", Bytes(limit))
-	}
-	return content, err
-}
+// Files returns the files that were read: the configuration, and those that hold a secret or a key. A change of any of
+// them is a reason to load again.
+func (c *Config) Files() []string { return c.tree().Files() }
 
-// pipePatience bounds the wait for whoever is to write into a pipe.
-const pipePatience = 10 * time.Second
-
-// readPipe is readSome for what may have nobody who writes into it. Opening it cannot be broken off, so the reader is left
-// behind until somebody writes, or the process ends.
-func readPipe(name string, limit int64, patience time.Duration) ([]byte, error) {
-	type result struct {
-		content []byte
-		err     error
+// tree returns where the values come from.
+func (c *Config) tree() *tree.Tree {
+	if c.source == nil {
+		return tree.New(c)
 	}
-	done := make(chan result, 1)
-	go func() {
-		content, err := readSome(name, limit)
-		done <- result{content, err}
-	}()
-	select {
-	case r := <-done:
-		return r.content, r.err
-	case <-time.After(patience):
-		return nil, fmt.Errorf("it is a pipe, and nobody has written it to its end in %s", patience)
-	}
-}
-
-// why returns what an error of the file system says, without the path.
-func why(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
+	return c.source
 }

@@ -6,13 +6,21 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/handfast/handfast/config/internal/tree"
 )
+
+// checker looks for what is wrong with a configuration that could be read.
+type checker struct {
+	*tree.Tree
+	c *Config
+}
 
 // meaning checks what no tag can say.
 func (k *checker) meaning() {
 	c := k.c
 	if len(c.Listen) == 0 {
-		k.problem("listen", "the server listens nowhere", "at least one address")
+		k.Wrong("listen", "the server listens nowhere", "at least one address")
 	}
 	seen := map[Address]int{}
 	for i := range c.Listen {
@@ -20,21 +28,21 @@ func (k *checker) meaning() {
 		k.listen(&c.Listen[i], p)
 		a := c.Listen[i].Address
 		if first, ok := seen[a]; ok && !strings.HasSuffix(string(a), ":0") {
-			k.problem(p+".address", fmt.Sprintf("listen[%d] has the same address", first), "")
+			k.Wrong(p+".address", fmt.Sprintf("listen[%d] has the same address", first), "")
 		}
 		seen[a] = i
 	}
 	k.admin()
 	k.drain()
 	if c.Audit.To == "file" && c.Audit.File == "" {
-		k.problem("audit.file", "it has to be given when audit.to is file", wantOf(pathType))
+		k.Wrong("audit.file", "it has to be given when audit.to is file", tree.Expected[Path]())
 	}
 	if c.Audit.To != "file" && c.Audit.File != "" {
-		k.problem("audit.to", quote(c.Audit.To)+" has no use for audit.file", "file")
+		k.Wrong("audit.to", tree.Quote(c.Audit.To)+" has no use for audit.file", "file")
 	}
 	for name := range c.Auth {
 		if name == Anonymous || !validName(name) {
-			k.problem("auth."+name, "a method cannot be called that", "small letters, digits, - and _, and not "+Anonymous)
+			k.Wrong("auth."+name, "a method cannot be called that", "small letters, digits, - and _, and not "+Anonymous)
 		}
 	}
 	for path, m := range c.Methods() {
@@ -51,17 +59,17 @@ func validName(name string) bool {
 
 func (k *checker) listen(l *Listen, path string) {
 	if l.Address == "off" {
-		k.problem(path+".address", `"off" is no address`, l.Address.Expected())
+		k.Wrong(path+".address", `"off" is no address`, l.Address.Expected())
 	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {
-		k.problem(path+".redirect_https", "this listener has TLS itself", "tls: off beside it")
+		k.Wrong(path+".redirect_https", "this listener has TLS itself", "tls: off beside it")
 	}
 	if l.RedirectHTTPS && !secure && !k.anyTLS() {
-		k.problem(path+".redirect_https", "no listener has TLS to redirect to", "false, or a listener with TLS")
+		k.Wrong(path+".redirect_https", "no listener has TLS to redirect to", "false, or a listener with TLS")
 	}
 	if l.HSTS > 0 && !secure {
-		k.problem(path+".hsts", "browsers ignore it without TLS", "0s, or TLS on this listener")
+		k.Wrong(path+".hsts", "browsers ignore it without TLS", "0s, or TLS on this listener")
 	}
 	k.tls(&l.TLS, path+".tls")
 }
@@ -79,25 +87,25 @@ func (k *checker) tls(t *TLS, path string) {
 	switch t.Mode {
 	case TLSFiles:
 		if len(t.Files) == 0 {
-			k.problem(path+".files", "it has to be given with mode files", "a list of cert and key")
+			k.Wrong(path+".files", "it has to be given with mode files", "a list of cert and key")
 		}
 	case TLSACME:
 		k.acme(&t.ACME, path+".acme")
 	}
 	if t.Mode != TLSFiles && len(t.Files) > 0 {
-		k.problem(path+".mode", fmt.Sprintf("%s has no use for files", t.Mode), "files, or no files beside it")
+		k.Wrong(path+".mode", fmt.Sprintf("%s has no use for files", t.Mode), "files, or no files beside it")
 	}
 	if t.Mode != TLSACME && len(t.ACME.Hosts) > 0 {
-		k.problem(path+".mode", fmt.Sprintf("%s has no use for acme", t.Mode), "acme, or no acme.hosts beside it")
+		k.Wrong(path+".mode", fmt.Sprintf("%s has no use for acme", t.Mode), "acme, or no acme.hosts beside it")
 	}
 	if t.Mode == TLSOff && t.ClientAuth != ClientAuthOff {
-		k.problem(path+".client_auth", "there are no client certificates without TLS", ClientAuthOff)
+		k.Wrong(path+".client_auth", "there are no client certificates without TLS", ClientAuthOff)
 	}
 	if t.ClientAuth != ClientAuthOff && len(t.ClientCAs) == 0 {
-		k.problem(path+".client_cas", "it has to be given when client_auth is "+t.ClientAuth, "a list of PEM files")
+		k.Wrong(path+".client_cas", "it has to be given when client_auth is "+t.ClientAuth, "a list of PEM files")
 	}
 	if t.ClientAuth == ClientAuthOff && len(t.ClientCAs) > 0 {
-		k.problem(path+".client_auth", "off has no use for client_cas", "optional or required")
+		k.Wrong(path+".client_auth", "off has no use for client_cas", "optional or required")
 	}
 	for i, f := range t.Files {
 		k.file(f.Cert, fmt.Sprintf("%s.files[%d].cert", path, i))
@@ -111,20 +119,20 @@ func (k *checker) tls(t *TLS, path string) {
 
 func (k *checker) acme(a *ACME, path string) {
 	if len(a.Hosts) == 0 {
-		k.problem(path+".hosts", "it has to be given with mode acme", "a list of host names")
+		k.Wrong(path+".hosts", "it has to be given with mode acme", "a list of host names")
 	}
 	for i, h := range a.Hosts {
 		_, err := netip.ParseAddr(h)
 		if err == nil || !strings.Contains(h, ".") && h != "localhost" || strings.ContainsAny(h, "*:/ ") {
-			k.problem(fmt.Sprintf("%s.hosts[%d]", path, i), quote(h)+" is no name that a certificate can be had for",
+			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(h)+" is no name that a certificate can be had for",
 				"a host name without wildcard and port, such as ws.example.com")
 		}
 	}
 	if !a.AcceptTerms {
-		k.problem(path+".accept_terms", "the authority gives no certificates unless you accept its terms of service", "true")
+		k.Wrong(path+".accept_terms", "the authority gives no certificates unless you accept its terms of service", "true")
 	}
 	if (a.EABKeyID == "") != a.EABKey.Empty() {
-		k.problem(path+".eab_key_id", "eab_key_id and eab_key belong together", "both, or none")
+		k.Wrong(path+".eab_key_id", "eab_key_id and eab_key belong together", "both, or none")
 	}
 	if a.Directory != "" {
 		k.url(a.Directory, path+".directory", "https")
@@ -140,18 +148,18 @@ func (k *checker) file(p Path, path string) {
 	info, err := os.Stat(string(p))
 	switch {
 	case err != nil:
-		k.problem(path, quote(string(p))+" cannot be read: "+why(err), "a file")
+		k.Wrong(path, tree.Quote(string(p))+" cannot be read: "+tree.Why(err), "a file")
 	case info.IsDir():
-		k.problem(path, quote(string(p))+" is a directory", "a file")
+		k.Wrong(path, tree.Quote(string(p))+" is a directory", "a file")
 	}
 }
 
 // url checks that a text is a URL with one of the schemes. It may hold a password: it is not shown.
 func (k *checker) url(text, path string, schemes ...string) *url.URL {
-	want := "a URL that begins with " + oneOf(schemes) + "://"
+	want := "a URL that begins with " + tree.OneOf(schemes) + "://"
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" && u.Scheme != "unix" {
-		k.problem(path, "this is no URL", want)
+		k.Wrong(path, "this is no URL", want)
 		return nil
 	}
 	for _, s := range schemes {
@@ -159,7 +167,7 @@ func (k *checker) url(text, path string, schemes ...string) *url.URL {
 			return u
 		}
 	}
-	k.problem(path, fmt.Sprintf("its scheme is %q", u.Scheme), want)
+	k.Wrong(path, fmt.Sprintf("its scheme is %q", u.Scheme), want)
 	return nil
 }
 
@@ -172,14 +180,14 @@ func (k *checker) admin() {
 	ip, err := netip.ParseAddr(host)
 	loopback := host == "" || host == "localhost" || err == nil && ip.IsLoopback()
 	if !loopback && a.Token.Empty() {
-		k.problem("admin.token", fmt.Sprintf("it has to be given, since other machines may reach %s", a.Address),
+		k.Wrong("admin.token", fmt.Sprintf("it has to be given, since other machines may reach %s", a.Address),
 			"a secret, or a loopback address such as 127.0.0.1:9090")
 	}
 }
 
 func (k *checker) drain() {
 	if d := k.c.Drain; d.Spread > d.Timeout {
-		k.problem("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
+		k.Wrong("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
 			"a time within which all are told before the rest is cut")
 	}
 	if r := k.c.Store.Redis; r != nil && !r.URL.Empty() {
@@ -191,13 +199,13 @@ func (k *checker) logout() {
 	l := k.c.Logout
 	if l.Path == "" {
 		if len(l.Auth) > 0 {
-			k.problem("logout.path", "it has to be given along with logout.auth", "a path such as /logout")
+			k.Wrong("logout.path", "it has to be given along with logout.auth", "a path such as /logout")
 		}
 		return
 	}
 	k.path(l.Path, "logout.path")
 	if len(l.Auth) == 0 {
-		k.problem("logout.auth", "it has to be given: nobody can log out anonymously", wantOf(authRefType))
+		k.Wrong("logout.auth", "it has to be given: nobody can log out anonymously", tree.Expected[AuthRef]())
 	}
 	k.refs(l.Auth, "logout.auth", false)
 	k.notAny(l.Origins, "logout.origins")
@@ -206,6 +214,6 @@ func (k *checker) logout() {
 // notAny refuses any for what a page does with its visitor's credentials.
 func (k *checker) notAny(o Origins, path string) {
 	if o.Any {
-		k.problem(path, "any page could do this in the name of its visitor", "a list of web origins")
+		k.Wrong(path, "any page could do this in the name of its visitor", "a list of web origins")
 	}
 }

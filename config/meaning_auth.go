@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/handfast/handfast/config/internal/tree"
 )
 
 // refs checks an endpoint's auth, or the like.
@@ -14,30 +16,22 @@ func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 		switch {
 		case ref.Method != nil:
 		case ref.Name == Anonymous && !anonymous:
-			k.problem(p, "anonymous has no use here", "a method that says who the client is")
+			k.Wrong(p, "anonymous has no use here", "a method that says who the client is")
 		case ref.Name == Anonymous:
 			if i < len(refs)-1 {
-				k.problem(p, "anonymous lets everybody in, so that what follows is never asked", "anonymous as the last one")
+				k.Wrong(p, "anonymous lets everybody in, so that what follows is never asked", "anonymous as the last one")
 			}
 		case k.c.Auth[ref.Name] == nil:
 			k.unknownMethod(ref.Name, p)
 		}
 		if ref.Name != "" && slices.IndexFunc(refs, func(r AuthRef) bool { return r.Name == ref.Name }) < i {
-			k.problem(p, quote(ref.Name)+" is in the list already", "")
+			k.Wrong(p, tree.Quote(ref.Name)+" is in the list already", "")
 		}
 	}
 }
 
 func (k *checker) unknownMethod(name, path string) {
-	if k.l.failed[path] {
-		return
-	}
-	names := append(slices.Sorted(maps.Keys(k.c.Auth)), Anonymous)
-	p := k.c.Problem(path, quote(name)+" is no method under auth", oneOf(names))
-	if near := nearest(name, names); near != "" {
-		p.Hint = "did you mean " + near + "?"
-	}
-	k.l.problem(p)
+	k.Unknown(path, tree.Quote(name)+" is no method under auth", name, append(slices.Sorted(maps.Keys(k.c.Auth)), Anonymous))
 }
 
 // method checks one way to find out who a client is.
@@ -50,7 +44,7 @@ func (k *checker) method(m *Method, path string) {
 	}
 	if a := m.APIKey; a != nil {
 		if len(a.Keys) == 0 && a.File == "" {
-			k.problem(path+".apikey", "there are no keys", "keys or file")
+			k.Wrong(path+".apikey", "there are no keys", "keys or file")
 		}
 		k.apiKeys(a, path+".apikey")
 	}
@@ -82,7 +76,7 @@ func (k *checker) noTickets(refs []AuthRef, path string) {
 			m = k.c.Auth[ref.Name]
 		}
 		if m != nil && m.Ticket != nil {
-			k.problem(fmt.Sprintf("%s[%d]", path, i), "a ticket cannot be had for a ticket", "another kind of credential")
+			k.Wrong(fmt.Sprintf("%s[%d]", path, i), "a ticket cannot be had for a ticket", "another kind of credential")
 		}
 	}
 }
@@ -96,17 +90,17 @@ func (k *checker) jwt(j *JWT, path string) {
 		{"secret", !j.Secret.Empty()}, {"public_key", j.PublicKey != ""}, {"public_key_file", j.PublicKeyFile != ""},
 		{"jwks_url", j.JWKSURL != ""}, {"oidc_issuer", j.OIDCIssuer != ""},
 	} {
-		if key.set || k.l.failed[path+"."+key.name] {
+		if key.set || k.Failed(path+"."+key.name) {
 			given = append(given, key.name)
 		}
 	}
 	const want = "one of secret, public_key, public_key_file, jwks_url and oidc_issuer"
 	switch {
 	case len(given) == 0:
-		k.problem(path, "nothing says what tokens are verified with", want)
+		k.Wrong(path, "nothing says what tokens are verified with", want)
 		return
 	case len(given) > 1:
-		k.problem(path+"."+given[1], given[0]+" is given, too", want)
+		k.Wrong(path+"."+given[1], given[0]+" is given, too", want)
 		return
 	}
 	k.algorithms(j, path, given[0] == "secret")
@@ -119,14 +113,14 @@ func (k *checker) jwt(j *JWT, path string) {
 		k.url(j.OIDCIssuer, path+".oidc_issuer", "https", "http")
 	}
 	if len(j.Audience) > 0 && j.AnyAudience {
-		k.problem(path+".any_audience", "audience is given, too", "one of the two")
+		k.Wrong(path+".any_audience", "audience is given, too", "one of the two")
 	}
 }
 
 // algorithms checks that a key's algorithms are of its kind: a public key that is taken for an HMAC secret lets in
 // everybody who knows it (RFC 8725 §2.1).
 func (k *checker) algorithms(j *JWT, path string, secret bool) {
-	if k.l.failed[path+".secret"] {
+	if k.Failed(path + ".secret") {
 		return
 	}
 	for i, a := range j.Algorithms {
@@ -134,11 +128,11 @@ func (k *checker) algorithms(j *JWT, path string, secret bool) {
 		size, hmac := map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}[a]
 		switch {
 		case secret && !hmac:
-			k.problem(p, quote(a)+" needs a public key", "HS256, HS384 or HS512 with a secret")
+			k.Wrong(p, tree.Quote(a)+" needs a public key", "HS256, HS384 or HS512 with a secret")
 		case !secret && hmac:
-			k.problem(p, quote(a)+" needs a secret", "an algorithm with a public key, such as RS256, ES256 or EdDSA")
+			k.Wrong(p, tree.Quote(a)+" needs a secret", "an algorithm with a public key, such as RS256, ES256 or EdDSA")
 		case secret && len(j.Secret.Reveal()) < size:
-			k.problem(path+".secret", fmt.Sprintf("it has %d bytes", len(j.Secret.Reveal())),
+			k.Wrong(path+".secret", fmt.Sprintf("it has %d bytes", len(j.Secret.Reveal())),
 				fmt.Sprintf("%d bytes or more for %s (RFC 7518 §3.2)", size, a))
 		}
 	}
@@ -150,12 +144,12 @@ func (k *checker) apiKeys(a *APIKey, path string) {
 	for i, key := range a.Keys {
 		p := fmt.Sprintf("%s.keys[%d]", path, i)
 		if seen[key.ID] && key.ID != "" {
-			k.problem(p+".id", quote(key.ID)+" is the id of another key, too", "an id of its own")
+			k.Wrong(p+".id", tree.Quote(key.ID)+" is the id of another key, too", "an id of its own")
 		}
 		seen[key.ID] = true
 		digits, ok := strings.CutPrefix(key.Hash, "sha256:")
 		if (!ok || len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "") && key.Hash != "" {
-			k.problem(p+".hash", "this is no hash of a key", "sha256: and 64 hexadecimal digits in small letters")
+			k.Wrong(p+".hash", "this is no hash of a key", "sha256: and 64 hexadecimal digits in small letters")
 		}
 	}
 }
@@ -163,16 +157,16 @@ func (k *checker) apiKeys(a *APIKey, path string) {
 func (k *checker) cookie(c *Cookie, path string) {
 	switch {
 	case c.JWT == nil && c.Forward == nil:
-		k.problem(path, "nothing says what the cookie means", "one of jwt and forward")
+		k.Wrong(path, "nothing says what the cookie means", "one of jwt and forward")
 	case c.JWT != nil && c.Forward != nil:
-		k.problem(path+".forward", "jwt is given, too", "one of the two")
+		k.Wrong(path+".forward", "jwt is given, too", "one of the two")
 	case c.JWT != nil:
 		k.jwt(c.JWT, path+".jwt")
 	default:
 		k.forward(c.Forward, path+".forward")
 	}
 	if strings.ContainsAny(c.Name, " ;,=\"\t") {
-		k.problem(path+".name", "this is no name of a cookie", "letters, digits, - and _")
+		k.Wrong(path+".name", "this is no name of a cookie", "letters, digits, - and _")
 	}
 }
 
@@ -182,7 +176,7 @@ func (k *checker) certificate(path string) {
 			return
 		}
 	}
-	k.problem(path, "no listener asks clients for a certificate", "client_cas under the tls of a listener")
+	k.Wrong(path, "no listener asks clients for a certificate", "client_cas under the tls of a listener")
 }
 
 func (k *checker) forward(f *Forward, path string) {
@@ -190,15 +184,15 @@ func (k *checker) forward(f *Forward, path string) {
 		k.url(f.URL, path+".url", "http", "https")
 	}
 	if len(f.Headers) == 0 {
-		k.problem(path+".headers", "nothing of the request is sent along", "a list of header names")
+		k.Wrong(path+".headers", "nothing of the request is sent along", "a list of header names")
 	}
 	for i, h := range f.Headers {
 		if !validHeader(h) {
-			k.problem(fmt.Sprintf("%s.headers[%d]", path, i), quote(h)+" is no name of a header", "letters, digits and -")
+			k.Wrong(fmt.Sprintf("%s.headers[%d]", path, i), tree.Quote(h)+" is no name of a header", "letters, digits and -")
 		}
 	}
 	if !validHeader(f.UserHeader) {
-		k.problem(path+".user_header", quote(f.UserHeader)+" is no name of a header", "letters, digits and -")
+		k.Wrong(path+".user_header", tree.Quote(f.UserHeader)+" is no name of a header", "letters, digits and -")
 	}
 	k.file(f.CA, path+".ca")
 }

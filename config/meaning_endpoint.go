@@ -3,12 +3,14 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/handfast/handfast/config/internal/tree"
 )
 
 // endpoints checks what is served, and that no two things are at the same path.
 func (k *checker) endpoints() {
-	if len(k.c.Endpoints) == 0 && !k.l.failed[""] {
-		k.problem("endpoints", "it has to be given", "a list of endpoints, each with path, target and auth")
+	if len(k.c.Endpoints) == 0 && !k.Failed("") {
+		k.Wrong("endpoints", "it has to be given", "a list of endpoints, each with path, target and auth")
 	}
 	names, paths := map[string]int{}, map[string]string{}
 	if k.c.Logout.Path != "" {
@@ -18,7 +20,7 @@ func (k *checker) endpoints() {
 		if m != nil && m.Ticket != nil && m.Ticket.Path != "" {
 			p := path + ".ticket.path"
 			if other, ok := paths[shapeOfPath(m.Ticket.Path)]; ok {
-				k.problem(p, other+" has the same path", "a path of its own")
+				k.Wrong(p, other+" has the same path", "a path of its own")
 			}
 			paths[shapeOfPath(m.Ticket.Path)] = p
 		}
@@ -29,11 +31,11 @@ func (k *checker) endpoints() {
 			continue
 		}
 		if first, ok := names[e.Name]; ok {
-			k.problem(p+".name", fmt.Sprintf("endpoints[%d] is called %s, too", first, quote(e.Name)), "a name of its own")
+			k.Wrong(p+".name", fmt.Sprintf("endpoints[%d] is called %s, too", first, tree.Quote(e.Name)), "a name of its own")
 		}
 		names[e.Name] = i
 		if other, ok := paths[shapeOfPath(e.Path)]; ok {
-			k.problem(p+".path", other+" has the same path", "a path of its own")
+			k.Wrong(p+".path", other+" has the same path", "a path of its own")
 		}
 		paths[shapeOfPath(e.Path)] = p + ".path"
 		k.endpoint(e, p)
@@ -43,7 +45,7 @@ func (k *checker) endpoints() {
 func (k *checker) endpoint(e *Endpoint, path string) {
 	k.path(e.Path, path+".path")
 	if k.c.Console && e.Path == "/" {
-		k.problem(path+".path", "the page of the console is there", "another path, or console: false")
+		k.Wrong(path+".path", "the page of the console is there", "another path, or console: false")
 	}
 	k.refs(e.Auth, path+".auth", true)
 	seen := map[string]bool{}
@@ -51,9 +53,9 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		p := fmt.Sprintf("%s.subprotocols[%d]", path, i)
 		switch {
 		case !validHeader(s): // both are tokens of HTTP (RFC 6455 §4.1)
-			k.problem(p, quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
+			k.Wrong(p, tree.Quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
 		case seen[s]:
-			k.problem(p, quote(s)+" is in the list already", "")
+			k.Wrong(p, tree.Quote(s)+" is in the list already", "")
 		}
 		seen[s] = true
 	}
@@ -66,11 +68,11 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 func (k *checker) rule(r *Rule, path string) {
 	for i, c := range r.Channels {
 		if c == "" {
-			k.problem(fmt.Sprintf("%s.channels[%d]", path, i), "this is no channel", "a name, where * stands for anything")
+			k.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "this is no channel", "a name, where * stands for anything")
 		}
 	}
 	if len(r.Channels) > 0 && len(r.Actions) == 1 && r.Actions[0] == "connect" {
-		k.problem(path+".channels", "connect is about no channel", "no channels, or subscribe or publish among the actions")
+		k.Wrong(path+".channels", "connect is about no channel", "no channels, or subscribe or publish among the actions")
 	}
 }
 
@@ -86,7 +88,7 @@ func (k *checker) ambient(e *Endpoint, path string) {
 			m = k.c.Auth[ref.Name]
 		}
 		if m != nil && (m.Certificate != nil || m.Basic != nil) {
-			k.problem(path+".origins", fmt.Sprintf(
+			k.Wrong(path+".origins", fmt.Sprintf(
 				"auth[%d] is a credential that browsers add by themselves: any page could connect as its visitor (CWE-1385)", i),
 				"a list of web origins")
 			return
@@ -101,10 +103,10 @@ func (k *checker) path(text, path string) {
 	case text == "":
 		return // required
 	case text[0] != '/':
-		k.problem(path, quote(text)+" does not begin with a slash", want)
+		k.Wrong(path, tree.Quote(text)+" does not begin with a slash", want)
 		return
 	case strings.ContainsAny(text, "?# \t") || strings.Contains(text, "//"):
-		k.problem(path, quote(text)+" is no path", want)
+		k.Wrong(path, tree.Quote(text)+" is no path", want)
 		return
 	}
 	names := map[string]bool{}
@@ -112,7 +114,7 @@ func (k *checker) path(text, path string) {
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}") {
 			if part == "." || part == ".." {
-				k.problem(path, quote(text)+" has a . or .. in it", want)
+				k.Wrong(path, tree.Quote(text)+" has a . or .. in it", want)
 			}
 			continue
 		}
@@ -123,11 +125,11 @@ func (k *checker) path(text, path string) {
 		switch {
 		case name == "$" && last && !rest:
 		case part[0] != '{' || part[len(part)-1] != '}' || !validVariable(name):
-			k.problem(path, quote(text)+": "+part+" has to be a name in braces, between two slashes", want)
+			k.Wrong(path, tree.Quote(text)+": "+part+" has to be a name in braces, between two slashes", want)
 		case rest && !last:
-			k.problem(path, quote(text)+": only the last part can have ...", want)
+			k.Wrong(path, tree.Quote(text)+": only the last part can have ...", want)
 		case names[name]:
-			k.problem(path, quote(text)+" has "+part+" twice", want)
+			k.Wrong(path, tree.Quote(text)+" has "+part+" twice", want)
 		}
 		names[name] = true
 	}

@@ -1,177 +1,89 @@
 package config
 
 import (
-	"reflect"
-	"slices"
+	"embed"
+	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"sync"
+
+	"github.com/handfast/handfast/config/internal/tree"
 )
 
-//go:generate go run ./gen
 //go:generate go run ../cmd/handfast config doc --markdown --output ../docs/config.md
 //go:generate go run ../cmd/handfast config default --output ../docs/handfast.example.yaml
 
-// A section is a part of the reference: the keys of one struct.
-type section struct {
-	path   string // "listen[].tls"; "" for the whole
-	text   string // what it is
-	more   string // what its type's comment adds; may be empty
-	fields []field
-	shape  *shape
-	typ    reflect.Type
-	same   string // the path where these keys are explained already; "" when that is here
-}
+// The comments on the keys are in the binary as they are in the source.
+//
+//go:embed keys*.go target*.go
+var sources embed.FS
 
-// reference returns all sections, in the order of the structs.
-func reference() []section {
-	var list []section
-	first := map[reflect.Type]string{}
-	var walk func(t reflect.Type, path, text string)
-	walk = func(t reflect.Type, path, text string) {
-		s := shapeOf(t)
-		if s == nil {
-			return
-		}
-		if at, ok := first[t]; ok {
-			list = append(list, section{path: path, text: text, same: at})
-			return
-		}
-		first[t] = path
-		list = append(list, section{path: path, text: text, more: aboutType(t), fields: s.fields, shape: s, typ: t})
-		for _, f := range s.fields {
-			below, p := inner(f.typ, join(path, f.key))
-			walk(below, p, comments[t.Name()+"."+f.name])
-		}
+var comments = sync.OnceValue(func() tree.Comments {
+	c, err := tree.ReadComments(sources)
+	if err != nil {
+		panic(fmt.Sprintf("config: %v", err)) // they compile
 	}
-	walk(reflect.TypeFor[Config](), "", "")
-	return list
-}
+	return c
+})
 
-// aboutType returns the comment on a type as a text of its own, "" when it has nothing to say.
-func aboutType(t reflect.Type) string {
-	text := comments[t.Name()]
-	rest, ok := strings.CutPrefix(text, t.Name()+" ")
-	if t == reflect.TypeFor[Config]() || !ok || len(text) < 100 && !strings.HasSuffix(rest, "settings.") {
-		return ""
-	}
-	for _, verb := range []string{"is ", "are ", "says "} {
-		if s, ok := strings.CutPrefix(rest, verb); ok {
-			return upper(s)
-		}
-	}
-	return "It " + rest
-}
+var reference = sync.OnceValue(func() *tree.Reference { return tree.NewReference(&Config{}, comments()) })
 
-// upper makes the first letter a capital.
-func upper(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
-}
+const intro = `# Configuration
+
+Everything that ` + "`handfast serve`" + ` can be told. This page is generated from the program; ` + "`handfast config doc`" + ` prints the
+same, ` + "`handfast config doc endpoints`" + ` a part of it, and [the example](handfast.example.yaml) is a file with all defaults,
+as ` + "`handfast config default`" + ` prints it.
+
+Values come from, in this order, the defaults, a YAML file (` + "`--config FILE`" + ` or ` + "`HANDFAST_CONFIG`" + `), environment variables
+and flags. ` + "`handfast config check FILE`" + ` tells everything that is wrong with a file, with line and column; ` + "`handfast config show`" + `
+prints what comes out of all of them.
+
+## Values
+
+- A key that is not in this list is an error, and so is a key that is given twice. Anchors, aliases and ` + "`<<`" + ` work.
+- A duration has a unit: ` + "`250ms`, `30s`, `1h30m`" + `. So may a size: ` + "`512`, `64KiB`, `10MB`" + `.
+- A network is an address or a prefix: ` + "`::1`, `10.0.0.0/8`" + `. An origin is scheme and host, and the port if it is not the usual
+  one: ` + "`https://app.example.com`" + `.
+- A file is relative to the directory of the file that names it; in an environment variable or a flag, to the working
+  directory.
+- A secret has a second key with ` + "`_file`" + ` behind its name: a file that holds it. White space around it does not count. Secrets
+  are shown as ` + "`[redacted]`" + ` wherever a configuration is printed.
+- Where a mapping has one key that says most, that value alone will do: ` + "`tls: off`, `compression: true`, `target: echo`" + `.
+
+## Environment variables
+
+The path of a key, in capitals, with ` + "`" + `_` + "`" + ` between its parts, behind ` + "`" + `HANDFAST_` + "`" + `:
+
+| variable | key |
+|---|---|
+| ` + "`" + `HANDFAST_LOG_LEVEL=debug` + "`" + ` | ` + "`" + `log.level` + "`" + ` |
+| ` + "`" + `HANDFAST_ADMIN_TOKEN_FILE=/run/secrets/admin` + "`" + ` | ` + "`" + `admin.token` + "`" + `, from a file |
+| ` + "`" + `HANDFAST_TRUSTED_PROXIES=10.0.0.0/8,::1` + "`" + ` | a list of values |
+| ` + "`" + `HANDFAST_LISTEN='[{address: :8443}]'` + "`" + ` | a list or a mapping as a whole, in YAML: it replaces what the file says |
+| ` + "`" + `HANDFAST_AUTH='{users: {jwt: {secret_file: /run/secrets/jwt}}}'` + "`" + ` | the same; its entries are added to those of the file |
+
+What is in a list or under a name of yours has no variable of its own. A variable that is empty counts as not set, except that
+` + "`" + `HANDFAST_CONFIG` + "`" + `, ` + "`" + `HANDFAST_ENDPOINTS` + "`" + ` and ` + "`" + `HANDFAST_AUTH` + "`" + ` must not be empty. One that begins with ` + "`" + `HANDFAST_` + "`" + ` and is no key is
+an error, but for those that Kubernetes and Docker set for a service that is called handfast.
+`
+
+// Markdown returns the reference, docs/config.md.
+func Markdown() string { return intro + reference().Markdown() }
+
+// Doc returns the reference of a key for a terminal, of what is below it too: "endpoints", "listen.tls.mode". "" is all of
+// it. Brackets and stars need not be given. When there is no such key, instead has those that may have been meant.
+func Doc(key string) (text string, instead []string) { return reference().Doc(key) }
 
 // Keys returns the path of every key: "listen[].tls.mode", "auth.*.jwt.secret".
-func Keys() []string {
-	var keys []string
-	for _, s := range reference() {
-		for _, f := range s.fields {
-			keys = append(keys, join(s.path, f.key))
-		}
-	}
-	return keys
+func Keys() []string { return reference().Keys() }
+
+// Example returns a file that says what [Default] says, with a comment on everything. What has no value is a comment without
+// a space behind the #; other comments have one.
+func Example() string {
+	var b strings.Builder
+	b.WriteString("# Everything that handfast can be told, with its defaults. \"handfast config check\" tells what is wrong with a file.\n")
+	b.WriteString("# A line that begins with # and no space is a setting that is not given: take the # away.\n")
+	return b.String() + tree.Example(Default(), comments())
 }
 
-// Help returns the first sentence about a key of [Keys], for the help of a flag that sets it, "" for a key that is none.
-func Help(key string) string {
-	for _, s := range reference() {
-		for _, f := range s.fields {
-			if join(s.path, f.key) == key {
-				text, _, _ := strings.Cut(comments[s.typ.Name()+"."+f.name], ". ")
-				return strings.TrimSuffix(text, ".")
-			}
-		}
-	}
-	return ""
-}
-
-// typeLabel says in a word or two what a key takes.
-func typeLabel(t reflect.Type) string {
-	switch t {
-	case originsType:
-		return "any, or a list of origins"
-	case reflect.TypeFor[Duration]():
-		return "duration"
-	case reflect.TypeFor[Bytes]():
-		return "size"
-	case reflect.TypeFor[Prefix]():
-		return "network"
-	case reflect.TypeFor[Address]():
-		return "host:port"
-	case pathType:
-		return "file"
-	case secretType:
-		return "secret"
-	case reflect.TypeFor[Time]():
-		return "date"
-	case reflect.TypeFor[Origin]():
-		return "origin"
-	case reflect.TypeFor[TokenSource]():
-		return "source"
-	case authRefType:
-		return "method"
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return typeLabel(t.Elem())
-	case reflect.Slice:
-		return "list of " + strings.TrimSuffix(typeLabel(t.Elem()), "s") + "s"
-	case reflect.Map:
-		if t.Elem().Kind() == reflect.Pointer {
-			return "mappings by name"
-		}
-		return "mapping"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "whole number"
-	case reflect.Float64:
-		return "number"
-	case reflect.Struct:
-		return "mapping"
-	}
-	return "text"
-}
-
-// facts returns what a field's tags say: its type or its values, its bounds, its default.
-func facts(f field, code func(string) string) []string {
-	var list []string
-	switch {
-	case len(f.enum) > 0:
-		values := slices.Clone(f.enum)
-		for i := range values {
-			values[i] = code(values[i])
-		}
-		label := oneOf(values)
-		if f.typ.Kind() == reflect.Slice {
-			label = "list of " + strings.Join(values, ", ")
-		}
-		list = append(list, label)
-	default:
-		list = append(list, typeLabel(f.typ))
-	}
-	switch {
-	case f.min != "" && f.max != "":
-		list = append(list, f.min+" to "+f.max)
-	case f.min != "" && f.min != "0" && f.min != "0s":
-		list = append(list, f.min+" or more")
-	}
-	switch {
-	case f.required:
-		list = append(list, "required")
-	case f.def != "":
-		list = append(list, "default "+code(f.def))
-	}
-	if f.file {
-		list = append(list, "or "+code(f.key+fileSuffix))
-	}
-	return list
-}
+// YAML returns the configuration as a file: every value, whether it was given or not, without comments. Secrets are [redacted].
+func (c *Config) YAML() string { return tree.YAML(c) }

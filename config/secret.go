@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"regexp"
 
 	"github.com/handfast/handfast/internal/redact"
 )
@@ -24,6 +23,12 @@ func (s Secret) Empty() bool { return s.text == "" }
 
 // Expected says what it is.
 func (Secret) Expected() string { return "a secret" }
+
+// Label says it in a word.
+func (Secret) Label() string { return "secret" }
+
+// Hidden keeps it from being shown, and lets it be in a file of its own.
+func (Secret) Hidden() {}
 
 // UnmarshalText takes the text as it is.
 func (s *Secret) UnmarshalText(text []byte) error {
@@ -50,14 +55,3 @@ func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
 
 // LogValue hides it from log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// aURL is a text that is a URL as a whole.
-var aURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+$`)
-
-// hideInURL returns a text as it may be shown: a URL may hold a password before its host, and a token in its query.
-func hideInURL(text string) string {
-	if !aURL.MatchString(text) {
-		return text
-	}
-	return redact.Setting(text)
-}

@@ -11,19 +11,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// A scalar is one value of the file. UnmarshalText's errors say what is wrong with it, and Expected what belongs there.
-type scalar interface {
-	UnmarshalText(text []byte) error
-	Expected() string // "a duration, such as 30s"
-}
+	"github.com/handfast/handfast/config/internal/tree"
+)
 
 // Duration is a time that passes. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
 type Duration time.Duration
 
 // Expected says what a duration looks like.
 func (Duration) Expected() string { return "a duration with its unit, such as 250ms, 30s or 1h30m" }
+
+// Label says it in a word.
+func (Duration) Label() string { return "duration" }
 
 // UnmarshalText reads a duration.
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -65,6 +64,9 @@ var byteUnits = []struct {
 
 // Expected says what a size looks like.
 func (Bytes) Expected() string { return "a size, such as 512, 64KiB or 1MiB" }
+
+// Label says it in a word.
+func (Bytes) Label() string { return "size" }
 
 // UnmarshalText reads a size.
 func (b *Bytes) UnmarshalText(text []byte) error {
@@ -113,6 +115,9 @@ func (Prefix) Expected() string {
 	return "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
 }
 
+// Label says it in a word.
+func (Prefix) Label() string { return "network" }
+
 // UnmarshalText reads a network.
 func (p *Prefix) UnmarshalText(text []byte) error {
 	s := string(text)
@@ -138,6 +143,9 @@ type Address string
 func (Address) Expected() string {
 	return "host:port, such as localhost:8443, or :8443 for every address of this machine"
 }
+
+// Label says it in a word.
+func (Address) Label() string { return "host:port" }
 
 // UnmarshalText reads an address.
 func (a *Address) UnmarshalText(text []byte) error {
@@ -172,6 +180,9 @@ type Path string
 // Expected says what a path is.
 func (Path) Expected() string { return "the path of a file" }
 
+// Label says it in a word.
+func (Path) Label() string { return "file" }
+
 // UnmarshalText reads a path.
 func (p *Path) UnmarshalText(text []byte) error {
 	if bytes.IndexByte(text, 0) >= 0 {
@@ -181,6 +192,9 @@ func (p *Path) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// In makes a path that is relative to a directory absolute.
+func (p *Path) In(dir string) { *p = Path(tree.In(dir, string(*p))) }
+
 // Origin is a web origin: scheme and host, and the port if it is not the usual one (RFC 6454 §6.2).
 type Origin string
 
@@ -188,6 +202,9 @@ type Origin string
 func (Origin) Expected() string {
 	return "scheme and host, and the port if it is not the usual one, such as https://app.example.com"
 }
+
+// Label says it in a word.
+func (Origin) Label() string { return "origin" }
 
 // UnmarshalText reads an origin.
 func (o *Origin) UnmarshalText(text []byte) error {
@@ -226,6 +243,9 @@ func (TokenSource) Expected() string {
 	return "bearer, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
 }
 
+// Label says it in a word.
+func (TokenSource) Label() string { return "source" }
+
 // UnmarshalText reads a place.
 func (s *TokenSource) UnmarshalText(text []byte) error {
 	kind, name, named := strings.Cut(string(text), ":")
@@ -260,6 +280,9 @@ type Time struct{ time.Time }
 func (Time) Expected() string {
 	return "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
 }
+
+// Label says it in a word.
+func (Time) Label() string { return "date" }
 
 // UnmarshalText reads a time; a date alone is the beginning of that day in UTC.
 func (t *Time) UnmarshalText(text []byte) error {

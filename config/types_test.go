@@ -12,12 +12,13 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/handfast/handfast/config/internal/tree"
 	"github.com/handfast/handfast/internal/redact"
 )
 
 func TestTypes(t *testing.T) {
 	for _, tt := range []struct {
-		into scalar
+		into tree.Scalar
 		text string
 		want string // how it is written again; "": it is refused
 	}{
@@ -86,7 +87,7 @@ func TestTypes(t *testing.T) {
 	} {
 		err := tt.into.UnmarshalText([]byte(tt.text))
 		if err != nil {
-			if tt.want != "" || strings.Contains(err.Error(), "\n") || tt.into.Expected() == "" {
+			if tt.want != "" || strings.Contains(err.Error(), "\n") || tt.into.Expected() == "" || tt.into.Label() == "" {
 				t.Errorf("%T of %q: %v", tt.into, tt.text, err)
 			}
 			continue
@@ -130,17 +131,5 @@ func TestSecretIsNotShown(t *testing.T) {
 	}
 	if s.Reveal() != secret || s.Empty() || !NewSecret("").Empty() || NewSecret("").String() != "" {
 		t.Error("a secret that cannot be used")
-	}
-}
-
-func TestNearest(t *testing.T) {
-	known := []string{"connections", "max_message", "tls", "do", "secret_file"}
-	for word, want := range map[string]string{
-		"conections": "connections", "maxMessage": "max_message", "max-message": "max_message", "tsl": "tls", "od": "do", "x": "",
-		"nothing_alike": "", "secretfile": "secret_file", strings.Repeat("a", 1000): "",
-	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("%.20q: %q, want %q", word, got, want)
-		}
 	}
 }

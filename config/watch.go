@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/handfast/handfast/config/internal/tree"
 	"github.com/handfast/handfast/internal/watch"
 )
 
@@ -23,7 +24,7 @@ const poll = time.Minute
 // changed is called from the goroutine that Watch runs in. The error is about a watch that the system does not give;
 // the end of ctx is none.
 func Watch(ctx context.Context, c *Config, changed func()) error {
-	w, err := newWatcher(c.source.files, c.source.sums)
+	w, err := newWatcher(c.tree().Files(), c.tree().Sums())
 	defer w.ways.Close()
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func digest(file string) (sum [sha256.Size]byte, ok bool) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(f, maxFile+1)); err != nil {
+	if _, err := io.Copy(h, io.LimitReader(f, tree.MaxFile+1)); err != nil {
 		return sum, false
 	}
 	return [sha256.Size]byte(h.Sum(nil)), true

@@ -105,12 +105,19 @@ func TestWatchSymlinkSwap(t *testing.T) {
 func TestWatchNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	of := func(file string) *Config { return &Config{source: source{files: []string{file}}} }
-	if err := Watch(ctx, of(filepath.Join(t.TempDir(), "x")), func() {}); err != nil {
+	of := func(file string) error {
+		w, err := newWatcher([]string{file}, nil)
+		defer w.ways.Close()
+		if err == nil {
+			w.run(ctx, func() {})
+		}
+		return err
+	}
+	if err := of(filepath.Join(t.TempDir(), "x")); err != nil {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "no")
-	if err := Watch(ctx, of(filepath.Join(dir, "x")), func() {}); err != nil {
+	if err := of(filepath.Join(dir, "x")); err != nil {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 	changes := watching(t, filepath.Join(dir, "x"))

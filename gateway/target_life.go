@@ -18,17 +18,6 @@ var targets = map[string]newTarget{
 	"echo": func(*config.Config, int) (Target, error) { return echo{}, nil },
 }
 
-// targetKey returns the key of a target: the one of its fields that is set.
-func targetKey(t config.Target) string {
-	v := reflect.ValueOf(t)
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Pointer && !f.IsNil() {
-			return v.Type().Field(i).Tag.Get("yaml")
-		}
-	}
-	return ""
-}
-
 // liveTarget is a target and the number of those that use it: sites, handshakes and connections. The last one to let go
 // closes it.
 type liveTarget struct {
@@ -51,7 +40,7 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 			}
 		}
 	}
-	make := b.targets[targetKey(cfg.Target)]
+	make := b.targets[cfg.Target.Kind]
 	if make == nil {
 		return nil, n.cfg.Problem(endpointPath(i, "target"), "there is no such target", "echo")
 	}

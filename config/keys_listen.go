@@ -4,7 +4,7 @@ package config
 type Listen struct {
 	// Where: host:port. An empty host means every address of the machine, localhost means both loopback addresses, port 0
 	// picks a free one.
-	Address Address `yaml:"address" required:"true" example:"localhost:8443"`
+	Address Address `yaml:"address" id:"true" required:"true" example:"localhost:8443"`
 
 	// TLS. A word alone is its mode: "tls: off".
 	TLS TLS `yaml:"tls"`

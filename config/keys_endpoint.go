@@ -3,7 +3,7 @@ package config
 // Endpoint is a path, who may use it, and what it does.
 type Endpoint struct {
 	// What it is called in rules, logs and metrics. Empty: its path.
-	Name string `yaml:"name" example:"chat"`
+	Name string `yaml:"name" id:"true" example:"chat"`
 
 	// The path: /chat is that path alone, /chat/{room} has one more part, /chat/ whatever follows. Where two endpoints fit,
 	// the more specific one is taken.
@@ -44,24 +44,8 @@ type Endpoint struct {
 	Expiry Expiry `yaml:"expiry"`
 }
 
-// Target is what an endpoint does. Exactly one of its keys is given.
-type Target struct {
-	// Every message comes back as it was.
-	Echo *Echo `yaml:"echo" only:"one"`
-}
-
-// Echo has no settings.
-type Echo struct{}
-
 // Anonymous is the name in an endpoint's auth that lets in clients without a credential.
 const Anonymous = "anonymous"
-
-// AuthRef is a method in an endpoint's auth: the name of one, or one in place. In the file it is a word, or a mapping as
-// under auth.
-type AuthRef struct {
-	Name   string  // of one in Config.Auth, or Anonymous; "" when Method is set
-	Method *Method // in place; nil when Name is set
-}
 
 // Rule allows or denies. The first one that fits decides.
 type Rule struct {

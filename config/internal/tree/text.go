@@ -1,4 +1,4 @@
-package config
+package tree
 
 import (
 	"encoding"
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// setText sets a value that has no parts, or a list of such, from text.
+// setText sets one value, or a list of such, from text.
 func setText(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
@@ -18,12 +18,10 @@ func setText(v reflect.Value, text string) error {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
-		switch text {
-		case "true", "false":
-			v.SetBool(text == "true")
-		default:
+		if text != "true" && text != "false" {
 			return errors.New("it is neither true nor false")
 		}
+		v.SetBool(text == "true")
 	case reflect.Int:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -36,34 +34,30 @@ func setText(v reflect.Value, text string) error {
 			return errors.New("it is no number")
 		}
 		v.SetFloat(n)
-	case reflect.Slice:
-		list := reflect.MakeSlice(v.Type(), 0, 1)
+	default: // a list
+		v.SetZero()
 		for _, part := range splitList(text) {
 			item := reflect.New(v.Type().Elem()).Elem()
 			if err := setText(item, part); err != nil {
 				return err
 			}
-			list = reflect.Append(list, item)
+			v.Set(reflect.Append(v, item))
 		}
-		v.Set(list)
-	default:
-		return errors.New("it has parts")
 	}
 	return nil
 }
 
-// splitList takes "a, b" and "[a, b]" apart.
+// splitList returns the parts of "a, b" or "[a, b]".
 func splitList(text string) []string {
 	text = strings.TrimSpace(text)
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		text = strings.TrimSuffix(inner, "]")
 	}
-	if strings.TrimSpace(text) == "" {
-		return nil
-	}
 	var parts []string
 	for part := range strings.SplitSeq(text, ",") {
-		parts = append(parts, strings.TrimSpace(part))
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
 	}
 	return parts
 }

@@ -3,25 +3,25 @@ package config
 // Method is a way to find out who a client is. Exactly one of its keys is given.
 type Method struct {
 	// A signed token (RFC 7519).
-	JWT *JWT `yaml:"jwt" only:"one"`
+	JWT *JWT `yaml:"jwt" only:"one" example:"users"`
 
 	// A key that a program is given once.
-	APIKey *APIKey `yaml:"apikey"`
+	APIKey *APIKey `yaml:"apikey" example:"programs"`
 
 	// User name and password (RFC 7617), from a file.
-	Basic *Basic `yaml:"basic"`
+	Basic *Basic `yaml:"basic" example:"staff"`
 
 	// A session cookie, from pages of the origins that are named.
-	Cookie *Cookie `yaml:"cookie"`
+	Cookie *Cookie `yaml:"cookie" example:"pages"`
 
 	// A ticket in the URL that is used once: for browsers, which cannot send an Authorization header with a WebSocket.
-	Ticket *Ticket `yaml:"ticket"`
+	Ticket *Ticket `yaml:"ticket" example:"tickets"`
 
 	// The certificate that the client showed in the TLS handshake. The listener needs client_cas.
-	Certificate *Certificate `yaml:"certificate"`
+	Certificate *Certificate `yaml:"certificate" example:"devices"`
 
 	// What another HTTP service says when it is asked.
-	Forward *Forward `yaml:"forward"`
+	Forward *Forward `yaml:"forward" example:"portal"`
 }
 
 // JWT is a signed token. Its key is one of secret, public_key, public_key_file, jwks_url and oidc_issuer.
@@ -102,7 +102,7 @@ type APIKey struct {
 // Key is one API key, without the key itself.
 type Key struct {
 	// What it is called in logs and when it is revoked: the part of the key between the underscores.
-	ID string `yaml:"id" required:"true" example:"ci"`
+	ID string `yaml:"id" id:"true" required:"true" example:"ci"`
 
 	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
 	Hash string `yaml:"hash" required:"true" example:"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`

@@ -1,19 +1,36 @@
-package config
+package tree
 
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/handfast/handfast/internal/redact"
 )
 
+// Pos is where a value was given.
+type Pos struct {
+	File   string // a file; or what else gave it, in words: "environment variable HANDFAST_LOG_LEVEL", "--listen"
+	Line   int    // counted from 1; 0: not in a file
+	Column int    // in characters, counted from 1
+}
+
+// String is "handfast.yaml:12:5", or the words.
+func (p Pos) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return p.File + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column)
+}
+
 // Problem is one thing that is wrong with a configuration.
 type Problem struct {
 	Pos  Pos    `json:"-"`                  // where; zero when a default is to blame
 	Path string `json:"path,omitempty"`     // of the value: "endpoints[0].rules[1].when"
-	Text string `json:"problem"`            // what is wrong: `"5 min" is no duration`
+	Text string `json:"problem"`            // what is wrong: `"5 min" is not a duration`
 	Want string `json:"expected,omitempty"` // what was expected there; may be empty
 	Hint string `json:"hint,omitempty"`     // the next step; may be empty
 }
@@ -35,6 +52,14 @@ func (p *Problem) Error() string {
 		b.WriteString("; expected " + p.Want)
 	}
 	return b.String()
+}
+
+// meant adds the word that may have been meant as a hint, if there is one.
+func (p *Problem) meant(word string) *Problem {
+	if word != "" {
+		p.Hint = "did you mean " + word + "?"
+	}
+	return p
 }
 
 // Error is all that is wrong with a configuration, in the order of the file.
@@ -60,27 +85,7 @@ func (e *Error) Unwrap() []error {
 	return list
 }
 
-// Problem returns a problem with the value at a path, for whoever finds out later that it is none that can be used, such
-// as a rule that does not compile. The text is complete but for position and path.
-func (c *Config) Problem(path, text, want string) *Problem {
-	return &Problem{Pos: c.Pos(path), Path: path, Text: text, Want: want}
-}
-
-// ProblemIn is Problem for a place inside of a text: line and column count from 1 in the text of the value.
-func (c *Config) ProblemIn(path string, line, column int, text, want string) *Problem {
-	p := c.Problem(path, text, want)
-	at, ok := c.source.texts[path]
-	switch {
-	case !ok: // not from a file
-	case at.block && line >= 1:
-		p.Pos.Line, p.Pos.Column = at.start.Line+line-1, at.start.Column+column-1
-	case !at.block && line == 1:
-		p.Pos.Line, p.Pos.Column = at.start.Line, at.start.Column+column-1
-	}
-	return p
-}
-
-// NewError puts problems together, sorted by where they are; nil when there are none.
+// NewError combines problems, sorted by where they are; it returns nil when there are none.
 func NewError(problems []*Problem) error {
 	if len(problems) == 0 {
 		return nil
@@ -92,19 +97,29 @@ func NewError(problems []*Problem) error {
 	return &Error{problems}
 }
 
-// quote shows a value in a message, but not at any length, nor what may be a secret in a URL.
-func quote(text string) string {
+// Quote shows a value in a message: the beginning of a long one, and nothing that may be a secret in a URL.
+func Quote(text string) string {
 	const most = 60
 	if hidden := hideInURL(text); hidden != text {
 		text = hidden
 	} else if scheme, rest, ok := strings.Cut(text, "://"); ok {
-		if at := strings.LastIndexByte(rest, '@'); at >= 0 { // none that parses, and perhaps a password all the same
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 { // not a valid URL, and perhaps a password all the same
 			text = scheme + "://" + redact.Mark + rest[at:]
 		}
 	}
-	runes := []rune(text)
-	if len(runes) > most {
+	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "…"
 	}
 	return fmt.Sprintf("%q", text)
+}
+
+// aURL is a text that is a URL as a whole.
+var aURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+$`)
+
+// hideInURL returns a text as it may be shown: a URL may hold a password before its host, and a token in its query.
+func hideInURL(text string) string {
+	if !aURL.MatchString(text) {
+		return text
+	}
+	return redact.Setting(text)
 }

@@ -1,5 +1,7 @@
 package config
 
+import "github.com/handfast/handfast/config/internal/tree"
+
 // Config is everything that a server does. [Default] and [Load] make one; the zero value is none.
 //
 // It is not changed once it has been made. A reload makes another, and [Diff] says what is different.
@@ -48,7 +50,7 @@ type Config struct {
 	// How the server ends.
 	Drain Drain `yaml:"drain"`
 
-	source source // where the values come from
+	source *tree.Tree // where the values come from; nil: all are defaults
 }
 
 // HTTP bounds a request until it is understood. A WebSocket has the bounds of its endpoint from then on.

@@ -1,0 +1,112 @@
+package tree
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Check holds all values to their tags.
+func (t *Tree) Check() { visit(node{value: t.root}, t.check, nil) }
+
+func (t *Tree) check(n node) bool {
+	if f := n.field; f != nil {
+		if f.Required && isEmpty(n.value) {
+			if !t.failed[parent(n.path)] {
+				t.Wrong(n.path, "it has to be given", wantOfField(f))
+			}
+			return false
+		}
+		t.enum(f, n.value, n.path)
+		t.bound(f, n.value, n.path, f.Min, 1, "less than ")
+		t.bound(f, n.value, n.path, f.Max, -1, "more than ")
+	}
+	if v := settled(n.value); v.IsValid() && v.Kind() == reflect.Struct && shapeOf(v.Type()) != nil && shapeOf(v.Type()).only {
+		t.only(v, n.path)
+	}
+	return true
+}
+
+func isEmpty(v reflect.Value) bool {
+	if v.Kind() == reflect.Slice {
+		return v.Len() == 0
+	}
+	return v.IsZero()
+}
+
+func wantOfField(f *Field) string {
+	if len(f.Enum) > 0 {
+		return OneOf(f.Enum)
+	}
+	return wantOf(f.Type)
+}
+
+// only checks that one of a struct's keys is given.
+func (t *Tree) only(v reflect.Value, path string) {
+	s := shapeOf(v.Type())
+	var set []string
+	failed := t.failed[path]
+	for _, f := range s.fields {
+		if !f.slot(v).IsNil() {
+			set = append(set, f.Key)
+		}
+		failed = failed || t.failed[Join(path, f.Key)]
+	}
+	switch {
+	case len(set) == 1 || failed:
+	case len(set) > 1:
+		t.Wrong(Join(path, set[1]), set[0]+" is given, too", "one of the two")
+	case t.Given(path): // else the required field above is missing
+		t.Wrong(path, "nothing is in it", "one of "+OneOf(s.keys()))
+	}
+}
+
+// enum checks that a value, or each in a list, is one of those that there are.
+func (t *Tree) enum(f *Field, v reflect.Value, path string) {
+	if len(f.Enum) == 0 {
+		return
+	}
+	if v.Kind() == reflect.Slice {
+		for i := range v.Len() {
+			t.enum(f, v.Index(i), item(path, i))
+		}
+		return
+	}
+	text := fmt.Sprint(v.Interface())
+	if slices.Contains(f.Enum, text) || text == "" && !f.hasDefault && !t.Given(path) {
+		return
+	}
+	t.Unknown(path, Quote(text)+" is none of its values", text, f.Enum)
+}
+
+// bound checks the least or the most of a value.
+func (t *Tree) bound(f *Field, v reflect.Value, path, text string, sign float64, name string) {
+	if text == "" {
+		return
+	}
+	limit := reflect.New(v.Type()).Elem()
+	if err := setText(limit, text); err != nil {
+		panic("tree: the bounds of " + f.Name + ": " + err.Error()) // a mistake in a tag
+	}
+	if (number(v)-number(limit))*sign < 0 {
+		t.Wrong(path, fmt.Sprintf("%v is %s%s", v.Interface(), name, text), wantBounds(f))
+	}
+}
+
+func number(v reflect.Value) float64 {
+	if v.Kind() == reflect.Float64 {
+		return v.Float()
+	}
+	return float64(v.Int())
+}
+
+// wantBounds says what a value may be: "1s to 60s".
+func wantBounds(f *Field) string {
+	switch {
+	case f.Max == "":
+		return f.Min + " or more"
+	case f.Min == "":
+		return f.Max + " or less"
+	}
+	return f.Min + " to " + f.Max
+}

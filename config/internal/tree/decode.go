@@ -1,0 +1,316 @@
+package tree
+
+import (
+	"reflect"
+	"strings"
+)
+
+// maxValues bounds the values of a document. Nobody writes as many; a few lines of aliases can stand for more.
+const maxValues = 100_000
+
+// decoder sets values from a document. It goes on after a problem, so that all of them are reported.
+type decoder struct {
+	*Tree
+	dir   string            // that files are relative to
+	given map[string]*given // what is to be set, by path
+	left  int               // how many more values there may be
+	keys  []section         // all that there are; nil: not looked for yet
+}
+
+// decode sets v, which holds its defaults, and what is in it.
+func (t *Tree) decode(v reflect.Value, g *given, path, dir string) {
+	d := &decoder{Tree: t, dir: dir, given: map[string]*given{path: g}, left: maxValues}
+	visit(node{value: v, path: path}, d.enter, nil)
+}
+
+// enter sets a value, and says what is given for its parts.
+func (d *decoder) enter(n node) bool {
+	g := d.given[n.path]
+	if g == nil || !d.spend(g, n.path) {
+		return false
+	}
+	leaf := isLeaf(n.value.Type())
+	if _, known := d.pos[n.path]; !known || leaf && g.kind != null {
+		d.pos[n.path] = g.at
+	}
+	return d.set(n.value, g, n.path)
+}
+
+// spend counts a value. It returns false when there were too many.
+func (d *decoder) spend(g *given, path string) bool {
+	if d.left--; d.left == -1 {
+		d.problem(g, path, "there are too many values; aliases may have multiplied them", "")
+	}
+	return d.left >= 0
+}
+
+// problem notes what is wrong with a given value.
+func (d *decoder) problem(g *given, path, text, want string) {
+	at := g.at
+	if key, ok := d.pos[path]; ok && g.kind == null {
+		at = key // nothing is behind the key
+	}
+	d.Report(&Problem{Pos: at, Path: path, Text: text, Want: want})
+}
+
+// unfit notes that a value is of another kind than its type.
+func (d *decoder) unfit(g *given, path, want string) {
+	text := "this is " + g.kind.String()
+	if g.kind == null {
+		text = "nothing is behind it"
+	}
+	d.problem(g, path, text, want)
+}
+
+// set sets a value. It reports whether there are parts to be set.
+func (d *decoder) set(v reflect.Value, g *given, path string) bool {
+	t := v.Type()
+	if u := unionOf(v); u != nil {
+		return d.union(v, u, g, path)
+	}
+	switch {
+	case isLeaf(t):
+		d.leaf(v, g, path)
+	case t.Kind() == reflect.Pointer:
+		if v.CanSet() {
+			v.Set(reflect.New(t.Elem()))
+			setDefaults(v.Elem())
+		}
+		return d.set(v.Elem(), g, path)
+	case t.Kind() == reflect.Slice:
+		return d.list(v, g, path)
+	case t.Kind() == reflect.Map:
+		return d.mapping(v, g, path)
+	case t.Kind() == reflect.Interface:
+		if x := d.any(g, path); x != nil {
+			v.Set(reflect.ValueOf(x))
+		}
+	default:
+		return d.structure(v, g, path)
+	}
+	return false
+}
+
+// leaf sets one value.
+func (d *decoder) leaf(v reflect.Value, g *given, path string) {
+	if g.kind != scalar {
+		d.unfit(g, path, wantOf(v.Type()))
+		return
+	}
+	if k := v.Kind(); g.quoted && k != reflect.String && !isScalar(v.Type()) {
+		d.problem(g, path, Quote(g.text)+" is a text, because of its quotes", wantOf(v.Type())+" without quotes")
+		return
+	}
+	d.noteText(g, path)
+	d.setText(v, g.text, path, d.dir, g.at)
+}
+
+// noteText remembers where the characters of a text are.
+func (d *decoder) noteText(g *given, path string) {
+	if g.chars != nil {
+		d.texts[path] = *g.chars
+	}
+}
+
+// setText sets one value, or a list of such, from text.
+func (t *Tree) setText(v reflect.Value, text, path, dir string, at Pos) {
+	if err := setText(v, text); err != nil {
+		shown := Quote(text) + ": "
+		if _, hidden := v.Addr().Interface().(Hidden); hidden {
+			shown = ""
+		}
+		t.Report(&Problem{Pos: at, Path: path, Text: shown + err.Error(), Want: wantOf(v.Type())})
+		return
+	}
+	visit(node{value: v}, func(n node) bool {
+		if l, ok := n.value.Addr().Interface().(Local); ok {
+			l.In(dir)
+		}
+		return true
+	}, nil)
+}
+
+// union sets one of the two forms.
+func (d *decoder) union(v reflect.Value, u Union, g *given, path string) bool {
+	if g.kind != mapping && g.kind != list {
+		d.noteText(g, path)
+		if g.kind == null || !u.SetWord(g.text) {
+			d.unfit(g, path, u.Expected())
+		}
+		return false
+	}
+	v.SetZero()
+	return d.set(reflect.ValueOf(u.Parts()).Elem(), g, path)
+}
+
+// list sets a slice: from nothing, so that a file replaces what was there.
+func (d *decoder) list(v reflect.Value, g *given, path string) bool {
+	if g.kind != list {
+		d.unfit(g, path, wantOf(v.Type())+", [] for none")
+		return false
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(g.items), len(g.items)))
+	for i, x := range g.items {
+		setDefaults(v.Index(i))
+		d.given[item(path, i)] = x
+	}
+	return true
+}
+
+// mapping sets a map, in addition to what is in it.
+func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
+	if g.kind == null {
+		return false
+	}
+	if g.kind != mapping {
+		d.unfit(g, path, wantOf(v.Type()))
+		return false
+	}
+	if v.IsNil() {
+		v.Set(reflect.MakeMapWithSize(v.Type(), len(g.entries)))
+	}
+	below := v.Type().Elem().Kind() == reflect.Pointer
+	for _, e := range g.entries {
+		p := Join(path, e.key)
+		d.pos[p] = e.at
+		x := reflect.New(v.Type().Elem()).Elem()
+		switch {
+		case e.value == nil: // of no use
+		case below:
+			x = fresh(x.Type().Elem()).Addr()
+			d.given[p] = e.value
+		default: // cannot be set where it is
+			d.set(x, e.value, p)
+		}
+		v.SetMapIndex(reflect.ValueOf(e.key), x)
+	}
+	return below
+}
+
+// structure says what is given for the fields of a struct.
+func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
+	s := shapeOf(v.Type())
+	if g.kind != mapping {
+		return g.kind != null && d.short(v, s, g, path) // "auth:" with nothing behind it, or comments only
+	}
+	set := map[*Field]string{} // the keys that set the fields
+	for _, e := range g.entries {
+		f, fromFile := s.lookup(e.key)
+		if f == nil {
+			d.unknown(e, s.keys(), path)
+			continue
+		}
+		p := Join(path, e.key)
+		other := set[f]
+		if f.index < 0 { // a Choice holds one
+			for _, key := range set {
+				other = key
+			}
+		}
+		if other != "" {
+			d.Report(&Problem{Pos: e.at, Path: p, Text: other + " is given, too", Want: "one of the two"})
+			continue
+		}
+		set[f] = e.key
+		if !fromFile {
+			d.pos[p], d.given[p] = e.at, e.value
+			continue
+		}
+		if x := e.value; x == nil {
+			continue
+		} else if x.kind != scalar || x.text == "" {
+			d.unfit(x, p, "the path of a file")
+		} else {
+			d.fromFile(f.slot(v), Join(path, f.Key), In(d.dir, x.text), x.at)
+		}
+	}
+	return true
+}
+
+// unknown reports a key that does not exist.
+func (d *decoder) unknown(e entry, known []string, path string) {
+	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
+	if near := Nearest(e.key, known); near != "" {
+		d.failed[Join(path, near)] = true // that it is missing need not be reported as well
+		p.meant(near)
+	} else if places := d.elsewhere(e.key); len(places) > 0 && len(places) <= 3 {
+		p.Hint = "there is " + strings.Join(places, ", ")
+	} else {
+		p.Want = OneOf(known)
+	}
+	d.Report(p)
+}
+
+// elsewhere returns the paths where a key would be right: "endpoints[].max_message".
+func (d *decoder) elsewhere(key string) []string {
+	if d.keys == nil {
+		d.keys = sectionsOf(d.root.Type(), nil)
+	}
+	var found []string
+	for _, s := range d.keys {
+		for _, f := range s.fields {
+			if f.Key == key || f.hidden && f.Key+fileSuffix == key {
+				found = append(found, Join(s.path, key))
+			}
+		}
+	}
+	return found
+}
+
+// quotedKey keeps a strange key from looking like a path.
+func quotedKey(key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool { return r < '0' || r > 'z' }) && !strings.Contains(key, "-") || key == "" {
+		return Quote(key)
+	}
+	return key
+}
+
+// short takes one value in place of a struct: "tls: off", "target: echo".
+func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
+	for _, f := range s.fields {
+		switch p := Join(path, f.Key); {
+		case g.kind != scalar:
+		case f.short:
+			d.given[p] = g
+			return true
+		case s.only && f.Key == g.text:
+			d.given[p] = &given{at: g.at} // with its defaults
+			return true
+		}
+	}
+	if !s.only || g.kind != scalar {
+		d.unfit(g, path, wantOf(v.Type()))
+		return false
+	}
+	p := &Problem{Pos: g.at, Path: path, Text: "this is none of its kinds", Want: OneOf(s.keys())} // it may be a secret in the wrong place
+	if near := Nearest(g.text, s.keys()); near != "" {
+		p.Text = Quote(g.text) + " is none of its kinds"
+		p.meant(near)
+	}
+	d.Report(p)
+	return false
+}
+
+// any returns a value of any type: nil, bool, int64, float64, string, []any, map[string]any.
+func (d *decoder) any(g *given, path string) any {
+	if g == nil || !d.spend(g, path) {
+		return nil
+	}
+	switch g.kind {
+	case list:
+		x := []any{}
+		for i, part := range g.items {
+			x = append(x, d.any(part, item(path, i)))
+		}
+		return x
+	case mapping:
+		x := map[string]any{}
+		for _, e := range g.entries {
+			x[e.key] = d.any(e.value, Join(path, e.key))
+		}
+		return x
+	case scalar:
+		return g.value
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package tree
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Change is one difference between two configurations.
+type Change struct {
+	Path string // "limits.connections", "endpoints[chat].rules": what has a name is found by it, not by its place
+	Old  string // as it would be in a file, secrets as [redacted]; "" when it is new, or empty
+	New  string // the same; "" when it is gone, or empty
+}
+
+// String is "limits.connections: 10 → 20".
+func (c Change) String() string {
+	switch {
+	case c.Old == "":
+		return c.Path + ": " + c.New + " is new"
+	case c.New == "":
+		return c.Path + ": " + c.Old + " is gone"
+	}
+	return c.Path + ": " + c.Old + " → " + c.New
+}
+
+// Diff returns what is different between two structs of one type, in the order of the fields. It holds no secret: one that
+// was changed is [redacted] both times.
+func Diff(before, after any) []Change {
+	a, b := flatten(before), flatten(after)
+	var changes []Change
+	under := "" // what is new or gone is told as a whole
+	below := func(path string) bool {
+		rest, ok := strings.CutPrefix(path, under)
+		return under != "" && ok && rest != "" && (rest[0] == '.' || rest[0] == '[')
+	}
+	report := func(path string, before, after any) {
+		under = path
+		if c := (Change{path, shown(before), shown(after)}); c.Old != "" || c.New != "" {
+			changes = append(changes, c)
+		}
+	}
+	for _, path := range b.paths {
+		old, known := a.values[path]
+		switch now := b.values[path]; {
+		case below(path):
+		case !known:
+			report(path, nil, now)
+		case b.whole[path] && !reflect.DeepEqual(old, now):
+			report(path, old, now)
+		}
+		// What is gone and was before the next one.
+		for i := a.index[path] + 1; known && i < len(a.paths); i++ {
+			gone := a.paths[i]
+			if _, ok := b.values[gone]; ok {
+				break
+			}
+			if !below(gone) {
+				report(gone, a.values[gone], nil)
+			}
+		}
+	}
+	return changes
+}
+
+// flat is a configuration as a list of values.
+type flat struct {
+	paths  []string
+	values map[string]any
+	index  map[string]int  // of the paths
+	whole  map[string]bool // those that are compared as a whole, and not by their parts
+}
+
+func flatten(root any) flat {
+	f := flat{values: map[string]any{}, index: map[string]int{}, whole: map[string]bool{}}
+	names := map[string]string{} // the paths of items, with their names
+	visit(node{value: reflect.ValueOf(root).Elem()}, func(n node) bool {
+		path := n.path
+		if up := parent(path); names[up] != "" {
+			path = names[up] + strings.TrimPrefix(path, up)
+		}
+		if id := idOf(n.value); id != "" && strings.HasSuffix(path, "]") {
+			path = fmt.Sprintf("%s[%s]", path[:strings.LastIndexByte(path, '[')], id)
+			for f.values[path] != nil {
+				path += "'" // two listeners on port 0
+			}
+		}
+		names[n.path] = path
+		v := n.value
+		if v.Kind() == reflect.Pointer && v.IsNil() {
+			return false
+		}
+		for v.Kind() == reflect.Pointer {
+			v = v.Elem()
+		}
+		parts := shapeOf(v.Type()) != nil || v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.Pointer ||
+			v.Kind() == reflect.Slice && idField(v.Type().Elem()) != nil
+		f.index[path], f.values[path], f.whole[path] = len(f.paths), v.Addr().Interface(), !parts
+		f.paths = append(f.paths, path)
+		return parts
+	}, nil)
+	return f
+}
+
+// idField returns the field by which an item of a list is known: an address, a name, an id. nil: it has none.
+func idField(t reflect.Type) *Field {
+	if s := shapeOf(t); s != nil {
+		if i := slices.IndexFunc(s.fields, func(f *Field) bool { return f.id }); i >= 0 {
+			return s.fields[i]
+		}
+	}
+	return nil
+}
+
+func idOf(v reflect.Value) string {
+	if f := idField(v.Type()); f != nil {
+		return fmt.Sprint(f.slot(v).Interface())
+	}
+	return ""
+}
+
+// shown writes the value that p points to in one line, nil as "".
+func shown(p any) string {
+	if p == nil {
+		return ""
+	}
+	return inline(reflect.ValueOf(p).Elem())
+}

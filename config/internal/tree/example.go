@@ -1,0 +1,238 @@
+package tree
+
+import (
+	"reflect"
+	"strings"
+)
+
+// YAML returns the struct that root points to as a file: every value, whether it was given or not, without comments. Secrets
+// are [redacted].
+func YAML(root any) string { return write(root, &writer{}) }
+
+// Example is YAML with the comment of each key. What has no value is in it as a comment without a space behind the #; other
+// comments have one. root is changed.
+func Example(root any, c Comments) string { return write(root, &writer{comments: c}) }
+
+func write(root any, w *writer) string {
+	visit(node{value: reflect.ValueOf(root).Elem()}, w.enter, w.leave)
+	return w.b.String()
+}
+
+// writer writes a file.
+type writer struct {
+	b        strings.Builder
+	comments Comments // nil: no comments, nor what is not given
+	indent   int
+	dash     bool     // the next line begins an item of a list
+	marks    []int    // the columns of the # of those parts that are not given, and in which this is
+	hidden   []string // their paths
+	pending  []header // of structs that nothing was written of yet
+}
+
+// header is a key to be written, unless there is nothing below it.
+type header struct {
+	indent int
+	key    string // "": it is written
+}
+
+// line writes one line at the current indent.
+func (w *writer) line(text string) {
+	for i, h := range w.pending {
+		if h.key != "" {
+			w.put(h.indent, h.key+":")
+		}
+		w.pending[i].key = ""
+	}
+	w.put(w.indent, text)
+}
+
+func (w *writer) put(indent int, text string) {
+	if w.dash {
+		w.dash = false
+		indent -= 2
+		text = "- " + text
+	}
+	column := 0
+	for _, mark := range w.marks {
+		w.b.WriteString(strings.Repeat(" ", mark-column) + "#")
+		column = mark
+	}
+	w.b.WriteString(strings.Repeat(" ", indent-column) + text + "\n")
+}
+
+// hide makes all that is written until the end of a path something that is not given.
+func (w *writer) hide(path string) {
+	w.marks, w.hidden = append(w.marks, w.indent), append(w.hidden, path)
+}
+
+// show ends what hide began.
+func (w *writer) show(path string) {
+	if n := len(w.hidden) - 1; n >= 0 && w.hidden[n] == path {
+		w.marks, w.hidden = w.marks[:n], w.hidden[:n]
+	}
+}
+
+func (w *writer) enter(n node) bool {
+	switch {
+	case n.path == "":
+		return true
+	case n.field == nil && n.key == "": // an item
+		w.indent, w.dash = w.indent+4, true
+		return true
+	case n.field == nil:
+		return w.entry(n)
+	}
+	v := n.value
+	if v.Kind() == reflect.Pointer && v.IsNil() && (w.comments == nil || len(w.hidden) > 0 && shapeOf(n.in.Type()).only) {
+		return false // nothing, or another kind than the one that is shown
+	}
+	if w.comments != nil && (len(w.hidden) == 0 || !shapeOf(n.in.Type()).only) {
+		if w.indent == 0 {
+			w.b.WriteString("\n")
+		}
+		w.comment(w.comments[n.field.Name])
+	}
+	switch t := v.Type(); {
+	case isOne(v) || t.Kind() == reflect.Slice && shapeOf(t.Elem()) == nil:
+		w.one(n)
+		return false
+	case v.IsZero() && t.Kind() != reflect.Struct:
+		return w.nothing(n)
+	}
+	return w.open(n)
+}
+
+func (w *writer) comment(text string) {
+	for line := range strings.SplitSeq(wrap(text, "", 108-w.indent), "\n") {
+		w.line("# " + line)
+	}
+}
+
+// open writes the key of what has parts.
+func (w *writer) open(n node) bool {
+	v := settled(n.value)
+	switch {
+	case v.Kind() == reflect.Slice && v.Len() == 0:
+		w.line(n.key + ": []") // which is something else than not given where there is a default
+	case v.Kind() == reflect.Struct && len(shapeOf(v.Type()).fields) == 0:
+		w.line(n.key + ": {}")
+	case v.Kind() == reflect.Slice:
+		w.line(n.key + ":")
+		return true
+	case w.comments != nil:
+		w.line(n.key + ":")
+		w.indent += 2
+		return true
+	default:
+		w.pending = append(w.pending, header{w.indent, n.key})
+		w.indent += 2
+		return true
+	}
+	w.show(n.path)
+	return false
+}
+
+func (w *writer) leave(n node) {
+	v := settled(n.value)
+	switch {
+	case n.path == "":
+		return
+	case n.field == nil && n.key == "":
+		w.indent -= 4
+	case v.Kind() != reflect.Slice:
+		w.indent -= 2
+		if w.comments == nil {
+			w.pending = w.pending[:len(w.pending)-1]
+		}
+	}
+	w.show(n.path)
+}
+
+// nothing writes a pointer, a list of structs or a map that has nothing in it: with comments, an example of it.
+func (w *writer) nothing(n node) bool {
+	v := n.value
+	switch {
+	case w.comments == nil && v.Kind() == reflect.Slice:
+		w.line(n.key + ": []")
+		return false
+	case w.comments == nil:
+		return false
+	case v.Kind() == reflect.Map:
+		samples(v)
+		return w.open(n)
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.Append(v, fresh(v.Type().Elem())))
+	default:
+		v.Set(fresh(v.Type().Elem()).Addr())
+	}
+	w.hide(n.path)
+	if v.Kind() == reflect.Pointer && w.indent > 4 {
+		w.line(n.key + ": {}") // its keys are explained where they come first
+		w.show(n.path)
+		return false
+	}
+	return w.open(n)
+}
+
+// samples puts one of each kind into a map.
+func samples(m reflect.Value) {
+	m.Set(reflect.MakeMap(m.Type()))
+	for _, f := range shapeOf(m.Type().Elem().Elem()).fields {
+		x := fresh(m.Type().Elem().Elem())
+		f.slot(x).Set(fresh(f.Type.Elem()).Addr())
+		m.SetMapIndex(reflect.ValueOf(f.Example), x.Addr())
+	}
+}
+
+// entry writes the name of an entry of a map.
+func (w *writer) entry(n node) bool {
+	v := settled(n.value)
+	if s := shapeOf(v.Type()); w.comments != nil && s.only {
+		for _, f := range s.fields {
+			if f.Example == n.key && !f.slot(v).IsNil() { // it is a sample
+				w.comment(w.comments[f.Name])
+				w.hide(n.path)
+			}
+		}
+	}
+	return w.open(n)
+}
+
+// one writes what fits in a line.
+func (w *writer) one(n node) {
+	f, text, empty := n.field, inline(n.value), "''"
+	switch k := n.value.Kind(); {
+	case k == reflect.Slice || unionOf(n.value) != nil:
+		empty = "[]"
+	case k == reflect.Map:
+		empty = "{}"
+	}
+	if f.hasDefault || !isEmpty(n.value) || n.value.Kind() == reflect.Bool {
+		if text == "" {
+			text = empty
+		}
+		w.line(f.Key + ": " + text)
+		return
+	}
+	if w.comments == nil {
+		return
+	}
+	key := f.Key
+	switch {
+	case f.hidden && f.Example == "":
+		key, text = f.Key+fileSuffix, strings.ReplaceAll(f.Key, "_", "-")
+	case f.Example == "":
+		text = empty
+	case strings.ContainsAny(f.Example[:1], "['"):
+		text = f.Example
+	default:
+		text = yamlText(f.Example)
+	}
+	if f.Required && len(w.marks) > 0 { // needed where it is
+		w.line(key + ": " + text)
+		return
+	}
+	w.hide(n.path)
+	w.line(key + ": " + text)
+	w.show(n.path)
+}

@@ -1,0 +1,143 @@
+package tree
+
+import (
+	"encoding"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
+)
+
+// inline writes a value in one line, as YAML has it: without what is a default, and with [redacted] for secrets. Nothing, and a list
+// or a map with nothing in it, is "".
+func inline(v reflect.Value) string {
+	if x := settled(v); !x.IsValid() || (x.Kind() == reflect.Slice || x.Kind() == reflect.Map) && x.Len() == 0 {
+		return ""
+	}
+	var b strings.Builder
+	first := true // in the mapping or list that is open
+	brackets := func(v reflect.Value) (open, end string) {
+		switch x := settled(v); {
+		case isOne(x):
+			return "", ""
+		case x.Kind() == reflect.Slice:
+			return "[", "]"
+		}
+		return "{", "}"
+	}
+	visit(node{value: v}, func(n node) bool {
+		x := settled(n.value)
+		if n.field != nil && (!x.IsValid() || reflect.DeepEqual(n.value.Interface(), n.field.slot(fresh(n.in.Type())).Interface())) {
+			return false
+		}
+		if !first {
+			b.WriteString(", ")
+		}
+		first = false
+		if n.key != "" {
+			b.WriteString(yamlText(n.key) + ": ")
+		}
+		open, _ := brackets(n.value)
+		b.WriteString(open)
+		if isOne(x) {
+			b.WriteString(oneYAML(x))
+			return false
+		}
+		first = true
+		return true
+	}, func(n node) {
+		_, end := brackets(n.value)
+		b.WriteString(end)
+		first = false
+	})
+	return b.String()
+}
+
+// isOne reports whether a settled value has no parts that the walk knows.
+func isOne(v reflect.Value) bool {
+	return unionOf(v) != nil || isLeaf(v.Type()) || v.Kind() == reflect.Map && v.Type().Elem().Kind() != reflect.Pointer ||
+		v.Kind() == reflect.Interface
+}
+
+// oneYAML writes such a value. The text of a secret is not in it.
+func oneYAML(v reflect.Value) string {
+	if u := unionOf(v); u != nil {
+		word, _ := u.Word()
+		return yamlText(word)
+	}
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		text, err := m.MarshalText()
+		if err != nil {
+			return redact.Mark // none of ours fails
+		}
+		return yamlText(string(text))
+	}
+	switch v.Kind() {
+	case reflect.Bool, reflect.Int:
+		return fmt.Sprint(v.Interface())
+	case reflect.Float64:
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	case reflect.String:
+		return yamlText(hideInURL(v.String()))
+	case reflect.Map:
+		x := map[string]any{}
+		for _, key := range keysOf(v) {
+			x[key] = v.MapIndex(reflect.ValueOf(key)).Interface()
+		}
+		return anyYAML(x)
+	}
+	return anyYAML(v.Interface())
+}
+
+// anyYAML writes a value of any type in one line: what decoder.any returns.
+func anyYAML(x any) string {
+	switch x := x.(type) {
+	case nil:
+		return "null"
+	case string:
+		if notText.MatchString(x) {
+			return "'" + x + "'" // a number or the like, that is a text because of its quotes
+		}
+		return yamlText(x)
+	case []any:
+		items := make([]string, len(x))
+		for i, item := range x {
+			items[i] = anyYAML(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case map[string]any:
+		var items []string
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			items = append(items, yamlText(key)+": "+anyYAML(x[key]))
+		}
+		return "{" + strings.Join(items, ", ") + "}"
+	}
+	return fmt.Sprint(x)
+}
+
+var (
+	plain = regexp.MustCompile(`^[A-Za-z0-9/._][A-Za-z0-9/._+@=-]*(:[A-Za-z0-9/._+@=-]+)*$`)
+	// notText would be read as something else than a text.
+	notText = regexp.MustCompile(`^(~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[-+.]?[0-9].*|\.(inf|nan|Inf|NaN).*)$`)
+	// valueOf may be a number or a time in a file: none of our texts is misread when it is plain.
+	valueOf = regexp.MustCompile(`^[0-9][0-9A-Za-z.:/]*$`)
+)
+
+// yamlText writes a text, with quotes where it needs them.
+func yamlText(s string) string {
+	if plain.MatchString(s) && (!notText.MatchString(s) || valueOf.MatchString(s)) {
+		return s
+	}
+	if strings.HasPrefix(s, ":") && plain.MatchString(s[1:]) {
+		return s // :8443
+	}
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,219 @@
+package tree
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// Scalar is one value of a document. The errors of UnmarshalText say what is wrong with a text.
+type Scalar interface {
+	encoding.TextUnmarshaler
+	Expected() string // what belongs there: "a duration, such as 30s"
+	Label() string    // the same in a word or two: "duration"
+}
+
+// Hidden is a Scalar that is never shown. Its key has another one beside it, with _file behind its name, which names a file
+// that holds the value.
+type Hidden interface{ Hidden() }
+
+// Local is a Scalar that depends on where it was given: a path, relative to a directory.
+type Local interface{ In(dir string) }
+
+// Union is a value with two forms: a word, or something with parts. The pointer to a type implements it.
+type Union interface {
+	Expected() string
+	Label() string
+	Word() (word string, ok bool) // ok: it is a word
+	SetWord(word string) bool     // false: not one of its words
+	Parts() any                   // a pointer to the other form
+}
+
+// Choice is a struct with the settings of one of several kinds that it does not know itself, in the fields Kind (a string)
+// and Settings (an any, which holds a pointer). In a document each kind is a key of it, or a word.
+type Choice interface{ Kinds() []Kind }
+
+// Kind is one kind of a [Choice].
+type Kind struct {
+	Key      string
+	Settings reflect.Type // a struct
+}
+
+// Field is one key of a struct.
+type Field struct {
+	Key      string
+	Name     string // in Go: "Type.Field", as comments are known by
+	Type     reflect.Type
+	Default  string
+	Required bool
+	Enum     []string
+	Min, Max string
+	Example  string
+
+	hasDefault, hidden, short, id bool
+	index                         int // in the struct; -1: a kind of a Choice
+}
+
+// shape is what is known about a struct.
+type shape struct {
+	fields []*Field
+	only   bool // exactly one field is set
+}
+
+var shapes sync.Map // of reflect.Type to *shape
+
+// shapeOf returns the shape of a struct with keys, and nil for other types.
+func shapeOf(t reflect.Type) *shape {
+	if s, ok := shapes.Load(t); ok {
+		return s.(*shape)
+	}
+	if t.Kind() != reflect.Struct || isScalar(t) || reflect.PointerTo(t).Implements(unionType) {
+		return nil
+	}
+	s := &shape{}
+	if choice, ok := reflect.Zero(t).Interface().(Choice); ok {
+		s.only = true
+		for _, k := range choice.Kinds() {
+			s.fields = append(s.fields, &Field{Key: k.Key, Name: k.Settings.Name(), Type: reflect.PointerTo(k.Settings), index: -1})
+		}
+	}
+	for f := range t.Fields() {
+		key, ok := f.Tag.Lookup("yaml")
+		if !ok {
+			continue
+		}
+		x := &Field{
+			Key: key, Name: t.Name() + "." + f.Name, Type: f.Type, Required: f.Tag.Get("required") == "true",
+			Min: f.Tag.Get("min"), Max: f.Tag.Get("max"), Example: f.Tag.Get("example"),
+			hidden: reflect.PointerTo(f.Type).Implements(hiddenType),
+			short:  f.Tag.Get("short") == "true", id: f.Tag.Get("id") == "true", index: f.Index[0],
+		}
+		x.Default, x.hasDefault = f.Tag.Lookup("default")
+		if enum := f.Tag.Get("enum"); enum != "" {
+			x.Enum = strings.Split(enum, "|")
+		}
+		s.only = s.only || f.Tag.Get("only") == "one"
+		s.fields = append(s.fields, x)
+	}
+	shapes.Store(t, s)
+	return s
+}
+
+// slot returns the field's value in a struct. That of a kind is a copy, which [Field.keep] writes back.
+func (f *Field) slot(v reflect.Value) reflect.Value {
+	if f.index >= 0 {
+		return v.Field(f.index)
+	}
+	slot := reflect.New(f.Type).Elem()
+	if v.FieldByName("Kind").String() == f.Key {
+		slot.Set(v.FieldByName("Settings").Elem())
+	}
+	return slot
+}
+
+// keep writes a slot back, if it was set.
+func (f *Field) keep(v, slot reflect.Value) {
+	if f.index >= 0 || slot.IsNil() {
+		return
+	}
+	if old := f.slot(v); old.IsNil() || old.Pointer() != slot.Pointer() {
+		v.FieldByName("Kind").SetString(f.Key)
+		v.FieldByName("Settings").Set(slot)
+	}
+}
+
+// lookup returns the field that a key sets, and whether the key names a file that holds the value; nil when there is none.
+func (s *shape) lookup(key string) (f *Field, fromFile bool) {
+	for _, f := range s.fields {
+		if f.Key == key {
+			return f, false
+		}
+		if f.hidden && f.Key+fileSuffix == key {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// keys returns the keys that a document may have.
+func (s *shape) keys() []string {
+	var keys []string
+	for _, f := range s.fields {
+		keys = append(keys, f.Key)
+		if f.hidden {
+			keys = append(keys, f.Key+fileSuffix)
+		}
+	}
+	return keys
+}
+
+// fileSuffix makes the key of a value the key of a file that holds it.
+const fileSuffix = "_file"
+
+var (
+	unionType  = reflect.TypeFor[Union]()
+	hiddenType = reflect.TypeFor[Hidden]()
+	textType   = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// isScalar reports whether a type reads itself from one value.
+func isScalar(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
+
+// isLeaf reports whether a type is one value in a document.
+func isLeaf(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Float64:
+		return true
+	}
+	return isScalar(t)
+}
+
+// unionOf returns v as a Union, and nil when it is none.
+func unionOf(v reflect.Value) Union {
+	if v.CanAddr() {
+		u, _ := v.Addr().Interface().(Union)
+		return u
+	}
+	return nil
+}
+
+// described returns what can say what it expects.
+func described(t reflect.Type) (x interface {
+	Expected() string
+	Label() string
+}, ok bool) {
+	x, ok = reflect.New(t).Interface().(interface {
+		Expected() string
+		Label() string
+	})
+	return x, ok
+}
+
+// SetDefaults sets what a pointer leads to, a struct, to its defaults, and the structs in it.
+func SetDefaults(p any) { setDefaults(reflect.ValueOf(p).Elem()) }
+
+func setDefaults(v reflect.Value) {
+	s := shapeOf(v.Type())
+	if s == nil {
+		return
+	}
+	for _, f := range s.fields {
+		switch {
+		case f.hasDefault:
+			if err := setText(v.Field(f.index), f.Default); err != nil {
+				panic(fmt.Sprintf("tree: the default of %s: %v", f.Name, err)) // a mistake in a tag
+			}
+		case f.index >= 0:
+			setDefaults(v.Field(f.index))
+		}
+	}
+}
+
+// fresh returns a value of a type with its defaults.
+func fresh(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	setDefaults(v)
+	return v
+}

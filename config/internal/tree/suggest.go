@@ -1,0 +1,89 @@
+package tree
+
+import (
+	"reflect"
+	"strings"
+)
+
+// Nearest returns the word that a mistyped one may stand for, and "" when none is near.
+func Nearest(word string, known []string) string {
+	if len(word) > 64 {
+		return ""
+	}
+	best, least := "", max(2, len(word)/3)+1
+	word = strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(word))
+	for _, k := range known {
+		d := distance(word, strings.ToLower(k))
+		if d < least {
+			best, least = k, d
+		}
+	}
+	if len(word) <= 2 && least > 1 {
+		return "" // anything is near to so little
+	}
+	return best
+}
+
+// distance counts the letters to change, add, leave out or swap with the next one, to make b of a.
+func distance(a, b string) int {
+	if len(b) > 64 {
+		return 64
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := last[j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			row[j] = min(change, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+// OneOf joins words: "a, b or c".
+func OneOf(list []string) string {
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return list[0]
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
+}
+
+// Expected says what belongs in a place that holds a T.
+func Expected[T any]() string { return wantOf(reflect.TypeFor[T]()) }
+
+// wantOf says what belongs where a type is.
+func wantOf(t reflect.Type) string {
+	if x, ok := described(t); ok {
+		return x.Expected()
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return wantOf(t.Elem())
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map:
+		return "a mapping of names"
+	case reflect.Struct:
+		return "a mapping with " + OneOf(shapeOf(t).keys())
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a text"
+}

@@ -1,0 +1,122 @@
+package tree
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// node is a value in a tree.
+type node struct {
+	value reflect.Value // can be set, but for what is in a map
+	path  string
+	key   string        // what the path ends with: a key, or the name of an entry; "" for the root and for items
+	field *Field        // that it is the value of; nil for the root, items and entries
+	in    reflect.Value // the struct that has the field
+}
+
+// visit walks over a value and what is in it, in the order of the fields. enter is called before the parts of a value are
+// looked at, so that it may set it, and reports whether to go on with its parts; leave, which may be nil, after those.
+func visit(n node, enter func(node) bool, leave func(node)) {
+	if !enter(n) {
+		return
+	}
+	v := settled(n.value)
+	switch {
+	case !v.IsValid() || isLeaf(v.Type()):
+	case shapeOf(v.Type()) != nil:
+		for _, f := range shapeOf(v.Type()).fields {
+			slot := f.slot(v)
+			visit(node{value: slot, path: Join(n.path, f.Key), key: f.Key, field: f, in: v}, enter, leave)
+			f.keep(v, slot)
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			visit(node{value: v.Index(i), path: item(n.path, i)}, enter, leave)
+		}
+	case v.Kind() == reflect.Map:
+		for _, key := range keysOf(v) {
+			visit(node{value: v.MapIndex(reflect.ValueOf(key)), path: Join(n.path, key), key: key}, enter, leave)
+		}
+	}
+	if leave != nil {
+		leave(n)
+	}
+}
+
+// settled returns what a pointer leads to, and the parts of a Union that is no word; else v itself. It is not valid for a
+// nil pointer.
+func settled(v reflect.Value) reflect.Value {
+	for v.IsValid() {
+		u := unionOf(v)
+		switch {
+		case u != nil:
+			if _, word := u.Word(); word {
+				return v
+			}
+			v = reflect.ValueOf(u.Parts()).Elem()
+		case v.Kind() == reflect.Pointer:
+			v = v.Elem()
+		default:
+			return v
+		}
+	}
+	return v
+}
+
+// visitTypes is visit for everything that could be in a value: a list has one item then, with the path "list[]", and a map
+// one entry, "map.*". enter sees each type in a value of its own. A type inside of itself is entered as well; whether to go on
+// is for enter to say.
+func visitTypes(t reflect.Type, enter func(node) bool) {
+	root := reflect.New(t).Elem()
+	visit(node{value: root}, func(n node) bool {
+		n.path = strings.ReplaceAll(n.path, "[0]", "[]")
+		if !enter(n) {
+			return false
+		}
+		v := n.value
+		if u := unionOf(v); u != nil {
+			v = reflect.ValueOf(u.Parts()).Elem()
+		}
+		fill(v)
+		return true
+	}, nil)
+}
+
+// fill gives pointers, lists and maps something to lead to.
+func fill(v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Pointer && v.CanSet():
+		v.Set(reflect.New(v.Type().Elem()))
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.Pointer:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("*"), reflect.New(v.Type().Elem().Elem()))
+	}
+}
+
+// keysOf returns the keys of a map, sorted.
+func keysOf(v reflect.Value) []string {
+	keys := make([]string, 0, v.Len())
+	for _, key := range v.MapKeys() {
+		keys = append(keys, key.String())
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Join appends a key to a path.
+func Join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// item appends an index to a path.
+func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// parent returns the path of what a path is part of: "a.b" of "a.b[0]", "a" of "a.b".
+func parent(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }

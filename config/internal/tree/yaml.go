@@ -1,0 +1,321 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// kind is what a value of a document is.
+type kind int
+
+const (
+	null kind = iota
+	scalar
+	list
+	mapping
+)
+
+func (k kind) String() string {
+	return [...]string{"nothing", "one value", "a list", "a mapping"}[k]
+}
+
+// given is a value of a document, where anchors, aliases and merges have been replaced by what they stand for.
+type given struct {
+	kind    kind
+	at      Pos
+	text    string   // of a scalar, without quotes, escapes and folding
+	quoted  bool     // the scalar is a text because of its quotes
+	value   any      // the scalar where no type says what it is
+	chars   *textPos // where its characters are; nil if they are in no line of a file as they are
+	items   []*given // of a list
+	entries []entry  // of a mapping, each key once
+}
+
+// entry is a key of a mapping with its value.
+type entry struct {
+	key   string
+	at    Pos
+	value *given
+}
+
+// textPos is where the first character of a text is.
+type textPos struct {
+	start Pos
+	block bool // its lines are lines of the file
+}
+
+// maxDepth bounds how deep a document may be nested.
+const maxDepth = 100
+
+// reader turns the nodes of the YAML library into given values.
+type reader struct {
+	file    string
+	fixed   *Pos // where everything is, for a text that is in no file
+	lines   lines
+	anchors map[string]*given // those that are complete
+	report  func(*Problem)
+	depth   int
+}
+
+// read returns the one document in a text, nil when it is empty. report is called for problems that do not keep the rest from
+// being understood; the one that is returned does.
+func read(text []byte, name string, fixed *Pos, report func(*Problem)) (*given, *Problem) {
+	body, lines, problem := parse(text, name)
+	if problem != nil || body == nil {
+		return nil, problem
+	}
+	r := &reader{file: name, fixed: fixed, lines: lines, anchors: map[string]*given{}, report: report}
+	return r.value(body, ""), nil
+}
+
+// at returns the position of a node.
+func (r *reader) at(n ast.Node) Pos {
+	if r.fixed != nil {
+		return *r.fixed
+	}
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 && !m.IsFlowStyle {
+		n = m.Values[0].Key // the token of a mapping is its first colon
+	}
+	return r.lines.place(r.file, n.GetToken())
+}
+
+func (r *reader) problem(n ast.Node, path, text, want string) {
+	r.report(&Problem{Pos: r.at(n), Path: path, Text: text, Want: want})
+}
+
+// value returns what a node stands for, and nil when it is of no use, which has been reported.
+func (r *reader) value(n ast.Node, path string) *given {
+	if r.depth++; r.depth > maxDepth {
+		r.problem(n, "", "this is nested too deeply", "")
+		return nil
+	}
+	defer func() { r.depth-- }()
+	switch x := n.(type) {
+	case *ast.AnchorNode:
+		g := r.value(x.Value, path)
+		r.anchors[x.Name.GetToken().Value] = g // from here on: an alias inside of its own anchor would have no end
+		return g
+	case *ast.AliasNode:
+		name := x.Value.GetToken().Value
+		g, ok := r.anchors[name]
+		if !ok {
+			r.problem(n, path, fmt.Sprintf("there is no anchor &%s before this", name), "")
+		}
+		return g
+	case *ast.TagNode:
+		r.problem(n, path, "a tag has no meaning here", "")
+		return nil
+	case nil, *ast.NullNode:
+		g := &given{}
+		if n != nil {
+			g.at = r.at(n)
+		}
+		return g
+	case *ast.SequenceNode:
+		g := &given{kind: list, at: r.at(n)}
+		for i, x := range x.Values {
+			g.items = append(g.items, r.value(x, item(path, i)))
+		}
+		return g
+	case *ast.MappingNode:
+		return &given{kind: mapping, at: r.at(n), entries: r.entries(x.Values, path)}
+	case *ast.MappingValueNode:
+		return &given{kind: mapping, at: r.at(n), entries: r.entries([]*ast.MappingValueNode{x}, path)}
+	}
+	return r.scalar(n)
+}
+
+// entries returns the keys of a mapping in their order. Those that are merged ("<<: *name", "<<: [*a, *b]") come last: a key
+// of the mapping itself wins, and then the first one.
+func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
+	var own, merged []entry
+	find := func(in []entry, key string) int {
+		return slices.IndexFunc(in, func(e entry) bool { return e.key == key })
+	}
+	for _, v := range values {
+		if _, ok := v.Key.(*ast.MergeKeyNode); ok {
+			merged = append(merged, r.merged(v.Value, path)...)
+			continue
+		}
+		key, ok := keyText(v.Key)
+		if !ok {
+			r.problem(v.Key, path, "this is no key", "a word")
+			continue
+		}
+		if i := find(own, key); i >= 0 {
+			r.problem(v.Key, Join(path, key), fmt.Sprintf("the key is given twice, here and in line %d", own[i].at.Line), "")
+			continue
+		}
+		own = append(own, entry{key, r.at(v.Key), r.value(v.Value, Join(path, key))})
+	}
+	for _, e := range merged {
+		if find(own, e.key) < 0 {
+			own = append(own, e)
+		}
+	}
+	return own
+}
+
+// merged returns the keys of a mapping, or of all in a list of mappings.
+func (r *reader) merged(n ast.Node, path string) []entry {
+	g := r.value(n, path)
+	if g == nil {
+		return nil
+	}
+	all := g.entries
+	for _, part := range g.items {
+		if part != nil && part.kind == mapping {
+			all = append(all[:len(all):len(all)], part.entries...)
+		}
+	}
+	if g.kind != mapping && g.kind != list {
+		r.problem(n, path, "<< needs a mapping", "")
+	}
+	return all
+}
+
+// keyText returns a key without quotes.
+func keyText(n ast.MapKeyNode) (string, bool) {
+	switch x := n.(type) {
+	case *ast.StringNode:
+		return x.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
+		return x.GetToken().Value, true
+	}
+	return "", false
+}
+
+// scalar reads one value.
+func (r *reader) scalar(n ast.Node) *given {
+	g := &given{kind: scalar, at: r.at(n), text: n.GetToken().Value}
+	g.value = g.text
+	switch x := n.(type) {
+	case *ast.StringNode:
+		g.text, g.value = x.Value, x.Value
+		g.quoted = x.Token.Type == token.SingleQuoteType || x.Token.Type == token.DoubleQuoteType
+		start := g.at
+		if g.quoted {
+			start.Column++
+		}
+		g.chars = &textPos{start, false}
+	case *ast.LiteralNode:
+		g.text, g.value, g.quoted = x.Value.Value, x.Value.Value, true
+		if x.Start != nil && x.Start.Type == token.LiteralType { // lines that are folded have no columns of their own
+			first, _, _ := strings.Cut(strings.TrimLeft(x.Value.GetToken().Origin, "\r\n"), "\n")
+			indent := len(first) - len(strings.TrimLeft(first, " "))
+			g.chars = &textPos{Pos{g.at.File, g.at.Line + 1, indent + 1}, true}
+		}
+	case *ast.BoolNode:
+		g.value = x.Value
+	case *ast.IntegerNode:
+		if i, err := strconv.ParseInt(g.text, 0, 64); err == nil {
+			g.value = i
+		}
+	case *ast.FloatNode:
+		if f, err := strconv.ParseFloat(g.text, 64); err == nil && !math.IsInf(f, 0) {
+			g.value = f
+		}
+	}
+	if r.fixed != nil {
+		g.chars = nil
+	}
+	return g
+}
+
+// parse returns the body of the one document in a text, nil when it is empty.
+func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "this is UTF-16", Want: "a YAML document in UTF-8"}
+	}
+	if i := bytes.IndexFunc(text, notYAML); i >= 0 {
+		return nil, nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
+			Want: "a YAML document"}
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the mark that some editors put at the beginning
+	l = linesOf(text)
+	defer func() {
+		if r := recover(); r != nil { // the parser is not ours
+			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("this cannot be read: ", r), Want: "a YAML document"}
+		}
+	}()
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, nil, syntaxProblem(err, name, l)
+	}
+	for _, doc := range file.Docs {
+		switch b := doc.Body.(type) {
+		case nil, *ast.NullNode:
+			continue
+		case *ast.DirectiveNode:
+			return nil, nil, &Problem{Pos: l.place(name, b.GetToken()), Text: "a directive has no meaning here"}
+		}
+		if body != nil {
+			return nil, nil, &Problem{Pos: l.place(name, doc.GetToken()), Text: "a second document begins here",
+				Want: "one document in a file"}
+		}
+		body = doc.Body
+	}
+	return body, l, nil
+}
+
+// notYAML reports whether a character may not be in a YAML document (YAML 1.2.2 §5.1).
+func notYAML(r rune) bool {
+	return r == '\uFFFD' || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
+}
+
+// syntaxProblem turns the parser's error into ours.
+func syntaxProblem(err error, name string, l lines) *Problem {
+	p := &Problem{Pos: Pos{name, 1, 1}, Text: "this is no YAML", Want: "a YAML document"}
+	var at interface {
+		error
+		GetToken() *token.Token
+		GetMessage() string
+	}
+	if errors.As(err, &at) {
+		p.Text = "this is no YAML: " + at.GetMessage()
+		if strings.Contains(at.GetMessage(), "'\t'") || strings.Contains(at.GetMessage(), "'\\t'") {
+			p.Text = "this is no YAML: a tab stands where only spaces may"
+		}
+		p.Pos = l.place(name, at.GetToken())
+	}
+	return p
+}
+
+// lines are the lengths of a document's lines, in characters.
+type lines []int
+
+// linesOf measures a document.
+func linesOf(document []byte) lines {
+	var l lines
+	for line := range strings.SplitSeq(lineEnds.Replace(string(document)), "\n") {
+		l = append(l, utf8.RuneCountInString(line))
+	}
+	return l
+}
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// place returns a position that the document has: the parser's are behind its end now and then, where it is strange.
+func (l lines) place(file string, t *token.Token) Pos {
+	if t == nil || t.Position == nil {
+		return Pos{file, 1, 1}
+	}
+	line := min(max(t.Position.Line, 1), len(l))
+	return Pos{file, line, min(max(t.Position.Column, 1), l[line-1]+1)}
+}
+
+// offset returns the position of a byte.
+func offset(name string, text []byte, i int) Pos {
+	l := linesOf(text[:i])
+	return Pos{name, len(l), l[len(l)-1] + 1}
+}

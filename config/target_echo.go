@@ -1,0 +1,6 @@
+package config
+
+// Echo returns every message as it was.
+type Echo struct{}
+
+func init() { registerTarget[Echo]("echo") }

@@ -1,0 +1,62 @@
+package config
+
+// Origins says which pages may do something besides those of the server's own origin. In the file: a list of origins, or
+// the word any.
+type Origins struct {
+	Any  bool     // all pages
+	List []Origin // without a path and without wildcards
+}
+
+// Strings returns the list.
+func (o Origins) Strings() []string {
+	var list []string
+	for _, origin := range o.List {
+		list = append(list, string(origin))
+	}
+	return list
+}
+
+// Expected says what is expected.
+func (Origins) Expected() string { return "a list of web origins, or any" }
+
+// Label says it in a few words.
+func (Origins) Label() string { return "any, or a list of origins" }
+
+// Word returns the word any.
+func (o Origins) Word() (string, bool) { return "any", o.Any }
+
+// SetWord takes the word any.
+func (o *Origins) SetWord(word string) bool {
+	*o = Origins{Any: word == "any"}
+	return o.Any
+}
+
+// Parts returns the list.
+func (o *Origins) Parts() any { return &o.List }
+
+// AuthRef is a method in an endpoint's auth: the name of one, or one in place. In the file it is a word, or a mapping as
+// under auth.
+type AuthRef struct {
+	Name   string  // of one in Config.Auth, or Anonymous; "" when Method is set
+	Method *Method // in place; nil when Name is set
+}
+
+// Expected says what is expected.
+func (AuthRef) Expected() string {
+	return "the name of a method under auth, " + Anonymous + ", or a method in place"
+}
+
+// Label says it in a word.
+func (AuthRef) Label() string { return "method" }
+
+// Word returns the name.
+func (r AuthRef) Word() (string, bool) { return r.Name, r.Method == nil }
+
+// SetWord takes a name.
+func (r *AuthRef) SetWord(word string) bool {
+	*r = AuthRef{Name: word}
+	return true
+}
+
+// Parts returns the method in place.
+func (r *AuthRef) Parts() any { return &r.Method }
