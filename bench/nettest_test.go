@@ -80,7 +80,6 @@ func (h *helloOnly) Close() error { return nil }
 func pageConn() (c1, c2 net.Conn, stop func(), err error) {
 	seen := make(chan net.Conn, 1)
 	s := &websocket.Server{
-		Handler: func(*websocket.Conn) {},
 		HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			nc, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {

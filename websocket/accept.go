@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"net/http"
@@ -33,8 +32,8 @@ type AcceptOptions struct {
 
 	// TrustedProxies are the addresses of proxies in front of this server. Only for requests from them, the scheme and the
 	// host that the browser used are taken from the Forwarded header (RFC 7239), or else X-Forwarded-Proto and
-	// X-Forwarded-Host. nil means nobody's headers are believed, so that same-origin pages fail the origin check behind a
-	// proxy that ends TLS.
+	// X-Forwarded-Host. The zero Prefix stands for proxies that connect by a Unix socket, and so have no address. nil means
+	// that no such header is believed, so that same-origin pages fail the origin check behind a proxy that ends TLS.
 	TrustedProxies []netip.Prefix
 
 	// Subprotocols that the server speaks, the preferred one first. When the client offers none of them the connection
@@ -72,6 +71,10 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if refused != nil {
 		return nil, refuse(w, r, refused)
 	}
+	nc, early, fail := takeOver(w, r, &o, &terms, opts.Header, nil)
+	if fail != nil {
+		return nil, fail
+	}
 	hs := &Handshake{
 		Proto:       r.Proto,
 		URL:         r.URL,
@@ -81,40 +84,35 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	nc, brw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
-			"serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
-			"A middleware in front of this address does not let the server take over the connection (no Hijack, no Unwrap)."))
-	}
-	early, err := open(nc, brw, func(dst []byte) []byte {
-		return terms.AppendAnswer(dst, o.Key[0], passedOn(w.Header()), opts.Header)
-	})
-	if err != nil {
-		nc.Close()
-		return nil, &HandshakeError{Stage: StageStatus, Err: err}
-	}
-	c := newConn(unwrapped(nc), RoleServer, &opts.Conn, hs, early)
+	c := newConn(nc, RoleServer, &opts.Conn, hs, early)
 	if terms.Compressed {
 		c.compress(terms.Deflate, opts.Conn.Compression)
+	}
+	if s := serverOf(r.Context()); s != nil {
+		s.watch(c)
 	}
 	return c, nil
 }
 
 // rules returns what o says about opening handshakes.
 func (o *AcceptOptions) rules() opening.Rules {
-	r := opening.Rules{
+	return opening.Rules{
 		Origin:       handshake.OriginPolicy{Any: o.AnyOrigin, Allowed: o.Origins, Proxies: o.TrustedProxies},
 		Subprotocols: o.Subprotocols,
 		Header:       o.Header,
+		Deflate:      o.Conn.deflate(),
 	}
-	if z := o.Conn.Compression; z != nil {
-		r.Deflate = opening.Deflate{
-			On: true, ServerNoTakeover: z.ServerNoTakeover, ClientNoTakeover: z.ClientNoTakeover,
-			ServerWindowBits: z.ServerWindowBits, ClientWindowBits: z.ClientWindowBits,
-		}
+}
+
+func (o *ConnOptions) deflate() opening.Deflate {
+	z := o.Compression
+	if z == nil {
+		return opening.Deflate{}
 	}
-	return r
+	return opening.Deflate{
+		On: true, ServerNoTakeover: z.ServerNoTakeover, ClientNoTakeover: z.ClientNoTakeover,
+		ServerWindowBits: z.ServerWindowBits, ClientWindowBits: z.ClientWindowBits,
+	}
 }
 
 // asker returns the question to the application, nil without one. request returns the request as check wants it.
@@ -158,23 +156,66 @@ func passedOn(h http.Header) http.Header {
 	return out
 }
 
-// open sends the 101, which answer appends, in one write, and returns a copy of what the client has sent behind its request.
-func open(nc net.Conn, brw *bufio.ReadWriter, answer func([]byte) []byte) ([]byte, error) {
+// takeOver sends the 101 with the fields of both headers, and takes the connection over from the server. It returns a copy of
+// what the client has sent behind its request. On failure the reply has been written.
+func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *opening.Terms, a, b http.Header) (
+	nc net.Conn, early []byte, fail *HandshakeError) {
+	if b != nil {
+		a = merged(a, b)
+	}
+	nc, room, early, err := hijack(w)
+	if err != nil {
+		return nil, nil, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
+			"serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
+			"A middleware in front of this address does not let the server take over the connection (no Hijack, no Unwrap)."))
+	}
 	// The server's timeouts for the request would end the connection. The client gets a bound for taking the 101.
-	if err := nc.SetDeadline(time.Now().Add(acceptTimeout)); err != nil {
-		return nil, err
+	err = nc.SetDeadline(time.Now().Add(acceptTimeout))
+	if err == nil {
+		_, err = nc.Write(t.AppendAnswer(room, o, passedOn(w.Header()), a))
 	}
-	if _, err := nc.Write(answer(brw.AvailableBuffer())); err != nil {
-		return nil, err
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
 	}
-	if err := nc.SetDeadline(time.Time{}); err != nil {
-		return nil, err
+	if err != nil {
+		nc.Close()
+		return nil, nil, &HandshakeError{Stage: StageStatus, Err: err}
 	}
-	n := brw.Reader.Buffered()
-	if n == 0 {
-		return nil, nil
+	return unwrapped(nc), early, nil
+}
+
+// merged returns the fields of a and of b.
+func merged(a, b http.Header) http.Header {
+	both := make(http.Header, len(a)+len(b))
+	for _, h := range []http.Header{a, b} {
+		for name, values := range h {
+			both[name] = append(both[name], values...)
+		}
 	}
-	early := make([]byte, n)
-	_, err := brw.Read(early) // cannot block: n bytes are there
-	return early, err
+	return both
+}
+
+// hijack takes the connection over. It returns room for an answer, and a copy of the bytes that the server has read already.
+func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) {
+	for {
+		switch t := w.(type) {
+		case *responder:
+			nc, early, err = t.takeOver()
+			return nc, make([]byte, 0, 512), early, err
+		case http.Hijacker:
+			nc, brw, err := t.Hijack()
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			if n := brw.Reader.Buffered(); n > 0 {
+				early = make([]byte, n)
+				_, err = brw.Read(early) // cannot block: n bytes are there
+			}
+			return nc, brw.AvailableBuffer(), early, err
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return nil, nil, nil, http.ErrNotSupported
+		}
+	}
 }

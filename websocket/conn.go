@@ -81,6 +81,7 @@ type Conn struct {
 	alive    keepalive
 	ctx      context.Context // made when first asked for
 	cancel   context.CancelCauseFunc
+	member   *member       // leaves its roster at the end; nil: the connection is in none, or leaves by other means
 	done     chan struct{} // closed when the connection has ended; made when first waited for
 }
 
@@ -184,11 +185,16 @@ func (c *Conn) end(e *CloseError) *CloseError {
 	if c.done != nil {
 		close(c.done)
 	}
+	m := c.member
+	c.member = nil
 	c.mu.Unlock()
 	if e.Err == nil {
 		c.stream.Close()
 	} else {
 		c.stream.Abort()
+	}
+	if m != nil {
+		m.leave()
 	}
 	return e
 }

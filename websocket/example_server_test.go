@@ -10,24 +10,20 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Pages and WebSockets on one port: what asks for a WebSocket at /echo goes to the Handler, all else to the http.Server.
+// Pages and WebSockets on one port, behind one mux.
 func ExampleServer() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "a page")
 	})
-	s := &websocket.Server{
-		Paths: []string{"/echo"},
-		Handler: func(c *websocket.Conn) {
-			for m, err := range c.Messages(context.Background()) {
-				if err != nil || c.Write(context.Background(), m) != nil {
-					return
-				}
+	mux.Handle("/echo", &websocket.Endpoint{Serve: func(c *websocket.Conn) {
+		for m, err := range c.Messages(context.Background()) {
+			if err != nil || c.Write(context.Background(), m) != nil {
+				return
 			}
-		},
-		HTTP: &http.Server{Handler: mux},
-	}
-	mux.Handle("/echo", s) // for upgrades on a connection that has fetched a page before
+		}
+	}})
+	s := &websocket.Server{HTTP: &http.Server{Handler: mux}}
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

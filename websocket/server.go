@@ -6,175 +6,184 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Server serves WebSockets on a listener of its own, and the pages beside them. It reads the requests itself, by the same
-// rules as [Accept]; what asks for no WebSocket goes, with all its bytes, to an ordinary http.Server on the same port. An
-// upgrade costs less than with net/http, and leaves nothing of HTTP behind: the Handler runs in a goroutine with a fresh
-// stack.
+// Server is a listener for any http.Handler, for WebSockets most of all. It reads upgrade requests itself, cheaply, and calls
+// the Handler with a light ResponseWriter; all other requests, HTTP/2 included, go with all their bytes to the http.Server that
+// it wraps, and so to the same Handler. Moving from an http.Server means wrapping it:
 //
-// The fields are set before the first Serve and not changed afterwards. The methods may be called from any goroutine. A
-// Server is an [http.Handler] too, for upgrades that come by another way: on a connection that has fetched a page before,
-// or on another port.
+//	s := &websocket.Server{HTTP: &http.Server{Addr: ":8080", Handler: mux}}
+//	err := s.ListenAndServe()
+//
+// When the Handler is an [Endpoint] without Admit, no http.Request is built at all.
+//
+// The fields are set before the first Serve and not changed afterwards. The methods are safe for concurrent use. A Server must
+// not be copied after its first use.
 type Server struct {
-	// Handler talks to a client that was let in. When it returns, the connection is closed with CodeNormal, unless it has
-	// ended by then. A panic in it is the program's, as in any goroutine.
-	Handler func(*Conn)
-
-	// Accept says whom to let in, and how. A request as net/http has it is built only for its Check; that one's Context
-	// ends with Close, or when Shutdown gives up.
-	Accept AcceptOptions
-
-	// Paths are the paths at which WebSockets are opened, "/chat". An upgrade at another path is not ours: it goes to HTTP,
-	// or is answered with 404. nil means every path.
-	Paths []string
-
-	// HTTP serves all requests that ask for no WebSocket, HTTP/2 included, with its own limits and timeouts. It must not
-	// serve another listener when Serve is first called. nil: such requests are answered with 426.
+	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState count for upgrades, too, with
+	// the net.Conn that the listener has yielded. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the
+	// end of a request's head, PROXY header and TLS handshake included; when both are 0, 10 seconds do. MaxHeaderBytes bounds the
+	// head. The Server replaces BaseContext, ConnContext and ConnState by its own, which call them, and it calls the
+	// http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
-	// Refused is told of every client that was not let in, and why. It is called from many goroutines at once, and must
-	// return soon; remote is the address that it came from. nil: nobody is told. Clients that connect and send nothing are
-	// not worth telling.
-	Refused func(remote string, err *HandshakeError)
+	// Loops is how many event loops there are for the connections of Endpoints with Open. 0 means runtime.GOMAXPROCS.
+	Loops int
 
-	// HeadTimeout bounds how long a client may take from connecting, or from its first byte of TLS, to the end of its
-	// request's head, and from there to taking the answer. 0 means 10 seconds.
-	HeadTimeout time.Duration
+	// Preface runs on each new connection before anything else is read from it. It reads what a proxy sends ahead of the
+	// client's bytes, such as the PROXY protocol's header, and not a byte more, and returns the client's address; nil means the
+	// connection's own. A non-nil error closes the connection. The time limit for the head is in force.
+	Preface func(net.Conn) (remote net.Addr, err error)
 
-	// MaxHead bounds the head of the first request on a connection, in bytes. 0 means 16 KiB. There may be 100 header lines.
-	MaxHead int
+	// TLS returns the TLS configuration for a new connection, with its NextProtos, as it is; nil means no TLS. A nil function
+	// means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. The connection is the one that the listener yielded; its
+	// RemoteAddr is what Preface has found.
+	TLS func(net.Conn) *tls.Config
 
-	// MaxHandshakes bounds how many connections may be in their handshake at once. More wait in the kernel's queue. 0 means
-	// 4096.
-	MaxHandshakes int
+	// MaxHandshakes returns how many connections may wait for the end of a handshake, or between two requests for pages, when
+	// one from the address remote is added; a negative number means that this connection does not count. Beyond that, the
+	// oldest connection of the address that has the most is closed. A nil function means 4096. Accepting never stops.
+	MaxHandshakes func(remote net.Addr) int
 
-	mu        sync.Mutex
-	started   bool
-	closing   bool
-	listeners map[net.Listener]struct{}
-	openings  ring[*arrival] // connections in their handshake
-	sessions  ring[*session] // connections that were let in
-	active    int            // goroutines of both
-	idle      chan struct{}  // closed when closing is set and none of them is left
-	stop      chan struct{}  // closed when closing is set
-	slots     chan struct{}
-	base      context.Context // of all requests for Check
-	cancel    context.CancelFunc
+	Hooks
+
+	once    sync.Once
+	stop    chan struct{} // closed when no more connections are accepted
+	waiting waiting
+	roster  roster // connections, and the handlers that run on their behalf
+
+	// What HTTP had in these fields.
+	baseContext func(net.Listener) context.Context
+	connContext func(context.Context, net.Conn) context.Context
+	connState   func(net.Conn, http.ConnState)
+
+	mu      sync.Mutex
+	closing bool
+	sources map[*source]struct{}
+	pending map[pending]bool // whether a Shutdown cuts them
 }
 
 const (
 	defaultHeadTimeout   = 10 * time.Second
 	defaultMaxHandshakes = 4096
+	maxHead              = 16 << 10 // what is longer is left to HTTP
 )
 
-var errNoHandler = errors.New("websocket: a Server without a Handler")
+var errNoHTTP = errors.New("websocket: Server.HTTP is not set")
 
-// Serve lets clients in that come on l until Shutdown or Close, and then returns http.ErrServerClosed; or until l fails. It
-// closes l in any case. It may be called for several listeners at once. A listener that yields *tls.Conn, as tls.NewListener
-// makes them, is served with TLS.
-func (s *Server) Serve(l net.Listener) error {
-	_, silent := l.(*silentListener)
-	return s.serve(l, silent)
+// pending is a connection whose handshake is not over.
+type pending interface{ abort() }
+
+// serverKey is the key of the *Server in the context of a request.
+type serverKey struct{}
+
+// serverOf returns the Server that a request came through, nil for none.
+func serverOf(ctx context.Context) *Server {
+	s, _ := ctx.Value(serverKey{}).(*Server)
+	return s
 }
 
-// serve is Serve. silent says that the connections have no keep-alive.
-func (s *Server) serve(l net.Listener, silent bool) error {
-	defer l.Close()
-	if s.Handler == nil {
-		return errNoHandler
-	}
-	if !s.begin(l) {
-		return http.ErrServerClosed
-	}
-	defer s.forget(l)
-	pages := s.serveHTTP(l)
-	pages.silent = silent
-	defer pages.end()
-	var pause time.Duration
-	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-s.stop:
-			return http.ErrServerClosed
-		}
-		nc, err := l.Accept()
-		if err == nil {
-			pause = 0
-			s.open(nc, pages)
-			continue
-		}
-		<-s.slots
-		if s.stopped() {
-			return http.ErrServerClosed
-		}
-		// Out of descriptors, most often: it passes, when connections end.
-		if ne, ok := errors.AsType[net.Error](err); !ok || !ne.Temporary() { //nolint:staticcheck // deprecated, and yet what a listener tells
-			return err
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		select {
-		case <-time.After(pause):
-		case <-s.stop:
-			return http.ErrServerClosed
-		}
-	}
-}
-
-// ServeTLS is Serve with TLS on l. When config names no protocols for ALPN, HTTP/2 is offered for the pages of HTTP, and
-// HTTP/1.1.
-func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
-	if len(config.NextProtos) == 0 {
-		config = config.Clone()
-		config.NextProtos = []string{"http/1.1"}
-		if s.HTTP != nil {
-			config.NextProtos = []string{"h2", "http/1.1"}
-		}
-	}
-	_, silent := l.(*silentListener)
-	return s.serve(tls.NewListener(l, config), silent)
-}
-
-// begin notes a listener. It returns false when the Server is closing.
-func (s *Server) begin(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.start()
-	if s.closing {
-		return false
-	}
-	if s.listeners == nil {
-		s.listeners = map[net.Listener]struct{}{}
-	}
-	s.listeners[l] = struct{}{}
-	if s.HTTP != nil {
-		s.active++ // for the goroutine of serveHTTP
-	}
-	return true
-}
-
-// start makes what the zero value lacks. mu is held.
+// start makes what the zero value lacks.
 func (s *Server) start() {
-	if s.started {
-		return
-	}
-	s.started = true
-	most := s.MaxHandshakes
-	if most <= 0 {
-		most = defaultMaxHandshakes
-	}
-	s.slots = make(chan struct{}, most)
-	s.stop = make(chan struct{})
-	s.idle = make(chan struct{})
-	s.base, s.cancel = context.WithCancel(context.Background())
+	s.once.Do(func() {
+		s.stop = make(chan struct{})
+		s.sources = map[*source]struct{}{}
+		s.pending = map[pending]bool{}
+		if s.HTTP != nil {
+			s.wrapHooks()
+		}
+	})
 }
 
-func (s *Server) forget(l net.Listener) {
+// Serve accepts connections on l until Shutdown or Close, and then returns http.ErrServerClosed; or until l fails for good. It
+// closes l in any case. It may be called for several listeners concurrently. A listener that yields *tls.Conn, as
+// tls.NewListener makes it, is served with TLS.
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, s.TLS) }
+
+// ServeTLS is Serve with TLS on l. The certificate comes from the two files, or from HTTP.TLSConfig when they are "".
+func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
+	if s.HTTP == nil {
+		l.Close()
+		return errNoHTTP
+	}
+	if s.TLS != nil {
+		return s.serve(l, s.TLS)
+	}
+	config, err := s.tlsConfig(certFile, keyFile)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	return s.serve(l, func(net.Conn) *tls.Config { return config })
+}
+
+// tlsConfig returns the configuration of HTTP as http.Server would use it.
+func (s *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.listeners, l)
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.HTTP.TLSConfig != nil {
+		config = s.HTTP.TLSConfig.Clone()
+	}
+	config.NextProtos = slices.Clone(config.NextProtos)
+	p := s.HTTP.Protocols
+	for _, proto := range []struct {
+		name string
+		on   bool
+	}{
+		{"h2", p == nil && (s.HTTP.TLSNextProto == nil || s.HTTP.TLSNextProto["h2"] != nil) || p != nil && p.HTTP2()},
+		{"http/1.1", p == nil || p.HTTP1()},
+	} {
+		if proto.on && !slices.Contains(config.NextProtos, proto.name) {
+			config.NextProtos = append(config.NextProtos, proto.name)
+		}
+	}
+	if certFile != "" || keyFile != "" {
+		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	if s.HTTP.TLSConfig != nil && slices.Contains(config.NextProtos, "h2") {
+		s.HTTP.TLSConfig = config // http.Server speaks HTTP/2 only if its own configuration has it
+	}
+	return config, nil
+}
+
+// ListenAndServe is Serve on the TCP address HTTP.Addr, ":http" if that is "".
+func (s *Server) ListenAndServe() error {
+	l, err := s.listen(":http")
+	if err != nil {
+		return err
+	}
+	return s.Serve(l)
+}
+
+// ListenAndServeTLS is ServeTLS on the TCP address HTTP.Addr, ":https" if that is "".
+func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
+	l, err := s.listen(":https")
+	if err != nil {
+		return err
+	}
+	return s.ServeTLS(l, certFile, keyFile)
+}
+
+func (s *Server) listen(standard string) (net.Listener, error) {
+	if s.HTTP == nil {
+		return nil, errNoHTTP
+	}
+	if s.stopped() {
+		return nil, http.ErrServerClosed
+	}
+	address := s.HTTP.Addr
+	if address == "" {
+		address = standard
+	}
+	return net.Listen("tcp", address)
 }
 
 func (s *Server) stopped() bool {
@@ -183,88 +192,84 @@ func (s *Server) stopped() bool {
 	return s.closing
 }
 
+// headTimeout bounds a client's handshake.
 func (s *Server) headTimeout() time.Duration {
-	if s.HeadTimeout > 0 {
-		return s.HeadTimeout
+	switch h := s.HTTP; {
+	case h.ReadHeaderTimeout > 0:
+		return h.ReadHeaderTimeout
+	case h.ReadTimeout > 0:
+		return h.ReadTimeout
 	}
 	return defaultHeadTimeout
 }
 
-// Shutdown closes the listeners and the connections in their handshake, closes every WebSocket with CodeGoingAway, all at
-// once, and waits until their Handlers have returned and until HTTP has shut down. When ctx ends first, what is left is
-// closed at once, and the error is ctx's.
+// headBytes bounds what is read here of a request's head. More is left to HTTP, and to its own bound.
+func (s *Server) headBytes() int {
+	if n := s.HTTP.MaxHeaderBytes; n > 0 {
+		return min(n, maxHead)
+	}
+	return maxHead
+}
+
+// watch has a Shutdown see to a connection that Accept has made in a handler.
+func (s *Server) watch(c *Conn) {
+	m := new(member)
+	m.join(c, &s.roster)
+	c.mu.Lock()
+	ended := c.closeErr != nil
+	if !ended {
+		c.member = m
+	}
+	c.mu.Unlock()
+	if ended {
+		m.leave()
+	}
+}
+
+// Shutdown closes the listeners and the connections in their handshake, closes every WebSocket that came through the Server
+// with CodeGoingAway, concurrently, and waits until their Serve functions, Receivers and handlers have returned and HTTP has shut
+// down. When ctx ends first, what is left is cut, and Shutdown returns ctx's error. Connections that a handler has hijacked
+// itself are the handler's to close.
 func (s *Server) Shutdown(ctx context.Context) error {
-	open := s.halt()
-	pages := make(chan error, 1)
-	go func() {
-		var err error
-		if s.HTTP != nil {
-			err = s.HTTP.Shutdown(ctx)
+	s.halt(false)
+	err := s.roster.shutdown(ctx, func() error {
+		if s.HTTP == nil {
+			return nil
 		}
-		pages <- err
-	}()
-	for _, c := range open {
-		go c.Close(CodeGoingAway, "") //nolint:errcheck // the Handler hears how it ended
+		return s.HTTP.Shutdown(ctx)
+	})
+	if ctx.Err() != nil {
+		s.Close()
 	}
-	select {
-	case <-s.idle:
-	case <-ctx.Done():
-	}
-	err := <-pages
-	select {
-	case <-s.idle:
-		s.cancel()
-		return err
-	default:
-		s.abort()
-		return ctx.Err()
-	}
+	return err
 }
 
-// Close closes the listeners, all connections and HTTP at once, and waits for nothing. Peers see their connections break
-// off: Shutdown is the polite way. It returns nil.
+// Close closes the listeners and cuts all connections, those of HTTP included. It waits for nothing, and returns nil.
 func (s *Server) Close() error {
-	s.abort()
-	return nil
-}
-
-func (s *Server) abort() {
-	for _, c := range s.halt() {
-		c.CloseNow()
-	}
-	s.cancel()
+	s.halt(true)
+	s.roster.cut()
 	if s.HTTP != nil {
 		s.HTTP.Close()
 	}
+	return nil
 }
 
-// halt stops accepting, and ends the handshakes that are under way. It returns the connections that are open.
-func (s *Server) halt() (open []*Conn) {
+// halt stops accepting, and ends the handshakes that are under way; those of clients whose request is with a handler only if
+// all is set.
+func (s *Server) halt(all bool) {
+	s.start()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.start()
 	if !s.closing {
 		s.closing = true
 		close(s.stop)
-		if s.active == 0 {
-			close(s.idle)
+	}
+	for src := range s.sources {
+		src.listener.Close()
+	}
+	for p, polite := range s.pending {
+		if polite || all {
+			p.abort()
 		}
-	}
-	for l := range s.listeners {
-		l.Close()
-	}
-	for o := range s.openings.all() {
-		o.abort()
-	}
-	for e := range s.sessions.all() {
-		open = append(open, e.conn)
-	}
-	return open
-}
-
-// done ends one of the active goroutines. mu is held.
-func (s *Server) done() {
-	if s.active--; s.active == 0 && s.closing {
-		close(s.idle)
 	}
 }

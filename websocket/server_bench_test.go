@@ -15,7 +15,9 @@ var ways = []struct {
 	name  string
 	serve func(tb testing.TB, handler func(*Conn)) (addr string)
 }{
-	{"Server", func(tb testing.TB, handler func(*Conn)) string { return serveOwn(tb, &Server{Handler: handler}) }},
+	{"Server", func(tb testing.TB, handler func(*Conn)) string {
+		return serveOwn(tb, ownServer(&Endpoint{Serve: handler}))
+	}},
 	{"net-http", func(tb testing.TB, handler func(*Conn)) string {
 		return serve(tb, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if c, err := Accept(w, r, nil); err == nil {
@@ -79,7 +81,7 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 		}
 	}
 	b.Run("Server", func(b *testing.B) {
-		s, p := &Server{Handler: func(c *Conn) { c.CloseNow() }}, newPipes()
+		s, p := ownServer(&Endpoint{Serve: func(c *Conn) { c.CloseNow() }}), newPipes()
 		go s.Serve(p)
 		defer s.Close()
 		run(b, p)
@@ -99,17 +101,17 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 
 // A connection that was let in and waits costs no more than the Conn, its goroutine, and a copy of the request's head:
 // nothing of HTTP's buffers. Stacks are counted.
-func TestService_IdleConnectionIsSmall(t *testing.T) {
+func TestServer_IdleConnectionIsSmall(t *testing.T) {
 	const n, mostHeap, mostStack = 300, 4 << 10, 6 << 10
 	ready := make(chan struct{}, n)
-	addr := serveOwn(t, &Server{Handler: func(c *Conn) {
+	addr := serveOwn(t, ownServer(&Endpoint{Serve: func(c *Conn) {
 		buf := make([]byte, 0, 64)
 		if m, err := c.ReadAppend(context.Background(), buf); err == nil {
 			c.Write(context.Background(), m)
 		}
 		ready <- struct{}{}
 		c.ReadAppend(context.Background(), buf) // waits
-	}})
+	}}))
 	used := func() (heap, stack int64) {
 		runtime.GC()
 		runtime.GC() // the pools let go at the second

@@ -57,7 +57,7 @@ func servers(f testing.TB) (behind, own feed) {
 			c.CloseNow()
 		}
 	})}
-	s := &Server{Accept: opts, Handler: func(c *Conn) { c.CloseNow() }}
+	s := ownServer(&Endpoint{Accept: opts, Serve: func(c *Conn) { c.CloseNow() }})
 	done := make(chan error, 2)
 	go func() { done <- h.Serve(behind.p) }()
 	go func() { done <- s.Serve(own.p) }()
@@ -66,7 +66,7 @@ func servers(f testing.TB) (behind, own feed) {
 		s.Close()
 		bounded.Receive(f, done)
 		bounded.Receive(f, done)
-		bounded.Receive(f, s.idle)
+		bounded.Receive(f, s.roster.waiting())
 	})
 	return behind, own
 }
@@ -164,7 +164,7 @@ PRI * HTTP/2.0
 get /chat HTTP/1.1`, "\n")
 
 // Any two lines more than are needed, and any one less, come to the same decision on both ways in.
-func TestService_LikeAccept(t *testing.T) {
+func TestServer_LikeAccept(t *testing.T) {
 	behind, own := servers(t)
 	_, rest, _ := strings.Cut(sampleRequest, "\r\n")
 	fields := strings.SplitAfter(strings.TrimSuffix(rest, "\r\n"), "\r\n")

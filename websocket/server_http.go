@@ -2,118 +2,134 @@ package websocket
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// handover is what belongs to one listener. It is one itself: from it the http.Server gets the connections that are no
-// upgrades.
-type handover struct {
-	addr   net.Addr
-	silent bool // the connections come without keep-alive
-	conns  chan net.Conn
-	once   sync.Once
-	ended  chan struct{}
-
-	work chan *arrival // to goroutines that have gone through a handshake
-	idle chan struct{} // holds one of each of these that waits
+// handed is what a Server knows about a connection that it has given to HTTP.
+type handed struct {
+	server  *Server
+	yielded net.Conn // by the listener
+	remote  net.Addr
+	ctx     context.Context // of the connection
+	waiter  waiter
 }
 
-// maxIdle bounds the goroutines that wait for a handshake. Those of more connections at once end after theirs.
-const maxIdle = 64
-
-// serveHTTP runs HTTP for the connections that come on l. The handover ends with Close, and with HTTP.
-func (s *Server) serveHTTP(l net.Listener) *handover {
-	h := &handover{
-		addr: l.Addr(), conns: make(chan net.Conn), ended: make(chan struct{}),
-		work: make(chan *arrival), idle: make(chan struct{}, maxIdle),
+// handOver gives the connection to HTTP, with all that was read from it.
+func (a *arrival) handOver() {
+	s := a.server
+	h := &handed{server: s, yielded: a.yielded, remote: a.nc.RemoteAddr(), ctx: a.ctx}
+	if h.ctx == nil {
+		h.ctx = a.source.base
 	}
-	if s.HTTP != nil {
-		go func() {
-			s.HTTP.Serve(h) //nolint:errcheck // it ends with h
-			h.end()
-			s.mu.Lock()
-			s.done()
-			s.mu.Unlock()
-		}()
-	}
-	return h
-}
-
-// next waits for another handshake. It returns nil when enough others wait, or when there will be none.
-func (h *handover) next() *arrival {
-	select {
-	case h.idle <- struct{}{}:
+	nc := a.nc
+	t, isTLS := nc.(*tls.Conn)
+	r := &replayed{Conn: nc, handed: h}
+	switch {
+	case isTLS && len(a.buf) == 0:
+		if below, ok := t.NetConn().(*transport.Accepted); ok {
+			below.Info = h // net/http must see a *tls.Conn, for HTTP/2
+			break
+		}
+		nc = t // of the listener's: it has hooks of its own
+	case a.tls:
+		r.rest = bytes.Clone(a.buf)
+		nc = &replayedTLS{r, a.nc.(interface{ ConnectionState() tls.ConnectionState }).ConnectionState}
 	default:
-		return nil
+		r.rest = bytes.Clone(a.buf)
+		nc = r
 	}
-	defer func() { <-h.idle }()
+	if nc.SetDeadline(time.Time{}) != nil || !a.settle() {
+		a.close()
+		return
+	}
+	s.waiting.leave(&a.waiter)
+	s.wait(&h.waiter, h.yielded, h.remote)
 	select {
-	case o := <-h.work:
-		return o
-	case <-h.ended:
-		return nil
+	case a.source.conns <- nc:
+	case <-a.source.ended:
+		s.waiting.leave(&h.waiter)
+		a.close()
 	}
 }
 
-// Accept waits for the next connection.
-func (h *handover) Accept() (net.Conn, error) {
-	select {
-	case nc := <-h.conns:
-		return nc, nil
-	case <-h.ended:
-		return nil, net.ErrClosed
+// handedOf returns what is known about a connection of HTTP's, nil when it did not come from a Server.
+func handedOf(nc net.Conn) *handed {
+	switch t := nc.(type) {
+	case *replayed:
+		return t.handed
+	case *replayedTLS:
+		return t.handed
+	case *tls.Conn:
+		if below, ok := t.NetConn().(*transport.Accepted); ok {
+			h, _ := below.Info.(*handed)
+			return h
+		}
 	}
-}
-
-// Close ends Accept. Connections that were handed over go on.
-func (h *handover) Close() error {
-	h.end()
 	return nil
 }
 
-func (h *handover) end() { h.once.Do(func() { close(h.ended) }) }
-
-// Addr returns the address of the listener that clients connect to.
-func (h *handover) Addr() net.Addr { return h.addr }
-
-// handOver gives the connection to HTTP, with all that was read from it.
-func (o *arrival) handOver() {
-	nc := o.nc
-	if o.pages.silent {
-		keepAlive(nc)
+// wrapHooks has HTTP's hooks called with the listener and the connections that the Server was given.
+func (s *Server) wrapHooks() {
+	h := s.HTTP
+	s.baseContext, s.connContext, s.connState = h.BaseContext, h.ConnContext, h.ConnState
+	h.BaseContext = func(l net.Listener) context.Context {
+		switch src, ok := l.(*source); {
+		case ok:
+			return src.base
+		case s.baseContext != nil:
+			return s.baseContext(l)
+		}
+		return context.Background()
 	}
-	if len(o.buf) > 0 {
-		r := &replayed{Conn: nc, rest: bytes.Clone(o.buf)}
-		if state, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
-			nc = &replayedTLS{r, state.ConnectionState}
-		} else {
-			nc = r
+	h.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		switch k := handedOf(nc); {
+		case k != nil:
+			return k.ctx
+		case s.connContext != nil:
+			return s.connContext(ctx, nc)
+		}
+		return ctx
+	}
+	h.ConnState = func(nc net.Conn, state http.ConnState) {
+		if k := handedOf(nc); k != nil {
+			k.state(state)
+		} else if s.connState != nil {
+			s.connState(nc, state)
 		}
 	}
-	if o.serve.HTTP == nil || nc.SetDeadline(time.Time{}) != nil {
-		nc.Close()
+}
+
+// state notes what HTTP says about a connection.
+func (h *handed) state(state http.ConnState) {
+	s := h.server
+	switch state {
+	case http.StateNew: // it has been reported
 		return
+	case http.StateActive:
+		s.waiting.remove(&h.waiter)
+	case http.StateIdle:
+		s.wait(&h.waiter, h.yielded, h.remote)
+	case http.StateHijacked, http.StateClosed:
+		s.waiting.leave(&h.waiter)
 	}
-	select {
-	case o.pages.conns <- nc:
-	case <-o.pages.ended:
-		nc.Close()
+	if s.connState != nil {
+		s.connState(h.yielded, state)
 	}
 }
 
 // replayed is a connection from which bytes were read that come first again.
 type replayed struct {
 	net.Conn
-	rest []byte
+	handed *handed
+	rest   []byte
 }
 
 func (r *replayed) Read(p []byte) (int, error) {
@@ -143,7 +159,7 @@ func (r *replayed) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// replayedTLS tells net/http that there is TLS below.
+// replayedTLS shows net/http that there is TLS below.
 type replayedTLS struct {
 	*replayed
 	state func() tls.ConnectionState
@@ -162,53 +178,4 @@ func unwrapped(nc net.Conn) net.Conn {
 		return r.Conn
 	}
 	return nc
-}
-
-// ServeHTTP is [Accept] with the Handler behind it, for a request that net/http has read. It does not look at Paths. It
-// returns when the handshake is over; the Handler runs in a goroutine of its own, and Shutdown and Close see to it too.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if fail := s.enter(); fail != nil {
-		s.tell(r.RemoteAddr, refuse(w, r, fail))
-		return
-	}
-	c, err := Accept(w, r, &s.Accept)
-	if fail, ok := errors.AsType[*HandshakeError](err); ok {
-		s.tell(r.RemoteAddr, fail)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err != nil {
-		s.done()
-		return
-	}
-	e := &session{serve: s, conn: c}
-	s.sessions.add(e)
-	if s.closing {
-		go c.Close(CodeGoingAway, "") //nolint:errcheck // the Handler hears how it ended
-	}
-	go e.run()
-}
-
-// enter counts a handshake in that came by ServeHTTP, or says why there is none.
-func (s *Server) enter() *opening.Refusal {
-	if s.Handler == nil {
-		return opening.Faulty(handshake.StageStatus, errNoHandler, "set Server.Handler", "")
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.start()
-	if s.closing {
-		return denied(errGoingAway)
-	}
-	s.active++
-	return nil
-}
-
-var errGoingAway = &Reject{Status: http.StatusServiceUnavailable, Reason: "The server is shutting down; try again."}
-
-// tell tells Refused.
-func (s *Server) tell(remote string, e *HandshakeError) {
-	if s.Refused != nil {
-		s.Refused(remote, e)
-	}
 }

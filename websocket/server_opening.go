@@ -2,12 +2,13 @@ package websocket
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,198 +17,252 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// arrival is a connection in its handshake: what has come of its request, and what was made of it. It comes from a pool,
-// and ends with the handshake.
+// arrival is a connection in its handshake: what has been received of its request, and what was made of it. It comes from a
+// pool, and ends with the handshake.
 type arrival struct {
-	serve *Server
-	pages *handover
-	nc    net.Conn
-	tls   bool
-	head  opening.Head
-	buf   []byte // the request, and behind it what the client has sent early
-	text  string // the request's head once it is whole
-	req   *http.Request
-	sent  bool // the 101 is sent, or about to be; guarded by serve.mu
-	ring  links[*arrival]
-	start func()        // run, bound once
-	room  [4 << 10]byte // where buf lies, but for long requests
+	server  *Server
+	source  *source
+	yielded net.Conn        // by the listener
+	nc      net.Conn        // what the request comes on: yielded, or something around it
+	ctx     context.Context // of the connection; nil: the source's
+	tls     bool
+	head    opening.Head
+	buf     []byte // the request, and behind it what the client has sent early
+	text    string // the request's head once it is whole
+	waiter  waiter
+	start   func()        // run, bound once
+	room    [4 << 10]byte // where buf lies, except for long requests
 }
 
-func (o *arrival) links() *links[*arrival] { return &o.ring }
+var arrivals = sync.Pool{New: func() any { return new(arrival) }}
 
-var openings = sync.Pool{New: func() any { return new(arrival) }}
-
-// open begins the handshake on nc, in a goroutine of its own. A slot is held.
-func (s *Server) open(nc net.Conn, pages *handover) {
-	o := openings.Get().(*arrival)
-	if o.start == nil {
-		o.start = o.run
+// welcome begins the handshake on nc, in a goroutine of its own.
+func (s *Server) welcome(nc net.Conn, src *source) {
+	a := arrivals.Get().(*arrival)
+	if a.start == nil {
+		a.start = a.run
 	}
-	o.serve, o.pages, o.nc = s, pages, nc
+	a.server, a.source, a.yielded, a.nc = s, src, nc, nc
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		nc.Close()
-		<-s.slots
-		return
-	}
-	s.openings.add(o)
-	s.active++
-	select {
-	case pages.work <- o:
-	default:
-		go o.start()
-	}
-}
-
-// run is a goroutine for handshakes: o's, and then others', as long as there are not too many that wait for one. It is
-// spared the growth of a new stack each time.
-func (o *arrival) run() {
-	for o != nil {
-		pages := o.pages
-		o.only()
-		o = pages.next()
-	}
-}
-
-// only goes through one handshake, and lets o go.
-func (o *arrival) only() {
-	s := o.serve
-	e := o.handshake()
-	s.mu.Lock()
-	s.openings.remove(o)
-	switch {
-	case e == nil:
-		s.done()
-	case s.closing:
-		// It was let in behind the back of Shutdown, which waits for this goroutine.
+	if s.closing || !s.roster.enter() {
 		s.mu.Unlock()
-		e.conn.Close(CodeGoingAway, "") //nolint:errcheck // nobody is left to be told
-		s.mu.Lock()
-		s.done()
-	default:
-		s.sessions.add(e)
-		go e.run() // on a fresh stack: this one has grown
+		nc.Close()
+		return
 	}
+	s.pending[a] = true
 	s.mu.Unlock()
-	<-s.slots
-	o.head.Reset(opening.Limits{})
-	o.serve, o.pages, o.nc, o.tls, o.buf, o.text, o.req, o.sent = nil, nil, nil, false, nil, "", nil, false
-	openings.Put(o)
-}
-
-// abort ends the handshake from outside, unless the client is as good as let in: then it gets a close frame instead. mu
-// is held.
-func (o *arrival) abort() {
-	if o.sent {
-		return
+	if s.Preface == nil { // otherwise it is not known whose connection it is
+		s.wait(&a.waiter, nc, nc.RemoteAddr())
 	}
-	// TLS would wait to say goodbye.
-	if t, ok := o.nc.(*tls.Conn); ok {
-		t.NetConn().Close()
-		return
-	}
-	o.nc.Close()
-}
-
-// handshake returns the client that was let in, and nil when none was: then the connection is closed, or somebody else's.
-func (o *arrival) handshake() *session {
-	if err := o.nc.SetDeadline(time.Now().Add(o.serve.headTimeout())); err != nil {
-		o.nc.Close()
-		return nil
-	}
-	if t, ok := o.nc.(*tls.Conn); ok && !o.secure(t) {
-		return nil
-	}
-	_, o.tls = o.nc.(interface{ ConnectionState() tls.ConnectionState })
-	verdict, fail := o.read()
-	ours := verdict == opening.Upgrade && o.atPath()
-	switch {
-	case ours:
-		return o.upgrade()
-	case fail != nil:
-		o.refuse(fail)
-	case verdict == opening.More: // nothing has come
-		o.nc.Close()
-	case o.serve.HTTP != nil:
-		o.handOver()
+	select {
+	case src.work <- a:
 	default:
-		o.refuse(o.noHandshake())
+		go a.start()
+	}
+}
+
+// errEvicted is the error of a connection that had to make room.
+var errEvicted = errors.New("too many connections are in their handshake, and most of them from this address")
+
+// wait puts a connection among those that have shown nothing yet, and cuts another when there are too many.
+func (s *Server) wait(m *waiter, nc net.Conn, remote net.Addr) {
+	most := defaultMaxHandshakes
+	if s.MaxHandshakes != nil {
+		if most = s.MaxHandshakes(remote); most < 0 {
+			return
+		}
+	}
+	m.nc, m.remote = nc, remote
+	if cut, from := s.waiting.add(m, most); cut != nil {
+		lower(cut).Close()
+		t := trail{server: s}
+		t.refused(from.String(), nil, &HandshakeError{Stage: StageRequest, Err: errEvicted})
+	}
+}
+
+// run is a goroutine for handshakes: a's, and then others', as long as there are not too many that wait for one. It is
+// spared the growth of a new stack each time.
+func (a *arrival) run() {
+	for a != nil {
+		src := a.source
+		a.only()
+		a = src.next()
+	}
+}
+
+// only goes through one handshake, and lets a go.
+func (a *arrival) only() {
+	s := a.server
+	defer s.roster.leave()
+	if w := a.guarded(); w != nil {
+		w.run()
+	}
+}
+
+// guarded is handshake, in which a panic of a hook costs the connection and nothing else. It lets a go.
+func (a *arrival) guarded() (w *responder) {
+	s := a.server
+	defer func() {
+		if v := recover(); v != nil {
+			a.abort()
+			t := trail{server: s}
+			t.panicked(v)
+			t.guard(func() { a.state(http.StateClosed) })
+		}
+		s.mu.Lock()
+		delete(s.pending, a)
+		s.mu.Unlock()
+		s.waiting.leave(&a.waiter)
+		a.head.Reset(opening.Limits{})
+		a.server, a.source, a.yielded, a.nc, a.ctx, a.tls = nil, nil, nil, nil, nil, false
+		a.buf, a.text, a.waiter = nil, "", waiter{}
+		arrivals.Put(a)
+	}()
+	return a.handshake()
+}
+
+// abort cuts the connection from outside.
+func (a *arrival) abort() { lower(a.yielded).Close() }
+
+// lower returns the connection below TLS, which would wait to say goodbye.
+func lower(nc net.Conn) net.Conn {
+	if t, ok := nc.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return nc
+}
+
+// close closes the connection.
+func (a *arrival) close() {
+	a.nc.Close()
+	a.state(http.StateClosed)
+}
+
+// state calls the http.Server's hook.
+func (a *arrival) state(state http.ConnState) {
+	if f := a.server.connState; f != nil {
+		f(a.yielded, state)
+	}
+}
+
+// refused reports a connection that has come to nothing.
+func (a *arrival) refused(e *HandshakeError) {
+	t := trail{server: a.server}
+	t.refused(a.nc.RemoteAddr().String(), nil, e)
+}
+
+// handshake goes through all that comes before the connection is a WebSocket, or another's. It returns what remains to be done by
+// a handler, nil for nothing.
+func (a *arrival) handshake() *responder {
+	s := a.server
+	if s.connContext != nil {
+		if a.ctx = s.connContext(a.source.base, a.yielded); a.ctx == nil {
+			panic("websocket: ConnContext returned nil")
+		}
+	}
+	a.state(http.StateNew)
+	if err := a.nc.SetDeadline(time.Now().Add(s.headTimeout())); err != nil {
+		a.close()
+		return nil
+	}
+	if s.Preface != nil && !a.preface() {
+		return nil
+	}
+	if !a.secure() {
+		return nil
+	}
+	verdict, refused := a.read()
+	switch {
+	case refused != nil:
+		a.refuse(refused)
+	case verdict == opening.Upgrade:
+		return a.upgrade()
+	case verdict == opening.More && len(a.buf) == 0: // nothing has come
+		a.close()
+	default:
+		a.handOver()
 	}
 	return nil
 }
 
-// secure goes through the handshake of TLS, and reports whether ours follows.
-//
+// preface reads what comes ahead of the client's bytes.
+func (a *arrival) preface() bool {
+	s := a.server
+	remote, err := s.Preface(a.yielded)
+	if err != nil {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+			a.refused(&HandshakeError{Stage: StageProxy, Err: err})
+		}
+		a.close()
+		return false
+	}
+	if remote != nil {
+		a.nc = &transport.Accepted{Conn: a.yielded, Remote: remote}
+	}
+	s.wait(&a.waiter, a.yielded, a.nc.RemoteAddr())
+	return true
+}
+
+// secure goes through the handshake of TLS, if there is one, and reports whether a request of HTTP/1 follows.
+func (a *arrival) secure() bool {
+	t, ok := a.nc.(*tls.Conn) // the listener's
+	if !ok && a.source.tls != nil {
+		if config := a.source.tls(a.nc); config != nil {
+			below, named := a.nc.(*transport.Accepted)
+			if !named {
+				below = &transport.Accepted{Conn: a.nc}
+			}
+			t, ok = tls.Server(below, config), true
+			a.nc = t
+		}
+	}
+	if !ok {
+		_, a.tls = a.nc.(interface{ ConnectionState() tls.ConnectionState })
+		return true
+	}
+	return a.secured(t)
+}
+
 //go:noinline
-func (o *arrival) secure(t *tls.Conn) bool {
+func (a *arrival) secured(t *tls.Conn) bool {
+	a.tls = true
 	if err := t.Handshake(); err != nil {
-		o.refuseTLS(err)
+		a.refuseTLS(err)
 		return false
 	}
 	if p := t.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" {
-		o.handOver()
+		a.handOver()
 		return false
 	}
 	return true
 }
 
-// atPath reports whether WebSockets are opened at the path of the request.
-func (o *arrival) atPath() bool {
-	paths := o.serve.Paths
-	return len(paths) == 0 || slices.Contains(paths, pathOf(o.head.Target(opening.View(o.buf))))
-}
-
-// pathOf returns the path of a target, as it is written.
-func pathOf(target string) string {
-	path, _, _ := strings.Cut(target, "?")
-	if strings.HasPrefix(path, "/") {
-		return path
-	}
-	if _, rest, ok := strings.Cut(path, "://"); ok {
-		if i := strings.IndexByte(rest, '/'); i >= 0 {
-			return rest[i:]
-		}
-	}
-	return "/"
-}
-
-// noHandshake says why a request is not let in that is nobody else's.
-func (o *arrival) noHandshake() *opening.Refusal {
-	v := o.head.Opening(opening.View(o.buf)).Check()
-	if v == nil {
-		v = &handshake.Violation{
-			Stage: handshake.StageRequest, Section: "RFC 9110 §15.5.5", Status: http.StatusNotFound,
-			Detail: "there is no WebSocket at this path", Hint: "check the path",
-		}
-	}
-	return opening.Violated(v)
-}
-
-// read reads until the request's head is there. No error with More means that there was no request.
-func (o *arrival) read() (opening.Verdict, *opening.Refusal) {
-	limits := opening.Limits{Bytes: o.serve.MaxHead}
-	o.head.Reset(limits)
-	o.buf = o.room[:0]
+// read reads until the request's head is there, or has become longer than what is read here: then the verdict is More.
+func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
+	most := a.server.headBytes()
+	a.head.Reset(opening.Limits{Bytes: most})
+	a.buf = a.room[:0]
 	for {
-		if len(o.buf) == cap(o.buf) {
-			o.buf = slices.Grow(o.buf, cap(o.buf))
+		if len(a.buf) == cap(a.buf) {
+			a.buf = slices.Grow(a.buf, cap(a.buf))
 		}
-		n, err := o.nc.Read(o.buf[len(o.buf):cap(o.buf)])
-		o.buf = o.buf[:len(o.buf)+n]
-		verdict, v := o.head.Parse(o.buf)
+		n, err := a.nc.Read(a.buf[len(a.buf):cap(a.buf)])
+		a.buf = a.buf[:len(a.buf)+n]
+		verdict, v := a.head.Parse(a.buf)
 		switch {
+		case v != nil && v.Status == http.StatusRequestHeaderFieldsTooLarge:
+			return opening.More, nil
 		case v != nil:
 			return verdict, opening.Violated(v)
 		case verdict != opening.More:
 			return verdict, nil
 		case err == nil:
-		case len(o.buf) == 0:
+		case len(a.buf) == 0:
 			return opening.More, nil
 		case transport.IsTimeout(err): // RFC 9110 §15.5.9
 			return opening.More, opening.Violated(slow)
 		default:
-			if err == io.EOF {
+			if err == io.EOF { //nolint:errorlint // it is never wrapped
 				err = io.ErrUnexpectedEOF
 			}
 			return opening.More, &opening.Refusal{Stage: handshake.StageRequest, Err: err}
@@ -220,76 +275,80 @@ var slow = &handshake.Violation{
 	Detail: "the head of the request did not arrive in time",
 }
 
-// upgrade judges a request for a WebSocket, and answers it.
-func (o *arrival) upgrade() *session {
-	opts := &o.serve.Accept
+// upgrade answers a request for a WebSocket, or returns it for the Handler to answer.
+func (a *arrival) upgrade() *responder {
+	s := a.server
 	// What is kept of the request is this copy: all strings from here on are pieces of it.
-	o.text = string(o.buf[:o.head.Len()])
-	in := o.head.Opening(o.text)
-	in.TLS = o.tls
-	if len(opts.TrustedProxies) > 0 {
-		in.RemoteAddr = o.nc.RemoteAddr().String()
-	}
-	rules := opts.rules()
-	agreed, fail := rules.Admit(in, asker(opts.Check, o.request))
-	if fail != nil {
-		o.refuse(fail)
+	a.text = string(a.buf[:a.head.Len()])
+	in := a.head.Opening(a.text)
+	in.TLS = a.tls
+	if in.Content { // where it ends is HTTP's to find out
+		a.handOver()
 		return nil
 	}
-	e := &session{serve: o.serve}
-	e.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: agreed.Subprotocol, Extensions: agreed.Extensions()}
-	e.late.head, e.late.nc = o.text, o.nc
-	e.hs.late = &e.late
-	if o.req != nil {
-		e.hs.fromRequest(o.req)
-		e.hs.RemoteAddr, e.hs.TLS = o.req.RemoteAddr, o.req.TLS
-		e.hs.late, e.late.head, e.late.nc = nil, "", nil
+	s.waiting.leave(&a.waiter)
+	a.state(http.StateActive)
+	if e, ok := s.HTTP.Handler.(*Endpoint); ok && e.Admit == nil {
+		a.direct(e, in)
+		return nil
+	}
+	r, err := opening.Request(a.text)
+	if err != nil {
+		a.refuse(opening.Unparsable(err))
+		return nil
+	}
+	return a.handled(r)
+}
+
+// settle ends the time in which a Shutdown cuts the connection. It returns false when that has begun.
+func (a *arrival) settle() bool {
+	s := a.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pending, a)
+	return !s.closing
+}
+
+// direct serves a client of an Endpoint that needs no request.
+func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
+	if len(e.Accept.TrustedProxies) > 0 {
+		in.RemoteAddr = a.nc.RemoteAddr().String()
+	}
+	if !e.roster.enter() {
+		a.refuseBy(e, denied(errGoingAway))
+		return
+	}
+	defer e.roster.leave()
+	s := &session{trail: trail{endpoint: e, server: a.server}}
+	var x service
+	if refused := e.judge(&x, in, nil, &s.trail); refused != nil {
+		a.refuseBy(e, refused)
+		return
 	}
 	var early []byte
-	if rest := o.buf[o.head.Len():]; len(rest) > 0 {
+	if rest := a.buf[a.head.Len():]; len(rest) > 0 {
 		early = bytes.Clone(rest)
 	}
-	if err := o.send(agreed.AppendAnswer(o.buf[:0], in.Key[0], nil, opts.Header)); err != nil {
-		o.nc.Close()
-		o.serve.tell(o.nc.RemoteAddr().String(), &HandshakeError{Stage: StageStatus, Err: err})
-		return nil
+	if err := a.send(x.terms.AppendAnswer(a.buf[:0], in, nil, e.Accept.Header)); err != nil {
+		s.trail.refused(a.nc.RemoteAddr().String(), nil, &HandshakeError{Stage: StageStatus, Err: err})
+		a.close()
+		return
 	}
-	e.conn = &e.own
-	e.conn.init(o.nc, RoleServer, &opts.Conn, &e.hs, early)
-	if agreed.Compressed {
-		e.conn.compress(agreed.Deflate, opts.Conn.Compression)
-	}
-	return e
+	a.state(http.StateHijacked)
+	s.serve, s.open = x.serve, x.open
+	s.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions()}
+	s.late.head, s.late.nc = a.text, a.nc
+	s.hs.late = &s.late
+	s.start(a.nc, &x, early)
 }
 
 // send sends the 101, and lifts the bound of the handshake.
-func (o *arrival) send(head []byte) error {
-	o.serve.mu.Lock()
-	o.sent = true
-	closing := o.serve.closing
-	o.serve.mu.Unlock()
-	if closing {
+func (a *arrival) send(head []byte) error {
+	if !a.settle() {
 		return http.ErrServerClosed
 	}
-	if o.req != nil { // Check may have taken its time
-		if err := o.nc.SetDeadline(time.Now().Add(o.serve.headTimeout())); err != nil {
-			return err
-		}
-	}
-	if _, err := o.nc.Write(head); err != nil {
+	if _, err := a.nc.Write(head); err != nil {
 		return err
 	}
-	return o.nc.SetDeadline(time.Time{})
-}
-
-// request builds net/http's request, for Check.
-func (o *arrival) request() (*http.Request, error) {
-	r, err := opening.Request(o.text)
-	if err != nil {
-		return nil, err
-	}
-	r = r.WithContext(o.serve.base)
-	r.RemoteAddr, r.TLS = o.nc.RemoteAddr().String(), tlsState(o.nc)
-	o.req = r
-	return r, nil
+	return a.nc.SetDeadline(time.Time{})
 }

@@ -1,11 +1,15 @@
 package websocket
 
 import (
+	"bufio"
 	"bytes"
 	"io"
+	"log"
 	"net"
+	"net/http"
 	"os"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -113,3 +117,39 @@ func (p *pipes) dial() net.Conn {
 	p.conns <- far
 	return near
 }
+
+// dialRaw connects to addr until the test ends.
+func dialRaw(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(patience))
+	return nc
+}
+
+// readResponse reads the first answer on nc.
+func readResponse(t *testing.T, nc net.Conn) (*http.Response, *bufio.Reader) {
+	t.Helper()
+	br := bufio.NewReader(nc)
+	r, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, br
+}
+
+// lines is what a log has written.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	select {
+	case l <- string(p):
+	default: // more than the test asks for
+	}
+	return len(p), nil
+}
+
+func (l lines) logger() *log.Logger { return log.New(l, "", 0) }

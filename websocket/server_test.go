@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +20,21 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// echoing is a Handler.
+// echoing serves a client.
 func echoing(c *Conn) { echo(c) }
+
+// ownServer is a Server whose Handler is e.
+func ownServer(e *Endpoint) *Server { return &Server{HTTP: &http.Server{Handler: e}} }
+
+// acceptEcho is a handler that accepts with opts, and echoes.
+func acceptEcho(opts *AcceptOptions) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, err := Accept(w, r, opts); err == nil {
+			defer c.CloseNow()
+			echoing(c)
+		}
+	})
+}
 
 // serveOwn runs s on a loopback port until the test ends.
 func serveOwn(t testing.TB, s *Server) (addr string) {
@@ -41,36 +55,44 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 		if err := bounded.Receive(t, done); err != http.ErrServerClosed {
 			t.Errorf("Serve: %v", err)
 		}
-		bounded.Receive(t, s.idle)
+		bounded.Receive(t, s.roster.waiting())
 	})
 	return ln.Addr().String()
 }
 
-// The cases that Accept is tested with, by themselves and with an http.Server beside.
-func TestService_HandshakeCases(t *testing.T) {
+// The cases that Accept is tested with, on each way through a Server.
+func TestServer_HandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
-		for _, pages := range []bool{false, true} {
-			s := &Server{
-				Handler: echoing,
-				Accept:  AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}},
-				Refused: func(remote string, err *HandshakeError) {
-					if remote == "" || err.Stage == "" || err.Err == nil {
-						t.Errorf("Refused is told too little: %q, %#v", remote, err)
-					}
-				},
+		opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}}
+		refused := func(remote string, _ *http.Request, err *HandshakeError) {
+			if remote == "" || err.Stage == "" || err.Err == nil {
+				t.Errorf("Refused gets too little: %q, %#v", remote, err)
 			}
-			if pages {
-				s.HTTP = &http.Server{Handler: s, ReadHeaderTimeout: patience}
-			}
+		}
+		for way, s := range map[string]*Server{
+			"direct": ownServer(&Endpoint{Accept: opts, Serve: echoing}),
+			"Admit":  ownServer(&Endpoint{Accept: opts, Serve: echoing, Admit: func(*http.Request) (*Admission, error) { return nil, nil }}),
+			"Accept": {HTTP: &http.Server{Handler: acceptEcho(&opts)}},
+			"Open":   ownServer(&Endpoint{Accept: opts, Open: openEcho}),
+		} {
+			s.Refused = refused
 			addr := serveOwn(t, s)
 			for _, c := range loadHandshakeCases(t).Server {
-				t.Run(fmt.Sprintf("%s/compression=%t/pages=%t", c.Name, compression != nil, pages), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/compression=%t/%s", c.Name, compression != nil, way), func(t *testing.T) {
 					judge(t, "server/"+c.Name, c.run(t, addr))
 				})
 			}
 		}
 	}
 }
+
+// openEcho serves a client with events.
+func openEcho(s Sender) Receiver { return echoReceiver{s} }
+
+type echoReceiver struct{ Sender }
+
+func (e echoReceiver) Message(m Message) error { return e.Send(m) }
+func (e echoReceiver) Closed(*CloseError)      {}
 
 // converse sends what a client says on a new connection, and returns the answer and the connection.
 func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bufio.Reader) {
@@ -93,15 +115,15 @@ func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bu
 }
 
 // A page, then a larger request, then an upgrade on the same connection; and one at once.
-func TestService_PagesBeside(t *testing.T) {
+func TestServer_PagesBeside(t *testing.T) {
 	large := strings.Repeat("x", 100<<10)
 	mux := http.NewServeMux()
-	s := &Server{Handler: echoing, HTTP: &http.Server{Handler: mux}}
+	s := &Server{HTTP: &http.Server{Handler: mux}}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %d %v", r.Method, r.URL.Path, len(b), r.TLS != nil)
 	})
-	mux.Handle("/chat", s)
+	mux.Handle("/chat", &Endpoint{Serve: echoing})
 	addr := serveOwn(t, s)
 
 	r, nc, br := converse(t, addr, fmt.Sprintf("POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(large), large))
@@ -131,10 +153,10 @@ func expectEcho(t *testing.T, br *bufio.Reader, want string) {
 }
 
 // What the client sends behind its request is not lost, even where it does not fit behind it.
-func TestService_EarlyBytes(t *testing.T) {
+func TestServer_EarlyBytes(t *testing.T) {
 	long := strings.Repeat("early ", 20) // fits a one-byte length
 	for _, n := range []int{1, 200} {
-		addr := serveOwn(t, &Server{Handler: echoing})
+		addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing}))
 		frames := bytes.Repeat(raw{t, nil, RoleClient}.frame(1, true, long), n)
 		_, _, br := converse(t, addr, sampleRequest+"\r\n"+string(frames))
 		for range n {
@@ -143,23 +165,31 @@ func TestService_EarlyBytes(t *testing.T) {
 	}
 }
 
-func TestService_Replies(t *testing.T) {
-	addr := serveOwn(t, &Server{Handler: echoing, Paths: []string{"/chat"}, MaxHead: 1000})
+func TestServer_Replies(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("/chat", &Endpoint{Serve: echoing})
+	mux.Handle("/räume", &Endpoint{Serve: echoing})
+	addr := serveOwn(t, &Server{HTTP: &http.Server{Handler: mux, MaxHeaderBytes: 1000}})
 	for _, tt := range []struct {
 		name, request string
 		status        int
 		text          string
 	}{
-		{"page", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 426, "new WebSocket("},
-		{"POST", "POST /chat HTTP/1.1\r\n", 405, "GET"},
-		{"HEAD", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 405, ""},
-		{"other path", strings.Replace(sampleRequest, "/chat", "/chats", 1) + "\r\n", 404, "no WebSocket at this path"},
+		{"page", "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n", 426, "new WebSocket("},
+		{"POST", "POST /chat HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405, "GET"},
+		{"HEAD", "HEAD /chat HTTP/1.1\r\nHost: a\r\n\r\n", 405, ""},
+		{"other path", strings.Replace(sampleRequest, "/chat", "/chats", 1) + "\r\n", 404, "404 page not found"},
 		{"query", strings.Replace(sampleRequest, "/chat", "/chat?a", 1) + "\r\n", 101, ""},
+		{"encoded", strings.Replace(sampleRequest, "/chat", "/ch%61t", 1) + "\r\n", 101, ""},
+		{"8 bit", strings.Replace(sampleRequest, "/chat", "/räume", 1) + "\r\n", 101, ""},
+		{"8 bit, encoded", strings.Replace(sampleRequest, "/chat", "/r%C3%A4ume", 1) + "\r\n", 101, ""},
 		{"whole URI", strings.Replace(sampleRequest, "/chat", "http://server.example.com/chat", 1) + "\r\n", 101, ""},
-		{"whole URI without a path", strings.Replace(sampleRequest, "/chat", "http://server.example.com", 1) + "\r\n", 404, ""},
+		{"whole URI without a path", strings.Replace(sampleRequest, "/chat", "http://server.example.com", 1) + "\r\n", 307, "Redirect"},
 		{"origin", sampleRequest + "Origin: http://evil.example.net\r\n\r\n", 403, `"http://evil.example.net"`},
-		{"long head", sampleRequest + "X: " + strings.Repeat("x", 1000) + "\r\n\r\n", 431, "RFC 6585 §5"},
+		{"long head", sampleRequest + "X: " + strings.Repeat("x", 6000) + "\r\n\r\n", 431, "431"},
+		{"a head that is as long as HTTP takes", sampleRequest + "X: " + strings.Repeat("x", 3000) + "\r\n\r\n", 101, ""},
 		{"folded line", sampleRequest + "X: a\r\n b\r\n\r\n", 400, "RFC 9112 §5.2"},
+		{"transfer coding", sampleRequest + "Transfer-Encoding: gzip\r\n\r\n", 501, "RFC 9112 §6.1"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00", 400, "this port does not"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,6 +210,9 @@ func TestService_Replies(t *testing.T) {
 			if err != nil || !strings.Contains(string(body), tt.text) {
 				t.Errorf("%q (%v) does not tell %q", body, err, tt.text)
 			}
+			if tt.status == 307 || tt.status == 404 || tt.status == 431 { // the mux's, and HTTP's
+				return
+			}
 			if _, err := http.ParseTime(r.Header.Get("Date")); err != nil || !r.Close ||
 				r.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("the header is %v", r.Header)
@@ -190,69 +223,68 @@ func TestService_Replies(t *testing.T) {
 
 // A request that is much too long is answered, and not reset while the client still sends.
 func TestRFC6585_5_ReplyArrives(t *testing.T) {
-	addr := serveOwn(t, &Server{Handler: echoing})
-	r, _, _ := converse(t, addr, "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 200<<10))
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.HTTP.MaxHeaderBytes = 20 << 10
+	r, _, _ := converse(t, serveOwn(t, s), "GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 200<<10))
 	if b, err := io.ReadAll(r.Body); r.StatusCode != 431 || err != nil || len(b) == 0 {
 		t.Errorf("%d %q (%v)", r.StatusCode, b, err)
 	}
 }
 
-// An upgrade at a path that is not ours is HTTP's, bytes and all.
-func TestService_PathsOfHTTP(t *testing.T) {
-	s := &Server{Handler: func(c *Conn) { c.Close(CodeNormal, "not here") }, Paths: []string{"/own"}}
-	s.HTTP = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := Accept(w, r, nil); err == nil {
-			defer c.CloseNow()
-			echoing(c)
-		}
-	})}
-	_, nc, br := converse(t, serveOwn(t, s), sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "there")))
-	expectEcho(t, br, "there")
-	if _, wrapped := nc.(*replayed); wrapped {
-		t.Error("the client's end is wrapped")
+// A head that is longer than what the Server reads itself is HTTP's.
+func TestServer_LongHead(t *testing.T) {
+	long := sampleRequest + "X: " + strings.Repeat("x", 100<<10) + "\r\n" + strings.Repeat("Y: y\r\n", 200) + "\r\n"
+	r, _, br := converse(t, serveOwn(t, ownServer(&Endpoint{Serve: echoing})), long+string(raw{t, nil, RoleClient}.frame(1, true, "long")))
+	if r.StatusCode != 101 {
+		t.Fatal(r)
 	}
+	expectEcho(t, br, "long")
 }
 
-// A socket that was handed over comes back bare when net/http gives it away.
-func TestService_HandOverUnwrapped(t *testing.T) {
+// A socket that was handed over, or hijacked, comes back bare.
+func TestServer_Unwrapped(t *testing.T) {
 	conns := make(chan *Conn, 1)
-	s := &Server{Handler: echoing, Paths: []string{"/"}}
-	s.HTTP = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := Accept(w, r, nil)
 		if err != nil {
 			t.Error(err)
 		}
 		conns <- c
-	})}
-	converse(t, serveOwn(t, s), sampleRequest+"\r\n")
-	c := bounded.Receive(t, conns)
-	defer c.CloseNow()
-	if !c.stream.WritesAtOnce() {
-		t.Error("the Conn does not know its socket")
+	})}}
+	addr := serveOwn(t, s)
+	for name, request := range map[string]string{
+		"hijacked":    sampleRequest + "\r\n",
+		"handed over": sampleRequest + "X: " + strings.Repeat("x", 20<<10) + "\r\n\r\n",
+	} {
+		converse(t, addr, request)
+		c := bounded.Receive(t, conns)
+		if !c.stream.WritesAtOnce() {
+			t.Errorf("%s: the Conn does not know its socket", name)
+		}
+		c.CloseNow()
 	}
 }
 
 // Handshake tells what it tells behind net/http, from whichever path it is filled in.
-func TestService_Handshake(t *testing.T) {
+func TestServer_Handshake(t *testing.T) {
 	opts := AcceptOptions{Subprotocols: []string{"superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
 	request := strings.Replace(browserHead, "/chat", "/chat?q=1", 1)
 	told := make(chan *Handshake, 1)
 	handler := func(c *Conn) { told <- c.Handshake() }
 	ask := func(addr string) *Handshake {
 		converse(t, addr, request)
-		return <-told
+		return bounded.Receive(t, told)
 	}
-	want := ask(serve(t, &Server{Handler: handler, Accept: opts}))
-	checked := opts
-	checked.Check = func(r *http.Request) error {
+	want := ask(serve(t, &Endpoint{Serve: handler, Accept: opts}))
+	admit := func(r *http.Request) (*Admission, error) {
 		if r.RemoteAddr == "" || r.URL.Path != "/chat" || r.Host != "server.example.com" || r.TLS != nil || r.Context() == nil ||
 			r.Header.Get("Cookie") != "a=b" || r.Body != http.NoBody {
-			t.Errorf("Check gets %+v", r)
+			t.Errorf("Admit gets %+v", r)
 		}
-		return nil
+		return nil, nil
 	}
-	for name, o := range map[string]AcceptOptions{"late": opts, "by Check": checked} {
-		got := ask(serveOwn(t, &Server{Handler: handler, Accept: o}))
+	for name, f := range map[string]func(*http.Request) (*Admission, error){"late": nil, "by Admit": admit} {
+		got := ask(serveOwn(t, ownServer(&Endpoint{Serve: handler, Accept: opts, Admit: f})))
 		if got.Proto != want.Proto || got.URL.String() != want.URL.String() || fmt.Sprint(got.Header) != fmt.Sprint(want.Header) ||
 			got.Subprotocol != "superchat" || got.Extensions == "" || got.Extensions != want.Extensions || got.TLS != nil {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
@@ -263,31 +295,12 @@ func TestService_Handshake(t *testing.T) {
 	}
 }
 
-func TestService_Check(t *testing.T) {
-	refused := make(chan *HandshakeError, 1)
-	addr := serveOwn(t, &Server{
-		Handler: echoing,
-		Accept: AcceptOptions{Check: func(*http.Request) error {
-			return &Reject{Status: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}, Reason: "who are you?"}
-		}},
-		Refused: func(_ string, err *HandshakeError) { refused <- err },
-	})
-	r, _, _ := converse(t, addr, sampleRequest+"\r\n")
-	b, _ := io.ReadAll(r.Body)
-	if r.StatusCode != 401 || r.Header.Get("WWW-Authenticate") != "Bearer" || string(b) != "who are you?\n" {
-		t.Errorf("%d %v %q", r.StatusCode, r.Header, b)
-	}
-	if e := bounded.Receive(t, refused); e.Stage != StageCheck || e.Status != 401 {
-		t.Errorf("Refused is told %+v", e)
-	}
-}
-
 // A trusted proxy's word counts here too.
 func TestRFC7239_Service(t *testing.T) {
-	addr := serveOwn(t, &Server{
-		Handler: echoing,
-		Accept:  AcceptOptions{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
-	})
+	addr := serveOwn(t, ownServer(&Endpoint{
+		Serve:  echoing,
+		Accept: AcceptOptions{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+	}))
 	for proto, want := range map[string]int{"https": 101, "http": 403} {
 		r, _, _ := converse(t, addr, sampleRequest+"Origin: https://server.example.com\r\nX-Forwarded-Proto: "+proto+"\r\n\r\n")
 		if r.StatusCode != want {
@@ -296,9 +309,10 @@ func TestRFC7239_Service(t *testing.T) {
 	}
 }
 
-func TestService_TLS(t *testing.T) {
+func TestServer_TLS(t *testing.T) {
 	mux := http.NewServeMux()
-	s := &Server{Handler: echoing, HTTP: &http.Server{Handler: mux}}
+	s := &Server{HTTP: &http.Server{Handler: mux}}
+	mux.Handle("/chat", &Endpoint{Serve: echoing})
 	mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%d %v", r.ProtoMajor, r.TLS != nil && r.TLS.HandshakeComplete)
 	})
@@ -306,8 +320,8 @@ func TestService_TLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}}
-	addr := serveOn(t, s, ln, func(l net.Listener) error { return s.ServeTLS(l, config) })
+	s.HTTP.TLSConfig = &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}}
+	addr := serveOn(t, s, ln, func(l net.Listener) error { return s.ServeTLS(l, "", "") })
 
 	trust := &tls.Config{InsecureSkipVerify: true}
 	for _, h2 := range []bool{true, false} {
@@ -345,16 +359,18 @@ func TestService_TLS(t *testing.T) {
 	}
 }
 
-// A Handler sees TLS in the Handshake; an empty one, of a Server without pages, offers no HTTP/2.
-func TestService_TLSAlone(t *testing.T) {
+// Serve sees TLS in the Handshake; a Server whose HTTP does not speak HTTP/2 does not offer it.
+func TestServer_TLSAlone(t *testing.T) {
 	told := make(chan *Handshake, 1)
-	s := &Server{Handler: func(c *Conn) { told <- c.Handshake() }}
+	s := ownServer(&Endpoint{Serve: func(c *Conn) { told <- c.Handshake() }})
+	s.HTTP.Protocols = new(http.Protocols)
+	s.HTTP.Protocols.SetHTTP1(true)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}}
-	addr := serveOn(t, s, ln, func(l net.Listener) error { return s.ServeTLS(l, config) })
+	s.HTTP.TLSConfig = &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}}
+	addr := serveOn(t, s, ln, func(l net.Listener) error { return s.ServeTLS(l, "", "") })
 	nc, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -367,15 +383,17 @@ func TestService_TLSAlone(t *testing.T) {
 	}
 }
 
-func TestService_Misuse(t *testing.T) {
-	p := newPipes()
-	if err := new(Server).Serve(p); err == nil || err == http.ErrServerClosed {
-		t.Errorf("without a Handler: %v", err)
+func TestServer_Misuse(t *testing.T) {
+	if err := new(Server).Serve(newPipes()); err != errNoHTTP {
+		t.Errorf("without HTTP: %v", err)
 	}
-	s := &Server{Handler: echoing}
+	s := ownServer(&Endpoint{Serve: echoing})
 	s.Close()
 	for range 2 {
 		if err := s.Serve(newPipes()); err != http.ErrServerClosed {
+			t.Errorf("after Close: %v", err)
+		}
+		if err := s.ListenAndServe(); err != http.ErrServerClosed {
 			t.Errorf("after Close: %v", err)
 		}
 		if err := s.Shutdown(bounded.Context(t)); err != nil {
@@ -383,7 +401,7 @@ func TestService_Misuse(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if err := (&Server{Handler: echoing}).Serve(&failing{errs: []error{broken}}); err != broken {
+	if err := ownServer(&Endpoint{Serve: echoing}).Serve(&failing{errs: []error{broken}}); err != broken {
 		t.Errorf("a listener that fails: %v", err)
 	}
 }
@@ -404,19 +422,23 @@ func (f *failing) Accept() (net.Conn, error) {
 }
 
 // Out of descriptors, the listener is asked again, later and later.
-func TestService_AcceptAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		l := &failing{}
-		for range 5 {
-			l.errs = append(l.errs, &net.OpError{Op: "accept", Err: syscall.EMFILE})
-		}
-		l.errs = append(l.errs, net.ErrClosed)
-		if err := (&Server{Handler: echoing}).Serve(l); err != net.ErrClosed || len(l.errs) > 0 || !l.closed {
-			t.Errorf("%v, %d errors left, closed: %v", err, len(l.errs), l.closed)
-		}
-		if took := time.Since(begin); took != 155*time.Millisecond {
-			t.Errorf("it paused for %v", took)
-		}
-	})
+func TestServer_AcceptAgain(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			l := &failing{}
+			for range 5 {
+				l.errs = append(l.errs, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errno)})
+			}
+			l.errs = append(l.errs, net.ErrClosed)
+			s := ownServer(&Endpoint{Serve: echoing})
+			if err := s.Serve(l); err != net.ErrClosed || len(l.errs) > 0 || !l.closed {
+				t.Errorf("%v, %d errors left, closed: %v", err, len(l.errs), l.closed)
+			}
+			if took := time.Since(begin); took != 155*time.Millisecond {
+				t.Errorf("%v: it paused for %v", errno, took)
+			}
+			s.Close()
+		})
+	}
 }

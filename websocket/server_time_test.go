@@ -23,10 +23,10 @@ func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 		go func() { done <- s.Serve(p) }()
 		test(t, p)
 		s.Close()
-		if err := <-done; err != http.ErrServerClosed {
+		if err := bounded.Receive(t, done); err != http.ErrServerClosed {
 			t.Errorf("Serve: %v", err)
 		}
-		<-s.idle
+		bounded.Receive(t, s.roster.waiting())
 	})
 }
 
@@ -45,7 +45,8 @@ func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 
 // A head must be there in time, however busily it trickles.
 func TestRFC9110_15_5_9_Slow(t *testing.T) {
-	s := &Server{Handler: echoing, HeadTimeout: 7 * time.Second}
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.HTTP.ReadHeaderTimeout = 7 * time.Second
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		nc := p.dial()
@@ -69,8 +70,9 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 }
 
 // A client that sends nothing hears nothing, and nobody is told.
-func TestService_Silent(t *testing.T) {
-	s := &Server{Handler: echoing, Refused: func(_ string, err *HandshakeError) { t.Error(err) }}
+func TestServer_Silent(t *testing.T) {
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.Refused = func(_ string, _ *http.Request, err *HandshakeError) { t.Error(err) }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		nc := p.dial()
@@ -85,79 +87,74 @@ func TestService_Silent(t *testing.T) {
 }
 
 // A client that goes away in the middle of its head is told of.
-func TestService_Abandoned(t *testing.T) {
+func TestServer_Abandoned(t *testing.T) {
 	told := make(chan error, 1)
-	s := &Server{Handler: echoing, Refused: func(_ string, err *HandshakeError) { told <- err }}
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.Refused = func(_ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc := p.dial()
 		io.WriteString(nc, "GET / HT")
 		nc.Close()
-		if err := <-told; !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := bounded.Receive(t, told); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Error(err)
 		}
 	})
 }
 
-// The bound of the handshake is the handshake's: a connection that is open, or was handed over, may take its time.
-func TestService_BoundLifted(t *testing.T) {
-	s := &Server{Handler: echoing, HTTP: &http.Server{Handler: http.NotFoundHandler()}}
-	s.Accept.Conn.PingInterval = -1
+// The bound of the handshake is the handshake's: a connection that is open, or whose request is with a handler, may take its
+// time.
+func TestServer_BoundLifted(t *testing.T) {
+	e := &Endpoint{Serve: echoing}
+	e.Accept.Conn.PingInterval = -1
+	s := ownServer(e)
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc, br := opened(t, p)
-		page := p.dial()
-		defer page.Close()
-		io.WriteString(page, "POST / HTTP/1.1\r\n")
 		time.AfterFunc(20*time.Second, func() {
 			raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(1, true, "late"))
-			io.WriteString(page, "Host: a\r\n\r\n")
 		})
 		expectEcho(t, br, "late")
-		if r, err := http.ReadResponse(bufio.NewReader(page), nil); err != nil || r.StatusCode != 404 {
-			t.Error(r, err)
-		}
 	})
 }
 
-// Check may take its time too: the client's bound for taking the answer begins behind it.
-func TestService_SlowCheck(t *testing.T) {
-	s := &Server{Handler: echoing, Accept: AcceptOptions{Check: func(r *http.Request) error {
+// Admit may take its time too: the client's bound for taking the answer begins after it.
+func TestServer_SlowAdmit(t *testing.T) {
+	s := ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
 		select {
 		case <-time.After(time.Minute):
 		case <-r.Context().Done():
+			t.Error(context.Cause(r.Context()))
 		}
-		return nil
-	}}}
+		return nil, nil
+	}})
 	inBubble(t, s, func(t *testing.T, p *pipes) { opened(t, p) })
 }
 
-// More connections than MaxHandshakes wait until one is through.
-func TestService_MaxHandshakes(t *testing.T) {
-	s := &Server{Handler: echoing, MaxHandshakes: 1}
+// Beyond MaxHandshakes the oldest connection is cut, and accepting goes on.
+func TestServer_MaxHandshakes(t *testing.T) {
+	told := make(chan error, 1)
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.MaxHandshakes = func(net.Addr) int { return 2 }
+	s.Refused = func(_ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
-		slow := p.dial()
-		defer slow.Close()
-		next := make(chan net.Conn, 1)
-		go func() { next <- p.dial() }()
+		slow, second, third := p.dial(), p.dial(), p.dial()
+		defer second.Close()
+		if b, err := io.ReadAll(slow); len(b) > 0 || err != nil {
+			t.Errorf("the oldest got %q, %v", b, err)
+		}
+		if err := bounded.Receive(t, told); !errors.Is(err, errEvicted) {
+			t.Errorf("reported: %v", err)
+		}
+		third.Close()
 		synctest.Wait()
-		select {
-		case <-next:
-			t.Error("two connections at once")
-		default:
-		}
-		go io.WriteString(slow, sampleRequest+"\r\n")
-		if r, err := http.ReadResponse(bufio.NewReader(slow), nil); err != nil || r.StatusCode != 101 {
-			t.Error(r, err)
-		}
-		(<-next).Close()
-		for range 3 { // slots come back
+		for range 3 { // places come back
 			opened(t, p)
 		}
 	})
 }
 
 // When a Handler returns, its connection is closed in good order.
-func TestService_HandlerReturns(t *testing.T) {
-	s := &Server{Handler: func(*Conn) {}}
+func TestServer_HandlerReturns(t *testing.T) {
+	s := ownServer(&Endpoint{Serve: func(*Conn) {}})
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc, br := opened(t, p)
 		got := make([]byte, 4)
@@ -172,15 +169,14 @@ func TestService_HandlerReturns(t *testing.T) {
 }
 
 // Shutdown closes what is open with 1001, cuts off what is in its handshake, and waits for the Handlers.
-func TestService_Shutdown(t *testing.T) {
+func TestServer_Shutdown(t *testing.T) {
 	const n = 3
 	returned := make(chan error, n)
-	s := &Server{HTTP: &http.Server{Handler: http.NotFoundHandler()}}
-	s.Handler = func(c *Conn) {
+	s := ownServer(&Endpoint{Serve: func(c *Conn) {
 		_, err := c.Read(context.Background())
-		<-time.After(time.Second) // this Handler's work, on the bubble's clock
+		<-time.After(time.Second) // its work, on the bubble's clock
 		returned <- err
-	}
+	}})
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		half := p.dial()
@@ -220,19 +216,20 @@ func TestService_Shutdown(t *testing.T) {
 }
 
 // A peer that does not answer, and a Handler that does not return, are bounded by the context.
-func TestService_ShutdownBounded(t *testing.T) {
+func TestServer_ShutdownBounded(t *testing.T) {
 	release := make(chan struct{})
-	s := &Server{Handler: func(c *Conn) {
+	e := &Endpoint{Serve: func(c *Conn) {
 		for range c.Messages(context.Background()) {
 		}
 		<-release
 	}}
-	s.Accept.Conn.CloseTimeout = time.Hour
+	e.Accept.Conn.CloseTimeout = time.Hour
+	s := ownServer(e)
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		_, br := opened(t, p)
 		go io.Copy(io.Discard, br)
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(bounded.Context(t), 3*time.Second)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != context.DeadlineExceeded || time.Since(begin) != 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
@@ -241,17 +238,17 @@ func TestService_ShutdownBounded(t *testing.T) {
 	})
 }
 
-// An upgrade that comes by ServeHTTP is let in, counted, and closed by Shutdown; afterwards there are none.
-func TestService_ServeHTTP(t *testing.T) {
-	s := &Server{Handler: echoing}
-	addr := serve(t, s)
+// An Endpoint behind another server closes its connections in its own Shutdown; afterwards there are none.
+func TestEndpoint_Shutdown(t *testing.T) {
+	e := &Endpoint{Serve: echoing}
+	addr := serve(t, e)
 	r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "hi")))
 	if r.StatusCode != 101 {
 		t.Fatal(r)
 	}
 	expectEcho(t, br, "hi")
 	shut := make(chan error, 1)
-	go func() { shut <- s.Shutdown(bounded.Context(t)) }()
+	go func() { shut <- e.Shutdown(bounded.Context(t)) }()
 	expectEcho(t, br, "\x03\xe9")
 	raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
 	if err := bounded.Receive(t, shut); err != nil {
@@ -260,9 +257,5 @@ func TestService_ServeHTTP(t *testing.T) {
 	r, _, _ = converse(t, addr, sampleRequest+"\r\n")
 	if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "shutting down") {
 		t.Errorf("%d %q", r.StatusCode, b)
-	}
-	r, _, _ = converse(t, serve(t, new(Server)), sampleRequest+"\r\n")
-	if r.StatusCode != 500 {
-		t.Errorf("without a Handler: %d", r.StatusCode)
 	}
 }

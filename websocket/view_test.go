@@ -24,9 +24,9 @@ func viewing(c *Conn) {
 // was sent.
 func TestView(t *testing.T) {
 	for _, compress := range []*Compression{nil, {}} {
-		s := &Server{Handler: viewing}
-		s.Accept.Conn = ConnOptions{Compression: compress, MaxMessage: -1}
-		addr := serveOwn(t, s)
+		e := &Endpoint{Serve: viewing}
+		e.Accept.Conn = ConnOptions{Compression: compress, MaxMessage: -1}
+		addr := serveOwn(t, ownServer(e))
 		c, err := Dial(bounded.Context(t), "ws://"+addr, &DialOptions{Proxy: noProxy, Conn: ConnOptions{Compression: compress, MaxMessage: -1}})
 		if err != nil {
 			t.Fatal(err)

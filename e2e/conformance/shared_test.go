@@ -115,17 +115,17 @@ func (s *shared) shutDown(t testing.TB) {
 
 // startServer makes a websocket.Server.
 func startServer(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
-	s := &websocket.Server{
+	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
-		Handler: func(c *websocket.Conn) {
+		Serve: func(c *websocket.Conn) {
 			if g := h.guest(c.Handshake().RemoteAddr); g != nil {
 				g.done <- loop(g.ctx, c, g.app)
 			}
 		},
-	}
+	}}}
 	if with.tls {
-		server, _ := tlsConfigs()
-		return func() error { return s.ServeTLS(ln, server) }, s.Shutdown
+		s.HTTP.TLSConfig, _ = tlsConfigs()
+		return func() error { return s.ServeTLS(ln, "", "") }, s.Shutdown
 	}
 	return func() error { return s.Serve(ln) }, s.Shutdown
 }

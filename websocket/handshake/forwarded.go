@@ -12,8 +12,7 @@ import (
 // for the one hop that it received; so the way is followed from the near end, and stops behind the first hop that came
 // from somebody who is not trusted. What stands beyond that may have been made up.
 func forwarded(o *Opening, proxies []netip.Prefix) hop {
-	peer, err := netip.ParseAddrPort(o.RemoteAddr)
-	if err != nil || !trusted(peer.Addr(), proxies) {
+	if !trustedPeer(o.RemoteAddr, proxies) {
 		return hop{}
 	}
 	hops, err := parseForwarded(o.Forwarded)
@@ -28,6 +27,16 @@ func forwarded(o *Opening, proxies []netip.Prefix) hop {
 		std.Host = x.Host
 	}
 	return std
+}
+
+// trustedPeer reports whether the peer of a connection is a trusted proxy. That of a Unix socket has no address, or one that
+// begins with "@" or "/": the zero Prefix stands for it.
+func trustedPeer(remote string, proxies []netip.Prefix) bool {
+	if remote == "" || remote[0] == '@' || remote[0] == '/' {
+		return slices.Contains(proxies, netip.Prefix{})
+	}
+	peer, err := netip.ParseAddrPort(remote)
+	return err == nil && trusted(peer.Addr(), proxies)
 }
 
 // nearest folds hops, farthest first, into the farthest scheme and host that trusted proxies vouch for.

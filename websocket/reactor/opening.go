@@ -101,7 +101,7 @@ func (c *Conn) answer(h *front.Head, text string) bool {
 	c.subprotocol = uint16(slices.Index(s.Options.Subprotocols, terms.Subprotocol) + 1)
 	c.mu.Lock()
 	out := c.room(0)
-	out.b = terms.AppendAnswer(out.b, o.Key[0], nil, s.Options.Header)
+	out.b = terms.AppendAnswer(out.b, o, nil, s.Options.Header)
 	c.cut = out.size() // goes out whole
 	in := c.phase == opening && c.stop.Load() == 0
 	if in {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
 )
@@ -24,15 +25,22 @@ func oursOptions(c *Config) *websocket.AcceptOptions {
 func oursServe(c *Config, ln net.Listener) error      { return oursHTTP(c, ln, oursEcho) }
 func oursQueueServe(c *Config, ln net.Listener) error { return oursHTTP(c, ln, oursQueueEcho) }
 
+// listenSilent listens without TCP's keep-alive: the library's pings find a peer that is gone.
+func listenSilent(network, address string) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAlive: -1}
+	return lc.Listen(context.Background(), network, address)
+}
+
 // serverServe is the cheapest there is with a goroutine for each connection.
 func serverServe(c *Config, ln net.Listener) error {
 	echo := oursQueueEcho
 	if c.TLS != nil {
 		echo = oursEcho // over TLS a queue needs a goroutine to be written
 	}
-	s := &websocket.Server{Handler: oursHandler(c, echo), Accept: *oursOptions(c)}
+	e := &websocket.Endpoint{Serve: oursHandler(c, echo), Accept: *oursOptions(c)}
+	s := &websocket.Server{HTTP: &http.Server{Handler: e, TLSConfig: c.TLS, ReadHeaderTimeout: 10 * time.Second}}
 	if c.TLS != nil {
-		return s.ServeTLS(ln, c.TLS)
+		return s.ServeTLS(ln, "", "")
 	}
 	return s.Serve(ln)
 }

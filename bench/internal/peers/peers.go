@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-
-	"github.com/handfast/handfast/websocket"
 )
 
 // What a server does about permessage-deflate.
@@ -72,8 +70,8 @@ const (
 var all = []Peer{
 	{Name: "handfast", serve: oursServe, Note: "net/http and Accept; View and Write"},
 	{Name: "handfast-queue", serve: oursQueueServe, Note: "the same with Queue in place of Write, for messages of up to 4 KiB"},
-	{Name: "handfast-server", serve: serverServe, listen: websocket.Listen, ownTLS: true,
-		Note: "Server on its own listener; View and Queue, over TLS Write"},
+	{Name: "handfast-server", serve: serverServe, listen: listenSilent, ownTLS: true,
+		Note: "Server with an Endpoint; View and Queue, over TLS Write"},
 	{Name: "handfast-reactor", serve: reactorServe, ownTLS: true, Note: "the event loop on its own listener"},
 	{Name: "gorilla", serve: gorillaServe, lacks: []feature{takeover}, Note: "NextReader into one buffer, a pool of write buffers"},
 	{Name: "coder", serve: coderServe, Note: "Reader into one buffer; no prepared messages"},

@@ -113,7 +113,7 @@ func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply
 		version = "HTTP/1.0 "
 	}
 	b := bytes.NewBuffer(dst)
-	b.WriteString(version + statusLine(f.Status) + "\r\n")
+	b.WriteString(version + StatusLine(f.Status) + "\r\n")
 	h.Write(b) //nolint:errcheck // into memory
 	b.WriteString("\r\n")
 	if o.Method != http.MethodHead { // RFC 9110 §9.3.2: "the server MUST NOT send content in the response"
@@ -122,7 +122,8 @@ func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply
 	return b.Bytes(), body
 }
 
-func statusLine(status int) string {
+// StatusLine returns a status as it is on the status line, as net/http has it.
+func StatusLine(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return strconv.Itoa(status) + " " + text
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/header"
 )
 
 // Rules are what a server's options say about opening handshakes. They are not changed while they are in use.
@@ -113,9 +114,14 @@ func (t *Terms) Extensions() string {
 // deflateValues holds what Extensions has returned: there are no more than these, whatever clients ask for.
 var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
 
-// AppendAnswer appends the head of the 101. key is the client's Sec-WebSocket-Key; the fields of both headers have been
-// checked with [handshake.CheckFields], and either may be nil.
-func (t *Terms) AppendAnswer(dst []byte, key string, a, b http.Header) []byte {
-	answer := handshake.Answer{Key: key, Subprotocol: t.Subprotocol, Extensions: t.Extensions(), Header: [2]http.Header{a, b}}
+// AppendAnswer appends the head of the 101 to o. The fields of both headers have been checked with [handshake.CheckFields],
+// and either may be nil.
+func (t *Terms) AppendAnswer(dst []byte, o *handshake.Opening, a, b http.Header) []byte {
+	if header.HasToken(o.Expect, "100-continue") {
+		// RFC 9110 §7.8: for a request with "100-continue", the only expectation that Admit accepts, "the server MUST send a 100
+		// (Continue) response before sending a 101 (Switching Protocols) response".
+		dst = append(dst, "HTTP/1.1 100 Continue\r\n\r\n"...)
+	}
+	answer := handshake.Answer{Key: o.Key[0], Subprotocol: t.Subprotocol, Extensions: t.Extensions(), Header: [2]http.Header{a, b}}
 	return answer.AppendHead(dst)
 }

@@ -29,6 +29,9 @@ type poller struct {
 // something that embeds one may have a Read of its own.
 func newPoller(rwc io.ReadWriteCloser) *poller {
 	var sc syscall.Conn
+	if a, ok := rwc.(*Accepted); ok {
+		rwc = a.Conn
+	}
 	switch c := rwc.(type) {
 	case *net.TCPConn:
 		sc = c

@@ -1,0 +1,210 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
+)
+
+// Endpoint is an [http.Handler] that accepts WebSocket connections and serves them: each with a goroutine, or with events. It
+// works behind any mux and middleware, on any server that [Accept] works with. Behind a [Server] its connections cost less.
+//
+// The fields are set before the first request and not changed afterwards. The methods are safe for concurrent use. The zero
+// value refuses every client: one of Serve and Open is required. An Endpoint must not be copied after its first use.
+type Endpoint struct {
+	// Accept is the options for opening handshakes, and for the connections. Its Check must be nil: Admit replaces it. With Open,
+	// the write queue must not have the policy QueueBlock.
+	Accept AcceptOptions
+
+	// Admit runs after the protocol and origin checks and before the 101 response. It decides how a client is served, and may
+	// block: the request's Context ends when the client goes away. A non-nil error rejects the handshake: a [*Reject] picks the
+	// reply, any other error is answered with 403 and its text stays here. A nil Admission means that the Endpoint's fields
+	// apply. A nil Admit admits every client.
+	Admit func(*http.Request) (*Admission, error)
+
+	// Serve talks to one client, on a goroutine of its own. When it returns, the connection is closed with CodeNormal, unless
+	// it has ended by then.
+	Serve func(*Conn)
+
+	// Open returns the Receiver of one client's messages. It is called when the connection is open.
+	Open func(Sender) Receiver
+
+	Hooks
+
+	roster roster
+}
+
+// Admission is the outcome of [Endpoint.Admit] for one connection.
+type Admission struct {
+	// Options replace the Endpoint's Accept.Conn. nil means they apply.
+	Options *ConnOptions
+
+	// Subprotocol is one that the client offered; any other is a mistake that is answered with 500. "" means that the
+	// Endpoint's Accept.Subprotocols decide.
+	Subprotocol string
+
+	// Header is added to the 101 response, after the Endpoint's Accept.Header.
+	Header http.Header
+
+	// Serve and Open, of which at most one is set, replace the Endpoint's.
+	Serve func(*Conn)
+	Open  func(Sender) Receiver
+}
+
+// Hooks report what happens to connections. They are called from many goroutines concurrently and must return soon. A nil hook
+// reports nothing. A panic in a hook ends the connection that it is called for.
+type Hooks struct {
+	// Refused reports a client that was refused, and why. remote is its address. The request is nil when there is none that
+	// net/http could have parsed, or none was needed. Connections that end before they have sent anything are not reported.
+	Refused func(remote string, r *http.Request, err *HandshakeError)
+
+	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It costs
+	// one connection. When no Panicked is set, the panic is written to the http.Server's ErrorLog if there is one, and to
+	// standard error otherwise.
+	Panicked func(value any, stack []byte)
+
+	// Ended reports that a connection of an Endpoint has ended, and how.
+	Ended func(remote string, err *CloseError)
+}
+
+var (
+	errServes     = errors.New("websocket: exactly one of Endpoint.Serve and Endpoint.Open must be set, or an Admission must set one")
+	errChecks     = errors.New("websocket: Endpoint.Accept.Check is set: use Admit")
+	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
+	errAdmitPanic = errors.New("websocket: panic in Admit")
+)
+
+// fault is the refusal for a mistake in the Endpoint's fields.
+func fault(err error, hint string) *opening.Refusal {
+	return opening.Faulty(handshake.StageStatus, err, hint, "")
+}
+
+var errGoingAway = &Reject{Status: http.StatusServiceUnavailable, Reason: "The server is shutting down; try again."}
+
+// service is how one client of an Endpoint is served.
+type service struct {
+	rules  opening.Rules
+	terms  opening.Terms
+	conn   *ConnOptions
+	header http.Header // of the Admission
+	serve  func(*Conn)
+	open   func(Sender) Receiver
+}
+
+// judge decides about a request. request returns it as Admit wants it, and is not called unless there is an Admit.
+func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http.Request, error), t *trail) *opening.Refusal {
+	*x = service{rules: e.Accept.rules(), conn: &e.Accept.Conn, serve: e.Serve, open: e.Open}
+	var subprotocol string
+	ask := func() *opening.Refusal {
+		if e.Accept.Check != nil {
+			return fault(errChecks, "use Endpoint.Admit")
+		}
+		if e.Admit == nil {
+			return x.check()
+		}
+		r, err := request()
+		if err != nil { // a request that net/http does not accept is not shown to the application
+			return opening.Unparsable(err)
+		}
+		a, err := e.admit(r, t)
+		if err != nil {
+			return denied(err)
+		}
+		if a == nil {
+			return x.check()
+		}
+		subprotocol = a.Subprotocol
+		x.apply(a)
+		if refused := x.check(); refused != nil || a.Options == nil {
+			return refused
+		}
+		return x.rules.Check() // with the Admission's options
+	}
+	terms, refusal := x.rules.Admit(o, ask)
+	if refusal == nil && subprotocol != "" {
+		refusal = terms.Agree(o, subprotocol)
+	}
+	x.terms = terms
+	return refusal
+}
+
+// admit calls Admit. A panic in it is reported.
+func (e *Endpoint) admit(r *http.Request, t *trail) (a *Admission, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+				panic(v)
+			}
+			t.panicked(v)
+			err = &Reject{Status: http.StatusInternalServerError}
+		}
+	}()
+	return e.Admit(r)
+}
+
+func (x *service) apply(a *Admission) {
+	if a.Options != nil {
+		x.conn = a.Options
+		x.rules.Deflate = a.Options.deflate()
+	}
+	if a.Serve != nil || a.Open != nil {
+		x.serve, x.open = a.Serve, a.Open
+	}
+	x.header = a.Header
+}
+
+// check reports a mistake of the application in how a client is to be served.
+func (x *service) check() *opening.Refusal {
+	if (x.serve == nil) == (x.open == nil) {
+		return fault(errServes, "set one of Serve and Open")
+	}
+	if x.open != nil && x.conn.WriteQueue.Full == QueueBlock {
+		return fault(errBlocks, "pick another policy for WriteQueue.Full")
+	}
+	if err := handshake.CheckFields(x.header); err != nil {
+		return fault(err, "fix Admission.Header")
+	}
+	return nil
+}
+
+// ServeHTTP opens a WebSocket connection and returns; the connection is served on another goroutine. A client that is
+// refused gets a reply.
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := &trail{endpoint: e, server: serverOf(r.Context())}
+	t.refused(r.RemoteAddr, r, e.accept(w, r, t))
+}
+
+func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *HandshakeError {
+	if !e.roster.enter() {
+		return refuse(w, r, denied(errGoingAway))
+	}
+	defer e.roster.leave()
+	var x service
+	o := handshake.OpeningOf(r)
+	if refused := e.judge(&x, &o, func() (*http.Request, error) { return r, nil }, t); refused != nil {
+		return refuse(w, r, refused)
+	}
+	nc, early, fail := takeOver(w, r, &o, &x.terms, e.Accept.Header, x.header)
+	if fail != nil {
+		return fail
+	}
+	s := &session{trail: *t, serve: x.serve, open: x.open}
+	s.hs = Handshake{Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions(), RemoteAddr: r.RemoteAddr, TLS: r.TLS}
+	s.hs.fromRequest(r)
+	s.start(nc, &x, early)
+	return nil
+}
+
+// Shutdown closes every connection with CodeGoingAway, concurrently, and waits until their Serve functions and Receivers
+// have returned. From then on the Endpoint answers with 503. When ctx ends first, the remaining connections are cut, and
+// Shutdown returns ctx's error.
+func (e *Endpoint) Shutdown(ctx context.Context) error { return e.roster.shutdown(ctx, nil) }
+
+// Close cuts all connections immediately and waits for nothing. It returns nil.
+func (e *Endpoint) Close() error {
+	e.roster.cut()
+	return nil
+}

@@ -1,0 +1,180 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"github.com/handfast/handfast/websocket/internal/opening"
+)
+
+// trail is the path that a connection came by: it finds the hooks that apply. An Endpoint's come before its Server's.
+type trail struct {
+	endpoint *Endpoint // nil: a handler of another kind
+	server   *Server   // nil: another server
+}
+
+func (t *trail) refused(remote string, r *http.Request, e *HandshakeError) {
+	switch {
+	case e == nil:
+	case t.endpoint != nil && t.endpoint.Refused != nil:
+		t.guard(func() { t.endpoint.Refused(remote, r, e) })
+	case t.server != nil && t.server.Refused != nil:
+		t.guard(func() { t.server.Refused(remote, r, e) })
+	}
+}
+
+func (t *trail) ended(remote func() string, e *CloseError) {
+	switch {
+	case t.endpoint.Ended != nil:
+		t.guard(func() { t.endpoint.Ended(remote(), e) })
+	case t.server != nil && t.server.Ended != nil:
+		t.guard(func() { t.server.Ended(remote(), e) })
+	}
+}
+
+// guard calls a hook, so that a panic in it ends nothing but the call.
+func (t *trail) guard(hook func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.report(v, debug.Stack())
+		}
+	}()
+	hook()
+}
+
+// panicked reports a panic. It is called by the deferred function that has recovered from it.
+func (t *trail) panicked(value any) { t.panickedAt(value, debug.Stack()) }
+
+func (t *trail) panickedAt(value any, stack []byte) {
+	switch {
+	case t.endpoint != nil && t.endpoint.Panicked != nil:
+		t.guard(func() { t.endpoint.Panicked(value, stack) })
+	case t.server != nil && t.server.Panicked != nil:
+		t.guard(func() { t.server.Panicked(value, stack) })
+	default:
+		t.report(value, stack)
+	}
+}
+
+// report writes what no hook takes, as net/http does.
+func (t *trail) report(value any, stack []byte) {
+	if t.server != nil && t.server.HTTP.ErrorLog != nil {
+		t.server.HTTP.ErrorLog.Printf("websocket: panic: %v\n%s", value, stack)
+		return
+	}
+	fmt.Fprintf(os.Stderr, "websocket: panic: %v\n%s", value, stack)
+}
+
+// session is a connection of an Endpoint. All of it is one allocation.
+type session struct {
+	trail
+	member
+	own   Conn
+	hs    Handshake
+	late  lateHandshake
+	serve func(*Conn)
+	open  func(Sender) Receiver
+}
+
+// start makes the Conn and serves it on a fresh goroutine.
+func (s *session) start(nc net.Conn, x *service, early []byte) {
+	c := &s.own
+	c.init(nc, RoleServer, x.conn, &s.hs, early)
+	if x.terms.Compressed {
+		c.compress(x.terms.Deflate, x.conn.Compression)
+	}
+	s.join(c, &s.endpoint.roster)
+	if s.server != nil {
+		s.join(c, &s.server.roster)
+	}
+	go s.run()
+}
+
+// run is the goroutine of a session.
+func (s *session) run() {
+	c := &s.own
+	if s.open != nil {
+		how := c.run(context.Background(), s.open, s.panickedAt)
+		s.trail.ended(s.remote, how)
+	} else {
+		code := s.call(c)
+		c.Close(code, "") //nolint:errcheck // it is reported by the hook
+		how, _ := c.ended().(*CloseError)
+		s.trail.ended(s.remote, how)
+	}
+	s.leave()
+}
+
+// call calls Serve, and returns the code to close with.
+func (s *session) call(c *Conn) (code Code) {
+	defer func() {
+		if v := recover(); v != nil {
+			code = CodeInternalError
+			if v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+				c.CloseNow()
+				return
+			}
+			s.trail.panicked(v)
+		}
+	}()
+	s.serve(c)
+	return CodeNormal
+}
+
+func (s *session) remote() string {
+	if a := s.hs.RemoteAddr; a != "" {
+		return a
+	}
+	return s.own.RemoteAddr().String()
+}
+
+// lateHandshake is what the rest of a Handshake is made of when it is asked for: most handlers never do, and a parsed
+// header costs more memory than the connection itself.
+type lateHandshake struct {
+	head string // as it was received; "" when the Handshake is whole
+	nc   net.Conn
+}
+
+// whole returns h with all its fields. mu serializes concurrent calls.
+func (h *Handshake) whole(mu *sync.Mutex) *Handshake {
+	if h.late != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		h.complete()
+	}
+	return h
+}
+
+func (h *Handshake) complete() {
+	l := h.late
+	if l.head == "" {
+		return
+	}
+	h.RemoteAddr = l.nc.RemoteAddr().String()
+	h.TLS = tlsState(l.nc)
+	if r, err := opening.Request(l.head); err == nil {
+		h.fromRequest(r)
+	} else { // a target that is no URI; Check lets none through that net/http would not
+		h.Header = http.Header{}
+	}
+	l.head, l.nc = "", nil
+}
+
+func (h *Handshake) fromRequest(r *http.Request) {
+	h.Proto, h.URL, h.Header = r.Proto, r.URL, r.Header
+}
+
+// tlsState returns nil when nc is without TLS.
+func tlsState(nc net.Conn) *tls.ConnectionState {
+	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		state := t.ConnectionState()
+		return &state
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+)
+
+// A fault of the application in an Endpoint is answered with 500, and reported.
+func TestEndpoint_Mistakes(t *testing.T) {
+	serves := func(*Conn) {}
+	admission := func(a *Admission) func(*http.Request) (*Admission, error) {
+		return func(*http.Request) (*Admission, error) { return a, nil }
+	}
+	blocking := ConnOptions{WriteQueue: WriteQueue{Full: QueueBlock}}
+	for name, e := range map[string]*Endpoint{
+		"neither":                   {},
+		"both":                      {Serve: serves, Open: openEcho},
+		"Check":                     {Serve: serves, Accept: AcceptOptions{Check: func(*http.Request) error { return nil }}},
+		"QueueBlock":                {Open: openEcho, Accept: AcceptOptions{Conn: blocking}},
+		"QueueBlock of Admit":       {Open: openEcho, Admit: admission(&Admission{Options: &blocking})},
+		"both of Admit":             {Admit: admission(&Admission{Serve: serves, Open: openEcho})},
+		"a subprotocol not offered": {Serve: serves, Admit: admission(&Admission{Subprotocol: "x"})},
+		"a header of Admit":         {Serve: serves, Admit: admission(&Admission{Header: http.Header{"Upgrade": {"x"}}})},
+		"compression of Admit": {Serve: serves, Admit: admission(&Admission{Options: &ConnOptions{
+			Compression: &Compression{ServerWindowBits: 8}}})},
+		"a panic in Admit": {Serve: serves, Admit: func(*http.Request) (*Admission, error) { panic("oh") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused, panicked := make(chan *HandshakeError, 2), make(chan any, 2)
+			e.Refused = func(_ string, _ *http.Request, err *HandshakeError) { refused <- err }
+			e.Panicked = func(value any, _ []byte) { panicked <- value }
+			for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e))} {
+				r, _, _ := converse(t, addr, sampleRequest+"\r\n")
+				b, _ := io.ReadAll(r.Body)
+				if r.StatusCode != 500 || strings.Contains(string(b), "oh") {
+					t.Errorf("%d %q", r.StatusCode, b)
+				}
+				if err := bounded.Receive(t, refused); err.Status != 500 || string(err.Body) != string(b) {
+					t.Errorf("reported: %#v", err)
+				}
+				if name == "a panic in Admit" {
+					if v := bounded.Receive(t, panicked); v != "oh" {
+						t.Errorf("reported: %v", v)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Admit decides how a client is served.
+func TestEndpoint_Admit(t *testing.T) {
+	e := &Endpoint{
+		Accept: AcceptOptions{Subprotocols: []string{"chat"}, Header: http.Header{"X-A": {"a"}}},
+		Serve:  func(c *Conn) { c.Close(CodeInternalError, "") },
+		Admit: func(r *http.Request) (*Admission, error) {
+			if r.URL.Path == "/no" {
+				return nil, &Reject{Status: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}, Reason: "Who are you?"}
+			}
+			return &Admission{
+				Options:     &ConnOptions{Compression: &Compression{}},
+				Subprotocol: "superchat",
+				Header:      http.Header{"X-B": {"b"}},
+				Serve:       func(c *Conn) { c.Write(context.Background(), Message{Text, []byte(r.URL.Path)}) },
+			}, nil
+		},
+	}
+	refused := make(chan *HandshakeError, 1)
+	e.Refused = func(_ string, r *http.Request, err *HandshakeError) {
+		if r == nil || r.URL.Path != "/no" {
+			t.Errorf("Refused gets %v", r)
+		}
+		refused <- err
+	}
+	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e))} {
+		c, err := Dial(bounded.Context(t), "ws://"+addr+"/room", &DialOptions{
+			Proxy: noProxy, Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: &Compression{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		hs := c.Handshake()
+		if hs.Subprotocol != "superchat" || hs.Extensions == "" || hs.Header.Get("X-A") != "a" || hs.Header.Get("X-B") != "b" {
+			t.Errorf("%+v", hs)
+		}
+		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "/room" {
+			t.Errorf("%q, %v", m.Data, err)
+		}
+		r, _, _ := converse(t, addr, strings.Replace(sampleRequest, "/chat", "/no", 1)+"\r\n")
+		if b, _ := io.ReadAll(r.Body); r.StatusCode != 401 || string(b) != "Who are you?\n" || r.Header.Get("Www-Authenticate") != "Bearer" {
+			t.Errorf("%d %q %v", r.StatusCode, b, r.Header)
+		}
+		if err := bounded.Receive(t, refused); err.Stage != StageCheck || err.Status != 401 {
+			t.Errorf("reported: %#v", err)
+		}
+	}
+}
+
+// A panic costs one connection, which is closed, and is reported; an end is reported, too.
+func TestEndpoint_PanicsAndEnds(t *testing.T) {
+	for name, e := range map[string]*Endpoint{
+		"Serve":   {Serve: func(*Conn) { panic("oh") }},
+		"Open":    {Open: func(Sender) Receiver { panic("oh") }},
+		"Message": {Open: func(Sender) Receiver { return panicking{} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			panicked, ended := make(chan any, 1), make(chan *CloseError, 1)
+			e.Panicked = func(value any, stack []byte) {
+				if len(stack) == 0 {
+					t.Error("no stack")
+				}
+				panicked <- value
+			}
+			e.Ended = func(remote string, err *CloseError) {
+				if remote == "" {
+					t.Error("no address")
+				}
+				ended <- err
+			}
+			c, err := Dial(bounded.Context(t), "ws://"+serveOwn(t, ownServer(e)), &DialOptions{Proxy: noProxy})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.CloseNow()
+			c.Write(bounded.Context(t), Message{Text, []byte("hi")})
+			if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeInternalError {
+				t.Errorf("the client got %v", err)
+			}
+			if v := bounded.Receive(t, panicked); v != "oh" {
+				t.Errorf("reported: %v", v)
+			}
+			if err := bounded.Receive(t, ended); err == nil || err.Code != CodeInternalError {
+				t.Errorf("reported: %v", err)
+			}
+		})
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Message(Message) error { panic("oh") }
+func (panicking) Closed(*CloseError)    {}
+
+// A hook that panics ends no more than its call.
+func TestHooks_Panic(t *testing.T) {
+	e := &Endpoint{Serve: func(*Conn) {}}
+	panicked := make(chan any, 2)
+	e.Refused = func(string, *http.Request, *HandshakeError) { panic("oh") }
+	e.Panicked = func(any, []byte) { panic("again") }
+	s := ownServer(e)
+	logged := make(lines, 4)
+	s.HTTP.ErrorLog = logged.logger()
+	addr := serveOwn(t, s)
+	for range 2 {
+		if r, _, _ := converse(t, addr, sampleRequest+"Origin: http://evil.example.net\r\n\r\n"); r.StatusCode != 403 {
+			t.Errorf("%v", r.Status)
+		}
+		if line := bounded.Receive(t, logged); !strings.Contains(line, "panic: oh") {
+			t.Errorf("logged: %q", line)
+		}
+	}
+	close(panicked)
+}
+
+// The context of a request ends when the client goes away before the 101, and says which server it came through.
+func TestServer_RequestContext(t *testing.T) {
+	gone := make(chan error, 1)
+	var s *Server
+	s = ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
+		if r.Context().Value(http.ServerContextKey) != s.HTTP || r.Context().Value(http.LocalAddrContextKey) == nil {
+			t.Error("the context lacks the server or its address")
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		<-ctx.Done()
+		gone <- ctx.Err()
+		return nil, errors.New("too late")
+	}})
+	addr := serveOwn(t, s)
+	nc := dialRaw(t, addr)
+	io.WriteString(nc, sampleRequest+"\r\n")
+	nc.Close()
+	if err := bounded.Receive(t, gone); err != context.Canceled {
+		t.Error(err)
+	}
+}
+
+// What the client sends while a handler runs whose context is watched is not lost.
+func TestServer_EarlyWhileWatched(t *testing.T) {
+	seen := make(chan struct{})
+	addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
+		done := r.Context().Done()
+		seen <- struct{}{}
+		select {
+		case <-done:
+			t.Error("the client is here")
+		case <-seen:
+		}
+		return nil, nil
+	}}))
+	nc := dialRaw(t, addr)
+	frames := raw{t, nil, RoleClient}.frame(1, true, "early")
+	io.WriteString(nc, sampleRequest+"\r\n"+string(frames))
+	bounded.Receive(t, seen)
+	nc.Write(frames)
+	seen <- struct{}{}
+	r, br := readResponse(t, nc)
+	if r.StatusCode != 101 {
+		t.Fatal(r)
+	}
+	expectEcho(t, br, "early")
+	expectEcho(t, br, "early")
+}
+
+// Shutdown closes what a plain handler has accepted behind a Server, by both ways there.
+func TestServer_ShutdownOfAccept(t *testing.T) {
+	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go echo(c) // the handler does not wait
+	})}}
+	addr := serveOwn(t, s)
+	var conns []*Conn
+	for _, long := range []string{"", strings.Repeat("x", 20<<10)} {
+		c, err := Dial(bounded.Context(t), "ws://"+addr, &DialOptions{Proxy: noProxy, Header: http.Header{"X": {long}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		conns = append(conns, c)
+	}
+	shut := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		shut <- s.Shutdown(ctx)
+	}()
+	for _, c := range conns {
+		if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeGoingAway {
+			t.Error(err)
+		}
+	}
+	if err := bounded.Receive(t, shut); err != nil {
+		t.Error(err)
+	}
+}
+
+// RFC 9110 §7.8: the 100 comes before the 101.
+func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
+	e := &Endpoint{Serve: echoing}
+	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e))} {
+		nc := dialRaw(t, addr)
+		io.WriteString(nc, sampleRequest+"Expect: 100-continue\r\n\r\n")
+		r, br := readResponse(t, nc)
+		if r.StatusCode != 100 {
+			t.Fatal(r)
+		}
+		if r, err := http.ReadResponse(br, nil); err != nil || r.StatusCode != 101 {
+			t.Error(r, err)
+		}
+	}
+}
+
+// A middleware without Hijack: the client gets the cause.
+func TestAccept_NoHijack(t *testing.T) {
+	errs := make(chan error, 1)
+	addr := serve(t, http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := Accept(w, r, nil)
+		errs <- err
+	}), time.Minute, ""))
+	r, _, _ := converse(t, addr, sampleRequest+"\r\n")
+	if b, _ := io.ReadAll(r.Body); r.StatusCode != 500 || !strings.Contains(string(b), "A middleware") {
+		t.Errorf("%d %q", r.StatusCode, b)
+	}
+	if err := bounded.Receive(t, errs); !errors.Is(err, http.ErrNotSupported) {
+		t.Error(err)
+	}
+}

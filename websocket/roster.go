@@ -1,0 +1,164 @@
+package websocket
+
+import (
+	"context"
+	"sync"
+)
+
+// roster is the set of connections that belong to an Endpoint, or that came through a Server. It ends them in a Shutdown. Its
+// zero value is empty.
+type roster struct {
+	mu      sync.Mutex
+	closing bool
+	cutting bool // and waits for no closing handshake
+	first   *member
+	active  int           // members, and handshakes under way
+	idle    chan struct{} // closed when closing is set and active is 0; made when first waited for
+}
+
+// member is a connection in up to two rosters. The links lie in it, so that joining costs no allocation.
+type member struct {
+	conn *Conn
+	in   [2]struct {
+		roster     *roster
+		prev, next *member
+	}
+}
+
+// enter counts a handshake in. It returns false when the roster is closing.
+func (r *roster) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return false
+	}
+	r.active++
+	return true
+}
+
+// leave counts a handshake out.
+func (r *roster) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done()
+}
+
+// done counts out. The caller holds mu.
+func (r *roster) done() {
+	if r.active--; r.active == 0 && r.closing && r.idle != nil {
+		close(r.idle)
+		r.idle = nil
+	}
+}
+
+// at returns m's links in r.
+func (m *member) at(r *roster) int {
+	if m.in[0].roster == r {
+		return 0
+	}
+	return 1
+}
+
+// join adds c to r. In a roster that is closing it is closed.
+func (m *member) join(c *Conn, r *roster) {
+	m.conn = c
+	r.mu.Lock()
+	i := 0
+	if m.in[0].roster != nil {
+		i = 1
+	}
+	l := &m.in[i]
+	l.roster, l.prev, l.next = r, nil, r.first
+	if r.first != nil {
+		r.first.in[r.first.at(r)].prev = m
+	}
+	r.first = m
+	r.active++
+	closing, cutting := r.closing, r.cutting
+	r.mu.Unlock()
+	switch {
+	case cutting:
+		c.CloseNow()
+	case closing:
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+	}
+}
+
+// leave takes m out of its rosters.
+func (m *member) leave() {
+	for i := range m.in {
+		l := &m.in[i]
+		r := l.roster
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		if l.prev != nil {
+			l.prev.in[l.prev.at(r)].next = l.next
+		} else {
+			r.first = l.next
+		}
+		if l.next != nil {
+			l.next.in[l.next.at(r)].prev = l.prev
+		}
+		r.done()
+		r.mu.Unlock()
+	}
+}
+
+// halt has the roster accept no new handshakes, and returns the connections in it.
+func (r *roster) halt(cut bool) (conns []*Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closing, r.cutting = true, r.cutting || cut
+	for m := r.first; m != nil; m = m.in[m.at(r)].next {
+		conns = append(conns, m.conn)
+	}
+	return conns
+}
+
+// waiting returns a channel that is closed when the roster is empty.
+func (r *roster) waiting() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.active == 0 {
+		over := make(chan struct{})
+		close(over)
+		return over
+	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	return r.idle
+}
+
+// shutdown closes the connections with CodeGoingAway, waits until the roster is empty, and for also if that is not nil.
+// When ctx ends first, what is left is cut.
+func (r *roster) shutdown(ctx context.Context, also func() error) error {
+	for _, c := range r.halt(false) {
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+	}
+	var err error
+	if also != nil {
+		err = also()
+	}
+	select {
+	case <-r.waiting():
+		return err
+	default:
+	}
+	select {
+	case <-r.waiting():
+		return err
+	case <-ctx.Done():
+		r.cut()
+		return ctx.Err()
+	}
+}
+
+// cut ends all connections immediately.
+func (r *roster) cut() {
+	for _, c := range r.halt(true) {
+		c.CloseNow()
+	}
+}

@@ -1,0 +1,152 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// source is what belongs to one listener. It is a listener itself: from it HTTP gets the connections that it serves.
+type source struct {
+	server   *Server
+	listener net.Listener
+	tls      func(net.Conn) *tls.Config // nil: no TLS
+	base     context.Context            // of all requests
+
+	conns chan net.Conn
+	once  sync.Once
+	ended chan struct{}
+
+	work chan *arrival // to goroutines that have gone through a handshake
+	idle chan struct{} // holds one for each of these that waits
+}
+
+// maxIdle bounds the goroutines that wait for a handshake. Those of more concurrent connections end after theirs.
+const maxIdle = 64
+
+// serve is Serve with TLS for the connections that config has a configuration for.
+func (s *Server) serve(l net.Listener, config func(net.Conn) *tls.Config) error {
+	defer l.Close()
+	if s.HTTP == nil {
+		return errNoHTTP
+	}
+	s.start()
+	src := &source{
+		server: s, listener: l, tls: config, base: s.base(l), conns: make(chan net.Conn), ended: make(chan struct{}),
+		work: make(chan *arrival), idle: make(chan struct{}, maxIdle),
+	}
+	if !s.begin(src) {
+		return http.ErrServerClosed
+	}
+	defer s.forget(src)
+	go func() {
+		s.HTTP.Serve(src) //nolint:errcheck // it ends with src
+		src.end()
+		s.roster.leave()
+	}()
+	defer src.end()
+	return s.accept(l, func(nc net.Conn) { s.welcome(nc, src) })
+}
+
+// base returns the context of the requests that come by l.
+func (s *Server) base(l net.Listener) context.Context {
+	ctx := context.Background()
+	if s.baseContext != nil {
+		if ctx = s.baseContext(l); ctx == nil {
+			panic("websocket: BaseContext returned a nil context")
+		}
+	}
+	return context.WithValue(context.WithValue(ctx, serverKey{}, s), http.ServerContextKey, s.HTTP)
+}
+
+// begin notes a listener. It returns false when the Server is closing.
+func (s *Server) begin(src *source) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || !s.roster.enter() { // for the goroutine of HTTP
+		return false
+	}
+	s.sources[src] = struct{}{}
+	return true
+}
+
+func (s *Server) forget(src *source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sources, src)
+}
+
+// accept accepts connections until the listener fails for good.
+func (s *Server) accept(l net.Listener, welcome func(net.Conn)) error {
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			welcome(nc)
+			continue
+		case s.stopped():
+			return http.ErrServerClosed
+		case !passing(err):
+			return err
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		if s.HTTP.ErrorLog != nil {
+			s.HTTP.ErrorLog.Printf("websocket: Accept error: %v; retrying in %v", err, pause)
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.stop:
+			return http.ErrServerClosed
+		}
+	}
+}
+
+// passing reports whether an error of Accept is one of the moment: out of descriptors or of memory, most often, which passes
+// when connections end.
+func passing(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // deprecated, and yet what a listener returns
+}
+
+// next waits for another handshake. It returns nil when enough others wait, or when there will be none.
+func (src *source) next() *arrival {
+	select {
+	case src.idle <- struct{}{}:
+	default:
+		return nil
+	}
+	defer func() { <-src.idle }()
+	select {
+	case a := <-src.work:
+		return a
+	case <-src.ended:
+		return nil
+	}
+}
+
+// Accept waits for the next connection for HTTP.
+func (src *source) Accept() (net.Conn, error) {
+	select {
+	case nc := <-src.conns:
+		return nc, nil
+	case <-src.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept. Connections that were handed over go on.
+func (src *source) Close() error {
+	src.end()
+	return nil
+}
+
+func (src *source) end() { src.once.Do(func() { close(src.ended) }) }
+
+// Addr returns the address of the listener that clients connect to.
+func (src *source) Addr() net.Addr { return src.listener.Addr() }

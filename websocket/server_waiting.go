@@ -1,0 +1,170 @@
+package websocket
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// waiting is the set of connections that have not sent a whole request: in their handshake, or between two requests for
+// pages. They cost memory and have shown nothing for it, so their number is bounded. When there are too many, one is cut: the
+// oldest one of the address that has the most. A client that opens thousands and sends a byte a second on each then loses its
+// own, and a new client's handshake goes on.
+type waiting struct {
+	mu     sync.Mutex
+	n      int
+	groups map[netip.Addr]*group
+	ranks  []*group // the groups by how many members they have; ranks[0] is not used
+	top    int      // the highest rank that has a group
+	spare  *group   // groups without members, to be used again
+}
+
+// group is the connections of one address, the oldest first.
+type group struct {
+	key         netip.Addr
+	n           int
+	first, last *waiter
+	prev, next  *group // of the same rank
+}
+
+// waiter is a connection's place in the set.
+type waiter struct {
+	group      *group // nil: it is not in the set
+	prev, next *waiter
+	nc         net.Conn
+	remote     net.Addr
+	evicted    bool
+	left       bool // it waits no more, and will not again
+}
+
+// groupOf returns the group that an address belongs to. A client with IPv6 has at least a /64 to itself.
+func groupOf(a net.Addr) netip.Addr {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	addr := t.AddrPort().Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		p, _ := addr.Prefix(64) // it is no IPv4 address
+		return p.Addr()
+	}
+	return addr
+}
+
+// add puts m into the set. It returns the connection that has to be cut because there are now more than most, and its peer's
+// address; nil for none.
+func (w *waiting) add(m *waiter, most int) (cut net.Conn, remote net.Addr) {
+	key := groupOf(m.remote)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m.group != nil || m.evicted || m.left {
+		return nil, nil
+	}
+	g := w.groups[key]
+	if g == nil {
+		g = w.newGroup(key)
+	}
+	m.group, m.prev, m.next = g, g.last, nil
+	if g.last != nil {
+		g.last.next = m
+	} else {
+		g.first = m
+	}
+	g.last = m
+	w.n++
+	w.count(g, 1)
+	if w.n <= most {
+		return nil, nil
+	}
+	victim := w.ranks[w.top].first
+	victim.evicted = true
+	w.drop(victim)
+	return victim.nc, victim.remote
+}
+
+// remove takes m out of the set, if it is in it. It reports whether m had not been evicted before.
+func (w *waiting) remove(m *waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m.group != nil {
+		w.drop(m)
+	}
+	return !m.evicted
+}
+
+// leave is remove for good.
+func (w *waiting) leave(m *waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.left = true
+	if m.group != nil {
+		w.drop(m)
+	}
+	return !m.evicted
+}
+
+func (w *waiting) drop(m *waiter) {
+	g := m.group
+	if m.prev != nil {
+		m.prev.next = m.next
+	} else {
+		g.first = m.next
+	}
+	if m.next != nil {
+		m.next.prev = m.prev
+	} else {
+		g.last = m.prev
+	}
+	m.group, m.prev, m.next = nil, nil, nil
+	w.n--
+	w.count(g, -1)
+}
+
+func (w *waiting) newGroup(key netip.Addr) *group {
+	g := w.spare
+	if g == nil {
+		g = new(group)
+	} else {
+		w.spare, g.next = g.next, nil
+	}
+	g.key = key
+	if w.groups == nil {
+		w.groups = map[netip.Addr]*group{}
+		w.ranks = make([]*group, 1)
+	}
+	w.groups[key] = g
+	return g
+}
+
+// count moves g to its rank after a member has been added or taken away.
+func (w *waiting) count(g *group, by int) {
+	if g.n > 0 {
+		if g.prev != nil {
+			g.prev.next = g.next
+		} else {
+			w.ranks[g.n] = g.next
+		}
+		if g.next != nil {
+			g.next.prev = g.prev
+		}
+	}
+	g.n += by
+	g.prev, g.next = nil, nil
+	if g.n == 0 {
+		delete(w.groups, g.key)
+		g.next, w.spare = w.spare, g
+	} else {
+		if g.n == len(w.ranks) {
+			w.ranks = append(w.ranks, nil)
+		}
+		g.next = w.ranks[g.n]
+		if g.next != nil {
+			g.next.prev = g
+		}
+		w.ranks[g.n] = g
+	}
+	w.top = max(w.top, g.n)
+	for w.top > 0 && w.ranks[w.top] == nil {
+		w.top--
+	}
+}

@@ -1,0 +1,266 @@
+package websocket
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/header"
+	"github.com/handfast/handfast/websocket/internal/opening"
+)
+
+// responder is the ResponseWriter of an upgrade request that a Server has read. A handler takes the connection over by it, or
+// answers with a response of any kind, after which the connection closes.
+type responder struct {
+	server  *Server
+	r       *http.Request
+	yielded net.Conn // by the listener
+	nc      net.Conn // what the request came on: yielded, or something around it
+	ctx     requestContext
+	header  http.Header
+	early   []byte // what the client has sent behind its request; the watcher's while that runs
+	watcher watcher
+
+	hijacked bool
+	wrote    bool        // the status is set
+	status   int         //
+	sent     http.Header // the header at that moment
+	length   int64       // of the body, as the handler announced it; -1: it did not
+	written  int64       // of the body
+	begun    bool        // the head of the response is on its way
+	chunked  bool
+	body     []byte // not on its way yet
+	err      error  // of the connection
+}
+
+// bodyRoom is how much of a body is kept back in order to find its length.
+const bodyRoom = 4 << 10
+
+var errAnswered = errors.New("websocket: the handler has answered already")
+
+// Header returns the fields of the response.
+func (w *responder) Header() http.Header { return w.header }
+
+// WriteHeader sets the status. An informational one is sent immediately.
+func (w *responder) WriteHeader(status int) {
+	if w.hijacked || w.wrote {
+		return
+	}
+	if status < 100 || status > 999 {
+		panic("websocket: invalid WriteHeader code " + strconv.Itoa(status))
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		b := bytes.NewBufferString("HTTP/1.1 " + opening.StatusLine(status) + "\r\n")
+		h := w.header.Clone()
+		h.Del("Content-Length")
+		h.Del("Transfer-Encoding")
+		h.Write(b) //nolint:errcheck // into memory
+		b.WriteString("\r\n")
+		w.put(b.Bytes()) //nolint:errcheck // kept in w
+		return
+	}
+	w.wrote, w.status, w.sent = true, status, w.header.Clone()
+	if n, err := strconv.ParseInt(w.sent.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+		w.length = n
+	} else {
+		w.sent.Del("Content-Length")
+	}
+}
+
+// bodyAllowed: RFC 9110 §6.4.1.
+func (w *responder) bodyAllowed() bool {
+	return w.status >= 200 && w.status != http.StatusNoContent && w.status != http.StatusNotModified
+}
+
+// Write sends a piece of the response's body.
+func (w *responder) Write(p []byte) (int, error) {
+	switch {
+	case w.hijacked:
+		return 0, http.ErrHijacked
+	case !w.wrote:
+		w.WriteHeader(http.StatusOK)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !w.bodyAllowed() {
+		return 0, http.ErrBodyNotAllowed
+	}
+	if w.written += int64(len(p)); w.length >= 0 && w.written > w.length {
+		return 0, http.ErrContentLength
+	}
+	w.body = append(w.body, p...)
+	if len(w.body) >= bodyRoom {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// WriteString is Write of a string.
+func (w *responder) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+
+// ReadFrom sends what src yields as a piece of the body, without a copy where the system can do that.
+func (w *responder) ReadFrom(src io.Reader) (int64, error) {
+	to, direct := w.nc.(io.ReaderFrom)
+	if direct && w.wrote && w.length >= 0 && w.sent.Get("Content-Type") != "" && !w.hijacked && w.bodyAllowed() {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+		n, err := to.ReadFrom(io.LimitReader(src, w.length-w.written))
+		w.written += n
+		return n, err
+	}
+	return io.Copy(struct{ io.Writer }{w}, src)
+}
+
+// Flush sends what has been written so far.
+func (w *responder) Flush() { w.FlushError() } //nolint:errcheck // it is returned by the next Write
+
+// FlushError is Flush for [http.ResponseController].
+func (w *responder) FlushError() error {
+	if w.hijacked {
+		return http.ErrHijacked
+	}
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.flush()
+}
+
+// SetReadDeadline is for [http.ResponseController].
+func (w *responder) SetReadDeadline(t time.Time) error { return w.nc.SetReadDeadline(t) }
+
+// SetWriteDeadline is for [http.ResponseController].
+func (w *responder) SetWriteDeadline(t time.Time) error { return w.nc.SetWriteDeadline(t) }
+
+// EnableFullDuplex is for [http.ResponseController]: the request has no body, so reading and writing do not collide.
+func (w *responder) EnableFullDuplex() error { return nil }
+
+// Hijack implements [http.Hijacker].
+func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, early, err := w.takeOver()
+	if err != nil {
+		return nil, nil, err
+	}
+	// The bytes that have come early lie in the Reader's own buffer, where Buffered finds them.
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
+	if len(early) > 0 {
+		r.Peek(len(early)) //nolint:errcheck // they are there
+	}
+	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
+}
+
+// put writes to the connection. Its error is kept.
+func (w *responder) put(p []byte) error {
+	if w.err == nil {
+		_, w.err = w.nc.Write(p)
+	}
+	return w.err
+}
+
+// flush sends the head if that is due, and what is there of the body.
+func (w *responder) flush() error {
+	var b []byte
+	if !w.begun {
+		w.chunked = w.length < 0 && w.bodyAllowed()
+		b = w.appendHead(b)
+	}
+	switch {
+	case len(w.body) == 0:
+	case w.chunked:
+		b = append(strconv.AppendInt(b, int64(len(w.body)), 16), "\r\n"...)
+		b = append(append(b, w.body...), "\r\n"...)
+	default:
+		b = append(b, w.body...)
+	}
+	w.body = w.body[:0]
+	if len(b) == 0 {
+		return w.err
+	}
+	return w.put(b)
+}
+
+// appendHead appends the head of the response, in the order in which net/http has it.
+func (w *responder) appendHead(dst []byte) []byte {
+	w.begun = true
+	h := w.sent
+	b := bytes.NewBuffer(dst)
+	b.WriteString("HTTP/1.1 " + opening.StatusLine(w.status) + "\r\n")
+	extra := ""
+	if h.Get("Date") == "" {
+		extra += "Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n"
+	}
+	if w.bodyAllowed() {
+		if _, ok := h["Content-Type"]; !ok && len(w.body) > 0 && h.Get("Content-Encoding") == "" {
+			extra += "Content-Type: " + http.DetectContentType(w.body) + "\r\n"
+		}
+	} else {
+		h.Del("Content-Length")
+		if w.status == http.StatusNotModified {
+			h.Del("Content-Type")
+		}
+	}
+	if c := h["Connection"]; len(c) == 0 || !header.HasToken(c[:1], "close") {
+		h.Del("Connection")
+		extra += "Connection: close\r\n"
+	}
+	h.Del("Transfer-Encoding")
+	if w.chunked {
+		extra += "Transfer-Encoding: chunked\r\n"
+	}
+	for name := range h {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			delete(h, name)
+		}
+	}
+	for _, name := range w.trailers() {
+		h.Del(name)
+	}
+	h.Write(b) //nolint:errcheck // into memory
+	b.WriteString(extra + "\r\n")
+	return b.Bytes()
+}
+
+// trailers returns the names of the fields that were announced to come behind the body.
+func (w *responder) trailers() (names []string) {
+	for name := range header.Elements(w.sent["Trailer"]) {
+		names = append(names, textproto.CanonicalMIMEHeaderKey(name))
+	}
+	return names
+}
+
+// finish sends the rest of the response.
+func (w *responder) finish() error {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.begun && w.length < 0 && w.bodyAllowed() && len(w.trailers()) == 0 {
+		w.length = int64(len(w.body))
+		w.sent.Set("Content-Length", strconv.FormatInt(w.length, 10))
+	}
+	if err := w.flush(); err != nil || !w.chunked {
+		return err
+	}
+	trailer := http.Header{}
+	for _, name := range w.trailers() {
+		trailer[name] = w.header[name]
+	}
+	for name, values := range w.header {
+		if short, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			trailer[short] = values
+		}
+	}
+	b := bytes.NewBufferString("0\r\n")
+	trailer.Write(b) //nolint:errcheck // into memory
+	b.WriteString("\r\n")
+	return w.put(b.Bytes())
+}
