@@ -292,6 +292,12 @@ func (a *arrival) upgrade() *responder {
 		a.direct(e, in)
 		return nil
 	}
+	if in.Target[0] != '/' { // net/http forgets the Host header of a whole URI, and so what is wrong with it
+		if v := in.Check(); v != nil && v.Status == http.StatusBadRequest {
+			a.refuse(opening.Violated(v))
+			return nil
+		}
+	}
 	r, err := opening.Request(a.text)
 	if err != nil {
 		a.refuse(opening.Unparsable(err))
