@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -53,9 +54,7 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	host := plainHost(hello.ServerName)
 	if host == "" && hello.Conn != nil {
 		// A client that connects to an address names no host (RFC 6066 §3). There may be a certificate for the address.
-		if addr, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
-			host = addr.IP.String()
-		}
+		host = addressOf(hello.Conn.LocalAddr())
 	}
 	if pairs := s.names.named(host); pairs != nil {
 		return usable(pairs, hello), nil
@@ -78,6 +77,18 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 		return dev.GetCertificate(hello)
 	}
 	return nil, nil // ACME alone: its certificates are for their hosts
+}
+
+// addressOf returns an IP address in its usual form, whatever kind of connection has it; "" when there is none.
+func addressOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	addr, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return ""
+	}
+	return addr.Addr().Unmap().WithZone("").String()
 }
 
 // usable returns the first certificate whose key this client can verify, or the first one.

@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -166,3 +167,40 @@ func TestSourcesTogether(t *testing.T) {
 		t.Errorf("in use: %v", sources)
 	}
 }
+
+// A client that connects to an address names no host: the certificate for that address is for it.
+func TestCertificateForAddress(t *testing.T) {
+	ca := newIssuer(t)
+	dir := t.TempDir()
+	var files []Pair
+	for _, name := range []string{"first.example", "192.0.2.1", "2001:db8::1"} {
+		files = append(files, Pair{Cert: write(t, filepath.Join(dir, strings.ReplaceAll(name, ":", "_")), ca.issue([]string{name}).both())})
+	}
+	p, _ := openProvider(t, Options{Files: files})
+	for addr, want := range map[string]string{
+		"192.0.2.1:443": "192.0.2.1", "[::ffff:192.0.2.1]:443": "192.0.2.1", "[2001:db8::1]:443": "2001:db8::1",
+		"[2001:db8::1%eth0]:443": "2001:db8::1", "192.0.2.2:443": "first.example", "@": "first.example", "": "first.example",
+	} {
+		cert, err := p.certificate(&tls.ClientHelloInfo{Conn: &at{addr: text(addr)}})
+		if err != nil || cert.Leaf.Subject.CommonName != want {
+			t.Errorf("%s: %v, %v, want %s", addr, cert, err, want)
+		}
+	}
+	if cert, err := p.certificate(&tls.ClientHelloInfo{Conn: &at{}}); err != nil || cert.Leaf.Subject.CommonName != "first.example" {
+		t.Errorf("no address: %v", err)
+	}
+}
+
+// at is a connection to an address.
+type at struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c *at) LocalAddr() net.Addr { return c.addr }
+
+// text is an address of a kind of its own, as connections have that are not a socket's.
+type text string
+
+func (text) Network() string  { return "tcp" }
+func (a text) String() string { return string(a) }

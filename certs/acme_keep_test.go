@@ -1,0 +1,298 @@
+package certs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/acme"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// answers is a CA without a network: it answers every request, and notes when they came.
+type answers struct {
+	mu    sync.Mutex
+	reply func() (*http.Response, error)
+	asked []time.Time
+}
+
+func (c *answers) RoundTrip(*http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, time.Now())
+	return c.reply()
+}
+
+func refusing(text string) func() (*http.Response, error) {
+	return func() (*http.Response, error) { return nil, errors.New(text) }
+}
+
+// withoutNetwork makes an acmeSource of one host, and what it reports.
+func withoutNetwork(t *testing.T, ca *answers) (*acmeSource, events) {
+	t.Helper()
+	alive, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	reported := make(events, 100)
+	a, err := openACME(alive, ACME{Hosts: []string{"www.example.com"}, AgreeTerms: true, Cache: filepath.Join(t.TempDir(), "cache")},
+		func(e Event) { reported <- e })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.wire.next = ca
+	return a, reported
+}
+
+// What fails is tried again after a time that doubles, up to an hour.
+func TestACMEPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := &answers{reply: refusing("out of order")}
+		a, reported := withoutNetwork(t, ca)
+		alive, stop := context.WithCancel(t.Context())
+		a.alive, a.wire.alive = alive, alive
+		began := time.Now()
+		var running sync.WaitGroup
+		a.start(&running)
+		a.start(&running) // nothing more
+		<-time.After(4 * time.Hour)
+		stop()
+		running.Wait()
+		var minutes []int
+		for _, at := range ca.asked {
+			minutes = append(minutes, int(at.Sub(began).Minutes()))
+		}
+		if want := []int{0, 5, 15, 35, 75, 135, 195}; !slices.Equal(minutes, want) {
+			t.Errorf("asked after %v minutes, want %v", minutes, want)
+		}
+		if len(reported) != len(minutes) {
+			t.Errorf("%d events", len(reported))
+		}
+	})
+}
+
+// Another node may have put a certificate into the cache: it is looked for every ten minutes, and the CA is left alone.
+func TestACMETakesWhatIsInTheCache(t *testing.T) {
+	ca := newIssuer(t)
+	synctest.Test(t, func(t *testing.T) {
+		made := ca.issue([]string{"www.example.com"}) // by the clock of the bubble
+		wire := &answers{reply: refusing("out of order")}
+		a, reported := withoutNetwork(t, wire)
+		alive, stop := context.WithCancel(t.Context())
+		a.alive, a.wire.alive = alive, alive
+		var running sync.WaitGroup
+		a.start(&running)
+		synctest.Wait()
+		if e := <-reported; e.Kind != EventFailed {
+			t.Errorf("reported: %v", e)
+		}
+		write(t, filepath.Join(a.opts.Cache, "www.example.com"), made.both())
+		<-time.After(acmeRetry)
+		synctest.Wait()
+		if e := <-reported; e.Kind != EventLoaded || !e.New.Equal(made.leaf) {
+			t.Errorf("reported: %v", e)
+		}
+		if info := a.infos()[0]; info.Err != nil || !info.Cert.Equal(made.leaf) {
+			t.Errorf("in use: %+v", info)
+		}
+		<-time.After(time.Hour)
+		stop()
+		running.Wait()
+		if len(wire.asked) != 1 || len(reported) != 0 {
+			t.Errorf("asked %d times, %d events", len(wire.asked), len(reported))
+		}
+	})
+}
+
+// Somebody who asks for another attempt gets it when autocert makes one, and not sooner.
+func TestACMEPauseIsCutShort(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		rest       time.Duration
+		asked      []time.Duration // when somebody asks
+		want       time.Duration
+		closedThen bool
+	}{
+		{"nobody asks", acmeRest, nil, 10 * time.Minute, false},
+		{"during the rest", acmeRest, []time.Duration{10 * time.Second}, acmeRest, false},
+		{"during the rest, twice", acmeRest, []time.Duration{10 * time.Second, 20 * time.Second}, acmeRest, false},
+		{"after the rest", acmeRest, []time.Duration{2 * time.Minute}, 2 * time.Minute, false},
+		{"without a rest", 0, []time.Duration{time.Second}, time.Second, false},
+		{"closed", acmeRest, nil, 3 * time.Minute, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			alive, stop := context.WithCancel(t.Context())
+			defer stop()
+			if tt.closedThen {
+				time.AfterFunc(tt.want, stop)
+			}
+			h := &acmeHost{again: make(chan struct{}, 1)}
+			a := &acmeSource{alive: alive, hosts: []*acmeHost{h}}
+			for _, at := range tt.asked {
+				time.AfterFunc(at, a.again)
+			}
+			began := time.Now()
+			goOn := a.pause(h, 10*time.Minute, tt.rest)
+			if took := time.Since(began); took != tt.want || goOn == tt.closedThen {
+				t.Errorf("%s: paused for %v, %v; want %v", tt.name, took, goOn, tt.want)
+			}
+		})
+	}
+}
+
+// An attempt that fails is reported with its own reason, and not with that of an attempt before.
+func TestACMEStaleReasons(t *testing.T) {
+	const host, kind = "www.example.com", "urn:ietf:params:acme:error:dns"
+	ca := &answers{reply: refusing("out of paper")}
+	a, _ := withoutNetwork(t, ca)
+	h := a.hosts[0]
+	a.wire.note(host, kind, errors.New("http-01: no such name"))
+	a.wire.note("", "", errors.New("something of before"))
+	err := a.get(h)
+	if err == nil || !strings.Contains(err.Error(), "out of paper") {
+		t.Errorf("%v", err)
+	}
+	if len(a.wire.refused) != 0 || len(a.wire.kinds) != 0 {
+		t.Errorf("%v, %v are left", a.wire.refused, a.wire.kinds)
+	}
+	a.wire.note("", "", errors.New("something of before"))
+	a.wire.forget(host)
+	if err := a.explain(host, errors.New("now")); !strings.Contains(err.Error(), ": now") {
+		t.Errorf("%v", err)
+	}
+
+	// With a certificate in use the CA is not asked here: why its renewal fails is worth keeping.
+	pair := newIssuer(t).issue([]string{host}).pair(t)
+	a.use(h, &pair)
+	a.wire.note(host, kind, errors.New("http-01: no such name"))
+	if err := a.get(h); err == nil || !strings.Contains(err.Error(), "no such name") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What the CA says about a fault, whatever asked it.
+func TestRFC8555_6_7_Problems(t *testing.T) {
+	const host = "www.example.com"
+	const authorization = `{"status":"invalid","identifier":{"type":"dns","value":"www.example.com"},"challenges":[
+		{"type":"http-01","error":{"type":"urn:ietf:params:acme:error:dns","detail":"no such name"}},
+		{"type":"tls-alpn-01","error":{"type":"urn:ietf:params:acme:error:connection","detail":"refused"}},{"type":"dns-01"}]}`
+	for _, tt := range []struct {
+		name   string
+		status int
+		body   string
+		want   string // in what is explained
+		hint   string
+	}{
+		{"an authorization", 200, authorization, "http-01: no such name; tls-alpn-01: refused", "the CA must reach this server"},
+		{"one that is pending", 200, strings.ReplaceAll(authorization, `"invalid"`, `"pending"`), ": now", "check the URL"},
+		{"invalid, of no host", 200, `{"status":"invalid"}`, ": now", "check the URL"},
+		{"a problem", 400, `{"type":"urn:ietf:params:acme:error:caa","detail":"forbidden"}`, "the CA refused: forbidden", "CAA record"},
+		{"a stale nonce, which is asked for again", 400, `{"type":"urn:ietf:params:acme:error:badNonce","detail":"old"}`, ": now", "check the URL"},
+		{"no problem at all", 503, "<html>", "the CA answered with 503 Service Unavailable", "check the URL"},
+		{"no ACME server", 404, "{}", "the answer is 404 Not Found", "check the URL"},
+		{"399", 399, "<html>", ": now", "check the URL"},
+	} {
+		ca := &answers{reply: func() (*http.Response, error) {
+			return &http.Response{StatusCode: tt.status, Body: io.NopCloser(strings.NewReader(tt.body))}, nil
+		}}
+		a, _ := withoutNetwork(t, ca)
+		for range 2 { // the same twice is said once
+			r, err := http.NewRequest(http.MethodGet, "https://ca.example/", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := a.client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != tt.body {
+				t.Errorf("%s: passed on %q, %v", tt.name, body, err)
+			}
+			resp.Body.Close()
+		}
+		err := a.explain(host, errors.New("now"))
+		if !strings.HasSuffix(err.Error(), tt.want) || !strings.HasPrefix(err.Hint, tt.hint) && !strings.Contains(err.Hint, tt.hint) {
+			t.Errorf("%s: %v; %s", tt.name, err, err.Hint)
+		}
+	}
+	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
+	long := &acme.Error{ProblemType: "urn:ietf:params:acme:error:caa", Detail: strings.Repeat("x", 500)}
+	if err := a.explain(host, long); strings.Count(err.Error(), "x") > 410 || !strings.HasSuffix(err.Error(), "…") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Only the hosts that are named are ever asked for, however they are written.
+func TestACMEHosts(t *testing.T) {
+	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
+	for host, want := range map[string]bool{
+		"www.example.com": true, "WWW.example.com.": true, "www.example.com:80": true, "example.com": false, "other.example:443": false,
+	} {
+		if err := a.allow(t.Context(), host); (err == nil) != want {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
+// A certificate that cannot be kept is used, and it is said that every start asks the CA again.
+func TestACMECacheFails(t *testing.T) {
+	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
+	cache := acmeCache{"", a}
+	cache.DirCache = "/dev/null/no"
+	made := newIssuer(t).issue([]string{"www.example.com"})
+	if err := cache.Put(t.Context(), "www.example.com", made.both()); err == nil {
+		t.Fatal("no error")
+	}
+	if e := reported.wait(t); e.Kind != EventLoaded || !e.New.Equal(made.leaf) {
+		t.Errorf("reported: %v", e)
+	}
+	if e := reported.wait(t); e.Kind != EventFailed || !strings.Contains(e.Err.Error(), "www.example.com cannot be kept") {
+		t.Errorf("reported: %v", e)
+	}
+	for _, key := range []string{"token+http-01", "www.example.com+rsa"} { // what lives for a moment, what is not ours
+		_ = cache.Put(t.Context(), key, []byte("x"))
+	}
+	if e := reported.wait(t); !strings.Contains(e.Err.Error(), "www.example.com+rsa cannot be kept") || len(reported) != 0 {
+		t.Errorf("reported: %v", e)
+	}
+	alive, stop := context.WithCancel(t.Context())
+	stop()
+	a.alive = alive
+	cache.DirCache = "nowhere"
+	if err := cache.Put(t.Context(), "x", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("Put when it is closed: %v", err)
+	}
+	if _, err := cache.Get(t.Context(), "x"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Get when it is closed: %v", err)
+	}
+	if _, err := os.Stat("nowhere"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Few certificates are asked for concurrently, so that a long list of hosts does not look like an attack to the CA.
+func TestACMESlots(t *testing.T) {
+	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
+	for range acmeAtOnce {
+		a.slots <- struct{}{}
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.get(a.hosts[0]) }()
+	bounded.Receive(t, a.slots)
+	if err := bounded.Receive(t, done); err == nil || !strings.Contains(err.Error(), ": now") {
+		t.Errorf("%v", err)
+	}
+	a.slots <- struct{}{} // the slot is given back
+	if len(a.slots) != acmeAtOnce {
+		t.Errorf("%d are taken", len(a.slots))
+	}
+}
