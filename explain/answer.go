@@ -198,6 +198,6 @@ func (t *tracer) acceptStep(v *verdicts) bool {
 }
 
 // quoted writes values of the other side.
-func (t *tracer) quoted(values []string) string {
+func (t *run) quoted(values []string) string {
 	return quote(t.hide.text(strings.Join(values, ", ")))
 }

@@ -41,7 +41,7 @@ var past = time.Unix(1, 0)
 const seenBytes = 64
 
 // own takes a connection over.
-func (t *tracer) own(c net.Conn) *link {
+func (t *dialer) own(c net.Conn) *link {
 	l := &link{raw: c}
 	l.Conn = &tapped{c, l}
 	l.stop = context.AfterFunc(t.ctx, func() {
@@ -99,7 +99,7 @@ func (l *link) end() {
 }
 
 // connect opens the stream that the handshake goes over. nil after a failure, which it has noted.
-func (t *tracer) connect() *link {
+func (t *dialer) connect() *link {
 	proxy, ok := t.findProxy()
 	if !ok {
 		return nil
@@ -125,7 +125,7 @@ func (t *tracer) connect() *link {
 }
 
 // dialFirst connects to the first address that answers.
-func (t *tracer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
+func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 	errs := make([]error, 0, len(addrs))
 	for i, a := range addrs {
 		addr := net.JoinHostPort(a.String(), port)
@@ -157,7 +157,7 @@ func (t *tracer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 }
 
 // dial opens a TCP connection to addr, within d.
-func (t *tracer) dial(addr string, d time.Duration) (*link, error) {
+func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	ctx, cancel := t.bounded(d)
 	defer cancel()
 	c, err := t.o.Dial(ctx, "tcp", addr)
@@ -172,7 +172,7 @@ func (t *tracer) dial(addr string, d time.Duration) (*link, error) {
 
 // warnOfIPv6 tells of IPv6 addresses that failed although the name has them, when IPv4 works. A machine without IPv6, and
 // a name of this machine, are nobody's fault.
-func (t *tracer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
+func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
 	if !worked.Is4() {
 		return
 	}
@@ -186,7 +186,7 @@ func (t *tracer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error
 }
 
 // judgeDial notes why no address could be connected to: what is most certain first.
-func (t *tracer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port string) {
+func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port string) {
 	if t.ctx.Err() != nil && t.stopped(stage) {
 		return
 	}

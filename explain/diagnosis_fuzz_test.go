@@ -82,7 +82,7 @@ func checkHead(t *testing.T, h *head) {
 			t.Errorf("the field %q: %q was taken", f.Name, f.Value)
 		}
 	}
-	tr := &tracer{hide: &redactor{}}
+	tr := &run{hide: &redactor{}}
 	for _, l := range tr.showHead(h) {
 		if strings.ContainsAny(l.Text, "\r\n\x00\x1b") {
 			t.Errorf("%q is to be shown", l.Text)

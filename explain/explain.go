@@ -25,12 +25,12 @@ const (
 // no goroutine and no connection behind. It may be called from several goroutines at once.
 func Explain(ctx context.Context, rawURL string, opts *Options) *Report {
 	t := newTracer(ctx, opts)
-	t.run(rawURL)
+	t.trace(rawURL)
 	return t.finish()
 }
 
-// tracer is one run of Explain.
-type tracer struct {
+// run is what all parts of one run of Explain share: what was asked for, its time, and the report.
+type run struct {
 	ctx      context.Context
 	o        Options
 	start    time.Time
@@ -38,37 +38,52 @@ type tracer struct {
 	r        *Report
 	hide     *redactor
 	target   *target
-	plan     route              // how the server is reached
-	secure   *secure            // the TLS configuration, nil for ws
-	key      string             // of the handshake that counts
-	body101  bool               // the 101 announced a body
-	deflate  *handshake.Deflate // nil: no compression was agreed on
+}
+
+// dialer reaches the server: it looks up names, connects, tunnels and does TLS, and finds out why one of them fails.
+type dialer struct {
+	*run
+	plan   route   // how the server is reached
+	secure *secure // the TLS configuration, nil for ws
+}
+
+// requester makes the request out of the URL and the options.
+type requester struct{ *run }
+
+// tracer is one run of Explain, from the URL to the end of the connection.
+type tracer struct {
+	*run
+	dialer
+	requester
+	body101 bool               // the 101 announced a body
+	deflate *handshake.Deflate // nil: no compression was agreed on
 }
 
 func newTracer(ctx context.Context, opts *Options) *tracer {
 	if opts == nil {
 		opts = &Options{}
 	}
-	t := &tracer{ctx: ctx, o: *opts, start: time.Now(), hide: &redactor{}}
-	t.o.Timeout = cmp.Or(t.o.Timeout, defaultTimeout)
-	t.o.StepTimeout = cmp.Or(t.o.StepTimeout, defaultStepTimeout)
-	if t.o.Proxy == nil {
-		t.o.Proxy = http.ProxyFromEnvironment
+	r := &run{ctx: ctx, o: *opts, start: time.Now(), hide: &redactor{}}
+	r.o.Timeout = cmp.Or(r.o.Timeout, defaultTimeout)
+	r.o.StepTimeout = cmp.Or(r.o.StepTimeout, defaultStepTimeout)
+	if r.o.Proxy == nil {
+		r.o.Proxy = http.ProxyFromEnvironment
 	}
-	if t.o.Dial == nil {
-		t.o.Dial = (&net.Dialer{}).DialContext
+	if r.o.Dial == nil {
+		r.o.Dial = (&net.Dialer{}).DialContext
 	}
-	if t.o.rand == nil {
-		t.o.rand = rand.Reader
+	if r.o.rand == nil {
+		r.o.rand = rand.Reader
 	}
+	r.deadline = r.start.Add(r.o.Timeout)
+	r.r = &Report{Started: r.start.Round(0), Steps: []Step{}}
+	t := &tracer{run: r, dialer: dialer{run: r}, requester: requester{r}}
 	t.originOfHeader()
-	t.deadline = t.start.Add(t.o.Timeout)
-	t.r = &Report{Started: t.start.Round(0), Steps: []Step{}}
 	return t
 }
 
-// run goes as far as it gets.
-func (t *tracer) run(rawURL string) {
+// trace goes as far as it gets.
+func (t *tracer) trace(rawURL string) {
 	if !t.readURL(rawURL) || !t.checkRequest() {
 		return
 	}
@@ -120,10 +135,10 @@ func (t *tracer) finish() *Report {
 }
 
 // since says how much time has passed.
-func (t *tracer) since() Duration { return Duration(time.Since(t.start)) }
+func (t *run) since() Duration { return Duration(time.Since(t.start)) }
 
 // until returns the end of a wait of at most d.
-func (t *tracer) until(d time.Duration) time.Time {
+func (t *run) until(d time.Duration) time.Time {
 	end := time.Now().Add(d)
 	if t.deadline.Before(end) {
 		return t.deadline
@@ -132,15 +147,15 @@ func (t *tracer) until(d time.Duration) time.Time {
 }
 
 // step returns the end of a wait for the other side.
-func (t *tracer) step() time.Time { return t.until(t.o.StepTimeout) }
+func (t *run) step() time.Time { return t.until(t.o.StepTimeout) }
 
 // bounded returns a context for one wait.
-func (t *tracer) bounded(d time.Duration) (context.Context, context.CancelFunc) {
+func (t *run) bounded(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(t.ctx, t.until(d))
 }
 
 // begin starts a step.
-func (t *tracer) begin(stage Stage, title string) *Step {
+func (t *run) begin(stage Stage, title string) *Step {
 	if t.o.OnBegin != nil {
 		t.o.OnBegin(stage, t.hide.text(title))
 	}
@@ -148,7 +163,7 @@ func (t *tracer) begin(stage Stage, title string) *Step {
 }
 
 // end puts a step into the report. It is not to be used afterwards.
-func (t *tracer) end(s *Step, result string) {
+func (t *run) end(s *Step, result string) {
 	s.Duration = t.since() - s.Start
 	s.Result = result
 	if slices.ContainsFunc(s.Rules, func(c Check) bool { return !c.Held }) {
@@ -162,22 +177,22 @@ func (t *tracer) end(s *Step, result string) {
 }
 
 // fail notes a fault that keeps the connection from opening, or ends it.
-func (t *tracer) fail(stage Stage, f Fault, clause, detail string) {
+func (t *run) fail(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail})
 }
 
 // warn notes a fault that does not.
-func (t *tracer) warn(stage Stage, f Fault, clause, detail string) {
+func (t *run) warn(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail, Warning: true})
 }
 
 // failed reports whether f was noted.
-func (t *tracer) failed(f Fault) bool {
+func (t *run) failed(f Fault) bool {
 	return slices.ContainsFunc(t.r.Findings, func(x Finding) bool { return x.Fault == f })
 }
 
 // stopped notes that a wait ended because of the caller or of the time for all of it, and reports whether it did.
-func (t *tracer) stopped(stage Stage) bool {
+func (t *run) stopped(stage Stage) bool {
 	switch {
 	case t.ctx.Err() != nil && !errors.Is(t.ctx.Err(), context.DeadlineExceeded):
 		t.fail(stage, FaultInterrupted, "", "the caller stopped it")

@@ -262,7 +262,7 @@ func (h *head) readBody(c net.Conn, deadline time.Time) {
 }
 
 // showHead returns the lines of a head as they may be shown.
-func (t *tracer) showHead(h *head) []Line {
+func (t *run) showHead(h *head) []Line {
 	lines := make([]Line, 0, min(len(h.lines), maxShown+1))
 	for i, l := range h.lines {
 		if i >= maxShown && l.note == "" {
@@ -281,7 +281,7 @@ func (t *tracer) showHead(h *head) []Line {
 }
 
 // response returns a head as the report has it.
-func (t *tracer) response(h *head) *Response {
+func (t *run) response(h *head) *Response {
 	r := &Response{Proto: visible.Text(h.proto), Status: h.status, Reason: visible.Text(t.hide.text(h.reason))}
 	for _, f := range h.fields {
 		r.Header = append(r.Header, Field{f.Name, visible.Text(t.hide.value(f.Name, f.Value))})

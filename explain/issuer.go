@@ -21,7 +21,7 @@ const maxIssuer = 64 << 10 // bytes of a certificate
 
 // fetchIssuer gets the certificate of the issuer from where the last certificate of the chain says that it lies, as some
 // browsers do, and reports whether the chain is whole with it.
-func (t *tracer) fetchIssuer() string {
+func (t *dialer) fetchIssuer() string {
 	sent := t.secure.state.PeerCertificates
 	last := sent[len(sent)-1]
 	i := slices.IndexFunc(last.IssuingCertificateURL, func(u string) bool { return strings.HasPrefix(u, "http://") })
@@ -55,7 +55,7 @@ var (
 // fetchCertificate gets a certificate from a URL that the server named. It is the server that chooses whom we ask, so it
 // is bounded: one GET without credentials, no redirect, 64 KiB, two seconds, and no address that the server could have had
 // asked on its behalf only (mayAsk).
-func (t *tracer) fetchCertificate(where string) (*x509.Certificate, error) {
+func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
 	if t.plan.proxy != nil { // the way past it may be closed, and its network is not ours to look into
 		return nil, errBehindProxy
 	}
@@ -91,7 +91,7 @@ func (t *tracer) fetchCertificate(where string) (*x509.Certificate, error) {
 }
 
 // dialIssuer connects to the first address of an issuer that may be asked.
-func (t *tracer) dialIssuer(ctx context.Context, network, address string) (net.Conn, error) {
+func (t *dialer) dialIssuer(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err

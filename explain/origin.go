@@ -73,7 +73,7 @@ func keyFits(h *head, sent *handshake.Request) bool {
 }
 
 // originOfHeader takes the Origin out of the caller's header: it is one of the options, and differs from try to try.
-func (t *tracer) originOfHeader() {
+func (t *requester) originOfHeader() {
 	t.o.Header = maps.Clone(t.o.Header)
 	maps.DeleteFunc(t.o.Header, func(name string, values []string) bool {
 		if !equalFold(name, "Origin") {

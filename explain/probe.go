@@ -13,7 +13,7 @@ import (
 const probePatience = 2 * time.Second
 
 // reopen connects once more to where the first connection went, through the same proxy, without TLS.
-func (t *tracer) reopen() (*link, error) {
+func (t *dialer) reopen() (*link, error) {
 	l, err := t.dial(t.plan.addr, probePatience)
 	if err != nil || t.plan.proxy == nil {
 		return l, err
@@ -31,7 +31,7 @@ func (t *tracer) reopen() (*link, error) {
 }
 
 // probeTLS finds out more about a TLS handshake that failed, with further connections that carry no request.
-func (t *tracer) probeTLS(f Fault, clause, detail string) (Fault, string, string) {
+func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string) {
 	if t.o.NoProbes {
 		return f, clause, detail
 	}
@@ -66,7 +66,7 @@ func (t *tracer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 }
 
 // probeStep runs a probe as a step; f says what it found.
-func (t *tracer) probeStep(title string, f func(l *link) string) string {
+func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	s := t.begin(StageProbe, title)
 	l, err := t.reopen()
 	if err != nil {
@@ -85,7 +85,7 @@ func (t *tracer) probeStep(title string, f func(l *link) string) string {
 }
 
 // speaksHTTP2 asks for h2 by ALPN.
-func (t *tracer) speaksHTTP2() bool {
+func (t *dialer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()
 		cfg.NextProtos = []string{"h2"}
@@ -97,7 +97,7 @@ func (t *tracer) speaksHTTP2() bool {
 }
 
 // speaksPlainHTTP2 begins as a client of HTTP/2 that knows what it talks to (RFC 9113 §3.4).
-func (t *tracer) speaksPlainHTTP2() bool {
+func (t *dialer) speaksPlainHTTP2() bool {
 	return t.probeStep("does it expect HTTP/2?", func(l *link) string {
 		l.bound(t.until(probePatience))
 		const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -113,7 +113,7 @@ func (t *tracer) speaksPlainHTTP2() bool {
 }
 
 // oldVersion finds out which version of TLS a server speaks that speaks none of today's.
-func (t *tracer) oldVersion() string {
+func (t *dialer) oldVersion() string {
 	version := ""
 	t.probeStep("which version of TLS does it speak?", func(l *link) string {
 		cfg := t.probeConfig()
@@ -132,7 +132,7 @@ func (t *tracer) oldVersion() string {
 }
 
 // probeConfig is for handshakes behind which nothing is sent, and so trusts whatever comes.
-func (t *tracer) probeConfig() *tls.Config {
+func (t *dialer) probeConfig() *tls.Config {
 	name, _, _ := strings.Cut(t.target.Name, "%")
 	if t.o.TLS != nil && t.o.TLS.ServerName != "" {
 		name = t.o.TLS.ServerName
@@ -141,7 +141,7 @@ func (t *tracer) probeConfig() *tls.Config {
 }
 
 // speaksPlainHTTP asks for / without TLS and without anything that could be a secret.
-func (t *tracer) speaksPlainHTTP() bool {
+func (t *dialer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
 		l.bound(t.until(probePatience))
 		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.Host()+"\r\nConnection: close\r\n\r\n"); err != nil {
@@ -155,7 +155,7 @@ func (t *tracer) speaksPlainHTTP() bool {
 }
 
 // speaksTLS tries a TLS handshake with a server that did not answer plain HTTP.
-func (t *tracer) speaksTLS() bool {
+func (t *dialer) speaksTLS() bool {
 	return t.probeStep("does it expect TLS?", func(l *link) string {
 		c, err := t.wrap(l, t.until(probePatience), t.probeConfig())
 		if err == nil {

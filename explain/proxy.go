@@ -13,7 +13,7 @@ import (
 const clauseConnect = "RFC 9110 §9.3.6"
 
 // findProxy says which proxy the request goes through, nil for none.
-func (t *tracer) findProxy() (proxy *url.URL, ok bool) {
+func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // no proxy setting knows ws
 	if t.target.Secure {
 		u.Scheme = "https"
@@ -53,7 +53,7 @@ func proxyPort(proxy *url.URL) string {
 }
 
 // connectFields returns the CONNECT for the target.
-func (t *tracer) connectFields() (line string, fields []field) {
+func (t *dialer) connectFields() (line string, fields []field) {
 	addr := net.JoinHostPort(t.target.Name, t.target.Port)
 	fields = []field{
 		{"Host", addr, "where the tunnel is to lead"},
@@ -67,7 +67,7 @@ func (t *tracer) connectFields() (line string, fields []field) {
 }
 
 // tunnel asks the proxy for a tunnel to the target, and returns what it answered.
-func (t *tracer) tunnel(l *link) (*head, error) {
+func (t *dialer) tunnel(l *link) (*head, error) {
 	l.bound(t.step())
 	if t.plan.proxy.Scheme == "https" {
 		c := tls.Client(l.Conn, t.proxyTLS())
@@ -95,7 +95,7 @@ func (t *tracer) tunnel(l *link) (*head, error) {
 }
 
 // proxyTLS is the TLS configuration for the proxy itself: its name, and the same trust.
-func (t *tracer) proxyTLS() *tls.Config {
+func (t *dialer) proxyTLS() *tls.Config {
 	cfg := &tls.Config{ServerName: t.plan.proxy.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	if t.o.TLS != nil {
 		cfg.RootCAs, cfg.InsecureSkipVerify = t.o.TLS.RootCAs, t.o.TLS.InsecureSkipVerify
@@ -104,7 +104,7 @@ func (t *tracer) proxyTLS() *tls.Config {
 }
 
 // tunnelStep is tunnel as a step.
-func (t *tracer) tunnelStep(l *link) bool {
+func (t *dialer) tunnelStep(l *link) bool {
 	s := t.begin(StageProxy, "ask the proxy for a tunnel")
 	line, fields := t.connectFields()
 	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket goes through a proxy in a tunnel, ws too"}}

@@ -17,7 +17,7 @@ const userAgent = "handfast-explain"
 type field struct{ name, value, note string }
 
 // checkRequest makes sure that what the options add can stand in a request.
-func (t *tracer) checkRequest() bool {
+func (t *requester) checkRequest() bool {
 	detail, clause := "", "RFC 9110 §5.5"
 	c := &t.o.Credentials
 	// The fields that the options make, under names that they may have.
@@ -66,7 +66,7 @@ func trimmed(h http.Header) http.Header {
 }
 
 // newKey returns a fresh Sec-WebSocket-Key: RFC 6455 §4.1 (7), 16 random bytes in base64.
-func (t *tracer) newKey() (string, error) {
+func (t *requester) newKey() (string, error) {
 	var nonce [16]byte
 	if _, err := io.ReadFull(t.o.rand, nonce[:]); err != nil {
 		return "", err
@@ -75,7 +75,7 @@ func (t *tracer) newKey() (string, error) {
 }
 
 // fields returns the head's fields in the order in which Chromium sends them. origin is "" for none.
-func (t *tracer) fields(key, origin string) []field {
+func (t *requester) fields(key, origin string) []field {
 	const clause = "RFC 6455 §4.1"
 	all := []field{
 		{"Host", t.target.Host(), clause + " (4): the host, and the port when it is not the scheme's own"},
@@ -102,7 +102,7 @@ func (t *tracer) fields(key, origin string) []field {
 }
 
 // credentialFields returns the fields that show who asks.
-func (t *tracer) credentialFields() []field {
+func (t *requester) credentialFields() []field {
 	c := &t.o.Credentials
 	var all []field
 	if c.Bearer != "" {
@@ -125,7 +125,7 @@ func (t *tracer) credentialFields() []field {
 }
 
 // merge puts the caller's headers in: in the place of one that is there already, or behind User-Agent and Origin.
-func (t *tracer) merge(all []field) []field {
+func (t *requester) merge(all []field) []field {
 	for _, name := range slices.Sorted(maps.Keys(t.o.Header)) {
 		values := t.o.Header[name]
 		at := slices.IndexFunc(all, func(f field) bool { return equalFold(f.name, name) })
@@ -147,7 +147,7 @@ func (t *tracer) merge(all []field) []field {
 }
 
 // appendRequest appends the request's head as it goes over the wire.
-func (t *tracer) appendRequest(dst []byte, fields []field) []byte {
+func (t *requester) appendRequest(dst []byte, fields []field) []byte {
 	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\n", t.target.URI)
 	for _, f := range fields {
 		dst = fmt.Appendf(dst, "%s: %s\r\n", f.name, f.value)
@@ -156,7 +156,7 @@ func (t *tracer) appendRequest(dst []byte, fields []field) []byte {
 }
 
 // showRequest returns the request's lines as they may be shown.
-func (t *tracer) showRequest(fields []field) []Line {
+func (t *requester) showRequest(fields []field) []Line {
 	lines := []Line{{"GET " + t.target.shown + " HTTP/1.1", "RFC 6455 §4.1 (2): a GET, HTTP/1.1 at least"}}
 	for _, f := range fields {
 		lines = append(lines, Line{f.name + ": " + t.hide.value(f.name, f.value), f.note})
@@ -174,7 +174,6 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 		t.end(s, "no random bytes for the key")
 		return nil, false
 	}
-	t.key = key
 	fields := t.fields(key, t.r.Target.Origin)
 	s.Sent = t.showRequest(fields)
 	l.bound(t.step())
@@ -189,7 +188,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 }
 
 // sent returns what of the request with this key an answer is held against.
-func (t *tracer) sent(key string) *handshake.Request {
+func (t *requester) sent(key string) *handshake.Request {
 	r := &handshake.Request{Key: key, Subprotocols: t.subprotocols()}
 	if !t.o.NoCompression {
 		r.Extensions = []handshake.Extension{offer.Extension()}

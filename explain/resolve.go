@@ -24,7 +24,7 @@ type lookup struct {
 
 // resolve finds the addresses of a host, in the order in which they are to be tried: of both families in turn, IPv6
 // first, as RFC 8305 §4 has it. nil after a failure, which it has noted.
-func (t *tracer) resolve(host string, stage Stage) []netip.Addr {
+func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}
 	}
@@ -65,7 +65,7 @@ func (t *tracer) resolve(host string, stage Stage) []netip.Addr {
 }
 
 // judgeLookup notes why a name has no address.
-func (t *tracer) judgeLookup(stage Stage, host string, answers [2]lookup) {
+func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup) {
 	if t.stopped(stage) {
 		return
 	}

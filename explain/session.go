@@ -383,7 +383,7 @@ func (s *session) write(b []byte, shown Frame) {
 }
 
 // maskKey returns a fresh masking key.
-func (t *tracer) maskKey() (key [4]byte) {
+func (t *requester) maskKey() (key [4]byte) {
 	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // RFC 6455 §5.3 wants it random; a failure has ended newKey already
 	return key
 }

@@ -65,7 +65,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 }
 
 // shown returns values of the other side as they may be shown.
-func (t *tracer) shown(values []string) []string {
+func (t *run) shown(values []string) []string {
 	out := make([]string, len(values))
 	for i, v := range values {
 		out[i] = cut(oneLine(t.hide.text(v)), shortQuote)

@@ -19,7 +19,7 @@ type target struct {
 }
 
 // readURL takes the URL apart (RFC 6455 §3) and makes the secrets known that stand in it and in the options.
-func (t *tracer) readURL(raw string) bool {
+func (t *requester) readURL(raw string) bool {
 	t.learnOptions()
 	s := t.begin(StageURL, "read the URL")
 	const clause = "RFC 6455 §3"
@@ -67,7 +67,7 @@ func (t *tracer) readURL(raw string) bool {
 }
 
 // learnURL makes the secrets of the URL known, and its user information credentials.
-func (t *tracer) learnURL(u *url.URL) {
+func (t *requester) learnURL(u *url.URL) {
 	t.hide.learnQuery(u.RawQuery)
 	if u.User == nil {
 		return
@@ -81,7 +81,7 @@ func (t *tracer) learnURL(u *url.URL) {
 }
 
 // learnOptions makes the secrets of the options known.
-func (t *tracer) learnOptions() {
+func (t *requester) learnOptions() {
 	c := &t.o.Credentials
 	for _, s := range [...]string{c.Bearer, c.Password, c.APIKey, c.SubprotocolToken} {
 		t.hide.add(s)
@@ -113,7 +113,7 @@ func basic(user, password string) string {
 }
 
 // setTarget writes into the report where the handshake goes.
-func (t *tracer) setTarget() {
+func (t *requester) setTarget() {
 	g := t.target
 	out := &Target{Secure: g.Secure, Host: g.Name, Port: g.Port, Path: g.shown, Origin: t.o.Origin}
 	switch {
@@ -133,7 +133,7 @@ func (t *tracer) setTarget() {
 }
 
 // credentials names the patterns by which credentials are sent.
-func (t *tracer) credentials() []string {
+func (t *requester) credentials() []string {
 	c := &t.o.Credentials
 	var patterns []string
 	for _, p := range [...]struct {
@@ -161,7 +161,7 @@ func (t *tracer) credentials() []string {
 }
 
 // secretHeader reports whether one of the further headers holds a secret that is no cookie.
-func (t *tracer) secretHeader() bool {
+func (t *requester) secretHeader() bool {
 	for name := range t.o.Header {
 		if redact.Name(name) && !equalFold(name, "Cookie") {
 			return true
@@ -171,7 +171,7 @@ func (t *tracer) secretHeader() bool {
 }
 
 // subprotocols returns what is offered: the subprotocols, and a token in the form of one.
-func (t *tracer) subprotocols() []string {
+func (t *requester) subprotocols() []string {
 	list := slices.Clone(t.o.Subprotocols)
 	if token := t.o.Credentials.SubprotocolToken; token != "" {
 		list = append(list, redact.KubernetesPrefix+base64.RawURLEncoding.EncodeToString([]byte(token)))

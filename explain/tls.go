@@ -25,7 +25,7 @@ var errUntrusted = errors.New("the server's certificate is not trusted")
 
 // newSecure makes a configuration like the caller's that offers HTTP/1.1 only, as a browser does for a WebSocket, and
 // judges the chain here, where all that is wrong with it can be told and not only the first thing.
-func (t *tracer) newSecure() *secure {
+func (t *dialer) newSecure() *secure {
 	cfg := t.o.TLS.Clone()
 	if cfg == nil {
 		cfg = &tls.Config{}
@@ -90,7 +90,7 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 }
 
 // wrap does the TLS handshake over l, until end at the latest.
-func (t *tracer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
+func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
 	l.bound(end)
 	c := tls.Client(l.Conn, cfg)
 	ctx, cancel := context.WithDeadline(t.ctx, end)
@@ -103,7 +103,7 @@ func (t *tracer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error
 }
 
 // tlsStep does the TLS handshake as a step.
-func (t *tracer) tlsStep(l *link) bool {
+func (t *dialer) tlsStep(l *link) bool {
 	s := t.begin(StageTLS, "TLS handshake")
 	sec := t.newSecure()
 	t.secure, t.r.TLS = sec, sec.info
@@ -184,7 +184,7 @@ func (sec *secure) rules() []Check {
 }
 
 // judgeTLS says what a failed handshake most probably means.
-func (t *tracer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, detail string) {
+func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, detail string) {
 	if len(sec.problems) > 0 && errors.Is(err, errUntrusted) {
 		p := sec.problems[0]
 		return p.fault, p.clause, p.detail
