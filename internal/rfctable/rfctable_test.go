@@ -75,6 +75,31 @@ func TestEveryMustIsHeld(t *testing.T) {
 	}
 }
 
+// core are the packages that hold the rules of the opening handshake and of frames, without I/O.
+var core = []string{"websocket/handshake", "websocket/protocol", "websocket/frame"}
+
+// needIO are the requirements of §4 and §5 that no function of bytes can keep, because they are about sockets, TLS,
+// randomness or time: package websocket keeps those.
+var needIO = []string{
+	"4.1-1", "4.1-9", "4.1-10", "4.1-11", "4.1-12", "4.1-13", "4.1-14", "4.1-25", "4.1-26", "4.1-32", "4.2.2-1", "4.2.2-2",
+	"5.3-2", "5.3-3", "5.3-4", "5.5.1-5", "5.5.1-6",
+}
+
+// The rules of §4 and §5 are in the core, once: no other package names its own.
+func TestHandshakeAndFramesAreTheCores(t *testing.T) {
+	for _, r := range rows(t) {
+		if s := r.Section(); !strings.HasPrefix(s, "4") && !strings.HasPrefix(s, "5") {
+			continue
+		}
+		io := slices.Contains(needIO, strings.TrimPrefix(r.ID, "6455-"))
+		for _, s := range r.Code {
+			if !slices.Contains(core, s.Dir) && (!io || s.Dir != "websocket") {
+				t.Errorf("%s is held by %s in %s, not by the core", r.ID, s.Name, s.Dir)
+			}
+		}
+	}
+}
+
 func TestDocumentIsCurrent(t *testing.T) {
 	want := Render(rows(t))
 	got, err := os.ReadFile(filepath.Join(root, Target))
