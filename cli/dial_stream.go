@@ -98,16 +98,13 @@ func rawOutput() output {
 
 // lineOutput writes every message as a line, in one piece.
 func lineOutput(format formatter) output {
-	var data, line []byte
+	var line []byte
 	return func(ctx context.Context, c *websocket.Conn, w io.Writer) error {
-		m, err := c.ReadAppend(ctx, data[:0])
-		if err != nil {
+		return c.View(ctx, func(m websocket.Message) error {
+			line = append(format(line[:0], m), '\n')
+			_, err := w.Write(line)
 			return err
-		}
-		data = m.Data
-		line = append(format(line[:0], m), '\n')
-		_, err = w.Write(line)
-		return err
+		})
 	}
 }
 

@@ -376,3 +376,23 @@ func TestCloseFrameWithBytesBehind(t *testing.T) {
 		}
 	}
 }
+
+// TestMessagesClosesWhenItsContextEnds: the peer sees a server going away, not one that breaks off.
+func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
+	client, server := tcpConns(t, nil)
+	ctx, cancel := context.WithCancel(bounded.Context(t))
+	ended := make(chan error, 1)
+	go func() {
+		defer server.CloseNow()
+		for _, err := range server.Messages(ctx) {
+			ended <- err
+		}
+	}()
+	cancel()
+	if _, err := readSoon(t, client); CloseCode(err) != CodeGoingAway {
+		t.Errorf("the client read %v", err)
+	}
+	if err := bounded.Receive(t, ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("the last element is %v", err)
+	}
+}

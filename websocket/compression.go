@@ -31,7 +31,8 @@ type Compression struct {
 	ServerWindowBits, ClientWindowBits int
 
 	// Threshold is the size in bytes below which a message is sent as it is. 0 means 128: shorter ones rarely get shorter.
-	// A negative value compresses them all. What is written by [Conn.Writer] is compressed whatever its length.
+	// A negative value means that compression is tried with messages of any size. A message that does not get shorter is sent as it
+	// is. What is written by [Conn.Writer] is compressed whatever its length.
 	Threshold int
 }
 

@@ -20,7 +20,6 @@ import (
 //
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
 type Conn struct {
-	role   Role
 	hs     *Handshake
 	stream transport.Stream
 	opts   connSettings
@@ -48,13 +47,19 @@ type Conn struct {
 	// mu guards all that follows, and the Machine's writing half. It is never held while waiting, nor in I/O but for one
 	// write that does not wait.
 	mu       sync.Mutex
-	read     turn              // to read from the stream
-	message  turn              // to send a message, all its fragments
-	out      turn              // to write to the stream, one frame or what ctl holds
-	userRead bool              // the read turn is an application's
+	read     turn // to read from the stream
+	message  turn // to send a message, all its fragments
+	out      turn // to write to the stream, one frame or what ctl holds
+	role     Role
+	tight    bool              // the queue has passed half of its bound, or refused a message, and was not empty since
+	drains   bool              // Run's Receiver has a Drained
+	drainDue bool              // and it is to be called
+	running  bool              // the holder of read is the application
+	userRead bool              // an application reads, or is in a View
 	waiting  bool              // the holder of read is in the stream's Read, or about to be
 	woken    bool              // and has been interrupted
 	writing  bool              // the holder of out is in the stream's Write, or about to be
+	ownUsed  uint16            // of own, in bytes
 	readCtx  watch             // the context that interrupts reads
 	writeCtx watch             // the context that interrupts the write under way
 	ctl      []byte            // control frames that go out before the next data frame
@@ -64,16 +69,11 @@ type Conn struct {
 	queued   int               // what of it Send and SendPrepared put there costs, in bytes
 	sends    int               // how many entries that is
 	flying   int               // bytes that flush is writing
-	tight    bool              // the queue has passed half of its bound, or refused a message, and was not empty since
-	drains   bool              // Run's Receiver has a Drained
-	drainDue bool              // and it is to be called
-	running  bool              // the holder of read is the application
 	own      *transport.Buffer // where small frames of Send lie; nil when none does
-	ownUsed  int
-	taken    []*joined     // whose frames the holder of out is about to write
-	cut      error         // why the write under way has been interrupted: the write deadline is longAgo; nil otherwise
-	writeBy  time.Time     // the write deadline otherwise: zero until the connection closes
-	drained  chan struct{} // closed when something has left the queue; nil when nobody waits for that
+	taken    []*joined         // whose frames the holder of out is about to write
+	cut      error             // why the write under way has been interrupted: the write deadline is longAgo; nil otherwise
+	writeBy  time.Time         // the write deadline otherwise: zero until the connection closes
+	drained  chan struct{}     // closed when something has left the queue; nil when nobody waits for that
 	closeErr *CloseError
 	closing  *CloseError // how it is about to end, once a close frame is made or has come, or a rule was broken
 	werr     error       // why writing is no longer possible

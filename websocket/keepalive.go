@@ -10,93 +10,222 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// keepalive watches for a peer that is silent: one timer, no goroutine. It looks twice in a PingInterval. A look that
-// finds nothing heard since the one before sends a ping: the peer has been silent for half an interval at least and a
-// whole one at most. The third in a row gives up: more than one and at most two intervals have gone by, one of them
-// since the ping.
+// keepalive watches for a peer that is silent, and hears it while nobody reads: one timer, no goroutine. The Conn's mu guards it.
+//
+// It looks twice in a PingInterval. A look that finds nothing heard since the one before sends a ping: the peer has been silent for
+// half an interval at least and a whole one at most. The third in a row gives up: more than one and at most two intervals have gone
+// by, one of them since the ping. A peer that takes what was sent before the ping is not silent; how much lies in front of the ping
+// in its own kernel cannot be seen, so that one that did so, and others where nothing can be seen, gets twice as long.
 type keepalive struct {
-	timer *time.Timer
-	quiet int // looks in a row that found nothing heard
+	timer   *time.Timer
+	watch   *transport.Watch // where the system tells of bytes that have arrived; nil until it is needed
+	next    time.Duration    // of the next look, since began; 0 means never
+	taken   int64            // bytes that the peer's kernel had at the last look, or ours where the system does not say
+	quiet   uint8            // looks in a row that found nothing heard
+	slow    bool             // the ping may wait behind other data
+	watched bool             // watch is armed
+	guarded bool             // the timer or watch will hear the peer if nobody reads
 }
+
+// began is what keepalive counts time from: half the size of a time.Time.
+var began = time.Now()
 
 const (
 	quietPing = 1
 	quietEnd  = 3
+	slowEnd   = 2*quietEnd + 1
+
+	// backlog is how much may lie in front of a ping without a word about it.
+	backlog = 4 << 10
+
+	// unreadAfter is how long a connection is left alone that nobody reads. Where the system does not tell of bytes that arrive, it is
+	// looked for them as often.
+	unreadAfter = 400 * time.Millisecond
 )
 
 func (k *keepalive) stop() {
 	if k.timer != nil {
 		k.timer.Stop()
 	}
-}
-
-func (c *Conn) startKeepalive() {
-	if c.opts.pingInterval > 0 {
-		c.mu.Lock()
-		c.alive.timer = time.AfterFunc(c.opts.pingInterval/2, c.look)
-		c.mu.Unlock()
+	if k.watch != nil {
+		k.watch.Stop()
 	}
 }
 
-// look is what the timer runs.
-func (c *Conn) look() {
+// reset sets the timer for the next look, or the time that is given if that is earlier.
+func (k *keepalive) reset(soon time.Duration) {
+	if k.next != 0 {
+		if d := k.next - time.Since(began); soon <= 0 || d < soon {
+			soon = max(d, 1)
+		}
+	}
+	if soon > 0 {
+		k.timer.Reset(soon)
+	}
+}
+
+func (c *Conn) startKeepalive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := unreadAfter
+	if half := c.opts.pingInterval / 2; half > 0 {
+		c.alive.next = time.Since(began) + half
+		first = min(first, half)
+	}
+	c.alive.guarded = true
+	c.alive.timer = time.AfterFunc(first, c.tick)
+}
+
+// tick is what the timer runs.
+func (c *Conn) tick() {
+	c.mu.Lock()
+	due := c.alive.next != 0 && time.Since(began) >= c.alive.next
+	c.mu.Unlock()
+	again := c.guard()
+	if due && !c.look() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closeErr == nil {
+		c.alive.reset(again)
+	}
+}
+
+// guard sees that the peer is heard while nobody reads. It returns when it wants to be called again, 0 for never.
+func (c *Conn) guard() time.Duration {
+	c.mu.Lock()
+	idle := c.alive.guarded && !c.alive.watched
+	c.mu.Unlock()
+	if !idle {
+		return 0
+	}
+	more := c.hearUnread()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := &c.alive
+	if !more || c.read.held || c.closeErr != nil { // the next read that ends says that nobody reads
+		k.guarded = false
+		return 0
+	}
+	if k.watch == nil {
+		k.watch = c.stream.Watch(c.arrived)
+	}
+	if k.watch != nil && k.watch.Arm() {
+		k.watched = true
+		return 0
+	}
+	return unreadAfter
+}
+
+// arrived is what the watch runs.
+func (c *Conn) arrived() {
+	c.mu.Lock()
+	c.alive.watched = false
+	c.mu.Unlock()
+	if again := c.guard(); again > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.closeErr == nil {
+			c.alive.reset(again)
+		}
+	}
+}
+
+// unguarded notes that nobody reads any more. The caller holds mu.
+func (c *Conn) unguarded() {
+	if k := &c.alive; !k.guarded && c.closeErr == nil {
+		k.guarded = true
+		k.reset(unreadAfter)
+	}
+}
+
+// look looks whether the peer has been silent, and reports whether the connection goes on.
+func (c *Conn) look() bool {
 	c.hearUnread()
 	c.mu.Lock()
 	if c.closeErr != nil {
 		c.mu.Unlock()
-		return
+		return false
 	}
-	// A peer that is busy taking a large message cannot answer the ping that waits behind it.
-	takes := c.moved.Swap(false) && c.out.held && len(c.ctl) > 0
-	if c.heard.Swap(false) || takes {
-		c.alive.quiet = 0
+	k := &c.alive
+	takes := c.takes()
+	if c.heard.Swap(false) {
+		k.quiet, k.slow = 0, false
+	} else if takes {
+		k.quiet = 0
 	} else {
-		c.alive.quiet++
+		k.quiet++
 	}
-	switch c.alive.quiet {
+	end := uint8(quietEnd)
+	if k.slow {
+		end = slowEnd
+	}
+	switch k.quiet {
 	case quietPing:
 		if c.canWrite() == nil {
 			c.pings.waiting = slices.DeleteFunc(c.pings.waiting, func(p *pinged) bool { return p.own })
 			c.pingLocked().own = true
 		}
-	case quietEnd:
+	case end:
 		c.mu.Unlock()
-		c.end(&CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf(
-			"the peer was silent for %v or more, ping unanswered: %w", 3*c.opts.pingInterval/2, os.ErrDeadlineExceeded)})
-		return
+		c.end(&CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf("the peer was silent for %v or more, ping unanswered: %w",
+			time.Duration(end)*c.opts.pingInterval/2, os.ErrDeadlineExceeded)})
+		return false
 	}
-	c.alive.timer.Reset(c.opts.pingInterval / 2)
+	k.next = time.Since(began) + c.opts.pingInterval/2
 	c.mu.Unlock()
+	return true
+}
+
+// takes reports whether the peer has taken something since the last look, and more is on its way: it cannot answer a ping that
+// waits behind that. The caller holds mu.
+func (c *Conn) takes() bool {
+	k := &c.alive
+	takes := c.moved.Swap(false) && c.out.held && len(c.ctl) > 0
+	sent := c.stream.Sent()
+	if unsent, ok := c.stream.Unsent(); ok {
+		taken := sent - int64(unsent) // under TLS too little, by a sum that does not shrink
+		takes = takes || unsent > 0 && taken > k.taken
+		k.slow = k.slow || takes
+		k.taken = taken
+	} else {
+		k.slow = k.slow || sent-k.taken > backlog && !c.out.held
+		k.taken = sent
+	}
+	return takes
 }
 
 // hearUnread hears what has arrived while nobody reads: a pong as well as a message, which stays for the next Read. As
-// long as more lies unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer.
-func (c *Conn) hearUnread() {
+// long as more lies unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer. It reports whether
+// more can be heard, and that it was for it to do so.
+func (c *Conn) hearUnread() (more bool) {
 	c.mu.Lock()
 	mine := c.closeErr == nil && c.read.take()
 	c.mu.Unlock()
 	if !mine {
-		return // a reader hears for itself
+		return false // a reader hears for itself
 	}
 	defer c.giveRead()
 	soon := time.Now().Add(time.Millisecond)
 	if c.listen(context.Background(), soon, never); c.untaken() {
-		c.hearBehind(soon)
+		return c.hearBehind(soon)
 	}
+	return true
 }
 
-// hearBehind reads on behind a message that nobody has taken. That the stream has ended is left for the Read that has
-// taken the message to find.
-func (c *Conn) hearBehind(deadline time.Time) {
+// hearBehind reads on behind a message that nobody has taken, and reports whether there is room for more. That the stream has ended
+// is left for the Read that has taken the message to find.
+func (c *Conn) hearBehind(deadline time.Time) (more bool) {
 	spare := c.room()
 	if len(spare) == 0 {
 		c.heard.Store(true) // nothing can be said
-		return
+		return false
 	}
 	if c.readyToRead(context.Background(), deadline) != nil {
-		return
+		return false
 	}
-	n, _ := c.stream.Read(spare)
+	n, err := c.stream.Read(spare)
 	c.win = c.win[:len(c.win)+n]
 	if n > 0 {
 		c.heard.Store(true)
@@ -105,6 +234,7 @@ func (c *Conn) hearBehind(deadline time.Time) {
 	c.waiting = false
 	c.stream.SetReadDeadline(time.Time{})
 	c.mu.Unlock()
+	return n < len(spare) && (err == nil || transport.IsTimeout(err))
 }
 
 // room returns the space in the read buffer behind what lies unread there. Bytes that lie elsewhere, in the stream or

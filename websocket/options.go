@@ -13,8 +13,9 @@ type ConnOptions struct {
 	Compression *Compression
 
 	// PingInterval is how long the peer may be silent: it gets a ping before that has passed, and the connection is
-	// closed when it has been silent for twice as long, whether anybody reads or not. 0 means 25 seconds; a negative
-	// value turns keepalive off, so that a peer whose network went away is noticed by nothing.
+	// closed when it has been silent for twice as long, whether the application reads or not. A peer that is still taking
+	// data is not silent; a slow one gets twice as much time, because its answer waits behind that data. 0 means 25 seconds; a
+	// negative value turns keepalive off: then nothing notices a peer whose network went away.
 	PingInterval time.Duration
 
 	// WriteQueue bounds what Send and SendPrepared may put in front of a peer that reads slowly.

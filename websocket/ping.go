@@ -31,7 +31,6 @@ func (r *controlRate) exceeded() bool {
 type pings struct {
 	last    uint64 // the number of the newest; it is the payload
 	waiting []*pinged
-	rtt     time.Duration
 }
 
 type pinged struct {
@@ -64,6 +63,9 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		if mine {
 			c.listen(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
 			c.giveRead()
+			c.mu.Lock()
+			c.unguarded()
+			c.mu.Unlock()
 		}
 		select {
 		case rtt := <-p.answer:
@@ -133,13 +135,6 @@ func (c *Conn) untaken() bool {
 
 func never() bool { return false }
 
-// RTT returns the last round trip that a ping measured, Ping's or keepalive's; 0 before the first pong.
-func (c *Conn) RTT() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pings.rtt
-}
-
 // control sees to a control frame; the close frame is the reader's.
 func (c *Conn) control(ev protocol.Event) error {
 	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && c.answered(ev.Payload) {
@@ -166,8 +161,7 @@ func (c *Conn) answered(payload []byte) bool {
 		if p.id > id {
 			break
 		}
-		c.pings.rtt = now.Sub(p.sent)
-		p.answer <- c.pings.rtt
+		p.answer <- now.Sub(p.sent)
 		n++
 	}
 	c.pings.waiting = slices.Delete(c.pings.waiting, 0, n)

@@ -60,7 +60,8 @@ func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error) {
 }
 
 // Messages returns the messages that arrive, as Read does, until the connection ends. A peer or a Close here that ended
-// it in good order, with CodeNormal or CodeGoingAway, just ends the sequence; any other error is its last element.
+// it in good order, with CodeNormal or CodeGoingAway, just ends the sequence; any other error is its last element. When ctx ends,
+// Messages closes the connection with CodeGoingAway before it yields that error.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {
@@ -69,6 +70,9 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 				var ce *CloseError
 				if errors.As(err, &ce) && ce.Clean() {
 					return
+				}
+				if ctx.Err() != nil && c.ended() == nil {
+					c.Close(CodeGoingAway, "") //nolint:errcheck // the error to report is the context's
 				}
 				yield(Message{}, err)
 				return
@@ -133,6 +137,7 @@ func (c *Conn) endTurn(views bool) {
 	c.userRead, c.running = views, false
 	c.read.give()
 	c.nudge()
+	c.unguarded()
 	c.mu.Unlock()
 }
 

@@ -197,12 +197,12 @@ func (c *Conn) queueBehind(m Message) error {
 func (c *Conn) ownEntry(m Message) entry {
 	size := len(m.Data) + frame.MaxHeader
 	var b []byte
-	if len(m.Data) <= joinable && c.ownUsed+size <= transport.BufferSize {
+	if len(m.Data) <= joinable && int(c.ownUsed)+size <= transport.BufferSize {
 		if c.own == nil {
 			c.own = transport.Borrow()
 		}
 		b = c.own[c.ownUsed:c.ownUsed]
-		c.ownUsed += size
+		c.ownUsed += uint16(size)
 	} else {
 		b = make([]byte, 0, size)
 	}

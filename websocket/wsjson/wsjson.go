@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"sync"
 
 	"github.com/handfast/handfast/websocket"
@@ -24,40 +25,32 @@ var ErrBinary = errors.New("wsjson: a binary message, where JSON is expected in 
 // keep is the largest buffer that goes back to the pool: one big message shall not hold memory for ever.
 const keep = 64 << 10
 
-// buffers are shared by all connections. Nothing of a message stays behind in a decoded value: encoding/json copies what
-// it keeps, and asks the same of every UnmarshalJSON.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
 // Read reads the next message and decodes it into v, as json.Unmarshal does: fields that the message does not name keep
-// their values, and a nil v is an error.
+// their values. A nil v is an error, and no message is taken. Nothing of a message stays behind in v: encoding/json copies what it
+// keeps, and asks the same of every UnmarshalJSON.
 //
 // When the message is not JSON, is JSON of another shape than T, or has anything behind the value, the error wraps
 // encoding/json's, and v may hold a part of it; a binary message is [ErrBinary]. After these the connection lives: read on,
 // or close it with the code that fits, CodeInvalidData or CodeUnsupportedData. Errors of the connection come as
 // [websocket.Conn.Read] returns them.
 func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
-	buf := buffers.Get().(*[]byte)
-	m, err := c.ReadAppend(ctx, (*buf)[:0])
-	defer func() {
-		if cap(m.Data) <= keep {
-			*buf = m.Data[:0]
-			buffers.Put(buf)
+	if v == nil { // no message is taken for it
+		return fmt.Errorf("wsjson: decoding: %w", &json.InvalidUnmarshalError{Type: reflect.TypeFor[*T]()})
+	}
+	return c.View(ctx, func(m websocket.Message) error {
+		if m.Type != websocket.Text {
+			return ErrBinary
 		}
-	}()
-	if err != nil {
-		return err
-	}
-	if m.Type != websocket.Text {
-		return ErrBinary
-	}
-	if err := json.Unmarshal(m.Data, v); err != nil {
-		return &decodeError{size: len(m.Data), err: err}
-	}
-	return nil
+		if err := json.Unmarshal(m.Data, v); err != nil {
+			return &decodeError{size: len(m.Data), err: err}
+		}
+		return nil
+	})
 }
 
 // Messages returns the values that arrive, each decoded into a T of its own, until the connection ends. A peer or a Close
-// here that ended it in good order, with CodeNormal or CodeGoingAway, just ends the sequence.
+// here that ended it in good order, with CodeNormal or CodeGoingAway, just ends the sequence. When ctx ends, the connection is closed
+// as by [websocket.Conn.Messages].
 //
 // An element with an error holds no value. After a message that is no T, or is binary, a loop may go on with the next
 // one; any other error is the last element.
@@ -74,6 +67,9 @@ func Messages[T any](ctx context.Context, c *websocket.Conn) iter.Seq2[T, error]
 			}
 			if finished(err) {
 				return
+			}
+			if ctx.Err() != nil && !ofMessage(err) {
+				c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // the error to report is the context's
 			}
 			if !yield(none, err) || !ofMessage(err) {
 				return

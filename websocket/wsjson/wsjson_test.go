@@ -104,6 +104,10 @@ func TestReadIntoNil(t *testing.T) {
 	if err := wsjson.Read[event](bounded.Context(t), c, nil); !errors.As(err, &invalid) {
 		t.Errorf("got %v", err)
 	}
+	var v event
+	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil {
+		t.Errorf("the message is not there any more: %v", err)
+	}
 }
 
 func TestReadIsBoundedByMaxMessage(t *testing.T) {

@@ -41,6 +41,7 @@ type Stream struct {
 	dl    deadliner
 	ready *poller   // waits for bytes without a buffer; nil where that is not possible
 	first *[64]byte // what such a stream waits with instead
+	sent  atomic.Int64
 }
 
 // vector is what WriteVec needs for the length of a call.
@@ -95,12 +96,15 @@ func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 // elsewhere for each stride.
 func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	if s.ready != nil {
-		return s.ready.write(p, moved)
+		n, err := s.ready.write(p, moved)
+		s.sent.Add(int64(n))
+		return n, err
 	}
 	sent := 0
 	for {
 		n, err := s.rwc.Write(p[sent:min(len(p), sent+stride)])
 		sent += n
+		s.sent.Add(int64(n))
 		if n > 0 {
 			moved.Store(true)
 		}
@@ -117,16 +121,25 @@ const stride = 256 << 10
 func (s *Stream) WritesAtOnce() bool { return s.ready != nil }
 
 // TryWrite writes what the socket takes without waiting. It returns 0 and no error when that is nothing.
-func (s *Stream) TryWrite(p []byte) (int, error) { return s.ready.write(p, nil) }
+func (s *Stream) TryWrite(p []byte) (int, error) {
+	n, err := s.ready.write(p, nil)
+	s.sent.Add(int64(n))
+	return n, err
+}
+
+// Sent returns how many bytes have been written.
+func (s *Stream) Sent() int64 { return s.sent.Load() }
 
 // WriteVec writes head and then body, with one system call where there is writev.
 func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	if s.ready == nil {
 		n, err := s.rwc.Write(head)
+		s.sent.Add(int64(n))
 		if err != nil {
 			return n, err
 		}
 		m, err := s.rwc.Write(body)
+		s.sent.Add(int64(m))
 		return n + m, err
 	}
 	v := vectors.Get().(*vector)
@@ -135,6 +148,7 @@ func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	n, err := v.bufs.WriteTo(s.rwc)
 	*v = vector{}
 	vectors.Put(v)
+	s.sent.Add(n)
 	return int(n), err
 }
 

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package transport
+
+// Watch has no counterpart here.
+type Watch struct{}
+
+// Watch returns nil: the system cannot tell of bytes that have arrived.
+func (s *Stream) Watch(func()) *Watch { return nil }
+
+// Arm reports that it cannot wait.
+func (w *Watch) Arm() bool { return false }
+
+// Stop does nothing.
+func (w *Watch) Stop() {}
+
+// Unsent reports that the system does not say.
+func (s *Stream) Unsent() (n int, ok bool) { return 0, false }
