@@ -30,7 +30,7 @@ func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket
 	k.begin()
 	var err error
 	if k.e.adm.conns.Open(k.entry, c) {
-		err = k.call(c, serve)
+		err = k.guard(func() error { return serve(c.Context(), c) })
 	}
 	// Somebody else may be closing the connection at this very moment: this Close waits until that is done, and does
 	// nothing to a connection that has ended. Only what a target gives up by itself is closed by it.
@@ -41,17 +41,6 @@ func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket
 	_ = c.Close(code, "")
 	how, _ := errors.AsType[*websocket.CloseError](context.Cause(c.Context()))
 	k.end(how, err)
-}
-
-// call calls serve. A panic in it costs this client, and no other.
-func (k *client) call(c *websocket.Conn, serve func(context.Context, *websocket.Conn) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			k.e.rec.panicked(k.e.metrics, k.entry, p)
-			err = errPanicked
-		}
-	}()
-	return serve(c.Context(), c)
 }
 
 var errPanicked = errors.New("the target panicked")

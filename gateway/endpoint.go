@@ -103,7 +103,11 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.rec.opened(h, path)
 	k := &client{e: e, entry: h.entry} // which holds nothing of the request, nor its site
-	go k.serve(c, h.opened.Serve)
+	if open := h.opened.Open; open != nil {
+		go c.Run(context.Background(), k.events(open))
+	} else {
+		go k.serve(c, h.opened.Serve)
+	}
 }
 
 // ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait

@@ -26,3 +26,6 @@ func newPrepared(m Message) *Prepared {
 
 // frames returns what p is made of. Package reactor, which has frames of its own to send, converts it in the same way.
 func (p *Prepared) frames() *prepared.Frames { return (*prepared.Frames)(p) }
+
+// Len returns the length of the message.
+func (p *Prepared) Len() int { return len(p.frames().Payload()) }

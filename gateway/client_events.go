@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"errors"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// events returns the function that serves the connection with the target's events. What it calls of the target may panic:
+// that costs this client, and no other.
+func (k *client) events(open func(websocket.Sender) websocket.Receiver) func(websocket.Sender) websocket.Receiver {
+	return func(s websocket.Sender) websocket.Receiver {
+		k.begin()
+		w := &receiver{k: k, from: s}
+		if !k.e.adm.conns.Open(k.entry, s) {
+			return w // it was told to go meanwhile: nothing of it is the target's
+		}
+		if err := k.guard(func() error { w.to = open(&sender{s, k}); return nil }); err != nil {
+			_ = s.Shut(websocket.CodeInternalError, "") // it may have ended
+		}
+		if d, ok := w.to.(drainer); ok {
+			return &drainedReceiver{w, d}
+		}
+		return w
+	}
+}
+
+// guard calls the target. A panic is recorded, and becomes an error.
+func (k *client) guard(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			k.e.rec.panicked(k.e.metrics, k.entry, p)
+			err = errPanicked
+		}
+	}()
+	return call()
+}
+
+// sender counts what a target sends.
+type sender struct {
+	websocket.Sender
+	k *client
+}
+
+// Send implements [websocket.Sender].
+func (s *sender) Send(m websocket.Message) error {
+	err := s.Sender.Send(m)
+	if err == nil {
+		s.k.entry.Out.Add(int64(len(m.Data)))
+	}
+	return err
+}
+
+// SendPrepared implements [websocket.Sender].
+func (s *sender) SendPrepared(ps ...*websocket.Prepared) error {
+	err := s.Sender.SendPrepared(ps...)
+	if err == nil {
+		for _, p := range ps {
+			s.k.entry.Out.Add(int64(p.Len()))
+		}
+	}
+	return err
+}
+
+// receiver counts what a client sends, and passes it to the target's Receiver, which is nil when there is none.
+type receiver struct {
+	k    *client
+	from websocket.Sender
+	to   websocket.Receiver
+	err  error // with which the target gave the connection up
+}
+
+// Message implements [websocket.Receiver].
+func (r *receiver) Message(m websocket.Message) error {
+	r.k.entry.In.Add(int64(len(m.Data)))
+	if r.to == nil {
+		return nil
+	}
+	r.err = r.k.guard(func() error { return r.to.Message(m) })
+	return r.err
+}
+
+// Closed implements [websocket.Receiver].
+func (r *receiver) Closed(how *websocket.CloseError) {
+	if r.to != nil {
+		if err := r.k.guard(func() error { r.to.Closed(how); return nil }); err != nil {
+			r.err = errors.Join(r.err, err)
+		}
+	}
+	r.k.end(how, r.err)
+}
+
+// drainer is a Receiver that wants to know when the queue is empty again.
+type drainer interface{ Drained() }
+
+// drainedReceiver is a receiver for a drainer.
+type drainedReceiver struct {
+	*receiver
+	to drainer
+}
+
+// Drained passes the event on.
+func (r *drainedReceiver) Drained() {
+	if err := r.k.guard(func() error { r.to.Drained(); return nil }); err != nil {
+		r.err = err
+		_ = r.from.Shut(websocket.CodeInternalError, "") // it may have ended
+	}
+}

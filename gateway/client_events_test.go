@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// pupil is a Receiver that does what a message says.
+type pupil struct {
+	s       websocket.Sender
+	closed  *atomic.Int32
+	drained *atomic.Int32
+}
+
+func (p *pupil) Message(m websocket.Message) error {
+	switch string(m.Data) {
+	case "panic":
+		panic("the receiver is broken")
+	case "leave":
+		return &websocket.CloseError{Code: 4321, Reason: "as you wish"}
+	case "prepared":
+		one, err := websocket.Prepare(m)
+		if err != nil {
+			return err
+		}
+		return p.s.SendPrepared(one, one)
+	}
+	return p.s.Send(m)
+}
+
+func (p *pupil) Closed(*websocket.CloseError) { p.closed.Add(1) }
+
+func (p *pupil) Drained() { p.drained.Add(1) }
+
+// A target may serve its clients with events: what goes through is counted, how it ends is recorded, and a panic costs one
+// client.
+func TestTargetEvents(t *testing.T) {
+	var closed, drained atomic.Int32
+	r := runTargets(t, parse(t, users, key), only(&double{open: func(_ context.Context, r *Request) (*Opened, error) {
+		return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
+			switch r.Identity.Method {
+			case "jwt":
+				return &pupil{s, &closed, &drained}
+			default:
+				panic("Open is broken")
+			}
+		}}, nil
+	}}))
+	say := func(c *websocket.Conn, text string) {
+		t.Helper()
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alice := as(token("alice", time.Hour, nil))
+	c := r.open(t, "/chat", alice)
+	echoed(t, c)
+	say(c, "prepared")
+	for range 2 {
+		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "prepared" {
+			t.Fatalf("%q, %v", m.Data, err)
+		}
+	}
+	r.metric(t, `handfast_connections{endpoint="chat"} 1`)
+	r.metric(t, `handfast_message_bytes_total{direction="in",endpoint="chat"} 13`)
+	r.metric(t, `handfast_message_bytes_total{direction="out",endpoint="chat"} 21`)
+	say(c, "leave")
+	if e := ending(t, c); e.Code != 4321 || e.Reason != "as you wish" {
+		t.Errorf("closed with %v", e)
+	}
+	has(t, &r.audited, `"disconnected"`, `"code":4321`, `"by":"local"`, `"messages_in":3`, `"messages_out":3`)
+
+	c = r.open(t, "/chat", alice)
+	say(c, "panic")
+	if e := ending(t, c); e.Code != websocket.CodeInternalError {
+		t.Errorf("closed with %v", e)
+	}
+	has(t, &r.log, `panic="the receiver is broken"`, "user=alice")
+	if e := ending(t, r.open(t, "/open", nil)); e.Code != websocket.CodeInternalError {
+		t.Errorf("closed with %v", e)
+	}
+	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
+
+	c = r.open(t, "/chat", alice)
+	bounded.Until(t, func() bool { return r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye") == 1 })
+	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
+		t.Errorf("closed with %v", e)
+	}
+	bounded.Until(t, func() bool { return closed.Load() == 3 && r.conns.Len() == 0 })
+}
