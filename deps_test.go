@@ -98,7 +98,7 @@ var rules = []rule{
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
-		"internal/limit", "observe", "websocket", "websocket/handshake"}, test: []string{"websocket/wstest"}},
+		"internal/limit", "observe", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "internal/chain", "internal/visible", "observe",
 		"websocket"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra",

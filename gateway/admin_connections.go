@@ -17,6 +17,7 @@ import (
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // connection is what /connections shows of one.
@@ -137,11 +138,8 @@ func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 // closeCode reads a code that a close frame may have (RFC 6455 §7.4).
 func closeCode(text string) (websocket.Code, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
-	switch {
-	case err == nil && n >= 3000 && n < 5000:
-	case err == nil && n >= 1000 && n <= 1014 && n != 1004 && n != 1005 && n != 1006 && n != 1010:
-	default:
-		return 0, errors.New("code: 1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999")
+	if err != nil || !protocol.CodeOnWire(uint16(n)) {
+		return 0, errors.New("code: 1000 to 1003, 1007 to 1014, or 3000 to 4999")
 	}
 	return websocket.Code(n), nil
 }

@@ -70,6 +70,7 @@ func TestAdminCloses(t *testing.T) {
 	}{
 		{"by user", "DELETE", "/connections?user=alice", 1008, "closed by an operator", 200, false},
 		{"with a code", "DELETE", "/connections?user=alice&code=4401&reason=bye", 4401, "bye", 200, false},
+		{"with the code of a missing extension", "DELETE", "/connections?user=alice&code=1010", 1010, "closed by an operator", 200, false},
 		{"by POST", "POST", "/connections/close?user=alice&code=1012&reason=", 1012, "", 200, false},
 		{"by address", "DELETE", "/connections?addr=127.0.0.0/8", 1008, "closed by an operator", 200, true},
 		{"by endpoint", "DELETE", "/connections?endpoint=chat", 1008, "closed by an operator", 200, true},
@@ -79,6 +80,7 @@ func TestAdminCloses(t *testing.T) {
 		{"no such id", "DELETE", "/connections/NONE", 0, "", 404, false},
 		{"all by mistake", "DELETE", "/connections", 0, "", 400, false},
 		{"no code", "DELETE", "/connections?all=true&code=1006", 0, "", 400, false},
+		{"a code of the future", "DELETE", "/connections?all=true&code=1016", 0, "", 400, false},
 		{"no number", "DELETE", "/connections?all=true&code=many", 0, "", 400, false},
 		{"too much to say", "DELETE", "/connections?all=true&reason=" + strings.Repeat("x", 124), 0, "", 400, false},
 	} {
