@@ -37,9 +37,18 @@ type handshake struct {
 	opened  *Opened // what the target says; nil: it was not asked, or has refused
 }
 
-// admit decides whether a client may come in, the cheap questions first, and asks the target how it is served. After an
-// error the caller calls drop.
+// admit decides whether a client may come in, and how it is served. After an error nothing is held any more: a client that
+// is refused and comes again finds its place free.
 func (h *handshake) admit(r *http.Request) error {
+	err := h.decide(r)
+	if err != nil {
+		h.drop()
+	}
+	return err
+}
+
+// decide asks the cheap questions first, and the target last.
+func (h *handshake) decide(r *http.Request) error {
 	e := h.e
 	if reject := e.adm.allow(h.via.site, h.via.client, e); reject != nil {
 		return reject
@@ -80,15 +89,17 @@ var errReplaced = &websocket.Reject{
 	Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}, Reason: "The endpoint is being replaced.",
 }
 
-// drop gives back what a handshake holds that has led to no connection.
+// drop gives back what a handshake holds that has led to no connection. It may be called again.
 func (h *handshake) drop() {
-	if h.opened != nil {
-		if h.opened.Abandon != nil {
-			h.guard(h.opened.Abandon)
+	if o := h.opened; o != nil {
+		h.opened = nil
+		if o.Abandon != nil {
+			h.guard(o.Abandon)
 		}
 		h.e.target.release()
 	}
 	if h.entered {
+		h.entered = false
 		h.e.adm.conns.Leave(h.entry)
 	}
 }

@@ -126,6 +126,52 @@ func stalled(t *testing.T, asked chan<- struct{}, release <-chan struct{}) strin
 	return service.URL
 }
 
+// limits.auth_calls is how many credentials are looked at concurrently by one method of an endpoint.
+func TestAuthCalls(t *testing.T) {
+	const most = 3
+	asked, release := make(chan struct{}, 100), make(chan struct{})
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer service.Close()
+	r := run(t, parse(t, `
+auth:
+	service:
+		forward: {url: "%s", timeout: 5s, cache: 0s}
+limits: {auth_calls: %d}
+endpoints:
+	- {name: judged, path: /judged, target: echo, auth: [service]}
+`, service.URL, most))
+	var all sync.WaitGroup
+	for i := range most + 2 { // as many as may wait for their turn
+		opts := as(secret(fmt.Sprintf("a-credential-%d-of-many", i)))
+		all.Go(func() {
+			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
+			if err == nil {
+				c.CloseNow()
+			}
+		})
+	}
+	for range most {
+		bounded.Receive(t, asked)
+	}
+	if n := r.authCalls(); n != most {
+		t.Errorf("%v calls are under way", n)
+	}
+	select {
+	case <-asked:
+		t.Error("one more is under way than may be")
+	default:
+	}
+	close(release)
+	all.Wait()
+	bounded.Until(t, func() bool { return r.authCalls() == 0 })
+}
+
 // 1,000 clients whose credentials a service shall judge that does not answer: they are told to come again, each holds
 // little, and who connects elsewhere does not notice.
 func TestStalledAuthService(t *testing.T) {

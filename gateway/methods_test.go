@@ -139,9 +139,13 @@ func issue(t *testing.T, name string, template *x509.Certificate, parent *tls.Ce
 	return &pair, file
 }
 
+func caTemplate() *x509.Certificate {
+	return &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+}
+
 // A client certificate says who it is; without one the next method is asked.
 func TestClientCertificates(t *testing.T) {
-	authority, _ := issue(t, "authority", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	authority, _ := issue(t, "authority", caTemplate(), nil)
 	authorityFile := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(authorityFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]}), 0o600); err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ endpoints:
 	if e := ending(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
 		t.Errorf("the endpoint that is gone: %v", e)
 	}
+	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its place is free a moment later
 	echoed(t, stays)
 	echoed(t, r.open(t, "/comes", nil))
 	if e := r.refuse(t, "/goes", bob); e.Status != 404 {

@@ -61,6 +61,51 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// A refusal takes nothing, whichever bound it comes from: what is refused by address does not fill up the endpoint or the
+// server for everyone else.
+func TestRefusalsTakeNothing(t *testing.T) {
+	for name, b := range map[string]Bounds{
+		"address":                {Total: 3, Endpoint: 2, PerAddress: 1, EndpointPerAddress: 5},
+		"address at an endpoint": {Total: 3, Endpoint: 2, PerAddress: 5, EndpointPerAddress: 1},
+		"endpoint":               {Total: 3, Endpoint: 1, PerAddress: 5, EndpointPerAddress: 5},
+		"total":                  {Total: 1, Endpoint: 2, PerAddress: 5, EndpointPerAddress: 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := New(&auth.Live{})
+			first := entry("a", "192.0.2.1", "")
+			if err := g.Enter(first, b); err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				if err := g.Enter(entry("a", "192.0.2.1", ""), b); err == nil {
+					t.Fatal("admitted beyond the bound")
+				}
+			}
+			if b.Endpoint == 2 && b.Total == 3 {
+				second := entry("a", "192.0.2.2", "")
+				if err := g.Enter(second, b); err != nil {
+					t.Errorf("another address: %v", err)
+				}
+				g.Leave(second)
+			}
+			g.Leave(first)
+			for range 2 { // each bound is free again, and no more than that
+				again := entry("a", "192.0.2.1", "")
+				if err := g.Enter(again, b); err != nil {
+					t.Errorf("after the first has left: %v", err)
+				}
+				if n := g.endpoints.Taken("a"); n != 1 || g.taken != 1 {
+					t.Errorf("%d of %d places are of the endpoint", n, g.taken)
+				}
+				g.Leave(again)
+			}
+			if n := g.endpoints.Taken("a"); n != 0 || g.taken != 0 {
+				t.Errorf("%d of %d places are of the endpoint", n, g.taken)
+			}
+		})
+	}
+}
+
 func TestBoundsPerUser(t *testing.T) {
 	g := New(&auth.Live{})
 	b := Bounds{EndpointPerUser: 1}
