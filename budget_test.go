@@ -112,34 +112,12 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 		for _, d := range s.file.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if d.Name.IsExported() && receiverIsExported(d) {
+				if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d))) {
 					wantSentence(t, s, d.Name, d.Doc)
 				}
 			case *ast.GenDecl:
 				checkSpecs(t, s, d)
 			}
-		}
-	}
-}
-
-// receiverIsExported reports whether f is a function or a method of an exported type.
-func receiverIsExported(f *ast.FuncDecl) bool {
-	if f.Recv == nil {
-		return true
-	}
-	typ := f.Recv.List[0].Type
-	for {
-		switch x := typ.(type) {
-		case *ast.StarExpr:
-			typ = x.X
-		case *ast.IndexExpr:
-			typ = x.X
-		case *ast.IndexListExpr:
-			typ = x.X
-		case *ast.Ident:
-			return x.IsExported()
-		default:
-			return false
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestWindow(t *testing.T) {
 		{"doubled", nil, Soon, 2, 0, 0, 2 * s},
 		{"doubled again", nil, Soon, 5, 0, 0, 16 * s},
 		{"bounded", nil, Soon, 6, 0, 0, 30 * s},
-		{"for ever", nil, Soon, 1 << 40, 0, 0, 30 * s},
+		{"forever", nil, Soon, 1 << 30, 0, 0, 30 * s},
 		{"later, as 1012 is registered", nil, Later, 1, 0, 5 * s, 30 * s},
 		{"later does not grow", nil, Later, 9, 0, 5 * s, 30 * s},
 		{"Retry-After", nil, Soon, 1, 120 * s, 120 * s, 121 * s},

@@ -1,0 +1,128 @@
+package handfast_test
+
+import (
+	"go/ast"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Past these numbers a type holds more than one object.
+const (
+	typeFields  = 25
+	typeMethods = 40
+)
+
+// oversized lists the types that are still past the budget, and what they may have until they are within it. The list only
+// gets shorter.
+var oversized = map[string]size{
+	"websocket.Conn":           {60, 145},
+	"websocket/reactor.Conn":   {35, 85},
+	"websocket/reactor.Server": {35, 40},
+}
+
+// size is what the budget counts of a type, in addition to its lines.
+type size struct{ fields, methods int }
+
+func TestBudgetOfTypes(t *testing.T) {
+	sizes := typeSizes(sources(t))
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		got := sizes[name]
+		within := got.fields <= typeFields && got.methods <= typeMethods
+		most, listed := oversized[name]
+		if !listed {
+			most = size{typeFields, typeMethods}
+		}
+		switch {
+		case listed && within:
+			t.Errorf("%s is within the budget: take it off the list", name)
+		case got.fields > max(most.fields, typeFields) || got.methods > max(most.methods, typeMethods):
+			t.Errorf("%s has %d fields and %d methods; %d and %d are allowed: which two objects are in it?",
+				name, got.fields, got.methods, most.fields, most.methods)
+		}
+	}
+	for name := range oversized {
+		if _, ok := sizes[name]; !ok {
+			t.Errorf("%s is on the list, and not in the code", name)
+		}
+	}
+}
+
+// typeSizes counts the fields and methods of every struct, and the methods of every type. Structs whose fields are the
+// keys of a configuration file are as long as the file's section is: their fields do not count.
+func typeSizes(all []source) map[string]size {
+	sizes := map[string]size{}
+	seen := map[string]bool{} // one method may be written for several systems
+	for _, s := range all {
+		if s.test() {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				name := path.Dir(s.path) + "." + receiver(d)
+				if method := name + "." + d.Name.Name; d.Recv != nil && !seen[method] {
+					seen[method] = true
+					n := sizes[name]
+					n.methods++
+					sizes[name] = n
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					typ, ok := spec.(*ast.TypeSpec)
+					if !ok {
+						continue
+					}
+					name := path.Dir(s.path) + "." + typ.Name.Name
+					n := sizes[name]
+					n.fields += fieldCount(typ.Type)
+					sizes[name] = n
+				}
+			}
+		}
+	}
+	return sizes
+}
+
+// fieldCount returns how many fields a struct has, those of anonymous structs within it included.
+func fieldCount(typ ast.Expr) int {
+	n := 0
+	ast.Inspect(typ, func(x ast.Node) bool {
+		f, ok := x.(*ast.Field)
+		if !ok {
+			_, isFunc := x.(*ast.FuncType)
+			_, isInterface := x.(*ast.InterfaceType)
+			return !isFunc && !isInterface
+		}
+		if f.Tag != nil && strings.Contains(f.Tag.Value, "yaml:") {
+			return false
+		}
+		n += max(1, len(f.Names))
+		return true
+	})
+	return n
+}
+
+// receiver returns the name of the type that a function is a method of, or "".
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return ""
+	}
+	typ := f.Recv.List[0].Type
+	for {
+		switch x := typ.(type) {
+		case *ast.StarExpr:
+			typ = x.X
+		case *ast.IndexExpr:
+			typ = x.X
+		case *ast.IndexListExpr:
+			typ = x.X
+		case *ast.Ident:
+			return x.Name
+		default:
+			return ""
+		}
+	}
+}
