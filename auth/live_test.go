@@ -155,6 +155,12 @@ func TestLiveRecentRevocations(t *testing.T) {
 		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err != nil || len(live.recent) != 0 {
 			t.Errorf("%v, with %d remembered", err, len(live.recent))
 		}
+		live.revoke(Revocation{Subject: "dave", At: now})
+		<-time.After(recentFor + 1)
+		live.revoke(Revocation{Subject: "dave", At: now})
+		if len(live.recent) != 1 {
+			t.Errorf("%d are remembered when the first is long past", len(live.recent))
+		}
 	})
 }
 
