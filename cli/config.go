@@ -62,12 +62,21 @@ func yamlFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirec
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// optionalFile is the first argument, if there is one.
-func optionalFile(args []string) string {
+// first is the first argument, "" when there is none.
+func first(args []string) string {
 	if len(args) == 0 {
 		return ""
 	}
 	return args[0]
+}
+
+// fileOrNone takes one file at most as the argument. An empty name, mostly that of a variable which is not set, is not none: the
+// defaults would be found good.
+func fileOrNone(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && args[0] == "" {
+		return usagef("name a file, or none", "%s: the name of the file is empty", cmd.CommandPath())
+	}
+	return cobra.MaximumNArgs(1)(cmd, args)
 }
 
 func newConfigCheck(sys *System) *cobra.Command {
@@ -84,10 +93,10 @@ Without FILE it is the one that HANDFAST_CONFIG names, or none. The exit code is
 when something is wrong.`,
 		Example: `  handfast config check handfast.yaml
   handfast config check --json handfast.yaml`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              fileOrNone,
 		ValidArgsFunction: yamlFiles,
 		RunE: run(func(_ *cobra.Command, args []string) error {
-			c, err := loadConfig(sys, optionalFile(args))
+			c, err := loadConfig(sys, first(args))
 			if asJSON {
 				return checkedJSON(sys.Stdout, err)
 			}
@@ -188,7 +197,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 				}
 				return writeOut(sys, output, config.Markdown())
 			}
-			text, instead := config.Doc(optionalFile(args))
+			text, instead := config.Doc(first(args))
 			if text == "" {
 				hint := `"handfast config doc" prints all of them`
 				if len(instead) > 0 {
@@ -221,10 +230,10 @@ func newConfigShow(sys *System) *cobra.Command {
 environment, every value of it. Secrets are [redacted].`,
 		Example: `  handfast config show handfast.yaml
   HANDFAST_LOG_LEVEL=debug handfast config show`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              fileOrNone,
 		ValidArgsFunction: yamlFiles,
 		RunE: run(func(_ *cobra.Command, args []string) error {
-			c, err := loadConfig(sys, optionalFile(args))
+			c, err := loadConfig(sys, first(args))
 			if err != nil {
 				return tellProblems(sys.Stderr, err)
 			}

@@ -57,6 +57,9 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 			if len(args) != 1 {
 				return usagef("handfast config test handfast.yaml", "config test needs one configuration, not %d", len(args))
 			}
+			if err := fileOrNone(cmd, args); err != nil {
+				return err
+			}
 			return f.run(sys, cmd, args[0])
 		}),
 	}
@@ -86,7 +89,7 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 
 // endpointNames returns the names in a configuration for the shell; none when it cannot be read.
 func endpointNames(sys *System, args []string) []string {
-	c, err := loadConfig(sys, optionalFile(args))
+	c, err := loadConfig(sys, first(args))
 	if err != nil {
 		return nil
 	}

@@ -73,6 +73,11 @@ func TestConfigCheck(t *testing.T) {
 	if got := runCommand(t, "config", "check", "--json", good); got.code != exitOK || got.stdout != `{"ok":true,"problems":[]}`+"\n" {
 		t.Errorf("good JSON: %+v", got)
 	}
+	for _, command := range []string{"check", "show", "test"} { // a variable that is not set
+		if got := runCommand(t, "config", command, ""); got.code != exitUsage || !strings.Contains(got.stderr, "the name of the file is empty") {
+			t.Errorf("config %s with an empty name: %+v", command, got)
+		}
+	}
 	t.Setenv("HANDFAST_LIMITS_CONECTIONS", "5")
 	if got := runCommand(t, "config", "check", good); got.code != exitFailed || !strings.Contains(got.stdout, "HANDFAST_LIMITS_CONNECTIONS?") {
 		t.Errorf("environment: %+v", got)
@@ -197,9 +202,10 @@ func TestConfigTestCases(t *testing.T) {
 	for _, tt := range []struct{ document, want string }{
 		{"- {endpoint: chat, usr: x, expect: allow}\n", "did you mean user?"},
 		{"- {endpoint: none, expect: allow}\n", "cases.yaml:1:3: there is no endpoint"},
+		{"- {endpoint: chat}\n", "cases.yaml:1:3: [0].expect: it has to be given\n  expected:  allow or deny\n"},
 	} {
 		got := runCommand(t, "config", "test", name, "--cases", file(t, "cases.yaml", tt.document))
-		if got.code != exitFailed || !strings.Contains(got.stderr, tt.want) {
+		if got.code != exitFailed || !strings.Contains(got.stderr, tt.want) || strings.Contains(got.stderr, "config doc") {
 			t.Errorf("%q: %+v", tt.document, got)
 		}
 	}

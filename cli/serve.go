@@ -1,14 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
 )
 
@@ -127,34 +127,33 @@ func listenScheme(s string) (scheme, addr string) {
 	return "", s
 }
 
-// checkListen makes sure that an address is one, so that a typing error is told as such.
+// checkListen makes sure that an address is valid, so that a typing error is reported as one of the command line.
 func checkListen(flag, addr string) error {
 	hint := "write host:port, such as localhost:8443, or :8443 for every address of this machine"
 	if flag == "--admin" {
 		hint = "write host:port, such as 127.0.0.1:9090"
 	}
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return usagef(hint, "%s %s: that is no address with a port", flag, strconv.Quote(addr))
+	var a config.Address
+	err := a.UnmarshalText([]byte(addr))
+	if err == nil && a.Off() {
+		err = errors.New("it is no address")
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return usagef(hint, "%s %s: the port is a number from 0 to 65535", flag, strconv.Quote(addr))
-	}
-	return nil
+	return badValue(hint, flag, addr, err)
 }
 
-// checkOrigin makes sure that an origin is one (RFC 6454 §6.2): what the library would find wrong at every handshake.
+// checkOrigin makes sure that an origin is valid: what the library would find wrong at every handshake.
 func checkOrigin(origin string) error {
-	if origin == "null" {
+	var o config.Origin
+	return badValue("write scheme and host, and the port if it is not the usual one: https://example.com", "--origin", origin,
+		o.UnmarshalText([]byte(origin)))
+}
+
+// badValue is the error for a flag with a value that err says something about; nil if err is.
+func badValue(hint, flag, value string, err error) error {
+	if err == nil {
 		return nil
 	}
-	u, err := url.Parse(origin)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin != u.Scheme+"://"+u.Host ||
-		strings.Contains(u.Host, "*") {
-		return usagef("write scheme and host, and the port if it is not the usual one: https://example.com",
-			"--origin %s is no web origin", strconv.Quote(origin))
-	}
-	return nil
+	return usagef(hint, "%s %s: %v", flag, strconv.Quote(value), err)
 }
 
 // complete lets the shell offer values for flags; with none it offers nothing, not even files.

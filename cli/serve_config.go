@@ -115,7 +115,9 @@ func tellProblems(w io.Writer, err error) error {
 		}
 		hint := p.Hint
 		if key := strings.FieldsFunc(p.Path, func(c rune) bool { return c == '.' || c == '[' }); hint == "" && len(key) > 0 {
-			hint = "handfast config doc " + key[0] + " tells what can stand there"
+			if text, _ := config.Doc(key[0]); text != "" {
+				hint = "handfast config doc " + key[0] + " explains what can be there"
+			}
 		}
 		if hint != "" {
 			fmt.Fprintln(w, "  next step: "+visible.Text(hint))

@@ -229,7 +229,8 @@ endpoints:
 	if got := runCommand(t, "serve", "--config", file+".not"); got.code != exitFailed || !strings.Contains(got.stderr, "no such file") {
 		t.Errorf("no file: %+v", got)
 	}
-	for _, args := range [][]string{{"--admin", "9090"}, {"--listen", "nowhere"}, {"--origin", "*"}, {"--tls", "files"}, {"--cert", "x"}} {
+	for _, args := range [][]string{{"--admin", "9090"}, {"--listen", "nowhere"}, {"--origin", "*"}, {"--tls", "files"}, {"--cert", "x"},
+		{"--listen", "off"}, {"--listen", ""}, {"--admin", ""}, {"--listen", ":65536"}, {"--origin", ""}, {"--origin", "https://x/"}, {"--origin", "https://X.org"}} {
 		if got := runCommand(t, append([]string{"serve"}, args...)...); got.code != exitUsage {
 			t.Errorf("%q: %+v", args, got)
 		}
