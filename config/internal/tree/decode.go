@@ -66,7 +66,7 @@ func (d *decoder) unfit(g *given, path, want string) {
 func (d *decoder) set(v reflect.Value, g *given, path string) bool {
 	t := v.Type()
 	if u := unionOf(v); u != nil {
-		return d.union(v, u, g, path)
+		return d.union(u, g, path)
 	}
 	switch {
 	case isLeaf(t):
@@ -131,7 +131,7 @@ func (t *Tree) setText(v reflect.Value, text, path, dir string, at Pos) {
 }
 
 // union sets one of the two forms.
-func (d *decoder) union(v reflect.Value, u Union, g *given, path string) bool {
+func (d *decoder) union(u Union, g *given, path string) bool {
 	if g.kind != mapping && g.kind != list {
 		d.noteText(g, path)
 		if g.kind == null || !u.SetWord(g.text) {
@@ -139,7 +139,6 @@ func (d *decoder) union(v reflect.Value, u Union, g *given, path string) bool {
 		}
 		return false
 	}
-	v.SetZero()
 	return d.set(reflect.ValueOf(u.Parts()).Elem(), g, path)
 }
 
