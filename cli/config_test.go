@@ -202,7 +202,7 @@ func TestConfigTestCases(t *testing.T) {
 	for _, tt := range []struct{ document, want string }{
 		{"- {endpoint: chat, usr: x, expect: allow}\n", "did you mean user?"},
 		{"- {endpoint: none, expect: allow}\n", "cases.yaml:1:3: there is no endpoint"},
-		{"- {endpoint: chat}\n", "cases.yaml:1:3: [0].expect: it has to be given\n  expected:  allow or deny\n"},
+		{"- {endpoint: chat}\n", "cases.yaml:1:3: [0].expect: required\n  expected:  allow or deny\n"},
 	} {
 		got := runCommand(t, "config", "test", name, "--cases", file(t, "cases.yaml", tt.document))
 		if got.code != exitFailed || !strings.Contains(got.stderr, tt.want) || strings.Contains(got.stderr, "config doc") {

@@ -136,7 +136,7 @@ func checkListen(flag, addr string) error {
 	var a config.Address
 	err := a.UnmarshalText([]byte(addr))
 	if err == nil && a.Off() {
-		err = errors.New("it is no address")
+		err = errors.New("not an address")
 	}
 	return badValue(hint, flag, addr, err)
 }

@@ -70,7 +70,7 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 // A file without endpoints, or none where one was named, starts no server.
 func TestServeNeedsEndpoints(t *testing.T) {
 	got := runCommand(t, "serve", "--config", file(t, "handfast.yaml", "log: {}\n"))
-	if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, "handfast.yaml:1:1: endpoints: it has to be given") {
+	if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, "handfast.yaml:1:1: endpoints: required") {
 		t.Errorf("%+v", got)
 	}
 	if got := runCommand(t, "serve", "--config", "", "--listen", "127.0.0.1:0"); got.code != exitUsage || !strings.Contains(got.stderr, "--config") {

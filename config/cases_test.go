@@ -12,10 +12,10 @@ func TestParseCases(t *testing.T) {
 		t.Errorf("%+v, %v", cases, err)
 	}
 	for document, want := range map[string]string{
-		"":                                "cases.yaml:1:1: there is no case in it",
-		"[":                               "this is no YAML",
-		"- {user: alice}\n":               "cases.yaml:1:3: [0].expect: it has to be given; expected allow or deny",
-		"- {expect: yes}\n":               `"yes" is none of its values`,
+		"":                                "cases.yaml:1:1: it contains no case",
+		"[":                               "not valid YAML",
+		"- {user: alice}\n":               "cases.yaml:1:3: [0].expect: required; expected allow or deny",
+		"- {expect: yes}\n":               `"yes" is not one of its values`,
 		"- {expect: allow, usr: alice}\n": "did you mean user?",
 		"user: alice\n":                   "this is a mapping; expected a list",
 	} {

@@ -9,7 +9,7 @@ import (
 // A file that names no endpoint is a mistake: the echo for everybody belongs to a server without a file. A file that was
 // truncated must not open what it protected.
 func TestFileWithoutEndpoints(t *testing.T) {
-	const where = "endpoints: it has to be given; expected a list of endpoints, each with path, target and auth"
+	const where = "endpoints: required; expected a list of endpoints, each with path, target and auth"
 	for document, at := range map[string]string{
 		"":                    "handfast.yaml:1:1: " + where,
 		"# nothing\n":         "handfast.yaml:1:1: " + where,
@@ -18,8 +18,8 @@ func TestFileWithoutEndpoints(t *testing.T) {
 		"log: {}\n":           "handfast.yaml:1:1: " + where,
 		jwtMethod:             "handfast.yaml:1:1: " + where,
 		"endpoints: []\n":     "handfast.yaml:1:1: " + where,
-		"endpoints:\n":        "handfast.yaml:1:1: endpoints: nothing is behind it; expected a list, [] for none",
-		"endpoints: # gone\n": "handfast.yaml:1:1: endpoints: nothing is behind it; expected a list, [] for none",
+		"endpoints:\n":        "handfast.yaml:1:1: endpoints: empty value; expected a list, [] for none",
+		"endpoints: # gone\n": "handfast.yaml:1:1: endpoints: empty value; expected a list, [] for none",
 	} {
 		file := folder(t, document)
 		for how, load := range map[string]func() (*Config, error){
@@ -46,7 +46,7 @@ func TestEndpointsBesideTheFile(t *testing.T) {
 
 // Without a file the default serves everybody, but not where somebody said otherwise, or wanted to.
 func TestDefaultEndpointWithoutFile(t *testing.T) {
-	const missing = "endpoints: it has to be given"
+	const missing = "endpoints: required"
 	for _, tt := range []struct {
 		environ string
 		want    string // of the error; "": the echo is served

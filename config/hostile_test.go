@@ -52,7 +52,7 @@ func TestSecretAndItsFileInTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Load(Sources{Environ: []string{"HANDFAST_ADMIN_TOKEN=from a variable, long enough", "HANDFAST_ADMIN_TOKEN_FILE=" + file}})
-	want := "environment variable HANDFAST_ADMIN_TOKEN_FILE: admin.token_file: HANDFAST_ADMIN_TOKEN is given, too; expected one of the two"
+	want := "environment variable HANDFAST_ADMIN_TOKEN_FILE: admin.token_file: HANDFAST_ADMIN_TOKEN is also given; expected one of the two"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
@@ -64,7 +64,7 @@ func TestSecretAndItsFileInTheEnvironment(t *testing.T) {
 // What a parser says about the usual slips is said in words that help.
 func TestSlips(t *testing.T) {
 	for document, want := range map[string]string{
-		"log:\n\tlevel: debug\n":       "f.yaml:2:1: this is no YAML: a tab stands where only spaces may; expected a YAML document",
+		"log:\n\tlevel: debug\n":       "f.yaml:2:1: not valid YAML: a tab where only spaces are allowed; expected a YAML document",
 		"log:\n  level:\tdebug\n":      "",
 		"%YAML 1.2\n---\nlog: {}\n":    "f.yaml:1:1: a directive has no meaning here",
 		"log: {level: debug}\r\n\r\n":  "",

@@ -95,7 +95,7 @@ func folder(t *testing.T, document string) string {
 // served adds an endpoint to a document that is about something else.
 func served(document string) string {
 	_, err := Parse("f.yaml", []byte(document))
-	if err == nil || !strings.Contains(err.Error(), "endpoints: it has to be given") {
+	if err == nil || !strings.Contains(err.Error(), "endpoints: required") {
 		return document
 	}
 	return document + "endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n"

@@ -20,7 +20,7 @@ type checker struct {
 func (k *checker) meaning() {
 	c := k.c
 	if len(c.Listen) == 0 {
-		k.Wrong("listen", "the server listens nowhere", "at least one address")
+		k.Wrong("listen", "there is no listener", "at least one address")
 	}
 	seen := map[Address]int{}
 	for i := range c.Listen {
@@ -35,14 +35,14 @@ func (k *checker) meaning() {
 	k.admin()
 	k.drain()
 	if c.Audit.To == "file" && c.Audit.File == "" {
-		k.Wrong("audit.file", "it has to be given when audit.to is file", tree.Expected[Path]())
+		k.Wrong("audit.file", "required when audit.to is file", tree.Expected[Path]())
 	}
 	if c.Audit.To != "file" && c.Audit.File != "" {
 		k.Wrong("audit.to", tree.Quote(c.Audit.To)+" has no use for audit.file", "file")
 	}
 	for name := range c.Auth {
 		if name == Anonymous || !validName(name) {
-			k.Wrong("auth."+name, "a method cannot be called that", "small letters, digits, - and _, and not "+Anonymous)
+			k.Wrong("auth."+name, "a method cannot be called that", "lower-case letters, digits, - and _, and not "+Anonymous)
 		}
 	}
 	for path, m := range c.Methods() {
@@ -59,7 +59,7 @@ func validName(name string) bool {
 
 func (k *checker) listen(l *Listen, path string) {
 	if l.Address == "off" {
-		k.Wrong(path+".address", `"off" is no address`, l.Address.Expected())
+		k.Wrong(path+".address", `"off" is not an address`, l.Address.Expected())
 	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {
@@ -87,7 +87,7 @@ func (k *checker) tls(t *TLS, path string) {
 	switch t.Mode {
 	case TLSFiles:
 		if len(t.Files) == 0 {
-			k.Wrong(path+".files", "it has to be given with mode files", "a list of cert and key")
+			k.Wrong(path+".files", "required with mode files", "a list of cert and key")
 		}
 	case TLSACME:
 		k.acme(&t.ACME, path+".acme")
@@ -102,7 +102,7 @@ func (k *checker) tls(t *TLS, path string) {
 		k.Wrong(path+".client_auth", "there are no client certificates without TLS", ClientAuthOff)
 	}
 	if t.ClientAuth != ClientAuthOff && len(t.ClientCAs) == 0 {
-		k.Wrong(path+".client_cas", "it has to be given when client_auth is "+t.ClientAuth, "a list of PEM files")
+		k.Wrong(path+".client_cas", "required when client_auth is "+t.ClientAuth, "a list of PEM files")
 	}
 	if t.ClientAuth == ClientAuthOff && len(t.ClientCAs) > 0 {
 		k.Wrong(path+".client_auth", "off has no use for client_cas", "optional or required")
@@ -119,12 +119,12 @@ func (k *checker) tls(t *TLS, path string) {
 
 func (k *checker) acme(a *ACME, path string) {
 	if len(a.Hosts) == 0 {
-		k.Wrong(path+".hosts", "it has to be given with mode acme", "a list of host names")
+		k.Wrong(path+".hosts", "required with mode acme", "a list of host names")
 	}
 	for i, h := range a.Hosts {
 		_, err := netip.ParseAddr(h)
 		if err == nil || !strings.Contains(h, ".") && h != "localhost" || strings.ContainsAny(h, "*:/ ") {
-			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(h)+" is no name that a certificate can be had for",
+			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(h)+" is not a name that a certificate can be issued for",
 				"a host name without wildcard and port, such as ws.example.com")
 		}
 	}
@@ -159,7 +159,7 @@ func (k *checker) url(text, path string, schemes ...string) *url.URL {
 	want := "a URL that begins with " + tree.OneOf(schemes) + "://"
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" && u.Scheme != "unix" {
-		k.Wrong(path, "this is no URL", want)
+		k.Wrong(path, "not a URL", want)
 		return nil
 	}
 	for _, s := range schemes {
@@ -180,7 +180,7 @@ func (k *checker) admin() {
 	ip, err := netip.ParseAddr(host)
 	loopback := host == "" || host == "localhost" || err == nil && ip.IsLoopback()
 	if !loopback && a.Token.Empty() {
-		k.Wrong("admin.token", fmt.Sprintf("it has to be given, since other machines may reach %s", a.Address),
+		k.Wrong("admin.token", fmt.Sprintf("required, since other machines may reach %s", a.Address),
 			"a secret, or a loopback address such as 127.0.0.1:9090")
 	}
 }
@@ -199,13 +199,13 @@ func (k *checker) logout() {
 	l := k.c.Logout
 	if l.Path == "" {
 		if len(l.Auth) > 0 {
-			k.Wrong("logout.path", "it has to be given along with logout.auth", "a path such as /logout")
+			k.Wrong("logout.path", "required along with logout.auth", "a path such as /logout")
 		}
 		return
 	}
 	k.path(l.Path, "logout.path")
 	if len(l.Auth) == 0 {
-		k.Wrong("logout.auth", "it has to be given: nobody can log out anonymously", tree.Expected[AuthRef]())
+		k.Wrong("logout.auth", "required: there is no anonymous logout", tree.Expected[AuthRef]())
 	}
 	k.refs(l.Auth, "logout.auth", false)
 	k.notAny(l.Origins, "logout.origins")

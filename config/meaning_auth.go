@@ -19,7 +19,7 @@ func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 			k.Wrong(p, "anonymous has no use here", "a method that says who the client is")
 		case ref.Name == Anonymous:
 			if i < len(refs)-1 {
-				k.Wrong(p, "anonymous lets everybody in, so that what follows is never asked", "anonymous as the last one")
+				k.Wrong(p, "anonymous admits every client, so that what follows is never asked", "anonymous as the last one")
 			}
 		case k.c.Auth[ref.Name] == nil:
 			k.unknownMethod(ref.Name, p)
@@ -31,7 +31,7 @@ func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 }
 
 func (k *checker) unknownMethod(name, path string) {
-	k.Unknown(path, tree.Quote(name)+" is no method under auth", name, append(slices.Sorted(maps.Keys(k.c.Auth)), Anonymous))
+	k.Unknown(path, tree.Quote(name)+" is not a method under auth", name, append(slices.Sorted(maps.Keys(k.c.Auth)), Anonymous))
 }
 
 // method checks one way to find out who a client is.
@@ -100,7 +100,7 @@ func (k *checker) jwt(j *JWT, path string) {
 		k.Wrong(path, "nothing says what tokens are verified with", want)
 		return
 	case len(given) > 1:
-		k.Wrong(path+"."+given[1], given[0]+" is given, too", want)
+		k.Wrong(path+"."+given[1], given[0]+" is also given", want)
 		return
 	}
 	k.algorithms(j, path, given[0] == "secret")
@@ -113,7 +113,7 @@ func (k *checker) jwt(j *JWT, path string) {
 		k.url(j.OIDCIssuer, path+".oidc_issuer", "https", "http")
 	}
 	if len(j.Audience) > 0 && j.AnyAudience {
-		k.Wrong(path+".any_audience", "audience is given, too", "one of the two")
+		k.Wrong(path+".any_audience", "audience is also given", "one of the two")
 	}
 }
 
@@ -149,7 +149,7 @@ func (k *checker) apiKeys(a *APIKey, path string) {
 		seen[key.ID] = true
 		digits, ok := strings.CutPrefix(key.Hash, "sha256:")
 		if (!ok || len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "") && key.Hash != "" {
-			k.Wrong(p+".hash", "this is no hash of a key", "sha256: and 64 hexadecimal digits in small letters")
+			k.Wrong(p+".hash", "not the hash of a key", "sha256: and 64 hexadecimal digits in lower case")
 		}
 	}
 }
@@ -159,14 +159,14 @@ func (k *checker) cookie(c *Cookie, path string) {
 	case c.JWT == nil && c.Forward == nil:
 		k.Wrong(path, "nothing says what the cookie means", "one of jwt and forward")
 	case c.JWT != nil && c.Forward != nil:
-		k.Wrong(path+".forward", "jwt is given, too", "one of the two")
+		k.Wrong(path+".forward", "jwt is also given", "one of the two")
 	case c.JWT != nil:
 		k.jwt(c.JWT, path+".jwt")
 	default:
 		k.forward(c.Forward, path+".forward")
 	}
 	if strings.ContainsAny(c.Name, " ;,=\"\t") {
-		k.Wrong(path+".name", "this is no name of a cookie", "letters, digits, - and _")
+		k.Wrong(path+".name", "not a cookie name", "letters, digits, - and _")
 	}
 }
 
@@ -188,11 +188,11 @@ func (k *checker) forward(f *Forward, path string) {
 	}
 	for i, h := range f.Headers {
 		if !validHeader(h) {
-			k.Wrong(fmt.Sprintf("%s.headers[%d]", path, i), tree.Quote(h)+" is no name of a header", "letters, digits and -")
+			k.Wrong(fmt.Sprintf("%s.headers[%d]", path, i), tree.Quote(h)+" is not a header name", "letters, digits and -")
 		}
 	}
 	if !validHeader(f.UserHeader) {
-		k.Wrong(path+".user_header", tree.Quote(f.UserHeader)+" is no name of a header", "letters, digits and -")
+		k.Wrong(path+".user_header", tree.Quote(f.UserHeader)+" is not a header name", "letters, digits and -")
 	}
 	k.file(f.CA, path+".ca")
 }

@@ -10,7 +10,7 @@ import (
 // endpoints checks what is served, and that no two things are at the same path.
 func (k *checker) endpoints() {
 	if len(k.c.Endpoints) == 0 && !k.Failed("") {
-		k.Wrong("endpoints", "it has to be given", "a list of endpoints, each with path, target and auth")
+		k.Wrong("endpoints", "required", "a list of endpoints, each with path, target and auth")
 	}
 	names, paths := map[string]int{}, map[string]string{}
 	if k.c.Logout.Path != "" {
@@ -68,11 +68,11 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 func (k *checker) rule(r *Rule, path string) {
 	for i, c := range r.Channels {
 		if c == "" {
-			k.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "this is no channel", "a name, where * stands for anything")
+			k.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "not a channel", "a name, where * stands for anything")
 		}
 	}
 	if len(r.Channels) > 0 && len(r.Actions) == 1 && r.Actions[0] == "connect" {
-		k.Wrong(path+".channels", "connect is about no channel", "no channels, or subscribe or publish among the actions")
+		k.Wrong(path+".channels", "connect concerns no channel", "no channels, or subscribe or publish among the actions")
 	}
 }
 
@@ -106,7 +106,7 @@ func (k *checker) path(text, path string) {
 		k.Wrong(path, tree.Quote(text)+" does not begin with a slash", want)
 		return
 	case strings.ContainsAny(text, "?# \t") || strings.Contains(text, "//"):
-		k.Wrong(path, tree.Quote(text)+" is no path", want)
+		k.Wrong(path, tree.Quote(text)+" is not a path", want)
 		return
 	}
 	names := map[string]bool{}

@@ -29,9 +29,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
 		if _, e := strconv.ParseFloat(string(text), 64); e == nil {
-			return errors.New("it has no unit")
+			return errors.New("the unit is missing")
 		}
-		return errors.New("it is no duration")
+		return errors.New("not a duration")
 	}
 	*d = Duration(v)
 	return nil
@@ -75,19 +75,19 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	unit := s[len(digits):]
 	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
 	if err != nil || n < 0 || strings.HasPrefix(s, "+") {
-		return errors.New("it is no size")
+		return errors.New("not a size")
 	}
 	for _, u := range byteUnits {
 		if u.name != unit {
 			continue
 		}
 		if n > math.MaxInt64/u.size {
-			return errors.New("it is too large")
+			return errors.New("too large")
 		}
 		*b = Bytes(n * u.size)
 		return nil
 	}
-	return errors.New("it has no unit that is known here")
+	return errors.New("unknown unit")
 }
 
 // String writes a size in the unit that makes the number shortest and keeps it whole.
@@ -127,10 +127,10 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	}
 	v, err := netip.ParsePrefix(s)
 	if err != nil {
-		return errors.New("it is no network")
+		return errors.New("not a network")
 	}
 	if v != v.Masked() {
-		return fmt.Errorf("it has bits behind the length: the network is %s", v.Masked())
+		return fmt.Errorf("it has bits beyond the prefix length: the network is %s", v.Masked())
 	}
 	p.Prefix = v
 	return nil
@@ -156,10 +156,10 @@ func (a *Address) UnmarshalText(text []byte) error {
 	}
 	_, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return errors.New("it is no address with a port")
+		return errors.New("not an address with a port")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return errors.New("its port is no number from 0 to 65535")
+		return errors.New("the port is not a number from 0 to 65535")
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (Path) Label() string { return "file" }
 // UnmarshalText reads a path.
 func (p *Path) UnmarshalText(text []byte) error {
 	if bytes.IndexByte(text, 0) >= 0 {
-		return errors.New("it has a zero byte in it")
+		return errors.New("it contains a zero byte")
 	}
 	*p = Path(text)
 	return nil
@@ -213,15 +213,15 @@ func (o *Origin) UnmarshalText(text []byte) error {
 	switch {
 	case s == "null":
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil:
-		return errors.New("it is no web origin")
+		return errors.New("not a web origin")
 	case strings.Contains(u.Host, "*"):
-		return errors.New("it has a wildcard, which would let in hosts that are not yours")
+		return errors.New("a wildcard would admit hosts that are not yours")
 	case s != u.Scheme+"://"+u.Host:
-		return fmt.Errorf("it has something behind the host: the origin is %s://%s", u.Scheme, u.Host)
+		return fmt.Errorf("it has more than scheme and host: the origin is %s://%s", u.Scheme, u.Host)
 	case u.Port() != "" && !validPort(u.Port()):
-		return errors.New("its port is no number from 0 to 65535")
+		return errors.New("the port is not a number from 0 to 65535")
 	case s != strings.ToLower(s):
-		return fmt.Errorf("browsers write origins in small letters: %s", strings.ToLower(s))
+		return fmt.Errorf("browsers write origins in lower case: %s", strings.ToLower(s))
 	}
 	*o = Origin(s)
 	return nil
@@ -255,11 +255,11 @@ func (s *TokenSource) UnmarshalText(text []byte) error {
 		*s = TokenSource{kind, name}
 		return nil
 	case kind == "query":
-		return errors.New("it does not say which parameter")
+		return errors.New("the name of the parameter is missing")
 	case kind == "cookie":
 		return errors.New("a token in a cookie is the method cookie, with its jwt, since it needs a list of origins")
 	}
-	return errors.New("it is no place where a token may be")
+	return errors.New("not a place where a token may be")
 }
 
 // String writes what UnmarshalText reads.
@@ -296,7 +296,7 @@ func (t *Time) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return errors.New("it is no date")
+	return errors.New("not a date")
 }
 
 // String writes what UnmarshalText reads.

@@ -13,7 +13,7 @@ func (t *Tree) check(n node) bool {
 	if f := n.field; f != nil {
 		if f.Required && isEmpty(n.value) {
 			if !t.failed[parent(n.path)] {
-				t.Wrong(n.path, "it has to be given", wantOfField(f))
+				t.Wrong(n.path, "required", wantOfField(f))
 			}
 			return false
 		}
@@ -55,9 +55,9 @@ func (t *Tree) only(v reflect.Value, path string) {
 	switch {
 	case len(set) == 1 || failed:
 	case len(set) > 1:
-		t.Wrong(Join(path, set[1]), set[0]+" is given, too", "one of the two")
+		t.Wrong(Join(path, set[1]), set[0]+" is also given", "one of the two")
 	case t.Given(path): // else the required field above is missing
-		t.Wrong(path, "nothing is in it", "one of "+OneOf(s.keys()))
+		t.Wrong(path, "empty", "one of "+OneOf(s.keys()))
 	}
 }
 
@@ -76,7 +76,7 @@ func (t *Tree) enum(f *Field, v reflect.Value, path string) {
 	if slices.Contains(f.Enum, text) || text == "" && !f.hasDefault && !t.Given(path) {
 		return
 	}
-	t.Unknown(path, Quote(text)+" is none of its values", text, f.Enum)
+	t.Unknown(path, Quote(text)+" is not one of its values", text, f.Enum)
 }
 
 // bound checks the least or the most of a value.

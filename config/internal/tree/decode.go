@@ -57,7 +57,7 @@ func (d *decoder) problem(g *given, path, text, want string) {
 func (d *decoder) unfit(g *given, path, want string) {
 	text := "this is " + g.kind.String()
 	if g.kind == null {
-		text = "nothing is behind it"
+		text = "empty value"
 	}
 	d.problem(g, path, text, want)
 }
@@ -207,7 +207,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 			}
 		}
 		if other != "" {
-			d.Report(&Problem{Pos: e.at, Path: p, Text: other + " is given, too", Want: "one of the two"})
+			d.Report(&Problem{Pos: e.at, Path: p, Text: other + " is also given", Want: "one of the two"})
 			continue
 		}
 		set[f] = e.key
@@ -281,9 +281,9 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 		d.unfit(g, path, wantOf(v.Type()))
 		return false
 	}
-	p := &Problem{Pos: g.at, Path: path, Text: "this is none of its kinds", Want: OneOf(s.keys())} // it may be a secret in the wrong place
+	p := &Problem{Pos: g.at, Path: path, Text: "not one of its kinds", Want: OneOf(s.keys())} // it may be a secret in the wrong place
 	if near := Nearest(g.text, s.keys()); near != "" {
-		p.Text = Quote(g.text) + " is none of its kinds"
+		p.Text = Quote(g.text) + " is not one of its kinds"
 		p.meant(near)
 	}
 	d.Report(p)

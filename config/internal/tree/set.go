@@ -102,7 +102,7 @@ func (t *Tree) Environ(prefix string, environ []string, skip func(name string) b
 			t.Set(paths[name], set[name], at.File)
 		case fromFile && t.secretFile(paths[base], set[name], at):
 			if set[base] != "" {
-				t.Report(&Problem{Pos: at, Path: paths[base] + fileSuffix, Text: base + " is given, too", Want: "one of the two"})
+				t.Report(&Problem{Pos: at, Path: paths[base] + fileSuffix, Text: base + " is also given", Want: "one of the two"})
 			}
 		default:
 			t.Report(&Problem{Pos: at, Text: "there is no such setting", Hint: hintOf(prefix, name, paths)})

@@ -19,19 +19,19 @@ func setText(v reflect.Value, text string) error {
 		v.SetString(text)
 	case reflect.Bool:
 		if text != "true" && text != "false" {
-			return errors.New("it is neither true nor false")
+			return errors.New("neither true nor false")
 		}
 		v.SetBool(text == "true")
 	case reflect.Int:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return errors.New("it is no whole number")
+			return errors.New("not a whole number")
 		}
 		v.SetInt(n)
 	case reflect.Float64:
 		n, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-			return errors.New("it is no number")
+			return errors.New("not a number")
 		}
 		v.SetFloat(n)
 	default: // a list

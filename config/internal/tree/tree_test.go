@@ -122,13 +122,13 @@ func TestChoice(t *testing.T) {
 		{"bar", "bar", ""},
 		{"{bar: {}}", "bar", ""},
 		{"{foo: {name: a, size: 4}}", "foo", ""},
-		{"foo", "foo", "f.yaml:1:20: jobs[0].do.foo.name: it has to be given; expected a text"},
+		{"foo", "foo", "f.yaml:1:20: jobs[0].do.foo.name: required; expected a text"},
 		{"{foo: {name: a, size: 10}}", "foo", "f.yaml:1:42: jobs[0].do.foo.size: 10 is more than 9; expected 9 or less"},
 		{"{foo: {nme: a}}", "foo", "f.yaml:1:27: jobs[0].do.foo.nme: there is no such key; did you mean name?"},
-		{"fou", "", `f.yaml:1:20: jobs[0].do: "fou" is none of its kinds; did you mean foo?; expected foo or bar`},
-		{"hunter2", "", "f.yaml:1:20: jobs[0].do: this is none of its kinds; expected foo or bar"},
-		{"{foo: {name: a}, bar: {}}", "foo", "f.yaml:1:37: jobs[0].do.bar: foo is given, too; expected one of the two"},
-		{"{}", "", "f.yaml:1:16: jobs[0].do: it has to be given; expected a mapping with foo or bar"},
+		{"fou", "", `f.yaml:1:20: jobs[0].do: "fou" is not one of its kinds; did you mean foo?; expected foo or bar`},
+		{"hunter2", "", "f.yaml:1:20: jobs[0].do: not one of its kinds; expected foo or bar"},
+		{"{foo: {name: a}, bar: {}}", "foo", "f.yaml:1:37: jobs[0].do.bar: foo is also given; expected one of the two"},
+		{"{}", "", "f.yaml:1:16: jobs[0].do: required; expected a mapping with foo or bar"},
 		{"[]", "", "f.yaml:1:20: jobs[0].do: this is a list; expected a mapping with foo or bar"},
 	} {
 		p, wrong := decoded("jobs: [{id: a, do: " + tt.do + "}]\n")
@@ -237,8 +237,8 @@ func TestSet(t *testing.T) {
 		{"P_ROOM_KEY_FILE=" + dir, "", "environment variable P_ROOM_KEY_FILE: room.key_file: " + dir + " cannot be read: is a directory"},
 		{"P_ROOM_SIZE_FILE=" + file, "", "environment variable P_ROOM_SIZE_FILE: there is no such setting; the names are"},
 		{"P_JOBS_0_ID=x", "", "environment variable P_JOBS_0_ID: there is no such setting; P_JOBS takes the whole list, as YAML"},
-		{"P_ROOM=[", "", "environment variable P_ROOM: room: this is no YAML"},
-		{"P_ROOM_LIGHT=yes", "", `environment variable P_ROOM_LIGHT: room.light: "yes": it is neither true nor false; expected true or false`},
+		{"P_ROOM=[", "", "environment variable P_ROOM: room: not valid YAML"},
+		{"P_ROOM_LIGHT=yes", "", `environment variable P_ROOM_LIGHT: room.light: "yes": neither true nor false; expected true or false`},
 		{"P_ZZZZZZZZZ=yes", "", "there is no such setting; the names are those of the keys"},
 	} {
 		p := &plan{}
@@ -286,10 +286,10 @@ func TestUnion(t *testing.T) {
 	for _, tt := range []struct{ who, wrong string }{
 		{"[x, {hand: {fingers: 3}}]", ""},
 		{"[nobody]", "f.yaml:1:31: jobs[0].who[0]: this is one value; expected a name, or a worker"},
-		{"[~]", "f.yaml:1:31: jobs[0].who[0]: nothing is behind it; expected a name, or a worker"},
+		{"[~]", "f.yaml:1:31: jobs[0].who[0]: empty value; expected a name, or a worker"},
 		{"[[x]]", "f.yaml:1:31: jobs[0].who[0]: this is a list; expected a mapping with hand or tool"},
 		{"[{hand: {fingers: 0}}]", "f.yaml:1:48: jobs[0].who[0].hand.fingers: 0 is less than 1; expected 1 or more"},
-		{"[{hand: {}, tool: {kind: saw}}]", "f.yaml:1:42: jobs[0].who[0].tool: hand is given, too; expected one of the two"},
+		{"[{hand: {}, tool: {kind: saw}}]", "f.yaml:1:42: jobs[0].who[0].tool: hand is also given; expected one of the two"},
 		{"x", "f.yaml:1:30: jobs[0].who: this is one value; expected a list, [] for none"},
 	} {
 		if _, wrong := decoded("jobs: [{id: a, do: bar, who: " + tt.who + "}]\n"); wrong != tt.wrong {

@@ -149,7 +149,7 @@ func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
 		}
 		key, ok := keyText(v.Key)
 		if !ok {
-			r.problem(v.Key, path, "this is no key", "a word")
+			r.problem(v.Key, path, "not a key", "a word")
 			continue
 		}
 		if i := find(own, key); i >= 0 {
@@ -238,7 +238,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "this is UTF-16", Want: "a YAML document in UTF-8"}
 	}
 	if i := bytes.IndexFunc(text, notYAML); i >= 0 {
-		return nil, nil, &Problem{Pos: offset(name, text, i), Text: "this is no text in UTF-8, or a control character",
+		return nil, nil, &Problem{Pos: offset(name, text, i), Text: "not UTF-8 text, or a control character",
 			Want: "a YAML document"}
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the mark that some editors put at the beginning
@@ -275,16 +275,16 @@ func notYAML(r rune) bool {
 
 // syntaxProblem turns the parser's error into ours.
 func syntaxProblem(err error, name string, l lines) *Problem {
-	p := &Problem{Pos: Pos{name, 1, 1}, Text: "this is no YAML", Want: "a YAML document"}
+	p := &Problem{Pos: Pos{name, 1, 1}, Text: "not valid YAML", Want: "a YAML document"}
 	var at interface {
 		error
 		GetToken() *token.Token
 		GetMessage() string
 	}
 	if errors.As(err, &at) {
-		p.Text = "this is no YAML: " + at.GetMessage()
+		p.Text = "not valid YAML: " + at.GetMessage()
 		if strings.Contains(at.GetMessage(), "'\t'") || strings.Contains(at.GetMessage(), "'\\t'") {
-			p.Text = "this is no YAML: a tab stands where only spaces may"
+			p.Text = "not valid YAML: a tab where only spaces are allowed"
 		}
 		p.Pos = l.place(name, at.GetToken())
 	}
