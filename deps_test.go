@@ -127,7 +127,8 @@ var rules = []rule{
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/reactor", "bench/..."},
 		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
-			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"}},
+			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},
+		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/labstack/echo/v4"}},
 }
 
 // Modules that any test outside the library may import: they find leaked goroutines.

@@ -158,10 +158,12 @@ func (w *responder) takeOver() (net.Conn, []byte, error) {
 	if w.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
-	if w.wrote {
-		return nil, nil, errAnswered
-	}
 	w.stopWatching()
+	if w.wrote { // some write the 101 by WriteHeader, and hijack then
+		if err := w.flush(); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := w.nc.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err
 	}

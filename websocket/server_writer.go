@@ -3,7 +3,6 @@ package websocket
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -42,8 +41,6 @@ type responder struct {
 
 // bodyRoom is how much of a body is kept back in order to find its length.
 const bodyRoom = 4 << 10
-
-var errAnswered = errors.New("websocket: the handler has answered already")
 
 // Header returns the fields of the response.
 func (w *responder) Header() http.Header { return w.header }
@@ -209,7 +206,7 @@ func (w *responder) appendHead(dst []byte) []byte {
 			h.Del("Content-Type")
 		}
 	}
-	if c := h["Connection"]; len(c) == 0 || !header.HasToken(c[:1], "close") {
+	if c := h["Connection"]; w.status != http.StatusSwitchingProtocols && (len(c) == 0 || !header.HasToken(c[:1], "close")) {
 		h.Del("Connection")
 		extra += "Connection: close\r\n"
 	}
