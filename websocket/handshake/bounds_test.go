@@ -1,0 +1,183 @@
+package handshake
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Each bound is held from both sides: the last value that passes, and the first that does not.
+
+func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
+	for bits, ok := range map[int]bool{0: true, 7: false, 8: false, 9: true, 15: true, 16: false} {
+		if _, err := NewDeflatePolicy(false, false, bits, 0); (err == nil) != ok {
+			t.Errorf("a server's window of %d bits: %v", bits, err)
+		}
+		if _, err := NewDeflatePolicy(false, false, 0, bits); (err == nil) != ok {
+			t.Errorf("a client's window of %d bits: %v", bits, err)
+		}
+	}
+	// A codec that says nothing of its windows keeps to 9 bits, and not to 8.
+	for offer, want := range map[string]string{
+		"permessage-deflate; server_max_window_bits=9": "permessage-deflate; server_max_window_bits=9",
+		"permessage-deflate; server_max_window_bits=8": "",
+		"permessage-deflate; server_max_window_bits=15; client_max_window_bits; server_no_context_takeover; client_no_context_takeover":  "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15",
+		"permessage-deflate; client_no_context_takeover; client_max_window_bits=9; server_no_context_takeover; server_max_window_bits=9": "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9",
+	} {
+		d, ok := NegotiateDeflate([]Extension{extension(t, offer)}, DeflatePolicy{})
+		if got := d.Extension().String(); ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %s, %t", offer, got, ok)
+		}
+	}
+	any9 := DeflatePolicy{MaxServerBits: 9, MaxClientBits: 9}
+	if d, ok := NegotiateDeflate([]Extension{extension(t, "permessage-deflate; client_max_window_bits")}, any9); !ok || d != (Deflate{ServerBits: 9, ClientBits: 9}) {
+		t.Errorf("of a policy of 9 bits comes %+v, %t", d, ok)
+	}
+	for max, want := range map[uint8]Deflate{
+		8: {ServerBits: 9, ClientBits: 9}, 9: {ServerBits: 9, ClientBits: 9}, 10: {ServerBits: 10, ClientBits: 10}, 15: {ClientBits: AnyWindowBits},
+	} {
+		if d := OfferDeflate(DeflatePolicy{MaxServerBits: max, MaxClientBits: max}); d != want {
+			t.Errorf("a policy of %d bits offers %+v", max, d)
+		}
+	}
+	for answer, ok := range map[string]bool{
+		"permessage-deflate; client_max_window_bits=9": true, "permessage-deflate; client_max_window_bits=8": false,
+	} {
+		if d, err := VerifyDeflate(extension(t, answer), Deflate{ClientBits: AnyWindowBits}, 9); (err == nil) != ok || ok && d.ClientBits != 9 {
+			t.Errorf("%s for a compressor that keeps to 9 bits: %+v, %v", answer, d, err)
+		}
+	}
+	if _, err := VerifyDeflate(extension(t, "permessage-deflate; client_max_window_bits=9"), Deflate{}, 8); err == nil ||
+		!strings.Contains(err.Error(), "was not offered") {
+		t.Errorf("a window that was not offered: %v", err)
+	}
+}
+
+// A byte beside the digits is none, whatever number the sum would come to.
+func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
+	for line, ok := range map[string]bool{
+		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,
+		"HTTP/1.1 1/: x": false, "HTTP/1.1 099 x": false, "HTTP/1.: 101 x": false, "HTTP/1./ 101 x": false,
+	} {
+		r, v := parseStatusLine([]byte(line))
+		if (v == nil) != ok || ok && (r.Status < 100 || r.Status > 999) {
+			t.Errorf("%s: %+v, %v", line, r, v)
+		}
+	}
+	text := "HTTP/1.1 101 x\r\n" + strings.Repeat("A: b\r\n", maxFields) + "\r\n"
+	if r, _, v := feed(text, len(text)); v != nil || len(r.Header["A"]) != maxFields {
+		t.Errorf("%d lines do not pass: %v", maxFields, v)
+	}
+	text = "HTTP/1.1 101 x\r\nA: " + strings.Repeat("b", maxHead-len("HTTP/1.1 101 x\r\nA: \r\n\r\n")) + "\r\n\r\n"
+	if r, _, v := feed(text, len(text)); v != nil || r == nil {
+		t.Errorf("%d bytes do not pass: %v", len(text), v)
+	}
+}
+
+func TestParseOrigin_Scheme(t *testing.T) {
+	for s, ok := range map[string]bool{
+		"a://x": true, "z://x": true, "web+x://h": true, "a-1.9+0://h": true, "0a://x": false, "+a://x": false, "-a://x": false,
+		"a_b://x": false, "a!://x": false, "a/b://x": false, "a:b://x": false, "a~://x": false, "`a://x": false, "{://x": false, "a@://x": false, "a[://x": false,
+	} {
+		if _, got := ParseOrigin(s); got != ok {
+			t.Errorf("%s: %t", s, got)
+		}
+	}
+	for s, ok := range map[string]bool{
+		"[::1]": true, "[fe80::1%25e]": true, "[::%25e]": false, "[:]": true, "[1]": false, "[::g]": false, "[::1%]": true, "a": true, "": false,
+		"a:65535": true, "a:65536": false, "a:0": true, "a:00080": true, "a:+1": false,
+	} {
+		if got := ValidHost(s); got != ok {
+			t.Errorf("the host %s: %t", s, got)
+		}
+	}
+}
+
+func TestRFC1035_2_3_4_LabelsHave63Bytes(t *testing.T) {
+	for n, ok := range map[int]bool{63: true, 64: false} {
+		if _, v := ParseTarget("ws://\u00fc." + strings.Repeat("a", n) + "/"); (v == nil) != ok {
+			t.Errorf("a label of %d bytes: %v", n, v)
+		}
+	}
+}
+
+func TestRFC9110_5_6_4_QuotedString(t *testing.T) {
+	for in, ok := range map[string]bool{
+		`host="a b"`: true, "host=\"a\tb\"": true, "host=\"a\x7f\"": false, "host=\"a\x1f\"": false, `host="a\"`: false, `host="~"`: true,
+	} {
+		if _, err := parseForwarded([]string{in}); (err == nil) != ok {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+// What is not there makes no line: an empty one would end the head.
+func TestHeadsWithoutWhatIsOptional(t *testing.T) {
+	r := Request{Target: "/", Host: "h", Key: "k"}
+	const request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n\r\n"
+	if got := string(r.AppendHead(nil)); got != request {
+		t.Errorf("%q", got)
+	}
+	a := Answer{Key: "dGhlIHNhbXBsZSBub25jZQ==", Header: [2]http.Header{{"X": {"1"}}}}
+	const answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX: 1\r\n\r\n"
+	if got := string(a.AppendHead(nil)); got != answer {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestOpening_HostLinesAndReset(t *testing.T) {
+	for lines, ok := range map[int]bool{0: true, 1: true, 2: false} {
+		o := OpeningOf(parse(t, sample))
+		if o.HostLines = lines; (o.Check() == nil) != ok {
+			t.Errorf("%d lines of Host: %v", lines, o.Check())
+		}
+	}
+	o := OpeningOf(parse(t, sample+"Sec-WebSocket-Extensions: a; b=c, d\r\n"))
+	if v := o.Check(); v != nil || len(o.Offers()) != 2 {
+		t.Fatal(v)
+	}
+	o.Reset()
+	for _, e := range o.room.list[:cap(o.room.list)] {
+		if e.Name != "" || e.Params != nil {
+			t.Errorf("it remembers %+v", e)
+		}
+	}
+	for _, p := range o.room.params[:cap(o.room.params)] {
+		if p != (Param{}) {
+			t.Errorf("it remembers %+v", p)
+		}
+	}
+	if o.Key != nil || o.Offers() != nil || o.Method != "" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestStatusHint_Bounds(t *testing.T) {
+	for status, want := range map[int]string{299: "", 300: "redirects", 399: "redirects", 400: "body", 499: "", 501: "log", 500: "log"} {
+		if hint := StatusHint(&Response{Status: status}); !strings.Contains(hint, want) || want == "" && hint != "" {
+			t.Errorf("%d: %q", status, hint)
+		}
+	}
+}
+
+func TestRFC6455_9_1_SpaceAround(t *testing.T) {
+	for _, in := range []string{"a ;b=c,d", "a; b=c,d", "a;b =c,d", "a;b= c,d", "a;b=c ,d", "a;b=c, d", " a;b=c,d ", "a\t;\tb\t=\tc\t,\td"} {
+		list, err := ParseExtensions([]string{in})
+		if got := FormatExtensions(list); err != nil || got != "a; b=c, d" {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+func TestRFC3492_7_1_Samples(t *testing.T) {
+	for host, want := range map[string]string{
+		"\u043f\u043e\u0447\u0435\u043c\u0443\u0436\u0435\u043e\u043d\u0438\u043d\u0435\u0433\u043e\u0432\u043e\u0440\u044f\u0442\u043f\u043e\u0440\u0443\u0441\u0441\u043a\u0438": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l", // (I)
+		"pro\u010dprost\u011bnemluv\u00ed\u010desky":                              "xn--proprostnemluvesky-uyb24dma41a",               // (D)
+		"t\u1ea1isaoh\u1ecdkh\u00f4ngth\u1ec3ch\u1ec9n\u00f3iti\u1ebfngvi\u1ec7t": "xn--tisaohkhngthchnitingvit-kjcr8268qyxafd2f1b9g", // (K)
+	} {
+		if g, v := ParseTarget("ws://" + host + "/"); v != nil || g.Name != want {
+			t.Errorf("%+v (%v), want %s", g, v, want)
+		}
+	}
+}
