@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -81,6 +82,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var wg sync.WaitGroup
 			defer wg.Wait()
+			ctx := bounded.Context(t)
 			got := make(chan string, 1)
 			opts := &Options{TLS: c.client, NoProbes: true, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}
 			opts.TLS.RootCAs, opts.TLS.ServerName = pool, "server.test"
@@ -89,7 +91,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 				wg.Go(func() {
 					defer conn.Close()
 					s := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: c.auth, ClientCAs: pool})
-					if err := s.HandshakeContext(t.Context()); err != nil {
+					if err := s.HandshakeContext(ctx); err != nil {
 						got <- "no handshake: " + err.Error()
 						return
 					}
@@ -107,12 +109,15 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 				})
 				return client, nil
 			}
-			r := Explain(t.Context(), "wss://192.0.2.1/", opts)
-			if name := <-got; name != c.got {
+			r := Explain(ctx, "wss://192.0.2.1/", opts)
+			if name := bounded.Receive(t, got); name != c.got {
 				t.Errorf("the server got %q, want %q", name, c.got)
 			}
 			if !r.OK() || r.TLS == nil || r.TLS.ClientAsked != (c.auth != tls.NoClientCert) || r.TLS.ClientSent != c.sent {
 				t.Fatalf("%+v %+v", r.TLS, r.Findings)
+			}
+			if given := slices.Contains(r.Target.Credentials, "client certificate"); given != (len(c.client.Certificates) > 0 || c.client.GetClientCertificate != nil) {
+				t.Errorf("the credentials are %v", r.Target.Credentials)
 			}
 			i := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Stage == StageTLS })
 			fact := ""

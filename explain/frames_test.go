@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -204,5 +205,99 @@ func TestInflateIsBounded(t *testing.T) {
 	fresh := &inflater{fresh: true, lost: true}
 	if plain, _, err := fresh.message([]byte(compress(t, []string{"hi"})[0])); err != nil || string(plain) != "hi" {
 		t.Errorf("where each begins afresh: %q, %v", plain, err)
+	}
+}
+
+// A close frame is shown and answered as it came: the code, and the reason however short.
+func TestRFC6455_5_5_1_CloseIsShownAndEchoed(t *testing.T) {
+	for payload, want := range map[string]Close{
+		"": {Code: 1005}, "\x03\xe9": {Code: 1001}, "\x0f\xa0x": {Code: 4000, Reason: "x"}, "\x03\xf4restart": {Code: 1012, Reason: "restart"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			answer := make(chan string, 1)
+			opts := inMemory(t, func(v *visit) {
+				v.open("")
+				v.send(frame.Close, payload)
+				for {
+					op, p, err := v.next()
+					if err != nil || op == frame.Close {
+						answer <- p
+						return
+					}
+				}
+			})
+			opts.NoProbes = true
+			r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+			if c := r.Close; c == nil || c.Code != want.Code || c.Reason != want.Reason || c.By != "server" || !c.Clean {
+				t.Errorf("%q: %+v", payload, c)
+			}
+			if got := bounded.Receive(t, answer); got != payload {
+				t.Errorf("%q was answered with %q", payload, got)
+			}
+			var shown []Frame
+			for _, s := range r.Steps {
+				for _, f := range s.Frames {
+					if f.Opcode == "close" {
+						shown = append(shown, f)
+					}
+				}
+			}
+			if len(shown) != 2 || shown[0].Sent || !shown[1].Sent || shown[0].Length != int64(len(payload)) || shown[1].Length != shown[0].Length ||
+				shown[0].Code != want.Code || shown[1].Code != want.Code || shown[0].Preview != want.Reason || shown[1].Preview != want.Reason {
+				t.Errorf("%q: %+v", payload, shown)
+			}
+		})
+	}
+}
+
+// The close frame for a broken rule has the code that the rule has.
+func TestRFC6455_7_4_1_CloseForABrokenRule(t *testing.T) {
+	for in, want := range map[string]int{
+		raw(frame.Header{Fin: true, Opcode: frame.Text}, "a\xff"): 1007, raw(frame.Header{Fin: true, Opcode: 3}, ""): 1002,
+		raw(frame.Header{Fin: true, Opcode: frame.Text, Masked: true}, "x"): 1002,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			answer := make(chan string, 1)
+			opts := inMemory(t, func(v *visit) {
+				v.open("")
+				v.send(frame.Pong, "")
+				v.Write([]byte(in))
+				for {
+					op, p, err := v.next()
+					if err != nil || op == frame.Close {
+						answer <- p
+						return
+					}
+				}
+			})
+			opts.NoProbes = true
+			r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+			if c := r.Close; c == nil || c.Code != want || c.By != "client" {
+				t.Errorf("%q: %+v", in, c)
+			}
+			if got := bounded.Receive(t, answer); got != string([]byte{byte(want >> 8), byte(want)}) {
+				t.Errorf("%q was answered with %q", in, got)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotHTTP(t *testing.T) {
+	for in, want := range map[string]headProblem{
+		"\x15\x03\x01\x00\x02\x02\x46": {fault: FaultPlainToTLS, detail: "a TLS record"}, "\x16\x03\x01": {fault: FaultPlainToTLS, detail: "a TLS record"},
+		"\x00\x00\x00\x04\x00\x00\x00\x00\x00": {fault: FaultHTTP2Only, detail: "SETTINGS"}, "\x00\x00\x06\x04\x00\x00\x00\x00\x00": {fault: FaultHTTP2Only, detail: "SETTINGS"},
+		"\x00\x00\x05\x04\x00\x00\x00\x00\x00": {fault: FaultNotHTTP, detail: "not HTTP"}, "\x00\x00\x00\x05\x00\x00\x00\x00\x00": {fault: FaultNotHTTP, detail: "not HTTP"},
+		"GET / HTTP/1.1\r\n": {fault: FaultNotHTTP, detail: "sends back"}, "SSH-2.0-x\r\n": {fault: FaultNotHTTP, detail: "SSH"},
+		"220 FTP ready\r\n": {fault: FaultNotHTTP, detail: "FTP server"}, "220 mail ESMTP\r\n": {fault: FaultNotHTTP, detail: "SMTP"},
+		"* OK IMAP4\r\n": {fault: FaultNotHTTP, detail: "IMAP"}, "+OK POP3\r\n": {fault: FaultNotHTTP, detail: "IMAP or POP3"},
+		"-ERR unknown\r\n": {fault: FaultNotHTTP, detail: "Redis"}, "-DENIED x\r\n": {fault: FaultNotHTTP, detail: "Redis"},
+		"J\x00\x00\x00\x0a5.7\x00": {fault: FaultNotHTTP, detail: "MySQL"}, "RFB 003.008\n": {fault: FaultNotHTTP, detail: "VNC"}, "<html></html>\n": {fault: FaultNotHTTP, detail: "a page"},
+	} {
+		for _, n := range []int{1, len(in)} {
+			h := feedAll([]byte(in), n)
+			if p := h.problem; p == nil || p.fault != want.fault || !strings.Contains(p.detail, want.detail) {
+				t.Errorf("%q in pieces of %d: %+v", in, n, p)
+			}
+		}
 	}
 }

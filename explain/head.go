@@ -222,7 +222,7 @@ func notHTTP(b []byte) *headProblem {
 		p.detail = "a mail server (IMAP or POP3) answers"
 	case strings.HasPrefix(s, "-ERR"), strings.HasPrefix(s, "-DENIED"):
 		p.detail = "a Redis server answers"
-	case len(b) > 5 && b[3] == 0 && b[4] == 10:
+	case len(b) > 4 && b[3] == 0 && b[4] == 10:
 		p.detail = "a MySQL server answers"
 	case strings.HasPrefix(s, "RFB "):
 		p.detail = "a VNC server answers"
