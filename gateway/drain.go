@@ -24,8 +24,8 @@ func (s *Server) stop() {
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
 	// Handshakes that still wait for somebody, such as an auth service, end with their connection.
-	give := context.AfterFunc(ctx, func() { s.in.http.Close() })
-	s.in.http.SetKeepAlivesEnabled(false)
+	give := context.AfterFunc(ctx, func() { s.in.server.Close() })
+	s.in.server.HTTP.SetKeepAlivesEnabled(false)
 	closed, cut := s.conns.Drain(ctx, registry.Drain{
 		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),
 	})
@@ -54,9 +54,7 @@ func (s *Server) wait(d time.Duration) {
 func (s *Server) closePages() {
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
-	if s.in.http.Shutdown(ctx) != nil {
-		s.in.http.Close()
-	}
+	_ = s.in.server.Shutdown(ctx) // what is left then is cut
 }
 
 // stopping is what handshakes are answered with during a drain.

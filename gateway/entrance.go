@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/door"
+	"github.com/handfast/handfast/websocket"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 type entrance struct {
 	rec        *recorder
 	adm        *admission
-	http       *http.Server
+	server     *websocket.Server // of upgrades, and in it the http.Server of everything else
 	waiting    *door.Waiting
 	peers      door.Peers
 	bound      []*bound
@@ -40,7 +41,7 @@ type entrance struct {
 // newEntrance makes one without addresses. pending is the bound on connections in their handshake.
 func newEntrance(rec *recorder, adm *admission, cfg config.HTTP, pending func() int) *entrance {
 	s := &entrance{rec: rec, adm: adm, failed: make(chan error, 1), waiting: door.NewWaiting(pending, adm.isProxy, rec.cut)}
-	s.http = &http.Server{
+	pages := &http.Server{
 		Handler:           http.HandlerFunc(s.front),
 		ReadHeaderTimeout: time.Duration(cfg.HeadTimeout),
 		ReadTimeout:       pageTimeout,
@@ -52,7 +53,12 @@ func newEntrance(rec *recorder, adm *admission, cfg config.HTTP, pending func() 
 		ConnContext:       s.connContext,
 		ConnState:         s.peers.ConnState,
 	}
-	s.http.Protocols.SetHTTP1(true)
+	pages.Protocols.SetHTTP1(true)
+	s.server = &websocket.Server{
+		HTTP:          pages,
+		MaxHandshakes: func(net.Addr) int { return -1 }, // the doors see to that, which know whose connection it is
+		Hooks:         websocket.Hooks{Refused: s.refused},
+	}
 	return s
 }
 
@@ -68,7 +74,7 @@ func (s *entrance) serve() {
 func (s *entrance) serveDoors(b *bound) {
 	for _, d := range b.doors {
 		s.serving.Go(func() {
-			err := s.http.Serve(d)
+			err := s.server.Serve(d)
 			if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 				return
 			}
@@ -77,6 +83,14 @@ func (s *entrance) serveDoors(b *bound) {
 			default: // another one has failed before
 			}
 		})
+	}
+}
+
+// refused records a connection whose request for a WebSocket could not be read. What a handler refuses is the endpoint's to
+// record.
+func (s *entrance) refused(remote string, r *http.Request, err *websocket.HandshakeError) {
+	if p := s.peers.From(remote); p != nil && r == nil {
+		s.failedDoor(p, string(err.Stage), fmt.Errorf("%w: %w", door.ErrHead, err.Err))
 	}
 }
 
@@ -93,7 +107,7 @@ func (s *entrance) urls() []string {
 
 // close ends every address, and every request.
 func (s *entrance) close() {
-	s.http.Close()
+	s.server.Close() //nolint:errcheck // it returns nil
 	for _, b := range s.bound {
 		b.close()
 	}

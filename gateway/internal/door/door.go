@@ -74,8 +74,16 @@ type Door struct {
 
 // Peers finds the Peer of a connection that came through one of several doors, until it is closed or taken over.
 type Peers struct {
-	mu sync.Mutex
-	m  map[net.Conn]*Peer
+	mu     sync.Mutex
+	m      map[net.Conn]*Peer
+	byAddr map[string]*Peer // by the address that the system names
+}
+
+// From returns the Peer of the connection from an address as the system names it, nil when there is none.
+func (s *Peers) From(remote string) *Peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byAddr[remote]
 }
 
 // Of returns the Peer of nc, nil when there is none.
@@ -96,9 +104,9 @@ func (s *Peers) put(nc net.Conn, p *Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.m == nil {
-		s.m = map[net.Conn]*Peer{}
+		s.m, s.byAddr = map[net.Conn]*Peer{}, map[string]*Peer{}
 	}
-	s.m[nc] = p
+	s.m[nc], s.byAddr[nc.RemoteAddr().String()] = p, p
 }
 
 func (s *Peers) take(nc net.Conn) *Peer {
@@ -106,6 +114,9 @@ func (s *Peers) take(nc net.Conn) *Peer {
 	defer s.mu.Unlock()
 	p := s.m[nc]
 	delete(s.m, nc)
+	if at := nc.RemoteAddr().String(); s.byAddr[at] == p {
+		delete(s.byAddr, at)
+	}
 	return p
 }
 
