@@ -3,7 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 )
@@ -12,10 +16,16 @@ import (
 type client struct {
 	e     *endpoint
 	entry *registry.Entry
+	path  string // of the request
+	rule  string // that admitted it
 }
 
-// begin is called before anything else, once.
-func (k *client) begin() { k.e.metrics.Open.Inc() }
+// begin is called before anything else, once: the 101 has been sent.
+func (k *client) begin() {
+	k.e.rec.opened(k)
+	k.path, k.rule = "", ""
+	k.e.metrics.Open.Inc()
+}
 
 // end gives back all that it holds, and records how the connection ended. It is called last, once.
 func (k *client) end(how *websocket.CloseError, err error) {
@@ -44,3 +54,38 @@ func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket
 }
 
 var errPanicked = errors.New("the target panicked")
+
+// tunnel has the target carry the connection's bytes.
+func (k *client) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byte, func(error)) (auth.Handle, error)) {
+	k.begin()
+	var (
+		once sync.Once
+		how  error
+		left atomic.Int32 // of the two that must be over: this call, and the tunnel
+	)
+	left.Store(2)
+	over := func() {
+		if left.Add(-1) == 0 {
+			closed, _ := errors.AsType[*websocket.CloseError](how)
+			k.end(closed, how)
+		}
+	}
+	done := func(err error) {
+		once.Do(func() {
+			how = err
+			over()
+		})
+	}
+	var h auth.Handle
+	err := k.guard(func() (err error) {
+		h, err = tunnel(nc, early, done)
+		return err
+	})
+	if err != nil {
+		nc.Close()
+		done(err)
+	} else {
+		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if it was told to go meanwhile
+	}
+	over()
+}

@@ -88,7 +88,10 @@ func TestTargetEvents(t *testing.T) {
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
 
 	c = r.open(t, "/chat", alice)
-	bounded.Until(t, func() bool { return r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye") == 1 })
+	echoed(t, c) // the target has it
+	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
+		t.Errorf("%d were closed", n)
+	}
 	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
 		t.Errorf("closed with %v", e)
 	}

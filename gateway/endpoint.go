@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/handfast/handfast/auth"
@@ -22,8 +22,8 @@ type endpoint struct {
 	cfg       config.Endpoint
 	auth      *asked
 	rules     *auth.Rules
-	nobody    bool                    // clients without a credential come in, and no others: there is nothing to ask
-	accept    websocket.AcceptOptions // without a Check
+	nobody    bool // clients without a credential come in, and no others: there is nothing to ask
+	ws        websocket.Endpoint
 	bounds    registry.Bounds
 	perSecond float64 // handshakes of one address
 	target    *liveTarget
@@ -39,12 +39,13 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 			EndpointPerAddress: cfg.Limits.ConnectionsPerAddress, EndpointPerUser: cfg.Limits.ConnectionsPerIdentity,
 		},
 	}
-	e.accept = websocket.AcceptOptions{
+	e.ws.Admit, e.ws.Refused = e.admit, e.refused
+	e.ws.Accept = websocket.AcceptOptions{
 		Origins: cfg.Origins.Strings(), AnyOrigin: cfg.Origins.Any, TrustedProxies: n.proxies, Subprotocols: cfg.Subprotocols,
 		Conn: websocket.ConnOptions{MaxMessage: int64(cfg.MaxMessage), PingInterval: time.Duration(cfg.PingInterval)},
 	}
 	if cfg.Compression.Enabled {
-		e.accept.Conn.Compression = compression(cfg.Compression)
+		e.ws.Accept.Conn.Compression = compression(cfg.Compression)
 	}
 	var err error
 	if e.auth, err = n.methods.chain(endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
@@ -69,46 +70,50 @@ func compression(cfg config.Compression) *websocket.Compression {
 	return c
 }
 
-// ServeHTTP answers an opening handshake. The connection of an admitted client goes on in a goroutine of its own, on a
-// fresh stack and without what net/http keeps for a request.
+// ServeHTTP answers an opening handshake. The connection of an admitted client goes on without what net/http keeps for a
+// request.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := viaOf(r)
-	h := &handshake{e: e, via: v, entry: &registry.Entry{
+	h := &handshake{e: e, via: v, header: r.Header, entry: &registry.Entry{
 		Endpoint: e.cfg.Name, Addr: v.client, Origin: r.Header.Get("Origin"), Sum: &e.sum,
 	}}
-	opts := e.accept
-	opts.Subprotocols = append(slices.Clone(opts.Subprotocols), "!") // with room for the choice of the target
-	header, path := r.Header, r.URL.Path
-	opts.Check = func(r *http.Request) error {
-		if err := h.admit(r); err != nil {
-			return err
-		}
-		if h.opened.Subprotocol != "" {
-			for i := range opts.Subprotocols {
-				opts.Subprotocols[i] = h.opened.Subprotocol
-			}
-		}
-		opts.Header = h.opened.Header
-		// The connection keeps what the request has, for as long as it is open. Nobody asks for it any more: it is about a
-		// KiB, and there are credentials in it.
-		r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: path}
-		return nil
-	}
-	c, err := websocket.Accept(w, r, &opts)
-	if err != nil {
-		h.drop()
-		r.Header = header
-		e.rec.refusedBy(h, r, err)
-		return
-	}
-	e.rec.opened(h, path)
-	k := &client{e: e, entry: h.entry} // which holds nothing of the request, nor its site
-	if open := h.opened.Open; open != nil {
-		go c.Run(context.Background(), k.events(open))
-	} else {
-		go k.serve(c, h.opened.Serve)
-	}
+	e.ws.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h)))
 }
+
+// admit decides for the handshake of a request, after the rules of the protocol and the origin.
+func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
+	h, _ := r.Context().Value(handshakeKey{}).(*handshake)
+	if err := h.admit(r); err != nil {
+		return nil, err
+	}
+	o := h.opened
+	k := &client{e: e, entry: h.entry, path: r.URL.Path, rule: h.rule} // which holds nothing of the request, nor its site
+	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
+	if serve := o.Serve; serve != nil {
+		a.Serve = func(c *websocket.Conn) { k.serve(c, serve) }
+	}
+	if o.Open != nil {
+		a.Open = k.events(o.Open)
+	}
+	if tunnel := o.Tunnel; tunnel != nil {
+		a.Tunnel = func(nc net.Conn, early []byte) { k.tunnel(nc, early, tunnel) }
+	}
+	// The connection keeps what the request has, for as long as it is open. Nothing asks for it any more: it is about a KiB,
+	// and there are credentials in it.
+	r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: r.URL.Path}
+	return a, nil
+}
+
+// refused records a handshake that has led to no connection.
+func (e *endpoint) refused(_ string, r *http.Request, err *websocket.HandshakeError) {
+	h, _ := r.Context().Value(handshakeKey{}).(*handshake)
+	h.drop()
+	r.Header = h.header
+	e.rec.refusedBy(h, r, err)
+}
+
+// handshakeKey is the key of a *handshake in the context of its request.
+type handshakeKey struct{}
 
 // ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait
 // for the same answer; it has its own bound, and its turn until then: turn bounds how many goroutines there are of these.

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
-	hs "github.com/handfast/handfast/websocket/handshake"
 )
 
 const (
@@ -31,6 +29,7 @@ const (
 type handshake struct {
 	e       *endpoint
 	via     *via
+	header  http.Header // of the request
 	entry   *registry.Entry
 	entered bool    // it has a place, which drop or the connection gives back
 	rule    string  // that decided
@@ -162,33 +161,10 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	case h.opened == nil:
 		err = errors.New("the target says neither yes nor no")
 	default:
-		return h.checkOpened(r)
+		return nil // its mistakes are found by the websocket.Endpoint
 	}
 	e.target.release()
 	return targetRefusal(err)
-}
-
-// checkOpened finds mistakes of a target. It leaves the target held, for drop.
-func (h *handshake) checkOpened(r *http.Request) error {
-	o, ways := h.opened, 0
-	for _, set := range []bool{o.Open != nil, o.Serve != nil, o.Tunnel != nil} {
-		if set {
-			ways++
-		}
-	}
-	opening := hs.OpeningOf(r)
-	switch {
-	case ways != 1:
-		return &targetError{fmt.Errorf("the target wants the connection served in %d ways", ways), http.StatusInternalServerError}
-	case o.Subprotocol != "" && opening.Choose([]string{o.Subprotocol}) == "":
-		return &targetError{fmt.Errorf("the target chose the subprotocol %q, which was not offered", o.Subprotocol), http.StatusInternalServerError}
-	case o.Extensions != "" && o.Tunnel == nil:
-		return &targetError{errors.New("the target named extensions, and does not carry the bytes itself"), http.StatusInternalServerError}
-	}
-	if err := hs.CheckFields(o.Header); err != nil {
-		return &targetError{fmt.Errorf("the target's header: %w", err), http.StatusInternalServerError}
-	}
-	return nil
 }
 
 // guard calls a function of the target. It reports false after a panic, which is recorded.

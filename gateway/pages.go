@@ -56,7 +56,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 			return
 		}
 		opening := hs.OpeningOf(r)
-		if bad := opening.CheckOrigin(hs.OriginPolicy{Any: e.accept.AnyOrigin, Allowed: e.accept.Origins, Proxies: n.proxies}); bad != nil {
+		if bad := opening.CheckOrigin(hs.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies}); bad != nil {
 			e.refusePage(w, r, websocket.Stage(bad.Stage), bad.Status, bad.Section, bad.Detail)
 			return
 		}

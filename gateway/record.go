@@ -42,13 +42,13 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 }
 
 // opened records that a client was admitted.
-func (s *recorder) opened(h *handshake, path string) {
-	n := h.entry
-	h.e.metrics.Opened.Inc()
+func (s *recorder) opened(k *client) {
+	n := k.entry
+	k.e.metrics.Opened.Inc()
 	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String())
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, n.Identity.Subject, observe.KeyMethod, n.Identity.Method, observe.KeyAddr, n.Addr.String(),
-		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, path,
-		observe.KeyDecision, "allow", observe.KeyRule, h.rule)
+		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, k.path,
+		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
 }
 
 // closed records how a connection ended, and why the target gave it up if that was not the reason. how is nil when it is

@@ -60,9 +60,10 @@ type Opened struct {
 	Serve func(ctx context.Context, c *websocket.Conn) error
 
 	// Tunnel takes over the connection after the 101 and carries its bytes. early is what the client has sent since. It
-	// returns soon; an error ends the connection. done is called once, when both sides are closed, with a
-	// [*websocket.CloseError] if it is known how.
-	Tunnel func(client net.Conn, early []byte, done func(error)) (Closer, error)
+	// returns soon, with what ends the tunnel: its Shut has it end within seconds, whether the client answers or not. An error
+	// ends the connection. The target calls done once, when both sides are closed, with a [*websocket.CloseError] if it is
+	// known how.
+	Tunnel func(client net.Conn, early []byte, done func(error)) (auth.Handle, error)
 
 	// Subprotocol is the one that the 101 names; the client must have offered it. "" means the choice of the endpoint's
 	// configuration.
@@ -77,13 +78,4 @@ type Opened struct {
 	// Abandon is called instead of Open, Serve and Tunnel when the client has gone, or was refused after all, before the
 	// 101: it releases what Target.Open has made. May be nil.
 	Abandon func()
-}
-
-// Closer ends one client's connection: a [*websocket.Conn], a [websocket.Sender], a tunnel.
-type Closer interface {
-	// Shut starts the closing handshake and returns. The connection ends soon after, whether the client answers or not.
-	Shut(code websocket.Code, reason string) error
-
-	// CloseNow ends the connection immediately.
-	CloseNow() error
 }

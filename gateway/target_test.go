@@ -148,10 +148,10 @@ func TestTargetRefuses(t *testing.T) {
 		"reject":      {409, "not now", "not now"},
 		"denied":      {403, "", "not you"},
 		"nothing":     {503, "503 Service", "neither yes nor no"},
-		"no way":      {500, "500 Internal", "in 0 ways"},
-		"two ways":    {500, "500 Internal", "in 2 ways"},
-		"subprotocol": {500, "500 Internal", "not.offered"},
-		"extensions":  {500, "500 Internal", "extensions"},
+		"no way":      {500, "500 Internal", "exactly one"},
+		"two ways":    {500, "500 Internal", "exactly one"},
+		"subprotocol": {500, "500 Internal", "did not offer"},
+		"extensions":  {500, "500 Internal", "Extensions"},
 		"header":      {500, "500 Internal", "Upgrade"},
 	} {
 		e := r.refuse(t, "/open?case="+url.QueryEscape(name), nil)

@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -49,9 +50,17 @@ type Admission struct {
 	// Header is added to the 101 response, after the Endpoint's Accept.Header.
 	Header http.Header
 
-	// Serve and Open, of which at most one is set, replace the Endpoint's.
+	// Serve, Open and Tunnel, of which at most one is set, replace the Endpoint's.
 	Serve func(*Conn)
 	Open  func(Sender) Receiver
+
+	// Tunnel takes over the connection itself, with the bytes that the client has sent since its request, for a proxy that carries
+	// frames as they are. It must return soon. The connection is its to close: neither Shutdown nor Ended knows of it.
+	Tunnel func(nc net.Conn, early []byte)
+
+	// Extensions is the Sec-WebSocket-Extensions of the 101 response, as the server behind a Tunnel has answered it. It is for
+	// Tunnel only.
+	Extensions string
 }
 
 // Hooks report what happens to connections. They are called from many goroutines concurrently and must return soon. A nil hook
@@ -72,6 +81,7 @@ type Hooks struct {
 
 var (
 	errServes     = errors.New("websocket: exactly one of Endpoint.Serve and Endpoint.Open must be set, or an Admission must set one")
+	errExtensions = errors.New("websocket: Admission.Extensions is set without Tunnel")
 	errChecks     = errors.New("websocket: Endpoint.Accept.Check is set: use Admit")
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
 	errAdmitPanic = errors.New("websocket: panic in Admit")
@@ -92,12 +102,13 @@ type service struct {
 	header http.Header // of the Admission
 	serve  func(*Conn)
 	open   func(Sender) Receiver
+	tunnel func(net.Conn, []byte)
 }
 
 // judge decides about a request. request returns it as Admit wants it, and is not called unless there is an Admit.
 func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http.Request, error), t *trail) *opening.Refusal {
 	*x = service{rules: e.Accept.rules(), conn: &e.Accept.Conn, serve: e.Serve, open: e.Open}
-	var subprotocol string
+	var subprotocol, extensions string
 	ask := func() *opening.Refusal {
 		if e.Accept.Check != nil {
 			return fault(errChecks, "use Endpoint.Admit")
@@ -116,8 +127,11 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 		if a == nil {
 			return x.check()
 		}
-		subprotocol = a.Subprotocol
+		subprotocol, extensions = a.Subprotocol, a.Extensions
 		x.apply(a)
+		if extensions != "" && x.tunnel == nil {
+			return fault(errExtensions, "leave Admission.Extensions empty: the connection negotiates by itself")
+		}
 		if refused := x.check(); refused != nil || a.Options == nil {
 			return refused
 		}
@@ -126,6 +140,9 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 	terms, refusal := x.rules.Admit(o, ask)
 	if refusal == nil && subprotocol != "" {
 		refusal = terms.Agree(o, subprotocol)
+	}
+	if refusal == nil && x.tunnel != nil {
+		refusal = terms.Pass(extensions)
 	}
 	x.terms = terms
 	return refusal
@@ -150,15 +167,21 @@ func (x *service) apply(a *Admission) {
 		x.conn = a.Options
 		x.rules.Deflate = a.Options.deflate()
 	}
-	if a.Serve != nil || a.Open != nil {
-		x.serve, x.open = a.Serve, a.Open
+	if a.Serve != nil || a.Open != nil || a.Tunnel != nil {
+		x.serve, x.open, x.tunnel = a.Serve, a.Open, a.Tunnel
 	}
 	x.header = a.Header
 }
 
 // check reports a mistake of the application in how a client is to be served.
 func (x *service) check() *opening.Refusal {
-	if (x.serve == nil) == (x.open == nil) {
+	ways := 0
+	for _, set := range [...]bool{x.serve != nil, x.open != nil, x.tunnel != nil} {
+		if set {
+			ways++
+		}
+	}
+	if ways != 1 {
 		return fault(errServes, "set one of Serve and Open")
 	}
 	if x.open != nil && x.conn.WriteQueue.Full == QueueBlock {
@@ -190,6 +213,10 @@ func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *Han
 	nc, early, fail := takeOver(w, r, &o, &x.terms, e.Accept.Header, x.header)
 	if fail != nil {
 		return fail
+	}
+	if x.tunnel != nil {
+		t.pass(x.tunnel, nc, early)
+		return nil
 	}
 	s := &session{trail: *t, serve: x.serve, open: x.open}
 	s.hs = Handshake{Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions(), RemoteAddr: r.RemoteAddr, TLS: r.TLS}

@@ -48,6 +48,17 @@ func (t *trail) guard(hook func()) {
 	hook()
 }
 
+// pass hands a connection to a Tunnel. A panic in that costs the connection.
+func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.panicked(v)
+			nc.Close()
+		}
+	}()
+	tunnel(nc, early)
+}
+
 // panicked reports a panic. It is called by the deferred function that has recovered from it.
 func (t *trail) panicked(value any) { t.panickedAt(value, debug.Stack()) }
 

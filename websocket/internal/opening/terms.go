@@ -29,6 +29,7 @@ type Terms struct {
 	Subprotocol string // "": none
 	Deflate     handshake.Deflate
 	Compressed  bool
+	Passed      string // extensions as a server behind has agreed on them, instead of Deflate; "": none
 }
 
 // Check reports the first mistake in the rules themselves: each handshake that meets it is refused with 500.
@@ -90,10 +91,19 @@ func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	return nil
 }
 
+// Pass has the 101 name the extensions that a server behind has agreed on, "" for none: the bytes of the connection are its.
+func (t *Terms) Pass(extensions string) *Refusal {
+	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value is in question
+		return mistake(handshake.StageExtension, err, "fix Admission.Extensions")
+	}
+	t.Compressed, t.Passed = false, extensions
+	return nil
+}
+
 // Extensions returns the value of the answer's Sec-WebSocket-Extensions header, "" for none.
 func (t *Terms) Extensions() string {
 	if !t.Compressed {
-		return ""
+		return t.Passed
 	}
 	d := t.Deflate
 	i := int(d.ServerBits&15)<<4 | int(d.ClientBits&15)
