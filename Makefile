@@ -11,7 +11,7 @@ PKGS := ./... ./websocket/... ./bench/... ./e2e/acme/...
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
-.PHONY: help setup fmt lint test race fuzz bench e2e cover docs build clean
+.PHONY: help setup fmt lint cross test race fuzz bench e2e cover docs build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ fmt: ## format every Go file
 
 lint: ## formatting, tidy modules, go vet, the pinned linter
 	tools/lint.sh
+
+cross: ## build and vet the library and the binary for other systems
+	tools/cross.sh
 
 race: ## the tests of all modules, with the race detector and in a random order
 	go test -race -shuffle=on -timeout=10m $(PKGS)

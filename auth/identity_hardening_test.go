@@ -57,11 +57,11 @@ func TestChainWrappedInChain(t *testing.T) {
 
 // What two credentials say apart must stay apart, by whatever way the claims come: as a float64, two long ids are one.
 func TestClaimsKeepWholeNumbers(t *testing.T) {
-	const id = 9007199254740993 // 2^53+1, which no float64 is
+	const id = int64(9007199254740993) // 2^53+1, which no float64 is
 	dir := t.TempDir()
 	want := func(way string, got *Identity, err error) {
 		t.Helper()
-		if err != nil || got.Claims["org"] != id {
+		if err != nil || got.Claims["org"] != plain(json.Number(fmt.Sprint(id))) || fmt.Sprint(got.Claims["org"]) != fmt.Sprint(id) {
 			t.Errorf("%s: %v, %v, want %d", way, got, err, id)
 		}
 	}

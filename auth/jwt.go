@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -292,8 +291,8 @@ func (j *JWT) checkAudience(c *tokenClaims) error {
 // subject returns the claim that says who it is.
 func (c *tokenClaims) subject(claim string) (string, error) {
 	switch v := c.m[claim].(type) {
-	case int:
-		return strconv.Itoa(v), nil
+	case int, int64:
+		return fmt.Sprint(v), nil
 	case string:
 		if !validSubject(v, maxTokenSubject) {
 			return "", fmt.Errorf("the claim %s is no name of 1 to %d bytes", claim, maxTokenSubject)

@@ -50,11 +50,14 @@ func decodeClaims(data []byte, to any) error {
 	return d.Decode(to)
 }
 
-// plain replaces every json.Number in v, with an int where it is one.
+// plain replaces every json.Number in v, with an int where it is one, and with an int64 where only that is large enough.
 func plain(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if n, err := strconv.Atoi(v.String()); err == nil {
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			if int64(int(n)) == n {
+				return int(n)
+			}
 			return n
 		}
 		f, _ := v.Float64() // what is too large becomes infinite
@@ -88,6 +91,8 @@ func (c *tokenClaims) date(name string) (time.Time, error) {
 	case nil:
 		return time.Time{}, nil
 	case int:
+		seconds = float64(v)
+	case int64:
 		seconds = float64(v)
 	case float64:
 		seconds = v

@@ -236,7 +236,7 @@ func TestJWTClaims(t *testing.T) {
 func TestJWTIdentity(t *testing.T) {
 	k := testKeys()
 	exp, iat := time.Now().Add(time.Minute).Truncate(time.Second), time.Unix(1700000000, 0)
-	token := signed(t, "HS512", k.secret, "", claims{"sub": nil, "uid": 9007199254740993, "jti": "t-1", "exp": exp.Unix(),
+	token := signed(t, "HS512", k.secret, "", claims{"sub": nil, "uid": int64(9007199254740993), "jti": "t-1", "exp": exp.Unix(),
 		"iat": iat.Unix(), "nested": claims{"list": []any{1, 2.5, "x", nil}}})
 	secret, err := Secret(k.secret)
 	if err != nil {
@@ -248,7 +248,7 @@ func TestJWTIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Identity{Subject: "9007199254740993", Method: "jwt", ID: "t-1", Issued: iat, Expires: exp.Add(10 * time.Second),
-		Claims: map[string]any{"uid": 9007199254740993, "jti": "t-1", "exp": int(exp.Unix()), "iat": 1700000000,
+		Claims: map[string]any{"uid": plain(json.Number("9007199254740993")), "jti": "t-1", "exp": int(exp.Unix()), "iat": 1700000000,
 			"nested": map[string]any{"list": []any{1, 2.5, "x", nil}}}}
 	if !reflect.DeepEqual(id, want) {
 		t.Errorf("%+v\nwant\n%+v", id, want)

@@ -6,6 +6,8 @@ say "setup: what the tests need"
 tools/setup.sh
 say "lint: gofmt, go mod tidy, go vet, golangci-lint"
 tools/lint.sh
+say "cross: the library and the binary for other systems"
+tools/cross.sh
 say "fuzz: every target for ${FUZZTIME:-10s}"
 tools/fuzz.sh "${FUZZTIME:-10s}"
 say "test: the library without the race detector, for the tests that count allocations"

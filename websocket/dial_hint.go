@@ -7,21 +7,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/handfast/handfast/websocket/handshake"
 )
-
-// tcpHint tells the next step after a connection could not be opened.
-func tcpHint(err error) string {
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens on that port: check the port, and that the server runs"
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "no way leads to that address: check the network, a VPN, IPv6"
-	}
-	return ""
-}
 
 // timeoutHint tells what a wait that was too long most often means.
 func timeoutHint(s Stage) string {

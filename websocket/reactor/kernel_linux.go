@@ -128,7 +128,7 @@ func (k *epoll) arm(fd int, token uint64, interest readiness, first bool) error 
 
 func (k *epoll) accept(listener int) (int, error) {
 	for {
-		r, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(listener), 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		r, _, errno := syscall.RawSyscall6(sysAccept4, uintptr(listener), 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
 			return int(r), nil

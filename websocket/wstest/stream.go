@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -62,7 +61,7 @@ func (h *half) read(p []byte) (int, error) {
 			h.changed.Broadcast()
 			return h.buf.Read(p)
 		case h.writer == reset:
-			return 0, syscall.ECONNRESET
+			return 0, errReset
 		case h.writer != open:
 			return 0, io.EOF
 		}
@@ -115,15 +114,15 @@ func (h *half) drain() error {
 func (h *half) writeError() error {
 	switch {
 	case h.writer == finished:
-		return syscall.EPIPE
+		return errClosed
 	case h.writer != open:
 		return net.ErrClosed
 	case h.writeBy.passed:
 		return os.ErrDeadlineExceeded
 	case h.reader == reset:
-		return syscall.ECONNRESET
+		return errReset
 	case h.reader != open:
-		return syscall.EPIPE
+		return errClosed
 	}
 	return nil
 }
