@@ -8,6 +8,9 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
 # The packages of the modules that go.work ties together.
 PKGS := ./... ./websocket/... ./bench/... ./e2e/acme/...
 
+# The tests that need what setup installs have this build tag.
+ALL := -tags=e2e
+
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
@@ -29,7 +32,7 @@ cross: ## build and vet the library and the binary for other systems
 	tools/cross.sh
 
 race: ## the tests of all modules, with the race detector and in a random order
-	go test -race -shuffle=on -timeout=10m $(PKGS)
+	go test $(ALL) -race -shuffle=on -timeout=10m $(PKGS)
 
 fuzz: ## every fuzz target, for FUZZTIME (10s) each
 	tools/fuzz.sh $(FUZZTIME)
@@ -38,10 +41,10 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 	cd bench && go run ./cmd/compare
 
 e2e: setup ## the binary as a user would run it, against real clients
-	go test -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/...
+	go test $(ALL) -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/...
 
 cover: ## the share of statements that the tests run
-	go test -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...
+	go test $(ALL) -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...
 	@go tool cover -func=coverage.out | tail -n 1
 
 docs: ## write the generated documents again: docs/rfc.md, docs/diagnoses.md, docs/config.md

@@ -145,7 +145,7 @@ type listed struct {
 // goList asks go list about the packages of all modules.
 func goList(t *testing.T) []listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports",
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags=e2e", "-json=ImportPath,Imports,TestImports,XTestImports",
 		"./...", "./websocket/...", "./bench/...", "./e2e/acme/...")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

@@ -2,7 +2,7 @@
 # Builds and vets what users run elsewhere: the library and the binary for other systems, the library for Plan 9.
 # CI has one machine only, so the tests themselves do not run there.
 source "$(dirname "$0")/lib.sh"
-export CGO_ENABLED=0
+export CGO_ENABLED=0 GOFLAGS=
 
 # The packages of the binary; what only tests and measurements need is for Linux.
 mapfile -t binary < <(go list -deps ./cmd/handfast | grep "^$(go list -m | head -n 1)/" | grep -v '/websocket\(/\|$\)')

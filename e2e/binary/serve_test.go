@@ -2,14 +2,11 @@ package binary
 
 import (
 	"bufio"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,53 +17,6 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
-
-// What somebody does who has just built it: serve, and in another terminal what serve says to try.
-func TestNewcomer(t *testing.T) {
-	u := house.NewUser(t)
-	s := u.Serve("--listen", "localhost:0")
-	if s.First("CA") != filepath.Join(u.Home, ".local", "state", "handfast", "dev", "ca.pem") {
-		t.Errorf("the CA lies in %s", s.First("CA"))
-	}
-	if !strings.HasPrefix(s.First("page"), "https://localhost:") || !strings.HasPrefix(s.First("echo"), "wss://localhost:") {
-		t.Errorf("banner %q", s.Lines)
-	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", s.First("try"))
-	cmd.Env = append(os.Environ(), "HOME="+u.Home, "XDG_STATE_HOME=")
-	cmd.Stdin = strings.NewReader("hello\n")
-	out, err := cmd.CombinedOutput()
-	if err != nil || string(out) != "hello\n" {
-		t.Errorf("%s: %v, %q", s.First("try"), err, out)
-	}
-
-	pem, err := os.ReadFile(s.First("CA"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	browser := &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true,
-	}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.First("page"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := browser.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if page, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(page), "console.js") {
-		t.Errorf("page %q, %v", page, err)
-	}
-	if code := s.Stop(syscall.SIGTERM); code != 0 {
-		t.Errorf("exit %d", code)
-	}
-	if help := u.Handfast("", "serve", "--help"); !strings.Contains(help.Stdout, "localhost:8443") {
-		t.Error("the help does not name the usual address")
-	}
-}
 
 func TestServePlainOnSeveralAddresses(t *testing.T) {
 	u := house.NewUser(t)
