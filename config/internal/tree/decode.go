@@ -210,9 +210,9 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 			d.Report(&Problem{Pos: e.at, Path: p, Text: other + " is also given", Want: "one of the two"})
 			continue
 		}
-		set[f] = e.key
+		set[f], d.pos[p] = e.key, e.at
 		if !fromFile {
-			d.pos[p], d.given[p] = e.at, e.value
+			d.given[p] = e.value
 			continue
 		}
 		if x := e.value; x == nil {

@@ -51,8 +51,8 @@ func (c Comments) add(gen *ast.GenDecl, spec *ast.TypeSpec) {
 	name := spec.Name.Name
 	c[name] = sentence(name, strings.Join(strings.Fields(cmpDoc(spec.Doc, gen.Doc).Text()), " "))
 	for _, f := range s.Fields.List {
-		if len(f.Names) > 0 {
-			c[name+"."+f.Names[0].Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+		for _, field := range f.Names {
+			c[name+"."+field.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
 		}
 	}
 }

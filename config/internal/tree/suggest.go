@@ -77,7 +77,10 @@ func wantOf(t reflect.Type) string {
 	case reflect.Map:
 		return "a mapping of names"
 	case reflect.Struct:
-		return "a mapping with " + OneOf(shapeOf(t).keys())
+		if keys := shapeOf(t).keys(); len(keys) > 0 {
+			return "a mapping with " + OneOf(keys)
+		}
+		return "nothing, or {}"
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int:

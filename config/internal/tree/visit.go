@@ -67,7 +67,7 @@ func settled(v reflect.Value) reflect.Value {
 
 // visitTypes is visit for everything that could be in a value: a list has one item then, with the path "list[]", and a map
 // one entry, "map.*". enter sees each type in a value of its own. A type inside of itself is entered as well; whether to go on
-// is for enter to say.
+// is for enter to say. The parts of a Union are not entered.
 func visitTypes(t reflect.Type, enter func(node) bool) {
 	root := reflect.New(t).Elem()
 	visit(node{value: root}, func(n node) bool {
@@ -75,11 +75,7 @@ func visitTypes(t reflect.Type, enter func(node) bool) {
 		if !enter(n) {
 			return false
 		}
-		v := n.value
-		if u := unionOf(v); u != nil {
-			v = reflect.ValueOf(u.Parts()).Elem()
-		}
-		fill(v)
+		fill(n.value)
 		return true
 	}, nil)
 }

@@ -1,0 +1,148 @@
+package tree
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// A text is written so that it is read again as the same text.
+func TestYAMLText(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "''", "a": "a", "a b": "'a b'", "it's": "'it''s'", "true": "'true'", "null": "'null'", "~": "'~'", "5": "5", "5x": "5x",
+		"-5": "'-5'", "+5": "'+5'", ".5": "'.5'", "1.2": "1.2", "10.0.0.0/8": "10.0.0.0/8", "::1": "'::1'", ":8443": ":8443", "a:": "'a:'",
+		"a: b": "'a: b'", "a:b": "a:b", "#x": "'#x'", "*x": "'*x'", "{x}": "'{x}'", "-": "'-'", "a\tb": `"a\tb"`, "a\x7f": `"a\x7f"`,
+		"https://x.org/": "https://x.org/", "ä": "'ä'", ".inf": "'.inf'", "Infinity": "Infinity",
+	} {
+		got := yamlText(text)
+		if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+		p, wrong := decoded("free: {x: " + anyYAML(text) + "}\nname: " + got + "\n")
+		if p.Name != text || p.Free["x"] != text || wrong != "" {
+			t.Errorf("%q is read as %q and %#v, %s", text, p.Name, p.Free["x"], wrong)
+		}
+	}
+}
+
+// What is shown of a value that is wrong is short, and holds no password.
+func TestQuote(t *testing.T) {
+	for text, want := range map[string]string{
+		"x":                     `"x"`,
+		strings.Repeat("ä", 60): `"` + strings.Repeat("ä", 60) + `"`,
+		strings.Repeat("ä", 61): `"` + strings.Repeat("ä", 60) + `…"`,
+		"redis://a:b@h/0":       `"redis://[redacted]@h/0"`,
+		"redis://a:b@ h/0":      `"redis://[redacted]@ h/0"`,
+		"https://h/?token=x":    `"https://h/?token=[redacted]"`,
+		"a://b c":               `"a://b c"`,
+	} {
+		if got := Quote(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestOneOf(t *testing.T) {
+	for want, list := range map[string][]string{"": nil, "a": {"a"}, "a or b": {"a", "b"}, "a, b or c": {"a", "b", "c"}} {
+		if got := OneOf(list); got != want {
+			t.Errorf("%q: %q", list, got)
+		}
+	}
+}
+
+// A key that is unknown here may be right elsewhere, unless that is in many places.
+func TestUnknownKeys(t *testing.T) {
+	for document, want := range map[string]string{
+		"fingers: 3":                             "f.yaml:1:1: fingers: there is no such key; there is by.*.hand.fingers",
+		"token_file: 3":                          "f.yaml:1:1: token_file: there is no such key; expected name, jobs, by, room or free",
+		"key_file: 3":                            "f.yaml:1:1: key_file: there is no such key; there is room.key_file",
+		"room: {name: x}":                        "f.yaml:1:8: room.name: there is no such key; there is name, jobs[].do.foo.name",
+		"size: 3":                                "f.yaml:1:1: size: there is no such key; there is jobs[].do.foo.size, room.size",
+		"romo: 3":                                "f.yaml:1:1: romo: there is no such key; did you mean room?",
+		"'a.b c': 3":                             `f.yaml:1:1: "a.b c": there is no such key; expected name, jobs, by, room or free`,
+		"'': 3":                                  `f.yaml:1:1: "": there is no such key; expected name, jobs, by, room or free`,
+		"qqqqz: 3":                               "f.yaml:1:1: qqqqz: there is no such key; expected name, jobs, by, room or free",
+		"0qqqq: 3":                               "f.yaml:1:1: 0qqqq: there is no such key; expected name, jobs, by, room or free",
+		"qq-qq: 3":                               "f.yaml:1:1: qq-qq: there is no such key; expected name, jobs, by, room or free",
+		"room: {size: 3, key: abc, key_file: x}": "f.yaml:1:27: room.key_file: key is also given; expected one of the two",
+		"room: {key_file: ''}":                   "f.yaml:1:18: room.key_file: this is one value; expected the path of a file",
+		"room: {key_file: }":                     "f.yaml:1:8: room.key_file: empty value; expected the path of a file",
+	} {
+		if _, wrong := decoded(document + "\n"); wrong != want {
+			t.Errorf("%s: %s\nwant %s", document, wrong, want)
+		}
+	}
+}
+
+// The bounds are part of what is allowed.
+func TestBounds(t *testing.T) {
+	for document, want := range map[string]string{
+		"jobs: [{id: a, do: bar, rate: 0}]":              "",
+		"jobs: [{id: a, do: bar, rate: 1}]":              "",
+		"jobs: [{id: a, do: bar, rate: 1.01}]":           "jobs[0].rate: 1.01 is more than 1; expected 0 to 1",
+		"jobs: [{id: a, do: bar, rate: -0.01}]":          "jobs[0].rate: -0.01 is less than 0; expected 0 to 1",
+		"jobs: [{id: a, do: bar, rate: .inf}]":           `jobs[0].rate: ".inf": not a number; expected a number`,
+		"jobs: [{id: a, do: bar, rate: .nan}]":           `jobs[0].rate: ".nan": not a number; expected a number`,
+		"jobs: [{id: a, do: {foo: {name: x, size: 9}}}]": "",
+		"by: {a: {hand: {fingers: 1}}}":                  "",
+		"by: {a: {tool: {kind: san}}}":                   `by.a.tool.kind: "san" is not one of its values; did you mean saw?; expected saw or drill`,
+		"by: {a: {tool: {kind: ''}}}":                    "by.a.tool.kind: required; expected saw or drill",
+		"by: {a: {}}":                                    "by.a: empty; expected one of hand or tool",
+		"by: {a: ~}":                                     "by.a: empty; expected one of hand or tool",
+		"by: [a]":                                        "by: this is a list; expected a mapping of names",
+		"by: {a: hand}":                                  "",
+		"by: ~":                                          "",
+		"room: 5":                                        "",
+		"room: [5]":                                      "room: this is a list; expected a mapping with size, key, key_file or light",
+		"room: {key: no}":                                "room.key: it has 2 bytes; expected a secret",
+		"room: {light: 'true'}":                          `room.light: "true" is a text, because of its quotes; expected true or false without quotes`,
+		"room: {size: 1_000}":                            `room.size: "1_000": not a whole number; expected a whole number`,
+	} {
+		_, wrong := decoded(document + "\n")
+		if i := strings.Index(wrong, ": "); i > 0 {
+			wrong = wrong[i+2:]
+		}
+		if wrong != want {
+			t.Errorf("%s: %s\nwant %s", document, wrong, want)
+		}
+	}
+}
+
+// Doc finds a key with and without brackets, stars and names.
+func TestDoc(t *testing.T) {
+	r := NewReference(&plan{}, Comments{"plan.Name": "What it is called.", "tool": strings.Repeat("tools ", 20), "foo": "Foo."})
+	for key, want := range map[string]string{
+		"name": "name", "jobs[0].rate": "jobs[].rate", "jobs[].rate": "jobs[].rate", "jobs.rate": "jobs[].rate", "by.hand": "by.*.hand",
+		"by.anna.hand": "by.*.hand", "by.*.hand": "by.*.hand", "by.hand.fingers": "by.*.hand.fingers", "by.anna": "by.*", "by": "by.*",
+		"jobs.do.foo": "jobs[].do.foo", "room": "room", "free": "free",
+	} {
+		text, instead := r.Doc(key)
+		if first, _, _ := strings.Cut(strings.TrimSpace(text), "\n"); strings.Fields(first + " x")[0] != want || instead != nil {
+			t.Errorf("%s: %q, %q", key, text, instead)
+		}
+	}
+	for key, want := range map[string]string{"rat": "", "fingers": "by.*.hand.fingers", "jobs.do.fo": "jobs.do.foo", "jobs[].wo": "jobs[].do"} {
+		text, instead := r.Doc(key)
+		if text != "" || strings.Join(instead, " ") != want {
+			t.Errorf("%s: %q, %q", key, text, instead)
+		}
+	}
+	if all, _ := r.Doc(""); !strings.Contains(all, "by.*.tool") || strings.Count(all, "tools tools") < 5 || !strings.Contains(all, "What it is called.") {
+		t.Errorf("all: %s", all)
+	}
+}
+
+// Comments are those on structs and their fields, in one line, without the name of the type.
+func TestSentence(t *testing.T) {
+	for text, want := range map[string]string{
+		"T is a thing.": "A thing.", "T are things.": "Things.", "T says so.": "So.", "T does it.": "Does it.", "It is one.": "It is one.", "": "",
+		"T ändert.": "Ändert.",
+	} {
+		if got := sentence("T", text); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if got := wantOf(reflect.TypeFor[bar]()); got != "nothing, or {}" {
+		t.Errorf("a struct without keys: %q", got)
+	}
+}
