@@ -25,10 +25,11 @@ type plan struct {
 }
 
 type job struct {
-	ID   string  `yaml:"id" id:"true" required:"true" example:"first"`
-	Do   task    `yaml:"do" required:"true" example:"foo"`
-	Who  []who   `yaml:"who"`
-	Rate float64 `yaml:"rate" default:"0.5" min:"0" max:"1"`
+	ID    string  `yaml:"id" id:"true" required:"true" example:"first"`
+	Do    task    `yaml:"do" required:"true" example:"foo"`
+	Who   []who   `yaml:"who"`
+	Rate  float64 `yaml:"rate" default:"0.5" min:"0" max:"1"`
+	Label string  `yaml:"label"`
 }
 
 // worker is one of two.
@@ -38,18 +39,22 @@ type worker struct {
 }
 
 type hand struct {
-	Fingers int `yaml:"fingers" default:"5" min:"1"`
+	Fingers int    `yaml:"fingers" default:"5" min:"1"`
+	Size    int    `yaml:"size"`
+	Label   string `yaml:"label"`
 }
 
 type tool struct {
 	Kind  string  `yaml:"kind" required:"true" enum:"saw|drill" example:"saw"`
 	Token *secret `yaml:"token"`
+	Label string  `yaml:"label"`
 }
 
 type room struct {
 	Size  int    `yaml:"size" short:"true" default:"1"`
 	Key   secret `yaml:"key"`
 	Light bool   `yaml:"light" default:"true"`
+	Label string `yaml:"label"`
 }
 
 // task is one of kinds that it does not know: adding one is a type and a line in kinds, both of which can be in a file of
@@ -225,14 +230,14 @@ func TestSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ environ, want, wrong string }{
-		{"P_ROOM_SIZE=4", "{4  true}", ""},
-		{"P_ROOM=4", "{4  true}", ""},
-		{"P_ROOM={light: false}", "{1  false}", ""},
-		{"P_ROOM_KEY=a b", "{1 a b true}", ""},
-		{"P_ROOM_KEY_FILE=" + file, "{1 from a file true}", ""},
-		{"P_ROOM_SIZE=", "{1  true}", ""},
-		{"P_LEFT_ALONE=5", "{1  true}", ""},
-		{"OTHER_ROOM_SIZE=4", "{1  true}", ""},
+		{"P_ROOM_SIZE=4", "{4  true }", ""},
+		{"P_ROOM=4", "{4  true }", ""},
+		{"P_ROOM={light: false}", "{1  false }", ""},
+		{"P_ROOM_KEY=a b", "{1 a b true }", ""},
+		{"P_ROOM_KEY_FILE=" + file, "{1 from a file true }", ""},
+		{"P_ROOM_SIZE=", "{1  true }", ""},
+		{"P_LEFT_ALONE=5", "{1  true }", ""},
+		{"OTHER_ROOM_SIZE=4", "{1  true }", ""},
 		{"P_ROOM_KEY=no", "", "environment variable P_ROOM_KEY: room.key: it has 2 bytes; expected a secret"},
 		{"P_ROOM_KEY_FILE=" + dir, "", "environment variable P_ROOM_KEY_FILE: room.key_file: " + dir + " cannot be read: is a directory"},
 		{"P_ROOM_SIZE_FILE=" + file, "", "environment variable P_ROOM_SIZE_FILE: there is no such setting; the names are"},
