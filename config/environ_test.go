@@ -124,3 +124,15 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// A variable with a list or a mapping says all of it: nothing of the file's is left.
+func TestEnvironmentReplaces(t *testing.T) {
+	file := folder(t, served("auth: {a: {jwt: {jwks_url: 'https://a/'}}}\nlimits: {connections: 1, auth_calls: 1}\nlisten: [{address: ':1'}]\n"))
+	c, err := Load(Sources{File: file, Environ: []string{
+		"HANDFAST_AUTH={b: {jwt: {jwks_url: 'https://b/'}}}", "HANDFAST_LIMITS={connections: 2}", "HANDFAST_LISTEN=[{address: ':2'}]",
+	}})
+	if err != nil || len(c.Auth) != 1 || c.Auth["b"] == nil || c.Limits.Connections != 2 || c.Limits.AuthCalls != 256 ||
+		len(c.Listen) != 1 || c.Listen[0].Address != ":2" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

@@ -59,7 +59,7 @@ The path of a key, in capitals, with ` + "`" + `_` + "`" + ` between its parts, 
 | ` + "`" + `HANDFAST_ADMIN_TOKEN_FILE=/run/secrets/admin` + "`" + ` | ` + "`" + `admin.token` + "`" + `, from a file |
 | ` + "`" + `HANDFAST_TRUSTED_PROXIES=10.0.0.0/8,::1` + "`" + ` | a list of values |
 | ` + "`" + `HANDFAST_LISTEN='[{address: :8443}]'` + "`" + ` | a list or a mapping as a whole, in YAML: it replaces what the file says |
-| ` + "`" + `HANDFAST_AUTH='{users: {jwt: {secret_file: /run/secrets/jwt}}}'` + "`" + ` | the same; its entries are added to those of the file |
+| ` + "`" + `HANDFAST_AUTH='{users: {jwt: {secret_file: /run/secrets/jwt}}}'` + "`" + ` | the same |
 
 What is in a list or under a name of yours has no variable of its own. A variable that is empty counts as not set, except that
 ` + "`" + `HANDFAST_CONFIG` + "`" + `, ` + "`" + `HANDFAST_ENDPOINTS` + "`" + ` and ` + "`" + `HANDFAST_AUTH` + "`" + ` must not be empty. One that begins with ` + "`" + `HANDFAST_` + "`" + ` and is no key is
