@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml/token"
 )
 
 // A text is written so that it is read again as the same text.
@@ -147,5 +149,42 @@ func TestSentence(t *testing.T) {
 	}
 	if got := wantOf(reflect.TypeFor[bar]()); got != "nothing, or {}" {
 		t.Errorf("a struct without keys: %q", got)
+	}
+}
+
+// A position is one that the document has, whatever the parser says.
+func TestPlace(t *testing.T) {
+	l := linesOf([]byte("ab\r\n\näöü\rx"))
+	for _, tt := range []struct{ line, column, wantLine, wantColumn int }{
+		{1, 1, 1, 1}, {1, 3, 1, 3}, {1, 4, 1, 3}, {2, 9, 2, 1}, {3, 4, 3, 4}, {3, 5, 3, 4}, {4, 2, 4, 2}, {5, 1, 4, 1}, {0, 0, 1, 1},
+	} {
+		got := l.place("f", &token.Token{Position: &token.Position{Line: tt.line, Column: tt.column}})
+		if got != (Pos{"f", tt.wantLine, tt.wantColumn}) {
+			t.Errorf("%d:%d: %v", tt.line, tt.column, got)
+		}
+	}
+	for _, none := range []*token.Token{nil, {}} {
+		if got := l.place("f", none); got != (Pos{"f", 1, 1}) {
+			t.Errorf("no position: %v", got)
+		}
+	}
+	if got := offset("f", []byte("a\näb\x00"), 5); got != (Pos{"f", 2, 3}) {
+		t.Errorf("offset %v", got)
+	}
+}
+
+// Problems are sorted by where they are.
+func TestErrorOrder(t *testing.T) {
+	at := func(file string, line, column int) *Problem { return &Problem{Pos: Pos{file, line, column}, Text: "x"} }
+	err := NewError([]*Problem{at("b", 1, 1), at("a", 2, 1), at("a", 1, 2), at("a", 1, 1), {Text: "y"}})
+	if got := strings.ReplaceAll(err.Error(), "\n", " "); got != "y a:1:1: x a:1:2: x a:2:1: x b:1:1: x" {
+		t.Error(got)
+	}
+	if NewError(nil) != nil {
+		t.Error("an error without problems")
+	}
+	p := &Problem{Pos: Pos{File: "--x"}, Path: "p", Text: "t", Want: "w", Hint: "h"}
+	if got := p.Error(); got != "--x: p: t; h; expected w" {
+		t.Error(got)
 	}
 }

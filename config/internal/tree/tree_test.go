@@ -229,7 +229,12 @@ func TestSet(t *testing.T) {
 	if err := os.WriteFile(file, []byte(" from a file \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ environ, want, wrong string }{
+		{"P_ROOM_KEY_FILE=" + empty, "", "environment variable P_ROOM_KEY_FILE: room.key_file: " + empty + " is empty"},
 		{"P_ROOM_SIZE=4", "{4  true }", ""},
 		{"P_ROOM=4", "{4  true }", ""},
 		{"P_ROOM={light: false}", "{1  false }", ""},
