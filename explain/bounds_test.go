@@ -119,6 +119,20 @@ func TestProbesAreBounded(t *testing.T) {
 	})
 }
 
+// A body that does not end is waited for no longer than it is worth, and what came of it is kept.
+func TestABodyThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(v *visit) {
+			v.say("HTTP/1.1 500 No\nContent-Length: 10\n\nabc")
+			io.Copy(io.Discard, v.in)
+		})
+		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+		if r.Response == nil || r.Response.Body != "abc" || r.Duration != Duration(bodyPatience) {
+			t.Errorf("%s: %+v", r.Duration, r.Response)
+		}
+	})
+}
+
 // Who stops it is not told that the server gave no answer.
 func TestInterruptedIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
