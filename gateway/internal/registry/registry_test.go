@@ -106,6 +106,43 @@ func TestRefusalsTakeNothing(t *testing.T) {
 	}
 }
 
+// A refusal by one bound takes no place that another bound counts.
+func TestBoundsTogether(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		b    Bounds
+	}{
+		{"by address", Bounds{Total: 3, Endpoint: 3, PerAddress: 1}},
+		{"by address at the endpoint", Bounds{Total: 3, Endpoint: 3, PerAddress: 2, EndpointPerAddress: 1}},
+	} {
+		g := New(&auth.Live{})
+		first := entry("a", "192.0.2.1", "")
+		if err := g.Enter(first, tt.b); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if err := g.Enter(entry("a", "192.0.2.1", ""), tt.b); !errors.Is(err, error(ErrAddressFull)) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+		}
+		if tt.b.EndpointPerAddress > 0 {
+			if err := g.Enter(entry("b", "192.0.2.1", ""), tt.b); err != nil {
+				t.Errorf("%s: at another endpoint: %v", tt.name, err)
+			}
+		}
+		if err := g.Enter(entry("a", "192.0.2.2", ""), tt.b); err != nil {
+			t.Errorf("%s: another address: %v", tt.name, err)
+		}
+		g.Leave(first)
+		if err := g.Enter(first, tt.b); err != nil {
+			t.Errorf("%s: when the first has left: %v", tt.name, err)
+		}
+		if g.endpoints.Taken("a") != 2 {
+			t.Errorf("%s: %d places of the endpoint are taken", tt.name, g.endpoints.Taken("a"))
+		}
+	}
+}
+
 func TestBoundsPerUser(t *testing.T) {
 	g := New(&auth.Live{})
 	b := Bounds{EndpointPerUser: 1}
