@@ -1,9 +1,14 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
@@ -129,4 +134,67 @@ func TestClosedTarget(t *testing.T) {
 	if n := r.conns.Len(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
+}
+
+// What happens while a target decides about a client counts: a revocation, and a reload that takes the endpoint away.
+func TestChangesDuringOpen(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var abandoned atomic.Int32
+	target := &double{open: func(ctx context.Context, r *Request) (*Opened, error) {
+		o, err := echo{}.Open(ctx, r)
+		o.Abandon = func() { abandoned.Add(1) }
+		asked <- struct{}{}
+		<-answer
+		return o, err
+	}}
+	r := runTargets(t, parse(t, users, key), only(target))
+	alice := as(token("alice", time.Hour, nil))
+	during := func(change func()) *websocket.HandshakeError {
+		t.Helper()
+		failed := make(chan error, 1)
+		go func() {
+			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", alice)
+			if err == nil {
+				c.CloseNow()
+			}
+			failed <- err
+		}()
+		bounded.Receive(t, asked)
+		change()
+		answer <- struct{}{}
+		e, ok := errors.AsType[*websocket.HandshakeError](bounded.Receive(t, failed))
+		if !ok {
+			t.Fatal("it was admitted")
+		}
+		return e
+	}
+	if e := during(func() {
+		if err := r.Reload(bounded.Context(t), r.with(t, "endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]")); err != nil {
+			t.Error(err)
+		}
+	}); e.Status != 503 || e.Header.Get("Retry-After") == "" {
+		t.Errorf("the endpoint is gone: %d", e.Status)
+	}
+	if err := r.Reload(bounded.Context(t), r.with(t, users, key)); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-asked
+		answer <- struct{}{}
+	}()
+	before := r.open(t, "/chat", alice)
+	if e := during(func() {
+		if err := r.store.Revoke(bounded.Context(t), auth.Revocation{Subject: "alice", At: time.Now().Add(time.Second)}); err != nil {
+			t.Error(err)
+		}
+		if e := ending(t, before); e.Code != auth.CodeExpired {
+			t.Errorf("the connection from before: %v", e)
+		}
+	}); e.Status != 401 {
+		t.Errorf("the credential was revoked: %d", e.Status)
+	}
+	if n := abandoned.Load(); n != 2 {
+		t.Errorf("%d were abandoned", n)
+	}
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
