@@ -66,6 +66,9 @@ func TestSlips(t *testing.T) {
 	for document, want := range map[string]string{
 		"log:\n\tlevel: debug\n":       "f.yaml:2:1: not valid YAML: a tab where only spaces are allowed; expected a YAML document",
 		"log:\n  level:\tdebug\n":      "",
+		"\x01log: {}\n":                "f.yaml:1:1: not UTF-8 text, or a control character; expected a YAML document",
+		"log: {} # \x7f\n":             "f.yaml:1:11: not UTF-8 text, or a control character; expected a YAML document",
+		"log: {} # \xff\n":             "f.yaml:1:11: not UTF-8 text, or a control character; expected a YAML document",
 		"%YAML 1.2\n---\nlog: {}\n":    "f.yaml:1:1: a directive has no meaning here",
 		"log: {level: debug}\r\n\r\n":  "",
 		"\xff\xfel\x00o\x00g\x00:\x00": "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",

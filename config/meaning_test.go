@@ -78,6 +78,8 @@ func TestMeaning(t *testing.T) {
 		"auth: {u: {jwt: {jwks_url: 'ftp://x'}}}":                                                                                              "auth.u.jwt.jwks_url: its scheme",
 		"auth: {u: {jwt: {oidc_issuer: 'ftp://x'}}}":                                                                                           "auth.u.jwt.oidc_issuer: its scheme",
 		"auth: {u: {jwt: {public_key_file: none}}}":                                                                                            "auth.u.jwt.public_key_file: ",
+		"auth: {u: {jwt: {jwks_url: 'https://x', any_audience: true}}}":                                                                        "",
+		"auth: {u: {jwt: {jwks_url: 'https://x', audience: [a]}}}":                                                                             "",
 		"auth: {u: {jwt: {jwks_url: 'https://x', audience: [a], any_audience: true}}}":                                                         "auth.u.jwt.any_audience: audience is also given",
 		"auth: {u: {jwt: {secret: 0123456789012345678901234567890123456789, algorithms: [RS256]}}}":                                            `algorithms[0]: "RS256" needs a public key`,
 		"auth: {u: {jwt: {secret: 01234567890123456789012345678901}}}":                                                                         "",

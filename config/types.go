@@ -94,7 +94,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 func (b Bytes) String() string {
 	digits, unit := strconv.FormatInt(int64(b), 10), ""
 	for _, u := range byteUnits[:6] {
-		if b == 0 || int64(b)%u.size != 0 {
+		if int64(b)%u.size != 0 {
 			continue
 		}
 		if d := strconv.FormatInt(int64(b)/u.size, 10); len(d) < len(digits) {

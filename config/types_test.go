@@ -84,6 +84,7 @@ func TestTypes(t *testing.T) {
 		{new(Time), "31.1.2027", ""},
 		{new(Path), "a/b", "a/b"},
 		{new(Path), "a\x00b", ""},
+		{new(Path), "\x00b", ""},
 	} {
 		err := tt.into.UnmarshalText([]byte(tt.text))
 		if err != nil {

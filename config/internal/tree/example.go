@@ -228,7 +228,7 @@ func (w *writer) one(n node) {
 	default:
 		text = yamlText(f.Example)
 	}
-	if f.Required && len(w.marks) > 0 { // needed where it is
+	if f.Required { // the part of which it is one is not given
 		w.line(key + ": " + text)
 		return
 	}
