@@ -49,17 +49,19 @@ var rules = []rule{
 		own: []string{"websocket/internal/header"}},
 	{pkg: "websocket/internal/opening", std: anyStd, not: []string{"crypto/tls", "net", "os", "sync", "context", "log"},
 		own:  []string{"websocket/handshake", "websocket/internal/header"},
-		test: []string{"websocket", "websocket/reactor"}},
+		test: []string{"websocket"}},
 	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
 		own: []string{"websocket/frame", "websocket/internal/deflate"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/leak", "websocket/internal/looptest"}},
+	{pkg: "websocket/internal/looptest", std: anyStd, own: []string{"websocket/loop"}},
 
 	// The library, and what stands on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
-		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/transport",
+		"websocket/internal/prepared", "websocket/loop", "websocket/protocol", "websocket/internal/transport",
 		"websocket/internal/opening", "websocket/internal/utf8x"},
-		test: []string{"websocket/internal/seamtest", "websocket/wstest", "websocket/wsjson"}},
+		test: []string{"websocket/internal/looptest", "websocket/internal/seamtest", "websocket/wstest", "websocket/wsjson"}},
 	{pkg: "websocket/internal/seamtest", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/internal/bounded"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"websocket", "websocket/frame"}},
@@ -67,10 +69,6 @@ var rules = []rule{
 		test: []string{"websocket/wstest"}},
 	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		test: []string{"websocket/wstest"}},
-	// The event loop drives the same machine as Conn does.
-	{pkg: "websocket/reactor", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/frame",
-		"websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
-		"websocket/internal/prepared", "websocket/protocol", "websocket/internal/opening"}, test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use these two.
 	{pkg: "websocket/internal/leak", std: anyStd},
@@ -116,7 +114,7 @@ var rules = []rule{
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
-		test: []string{"e2e/internal/...", "golang.org/x/sys", "websocket/reactor"}},
+		test: []string{"e2e/internal/...", "golang.org/x/sys"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
@@ -124,7 +122,7 @@ var rules = []rule{
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
 		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
 	// Peers and load generators of all kinds: nothing of it is published.
-	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/reactor", "bench/..."},
+	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
 		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
 			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},

@@ -18,9 +18,8 @@ const (
 // oversized lists the types that are still past the budget, and what they may have until they are within it. The list only
 // gets shorter.
 var oversized = map[string]size{
-	"websocket.Conn":           {60, 145},
-	"websocket/reactor.Conn":   {35, 85},
-	"websocket/reactor.Server": {35, 40},
+	"websocket.Conn":      {60, 145},
+	"websocket.eventConn": {25, 82},
 }
 
 // size is what the budget counts of a type, in addition to its lines.

@@ -13,13 +13,12 @@ import (
 	"golang.org/x/net/nettest"
 
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/reactor"
 )
 
 // Every net.Conn that the library hands to other code is one by its contract: deadlines, addresses, concurrent calls.
 func TestNetConns(t *testing.T) {
 	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
-		"event loop, TLS callbacks": tlsCallbackConn,
+		"server, TLS callbacks": tlsCallbackConn,
 		"server, HTTP pages":        pageConn,
 	} {
 		t.Run(name, func(t *testing.T) { nettest.TestConn(t, pipe) })
@@ -31,13 +30,14 @@ var errEnough = errors.New("the test is over")
 // tlsCallbackConn returns the connection that GetCertificate sees, and its other end.
 func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 	seen, over := make(chan net.Conn, 1), make(chan struct{})
-	s := &reactor.Server{HeadTimeout: time.Minute}
+	s := &websocket.Server{HTTP: &http.Server{Handler: new(websocket.Endpoint), ReadHeaderTimeout: time.Minute}}
 	c1, served, err := connectTo(func(l net.Listener) error {
-		return s.ServeTLS(l, &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		s.HTTP.TLSConfig = &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			seen <- h.Conn
 			<-over
 			return nil, errEnough
-		}})
+		}}
+		return s.ServeTLS(l, "", "")
 	})
 	if err != nil {
 		return nil, nil, nil, err

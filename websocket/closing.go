@@ -3,8 +3,6 @@ package websocket
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -42,7 +40,7 @@ func (c *Conn) Close(code Code, reason string) error {
 func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseError, error) {
 	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
 	if err != nil {
-		return nil, fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
+		return nil, errCloseCode(code, err)
 	}
 	c.ctl = ctl
 	c.closing = &CloseError{Code: code, Reason: reason}
@@ -85,7 +83,7 @@ func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 	case <-done:
 	case <-timer.C:
 		late := *e
-		late.Err = fmt.Errorf("the peer did not answer the close frame within %v", c.opts.closeTimeout)
+		late.Err = errUnanswered(c.opts.closeTimeout)
 		c.end(&late)
 	}
 	c.mu.Lock()
@@ -122,8 +120,7 @@ func (c *Conn) violated(ctx context.Context, err error) error {
 	if !errors.As(err, &v) {
 		return c.end(&CloseError{Code: CodeAbnormal, Err: err})
 	}
-	pe := &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail}
-	e := &CloseError{Code: Code(v.Code), ByPeer: true, Err: pe}
+	e := violation(v)
 	c.closes(e)
 	return c.finish(ctx, e, c.opts.closeTimeout)
 }
@@ -226,20 +223,7 @@ func (c *Conn) broke(err error) *CloseError {
 	if ended != nil {
 		return ended
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
-	switch {
-	case begun != nil:
-		e = &CloseError{Code: begun.Code, Reason: begun.Reason}
-		e.Err = &protocol.Broken{Closing: true, Err: err}
-	case werr != nil:
-		e.Err = werr
-	default:
-		e.Err = &protocol.Broken{Where: c.m.Within(), Err: err}
-	}
-	return e
+	return brokenOff(begun, werr, c.m.Within(), err)
 }
 
 // writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/opening"
@@ -36,6 +37,10 @@ type Endpoint struct {
 	Hooks
 
 	roster roster
+	loops  lazyLoops // for connections that did not come through a Server
+
+	mu    sync.Mutex
+	kinds map[*Server]*eventKind // of connections on event loops, by the Server that they came through
 }
 
 // Admission is the outcome of [Endpoint.Admit] for one connection.
@@ -103,6 +108,7 @@ type service struct {
 	serve  func(*Conn)
 	open   func(Sender) Receiver
 	tunnel func(net.Conn, []byte)
+	own    bool // an Admission has options or functions of its own
 }
 
 // judge decides about a request. request returns it as Admit wants it, and is not called unless there is an Admit.
@@ -170,6 +176,7 @@ func (x *service) apply(a *Admission) {
 	if a.Serve != nil || a.Open != nil || a.Tunnel != nil {
 		x.serve, x.open, x.tunnel = a.Serve, a.Open, a.Tunnel
 	}
+	x.own = a.Options != nil || a.Open != nil
 	x.header = a.Header
 }
 
@@ -218,6 +225,9 @@ func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *Han
 		t.pass(x.tunnel, nc, early)
 		return nil
 	}
+	if x.open != nil && t.events(nc, &x, early) {
+		return nil
+	}
 	s := &session{trail: *t, serve: x.serve, open: x.open}
 	s.hs = Handshake{Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions(), RemoteAddr: r.RemoteAddr, TLS: r.TLS}
 	s.hs.fromRequest(r)
@@ -228,10 +238,22 @@ func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *Han
 // Shutdown closes every connection with CodeGoingAway, concurrently, and waits until their Serve functions and Receivers
 // have returned. From then on the Endpoint answers with 503. When ctx ends first, the remaining connections are cut, and
 // Shutdown returns ctx's error.
-func (e *Endpoint) Shutdown(ctx context.Context) error { return e.roster.shutdown(ctx, nil) }
+func (e *Endpoint) Shutdown(ctx context.Context) error {
+	err := e.roster.shutdown(ctx, func() error {
+		e.eachEvent(func(c Sender) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // the code is a valid one
+		return nil
+	})
+	if err != nil {
+		e.Close()
+	}
+	e.loops.stop(err == nil)
+	return err
+}
 
 // Close cuts all connections immediately and waits for nothing. It returns nil.
 func (e *Endpoint) Close() error {
 	e.roster.cut()
+	e.eachEvent(func(c Sender) { c.CloseNow() })
+	e.loops.stop(false)
 	return nil
 }

@@ -2,8 +2,6 @@ package websocket
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -12,29 +10,21 @@ import (
 
 // keepalive watches for a peer that is silent, and hears it while nobody reads: one timer, no goroutine. The Conn's mu guards it.
 //
-// It looks twice in a PingInterval. A look that finds nothing heard since the one before sends a ping: the peer has been silent for
-// half an interval at least and a whole one at most. The third in a row gives up: more than one and at most two intervals have gone
-// by, one of them since the ping. A peer that takes what was sent before the ping is not silent; how much lies in front of the ping
-// in its own kernel cannot be seen, so that one that did so, and others where nothing can be seen, gets twice as long.
+// It looks twice in a PingInterval, and peerWatch judges what it finds.
 type keepalive struct {
 	timer   *time.Timer
 	watch   *transport.Watch // where the system tells of bytes that have arrived; nil until it is needed
 	next    time.Duration    // of the next look, since began; 0 means never
 	taken   int64            // bytes that the peer's kernel had at the last look, or ours where the system does not say
-	quiet   uint8            // looks in a row that found nothing heard
-	slow    bool             // the ping may wait behind other data
-	watched bool             // watch is armed
-	guarded bool             // the timer or watch will hear the peer if nobody reads
+	peer    peerWatch
+	watched bool // watch is armed
+	guarded bool // the timer or watch will hear the peer if nobody reads
 }
 
 // began is what keepalive counts time from: half the size of a time.Time.
 var began = time.Now()
 
 const (
-	quietPing = 1
-	quietEnd  = 3
-	slowEnd   = 2*quietEnd + 1
-
 	// backlog is how much may lie in front of a ping without a word about it.
 	backlog = 4 << 10
 
@@ -150,28 +140,16 @@ func (c *Conn) look() bool {
 	}
 	k := &c.alive
 	takes := c.takes()
-	if c.heard.Swap(false) {
-		k.quiet, k.slow = 0, false
-	} else if takes {
-		k.quiet = 0
-	} else {
-		k.quiet++
-	}
-	end := uint8(quietEnd)
-	if k.slow {
-		end = slowEnd
-	}
-	switch k.quiet {
-	case quietPing:
-		if c.canWrite() == nil {
-			c.pings.waiting = slices.DeleteFunc(c.pings.waiting, func(p *pinged) bool { return p.own })
-			c.pingLocked().own = true
-		}
-	case end:
+	ping, dead := k.peer.look(c.heard.Swap(false), takes)
+	switch {
+	case dead:
+		e := k.peer.silent(c.opts.pingInterval)
 		c.mu.Unlock()
-		c.end(&CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf("the peer was silent for %v or more, ping unanswered: %w",
-			time.Duration(end)*c.opts.pingInterval/2, os.ErrDeadlineExceeded)})
+		c.end(e)
 		return false
+	case ping && c.canWrite() == nil:
+		c.pings.waiting = slices.DeleteFunc(c.pings.waiting, func(p *pinged) bool { return p.own })
+		c.pingLocked().own = true
 	}
 	k.next = time.Since(began) + c.opts.pingInterval/2
 	c.mu.Unlock()
@@ -187,10 +165,10 @@ func (c *Conn) takes() bool {
 	if unsent, ok := c.stream.Unsent(); ok {
 		taken := sent - int64(unsent) // under TLS too little, by a sum that does not shrink
 		takes = takes || unsent > 0 && taken > k.taken
-		k.slow = k.slow || takes
+		k.peer.slow = k.peer.slow || takes
 		k.taken = taken
 	} else {
-		k.slow = k.slow || sent-k.taken > backlog && !c.out.held
+		k.peer.slow = k.peer.slow || sent-k.taken > backlog && !c.out.held
 		k.taken = sent
 	}
 	return takes

@@ -24,7 +24,7 @@ func newPrepared(m Message) *Prepared {
 	return p
 }
 
-// frames returns what p is made of. Package reactor, which has frames of its own to send, converts it in the same way.
+// frames returns what p is made of.
 func (p *Prepared) frames() *prepared.Frames { return (*prepared.Frames)(p) }
 
 // Len returns the length of the message.

@@ -129,13 +129,7 @@ func (e *events) serve(ctx context.Context) {
 
 // fail closes the connection because of err.
 func (e *events) fail(err error) {
-	code, reason, cause := CodeInternalError, "", err
-	if ce, ok := errors.AsType[*CloseError](err); ok {
-		code, reason = ce.Code, ce.Reason
-		if ce == err { //nolint:errorlint // then it says no more than what is picked here
-			cause = ce.Err
-		}
-	}
+	code, reason, cause := closeFor(err)
 	began, err := e.c.shut(code, reason)
 	if err != nil { // no such code can be sent
 		began, _ = e.c.shut(CodeInternalError, "")
@@ -148,12 +142,7 @@ func (e *events) fail(err error) {
 // how returns how the connection ended, and why this end closed it.
 func (e *events) how() *CloseError {
 	how, _ := errors.AsType[*CloseError](e.c.ended())
-	if e.cause != nil && how.Err == nil {
-		with := *how
-		with.Err = e.cause
-		return &with
-	}
-	return how
+	return how.because(e.cause)
 }
 
 // Shut starts the closing handshake and returns: it is [Conn.Close] that does not wait. What was accepted before goes out before

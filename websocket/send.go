@@ -267,7 +267,7 @@ func (c *Conn) makeRoom(n int) error {
 			// up, so that the close frame does not wait behind it.
 			c.dropQueue(ErrQueueFull)
 			deadline := time.Now().Add(c.opts.closeTimeout)
-			if e, err := c.beginClose(CodeTryAgainLater, "reads too slowly", deadline); err == nil {
+			if e, err := c.beginClose(CodeTryAgainLater, reasonSlow, deadline); err == nil {
 				go c.finishClose(deadline, e) // ends at the deadline
 			}
 			return ErrQueueFull

@@ -53,6 +53,7 @@ type Server struct {
 	once    sync.Once
 	stop    chan struct{} // closed when no more connections are accepted
 	waiting waiting
+	loops   lazyLoops
 	roster  roster // connections, and the handlers that run on their behalf
 
 	// What HTTP had in these fields.
@@ -233,6 +234,7 @@ func (s *Server) watch(c *Conn) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.halt(false)
 	err := s.roster.shutdown(ctx, func() error {
+		s.loops.each(func(c *eventConn) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // the code is a valid one
 		if s.HTTP == nil {
 			return nil
 		}
@@ -241,6 +243,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if ctx.Err() != nil {
 		s.Close()
 	}
+	s.loops.stop(err == nil)
 	return err
 }
 
@@ -248,6 +251,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.halt(true)
 	s.roster.cut()
+	s.loops.each(func(c *eventConn) { c.CloseNow() })
+	s.loops.stop(false)
 	if s.HTTP != nil {
 		s.HTTP.Close()
 	}

@@ -325,9 +325,9 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		return
 	}
 	defer e.roster.leave()
-	s := &session{trail: trail{endpoint: e, server: a.server}}
+	t := trail{endpoint: e, server: a.server}
 	var x service
-	if refused := e.judge(&x, in, nil, &s.trail); refused != nil {
+	if refused := e.judge(&x, in, nil, &t); refused != nil {
 		a.refuseBy(e, refused)
 		return
 	}
@@ -336,12 +336,15 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		early = bytes.Clone(rest)
 	}
 	if err := a.send(x.terms.AppendAnswer(a.buf[:0], in, nil, e.Accept.Header)); err != nil {
-		s.trail.refused(a.nc.RemoteAddr().String(), nil, &HandshakeError{Stage: StageStatus, Err: err})
+		t.refused(a.nc.RemoteAddr().String(), nil, &HandshakeError{Stage: StageStatus, Err: err})
 		a.close()
 		return
 	}
 	a.state(http.StateHijacked)
-	s.serve, s.open = x.serve, x.open
+	if x.open != nil && t.events(a.nc, &x, early) {
+		return
+	}
+	s := &session{trail: t, serve: x.serve, open: x.open}
 	s.hs = Handshake{Proto: "HTTP/1.1", Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions()}
 	s.late.head, s.late.nc = a.text, a.nc
 	s.hs.late = &s.late

@@ -3,7 +3,7 @@
 //
 // The peer of every case is written here from the RFCs alone: it shares no code with the library, so that a mistake in
 // the library's framing cannot hide itself. Each case runs against four ends of the library, all echoing what they get:
-// servers made with websocket.Accept, with websocket.Server and with the event loop of websocket/reactor, and a client
+// servers made with websocket.Accept, with websocket.Server and with its events, which the event loop drives, and a client
 // made with websocket.Dial; what the peer sends is masked for the servers and not for the client. With Accept and Dial each
 // of those runs several times over: cut as the case says, one byte a write, in as few writes as possible, joined with the
 // opening handshake, and over TLS; each time with another of the library's ways to read and write. The Server and the

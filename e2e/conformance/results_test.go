@@ -104,7 +104,7 @@ func (t *table) render() string {
 
 Written by ` + "`go test ./e2e/conformance -rewrite`" + `; doc.go says how the cases are played. Numbers are those of the Autobahn test
 suite, and its strict results are asked for; numbers with an h are cases of our own. "server" is websocket.Accept,
-"service" is websocket.Server and "reactor" the event loop, each against a raw client; "client" is websocket.Dial against
+"service" is websocket.Server and "events" its event loop, each against a raw client; "client" is websocket.Dial against
 a raw server. A dash is where a case has no meaning; "late" is where the event loop, which inflates a message when all of
 it is there, fails the connection at the message's end and not at its first bad byte. Clauses are of RFC 6455 where no
 other is named. Families 12 and 13 send fewer messages than Autobahn does, of data of our own.

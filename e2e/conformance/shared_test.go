@@ -8,10 +8,10 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
-	"github.com/handfast/handfast/websocket/reactor"
 )
 
 // shared are servers of one kind, one for each way to set them up. The cases that want the same server use it at once, so
@@ -107,7 +107,7 @@ func (s *shared) shutDown(t testing.TB) {
 			t.Errorf("shut down the server for %+v: %v", with, err)
 		}
 		err := bounded.Receive(t, h.over)
-		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, reactor.ErrServerClosed) {
+		if !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("the server for %+v ended with: %v", with, err)
 		}
 	}
@@ -130,49 +130,41 @@ func startServer(ln net.Listener, with setup, h *house) (func() error, func(cont
 	return func() error { return s.Serve(ln) }, s.Shutdown
 }
 
-// startReactor makes an event loop.
-func startReactor(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
-	s := &reactor.Server{
-		Options: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
-		Handler: reactor.Handler{Open: h.opened, Message: react, Close: reactorClosed},
-	}
+// startEvents makes a websocket.Server that serves with events.
+func startEvents(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
+	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
+		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
+		Open: func(c websocket.Sender) websocket.Receiver {
+			g := h.guest(c.RemoteAddr().String())
+			if g == nil {
+				c.CloseNow()
+				return nil
+			}
+			return &receiver{c, g}
+		},
+	}}}
 	if with.tls {
-		server, _ := tlsConfigs()
-		return func() error { return s.ServeTLS(ln, server) }, s.Shutdown
+		s.HTTP.TLSConfig, _ = tlsConfigs()
+		return func() error { return s.ServeTLS(ln, "", "") }, s.Shutdown
 	}
 	return func() error { return s.Serve(ln) }, s.Shutdown
 }
 
-func (h *house) opened(c *reactor.Conn) {
-	if remote := c.RemoteAddr(); remote != nil {
-		if g := h.guest(remote.String()); g != nil {
-			c.SetValue(g)
-			return
-		}
-	}
-	c.CloseNow()
+// receiver is what the application does with the events of a connection.
+type receiver struct {
+	c websocket.Sender
+	g *guest
 }
 
-// react is what the application of an event loop does with a message: half of the time as a handler that blocks, so that
-// the loop goes on with another driver.
-func react(c *reactor.Conn, m websocket.Message) {
-	g := c.Value().(*guest)
-	if g.app.calls == byStream || g.app.calls == byMessages {
-		c.Block()
+// Message answers, half of the time after some waiting, so that the loop goes on with another driver.
+func (r *receiver) Message(m websocket.Message) error {
+	if r.g.app.calls == byStream || r.g.app.calls == byMessages {
+		<-time.After(time.Millisecond)
 	}
-	var err error
-	if g.app.closeCode != 0 {
-		err = c.Shut(websocket.Code(g.app.closeCode), g.app.reason)
-	} else {
-		err = c.Send(m)
+	if r.g.app.closeCode != 0 {
+		return r.c.Shut(websocket.Code(r.g.app.closeCode), r.g.app.reason)
 	}
-	if err != nil { // the echo that lacks would be missed
-		c.CloseNow()
-	}
+	return r.c.Send(m)
 }
 
-func reactorClosed(c *reactor.Conn, err error) {
-	if g, ok := c.Value().(*guest); ok {
-		g.done <- err
-	}
-}
+func (r *receiver) Closed(err *websocket.CloseError) { r.g.done <- err }

@@ -26,7 +26,7 @@ func (s subject) isLate(c testCase) bool { return s.late && c.late != nil }
 
 // subjects returns all of them. The servers among them that many cases share are shut down at the end of the test.
 func subjects(t testing.TB) []subject {
-	service, loop := shared{start: startServer}, shared{start: startReactor}
+	service, loop := shared{start: startServer}, shared{start: startEvents}
 	t.Cleanup(func() {
 		service.shutDown(t)
 		loop.shutDown(t)
@@ -34,7 +34,7 @@ func subjects(t testing.TB) []subject {
 	all := []subject{
 		{name: "server", role: testServer, cuts: testCase.everyCut, play: runAgainstServer},
 		{name: "service", role: testServer, cuts: testCase.someCuts, play: service.run, few: true, view: true},
-		{name: "reactor", role: testServer, cuts: testCase.someCuts, play: loop.run, few: true, late: true},
+		{name: "events", role: testServer, cuts: testCase.someCuts, play: loop.run, few: true, late: true},
 		{name: "client", role: testClient, cuts: testCase.everyCut, play: runAgainstClient},
 	}
 	if runtime.GOOS != "linux" {

@@ -1,0 +1,172 @@
+package websocket
+
+import (
+	"net"
+	"sync"
+)
+
+// lazyLoops is event loops that start with the first connection. Its zero value is ready for use.
+type lazyLoops struct {
+	mu      sync.RWMutex
+	ls      *eventLoops
+	stopped bool // or there is no event loop on this system
+}
+
+// get starts n loops, unless there are loops already. It returns nil when there are none and will be none.
+func (z *lazyLoops) get(n int) *eventLoops {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.ls == nil && !z.stopped {
+		ls, err := newEventLoops(n)
+		z.ls, z.stopped = ls, err != nil
+	}
+	return z.ls
+}
+
+// use calls f with the loops, which do not stop meanwhile. It returns false when there are none.
+func (z *lazyLoops) use(n int, f func(*eventLoops) bool) bool {
+	if z.get(n) == nil {
+		return false
+	}
+	z.mu.RLock()
+	defer z.mu.RUnlock()
+	return !z.stopped && f(z.ls)
+}
+
+// stop has the loops end with their last connection, and waits for that if wait is set.
+func (z *lazyLoops) stop(wait bool) {
+	z.mu.Lock()
+	if !z.stopped && z.ls != nil {
+		z.ls.Stop()
+	}
+	z.stopped = true
+	ls := z.ls
+	z.mu.Unlock()
+	if wait && ls != nil {
+		ls.Wait()
+	}
+}
+
+// each calls f for all connections.
+func (z *lazyLoops) each(f func(*eventConn)) {
+	z.mu.RLock()
+	ls := z.ls
+	z.mu.RUnlock()
+	if ls != nil {
+		ls.each(nil, f)
+	}
+}
+
+// events serves nc on an event loop, if there is one that can drive it. It reports whether there is: then all that follows is the
+// loop's.
+func (t *trail) events(nc net.Conn, x *service, early []byte) bool {
+	loops, n := &t.endpoint.loops, 0
+	if t.server != nil {
+		loops, n = &t.server.loops, t.server.Loops
+	}
+	return loops.use(n, func(ls *eventLoops) bool {
+		k := t.endpoint.kindFor(t.server, x)
+		k.count(1)
+		c, err := ls.adopt(k, nc, &x.terms, early)
+		if err != nil {
+			k.count(-1)
+			return false
+		}
+		if k.closes() { // it has come too late for a Shutdown to see it
+			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+		}
+		return true
+	})
+}
+
+// kindFor returns how x is served with events. Connections without options of their own share it.
+func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := e.kinds[s]
+	if k != nil && !x.own {
+		return k
+	}
+	own := newEventKind(trail{endpoint: e, server: s}, x)
+	if e.kinds == nil {
+		e.kinds = map[*Server]*eventKind{}
+	}
+	if !x.own {
+		k = own
+	}
+	e.kinds[s] = k // nil only notes that connections come through s
+	return own
+}
+
+func newEventKind(t trail, x *service) *eventKind {
+	k := &eventKind{
+		trail: t, opts: x.conn.settings(), compression: x.conn.Compression, subprotocols: x.rules.Subprotocols, open: x.open,
+	}
+	k.panicked, k.left = k.trail.panickedAt, func() { k.count(-1) }
+	if t.endpoint.Ended != nil || t.server != nil && t.server.Ended != nil {
+		k.ended = k.trail.ended
+	}
+	return k
+}
+
+// rosters returns what the connections of a kind are counted in.
+func (k *eventKind) rosters() (both [2]*roster) {
+	if k.endpoint != nil {
+		both[0] = &k.endpoint.roster
+	}
+	if k.server != nil {
+		both[1] = &k.server.roster
+	}
+	return both
+}
+
+// count counts connections in, and with a negative n out.
+func (k *eventKind) count(n int) {
+	for _, r := range k.rosters() {
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		if n > 0 {
+			r.active++
+		} else {
+			r.done()
+		}
+		r.mu.Unlock()
+	}
+}
+
+// closes reports whether the Endpoint or the Server is shutting down.
+func (k *eventKind) closes() bool {
+	for _, r := range k.rosters() {
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		closing := r.closing
+		r.mu.Unlock()
+		if closing {
+			return true
+		}
+	}
+	return false
+}
+
+// eachEvent calls f for the Endpoint's connections on event loops, its own and those of the Servers that it came by.
+func (e *Endpoint) eachEvent(f func(Sender)) {
+	e.mu.Lock()
+	loops := []*lazyLoops{&e.loops}
+	for s := range e.kinds {
+		if s != nil {
+			loops = append(loops, &s.loops)
+		}
+	}
+	e.mu.Unlock()
+	for _, z := range loops {
+		z.each(func(c *eventConn) {
+			if c.kind.endpoint == e {
+				f(c)
+			}
+		})
+	}
+}

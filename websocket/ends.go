@@ -1,0 +1,70 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// How connections end: what the drivers of a connection say about it, once for all of them.
+
+// reasonSlow is the reason of the close frame to a peer whose queue is full.
+const reasonSlow = "reads too slowly"
+
+// violation is how a connection ends whose peer broke a rule.
+func violation(v *protocol.Violation) *CloseError {
+	return &CloseError{
+		Code: Code(v.Code), ByPeer: true,
+		Err: &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail},
+	}
+}
+
+// brokenOff is how a connection ends after a read that failed with err. begun is how it was about to end, nil when it was not;
+// werr is why a write had failed before; where is where in the peer's frames the stream ended.
+func brokenOff(begun *CloseError, werr error, where string, err error) *CloseError {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	switch {
+	case begun != nil:
+		return &CloseError{Code: begun.Code, Reason: begun.Reason, Err: &protocol.Broken{Closing: true, Err: err}}
+	case werr != nil:
+		err = werr
+	default:
+		err = &protocol.Broken{Where: where, Err: err}
+	}
+	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: err}
+}
+
+// because returns e with err as what went wrong, unless there is nothing to add.
+func (e *CloseError) because(err error) *CloseError {
+	if err == nil || e.Err != nil {
+		return e
+	}
+	with := *e
+	with.Err = err
+	return &with
+}
+
+func errUnanswered(timeout time.Duration) error {
+	return fmt.Errorf("the peer did not answer the close frame within %v", timeout)
+}
+
+func errCloseCode(code Code, err error) error {
+	return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
+}
+
+// closeFor returns how to close a connection because of an error of the application, and what to report as the cause.
+func closeFor(err error) (code Code, reason string, cause error) {
+	e, ok := errors.AsType[*CloseError](err)
+	if !ok {
+		return CodeInternalError, "", err
+	}
+	if e == err { //nolint:errorlint // then it says no more than what is picked here
+		err = e.Err
+	}
+	return e.Code, e.Reason, err
+}

@@ -1,0 +1,100 @@
+package websocket
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// buffer is a piece of pooled memory: bytes in b, of which the first r are gone already. One that is given back must not
+// be looked at any more.
+type buffer struct {
+	b     []byte
+	r     int
+	cut   int // of what waits to be sent: how much at the beginning belongs to a frame that the kernel has a part of
+	class int8
+}
+
+// The sizes of pooled buffers: powers of two. What is larger belongs to the garbage collector.
+const (
+	bufferBitsMin = 8
+	bufferBitsMax = 25
+)
+
+var pools [bufferBitsMax - bufferBitsMin + 1]sync.Pool
+
+// borrow returns an empty buffer with room for n bytes at least.
+func borrow(n int) *buffer {
+	if f := pooled(n); f != nil {
+		return f
+	}
+	class := classOf(n)
+	if class >= len(pools) {
+		return &buffer{b: make([]byte, 0, n), class: -1}
+	}
+	return &buffer{b: make([]byte, 0, 1<<(class+bufferBitsMin)), class: int8(class)}
+}
+
+func classOf(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-bufferBitsMin) }
+
+// pooled is borrow for those who would rather have none than a new one: then it returns nil.
+func pooled(n int) *buffer {
+	class := classOf(n)
+	if class >= len(pools) {
+		return nil
+	}
+	f, ok := pools[class].Get().(*buffer)
+	if !ok {
+		return nil
+	}
+	f.b, f.r, f.cut = f.b[:0], 0, 0
+	return f
+}
+
+// free gives f back; nil is none.
+func (f *buffer) free() {
+	if f != nil && f.class >= 0 {
+		pools[f.class].Put(f)
+	}
+}
+
+// rest returns the bytes that are not gone.
+func (f *buffer) rest() []byte { return f.b[f.r:] }
+
+// size returns how many these are, 0 for nil.
+func (f *buffer) size() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.b) - f.r
+}
+
+// advance lets the first n bytes go.
+func (f *buffer) advance(n int) {
+	if f.r += n; f.r == len(f.b) {
+		f.b, f.r = f.b[:0], 0
+	}
+}
+
+// grown returns a buffer with f's bytes and room for n more: f itself, or another, and then f is given back.
+func (f *buffer) grown(n int) *buffer {
+	if cap(f.b)-len(f.b) >= n {
+		return f
+	}
+	if f.size()+n <= cap(f.b) && f.r > cap(f.b)/2 {
+		f.b, f.r = f.b[:copy(f.b, f.rest())], 0
+		return f
+	}
+	g := borrow(f.size() + n)
+	g.b = append(g.b, f.rest()...)
+	g.cut = f.cut
+	f.free()
+	return g
+}
+
+// set makes b, what was appended to f's bytes, f's own.
+func (f *buffer) set(b []byte) {
+	if cap(b) != cap(f.b) {
+		f.class = -1 // the pool is for its own sizes
+	}
+	f.b = b
+}

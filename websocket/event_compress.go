@@ -1,0 +1,64 @@
+package websocket
+
+import (
+	"errors"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/deflate"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to
+// remember. in is the holder's, out belongs to the Conn's mu.
+type zipper struct {
+	threshold int
+	out       deflate.Compressor
+	in        deflate.Decompressor
+}
+
+func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
+	z := &zipper{threshold: o.Threshold}
+	if z.threshold == 0 {
+		z.threshold = defaultThreshold
+	}
+	z.out.Window = deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
+	z.in.Window = deflate.Window{Bits: handshake.WindowBits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
+	return z
+}
+
+// putCompressed sends m compressed, or as it is when that is shorter. The caller holds the lock.
+func (c *eventConn) putCompressed(m Message) error {
+	z := c.zip()
+	if c.kind.opts.queue.Full == QueueDropOldest {
+		z.out.Forget() // the peer may not get what came before
+	}
+	text := m.Type == Text
+	f := borrow(len(m.Data))
+	defer f.free()
+	f.set(z.out.Append(f.b, m.Data))
+	if len(f.b) >= len(m.Data) {
+		z.out.Forget() // the peer will not see what was compressed
+		return c.put(text, false, m.Data)
+	}
+	return c.put(text, true, f.b)
+}
+
+// inflate hands on what a compressed message holds.
+func (c *eventConn) inflate(text bool, p []byte) {
+	f := borrow(protocol.NewMemory * len(p))
+	defer f.free()
+	b, err := c.zip().in.Append(f.b, p, max(c.kind.opts.limits.MaxMessage, -1))
+	f.set(b)
+	if err == nil {
+		err = c.m.Inflated(f.b, true)
+	} else if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
+		err = c.m.CannotInflate(corrupt.Section, corrupt.Detail)
+	} else if errors.Is(err, deflate.ErrTooBig) {
+		err = c.m.InflatesTooBig()
+	}
+	if err != nil {
+		c.violated(err)
+		return
+	}
+	c.deliver(text, f.b)
+}

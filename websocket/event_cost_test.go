@@ -1,0 +1,69 @@
+package websocket
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// evNothing is a kernel whose calls cost nothing: its only connection sends the same bytes forever.
+type evNothing struct {
+	*looptest.Fake
+	in     string
+	token  uint64
+	silent bool // it sends nothing
+}
+
+func (k *evNothing) Read(_ int, p []byte) (int, error)      { return copy(p, k.in), nil }
+func (k *evNothing) Write(_ int, p []byte) (int, error)     { return len(p), nil }
+func (k *evNothing) Writev(_ int, p [2][]byte) (int, error) { return len(p[0]) + len(p[1]), nil }
+
+func (k *evNothing) Arm(fd int, token uint64, want loop.Events, first bool) error {
+	if fd == looptest.Listener {
+		return k.Fake.Arm(fd, token, want, first)
+	}
+	k.token = token
+	return nil
+}
+
+func (k *evNothing) Wait(events []loop.Event, timeout time.Duration) (int, error) {
+	if k.silent {
+		return 0, nil
+	}
+	if k.token == 0 {
+		return k.Fake.Wait(events, timeout)
+	}
+	events[0] = loop.Event{Token: k.token, Ready: loop.Readable}
+	return 1, nil
+}
+
+// evIdle returns a server on such a kernel, with its connection open.
+func evIdle(t testing.TB, h evHandler) (*evServer, *evNothing, *eventConn) {
+	k := &evNothing{Fake: looptest.New(t, nil), in: evHello}
+	s := &evServer{Handler: h}
+	s.manual(t, k)
+	k.Client("")
+	for s.Len() == 0 {
+		s.ls.Turn()
+	}
+	p := evTheatre{evServer: s}
+	return s, k, p.only()
+}
+
+// BenchmarkEventVisit is what the loop adds to the system calls: for each message, 16 of them arrive together.
+func BenchmarkEventVisit(b *testing.B) {
+	for name, flight := range map[string]int{"1": 1, "16": 16} {
+		b.Run(name, func(b *testing.B) {
+			s, k, _ := evIdle(b, evEcho)
+			k.in = strings.Repeat(evMasked(frame.Binary, true, strings.Repeat("x", 128)), flight)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += flight {
+				s.ls.Turn()
+			}
+		})
+	}
+}

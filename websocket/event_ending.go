@@ -1,0 +1,182 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// Shut implements [Sender]. The Receiver gets no more messages; its Closed is called when the peer has answered, or
+// CloseTimeout has passed.
+func (c *eventConn) Shut(code Code, reason string) error {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	switch c.phase {
+	case phaseOpening:
+		c.fail(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
+		c.fd.Wake()
+	case phaseOpen:
+		return c.shut(code, reason)
+	}
+	return nil
+}
+
+// shut queues our close frame. The caller holds the lock.
+func (c *eventConn) shut(code Code, reason string) error {
+	out := c.room(0)
+	b, err := c.m.AppendClose(out.b, uint16(code), reason, nil)
+	if err != nil {
+		return errCloseCode(code, err)
+	}
+	out.set(b)
+	c.ends().begun = &CloseError{Code: code, Reason: reason}
+	c.become(phaseClosing)
+	c.sent()
+	return nil
+}
+
+// CloseNow implements [Sender]. The Receiver's Closed is called soon after.
+func (c *eventConn) CloseNow() error {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	if c.phase != phaseDead {
+		c.fail(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
+		c.fd.Wake()
+	}
+	return nil
+}
+
+// become goes on to a later phase, which has CloseTimeout to come to its end. The caller holds the lock.
+func (c *eventConn) become(p phase) {
+	c.phase = p
+	c.stop.Or(stopEnding)
+	c.unpause() // the peer's close frame is waited for
+	c.fd.After(c.kind.opts.closeTimeout)
+}
+
+// ends returns what c needs when it ends. The caller holds the lock.
+func (c *eventConn) ends() *ending {
+	if c.end == nil {
+		c.end = &ending{remote: c.remoteLocked()} // as long as the kernel knows it
+	}
+	return c.end
+}
+
+// fail has c end with e as soon as its holder sees it; a reason that is there already stays. The caller holds the lock.
+func (c *eventConn) fail(e *CloseError) {
+	if end := c.ends(); end.now == nil {
+		end.now = e
+	}
+	c.stop.Or(stopNow | stopEnding)
+}
+
+// peerClosed completes the closing handshake when the peer's close frame has come: when the answer is sent, that is the
+// end (RFC 6455 §7.1.1: the server closes the TCP connection first).
+func (c *eventConn) peerClosed(ev *protocol.Event) {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	e := c.ends()
+	if e.begun == nil { // §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
+		e.begun = &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
+	}
+	c.become(phaseLeaving)
+}
+
+// violated has the peer told which rule it broke (RFC 6455 §7.1.7). What it still sends is thrown away: closing a socket
+// with bytes unread would reset it, and could destroy what it is told on its way.
+func (c *eventConn) violated(err error) {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	var v *protocol.Violation
+	if !errors.As(err, &v) {
+		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
+		return
+	}
+	c.ends().begun = violation(v)
+	c.become(phaseLingering)
+}
+
+// broke ends the connection after a read that failed, and says what happened last.
+func (c *eventConn) broke(err error) {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	end := c.ends()
+	if c.phase == phaseLingering || c.phase == phaseLeaving {
+		c.fail(end.begun)
+		return
+	}
+	c.fail(brokenOff(end.begun, end.werr, c.m.Within(), err))
+}
+
+// tooLate ends a connection whose time is over. The caller is the holder, and holds the lock.
+func (c *eventConn) tooLate() {
+	end := c.ends()
+	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
+	switch {
+	case c.phase == phaseLingering || c.phase == phaseLeaving:
+		e = end.begun
+	case c.phase == phaseClosing:
+		e = end.begun.because(errUnanswered(c.kind.opts.closeTimeout))
+	case end.werr != nil:
+		e.Err = end.werr
+	default:
+		e.Err = fmt.Errorf("no opening handshake within %v: %w", c.kind.front.headTimeout, os.ErrDeadlineExceeded)
+	}
+	c.fail(e)
+}
+
+// verdict returns how the connection ends, if it does now, and whether the application is told. The caller is the holder,
+// and holds the lock.
+func (c *eventConn) verdict() (over *CloseError, tell bool) {
+	e := c.end
+	if e == nil {
+		return nil, false
+	}
+	ending := c.phase == phaseLingering || c.phase == phaseLeaving
+	switch {
+	case e.now != nil:
+		over = e.now
+	case ending && e.werr != nil:
+		over = e.begun
+	case ending && c.queued() == 0 && !e.half:
+		// A socket that is closed with bytes unread is reset, which could destroy what was sent: the peer closes first, or
+		// its time ends.
+		e.half = true
+		if sec := c.sec(); sec != nil {
+			sec.closeWrite(c)
+		}
+		c.fd.CloseWrite()
+		if c.phase == phaseLeaving {
+			c.phase = phaseLingering
+			c.fd.After(afterClose)
+		}
+	}
+	return over, over != nil && c.stage == stageTold
+}
+
+// die closes the descriptor, and returns how the connection has ended. The caller is the holder, and holds the lock.
+func (c *eventConn) die(over *CloseError) *CloseError {
+	sec := c.sec()
+	if sec != nil && over.Err == nil {
+		sec.closeWrite(c)
+	}
+	c.phase = phaseDead
+	c.stop.Or(stopNow | stopEnding)
+	end := c.ends()
+	over = over.because(end.cause)
+	end.over = over
+	c.fd.Close()
+	c.out.free()
+	c.msg.free()
+	c.out, c.msg = nil, nil
+	if c.more != nil {
+		c.more.rest.free()
+		c.more.rest = nil
+	}
+	if sec != nil {
+		sec.drop()
+	}
+	return over
+}

@@ -1,0 +1,82 @@
+package websocket
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// evEcho is a handler that sends back what comes.
+var evEcho = evHandler{Message: func(c *eventConn, m Message) { c.Send(m) }}
+
+// evQueueOf bounds what waits for a peer.
+func evQueueOf(bytes int) (o AcceptOptions) {
+	o.Conn.WriteQueue.Bytes = bytes
+	return o
+}
+
+// evTheatre is a server whose only loop a test turns by hand.
+type evTheatre struct {
+	*evServer
+	k   *looptest.Fake
+	log []string
+}
+
+// evPerform makes a server on k that echoes and logs.
+func evPerform(t testing.TB, k *looptest.Fake, s *evServer) *evTheatre {
+	t.Helper()
+	p := &evTheatre{evServer: s, k: k}
+	s.Handler = evHandler{
+		Open: func(*eventConn) { p.log = append(p.log, "open") },
+		Message: func(c *eventConn, m Message) {
+			p.log = append(p.log, fmt.Sprintf("%v %q", m.Type, m.Data))
+			if shared, err := Prepare(m); err == nil && strings.HasPrefix(string(m.Data), "send") {
+				c.SendPrepared(shared, shared)
+			} else {
+				c.Send(m)
+			}
+			if strings.HasPrefix(string(m.Data), "close") {
+				c.Shut(4000, "")
+			}
+		},
+		Close: func(_ *eventConn, err error) { p.log = append(p.log, "close "+CloseCode(err).String()) },
+	}
+	s.manual(t, k)
+	return p
+}
+
+// manual has s serve on k, whose loop the test turns.
+func (s *evServer) manual(t testing.TB, k loop.Kernel) {
+	t.Helper()
+	if err := s.configure(); err != nil {
+		t.Fatal(err)
+	}
+	s.ls = &eventLoops{loop.Manual(k)}
+	if _, err := s.ls.ListenOn(looptest.Listener, func(p loop.Place) *loop.FD { return s.ls.arrived(p, s.kind, s.came) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// only returns the only connection.
+func (p *evTheatre) only() (c *eventConn) {
+	p.ls.each(p.kind, func(one *eventConn) { c = one })
+	return c
+}
+
+// request is a client's, without the empty line at its end.
+const evRequest = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+
+// evMasked returns a client's frame.
+func evMasked(op frame.Opcode, fin bool, payload string) string {
+	h := frame.Header{Fin: fin, Opcode: op, Masked: true, Key: [4]byte{0x37, 0xfa, 0x21, 0x3d}, Length: int64(len(payload))}
+	b := frame.Append(nil, h)
+	start := len(b)
+	b = append(b, payload...)
+	frame.Mask(b[start:], h.Key)
+	return string(b)
+}

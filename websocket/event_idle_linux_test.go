@@ -1,0 +1,83 @@
+package websocket
+
+import (
+	"runtime"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// evHeap returns the bytes in use after a collection; the second one empties the pools.
+func evHeap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// A connection that waits has no goroutine and no buffer: after one evEcho it costs its Conn, its place and what rounding
+// adds.
+func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
+	if size := unsafe.Sizeof(eventConn{}); size > 288 {
+		t.Errorf("a Conn is %d bytes: 288 is a size class of the allocator, the next is 320", size)
+	}
+	const n = 4000
+	addr := evServe(t, &evServer{Handler: evEcho})
+	evUpgraded(t, addr) // the loops and the pools are there
+	before, goroutines := evHeap(), runtime.NumGoroutine()
+	l := evNewLoad(t, addr, n)
+	send := []byte(evMasked(frame.Binary, true, "hello"))
+	l.evEcho(t, send, 7, make([]byte, 64))
+	if got := runtime.NumGoroutine(); got > goroutines+2 {
+		t.Errorf("%d goroutines, %d more than without the connections", got, got-goroutines)
+	}
+	each := (int64(evHeap()) - int64(before)) / n
+	runtime.KeepAlive(l)
+	t.Logf("%d bytes of heap for each connection", each)
+	if each > 400 {
+		t.Errorf("%d bytes of heap for each of %d idle connections, want 400 at most", each, n)
+	}
+}
+
+// An evEcho allocates evNothing, whether it fits the shared buffer or not.
+func TestEventEchoAllocatesNothing(t *testing.T) {
+	addr := evServe(t, &evServer{Handler: evEcho})
+	for _, size := range []int{16, 16 << 10, 200 << 10} {
+		l := evNewLoad(t, addr, 1)
+		send := []byte(evMasked(frame.Binary, true, string(make([]byte, size))))
+		answer := len(frame.Append(nil, frame.Header{Length: int64(size)})) + size
+		buf := make([]byte, answer)
+		for range 20 {
+			l.evEcho(t, send, answer, buf)
+		}
+		// The pools are emptied by the collector now and then: what is counted is what every message costs.
+		if got := testing.AllocsPerRun(100, func() { l.evEcho(t, send, answer, buf) }); got >= 1 && !raceEnabled {
+			t.Errorf("%v allocations for an evEcho of %d bytes", got, size)
+		}
+	}
+}
+
+func TestEventUpgradeAllocatesTheConnAndNoMore(t *testing.T) {
+	addr := evServe(t, &evServer{Handler: evEcho})
+	warm := evNewLoad(t, addr, 10)
+	fds := make([]int, 0, 101)
+	for range cap(fds) {
+		fds = append(fds, evConnectFD(t, evResolve(t, addr)))
+	}
+	i := 0
+	got := testing.AllocsPerRun(100, func() {
+		if err := warm.open(fds[i]); err != nil {
+			t.Error(err)
+		}
+		i++
+	})
+	for _, fd := range fds {
+		syscall.Close(fd)
+	}
+	if got > 4 && !raceEnabled { // one on the client's side
+		t.Errorf("%v allocations for an upgrade", got)
+	}
+}

@@ -1,0 +1,78 @@
+package websocket
+
+import (
+	"time"
+
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// controlTick is how exact the second is in which control frames are counted.
+const controlTick = 16 * time.Millisecond
+
+// tooMany counts a control frame of the peer, and reports whether that is more than it may send in a second.
+func (c *eventConn) tooMany() bool {
+	if c.controls++; c.controls <= protocol.MaxControls {
+		return false
+	}
+	now := uint32(c.fd.Now()/controlTick) + 1 // 0 is never
+	if c.second != 0 && now-c.second < uint32(time.Second/controlTick) {
+		return true
+	}
+	c.second, c.controls = now, 1
+	return false
+}
+
+// keepAlive replaces the timeout of the handshake with keepalive's first look. The caller holds the lock.
+func (c *eventConn) keepAlive() {
+	if every := c.kind.opts.pingInterval; every > 0 {
+		c.fd.After(every / 2)
+	} else {
+		c.fd.Cancel()
+	}
+}
+
+// look does what is due. The caller is the holder.
+func (c *eventConn) look() {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	if c.phase != phaseOpen || c.end != nil && c.end.werr != nil {
+		c.tooLate()
+		return
+	}
+	every := c.kind.opts.pingInterval
+	if every <= 0 {
+		return // the timeout of the handshake
+	}
+	takes := c.takes()
+	heard := c.heard
+	c.heard = false
+	ping, dead := c.peer.look(heard, takes)
+	switch {
+	case dead:
+		c.fail(c.peer.silent(every))
+		return
+	case ping:
+		out := c.room(0)
+		if b, err := c.m.AppendPing(out.b, nil, nil); err == nil {
+			out.set(b)
+		}
+	}
+	c.fd.After(every / 2)
+}
+
+// takes reports whether the peer has taken something since the last look of what the kernel still has to send. The caller
+// holds the lock.
+func (c *eventConn) takes() bool {
+	n := c.fd.Unsent()
+	if n <= 0 && (c.more == nil || c.more.unsent == 0) {
+		return false
+	}
+	e := c.extra()
+	before := e.unsent
+	e.unsent = max(n, 0)
+	if n <= 0 || n >= before {
+		return false
+	}
+	c.peer.slow = true
+	return true
+}

@@ -1,0 +1,113 @@
+package websocket
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// eventLoops is the event loops of a Server or an Endpoint, with the connections on them.
+type eventLoops struct{ *loop.Loops }
+
+// newEventLoops starts n loops, 0 for GOMAXPROCS. The error is an errors.ErrUnsupported where there is no event loop.
+func newEventLoops(n int) (*eventLoops, error) {
+	ls, err := loop.New(loop.Options{Loops: n})
+	if err != nil {
+		return nil, err
+	}
+	return &eventLoops{ls}, nil
+}
+
+// adopt serves nc, a connection whose opening handshake is done, with events: k says how, t what was agreed on. early is what the
+// client has sent behind its request, and is copied; may be nil.
+func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, t *opening.Terms, early []byte) (*eventConn, error) {
+	c := &eventConn{kind: k, stage: stageUntold, phase: phaseOpen}
+	c.agree(t)
+	if len(early) > 0 {
+		rest := borrow(len(early))
+		rest.b = append(rest.b, early...)
+		c.extra().rest = rest
+	}
+	return c, ls.take(c, nc)
+}
+
+// open reads the opening handshake from nc, of which nothing has been read, and serves it: k has a front.
+func (ls *eventLoops) open(k *eventKind, nc net.Conn) error {
+	return ls.take(&eventConn{kind: k}, nc)
+}
+
+// take gives c its place in a loop. nc is closed: the loop has a descriptor of its own for its socket. Only a *net.TCPConn, a
+// *net.UnixConn, a *transport.Accepted of one, and a *tls.Conn on such a *transport.Accepted can be taken: for anything
+// else the error is an errors.ErrUnsupported, and nc is as it was.
+func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
+	over, _ := nc.(*tls.Conn)
+	below := nc
+	if over != nil {
+		below = over.NetConn()
+	}
+	a, _ := below.(*transport.Accepted)
+	switch {
+	case a != nil:
+		below = a.Conn
+		c.named(a.Remote)
+	case over != nil:
+		return fmt.Errorf("websocket: TLS over a %T cannot be served by the event loop: %w", below, errors.ErrUnsupported)
+	}
+	var sec *eventTLS
+	if over != nil {
+		sec = &eventTLS{conn: over, c: c, more: true, local: below.LocalAddr(), remote: below.RemoteAddr()}
+	}
+	place, err := ls.Take(below)
+	if err != nil {
+		return err
+	}
+	if sec != nil { // from here on crypto/tls reads and writes by way of it
+		a.Conn, c.extra().sec = sec, sec
+	}
+	c.m.Limits = &c.kind.opts.limits
+	place.Add(&c.fd, c)
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	if c.phase == phaseOpen {
+		c.keepAlive()
+	} else {
+		c.fd.After(c.kind.front.headTimeout)
+	}
+	c.fd.Wake()
+	return nil
+}
+
+// listen has a loop accept from l's socket, and open connections by k's front, until stop is called. came is called for each
+// connection; it reports whether the connection is to be served, and must not block. A listener that is neither a
+// *net.TCPListener nor a *net.UnixListener is an errors.ErrUnsupported.
+func (ls *eventLoops) listen(l net.Listener, k *eventKind, came func(*eventConn) bool) (stop func(), err error) {
+	return ls.Listen(l, func(p loop.Place) *loop.FD {
+		return ls.arrived(p, k, came)
+	})
+}
+
+// arrived makes a connection of what a listener has accepted.
+func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func(*eventConn) bool) *loop.FD {
+	c := &eventConn{kind: k}
+	if came != nil && !came(c) {
+		return nil
+	}
+	c.m.Limits = &k.opts.limits
+	p.Add(&c.fd, c)
+	c.fd.After(k.front.headTimeout)
+	return &c.fd
+}
+
+// each calls f for every connection of kind k; nil means of any.
+func (ls *eventLoops) each(k *eventKind, f func(*eventConn)) {
+	ls.Each(func(h loop.Handler) {
+		if c, ok := h.(*eventConn); ok && (k == nil || c.kind == k) {
+			f(c)
+		}
+	})
+}

@@ -1,0 +1,117 @@
+package websocket
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+var eventHeads = sync.Pool{New: func() any { return new(opening.Head) }}
+
+// request takes bytes of the client's request. When that is answered with 101 it returns those behind it, otherwise nil.
+func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
+	front := c.kind.front
+	text := win
+	if c.msg != nil { // this is not its beginning
+		c.msg = c.msg.grown(len(win))
+		c.msg.b = append(c.msg.b, win...)
+		if text = c.msg.b; bytes.IndexByte(win, '\n') < 0 && len(text) < front.heads.Bytes {
+			return nil
+		}
+	}
+	h := eventHeads.Get().(*opening.Head)
+	defer eventHeads.Put(h)
+	h.Reset(front.heads)
+	verdict, v := h.Parse(text)
+	if verdict == opening.More {
+		if c.msg == nil {
+			c.msg = borrow(len(text))
+			c.msg.b = append(c.msg.b, text...)
+		}
+		return nil
+	}
+	whole := c.msg
+	c.msg = nil
+	defer whole.free()
+	switch {
+	case verdict == opening.Bad:
+		c.refuse(opening.Violated(v), h.Opening(opening.View(text)))
+		return nil
+	case front.other != nil && verdict == opening.Other:
+		c.handOver(text)
+		return nil
+	case !c.answer(h, opening.View(text)):
+		return nil
+	}
+	rest := text[h.Len():]
+	if whole != nil && len(rest) > 0 {
+		c.parse(d, rest) // it lies in what is given back
+		return nil
+	}
+	return rest
+}
+
+// answer decides about a request. It opens the connection, or refuses the client.
+func (c *eventConn) answer(h *opening.Head, text string) bool {
+	rules := &c.kind.front.rules
+	o := h.Opening(text)
+	o.TLS = c.sec() != nil
+	if len(rules.Origin.Proxies) > 0 {
+		o.RemoteAddr = c.RemoteAddr().String()
+	}
+	terms, refused := rules.Admit(o, nil)
+	if refused != nil {
+		c.refuse(refused, o)
+		return false
+	}
+	c.agree(&terms)
+	c.fd.Lock()
+	out := c.room(0)
+	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
+	out.cut = out.size() // goes out whole
+	in := c.phase == phaseOpening && c.stop.Load() == 0
+	if in {
+		c.phase = phaseOpen
+		c.keepAlive()
+	}
+	c.fd.Unlock()
+	if in {
+		c.opened()
+	}
+	return in
+}
+
+// refuse answers a request that is refused, and has the connection end when the client has the answer.
+func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
+	c.stage = stageRefused
+	c.fd.Lock()
+	out := c.room(0)
+	var body string
+	out.b, body = f.Append(out.b, o, time.Now())
+	out.cut = out.size()
+	c.ends().begun = &CloseError{Code: CodeAbnormal, ByPeer: true, Err: f}
+	c.become(phaseLingering)
+	remote := c.remoteLocked()
+	c.fd.Unlock()
+	if report := c.kind.front.refused; report != nil {
+		report(remote, f, body)
+	}
+}
+
+// handOver gives the connection to HTTP, with all that was read from it.
+func (c *eventConn) handOver(text []byte) {
+	c.stage = stageRefused
+	early := bytes.Clone(text)
+	c.fd.Lock()
+	c.phase = phaseDead
+	c.stop.Or(stopNow | stopEnding)
+	nc, err := c.fd.Detach()
+	c.fd.Unlock()
+	if err == nil {
+		c.kind.front.other(nc, early)
+	}
+}

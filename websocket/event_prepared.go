@@ -1,0 +1,85 @@
+package websocket
+
+import (
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/prepared"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// SendPrepared implements [Sender]. Where nothing is queued and no other message is being handled that might add to it, all
+// of ps are with the kernel when it returns, in one system call and a single one without a copy.
+func (c *eventConn) SendPrepared(ps ...*Prepared) error {
+	if z := c.zip(); z != nil {
+		for _, p := range ps { // not under a lock that others wait for
+			if f := p.frames(); len(f.Payload()) >= z.threshold {
+				f.Compressed(z.out.Window.Bits)
+			}
+		}
+	}
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	var err error
+	for _, p := range ps {
+		if err = c.writable(len(p.frames().Plain())); err != nil {
+			break // those before it still go out
+		}
+		c.putShared(c.frameFor(p.frames()), len(ps) == 1)
+	}
+	if !c.corked && c.out.size() > 0 && c.fd.Calm() {
+		c.flush()
+	}
+	if c.stuck || !c.corked && c.out.size() > 0 {
+		c.sent()
+	}
+	c.tidy()
+	return err
+}
+
+// frameFor picks the frame that this connection gets. The caller holds the lock.
+func (c *eventConn) frameFor(f *prepared.Frames) []byte {
+	if z := c.zip(); z != nil && len(f.Payload()) >= z.threshold {
+		if b := f.Compressed(z.out.Window.Bits); b[0]&frame.RSV1 != 0 {
+			z.out.Forget() // the peer's window moves on by what our compressor does not know of
+			return b
+		}
+	}
+	return f.Plain()
+}
+
+// putShared sends or queues a frame that is not to be written to. A single one goes to the kernel from where it lies, if
+// nothing is to go with it. The caller holds the lock.
+func (c *eventConn) putShared(b []byte, single bool) {
+	if c.sec() == nil && !c.stuck && (len(b) > together || single && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
+		c.pushShared(b)
+		return
+	}
+	out := c.room(len(b))
+	out.b = append(out.b, b...)
+}
+
+// pushShared writes what waits and b, and queues what the kernel does not take of it. The caller holds the lock.
+func (c *eventConn) pushShared(b []byte) {
+	var n int
+	var err error
+	before := c.out.size()
+	if before == 0 {
+		n, err = c.fd.Write(b)
+	} else {
+		n, err = c.fd.Writev([2][]byte{c.out.rest(), b})
+	}
+	if err != nil && err != loop.ErrAgain {
+		c.writeFailed(err)
+		return
+	}
+	if before > 0 {
+		c.advance(min(n, before))
+	}
+	if left := b[max(n-before, 0):]; len(left) > 0 || n < before {
+		c.stuck = true
+		out := c.room(len(left))
+		out.b = append(out.b, left...)
+		if n >= before {
+			c.out.cut = len(left)
+		}
+	}
+}

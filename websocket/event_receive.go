@@ -1,0 +1,213 @@
+package websocket
+
+import (
+	"github.com/handfast/handfast/websocket/loop"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// maxReads bounds how much of one connection is read before the others get their turn.
+const maxReads = 16
+
+// receive reads what has arrived, and has it parsed.
+func (c *eventConn) receive(d *loop.Driver) {
+	sec := c.sec()
+	if sec != nil {
+		sec.dry, sec.more = false, true
+	}
+	for range maxReads {
+		stop := c.stop.Load()
+		if stop&stopNow != 0 || stop&stopPaused != 0 && stop&stopEnding == 0 || c.m.Ended() && !c.discards() {
+			return
+		}
+		if c.rest() != nil {
+			return // these bytes come first; the next visit, which has been asked for, begins with them
+		}
+		into := d.Buffer()
+		long := false
+		if left := c.m.Left(); c.msg != nil && left >= direct {
+			into, long = c.spare(left), true
+		}
+		n, err := c.read(into)
+		if n > 0 {
+			c.heard = true
+			if long {
+				c.msg.b = c.msg.b[:len(c.msg.b)+n]
+				c.step(d, into[:n], true)
+			} else {
+				c.parse(d, into[:n])
+			}
+		}
+		if err == loop.ErrAgain {
+			return
+		}
+		if err != nil {
+			c.broke(err)
+			return
+		}
+		if n < len(into) && sec == nil {
+			return // that was all; what comes from now on, the kernel tells
+		}
+	}
+	if sec != nil {
+		c.fd.Lock()
+		c.fd.Wake() // TLS may hold more, of which the kernel knows nothing
+		c.fd.Unlock()
+	}
+}
+
+// discards reports that what arrives is thrown away.
+func (c *eventConn) discards() bool {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	return c.phase == phaseLingering
+}
+
+// read reads plain bytes.
+func (c *eventConn) read(p []byte) (int, error) {
+	if sec := c.sec(); sec != nil {
+		return sec.read(p)
+	}
+	return c.fd.Read(p)
+}
+
+// spare returns space behind what has arrived of a message, for payload of which left bytes are to come.
+func (c *eventConn) spare(left int64) []byte {
+	have := len(c.msg.b)
+	if cap(c.msg.b) == have {
+		if g := pooled(protocol.Room(have, left, protocol.PooledMemory)); g != nil {
+			g.b = append(g.b, c.msg.b...)
+			c.msg.free()
+			c.msg = g
+		} else {
+			c.msg = c.msg.grown(max(protocol.Room(have, left, protocol.NewMemory)-have, direct))
+		}
+	}
+	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
+}
+
+// parse takes bytes that arrived, and hands on the messages that lie in them.
+func (c *eventConn) parse(d *loop.Driver, win []byte) {
+	for len(win) > 0 {
+		switch c.stage {
+		case stageAsking:
+			win = c.request(d, win)
+			continue
+		case stageRefused:
+			return
+		}
+		if stop := c.stop.Load(); stop != 0 {
+			if stop&stopNow != 0 || c.m.Ended() {
+				return
+			}
+			if stop&stopPaused != 0 && stop&stopEnding == 0 {
+				rest := borrow(len(win))
+				rest.b = append(rest.b, win...)
+				c.extra().rest = rest
+				return
+			}
+		}
+		n := c.step(d, win, false)
+		win = win[n:]
+	}
+}
+
+// step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
+func (c *eventConn) step(d *loop.Driver, win []byte, placed bool) int {
+	if p, text, n := c.m.Whole(win); n > 0 { // most are
+		d.Last(n == len(win))
+		if len(p) > single {
+			c.alone.Store(n == len(win))
+		}
+		c.deliver(text, p)
+		return n
+	}
+	ev, n, err := c.m.Step(win)
+	if err == nil && ev.Kind == protocol.Data {
+		d.Last(n == len(win))
+		if ev.First && ev.Last && !ev.Compressed { // whole, where it lies
+			if len(ev.Payload) > single {
+				c.alone.Store(n == len(win))
+			}
+			c.deliver(ev.Text, ev.Payload)
+		} else {
+			c.piece(&ev, placed)
+		}
+		return n
+	}
+	if err != nil || ev.Kind != protocol.None {
+		c.control(&ev, err)
+	}
+	return n
+}
+
+// control sees to what is not data.
+func (c *eventConn) control(ev *protocol.Event, err error) {
+	if err == nil && ev.Kind != protocol.Close && c.tooMany() {
+		err = c.m.TooManyControls()
+	}
+	switch {
+	case err != nil:
+		c.violated(err)
+	case ev.Kind == protocol.Close:
+		c.peerClosed(ev)
+	case ev.Kind == protocol.Ping:
+		c.fd.Lock()
+		c.reply() // before what comes behind it is answered
+		c.fd.Unlock()
+	}
+}
+
+// piece takes a part of a message, or a compressed one.
+func (c *eventConn) piece(ev *protocol.Event, placed bool) {
+	if ev.First && ev.Last {
+		c.inflate(ev.Text, ev.Payload)
+		return
+	}
+	if !placed {
+		c.gather(ev.Payload)
+	}
+	if !ev.Last {
+		return
+	}
+	whole := c.msg
+	c.msg = nil
+	if ev.Compressed {
+		c.inflate(ev.Text, whole.b)
+	} else {
+		c.deliver(ev.Text, whole.b)
+	}
+	whole.free()
+}
+
+// gather keeps a piece of a message until the rest of it is here.
+func (c *eventConn) gather(p []byte) {
+	want := protocol.Room(len(p), c.m.Left(), protocol.NewMemory)
+	if c.msg == nil {
+		if c.msg = pooled(protocol.Room(len(p), c.m.Left(), protocol.PooledMemory)); c.msg == nil {
+			c.msg = borrow(want)
+		}
+	} else {
+		c.msg = c.msg.grown(want)
+	}
+	c.msg.b = append(c.msg.b, p...)
+}
+
+// deliver hands a message to the Receiver. An error of it closes the connection.
+func (c *eventConn) deliver(text bool, p []byte) {
+	if c.r == nil || c.stop.Load()&stopEnding != 0 {
+		return
+	}
+	m := Message{Type: Binary, Data: p}
+	if text {
+		m.Type = Text
+	}
+	if err := c.message(m); err != nil {
+		c.failed(err)
+	}
+}
+
+// message calls the Receiver.
+func (c *eventConn) message(m Message) (err error) {
+	defer c.recovered(&err)
+	return c.r.Message(m)
+}

@@ -1,0 +1,303 @@
+package websocket
+
+import (
+	"fmt"
+	"github.com/handfast/handfast/websocket/loop"
+
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+const (
+	// single is the most payload of a message that is copied although no other message has come with it. Longer ones, and
+	// all of more than together bytes, are written from where they lie.
+	single = 4 << 10
+
+	corkSize = 64 << 10 // of the buffer in which a connection's answers gather
+)
+
+// Send implements [Sender]. What a Receiver sends to its own connection leaves when all that had arrived on it has been
+// handled; to others, at the end of the batch of events.
+func (c *eventConn) Send(m Message) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	return c.sendLocked(m)
+}
+
+// sendLocked sends or queues m. The caller holds the lock.
+func (c *eventConn) sendLocked(m Message) error {
+	if err := c.writable(len(m.Data) + frame.MaxHeader); err != nil {
+		return err
+	}
+	if z := c.zip(); z != nil && len(m.Data) >= z.threshold {
+		return c.putCompressed(m)
+	}
+	return c.put(m.Type == Text, false, m.Data)
+}
+
+// writable says why a message that takes n bytes cannot be written, if so. The caller holds the lock.
+func (c *eventConn) writable(n int) error {
+	if c.end == nil && !c.stuck {
+		return nil
+	}
+	return c.obstacle(n)
+}
+
+func (c *eventConn) obstacle(n int) error {
+	if c.end == nil {
+		return c.makeRoom(n)
+	}
+	for _, e := range []*CloseError{c.end.over, c.end.now, c.end.begun} {
+		if e != nil {
+			return e
+		}
+	}
+	return c.end.werr
+}
+
+// makeRoom applies the policy when n bytes do not fit into the queue. The caller holds the lock.
+func (c *eventConn) makeRoom(n int) error {
+	waits, most := c.waiting(), c.kind.opts.queue.Bytes
+	if !c.stuck || waits == 0 || waits+n <= most {
+		return nil
+	}
+	c.tight = true
+	switch c.kind.opts.queue.Full {
+	case QueueDropOldest:
+		if c.drop(waits + n - most); c.waiting() == 0 || c.waiting()+n <= most {
+			return nil
+		}
+	case QueueClose:
+		// What waits is given up, so that the close frame does not wait behind it.
+		c.drop(waits)
+		c.shut(CodeTryAgainLater, reasonSlow) //nolint:errcheck // the code is a valid one
+	}
+	return ErrQueueFull
+}
+
+// waiting returns how many bytes wait of which the kernel has no part. The caller holds the lock.
+func (c *eventConn) waiting() int {
+	if c.out == nil {
+		return 0
+	}
+	return c.out.size() - c.out.cut
+}
+
+// drop takes messages out of the queue, the oldest first, until enough bytes are gone. What has begun to be sent stays, as do
+// control frames. The caller holds the lock.
+func (c *eventConn) drop(enough int) {
+	if c.out == nil {
+		return
+	}
+	b := c.out.rest()
+	var control []byte
+	at, gone := c.out.cut, 0
+	for at < len(b) && gone < enough {
+		h, head, err := frame.Parse(b[at:])
+		if err != nil {
+			return // all of it was made here
+		}
+		size := head + int(h.Length)
+		if h.Opcode.Control() {
+			control = append(control, b[at:at+size]...)
+		} else {
+			gone += size
+		}
+		at += size
+	}
+	copy(b[at-len(control):], control)
+	copy(b[gone:], b[:c.out.cut])
+	c.out.advance(gone)
+}
+
+// advance notes that the kernel has taken n more bytes of the queue. The caller holds the lock.
+func (c *eventConn) advance(n int) {
+	if n == c.out.size() {
+		c.out.cut = 0
+	} else {
+		c.out.cut = cutAt(c.out.rest(), c.out.cut, n)
+	}
+	c.out.advance(n)
+}
+
+// cutAt returns how many bytes from b[n] on belong to the frame that n lies in, when those before b[cut] end one.
+func cutAt(b []byte, cut, n int) int {
+	for cut < n {
+		h, head, err := frame.Parse(b[cut:])
+		if err != nil {
+			return len(b) - n // all of it was made here
+		}
+		cut += head + int(h.Length)
+	}
+	return cut - n
+}
+
+// queued returns how many bytes wait to be sent. The caller holds the lock.
+func (c *eventConn) queued() int {
+	n := c.out.size()
+	if sec := c.sec(); sec != nil {
+		n += sec.queued()
+	}
+	return n
+}
+
+// put makes a frame of p and sends or queues it. The caller holds the lock.
+func (c *eventConn) put(text, compressed bool, p []byte) error {
+	if compressed || len(p) > single {
+		if err := c.putLong(text, compressed, p); err != nil {
+			return err
+		}
+	} else {
+		out := c.out
+		if out == nil || cap(out.b)-len(out.b) < frame.MaxHeader+len(p) {
+			out = c.room(frame.MaxHeader + len(p))
+		}
+		b, err := c.m.AppendMessage(out.b, text, p)
+		if err != nil {
+			return err
+		}
+		out.b = b
+	}
+	if !c.corked || c.stuck {
+		c.sent()
+	}
+	return nil
+}
+
+// sent sees that what was queued goes out. The caller holds the lock.
+func (c *eventConn) sent() {
+	if c.stuck {
+		c.pause()
+		if !c.corked {
+			c.rearm()
+		}
+		return // the kernel says when
+	}
+	if !c.corked {
+		c.fd.Wake()
+	}
+}
+
+// putLong queues a header and its payload, or writes what waits and both of them in one system call. The caller holds the lock.
+func (c *eventConn) putLong(text, compressed bool, p []byte) error {
+	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
+	if err != nil {
+		return err
+	}
+	if c.sec() == nil && !c.stuck && (len(p) > together || len(p) > single && c.alone.Load()) {
+		out := c.room(frame.MaxHeader)
+		out.b = frame.Append(out.b, h)
+		c.pushShared(p)
+		return nil
+	}
+	out := c.room(frame.MaxHeader + len(p))
+	out.b = append(frame.Append(out.b, h), p...)
+	return nil
+}
+
+// room returns the queue with space for n bytes more. The caller holds the lock.
+func (c *eventConn) room(n int) *buffer {
+	if c.out == nil {
+		c.out = borrow(n)
+		return c.out
+	}
+	if cap(c.out.b)-len(c.out.b) < n && c.out.size() >= corkSize/2 {
+		c.flush() // enough for one write
+		if c.out == nil {
+			c.out = borrow(n)
+		}
+	}
+	c.out = c.out.grown(n)
+	return c.out
+}
+
+// flush writes what waits, as far as the kernel takes it. The caller holds the lock.
+func (c *eventConn) flush() {
+	if c.stuck {
+		return
+	}
+	if sec := c.sec(); sec != nil {
+		sec.flush(c)
+	} else {
+		c.push(c.out)
+	}
+	if c.stuck {
+		c.pause()
+	} else if c.stop.Load()&stopPaused != 0 {
+		c.unpause()
+	}
+}
+
+// tidy gives back the memory of a queue that is empty. The caller holds the lock.
+func (c *eventConn) tidy() {
+	if c.out != nil && c.out.size() == 0 && !c.corked {
+		c.out.free()
+		c.out = nil
+	}
+}
+
+// pause has a connection whose peer does not read not be read from, when half of what may wait for it does; and no more,
+// when three quarters of that are free again. The caller holds the lock.
+func (c *eventConn) pause() {
+	switch n, most := c.waiting(), c.kind.opts.queue.Bytes; {
+	case n > most/2:
+		c.tight = true
+		c.stop.Or(stopPaused)
+	case n <= most/4:
+		c.unpause()
+	}
+}
+
+// unpause has the connection read from again, first what has arrived and was not parsed. The caller holds the lock.
+func (c *eventConn) unpause() {
+	if c.stop.And(^stopPaused)&stopPaused != 0 {
+		c.fd.Wake()
+	}
+}
+
+// push writes f to the kernel, and reports whether all of it is gone. The caller holds the lock.
+func (c *eventConn) push(f *buffer) bool {
+	for f.size() > 0 {
+		n, err := c.fd.Write(f.rest())
+		if err == loop.ErrAgain {
+			c.stuck = true
+			return false
+		}
+		if err != nil {
+			c.writeFailed(err)
+			return false
+		}
+		short := n < f.size()
+		if f == c.out {
+			c.advance(n)
+		} else {
+			f.advance(n) // of TLS
+		}
+		if short {
+			c.stuck = true
+			return false
+		}
+	}
+	return true
+}
+
+// writeFailed gives up what waits: it cannot be sent any more. What the peer has said before it left may lie unread, so
+// the end is left to the reader. The caller holds the lock.
+func (c *eventConn) writeFailed(err error) {
+	c.stuck = false
+	if c.out != nil {
+		c.out.b, c.out.r, c.out.cut = c.out.b[:0], 0, 0
+	}
+	if sec := c.sec(); sec != nil {
+		sec.drop()
+	}
+	e := c.ends()
+	if e.werr == nil {
+		e.werr = fmt.Errorf("websocket: write: %w", err)
+		c.fd.After(c.kind.opts.closeTimeout)
+	}
+	c.unpause()
+	c.fd.Wake()
+}

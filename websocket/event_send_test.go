@@ -1,0 +1,373 @@
+//go:build linux
+
+package websocket
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/prepared"
+)
+
+func evFramesOf(p *Prepared) *prepared.Frames { return (*prepared.Frames)(p) }
+
+func evPrepare(t testing.TB, text string) *Prepared {
+	t.Helper()
+	p, err := Prepare(Message{Type: Text, Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A connection gets the messages of one Send in one system call, whoever calls it, and in what order they were sent.
+func TestEventSendIsOneWriteForEach(t *testing.T) {
+	long := strings.Repeat("long ", 10<<10)
+	for name, texts := range map[string][]string{
+		"one": {"one"}, "several": {"one", "two", "three"}, "long": {long}, "long behind short": {"one", long},
+	} {
+		conns := make(chan *eventConn, 10)
+		s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
+		k := evCounted(s)
+		addr := evServe(t, s)
+		var ps []*Prepared
+		for _, text := range texts {
+			ps = append(ps, evPrepare(t, text))
+		}
+		for range 10 {
+			p := evUpgraded(t, addr)
+			c := evAwait(t, conns)
+			p.send(evMasked(frame.Ping, true, "")) // what the opening had to write is written
+			p.expect(frame.Pong, "")
+			k.writes.Store(0)
+			if err := c.SendPrepared(ps...); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			for _, text := range texts {
+				p.expect(frame.Text, text)
+			}
+			if w := k.writes.Load(); w != 1 {
+				t.Errorf("%s: %d writes", name, w)
+			}
+		}
+	}
+}
+
+// What a handler sends while more messages are there leaves in one write for each connection.
+func TestEventSendsOfABatchAreOneWriteForEach(t *testing.T) {
+	var all []*eventConn
+	shared := evPrepare(t, "to all")
+	s := &evServer{Handler: evHandler{
+		Open: func(c *eventConn) { all = append(all, c) },
+		Message: func(_ *eventConn, m Message) {
+			for _, c := range all {
+				c.SendPrepared(shared)
+			}
+		},
+	}}
+	k := evCounted(s)
+	addr := evServe(t, s)
+	var peers []*evPeer
+	for range 10 {
+		peers = append(peers, evUpgraded(t, addr))
+	}
+	k.writes.Store(0)
+	peers[3].send(strings.Repeat(evMasked(frame.Text, true, "trigger"), 16))
+	for _, p := range peers {
+		for range 16 {
+			p.expect(frame.Text, "to all")
+		}
+	}
+	if w := k.writes.Load(); w > 10 {
+		t.Errorf("%d writes for 10 connections", w)
+	}
+}
+
+// Compressed once for a window, and the connection's own messages are still understood afterwards.
+func TestEventSendCompressesOnce(t *testing.T) {
+	text := strings.Repeat("compress me, ", 100)
+	own := strings.Repeat("compress me too, ", 100)
+	for _, bits := range []uint8{0, 10} {
+		conns := make(chan *eventConn, 3)
+		s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
+		s.Options.Conn.Compression = &Compression{ServerWindowBits: int(bits)}
+		addr := evServe(t, s)
+		shared := evPrepare(t, text)
+		var frames [][]byte
+		for range 3 {
+			client := evDial(t, addr, &DialOptions{Conn: ConnOptions{Compression: &Compression{}}})
+			c := evAwait(t, conns)
+			for range 2 {
+				if err := errors.Join(c.Send(evMessage(own)), c.SendPrepared(shared), c.Send(evMessage(own))); err != nil {
+					t.Fatal(err)
+				}
+				for _, want := range []string{own, text, own} {
+					if m, err := client.Read(evBounded(t)); err != nil || string(m.Data) != want {
+						t.Fatalf("read %.20q, %v", m.Data, err)
+					}
+				}
+			}
+			c.fd.Lock()
+			frames = append(frames, c.frameFor(evFramesOf(shared)))
+			c.fd.Unlock()
+		}
+		for _, f := range frames {
+			if &f[0] != &frames[0][0] || f[0]&frame.RSV1 == 0 {
+				t.Errorf("%d bits: compressed for each connection, or not at all", bits)
+			}
+		}
+	}
+}
+
+func evMessage(text string) Message {
+	return Message{Type: Text, Data: []byte(text)}
+}
+
+// A peer that does not read fills its own queue and no more; the shared frame is not written to.
+func TestEventSendIsBounded(t *testing.T) {
+	h, ended := evEnds()
+	conns := make(chan *eventConn, 1)
+	h.Open = func(c *eventConn) { conns <- c }
+	s := &evServer{Handler: h}
+	s.Options.Conn.WriteQueue.Bytes = 64 << 10
+	p := evUpgraded(t, evServe(t, s))
+	c := evAwait(t, conns)
+	text := strings.Repeat("x", 32<<10)
+	shared := evPrepare(t, text)
+	before := bytes.Clone(evFramesOf(shared).Plain())
+	sent := 0
+	var err error
+	for ; err == nil && sent < 1000; sent++ {
+		err = c.SendPrepared(shared)
+	}
+	if !errors.Is(err, ErrQueueFull) {
+		t.Fatalf("after %d: %v", sent, err)
+	}
+	if err := c.SendPrepared(shared); CloseCode(err) != CodeTryAgainLater {
+		t.Errorf("the next: %v", err)
+	}
+	if n := p.untilClose(frame.Text, text); n == 0 || n >= sent-1 {
+		t.Errorf("%d of %d messages came", n, sent-1)
+	}
+	p.send(evMasked(frame.Close, true, "\x03\xf5"))
+	if e := evAwait(t, ended); e == nil || e.Code != CodeTryAgainLater || e.Err != nil {
+		t.Errorf("it ended with %v", e)
+	}
+	if !bytes.Equal(before, evFramesOf(shared).Plain()) {
+		t.Error("the shared frame was written to")
+	}
+}
+
+// With QueueDropNewest a peer that does not read misses messages, and lives.
+func TestEventSendDropsTheNewest(t *testing.T) {
+	conns := make(chan *eventConn, 1)
+	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
+	s.Options.Conn.WriteQueue = WriteQueue{Bytes: 64 << 10, Full: QueueDropNewest}
+	p := evUpgraded(t, evServe(t, s))
+	c := evAwait(t, conns)
+	text := strings.Repeat("x", 32<<10)
+	sent := 0
+	for c.SendPrepared(evPrepare(t, text)) == nil {
+		sent++
+	}
+	if err := c.Send(evMessage(text)); !errors.Is(err, ErrQueueFull) {
+		t.Errorf("Write to a full queue: %v", err)
+	}
+	for range sent {
+		p.expect(frame.Text, text)
+	}
+	p.send(evMasked(frame.Ping, true, "alive"))
+	p.expect(frame.Pong, "alive")
+	if err := c.SendPrepared(evPrepare(t, "again")); err != nil {
+		t.Errorf("Send to a peer that reads again: %v", err)
+	}
+	p.expect(frame.Text, "again")
+}
+
+// With QueueDropOldest a peer that does not read misses what waited longest. Frames stay whole, and control frames stay.
+func TestEventSendDropsTheOldest(t *testing.T) {
+	for name, compress := range map[string]*Compression{"plain": nil, "compressed": {}} {
+		t.Run(name, func(t *testing.T) {
+			conns := make(chan *eventConn, 1)
+			s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
+			s.Options.Conn.Compression = compress
+			s.Options.Conn.WriteQueue = WriteQueue{Bytes: 64 << 10, Full: QueueDropOldest}
+			client := evDial(t, evServe(t, s), &DialOptions{Conn: ConnOptions{Compression: compress}})
+			c := evAwait(t, conns)
+			const n = 4000
+			noise := make([]byte, 8<<10)
+			source := rand.New(rand.NewPCG(1, 2))
+			for i := range n {
+				for j := range noise {
+					noise[j] = byte(source.Uint32())
+				}
+				m := Message{Type: Binary, Data: append(fmt.Appendf(nil, "%d ", i), noise...)}
+				if err := c.Send(m); err != nil {
+					t.Fatalf("message %d: %v", i, err)
+				}
+			}
+			c.Shut(CodeNormal, "")
+			last, got := -1, 0
+			for m, err := range client.Messages(evBounded(t)) {
+				if err != nil {
+					break
+				}
+				number, _, _ := strings.Cut(string(m.Data), " ")
+				i, err := strconv.Atoi(number)
+				if err != nil || i <= last {
+					t.Fatalf("message %q behind %d", number, last)
+				}
+				last = i
+				got++
+			}
+			if last != n-1 || got == n {
+				t.Errorf("%d messages came, the last is %d", got, last)
+			}
+		})
+	}
+}
+
+func TestEventWhatIsCut(t *testing.T) {
+	b := append(frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Text, Length: 200}), make([]byte, 200)...)
+	b = append(b, 0x89, 0)
+	b = append(frame.Append(b, frame.Header{Fin: true, Opcode: frame.Text, Length: 3}), "abc"...)
+	for n, want := range map[int]int{0: 0, 1: 203, 204: 0, 205: 1, 206: 0, 207: 4, 211: 0} {
+		if got := cutAt(b, 0, n); got != want {
+			t.Errorf("behind %d: %d bytes, want %d", n, got, want)
+		}
+	}
+	if got := cutAt(b[10:], 194, 5); got != 189 {
+		t.Errorf("within the rest of a frame: %d", got)
+	}
+	c := &eventConn{out: &buffer{b: b}}
+	c.advance(7)
+	c.drop(1)
+	if got := string(c.out.rest()[c.out.cut:]); got != "\x89\x00" || c.out.cut != 197 {
+		t.Errorf("%d bytes of the first frame, and %q", c.out.cut, got)
+	}
+}
+
+// Sends and Writes from everywhere at once arrive whole, each sender's in order.
+func TestEventSendsFromEverywhere(t *testing.T) {
+	const senders, each = 4, 200
+	conns := make(chan *eventConn, 1)
+	s := &evServer{Handler: evEcho}
+	s.Handler.Open = func(c *eventConn) { conns <- c }
+	p := evUpgraded(t, evServe(t, s))
+	c := evAwait(t, conns)
+	var running sync.WaitGroup
+	for i := range senders {
+		name := string(rune('a' + i))
+		running.Go(func() {
+			for n := range each {
+				text := name + strings.Repeat("x", n*17%5000)
+				if err := c.SendPrepared(evPrepare(t, text), evPrepare(t, text)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	go io.WriteString(p.Conn, strings.Repeat(evMasked(frame.Text, true, "echo"), each)) //nolint:errcheck // the echoes are counted
+	got := map[byte]int{}
+	for range senders*each*2 + each {
+		_, text := p.next()
+		n := got[text[0]]
+		if text[0] != 'e' && len(text)-1 != n/2*17%5000 {
+			t.Fatalf("message %d of %c has %d bytes", n, text[0], len(text))
+		}
+		got[text[0]]++
+	}
+	running.Wait()
+	if got['e'] != each {
+		t.Errorf("%d echoes", got['e'])
+	}
+}
+
+func TestEventSendAllocatesNothing(t *testing.T) {
+	for name, in := range map[string]string{"calm": evText("x"), "more is to come": evText("x") + "\x81"} {
+		s, k, c := evIdle(t, evHandler{})
+		k.in, k.silent = in, true
+		s.ls.Turn()
+		if c.fd.Calm() != (name == "calm") {
+			t.Errorf("%s: calm is %v", name, c.fd.Calm())
+		}
+		ps := []*Prepared{evPrepare(t, "one"), evPrepare(t, strings.Repeat("long", 10<<10)), evPrepare(t, "three")}
+		send := func(ps ...*Prepared) {
+			if err := c.SendPrepared(ps...); err != nil {
+				t.Error(err)
+			}
+			s.ls.Turn()
+		}
+		got := testing.AllocsPerRun(100, func() {
+			send(ps[0])
+			send(ps[1])
+			send(ps...)
+		})
+		if got > 0 && !raceEnabled {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+		if c.out != nil {
+			t.Errorf("%s: a buffer stays with the connection", name)
+		}
+	}
+}
+
+func TestEventSendAfterTheEnd(t *testing.T) {
+	h, ended := evEnds()
+	conns := make(chan *eventConn, 1)
+	h.Open = func(c *eventConn) { conns <- c }
+	p := evUpgraded(t, evServe(t, &evServer{Handler: h}))
+	c := evAwait(t, conns)
+	p.Close()
+	evAwait(t, ended)
+	if err := c.SendPrepared(evPrepare(t, "late")); CloseCode(err) != CodeAbnormal {
+		t.Errorf("Send: %v", err)
+	}
+}
+
+func TestEventSendOverTLS(t *testing.T) {
+	conns := make(chan *eventConn, 1)
+	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
+	addr, config := evServeTLS(t, s)
+	client := evDialTLS(t, addr, config, ConnOptions{})
+	c := evAwait(t, conns)
+	long := strings.Repeat("long ", 20<<10)
+	if err := c.SendPrepared(evPrepare(t, "one"), evPrepare(t, long), evPrepare(t, "three")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"one", long, "three"} {
+		if m, err := client.Read(evBounded(t)); err != nil || string(m.Data) != want {
+			t.Errorf("read %.20q, %v", m.Data, err)
+		}
+	}
+}
+
+// What a Send has begun goes on when the peer reads, also if a later message of the same call had no room any more: evNothing
+// else wakes the connection here.
+func TestEventSendStallsInTheMiddle(t *testing.T) {
+	conns := make(chan *eventConn, 1)
+	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
+	s.Options.Conn.PingInterval = -1
+	s.Options.Conn.WriteQueue = WriteQueue{Bytes: 64 << 10, Full: QueueDropNewest}
+	p := evUpgraded(t, evServe(t, s))
+	c := evAwait(t, conns)
+	large := strings.Repeat("large", 2<<20)
+	full := strings.Repeat("x", 64<<10)
+	if err := c.SendPrepared(evPrepare(t, large), evPrepare(t, full), evPrepare(t, "no room")); !errors.Is(err, ErrQueueFull) {
+		t.Fatalf("got %v", err)
+	}
+	p.expect(frame.Text, large)
+	p.expect(frame.Text, full)
+	if err := c.SendPrepared(evPrepare(t, "later")); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(frame.Text, "later")
+}

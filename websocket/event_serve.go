@@ -1,0 +1,248 @@
+package websocket
+
+import (
+	"runtime/debug"
+
+	"github.com/handfast/handfast/websocket/loop"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// Begin implements [loop.Handler]: what is written from here on gathers until the end of the visit.
+func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
+	if why&(loop.Writable|loop.Hangup) != 0 {
+		c.stuck = false
+	}
+	if why&loop.Held != 0 {
+		c.flush()
+		c.tidy()
+		if c.stuck {
+			c.rearm() // otherwise a hangup would be reported again and again
+		}
+		if why&loop.Due != 0 {
+			c.fd.After(c.kind.opts.closeTimeout) // nothing can be said of a peer that is not read from
+		}
+		return false
+	}
+	if c.out.size() > 0 {
+		c.flush()
+		c.tidy()
+	}
+	if why == loop.Woken && c.waits() {
+		c.rearm()
+		return false
+	}
+	if c.out == nil && !c.stuck {
+		c.out, _ = d.Value.(*buffer)
+		d.Value = nil
+		if c.out == nil {
+			c.out = borrow(corkSize)
+		}
+	}
+	c.corked = true
+	return true
+}
+
+// waits reports that there is nothing to do but to write what others wrote to it. The caller holds the lock, and nobody is the
+// holder.
+func (c *eventConn) waits() bool {
+	sec := c.sec()
+	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.more) && !c.drainDue()
+}
+
+// Lost implements [loop.Handler]: what the Receiver has sent so far need not wait for it.
+func (c *eventConn) Lost() {
+	c.corked = false
+	c.flush()
+	c.rearm()
+}
+
+// Serve implements [loop.Handler].
+func (c *eventConn) Serve(d *loop.Driver, why loop.Events) {
+	c.attend(d, why)
+	c.finish(d)
+}
+
+// recovered makes an error of a panic in the application's code, which costs this connection.
+func (c *eventConn) recovered(err *error) {
+	if v := recover(); v != nil {
+		p := &panicError{v, debug.Stack()}
+		if c.kind.panicked != nil {
+			c.kind.panicked(p.value, p.stack)
+		}
+		*err = p
+	}
+}
+
+// attend does what there is to do in a visit.
+func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
+	if c.stage == stageUntold {
+		c.opened()
+	}
+	if why&loop.Writable != 0 {
+		c.heard = true // the peer has read something
+	}
+	if why&loop.Due != 0 {
+		c.look()
+	}
+	if rest := c.rest(); rest != nil && c.stop.Load()&stopPaused == 0 {
+		c.more.rest = nil
+		c.parse(d, rest.rest())
+		rest.free()
+	}
+	if sec := c.sec(); why&(loop.Readable|loop.Hangup) != 0 || sec != nil && sec.more {
+		c.receive(d)
+	}
+	c.drain()
+}
+
+// drain reports to the Receiver that the queue, having been full, is empty again.
+func (c *eventConn) drain() {
+	if c.more == nil || c.more.drained == nil {
+		return
+	}
+	c.fd.Lock()
+	if c.tight {
+		c.flush()
+	}
+	due := c.drainDue()
+	if due {
+		c.tight = false
+	}
+	c.fd.Unlock()
+	if due {
+		if err := c.call(c.more.drained); err != nil {
+			c.failed(err)
+		}
+	}
+}
+
+// call calls the application.
+func (c *eventConn) call(f func()) (err error) {
+	defer c.recovered(&err)
+	f()
+	return nil
+}
+
+// drainDue reports whether Drained is to be called. The caller holds the lock.
+func (c *eventConn) drainDue() bool {
+	return c.tight && c.phase == phaseOpen && c.more != nil && c.more.drained != nil && c.queued() == 0
+}
+
+// opened opens the Receiver of a connection whose handshake is done.
+func (c *eventConn) opened() {
+	c.stage = stageTold
+	if c.kind.ended != nil { // which wants the address of a connection that the kernel may have forgotten by then
+		c.fd.Lock()
+		c.named(c.remoteLocked())
+		c.fd.Unlock()
+	}
+	if err := c.call(func() { c.r = c.kind.open(c) }); err != nil {
+		c.failed(err)
+	} else if d, ok := c.r.(interface{ Drained() }); ok {
+		c.fd.Lock()
+		c.extra().drained = d.Drained
+		c.fd.Unlock()
+	}
+}
+
+// finish ends a visit: what the peer is to get leaves in one write, and if this was all, the connection dies.
+func (c *eventConn) finish(d *loop.Driver) {
+	c.fd.Lock()
+	c.corked = false
+	c.reply()
+	if n := c.out.size(); n > 0 && n <= corkSize/4 && c.phase == phaseOpen && c.fd.Busy() {
+		c.defers()
+	} else {
+		c.flush()
+	}
+	if c.out != nil && c.out.size() == 0 {
+		if d.Value == nil && cap(c.out.b) == corkSize {
+			d.Value = c.out
+		} else {
+			c.out.free()
+		}
+		c.out = nil
+	}
+	over, tell := c.verdict()
+	if over == nil {
+		if c.drainDue() {
+			c.fd.Wake()
+		}
+		c.rearm()
+		c.fd.Unlock()
+		return
+	}
+	over = c.die(over)
+	c.fd.Unlock()
+	if tell {
+		c.closed(over)
+	}
+	if c.kind.left != nil {
+		c.kind.left()
+	}
+}
+
+// closed reports how the connection has ended. There is no connection left that a panic could cost.
+func (c *eventConn) closed(over *CloseError) {
+	if c.r != nil {
+		if err := c.call(func() { c.r.Closed(over) }); err != nil {
+			over = over.because(err)
+		}
+	}
+	if c.kind.ended != nil {
+		c.kind.ended(func() string { return c.RemoteAddr().String() }, over)
+	}
+}
+
+// failed closes the connection because of an error of the application.
+func (c *eventConn) failed(err error) {
+	code, reason, cause := closeFor(err)
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	if c.phase != phaseOpen {
+		return
+	}
+	if c.shut(code, reason) != nil { // no such code can be sent
+		c.shut(CodeInternalError, "") //nolint:errcheck // the code is a valid one
+	}
+	c.end.cause = cause
+}
+
+// defers leaves what is to be sent for the end of the batch: its Receivers send to others, and may yet send to this one.
+// The buffer that a visit lends is worth too much to wait with it. The caller holds the lock.
+func (c *eventConn) defers() {
+	if cap(c.out.b) == corkSize {
+		f := borrow(c.out.size())
+		f.b = append(f.b, c.out.rest()...)
+		f.cut = c.out.cut
+		c.out.free()
+		c.out = f
+	}
+	c.fd.Wake()
+}
+
+// reply queues what the protocol wants said. The caller is the holder, and holds the lock.
+func (c *eventConn) reply() {
+	if !c.m.Pending() {
+		return
+	}
+	out := c.room(0)
+	out.set(c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil))
+}
+
+// rearm says what to wait for. The caller holds the lock.
+func (c *eventConn) rearm() {
+	var want loop.Events
+	if c.stuck {
+		want |= loop.Writable
+	}
+	switch {
+	case c.phase == phaseLeaving, c.phase == phaseOpen && c.stop.Load()&stopPaused != 0:
+	default:
+		want |= loop.Readable
+	}
+	if err := c.fd.Arm(want); err != nil {
+		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
+		c.fd.Wake()
+	}
+}

@@ -1,0 +1,262 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// evHandler is what a test does with its event connections, as functions.
+type evHandler struct {
+	Open    func(c *eventConn)
+	Message func(c *eventConn, m Message)
+	Close   func(c *eventConn, err error)
+}
+
+// evServer serves event connections on a listener of its own, as simply as can be.
+type evServer struct {
+	Handler     evHandler
+	Options     AcceptOptions
+	Loops       int
+	HeadTimeout time.Duration
+	MaxHead     int
+	Panicked    func(value any, stack []byte)
+	makeKernel  func() (loop.Kernel, error)
+
+	once  sync.Once
+	err   error
+	kind  *eventKind
+	ls    *eventLoops
+	conns atomic.Int64
+	done  chan struct{}
+	mu    sync.Mutex
+	stops []func()
+	over  bool
+	work  sync.WaitGroup
+}
+
+var errEvClosed = errors.New("the test's server is closed")
+
+// evReceiver calls the functions of an evHandler.
+type evReceiver struct {
+	h     *evHandler
+	c     *eventConn
+	value any
+}
+
+func (r *evReceiver) Message(m Message) error {
+	if r.h.Message != nil {
+		r.h.Message(r.c, m)
+	}
+	return nil
+}
+
+func (r *evReceiver) Closed(err *CloseError) {
+	if r.h.Close != nil {
+		r.h.Close(r.c, err)
+	}
+}
+
+// Value and SetValue keep something with a connection.
+func (c *eventConn) Value() any     { return c.r.(*evReceiver).value }
+func (c *eventConn) SetValue(v any) { c.r.(*evReceiver).value = v }
+
+// Block says that a Receiver is going to wait.
+func (c *eventConn) Block() { c.fd.Block() }
+
+// Err returns how c has ended, nil while it has not.
+func (c *eventConn) Err() error {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	if c.end == nil || c.end.over == nil {
+		return nil
+	}
+	return c.end.over
+}
+
+func (c *eventConn) TLS() *tls.ConnectionState {
+	sec := c.sec()
+	if sec == nil {
+		return nil
+	}
+	state := sec.conn.ConnectionState()
+	return &state
+}
+
+func or[T comparable](v, standard T) T {
+	var zero T
+	if v == zero {
+		return standard
+	}
+	return v
+}
+
+// configure makes the kind of the server's connections.
+func (s *evServer) configure() error {
+	o := &s.Options
+	rules := opening.Rules{
+		Origin:       handshake.OriginPolicy{Any: o.AnyOrigin, Allowed: o.Origins, Proxies: o.TrustedProxies},
+		Subprotocols: o.Subprotocols, Header: o.Header,
+	}
+	if z := o.Conn.Compression; z != nil {
+		rules.Deflate = opening.Deflate{
+			On: true, ServerNoTakeover: z.ServerNoTakeover, ClientNoTakeover: z.ClientNoTakeover,
+			ServerWindowBits: z.ServerWindowBits, ClientWindowBits: z.ClientWindowBits,
+		}
+	}
+	if refused := rules.Check(); refused != nil {
+		return refused
+	}
+	s.kind = &eventKind{
+		opts: o.Conn.settings(), compression: o.Conn.Compression, subprotocols: o.Subprotocols, panicked: s.Panicked,
+		open: func(to Sender) Receiver {
+			c := to.(*eventConn)
+			r := &evReceiver{h: &s.Handler, c: c}
+			c.r = r
+			if s.Handler.Open != nil {
+				s.Handler.Open(c)
+			}
+			return r
+		},
+		left: func() { s.conns.Add(-1) },
+		front: &eventFront{
+			rules: rules, heads: opening.Limits{Bytes: or(s.MaxHead, opening.DefaultBytes)}, headTimeout: or(s.HeadTimeout, 10*time.Second),
+		},
+	}
+	return nil
+}
+
+func (s *evServer) start() error {
+	s.once.Do(func() {
+		s.done = make(chan struct{})
+		if s.err = s.configure(); s.err != nil {
+			return
+		}
+		var ls *loop.Loops
+		if ls, s.err = loop.New(loop.Options{Loops: s.Loops, Kernel: s.makeKernel}); s.err == nil {
+			s.ls = &eventLoops{ls}
+		}
+	})
+	return s.err
+}
+
+func (s *evServer) came(*eventConn) bool {
+	s.conns.Add(1)
+	return true
+}
+
+// Len returns how many connections there are.
+func (s *evServer) Len() int { return int(s.conns.Load()) }
+
+// Serve serves l until Close or Shutdown.
+func (s *evServer) Serve(l net.Listener) error {
+	if err := s.start(); err != nil {
+		l.Close()
+		return err
+	}
+	defer l.Close()
+	s.mu.Lock()
+	stop, err := s.ls.listen(l, s.kind, s.came)
+	if err == nil {
+		s.stops = append(s.stops, stop)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	<-s.done
+	return errEvClosed
+}
+
+// ServeTLS serves l with TLS.
+func (s *evServer) ServeTLS(l net.Listener, config *tls.Config) error {
+	if err := s.start(); err != nil {
+		l.Close()
+		return err
+	}
+	s.mu.Lock()
+	s.stops = append(s.stops, func() { l.Close() })
+	s.mu.Unlock()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			return errEvClosed
+		}
+		s.mu.Lock()
+		s.stops = append(s.stops, func() { nc.Close() })
+		s.mu.Unlock()
+		s.work.Go(func() {
+			if s.shake(nc, config) != nil {
+				nc.Close()
+			}
+		})
+	}
+}
+
+// shake does the handshake of TLS, and has the loop open the connection.
+func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
+	if err := nc.SetDeadline(time.Now().Add(s.kind.front.headTimeout)); err != nil {
+		return err
+	}
+	t := tls.Server(&transport.Accepted{Conn: nc}, config)
+	if err := t.Handshake(); err != nil {
+		return err
+	}
+	s.conns.Add(1)
+	return s.ls.open(s.kind, t)
+}
+
+// Shutdown closes all connections with 1001 and waits for their end.
+func (s *evServer) Shutdown(ctx context.Context) error {
+	return s.drain(ctx, func(c *eventConn) {
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+		if c.phase == phaseOpening {
+			c.CloseNow()
+		}
+	})
+}
+
+// Close cuts all connections.
+func (s *evServer) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.drain(ctx, func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // it does not wait
+	return nil
+}
+
+func (s *evServer) drain(ctx context.Context, end func(*eventConn)) error {
+	if err := s.start(); err != nil {
+		return nil
+	}
+	s.mu.Lock()
+	stops, over := s.stops, s.over
+	s.stops, s.over = nil, true
+	s.mu.Unlock()
+	for _, stop := range stops {
+		stop()
+	}
+	s.work.Wait()
+	s.ls.each(s.kind, end)
+	if !over {
+		close(s.done)
+		s.ls.Stop()
+	}
+	ended := make(chan struct{})
+	go func() { s.ls.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		s.ls.each(s.kind, func(c *eventConn) { c.CloseNow() })
+		return ctx.Err()
+	}
+}

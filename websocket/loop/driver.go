@@ -1,0 +1,130 @@
+package loop
+
+import "sync/atomic"
+
+// Driver is a goroutine that runs a loop, until the loop is taken from it: when a Serve does not return, another Driver
+// takes the loop over. The old one is left with the descriptor that it is busy with, as its holder, and ends when that is
+// served. Its methods and Value are for the Begin and Serve that it is given to, while they run.
+type Driver struct {
+	// Value is the handlers' own: what it holds is lent to the descriptor that is visited.
+	Value any
+
+	l *loop
+
+	// state counts visits and says whether one is under way, or that the loop is lost. Whatever changes it from busy has
+	// won: the driver itself to idle, or the one that takes over to lost.
+	state atomic.Uint32
+	seq   uint32             // state without its low bits
+	cur   atomic.Pointer[FD] // whom the visit is for
+
+	// calm says that, for all that is known, no other piece of work is going to be done soon.
+	calm  atomic.Bool
+	final bool // the visit is the batch's last
+	lost  bool
+
+	in []byte
+}
+
+// The low bits of Driver.state. The others count.
+const (
+	busy     = 1
+	lost     = 2
+	oneVisit = 4
+)
+
+// Buffer returns the buffer that all descriptors of the loop are read into, 64 KiB.
+func (d *Driver) Buffer() []byte { return d.in }
+
+// Last says whether the piece of work that is about to be done is the last of the visit, for [FD.Calm].
+func (d *Driver) Last(last bool) {
+	if last = last && d.final; d.calm.Load() != last {
+		d.calm.Store(last)
+	}
+}
+
+// drive runs l until it ends or is lost.
+func (l *loop) drive() {
+	d := newDriver(l)
+	for d.turn() {
+	}
+	buffers.Put((*[bufferSize]byte)(d.in))
+	if !d.lost {
+		l.driver.Store(nil)
+		l.k.Release()
+		if l.ls.turning.Add(-1) == 0 {
+			close(l.ls.over)
+		}
+		l.ls.running.Done()
+	}
+}
+
+func newDriver(l *loop) *Driver {
+	d := &Driver{l: l, in: buffers.Get().(*[bufferSize]byte)[:]}
+	l.driver.Store(d)
+	return d
+}
+
+// turn does the rest of a batch, and makes the next one. It returns false when there is nothing more for this driver.
+func (d *Driver) turn() bool {
+	l := d.l
+	if !d.work() {
+		return false
+	}
+	// What the handlers of this batch wrote to other descriptors goes out now, all of it in one write for each.
+	if l.takeTodo() && !d.work() {
+		return false
+	}
+	ok, err := l.wait()
+	if err != nil {
+		l.ls.fail(err)
+	}
+	return ok
+}
+
+// work does what is left of the batch.
+func (d *Driver) work() bool {
+	l := d.l
+	for l.at < len(l.batch) {
+		w := l.batch[l.at]
+		l.batch[l.at] = work{}
+		l.at++
+		d.final = l.at == len(l.batch)
+		d.Last(true)
+		if w.f == nil {
+			if !l.accept(d, int(w.listener)) {
+				return false
+			}
+		} else if !d.visit(w) {
+			return false
+		}
+	}
+	return true
+}
+
+// engage makes d the holder of f. The caller holds f's lock, under which takeOver decides.
+func (d *Driver) engage(f *FD) {
+	d.cur.Store(f)
+	d.state.Store(d.seq | busy)
+	d.l.ls.monitor.alert()
+}
+
+// takeOver gives l another driver, if d still is in the visit that state counts; when f is not nil, only if it is for f.
+func (l *loop) takeOver(d *Driver, f *FD, state uint32) bool {
+	cur := d.cur.Load()
+	if state&busy == 0 || state&lost != 0 || cur == nil || f != nil && f != cur {
+		return false
+	}
+	cur.mu.Lock()
+	defer cur.mu.Unlock()
+	if !d.state.CompareAndSwap(state, state|lost) {
+		return false
+	}
+	// From here on cur belongs to its holder, and the kernel reports nothing when more arrives for it.
+	cur.held = true
+	if !cur.closed {
+		cur.h.Lost()
+		cur.Arm(cur.want) //nolint:errcheck // it was armed before, or is when its holder is done
+	}
+	go l.drive()
+	return true
+}

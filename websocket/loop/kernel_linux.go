@@ -1,0 +1,319 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// tokenWake comes with the event of a wake.
+const tokenWake = ^uint64(0)
+
+// epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is told of again.
+//
+// Calls that cannot wait are made without telling Go's scheduler: they are too short for it to do anything with.
+type epoll struct {
+	fd      int
+	eventfd int
+	raw     []syscall.EpollEvent
+	start   time.Time
+}
+
+// NewKernel returns the system's.
+func NewKernel() (Kernel, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	efd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errno != 0 {
+		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
+		return nil, os.NewSyscallError("eventfd2", errno)
+	}
+	k := &epoll{fd: fd, eventfd: int(efd), start: time.Now()}
+	if err := k.Arm(k.eventfd, tokenWake, Readable, true); err != nil {
+		k.Release()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *epoll) Release() {
+	syscall.Close(k.eventfd) //nolint:errcheck // an eventfd has nothing to lose
+	syscall.Close(k.fd)      //nolint:errcheck // neither has an epoll instance
+}
+
+func (k *epoll) Now() time.Duration { return time.Since(k.start) }
+
+func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
+	if len(k.raw) < len(events) {
+		k.raw = make([]syscall.EpollEvent, len(events))
+	}
+	var n int
+	var err error
+	if timeout == 0 {
+		r, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(len(events)), 0, 0, 0)
+		n, err = int(r), errnoErr(errno)
+	} else {
+		ms := -1
+		if timeout > 0 {
+			ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
+		}
+		n, err = syscall.EpollWait(k.fd, k.raw[:len(events)], ms)
+	}
+	if err == syscall.EINTR {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, os.NewSyscallError("epoll_wait", err)
+	}
+	found := 0
+	for i := range k.raw[:n] {
+		token := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
+		if token == tokenWake {
+			var b [8]byte
+			rawRead(k.eventfd, b[:]) //nolint:errcheck // EAGAIN at most: somebody else's wake has been seen
+			continue
+		}
+		events[found] = Event{token, come(k.raw[i].Events)}
+		found++
+	}
+	return found, nil
+}
+
+// come translates the events that epoll reports.
+func come(bits uint32) (r Events) {
+	if bits&syscall.EPOLLIN != 0 {
+		r |= Readable
+	}
+	if bits&syscall.EPOLLOUT != 0 {
+		r |= Writable
+	}
+	if bits&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+		r |= Hangup
+	}
+	return r
+}
+
+func (k *epoll) Wake() {
+	one := [8]byte{1}           // any number in host order that is not 0
+	rawWrite(k.eventfd, one[:]) //nolint:errcheck // EAGAIN at most: 2^64 wakes are pending
+}
+
+func (k *epoll) Arm(fd int, token uint64, want Events, first bool) error {
+	ev := syscall.EpollEvent{Fd: int32(uint32(token)), Pad: int32(uint32(token >> 32))}
+	if want&Readable != 0 {
+		ev.Events |= syscall.EPOLLIN
+	}
+	if want&Writable != 0 {
+		ev.Events |= syscall.EPOLLOUT
+	}
+	if want&Once != 0 {
+		ev.Events |= syscall.EPOLLONESHOT
+	}
+	op := uintptr(syscall.EPOLL_CTL_MOD)
+	if first {
+		op = syscall.EPOLL_CTL_ADD
+	}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), op, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	return nil
+}
+
+func (k *epoll) Disarm(fd int) {
+	var ev syscall.EpollEvent // kernels before 2.6.9 want one
+	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+}
+
+func (k *epoll) Unsent(fd int) int {
+	var n int32
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, uintptr(fd), syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return -1
+	}
+	return int(n)
+}
+
+func (k *epoll) Accept(listener int) (int, error) {
+	for {
+		r, _, errno := syscall.RawSyscall6(sysAccept4, uintptr(listener), 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			return int(r), nil
+		case syscall.EAGAIN:
+			return 0, ErrAgain
+		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+			return 0, ErrNoDescriptors
+		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM: // of the one that was at the front
+		default:
+			return 0, os.NewSyscallError("accept4", errno)
+		}
+	}
+}
+
+func (k *epoll) Read(fd int, p []byte) (int, error) {
+	n, err := rawRead(fd, p)
+	if err == nil && n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, named("read", err)
+}
+
+func (k *epoll) Write(fd int, p []byte) (int, error) {
+	n, err := rawWrite(fd, p)
+	return n, named("write", err)
+}
+
+func (k *epoll) Writev(fd int, p [2][]byte) (int, error) {
+	var iov [2]syscall.Iovec
+	n := 0
+	for _, b := range p {
+		if len(b) > 0 {
+			iov[n].Base = &b[0]
+			iov[n].SetLen(len(b))
+			n++
+		}
+	}
+	for {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov)), uintptr(n))
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, named("writev", errno)
+		}
+		return int(r), nil
+	}
+}
+
+func (k *epoll) CloseWrite(fd int) {
+	syscall.Shutdown(fd, syscall.SHUT_WR) //nolint:errcheck // a peer that is gone needs no telling
+}
+
+func (k *epoll) Close(fd int) {
+	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be mended
+}
+
+func (k *epoll) Peer(fd int) net.Addr { return addrOf(syscall.Getpeername(fd)) }
+
+func (k *epoll) Local(fd int) net.Addr { return addrOf(syscall.Getsockname(fd)) }
+
+func addrOf(sa syscall.Sockaddr, err error) net.Addr {
+	if err != nil {
+		return nil
+	}
+	switch a := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
+	case *syscall.SockaddrInet6:
+		addr := &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
+		if a.ZoneId != 0 {
+			if ifi, err := net.InterfaceByIndex(int(a.ZoneId)); err == nil {
+				addr.Zone = ifi.Name
+			}
+		}
+		return addr
+	case *syscall.SockaddrUnix:
+		return &net.UnixAddr{Name: a.Name, Net: "unix"}
+	}
+	return nil
+}
+
+func rawRead(fd int, p []byte) (int, error) {
+	for {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno == 0 {
+			return int(r), nil
+		}
+		if errno != syscall.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+func rawWrite(fd int, p []byte) (int, error) {
+	for {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno == 0 {
+			return int(r), nil
+		}
+		if errno != syscall.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+func errnoErr(errno syscall.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
+}
+
+// named makes ErrAgain of EAGAIN, and says of any other error which call it is from.
+func named(call string, err error) error {
+	switch err {
+	case nil:
+		return nil
+	case syscall.EAGAIN:
+		return ErrAgain
+	}
+	return os.NewSyscallError(call, err)
+}
+
+// listenerFD returns a descriptor of its own for l's socket, set up so that what it accepts inherits it: small frames are
+// not held back for company.
+func listenerFD(l net.Listener) (int, error) {
+	fd, err := dup(l)
+	if err != nil {
+		return 0, err
+	}
+	if _, ok := l.Addr().(*net.TCPAddr); ok {
+		// Not needed for a correct server: a kernel that refuses it costs speed.
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // see above
+	}
+	return fd, nil
+}
+
+// takeFD returns a descriptor of its own for nc's socket. nc can be closed then.
+func takeFD(nc net.Conn) (int, error) { return dup(nc) }
+
+// dup returns another descriptor for x's socket, which does not block and which Go's poller does not know. Only the
+// types whose methods are the bare system calls have one to give: a type that embeds one of them has its SyscallConn,
+// and may have an Accept, Read or Write of its own.
+func dup(x any) (int, error) {
+	var sc syscall.Conn
+	switch x := x.(type) {
+	case *net.TCPListener:
+		sc = x
+	case *net.UnixListener:
+		sc = x
+	case *net.TCPConn:
+		sc = x
+	case *net.UnixConn:
+		sc = x
+	default:
+		return 0, fmt.Errorf("loop: a %T is not a socket that the loop can drive: %w", x, errors.ErrUnsupported)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var fd uintptr
+	var errno syscall.Errno
+	if err := raw.Control(func(old uintptr) {
+		fd, _, errno = syscall.RawSyscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return 0, err
+	}
+	if errno != 0 {
+		return 0, os.NewSyscallError("fcntl", errno)
+	}
+	return int(fd), nil
+}

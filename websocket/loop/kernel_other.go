@@ -1,0 +1,20 @@
+//go:build !linux
+
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+)
+
+// errUnsupported says where the event loop is missing.
+var errUnsupported = fmt.Errorf("loop: no event loop on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+
+// NewKernel returns the system's.
+func NewKernel() (Kernel, error) { return nil, errUnsupported }
+
+func listenerFD(net.Listener) (int, error) { return 0, errUnsupported }
+
+func takeFD(net.Conn) (int, error) { return 0, errUnsupported }

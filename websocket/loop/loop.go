@@ -1,0 +1,180 @@
+package loop
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	batchSize  = 256      // events that one wait takes
+	bufferSize = 64 << 10 // of the buffer that descriptors are read into
+	listenBit  = 1 << 63  // in the token of a listener; its number is below
+)
+
+// loop is an epoll instance with its descriptors. At any time one driver runs it.
+type loop struct {
+	ls     *Loops
+	k      Kernel
+	driver atomic.Pointer[Driver]
+
+	// Lock order: an FD's mu, then a loop's.
+	mu        sync.Mutex
+	slots     []*FD
+	vacant    []uint32
+	births    uint32
+	wheel     wheel
+	todo      []work // what others ask for
+	listeners []listener
+	asleep    bool   // the driver waits, or is about to
+	wakeAt    uint32 // until this tick, when asleep
+	ended     bool   // nothing is to be waited for any more
+
+	count atomic.Int64 // descriptors
+	asks  atomic.Bool  // todo has something
+
+	// The driver's. They pass from one to the next by Driver.state.
+	events []Event
+	batch  []work
+	at     int    // how much of the batch is done
+	resume uint32 // the tick at which to accept again; 0: it does
+	tick   atomic.Uint32
+}
+
+// work is one piece of a batch: a descriptor, or a listener.
+type work struct {
+	f        *FD
+	what     Events
+	listener int32 // when there is no FD
+}
+
+func newLoop(ls *Loops, k Kernel) *loop {
+	return &loop{ls: ls, k: k, events: make([]Event, batchSize)}
+}
+
+// add gives a new descriptor its place.
+func (l *loop) add(f *FD) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.loop = l
+	l.births++
+	f.birth = l.births &^ (listenBit >> 32)
+	if n := len(l.vacant); n > 0 {
+		f.slot = l.vacant[n-1]
+		l.vacant = l.vacant[:n-1]
+		l.slots[f.slot] = f
+	} else {
+		f.slot = uint32(len(l.slots))
+		l.slots = append(l.slots, f)
+	}
+	l.count.Add(1)
+}
+
+// remove takes the place of a closed descriptor away.
+func (l *loop) remove(f *FD) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unschedule(f)
+	l.slots[f.slot] = nil
+	l.vacant = append(l.vacant, f.slot)
+	if l.count.Add(-1) == 0 && l.ended && l.asleep {
+		l.rouse()
+	}
+}
+
+// ask has f visited soon. The caller holds f's lock.
+func (l *loop) ask(f *FD) {
+	l.mu.Lock()
+	l.todo = append(l.todo, work{f: f, what: Woken})
+	if !l.asks.Load() {
+		l.asks.Store(true)
+	}
+	if l.asleep {
+		l.rouse()
+	}
+	l.mu.Unlock()
+}
+
+// rouse ends the driver's wait. The caller holds mu.
+func (l *loop) rouse() {
+	l.asleep = false
+	l.k.Wake()
+}
+
+// stop ends the loop when its last descriptor is gone.
+func (l *loop) stop() {
+	l.mu.Lock()
+	l.ended = true
+	if l.asleep {
+		l.rouse()
+	}
+	l.mu.Unlock()
+}
+
+// takeTodo makes what others asked for the batch.
+func (l *loop) takeTodo() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.todo) == 0 {
+		return false
+	}
+	l.batch, l.todo, l.at = l.todo, l.batch[:0], 0
+	l.asks.Store(false)
+	return true
+}
+
+// wait makes what the kernel finds, and what is due, the batch. It returns false when the loop has ended.
+func (l *loop) wait() (bool, error) {
+	l.mu.Lock()
+	if l.ended && len(l.todo) == 0 && l.count.Load() == 0 {
+		l.mu.Unlock()
+		return false, nil
+	}
+	timeout := time.Duration(0)
+	if len(l.todo) == 0 {
+		timeout = l.patience()
+		l.asleep = true
+	}
+	l.mu.Unlock()
+
+	n, err := l.k.Wait(l.events, timeout)
+	now := uint32(l.k.Now() / tick)
+	l.tick.Store(now)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asleep = false
+	l.batch, l.at = l.batch[:0], 0
+	for _, e := range l.events[:n] {
+		if e.Token&listenBit != 0 {
+			l.batch = append(l.batch, work{listener: int32(e.Token &^ listenBit)})
+			continue
+		}
+		// The place may have been given away since the event: to another birth.
+		if slot := uint32(e.Token); int(slot) < len(l.slots) {
+			if f := l.slots[slot]; f != nil && f.token() == e.Token {
+				l.batch = append(l.batch, work{f: f, what: e.Ready})
+			}
+		}
+	}
+	l.batch = l.expire(now, l.batch)
+	if l.resume != 0 && now >= l.resume {
+		l.resume = 0
+		l.listenAgain(Readable)
+	}
+	return true, err
+}
+
+// patience returns how long to wait for events. The caller holds mu.
+func (l *loop) patience() time.Duration {
+	at, ok := l.nextDue()
+	if l.resume != 0 && (!ok || l.resume < at) {
+		at, ok = l.resume, true
+	}
+	if !ok {
+		l.wakeAt = ^uint32(0)
+		return -1
+	}
+	l.wakeAt = at
+	return max(time.Duration(at)*tick-l.k.Now(), 0)
+}

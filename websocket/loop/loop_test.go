@@ -1,0 +1,385 @@
+package loop_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// echo sends back what it reads.
+type echo struct {
+	fd      loop.FD
+	buf     []byte // what the kernel has not taken
+	eof     bool
+	due     int
+	serve   func(d *loop.Driver, why loop.Events) // before anything else; may be nil
+	lost    int
+	closed  chan error // gets how it ended; may be nil
+	blocked bool
+}
+
+func (e *echo) Begin(_ *loop.Driver, why loop.Events) bool { return why&loop.Held == 0 }
+
+func (e *echo) Lost() { e.lost++ }
+
+func (e *echo) Serve(d *loop.Driver, why loop.Events) {
+	if e.serve != nil {
+		e.serve(d, why)
+	}
+	if why&loop.Due != 0 {
+		e.due++
+	}
+	err := e.pump(d)
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	switch {
+	case err != nil || e.eof && len(e.buf) == 0:
+		e.fd.Close()
+		if e.closed != nil {
+			e.closed <- err
+		}
+	case len(e.buf) > 0:
+		e.fd.Arm(loop.Writable) //nolint:errcheck // a test
+	default:
+		e.fd.Arm(loop.Readable) //nolint:errcheck // a test
+	}
+}
+
+func (e *echo) pump(d *loop.Driver) error {
+	for {
+		for len(e.buf) > 0 {
+			n, err := e.fd.Write(e.buf)
+			if err != nil {
+				return ignore(err)
+			}
+			e.buf = e.buf[n:]
+		}
+		if e.eof {
+			return nil
+		}
+		n, err := e.fd.Read(d.Buffer())
+		if err == io.EOF { //nolint:errorlint // it is never wrapped
+			e.eof = true
+			return nil
+		}
+		if err != nil {
+			return ignore(err)
+		}
+		e.buf = append(e.buf, d.Buffer()[:n]...)
+	}
+}
+
+func ignore(err error) error {
+	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
+		return nil
+	}
+	return err
+}
+
+// stage returns a loop on a fake kernel whose connections echo.
+func stage(t testing.TB, script []byte) (*looptest.Fake, *loop.Loops, *[]*echo) {
+	t.Helper()
+	k := looptest.New(t, script)
+	ls := loop.Manual(k)
+	all := new([]*echo)
+	_, err := ls.ListenOn(looptest.Listener, func(p loop.Place) *loop.FD {
+		e := new(echo)
+		*all = append(*all, e)
+		p.Add(&e.fd, e)
+		return &e.fd
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, ls, all
+}
+
+func TestKernelThatIsDifficult(t *testing.T) {
+	text := strings.Repeat("0123456789", 100)
+	for name, script := range map[string]string{
+		"easy":                   "",
+		"one byte at a time":     strings.Repeat("\x01", 5000),
+		"not ready":              strings.Repeat("\x0f", 100) + strings.Repeat("\x02", 3000),
+		"interrupted waits":      strings.Repeat("\x07", 500),
+		"wake-ups without cause": strings.Repeat("\x06", 100) + strings.Repeat("\x0e", 300),
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, ls, _ := stage(t, []byte(script))
+			c := k.Client(text)
+			k.Play(ls)
+			if string(c.Out) != text || ls.Len() != 1 {
+				t.Errorf("%d bytes came back, %d connections", len(c.Out), ls.Len())
+			}
+			c.EOF = true
+			k.Play(ls)
+			if !c.Gone || ls.Len() != 0 {
+				t.Errorf("closed: %v, %d connections", c.Gone, ls.Len())
+			}
+		})
+	}
+}
+
+// An event of a descriptor that is gone is not given to the one that has its place now.
+func TestPlacesAreTakenAgain(t *testing.T) {
+	k, ls, all := stage(t, nil)
+	for i := range 5 {
+		c := k.Client("x")
+		c.EOF = true
+		k.Play(ls)
+		if !c.Gone || string(c.Out) != "x" || len(*all) != i+1 {
+			t.Fatalf("connection %d: %+v", i, c)
+		}
+	}
+}
+
+func TestTimers(t *testing.T) {
+	k, ls, all := stage(t, nil)
+	k.Client("")
+	k.Play(ls)
+	e := (*all)[0]
+	e.fd.After(time.Hour)
+	e.fd.After(time.Second)
+	begun := k.Clock
+	k.Pass(ls, 1)
+	k.Play(ls)
+	if d := k.Clock - begun; e.due != 1 || d < time.Second || d > time.Second+32*time.Millisecond {
+		t.Errorf("%d times after %v", e.due, d)
+	}
+	e.fd.After(time.Second)
+	e.fd.Cancel()
+	k.Pass(ls, 3)
+	if e.due != 1 {
+		t.Error("a timer that was cancelled has fired")
+	}
+}
+
+func TestNoDescriptorsIsAPause(t *testing.T) {
+	k, ls, all := stage(t, nil)
+	k.Poor = 1
+	k.Client("x")
+	begun := k.Clock
+	k.Play(ls)
+	if len(*all) != 0 {
+		t.Fatal("a connection without a descriptor")
+	}
+	k.Pass(ls, 1)
+	k.Play(ls)
+	if d := k.Clock - begun; len(*all) != 1 || d < 100*time.Millisecond || d > 140*time.Millisecond || k.Listening != loop.Readable {
+		t.Errorf("%d connections after %v", len(*all), d)
+	}
+}
+
+// FuzzKernel holds together what a difficult kernel and an easy one make of the same bytes.
+func FuzzKernel(f *testing.F) {
+	f.Add("hello", []byte("\x01\x02\x0f\x06\x07\x03"), false)
+	f.Add(strings.Repeat("x", 300), []byte{1, 255, 15, 31, 7, 6, 3, 255}, true)
+	f.Fuzz(func(t *testing.T, in string, script []byte, errs bool) {
+		k, ls, all := stage(t, script)
+		k.Errs = errs
+		c := k.Client(in)
+		k.Play(ls)
+		c.EOF = true
+		k.Play(ls)
+		if !c.Gone || ls.Len() != 0 || len(*all) != 1 {
+			t.Fatalf("the connection does not end: %+v", c)
+		}
+		if !errs && string(c.Out) != in {
+			t.Errorf("%q came back of %q", c.Out, in)
+		}
+	})
+}
+
+const bound = 10 * time.Second
+
+// real returns loops of the system's kernel, one of them, and a connection to a handler on it.
+func real(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {
+	t.Helper()
+	ls, err := loop.New(loop.Options{Loops: 1})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Logf("nothing to test here: %v", err)
+		return nil, nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := tcpPair(t)
+	place, err := ls.Take(far)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place.Add(&e.fd, e)
+	e.fd.Lock()
+	e.fd.Wake()
+	e.fd.Unlock()
+	t.Cleanup(func() {
+		near.Close()
+		ls.Stop()
+		ls.Wait()
+	})
+	return ls, near
+}
+
+func tcpPair(t *testing.T) (near, far *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(bound))
+	return c.(*net.TCPConn), s.(*net.TCPConn)
+}
+
+func get[T any](t *testing.T, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(bound):
+		t.Fatal("nothing comes")
+	}
+	return v
+}
+
+func ask(t *testing.T, nc net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(nc, text); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, len(text))
+	if _, err := io.ReadFull(nc, b); err != nil || string(b) != text {
+		t.Fatalf("read %q, %v", b, err)
+	}
+}
+
+// A Serve that blocks stalls no other descriptor, whether it says so or not; meanwhile its own is not visited.
+func TestServeThatBlocks(t *testing.T) {
+	for _, says := range []bool{false, true} {
+		waits, release := make(chan bool, 1), make(chan bool)
+		slow, fast := &echo{closed: make(chan error, 1)}, &echo{closed: make(chan error, 1)}
+		slow.serve = func(_ *loop.Driver, why loop.Events) {
+			if why&loop.Readable != 0 && !slow.blocked {
+				slow.blocked = true
+				if says {
+					slow.fd.Block()
+				}
+				waits <- true
+				<-release
+			}
+		}
+		ls, a := real(t, slow)
+		if ls == nil {
+			return
+		}
+		near, far := tcpPair(t)
+		place, err := ls.Take(far)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place.Add(&fast.fd, fast)
+		fast.fd.Lock()
+		fast.fd.Wake()
+		fast.fd.Unlock()
+		io.WriteString(a, "x")
+		get(t, waits)
+		for range 100 {
+			ask(t, near, "not stalled")
+		}
+		io.WriteString(a, "y")
+		release <- true
+		b := make([]byte, 2)
+		if _, err := io.ReadFull(a, b); err != nil || string(b) != "xy" || slow.lost != 1 {
+			t.Errorf("read %q, %v; lost %d times", b, err, slow.lost)
+		}
+		near.Close()
+		a.Close()
+		get(t, slow.closed)
+		get(t, fast.closed)
+	}
+}
+
+func TestDetach(t *testing.T) {
+	out := make(chan net.Conn, 1)
+	e := new(echo)
+	d := &detaching{echo: e, out: out}
+	ls, err := loop.New(loop.Options{Loops: 1})
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := tcpPair(t)
+	place, err := ls.Take(far)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place.Add(&e.fd, d)
+	e.fd.Lock()
+	e.fd.Wake()
+	e.fd.Unlock()
+	nc := get(t, out)
+	if _, err := io.WriteString(nc, "detached"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 8)
+	if _, err := io.ReadFull(near, b); err != nil || string(b) != "detached" {
+		t.Errorf("read %q, %v", b, err)
+	}
+	nc.Close()
+	near.Close()
+	ls.Stop()
+	ls.Wait()
+}
+
+type detaching struct {
+	*echo
+	out chan net.Conn
+}
+
+func (d *detaching) Serve(*loop.Driver, loop.Events) {
+	d.fd.Lock()
+	defer d.fd.Unlock()
+	nc, err := d.fd.Detach()
+	if err != nil {
+		panic(err)
+	}
+	d.out <- nc
+}
+
+func TestOnlyExactSocketsAreTaken(t *testing.T) {
+	ls, err := loop.New(loop.Options{})
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { ls.Stop(); ls.Wait() }()
+	near, far := tcpPair(t)
+	defer near.Close()
+	defer far.Close()
+	if _, err := ls.Take(struct{ *net.TCPConn }{far}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a wrapped socket: %v", err)
+	}
+	if _, _, err := ls.TakeBoth(struct{ *net.TCPConn }{far}, near); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a wrapped socket and another: %v", err)
+	}
+	ask := func() { _, err = io.WriteString(far, "as it was") }
+	if ask(); err != nil {
+		t.Error(err)
+	}
+}

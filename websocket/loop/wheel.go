@@ -1,0 +1,97 @@
+package loop
+
+import (
+	"math/bits"
+	"time"
+)
+
+// tick is how exact deadlines are. A loop has one wheel for all of them: a bucket for each tick, which holds the
+// descriptors of which something is due then. A deadline more than a turn ahead waits in its bucket for more than one.
+const (
+	tick    = 16 * time.Millisecond
+	buckets = 1024
+)
+
+// ticks returns how many ticks d is, 1 at least.
+func ticks(d time.Duration) uint32 { return uint32(max(1, (d+tick-1)/tick)) }
+
+// wheel chains the descriptors of a bucket by their slots; 0 is none, so what is stored is one more. The loop's mu guards
+// it, and the chain's links in each FD.
+type wheel struct {
+	heads [buckets]uint32
+	used  [buckets / 64]uint64 // a bit for each bucket with somebody in it
+	now   uint32               // the last tick that was looked at
+}
+
+// schedule makes due the tick at which f wants to be looked at, in place of the one before. The caller holds l.mu.
+func (l *loop) schedule(f *FD, due uint32) {
+	l.unschedule(f)
+	w := &l.wheel
+	due = max(due, w.now+1)
+	f.due = due
+	b := due % buckets
+	f.next, f.prev = w.heads[b], 0
+	if f.next != 0 {
+		l.slots[f.next-1].prev = f.slot + 1
+	}
+	w.heads[b] = f.slot + 1
+	w.used[b/64] |= 1 << (b % 64)
+	if l.asleep && due < l.wakeAt {
+		l.rouse()
+	}
+}
+
+// unschedule takes f out of its bucket. The caller holds l.mu.
+func (l *loop) unschedule(f *FD) {
+	if f.due == 0 {
+		return
+	}
+	b := f.due % buckets
+	if f.prev != 0 {
+		l.slots[f.prev-1].next = f.next
+	} else if l.wheel.heads[b] = f.next; f.next == 0 {
+		l.wheel.used[b/64] &^= 1 << (b % 64)
+	}
+	if f.next != 0 {
+		l.slots[f.next-1].prev = f.prev
+	}
+	f.due, f.next, f.prev = 0, 0, 0
+}
+
+// expire appends work for all that is due at now. The caller holds l.mu.
+func (l *loop) expire(now uint32, to []work) []work {
+	w := &l.wheel
+	for t := max(w.now+1, now-min(now, buckets-1)); t <= now; t++ {
+		b := t % buckets
+		for at := w.heads[b]; at != 0; {
+			f := l.slots[at-1]
+			at = f.next
+			if f.due <= now {
+				l.unschedule(f)
+				to = append(to, work{f: f, what: Due})
+			}
+		}
+	}
+	w.now = max(w.now, now)
+	return to
+}
+
+// nextDue returns the first tick at which a bucket has somebody in it; ok is false when all are empty. The caller holds l.mu.
+func (l *loop) nextDue() (at uint32, ok bool) {
+	w := &l.wheel
+	from := w.now + 1
+	for i := range uint32(len(w.used) + 1) { // the word that it begins in is looked at twice: its end, its beginning
+		word := (from/64 + i) % uint32(len(w.used))
+		set := w.used[word]
+		switch i {
+		case 0:
+			set &= ^uint64(0) << (from % 64)
+		case uint32(len(w.used)):
+			set &= 1<<(from%64) - 1
+		}
+		if set != 0 {
+			return from - from%64 + 64*i + uint32(bits.TrailingZeros64(set)), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,56 @@
+package loop
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// still is a kernel in which nothing happens.
+type still struct{ Kernel }
+
+func (still) Now() time.Duration { return 0 }
+func (still) Wake()              {}
+
+func (still) Peer(int) net.Addr { return nil }
+
+func TestDeadlinesOnTheWheel(t *testing.T) {
+	l := newLoop(new(Loops), still{})
+	l.wheel.now = 1000
+	var conns []*FD
+	for _, at := range []uint32{1001, 1001, 1500, 2023, 2024, 2025, 5000} {
+		c := new(FD)
+		l.add(c)
+		l.schedule(c, at)
+		conns = append(conns, c)
+	}
+	l.unschedule(conns[1])
+	l.schedule(conns[2], 1499)
+	fired := map[uint32]int{}
+	for now, turns := uint32(1000), 0; turns < 50; turns++ {
+		at, ok := l.nextDue()
+		if !ok {
+			break
+		}
+		if at <= now {
+			t.Fatalf("due at %d, and it is %d", at, now)
+		}
+		now = at
+		fired[now] += len(l.expire(now, nil))
+	}
+	delete(fired, 3048-1024) // the first turn of what is due later finds evNothing
+	for at, n := range fired {
+		if n == 0 {
+			delete(fired, at)
+		}
+	}
+	want := map[uint32]int{1001: 1, 1499: 1, 2023: 1, 2025: 1, 5000: 1}
+	for at, n := range want {
+		if fired[at] != n {
+			t.Errorf("at %d %d connections are due, want %d: %v", at, fired[at], n, fired)
+		}
+	}
+	if used := l.wheel.used; used != [buckets / 64]uint64{} {
+		t.Errorf("buckets are in use: %x", used)
+	}
+}
