@@ -19,7 +19,7 @@ import (
 func TestNetConns(t *testing.T) {
 	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
 		"server, TLS callbacks": tlsCallbackConn,
-		"server, HTTP pages":        pageConn,
+		"server, HTTP pages":    pageConn,
 	} {
 		t.Run(name, func(t *testing.T) { nettest.TestConn(t, pipe) })
 	}
