@@ -2,8 +2,10 @@ package websocket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -284,5 +286,93 @@ func TestAccept_NoHijack(t *testing.T) {
 	}
 	if err := bounded.Receive(t, errs); !errors.Is(err, http.ErrNotSupported) {
 		t.Error(err)
+	}
+}
+
+// The connections of an Endpoint with Open are on an event loop where there is one: behind an http.Server, a Server, TLS,
+// and with a client that a proxy has named. A Shutdown of either closes them.
+func TestEndpoint_OpenOnLoops(t *testing.T) {
+	ls, err := newEventLoops(1)
+	loops := err == nil
+	if loops {
+		ls.Stop()
+	}
+	seen := make(chan Sender, 1)
+	build := func() *Endpoint {
+		return &Endpoint{
+			Accept: AcceptOptions{Subprotocols: []string{"b"}, Conn: ConnOptions{Compression: &Compression{}}},
+			Open:   func(s Sender) Receiver { seen <- s; return echoReceiver{s} },
+		}
+	}
+	named := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
+	preface := func(net.Conn) (net.Addr, error) { return named, nil }
+	for name, run := range map[string]func(e *Endpoint) (addr string, shutdown func(context.Context) error){
+		"http.Server": func(e *Endpoint) (string, func(context.Context) error) { return serve(t, e), e.Shutdown },
+		"Server, direct": func(e *Endpoint) (string, func(context.Context) error) {
+			s := ownServer(e)
+			return serveOwn(t, s), s.Shutdown
+		},
+		"Server, Admit": func(e *Endpoint) (string, func(context.Context) error) {
+			e.Admit = func(*http.Request) (*Admission, error) { return &Admission{Open: e.Open}, nil }
+			return serveOwn(t, ownServer(e)), e.Shutdown
+		},
+		"Preface": func(e *Endpoint) (string, func(context.Context) error) {
+			s := ownServer(e)
+			s.Preface = preface
+			return serveOwn(t, s), s.Shutdown
+		},
+		"TLS": func(e *Endpoint) (string, func(context.Context) error) {
+			s := ownServer(e)
+			s.Preface = preface
+			s.HTTP.TLSConfig = &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}}
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return serveOn(t, s, ln, func(l net.Listener) error { return s.ServeTLS(l, "", "") }), s.Shutdown
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := build()
+			ended := make(chan string, 1)
+			e.Ended = func(remote string, err *CloseError) { ended <- remote + ": " + err.Code.String() }
+			addr, shutdown := run(e)
+			scheme := "ws://"
+			if name == "TLS" {
+				scheme = "wss://"
+			}
+			c, err := Dial(bounded.Context(t), scheme+addr, &DialOptions{Proxy: noProxy, Subprotocols: []string{"a", "b"},
+				TLS: &tls.Config{InsecureSkipVerify: true}, Conn: ConnOptions{Compression: &Compression{}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.CloseNow()
+			s := bounded.Receive(t, seen)
+			if _, onLoop := s.(*eventConn); onLoop != loops {
+				t.Errorf("served by a %T", s)
+			}
+			remote := s.RemoteAddr().String()
+			if s.Subprotocol() != "b" || remote == "" || (name == "TLS" || name == "Preface") != (remote == named.String()) {
+				t.Errorf("%q, %q", s.Subprotocol(), remote)
+			}
+			long := strings.Repeat("long ", 10_000)
+			if err := c.Write(bounded.Context(t), Message{Text, []byte(long)}); err != nil {
+				t.Error(err)
+			}
+			if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != long {
+				t.Errorf("%d bytes came back (%v)", len(m.Data), err)
+			}
+			shut := make(chan error, 1)
+			go func() { shut <- shutdown(bounded.Context(t)) }()
+			if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeGoingAway {
+				t.Error(err)
+			}
+			if err := bounded.Receive(t, shut); err != nil {
+				t.Error(err)
+			}
+			if got := bounded.Receive(t, ended); got != remote+": "+CodeGoingAway.String() {
+				t.Errorf("ended: %s", got)
+			}
+		})
 	}
 }
