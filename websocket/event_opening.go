@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bytes"
+	"net/http"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	c.msg = nil
 	defer whole.free()
 	switch {
+	case front.other != nil && v != nil && v.Status == http.StatusRequestHeaderFieldsTooLarge:
+		c.handOver(text) // it may be within HTTP's own limit
+		return nil
 	case verdict == opening.Bad:
 		c.refuse(opening.Violated(v), h.Opening(opening.View(text)))
 		return nil

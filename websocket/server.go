@@ -102,6 +102,9 @@ func (s *Server) start() {
 // Serve accepts connections on l until Shutdown or Close, and then returns http.ErrServerClosed; or until l fails for good. It
 // closes l in any case. It may be called for several listeners concurrently. A listener that yields *tls.Conn, as
 // tls.NewListener makes it, is served with TLS.
+//
+// When the Handler is an Endpoint with Open and without Admit, and no hook asks for the net.Conn, the event loop accepts from l's
+// socket by itself, on a descriptor of its own: then Shutdown and Close end Serve, and closing l alone does not.
 func (s *Server) Serve(l net.Listener) error { return s.serve(l, s.TLS) }
 
 // ServeTLS is Serve with TLS on l. The certificate comes from the two files, or from HTTP.TLSConfig when they are "".

@@ -49,6 +49,11 @@ func (s *Server) serve(l net.Listener, config func(net.Conn) *tls.Config) error 
 		s.roster.leave()
 	}()
 	defer src.end()
+	if stop := src.listen(); stop != nil {
+		<-s.stop
+		stop()
+		return http.ErrServerClosed
+	}
 	return s.accept(l, func(nc net.Conn) { s.welcome(nc, src) })
 }
 

@@ -1,0 +1,66 @@
+package websocket
+
+import (
+	"bytes"
+	"net"
+
+	"github.com/handfast/handfast/websocket/internal/opening"
+)
+
+// listen has an event loop accept from the listener's socket and open the connections by itself: for an Endpoint with Open that
+// needs no request, when no hook wants the net.Conn. It returns nil when that cannot be. A connection in its handshake then costs
+// as little as one that waits, so that only the time bounds how many there are.
+func (src *source) listen() (stop func()) {
+	s := src.server
+	e, ok := s.HTTP.Handler.(*Endpoint)
+	if !ok || e.Admit != nil || e.Open == nil || e.Serve != nil || e.Accept.Check != nil || src.tls != nil || s.Preface != nil ||
+		s.MaxHandshakes != nil || s.connContext != nil || s.connState != nil {
+		return nil
+	}
+	x := service{rules: e.Accept.rules(), conn: &e.Accept.Conn, open: e.Open}
+	if x.check() != nil || x.rules.Check() != nil {
+		return nil // a mistake, which the other way answers
+	}
+	t := &trail{endpoint: e, server: s}
+	k := newEventKind(*t, &x)
+	k.front = &eventFront{
+		rules: x.rules, heads: opening.Limits{Bytes: s.headBytes()}, headTimeout: s.headTimeout(),
+		refused: func(remote net.Addr, f *opening.Refusal, body string) {
+			t.refused(remote.String(), nil, refusal(f, body))
+		},
+		other: func(nc net.Conn, early []byte) {
+			go func() { // ends when HTTP takes the connection
+				src.hand(nc, early)
+				k.left()
+			}()
+		},
+	}
+	e.kindFor(s, &x) // so that the Endpoint knows of the Server's loops
+	s.loops.use(s.Loops, func(ls *eventLoops) bool {
+		halt, err := ls.listen(src.listener, k, func(*eventConn) bool {
+			if k.closes() {
+				return false
+			}
+			k.count(1)
+			return true
+		})
+		if err == nil {
+			stop = halt
+		}
+		return err == nil
+	})
+	return stop
+}
+
+// hand gives a connection to HTTP, with what was read from it.
+func (src *source) hand(nc net.Conn, early []byte) {
+	s := src.server
+	h := &handed{server: s, yielded: nc, remote: nc.RemoteAddr(), ctx: src.base}
+	s.wait(&h.waiter, nc, h.remote)
+	select {
+	case src.conns <- &replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}:
+	case <-src.ended:
+		s.waiting.leave(&h.waiter)
+		nc.Close()
+	}
+}
