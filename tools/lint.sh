@@ -16,6 +16,8 @@ for module in . websocket bench e2e/acme; do
 	}
 done
 
+tools/words.sh
+
 # Each published module must also build by itself, as its users will build it.
 for module in . websocket; do
 	(cd "$module" && GOWORK=off go build ./...)
