@@ -181,3 +181,29 @@ func TestRFC3492_7_1_Samples(t *testing.T) {
 		}
 	}
 }
+
+func TestRFC6874_2_Zone(t *testing.T) {
+	for url, ok := range map[string]bool{"ws://[fe80::1%25eth0]/": true, "ws://[fe80::1%25a!]/": false, "ws://[fe80::1%25a%2F]/": false} {
+		if g, v := ParseTarget(url); (v == nil) != ok {
+			t.Errorf("%s: %+v, %v", url, g, v)
+		}
+	}
+}
+
+// An Opening that is used again without a Reset does not offer what the request before it did.
+func TestOpening_CheckedAgain(t *testing.T) {
+	o := OpeningOf(parse(t, sample+"Sec-WebSocket-Extensions: a\r\n"))
+	if v := o.Check(); v != nil || len(o.Offers()) != 1 {
+		t.Fatal(v)
+	}
+	if o.Extensions = nil; o.Check() != nil || len(o.Offers()) != 0 {
+		t.Errorf("it offers %v", o.Offers())
+	}
+}
+
+func TestLastElements_Bound(t *testing.T) {
+	list := lastElements([]string{"far," + strings.Repeat("near,", 32)})
+	if len(list) != 32 || list[0] != "near" {
+		t.Errorf("%d elements, the first is %s", len(list), list[0])
+	}
+}
