@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,6 +135,21 @@ func TestEnvironmentReplaces(t *testing.T) {
 	}})
 	if err != nil || len(c.Auth) != 1 || c.Auth["b"] == nil || c.Limits.Connections != 2 || c.Limits.AuthCalls != 256 ||
 		len(c.Listen) != 1 || c.Listen[0].Address != ":2" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// Flags may depend on what there is without them, and may be wrong.
+func TestSettingsDependOnTheRest(t *testing.T) {
+	file := folder(t, "listen: [{address: ':1'}, {address: ':2'}]\nendpoints: [{path: /x, target: echo, auth: [anonymous]}]\n")
+	c, err := Load(Sources{File: file, Set: []Setting{{"log.level", "debug", "--a"}}, Settings: func(c *Config) ([]Setting, error) {
+		return []Setting{{fmt.Sprintf("listen[%d].tls", len(c.Listen)-1), "off", "--b"}}, nil
+	}})
+	if err != nil || c.Listen[0].TLS.Mode != TLSDev || c.Listen[1].TLS.Mode != TLSOff || c.Log.Level != "debug" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	wrong := errors.New("wrong")
+	if c, err := Load(Sources{Settings: func(*Config) ([]Setting, error) { return nil, wrong }}); err != wrong {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
