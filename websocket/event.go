@@ -20,7 +20,7 @@ type eventConn struct {
 	fd   loop.FD
 	m    protocol.Machine // its reading half belongs to the holder, its writing half to the lock
 	kind *eventKind
-	more *eventMore // set before the connection opens, or by the holder under the lock; nil when there is no more
+	more *eventMore // set before the connection opens, or by the holder under the lock; nil when there is nothing of it
 
 	// The holder's.
 	r   Receiver
@@ -173,6 +173,8 @@ func (c *eventConn) named(remote net.Addr) {
 
 // Subprotocol implements [Sender].
 func (c *eventConn) Subprotocol() string {
+	c.fd.Lock()
+	defer c.fd.Unlock()
 	switch {
 	case c.subprotocol > 0:
 		return c.kind.subprotocols[c.subprotocol-1]

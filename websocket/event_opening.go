@@ -72,8 +72,8 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 		c.refuse(refused, o)
 		return false
 	}
-	c.agree(&terms)
 	c.fd.Lock()
+	c.agree(&terms)
 	out := c.room(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
 	out.cut = out.size() // goes out whole

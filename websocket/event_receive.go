@@ -102,7 +102,9 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 			if stop&stopPaused != 0 && stop&stopEnding == 0 {
 				rest := borrow(len(win))
 				rest.b = append(rest.b, win...)
+				c.fd.Lock()
 				c.extra().rest = rest
+				c.fd.Unlock()
 				return
 			}
 		}

@@ -219,9 +219,6 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 func (s *evServer) Shutdown(ctx context.Context) error {
 	return s.drain(ctx, func(c *eventConn) {
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
-		if c.phase == phaseOpening {
-			c.CloseNow()
-		}
 	})
 }
 
