@@ -35,8 +35,8 @@ func TestRate(t *testing.T) {
 	now := time.Unix(1000, 0)
 	a, b := Key(netip.MustParseAddr("192.0.2.1")), Key(netip.MustParseAddr("192.0.2.2"))
 	for i := range 3 {
-		if ok, _ := l.Allow(a, now, 2, 3); !ok {
-			t.Fatalf("token %d of the burst", i)
+		if ok, wait := l.Allow(a, now, 2, 3); !ok || wait != 0 {
+			t.Fatalf("token %d of the burst: %v, %v", i, ok, wait)
 		}
 	}
 	if ok, wait := l.Allow(a, now, 2, 3); ok || wait != 500*time.Millisecond {
@@ -60,7 +60,7 @@ func TestRate(t *testing.T) {
 	if ok, _ := l.Allow(a, later, 2, 3); ok {
 		t.Error("it filled beyond its size")
 	}
-	if ok, _ := l.Allow(a, later, 0, 0); !ok {
+	if ok, wait := l.Allow(a, later, 0, 0); !ok || wait != 0 {
 		t.Error("a rate of 0 is none")
 	}
 }
@@ -140,6 +140,15 @@ func TestCalls(t *testing.T) {
 		cancel()
 		if err := c.Begin(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("a client that went away: %v", err)
+		}
+		go func() { waiter <- c.Begin(t.Context()) }() // those that have gone give back their own place in the queue only
+		synctest.Wait()
+		began = time.Now()
+		if err := c.Begin(t.Context()); !errors.Is(err, ErrBusy) || time.Since(began) != 0 {
+			t.Errorf("beyond the queue, again: %v after %v", err, time.Since(began))
+		}
+		if err := <-waiter; !errors.Is(err, ErrBusy) {
+			t.Errorf("the one in the queue: %v", err)
 		}
 	})
 }

@@ -159,6 +159,9 @@ func TestAppendKeepsToItsBits(t *testing.T) {
 	if got := Append(nil, Header{RSV: 0xff, Opcode: 0xff, Key: [4]byte{1, 2, 3, 4}}); !bytes.Equal(got, []byte{0x7f, 0}) {
 		t.Errorf("got %x", got)
 	}
+	if got := Append(nil, Header{RSV: 0xff}); !bytes.Equal(got, []byte{0x70, 0}) {
+		t.Errorf("RSV alone: got %x", got)
+	}
 }
 
 func TestRFC6455_5_2_Opcodes(t *testing.T) {

@@ -61,6 +61,14 @@ func TestOf(t *testing.T) {
 	}
 }
 
+func TestTrusted(t *testing.T) {
+	for addr, want := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "fd00::1%eth0": true, "11.1.2.3": false} {
+		if got := Trusted(proxies, netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %v, want %v", addr, got, want)
+		}
+	}
+}
+
 // A chain that is longer than anyone has is not gone through.
 func TestOfIsBounded(t *testing.T) {
 	r := &http.Request{Header: http.Header{}}

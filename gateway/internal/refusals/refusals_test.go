@@ -94,3 +94,35 @@ func TestWriteText(t *testing.T) {
 		}
 	}
 }
+
+func TestWriteTextOfEverything(t *testing.T) {
+	var b strings.Builder
+	err := WriteText(&b, []Refusal{{Time: time.Unix(0, 0), Addr: "192.0.2.1", Stage: "rules", Method: "GET", Path: "/chat", Host: "h.example",
+		Origin: "https://o.example", Endpoint: "chat", Via: "10.0.0.1", Agent: "curl", Reason: "denied", Rule: "rule 2", Clause: "RFC 9110",
+		Hint: "ask"}})
+	want := `1970-01-01T00:00:00Z  192.0.2.1  no answer at rules
+  request   GET /chat
+  host      h.example
+  origin    https://o.example
+  endpoint  chat
+  via       10.0.0.1
+  agent     curl
+  why       denied
+  rule      rule 2
+  clause    RFC 9110
+  next step ask
+`
+	if err != nil || b.String() != want {
+		t.Errorf("%v, got\n%s\nwant\n%s", err, b.String(), want)
+	}
+	b.Reset()
+	if err := WriteText(&b, nil); err != nil || b.String() != "no handshake was refused\n" {
+		t.Errorf("an empty list: %q, %v", b.String(), err)
+	}
+}
+
+func TestCutKeepsWhatFits(t *testing.T) {
+	if s := strings.Repeat("x", most); cut(s) != s || cut(s+"x") != s+"…" {
+		t.Error("a text of the largest size is cut, or a larger one is not")
+	}
+}
