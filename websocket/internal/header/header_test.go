@@ -14,6 +14,7 @@ func TestEqualFold_ASCIIOnly(t *testing.T) {
 	}{
 		{"websocket", "WebSocket", true},
 		{"", "", true},
+		{"AMZamz", "amzAMZ", true},
 		{"websocket", "web\u017focket", false}, // long s
 		{"\u212a", "k", false},                 // Kelvin sign
 		{"k\u017f", "ks", false},
