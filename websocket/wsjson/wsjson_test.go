@@ -307,3 +307,23 @@ func TestConcurrently(t *testing.T) {
 		t.Errorf("the sum is %d, want %d", sum, want)
 	}
 }
+
+// A loop that its context ends closes the connection with 1001.
+func TestMessagesGoesAway(t *testing.T) {
+	client, server := wstest.Pipe(t, nil)
+	ctx, cancel := context.WithCancel(bounded.Context(t))
+	cancel()
+	closed := make(chan error, 1)
+	go func() {
+		_, err := client.Read(bounded.Context(t))
+		closed <- err
+	}()
+	for _, err := range wsjson.Messages[int](ctx, server) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the loop ended with %v", err)
+		}
+	}
+	if err := bounded.Receive(t, closed); websocket.CloseCode(err) != websocket.CodeGoingAway {
+		t.Errorf("the client was closed with %v", err)
+	}
+}
