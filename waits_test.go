@@ -10,7 +10,7 @@ import (
 )
 
 // blocking are the names of methods and functions that wait for a peer until their first argument, a context, is done.
-var blocking = []string{"Dial", "DialContext", "DialPeer", "HandshakeContext", "Messages", "Ping", "Read", "ReadAppend", "Reader",
+var blocking = []string{"Dial", "DialContext", "DialPeer", "HandshakeContext", "Messages", "Ping", "Read", "Reader",
 	"Shutdown", "View", "Write", "WriteUncompressed", "Writer"}
 
 // TestWaitsHaveABound holds that no test waits longer than a bound of its own. The context of a test is no such bound: it

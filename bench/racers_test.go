@@ -78,9 +78,11 @@ func ourDialer(via dialFunc) func(context.Context) (runner, error) {
 }
 
 func (r *ourRunner) readBack() ([]byte, error) {
-	m, err := r.c.ReadAppend(r.ctx, r.buf[:0])
-	r.buf = m.Data
-	return m.Data, err
+	err := r.c.View(r.ctx, func(m websocket.Message) error {
+		r.buf = append(r.buf[:0], m.Data...)
+		return nil
+	})
+	return r.buf, err
 }
 
 func (r *ourRunner) write(p []byte) error {

@@ -30,7 +30,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 				buf := make([]byte, 0, size+1)
 				n := testing.AllocsPerRun(50, func() {
 					wrote := a.Write(ctx, m)
-					got, err := a.ReadAppend(ctx, buf)
+					got, err := readAppend(ctx, a, buf)
 					if wrote != nil || err != nil || len(got.Data) != size {
 						t.Fatalf("%v, %v, %d bytes", wrote, err, len(got.Data))
 					}
@@ -57,7 +57,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 		buf := make([]byte, 0, size+1)
 		n := testing.AllocsPerRun(50, func() {
 			wrote := client.Write(ctx, m)
-			got, err := client.ReadAppend(ctx, buf)
+			got, err := readAppend(ctx, client, buf)
 			if wrote != nil || err != nil || len(got.Data) != size {
 				t.Fatalf("%v, %v, %d bytes", wrote, err, len(got.Data))
 			}
@@ -109,7 +109,7 @@ func TestNoAllocationForFragments(t *testing.T) {
 	buf := make([]byte, 0, 1024)
 	n := testing.AllocsPerRun(50, func() {
 		peer.send(message)
-		if m, err := c.ReadAppend(ctx, buf); err != nil || len(m.Data) != 160 {
+		if m, err := readAppend(ctx, c, buf); err != nil || len(m.Data) != 160 {
 			t.Fatalf("%d bytes, %v", len(m.Data), err)
 		}
 	})
@@ -127,7 +127,7 @@ func TestNoAllocationPerView(t *testing.T) {
 		ctx := bounded.Context(t)
 		n := testing.AllocsPerRun(50, func() {
 			wrote := a.Write(ctx, m)
-			got, err := a.ReadAppend(ctx, buf)
+			got, err := readAppend(ctx, a, buf)
 			if wrote != nil || err != nil || len(got.Data) != size {
 				t.Fatalf("%v, %v, %d bytes", wrote, err, len(got.Data))
 			}

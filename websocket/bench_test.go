@@ -13,7 +13,7 @@ func mirror(c *Conn) {
 	defer cancel()
 	buf := make([]byte, 0, 1<<20+1)
 	for {
-		m, err := c.ReadAppend(ctx, buf)
+		m, err := readAppend(ctx, c, buf)
 		if err != nil || c.Write(ctx, m) != nil {
 			return
 		}
@@ -41,7 +41,7 @@ func BenchmarkEcho(b *testing.B) {
 				if err := client.Write(ctx, m); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := client.ReadAppend(ctx, buf); err != nil {
+				if _, err := readAppend(ctx, client, buf); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -61,7 +61,7 @@ func BenchmarkRead(b *testing.B) {
 			defer cancel()
 			buf := make([]byte, 0, size+1)
 			for b.Loop() {
-				if _, err := server.ReadAppend(ctx, buf); err != nil {
+				if _, err := readAppend(ctx, server, buf); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -75,9 +75,9 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		if fresh {
 			r.m, r.err = c.Read(ctx)
 		} else {
-			r.m, r.err = c.ReadAppend(ctx, []byte("before: "))
+			r.m, r.err = readAppend(ctx, c, []byte("before: "))
 			if string(r.m.Data[:8]) != "before: " {
-				t.Errorf("ReadAppend changed what was there: %q", r.m.Data)
+				t.Errorf("View changed what was there: %q", r.m.Data)
 			}
 			r.m.Data = r.m.Data[8:]
 		}

@@ -92,20 +92,20 @@ func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 }
 
 // discard reads until the connection has ended or ctx is done. The caller holds the read turn.
-func (c *Conn) discard(ctx context.Context) {
-	c.yields, c.pending, c.cur = false, false, protocol.Event{}
+func (in *inbox) discard(ctx context.Context) {
+	in.yields, in.pending, in.cur = false, false, protocol.Event{}
 	for {
-		if _, err := c.next(ctx); err != nil {
+		if _, err := in.next(ctx); err != nil {
 			return
 		}
 	}
 }
 
 // closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
-func (c *Conn) closed(ctx context.Context, ev protocol.Event) error {
+func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
-	e = c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
-	return c.finish(ctx, e, afterClose)
+	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
+	return in.finish(ctx, e, afterClose)
 }
 
 // afterClose bounds the wait for the end of TCP when both close frames have been exchanged. RFC 6455 §7.1.1: the server closes
@@ -115,14 +115,14 @@ const afterClose = time.Second
 
 // violated ends the connection for a rule that the peer broke: the peer is told, and then the stream is closed
 // (RFC 6455 §7.1.7). The caller holds the read turn.
-func (c *Conn) violated(ctx context.Context, err error) error {
+func (in *inbox) violated(ctx context.Context, err error) error {
 	var v *protocol.Violation
 	if !errors.As(err, &v) {
-		return c.end(&CloseError{Code: CodeAbnormal, Err: err})
+		return in.c.end(&CloseError{Code: CodeAbnormal, Err: err})
 	}
 	e := violation(v)
-	c.closes(e)
-	return c.finish(ctx, e, c.opts.closeTimeout)
+	in.c.closes(e)
+	return in.finish(ctx, e, in.c.opts.closeTimeout)
 }
 
 // closes records how the connection is about to end, unless a closing handshake is under way: then it returns how that
@@ -144,15 +144,15 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 
 // finish ends the connection when all that is to be sent is with the kernel and the peer has closed its direction or lingering is
 // over. When ctx ends first the rest is left to a goroutine. The caller holds the read turn.
-func (c *Conn) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
-	switch err := c.sent(ctx); {
+func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
+	switch err := in.c.sent(ctx); {
 	case err == errCtx: //nolint:errorlint // it is never wrapped
-		go c.finishAlone(e, lingering) // ends within CloseTimeout
+		go in.c.finishAlone(e, lingering) // ends within CloseTimeout
 		return interrupted("read", ctx, err)
 	case err == nil:
-		c.linger(ctx, time.Now().Add(lingering), e)
+		in.linger(ctx, time.Now().Add(lingering), e)
 	}
-	return c.end(e)
+	return in.c.end(e)
 }
 
 // finishAlone is finish for those who do not hold the read turn.
@@ -173,40 +173,40 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 
 // sent waits until all that is to be sent is with the kernel. The error is errCtx, or that the connection has ended or writing
 // has failed.
-func (c *Conn) sent(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (o *outbox) sent(ctx context.Context) error {
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
 	for {
-		if err := c.wait(ctx, &c.out); err != nil {
+		if err := o.c.wait(ctx, &o.out); err != nil {
 			return err
 		}
-		more := c.moreToWrite()
-		c.leaveOut()
-		if !more || c.werr != nil {
-			return c.werr
+		more := o.moreToWrite()
+		o.leaveOut()
+		if !more || o.werr != nil {
+			return o.werr
 		}
 	}
 }
 
 // linger lets the peer read what was sent: closing a socket with bytes unread would reset it and could destroy them on
 // their way. The caller holds the read turn.
-func (c *Conn) linger(ctx context.Context, deadline time.Time, e *CloseError) {
-	if c.role == RoleServer && c.stream.CloseWrite() != nil && e.Err == nil {
+func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) {
+	if in.c.role == RoleServer && in.c.stream.CloseWrite() != nil && e.Err == nil {
 		return // a client waits for the end of the whole stream
 	}
 	buf := transport.Borrow()
 	defer transport.Return(buf)
 	for {
-		c.mu.Lock()
-		if c.closeErr != nil || ctx.Err() != nil {
-			c.mu.Unlock()
+		in.c.mu.Lock()
+		if in.c.closeErr != nil || ctx.Err() != nil {
+			in.c.mu.Unlock()
 			return
 		}
-		c.watch(ctx, &c.readCtx, &c.writeCtx)
-		c.waiting, c.woken = true, false
-		c.stream.SetReadDeadline(deadline)
-		c.mu.Unlock()
-		if _, err := c.stream.Read(buf[:]); err != nil {
+		in.c.watch(ctx, &in.readCtx, &in.c.writeCtx)
+		in.waiting, in.woken = true, false
+		in.c.stream.SetReadDeadline(deadline)
+		in.c.mu.Unlock()
+		if _, err := in.c.stream.Read(buf[:]); err != nil {
 			return
 		}
 	}
@@ -216,44 +216,44 @@ func (c *Conn) linger(ctx context.Context, deadline time.Time, e *CloseError) {
 // goroutine's stack has not grown by its frame when the stream is closed. The caller holds the read turn.
 //
 //go:noinline
-func (c *Conn) broke(err error) *CloseError {
-	c.mu.Lock()
-	begun, werr, ended := c.closing, c.werr, c.closeErr
-	c.mu.Unlock()
+func (in *inbox) broke(err error) *CloseError {
+	in.c.mu.Lock()
+	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
+	in.c.mu.Unlock()
 	if ended != nil {
 		return ended
 	}
-	return brokenOff(begun, werr, c.m.Within(), err)
+	return brokenOff(begun, werr, in.c.m.Within(), err)
 }
 
 // writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie
 // unread and explain it: then the connection has ended with that. Messages that lie unread can still be read. Writes that
 // had joined the one that failed, left and those in the queue, are told the same. The caller holds the out turn, and not
 // the read turn.
-func (c *Conn) writeBroke(werr error, left []*joined) (err error) {
+func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	defer func() { tell(left, err) }()
 	if transport.IsTimeout(werr) || errors.Is(werr, context.Canceled) || errors.Is(werr, context.DeadlineExceeded) {
-		return c.end(c.cutShort(werr))
+		return o.c.end(o.cutShort(werr))
 	}
-	c.mu.Lock()
-	c.ctl, c.rest = nil, nil
-	for i, e := range c.queue {
+	o.c.mu.Lock()
+	o.ctl, o.rest = nil, nil
+	for i, e := range o.queue {
 		if e.join != nil {
 			left = append(left, e.join)
-			c.queue[i].join = nil
+			o.queue[i].join = nil
 		}
 	}
-	c.dropQueue(werr)
-	c.giveOut()
-	mine := c.closeErr == nil && c.read.take()
-	c.mu.Unlock()
+	o.dropQueue(werr)
+	o.giveOut()
+	mine := o.c.closeErr == nil && o.c.read.take()
+	o.c.mu.Unlock()
 	if mine {
-		ctx, cancel := context.WithTimeout(context.Background(), c.opts.closeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), o.c.opts.closeTimeout)
 		defer cancel()
-		c.listen(ctx, time.Time{}, never)
-		c.giveRead()
+		o.c.listen(ctx, time.Time{}, never)
+		o.c.giveRead()
 	}
-	if err := c.ended(); err != nil {
+	if err := o.c.ended(); err != nil {
 		return err
 	}
 	return werr
@@ -261,13 +261,13 @@ func (c *Conn) writeBroke(werr error, left []*joined) (err error) {
 
 // cutShort is how the connection ends when a write was interrupted: as it was about to, if a close frame had been made
 // or had come.
-func (c *Conn) cutShort(werr error) *CloseError {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing == nil {
+func (o *outbox) cutShort(werr error) *CloseError {
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
+	if o.c.closing == nil {
 		return &CloseError{Code: CodeAbnormal, Err: werr}
 	}
-	e := *c.closing
+	e := *o.c.closing
 	if e.Err == nil {
 		e.Err = werr
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/deflate"
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -128,7 +129,7 @@ func (z *compression) Read(p []byte) (int, error) {
 func (z *compression) begin(ev protocol.Event) {
 	z.c.cur, z.c.pending = ev, true
 	z.ended = false
-	z.message = z.in.Reader(z, z.c.inflatedLimit())
+	z.message = z.in.Reader(z, z.limit())
 }
 
 // inflate reads more of the message under way into p; io.EOF is its end.
@@ -145,7 +146,7 @@ func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
 		}
 		return n, err
 	}
-	return 0, z.c.inflationFailed(ctx, err)
+	return 0, z.failed(ctx, err)
 }
 
 // isInterruption reports whether err says no more than that ctx ended.
@@ -156,9 +157,9 @@ func isInterruption(ctx context.Context, err error) bool {
 // appendWhole inflates a message that came in one piece.
 func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.Event) ([]byte, error) {
 	base := len(dst)
-	dst, err := z.in.Append(dst, ev.Payload, z.c.inflatedLimit())
+	dst, err := z.in.Append(dst, ev.Payload, z.limit())
 	if err != nil {
-		return dst, z.c.inflationFailed(ctx, err)
+		return dst, z.failed(ctx, err)
 	}
 	if err := z.c.m.Inflated(dst[base:], true); err != nil {
 		return dst[:base], z.c.violated(ctx, err)
@@ -170,7 +171,7 @@ func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.E
 func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
 		if c := z.c; len(dst) == cap(dst) && c.viewing {
-			dst = c.grow(dst, int64(len(dst)))
+			dst = grow(dst, int64(len(dst)))
 		}
 		dst = slices.Grow(dst, 1)
 		n, err := z.inflate(ctx, dst[len(dst):cap(dst)])
@@ -196,16 +197,16 @@ func (z *compression) skip(ctx context.Context) error {
 	return nil
 }
 
-func (c *Conn) inflatedLimit() int64 { return max(c.opts.limits.MaxMessage, -1) }
+func (z *compression) limit() int64 { return max(z.c.opts.limits.MaxMessage, -1) }
 
-// inflationFailed fails the connection for a message that cannot be inflated or is too large; other errors, of reading,
+// failed fails the connection for a message that cannot be inflated or is too large; other errors, of reading,
 // it returns as they are.
-func (c *Conn) inflationFailed(ctx context.Context, err error) error {
+func (z *compression) failed(ctx context.Context, err error) error {
 	if errors.Is(err, deflate.ErrTooBig) {
-		return c.violated(ctx, c.m.InflatesTooBig())
+		return z.c.violated(ctx, z.c.m.InflatesTooBig())
 	}
 	if corrupt, ok := errors.AsType[*deflate.CorruptError](err); ok {
-		return c.violated(ctx, c.m.CannotInflate(corrupt.Section, corrupt.Detail))
+		return z.c.violated(ctx, z.c.m.CannotInflate(corrupt.Section, corrupt.Detail))
 	}
 	return err
 }
@@ -231,13 +232,12 @@ var deflated = sync.Pool{New: func() any { return new([]byte) }}
 // keepDeflated bounds what stays in the pool.
 const keepDeflated = 1 << 20
 
-// writeCompressed sends m compressed, or as it is when that is shorter.
-func (c *Conn) writeCompressed(ctx context.Context, m Message) error {
-	if err := c.beginMessage(ctx); err != nil {
+// write sends m compressed, or as it is when that is shorter.
+func (z *compression) write(ctx context.Context, m Message) error {
+	if err := z.c.beginMessage(ctx); err != nil {
 		return err
 	}
-	defer c.endMessage()
-	z := c.zip
+	defer z.c.endMessage()
 	z.refresh()
 	buf := deflated.Get().(*[]byte)
 	out := z.out.Append((*buf)[:0], m.Data)
@@ -247,11 +247,29 @@ func (c *Conn) writeCompressed(ctx context.Context, m Message) error {
 	defer deflated.Put(buf)
 	if len(out) >= len(m.Data) {
 		z.out.Forget() // the peer will not see what was compressed
-		return c.writeFrame(ctx, outgoing{t: m.Type, fin: true, p: m.Data})
+		return z.c.writeFrame(ctx, outgoing{t: m.Type, fin: true, p: m.Data})
 	}
-	err := c.writeFrame(ctx, outgoing{t: m.Type, compressed: true, fin: true, p: out})
+	err := z.c.writeFrame(ctx, outgoing{t: m.Type, compressed: true, fin: true, p: out})
 	if err != nil {
 		z.out.Forget()
 	}
 	return err
+}
+
+// prepare has p compressed, if z will send it so, before a lock is held that others wait for. z may be nil.
+func (z *compression) prepare(p *Prepared) {
+	if z == nil {
+		return
+	}
+	if f := p.frames(); len(f.Payload()) >= z.threshold {
+		f.Compressed(z.bits)
+	}
+}
+
+// sharedSent notes that the peer will see a compressed message that this connection's compressor does not know of, if e is one. z may
+// be nil. The caller holds mu.
+func (z *compression) sharedSent(e entry) {
+	if z != nil && e.frame[0]&frame.RSV1 != 0 {
+		z.stale = true
+	}
 }

@@ -78,7 +78,7 @@ func TestCompressedEcho(t *testing.T) {
 				random.Read(noise)
 				for _, m := range []Message{{Text, text}, {Binary, noise}} {
 					writeEither(t, client, m, i%2 == 0)
-					got, err := client.ReadAppend(bounded.Context(t), nil)
+					got, err := readAppend(bounded.Context(t), client, nil)
 					if err != nil || got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
 						t.Fatalf("%v of %d bytes: %v of %d came back, %v", m.Type, len(m.Data), got.Type, len(got.Data), err)
 					}
@@ -336,7 +336,7 @@ func BenchmarkEchoCompressed(b *testing.B) {
 				if err := client.Write(b.Context(), m); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := client.ReadAppend(b.Context(), buf); err != nil {
+				if _, err := readAppend(b.Context(), client, buf); err != nil {
 					b.Fatal(err)
 				}
 			}

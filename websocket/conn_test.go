@@ -38,6 +38,16 @@ func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	return client, server
 }
 
+// readAppend is a Read that appends the message to dst.
+func readAppend(ctx context.Context, c *Conn, dst []byte) (m Message, err error) {
+	m.Data = dst
+	err = c.View(ctx, func(got Message) error {
+		m = Message{got.Type, append(dst, got.Data...)}
+		return nil
+	})
+	return m, err
+}
+
 // echo answers every message until the connection ends, and returns how it did.
 func echo(c *Conn) error {
 	for {

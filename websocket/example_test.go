@@ -1,7 +1,6 @@
 package websocket_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -210,39 +209,4 @@ func ExampleConn_Read_deadline() {
 	// Output:
 	// true
 	// late, but whole <nil>
-}
-
-// ReadAppend reads into the caller's buffer, again and again, without an allocation.
-func ExampleConn_ReadAppend() {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		for _, s := range []string{"one", "two", "three"} {
-			c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(s)})
-		}
-		c.Close(websocket.CodeNormal, "")
-	}))
-	defer server.Close()
-
-	c, err := websocket.Dial(context.Background(), server.URL, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.CloseNow()
-	buf := make([]byte, 0, 512)
-	for {
-		m, err := c.ReadAppend(context.Background(), buf[:0])
-		if err != nil {
-			fmt.Println(websocket.CloseCode(err))
-			return
-		}
-		fmt.Printf("%s\n", bytes.ToUpper(m.Data))
-	}
-	// Output:
-	// ONE
-	// TWO
-	// THREE
-	// 1000 normal closure
 }

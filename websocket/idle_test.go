@@ -39,12 +39,12 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		ready := make(chan bool)
 		go func() {
 			buf := make([]byte, 0, 64)
-			m, err := conns[i].ReadAppend(ctx, buf)
+			m, err := readAppend(ctx, conns[i], buf)
 			if err == nil {
 				err = conns[i].Write(ctx, m)
 			}
 			ready <- err == nil
-			conns[i].ReadAppend(ctx, buf) // waits
+			readAppend(ctx, conns[i], buf) // waits
 		}()
 		peers[i].send(peers[i].frame(1, true, "echo this"))
 		if !bounded.Receive(t, ready) {
@@ -108,7 +108,7 @@ func heapOfPairs(t *testing.T, prepare func(*Conn)) int64 {
 				if err := pairs[i][j].Write(ctx, Message{Text, text}); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := pairs[i][1-j].ReadAppend(ctx, buf); err != nil {
+				if _, err := readAppend(ctx, pairs[i][1-j], buf); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -83,23 +83,23 @@ func (c *Conn) tick() {
 }
 
 // guard sees that the peer is heard while nobody reads. It returns when it wants to be called again, 0 for never.
-func (c *Conn) guard() time.Duration {
-	c.mu.Lock()
-	idle := c.alive.guarded && !c.alive.watched
-	c.mu.Unlock()
+func (in *inbox) guard() time.Duration {
+	in.c.mu.Lock()
+	idle := in.c.alive.guarded && !in.c.alive.watched
+	in.c.mu.Unlock()
 	if !idle {
 		return 0
 	}
-	more := c.hearUnread()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k := &c.alive
-	if !more || c.read.held || c.closeErr != nil { // the next read that ends says that nobody reads
+	more := in.hearUnread()
+	in.c.mu.Lock()
+	defer in.c.mu.Unlock()
+	k := &in.c.alive
+	if !more || in.read.held || in.c.closeErr != nil { // the next read that ends says that nobody reads
 		k.guarded = false
 		return 0
 	}
 	if k.watch == nil {
-		k.watch = c.stream.Watch(c.arrived)
+		k.watch = in.c.stream.Watch(in.arrived)
 	}
 	if k.watch != nil && k.watch.Arm() {
 		k.watched = true
@@ -109,22 +109,22 @@ func (c *Conn) guard() time.Duration {
 }
 
 // arrived is what the watch runs.
-func (c *Conn) arrived() {
-	c.mu.Lock()
-	c.alive.watched = false
-	c.mu.Unlock()
-	if again := c.guard(); again > 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.closeErr == nil {
-			c.alive.reset(again)
+func (in *inbox) arrived() {
+	in.c.mu.Lock()
+	in.c.alive.watched = false
+	in.c.mu.Unlock()
+	if again := in.guard(); again > 0 {
+		in.c.mu.Lock()
+		defer in.c.mu.Unlock()
+		if in.c.closeErr == nil {
+			in.c.alive.reset(again)
 		}
 	}
 }
 
 // unguarded notes that nobody reads any more. The caller holds mu.
-func (c *Conn) unguarded() {
-	if k := &c.alive; !k.guarded && c.closeErr == nil {
+func (in *inbox) unguarded() {
+	if k := &in.c.alive; !k.guarded && in.c.closeErr == nil {
 		k.guarded = true
 		k.reset(unreadAfter)
 	}
@@ -177,58 +177,58 @@ func (c *Conn) takes() bool {
 // hearUnread hears what has arrived while nobody reads: a pong as well as a message, which stays for the next Read. As
 // long as more lies unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer. It reports whether
 // more can be heard, and that it was for it to do so.
-func (c *Conn) hearUnread() (more bool) {
-	c.mu.Lock()
-	mine := c.closeErr == nil && c.read.take()
-	c.mu.Unlock()
+func (in *inbox) hearUnread() (more bool) {
+	in.c.mu.Lock()
+	mine := in.c.closeErr == nil && in.read.take()
+	in.c.mu.Unlock()
 	if !mine {
 		return false // a reader hears for itself
 	}
-	defer c.giveRead()
+	defer in.giveRead()
 	soon := time.Now().Add(time.Millisecond)
-	if c.listen(context.Background(), soon, never); c.untaken() {
-		return c.hearBehind(soon)
+	if in.listen(context.Background(), soon, never); in.untaken() {
+		return in.hearBehind(soon)
 	}
 	return true
 }
 
 // hearBehind reads on behind a message that nobody has taken, and reports whether there is room for more. That the stream has ended
 // is left for the Read that has taken the message to find.
-func (c *Conn) hearBehind(deadline time.Time) (more bool) {
-	spare := c.room()
+func (in *inbox) hearBehind(deadline time.Time) (more bool) {
+	spare := in.room()
 	if len(spare) == 0 {
-		c.heard.Store(true) // nothing can be said
+		in.heard.Store(true) // nothing can be said
 		return false
 	}
-	if c.readyToRead(context.Background(), deadline) != nil {
+	if in.readyToRead(context.Background(), deadline) != nil {
 		return false
 	}
-	n, err := c.stream.Read(spare)
-	c.win = c.win[:len(c.win)+n]
+	n, err := in.c.stream.Read(spare)
+	in.win = in.win[:len(in.win)+n]
 	if n > 0 {
-		c.heard.Store(true)
+		in.heard.Store(true)
 	}
-	c.mu.Lock()
-	c.waiting = false
-	c.stream.SetReadDeadline(time.Time{})
-	c.mu.Unlock()
+	in.c.mu.Lock()
+	in.waiting = false
+	in.c.stream.SetReadDeadline(time.Time{})
+	in.c.mu.Unlock()
 	return n < len(spare) && (err == nil || transport.IsTimeout(err))
 }
 
 // room returns the space in the read buffer behind what lies unread there. Bytes that lie elsewhere, in the stream or
 // where the handshake left them, move to a buffer first.
-func (c *Conn) room() []byte {
-	if !c.pending {
-		c.cur.Payload = nil
+func (in *inbox) room() []byte {
+	if !in.pending {
+		in.cur.Payload = nil
 	}
-	if c.buf == nil {
-		if len(c.cur.Payload)+len(c.win) >= transport.BufferSize {
+	if in.buf == nil {
+		if len(in.cur.Payload)+len(in.win) >= transport.BufferSize {
 			return nil
 		}
-		c.buf = transport.Borrow()
-		n := copy(c.buf[:], c.cur.Payload)
-		m := copy(c.buf[n:], c.win)
-		c.cur.Payload, c.win = c.buf[:n:n], c.buf[n:n+m]
+		in.buf = transport.Borrow()
+		n := copy(in.buf[:], in.cur.Payload)
+		m := copy(in.buf[n:], in.win)
+		in.cur.Payload, in.win = in.buf[:n:n], in.buf[n:n+m]
 	}
-	return c.win[len(c.win):cap(c.win)]
+	return in.win[len(in.win):cap(in.win)]
 }

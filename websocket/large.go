@@ -53,7 +53,7 @@ func returnLarge(b []byte) {
 }
 
 // grow returns dst with room for more of a message of which left bytes are to come.
-func (c *Conn) grow(dst []byte, left int64) []byte {
+func grow(dst []byte, left int64) []byte {
 	g := largeFor(len(dst), left)
 	g = append(g, dst...)
 	returnLarge(dst)

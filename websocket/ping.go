@@ -11,7 +11,7 @@ import (
 
 // controlRate counts pings and unasked pongs.
 type controlRate struct {
-	since time.Time
+	since time.Duration // began
 	count int
 }
 
@@ -19,8 +19,8 @@ func (r *controlRate) exceeded() bool {
 	if r.count++; r.count <= protocol.MaxControls {
 		return false
 	}
-	now := time.Now()
-	if !r.since.IsZero() && now.Sub(r.since) < time.Second {
+	now := time.Since(began)
+	if r.since != 0 && now-r.since < time.Second {
 		return true
 	}
 	r.since, r.count = now, 1
@@ -83,45 +83,45 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 }
 
 // nudge has a Ping read that waits for its pong, when nobody else does. The caller holds mu.
-func (c *Conn) nudge() {
-	if c.read.held || len(c.pings.waiting) == 0 || c.untaken() {
+func (in *inbox) nudge() {
+	if in.read.held || len(in.c.pings.waiting) == 0 || in.untaken() {
 		return
 	}
-	i := slices.IndexFunc(c.pings.waiting, func(p *pinged) bool { return p.idle != nil })
-	if i >= 0 && len(c.pings.waiting[i].idle) == 0 {
-		c.pings.waiting[i].idle <- struct{}{}
+	i := slices.IndexFunc(in.c.pings.waiting, func(p *pinged) bool { return p.idle != nil })
+	if i >= 0 && len(in.c.pings.waiting[i].idle) == 0 {
+		in.c.pings.waiting[i].idle <- struct{}{}
 	}
 }
 
 // pingLocked queues a ping. The caller holds mu.
-func (c *Conn) pingLocked() *pinged {
-	c.pings.last++
-	p := &pinged{id: c.pings.last, sent: time.Now(), answer: make(chan time.Duration, 1)}
-	c.pings.waiting = append(c.pings.waiting, p)
-	ctl, err := c.m.AppendPing(c.ctl, binary.BigEndian.AppendUint64(nil, p.id), maskKey)
+func (o *outbox) pingLocked() *pinged {
+	o.c.pings.last++
+	p := &pinged{id: o.c.pings.last, sent: time.Now(), answer: make(chan time.Duration, 1)}
+	o.c.pings.waiting = append(o.c.pings.waiting, p)
+	ctl, err := o.c.m.AppendPing(o.ctl, binary.BigEndian.AppendUint64(nil, p.id), maskKey)
 	if err == nil {
-		c.ctl = ctl
-		c.send()
+		o.ctl = ctl
+		o.send()
 	}
 	return p
 }
 
-func (c *Conn) forget(p *pinged) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if i := slices.Index(c.pings.waiting, p); i >= 0 {
-		c.pings.waiting = slices.Delete(c.pings.waiting, i, i+1)
+func (in *inbox) forget(p *pinged) {
+	in.c.mu.Lock()
+	defer in.c.mu.Unlock()
+	if i := slices.Index(in.c.pings.waiting, p); i >= 0 {
+		in.c.pings.waiting = slices.Delete(in.c.pings.waiting, i, i+1)
 	}
-	c.nudge() // this one may have been asked to read
+	in.nudge() // this one may have been asked to read
 }
 
 // listen takes what has arrived and what arrives next, until enough says so, a message is in the way, ctx or the deadline
 // ends it, or somebody else wants to read. The first piece of a message is kept for the next Read. The caller holds the
 // read turn.
-func (c *Conn) listen(ctx context.Context, deadline time.Time, enough func() bool) {
-	c.yields = true
-	for !c.untaken() {
-		if c.parse(ctx) != nil || c.pending || enough() || c.fill(ctx, deadline) != nil {
+func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() bool) {
+	in.yields = true
+	for !in.untaken() {
+		if in.parse(ctx) != nil || in.pending || enough() || in.fill(ctx, deadline) != nil {
 			return
 		}
 	}
@@ -129,52 +129,52 @@ func (c *Conn) listen(ctx context.Context, deadline time.Time, enough func() boo
 
 // untaken reports whether a message is in the way of what arrives behind it: a piece of it that nobody has taken, or the
 // rest of a compressed one whose frames have all been taken. The caller holds the read turn, or mu while nobody does.
-func (c *Conn) untaken() bool {
-	return c.pending || c.zip != nil && c.zip.message != nil && c.zip.ended
+func (in *inbox) untaken() bool {
+	return in.pending || in.c.zip != nil && in.c.zip.message != nil && in.c.zip.ended
 }
 
 func never() bool { return false }
 
 // control sees to a control frame; the close frame is the reader's.
-func (c *Conn) control(ev protocol.Event) error {
-	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && c.answered(ev.Payload) {
+func (in *inbox) control(ev protocol.Event) error {
+	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && in.answered(ev.Payload) {
 		return nil
 	}
-	if c.controls.exceeded() {
-		return c.m.TooManyControls()
+	if in.controls.exceeded() {
+		return in.c.m.TooManyControls()
 	}
 	return nil
 }
 
 // answered reports whether the payload of a pong is that of a ping of ours. It answers those before it, too: a peer may
 // answer only the most recent ping (RFC 6455 §5.5.3).
-func (c *Conn) answered(payload []byte) bool {
+func (in *inbox) answered(payload []byte) bool {
 	if len(payload) != 8 {
 		return false
 	}
 	id := binary.BigEndian.Uint64(payload)
 	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	in.c.mu.Lock()
+	defer in.c.mu.Unlock()
 	n := 0
-	for _, p := range c.pings.waiting {
+	for _, p := range in.c.pings.waiting {
 		if p.id > id {
 			break
 		}
 		p.answer <- now.Sub(p.sent)
 		n++
 	}
-	c.pings.waiting = slices.Delete(c.pings.waiting, 0, n)
-	return n > 0 && id <= c.pings.last
+	in.c.pings.waiting = slices.Delete(in.c.pings.waiting, 0, n)
+	return n > 0 && id <= in.c.pings.last
 }
 
 // reply sends what the reading half wants sent, without waiting for it. The caller holds the read turn.
-func (c *Conn) reply() {
-	if !c.m.Pending() {
+func (in *inbox) reply() {
+	if !in.c.m.Pending() {
 		return
 	}
-	c.mu.Lock()
-	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
-	c.send()
-	c.mu.Unlock()
+	in.c.mu.Lock()
+	in.c.ctl = in.c.m.AppendOutput(in.c.ctl, protocol.PongRoom, maskKey)
+	in.c.send()
+	in.c.mu.Unlock()
 }

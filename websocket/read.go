@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -23,6 +24,39 @@ var errWoken = errors.New("websocket: woken")
 // direct is the least number of payload bytes that are worth a read of their own into the caller's buffer.
 const direct = 2 << 10
 
+// inbox is the reading half of a Conn: who reads, and what has arrived and is not read yet.
+//
+// The holder of the read turn owns the first group. The flags of the second group may be read by any goroutine. The Conn's mu guards
+// the rest, the turn included.
+type inbox struct {
+	c *Conn
+
+	win      []byte            // bytes that arrived and are not parsed yet
+	buf      *transport.Buffer // where win lies; nil when it lies elsewhere
+	cur      protocol.Event    // a piece of a message that has not been taken yet
+	partial  []byte            // a message of which an interrupted Read had this much
+	pending  bool              // cur holds one
+	halfRead bool              // partial holds one, perhaps of no bytes
+	midway   bool              // a Reader's message is not read to its end
+	viewing  bool              // a View reads a message that is not whole in the read buffer
+	yields   bool              // it makes way for another reader
+	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
+	controls controlRate
+
+	batch atomic.Bool   // the application is busy with a message, and more lie in win behind it
+	heard atomic.Bool   // bytes have arrived since keepalive last looked
+	lent  atomic.Uint32 // which of two users gives buf back
+
+	read     turn  // to read from the stream
+	readCtx  watch // the context that interrupts reads
+	userRead bool  // an application reads, or is in a View
+	running  bool  // the holder of read is the application
+	waiting  bool  // the holder of read is in the stream's Read, or about to be
+	woken    bool  // and has been interrupted
+	drains   bool  // Run's Receiver has a Drained
+	drainDue bool  // and it is to be called
+}
+
 // Read returns the next message. Its Data is the caller's.
 //
 // When ctx ends first, Read returns its error, wrapped, and nothing is lost: the next Read goes on with the same bytes.
@@ -35,28 +69,11 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return Message{}, err
 	}
-	defer c.endRead()
+	defer c.endTurn(false)
 	if err := c.await(ctx); err != nil {
 		return Message{}, err
 	}
 	return c.readMessage(ctx, nil, true)
-}
-
-// ReadAppend is Read that appends the message to dst, and allocates nothing when it fits. On an error the Message's
-// Data is dst as it was; the bytes behind it, up to its capacity, may have been written to.
-func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (Message, error) {
-	if err := c.beginRead(ctx, 0); err != nil {
-		return Message{Data: dst}, err
-	}
-	defer c.endRead()
-	if err := c.await(ctx); err != nil {
-		return Message{Data: dst}, err
-	}
-	m, err := c.readMessage(ctx, dst, false)
-	if err != nil {
-		m.Data = dst
-	}
-	return m, err
 }
 
 // Messages returns the messages that arrive, as Read does, until the connection ends. A peer or a Close here that ended
@@ -85,97 +102,95 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 }
 
 // beginRead takes the read turn for the application: for a read of its own, or for more of the one numbered resume.
-func (c *Conn) beginRead(ctx context.Context, resume uint64) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
+	in.c.mu.Lock()
+	defer in.c.mu.Unlock()
 	switch {
-	case resume != 0 && c.readSeq != resume:
+	case resume != 0 && in.readSeq != resume:
 		return ErrStaleReader
-	case c.closeErr != nil:
-		return c.closeErr
-	case c.userRead:
+	case in.c.closeErr != nil:
+		return in.c.closeErr
+	case in.userRead:
 		return ErrConcurrentRead
-	case c.closing != nil:
-		return c.waitEnd(ctx)
+	case in.c.closing != nil:
+		return in.waitEnd(ctx)
 	}
-	c.userRead = true
-	c.wakeReadLocked() // a Ping that reads because nobody did makes way
-	if err := c.wait(ctx, &c.read); err != nil {
-		c.userRead = false
+	in.userRead = true
+	in.wakeReadLocked() // a Ping that reads because nobody did makes way
+	if err := in.c.wait(ctx, &in.read); err != nil {
+		in.userRead = false
 		return interrupted("read", ctx, err)
 	}
-	c.yields, c.running = false, true
+	in.yields, in.running = false, true
 	if resume == 0 {
-		c.readSeq++
+		in.readSeq++
 	}
 	return nil
 }
 
 // waitEnd waits for the end of a connection that is being closed, so that who reads until there is an error, and then
 // lets go of the connection, does not cut the closing handshake short. The caller holds mu.
-func (c *Conn) waitEnd(ctx context.Context) error {
-	done := c.endedChan()
-	c.mu.Unlock()
-	defer c.mu.Lock()
+func (in *inbox) waitEnd(ctx context.Context) error {
+	done := in.c.endedChan()
+	in.c.mu.Unlock()
+	defer in.c.mu.Lock()
 	select {
 	case <-done:
-		return c.ended()
+		return in.c.ended()
 	case <-ctx.Done():
 		return interrupted("read", ctx, errCtx)
 	}
 }
 
-func (c *Conn) endRead() { c.endTurn(false) }
-
 // endTurn gives the read turn up. The application reads on in a View, or not.
-func (c *Conn) endTurn(views bool) {
-	c.release()
-	if more := len(c.win) > 0; more != c.batch.Load() {
-		c.batch.Store(more)
+func (in *inbox) endTurn(views bool) {
+	in.release()
+	if more := len(in.win) > 0; more != in.batch.Load() {
+		in.batch.Store(more)
 	}
-	c.mu.Lock()
-	c.userRead, c.running = views, false
-	c.read.give()
-	c.nudge()
-	c.unguarded()
-	c.mu.Unlock()
+	in.c.mu.Lock()
+	in.userRead, in.running = views, false
+	in.read.give()
+	in.nudge()
+	in.unguarded()
+	in.c.mu.Unlock()
 }
 
-// giveRead is endRead for those of us who read because nobody did.
-func (c *Conn) giveRead() {
-	c.release()
-	c.mu.Lock()
-	c.read.give()
-	c.nudge()
-	c.mu.Unlock()
+// giveRead is endTurn for those of us who read because nobody did.
+func (in *inbox) giveRead() {
+	in.release()
+	in.c.mu.Lock()
+	in.read.give()
+	in.nudge()
+	in.c.mu.Unlock()
 }
 
 // release gives the read buffer back when nothing of it is needed.
-func (c *Conn) release() {
-	if len(c.win) > 0 || c.pending {
+func (in *inbox) release() {
+	if len(in.win) > 0 || in.pending {
 		return
 	}
-	c.win = nil
-	if c.buf != nil {
-		if !c.lent.CompareAndSwap(lentBoth, lentAlone) {
-			transport.Return(c.buf)
+	in.win = nil
+	if in.buf != nil {
+		if !in.lent.CompareAndSwap(lentBoth, lentAlone) {
+			transport.Return(in.buf)
 		}
-		c.buf = nil
+		in.buf = nil
 	}
 }
 
 // await waits until the next message has begun. It is the one place where a connection that is idle waits, and calls what
 // waits from as few and small frames as can be: a goroutine whose stack stays within its first 2 KiB costs half as much.
-func (c *Conn) await(ctx context.Context) error {
-	if c.halfRead || c.midway || c.zip != nil && c.zip.message != nil {
+func (in *inbox) await(ctx context.Context) error {
+	if in.halfRead || in.midway || in.c.zip != nil && in.c.zip.message != nil {
 		return nil // a message is under way already
 	}
-	for !c.pending {
-		if err := c.parse(ctx); err != nil || c.pending {
+	for !in.pending {
+		if err := in.parse(ctx); err != nil || in.pending {
 			return err
 		}
-		c.release()
-		if _, err := c.receive(ctx, time.Time{}, nil); err != nil {
+		in.release()
+		if _, err := in.receive(ctx, time.Time{}, nil); err != nil {
 			return err
 		}
 	}
@@ -184,37 +199,37 @@ func (c *Conn) await(ctx context.Context) error {
 
 // readMessage appends the next message to dst. fresh says that dst is not the caller's, so that it can be kept when ctx
 // ends in the middle of a message.
-func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message, error) {
-	if err := c.skipRest(ctx); err != nil {
+func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Message, error) {
+	if err := in.skipRest(ctx); err != nil {
 		return Message{}, err
 	}
 	base := len(dst)
-	if c.halfRead {
+	if in.halfRead {
 		if fresh {
-			dst = c.partial
+			dst = in.partial
 		} else {
-			dst = append(dst, c.partial...)
+			dst = append(dst, in.partial...)
 		}
-		c.partial, c.halfRead = nil, false
+		in.partial, in.halfRead = nil, false
 	}
 	for {
-		if c.zip != nil && c.zip.message != nil {
-			dst, err := c.zip.appendRest(ctx, dst)
+		if in.c.zip != nil && in.c.zip.message != nil {
+			dst, err := in.c.zip.appendRest(ctx, dst)
 			if err != nil {
-				return Message{}, c.keepPartial(dst, base, fresh, err)
+				return Message{}, in.keepPartial(dst, base, fresh, err)
 			}
-			return Message{Type: typeOf(c.m.Text()), Data: dst}, nil
+			return Message{Type: typeOf(in.c.m.Text()), Data: dst}, nil
 		}
-		ev, err := c.next(ctx)
+		ev, err := in.next(ctx)
 		if err != nil {
-			return Message{}, c.keepPartial(dst, base, fresh, err)
+			return Message{}, in.keepPartial(dst, base, fresh, err)
 		}
 		if ev.Compressed {
 			if ev.First && ev.Last {
-				dst, err = c.zip.appendWhole(ctx, dst, ev)
+				dst, err = in.c.zip.appendWhole(ctx, dst, ev)
 				return Message{Type: typeOf(ev.Text), Data: dst}, err
 			}
-			c.zip.begin(ev)
+			in.c.zip.begin(ev)
 			continue
 		}
 		if ev.Last && len(dst) == base && fresh {
@@ -222,9 +237,9 @@ func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message
 		} else {
 			dst = append(dst, ev.Payload...)
 		}
-		for !ev.Last && len(c.win) == 0 && c.m.Left() >= direct {
-			if dst, ev, err = c.readDirect(ctx, dst); err != nil {
-				return Message{}, c.keepPartial(dst, base, fresh, err)
+		for !ev.Last && len(in.win) == 0 && in.c.m.Left() >= direct {
+			if dst, ev, err = in.readDirect(ctx, dst); err != nil {
+				return Message{}, in.keepPartial(dst, base, fresh, err)
 			}
 		}
 		if ev.Last {
@@ -235,77 +250,77 @@ func (c *Conn) readMessage(ctx context.Context, dst []byte, fresh bool) (Message
 
 // readDirect reads payload from the stream straight behind dst. What the peer announced is not trusted with memory:
 // dst grows with what has arrived.
-func (c *Conn) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Event, error) {
-	c.release()
-	room := int(min(c.m.Left(), int64(max(len(dst), 2*transport.BufferSize))))
+func (in *inbox) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Event, error) {
+	in.release()
+	room := int(min(in.c.m.Left(), int64(max(len(dst), 2*transport.BufferSize))))
 	if cap(dst)-len(dst) < min(room, transport.BufferSize) {
-		if c.viewing {
-			dst = c.grow(dst, c.m.Left())
+		if in.viewing {
+			dst = grow(dst, in.c.m.Left())
 		} else {
 			dst = slices.Grow(dst, room)
 		}
 	}
-	room = int(min(c.m.Left(), int64(cap(dst)-len(dst))))
+	room = int(min(in.c.m.Left(), int64(cap(dst)-len(dst))))
 	spare := dst[len(dst) : len(dst)+room]
-	n, err := c.receive(ctx, time.Time{}, spare)
+	n, err := in.receive(ctx, time.Time{}, spare)
 	if err != nil {
 		return dst, protocol.Event{}, err
 	}
-	ev, _, err := c.m.Step(spare[:n])
+	ev, _, err := in.c.m.Step(spare[:n])
 	if err != nil {
-		return dst, ev, c.violated(ctx, err)
+		return dst, ev, in.violated(ctx, err)
 	}
 	return dst[:len(dst)+n], ev, nil
 }
 
 // keepPartial keeps what has arrived of a message when a read is interrupted.
-func (c *Conn) keepPartial(dst []byte, base int, fresh bool, err error) error {
-	begun := len(dst) > base || c.zip != nil && c.zip.message != nil // a header alone the Machine remembers
-	if begun && c.ended() == nil {
-		c.halfRead = true
+func (in *inbox) keepPartial(dst []byte, base int, fresh bool, err error) error {
+	begun := len(dst) > base || in.c.zip != nil && in.c.zip.message != nil // a header alone the Machine remembers
+	if begun && in.c.ended() == nil {
+		in.halfRead = true
 		if fresh {
-			c.partial = dst
+			in.partial = dst
 		} else {
-			c.partial = slices.Clone(dst[base:])
+			in.partial = slices.Clone(dst[base:])
 		}
 	}
 	return err
 }
 
 // skipRest skips what is left of a message that a Reader began.
-func (c *Conn) skipRest(ctx context.Context) error {
-	if c.midway && c.zip != nil && c.zip.message != nil {
-		if err := c.zip.skip(ctx); err != nil {
+func (in *inbox) skipRest(ctx context.Context) error {
+	if in.midway && in.c.zip != nil && in.c.zip.message != nil {
+		if err := in.c.zip.skip(ctx); err != nil {
 			return err
 		}
-		c.midway = false
+		in.midway = false
 	}
-	for c.midway {
-		ev, err := c.next(ctx)
+	for in.midway {
+		ev, err := in.next(ctx)
 		if err != nil {
 			return err
 		}
-		c.midway = !ev.Last
+		in.midway = !ev.Last
 	}
 	return nil
 }
 
 // next returns the next piece of a message. The caller holds the read turn; the piece lies in the read buffer until the
 // next call.
-func (c *Conn) next(ctx context.Context) (protocol.Event, error) {
+func (in *inbox) next(ctx context.Context) (protocol.Event, error) {
 	for {
-		if c.pending {
-			ev := c.cur
-			c.cur, c.pending = protocol.Event{}, false // an idle connection must not hold on to the buffer
+		if in.pending {
+			ev := in.cur
+			in.cur, in.pending = protocol.Event{}, false // an idle connection must not hold on to the buffer
 			return ev, nil
 		}
-		if err := c.parse(ctx); err != nil {
+		if err := in.parse(ctx); err != nil {
 			return protocol.Event{}, err
 		}
-		if c.pending {
+		if in.pending {
 			continue
 		}
-		if err := c.fill(ctx, time.Time{}); err != nil {
+		if err := in.fill(ctx, time.Time{}); err != nil {
 			return protocol.Event{}, err
 		}
 	}
@@ -313,59 +328,59 @@ func (c *Conn) next(ctx context.Context) (protocol.Event, error) {
 
 // parse steps through the bytes at hand until a piece of a message, which is then pending, and sees to the control frames
 // among them.
-func (c *Conn) parse(ctx context.Context) error {
-	for len(c.win) > 0 && !c.pending {
-		ev, n, err := c.m.Step(c.win)
-		c.win = c.win[n:]
+func (in *inbox) parse(ctx context.Context) error {
+	for len(in.win) > 0 && !in.pending {
+		ev, n, err := in.c.m.Step(in.win)
+		in.win = in.win[n:]
 		if err == nil && ev.Kind != protocol.None && ev.Kind != protocol.Data {
-			err = c.control(ev)
+			err = in.control(ev)
 		}
 		if err != nil {
-			return c.violated(ctx, err)
+			return in.violated(ctx, err)
 		}
 		switch ev.Kind {
 		case protocol.Close:
-			return c.closed(ctx, ev)
+			return in.closed(ctx, ev)
 		case protocol.Data:
-			c.cur, c.pending = ev, true
+			in.cur, in.pending = ev, true
 		}
 	}
-	c.reply()
+	in.reply()
 	return nil
 }
 
 // fill waits for bytes until ctx is done or the deadline has passed, if there is one; then it returns an error that the
 // connection survives. Any other error has ended it.
-func (c *Conn) fill(ctx context.Context, deadline time.Time) error {
-	c.release()
-	_, err := c.receive(ctx, deadline, nil)
+func (in *inbox) fill(ctx context.Context, deadline time.Time) error {
+	in.release()
+	_, err := in.receive(ctx, deadline, nil)
 	return err
 }
 
 // receive reads into p, or into the read buffer when p is nil, so that ctx, the deadline and wakeReadLocked can interrupt
 // it.
-func (c *Conn) receive(ctx context.Context, deadline time.Time, p []byte) (int, error) {
-	if err := c.readyToRead(ctx, deadline); err != nil {
+func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int, error) {
+	if err := in.readyToRead(ctx, deadline); err != nil {
 		return 0, err
 	}
 	for {
 		var n int
 		var err error
 		if p == nil {
-			c.buf, c.win, err = c.stream.ReadSome(c.m.Left() > 0)
-			n = len(c.win)
+			in.buf, in.win, err = in.c.stream.ReadSome(in.c.m.Left() > 0)
+			n = len(in.win)
 		} else {
-			n, err = c.stream.Read(p)
+			n, err = in.c.stream.Read(p)
 		}
-		c.mu.Lock()
-		c.waiting = false
-		if c.woken || !deadline.IsZero() {
-			c.stream.SetReadDeadline(time.Time{})
+		in.c.mu.Lock()
+		in.waiting = false
+		if in.woken || !deadline.IsZero() {
+			in.c.stream.SetReadDeadline(time.Time{})
 		}
-		c.mu.Unlock()
+		in.c.mu.Unlock()
 		if n > 0 {
-			if !c.heard.Load() {
-				c.heard.Store(true)
+			if !in.heard.Load() {
+				in.heard.Store(true)
 			}
 			return n, nil // an error that came with bytes comes again without them
 		}
@@ -373,35 +388,35 @@ func (c *Conn) receive(ctx context.Context, deadline time.Time, p []byte) (int, 
 			err = io.ErrNoProgress
 		}
 		if !transport.IsTimeout(err) {
-			return 0, c.end(c.broke(err))
+			return 0, in.c.end(in.broke(err))
 		}
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return 0, errWoken
 		}
 		// Woken for a reason that readyToRead finds, or for a context that is no longer watched: then once more.
-		if err := c.readyToRead(ctx, deadline); err != nil {
+		if err := in.readyToRead(ctx, deadline); err != nil {
 			return 0, err
 		}
 	}
 }
 
 // readyToRead announces a wait for bytes, so that it can be interrupted, unless there is a reason not to wait.
-func (c *Conn) readyToRead(ctx context.Context, deadline time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closeErr != nil {
-		return c.closeErr
+func (in *inbox) readyToRead(ctx context.Context, deadline time.Time) error {
+	in.c.mu.Lock()
+	defer in.c.mu.Unlock()
+	if in.c.closeErr != nil {
+		return in.c.closeErr
 	}
-	c.watch(ctx, &c.readCtx, &c.writeCtx)
+	in.c.watch(ctx, &in.readCtx, &in.c.writeCtx)
 	if ctx.Err() != nil {
 		return interrupted("read", ctx, errCtx)
 	}
-	if c.yields && len(c.read.queue) > 0 || c.running && c.drainDue {
+	if in.yields && len(in.read.queue) > 0 || in.running && in.drainDue {
 		return errWoken
 	}
-	c.waiting, c.woken = true, false
+	in.waiting, in.woken = true, false
 	if !deadline.IsZero() {
-		c.stream.SetReadDeadline(deadline)
+		in.c.stream.SetReadDeadline(deadline)
 	}
 	return nil
 }

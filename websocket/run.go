@@ -84,7 +84,9 @@ func (e *events) open(open func(Sender) Receiver) error {
 		e.r = open(e.c)
 		if d, ok := e.r.(interface{ Drained() }); ok {
 			e.drained = d.Drained
-			e.c.reportDrained()
+			e.c.mu.Lock()
+			e.c.drains = true
+			e.c.mu.Unlock()
 		}
 		return nil
 	})
@@ -106,7 +108,7 @@ func (e *events) serve(ctx context.Context) {
 			c.Close(CodeGoingAway, "") //nolint:errcheck // how it ended is returned by Run
 			return
 		}
-		if e.drained != nil && c.takeDrained() {
+		if e.drained != nil && e.drainDue() {
 			if failed = e.guard(func() error { e.drained(); return nil }); failed != nil {
 				e.fail(failed)
 				return
@@ -180,7 +182,7 @@ func (c *Conn) isClosing() bool {
 func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queued - c.sends*entryCost + len(c.rest) + c.flying
+	return c.queued - int(c.sends)*entryCost + len(c.rest) + c.flying
 }
 
 // Subprotocol returns the subprotocol that was agreed on, "" for none.
@@ -202,30 +204,23 @@ type noAddr struct{}
 func (noAddr) Network() string { return "" }
 func (noAddr) String() string  { return "" }
 
-// reportDrained has Run woken when the queue, having been short of room, is empty again.
-func (c *Conn) reportDrained() {
-	c.mu.Lock()
-	c.drains = true
-	c.mu.Unlock()
-}
-
-// takeDrained reports whether Drained is due, once.
-func (c *Conn) takeDrained() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	due := c.drainDue
-	c.drainDue = false
+// drainDue reports whether Drained is due, once.
+func (e *events) drainDue() bool {
+	e.c.mu.Lock()
+	defer e.c.mu.Unlock()
+	due := e.c.drainDue
+	e.c.drainDue = false
 	return due
 }
 
 // giveOut gives the out turn up. The caller holds mu and the turn.
-func (c *Conn) giveOut() {
-	c.out.give()
-	if c.tight && !c.moreToWrite() {
-		c.tight = false
-		if c.drains {
-			c.drainDue = true
-			c.wakeReadLocked()
+func (o *outbox) giveOut() {
+	o.out.give()
+	if o.tight && !o.moreToWrite() {
+		o.tight = false
+		if o.c.drains {
+			o.c.drainDue = true
+			o.c.wakeReadLocked()
 		}
 	}
 }

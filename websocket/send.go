@@ -45,6 +45,17 @@ type entry struct {
 	join  *joined
 }
 
+// sendQueue is the frames that wait to be written, and their memory. An empty one holds none.
+type sendQueue struct {
+	queue   []entry
+	entries *[64]entry        // the memory of queue, while that is not empty
+	queued  int               // what of it Send and SendPrepared put there costs, in bytes
+	own     *transport.Buffer // where small frames of Send lie; nil when none does
+	drained chan struct{}     // closed when something has left the queue; nil when nothing waits for that
+	sends   int32             // how many entries of queue that is
+	ownUsed uint16            // of own, in bytes
+}
+
 // entryCost is what an entry takes in the queue beside its frame, some room to grow included.
 const entryCost = 64
 
@@ -57,7 +68,7 @@ func (e entry) cost() int { return len(e.frame) + entryCost }
 // An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError].
 func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	for _, p := range ps {
-		c.compressFor(p)
+		c.zip.prepare(p)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +81,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 			return err
 		}
 		e := c.entryFor(p)
-		for !c.fits(e.cost()) {
+		for !c.fits(e.cost(), c.opts.queue.Bytes) {
 			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
@@ -83,74 +94,66 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 
 // sendOne writes one message from where it lies when nothing waits and nobody writes, and reports whether the socket has
 // taken all or a part of it. The caller holds mu.
-func (c *Conn) sendOne(p *Prepared) bool {
-	if !c.writesNow() || !c.takeIdleOut() {
+func (o *outbox) sendOne(p *Prepared) bool {
+	if !o.writesNow() || !o.takeIdleOut() {
 		return false
 	}
-	e := c.entryFor(p)
-	n, err := c.stream.TryWrite(e.frame)
+	e := o.entryFor(p)
+	n, err := o.c.stream.TryWrite(e.frame)
 	if n == 0 || err != nil { // whoever writes what is queued meets the error, too
-		c.giveOut()
+		o.giveOut()
 		return false
 	}
-	c.compressedShared(e)
+	o.c.zip.sharedSent(e)
 	if n == len(e.frame) {
-		c.giveOut()
+		o.giveOut()
 		return true
 	}
-	c.rest = e.frame[n:] // nobody writes to it, and all connections share it
-	go c.passOut()
+	o.rest = e.frame[n:] // nobody writes to it, and all connections share it
+	go o.passOut()
 	return true
 }
 
 // writesNow reports whether what is queued goes to the socket at once as far as that takes it. The caller holds mu.
-func (c *Conn) writesNow() bool {
-	return c.role == RoleServer && c.stream.WritesAtOnce() && !c.batch.Load()
+func (o *outbox) writesNow() bool {
+	return o.c.role == RoleServer && o.c.stream.WritesAtOnce() && !o.c.batch.Load()
 }
 
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.
-func (c *Conn) enqueue(e entry) {
-	c.addEntry(e)
-	c.queued += e.cost()
-	c.sends++
-	if c.queued > c.opts.queue.Bytes/2 {
-		c.tight = true
+func (o *outbox) enqueue(e entry) {
+	o.addEntry(e)
+	o.queued += e.cost()
+	o.sends++
+	if o.queued > o.c.opts.queue.Bytes/2 {
+		o.tight = true
 	}
-	c.compressedShared(e)
-}
-
-// compressedShared notes that the peer will see a compressed message that this connection's compressor does not know of,
-// if e is one. The caller holds mu.
-func (c *Conn) compressedShared(e entry) {
-	if c.zip != nil && e.frame[0]&frame.RSV1 != 0 {
-		c.zip.stale = true
-	}
+	o.c.zip.sharedSent(e)
 }
 
 // entryPool holds the memory of queues: a connection whose queue is empty keeps none.
 var entryPool = sync.Pool{New: func() any { return new([64]entry) }}
 
 // addEntry appends e to the queue. The caller holds mu.
-func (c *Conn) addEntry(e entry) {
-	if c.entries == nil {
-		c.entries = entryPool.Get().(*[64]entry)
-		c.queue = c.entries[:0]
+func (q *sendQueue) addEntry(e entry) {
+	if q.entries == nil {
+		q.entries = entryPool.Get().(*[64]entry)
+		q.queue = q.entries[:0]
 	}
-	full := len(c.queue) == cap(c.queue)
-	c.queue = append(c.queue, e)
+	full := len(q.queue) == cap(q.queue)
+	q.queue = append(q.queue, e)
 	if full { // it lies elsewhere now: nothing is to hold on to the frames from the pool
-		clear(c.entries[:])
+		clear(q.entries[:])
 	}
 }
 
 // dropEntries gives up what is left in the queue, and gives its memory back. The caller holds mu.
-func (c *Conn) dropEntries() {
-	clear(c.queue) // what was taken from it is zero already
-	if c.entries != nil {
-		entryPool.Put(c.entries)
+func (q *sendQueue) dropEntries() {
+	clear(q.queue) // what was taken from it is zero already
+	if q.entries != nil {
+		entryPool.Put(q.entries)
 	}
-	c.entries, c.queue = nil, nil
-	c.dropOwn()
+	q.entries, q.queue = nil, nil
+	q.dropOwn()
 }
 
 // Send is SendPrepared for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
@@ -169,40 +172,40 @@ func (c *Conn) Send(m Message) error {
 // queueBehind is Send where something is to be written first.
 //
 //go:noinline
-func (c *Conn) queueBehind(m Message) error {
+func (o *outbox) queueBehind(m Message) error {
 	var p *Prepared
-	if c.zip != nil && len(m.Data) >= c.zip.threshold {
+	if o.c.zip != nil && len(m.Data) >= o.c.zip.threshold {
 		p = newPrepared(m)
-		c.compressFor(p)
+		o.c.zip.prepare(p)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.canWrite(); err != nil {
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
+	if err := o.canWrite(); err != nil {
 		return err
 	}
-	if err := c.makeRoom(len(m.Data) + frame.MaxHeader + entryCost); err != nil {
+	if err := o.makeRoom(len(m.Data) + frame.MaxHeader + entryCost); err != nil {
 		return err
 	}
 	if p != nil {
-		c.enqueue(c.entryFor(p))
+		o.enqueue(o.entryFor(p))
 	} else {
-		c.enqueue(c.ownEntry(m))
+		o.enqueue(o.ownEntry(m))
 	}
-	c.sendQueued()
+	o.sendQueued()
 	return nil
 }
 
 // ownEntry frames a copy of m, a small one in a borrowed buffer that all of them share until the queue is empty. The
 // caller holds mu.
-func (c *Conn) ownEntry(m Message) entry {
+func (q *sendQueue) ownEntry(m Message) entry {
 	size := len(m.Data) + frame.MaxHeader
 	var b []byte
-	if len(m.Data) <= joinable && int(c.ownUsed)+size <= transport.BufferSize {
-		if c.own == nil {
-			c.own = transport.Borrow()
+	if len(m.Data) <= joinable && int(q.ownUsed)+size <= transport.BufferSize {
+		if q.own == nil {
+			q.own = transport.Borrow()
 		}
-		b = c.own[c.ownUsed:c.ownUsed]
-		c.ownUsed += uint16(size)
+		b = q.own[q.ownUsed:q.ownUsed]
+		q.ownUsed += uint16(size)
 	} else {
 		b = make([]byte, 0, size)
 	}
@@ -210,18 +213,11 @@ func (c *Conn) ownEntry(m Message) entry {
 	return entry{frame: append(b, m.Data...), head: len(b)}
 }
 
-// compressFor has p compressed, if this connection will want that, before a lock is held that others wait for.
-func (c *Conn) compressFor(p *Prepared) {
-	if f := p.frames(); c.zip != nil && len(f.Payload()) >= c.zip.threshold {
-		f.Compressed(c.zip.bits)
-	}
-}
-
 // entryFor picks the frame of p for this connection. The caller holds mu.
-func (c *Conn) entryFor(p *Prepared) entry {
+func (o *outbox) entryFor(p *Prepared) entry {
 	fs := p.frames()
 	e := entry{frame: fs.Plain(), head: fs.Head()}
-	if z := c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && c.message.held) {
+	if z := o.c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
 		// A message that is being compressed right now counts on what went before it: then this one goes plain, which
 		// leaves the peer's window as it is. Otherwise the next to be compressed starts afresh.
 		if f := fs.Compressed(z.bits); len(f) < len(e.frame) {
@@ -231,44 +227,45 @@ func (c *Conn) entryFor(p *Prepared) entry {
 	return e
 }
 
-func (c *Conn) fits(n int) bool { return c.queued == 0 || c.queued+n <= c.opts.queue.Bytes }
+// fits reports whether n bytes more fit into a queue of most bytes.
+func (q *sendQueue) fits(n, most int) bool { return q.queued == 0 || q.queued+n <= most }
 
 // makeRoom applies the policy when n bytes do not fit. The caller holds mu, which it may give up for a while.
-func (c *Conn) makeRoom(n int) error {
-	for !c.fits(n) {
-		before := c.queued
-		if c.sendQueued(); c.queued < before {
+func (o *outbox) makeRoom(n int) error {
+	for !o.fits(n, o.c.opts.queue.Bytes) {
+		before := o.queued
+		if o.sendQueued(); o.queued < before {
 			continue // the socket has taken some of it
 		}
-		switch c.opts.queue.Full {
+		switch o.c.opts.queue.Full {
 		case QueueDropNewest:
-			c.tight = true
+			o.tight = true
 			return ErrQueueFull
 		case QueueDropOldest:
-			if !c.dropOldest() {
+			if !o.dropOldest() {
 				return ErrQueueFull
 			}
 		case QueueBlock:
-			if c.drained == nil {
-				c.drained = make(chan struct{})
+			if o.drained == nil {
+				o.drained = make(chan struct{})
 			}
-			drained, done := c.drained, c.endedChan()
-			c.mu.Unlock()
+			drained, done := o.drained, o.c.endedChan()
+			o.c.mu.Unlock()
 			select {
 			case <-drained:
 			case <-done:
 			}
-			c.mu.Lock()
-			if err := c.canWrite(); err != nil {
+			o.c.mu.Lock()
+			if err := o.canWrite(); err != nil {
 				return err
 			}
 		default:
 			// RFC 6455 §7.4.1 has no code for this; the registry of §11.7 has 1013, "try again later". What waits is given
 			// up, so that the close frame does not wait behind it.
-			c.dropQueue(ErrQueueFull)
-			deadline := time.Now().Add(c.opts.closeTimeout)
-			if e, err := c.beginClose(CodeTryAgainLater, reasonSlow, deadline); err == nil {
-				go c.finishClose(deadline, e) // ends at the deadline
+			o.dropQueue(ErrQueueFull)
+			deadline := time.Now().Add(o.c.opts.closeTimeout)
+			if e, err := o.c.beginClose(CodeTryAgainLater, reasonSlow, deadline); err == nil {
+				go o.c.finishClose(deadline, e) // ends at the deadline
 			}
 			return ErrQueueFull
 		}
@@ -276,10 +273,10 @@ func (c *Conn) makeRoom(n int) error {
 	return nil
 }
 
-func (c *Conn) dropOldest() bool {
-	for i, e := range c.queue {
+func (q *sendQueue) dropOldest() bool {
+	for i, e := range q.queue {
 		if e.join == nil {
-			c.remove(i, 1)
+			q.remove(i, 1)
 			return true
 		}
 	}
@@ -287,161 +284,161 @@ func (c *Conn) dropOldest() bool {
 }
 
 // remove takes n entries out of the queue, from the i-th on. The caller holds mu.
-func (c *Conn) remove(i, n int) {
-	for _, e := range c.queue[i : i+n] {
+func (q *sendQueue) remove(i, n int) {
+	for _, e := range q.queue[i : i+n] {
 		if e.join == nil {
-			c.queued -= e.cost()
-			c.sends--
+			q.queued -= e.cost()
+			q.sends--
 		}
 	}
-	if i == 0 && len(c.queue) > len(c.entries) { // a long queue is not to be moved for each message
-		clear(c.queue[:n])
-		c.queue = c.queue[n:]
+	if i == 0 && len(q.queue) > len(q.entries) { // a long queue is not to be moved for each message
+		clear(q.queue[:n])
+		q.queue = q.queue[n:]
 	} else {
-		c.queue = slices.Delete(c.queue, i, i+n)
+		q.queue = slices.Delete(q.queue, i, i+n)
 	}
-	if len(c.queue) == 0 {
-		c.dropEntries()
+	if len(q.queue) == 0 {
+		q.dropEntries()
 	}
 }
 
 // dropQueue gives up all that waits. The caller holds mu.
-func (c *Conn) dropQueue(err error) {
-	for _, e := range c.queue {
+func (q *sendQueue) dropQueue(err error) {
+	for _, e := range q.queue {
 		if e.join != nil {
 			e.join.done <- err
 		}
 	}
-	c.queued, c.sends = 0, 0
-	c.dropEntries()
-	c.leftQueue()
+	q.queued, q.sends = 0, 0
+	q.dropEntries()
+	q.leftQueue()
 }
 
 // dropOwn gives the buffer of Send's messages back: none is left. The caller holds mu.
-func (c *Conn) dropOwn() {
-	if c.own != nil {
-		transport.Return(c.own)
-		c.own, c.ownUsed = nil, 0
+func (q *sendQueue) dropOwn() {
+	if q.own != nil {
+		transport.Return(q.own)
+		q.own, q.ownUsed = nil, 0
 	}
 }
 
 // leftQueue wakes the Sends that wait for room. The caller holds mu.
-func (c *Conn) leftQueue() {
-	if c.drained != nil {
-		close(c.drained)
-		c.drained = nil
+func (q *sendQueue) leftQueue() {
+	if q.drained != nil {
+		close(q.drained)
+		q.drained = nil
 	}
 }
 
 // sendQueued starts to write what waits, unless somebody is writing. The caller holds mu.
-func (c *Conn) sendQueued() {
-	if len(c.queue) == 0 && len(c.ctl) == 0 || c.m.MessageOpen() && len(c.ctl) == 0 || c.werr != nil || !c.out.take() {
+func (o *outbox) sendQueued() {
+	if len(o.queue) == 0 && len(o.ctl) == 0 || o.c.m.MessageOpen() && len(o.ctl) == 0 || o.werr != nil || !o.out.take() {
 		return
 	}
-	if c.writesNow() && c.writeOne() {
+	if o.writesNow() && o.writeOne() {
 		return
 	}
-	c.writeQueued()
+	o.writeQueued()
 }
 
 // writeQueued writes what waits as far as the stream takes it at once, and leaves the rest to a goroutine. The caller
 // holds mu and the out turn, and loses the turn.
-func (c *Conn) writeQueued() {
-	if !c.writesNow() {
-		go c.passOut()
+func (o *outbox) writeQueued() {
+	if !o.writesNow() {
+		go o.passOut()
 		return
 	}
 	batch := transport.Borrow()
-	b := c.gather(batch[:0])
+	b := o.gather(batch[:0])
 	n := 0
 	if len(b) > 0 {
-		n, _ = c.stream.TryWrite(b) // whoever writes the rest meets the error, too
+		n, _ = o.c.stream.TryWrite(b) // whoever writes the rest meets the error, too
 	}
 	if n < len(b) { // it goes first when the socket has room again
-		c.rest = append(c.rest, b[n:]...)
+		o.rest = append(o.rest, b[n:]...)
 	} else {
-		tell(c.taken, nil)
-		c.taken = nil
+		tell(o.taken, nil)
+		o.taken = nil
 	}
 	transport.Return(batch)
-	if c.moreToWrite() {
-		go c.passOut()
+	if o.moreToWrite() {
+		go o.passOut()
 		return
 	}
-	c.giveOut()
+	o.giveOut()
 }
 
 // writeOne writes a queue of one frame from where it lies, and reports whether that is all there was to do. The caller
 // holds mu and the out turn, and loses the turn then.
-func (c *Conn) writeOne() bool {
-	if len(c.queue) != 1 || c.queue[0].join != nil || len(c.ctl) > 0 || len(c.rest) > 0 || c.m.MessageOpen() {
+func (o *outbox) writeOne() bool {
+	if len(o.queue) != 1 || o.queue[0].join != nil || len(o.ctl) > 0 || len(o.rest) > 0 || o.c.m.MessageOpen() {
 		return false
 	}
-	f := c.queue[0].frame
-	n, err := c.stream.TryWrite(f)
+	f := o.queue[0].frame
+	n, err := o.c.stream.TryWrite(f)
 	if n == 0 || err != nil {
 		return false
 	}
 	if f = f[n:]; len(f) > together { // no frame of c.own is that long
-		c.rest = f
+		o.rest = f
 	} else {
-		c.rest = append(c.rest, f...)
+		o.rest = append(o.rest, f...)
 	}
-	c.dequeue(1)
-	if len(c.rest) > 0 {
-		go c.passOut()
+	o.dequeue(1)
+	if len(o.rest) > 0 {
+		go o.passOut()
 	} else {
-		c.giveOut()
+		o.giveOut()
 	}
 	return true
 }
 
 // moreToWrite reports whether the holder of the out turn has more to do. The caller holds mu.
-func (c *Conn) moreToWrite() bool {
-	return len(c.rest) > 0 || len(c.ctl) > 0 || len(c.queue) > 0 && !c.m.MessageOpen()
+func (o *outbox) moreToWrite() bool {
+	return len(o.rest) > 0 || len(o.ctl) > 0 || len(o.queue) > 0 && !o.c.m.MessageOpen()
 }
 
 // gather moves what waits to be written into dst, as far as its capacity goes: control frames, then the queue. A first
 // frame that does not fit is left for the caller; the rest of one that has begun is returned instead of dst. The caller
 // holds mu and the out turn.
-func (c *Conn) gather(dst []byte) []byte {
-	if len(c.rest) > cap(dst) { // from where it lies
-		dst, c.rest = c.rest, nil
+func (o *outbox) gather(dst []byte) []byte {
+	if len(o.rest) > cap(dst) { // from where it lies
+		dst, o.rest = o.rest, nil
 		return dst
 	}
-	if len(c.rest) > 0 {
-		dst, c.rest = append(dst, c.rest...), nil
+	if len(o.rest) > 0 {
+		dst, o.rest = append(dst, o.rest...), nil
 	}
-	if c.m.MessageOpen() { // RFC 6455 §5.4: the fragments of one message are not interleaved with another's
-		dst, c.ctl = append(dst, c.ctl...), nil
+	if o.c.m.MessageOpen() { // RFC 6455 §5.4: the fragments of one message are not interleaved with another's
+		dst, o.ctl = append(dst, o.ctl...), nil
 		return dst
 	}
-	closing := c.m.Closing()
+	closing := o.c.m.Closing()
 	if !closing {
-		dst, c.ctl = append(dst, c.ctl...), nil
+		dst, o.ctl = append(dst, o.ctl...), nil
 	}
 	taken := 0
-	for _, e := range c.queue {
+	for _, e := range o.queue {
 		if len(dst)+len(e.frame)+4 > cap(dst) {
 			break
 		}
-		dst = c.appendEntry(dst, e)
+		dst = o.appendEntry(dst, e)
 		taken++
 	}
-	c.dequeue(taken)
-	if closing && len(c.queue) == 0 { // RFC 6455 §5.5.1: no data behind the close frame
-		dst, c.ctl = append(dst, c.ctl...), nil
+	o.dequeue(taken)
+	if closing && len(o.queue) == 0 { // RFC 6455 §5.5.1: no data behind the close frame
+		dst, o.ctl = append(dst, o.ctl...), nil
 	}
 	return dst
 }
 
 // appendEntry appends e's frame as this end sends it: a client's is masked (RFC 6455 §5.3).
-func (c *Conn) appendEntry(dst []byte, e entry) []byte {
+func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 	if e.join != nil {
-		c.taken = append(c.taken, e.join)
+		o.taken = append(o.taken, e.join)
 		return append(dst, e.frame...)
 	}
-	if c.role == RoleServer {
+	if o.c.role == RoleServer {
 		return append(dst, e.frame...)
 	}
 	h, _, _ := frame.Parse(e.frame)
@@ -454,9 +451,9 @@ func (c *Conn) appendEntry(dst []byte, e entry) []byte {
 }
 
 // dequeue drops the first n entries, which are on their way. The caller holds mu.
-func (c *Conn) dequeue(n int) {
-	c.remove(0, n)
+func (q *sendQueue) dequeue(n int) {
+	q.remove(0, n)
 	if n > 0 {
-		c.leftQueue()
+		q.leftQueue()
 	}
 }

@@ -106,11 +106,11 @@ func TestServer_IdleConnectionIsSmall(t *testing.T) {
 	ready := make(chan struct{}, n)
 	addr := serveOwn(t, ownServer(&Endpoint{Serve: func(c *Conn) {
 		buf := make([]byte, 0, 64)
-		if m, err := c.ReadAppend(context.Background(), buf); err == nil {
+		if m, err := readAppend(context.Background(), c, buf); err == nil {
 			c.Write(context.Background(), m)
 		}
 		ready <- struct{}{}
-		c.ReadAppend(context.Background(), buf) // waits
+		readAppend(context.Background(), c, buf) // waits
 	}}))
 	used := func() (heap, stack int64) {
 		runtime.GC()

@@ -162,7 +162,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 		}
 		return err
 	case 1:
-		m, err := c.ReadAppend(ctx, (*dst)[:0])
+		m, err := readAppend(ctx, c, (*dst)[:0])
 		*dst = m.Data
 		if err == nil {
 			l.enter("ReadAppend", m.Data)

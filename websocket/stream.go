@@ -20,7 +20,7 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return 0, nil, err
 	}
-	defer c.endRead()
+	defer c.endTurn(false)
 	if err := c.skipRest(ctx); err != nil {
 		return 0, nil, err
 	}
@@ -61,7 +61,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	if err := c.beginRead(r.ctx, r.seq); err != nil {
 		return 0, err
 	}
-	defer c.endRead()
+	defer c.endTurn(false)
 	if len(r.head) > 0 {
 		n := copy(p, r.head)
 		r.head = r.head[n:]

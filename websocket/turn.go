@@ -119,33 +119,33 @@ func (c *Conn) wakeFor(done <-chan struct{}) {
 }
 
 // cutWrite interrupts the write under way, if it is not done yet. The caller holds mu.
-func (c *Conn) cutWrite(why error) {
-	c.cut = why
-	c.stream.SetWriteDeadline(longAgo)
+func (o *outbox) cutWrite(why error) {
+	o.cut = why
+	o.c.stream.SetWriteDeadline(longAgo)
 }
 
 // uncut follows a write that was done before it could be interrupted. The caller holds mu.
-func (c *Conn) uncut() {
-	if c.cut != nil {
-		c.cut = nil
-		c.stream.SetWriteDeadline(c.writeBy)
+func (o *outbox) uncut() {
+	if o.cut != nil {
+		o.cut = nil
+		o.c.stream.SetWriteDeadline(o.writeBy)
 	}
 }
 
 // boundWrites sets the deadline for all that is written from here on. A write that is interrupted stays so. The caller
 // holds mu.
-func (c *Conn) boundWrites(deadline time.Time) {
-	c.writeBy = deadline
-	if c.cut == nil {
-		c.stream.SetWriteDeadline(deadline)
+func (o *outbox) boundWrites(deadline time.Time) {
+	o.writeBy = deadline
+	if o.cut == nil {
+		o.c.stream.SetWriteDeadline(deadline)
 	}
 }
 
 // wakeReadLocked interrupts whoever waits for bytes, or is about to. It looks again at why, so waking it for nothing does
 // no harm. The caller holds mu.
-func (c *Conn) wakeReadLocked() {
-	if c.waiting && !c.woken {
-		c.woken = true
-		c.stream.SetReadDeadline(longAgo)
+func (in *inbox) wakeReadLocked() {
+	if in.waiting && !in.woken {
+		in.woken = true
+		in.c.stream.SetReadDeadline(longAgo)
 	}
 }

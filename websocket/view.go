@@ -47,49 +47,49 @@ const (
 // take takes the message that has begun. The caller holds the read turn.
 //
 //go:noinline
-func (c *Conn) take(ctx context.Context, v *view) error {
-	ev := &c.cur
-	if !c.pending || !ev.First || !ev.Last || ev.Compressed || c.midway || c.halfRead {
-		return c.takeLarge(ctx, v)
+func (in *inbox) take(ctx context.Context, v *view) error {
+	ev := &in.cur
+	if !in.pending || !ev.First || !ev.Last || ev.Compressed || in.midway || in.halfRead {
+		return in.takeLarge(ctx, v)
 	}
 	v.m = Message{Type: typeOf(ev.Text), Data: ev.Payload}
-	if v.buf = c.buf; v.buf == nil { // it lies where the next read may go
+	if v.buf = in.buf; v.buf == nil { // it lies where the next read may go
 		v.buf = transport.Borrow()
 		v.m.Data = append(v.buf[:0], v.m.Data...)
 	} else {
 		v.in = true
-		c.lent.Store(lentBoth)
+		in.lent.Store(lentBoth)
 	}
-	c.cur, c.pending = protocol.Event{}, false
+	in.cur, in.pending = protocol.Event{}, false
 	return nil
 }
 
 // takeLarge takes a message that is not whole in the read buffer.
-func (c *Conn) takeLarge(ctx context.Context, v *view) (err error) {
-	here := max(len(c.cur.Payload), len(c.partial))
-	c.viewing = true
-	v.m, err = c.readMessage(ctx, largeFor(here, c.m.Left()), false)
-	c.viewing = false
+func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
+	here := max(len(in.cur.Payload), len(in.partial))
+	in.viewing = true
+	v.m, err = in.readMessage(ctx, largeFor(here, in.c.m.Left()), false)
+	in.viewing = false
 	return err
 }
 
 // viewed ends a View: its memory is free, and the application may read again.
 //
 //go:noinline
-func (c *Conn) viewed(v *view) {
+func (in *inbox) viewed(v *view) {
 	switch {
 	case v.in:
-		if c.lent.CompareAndSwap(lentBoth, lentNot) {
+		if in.lent.CompareAndSwap(lentBoth, lentNot) {
 			break // who reads gives it back
 		}
-		c.lent.Store(lentNot)
+		in.lent.Store(lentNot)
 		transport.Return(v.buf)
 	case v.buf != nil:
 		transport.Return(v.buf)
 	case v.m.Data != nil:
 		returnLarge(v.m.Data)
 	}
-	c.mu.Lock()
-	c.userRead = false
-	c.mu.Unlock()
+	in.c.mu.Lock()
+	in.userRead = false
+	in.c.mu.Unlock()
 }

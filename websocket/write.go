@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
@@ -17,6 +19,33 @@ const together = 16 << 10
 
 // joinable is the most payload with which a Write joins the one after the write under way, by a copy.
 const joinable = 4 << 10
+
+// outbox is the writing half of a Conn: what is to be sent, and who sends it.
+//
+// There are two ways out. When nothing is being written and nothing waits, a message goes to the stream at once: by the caller of
+// Write, which waits until all of it is written, or as far as the socket takes it. Otherwise it is put into the queue, and the holder
+// of the out turn flushes that before it gives the turn up.
+//
+// The Conn's mu guards all of it but moved. The holder of the out turn alone writes to the stream, and does so without mu when that may
+// wait. The holder of the message turn alone begins a message, and keeps the turn until its last frame.
+type outbox struct {
+	c *Conn
+
+	message  turn // to send a message, all its fragments
+	out      turn // to write to the stream, one frame or what waits
+	writeCtx watch
+	ctl      []byte    // control frames that go out before the next data frame
+	rest     []byte    // of a write that the socket took in part: it goes first
+	taken    []*joined // whose frames the holder of out is about to write
+	flying   int       // bytes that flush is writing
+	sendQueue
+	cut     error       // why the write under way has been interrupted: the write deadline is longAgo; nil otherwise
+	werr    error       // why writing is no longer possible
+	writeBy time.Time   // the write deadline, when it is not cut: zero until the connection closes
+	moved   atomic.Bool // the peer has taken a part of what is being written since keepalive last looked
+	writing bool        // the holder of out is in the stream's Write, or about to be
+	tight   bool        // the queue has passed half of its bound, or refused a message, and was not empty since
+}
 
 // Write sends m as one frame, compressed if that was agreed on, and returns when the kernel has all of it. m.Data stays
 // the caller's, unchanged. Messages written while another write is under way go out together in the next one.
@@ -35,57 +64,57 @@ func (c *Conn) Write(ctx context.Context, m Message) error {
 	return c.write(ctx, m, false)
 }
 
-func (c *Conn) write(ctx context.Context, m Message, plain bool) error {
+func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if c.zip != nil && !plain && len(m.Data) >= c.zip.threshold {
-		return c.writeCompressed(ctx, m)
+	if o.c.zip != nil && !plain && len(m.Data) >= o.c.zip.threshold {
+		return o.c.zip.write(ctx, m)
 	}
 	f := outgoing{t: m.Type, fin: true, p: m.Data}
-	c.mu.Lock()
-	if ctx.Err() == nil && !c.message.held && len(m.Data) <= joinable && c.out.held && len(c.out.queue) == 0 {
-		return c.joinLocked(ctx, f)
+	o.c.mu.Lock()
+	if ctx.Err() == nil && !o.message.held && len(m.Data) <= joinable && o.out.held && len(o.out.queue) == 0 {
+		return o.joinLocked(ctx, f)
 	}
-	if c.message.held || c.out.held { // behind others: no message may begin before this one has its place
-		if err := c.wait(ctx, &c.message); err != nil {
-			c.mu.Unlock()
+	if o.message.held || o.out.held { // behind others: no message may begin before this one has its place
+		if err := o.c.wait(ctx, &o.message); err != nil {
+			o.c.mu.Unlock()
 			return interrupted("write", ctx, err)
 		}
 		f.gives = true
 	}
-	return c.writeLocked(ctx, f)
+	return o.writeLocked(ctx, f)
 }
 
 // beginMessage takes the turn to send a message, all its fragments.
-func (c *Conn) beginMessage(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (o *outbox) beginMessage(ctx context.Context) error {
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
 	if ctx.Err() != nil {
 		return interrupted("write", ctx, errCtx)
 	}
-	if err := c.canWrite(); err != nil {
+	if err := o.canWrite(); err != nil {
 		return err
 	}
-	return interrupted("write", ctx, c.wait(ctx, &c.message))
+	return interrupted("write", ctx, o.c.wait(ctx, &o.message))
 }
 
-func (c *Conn) endMessage() {
-	c.mu.Lock()
-	c.message.give()
-	c.sendQueued() // SendPrepared may have had to wait for the end of a fragmented message
-	c.mu.Unlock()
+func (o *outbox) endMessage() {
+	o.c.mu.Lock()
+	o.message.give()
+	o.sendQueued() // SendPrepared may have had to wait for the end of a fragmented message
+	o.c.mu.Unlock()
 }
 
 // canWrite says why nothing can be written any more. The caller holds mu.
-func (c *Conn) canWrite() error {
+func (o *outbox) canWrite() error {
 	switch {
-	case c.closeErr != nil:
-		return c.closeErr
-	case c.closing != nil:
-		return c.closing
+	case o.c.closeErr != nil:
+		return o.c.closeErr
+	case o.c.closing != nil:
+		return o.c.closing
 	}
-	return c.werr
+	return o.werr
 }
 
 // outgoing is a data frame to be sent.
@@ -98,85 +127,93 @@ type outgoing struct {
 }
 
 // writeFrame sends one data frame. The caller holds the message turn.
-func (c *Conn) writeFrame(ctx context.Context, f outgoing) error {
-	c.mu.Lock()
-	return c.writeLocked(ctx, f)
+func (o *outbox) writeFrame(ctx context.Context, f outgoing) error {
+	o.c.mu.Lock()
+	return o.writeLocked(ctx, f)
 }
 
 // writeLocked sends one data frame. The caller holds mu, which is free when writeLocked returns, and the message turn
 // unless nobody does.
-func (c *Conn) writeLocked(ctx context.Context, f outgoing) error {
+func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	var h frame.Header
-	err := interrupted("write", ctx, c.wait(ctx, &c.out))
+	err := interrupted("write", ctx, o.c.wait(ctx, &o.out))
 	mine := err == nil
 	if mine {
-		h, err = c.place(ctx, f)
+		h, err = o.place(ctx, f)
 	}
 	if f.gives {
-		c.message.give()
+		o.message.give()
 	}
 	if err != nil {
 		if mine {
-			c.leaveOut()
+			o.leaveOut()
 		}
-		c.mu.Unlock()
+		o.c.mu.Unlock()
 		return err
 	}
-	c.writing = true
-	c.watch(ctx, &c.writeCtx, &c.readCtx)
-	c.mu.Unlock()
+	o.writing = true
+	o.c.watch(ctx, &o.writeCtx, &o.c.readCtx)
+	o.c.mu.Unlock()
 
 	buf := transport.Borrow()
 	var n int
 	if b := inOne(buf, h, f.p); b != nil {
-		n, err = c.stream.Write(b, &c.moved) // from here and not from deeper: see await
+		n, err = o.c.stream.Write(b, &o.moved) // from here and not from deeper: see await
 	} else {
-		n, err = c.put(buf, h, f.p)
+		n, err = o.put(buf, h, f.p)
 	}
 	transport.Return(buf)
-	return c.wrote(ctx, n, len(f.p), err)
+	return o.wrote(ctx, n, len(f.p), err)
 }
 
 // wrote ends the write of a frame with size bytes of payload, of which n bytes are out. The caller holds the out turn,
 // and loses it.
-func (c *Conn) wrote(ctx context.Context, n, size int, err error) error {
-	c.mu.Lock()
-	c.writing = false
+func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
+	o.c.mu.Lock()
+	o.writing = false
 	if err != nil {
-		c.werr = c.writeFailure(ctx, n, size, err)
-		err = c.werr
-		c.mu.Unlock()
-		return c.writeBroke(err, nil)
+		switch {
+		case o.c.closeErr != nil:
+			o.werr = o.c.closeErr
+		case transport.IsTimeout(err) && ctx.Err() != nil:
+			o.werr = fmt.Errorf("%w: %d bytes of a frame with %d bytes of payload were sent, so the connection is closed",
+				interrupted("write", ctx, errCtx), n, size)
+		default:
+			o.werr = fmt.Errorf("websocket: write: %w", err)
+		}
+		err = o.werr
+		o.c.mu.Unlock()
+		return o.writeBroke(err, nil)
 	}
-	c.uncut()
-	c.leaveOut()
-	c.mu.Unlock()
+	o.uncut()
+	o.leaveOut()
+	o.c.mu.Unlock()
 	return nil
 }
 
 // leaveOut gives the out turn up, to a goroutine if something waits to be written that nobody else would write. The
 // caller holds mu and the turn.
-func (c *Conn) leaveOut() {
-	if c.moreToWrite() && c.werr == nil && c.closeErr == nil {
-		c.writeQueued() // it is not for a Write whose own frame is out to wait for those of others
+func (o *outbox) leaveOut() {
+	if o.moreToWrite() && o.werr == nil && o.c.closeErr == nil {
+		o.writeQueued() // it is not for a Write whose own frame is out to wait for those of others
 		return
 	}
-	c.giveOut()
+	o.giveOut()
 }
 
 // place gives a frame its place in the stream. The caller holds mu.
-func (c *Conn) place(ctx context.Context, f outgoing) (frame.Header, error) {
-	if err := c.canWrite(); err != nil {
+func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
+	if err := o.canWrite(); err != nil {
 		return frame.Header{}, err
 	}
 	if ctx.Err() != nil {
 		return frame.Header{}, interrupted("write", ctx, errCtx)
 	}
 	var key [4]byte
-	if c.role == RoleClient {
+	if o.c.role == RoleClient {
 		key = maskKey()
 	}
-	return c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
+	return o.c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
 }
 
 // inOne frames p in buf when both fit there: nil when they do not.
@@ -196,16 +233,16 @@ func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
 }
 
 // put writes a frame that is too large for one buffer, and returns how many bytes of it went out.
-func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
+func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
 	head := frame.Append(buf[:0], h)
 	if !h.Masked {
 		k := min(len(p), stride)
-		n, err := c.stream.WriteVec(head, p[:k])
+		n, err := o.c.stream.WriteVec(head, p[:k])
 		if err != nil || k == len(p) {
 			return n, err
 		}
-		c.moved.Store(true)
-		m, err := c.stream.Write(p[k:], &c.moved)
+		o.moved.Store(true)
+		m, err := o.c.stream.Write(p[k:], &o.moved)
 		return n + m, err
 	}
 	// A client masks in the borrowed buffer, chunk by chunk: the caller's bytes stay as they are (RFC 6455 §5.3).
@@ -214,7 +251,7 @@ func (c *Conn) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error)
 	for {
 		k := copy(buf[len(chunk):], p)
 		h.Key = frame.Mask(buf[len(chunk):len(chunk)+k], h.Key)
-		n, err := c.stream.Write(buf[:len(chunk)+k], &c.moved)
+		n, err := o.c.stream.Write(buf[:len(chunk)+k], &o.moved)
 		sent += n
 		p = p[k:]
 		if err != nil || len(p) == 0 {
@@ -238,10 +275,10 @@ var joiners = sync.Pool{New: func() any { return new(joined) }}
 
 // joinLocked adds a frame to the next write, and waits for that. The caller holds mu, which is free when joinLocked
 // returns.
-func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
-	h, err := c.place(ctx, f)
+func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
+	h, err := o.place(ctx, f)
 	if err != nil {
-		c.mu.Unlock()
+		o.c.mu.Unlock()
 		return err
 	}
 	j := joiners.Get().(*joined)
@@ -252,81 +289,81 @@ func (c *Conn) joinLocked(ctx context.Context, f outgoing) error {
 	if h.Masked {
 		frame.Mask(b[start:], h.Key)
 	}
-	c.addEntry(entry{frame: b, join: j})
-	done := c.endedChan()
-	c.mu.Unlock()
+	o.addEntry(entry{frame: b, join: j})
+	done := o.c.endedChan()
+	o.c.mu.Unlock()
 	select {
 	case err = <-j.done:
 		joiners.Put(j)
 		return err
 	case <-ctx.Done():
 	case <-done:
-		return c.ended() // j may still be on its way out: it is not used again
+		return o.c.ended() // j may still be on its way out: it is not used again
 	}
-	return c.leave(ctx, j, done)
+	return o.leave(ctx, j, done)
 }
 
 // leave takes j out of the queue, because ctx has ended. A frame that is on its way goes on if the stream takes it now.
-func (c *Conn) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
-	c.mu.Lock()
-	if i := slices.IndexFunc(c.queue, func(e entry) bool { return e.join == j }); i >= 0 {
-		c.remove(i, 1)
-		c.mu.Unlock()
+func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
+	o.c.mu.Lock()
+	if i := slices.IndexFunc(o.queue, func(e entry) bool { return e.join == j }); i >= 0 {
+		o.remove(i, 1)
+		o.c.mu.Unlock()
 		return interrupted("write", ctx, errCtx)
 	}
-	if len(j.done) == 0 && c.werr == nil {
-		c.cutWrite(fmt.Errorf("%w: a frame was on its way, so the connection is closed", interrupted("write", ctx, errCtx)))
+	if len(j.done) == 0 && o.werr == nil {
+		o.cutWrite(fmt.Errorf("%w: a frame was on its way, so the connection is closed", interrupted("write", ctx, errCtx)))
 	}
-	c.mu.Unlock()
+	o.c.mu.Unlock()
 	select {
 	case err := <-j.done:
 		return err
 	case <-ended:
-		return c.ended()
+		return o.c.ended()
 	}
 }
 
 // flush writes what waits: control frames, messages that SendPrepared took and Writes that joined in, as many as fit together
 // in one write. Then it passes the out turn on. The caller holds the turn; it still does when flush returns an error, and
 // tells it to those Writes whose frames were left.
-func (c *Conn) flush() (left []*joined, err error) {
+func (o *outbox) flush() (left []*joined, err error) {
 	buf := transport.Borrow()
 	defer transport.Return(buf)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.moreToWrite() && c.werr == nil && c.closeErr == nil {
-		b := c.gather(buf[:0])
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
+	for o.moreToWrite() && o.werr == nil && o.c.closeErr == nil {
+		b := o.gather(buf[:0])
 		var large entry
 		if len(b) == 0 { // the next frame fills a buffer by itself
-			large = c.queue[0]
-			c.dequeue(1)
+			large = o.queue[0]
+			o.dequeue(1)
 		}
-		joins := c.taken
-		c.taken = nil
-		c.flying = len(b) + len(large.frame)
-		c.mu.Unlock()
-		err := c.putGathered(buf, b, large)
+		joins := o.taken
+		o.taken = nil
+		o.flying = len(b) + len(large.frame)
+		o.c.mu.Unlock()
+		err := putGathered(o, buf, b, large)
 		if err == nil {
 			tell(joins, nil)
 		}
-		c.mu.Lock()
-		c.flying = 0
+		o.c.mu.Lock()
+		o.flying = 0
 		if err != nil {
-			c.werr = fmt.Errorf("websocket: write: %w", err)
-			if c.cut != nil && transport.IsTimeout(err) {
-				c.werr = c.cut
+			o.werr = fmt.Errorf("websocket: write: %w", err)
+			if o.cut != nil && transport.IsTimeout(err) {
+				o.werr = o.cut
 			}
-			return joins, c.werr
+			return joins, o.werr
 		}
-		c.uncut()
-		if cap(joins) > 0 && c.taken == nil {
+		o.uncut()
+		if cap(joins) > 0 && o.taken == nil {
 			clear(joins)
-			c.taken = joins[:0]
+			o.taken = joins[:0]
 		}
 	}
-	left, c.taken = c.taken, nil
-	tell(left, c.canWrite())
-	c.giveOut()
+	left, o.taken = o.taken, nil
+	tell(left, o.canWrite())
+	o.giveOut()
 	return nil, nil
 }
 
@@ -337,46 +374,34 @@ func tell(joins []*joined, err error) {
 	}
 }
 
-func (c *Conn) putGathered(buf *transport.Buffer, b []byte, large entry) error {
+func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error {
 	var err error
 	switch {
 	case len(b) > 0:
-		_, err = c.stream.Write(b, &c.moved)
-	case c.role == RoleServer:
-		_, err = c.stream.Write(large.frame, &c.moved)
+		_, err = o.c.stream.Write(b, &o.moved)
+	case o.c.role == RoleServer:
+		_, err = o.c.stream.Write(large.frame, &o.moved)
 	default:
 		h, _, _ := frame.Parse(large.frame)
 		h.Masked, h.Key = true, maskKey()
-		_, err = c.put(buf, h, large.frame[large.head:])
+		_, err = o.put(buf, h, large.frame[large.head:])
 	}
 	return err
 }
 
 // passOut is flush for those who do not hold the read turn.
-func (c *Conn) passOut() {
-	if left, err := c.flush(); err != nil {
-		c.writeBroke(err, left)
+func (o *outbox) passOut() {
+	if left, err := o.flush(); err != nil {
+		o.writeBroke(err, left)
 	}
 }
 
 // send sees that ctl goes out: by whoever writes now, or by a goroutine that ends when it has. So nobody who reads, and
 // no timer, ever waits for a peer that does not read. The caller holds mu.
-func (c *Conn) send() {
-	if len(c.ctl) > 0 {
-		c.sendQueued()
+func (o *outbox) send() {
+	if len(o.ctl) > 0 {
+		o.sendQueued()
 	}
-}
-
-// writeFailure makes the error for a write that failed after n bytes. The caller holds mu.
-func (c *Conn) writeFailure(ctx context.Context, n, size int, err error) error {
-	if c.closeErr != nil {
-		return c.closeErr
-	}
-	if transport.IsTimeout(err) && ctx.Err() != nil {
-		return fmt.Errorf("%w: %d bytes of a frame with %d bytes of payload were sent, so the connection is closed",
-			interrupted("write", ctx, errCtx), n, size)
-	}
-	return fmt.Errorf("websocket: write: %w", err)
 }
 
 // maskKey returns a masking key from a source that nobody can predict (RFC 6455 §5.3, §10.3).

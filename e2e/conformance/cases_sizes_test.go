@@ -41,7 +41,7 @@ func sizeCases() []testCase {
 func large(id string, op byte, n, fragment, chop int) testCase {
 	name, pattern, calls := "text", patternText, byStream
 	if op == opBinary {
-		name, pattern, calls = "binary", patternBinary, byReadAppend
+		name, pattern, calls = "binary", patternBinary, bySend
 	}
 	title := fmt.Sprintf("a %s message of %s", name, size(n))
 	if fragment > 0 {

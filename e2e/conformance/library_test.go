@@ -56,8 +56,8 @@ func loop(ctx context.Context, c *websocket.Conn, a app) error {
 		return c.Close(websocket.Code(a.closeCode), a.reason)
 	}
 	switch a.calls {
-	case byReadAppend:
-		return echoAppend(ctx, c)
+	case bySend:
+		return echoSend(ctx, c)
 	case byStream:
 		return echoStream(ctx, c)
 	case byMessages:
@@ -94,16 +94,14 @@ func echoMessages(ctx context.Context, c *websocket.Conn) error {
 	return nil
 }
 
-// echoAppend uses ReadAppend and Write.
-func echoAppend(ctx context.Context, c *websocket.Conn) error {
-	var buf []byte
+// echoSend uses Read and Send.
+func echoSend(ctx context.Context, c *websocket.Conn) error {
 	for {
-		m, err := c.ReadAppend(ctx, buf[:0])
+		m, err := c.Read(ctx)
 		if err != nil {
 			return err
 		}
-		buf = m.Data
-		if err := c.Write(ctx, m); err != nil {
+		if err := c.Send(m); err != nil {
 			return err
 		}
 	}

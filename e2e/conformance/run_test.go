@@ -64,13 +64,13 @@ type calls int
 
 const (
 	byRead calls = iota
-	byReadAppend
+	bySend
 	byStream
 	byMessages
 	byView
 )
 
-var callsFor = map[cut]calls{asWritten: byRead, bytewise: byReadAppend, joined: byStream, overTLS: byMessages}
+var callsFor = map[cut]calls{asWritten: byRead, bytewise: bySend, joined: byStream, overTLS: byMessages}
 
 // limits for a run: everything in it has a bound of its own, this is the sum.
 const runTimeout = 2 * time.Minute

@@ -40,7 +40,7 @@ func TestAllocations(t *testing.T) {
 		if err := client.Write(ctx, m); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := server.ReadAppend(ctx, buf); err != nil {
+		if err := server.View(ctx, func(m websocket.Message) error { buf = append(buf[:0], m.Data...); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	})
