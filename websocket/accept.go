@@ -84,10 +84,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	c := newConn(nc, RoleServer, &opts.Conn, hs, early)
-	if terms.Compressed {
-		c.compress(terms.Deflate, opts.Conn.Compression)
-	}
+	c := newConn(nc, RoleServer, &opts.Conn, hs, agreedOn(terms.Compressed, &terms.Deflate), early)
 	if s := serverOf(r.Context()); s != nil {
 		s.watch(c)
 	}

@@ -72,6 +72,14 @@ func verifyCompression(answer []handshake.Extension, c *Compression) (agreed han
 	return agreed, true, nil
 }
 
+// agreedOn returns d when compression was agreed on, nil otherwise.
+func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
+	if compressed {
+		return d
+	}
+	return nil
+}
+
 // compress turns on what the handshake agreed on. It is called before the Conn is used.
 func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	server := deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}

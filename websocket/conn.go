@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/transport"
 	"github.com/handfast/handfast/websocket/protocol"
 )
@@ -93,18 +94,19 @@ func (o *ConnOptions) settings() connSettings {
 // The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline costs two goroutines, and its
 // Close must unblock its Read and Write. The Handshake of such a Conn is empty.
 func NewConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
-	return newConn(rwc, role, opts, &Handshake{}, nil)
+	return newConn(rwc, role, opts, &Handshake{}, nil, nil)
 }
 
-// newConn is NewConn with what the handshake agreed on, and bytes that the peer sent early: they become the Conn's.
-func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, early []byte) *Conn {
+// newConn is NewConn with what the handshake agreed on, and bytes that the peer sent early: they become the Conn's. agreed is nil
+// without compression.
+func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) *Conn {
 	c := new(Conn)
-	c.init(rwc, role, opts, hs, early)
+	c.init(rwc, role, opts, hs, agreed, early)
 	return c
 }
 
 // init is newConn for a Conn that lies in something larger.
-func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, early []byte) {
+func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
 	c.role = role
 	c.hs = hs
@@ -113,6 +115,9 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Ha
 	c.stream.Init(rwc)
 	c.m.Client = role == RoleClient
 	c.m.Limits = &c.opts.limits
+	if agreed != nil {
+		c.compress(*agreed, opts.Compression)
+	}
 	c.startKeepalive()
 }
 

@@ -73,11 +73,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		hs.TLS = &state
 	}
 	return func() *Conn {
-		c := newConn(x.nc, RoleClient, &x.d.opts.Conn, hs, rest)
-		if compressed {
-			c.compress(agreed, x.d.opts.Conn.Compression)
-		}
-		return c
+		return newConn(x.nc, RoleClient, &x.d.opts.Conn, hs, agreedOn(compressed, &agreed), rest)
 	}, nil, nil
 }
 

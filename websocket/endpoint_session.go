@@ -96,10 +96,7 @@ type session struct {
 // start makes the Conn and serves it on a fresh goroutine.
 func (s *session) start(nc net.Conn, x *service, early []byte) {
 	c := &s.own
-	c.init(nc, RoleServer, x.conn, &s.hs, early)
-	if x.terms.Compressed {
-		c.compress(x.terms.Deflate, x.conn.Compression)
-	}
+	c.init(nc, RoleServer, x.conn, &s.hs, agreedOn(x.terms.Compressed, &x.terms.Deflate), early)
 	s.join(c, &s.endpoint.roster)
 	if s.server != nil {
 		s.join(c, &s.server.roster)

@@ -28,9 +28,11 @@ const (
 	// backlog is how much may lie in front of a ping without a word about it.
 	backlog = 4 << 10
 
-	// unreadAfter is how long a connection is left alone that nobody reads. Where the system does not tell of bytes that arrive, it is
-	// looked for them as often.
-	unreadAfter = 400 * time.Millisecond
+	// unreadAfter is how long a connection that is not being read is left alone: an application that is busy with a message may answer
+	// it before the close frame behind it is handled. From then on bytes that arrive are read, within unreadEvery where the system does
+	// not tell of them.
+	unreadAfter = 800 * time.Millisecond
+	unreadEvery = 400 * time.Millisecond
 )
 
 func (k *keepalive) stop() {
@@ -105,7 +107,7 @@ func (in *inbox) guard() time.Duration {
 		k.watched = true
 		return 0
 	}
-	return unreadAfter
+	return unreadEvery
 }
 
 // arrived is what the watch runs.
