@@ -60,8 +60,8 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 							c, peer := NewConn(near, role, opts), NewConn(far, RoleClient-role, opts)
 							t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
 							if compressed {
-								c.compress(handshake.Deflate{}, &Compression{})
-								peer.compress(handshake.Deflate{}, &Compression{})
+								compressLater(c, handshake.Deflate{}, &Compression{})
+								compressLater(peer, handshake.Deflate{}, &Compression{})
 							}
 							ended := make(chan error, 1)
 							ctx := bounded.Context(t)

@@ -23,7 +23,7 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
 			if compressed {
-				c.compress(handshake.Deflate{}, &Compression{})
+				compressLater(c, handshake.Deflate{}, &Compression{})
 			}
 			w, err := c.Writer(t.Context(), Binary)
 			if err != nil {
@@ -132,7 +132,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	for _, tt := range []struct{ first, second frame.Opcode }{{frame.Binary, frame.Text}, {frame.Text, frame.Text}, {frame.Text, frame.Binary}} {
 		synctest.Test(t, func(t *testing.T) {
 			c, peer := rawPipe(t, RoleServer, nil)
-			c.compress(handshake.Deflate{}, &Compression{})
+			compressLater(c, handshake.Deflate{}, &Compression{})
 			go io.Copy(io.Discard, peer.Conn)
 			body := strings.Repeat("✓", 1000)
 			if tt.first == frame.Binary {
@@ -174,7 +174,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, WriteQueue{Bytes: 10, Full: QueueBlock})
-		c.compress(handshake.Deflate{}, &Compression{})
+		compressLater(c, handshake.Deflate{}, &Compression{})
 		c.SendPrepared(prepare(t, "fills the queue"))
 		go c.SendPrepared(prepare(t, strings.Repeat("shared by all ", 100)))
 		synctest.Wait()

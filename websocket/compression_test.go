@@ -23,16 +23,26 @@ import (
 func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	client, server = tcpConns(t, opts)
-	client.compress(agreed, &Compression{})
-	server.compress(agreed, &Compression{})
+	compressLater(client, agreed, &Compression{})
+	compressLater(server, agreed, &Compression{})
 	return client, server
+}
+
+// compressLater turns compression on for a connection that is open: keepalive may be reading from it.
+func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wait(context.Background(), &c.read) == nil {
+		c.compress(agreed, opts)
+		c.read.give()
+	}
 }
 
 // rawZipped connects a server that inflates with a raw client.
 func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	c, peer := rawTCP(t, RoleServer, opts)
-	c.compress(agreed, &Compression{})
+	compressLater(c, agreed, &Compression{})
 	return c, peer
 }
 
@@ -226,7 +236,7 @@ func deflateOf(t *testing.T, p []byte) string {
 	defer far.Close()
 	c := NewConn(near, RoleServer, nil)
 	defer c.CloseNow()
-	c.compress(handshake.Deflate{}, &Compression{Threshold: -1})
+	compressLater(c, handshake.Deflate{}, &Compression{Threshold: -1})
 	return string(c.zip.out.Append(nil, p))
 }
 

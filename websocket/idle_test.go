@@ -75,7 +75,7 @@ func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			with := heapOfPairs(t, func(c *Conn) { c.compress(tt.agreed, &Compression{}) })
+			with := heapOfPairs(t, func(c *Conn) { compressLater(c, tt.agreed, &Compression{}) })
 			without := heapOfPairs(t, func(*Conn) {})
 			t.Logf("%d bytes of heap more a connection", with-without)
 			if with-without > tt.most {

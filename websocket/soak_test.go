@@ -235,8 +235,8 @@ func soakPair(t *testing.T, kind string, zip *handshake.Deflate, seed uint64) (c
 	client, server = NewConn(near, RoleClient, opts), NewConn(far, RoleServer, opts)
 	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 	if zip != nil {
-		client.compress(*zip, &Compression{})
-		server.compress(*zip, &Compression{})
+		compressLater(client, *zip, &Compression{})
+		compressLater(server, *zip, &Compression{})
 	}
 	return client, server
 }
