@@ -67,7 +67,7 @@ var rules = []rule{
 		own: []string{"websocket", "websocket/frame"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		test: []string{"websocket/wstest"}},
-	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
+	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/handshake"},
 		test: []string{"websocket/wstest"}},
 
 	// Only the library's tests use these two.
@@ -113,7 +113,7 @@ var rules = []rule{
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
-	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "certs", "gateway", "cli"},
+	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"e2e/internal/...", "golang.org/x/sys"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, other: []string{"go.uber.org/goleak"}},

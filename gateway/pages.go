@@ -8,8 +8,8 @@ import (
 
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
-	"github.com/handfast/handfast/websocket"
 	hs "github.com/handfast/handfast/websocket/handshake"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
 // mountPages makes the pages of an endpoint's target, if it has any.
@@ -52,12 +52,12 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 		v := viaOf(r)
 		if reject := e.adm.allow(n, v.client, e); reject != nil {
 			w.Header().Set("Retry-After", reject.Header.Get("Retry-After"))
-			e.refusePage(w, r, websocket.StageCheck, reject.Status, "", reject.Reason)
+			e.refusePage(w, r, wshandshake.StageCheck, reject.Status, "", reject.Reason)
 			return
 		}
 		opening := hs.OpeningOf(r)
 		if bad := opening.CheckOrigin(hs.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies}); bad != nil {
-			e.refusePage(w, r, websocket.Stage(bad.Stage), bad.Status, bad.Section, bad.Detail)
+			e.refusePage(w, r, wshandshake.Stage(bad.Stage), bad.Status, bad.Section, bad.Detail)
 			return
 		}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
@@ -80,7 +80,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 }
 
 // refusePage answers a request for a page that the endpoint's policy forbids, and records it.
-func (e *endpoint) refusePage(w http.ResponseWriter, r *http.Request, stage websocket.Stage, status int, clause, reason string) {
+func (e *endpoint) refusePage(w http.ResponseWriter, r *http.Request, stage wshandshake.Stage, status int, clause, reason string) {
 	http.Error(w, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\n"+reason, status)
 	n := refusalOf(r, viaOf(r))
 	n.Endpoint, n.Stage, n.Status, n.Clause, n.Reason = e.cfg.Name, string(stage), status, clause, reason

@@ -18,6 +18,7 @@ import (
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
 // recorder is where everything that happens to clients is recorded, and the only way from there to the log, the audit
@@ -195,7 +196,7 @@ func (s *recorder) door(p *door.Peer, stage string, err error) {
 // redirected records a WebSocket that came without TLS where it is required.
 func (s *recorder) redirected(r *http.Request, to string) {
 	n := refusalOf(r, viaOf(r))
-	n.Stage, n.Status, n.Reason, n.Hint = string(websocket.StageCheck), http.StatusForbidden,
+	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageCheck), http.StatusForbidden,
 		"this listener is there for redirects to https only", "use "+to
 	s.record(s.outside, n, "", "")
 }
@@ -203,7 +204,7 @@ func (s *recorder) redirected(r *http.Request, to string) {
 // missing records a WebSocket that was asked for where there is none.
 func (s *recorder) missing(r *http.Request) {
 	n := refusalOf(r, viaOf(r))
-	n.Stage, n.Status, n.Reason, n.Hint = string(websocket.StageRequest), http.StatusNotFound,
+	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), http.StatusNotFound,
 		"there is no endpoint at this path", "check the path, or add an endpoint for it"
 	s.record(s.outside, n, "", "")
 }
@@ -211,7 +212,7 @@ func (s *recorder) missing(r *http.Request) {
 // callFailed records why a call for a ticket, or to log out, failed.
 func (s *recorder) callFailed(r *http.Request, err error) {
 	n := refusalOf(r, viaOf(r))
-	n.Stage, n.Reason = string(websocket.StageCheck), err.Error()
+	n.Stage, n.Reason = string(wshandshake.StageCheck), err.Error()
 	if e, ok := errors.AsType[*auth.Error](err); ok {
 		n.Status = e.Status
 	}

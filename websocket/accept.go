@@ -176,7 +176,7 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 	}
 	if err != nil {
 		nc.Close()
-		return nil, nil, &HandshakeError{Stage: StageStatus, Err: err}
+		return nil, nil, &HandshakeError{Stage: handshake.StageStatus, Err: err}
 	}
 	return unwrapped(nc), early, nil
 }

@@ -22,7 +22,7 @@ func refuse(w http.ResponseWriter, r *http.Request, f *opening.Refusal) *Handsha
 // refusal returns the error of a handshake that was answered with body.
 func refusal(f *opening.Refusal, body string) *HandshakeError {
 	return &HandshakeError{
-		Stage: Stage(f.Stage), Section: f.Section, Status: f.Status, Header: f.Header, Hint: f.Hint, Err: f.Err,
+		Stage: f.Stage, Section: f.Section, Status: f.Status, Header: f.Header, Hint: f.Hint, Err: f.Err,
 		Body: []byte(body[:min(len(body), maxBody)]),
 	}
 }

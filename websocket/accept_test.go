@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
@@ -126,23 +127,23 @@ func TestAccept_Replies(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		request string
-		stage   Stage
+		stage   handshake.Stage
 		status  int
 		header  string // "Name: value" that the reply has
 		text    []string
 	}{
-		{"a browser's page", "GET / HTTP/1.1\r\nHost: a\r\n", StageHeader, 426, "Upgrade: websocket",
+		{"a browser's page", "GET / HTTP/1.1\r\nHost: a\r\n", handshake.StageHeader, 426, "Upgrade: websocket",
 			[]string{"426 Upgrade Required", "new WebSocket(", "RFC 6455 §4.2.1"}},
-		{"a proxy that drops Upgrade", without("Upgrade"), StageHeader, 426, "Upgrade: websocket", []string{"proxy_set_header"}},
-		{"POST", strings.Replace(sampleRequest, "GET", "POST", 1), StageRequest, 405, "Allow: GET", []string{"GET"}},
-		{"version", strings.Replace(sampleRequest, "13", "8", 1), StageHeader, 426, "Sec-WebSocket-Version: 13", []string{"version 13", "§4.4"}},
-		{"HTTP/1.0", strings.Replace(sampleRequest, "HTTP/1.1", "HTTP/1.0", 1), StageHeader, 426, "Upgrade: websocket", []string{"HTTP/1.1"}},
-		{"key", strings.Replace(sampleRequest, "dGhl", "!!!!", 1), StageKey, 400, "", []string{"16 bytes"}},
-		{"body", same("Content-Length: 5") + "\r\nhello", StageRequest, 400, "", []string{"body"}},
-		{"subprotocol", same("Sec-WebSocket-Protocol: a b"), StageSubprotocol, 400, "", []string{"Sec-WebSocket-Protocol"}},
-		{"extension", same("Sec-WebSocket-Extensions: ;"), StageExtension, 400, "", []string{"§9.1"}},
-		{"origin", same("Origin: http://evil.example.net"), StageOrigin, 403, "", []string{"may not connect", "§10.2"}},
-		{"origin behind a proxy", same("Origin: https://server.example.com"), StageOrigin, 403, "", []string{"TrustedProxies"}},
+		{"a proxy that drops Upgrade", without("Upgrade"), handshake.StageHeader, 426, "Upgrade: websocket", []string{"proxy_set_header"}},
+		{"POST", strings.Replace(sampleRequest, "GET", "POST", 1), handshake.StageRequest, 405, "Allow: GET", []string{"GET"}},
+		{"version", strings.Replace(sampleRequest, "13", "8", 1), handshake.StageHeader, 426, "Sec-WebSocket-Version: 13", []string{"version 13", "§4.4"}},
+		{"HTTP/1.0", strings.Replace(sampleRequest, "HTTP/1.1", "HTTP/1.0", 1), handshake.StageHeader, 426, "Upgrade: websocket", []string{"HTTP/1.1"}},
+		{"key", strings.Replace(sampleRequest, "dGhl", "!!!!", 1), handshake.StageKey, 400, "", []string{"16 bytes"}},
+		{"body", same("Content-Length: 5") + "\r\nhello", handshake.StageRequest, 400, "", []string{"body"}},
+		{"subprotocol", same("Sec-WebSocket-Protocol: a b"), handshake.StageSubprotocol, 400, "", []string{"Sec-WebSocket-Protocol"}},
+		{"extension", same("Sec-WebSocket-Extensions: ;"), handshake.StageExtension, 400, "", []string{"§9.1"}},
+		{"origin", same("Origin: http://evil.example.net"), handshake.StageOrigin, 403, "", []string{"may not connect", "§10.2"}},
+		{"origin behind a proxy", same("Origin: https://server.example.com"), handshake.StageOrigin, 403, "", []string{"TrustedProxies"}},
 	} {
 		c, reply, nc, err := accept(t, tt.request, nil)
 		e, ok := errors.AsType[*HandshakeError](err)
@@ -200,7 +201,7 @@ func TestAccept_Check(t *testing.T) {
 		}})
 		body, _ := io.ReadAll(reply.Body)
 		e, ok := errors.AsType[*HandshakeError](err)
-		if !ok || e.Stage != StageCheck || e.Status != tt.status || !errors.Is(err, tt.err) || asked != 1 {
+		if !ok || e.Stage != handshake.StageCheck || e.Status != tt.status || !errors.Is(err, tt.err) || asked != 1 {
 			t.Errorf("%s: %#v, asked %d times", tt.name, err, asked)
 		}
 		if name, value, ok := strings.Cut(tt.header, ": "); ok && reply.Header.Get(name) != value {
@@ -274,7 +275,7 @@ func TestAccept_Broken(t *testing.T) {
 	}
 	c, err := Accept(w, r, nil)
 	e, ok := errors.AsType[*HandshakeError](err)
-	if c != nil || !ok || e.Stage != StageStatus || !errors.Is(err, io.ErrClosedPipe) {
+	if c != nil || !ok || e.Stage != handshake.StageStatus || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%v, %v", c, err)
 	}
 	if _, err := theirs.Read(make([]byte, 1)); err != io.EOF {
@@ -317,7 +318,7 @@ func TestRFC6455_10_2_OriginOverTLS(t *testing.T) {
 		t.Errorf("behind a trusted proxy: %v", err)
 	}
 	page["Origin"] = []string{strings.Replace(untrusting.URL, "http", "https", 1)}
-	if e, ok := errors.AsType[*HandshakeError](dial(untrusting, page)); !ok || e.Status != 403 || e.Stage != StageStatus {
+	if e, ok := errors.AsType[*HandshakeError](dial(untrusting, page)); !ok || e.Status != 403 || e.Stage != handshake.StageStatus {
 		t.Errorf("behind a proxy that is not trusted: %v", e)
 	}
 }

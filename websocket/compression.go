@@ -51,7 +51,7 @@ func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	}
 	policy, err := c.policy()
 	if err != nil {
-		return nil, &HandshakeError{Stage: StageRequest, Err: err, Hint: "fix DialOptions.Conn.Compression"}
+		return nil, &HandshakeError{Stage: handshake.StageRequest, Err: err, Hint: "fix DialOptions.Conn.Compression"}
 	}
 	return []handshake.Extension{handshake.OfferDeflate(policy).Extension()}, nil
 }
@@ -65,7 +65,7 @@ func verifyCompression(answer []handshake.Extension, c *Compression) (agreed han
 	agreed, err := handshake.VerifyDeflate(answer[0], handshake.OfferDeflate(policy), policy.MinBits)
 	if err != nil {
 		return agreed, false, &HandshakeError{
-			Stage: StageExtension, Section: "RFC 7692 §7", Status: http.StatusSwitchingProtocols, Err: fmt.Errorf("permessage-deflate: %w", err),
+			Stage: handshake.StageExtension, Section: "RFC 7692 §7", Status: http.StatusSwitchingProtocols, Err: fmt.Errorf("permessage-deflate: %w", err),
 			Hint: "the server answers the offer wrongly; without DialOptions.Conn.Compression it is not made",
 		}
 	}

@@ -325,7 +325,7 @@ func TestCompressionIsNegotiated(t *testing.T) {
 func TestCompressionWindowsAreChecked(t *testing.T) {
 	for _, bits := range []int{-1, 1, 8, 16, 300} {
 		_, err := Dial(bounded.Context(t), "ws://127.0.0.1:1", &DialOptions{Conn: ConnOptions{Compression: &Compression{ServerWindowBits: bits}}})
-		if he, ok := errors.AsType[*HandshakeError](err); !ok || he.Stage != StageRequest || !strings.Contains(err.Error(), "9 to 15") {
+		if he, ok := errors.AsType[*HandshakeError](err); !ok || he.Stage != handshake.StageRequest || !strings.Contains(err.Error(), "9 to 15") {
 			t.Errorf("%d bits: %v", bits, err)
 		}
 	}

@@ -156,7 +156,7 @@ func (d *dialer) attempt(ctx context.Context, t *handshake.Target, follow bool) 
 	ex := &exchange{d: d, t: t, nc: nc}
 	c, next, fail := ex.run(follow)
 	if !stop() && fail == nil { // the connection is closed already
-		fail = &HandshakeError{Stage: StageStatus}
+		fail = &HandshakeError{Stage: handshake.StageStatus}
 	}
 	if fail != nil || next != nil {
 		nc.Close()

@@ -48,9 +48,9 @@ func (d *dialer) tcp(ctx context.Context, host, port string) (net.Conn, *Handsha
 	if err == nil {
 		return nc, nil
 	}
-	e := &HandshakeError{Stage: StageTCP, Err: err, Hint: tcpHint(err)}
+	e := &HandshakeError{Stage: handshake.StageTCP, Err: err, Hint: tcpHint(err)}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		e.Stage, e.Hint = StageDNS, "check the host name, and that this machine can resolve names"
+		e.Stage, e.Hint = handshake.StageDNS, "check the host name, and that this machine can resolve names"
 	}
 	return nil, e
 }
@@ -60,12 +60,12 @@ func secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, *Hands
 	c := tls.Client(nc, cfg)
 	if err := c.HandshakeContext(ctx); err != nil {
 		nc.Close()
-		return nil, &HandshakeError{Stage: StageTLS, Section: "RFC 6455 §4.1", Err: err, Hint: tlsHint(err)}
+		return nil, &HandshakeError{Stage: handshake.StageTLS, Section: "RFC 6455 §4.1", Err: err, Hint: tlsHint(err)}
 	}
 	if p := c.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" && !slices.Contains(cfg.NextProtos, p) {
 		nc.Close()
 		err := errors.New("the server chose a protocol by ALPN that was not offered")
-		return nil, &HandshakeError{Stage: StageTLS, Err: err}
+		return nil, &HandshakeError{Stage: handshake.StageTLS, Err: err}
 	}
 	return c, nil
 }
@@ -101,12 +101,12 @@ func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 			err = errors.New("the proxy setting in the environment is not a URL")
 		}
 		return nil, &HandshakeError{
-			Stage: StageProxy, Err: err, Hint: "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy",
+			Stage: handshake.StageProxy, Err: err, Hint: "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy",
 		}
 	}
 	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
 		return nil, &HandshakeError{
-			Stage: StageProxy, Err: errors.New("the proxy's URL is neither http nor https"),
+			Stage: handshake.StageProxy, Err: errors.New("the proxy's URL is neither http nor https"),
 			Hint: "for SOCKS and the like, put their dialer into DialOptions.DialContext",
 		}
 	}

@@ -31,7 +31,7 @@ type exchange struct {
 func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
 	req := x.d.request(x.t)
 	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
-		return nil, nil, lost(StageRequest, err)
+		return nil, nil, lost(handshake.StageRequest, err)
 	}
 	r, rest, fail := readHead(x.nc)
 	if fail != nil {
@@ -86,7 +86,7 @@ func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *Handshak
 	}
 	if x.t.Secure && !next.Secure {
 		return nil, &HandshakeError{
-			Stage: StageStatus, Status: r.Status, Header: r.Header,
+			Stage: handshake.StageStatus, Status: r.Status, Header: r.Header,
 			Err:  errors.New("the server redirects from TLS to a URL without TLS"),
 			Hint: "the server should redirect to wss:// or https://; behind a proxy that ends TLS it has to be told of it",
 		}
@@ -139,9 +139,9 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 			} else {
 				err = fmt.Errorf("the connection was closed without an answer: %w", io.ErrUnexpectedEOF)
 			}
-			return nil, nil, lost(StageStatus, err)
+			return nil, nil, lost(handshake.StageStatus, err)
 		case err != nil:
-			return nil, nil, lost(StageStatus, err)
+			return nil, nil, lost(handshake.StageStatus, err)
 		}
 	}
 }
@@ -164,11 +164,11 @@ func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 }
 
 // lost makes the error for a connection that failed before the answer was there.
-func lost(stage Stage, err error) *HandshakeError {
+func lost(stage handshake.Stage, err error) *HandshakeError {
 	e := &HandshakeError{Stage: stage, Err: err}
 	if alert, ok := remoteAlert(err); ok {
 		// In TLS 1.3 a server looks at the client's certificate when the client has finished its part already.
-		e.Stage, e.Section, e.Hint = StageTLS, "RFC 6455 §4.1", alertHint(alert)
+		e.Stage, e.Section, e.Hint = handshake.StageTLS, "RFC 6455 §4.1", alertHint(alert)
 	}
 	return e
 }

@@ -12,15 +12,15 @@ import (
 )
 
 // timeoutHint tells what a wait that was too long most often means.
-func timeoutHint(s Stage) string {
+func timeoutHint(s handshake.Stage) string {
 	switch s {
-	case StageDNS:
+	case handshake.StageDNS:
 		return "the name server does not answer"
-	case StageTCP:
+	case handshake.StageTCP:
 		return "the address does not answer: it is wrong, the host is down, or a firewall drops the packets"
-	case StageProxy:
+	case handshake.StageProxy:
 		return "the proxy does not answer, or does not reach the server"
-	case StageTLS:
+	case handshake.StageTLS:
 		return "the port takes connections but does not speak TLS, or the server is overloaded"
 	default:
 		return "the port takes connections but does not answer HTTP: another service, one that expects TLS, or an overloaded one"

@@ -28,13 +28,13 @@ func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target
 		nc, fail = secure(ctx, nc, cfg)
 	}
 	if fail != nil {
-		fail.Stage, fail.Err = StageProxy, fmt.Errorf("the proxy was not reached: %w", fail.Err)
+		fail.Stage, fail.Err = handshake.StageProxy, fmt.Errorf("the proxy was not reached: %w", fail.Err)
 		return nil, fail
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	fail = askForTunnel(nc, proxy.User, net.JoinHostPort(t.Name, t.Port))
 	if !stop() && fail == nil {
-		fail = &HandshakeError{Stage: StageProxy}
+		fail = &HandshakeError{Stage: handshake.StageProxy}
 	}
 	if fail != nil {
 		nc.Close()
@@ -53,24 +53,24 @@ func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError 
 		b = append(b, "\r\n"...)
 	}
 	if _, err := nc.Write(append(b, "\r\n"...)); err != nil {
-		return &HandshakeError{Stage: StageProxy, Err: err}
+		return &HandshakeError{Stage: handshake.StageProxy, Err: err}
 	}
 	r, rest, fail := readHead(nc)
 	if fail != nil {
-		fail.Stage = StageProxy
+		fail.Stage = handshake.StageProxy
 		return fail
 	}
 	if r.Status < 200 || r.Status > 299 {
 		name := http.StatusText(r.Status)
 		return &HandshakeError{
-			Stage: StageProxy, Section: clauseConnect, Status: r.Status, Header: r.Header, Body: readBody(nc, r, rest),
+			Stage: handshake.StageProxy, Section: clauseConnect, Status: r.Status, Header: r.Header, Body: readBody(nc, r, rest),
 			Hint: proxyHint(r), Err: fmt.Errorf("the proxy answered %d %s", r.Status, name),
 		}
 	}
 	if len(rest) > 0 {
 		// In a tunnel to a WebSocket server, with TLS or without, the client speaks first: these bytes are not the server's.
 		return &HandshakeError{
-			Stage: StageProxy, Section: clauseConnect, Status: r.Status,
+			Stage: handshake.StageProxy, Section: clauseConnect, Status: r.Status,
 			Err: errors.New("the proxy sent something behind its answer, before the server could have spoken"),
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
@@ -179,7 +180,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 		{"more than an answer", answering("HTTP/1.1 200 x\r\n\r\nHTTP/1.1 101 x\r\n"), 200, ""},
 	} {
 		e := failure(t, "ws://example.com/x", &DialOptions{Proxy: through(tt.proxy)})
-		if e.Stage != StageProxy || e.Status != tt.status || !strings.Contains(e.Hint, tt.hint) {
+		if e.Stage != handshake.StageProxy || e.Status != tt.status || !strings.Contains(e.Hint, tt.hint) {
 			t.Errorf("%s: %v", tt.name, e)
 		}
 		if tt.status == 407 && (e.Header.Get("Proxy-Authenticate") != "Basic" || string(e.Body) != "who are you?\n") {
@@ -188,7 +189,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 	}
 	mistake := errors.New("mistake")
 	e := failure(t, "ws://example.com/x", &DialOptions{Proxy: func(*http.Request) (*url.URL, error) { return nil, mistake }})
-	if e.Stage != StageProxy || !errors.Is(e, mistake) {
+	if e.Stage != handshake.StageProxy || !errors.Is(e, mistake) {
 		t.Errorf("the setting fails: %v", e)
 	}
 }
@@ -278,7 +279,7 @@ func TestDial_ProxyServerName(t *testing.T) {
 	cfg := roots(s)
 	cfg.ServerName = "server.example.org"
 	e := failure(t, "wss://127.0.0.1:9/", &DialOptions{TLS: cfg, Proxy: through("https://example.com:1"), DialContext: to(s.Listener.Addr())})
-	if e.Status != 407 || e.Stage != StageProxy {
+	if e.Status != 407 || e.Stage != handshake.StageProxy {
 		t.Errorf("%v", e)
 	}
 	if got := bounded.Receive(t, names); got != "example.com" {

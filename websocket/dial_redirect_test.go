@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // redirecting is a handler that sends every client to a place.
@@ -108,7 +110,7 @@ func TestDial_RedirectBounds(t *testing.T) {
 	for option, want := range map[int]int{0: 6, 1: 2, 3: 4, -1: 1} {
 		asked = 0
 		e := failure(t, "ws://"+addr, &DialOptions{MaxRedirects: option})
-		if asked != want || e.Stage != StageStatus || e.Status != 302 || e.Header.Get("Location") != "/again" || !strings.Contains(e.Hint, "MaxRedirects") {
+		if asked != want || e.Stage != handshake.StageStatus || e.Status != 302 || e.Header.Get("Location") != "/again" || !strings.Contains(e.Hint, "MaxRedirects") {
 			t.Errorf("MaxRedirects %d: asked %d times: %v", option, asked, e)
 		}
 	}
@@ -117,7 +119,7 @@ func TestDial_RedirectBounds(t *testing.T) {
 			w.Header()["Location"] = []string{location}
 			w.WriteHeader(302)
 		}
-		if e := failure(t, "ws://"+addr+"/x", &DialOptions{MaxRedirects: 1}); e.Status != 302 || e.Stage != StageStatus {
+		if e := failure(t, "ws://"+addr+"/x", &DialOptions{MaxRedirects: 1}); e.Status != 302 || e.Stage != handshake.StageStatus {
 			t.Errorf("Location %q: %v", location, e)
 		}
 	}
@@ -139,7 +141,7 @@ func TestDial_RedirectAndTLS(t *testing.T) {
 	opts := &DialOptions{TLS: roots(secure)}
 	for _, location = range []string{plain.URL, strings.Replace(plain.URL, "http", "ws", 1)} {
 		e := failure(t, secure.URL, opts)
-		if e.Stage != StageStatus || e.Status != 302 || !strings.Contains(e.Error(), "TLS") {
+		if e.Stage != handshake.StageStatus || e.Status != 302 || !strings.Contains(e.Error(), "TLS") {
 			t.Errorf("from TLS to none: %v", e)
 		}
 	}

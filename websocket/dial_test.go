@@ -23,6 +23,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
@@ -155,12 +156,12 @@ func TestDial_BadOptions(t *testing.T) {
 			t.Errorf("%s: dialed", name)
 			return nil, net.ErrClosed
 		}
-		if e := failure(t, "ws://127.0.0.1:1", o); e.Stage != StageRequest || e.Hint == "" || strings.Contains(e.Error(), "cret") {
+		if e := failure(t, "ws://127.0.0.1:1", o); e.Stage != handshake.StageRequest || e.Hint == "" || strings.Contains(e.Error(), "cret") {
 			t.Errorf("%s: %v", name, e)
 		}
 	}
 	for _, url := range []string{"", "ws://127.0.0.1/#x", "ftp://127.0.0.1", "ws://user:secret@127.0.0.1:secret/", "ws://127.0.0.1/?secret#"} {
-		if e := failure(t, url, nil); e.Stage != StageRequest || e.Section != "RFC 6455 §3" || strings.Contains(e.Error(), "secret") {
+		if e := failure(t, url, nil); e.Stage != handshake.StageRequest || e.Section != "RFC 6455 §3" || strings.Contains(e.Error(), "secret") {
 			t.Errorf("%q: %v", url, e)
 		}
 	}
@@ -174,7 +175,7 @@ func TestDial_StageOfNetwork(t *testing.T) {
 	free := ln.Addr().String()
 	ln.Close()
 	e := failure(t, "ws://"+free, nil)
-	if _, ok := errors.AsType[*net.OpError](e); !ok || e.Stage != StageTCP || !errors.Is(e, syscall.ECONNREFUSED) || !strings.Contains(e.Hint, "port") {
+	if _, ok := errors.AsType[*net.OpError](e); !ok || e.Stage != handshake.StageTCP || !errors.Is(e, syscall.ECONNREFUSED) || !strings.Contains(e.Hint, "port") {
 		t.Errorf("nothing listens: %v", e)
 	}
 	notFound := &net.DNSError{Err: "no such host", Name: "x.invalid", IsNotFound: true}
@@ -184,11 +185,11 @@ func TestDial_StageOfNetwork(t *testing.T) {
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Err: notFound}
 	}})
-	if d, ok := errors.AsType[*net.DNSError](e); !ok || d != notFound || e.Stage != StageDNS || e.Hint == "" {
+	if d, ok := errors.AsType[*net.DNSError](e); !ok || d != notFound || e.Stage != handshake.StageDNS || e.Hint == "" {
 		t.Errorf("no such host: %v", e)
 	}
 	e = failure(t, "ws://x.invalid", &DialOptions{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, nil }})
-	if e.Stage != StageTCP {
+	if e.Stage != handshake.StageTCP {
 		t.Errorf("neither a connection nor an error: %v", e)
 	}
 }
@@ -241,7 +242,7 @@ func TestRFC6455_4_1_Status(t *testing.T) {
 	} {
 		addr := serveRaw(t, func(nc net.Conn, _ string) { nc.Write([]byte(tt.answer)) })
 		e := failure(t, "ws://"+addr, nil)
-		if e.Stage != StageStatus || e.Status != tt.status || string(e.Body) != tt.body || !strings.Contains(e.Hint, tt.hint) || e.Section == "" {
+		if e.Stage != handshake.StageStatus || e.Status != tt.status || string(e.Body) != tt.body || !strings.Contains(e.Hint, tt.hint) || e.Section == "" {
 			t.Errorf("%d: %v, body %q", tt.status, e, e.Body)
 		}
 		if tt.status == 503 && e.Header.Get("Retry-After") != "7" {
@@ -280,16 +281,16 @@ func pipeTo(serve func(net.Conn)) func(context.Context, string, string) (net.Con
 func TestDial_Answers(t *testing.T) {
 	for _, tt := range []struct {
 		name, answer string
-		stage        Stage
+		stage        handshake.Stage
 		hint         string
 		is           error
 	}{
-		{"closed at once", "", StageStatus, "wss://", io.ErrUnexpectedEOF},
-		{"closed in the head", "HTTP/1.1 101 x\r\nUpg", StageStatus, "", io.ErrUnexpectedEOF},
-		{"TLS", "\x15\x03\x01\x00\x02\x02\x28", StageStatus, "wss://", nil},
-		{"too large", "HTTP/1.1 200 x\r\nX: " + strings.Repeat("x", 70_000), StageHeader, "", nil},
-		{"no Upgrade", "HTTP/1.1 101 x\r\nConnection: Upgrade\r\n\r\n", StageHeader, "nginx", nil},
-		{"no accept", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", StageKey, "", nil},
+		{"closed at once", "", handshake.StageStatus, "wss://", io.ErrUnexpectedEOF},
+		{"closed in the head", "HTTP/1.1 101 x\r\nUpg", handshake.StageStatus, "", io.ErrUnexpectedEOF},
+		{"TLS", "\x15\x03\x01\x00\x02\x02\x28", handshake.StageStatus, "wss://", nil},
+		{"too large", "HTTP/1.1 200 x\r\nX: " + strings.Repeat("x", 70_000), handshake.StageHeader, "", nil},
+		{"no Upgrade", "HTTP/1.1 101 x\r\nConnection: Upgrade\r\n\r\n", handshake.StageHeader, "nginx", nil},
+		{"no accept", "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", handshake.StageKey, "", nil},
 	} {
 		addr := serveRaw(t, func(nc net.Conn, _ string) { nc.Write([]byte(tt.answer)) })
 		e := failure(t, "ws://"+addr, nil)
@@ -325,11 +326,11 @@ func TestRFC6455_4_1_TLS(t *testing.T) {
 	}
 
 	e := failure(t, url, nil)
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); !ok || e.Stage != StageTLS || !strings.Contains(e.Hint, "RootCAs") {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); !ok || e.Stage != handshake.StageTLS || !strings.Contains(e.Hint, "RootCAs") {
 		t.Errorf("unknown authority: %v", e)
 	}
 	e = failure(t, strings.Replace(url, "127.0.0.1", "localhost", 1), &DialOptions{TLS: roots(s), DialContext: to(s.Listener.Addr())})
-	if _, ok := errors.AsType[x509.HostnameError](e); !ok || e.Stage != StageTLS || !strings.Contains(e.Hint, "ServerName") {
+	if _, ok := errors.AsType[x509.HostnameError](e); !ok || e.Stage != handshake.StageTLS || !strings.Contains(e.Hint, "ServerName") {
 		t.Errorf("other name: %v", e)
 	}
 	if _, err := dialed(t, "wss://example.com/x", &DialOptions{TLS: roots(s), DialContext: to(s.Listener.Addr())}); err != nil {
@@ -345,7 +346,7 @@ func TestRFC6455_4_1_TLS(t *testing.T) {
 	plain := httptest.NewServer(h)
 	defer plain.Close()
 	e = failure(t, strings.Replace(plain.URL, "http", "wss", 1), nil)
-	if _, ok := errors.AsType[tls.RecordHeaderError](e); !ok || e.Stage != StageTLS || !strings.Contains(e.Hint, "ws://") {
+	if _, ok := errors.AsType[tls.RecordHeaderError](e); !ok || e.Stage != handshake.StageTLS || !strings.Contains(e.Hint, "ws://") {
 		t.Errorf("TLS on a plain port: %v", e)
 	}
 }
@@ -371,7 +372,7 @@ func TestDial_TLSAlerts(t *testing.T) {
 		if tt.opts != nil {
 			tt.opts(cfg)
 		}
-		if e := failure(t, s.URL, &DialOptions{TLS: cfg}); e.Stage != StageTLS || !strings.Contains(e.Hint, tt.hint) {
+		if e := failure(t, s.URL, &DialOptions{TLS: cfg}); e.Stage != handshake.StageTLS || !strings.Contains(e.Hint, tt.hint) {
 			t.Errorf("%s: %v", tt.name, e)
 		}
 		s.Close()
@@ -436,22 +437,22 @@ func TestDial_Cancel(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		url   string
-		stage Stage
+		stage handshake.Stage
 		proxy string
 		dial  func(cancel func()) func(context.Context, string, string) (net.Conn, error)
 	}{
-		{"before", "ws://127.0.0.1:1", StageTCP, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"before", "ws://127.0.0.1:1", handshake.StageTCP, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			cancel()
 			return nil
 		}},
-		{"connecting", "ws://example.com", StageTCP, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"connecting", "ws://example.com", handshake.StageTCP, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			return func(ctx context.Context, _, _ string) (net.Conn, error) {
 				cancel()
 				<-ctx.Done()
 				return nil, errors.New("some error of its own")
 			}
 		}},
-		{"sending", "ws://example.com", StageRequest, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"sending", "ws://example.com", handshake.StageRequest, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			return func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				t.Cleanup(func() { theirs.Close() })
@@ -459,19 +460,19 @@ func TestDial_Cancel(t *testing.T) {
 				return ours, nil
 			}
 		}},
-		{"TLS", "wss://example.com", StageTLS, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"TLS", "wss://example.com", handshake.StageTLS, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			return silent(cancel, func(nc net.Conn) { nc.Read(make([]byte, 5)) })
 		}},
-		{"waiting", "ws://example.com", StageStatus, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"waiting", "ws://example.com", handshake.StageStatus, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			return silent(cancel, readHead)
 		}},
-		{"in the head", "ws://example.com", StageStatus, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"in the head", "ws://example.com", handshake.StageStatus, "", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			return silent(cancel, func(nc net.Conn) {
 				readHead(nc)
 				nc.Write([]byte("HTTP/1.1 101 Switching"))
 			})
 		}},
-		{"proxy", "ws://example.com", StageProxy, "http://proxy.example.com", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
+		{"proxy", "ws://example.com", handshake.StageProxy, "http://proxy.example.com", func(cancel func()) func(context.Context, string, string) (net.Conn, error) {
 			return silent(cancel, readHead)
 		}},
 	} {
@@ -513,7 +514,7 @@ func TestDial_Timeout(t *testing.T) {
 				Proxy: noProxy, HandshakeTimeout: tt.option, DialContext: pipeTo(func(nc net.Conn) { io.Copy(io.Discard, nc) }),
 			})
 			e, ok := errors.AsType[*HandshakeError](err)
-			if !ok || !errors.Is(err, context.DeadlineExceeded) || e.Stage != StageStatus || e.Hint == "" {
+			if !ok || !errors.Is(err, context.DeadlineExceeded) || e.Stage != handshake.StageStatus || e.Hint == "" {
 				t.Errorf("%s: %v", name, err)
 			}
 			if took := time.Since(start); took != tt.want {
@@ -542,7 +543,7 @@ func TestDial_NoSecrets(t *testing.T) {
 	}
 	if e := failure(t, "ws://127.0.0.1:1", &DialOptions{Proxy: func(*http.Request) (*url.URL, error) {
 		return url.Parse("socks5://user:" + secret + "@127.0.0.1:1")
-	}}); e.Stage != StageProxy || strings.Contains(e.Error(), secret) {
+	}}); e.Stage != handshake.StageProxy || strings.Contains(e.Error(), secret) {
 		t.Errorf("%v", e)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
@@ -99,7 +100,7 @@ func TestEndpoint_Admit(t *testing.T) {
 		if b, _ := io.ReadAll(r.Body); r.StatusCode != 401 || string(b) != "Who are you?\n" || r.Header.Get("Www-Authenticate") != "Bearer" {
 			t.Errorf("%d %q %v", r.StatusCode, b, r.Header)
 		}
-		if err := bounded.Receive(t, refused); err.Stage != StageCheck || err.Status != 401 {
+		if err := bounded.Receive(t, refused); err.Stage != handshake.StageCheck || err.Status != 401 {
 			t.Errorf("reported: %#v", err)
 		}
 	}

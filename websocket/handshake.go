@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // Handshake is what the opening handshake agreed on, and over what it ran. It is read-only: the maps and pointers in it
@@ -25,36 +24,10 @@ type Handshake struct {
 	late *lateHandshake // what is not filled in yet; nil: nothing
 }
 
-// Stage is the step at which an opening handshake failed.
-type Stage string
-
-// The stages, in the order in which a handshake goes through them.
-const (
-	// StageRequest: the request itself. On the client the URL or an option is wrong, or the request could not be sent; on
-	// the server its method, HTTP version, Host or body is wrong.
-	StageRequest Stage = handshake.StageRequest
-
-	StageDNS   Stage = "dns"   // the host name was not resolved
-	StageTCP   Stage = "tcp"   // no connection to the address
-	StageProxy Stage = "proxy" // the proxy was not reached, or refused
-	StageTLS   Stage = "tls"   // the TLS handshake
-
-	// StageStatus: the status line. On the client it did not come, was not HTTP, or was not 101; on the server the 101
-	// could not be sent.
-	StageStatus Stage = handshake.StageStatus
-
-	StageHeader      Stage = handshake.StageHeader      // Upgrade, Connection, the version, or the form of the head
-	StageKey         Stage = handshake.StageKey         // Sec-WebSocket-Key or Sec-WebSocket-Accept
-	StageSubprotocol Stage = handshake.StageSubprotocol // Sec-WebSocket-Protocol
-	StageExtension   Stage = handshake.StageExtension   // Sec-WebSocket-Extensions
-	StageOrigin      Stage = handshake.StageOrigin      // the page that the request comes from; on the server
-	StageCheck       Stage = opening.StageCheck         // AcceptOptions.Check; on the server
-)
-
 // HandshakeError says why an opening handshake failed. Neither it nor its text holds a secret that the caller gave: no
 // user information, no query, no header of the request.
 type HandshakeError struct {
-	Stage   Stage
+	Stage   handshake.Stage
 	Section string      // the clause that was broken: "RFC 6455 §4.1"; "" when none was
 	Status  int         // on the client what the server, or the proxy, answered; on the server what the reply was; 0: none
 	Header  http.Header // of that answer; on the server the fields that this failure added to the reply; nil: none
@@ -121,5 +94,5 @@ func (r *Reject) status() int {
 
 // violated turns a broken rule into the error that the caller gets.
 func violated(v *handshake.Violation) *HandshakeError {
-	return &HandshakeError{Stage: Stage(v.Stage), Section: v.Section, Status: v.Status, Hint: v.Hint, Err: v}
+	return &HandshakeError{Stage: v.Stage, Section: v.Section, Status: v.Status, Hint: v.Hint, Err: v}
 }

@@ -76,7 +76,7 @@ func (s *Server) wait(m *waiter, nc net.Conn, remote net.Addr) {
 	if cut, from := s.waiting.add(m, most); cut != nil {
 		lower(cut).Close()
 		t := trail{server: s}
-		t.refused(from.String(), nil, &HandshakeError{Stage: StageRequest, Err: errEvicted})
+		t.refused(from.String(), nil, &HandshakeError{Stage: handshake.StageRequest, Err: errEvicted})
 	}
 }
 
@@ -191,7 +191,7 @@ func (a *arrival) preface() bool {
 	remote, err := s.Preface(a.yielded)
 	if err != nil {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-			a.refused(&HandshakeError{Stage: StageProxy, Err: err})
+			a.refused(&HandshakeError{Stage: handshake.StageProxy, Err: err})
 		}
 		a.close()
 		return false
@@ -336,7 +336,7 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		early = bytes.Clone(rest)
 	}
 	if err := a.send(x.terms.AppendAnswer(a.buf[:0], in, nil, e.Accept.Header)); err != nil {
-		t.refused(a.nc.RemoteAddr().String(), nil, &HandshakeError{Stage: StageStatus, Err: err})
+		t.refused(a.nc.RemoteAddr().String(), nil, &HandshakeError{Stage: handshake.StageStatus, Err: err})
 		a.close()
 		return
 	}

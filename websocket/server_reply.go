@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
@@ -56,7 +57,7 @@ func linger(nc net.Conn, room []byte) {
 // refuseTLS ends a connection whose TLS handshake failed. A client that spoke HTTP is told so in HTTP.
 func (a *arrival) refuseTLS(err error) {
 	defer a.close()
-	e := &HandshakeError{Stage: StageTLS, Err: err}
+	e := &HandshakeError{Stage: handshake.StageTLS, Err: err}
 	if re, ok := errors.AsType[tls.RecordHeaderError](err); ok && re.Conn != nil && looksLikeHTTP(re.RecordHeader) {
 		e.Hint = "the client spoke HTTP to a port that wants TLS: https:// or wss://"
 		_, _ = io.WriteString(re.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+

@@ -12,6 +12,7 @@ import (
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // trusts has Chromium trust one certificate, by the hash of its key.
@@ -69,8 +70,8 @@ func TestChromiumFromAnotherOrigin(t *testing.T) {
 			t.Errorf("our server answered %d %q, want 403 and a word on the origin", r.status, r.reply)
 		}
 		var why *websocket.HandshakeError
-		if !errors.As(r.err, &why) || why.Stage != websocket.StageOrigin {
-			t.Errorf("Accept returned %v, want an error of stage %s", r.err, websocket.StageOrigin)
+		if !errors.As(r.err, &why) || why.Stage != handshake.StageOrigin {
+			t.Errorf("Accept returned %v, want an error of stage %s", r.err, handshake.StageOrigin)
 		}
 	})
 }

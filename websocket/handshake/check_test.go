@@ -34,8 +34,9 @@ func edited(name, lines string) string {
 
 // verdict is what a check is expected to say; the zero value means that all is in order.
 type verdict struct {
-	stage, section string
-	status         int
+	stage   Stage
+	section string
+	status  int
 }
 
 func (want verdict) compare(t *testing.T, what string, v *Violation) {

@@ -55,7 +55,11 @@ func TestRFC9112_4_Head(t *testing.T) {
 
 func TestRFC9112_HeadViolations(t *testing.T) {
 	const status = "HTTP/1.1 101 Switching Protocols\r\n"
-	for _, tt := range []struct{ name, text, stage, section string }{
+	for _, tt := range []struct {
+		name, text string
+		stage      Stage
+		section    string
+	}{
 		{"garbage", "\x00\x01\x02\r\n\r\n", StageStatus, "RFC 9112 §4"},
 		{"HTTP/2", "HTTP/2.0 101 x\r\n\r\n", StageStatus, "RFC 9112 §4"},
 		{"lower case", "http/1.1 101 x\r\n\r\n", StageStatus, "RFC 9112 §4"},

@@ -2,20 +2,35 @@ package handshake
 
 import "net/http"
 
-// The steps at which a handshake can fail. Their meaning is told at websocket.Stage.
+// Stage is the step at which an opening handshake failed.
+type Stage string
+
+// The stages, in the order in which a handshake goes through them.
 const (
-	StageRequest     = "request"
-	StageStatus      = "status"
-	StageHeader      = "header"
-	StageKey         = "key"
-	StageSubprotocol = "subprotocol"
-	StageExtension   = "extension"
-	StageOrigin      = "origin"
+	// StageRequest: the request itself. On the client the URL or an option is wrong, or the request could not be sent; on
+	// the server its method, HTTP version, Host or body is wrong.
+	StageRequest Stage = "request"
+
+	StageDNS   Stage = "dns"   // the host name was not resolved
+	StageTCP   Stage = "tcp"   // no connection to the address
+	StageProxy Stage = "proxy" // the proxy was not reached, or refused
+	StageTLS   Stage = "tls"   // the TLS handshake
+
+	// StageStatus: the status line. On the client it did not come, was not HTTP, or was not 101; on the server the 101
+	// could not be sent.
+	StageStatus Stage = "status"
+
+	StageHeader      Stage = "header"      // Upgrade, Connection, the version, or the form of the head
+	StageKey         Stage = "key"         // Sec-WebSocket-Key or Sec-WebSocket-Accept
+	StageSubprotocol Stage = "subprotocol" // Sec-WebSocket-Protocol
+	StageExtension   Stage = "extension"   // Sec-WebSocket-Extensions
+	StageOrigin      Stage = "origin"      // the page that the request comes from; on the server
+	StageCheck       Stage = "check"       // the application's own check; on the server
 )
 
 // Violation is a rule that the peer's half of the handshake breaks.
 type Violation struct {
-	Stage   string      // one of the Stage constants
+	Stage   Stage
 	Section string      // the clause: "RFC 6455 §4.2.1"
 	Status  int         // on the server: the reply's status
 	Header  http.Header // on the server: further fields for the reply; may be nil

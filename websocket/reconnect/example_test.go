@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
@@ -97,7 +98,7 @@ func ExampleOptions_verdict() {
 		},
 	}
 	for _, err := range []error{
-		&websocket.HandshakeError{Stage: websocket.StageStatus, Status: http.StatusUnauthorized},
+		&websocket.HandshakeError{Stage: handshake.StageStatus, Status: http.StatusUnauthorized},
 		&websocket.CloseError{Code: 4001, ByPeer: true},
 		&websocket.CloseError{Code: 4002, ByPeer: true},
 	} {

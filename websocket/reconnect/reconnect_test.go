@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/reconnect"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -120,7 +121,7 @@ func TestRunEnds(t *testing.T) {
 			c.Close(4001, "enough") //nolint:errcheck // the peer does not answer
 			return read(ctx, c)
 		}, nil, 1, hasCode(4001)},
-		{"a status that stops", []any{errRefused, &websocket.HandshakeError{Stage: websocket.StageStatus, Status: 403}}, read, nil, 2,
+		{"a status that stops", []any{errRefused, &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 403}}, read, nil, 2,
 			func(err error) bool { var he *websocket.HandshakeError; return errors.As(err, &he) && he.Status == 403 }},
 		{"a verdict that stops", []any{errRefused}, read, verdict(reconnect.Stop), 1, is(errRefused)},
 		{"a verdict that is done", []any{errRefused}, read, verdict(reconnect.Done), 1, isNil},
@@ -211,7 +212,7 @@ func TestRunWaits(t *testing.T) {
 }
 
 func TestRunGivesTheServerTime(t *testing.T) {
-	retryAfter := &websocket.HandshakeError{Stage: websocket.StageStatus, Status: 503, Header: http.Header{"Retry-After": {"120"}}}
+	retryAfter := &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 503, Header: http.Header{"Retry-After": {"120"}}}
 	tests := []struct {
 		name      string
 		play      any
@@ -219,7 +220,7 @@ func TestRunGivesTheServerTime(t *testing.T) {
 	}{
 		{"1012", closes(1012), 5 * time.Second, 30 * time.Second},
 		{"1013", closes(1013), 5 * time.Second, 30 * time.Second},
-		{"429", &websocket.HandshakeError{Stage: websocket.StageStatus, Status: 429}, 5 * time.Second, 30 * time.Second},
+		{"429", &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 429}, 5 * time.Second, 30 * time.Second},
 		{"503 with Retry-After", retryAfter, 120 * time.Second, 121 * time.Second},
 	}
 	for _, tt := range tests {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // Verdict says what to do after a failure.
@@ -110,7 +111,7 @@ func judgeDial(err error) Verdict {
 		return Soon
 	}
 	switch he.Stage {
-	case websocket.StageHeader, websocket.StageKey, websocket.StageSubprotocol, websocket.StageExtension:
+	case handshake.StageHeader, handshake.StageKey, handshake.StageSubprotocol, handshake.StageExtension:
 		return Stop
 	}
 	switch status := he.Status; {
@@ -121,7 +122,7 @@ func judgeDial(err error) Verdict {
 	case status >= 400 && status < 500:
 		return Stop
 	}
-	if he.Stage == websocket.StageRequest && !ofNetwork(err) {
+	if he.Stage == handshake.StageRequest && !ofNetwork(err) {
 		return Stop
 	}
 	return Soon

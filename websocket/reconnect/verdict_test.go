@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/reconnect"
 )
@@ -51,7 +52,7 @@ func TestJudgeErrors(t *testing.T) {
 	own := errors.New("the disk is full")
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	untrusted := x509.UnknownAuthorityError{}
-	handshake := func(stage websocket.Stage, status int, err error) error {
+	failed := func(stage handshake.Stage, status int, err error) error {
 		return fmt.Errorf("dial: %w", &websocket.HandshakeError{Stage: stage, Status: status, Err: err})
 	}
 	tests := []struct {
@@ -66,22 +67,22 @@ func TestJudgeErrors(t *testing.T) {
 		{context.DeadlineExceeded, reconnect.Soon, reconnect.Soon},
 		{os.ErrDeadlineExceeded, reconnect.Soon, reconnect.Soon},
 		{context.Canceled, reconnect.Soon, reconnect.Stop},
-		{handshake(websocket.StageDNS, 0, &net.DNSError{IsNotFound: true}), reconnect.Soon, reconnect.Soon},
-		{handshake(websocket.StageTCP, 0, refused), reconnect.Soon, reconnect.Soon},
-		{handshake(websocket.StageProxy, 407, own), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageProxy, 502, own), reconnect.Soon, reconnect.Stop},
-		{handshake(websocket.StageTLS, 0, &net.OpError{Op: "remote error", Err: own}), reconnect.Soon, reconnect.Soon},
-		{handshake(websocket.StageTLS, 0, &tls.CertificateVerificationError{Err: untrusted}), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageTLS, 0, untrusted), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageTLS, 0, x509.HostnameError{Certificate: &x509.Certificate{}}), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageTLS, 0, x509.CertificateInvalidError{Reason: x509.Expired}), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageRequest, 0, own), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageRequest, 0, refused), reconnect.Soon, reconnect.Soon},
-		{handshake(websocket.StageStatus, 0, io.EOF), reconnect.Soon, reconnect.Soon},
-		{handshake(websocket.StageHeader, 101, own), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageKey, 101, own), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageSubprotocol, 101, own), reconnect.Stop, reconnect.Stop},
-		{handshake(websocket.StageExtension, 101, own), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageDNS, 0, &net.DNSError{IsNotFound: true}), reconnect.Soon, reconnect.Soon},
+		{failed(handshake.StageTCP, 0, refused), reconnect.Soon, reconnect.Soon},
+		{failed(handshake.StageProxy, 407, own), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageProxy, 502, own), reconnect.Soon, reconnect.Stop},
+		{failed(handshake.StageTLS, 0, &net.OpError{Op: "remote error", Err: own}), reconnect.Soon, reconnect.Soon},
+		{failed(handshake.StageTLS, 0, &tls.CertificateVerificationError{Err: untrusted}), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageTLS, 0, untrusted), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageTLS, 0, x509.HostnameError{Certificate: &x509.Certificate{}}), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageTLS, 0, x509.CertificateInvalidError{Reason: x509.Expired}), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageRequest, 0, own), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageRequest, 0, refused), reconnect.Soon, reconnect.Soon},
+		{failed(handshake.StageStatus, 0, io.EOF), reconnect.Soon, reconnect.Soon},
+		{failed(handshake.StageHeader, 101, own), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageKey, 101, own), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageSubprotocol, 101, own), reconnect.Stop, reconnect.Stop},
+		{failed(handshake.StageExtension, 101, own), reconnect.Stop, reconnect.Stop},
 	}
 	for _, tt := range tests {
 		if got := reconnect.Judge(reconnect.Failure{Err: tt.err, Dialing: true}); got != tt.dial {

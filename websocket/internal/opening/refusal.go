@@ -11,12 +11,9 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// StageCheck is the stage of a client that the application has refused.
-const StageCheck = "check"
-
 // Refusal says why a client is refused, and what it is answered. The reply is the same whichever server makes it.
 type Refusal struct {
-	Stage   string      // one of the Stage constants
+	Stage   handshake.Stage
 	Section string      // the clause that was broken; "" when none was
 	Status  int         // of the reply
 	Header  http.Header // further fields of the reply; may be nil
@@ -36,7 +33,7 @@ func Violated(v *handshake.Violation) *Refusal {
 
 // Denied is the refusal of a client for an error of the application's, which the client does not see.
 func Denied(err error) *Refusal {
-	return &Refusal{Stage: StageCheck, Status: http.StatusForbidden, Err: err}
+	return &Refusal{Stage: handshake.StageCheck, Status: http.StatusForbidden, Err: err}
 }
 
 // Rejected is the refusal of a client with a reply that the application picks: a status from 300 to 599, 0 for 403, any
@@ -50,7 +47,7 @@ func Rejected(err error, status int, h http.Header, text string) *Refusal {
 		status = http.StatusInternalServerError
 	}
 	typed := h.Get("Content-Type") != ""
-	return &Refusal{Stage: StageCheck, Status: status, Header: h, Err: err, text: text, picked: true, typeSet: typed}
+	return &Refusal{Stage: handshake.StageCheck, Status: status, Header: h, Err: err, text: text, picked: true, typeSet: typed}
 }
 
 // Unparsable is the refusal of a request that net/http cannot parse, so that the application cannot be asked about it.
@@ -60,11 +57,13 @@ func Unparsable(err error) *Refusal {
 
 // Faulty is the refusal of a client for a fault on the server's side. excuse is a sentence that is safe to show to the
 // client, "" for none.
-func Faulty(stage string, err error, hint, excuse string) *Refusal {
+func Faulty(stage handshake.Stage, err error, hint, excuse string) *Refusal {
 	return &Refusal{Stage: stage, Status: http.StatusInternalServerError, Err: err, Hint: hint, excuse: excuse}
 }
 
-func mistake(stage string, err error, hint string) *Refusal { return Faulty(stage, err, hint, "") }
+func mistake(stage handshake.Stage, err error, hint string) *Refusal {
+	return Faulty(stage, err, hint, "")
+}
 
 // Error returns what happened.
 func (f *Refusal) Error() string { return f.Err.Error() }
@@ -155,7 +154,7 @@ func (f *Refusal) body() string {
 			s += "Next step: " + v.Hint + "\n"
 		}
 		return s
-	case f.Stage == StageCheck:
+	case f.Stage == handshake.StageCheck:
 		return status + "\n\nAccess denied.\n"
 	case f.Stage == handshake.StageRequest && f.Status == http.StatusBadRequest:
 		return status + "\n\nThe request cannot be parsed.\n"
