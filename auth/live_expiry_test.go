@@ -72,8 +72,9 @@ func TestLiveExpiryOrder(t *testing.T) {
 		live := warning()
 		began := time.Now()
 		all := map[time.Duration]*timed{}
-		for _, minutes := range []time.Duration{30, 10, 20, 40, 5} {
-			all[minutes*time.Minute] = live.open(t, minutes*time.Minute, 0)
+		for _, minutes := range []int{30, 10, 20, 40, 5} {
+			life := time.Duration(minutes) * time.Minute
+			all[life] = live.open(t, life, 0)
 		}
 		<-time.After(time.Hour)
 		synctest.Wait()

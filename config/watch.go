@@ -25,10 +25,10 @@ const poll = time.Minute
 // the end of ctx is none.
 func Watch(ctx context.Context, c *Config, changed func()) error {
 	w, err := newWatcher(c.tree().Files(), c.tree().Sums())
-	defer w.ways.Close()
 	if err != nil {
 		return err
 	}
+	defer w.ways.Close()
 	w.run(ctx, changed)
 	return nil
 }
@@ -43,11 +43,11 @@ type watcher struct {
 func newWatcher(files []string, seen map[string][sha256.Size]byte) (*watcher, error) {
 	ways, err := watch.New(files...)
 	if err != nil {
-		err = fmt.Errorf("watch the configuration: %w", err)
+		return nil, fmt.Errorf("watch the configuration: %w", err)
 	}
 	w := &watcher{files: files, ways: ways, seen: map[string][sha256.Size]byte{}}
 	maps.Copy(w.seen, seen)
-	return w, err
+	return w, nil
 }
 
 // look reads the files, and reports whether one has something else in it than before.

@@ -107,8 +107,8 @@ func TestWatchNothing(t *testing.T) {
 	cancel()
 	of := func(file string) error {
 		w, err := newWatcher([]string{file}, nil)
-		defer w.ways.Close()
 		if err == nil {
+			defer w.ways.Close()
 			w.run(ctx, func() {})
 		}
 		return err

@@ -57,7 +57,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 		}
 		opening := hs.OpeningOf(r)
 		if bad := opening.CheckOrigin(hs.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies}); bad != nil {
-			e.refusePage(w, r, wshandshake.Stage(bad.Stage), bad.Status, bad.Section, bad.Detail)
+			e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
 			return
 		}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}

@@ -89,7 +89,6 @@ var (
 	errExtensions = errors.New("websocket: Admission.Extensions is set without Tunnel")
 	errChecks     = errors.New("websocket: Endpoint.Accept.Check is set: use Admit")
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
-	errAdmitPanic = errors.New("websocket: panic in Admit")
 )
 
 // fault is the refusal for a mistake in the Endpoint's fields.
@@ -244,7 +243,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		e.Close()
+		e.Close() //nolint:errcheck // it returns nil
 	}
 	e.loops.stop(err == nil)
 	return err
@@ -253,7 +252,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 // Close cuts all connections immediately and waits for nothing. It returns nil.
 func (e *Endpoint) Close() error {
 	e.roster.cut()
-	e.eachEvent(func(c Sender) { c.CloseNow() })
+	e.eachEvent(func(c Sender) { c.CloseNow() }) //nolint:errcheck // it returns nil
 	e.loops.stop(false)
 	return nil
 }

@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -113,7 +114,7 @@ func (s *session) run() {
 	} else {
 		code := s.call(c)
 		c.Close(code, "") //nolint:errcheck // it is reported by the hook
-		how, _ := c.ended().(*CloseError)
+		how, _ := errors.AsType[*CloseError](c.ended())
 		s.trail.ended(s.remote, how)
 	}
 	s.leave()

@@ -232,7 +232,7 @@ func (s *evServer) Close() error {
 
 func (s *evServer) drain(ctx context.Context, end func(*eventConn)) error {
 	if err := s.start(); err != nil {
-		return nil
+		return err
 	}
 	s.mu.Lock()
 	stops, over := s.stops, s.over

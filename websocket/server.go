@@ -244,7 +244,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return s.HTTP.Shutdown(ctx)
 	})
 	if ctx.Err() != nil {
-		s.Close()
+		s.Close() //nolint:errcheck // it returns nil
 	}
 	s.loops.stop(err == nil)
 	return err
@@ -254,7 +254,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.halt(true)
 	s.roster.cut()
-	s.loops.each(func(c *eventConn) { c.CloseNow() })
+	s.loops.each(func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // it returns nil
 	s.loops.stop(false)
 	if s.HTTP != nil {
 		s.HTTP.Close()

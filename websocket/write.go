@@ -392,7 +392,7 @@ func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error 
 // passOut is flush for those who do not hold the read turn.
 func (o *outbox) passOut() {
 	if left, err := o.flush(); err != nil {
-		o.writeBroke(err, left)
+		o.writeBroke(err, left) //nolint:errcheck // it returns what every later call does
 	}
 }
 

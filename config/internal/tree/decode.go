@@ -231,7 +231,7 @@ func (d *decoder) unknown(e entry, known []string, path string) {
 	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
 	if near := Nearest(e.key, known); near != "" {
 		d.failed[Join(path, near)] = true // that it is missing need not be reported as well
-		p.meant(near)
+		p = p.meant(near)
 	} else if places := d.elsewhere(e.key); len(places) > 0 && len(places) <= 3 {
 		p.Hint = "there is " + strings.Join(places, ", ")
 	} else {
@@ -284,7 +284,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 	p := &Problem{Pos: g.at, Path: path, Text: "not one of its kinds", Want: OneOf(s.keys())} // it may be a secret in the wrong place
 	if near := Nearest(g.text, s.keys()); near != "" {
 		p.Text = Quote(g.text) + " is not one of its kinds"
-		p.meant(near)
+		p = p.meant(near)
 	}
 	d.Report(p)
 	return false

@@ -237,7 +237,7 @@ func matches(path, key string, orBelow, names bool) bool {
 	for i := range want {
 		want[i], _, _ = strings.Cut(want[i], "[")
 	}
-	for i := 0; i < len(have); i++ {
+	for i := range have {
 		switch {
 		case len(want) == 0:
 			return orBelow || have[i] == "*"

@@ -100,7 +100,7 @@ func closeFromClient(t *testing.T, d Driver) {
 func closeNow(t *testing.T, d Driver) {
 	m := newMember()
 	c := join(t, d, nil, m.open)
-	m.sender.CloseNow()
+	m.sender.CloseNow() //nolint:errcheck // it returns nil
 	wantEnd(t, c, websocket.CodeAbnormal, "")
 	m.wantClosed(t, websocket.CodeAbnormal, "", false)
 }

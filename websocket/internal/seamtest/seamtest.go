@@ -66,7 +66,7 @@ func (m *member) Drained() { m.drained <- struct{}{} }
 func (m *member) Closed(err *websocket.CloseError) { m.closed <- err }
 
 // wantClosed waits for Closed and checks how the connection ended.
-func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, byPeer bool) *websocket.CloseError {
+func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, byPeer bool) websocket.CloseError {
 	t.Helper()
 	err := bounded.Receive(t, m.closed)
 	if err.Code != code || err.Reason != reason || err.ByPeer != byPeer {
@@ -75,7 +75,7 @@ func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, by
 	if n := len(m.closed); n > 0 {
 		t.Errorf("Closed was called %d times more", n)
 	}
-	return err
+	return *err
 }
 
 // join opens a connection and returns its client, once the Receiver has it.

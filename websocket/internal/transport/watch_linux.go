@@ -100,7 +100,7 @@ func (ws *watcher) add(w *Watch) bool {
 			return false
 		}
 		if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime waits for it as for a socket
-			syscall.Close(fd)
+			syscall.Close(fd) //nolint:errcheck // nothing was done with it
 			return false
 		}
 		f := os.NewFile(uintptr(fd), "epoll")
