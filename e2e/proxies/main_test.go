@@ -4,10 +4,9 @@ package proxies
 
 import (
 	"encoding/json"
-	"net"
+	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/house"
@@ -24,12 +23,11 @@ func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
 func (h *home) serve(args ...string) (port string) {
 	h.T.Helper()
 	s := h.Serve(args...)
-	_, address, _ := strings.Cut(strings.TrimSuffix(s.First("page"), "/"), "://")
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
+	echo, err := url.Parse(s.First("echo"))
+	if err != nil || echo.Port() == "" {
 		h.T.Fatalf("the banner %q tells no address", s.Lines)
 	}
-	return port
+	return echo.Port()
 }
 
 // echoes sends a line through a URL with "handfast dial" and expects it back.
