@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 
 // Options say what a server is, besides its configuration.
 type Options struct {
-	// Config is what it does; nil: config.Default. It must not be changed afterwards.
+	// Config is what it does: required, since the defaults serve an echo to everyone. It must not be changed afterwards.
 	Config *config.Config
 
 	// Log gets what happens; nil: nothing is logged. What the configuration says about the log is for the caller.
@@ -52,6 +53,8 @@ type Server struct {
 	finished bool
 }
 
+var errNoConfig = errors.New("gateway: Options.Config is required; config.Default serves an echo to everyone")
+
 // Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
 // [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
 func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(ctx, opts, targets) }
@@ -60,7 +63,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(
 func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (*Server, error) {
 	cfg := opts.Config
 	if cfg == nil {
-		cfg = config.Default()
+		return nil, errNoConfig
 	}
 	s := &Server{}
 	s.conns = registry.New(&s.live)

@@ -250,3 +250,10 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A program that embeds the gateway and forgets its configuration opens nothing.
+func TestOpenWithoutConfig(t *testing.T) {
+	if s, err := Open(t.Context(), Options{}); s != nil || err == nil || !strings.Contains(err.Error(), "Options.Config is required") {
+		t.Errorf("Open without a configuration: %v, %v", s, err)
+	}
+}

@@ -117,7 +117,7 @@ func TestOpenTLSErrors(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "")
 	t.Setenv("HOME", "")
 	t.Setenv("LocalAppData", "")
-	if _, err := Open(t.Context(), Options{}); err == nil || !strings.Contains(err.Error(), "directory") {
+	if _, err := Open(t.Context(), Options{Config: config.Default()}); err == nil || !strings.Contains(err.Error(), "directory") {
 		t.Errorf("no place for a CA: %v", err)
 	}
 }
