@@ -69,9 +69,9 @@ const (
 
 var all = []Peer{
 	{Name: "handfast", serve: oursServe, Note: "net/http and Accept; View and Write"},
-	{Name: "handfast-queue", serve: oursQueueServe, Note: "the same with Queue in place of Write, for messages of up to 4 KiB"},
+	{Name: "handfast-queue", serve: oursQueueServe, Note: "the same with Send in place of Write, for messages of up to 4 KiB"},
 	{Name: "handfast-server", serve: serverServe, listen: listenSilent, ownTLS: true,
-		Note: "Server with an Endpoint; View and Queue, over TLS Write"},
+		Note: "Server with an Endpoint; View and Send, over TLS Write"},
 	{Name: "handfast-events", serve: eventsServe, ownTLS: true, Note: "Server with an Endpoint; Open, on the event loop"},
 	{Name: "gorilla", serve: gorillaServe, lacks: []feature{takeover}, Note: "NextReader into one buffer, a pool of write buffers"},
 	{Name: "coder", serve: coderServe, Note: "Reader into one buffer; no prepared messages"},
