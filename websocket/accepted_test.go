@@ -57,7 +57,7 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 						t.Run(fmt.Sprint(role, " ", how, " ", compressed, " ", size, " ", last.name), func(t *testing.T) {
 							near, far := tcpPair(t)
 							opts := &ConnOptions{WriteQueue: WriteQueue{Bytes: 10 << 20}}
-							c, peer := NewConn(near, role, opts), NewConn(far, RoleClient-role, opts)
+							c, peer := overStream(near, role, opts), overStream(far, RoleClient-role, opts)
 							t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
 							if compressed {
 								compressLater(c, handshake.Deflate{}, &Compression{})
@@ -119,7 +119,7 @@ func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent
 	near.(*net.TCPConn).SetReadBuffer(16 << 10)
 	far.(*net.TCPConn).SetWriteBuffer(16 << 10)
 	opts.WriteQueue = WriteQueue{Bytes: 16 << 20}
-	c = NewConn(far, RoleServer, opts)
+	c = overStream(far, RoleServer, opts)
 	t.Cleanup(func() { c.CloseNow(); near.Close() })
 	for ; c.Buffered() < 4<<20; sent++ {
 		if err := c.Send(Message{Binary, make([]byte, 100_000)}); err != nil {
@@ -145,7 +145,7 @@ func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	if len(ended) > 0 {
 		t.Errorf("Read returned %v before the answers were sent", bounded.Receive(t, ended))
 	}
-	peer := NewConn(near, RoleClient, nil)
+	peer := overStream(near, RoleClient, nil)
 	defer peer.CloseNow()
 	for i := range sent {
 		if _, err := readSoon(t, peer); err != nil {
@@ -175,7 +175,7 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	if err := bounded.Receive(t, read); !errors.Is(err, context.Canceled) {
 		t.Errorf("the Read returned %v", err)
 	}
-	peer := NewConn(near, RoleClient, nil)
+	peer := overStream(near, RoleClient, nil)
 	defer peer.CloseNow()
 	for i := range sent {
 		if _, err := readSoon(t, peer); err != nil {

@@ -48,7 +48,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	for _, size := range []int{128, 8 << 10} {
 		bare := testing.AllocsPerRun(50, bareTLSEcho(t, size))
 		near, far := tlsPair(t)
-		client, server := NewConn(near, RoleClient, nil), NewConn(far, RoleServer, nil)
+		client, server := overStream(near, RoleClient, nil), overStream(far, RoleServer, nil)
 		t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 		go mirror(server)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -77,7 +77,7 @@ func BenchmarkWrite(b *testing.B) {
 				near, far := tcpPair(b)
 				defer far.Close()
 				go io.Copy(io.Discard, far)
-				c := NewConn(near, role, nil)
+				c := overStream(near, role, nil)
 				defer c.CloseNow()
 				ctx, cancel := context.WithCancel(b.Context())
 				defer cancel()

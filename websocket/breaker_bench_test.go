@@ -9,7 +9,7 @@ import (
 func BenchmarkSendDropsOldest(b *testing.B) {
 	near, far := net.Pipe()
 	defer far.Close()
-	c := NewConn(near, RoleServer, &ConnOptions{WriteQueue: WriteQueue{Full: QueueDropOldest}})
+	c := overStream(near, RoleServer, &ConnOptions{WriteQueue: WriteQueue{Full: QueueDropOldest}})
 	defer c.CloseNow()
 	p := prepare(b, "a price: 123.45")
 	for c.queued <= defaultQueueBytes-len(p.frames().Plain())-entryCost {

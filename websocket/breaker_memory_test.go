@@ -38,7 +38,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	sockets := heap() - bare
 	for _, nc := range nets {
-		client, server := NewConn(nc[0], RoleClient, nil), NewConn(nc[1], RoleServer, nil)
+		client, server := overStream(nc[0], RoleClient, nil), overStream(nc[1], RoleServer, nil)
 		conns = append(conns, client, server)
 		wg.Go(func() { echo(server) })
 		if err := client.Write(ctx, Message{Text, make([]byte, 1000)}); err != nil {

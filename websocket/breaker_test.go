@@ -353,7 +353,7 @@ func TestABareStreamIsClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &stuckStream{closed: make(chan struct{})}
-				c := NewConn(s, RoleServer, &ConnOptions{PingInterval: -1})
+				c := overStream(s, RoleServer, &ConnOptions{PingInterval: -1})
 				c.Write(t.Context(), Message{Text, []byte("taken, and stuck")})
 				end(c)
 				select {

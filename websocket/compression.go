@@ -80,6 +80,27 @@ func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
 	return nil
 }
 
+// agreedElsewhere returns what extensions, as in a server's answer, agrees on; nil when that is nothing. The offer is not known.
+func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, error) {
+	if extensions == "" {
+		return nil, nil
+	}
+	answer, err := handshake.ParseExtensions([]string{extensions})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("websocket: Handshake.Extensions: %w", err)
+	case len(answer) != 1 || answer[0].Name != handshake.DeflateName:
+		return nil, fmt.Errorf("websocket: Handshake.Extensions is %q: only %s once is supported", extensions, handshake.DeflateName)
+	case opts == nil || opts.Compression == nil:
+		return nil, errors.New("websocket: Handshake.Extensions agrees on compression, and ConnOptions.Compression is nil; set it")
+	}
+	agreed, err := handshake.VerifyDeflate(answer[0], handshake.Deflate{ClientBits: handshake.AnyWindowBits}, handshake.MinWindowBits)
+	if err != nil {
+		return nil, fmt.Errorf("websocket: Handshake.Extensions: %s: %w", handshake.DeflateName, err)
+	}
+	return &agreed, nil
+}
+
 // compress turns on what the handshake agreed on. It is called before the Conn is used.
 func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	server := deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}

@@ -234,7 +234,7 @@ func deflateOf(t *testing.T, p []byte) string {
 	t.Helper()
 	near, far := net.Pipe()
 	defer far.Close()
-	c := NewConn(near, RoleServer, nil)
+	c := overStream(near, RoleServer, nil)
 	defer c.CloseNow()
 	compressLater(c, handshake.Deflate{}, &Compression{Threshold: -1})
 	return string(c.zip.out.Append(nil, p))

@@ -198,8 +198,8 @@ type bare struct{ io.ReadWriteCloser }
 
 func TestAnyReadWriteCloserWillDo(t *testing.T) {
 	near, far := tcpPair(t)
-	client := NewConn(bare{near}, RoleClient, nil)
-	server := NewConn(bare{far}, RoleServer, nil)
+	client := overStream(bare{near}, RoleClient, nil)
+	server := overStream(bare{far}, RoleServer, nil)
 	go echo(server)
 	if err := client.Write(bounded.Context(t), Message{Text, []byte("hello")}); err != nil {
 		t.Fatal(err)

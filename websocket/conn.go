@@ -89,16 +89,28 @@ func (o *ConnOptions) settings() connSettings {
 	return s
 }
 
-// NewConn takes over rwc, on which the opening handshake has been done elsewhere. nil opts mean the defaults.
+// NewConn takes over rwc, on which the opening handshake has been done elsewhere. hs is what that agreed on; nil means nothing. It
+// becomes what the Conn's Handshake returns. nil opts mean the defaults.
+//
+// hs.Extensions, as in the answer's Sec-WebSocket-Extensions header, decides about compression. An extension that is not
+// permessage-deflate or has invalid parameters is an error, and so is compression that was agreed on while opts.Compression is nil:
+// the peer would send what cannot be read. Of opts.Compression only the Threshold counts. After an error rwc is still the caller's.
 //
 // The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline costs two goroutines, and its
-// Close must unblock its Read and Write. The Handshake of such a Conn is empty.
-func NewConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
-	return newConn(rwc, role, opts, &Handshake{}, nil, nil)
+// Close must unblock its Read and Write.
+func NewConn(rwc io.ReadWriteCloser, role Role, hs *Handshake, opts *ConnOptions) (*Conn, error) {
+	if hs == nil {
+		hs = &Handshake{}
+	}
+	agreed, err := agreedElsewhere(hs.Extensions, opts)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(rwc, role, opts, hs, agreed, nil), nil
 }
 
-// newConn is NewConn with what the handshake agreed on, and bytes that the peer sent early: they become the Conn's. agreed is nil
-// without compression.
+// newConn is NewConn where the terms of compression are known, and with bytes that the peer sent early: they become the Conn's. agreed
+// is nil without compression.
 func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) *Conn {
 	c := new(Conn)
 	c.init(rwc, role, opts, hs, agreed, early)

@@ -33,7 +33,7 @@ func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	near, far := tcpPair(t)
-	client, server = NewConn(near, RoleClient, opts), NewConn(far, RoleServer, opts)
+	client, server = overStream(near, RoleClient, opts), overStream(far, RoleServer, opts)
 	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 	return client, server
 }

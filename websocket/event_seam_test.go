@@ -52,7 +52,7 @@ func serveEvents(t *testing.T, nc net.Conn, opts *websocket.ConnOptions, open fu
 	ls := websocket.NewEventLoops(t)
 	if ls == nil {
 		done := make(chan struct{})
-		c := websocket.NewConn(nc, websocket.RoleServer, opts)
+		c := seamtest.Conn(t, nc, websocket.RoleServer, opts)
 		go func() { defer close(done); c.Run(t.Context(), open) }()
 		t.Cleanup(func() { c.CloseNow(); bounded.Receive(t, done) })
 		return

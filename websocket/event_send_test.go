@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/prepared"
 )
 
-func evFramesOf(p *Prepared) *prepared.Frames { return (*prepared.Frames)(p) }
+func evFramesOf(p *Prepared) *prepared.Frames { return p.frames() }
 
 func evPrepare(t testing.TB, text string) *Prepared {
 	t.Helper()

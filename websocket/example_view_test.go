@@ -11,8 +11,7 @@ import (
 
 // An echo that shouts: it changes the message where it lies, and holds no memory between messages.
 func ExampleConn_View() {
-	near, far := wstest.NetPipe(4 << 10)
-	client, server := websocket.NewConn(near, websocket.RoleClient, nil), websocket.NewConn(far, websocket.RoleServer, nil)
+	client, server := wstest.Pipe(nil, nil)
 	defer client.CloseNow()
 	ctx := context.Background()
 	go func() {

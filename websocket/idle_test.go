@@ -35,7 +35,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	defer cancel()
 	before := heap()
 	for i, nc := range servers {
-		conns[i] = NewConn(nc, RoleServer, nil)
+		conns[i] = overStream(nc, RoleServer, nil)
 		ready := make(chan bool)
 		go func() {
 			buf := make([]byte, 0, 64)

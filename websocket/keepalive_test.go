@@ -67,7 +67,7 @@ func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			near, far := rawPipe(t, RoleServer, nil)
-			peer := NewConn(far.Conn, RoleClient, &ConnOptions{PingInterval: -1})
+			peer := overStream(far.Conn, RoleClient, &ConnOptions{PingInterval: -1})
 			defer peer.CloseNow()
 			go peer.Read(context.Background()) // reading answers the pings
 			if reading {
@@ -118,7 +118,7 @@ func TestKeepaliveCostsNoGoroutine(t *testing.T) {
 	for range 100 {
 		near, far := tcpPair(t)
 		defer far.Close()
-		defer NewConn(near, RoleClient, nil).CloseNow()
+		defer overStream(near, RoleClient, nil).CloseNow()
 	}
 	if now := runtime.NumGoroutine(); now > before {
 		t.Errorf("%d goroutines for 100 connections", now-before)

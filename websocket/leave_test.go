@@ -13,7 +13,7 @@ func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
-		c := NewConn(near, RoleServer, nil)
+		c := overStream(near, RoleServer, nil)
 		defer c.CloseNow()
 		first := make(chan error, 1)
 		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // nobody reads

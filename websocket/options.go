@@ -9,7 +9,7 @@ type ConnOptions struct {
 	MaxMessage int64
 
 	// Compression offers permessage-deflate to the peer, or takes its offer. nil means off: it costs CPU time and memory
-	// on both sides, and can give a secret away (see [Compression]). NewConn does not compress.
+	// on both sides, and can give a secret away (see [Compression]). With NewConn the Handshake says what was agreed on.
 	Compression *Compression
 
 	// PingInterval is how long the peer may be silent: it gets a ping before that has passed, and the connection is

@@ -94,11 +94,16 @@ func closeBody(code Code, reason string) string {
 	return string([]byte{byte(code >> 8), byte(code)}) + reason
 }
 
+// overStream is NewConn after a handshake that agreed on nothing.
+func overStream(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
+	return newConn(rwc, role, opts, &Handshake{}, nil, nil)
+}
+
 // rawPipe connects a Conn of the role with a raw peer in memory.
 func rawPipe(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := net.Pipe()
-	c := NewConn(near, role, opts)
+	c := overStream(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
 	return c, raw{t, far, RoleClient - role}
 }
@@ -107,7 +112,7 @@ func rawPipe(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 func rawTCP(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := tcpPair(t)
-	c := NewConn(near, role, opts)
+	c := overStream(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
 	return c, raw{t, far, RoleClient - role}
 }
@@ -115,7 +120,7 @@ func rawTCP(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 func rawTLS(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := tlsPair(t)
-	c := NewConn(near, role, opts)
+	c := overStream(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.NetConn().Close() })
 	return c, raw{t, far, RoleClient - role}
 }

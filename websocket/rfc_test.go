@@ -20,6 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/internal/seamtest"
 )
 
 // What RFC 6455 asks of a connection, seen from the other end of its socket.
@@ -51,7 +52,7 @@ func dialRaw(t *testing.T, role websocket.Role, opts *websocket.ConnOptions) (*w
 	if err := far.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	c := websocket.NewConn(near, role, opts)
+	c := seamtest.Conn(t, near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
 	return c, &wire{t: t, conn: far, mask: role == websocket.RoleServer}
 }

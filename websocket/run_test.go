@@ -13,7 +13,7 @@ import (
 func TestRun(t *testing.T) {
 	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
 		near, far := tcpPair(t)
-		c := websocket.NewConn(far, websocket.RoleServer, opts)
+		c := seamtest.Conn(t, far, websocket.RoleServer, opts)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -30,7 +30,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 		"tcp": func(t testing.TB) (*Conn, *Conn) { return tcpConns(t, nil) },
 		"tls": func(t testing.TB) (*Conn, *Conn) {
 			near, far := tlsPair(t)
-			client, server := NewConn(near, RoleClient, nil), NewConn(far, RoleServer, nil)
+			client, server := overStream(near, RoleClient, nil), overStream(far, RoleServer, nil)
 			t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 			return client, server
 		},

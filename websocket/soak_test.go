@@ -232,7 +232,7 @@ func soakPair(t *testing.T, kind string, zip *handshake.Deflate, seed uint64) (c
 		near = &cutting{near, rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))}
 	}
 	opts := &ConnOptions{PingInterval: -1, CloseTimeout: time.Minute, WriteQueue: WriteQueue{Bytes: 256 << 10, Full: QueueBlock}}
-	client, server = NewConn(near, RoleClient, opts), NewConn(far, RoleServer, opts)
+	client, server = overStream(near, RoleClient, opts), overStream(far, RoleServer, opts)
 	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 	if zip != nil {
 		compressLater(client, *zip, &Compression{})

@@ -137,10 +137,10 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 			near, far := tcpPair(t)
 			near.(*net.TCPConn).SetReadBuffer(8 << 10)
 			far.(*net.TCPConn).SetWriteBuffer(1 << 20)
-			c := NewConn(far, role, &ConnOptions{PingInterval: 200 * time.Millisecond})
+			c := overStream(far, role, &ConnOptions{PingInterval: 200 * time.Millisecond})
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
-			peer := NewConn(slowly{near, 8 << 10, tick}, RoleClient-role, &ConnOptions{PingInterval: -1})
+			peer := overStream(slowly{near, 8 << 10, tick}, RoleClient-role, &ConnOptions{PingInterval: -1})
 			t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
 			if err := c.Write(bounded.Context(t), Message{Binary, make([]byte, 480<<10)}); err != nil {
 				t.Fatal(err)

@@ -43,9 +43,9 @@ func PipePeer(tb testing.TB, role websocket.Role, opts *Options) (*Peer, *websoc
 	var p *Peer
 	var c *websocket.Conn
 	if role == websocket.RoleClient {
-		p, c = NewPeer(client, role), websocket.NewConn(server, websocket.RoleServer, &opts.Server)
+		p, c = NewPeer(client, role), conn(server, websocket.RoleServer, &opts.Server)
 	} else {
-		p, c = NewPeer(server, role), websocket.NewConn(client, websocket.RoleClient, &opts.Client)
+		p, c = NewPeer(server, role), conn(client, websocket.RoleClient, &opts.Client)
 	}
 	if tb != nil {
 		tb.Cleanup(func() {

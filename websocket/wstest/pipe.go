@@ -19,8 +19,8 @@ type Options struct {
 
 const defaultBuffer = 64 << 10
 
-// Pipe returns a client and a server, connected in memory. Their opening handshake is taken as done: what Handshake
-// returns is empty.
+// Pipe returns a client and a server, connected in memory. Their opening handshake is taken as done, and agreed on
+// nothing: what Handshake returns is empty, and nothing is compressed.
 //
 // A message that fits into the buffer is written without a reader on the other side; a longer one waits for it, as it
 // does on a network. The Conns are ended with CloseNow when the test of tb ends; with a nil tb, as in an example, the
@@ -30,8 +30,8 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 		opts = &Options{}
 	}
 	near, far := NetPipe(opts.Buffer)
-	client = websocket.NewConn(near, websocket.RoleClient, &opts.Client)
-	server = websocket.NewConn(far, websocket.RoleServer, &opts.Server)
+	client = conn(near, websocket.RoleClient, &opts.Client)
+	server = conn(far, websocket.RoleServer, &opts.Server)
 	if tb != nil {
 		tb.Cleanup(func() {
 			client.CloseNow()
@@ -39,6 +39,15 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 		})
 	}
 	return client, server
+}
+
+// conn is websocket.NewConn after a handshake that agreed on nothing.
+func conn(nc net.Conn, role websocket.Role, opts *websocket.ConnOptions) *websocket.Conn {
+	c, err := websocket.NewConn(nc, role, nil, opts)
+	if err != nil {
+		panic(err) // only what a handshake agreed on can be wrong
+	}
+	return c
 }
 
 // NetPipe returns the two ends of a byte stream in memory, for websocket.NewConn, NewPeer, or a net.Conn of a test's own

@@ -34,7 +34,7 @@ func acceptedBeforeClose(t *testing.T, d Driver) {
 				}
 				b.add(8, []byte("\x03\xe8done"))
 				go nc.Write(b.out) //nolint:errcheck // the reader meets the error, too
-				c := websocket.NewConn(nc, websocket.RoleClient, nil)
+				c := Conn(t, nc, websocket.RoleClient, nil)
 				t.Cleanup(func() { c.CloseNow() })
 				for i := range n {
 					msg, err := c.Read(bounded.Context(t))

@@ -78,6 +78,16 @@ func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, by
 	return *err
 }
 
+// Conn is websocket.NewConn after a handshake that agreed on nothing.
+func Conn(t testing.TB, nc net.Conn, role websocket.Role, opts *websocket.ConnOptions) *websocket.Conn {
+	t.Helper()
+	c, err := websocket.NewConn(nc, role, nil, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // join opens a connection and returns its client, once the Receiver has it.
 func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) *websocket.Conn {
 	t.Helper()
@@ -86,7 +96,7 @@ func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websock
 		defer close(opened)
 		return open(s)
 	})
-	c := websocket.NewConn(nc, websocket.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
+	c := Conn(t, nc, websocket.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
 	t.Cleanup(func() { c.CloseNow() })
 	bounded.Receive(t, opened)
 	return c
