@@ -109,9 +109,9 @@ func newEventKind(t trail, x *service) *eventKind {
 	return k
 }
 
-// rosters returns what the connections of a kind are counted in.
+// rosters returns what the connections of a kind are counted in from the beginning.
 func (k *eventKind) rosters() (both [2]*roster) {
-	if k.endpoint != nil {
+	if k.endpoint != nil && k.front == nil { // with a front the request comes first
 		both[0] = &k.endpoint.roster
 	}
 	if k.server != nil {
@@ -139,20 +139,15 @@ func (k *eventKind) count(n int) {
 // closes reports whether the Endpoint or the Server is shutting down.
 func (k *eventKind) closes() bool {
 	for _, r := range k.rosters() {
-		if r == nil {
-			continue
-		}
-		r.mu.Lock()
-		closing := r.closing
-		r.mu.Unlock()
-		if closing {
+		if r.closes() {
 			return true
 		}
 	}
 	return false
 }
 
-// eachEvent calls f for the Endpoint's connections on event loops, its own and those of the Servers that it came by.
+// eachEvent calls f for the Endpoint's connections on event loops, its own and those of the Servers that it came by. Those that
+// have sent no request yet are the Server's.
 func (e *Endpoint) eachEvent(f func(Sender)) {
 	e.mu.Lock()
 	loops := []*lazyLoops{&e.loops}
@@ -164,7 +159,10 @@ func (e *Endpoint) eachEvent(f func(Sender)) {
 	e.mu.Unlock()
 	for _, z := range loops {
 		z.each(func(c *eventConn) {
-			if c.kind.endpoint == e {
+			c.fd.Lock()
+			opening := c.phase == phaseOpening
+			c.fd.Unlock()
+			if c.kind.endpoint == e && !opening {
 				f(c)
 			}
 		})

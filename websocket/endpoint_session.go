@@ -105,19 +105,24 @@ func (s *session) start(nc net.Conn, x *service, early []byte) {
 	go s.run()
 }
 
-// run is the goroutine of a session.
+// run is the goroutine of a session. What has to follow is deferred, because of runtime.Goexit in Serve or a Receiver.
 func (s *session) run() {
 	c := &s.own
+	code := CodeInternalError
+	var how *CloseError
+	defer func() {
+		if how == nil {
+			c.Close(code, "") //nolint:errcheck // it is reported by the hook
+			how, _ = errors.AsType[*CloseError](c.ended())
+		}
+		s.trail.ended(s.remote, how)
+		s.leave()
+	}()
 	if s.open != nil {
-		how := c.run(context.Background(), s.open, s.panickedAt)
-		s.trail.ended(s.remote, how)
+		how = c.run(context.Background(), s.open, s.panickedAt)
 	} else {
-		code := s.call(c)
-		c.Close(code, "") //nolint:errcheck // it is reported by the hook
-		how, _ := errors.AsType[*CloseError](c.ended())
-		s.trail.ended(s.remote, how)
+		code = s.call(c)
 	}
-	s.leave()
 }
 
 // call calls Serve, and returns the code to close with.
@@ -165,7 +170,7 @@ func (h *Handshake) complete() {
 	if l.head == "" {
 		return
 	}
-	h.RemoteAddr = l.nc.RemoteAddr().String()
+	h.RemoteAddr = remoteOf(l.nc).String()
 	h.TLS = tlsState(l.nc)
 	if r, err := opening.Request(l.head); err == nil {
 		h.fromRequest(r)

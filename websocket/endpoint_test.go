@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +172,35 @@ func TestHooks_Panic(t *testing.T) {
 		}
 	}
 	close(panicked)
+}
+
+// What ends its goroutine, as t.FailNow does, ends its connection, and nothing waits for it.
+func TestServer_Goexit(t *testing.T) {
+	for name, h := range map[string]http.Handler{
+		"handler": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { runtime.Goexit() }),
+		"Accept": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			Accept(w, r, nil)
+			runtime.Goexit()
+		}),
+		"Serve": &Endpoint{Serve: func(*Conn) { runtime.Goexit() }},
+		"Open": &Endpoint{
+			Open: func(Sender) Receiver { runtime.Goexit(); return nil },
+			Admit: func(*http.Request) (*Admission, error) {
+				return &Admission{Options: &ConnOptions{CloseTimeout: time.Second}}, nil
+			},
+		},
+	} {
+		s := &Server{HTTP: &http.Server{Handler: h}}
+		if name == "Open" {
+			s.loops.stop(false)
+		}
+		s.Panicked = func(v any, _ []byte) { t.Errorf("%s: reported as a panic: %v", name, v) }
+		nc := dialRaw(t, serveOwn(t, s))
+		io.WriteString(nc, sampleRequest+"\r\n")
+		if _, err := io.ReadAll(nc); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the client waits", name)
+		}
+	}
 }
 
 // The context of a request ends when the client goes away before the 101, and says which server it came through.

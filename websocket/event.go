@@ -76,6 +76,9 @@ type eventFront struct {
 	headTimeout time.Duration
 	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil: it is not reported
 
+	// roster is the Endpoint's. A connection is in it from its request on; nil without.
+	roster *roster
+
 	// other takes a connection over that asks for no WebSocket, with what it has sent. nil refuses such requests.
 	other func(nc net.Conn, early []byte)
 }

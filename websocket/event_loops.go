@@ -73,10 +73,12 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	place.Add(&c.fd, c)
 	c.fd.Lock()
 	defer c.fd.Unlock()
-	if c.phase == phaseOpen {
+	switch c.phase {
+	case phaseOpen:
 		c.keepAlive()
-	} else {
+	case phaseOpening:
 		c.fd.After(c.kind.front.headTimeout)
+	default: // somebody else has begun to close it
 	}
 	c.fd.Wake()
 	return nil
@@ -100,6 +102,9 @@ func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func(*eventConn) 
 	c.m.Limits = &k.opts.limits
 	p.Add(&c.fd, c)
 	c.fd.After(k.front.headTimeout)
+	if k.closes() { // it has come too late for a Shutdown to see it
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+	}
 	return &c.fd
 }
 

@@ -61,8 +61,12 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 
 // answer decides about a request. It opens the connection, or refuses the client.
 func (c *eventConn) answer(h *opening.Head, text string) bool {
-	rules := &c.kind.front.rules
+	rules, endpoint := &c.kind.front.rules, c.kind.front.roster
 	o := h.Opening(text)
+	if endpoint != nil && !endpoint.enter() {
+		c.refuse(denied(errGoingAway), o)
+		return false
+	}
 	o.TLS = c.sec() != nil
 	if len(rules.Origin.Proxies) > 0 {
 		o.RemoteAddr = c.RemoteAddr().String()
@@ -70,6 +74,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	terms, refused := rules.Admit(o, nil)
 	if refused != nil {
 		c.refuse(refused, o)
+		endpoint.exit()
 		return false
 	}
 	c.fd.Lock()
@@ -83,10 +88,15 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 		c.keepAlive()
 	}
 	c.fd.Unlock()
-	if in {
-		c.opened()
+	if !in {
+		endpoint.exit()
+		return false
 	}
-	return in
+	c.opened()
+	if endpoint.closes() { // it was still in its handshake when a Shutdown looked
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+	}
+	return true
 }
 
 // refuse answers a request that is refused, and has the connection end when the client has the answer.
@@ -111,11 +121,22 @@ func (c *eventConn) handOver(text []byte) {
 	c.stage = stageRefused
 	early := bytes.Clone(text)
 	c.fd.Lock()
+	if c.end != nil { // it ends anyway
+		c.fd.Unlock()
+		return
+	}
+	remote := c.remoteLocked()
+	nc, err := c.fd.Detach()
+	if err != nil { // out of descriptors: it is closed
+		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
+		c.fd.Unlock()
+		if report := c.kind.front.refused; report != nil {
+			report(remote, &opening.Refusal{Stage: handshake.StageRequest, Err: err}, "")
+		}
+		return
+	}
 	c.phase = phaseDead
 	c.stop.Or(stopNow | stopEnding)
-	nc, err := c.fd.Detach()
 	c.fd.Unlock()
-	if err == nil {
-		c.kind.front.other(nc, early)
-	}
+	c.kind.front.other(nc, early)
 }

@@ -177,6 +177,9 @@ func (c *eventConn) finish(d *loop.Driver) {
 	if tell {
 		c.closed(over)
 	}
+	if tell && c.kind.front != nil {
+		c.kind.front.roster.exit()
+	}
 	if c.kind.left != nil {
 		c.kind.left()
 	}

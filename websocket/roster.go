@@ -36,6 +36,23 @@ func (r *roster) enter() bool {
 	return true
 }
 
+// closes reports whether the roster accepts no more handshakes.
+func (r *roster) closes() bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closing
+}
+
+// exit is leave that does nothing without a roster.
+func (r *roster) exit() {
+	if r != nil {
+		r.leave()
+	}
+}
+
 // leave counts a handshake out.
 func (r *roster) leave() {
 	r.mu.Lock()

@@ -199,6 +199,14 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return noAddr{}
 }
 
+// remoteOf returns the address of nc's peer, never nil: a connection of another package may not know it.
+func remoteOf(nc net.Conn) net.Addr {
+	if a := nc.RemoteAddr(); a != nil {
+		return a
+	}
+	return noAddr{}
+}
+
 type noAddr struct{}
 
 func (noAddr) Network() string { return "" }

@@ -27,7 +27,7 @@ func (a *arrival) handled(r *http.Request) *responder {
 	w.ctx.Context, w.ctx.cancel = context.WithCancel(ctx)
 	w.ctx.w = w
 	w.r = r.WithContext(&w.ctx)
-	w.r.RemoteAddr, w.r.TLS = a.nc.RemoteAddr().String(), tlsState(a.nc)
+	w.r.RemoteAddr, w.r.TLS = remoteOf(a.nc).String(), tlsState(a.nc)
 	if !a.settle() || a.nc.SetDeadline(time.Time{}) != nil {
 		a.close()
 		return nil
@@ -43,16 +43,14 @@ func (a *arrival) handled(r *http.Request) *responder {
 
 // run has the Handler answer, and ends the connection unless that has taken it over.
 func (w *responder) run() {
+	defer w.over(http.StateClosed)
 	defer w.ctx.cancel()
-	if !w.serve() {
-		w.abort()
-	} else if !w.hijacked {
+	if w.serve() && !w.hijacked {
 		if w.finish() == nil && w.nc.SetDeadline(time.Now().Add(lingerTime)) == nil {
 			linger(w.nc, make([]byte, 512))
 		}
 		w.nc.Close()
 	}
-	w.over(http.StateClosed)
 }
 
 // over notes that the connection is closed, or no longer the Server's.
@@ -69,14 +67,15 @@ func (w *responder) over(state http.ConnState) {
 // abort cuts the connection from outside.
 func (w *responder) abort() { lower(w.yielded).Close() }
 
-// serve calls the Handler. It returns false when a panic has ended that.
+// serve calls the Handler. When a panic or runtime.Goexit ends that, the connection is cut, and serve returns false if it returns.
 func (w *responder) serve() (returned bool) {
 	defer func() {
 		w.stopWatching()
 		if returned {
 			return
 		}
-		if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		w.abort()
+		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 			t := trail{server: w.server}
 			t.panicked(v)
 		}

@@ -25,7 +25,7 @@ type handed struct {
 // handOver gives the connection to HTTP, with all that was read from it.
 func (a *arrival) handOver() {
 	s := a.server
-	h := &handed{server: s, yielded: a.yielded, remote: a.nc.RemoteAddr(), ctx: a.ctx}
+	h := &handed{server: s, yielded: a.yielded, remote: remoteOf(a.nc), ctx: a.ctx}
 	if h.ctx == nil {
 		h.ctx = a.source.base
 	}

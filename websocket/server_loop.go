@@ -24,7 +24,7 @@ func (src *source) listen() (stop func()) {
 	t := &trail{endpoint: e, server: s}
 	k := newEventKind(*t, &x)
 	k.front = &eventFront{
-		rules: x.rules, heads: opening.Limits{Bytes: s.headBytes()}, headTimeout: s.headTimeout(),
+		rules: x.rules, heads: opening.Limits{Bytes: s.headBytes()}, headTimeout: s.headTimeout(), roster: &e.roster,
 		refused: func(remote net.Addr, f *opening.Refusal, body string) {
 			t.refused(remote.String(), nil, refusal(f, body))
 		},
@@ -56,7 +56,7 @@ func (src *source) listen() (stop func()) {
 // hand gives a connection to HTTP, with what was read from it.
 func (src *source) hand(nc net.Conn, early []byte) {
 	s := src.server
-	h := &handed{server: s, yielded: nc, remote: nc.RemoteAddr(), ctx: src.base}
+	h := &handed{server: s, yielded: nc, remote: remoteOf(nc), ctx: src.base}
 	s.wait(&h.waiter, nc, h.remote)
 	select {
 	case src.conns <- &replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}:

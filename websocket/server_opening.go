@@ -52,7 +52,7 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 	s.pending[a] = true
 	s.mu.Unlock()
 	if s.Preface == nil { // otherwise it is not known whose connection it is
-		s.wait(&a.waiter, nc, nc.RemoteAddr())
+		s.wait(&a.waiter, nc, remoteOf(nc))
 	}
 	select {
 	case src.work <- a:
@@ -68,7 +68,13 @@ var errEvicted = errors.New("too many connections are in their handshake, and mo
 func (s *Server) wait(m *waiter, nc net.Conn, remote net.Addr) {
 	most := defaultMaxHandshakes
 	if s.MaxHandshakes != nil {
-		if most = s.MaxHandshakes(remote); most < 0 {
+		counted := false
+		t := trail{server: s}
+		t.guard(func() { most, counted = s.MaxHandshakes(remote), true })
+		if !counted { // it panicked
+			lower(nc).Close()
+		}
+		if !counted || most < 0 {
 			return
 		}
 	}
@@ -101,12 +107,14 @@ func (a *arrival) only() {
 
 // guarded is handshake, in which a panic of a hook costs the connection and nothing else. It lets a go.
 func (a *arrival) guarded() (w *responder) {
-	s := a.server
+	s, returned := a.server, false
 	defer func() {
-		if v := recover(); v != nil {
+		if !returned { // a hook has panicked, or called runtime.Goexit
 			a.abort()
 			t := trail{server: s}
-			t.panicked(v)
+			if v := recover(); v != nil {
+				t.panicked(v)
+			}
 			t.guard(func() { a.state(http.StateClosed) })
 		}
 		s.mu.Lock()
@@ -118,7 +126,9 @@ func (a *arrival) guarded() (w *responder) {
 		a.buf, a.text, a.waiter = nil, "", waiter{}
 		arrivals.Put(a)
 	}()
-	return a.handshake()
+	w = a.handshake()
+	returned = true
+	return w
 }
 
 // abort cuts the connection from outside.
@@ -148,7 +158,7 @@ func (a *arrival) state(state http.ConnState) {
 // refused reports a connection that has come to nothing.
 func (a *arrival) refused(e *HandshakeError) {
 	t := trail{server: a.server}
-	t.refused(a.nc.RemoteAddr().String(), nil, e)
+	t.refused(remoteOf(a.nc).String(), nil, e)
 }
 
 // handshake goes through all that comes before the connection is a WebSocket, or another's. It returns what remains to be done by
@@ -199,7 +209,7 @@ func (a *arrival) preface() bool {
 	if remote != nil {
 		a.nc = &transport.Accepted{Conn: a.yielded, Remote: remote}
 	}
-	s.wait(&a.waiter, a.yielded, a.nc.RemoteAddr())
+	s.wait(&a.waiter, a.yielded, remoteOf(a.nc))
 	return true
 }
 
@@ -318,7 +328,7 @@ func (a *arrival) settle() bool {
 // direct serves a client of an Endpoint that needs no request.
 func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 	if len(e.Accept.TrustedProxies) > 0 {
-		in.RemoteAddr = a.nc.RemoteAddr().String()
+		in.RemoteAddr = remoteOf(a.nc).String()
 	}
 	if !e.roster.enter() {
 		a.refuseBy(e, denied(errGoingAway))
@@ -336,7 +346,7 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		early = bytes.Clone(rest)
 	}
 	if err := a.send(x.terms.AppendAnswer(a.buf[:0], in, nil, e.Accept.Header)); err != nil {
-		t.refused(a.nc.RemoteAddr().String(), nil, &HandshakeError{Stage: handshake.StageStatus, Err: err})
+		t.refused(remoteOf(a.nc).String(), nil, &HandshakeError{Stage: handshake.StageStatus, Err: err})
 		a.close()
 		return
 	}

@@ -26,11 +26,11 @@ func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 	defer a.close()
 	t := &trail{endpoint: e, server: a.server}
 	if f.Status == 0 { // the client is gone
-		t.refused(a.nc.RemoteAddr().String(), nil, refusal(f, ""))
+		t.refused(remoteOf(a.nc).String(), nil, refusal(f, ""))
 		return
 	}
 	b, body := f.Append(make([]byte, 0, 1024), a.head.Opening(opening.View(a.buf)), time.Now())
-	t.refused(a.nc.RemoteAddr().String(), nil, refusal(f, body))
+	t.refused(remoteOf(a.nc).String(), nil, refusal(f, body))
 	if a.nc.SetDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -150,6 +151,74 @@ func TestServer_MaxHandshakes(t *testing.T) {
 			opened(t, p)
 		}
 	})
+}
+
+// A panic in MaxHandshakes costs one connection.
+func TestServer_MaxHandshakesPanics(t *testing.T) {
+	s := ownServer(&Endpoint{Serve: echoing})
+	calls := 0
+	s.MaxHandshakes = func(net.Addr) int {
+		if calls++; calls == 1 {
+			panic("oh")
+		}
+		return 2
+	}
+	logged := make(lines, 4)
+	s.HTTP.ErrorLog = logged.logger()
+	inBubble(t, s, func(t *testing.T, p *pipes) {
+		if b, err := io.ReadAll(p.dial()); len(b) > 0 || err != nil {
+			t.Errorf("it got %q, %v", b, err)
+		}
+		if line := bounded.Receive(t, logged); !strings.Contains(line, "panic: oh") {
+			t.Errorf("logged: %q", line)
+		}
+		opened(t, p)
+	})
+}
+
+// nameless is a listener of connections that do not know their addresses.
+type nameless struct{ *pipes }
+
+type namelessConn struct{ net.Conn }
+
+func (namelessConn) RemoteAddr() net.Addr { return nil }
+func (namelessConn) LocalAddr() net.Addr  { return nil }
+
+func (n nameless) Accept() (net.Conn, error) {
+	nc, err := n.pipes.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return namelessConn{nc}, nil
+}
+
+// Connections without addresses are served, as by net/http.
+func TestServer_NoAddresses(t *testing.T) {
+	for name, e := range map[string]*Endpoint{
+		"direct": {Serve: func(c *Conn) { c.Handshake(); echoing(c) }},
+		"Admit":  {Serve: echoing, Admit: func(*http.Request) (*Admission, error) { return nil, nil }},
+		"Open":   {Open: openEcho},
+	} {
+		e.Accept.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		s := ownServer(e)
+		s.MaxHandshakes = func(net.Addr) int { return 1 }
+		p := nameless{newPipes()}
+		serveOn(t, s, p, s.Serve)
+		slow := p.dial() // is evicted
+		nc := p.dial()
+		io.WriteString(nc, sampleRequest+"\r\n")
+		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
+			t.Errorf("%s: %v, %v", name, r, err)
+		}
+		slow.Close()
+		nc.Close()
+		bad := p.dial()
+		io.WriteString(bad, "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+		if r, err := http.ReadResponse(bufio.NewReader(bad), nil); err != nil || r.StatusCode != 400 {
+			t.Errorf("%s: %v, %v", name, r, err)
+		}
+		bad.Close()
+	}
 }
 
 // When a Handler returns, its connection is closed in good order.

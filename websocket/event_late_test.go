@@ -1,0 +1,181 @@
+//go:build linux
+
+package websocket
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// A Shutdown may find a connection before its handshake's bound is set, and close it.
+func TestEventAdoptDuringShutdown(t *testing.T) {
+	ls, err := newEventLoops(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	stop := make(chan struct{})
+	var looking sync.WaitGroup
+	for range 2 {
+		looking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					ls.each(nil, func(c *eventConn) { c.Shut(CodeGoingAway, "") })
+				}
+			}
+		})
+	}
+	k := &eventKind{opts: new(ConnOptions).settings(), open: func(Sender) Receiver { return nil }}
+	for range 500 {
+		far, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ls.adopt(k, near, new(opening.Terms), nil); err != nil {
+			t.Fatal(err)
+		}
+		far.Close()
+	}
+	close(stop)
+	looking.Wait()
+	ls.each(nil, func(c *eventConn) { c.CloseNow() })
+	ls.Stop()
+	ls.Wait()
+}
+
+// A connection that is accepted just when a Shutdown begins does not wait for the bound on its handshake.
+func TestEventAcceptDuringShutdown(t *testing.T) {
+	ls, err := newEventLoops(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	e := &Endpoint{Open: func(Sender) Receiver { return nil }}
+	s := ownServer(e)
+	x := service{conn: &e.Accept.Conn, open: e.Open}
+	k := newEventKind(trail{endpoint: e, server: s}, &x)
+	k.front = &eventFront{headTimeout: patience, roster: &e.roster}
+	stop, err := ls.listen(l, k, func(*eventConn) bool {
+		k.count(1)
+		s.roster.halt(false) // and each has been called by now
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := dialRaw(t, l.Addr().String())
+	if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("it got %v", err)
+	}
+	bounded.Receive(t, s.roster.waiting())
+	stop()
+	ls.Stop()
+	ls.Wait()
+}
+
+// After an Endpoint's own Shutdown its clients get a 503, also those that had connected before.
+func TestEndpoint_ShutdownBehindServer(t *testing.T) {
+	for name, e := range map[string]*Endpoint{"Serve": {Serve: echoing}, "Open": {Open: openEcho}} {
+		t.Run(name, func(t *testing.T) {
+			addr := serveOwn(t, ownServer(e))
+			before := dialRaw(t, addr)
+			io.WriteString(before, sampleRequest[:6])
+			r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "hi")))
+			if r.StatusCode != 101 {
+				t.Fatal(r)
+			}
+			expectEcho(t, br, "hi")
+			shut := make(chan error, 1)
+			go func() { shut <- e.Shutdown(bounded.Context(t)) }()
+			expectEcho(t, br, "\x03\xe9")
+			raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
+			if err := bounded.Receive(t, shut); err != nil {
+				t.Error(err)
+			}
+			io.WriteString(before, sampleRequest[6:]+"\r\n")
+			r, _ = readResponse(t, before)
+			second, _, _ := converse(t, addr, sampleRequest+"\r\n")
+			for _, r := range []*http.Response{r, second} {
+				if b, _ := io.ReadAll(r.Body); r.StatusCode != 503 || !strings.Contains(string(b), "shutting down") {
+					t.Errorf("%d %q", r.StatusCode, b)
+				}
+			}
+		})
+	}
+}
+
+// A connection that is being closed is not given to HTTP.
+func TestEventHandOverOfAnEndingConnection(t *testing.T) {
+	k := looptest.New(t, nil)
+	p := evPerform(t, k, &evServer{})
+	p.kind.front.other = func(net.Conn, []byte) { t.Error("it was given away") }
+	k.Client("")
+	k.Play(p.ls.Loops)
+	c := p.only()
+	c.Shut(CodeGoingAway, "")
+	c.handOver(nil)
+	k.Play(p.ls.Loops)
+	if n := p.Len(); n != 0 {
+		t.Errorf("%d connections are left", n)
+	}
+}
+
+// evBare is a kernel whose descriptors are no sockets any more once they have been read: no net.Conn can be made of them, as when
+// the process is out of descriptors.
+type evBare struct{ loop.Kernel }
+
+func (k evBare) Read(fd int, p []byte) (int, error) {
+	n, err := k.Kernel.Read(fd, p)
+	if null, err := os.Open(os.DevNull); err == nil {
+		syscall.Dup3(int(null.Fd()), fd, syscall.O_CLOEXEC)
+		null.Close()
+	}
+	return n, err
+}
+
+// A connection that cannot be given to HTTP ends, and that is reported.
+func TestEventHandOverFails(t *testing.T) {
+	refused := make(chan error, 1)
+	s := &evServer{makeKernel: func() (loop.Kernel, error) {
+		k, err := loop.NewKernel()
+		return evBare{k}, err
+	}}
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+	s.kind.front.other = func(net.Conn, []byte) { t.Error("it was given away") }
+	s.kind.front.refused = func(_ net.Addr, f *opening.Refusal, _ string) { refused <- f.Err }
+	p := evConnect(t, evServe(t, s))
+	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	p.expectEOF()
+	if err := bounded.Receive(t, refused); err == nil {
+		t.Error("no reason")
+	}
+	bounded.Until(t, func() bool { return s.Len() == 0 })
+}
