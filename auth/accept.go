@@ -12,7 +12,7 @@ import (
 // Guard admits to an endpoint who is known and may connect. It is not changed or copied while it is in use, and may be used from
 // many goroutines.
 type Guard struct {
-	// Authenticator says who a client is. If nil, nobody is admitted.
+	// Authenticator says who a client is. If nil, no client is admitted.
 	Authenticator Authenticator
 
 	// Rules decide who may connect. If nil, everyone who is known may.

@@ -27,7 +27,7 @@ const (
 // apiKeyEncoding writes secrets in letters and digits that no shell, URL or double click takes apart.
 var apiKeyEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// APIKey is one key that is let in, without the key.
+// APIKey describes an accepted key, without the key itself.
 type APIKey struct {
 	ID      string         // the part of the key between the underscores; becomes the Identity's ID
 	Hash    string         // "sha256:" and the hash of the whole key in hex
@@ -37,7 +37,7 @@ type APIKey struct {
 	Expires time.Time      // zero: never
 }
 
-// APIKeyOptions says where API keys come from and which are let in.
+// APIKeyOptions says where API keys come from and which are accepted.
 type APIKeyOptions struct {
 	// Header is the field that carries the key; "": X-API-Key. "Authorization: ApiKey KEY" works as well.
 	Header string
@@ -50,7 +50,7 @@ type APIKeyOptions struct {
 	// prefer a header, or a ticket.
 	Query string
 
-	// Keys are let in, and so are those of File, one a line: the ID, the hash and perhaps a JSON object with "subject",
+	// Keys are accepted, and so are those of File, one a line: the ID, the hash and perhaps a JSON object with "subject",
 	// "claims", "issued" and "expires". File is read again when it has changed.
 	Keys []APIKey
 	File string
@@ -77,7 +77,7 @@ var (
 	errAPIKeyExpired = errors.New("the API key has expired")
 )
 
-// NewAPIKeys returns an Authenticator that lets in the keys of o. It is an error if there is no source of keys, or one
+// NewAPIKeys returns an Authenticator that accepts the keys of o. It is an error if there is no source of keys, or one
 // that cannot be used; problems of the file come with its name and the line.
 func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	if o.Header == "" {

@@ -16,7 +16,7 @@ type Identity struct {
 	// Method is how it was found out: "jwt", "apikey", "basic", "ticket", "certificate", "forward", "anonymous".
 	Method string
 
-	// Claims is what the credential says besides; rules see it as claims. It may be nil.
+	// Claims is what else the credential says; rules see it as claims. It may be nil.
 	Claims map[string]any
 
 	// ID names this one credential, such as a token's jti, so that it alone can be revoked. It may be empty.
@@ -36,7 +36,7 @@ var ErrNoCredentials = errors.New("auth: no credentials")
 // The error is ErrNoCredentials, or an [*Error] that keeps the client out. An *Error whose cause is ErrNoCredentials says both:
 // there is a credential, but of a kind that another method may know (see [Chain]).
 //
-// What holds goroutines or connections has a Close() error besides, to be called when no request uses it any more.
+// What holds goroutines or connections also has a Close() error, to be called when no request uses it any more.
 type Authenticator interface {
 	// Authenticate returns who sends r. It neither reads the body nor changes r. What it waits for ends with r's context,
 	// and within a bound of its own.

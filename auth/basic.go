@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// BasicOptions says which passwords are let in. Times and numbers that are zero or less stand for what their comments say.
+// BasicOptions says which passwords are accepted. Times and numbers that are zero or less stand for what their comments say.
 type BasicOptions struct {
 	// File is a password file: a user and a hash, with a colon between them, on each line, as htpasswd -B writes it; the
 	// hash is one of bcrypt or an argon2id string. bcrypt looks at 72 bytes: with it no longer password
@@ -71,7 +71,7 @@ var (
 	errBasicOften = errors.New("too many wrong passwords")
 )
 
-// NewBasic returns an Authenticator that lets in the users of a password file. Problems of the file come with its name and
+// NewBasic returns an Authenticator that accepts the users of a password file. Problems of the file come with its name and
 // the line.
 func NewBasic(o BasicOptions) (*Basic, error) {
 	if o.Realm == "" {
@@ -124,7 +124,7 @@ func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 		return nil, err
 	}
 	// First of all, also for a password that is remembered: else an address that has been guessing could tell a right
-	// guess from a wrong one, by being let in, as fast as it likes.
+	// guess from a wrong one, by being admitted, as fast as it likes.
 	address := b.o.Address(r)
 	if wait := b.failures.blocked(user, address); wait > 0 {
 		return nil, TooMany(wait, errBasicOften)

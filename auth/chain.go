@@ -15,7 +15,7 @@ import (
 // and to rules that do not look at method. Chain issuers together only if none of them names the users of another.
 //
 // Put methods whose credentials a client sends on purpose (a header, a ticket) before those that a browser adds by itself (a
-// cookie, a certificate). [Anonymous] goes last, if it is wanted at all. A Chain of nothing lets nobody in. The slice is not
+// cookie, a certificate). [Anonymous] goes last, if it is wanted at all. An empty Chain admits no client. The slice is not
 // kept.
 func Chain(methods ...Authenticator) Authenticator {
 	var flat []Authenticator

@@ -35,7 +35,7 @@ type FetchOptions struct {
 	// proxy variables of the environment, trusts the roots of the system and keeps no connection open.
 	Transport http.RoundTripper
 
-	// OnError is told, if it is not nil, about every fetch that has failed. It is called from another goroutine, and must not
+	// OnError, if it is not nil, is called for every fetch that has failed. It is called from another goroutine, and must not
 	// call Close, which waits for it.
 	OnError func(error)
 }

@@ -7,7 +7,7 @@ import (
 
 // FileKeys are the keys in a file.
 type FileKeys struct {
-	// OnError is told, if it is not nil, when the file has changed and cannot be used; the keys that were there stay. It is
+	// OnError, if it is not nil, is called when the file has changed and cannot be used; the keys that were there stay. It is
 	// set before the first use, and called by whoever needs a key: it must return soon.
 	OnError func(error)
 

@@ -38,7 +38,7 @@ type Revocation struct {
 	At      time.Time `json:"at"`                // what was issued later is not covered; the zero time stands for now
 }
 
-// RevocationTTL is how long a Store keeps a revocation unless it is told otherwise. No credential should live longer: one that
+// RevocationTTL is how long a Store keeps a revocation by default. No credential should live longer: one that
 // does holds again when its revocation is forgotten. An API key, a password, a certificate, a token without exp are therefore
 // taken back where they are kept (the file, the authority); a revocation closes what is open until then.
 const RevocationTTL = 24 * time.Hour

@@ -168,7 +168,7 @@ func problemHint(kind string) string {
 	case "rejectedIdentifier":
 		return "this CA gives no certificate for that name: take it out, or ask another CA"
 	case "invalidContact", "unsupportedContact":
-		return "mend the email address"
+		return "correct the email address"
 	case "userActionRequired":
 		return "the CA has new terms of service: read them and agree again"
 	case "serverInternal":

@@ -1,4 +1,4 @@
-// Package certs is the TLS side of a server: where its certificates come from, which clients it lets in, and how all of
+// Package certs is the TLS side of a server: where its certificates come from, which clients it admits, and how all of
 // that changes while it runs.
 //
 // [Open] puts together what [Options] name: certificates in files, from a CA that speaks ACME, and of the development CA;

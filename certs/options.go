@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Options say where a server's certificates come from, and which clients it lets in. At least one of Files, ACME and Dev
+// Options say where a server's certificates come from, and which clients it admits. At least one of Files, ACME and Dev
 // must be set; they may be combined. Every path is read again when what lies there changes; see [Provider].
 type Options struct {
 	// Files are certificates in files. The first one is for clients that name no host, or one that no certificate is for.
@@ -38,11 +38,11 @@ type Options struct {
 	// own and replaces them daily, and sessions end with the process.
 	TicketFile string
 
-	// OnEvent is told about everything that happens after Open: what was loaded, and what could not be. It is called from
-	// one goroutine at a time, must return soon, and must not call Reload or Close. nil: nobody is told.
+	// OnEvent is called for everything that happens after Open: what was loaded, and what could not be. It is called from
+	// one goroutine at a time, must return soon, and must not call Reload or Close. If nil, events are dropped.
 	OnEvent func(Event)
 
-	// Poll is how often the files are looked at besides being watched, since some file systems tell nobody about changes.
+	// Poll is how often the files are looked at in addition to being watched, since some file systems report no changes.
 	// 0 means 1 minute.
 	Poll time.Duration
 

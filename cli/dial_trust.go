@@ -122,9 +122,9 @@ func dialHint(e *websocket.HandshakeError) string {
 	case strings.Contains(e.Hint, "TLS.ServerName"):
 		return "the server's certificate is for another name: use that name in the URL"
 	case strings.Contains(e.Hint, "DialOptions.Subprotocols;"), strings.Contains(e.Hint, "DialOptions.Header"):
-		return "mend the headers given with -H; subprotocols are offered with --subprotocol"
+		return "correct the headers given with -H; subprotocols are offered with --subprotocol"
 	case strings.Contains(e.Hint, "DialOptions.Subprotocols"):
-		return "mend what is given with --subprotocol: each is a word, given once"
+		return "correct what is given with --subprotocol: each is a word, given once"
 	case strings.Contains(e.Hint, "DialOptions.Conn.Compression"):
 		return "the server answers the offer of compression wrongly: leave --compress out"
 	}

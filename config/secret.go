@@ -8,14 +8,14 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// Secret is a text that nobody shall see: whatever prints it prints [redacted] instead, or nothing when it is empty. Only
+// Secret is a text that must not be shown: whatever prints it prints [redacted] instead, or nothing when it is empty. Only
 // [Secret.Reveal] returns it.
 type Secret struct{ text string }
 
 // NewSecret makes a secret.
 func NewSecret(text string) Secret { return Secret{text} }
 
-// Reveal returns the secret, for whoever has to use it.
+// Reveal returns the secret itself.
 func (s Secret) Reveal() string { return s.text }
 
 // Empty reports whether there is none.

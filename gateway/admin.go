@@ -213,7 +213,7 @@ func plain(w http.ResponseWriter, status int, text string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // nobody is left to be told
+	_, _ = io.WriteString(w, text) // the client is gone
 }
 
 func badRequest(w http.ResponseWriter, format string, args ...any) {

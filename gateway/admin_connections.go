@@ -150,7 +150,7 @@ func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("format") == "text" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_ = refusals.WriteText(w, list) // nobody is left to be told
+		_ = refusals.WriteText(w, list) // the client is gone
 		return
 	}
 	writeJSON(w, struct {
@@ -165,5 +165,5 @@ func writeJSON(w http.ResponseWriter, v any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // nobody is left to be told
+	_ = enc.Encode(v) // the client is gone
 }

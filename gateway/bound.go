@@ -120,7 +120,7 @@ func (s *entrance) policy(site *site, i int) *door.Policy {
 	return p
 }
 
-// failedDoor is told of a connection that came to nothing before its first request.
+// failedDoor reports a connection that came to nothing before its first request.
 func (s *entrance) failedDoor(p *door.Peer, stage string, err error) {
 	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return // clients that go away are not worth telling

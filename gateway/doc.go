@@ -1,7 +1,7 @@
 // Package gateway turns settings into running endpoints: it binds addresses, sets up TLS, finds out who a client is and
 // what it may do, answers requests, and knows every open WebSocket, so that it can end them properly.
 //
-// [Open] binds, [Server.Serve] runs until its context ends, and then drains: nobody new gets in, every connection is
+// [Open] binds, [Server.Serve] runs until its context ends, and then drains: no new client is admitted, every connection is
 // closed, one after the other in random order, and what has not answered in time is cut. [Server.Reload] takes another
 // configuration: what it does not change goes on undisturbed.
 //

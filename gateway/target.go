@@ -27,8 +27,9 @@ type Target interface {
 // Pages is what a Target implements that answers plain HTTP requests, too, such as an API. They are bounded, checked for
 // their origin and audited as the handshakes of the endpoint are. They are not authenticated: that is for the Target.
 type Pages interface {
-	// Register adds handlers to mux. It is called once for every configuration that has the Target. A page of the server itself, or of an endpoint before this one in the configuration,
-	// wins over a page with the same path. A request has to be answered within 30 seconds.
+	// Register adds handlers to mux. It is called once for every configuration that has the Target. A page of the server
+	// itself, or of an endpoint before this one in the configuration, wins over a page with the same path. A request has to
+	// be answered within 30 seconds.
 	Register(mux *http.ServeMux)
 }
 

@@ -1,4 +1,4 @@
-// Package websocket speaks the WebSocket protocol (RFC 6455), as a server and as a client.
+// Package websocket implements the WebSocket protocol (RFC 6455), as a server and as a client.
 //
 // [Accept] turns an HTTP request into a connection, [Dial] opens one, and [NewConn] takes over a stream whose opening
 // handshake happened elsewhere. All three return a [Conn]:
@@ -21,19 +21,19 @@
 //	to send
 //	  Write                one message; returns when the kernel has it, so the peer sets the pace
 //	  WriteUncompressed    the same for a message with a secret in it
-//	  Send                 one message; is copied and queued, and waits for nobody (but see QueueBlock)
+//	  Send                 one message; is copied and queued; does not wait (but see QueueBlock)
 //	  SendPrepared         messages for many connections: Prepare frames and compresses them once
 //	  Writer               a message that is too long for the memory, or whose length is not known yet
 //	to receive
 //	  Read                 the next message; its Data is yours
 //	  Messages             all messages, in a for loop
-//	  View                 the next message where it lies: no copy, lent until the function returns
+//	  View                 the next message in place: no copy, lent until the function returns
 //	  Reader               the next message piece by piece
 //	  Run                  a Receiver is called for each message, as in Endpoint.Open
 //	to end
-//	  Close                tells the peer and waits until it has answered
-//	  Shut                 tells the peer and returns
-//	  CloseNow             tells nobody; for defer, and when nothing else is of use
+//	  Close                sends a close frame and waits until the peer has answered
+//	  Shut                 sends a close frame and returns
+//	  CloseNow             sends nothing; for defer, and when nothing else is of use
 //	to serve
 //	  Accept               in any net/http handler, which goes on with the Conn
 //	  Endpoint             is such a handler, with Admit, hooks and Shutdown; Open serves without a goroutine for each connection

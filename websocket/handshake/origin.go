@@ -108,7 +108,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		allowed, ok := ParseOrigin(s)
 		if !ok {
 			const detail = "entry %d of the allowed origins is not scheme://host, scheme://host:port or null"
-			v := forbidden(fmt.Sprintf(detail, i), "mend Origins")
+			v := forbidden(fmt.Sprintf(detail, i), "correct Origins")
 			v.Status, v.Section = http.StatusInternalServerError, ""
 			return v
 		}
