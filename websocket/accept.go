@@ -15,15 +15,15 @@ import (
 // acceptTimeout bounds how long a client may take to receive the 101.
 const acceptTimeout = 10 * time.Second
 
-// AcceptOptions says whom a server lets in, and how. The zero value is the safe default. It is only read: one value may
-// serve any number of calls at once.
+// AcceptOptions says which clients a server admits, and how. The zero value is the safe default. It is only read: one value
+// may serve any number of concurrent calls.
 type AcceptOptions struct {
-	// Origins are the web origins whose pages may connect besides those of the same origin: "https://example.com",
+	// Origins are the web origins whose pages may connect in addition to those of the same origin: "https://example.com",
 	// "https://example.com:8443", without a path, a slash at the end or a wildcard. "null" admits sandboxed and local
 	// pages, all of them. An entry of another form is a mistake, which the handshakes that come to it answer with 500.
 	//
 	// nil means the same origin only: the Origin header must be the scheme, host and port that the request was sent to. A
-	// request without the header is let in: it comes from no browser.
+	// request without the header is admitted: it does not come from a browser.
 	Origins []string
 
 	// AnyOrigin drops the origin check. Any web page that a visitor opens may then connect with the visitor's cookies, and
@@ -32,7 +32,7 @@ type AcceptOptions struct {
 
 	// TrustedProxies are the addresses of proxies in front of this server. Only for requests from them, the scheme and the
 	// host that the browser used are taken from the Forwarded header (RFC 7239), or else X-Forwarded-Proto and
-	// X-Forwarded-Host. The zero Prefix stands for proxies that connect by a Unix socket, and so have no address. nil means
+	// X-Forwarded-Host. The zero Prefix means proxies that connect by a Unix socket, and so have no address. nil means
 	// that no such header is believed, so that same-origin pages fail the origin check behind a proxy that ends TLS.
 	TrustedProxies []netip.Prefix
 
@@ -40,9 +40,9 @@ type AcceptOptions struct {
 	// opens without one: look at [Handshake.Subprotocol].
 	Subprotocols []string
 
-	// Check is asked after all rules of the protocol and the origin have been checked, before the client is let in. An
-	// error keeps it out: a [*Reject] picks the reply, any other error is answered with 403 and its text stays here.
-	// nil means everyone may come in. It must not write the reply itself, nor read the request's body.
+	// Check runs after the protocol and origin checks and before the 101 response. A non-nil error rejects the handshake: a
+	// [*Reject] picks the reply, any other error is answered with 403 and its text stays here. A nil Check admits every
+	// client. Check must not write the reply itself, nor read the request's body.
 	Check func(*http.Request) error
 
 	// Header is added to the 101 response, as are the fields that are set in the ResponseWriter's Header. A field that

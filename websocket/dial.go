@@ -52,7 +52,7 @@ type DialOptions struct {
 	// From TLS to no TLS none is followed.
 	MaxRedirects int
 
-	// HandshakeTimeout bounds the whole, from the look-up of the name to the last redirect, besides the context. 0 means
+	// HandshakeTimeout bounds the whole, from the look-up of the name to the last redirect, in addition to the context. 0 means
 	// 30 seconds, unless the context has a deadline of its own.
 	HandshakeTimeout time.Duration
 
