@@ -8,10 +8,7 @@ import (
 // GUID is what a server adds to the key to show that it means WebSocket (RFC 6455 §1.3).
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-const (
-	keySize    = 24 // 16 bytes in base64
-	acceptSize = 28 // 20 bytes in base64
-)
+const keySize = 24 // 16 bytes in base64
 
 // AppendAccept appends the Sec-WebSocket-Accept value that answers key (RFC 6455 §4.2.2).
 func AppendAccept(dst []byte, key string) []byte {
