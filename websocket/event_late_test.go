@@ -152,6 +152,9 @@ type evBare struct{ loop.Kernel }
 
 func (k evBare) Read(fd int, p []byte) (int, error) {
 	n, err := k.Kernel.Read(fd, p)
+	if err != nil { // it has not come yet
+		return n, err
+	}
 	if null, err := os.Open(os.DevNull); err == nil {
 		syscall.Dup3(int(null.Fd()), fd, syscall.O_CLOEXEC)
 		null.Close()
