@@ -45,7 +45,7 @@ func acceptedBeforeClose(t *testing.T, d Driver) {
 				if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeNormal {
 					t.Errorf("after the answers: %v", err)
 				}
-				m.wantClosed(t, websocket.CodeNormal, "done", true) //nolint:errcheck // it has been checked
+				m.wantClosed(t, websocket.CodeNormal, "done", true)
 			})
 		}
 	}
@@ -94,7 +94,7 @@ func closeFromClient(t *testing.T, d Driver) {
 	if err := c.Close(4000, "enough"); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	m.wantClosed(t, 4000, "enough", true) //nolint:errcheck // it has been checked
+	m.wantClosed(t, 4000, "enough", true)
 }
 
 func closeNow(t *testing.T, d Driver) {
@@ -102,7 +102,7 @@ func closeNow(t *testing.T, d Driver) {
 	c := join(t, d, nil, m.open)
 	m.sender.CloseNow() //nolint:errcheck // it returns nil
 	wantEnd(t, c, websocket.CodeAbnormal, "")
-	m.wantClosed(t, websocket.CodeAbnormal, "", false) //nolint:errcheck // it has been checked
+	m.wantClosed(t, websocket.CodeAbnormal, "", false)
 }
 
 func errorCloses(t *testing.T, d Driver) {
@@ -123,7 +123,7 @@ func errorCloses(t *testing.T, d Driver) {
 			c := join(t, d, nil, m.open)
 			send(t, c, "hello")
 			wantEnd(t, c, tt.code, tt.reason)
-			m.wantClosed(t, tt.code, tt.reason, false) //nolint:errcheck // it has been checked
+			m.wantClosed(t, tt.code, tt.reason, false)
 		})
 	}
 }
@@ -134,7 +134,7 @@ func panics(t *testing.T, d Driver) {
 	c := join(t, d, nil, m.open)
 	send(t, c, "hello")
 	wantEnd(t, c, websocket.CodeInternalError, "")
-	m.wantClosed(t, websocket.CodeInternalError, "", false) //nolint:errcheck // it has been checked
+	m.wantClosed(t, websocket.CodeInternalError, "", false)
 
 	c = join(t, d, nil, func(websocket.Sender) websocket.Receiver { panic("secret") })
 	wantEnd(t, c, websocket.CodeInternalError, "")

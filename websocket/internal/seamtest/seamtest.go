@@ -186,7 +186,7 @@ func broadcast(t *testing.T, d Driver) {
 		}
 	}
 	for m := range r.members {
-		m.wantClosed(t, websocket.CodeNormal, "", true) //nolint:errcheck // it has been checked
+		m.wantClosed(t, websocket.CodeNormal, "", true)
 		if n := m.sender.Buffered(); n != 0 {
 			t.Errorf("Buffered returns %d after the end", n)
 		}
