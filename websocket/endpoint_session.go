@@ -92,6 +92,8 @@ type session struct {
 	late  lateHandshake
 	serve func(*Conn)
 	open  func(Sender) Receiver
+
+	returned bool // from Serve
 }
 
 // start makes the Conn and serves it on a fresh goroutine.
@@ -105,40 +107,51 @@ func (s *session) start(nc net.Conn, x *service, early []byte) {
 	go s.run()
 }
 
-// run is the goroutine of a session. What has to follow is deferred, because of runtime.Goexit in Serve or a Receiver.
+// run is the goroutine of a session. It has no frame to spare: with more than 2 KiB of stack a waiting connection would cost
+// twice as much. What has to follow is deferred, because of runtime.Goexit in Serve or a Receiver.
 func (s *session) run() {
-	c := &s.own
-	code := CodeInternalError
+	if s.open != nil {
+		s.events()
+		return
+	}
+	defer s.served()
+	s.serve(&s.own)
+	s.returned = true
+}
+
+// events serves with Open.
+func (s *session) events() {
 	var how *CloseError
 	defer func() {
 		if how == nil {
-			c.Close(code, "") //nolint:errcheck // it is reported by the hook
-			how, _ = errors.AsType[*CloseError](c.ended())
+			how = s.close(CodeInternalError)
 		}
 		s.trail.ended(s.remote, how)
 		s.leave()
 	}()
-	if s.open != nil {
-		how = c.run(context.Background(), s.open, s.panickedAt)
-	} else {
-		code = s.call(c)
-	}
+	how = s.own.run(context.Background(), s.open, s.panickedAt)
 }
 
-// call calls Serve, and returns the code to close with.
-func (s *session) call(c *Conn) (code Code) {
-	defer func() {
-		if v := recover(); v != nil {
-			code = CodeInternalError
-			if v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
-				c.CloseNow()
-				return
-			}
-			s.trail.panicked(v)
-		}
-	}()
-	s.serve(c)
-	return CodeNormal
+// served ends a session after Serve.
+func (s *session) served() {
+	code := CodeInternalError
+	switch v := recover(); {
+	case v == http.ErrAbortHandler: //nolint:errorlint // as net/http compares it
+		s.own.CloseNow() //nolint:errcheck // it returns nil
+	case v != nil:
+		s.trail.panicked(v)
+	case s.returned:
+		code = CodeNormal
+	}
+	s.trail.ended(s.remote, s.close(code))
+	s.leave()
+}
+
+// close closes the connection, if it has not ended, and returns how it ended.
+func (s *session) close(code Code) *CloseError {
+	s.own.Close(code, "") //nolint:errcheck // it is reported by the hook
+	how, _ := errors.AsType[*CloseError](s.own.ended())
+	return how
 }
 
 func (s *session) remote() string {
