@@ -53,7 +53,7 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 	ls := z.ls
 	z.mu.RUnlock()
 	if ls != nil {
-		ls.each(nil, f)
+		ls.each(f)
 	}
 }
 

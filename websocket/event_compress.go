@@ -9,7 +9,7 @@ import (
 )
 
 // zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to
-// remember. in is the holder's, out belongs to the Conn's mu.
+// remember. in is the holder's; the lock of the descriptor guards out.
 type zipper struct {
 	threshold int
 	out       deflate.Compressor
@@ -27,7 +27,7 @@ func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
 }
 
 // putCompressed sends m compressed, or as it is when that is shorter. The caller holds the lock.
-func (c *eventConn) putCompressed(m Message) error {
+func (c *eventOutbox) putCompressed(m Message) error {
 	z := c.zip()
 	if c.kind.opts.queue.Full == QueueDropOldest {
 		z.out.Forget() // the peer may not get what came before
@@ -44,7 +44,7 @@ func (c *eventConn) putCompressed(m Message) error {
 }
 
 // inflate hands on what a compressed message holds.
-func (c *eventConn) inflate(text bool, p []byte) {
+func (c *eventInbox) inflate(text bool, p []byte) {
 	f := borrow(protocol.NewMemory * len(p))
 	defer f.free()
 	b, err := c.zip().in.Append(f.b, p, max(c.kind.opts.limits.MaxMessage, -1))

@@ -10,7 +10,7 @@ import (
 
 // Shut implements [Sender]. The Receiver gets no more messages; its Closed is called when the peer has answered, or
 // CloseTimeout has passed.
-func (c *eventConn) Shut(code Code, reason string) error {
+func (c *eventOutbox) Shut(code Code, reason string) error {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	switch c.phase {
@@ -24,7 +24,7 @@ func (c *eventConn) Shut(code Code, reason string) error {
 }
 
 // shut queues our close frame. The caller holds the lock.
-func (c *eventConn) shut(code Code, reason string) error {
+func (c *eventOutbox) shut(code Code, reason string) error {
 	out := c.room(0)
 	b, err := c.m.AppendClose(out.b, uint16(code), reason, nil)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *eventConn) shut(code Code, reason string) error {
 }
 
 // CloseNow implements [Sender]. The Receiver's Closed is called soon after.
-func (c *eventConn) CloseNow() error {
+func (c *eventOutbox) CloseNow() error {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	if c.phase != phaseDead {
@@ -49,7 +49,7 @@ func (c *eventConn) CloseNow() error {
 }
 
 // become goes on to a later phase, which has CloseTimeout to come to its end. The caller holds the lock.
-func (c *eventConn) become(p phase) {
+func (c *eventOutbox) become(p phase) {
 	c.phase = p
 	c.stop.Or(stopEnding)
 	c.unpause() // the peer's close frame is waited for
@@ -57,7 +57,7 @@ func (c *eventConn) become(p phase) {
 }
 
 // ends returns what c needs when it ends. The caller holds the lock.
-func (c *eventConn) ends() *ending {
+func (c *eventLink) ends() *ending {
 	if c.end == nil {
 		c.end = &ending{remote: c.remoteLocked()} // as long as the kernel knows it
 	}
@@ -65,7 +65,7 @@ func (c *eventConn) ends() *ending {
 }
 
 // fail has c end with e as soon as its holder sees it; a reason that is there already stays. The caller holds the lock.
-func (c *eventConn) fail(e *CloseError) {
+func (c *eventLink) fail(e *CloseError) {
 	if end := c.ends(); end.now == nil {
 		end.now = e
 	}
@@ -74,7 +74,7 @@ func (c *eventConn) fail(e *CloseError) {
 
 // peerClosed completes the closing handshake when the peer's close frame has come: when the answer is sent, that is the
 // end (RFC 6455 §7.1.1: the server closes the TCP connection first).
-func (c *eventConn) peerClosed(ev *protocol.Event) {
+func (c *eventInbox) peerClosed(ev *protocol.Event) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	e := c.ends()
@@ -86,7 +86,7 @@ func (c *eventConn) peerClosed(ev *protocol.Event) {
 
 // violated has the peer told which rule it broke (RFC 6455 §7.1.7). What it still sends is thrown away: closing a socket
 // with bytes unread would reset it, and could destroy what it is told on its way.
-func (c *eventConn) violated(err error) {
+func (c *eventInbox) violated(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	var v *protocol.Violation
@@ -99,7 +99,7 @@ func (c *eventConn) violated(err error) {
 }
 
 // broke ends the connection after a read that failed, and says what happened last.
-func (c *eventConn) broke(err error) {
+func (c *eventInbox) broke(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	end := c.ends()
@@ -145,7 +145,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 		// its time ends.
 		e.half = true
 		if sec := c.sec(); sec != nil {
-			sec.closeWrite(c)
+			sec.closeWrite(&c.eventOutbox)
 		}
 		c.fd.CloseWrite()
 		if c.phase == phaseLeaving {
@@ -160,7 +160,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 func (c *eventConn) die(over *CloseError) *CloseError {
 	sec := c.sec()
 	if sec != nil && over.Err == nil {
-		sec.closeWrite(c)
+		sec.closeWrite(&c.eventOutbox)
 	}
 	c.phase = phaseDead
 	c.stop.Or(stopNow | stopEnding)

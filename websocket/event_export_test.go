@@ -18,7 +18,7 @@ func NewEventLoops(t *testing.T) *EventLoops {
 		return nil
 	}
 	t.Cleanup(func() {
-		ls.each(nil, func(c *eventConn) { c.CloseNow() })
+		ls.each(func(c *eventConn) { c.CloseNow() })
 		ls.Stop()
 		ls.Wait()
 	})

@@ -63,7 +63,7 @@ func (s *evServer) manual(t testing.TB, k loop.Kernel) {
 
 // only returns the only connection.
 func (p *evTheatre) only() (c *eventConn) {
-	p.ls.each(p.kind, func(one *eventConn) { c = one })
+	p.ls.each(func(one *eventConn) { c = one })
 	return c
 }
 

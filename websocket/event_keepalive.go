@@ -10,7 +10,7 @@ import (
 const controlTick = 16 * time.Millisecond
 
 // tooMany counts a control frame of the peer, and reports whether that is more than it may send in a second.
-func (c *eventConn) tooMany() bool {
+func (c *eventInbox) tooMany() bool {
 	if c.controls++; c.controls <= protocol.MaxControls {
 		return false
 	}

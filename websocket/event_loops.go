@@ -26,7 +26,8 @@ func newEventLoops(n int) (*eventLoops, error) {
 // adopt serves nc, a connection whose opening handshake is done, with events: k says how, t what was agreed on. early is what the
 // client has sent behind its request, and is copied; may be nil.
 func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, t *opening.Terms, early []byte) (*eventConn, error) {
-	c := &eventConn{kind: k, stage: stageUntold, phase: phaseOpen}
+	c := new(eventConn)
+	c.kind, c.stage, c.phase = k, stageUntold, phaseOpen
 	c.agree(t)
 	if len(early) > 0 {
 		rest := borrow(len(early))
@@ -34,11 +35,6 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, t *opening.Terms, early [
 		c.extra().rest = rest
 	}
 	return c, ls.take(c, nc)
-}
-
-// open reads the opening handshake from nc, of which nothing has been read, and serves it: k has a front.
-func (ls *eventLoops) open(k *eventKind, nc net.Conn) error {
-	return ls.take(&eventConn{kind: k}, nc)
 }
 
 // take gives c its place in a loop. nc is closed: the loop has a descriptor of its own for its socket. Only a *net.TCPConn, a
@@ -60,7 +56,7 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	}
 	var sec *eventTLS
 	if over != nil {
-		sec = &eventTLS{conn: over, c: c, more: true, local: below.LocalAddr(), remote: below.RemoteAddr()}
+		sec = &eventTLS{conn: over, fd: &c.fd, more: true, local: below.LocalAddr(), remote: below.RemoteAddr()}
 	}
 	place, err := ls.Take(below)
 	if err != nil {
@@ -87,18 +83,19 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 // listen has a loop accept from l's socket, and open connections by k's front, until stop is called. came is called for each
 // connection; it reports whether the connection is to be served, and must not block. A listener that is neither a
 // *net.TCPListener nor a *net.UnixListener is an errors.ErrUnsupported.
-func (ls *eventLoops) listen(l net.Listener, k *eventKind, came func(*eventConn) bool) (stop func(), err error) {
+func (ls *eventLoops) listen(l net.Listener, k *eventKind, came func() bool) (stop func(), err error) {
 	return ls.Listen(l, func(p loop.Place) *loop.FD {
 		return ls.arrived(p, k, came)
 	})
 }
 
 // arrived makes a connection of what a listener has accepted.
-func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func(*eventConn) bool) *loop.FD {
-	c := &eventConn{kind: k}
-	if came != nil && !came(c) {
+func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loop.FD {
+	if !came() {
 		return nil
 	}
+	c := new(eventConn)
+	c.kind = k
 	c.m.Limits = &k.opts.limits
 	p.Add(&c.fd, c)
 	c.fd.After(k.front.headTimeout)
@@ -108,10 +105,10 @@ func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func(*eventConn) 
 	return &c.fd
 }
 
-// each calls f for every connection of kind k; nil means of any.
-func (ls *eventLoops) each(k *eventKind, f func(*eventConn)) {
+// each calls f for every connection.
+func (ls *eventLoops) each(f func(*eventConn)) {
 	ls.Each(func(h loop.Handler) {
-		if c, ok := h.(*eventConn); ok && (k == nil || c.kind == k) {
+		if c, ok := h.(*eventConn); ok {
 			f(c)
 		}
 	})

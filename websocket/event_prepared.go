@@ -8,7 +8,7 @@ import (
 
 // SendPrepared implements [Sender]. Where nothing is queued and no other message is being handled that might add to it, all
 // of ps are with the kernel when it returns, in one system call and a single one without a copy.
-func (c *eventConn) SendPrepared(ps ...*Prepared) error {
+func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if c.m.Compressed { // then more is there from the beginning
 		z := c.more.zip
 		for _, p := range ps { // not under a lock that others wait for
@@ -37,7 +37,7 @@ func (c *eventConn) SendPrepared(ps ...*Prepared) error {
 }
 
 // frameFor picks the frame that this connection gets. The caller holds the lock.
-func (c *eventConn) frameFor(f *prepared.Frames) []byte {
+func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
 	if z := c.zip(); z != nil && len(f.Payload()) >= z.threshold {
 		if b := f.Compressed(z.out.Window.Bits); b[0]&frame.RSV1 != 0 {
 			z.out.Forget() // the peer's window moves on by what our compressor does not know of
@@ -49,7 +49,7 @@ func (c *eventConn) frameFor(f *prepared.Frames) []byte {
 
 // putShared sends or queues a frame that is not to be written to. A single one goes to the kernel from where it lies, if
 // nothing is to go with it. The caller holds the lock.
-func (c *eventConn) putShared(b []byte, single bool) {
+func (c *eventOutbox) putShared(b []byte, single bool) {
 	if c.sec() == nil && !c.stuck && (len(b) > together || single && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
 		c.pushShared(b)
 		return
@@ -59,7 +59,7 @@ func (c *eventConn) putShared(b []byte, single bool) {
 }
 
 // pushShared writes what waits and b, and queues what the kernel does not take of it. The caller holds the lock.
-func (c *eventConn) pushShared(b []byte) {
+func (c *eventOutbox) pushShared(b []byte) {
 	var n int
 	var err error
 	before := c.out.size()

@@ -5,6 +5,20 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
+// eventInbox makes messages of what has arrived and hands them to the Receiver.
+//
+// All of it is the holder's.
+type eventInbox struct {
+	eventOutbox
+
+	r        Receiver
+	msg      *buffer // what has arrived of a message, or of the request; nil when nothing waits for more
+	second   uint32  // when the control frames of a second were first counted, see tooMany
+	controls uint16  // how many there were
+	stage    stage
+	heard    bool // bytes have arrived since keepalive last looked
+}
+
 // maxReads bounds how much of one connection is read before the others get their turn.
 const maxReads = 16
 
@@ -56,22 +70,14 @@ func (c *eventConn) receive(d *loop.Driver) {
 }
 
 // discards reports that what arrives is thrown away.
-func (c *eventConn) discards() bool {
+func (c *eventOutbox) discards() bool {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	return c.phase == phaseLingering
 }
 
-// read reads plain bytes.
-func (c *eventConn) read(p []byte) (int, error) {
-	if sec := c.sec(); sec != nil {
-		return sec.read(p)
-	}
-	return c.fd.Read(p)
-}
-
 // spare returns space behind what has arrived of a message, for payload of which left bytes are to come.
-func (c *eventConn) spare(left int64) []byte {
+func (c *eventInbox) spare(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
 		if g := pooled(protocol.Room(have, left, protocol.PooledMemory)); g != nil {
@@ -114,7 +120,7 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 }
 
 // step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
-func (c *eventConn) step(d *loop.Driver, win []byte, placed bool) int {
+func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 	if p, text, n := c.m.Whole(win); n > 0 { // most are
 		d.Last(n == len(win))
 		if len(p) > single {
@@ -143,7 +149,7 @@ func (c *eventConn) step(d *loop.Driver, win []byte, placed bool) int {
 }
 
 // control sees to what is not data.
-func (c *eventConn) control(ev *protocol.Event, err error) {
+func (c *eventInbox) control(ev *protocol.Event, err error) {
 	if err == nil && ev.Kind != protocol.Close && c.tooMany() {
 		err = c.m.TooManyControls()
 	}
@@ -160,7 +166,7 @@ func (c *eventConn) control(ev *protocol.Event, err error) {
 }
 
 // piece takes a part of a message, or a compressed one.
-func (c *eventConn) piece(ev *protocol.Event, placed bool) {
+func (c *eventInbox) piece(ev *protocol.Event, placed bool) {
 	if ev.First && ev.Last {
 		c.inflate(ev.Text, ev.Payload)
 		return
@@ -182,7 +188,7 @@ func (c *eventConn) piece(ev *protocol.Event, placed bool) {
 }
 
 // gather keeps a piece of a message until the rest of it is here.
-func (c *eventConn) gather(p []byte) {
+func (c *eventInbox) gather(p []byte) {
 	want := protocol.Room(len(p), c.m.Left(), protocol.NewMemory)
 	if c.msg == nil {
 		if c.msg = pooled(protocol.Room(len(p), c.m.Left(), protocol.PooledMemory)); c.msg == nil {
@@ -195,7 +201,7 @@ func (c *eventConn) gather(p []byte) {
 }
 
 // deliver hands a message to the Receiver. An error of it closes the connection.
-func (c *eventConn) deliver(text bool, p []byte) {
+func (c *eventInbox) deliver(text bool, p []byte) {
 	if c.r == nil || c.stop.Load()&stopEnding != 0 {
 		return
 	}
@@ -209,7 +215,7 @@ func (c *eventConn) deliver(text bool, p []byte) {
 }
 
 // message calls the Receiver.
-func (c *eventConn) message(m Message) (err error) {
+func (c *eventInbox) message(m Message) (err error) {
 	defer c.recovered(&err)
 	return c.r.Message(m)
 }

@@ -2,9 +2,10 @@ package websocket
 
 import (
 	"fmt"
-	"github.com/handfast/handfast/websocket/loop"
+	"sync/atomic"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/loop"
 )
 
 const (
@@ -15,19 +16,29 @@ const (
 	corkSize = 64 << 10 // of the buffer in which a connection's answers gather
 )
 
+// eventOutbox is what goes out of a connection: frames gather in a queue, which is written as far as the kernel takes it, and
+// the close frame is the last.
+//
+// The lock of fd guards all of it.
+type eventOutbox struct {
+	eventLink
+
+	out    *buffer     // what is to be sent; nil when there is nothing
+	alone  atomic.Bool // the large message that is delivered is the last that has arrived; the holder says so without the lock
+	phase  phase
+	corked bool // the holder flushes when it is done
+	stuck  bool // the kernel takes nothing until it says so
+	tight  bool // the queue has refused a message, or was more than half full, since it was last empty
+}
+
 // Send implements [Sender]. What a Receiver sends to its own connection leaves when all that had arrived on it has been
 // handled; to others, at the end of the batch of events.
-func (c *eventConn) Send(m Message) error {
+func (c *eventOutbox) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
 	c.fd.Lock()
 	defer c.fd.Unlock()
-	return c.sendLocked(m)
-}
-
-// sendLocked sends or queues m. The caller holds the lock.
-func (c *eventConn) sendLocked(m Message) error {
 	if err := c.writable(len(m.Data) + frame.MaxHeader); err != nil {
 		return err
 	}
@@ -38,14 +49,14 @@ func (c *eventConn) sendLocked(m Message) error {
 }
 
 // writable says why a message that takes n bytes cannot be written, if so. The caller holds the lock.
-func (c *eventConn) writable(n int) error {
+func (c *eventOutbox) writable(n int) error {
 	if c.end == nil && !c.stuck {
 		return nil
 	}
 	return c.obstacle(n)
 }
 
-func (c *eventConn) obstacle(n int) error {
+func (c *eventOutbox) obstacle(n int) error {
 	if c.end == nil {
 		return c.makeRoom(n)
 	}
@@ -58,7 +69,7 @@ func (c *eventConn) obstacle(n int) error {
 }
 
 // makeRoom applies the policy when n bytes do not fit into the queue. The caller holds the lock.
-func (c *eventConn) makeRoom(n int) error {
+func (c *eventOutbox) makeRoom(n int) error {
 	waits, most := c.waiting(), c.kind.opts.queue.Bytes
 	if !c.stuck || waits == 0 || waits+n <= most {
 		return nil
@@ -78,7 +89,7 @@ func (c *eventConn) makeRoom(n int) error {
 }
 
 // waiting returns how many bytes wait of which the kernel has no part. The caller holds the lock.
-func (c *eventConn) waiting() int {
+func (c *eventOutbox) waiting() int {
 	if c.out == nil {
 		return 0
 	}
@@ -87,7 +98,7 @@ func (c *eventConn) waiting() int {
 
 // drop takes messages out of the queue, the oldest first, until enough bytes are gone. What has begun to be sent stays, as do
 // control frames. The caller holds the lock.
-func (c *eventConn) drop(enough int) {
+func (c *eventOutbox) drop(enough int) {
 	if c.out == nil {
 		return
 	}
@@ -113,7 +124,7 @@ func (c *eventConn) drop(enough int) {
 }
 
 // advance notes that the kernel has taken n more bytes of the queue. The caller holds the lock.
-func (c *eventConn) advance(n int) {
+func (c *eventOutbox) advance(n int) {
 	if n == c.out.size() {
 		c.out.cut = 0
 	} else {
@@ -135,7 +146,7 @@ func cutAt(b []byte, cut, n int) int {
 }
 
 // queued returns how many bytes wait to be sent. The caller holds the lock.
-func (c *eventConn) queued() int {
+func (c *eventOutbox) queued() int {
 	n := c.out.size()
 	if sec := c.sec(); sec != nil {
 		n += sec.queued()
@@ -144,7 +155,7 @@ func (c *eventConn) queued() int {
 }
 
 // put makes a frame of p and sends or queues it. The caller holds the lock.
-func (c *eventConn) put(text, compressed bool, p []byte) error {
+func (c *eventOutbox) put(text, compressed bool, p []byte) error {
 	if compressed || len(p) > single {
 		if err := c.putLong(text, compressed, p); err != nil {
 			return err
@@ -167,7 +178,7 @@ func (c *eventConn) put(text, compressed bool, p []byte) error {
 }
 
 // sent sees that what was queued goes out. The caller holds the lock.
-func (c *eventConn) sent() {
+func (c *eventOutbox) sent() {
 	if c.stuck {
 		c.pause()
 		if !c.corked {
@@ -181,7 +192,7 @@ func (c *eventConn) sent() {
 }
 
 // putLong queues a header and its payload, or writes what waits and both of them in one system call. The caller holds the lock.
-func (c *eventConn) putLong(text, compressed bool, p []byte) error {
+func (c *eventOutbox) putLong(text, compressed bool, p []byte) error {
 	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
 	if err != nil {
 		return err
@@ -198,7 +209,7 @@ func (c *eventConn) putLong(text, compressed bool, p []byte) error {
 }
 
 // room returns the queue with space for n bytes more. The caller holds the lock.
-func (c *eventConn) room(n int) *buffer {
+func (c *eventOutbox) room(n int) *buffer {
 	if c.out == nil {
 		c.out = borrow(n)
 		return c.out
@@ -214,7 +225,7 @@ func (c *eventConn) room(n int) *buffer {
 }
 
 // flush writes what waits, as far as the kernel takes it. The caller holds the lock.
-func (c *eventConn) flush() {
+func (c *eventOutbox) flush() {
 	if c.stuck {
 		return
 	}
@@ -231,7 +242,7 @@ func (c *eventConn) flush() {
 }
 
 // tidy gives back the memory of a queue that is empty. The caller holds the lock.
-func (c *eventConn) tidy() {
+func (c *eventOutbox) tidy() {
 	if c.out != nil && c.out.size() == 0 && !c.corked {
 		c.out.free()
 		c.out = nil
@@ -240,7 +251,7 @@ func (c *eventConn) tidy() {
 
 // pause has a connection whose peer does not read not be read from, when half of what may wait for it does; and no more,
 // when three quarters of that are free again. The caller holds the lock.
-func (c *eventConn) pause() {
+func (c *eventOutbox) pause() {
 	switch n, most := c.waiting(), c.kind.opts.queue.Bytes; {
 	case n > most/2:
 		c.tight = true
@@ -250,15 +261,8 @@ func (c *eventConn) pause() {
 	}
 }
 
-// unpause has the connection read from again, first what has arrived and was not parsed. The caller holds the lock.
-func (c *eventConn) unpause() {
-	if c.stop.And(^stopPaused)&stopPaused != 0 {
-		c.fd.Wake()
-	}
-}
-
 // push writes f to the kernel, and reports whether all of it is gone. The caller holds the lock.
-func (c *eventConn) push(f *buffer) bool {
+func (c *eventOutbox) push(f *buffer) bool {
 	for f.size() > 0 {
 		n, err := c.fd.Write(f.rest())
 		if err == loop.ErrAgain {
@@ -285,7 +289,7 @@ func (c *eventConn) push(f *buffer) bool {
 
 // writeFailed gives up what waits: it cannot be sent any more. What the peer has said before it left may lie unread, so
 // the end is left to the reader. The caller holds the lock.
-func (c *eventConn) writeFailed(err error) {
+func (c *eventOutbox) writeFailed(err error) {
 	c.stuck = false
 	if c.out != nil {
 		c.out.b, c.out.r, c.out.cut = c.out.b[:0], 0, 0
@@ -300,4 +304,11 @@ func (c *eventConn) writeFailed(err error) {
 	}
 	c.unpause()
 	c.fd.Wake()
+}
+
+// Buffered implements [Sender].
+func (c *eventOutbox) Buffered() int {
+	c.fd.Lock()
+	defer c.fd.Unlock()
+	return c.queued()
 }

@@ -247,7 +247,7 @@ func TestEventWhatIsCut(t *testing.T) {
 	if got := cutAt(b[10:], 194, 5); got != 189 {
 		t.Errorf("within the rest of a frame: %d", got)
 	}
-	c := &eventConn{out: &buffer{b: b}}
+	c := &eventOutbox{out: &buffer{b: b}}
 	c.advance(7)
 	c.drop(1)
 	if got := string(c.out.rest()[c.out.cut:]); got != "\x89\x00" || c.out.cut != 197 {

@@ -1,8 +1,6 @@
 package websocket
 
 import (
-	"runtime/debug"
-
 	"github.com/handfast/handfast/websocket/loop"
 	"github.com/handfast/handfast/websocket/protocol"
 )
@@ -62,17 +60,6 @@ func (c *eventConn) Serve(d *loop.Driver, why loop.Events) {
 	c.finish(d)
 }
 
-// recovered makes an error of a panic in the application's code, which costs this connection.
-func (c *eventConn) recovered(err *error) {
-	if v := recover(); v != nil {
-		p := &panicError{v, debug.Stack()}
-		if c.kind.panicked != nil {
-			c.kind.panicked(p.value, p.stack)
-		}
-		*err = p
-	}
-}
-
 // attend does what there is to do in a visit.
 func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
 	if c.stage == stageUntold {
@@ -116,15 +103,8 @@ func (c *eventConn) drain() {
 	}
 }
 
-// call calls the application.
-func (c *eventConn) call(f func()) (err error) {
-	defer c.recovered(&err)
-	f()
-	return nil
-}
-
 // drainDue reports whether Drained is to be called. The caller holds the lock.
-func (c *eventConn) drainDue() bool {
+func (c *eventOutbox) drainDue() bool {
 	return c.tight && c.phase == phaseOpen && c.more != nil && c.more.drained != nil && c.queued() == 0
 }
 
@@ -198,7 +178,7 @@ func (c *eventConn) closed(over *CloseError) {
 }
 
 // failed closes the connection because of an error of the application.
-func (c *eventConn) failed(err error) {
+func (c *eventOutbox) failed(err error) {
 	code, reason, cause := closeFor(err)
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -213,7 +193,7 @@ func (c *eventConn) failed(err error) {
 
 // defers leaves what is to be sent for the end of the batch: its Receivers send to others, and may yet send to this one.
 // The buffer that a visit lends is worth too much to wait with it. The caller holds the lock.
-func (c *eventConn) defers() {
+func (c *eventOutbox) defers() {
 	if cap(c.out.b) == corkSize {
 		f := borrow(c.out.size())
 		f.b = append(f.b, c.out.rest()...)
@@ -225,7 +205,7 @@ func (c *eventConn) defers() {
 }
 
 // reply queues what the protocol wants said. The caller is the holder, and holds the lock.
-func (c *eventConn) reply() {
+func (c *eventOutbox) reply() {
 	if !c.m.Pending() {
 		return
 	}
@@ -234,7 +214,7 @@ func (c *eventConn) reply() {
 }
 
 // rearm says what to wait for. The caller holds the lock.
-func (c *eventConn) rearm() {
+func (c *eventOutbox) rearm() {
 	var want loop.Events
 	if c.stuck {
 		want |= loop.Writable

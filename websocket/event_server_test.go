@@ -149,7 +149,7 @@ func (s *evServer) start() error {
 	return s.err
 }
 
-func (s *evServer) came(*eventConn) bool {
+func (s *evServer) came() bool {
 	s.conns.Add(1)
 	return true
 }
@@ -212,7 +212,9 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 		return err
 	}
 	s.conns.Add(1)
-	return s.ls.open(s.kind, t)
+	c := new(eventConn)
+	c.kind = s.kind
+	return s.ls.take(c, t)
 }
 
 // Shutdown closes all connections with 1001 and waits for their end.
@@ -242,7 +244,7 @@ func (s *evServer) drain(ctx context.Context, end func(*eventConn)) error {
 		stop()
 	}
 	s.work.Wait()
-	s.ls.each(s.kind, end)
+	s.ls.each(end)
 	if !over {
 		close(s.done)
 		s.ls.Stop()
@@ -253,7 +255,7 @@ func (s *evServer) drain(ctx context.Context, end func(*eventConn)) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
-		s.ls.each(s.kind, func(c *eventConn) { c.CloseNow() })
+		s.ls.each(func(c *eventConn) { c.CloseNow() })
 		return ctx.Err()
 	}
 }

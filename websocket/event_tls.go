@@ -3,11 +3,12 @@ package websocket
 import (
 	"crypto/tls"
 	"errors"
-	"github.com/handfast/handfast/websocket/loop"
 	"io"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/websocket/loop"
 )
 
 // recordRead is how much a read below TLS takes at once: two of its largest records.
@@ -18,7 +19,7 @@ const recordRead = 32 << 10
 // keeps a processor busy and so has a goroutine of its own, crypto/tls runs on the socket.
 type eventTLS struct {
 	conn          *tls.Conn
-	c             *eventConn
+	fd            *loop.FD
 	local, remote net.Addr
 
 	// The holder's.
@@ -26,7 +27,7 @@ type eventTLS struct {
 	dry  bool    // the kernel has no more
 	more bool    // TLS may have more, of which the kernel knows nothing
 
-	mu     sync.Mutex // after the Conn's mu, and crypto/tls's own
+	mu     sync.Mutex // after the descriptor's lock, and crypto/tls's own
 	cipher *buffer    // records to be sent
 }
 
@@ -47,7 +48,7 @@ func (s *eventTLS) Read(p []byte) (int, error) {
 			s.buf = borrow(recordRead)
 		}
 		s.buf.b, s.buf.r = s.buf.b[:0], 0
-		n, err := s.c.fd.Read(s.buf.b[:cap(s.buf.b)])
+		n, err := s.fd.Read(s.buf.b[:cap(s.buf.b)])
 		s.dry = n < cap(s.buf.b)
 		if err == loop.ErrAgain {
 			return 0, errNotNow{}
@@ -132,8 +133,8 @@ func (s *eventTLS) take() *buffer {
 	return f
 }
 
-// flush writes what waits, records first. The caller holds c.mu.
-func (s *eventTLS) flush(c *eventConn) {
+// flush writes what waits, records first. The caller holds the lock of c.
+func (s *eventTLS) flush(c *eventOutbox) {
 	for {
 		if f := s.take(); f.size() > 0 {
 			if !c.push(f) {
@@ -170,8 +171,8 @@ func (s *eventTLS) keep(f *buffer) {
 // drop gives up what waits.
 func (s *eventTLS) drop() { s.take().free() }
 
-// closeWrite says goodbye in the way of TLS, if the kernel takes it at once. The caller holds c.mu.
-func (s *eventTLS) closeWrite(c *eventConn) {
+// closeWrite says goodbye in the way of TLS, if the kernel takes it at once. The caller holds the lock of c.
+func (s *eventTLS) closeWrite(c *eventOutbox) {
 	if s.conn.CloseWrite() == nil {
 		s.flush(c)
 	}

@@ -37,7 +37,7 @@ func (src *source) listen() (stop func()) {
 	}
 	e.kindFor(s, &x) // so that the Endpoint knows of the Server's loops
 	s.loops.use(s.Loops, func(ls *eventLoops) bool {
-		halt, err := ls.listen(src.listener, k, func(*eventConn) bool {
+		halt, err := ls.listen(src.listener, k, func() bool {
 			k.count(1) // before the look, so that a Shutdown waits for it or is seen
 			if k.closes() {
 				k.count(-1)
