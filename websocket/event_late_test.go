@@ -38,7 +38,7 @@ func TestEventAdoptDuringShutdown(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					ls.each(nil, func(c *eventConn) { c.Shut(CodeGoingAway, "") })
+					ls.each(func(c *eventConn) { c.Shut(CodeGoingAway, "") })
 				}
 			}
 		})
@@ -60,7 +60,7 @@ func TestEventAdoptDuringShutdown(t *testing.T) {
 	}
 	close(stop)
 	looking.Wait()
-	ls.each(nil, func(c *eventConn) { c.CloseNow() })
+	ls.each(func(c *eventConn) { c.CloseNow() })
 	ls.Stop()
 	ls.Wait()
 }
@@ -81,7 +81,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	x := service{conn: &e.Accept.Conn, open: e.Open}
 	k := newEventKind(trail{endpoint: e, server: s}, &x)
 	k.front = &eventFront{headTimeout: patience, roster: &e.roster}
-	stop, err := ls.listen(l, k, func(*eventConn) bool {
+	stop, err := ls.listen(l, k, func() bool {
 		k.count(1)
 		s.roster.halt(false) // and each has been called by now
 		return true

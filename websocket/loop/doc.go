@@ -33,7 +33,8 @@
 //
 // A tunnel is two FDs on one loop ([Loops.TakeBoth]): each reads into the driver's buffer and writes to the other, under the
 // other's lock. What the kernel does not take waits in a queue of the tunnel's; while it does, the tunnel arms the other
-// FD for Writable only, and the source is not read from. [FD.CloseWrite] passes on the end of one direction.
+// FD for Writable only, and the source is not read from. [FD.CloseWrite] passes on the end of one direction. The example of
+// [Loops.TakeBoth] is such a tunnel; while it waits it costs about 300 bytes.
 //
 // # Handlers that block
 //

@@ -1,0 +1,215 @@
+package loop_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// tunnel passes bytes between two descriptors of one loop, both ways, as a proxy does. It has no buffer while it waits: what one
+// end's kernel does not take is all that is kept, and the other end is not read from meanwhile.
+//
+// Its lock guards it and its ends, because a Serve that is slow loses the loop, and the other end may be served meanwhile. It is
+// taken before the lock of an FD.
+type tunnel struct {
+	mu   sync.Mutex
+	ends [2]end
+	over func(error) // called when both ends are closed; may be nil
+	err  error
+	gone int
+}
+
+// end is one of a tunnel's descriptors.
+type end struct {
+	fd    loop.FD
+	t     *tunnel
+	other *end
+	queue []byte // what the other end has said and this one's kernel has not taken
+	heard bool   // all that this end will ever say
+	done  bool   // the tunnel is over
+}
+
+// newTunnel takes a and b.
+func newTunnel(ls *loop.Loops, a, b net.Conn, over func(error)) (*tunnel, error) {
+	pa, pb, err := ls.TakeBoth(a, b)
+	if err != nil {
+		return nil, err
+	}
+	t := &tunnel{over: over}
+	t.ends[0].t, t.ends[0].other = t, &t.ends[1]
+	t.ends[1].t, t.ends[1].other = t, &t.ends[0]
+	pa.Add(&t.ends[0].fd, &t.ends[0])
+	pb.Add(&t.ends[1].fd, &t.ends[1])
+	t.ends[0].wake()
+	t.ends[1].wake()
+	return t, nil
+}
+
+func (e *end) wake() {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	e.fd.Wake()
+}
+
+// Begin implements [loop.Handler].
+func (e *end) Begin(_ *loop.Driver, why loop.Events) bool { return why&loop.Held == 0 }
+
+// Lost implements [loop.Handler].
+func (e *end) Lost() {}
+
+// Serve implements [loop.Handler].
+func (e *end) Serve(d *loop.Driver, _ loop.Events) {
+	e.t.mu.Lock()
+	defer e.t.mu.Unlock()
+	if !e.done {
+		err := e.flush()
+		if err == nil {
+			err = e.pump(d)
+		}
+		if err != nil || e.heard && e.other.heard && len(e.queue)+len(e.other.queue) == 0 {
+			e.t.err = errors.Join(e.t.err, err)
+			e.done, e.other.done = true, true
+			e.other.wake() // which closes it: only a descriptor's holder does
+		}
+	}
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	if e.done {
+		e.fd.Close()
+		if e.t.gone++; e.t.gone == len(e.t.ends) && e.t.over != nil {
+			e.t.over(e.t.err)
+		}
+		return
+	}
+	e.arm()
+}
+
+// arm waits for room where something is queued, and for bytes where the other end has room. The caller holds the lock.
+func (e *end) arm() {
+	var want loop.Events
+	if len(e.queue) > 0 {
+		want |= loop.Writable
+	}
+	if !e.heard && len(e.other.queue) == 0 {
+		want |= loop.Readable
+	}
+	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
+}
+
+// flush writes what is queued for e, and when that is gone has the other end read again.
+func (e *end) flush() error {
+	if len(e.queue) == 0 {
+		return nil
+	}
+	if err := e.write(e.queue); err != nil || len(e.queue) > 0 {
+		return err
+	}
+	e.queue = nil
+	if e.other.heard {
+		e.closeWrite()
+	}
+	e.other.wake()
+	return nil
+}
+
+// write writes what e's kernel takes of p, and queues the rest.
+func (e *end) write(p []byte) error {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	n, err := e.fd.Write(p)
+	if err = unready(err); err == nil {
+		e.queue = append([]byte(nil), p[n:]...)
+	}
+	return err
+}
+
+func (e *end) closeWrite() {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	e.fd.CloseWrite()
+}
+
+// pump passes on what e says.
+func (e *end) pump(d *loop.Driver) error {
+	for !e.heard && len(e.other.queue) == 0 {
+		n, err := e.fd.Read(d.Buffer())
+		if err == io.EOF { //nolint:errorlint // it is never wrapped
+			e.heard = true
+			e.other.closeWrite()
+			return nil
+		}
+		if err != nil {
+			return unready(err)
+		}
+		if err := e.other.write(d.Buffer()[:n]); err != nil {
+			return err
+		}
+		if len(e.other.queue) > 0 {
+			e.other.wake() // it waits for room
+		}
+	}
+	return nil
+}
+
+// unready makes no error of a call that would have to wait.
+func unready(err error) error {
+	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
+		return nil
+	}
+	return err
+}
+
+// A tunnel, as a proxy has it: what a client says goes to a server and the answer back, until both have said all.
+func ExampleLoops_TakeBoth() {
+	loops, err := loop.New(loop.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client, front := connected()
+	back, server := connected()
+	over := make(chan error, 1)
+	if _, err := newTunnel(loops, front, back, func(err error) { over <- err }); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	io.WriteString(client, "question")
+	client.CloseWrite()
+	question, _ := io.ReadAll(server)
+	fmt.Printf("the server has read %q\n", question)
+	io.WriteString(server, "answer")
+	server.CloseWrite()
+	answer, _ := io.ReadAll(client)
+	fmt.Printf("the client has read %q\n", answer)
+	fmt.Println("over:", <-over)
+
+	client.Close()
+	server.Close()
+	loops.Stop()
+	loops.Wait()
+	// Output:
+	// the server has read "question"
+	// the client has read "answer"
+	// over: <nil>
+}
+
+// connected returns the ends of a connection.
+func connected() (near, far *net.TCPConn) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	if near, err = net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)); err != nil {
+		panic(err)
+	}
+	if far, err = l.AcceptTCP(); err != nil {
+		panic(err)
+	}
+	return near, far
+}
