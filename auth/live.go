@@ -257,6 +257,7 @@ func (l *Live) unlink(k kind, s *Session) {
 	switch {
 	case at.prev != nil:
 		at.prev.links[k].next = at.next
+	case l.first[k][key] != s: // it was never linked, or has been taken out
 	case at.next != nil:
 		l.first[k][key] = at.next
 	default:

@@ -237,3 +237,19 @@ func TestLiveSessions(t *testing.T) {
 		}
 	}
 }
+
+// A session that ends twice takes no other session of its subject out of reach.
+func TestLiveEndTwice(t *testing.T) {
+	l := &Live{}
+	one, two := &Session{Identity: Identity{Subject: "ada"}}, &Session{Identity: Identity{Subject: "ada"}}
+	for _, s := range []*Session{one, two} {
+		if err := l.Admit(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one.End()
+	one.End()
+	if got := l.Sessions("ada"); len(got) != 1 || got[0] != two {
+		t.Errorf("got %v, want the session that has not ended", got)
+	}
+}

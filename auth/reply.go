@@ -69,7 +69,7 @@ func replyHeader(e *Error) http.Header {
 }
 
 // foreign is the error for a credential that an Authenticator of its kind cannot judge, such as a token that names another
-// issuer: a Chain asks the next method, but lets nobody in as anonymous who has shown a credential.
+// issuer: a Chain asks the next method, but admits no client as anonymous that has shown a credential.
 func foreign(format string, args ...any) *Error {
 	return Unauthorized(fmt.Errorf("%w that this method judges: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
 }

@@ -53,7 +53,7 @@ func newStoreFile[T any](name string, max int, parse func(name, text string) (T,
 	return &storeFile[T]{name: name, max: max, parse: parse, onError: onError, now: time.Now}
 }
 
-// load returns the content. A file that is broken or gone changes nothing, but that the error is told, once.
+// load returns the content. A file that is broken or gone changes nothing, except that the error is reported, once.
 func (f *storeFile[T]) load() T {
 	f.mu.Lock()
 	now := f.now()

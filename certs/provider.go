@@ -162,7 +162,7 @@ func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 }
 
 // Reload looks at all files now, and makes a failed attempt to get a certificate by ACME be repeated soon. It returns
-// what is wrong with the files; what was in use stays in use then. OnEvent is told of changes as ever.
+// what is wrong with the files; what was in use stays in use then. OnEvent gets changes as ever.
 func (p *Provider) Reload() error {
 	if p.acme != nil {
 		p.acme.again()

@@ -13,7 +13,7 @@ import (
 )
 
 // stop drains: it says that it is not ready, waits, and then closes WebSockets one after the other while new handshakes
-// are told to come again. Close cuts it short.
+// are asked to come again. Close cuts it short.
 func (s *Server) stop() {
 	cfg := s.site.Load().cfg.Drain
 	s.ready.Store(false)

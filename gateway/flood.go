@@ -15,7 +15,7 @@ const (
 	floodKinds  = 32 // kinds in a window
 )
 
-// floodKind is what refusals have in common of which the first ones are told and the rest is counted.
+// floodKind is what refusals have in common of which the first ones are logged and the rest is counted.
 type floodKind struct {
 	addr, endpoint, stage string
 	status                int
