@@ -73,6 +73,7 @@ type Admission struct {
 type Hooks struct {
 	// Refused reports a client that was refused, and why. remote is its address. The request is nil when there is none that
 	// net/http could have parsed, or none was needed. Connections that end before they have sent anything are not reported.
+	// When no Refused is set, a mistake in the Endpoint or the Admission is written where a panic is.
 	Refused func(remote string, r *http.Request, err *HandshakeError)
 
 	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It costs

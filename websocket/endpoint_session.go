@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
@@ -27,6 +28,8 @@ func (t *trail) refused(remote string, r *http.Request, e *HandshakeError) {
 		t.guard(func() { t.endpoint.Refused(remote, r, e) })
 	case t.server != nil && t.server.Refused != nil:
 		t.guard(func() { t.server.Refused(remote, r, e) })
+	case e.Status == http.StatusInternalServerError && e.Stage != handshake.StageCheck: // a mistake of the program's
+		t.printf("websocket: the handshake of %s was refused: %v", remote, e)
 	}
 }
 
@@ -76,11 +79,15 @@ func (t *trail) panickedAt(value any, stack []byte) {
 
 // report writes what no hook takes, as net/http does.
 func (t *trail) report(value any, stack []byte) {
+	t.printf("websocket: panic: %v\n%s", value, stack)
+}
+
+func (t *trail) printf(format string, args ...any) {
 	if t.server != nil && t.server.HTTP.ErrorLog != nil {
-		t.server.HTTP.ErrorLog.Printf("websocket: panic: %v\n%s", value, stack)
+		t.server.HTTP.ErrorLog.Printf(format, args...)
 		return
 	}
-	fmt.Fprintf(os.Stderr, "websocket: panic: %v\n%s", value, stack)
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }
 
 // session is a connection of an Endpoint. All of it is one allocation.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -58,6 +59,25 @@ func TestEndpoint_Mistakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A mistake that no hook reports is written to the server's log: the reply refers to it.
+func TestEndpoint_MistakeIsLogged(t *testing.T) {
+	lines := make(chan string, 1)
+	s := ownServer(&Endpoint{})
+	s.HTTP.ErrorLog = log.New(lineWriter(lines), "", 0)
+	r, _, _ := converse(t, serveOwn(t, s), sampleRequest+"\r\n")
+	if line := bounded.Receive(t, lines); r.StatusCode != 500 || !strings.Contains(line, "exactly one of Endpoint.Serve and Endpoint.Open") {
+		t.Errorf("%d, logged %q", r.StatusCode, line)
+	}
+}
+
+// lineWriter sends what is written to it.
+type lineWriter chan<- string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
 }
 
 // Admit decides how a client is served.

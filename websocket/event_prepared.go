@@ -9,6 +9,9 @@ import (
 // SendPrepared implements [Sender]. Where nothing is queued and no other message is being handled that might add to it, all
 // of ps are with the kernel when it returns, in one system call and a single one without a copy.
 func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
+	if err := unprepared(ps); err != nil {
+		return err
+	}
 	if c.m.Compressed { // then more is there from the beginning
 		z := c.more.zip
 		for _, p := range ps { // not under a lock that others wait for

@@ -1,13 +1,15 @@
 package websocket
 
 import (
+	"errors"
+
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/prepared"
 )
 
 // Prepared is a message made ready to be sent on many connections: framed once, and compressed once for each window size
-// that a connection agreed on. It may be sent any number of times, from any number of goroutines. Prepare makes one; its
-// zero value is none.
+// that a connection agreed on. It may be sent any number of times, from any number of goroutines. Prepare makes one; to send
+// its zero value is an error.
 type Prepared struct{ message prepared.Frames }
 
 // Prepare makes m ready for SendPrepared. m.Data is copied: it stays the caller's.
@@ -22,6 +24,18 @@ func newPrepared(m Message) *Prepared {
 	p := new(Prepared)
 	p.frames().Init(frame.Opcode(m.Type), m.Data)
 	return p
+}
+
+var errUnprepared = errors.New("websocket: SendPrepared of a message that Prepare has not made")
+
+// unprepared returns an error if one of ps was not made by Prepare.
+func unprepared(ps []*Prepared) error {
+	for _, p := range ps {
+		if !p.message.Made() {
+			return errUnprepared
+		}
+	}
+	return nil
 }
 
 // frames returns what p is made of.

@@ -67,6 +67,9 @@ func (e entry) cost() int { return len(e.frame) + entryCost }
 //
 // An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError].
 func (c *Conn) SendPrepared(ps ...*Prepared) error {
+	if err := unprepared(ps); err != nil {
+		return err
+	}
 	for _, p := range ps {
 		c.zip.prepare(p)
 	}

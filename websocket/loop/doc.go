@@ -30,6 +30,11 @@
 //	loops, err := loop.New(loop.Options{})
 //	place, err := loops.Take(conn)
 //	place.Add(&e.fd, e)
+//	e.fd.Lock()
+//	e.fd.Wake() // have Serve called for what is there already, and arm the descriptor
+//	e.fd.Unlock()
+//
+// A connection that [Loops.Listen] has accepted is woken by the loop.
 //
 // A tunnel is two FDs on one loop ([Loops.TakeBoth]): each reads into the driver's buffer and writes to the other, under the
 // other's lock. What the kernel does not take waits in a queue of the tunnel's; while it does, the tunnel arms the other

@@ -19,6 +19,9 @@ type Frames struct {
 	zipped [deflate.MaxBits + 1][]byte // by window bits: the frame with the message compressed; nil until one needs it
 }
 
+// Made reports whether Init was called.
+func (f *Frames) Made() bool { return f.plain != nil }
+
 // Init frames a copy of payload.
 func (f *Frames) Init(op frame.Opcode, payload []byte) {
 	h := frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}

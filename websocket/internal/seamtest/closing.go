@@ -155,3 +155,15 @@ func nilReceiver(t *testing.T, d Driver) {
 		t.Errorf("Close: %v", err)
 	}
 }
+
+// A Prepared that Prepare has not made is an error and not a message lost without a word.
+func notPrepared(t *testing.T, d Driver) {
+	m := newMember()
+	c := join(t, d, nil, m.open)
+	if err := m.sender.SendPrepared(new(websocket.Prepared)); err == nil {
+		t.Error("SendPrepared of the zero value: no error")
+	}
+	m.sender.CloseNow() //nolint:errcheck // it returns nil
+	wantEnd(t, c, websocket.CodeAbnormal, "")
+	m.wantClosed(t, websocket.CodeAbnormal, "", false)
+}

@@ -26,6 +26,7 @@ func Test(t *testing.T, d Driver) {
 		"close from the server":      closeFromServer,
 		"close from the client":      closeFromClient,
 		"close now":                  closeNow,
+		"not prepared":               notPrepared,
 		"error closes":               errorCloses,
 		"panic costs the connection": panics,
 		"nil receiver":               nilReceiver,
