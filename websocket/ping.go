@@ -174,6 +174,9 @@ func (in *inbox) reply() {
 		return
 	}
 	in.c.mu.Lock()
+	if len(in.c.ctl) == 0 {
+		in.c.markEarly()
+	}
 	in.c.ctl = in.c.m.AppendOutput(in.c.ctl, protocol.PongRoom, maskKey)
 	in.c.send()
 	in.c.mu.Unlock()

@@ -42,6 +42,7 @@ const defaultQueueBytes = 1 << 20
 type entry struct {
 	frame []byte // as a server sends it, shared by all connections that do; of a Write that joined, as this end sends it
 	head  int    // its header's length
+	early bool   // it was accepted before a ping was handled whose pong waits
 	join  *joined
 }
 
@@ -417,11 +418,15 @@ func (o *outbox) gather(dst []byte) []byte {
 		return dst
 	}
 	closing := o.c.m.Closing()
-	if !closing {
+	taken := 0
+	if !closing { // a pong goes behind what was accepted before the ping was handled, as far as that is in the same write
+		for taken < len(o.queue) && o.queue[taken].early && len(dst)+len(o.queue[taken].frame)+4+len(o.ctl) <= cap(dst) {
+			dst = o.appendEntry(dst, o.queue[taken])
+			taken++
+		}
 		dst, o.ctl = append(dst, o.ctl...), nil
 	}
-	taken := 0
-	for _, e := range o.queue {
+	for _, e := range o.queue[taken:] {
 		if len(dst)+len(e.frame)+4 > cap(dst) {
 			break
 		}
@@ -451,6 +456,15 @@ func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 	dst = append(dst, e.frame[e.head:]...)
 	frame.Mask(dst[start:], h.Key)
 	return dst
+}
+
+// markEarly notes what was accepted before a pong is made. A long queue is not: then the pong goes first. The caller holds mu.
+func (q *sendQueue) markEarly() {
+	if len(q.queue) <= len(q.entries) {
+		for i := range q.queue {
+			q.queue[i].early = true
+		}
+	}
 }
 
 // dequeue drops the first n entries, which are on their way. The caller holds mu.

@@ -28,6 +28,12 @@ func (e *echo) Begin(_ *loop.Driver, why loop.Events) bool { return why&loop.Hel
 
 func (e *echo) Lost() { e.lost++ }
 
+func (e *echo) lostTimes() int {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	return e.lost
+}
+
 func (e *echo) Serve(d *loop.Driver, why loop.Events) {
 	if e.serve != nil {
 		e.serve(d, why)
@@ -301,8 +307,8 @@ func TestServeThatBlocks(t *testing.T) {
 		io.WriteString(a, "y")
 		release <- true
 		b := make([]byte, 2)
-		if _, err := io.ReadFull(a, b); err != nil || string(b) != "xy" || slow.lost != 1 {
-			t.Errorf("read %q, %v; lost %d times", b, err, slow.lost)
+		if _, err := io.ReadFull(a, b); err != nil || string(b) != "xy" || slow.lostTimes() != 1 {
+			t.Errorf("read %q, %v; lost %d times", b, err, slow.lostTimes())
 		}
 		near.Close()
 		a.Close()
