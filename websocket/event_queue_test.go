@@ -4,11 +4,12 @@ package websocket
 
 import (
 	"errors"
-	"github.com/handfast/handfast/websocket/loop"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/loop"
 
 	"github.com/handfast/handfast/websocket/frame"
 )
@@ -67,12 +68,22 @@ func TestEventPipelinedMessagesAreOneReadAndOneWrite(t *testing.T) {
 
 // What a handler sends to others, several times, leaves in one write for each of them.
 func TestEventBroadcastIsOneWriteForEach(t *testing.T) {
+	w := evBroadcastWrites(t, "to all", func(c *eventConn, m Message) { c.Send(m) })
+	if w != 10 {
+		t.Errorf("%d writes for 10 connections", w)
+	}
+}
+
+// evBroadcastWrites returns how many writes it takes to send "to all" to 10 connections, once for each of 16 messages that arrive
+// together.
+func evBroadcastWrites(t *testing.T, message string, send func(*eventConn, Message)) int {
+	t.Helper()
 	var all []*eventConn
 	s := &evServer{Handler: evHandler{
 		Open: func(c *eventConn) { all = append(all, c) },
 		Message: func(_ *eventConn, m Message) {
 			for _, c := range all {
-				c.Send(m)
+				send(c, m)
 			}
 		},
 	}}
@@ -83,15 +94,13 @@ func TestEventBroadcastIsOneWriteForEach(t *testing.T) {
 		peers = append(peers, evUpgraded(t, addr))
 	}
 	k.writes.Store(0)
-	peers[3].send(strings.Repeat(evMasked(frame.Text, true, "to all"), 16))
+	peers[3].send(strings.Repeat(evMasked(frame.Text, true, message), 16))
 	for _, p := range peers {
 		for range 16 {
 			p.expect(frame.Text, "to all")
 		}
 	}
-	if w := k.writes.Load(); w != 10 {
-		t.Errorf("%d writes for 10 connections", w)
-	}
+	return int(k.writes.Load())
 }
 
 // A peer that sends and does not read stalls itself; it loses evNothing when it goes on.

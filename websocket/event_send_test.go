@@ -63,30 +63,9 @@ func TestEventSendIsOneWriteForEach(t *testing.T) {
 
 // What a handler sends while more messages are there leaves in one write for each connection.
 func TestEventSendsOfABatchAreOneWriteForEach(t *testing.T) {
-	var all []*eventConn
 	shared := evPrepare(t, "to all")
-	s := &evServer{Handler: evHandler{
-		Open: func(c *eventConn) { all = append(all, c) },
-		Message: func(_ *eventConn, m Message) {
-			for _, c := range all {
-				c.SendPrepared(shared)
-			}
-		},
-	}}
-	k := evCounted(s)
-	addr := evServe(t, s)
-	var peers []*evPeer
-	for range 10 {
-		peers = append(peers, evUpgraded(t, addr))
-	}
-	k.writes.Store(0)
-	peers[3].send(strings.Repeat(evMasked(frame.Text, true, "trigger"), 16))
-	for _, p := range peers {
-		for range 16 {
-			p.expect(frame.Text, "to all")
-		}
-	}
-	if w := k.writes.Load(); w > 10 {
+	w := evBroadcastWrites(t, "trigger", func(c *eventConn, _ Message) { c.SendPrepared(shared) })
+	if w > 10 {
 		t.Errorf("%d writes for 10 connections", w)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
 // Server is a listener for any http.Handler, for WebSockets most of all. It reads upgrade requests itself, cheaply, and calls
@@ -70,7 +72,7 @@ type Server struct {
 const (
 	defaultHeadTimeout   = 10 * time.Second
 	defaultMaxHandshakes = 4096
-	maxHead              = 16 << 10 // what is longer is left to HTTP
+	maxHead              = opening.DefaultBytes // what is longer is left to HTTP
 )
 
 var errNoHTTP = errors.New("websocket: Server.HTTP is not set")
