@@ -14,7 +14,11 @@ ALL := -tags=e2e
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
-.PHONY: help setup fmt lint cross test race fuzz bench e2e cover docs build clean
+# What is mutated, and the flags of the tester.
+OF ?= ./websocket/...
+MUTATE ?= -short
+
+.PHONY: help setup fmt lint cross test race fuzz bench e2e cover mutate docs build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +50,9 @@ e2e: setup ## the binary as a user would run it, against real clients
 cover: ## the share of statements that the tests run
 	go test $(ALL) -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...
 	@go tool cover -func=coverage.out | tail -n 1
+
+mutate: ## changes to the code that tests do not see: make mutate OF=./websocket/loop, MUTATE='-n 60 -seed 2'
+	go run ./internal/mutate $(MUTATE) $(OF)
 
 docs: ## write the generated documents again: docs/rfc.md, docs/diagnoses.md, docs/config.md
 	go run ./internal/rfctable/gen

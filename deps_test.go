@@ -112,6 +112,7 @@ var rules = []rule{
 	{pkg: "internal/chain", std: anyStd, not: []string{"net", "os", "sync", "context", "log"}},
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
+	{pkg: "internal/mutate", std: anyStd},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"e2e/internal/...", "golang.org/x/sys"}},

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A mutant is one change to one file, and what became of it.
+type mutant struct {
+	File   string // relative to the current directory
+	Line   int
+	Func   string
+	Kind   string // negate, operator, constant or remove
+	Old    string // the line before the change
+	New    string // the same line after it
+	Result string // caught, survived, equivalent or invalid
+
+	source []byte // the whole file, changed
+}
+
+// key returns what equivalent.txt knows a mutant by: line numbers change too often.
+func (m *mutant) key() string { return strings.Join([]string{m.File, m.Func, m.Old, m.New}, "\n") }
+
+// swaps says what an operator becomes.
+var swaps = map[token.Token]string{token.LSS: "<=", token.LEQ: "<", token.GTR: ">=", token.GEQ: ">", token.EQL: "!=",
+	token.NEQ: "==", token.LAND: "||", token.LOR: "&&", token.ADD: "-", token.SUB: "+"}
+
+// places returns every mutant of a file's function bodies. Declarations outside of functions are left alone: most of their
+// constants are sizes and pauses that may as well be one larger.
+func places(name string) ([]*mutant, error) {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil || ast.IsGenerated(file) {
+		return nil, err
+	}
+	var all []*mutant
+	var in string
+	offset := func(p token.Pos) int { return fset.Position(p).Offset }
+	change := func(kind string, from, to token.Pos, text string) {
+		i, j := offset(from), offset(to)
+		first := bytes.LastIndexByte(src[:i], '\n') + 1
+		last := len(src)
+		if n := bytes.IndexByte(src[j:], '\n'); n >= 0 {
+			last = j + n
+		}
+		all = append(all, &mutant{
+			File: filepath.ToSlash(name), Line: fset.Position(from).Line, Func: in, Kind: kind,
+			Old:    oneLine(string(src[first:last])),
+			New:    oneLine(string(src[first:i]) + text + string(src[j:last])),
+			source: bytes.Join([][]byte{src[:i], []byte(text), src[j:]}, nil),
+		})
+	}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+			in = f.Name.Name
+			ast.Inspect(f.Body, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.IfStmt:
+					change("negate", n.Cond.Pos(), n.Cond.End(), "!("+string(src[offset(n.Cond.Pos()):offset(n.Cond.End())])+")")
+				case *ast.BinaryExpr:
+					if text, ok := swaps[n.Op]; ok {
+						change("operator", n.OpPos, n.OpPos+token.Pos(len(n.Op.String())), text)
+					}
+				case *ast.BasicLit:
+					if n.Kind == token.INT {
+						change("constant", n.Pos(), n.End(), "("+n.Value+"+1)")
+					}
+				case *ast.AssignStmt:
+					if n.Tok != token.DEFINE {
+						change("remove", n.Pos(), n.End(), "")
+					}
+				case *ast.ExprStmt, *ast.IncDecStmt, *ast.DeferStmt:
+					change("remove", n.Pos(), n.End(), "")
+				}
+				return true
+			})
+		}
+	}
+	return all, nil
+}
+
+// oneLine returns code without indentation, in one line.
+func oneLine(code string) string { return strings.Join(strings.Fields(code), " ") }
