@@ -173,6 +173,8 @@ func TestRFC6455_9_1_SpaceAround(t *testing.T) {
 func TestRFC3492_7_1_Samples(t *testing.T) {
 	for host, want := range map[string]string{
 		"\u043f\u043e\u0447\u0435\u043c\u0443\u0436\u0435\u043e\u043d\u0438\u043d\u0435\u0433\u043e\u0432\u043e\u0440\u044f\u0442\u043f\u043e\u0440\u0443\u0441\u0441\u043a\u0438": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l", // (I)
+		"a\u00fc": "xn--a-eha", // one basic code point
+		"\u00fc":  "xn--tda",
 		"pro\u010dprost\u011bnemluv\u00ed\u010desky":                              "xn--proprostnemluvesky-uyb24dma41a",               // (D)
 		"t\u1ea1isaoh\u1ecdkh\u00f4ngth\u1ec3ch\u1ec9n\u00f3iti\u1ebfngvi\u1ec7t": "xn--tisaohkhngthchnitingvit-kjcr8268qyxafd2f1b9g", // (K)
 	} {

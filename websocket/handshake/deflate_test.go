@@ -108,6 +108,7 @@ func TestRFC7692_7_1_Verify(t *testing.T) {
 		{Deflate{ClientBits: 10}, pmd + "; client_max_window_bits=11", Deflate{}, false},
 		{Deflate{ClientBits: 10}, pmd + "; client_max_window_bits=10", Deflate{ClientBits: 10}, true},
 		{Deflate{ClientBits: 10}, pmd, Deflate{ClientBits: 10}, true}, // announced, and so kept
+		{Deflate{ClientBits: 15}, pmd, Deflate{ClientBits: 15}, true},
 		{Deflate{ClientNoTakeover: true}, pmd, Deflate{ClientNoTakeover: true}, true},
 		{Deflate{ServerNoTakeover: true}, pmd, Deflate{}, false},
 		{Deflate{ServerNoTakeover: true}, pmd + "; server_no_context_takeover", Deflate{ServerNoTakeover: true}, true},

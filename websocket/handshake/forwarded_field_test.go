@@ -18,6 +18,7 @@ func TestRFC7239_4_Forwarded(t *testing.T) {
 		{[]string{"for=a", "proto=HTTPS; host=\"x:1\""}, []hop{{For: "a"}, {Proto: "HTTPS", Host: "x:1"}}},
 		{[]string{`host="a\"b"`}, []hop{{Host: `a"b`}}},
 		{[]string{";;for=a;,"}, []hop{{For: "a"}}},
+		{[]string{" , for=a , , for=b ,\t", " "}, []hop{{For: "a"}, {For: "b"}}}, // RFC 9110 §5.6.1.2: empty elements are ignored
 		{[]string{"unknown=x"}, []hop{{}}},
 		{[]string{"for"}, nil},
 		{[]string{"for="}, nil},

@@ -67,6 +67,20 @@ func TestStepAllocatesNothingForData(t *testing.T) {
 	}
 }
 
+// A control frame that is here whole lies where it is: only one that was cut is gathered.
+func TestStepAllocatesNothingForAWholePong(t *testing.T) {
+	var m Machine
+	b := framed(true, frame.Pong, "Hello")
+	allocs := testing.AllocsPerRun(100, func() {
+		if ev, n, err := m.Step(b); ev.Kind != Pong || n != len(b) || err != nil {
+			t.Fatalf("%+v, %d, %v", ev, n, err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
 // TestWritingAllocatesNothing: frames go into the caller's buffer.
 func TestWritingAllocatesNothing(t *testing.T) {
 	m := Machine{Client: true}

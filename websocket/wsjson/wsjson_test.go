@@ -327,3 +327,31 @@ func TestMessagesGoesAway(t *testing.T) {
 		t.Errorf("the client was closed with %v", err)
 	}
 }
+
+// interrupt is what decoding a breaker calls.
+var interrupt context.CancelFunc
+
+// breaker ends a context while it is decoded, and fails.
+type breaker struct{}
+
+func (*breaker) UnmarshalJSON([]byte) error { interrupt(); return errors.New("broken") }
+
+// The error of a message is not the context's: the connection is closed for the context alone, by the next Read.
+func TestMessagesEndAfterTheMessage(t *testing.T) {
+	p, c := connected(t)
+	send(t, p, wstest.TextFrame(`1`))
+	ctx, cancel := context.WithCancel(bounded.Context(t))
+	interrupt = cancel
+	for _, err := range wsjson.Messages[breaker](ctx, c) {
+		if err == nil || errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
+		if err := wsjson.Write(bounded.Context(t), c, "still here"); err != nil {
+			t.Errorf("after a message that is not decoded: %v", err)
+		}
+		if f, err := p.Next(); err != nil || string(f.Payload) != `"still here"` {
+			t.Errorf("the peer got %v, %v", f, err)
+		}
+		break
+	}
+}

@@ -12,7 +12,12 @@ import (
 func TestFrames(t *testing.T) {
 	payload := []byte(strings.Repeat("again and again, ", 40))
 	var f Frames
-	f.Init(frame.Text, payload)
+	if f.Made() {
+		t.Error("made without Init")
+	}
+	if f.Init(frame.Text, payload); !f.Made() {
+		t.Error("not made by Init")
+	}
 	want := bytes.Clone(payload)
 	payload[0] = 'X' // it is the caller's
 	if h, n, err := frame.Parse(f.Plain()); err != nil || n != f.Head() || h.Opcode != frame.Text || !h.Fin || h.RSV != 0 ||
@@ -40,5 +45,21 @@ func TestWhatGetsNoShorterGoesPlain(t *testing.T) {
 	f.Init(frame.Binary, []byte("short"))
 	if b := f.Compressed(15); &b[0] != &f.Plain()[0] {
 		t.Errorf("% x", b)
+	}
+}
+
+// As long is not shorter: the peer is spared the inflating.
+func TestWhatGetsAsLongGoesPlain(t *testing.T) {
+	shorter := false
+	for n := 1; n < 100 && !shorter; n++ {
+		var f Frames
+		f.Init(frame.Text, []byte(strings.Repeat("ab", n)))
+		b := f.Compressed(15)
+		if shorter = len(b) < len(f.Plain()); !shorter && &b[0] != &f.Plain()[0] {
+			t.Errorf("%d bytes: % x", 2*n, b)
+		}
+	}
+	if !shorter {
+		t.Error("nothing gets shorter")
 	}
 }

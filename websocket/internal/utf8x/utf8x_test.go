@@ -22,6 +22,7 @@ var texts = []struct {
 	{"two bytes", "Grüße", -1, false},
 	{"three bytes", "κόσμε ✓", -1, false},
 	{"four bytes", "a\U0001F600b", -1, false},
+	{"the replacement character, which is not the decoder's", "a\uFFFDb", -1, false},
 	{"last code point", "\U0010FFFF", -1, false},
 	{"cut after one of four", "a\xf0", -1, true},
 	{"cut after three of four", "a\xf0\x9f\x98", -1, true},
@@ -70,6 +71,16 @@ func TestEveryCutGivesTheSameAnswer(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestResetForgetsTheCutRune(t *testing.T) {
+	var v Validator
+	if !v.Write([]byte("a\xc3")) || v.Complete() {
+		t.Fatal("the first text")
+	}
+	if v.Reset(); !v.Complete() || !v.Write([]byte("b")) || !v.Complete() {
+		t.Error("the next text begins inside the rune that the first one ended in")
 	}
 }
 
