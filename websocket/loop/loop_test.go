@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -317,6 +318,66 @@ func TestServeThatBlocks(t *testing.T) {
 	}
 }
 
+// A loop that waits for its last descriptor ends with it, although the one that serves it is not the loop's any more.
+func TestStopWaitsForAServeThatBlocks(t *testing.T) {
+	waits, release, ended := make(chan bool, 1), make(chan bool), make(chan bool)
+	e := &echo{closed: make(chan error, 1)}
+	e.serve = func(_ *loop.Driver, why loop.Events) {
+		if why&loop.Readable != 0 && !e.blocked {
+			e.blocked = true
+			e.fd.Block()
+			waits <- e.lostTimes() == 1
+			<-release
+			e.eof = true
+		}
+	}
+	ls, nc := real(t, e)
+	if ls == nil {
+		return
+	}
+	e.fd.Block() // does nothing: no Serve of it is under way
+	io.WriteString(nc, "x")
+	if !get(t, waits) {
+		t.Error("Block returned with the loop")
+	}
+	ls.Stop()
+	go func() { ls.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		t.Error("the loop ended before its descriptor")
+	default:
+	}
+	close(release)
+	get(t, e.closed)
+	get(t, ended)
+}
+
+// Each meets every handler, also where others have left, and nothing else.
+func TestEach(t *testing.T) {
+	k, ls, all := stage(t, nil)
+	met := func() (n int) {
+		ls.Each(func(h loop.Handler) {
+			if h.(*echo) != nil {
+				n++
+			}
+		})
+		return n
+	}
+	if n := met(); n != 0 {
+		t.Errorf("%d of none", n)
+	}
+	conns := []*looptest.Conn{k.Client(""), k.Client(""), k.Client("")}
+	k.Play(ls)
+	if n := met(); n != 3 || len(*all) != 3 {
+		t.Errorf("%d of three", n)
+	}
+	conns[1].EOF = true
+	k.Play(ls)
+	if n := met(); n != 2 || ls.Len() != 2 {
+		t.Errorf("%d of two that are left", n)
+	}
+}
+
 func TestDetach(t *testing.T) {
 	out := make(chan net.Conn, 1)
 	e := new(echo)
@@ -367,7 +428,7 @@ func (d *detaching) Serve(*loop.Driver, loop.Events) {
 }
 
 func TestOnlyExactSocketsAreTaken(t *testing.T) {
-	ls, err := loop.New(loop.Options{})
+	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
 		return
 	}
@@ -387,5 +448,10 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 	ask := func() { _, err = io.WriteString(far, "as it was") }
 	if ask(); err != nil {
 		t.Error(err)
+	}
+	near.Close() // no descriptor of it is left
+	far.SetDeadline(time.Now().Add(bound))
+	if _, err := far.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the other end: %v", err)
 	}
 }

@@ -54,3 +54,20 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 		t.Errorf("buckets are in use: %x", used)
 	}
 }
+
+// The first look finds what is due then; what is not on the wheel leaves it as it is.
+func TestTheFirstTick(t *testing.T) {
+	l := newLoop(new(Loops), still{})
+	on, off := new(FD), new(FD)
+	l.add(on)
+	l.add(off)
+	l.schedule(on, 1)
+	if due := l.expire(1, nil); len(due) != 1 || due[0].f != on || due[0].what != Due {
+		t.Errorf("due at the first tick: %v", due)
+	}
+	l.schedule(on, buckets) // in the bucket whose number is that of no deadline
+	l.unschedule(off)
+	if at, ok := l.nextDue(); !ok || at != buckets {
+		t.Errorf("due at %d, %v", at, ok)
+	}
+}
