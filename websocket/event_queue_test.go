@@ -68,7 +68,7 @@ func TestEventPipelinedMessagesAreOneReadAndOneWrite(t *testing.T) {
 
 // What a handler sends to others, several times, leaves in one write for each of them.
 func TestEventBroadcastIsOneWriteForEach(t *testing.T) {
-	w := evBroadcastWrites(t, "to all", func(c *eventConn, m Message) { c.Send(m) })
+	w := evBroadcastWrites(t, evText("to all"), func(c *eventConn, m Message) { c.Send(m) })
 	if w != 10 {
 		t.Errorf("%d writes for 10 connections", w)
 	}
@@ -94,7 +94,7 @@ func evBroadcastWrites(t *testing.T, message string, send func(*eventConn, Messa
 		peers = append(peers, evUpgraded(t, addr))
 	}
 	k.writes.Store(0)
-	peers[3].send(strings.Repeat(evMasked(frame.Text, true, message), 16))
+	peers[3].send(strings.Repeat(message, 16))
 	for _, p := range peers {
 		for range 16 {
 			p.expect(frame.Text, "to all")

@@ -64,9 +64,11 @@ func TestEventSendIsOneWriteForEach(t *testing.T) {
 // What a handler sends while more messages are there leaves in one write for each connection.
 func TestEventSendsOfABatchAreOneWriteForEach(t *testing.T) {
 	shared := evPrepare(t, "to all")
-	w := evBroadcastWrites(t, "trigger", func(c *eventConn, _ Message) { c.SendPrepared(shared) })
-	if w > 10 {
-		t.Errorf("%d writes for 10 connections", w)
+	for _, message := range []string{evText("trigger"), evMasked(frame.Text, false, "trig") + evMasked(frame.Continuation, true, "ger")} {
+		w := evBroadcastWrites(t, message, func(c *eventConn, _ Message) { c.SendPrepared(shared) })
+		if w > 10 {
+			t.Errorf("%d writes for 10 connections", w)
+		}
 	}
 }
 

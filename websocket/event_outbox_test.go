@@ -1,0 +1,293 @@
+package websocket
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// evMeter is a kernel that takes so many bytes of its only client's, and no more.
+type evMeter struct {
+	*looptest.Fake
+	s      evServer
+	client *looptest.Conn
+	conn   *eventConn
+	takes  int
+	ended  []error
+	heard  int // messages
+}
+
+func (k *evMeter) Write(fd int, p []byte) (int, error) {
+	n := min(len(p), k.takes)
+	if n == 0 && len(p) > 0 {
+		return 0, loop.ErrAgain
+	}
+	k.takes -= n
+	return k.Fake.Write(fd, p[:n])
+}
+
+func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
+	return k.Write(fd, []byte(string(p[0])+string(p[1])))
+}
+
+// play lets the kernel take so many bytes more.
+func (k *evMeter) play(takes int) {
+	k.takes = takes
+	k.client.Full = false
+	for range 20 {
+		k.s.ls.Turn()
+		if k.takes == 0 {
+			k.client.Full = true
+		}
+	}
+	k.takes, k.client.Full = 0, true
+	k.Play(k.s.ls.Loops)
+}
+
+// evMetered returns a connection that is open and whose peer reads nothing. It sends back what it gets when echo is set.
+func evMetered(t *testing.T, q WriteQueue, echo bool) *evMeter {
+	t.Helper()
+	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
+	k.s.Options.Conn.WriteQueue = q
+	k.s.Handler = evHandler{
+		Open: func(c *eventConn) { k.conn = c },
+		Message: func(c *eventConn, m Message) {
+			k.heard++
+			if echo {
+				c.Send(m)
+			}
+		},
+		Close: func(_ *eventConn, err error) { k.ended = append(k.ended, err) },
+	}
+	k.s.manual(t, k)
+	k.client = k.Fake.Client(evHello)
+	k.Play(k.s.ls.Loops)
+	if k.conn == nil {
+		t.Fatal("it is not open")
+	}
+	k.client.Out = nil
+	k.play(0)
+	return k
+}
+
+// fill sends frames of size bytes until one is refused, n at most, and returns how many were accepted.
+func (k *evMeter) fill(size, n int) (accepted int, err error) {
+	for accepted < n {
+		if err = k.conn.Send(Message{Type: Binary, Data: make([]byte, size-2)}); err != nil {
+			return accepted, err
+		}
+		if accepted++; accepted == 1 {
+			k.Play(k.s.ls.Loops) // the kernel refuses it: from now on the bound holds
+		}
+	}
+	return accepted, nil
+}
+
+// The bound is on what waits behind the frame of which the kernel has a part: that one cannot be dropped any more.
+func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
+	const size, most = 100, 1000 // a message of 98 bytes may become a frame of 112: it fits while 888 wait
+	for _, tt := range []struct {
+		takes, waits int // of 900 bytes in nine frames
+		more         int // messages that fit then
+	}{
+		{0, 900, 0},
+		{10, 890, 1},  // 800 behind the first frame
+		{100, 800, 1}, // the first frame, and nothing of the second
+		{101, 799, 2}, // 700 behind the second
+		{199, 701, 2},
+		{450, 450, 5},
+		{900, 0, 9},
+	} {
+		k := evMetered(t, WriteQueue{Bytes: most, Full: QueueDropNewest}, false)
+		if n, err := k.fill(size, 20); n != 9 || !errors.Is(err, ErrQueueFull) {
+			t.Fatalf("%d messages fit, %v", n, err)
+		}
+		k.play(tt.takes)
+		if n := k.conn.Buffered(); n != tt.waits || len(k.client.Out) != tt.takes {
+			t.Errorf("%d bytes taken: %d wait, %d are out", tt.takes, n, len(k.client.Out))
+		}
+		if n, err := k.fill(size, 20); n != tt.more || !errors.Is(err, ErrQueueFull) {
+			t.Errorf("%d bytes taken: then %d messages fit, %v; want %d", tt.takes, n, err, tt.more)
+		}
+		k.play(1 << 20)
+		if n := k.conn.Buffered(); n != 0 || len(k.client.Out) != (9+tt.more)*size {
+			t.Errorf("%d bytes taken: %d wait in the end, %d are out", tt.takes, n, len(k.client.Out))
+		}
+		for b := k.client.Out; len(b) > 0; b = b[size:] {
+			if h, n, err := frame.Parse(b); err != nil || h.Opcode != frame.Binary || n+int(h.Length) != size {
+				t.Fatalf("%d bytes taken: the stream holds %+v, %v", tt.takes, h, err)
+			}
+		}
+	}
+}
+
+// A large message goes to the kernel from where it lies; what is left of it is a part of a frame, too.
+func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
+	const size = together + 100
+	for _, before := range []int{0, 2} { // frames of 100 bytes
+		for _, prepared := range []bool{false, true} {
+			for _, takes := range []int{1, 50, 100, 150, 199, 201, 204, 205, 1000, size} {
+				k := evMetered(t, WriteQueue{Bytes: 1000, Full: QueueDropNewest}, false)
+				k.takes, k.client.Full = takes, false
+				for range before {
+					k.conn.fd.Lock()
+					k.conn.corked = true // nothing leaves before the large one
+					k.conn.fd.Unlock()
+					if err := k.conn.Send(Message{Type: Binary, Data: make([]byte, 98)}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m := Message{Type: Binary, Data: []byte(strings.Repeat("x", size-4))}
+				var err error
+				if prepared {
+					p, bad := Prepare(m)
+					if bad != nil {
+						t.Fatal(bad)
+					}
+					err = k.conn.SendPrepared(p)
+				} else {
+					err = k.conn.Send(m)
+				}
+				k.conn.fd.Lock()
+				k.conn.corked = false
+				waits, left := k.conn.waiting(), k.conn.queued()
+				k.conn.sent()
+				k.conn.fd.Unlock()
+				if err != nil || left != before*100+size-takes {
+					t.Fatalf("%d frames before, %d bytes taken: %d wait, %v", before, takes, left, err)
+				}
+				want := left
+				for begins, i := 0, 0; i <= before; i++ {
+					end := begins + 100
+					if i == before {
+						end = begins + size
+					}
+					if begins < takes && takes < end {
+						want = left - (end - takes)
+					}
+					begins = end
+				}
+				if waits != want {
+					t.Errorf("%d frames before, %d bytes taken, prepared %v: %d of %d may be dropped, want %d", before, takes, prepared, waits, left, want)
+				}
+				k.play(1 << 20)
+				if n := len(k.client.Out); n != before*100+size || k.conn.Buffered() != 0 {
+					t.Errorf("%d frames before, %d bytes taken: %d are out in the end", before, takes, n)
+				}
+			}
+		}
+	}
+}
+
+// A connection is not read from while more than half of what may wait does, and again when a quarter is left.
+func TestEventPauseAndGoOn(t *testing.T) {
+	const size, most = 100, 800
+	one := evMasked(frame.Binary, true, strings.Repeat("x", size-2))
+	k := evMetered(t, WriteQueue{Bytes: most, Full: QueueDropNewest}, true)
+	reads := func(when string, want bool) {
+		t.Helper()
+		if got := k.client.Armed&loop.Readable != 0; got != want {
+			t.Errorf("%s: it is read from: %v; %d bytes wait", when, got, k.conn.Buffered())
+		}
+	}
+	for i := 1; i <= 5; i++ {
+		k.client.In = append(k.client.In, one...)
+		k.Play(k.s.ls.Loops)
+		if n := k.conn.Buffered(); n != i*size {
+			t.Fatalf("%d bytes wait for %d messages", n, i)
+		}
+		reads("as it fills", i < 5) // 400 is half
+	}
+	k.client.In = append(k.client.In, one...)
+	k.Play(k.s.ls.Loops)
+	if k.heard != 5 {
+		t.Errorf("%d messages were read", k.heard)
+	}
+	k.play(2 * size)
+	reads("with 300 bytes", false)
+	k.play(size - 1)
+	reads("with 201 bytes, 200 of which could be dropped", true)
+	if k.heard != 6 {
+		t.Errorf("%d messages were read", k.heard)
+	}
+	k.play(1 << 20)
+	if n := len(k.client.Out); n != 6*size {
+		t.Errorf("%d bytes are out", n)
+	}
+	reads("when all is out", true)
+}
+
+// Closing a connection that is about to end: no second close frame, no error, and CloseNow waits for nothing.
+func TestEventCloseOfAnEndingConnection(t *testing.T) {
+	for name, begin := range map[string]func(*evMeter){
+		"closed from here":   func(k *evMeter) { k.conn.Shut(4000, "first") },
+		"closed by the peer": func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) },
+		"a violation":        func(k *evMeter) { k.client.In = []byte("\x81\x01x") },
+	} {
+		k := evMetered(t, WriteQueue{}, false)
+		begin(k)
+		k.play(1 << 20)
+		out := string(k.client.Out)
+		if strings.Count(out, "\x88") != 1 || len(k.ended) != 0 || k.client.Gone {
+			t.Fatalf("%s: %q, ended %v", name, out, k.ended)
+		}
+		begun := k.Clock
+		for _, code := range []Code{4001, 1006} {
+			if err := k.conn.Shut(code, "again"); err != nil {
+				t.Errorf("%s: the second Shut: %v", name, err)
+			}
+		}
+		k.play(1 << 20)
+		if string(k.client.Out) != out || len(k.ended) != 0 {
+			t.Errorf("%s: after the second Shut the peer got %q", name, k.client.Out)
+		}
+		if err := k.conn.Send(Message{Type: Text}); CloseCode(err) == 0 {
+			t.Errorf("%s: Send: %v", name, err)
+		}
+		for range 2 {
+			if err := k.conn.CloseNow(); err != nil {
+				t.Errorf("%s: CloseNow: %v", name, err)
+			}
+			k.play(1 << 20)
+		}
+		if len(k.ended) != 1 || !k.client.Gone || k.Clock != begun || string(k.client.Out) != out {
+			t.Errorf("%s: after CloseNow ended %v, gone %v, after %v", name, k.ended, k.client.Gone, k.Clock-begun)
+		}
+		if err := k.conn.Shut(4002, ""); err != nil {
+			t.Errorf("%s: Shut of what has ended: %v", name, err)
+		}
+		if n := k.conn.Buffered(); n != 0 {
+			t.Errorf("%s: %d bytes wait", name, n)
+		}
+	}
+}
+
+// Without an answer of the peer, the end comes by itself.
+func TestEventEndingHasItsTime(t *testing.T) {
+	for name, tt := range map[string]struct {
+		begin func(*evMeter)
+		code  Code
+		time  time.Duration
+	}{
+		"closed from here":   {func(k *evMeter) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
+		"closed by the peer": {func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) }, 4000, afterClose},
+	} {
+		k := evMetered(t, WriteQueue{}, false)
+		tt.begin(k)
+		k.play(1 << 20)
+		begun := k.Clock
+		k.Pass(k.s.ls.Loops, 2)
+		k.Play(k.s.ls.Loops)
+		if len(k.ended) != 1 || CloseCode(k.ended[0]) != tt.code || !k.client.Gone {
+			t.Errorf("%s: ended %v", name, k.ended)
+		}
+		if d := k.Clock - begun; d < tt.time || d > tt.time+40*time.Millisecond {
+			t.Errorf("%s: after %v, want %v", name, d, tt.time)
+		}
+	}
+}
