@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -114,6 +115,62 @@ func TestWakeEndsOneWait(t *testing.T) {
 	begun := k.Now()
 	if n, err := k.Wait(events, 2*time.Millisecond); n != 0 || err != nil || k.Now()-begun < 2*time.Millisecond {
 		t.Errorf("after the wakes: %d events, %v, %v", n, err, k.Now()-begun)
+	}
+}
+
+// The sockets of a path are as good as those of a port.
+func TestUnixSockets(t *testing.T) {
+	k := kernel(t)
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	listener, err := listenerFD(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // it is never wrapped
+		t.Errorf("no connection has come: %v", err)
+	}
+	near, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	far, err := k.Accept(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := k.Local(far); a == nil || a.Network() != "unix" || a.String() != path {
+		t.Errorf("the local address is %v", a)
+	}
+	own, err := takeFD(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := k.Write(own, []byte("x")); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	b := make([]byte, 2)
+	if n, err := k.Read(far, b); n != 1 || err != nil || b[0] != 'x' {
+		t.Errorf("%d, %q, %v", n, b, err)
+	}
+	if _, err := k.Read(far, b); err != ErrAgain { //nolint:errorlint // it is never wrapped
+		t.Errorf("all is read: %v", err)
+	}
+	if n, err := k.Read(far, nil); n != 0 || err == io.EOF { //nolint:errorlint // it is never wrapped
+		t.Errorf("no room is no end: %d, %v", n, err)
+	}
+	for _, fd := range []int{own, far, listener} {
+		k.Close(fd)
+	}
+	if _, err := k.Read(-1, b); err == nil || errors.Is(err, ErrAgain) {
+		t.Errorf("a descriptor that is none: %v", err)
+	}
+	if _, err := k.Accept(-1); err == nil || errors.Is(err, ErrAgain) || errors.Is(err, ErrNoDescriptors) {
+		t.Errorf("a listener that is none: %v", err)
 	}
 }
 
