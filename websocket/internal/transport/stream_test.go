@@ -1,0 +1,211 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+)
+
+// Sent counts what every way to write has written, and Write says that the peer takes something.
+func TestSentCountsAllWrites(t *testing.T) {
+	for name, make := range streams(t) {
+		s, far := make()
+		got := newReader(far, 12)
+		var moved atomic.Bool
+		if n, err := s.Write([]byte("four"), &moved); n != 4 || err != nil || !moved.Load() || s.Sent() != 4 {
+			t.Errorf("%s: Write: %d, %v, moved %v, sent %d", name, n, err, moved.Load(), s.Sent())
+		}
+		if n, err := s.WriteVec([]byte("4"), []byte("threes!")); n != 8 || err != nil || s.Sent() != 12 {
+			t.Errorf("%s: WriteVec: %d, %v, sent %d", name, n, err, s.Sent())
+		}
+		if b := bounded.Receive(t, got); string(b) != "four4threes!" {
+			t.Errorf("%s: %q", name, b)
+		}
+		far.Close()
+		if s.WritesAtOnce() != (name == "socket") {
+			t.Errorf("%s: it writes without waiting: %v", name, s.WritesAtOnce())
+		}
+	}
+}
+
+// strides counts the writes to a stream.
+type strides struct {
+	net.Conn
+	sizes []int
+	fail  int // at this write; 0: never
+}
+
+func (w *strides) Write(p []byte) (int, error) {
+	w.sizes = append(w.sizes, len(p))
+	if len(w.sizes) == w.fail {
+		return 3, io.ErrClosedPipe
+	}
+	return len(p), nil
+}
+
+// Where the system does not say how much of a write is gone, it is written in pieces.
+func TestWriteInStrides(t *testing.T) {
+	for n, want := range map[int]int{0: 1, 1: 1, stride: 1, stride + 1: 2, 3 * stride: 3} {
+		w := new(strides)
+		s := new(Stream)
+		s.Init(w)
+		if got, err := s.Write(make([]byte, n), new(atomic.Bool)); got != n || err != nil || len(w.sizes) != want || s.Sent() != int64(n) {
+			t.Errorf("%d bytes: %d in %v, %v", n, got, w.sizes, err)
+		}
+	}
+	w := &strides{fail: 2}
+	s := new(Stream)
+	s.Init(w)
+	if n, err := s.Write(make([]byte, 3*stride), new(atomic.Bool)); n != stride+3 || err == nil || s.Sent() != stride+3 || len(w.sizes) != 2 {
+		t.Errorf("a write that fails: %d, %v, sent %d", n, err, s.Sent())
+	}
+	for _, fail := range []int{1, 2} {
+		w := &strides{fail: fail}
+		s := new(Stream)
+		s.Init(w)
+		want := 3 + 4*(fail-1)
+		if n, err := s.WriteVec([]byte("head"), []byte("body")); n != want || err == nil || s.Sent() != int64(want) || len(w.sizes) != fail {
+			t.Errorf("WriteVec whose write %d fails: %d, %v, sent %d", fail, n, err, s.Sent())
+		}
+	}
+}
+
+// A read that holds a Buffer takes more at once than one that holds none, and gives it back when there is nothing.
+func TestReadSomeWithoutABuffer(t *testing.T) {
+	near, far := net.Pipe()
+	s := new(Stream)
+	s.Init(near)
+	defer s.Close()
+	defer far.Close()
+	go far.Write(make([]byte, 100))
+	buf, b, err := s.ReadSome(false)
+	if buf != nil || len(b) != 64 || err != nil {
+		t.Errorf("%v, %d bytes, %v", buf != nil, len(b), err)
+	}
+	buf, b, err = s.ReadSome(true)
+	if buf == nil || len(b) != 36 || err != nil {
+		t.Errorf("%v, %d bytes, %v", buf != nil, len(b), err)
+	}
+	Return(buf)
+	if s.Below() != io.ReadWriteCloser(near) {
+		t.Error("it is a Stream of something else")
+	}
+}
+
+func TestCloseWrite(t *testing.T) {
+	s, far := sockets(t)
+	if err := s.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(far); err != nil {
+		t.Error(err)
+	}
+	near, far2 := net.Pipe()
+	defer far2.Close()
+	p := new(Stream)
+	p.Init(near)
+	defer p.Close()
+	if err := p.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	s, far := sockets(t)
+	named := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	a := &Accepted{Conn: s.Below().(net.Conn)}
+	if a.RemoteAddr() != a.Conn.RemoteAddr() {
+		t.Errorf("the address is %v", a.RemoteAddr())
+	}
+	if a.Remote = named; a.RemoteAddr() != net.Addr(named) {
+		t.Errorf("the address is %v", a.RemoteAddr())
+	}
+	over := new(Stream)
+	if over.Init(a); !over.WritesAtOnce() {
+		t.Error("the socket below is not seen")
+	}
+	if err := over.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(far); err != nil {
+		t.Error(err)
+	}
+	near, other := net.Pipe()
+	defer near.Close()
+	defer other.Close()
+	if err := (&Accepted{Conn: near}).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
+// closing is a stream whose Close is counted and fails.
+type closing struct {
+	io.ReadWriteCloser
+	closes *atomic.Int32
+}
+
+var errClosing = errors.New("it fails")
+
+func (c closing) Close() error {
+	c.closes.Add(1)
+	c.ReadWriteCloser.Close()
+	return errClosing
+}
+
+// Close of a stream without deadlines lets what was written go out, for a second at most; Abort does not.
+func TestBridgeClose(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reads, abort bool
+		after        time.Duration
+	}{
+		"a peer that reads":         {true, false, 0},
+		"a peer that does not read": {false, false, patience},
+		"Abort":                     {false, true, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			var closes atomic.Int32
+			s := new(Stream)
+			s.Init(bare{closing{near, &closes}})
+			begun := time.Now()
+			if _, err := s.Write([]byte("last words"), new(atomic.Bool)); err != nil {
+				t.Fatal(err)
+			}
+			var read []byte
+			if tt.reads {
+				go func() { read, _ = io.ReadAll(far) }()
+			}
+			if tt.abort {
+				if err := s.Abort(); err != errClosing { //nolint:errorlint // it is never wrapped
+					t.Errorf("%s: %v", name, err)
+				}
+			} else if err := s.Close(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			synctest.Wait()
+			if n := closes.Load(); (n == 1) != (tt.after == 0) {
+				t.Errorf("%s: closed %d times", name, n)
+			}
+			time.Sleep(tt.after)
+			synctest.Wait()
+			if n, d := closes.Load(), time.Since(begun); n != 1 || d != tt.after {
+				t.Errorf("%s: closed %d times after %v", name, n, d)
+			}
+			if tt.reads && string(read) != "last words" {
+				t.Errorf("%s: the peer got %q", name, read)
+			}
+			s.Close()
+			far.Close()
+			time.Sleep(2 * patience)
+			if n := closes.Load(); n != 1 {
+				t.Errorf("%s: closed %d times in the end", name, n)
+			}
+		})
+	}
+}
