@@ -236,6 +236,7 @@ func TestRFC6455_4_1_Status(t *testing.T) {
 		{"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, "", "behind"},
 		{"HTTP/1.1 503 x\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbu\r\n2\r\nsy\r\n0\r\n\r\n", 503, "busy", "Retry-After"},
 		{"HTTP/1.1 500 x\r\nContent-Length: 5000\r\n\r\n" + long, 500, long[:1024], "log"},
+		{"HTTP/1.1 500 x\r\nContent-Length: 9223372036854775808\r\n\r\nhello", 500, "hello", "log"}, // more than an int64 holds
 		{"HTTP/1.1 204 No Content\r\n\r\n", 204, "", "path"},
 		{"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", 400, "Client sent an HTTP request to an HTTPS server.\n", "wss://"},
 		{"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302, "", "elsewhere"},

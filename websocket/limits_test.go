@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"fmt"
 	"context"
 	"errors"
 	"io"
@@ -82,12 +83,15 @@ func TestFragmentsAreBounded(t *testing.T) {
 }
 
 func TestControlFramesAreBounded(t *testing.T) {
-	for _, op := range []frame.Opcode{frame.Ping, frame.Pong} {
-		t.Run(op.String(), func(t *testing.T) {
+	for _, flood := range []struct {
+		op      frame.Opcode
+		payload string
+	}{{frame.Ping, "flood"}, {frame.Pong, "flood"}, {frame.Pong, strings.Repeat("\x00", 8)}} { // the last as if of a ping of ours
+		t.Run(fmt.Sprintf("%v %q", flood.op, flood.payload), func(t *testing.T) {
 			c, peer := rawTCP(t, RoleServer, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood goes on
 			go io.Copy(io.Discard, peer.Conn)
 			go func() {
-				one := peer.frame(op, true, "flood")
+				one := peer.frame(flood.op, true, flood.payload)
 				for {
 					if _, err := peer.Write(one); err != nil {
 						return

@@ -401,13 +401,14 @@ func TestRunEndsTheConnectionWhenHandlePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{t: t, plays: []any{stays}}
 		var c *websocket.Conn
+		var inner context.Context
 		defer func() {
-			if r := recover(); r != "on purpose" || c.Context().Err() == nil {
-				t.Errorf("recovered %v; the connection: %v", r, context.Cause(c.Context()))
+			if r := recover(); r != "on purpose" || c.Context().Err() == nil || inner.Err() == nil {
+				t.Errorf("recovered %v; the connection: %v; its context: %v", r, context.Cause(c.Context()), inner.Err())
 			}
 		}()
-		reconnect.Run(t.Context(), s.dial, func(_ context.Context, conn *websocket.Conn) error { //nolint:errcheck // it panics
-			c = conn
+		reconnect.Run(t.Context(), s.dial, func(ctx context.Context, conn *websocket.Conn) error { //nolint:errcheck // it panics
+			c, inner = conn, ctx
 			panic("on purpose")
 		}, nil)
 	})
