@@ -1,9 +1,9 @@
 package websocket
 
 import (
-	"fmt"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
