@@ -202,7 +202,7 @@ func FuzzKernel(f *testing.F) {
 	})
 }
 
-const bound = 10 * time.Second
+const bound = 30 * time.Second
 
 // real returns loops of the system's kernel, one of them, and a connection to a handler on it.
 func real(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
@@ -135,4 +136,20 @@ func TestUnsent(t *testing.T) {
 	if s.Sent() != int64(sent) {
 		t.Errorf("%d bytes sent, want %d", s.Sent(), sent)
 	}
+}
+
+// The watch that is added while the goroutine ends over the last one keeps it running.
+func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
+	s, far := sockets(t)
+	notified := make(chan bool, 1)
+	w := s.Watch(func() { notified <- true })
+	if !w.Arm() {
+		t.Fatal("a socket cannot be watched")
+	}
+	defer w.Stop()
+	watches.mu.Lock() // as Stop, and Arm before the goroutine has seen that
+	watches.epoll.SetReadDeadline(time.Unix(1, 0))
+	watches.mu.Unlock()
+	far.Write([]byte("x"))
+	bounded.Receive(t, notified)
 }

@@ -1,0 +1,44 @@
+//go:build !race
+
+package transport
+
+import (
+	"io"
+	"net"
+	"testing"
+)
+
+// A read that has to wait gives its buffer back, and takes one again. (The race detector makes pools forget.)
+func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
+	s, far := sockets(t)
+	go func(far net.Conn) {
+		b := make([]byte, 1)
+		for {
+			if _, err := io.ReadFull(far, b); err != nil {
+				return
+			}
+			if _, err := far.Write(b); err != nil {
+				return
+			}
+		}
+	}(far)
+	if !s.WritesAtOnce() {
+		return // only where the system can tell
+	}
+	one := []byte("x")
+	allocs := testing.AllocsPerRun(200, func() {
+		if _, err := s.TryWrite(one); err != nil {
+			t.Fatal(err)
+		}
+		buf, b, err := s.ReadSome(false)
+		if err != nil || len(b) != 1 {
+			t.Fatal(len(b), err)
+		}
+		if buf != nil {
+			Return(buf)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
