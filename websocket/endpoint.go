@@ -71,10 +71,11 @@ type Admission struct {
 // Hooks report what happens to connections. They are called from many goroutines concurrently and must return soon. A nil hook
 // reports nothing. A panic in a hook ends the connection that it is called for.
 type Hooks struct {
-	// Refused reports a client that was refused, and why. remote is its address. The request is nil when there is none that
+	// Refused reports a client that was refused, and why. remote is its address, and ctx the context of the request or, without one,
+	// of the connection, with what BaseContext and ConnContext have put there. The request is nil when there is none that
 	// net/http could have parsed, or none was needed. Connections that end before they have sent anything are not reported.
 	// When no Refused is set, a mistake in the Endpoint or the Admission is written where a panic is.
-	Refused func(remote string, r *http.Request, err *HandshakeError)
+	Refused func(ctx context.Context, remote string, r *http.Request, err *HandshakeError)
 
 	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It costs
 	// one connection. When no Panicked is set, the panic is written to the http.Server's ErrorLog if there is one, and to
@@ -204,7 +205,7 @@ func (x *service) check() *opening.Refusal {
 // refused gets a reply.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := &trail{endpoint: e, server: serverOf(r.Context())}
-	t.refused(r.RemoteAddr, r, e.accept(w, r, t))
+	t.refused(r.Context(), r.RemoteAddr, r, e.accept(w, r, t))
 }
 
 func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *HandshakeError {

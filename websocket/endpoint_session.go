@@ -21,13 +21,13 @@ type trail struct {
 	server   *Server   // nil: another server
 }
 
-func (t *trail) refused(remote string, r *http.Request, e *HandshakeError) {
+func (t *trail) refused(ctx context.Context, remote string, r *http.Request, e *HandshakeError) {
 	switch {
 	case e == nil:
 	case t.endpoint != nil && t.endpoint.Refused != nil:
-		t.guard(func() { t.endpoint.Refused(remote, r, e) })
+		t.guard(func() { t.endpoint.Refused(ctx, remote, r, e) })
 	case t.server != nil && t.server.Refused != nil:
-		t.guard(func() { t.server.Refused(remote, r, e) })
+		t.guard(func() { t.server.Refused(ctx, remote, r, e) })
 	case e.Status == http.StatusInternalServerError && e.Stage != handshake.StageCheck: // a mistake of the program's
 		t.printf("websocket: the handshake of %s was refused: %v", remote, e)
 	}

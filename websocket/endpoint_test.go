@@ -40,7 +40,7 @@ func TestEndpoint_Mistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused, panicked := make(chan *HandshakeError, 2), make(chan any, 2)
-			e.Refused = func(_ string, _ *http.Request, err *HandshakeError) { refused <- err }
+			e.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { refused <- err }
 			e.Panicked = func(value any, _ []byte) { panicked <- value }
 			for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e))} {
 				r, _, _ := converse(t, addr, sampleRequest+"\r\n")
@@ -98,7 +98,7 @@ func TestEndpoint_Admit(t *testing.T) {
 		},
 	}
 	refused := make(chan *HandshakeError, 1)
-	e.Refused = func(_ string, r *http.Request, err *HandshakeError) {
+	e.Refused = func(_ context.Context, _ string, r *http.Request, err *HandshakeError) {
 		if r == nil || r.URL.Path != "/no" {
 			t.Errorf("Refused gets %v", r)
 		}
@@ -177,7 +177,7 @@ func (panicking) Closed(*CloseError)    {}
 func TestHooks_Panic(t *testing.T) {
 	e := &Endpoint{Serve: func(*Conn) {}}
 	panicked := make(chan any, 2)
-	e.Refused = func(string, *http.Request, *HandshakeError) { panic("oh") }
+	e.Refused = func(context.Context, string, *http.Request, *HandshakeError) { panic("oh") }
 	e.Panicked = func(any, []byte) { panic("again") }
 	s := ownServer(e)
 	logged := make(lines, 4)
@@ -357,7 +357,7 @@ func TestEndpoint_OpenOnLoops(t *testing.T) {
 		}
 	}
 	named := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
-	preface := func(net.Conn) (net.Addr, error) { return named, nil }
+	preface := func(context.Context, net.Conn) (net.Addr, error) { return named, nil }
 	for name, run := range map[string]func(e *Endpoint) (addr string, shutdown func(context.Context) error){
 		"http.Server": func(e *Endpoint) (string, func(context.Context) error) { return serve(t, e), e.Shutdown },
 		"Server, direct": func(e *Endpoint) (string, func(context.Context) error) {

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -74,7 +75,7 @@ func TestEndpointTunnelMistakes(t *testing.T) {
 		var refused error
 		e := &Endpoint{
 			Admit: func(*http.Request) (*Admission, error) { return a, nil },
-			Hooks: Hooks{Refused: func(_ string, _ *http.Request, err *HandshakeError) { refused = err }},
+			Hooks: Hooks{Refused: func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { refused = err }},
 		}
 		if _, resp, _ := upgradeBy(t, e); resp.StatusCode != 500 || resp.Header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: %d", name, resp.StatusCode)

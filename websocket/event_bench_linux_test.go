@@ -2,12 +2,13 @@ package websocket
 
 import (
 	"fmt"
-	"github.com/handfast/handfast/websocket/loop"
 	"net"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/loop"
 
 	"github.com/handfast/handfast/websocket/frame"
 )

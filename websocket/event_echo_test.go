@@ -5,8 +5,9 @@ package websocket
 import (
 	"bytes"
 	"fmt"
-	"github.com/handfast/handfast/websocket/internal/bounded"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 func TestEventEchoOfAllSizes(t *testing.T) {

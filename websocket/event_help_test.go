@@ -7,10 +7,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"github.com/handfast/handfast/websocket/internal/bounded"
 	"net"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // patience bounds a test's waits for what must happen. Nothing waits for it when all is well.

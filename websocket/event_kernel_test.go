@@ -2,12 +2,13 @@ package websocket
 
 import (
 	"errors"
-	"github.com/handfast/handfast/websocket/internal/looptest"
-	"github.com/handfast/handfast/websocket/loop"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/loop"
 
 	"github.com/handfast/handfast/websocket/frame"
 )

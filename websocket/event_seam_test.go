@@ -6,11 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"github.com/handfast/handfast/websocket/internal/bounded"
 	"math/big"
 	"net"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/seamtest"

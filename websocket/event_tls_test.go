@@ -9,13 +9,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"github.com/handfast/handfast/websocket/internal/bounded"
 	"math/big"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // evCertificate returns one for localhost, signed by itself, and a pool with it.

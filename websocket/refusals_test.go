@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -102,7 +103,7 @@ func decide(r *http.Request) error {
 // waysToServe are all the ways to serve, with the same rules.
 func waysToServe(t *testing.T) map[string]string {
 	const mostHead = 20 << 10
-	refused := func(remote string, _ *http.Request, err *HandshakeError) {
+	refused := func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
 		if remote == "" || err.Err == nil {
 			t.Errorf("Refused gets too little: %q, %#v", remote, err)
 		}

@@ -28,7 +28,7 @@ type Server struct {
 	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState count for upgrades, too, with
 	// the net.Conn that the listener has yielded. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the
 	// end of a request's head, PROXY header and TLS handshake included; when both are 0, 10 seconds do. MaxHeaderBytes bounds the
-	// head. The Server replaces BaseContext, ConnContext and ConnState by its own, which call them, and it calls the
+	// head. The Server replaces Handler, BaseContext, ConnContext and ConnState by its own, which call them, and it calls the
 	// http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
@@ -37,18 +37,28 @@ type Server struct {
 
 	// Preface runs on each new connection before anything else is read from it. It reads what a proxy sends ahead of the
 	// client's bytes, such as the PROXY protocol's header, and not a byte more, and returns the client's address; nil means the
-	// connection's own. A non-nil error closes the connection. The time limit for the head is in force.
-	Preface func(net.Conn) (remote net.Addr, err error)
+	// connection's own. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
+	// connection's context, as ConnContext returned it. The time limit for the head is in force.
+	Preface func(ctx context.Context, nc net.Conn) (remote net.Addr, err error)
 
 	// TLS returns the TLS configuration for a new connection, with its NextProtos, as it is; nil means no TLS. A nil function
 	// means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. The connection is the one that the listener yielded; its
-	// RemoteAddr is what Preface has found.
-	TLS func(net.Conn) *tls.Config
+	// RemoteAddr is what Preface has found. ctx is the connection's context.
+	TLS func(ctx context.Context, nc net.Conn) *tls.Config
+
+	// TLSTimeout bounds Preface and the TLS handshake, together; the time limit for the head then begins after them. 0 means that
+	// both are part of that.
+	TLSTimeout time.Duration
 
 	// MaxHandshakes returns how many connections may wait for the end of a handshake, or between two requests for pages, when
 	// one from the address remote is added; a negative number means that this connection does not count. Beyond that, the
-	// oldest connection of the address that has the most is closed. A nil function means 4096. Accepting never stops.
+	// oldest connection of the address that has the most is closed, and reported with the stage handshake.StageEvicted. A nil
+	// function means 4096. Accepting never stops.
 	MaxHandshakes func(remote net.Addr) int
+
+	// CountPages has connections count for MaxHandshakes also while a request for a page is answered on them, so that bodies that
+	// never end do not evade it. It is for handlers that answer quickly: a long download or an event stream may be closed.
+	CountPages bool
 
 	Hooks
 
@@ -62,6 +72,7 @@ type Server struct {
 	baseContext func(net.Listener) context.Context
 	connContext func(context.Context, net.Conn) context.Context
 	connState   func(net.Conn, http.ConnState)
+	handler     http.Handler
 
 	mu      sync.Mutex
 	closing bool
@@ -123,7 +134,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		l.Close()
 		return err
 	}
-	return s.serve(l, func(net.Conn) *tls.Config { return config })
+	return s.serve(l, func(context.Context, net.Conn) *tls.Config { return config })
 }
 
 // tlsConfig returns the configuration of HTTP as http.Server would use it.
@@ -208,6 +219,9 @@ func (s *Server) headTimeout() time.Duration {
 	}
 	return defaultHeadTimeout
 }
+
+// Handshakes returns how many connections count for MaxHandshakes now.
+func (s *Server) Handshakes() int { return s.waiting.len() }
 
 // headBytes bounds what is read here of a request's head. More is left to HTTP, and to its own bound.
 func (s *Server) headBytes() int {

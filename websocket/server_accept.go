@@ -14,8 +14,8 @@ import (
 type source struct {
 	server   *Server
 	listener net.Listener
-	tls      func(net.Conn) *tls.Config // nil: no TLS
-	base     context.Context            // of all requests
+	tls      func(context.Context, net.Conn) *tls.Config // nil: no TLS
+	base     context.Context                             // of all requests
 
 	conns chan net.Conn
 	once  sync.Once
@@ -29,7 +29,7 @@ type source struct {
 const maxIdle = 64
 
 // serve is Serve with TLS for the connections that config has a configuration for.
-func (s *Server) serve(l net.Listener, config func(net.Conn) *tls.Config) error {
+func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *tls.Config) error {
 	defer l.Close()
 	if s.HTTP == nil {
 		return errNoHTTP

@@ -15,11 +15,7 @@ import (
 // handled returns an upgrade request for the Handler to answer.
 func (a *arrival) handled(r *http.Request) *responder {
 	s := a.server
-	ctx := a.ctx
-	if ctx == nil {
-		ctx = a.source.base
-	}
-	ctx = context.WithValue(ctx, http.LocalAddrContextKey, a.nc.LocalAddr())
+	ctx := context.WithValue(a.ctx, http.LocalAddrContextKey, a.nc.LocalAddr())
 	w := &responder{server: s, yielded: a.yielded, nc: a.nc, header: http.Header{}, length: -1}
 	if rest := a.buf[a.head.Len():]; len(rest) > 0 {
 		w.early = bytes.Clone(rest)
@@ -80,11 +76,7 @@ func (w *responder) serve() (returned bool) {
 			t.panicked(v)
 		}
 	}()
-	h := w.server.HTTP.Handler
-	if h == nil {
-		h = http.DefaultServeMux
-	}
-	h.ServeHTTP(w, w.r)
+	w.server.handler.ServeHTTP(w, w.r)
 	return true
 }
 

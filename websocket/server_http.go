@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
@@ -20,15 +22,23 @@ type handed struct {
 	remote  net.Addr
 	ctx     context.Context // of the connection
 	waiter  waiter
+	began   atomic.Bool // a request has begun to arrive
+	served  atomic.Bool // and the Handler has had one, or HTTP has answered it
+}
+
+type handedKey struct{}
+
+// handed notes a connection that is given to HTTP.
+func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr) *handed {
+	h := &handed{server: s, yielded: yielded, remote: remote}
+	h.ctx = context.WithValue(ctx, handedKey{}, h)
+	return h
 }
 
 // handOver gives the connection to HTTP, with all that was read from it.
 func (a *arrival) handOver() {
 	s := a.server
-	h := &handed{server: s, yielded: a.yielded, remote: remoteOf(a.nc), ctx: a.ctx}
-	if h.ctx == nil {
-		h.ctx = a.source.base
-	}
+	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc))
 	nc := a.nc
 	t, isTLS := nc.(*tls.Conn)
 	r := &replayed{Conn: nc, handed: h}
@@ -51,7 +61,7 @@ func (a *arrival) handOver() {
 		return
 	}
 	s.waiting.leave(&a.waiter)
-	s.wait(&h.waiter, h.yielded, h.remote)
+	s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	select {
 	case a.source.conns <- nc:
 	case <-a.source.ended:
@@ -79,7 +89,11 @@ func handedOf(nc net.Conn) *handed {
 // wrapHooks has HTTP's hooks called with the listener and the connections that the Server was given.
 func (s *Server) wrapHooks() {
 	h := s.HTTP
-	s.baseContext, s.connContext, s.connState = h.BaseContext, h.ConnContext, h.ConnState
+	s.baseContext, s.connContext, s.connState, s.handler = h.BaseContext, h.ConnContext, h.ConnState, h.Handler
+	if s.handler == nil {
+		s.handler = http.DefaultServeMux
+	}
+	h.Handler = http.HandlerFunc(s.page)
 	h.BaseContext = func(l net.Listener) context.Context {
 		switch src, ok := l.(*source); {
 		case ok:
@@ -107,6 +121,14 @@ func (s *Server) wrapHooks() {
 	}
 }
 
+// page has the Handler answer a request that HTTP has read.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	if h, ok := r.Context().Value(handedKey{}).(*handed); ok {
+		h.served.Store(true)
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
 // state notes what HTTP says about a connection.
 func (h *handed) state(state http.ConnState) {
 	s := h.server
@@ -114,11 +136,20 @@ func (h *handed) state(state http.ConnState) {
 	case http.StateNew: // it has been reported
 		return
 	case http.StateActive:
+		h.began.Store(true)
 		s.waiting.remove(&h.waiter)
+		if s.CountPages {
+			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // as the newest of its address
+		}
 	case http.StateIdle:
-		s.wait(&h.waiter, h.yielded, h.remote)
+		h.served.Store(true)
+		s.waiting.remove(&h.waiter)
+		s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	case http.StateHijacked, http.StateClosed:
-		s.waiting.leave(&h.waiter)
+		if s.waiting.leave(&h.waiter) && h.began.Load() && !h.served.Load() {
+			t := trail{server: s}
+			t.refused(h.ctx, h.remote.String(), nil, &HandshakeError{Stage: handshake.StageRequest, Err: errHead})
+		}
 	}
 	if s.connState != nil {
 		s.connState(h.yielded, state)

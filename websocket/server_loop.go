@@ -12,7 +12,7 @@ import (
 // as little as one that waits, so that only the time bounds how many there are.
 func (src *source) listen() (stop func()) {
 	s := src.server
-	e, ok := s.HTTP.Handler.(*Endpoint)
+	e, ok := s.handler.(*Endpoint)
 	if !ok || e.Admit != nil || e.Open == nil || e.Serve != nil || e.Accept.Check != nil || src.tls != nil || s.Preface != nil ||
 		s.MaxHandshakes != nil || s.connContext != nil || s.connState != nil {
 		return nil
@@ -26,7 +26,7 @@ func (src *source) listen() (stop func()) {
 	k.front = &eventFront{
 		rules: x.rules, heads: opening.Limits{Bytes: s.headBytes()}, headTimeout: s.headTimeout(), roster: &e.roster,
 		refused: func(remote net.Addr, f *opening.Refusal, body string) {
-			t.refused(remote.String(), nil, refusal(f, body))
+			t.refused(src.base, remote.String(), nil, refusal(f, body))
 		},
 		other: func(nc net.Conn, early []byte) {
 			go func() { // ends when HTTP takes the connection
@@ -56,8 +56,8 @@ func (src *source) listen() (stop func()) {
 // hand gives a connection to HTTP, with what was read from it.
 func (src *source) hand(nc net.Conn, early []byte) {
 	s := src.server
-	h := &handed{server: s, yielded: nc, remote: remoteOf(nc), ctx: src.base}
-	s.wait(&h.waiter, nc, h.remote)
+	h := s.handed(src.base, nc, remoteOf(nc))
+	s.wait(h.ctx, &h.waiter, nc, h.remote)
 	select {
 	case src.conns <- &replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}:
 	case <-src.ended:

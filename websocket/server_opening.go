@@ -24,7 +24,7 @@ type arrival struct {
 	source  *source
 	yielded net.Conn        // by the listener
 	nc      net.Conn        // what the request comes on: yielded, or something around it
-	ctx     context.Context // of the connection; nil: the source's
+	ctx     context.Context // of the connection
 	tls     bool
 	head    opening.Head
 	buf     []byte // the request, and behind it what the client has sent early
@@ -52,7 +52,7 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 	s.pending[a] = true
 	s.mu.Unlock()
 	if s.Preface == nil { // otherwise it is not known whose connection it is
-		s.wait(&a.waiter, nc, remoteOf(nc))
+		s.wait(src.base, &a.waiter, nc, remoteOf(nc))
 	}
 	select {
 	case src.work <- a:
@@ -61,11 +61,13 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 	}
 }
 
-// errEvicted is the error of a connection that had to make room.
-var errEvicted = errors.New("too many connections are in their handshake, and most of them from this address")
+var (
+	errEvicted = errors.New("too many connections are in their handshake, and most of them from this address")
+	errHead    = errors.New("the head of the request was malformed or too large, or did not arrive in time")
+)
 
 // wait puts a connection among those that have shown nothing yet, and cuts another when there are too many.
-func (s *Server) wait(m *waiter, nc net.Conn, remote net.Addr) {
+func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Addr) {
 	most := defaultMaxHandshakes
 	if s.MaxHandshakes != nil {
 		counted := false
@@ -78,11 +80,11 @@ func (s *Server) wait(m *waiter, nc net.Conn, remote net.Addr) {
 			return
 		}
 	}
-	m.nc, m.remote = nc, remote
-	if cut, from := s.waiting.add(m, most); cut != nil {
-		lower(cut).Close()
+	m.ctx, m.nc, m.remote = ctx, nc, remote
+	if cut := s.waiting.add(m, most); cut.nc != nil {
+		lower(cut.nc).Close()
 		t := trail{server: s}
-		t.refused(from.String(), nil, &HandshakeError{Stage: handshake.StageRequest, Err: errEvicted})
+		t.refused(cut.ctx, cut.remote.String(), nil, &HandshakeError{Stage: handshake.StageEvicted, Err: errEvicted})
 	}
 }
 
@@ -158,27 +160,25 @@ func (a *arrival) state(state http.ConnState) {
 // refused reports a connection that has come to nothing.
 func (a *arrival) refused(e *HandshakeError) {
 	t := trail{server: a.server}
-	t.refused(remoteOf(a.nc).String(), nil, e)
+	t.refused(a.ctx, remoteOf(a.nc).String(), nil, e)
 }
 
 // handshake goes through all that comes before the connection is a WebSocket, or another's. It returns what remains to be done by
 // a handler, nil for nothing.
 func (a *arrival) handshake() *responder {
 	s := a.server
+	a.ctx = a.source.base
 	if s.connContext != nil {
 		if a.ctx = s.connContext(a.source.base, a.yielded); a.ctx == nil {
 			panic("websocket: ConnContext returned nil")
 		}
 	}
 	a.state(http.StateNew)
-	if err := a.nc.SetDeadline(time.Now().Add(s.headTimeout())); err != nil {
-		a.close()
-		return nil
+	first := s.TLSTimeout
+	if first <= 0 {
+		first = s.headTimeout()
 	}
-	if s.Preface != nil && !a.preface() {
-		return nil
-	}
-	if !a.secure() {
+	if !a.within(first) || s.Preface != nil && !a.preface() || !a.secure() || s.TLSTimeout > 0 && !a.within(s.headTimeout()) {
 		return nil
 	}
 	verdict, refused := a.read()
@@ -195,10 +195,19 @@ func (a *arrival) handshake() *responder {
 	return nil
 }
 
+// within bounds what follows. It returns false when the connection is gone.
+func (a *arrival) within(d time.Duration) bool {
+	if err := a.nc.SetDeadline(time.Now().Add(d)); err != nil {
+		a.close()
+		return false
+	}
+	return true
+}
+
 // preface reads what comes ahead of the client's bytes.
 func (a *arrival) preface() bool {
 	s := a.server
-	remote, err := s.Preface(a.yielded)
+	remote, err := s.Preface(a.ctx, a.yielded)
 	if err != nil {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 			a.refused(&HandshakeError{Stage: handshake.StageProxy, Err: err})
@@ -209,7 +218,7 @@ func (a *arrival) preface() bool {
 	if remote != nil {
 		a.nc = &transport.Accepted{Conn: a.yielded, Remote: remote}
 	}
-	s.wait(&a.waiter, a.yielded, remoteOf(a.nc))
+	s.wait(a.ctx, &a.waiter, a.yielded, remoteOf(a.nc))
 	return true
 }
 
@@ -217,7 +226,7 @@ func (a *arrival) preface() bool {
 func (a *arrival) secure() bool {
 	t, ok := a.nc.(*tls.Conn) // the listener's
 	if !ok && a.source.tls != nil {
-		if config := a.source.tls(a.nc); config != nil {
+		if config := a.source.tls(a.ctx, a.nc); config != nil {
 			below, named := a.nc.(*transport.Accepted)
 			if !named {
 				below = &transport.Accepted{Conn: a.nc}
@@ -298,7 +307,7 @@ func (a *arrival) upgrade() *responder {
 	}
 	s.waiting.leave(&a.waiter)
 	a.state(http.StateActive)
-	if e, ok := s.HTTP.Handler.(*Endpoint); ok && e.Admit == nil {
+	if e, ok := s.handler.(*Endpoint); ok && e.Admit == nil {
 		a.direct(e, in)
 		return nil
 	}
@@ -346,7 +355,7 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		early = bytes.Clone(rest)
 	}
 	if err := a.send(x.terms.AppendAnswer(a.buf[:0], in, nil, e.Accept.Header)); err != nil {
-		t.refused(remoteOf(a.nc).String(), nil, &HandshakeError{Stage: handshake.StageStatus, Err: err})
+		t.refused(a.ctx, remoteOf(a.nc).String(), nil, &HandshakeError{Stage: handshake.StageStatus, Err: err})
 		a.close()
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -26,11 +27,11 @@ func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 	defer a.close()
 	t := &trail{endpoint: e, server: a.server}
 	if f.Status == 0 { // the client is gone
-		t.refused(remoteOf(a.nc).String(), nil, refusal(f, ""))
+		t.refused(a.ctx, remoteOf(a.nc).String(), nil, refusal(f, ""))
 		return
 	}
 	b, body := f.Append(make([]byte, 0, 1024), a.head.Opening(opening.View(a.buf)), time.Now())
-	t.refused(remoteOf(a.nc).String(), nil, refusal(f, body))
+	t.refused(a.ctx, remoteOf(a.nc).String(), nil, refusal(f, body))
 	if a.nc.SetDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
@@ -54,14 +55,28 @@ func linger(nc net.Conn, room []byte) {
 	}
 }
 
-// refuseTLS ends a connection whose TLS handshake failed. A client that spoke HTTP is told so in HTTP.
+// plain is what a client gets that speaks HTTP to a port with TLS.
+var plain = &handshake.Violation{
+	Stage: handshake.StageTLS, Status: http.StatusBadRequest, Detail: "This port speaks TLS", Hint: "use https:// or wss://",
+}
+
+// refuseTLS ends a connection whose TLS handshake failed. A client that spoke HTTP gets an answer in HTTP.
 func (a *arrival) refuseTLS(err error) {
 	defer a.close()
 	e := &HandshakeError{Stage: handshake.StageTLS, Err: err}
 	if re, ok := errors.AsType[tls.RecordHeaderError](err); ok && re.Conn != nil && looksLikeHTTP(re.RecordHeader) {
-		e.Hint = "the client spoke HTTP to a port that wants TLS: https:// or wss://"
-		_, _ = io.WriteString(re.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
-			"400 Bad Request\n\nThis port speaks TLS.\nNext step: use https:// or wss://\n") // a courtesy, whether it arrives or not
+		o := &handshake.Opening{Major: 1, Minor: 1}
+		if re.RecordHeader == [5]byte{'H', 'E', 'A', 'D', ' '} {
+			o.Method = http.MethodHead
+		}
+		b, body := opening.Violated(plain).Append(make([]byte, 0, 1024), o, time.Now())
+		e = refusal(opening.Violated(plain), body)
+		e.Err, e.Hint = err, "the client spoke HTTP to a port that wants TLS: https:// or wss://"
+		if re.Conn.SetDeadline(time.Now().Add(lingerTime)) == nil {
+			if _, err := re.Conn.Write(b); err == nil {
+				defer linger(re.Conn, a.room[:])
+			}
+		}
 	}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) { // such a client has sent nothing, or was cut
 		a.refused(e)

@@ -3,6 +3,7 @@ package websocket
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 func TestServer_HandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
 		opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}}
-		refused := func(remote string, _ *http.Request, err *HandshakeError) {
+		refused := func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
 			if remote == "" || err.Stage == "" || err.Err == nil {
 				t.Errorf("Refused gets too little: %q, %#v", remote, err)
 			}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
@@ -73,7 +74,7 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 // A client that sends nothing hears nothing, and nobody is told.
 func TestServer_Silent(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
-	s.Refused = func(_ string, _ *http.Request, err *HandshakeError) { t.Error(err) }
+	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { t.Error(err) }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
 		nc := p.dial()
@@ -91,7 +92,7 @@ func TestServer_Silent(t *testing.T) {
 func TestServer_Abandoned(t *testing.T) {
 	told := make(chan error, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
-	s.Refused = func(_ string, _ *http.Request, err *HandshakeError) { told <- err }
+	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc := p.dial()
 		io.WriteString(nc, "GET / HT")
@@ -135,14 +136,14 @@ func TestServer_MaxHandshakes(t *testing.T) {
 	told := make(chan error, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.MaxHandshakes = func(net.Addr) int { return 2 }
-	s.Refused = func(_ string, _ *http.Request, err *HandshakeError) { told <- err }
+	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		slow, second, third := p.dial(), p.dial(), p.dial()
 		defer second.Close()
 		if b, err := io.ReadAll(slow); len(b) > 0 || err != nil {
 			t.Errorf("the oldest got %q, %v", b, err)
 		}
-		if err := bounded.Receive(t, told); !errors.Is(err, errEvicted) {
+		if err, _ := errors.AsType[*HandshakeError](bounded.Receive(t, told)); err.Stage != handshake.StageEvicted || err.Err != errEvicted {
 			t.Errorf("reported: %v", err)
 		}
 		third.Close()
@@ -151,6 +152,112 @@ func TestServer_MaxHandshakes(t *testing.T) {
 			opened(t, p)
 		}
 	})
+}
+
+// With CountPages, bodies that never end do not evade MaxHandshakes; without it, a page may take its time.
+func TestServer_CountPages(t *testing.T) {
+	for _, count := range []bool{true, false} {
+		const most, slow = 2, 5
+		begun := make(chan struct{}, slow)
+		s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			io.Copy(io.Discard, r.Body)
+		})}}
+		s.MaxHandshakes = func(net.Addr) int { return most }
+		s.CountPages = count
+		inBubble(t, s, func(t *testing.T, p *pipes) {
+			for range slow {
+				nc := p.dial()
+				defer nc.Close()
+				io.WriteString(nc, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+				bounded.Receive(t, begun)
+			}
+			synctest.Wait()
+			want := 0
+			if count {
+				want = most
+			}
+			if n := s.Handshakes(); n != want {
+				t.Errorf("CountPages %v: %d count, want %d", count, n, want)
+			}
+		})
+	}
+}
+
+// TLSTimeout bounds what comes before the head, and the head has its own time after it.
+func TestServer_TLSTimeout(t *testing.T) {
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.HTTP.ReadHeaderTimeout, s.TLSTimeout = time.Minute, time.Second
+	s.Preface = func(_ context.Context, nc net.Conn) (net.Addr, error) {
+		_, err := io.ReadFull(nc, make([]byte, 1))
+		return nil, err
+	}
+	inBubble(t, s, func(t *testing.T, p *pipes) {
+		began := time.Now()
+		silent := p.dial()
+		io.ReadAll(silent) // the error is one of the pipe
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		nc := p.dial()
+		defer nc.Close()
+		io.WriteString(nc, "x")
+		time.Sleep(50 * time.Second)
+		io.WriteString(nc, sampleRequest+"\r\n")
+		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
+			t.Error(r, err)
+		}
+	})
+}
+
+// Refused gets the connection's context, and a request that HTTP refuses by itself is reported, too.
+func TestServer_RefusedByHTTP(t *testing.T) {
+	type key struct{}
+	type report struct {
+		value  any
+		remote string
+		err    *HandshakeError
+	}
+	reports := make(chan report, 1)
+	s := &Server{HTTP: &http.Server{
+		Handler:        http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") }),
+		MaxHeaderBytes: 1 << 10,
+		ConnContext:    func(ctx context.Context, _ net.Conn) context.Context { return context.WithValue(ctx, key{}, "mine") },
+	}}
+	named := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
+	s.Preface = func(context.Context, net.Conn) (net.Addr, error) { return named, nil }
+	s.Refused = func(ctx context.Context, remote string, _ *http.Request, err *HandshakeError) {
+		reports <- report{ctx.Value(key{}), remote, err}
+	}
+	addr := serveOwn(t, s)
+	for request, status := range map[string]int{
+		"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 8<<10) + "\r\n\r\n": 431,
+		"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n":                              400,
+		"nonsense\r\n\r\n": 400,
+	} {
+		nc := dialRaw(t, addr)
+		io.WriteString(nc, request)
+		if r, _ := readResponse(t, nc); r.StatusCode != status {
+			t.Errorf("%.20q: %d", request, r.StatusCode)
+		}
+		got := bounded.Receive(t, reports)
+		if got.value != "mine" || got.remote != named.String() || got.err.Stage != handshake.StageRequest || status == 431 && got.err.Err != errHead {
+			t.Errorf("%.20q: reported %+v", request, got)
+		}
+	}
+	for _, request := range []string{"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", ""} {
+		nc := dialRaw(t, addr)
+		if io.WriteString(nc, request); request != "" {
+			readResponse(t, nc)
+		}
+		nc.Close()
+	}
+	bounded.Until(t, func() bool { return s.Handshakes() == 0 })
+	select {
+	case got := <-reports:
+		t.Errorf("reported %+v", got)
+	default:
+	}
 }
 
 // A panic in MaxHandshakes costs one connection.

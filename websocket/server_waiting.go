@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"sync"
@@ -14,10 +15,14 @@ type waiting struct {
 	mu     sync.Mutex
 	n      int
 	groups map[netip.Addr]*group
-	ranks  []*group // the groups by how many members they have; ranks[0] is not used
-	top    int      // the highest rank that has a group
-	spare  *group   // groups without members, to be used again
+	ranks  []rank // the groups by how many members they have; ranks[0] is not used
+	top    int    // the highest rank that has a group
+	spare  *group // groups without members, to be used again
 }
+
+// rank is the groups that have the same number of members, in the order in which they came to have it: among clients with a
+// connection each, the oldest connection is in the first group.
+type rank struct{ first, last *group }
 
 // group is the connections of one address, the oldest first.
 type group struct {
@@ -31,6 +36,7 @@ type group struct {
 type waiter struct {
 	group      *group // nil: it is not in the set
 	prev, next *waiter
+	ctx        context.Context // of the connection
 	nc         net.Conn
 	remote     net.Addr
 	evicted    bool
@@ -51,14 +57,14 @@ func groupOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// add puts m into the set. It returns the connection that has to be cut because there are now more than most, and its peer's
-// address; nil for none.
-func (w *waiting) add(m *waiter, most int) (cut net.Conn, remote net.Addr) {
+// add puts m into the set. It returns a copy of the connection that has to be cut because there are now more than most, which is
+// empty when there is none.
+func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	key := groupOf(m.remote)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.group != nil || m.evicted || m.left {
-		return nil, nil
+		return cut
 	}
 	g := w.groups[key]
 	if g == nil {
@@ -74,12 +80,19 @@ func (w *waiting) add(m *waiter, most int) (cut net.Conn, remote net.Addr) {
 	w.n++
 	w.count(g, 1)
 	if w.n <= most {
-		return nil, nil
+		return cut
 	}
-	victim := w.ranks[w.top].first
+	victim := w.ranks[w.top].first.first
 	victim.evicted = true
 	w.drop(victim)
-	return victim.nc, victim.remote
+	return *victim
+}
+
+// len returns how many there are.
+func (w *waiting) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
 }
 
 // remove takes m out of the set, if it is in it. It reports whether m had not been evicted before.
@@ -130,7 +143,7 @@ func (w *waiting) newGroup(key netip.Addr) *group {
 	g.key = key
 	if w.groups == nil {
 		w.groups = map[netip.Addr]*group{}
-		w.ranks = make([]*group, 1)
+		w.ranks = make([]rank, 1)
 	}
 	w.groups[key] = g
 	return g
@@ -139,13 +152,16 @@ func (w *waiting) newGroup(key netip.Addr) *group {
 // count moves g to its rank after a member has been added or taken away.
 func (w *waiting) count(g *group, by int) {
 	if g.n > 0 {
+		r := &w.ranks[g.n]
 		if g.prev != nil {
 			g.prev.next = g.next
 		} else {
-			w.ranks[g.n] = g.next
+			r.first = g.next
 		}
 		if g.next != nil {
 			g.next.prev = g.prev
+		} else {
+			r.last = g.prev
 		}
 	}
 	g.n += by
@@ -155,16 +171,18 @@ func (w *waiting) count(g *group, by int) {
 		g.next, w.spare = w.spare, g
 	} else {
 		if g.n == len(w.ranks) {
-			w.ranks = append(w.ranks, nil)
+			w.ranks = append(w.ranks, rank{})
 		}
-		g.next = w.ranks[g.n]
-		if g.next != nil {
-			g.next.prev = g
+		r := &w.ranks[g.n]
+		if g.prev = r.last; g.prev != nil {
+			g.prev.next = g
+		} else {
+			r.first = g
 		}
-		w.ranks[g.n] = g
+		r.last = g
 	}
 	w.top = max(w.top, g.n)
-	for w.top > 0 && w.ranks[w.top] == nil {
+	for w.top > 0 && w.ranks[w.top].first == nil {
 		w.top--
 	}
 }

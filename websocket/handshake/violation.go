@@ -16,6 +16,9 @@ const (
 	StageProxy Stage = "proxy" // the proxy was not reached, or refused
 	StageTLS   Stage = "tls"   // the TLS handshake
 
+	// StageEvicted: on the server, the connection had to make room, because too many were in their handshake.
+	StageEvicted Stage = "evicted"
+
 	// StageStatus: the status line. On the client it did not come, was not HTTP, or was not 101; on the server the 101
 	// could not be sent.
 	StageStatus Stage = "status"
