@@ -18,16 +18,15 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/websocket"
 )
 
 // adminListener is where those who run the server look at it.
 type adminListener struct {
 	url     string
-	doors   []*door.Door
-	peers   door.Peers
-	http    *http.Server
+	ports   []net.Listener
+	server  *websocket.Server
 	serving sync.WaitGroup
 }
 
@@ -51,7 +50,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 	if err != nil {
 		return nil, listenError(addr, err)
 	}
-	a := &adminListener{url: "http://" + shownAddr(addr, listeners[0].Addr())}
+	a := &adminListener{url: "http://" + shownAddr(addr, listeners[0].Addr()), ports: listeners}
 	for _, l := range listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); cfg.Token.Empty() && (!ok || !tcp.IP.IsLoopback()) {
 			for _, l := range listeners {
@@ -61,50 +60,33 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 				Hint: "take a loopback address such as 127.0.0.1:9090, or set admin.token"}
 		}
 	}
-	a.http = &http.Server{
-		Handler: a.bounded((&operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.ready.Load}).handler(cfg)), ConnContext: a.connContext, ConnState: a.peers.ConnState, ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.rec.log.Handler(), slog.LevelInfo),
-	}
-	waiting := door.NewWaiting(func() int { return adminMost }, nil, nil)
-	for _, l := range listeners {
-		a.doors = append(a.doors, door.New(l, &door.Policy{}, waiting, &a.peers))
+	operator := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.ready.Load}
+	a.server = &websocket.Server{
+		HTTP: &http.Server{
+			Handler: operator.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.rec.log.Handler(), slog.LevelInfo),
+		},
+		// Every connection counts, whatever it does: a client that can reach the listener must not take all descriptors.
+		MaxHandshakes: func(net.Addr) int { return adminMost },
+		CountPages:    true,
 	}
 	return a, nil
 }
 
-type adminPeerKey struct{}
-
-func (a *adminListener) connContext(ctx context.Context, nc net.Conn) context.Context {
-	return context.WithValue(ctx, adminPeerKey{}, a.peers.Of(nc))
-}
-
-// bounded has every connection count, whatever it does: who can reach the listener shall not take all descriptors.
-func (a *adminListener) bounded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p, _ := r.Context().Value(adminPeerKey{}).(*door.Peer); p != nil {
-			p.Linger()
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // serve answers until close.
 func (a *adminListener) serve() {
-	for _, d := range a.doors {
-		a.serving.Go(func() { _ = a.http.Serve(d) }) // it ends with close; without it the server goes on all the same
+	for _, l := range a.ports {
+		a.serving.Go(func() { _ = a.server.Serve(l) }) // it ends with close; without it the server goes on all the same
 	}
 }
 
-// close ends it at once.
+// close ends it immediately.
 func (a *adminListener) close() {
-	a.http.Close()
-	for _, d := range a.doors {
-		_ = d.Close() // if serve was never called; it returns nil
+	a.server.Close() //nolint:errcheck // it returns nil
+	for _, l := range a.ports {
+		_ = l.Close() // if serve was never called
 	}
 	a.serving.Wait()
-	for _, d := range a.doors {
-		d.Wait()
-	}
 }
 
 // operator answers the requests of those who run the server. All methods may be called from any goroutine.
@@ -163,6 +145,10 @@ func guardAdmin(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	fromHere := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wantsWebSocket(r) { // whose connections would not count
+			plain(w, http.StatusBadRequest, "the admin listener serves no WebSockets\n")
+			return
+		}
 		if token == "" {
 			if !loopbackHost(r.Host) {
 				plain(w, http.StatusMisdirectedRequest, "the admin listener answers under localhost and loopback addresses only\n")

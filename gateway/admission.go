@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"math"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -35,6 +37,19 @@ func (a *admission) mayArrive(addr netip.Addr) bool {
 	}
 	ok, _ := a.arrivals.Allow(limit.Key(addr), time.Now(), arrivals*perSecond, arrivals*burst(perSecond))
 	return ok
+}
+
+// mayWait returns how many connections may be in their handshake when one from addr is; proxies, which have those of many
+// clients, do not count.
+func (a *admission) mayWait(addr net.Addr) int {
+	most := a.site().cfg.Limits.PendingHandshakes
+	switch {
+	case a.isProxy(addrOf(addr).Addr()):
+		return -1
+	case most <= 0:
+		return math.MaxInt
+	}
+	return most
 }
 
 // isProxy reports whether addr is one of the trusted proxies.

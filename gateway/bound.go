@@ -2,26 +2,28 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"reflect"
 	"slices"
-	"syscall"
-	"time"
+	"sync/atomic"
 
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/observe"
 )
 
-// bound is an address of the configuration that is listened on. Its doors stay the same for as long as the address is
-// configured; what they do with a connection follows the configuration.
+// bound is an address of the configuration that is listened on. Its ports stay the same for as long as the address is
+// configured; how they treat a connection follows the configuration.
 type bound struct {
 	cfg   config.Listen
 	url   string // without a path
-	doors []*door.Door
+	ports []*port
+}
+
+// port is a listening socket, and how connections are treated that are accepted from now on.
+type port struct {
+	net.Listener
+	policy atomic.Pointer[listener]
 }
 
 // bind makes the addresses those of site: what is listened on stays, what is new is bound, and what is no longer there is
@@ -46,7 +48,7 @@ func (s *entrance) bind(ctx context.Context, site *site) error {
 		}
 		b := &bound{cfg: cfg}
 		for _, l := range listeners {
-			b.doors = append(b.doors, door.New(l, s.policy(site, i), s.waiting, &s.peers))
+			b.ports = append(b.ports, &port{Listener: l})
 		}
 		now, fresh = append(now, b), append(fresh, b)
 	}
@@ -59,7 +61,7 @@ func (s *entrance) bind(ctx context.Context, site *site) error {
 	for _, b := range fresh {
 		s.rec.log.Info(observe.EventListening, observe.KeyAddress, b.url)
 		if s.running {
-			s.serveDoors(b)
+			s.servePorts(b)
 		}
 	}
 	for _, b := range old {
@@ -78,13 +80,12 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	if cfg.TLS.Mode == config.TLSOff {
 		scheme = "http://"
 	}
-	b.url = scheme + shownAddr(string(cfg.Address), b.doors[0].Addr())
-	policy := s.policy(site, i)
-	for _, d := range b.doors {
-		d.SetPolicy(policy)
-		if tcp, ok := d.Addr().(*net.TCPAddr); ok && cfg.TLS.Mode == config.TLSOff && !tcp.IP.IsLoopback() && !cfg.RedirectHTTPS {
+	b.url = scheme + shownAddr(string(cfg.Address), b.ports[0].Addr())
+	for _, p := range b.ports {
+		p.policy.Store(site.listen[i])
+		if tcp, ok := p.Addr().(*net.TCPAddr); ok && cfg.TLS.Mode == config.TLSOff && !tcp.IP.IsLoopback() && !cfg.RedirectHTTPS {
 			s.rec.log.Warn("no TLS where others can come in: whoever carries the bytes can read and change them",
-				observe.KeyAddress, d.Addr())
+				observe.KeyAddress, p.Addr())
 		}
 	}
 	if changed {
@@ -93,39 +94,9 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 }
 
 func (b *bound) close() {
-	for _, d := range b.doors {
-		_ = d.Close() // it returns nil
+	for _, p := range b.ports {
+		_ = p.Close() // the server may have closed it already
 	}
-}
-
-func (b *bound) wait() {
-	for _, d := range b.doors {
-		d.Wait()
-	}
-}
-
-// policy returns how the doors of the site's listener i treat connections.
-func (s *entrance) policy(site *site, i int) *door.Policy {
-	cfg := site.cfg.Listen[i]
-	p := &door.Policy{
-		Proxies: prefixes(cfg.ProxyProtocol.From),
-		Timeout: time.Duration(site.cfg.HTTP.TLSTimeout),
-		Owner:   site.listen[i],
-		Admit:   s.adm.mayArrive,
-		Failed:  s.failedDoor,
-	}
-	if tls := site.listen[i].certs; tls != nil {
-		p.TLS = tls.config
-	}
-	return p
-}
-
-// failedDoor reports a connection that came to nothing before its first request.
-func (s *entrance) failedDoor(p *door.Peer, stage string, err error) {
-	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return // clients that go away are not worth telling
-	}
-	s.rec.door(p, stage, err)
 }
 
 // prefixes returns the plain form of what the configuration has.

@@ -64,7 +64,7 @@ func (b *builder) newListeners(n, old *site) error {
 		have = old.sources()
 	}
 	for i := range n.cfg.Listen {
-		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i])}
+		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i]), from: prefixes(n.cfg.Listen[i].ProxyProtocol.From)}
 		same := 0 // several may have port 0
 		for _, before := range n.listen {
 			if before.cfg.Address == l.cfg.Address {

@@ -105,7 +105,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 }
 
 // refused records a handshake that has led to no connection.
-func (e *endpoint) refused(_ string, r *http.Request, err *websocket.HandshakeError) {
+func (e *endpoint) refused(_ context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
 	h, _ := r.Context().Value(handshakeKey{}).(*handshake)
 	h.drop()
 	r.Header = h.header

@@ -1,19 +1,22 @@
 package gateway
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/websocket"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
 const (
@@ -29,18 +32,16 @@ type entrance struct {
 	rec        *recorder
 	adm        *admission
 	server     *websocket.Server // of upgrades, and in it the http.Server of everything else
-	waiting    *door.Waiting
-	peers      door.Peers
 	bound      []*bound
 	securePort atomic.Pointer[string] // where pages without TLS are redirected to; "": nowhere
-	running    bool                   // serve was called: new doors are served immediately
-	serving    sync.WaitGroup         // one goroutine for each door
+	running    bool                   // serve was called: new ports are served immediately
+	serving    sync.WaitGroup         // one goroutine for each port
 	failed     chan error             // the first error of a listener
 }
 
-// newEntrance makes one without addresses. pending is the bound on connections in their handshake.
-func newEntrance(rec *recorder, adm *admission, cfg config.HTTP, pending func() int) *entrance {
-	s := &entrance{rec: rec, adm: adm, failed: make(chan error, 1), waiting: door.NewWaiting(pending, adm.isProxy, rec.cut)}
+// newEntrance makes one without addresses.
+func newEntrance(rec *recorder, adm *admission, cfg config.HTTP) *entrance {
+	s := &entrance{rec: rec, adm: adm, failed: make(chan error, 1)}
 	pages := &http.Server{
 		Handler:           http.HandlerFunc(s.front),
 		ReadHeaderTimeout: time.Duration(cfg.HeadTimeout),
@@ -50,13 +51,17 @@ func newEntrance(rec *recorder, adm *admission, cfg config.HTTP, pending func() 
 		MaxHeaderBytes:    int(cfg.MaxHead),
 		ErrorLog:          slog.NewLogLogger(rec.log.Handler(), slog.LevelInfo),
 		Protocols:         new(http.Protocols),
-		ConnContext:       s.connContext,
-		ConnState:         s.peers.ConnState,
+		BaseContext:       baseContext,
+		ConnContext:       connContext,
 	}
 	pages.Protocols.SetHTTP1(true)
 	s.server = &websocket.Server{
 		HTTP:          pages,
-		MaxHandshakes: func(net.Addr) int { return -1 }, // the doors see to that, which know whose connection it is
+		Preface:       s.preface,
+		TLS:           func(ctx context.Context, _ net.Conn) *tls.Config { return peerOf(ctx).listener.tls() },
+		TLSTimeout:    time.Duration(cfg.TLSTimeout),
+		MaxHandshakes: adm.mayWait,
+		CountPages:    true,
 		Hooks:         websocket.Hooks{Refused: s.refused},
 	}
 	return s
@@ -66,31 +71,36 @@ func newEntrance(rec *recorder, adm *admission, cfg config.HTTP, pending func() 
 func (s *entrance) serve() {
 	s.running = true
 	for _, b := range s.bound {
-		s.serveDoors(b)
+		s.servePorts(b)
 	}
 }
 
-// serveDoors answers on the doors of one address.
-func (s *entrance) serveDoors(b *bound) {
-	for _, d := range b.doors {
+// servePorts answers on the ports of one address.
+func (s *entrance) servePorts(b *bound) {
+	for _, p := range b.ports {
 		s.serving.Go(func() {
-			err := s.server.Serve(d)
+			err := s.server.Serve(p)
 			if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 				return
 			}
 			select {
-			case s.failed <- fmt.Errorf("accept connections on %s: %w", d.Addr(), err):
+			case s.failed <- fmt.Errorf("accept connections on %s: %w", p.Addr(), err):
 			default: // another one has failed before
 			}
 		})
 	}
 }
 
-// refused records a connection whose request for a WebSocket could not be read. What a handler refuses is the endpoint's to
+// refused records a connection that came to nothing before its first request. What a handler refuses is the endpoint's to
 // record.
-func (s *entrance) refused(remote string, r *http.Request, err *websocket.HandshakeError) {
-	if p := s.peers.From(remote); p != nil && r == nil {
-		s.failedDoor(p, string(err.Stage), fmt.Errorf("%w: %w", door.ErrHead, err.Err))
+func (s *entrance) refused(ctx context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
+	switch p := peerOf(ctx); {
+	case r != nil || p == nil:
+	case err.Stage == wshandshake.StageEvicted:
+		s.rec.cut(p)
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF): // the client has gone away
+	default:
+		s.rec.early(p, err)
 	}
 }
 
@@ -113,10 +123,10 @@ func (s *entrance) close() {
 	}
 }
 
-// wait waits until nothing runs any more after a close.
+// wait waits until nothing runs any more after a close, except for a target that does not return.
 func (s *entrance) wait() {
 	s.serving.Wait()
-	for _, b := range slices.Clone(s.bound) {
-		b.wait()
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), pageGrace)
+	defer cancel()
+	_ = s.server.Shutdown(ctx) // all is cut
 }

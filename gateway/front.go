@@ -12,23 +12,16 @@ import (
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/clientaddr"
-	"github.com/handfast/handfast/gateway/internal/door"
 )
 
-// via is what is known of the connection that a request came on. It lies in the request's context.
+// via is what is known of a request's way here. It is in the request's context.
 type via struct {
-	peer   *door.Peer
-	local  net.Addr
-	client netip.Addr // behind the proxies; set by front
-	site   *site      // that serves the request; set by front
+	peer   *peer
+	client netip.Addr // behind the proxies
+	site   *site      // that serves the request
 }
 
 type viaKey struct{}
-
-// connContext puts a via into the context of every connection.
-func (s *entrance) connContext(ctx context.Context, nc net.Conn) context.Context {
-	return context.WithValue(ctx, viaKey{}, &via{peer: s.peers.Of(nc), local: nc.LocalAddr()})
-}
 
 // viaOf returns the via of a request.
 func viaOf(r *http.Request) *via {
@@ -39,24 +32,16 @@ func viaOf(r *http.Request) *via {
 	return v
 }
 
-// front is where every request comes in. From here on RemoteAddr is the address of whoever speaks HTTP to us, be it a
-// balancer that has named it or not.
+// front is where every request comes in. From here on RemoteAddr is the address of the client that speaks HTTP to us, whether
+// a balancer has named it or not.
 func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	site := s.adm.site()
-	v := via{site: site}
-	if c := viaOf(r); c.peer != nil {
-		c.peer.Served()
-		v.peer, v.local = c.peer, c.local
-		r.RemoteAddr = netip.AddrPortFrom(c.peer.Addr, c.peer.Port).String()
-		v.client = clientaddr.Of(r, c.peer.Addr, site.proxies, "")
+	v := via{site: site, peer: peerOf(r.Context())}
+	if v.peer != nil {
+		r.RemoteAddr = v.peer.addr.String()
+		v.client = clientaddr.Of(r, v.peer.addr.Addr(), site.proxies, "")
 	}
 	r = r.WithContext(context.WithValue(r.Context(), viaKey{}, &v))
-	if v.peer != nil {
-		if !wantsWebSocket(r) || r.ContentLength != 0 { // no opening handshake has a body
-			v.peer.Linger()
-		}
-		defer v.peer.Linger() // unless the connection was taken over: net/http reads on, what it has to
-	}
 	if len(r.TransferEncoding) > 0 {
 		// Whatever proxy is in front may have seen another end of this request: nothing on the connection is believed to
 		// begin behind it (RFC 9112 §6.1).

@@ -180,7 +180,7 @@ func TestRefusedTLS(t *testing.T) {
 			}
 		},
 	} {
-		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.in.bound[0].doors[0].Addr().String())
+		c, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", r.in.bound[0].ports[0].Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,12 +69,12 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	s.conns = registry.New(&s.live)
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{
-		Pending: func() float64 { return float64(s.in.waiting.Len()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
+		Pending: func() float64 { return float64(s.in.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
 		Endpoints: s.traffic,
 	})
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
-	s.in = newEntrance(s.rec, s.adm, cfg.HTTP, func() int { return s.site.Load().cfg.Limits.PendingHandshakes })
+	s.in = newEntrance(s.rec, s.adm, cfg.HTTP)
 	err := s.open(ctx, cfg, opts, targets)
 	if err != nil {
 		s.Close()
@@ -166,7 +166,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-// start serves on every door, and lets ACME begin.
+// start serves on every port, and lets ACME begin.
 func (s *Server) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -198,7 +198,7 @@ func TestStopClosesWith1001(t *testing.T) {
 func mute(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	var d net.Dialer
-	nc, err := d.DialContext(bounded.Context(t), "tcp", s.in.bound[0].doors[0].Addr().String())
+	nc, err := d.DialContext(bounded.Context(t), "tcp", s.in.bound[0].ports[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

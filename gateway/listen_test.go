@@ -34,7 +34,7 @@ func TestOpenBinds(t *testing.T) {
 			defer s.Close()
 			bound := 0
 			for _, b := range s.in.bound {
-				bound += len(b.doors)
+				bound += len(b.ports)
 			}
 			if len(s.URLs()) != len(tt.hosts) || bound < tt.bound {
 				t.Fatalf("URLs %q on %d listeners", s.URLs(), bound)
@@ -56,7 +56,7 @@ func TestOpenLocalhostTakesBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_, port, err := net.SplitHostPort(s.in.bound[0].doors[0].Addr().String())
+	_, port, err := net.SplitHostPort(s.in.bound[0].ports[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

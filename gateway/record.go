@@ -13,7 +13,6 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/certs"
-	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/gateway/internal/refusals"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
@@ -154,10 +153,10 @@ func refusalOf(r *http.Request, v *via) refusals.Refusal {
 	if v.client.IsValid() {
 		n.Addr = v.client.String()
 	}
-	if v.peer != nil && v.peer.Via.IsValid() {
-		n.Via = v.peer.Via.String()
-	} else if v.peer != nil && v.peer.Addr != v.client {
-		n.Via = v.peer.Addr.String()
+	if v.peer != nil && v.peer.via.IsValid() {
+		n.Via = v.peer.via.String()
+	} else if v.peer != nil && v.peer.addr.Addr() != v.client {
+		n.Via = v.peer.addr.Addr().String()
 	}
 	return n
 }
@@ -183,13 +182,15 @@ func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, met
 	}
 }
 
-// door records why a connection ended before its first request.
-func (s *recorder) door(p *door.Peer, stage string, err error) {
-	n := refusals.Refusal{Time: time.Now(), Addr: p.Addr.String(), Stage: stage, Reason: err.Error()}
-	if p.Via.IsValid() {
-		n.Via = p.Via.String()
+// early records why a connection ended before its first request.
+func (s *recorder) early(p *peer, err *websocket.HandshakeError) {
+	n := refusals.Refusal{
+		Time: time.Now(), Addr: p.addr.Addr().String(), Stage: string(err.Stage), Status: err.Status, Clause: err.Section,
+		Reason: err.Err.Error(), Hint: earlyHint(err),
 	}
-	n.Hint = doorHint(stage, err)
+	if p.via.IsValid() {
+		n.Via = p.via.String()
+	}
 	s.record(s.outside, n, "", "")
 }
 
@@ -224,9 +225,9 @@ func (s *recorder) callFailed(r *http.Request, err error) {
 }
 
 // cut records a connection that was cut to make room for others.
-func (s *recorder) cut(p *door.Peer) {
+func (s *recorder) cut(p *peer) {
 	s.metrics.Cut.Inc()
-	s.log.Debug(observe.EventCut, observe.KeyAddr, p.Addr.String())
+	s.log.Debug(observe.EventCut, observe.KeyAddr, p.addr.Addr().String())
 }
 
 // authFault logs trouble with what a method depends on, such as a file that has become unreadable.

@@ -3,11 +3,13 @@ package gateway
 import (
 	"crypto/tls"
 	"errors"
+	"net/http"
 	"os"
 	"strings"
 
-	"github.com/handfast/handfast/gateway/internal/door"
 	"github.com/handfast/handfast/gateway/internal/proxyproto"
+	"github.com/handfast/handfast/websocket"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
 // tlsHints say what is behind the errors of crypto/tls, which has few values for them.
@@ -23,25 +25,25 @@ var tlsHints = []struct{ part, hint string }{
 	{"unrecognized name", "there is no certificate for the host that the client named (SNI)"},
 }
 
-// doorHint returns the next step for a connection that failed before its first request.
-func doorHint(stage string, err error) string {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+// earlyHint returns the next step for a connection that failed before its first request.
+func earlyHint(err *websocket.HandshakeError) string {
+	if errors.Is(err, os.ErrDeadlineExceeded) || err.Status == http.StatusRequestTimeout {
 		return "the client was too slow, or waits for something: a proxy between may hold its bytes"
 	}
-	if errors.Is(err, door.ErrHead) {
+	if err.Stage == wshandshake.StageRequest {
 		return "look at what the client sends: handfast explain shows a good request; http.max_head bounds its size"
 	}
-	if stage == "proxy" {
+	if err.Stage == wshandshake.StageProxy {
 		if errors.Is(err, proxyproto.ErrMissing) {
 			return "let the balancer send the PROXY protocol, or take its address out of proxy_protocol.from"
 		}
 		return "the balancer sends a broken PROXY header"
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err.Err); ok {
 		return "the client spoke something else than TLS, such as plain HTTP: use https:// or wss://"
 	}
 	for _, h := range tlsHints {
-		if strings.Contains(err.Error(), h.part) {
+		if strings.Contains(err.Err.Error(), h.part) {
 			return h.hint
 		}
 	}

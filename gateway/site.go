@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/gateway/internal/door"
 )
 
 // site is one configuration, made ready to serve. It is not changed once it is.
@@ -29,10 +29,19 @@ type site struct {
 // listener is what a site does with requests that come on one address.
 type listener struct {
 	cfg      config.Listen
-	key      string       // the same for the same address in another configuration
-	certs    *certSource  // nil: no TLS
-	redirect http.Handler // nil: requests are served
-	hsts     string       // "": none
+	key      string         // the same for the same address in another configuration
+	certs    *certSource    // nil: no TLS
+	redirect http.Handler   // nil: requests are served
+	hsts     string         // "": none
+	from     []netip.Prefix // balancers, whose connections begin with a PROXY header
+}
+
+// tls returns the configuration of TLS, nil for none.
+func (l *listener) tls() *tls.Config {
+	if l.certs == nil {
+		return nil
+	}
+	return l.certs.config
 }
 
 // handle mounts h, and returns what ServeMux would panic with.
@@ -65,15 +74,11 @@ func (n *site) startCerts() {
 }
 
 // listenerOf returns what to do with requests of p, nil when its listener is in the configuration no more.
-func (n *site) listenerOf(p *door.Peer) *listener {
+func (n *site) listenerOf(p *peer) *listener {
 	if p == nil {
 		return nil
 	}
-	l, _ := p.Policy.Owner.(*listener)
-	if l == nil {
-		return nil
-	}
-	i := slices.IndexFunc(n.listen, func(have *listener) bool { return have.key == l.key })
+	i := slices.IndexFunc(n.listen, func(have *listener) bool { return have.key == p.listener.key })
 	if i < 0 {
 		return nil
 	}

@@ -39,7 +39,7 @@ func TestSlowBodies(t *testing.T) {
 			}
 			bounded.Until(t, func() bool { return strings.Contains(metrics(t, r), "handfast_handshakes_cut_total 40") })
 			echoed(t, r.open(t, "/open", from("127.0.0.6", nil)))
-			if n := r.in.waiting.Len(); n > 20 {
+			if n := r.in.server.Handshakes(); n > 20 {
 				t.Errorf("%d are waiting", n)
 			}
 		})
@@ -59,5 +59,5 @@ func TestSlowAdminClients(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 	}
-	bounded.Until(t, func() bool { return r.admin.peers.Len() <= adminMost }) // one that was cut is forgotten a moment later
+	bounded.Until(t, func() bool { return r.admin.server.Handshakes() <= adminMost })
 }

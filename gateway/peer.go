@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/handfast/handfast/gateway/internal/clientaddr"
+	"github.com/handfast/handfast/gateway/internal/proxyproto"
+)
+
+// peer is the other end of a connection. It is in the context of all that happens on the connection. Nothing is changed after
+// preface.
+type peer struct {
+	addr     netip.AddrPort // the client's, as the PROXY header names it where there is one
+	via      netip.Addr     // of the balancer that sent the PROXY header; the zero Addr without one
+	listener *listener      // of the site when the connection came
+}
+
+type (
+	portKey struct{}
+	peerKey struct{}
+)
+
+// baseContext puts the port into the context of its connections.
+func baseContext(l net.Listener) context.Context {
+	return context.WithValue(context.Background(), portKey{}, l)
+}
+
+// connContext puts a peer into the context of a connection.
+func connContext(ctx context.Context, nc net.Conn) context.Context {
+	p := &peer{addr: addrOf(nc.RemoteAddr())}
+	if from, ok := ctx.Value(portKey{}).(*port); ok {
+		p.listener = from.policy.Load()
+	}
+	return context.WithValue(ctx, peerKey{}, p)
+}
+
+// peerOf returns the peer in a context, nil when there is none.
+func peerOf(ctx context.Context) *peer {
+	p, _ := ctx.Value(peerKey{}).(*peer)
+	return p
+}
+
+// addrOf returns a plain form of the address that the system names, the zero AddrPort when that is not one of TCP.
+func addrOf(addr net.Addr) netip.AddrPort {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
+}
+
+// preface reads the PROXY header of a balancer's connection, and ends connections of addresses that open too many.
+func (s *entrance) preface(ctx context.Context, nc net.Conn) (net.Addr, error) {
+	p := peerOf(ctx)
+	if !clientaddr.Trusted(p.listener.from, p.addr.Addr()) {
+		return nil, s.arrive(p)
+	}
+	h, err := proxyproto.Read(nc)
+	if err != nil {
+		return nil, err
+	}
+	if !h.Source.IsValid() {
+		return nil, s.arrive(p)
+	}
+	p.via, p.addr = p.addr.Addr(), h.Source
+	return net.TCPAddrFromAddrPort(p.addr), s.arrive(p)
+}
+
+// arrive returns an error, which is not reported, when the connection is one too many of its address.
+func (s *entrance) arrive(p *peer) error {
+	if s.adm.mayArrive(p.addr.Addr()) {
+		return nil
+	}
+	return net.ErrClosed
+}
