@@ -8,7 +8,7 @@
 // What an endpoint does with its clients is a [Target]. The packages that implement one, such as channels or a balancer, do
 // not import this package; an adapter here joins the two.
 //
-// A request goes through door (PROXY protocol, TLS, a bound on those that wait there), front (who the client is behind
-// proxies, redirects), and the current site, which is one configuration made ready to serve: there is one at a time, a
+// A request goes through a [websocket.Server] (PROXY protocol, TLS, a bound on those that wait there), front (who the client is
+// behind proxies, redirects), and the current site, which is one configuration made ready to serve: there is one at a time, a
 // reload makes another, and it is never changed.
 package gateway

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -70,15 +69,7 @@ endpoints:
 		{"127.0.0.9", "PROXY TCP4 10.0.0.1 198.51.100.2 56286 443\r\n", "203.0.113.1", "203.0.113.1"},
 		{"127.0.0.8", "", "203.0.113.1", "127.0.0.8"},
 	} {
-		opts := from(tt.from, nil)
-		dial := opts.DialContext
-		opts.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dial(ctx, network, addr)
-			if err == nil {
-				_, err = io.WriteString(c, tt.header)
-			}
-			return c, err
-		}
+		opts := behind(tt.from, tt.header)
 		if tt.forwarded != "" {
 			opts.Header = http.Header{"Forwarded": {"for=" + tt.forwarded}}
 		}

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
@@ -357,6 +358,37 @@ func TestServer_TLS(t *testing.T) {
 	r, _, _ := converse(t, addr, sampleRequest+"\r\n") // without TLS
 	if b, _ := io.ReadAll(r.Body); r.StatusCode != 400 || !strings.Contains(string(b), "wss://") {
 		t.Errorf("%d %q", r.StatusCode, b)
+	}
+}
+
+// A connection for a challenge of ACME is over after its TLS handshake (RFC 8737 §3), and a client that speaks HTTP to a port
+// with TLS gets an answer, which is reported.
+func TestServer_TLSRefusals(t *testing.T) {
+	reports := make(chan *HandshakeError, 1)
+	s := ownServer(&Endpoint{Serve: echoing})
+	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
+	config := &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}, NextProtos: []string{"http/1.1", "acme-tls/1"}}
+	s.TLS = func(context.Context, net.Conn) *tls.Config { return config }
+	addr := serveOwn(t, s)
+	nc := tls.Client(dialRaw(t, addr), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
+	if err := nc.HandshakeContext(bounded.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(nc); len(b) > 0 || err != nil {
+		t.Errorf("it goes on: %q, %v", b, err)
+	}
+	for method, length := range map[string]int64{"GET": 73, "HEAD": 0} {
+		nc := dialRaw(t, addr)
+		io.WriteString(nc, method+" / HTTP/1.1\r\nHost: a\r\n\r\n")
+		b, err := io.ReadAll(nc)
+		head, body, _ := strings.Cut(string(b), "\r\n\r\n")
+		if err != nil || !strings.HasPrefix(head, "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(head, "\r\nDate: ") || int64(len(body)) != length {
+			t.Errorf("%s: %q, %v", method, b, err)
+		}
+		e := bounded.Receive(t, reports)
+		if _, ok := errors.AsType[tls.RecordHeaderError](e); !ok || e.Stage != handshake.StageTLS || e.Status != 400 || e.Hint == "" {
+			t.Errorf("%s: reported %#v", method, e)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	return g.left - cut, cut
 }
 
-// beginDrain closes the door, and returns who is inside.
+// beginDrain refuses further clients, and returns the connections.
 func (g *Registry) beginDrain(d Drain) []*Entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
