@@ -202,7 +202,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 		nc := p.dial()
 		defer nc.Close()
 		io.WriteString(nc, "x")
-		time.Sleep(50 * time.Second)
+		<-time.After(50 * time.Second) // on the bubble's clock
 		io.WriteString(nc, sampleRequest+"\r\n")
 		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
 			t.Error(r, err)
