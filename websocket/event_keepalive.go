@@ -33,6 +33,10 @@ func (c *eventConn) keepAlive() {
 
 // look does what is due. The caller is the holder.
 func (c *eventConn) look() {
+	if c.stage == stageAsking && c.msg != nil {
+		c.late()
+		return
+	}
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	if c.phase != phaseOpen || c.end != nil && c.end.werr != nil {

@@ -99,6 +99,18 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	return true
 }
 
+// late refuses a client whose request has begun and is not whole when its time is over.
+func (c *eventConn) late() {
+	text := c.msg
+	c.msg = nil
+	defer text.free()
+	h := eventHeads.Get().(*opening.Head)
+	defer eventHeads.Put(h)
+	h.Reset(c.kind.front.heads)
+	h.Parse(text.b)
+	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
+}
+
 // refuse answers a request that is refused, and has the connection end when the client has the answer.
 func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
 	c.stage = stageRefused

@@ -48,7 +48,9 @@ func TestEventHandshakeIsBounded(t *testing.T) {
 	silent, slow := evConnect(t, addr), evConnect(t, addr)
 	slow.send(evRequest)
 	silent.expectEOF()
-	slow.expectEOF()
+	if b, err := io.ReadAll(slow); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 408 ") {
+		t.Errorf("a slow one gets %q, %v", b, err)
+	}
 }
 
 func TestEventOpeningAgreesOnASubprotocol(t *testing.T) {

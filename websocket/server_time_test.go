@@ -71,6 +71,26 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 	})
 }
 
+// A slow head gets the same answer from the event loop as from a goroutine, and is reported by both.
+func TestServer_SlowHeads(t *testing.T) {
+	for _, head := range []string{"GET / HTTP/1.1\r\nHo", "G"} {
+		var replies []string
+		for _, e := range []*Endpoint{{Serve: echoing}, {Open: openEcho}} {
+			reports := make(chan *HandshakeError, 1)
+			s := ownServer(e)
+			s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
+			s.HTTP.ReadHeaderTimeout = 50 * time.Millisecond
+			replies = append(replies, replyTo(t, serveOwn(t, s), head))
+			if err := bounded.Receive(t, reports); err.Stage != handshake.StageRequest || err.Status != 408 || err.Section != slow.Section {
+				t.Errorf("%q: reported %#v", head, err)
+			}
+		}
+		if !strings.HasPrefix(replies[0], "HTTP/1.1 408 ") || replies[1] != replies[0] {
+			t.Errorf("%q: %q", head, replies)
+		}
+	}
+}
+
 // A client that sends nothing hears nothing, and nobody is told.
 func TestServer_Silent(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})

@@ -32,10 +32,14 @@ func StatusHint(a *Response) string {
 		}
 		return "the server did not see the request for an upgrade: " + proxyHint
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if len(a.Header["Retry-After"]) > 0 {
-			return "the server is busy: try again after the time that its Retry-After header says"
+		state := "the server is busy"
+		if s == http.StatusServiceUnavailable {
+			state += ", or is shutting down"
 		}
-		return "the server is busy: try again later"
+		if len(a.Header["Retry-After"]) > 0 {
+			return state + ": try again after the time that its Retry-After header says"
+		}
+		return state + ": try again later"
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return "a proxy answered in the server's place: the server behind it is down, or not reached"
 	default:
