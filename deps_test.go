@@ -53,7 +53,7 @@ var rules = []rule{
 	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
 		own: []string{"websocket/frame", "websocket/internal/deflate"}},
 	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
-	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/leak", "websocket/internal/looptest"}},
+	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/bounded", "websocket/internal/leak", "websocket/internal/looptest"}},
 	{pkg: "websocket/internal/looptest", std: anyStd, own: []string{"websocket/loop"}},
 
 	// The library, and what stands on its public API.

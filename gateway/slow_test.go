@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/observe"
 )
 
 // send connects from a loopback address and sends text.
@@ -43,6 +44,29 @@ func TestSlowBodies(t *testing.T) {
 				t.Errorf("%d are waiting", n)
 			}
 		})
+	}
+}
+
+// Behind a balancer that names its clients, slow ones crowd out only themselves; those of a trusted proxy, which names them in
+// each request, do not count.
+func TestSlowClientsBehindProxies(t *testing.T) {
+	const half = "GET /open HTTP/1.1\r\nHo"
+	r := run(t, parse(t, balanced+"trusted_proxies: [127.0.0.7]\nlimits: {pending_handshakes: 3}\n"))
+	to := strings.TrimPrefix(r.URLs()[0], "http://")
+	other := send(t, to, "127.0.0.9", fromV2+half)
+	bounded.Until(t, func() bool { return r.in.server.Handshakes() == 1 })
+	for range 5 {
+		send(t, to, "127.0.0.9", fromV1+half)
+		send(t, to, "127.0.0.7", half)
+	}
+	r.metric(t, "handfast_handshakes_cut_total 3")
+	r.metric(t, "handfast_handshakes_pending 3")
+	has(t, &r.log, observe.EventCut, "addr=192.0.2.1")
+	if _, err := io.WriteString(other, "st: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := replied(t, other); got != 426 {
+		t.Errorf("the other client: %d", got)
 	}
 }
 

@@ -63,7 +63,12 @@ func (l *loop) accept(d *Driver, n int) bool {
 			return true // what is wrong with a listener, if anything is, the next wait says again
 		}
 		to := l.ls.idlest(l)
+		if !to.hold() {
+			to = l
+			to.hold() // it has not ended: its driver is here
+		}
 		f := at.take(Place{to, fd})
+		to.release()
 		switch {
 		case f == nil:
 			l.k.Close(fd)

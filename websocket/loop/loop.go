@@ -29,6 +29,7 @@ type loop struct {
 	asleep    bool   // the driver waits, or is about to
 	wakeAt    uint32 // until this tick, when asleep
 	ended     bool   // nothing is to be waited for any more
+	over      bool   // the last driver has gone
 
 	count atomic.Int64 // descriptors
 	asks  atomic.Bool  // todo has something
@@ -77,6 +78,29 @@ func (l *loop) remove(f *FD) {
 	l.unschedule(f)
 	l.slots[f.slot] = nil
 	l.vacant = append(l.vacant, f.slot)
+	l.uncount()
+}
+
+// hold keeps the loop from ending until release. It returns false when the loop has ended.
+func (l *loop) hold() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
+	l.count.Add(1)
+	return true
+}
+
+// release undoes hold.
+func (l *loop) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.uncount()
+}
+
+// uncount has the loop end with its last descriptor, once it is to end. The caller holds mu.
+func (l *loop) uncount() {
 	if l.count.Add(-1) == 0 && l.ended && l.asleep {
 		l.rouse()
 	}
@@ -127,6 +151,7 @@ func (l *loop) takeTodo() bool {
 func (l *loop) wait() (bool, error) {
 	l.mu.Lock()
 	if l.ended && len(l.todo) == 0 && l.count.Load() == 0 {
+		l.over = true
 		l.mu.Unlock()
 		return false, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/looptest"
 	"github.com/handfast/handfast/websocket/loop"
 )
@@ -454,4 +455,79 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 	if _, err := far.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the other end: %v", err)
 	}
+}
+
+// watchedKernel reports each Wait that begins, and its Release.
+type watchedKernel struct {
+	loop.Kernel
+	turns chan string
+}
+
+func (k watchedKernel) Wait(events []loop.Event, timeout time.Duration) (int, error) {
+	select {
+	case k.turns <- "wait":
+	default: // more than the test asks for
+	}
+	return k.Kernel.Wait(events, timeout)
+}
+
+func (k watchedKernel) Release() {
+	k.turns <- "release"
+	k.Kernel.Release()
+}
+
+// A connection that is accepted while the loops stop is served, or closed: its loop does not end before it has come.
+func TestAcceptDuringStop(t *testing.T) {
+	turns := make(chan string, 100)
+	kernels := 0
+	ls, err := loop.New(loop.Options{Loops: 2, Kernel: func() (loop.Kernel, error) {
+		k, err := loop.NewKernel()
+		if kernels++; kernels == 2 && err == nil {
+			k = watchedKernel{k, turns}
+		}
+		return k, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var conns []net.Conn
+	accepted := 0
+	stop, err := ls.Listen(l, func(p loop.Place) *loop.FD {
+		e := &echo{}
+		if accepted++; accepted == 2 { // goes to the other loop, which has none
+			for len(turns) > 0 {
+				<-turns
+			}
+			ls.Stop()
+			bounded.Receive(t, turns) // the other loop has seen that
+		}
+		p.Add(&e.fd, e)
+		return &e.fd
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(nc, "hi")
+		if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
+			t.Fatalf("it is not served: %v", err)
+		}
+		conns = append(conns, nc)
+	}
+	for _, nc := range conns {
+		nc.Close()
+	}
+	stop()
+	ls.Wait()
 }

@@ -99,3 +99,14 @@ func FuzzOf(f *testing.F) {
 		}
 	})
 }
+
+// A network without a value trusts no address, and an address that is not one of IP, such as a unix socket's, is in no network.
+func TestTrustedZero(t *testing.T) {
+	all := []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	if Trusted(all, netip.Addr{}) {
+		t.Error("the zero address is trusted")
+	}
+	if Trusted(all[:1], netip.MustParseAddr("127.0.0.1")) {
+		t.Error("the zero network trusts an address")
+	}
+}
