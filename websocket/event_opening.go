@@ -107,7 +107,7 @@ func (c *eventConn) late() {
 	h := eventHeads.Get().(*opening.Head)
 	defer eventHeads.Put(h)
 	h.Reset(c.kind.front.heads)
-	h.Parse(text.b)
+	h.Parse(text.b) //nolint:errcheck // the verdict is known
 	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
 }
 
