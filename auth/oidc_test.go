@@ -266,6 +266,29 @@ func TestOIDCAge(t *testing.T) {
 	}
 }
 
+// A handshake does not wait for the fetch that replaces keys which are a little old.
+func TestOIDCAgedKeysDo(t *testing.T) {
+	k := testKeys()
+	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
+	j, keys, clk := openID(t, i, i.options())
+	if err := keys.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	token := signed(t, "EdDSA", k.ed, "1", claims{"iss": i.URL, "aud": "chat"})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // whatever waits fails
+	for _, tt := range []struct {
+		after time.Duration
+		want  int
+	}{{defaultMaxAge, 200}, {2*defaultMaxAge - 1, 200}, {2 * defaultMaxAge, 503}} {
+		clk.advance(tt.after)
+		if _, err := j.Verify(gone, token); statusOf(err) != tt.want {
+			t.Errorf("after %v: %v, want %d", tt.after, err, tt.want)
+		}
+		keys.idle() // they are fetched, and new again
+	}
+}
+
 // An issuer that does not answer holds a handshake for a bounded time, and never gets more than one request of ours.
 func TestOIDCSlow(t *testing.T) {
 	k := testKeys()

@@ -121,6 +121,27 @@ func TestMemoryStoreForgetsRevocations(t *testing.T) {
 }
 
 // A watcher that is slow misses nothing that is still kept, and nothing piles up for it.
+// A watcher sees each revocation once.
+func TestMemoryStoreWatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewMemoryStore(MemoryStoreOptions{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []string
+		go s.Watch(ctx, func(r Revocation) { seen = append(seen, r.ID) })
+		for _, id := range []string{"1", "2", "3"} {
+			if err := s.Revoke(ctx, Revocation{ID: id}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		cancel()
+		synctest.Wait()
+		if !slices.Equal(seen, []string{"1", "2", "3"}) {
+			t.Errorf("the watcher saw %q", seen)
+		}
+	})
+}
+
 func TestMemoryStoreSlowWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewMemoryStore(MemoryStoreOptions{})

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -177,9 +176,6 @@ func checkCache(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return &Error{dir, cause(err), "check who owns it"}
-	}
-	if !info.IsDir() {
-		return &Error{dir, fs.ErrInvalid, "name a directory"}
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return &Error{dir, fmt.Errorf("others may look into it: its mode is %#o", info.Mode().Perm()),

@@ -4,7 +4,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -70,5 +72,23 @@ func TestAuthorityCertificate(t *testing.T) {
 		if want := map[string]int{"": 1, "box": 2, "box.example.com": 2}[host]; len(ca.PermittedDNSDomains) != want {
 			t.Errorf("%q: permitted %q", host, ca.PermittedDNSDomains)
 		}
+		if got := fmt.Sprint(ca.PermittedIPRanges); got != "[127.0.0.0/8 ::1/128]" {
+			t.Errorf("%q: permitted %s", host, got)
+		}
+		if serial := ca.SerialNumber; !strings.HasSuffix(ca.Subject.CommonName, fmt.Sprintf(" %x", serial.Bytes()[:4])) {
+			t.Errorf("%q: called %s, with the serial number %x", host, ca.Subject.CommonName, serial)
+		}
+	}
+}
+
+// RFC 5280 §4.1.2.2: positive, and no longer than 20 octets.
+func TestRFC5280_4_1_2_2_SerialNumbers(t *testing.T) {
+	seen := map[string]bool{}
+	for range 64 {
+		n, err := newSerial()
+		if err != nil || n.Sign() <= 0 || n.BitLen() != 127 || seen[n.String()] {
+			t.Errorf("%v has %d bits: %v", n, n.BitLen(), err)
+		}
+		seen[n.String()] = true
 	}
 }

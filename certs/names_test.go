@@ -204,3 +204,14 @@ type text string
 
 func (text) Network() string  { return "tcp" }
 func (a text) String() string { return string(a) }
+
+// RFC 9525 §6.3: a wildcard is for a label, which is not empty.
+func TestWildcardLabel(t *testing.T) {
+	pair := newIssuer(t).issue([]string{"*.example.com"}).pair(t)
+	x := nameIndex{exact: map[string][]*tls.Certificate{}, wild: map[string][]*tls.Certificate{"example.com": {&pair}, "": {&pair}}}
+	for host, want := range map[string]bool{"a.example.com": true, ".example.com": false, "example.com": false, "com": false, "": false} {
+		if got := x.below(host) != nil; got != want {
+			t.Errorf("%q: %v", host, got)
+		}
+	}
+}

@@ -45,6 +45,9 @@ func TestRate(t *testing.T) {
 	if ok, _ := l.Allow(b, now, 2, 3); !ok {
 		t.Error("another address pays for the first")
 	}
+	if ok, wait := l.Allow(a, now.Add(500*time.Millisecond-1), 2, 3); ok || wait != 1 {
+		t.Errorf("a nanosecond before its time: %v, %v", ok, wait)
+	}
 	if ok, _ := l.Allow(a, now.Add(500*time.Millisecond), 2, 3); !ok {
 		t.Error("no token after its time")
 	}
@@ -81,8 +84,15 @@ func TestRateIsBounded(t *testing.T) {
 	}
 	// All of these have filled again by then: one that is short of a token is not forgotten to make room for others.
 	hour := now.Add(time.Hour)
+	l.Allow(key(maxKeys*2), hour, 1, 1)
+	if len(l.full) != maxKeys-looks+1 {
+		t.Errorf("%d keys when a call has looked at %d of %d", len(l.full), looks, maxKeys)
+	}
 	for i := range 1000 {
 		l.Allow(key(maxKeys*2+i), hour, 1, 1)
+	}
+	if len(l.full) > maxKeys {
+		t.Errorf("%d keys after an hour", len(l.full))
 	}
 	for i := range 1000 {
 		if ok, _ := l.Allow(key(maxKeys*2+i), hour, 1, 1); ok {
@@ -151,4 +161,33 @@ func TestCalls(t *testing.T) {
 			t.Errorf("the one in the queue: %v", err)
 		}
 	})
+}
+
+// A queue of 0 lets no call wait, one below 0 any number.
+func TestCallsQueue(t *testing.T) {
+	for _, tt := range []struct {
+		queue int
+		want  time.Duration
+	}{{0, 0}, {-1, time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := NewCalls(1, tt.queue, time.Second)
+			if err := c.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			began, waited := time.Now(), make(chan time.Duration, 3)
+			for range cap(waited) {
+				go func() {
+					if err := c.Begin(t.Context()); !errors.Is(err, ErrBusy) {
+						t.Errorf("a queue of %d: %v", tt.queue, err)
+					}
+					waited <- time.Since(began)
+				}()
+			}
+			for range cap(waited) {
+				if got := <-waited; got != tt.want {
+					t.Errorf("a queue of %d: waited %v, want %v", tt.queue, got, tt.want)
+				}
+			}
+		})
+	}
 }

@@ -62,8 +62,6 @@ func (f *Files) follow() {
 		d, n := steps(path)
 		dirs, names = append(dirs, d...), append(names, n...)
 	}
-	slices.Sort(dirs)
-	dirs = slices.Compact(dirs)
 	for _, dir := range f.dirs {
 		if !slices.Contains(dirs, dir) {
 			_ = f.notify.Remove(dir) // it may be gone, and the watch with it
@@ -93,7 +91,7 @@ func steps(path string) (dirs, names []string) {
 	volume := filepath.VolumeName(abs)
 	at := volume + string(filepath.Separator)
 	todo := strings.Split(strings.TrimPrefix(abs, at), string(filepath.Separator))
-	for links := 0; len(todo) > 0 && links < maxLinks; {
+	for links := 0; len(todo) > 0 && links <= maxLinks; {
 		at = filepath.Join(at, todo[0])
 		todo = todo[1:]
 		if len(todo) <= 1 {
@@ -114,7 +112,7 @@ func steps(path string) (dirs, names []string) {
 	return dirs, names
 }
 
-// maxLinks is where a chain of symbolic links is a circle; Linux has the same.
+// maxLinks is how many symbolic links lead to a file at most: as many as Linux follows.
 const maxLinks = 40
 
 // Run calls look when the files may have changed and have been left alone for a moment, and every poll, since some file systems

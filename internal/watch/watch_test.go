@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/internal/bounded"
@@ -87,6 +89,28 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// What matters on the way to a file: itself, its directory, and every link, however far up. Linux follows 40 links.
+func TestSteps(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must(t, os.MkdirAll(at("real/a/b"), 0o700), os.Symlink("real", at("link")))
+	_, names := steps(at("link/a/b/file"))
+	if want := []string{at("link"), at("real/a/b"), at("real/a/b/file")}; !slices.Equal(names, want) {
+		t.Errorf("%v matter, want %v", names, want)
+	}
+	must(t, os.WriteFile(at("0"), nil, 0o600))
+	for i := range maxLinks + 1 {
+		must(t, os.Symlink(strconv.Itoa(i), at(strconv.Itoa(i+1))))
+	}
+	for links, want := range map[int]bool{maxLinks: true, maxLinks + 1: false} {
+		_, names := steps(at(strconv.Itoa(links)))
+		if got := slices.Contains(names, at("0")); got != want {
+			t.Errorf("behind %d links the file is found: %v, want %v", links, got, want)
+		}
+	}
+}
+
 // A link to itself ends.
 func TestLinksInACircle(t *testing.T) {
 	dir := t.TempDir()
@@ -108,4 +132,40 @@ func TestPolls(t *testing.T) {
 		}
 		f.Close()
 	})
+}
+
+// After a change the files are left alone for a moment, but not for long when there are changes all the time.
+func TestQuiet(t *testing.T) {
+	concerning, other := fsnotify.Event{Name: "/dir/file"}, fsnotify.Event{Name: "/dir/other"}
+	for _, tt := range []struct {
+		name  string
+		feed  func(w *fsnotify.Watcher)
+		looks []time.Duration
+	}{
+		{"a change", func(w *fsnotify.Watcher) { w.Events <- concerning }, []time.Duration{quietTime}},
+		{"of another file", func(w *fsnotify.Watcher) { w.Events <- other }, nil},
+		{"all the time", func(w *fsnotify.Watcher) {
+			for range 20 {
+				w.Events <- concerning
+				<-time.After(100 * time.Millisecond)
+			}
+		}, []time.Duration{quietMost}},
+		{"changes were lost", func(w *fsnotify.Watcher) { w.Errors <- fsnotify.ErrEventOverflow }, []time.Duration{quietTime}},
+		{"another error", func(w *fsnotify.Watcher) { w.Errors <- os.ErrInvalid }, nil},
+		{"the watch is gone", func(w *fsnotify.Watcher) { close(w.Events); close(w.Errors) }, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &fsnotify.Watcher{Events: make(chan fsnotify.Event), Errors: make(chan error)}
+			f := &Files{notify: w, names: []string{"/dir/file"}}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour+time.Minute)
+			defer cancel()
+			go tt.feed(w)
+			began := time.Now()
+			var looks []time.Duration
+			f.Run(ctx, time.Hour, func() { looks = append(looks, time.Since(began)) })
+			if want := append(tt.looks, time.Hour); !slices.Equal(looks, want) {
+				t.Errorf("%s: looks after %v, want %v", tt.name, looks, want)
+			}
+		})
+	}
 }
