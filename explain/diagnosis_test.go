@@ -46,10 +46,24 @@ func TestEveryFaultIsNamed(t *testing.T) {
 				t.Fatalf("it is named %v, want %s alone; findings: %+v", names(got), f.ID, r.Findings)
 			}
 			checkDiagnosis(t, got[0])
+			checkSteps(t, r)
 			if len(got[0].Evidence) == 0 || strings.TrimSpace(strings.Join(got[0].Evidence, "")) == "" {
 				t.Error("no evidence")
 			}
 		})
+	}
+}
+
+// checkSteps checks that every step has come to its end, and that an alert is quoted wherever it came.
+func checkSteps(t *testing.T, r *explain.Report) {
+	t.Helper()
+	for _, s := range r.Steps {
+		if s.Result == "" {
+			t.Errorf("step %q of stage %s has no end", s.Title, s.Stage)
+		}
+	}
+	if r.Diagnosis != nil && strings.Contains(strings.Join(append(r.Diagnosis.Evidence, r.Diagnosis.Cause), " "), "TLS alert") && (r.TLS == nil || r.TLS.Alert == "") {
+		t.Errorf("the alert is not in the report: %+v", r.TLS)
 	}
 }
 

@@ -1,0 +1,165 @@
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/chain"
+)
+
+// Every interval that is suggested is the largest of the list that leaves a quarter of the time.
+func TestPingIntervals(t *testing.T) {
+	list := []int{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1}
+	for i, seconds := range list {
+		want := time.Duration(seconds) * time.Second
+		held := (want*4 + 2) / 3
+		if got := pingInterval(held); got != want {
+			t.Errorf("%v: %v, want %v", held, got, want)
+		}
+		if i+1 < len(list) {
+			want = time.Duration(list[i+1]) * time.Second
+		} else {
+			want = 750 * time.Millisecond
+		}
+		if got := pingInterval(held - 4); got != want && got != time.Second {
+			t.Errorf("a little less than %v: %v, want %v", held, got, want)
+		}
+	}
+	if got := pingInterval(time.Millisecond); got != 10*time.Millisecond {
+		t.Errorf("a millisecond: %v", got)
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		s    string
+		n    int
+		want string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"éé", 3, "é…"}, {"éé", 1, "…"}, {"aéé", 2, "a…"}, {"€", 2, "…"}} {
+		if got := cut(tt.s, tt.n); got != tt.want {
+			t.Errorf("%q to %d: %q, want %q", tt.s, tt.n, got, tt.want)
+		}
+	}
+	for s, want := range map[string][2]string{"nginx/1.2": {"", "/1.2"}, "a nginx b nginx c": {"a nginx b ", " c"}, "apache": {"apache", ""}} {
+		before, after, found := cutLast(s, "nginx")
+		if before != want[0] || after != want[1] || found != strings.Contains(s, "nginx") {
+			t.Errorf("%q: %q, %q, %v", s, before, after, found)
+		}
+	}
+}
+
+// When what came is enough to see that it is no HTTP/1, and no sooner.
+func TestTells(t *testing.T) {
+	for b, want := range map[string]bool{
+		"": false, "SSH-2.0": false, "SSH\n": true, "\n": true, "SSH-2.0-x": true, "SSH-2.0-": false,
+		"\x15": false, "\x15\x03": true, "\x16\x03": true, "\x17\x03": false, "\x03\x15": false, "\x03\x16": false,
+		"\x00\n": false, "\x00\x00\x0a\x04": false, "\x00\x00\x0a\x04\x00\x00\x00\x00\x00": true,
+	} {
+		if got := tells([]byte(b)); got != want {
+			t.Errorf("%q: %v", b, got)
+		}
+	}
+}
+
+// What a report quotes, and what it leaves out.
+func TestDetailQuotes(t *testing.T) {
+	offering := func(names ...string) *Report {
+		r := answered(101, "", "Sec-WebSocket-Protocol: b")
+		r.Target.Subprotocols = names
+		return r
+	}
+	for _, c := range []struct {
+		name  string
+		fault Fault
+		r     *Report
+		want  string
+		not   string
+	}{
+		{"another protocol", FaultStatus426, answered(426, "", "Upgrade: h2c"), "than WebSocket on this path: h2c.", "TLS is what"},
+		{"none offered", FaultSubprotocolUnasked, offering(), "offered: none", "Capitals"},
+		{"one offered", FaultSubprotocolUnasked, offering("a"), "offered: a", "Capitals"},
+		{"two offered", FaultSubprotocolUnasked, offering("a", "c"), "offered: a, c", "Capitals"},
+		{"cut, and nothing to suggest", FaultIdle, &Report{Idle: &Idle{Cut: true, How: "FIN"}}, "", "A ping every"},
+		{"certificates", FaultCertUnknown, &Report{Target: &Target{}, TLS: &TLS{Chain: []Certificate{{Subject: "leaf"}, {Subject: "ca"}}}},
+			"certificate 2: ca", "certificate 0"},
+		{"the first", FaultCertUnknown, &Report{Target: &Target{}, TLS: &TLS{Chain: []Certificate{{Subject: "leaf"}}}}, "certificate 1: leaf", "certificate 2"},
+		{"an alert", FaultClientCertRefused, &Report{Target: &Target{}, TLS: &TLS{Alert: "certificate required"}}, "TLS alert: certificate required", "speaks"},
+		{"name servers", FaultNameServer, &Report{Target: &Target{}, Steps: []Step{{Stage: StageDNS, Facts: []Fact{{"asked", "192.0.2.53"}}}}},
+			"asked: 192.0.2.53", "received:"},
+	} {
+		f := Finding{Fault: c.fault, Stage: StageDNS}
+		if c.r.TLS != nil {
+			f.Stage = StageTLS
+		}
+		d := diagnose(c.r, f)
+		text := strings.Join(slices.Concat([]string{d.Cause}, d.ForOwner, d.ForClient, d.Evidence), "\n")
+		if !strings.Contains(text, c.want) || strings.Contains(text, c.not) {
+			t.Errorf("%s: want %q and not %q in:\n%s", c.name, c.want, c.not, text)
+		}
+	}
+}
+
+// Of the rules about a chain only those fail that are broken.
+func TestTrustRules(t *testing.T) {
+	for fault, want := range map[Fault]string{"": "", FaultCertExpired: chain.ClauseValidity, FaultCertNotYet: chain.ClauseValidity,
+		FaultCertName: chain.ClauseName, FaultCertUnknown: chain.ClausePath, FaultCertSelfSigned: chain.ClausePath,
+		FaultCertIntermediate: chain.ClausePath, FaultCertOther: chain.ClausePath} {
+		sec := &secure{cfg: &tls.Config{ServerName: "a.example"}, info: &TLS{Reason: "good", Chain: []Certificate{{Names: []string{"a.example"}}}}}
+		if fault != "" {
+			sec.problems = []trustProblem{{fault, want, "is broken"}}
+		}
+		for _, c := range sec.trustRules() {
+			if c.Held != (c.Clause != want) || (c.Detail == "is broken") == c.Held {
+				t.Errorf("%s: %+v", fault, c)
+			}
+		}
+	}
+}
+
+// The name server that a resolver of the caller's has asked is the one that it connected to.
+func TestAskedServers(t *testing.T) {
+	var asked askedServers
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := asked.wrap(&net.Resolver{Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
+		if address == "192.0.2.9:53" {
+			return nil, errors.New("no route")
+		}
+		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+	}})
+	for _, address := range []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.9:53"} {
+		if c, err := r.Dial(t.Context(), "udp", address); err == nil {
+			c.Close()
+		}
+	}
+	if want := []string{l.Addr().String(), "192.0.2.9:53"}; !slices.Equal(asked.servers, want) {
+		t.Errorf("asked %v, want %v", asked.servers, want)
+	}
+}
+
+// A proxy setting that is of no use ends the explanation, with the reason in its step.
+func TestProxyThatCannotBeUsed(t *testing.T) {
+	for setting, want := range map[string]string{"socks5://127.0.0.1:1": "neither http nor https", "http://:1": "no host", "": "not a URL"} {
+		r := Explain(t.Context(), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {
+			if setting == "" {
+				return nil, errors.New("bad")
+			}
+			return url.Parse(setting)
+		}})
+		last := r.Steps[len(r.Steps)-1]
+		if r.Diagnosis == nil || r.Diagnosis.ID != FaultProxyUnreachable || last.OK || !strings.Contains(last.Result, want) {
+			t.Errorf("%q: %+v", setting, last)
+		}
+	}
+}
