@@ -224,6 +224,11 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 			t.Errorf("%s: %v; %s", tt.name, err, err.Hint)
 		}
 	}
+	for n, want := range map[int]int{399: 399, 400: 400, 401: 400} {
+		if got := clip(strings.Repeat("x", n)); strings.Count(got, "x") != want || strings.HasSuffix(got, "…") != (n > want) {
+			t.Errorf("%d bytes are clipped to %d", n, len(got))
+		}
+	}
 	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
 	long := &acme.Error{ProblemType: "urn:ietf:params:acme:error:caa", Detail: strings.Repeat("x", 500)}
 	if err := a.explain(host, long); strings.Count(err.Error(), "x") > 410 || !strings.HasSuffix(err.Error(), "…") {

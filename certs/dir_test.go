@@ -40,6 +40,8 @@ func TestUsableHost(t *testing.T) {
 		"vm":                      "vm",
 		"VM.Example.COM.":         "vm.example.com",
 		"a_b-c":                   "a_b-c",
+		"az09":                    "az09",
+		"a-":                      "",
 		"localhost":               "",
 		"LocalHost":               "",
 		"":                        "",

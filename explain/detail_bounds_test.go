@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/chain"
 )
 
@@ -139,7 +140,7 @@ func TestAskedServers(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 	}})
 	for _, address := range []string{"192.0.2.1:53", "192.0.2.2:53", "192.0.2.9:53"} {
-		if c, err := r.Dial(t.Context(), "udp", address); err == nil {
+		if c, err := r.Dial(bounded.Context(t), "udp", address); err == nil {
 			c.Close()
 		}
 	}
@@ -151,7 +152,7 @@ func TestAskedServers(t *testing.T) {
 // A proxy setting that is of no use ends the explanation, with the reason in its step.
 func TestProxyThatCannotBeUsed(t *testing.T) {
 	for setting, want := range map[string]string{"socks5://127.0.0.1:1": "neither http nor https", "http://:1": "no host", "": "not a URL"} {
-		r := Explain(t.Context(), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {
+		r := Explain(bounded.Context(t), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {
 			if setting == "" {
 				return nil, errors.New("bad")
 			}

@@ -69,3 +69,44 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("it is still there:\n%s", shown())
 	}
 }
+
+// Dashboards and alarms depend on the names and on the buckets.
+func TestNamesAndBuckets(t *testing.T) {
+	chat := NewEndpoint("chat")
+	zero := func() float64 { return 0 }
+	m := NewMetrics(Live{Pending: zero, AuthCalls: zero, Certificates: func() map[string]float64 { return nil },
+		Endpoints: func() []Traffic { return []Traffic{{Endpoint: chat}} }})
+	m.Auth.WithLabelValues("jwt", "known").Observe(1)
+	m.Reloads.WithLabelValues("taken").Inc()
+	m.Cut.Inc()
+	m.Revoked.Add(2)
+	m.Expired.Add(3)
+	m.AuditLost.Add(4)
+	m.Draining.Set(1)
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	shown := w.Body.String()
+	buckets := func(name string) string {
+		var all []string
+		for line := range strings.Lines(shown) {
+			if _, rest, ok := strings.Cut(line, `le="`); ok && strings.HasPrefix(line, name) {
+				bound, _, _ := strings.Cut(rest, `"`)
+				all = append(all, bound)
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	if got := buckets("handfast_auth_duration_seconds_bucket"); got != "0.0001 0.001 0.01 0.05 0.1 0.5 1 5 +Inf" {
+		t.Errorf("auth: %s", got)
+	}
+	if got := buckets("handfast_connection_duration_seconds_bucket"); got != "0.1 1 10 60 300 1800 7200 43200 +Inf" {
+		t.Errorf("connections: %s", got)
+	}
+	for _, want := range []string{`handfast_config_reloads_total{outcome="taken"} 1`, "handfast_handshakes_cut_total 1",
+		"handfast_connections_revoked_total 2", "handfast_connections_expired_total 3", "handfast_audit_lines_lost_total 4",
+		"handfast_draining 1", `handfast_target_panics_total{endpoint="chat"} 0`} {
+		if !strings.Contains(shown, "\n"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}

@@ -122,6 +122,14 @@ func TestJudge(t *testing.T) {
 	if _, err := Path(chain(good), chain(middle), Options{Roots: roots, Now: now}); err != nil {
 		t.Errorf("with what was not sent: %v", err)
 	}
+	for _, at := range []time.Time{good.NotBefore.Add(-time.Hour), good.NotAfter.Add(time.Hour)} { // which is for untimely to say
+		if _, err := Path(chain(good, middle), nil, Options{Roots: roots, Now: at}); err != nil {
+			t.Errorf("at %v: %v", at, err)
+		}
+	}
+	if p := pathProblem(chain(good, middle), nil, x509.UnknownAuthorityError{}); p == nil || p.Kind != Unknown {
+		t.Errorf("by the roots of the system: %v", p)
+	}
 	if p := Disorder(chain(good, root, middle)); p == nil || p.Kind != Order || !strings.Contains(p.Detail, "certificate 2 of the chain did not sign certificate 1") {
 		t.Errorf("out of order: %v", p)
 	}
@@ -144,5 +152,15 @@ func TestShort(t *testing.T) {
 	names := strings.Split("abcdefgh", "")
 	if got := Short(names); len(got) != 7 || got[6] != "and 2 more" || len(Short(names[:6])) != 6 {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestNameOf(t *testing.T) {
+	for want, name := range map[string]pkix.Name{
+		"a.example": {CommonName: "a.example", Organization: []string{"Example"}}, "O=Example": {Organization: []string{"Example"}}, "(no name)": {},
+	} {
+		if got := NameOf(name); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ func TestText(t *testing.T) {
 		"gr\u00fc\u00dfe \u4e16":     "gr\u00fc\u00dfe \u4e16",
 		"\x1b[31mred":                `\x1b[31mred`,
 		"back\rspace\b\x7f":          `back\x0dspace\x08\x7f`,
+		"\u0080":                     `\u0080`,
 		"\u009b31m":                  `\u009b31m`,
 		"abc\u202edef":               `abc\u202edef`,
 		"bad \xff\xc3 byte":          `bad \xff\xc3 byte`,

@@ -3,6 +3,7 @@ package clientaddr
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -108,5 +109,23 @@ func TestTrustedZero(t *testing.T) {
 	}
 	if Trusted(all[:1], netip.MustParseAddr("127.0.0.1")) {
 		t.Error("the zero network trusts an address")
+	}
+}
+
+// Entries are looked at up to a bound, from the nearest.
+func TestManyHops(t *testing.T) {
+	for proxiesBetween, want := range map[int]string{maxHops - 1: "192.0.2.1", maxHops: "10.0.0.2"} {
+		r := &http.Request{Header: http.Header{"X-Forwarded-For": {"192.0.2.1" + strings.Repeat(", 10.0.0.2", proxiesBetween)}}}
+		if got := Of(r, netip.MustParseAddr("10.0.0.1"), proxies, XForwardedFor); got.String() != want {
+			t.Errorf("behind %d proxies: %s, want %s", proxiesBetween, got, want)
+		}
+	}
+}
+
+func TestUnquote(t *testing.T) {
+	for in, want := range map[string]string{`""`: "", `"`: `"`, `"a"`: "a", `"a`: `"a`, `a"`: `a"`, "": "", "a": "a"} {
+		if got := unquote(in); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
 	}
 }

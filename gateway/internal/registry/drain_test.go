@@ -158,3 +158,13 @@ func TestAbort(t *testing.T) {
 		}
 	})
 }
+
+// Where nobody is there is nothing to wait for.
+func TestDrainOfAnEmptyRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closed, cut, took := drain(t, New(&auth.Live{}), Drain{Spread: time.Minute, Code: websocket.CodeServiceRestart}, time.Minute)
+		if closed != 0 || cut != 0 || took != 0 {
+			t.Errorf("%d closed, %d cut, after %v", closed, cut, took)
+		}
+	})
+}

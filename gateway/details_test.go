@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// A mistake in a rule is shown where it stands in the file, whatever comes before the condition.
+func TestRuleErrorsNameTheirPlace(t *testing.T) {
+	for _, tt := range []struct{ rule, want string }{
+		{`{when: 'user == ===', do: allow}`, ":9:25:"},
+		{`{when: 'user == ===', do: allow, actions: [connect]}`, ":9:25:"},
+		{`{when: 'user == ===', do: allow, channels: [a]}`, ":9:25:"},
+		{"\n\t\t\t\twhen: |\n\t\t\t\t\tuser == \"a\" or\n\t\t\t\t\tuser == ===\n\t\t\t\tdo: allow\n\t\t\t\tactions: [connect]", ":12:19:"},
+		{"\n\t\t\t\twhen: |\n\t\t\t\t\tuser == \"a\" or\n\t\t\t\t\tuser == ===\n\t\t\t\tdo: allow", ":12:19:"},
+	} {
+		cfg := parse(t, "endpoints:\n\t- name: chat\n\t\tpath: /chat\n\t\ttarget: echo\n\t\tauth: [anonymous]\n\t\trules:\n\t\t\t- "+tt.rule+"\n")
+		_, err := Rules(cfg, 0)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.rule, err, tt.want)
+		}
+	}
+}
+
+// Methods that no endpoint uses have to be right, too, all of them.
+func TestUnusedMethodsAreMade(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, []byte("nothing that anybody wants\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), Options{Config: parse(t, `
+auth:
+	a: {jwt: {secret: "%s"}}
+	z: {basic: {file: "%s"}}
+endpoints:
+	- {path: /open, target: echo, auth: [anonymous]}
+`, key, broken)})
+	if err == nil || !strings.Contains(err.Error(), "auth.z") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a server serves, what it counts about credentials, and what it lets go of when it is configured again.
+func TestEndpointsAndOutcomes(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	var got []string
+	for _, e := range r.Endpoints() {
+		got = append(got, e.Name+" "+e.Path)
+		if e.Anonymous != (e.Path == "/open") {
+			t.Errorf("%+v", e)
+		}
+	}
+	if want := "chat /chat"; !strings.Contains(strings.Join(got, ","), want) || len(got) != len(r.site.Load().endpoints) {
+		t.Errorf("%q", got)
+	}
+	r.refuse(t, "/chat", nil)
+	r.refuse(t, "/chat", as("no token"))
+	r.metric(t, `handfast_auth_duration_seconds_count{method="none",outcome="401"} 2`)
+	if err := r.Reload(t.Context(), r.with(t, users, key)); err != nil {
+		t.Fatal(err)
+	}
+	if r.site.Load().methods.old != nil {
+		t.Error("every configuration keeps the one before it")
+	}
+}
+
+// Credentials that end are counted, those that are taken back are not among them.
+func TestExpiredIsCounted(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	ending(t, r.open(t, "/chat", as(token("alice", time.Second, nil))))
+	bob := r.open(t, "/chat", as(token("bob", time.Hour, nil)))
+	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=bob", nil); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	ending(t, bob)
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+	r.metric(t, "handfast_connections_expired_total 1")
+	r.metric(t, "handfast_connections_revoked_total 1")
+}
+
+// An admin address without a host is one that only this machine reaches.
+func TestAdminWithoutHost(t *testing.T) {
+	cfg := plainConfig("127.0.0.1:0")
+	cfg.Admin.Address = ":0"
+	s, err := Open(t.Context(), Options{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if u, err := url.Parse(s.AdminURL()); err != nil || u.Hostname() != "127.0.0.1" {
+		t.Errorf("%s: %v", s.AdminURL(), err)
+	}
+}
+
+// The form of a revocation is bounded.
+func TestRevocationIsBounded(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	for size, want := range map[int]int{4 << 10: 200, 4<<10 + 1: 400} {
+		body := "user=nobody&x="
+		body += strings.Repeat("x", size-len(body))
+		req, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, r.AdminURL()+"/revocations", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%d bytes: %d, want %d", size, resp.StatusCode, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// Only a request that may have a credential waits for a method that asks others.
+func TestShownTo(t *testing.T) {
+	remote := &config.JWT{JWKSURL: "https://id.example/keys"}
+	with := func(name, value string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/chat", http.NoBody)
+		r.Header.Set(name, value)
+		return r
+	}
+	for _, tt := range []struct {
+		name      string
+		cfg       config.Method
+		shown, no *http.Request
+	}{
+		{"jwt", config.Method{JWT: remote}, httptest.NewRequest(http.MethodGet, "/chat?t=x", http.NoBody), with("Authorization", "Bearer x")},
+		{"basic", config.Method{Basic: &config.Basic{}}, with("Authorization", "Basic YTpi"), with("Authorization", "Bearer x")},
+		{"cookie", config.Method{Cookie: &config.Cookie{Name: "s", Forward: &config.Forward{}}}, with("Cookie", "s=1"), with("Cookie", "t=1")},
+		{"cookie with a token", config.Method{Cookie: &config.Cookie{Name: "s", JWT: remote}}, with("Cookie", "s=1"), with("Cookie", "t=1")},
+		{"forward", config.Method{Forward: &config.Forward{Headers: []string{"X-Session"}}}, with("X-Session", "1"), with("X-Other", "1")},
+	} {
+		shown := shownTo(&tt.cfg, []auth.Source{auth.Query("t")})
+		if shown == nil || !shown(tt.shown) || shown(tt.no) {
+			t.Errorf("%s: %v", tt.name, shown != nil)
+		}
+	}
+	if shownTo(&config.Method{JWT: &config.JWT{}}, nil) != nil {
+		t.Error("a token with a key of our own waits")
+	}
+}
+
+// A reload keeps the certificates of a listener whose settings stay.
+func TestCertificatesAreKept(t *testing.T) {
+	cfg := config.TLS{Mode: config.TLSFiles, MinVersion: "1.3"}
+	same := &certSource{cfg: cfg}
+	got, err := (&builder{}).openCerts(cfg, []*certSource{nil, {cfg: config.TLS{Mode: config.TLSFiles}}, same})
+	if err != nil || got != same {
+		t.Errorf("%v, %v", got, err)
+	}
+}
