@@ -49,11 +49,12 @@ func (k *evMeter) play(takes int) {
 	k.Play(k.s.ls.Loops)
 }
 
-// evMetered returns a connection that is open and whose peer reads nothing. It sends back what it gets when echo is set.
-func evMetered(t *testing.T, q WriteQueue, echo bool) *evMeter {
+// evMetered returns a connection that is open and whose peer reads nothing, and of which most bytes may wait. It sends back what it gets when echo is set.
+func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	t.Helper()
 	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
-	k.s.Options.Conn.WriteQueue = q
+	k.s.Options = evQueueOf(most)
+	k.s.Options.Conn.WriteQueue.Full = QueueDropNewest
 	k.s.Handler = evHandler{
 		Open: func(c *eventConn) { k.conn = c },
 		Message: func(c *eventConn, m Message) {
@@ -103,7 +104,7 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 		{450, 450, 5},
 		{900, 0, 9},
 	} {
-		k := evMetered(t, WriteQueue{Bytes: most, Full: QueueDropNewest}, false)
+		k := evMetered(t, most, false)
 		if n, err := k.fill(size, 20); n != 9 || !errors.Is(err, ErrQueueFull) {
 			t.Fatalf("%d messages fit, %v", n, err)
 		}
@@ -132,7 +133,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	for _, before := range []int{0, 2} { // frames of 100 bytes
 		for _, prepared := range []bool{false, true} {
 			for _, takes := range []int{1, 50, 100, 150, 199, 201, 204, 205, 1000, size} {
-				k := evMetered(t, WriteQueue{Bytes: 1000, Full: QueueDropNewest}, false)
+				k := evMetered(t, 1000, false)
 				k.takes, k.client.Full = takes, false
 				for range before {
 					k.conn.fd.Lock()
@@ -188,7 +189,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 func TestEventPauseAndGoOn(t *testing.T) {
 	const size, most = 100, 800
 	one := evMasked(frame.Binary, true, strings.Repeat("x", size-2))
-	k := evMetered(t, WriteQueue{Bytes: most, Full: QueueDropNewest}, true)
+	k := evMetered(t, most, true)
 	reads := func(when string, want bool) {
 		t.Helper()
 		if got := k.client.Armed&loop.Readable != 0; got != want {
@@ -229,7 +230,7 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 		"closed by the peer": func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) },
 		"a violation":        func(k *evMeter) { k.client.In = []byte("\x81\x01x") },
 	} {
-		k := evMetered(t, WriteQueue{}, false)
+		k := evMetered(t, 1000, false)
 		begin(k)
 		k.play(1 << 20)
 		out := string(k.client.Out)
@@ -277,7 +278,7 @@ func TestEventEndingHasItsTime(t *testing.T) {
 		"closed from here":   {func(k *evMeter) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
 		"closed by the peer": {func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) }, 4000, afterClose},
 	} {
-		k := evMetered(t, WriteQueue{}, false)
+		k := evMetered(t, 1000, false)
 		tt.begin(k)
 		k.play(1 << 20)
 		begun := k.Clock

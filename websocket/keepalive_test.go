@@ -268,3 +268,14 @@ func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 		}
 	})
 }
+
+// A connection that has ended leaves no timer that would keep its memory.
+func TestKeepaliveEndsWithTheConnection(t *testing.T) {
+	c, _ := rawPipe(t, RoleServer, nil)
+	c.CloseNow()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.alive.timer.Stop() {
+		t.Error("the timer is still set")
+	}
+}
