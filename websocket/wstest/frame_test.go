@@ -2,6 +2,7 @@ package wstest_test
 
 import (
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
@@ -54,6 +55,8 @@ func TestFrameString(t *testing.T) {
 		{wstest.TextFrame(string(make([]byte, 65))), `text, 65 bytes`},
 		{wstest.BinaryFrame([]byte{1, 2}), `binary, 2 bytes`},
 		{wstest.CloseFrame(1001, "bye"), `close 1001 "bye"`},
+		{wstest.CloseFrame(1001, ""), `close 1001 ""`},
+		{wstest.TextFrame(string(make([]byte, 64))), "text \"" + strings.Repeat(`\x00`, 64) + "\""},
 		{wstest.CloseFrame(websocket.CodeNoStatus, ""), `close`},
 		{wstest.Frame{Opcode: 0x3, RSV: frame.RSV1 | frame.RSV3, More: true, WrongMask: true},
 			`reserved opcode 3, more follows, RSV1, RSV3, masked wrongly`},
