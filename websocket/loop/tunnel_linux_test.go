@@ -56,7 +56,7 @@ func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
 	}
 	select {
 	case err := <-wrote:
-		t.Fatalf("%d bytes were taken from the source, and nobody reads: %v", len(ask), err)
+		t.Fatalf("%d bytes were taken from the source, and the peer reads nothing: %v", len(ask), err)
 	default:
 	}
 	if got, err := io.ReadAll(server); err != nil || !bytes.Equal(got, ask) {

@@ -192,7 +192,7 @@ func TestBridgeClose(t *testing.T) {
 			if n := closes.Load(); (n == 1) != (tt.after == 0) {
 				t.Errorf("%s: closed %d times", name, n)
 			}
-			time.Sleep(tt.after)
+			time.Sleep(tt.after) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			if n, d := closes.Load(), time.Since(begun); n != 1 || d != tt.after {
 				t.Errorf("%s: closed %d times after %v", name, n, d)
@@ -202,7 +202,7 @@ func TestBridgeClose(t *testing.T) {
 			}
 			s.Close()
 			far.Close()
-			time.Sleep(2 * patience)
+			time.Sleep(2 * patience) //nolint:forbidigo // the bubble's clock
 			if n := closes.Load(); n != 1 {
 				t.Errorf("%s: closed %d times in the end", name, n)
 			}
