@@ -97,9 +97,9 @@ var rules = []rule{
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
 		"internal/limit", "observe", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"websocket/wstest"}},
-	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "internal/chain", "internal/visible", "observe",
-		"websocket"},
-		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra",
+	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "internal/chain", "internal/redact",
+		"internal/visible", "observe", "websocket", "websocket/handshake"},
+		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
 			"golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 

@@ -23,7 +23,7 @@ func newCert(sys *System) *cobra.Command {
   handfast cert show                    what it is for, how long, where it lies
   handfast cert show example.com:443    the certificate of a server, and whether it is good
   handfast cert trust                   let browsers and curl on this machine believe it`,
-		RunE: help,
+		RunE: group,
 	}
 	cmd.AddCommand(newCertDev(sys), newCertShow(sys), newCertTrust(sys), newCertUntrust(sys))
 	return cmd

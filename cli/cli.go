@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -37,7 +39,8 @@ func newRoot(sys *System) *cobra.Command {
 		Example: `  handfast serve                              a server with TLS on https://localhost:8443
   handfast dial wss://localhost:8443/echo     talk to it: type a line, get it back
   handfast explain wss://localhost:8443/echo  its handshake step by step, and what is wrong`,
-		SilenceErrors: true, // report tells them, with the next step
+		RunE:          group,
+		SilenceErrors: true, // report prints them, with the next step
 		SilenceUsage:  true,
 	}
 	root.SetIn(sys.Stdin)
@@ -45,13 +48,48 @@ func newRoot(sys *System) *cobra.Command {
 	root.SetErr(sys.Stderr)
 	root.AddCommand(graceful(newServe(sys)), graceful(newDial(sys)), graceful(newExplain(sys)),
 		newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
+	root.SetFlagErrorFunc(flagError)
+	finish(root)
 	return root
+}
+
+// finish completes the commands that cobra adds: as ours they have examples, and asking them for what there is not is an
+// error.
+func finish(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd("completion")
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  handfast help dial"
+			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
+				about, rest, err := root.Find(args)
+				if err != nil {
+					return err
+				}
+				if len(rest) > 0 {
+					return usagef("", "unknown command %q for %q", rest[0], about.CommandPath())
+				}
+				about.InitDefaultHelpFlag()
+				return about.Help()
+			}
+		case "completion":
+			cmd.Args, cmd.RunE = nil, group
+			cmd.Example = "  handfast completion bash >/etc/bash_completion.d/handfast"
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  handfast completion " + shell.Name() + " >handfast." + shell.Name()
+			}
+		}
+	}
 }
 
 // run makes a command's function one whose errors are failures, exit code 1, unless they are a usageError. Any other
 // error of cobra's is about the command line.
 func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if err := checkEmpty(cmd); err != nil {
+			return err
+		}
 		if err := f(cmd, args); err != nil {
 			return &runError{err}
 		}
@@ -59,10 +97,17 @@ func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, [
 	}
 }
 
-// help shows what a command that only groups others can do, and is an error when one that it has not was asked for.
-func help(cmd *cobra.Command, args []string) error {
+// group is the function of a command that only groups others.
+func group(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usagef("", "unknown command %q for %q", args[0], cmd.CommandPath())
 	}
-	return cmd.Help()
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() && c.Name() != "help" {
+			names = append(names, c.Name())
+		}
+	}
+	slices.Sort(names)
+	return usagef("", "%s needs a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -38,7 +39,57 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --origin https://*.example.com", "https://example.com"},
 		{"serve --log xml", "text, json"},
 
+		{"serve --config= --log text", "--config is empty"},
+		{"serve --admin=", "--admin"},
+		{"serve --cert= --tls files --key x", "--cert is empty"},
+
 		{"dial", "one URL"},
+		{"dial --subprotocol a(b " + url, "not a token"},
+		{"dial --subprotocol a,a " + url, "twice"},
+		{"dial --subprotocol= " + url, "--subprotocol is empty"},
+		{"dial --cacert= " + url, "--cacert is empty"},
+		{"dial --cert= " + url, "--cert is empty"},
+		{"dial --origin= " + url, "--origin is empty"},
+		{"dial --origin nonsense " + url, "scheme and host"},
+		{"dial --origin https://a.example/page " + url, "scheme and host"},
+		{"dial -H Upgrade:h2c " + url, "belongs to the handshake"},
+		{"dial -H Sec-WebSocket-Key:x " + url, "Sec-WebSocket-Key"},
+		{"dial -H Sec-WebSocket-Protocol:x " + url, "--subprotocol"},
+		{"dial -H A(b:x " + url, "Name: value"},
+		{"dial -H Host:a/b " + url, "Host"},
+		{"dial ws://127.0.0.1:99999/", "65535"},
+		{"dial ws://127.0.0.1:0/", "65535"},
+		{"dial --wait 5 " + url, "such as 30s"},
+		{"dial --ping x " + url, "such as 30s"},
+
+		{"explain", "one URL"},
+		{"explain --subprotocol a(b " + url, "not a token"},
+		{"explain -H A(b:x " + url, "Name: value"},
+		{"explain --timeout soon " + url, "such as 30s"},
+		{"explain --timeout 0s " + url, "above 0"},
+		{"explain --step-timeout -1s " + url, "above 0"},
+		{"explain --probe-idle -1s " + url, "negative"},
+		{"explain --watch=soon " + url, "such as 30s"},
+		{"explain --api-key-header a(b --api-key k " + url, "--api-key-header"},
+		{"explain --api-key-header Host --api-key k " + url, "--api-key-header"},
+		{"explain --bearer= " + url, "--bearer is empty"},
+		{"explain --proxy= " + url, "--proxy is empty"},
+		{"explain --proxy http://u:hush@p:99999 " + url, "--proxy http://host:port"},
+		{"explain --cookie a\x01b " + url, "--cookie"},
+		{"explain --bearer a\x01b " + url, "--bearer"},
+
+		{"", "needs a command"},
+		{"token", "needs a command: apikey, jwt, password, show"},
+		{"cert", "needs a command: dev, show, trust, untrust"},
+		{"config", "needs a command: check"},
+		{"completion", "needs a command: bash, fish, powershell, zsh"},
+		{"completion csh", `unknown command "csh"`},
+		{"help nothing", `unknown command "nothing"`},
+		{"help token nothing", `unknown command "nothing"`},
+
+		{"token jwt --expires 1 --sub a --key x", "such as 30s"},
+		{"token jwt --sub= --key x", "--sub is empty"},
+		{"cert show --timeout 5 localhost:1", "such as 30s"},
 		{"dial " + url + " " + url, "one URL"},
 		{"dial localhost:8443/echo", "wss://localhost:8443/echo"},
 		{"dial example.com", "wss://example.com"},
@@ -50,7 +101,7 @@ func TestUsageErrors(t *testing.T) {
 		{"dial --http 2 " + url, "not available yet"},
 		{"dial --http 3 " + url, "not available yet"},
 		{"dial --http 4 " + url, "1.1, 2, 3"},
-		{"dial --wait soon " + url, "invalid"},
+		{"dial --wait soon " + url, "not a duration"},
 		{"dial --wait -1s " + url, "negative"},
 		{"dial --ping -1s " + url, "negative"},
 		{"dial --binary --json " + url, "exclude"},
@@ -59,7 +110,7 @@ func TestUsageErrors(t *testing.T) {
 		{"dial -H Nonsense " + url, "Name: value"},
 		{"dial -H :x " + url, "Name: value"},
 		{"dial -H X:a\x01b " + url, "control character"},
-		{"dial --origin a\u00e4 " + url, "web origin"},
+		{"dial --origin a\u00e4 " + url, "scheme and host"},
 
 		{"cert nothing", "unknown command"},
 		{"cert dev now", "unknown command"},
@@ -67,11 +118,11 @@ func TestUsageErrors(t *testing.T) {
 		{"cert show now", "no server: write HOST:PORT"},
 		{"version now", "unknown command"},
 		{"version --xml", "unknown flag"},
-		{"version --json=maybe", "invalid"},
+		{"version --json=maybe", "neither true nor false"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			got := runCommand(t, strings.Fields(tt.args)...)
-			if got.code != exitUsage || !strings.Contains(got.stderr, tt.want) || got.stdout != "" {
+			if got.code != exitUsage || !strings.Contains(got.stderr, tt.want) || got.stdout != "" || strings.Contains(got.stderr, "hush") {
 				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 			}
 			if !strings.HasPrefix(got.stderr, "handfast: ") || !strings.Contains(got.stderr, "\n  next step: ") {
@@ -104,10 +155,18 @@ func TestFailures(t *testing.T) {
 
 // Every command has a help with an example, and asking for it is no error.
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{nil, {"--help"}, {"help", "serve"}, {"serve", "--help"}, {"dial", "--help"},
-		{"cert"}, {"cert", "dev", "--help"}, {"cert", "show", "--help"}, {"version", "--help"}} {
+	sys := &System{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }}
+	calls := [][]string{{"help"}, {"help", "serve"}, {"help", "cert", "show"}}
+	for all := []*cobra.Command{newRoot(sys)}; len(all) > 0; all = all[1:] {
+		all = append(all, all[0].Commands()...)
+		calls = append(calls, append(strings.Fields(all[0].CommandPath())[1:], "--help"))
+	}
+	if len(calls) < 25 {
+		t.Errorf("only %d commands: %q", len(calls), calls)
+	}
+	for _, args := range calls {
 		got := runCommand(t, args...)
-		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  handfast") {
+		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") {
 			t.Errorf("%q: exit %d, %q, %q", args, got.code, got.stdout, got.stderr)
 		}
 		for line := range strings.Lines(got.stdout) {

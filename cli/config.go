@@ -24,7 +24,7 @@ func newConfig(sys *System) *cobra.Command {
   handfast config check handfast.yaml
   handfast config doc endpoints
   handfast config test handfast.yaml --user alice --do subscribe --channel news`,
-		RunE: help,
+		RunE: group,
 	}
 	cmd.AddCommand(newConfigCheck(sys), newConfigDefault(sys), newConfigDoc(sys), newConfigShow(sys), newConfigTest(sys))
 	return cmd

@@ -234,7 +234,7 @@ func TestConfigCompletion(t *testing.T) {
 
 // Every command has a help with an example, and asking for it is no error.
 func TestConfigHelp(t *testing.T) {
-	for _, args := range [][]string{{"config"}, {"config", "check", "--help"}, {"config", "default", "--help"}, {"config", "doc", "--help"},
+	for _, args := range [][]string{{"config", "--help"}, {"config", "check", "--help"}, {"config", "default", "--help"}, {"config", "doc", "--help"},
 		{"config", "show", "--help"}, {"config", "test", "--help"}} {
 		got := runCommand(t, args...)
 		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // maxLine bounds a line of standard input, and a message that becomes a line of standard output. With --binary messages
@@ -113,9 +114,13 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := handshake.CheckSubprotocols(f.subprotocols); err != nil {
+		return nil, usagef("write --subprotocol once for each name, without spaces", "--subprotocol: %v", err)
+	}
 	if f.origin != "" {
-		if strings.ContainsFunc(f.origin, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return nil, usagef("write scheme and host: https://example.com", "--origin %s is no web origin", strconv.Quote(f.origin))
+		if _, ok := handshake.ParseOrigin(f.origin); !ok {
+			return nil, usagef("write scheme and host, and the port if it is not the usual one: https://example.com",
+				"--origin %s is not a web origin", strconv.Quote(f.origin))
 		}
 		header.Set("Origin", f.origin)
 	}
@@ -145,13 +150,19 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 func parseHeaders(lines []string) (http.Header, error) {
 	header := make(http.Header)
 	for _, line := range lines {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return nil, usagef(`write -H "Name: value"`, "a header has a name and a colon")
-		}
+		name, value, _ := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if strings.ContainsFunc(value, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }) {
-			return nil, usagef("", "the value of header %s has a control character in it", name)
+		switch {
+		case !strings.Contains(line, ":") || handshake.CheckFields(http.Header{name: nil}) != nil && !handshake.Reserved(name):
+			return nil, usagef(`write -H "Name: value"`, "-H takes the name of a header, a colon and a value")
+		case strings.EqualFold(name, "Sec-WebSocket-Protocol"):
+			return nil, usagef("write --subprotocol NAME", "-H: the header %s belongs to the handshake", name)
+		case handshake.Reserved(name):
+			return nil, usagef("leave it out: handfast sends it by itself", "-H: the header %s belongs to the handshake", name)
+		case strings.EqualFold(name, "Host") && !handshake.ValidHost(value):
+			return nil, usagef(`write -H "Host: example.com", with a port if there is one`, "-H: the Host header is not one host")
+		case handshake.CheckFields(http.Header{name: {value}}) != nil:
+			return nil, usagef("write the value on one line", "-H: the value of header %s has a control character in it", name)
 		}
 		header.Add(name, value)
 	}
@@ -170,7 +181,7 @@ func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 	}
 	conn, err := connect(ctx, sys, raw, opts)
 	if err != nil {
-		return dialError(shown, err)
+		return dialError(shown, err, sentBy(raw, opts))
 	}
 	defer conn.CloseNow()
 	s := &session{conn: conn, w: sys.Stdout, wait: f.wait, signals: sys.Signals}
@@ -234,7 +245,7 @@ func describeConn(shown string, hs *websocket.Handshake) string {
 }
 
 // dialError says why there is no connection. The library's next step speaks of its options; here it is flags.
-func dialError(shown string, err error) error {
+func dialError(shown string, err error, sent *sent) error {
 	if errors.Is(err, errInterrupted) {
 		return errInterrupted
 	}
@@ -242,17 +253,18 @@ func dialError(shown string, err error) error {
 	if !errors.As(err, &e) || e.Err == nil {
 		return fmt.Errorf("no WebSocket at %s: %w", shown, err)
 	}
-	return &handshakeFailure{shown, e}
+	return &handshakeFailure{shown, e, sent}
 }
 
-// handshakeFailure is a HandshakeError whose details are told in lines of their own.
+// handshakeFailure is a HandshakeError whose details are printed in lines of their own.
 type handshakeFailure struct {
 	shown string
 	err   *websocket.HandshakeError
+	sent  *sent
 }
 
 func (e *handshakeFailure) Error() string {
 	return "no WebSocket at " + e.shown + ": " + strings.TrimPrefix(e.err.Err.Error(), "websocket: ")
 }
 func (e *handshakeFailure) Unwrap() error    { return e.err }
-func (e *handshakeFailure) NextStep() string { return dialHint(e.err) }
+func (e *handshakeFailure) NextStep() string { return handshakeStep(e.err, e.sent) }

@@ -8,11 +8,11 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/internal/visible"
-	"github.com/handfast/handfast/websocket"
 )
 
 // checkURL makes sure that a URL is one to dial, and returns it without what is nobody's business: user information and
@@ -40,6 +40,9 @@ func checkURL(raw string) (string, error) {
 	}
 	if u.Hostname() == "" {
 		return "", usagef("write wss://host:port/path", "the URL has no host")
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return "", usagef("write the port that the server listens on", "the URL's port is not from 1 to 65535")
 	}
 	if u.Fragment != "" || strings.Contains(raw, "#") {
 		return "", usagef("leave out # and what follows, or write %23", "a WebSocket URL has no fragment (RFC 6455 §3)")
@@ -108,27 +111,6 @@ func defaultRoots(sys *System) *x509.CertPool {
 		fmt.Fprintln(sys.Stderr, "handfast: the development CA is not trusted:", visible.Text(err.Error()))
 	}
 	return roots
-}
-
-// dialHint is the next step after a failed handshake, in terms of flags.
-func dialHint(e *websocket.HandshakeError) string {
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); ok {
-		return "name the authority that signed the server's certificate with --cacert FILE; " +
-			"\"handfast serve\" on this machine needs none when it runs as the same user"
-	}
-	switch {
-	case strings.Contains(e.Hint, "TLS.Certificates"):
-		return "the server refused: often it wants a client certificate (--cert, --key), or another one"
-	case strings.Contains(e.Hint, "TLS.ServerName"):
-		return "the server's certificate is for another name: use that name in the URL"
-	case strings.Contains(e.Hint, "DialOptions.Subprotocols;"), strings.Contains(e.Hint, "DialOptions.Header"):
-		return "correct the headers given with -H; subprotocols are offered with --subprotocol"
-	case strings.Contains(e.Hint, "DialOptions.Subprotocols"):
-		return "correct what is given with --subprotocol: each is a word, given once"
-	case strings.Contains(e.Hint, "DialOptions.Conn.Compression"):
-		return "the server answers the offer of compression wrongly: leave --compress out"
-	}
-	return e.Hint
 }
 
 func tlsVersion(v uint16) string { return tls.VersionName(v) }

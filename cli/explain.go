@@ -99,7 +99,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "hold the connection in silence for at most this long, to find the idle timeout of the path")
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open one connection and no other, even to find out why it failed")
-	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch as lines, each a frame, the last the report")
+	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
 		"watch": {"10s", "1m", watchForever}, "proxy": {"none", "http://"},

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // explainCredentials is what the command line says about who asks, each as it was written: the value, @FILE or env:NAME.
@@ -45,6 +47,11 @@ func (c *explainCredentials) define(cmd *cobra.Command) {
 // read turns the flags into credentials.
 func (c *explainCredentials) read(sys *System) (explain.Credentials, error) {
 	out := explain.Credentials{APIKeyHeader: c.apiKeyHeader, Query: url.Values{}}
+	name := http.Header{c.apiKeyHeader: nil}
+	if handshake.CheckFields(name) != nil || strings.EqualFold(c.apiKeyHeader, "Host") {
+		return out, usagef("write the header's name, such as X-API-Key", "--api-key-header %s is not a header that can be set",
+			strconv.Quote(c.apiKeyHeader))
+	}
 	var basic string
 	for _, f := range [...]struct {
 		flag, given string
@@ -58,6 +65,9 @@ func (c *explainCredentials) read(sys *System) (explain.Credentials, error) {
 	} {
 		if err := readCredential(sys, f.flag, f.given, f.value); err != nil {
 			return out, err
+		}
+		if strings.ContainsFunc(*f.value, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }) {
+			return out, usagef("write it on one line", "--%s: the value has a control character in it", f.flag)
 		}
 	}
 	if basic != "" {
@@ -134,7 +144,7 @@ func chooseProxy(given string) (func(*http.Request) (*url.URL, error), error) {
 		given = "http://" + given
 	}
 	u, err := url.Parse(given)
-	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || !handshake.ValidHost(u.Host) {
 		return nil, usagef("write --proxy http://host:port", "--proxy takes the URL of an HTTP proxy")
 	}
 	return http.ProxyURL(u), nil

@@ -20,7 +20,7 @@ func newToken(sys *System) *cobra.Command {
   handfast token apikey ci
   handfast token password alice >>passwords
   handfast token show <token`,
-		RunE: help,
+		RunE: group,
 	}
 	cmd.AddCommand(newTokenJWT(sys), newTokenShow(sys), newTokenAPIKey(sys), newTokenPassword(sys))
 	return cmd

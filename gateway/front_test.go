@@ -95,6 +95,26 @@ func TestOriginBehindProxy(t *testing.T) {
 	}
 }
 
+// The next step in the log names keys of the configuration, and the client gets no name of an option of the library.
+func TestRefusalsNameSettings(t *testing.T) {
+	r := run(t, parse(t, "endpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}"))
+	for _, tt := range []struct{ path, origin, hint, body string }{
+		{"/open", "https://evil.example", "the endpoint's origins", "allowed origins"},
+		{"/open", "https://127.0.0.1:" + strings.Split(r.URLs()[0], ":")[2], "trusted_proxies", "trusted proxies"},
+		{"/nothing", "", "add an endpoint", "404 Not Found\n\nThere is no endpoint"},
+	} {
+		header := http.Header{}
+		if tt.origin != "" {
+			header.Set("Origin", tt.origin)
+		}
+		e := r.refuse(t, tt.path, &websocket.DialOptions{Header: header})
+		hint, body := r.rec.refused.List()[0].Hint, string(e.Body)
+		if !strings.Contains(hint, tt.hint) || !strings.Contains(body, tt.body) || strings.Contains(hint+body, "Options") || strings.Contains(hint+body, "Origins") {
+			t.Errorf("%s from %q: hint %q, body %q", tt.path, tt.origin, hint, body)
+		}
+	}
+}
+
 func TestRedirectAndHSTS(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	r := run(t, parse(t, `

@@ -150,7 +150,8 @@ func TestRequests(t *testing.T) {
 		{"GET", "/", 0, 200, "<title>handfast</title>"},
 		{"GET", "/echo", 0, 426, "not a WebSocket request"},
 		{"POST", "/", 0, 405, ""},
-		{"GET", "/nothing", 0, 404, ""},
+		{"GET", "/nothing", 0, 404, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: "},
+		{"PUT", "/console/console.js", 0, 405, ""},
 		{"GET", "/", 16 << 10, 200, ""},
 		{"GET", "/", 64 << 10, 431, ""},
 	} {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -109,6 +110,17 @@ func (s *recorder) authenticated(id *auth.Identity, err error, took time.Duratio
 	s.metrics.Auth.WithLabelValues(method, outcome).Observe(took.Seconds())
 }
 
+// settings translates what a next step of the library names into the keys of the configuration.
+var settings = strings.NewReplacer(
+	"its allowed origins", "the endpoint's origins (also --origin)",
+	"the allowed origins", "the endpoint's origins (also --origin)",
+	"its trusted proxies", "trusted_proxies",
+	"AcceptOptions.Origins", "the endpoint's origins",
+	"AcceptOptions.Subprotocols", "the endpoint's subprotocols",
+	"AcceptOptions.Conn.Compression", "the endpoint's compression",
+	"AcceptOptions.Header", "the headers that its target adds",
+)
+
 // refusedBy records why an endpoint did not admit a client.
 func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
@@ -116,7 +128,7 @@ func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 		e = &websocket.HandshakeError{Err: err}
 	}
 	record := refusalOf(r, h.via)
-	record.Endpoint, record.Stage, record.Status, record.Clause, record.Hint = h.entry.Endpoint, string(e.Stage), e.Status, e.Section, e.Hint
+	record.Endpoint, record.Stage, record.Status, record.Clause, record.Hint = h.entry.Endpoint, string(e.Stage), e.Status, e.Section, settings.Replace(e.Hint)
 	record.Reason = reasonOf(e)
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason

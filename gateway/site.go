@@ -111,6 +111,9 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wantsWebSocket(r) {
 		if endpoint == "" {
 			n.rec.missing(r)
+			w.Header().Set("Connection", "close") // a proxy may take what follows for a WebSocket
+			unknown(n.sockets, w, r)
+			return
 		}
 		n.sockets.ServeHTTP(w, r)
 		return
@@ -122,6 +125,24 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if endpoint != "" {
 		n.sockets.ServeHTTP(w, r)
 	} else {
-		n.pages.ServeHTTP(w, r)
+		unknown(n.pages, w, r)
 	}
 }
+
+// unknown answers a request for a path that mux does not have, as mux would, except that a 404 says why.
+func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	answer := &statusWriter{ResponseWriter: discard{http.Header{}}, status: http.StatusOK}
+	mux.ServeHTTP(answer, r)
+	if answer.status != http.StatusNotFound {
+		mux.ServeHTTP(w, r)
+		return
+	}
+	plain(w, http.StatusNotFound, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path\n")
+}
+
+// discard is a ResponseWriter that keeps its header only.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}

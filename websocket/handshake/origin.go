@@ -108,7 +108,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		allowed, ok := ParseOrigin(s)
 		if !ok {
 			const detail = "entry %d of the allowed origins is not scheme://host, scheme://host:port or null"
-			v := forbidden(fmt.Sprintf(detail, i), "correct Origins")
+			v := forbidden(fmt.Sprintf(detail, i), "correct AcceptOptions.Origins")
 			v.Status, v.Section = http.StatusInternalServerError, ""
 			return v
 		}
@@ -118,14 +118,13 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 	}
 	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
 		return forbidden("the page of "+shown(seen)+" came by https, but this request arrived here without TLS",
-			"behind a proxy that ends TLS, the server has to trust its forwarded headers (TrustedProxies), "+
-				"or allow the origin (Origins)")
+			"behind a proxy that ends TLS, the server has to have it among its trusted proxies, or the origin among its allowed origins")
 	}
-	return forbidden("pages of the origin "+shown(seen)+" may not connect here", "the server's operator can add that to Origins")
+	return forbidden("pages of the origin "+shown(seen)+" may not connect here", "the server's operator can add it to the allowed origins")
 }
 
-// shown returns an Origin header as a reply and a log may hold it: it is what belongs into Origins, and no secret, but
-// anybody may have written it.
+// shown returns an Origin header as a reply and a log may hold it: it is what belongs in the allowed origins, and no
+// secret, but any client may have written it.
 func shown(origin string) string {
 	const most = 128
 	if len(origin) > most {

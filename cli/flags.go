@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// mayBeEmpty are the flags for which an empty value differs from none.
+var mayBeEmpty = []string{"user", "echo"}
+
+// checkEmpty refuses flags with an empty value: mostly it is that of a variable which is not set, and the command would
+// do something else than what was meant, such as trusting other authorities.
+func checkEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err != nil || slices.Contains(mayBeEmpty, f.Name) {
+			return
+		}
+		empty := f.Value.String() == ""
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values := list.GetSlice()
+			empty = len(values) == 0 || slices.Contains(values, "")
+		}
+		if empty {
+			err = usagef("write a value after --"+f.Name+", or leave the flag out", "--%s is empty", f.Name)
+		}
+	})
+	return err
+}
+
+// flagError turns an error about a flag into one that says what was expected.
+func flagError(_ *cobra.Command, err error) error {
+	e, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	f, value := e.GetFlag(), strconv.Quote(e.GetValue())
+	switch f.Value.Type() {
+	case "duration":
+		if _, own := f.Value.(*watchTime); !own {
+			return usagef("write a number and a unit, such as 30s or 1m", "--%s %s is not a duration", f.Name, value)
+		}
+	case "bool":
+		return usagef("write --"+f.Name+" alone", "--%s %s is neither true nor false", f.Name, value)
+	}
+	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
+}

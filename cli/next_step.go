@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/handfast/handfast/internal/redact"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// optionSteps translates a next step of the library, which names an option of its API, into one that names flags. The first
+// row whose option occurs in the library's text counts.
+var optionSteps = [...]struct{ option, step string }{
+	{"TLS.RootCAs", "name the authority that signed the server's certificate with --cacert FILE; " +
+		"\"handfast serve\" on this machine needs none when it runs as the same user"},
+	{"TLS.Certificates", "the server refused: often it wants a client certificate (--cert, --key), or another one"},
+	{"TLS.ServerName", "the server's certificate is for another name: use that name in the URL"},
+	{"DialOptions.Header", "correct the headers given with -H; subprotocols are offered with --subprotocol"},
+	{"DialOptions.Subprotocols", "correct what is given with --subprotocol: each is a word, given once"},
+	{"DialOptions.Conn.Compression", "the server answers the offer of compression wrongly: leave --compress out"},
+	{"DialOptions.Proxy", "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY"},
+	{"DialOptions.DialContext", "only HTTP proxies are supported: check HTTP_PROXY and HTTPS_PROXY, or unset them"},
+	{"MaxRedirects", "the server redirects too often: use the URL at which it answers"},
+	{"(Subprotocols)", "offer a subprotocol that the server speaks, with --subprotocol NAME"},
+}
+
+// sent is what a handshake told the server about the client.
+type sent struct {
+	credentials []string // their places, such as "Authorization header"
+	origin      string
+}
+
+// sentBy returns what a handshake sends with these options.
+func sentBy(raw string, opts *websocket.DialOptions) *sent {
+	s := &sent{origin: opts.Header.Get("Origin")}
+	for name := range opts.Header {
+		if redact.Name(name) {
+			s.credentials = append(s.credentials, name+" header")
+		}
+	}
+	slices.Sort(s.credentials)
+	if u, err := url.Parse(raw); err == nil {
+		if u.User != nil {
+			s.credentials = append(s.credentials, "user and password of the URL")
+		}
+		for name := range u.Query() {
+			if redact.Name(name) {
+				s.credentials = append(s.credentials, name+" in the URL's query")
+			}
+		}
+	}
+	for _, name := range opts.Subprotocols {
+		if _, ok := redact.Subprotocol(name); ok {
+			s.credentials = append(s.credentials, "token in a subprotocol")
+		}
+	}
+	if opts.TLS != nil && len(opts.TLS.Certificates) > 0 {
+		s.credentials = append(s.credentials, "client certificate")
+	}
+	return s
+}
+
+// handshakeStep returns the next step after a failed handshake, in terms of flags and of what was sent.
+func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
+	switch {
+	case e.Stage == handshake.StageStatus && e.Status == http.StatusUnauthorized:
+		return unauthorizedStep(e, sent)
+	case e.Stage == handshake.StageStatus && e.Status == http.StatusForbidden:
+		return forbiddenStep(sent)
+	}
+	hint := e.Hint
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); ok {
+		hint = "TLS.RootCAs"
+	}
+	for _, row := range optionSteps {
+		if strings.Contains(hint, row.option) {
+			return row.step
+		}
+	}
+	return hint
+}
+
+// unauthorizedStep is the next step after a 401.
+func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
+	var schemes []string
+	for _, challenge := range e.Header.Values("WWW-Authenticate") {
+		scheme, _, _ := strings.Cut(challenge, " ")
+		schemes = append(schemes, strings.TrimSuffix(scheme, ","))
+	}
+	wanted := ""
+	if len(schemes) > 0 {
+		wanted = " (" + strings.Join(schemes, ", ") + ")"
+	}
+	if len(sent.credentials) > 0 {
+		return "the server did not accept the credential that was sent (" + strings.Join(sent.credentials, ", ") +
+			"): it is wrong, expired or revoked, or not of the kind that the server wants" + wanted
+	}
+	return "no credential was sent, and the server wants one" + wanted +
+		`: -H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
+}
+
+// forbiddenStep is the next step after a 403.
+func forbiddenStep(sent *sent) string {
+	var reasons []string
+	if sent.origin != "" {
+		reasons = append(reasons, "the origin "+sent.origin+" may not be one that it allows (--origin)")
+	}
+	if len(sent.credentials) > 0 {
+		reasons = append(reasons, "the credential ("+strings.Join(sent.credentials, ", ")+") may not have the right")
+	} else {
+		reasons = append(reasons, "no credential was sent")
+	}
+	if sent.origin == "" {
+		reasons = append(reasons, "no Origin was sent, which some servers want (--origin https://example.com)")
+	}
+	return "the server refuses this client: " + strings.Join(reasons, "; ")
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// The next step after a 401 and a 403 takes into account what was sent, and repeats no secret.
+func TestRefusedStep(t *testing.T) {
+	state(t)
+	status := http.StatusUnauthorized
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("WWW-Authenticate", `Bearer realm="x"`)
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(s.Close)
+	addr := strings.TrimPrefix(s.URL, "http://")
+	for _, tt := range []struct {
+		status int
+		args   []string
+		want   []string
+		not    string
+	}{
+		{401, []string{"ws://" + addr}, []string{"no credential was sent", "(Bearer)", "-H", "--cert"}, "did not accept"},
+		{401, []string{"-H", "Authorization: Bearer hush", "ws://" + addr}, []string{"did not accept", "Authorization header", "(Bearer)"}, "no credential"},
+		{401, []string{"-H", "cookie: a=hush", "ws://" + addr}, []string{"did not accept", "Cookie header"}, "no credential"},
+		{401, []string{"ws://u:hush@" + addr}, []string{"did not accept", "user and password"}, "no credential"},
+		{401, []string{"ws://" + addr + "?access_token=hush"}, []string{"did not accept", "access_token in the URL's query"}, "no credential"},
+		{401, []string{"ws://" + addr + "?room=1"}, []string{"no credential was sent"}, "did not accept"},
+		{403, []string{"ws://" + addr}, []string{"no credential was sent", "no Origin was sent"}, "not be one"},
+		{403, []string{"--origin", "https://a.example", "ws://" + addr}, []string{"https://a.example", "no credential was sent"}, "no Origin"},
+		{403, []string{"-H", "X-API-Key: hush", "ws://" + addr}, []string{"X-Api-Key header", "no Origin was sent"}, "no credential"},
+	} {
+		status = tt.status
+		got := runCommand(t, append([]string{"dial"}, tt.args...)...)
+		_, step, _ := strings.Cut(got.stderr, "next step: ")
+		for _, want := range tt.want {
+			if !strings.Contains(step, want) {
+				t.Errorf("%d %q: %q is not in %q", tt.status, tt.args, want, step)
+			}
+		}
+		if got.code != exitFailed || strings.Contains(step, tt.not) || strings.Contains(got.stderr, "hush") {
+			t.Errorf("%d %q: exit %d, %q", tt.status, tt.args, got.code, got.stderr)
+		}
+	}
+}
+
+// A proxy's refusal is not one of the server.
+func TestProxyStep(t *testing.T) {
+	e := &websocket.HandshakeError{Stage: handshake.StageProxy, Status: http.StatusForbidden, Hint: "the proxy refuses", Err: errors.New("no")}
+	if got := handshakeStep(e, &sent{}); got != "the proxy refuses" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// No next step that a user of the binary reads names an option of the library.
+func TestStepsNameFlags(t *testing.T) {
+	option := regexp.MustCompile(`Options|TLS\.|[a-z][A-Z]|\(Subprotocols\)`)
+	for _, row := range optionSteps {
+		e := &websocket.HandshakeError{Hint: fmt.Sprintf("correct it (%s)", row.option), Err: errors.New("x")}
+		got := handshakeStep(e, &sent{})
+		if got != row.step || option.MatchString(got) {
+			t.Errorf("%s: %q", row.option, got)
+		}
+	}
+}
