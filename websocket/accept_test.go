@@ -143,7 +143,7 @@ func TestAccept_Replies(t *testing.T) {
 		{"subprotocol", same("Sec-WebSocket-Protocol: a b"), handshake.StageSubprotocol, 400, "", []string{"Sec-WebSocket-Protocol"}},
 		{"extension", same("Sec-WebSocket-Extensions: ;"), handshake.StageExtension, 400, "", []string{"§9.1"}},
 		{"origin", same("Origin: http://evil.example.net"), handshake.StageOrigin, 403, "", []string{"may not connect", "§10.2"}},
-		{"origin behind a proxy", same("Origin: https://server.example.com"), handshake.StageOrigin, 403, "", []string{"TrustedProxies"}},
+		{"origin behind a proxy", same("Origin: https://server.example.com"), handshake.StageOrigin, 403, "", []string{"trusted proxies"}},
 	} {
 		c, reply, nc, err := accept(t, tt.request, nil)
 		e, ok := errors.AsType[*HandshakeError](err)
