@@ -60,7 +60,7 @@ func (g *Guard) admit(r *http.Request) (*Identity, error) {
 	return id, err
 }
 
-var errNobody = errors.New("an Authenticator that returns no error, and nobody either")
+var errNobody = errors.New("an Authenticator returned neither an identity nor an error")
 var errEnded = errors.New("the credential has expired")
 
 // identify asks a, and believes nothing that cannot be: whoever wrote a may have made a mistake. The error is an [*Error].

@@ -51,7 +51,7 @@ type certificateKey struct {
 
 var (
 	errCertificateTime = errors.New("the client certificate has expired, or is not valid yet")
-	errCertificateName = errors.New("the client certificate names nobody known here")
+	errCertificateName = errors.New("the client certificate names no known user")
 )
 
 // NewCertificates returns an Authenticator that takes names from client certificates.

@@ -243,7 +243,7 @@ func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	case err != nil:
 		return nil, err
 	case expires.IsZero() && !j.o.AllowNoExpiry:
-		return nil, errors.New("the token has no exp, and would hold for ever")
+		return nil, errors.New("the token has no exp, so it would never expire")
 	case !expires.IsZero():
 		// RFC 7519 §4.1.4: on or after exp it must not be accepted.
 		if expires = expires.Add(j.o.Skew); !now.Before(expires) {

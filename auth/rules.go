@@ -156,7 +156,7 @@ func (r *Rules) Authorize(id *Identity, a Action) (Decision, error) {
 func (r *Rules) Decide(id *Identity, a Action) Decision {
 	switch {
 	case id == nil:
-		return Decision{Rule: -1, Reason: "nobody is known"}
+		return Decision{Rule: -1, Reason: "the client is unknown"}
 	case len(r.rules) == 0:
 		return Decision{Rule: -1, Allowed: true, Reason: "there are no rules"}
 	}

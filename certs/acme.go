@@ -146,7 +146,7 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 		return nil, &Error{"ACME directory", errors.New("is not reached by https"), "write https://host/path, as the CA says"}
 	}
 	if !o.AgreeTerms {
-		return nil, &Error{"ACME", errors.New("nobody has agreed to the terms of service of the CA"),
+		return nil, &Error{"ACME", errors.New("the terms of service of the CA have not been accepted"),
 			"read them at " + o.Directory + " (its termsOfService), then say that you agree"}
 	}
 	if o.Cache == "" {

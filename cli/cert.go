@@ -45,7 +45,7 @@ be stolen, is worth little. The key stays in its file.`,
 		Args: cobra.NoArgs,
 		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, renew) }),
 	}
-	cmd.Flags().BoolVar(&renew, "new", false, "throw the CA away and make another one; whoever trusted it must trust the new one")
+	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make another one; clients that trusted it must trust the new one")
 	return cmd
 }
 

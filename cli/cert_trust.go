@@ -93,7 +93,7 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	if names := signsFor(ca); in && len(names) > 0 {
 		row("signs for", visible.Text(strings.Join(names, ", "))+", and nothing else")
 	} else if in {
-		row("signs for", p.with("31", "anything")+": whoever has its key can pose as any server to this machine")
+		row("signs for", p.with("31", "anything")+": anyone with its key can pose as any server to this machine")
 	}
 	verb, done, idle := "untrust", "has it no more: ", "does not have it: "
 	if in {

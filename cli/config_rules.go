@@ -32,7 +32,7 @@ func newConfigTest(sys *System) *cobra.Command {
 	f := ruleFlags{do: choice{"connect", []string{"connect", "subscribe", "publish"}}, expect: choice{"", []string{"allow", "deny"}}}
 	cmd := &cobra.Command{
 		Use:   "test FILE",
-		Short: "Ask the rules of a configuration what somebody may do",
+		Short: "Ask the rules of a configuration what a user may do",
 		Long: `Asks the rules of an endpoint whether an identity may do something, and prints the
 decision and the rule that made it. No server runs, and no credential is looked at.
 
@@ -67,7 +67,7 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 	flags.StringVar(&f.ask.Endpoint, "endpoint", "", "the endpoint's `name`; not needed when there is one only")
 	flags.StringVarP(&f.ask.User, "user", "u", "", "the identity's subject")
 	flags.StringVar(&f.ask.Method, "method", "", "how it was found out, such as jwt")
-	flags.StringVar(&f.claims, "claims", "", "what its credential says besides, a `JSON` object")
+	flags.StringVar(&f.claims, "claims", "", "further claims of its credential, a `JSON` object")
 	flags.StringVar(&f.identity, "identity", "", "all of that as one `JSON` object with subject, method and claims")
 	flags.Var(&f.do, "do", "what it wants to do")
 	flags.StringVar(&f.ask.Channel, "channel", "", "the `name` of the channel that it is about")
@@ -222,7 +222,7 @@ func findEndpoint(c *config.Config, name string) (int, error) {
 	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "there are " + strings.Join(names, ", ")}
 }
 
-// identityOf returns who asks, nil when the endpoint lets in nobody without a credential and there is none.
+// identityOf returns who asks, nil when the endpoint admits no client without a credential and there is none.
 func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why string) {
 	if ask.User != "" {
 		return &auth.Identity{Subject: ask.User, Method: ask.Method, Claims: ask.Claims}, ""
@@ -230,7 +230,7 @@ func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why str
 	if slices.ContainsFunc(e.Auth, func(r config.AuthRef) bool { return r.Name == config.Anonymous }) {
 		return &auth.Identity{Subject: config.Anonymous, Method: config.Anonymous}, ""
 	}
-	return nil, "the endpoint lets in nobody without a credential"
+	return nil, "the endpoint admits no client without a credential"
 }
 
 // print writes a verdict for people.

@@ -145,7 +145,7 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--endpoint", "chat", "-u", "bob"}, 0, "endpoints[0].rules[3]\n"},
 		{[]string{"--endpoint", "chat", "--do", "publish", "--channel", "c"}, 0, "c.yaml:10:9 endpoints[0].rules[1]\n"},
 		{[]string{"--endpoint", "chat", "--identity", `{"subject": "x", "claims": {"roles": ["admin"]}}`}, 0, "endpoints[0].rules[0]\n"},
-		{[]string{"--endpoint", "members"}, 0, "deny\n  because   the endpoint lets in nobody without a credential\n"},
+		{[]string{"--endpoint", "members"}, 0, "deny\n  because   the endpoint admits no client without a credential\n"},
 		{[]string{"--endpoint", "members", "-u", "x"}, 0, "allow\n  because   there are no rules\n"},
 		{[]string{"--endpoint", "members", "-u", "x", "--expect", "allow"}, 0, "allow\n"},
 		{[]string{"--endpoint", "members", "-u", "x", "--expect", "deny"}, 1, "allow\n  because   there are no rules\n  expected  deny\n"},

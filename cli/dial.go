@@ -77,7 +77,7 @@ serve" on this machine, which can vouch for localhost and this host's name only.
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
 	flags.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
 	flags.StringVar(&f.origin, "origin", "", "send this Origin, as a browser does for a page of https://example.com")
-	flags.BoolVar(&f.insecure, "insecure", false, "take any certificate: whoever sits in between can read and change everything")
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
 	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
 	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "its private key, a PEM `file`; may lie in the file of --cert")

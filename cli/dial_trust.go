@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// checkURL makes sure that a URL is one to dial, and returns it without what is nobody's business: user information and
+// checkURL makes sure that a URL is one to dial, and returns it without what may be secret: user information and
 // the query. Its errors do not repeat the URL where a password may be in it.
 func checkURL(raw string) (string, error) {
 	const schemes = "write wss://, or ws:// for a server without TLS"
@@ -67,7 +67,7 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 	var err error
 	switch {
 	case f.insecure:
-		fmt.Fprintln(sys.Stderr, "handfast: --insecure: whoever sits in between can read and change everything")
+		fmt.Fprintln(sys.Stderr, "handfast: --insecure: an attacker on the path can read and change everything")
 		config.InsecureSkipVerify = true
 	case f.cacert != "":
 		config.RootCAs, err = readRoots(f.cacert)

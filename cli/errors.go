@@ -55,7 +55,7 @@ func (e *hinted) NextStep() string { return e.hint }
 // errInterrupted ends a command whose orderly end was cut short. Nothing is said about it: the user knows.
 var errInterrupted = errors.New("interrupted")
 
-// errQuiet ends a command that failed in a way nobody wants to read about.
+// errQuiet ends a command that failed and has nothing more to print.
 var errQuiet = errors.New("failed")
 
 // report tells the user about an error and returns the exit code.

@@ -46,8 +46,8 @@ It exits 0 when the connection opened and worked, 1 when not, whatever it printe
 
 As a browser does it sends the Origin of the URL's own host, offers compression and
 follows no redirect. After a handshake that succeeded it tries another one as a page
-of a foreign site, to see whether the server would let it in (--no-cross-site leaves
-that out); after some failures it opens further connections, without credentials but
+of another site, to see whether the server would accept it (--no-cross-site skips
+that); after some failures it opens further connections, without credentials but
 where a 403 is tried with other origins, to find out why (--no-probes).
 
 Credentials are redacted in everything that it prints. Each flag for one takes the
@@ -86,7 +86,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.noOrigin, "no-origin", false, "send no Origin, as programs do that are no browser")
 	flags.BoolVar(&f.noCompress, "no-compress", false, "do not offer compression")
 	f.credentials.define(cmd)
-	flags.BoolVar(&f.insecure, "insecure", false, "take any certificate: whoever sits in between can read and change everything")
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
 	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
 	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "its private key, a PEM `file`; may lie in the file of --cert")
@@ -181,7 +181,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	return errQuiet
 }
 
-// explained is standard output. When nobody takes it any more there is nothing left to explain.
+// explained is standard output. When it is closed, the explanation ends.
 type explained struct {
 	w      io.Writer
 	failed func()

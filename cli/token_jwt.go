@@ -46,7 +46,7 @@ RSA key RS256, an ECDSA key ES256, ES384 or ES512, an Ed25519 key EdDSA. The sec
 a file of 32 bytes or more; a line end at its end does not count.
 
 It is for trying things out and for programs that may sign for themselves. Users get
-their tokens from whoever knows them.`,
+their tokens from the service that authenticates them.`,
 		Example: `  head -c 32 /dev/urandom | base64 >secret
   handfast token jwt --secret-file secret --sub alice
   handfast token jwt --key private.pem --sub alice --aud chat --claim 'roles=["admin"]'`,
@@ -192,7 +192,7 @@ func newTokenShow(sys *System) *cobra.Command {
 		Use:   "show",
 		Short: "Show what a signed token says",
 		Long: `Reads a token from standard input and prints its header and its claims as JSON,
-without the signature and without checking it: anybody can write such a token.`,
+without the signature and without checking it: anyone can write such a token.`,
 		Example: `  handfast token show <token`,
 		Args:    cobra.NoArgs,
 		RunE: run(func(*cobra.Command, []string) error {

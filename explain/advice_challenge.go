@@ -86,21 +86,22 @@ func unquote(s string) string {
 // explainChallenge says what each challenge of a 401 asks for.
 func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	all := parseChallenges(r.Response.Values("WWW-Authenticate"))
+	given := r.Target != nil && len(r.Target.Credentials) > 0
+	if given {
+		d.ForClient = []string{"The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
+			"): it is wrong, expired or revoked, or not of the kind that the server wants."}
+	}
 	if len(all) == 0 {
 		d.forClient("The answer has no WWW-Authenticate, so it does not say what is wanted: a cookie, a token, a key. See the server's documentation.")
 	}
 	var names []string
 	for _, c := range all {
 		names = append(names, c.scheme)
-		d.forClient(wanted(c, r.Target != nil && len(r.Target.Credentials) > 0))
+		d.forClient(wanted(c, given))
 	}
 	if len(names) > 0 {
-		d.Cause = fmt.Sprintf("The server wants to know who connects (%s), and the request has no credential that it accepts.",
+		d.Cause = fmt.Sprintf("The server requires authentication (%s), and the request has no credential that it accepts.",
 			strings.Join(names, ", "))
-	}
-	if r.Target != nil && len(r.Target.Credentials) > 0 {
-		d.forClient("The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
-			"): it is not of the kind that is wanted, or it is wrong, expired or revoked.")
 	}
 	nameProxy(r, f, d)
 }
@@ -154,7 +155,7 @@ func wantedBearer(c challenge, given bool) string {
 	case e == "":
 		s += " It names no error: the request had no token that the server saw."
 	case e == "invalid_token":
-		s += " invalid_token: the token is expired, revoked, broken or made for somebody else; get a new one."
+		s += " invalid_token: the token is expired, revoked, malformed, or issued for another audience; get a new one."
 	case e == "insufficient_scope":
 		s += " insufficient_scope: the token is good and does not allow this; ask for one with the scope that is named."
 	case e == "invalid_request":

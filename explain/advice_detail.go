@@ -145,7 +145,7 @@ func withOrigin(origin string) string {
 // explainForbidden says whether it can be the origin.
 func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	if len(r.Origins) == 0 {
-		d.forClient("Whether it is the origin was not tried: try --origin with that of the server itself.")
+		d.forClient("Other origins were not tried: leave --no-probes out, or try --origin with that of the server itself.")
 	} else {
 		var tried []string
 		for _, o := range r.Origins {
@@ -154,8 +154,12 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 		d.Cause = "The server refuses this client, and not because of the origin: it refused the request " +
 			strings.Join(tried, " and ") + " too."
 	}
-	if r.Target != nil && len(r.Target.Credentials) == 0 {
+	switch {
+	case r.Target == nil:
+	case len(r.Target.Credentials) == 0:
 		d.forClient("The request had no credential; some servers answer 403 where 401 would be right.")
+	default:
+		d.forClient("The request had a credential (" + strings.Join(r.Target.Credentials, ", ") + "): its user may lack the right.")
 	}
 	nameProxy(r, f, d)
 }
@@ -168,7 +172,7 @@ func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
 	for _, c := range r.Target.Credentials {
 		switch c {
 		case "cookie", "basic", "client certificate":
-			d.forOwner(fmt.Sprintf("This request had a credential that browsers send by themselves (%s): mend this at once.", c))
+			d.forOwner(fmt.Sprintf("This request had a credential that browsers send by themselves (%s): fix this first.", c))
 		}
 	}
 }

@@ -8,21 +8,21 @@ var openAdvice = []explanation{
 		owner: []string{"After the empty line of the 101 come frames and nothing else: see what still writes to the connection, such as an error " +
 			"page, a second answer, a line of a log.",
 			"If a proxy is in front, see that it passes bytes on unchanged once it has seen a 101."},
-		client: []string{"Only the server's owner can mend this. See in the evidence what came."},
+		client: []string{"Only the server's owner can fix this. See in the evidence what came."},
 	},
 	{
 		fault: FaultMasked, clause: "RFC 6455 §5.1",
 		cause: "The server masks its frames, which only a client may, so that the client has to fail the connection.",
 		owner: []string{"Use the server's side of the WebSocket library: its client's side was put on this end.",
 			"In a hand-written frame, the first bit of the second byte, MASK, has to be 0, and no mask follows."},
-		client: []string{"Only the server's owner can mend this."},
+		client: []string{"Only the server's owner can fix this."},
 	},
 	{
 		fault: FaultFrame, clause: "RFC 6455 §5", general: true,
 		cause: "The server sent a frame that breaks a rule, so that the client has to fail the connection.",
 		owner: []string{"The clause says which rule. Use a WebSocket library, up to date, and one writer at a time: two that write to one connection " +
 			"at once mix their frames."},
-		client: []string{"Only the server's owner can mend this. If it happens under compression only, do not offer compression."},
+		client: []string{"Only the server's owner can fix this. If it happens under compression only, do not offer compression."},
 	},
 	{
 		fault: FaultClosedAtOnce, clause: "RFC 6455 §7.4",
@@ -43,7 +43,7 @@ var openAdvice = []explanation{
 	{
 		fault: FaultNoPong, clause: "RFC 6455 §5.5.2",
 		cause: "The server did not answer a ping, which it has to unless it is closing.",
-		owner: []string{"Answer each ping with a pong of the same payload. Most libraries do so by themselves, as long as somebody reads from the " +
+		owner: []string{"Answer each ping with a pong of the same payload. Most libraries do so by themselves, as long as the application reads from the " +
 			"connection: keep a reader running."},
 		client: []string{"Do not take the missing pong for a dead connection; send a message of the application's own to find out."},
 	},

@@ -150,7 +150,7 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		d.Cause = fmt.Sprintf("The server did not see the request for an upgrade: %s in front of it did not pass the Upgrade and "+
-			"Connection headers on, which hold for one hop only unless it is told to.", p.name)
+			"Connection headers on: they apply to one hop only unless it is configured to.", p.name)
 		d.ForOwner = append([]string(nil), p.upgrade...)
 		return
 	}

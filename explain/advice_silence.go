@@ -50,7 +50,7 @@ var silenceAdvice = []explanation{
 			"    Sec-WebSocket-Accept: VALUE",
 			"Better, use a WebSocket library: it writes the head itself, and the application must write nothing before it.",
 		},
-		client: []string{"Only the server's owner can mend this. See in the evidence what came."},
+		client: []string{"Only the server's owner can fix this. See in the evidence what came."},
 		detail: explainLineEnd,
 	},
 	{
@@ -66,7 +66,7 @@ var silenceAdvice = []explanation{
 			"End the head with an empty line, CR LF CR LF, and flush it before waiting for the first message.",
 			"If the handler ends while it writes, see its log for a crash.",
 		},
-		client: []string{"Only the server's owner can mend this. See in the evidence how far it came."},
+		client: []string{"Only the server's owner can fix this. See in the evidence how far it came."},
 	},
 }
 
@@ -75,7 +75,7 @@ func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, bareLF) {
 		d.Cause = "Lines of the answer's head end in a bare LF instead of CR LF: browsers let it pass, as RFC 9112 allows, and strict clients " +
 			"refuse it, those of Node, of Python's websockets and of handfast among them."
-		d.ForClient = []string{"Only the server's owner can mend this. A browser opens the connection all the same."}
+		d.ForClient = []string{"Only the server's owner can fix this. A browser opens the connection all the same."}
 	}
 }
 

@@ -4,51 +4,51 @@ package explain
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
-		cause: "The server gave an ordinary answer instead of switching protocols: no WebSocket is at this path, or the " +
-			"request for it did not get through.",
+		cause: "The server gave an ordinary answer instead of switching protocols: there is no WebSocket at this path, or the " +
+			"upgrade request did not reach it.",
 		owner: []string{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
-			"If it is, a proxy in front took the Upgrade and Connection headers away.",
+			"If it is, a proxy in front removed the Upgrade and Connection headers.",
 		},
 		client: []string{"Check the path: the page of an application and its WebSocket are at different ones, such as / and /ws."},
 		detail: suspectProxy,
 	},
 	{
 		fault: FaultStatus301, clause: "RFC 9110 §15.4.2",
-		cause: "The server says that the resource has moved for good; browsers do not follow a redirect of a WebSocket.",
+		cause: "The server says that the resource has moved permanently; browsers do not follow a redirect of a WebSocket.",
 		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
-			"From http to https: clients have to be given wss:// from the start."},
+			"From http to https: give clients a wss:// URL from the start."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
 	},
 	{
 		fault: FaultStatus302, clause: "RFC 9110 §15.4.3",
-		cause: "The server sends the client elsewhere for now; browsers do not follow a redirect of a WebSocket.",
-		owner: []string{"If it leads to a login page: answer 401 to a WebSocket instead, so that the client can tell.",
+		cause: "The server redirects the client temporarily; browsers do not follow a redirect of a WebSocket.",
+		owner: []string{"If it leads to a login page: answer 401 to a WebSocket instead, which the client can recognize.",
 			"Else exempt the WebSocket's path from the redirect."},
 		client: []string{"Log in first and send the credential along, or use the URL that the Location header names."},
 		detail: explainLocation,
 	},
 	{
 		fault: FaultStatus307, clause: "RFC 9110 §15.4.8",
-		cause: "The server sends the client elsewhere for now; browsers do not follow a redirect of a WebSocket.",
+		cause: "The server redirects the client temporarily; browsers do not follow a redirect of a WebSocket.",
 		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
-			"From http to https: clients have to be given wss:// from the start. A browser shows its own HSTS redirects as 307."},
+			"From http to https: give clients a wss:// URL from the start. A browser shows its own HSTS redirects as 307."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
 	},
 	{
 		fault: FaultStatus308, clause: "RFC 9110 §15.4.9",
-		cause: "The server says that the resource has moved for good; browsers do not follow a redirect of a WebSocket.",
+		cause: "The server says that the resource has moved permanently; browsers do not follow a redirect of a WebSocket.",
 		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
-			"From http to https, or for a slash at the end: clients have to be given the last URL from the start."},
+			"From http to https, or for a slash at the end: give clients the final URL from the start."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
 	},
 	{
 		fault: FaultStatus400, clause: "RFC 9110 §15.5.1",
 		cause: "The server finds a mistake in the request: a parameter, a header, or the handshake itself.",
-		owner: []string{"Say in the answer's body what is wrong, and see in the log whether the request came whole: Host, Upgrade, " +
+		owner: []string{"Say in the answer's body what is wrong, and check in the log whether the request arrived intact: Host, Upgrade, " +
 			"Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.",
 			"A request head that is too large is 400 with many servers: cookies and long tokens count."},
 		client: []string{"Read the body of the answer, then check the query, the subprotocols and the further headers."},
@@ -58,17 +58,17 @@ var statusAdvice = []explanation{
 		fault: FaultStatus404, clause: "RFC 9110 §15.5.5",
 		cause: "The server has nothing at this path.",
 		owner: []string{
-			"Check the route, its prefix, and what a proxy in front makes of the path: in nginx, proxy_pass with a path replaces " +
+			"Check the route, its prefix, and how a proxy in front rewrites the path: in nginx, proxy_pass with a path replaces " +
 				"the location's prefix, and without one it does not.",
-			"Many frameworks answer 404 when the Upgrade header did not get through, since the route is for WebSockets only.",
+			"Many frameworks answer 404 when the Upgrade header did not get through, since the route matches WebSockets only.",
 		},
 		client: []string{"Check the path, capitals and the slash at the end included, and the host name."},
 		detail: suspectProxy,
 	},
 	{
 		fault: FaultStatus405, clause: "RFC 9110 §15.5.6",
-		cause:  "The server does not take a GET at this path, which every WebSocket handshake is.",
-		owner:  []string{"Let the route take GET; if it is an API for POST, the WebSocket is at another path."},
+		cause:  "The server does not allow GET at this path, and every WebSocket handshake is a GET.",
+		owner:  []string{"Allow GET on the route; if it is an API for POST, the WebSocket is at another path."},
 		client: []string{"Check the path: this one belongs to something else."},
 		detail: explainAllow,
 	},
@@ -86,15 +86,15 @@ var statusAdvice = []explanation{
 		cause: "The server does not speak version 13 of the protocol, which is RFC 6455 and the only one in use.",
 		owner: []string{"Update the WebSocket library: versions 0 to 8 are drafts from before 2011.",
 			"Check that no proxy changes the Sec-WebSocket-Version header."},
-		client: []string{"Nothing helps but a server that speaks version 13."},
+		client: []string{"Only a server that speaks version 13 helps."},
 		detail: explainVersions,
 	},
 	{
 		fault: FaultUpgradeStripped, clause: "RFC 9110 §7.6.1",
 		cause: "The server did not see the request for an upgrade: a proxy in front of it did not pass the Upgrade and Connection " +
-			"headers on, which hold for one hop only unless it is told to.",
-		owner: []string{"Tell each proxy on the way to pass the upgrade on."},
-		client: []string{"Only the server's owner can mend this. If the server has a port or name without the proxy, try that.",
+			"headers on: they apply to one hop only unless it is configured to.",
+		owner: []string{"Configure each proxy on the way to pass the upgrade on."},
+		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
 		detail: explainStripped,
 	},
@@ -113,15 +113,15 @@ var statusAdvice = []explanation{
 		owner: []string{"Check that the backend runs, that the proxy has its address, port and scheme right, and that the backend does not " +
 			"hang up on the handshake; the proxy's error log says which.",
 			"nginx: \"upstream prematurely closed connection\" and \"connect() failed\" name the cause in error.log."},
-		client: []string{"Try again later: only the server's owner can mend this."},
+		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
 	},
 	{
 		fault: FaultStatus503, clause: "RFC 9110 §15.6.4",
-		cause: "The server, or a proxy in front of it, does not take connections now: it is overloaded, restarts, or has no backend left.",
+		cause: "The server, or a proxy in front of it, accepts no connections now: it is overloaded, restarting, or has no backend left.",
 		owner: []string{"Check the health checks of the backends, and the limits of connections. A node that drains answers this on purpose: " +
 			"the proxy should have taken it out before."},
-		client: []string{"Try again, with a wait that grows and has chance in it; after Retry-After if the answer has one."},
+		client: []string{"Try again with exponential backoff and jitter; after Retry-After if the answer has one."},
 		detail: explainRetryAfter,
 	},
 	{
@@ -129,7 +129,7 @@ var statusAdvice = []explanation{
 		cause: "A proxy in front of the server waited for its answer for too long.",
 		owner: []string{"See what the backend waits for before its 101; check that the proxy reaches it at all (firewall, wrong port).",
 			"Raising the proxy's timeout only hides it: a handshake takes milliseconds."},
-		client: []string{"Try again later: only the server's owner can mend this."},
+		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
 	},
 	{
@@ -145,7 +145,7 @@ var statusAdvice = []explanation{
 var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",
-		cause: "The server wants to know who connects, and the request has no credential that it accepts.",
+		cause: "The server requires authentication, and the request has no credential that it accepts.",
 		owner: []string{"Say in WWW-Authenticate what is wanted; RFC 9110 §11.6.1 asks for it with every 401.",
 			"Browsers cannot set Authorization on a WebSocket: offer a cookie, a ticket in the query, or a token in a subprotocol."},
 		client: []string{"Send a credential that fits the challenge."},
@@ -182,7 +182,7 @@ var refusalAdvice = []explanation{
 		fault: FaultStatus429, clause: "RFC 6585 §4",
 		cause: "The server has had too many requests from this client.",
 		owner: []string{"Limit by user rather than by address: whole offices share one. Send Retry-After, so that clients know when to come back."},
-		client: []string{"Wait, then come back with a wait that grows and has chance in it; look for a loop that reconnects at once.",
+		client: []string{"Wait, then reconnect with exponential backoff and jitter; look for a loop that reconnects immediately.",
 			"Open one connection for a user, not one for every tab or component."},
 		detail: explainRetryAfter,
 	},

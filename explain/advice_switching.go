@@ -8,7 +8,7 @@ var (
 		"    Upgrade: websocket",
 		"    Connection: Upgrade",
 		useLibrary}
-	fieldLost = []string{"Only the server's owner can mend this; a proxy on the way may also have taken the header away: try wss://."}
+	fieldLost = []string{"Only the server's owner can fix this; a proxy on the way may also have taken the header away: try wss://."}
 )
 
 // switchingAdvice is about a 101 that breaks a rule: a client has to fail the connection, and browsers do.
@@ -18,7 +18,7 @@ var switchingAdvice = []explanation{
 		cause: "The server answered 101 in HTTP/1.0, which has no such answers.",
 		owner: []string{"Answer with HTTP/1.1. A proxy that speaks HTTP/1.0 to the server is a common cause. nginx:",
 			"    proxy_http_version 1.1;"},
-		client: []string{"Only the server's owner can mend this."},
+		client: []string{"Only the server's owner can fix this."},
 		detail: nameProxy,
 	},
 	{
@@ -43,7 +43,7 @@ var switchingAdvice = []explanation{
 		owner: []string{"The answer needs both lines; a proxy must not put keep-alive or close in their place:",
 			"    Upgrade: websocket",
 			"    Connection: Upgrade"},
-		client: []string{"Only the server's owner can mend this; a proxy on the way may also have changed the header: try wss://."},
+		client: []string{"Only the server's owner can fix this; a proxy on the way may also have changed the header: try wss://."},
 		detail: explainStrippedAnswer,
 	},
 	{
@@ -52,7 +52,7 @@ var switchingAdvice = []explanation{
 		owner: []string{"Send the SHA-1 of the key and the GUID, in base64:",
 			"    Sec-WebSocket-Accept: base64(SHA-1(key + \"258EAFA5-E914-47DA-95CA-C5AB0DC85B11\"))",
 			useLibrary},
-		client: []string{"Only the server's owner can mend this. An answer from before 2011 has no such header, nor does one that is made up."},
+		client: []string{"Only the server's owner can fix this. An answer from before 2011 has no such header, nor does one that is made up."},
 	},
 	{
 		fault: FaultAcceptWrong, clause: "RFC 6455 §4.1",
@@ -60,14 +60,14 @@ var switchingAdvice = []explanation{
 		owner: []string{"Compute it from the key as it stands in the header, as text, not decoded, without spaces around it:",
 			"    Sec-WebSocket-Accept: base64(SHA-1(key + \"258EAFA5-E914-47DA-95CA-C5AB0DC85B11\"))",
 			"The base64 is that of the 20 bytes of the hash, not of its 40 hexadecimal digits.",
-			"If the computation is right, a cache or a proxy answers with somebody else's handshake: do not cache it."},
-		client: []string{"Only the server's owner can mend this. Do not skip this check: it keeps other services from being taken for a WebSocket."},
+			"If the computation is right, a cache or a proxy answers with the handshake of another client: do not cache it."},
+		client: []string{"Only the server's owner can fix this. Do not skip this check: it keeps other services from being taken for a WebSocket."},
 	},
 	{
 		fault: FaultAcceptRepeated, clause: "RFC 6455 §11.3.3",
 		cause:  "The 101 has more than one Sec-WebSocket-Accept header.",
 		owner:  []string{"Let only one place write it: a framework and the application, or a proxy and the server, both do.", useLibrary},
-		client: []string{"Only the server's owner can mend this."},
+		client: []string{"Only the server's owner can fix this."},
 	},
 	{
 		fault: FaultSubprotocolUnasked, clause: "RFC 6455 §4.1",
@@ -106,7 +106,7 @@ var switchingAdvice = []explanation{
 		fault: FaultExtensionUnasked, clause: "RFC 6455 §4.1",
 		cause:  "The server agreed to an extension that the client did not offer, so that the client has to fail the connection.",
 		owner:  []string{"Answer only with extensions that stand in the request's Sec-WebSocket-Extensions; without the header, send none."},
-		client: []string{"If the extension is wanted, offer it: permessage-deflate is compression. Else only the owner can mend this."},
+		client: []string{"If the extension is wanted, offer it: permessage-deflate is compression. Else only the owner can fix this."},
 	},
 	{
 		fault: FaultExtensionParams, clause: "RFC 7692 §7.1", general: true,
@@ -121,6 +121,6 @@ var switchingAdvice = []explanation{
 		cause: "The 101 announces a body, which it cannot have: behind its head come frames at once.",
 		owner: []string{"Send neither Content-Length nor Transfer-Encoding with a 101, and no body. A middleware that adds them has to leave a 101 alone.",
 			useLibrary},
-		client: []string{"Only the server's owner can mend this: what it sends cannot be told from frames."},
+		client: []string{"Only the server's owner can fix this: what it sends cannot be distinguished from frames."},
 	},
 }

@@ -32,7 +32,7 @@ var tlsAdvice = []explanation{
 	},
 	{
 		fault: FaultTLSVersion, clause: "RFC 8996 §5",
-		cause: "The server speaks no TLS newer than 1.1, which nobody may use any more; browsers and this client want 1.2 at least.",
+		cause: "The server speaks no TLS newer than 1.1, which is obsolete; browsers and this client require 1.2 or later.",
 		owner: []string{
 			"Allow TLS 1.2 and 1.3. nginx, HAProxy, Apache:",
 			"    ssl_protocols TLSv1.2 TLSv1.3;",
@@ -131,7 +131,7 @@ var certAdvice = []explanation{
 			"Renew the certificate, and make the server read it again: certbot renew && systemctl reload nginx",
 			"If it was renewed, a process still serves the old one: reload each proxy and each node.",
 		},
-		client: []string{"Check this machine's clock first. If it is right, only the server's owner can mend this."},
+		client: []string{"Check this machine's clock first. If it is right, only the server's owner can fix this."},
 		detail: explainValidity,
 	},
 	{
@@ -161,13 +161,13 @@ var certAdvice = []explanation{
 		},
 		client: []string{
 			"If the authority is a private one that you know, name its certificate to the client: --cacert ca.pem",
-			"If you do not know it, somebody may be reading along: a company's proxy, a virus scanner, an attacker.",
+			"If you do not know it, the connection may be intercepted: by a company's proxy, a virus scanner, an attacker.",
 		},
 		detail: explainIssuer,
 	},
 	{
 		fault: FaultCertSelfSigned, clause: "RFC 5280 §6.1",
-		cause: "The server's certificate is signed by itself, so nobody vouches for it.",
+		cause: "The server's certificate is self-signed, so no authority vouches for it.",
 		owner: []string{
 			"Use a certificate of an authority: Let's Encrypt for a public name, handfast cert dev for development.",
 			"Browsers give no way to accept one for a WebSocket: it just fails.",
@@ -183,7 +183,7 @@ var certAdvice = []explanation{
 			"    cat cert.pem chain.pem privkey.pem > /etc/haproxy/HOST.pem",
 			"It seems to work in browsers that have kept or fetch the missing certificate, and fails in programs.",
 		},
-		client: []string{"Only the server's owner can mend this. Until then name the intermediate certificate: --cacert chain.pem"},
+		client: []string{"Only the server's owner can fix this. Until then name the intermediate certificate: --cacert chain.pem"},
 		detail: explainIssuer,
 	},
 	{
@@ -193,6 +193,6 @@ var certAdvice = []explanation{
 			"Issue it anew for a server (extendedKeyUsage serverAuth), with SHA-256 or better, below an authority that may sign it:",
 			"    openssl x509 -in cert.pem -noout -text",
 		},
-		client: []string{"Only the server's owner can mend this. Do not turn verification off."},
+		client: []string{"Only the server's owner can fix this. Do not turn verification off."},
 	},
 }

@@ -77,7 +77,9 @@ func TestDetailOfAReport(t *testing.T) {
 		{"capitals", FaultSubprotocolUnasked, with(answered(101, "", "Sec-WebSocket-Protocol: Chat"), func(r *Report) {
 			r.Target.Subprotocols = []string{"chat"}
 		}), "Capitals count"},
-		{"no origin tried", FaultStatus403, answered(403, ""), "was not tried"},
+		{"no origin tried", FaultStatus403, answered(403, ""), "were not tried"},
+		{"a credential without the right", FaultStatus403, with(answered(403, ""), func(r *Report) { r.Target.Credentials = []string{"cookie"} }),
+			"The request had a credential (cookie): its user may lack the right"},
 		{"origins tried", FaultStatus403, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Origin: "https://chat.example", Status: 403}, {Status: 403}}
 		}), "with the origin https://chat.example and without an Origin header too"},
@@ -85,7 +87,7 @@ func TestDetailOfAReport(t *testing.T) {
 		{"an origin taken", FaultOrigin, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Status: 101, Opened: true}}
 		}), "accepts the request without an Origin header"},
-		{"a cookie", FaultCrossSite, with(answered(101, ""), func(r *Report) { r.Target.Credentials = []string{"cookie"} }), "mend this at once"},
+		{"a cookie", FaultCrossSite, with(answered(101, ""), func(r *Report) { r.Target.Credentials = []string{"cookie"} }), "fix this first"},
 		{"one that expired", FaultCertExpired, chain(Certificate{NotBefore: day(1, 1), NotAfter: day(4, 1)}), "30 days ago"},
 		{"an authority that expired", FaultCertExpired, chain(Certificate{NotBefore: day(1, 1), NotAfter: day(9, 1)},
 			Certificate{Subject: "Old CA", NotBefore: day(1, 1), NotAfter: day(4, 30)}), "Old CA, which the server sends along, expired on 2026-04-30"},

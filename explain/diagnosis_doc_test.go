@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
+	"github.com/handfast/handfast/explain"
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
@@ -16,5 +18,28 @@ func TestDocumentOfDiagnosesIsCurrent(t *testing.T) {
 	}
 	if !bytes.Equal(got, faults.Document()) {
 		t.Errorf("%s is stale: run go generate ./explain", faults.Target)
+	}
+}
+
+// A clause names the document that it is in: a bare number could be of RFC 6455 or of RFC 9110.
+func TestClausesNameTheirDocument(t *testing.T) {
+	clause := regexp.MustCompile(`(?:RFC [0-9]+|WHATWG [A-Za-z]+) §[0-9.]+`)
+	for _, d := range explain.Diagnoses() {
+		if d.Clause != "" && !clause.MatchString(d.Clause) {
+			t.Errorf("%s: clause %q", d.ID, d.Clause)
+		}
+	}
+	golden, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(golden) == 0 {
+		t.Fatal(golden, err)
+	}
+	for _, name := range golden {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bare := clause.ReplaceAll(text, nil); bytes.Contains(bare, []byte("§")) {
+			t.Errorf("%s: a clause without its document", name)
+		}
 	}
 }

@@ -135,13 +135,14 @@ func (t *requester) setTarget() {
 // credentials names the patterns by which credentials are sent.
 func (t *requester) credentials() []string {
 	c := &t.o.Credentials
+	scheme, _, _ := strings.Cut(t.o.Header.Get("Authorization"), " ")
 	var patterns []string
 	for _, p := range [...]struct {
 		name string
 		used bool
 	}{
-		{"bearer", c.Bearer != ""},
-		{"basic", c.Username != "" || c.Password != ""},
+		{"bearer", c.Bearer != "" || equalFold(scheme, "Bearer")},
+		{"basic", c.Username != "" || c.Password != "" || equalFold(scheme, "Basic")},
 		{"cookie", c.Cookie != "" || t.o.Header.Get("Cookie") != ""},
 		{"subprotocol", slices.ContainsFunc(t.subprotocols(), func(s string) bool {
 			_, ok := redact.Subprotocol(s)
@@ -160,10 +161,17 @@ func (t *requester) credentials() []string {
 	return patterns
 }
 
-// secretHeader reports whether one of the further headers holds a secret that is no cookie.
+// secretHeader reports whether one of the further headers holds a secret of a pattern without a name.
 func (t *requester) secretHeader() bool {
-	for name := range t.o.Header {
-		if redact.Name(name) && !equalFold(name, "Cookie") {
+	for name, values := range t.o.Header {
+		switch {
+		case !redact.Name(name) || equalFold(name, "Cookie"):
+		case equalFold(name, "Authorization"):
+			scheme, _, _ := strings.Cut(strings.Join(values, ", "), " ")
+			if !equalFold(scheme, "Bearer") && !equalFold(scheme, "Basic") {
+				return true
+			}
+		default:
 			return true
 		}
 	}

@@ -208,7 +208,7 @@ func newCertificates(cfg *config.Certificate) (auth.Authenticator, error) {
 func (m *methods) newTickets(path string, cfg *config.Method) (*method, error) {
 	t := cfg.Ticket
 	if t.Origins.Any {
-		return nil, m.cfg.Problem(path+".ticket.origins", "pages of any origin could have tickets of whoever visits them",
+		return nil, m.cfg.Problem(path+".ticket.origins", "pages of any origin could get tickets of their visitors",
 			"a list of origins")
 	}
 	tickets, err := auth.NewTickets(auth.TicketOptions{

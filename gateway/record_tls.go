@@ -16,7 +16,7 @@ import (
 var tlsHints = []struct{ part, hint string }{
 	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA there, or serve the whole chain"},
 	{"bad certificate", "the client does not accept the server's certificate: check its names, its dates and its chain"},
-	{"certificate has expired", "somebody's certificate has expired: see which with handfast explain"},
+	{"certificate has expired", "a certificate has expired: handfast explain shows which one"},
 	{"client didn't provide a certificate", "this listener requires a client certificate: give the client one"},
 	{"failed to verify certificate", "the client's certificate was not issued by one of client_ca, or has expired"},
 	{"client offered only unsupported versions", "the client's TLS is too old: update it, or lower min_version if it speaks 1.2"},

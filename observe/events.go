@@ -27,7 +27,7 @@ const (
 
 // The events of the audit log.
 const (
-	AuditConnected    = "connected"    // a client was let in
+	AuditConnected    = "connected"    // a client was admitted
 	AuditDisconnected = "disconnected" // it has left, or was closed
 	AuditRefused      = "refused"      // a client was kept out
 	AuditClosing      = "closing"      // connections were told to go, by an operator or a revocation

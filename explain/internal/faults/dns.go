@@ -30,7 +30,7 @@ type zone struct {
 	rcode byte // the answer to a question for any other name
 }
 
-// resolver serves z and returns a resolver that asks it and nobody else.
+// resolver serves z and returns a resolver that asks only it.
 func (l *lab) resolver(z zone) (*net.Resolver, error) {
 	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

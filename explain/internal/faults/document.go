@@ -31,7 +31,7 @@ const intro = `<!-- Generated from package explain by "go generate ./explain". D
 
 What ` + "`handfast explain`" + ` can name: for each fault the cause in one sentence, the clause, and what to do about it, for the
 server's owner and for the client's author. A report adds what it saw: the evidence, names, times, the product in front.
-Behind each row stands at least one test server that commits exactly this fault, and that has to be told by this name and
+Each row has at least one test server that commits exactly this fault, and that must be diagnosed with this name and
 no other; %d servers for %d faults. A warning is a fault with which the connection opens all the same.
 `
 

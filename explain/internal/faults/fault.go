@@ -12,7 +12,7 @@ import (
 
 // Fault is a mistake and a server that makes it. A mistake that servers make in several ways has as many entries.
 type Fault struct {
-	// ID is what the server has to be told apart by; "" when nothing is wrong with it.
+	// ID is the fault that must be diagnosed; "" when nothing is wrong with it.
 	ID explain.Fault
 	// Name says what the server does; it is unique.
 	Name string

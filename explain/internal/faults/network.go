@@ -27,7 +27,7 @@ func nameServerFails(l *lab) (*Site, error) {
 	return &Site{URL: "ws://broken.test/", Options: explain.Options{Resolver: r}}, err
 }
 
-// refused is a port that nobody listens on.
+// refused is a port without a listener.
 func refused(l *lab) (*Site, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -37,7 +37,7 @@ func refused(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 }
 
-// unanswered is a port whose packets nobody answers: the queue of its listener is full, so the kernel drops what comes.
+// unanswered is a port whose packets get no answer: the queue of its listener is full, so the kernel drops what comes.
 func unanswered(l *lab) (*Site, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -71,7 +71,7 @@ func silent(l *lab) (*Site, error) {
 }
 
 // halfBroken is a name with an IPv6 and an IPv4 address of which only the second has a server. The first is one that
-// documents use; the dialer takes it to a port of the loopback interface that nobody listens on.
+// documents use; the dialer takes it to a port of the loopback interface without a listener.
 func halfBroken(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
 	if err != nil {

@@ -109,7 +109,7 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultAcceptWrong, Name: "the accept value of another key", start: wrongAccept},
 	{ID: explain.FaultAcceptWrong, Name: "the key as accept value", start: keyEchoed},
 	{ID: explain.FaultAcceptRepeated, Name: "two accept values", start: head(good + acceptField)},
-	{ID: explain.FaultSubprotocolUnasked, Name: "a subprotocol that nobody asked for",
+	{ID: explain.FaultSubprotocolUnasked, Name: "a subprotocol that was not requested",
 		start: head(good + "Sec-WebSocket-Protocol: chat\n")},
 	{ID: explain.FaultSubprotocolUnasked, Name: "another subprotocol than asked for",
 		start: offering(head(good+"Sec-WebSocket-Protocol: superchat\n"), "chat")},
@@ -117,9 +117,9 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultSubprotocolRepeated, Name: "two subprotocols",
 		start: offering(head(good+"Sec-WebSocket-Protocol: a\nSec-WebSocket-Protocol: b\n"), "a", "b")},
 	{ID: explain.FaultTokenEchoed, Name: "the token as subprotocol", Warning: true, start: tokenEchoed},
-	{ID: explain.FaultExtensionUnasked, Name: "an extension that nobody asked for",
+	{ID: explain.FaultExtensionUnasked, Name: "an extension that was not requested",
 		start: head(good + "Sec-WebSocket-Extensions: x-snappy\n")},
-	{ID: explain.FaultExtensionUnasked, Name: "compression that nobody asked for", start: uncompressed(
+	{ID: explain.FaultExtensionUnasked, Name: "compression that was not requested", start: uncompressed(
 		head(good + "Sec-WebSocket-Extensions: permessage-deflate\n"))},
 	{ID: explain.FaultExtensionParams, Name: "a window of 16 bits",
 		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=16\n")},

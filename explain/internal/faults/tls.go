@@ -102,7 +102,7 @@ func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
 		return l.withTLS(&tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			// crypto/tls lets HTTP/1.1 in where h2 alone is known (it is lenient there), and so has to be told otherwise.
+			// crypto/tls accepts HTTP/1.1 where only h2 is configured (it is lenient there), so it has to be prevented.
 			c := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: []string{protocol}}
 			if !slices.Contains(hello.SupportedProtos, protocol) {
 				c.NextProtos = []string{"nothing"}
