@@ -63,7 +63,7 @@ func (g *Guard) admit(r *http.Request) (*Identity, error) {
 var errNobody = errors.New("an Authenticator returned neither an identity nor an error")
 var errEnded = errors.New("the credential has expired")
 
-// identify asks a, and believes nothing that cannot be: whoever wrote a may have made a mistake. The error is an [*Error].
+// identify asks a, and checks that the answer is possible: a may have a mistake. The error is an [*Error].
 func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	id, err := a.Authenticate(r)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// The bounds of hashes in a password file: whoever writes the file should not be able to stop the server with one line.
+// The bounds of hashes in a password file: one line of the file must not be able to stop the server.
 const (
 	bcryptMinCost, bcryptMaxCost = 5, 14 // htpasswd makes 5 unless asked for more; 14 takes about a second
 	argonMaxMemory               = 256 << 10
@@ -168,7 +168,7 @@ func parseBasicUsers(name, text string) (*basicUsers, error) {
 	return users, err
 }
 
-// verify reports whether the password is that of user. For an unknown user it computes somebody's hash all the same,
+// verify reports whether the password is that of user. For an unknown user it computes the hash of another one,
 // always the same one, so that the time it takes does not say who is known.
 func (u *basicUsers) verify(user, password string) bool {
 	entry, known := u.byName[user]
@@ -182,5 +182,5 @@ func (u *basicUsers) verify(user, password string) bool {
 	return entry.hash.verify(password) && known
 }
 
-// claims returns what the file says of a user besides.
+// claims returns what else the file says of a user.
 func (u *basicUsers) claims(user string) map[string]any { return u.byName[user].claims }

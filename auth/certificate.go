@@ -92,7 +92,7 @@ func (c *Certificates) Challenge() string { return "" }
 // Authenticate implements [Authenticator]. The Identity's ID is the certificate's SHA-256 fingerprint in hex; it ends with
 // the certificate.
 func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
-	// PeerCertificates would also hold what a client sent and nobody checked.
+	// PeerCertificates would also hold unverified certificates of the client.
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.VerifiedChains[0]) == 0 {
 		return nil, ErrNoCredentials
 	}
@@ -115,7 +115,7 @@ func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
 	}, nil
 }
 
-// subject returns whom a certificate stands for, "" if nobody.
+// subject returns the user that a certificate stands for, "" if none.
 func (c *Certificates) subject(cert *x509.Certificate) string {
 	for _, kind := range c.o.Names {
 		for _, name := range certificateNames(cert, kind) {
@@ -152,7 +152,7 @@ func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !fits(kind, n) })
 }
 
-// fits reports whether a name may be one of its kind. One that has the form of another kind could pass for somebody else:
+// fits reports whether a name may be one of its kind. One that has the form of another kind could pass for another user:
 // an address among the names of the DNS, which a CA may look at less closely.
 func fits(kind CertificateName, name string) bool {
 	switch kind {

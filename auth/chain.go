@@ -37,7 +37,7 @@ func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 	for _, m := range c.methods {
 		id, err := m.Authenticate(r)
 		if err == nil && shown != nil && isAnonymous(id) {
-			continue // who shows a credential wants to be somebody, and has to be told that it does not hold
+			continue // a client with a credential must learn that it is not valid
 		}
 		if err == nil {
 			return id, nil
@@ -45,7 +45,7 @@ func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 		if !errors.Is(err, ErrNoCredentials) {
 			return nil, err
 		}
-		// A chain within, behind another method, says in an *Error of just that cause that nobody was shown anything.
+		// A chain within, behind another method, says in an *Error of just that cause that there was no credential.
 		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && shown == nil { //nolint:errorlint // not what wraps it
 			shown = err
 		}

@@ -11,10 +11,10 @@ import (
 
 // Cookie finds a token in a cookie.
 //
-// A browser adds its cookies to every WebSocket that any page opens, so that a page of somebody else could connect as its
+// A browser adds its cookies to every WebSocket that any page opens, so that a page of another site could connect as its
 // visitor (cross-site WebSocket hijacking, CWE-1385). Therefore a request with the cookie must come from a page of one of
 // origins, "https://app.example.com", as the browser says in its Origin field: compared whole, without wildcards. A request
-// from another page, or from none, is answered with 403, whatever the cookie is worth. SameSite=Lax or Strict helps besides,
+// from another page, or from none, is answered with 403, whatever the cookie is worth. SameSite=Lax or Strict helps in addition,
 // but takes every subdomain for the same site. A name that begins with "__Host-" keeps other subdomains from setting it.
 //
 // The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] has to name those that are not
@@ -32,7 +32,7 @@ func Cookie(name string, origins ...string) (Source, error) {
 }
 
 // SessionCookie lets next judge a session cookie, once it is clear that a page of one of origins sends it (see [Cookie]). It is for
-// methods that ask somebody else about the cookie, such as forward auth. A request without the cookie carries no
+// methods that ask a service about the cookie, such as forward auth. A request without the cookie carries no
 // credentials, and next is not asked.
 //
 // The error is about an origin that no browser sends, or an empty list.

@@ -196,7 +196,7 @@ func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	if !ok && !f.o.Always {
 		return nil, ErrNoCredentials
 	}
-	// All that the service is told belongs to the question: its answer may hang on any of it.
+	// Everything that is sent to the service belongs to the question: its answer may depend on any of it.
 	answer, err := f.memo.ask(r.Context(), f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
 		// Others wait for this answer: it does not end with the request that happened to be first.
 		return f.ask(context.WithoutCancel(r.Context()), question)

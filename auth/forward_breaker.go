@@ -8,7 +8,7 @@ import (
 
 var errForwardPause = errors.New("the auth service has failed again and again, and is not asked for a while")
 
-// forwardBreaker stops asking a service that fails: after limit failures in a row nobody asks for a pause; then one asks,
+// forwardBreaker stops asking a service that fails: after limit failures in a row no request asks for a pause; then one asks,
 // and its luck decides for all.
 type forwardBreaker struct {
 	limit int

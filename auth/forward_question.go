@@ -33,8 +33,8 @@ func fieldName(s string) bool {
 	})
 }
 
-// question returns what the service is told about a request, and whether there is a credential in it. Besides the fields
-// that are copied it is told what the client asks for, as Traefik (X-Forwarded-...) and nginx (X-Original-...) do; what the
+// question returns what is sent to the service about a request, and whether there is a credential in it. In addition to the
+// fields that are copied, that is what the client asks for, as Traefik (X-Forwarded-...) and nginx (X-Original-...) do; what the
 // client itself says there does not reach it.
 func (f *Forward) question(r *http.Request) (http.Header, bool) {
 	h := http.Header{}

@@ -27,7 +27,7 @@ type FetchOptions struct {
 	// Timeout bounds a fetch, and so how long a handshake waits for one. 0 means 5 seconds.
 	Timeout time.Duration
 
-	// AllowHTTP allows http:// to hosts other than this one. Whoever is on the way can then put keys of his own in place of
+	// AllowHTTP allows http:// to hosts other than this one. An attacker on the path can then put keys of his own in place of
 	// the issuer's, and be anybody.
 	AllowHTTP bool
 
@@ -181,7 +181,7 @@ func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan st
 	case k.err == nil:
 		return nil, nil, Unavailable(k.next.Sub(now), fmt.Errorf("%s: closed", k.name))
 	}
-	// The key may be one that could not be fetched: nobody knows.
+	// The key may be one that could not be fetched.
 	return nil, nil, Unavailable(k.next.Sub(now), fmt.Errorf("%s: %w", k.name, k.err))
 }
 

@@ -42,8 +42,8 @@ const (
 	maxKeyTrials = 8 // signatures checked for one token that names no key
 )
 
-// Secret is a secret that whoever issues the tokens shares with this server, for HS256; from 48 bytes on also for HS384, and
-// from 64 for HS512: RFC 7518 §3.2 wants as many bytes as the hash has. Whoever can verify with it can also issue. The error
+// Secret is a secret that the issuer of the tokens shares with this server, for HS256; from 48 bytes on also for HS384, and
+// from 64 for HS512: RFC 7518 §3.2 wants as many bytes as the hash has. A party that can verify with it can also issue. The error
 // is about a secret of less than 32 bytes, or one that is a key of another kind. The slice is copied.
 func Secret(secret []byte) (KeySource, error) {
 	if strings.Contains(string(secret), "-----BEGIN ") {

@@ -8,7 +8,7 @@ import (
 // FileKeys are the keys in a file.
 type FileKeys struct {
 	// OnError, if it is not nil, is called when the file has changed and cannot be used; the keys that were there stay. It is
-	// set before the first use, and called by whoever needs a key: it must return soon.
+	// set before the first use, and called by any goroutine that needs a key: it must return soon.
 	OnError func(error)
 
 	*storeFile[keySet]

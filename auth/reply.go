@@ -26,7 +26,7 @@ func Unauthorized(cause error, challenges ...string) *Error {
 	return e
 }
 
-// Forbidden is the error for a client that may not do what it asks for, whoever it is: 403. cause is for the server's log.
+// Forbidden is the error for a client that may not do what it asks for, whatever its credential: 403. cause is for the server's log.
 func Forbidden(cause error) *Error {
 	return &Error{Status: http.StatusForbidden, Reason: "This is not allowed.", Err: cause}
 }
@@ -38,7 +38,7 @@ func TooMany(retryAfter time.Duration, cause error) *Error {
 		Reason: "Too many requests. Try again later.", Err: cause}
 }
 
-// Unavailable is the error for credentials that nobody can judge now, since a source of keys or a service that knows them
+// Unavailable is the error for credentials that cannot be judged now, since a source of keys or a service that knows them
 // is down: 503, with Retry-After in whole seconds, at least one. cause is for the server's log.
 func Unavailable(retryAfter time.Duration, cause error) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Header: retryHeader(retryAfter),

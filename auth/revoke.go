@@ -15,7 +15,7 @@ const storeTimeout = 2 * time.Second
 var errRevoked = errors.New("the credential is revoked")
 
 // RefuseRevoked returns an Authenticator that asks a, and keeps out whom store says is revoked. While store does not
-// answer it keeps out everybody whom a would let in, with 503.
+// answer it rejects every client that a would admit, with 503.
 func RefuseRevoked(a Authenticator, store Store) Authenticator {
 	return &refuseRevoked{next: a, store: store}
 }
@@ -72,7 +72,7 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// Logout is an endpoint that ends the sessions of whoever calls it: it revokes all credentials of the caller's subject
+// Logout is an endpoint that ends the sessions of its caller: it revokes all credentials of the caller's subject
 // that were issued until now, so that every node closes the connections that stand on them. It answers POST with 204.
 // Its fields are not changed while it serves.
 type Logout struct {

@@ -13,7 +13,7 @@ const maxToken = 16 << 10
 // It may be used from many goroutines at once.
 type Source struct {
 	find   func(r *http.Request) (string, error)
-	scheme string // of the challenge, with its parameters besides the realm
+	scheme string // of the challenge, with its parameters other than the realm
 }
 
 // Token returns the token in a request. The error is ErrNoCredentials, or an [*Error] when there is something that cannot

@@ -22,7 +22,7 @@ const (
 	fileSettles = 2 * time.Second
 )
 
-// storeFile is a file of credentials that is read again when it has changed. There is no goroutine behind it: whoever
+// storeFile is a file of credentials that is read again when it has changed. It has no goroutine of its own: a caller that
 // wants its content looks at the file first, at most once a second. It follows symbolic links, so that a change of where
 // one of them leads is a change of the file.
 type storeFile[T any] struct {
@@ -100,7 +100,7 @@ func (f *storeFile[T]) read(anyway bool) error {
 		f.since = time.Time{}
 	}
 	f.seen = info
-	if !info.Mode().IsRegular() { // opening a pipe would wait for somebody to write
+	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
 		if f.since = (time.Time{}); same && !anyway {
 			return nil
 		}

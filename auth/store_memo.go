@@ -16,7 +16,7 @@ import (
 type digest [sha256.Size]byte
 
 // memo remembers answers to questions that are dear, for a short time and a bounded number of them; the one that was not
-// asked for longest goes first. A question that is being answered is not asked twice: whoever else has it waits.
+// asked for longest goes first. A question that is being answered is not asked twice: other callers with it wait.
 type memo[V any] struct {
 	key [32]byte
 	max int

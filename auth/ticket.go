@@ -141,7 +141,7 @@ func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (str
 	return ticket, nil
 }
 
-// key is where the Store has a ticket. Whoever can read the Store finds no ticket there that could be redeemed.
+// key is where the Store has a ticket. A reader of the Store finds no ticket there that could be redeemed.
 func (t *Tickets) key(ticket string) string {
 	sum := sha256.Sum256([]byte(ticket + t.o.Name)) // all tickets are of one length: where the name begins is clear
 	return ticketStored + base64.RawURLEncoding.EncodeToString(sum[:])

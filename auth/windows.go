@@ -6,7 +6,7 @@ import (
 )
 
 // windows counts what happens for each key, in windows of time that begin with the first count. When there are too many
-// keys the window that began first is forgotten. Whoever uses it holds a lock.
+// keys the window that began first is forgotten. Its user holds a lock.
 type windows[K comparable] struct {
 	window time.Duration
 	max    int

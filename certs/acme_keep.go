@@ -54,7 +54,7 @@ func (a *acmeSource) keep(h *acmeHost) {
 	}
 }
 
-// pause waits, for less time when somebody asks, and reports whether to go on.
+// pause waits, for less time when a handshake asks, and reports whether to go on.
 func (a *acmeSource) pause(h *acmeHost, wait, rest time.Duration) bool {
 	began := time.Now()
 	timer := time.NewTimer(wait)

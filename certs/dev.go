@@ -21,7 +21,7 @@ const retry = time.Hour
 type Dev struct {
 	dir  string
 	ca   authority
-	host string // the host name the leaf is for besides localhost; empty: none
+	host string // the host name the leaf is for in addition to localhost; empty: none
 	left string // the host name the CA may not sign for; empty: none
 	now  func() time.Time
 
@@ -55,7 +55,7 @@ func openDev(dir, host string, now func() time.Time) (*Dev, error) {
 	return d, nil
 }
 
-// RenewDev throws away the CA in dir, key and all, and makes another one. Whoever trusts the old one must be told to
+// RenewDev throws away the CA in dir, key and all, and makes another one. Clients that trust the old one have to
 // trust the new one instead; a server that is running goes on with the old one until it is started again.
 func RenewDev(dir, host string) (*Dev, error) {
 	old := dir + ".old"
@@ -117,10 +117,10 @@ func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if err == nil {
 		d.leaf = leaf
 	}
-	return d.leaf, nil // when that failed, the old one until somebody looks: clients say that it has ended
+	return d.leaf, nil // when that failed, the old one: clients report that it has expired
 }
 
-// CAFile returns the file in dir with the CA's certificate, in PEM: what a client is told to trust.
+// CAFile returns the file in dir with the CA's certificate, in PEM: what a client has to trust.
 func CAFile(dir string) string { return filepath.Join(dir, caFile) }
 
 // LeafFile returns the file in dir with the server's certificate and its key, in PEM.

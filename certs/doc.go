@@ -20,7 +20,7 @@
 //
 // # What a stolen development CA is worth
 //
-// People install the development CA where their browser looks, so whoever steals its key can pose as somebody else to
+// People install the development CA where their browser looks, so a thief of its key can pose as another server to
 // that browser. Three things bound the damage. The key stays in a file that only its owner may read, in a directory
 // that only its owner may enter, and nothing here sends it anywhere. Every machine makes a CA of its own. And the
 // certificate carries critical name constraints (RFC 5280 §4.2.1.10): a verifier believes it about localhost, names

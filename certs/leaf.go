@@ -63,7 +63,7 @@ func (d *Dev) wanted() ([]string, []net.IP) {
 	return names, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 }
 
-// newLeaf makes a server certificate and puts it into the file at path, in one step for whoever reads that.
+// newLeaf makes a server certificate and puts it into the file at path, in one step for its readers.
 func (d *Dev) newLeaf(path string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -87,7 +87,7 @@ type ACME struct {
 	// Directory is the URL of the CA. "" means Let's Encrypt.
 	Directory string
 
-	// RootFile holds the certificates, in PEM, of whoever signed the directory's own certificate, for a CA inside of a
+	// RootFile holds the certificates, in PEM, of the authority that signed the directory's own certificate, for a CA inside of a
 	// company. "" means the system's authorities.
 	RootFile string
 

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/internal/watch"
 )
 
-// Provider serves TLS from files, a CA that speaks ACME and the development CA, and lets in the clients that it is told
+// Provider serves TLS from files, a CA that speaks ACME and the development CA, and admits the clients that it is configured
 // to. What it serves from may change at any time: every new handshake uses what is there then, and nothing happens to
 // connections that are open. A file that is broken, half written or gone changes nothing; it is reported, and looked at
 // again when it changes.
@@ -237,7 +237,7 @@ func (p *Provider) look() error {
 	return errors.Join(faults...)
 }
 
-// tell hands an event to whoever wants to know.
+// tell passes an event to the callback, if there is one.
 func (p *Provider) tell(e Event) {
 	p.loading.Lock()
 	defer p.loading.Unlock()

@@ -32,7 +32,7 @@ func ticketPeriod(now time.Time) int64 { return now.Unix() / int64(ticketWindow/
 // hours, and nodes whose clocks differ still understand each other.
 //
 // To replace a secret without losing sessions, add the new one as the second line on all nodes; then make it the first
-// one; a day later take the old one out. Only that last step makes old tickets worthless to a thief: whoever has a
+// one; a day later take the old one out. Only that last step makes old tickets worthless to a thief: a thief who has a
 // secret can derive the keys of all times, and read the sessions of TLS 1.2 that he recorded and that were resumed.
 // Those of TLS 1.3 stay closed to him, since every resumption there has a key exchange of its own.
 //

@@ -97,7 +97,7 @@ func leaf(name string, more ...func(*x509.Certificate)) func(*x509.Certificate) 
 	}
 }
 
-// tlsServer handshakes with whoever comes, and returns its address.
+// tlsServer handshakes with every client, and returns its address.
 func tlsServer(t *testing.T, config *tls.Config) string {
 	t.Helper()
 	return rawServer(t, func(c net.Conn) { tls.Server(c, config).Handshake() })
@@ -221,7 +221,7 @@ func TestCertShowServer(t *testing.T) {
 	}
 }
 
-// What shows no certificate is told about, with a next step.
+// A server without a certificate is reported with a next step.
 func TestCertShowFailures(t *testing.T) {
 	state(t)
 	dir := t.TempDir()

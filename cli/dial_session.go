@@ -151,7 +151,7 @@ func (s *session) settle(ctx context.Context) {
 			if !s.busy.Load() {
 				return
 			}
-			idle.Reset(quiet) // whoever reads our output takes their time
+			idle.Reset(quiet) // the reader of our output is slow
 		}
 	}
 }
@@ -199,7 +199,7 @@ func (s *session) verdict(unanswered error) error {
 	var out *outputError
 	if errors.As(s.why, &out) {
 		if errors.Is(out.err, syscall.EPIPE) {
-			return errQuiet // whoever read our output has seen enough
+			return errQuiet // the reader of our output has closed it
 		}
 		return out
 	}

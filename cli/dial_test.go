@@ -343,11 +343,11 @@ func TestDialRequest(t *testing.T) {
 		t.Errorf("request %v %v", r.URL, r.Header)
 	}
 	if strings.Contains(got.stderr, "secret") {
-		t.Errorf("a secret is told: %q", got.stderr)
+		t.Errorf("a secret is printed: %q", got.stderr)
 	}
 }
 
-// A failed handshake is told in full, without a secret and without what would steer a terminal.
+// A failed handshake is reported in full, without a secret and without control characters.
 func TestDialRefused(t *testing.T) {
 	state(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Whatever part of cobra an error comes through, its own next step is told, and the exit code says whose it is.
+// An error keeps its own next step and exit code through every part of cobra.
 func TestReport(t *testing.T) {
 	usage := usagef("write it so", "that makes no sense")
-	failure := &hinted{errors.New("it broke"), "mend it"}
+	failure := &hinted{errors.New("it broke"), "fix it"}
 	for _, c := range []struct {
 		name string
 		err  error
@@ -25,7 +25,7 @@ func TestReport(t *testing.T) {
 		{"usage, wrapped", fmt.Errorf("flag: %w", usage), exitUsage, "handfast: flag: that makes no sense\n  next step: write it so\n"},
 		{"usage without a next step", usagef("", "no"), exitUsage, "handfast: no\n  next step: see handfast --help\n"},
 		{"cobra's own", errors.New("unknown flag: --x"), exitUsage, "handfast: unknown flag: --x\n  next step: see handfast --help\n"},
-		{"a failure", &runError{failure}, exitFailed, "handfast: it broke\n  next step: mend it\n"},
+		{"a failure", &runError{failure}, exitFailed, "handfast: it broke\n  next step: fix it\n"},
 		{"a failure that steers", &runError{errors.New("\x1b[31m")}, exitFailed, "handfast: \\x1b[31m\n"},
 		{"a quiet one", &runError{errQuiet}, exitFailed, ""},
 		{"interrupted", &runError{errInterrupted}, exitInterrupted, ""},

@@ -182,7 +182,7 @@ func TestExplainUsage(t *testing.T) {
 			t.Errorf("%q: exit %d, %q, %q", tt.args, got.code, got.stderr, got.stdout)
 		}
 		if strings.Contains(got.stderr, "secret") {
-			t.Errorf("%q: a secret is told: %q", tt.args, got.stderr)
+			t.Errorf("%q: a secret is printed: %q", tt.args, got.stderr)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func TestExplainCredentials(t *testing.T) {
 			out := stdout.String() + stderr.String()
 			for _, secret := range []string{tt.secret, "YWxpY2U6aHVzaC1wYXNz", "aHVzaC1zdWI"} {
 				if strings.Contains(out, secret) {
-					t.Errorf("%q: %s is told:\n%s", tt.args, secret, out)
+					t.Errorf("%q: %s is printed:\n%s", tt.args, secret, out)
 				}
 			}
 			if code != exitFailed || !strings.Contains(out, "[redacted]") {
@@ -301,7 +301,7 @@ func (g *gone) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Nobody reads any more: a watch without an end ends.
+// An endless watch ends when its reader has gone.
 func TestExplainEndsWithItsReader(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		go c.Read(ctx)

@@ -85,7 +85,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 	return cmd
 }
 
-// check makes sure that the flags make sense, so that a typing error is told as one of the command line.
+// check makes sure that the flags make sense, so that a typing error is reported as one of the command line.
 func (f *serveFlags) check() error {
 	for _, addr := range f.listen {
 		scheme, addr := listenScheme(addr)

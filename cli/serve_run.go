@@ -138,7 +138,7 @@ func (r *reloader) tell(err error) {
 	}
 }
 
-// watch has changed told when a file of the configuration has something else in it.
+// watch sends on changed when a file of the configuration has changed.
 func (r *reloader) watch(ctx context.Context) {
 	ctx, r.stop = context.WithCancel(ctx)
 	cfg := r.cfg
@@ -146,7 +146,7 @@ func (r *reloader) watch(ctx context.Context) {
 		err := config.Watch(ctx, cfg, func() {
 			select {
 			case r.changed <- struct{}{}:
-			default: // one that nobody has seen yet tells the same
+			default: // one is already waiting
 			}
 		})
 		if err != nil {

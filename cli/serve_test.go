@@ -118,7 +118,7 @@ func write(t *testing.T, file, text string) string {
 }
 
 // told waits until the log has a line with all of the parts. In between it does what it is given, again and again: a
-// change of a file counts from when it is watched, and nobody is told when that is.
+// change of a file counts from when it is watched, and no event says when that is.
 func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)

@@ -70,7 +70,7 @@ var networkAdvice = []explanation{
 			"Make the server listen on IPv6 too (listen [::]:443), and let it through the firewall.",
 			"Or remove the AAAA record from the DNS.",
 		},
-		client: []string{"Use a client that tries both kinds of addresses; until it is mended, ask for IPv4 addresses only."},
+		client: []string{"Use a client that tries both kinds of addresses; until it is fixed, ask for IPv4 addresses only."},
 	},
 	{
 		fault: FaultProxyUnreachable, clause: "RFC 9110 §9.3.6",

@@ -92,7 +92,7 @@ var switchingAdvice = []explanation{
 		fault: FaultSubprotocolRepeated, clause: "RFC 6455 §11.3.4",
 		cause:  "The 101 has more than one Sec-WebSocket-Protocol header.",
 		owner:  []string{"Choose one of those offered, and write it once; do not send the client's list back."},
-		client: []string{"Offer one subprotocol only, until the owner has mended it."},
+		client: []string{"Offer one subprotocol only, until the owner has fixed it."},
 		detail: explainSubprotocol,
 	},
 	{
@@ -113,7 +113,7 @@ var switchingAdvice = []explanation{
 		cause: "The parameters with which the server agreed to an extension are not allowed, so that the client has to fail the connection.",
 		owner: []string{"permessage-deflate allows four, each once: server_no_context_takeover and client_no_context_takeover without a value, " +
 			"server_max_window_bits and client_max_window_bits from 8 to 15, the last only if the client has offered it.",
-			"Turn compression off until the library is mended or updated."},
+			"Turn compression off until the library is fixed or updated."},
 		client: []string{"Offer no compression: then the server has nothing to answer."},
 	},
 	{

@@ -108,7 +108,7 @@ func TestProbesAreBounded(t *testing.T) {
 			if dials++; dials == 1 {
 				return first(ctx, network, address)
 			}
-			client, _ := wstest.NetPipe(64 << 10) // nobody answers
+			client, _ := wstest.NetPipe(64 << 10) // no answer comes
 			return client, nil
 		}
 		opts.StepTimeout = 10 * time.Second

@@ -170,8 +170,8 @@ func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	return t.own(c), nil
 }
 
-// warnOfIPv6 tells of IPv6 addresses that failed although the name has them, when IPv4 works. A machine without IPv6, and
-// a name of this machine, are nobody's fault.
+// warnOfIPv6 warns of IPv6 addresses that failed while IPv4 works. A machine without IPv6, and a name of this machine, are
+// no fault.
 func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
 	if !worked.Is4() {
 		return

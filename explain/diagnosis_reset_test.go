@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// A reset is told apart from an ordinary end, whether it is a read or a write that meets it.
+// A reset is distinguished from an ordinary end, in a read and in a write.
 func TestResetIsToldApart(t *testing.T) {
 	for name, want := range map[string]string{"the end after the 101": "FIN", "a reset after the 101": "RST"} {
 		all := faults.All()

@@ -99,7 +99,7 @@ func TestRFC6455_5_ServerFrames(t *testing.T) {
 	}
 }
 
-// What is no frame at all is told from frames that are wrong, when it is the first that comes.
+// Bytes that are not frames are distinguished from invalid frames, when they come first.
 func TestGarbageOrFrame(t *testing.T) {
 	for in, want := range map[string]Fault{
 		"<html>": FaultGarbage, "HTTP/1.1 200 OK\r\n\r\n": FaultGarbage, "Hello, world": FaultGarbage, "But what is it": FaultGarbage,

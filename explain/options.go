@@ -57,8 +57,8 @@ type Options struct {
 	// context ends; 0 is not to.
 	Watch time.Duration
 
-	// OnBegin is told of each step when it begins, OnStep gets it when it is over, and OnFrame gets each frame of Watch when it
-	// was sent or received. All of it is redacted. They are called one at a time, from the goroutine that called Explain.
+	// OnBegin is called when a step begins, OnStep when it is over, and OnFrame for each frame of Watch that was sent or
+	// received. All of it is redacted. They are called one at a time, from the goroutine that called Explain.
 	OnBegin func(stage Stage, title string)
 	OnStep  func(Step)
 	OnFrame func(Frame)

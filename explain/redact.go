@@ -58,7 +58,7 @@ const maxEscaped = 8 << 10
 var entities = map[rune]string{'"': "quot", '\'': "apos", '&': "amp", '<': "lt", '>': "gt"}
 
 // escaped returns an expression for s with each of its characters written as it is, or as URLs, JSON and HTML write it. nil
-// when it has letters and digits only, which nobody escapes.
+// when it has letters and digits only, which are never escaped.
 func escaped(s string) *regexp.Regexp {
 	var b strings.Builder
 	plain := true

@@ -37,7 +37,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// The texts are those of whole runs against servers in memory, where a clock stands still unless somebody waits.
+// The texts are those of whole runs against servers in memory, where the clock moves only while a goroutine waits.
 func TestText(t *testing.T) {
 	for _, c := range []struct {
 		file  string

@@ -13,15 +13,15 @@ import (
 )
 
 // audit is the log of who did what, a stream of its own. What goes into it is chosen field by field, and no field is a
-// credential. It is written before what it tells goes on, and holds up nobody when it cannot be: then it says how many
-// lines are missing as soon as it can. A nil audit writes nothing.
+// credential. A line is written before its event goes on. When it cannot be written, nothing waits for it: a later line says how
+// many are missing. A nil audit writes nothing.
 type audit struct {
 	out    *auditFile // nil: not to a file
 	lines  *auditLines
 	logger *slog.Logger
 }
 
-// openAudit opens what cfg names; nil when that is nothing. failed is told of every line that is lost; it may be nil.
+// openAudit opens what cfg names; nil when that is nothing. failed is called for every line that is lost; it may be nil.
 func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (*audit, error) {
 	a := &audit{}
 	var w io.Writer
@@ -110,7 +110,7 @@ func (l *auditLines) missing() int {
 	return n
 }
 
-// auditPause is how often it is told that the audit log cannot be written.
+// auditPause is the least time between two reports that the audit log cannot be written.
 const auditPause = time.Minute
 
 // auditFailed records that a line of the audit log is lost.

@@ -28,7 +28,7 @@ func (s *shaky) Write(p []byte) (int, error) {
 	return n, errFull
 }
 
-// Lines that are lost are told: in the log at once, in the audit log as soon as it can be written again. What was torn
+// Lost lines are reported: in the log immediately, in the audit log as soon as it can be written again. What was torn
 // damages no other line.
 func TestAuditSaysWhatIsLost(t *testing.T) {
 	disk := &shaky{takes: -1}
@@ -68,7 +68,7 @@ func TestAuditSaysWhatIsLost(t *testing.T) {
 	}
 }
 
-// A disk that is full keeps nobody out, and is told.
+// A full disk rejects no client, and is reported.
 func TestAuditFull(t *testing.T) {
 	cfg := parse(t, users+"audit: {to: file, file: /dev/full}\n", key)
 	r := run(t, cfg)

@@ -40,7 +40,7 @@ func TestTokens(t *testing.T) {
 	echoed(t, r.open(t, "/open", nil))
 }
 
-// Rules decide with what the token says, and which one it was is told to the operator and not to the client.
+// Rules decide with what the token says, and the operator learns which one it was, the client does not.
 func TestRules(t *testing.T) {
 	r := run(t, parse(t, `
 auth:

@@ -42,7 +42,7 @@ func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket
 	if k.e.adm.conns.Open(k.entry, c) {
 		err = k.guard(func() error { return serve(c.Context(), c) })
 	}
-	// Somebody else may be closing the connection at this very moment: this Close waits until that is done, and does
+	// Another goroutine may be closing the connection at this very moment: this Close waits until that is done, and does
 	// nothing to a connection that has ended. Only what a target gives up by itself is closed by it.
 	code := websocket.CodeInternalError
 	if err == nil {

@@ -23,7 +23,7 @@ func (s *Server) stop() {
 
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
-	// Handshakes that still wait for somebody, such as an auth service, end with their connection.
+	// Handshakes that still wait for a service, such as one for auth, end with their connection.
 	give := context.AfterFunc(ctx, func() { s.in.server.Close() }) //nolint:errcheck // it returns nil
 	s.in.server.HTTP.SetKeepAlivesEnabled(false)
 	closed, cut := s.conns.Drain(ctx, registry.Drain{

@@ -12,7 +12,7 @@ import (
 )
 
 // Readiness goes first; then, for a while, all goes on as before; then new handshakes are refused while the old
-// connections are told to go, one after the other.
+// connections are asked to leave, one after the other.
 func TestDrain(t *testing.T) {
 	cfg := parse(t, `
 drain: {delay: 300ms, spread: 1s, timeout: 1m, code: 1012, retry_after: 7s}
@@ -89,7 +89,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 		t.Error(err)
 	}
 	if err := bounded.Receive(t, refused); err == nil {
-		t.Error("it was let in")
+		t.Error("it was admitted")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The bounds on what a flood of refusals is told with in the log: some 130 lines a second, whoever sends how much.
+// The bounds on the log lines about a flood of refusals: some 130 a second, from however many clients.
 const (
 	floodWindow = time.Second
 	floodEach   = 3  // lines of one kind in a window
@@ -21,7 +21,7 @@ type floodKind struct {
 	status                int
 }
 
-// flood bounds the lines that refused clients can fill a log with: of each kind the first few in a second are told, and
+// flood bounds the lines that refused clients can fill a log with: of each kind the first few in a second are logged, and
 // then how many more there were. The audit log has all of them.
 type flood struct {
 	log *slog.Logger

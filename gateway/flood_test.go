@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A flood is told in a bounded number of lines that add up to what there was.
+// A flood is logged in a bounded number of lines that add up to what there was.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out output
@@ -47,7 +47,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// Refusals of a server are told so, and all of them stand in the audit log.
+// Refusals of a server are logged so, and the audit log has all of them.
 func TestRefusalsAreSampled(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	const n = 50
@@ -63,7 +63,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	}
 }
 
-// What is left out is told when the server ends in the middle of it, too.
+// What is left out is also logged when the server ends in the middle of it.
 func TestFloodAtTheEnd(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 10 {

@@ -27,7 +27,7 @@ func (r *running) addrs(t *testing.T, n int) (list []string) {
 	return list
 }
 
-// Forwarded headers are believed from trusted proxies, and from nobody else.
+// Forwarded headers are believed from trusted proxies only.
 func TestClientBehindProxies(t *testing.T) {
 	r := run(t, parse(t, `
 trusted_proxies: [127.0.0.9]
@@ -47,7 +47,7 @@ endpoints:
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
-	// Somebody else who sends the same header is counted as who he is.
+	// Another peer that sends the same header is counted by its own address.
 	r.open(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header}))
 	if got := strings.Join(r.addrs(t, 2), " "); !strings.Contains(got, "127.0.0.8") {
 		t.Errorf("addresses %v", got)

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// Options say what a server is, besides its configuration.
+// Options are what a server needs in addition to its configuration.
 type Options struct {
 	// Config is what it does: required, since the defaults serve an echo to everyone. It must not be changed afterwards.
 	Config *config.Config
@@ -45,7 +45,7 @@ type Server struct {
 	site  atomic.Pointer[site]
 	ready atomic.Bool
 
-	alive context.Context //nolint:containedctx // ends when Close is called, whoever serves
+	alive context.Context //nolint:containedctx // ends when Close is called
 	kill  context.CancelFunc
 
 	mu       sync.Mutex // held by Open, a reload, and the end; guards what follows and the entrance
@@ -184,7 +184,7 @@ func (s *Server) start() {
 func (s *Server) Close() {
 	s.kill()
 	s.ready.Store(false)
-	s.in.server.Close() //nolint:errcheck // it returns nil; without the lock: a request may hold up whoever has it
+	s.in.server.Close() //nolint:errcheck // it returns nil; without the lock: a request may hold up its holder
 	s.conns.Abort()
 	s.mu.Lock()
 	defer s.mu.Unlock()

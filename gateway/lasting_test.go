@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Whoever was told 101 is found, however soon somebody asks.
+// A client that got its 101 is found, however soon the list is read.
 func TestCloseRightAfterOpening(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 50 {
@@ -84,7 +84,7 @@ func TestMetricsHaveNoNamesOfClients(t *testing.T) {
 		opts.Header.Set("Origin", origin)
 		if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", opts); err == nil {
 			c.CloseNow()
-			t.Errorf("%q was let in", origin)
+			t.Errorf("%q was admitted", origin)
 		}
 	}
 	if after := count(); after > before+1 { // another stage: the origin

@@ -66,7 +66,7 @@ func TestLimitPerIdentity(t *testing.T) {
 		t.Errorf("%d", e.Status)
 	}
 	r.open(t, "/chat", as(token("bob", time.Hour, nil)))
-	for range 3 { // nobody is not an identity
+	for range 3 { // anonymous is not an identity
 		r.open(t, "/open", nil)
 	}
 }
@@ -172,7 +172,7 @@ endpoints:
 	bounded.Until(t, func() bool { return r.authCalls() == 0 })
 }
 
-// 1,000 clients whose credentials a service shall judge that does not answer: they are told to come again, each holds
+// 1,000 clients whose credentials a service shall judge that does not answer: they are asked to come again, each holds
 // little, and who connects elsewhere does not notice.
 func TestStalledAuthService(t *testing.T) {
 	release := make(chan struct{})

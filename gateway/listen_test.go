@@ -49,7 +49,7 @@ func TestOpenBinds(t *testing.T) {
 	}
 }
 
-// Both loopback addresses have the same port, and nobody else can take either of them.
+// Both loopback addresses have the same port, and no other program can take either of them.
 func TestOpenLocalhostTakesBoth(t *testing.T) {
 	s, err := Open(t.Context(), Options{Config: plainConfig("localhost:0")})
 	if err != nil {
@@ -122,7 +122,7 @@ func TestOpenTLSErrors(t *testing.T) {
 	}
 }
 
-// Without TLS on an address that is not loopback, the operator is told.
+// Without TLS on an address that is not loopback, the operator gets a warning.
 func TestOpenWarnsOfPlainAddresses(t *testing.T) {
 	for addr, want := range map[string]bool{"127.0.0.1:0": false, ":0": true} {
 		var log strings.Builder

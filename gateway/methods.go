@@ -19,7 +19,7 @@ import (
 type methods struct {
 	cfg   *config.Config
 	store auth.Store
-	fault func(error)        // is told of trouble with what a method depends on
+	fault func(error)        // is called with trouble of what a method depends on
 	byKey map[string]*method // by the place in the configuration
 	old   *methods           // to take from what has not changed; nil once all is made
 }
@@ -29,7 +29,7 @@ type method struct {
 	cfg     *config.Method
 	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
 	tickets *auth.Tickets
-	shown   func(*http.Request) bool // whether a request may have a credential for it; nil: it waits for nobody
+	shown   func(*http.Request) bool // whether a request may have a credential for it; nil: it does not wait
 }
 
 // newMethods makes the methods of cfg. Those in place are made when an endpoint asks for them.
@@ -38,7 +38,7 @@ func newMethods(cfg *config.Config, store auth.Store, fault func(error), old *si
 	if old != nil {
 		m.old = old.methods
 	}
-	// Those that nobody uses yet have to be right, too.
+	// Methods that no endpoint uses have to be right, too.
 	for _, name := range slices.Sorted(maps.Keys(cfg.Auth)) {
 		if _, err := m.get("auth."+name, cfg.Auth[name]); err != nil {
 			return m, err

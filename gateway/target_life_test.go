@@ -112,7 +112,7 @@ endpoints:
 	has(t, &r.log, "level=WARN", "a target did not close properly", "endpoint=a", "it closes badly")
 }
 
-// A handshake that comes to a target which a reload has closed meanwhile is told to come again.
+// A handshake at a target that a reload has just closed is asked to come again.
 func TestClosedTarget(t *testing.T) {
 	d := &double{panics: true}
 	target := &liveTarget{Target: d, rec: newRecorder(nil, observeNothing), users: 1}

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// turn is a method of one endpoint that may have to wait for somebody: a service, a key source, a slow hash. Clients that
+// turn is a method of one endpoint that may have to wait: for a service, a key source, a slow hash. Clients that
 // show a credential for it wait for their turn, so that it holds no more of them than it may when it stalls. All others
 // pass by: those who use another method, or none, do not notice. A turn bounds the waiting handshakes of one endpoint; that
 // Basic and Forward bound their calls as well, for all endpoints together, protects the processor and the service.
@@ -57,8 +57,8 @@ func (s *boundedStore) Revoked(ctx context.Context, id *auth.Identity) (bool, er
 	return s.Store.Revoked(ctx, id)
 }
 
-// shownTo returns what says whether a request may have a credential for a method, or nil for a method that waits for
-// nobody. sources are where the tokens of a JWT stand.
+// shownTo returns what says whether a request may have a credential for a method, or nil for a method that never
+// waits. sources are where the tokens of a JWT stand.
 func shownTo(cfg *config.Method, sources []auth.Source) func(*http.Request) bool {
 	switch {
 	case cfg.JWT != nil && (cfg.JWT.JWKSURL != "" || cfg.JWT.OIDCIssuer != ""):

@@ -32,19 +32,19 @@ endpoints:
 			opts := &websocket.DialOptions{Header: http.Header{"X-Session": {secret(fmt.Sprintf("a-session-of-many-%d", i))}}}
 			if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/all", opts); err == nil {
 				c.CloseNow()
-				t.Error("a client was let in that nobody judged")
+				t.Error("a client was admitted that no method judged")
 			}
 		})
 	}
 	bounded.Receive(t, asked)
 	bounded.Receive(t, asked)
-	for range 5 { // each of them would be refused, or wait for ever
+	for range 5 { // each of them would be refused, or wait forever
 		echoed(t, r.open(t, "/all?token="+token("alice", time.Hour, nil), nil))
 		echoed(t, r.open(t, "/all", nil))
 	}
 }
 
-// One user gets as many tickets as the bound says; then the answer is 429, and it is told.
+// One user gets as many tickets as the bound says; then the answer is 429, and it is logged.
 func TestTicketsHaveAQuota(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -81,6 +81,6 @@ endpoints:
 	}
 	bob := http.Header{"Authorization": {"Bearer " + token("bob", time.Hour, nil)}}
 	if resp, _ := page(t, http.MethodPost, r.URLs()[0]+"/ticket", bob); resp.StatusCode != 200 {
-		t.Errorf("somebody else: %d", resp.StatusCode)
+		t.Errorf("another user: %d", resp.StatusCode)
 	}
 }

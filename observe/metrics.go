@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics is what a server counts, besides what it counts for each [Endpoint]. Labels have few values: endpoints and
+// Metrics is what a server counts, in addition to what it counts for each [Endpoint]. Labels have few values: endpoints and
 // methods as they are configured, codes as Code folds them. It may be used from any goroutine.
 type Metrics struct {
 	registry *prometheus.Registry

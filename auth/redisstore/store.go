@@ -32,7 +32,7 @@ type Options struct {
 	// TTL is how long a revocation is kept; 0: auth.RevocationTTL. No credential should live longer.
 	TTL time.Duration
 
-	// Timeout bounds every call besides its context; 0: 2 s.
+	// Timeout bounds every call in addition to its context; 0 means 2 s.
 	Timeout time.Duration
 
 	// OnError is called, if it is not nil, when Watch has lost the Redis, once until it has found it again.
@@ -41,13 +41,13 @@ type Options struct {
 
 // Store is an [auth.Store] in Redis. It need not be there when the Store is made, nor always: calls fail while it is away,
 // and Watch waits for it. What this node has learned of revocations it knows by itself: they hold when Redis is away, and
-// when it comes back without its data it is told again.
+// when it comes back without its data, that is written again.
 type Store struct {
 	o      Options
 	client rueidis.ClientOption
 	known  *auth.MemoryStore // the revocations that this node has made or seen
 
-	// turn is held by whoever uses the fields below.
+	// turn is held by the goroutine that uses the fields below.
 	turn    chan struct{}
 	conn    rueidis.Client // nil until Redis was reached for the first time
 	failed  time.Time      // when it could not be reached
@@ -56,7 +56,7 @@ type Store struct {
 }
 
 const (
-	// redialAfter is how long nobody tries again to reach a Redis that was never reached.
+	// redialAfter is the pause before another attempt to reach a Redis that was never reached.
 	redialAfter = 250 * time.Millisecond
 	bufferSize  = 16 << 10 // bytes, of each connection and direction
 )

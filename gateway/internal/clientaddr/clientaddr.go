@@ -49,8 +49,8 @@ func Trusted(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// walk goes back from the last hop to the first one that is no trusted proxy. An entry that is no address ends the way:
-// what stands before it was written for somebody who can read it.
+// walk goes back from the last hop to the first one that is no trusted proxy. An entry that is not an address ends the walk:
+// what is before it cannot be judged.
 func walk(peer netip.Addr, trusted []netip.Prefix, hops []string) netip.Addr {
 	for i, hop := range slices.Backward(hops) {
 		addr, ok := parse(hop)

@@ -20,7 +20,7 @@ func TestOf(t *testing.T) {
 		forwarded, xff []string
 		want           string
 	}{
-		{name: "nobody in front", peer: "192.0.2.9", want: "192.0.2.9"},
+		{name: "no proxy in front", peer: "192.0.2.9", want: "192.0.2.9"},
 		{name: "a client's own header", peer: "192.0.2.9", xff: []string{"1.2.3.4"}, want: "192.0.2.9"},
 		{name: "a client's own header, RFC 7239", peer: "192.0.2.9", forwarded: []string{"for=1.2.3.4"}, want: "192.0.2.9"},
 		{name: "one proxy", peer: "10.0.0.1", xff: []string{"192.0.2.1"}, want: "192.0.2.1"},

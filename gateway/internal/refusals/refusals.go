@@ -95,8 +95,8 @@ func (l *Log) list() []Refusal {
 	return list
 }
 
-// Names returns the names of the parameters in a query, sorted, at most 16 of them: the values may be credentials. What
-// has no name is one that nobody can tell from a value, and is left out.
+// Names returns the names of the parameters in a query, sorted, at most 16 of them: the values may be credentials. A
+// parameter without a name cannot be distinguished from a value, and is left out.
 func Names(query string) []string {
 	var names []string
 	for pair := range strings.SplitSeq(query, "&") {

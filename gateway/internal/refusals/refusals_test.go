@@ -23,7 +23,7 @@ func TestLogKeepsTheLast(t *testing.T) {
 	var l Log
 	l.Add(Refusal{Reason: "before"})
 	if len(l.List()) != 0 {
-		t.Error("it keeps what nobody asked for")
+		t.Error("it keeps more than what was asked for")
 	}
 	l.Keep(3)
 	for _, r := range []string{"a", "b", "c", "d"} {

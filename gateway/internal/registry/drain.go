@@ -18,11 +18,11 @@ const step = 10 * time.Millisecond
 type Drain struct {
 	Spread time.Duration     // over which the closes are spread
 	Code   websocket.Code    // of the close frames
-	Refuse *websocket.Reject // what new handshakes are told
+	Refuse *websocket.Reject // the reply to new handshakes
 }
 
-// Drain lets nobody in any more, tells every connection to go, in random order and one after the other, and waits until
-// all have left. When ctx ends first it cuts what is left. It returns how many ended either way, and is called once.
+// Drain admits no more connections, asks every one to leave, in random order and one after the other, and waits until all
+// have left. When ctx ends first it cuts what is left. It returns how many ended either way, and is called once.
 func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	open := g.beginDrain(d)
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })

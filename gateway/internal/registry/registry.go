@@ -97,7 +97,7 @@ type Registry struct {
 	entries   map[string]*Entry // open ones, by ID
 	draining  bool
 	cutting   bool              // the drain has run out of time
-	refused   *websocket.Reject // what handshakes are told while it drains
+	refused   *websocket.Reject // the reply to handshakes while it drains
 	left      int               // connections that left during the drain
 	idle      chan struct{}     // closed when it drains and no place is taken
 	drainCode websocket.Code

@@ -50,7 +50,7 @@ func TestBounds(t *testing.T) {
 			}
 			if tt.anyone != nil {
 				if err := g.Enter(tt.anyone, tt.b); err != nil {
-					t.Errorf("somebody else: %v", err)
+					t.Errorf("another client: %v", err)
 				}
 			}
 			g.Leave(tt.have[0])
@@ -228,7 +228,7 @@ func TestListAndClose(t *testing.T) {
 	})
 }
 
-// The users' lists stay whole, whoever leaves first.
+// The users' lists stay whole, in whatever order connections leave.
 func TestUsersList(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestUsersList(t *testing.T) {
 	}
 }
 
-// Whoever knows that it is let in is found: an entry is told to go before it has its connection, too, and Open says so.
+// An admitted client is found: an entry can be asked to leave before it has its connection, and Open says so.
 func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
