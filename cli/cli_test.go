@@ -78,7 +78,6 @@ func TestUsageErrors(t *testing.T) {
 		{"explain --cookie a\x01b " + url, "--cookie"},
 		{"explain --bearer a\x01b " + url, "--bearer"},
 
-		{"", "needs a command"},
 		{"token", "needs a command: apikey, jwt, password, show"},
 		{"cert", "needs a command: dev, show, trust, untrust"},
 		{"config", "needs a command: check"},
@@ -156,7 +155,7 @@ func TestFailures(t *testing.T) {
 // Every command has a help with an example, and asking for it is no error.
 func TestHelp(t *testing.T) {
 	sys := &System{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }}
-	calls := [][]string{{"help"}, {"help", "serve"}, {"help", "cert", "show"}}
+	calls := [][]string{nil, {"help"}, {"help", "serve"}, {"help", "cert", "show"}}
 	for all := []*cobra.Command{newRoot(sys)}; len(all) > 0; all = all[1:] {
 		all = append(all, all[0].Commands()...)
 		calls = append(calls, append(strings.Fields(all[0].CommandPath())[1:], "--help"))
