@@ -99,7 +99,7 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 	})
 }
 
-// A connection that was let in and waits costs no more than the Conn, its goroutine, and a copy of the request's head:
+// An admitted connection that waits costs no more than the Conn, its goroutine, and a copy of the request's head:
 // nothing of HTTP's buffers. Stacks are counted.
 func TestServer_IdleConnectionIsSmall(t *testing.T) {
 	const n, mostHeap, mostStack = 300, 4 << 10, 6 << 10

@@ -91,7 +91,7 @@ func TestServer_SlowHeads(t *testing.T) {
 	}
 }
 
-// A client that sends nothing hears nothing, and nobody is told.
+// A client that sends nothing gets no answer, and is not reported.
 func TestServer_Silent(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { t.Error(err) }
@@ -108,7 +108,7 @@ func TestServer_Silent(t *testing.T) {
 	})
 }
 
-// A client that goes away in the middle of its head is told of.
+// A client that goes away in the middle of its head is reported.
 func TestServer_Abandoned(t *testing.T) {
 	told := make(chan error, 1)
 	s := ownServer(&Endpoint{Serve: echoing})

@@ -1,7 +1,7 @@
 // Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, with which a proxy that forwards bytes says
 // whose bytes they are: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, called "the text" below.
 //
-// Whoever may send such a header picks its own address: read it only from proxies that are trusted.
+// A peer that may send such a header picks its own address: read it only from trusted proxies.
 package proxyproto
 
 import (
@@ -37,7 +37,7 @@ const (
 var ErrMissing = errors.New("proxyproto: the connection does not begin with a PROXY header")
 
 // Read reads one header from r, and not a byte behind it. It waits as long as r does: give r a deadline. The errors of r
-// come wrapped; what is wrong with a header is told without its bytes.
+// come wrapped; errors do not repeat the bytes of a header.
 func Read(r io.Reader) (Header, error) {
 	// Both versions are longer than the signature of the second one.
 	var room [maxV1]byte
@@ -55,7 +55,7 @@ func Read(r io.Reader) (Header, error) {
 }
 
 // readV1 reads the rest of a line, of which the signature's length is in room. It takes single bytes, since what lies
-// behind the line belongs to somebody else.
+// behind the line belongs to the next reader.
 func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 	for n := len(signature); n < maxV1; n++ {
 		if _, err := io.ReadFull(r, room[n:n+1]); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	tail = "GET / HTTP/1.1\r\n" // what belongs to somebody else
+	tail = "GET / HTTP/1.1\r\n" // for the next reader
 	v2   = signature
 	ip4  = "\xc0\x00\x02\x01\xc6\x33\x64\x02" + "\xdb\xde\x01\xbb"
 	ip6  = "\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01" +

@@ -159,7 +159,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// Where nobody is there is nothing to wait for.
+// Without connections there is nothing to wait for.
 func TestDrainOfAnEmptyRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closed, cut, took := drain(t, New(&auth.Live{}), Drain{Spread: time.Minute, Code: websocket.CodeServiceRestart}, time.Minute)
