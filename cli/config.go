@@ -89,8 +89,9 @@ included, and prints a line for every problem:
 
   FILE:LINE:COLUMN: KEY: what is wrong; what may have been meant; what was expected
 
-Without FILE it is the one that HANDFAST_CONFIG names, or none. The exit code is 1
-when something is wrong.`,
+Without FILE it is the one that HANDFAST_CONFIG names. When there is none either, it
+checks what "handfast serve" would do without a file, the defaults and the environment,
+and says so. The exit code is 1 when something is wrong.`,
 		Example: `  handfast config check handfast.yaml
   handfast config check --json handfast.yaml`,
 		Args:              fileOrNone,
@@ -106,6 +107,9 @@ when something is wrong.`,
 			}
 			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
 				count(len(c.Auth), "method"))
+			if first(args) == "" && sys.Getenv(config.EnvFile) == "" {
+				fmt.Fprintln(sys.Stdout, "no file was given: these are the defaults and the environment; to check a file: handfast config check FILE")
+			}
 			return nil
 		}),
 	}

@@ -49,6 +49,14 @@ func TestConfigCheck(t *testing.T) {
 	if got := runCommand(t, "config", "check", good); got.code != exitOK || got.stdout != "good: 1 listener, 2 endpoints, 1 method\n" {
 		t.Errorf("good: %+v", got)
 	}
+	const none = "good: 1 listener, 1 endpoint, 0 methods\nno file was given: these are the defaults and the environment; " +
+		"to check a file: handfast config check FILE\n"
+	if got := runCommand(t, "config", "check"); got.code != exitOK || got.stdout != none {
+		t.Errorf("without a file: %+v", got)
+	}
+	if got := runCommand(t, "config", "check", "--json"); got.code != exitOK || got.stdout != `{"ok":true,"problems":[]}`+"\n" {
+		t.Errorf("without a file, JSON: %+v", got)
+	}
 	bad := file(t, "bad.yaml", strings.NewReplacer("claims.roles", "claims.roles +", "path: /chat", "pth: /chat").Replace(ruledConfig))
 	got := runCommand(t, "config", "check", bad)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
@@ -77,6 +85,12 @@ func TestConfigCheck(t *testing.T) {
 		if got := runCommand(t, "config", command, ""); got.code != exitUsage || !strings.Contains(got.stderr, "the name of the file is empty") {
 			t.Errorf("config %s with an empty name: %+v", command, got)
 		}
+	}
+	var named strings.Builder
+	code := Run(t.Context(), []string{"config", "check"}, System{Program: "handfast", Stdout: &named, Stderr: &named,
+		Getenv: func(name string) string { return map[string]string{config.EnvFile: good}[name] }})
+	if code != exitOK || named.String() != "good: 1 listener, 2 endpoints, 1 method\n" {
+		t.Errorf("a file that the environment names: exit code %d, %s", code, &named)
 	}
 	t.Setenv("HANDFAST_LIMITS_CONECTIONS", "5")
 	if got := runCommand(t, "config", "check", good); got.code != exitFailed || !strings.Contains(got.stdout, "HANDFAST_LIMITS_CONNECTIONS?") {

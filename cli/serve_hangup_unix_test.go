@@ -3,12 +3,15 @@
 package cli
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -61,9 +64,52 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 	}
 	hangUp(t)
 	s.told(t, func(int) {}, "level=ERROR", `msg="configuration not loaded"`, "handfast.yaml:1:1", "endpoints")
+	s.told(t, func(int) {}, "level=WARN", `msg="the old configuration stays in force"`, "handfast config check "+file)
 	_, err := websocket.Dial(bounded.Context(t), strings.Replace(s.banner["chat"], "/chat", "/echo", 1), nil)
 	if refused, ok := err.(*websocket.HandshakeError); !ok || refused.Status != 404 {
 		t.Errorf("/echo: %v", err)
+	}
+}
+
+// A signal after an edit is one reload: the watch does not report the same edit again.
+func TestServeReloadsOnce(t *testing.T) {
+	text := "log: {level: debug}\nlimits: {connections: %d}\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\n"
+	file := write(t, "handfast.yaml", fmt.Sprintf(text, 10))
+	s := startServe(t, "--config", file, "--listen", "127.0.0.1:0", "--tls", "off")
+	defer func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	}()
+	cfg, err := config.Load(config.Sources{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := config.NewWatch(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := write(t, "next.yaml", fmt.Sprintf(text, 20))
+	if err := os.Rename(next, file); err != nil {
+		t.Fatal(err)
+	}
+	hangUp(t)
+	s.told(t, func(int) {}, `msg="configuration reloaded"`)
+	ctx, cancel := context.WithCancel(bounded.Context(t))
+	watch.Run(ctx, cancel) // it sees the change when the server's own watch would
+	hangUp(t)
+	s.told(t, func(int) {}, `msg="configuration unchanged"`)
+	if n := strings.Count(s.stderr.String(), `msg="configuration unchanged"`); n != 1 {
+		t.Errorf("%d reloads without a change", n)
+	}
+}
+
+// A pending report of the watch is dropped as well.
+func TestReloaderSkip(t *testing.T) {
+	r := &reloader{changed: make(chan struct{}, 1)}
+	r.changed <- struct{}{}
+	r.skip()
+	if len(r.changed) != 0 {
+		t.Error("the change is reported again")
 	}
 }
 

@@ -55,6 +55,7 @@ type reloader struct {
 
 	terminal *os.File // where the log goes; nil: to no terminal
 
+	files    *config.Watch // nil: the system gives none
 	watching sync.WaitGroup
 	stop     context.CancelFunc // of the watch
 }
@@ -77,6 +78,7 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 				stop()
 				continue
 			}
+			r.skip()
 			r.reload(ctx)
 			if err := r.server.Reread(); err != nil {
 				r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
@@ -127,7 +129,18 @@ func (r *reloader) follow(ctx context.Context, cfg *config.Config) {
 	}
 }
 
-// tell logs why a configuration is not used.
+// skip keeps what is about to be read from being reported as changed as well: a signal after an edit is one reload.
+func (r *reloader) skip() {
+	if r.files != nil {
+		r.files.Skip()
+	}
+	select {
+	case <-r.changed:
+	default:
+	}
+}
+
+// tell logs why a configuration is not used, and what to do.
 func (r *reloader) tell(err error) {
 	problems := problemsOf(err)
 	if problems == nil {
@@ -136,22 +149,28 @@ func (r *reloader) tell(err error) {
 	for _, p := range problems {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, p)
 	}
+	hint := nextStep(err)
+	if hint == "" && r.flags.config != "" {
+		hint = "correct it and save it, which is enough; handfast config check " + r.flags.config + " shows what is wrong"
+	}
+	r.log.Warn(observe.EventKept, observe.KeyFile, r.flags.config, observe.KeyHint, hint)
 }
 
 // watch sends on changed when a file of the configuration has changed.
 func (r *reloader) watch(ctx context.Context) {
 	ctx, r.stop = context.WithCancel(ctx)
-	cfg := r.cfg
+	files, err := config.NewWatch(r.cfg)
+	if r.files = files; err != nil {
+		r.log.Warn("the configuration is read again on SIGHUP only", observe.KeyError, err)
+		return
+	}
 	r.watching.Go(func() {
-		err := config.Watch(ctx, cfg, func() {
+		files.Run(ctx, func() {
 			select {
 			case r.changed <- struct{}{}:
 			default: // one is already waiting
 			}
 		})
-		if err != nil {
-			r.log.Warn("the configuration is read again on SIGHUP only", observe.KeyError, err)
-		}
 	})
 }
 

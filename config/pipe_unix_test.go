@@ -29,9 +29,11 @@ func TestPipe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Watch(ctx, c, func() { t.Error("it has changed") }); err != nil {
-		t.Error(err)
+	w, err := NewWatch(c)
+	if err != nil {
+		t.Fatal(err)
 	}
+	w.Run(ctx, func() { t.Error("it has changed") })
 	if _, err := Load(Sources{File: pipe}); err == nil || !strings.Contains(err.Error(), "a pipe with nothing in it") {
 		t.Errorf("%v", err)
 	}

@@ -27,44 +27,8 @@ var comments = sync.OnceValue(func() tree.Comments {
 
 var reference = sync.OnceValue(func() *tree.Reference { return tree.NewReference(&Config{}, comments()) })
 
-const intro = `# Configuration
-
-Everything that ` + "`handfast serve`" + ` can be told. This page is generated from the program; ` + "`handfast config doc`" + ` prints the
-same, ` + "`handfast config doc endpoints`" + ` a part of it, and [the example](handfast.example.yaml) is a file with all defaults,
-as ` + "`handfast config default`" + ` prints it.
-
-Values come from, in this order, the defaults, a YAML file (` + "`--config FILE`" + ` or ` + "`HANDFAST_CONFIG`" + `), environment variables
-and flags. ` + "`handfast config check FILE`" + ` tells everything that is wrong with a file, with line and column; ` + "`handfast config show`" + `
-prints what comes out of all of them.
-
-## Values
-
-- A key that is not in this list is an error, and so is a key that is given twice. Anchors, aliases and ` + "`<<`" + ` work.
-- A duration has a unit: ` + "`250ms`, `30s`, `1h30m`" + `. So may a size: ` + "`512`, `64KiB`, `10MB`" + `.
-- A network is an address or a prefix: ` + "`::1`, `10.0.0.0/8`" + `. An origin is scheme and host, and the port if it is not the usual
-  one: ` + "`https://app.example.com`" + `.
-- A file is relative to the directory of the file that names it; in an environment variable or a flag, to the working
-  directory.
-- A secret has a second key with ` + "`_file`" + ` behind its name: a file that holds it. White space around it does not count. Secrets
-  are shown as ` + "`[redacted]`" + ` wherever a configuration is printed.
-- Where a mapping has one key that says most, that value alone will do: ` + "`tls: off`, `compression: true`, `target: echo`" + `.
-
-## Environment variables
-
-The path of a key, in capitals, with ` + "`" + `_` + "`" + ` between its parts, behind ` + "`" + `HANDFAST_` + "`" + `:
-
-| variable | key |
-|---|---|
-| ` + "`" + `HANDFAST_LOG_LEVEL=debug` + "`" + ` | ` + "`" + `log.level` + "`" + ` |
-| ` + "`" + `HANDFAST_ADMIN_TOKEN_FILE=/run/secrets/admin` + "`" + ` | ` + "`" + `admin.token` + "`" + `, from a file |
-| ` + "`" + `HANDFAST_TRUSTED_PROXIES=10.0.0.0/8,::1` + "`" + ` | a list of values |
-| ` + "`" + `HANDFAST_LISTEN='[{address: :8443}]'` + "`" + ` | a list or a mapping as a whole, in YAML: it replaces what the file says |
-| ` + "`" + `HANDFAST_AUTH='{users: {jwt: {secret_file: /run/secrets/jwt}}}'` + "`" + ` | the same |
-
-What is in a list or under a name of yours has no variable of its own. A variable that is empty counts as not set, except that
-` + "`" + `HANDFAST_CONFIG` + "`" + `, ` + "`" + `HANDFAST_ENDPOINTS` + "`" + ` and ` + "`" + `HANDFAST_AUTH` + "`" + ` must not be empty. One that begins with ` + "`" + `HANDFAST_` + "`" + ` and is no key is
-an error, but for those that Kubernetes and Docker set for a service that is called handfast.
-`
+//go:embed intro.md
+var intro string
 
 // Markdown returns the reference, docs/config.md.
 func Markdown() string { return intro + reference().Markdown() }

@@ -17,7 +17,7 @@ func watching(t *testing.T, files ...string) <-chan struct{} {
 	for _, file := range files {
 		seen[file], _ = digest(file) // it is there
 	}
-	w, err := newWatcher(files, seen) // so that it watches before the test goes on
+	w, err := newWatch(files, seen) // so that it watches before the test goes on
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,12 +25,11 @@ func watching(t *testing.T, files ...string) <-chan struct{} {
 	changes, done := make(chan struct{}, 100), make(chan struct{})
 	go func() {
 		defer close(done)
-		w.run(ctx, func() { changes <- struct{}{} })
+		w.Run(ctx, func() { changes <- struct{}{} })
 	}()
 	t.Cleanup(func() {
 		cancel()
 		bounded.Receive(t, done)
-		w.ways.Close()
 	})
 	return changes
 }
@@ -106,10 +105,9 @@ func TestWatchNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	of := func(file string) error {
-		w, err := newWatcher([]string{file}, nil)
+		w, err := newWatch([]string{file}, nil)
 		if err == nil {
-			defer w.ways.Close()
-			w.run(ctx, func() {})
+			w.Run(ctx, func() {})
 		}
 		return err
 	}
@@ -149,14 +147,38 @@ func TestWatchSeesWhatChangedBefore(t *testing.T) {
 		if change == "" {
 			cancel() // it looks once in any case
 		}
-		if err := Watch(ctx, c, func() { changes++; cancel() }); err != nil {
-			t.Error(err)
+		w, err := NewWatch(c)
+		if err != nil {
+			t.Fatal(err)
 		}
+		w.Run(ctx, func() { changes++; cancel() })
 		cancel()
 		if want := min(1, len(change)); changes != want {
 			t.Errorf("%q: %d changes", change, changes)
 		}
 		write(t, file, served("admin: {token_file: token}\n"))
 		write(t, secret, "a secret that is long enough")
+	}
+}
+
+// What a caller has read by itself is not reported again; what comes later is.
+func TestWatchSkip(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it looks once in any case
+	for later, want := range map[string]int{"two": 0, "three": 1} {
+		file := filepath.Join(t.TempDir(), "handfast.yaml")
+		write(t, file, "one")
+		w, err := newWatch([]string{file}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, "two")
+		w.Skip()
+		write(t, file, later)
+		changes := 0
+		w.Run(ctx, func() { changes++ })
+		if changes != want {
+			t.Errorf("%s: %d changes", later, changes)
+		}
 	}
 }

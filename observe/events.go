@@ -12,6 +12,7 @@ const (
 	EventReloaded    = "configuration reloaded"
 	EventUnchanged   = "configuration unchanged"
 	EventNotLoaded   = "configuration not loaded"
+	EventKept        = "the old configuration stays in force"
 	EventChanged     = "configuration changed" // one setting
 	EventListening   = "listening"
 	EventUnlistened  = "no longer listening"
