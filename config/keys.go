@@ -157,7 +157,7 @@ type Audit struct {
 	To string `yaml:"to" short:"true" default:"off" enum:"off|stdout|stderr|file"`
 
 	// The file, which is made for its owner alone and appended to; it is opened anew on SIGHUP, so that it can be rotated.
-	File Path `yaml:"file" example:"audit.log"`
+	File Path `yaml:"file" example:"audit.log" made:"true"`
 
 	// The form of a line.
 	Format string `yaml:"format" default:"json" enum:"json|text"`

@@ -98,7 +98,7 @@ type ACME struct {
 	CARoot Path `yaml:"ca_root"`
 
 	// The directory where the account and the certificates are kept. Empty: in this user's state directory.
-	Cache Path `yaml:"cache"`
+	Cache Path `yaml:"cache" made:"true"`
 
 	// The account with the authority to bind to (RFC 8555 §7.3.4), for those that ask for it: its key's id.
 	EABKeyID string `yaml:"eab_key_id"`

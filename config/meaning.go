@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/handfast/handfast/config/internal/tree"
@@ -18,38 +17,76 @@ type checker struct {
 
 // meaning checks what no tag can say.
 func (k *checker) meaning() {
-	c := k.c
-	if len(c.Listen) == 0 {
+	tree.Each(k.c, func(path string, p any) {
+		switch x := p.(type) {
+		case *[]Listen:
+			k.listeners(*x)
+		case *Listen:
+			k.listen(x, path)
+		case *TLS:
+			k.tls(x, path)
+		case *Admin:
+			k.admin(x)
+		case *map[string]*Method:
+			k.names(*x)
+		case *JWT:
+			k.jwt(x, path)
+		case *APIKey:
+			k.apiKeys(x, path)
+		case *Cookie:
+			k.cookie(x, path)
+		case *Ticket:
+			k.ticket(x, path)
+		case *Certificate:
+			k.certificate(path)
+		case *Forward:
+			k.forward(x, path)
+		case *RedisStore:
+			if !x.URL.Empty() {
+				k.url(x.URL.Reveal(), path+".url", "redis", "rediss", "unix")
+			}
+		case *Logout:
+			k.logout(x)
+		case *[]Endpoint:
+			k.endpoints()
+		case *Rule:
+			k.rule(x, path)
+		case *Audit:
+			k.audit(x)
+		case *Drain:
+			k.drain(x)
+		}
+	})
+}
+
+func (k *checker) listeners(all []Listen) {
+	if len(all) == 0 {
 		k.Wrong("listen", "there is no listener", "at least one address")
 	}
 	seen := map[Address]int{}
-	for i := range c.Listen {
-		p := fmt.Sprintf("listen[%d]", i)
-		k.listen(&c.Listen[i], p)
-		a := c.Listen[i].Address
-		if first, ok := seen[a]; ok && !strings.HasSuffix(string(a), ":0") {
-			k.Wrong(p+".address", fmt.Sprintf("listen[%d] has the same address", first), "")
+	for i, l := range all {
+		if first, ok := seen[l.Address]; ok && !strings.HasSuffix(string(l.Address), ":0") {
+			k.Wrong(fmt.Sprintf("listen[%d].address", i), fmt.Sprintf("listen[%d] has the same address", first), "")
 		}
-		seen[a] = i
+		seen[l.Address] = i
 	}
-	k.admin()
-	k.drain()
-	if c.Audit.To == "file" && c.Audit.File == "" {
+}
+
+func (k *checker) audit(a *Audit) {
+	if a.To == "file" && a.File == "" {
 		k.Wrong("audit.file", "required when audit.to is file", tree.Expected[Path]())
 	}
-	if c.Audit.To != "file" && c.Audit.File != "" {
-		k.Wrong("audit.to", tree.Quote(c.Audit.To)+" has no use for audit.file", "file")
+	if a.To != "file" && a.File != "" {
+		k.Wrong("audit.to", tree.Quote(a.To)+" has no use for audit.file", "file")
 	}
-	for name := range c.Auth {
+}
+
+func (k *checker) names(methods map[string]*Method) {
+	for name := range methods {
 		if name == Anonymous || !validName(name) {
 			k.Wrong("auth."+name, "a method cannot be called that", "lower-case letters, digits, - and _, and not "+Anonymous)
 		}
 	}
-	for path, m := range c.Methods() {
-		k.method(m, path)
-	}
-	k.logout()
-	k.endpoints()
 }
 
 // validName reports whether a name can stand in paths and in environment variables.
@@ -71,7 +108,6 @@ func (k *checker) listen(l *Listen, path string) {
 	if l.HSTS > 0 && !secure {
 		k.Wrong(path+".hsts", "browsers ignore it without TLS", "0s, or TLS on this listener")
 	}
-	k.tls(&l.TLS, path+".tls")
 }
 
 func (k *checker) anyTLS() bool {
@@ -107,14 +143,6 @@ func (k *checker) tls(t *TLS, path string) {
 	if t.ClientAuth == ClientAuthOff && len(t.ClientCAs) > 0 {
 		k.Wrong(path+".client_auth", "off has no use for client_cas", "optional or required")
 	}
-	for i, f := range t.Files {
-		k.file(f.Cert, fmt.Sprintf("%s.files[%d].cert", path, i))
-		k.file(f.Key, fmt.Sprintf("%s.files[%d].key", path, i))
-	}
-	for i, f := range t.ClientCAs {
-		k.file(f, fmt.Sprintf("%s.client_cas[%d]", path, i))
-	}
-	k.file(t.TicketFile, path+".ticket_file")
 }
 
 func (k *checker) acme(a *ACME, path string) {
@@ -137,21 +165,6 @@ func (k *checker) acme(a *ACME, path string) {
 	if a.Directory != "" {
 		k.url(a.Directory, path+".directory", "https")
 	}
-	k.file(a.CARoot, path+".ca_root")
-}
-
-// file checks that a file can be read.
-func (k *checker) file(p Path, path string) {
-	if p == "" {
-		return
-	}
-	info, err := os.Stat(string(p))
-	switch {
-	case err != nil:
-		k.Wrong(path, tree.Quote(string(p))+" cannot be read: "+tree.Why(err), "a file")
-	case info.IsDir():
-		k.Wrong(path, tree.Quote(string(p))+" is a directory", "a file")
-	}
 }
 
 // url checks that a text is a URL with one of the schemes. It may hold a password: it is not shown.
@@ -171,8 +184,7 @@ func (k *checker) url(text, path string, schemes ...string) *url.URL {
 	return nil
 }
 
-func (k *checker) admin() {
-	a := k.c.Admin
+func (k *checker) admin(a *Admin) {
 	if a.Address.Off() {
 		return
 	}
@@ -185,18 +197,14 @@ func (k *checker) admin() {
 	}
 }
 
-func (k *checker) drain() {
-	if d := k.c.Drain; d.Spread > d.Timeout {
+func (k *checker) drain(d *Drain) {
+	if d.Spread > d.Timeout {
 		k.Wrong("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
 			"a time within which all are told before the rest is cut")
 	}
-	if r := k.c.Store.Redis; r != nil && !r.URL.Empty() {
-		k.url(r.URL.Reveal(), "store.redis.url", "redis", "rediss", "unix")
-	}
 }
 
-func (k *checker) logout() {
-	l := k.c.Logout
+func (k *checker) logout(l *Logout) {
 	if l.Path == "" {
 		if len(l.Auth) > 0 {
 			k.Wrong("logout.path", "required along with logout.auth", "a path such as /logout")

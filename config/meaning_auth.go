@@ -34,38 +34,11 @@ func (k *checker) unknownMethod(name, path string) {
 	k.Unknown(path, tree.Quote(name)+" is not a method under auth", name, append(slices.Sorted(maps.Keys(k.c.Auth)), Anonymous))
 }
 
-// method checks one way to find out who a client is.
-func (k *checker) method(m *Method, path string) {
-	if m == nil {
-		return
-	}
-	if m.JWT != nil {
-		k.jwt(m.JWT, path+".jwt")
-	}
-	if a := m.APIKey; a != nil {
-		if len(a.Keys) == 0 && a.File == "" {
-			k.Wrong(path+".apikey", "there are no keys", "keys or file")
-		}
-		k.apiKeys(a, path+".apikey")
-	}
-	if b := m.Basic; b != nil {
-		k.file(b.File, path+".basic.file")
-	}
-	if c := m.Cookie; c != nil {
-		k.cookie(c, path+".cookie")
-	}
-	if t := m.Ticket; t != nil {
-		k.path(t.Path, path+".ticket.path")
-		k.refs(t.Auth, path+".ticket.auth", false)
-		k.noTickets(t.Auth, path+".ticket.auth")
-		k.notAny(t.Origins, path+".ticket.origins")
-	}
-	if c := m.Certificate; c != nil {
-		k.certificate(path + ".certificate")
-	}
-	if f := m.Forward; f != nil {
-		k.forward(f, path+".forward")
-	}
+func (k *checker) ticket(t *Ticket, path string) {
+	k.path(t.Path, path+".path")
+	k.refs(t.Auth, path+".auth", false)
+	k.noTickets(t.Auth, path+".auth")
+	k.notAny(t.Origins, path+".origins")
 }
 
 // noTickets keeps a ticket from being good for another ticket, and so for ever.
@@ -104,8 +77,6 @@ func (k *checker) jwt(j *JWT, path string) {
 		return
 	}
 	k.algorithms(j, path, given[0] == "secret")
-	k.file(j.PublicKeyFile, path+".public_key_file")
-	k.file(j.CA, path+".ca")
 	if j.JWKSURL != "" {
 		k.url(j.JWKSURL, path+".jwks_url", "https", "http")
 	}
@@ -139,7 +110,9 @@ func (k *checker) algorithms(j *JWT, path string, secret bool) {
 }
 
 func (k *checker) apiKeys(a *APIKey, path string) {
-	k.file(a.File, path+".file")
+	if len(a.Keys) == 0 && a.File == "" {
+		k.Wrong(path, "there are no keys", "keys or file")
+	}
 	seen := map[string]bool{}
 	for i, key := range a.Keys {
 		p := fmt.Sprintf("%s.keys[%d]", path, i)
@@ -160,10 +133,6 @@ func (k *checker) cookie(c *Cookie, path string) {
 		k.Wrong(path, "nothing says what the cookie means", "one of jwt and forward")
 	case c.JWT != nil && c.Forward != nil:
 		k.Wrong(path+".forward", "jwt is also given", "one of the two")
-	case c.JWT != nil:
-		k.jwt(c.JWT, path+".jwt")
-	default:
-		k.forward(c.Forward, path+".forward")
 	}
 	if strings.ContainsAny(c.Name, " ;,=\"\t") {
 		k.Wrong(path+".name", "not a cookie name", "letters, digits, - and _")
@@ -194,7 +163,6 @@ func (k *checker) forward(f *Forward, path string) {
 	if !validHeader(f.UserHeader) {
 		k.Wrong(path+".user_header", tree.Quote(f.UserHeader)+" is not a header name", "letters, digits and -")
 	}
-	k.file(f.CA, path+".ca")
 }
 
 // validHeader reports whether a name can be that of a header (RFC 9110 §5.1).

@@ -17,7 +17,7 @@ func (k *checker) endpoints() {
 		paths[shapeOfPath(k.c.Logout.Path)] = "logout.path"
 	}
 	for path, m := range k.c.Methods() {
-		if m != nil && m.Ticket != nil && m.Ticket.Path != "" {
+		if m.Ticket != nil && m.Ticket.Path != "" {
 			p := path + ".ticket.path"
 			if other, ok := paths[shapeOfPath(m.Ticket.Path)]; ok {
 				k.Wrong(p, other+" has the same path", "a path of its own")
@@ -58,9 +58,6 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 			k.Wrong(p, tree.Quote(s)+" is in the list already", "")
 		}
 		seen[s] = true
-	}
-	for i := range e.Rules {
-		k.rule(&e.Rules[i], fmt.Sprintf("%s.rules[%d]", path, i))
 	}
 	k.ambient(e, path)
 }

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 )
@@ -21,10 +22,36 @@ func (t *Tree) check(n node) bool {
 		t.bound(f, n.value, n.path, f.Min, 1, "less than ")
 		t.bound(f, n.value, n.path, f.Max, -1, "more than ")
 	}
+	if isLocal(n.value) && (n.field == nil || !n.field.made) {
+		t.readable(n.value.String(), n.path)
+	}
 	if v := settled(n.value); v.IsValid() && v.Kind() == reflect.Struct && shapeOf(v.Type()) != nil && shapeOf(v.Type()).only {
 		t.only(v, n.path)
 	}
 	return true
+}
+
+// isLocal reports whether a value is a path. Those that cannot be addressed are in a map.
+func isLocal(v reflect.Value) bool {
+	if !v.CanAddr() {
+		return false
+	}
+	_, ok := v.Addr().Interface().(Local)
+	return ok
+}
+
+// readable checks that a file is there.
+func (t *Tree) readable(file, path string) {
+	if file == "" {
+		return
+	}
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		t.Wrong(path, Quote(file)+" cannot be read: "+Why(err), "a file")
+	case info.IsDir():
+		t.Wrong(path, Quote(file)+" is a directory", "a file")
+	}
 }
 
 func isEmpty(v reflect.Value) bool {

@@ -11,6 +11,7 @@
 //	only:"one"        on a struct's first field: exactly one of the struct's keys is given
 //	example:"text"    a value for the example file; for a kind in a map, the name of its sample
 //	short:"true"      a value in place of the struct sets this key: "tls: off"
+//	made:"true"       it is the path of what the program makes; other paths are of files that have to be there
 //	id:"true"         it names an item of a list in [Diff]
 //
 // A type that is more than a number, a text, a list, a map or a struct of these implements one of the interfaces [Scalar],

@@ -52,8 +52,8 @@ type Field struct {
 	Min, Max string
 	Example  string
 
-	hasDefault, hidden, short, id bool
-	index                         int // in the struct; -1: a kind of a Choice
+	hasDefault, hidden, short, id, made bool
+	index                               int // in the struct; -1: a kind of a Choice
 }
 
 // shape is what is known about a struct.
@@ -88,7 +88,7 @@ func shapeOf(t reflect.Type) *shape {
 			Key: key, Name: t.Name() + "." + f.Name, Type: f.Type, Required: f.Tag.Get("required") == "true",
 			Min: f.Tag.Get("min"), Max: f.Tag.Get("max"), Example: f.Tag.Get("example"),
 			hidden: reflect.PointerTo(f.Type).Implements(hiddenType),
-			short:  f.Tag.Get("short") == "true", id: f.Tag.Get("id") == "true", index: f.Index[0],
+			short:  f.Tag.Get("short") == "true", id: f.Tag.Get("id") == "true", made: f.Tag.Get("made") == "true", index: f.Index[0],
 		}
 		x.Default, x.hasDefault = f.Tag.Lookup("default")
 		if enum := f.Tag.Get("enum"); enum != "" {

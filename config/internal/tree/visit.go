@@ -45,6 +45,21 @@ func visit(n node, enter func(node) bool, leave func(node)) {
 	}
 }
 
+// Each calls f with each value that root points to or that is in it, as a pointer, and with its path. The parts of a value
+// come after it, in the order of the fields; what is nil is passed over, and so is the value of a map that has no pointers.
+func Each(root any, f func(path string, p any)) {
+	visit(node{value: reflect.ValueOf(root).Elem()}, func(n node) bool {
+		v := n.value
+		for v.Kind() == reflect.Pointer {
+			v = v.Elem()
+		}
+		if v.IsValid() && v.CanAddr() {
+			f(n.path, v.Addr().Interface())
+		}
+		return true
+	}, nil)
+}
+
 // settled returns what a pointer leads to, and the parts of a Union that is no word; else v itself. It is not valid for a
 // nil pointer.
 func settled(v reflect.Value) reflect.Value {
