@@ -96,7 +96,7 @@ func validName(name string) bool {
 
 func (k *checker) listen(l *Listen, path string) {
 	if l.Address == "off" {
-		k.Wrong(path+".address", `"off" is not an address`, l.Address.Expected())
+		k.Wrong(path+".address", `"off" is not an address`, tree.Expected[Address]())
 	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {

@@ -21,11 +21,8 @@ func (s Secret) Reveal() string { return s.text }
 // Empty reports whether there is none.
 func (s Secret) Empty() bool { return s.text == "" }
 
-// Expected says what it is.
-func (Secret) Expected() string { return "a secret" }
-
-// Label says it in a word.
-func (Secret) Label() string { return "secret" }
+// Describe says in a word what it is, and what it is.
+func (Secret) Describe() (label, want string) { return "secret", "a secret" }
 
 // Hidden keeps it from being shown, and lets it be in a file of its own.
 func (Secret) Hidden() {}

@@ -18,11 +18,10 @@ import (
 // Duration is a time that passes. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
 type Duration time.Duration
 
-// Expected says what a duration looks like.
-func (Duration) Expected() string { return "a duration with its unit, such as 250ms, 30s or 1h30m" }
-
-// Label says it in a word.
-func (Duration) Label() string { return "duration" }
+// Describe says in a word what it is, and what a duration looks like.
+func (Duration) Describe() (label, want string) {
+	return "duration", "a duration with its unit, such as 250ms, 30s or 1h30m"
+}
 
 // UnmarshalText reads a duration.
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -62,11 +61,8 @@ var byteUnits = []struct {
 	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1}, {"", 1},
 }
 
-// Expected says what a size looks like.
-func (Bytes) Expected() string { return "a size, such as 512, 64KiB or 1MiB" }
-
-// Label says it in a word.
-func (Bytes) Label() string { return "size" }
+// Describe says in a word what it is, and what a size looks like.
+func (Bytes) Describe() (label, want string) { return "size", "a size, such as 512, 64KiB or 1MiB" }
 
 // UnmarshalText reads a size.
 func (b *Bytes) UnmarshalText(text []byte) error {
@@ -110,13 +106,10 @@ func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 // Prefix is a network, or one address. In the file: 10.0.0.0/8, 2001:db8::/32, 127.0.0.1.
 type Prefix struct{ netip.Prefix }
 
-// Expected says what a network looks like.
-func (Prefix) Expected() string {
-	return "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
+// Describe says in a word what it is, and what a network looks like.
+func (Prefix) Describe() (label, want string) {
+	return "network", "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
 }
-
-// Label says it in a word.
-func (Prefix) Label() string { return "network" }
 
 // UnmarshalText reads a network.
 func (p *Prefix) UnmarshalText(text []byte) error {
@@ -139,13 +132,10 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 // Address is where to listen. In the file: host:port; "off" where there may be no listener.
 type Address string
 
-// Expected says what an address looks like.
-func (Address) Expected() string {
-	return "host:port, such as localhost:8443, or :8443 for every address of this machine"
+// Describe says in a word what it is, and what an address looks like.
+func (Address) Describe() (label, want string) {
+	return "host:port", "host:port, such as localhost:8443, or :8443 for every address of this machine"
 }
-
-// Label says it in a word.
-func (Address) Label() string { return "host:port" }
 
 // UnmarshalText reads an address.
 func (a *Address) UnmarshalText(text []byte) error {
@@ -177,11 +167,8 @@ func (a Address) Host() string {
 // directory, what comes from elsewhere is relative to the working directory.
 type Path string
 
-// Expected says what a path is.
-func (Path) Expected() string { return "the path of a file" }
-
-// Label says it in a word.
-func (Path) Label() string { return "file" }
+// Describe says in a word what it is, and what a path is.
+func (Path) Describe() (label, want string) { return "file", "the path of a file" }
 
 // UnmarshalText reads a path.
 func (p *Path) UnmarshalText(text []byte) error {
@@ -198,13 +185,10 @@ func (p *Path) In(dir string) { *p = Path(tree.In(dir, string(*p))) }
 // Origin is a web origin: scheme and host, and the port if it is not the usual one (RFC 6454 §6.2).
 type Origin string
 
-// Expected says what an origin looks like.
-func (Origin) Expected() string {
-	return "scheme and host, and the port if it is not the usual one, such as https://app.example.com"
+// Describe says in a word what it is, and what an origin looks like.
+func (Origin) Describe() (label, want string) {
+	return "origin", "scheme and host, and the port if it is not the usual one, such as https://app.example.com"
 }
-
-// Label says it in a word.
-func (Origin) Label() string { return "origin" }
 
 // UnmarshalText reads an origin.
 func (o *Origin) UnmarshalText(text []byte) error {
@@ -238,13 +222,10 @@ type TokenSource struct {
 	Name string // of the parameter for "query"; the prefix for "subprotocol", "" for the usual one
 }
 
-// Expected says what there is.
-func (TokenSource) Expected() string {
-	return "bearer, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
+// Describe says in a word what it is, and what there is.
+func (TokenSource) Describe() (label, want string) {
+	return "source", "bearer, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
 }
-
-// Label says it in a word.
-func (TokenSource) Label() string { return "source" }
 
 // UnmarshalText reads a place.
 func (s *TokenSource) UnmarshalText(text []byte) error {
@@ -276,13 +257,10 @@ func (s TokenSource) MarshalText() ([]byte, error) { return []byte(s.String()), 
 // Time is a date, or a date with a time. The zero value is never.
 type Time struct{ time.Time }
 
-// Expected says what a time looks like.
-func (Time) Expected() string {
-	return "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
+// Describe says in a word what it is, and what a time looks like.
+func (Time) Describe() (label, want string) {
+	return "date", "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
 }
-
-// Label says it in a word.
-func (Time) Label() string { return "date" }
 
 // UnmarshalText reads a time; a date alone is the beginning of that day in UTC.
 func (t *Time) UnmarshalText(text []byte) error {

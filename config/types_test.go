@@ -88,7 +88,8 @@ func TestTypes(t *testing.T) {
 	} {
 		err := tt.into.UnmarshalText([]byte(tt.text))
 		if err != nil {
-			if tt.want != "" || strings.Contains(err.Error(), "\n") || tt.into.Expected() == "" || tt.into.Label() == "" {
+			label, want := tt.into.Describe()
+			if tt.want != "" || strings.Contains(err.Error(), "\n") || want == "" || label == "" {
 				t.Errorf("%T of %q: %v", tt.into, tt.text, err)
 			}
 			continue

@@ -16,11 +16,10 @@ func (o Origins) Strings() []string {
 	return list
 }
 
-// Expected says what is expected.
-func (Origins) Expected() string { return "a list of web origins, or any" }
-
-// Label says it in a few words.
-func (Origins) Label() string { return "any, or a list of origins" }
+// Describe says in a word what it is, and what is expected.
+func (Origins) Describe() (label, want string) {
+	return "any, or a list of origins", "a list of web origins, or any"
+}
 
 // Word returns the word any.
 func (o Origins) Word() (string, bool) { return "any", o.Any }
@@ -41,13 +40,10 @@ type AuthRef struct {
 	Method *Method // in place; nil when Name is set
 }
 
-// Expected says what is expected.
-func (AuthRef) Expected() string {
-	return "the name of a method under auth, " + Anonymous + ", or a method in place"
+// Describe says in a word what it is, and what is expected.
+func (AuthRef) Describe() (label, want string) {
+	return "method", "the name of a method under auth, " + Anonymous + ", or a method in place"
 }
-
-// Label says it in a word.
-func (AuthRef) Label() string { return "method" }
 
 // Word returns the name.
 func (r AuthRef) Word() (string, bool) { return r.Name, r.Method == nil }

@@ -135,7 +135,7 @@ func (d *decoder) union(u Union, g *given, path string) bool {
 	if g.kind != mapping && g.kind != list {
 		d.noteText(g, path)
 		if g.kind == null || !u.SetWord(g.text) {
-			d.unfit(g, path, u.Expected())
+			d.unfit(g, path, wantOf(reflect.TypeOf(u).Elem()))
 		}
 		return false
 	}

@@ -273,36 +273,10 @@ func (r *Reference) writeField(b *strings.Builder, f *Field, name string) {
 	b.WriteString(wrap(r.comments[f.Name], "      ", 80) + "\n")
 }
 
-// labelOf says in a word or two what a type takes.
-func labelOf(t reflect.Type) string {
-	if x, ok := described(t); ok {
-		return x.Label()
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return labelOf(t.Elem())
-	case reflect.Slice:
-		return "list of " + strings.TrimSuffix(labelOf(t.Elem()), "s") + "s"
-	case reflect.Map:
-		if t.Elem().Kind() == reflect.Pointer {
-			return "mappings by name"
-		}
-		return "mapping"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "whole number"
-	case reflect.Float64:
-		return "number"
-	case reflect.Struct:
-		return "mapping"
-	}
-	return "text"
-}
-
 // facts returns what a field's tags say: its type or its values, its bounds, its default.
 func facts(f *Field, code func(string) string) []string {
-	facts := []string{labelOf(f.Type)}
+	label, _ := describe(f.Type)
+	facts := []string{label}
 	if len(f.Enum) > 0 {
 		values := slices.Clone(f.Enum)
 		for i := range values {

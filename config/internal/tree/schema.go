@@ -8,11 +8,16 @@ import (
 	"sync"
 )
 
+// described is what a type says for the reference and for messages.
+type described interface {
+	// Describe says in a word or two what belongs there, "duration", and in more: "a duration, such as 30s".
+	Describe() (label, want string)
+}
+
 // Scalar is one value of a document. The errors of UnmarshalText say what is wrong with a text.
 type Scalar interface {
 	encoding.TextUnmarshaler
-	Expected() string // what belongs there: "a duration, such as 30s"
-	Label() string    // the same in a word or two: "duration"
+	described
 }
 
 // Hidden is a Scalar that is never shown. Its key has another one beside it, with _file behind its name, which names a file
@@ -24,8 +29,7 @@ type Local interface{ In(dir string) }
 
 // Union is a value with two forms: a word, or something with parts. The pointer to a type implements it.
 type Union interface {
-	Expected() string
-	Label() string
+	described
 	Word() (word string, ok bool) // ok: it is a word
 	SetWord(word string) bool     // false: not one of its words
 	Parts() any                   // a pointer to the other form
@@ -179,16 +183,43 @@ func unionOf(v reflect.Value) Union {
 	return nil
 }
 
-// described returns what can say what it expects.
-func described(t reflect.Type) (x interface {
-	Expected() string
-	Label() string
-}, ok bool) {
-	x, ok = reflect.New(t).Interface().(interface {
-		Expected() string
-		Label() string
-	})
-	return x, ok
+// describe says what belongs where a type is.
+func describe(t reflect.Type) (label, want string) {
+	if x, ok := reflect.New(t).Interface().(described); ok {
+		return x.Describe()
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return describe(t.Elem())
+	case reflect.Slice:
+		label, _ = describe(t.Elem())
+		return "list of " + strings.TrimSuffix(label, "s") + "s", "a list"
+	case reflect.Map:
+		if t.Elem().Kind() == reflect.Pointer {
+			return "mappings by name", "a mapping of names"
+		}
+		return "mapping", "a mapping of names"
+	case reflect.Struct:
+		if keys := shapeOf(t).keys(); len(keys) > 0 {
+			return "mapping", "a mapping with " + OneOf(keys)
+		}
+		return "mapping", "nothing, or {}"
+	case reflect.Bool:
+		return "true or false", "true or false"
+	case reflect.Int:
+		return "whole number", "a whole number"
+	case reflect.Float64:
+		return "number", "a number"
+	}
+	return "text", "a text"
+}
+
+// Expected says what belongs in a place that holds a T.
+func Expected[T any]() string { return wantOf(reflect.TypeFor[T]()) }
+
+func wantOf(t reflect.Type) string {
+	_, want := describe(t)
+	return want
 }
 
 // SetDefaults sets what a pointer leads to, a struct, to its defaults, and the structs in it.

@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"reflect"
-	"strings"
-)
+import "strings"
 
 // Nearest returns the word that a mistyped one may stand for, and "" when none is near.
 func Nearest(word string, known []string) string {
@@ -59,34 +56,4 @@ func OneOf(list []string) string {
 		return list[0]
 	}
 	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
-}
-
-// Expected says what belongs in a place that holds a T.
-func Expected[T any]() string { return wantOf(reflect.TypeFor[T]()) }
-
-// wantOf says what belongs where a type is.
-func wantOf(t reflect.Type) string {
-	if x, ok := described(t); ok {
-		return x.Expected()
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return wantOf(t.Elem())
-	case reflect.Slice:
-		return "a list"
-	case reflect.Map:
-		return "a mapping of names"
-	case reflect.Struct:
-		if keys := shapeOf(t).keys(); len(keys) > 0 {
-			return "a mapping with " + OneOf(keys)
-		}
-		return "nothing, or {}"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "a whole number"
-	case reflect.Float64:
-		return "a number"
-	}
-	return "a text"
 }

@@ -74,17 +74,15 @@ type who struct {
 	Worker *worker
 }
 
-func (who) Expected() string         { return "a name, or a worker" }
-func (who) Label() string            { return "worker" }
-func (w who) Word() (string, bool)   { return w.Name, w.Worker == nil }
-func (w *who) SetWord(s string) bool { *w = who{Name: s}; return s != "nobody" }
-func (w *who) Parts() any            { return &w.Worker }
+func (who) Describe() (label, want string) { return "worker", "a name, or a worker" }
+func (w who) Word() (string, bool)         { return w.Name, w.Worker == nil }
+func (w *who) SetWord(s string) bool       { *w = who{Name: s}; return s != "nobody" }
+func (w *who) Parts() any                  { return &w.Worker }
 
 type secret string
 
-func (secret) Expected() string { return "a secret" }
-func (secret) Label() string    { return "secret" }
-func (secret) Hidden()          {}
+func (secret) Describe() (label, want string) { return "secret", "a secret" }
+func (secret) Hidden()                        {}
 func (s *secret) UnmarshalText(text []byte) error {
 	if *s = secret(text); len(*s) < 3 {
 		return fmt.Errorf("it has %d bytes", len(*s))
