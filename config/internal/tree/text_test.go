@@ -113,6 +113,52 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// What is no YAML, or more than a configuration has a use for, is one problem at its place.
+func TestNoYAML(t *testing.T) {
+	for document, want := range map[string]string{
+		"a: [1\n":                        "f.yaml:1:4: not valid YAML: sequence end token ']' not found; expected a YAML document",
+		"a:\n\t- b\n":                    "f.yaml:2:1: not valid YAML: a tab where only spaces are allowed; expected a YAML document",
+		"a: \"x\n":                       "f.yaml:1:4: not valid YAML: could not find end character of double-quoted text; expected a YAML document",
+		"\xff\xfea":                      "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",
+		"\xfe\xffa":                      "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",
+		"a: \x01\n":                      "f.yaml:1:4: not UTF-8 text, or a control character; expected a YAML document",
+		"a: b\xff\n":                     "f.yaml:1:5: not UTF-8 text, or a control character; expected a YAML document",
+		"%YAML 1.2\n---\na: 1\n":         "f.yaml:1:1: a directive has no meaning here",
+		"name: a\n---\nname: b\n":        "f.yaml:2:1: a second document begins here; expected one document in a file",
+		"---\n# nothing\n---\nname: b\n": "",
+		"a: 1\n b: 2\n":                  "f.yaml:1:4: not valid YAML: mapping value is not allowed in this context; expected a YAML document",
+		"\ufeffname: x\n":                "",
+		"name: !!str x\n":                "f.yaml:1:7: name: a tag has no meaning here",
+		"name: *x\n":                     "f.yaml:1:7: name: there is no anchor &x before this",
+		"? [a]\n: b\n":                   "f.yaml:2:1: not valid YAML: found an invalid key for this map; expected a YAML document",
+		"name: a\nname: b\n":             "f.yaml:2:1: name: the key is given twice, here and in line 1",
+		"<<: 1\n":                        "f.yaml:1:5: << needs a mapping",
+		"name: a\r\nrom: 1\r\n":          "f.yaml:2:1: rom: there is no such key; did you mean room?",
+		"name: a\n...\nname: b\n":        "f.yaml:3:5: a second document begins here; expected one document in a file",
+	} {
+		if _, wrong := decoded(document); wrong != want {
+			t.Errorf("%q: %s\nwant %s", document, wrong, want)
+		}
+	}
+}
+
+// A mapping is where its first key is, a list where it begins.
+func TestWhere(t *testing.T) {
+	for document, want := range map[string]string{
+		"name:\n  a: 1\n":         "f.yaml:2:3: name: this is a mapping; expected a text",
+		"name:\n  a: 1\n  b: 2\n": "f.yaml:2:3: name: this is a mapping; expected a text",
+		"name: {a: 1}\n":          "f.yaml:1:7: name: this is a mapping; expected a text",
+		"name: {}\n":              "f.yaml:1:7: name: this is a mapping; expected a text",
+		"name:\n- a\n":            "f.yaml:2:1: name: this is a list; expected a text",
+		"name:\n":                 "f.yaml:1:1: name: empty value; expected a text",
+		"by:\n  - a: 1\n":         "f.yaml:2:3: by: this is a list; expected a mapping of names",
+	} {
+		if _, wrong := decoded(document); wrong != want {
+			t.Errorf("%q: %s\nwant %s", document, wrong, want)
+		}
+	}
+}
+
 // Doc finds a key with and without brackets, stars and names.
 func TestDoc(t *testing.T) {
 	r := NewReference(&plan{}, Comments{"plan.Name": "What it is called.", "tool": strings.Repeat("tools ", 20), "foo": "Foo."})

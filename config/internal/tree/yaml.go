@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -260,7 +261,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 			return nil, nil, &Problem{Pos: l.place(name, b.GetToken()), Text: "a directive has no meaning here"}
 		}
 		if body != nil {
-			return nil, nil, &Problem{Pos: l.place(name, doc.GetToken()), Text: "a second document begins here",
+			return nil, nil, &Problem{Pos: l.place(name, cmp.Or(doc.Start, doc.Body.GetToken())), Text: "a second document begins here",
 				Want: "one document in a file"}
 		}
 		body = doc.Body
