@@ -30,8 +30,8 @@ func newConfig(sys *System) *cobra.Command {
 	return cmd
 }
 
-// loadConfig makes the configuration that a server would have with the file and this environment. All that is wrong is
-// told, rules included.
+// loadConfig makes the configuration that a server would have with the file and this environment. The error has all that is
+// wrong, rules included.
 func loadConfig(sys *System, file string) (*config.Config, error) {
 	if file == "" {
 		file = sys.Getenv(config.EnvFile)

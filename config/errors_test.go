@@ -19,7 +19,7 @@ func TestProblems(t *testing.T) {
 		{"no YAML", "listen: [", []string{"handfast.yaml:1:"}},
 		{"indentation", "log:\n  level: info\n format: text\n", []string{"handfast.yaml:3:2: not valid YAML"}},
 		{"control", "log:\n  level: a\x01\n", []string{"handfast.yaml:2:11: not UTF-8 text"}},
-		{"two documents", "log: {}\n---\nlog: {}\n", []string{"handfast.yaml:3:4: a second document begins here"}},
+		{"two documents", "log: {}\n---\nlog: {}\n", []string{"handfast.yaml:2:1: a second document begins here"}},
 		{"a list", "- a\n", []string{"handfast.yaml:1:1: this is a list; expected a mapping with listen, "}},
 		{"a tag", "log: {level: !!str info}\n", []string{":1:14: log.level: a tag has no meaning here"}},
 		{"no anchor", "log: *x\n", []string{":1:6: log: there is no anchor &x before this"}},

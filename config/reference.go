@@ -44,7 +44,7 @@ func Keys() []string { return reference().Keys() }
 // a space behind the #; other comments have one.
 func Example() string {
 	var b strings.Builder
-	b.WriteString("# Everything that handfast can be told, with its defaults. \"handfast config check\" tells what is wrong with a file.\n")
+	b.WriteString("# Every setting of handfast, with its default. \"handfast config check\" reports what is wrong with a file.\n")
 	b.WriteString("# A line that begins with # and no space is a setting that is not given: take the # away.\n")
 	return b.String() + tree.Example(Default(), comments())
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// reasonRemoved is the reason that connections are given when their endpoint is taken out of the configuration.
+// reasonRemoved is the reason that connections are closed with when their endpoint is taken out of the configuration.
 const reasonRemoved = "the endpoint is gone"
 
 var errStopping = errors.New("the server is stopping")
 
 // Reload takes another configuration: listeners, certificates, endpoints, who may use them, and limits. Connections of
-// endpoints that it still has go on, under the terms that they came in by; those of endpoints that it has no more are
+// endpoints that it still has go on, under the terms that they were admitted by; those of endpoints that it has no more are
 // closed. When there is an error nothing has changed.
 //
 // Some settings stay as they were until the next start: the admin listener, the store, the logs and http. Reload names
@@ -47,13 +47,13 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	}
 	s.dropEndpoints(old, next)
 	old.close(next)
-	s.tellUnchangeable(old.cfg, cfg)
+	s.logUnchangeable(old.cfg, cfg)
 	s.rec.metrics.Reloads.WithLabelValues("done").Inc()
 	return nil
 }
 
-// Reread reads again what lies in files of its own, and opens the audit log anew: certificates, keys and passwords look at
-// their files by themselves, but not all at once and not at a wish.
+// Reread opens the audit log anew and reads the files of certificates, keys and passwords again, without waiting until the
+// watch on them notices a change.
 func (s *Server) Reread() error {
 	if err := s.rec.audit.reopen(); err != nil {
 		return err
@@ -78,8 +78,8 @@ func (s *Server) dropEndpoints(old, next *site) {
 	}
 }
 
-// tellUnchangeable names the settings that wait for the next start.
-func (s *Server) tellUnchangeable(old, cfg *config.Config) {
+// logUnchangeable names the settings that wait for the next start.
+func (s *Server) logUnchangeable(old, cfg *config.Config) {
 	for _, part := range []struct {
 		name string
 		a, b any
