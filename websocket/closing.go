@@ -45,7 +45,7 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 	c.ctl = ctl
 	c.closing = &CloseError{Code: code, Reason: reason}
 	c.boundWrites(deadline)
-	c.send()
+	c.flush()
 	return c.closing, nil
 }
 
@@ -138,7 +138,7 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 	}
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
-	c.sendQueued()
+	c.flush()
 	return c.closing
 }
 

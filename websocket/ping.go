@@ -101,7 +101,7 @@ func (o *outbox) pingLocked() *pinged {
 	ctl, err := o.c.m.AppendPing(o.ctl, binary.BigEndian.AppendUint64(nil, p.id), maskKey)
 	if err == nil {
 		o.ctl = ctl
-		o.send()
+		o.flush()
 	}
 	return p
 }
@@ -178,6 +178,6 @@ func (in *inbox) reply() {
 		in.c.markEarly()
 	}
 	in.c.ctl = in.c.m.AppendOutput(in.c.ctl, protocol.PongRoom, maskKey)
-	in.c.send()
+	in.c.flush()
 	in.c.mu.Unlock()
 }

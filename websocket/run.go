@@ -224,7 +224,7 @@ func (e *events) drainDue() bool {
 // giveOut gives the out turn up. The caller holds mu and the turn.
 func (o *outbox) giveOut() {
 	o.out.give()
-	if o.tight && !o.moreToWrite() {
+	if o.tight && len(o.queue) == 0 && !o.moreToWrite() {
 		o.tight = false
 		if o.c.drains {
 			o.c.drainDue = true

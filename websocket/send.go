@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -76,10 +77,10 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(ps) == 1 && c.sendOne(ps[0]) {
+	if len(ps) == 1 && c.throughShared(c.entryFor(ps[0])) {
 		return nil
 	}
-	defer c.sendQueued() // also when not all of them found room
+	defer c.flush() // also when not all of them found room
 	for _, p := range ps {
 		if err := c.canWrite(); err != nil {
 			return err
@@ -94,33 +95,6 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 		c.enqueue(e)
 	}
 	return nil
-}
-
-// sendOne writes one message from where it lies when nothing waits and nobody writes, and reports whether the socket has
-// taken all or a part of it. The caller holds mu.
-func (o *outbox) sendOne(p *Prepared) bool {
-	if !o.writesNow() || !o.takeIdleOut() {
-		return false
-	}
-	e := o.entryFor(p)
-	n, err := o.c.stream.TryWrite(e.frame)
-	if n == 0 || err != nil { // whoever writes what is queued meets the error, too
-		o.giveOut()
-		return false
-	}
-	o.c.zip.sharedSent(e)
-	if n == len(e.frame) {
-		o.giveOut()
-		return true
-	}
-	o.rest = e.frame[n:] // nobody writes to it, and all connections share it
-	go o.passOut()
-	return true
-}
-
-// writesNow reports whether what is queued goes to the socket at once as far as that takes it. The caller holds mu.
-func (o *outbox) writesNow() bool {
-	return o.c.role == RoleServer && o.c.stream.WritesAtOnce() && !o.c.batch.Load()
 }
 
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.
@@ -167,21 +141,21 @@ func (c *Conn) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if c.zip == nil && c.writesAtOnce(len(m.Data)) && c.queueNow(m) {
-		return nil
+	if len(m.Data) > together || c.zip != nil && len(m.Data) >= c.zip.threshold {
+		return c.SendPrepared(newPrepared(m))
 	}
-	return c.queueBehind(m)
+	if c.zip == nil && c.throughs() {
+		if done, _ := c.through(context.Background(), m, false); done {
+			return nil
+		}
+	}
+	return c.sendBehind(m)
 }
 
-// queueBehind is Send where something is to be written first.
+// sendBehind is Send for a small message that is to wait.
 //
 //go:noinline
-func (o *outbox) queueBehind(m Message) error {
-	var p *Prepared
-	if o.c.zip != nil && len(m.Data) >= o.c.zip.threshold {
-		p = newPrepared(m)
-		o.c.zip.prepare(p)
-	}
+func (o *outbox) sendBehind(m Message) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
 	if err := o.canWrite(); err != nil {
@@ -190,12 +164,8 @@ func (o *outbox) queueBehind(m Message) error {
 	if err := o.makeRoom(len(m.Data) + frame.MaxHeader + entryCost); err != nil {
 		return err
 	}
-	if p != nil {
-		o.enqueue(o.entryFor(p))
-	} else {
-		o.enqueue(o.ownEntry(m))
-	}
-	o.sendQueued()
+	o.enqueue(o.ownEntry(m))
+	o.flush()
 	return nil
 }
 
@@ -238,7 +208,7 @@ func (q *sendQueue) fits(n, most int) bool { return q.queued == 0 || q.queued+n 
 func (o *outbox) makeRoom(n int) error {
 	for !o.fits(n, o.c.opts.queue.Bytes) {
 		before := o.queued
-		if o.sendQueued(); o.queued < before {
+		if o.flush(); o.queued < before {
 			continue // the socket has taken some of it
 		}
 		switch o.c.opts.queue.Full {
@@ -332,69 +302,6 @@ func (q *sendQueue) leftQueue() {
 		close(q.drained)
 		q.drained = nil
 	}
-}
-
-// sendQueued starts to write what waits, unless somebody is writing. The caller holds mu.
-func (o *outbox) sendQueued() {
-	if len(o.queue) == 0 && len(o.ctl) == 0 || o.c.m.MessageOpen() && len(o.ctl) == 0 || o.werr != nil || !o.out.take() {
-		return
-	}
-	if o.writesNow() && o.writeOne() {
-		return
-	}
-	o.writeQueued()
-}
-
-// writeQueued writes what waits as far as the stream takes it at once, and leaves the rest to a goroutine. The caller
-// holds mu and the out turn, and loses the turn.
-func (o *outbox) writeQueued() {
-	if !o.writesNow() {
-		go o.passOut()
-		return
-	}
-	batch := transport.Borrow()
-	b := o.gather(batch[:0])
-	n := 0
-	if len(b) > 0 {
-		n, _ = o.c.stream.TryWrite(b) // whoever writes the rest meets the error, too
-	}
-	if n < len(b) { // it goes first when the socket has room again
-		o.rest = append(o.rest, b[n:]...)
-	} else {
-		tell(o.taken, nil)
-		o.taken = nil
-	}
-	transport.Return(batch)
-	if o.moreToWrite() {
-		go o.passOut()
-		return
-	}
-	o.giveOut()
-}
-
-// writeOne writes a queue of one frame from where it lies, and reports whether that is all there was to do. The caller
-// holds mu and the out turn, and loses the turn then.
-func (o *outbox) writeOne() bool {
-	if len(o.queue) != 1 || o.queue[0].join != nil || len(o.ctl) > 0 || len(o.rest) > 0 || o.c.m.MessageOpen() {
-		return false
-	}
-	f := o.queue[0].frame
-	n, err := o.c.stream.TryWrite(f)
-	if n == 0 || err != nil {
-		return false
-	}
-	if f = f[n:]; len(f) > together { // no frame of c.own is that long
-		o.rest = f
-	} else {
-		o.rest = append(o.rest, f...)
-	}
-	o.dequeue(1)
-	if len(o.rest) > 0 {
-		go o.passOut()
-	} else {
-		o.giveOut()
-	}
-	return true
 }
 
 // moreToWrite reports whether the holder of the out turn has more to do. The caller holds mu.

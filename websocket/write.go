@@ -53,11 +53,11 @@ type outbox struct {
 // When ctx ends while Write waits for its turn, nothing was sent and the connection lives. When it ends while the frame
 // is on its way, half a frame is out: Write says so and the connection is closed.
 func (c *Conn) Write(ctx context.Context, m Message) error {
-	if c.zip == nil && c.writesAtOnce(len(m.Data)) {
+	if c.zip == nil && len(m.Data) <= together && c.throughs() {
 		if err := m.check(); err != nil {
 			return err
 		}
-		if done, err := c.writeNow(ctx, m); done {
+		if done, err := c.through(ctx, m, true); done {
 			return err
 		}
 	}
@@ -102,7 +102,7 @@ func (o *outbox) beginMessage(ctx context.Context) error {
 func (o *outbox) endMessage() {
 	o.c.mu.Lock()
 	o.message.give()
-	o.sendQueued() // SendPrepared may have had to wait for the end of a fragmented message
+	o.flush() // SendPrepared may have had to wait for the end of a fragmented message
 	o.c.mu.Unlock()
 }
 
@@ -189,16 +189,6 @@ func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
 	o.leaveOut()
 	o.c.mu.Unlock()
 	return nil
-}
-
-// leaveOut gives the out turn up, to a goroutine if something waits to be written that nobody else would write. The
-// caller holds mu and the turn.
-func (o *outbox) leaveOut() {
-	if o.moreToWrite() && o.werr == nil && o.c.closeErr == nil {
-		o.writeQueued() // it is not for a Write whose own frame is out to wait for those of others
-		return
-	}
-	o.giveOut()
 }
 
 // place gives a frame its place in the stream. The caller holds mu.
@@ -323,10 +313,53 @@ func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) er
 	}
 }
 
-// flush writes what waits: control frames, messages that SendPrepared took and Writes that joined in, as many as fit together
-// in one write. Then it passes the out turn on. The caller holds the turn; it still does when flush returns an error, and
-// tells it to those Writes whose frames were left.
-func (o *outbox) flush() (left []*joined, err error) {
+// flush has what waits written, unless the holder of the out turn does that already. So no reader and no timer waits for a peer that
+// does not read. The caller holds mu.
+func (o *outbox) flush() {
+	if o.out.take() {
+		o.leaveOut()
+	}
+}
+
+// leaveOut gives the out turn up. What waits is written as far as the stream takes it at once, and the rest by a goroutine: a Write
+// whose own frame is out is not to wait for those of others. The caller holds mu and the turn.
+func (o *outbox) leaveOut() {
+	switch more := o.moreToWrite() && o.werr == nil && o.c.closeErr == nil; {
+	case !more:
+		o.giveOut()
+		return
+	case o.throughs() && !o.c.batch.Load():
+		buf := transport.Borrow()
+		b := o.gather(buf[:0])
+		n := 0
+		if len(b) > 0 {
+			n, _ = o.c.stream.TryWrite(b) // the next write meets the error, too
+		}
+		if n == len(b) {
+			tell(o.taken, nil)
+			o.taken = nil
+		} else {
+			o.rest = append(o.rest, b[n:]...) // it goes first when the socket has room again
+		}
+		transport.Return(buf)
+		if !o.moreToWrite() {
+			o.giveOut()
+			return
+		}
+	}
+	go o.writeOut()
+}
+
+// writeOut writes what waits: control frames, messages that were sent and Writes that joined in, as many as fit together in one
+// write. Then it gives the out turn up, which its caller, a goroutine of its own, has.
+func (o *outbox) writeOut() {
+	if left, err := o.writeAll(); err != nil {
+		o.writeBroke(err, left) //nolint:errcheck // it returns what every later call does
+	}
+}
+
+// writeAll is writeOut until a write fails. Then the turn is still held, and left are the Writes whose frames are not out.
+func (o *outbox) writeAll() (left []*joined, err error) {
 	buf := transport.Borrow()
 	defer transport.Return(buf)
 	o.c.mu.Lock()
@@ -387,21 +420,6 @@ func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error 
 		_, err = o.put(buf, h, large.frame[large.head:])
 	}
 	return err
-}
-
-// passOut is flush for those who do not hold the read turn.
-func (o *outbox) passOut() {
-	if left, err := o.flush(); err != nil {
-		o.writeBroke(err, left) //nolint:errcheck // it returns what every later call does
-	}
-}
-
-// send sees that ctl goes out: by whoever writes now, or by a goroutine that ends when it has. So nobody who reads, and
-// no timer, ever waits for a peer that does not read. The caller holds mu.
-func (o *outbox) send() {
-	if len(o.ctl) > 0 {
-		o.sendQueued()
-	}
 }
 
 // maskKey returns a masking key from a source that nobody can predict (RFC 6455 §5.3, §10.3).

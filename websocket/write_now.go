@@ -7,62 +7,65 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// What is in this file is what most writes do: on a socket that takes a small message at once, when nothing else is to go
-// out first. Its calls have small frames, for the sake of a goroutine's first 2 KiB of stack.
+// The first way out: what is sent while nothing else is to go out goes through to the socket, as far as that takes it at once. It is
+// what most calls do, so these functions have small frames, for the sake of a goroutine's first 2 KiB of stack.
 
-// writesAtOnce reports whether a message of n bytes may go this way, as far as nothing but the connection decides.
-func (o *outbox) writesAtOnce(n int) bool {
-	return o.c.role == RoleServer && n <= together && o.c.stream.WritesAtOnce()
-}
+// throughs reports whether the connection is one on which a write may be tried without a wait.
+func (o *outbox) throughs() bool { return o.c.role == RoleServer && o.c.stream.WritesAtOnce() }
 
-// takeIdleOut takes the out turn if nobody writes, nothing waits to be written and something may be. The caller holds mu.
+// takeIdleOut takes the out turn if nothing is being written, nothing waits to be written and something may be. The caller holds mu.
 func (o *outbox) takeIdleOut() bool {
 	return o.entries == nil && len(o.ctl) == 0 && len(o.rest) == 0 && !o.message.held && !o.c.m.MessageOpen() &&
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
 }
 
-// writeNow writes m, and reports whether it has: if not, nothing of it is sent.
+// through writes m, and reports whether it has: if not, nothing of it is sent. What the socket does not take at once is written
+// before through returns, if it waits, and otherwise by a goroutine.
 //
 //go:noinline
-func (o *outbox) writeNow(ctx context.Context, m Message) (done bool, err error) {
+func (o *outbox) through(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
-	if ctx.Err() != nil || !o.takeIdleOut() {
+	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
 		o.c.mu.Unlock()
-		return false, nil //nolint:nilerr // write, which comes next, says so
+		return false, nil //nolint:nilerr // write, which comes next, returns the error of ctx
 	}
 	buf := transport.Borrow()
 	b := frameNow(&o.c.m, buf, m)
-	n, _ := o.c.stream.TryWrite(b) // who writes next meets the error, too
-	if n > 0 && n < len(b) {
+	n, _ := o.c.stream.TryWrite(b) // the next write meets the error, too
+	if waits && n > 0 && n < len(b) {
 		return true, o.writeRest(ctx, buf, b[n:], n, len(m.Data))
 	}
-	o.giveOut()
+	o.throughOut(b, n, false)
 	o.c.mu.Unlock()
 	transport.Return(buf)
 	return n > 0, nil
 }
 
-// queueNow is writeNow for a message whose sender does not wait for the rest of it.
-//
-//go:noinline
-func (o *outbox) queueNow(m Message) (done bool) {
-	o.c.mu.Lock()
-	if o.c.batch.Load() || !o.takeIdleOut() {
-		o.c.mu.Unlock()
+// throughShared is through for a frame that is shared, and written from where it is. The caller holds mu.
+func (o *outbox) throughShared(e entry) (done bool) {
+	if !o.throughs() || o.c.batch.Load() || !o.takeIdleOut() {
 		return false
 	}
-	buf := transport.Borrow()
-	b := frameNow(&o.c.m, buf, m)
-	n, _ := o.c.stream.TryWrite(b) // who writes next meets the error, too
-	if n > 0 && n < len(b) {
-		o.rest = append(o.rest, b[n:]...)
-		go o.passOut()
-	} else {
-		o.giveOut()
+	n, _ := o.c.stream.TryWrite(e.frame) // the next write meets the error, too
+	if n > 0 {
+		o.c.zip.sharedSent(e)
 	}
-	o.c.mu.Unlock()
-	transport.Return(buf)
+	o.throughOut(e.frame, n, true)
 	return n > 0
+}
+
+// throughOut gives the out turn up when n bytes of b are with the socket: to a goroutine, if those are not all. The caller holds mu.
+func (o *outbox) throughOut(b []byte, n int, shared bool) {
+	switch b = b[n:]; {
+	case n == 0 || len(b) == 0:
+		o.giveOut()
+		return
+	case shared:
+		o.rest = b // nothing writes to it
+	default:
+		o.rest = append(o.rest, b...)
+	}
+	go o.writeOut()
 }
 
 // frameNow frames m in buf. The caller holds mu and the out turn.
@@ -73,8 +76,8 @@ func frameNow(machine *protocol.Machine, buf *transport.Buffer, m Message) []byt
 	return b
 }
 
-// writeRest waits until the rest of a frame is written, of which n bytes have been. The caller holds mu and the out turn,
-// and loses both.
+// writeRest waits until rest is written, which is the end of a frame with size bytes of payload; n bytes of that frame are
+// out. The caller holds mu and the out turn, and loses both.
 func (o *outbox) writeRest(ctx context.Context, buf *transport.Buffer, rest []byte, n, size int) error {
 	o.writing = true
 	o.c.watch(ctx, &o.writeCtx, &o.c.readCtx)
