@@ -62,13 +62,13 @@ var rules = []rule{
 		"websocket/internal/prepared", "websocket/loop", "websocket/protocol", "websocket/internal/transport",
 		"websocket/internal/opening", "websocket/internal/utf8x"},
 		test: []string{"websocket/internal/looptest", "websocket/internal/seamtest", "websocket/wstest", "websocket/wsjson"}},
-	{pkg: "websocket/internal/seamtest", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/internal/bounded"}},
+	{pkg: "websocket/internal/seamtest", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/protocol", "websocket/internal/bounded"}},
 	{pkg: "websocket/wstest", std: anyStd, not: []string{"log", "log/slog"},
-		own: []string{"websocket", "websocket/frame"}},
+		own: []string{"websocket", "websocket/frame", "websocket/protocol"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
-		test: []string{"websocket/wstest"}},
+		test: []string{"websocket/protocol", "websocket/wstest"}},
 	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/handshake"},
-		test: []string{"websocket/wstest"}},
+		test: []string{"websocket/protocol", "websocket/wstest"}},
 
 	// Only the library's tests use these two.
 	{pkg: "websocket/internal/leak", std: anyStd},

@@ -15,6 +15,57 @@ const (
 	typeMethods = 40
 )
 
+// libraryNames is the most that package websocket may export. What is low level belongs to protocol, handshake, frame or loop.
+const libraryNames = 85
+
+// TestBudgetOfTheLibrarysNames counts functions, types, methods of exported types, constants and variables.
+func TestBudgetOfTheLibrarysNames(t *testing.T) {
+	names := map[string]bool{} // one name may be declared for several systems
+	for _, s := range sources(t) {
+		if path.Dir(s.path) != "websocket" || s.test() {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			for _, name := range declared(d) {
+				typ, method, _ := strings.Cut(name, ".")
+				if ast.IsExported(typ) && (method == "" || ast.IsExported(method)) {
+					names[name] = true
+				}
+			}
+		}
+	}
+	if len(names) > libraryNames {
+		t.Errorf("package websocket exports %d names; %d are allowed: %v", len(names), libraryNames, slices.Sorted(maps.Keys(names)))
+	}
+	if len(names) < libraryNames/2 {
+		t.Errorf("only %d names were found", len(names))
+	}
+}
+
+// declared returns the names that d declares, a method's as "Type.Method".
+func declared(d ast.Decl) (names []string) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		name := d.Name.Name
+		if d.Recv != nil {
+			name = receiver(d) + "." + name
+		}
+		names = append(names, name)
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch spec := spec.(type) {
+			case *ast.TypeSpec:
+				names = append(names, spec.Name.Name)
+			case *ast.ValueSpec:
+				for _, id := range spec.Names {
+					names = append(names, id.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
 // size is what the budget counts of a type, in addition to its lines.
 type size struct{ fields, methods int }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // acceptTimeout bounds how long a client may take to receive the 101.
@@ -84,7 +85,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	c := newConn(nc, RoleServer, &opts.Conn, hs, agreedOn(terms.Compressed, &terms.Deflate), early)
+	c := newConn(nc, protocol.RoleServer, &opts.Conn, hs, agreedOn(terms.Compressed, &terms.Deflate), early)
 	if s := serverOf(r.Context()); s != nil {
 		s.watch(c)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // sendings are the ways to send a message.
@@ -41,7 +42,7 @@ var sendings = map[string]func(c *Conn, m Message) error{
 // handled is sent before our close frame, by every way to send.
 func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 	const n = 20
-	for _, role := range []Role{RoleServer, RoleClient} {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		for how, send := range sendings {
 			for _, compressed := range []bool{false, true} {
 				for _, size := range []int{5, 3000, 20_000} {
@@ -56,8 +57,8 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 					} {
 						t.Run(fmt.Sprint(role, " ", how, " ", compressed, " ", size, " ", last.name), func(t *testing.T) {
 							near, far := tcpPair(t)
-							opts := &ConnOptions{WriteQueue: WriteQueue{Bytes: 10 << 20}}
-							c, peer := overStream(near, role, opts), overStream(far, RoleClient-role, opts)
+							opts := &ConnOptions{QueueBytes: 10 << 20}
+							c, peer := overStream(near, role, opts), overStream(far, protocol.RoleClient-role, opts)
 							t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
 							if compressed {
 								compressLater(c, handshake.Deflate{}, &Compression{})
@@ -66,7 +67,7 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 							ended := make(chan error, 1)
 							ctx := bounded.Context(t)
 							go func() { ended <- answer(ctx, c, send) }()
-							r := raw{t, far, RoleClient - role}
+							r := raw{t, far, protocol.RoleClient - role}
 							var segment []byte
 							body := strings.Repeat("x", size-1)
 							for i := range n {
@@ -118,15 +119,15 @@ func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent
 	near, far := tcpPair(t)
 	near.(*net.TCPConn).SetReadBuffer(16 << 10)
 	far.(*net.TCPConn).SetWriteBuffer(16 << 10)
-	opts.WriteQueue = WriteQueue{Bytes: 16 << 20}
-	c = overStream(far, RoleServer, opts)
+	opts.QueueBytes = 16 << 20
+	c = overStream(far, protocol.RoleServer, opts)
 	t.Cleanup(func() { c.CloseNow(); near.Close() })
 	for ; c.Buffered() < 4<<20; sent++ {
 		if err := c.Send(Message{Binary, make([]byte, 100_000)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r := raw{t, near, RoleClient}
+	r := raw{t, near, protocol.RoleClient}
 	r.send(r.frame(frame.Close, true, closeBody(CodeNormal, "")))
 	return c, near, sent
 }
@@ -145,7 +146,7 @@ func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	if len(ended) > 0 {
 		t.Errorf("Read returned %v before the answers were sent", bounded.Receive(t, ended))
 	}
-	peer := overStream(near, RoleClient, nil)
+	peer := overStream(near, protocol.RoleClient, nil)
 	defer peer.CloseNow()
 	for i := range sent {
 		if _, err := readSoon(t, peer); err != nil {
@@ -175,7 +176,7 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	if err := bounded.Receive(t, read); !errors.Is(err, context.Canceled) {
 		t.Errorf("the Read returned %v", err)
 	}
-	peer := overStream(near, RoleClient, nil)
+	peer := overStream(near, protocol.RoleClient, nil)
 	defer peer.CloseNow()
 	for i := range sent {
 		if _, err := readSoon(t, peer); err != nil {

@@ -12,15 +12,16 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestNoAllocationPerMessage: reading and writing a message into the caller's buffer, with a cancellable context.
 func TestNoAllocationPerMessage(t *testing.T) {
 	for _, size := range []int{0, 16, 128, 1 << 10, 16 << 10, 64 << 10, 1 << 20} {
-		for _, role := range []Role{RoleClient, RoleServer} {
+		for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
 			t.Run(fmt.Sprintf("%d/%v", size, role), func(t *testing.T) {
 				a, b := tcpConns(t, nil)
-				if role == RoleServer {
+				if role == protocol.RoleServer {
 					a, b = b, a
 				}
 				go mirror(b)
@@ -48,7 +49,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	for _, size := range []int{128, 8 << 10} {
 		bare := testing.AllocsPerRun(50, bareTLSEcho(t, size))
 		near, far := tlsPair(t)
-		client, server := overStream(near, RoleClient, nil), overStream(far, RoleServer, nil)
+		client, server := overStream(near, protocol.RoleClient, nil), overStream(far, protocol.RoleServer, nil)
 		t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 		go mirror(server)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -95,7 +96,7 @@ func bareTLSEcho(t *testing.T, size int) func() {
 }
 
 func TestNoAllocationForFragments(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var message []byte

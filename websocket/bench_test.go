@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // mirror is echo without an allocation: AllocsPerRun counts those of all goroutines.
@@ -71,7 +73,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	for _, role := range []Role{RoleServer, RoleClient} {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		for _, size := range benchSizes {
 			b.Run(fmt.Sprintf("%v/%d", role, size), func(b *testing.B) {
 				near, far := tcpPair(b)

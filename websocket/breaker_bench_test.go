@@ -3,13 +3,15 @@ package websocket
 import (
 	"net"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // BenchmarkSendDropsOldest sends to a peer that does not read: each message takes the place of the oldest of 12,000.
 func BenchmarkSendDropsOldest(b *testing.B) {
 	near, far := net.Pipe()
 	defer far.Close()
-	c := overStream(near, RoleServer, &ConnOptions{WriteQueue: WriteQueue{Full: QueueDropOldest}})
+	c := overStream(near, protocol.RoleServer, &ConnOptions{QueueFull: QueueDropOldest})
 	defer c.CloseNow()
 	p := prepare(b, "a price: 123.45")
 	for c.queued <= defaultQueueBytes-len(p.frames().Plain())-entryCost {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestIdleMemory: what a connection over TCP holds that has echoed a message and waits for the next. The socket's own
@@ -38,7 +39,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	sockets := heap() - bare
 	for _, nc := range nets {
-		client, server := overStream(nc[0], RoleClient, nil), overStream(nc[1], RoleServer, nil)
+		client, server := overStream(nc[0], protocol.RoleClient, nil), overStream(nc[1], protocol.RoleServer, nil)
 		conns = append(conns, client, server)
 		wg.Go(func() { echo(server) })
 		if err := client.Write(ctx, Message{Text, make([]byte, 1000)}); err != nil {

@@ -15,13 +15,14 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestCloseWhileAMessageIsStreamed: the Writer fails, the closing handshake does not.
 func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 	for _, compressed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+			c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 			if compressed {
 				compressLater(c, handshake.Deflate{}, &Compression{})
 			}
@@ -84,7 +85,7 @@ func TestTheLargestMaxMessage(t *testing.T) {
 // TestPingBesidePing: whoever listens for its own pong leaves nobody behind who waits for one.
 func TestPingBesidePing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		pongs := make(chan error, 2)
 		ping := func() { _, err := c.Ping(t.Context()); pongs <- err }
 		go ping()
@@ -108,7 +109,7 @@ func TestPingBesidePing(t *testing.T) {
 // TestPingWhoseReaderLeaves: the Read that would have met the pong returns with a message instead.
 func TestPingWhoseReaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		read := make(chan error, 1)
 		go func() { _, err := c.Read(t.Context()); read <- err }()
 		synctest.Wait()
@@ -131,7 +132,7 @@ func TestPingWhoseReaderLeaves(t *testing.T) {
 func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	for _, tt := range []struct{ first, second frame.Opcode }{{frame.Binary, frame.Text}, {frame.Text, frame.Text}, {frame.Text, frame.Binary}} {
 		synctest.Test(t, func(t *testing.T) {
-			c, peer := rawPipe(t, RoleServer, nil)
+			c, peer := rawPipe(t, protocol.RoleServer, nil)
 			compressLater(c, handshake.Deflate{}, &Compression{})
 			go io.Copy(io.Discard, peer.Conn)
 			body := strings.Repeat("✓", 1000)
@@ -173,7 +174,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 // TestSendThatWaitedForRoom: only what is queued makes the compressor start afresh. While a SendPrepared waits, others compress.
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, WriteQueue{Bytes: 10, Full: QueueBlock})
+		c, peer := stuck(t, writeQueue{bytes: 10, full: QueueBlock})
 		compressLater(c, handshake.Deflate{}, &Compression{})
 		c.SendPrepared(prepare(t, "fills the queue"))
 		go c.SendPrepared(prepare(t, strings.Repeat("shared by all ", 100)))
@@ -197,7 +198,7 @@ func TestSendThatWaitedForRoom(t *testing.T) {
 // TestSendOfMoreThanTheQueueTakes: the bound is for what the kernel has not taken.
 func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	for _, full := range []QueuePolicy{QueueClose, QueueDropOldest, QueueDropNewest} {
-		c, peer := rawTCP(t, RoleServer, &ConnOptions{WriteQueue: WriteQueue{Bytes: 10, Full: full}})
+		c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{QueueBytes: 10, QueueFull: full})
 		if err := c.SendPrepared(prepare(t, "message 1"), prepare(t, "message 2"), prepare(t, "message 3")); err != nil {
 			t.Errorf("policy %d: %v", full, err)
 		}
@@ -210,7 +211,7 @@ func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 // TestSendOfWhichAPartIsQueued: that part goes out.
 func TestSendOfWhichAPartIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1, WriteQueue: WriteQueue{Bytes: 10, Full: QueueDropNewest}})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1, QueueBytes: 10, QueueFull: QueueDropNewest})
 		if err := c.SendPrepared(prepare(t, "message 1"), prepare(t, "message 2")); err != ErrQueueFull {
 			t.Errorf("Send returned %v", err)
 		}
@@ -222,7 +223,7 @@ func TestSendOfWhichAPartIsQueued(t *testing.T) {
 // behind it cannot go out.
 func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("mine")}) }()
 		synctest.Wait()
@@ -247,7 +248,7 @@ func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 50 {
-			c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+			c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 			go c.Write(context.Background(), Message{Text, []byte("first")})
 			synctest.Wait()
 			ctx, cancel := context.WithCancel(context.Background())
@@ -268,7 +269,7 @@ func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
-			c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+			c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 			wrote := make(chan error, 4)
 			for range 4 {
 				go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("x")}) }()
@@ -288,7 +289,7 @@ func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
 // TestJoinedWriteThatIsStuck: its context interrupts it, and ends the connection as for any write that has begun.
 func TestJoinedWriteThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		go c.Write(context.Background(), Message{Text, []byte("first")})
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(context.Background())
@@ -309,7 +310,7 @@ func TestJoinedWriteThatIsStuck(t *testing.T) {
 // TestCloseBesideAWriteWhoseContextEnds: a write that was done when its context ended leaves the close frame its time.
 func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		ctx, cancel := context.WithCancel(context.Background())
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(ctx, Message{Text, []byte("done")}) }()
@@ -353,7 +354,7 @@ func TestABareStreamIsClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &stuckStream{closed: make(chan struct{})}
-				c := overStream(s, RoleServer, &ConnOptions{PingInterval: -1})
+				c := overStream(s, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 				c.Write(t.Context(), Message{Text, []byte("taken, and stuck")})
 				end(c)
 				select {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // fragments is a text message in three frames, with a ping between two of them.
@@ -29,9 +30,9 @@ const fragmentsText = "Grüße aus der Ferne ✓"
 // TestCancelledReadLosesNothing cancels a Read after every byte of a fragmented message, over TCP and TLS, as a server
 // and as a client, with Read and ReadAppend in turn.
 func TestCancelledReadLosesNothing(t *testing.T) {
-	links := map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS}
+	links := map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS}
 	for name, link := range links {
-		for _, role := range []Role{RoleServer, RoleClient} {
+		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 			t.Run(name+"/"+role.String(), func(t *testing.T) {
 				c, peer := link(t, role, nil)
 				go io.Copy(io.Discard, peer.Conn) // the pong
@@ -92,7 +93,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 
 func TestReadDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		f := peer.frame(frame.Text, true, "late, but whole")
 		go func() {
 			<-time.After(time.Second) // fake time
@@ -112,7 +113,7 @@ func TestReadDeadline(t *testing.T) {
 }
 
 func TestReadWithACancelledContextTakesNothing(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "kept"))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("the user left")
@@ -143,9 +144,9 @@ func TestStaleContextDoesNotDisturb(t *testing.T) {
 }
 
 func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
-	for name, link := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
+	for name, link := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := link(t, RoleClient, nil)
+			c, _ := link(t, protocol.RoleClient, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			wrote := make(chan error, 1)
 			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // nobody reads it
@@ -189,7 +190,7 @@ func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
 }
 
 func TestReaderSurvivesItsContext(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, false, "first, "))
 	ctx, cancel := context.WithCancel(t.Context())
 	_, r, err := c.Reader(ctx)
@@ -209,14 +210,14 @@ func TestReaderSurvivesItsContext(t *testing.T) {
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "next" {
 		t.Errorf("the next Read returned %q, %v", m.Data, err)
 	}
-	if _, err := r.Read(buf); err != ErrStaleReader {
+	if _, err := r.Read(buf); err != errStaleReader {
 		t.Errorf("the reader of before returned %v", err)
 	}
 }
 
 // TestReaderTakesOverFromAnInterruptedRead: what a Read had of the message comes first.
 func TestReaderTakesOverFromAnInterruptedRead(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	_, err := readAndCancel(t, c, true, func() { peer.send(peer.frame(frame.Text, false, "one ")) })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)

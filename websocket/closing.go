@@ -191,7 +191,7 @@ func (o *outbox) sent(ctx context.Context) error {
 // linger lets the peer read what was sent: closing a socket with bytes unread would reset it and could destroy them on
 // their way. The caller holds the read turn.
 func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) {
-	if in.c.role == RoleServer && in.c.stream.CloseWrite() != nil && e.Err == nil {
+	if in.c.role == protocol.RoleServer && in.c.stream.CloseWrite() != nil && e.Err == nil {
 		return // a client waits for the end of the whole stream
 	}
 	buf := transport.Borrow()

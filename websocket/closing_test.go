@@ -14,6 +14,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // wantClose checks how a connection ended.
@@ -27,7 +28,7 @@ func wantClose(t *testing.T, err error, code Code, reason string, byPeer bool) *
 }
 
 func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
-	for _, role := range []Role{RoleServer, RoleClient} {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		for _, code := range []Code{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
 			c, peer := rawTCP(t, role, nil)
 			peer.send(peer.frame(frame.Close, true, closeBody(code, "bye")), peer.frame(frame.Text, true, "not looked at"))
@@ -49,7 +50,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 }
 
 func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, ""))
 	_, err := c.Read(bounded.Context(t))
 	wantClose(t, err, CodeNoStatus, "", true)
@@ -57,8 +58,8 @@ func TestRFC6455_7_1_5_NoCodeIs1005(t *testing.T) {
 }
 
 func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
-	for _, code := range []Code{0, 999, 1004, CodeAbnormal, CodeTLSHandshake, 1016, 2999, 5000, 65535} {
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
+	for _, code := range []Code{0, 999, 1004, CodeAbnormal, 1015, 1016, 2999, 5000, 65535} {
 		if err := c.Close(code, ""); err == nil || !strings.Contains(err.Error(), "§7.4") {
 			t.Errorf("Close(%d) returned %v", code, err)
 		}
@@ -70,19 +71,19 @@ func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
 }
 
 func TestRFC6455_5_5_ReasonIsCutWhereACharacterBegins(t *testing.T) {
-	c, peer := rawTCP(t, RoleClient, nil)
+	c, peer := rawTCP(t, protocol.RoleClient, nil)
 	go c.Close(4000, strings.Repeat("✓", 50)) // 150 bytes; 123 fit, which is 41 of three bytes
 	peer.expect(frame.Close, closeBody(4000, strings.Repeat("✓", 41)))
 }
 
 func TestCloseWithoutAReader(t *testing.T) {
-	for _, role := range []Role{RoleServer, RoleClient} {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		c, peer := rawTCP(t, role, nil)
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(CodeGoingAway, "restart") }()
 		peer.expect(frame.Close, closeBody(CodeGoingAway, "restart"))
 		peer.send(peer.frame(frame.Text, true, "on its way"), peer.frame(frame.Close, true, closeBody(CodeGoingAway, "")))
-		if role == RoleServer {
+		if role == protocol.RoleServer {
 			if _, err := peer.Read(make([]byte, 1)); err != io.EOF { // §7.1.1: the server closes the TCP connection
 				t.Errorf("the stream ended with %v", err)
 			}
@@ -102,7 +103,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 // TestCloseWithAReader: a Read that waits gets what is on its way, until the peer's close frame.
 func TestCloseWithAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		got := make(chan string, 10)
 		go func() {
 			for m, err := range c.Messages(context.Background()) {
@@ -133,7 +134,7 @@ func TestCloseWithAReader(t *testing.T) {
 
 func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{CloseTimeout: 3 * time.Second})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{CloseTimeout: 3 * time.Second})
 		go io.Copy(io.Discard, peer.Conn) // reads and never answers
 		start := time.Now()
 		err := c.Close(4001, "token expired")
@@ -150,7 +151,7 @@ func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 // TestCloseToAPeerThatReadsNothing: not even the close frame can be sent.
 func TestCloseToAPeerThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, _ := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("stuck")}) }()
 		synctest.Wait()
@@ -183,7 +184,7 @@ func TestBothSidesCloseAtOnce(t *testing.T) {
 
 func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		go c.Close(CodeNormal, "")
 		peer.expect(frame.Close, closeBody(CodeNormal, ""))
 		err := c.Write(t.Context(), Message{Text, []byte("too late")})
@@ -224,7 +225,7 @@ func TestEndWithoutACloseFrame(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, peer := rawTCP(t, RoleServer, nil)
+			c, peer := rawTCP(t, protocol.RoleServer, nil)
 			tt.act(peer)
 			_, err := c.Read(bounded.Context(t))
 			ce := wantClose(t, err, CodeAbnormal, "", true)
@@ -240,7 +241,7 @@ func TestEndWithoutACloseFrame(t *testing.T) {
 
 func TestCloseNowEndsEveryWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := rawPipe(t, RoleClient, nil)
+		c, _ := rawPipe(t, protocol.RoleClient, nil)
 		waits := make(chan error, 4)
 		ctx := c.Context()
 		go func() { _, err := c.Read(bounded.Context(t)); waits <- err }()
@@ -259,7 +260,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 
 // TestWriteToAPeerThatClosed: the peer's close frame lies unread when a write fails. It explains the failure.
 func TestWriteToAPeerThatClosed(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, closeBody(4009, "not allowed")))
 	peer.Conn.Close()
 	for {
@@ -272,7 +273,7 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 
 // TestMessagesThatLieUnreadSurviveAFailedWrite: what the peer sent before it went away can still be read.
 func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "last words"))
 	peer.Conn.Close()
 	for c.Write(bounded.Context(t), Message{Binary, make([]byte, 1<<16)}) == nil {
@@ -286,7 +287,7 @@ func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 
 func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		ended := make(chan error, 1)
 		go func() { _, err := c.Read(bounded.Context(t)); ended <- err }()
 		peer.send([]byte{0x81, 0x00}) // not masked
@@ -294,8 +295,8 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 		peer.Conn.Close()
 		err := <-ended
 		wantClose(t, err, CodeProtocolError, "", true)
-		var pe *ProtocolError
-		if !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" || pe.Code != CodeProtocolError {
+		var pe *protocol.Violation
+		if !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" || Code(pe.Code) != CodeProtocolError {
 			t.Errorf("%v does not name the clause", err)
 		}
 	})
@@ -304,7 +305,7 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 // TestViolationDoesNotWaitForEver: a peer that broke a rule and then neither reads nor closes costs CloseTimeout.
 func TestViolationDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		start := time.Now()
 		go peer.Write([]byte{0x81, 0x00})
 		_, err := c.Read(t.Context())
@@ -318,7 +319,7 @@ func TestViolationDoesNotWaitForEver(t *testing.T) {
 // TestAStuckWriteDoesNotHideHowItEnded: the peer closes, and reads nothing of what is on its way to it.
 func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, role := range []Role{RoleServer, RoleClient} {
+		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 			c, peer := rawPipe(t, role, &ConnOptions{PingInterval: -1})
 			wrote := make(chan error, 1)
 			go func() { wrote <- c.Write(context.Background(), Message{Text, []byte("stuck")}) }()
@@ -338,7 +339,7 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 // TestTheContextBoundsTheClosingHandshake: a client does not wait for the server's TCP close longer than its context.
 func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleClient, nil)
+		c, peer := rawPipe(t, protocol.RoleClient, nil)
 		go func() {
 			peer.Write(append(peer.frame(frame.Text, true, "and"), peer.frame(frame.Close, true, closeBody(CodeNormal, "bye"))...))
 			io.Copy(io.Discard, peer.Conn) // and never closes
@@ -359,8 +360,8 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 
 // TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, no reset.
 func TestCloseFrameWithBytesBehind(t *testing.T) {
-	for name, pair := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {
-		c, peer := pair(t, RoleServer, nil)
+	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {
+		c, peer := pair(t, protocol.RoleServer, nil)
 		peer.send(append(peer.frame(frame.Close, true, closeBody(4001, "")), make([]byte, 100<<10)...))
 		if _, err := c.Read(bounded.Context(t)); CloseCode(err) != 4001 {
 			t.Errorf("%s: Read: %v", name, err)

@@ -5,7 +5,7 @@ import "strconv"
 // Code is the status code of a close frame (RFC 6455 §7.4 and the IANA registry it opened).
 type Code uint16
 
-// The registered codes. 3000 to 3999 belong to libraries and frameworks, 4000 to 4999 to applications.
+// The registered codes that a server or a client has a use for. 3000 to 3999 belong to libraries and frameworks, 4000 to 4999 to applications.
 const (
 	CodeNormal          Code = 1000 // the purpose was fulfilled
 	CodeGoingAway       Code = 1001 // a server going down, a browser leaving the page
@@ -16,12 +16,9 @@ const (
 	CodeInvalidData     Code = 1007 // a text message that is not UTF-8
 	CodePolicy          Code = 1008 // a policy was violated, and no other code fits
 	CodeTooBig          Code = 1009 // a message larger than accepted
-	CodeMissingExt      Code = 1010 // a client that needs an extension the server did not agree to
 	CodeInternalError   Code = 1011 // the server met an unexpected condition
 	CodeServiceRestart  Code = 1012 // the server restarts: come back, after a random delay
 	CodeTryAgainLater   Code = 1013 // the server is overloaded: come back later, or elsewhere
-	CodeBadGateway      Code = 1014 // a gateway got an invalid answer from behind
-	CodeTLSHandshake    Code = 1015 // never sent: the TLS handshake failed
 )
 
 var codeNames = map[Code]string{
@@ -34,12 +31,12 @@ var codeNames = map[Code]string{
 	CodeInvalidData:     "invalid payload data",
 	CodePolicy:          "policy violation",
 	CodeTooBig:          "message too big",
-	CodeMissingExt:      "mandatory extension",
+	1010:                "mandatory extension",
 	CodeInternalError:   "internal error",
 	CodeServiceRestart:  "service restart",
 	CodeTryAgainLater:   "try again later",
-	CodeBadGateway:      "bad gateway",
-	CodeTLSHandshake:    "TLS handshake failed",
+	1014:                "bad gateway",
+	1015:                "TLS handshake failed", // never sent
 }
 
 // String returns the number and, for a registered code, its name: "1001 going away".

@@ -17,6 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // zipped returns a client and a server with compression agreed on, over TCP.
@@ -41,7 +42,7 @@ func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
 // rawZipped connects a server that inflates with a raw client.
 func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
-	c, peer := rawTCP(t, RoleServer, opts)
+	c, peer := rawTCP(t, protocol.RoleServer, opts)
 	compressLater(c, agreed, &Compression{})
 	return c, peer
 }
@@ -218,7 +219,7 @@ func TestBadCompressedMessages(t *testing.T) {
 				_, err := c.Read(bounded.Context(t))
 				runtime.ReadMemStats(&after)
 				wantClose(t, err, tt.code, "", true)
-				var pe *ProtocolError
+				var pe *protocol.Violation
 				if !errors.As(err, &pe) || !strings.HasPrefix(pe.Section, tt.section) {
 					t.Errorf("%v does not name %s", err, tt.section)
 				}
@@ -235,7 +236,7 @@ func deflateOf(t *testing.T, p []byte) string {
 	t.Helper()
 	near, far := net.Pipe()
 	defer far.Close()
-	c := overStream(near, RoleServer, nil)
+	c := overStream(near, protocol.RoleServer, nil)
 	defer c.CloseNow()
 	compressLater(c, handshake.Deflate{}, &Compression{Threshold: -1})
 	return string(c.zip.out.Append(nil, p))

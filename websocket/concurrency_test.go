@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestWritesFromManyGoroutinesAreWhole mixes whole messages, streamed ones and pings.
@@ -66,7 +67,7 @@ func TestWritesFromManyGoroutinesAreWhole(t *testing.T) {
 
 func TestASecondReaderGetsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		first := make(chan error, 1)
 		go func() {
 			m, err := c.Read(context.Background())
@@ -90,7 +91,7 @@ func TestASecondReaderGetsAnError(t *testing.T) {
 }
 
 func TestReaderAfterTheNextRead(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two"), peer.frame(frame.Text, true, "three"))
 	_, one, err := c.Reader(bounded.Context(t))
 	if err != nil {
@@ -100,7 +101,7 @@ func TestReaderAfterTheNextRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := one.Read(make([]byte, 10)); err != ErrStaleReader {
+	if _, err := one.Read(make([]byte, 10)); err != errStaleReader {
 		t.Errorf("the first reader returned %v", err)
 	}
 	if got, err := io.ReadAll(two); err != nil || string(got) != "two" {
@@ -115,7 +116,7 @@ func TestReaderAfterTheNextRead(t *testing.T) {
 }
 
 func TestReaderInSmallPieces(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(fragments(peer))
 	typ, r, err := c.Reader(bounded.Context(t))
 	if err != nil || typ != Text {
@@ -172,8 +173,8 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 }
 
 func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
-	if err := c.Write(bounded.Context(t), Message{Text, []byte("\xff")}); err != ErrInvalidUTF8 {
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
+	if err := c.Write(bounded.Context(t), Message{Text, []byte("\xff")}); err != errInvalidUTF8 {
 		t.Errorf("Write returned %v", err)
 	}
 	w, err := c.Writer(bounded.Context(t), Text)
@@ -181,7 +182,7 @@ func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write([]byte("\xf0\x9f"))
-	if err := w.Close(); !errors.Is(err, ErrInvalidUTF8) { // nothing was sent: nothing is broken
+	if err := w.Close(); !errors.Is(err, errInvalidUTF8) { // nothing was sent: nothing is broken
 		t.Errorf("Close returned %v", err)
 	}
 	if err := c.Write(bounded.Context(t), Message{Text, []byte("fine")}); err != nil {
@@ -198,8 +199,8 @@ type bare struct{ io.ReadWriteCloser }
 
 func TestAnyReadWriteCloserWillDo(t *testing.T) {
 	near, far := tcpPair(t)
-	client := overStream(bare{near}, RoleClient, nil)
-	server := overStream(bare{far}, RoleServer, nil)
+	client := overStream(bare{near}, protocol.RoleClient, nil)
+	server := overStream(bare{far}, protocol.RoleServer, nil)
 	go echo(server)
 	if err := client.Write(bounded.Context(t), Message{Text, []byte("hello")}); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ type Conn struct {
 	life     *life         // made when first asked for
 	member   *member       // leaves its roster at the end; nil: the connection is in none, or leaves by other means
 	done     chan struct{} // closed when the connection has ended; made when first waited for
-	role     Role
+	role     protocol.Role
 }
 
 // life is the context that ends with the connection.
@@ -55,7 +55,7 @@ type connSettings struct {
 	limits       protocol.Limits
 	pingInterval time.Duration
 	closeTimeout time.Duration
-	queue        WriteQueue
+	queue        writeQueue
 }
 
 const (
@@ -72,10 +72,10 @@ func (o *ConnOptions) settings() connSettings {
 		limits:       protocol.Limits{MaxMessage: o.MaxMessage, Fragments: protocol.MaxFragments},
 		pingInterval: o.PingInterval,
 		closeTimeout: o.CloseTimeout,
-		queue:        o.WriteQueue,
+		queue:        writeQueue{bytes: o.QueueBytes, full: o.QueueFull},
 	}
-	if s.queue.Bytes <= 0 {
-		s.queue.Bytes = defaultQueueBytes
+	if s.queue.bytes <= 0 {
+		s.queue.bytes = defaultQueueBytes
 	}
 	if s.limits.MaxMessage == 0 {
 		s.limits.MaxMessage = defaultMaxMessage
@@ -98,7 +98,7 @@ func (o *ConnOptions) settings() connSettings {
 //
 // The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline costs two goroutines, and its
 // Close must unblock its Read and Write.
-func NewConn(rwc io.ReadWriteCloser, role Role, hs *Handshake, opts *ConnOptions) (*Conn, error) {
+func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *ConnOptions) (*Conn, error) {
 	if hs == nil {
 		hs = &Handshake{}
 	}
@@ -111,21 +111,21 @@ func NewConn(rwc io.ReadWriteCloser, role Role, hs *Handshake, opts *ConnOptions
 
 // newConn is NewConn where the terms of compression are known, and with bytes that the peer sent early: they become the Conn's. agreed
 // is nil without compression.
-func newConn(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) *Conn {
+func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) *Conn {
 	c := new(Conn)
 	c.init(rwc, role, opts, hs, agreed, early)
 	return c
 }
 
 // init is newConn for a Conn that lies in something larger.
-func (c *Conn) init(rwc io.ReadWriteCloser, role Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
+func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
 	c.role = role
 	c.hs = hs
 	c.opts = opts.settings()
 	c.win = early
 	c.stream.Init(rwc)
-	c.m.Client = role == RoleClient
+	c.m.Client = role == protocol.RoleClient
 	c.m.Limits = &c.opts.limits
 	if agreed != nil {
 		c.compress(*agreed, opts.Compression)

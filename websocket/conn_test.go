@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // tcpPair returns two ends of a TCP connection on loopback.
@@ -33,7 +34,7 @@ func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	near, far := tcpPair(t)
-	client, server = overStream(near, RoleClient, opts), overStream(far, RoleServer, opts)
+	client, server = overStream(near, protocol.RoleClient, opts), overStream(far, protocol.RoleServer, opts)
 	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 	return client, server
 }

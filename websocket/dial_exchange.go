@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // bodyPatience bounds the wait for the body of an answer that is a failure already.
@@ -73,7 +74,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		hs.TLS = &state
 	}
 	return func() *Conn {
-		return newConn(x.nc, RoleClient, &x.d.opts.Conn, hs, agreedOn(compressed, &agreed), rest)
+		return newConn(x.nc, protocol.RoleClient, &x.d.opts.Conn, hs, agreedOn(compressed, &agreed), rest)
 	}, nil, nil
 }
 

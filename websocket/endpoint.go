@@ -192,8 +192,8 @@ func (x *service) check() *opening.Refusal {
 	if ways != 1 {
 		return fault(errServes, "set one of Serve and Open")
 	}
-	if x.open != nil && x.conn.WriteQueue.Full == QueueBlock {
-		return fault(errBlocks, "pick another policy for WriteQueue.Full")
+	if x.open != nil && x.conn.QueueFull == QueueBlock {
+		return fault(errBlocks, "pick another policy for QueueFull")
 	}
 	if err := handshake.CheckFields(x.header); err != nil {
 		return fault(err, "fix Admission.Header")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // trail is the path that a connection came by: it finds the hooks that apply. An Endpoint's come before its Server's.
@@ -106,7 +107,7 @@ type session struct {
 // start makes the Conn and serves it on a fresh goroutine.
 func (s *session) start(nc net.Conn, x *service, early []byte) {
 	c := &s.own
-	c.init(nc, RoleServer, x.conn, &s.hs, agreedOn(x.terms.Compressed, &x.terms.Deflate), early)
+	c.init(nc, protocol.RoleServer, x.conn, &s.hs, agreedOn(x.terms.Compressed, &x.terms.Deflate), early)
 	s.join(c, &s.endpoint.roster)
 	if s.server != nil {
 		s.join(c, &s.server.roster)

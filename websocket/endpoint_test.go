@@ -16,6 +16,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // A fault of the application in an Endpoint is answered with 500, and reported.
@@ -24,7 +25,7 @@ func TestEndpoint_Mistakes(t *testing.T) {
 	admission := func(a *Admission) func(*http.Request) (*Admission, error) {
 		return func(*http.Request) (*Admission, error) { return a, nil }
 	}
-	blocking := ConnOptions{WriteQueue: WriteQueue{Full: QueueBlock}}
+	blocking := ConnOptions{QueueFull: QueueBlock}
 	for name, e := range map[string]*Endpoint{
 		"neither":                   {},
 		"both":                      {Serve: serves, Open: openEcho},
@@ -260,7 +261,7 @@ func TestServer_EarlyWhileWatched(t *testing.T) {
 		return nil, nil
 	}}))
 	nc := dialRaw(t, addr)
-	frames := raw{t, nil, RoleClient}.frame(1, true, "early")
+	frames := raw{t, nil, protocol.RoleClient}.frame(1, true, "early")
 	io.WriteString(nc, sampleRequest+"\r\n"+string(frames))
 	bounded.Receive(t, seen)
 	nc.Write(frames)

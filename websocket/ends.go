@@ -16,10 +16,7 @@ const reasonSlow = "reads too slowly"
 
 // violation is how a connection ends whose peer broke a rule.
 func violation(v *protocol.Violation) *CloseError {
-	return &CloseError{
-		Code: Code(v.Code), ByPeer: true,
-		Err: &ProtocolError{Section: v.Section, Code: Code(v.Code), Detail: v.Detail},
-	}
+	return &CloseError{Code: Code(v.Code), ByPeer: true, Err: v}
 }
 
 // brokenOff is how a connection ends after a read that failed with err. begun is how it was about to end, nil when it was not;

@@ -162,7 +162,7 @@ func TestEventRFC6455_7_1_7_ViolationsAreTold(t *testing.T) {
 			p.expectEOF()
 			p.Close()
 			e := evAwait(t, ended)
-			pe, ok := errors.AsType[*ProtocolError](e)
+			pe, ok := errors.AsType[*protocol.Violation](e)
 			if !ok || pe.Section != c.section || e.Code != c.code || !e.ByPeer {
 				t.Errorf("it ended with %v", e)
 			}

@@ -29,7 +29,7 @@ func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
 // putCompressed sends m compressed, or as it is when that is shorter. The caller holds the lock.
 func (c *eventOutbox) putCompressed(m Message) error {
 	z := c.zip()
-	if c.kind.opts.queue.Full == QueueDropOldest {
+	if c.kind.opts.queue.full == QueueDropOldest {
 		z.out.Forget() // the peer may not get what came before
 	}
 	text := m.Type == Text

@@ -15,7 +15,7 @@ var evEcho = evHandler{Message: func(c *eventConn, m Message) { c.Send(m) }}
 
 // evQueueOf bounds what waits for a peer.
 func evQueueOf(bytes int) (o AcceptOptions) {
-	o.Conn.WriteQueue.Bytes = bytes
+	o.Conn.QueueBytes = bytes
 	return o
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/looptest"
 	"github.com/handfast/handfast/websocket/internal/opening"
 	"github.com/handfast/handfast/websocket/loop"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // A Shutdown may find a connection before its handshake's bound is set, and close it.
@@ -106,7 +107,7 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 			addr := serveOwn(t, ownServer(e))
 			before := dialRaw(t, addr)
 			io.WriteString(before, sampleRequest[:6])
-			r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "hi")))
+			r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")))
 			if r.StatusCode != 101 {
 				t.Fatal(r)
 			}
@@ -114,7 +115,7 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 			shut := make(chan error, 1)
 			go func() { shut <- e.Shutdown(bounded.Context(t)) }()
 			expectEcho(t, br, "\x03\xe9")
-			raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
+			raw{t, nc, protocol.RoleClient}.send(raw{t, nil, protocol.RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
 			if err := bounded.Receive(t, shut); err != nil {
 				t.Error(err)
 			}

@@ -54,7 +54,7 @@ func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	t.Helper()
 	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
 	k.s.Options = evQueueOf(most)
-	k.s.Options.Conn.WriteQueue.Full = QueueDropNewest
+	k.s.Options.Conn.QueueFull = QueueDropNewest
 	k.s.Handler = evHandler{
 		Open: func(c *eventConn) { k.conn = c },
 		Message: func(c *eventConn, m Message) {

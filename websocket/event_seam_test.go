@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/seamtest"
@@ -53,7 +54,7 @@ func serveEvents(t *testing.T, nc net.Conn, opts *websocket.ConnOptions, open fu
 	ls := websocket.NewEventLoops(t)
 	if ls == nil {
 		done := make(chan struct{})
-		c := seamtest.Conn(t, nc, websocket.RoleServer, opts)
+		c := seamtest.Conn(t, nc, protocol.RoleServer, opts)
 		go func() { defer close(done); c.Run(t.Context(), open) }()
 		t.Cleanup(func() { c.CloseNow(); bounded.Receive(t, done) })
 		return

@@ -70,12 +70,12 @@ func (c *eventOutbox) obstacle(n int) error {
 
 // makeRoom applies the policy when n bytes do not fit into the queue. The caller holds the lock.
 func (c *eventOutbox) makeRoom(n int) error {
-	waits, most := c.waiting(), c.kind.opts.queue.Bytes
+	waits, most := c.waiting(), c.kind.opts.queue.bytes
 	if !c.stuck || waits == 0 || waits+n <= most {
 		return nil
 	}
 	c.tight = true
-	switch c.kind.opts.queue.Full {
+	switch c.kind.opts.queue.full {
 	case QueueDropOldest:
 		if c.drop(waits + n - most); c.waiting() == 0 || c.waiting()+n <= most {
 			return nil
@@ -252,7 +252,7 @@ func (c *eventOutbox) tidy() {
 // pause has a connection whose peer does not read not be read from, when half of what may wait for it does; and no more,
 // when three quarters of that are free again. The caller holds the lock.
 func (c *eventOutbox) pause() {
-	switch n, most := c.waiting(), c.kind.opts.queue.Bytes; {
+	switch n, most := c.waiting(), c.kind.opts.queue.bytes; {
 	case n > most/2:
 		c.tight = true
 		c.stop.Or(stopPaused)

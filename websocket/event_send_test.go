@@ -118,7 +118,7 @@ func TestEventSendIsBounded(t *testing.T) {
 	conns := make(chan *eventConn, 1)
 	h.Open = func(c *eventConn) { conns <- c }
 	s := &evServer{Handler: h}
-	s.Options.Conn.WriteQueue.Bytes = 64 << 10
+	s.Options.Conn.QueueBytes = 64 << 10
 	p := evUpgraded(t, evServe(t, s))
 	c := evAwait(t, conns)
 	text := strings.Repeat("x", 32<<10)
@@ -151,7 +151,7 @@ func TestEventSendIsBounded(t *testing.T) {
 func TestEventSendDropsTheNewest(t *testing.T) {
 	conns := make(chan *eventConn, 1)
 	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
-	s.Options.Conn.WriteQueue = WriteQueue{Bytes: 64 << 10, Full: QueueDropNewest}
+	s.Options.Conn.QueueBytes, s.Options.Conn.QueueFull = 64<<10, QueueDropNewest
 	p := evUpgraded(t, evServe(t, s))
 	c := evAwait(t, conns)
 	text := strings.Repeat("x", 32<<10)
@@ -180,7 +180,7 @@ func TestEventSendDropsTheOldest(t *testing.T) {
 			conns := make(chan *eventConn, 1)
 			s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
 			s.Options.Conn.Compression = compress
-			s.Options.Conn.WriteQueue = WriteQueue{Bytes: 64 << 10, Full: QueueDropOldest}
+			s.Options.Conn.QueueBytes, s.Options.Conn.QueueFull = 64<<10, QueueDropOldest
 			client := evDial(t, evServe(t, s), &DialOptions{Conn: ConnOptions{Compression: compress}})
 			c := evAwait(t, conns)
 			const n = 4000
@@ -337,7 +337,7 @@ func TestEventSendStallsInTheMiddle(t *testing.T) {
 	conns := make(chan *eventConn, 1)
 	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
 	s.Options.Conn.PingInterval = -1
-	s.Options.Conn.WriteQueue = WriteQueue{Bytes: 64 << 10, Full: QueueDropNewest}
+	s.Options.Conn.QueueBytes, s.Options.Conn.QueueFull = 64<<10, QueueDropNewest
 	p := evUpgraded(t, evServe(t, s))
 	c := evAwait(t, conns)
 	large := strings.Repeat("large", 2<<20)

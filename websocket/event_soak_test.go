@@ -127,7 +127,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 		},
 	}}
 	s.Options.Conn.Compression = compress
-	s.Options.Conn.WriteQueue = WriteQueue{Bytes: 256 << 10, Full: QueueDropNewest}
+	s.Options.Conn.QueueBytes, s.Options.Conn.QueueFull = 256<<10, QueueDropNewest
 	return s
 }
 

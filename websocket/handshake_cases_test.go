@@ -20,6 +20,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // handshakeCases is testdata/handshake_cases.json: the bytes of one side, and what the other may do. In its strings each
@@ -186,7 +187,7 @@ func (c serverCase) run(t *testing.T, addr string) string {
 	want := c.EchoEarly
 	if want == "" {
 		want = "late"
-		nc.Write(raw{TB: t, role: RoleClient}.frame(frame.Text, true, want))
+		nc.Write(raw{TB: t, role: protocol.RoleClient}.frame(frame.Text, true, want))
 	}
 	got := make([]byte, 2+len(want))
 	if _, err := io.ReadFull(br, got); err != nil || string(got[2:]) != want {

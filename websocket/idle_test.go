@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestIdleConnectionIsSmall holds what a connection that waits costs in heap, besides its net.Conn (0.3 KB) and the stack
@@ -20,7 +21,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	servers, peers := make([]net.Conn, n), make([]raw, n)
 	for i := range n {
 		near, far := tcpPair(t)
-		servers[i], peers[i] = near, raw{t, far, RoleClient}
+		servers[i], peers[i] = near, raw{t, far, protocol.RoleClient}
 		t.Cleanup(func() { near.Close(); far.Close() })
 	}
 	heap := func() uint64 {
@@ -35,7 +36,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	defer cancel()
 	before := heap()
 	for i, nc := range servers {
-		conns[i] = overStream(nc, RoleServer, nil)
+		conns[i] = overStream(nc, protocol.RoleServer, nil)
 		ready := make(chan bool)
 		go func() {
 			buf := make([]byte, 0, 64)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // silence returns how long the peer must be silent until c is closed for it.
@@ -30,7 +31,7 @@ func silence(t *testing.T, c *Conn) time.Duration {
 func TestKeepaliveClosesASilentPeer(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			c, peer := rawPipe(t, RoleServer, nil)
+			c, peer := rawPipe(t, protocol.RoleServer, nil)
 			go io.Copy(io.Discard, peer.Conn)
 			if reading {
 				go c.Read(context.Background())
@@ -45,7 +46,7 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 // TestKeepaliveWorstCase: the silence begins right after a look that still heard something.
 func TestKeepaliveWorstCase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		go io.Copy(io.Discard, peer.Conn)
 		go func() {
 			for {
@@ -66,8 +67,8 @@ func TestKeepaliveWorstCase(t *testing.T) {
 func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			near, far := rawPipe(t, RoleServer, nil)
-			peer := overStream(far.Conn, RoleClient, &ConnOptions{PingInterval: -1})
+			near, far := rawPipe(t, protocol.RoleServer, nil)
+			peer := overStream(far.Conn, protocol.RoleClient, &ConnOptions{PingInterval: -1})
 			defer peer.CloseNow()
 			go peer.Read(context.Background()) // reading answers the pings
 			if reading {
@@ -85,7 +86,7 @@ func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 // TestKeepaliveWithAMessageThatNobodyTakes: the message stays, pongs behind it are heard, and silence still counts.
 func TestKeepaliveWithAMessageThatNobodyTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		silent := make(chan struct{})
 		go io.Copy(io.Discard, peer.Conn)
 		go func() {
@@ -118,7 +119,7 @@ func TestKeepaliveCostsNoGoroutine(t *testing.T) {
 	for range 100 {
 		near, far := tcpPair(t)
 		defer far.Close()
-		defer overStream(near, RoleClient, nil).CloseNow()
+		defer overStream(near, protocol.RoleClient, nil).CloseNow()
 	}
 	if now := runtime.NumGoroutine(); now > before {
 		t.Errorf("%d goroutines for 100 connections", now-before)
@@ -144,7 +145,7 @@ func TestPing(t *testing.T) {
 // TestPingMakesWayForARead: a Ping that reads, because nobody did, loses no message and blocks no Read.
 func TestPingMakesWayForARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		pong := make(chan error, 1)
 		go func() { _, err := c.Ping(context.Background()); pong <- err }()
 		h, payload := peer.next()
@@ -174,7 +175,7 @@ func TestPingMakesWayForARead(t *testing.T) {
 // TestPingKeepsTheMessageInItsWay: the pong behind it comes to light when the message is taken.
 func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		pong := make(chan error, 1)
 		go func() { _, err := c.Ping(context.Background()); pong <- err }()
 		_, payload := peer.next()
@@ -193,7 +194,7 @@ func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 // TestRFC6455_5_5_3_OnePongAnswersThePingsBefore: a peer may answer only the most recent ping.
 func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		go c.Read(context.Background())
 		pongs := make(chan error, 3)
 		for range 3 {
@@ -214,7 +215,7 @@ func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
 
 func TestPingIsInterruptedByItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		go io.Copy(io.Discard, peer.Conn)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -230,7 +231,7 @@ func TestPingIsInterruptedByItsContext(t *testing.T) {
 
 // TestKeepaliveSparesAPeerThatTakesALargeMessage slowly: the ping waits behind the message, and so cannot be answered.
 func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
-	for _, role := range []Role{RoleServer, RoleClient} {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		synctest.Test(t, func(t *testing.T) {
 			c, peer := rawPipe(t, role, nil)
 			wrote := make(chan error, 1)
@@ -258,7 +259,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 // TestKeepaliveClosesAPeerThatStopsTaking a large message: that something of it went out does not count for ever.
 func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, nil)
+		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		go c.Write(context.Background(), Message{Binary, make([]byte, 4<<20)})
 		if _, err := io.CopyN(io.Discard, peer.Conn, 1<<20); err != nil {
 			t.Fatal(err)
@@ -271,7 +272,7 @@ func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 
 // A connection that has ended leaves no timer that would keep its memory.
 func TestKeepaliveEndsWithTheConnection(t *testing.T) {
-	c, _ := rawPipe(t, RoleServer, nil)
+	c, _ := rawPipe(t, protocol.RoleServer, nil)
 	c.CloseNow()
 	c.mu.Lock()
 	defer c.mu.Unlock()

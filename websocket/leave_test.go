@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"testing/synctest"
+
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // A Write that gives up while it waits behind another leaves nothing behind: what holds waiting frames is given back.
@@ -13,7 +15,7 @@ func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
-		c := overStream(near, RoleServer, nil)
+		c := overStream(near, protocol.RoleServer, nil)
 		defer c.CloseNow()
 		first := make(chan error, 1)
 		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // nobody reads

@@ -28,7 +28,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 	}
 	for name, bytes := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, peer := rawTCP(t, RoleServer, &ConnOptions{MaxMessage: 1000})
+			c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{MaxMessage: 1000})
 			peer.send(peer.frame(frame.Text, true, strings.Repeat("x", 1000)))
 			if m, err := c.Read(bounded.Context(t)); err != nil || len(m.Data) != 1000 {
 				t.Fatalf("at the limit: %d bytes, %v", len(m.Data), err)
@@ -45,7 +45,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 }
 
 func TestADeclaredLengthCostsNoMemory(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, &ConnOptions{MaxMessage: -1})
+	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{MaxMessage: -1})
 	peer.send(frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Binary, Masked: true, Length: 1 << 40}), []byte("a few bytes"))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -60,7 +60,7 @@ func TestADeclaredLengthCostsNoMemory(t *testing.T) {
 }
 
 func TestFragmentsAreBounded(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go func() {
 		peer.send(peer.frame(frame.Text, false, ""))
 		empty := peer.frame(frame.Continuation, false, "")
@@ -88,7 +88,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 		payload string
 	}{{frame.Ping, "flood"}, {frame.Pong, "flood"}, {frame.Pong, strings.Repeat("\x00", 8)}} { // the last as if of a ping of ours
 		t.Run(fmt.Sprintf("%v %q", flood.op, flood.payload), func(t *testing.T) {
-			c, peer := rawTCP(t, RoleServer, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood goes on
+			c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood goes on
 			go io.Copy(io.Discard, peer.Conn)
 			go func() {
 				one := peer.frame(flood.op, true, flood.payload)
@@ -109,7 +109,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 
 // TestPongsThatCannotGoOutAreBounded: the peer sends pings and reads nothing, so the pongs cannot go out.
 func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
-	c, peer := rawPipe(t, RoleServer, nil)
+	c, peer := rawPipe(t, protocol.RoleServer, nil)
 	go func() {
 		for range protocol.MaxControls - 1 {
 			peer.Write(peer.frame(frame.Ping, true, strings.Repeat("x", 125)))

@@ -32,8 +32,7 @@ type Message struct {
 	Data []byte
 }
 
-// ErrInvalidUTF8 is returned for a text message that is not UTF-8. Nothing was sent; RFC 6455 §5.6 allows it as Binary.
-var ErrInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
+var errInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
 
 // check says why no message has type t.
 func (t Type) check() error {
@@ -49,24 +48,7 @@ func (m Message) check() error {
 		return err
 	}
 	if m.Type == Text && !utf8.Valid(m.Data) {
-		return ErrInvalidUTF8
+		return errInvalidUTF8
 	}
 	return nil
-}
-
-// Role says which end of the connection this is: a client masks what it sends, a server does not (RFC 6455 §5.1).
-type Role uint8
-
-// The two ends of a connection.
-const (
-	RoleServer Role = iota
-	RoleClient
-)
-
-// String returns "server" or "client".
-func (r Role) String() string {
-	if r == RoleClient {
-		return "client"
-	}
-	return "server"
 }

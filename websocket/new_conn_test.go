@@ -8,18 +8,19 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-func flip(role websocket.Role) websocket.Role {
-	if role == websocket.RoleServer {
-		return websocket.RoleClient
+func flip(role protocol.Role) protocol.Role {
+	if role == protocol.RoleServer {
+		return protocol.RoleClient
 	}
-	return websocket.RoleServer
+	return protocol.RoleServer
 }
 
 // compressing returns a Conn whose handshake, done elsewhere, agreed on extensions.
-func compressing(t *testing.T, stream net.Conn, role websocket.Role, extensions string) *websocket.Conn {
+func compressing(t *testing.T, stream net.Conn, role protocol.Role, extensions string) *websocket.Conn {
 	t.Helper()
 	hs := &websocket.Handshake{Subprotocol: "chat", Extensions: extensions}
 	c, err := websocket.NewConn(stream, role, hs, &websocket.ConnOptions{Compression: &websocket.Compression{}})
@@ -45,8 +46,8 @@ func TestNewConnCompresses(t *testing.T) {
 	text := strings.Repeat("round and round ", 400)
 	for _, extensions := range agreements {
 		near, far := wstest.NetPipe(0)
-		client := compressing(t, near, websocket.RoleClient, extensions)
-		server := compressing(t, far, websocket.RoleServer, extensions)
+		client := compressing(t, near, protocol.RoleClient, extensions)
+		server := compressing(t, far, protocol.RoleServer, extensions)
 		for range 3 {
 			for _, way := range [][2]*websocket.Conn{{client, server}, {server, client}} {
 				if err := way[0].Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
@@ -63,7 +64,7 @@ func TestNewConnCompresses(t *testing.T) {
 // TestNewConnSendsCompressed: a raw peer sees RSV1 and fewer bytes, and with takeover fewer still the second time.
 func TestNewConnSendsCompressed(t *testing.T) {
 	text := "0123456789 the quick brown fox jumps over the lazy dog, and nothing of that is there twice " + strings.Repeat("-", 60)
-	for _, role := range []websocket.Role{websocket.RoleClient, websocket.RoleServer} {
+	for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
 		for i, takeover := range []bool{true, false} {
 			near, far := wstest.NetPipe(0)
 			c := compressing(t, near, role, agreements[i])
@@ -108,7 +109,7 @@ func TestNewConnRefusesExtensions(t *testing.T) {
 	defer near.Close()
 	defer far.Close()
 	for _, tt := range tests {
-		_, err := websocket.NewConn(near, websocket.RoleServer, &websocket.Handshake{Extensions: tt.extensions}, tt.opts)
+		_, err := websocket.NewConn(near, protocol.RoleServer, &websocket.Handshake{Extensions: tt.extensions}, tt.opts)
 		if err == nil || !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%q: %v, want %q", tt.extensions, err, tt.why)
 		}

@@ -18,8 +18,13 @@ type ConnOptions struct {
 	// negative value turns keepalive off: then nothing notices a peer whose network went away.
 	PingInterval time.Duration
 
-	// WriteQueue bounds what Send and SendPrepared may put in front of a peer that reads slowly.
-	WriteQueue WriteQueue
+	// QueueBytes bounds what Send and SendPrepared have accepted and the kernel has not, headers included, and 64 bytes more for each
+	// message. 0 means 1 MiB. A message larger than that is accepted into an empty queue. What is being written is not in the queue any
+	// more: one message, or some that are 32 KiB together.
+	QueueBytes int
+
+	// QueueFull says what happens to a message that does not fit.
+	QueueFull QueuePolicy
 
 	// CloseTimeout bounds the closing handshake. 0 means 5 seconds.
 	CloseTimeout time.Duration

@@ -15,19 +15,20 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // raw is a peer that writes and reads frames by hand, as a client or as a server would.
 type raw struct {
 	testing.TB
 	net.Conn
-	role Role
+	role protocol.Role
 }
 
 // frame returns the bytes of one frame as the peer's role masks it.
 func (r raw) frame(op frame.Opcode, fin bool, payload string) []byte {
 	h := frame.Header{Fin: fin, Opcode: op, Length: int64(len(payload))}
-	if r.role == RoleClient {
+	if r.role == protocol.RoleClient {
 		h.Masked, h.Key = true, [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	}
 	b := frame.Append(nil, h)
@@ -75,7 +76,7 @@ func (r raw) next() (frame.Header, string) {
 func (r raw) expect(op frame.Opcode, payload string) {
 	r.Helper()
 	h, got := r.next()
-	if h.Opcode != op || got != payload || !h.Fin || h.RSV != 0 || h.Masked != (r.role == RoleServer) {
+	if h.Opcode != op || got != payload || !h.Fin || h.RSV != 0 || h.Masked != (r.role == protocol.RoleServer) {
 		r.Errorf("the raw peer got %+v %q, want %v %q", h, got, op, payload)
 	}
 }
@@ -95,34 +96,34 @@ func closeBody(code Code, reason string) string {
 }
 
 // overStream is NewConn after a handshake that agreed on nothing.
-func overStream(rwc io.ReadWriteCloser, role Role, opts *ConnOptions) *Conn {
+func overStream(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions) *Conn {
 	return newConn(rwc, role, opts, &Handshake{}, nil, nil)
 }
 
 // rawPipe connects a Conn of the role with a raw peer in memory.
-func rawPipe(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
+func rawPipe(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := net.Pipe()
 	c := overStream(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
-	return c, raw{t, far, RoleClient - role}
+	return c, raw{t, far, protocol.RoleClient - role}
 }
 
 // rawTCP does the same over TCP, and rawTLS over TLS on top.
-func rawTCP(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
+func rawTCP(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := tcpPair(t)
 	c := overStream(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
-	return c, raw{t, far, RoleClient - role}
+	return c, raw{t, far, protocol.RoleClient - role}
 }
 
-func rawTLS(t testing.TB, role Role, opts *ConnOptions) (*Conn, raw) {
+func rawTLS(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := tlsPair(t)
 	c := overStream(near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.NetConn().Close() })
-	return c, raw{t, far, RoleClient - role}
+	return c, raw{t, far, protocol.RoleClient - role}
 }
 
 // tlsPair returns two ends of a TLS connection on loopback, the handshake done.

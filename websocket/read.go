@@ -107,7 +107,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	defer in.c.mu.Unlock()
 	switch {
 	case resume != 0 && in.readSeq != resume:
-		return ErrStaleReader
+		return errStaleReader
 	case in.c.closeErr != nil:
 		return in.c.closeErr
 	case in.userRead:

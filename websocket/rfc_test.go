@@ -21,6 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/seamtest"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // What RFC 6455 asks of a connection, seen from the other end of its socket.
@@ -33,7 +34,7 @@ type wire struct {
 }
 
 // dialRaw returns a Conn in the given role over TCP, and the socket's other end. Both end with the test.
-func dialRaw(t *testing.T, role websocket.Role, opts *websocket.ConnOptions) (*websocket.Conn, *wire) {
+func dialRaw(t *testing.T, role protocol.Role, opts *websocket.ConnOptions) (*websocket.Conn, *wire) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,7 +55,7 @@ func dialRaw(t *testing.T, role websocket.Role, opts *websocket.ConnOptions) (*w
 	}
 	c := seamtest.Conn(t, near, role, opts)
 	t.Cleanup(func() { c.CloseNow(); far.Close() })
-	return c, &wire{t: t, conn: far, mask: role == websocket.RoleServer}
+	return c, &wire{t: t, conn: far, mask: role == protocol.RoleServer}
 }
 
 // send writes one frame.
@@ -102,8 +103,8 @@ func (w *wire) next() (h frame.Header, payload string, ok bool) {
 }
 
 // bothRoles runs a test for a server and for a client.
-func bothRoles(t *testing.T, test func(t *testing.T, role websocket.Role)) {
-	for _, role := range []websocket.Role{websocket.RoleServer, websocket.RoleClient} {
+func bothRoles(t *testing.T, test func(t *testing.T, role protocol.Role)) {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		t.Run(role.String(), func(t *testing.T) { test(t, role) })
 	}
 }
@@ -162,7 +163,7 @@ func (w *wire) listen() (heads []frame.Header, payloads []string) {
 
 // Every frame of every kind that a Conn sends keeps the rules of sections 5 and 6.
 func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
-	bothRoles(t, func(t *testing.T, role websocket.Role) {
+	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		spoke := make(chan error, 1)
 		go func() { spoke <- speak(t.Context(), c) }()
@@ -173,7 +174,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 		var messages []string
 		var open bool
 		for i, h := range heads {
-			if h.Masked != (role == websocket.RoleClient) { // §5.1
+			if h.Masked != (role == protocol.RoleClient) { // §5.1
 				t.Errorf("frame %d: masked is %v", i, h.Masked)
 			}
 			if h.RSV != 0 { // §5.2
@@ -212,7 +213,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 
 // A client picks a fresh key for every frame (§5.3, §10.3), for control frames and pieces of a stream too.
 func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
-	c, w := dialRaw(t, websocket.RoleClient, nil)
+	c, w := dialRaw(t, protocol.RoleClient, nil)
 	const n = 200
 	spoke := make(chan error, 1)
 	go func() {
@@ -254,7 +255,7 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 // No data and no second close frame follow a close frame (§5.5.1, §6.1); a ping is answered until the peer's has come
 // (§5.5.2).
 func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
-	bothRoles(t, func(t *testing.T, role websocket.Role) {
+	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(4000, "mine") }()
@@ -293,7 +294,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 
 // When both close frames are exchanged the TCP connection is closed; a server does not wait for the client (§5.5.1).
 func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
-	bothRoles(t, func(t *testing.T, role websocket.Role) {
+	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		w.send(frame.Header{Fin: true, Opcode: frame.Close}, "\x0f\xa1theirs")
 		var ce *websocket.CloseError
@@ -306,7 +307,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1theirs" {
 			t.Fatalf("the answer is a %v with %q", h.Opcode, p)
 		}
-		if role == websocket.RoleClient { // it may wait for the server to close first
+		if role == protocol.RoleClient { // it may wait for the server to close first
 			if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
@@ -329,7 +330,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 
 // To fail the connection is to close it; nothing that comes later is looked at (§7.1.7).
 func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
-	bothRoles(t, func(t *testing.T, role websocket.Role) {
+	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		w.send(frame.Header{Fin: true, Opcode: frame.Text}, "good")
 		w.send(frame.Header{Fin: true, Opcode: 3}, "")
@@ -352,7 +353,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 			t.Errorf("a %v frame behind the close frame", h.Opcode)
 		}
 		var ce *websocket.CloseError
-		var pe *websocket.ProtocolError
+		var pe *protocol.Violation
 		err := bounded.Receive(t, read)
 		if !errors.As(err, &ce) || ce.Code != websocket.CodeProtocolError || !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.2" {
 			t.Errorf("Read: %v", err)
@@ -362,7 +363,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 
 // A TCP connection that is lost fails the WebSocket connection: 1006, and everything that waits is told (§7.2.1, §7.1.5).
 func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
-	bothRoles(t, func(t *testing.T, role websocket.Role) {
+	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		w.send(frame.Header{Opcode: frame.Text}, "the first fragment, and no other")
 		w.conn.Close()
@@ -380,7 +381,7 @@ func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 
 // 1005, 1006 and 1015 are never set in a close frame, nor are codes that nobody may use (§7.4.1, §7.4.2).
 func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
-	bothRoles(t, func(t *testing.T, role websocket.Role) {
+	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
 		for _, code := range []websocket.Code{0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65535} {
 			if err := c.Close(code, ""); err == nil {

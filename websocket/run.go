@@ -12,7 +12,7 @@ import (
 // A Conn is a Sender.
 var _ Sender = (*Conn)(nil)
 
-var errQueueBlocks = errors.New("ConnOptions.WriteQueue.Full is QueueBlock, which has a Sender wait for the peer: with Run it is a mistake")
+var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which has a Sender wait for the peer: with Run it is a mistake")
 
 // Run serves the connection with the events of a [Receiver], on the caller's goroutine, and returns how the connection ended.
 // open is called first, with the connection as a Sender. Run is the connection's only reader.
@@ -27,7 +27,7 @@ func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError 
 // run is Run that reports panics to panicked, if that is not nil.
 func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked func(value any, stack []byte)) *CloseError {
 	e := events{c: c, panicked: panicked}
-	if c.opts.queue.Full == QueueBlock {
+	if c.opts.queue.full == QueueBlock {
 		e.fail(errQueueBlocks)
 	} else if err := e.open(open); err != nil {
 		e.fail(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // ErrQueueFull is returned for messages that were dropped, because the queue had no room: by Send and SendPrepared, and by a Write
@@ -26,15 +27,10 @@ const (
 	QueueDropNewest                    // drop the message at hand and return ErrQueueFull
 )
 
-// WriteQueue bounds what Send and SendPrepared have accepted and the kernel has not. The zero value is the safe default.
-type WriteQueue struct {
-	// Bytes is the bound, headers included, and 64 more for each message. 0 means 1 MiB. A message larger than that is
-	// accepted into an empty queue. What is being written is not in the queue any more: one message, or some that are 32 KiB
-	// together.
-	Bytes int
-
-	// Full says what happens when it is reached.
-	Full QueuePolicy
+// writeQueue is what ConnOptions say about the queue.
+type writeQueue struct {
+	bytes int
+	full  QueuePolicy
 }
 
 const defaultQueueBytes = 1 << 20
@@ -86,7 +82,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 			return err
 		}
 		e := c.entryFor(p)
-		for !c.fits(e.cost(), c.opts.queue.Bytes) {
+		for !c.fits(e.cost(), c.opts.queue.bytes) {
 			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
@@ -102,7 +98,7 @@ func (o *outbox) enqueue(e entry) {
 	o.addEntry(e)
 	o.queued += e.cost()
 	o.sends++
-	if o.queued > o.c.opts.queue.Bytes/2 {
+	if o.queued > o.c.opts.queue.bytes/2 {
 		o.tight = true
 	}
 	o.c.zip.sharedSent(e)
@@ -206,12 +202,12 @@ func (q *sendQueue) fits(n, most int) bool { return q.queued == 0 || q.queued+n 
 
 // makeRoom applies the policy when n bytes do not fit. The caller holds mu, which it may give up for a while.
 func (o *outbox) makeRoom(n int) error {
-	for !o.fits(n, o.c.opts.queue.Bytes) {
+	for !o.fits(n, o.c.opts.queue.bytes) {
 		before := o.queued
 		if o.flush(); o.queued < before {
 			continue // the socket has taken some of it
 		}
-		switch o.c.opts.queue.Full {
+		switch o.c.opts.queue.full {
 		case QueueDropNewest:
 			o.tight = true
 			return ErrQueueFull
@@ -353,7 +349,7 @@ func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 		o.taken = append(o.taken, e.join)
 		return append(dst, e.frame...)
 	}
-	if o.c.role == RoleServer {
+	if o.c.role == protocol.RoleServer {
 		return append(dst, e.frame...)
 	}
 	h, _, _ := frame.Parse(e.frame)

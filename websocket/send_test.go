@@ -14,6 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 func prepare(t testing.TB, text string) *Prepared {
@@ -30,7 +31,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 		"tcp": func(t testing.TB) (*Conn, *Conn) { return tcpConns(t, nil) },
 		"tls": func(t testing.TB) (*Conn, *Conn) {
 			near, far := tlsPair(t)
-			client, server := overStream(near, RoleClient, nil), overStream(far, RoleServer, nil)
+			client, server := overStream(near, protocol.RoleClient, nil), overStream(far, protocol.RoleServer, nil)
 			t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 			return client, server
 		},
@@ -39,10 +40,10 @@ func TestSendKeepsTheOrder(t *testing.T) {
 			return zipped(t, handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, nil)
 		},
 	} {
-		for _, from := range []Role{RoleServer, RoleClient} {
+		for _, from := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 			t.Run(name+"/"+from.String(), func(t *testing.T) {
 				a, b := pair(t)
-				if from == RoleServer {
+				if from == protocol.RoleServer {
 					a, b = b, a
 				}
 				texts := make([]string, 300)
@@ -109,8 +110,8 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 }
 
 // stuck returns a Conn whose peer reads nothing, with one message on its way.
-func stuck(t *testing.T, q WriteQueue) (*Conn, raw) {
-	c, peer := rawPipe(t, RoleServer, &ConnOptions{WriteQueue: q, PingInterval: -1})
+func stuck(t *testing.T, q writeQueue) (*Conn, raw) {
+	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{QueueBytes: q.bytes, QueueFull: q.full, PingInterval: -1})
 	if err := c.SendPrepared(prepare(t, "under way")); err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +120,10 @@ func stuck(t *testing.T, q WriteQueue) (*Conn, raw) {
 }
 
 func TestSendQueuePolicies(t *testing.T) {
-	room := WriteQueue{Bytes: 3 * (len("\x81\x01a") + entryCost)}
+	room := writeQueue{bytes: 3 * (len("\x81\x01a") + entryCost)}
 	t.Run("drop newest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			room.Full = QueueDropNewest
+			room.full = QueueDropNewest
 			c, peer := stuck(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("Send returned %v", err)
@@ -134,7 +135,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 	t.Run("drop oldest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			room.Full = QueueDropOldest
+			room.full = QueueDropOldest
 			c, peer := stuck(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != nil {
 				t.Errorf("Send returned %v", err)
@@ -146,7 +147,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 	t.Run("block", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			room.Full = QueueBlock
+			room.full = QueueBlock
 			c, peer := stuck(t, room)
 			sent := make(chan error, 1)
 			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
@@ -164,7 +165,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 	t.Run("close", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			room.Full = QueueClose
+			room.full = QueueClose
 			c, peer := stuck(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
 				t.Errorf("Send returned %v", err)
@@ -182,7 +183,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 	t.Run("blocked when it ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			room.Full = QueueBlock
+			room.full = QueueBlock
 			c, _ := stuck(t, room)
 			sent := make(chan error, 1)
 			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
@@ -196,7 +197,7 @@ func TestSendQueuePolicies(t *testing.T) {
 // TestCloseGoesBehindWhatWasSent: Close loses no message that SendPrepared took.
 func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, WriteQueue{})
+		c, peer := stuck(t, writeQueue{})
 		c.SendPrepared(prepare(t, "one"), prepare(t, strings.Repeat("x", 40000)), prepare(t, "two"))
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(CodeNormal, "") }()
@@ -218,7 +219,7 @@ func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 // TestWritesJoin: what is written while a write is under way goes out in one.
 func TestWritesJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		var wg sync.WaitGroup
 		wg.Go(func() { c.Write(context.Background(), Message{Text, []byte("first")}) })
 		synctest.Wait()
@@ -250,7 +251,7 @@ func TestWritesJoin(t *testing.T) {
 // TestJoinedWritesFailWithTheOneThatFails: nobody is left waiting.
 func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		failed := make(chan error, 5)
 		for range 5 {
 			go func() { failed <- c.Write(context.Background(), Message{Text, []byte("x")}) }()
@@ -268,7 +269,7 @@ func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 // TestQueuedMessagesGoOutTogether: what is queued while a write is under way is the next one.
 func TestQueuedMessagesGoOutTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, peer := stuck(t, WriteQueue{})
+		c, peer := stuck(t, writeQueue{})
 		for range 16 {
 			if err := c.Send(Message{Text, []byte("answer")}); err != nil {
 				t.Fatal(err)
@@ -331,7 +332,7 @@ func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 }
 
 func TestPrepareChecks(t *testing.T) {
-	if _, err := Prepare(Message{Text, []byte("\xff")}); err != ErrInvalidUTF8 {
+	if _, err := Prepare(Message{Text, []byte("\xff")}); err != errInvalidUTF8 {
 		t.Errorf("%v", err)
 	}
 	if _, err := Prepare(Message{}); err == nil {
@@ -342,7 +343,7 @@ func TestPrepareChecks(t *testing.T) {
 // TestManySmallMessagesAreBounded: what each of them costs beside its bytes counts.
 func TestManySmallMessagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := stuck(t, WriteQueue{Bytes: 64 << 10, Full: QueueDropNewest})
+		c, _ := stuck(t, writeQueue{bytes: 64 << 10, full: QueueDropNewest})
 		p := prepare(t, "")
 		n := 0
 		for ; n < 64<<10; n++ {
@@ -360,7 +361,7 @@ func TestManySmallMessagesAreBounded(t *testing.T) {
 func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 	large := strings.Repeat("large ", 2<<20)
 	for _, behind := range []bool{false, true} {
-		c, peer := rawTCP(t, RoleServer, nil)
+		c, peer := rawTCP(t, protocol.RoleServer, nil)
 		p := prepare(t, large)
 		var before, after runtime.MemStats
 		if behind { // another message, which it has to wait for

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // ways are the two ways to let a client in, with the same Handler.
@@ -119,7 +121,7 @@ func TestServer_IdleConnectionIsSmall(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc), int64(m.StackInuse)
 	}
-	frame := raw{t, nil, RoleClient}.frame(1, true, "hello")
+	frame := raw{t, nil, protocol.RoleClient}.frame(1, true, "hello")
 	answer := make([]byte, 1<<10)
 	var heap, stack int64
 	for i := range n + 1 {

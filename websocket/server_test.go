@@ -20,6 +20,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // echoing serves a client.
@@ -132,7 +133,7 @@ func TestServer_PagesBeside(t *testing.T) {
 	if b, _ := io.ReadAll(r.Body); string(b) != "POST /page 102400 false" {
 		t.Errorf("the page is %q", b)
 	}
-	c := raw{t, nc, RoleClient}
+	c := raw{t, nc, protocol.RoleClient}
 	io.WriteString(nc, sampleRequest+"\r\n"+string(c.frame(1, true, "on the same connection")))
 	if r, err := http.ReadResponse(br, nil); err != nil || r.StatusCode != 101 {
 		t.Fatal(r, err)
@@ -159,7 +160,7 @@ func TestServer_EarlyBytes(t *testing.T) {
 	long := strings.Repeat("early ", 20) // fits a one-byte length
 	for _, n := range []int{1, 200} {
 		addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing}))
-		frames := bytes.Repeat(raw{t, nil, RoleClient}.frame(1, true, long), n)
+		frames := bytes.Repeat(raw{t, nil, protocol.RoleClient}.frame(1, true, long), n)
 		_, _, br := converse(t, addr, sampleRequest+"\r\n"+string(frames))
 		for range n {
 			expectEcho(t, br, long)
@@ -236,7 +237,7 @@ func TestRFC6585_5_ReplyArrives(t *testing.T) {
 // A head that is longer than what the Server reads itself is HTTP's.
 func TestServer_LongHead(t *testing.T) {
 	long := sampleRequest + "X: " + strings.Repeat("x", 100<<10) + "\r\n" + strings.Repeat("Y: y\r\n", 200) + "\r\n"
-	r, _, br := converse(t, serveOwn(t, ownServer(&Endpoint{Serve: echoing})), long+string(raw{t, nil, RoleClient}.frame(1, true, "long")))
+	r, _, br := converse(t, serveOwn(t, ownServer(&Endpoint{Serve: echoing})), long+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "long")))
 	if r.StatusCode != 101 {
 		t.Fatal(r)
 	}

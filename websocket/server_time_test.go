@@ -15,6 +15,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // inBubble runs s on a listener in memory, with a clock of its own.
@@ -132,7 +133,7 @@ func TestServer_BoundLifted(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		nc, br := opened(t, p)
 		time.AfterFunc(20*time.Second, func() {
-			raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(1, true, "late"))
+			raw{t, nc, protocol.RoleClient}.send(raw{t, nil, protocol.RoleClient}.frame(1, true, "late"))
 		})
 		expectEcho(t, br, "late")
 	})
@@ -357,7 +358,7 @@ func TestServer_HandlerReturns(t *testing.T) {
 		if _, err := io.ReadFull(br, got); err != nil || string(got) != "\x88\x02\x03\xe8" {
 			t.Errorf("% x, %v", got, err)
 		}
-		raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeNormal, "")))
+		raw{t, nc, protocol.RoleClient}.send(raw{t, nil, protocol.RoleClient}.frame(8, true, closeBody(CodeNormal, "")))
 		if _, err := br.ReadByte(); err != io.EOF {
 			t.Error(err)
 		}
@@ -380,7 +381,7 @@ func TestServer_Shutdown(t *testing.T) {
 		for range n {
 			nc, br := opened(t, p)
 			go func() {
-				c := raw{t, nc, RoleClient}
+				c := raw{t, nc, protocol.RoleClient}
 				got := make([]byte, 4)
 				if _, err := io.ReadFull(br, got); err != nil || string(got) != "\x88\x02\x03\xe9" {
 					t.Errorf("% x, %v", got, err)
@@ -438,7 +439,7 @@ func TestServer_ShutdownBounded(t *testing.T) {
 func TestEndpoint_Shutdown(t *testing.T) {
 	e := &Endpoint{Serve: echoing}
 	addr := serve(t, e)
-	r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, RoleClient}.frame(1, true, "hi")))
+	r, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")))
 	if r.StatusCode != 101 {
 		t.Fatal(r)
 	}
@@ -446,7 +447,7 @@ func TestEndpoint_Shutdown(t *testing.T) {
 	shut := make(chan error, 1)
 	go func() { shut <- e.Shutdown(bounded.Context(t)) }()
 	expectEcho(t, br, "\x03\xe9")
-	raw{t, nc, RoleClient}.send(raw{t, nil, RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
+	raw{t, nc, protocol.RoleClient}.send(raw{t, nil, protocol.RoleClient}.frame(8, true, closeBody(CodeGoingAway, "")))
 	if err := bounded.Receive(t, shut); err != nil {
 		t.Error(err)
 	}

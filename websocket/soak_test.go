@@ -17,6 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // A soak: two Conns over a stream that cuts as it likes, and several senders on each end that use every way of sending at
@@ -231,8 +232,8 @@ func soakPair(t *testing.T, kind string, zip *handshake.Deflate, seed uint64) (c
 	if kind == "cut" {
 		near = &cutting{near, rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))}
 	}
-	opts := &ConnOptions{PingInterval: -1, CloseTimeout: time.Minute, WriteQueue: WriteQueue{Bytes: 256 << 10, Full: QueueBlock}}
-	client, server = overStream(near, RoleClient, opts), overStream(far, RoleServer, opts)
+	opts := &ConnOptions{PingInterval: -1, CloseTimeout: time.Minute, QueueBytes: 256 << 10, QueueFull: QueueBlock}
+	client, server = overStream(near, protocol.RoleClient, opts), overStream(far, protocol.RoleServer, opts)
 	t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
 	if zip != nil {
 		compressLater(client, *zip, &Compression{})

@@ -13,7 +13,7 @@ import (
 // in memory whole. ctx interrupts every read from it: such a read returns ctx's error, wrapped, and the connection
 // lives. MaxMessage holds here, too.
 //
-// The reader is good until the next read on the connection; from then on it returns [ErrStaleReader]. What was not
+// The reader is good until the next read on the connection; from then on it returns an error. What was not
 // read of its message is skipped by that next read. Text is checked as it arrives: a message whose end is bad UTF-8 ends
 // in an error, after bytes that were good.
 func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
@@ -149,7 +149,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	if w.t == Text && !w.utf8.Write(p) {
-		return 0, w.fail(ErrInvalidUTF8)
+		return 0, w.fail(errInvalidUTF8)
 	}
 	n := len(p)
 	if w.zip != nil {
@@ -190,7 +190,7 @@ func (w *messageWriter) Close() error {
 		return w.err
 	}
 	if w.t == Text && !w.utf8.Complete() {
-		return w.fail(ErrInvalidUTF8)
+		return w.fail(errInvalidUTF8)
 	}
 	if w.zip != nil {
 		if err := w.zip.Close(); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // soonEnough is the bound for what takes less than a second on a machine that is not busy. Without a watch it took 12.5.
@@ -18,8 +19,8 @@ const soonEnough = 5 * time.Second
 
 // TestUnreadConnectionAnswers: a connection that only writes answers pings and closes although no goroutine reads.
 func TestUnreadConnectionAnswers(t *testing.T) {
-	for name, pair := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
-		for _, role := range []Role{RoleServer, RoleClient} {
+	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
+		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 			for _, interval := range []time.Duration{0, -1} {
 				t.Run(fmt.Sprint(name, " ", role, " ", interval), func(t *testing.T) {
 					c, peer := pair(t, role, &ConnOptions{PingInterval: interval})
@@ -52,7 +53,7 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 
 // TestUnreadConnectionAnswersAfterARead: reading once and then no more is like never reading.
 func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	for i := range 3 {
 		peer.send(peer.frame(frame.Text, true, "hello"))
 		if _, err := readSoon(t, c); err != nil {
@@ -75,7 +76,7 @@ func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 // TestUnreadConnectionAnswersWithinASecond: also on streams of which the system does not tell when bytes arrive.
 func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, peer := rawPipe(t, RoleServer, &ConnOptions{PingInterval: -1})
+		_, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		for range 20 {
 			<-time.After(330 * time.Millisecond)
 			start := time.Now()
@@ -100,7 +101,7 @@ func TestUnreadConnectionsShareAGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()
 	conns, peers := make([]*Conn, n), make([]raw, n)
 	for i := range n {
-		conns[i], peers[i] = rawTCP(t, RoleServer, nil)
+		conns[i], peers[i] = rawTCP(t, protocol.RoleServer, nil)
 	}
 	for i, p := range peers {
 		p.send(p.frame(frame.Ping, true, "?"))
@@ -131,7 +132,7 @@ func (s slowly) Read(p []byte) (int, error) {
 
 // TestKeepaliveSparesAPeerThatIsReceiving: what the kernel has taken goes in front of the ping, and the peer takes it slowly.
 func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
-	for _, role := range []Role{RoleServer, RoleClient} {
+	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		t.Run(role.String(), func(t *testing.T) {
 			t.Parallel()
 			near, far := tcpPair(t)
@@ -140,7 +141,7 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 			c := overStream(far, role, &ConnOptions{PingInterval: 200 * time.Millisecond})
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
-			peer := overStream(slowly{near, 8 << 10, tick}, RoleClient-role, &ConnOptions{PingInterval: -1})
+			peer := overStream(slowly{near, 8 << 10, tick}, protocol.RoleClient-role, &ConnOptions{PingInterval: -1})
 			t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
 			if err := c.Write(bounded.Context(t), Message{Binary, make([]byte, 480<<10)}); err != nil {
 				t.Fatal(err)

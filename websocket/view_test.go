@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // viewing echoes by View.
@@ -70,9 +71,9 @@ func TestView(t *testing.T) {
 
 // TestViewKeepsItsMessage: what arrives and is read while f runs goes elsewhere.
 func TestViewKeepsItsMessage(t *testing.T) {
-	for name, pair := range map[string]func(testing.TB, Role, *ConnOptions) (*Conn, raw){"socket": rawTCP, "pipe": rawPipe, "TLS": rawTLS} {
+	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"socket": rawTCP, "pipe": rawPipe, "TLS": rawTLS} {
 		t.Run(name, func(t *testing.T) {
-			c, peer := pair(t, RoleServer, nil)
+			c, peer := pair(t, protocol.RoleServer, nil)
 			go func() {
 				peer.send(append(peer.frame(frame.Text, true, strings.Repeat("1", 50)), peer.frame(frame.Pong, true, "unasked")...))
 				_, ping := peer.next() // its answer comes behind much that nobody asked for
@@ -111,7 +112,7 @@ func TestViewKeepsItsMessage(t *testing.T) {
 
 // TestViewReturnsWhatItsFunctionDoes, and the connection lives; a Close in it does not wait for itself.
 func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, true, "1"), peer.frame(frame.Text, true, "2")...))
 	mine := errors.New("mine")
 	if err := c.View(bounded.Context(t), func(Message) error { return mine }); err != mine {
@@ -148,7 +149,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 func TestViewInterrupted(t *testing.T) {
 	for _, size := range []int{100, 100 << 10} {
 		want := strings.Repeat("0123456789", size/10)
-		c, peer := rawTCP(t, RoleServer, nil)
+		c, peer := rawTCP(t, protocol.RoleServer, nil)
 		f := peer.frame(frame.Text, true, want)
 		ctx, cancel := context.WithCancel(t.Context())
 		peer.send(f[:len(f)/2])
@@ -175,7 +176,7 @@ func TestViewInterrupted(t *testing.T) {
 // TestViewLendsNoMoreThanTheMessage: what f appends to it goes elsewhere, however the frame was cut on its way.
 func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 	for cut := range 8 {
-		c, peer := rawTCP(t, RoleServer, nil)
+		c, peer := rawTCP(t, protocol.RoleServer, nil)
 		one, two := peer.frame(frame.Text, true, "one"), peer.frame(frame.Text, true, "two")
 		peer.send(one[:cut])
 		go func() {
@@ -199,7 +200,7 @@ func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 
 // TestViewBehindAReader: the message that a Reader has begun is skipped.
 func TestViewBehindAReader(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, false, "1"), peer.frame(frame.Continuation, true, "1")...), peer.frame(frame.Text, true, "2"))
 	if _, _, err := c.Reader(bounded.Context(t)); err != nil {
 		t.Fatal(err)

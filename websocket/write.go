@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // together is the most payload that is copied behind its header to make one write of both. Longer ones are written
@@ -200,7 +201,7 @@ func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 		return frame.Header{}, interrupted("write", ctx, errCtx)
 	}
 	var key [4]byte
-	if o.c.role == RoleClient {
+	if o.c.role == protocol.RoleClient {
 		key = maskKey()
 	}
 	return o.c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
@@ -412,7 +413,7 @@ func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error 
 	switch {
 	case len(b) > 0:
 		_, err = o.c.stream.Write(b, &o.moved)
-	case o.c.role == RoleServer:
+	case o.c.role == protocol.RoleServer:
 		_, err = o.c.stream.Write(large.frame, &o.moved)
 	default:
 		h, _, _ := frame.Parse(large.frame)

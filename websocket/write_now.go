@@ -11,7 +11,7 @@ import (
 // what most calls do, so these functions have small frames, for the sake of a goroutine's first 2 KiB of stack.
 
 // throughs reports whether the connection is one on which a write may be tried without a wait.
-func (o *outbox) throughs() bool { return o.c.role == RoleServer && o.c.stream.WritesAtOnce() }
+func (o *outbox) throughs() bool { return o.c.role == protocol.RoleServer && o.c.stream.WritesAtOnce() }
 
 // takeIdleOut takes the out turn if nothing is being written, nothing waits to be written and something may be. The caller holds mu.
 func (o *outbox) takeIdleOut() bool {

@@ -9,11 +9,12 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // TestWritesTakenInPart: a socket that takes a part of a small message gets the rest when it has room, and in order.
 func TestWritesTakenInPart(t *testing.T) {
-	c, peer := rawTCP(t, RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	if err := c.stream.Below().(*net.TCPConn).SetWriteBuffer(8 << 10); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestWritesTakenInPart(t *testing.T) {
 
 // TestWriteInterruptedInPart: half a frame is out when the context ends, so the connection is closed and Write says so.
 func TestWriteInterruptedInPart(t *testing.T) {
-	c, _ := rawTCP(t, RoleServer, nil)
+	c, _ := rawTCP(t, protocol.RoleServer, nil)
 	for c.ended() == nil { // a write that is cut before its first byte leaves the connection as it was
 		ctx, cancel := context.WithCancel(t.Context())
 		cut := make(chan error, 1)

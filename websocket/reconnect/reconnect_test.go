@@ -15,6 +15,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/reconnect"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -42,7 +43,7 @@ func (s *server) dial(context.Context) (*websocket.Conn, error) {
 	}
 	opts := &wstest.Options{}
 	opts.Client.PingInterval = -1
-	p, c := wstest.PipePeer(s.t, websocket.RoleServer, opts)
+	p, c := wstest.PipePeer(s.t, protocol.RoleServer, opts)
 	s.peers = append(s.peers, p)
 	play.(func(*wstest.Peer))(p)
 	return c, nil

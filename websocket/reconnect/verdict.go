@@ -96,7 +96,7 @@ func judgeClose(ce *websocket.CloseError) Verdict {
 	case websocket.CodeServiceRestart, websocket.CodeTryAgainLater:
 		return Later
 	case websocket.CodeProtocolError, websocket.CodeUnsupportedData, websocket.CodeInvalidData, websocket.CodePolicy,
-		websocket.CodeTooBig, websocket.CodeMissingExt:
+		websocket.CodeTooBig, 1010:
 		return Stop
 	}
 	return Soon

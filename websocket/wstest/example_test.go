@@ -8,6 +8,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -48,7 +49,7 @@ func ExamplePipe() {
 
 // A Peer does what it is told, right or wrong. This one sends a ping with more payload than a control frame may have.
 func ExamplePeer() {
-	p, c := wstest.PipePeer(nil, websocket.RoleClient, nil)
+	p, c := wstest.PipePeer(nil, protocol.RoleClient, nil)
 	defer p.Close()
 
 	ended := make(chan error)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Frame is a frame that a [Peer] sends or has read. Its zero value but for Opcode and Payload is a frame in good order,
@@ -103,13 +104,13 @@ func (f Frame) String() string {
 }
 
 // append appends the bytes of f, as a sender in role makes them, to dst.
-func (f Frame) append(dst []byte, role websocket.Role) []byte {
+func (f Frame) append(dst []byte, role protocol.Role) []byte {
 	b0 := byte(f.Opcode)&0x0F | f.RSV&0x70
 	if !f.More {
 		b0 |= 0x80
 	}
 	var mask byte
-	masked := (role == websocket.RoleClient) != f.WrongMask
+	masked := (role == protocol.RoleClient) != f.WrongMask
 	if masked {
 		mask = 0x80
 	}

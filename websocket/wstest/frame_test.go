@@ -7,33 +7,34 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
 // The bytes of RFC 6455 §5.7, and of frames that nobody should send.
 func TestFrameOnTheWire(t *testing.T) {
 	tests := []struct {
-		role  websocket.Role
+		role  protocol.Role
 		frame wstest.Frame
 		want  string
 	}{
-		{websocket.RoleServer, wstest.TextFrame("Hello"), "810548656c6c6f"},
-		{websocket.RoleClient, wstest.TextFrame("Hello"), "818537fa213d7f9f4d5158"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, Payload: []byte("Hel"), More: true}, "010348656c"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Continuation, Payload: []byte("lo")}, "80026c6f"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Ping, Payload: []byte("Hello")}, "890548656c6c6f"},
-		{websocket.RoleServer, wstest.CloseFrame(1000, ""), "880203e8"},
-		{websocket.RoleServer, wstest.CloseFrame(websocket.CodeNoStatus, ""), "8800"},
-		{websocket.RoleServer, wstest.CloseFrame(websocket.CodeNoStatus, "x"), "880303ed78"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "818137fa213d7f"},
-		{websocket.RoleClient, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "810148"},
-		{websocket.RoleClient, wstest.Frame{Opcode: frame.Text, Key: [4]byte{1}}, "818001000000"},
-		{websocket.RoleServer, wstest.Frame{Opcode: 0xB, RSV: frame.RSV1 | frame.RSV2 | frame.RSV3}, "fb00"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 3}, "8103"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 126}, "817e007e"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, LengthSize: 2}, "817e0000"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 1<<63 | 1}, "817f8000000000000001"},
-		{websocket.RoleServer, wstest.Frame{Opcode: frame.Text, Payload: []byte("a"), LengthSize: 8}, "817f000000000000000161"},
+		{protocol.RoleServer, wstest.TextFrame("Hello"), "810548656c6c6f"},
+		{protocol.RoleClient, wstest.TextFrame("Hello"), "818537fa213d7f9f4d5158"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Payload: []byte("Hel"), More: true}, "010348656c"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Continuation, Payload: []byte("lo")}, "80026c6f"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Ping, Payload: []byte("Hello")}, "890548656c6c6f"},
+		{protocol.RoleServer, wstest.CloseFrame(1000, ""), "880203e8"},
+		{protocol.RoleServer, wstest.CloseFrame(websocket.CodeNoStatus, ""), "8800"},
+		{protocol.RoleServer, wstest.CloseFrame(websocket.CodeNoStatus, "x"), "880303ed78"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "818137fa213d7f"},
+		{protocol.RoleClient, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "810148"},
+		{protocol.RoleClient, wstest.Frame{Opcode: frame.Text, Key: [4]byte{1}}, "818001000000"},
+		{protocol.RoleServer, wstest.Frame{Opcode: 0xB, RSV: frame.RSV1 | frame.RSV2 | frame.RSV3}, "fb00"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 3}, "8103"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 126}, "817e007e"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, LengthSize: 2}, "817e0000"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 1<<63 | 1}, "817f8000000000000001"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Payload: []byte("a"), LengthSize: 8}, "817f000000000000000161"},
 	}
 	near, far := wstest.NetPipe(0)
 	defer near.Close()
@@ -91,5 +92,5 @@ func TestFrameLengthSizeIsChecked(t *testing.T) {
 			t.Error("a length in 3 bytes was made")
 		}
 	}()
-	wstest.NewPeer(near, websocket.RoleClient).Append(nil, wstest.Frame{LengthSize: 3})
+	wstest.NewPeer(near, protocol.RoleClient).Append(nil, wstest.Frame{LengthSize: 3})
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // AcceptPeer answers a client's opening handshake and returns a Peer in the role of the server: in a handler of an
@@ -45,7 +45,7 @@ func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Pe
 		conn.Close()
 		return nil, fmt.Errorf("wstest: answering the handshake: %w", err)
 	}
-	return &Peer{role: websocket.RoleServer, stream: conn, in: buf.Reader}, nil
+	return &Peer{role: protocol.RoleServer, stream: conn, in: buf.Reader}, nil
 }
 
 // DialPeer opens a connection to a ws or http URL and returns a Peer in the role of the client: it tests how a handler
@@ -102,7 +102,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, fmt.Errorf("the answer is %s", resp.Status)
 	}
-	return &Peer{role: websocket.RoleClient, stream: conn, in: in}, nil
+	return &Peer{role: protocol.RoleClient, stream: conn, in: in}, nil
 }
 
 // acceptKey is the answer to a key (RFC 6455 §4.2.2).

@@ -11,6 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -46,7 +47,7 @@ func TestAcceptPeer(t *testing.T) {
 	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("question")}); err != nil {
 		t.Fatal(err)
 	}
-	var pe *websocket.ProtocolError
+	var pe *protocol.Violation
 	if _, err := c.Read(bounded.Context(t)); !errors.As(err, &pe) || pe.Section != "RFC 6455 §5.1" {
 		t.Errorf("Read: %v", err)
 	}

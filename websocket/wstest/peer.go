@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Peer is one end of a connection after its opening handshake, and does nothing but what it is told: it answers no ping
@@ -22,30 +23,30 @@ import (
 // One goroutine at a time may read and one may write; the other methods may be called at once from anywhere. Its waits
 // have no bound but SetDeadline's and Close.
 type Peer struct {
-	role   websocket.Role
+	role   protocol.Role
 	stream net.Conn
 	in     *bufio.Reader
 }
 
 // NewPeer returns a Peer that plays role on stream, where the opening handshake has been done. It owns stream from here on.
-func NewPeer(stream net.Conn, role websocket.Role) *Peer {
+func NewPeer(stream net.Conn, role protocol.Role) *Peer {
 	return &Peer{role: role, stream: stream, in: bufio.NewReader(stream)}
 }
 
 // PipePeer returns a Peer that plays role, and a Conn in the other role, connected in memory. The Conn has the options
 // of that role in opts; nil means the defaults. Both are ended when the test of tb ends; with a nil tb, as in an example,
 // the caller ends them.
-func PipePeer(tb testing.TB, role websocket.Role, opts *Options) (*Peer, *websocket.Conn) {
+func PipePeer(tb testing.TB, role protocol.Role, opts *Options) (*Peer, *websocket.Conn) {
 	if opts == nil {
 		opts = &Options{}
 	}
 	client, server := NetPipe(opts.Buffer)
 	var p *Peer
 	var c *websocket.Conn
-	if role == websocket.RoleClient {
-		p, c = NewPeer(client, role), conn(server, websocket.RoleServer, &opts.Server)
+	if role == protocol.RoleClient {
+		p, c = NewPeer(client, role), conn(server, protocol.RoleServer, &opts.Server)
 	} else {
-		p, c = NewPeer(server, role), conn(client, websocket.RoleClient, &opts.Client)
+		p, c = NewPeer(server, role), conn(client, protocol.RoleClient, &opts.Client)
 	}
 	if tb != nil {
 		tb.Cleanup(func() {
@@ -121,7 +122,7 @@ func (p *Peer) Next() (Frame, error) {
 		return Frame{}, fmt.Errorf("wstest: a frame is cut after %d of %d bytes: %w", got, h.Length, err)
 	}
 	f := Frame{Opcode: h.Opcode, Payload: payload.Bytes(), More: !h.Fin, RSV: h.RSV, Key: h.Key}
-	f.WrongMask = h.Masked != (p.role == websocket.RoleServer)
+	f.WrongMask = h.Masked != (p.role == protocol.RoleServer)
 	if h.Masked {
 		frame.Mask(f.Payload, h.Key)
 	}

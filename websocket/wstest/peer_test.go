@@ -14,6 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -70,7 +71,7 @@ func sends(frames ...wstest.Frame) func(*wstest.Peer) error {
 }
 
 func TestPeerMisbehaves(t *testing.T) {
-	for _, role := range []websocket.Role{websocket.RoleClient, websocket.RoleServer} {
+	for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
 		for _, tt := range misbehaviours {
 			t.Run(role.String()+"/"+tt.clause, func(t *testing.T) {
 				p, c := wstest.PipePeer(t, role, nil)
@@ -125,7 +126,7 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 		{Opcode: frame.Text, More: true, RSV: frame.RSV1 | frame.RSV3}, {Opcode: 0xF, WrongMask: true, Payload: []byte("abc")},
 		{Opcode: frame.Pong, Payload: make([]byte, 200), Key: [4]byte{1, 2, 3, 4}},
 	}
-	for _, role := range []websocket.Role{websocket.RoleClient, websocket.RoleServer} {
+	for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
 		near, far := wstest.NetPipe(1 << 20)
 		from, to := wstest.NewPeer(near, role), wstest.NewPeer(far, 1-role)
 		if err := from.Send(frames...); err != nil {
@@ -137,7 +138,7 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 			if err != nil || got.String() != want.String() || string(got.Payload) != string(want.Payload) {
 				t.Errorf("%v: got %v, %v; want %v", role, got, err, want)
 			}
-			masked := (role == websocket.RoleClient) != want.WrongMask
+			masked := (role == protocol.RoleClient) != want.WrongMask
 			if masked != (got.Key != [4]byte{}) || want.Key != [4]byte{} && masked && got.Key != want.Key {
 				t.Errorf("%v: %v has the key %v", role, got, got.Key)
 			}
@@ -151,11 +152,11 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 
 func TestPeerReportsWhatIsCut(t *testing.T) {
 	near, _ := wstest.NetPipe(0)
-	whole := wstest.NewPeer(near, websocket.RoleClient).Append(nil, wstest.BinaryFrame(make([]byte, 300)))
+	whole := wstest.NewPeer(near, protocol.RoleClient).Append(nil, wstest.BinaryFrame(make([]byte, 300)))
 	near.Close()
 	for _, n := range []int{1, 2, 3, 7, 8, 9, len(whole) - 1} {
 		near, far := wstest.NetPipe(0)
-		p := wstest.NewPeer(far, websocket.RoleServer)
+		p := wstest.NewPeer(far, protocol.RoleServer)
 		write(t, near, string(whole[:n]))
 		near.Close()
 		if f, err := p.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -168,7 +169,7 @@ func TestPeerReportsWhatIsCut(t *testing.T) {
 func TestPeerReportsMalformedLengths(t *testing.T) {
 	for _, f := range []wstest.Frame{{Payload: []byte("a"), LengthSize: 2}, {Payload: []byte("a"), LengthSize: 8}, {Length: 1 << 63}} {
 		near, far := wstest.NetPipe(0)
-		from, to := wstest.NewPeer(near, websocket.RoleClient), wstest.NewPeer(far, websocket.RoleServer)
+		from, to := wstest.NewPeer(near, protocol.RoleClient), wstest.NewPeer(far, protocol.RoleServer)
 		if err := from.Send(f); err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +186,7 @@ func TestPeerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := &wstest.Options{}
 		opts.Server.PingInterval = 10 * time.Second
-		p, c := wstest.PipePeer(t, websocket.RoleClient, opts)
+		p, c := wstest.PipePeer(t, protocol.RoleClient, opts)
 		begun := time.Now()
 		<-c.Context().Done()
 		if took := time.Since(begun); took > 20*time.Second {
@@ -199,7 +200,7 @@ func TestPeerStalls(t *testing.T) {
 
 func TestPeerDripsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, c := wstest.PipePeer(t, websocket.RoleServer, nil)
+		p, c := wstest.PipePeer(t, protocol.RoleServer, nil)
 		begun := time.Now()
 		bytes := p.Append(nil, wstest.TextFrame("slow"))
 		did := make(chan error, 1)
@@ -221,7 +222,7 @@ func TestPeerDripsInTime(t *testing.T) {
 func TestPeerDripIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)
-		p := wstest.NewPeer(near, websocket.RoleClient)
+		p := wstest.NewPeer(near, protocol.RoleClient)
 		p.SetDeadline(time.Now().Add(time.Minute))
 		if err := p.Drip([]byte("ab"), 0); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("Drip: %v", err)
@@ -247,7 +248,7 @@ func TestPeerOverTCP(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			near, far := tcpPair(t)
-			p := wstest.NewPeer(near, websocket.RoleClient)
+			p := wstest.NewPeer(near, protocol.RoleClient)
 			if err := tt.end(p); err != nil {
 				t.Fatal(err)
 			}
@@ -261,7 +262,7 @@ type bare struct{ net.Conn }
 
 func TestPeerOverAnyStream(t *testing.T) {
 	near, far := ends(t, 0)
-	p := wstest.NewPeer(bare{near}, websocket.RoleClient)
+	p := wstest.NewPeer(bare{near}, protocol.RoleClient)
 	if err := p.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("CloseWrite: %v", err)
 	}

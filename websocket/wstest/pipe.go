@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Options says how a connection in memory behaves. nil and the zero value are the defaults.
@@ -30,8 +31,8 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 		opts = &Options{}
 	}
 	near, far := NetPipe(opts.Buffer)
-	client = conn(near, websocket.RoleClient, &opts.Client)
-	server = conn(far, websocket.RoleServer, &opts.Server)
+	client = conn(near, protocol.RoleClient, &opts.Client)
+	server = conn(far, protocol.RoleServer, &opts.Server)
 	if tb != nil {
 		tb.Cleanup(func() {
 			client.CloseNow()
@@ -42,7 +43,7 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 }
 
 // conn is websocket.NewConn after a handshake that agreed on nothing.
-func conn(nc net.Conn, role websocket.Role, opts *websocket.ConnOptions) *websocket.Conn {
+func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websocket.Conn {
 	c, err := websocket.NewConn(nc, role, nil, opts)
 	if err != nil {
 		panic(err) // only what a handshake agreed on can be wrong

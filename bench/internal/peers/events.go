@@ -13,7 +13,7 @@ import (
 // eventsServe serves with events, which run on event loops.
 func eventsServe(c *Config, ln net.Listener) error {
 	e := &websocket.Endpoint{Accept: *oursOptions(c)}
-	e.Accept.Conn.WriteQueue.Bytes = maxMessage
+	e.Accept.Conn.QueueBytes = maxMessage
 	e.Open = func(s websocket.Sender) websocket.Receiver { return echoing{s} }
 	if c.Broadcast {
 		members := &room[websocket.Sender]{}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -287,7 +288,7 @@ func TestCloseAgainAndAgain(t *testing.T) {
 		if err := g.Enter(e, Bounds{}); err != nil {
 			t.Fatal(err)
 		}
-		peer, conn := wstest.PipePeer(t, websocket.RoleClient, &wstest.Options{Server: websocket.ConnOptions{CloseTimeout: time.Hour}})
+		peer, conn := wstest.PipePeer(t, protocol.RoleClient, &wstest.Options{Server: websocket.ConnOptions{CloseTimeout: time.Hour}})
 		defer peer.Close()
 		admit(t, g, e)
 		g.Open(e, conn)

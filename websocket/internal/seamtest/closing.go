@@ -7,6 +7,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // acceptedBeforeClose: what the server accepted in answer to messages goes out before it answers the close frame that
@@ -27,14 +28,14 @@ func acceptedBeforeClose(t *testing.T, d Driver) {
 			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
 				m := newMember()
 				m.message = func(msg websocket.Message) error { return answer(m.sender, msg) }
-				nc := d(t, &websocket.ConnOptions{WriteQueue: websocket.WriteQueue{Bytes: 64 << 20}}, m.open)
+				nc := d(t, &websocket.ConnOptions{QueueBytes: 64 << 20}, m.open)
 				b := new(batch)
 				for i := range n {
 					b.add(websocket.Binary, numbered(i, size))
 				}
 				b.add(8, []byte("\x03\xe8done"))
 				go nc.Write(b.out) //nolint:errcheck // the reader meets the error, too
-				c := Conn(t, nc, websocket.RoleClient, nil)
+				c := Conn(t, nc, protocol.RoleClient, nil)
 				t.Cleanup(func() { c.CloseNow() })
 				for i := range n {
 					msg, err := c.Read(bounded.Context(t))

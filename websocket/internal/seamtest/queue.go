@@ -27,7 +27,7 @@ const queueBytes = 256 << 10
 func slowReader(t *testing.T, d Driver, full websocket.QueuePolicy) (*websocket.Conn, *member) {
 	t.Helper()
 	m := newMember()
-	return join(t, d, &websocket.ConnOptions{WriteQueue: websocket.WriteQueue{Bytes: queueBytes, Full: full}}, m.open), m
+	return join(t, d, &websocket.ConnOptions{QueueBytes: queueBytes, QueueFull: full}, m.open), m
 }
 
 // fill sends numbered messages to a client that does not read, until enough says so, and returns how many were accepted and

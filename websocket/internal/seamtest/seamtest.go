@@ -12,6 +12,7 @@ import (
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // Driver serves one connection with the events of a Receiver, and returns the client's end of its stream, on which the
@@ -80,7 +81,7 @@ func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, by
 }
 
 // Conn is websocket.NewConn after a handshake that agreed on nothing.
-func Conn(t testing.TB, nc net.Conn, role websocket.Role, opts *websocket.ConnOptions) *websocket.Conn {
+func Conn(t testing.TB, nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.NewConn(nc, role, nil, opts)
 	if err != nil {
@@ -97,7 +98,7 @@ func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websock
 		defer close(opened)
 		return open(s)
 	})
-	c := Conn(t, nc, websocket.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
+	c := Conn(t, nc, protocol.RoleClient, &websocket.ConnOptions{MaxMessage: -1, CloseTimeout: time.Minute})
 	t.Cleanup(func() { c.CloseNow() })
 	bounded.Receive(t, opened)
 	return c
