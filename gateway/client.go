@@ -44,11 +44,10 @@ func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket
 	}
 	// Another goroutine may be closing the connection at this very moment: this Close waits until that is done, and does
 	// nothing to a connection that has ended. Only what a target gives up by itself is closed by it.
-	code := websocket.CodeInternalError
-	if err == nil {
-		code = websocket.CodeNormal
+	if err != nil {
+		fail(c, err)
 	}
-	_ = c.Close(code, "")
+	_ = c.Close(websocket.CodeNormal, "")
 	how, _ := errors.AsType[*websocket.CloseError](context.Cause(c.Context()))
 	k.end(how, err)
 }

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -16,7 +18,7 @@ func (k *client) events(open func(websocket.Sender) websocket.Receiver) func(web
 			return w // it was told to go meanwhile: nothing of it is the target's
 		}
 		if err := k.guard(func() error { w.to = open(&sender{s, k}); return nil }); err != nil {
-			_ = s.Shut(websocket.CodeInternalError, "") // it may have ended
+			fail(s, err)
 		}
 		if d, ok := w.to.(drainer); ok {
 			return &drainedReceiver{w, d}
@@ -25,10 +27,24 @@ func (k *client) events(open func(websocket.Sender) websocket.Receiver) func(web
 	}
 }
 
-// guard calls the target. A panic is recorded, and becomes an error.
+// fail closes a connection because of err: without a closing handshake, when that is http.ErrAbortHandler.
+func fail(h auth.Handle, err error) {
+	if err == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		_ = h.CloseNow()
+		return
+	}
+	_ = h.Shut(websocket.CodeInternalError, "") // it may have ended
+}
+
+// guard calls the target. A panic becomes an error, and is recorded, unless it is to be quiet as in net/http.
 func (k *client) guard(call func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if p == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+			err = http.ErrAbortHandler
+			return
+		}
+		if p != nil {
 			k.e.rec.panicked(k.e.metrics, k.entry, p)
 			err = errPanicked
 		}
@@ -103,6 +119,6 @@ type drainedReceiver struct {
 func (r *drainedReceiver) Drained() {
 	if err := r.k.guard(func() error { r.to.Drained(); return nil }); err != nil {
 		r.err = err
-		_ = r.from.Shut(websocket.CodeInternalError, "") // it may have ended
+		fail(r.from, err)
 	}
 }

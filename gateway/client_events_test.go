@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ type pupil struct {
 
 func (p *pupil) Message(m websocket.Message) error {
 	switch string(m.Data) {
+	case "abort":
+		panic(http.ErrAbortHandler)
 	case "panic":
 		panic("the receiver is broken")
 	case "leave":
@@ -88,6 +91,13 @@ func TestTargetEvents(t *testing.T) {
 	r.metric(t, `handfast_target_panics_total{endpoint="open"} 1`)
 
 	c = r.open(t, "/chat", alice)
+	say(c, "abort")
+	if e := ending(t, c); e.Code != websocket.CodeAbnormal {
+		t.Errorf("closed with %v", e)
+	}
+	r.metric(t, `handfast_target_panics_total{endpoint="chat"} 1`) // an abort is quiet
+
+	c = r.open(t, "/chat", alice)
 	echoed(t, c) // the target has it
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
 		t.Errorf("%d were closed", n)
@@ -95,5 +105,5 @@ func TestTargetEvents(t *testing.T) {
 	if e := ending(t, c); e.Code != 4000 || e.Reason != "bye" {
 		t.Errorf("closed with %v", e)
 	}
-	bounded.Until(t, func() bool { return closed.Load() == 3 && r.conns.Len() == 0 })
+	bounded.Until(t, func() bool { return closed.Load() == 4 && r.conns.Len() == 0 })
 }

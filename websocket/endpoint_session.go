@@ -46,26 +46,35 @@ func (t *trail) ended(remote func() string, e *CloseError) {
 // guard calls a hook, so that a panic in it ends nothing but the call.
 func (t *trail) guard(hook func()) {
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 			t.report(v, debug.Stack())
 		}
 	}()
 	hook()
 }
 
-// pass hands a connection to a Tunnel. A panic in that costs the connection.
+// pass hands a connection to a Tunnel. A panic in that, or runtime.Goexit, costs the connection.
 func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
+	returned := false
 	defer func() {
+		if returned {
+			return
+		}
+		nc.Close()
 		if v := recover(); v != nil {
 			t.panicked(v)
-			nc.Close()
 		}
 	}()
 	tunnel(nc, early)
+	returned = true
 }
 
-// panicked reports a panic. It is called by the deferred function that has recovered from it.
-func (t *trail) panicked(value any) { t.panickedAt(value, debug.Stack()) }
+// panicked reports a panic, unless it is to be quiet as in net/http. It is called by the deferred function that has recovered from it.
+func (t *trail) panicked(value any) {
+	if value != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		t.panickedAt(value, debug.Stack())
+	}
+}
 
 func (t *trail) panickedAt(value any, stack []byte) {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -194,6 +195,83 @@ func TestHooks_Panic(t *testing.T) {
 	}
 	close(panicked)
 }
+
+// exiting ends the goroutine of any call.
+type exiting struct{}
+
+func (exiting) Message(Message) error { runtime.Goexit(); return nil }
+func (exiting) Closed(*CloseError)    { runtime.Goexit() }
+
+// runtime.Goexit in a Receiver ends its connection, and no other of its loop.
+func TestEvents_Goexit(t *testing.T) {
+	for name, open := range map[string]func(Sender) Receiver{
+		"Open":    func(Sender) Receiver { runtime.Goexit(); return nil },
+		"Message": func(Sender) Receiver { return exiting{} },
+	} {
+		for _, loop := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/loop=%v", name, loop), func(t *testing.T) {
+				panicked, ended := make(chan any, 4), make(chan *CloseError, 4)
+				e := &Endpoint{Open: open, Hooks: Hooks{
+					Panicked: func(v any, _ []byte) { panicked <- v },
+					Ended:    func(_ string, err *CloseError) { ended <- err },
+				}}
+				s := ownServer(e)
+				s.Loops = 1
+				if !loop {
+					s.loops.stop(false)
+				}
+				addr := serveOwn(t, s)
+				for range 3 {
+					c, err := Dial(bounded.Context(t), "ws://"+addr, &DialOptions{Proxy: noProxy})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.CloseNow()
+					c.Write(bounded.Context(t), Message{Text, []byte("hi")})
+					if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeInternalError {
+						t.Errorf("the client got %v", err)
+					}
+					if err := bounded.Receive(t, ended); err == nil || err.Code != CodeInternalError {
+						t.Errorf("reported: %v", err)
+					}
+				}
+				if len(panicked) > 0 {
+					t.Errorf("reported as a panic: %v", <-panicked)
+				}
+			})
+		}
+	}
+}
+
+// A panic with http.ErrAbortHandler cuts a connection, and is not reported: net/http's way.
+func TestEndpoint_AbortsQuietly(t *testing.T) {
+	for name, a := range map[string]*Admission{
+		"Serve":   {Serve: func(*Conn) { panic(http.ErrAbortHandler) }},
+		"Open":    {Open: func(Sender) Receiver { panic(http.ErrAbortHandler) }},
+		"Message": {Open: func(Sender) Receiver { return aborting{} }},
+		"Tunnel":  {Tunnel: func(net.Conn, []byte) { panic(http.ErrAbortHandler) }},
+		"exits":   {Tunnel: func(net.Conn, []byte) { runtime.Goexit() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &Endpoint{Admit: func(*http.Request) (*Admission, error) { return a, nil }}
+			e.Panicked = func(v any, _ []byte) { t.Errorf("reported: %v", v) }
+			c, err := Dial(bounded.Context(t), "ws://"+serveOwn(t, ownServer(e)), &DialOptions{Proxy: noProxy})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.CloseNow()
+			c.Write(bounded.Context(t), Message{Text, []byte("hi")})
+			if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeAbnormal {
+				t.Errorf("the client got %v", err)
+			}
+		})
+	}
+}
+
+type aborting struct{}
+
+func (aborting) Message(Message) error { panic(http.ErrAbortHandler) }
+func (aborting) Closed(*CloseError)    { panic(http.ErrAbortHandler) }
 
 // What ends its goroutine, as t.FailNow does, ends its connection, and nothing waits for it.
 func TestServer_Goexit(t *testing.T) {

@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"net"
-	"runtime/debug"
 	"slices"
 	"sync/atomic"
 
@@ -155,20 +154,3 @@ func (c *eventLink) unpause() {
 	}
 }
 
-// call calls the application.
-func (c *eventLink) call(f func()) (err error) {
-	defer c.recovered(&err)
-	f()
-	return nil
-}
-
-// recovered makes an error of a panic in the application's code, which costs this connection.
-func (c *eventLink) recovered(err *error) {
-	if v := recover(); v != nil {
-		p := &panicError{v, debug.Stack()}
-		if c.kind.panicked != nil {
-			c.kind.panicked(p.value, p.stack)
-		}
-		*err = p
-	}
-}

@@ -216,6 +216,7 @@ func (c *eventInbox) deliver(text bool, p []byte) {
 
 // message calls the Receiver.
 func (c *eventInbox) message(m Message) (err error) {
-	defer c.recovered(&err)
+	err = errExited
+	defer c.called(&err)
 	return c.r.Message(m)
 }

@@ -1,6 +1,8 @@
 package websocket
 
 import (
+	"errors"
+
 	"github.com/handfast/handfast/websocket/loop"
 	"github.com/handfast/handfast/websocket/protocol"
 )
@@ -154,10 +156,15 @@ func (c *eventConn) finish(d *loop.Driver) {
 	}
 	over = c.die(over)
 	c.fd.Unlock()
+	defer c.left(tell) // also when the application calls runtime.Goexit
 	if tell {
 		c.closed(over)
 	}
-	if tell && c.kind.front != nil {
+}
+
+// left counts a dead connection out.
+func (c *eventConn) left(told bool) {
+	if told && c.kind.front != nil {
 		c.kind.front.roster.exit()
 	}
 	if c.kind.left != nil {
@@ -165,20 +172,45 @@ func (c *eventConn) finish(d *loop.Driver) {
 	}
 }
 
+// exited is the error of a call of the application that has not returned.
+var errExited = errors.New("runtime.Goexit was called")
+
+// call calls the application.
+func (c *eventOutbox) call(f func()) (err error) {
+	err = errExited
+	defer c.called(&err)
+	f()
+	return nil
+}
+
+// called makes an error of a panic in the application's code, which costs this connection. runtime.Goexit costs it, too: if *err is
+// errExited, the caller of called is not going to see it.
+func (c *eventOutbox) called(err *error) {
+	if v := recover(); v != nil {
+		*err = panicCaused(v, c.kind.panicked)
+	} else if *err == errExited {
+		c.failed(*err)
+	}
+}
+
 // closed reports how the connection has ended. There is no connection left that a panic could cost.
 func (c *eventConn) closed(over *CloseError) {
+	if c.kind.ended != nil {
+		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, over) }()
+	}
 	if c.r != nil {
-		if err := c.call(func() { c.r.Closed(over) }); err != nil {
+		if err := c.call(func() { c.r.Closed(over) }); err != nil && !aborts(err) {
 			over = over.because(err)
 		}
-	}
-	if c.kind.ended != nil {
-		c.kind.ended(func() string { return c.RemoteAddr().String() }, over)
 	}
 }
 
 // failed closes the connection because of an error of the application.
 func (c *eventOutbox) failed(err error) {
+	if aborts(err) {
+		c.CloseNow() //nolint:errcheck // it returns nil
+		return
+	}
 	code, reason, cause := closeFor(err)
 	c.fd.Lock()
 	defer c.fd.Unlock()

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -18,8 +20,8 @@ var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which has 
 // open is called first, with the connection as a Sender. Run is the connection's only reader.
 //
 // When ctx ends, the connection is closed with CodeGoingAway. A panic in open or in the Receiver closes the connection with
-// CodeInternalError; Err of the CloseError then has the value and the stack. The same happens, without a call of open, when the
-// write queue has the policy QueueBlock.
+// CodeInternalError; Err of the CloseError then has the value. A panic with [http.ErrAbortHandler] cuts the connection, as CloseNow
+// does. Without a call of open, Run closes with CodeInternalError when the write queue has the policy QueueBlock.
 func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError {
 	return c.run(ctx, open, nil)
 }
@@ -40,7 +42,7 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 	<-done
 	how := e.how()
 	if e.r != nil {
-		if err := e.guard(func() error { e.r.Closed(how); return nil }); err != nil {
+		if err := e.guard(func() error { e.r.Closed(how); return nil }); err != nil && !aborts(err) {
 			e.cause = err
 			how = e.how()
 		}
@@ -58,22 +60,32 @@ type events struct {
 }
 
 // panicError is a panic in the application's code.
-type panicError struct {
-	value any
-	stack []byte
+type panicError struct{ value any }
+
+func (p *panicError) Error() string {
+	return strings.Join(strings.Fields(fmt.Sprintf("panic: %v", p.value)), " ")
+} // one line
+
+// panicCaused reports a panic in the application's code with value v, and returns the error that the connection ends with. The deferred
+// function that has recovered from the panic calls it.
+func panicCaused(v any, report func(value any, stack []byte)) error {
+	if v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		return http.ErrAbortHandler
+	}
+	if report != nil {
+		report(v, debug.Stack())
+	}
+	return &panicError{v}
 }
 
-func (p *panicError) Error() string { return fmt.Sprintf("panic: %v\n\n%s", p.value, p.stack) }
+// aborts reports whether err is the end of a connection without a closing handshake.
+func aborts(err error) bool { return err == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
 // guard calls f, and makes an error of a panic in it.
 func (e *events) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p := &panicError{v, debug.Stack()}
-			if e.panicked != nil {
-				e.panicked(p.value, p.stack)
-			}
-			err = p
+			err = panicCaused(v, e.panicked)
 		}
 	}()
 	return f()
@@ -131,6 +143,10 @@ func (e *events) serve(ctx context.Context) {
 
 // fail closes the connection because of err.
 func (e *events) fail(err error) {
+	if aborts(err) {
+		e.c.CloseNow() //nolint:errcheck // it returns nil
+		return
+	}
 	code, reason, cause := closeFor(err)
 	began, err := e.c.shut(code, reason)
 	if err != nil { // no such code can be sent

@@ -16,7 +16,8 @@ type Handler interface {
 	Begin(d *Driver, why Events) bool
 
 	// Serve does it, without the lock. It ends with a call of Arm, Close or Detach. It may block: then the loop is taken
-	// from its goroutine, and its descriptor is not visited until it returns.
+	// from its goroutine, and its descriptor is not visited until it returns. When it has called runtime.Goexit, it is called once
+	// more, without a reason, before its goroutine ends.
 	Serve(d *Driver, why Events)
 
 	// Lost is called, with the FD locked, when a Serve that is under way has lost the loop.
@@ -207,7 +208,34 @@ func (d *Driver) visit(w work) bool {
 
 // serve calls Serve, and ends the visit.
 func (d *Driver) serve(f *FD, what Events) bool {
+	returned := false
+	defer func() {
+		if !returned {
+			d.exits(f, recover())
+		}
+	}()
 	f.h.Serve(d, what)
+	returned = true
+	return d.served(f)
+}
+
+// exits follows a Serve that ends this goroutine, by runtime.Goexit or a panic.
+func (d *Driver) exits(f *FD, panicked any) {
+	if panicked != nil {
+		panic(panicked) // of the Handler: it is not for the loop to go on
+	}
+	defer func() {
+		if d.served(f) {
+			go d.l.drive() // in place of this goroutine
+		}
+	}()
+	if !f.closed {
+		f.h.Serve(d, 0)
+	}
+}
+
+// served ends the visit of f, and reports whether d still has the loop.
+func (d *Driver) served(f *FD) bool {
 	if f.closed { // nobody but the holder closes it
 		f.loop.remove(f)
 	}

@@ -3,6 +3,8 @@ package seamtest
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
@@ -131,14 +133,30 @@ func errorCloses(t *testing.T, d Driver) {
 
 func panics(t *testing.T, d Driver) {
 	m := newMember()
-	m.message = func(websocket.Message) error { panic("secret") }
+	m.message = func(websocket.Message) error { panic("a secret\nof two lines") }
 	c := join(t, d, nil, m.open)
 	send(t, c, "hello")
 	wantEnd(t, c, websocket.CodeInternalError, "")
-	m.wantClosed(t, websocket.CodeInternalError, "", false)
+	err := m.wantClosed(t, websocket.CodeInternalError, "", false)
+	if text := err.Error(); strings.Contains(text, "\n") || !strings.Contains(text, "panic: a secret of two lines") {
+		t.Errorf("Closed(%q)", text)
+	}
 
 	c = join(t, d, nil, func(websocket.Sender) websocket.Receiver { panic("secret") })
 	wantEnd(t, c, websocket.CodeInternalError, "")
+}
+
+// As a handler of net/http, a Receiver cuts its connection with http.ErrAbortHandler.
+func abort(t *testing.T, d Driver) {
+	m := newMember()
+	m.message = func(websocket.Message) error { panic(http.ErrAbortHandler) }
+	c := join(t, d, nil, m.open)
+	send(t, c, "hello")
+	wantEnd(t, c, websocket.CodeAbnormal, "")
+	m.wantClosed(t, websocket.CodeAbnormal, "", false)
+
+	c = join(t, d, nil, func(websocket.Sender) websocket.Receiver { panic(http.ErrAbortHandler) })
+	wantEnd(t, c, websocket.CodeAbnormal, "")
 }
 
 func nilReceiver(t *testing.T, d Driver) {

@@ -30,6 +30,7 @@ func Test(t *testing.T, d Driver) {
 		"not prepared":               notPrepared,
 		"error closes":               errorCloses,
 		"panic costs the connection": panics,
+		"ErrAbortHandler cuts it":    abort,
 		"nil receiver":               nilReceiver,
 		"queue full: close":          queueClose,
 		"queue full: drop newest":    queueDropNewest,
