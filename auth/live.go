@@ -42,8 +42,9 @@ type Live struct {
 	mu       sync.Mutex
 	first    [kinds]map[string]*Session // the first session of each subject, and of each credential
 	expiring expiryHeap
-	timer    *time.Timer // fires when the next of expiring is due
-	recent   []recentRevocation
+	timer    *time.Timer                  // fires when the next of expiring is due
+	recent   []recentRevocation           // in the order in which they were heard
+	covers   map[Revocation]recentCounted // the same, by what they cover
 }
 
 // Session is one client, from its admission to its end. Its exported fields are set before [Live.Admit] and not changed
@@ -64,8 +65,14 @@ type Session struct {
 // recentRevocation is a revocation that a handshake under way may have missed: its credential was checked before, and it is
 // admitted after.
 type recentRevocation struct {
-	Revocation
+	of    Revocation // without its time
 	heard time.Time
+}
+
+// recentCounted is what recent has with the same subject and credential.
+type recentCounted struct {
+	at time.Time // the latest of their times
+	n  int
 }
 
 const (
@@ -86,9 +93,12 @@ func (l *Live) Admit(s *Session) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.trim(time.Now())
-	for _, r := range l.recent {
-		if r.Covers(&s.Identity) {
-			return errRevoked
+	for _, r := range Covering(&s.Identity) {
+		if known, ok := l.covers[r]; ok {
+			r.At = known.at
+			if r.Covers(&s.Identity) {
+				return errRevoked
+			}
 		}
 	}
 	s.live, s.warned = l, l.Expiring == nil
@@ -100,7 +110,19 @@ func (l *Live) Admit(s *Session) error {
 // trim forgets what no handshake can have missed any more. mu is held.
 func (l *Live) trim(now time.Time) {
 	for len(l.recent) > 0 && now.Sub(l.recent[0].heard) > recentFor {
-		l.recent = l.recent[1:]
+		l.forgetFirst()
+	}
+}
+
+// forgetFirst forgets the revocation that was heard of first. mu is held.
+func (l *Live) forgetFirst() {
+	of := l.recent[0].of
+	l.recent = l.recent[1:]
+	c := l.covers[of]
+	if c.n--; c.n == 0 {
+		delete(l.covers, of)
+	} else {
+		l.covers[of] = c
 	}
 }
 
@@ -177,9 +199,19 @@ func (l *Live) revoke(r Revocation) {
 	l.mu.Lock()
 	l.trim(now)
 	if len(l.recent) == recentMost {
-		l.recent = l.recent[1:]
+		l.forgetFirst()
 	}
-	l.recent = append(l.recent, recentRevocation{r, now})
+	if l.covers == nil {
+		l.covers = map[Revocation]recentCounted{}
+	}
+	of := Revocation{Subject: r.Subject, ID: r.ID}
+	c := l.covers[of]
+	c.n++
+	if r.At.After(c.at) {
+		c.at = r.At
+	}
+	l.covers[of] = c
+	l.recent = append(l.recent, recentRevocation{of, now})
 	l.mu.Unlock()
 	n := 0
 	for _, s := range l.candidates(r) {

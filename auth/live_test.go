@@ -155,6 +155,15 @@ func TestLiveRecentRevocations(t *testing.T) {
 		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err != nil || len(live.recent) != 0 {
 			t.Errorf("%v, with %d remembered", err, len(live.recent))
 		}
+		if len(live.covers) != 0 {
+			t.Errorf("%d are indexed", len(live.covers))
+		}
+		later := Identity{Subject: "erin", ID: "token-9", Issued: now.Add(time.Second)}
+		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now.Add(time.Minute)})
+		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now}) // an earlier one, heard of later
+		if err := live.Admit(&Session{Identity: later}); err == nil {
+			t.Error("the latest revocation does not count")
+		}
 		live.revoke(Revocation{Subject: "dave", At: now})
 		<-time.After(recentFor + 1)
 		live.revoke(Revocation{Subject: "dave", At: now})

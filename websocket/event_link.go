@@ -153,4 +153,3 @@ func (c *eventLink) unpause() {
 		c.fd.Wake()
 	}
 }
-

@@ -165,7 +165,7 @@ func (c *eventOutbox) put(text, compressed bool, p []byte) error {
 		if out == nil || cap(out.b)-len(out.b) < frame.MaxHeader+len(p) {
 			out = c.room(frame.MaxHeader + len(p))
 		}
-		b, err := c.m.AppendMessage(out.b, text, p)
+		b, err := c.m.AppendMessage(out.b, text, p, nil)
 		if err != nil {
 			return err
 		}

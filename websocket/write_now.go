@@ -72,7 +72,7 @@ func (o *outbox) throughOut(b []byte, n int, shared bool) {
 //
 //go:noinline
 func frameNow(machine *protocol.Machine, buf *transport.Buffer, m Message) []byte {
-	b, _ := machine.AppendMessage(buf[:0], m.Type == Text, m.Data) // it cannot fail: no close frame is made
+	b, _ := machine.AppendMessage(buf[:0], m.Type == Text, m.Data, nil) // it cannot fail: no close frame is made
 	return b
 }
 

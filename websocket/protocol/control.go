@@ -176,10 +176,15 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	return h, nil
 }
 
-// AppendMessage appends a server's message in one frame, which BeginFrame would have begun.
-func (m *Machine) AppendMessage(dst []byte, text bool, p []byte) ([]byte, error) {
+// AppendMessage appends a message in one frame, which BeginFrame would have begun. A client's is masked with what key returns: a fresh
+// key from a strong source of entropy (§5.3). A server's key may be nil.
+func (m *Machine) AppendMessage(dst []byte, text bool, p []byte, key func() [4]byte) ([]byte, error) {
 	if m.closing || m.fragmented || m.Client || len(p) >= 1<<16 {
-		h, err := m.BeginFrame(text, false, true, len(p), [4]byte{})
+		var k [4]byte
+		if m.Client {
+			k = key()
+		}
+		h, err := m.BeginFrame(text, false, true, len(p), k)
 		if err != nil {
 			return dst, err
 		}

@@ -36,7 +36,7 @@ func ExampleMachine() {
 		switch ev.Kind {
 		case protocol.Data: // a piece of a message: First and Last say where it begins and ends
 			fmt.Printf("message %q\n", ev.Payload)
-			out, err = m.AppendMessage(out, ev.Text, ev.Payload)
+			out, err = m.AppendMessage(out, ev.Text, ev.Payload, nil)
 			if err != nil {
 				fmt.Println(err)
 			}

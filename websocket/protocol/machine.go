@@ -25,6 +25,16 @@ const (
 	Close             // the peer's close frame; the answer is among the output, unless Relay is set
 )
 
+// String returns the name in lower case: "data".
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "invalid"
+}
+
+var kindNames = [...]string{"none", "data", "ping", "pong", "close"}
+
 // Event is what one step found. Payload lies in the bytes given to Step, or in the Machine until the next step.
 type Event struct {
 	Kind       Kind

@@ -87,18 +87,48 @@ func TestAppendMessage(t *testing.T) {
 		for _, op := range []frame.Opcode{frame.Text, frame.Binary} {
 			p := strings.Repeat("x", n)
 			m := new(Machine)
-			got, err := m.AppendMessage([]byte("before"), op == frame.Text, []byte(p))
+			got, err := m.AppendMessage([]byte("before"), op == frame.Text, []byte(p), nil)
 			if want := append([]byte("before"), framed(false, op, p)...); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%v of %d bytes: %d, %v", op, n, len(got), err)
 			}
 		}
 	}
 	m := &Machine{closing: true}
-	if _, err := m.AppendMessage(nil, true, nil); err != ErrClosing {
+	if _, err := m.AppendMessage(nil, true, nil, nil); err != ErrClosing {
 		t.Errorf("behind a close frame: %v", err)
 	}
 	m = &Machine{fragmented: true}
-	if b, err := m.AppendMessage(nil, true, []byte("end")); err != nil || b[0] != 0x80 || m.fragmented {
+	if b, err := m.AppendMessage(nil, true, []byte("end"), nil); err != nil || b[0] != 0x80 || m.fragmented {
 		t.Errorf("within a message: % x, %v", b, err)
+	}
+}
+
+// §5.3: a client masks with a key of its own choice, never with none.
+func TestAppendMessageOfAClient(t *testing.T) {
+	key := [4]byte{1, 2, 3, 4}
+	m := &Machine{Client: true}
+	for _, p := range []string{"", "hello", strings.Repeat("x", 1<<16)} {
+		b, err := m.AppendMessage(nil, true, []byte(p), func() [4]byte { return key })
+		h, n, perr := frame.Parse(b)
+		if err != nil || perr != nil || !h.Masked || h.Key != key {
+			t.Fatalf("%+v, %v, %v", h, err, perr)
+		}
+		if frame.Mask(b[n:], key); string(b[n:]) != p {
+			t.Errorf("%d bytes: the payload differs", len(p))
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a client has sent a message without a key")
+		}
+	}()
+	m.AppendMessage(nil, true, []byte("hello"), nil)
+}
+
+func TestKindString(t *testing.T) {
+	for k, want := range map[Kind]string{None: "none", Data: "data", Ping: "ping", Pong: "pong", Close: "close", Close + 1: "invalid"} {
+		if got := k.String(); got != want {
+			t.Errorf("%d: %q", uint8(k), got)
+		}
 	}
 }
