@@ -236,7 +236,7 @@ func TestEvents_Goexit(t *testing.T) {
 					}
 				}
 				if len(panicked) > 0 {
-					t.Errorf("reported as a panic: %v", <-panicked)
+					t.Errorf("reported as a panic: %v", bounded.Receive(t, panicked))
 				}
 			})
 		}
