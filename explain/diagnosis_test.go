@@ -1,6 +1,7 @@
 package explain_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -21,12 +22,15 @@ func run(t *testing.T, f faults.Fault) *explain.Report {
 	if site.Context != nil {
 		ctx = site.Context
 	}
+	explain.SetRand(&site.Options, bytes.NewReader(bytes.Repeat([]byte("handfast"), 1000)))
 	return explain.Explain(ctx, site.URL, &site.Options)
 }
 
-// Each server commits one fault, and that one is named and no other.
+// Each server commits one fault, and that one is named and no other. What is said about it is in testdata/faults.
 func TestEveryFaultIsNamed(t *testing.T) {
 	t.Parallel()
+	var said reports
+	t.Cleanup(func() { said.compare(t) })
 	for _, f := range faults.All() {
 		t.Run(string(f.ID)+"/"+f.Name, func(t *testing.T) {
 			t.Parallel()
@@ -50,6 +54,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 			if len(got[0].Evidence) == 0 || strings.TrimSpace(strings.Join(got[0].Evidence, "")) == "" {
 				t.Error("no evidence")
 			}
+			said.add(t, f, r)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,8 +34,19 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is otherwise; -rewrite writes it anew, read the diff then\n%s", path, got)
+		t.Errorf("%s is otherwise; -rewrite writes it anew, read the diff then\n%s", path, difference(got, string(want)))
 	}
+}
+
+// difference shows the first lines that differ.
+func difference(got, want string) string {
+	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	some := func(lines []string) string { return strings.Join(lines[n:min(n+5, len(lines))], "\n\t") }
+	return fmt.Sprintf("from line %d on:\n\t%s\nwant:\n\t%s", n+1, some(a), some(b))
 }
 
 // The texts are those of whole runs against servers in memory, where the clock moves only while a goroutine waits.

@@ -16,6 +16,8 @@ type Fault struct {
 	ID explain.Fault
 	// Name says what the server does; it is unique.
 	Name string
+	// Family is the part of the way to which it belongs; "" when nothing is wrong with it.
+	Family string
 	// Warning says that the connection opens all the same.
 	Warning bool
 
@@ -58,8 +60,21 @@ func Healthy() []Fault { return healthySites }
 // All are the servers with a fault, in the order of [explain.Faults].
 func All() []Fault {
 	var all []Fault
-	for _, part := range [][]Fault{networkFaults, tlsFaults, silenceFaults, statusFaults, switchingFaults, openFaults} {
-		all = append(all, part...)
+	for _, part := range []struct {
+		family string
+		faults []Fault
+	}{
+		{"network", networkFaults},
+		{"tls", tlsFaults},
+		{"silence", silenceFaults},
+		{"status", statusFaults},
+		{"switching", switchingFaults},
+		{"open", openFaults},
+	} {
+		for _, f := range part.faults {
+			f.Family = part.family
+			all = append(all, f)
+		}
 	}
 	return all
 }

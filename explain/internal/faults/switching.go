@@ -1,8 +1,6 @@
 package faults
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"io"
 	"strings"
 
@@ -29,12 +27,8 @@ const (
 	good            = upgradeField + connectionField + acceptField
 )
 
-// wrongAccept proves knowledge of another key, as an answer from a cache does.
-func wrongAccept(l *lab) (*Site, error) {
-	sum := make([]byte, 20)
-	rand.Read(sum) //nolint:errcheck // it never fails
-	return head(upgradeField + connectionField + "Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum) + "\n")(l)
-}
+// wrongAccept is the accept value of another key, which a cache could have kept.
+const wrongAccept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"
 
 // keyEchoed sends the key back as it came.
 func keyEchoed(l *lab) (*Site, error) {
@@ -106,7 +100,7 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultConnectionWrong, Name: "Connection without Upgrade",
 		start: head(upgradeField + "Connection: keep-alive\n" + acceptField)},
 	{ID: explain.FaultAcceptMissing, Name: "no accept value", start: head(upgradeField + connectionField)},
-	{ID: explain.FaultAcceptWrong, Name: "the accept value of another key", start: wrongAccept},
+	{ID: explain.FaultAcceptWrong, Name: "the accept value of another key", start: head(upgradeField + connectionField + wrongAccept)},
 	{ID: explain.FaultAcceptWrong, Name: "the key as accept value", start: keyEchoed},
 	{ID: explain.FaultAcceptRepeated, Name: "two accept values", start: head(good + acceptField)},
 	{ID: explain.FaultSubprotocolUnasked, Name: "a subprotocol that was not requested",

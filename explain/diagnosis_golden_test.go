@@ -1,0 +1,194 @@
+package explain_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/explain/internal/faults"
+)
+
+// reports gathers what is said of each server.
+type reports struct {
+	mu   sync.Mutex
+	said map[string]string // by the server's name
+}
+
+func (all *reports) add(t *testing.T, f faults.Fault, r *explain.Report) {
+	t.Helper()
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "== %s: %s\n", f.ID, f.Name)
+	r = steady(t, r)
+	if err := r.WriteText(&text, nil); err != nil {
+		t.Fatal(err)
+	}
+	text.WriteString(rest(t, r))
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.said == nil {
+		all.said = map[string]string{}
+	}
+	all.said[f.Name] = text.String()
+}
+
+// compare compares each family with its file in testdata/faults. Some texts are the kernel's, so the files are of Linux.
+func (all *reports) compare(t *testing.T) {
+	t.Helper()
+	if len(all.said) != len(faults.All()) || runtime.GOOS != "linux" {
+		return // with -run, or after a failure
+	}
+	var order []string
+	files := map[string]string{}
+	for _, f := range faults.All() {
+		if files[f.Family] == "" {
+			order = append(order, f.Family)
+		}
+		files[f.Family] += all.said[f.Name] + "\n"
+	}
+	for _, family := range order {
+		explain.Golden(t, "faults/"+family+".txt", briefly(files[family]))
+	}
+}
+
+var block = regexp.MustCompile(`(?m)^(?:[✓✗!=]|json:)`)
+
+// briefly shortens blocks that text holds before already, and lines of JSON, to their beginning: most servers do most
+// things well, and in the same words.
+func briefly(text string) string {
+	var out strings.Builder
+	seen := map[string]bool{}
+	add := func(part, short string) {
+		if seen[part] && len(short) < len(part) {
+			part = short + " … as before\n"
+		}
+		seen[part] = true
+		out.WriteString(part)
+	}
+	at := block.FindAllStringIndex(text, -1)
+	for i, from := range at {
+		to := len(text)
+		if i+1 < len(at) {
+			to = at[i+1][0]
+		}
+		part := text[from[0]:to]
+		if strings.HasPrefix(part, "json:") {
+			for line := range strings.Lines(part) {
+				add(line, line[:min(len(line), 20)])
+			}
+			continue
+		}
+		first, _, _ := strings.Cut(part, "\n")
+		add(part, first)
+	}
+	return out.String()
+}
+
+// rest returns what the JSON form of r holds beside the text for people, a line a field. Of the steps these are the frames.
+func rest(t *testing.T, r *explain.Report) string {
+	t.Helper()
+	lines := []string{"json:"}
+	add := func(name string, v any) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, name+" "+string(b))
+	}
+	v := reflect.ValueOf(*r)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		switch {
+		case slices.Contains([]string{"started", "duration_ms", "diagnosis", "warnings"}, name) || v.Field(i).IsZero():
+		case name == "steps":
+			for _, s := range r.Steps {
+				if s.Frames != nil {
+					add("frames of "+string(s.Stage), s.Frames)
+				}
+			}
+		default:
+			add(name, v.Field(i).Interface())
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// someTime is the stand-in for a time that depends on when the test runs.
+var someTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// What depends on the run and stands within a text. A number of the ephemeral ports is a port.
+var unsteady = []struct {
+	re   *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`\b\d+(\.\d+)?(µs|ms)|\b\d+\.\d+s\b|\b[0-9]s\b`), "1ms"},
+	{regexp.MustCompile(`\b20[234]\d-\d\d-\d\d\b`), "2026-01-02"},
+	{regexp.MustCompile(`\b\w{3}, \d\d \w{3} 20[234]\d \d\d:\d\d:\d\d GMT`), "Fri, 02 Jan 2026 03:04:05 GMT"},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), strings.Repeat("5a", 32)},
+	{regexp.MustCompile(`a{20,}`), "a…a"},
+	{regexp.MustCompile(`\bTLS_(AES|CHACHA)\w+`), "TLS_AES_128_GCM_SHA256"},
+}
+
+// steady returns r, which it changes, with stand-ins for what is not the same in two runs: times, ports, certificates.
+func steady(t *testing.T, r *explain.Report) *explain.Report {
+	t.Helper()
+	standIns(reflect.ValueOf(r))
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, u := range unsteady {
+		text = u.re.ReplaceAllString(text, u.with)
+	}
+	ports := map[string]string{}
+	text = ephemeral.ReplaceAllStringFunc(text, func(port string) string {
+		if ports[port] == "" {
+			ports[port] = strconv.Itoa(40001 + len(ports))
+		}
+		return ports[port]
+	})
+	out := new(explain.Report)
+	if err := json.Unmarshal([]byte(text), out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+var ephemeral = regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`)
+
+// standIns puts stand-ins in the place of the times and durations in v.
+func standIns(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			standIns(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			standIns(v.Index(i))
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(someTime))
+			return
+		}
+		for i := range v.NumField() {
+			standIns(v.Field(i))
+		}
+	case reflect.Int64:
+		// What was asked for is whole seconds, and what was measured is not.
+		if v.Type() == reflect.TypeFor[explain.Duration]() && v.Int()%int64(time.Second) != 0 {
+			v.SetInt(int64(time.Millisecond))
+		}
+	}
+}
