@@ -177,13 +177,13 @@ func TestDialPeerCloses(t *testing.T) {
 func TestDialTooBig(t *testing.T) {
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		_ = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: bytes.Repeat([]byte("x"), maxLine+1)})
-		_, _ = c.Read(ctx)
+		_ = c.Close(websocket.CodeNormal, "")
 	})
 	got := runWith(t, strings.NewReader(""), nil, "dial", "--wait", "1m", url)
 	if got.code != exitFailed || !strings.Contains(got.stderr, "--binary") {
 		t.Errorf("exit %d, %q", got.code, got.stderr)
 	}
-	got = runWith(t, strings.NewReader(""), nil, "dial", "--binary", url)
+	got = runWith(t, strings.NewReader(""), nil, "dial", "--binary", "--wait", "1m", url)
 	if got.code != exitOK || len(got.stdout) != maxLine+1 {
 		t.Errorf("--binary: exit %d, %d bytes, %q", got.code, len(got.stdout), got.stderr)
 	}
