@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,13 @@ func TestACMEChallenges(t *testing.T) {
 		if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 			t.Errorf("with %q: negotiated %q", protocols, got)
 		}
+	}
+
+	// The configuration itself names both, and the caller's slice is left alone.
+	offered := make([]string, 1, 4)
+	offered[0] = "http/1.1"
+	if got := p.TLSConfig(offered...).NextProtos; !slices.Equal(got, []string{"http/1.1", challengeProtocol}) || offered[:2][1] != "" {
+		t.Errorf("protocols %q, the caller's %q", got, offered[:2])
 	}
 
 	h := p.HTTPHandler(nil)

@@ -107,3 +107,59 @@ func TestTargetEvents(t *testing.T) {
 	}
 	bounded.Until(t, func() bool { return closed.Load() == 4 && r.conns.Len() == 0 })
 }
+
+// hose is a Receiver that fills the queue, and says when that is empty again.
+type hose struct {
+	s      websocket.Sender
+	panics bool
+}
+
+func (h *hose) Message(m websocket.Message) error {
+	h.panics = string(m.Data) == "panic"
+	for h.s.Buffered() <= 640<<10 { // more than half of the queue
+		if err := h.s.Send(websocket.Message{Type: websocket.Binary, Data: make([]byte, 32<<10)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hose) Closed(*websocket.CloseError) {}
+
+func (h *hose) Drained() {
+	if h.panics {
+		panic("Drained is broken")
+	}
+	_ = h.s.Send(websocket.Message{Type: websocket.Text, Data: []byte("empty again")})
+}
+
+// A target hears that the queue of a client that reads slowly is empty again. A panic there costs this client.
+func TestTargetDrained(t *testing.T) {
+	r := runTargets(t, parse(t, users, key), only(&double{open: func(context.Context, *Request) (*Opened, error) {
+		return &Opened{Open: func(s websocket.Sender) websocket.Receiver { return &hose{s: s} }}, nil
+	}}))
+	c := r.open(t, "/open", nil)
+	for _, text := range []string{"fill", "panic"} {
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+		if text == "panic" {
+			break
+		}
+		for {
+			m, err := c.Read(bounded.Context(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Type == websocket.Text {
+				break
+			}
+		}
+	}
+	if e := ending(t, c); e.Code != websocket.CodeInternalError {
+		t.Errorf("closed with %v", e)
+	}
+	has(t, &r.log, `panic="Drained is broken"`)
+	has(t, &r.log, "endpoint=open", `cause="the target panicked"`, "code=1011")
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+}

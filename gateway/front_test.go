@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -148,6 +149,11 @@ endpoints:
 	if !ok || e.Status != 403 || !strings.Contains(string(e.Body), "wss://127.0.0.1:"+port+"/open") {
 		t.Errorf("a WebSocket without TLS: %v", err)
 	}
+	bounded.Until(t, func() bool { return len(r.rec.refused.List()) == 1 })
+	if got := r.rec.refused.List()[0]; got.Stage != "check" || got.Status != 403 || got.Path != "/open" || got.Addr != "127.0.0.1" ||
+		!strings.Contains(got.Reason, "redirects to https only") || got.Hint != "use wss://127.0.0.1:"+port+"/open" {
+		t.Errorf("remembered %+v", got)
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(r.Dev().CA())
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
@@ -201,5 +207,33 @@ func TestRefusedTLS(t *testing.T) {
 			return len(list) > 0 && strings.Contains(list[0].Hint, want) && list[0].Stage == "tls"
 		})
 		c.Close()
+	}
+}
+
+// A redirect names the port that has TLS, unless it is the one that https means.
+func TestRedirectNamesThePort(t *testing.T) {
+	s := &entrance{rec: newRecorder(nil, observeNothing)}
+	for _, tt := range []struct{ port, host, want string }{
+		{"443", "app.example.com:80", "https://app.example.com/a?x=1"},
+		{"443", "[::1]:80", "https://[::1]/a?x=1"},
+		{"443", "[::1]", "https://[::1]/a?x=1"},
+		{"8443", "app.example.com", "https://app.example.com:8443/a?x=1"},
+		{"8443", "[::1]", "https://[::1]:8443/a?x=1"},
+		{"", "app.example.com:80", "https://app.example.com/a?x=1"},
+	} {
+		s.securePort.Store(&tt.port)
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/a?x=1", http.NoBody)
+		r.Host = tt.host
+		s.redirect(w, r)
+		if got := w.Header().Get("Location"); got != tt.want || w.Code != http.StatusMovedPermanently {
+			t.Errorf("%s with port %q: %d %s", tt.host, tt.port, w.Code, got)
+		}
+		w = httptest.NewRecorder()
+		r.Header.Set("Upgrade", "websocket")
+		s.redirect(w, r)
+		want := "wss" + strings.TrimSuffix(strings.TrimPrefix(tt.want, "https"), "?x=1") // a query may hold a token
+		if w.Code != http.StatusForbidden || !strings.HasSuffix(w.Body.String(), "use "+want+"\n") {
+			t.Errorf("a WebSocket at %s with port %q: %d %q", tt.host, tt.port, w.Code, w.Body)
+		}
 	}
 }

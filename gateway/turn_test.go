@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -82,5 +86,77 @@ endpoints:
 	bob := http.Header{"Authorization": {"Bearer " + token("bob", time.Hour, nil)}}
 	if resp, _ := page(t, http.MethodPost, r.URLs()[0]+"/ticket", bob); resp.StatusCode != 200 {
 		t.Errorf("another user: %d", resp.StatusCode)
+	}
+}
+
+// stuck is a store that says when it is asked, and answers when it may.
+type stuck struct {
+	auth.Store
+	asked, answer chan struct{}
+}
+
+func (s *stuck) Revoked(context.Context, *auth.Identity) (bool, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return false, nil
+}
+
+// limits.auth_calls bounds how many handshakes of an endpoint wait for a store on another machine, too.
+func TestAuthCallsOfTheStore(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		redis *config.RedisStore
+		calls int
+		bound bool
+	}{
+		{"on another machine", &config.RedisStore{}, 1, true},
+		{"without a limit", &config.RedisStore{}, 0, false},
+		{"in this process", nil, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := parse(t, users, key)
+			cfg.Store.Redis, cfg.Limits.AuthCalls = tt.redis, tt.calls
+			s := &stuck{asked: make(chan struct{}, 3), answer: make(chan struct{})}
+			m, err := newMethods(cfg, s, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain, err := m.chain("endpoints[0].auth", "chat", cfg.Endpoints[0].Auth)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ask := func(ctx context.Context) <-chan error {
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/chat", http.NoBody)
+				r.Header = as(token("alice", time.Hour, nil)).Header
+				answered := make(chan error, 1)
+				go func() {
+					_, err := chain.Authenticate(r)
+					answered <- err
+				}()
+				return answered
+			}
+			first := ask(bounded.Context(t))
+			bounded.Receive(t, s.asked)
+			gone, cancel := context.WithCancel(t.Context())
+			cancel()
+			second := ask(gone) // it would wait for its turn
+			if tt.bound {
+				if err := bounded.Receive(t, second); err == nil || len(s.asked) > 0 {
+					t.Errorf("beyond the bound: %v", err)
+				}
+			} else {
+				bounded.Receive(t, s.asked)
+			}
+			close(s.answer)
+			if err := bounded.Receive(t, first); err != nil {
+				t.Error(err)
+			}
+			if err := bounded.Receive(t, ask(bounded.Context(t))); err != nil { // the turn was given back
+				t.Error(err)
+			}
+			if !tt.bound {
+				bounded.Receive(t, second)
+			}
+		})
 	}
 }

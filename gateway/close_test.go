@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// A server that never served gives back its addresses and all that it holds when it is closed, once; Serve ends then.
+func TestCloseWithoutServe(t *testing.T) {
+	s, err := Open(t.Context(), Options{Config: parse(t, users, key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var watched []*closing
+	for _, m := range s.site.Load().methods.byKey {
+		c := &closing{Authenticator: m.auth}
+		watched, m.auth = append(watched, c), c
+	}
+	addresses := append(s.URLs(), s.AdminURL())
+	for range 2 {
+		s.Close()
+	}
+	for _, c := range watched {
+		if c.closed != 1 {
+			t.Errorf("a method was closed %d times", c.closed)
+		}
+	}
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", u.Host)
+		if err != nil {
+			t.Errorf("it is still bound: %v", err)
+			continue
+		}
+		l.Close()
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	if err := bounded.Receive(t, served); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if s.ready.Load() {
+		t.Error("it is ready")
+	}
+	for _, c := range watched {
+		if c.closed != 1 {
+			t.Errorf("a method was closed %d times", c.closed)
+		}
+	}
+}
+
+// The store is the one that the configuration names; a URL that is none is named without its password.
+func TestStoreOpen(t *testing.T) {
+	var s store
+	if err := s.open(config.Store{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Store.(*auth.MemoryStore); !ok {
+		t.Errorf("without settings: %T", s.Store)
+	}
+	s.close()
+	password := secret("the-password-of-a-redis")
+	cfg := parse(t, users, key)
+	cfg.Store = config.Store{Redis: &config.RedisStore{URL: config.NewSecret("http://:" + password + "@127.0.0.1/0")}}
+	if _, err := Open(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "the URL is not redis://") ||
+		strings.Contains(err.Error(), password) {
+		t.Errorf("no Redis: %v", err)
+	}
+}
+
+// Every setting of ACME reaches certs.
+func TestACMEOptions(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	cfg := config.ACME{
+		Hosts: []string{"ws.example.com"}, Email: "ops@example.com", Directory: "https://ca.example/directory", CARoot: "/root.pem",
+		Cache: "/cache", AcceptTerms: true, EABKeyID: "id", EABKey: config.NewSecret("a2V5"),
+	}
+	got, err := acmeOptions(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Hosts) != 1 || got.Hosts[0] != "ws.example.com" || got.Email != "ops@example.com" || got.Directory != "https://ca.example/directory" ||
+		got.RootFile != "/root.pem" || got.Cache != "/cache" || !got.AgreeTerms || got.EAB == nil || got.EAB.KeyID != "id" || got.EAB.Key != "a2V5" {
+		t.Errorf("%+v, %+v", got, got.EAB)
+	}
+	cfg.Cache, cfg.EABKeyID, cfg.AcceptTerms = "", "", false
+	if got, err = acmeOptions(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got.EAB != nil || got.AgreeTerms || filepath.Base(got.Cache) != "acme" || !filepath.IsAbs(got.Cache) {
+		t.Errorf("%+v", got)
+	}
+	t.Setenv("XDG_STATE_HOME", "")
+	t.Setenv("HOME", "")
+	t.Setenv("LocalAppData", "")
+	if got, err = acmeOptions(cfg); err == nil {
+		t.Errorf("no place for a cache: %+v", got)
+	}
+}
