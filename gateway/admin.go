@@ -60,10 +60,10 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 				Hint: "take a loopback address such as 127.0.0.1:9090, or set admin.token"}
 		}
 	}
-	operator := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.ready.Load}
+	op := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.ready.Load}
 	a.server = &websocket.Server{
 		HTTP: &http.Server{
-			Handler: operator.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
+			Handler: op.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.rec.log.Handler(), slog.LevelInfo),
 		},
 		// Every connection counts, whatever it does: a client that can reach the listener must not take all descriptors.

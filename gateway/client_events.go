@@ -29,18 +29,22 @@ func (k *client) events(open func(websocket.Sender) websocket.Receiver) func(web
 
 // fail closes a connection because of err: without a closing handshake, when that is http.ErrAbortHandler.
 func fail(h auth.Handle, err error) {
-	if err == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+	if aborts(err) {
 		_ = h.CloseNow()
 		return
 	}
 	_ = h.Shut(websocket.CodeInternalError, "") // it may have ended
 }
 
+// aborts reports whether v, the value of a panic or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
+// connection, and is not recorded.
+func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
+
 // guard calls the target. A panic becomes an error, and is recorded, unless it is to be quiet as in net/http.
 func (k *client) guard(call func() error) (err error) {
 	defer func() {
 		p := recover()
-		if p == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		if aborts(p) {
 			err = http.ErrAbortHandler
 			return
 		}

@@ -170,7 +170,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 // guard calls a function of the target. It reports false after a panic, which is recorded, unless it is to be quiet as in net/http.
 func (h *handshake) guard(call func()) (ok bool) {
 	defer func() {
-		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		if p := recover(); p != nil && !aborts(p) {
 			h.e.rec.panicked(h.e.metrics, h.entry, p)
 		}
 	}()

@@ -63,7 +63,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
 			p := recover()
-			if p != nil && p != http.ErrAbortHandler {
+			if p != nil && !aborts(p) {
 				e.rec.panicked(e.metrics, &registry.Entry{Endpoint: e.cfg.Name, Addr: v.client}, p)
 				status.status = http.StatusInternalServerError
 			}

@@ -73,13 +73,14 @@ type Admission struct {
 type Hooks struct {
 	// Refused reports a client that was refused, and why. remote is its address, and ctx the context of the request or, without one,
 	// of the connection, with what BaseContext and ConnContext have put there. The request is nil when there is none that
-	// net/http could have parsed, or none was needed. Connections that end before they have sent anything are not reported.
+	// net/http could have parsed, or none was needed. Connections that end before they have sent anything are not reported,
+	// except those that were closed to make room (handshake.StageEvicted).
 	// When no Refused is set, a mistake in the Endpoint or the Admission is written where a panic is.
 	Refused func(ctx context.Context, remote string, r *http.Request, err *HandshakeError)
 
 	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It costs
-	// one connection. When no Panicked is set, the panic is written to the http.Server's ErrorLog if there is one, and to
-	// standard error otherwise.
+	// one connection. A panic with http.ErrAbortHandler is not reported. When no Panicked is set, the panic is written to the
+	// http.Server's ErrorLog if there is one, and to standard error otherwise.
 	Panicked func(value any, stack []byte)
 
 	// Ended reports that a connection of an Endpoint has ended, and how.
@@ -159,7 +160,7 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 func (e *Endpoint) admit(r *http.Request, t *trail) (a *Admission, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+			if aborts(v) {
 				panic(v)
 			}
 			t.panicked(v)

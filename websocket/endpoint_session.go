@@ -46,7 +46,7 @@ func (t *trail) ended(remote func() string, e *CloseError) {
 // guard calls a hook, so that a panic in it ends nothing but the call.
 func (t *trail) guard(hook func()) {
 	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		if v := recover(); v != nil && !aborts(v) {
 			t.report(v, debug.Stack())
 		}
 	}()
@@ -71,7 +71,7 @@ func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
 
 // panicked reports a panic, unless it is to be quiet as in net/http. It is called by the deferred function that has recovered from it.
 func (t *trail) panicked(value any) {
-	if value != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+	if !aborts(value) {
 		t.panickedAt(value, debug.Stack())
 	}
 }
@@ -153,7 +153,7 @@ func (s *session) events() {
 func (s *session) served() {
 	code := CodeInternalError
 	switch v := recover(); {
-	case v == http.ErrAbortHandler: //nolint:errorlint // as net/http compares it
+	case aborts(v):
 		s.own.CloseNow() //nolint:errcheck // it returns nil
 	case v != nil:
 		s.trail.panicked(v)

@@ -172,7 +172,7 @@ func (c *eventConn) left(told bool) {
 	}
 }
 
-// exited is the error of a call of the application that has not returned.
+// errExited is the error of a call of the application that has not returned.
 var errExited = errors.New("runtime.Goexit was called")
 
 // call calls the application.

@@ -23,7 +23,8 @@ type ConnOptions struct {
 	// more: one message, or some that are 32 KiB together.
 	QueueBytes int
 
-	// QueueFull says what happens to a message that does not fit.
+	// QueueFull says what happens to a message that does not fit. The zero value is QueueClose: the connection is closed with
+	// CodeTryAgainLater.
 	QueueFull QueuePolicy
 
 	// CloseTimeout bounds the closing handshake. 0 means 5 seconds.

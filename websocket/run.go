@@ -62,14 +62,15 @@ type events struct {
 // panicError is a panic in the application's code.
 type panicError struct{ value any }
 
+// Error returns one line, since it becomes a part of the text of a CloseError.
 func (p *panicError) Error() string {
 	return strings.Join(strings.Fields(fmt.Sprintf("panic: %v", p.value)), " ")
-} // one line
+}
 
 // panicCaused reports a panic in the application's code with value v, and returns the error that the connection ends with. The deferred
 // function that has recovered from the panic calls it.
 func panicCaused(v any, report func(value any, stack []byte)) error {
-	if v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+	if aborts(v) {
 		return http.ErrAbortHandler
 	}
 	if report != nil {
@@ -78,8 +79,9 @@ func panicCaused(v any, report func(value any, stack []byte)) error {
 	return &panicError{v}
 }
 
-// aborts reports whether err is the end of a connection without a closing handshake.
-func aborts(err error) bool { return err == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
+// aborts reports whether v, the value of a panic or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
+// connection, and is not reported.
+func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
 // guard calls f, and makes an error of a panic in it.
 func (e *events) guard(f func() error) (err error) {

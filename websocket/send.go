@@ -73,7 +73,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(ps) == 1 && c.throughShared(c.entryFor(ps[0])) {
+	if len(ps) == 1 && c.writeSharedThrough(c.entryFor(ps[0])) {
 		return nil
 	}
 	defer c.flush() // also when not all of them found room
@@ -140,8 +140,8 @@ func (c *Conn) Send(m Message) error {
 	if len(m.Data) > together || c.zip != nil && len(m.Data) >= c.zip.threshold {
 		return c.SendPrepared(newPrepared(m))
 	}
-	if c.zip == nil && c.throughs() {
-		if done, _ := c.through(context.Background(), m, false); done {
+	if c.zip == nil && c.writesAtOnce() {
+		if done, _ := c.writeThrough(context.Background(), m, false); done {
 			return nil
 		}
 	}

@@ -27,9 +27,9 @@ import (
 type Server struct {
 	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState count for upgrades, too, with
 	// the net.Conn that the listener has yielded. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the
-	// end of a request's head, PROXY header and TLS handshake included; when both are 0, 10 seconds do. MaxHeaderBytes bounds the
-	// head. The Server replaces Handler, BaseContext, ConnContext and ConnState by its own, which call them, and it calls the
-	// http.Server's Serve, Shutdown and Close.
+	// end of a request's head, Preface and TLS handshake included unless TLSTimeout is set; when both are 0, it is 10 seconds.
+	// MaxHeaderBytes bounds the head. The Server replaces Handler, BaseContext, ConnContext and ConnState by its own, which call
+	// them, and it calls the http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
 	// Loops is how many event loops there are for the connections of Endpoints with Open. 0 means runtime.GOMAXPROCS.
@@ -38,16 +38,16 @@ type Server struct {
 	// Preface runs on each new connection before anything else is read from it. It reads what a proxy sends ahead of the
 	// client's bytes, such as the PROXY protocol's header, and not a byte more, and returns the client's address; nil means the
 	// connection's own. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
-	// connection's context, as ConnContext returned it. The time limit for the head is in force.
+	// connection's context, as ConnContext returned it. TLSTimeout is in force, or without it the time limit for the head.
 	Preface func(ctx context.Context, nc net.Conn) (remote net.Addr, err error)
 
 	// TLS returns the TLS configuration for a new connection, with its NextProtos, as it is; nil means no TLS. A nil function
-	// means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. The connection is the one that the listener yielded; its
-	// RemoteAddr is what Preface has found. ctx is the connection's context.
+	// means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. nc is the connection that the listener yielded, or one around it
+	// whose RemoteAddr is the address that Preface returned. ctx is the connection's context.
 	TLS func(ctx context.Context, nc net.Conn) *tls.Config
 
-	// TLSTimeout bounds Preface and the TLS handshake, together; the time limit for the head then begins after them. 0 means that
-	// both are part of that.
+	// TLSTimeout bounds Preface and the TLS handshake together; the time limit for the head then begins after them. 0 means that
+	// the time limit for the head covers all three.
 	TLSTimeout time.Duration
 
 	// MaxHandshakes returns how many connections may wait for the end of a handshake, or between two requests for pages, when

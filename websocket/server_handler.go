@@ -71,7 +71,7 @@ func (w *responder) serve() (returned bool) {
 			return
 		}
 		w.abort()
-		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		if v := recover(); v != nil && !aborts(v) {
 			t := trail{server: w.server}
 			t.panicked(v)
 		}

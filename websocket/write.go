@@ -54,11 +54,11 @@ type outbox struct {
 // When ctx ends while Write waits for its turn, nothing was sent and the connection lives. When it ends while the frame
 // is on its way, half a frame is out: Write says so and the connection is closed.
 func (c *Conn) Write(ctx context.Context, m Message) error {
-	if c.zip == nil && len(m.Data) <= together && c.throughs() {
+	if c.zip == nil && len(m.Data) <= together && c.writesAtOnce() {
 		if err := m.check(); err != nil {
 			return err
 		}
-		if done, err := c.through(ctx, m, true); done {
+		if done, err := c.writeThrough(ctx, m, true); done {
 			return err
 		}
 	}
@@ -329,7 +329,7 @@ func (o *outbox) leaveOut() {
 	case !more:
 		o.giveOut()
 		return
-	case o.throughs() && !o.c.batch.Load():
+	case o.writesAtOnce() && !o.c.batch.Load():
 		buf := transport.Borrow()
 		b := o.gather(buf[:0])
 		n := 0

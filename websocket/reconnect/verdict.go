@@ -96,7 +96,7 @@ func judgeClose(ce *websocket.CloseError) Verdict {
 	case websocket.CodeServiceRestart, websocket.CodeTryAgainLater:
 		return Later
 	case websocket.CodeProtocolError, websocket.CodeUnsupportedData, websocket.CodeInvalidData, websocket.CodePolicy,
-		websocket.CodeTooBig, 1010:
+		websocket.CodeTooBig, 1010: // 1010: the server would have to agree to an extension
 		return Stop
 	}
 	return Soon

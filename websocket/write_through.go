@@ -10,8 +10,10 @@ import (
 // The first way out: what is sent while nothing else is to go out goes through to the socket, as far as that takes it at once. It is
 // what most calls do, so these functions have small frames, for the sake of a goroutine's first 2 KiB of stack.
 
-// throughs reports whether the connection is one on which a write may be tried without a wait.
-func (o *outbox) throughs() bool { return o.c.role == protocol.RoleServer && o.c.stream.WritesAtOnce() }
+// writesAtOnce reports whether a write may be tried on the connection without a wait.
+func (o *outbox) writesAtOnce() bool {
+	return o.c.role == protocol.RoleServer && o.c.stream.WritesAtOnce()
+}
 
 // takeIdleOut takes the out turn if nothing is being written, nothing waits to be written and something may be. The caller holds mu.
 func (o *outbox) takeIdleOut() bool {
@@ -19,11 +21,11 @@ func (o *outbox) takeIdleOut() bool {
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
 }
 
-// through writes m, and reports whether it has: if not, nothing of it is sent. What the socket does not take at once is written
-// before through returns, if it waits, and otherwise by a goroutine.
+// writeThrough writes m, and reports whether it has: if not, nothing of it is sent. What the socket does not take at once is written
+// before writeThrough returns, if it waits, and otherwise by a goroutine.
 //
 //go:noinline
-func (o *outbox) through(ctx context.Context, m Message, waits bool) (done bool, err error) {
+func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
 	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
 		o.c.mu.Unlock()
@@ -35,27 +37,27 @@ func (o *outbox) through(ctx context.Context, m Message, waits bool) (done bool,
 	if waits && n > 0 && n < len(b) {
 		return true, o.writeRest(ctx, buf, b[n:], n, len(m.Data))
 	}
-	o.throughOut(b, n, false)
+	o.giveOutAfter(b, n, false)
 	o.c.mu.Unlock()
 	transport.Return(buf)
 	return n > 0, nil
 }
 
-// throughShared is through for a frame that is shared, and written from where it is. The caller holds mu.
-func (o *outbox) throughShared(e entry) (done bool) {
-	if !o.throughs() || o.c.batch.Load() || !o.takeIdleOut() {
+// writeSharedThrough is writeThrough for a frame that is shared, and written from where it is. The caller holds mu.
+func (o *outbox) writeSharedThrough(e entry) (done bool) {
+	if !o.writesAtOnce() || o.c.batch.Load() || !o.takeIdleOut() {
 		return false
 	}
 	n, _ := o.c.stream.TryWrite(e.frame) // the next write meets the error, too
 	if n > 0 {
 		o.c.zip.sharedSent(e)
 	}
-	o.throughOut(e.frame, n, true)
+	o.giveOutAfter(e.frame, n, true)
 	return n > 0
 }
 
-// throughOut gives the out turn up when n bytes of b are with the socket: to a goroutine, if those are not all. The caller holds mu.
-func (o *outbox) throughOut(b []byte, n int, shared bool) {
+// giveOutAfter gives the out turn up after n bytes of b went to the socket: to a goroutine, if those are not all. The caller holds mu.
+func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
 	switch b = b[n:]; {
 	case n == 0 || len(b) == 0:
 		o.giveOut()
