@@ -27,7 +27,7 @@ type FetchOptions struct {
 	// Timeout bounds a fetch, and so how long a handshake waits for one. 0 means 5 seconds.
 	Timeout time.Duration
 
-	// AllowHTTP allows http:// to hosts other than this one. An attacker on the path can then put keys of his own in place of
+	// AllowHTTP allows http:// to hosts other than this one. An attacker on the path can then put its own keys in place of
 	// the issuer's, and be anybody.
 	AllowHTTP bool
 

@@ -21,7 +21,7 @@ func (s Secret) Reveal() string { return s.text }
 // Empty reports whether there is none.
 func (s Secret) Empty() bool { return s.text == "" }
 
-// Describe says in a word what it is, and what it is.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Secret) Describe() (label, want string) { return "secret", "a secret" }
 
 // Hidden keeps it from being shown, and lets it be in a file of its own.

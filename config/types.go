@@ -18,7 +18,7 @@ import (
 // Duration is a time that passes. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
 type Duration time.Duration
 
-// Describe says in a word what it is, and what a duration looks like.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Duration) Describe() (label, want string) {
 	return "duration", "a duration with its unit, such as 250ms, 30s or 1h30m"
 }
@@ -61,7 +61,7 @@ var byteUnits = []struct {
 	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1}, {"", 1},
 }
 
-// Describe says in a word what it is, and what a size looks like.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Bytes) Describe() (label, want string) { return "size", "a size, such as 512, 64KiB or 1MiB" }
 
 // UnmarshalText reads a size.
@@ -106,7 +106,7 @@ func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 // Prefix is a network, or one address. In the file: 10.0.0.0/8, 2001:db8::/32, 127.0.0.1.
 type Prefix struct{ netip.Prefix }
 
-// Describe says in a word what it is, and what a network looks like.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Prefix) Describe() (label, want string) {
 	return "network", "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
 }
@@ -132,7 +132,7 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 // Address is where to listen. In the file: host:port; "off" where there may be no listener.
 type Address string
 
-// Describe says in a word what it is, and what an address looks like.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Address) Describe() (label, want string) {
 	return "host:port", "host:port, such as localhost:8443, or :8443 for every address of this machine"
 }
@@ -167,7 +167,7 @@ func (a Address) Host() string {
 // directory, what comes from elsewhere is relative to the working directory.
 type Path string
 
-// Describe says in a word what it is, and what a path is.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Path) Describe() (label, want string) { return "file", "the path of a file" }
 
 // UnmarshalText reads a path.
@@ -185,7 +185,7 @@ func (p *Path) In(dir string) { *p = Path(tree.In(dir, string(*p))) }
 // Origin is a web origin: scheme and host, and the port if it is not the usual one (RFC 6454 §6.2).
 type Origin string
 
-// Describe says in a word what it is, and what an origin looks like.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Origin) Describe() (label, want string) {
 	return "origin", "scheme and host, and the port if it is not the usual one, such as https://app.example.com"
 }
@@ -222,7 +222,7 @@ type TokenSource struct {
 	Name string // of the parameter for "query"; the prefix for "subprotocol", "" for the usual one
 }
 
-// Describe says in a word what it is, and what there is.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (TokenSource) Describe() (label, want string) {
 	return "source", "bearer, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
 }
@@ -257,7 +257,7 @@ func (s TokenSource) MarshalText() ([]byte, error) { return []byte(s.String()), 
 // Time is a date, or a date with a time. The zero value is never.
 type Time struct{ time.Time }
 
-// Describe says in a word what it is, and what a time looks like.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Time) Describe() (label, want string) {
 	return "date", "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
 }

@@ -16,7 +16,7 @@ func (o Origins) Strings() []string {
 	return list
 }
 
-// Describe says in a word what it is, and what is expected.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Origins) Describe() (label, want string) {
 	return "any, or a list of origins", "a list of web origins, or any"
 }
@@ -40,7 +40,7 @@ type AuthRef struct {
 	Method *Method // in place; nil when Name is set
 }
 
-// Describe says in a word what it is, and what is expected.
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (AuthRef) Describe() (label, want string) {
 	return "method", "the name of a method under auth, " + Anonymous + ", or a method in place"
 }

@@ -30,8 +30,8 @@ const (
 const (
 	AuditConnected    = "connected"    // a client was admitted
 	AuditDisconnected = "disconnected" // it has left, or was closed
-	AuditRefused      = "refused"      // a client was kept out
-	AuditClosing      = "closing"      // connections were told to go, by an operator or a revocation
+	AuditRefused      = "refused"      // a client was rejected
+	AuditClosing      = "closing"      // connections were asked to leave, by an operator or a revocation
 	AuditTicket       = "ticket issued"
 	AuditLogout       = "logged out"
 	AuditLost         = "lines lost" // before this one

@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// described is what a type says for the reference and for messages.
+// described is a type that names itself in the reference and in messages.
 type described interface {
-	// Describe says in a word or two what belongs there, "duration", and in more: "a duration, such as 30s".
+	// Describe returns what belongs there: label in a word or two for the reference, "duration", and want for messages, "a
+	// duration, such as 30s".
 	Describe() (label, want string)
 }
 
