@@ -16,11 +16,11 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Peer is one end of a connection after its opening handshake, and does nothing but what it is told: it answers no ping
-// and no close frame, it reads only in Next, and what it sends is checked by nobody. A Peer that is not told anything is
-// a peer that stalls.
+// Peer is one end of a connection after its opening handshake, and does nothing by itself: it answers no ping
+// and no close frame, it reads only in Next, and it sends what it is given, unchecked. A Peer whose methods are not called is a
+// peer that stalls.
 //
-// One goroutine at a time may read and one may write; the other methods may be called at once from anywhere. Its waits
+// One goroutine at a time may read and one may write; the other methods are safe for concurrent use. Its waits
 // have no bound but SetDeadline's and Close.
 type Peer struct {
 	role   protocol.Role
