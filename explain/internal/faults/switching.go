@@ -63,6 +63,14 @@ func bodyAfter101(l *lab) (*Site, error) {
 	})
 }
 
+// lengthAfter101 gives the 101 a length, and goes on as a WebSocket.
+func lengthAfter101(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.upgrade("Content-Length: 13\n")
+		v.talk("")
+	})
+}
+
 // script answers the bytes of text, line ends and all, with nothing added.
 func script(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
@@ -122,6 +130,7 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultExtensionParams, Name: "extensions against the grammar",
 		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate;;\n")},
 	{ID: explain.FaultBody101, Name: "a 101 with a length and a body", start: bodyAfter101},
+	{ID: explain.FaultBody101, Name: "a 101 with a length, and a WebSocket behind it", Warning: true, start: lengthAfter101},
 }
 
 // oldVersion answers 101 in a version of HTTP that has none.

@@ -1,0 +1,63 @@
+package explain
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// How long the opening took is told by the step that says what was agreed on, or else by the whole.
+func TestOpenedAfter(t *testing.T) {
+	r := &Report{Duration: Duration(time.Minute), Steps: []Step{{Stage: StageTCP, Start: 1, Duration: 2}}}
+	if got := openedAfter(r); got != r.Duration {
+		t.Errorf("without an agreement %s", got)
+	}
+	r.Steps = append(r.Steps, Step{Stage: StageAgreed, Start: 20, Duration: 5}, Step{Stage: StagePing, Start: 30, Duration: 1})
+	if got := openedAfter(r); got != 25 {
+		t.Errorf("%d, want 25", got)
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 frames", 1: "1 frame", 2: "2 frames"} {
+		if got := count(n, "frame", "frames"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A stream that ends is judged by what of a line or a frame was there.
+func TestWhereTheStreamEnds(t *testing.T) {
+	for _, c := range []struct {
+		name, detail string
+		fault        Fault
+		serve        func(*visit)
+	}{
+		{"in the status line", "the connection was closed within the head of the answer", FaultHeadEndless,
+			func(v *visit) { v.say("HTTP/1.1 101 Switch") }},
+		{"before a frame", "the server closed the connection (FIN) without a close frame", FaultNoCloseFrame,
+			func(v *visit) { v.open(""); v.next() }},
+		{"behind one byte of a frame", "the server closed the connection (FIN) without a close frame, in the middle of a frame",
+			FaultNoCloseFrame, func(v *visit) { v.open(""); v.next(); v.Write([]byte{0x81}) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := Explain(t.Context(), "ws://192.0.2.1/", inMemory(t, c.serve))
+				if len(r.Findings) != 1 || r.Findings[0].Fault != c.fault || r.Findings[0].Detail != c.detail {
+					t.Errorf("%+v, want %s: %s", r.Findings, c.fault, c.detail)
+				}
+			})
+		})
+	}
+}
+
+// The option goes before the caller's header.
+func TestOriginOptionGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(v *visit) { v.open(""); v.talk() })
+		opts.Origin, opts.Header = "https://option.example", map[string][]string{"Origin": {"https://header.example"}}
+		if r := Explain(t.Context(), "ws://192.0.2.1/", opts); r.Target.Origin != opts.Origin {
+			t.Errorf("it sent %q", r.Target.Origin)
+		}
+	})
+}
