@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -173,8 +174,11 @@ func TestRFC6455_9_1_SpaceAround(t *testing.T) {
 func TestRFC3492_7_1_Samples(t *testing.T) {
 	for host, want := range map[string]string{
 		"\u043f\u043e\u0447\u0435\u043c\u0443\u0436\u0435\u043e\u043d\u0438\u043d\u0435\u0433\u043e\u0432\u043e\u0440\u044f\u0442\u043f\u043e\u0440\u0443\u0441\u0441\u043a\u0438": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l", // (I)
-		"a\u00fc": "xn--a-eha", // one basic code point
-		"\u00fc":  "xn--tda",
+		"a\u00fc":                  "xn--a-eha", // one basic code point
+		"\u00fc":                   "xn--tda",
+		"\u00fc\u4e2d":             "xn--tda6360b", // far apart: the bias has to divide
+		"a\u00fc\u4e2db":           "xn--ab-xka8510f",
+		"\u00fc\u4e2d\u6587\u5b57": "xn--tda6360b4iib2j",
 		"pro\u010dprost\u011bnemluv\u00ed\u010desky":                              "xn--proprostnemluvesky-uyb24dma41a",               // (D)
 		"t\u1ea1isaoh\u1ecdkh\u00f4ngth\u1ec3ch\u1ec9n\u00f3iti\u1ebfngvi\u1ec7t": "xn--tisaohkhngthchnitingvit-kjcr8268qyxafd2f1b9g", // (K)
 	} {
@@ -207,5 +211,65 @@ func TestLastElements_Bound(t *testing.T) {
 	list := lastElements([]string{"far," + strings.Repeat("near,", 32)})
 	if len(list) != 32 || list[0] != "near" {
 		t.Errorf("%d elements, the first is %s", len(list), list[0])
+	}
+}
+
+func TestOpening_IsUpgrade(t *testing.T) {
+	fields := []string{"h2c", "WebSocket"}
+	for _, tt := range []struct {
+		o    Opening
+		want bool
+	}{
+		{Opening{Method: "GET", Major: 1, Minor: 1, Upgrade: fields}, true},
+		{Opening{Method: "GET", Major: 1, Minor: 2, Upgrade: fields}, true},
+		{Opening{Method: "GET", Major: 1, Minor: 1}, false},
+		{Opening{Method: "GET", Major: 1, Minor: 1, Upgrade: []string{"h2c"}}, false},
+		{Opening{Method: "POST", Major: 1, Minor: 1, Upgrade: fields}, false},
+		{Opening{Method: "GET", Major: 1, Minor: 0, Upgrade: fields}, false},
+		{Opening{Method: "GET", Major: 2, Minor: 0, Upgrade: fields}, false},
+		{Opening{Method: "GET", Major: 2, Minor: 1, Upgrade: fields}, false},
+		{Opening{Method: "GET", Major: 0, Minor: 9, Upgrade: fields}, false},
+	} {
+		if got := tt.o.IsUpgrade(); got != tt.want {
+			t.Errorf("%+v: %t", tt.o, got)
+		}
+	}
+}
+
+// A proxy that takes the Upgrade header away leaves the key: then the hint is about proxies.
+func TestOpening_UpgradeHint(t *testing.T) {
+	taken := edited("Upgrade", "")
+	for head, want := range map[string]string{taken: proxyHint, strings.Replace(taken, "Sec-WebSocket-Key", "X", 1): notWebSocket} {
+		o := OpeningOf(parse(t, head))
+		if v := o.Check(); v == nil || v.Status != http.StatusUpgradeRequired || v.Hint != want {
+			t.Errorf("%q: %+v", head, v)
+		}
+	}
+}
+
+func TestRFC6455_11_1_1_CombiningMarks(t *testing.T) {
+	for r, ok := range map[rune]bool{0x2ff: true, 0x300: false, 0x36f: false, 0x371: true} {
+		if _, v := ParseTarget("ws://a" + string(r) + "/"); (v == nil) != ok {
+			t.Errorf("%U in a host: %v", r, v)
+		}
+	}
+}
+
+func TestRFC6455_11_1_1_Escaped(t *testing.T) {
+	if g, v := ParseTarget("ws://h/?\"<>\\^{|}`~!"); v != nil || g.URI != "/?%22%3C%3E%5C%5E%7B%7C%7D%60~!" {
+		t.Errorf("%+v, %v", g, v)
+	}
+}
+
+// The peer of a Unix socket has no address, or one that is a path.
+func TestTrustedPeer_UnixSocket(t *testing.T) {
+	network := netip.MustParsePrefix("10.0.0.0/8")
+	for _, remote := range []string{"", "@", "@name", "/run/proxy.sock"} {
+		if !trustedPeer(remote, []netip.Prefix{network, {}}) || trustedPeer(remote, []netip.Prefix{network}) {
+			t.Errorf("%q: it is not the zero Prefix that decides", remote)
+		}
+	}
+	if trustedPeer("10.0.0.1:5", []netip.Prefix{{}}) {
+		t.Error("the zero Prefix trusts an address")
 	}
 }

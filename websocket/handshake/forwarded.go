@@ -15,10 +15,7 @@ func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	if !trustedPeer(o.RemoteAddr, proxies) {
 		return hop{}
 	}
-	hops, err := parseForwarded(o.Forwarded)
-	if err != nil {
-		hops = nil
-	}
+	hops, _ := parseForwarded(o.Forwarded) // none when it is broken
 	std, x := nearest(hops, proxies), nearest(xForwarded(o), proxies)
 	if std.Proto == "" {
 		std.Proto = x.Proto

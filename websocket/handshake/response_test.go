@@ -191,7 +191,7 @@ func TestVerifyAll(t *testing.T) {
 func TestStatusHint(t *testing.T) {
 	for status, want := range map[int]string{
 		200: "path", 400: "body", 401: "Basic, Bearer", 403: "Origin", 404: "path", 405: "GET", 407: "proxy", 426: "proxy_http_version",
-		429: "later", 503: "later", 502: "behind", 504: "behind", 302: "redirects", 500: "log", 418: "",
+		429: "busy: try again later", 503: "busy, or is shutting down: try again later", 502: "behind", 504: "behind", 302: "redirects", 500: "log", 418: "",
 	} {
 		a := &Response{Minor: 1, Status: status, Header: http.Header{}}
 		a.Header["Www-Authenticate"] = []string{`Basic realm="secret"`, "Bearer", "\xffx y"}

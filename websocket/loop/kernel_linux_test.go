@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -184,5 +185,16 @@ func TestAddressesOfADescriptor(t *testing.T) {
 	k.Close(fd)
 	if p := k.Peer(-1); p != nil {
 		t.Errorf("a descriptor that is none: %v", p)
+	}
+}
+
+func TestEventsOfEpoll(t *testing.T) {
+	for bits, want := range map[uint32]Events{
+		0: 0, syscall.EPOLLIN: Readable, syscall.EPOLLOUT: Writable, syscall.EPOLLHUP: Hangup, syscall.EPOLLERR: Hangup, syscall.EPOLLPRI: 0,
+		syscall.EPOLLIN | syscall.EPOLLHUP: Readable | Hangup, syscall.EPOLLIN | syscall.EPOLLOUT: Readable | Writable,
+	} {
+		if got := come(bits); got != want {
+			t.Errorf("%#x: %b, want %b", bits, got, want)
+		}
 	}
 }

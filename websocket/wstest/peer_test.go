@@ -166,6 +166,21 @@ func TestPeerReportsWhatIsCut(t *testing.T) {
 	}
 }
 
+// A frame without a payload has two bytes, and Next waits for no more.
+func TestPeerReadsTheShortestFrame(t *testing.T) {
+	near, far := wstest.NetPipe(0)
+	p := wstest.NewPeer(far, protocol.RoleClient)
+	defer p.Close()
+	write(t, near, "\x89\x00")
+	near.Close()
+	if f, err := p.Next(); err != nil || f.Opcode != frame.Ping || len(f.Payload) > 0 {
+		t.Errorf("%v, %v", f, err)
+	}
+	if f, err := p.Next(); err != io.EOF { //nolint:errorlint // it is documented, and not wrapped
+		t.Errorf("behind it: %v, %v", f, err)
+	}
+}
+
 func TestPeerReportsMalformedLengths(t *testing.T) {
 	for _, f := range []wstest.Frame{{Payload: []byte("a"), LengthSize: 2}, {Payload: []byte("a"), LengthSize: 8}, {Length: 1 << 63}} {
 		near, far := wstest.NetPipe(0)

@@ -189,6 +189,20 @@ func TestNetPipeWritesAreWhole(t *testing.T) {
 	writers.Wait()
 }
 
+// A write takes what there is room for until its deadline, in the smallest buffer, too.
+func TestNetPipeHoldsWhatItsBufferHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, size := range []int{1, 2} {
+			near, _ := ends(t, size)
+			check(t, near.SetWriteDeadline(time.Now().Add(time.Second)))
+			write(t, near, "a")
+			if n, err := near.Write([]byte("bcd")); n != size-1 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a buffer of %d: Write = %d, %v", size, n, err)
+			}
+		}
+	})
+}
+
 func TestNetPipeAddresses(t *testing.T) {
 	near, far := ends(t, 0)
 	if near.LocalAddr() != far.RemoteAddr() || near.RemoteAddr() != far.LocalAddr() || near.LocalAddr() == far.LocalAddr() {

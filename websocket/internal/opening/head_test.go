@@ -140,6 +140,7 @@ func TestHead_Limits(t *testing.T) {
 		{Limits{Bytes: len(whole) - 1}, Bad},
 		{Limits{Lines: 5}, Upgrade},
 		{Limits{Lines: 4}, Bad},
+		{Limits{Lines: 1}, Bad},
 	} {
 		for _, n := range []int{1, len(whole)} {
 			h.Reset(tt.limits)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -39,12 +40,13 @@ type strides struct {
 	net.Conn
 	sizes []int
 	fail  int // at this write; 0: never
+	taken int // of the write that fails
 }
 
 func (w *strides) Write(p []byte) (int, error) {
 	w.sizes = append(w.sizes, len(p))
 	if len(w.sizes) == w.fail {
-		return 3, io.ErrClosedPipe
+		return w.taken, io.ErrClosedPipe
 	}
 	return len(p), nil
 }
@@ -59,14 +61,21 @@ func TestWriteInStrides(t *testing.T) {
 			t.Errorf("%d bytes: %d in %v, %v", n, got, w.sizes, err)
 		}
 	}
-	w := &strides{fail: 2}
+	w := &strides{fail: 2, taken: 3}
 	s := new(Stream)
 	s.Init(w)
 	if n, err := s.Write(make([]byte, 3*stride), new(atomic.Bool)); n != stride+3 || err == nil || s.Sent() != stride+3 || len(w.sizes) != 2 {
 		t.Errorf("a write that fails: %d, %v, sent %d", n, err, s.Sent())
 	}
+	for taken, want := range []bool{false, true} {
+		s, moved := new(Stream), new(atomic.Bool)
+		s.Init(&strides{fail: 1, taken: taken})
+		if n, err := s.Write([]byte("four"), moved); n != taken || err == nil || moved.Load() != want {
+			t.Errorf("a write that fails after %d bytes: %d, %v, moved %t", taken, n, err, moved.Load())
+		}
+	}
 	for _, fail := range []int{1, 2} {
-		w := &strides{fail: fail}
+		w := &strides{fail: fail, taken: 3}
 		s := new(Stream)
 		s.Init(w)
 		want := 3 + 4*(fail-1)
@@ -95,6 +104,20 @@ func TestReadSomeWithoutABuffer(t *testing.T) {
 	Return(buf)
 	if s.Below() != io.ReadWriteCloser(near) {
 		t.Error("it is a Stream of something else")
+	}
+}
+
+// A socket that fails says in which call, as those of net do.
+func TestErrorsNameTheCall(t *testing.T) {
+	s, far := sockets(t)
+	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // the test fails when it did
+	far.Close()
+	var call *os.SyscallError
+	if _, _, err := s.ReadSome(false); !errors.As(err, &call) || call.Syscall != "read" {
+		t.Errorf("a read after a reset: %v", err)
+	}
+	if _, err := s.Write([]byte("late"), new(atomic.Bool)); !errors.As(err, &call) || call.Syscall != "write" {
+		t.Errorf("a write after a reset: %v", err)
 	}
 }
 
