@@ -24,13 +24,11 @@ func (a *arrival) handled(r *http.Request) *responder {
 	w.ctx.w = w
 	w.r = r.WithContext(&w.ctx)
 	w.r.RemoteAddr, w.r.TLS = remoteOf(a.nc).String(), tlsState(a.nc)
-	if !a.settle() || a.nc.SetDeadline(time.Time{}) != nil {
+	if a.nc.SetDeadline(time.Time{}) != nil || !a.settle(w) {
+		w.ctx.cancel()
 		a.close()
 		return nil
 	}
-	s.mu.Lock()
-	s.pending[w] = false
-	s.mu.Unlock()
 	if d := s.HTTP.WriteTimeout; d > 0 {
 		a.nc.SetWriteDeadline(time.Now().Add(d)) //nolint:errcheck // a connection that is gone shows so by itself
 	}

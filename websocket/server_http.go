@@ -56,11 +56,10 @@ func (a *arrival) handOver() {
 		r.rest = bytes.Clone(a.buf)
 		nc = r
 	}
-	if nc.SetDeadline(time.Time{}) != nil || !a.settle() {
+	if nc.SetDeadline(time.Time{}) != nil || !a.settle(nil) || !s.waiting.leave(&a.waiter) {
 		a.close()
 		return
 	}
-	s.waiting.leave(&a.waiter)
 	s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	select {
 	case a.source.conns <- nc:
@@ -134,6 +133,9 @@ func (h *handed) state(state http.ConnState) {
 	s := h.server
 	switch state {
 	case http.StateNew: // it has been reported
+		if s.stopped() { // too late for HTTP's Shutdown or Close to see it
+			lower(h.yielded).Close()
+		}
 		return
 	case http.StateActive:
 		h.began.Store(true)

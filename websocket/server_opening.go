@@ -51,9 +51,6 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 	}
 	s.pending[a] = true
 	s.mu.Unlock()
-	if s.Preface == nil { // otherwise it is not known whose connection it is
-		s.wait(src.base, &a.waiter, nc, remoteOf(nc))
-	}
 	select {
 	case src.work <- a:
 	default:
@@ -83,6 +80,9 @@ func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Ad
 	m.ctx, m.nc, m.remote = ctx, nc, remote
 	if cut := s.waiting.add(m, most); cut.nc != nil {
 		lower(cut.nc).Close()
+		if cut.reported {
+			return
+		}
 		t := trail{server: s}
 		t.refused(cut.ctx, cut.remote.String(), nil, &HandshakeError{Stage: handshake.StageEvicted, Err: errEvicted})
 	}
@@ -157,9 +157,13 @@ func (a *arrival) state(state http.ConnState) {
 	}
 }
 
-// refused reports a connection that has come to nothing.
-func (a *arrival) refused(e *HandshakeError) {
-	t := trail{server: a.server}
+// refused reports a connection that has come to nothing, on behalf of an Endpoint if there is one. What was evicted, or cut because
+// the Server is closing, has not come to nothing by itself.
+func (a *arrival) refused(endpoint *Endpoint, e *HandshakeError) {
+	if errors.Is(e.Err, net.ErrClosed) || !a.server.waiting.report(&a.waiter) {
+		return
+	}
+	t := trail{endpoint: endpoint, server: a.server}
 	t.refused(a.ctx, remoteOf(a.nc).String(), nil, e)
 }
 
@@ -174,6 +178,9 @@ func (a *arrival) handshake() *responder {
 		}
 	}
 	a.state(http.StateNew)
+	if s.Preface == nil { // otherwise it is not known yet whose connection it is
+		s.wait(a.ctx, &a.waiter, a.yielded, remoteOf(a.nc))
+	}
 	first := s.TLSTimeout
 	if first <= 0 {
 		first = s.headTimeout()
@@ -209,8 +216,8 @@ func (a *arrival) preface() bool {
 	s := a.server
 	remote, err := s.Preface(a.ctx, a.yielded)
 	if err != nil {
-		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-			a.refused(&HandshakeError{Stage: handshake.StageProxy, Err: err})
+		if !errors.Is(err, io.EOF) {
+			a.refused(nil, &HandshakeError{Stage: handshake.StageProxy, Err: err})
 		}
 		a.close()
 		return false
@@ -305,7 +312,10 @@ func (a *arrival) upgrade() *responder {
 		a.handOver()
 		return nil
 	}
-	s.waiting.leave(&a.waiter)
+	if !s.waiting.leave(&a.waiter) {
+		a.close()
+		return nil
+	}
 	a.state(http.StateActive)
 	if e, ok := s.handler.(*Endpoint); ok && e.Admit == nil {
 		a.direct(e, in)
@@ -325,12 +335,16 @@ func (a *arrival) upgrade() *responder {
 	return a.handled(r)
 }
 
-// settle ends the time in which a Shutdown cuts the connection. It returns false when that has begun.
-func (a *arrival) settle() bool {
+// settle ends the time in which a Shutdown cuts the connection. It returns false when that has begun; otherwise Close cuts
+// next from here on, if that is not nil.
+func (a *arrival) settle(next pending) bool {
 	s := a.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.pending, a)
+	if !s.closing && next != nil {
+		s.pending[next] = false
+	}
 	return !s.closing
 }
 
@@ -372,7 +386,7 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 
 // send sends the 101, and lifts the bound of the handshake.
 func (a *arrival) send(head []byte) error {
-	if !a.settle() {
+	if !a.settle(nil) {
 		return http.ErrServerClosed
 	}
 	if _, err := a.nc.Write(head); err != nil {

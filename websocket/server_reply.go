@@ -25,13 +25,12 @@ func (a *arrival) refuse(f *opening.Refusal) { a.refuseBy(nil, f) }
 // refuseBy is refuse on behalf of an Endpoint.
 func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 	defer a.close()
-	t := &trail{endpoint: e, server: a.server}
 	if f.Status == 0 { // the client is gone
-		t.refused(a.ctx, remoteOf(a.nc).String(), nil, refusal(f, ""))
+		a.refused(e, refusal(f, ""))
 		return
 	}
 	b, body := f.Append(make([]byte, 0, 1024), a.head.Opening(opening.View(a.buf)), time.Now())
-	t.refused(a.ctx, remoteOf(a.nc).String(), nil, refusal(f, body))
+	a.refused(e, refusal(f, body))
 	if a.nc.SetDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
@@ -78,8 +77,8 @@ func (a *arrival) refuseTLS(err error) {
 			}
 		}
 	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) { // such a client has sent nothing, or was cut
-		a.refused(e)
+	if !errors.Is(err, io.EOF) { // such a client has sent nothing
+		a.refused(nil, e)
 	}
 }
 

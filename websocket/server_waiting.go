@@ -40,6 +40,7 @@ type waiter struct {
 	nc         net.Conn
 	remote     net.Addr
 	evicted    bool
+	reported   bool // as refused, for another reason
 	left       bool // it waits no more, and will not again
 }
 
@@ -114,6 +115,15 @@ func (w *waiting) leave(m *waiter) bool {
 		w.drop(m)
 	}
 	return !m.evicted
+}
+
+// report has m reported as refused once at most. It returns false when m was evicted, or reported before.
+func (w *waiting) report(m *waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := !m.evicted && !m.reported
+	m.reported = true
+	return first
 }
 
 func (w *waiting) drop(m *waiter) {
