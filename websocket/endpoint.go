@@ -73,8 +73,8 @@ type Admission struct {
 type Hooks struct {
 	// Refused reports a client that was refused, and why. remote is its address, and ctx the context of the request or, without one,
 	// of the connection, with what BaseContext and ConnContext have put there. The request is nil when there is none that
-	// net/http could have parsed, or none was needed. Connections that end before they have sent anything are not reported,
-	// except those that were closed to make room (handshake.StageEvicted).
+	// net/http could have parsed, or none was needed. Connections that end before they have sent anything, or because the Server
+	// closes, are not reported, except those that were closed to make room (handshake.StageEvicted).
 	// When no Refused is set, a mistake in the Endpoint or the Admission is written where a panic is.
 	Refused func(ctx context.Context, remote string, r *http.Request, err *HandshakeError)
 
