@@ -50,7 +50,7 @@ func TestServer_EvictedOnce(t *testing.T) {
 	}
 	s.Shutdown(bounded.Context(t))
 	if len(reports) > 0 {
-		t.Errorf("also reported: %v", <-reports)
+		t.Errorf("also reported: %v", bounded.Receive(t, reports))
 	}
 }
 
@@ -70,7 +70,7 @@ func TestServer_RefusedOnce(t *testing.T) {
 	s.Close()
 	bounded.Receive(t, s.roster.waiting())
 	if len(reports) > 0 {
-		t.Errorf("also reported: %v", <-reports)
+		t.Errorf("also reported: %v", bounded.Receive(t, reports))
 	}
 }
 
