@@ -1,0 +1,67 @@
+package hub
+
+import "github.com/handfast/handfast/websocket"
+
+// Codec is how a protocol writes what the hub sends. It is called once for all sessions that have the same Codec, so it knows no
+// session. A Codec must be comparable: a pointer, or a struct without slices. Channels are named without their application. A nil
+// message means that the protocol has none for this.
+type Codec interface {
+	// Publication returns p as a message. previous is the publication before it if every receiver of the message has got
+	// that one and has asked for deltas; otherwise it is nil.
+	Publication(channel string, p, previous *Publication) (*websocket.Prepared, error)
+
+	// Members returns what changed in a roster as messages: one for all, or several.
+	Members(channel string, cs []Change) ([]*websocket.Prepared, error)
+
+	// Ended returns the message that a subscription has ended, although the client has not asked for it.
+	Ended(channel string, why Why) (*websocket.Prepared, error)
+
+	// Closing returns how a connection is closed. The message, if any, goes before it.
+	Closing(why Why) (m *websocket.Prepared, code websocket.Code, reason string)
+}
+
+// Why is the reason for which the hub, or a server that commands it, ends a subscription or a connection.
+type Why uint8
+
+// The reasons.
+const (
+	WhyServer       Why = iota // a server has asked for it
+	WhyInsufficient            // messages were lost that cannot be recovered: subscribe again
+	WhySlow                    // the client does not read what it gets
+	WhyExpired                 // what allowed it has expired
+	WhyDenied                  // it is no longer allowed
+	WhyReconnect               // a server has asked for it; the client is to come back
+	WhyShutdown                // the node ends; the client is to come back
+)
+
+// Member is a user in a channel.
+type Member struct {
+	// User names it. A connection without a user is a member by itself: then this is its client ID.
+	User string
+
+	// Client is the connection that joined, changed the data or left last.
+	Client string
+
+	// Data is what the member shows to others; of several connections, what the last one gave.
+	Data []byte
+}
+
+// ChangeKind says what a Change is.
+type ChangeKind uint8
+
+// The kinds of changes.
+const (
+	Joined  ChangeKind = iota // the first connection of the user is there
+	Updated                   // the member's data is another
+	Left                      // the last connection of the user is gone
+)
+
+// Change is a change in the roster of a channel. A member's own connections do not get their join, and the connection that
+// made an update does not get that.
+type Change struct {
+	// Kind is what has happened.
+	Kind ChangeKind
+
+	// Member is whom it has happened to.
+	Member
+}

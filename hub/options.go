@@ -1,0 +1,161 @@
+package hub
+
+import (
+	"errors"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// What is allowed or denied: the actions that Client.Allow is asked about.
+const (
+	ActionSubscribe = "subscribe"
+	ActionPublish   = "publish"
+	ActionPresence  = "presence"
+	ActionHistory   = "history"
+)
+
+// Errors of sessions. Those of Client.Allow are passed on as they are.
+var (
+	// ErrClosed says that the hub or the session has ended.
+	ErrClosed = errors.New("hub: closed")
+
+	// ErrSubscribed says that the session has subscribed to the channel already.
+	ErrSubscribed = errors.New("hub: already subscribed")
+
+	// ErrNotSubscribed says that the session has not subscribed to the channel.
+	ErrNotSubscribed = errors.New("hub: not subscribed")
+
+	// ErrTooMany says that a limit on subscriptions or subscribers is reached.
+	ErrTooMany = errors.New("hub: too many subscriptions")
+
+	// ErrTooFast says that the session publishes faster than the namespace allows.
+	ErrTooFast = errors.New("hub: too many publications")
+
+	// ErrTooBig says that a publication is larger than the namespace allows.
+	ErrTooBig = errors.New("hub: the publication is too big")
+
+	// ErrNoPresence says that the channel does not keep who is there.
+	ErrNoPresence = errors.New("hub: the channel has no presence")
+
+	// ErrBadChannel says that a channel's name is empty, or too long.
+	ErrBadChannel = errors.New("hub: not a valid channel name")
+
+	// ErrNotYours says that a channel is another user's.
+	ErrNotYours = errors.New("hub: the channel of another user")
+)
+
+// MaxChannel is the length of the longest name of a channel, in bytes.
+const MaxChannel = 255
+
+// Options says how a Hub works. The zero value is a hub of one node, in memory.
+type Options struct {
+	// Engine connects the nodes. nil means a Memory of its own.
+	Engine Engine
+
+	// Namespaces are the rules of channels.
+	Namespaces []Namespace
+
+	// MaxSubscriptions is how many channels a session may subscribe to. 0 means 128.
+	MaxSubscriptions int
+
+	// Lease is how long a node may be silent before its members leave. It renews its lease three times in that time. 0 means
+	// three seconds.
+	Lease time.Duration
+
+	// ProbeEvery is how often the engine is probed, and how long a probe may take. 0 means two seconds; a negative value turns
+	// it off.
+	ProbeEvery time.Duration
+
+	// Linger is how long a channel without subscribers stays subscribed to at the engine, so that clients that come back
+	// immediately find it as it was. 0 means ten seconds; a negative value means that it does not.
+	Linger time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Engine == nil {
+		o.Engine = NewMemory(MemoryOptions{}).Node()
+	}
+	if o.MaxSubscriptions == 0 {
+		o.MaxSubscriptions = 128
+	}
+	if o.Lease == 0 {
+		o.Lease = 3 * time.Second
+	}
+	if o.ProbeEvery == 0 {
+		o.ProbeEvery = 2 * time.Second
+	}
+	if o.Linger == 0 {
+		o.Linger = 10 * time.Second
+	}
+	return o
+}
+
+// Client is who joins the hub: one connection.
+type Client struct {
+	// App is the application. Its ID has no slash.
+	App string
+
+	// ID names the connection. It is unique in the application, on all nodes.
+	ID string
+
+	// User is the authenticated user; "" if there is none.
+	User string
+
+	// Data is what others see of the client: Info of its publications, and its data as a member. May be nil.
+	Data []byte
+
+	// Out sends to the client. Its queue must have the policy websocket.QueueDropNewest: with another one, a slow client may
+	// lose messages that the hub believes it has.
+	Out websocket.Sender
+
+	// Codec is the protocol that the client speaks.
+	Codec Codec
+
+	// Allow is asked before each action on a channel: its error denies the action and is returned. nil allows everything.
+	Allow func(action, channel string) error
+}
+
+// SubscribeOptions says how to subscribe. The zero value subscribes to what is published from now on.
+type SubscribeOptions struct {
+	// Since asks for everything behind this position. nil asks for nothing.
+	Since *Position
+
+	// Member makes the session a member of a channel with presence.
+	Member bool
+
+	// User and Data are how it is a member there; "" and nil mean those of the session.
+	User string
+	Data []byte
+
+	// Members is how many members the answer lists, the first page. 0 means none.
+	Members int
+
+	// Changes asks for the joins, updates and leaves of members.
+	Changes bool
+
+	// Delta says that the client can apply a difference to the publication before: the Codec then gets that one.
+	Delta bool
+}
+
+// Recovered is the answer to a subscription.
+type Recovered struct {
+	// Position is where the subscriber is: behind Publications. What is sent to it later follows that position.
+	Position Position
+
+	// Publications is what was missed, in order; nil unless all of it is there.
+	Publications []*Publication
+
+	// Err is nil, or why it is not known what was missed: ErrNewEpoch or ErrTooOld. The subscription begins nevertheless, at
+	// Position.
+	Err error
+
+	// Users is how many members the channel has, in a channel with presence.
+	Users int
+
+	// Members is the first page of them, as many as asked for.
+	Members []Member
+
+	// Next continues Members in Session.Members; "" when there are no more.
+	Next string
+}

@@ -1,0 +1,81 @@
+package hub
+
+import (
+	"strings"
+	"time"
+)
+
+// Position is a place in a channel's stream: behind the publication with that offset. The zero value is before the first
+// publication of no known epoch.
+type Position struct {
+	// Epoch names the stream. It changes when the engine has lost the stream and begins another one.
+	Epoch string
+
+	// Offset is that of the last publication before this position; 0 means that there is none.
+	Offset uint64
+}
+
+// Publication is one message of a channel. Once published it is shared, and must not be modified; nor must Data, Info and Tags.
+type Publication struct {
+	// Position is where the publication is. The engine sets it. The offset is 0 for a publication that is not part of the stream:
+	// it can be neither missed nor recovered.
+	Position
+
+	// Previous is the offset of the publication before this one in the same channel, 0 for the first. The engine sets it.
+	Previous uint64
+
+	// ID makes publishing idempotent: a second publication with the same ID in the same channel is not published. "" means none.
+	ID string
+
+	// Event is the name of the event, for protocols that have such names.
+	Event string
+
+	// Data is the message.
+	Data []byte
+
+	// Binary says that Data is not text.
+	Binary bool
+
+	// Key is the key of a keyed collection that this publication sets or removes. "" means that it is not about a key.
+	Key string
+
+	// Removed says that Key is removed from the collection. Data may be empty.
+	Removed bool
+
+	// Tags are further values of the publisher. May be nil.
+	Tags map[string]string
+
+	// Client and User are the publisher's connection and user; "" for a server.
+	Client, User string
+
+	// Info is the publisher's own data, as it joined with it. May be nil.
+	Info []byte
+
+	// NotTo is the ID of a client that does not get the publication, such as its publisher. "" means none.
+	NotTo string
+
+	// Time is when the publication was accepted. The engine sets it if it is zero.
+	Time time.Time
+
+	// Expires is when the publication is no longer delivered and no longer part of the history. Zero means never.
+	Expires time.Time
+}
+
+// Expired reports whether p is not to be delivered any more.
+func (p *Publication) Expired(now time.Time) bool { return !p.Expires.IsZero() && !now.Before(p.Expires) }
+
+// ChannelOf returns what an [Engine] calls the channel of an application. The application's ID has no slash.
+func ChannelOf(app, name string) string { return app + "/" + name }
+
+// SplitChannel returns the application and the name of an engine's channel.
+func SplitChannel(channel string) (app, name string) {
+	app, name, _ = strings.Cut(channel, "/")
+	return app, name
+}
+
+// userPrefix begins the names of channels that belong to one user.
+const userPrefix = "#user:"
+
+// UserChannel returns the name of the channel that only the connections of a user may subscribe to, and that what is published
+// to a user is published to.
+func UserChannel(user string) string { return userPrefix + user }
