@@ -62,7 +62,9 @@ type Publication struct {
 }
 
 // Expired reports whether p is not to be delivered any more.
-func (p *Publication) Expired(now time.Time) bool { return !p.Expires.IsZero() && !now.Before(p.Expires) }
+func (p *Publication) Expired(now time.Time) bool {
+	return !p.Expires.IsZero() && !now.Before(p.Expires)
+}
 
 // ChannelOf returns what an [Engine] calls the channel of an application. The application's ID has no slash.
 func ChannelOf(app, name string) string { return app + "/" + name }

@@ -59,7 +59,9 @@ func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int
 func (h *Hub) Do(ctx context.Context, c Command) error { return ErrClosed }
 
 // Ack remembers that a device has read a channel up to a position: everything before it counts as read, too.
-func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error { return ErrClosed }
+func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error {
+	return ErrClosed
+}
 
 // Acked returns what Ack was called with last; nil if it was not.
 func (h *Hub) Acked(ctx context.Context, app, channel, device string) (*Position, error) {

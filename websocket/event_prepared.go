@@ -22,9 +22,12 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	}
 	c.fd.Lock()
 	defer c.fd.Unlock()
-	var err error
+	together, err := c.writableAll(ps)
 	for _, p := range ps {
-		if err = c.writable(len(p.frames().Plain())); err != nil {
+		if !together || c.end != nil {
+			err = c.writable(len(p.frames().Plain()))
+		}
+		if err != nil {
 			break // those before it still go out
 		}
 		c.putShared(c.frameFor(p.frames()), len(ps) == 1)
@@ -37,6 +40,22 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	}
 	c.tidy()
 	return err
+}
+
+// writableAll makes room for all of ps under QueueDropNewest, and reports whether it has. If not even an empty queue has that
+// room, they are accepted one by one. The caller holds the lock.
+func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
+	if len(ps) == 1 || c.kind.opts.queue.full != QueueDropNewest {
+		return false, nil
+	}
+	n := 0
+	for _, p := range ps {
+		n += len(p.frames().Plain())
+	}
+	if n > c.kind.opts.queue.bytes {
+		return false, nil
+	}
+	return true, c.writable(n)
 }
 
 // frameFor picks the frame that this connection gets. The caller holds the lock.

@@ -8,7 +8,8 @@ type Sender interface {
 	// Send queues one message. m.Data is copied.
 	Send(m Message) error
 
-	// SendPrepared queues messages that are framed, and compressed, once for all connections.
+	// SendPrepared queues messages that are framed, and compressed, once for all connections. Under QueueDropNewest it queues
+	// all of them or none, if an empty queue has room for all.
 	SendPrepared(ps ...*Prepared) error
 
 	// Buffered returns the number of bytes accepted and not yet with the kernel, headers included.

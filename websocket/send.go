@@ -63,7 +63,8 @@ func (e entry) cost() int { return len(e.frame) + entryCost }
 // takes them at once they are with the kernel when SendPrepared returns, all in one system call; otherwise they go out with
 // whatever else is sent by then. Messages of one call, and of calls one after the other, keep their order.
 //
-// An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError].
+// An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError]. Under QueueDropNewest, ErrQueueFull means
+// that nothing was, if an empty queue has room for all of ps.
 func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
@@ -77,12 +78,16 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 		return nil
 	}
 	defer c.flush() // also when not all of them found room
+	together, err := c.roomForAll(ps)
+	if err != nil {
+		return err
+	}
 	for _, p := range ps {
 		if err := c.canWrite(); err != nil {
 			return err
 		}
 		e := c.entryFor(p)
-		for !c.fits(e.cost(), c.opts.queue.bytes) {
+		for !together && !c.fits(e.cost(), c.opts.queue.bytes) {
 			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
@@ -91,6 +96,25 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 		c.enqueue(e)
 	}
 	return nil
+}
+
+// roomForAll makes room for all of ps under QueueDropNewest, and reports whether it has. If not even an empty queue has that
+// room, they are accepted one by one. The caller holds mu.
+func (o *outbox) roomForAll(ps []*Prepared) (bool, error) {
+	if o.c.opts.queue.full != QueueDropNewest {
+		return false, nil
+	}
+	if err := o.canWrite(); err != nil {
+		return false, err
+	}
+	n := 0
+	for _, p := range ps {
+		n += o.entryFor(p).cost()
+	}
+	if n > o.c.opts.queue.bytes {
+		return false, nil
+	}
+	return true, o.makeRoom(n)
 }
 
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.

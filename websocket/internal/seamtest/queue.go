@@ -120,6 +120,35 @@ func queueDropNewest(t *testing.T, d Driver) {
 	want(t, c, "still here")
 }
 
+// Messages of one call are accepted together or not at all, so that a sender knows what the client gets.
+func queueDropNewestTogether(t *testing.T, d Driver) {
+	c, m := slowReader(t, d, websocket.QueueDropNewest)
+	pad := " " + strings.Repeat("x", 10_000)
+	accepted := 0
+	for full := 0; full < 3; {
+		var ps []*websocket.Prepared
+		for i := range 7 {
+			ps = append(ps, prepared(t, strconv.Itoa(accepted+i)+pad))
+		}
+		switch err := m.sender.SendPrepared(ps...); {
+		case err == nil:
+			accepted += len(ps)
+		case errors.Is(err, websocket.ErrQueueFull):
+			full++
+		default:
+			t.Fatal(err)
+		}
+	}
+	for i := range accepted {
+		if n := number(t, c); n != i {
+			t.Fatalf("message %d is number %d", i, n)
+		}
+	}
+	bounded.Receive(t, m.drained)
+	send(t, c, "nothing else")
+	want(t, c, "nothing else")
+}
+
 func queueDropOldest(t *testing.T, d Driver) {
 	c, m := slowReader(t, d, websocket.QueueDropOldest)
 	full := 0

@@ -34,6 +34,7 @@ func Test(t *testing.T, d Driver) {
 		"nil receiver":               nilReceiver,
 		"queue full: close":          queueClose,
 		"queue full: drop newest":    queueDropNewest,
+		"queue full: all or none":    queueDropNewestTogether,
 		"queue full: drop oldest":    queueDropOldest,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, d) })
