@@ -169,9 +169,10 @@ type Presence interface {
 	// Release ends a lease now.
 	Release(ctx context.Context, lease string) error
 
-	// Put stores an entry, or removes it if it is Gone, and hands it to every subscribed node, this one included. An entry whose
-	// version is not larger than the stored one is ignored.
-	Put(ctx context.Context, channel string, e Entry) error
+	// Put stores entries, or removes those that are Gone, and hands them to every subscribed node, this one included. The
+	// hub has one Put under way for a channel, so those of one client arrive in order. An entry whose version is not larger than
+	// the stored one is ignored. The error is ErrLeaseEnded when that has happened to the entries' lease.
+	Put(ctx context.Context, channel string, es ...Entry) error
 
 	// Entries returns a page of the entries of a channel in an order of the engine's own, without those of leases that have
 	// ended. cursor is "" for the first page and next of the page before; next is "" after the last page. A limit is a hint.

@@ -74,7 +74,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Engine == nil {
-		o.Engine = NewMemory(MemoryOptions{}).Node()
+		o.Engine = NewMemory().Node()
 	}
 	if o.MaxSubscriptions == 0 {
 		o.MaxSubscriptions = 128

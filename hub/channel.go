@@ -1,0 +1,305 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// channelShard is a part of the table of channels.
+type channelShard struct {
+	mu     sync.RWMutex
+	byName map[string]*channel
+}
+
+// channel is a channel that this node has subscribed to at the engine.
+type channel struct {
+	name string // of the engine
+	ns   *namespace
+
+	opened chan struct{} // closed when what follows is known
+	err    error         // why it could not be opened
+
+	mu       sync.Mutex
+	epoch    string
+	last     uint64 // the offset of the last publication that went to the subscribers, or is about to
+	trusted  uint64 // up to this offset no publication is missing although Previous may say so
+	subs     []*subscription
+	pins     int       // how many goroutines are about to subscribe
+	idle     time.Time // since when there is no subscriber
+	gone     chan struct{}
+	pending  []*Publication // what is to be sent next
+	window   window
+	waiting  int                     // how many subscribers catch up
+	latest   map[string]*Publication // by key, under SlowLatest
+	floor    uint64                  // latest does not know what was removed up to this offset
+	previous *Publication            // the last one, for deltas
+	roster   *roster                 // nil without presence
+	ready    bool
+	draining bool // a goroutine sends what is pending
+	gap      bool // the history has what follows last
+	delta    bool // a subscriber has asked for deltas
+	told     int  // the number of subscribers that was reported to the engine
+}
+
+// local returns the channel's name without the application.
+func (ch *channel) local() string {
+	_, name := SplitChannel(ch.name)
+	return name
+}
+
+// acquire returns a channel that is open, and pins it. The caller unpins it.
+func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel, error) {
+	shard := &h.channels[h.shardOf(name)]
+	for {
+		shard.mu.Lock()
+		ch := shard.byName[name]
+		if ch == nil {
+			if h.closed() {
+				shard.mu.Unlock()
+				return nil, ErrClosed
+			}
+			ch = &channel{name: name, ns: ns, opened: make(chan struct{})}
+			if ns.Presence && h.presence != nil {
+				ch.roster = newRoster()
+			}
+			if shard.byName == nil {
+				shard.byName = map[string]*channel{}
+			}
+			shard.byName[name] = ch
+			h.tasks.do(func() { h.open(shard, ch) })
+		}
+		ch.mu.Lock()
+		gone := ch.gone
+		if gone == nil {
+			ch.pins++
+		}
+		ch.mu.Unlock()
+		shard.mu.Unlock()
+		wait := ch.opened
+		if gone != nil {
+			wait = gone
+		}
+		select {
+		case <-wait:
+		default:
+			select {
+			case <-wait:
+			case <-h.ctx.Done():
+				return nil, ErrClosed
+			case <-ctx.Done():
+				if gone == nil {
+					ch.unpin()
+				}
+				return nil, ctx.Err()
+			}
+		}
+		if gone != nil {
+			continue
+		}
+		if ch.err != nil {
+			return nil, ch.err
+		}
+		return ch, nil
+	}
+}
+
+// unpin gives back what acquire has returned.
+func (ch *channel) unpin() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.pins--; ch.pins == 0 && len(ch.subs) == 0 {
+		ch.idle = time.Now()
+	}
+}
+
+// open subscribes to a channel at the engine, and finds out where it is.
+func (h *Hub) open(shard *channelShard, ch *channel) {
+	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+	defer cancel()
+	err := h.engine.Subscribe(ctx, ch.name)
+	var top Position
+	if err == nil && h.keeps(ch) {
+		var page HistoryPage
+		if page, err = h.history.History(ctx, ch.name, HistoryQuery{}); err == nil {
+			top = page.Top
+		}
+	}
+	if err == nil && ch.roster != nil {
+		err = h.loadRoster(ctx, ch)
+	}
+	if err != nil {
+		shard.mu.Lock()
+		delete(shard.byName, ch.name)
+		shard.mu.Unlock()
+		h.tasks.do(func() { h.unsubscribeFailed(ch.name) })
+		ch.err = err
+		close(ch.opened)
+		return
+	}
+	ch.mu.Lock()
+	ch.epoch, ch.last, ch.window.floor, ch.floor = top.Epoch, top.Offset, top.Offset, top.Offset
+	ch.ready = true
+	run := h.schedule(ch)
+	ch.mu.Unlock()
+	close(ch.opened)
+	run()
+}
+
+// unsubscribeFailed ends a subscription at the engine that may have been made, unless another has begun.
+func (h *Hub) unsubscribeFailed(name string) {
+	if h.lookup(name) != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+	defer cancel()
+	h.engine.Unsubscribe(ctx, name) //nolint:errcheck // nothing depends on it
+}
+
+// keeps reports whether a channel has a history.
+func (h *Hub) keeps(ch *channel) bool { return h.history != nil && ch.ns.History > 0 }
+
+// lookup returns a channel that is there.
+func (h *Hub) lookup(name string) *channel {
+	shard := &h.channels[h.shardOf(name)]
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	return shard.byName[name]
+}
+
+// eachChannel calls f for every channel, without a lock.
+func (h *Hub) eachChannel(f func(*channel)) {
+	var some []*channel
+	for i := range h.channels {
+		shard := &h.channels[i]
+		shard.mu.RLock()
+		some = some[:0]
+		for _, ch := range shard.byName {
+			some = append(some, ch)
+		}
+		shard.mu.RUnlock()
+		for _, ch := range some {
+			f(ch)
+		}
+	}
+}
+
+// closeIdle unsubscribes from channels that have had no subscriber for a while.
+func (h *Hub) closeIdle() {
+	linger := max(h.opts.Linger, 0)
+	now := time.Now()
+	var idle []*channel
+	h.eachChannel(func(ch *channel) {
+		ch.mu.Lock()
+		defer ch.mu.Unlock()
+		if ch.ready && ch.gone == nil && ch.pins == 0 && ch.told == 0 && len(ch.subs) == 0 && now.Sub(ch.idle) >= linger &&
+			!ch.draining && (ch.roster == nil || !ch.roster.busy()) {
+			ch.gone = make(chan struct{})
+			idle = append(idle, ch)
+		}
+	})
+	for len(idle) > 0 {
+		n := min(len(idle), 1000)
+		some := idle[:n]
+		idle = idle[n:]
+		h.tasks.do(func() { h.leave(some) })
+	}
+}
+
+// leave unsubscribes from channels that are marked as gone.
+func (h *Hub) leave(chs []*channel) {
+	names := make([]string, len(chs))
+	for i, ch := range chs {
+		names[i] = ch.name
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+	defer cancel()
+	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // what is still delivered is ignored
+	for _, ch := range chs {
+		shard := &h.channels[h.shardOf(ch.name)]
+		shard.mu.Lock()
+		delete(shard.byName, ch.name)
+		shard.mu.Unlock()
+		close(ch.gone)
+	}
+}
+
+// add puts a subscription into the channel. The caller holds mu.
+func (ch *channel) add(s *subscription) {
+	s.at = int32(len(ch.subs))
+	ch.subs = append(ch.subs, s)
+}
+
+// remove takes it out.
+func (ch *channel) remove(s *subscription) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	end := len(ch.subs) - 1
+	ch.subs[s.at] = ch.subs[end]
+	ch.subs[s.at].at = s.at
+	ch.subs[end] = nil
+	ch.subs = ch.subs[:end]
+	if s.catching {
+		s.catching = false
+		ch.waiting--
+	}
+	if cap(ch.subs) > 64 && len(ch.subs) < cap(ch.subs)/4 {
+		ch.subs = append(make([]*subscription, 0, len(ch.subs)*2), ch.subs...)
+	}
+	if len(ch.subs) == 0 {
+		ch.subs, ch.previous, ch.delta = nil, nil, false
+		if ch.pins == 0 {
+			ch.idle = time.Now()
+		}
+	}
+}
+
+// The bounds of a window. It is larger while a subscriber catches up, who would otherwise read the history over and over.
+const (
+	windowCount     = 128
+	windowBytes     = 256 << 10
+	windowCountWide = 8192
+	windowBytesWide = 16 << 20
+)
+
+// window is the last publications of a channel: all of those behind the offset floor.
+type window struct {
+	ps    []*Publication
+	bytes int
+	floor uint64
+}
+
+// push adds a publication.
+func (w *window) push(p *Publication, wide bool) {
+	w.ps = append(w.ps, p)
+	w.bytes += len(p.Data)
+	count, bytes := windowCount, windowBytes
+	if wide {
+		count, bytes = windowCountWide, windowBytesWide
+	}
+	n := 0
+	for len(w.ps)-n > count || w.bytes > bytes && n < len(w.ps) {
+		w.bytes -= len(w.ps[n].Data)
+		w.floor = w.ps[n].Offset
+		n++
+	}
+	if n > 0 {
+		clear(w.ps[:n])
+		w.ps = w.ps[n:]
+	}
+}
+
+// reset empties it: it begins behind offset.
+func (w *window) reset(offset uint64) { *w = window{floor: offset} }
+
+// since returns what follows offset, and whether that is all of it.
+func (w *window) since(offset uint64) ([]*Publication, bool) {
+	if offset < w.floor {
+		return nil, false
+	}
+	i := len(w.ps)
+	for i > 0 && w.ps[i-1].Offset > offset {
+		i--
+	}
+	return w.ps[i:], true
+}

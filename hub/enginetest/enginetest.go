@@ -1,0 +1,142 @@
+// Package enginetest is the suite that every [hub.Engine] passes. It runs hubs on the engine, as many as a cluster has nodes, with
+// clients that remember what they get. What an engine does not implement is not asked of it.
+package enginetest
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// Cluster is an engine under test: a server or a store, empty, and the nodes that share it. Only Node is required.
+type Cluster struct {
+	// Node returns the engine of another node. What it holds is released when the test ends.
+	Node func(t testing.TB) hub.Engine
+
+	// Kill has the node with this engine die without a farewell, as kill -9 does. nil means that this cannot be tested.
+	Kill func(e hub.Engine)
+
+	// Faults are what may happen while messages flow. Each begins a fault, and returns what ends it. They are run one after the
+	// other, for Hold each.
+	Faults map[string]func(t testing.TB) (end func())
+
+	// Hold is how long a fault lasts. 0 means 200 ms.
+	Hold time.Duration
+
+	// Forgets says that a fault may lose the history: then a subscriber may be told that its position is of another epoch.
+	Forgets bool
+
+	// Second is the shortest time that something can be kept for. 0 means one second.
+	Second time.Duration
+}
+
+// Options says how to run the suite.
+type Options struct {
+	// Pure says that the engine needs nothing outside the process: its tests of time run in a bubble of testing/synctest.
+	Pure bool
+
+	// Flow is how many messages each publisher publishes in the tests that never pause. 0 means 2,000.
+	Flow int
+}
+
+// namespaces are those of the suite's hubs.
+var namespaces = []hub.Namespace{
+	{Prefix: "plain:"},
+	{Prefix: "history:", History: 10_000, HistoryAge: time.Hour},
+	{Prefix: "small:", History: 2, HistoryAge: time.Hour},
+	{Prefix: "short:", History: 100, HistoryAge: 2 * time.Second},
+	{Prefix: "keyed:", History: 100, HistoryAge: time.Hour, Slow: hub.SlowLatest},
+	{Prefix: "room:", Presence: true, History: 100, HistoryAge: time.Hour},
+}
+
+// suite runs one test.
+type suite struct {
+	*testing.T
+	Cluster
+	opts Options
+	made int
+}
+
+// Run runs the suite on clusters that open makes, one for each test.
+func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
+	if o.Flow == 0 {
+		o.Flow = 2000
+	}
+	timed := func(name string, f func(*suite)) {
+		t.Run(name, func(t *testing.T) {
+			run := func(t *testing.T) { f(newSuite(t, o, open)) }
+			if o.Pure {
+				synctest.Test(t, run)
+				return
+			}
+			run(t)
+		})
+	}
+	timed("order", order)
+	timed("history", history)
+	timed("history in reverse", reverse)
+	timed("history too old", tooOld)
+	timed("history by age", byAge)
+	timed("recovery", recovery)
+	timed("not kept", notKept)
+	timed("idempotency", idempotency)
+	timed("expected offset", expected)
+	timed("expiry", expiry)
+	timed("trim", trim)
+	timed("keyed", keyed)
+	timed("keys expire", keysExpire)
+	timed("keyed catch-up", keyedCatchUp)
+	timed("presence", presence)
+	timed("presence by user", presenceByUser)
+	timed("presence of a killed node", presenceOfKilled)
+	timed("presence in pages", presencePages)
+	timed("claim", claim)
+	timed("occupied", occupied)
+	timed("commands", commands)
+	timed("positions", positions)
+	timed("probe", probe)
+	t.Run("flow", func(t *testing.T) { flow(newSuite(t, o, open), "") })
+	t.Run("flow of presence", func(t *testing.T) { presenceFlow(newSuite(t, o, open)) })
+	names := newSuite(t, o, open).Faults
+	for name := range names {
+		t.Run("flow with "+name, func(t *testing.T) { flow(newSuite(t, o, open), name) })
+	}
+}
+
+func newSuite(t *testing.T, o Options, open func(t testing.TB) Cluster) *suite {
+	s := &suite{T: t, Cluster: open(t), opts: o}
+	if s.Hold == 0 {
+		s.Hold = 200 * time.Millisecond
+	}
+	if s.Second == 0 {
+		s.Second = time.Second
+	}
+	return s
+}
+
+// hub starts a hub on an engine of its own.
+func (s *suite) hub() *hub.Hub {
+	s.Helper()
+	return s.hubOn(s.Node(s))
+}
+
+func (s *suite) hubOn(e hub.Engine) *hub.Hub {
+	s.Helper()
+	h := hub.New(hub.Options{Engine: e, Namespaces: namespaces, ProbeEvery: 200 * time.Millisecond})
+	s.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			s.Logf("closing a hub: %v", err)
+		}
+	})
+	return h
+}
+
+// client has a client join h as a user.
+func (s *suite) client(h *hub.Hub, user string) *Client {
+	s.Helper()
+	s.made++
+	return NewClient(s, h, nil, hub.Client{ID: fmt.Sprintf("c%d", s.made), User: user, Data: []byte("data of " + user)})
+}

@@ -1,0 +1,215 @@
+package enginetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+const (
+	flowChannels   = 3
+	flowPublishers = 2 // for each channel
+	flowReaders    = 4 // for each channel and hub that come and go
+)
+
+// flow publishes without pause on three nodes, while subscribers come and go on all of them, and while a fault happens. Each
+// subscriber sees every message once and in order, from its first one on, or is told of a gap; only where the engine may forget is
+// it told.
+func flow(s *suite, fault string) {
+	if !has[hub.History](s) {
+		return
+	}
+	f := &flowing{suite: s, over: make(chan struct{})}
+	for range 3 {
+		f.hubs = append(f.hubs, s.hub())
+	}
+	var publishers, readers sync.WaitGroup
+	f.there.Add(flowChannels * flowReaders * len(f.hubs))
+	for ch := range flowChannels {
+		for i := range f.hubs {
+			for r := range flowReaders {
+				readers.Go(func() { f.read(fmt.Sprint("history:flow", ch), i+r, r) })
+			}
+		}
+		for p := range flowPublishers {
+			publishers.Go(func() {
+				f.there.Wait() // each reader is to see all there is
+				f.publish(fmt.Sprint("history:flow", ch), p)
+			})
+		}
+	}
+	if fault != "" {
+		bounded.Until(s, func() bool { return f.published.Load() > int64(s.opts.Flow)/2 })
+		end := s.Faults[fault](s)
+		t := time.NewTimer(s.Hold)
+		<-t.C
+		end()
+	}
+	publishers.Wait()
+	close(f.over)
+	readers.Wait()
+	if n := f.gaps.Load(); n > 0 && !(s.Forgets && fault != "") {
+		s.Errorf("%d subscribers were told of a gap", n)
+	}
+	s.Logf("%d published, %d read, %d recoveries, %d gaps, %v", f.published.Load(), f.seen.Load(), f.recoveries.Load(), f.gaps.Load(), f.hubs[0].Stats()[1])
+}
+
+type flowing struct {
+	*suite
+	hubs                              []*hub.Hub
+	there                             sync.WaitGroup // until all readers have subscribed once
+	over                              chan struct{}  // closed when everything is published
+	published, seen, recoveries, gaps atomic.Int64
+}
+
+// publish publishes numbers, each until it is acknowledged.
+func (f *flowing) publish(channel string, p int) {
+	ctx := bounded.Context(f)
+	for n := 1; n <= f.opts.Flow; n++ {
+		for {
+			h := f.hubs[(n+p)%len(f.hubs)]
+			pub := &hub.Publication{ID: fmt.Sprint(p, "/", n), Data: fmt.Appendf(nil, "%d %d", p, n)}
+			_, err := h.Publish(ctx, "app", channel, pub, nil)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				f.Errorf("publishing: %v", err)
+				return
+			}
+			t := time.NewTimer(time.Millisecond)
+			<-t.C
+		}
+		f.published.Add(1)
+	}
+}
+
+// reader is one subscriber that comes and goes.
+type reader struct {
+	f    *flowing
+	name string
+	at   *hub.Position
+	last [flowPublishers]int
+	told bool // of a gap
+}
+
+// take notes a publication.
+func (r *reader) take(p *hub.Publication) {
+	var who, n int
+	if _, err := fmt.Sscanf(string(p.Data), "%d %d", &who, &n); err != nil {
+		r.f.Errorf("%q: %v", p.Data, err)
+		return
+	}
+	// After a gap, the first that it sees of a publisher may be any.
+	if last := r.last[who]; n != last+1 && (last != 0 || !r.told) {
+		r.f.Errorf("%s: number %d of publisher %d after %d (at %+v)", r.name, n, who, last, p.Position)
+	}
+	r.last[who] = n
+	r.f.seen.Add(1)
+	at := p.Position
+	r.at = &at
+}
+
+// gap notes that messages are lost: the next of each publisher may be any.
+func (r *reader) gap() {
+	r.f.gaps.Add(1)
+	r.last = [flowPublishers]int{}
+	r.at, r.told = nil, true
+}
+
+func (r *reader) full() bool {
+	for _, n := range r.last {
+		if n != r.f.opts.Flow {
+			return false
+		}
+	}
+	return true
+}
+
+// read has a client subscribe, read some messages, leave and come back to the next node, until it has the last ones. r varies how
+// many it reads.
+func (f *flowing) read(channel string, at, r int) {
+	x := &reader{f: f, name: fmt.Sprint(channel, " ", at, " ", r)}
+	ctx := bounded.Context(f)
+	for turn := 0; ; turn++ {
+		c := newClient(f.hubs[(at+turn)%len(f.hubs)], fmt.Sprint(x.name, "/", turn))
+		if c == nil {
+			f.Errorf("%s cannot join", x.name)
+			return
+		}
+		since := x.at
+		err := c.Session.Subscribe(ctx, channel, hub.SubscribeOptions{Since: since}, func(got *hub.Recovered) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.add(Event{Reply: got})
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			c.Session.Leave()
+			continue // during a fault
+		}
+		if turn == 0 {
+			f.there.Done()
+		}
+		over := false
+		for some := 0; err == nil && !over && some < 50<<r; {
+			es := c.Take()
+			for _, e := range es {
+				some += x.event(e)
+				over = over || e.Ended
+			}
+			over = over || x.full()
+			if len(es) == 0 && !over {
+				err = c.wait(ctx, f.over, x.nothing)
+			}
+		}
+		c.Session.Leave()
+		for _, e := range c.Take() {
+			x.event(e)
+		}
+		if x.full() {
+			return
+		}
+		if errors.Is(err, errNothing) {
+			return // it came after the last one
+		}
+		if err != nil {
+			f.Errorf("%s: %v; it has %v", x.name, err, x.last)
+			return
+		}
+	}
+}
+
+// nothing reports whether the reader may have nothing to wait for: it has lost the last message.
+func (r *reader) nothing() bool { return r.told }
+
+// event notes one event, and returns how many publications it has.
+func (r *reader) event(e Event) int {
+	switch {
+	case e.Reply != nil:
+		if e.Reply.Err != nil {
+			r.gap()
+			return 0
+		}
+		if r.at != nil {
+			r.f.recoveries.Add(1)
+		}
+		for _, p := range e.Reply.Publications {
+			r.take(p)
+		}
+		at := e.Reply.Position
+		r.at = &at
+		return len(e.Reply.Publications)
+	case e.Ended:
+		r.gap()
+	case e.Publication != nil:
+		r.take(e.Publication)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,445 @@
+package hub
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	inlineSubs   = 32       // the most subscribers of a channel that are sent to on the goroutine that delivers
+	inlineRounds = 4        // how often it does so before another goroutine goes on
+	batchCount   = 64       // the most publications that are handed on together
+	batchBytes   = 48 << 10 // the most bytes of them; a queue has room for that
+	messageCost  = 128      // of a message beside its data, in a queue
+	maxPending   = 16 << 10 // publications of a channel
+)
+
+// sink is the Hub as its engine sees it.
+type sink Hub
+
+// Deliver implements [Sink].
+func (s *sink) Deliver(name string, ps []*Publication) {
+	h := (*Hub)(s)
+	ch := h.lookup(name)
+	if ch == nil {
+		return
+	}
+	ch.mu.Lock()
+	switch {
+	case len(ch.pending)+len(ps) <= maxPending:
+		ch.pending = append(ch.pending, ps...)
+	case h.keeps(ch): // read again when it is their turn
+		ch.pending, ch.gap = nil, true
+	default:
+		ch.ns.dropped.Add(uint64(len(ps)))
+	}
+	run := h.schedule(ch)
+	ch.mu.Unlock()
+	run()
+}
+
+// Gap implements [Sink].
+func (s *sink) Gap(names ...string) {
+	h := (*Hub)(s)
+	check := func(ch *channel) {
+		ch.mu.Lock()
+		ch.gap = ch.gap || h.keeps(ch)
+		reload := ch.roster != nil && ch.ready
+		run := h.schedule(ch)
+		ch.mu.Unlock()
+		if reload {
+			h.tasks.do(func() { h.reloadRoster(ch) })
+		}
+		run()
+	}
+	if len(names) == 0 {
+		h.eachChannel(check)
+	}
+	for _, name := range names {
+		if ch := h.lookup(name); ch != nil {
+			check(ch)
+		}
+	}
+}
+
+func nothing() {}
+
+// schedule returns what sends what is pending, to be called without the lock. The caller holds mu.
+func (h *Hub) schedule(ch *channel) func() {
+	if !ch.ready || ch.draining || len(ch.pending) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
+		return nothing
+	}
+	ch.draining = true
+	if len(ch.subs) <= inlineSubs {
+		return func() { h.drain(ch, inlineRounds) }
+	}
+	return func() { h.fan.push(ch) }
+}
+
+// drain sends what is pending, in as many rounds, and leaves the rest to another goroutine. It is called by one goroutine at a
+// time, with draining set.
+func (h *Hub) drain(ch *channel, rounds int) {
+	for range rounds {
+		b := batches.Get().(*batch)
+		ch.mu.Lock()
+		h.take(ch, b)
+		if b.empty() {
+			again := ch.gap
+			ch.draining = again
+			ch.mu.Unlock()
+			b.free()
+			if again {
+				h.tasks.do(func() { h.fill(ch) })
+			}
+			return
+		}
+		ch.mu.Unlock()
+		h.fanout(ch, b)
+		b.free()
+	}
+	h.fan.push(ch)
+}
+
+// take moves what is to be sent next into b. The caller holds the channel's lock.
+func (h *Hub) take(ch *channel, b *batch) {
+	now := time.Now()
+	b.from, b.previous = ch.last, ch.previous
+	n, bytes := 0, 0
+	for _, p := range ch.pending {
+		if ch.gap || len(b.ps) == batchCount || len(b.ps) > 0 && bytes+len(p.Data)+messageCost > batchBytes {
+			break
+		}
+		if p.Offset != 0 && !h.accept(ch, p) {
+			if ch.gap {
+				break
+			}
+			n++
+			continue
+		}
+		n++
+		if p.Expired(now) {
+			continue
+		}
+		if p.NotTo != "" {
+			b.notTo = append(b.notTo, p.NotTo)
+		}
+		b.ps = append(b.ps, p)
+		bytes += len(p.Data) + messageCost
+	}
+	if n == len(ch.pending) {
+		clear(ch.pending)
+		ch.pending = ch.pending[:0]
+		if cap(ch.pending) > 256 || len(ch.subs) == 0 {
+			ch.pending = nil
+		}
+	} else {
+		clear(ch.pending[:n])
+		ch.pending = ch.pending[n:]
+	}
+	b.to, b.epoch = ch.last, ch.epoch
+	if ch.roster != nil && ch.roster.due(ch.ns) {
+		ch.roster.flush(ch.ns, b)
+	}
+	if ch.delta && len(b.ps) > 0 {
+		ch.previous = b.ps[len(b.ps)-1]
+	}
+	b.subs = append(b.subs, ch.subs...)
+}
+
+// accept notes that p is the next publication of the stream, and reports whether it is; if one before it is missing, it sets
+// gap. The caller holds the channel's lock.
+func (h *Hub) accept(ch *channel, p *Publication) bool {
+	keeps := h.keeps(ch)
+	if p.Epoch != ch.epoch {
+		if ch.epoch != "" && keeps {
+			ch.gap = true
+			return false
+		}
+		ch.epoch, ch.last = p.Epoch, 0
+		ch.window.reset(p.Previous)
+	} else if p.Offset <= ch.last {
+		return false
+	} else if p.Previous > ch.last && p.Offset > ch.trusted && keeps {
+		ch.gap = true
+		return false
+	}
+	ch.last = p.Offset
+	if keeps {
+		ch.window.push(p, ch.waiting > 0)
+	}
+	if ch.ns.Slow == SlowLatest && p.Key != "" {
+		ch.setLatest(p)
+	}
+	return true
+}
+
+// batch is what is sent to the subscribers of a channel in one call each.
+type batch struct {
+	ps       []*Publication
+	joins    []Change // before ps
+	changes  []Change // after ps
+	subs     []*subscription
+	from, to uint64 // the channel's offset before and after ps
+	epoch    string
+	previous *Publication // the one before ps
+	notTo    []string
+	codings  []coding
+	lost     bool // something before ps is missing
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) empty() bool { return len(b.ps)+len(b.joins)+len(b.changes) == 0 && !b.lost }
+
+// free gives b back.
+func (b *batch) free() {
+	clear(b.ps)
+	clear(b.subs)
+	for i := range b.codings {
+		b.codings[i] = coding{}
+	}
+	*b = batch{ps: b.ps[:0], subs: b.subs[:0], notTo: b.notTo[:0], codings: b.codings[:0]}
+	batches.Put(b)
+}
+
+// coding is a batch as one codec writes it.
+type coding struct {
+	codec    Codec
+	full     []*websocket.Prepared // by publication; nil where the codec has none
+	deltas   []*websocket.Prepared // each a difference to the one before; nil until needed
+	joins    []*websocket.Prepared
+	changes  []*websocket.Prepared
+	members  bool // joins and changes are made
+	joined   [4][]*websocket.Prepared
+	combined [4]bool
+}
+
+// The kinds of subscribers that a coding has joined messages for.
+const (
+	withDeltas  = 1
+	withChanges = 2
+)
+
+// codingFor returns the coding of a codec.
+func (b *batch) codingFor(ch *channel, codec Codec) *coding {
+	for i := range b.codings {
+		if b.codings[i].codec == codec {
+			return &b.codings[i]
+		}
+	}
+	b.codings = append(b.codings, coding{codec: codec})
+	c := &b.codings[len(b.codings)-1]
+	name := ch.local()
+	c.full = make([]*websocket.Prepared, len(b.ps))
+	for i, p := range b.ps {
+		c.full[i], _ = codec.Publication(name, p, nil) // what a codec cannot write, its clients do not get
+	}
+	return c
+}
+
+// messages returns what a subscriber of some kind gets.
+func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared {
+	if c.combined[kind] {
+		return c.joined[kind]
+	}
+	c.combined[kind] = true
+	name := ch.local()
+	if kind&withDeltas != 0 && c.deltas == nil && b.previous != nil {
+		c.deltas = make([]*websocket.Prepared, len(b.ps))
+		previous := b.previous
+		for i, p := range b.ps {
+			c.deltas[i], _ = c.codec.Publication(name, p, previous)
+			previous = p
+		}
+	}
+	if kind&withChanges != 0 && !c.members {
+		c.members = true
+		if len(b.joins) > 0 {
+			c.joins, _ = c.codec.Members(name, b.joins)
+		}
+		if len(b.changes) > 0 {
+			c.changes, _ = c.codec.Members(name, b.changes)
+		}
+	}
+	var out []*websocket.Prepared
+	if kind&withChanges != 0 {
+		out = append(out, c.joins...)
+	}
+	ps := c.full
+	if kind&withDeltas != 0 && c.deltas != nil {
+		ps = c.deltas
+	}
+	out = append(out, ps...)
+	if kind&withChanges != 0 {
+		out = append(out, c.changes...)
+	}
+	out = slices.DeleteFunc(out, func(p *websocket.Prepared) bool { return p == nil })
+	c.joined[kind] = out
+	return out
+}
+
+// fanout sends b to the subscribers.
+func (h *Hub) fanout(ch *channel, b *batch) {
+	sent := 0
+	for _, s := range b.subs {
+		sent += s.send(ch, b)
+	}
+	ch.ns.deliveries.Add(uint64(sent))
+}
+
+// send sends b to one subscriber, and returns how many publications that were.
+func (x *subscription) send(ch *channel, b *batch) int {
+	s := x.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case x.state == ended:
+		return 0
+	case b.lost:
+		x.lose(ch, b)
+		return 0
+	case x.state == behind:
+		x.miss(ch, b)
+		return 0
+	}
+	kind := 0
+	if x.flags&wantsDelta != 0 && x.last == b.from && x.flags&hasBase != 0 {
+		kind |= withDeltas
+	}
+	if x.flags&wantsChanges != 0 {
+		kind |= withChanges
+	}
+	c := b.codingFor(ch, s.client.Codec)
+	var out []*websocket.Prepared
+	n := len(b.ps)
+	if x.last > b.from || b.special(s, kind) {
+		out, n = b.filtered(ch, x, kind)
+		x.flags &^= hasBase
+	} else {
+		out = c.messages(ch, b, kind)
+	}
+	if len(out) > 0 {
+		if err := s.client.Out.SendPrepared(out...); err != nil {
+			if errors.Is(err, websocket.ErrQueueFull) {
+				x.fallBehind(ch, b)
+			}
+			return 0 // the connection ends, and the session with it
+		}
+	}
+	if n > 0 && n == len(b.ps) {
+		x.flags |= hasBase
+	}
+	if x.last < b.to {
+		x.last = b.to
+	}
+	return n
+}
+
+// special reports whether b has something that s does not get.
+func (b *batch) special(s *Session, kind int) bool {
+	if len(b.notTo) > 0 && slices.Contains(b.notTo, s.client.ID) {
+		return true
+	}
+	if kind&withChanges == 0 {
+		return false
+	}
+	for i := range b.joins {
+		if b.joins[i].notFor(s) {
+			return true
+		}
+	}
+	for i := range b.changes {
+		if b.changes[i].notFor(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// notFor reports whether a change is about the session itself.
+func (c *Change) notFor(s *Session) bool {
+	return c.Client == s.client.ID || c.Kind == Joined && c.User == s.user()
+}
+
+// filtered returns the messages of b that x gets, when that is not all of them, and how many publications are in it.
+func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websocket.Prepared, n int) {
+	s := x.session
+	codec := s.client.Codec
+	name := ch.local()
+	members := func(cs []Change) {
+		if kind&withChanges == 0 {
+			return
+		}
+		cs = slices.DeleteFunc(slices.Clone(cs), func(c Change) bool { return c.notFor(s) })
+		if len(cs) > 0 {
+			ms, _ := codec.Members(name, cs)
+			out = append(out, ms...)
+		}
+	}
+	members(b.joins)
+	c := b.codingFor(ch, codec)
+	for i, p := range b.ps {
+		if p.Offset != 0 && p.Offset <= x.last || p.NotTo != "" && p.NotTo == s.client.ID {
+			continue
+		}
+		n++
+		if c.full[i] != nil {
+			out = append(out, c.full[i])
+		}
+	}
+	members(b.changes)
+	out = slices.DeleteFunc(out, func(p *websocket.Prepared) bool { return p == nil })
+	return out, n
+}
+
+// fan is the goroutines that send to channels with many subscribers.
+type fan struct {
+	mu    sync.Mutex
+	cond  sync.Cond
+	queue []*channel
+	over  bool
+}
+
+func (f *fan) start(h *Hub, workers int) {
+	f.cond.L = &f.mu
+	for range workers {
+		h.wg.Go(func() { f.work(h) })
+	}
+}
+
+// push has the channel drained.
+func (f *fan) push(ch *channel) {
+	f.mu.Lock()
+	f.queue = append(f.queue, ch)
+	f.mu.Unlock()
+	f.cond.Signal()
+}
+
+func (f *fan) work(h *Hub) {
+	for {
+		f.mu.Lock()
+		for len(f.queue) == 0 && !f.over {
+			f.cond.Wait()
+		}
+		if f.over {
+			f.mu.Unlock()
+			return
+		}
+		ch := f.queue[0]
+		f.queue[0] = nil
+		f.queue = f.queue[1:]
+		f.mu.Unlock()
+		h.drain(ch, 1)
+	}
+}
+
+func (f *fan) close() {
+	f.mu.Lock()
+	f.over, f.queue = true, nil
+	f.mu.Unlock()
+	f.cond.Broadcast()
+}

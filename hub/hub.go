@@ -1,0 +1,336 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	shards      = 64
+	engineWait  = 10 * time.Second // the longest wait for an engine on behalf of a channel
+	pauseOfRun  = 100 * time.Millisecond
+	houseKeep   = time.Second // between two rounds of housekeeping
+	maxPauseRun = 5 * time.Second
+)
+
+// Hub has the channels of one node. New makes one.
+type Hub struct {
+	opts       Options
+	engine     Engine
+	history    History  // nil when the engine has none; likewise below
+	presence   Presence //
+	keyed      Keyed
+	occupancy  Occupancy
+	namespaces []*namespace
+
+	seed     maphash.Seed
+	channels [shards]channelShard
+	sessions [shards]sessionShard
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	tasks  tasks
+	fan    fan
+
+	health
+	tenancy
+	reported string // the lease that subscribers were reported under; for housekeeping only
+}
+
+// health is whether the engine works.
+type health struct {
+	mu      sync.Mutex
+	down    error // of Run
+	probe   error // of the last Probe
+	lag     time.Duration
+	probed  bool
+	closing bool
+}
+
+// New starts a hub. Close ends it.
+func New(o Options) *Hub {
+	o = o.withDefaults()
+	h := &Hub{opts: o, engine: o.Engine, namespaces: newNamespaces(o.Namespaces), seed: maphash.MakeSeed()}
+	h.history, _ = o.Engine.(History)
+	h.presence, _ = o.Engine.(Presence)
+	h.keyed, _ = o.Engine.(Keyed)
+	h.occupancy, _ = o.Engine.(Occupancy)
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.tasks.wg = &h.wg
+	h.fan.start(h, runtime.GOMAXPROCS(0))
+	h.tenancy.init()
+	h.wg.Go(h.run)
+	h.wg.Go(h.housekeeping)
+	if h.presence != nil {
+		h.wg.Go(h.keepLease)
+	}
+	if p, ok := o.Engine.(Probe); ok && o.ProbeEvery > 0 {
+		h.wg.Go(func() { h.keepProbing(p) })
+	}
+	return h
+}
+
+// Close ends the hub: sessions are closed with WhyShutdown, the node's members leave, and when it returns no goroutine of the
+// hub is left. Nothing is sent after that.
+func (h *Hub) Close() error {
+	h.health.mu.Lock()
+	was := h.closing
+	h.closing = true
+	h.health.mu.Unlock()
+	if was {
+		h.wg.Wait()
+		return nil
+	}
+	h.eachSession(func(s *Session) {
+		s.end(WhyShutdown)
+		s.Leave()
+	})
+	var err error
+	if h.presence != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), h.opts.Lease)
+		err = h.presence.Release(ctx, h.currentLease())
+		cancel()
+	}
+	h.cancel()
+	h.tasks.close()
+	h.fan.close()
+	h.wg.Wait()
+	return err
+}
+
+// closed reports whether Close was called.
+func (h *Hub) closed() bool {
+	h.health.mu.Lock()
+	defer h.health.mu.Unlock()
+	return h.closing
+}
+
+// Ready returns nil if the engine works: it runs, and the last probe has come back.
+func (h *Hub) Ready() error {
+	h.health.mu.Lock()
+	defer h.health.mu.Unlock()
+	_, probes := h.engine.(Probe)
+	switch {
+	case h.closing:
+		return ErrClosed
+	case h.down != nil:
+		return h.down
+	case h.probe != nil:
+		return h.probe
+	case probes && h.opts.ProbeEvery > 0 && !h.probed:
+		return errors.New("hub: the engine has not answered yet")
+	}
+	return nil
+}
+
+// EngineLag returns how long the last probe of the engine took, 0 when there was none.
+func (h *Hub) EngineLag() time.Duration {
+	h.health.mu.Lock()
+	defer h.health.mu.Unlock()
+	return h.lag
+}
+
+// run runs the engine, again when it fails.
+func (h *Hub) run() {
+	pause := pauseOfRun
+	for again := false; ; again = true {
+		if again {
+			h.tasks.do(h.subscribeAgain)
+		}
+		began := time.Now()
+		err := h.engine.Run(h.ctx, (*sink)(h))
+		if h.ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("it returned")
+		}
+		h.setDown(fmt.Errorf("hub: the engine has failed: %w", err))
+		if time.Since(began) > maxPauseRun {
+			pause = pauseOfRun
+		}
+		if !h.sleep(pause) {
+			return
+		}
+		pause = min(2*pause, maxPauseRun)
+		h.setDown(nil) // its probe knows better
+	}
+}
+
+func (h *Hub) setDown(err error) {
+	h.health.mu.Lock()
+	h.down = err
+	h.health.mu.Unlock()
+}
+
+// sleep waits for d, and reports false when the hub is closed meanwhile.
+func (h *Hub) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-h.ctx.Done():
+		return false
+	}
+}
+
+// subscribeAgain subscribes to all channels after the engine was started again.
+func (h *Hub) subscribeAgain() {
+	var names []string
+	h.eachChannel(func(ch *channel) { names = append(names, ch.name) })
+	for len(names) > 0 {
+		n := min(len(names), 1000)
+		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+		err := h.engine.Subscribe(ctx, names[:n]...)
+		cancel()
+		if err != nil {
+			if !h.sleep(pauseOfRun) {
+				return
+			}
+			continue
+		}
+		(*sink)(h).Gap(names[:n]...)
+		names = names[n:]
+	}
+}
+
+// keepProbing probes the engine.
+func (h *Hub) keepProbing(p Probe) {
+	for {
+		ctx, cancel := context.WithTimeout(h.ctx, h.opts.ProbeEvery)
+		began := time.Now()
+		err := p.Probe(ctx)
+		cancel()
+		if err != nil {
+			err = fmt.Errorf("hub: probing the engine: %w", err)
+		}
+		h.health.mu.Lock()
+		h.probe, h.lag, h.probed = err, time.Since(began), true
+		h.health.mu.Unlock()
+		if !h.sleep(h.opts.ProbeEvery) {
+			return
+		}
+	}
+}
+
+// housekeeping closes channels without subscribers, and has large rooms announce what has changed.
+func (h *Hub) housekeeping() {
+	for h.sleep(houseKeep) {
+		h.announceRooms()
+		h.reportOccupied()
+		h.closeIdle()
+	}
+}
+
+// Publish publishes p in a channel, as a server does it: only the size is checked. p must not be modified any more. What o does
+// not say, the namespace does; a negative History means that p is not kept. o may be nil.
+func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, o *PublishOptions) (Published, error) {
+	if err := checkName(channel); err != nil {
+		return Published{}, err
+	}
+	return h.publish(ctx, h.namespaceOf(app, channel), ChannelOf(app, channel), p, o)
+}
+
+func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Publication, o *PublishOptions) (Published, error) {
+	if len(p.Data) > ns.MaxData {
+		return Published{}, ErrTooBig
+	}
+	var all PublishOptions
+	if o != nil {
+		all = *o
+	}
+	switch {
+	case all.History < 0:
+		all.History = 0
+	case all.History == 0:
+		all.History, all.HistoryAge = ns.History, ns.HistoryAge
+	}
+	if all.KeyTTL == 0 {
+		all.KeyTTL = ns.KeyTTL
+	}
+	if p.Time.IsZero() {
+		p.Time = time.Now()
+	}
+	if p.Expires.IsZero() && ns.Expiry > 0 {
+		p.Expires = p.Time.Add(ns.Expiry)
+	}
+	done, err := h.engine.Publish(ctx, name, p, all)
+	if err == nil && !done.Duplicate {
+		ns.publications.Add(1)
+	}
+	return done, err
+}
+
+// checkName returns an error if a channel cannot have that name.
+func checkName(channel string) error {
+	if channel == "" || len(channel) > MaxChannel {
+		return ErrBadChannel
+	}
+	return nil
+}
+
+// shardOf returns where something with that name is.
+func (h *Hub) shardOf(name string) int { return int(maphash.String(h.seed, name) % shards) }
+
+// tasks runs what waits for the engine: on goroutines that end when there is nothing more to do.
+type tasks struct {
+	wg      *sync.WaitGroup
+	mu      sync.Mutex
+	queue   []func()
+	running int
+	over    bool
+}
+
+const maxTasks = 64
+
+// do has f run soon, unless the hub is closed.
+func (t *tasks) do(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	t.queue = append(t.queue, f)
+	if t.running < maxTasks {
+		t.running++
+		t.wg.Go(t.work)
+	}
+}
+
+func (t *tasks) work() {
+	for {
+		t.mu.Lock()
+		if len(t.queue) == 0 {
+			t.running--
+			t.mu.Unlock()
+			return
+		}
+		f := t.queue[0]
+		t.queue[0] = nil
+		t.queue = t.queue[1:]
+		t.mu.Unlock()
+		f()
+	}
+}
+
+// close drops what has not begun.
+func (t *tasks) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over, t.queue = true, nil
+}
+
+// counters are what is counted of a namespace.
+type counters struct {
+	publications, deliveries, recovered, unrecovered      atomic.Uint64
+	slow, dropped, refilled, gaps, insufficient, rejected atomic.Uint64
+	joins, leaves                                         atomic.Uint64
+}

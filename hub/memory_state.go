@@ -1,0 +1,372 @@
+package hub
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// memoryKey is the latest publication of a key.
+type memoryKey struct {
+	p       *Publication
+	expires time.Time // zero: never
+}
+
+// expiry is when a key is to be removed, unless it was set again.
+type expiry struct {
+	at      time.Time
+	channel string
+	key     string
+}
+
+// expiries is a heap of them.
+type expiries []expiry
+
+func (x expiries) Len() int           { return len(x) }
+func (x expiries) Less(i, j int) bool { return x[i].at.Before(x[j].at) }
+func (x expiries) Swap(i, j int)      { x[i], x[j] = x[j], x[i] }
+func (x *expiries) Push(v any)        { *x = append(*x, v.(expiry)) }
+func (x *expiries) Pop() any {
+	last := len(*x) - 1
+	v := (*x)[last]
+	(*x)[last] = expiry{}
+	*x = (*x)[:last]
+	return v
+}
+
+// setKey notes the latest publication of a key. The caller holds c's lock.
+func (m *Memory) setKey(c *memoryChannel, p *Publication, o PublishOptions) {
+	if p.Removed {
+		delete(c.keyed, p.Key)
+		return
+	}
+	if c.keyed == nil {
+		c.keyed = map[string]*memoryKey{}
+	}
+	k := &memoryKey{p: p}
+	if o.KeyTTL > 0 {
+		k.expires = p.Time.Add(o.KeyTTL)
+		m.mu.Lock()
+		heap.Push(&m.keys, expiry{k.expires, c.name, p.Key})
+		m.mu.Unlock()
+	}
+	c.keyed[p.Key] = k
+}
+
+// expireKeys removes the keys whose time has come, with a publication each.
+func (m *Memory) expireKeys(now time.Time) {
+	for {
+		m.mu.Lock()
+		if len(m.keys) == 0 || m.keys[0].at.After(now) {
+			m.mu.Unlock()
+			return
+		}
+		x := heap.Pop(&m.keys).(expiry)
+		m.mu.Unlock()
+		var at *memoryChannel
+		deliver := false
+		m.with(x.channel, func(c *memoryChannel) {
+			k := c.keyed[x.key]
+			if k == nil || k.expires.IsZero() || k.expires.After(now) {
+				return // it was set again, or is gone already
+			}
+			delete(c.keyed, x.key)
+			o := PublishOptions{HistoryAge: c.age}
+			if k.p.Offset != 0 {
+				o.History = c.size
+			}
+			p := &Publication{Key: x.key, Removed: true, Time: now, Event: k.p.Event}
+			if _, err := c.accept(p, o); err == nil {
+				at, deliver = c, c.enqueue(memoryItem{p: p})
+			}
+		})
+		if deliver {
+			at.deliver(deliverRounds)
+		}
+	}
+}
+
+// Snapshot implements [Keyed]: in the order of the keys.
+func (n *memoryNode) Snapshot(_ context.Context, name, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
+	n.memory.with(name, func(c *memoryChannel) {
+		now := time.Now()
+		top = Position{c.epoch, c.last}
+		for key, k := range c.keyed {
+			if key > cursor && (k.expires.IsZero() || now.Before(k.expires)) {
+				ps = append(ps, k.p)
+			}
+		}
+	})
+	slices.SortFunc(ps, func(a, b *Publication) int { return cmp.Compare(a.Key, b.Key) })
+	if limit > 0 && len(ps) > limit {
+		ps = ps[:limit:limit]
+		next = ps[limit-1].Key
+	}
+	return ps, next, top, nil
+}
+
+// memoryLease is the lease of a node.
+type memoryLease struct {
+	until    time.Time
+	over     bool
+	channels map[string]struct{} // that may have entries or counts of it
+}
+
+// Lease implements [Presence].
+func (n *memoryNode) Lease(ctx context.Context, lease string, ttl time.Duration) error {
+	if err := n.running(ctx); err != nil {
+		return err
+	}
+	m := n.memory
+	now := time.Now()
+	m.endLeases(now)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.leases[lease]
+	if l == nil {
+		l = &memoryLease{channels: map[string]struct{}{}}
+		m.leases[lease] = l
+	}
+	if l.over {
+		return ErrLeaseEnded
+	}
+	l.until = now.Add(ttl)
+	return nil
+}
+
+// Release implements [Presence].
+func (n *memoryNode) Release(_ context.Context, lease string) error {
+	m := n.memory
+	m.mu.Lock()
+	if l := m.leases[lease]; l != nil {
+		l.until = time.Time{}
+	}
+	m.mu.Unlock()
+	m.endLeases(time.Now())
+	return nil
+}
+
+// leaseKept is how long it is remembered that a lease has ended.
+const leaseKept = time.Hour
+
+// endLeases ends the leases that were not renewed.
+func (m *Memory) endLeases(now time.Time) {
+	over := map[string][]string{}
+	m.mu.Lock()
+	for name, l := range m.leases {
+		switch {
+		case !l.over && !l.until.After(now):
+			l.over, l.until = true, now
+			for ch := range l.channels {
+				over[name] = append(over[name], ch)
+			}
+			over[name] = append(over[name], "")
+			l.channels = nil
+		case l.over && now.Sub(l.until) > leaseKept:
+			delete(m.leases, name)
+		}
+	}
+	for key, until := range m.claims {
+		if !until.After(now) {
+			delete(m.claims, key)
+		}
+	}
+	m.mu.Unlock()
+	for lease, channels := range over {
+		for _, name := range channels {
+			if name == "" {
+				continue
+			}
+			m.with(name, func(c *memoryChannel) {
+				delete(c.counts, lease)
+				for k := range c.entries {
+					if k.lease == lease {
+						delete(c.entries, k)
+					}
+				}
+			})
+		}
+		for _, s := range m.sinks() {
+			s.LeaseEnded(lease)
+		}
+	}
+}
+
+// hold notes that a lease has something in a channel.
+func (m *Memory) hold(lease, channel string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.leases[lease]
+	if l == nil || l.over {
+		return ErrLeaseEnded
+	}
+	l.channels[channel] = struct{}{}
+	return nil
+}
+
+// Put implements [Presence].
+func (n *memoryNode) Put(ctx context.Context, name string, es ...Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var at *memoryChannel
+	var err error
+	deliver := false
+	n.memory.with(name, func(c *memoryChannel) {
+		var changed []Entry
+		for _, e := range es {
+			if err = n.memory.hold(e.Lease, name); err != nil {
+				break
+			}
+			k := entryKey{e.Lease, e.Client}
+			if old, ok := c.entries[k]; ok && e.Version <= old.Version {
+				continue
+			}
+			if e.Gone {
+				delete(c.entries, k)
+			} else {
+				if c.entries == nil {
+					c.entries = map[entryKey]Entry{}
+				}
+				c.entries[k] = e
+			}
+			changed = append(changed, e)
+		}
+		if len(changed) > 0 {
+			at, deliver = c, c.enqueue(memoryItem{es: changed})
+		}
+	})
+	if deliver {
+		at.deliver(deliverRounds)
+	}
+	return err
+}
+
+// Entries implements [Presence]: in one page.
+func (n *memoryNode) Entries(ctx context.Context, name, cursor string, limit int) (es []Entry, next string, err error) {
+	n.memory.with(name, func(c *memoryChannel) {
+		for _, e := range c.entries {
+			if e.Lease+"/"+e.Client > cursor {
+				es = append(es, e)
+			}
+		}
+	})
+	slices.SortFunc(es, func(a, b Entry) int { return cmp.Compare(a.Lease+"/"+a.Client, b.Lease+"/"+b.Client) })
+	if limit > 0 && len(es) > limit {
+		es = es[:limit]
+		next = es[limit-1].Lease + "/" + es[limit-1].Client
+	}
+	return es, next, ctx.Err()
+}
+
+// Claim implements [Presence].
+func (n *memoryNode) Claim(_ context.Context, key string, ttl time.Duration) (bool, error) {
+	m := n.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if until, ok := m.claims[key]; ok && until.After(now) {
+		return false, nil
+	}
+	m.claims[key] = now.Add(ttl)
+	return true, nil
+}
+
+// Occupy implements [Occupancy].
+func (n *memoryNode) Occupy(_ context.Context, lease string, cs []Occupied) error {
+	for _, o := range cs {
+		var err error
+		n.memory.with(o.Channel, func(c *memoryChannel) {
+			if err = n.memory.hold(lease, o.Channel); err != nil {
+				return
+			}
+			if o.Subscribers == 0 {
+				delete(c.counts, lease)
+				return
+			}
+			if c.counts == nil {
+				c.counts = map[string]int{}
+			}
+			c.counts[lease] = o.Subscribers
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Occupied implements [Occupancy].
+func (n *memoryNode) Occupied(ctx context.Context, prefix, after string, limit int) (cs []Occupied, more bool, err error) {
+	m := n.memory
+	for i := range m.shards {
+		shard := &m.shards[i]
+		shard.mu.Lock()
+		for name, c := range shard.byName {
+			if name <= after || !strings.HasPrefix(name, prefix) {
+				continue
+			}
+			c.mu.Lock()
+			count := 0
+			for _, k := range c.counts {
+				count += k
+			}
+			c.mu.Unlock()
+			if count > 0 {
+				cs = append(cs, Occupied{name, count})
+			}
+		}
+		shard.mu.Unlock()
+	}
+	slices.SortFunc(cs, func(a, b Occupied) int { return cmp.Compare(a.Channel, b.Channel) })
+	if limit > 0 && len(cs) > limit {
+		cs, more = cs[:limit], true
+	}
+	return cs, more, ctx.Err()
+}
+
+// SavePosition implements [Positions].
+func (n *memoryNode) SavePosition(_ context.Context, name, device string, p Position) error {
+	n.memory.with(name, func(c *memoryChannel) {
+		if old, ok := c.acks[device]; ok && old.Epoch == p.Epoch && old.Offset >= p.Offset {
+			return
+		}
+		if c.acks == nil {
+			c.acks = map[string]Position{}
+		}
+		c.acks[device] = p
+	})
+	return nil
+}
+
+// Position implements [Positions].
+func (n *memoryNode) Position(_ context.Context, name, device string) (at *Position, err error) {
+	n.memory.with(name, func(c *memoryChannel) {
+		if p, ok := c.acks[device]; ok {
+			at = &p
+		}
+	})
+	return at, nil
+}
+
+// channelKept is how long a channel is remembered that has nothing any more. After that, its epoch is another one.
+const channelKept = 10 * time.Minute
+
+// sweep forgets what is too old in a part of the channels.
+func (m *Memory) sweep(shard *memoryShard, now time.Time) {
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	for name, c := range shard.byName {
+		c.mu.Lock()
+		c.trimOld(now)
+		if len(c.log)+len(c.keyed)+len(c.entries)+len(c.counts)+len(c.acks)+len(c.nodes)+len(c.queue) == 0 && !c.busy &&
+			now.Sub(c.used) > channelKept {
+			c.dead = true
+			delete(shard.byName, name)
+		}
+		c.mu.Unlock()
+	}
+}

@@ -1,0 +1,244 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
+
+const changesTogether = 128 // the most changes of members that are sent together
+
+// roster is who is in a channel, on all nodes. Subscribers know the members as they were announced; what has changed since is
+// announced with the next batch, in a large room once a second. The channel's lock guards it.
+type roster struct {
+	users   map[string]*member
+	entries map[entryKey]*entry
+	order   []*member // as they came; nil where one has gone
+	holes   int
+	serial  uint64
+	dirty   []*member
+	count   int    // how many are announced
+	pass    uint32 // of reading the entries
+	reading bool   // entries are being read
+	now     bool   // a large room is to announce what has changed
+	ops     ops
+}
+
+type entryKey struct{ lease, client string }
+
+// entry is one connection.
+type entry struct {
+	of      *member // nil: it has gone; kept while entries are being read
+	data    []byte
+	version uint64
+	pass    uint32 // when it was last seen
+}
+
+// member is a user.
+type member struct {
+	Member
+	conns   int
+	serial  uint64
+	version uint64 // of the entry that Data is of
+	shown   bool   // it is announced
+	changed bool   // so is what is not Data any more
+	dirty   bool
+}
+
+func newRoster() *roster {
+	return &roster{users: map[string]*member{}, entries: map[entryKey]*entry{}}
+}
+
+// busy reports whether the roster waits for the engine.
+func (r *roster) busy() bool { return r.reading || r.ops.running || len(r.ops.queue) > 0 }
+
+// due reports whether there is something to announce now.
+func (r *roster) due(ns *namespace) bool {
+	return len(r.dirty) > 0 && (r.now || len(r.users) < ns.LargeRoom)
+}
+
+// apply notes an entry.
+func (r *roster) apply(e Entry) {
+	k := entryKey{e.Lease, e.Client}
+	old := r.entries[k]
+	if old != nil && e.Version <= old.version {
+		old.pass = r.pass
+		return
+	}
+	if e.Gone {
+		r.drop(k, e.Version)
+		return
+	}
+	user := cmp.Or(e.User, e.Client)
+	if old != nil && old.of != nil && old.of.User != user {
+		r.drop(k, 0)
+		old = nil
+	}
+	m := r.users[user]
+	if m == nil {
+		r.serial++
+		m = &member{Member: Member{User: user}, serial: r.serial}
+		r.users[user] = m
+		r.order = append(r.order, m)
+	}
+	if old == nil || old.of == nil {
+		m.conns++
+		old = new(entry)
+		r.entries[k] = old
+	}
+	*old = entry{of: m, data: e.Data, version: e.Version, pass: r.pass}
+	if m.Data == nil && m.version == 0 || string(m.Data) != string(e.Data) {
+		m.changed = m.changed || m.shown && string(m.Data) != string(e.Data)
+		m.Data = e.Data
+		m.touch(r)
+	}
+	m.Client, m.version = e.Client, e.Version
+	if !m.shown {
+		m.touch(r)
+	}
+}
+
+// drop removes an entry. With a version, it is remembered while entries are being read.
+func (r *roster) drop(k entryKey, version uint64) {
+	old := r.entries[k]
+	delete(r.entries, k)
+	if r.reading && version > 0 {
+		r.entries[k] = &entry{version: version, pass: r.pass}
+	}
+	if old == nil || old.of == nil {
+		return
+	}
+	m := old.of
+	m.conns--
+	if m.conns == 0 {
+		m.Client = k.client
+		m.touch(r)
+	}
+}
+
+// dropLease removes the entries of a node.
+func (r *roster) dropLease(lease string) {
+	for k := range r.entries {
+		if k.lease == lease {
+			r.drop(k, 0)
+		}
+	}
+}
+
+// beginReading prepares for all entries to be applied that there are.
+func (r *roster) beginReading() { r.reading, r.pass = true, r.pass+1 }
+
+// endReading removes the entries that were not there and that no change has come for.
+func (r *roster) endReading(complete bool) {
+	r.reading = false
+	for k, e := range r.entries {
+		if e.of == nil {
+			delete(r.entries, k)
+		} else if complete && e.pass != r.pass {
+			r.drop(k, 0)
+		}
+	}
+}
+
+func (m *member) touch(r *roster) {
+	if !m.dirty {
+		m.dirty = true
+		r.dirty = append(r.dirty, m)
+	}
+}
+
+// flush moves what is to be announced into b.
+func (r *roster) flush(ns *namespace, b *batch) {
+	n := min(len(r.dirty), changesTogether)
+	for _, m := range r.dirty[:n] {
+		m.dirty = false
+		switch {
+		case m.conns > 0 && !m.shown:
+			m.shown, m.changed = true, false
+			r.count++
+			ns.joins.Add(1)
+			b.joins = append(b.joins, Change{Joined, m.Member})
+		case m.conns > 0 && m.changed:
+			m.changed = false
+			b.changes = append(b.changes, Change{Updated, m.Member})
+		case m.conns == 0:
+			if m.shown {
+				r.count--
+				ns.leaves.Add(1)
+				b.changes = append(b.changes, Change{Left, m.Member})
+			}
+			r.remove(m)
+		}
+	}
+	clear(r.dirty[:n])
+	if r.dirty = r.dirty[n:]; len(r.dirty) == 0 {
+		r.dirty, r.now = nil, false
+	}
+}
+
+// remove forgets a member.
+func (r *roster) remove(m *member) {
+	delete(r.users, m.User)
+	if i, ok := r.find(m.serial); ok {
+		r.order[i] = nil
+		r.holes++
+	}
+	if r.holes > len(r.order)/2 {
+		r.order = slices.DeleteFunc(r.order, func(m *member) bool { return m == nil })
+		r.holes = 0
+	}
+}
+
+// find returns the place of the first member with that serial number or a later one.
+func (r *roster) find(serial uint64) (int, bool) {
+	lo, hi := 0, len(r.order)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		at := mid
+		for at < hi && r.order[at] == nil {
+			at++
+		}
+		switch {
+		case at == hi:
+			hi = mid
+		case r.order[at].serial < serial:
+			lo = at + 1
+		default:
+			hi = mid
+		}
+	}
+	at := lo
+	for at < len(r.order) && r.order[at] == nil {
+		at++
+	}
+	return at, at < len(r.order) && r.order[at].serial == serial
+}
+
+// page returns how many members there are, and up to limit of them from a cursor on. The user self is among them, announced or
+// not; "" is none.
+func (r *roster) page(cursor string, limit int, self string) (users int, ms []Member, next string) {
+	users = r.count
+	me := r.users[self]
+	if self == "" || me == nil || me.shown {
+		me = nil
+	}
+	if me != nil {
+		users++
+		if limit > 0 && cursor == "" {
+			ms = append(ms, me.Member)
+		}
+	}
+	from, _ := strconv.ParseUint(cursor, 10, 64)
+	at, _ := r.find(from)
+	for ; at < len(r.order); at++ {
+		m := r.order[at]
+		if m == nil || !m.shown {
+			continue
+		}
+		if len(ms) >= limit {
+			return users, ms, strconv.FormatUint(m.serial, 10)
+		}
+		ms = append(ms, m.Member)
+	}
+	return users, ms, ""
+}

@@ -1,0 +1,204 @@
+package hub
+
+import "context"
+
+// CommandKind says what a Command does.
+type CommandKind uint8
+
+// The commands.
+const (
+	CommandDisconnect  CommandKind = iota // close the connections
+	CommandUnsubscribe                    // end the subscriptions to Channel, or all of them if that is ""
+)
+
+// Command is carried out on every node, for the sessions that it fits.
+type Command struct {
+	// Kind is what to do.
+	Kind CommandKind
+
+	// App is the application.
+	App string
+
+	// User and Client are whose sessions; "" means any. One of them is required for a disconnect.
+	User, Client string
+
+	// Except is a client that is left alone. "" means none.
+	Except string
+
+	// Channel is the channel to unsubscribe from.
+	Channel string
+
+	// Why is what the clients get as the reason.
+	Why Why
+}
+
+// fits reports whether the command is about a client.
+func (c *Command) fits(to *Client) bool {
+	return to.App == c.App && (c.User == "" || to.User == c.User) && (c.Client == "" || to.ID == c.Client) &&
+		(c.Except == "" || to.ID != c.Except)
+}
+
+// Do carries out a command on all nodes.
+func (h *Hub) Do(ctx context.Context, c Command) error {
+	if c.Kind == CommandDisconnect && c.User == "" && c.Client == "" {
+		return ErrUnsupported
+	}
+	if b, ok := h.engine.(Broadcast); ok {
+		return b.Broadcast(ctx, c)
+	}
+	(*sink)(h).Command(c)
+	return nil
+}
+
+// Command implements [Sink].
+func (s *sink) Command(c Command) {
+	h := (*Hub)(s)
+	h.tasks.do(func() { h.carryOut(c) })
+}
+
+func (h *Hub) carryOut(c Command) {
+	for _, s := range h.fitting(&c) {
+		switch c.Kind {
+		case CommandDisconnect:
+			s.end(c.Why)
+		case CommandUnsubscribe:
+			s.endSubscriptions(&c)
+		}
+	}
+}
+
+// fitting returns the sessions that a command is about.
+func (h *Hub) fitting(c *Command) []*Session {
+	var all []*Session
+	add := func(s *Session) {
+		if who := s.Client(); c.fits(&who) {
+			all = append(all, s)
+		}
+	}
+	if c.User == "" {
+		h.eachSession(add)
+		return all
+	}
+	shard := &h.sessions[h.shardOf(c.User)]
+	shard.mu.Lock()
+	some := sessionsIn(shard.users, c.User, nil)
+	shard.mu.Unlock()
+	for _, s := range some {
+		add(s)
+	}
+	return all
+}
+
+// endSubscriptions ends the subscriptions that a command is about.
+func (s *Session) endSubscriptions(c *Command) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.subs) - 1; i >= 0; i-- {
+		x := s.subs[i]
+		name := x.ch.local()
+		if c.Channel != "" && c.Channel != name {
+			continue
+		}
+		x.end()
+		if m, _ := s.client.Codec.Ended(name, c.Why); m != nil {
+			s.client.Out.SendPrepared(m) //nolint:errcheck // a client that is behind finds out when it publishes or comes back
+		}
+	}
+}
+
+// History reads the history of a channel.
+func (h *Hub) History(ctx context.Context, app, channel string, q HistoryQuery) (HistoryPage, error) {
+	if err := checkName(channel); err != nil {
+		return HistoryPage{}, err
+	}
+	if h.history == nil {
+		return HistoryPage{}, ErrUnsupported
+	}
+	return h.history.History(ctx, ChannelOf(app, channel), q)
+}
+
+// Trim drops the history of a channel up to an offset, that one included.
+func (h *Hub) Trim(ctx context.Context, app, channel string, through uint64) error {
+	if err := checkName(channel); err != nil {
+		return err
+	}
+	if h.history == nil {
+		return ErrUnsupported
+	}
+	return h.history.Trim(ctx, ChannelOf(app, channel), through)
+}
+
+// Snapshot reads a page of a keyed collection. See [Keyed]. To follow it, subscribe with the top of the first page as Since: what
+// has changed meanwhile comes again.
+func (h *Hub) Snapshot(ctx context.Context, app, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
+	if err := checkName(channel); err != nil {
+		return nil, "", Position{}, err
+	}
+	if h.keyed == nil {
+		return nil, "", Position{}, ErrUnsupported
+	}
+	return h.keyed.Snapshot(ctx, ChannelOf(app, channel), cursor, limit)
+}
+
+// Occupied returns a page of the channels of an application that have subscribers, by their names. See [Occupancy].
+func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int) (cs []Occupied, more bool, err error) {
+	if h.occupancy == nil {
+		return nil, false, ErrUnsupported
+	}
+	if after != "" {
+		after = ChannelOf(app, after)
+	}
+	cs, more, err = h.occupancy.Occupied(ctx, ChannelOf(app, prefix), after, limit)
+	for i := range cs {
+		_, cs[i].Channel = SplitChannel(cs[i].Channel)
+	}
+	return cs, more, err
+}
+
+// reportOccupied reports to the engine how many subscribers the channels of this node have, as far as that has changed.
+func (h *Hub) reportOccupied() {
+	if h.occupancy == nil || h.presence == nil {
+		return
+	}
+	lease := h.currentLease()
+	again := h.reported != lease
+	var cs []Occupied
+	h.eachChannel(func(ch *channel) {
+		ch.mu.Lock()
+		defer ch.mu.Unlock()
+		if n := len(ch.subs); n != ch.told || again && n > 0 {
+			ch.told = n
+			cs = append(cs, Occupied{ch.name, n})
+		}
+	})
+	h.reported = lease
+	for len(cs) > 0 {
+		n := min(len(cs), 1000)
+		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+		err := h.occupancy.Occupy(ctx, lease, cs[:n])
+		cancel()
+		if err != nil {
+			h.reported = "" // all of them again, with the next round
+			return
+		}
+		cs = cs[n:]
+	}
+}
+
+// Ack remembers that a device has read a channel up to a position: everything before it counts as read, too.
+func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error {
+	ps, ok := h.engine.(Positions)
+	if !ok {
+		return ErrUnsupported
+	}
+	return ps.SavePosition(ctx, ChannelOf(app, channel), device, p)
+}
+
+// Acked returns what Ack was called with last; nil if it was not.
+func (h *Hub) Acked(ctx context.Context, app, channel, device string) (*Position, error) {
+	ps, ok := h.engine.(Positions)
+	if !ok {
+		return nil, ErrUnsupported
+	}
+	return ps.Position(ctx, ChannelOf(app, channel), device)
+}

@@ -1,0 +1,351 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// sessionShard is a part of the table of sessions. Sessions of one user are in a chain.
+type sessionShard struct {
+	mu    sync.Mutex
+	users map[string]*Session
+	anon  map[string]*Session // without a user, by client ID
+}
+
+// Session is one client in the hub. Hub.Join makes one.
+type Session struct {
+	client     Client
+	hub        *Hub
+	next, prev *Session // in the chain of its shard, whose lock guards them
+
+	mu        sync.Mutex
+	subs      []*subscription
+	busy      int32  // how many subscriptions are being made
+	drains    uint32 // how often Drained was called
+	full      int64  // when the bucket of its rate is full again, in nanoseconds
+	behind    bool   // a subscription waits for Drained
+	refilling bool   // a goroutine sends what subscriptions have missed
+	left      bool
+}
+
+// state is what a subscription is in the middle of. The session's lock guards it.
+type state uint8
+
+const (
+	live   state = iota
+	behind       // it has missed something, and gets nothing until that is sent
+	ended
+)
+
+// What a subscriber wants, and has.
+const (
+	wantsDelta uint8 = 1 << iota
+	wantsChanges
+	isMember
+	hasBase // it has got the publication before the next one
+)
+
+// subscription is a session in a channel. The session's lock guards it, except for at and catching, which the channel's does.
+type subscription struct {
+	session  *Session
+	ch       *channel
+	lag      *lag   // what it has missed; nil unless it is behind
+	last     uint64 // the offset of the last publication that it has got
+	at       int32
+	state    state
+	flags    uint8
+	catching bool // it counts in the channel's waiting
+}
+
+// Join adds a session. Leave removes it: the Receiver of the connection calls that when it is closed.
+func (h *Hub) Join(c Client) (*Session, error) {
+	if h.closed() {
+		return nil, ErrClosed
+	}
+	s := &Session{client: c, hub: h}
+	h.link(s)
+	if h.closed() { // Close may have missed it
+		s.Leave()
+		return nil, ErrClosed
+	}
+	return s, nil
+}
+
+// chain returns the table and the key of a session's chain.
+func (h *Hub) chain(s *Session) (*sessionShard, *map[string]*Session, string) {
+	if s.client.User != "" {
+		shard := &h.sessions[h.shardOf(s.client.User)]
+		return shard, &shard.users, s.client.User
+	}
+	shard := &h.sessions[h.shardOf(s.client.ID)]
+	return shard, &shard.anon, s.client.ID
+}
+
+func (h *Hub) link(s *Session) {
+	shard, table, key := h.chain(s)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if *table == nil {
+		*table = map[string]*Session{}
+	}
+	s.next = (*table)[key]
+	if s.next != nil {
+		s.next.prev = s
+	}
+	(*table)[key] = s
+}
+
+func (h *Hub) unlink(s *Session) {
+	shard, table, key := h.chain(s)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	switch {
+	case s.prev != nil:
+		s.prev.next = s.next
+	case s.next != nil:
+		(*table)[key] = s.next
+	default:
+		delete(*table, key)
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.next, s.prev = nil, nil
+}
+
+// sessionsIn returns the sessions of chains.
+func sessionsIn(heads map[string]*Session, key string, all []*Session) []*Session {
+	for s := heads[key]; s != nil; s = s.next {
+		all = append(all, s)
+	}
+	return all
+}
+
+// eachSession calls f for every session, without a lock.
+func (h *Hub) eachSession(f func(*Session)) {
+	var some []*Session
+	for i := range h.sessions {
+		shard := &h.sessions[i]
+		shard.mu.Lock()
+		some = some[:0]
+		for key := range shard.users {
+			some = sessionsIn(shard.users, key, some)
+		}
+		for key := range shard.anon {
+			some = sessionsIn(shard.anon, key, some)
+		}
+		shard.mu.Unlock()
+		for _, s := range some {
+			f(s)
+		}
+	}
+}
+
+// Client returns who has joined.
+func (s *Session) Client() Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
+}
+
+// user returns who the session is as a member: its client ID if it has no user. The caller holds mu.
+func (s *Session) user() string {
+	if s.client.User != "" {
+		return s.client.User
+	}
+	return s.client.ID
+}
+
+// SetUser says who the client is, when it has authenticated after it joined. Subscriptions that are there stay as they are.
+func (s *Session) SetUser(user string, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left {
+		return
+	}
+	s.hub.unlink(s)
+	s.client.User, s.client.Data = user, data
+	s.hub.link(s)
+}
+
+// find returns the subscription to a channel. The caller holds mu.
+func (s *Session) find(name string) *subscription {
+	for _, x := range s.subs {
+		if x.ch.name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+// Subscribed reports whether the session is subscribed to a channel.
+func (s *Session) Subscribed(channel string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.find(ChannelOf(s.client.App, channel)) != nil
+}
+
+// Subscriptions returns the names of its channels.
+func (s *Session) Subscriptions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]string, len(s.subs))
+	for i, x := range s.subs {
+		names[i] = x.ch.local()
+	}
+	return names
+}
+
+// Unsubscribe ends a subscription: nothing of the channel is sent after it has returned.
+func (s *Session) Unsubscribe(channel string) error {
+	s.mu.Lock()
+	x := s.find(ChannelOf(s.client.App, channel))
+	if x != nil {
+		x.end()
+	}
+	s.mu.Unlock()
+	if x == nil {
+		return ErrNotSubscribed
+	}
+	return nil
+}
+
+// end ends the subscription. The caller holds the session's lock.
+func (x *subscription) end() {
+	s := x.session
+	x.state, x.lag = ended, nil
+	for i, y := range s.subs {
+		if y == x {
+			last := len(s.subs) - 1
+			s.subs[i] = s.subs[last]
+			s.subs[last] = nil
+			s.subs = s.subs[:last]
+			break
+		}
+	}
+	x.ch.remove(x)
+	if x.flags&isMember != 0 {
+		s.hub.withdraw(x.ch, s.client.ID)
+	}
+}
+
+// Leave ends the session: its subscriptions end and its members leave. It does not wait for the engine.
+func (s *Session) Leave() {
+	s.mu.Lock()
+	if s.left {
+		s.mu.Unlock()
+		return
+	}
+	s.left = true
+	for len(s.subs) > 0 {
+		s.subs[len(s.subs)-1].end()
+	}
+	s.subs = nil
+	s.hub.unlink(s)
+	s.mu.Unlock()
+}
+
+// end closes the connection. The session leaves when its Receiver gets to know of that.
+func (s *Session) end(why Why) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close(why)
+}
+
+// close is end for a caller that holds mu.
+func (s *Session) close(why Why) {
+	m, code, reason := s.client.Codec.Closing(why)
+	if m != nil {
+		s.client.Out.SendPrepared(m) //nolint:errcheck // a client that cannot be reached is closed all the same
+	}
+	if s.client.Out.Shut(code, reason) != nil {
+		s.client.Out.Shut(websocket.CodeGoingAway, "") //nolint:errcheck // the codec's code was not one; this is
+	}
+}
+
+// permit asks whether the client may do something.
+func (s *Session) permit(action, channel string) error {
+	if err := checkName(channel); err != nil {
+		return err
+	}
+	if len(channel) > len(userPrefix) && channel[:len(userPrefix)] == userPrefix {
+		s.mu.Lock()
+		user := s.client.User
+		s.mu.Unlock()
+		if user == "" || channel != UserChannel(user) || action == ActionPublish {
+			return ErrNotYours
+		}
+		return nil
+	}
+	if s.client.Allow == nil {
+		return nil
+	}
+	return s.client.Allow(action, channel)
+}
+
+// Publish publishes p in a channel for the client: as far as Allow, the rate and the size permit it. Client, User and Info
+// are set. p must not be modified any more. See [Hub.Publish].
+func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o *PublishOptions) (Published, error) {
+	if err := s.permit(ActionPublish, channel); err != nil {
+		return Published{}, err
+	}
+	ns := s.hub.namespaceOf(s.client.App, channel)
+	s.mu.Lock()
+	p.Client, p.User, p.Info = s.client.ID, s.client.User, s.client.Data
+	left := s.left
+	fast := !left && !s.spend(ns)
+	s.mu.Unlock()
+	if left {
+		return Published{}, ErrClosed
+	}
+	if fast {
+		ns.rejected.Add(1)
+		return Published{}, ErrTooFast
+	}
+	done, err := s.hub.publish(ctx, ns, ChannelOf(s.client.App, channel), p, o)
+	if err == ErrTooBig { //nolint:errorlint // it is never wrapped
+		ns.rejected.Add(1)
+	}
+	return done, err
+}
+
+// spend takes a publication out of the bucket of the session's rate. The caller holds mu.
+func (s *Session) spend(ns *namespace) bool {
+	if ns.Rate <= 0 {
+		return true
+	}
+	now, cost := time.Now().UnixNano(), int64(time.Second)/int64(ns.Rate)
+	full := max(s.full, now) + cost
+	if full-now > cost*int64(max(ns.Burst, 1)) {
+		return false
+	}
+	s.full = full
+	return true
+}
+
+// History reads the history of a channel, as far as Allow permits it.
+func (s *Session) History(ctx context.Context, channel string, q HistoryQuery) (HistoryPage, error) {
+	if err := s.permit(ActionHistory, channel); err != nil {
+		return HistoryPage{}, err
+	}
+	return s.hub.History(ctx, s.client.App, channel, q)
+}
+
+// Snapshot reads a page of a keyed collection, as far as Allow permits to subscribe. See [Hub.Snapshot].
+func (s *Session) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
+	if err := s.permit(ActionSubscribe, channel); err != nil {
+		return nil, "", Position{}, err
+	}
+	return s.hub.Snapshot(ctx, s.client.App, channel, cursor, limit)
+}
+
+// Members returns a page of the members of a channel, as far as Allow permits it. See [Hub.Members].
+func (s *Session) Members(ctx context.Context, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
+	if err := s.permit(ActionPresence, channel); err != nil {
+		return nil, "", 0, err
+	}
+	return s.hub.Members(ctx, s.client.App, channel, cursor, limit)
+}

@@ -1,0 +1,356 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	catchUpCount = 128  // publications that are sent to a slow subscriber in one go
+	maxMissed    = 1024 // members whose changes a slow subscriber may miss
+	maxLatest    = 100_000
+)
+
+// lag is what a subscriber that is behind has missed, beside publications.
+type lag struct {
+	lost    bool              // it cannot be told what it has missed
+	changes map[string]missed // by user
+}
+
+// missed is what a subscriber does not know of a member.
+type missed struct {
+	knew bool   // whether the member was there as far as it knows
+	last Change // what has happened last
+}
+
+// fallBehind is called when the client's queue had no room for b. The caller holds the session's lock.
+func (x *subscription) fallBehind(ch *channel, b *batch) {
+	ch.ns.slow.Add(1)
+	if ch.ns.Slow == SlowClose {
+		x.session.close(WhySlow)
+		x.end()
+		return
+	}
+	x.state, x.lag = behind, new(lag)
+	x.flags &^= hasBase
+	x.session.behind = true
+	x.miss(ch, b)
+}
+
+// miss notes what of b the subscriber does not get. The caller holds the session's lock.
+func (x *subscription) miss(ch *channel, b *batch) {
+	for _, p := range b.ps {
+		switch {
+		case ch.ns.Slow == SlowDrop, p.Offset == 0 && x.session.hub.keeps(ch):
+			ch.ns.dropped.Add(1)
+		case p.Offset == 0 && (ch.ns.Slow != SlowLatest || p.Key == ""):
+			ch.ns.dropped.Add(1)
+			x.lag.lost = x.lag.lost || ch.ns.Slow == SlowRefill
+		}
+	}
+	if x.flags&wantsChanges == 0 {
+		return
+	}
+	for _, cs := range [][]Change{b.joins, b.changes} {
+		for _, c := range cs {
+			if c.notFor(x.session) {
+				continue
+			}
+			m, again := x.lag.changes[c.User]
+			if !again {
+				m.knew = c.Kind != Joined
+			}
+			m.last = c
+			if x.lag.changes == nil {
+				x.lag.changes = map[string]missed{}
+			}
+			x.lag.changes[c.User] = m
+		}
+	}
+	if len(x.lag.changes) > maxMissed {
+		x.lag.lost, x.lag.changes = true, nil
+	}
+}
+
+// news returns the changes that bring the subscriber up to date.
+func (l *lag) news() []Change {
+	var cs []Change
+	for _, m := range l.changes {
+		switch here := m.last.Kind != Left; {
+		case m.knew && here:
+			m.last.Kind = Updated
+		case here:
+			m.last.Kind = Joined
+		case !m.knew:
+			continue
+		}
+		cs = append(cs, m.last)
+	}
+	return cs
+}
+
+// lose is called when the engine has lost publications for good. The caller holds the session's lock.
+func (x *subscription) lose(ch *channel, b *batch) {
+	if x.state == behind {
+		x.lag.lost = true
+		return
+	}
+	m, _ := x.session.client.Codec.Ended(ch.local(), WhyInsufficient)
+	if m == nil { // the protocol knows no such thing: its clients expect no more than what there is
+		x.last = b.to
+		x.flags &^= hasBase
+		return
+	}
+	if errors.Is(x.session.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
+		x.fallBehind(ch, b)
+		if x.lag != nil {
+			x.lag.lost = true
+		}
+		return
+	}
+	ch.ns.insufficient.Add(1)
+	x.end()
+}
+
+// Drained continues with what a full queue had no room for. The Receiver of the connection calls it when its own Drained is
+// called. It does not wait.
+func (s *Session) Drained() {
+	s.mu.Lock()
+	s.drains++
+	begin := s.behind && !s.refilling && !s.left
+	s.refilling = s.refilling || begin
+	s.mu.Unlock()
+	if begin {
+		s.hub.tasks.do(s.refill)
+	}
+}
+
+// refill sends what subscriptions have missed, until the queue is full again.
+func (s *Session) refill() {
+	for {
+		s.mu.Lock()
+		drains := s.drains
+		var late []*subscription
+		for _, x := range s.subs {
+			if x.state == behind {
+				late = append(late, x)
+			}
+		}
+		if len(late) == 0 {
+			s.behind, s.refilling = false, false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		for _, x := range late {
+			if x.catchUp() {
+				continue
+			}
+			s.mu.Lock()
+			if s.drains == drains {
+				s.refilling = false // Drained begins again
+				s.mu.Unlock()
+				return
+			}
+			s.mu.Unlock()
+			break
+		}
+	}
+}
+
+// catch has the channel's window keep more while the subscriber catches up.
+func (x *subscription) catch() (done func()) {
+	set := func(on bool) {
+		x.ch.mu.Lock()
+		defer x.ch.mu.Unlock()
+		if x.catching == on {
+			return
+		}
+		x.catching = on
+		if on {
+			x.ch.waiting++
+		} else {
+			x.ch.waiting--
+		}
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+// catchUp sends what the subscriber has missed, and reports false when the queue is full again.
+func (x *subscription) catchUp() bool {
+	s, ch := x.session, x.ch
+	defer x.catch()()
+	for {
+		s.mu.Lock()
+		if x.state != behind {
+			s.mu.Unlock()
+			return true
+		}
+		if x.lag.lost {
+			done := x.insufficient()
+			s.mu.Unlock()
+			return done
+		}
+		ch.mu.Lock()
+		ps, known := x.missing()
+		since := Position{ch.epoch, x.last}
+		to := ch.last
+		ch.mu.Unlock()
+		if known && len(ps) <= catchUpCount {
+			done := x.resume(ps, to)
+			s.mu.Unlock()
+			return done
+		}
+		s.mu.Unlock()
+		if known {
+			ps = ps[:catchUpCount]
+		} else {
+			ps = x.read(since)
+		}
+		ms := x.encode(ps) // while others may send to the session
+		s.mu.Lock()
+		done := x.state != behind || x.lag.lost || x.sendMissed(ps, ms)
+		s.mu.Unlock()
+		if !done {
+			return false
+		}
+	}
+}
+
+// missing returns what the subscriber has missed as far as this node knows, and whether that is all. The caller holds the locks of
+// the session and of the channel.
+func (x *subscription) missing() ([]*Publication, bool) {
+	ch := x.ch
+	switch {
+	case ch.ns.Slow == SlowDrop:
+		return nil, true
+	case ch.ns.Slow == SlowLatest:
+		if x.last < ch.floor {
+			x.lag.lost = true
+			return nil, false
+		}
+		ps := slices.DeleteFunc(slices.Collect(maps.Values(ch.latest)), func(p *Publication) bool { return p.Offset <= x.last })
+		slices.SortFunc(ps, func(a, b *Publication) int { return cmp.Compare(a.Offset, b.Offset) })
+		return ps, true
+	}
+	ps, all := ch.window.since(x.last)
+	if !all && !x.session.hub.keeps(ch) {
+		return nil, true // what is not kept has been noted as lost
+	}
+	return slices.Clone(ps), all
+}
+
+// read reads what follows a position from the history. nil means that something is lost, or that there is nothing.
+func (x *subscription) read(since Position) []*Publication {
+	s := x.session
+	ctx, cancel := context.WithTimeout(s.hub.ctx, engineWait)
+	defer cancel()
+	page, err := s.hub.history.History(ctx, x.ch.name, HistoryQuery{Since: &since, Limit: catchUpCount})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.state != behind {
+		return nil
+	}
+	if err != nil || page.Err != nil {
+		x.lag.lost = true
+		return nil
+	}
+	if len(page.Publications) == 0 {
+		x.last = max(x.last, page.Top.Offset) // what there was has expired
+	}
+	return page.Publications
+}
+
+// encode returns ps as messages; nil for those that the client does not get.
+func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
+	c, name, now := &x.session.client, x.ch.local(), time.Now()
+	ms := make([]*websocket.Prepared, len(ps))
+	for i, p := range ps {
+		if !p.Expired(now) && (p.NotTo == "" || p.NotTo != c.ID) {
+			ms[i], _ = c.Codec.Publication(name, p, nil)
+		}
+	}
+	return ms
+}
+
+// sendMissed sends the messages of ps, as many together as a queue has room for, and reports false when it is full. The caller
+// holds the session's lock.
+func (x *subscription) sendMissed(ps []*Publication, ms []*websocket.Prepared) bool {
+	for len(ps) > 0 {
+		var out []*websocket.Prepared
+		n, bytes := 0, 0
+		for n < len(ps) && (n == 0 || bytes+len(ps[n].Data)+messageCost <= batchBytes) {
+			bytes += len(ps[n].Data) + messageCost
+			if ms[n] != nil {
+				out = append(out, ms[n])
+			}
+			n++
+		}
+		if len(out) > 0 && x.session.client.Out.SendPrepared(out...) != nil {
+			return false // full, or the connection is at its end
+		}
+		x.last = max(x.last, ps[n-1].Offset)
+		x.ch.ns.refilled.Add(uint64(n))
+		ps, ms = ps[n:], ms[n:]
+	}
+	return true
+}
+
+// resume sends the last of what was missed, and has the subscriber get what is published again. The caller holds the session's
+// lock.
+func (x *subscription) resume(ps []*Publication, to uint64) bool {
+	if !x.sendMissed(ps, x.encode(ps)) {
+		return false
+	}
+	x.last = max(x.last, to)
+	if cs := x.lag.news(); len(cs) > 0 {
+		ms, _ := x.session.client.Codec.Members(x.ch.local(), cs)
+		ms = slices.DeleteFunc(ms, func(m *websocket.Prepared) bool { return m == nil })
+		if len(ms) > 0 && x.session.client.Out.SendPrepared(ms...) != nil {
+			return false
+		}
+	}
+	x.state, x.lag = live, nil
+	return true
+}
+
+// insufficient ends a subscription of which messages are lost. The caller holds the session's lock.
+func (x *subscription) insufficient() bool {
+	s := x.session
+	m, _ := s.client.Codec.Ended(x.ch.local(), WhyInsufficient)
+	if m == nil {
+		s.close(WhySlow)
+	} else if errors.Is(s.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
+		return false
+	}
+	x.ch.ns.insufficient.Add(1)
+	x.end()
+	return true
+}
+
+// setLatest remembers p as the latest of its key. The caller holds mu.
+func (ch *channel) setLatest(p *Publication) {
+	if ch.latest == nil {
+		ch.latest = map[string]*Publication{}
+	}
+	ch.latest[p.Key] = p
+	if len(ch.latest) <= maxLatest {
+		return
+	}
+	for key, q := range ch.latest {
+		if q.Removed {
+			ch.floor = max(ch.floor, q.Offset)
+			delete(ch.latest, key)
+		}
+	}
+	if len(ch.latest) > maxLatest*3/4 {
+		ch.latest, ch.floor = nil, ch.last
+	}
+}
