@@ -1,7 +1,11 @@
 package hub_test
 
 import (
+	"context"
+	"errors"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/enginetest"
@@ -9,7 +13,209 @@ import (
 
 func TestMemory(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Pure: true}, func(testing.TB) enginetest.Cluster {
-		m := hub.NewMemory()
-		return enginetest.Cluster{Node: func(testing.TB) hub.Engine { return m.Node() }}
+		c := &faultyCluster{memory: hub.NewMemory()}
+		return enginetest.Cluster{
+			Node:   func(testing.TB) hub.Engine { return c.node() },
+			Kill:   func(e hub.Engine) { e.(*faultyNode).set(dead) },
+			Faults: map[string]func(testing.TB) func(){"a cut": c.fault(cut), "a pause": c.fault(paused), "lost deliveries": c.fault(lossy)},
+		}
 	})
+}
+
+// What may be wrong with a node.
+type condition int
+
+const (
+	fine   condition = iota
+	cut              // calls fail, and what is delivered is lost; then the engine reports a gap
+	paused           // calls and deliveries wait
+	lossy            // every third delivery is lost, which the engine does not notice
+	dead             // as cut, and nothing ends it
+)
+
+var errCut = errors.New("the connection is cut")
+
+type faultyCluster struct {
+	memory *hub.Memory
+	mu     sync.Mutex
+	nodes  []*faultyNode
+}
+
+func (c *faultyCluster) node() *faultyNode {
+	e := c.memory.Node()
+	n := &faultyNode{inner: e.(inner), ended: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = append(c.nodes, n)
+	return n
+}
+
+// fault returns what has every node be in some condition.
+func (c *faultyCluster) fault(to condition) func(testing.TB) func() {
+	set := func(to condition) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, n := range c.nodes {
+			n.set(to)
+		}
+	}
+	return func(testing.TB) func() {
+		set(to)
+		return func() { set(fine) }
+	}
+}
+
+// inner is all that the engine in memory can do.
+type inner interface {
+	hub.Engine
+	hub.Keyed
+	hub.Occupancy
+	hub.Positions
+	historian
+	presence
+	broadcaster
+	prober
+}
+
+type (
+	historian   = hub.History
+	presence    = hub.Presence
+	broadcaster = hub.Broadcast
+	prober      = hub.Probe
+)
+
+// faultyNode is a node of the engine in memory that things happen to.
+type faultyNode struct {
+	inner
+
+	mu    sync.Mutex
+	is    condition
+	ended chan struct{} // closed when the condition ends
+	sink  hub.Sink
+	count int
+}
+
+func (n *faultyNode) set(to condition) {
+	n.mu.Lock()
+	was, s := n.is, n.sink
+	n.is = to
+	close(n.ended)
+	n.ended = make(chan struct{})
+	n.mu.Unlock()
+	if was == cut && to == fine && s != nil {
+		s.Gap()
+	}
+}
+
+// call waits until the node can be reached, or fails.
+func (n *faultyNode) call(ctx context.Context) error {
+	for {
+		n.mu.Lock()
+		is, ended := n.is, n.ended
+		n.mu.Unlock()
+		switch is {
+		case cut, dead:
+			return errCut
+		case paused:
+			select {
+			case <-ended:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// delivery waits until something can be delivered, and reports whether it arrives.
+func (n *faultyNode) delivery() bool {
+	for {
+		n.mu.Lock()
+		is, ended := n.is, n.ended
+		n.count++
+		count := n.count
+		n.mu.Unlock()
+		switch is {
+		case cut, dead:
+			return false
+		case lossy:
+			return count%3 != 0
+		case paused:
+			<-ended
+		default:
+			return true
+		}
+	}
+}
+
+func (n *faultyNode) Run(ctx context.Context, s hub.Sink) error {
+	n.mu.Lock()
+	n.sink = s
+	n.mu.Unlock()
+	return n.inner.Run(ctx, &faultySink{s, n})
+}
+
+func (n *faultyNode) Subscribe(ctx context.Context, channels ...string) error {
+	if err := n.call(ctx); err != nil {
+		return err
+	}
+	return n.inner.Subscribe(ctx, channels...)
+}
+
+func (n *faultyNode) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+	if err := n.call(ctx); err != nil {
+		return hub.Published{}, err
+	}
+	done, err := n.inner.Publish(ctx, channel, p, o)
+	if err == nil {
+		err = n.call(ctx) // it may be published without an acknowledgement
+	}
+	return done, err
+}
+
+func (n *faultyNode) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	if err := n.call(ctx); err != nil {
+		return hub.HistoryPage{}, err
+	}
+	return n.inner.History(ctx, channel, q)
+}
+
+func (n *faultyNode) Put(ctx context.Context, channel string, es ...hub.Entry) error {
+	if err := n.call(ctx); err != nil {
+		return err
+	}
+	return n.inner.Put(ctx, channel, es...)
+}
+
+func (n *faultyNode) Lease(ctx context.Context, lease string, ttl time.Duration) error {
+	if err := n.call(ctx); err != nil {
+		return err
+	}
+	return n.inner.Lease(ctx, lease, ttl)
+}
+
+func (n *faultyNode) Release(ctx context.Context, lease string) error {
+	if err := n.call(ctx); err != nil {
+		return err
+	}
+	return n.inner.Release(ctx, lease)
+}
+
+// faultySink is a hub as a faulty node's engine sees it. Ends of leases and commands are not lost: the engine asks for them.
+type faultySink struct {
+	hub.Sink
+	node *faultyNode
+}
+
+func (s *faultySink) Deliver(channel string, ps []*hub.Publication) {
+	if s.node.delivery() {
+		s.Sink.Deliver(channel, ps)
+	}
+}
+
+func (s *faultySink) Members(channel string, es []hub.Entry) {
+	if s.node.delivery() {
+		s.Sink.Members(channel, es)
+	}
 }

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,6 +16,7 @@ const (
 	flowChannels   = 3
 	flowPublishers = 2 // for each channel
 	flowReaders    = 4 // for each channel and hub that come and go
+	flowTime       = 2 * time.Minute
 )
 
 // flow publishes without pause on three nodes, while subscribers come and go on all of them, and while a fault happens. Each
@@ -28,18 +30,20 @@ func flow(s *suite, fault string) {
 	for range 3 {
 		f.hubs = append(f.hubs, s.hub())
 	}
+	ctx, cancel := context.WithTimeout(s.Context(), flowTime)
+	defer cancel()
 	var publishers, readers sync.WaitGroup
 	f.there.Add(flowChannels * flowReaders * len(f.hubs))
 	for ch := range flowChannels {
 		for i := range f.hubs {
 			for r := range flowReaders {
-				readers.Go(func() { f.read(fmt.Sprint("history:flow", ch), i+r, r) })
+				readers.Go(func() { f.read(ctx, fmt.Sprint("history:flow", ch), i+r, r) })
 			}
 		}
 		for p := range flowPublishers {
 			publishers.Go(func() {
 				f.there.Wait() // each reader is to see all there is
-				f.publish(fmt.Sprint("history:flow", ch), p)
+				f.publish(ctx, fmt.Sprint("history:flow", ch), p)
 			})
 		}
 	}
@@ -68,8 +72,7 @@ type flowing struct {
 }
 
 // publish publishes numbers, each until it is acknowledged.
-func (f *flowing) publish(channel string, p int) {
-	ctx := bounded.Context(f)
+func (f *flowing) publish(ctx context.Context, channel string, p int) {
 	for n := 1; n <= f.opts.Flow; n++ {
 		for {
 			h := f.hubs[(n+p)%len(f.hubs)]
@@ -133,9 +136,10 @@ func (r *reader) full() bool {
 
 // read has a client subscribe, read some messages, leave and come back to the next node, until it has the last ones. r varies how
 // many it reads.
-func (f *flowing) read(channel string, at, r int) {
+func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 	x := &reader{f: f, name: fmt.Sprint(channel, " ", at, " ", r)}
-	ctx := bounded.Context(f)
+	there := sync.OnceFunc(f.there.Done)
+	defer there()
 	for turn := 0; ; turn++ {
 		c := newClient(f.hubs[(at+turn)%len(f.hubs)], fmt.Sprint(x.name, "/", turn))
 		if c == nil {
@@ -153,9 +157,7 @@ func (f *flowing) read(channel string, at, r int) {
 			c.Session.Leave()
 			continue // during a fault
 		}
-		if turn == 0 {
-			f.there.Done()
-		}
+		there()
 		over := false
 		for some := 0; err == nil && !over && some < 50<<r; {
 			es := c.Take()
