@@ -184,25 +184,56 @@ func (h *Hub) eachChannel(f func(*channel)) {
 	}
 }
 
-// closeIdle unsubscribes from channels that have had no subscriber for a while.
-func (h *Hub) closeIdle() {
-	linger := max(h.opts.Linger, 0)
-	now := time.Now()
-	var idle []*channel
-	h.eachChannel(func(ch *channel) {
-		ch.mu.Lock()
-		defer ch.mu.Unlock()
-		if ch.ready && ch.gone == nil && ch.pins == 0 && ch.told == 0 && len(ch.subs) == 0 && now.Sub(ch.idle) >= linger &&
-			!ch.draining && (ch.roster == nil || !ch.roster.busy()) {
-			ch.gone = make(chan struct{})
-			idle = append(idle, ch)
+// round is one round of housekeeping.
+type round struct {
+	h        *Hub
+	now      time.Time
+	lease    string
+	again    bool // all subscribers are to be reported
+	idle     []*channel
+	occupied []Occupied
+}
+
+func (h *Hub) newRound() *round {
+	r := &round{h: h, now: time.Now(), lease: h.currentLease()}
+	r.again = h.reported != r.lease
+	return r
+}
+
+// look does what is to be done about a channel.
+func (r *round) look(ch *channel) {
+	ch.mu.Lock()
+	n := len(ch.subs)
+	if r.h.occupancy != nil && r.h.presence != nil && (n != ch.told || r.again && n > 0) {
+		ch.told = n
+		r.occupied = append(r.occupied, Occupied{ch.name, n})
+	} else if n == 0 && ch.pins == 0 && ch.ready && ch.gone == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
+		r.now.Sub(ch.idle) >= r.h.opts.Linger {
+		ch.gone = make(chan struct{})
+		r.idle = append(r.idle, ch)
+	}
+	run := nothing
+	if ch.roster != nil && len(ch.roster.dirty) > 0 {
+		ch.roster.now = true
+		run = r.h.schedule(ch)
+	}
+	ch.mu.Unlock()
+	run()
+}
+
+// report reports to the engine how many subscribers channels have, as far as that has changed.
+func (r *round) report() {
+	r.h.reported = r.lease
+	for cs := r.occupied; len(cs) > 0; {
+		n := min(len(cs), engineNames)
+		ctx, cancel := context.WithTimeout(r.h.ctx, engineWait)
+		err := r.h.occupancy.Occupy(ctx, r.lease, cs[:n])
+		cancel()
+		if err != nil {
+			r.h.reported = "" // all of them again, with the next round
+			return
 		}
-	})
-	for len(idle) > 0 {
-		n := min(len(idle), 1000)
-		some := idle[:n]
-		idle = idle[n:]
-		h.tasks.do(func() { h.leave(some) })
+		cs = cs[n:]
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	pauseOfRun  = 100 * time.Millisecond
 	houseKeep   = time.Second // between two rounds of housekeeping
 	maxPauseRun = 5 * time.Second
+	engineNames = 1000 // the most channels that are named in one call
 )
 
 // Hub has the channels of one node. New makes one.
@@ -187,7 +188,7 @@ func (h *Hub) subscribeAgain() {
 	var names []string
 	h.eachChannel(func(ch *channel) { names = append(names, ch.name) })
 	for len(names) > 0 {
-		n := min(len(names), 1000)
+		n := min(len(names), engineNames)
 		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
 		err := h.engine.Subscribe(ctx, names[:n]...)
 		cancel()
@@ -221,12 +222,19 @@ func (h *Hub) keepProbing(p Probe) {
 	}
 }
 
-// housekeeping closes channels without subscribers, and has large rooms announce what has changed.
+// housekeeping closes channels without subscribers, has large rooms announce what has changed, and reports to the engine which
+// channels have subscribers.
 func (h *Hub) housekeeping() {
 	for h.sleep(houseKeep) {
-		h.announceRooms()
-		h.reportOccupied()
-		h.closeIdle()
+		r := h.newRound()
+		h.eachChannel(r.look)
+		r.report()
+		for len(r.idle) > 0 {
+			n := min(len(r.idle), engineNames)
+			some := r.idle[:n]
+			r.idle = r.idle[n:]
+			h.tasks.do(func() { h.leave(some) })
+		}
 	}
 }
 

@@ -320,20 +320,6 @@ func (h *Hub) reloadRoster(ch *channel) {
 	}
 }
 
-// announceRooms has large rooms announce what has changed.
-func (h *Hub) announceRooms() {
-	h.eachChannel(func(ch *channel) {
-		if ch.roster == nil {
-			return
-		}
-		ch.mu.Lock()
-		ch.roster.now = len(ch.roster.dirty) > 0
-		run := h.schedule(ch)
-		ch.mu.Unlock()
-		run()
-	})
-}
-
 // Update changes the session's data as a member of a channel.
 func (s *Session) Update(ctx context.Context, channel string, data []byte) error {
 	s.mu.Lock()

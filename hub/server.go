@@ -155,36 +155,6 @@ func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int
 	return cs, more, err
 }
 
-// reportOccupied reports to the engine how many subscribers the channels of this node have, as far as that has changed.
-func (h *Hub) reportOccupied() {
-	if h.occupancy == nil || h.presence == nil {
-		return
-	}
-	lease := h.currentLease()
-	again := h.reported != lease
-	var cs []Occupied
-	h.eachChannel(func(ch *channel) {
-		ch.mu.Lock()
-		defer ch.mu.Unlock()
-		if n := len(ch.subs); n != ch.told || again && n > 0 {
-			ch.told = n
-			cs = append(cs, Occupied{ch.name, n})
-		}
-	})
-	h.reported = lease
-	for len(cs) > 0 {
-		n := min(len(cs), 1000)
-		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
-		err := h.occupancy.Occupy(ctx, lease, cs[:n])
-		cancel()
-		if err != nil {
-			h.reported = "" // all of them again, with the next round
-			return
-		}
-		cs = cs[n:]
-	}
-}
-
 // Ack remembers that a device has read a channel up to a position: everything before it counts as read, too.
 func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error {
 	ps, ok := h.engine.(Positions)
