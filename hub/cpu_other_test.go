@@ -1,0 +1,8 @@
+//go:build !unix
+
+package hub_test
+
+import "time"
+
+// cpu returns 0: it is not known here.
+func cpu() time.Duration { return 0 }
