@@ -2,9 +2,16 @@ package hub
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 )
+
+// channelTable is the channels of a node.
+type channelTable struct {
+	seed   maphash.Seed
+	shards [shards]channelShard
+}
 
 // channelShard is a part of the table of channels.
 type channelShard struct {
@@ -50,7 +57,7 @@ func (ch *channel) local() string {
 
 // acquire returns a channel that is open, and pins it. The caller unpins it.
 func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel, error) {
-	shard := &h.channels[h.shardOf(name)]
+	shard := h.channels.shard(name)
 	for {
 		shard.mu.Lock()
 		ch := shard.byName[name]
@@ -126,7 +133,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 		}
 	}
 	if err == nil && ch.roster != nil {
-		err = h.loadRoster(ctx, ch)
+		err = h.tenancy.loadRoster(ctx, ch)
 	}
 	if err != nil {
 		shard.mu.Lock()
@@ -148,7 +155,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 
 // unsubscribeFailed ends a subscription at the engine that may have been made, unless another has begun.
 func (h *Hub) unsubscribeFailed(name string) {
-	if h.lookup(name) != nil {
+	if h.channels.lookup(name) != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
@@ -159,19 +166,24 @@ func (h *Hub) unsubscribeFailed(name string) {
 // keeps reports whether a channel has a history.
 func (h *Hub) keeps(ch *channel) bool { return h.history != nil && ch.ns.History > 0 }
 
+// shard returns where a channel is.
+func (t *channelTable) shard(name string) *channelShard {
+	return &t.shards[maphash.String(t.seed, name)%shards]
+}
+
 // lookup returns a channel that is there.
-func (h *Hub) lookup(name string) *channel {
-	shard := &h.channels[h.shardOf(name)]
+func (t *channelTable) lookup(name string) *channel {
+	shard := t.shard(name)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
 	return shard.byName[name]
 }
 
 // eachChannel calls f for every channel, without a lock.
-func (h *Hub) eachChannel(f func(*channel)) {
+func (t *channelTable) each(f func(*channel)) {
 	var some []*channel
-	for i := range h.channels {
-		shard := &h.channels[i]
+	for i := range t.shards {
+		shard := &t.shards[i]
 		shard.mu.RLock()
 		some = some[:0]
 		for _, ch := range shard.byName {
@@ -247,7 +259,7 @@ func (h *Hub) leave(chs []*channel) {
 	defer cancel()
 	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // what is still delivered is ignored
 	for _, ch := range chs {
-		shard := &h.channels[h.shardOf(ch.name)]
+		shard := h.channels.shard(ch.name)
 		shard.mu.Lock()
 		delete(shard.byName, ch.name)
 		shard.mu.Unlock()

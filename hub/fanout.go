@@ -24,7 +24,7 @@ type sink Hub
 // Deliver implements [Sink].
 func (s *sink) Deliver(name string, ps []*Publication) {
 	h := (*Hub)(s)
-	ch := h.lookup(name)
+	ch := h.channels.lookup(name)
 	if ch == nil {
 		return
 	}
@@ -52,15 +52,15 @@ func (s *sink) Gap(names ...string) {
 		run := h.schedule(ch)
 		ch.mu.Unlock()
 		if reload {
-			h.tasks.do(func() { h.reloadRoster(ch) })
+			h.tasks.do(func() { h.tenancy.reloadRoster(ch) })
 		}
 		run()
 	}
 	if len(names) == 0 {
-		h.eachChannel(check)
+		h.channels.each(check)
 	}
 	for _, name := range names {
-		if ch := h.lookup(name); ch != nil {
+		if ch := h.channels.lookup(name); ch != nil {
 			check(ch)
 		}
 	}

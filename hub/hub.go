@@ -30,9 +30,8 @@ type Hub struct {
 	occupancy  Occupancy
 	namespaces []*namespace
 
-	seed     maphash.Seed
-	channels [shards]channelShard
-	sessions [shards]sessionShard
+	channels channelTable
+	sessions sessionTable
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -58,19 +57,20 @@ type health struct {
 // New starts a hub. Close ends it.
 func New(o Options) *Hub {
 	o = o.withDefaults()
-	h := &Hub{opts: o, engine: o.Engine, namespaces: newNamespaces(o.Namespaces), seed: maphash.MakeSeed()}
+	h := &Hub{opts: o, engine: o.Engine, namespaces: newNamespaces(o.Namespaces)}
 	h.history, _ = o.Engine.(History)
 	h.presence, _ = o.Engine.(Presence)
 	h.keyed, _ = o.Engine.(Keyed)
 	h.occupancy, _ = o.Engine.(Occupancy)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.tasks.wg = &h.wg
+	h.channels.seed, h.sessions.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	h.fan.start(h, runtime.GOMAXPROCS(0))
-	h.tenancy.init()
+	h.tenancy.init(h)
 	h.wg.Go(h.run)
 	h.wg.Go(h.housekeeping)
 	if h.presence != nil {
-		h.wg.Go(h.keepLease)
+		h.wg.Go(h.tenancy.keepLease)
 	}
 	if p, ok := o.Engine.(Probe); ok && o.ProbeEvery > 0 {
 		h.wg.Go(func() { h.keepProbing(p) })
@@ -89,7 +89,7 @@ func (h *Hub) Close() error {
 		h.wg.Wait()
 		return nil
 	}
-	h.eachSession(func(s *Session) {
+	h.sessions.each(func(s *Session) {
 		s.end(WhyShutdown)
 		s.Leave()
 	})
@@ -186,7 +186,7 @@ func (h *Hub) sleep(d time.Duration) bool {
 // subscribeAgain subscribes to all channels after the engine was started again.
 func (h *Hub) subscribeAgain() {
 	var names []string
-	h.eachChannel(func(ch *channel) { names = append(names, ch.name) })
+	h.channels.each(func(ch *channel) { names = append(names, ch.name) })
 	for len(names) > 0 {
 		n := min(len(names), engineNames)
 		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
@@ -227,7 +227,7 @@ func (h *Hub) keepProbing(p Probe) {
 func (h *Hub) housekeeping() {
 	for h.sleep(houseKeep) {
 		r := h.newRound()
-		h.eachChannel(r.look)
+		h.channels.each(r.look)
 		r.report()
 		for len(r.idle) > 0 {
 			n := min(len(r.idle), engineNames)
@@ -284,9 +284,6 @@ func checkName(channel string) error {
 	}
 	return nil
 }
-
-// shardOf returns where something with that name is.
-func (h *Hub) shardOf(name string) int { return int(maphash.String(h.seed, name) % shards) }
 
 // tasks runs what waits for the engine: on goroutines that end when there is nothing more to do.
 type tasks struct {

@@ -79,7 +79,7 @@ func serve(b *testing.B, h *hub.Hub, channels ...string) (addr string, senders f
 			return nil
 		}
 		for _, channel := range channels {
-			if err := s.Subscribe(bounded.Context(b), channel, hub.SubscribeOptions{}, replyNothing); err != nil {
+			if err := s.Subscribe(b.Context(), channel, hub.SubscribeOptions{}, replyNothing); err != nil {
 				b.Error(err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 // tenancy is the node's lease and the versions of its entries.
 type tenancy struct {
+	hub     *Hub
 	lease   atomic.Pointer[string]
 	version atomic.Uint64
 	renew   chan struct{} // asks for a renewal now
@@ -20,7 +21,8 @@ type tenancy struct {
 	ended sync.Map // leases that have ended: when
 }
 
-func (t *tenancy) init() {
+func (t *tenancy) init(h *Hub) {
+	t.hub = h
 	t.version.Store(uint64(time.Now().UnixNano()))
 	t.renew, t.taken = make(chan struct{}, 1), make(chan struct{})
 	t.newLease()
@@ -48,42 +50,42 @@ type op struct {
 const opsTogether = 256
 
 // enter makes an entry and waits until it is there.
-func (h *Hub) enter(ctx context.Context, ch *channel, e Entry) error {
+func (t *tenancy) enter(ctx context.Context, ch *channel, e Entry) error {
 	done := make(chan error, 1)
-	h.change(ch, op{Entry: e, done: done})
+	t.change(ch, op{Entry: e, done: done})
 	select {
 	case err := <-done:
 		if err != nil { // it may be there nevertheless
-			h.withdraw(ch, e.Client)
+			t.withdraw(ch, e.Client)
 		}
 		return err
 	case <-ctx.Done():
-		h.withdraw(ch, e.Client)
+		t.withdraw(ch, e.Client)
 		return ctx.Err()
-	case <-h.ctx.Done():
+	case <-t.hub.ctx.Done():
 		return ErrClosed
 	}
 }
 
 // withdraw removes an entry of this node.
-func (h *Hub) withdraw(ch *channel, client string) {
-	h.change(ch, op{Entry: Entry{Client: client, Gone: true}})
+func (t *tenancy) withdraw(ch *channel, client string) {
+	t.change(ch, op{Entry: Entry{Client: client, Gone: true}})
 }
 
 // change queues a change.
-func (h *Hub) change(ch *channel, o op) {
+func (t *tenancy) change(ch *channel, o op) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	ops := &ch.roster.ops
 	ops.queue = append(ops.queue, o)
 	if !ops.running {
 		ops.running = true
-		h.tasks.do(func() { h.makeChanges(ch) })
+		t.hub.tasks.do(func() { t.makeChanges(ch) })
 	}
 }
 
 // makeChanges makes the changes that are queued.
-func (h *Hub) makeChanges(ch *channel) {
+func (t *tenancy) makeChanges(ch *channel) {
 	for {
 		ch.mu.Lock()
 		ops := &ch.roster.ops
@@ -96,33 +98,33 @@ func (h *Hub) makeChanges(ch *channel) {
 		some := ops.queue[:n:n]
 		ops.queue = ops.queue[n:]
 		ch.mu.Unlock()
-		h.put(ch, some)
+		t.put(ch, some)
 	}
 }
 
 // put makes some changes.
-func (h *Hub) put(ch *channel, some []op) {
+func (t *tenancy) put(ch *channel, some []op) {
 	select {
-	case <-h.tenancy.taken:
-	case <-h.ctx.Done():
+	case <-t.taken:
+	case <-t.hub.ctx.Done():
 		return
 	}
-	lease := h.currentLease()
+	lease := t.currentLease()
 	es := make([]Entry, len(some))
 	for i := range some {
 		e := some[i].Entry
-		e.Lease, e.Version = lease, h.tenancy.version.Add(1)
+		e.Lease, e.Version = lease, t.version.Add(1)
 		es[i] = e
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
-	err := h.presence.Put(ctx, ch.name, es...)
+	ctx, cancel := context.WithTimeout(t.hub.ctx, engineWait)
+	err := t.hub.presence.Put(ctx, ch.name, es...)
 	cancel()
 	if errors.Is(err, ErrLeaseEnded) {
-		h.moveLease(lease)
+		t.moveLease(lease)
 	}
 	if err == nil {
-		h.applyEntries(ch, es)
-		if lease != h.currentLease() { // who has moved the entries may not have seen these
+		t.applyEntries(ch, es)
+		if lease != t.currentLease() { // who has moved the entries may not have seen these
 			err = ErrLeaseEnded
 		}
 	}
@@ -143,7 +145,7 @@ func (h *Hub) put(ch *channel, some []op) {
 	if len(again) == 0 {
 		return
 	}
-	if !errors.Is(err, ErrLeaseEnded) && !h.sleep(pauseOfRun) {
+	if !errors.Is(err, ErrLeaseEnded) && !t.hub.sleep(pauseOfRun) {
 		return
 	}
 	ch.mu.Lock()
@@ -152,14 +154,14 @@ func (h *Hub) put(ch *channel, some []op) {
 }
 
 // applyEntries notes entries in a roster, and has what has changed announced.
-func (h *Hub) applyEntries(ch *channel, es []Entry) {
+func (t *tenancy) applyEntries(ch *channel, es []Entry) {
 	ch.mu.Lock()
 	for _, e := range es {
-		if _, over := h.tenancy.ended.Load(e.Lease); !over {
+		if _, over := t.ended.Load(e.Lease); !over {
 			ch.roster.apply(e)
 		}
 	}
-	run := h.schedule(ch)
+	run := t.hub.schedule(ch)
 	ch.mu.Unlock()
 	run()
 }
@@ -167,57 +169,57 @@ func (h *Hub) applyEntries(ch *channel, es []Entry) {
 // Members implements [Sink].
 func (s *sink) Members(name string, es []Entry) {
 	h := (*Hub)(s)
-	if ch := h.lookup(name); ch != nil && ch.roster != nil {
-		h.applyEntries(ch, es)
+	if ch := h.channels.lookup(name); ch != nil && ch.roster != nil {
+		h.tenancy.applyEntries(ch, es)
 	}
 }
 
 // LeaseEnded implements [Sink].
 func (s *sink) LeaseEnded(lease string) {
 	h := (*Hub)(s)
-	h.tasks.do(func() { h.endLease(lease) })
+	h.tasks.do(func() { h.tenancy.endLease(lease) })
 }
 
 // endLease removes the entries of a node that has ended.
-func (h *Hub) endLease(lease string) {
-	if lease == h.currentLease() {
-		if h.closed() {
+func (t *tenancy) endLease(lease string) {
+	if lease == t.currentLease() {
+		if t.hub.closed() {
 			return
 		}
-		h.moveLease(lease)
+		t.moveLease(lease)
 	}
-	h.tenancy.ended.Store(lease, time.Now())
-	h.eachChannel(func(ch *channel) {
+	t.ended.Store(lease, time.Now())
+	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
 			return
 		}
 		ch.mu.Lock()
 		ch.roster.dropLease(lease)
-		run := h.schedule(ch)
+		run := t.hub.schedule(ch)
 		ch.mu.Unlock()
 		run()
 	})
-	h.tenancy.ended.Range(func(k, v any) bool {
+	t.ended.Range(func(k, v any) bool {
 		if time.Since(v.(time.Time)) > 10*time.Minute {
-			h.tenancy.ended.Delete(k)
+			t.ended.Delete(k)
 		}
 		return true
 	})
 }
 
 // moveLease takes a new lease in the place of one that has ended, and puts the node's entries under it.
-func (h *Hub) moveLease(old string) {
-	h.health.mu.Lock()
-	moved := h.closing || h.currentLease() != old
+func (t *tenancy) moveLease(old string) {
+	t.hub.health.mu.Lock()
+	moved := t.hub.closing || t.currentLease() != old
 	if !moved {
-		h.tenancy.newLease()
+		t.newLease()
 	}
-	h.health.mu.Unlock()
+	t.hub.health.mu.Unlock()
 	if moved {
 		return
 	}
-	h.takeLease() //nolint:errcheck // it is tried again soon
-	h.eachChannel(func(ch *channel) {
+	t.takeLease() //nolint:errcheck // it is tried again soon
+	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
 			return
 		}
@@ -234,48 +236,48 @@ func (h *Hub) moveLease(old string) {
 		ch.roster.ops.running = ch.roster.ops.running || begin
 		ch.mu.Unlock()
 		if begin {
-			h.makeChanges(ch)
+			t.makeChanges(ch)
 		}
 	})
 	select {
-	case h.tenancy.renew <- struct{}{}:
+	case t.renew <- struct{}{}:
 	default:
 	}
 }
 
-func (h *Hub) takeLease() error {
-	ctx, cancel := context.WithTimeout(h.ctx, h.opts.Lease/3)
+func (t *tenancy) takeLease() error {
+	ctx, cancel := context.WithTimeout(t.hub.ctx, t.hub.opts.Lease/3)
 	defer cancel()
-	return h.presence.Lease(ctx, h.currentLease(), h.opts.Lease)
+	return t.hub.presence.Lease(ctx, t.currentLease(), t.hub.opts.Lease)
 }
 
 // keepLease renews the node's lease.
-func (h *Hub) keepLease() {
-	taken := h.tenancy.taken
+func (t *tenancy) keepLease() {
+	taken := t.taken
 	for {
-		lease := h.currentLease()
-		err := h.takeLease()
+		lease := t.currentLease()
+		err := t.takeLease()
 		if err == nil && taken != nil {
 			close(taken)
 			taken = nil
 		}
-		if errors.Is(err, ErrLeaseEnded) && !h.closed() {
-			h.tasks.do(func() { h.moveLease(lease) })
+		if errors.Is(err, ErrLeaseEnded) && !t.hub.closed() {
+			t.hub.tasks.do(func() { t.moveLease(lease) })
 		}
-		t := time.NewTimer(h.opts.Lease / 3)
+		next := time.NewTimer(t.hub.opts.Lease / 3)
 		select {
-		case <-t.C:
-		case <-h.tenancy.renew:
-		case <-h.ctx.Done():
-			t.Stop()
+		case <-next.C:
+		case <-t.renew:
+		case <-t.hub.ctx.Done():
+			next.Stop()
 			return
 		}
-		t.Stop()
+		next.Stop()
 	}
 }
 
 // loadRoster reads all entries of a channel.
-func (h *Hub) loadRoster(ctx context.Context, ch *channel) error {
+func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 	ch.mu.Lock()
 	ch.roster.beginReading()
 	ch.mu.Unlock()
@@ -284,39 +286,39 @@ func (h *Hub) loadRoster(ctx context.Context, ch *channel) error {
 	for {
 		var es []Entry
 		var next string
-		if es, next, err = h.presence.Entries(ctx, ch.name, cursor, 1000); err != nil {
+		if es, next, err = t.hub.presence.Entries(ctx, ch.name, cursor, 1000); err != nil {
 			err = fmt.Errorf("hub: reading who is in a channel: %w", err)
 			break
 		}
-		h.applyEntries(ch, es)
+		t.applyEntries(ch, es)
 		if cursor = next; next == "" {
 			break
 		}
 	}
 	ch.mu.Lock()
 	ch.roster.endReading(err == nil)
-	run := h.schedule(ch)
+	run := t.hub.schedule(ch)
 	ch.mu.Unlock()
 	run()
 	return err
 }
 
 // reloadRoster is loadRoster after the engine may have lost something. It tries until it succeeds.
-func (h *Hub) reloadRoster(ch *channel) {
+func (t *tenancy) reloadRoster(ch *channel) {
 	ch.mu.Lock()
 	reading := ch.roster.reading
 	ch.mu.Unlock()
 	if reading {
-		if h.sleep(pauseOfRun) {
-			h.tasks.do(func() { h.reloadRoster(ch) })
+		if t.hub.sleep(pauseOfRun) {
+			t.hub.tasks.do(func() { t.reloadRoster(ch) })
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
-	err := h.loadRoster(ctx, ch)
+	ctx, cancel := context.WithTimeout(t.hub.ctx, engineWait)
+	err := t.loadRoster(ctx, ch)
 	cancel()
-	if err != nil && h.sleep(pauseOfRun) {
-		h.tasks.do(func() { h.reloadRoster(ch) })
+	if err != nil && t.hub.sleep(pauseOfRun) {
+		t.hub.tasks.do(func() { t.reloadRoster(ch) })
 	}
 }
 
@@ -337,7 +339,7 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 		user = s.user()
 	}
 	// Under the session's lock, so that it comes before the member leaves.
-	s.hub.change(ch, op{Entry: Entry{Client: client, User: user, Data: data}, done: done})
+	s.hub.tenancy.change(ch, op{Entry: Entry{Client: client, User: user, Data: data}, done: done})
 	s.mu.Unlock()
 	select {
 	case err := <-done:

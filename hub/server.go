@@ -76,10 +76,10 @@ func (h *Hub) fitting(c *Command) []*Session {
 		}
 	}
 	if c.User == "" {
-		h.eachSession(add)
+		h.sessions.each(add)
 		return all
 	}
-	shard := &h.sessions[h.shardOf(c.User)]
+	shard := h.sessions.shard(c.User)
 	shard.mu.Lock()
 	some := sessionsIn(shard.users, c.User, nil)
 	shard.mu.Unlock()

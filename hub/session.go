@@ -2,11 +2,18 @@ package hub
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 
 	"github.com/handfast/handfast/websocket"
 )
+
+// sessionTable is the sessions of a node.
+type sessionTable struct {
+	seed   maphash.Seed
+	shards [shards]sessionShard
+}
 
 // sessionShard is a part of the table of sessions. Sessions of one user are in a chain.
 type sessionShard struct {
@@ -66,7 +73,7 @@ func (h *Hub) Join(c Client) (*Session, error) {
 		return nil, ErrClosed
 	}
 	s := &Session{client: c, hub: h}
-	h.link(s)
+	h.sessions.link(s)
 	if h.closed() { // Close may have missed it
 		s.Leave()
 		return nil, ErrClosed
@@ -74,18 +81,23 @@ func (h *Hub) Join(c Client) (*Session, error) {
 	return s, nil
 }
 
+// shard returns where the chain with a key is.
+func (t *sessionTable) shard(key string) *sessionShard {
+	return &t.shards[maphash.String(t.seed, key)%shards]
+}
+
 // chain returns the table and the key of a session's chain.
-func (h *Hub) chain(s *Session) (*sessionShard, *map[string]*Session, string) {
+func (t *sessionTable) chain(s *Session) (*sessionShard, *map[string]*Session, string) {
 	if s.client.User != "" {
-		shard := &h.sessions[h.shardOf(s.client.User)]
+		shard := t.shard(s.client.User)
 		return shard, &shard.users, s.client.User
 	}
-	shard := &h.sessions[h.shardOf(s.client.ID)]
+	shard := t.shard(s.client.ID)
 	return shard, &shard.anon, s.client.ID
 }
 
-func (h *Hub) link(s *Session) {
-	shard, table, key := h.chain(s)
+func (t *sessionTable) link(s *Session) {
+	shard, table, key := t.chain(s)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if *table == nil {
@@ -98,8 +110,8 @@ func (h *Hub) link(s *Session) {
 	(*table)[key] = s
 }
 
-func (h *Hub) unlink(s *Session) {
-	shard, table, key := h.chain(s)
+func (t *sessionTable) unlink(s *Session) {
+	shard, table, key := t.chain(s)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	switch {
@@ -125,10 +137,10 @@ func sessionsIn(heads map[string]*Session, key string, all []*Session) []*Sessio
 }
 
 // eachSession calls f for every session, without a lock.
-func (h *Hub) eachSession(f func(*Session)) {
+func (t *sessionTable) each(f func(*Session)) {
 	var some []*Session
-	for i := range h.sessions {
-		shard := &h.sessions[i]
+	for i := range t.shards {
+		shard := &t.shards[i]
 		shard.mu.Lock()
 		some = some[:0]
 		for key := range shard.users {
@@ -166,9 +178,9 @@ func (s *Session) SetUser(user string, data []byte) {
 	if s.left {
 		return
 	}
-	s.hub.unlink(s)
+	s.hub.sessions.unlink(s)
 	s.client.User, s.client.Data = user, data
-	s.hub.link(s)
+	s.hub.sessions.link(s)
 }
 
 // find returns the subscription to a channel. The caller holds mu.
@@ -228,7 +240,7 @@ func (x *subscription) end() {
 	}
 	x.ch.remove(x)
 	if x.flags&isMember != 0 {
-		s.hub.withdraw(x.ch, s.client.ID)
+		s.hub.tenancy.withdraw(x.ch, s.client.ID)
 	}
 }
 
@@ -244,7 +256,7 @@ func (s *Session) Leave() {
 		s.subs[len(s.subs)-1].end()
 	}
 	s.subs = nil
-	s.hub.unlink(s)
+	s.hub.sessions.unlink(s)
 	s.mu.Unlock()
 }
 

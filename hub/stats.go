@@ -61,12 +61,12 @@ type Sizes struct {
 // Sizes counts what the hub has.
 func (h *Hub) Sizes() Sizes {
 	var n Sizes
-	h.eachChannel(func(ch *channel) {
+	h.channels.each(func(ch *channel) {
 		ch.mu.Lock()
 		n.Channels++
 		n.Subscriptions += len(ch.subs)
 		ch.mu.Unlock()
 	})
-	h.eachSession(func(*Session) { n.Sessions++ })
+	h.sessions.each(func(*Session) { n.Sessions++ })
 	return n
 }

@@ -68,14 +68,14 @@ func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error
 		a.x.flags |= wantsChanges
 	}
 	if a.o.Member && a.ch.roster != nil {
-		if err := a.s.hub.enter(ctx, a.ch, a.entry()); err != nil {
+		if err := a.s.hub.tenancy.enter(ctx, a.ch, a.entry()); err != nil {
 			return err
 		}
 		a.x.flags |= isMember
 	}
 	err := a.admit(ctx, reply)
 	if err != nil && err != ErrSubscribed && a.x.state != ended && a.x.flags&isMember != 0 { //nolint:errorlint // it is never wrapped
-		a.s.hub.withdraw(a.ch, a.s.client.ID)
+		a.s.hub.tenancy.withdraw(a.ch, a.s.client.ID)
 	}
 	return err
 }

@@ -100,21 +100,21 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 
 // roomForAll makes room for all of ps under QueueDropNewest, and reports whether it has. If not even an empty queue has that
 // room, they are accepted one by one. The caller holds mu.
-func (o *outbox) roomForAll(ps []*Prepared) (bool, error) {
-	if o.c.opts.queue.full != QueueDropNewest {
+func (c *Conn) roomForAll(ps []*Prepared) (bool, error) {
+	if c.opts.queue.full != QueueDropNewest {
 		return false, nil
 	}
-	if err := o.canWrite(); err != nil {
+	if err := c.canWrite(); err != nil {
 		return false, err
 	}
 	n := 0
 	for _, p := range ps {
-		n += o.entryFor(p).cost()
+		n += c.entryFor(p).cost()
 	}
-	if n > o.c.opts.queue.bytes {
+	if n > c.opts.queue.bytes {
 		return false, nil
 	}
-	return true, o.makeRoom(n)
+	return true, c.makeRoom(n)
 }
 
 // enqueue puts e, which there is room for, into the queue. The caller holds mu.
