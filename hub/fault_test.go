@@ -1,0 +1,222 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// restarted is an engine in memory that can fail and come back, with or without what it had.
+type restarted struct {
+	mu    sync.Mutex
+	is    inner
+	fail  chan struct{} // closed to have Run fail
+	began int           // how often Run was called
+}
+
+func newRestarted(m *hub.Memory) *restarted {
+	return &restarted{is: m.Node().(inner), fail: make(chan struct{})}
+}
+
+var errRestart = errors.New("the server has restarted")
+
+// restart has Run fail. Before it is called again, the engine is another one.
+func (r *restarted) restart(m *hub.Memory) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.is = m.Node().(inner)
+	close(r.fail)
+	r.fail = make(chan struct{})
+}
+
+func (r *restarted) now() inner {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.is
+}
+
+func (r *restarted) Run(ctx context.Context, s hub.Sink) error {
+	r.mu.Lock()
+	e, fail := r.is, r.fail
+	r.began++
+	r.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx, s) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-fail:
+		cancel()
+		<-ended
+		return errRestart
+	}
+}
+
+func (r *restarted) Subscribe(ctx context.Context, channels ...string) error {
+	return r.now().Subscribe(ctx, channels...)
+}
+
+func (r *restarted) Unsubscribe(ctx context.Context, channels ...string) error {
+	return r.now().Unsubscribe(ctx, channels...)
+}
+
+func (r *restarted) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+	return r.now().Publish(ctx, channel, p, o)
+}
+
+func (r *restarted) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	return r.now().History(ctx, channel, q)
+}
+
+func (r *restarted) Trim(ctx context.Context, channel string, through uint64) error {
+	return r.now().Trim(ctx, channel, through)
+}
+
+func (r *restarted) Probe(ctx context.Context) error { return r.now().Probe(ctx) }
+
+// What is published while a node is without its engine reaches its subscribers when the engine is back.
+func TestEngineComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := hub.NewMemory()
+		e := newRestarted(m)
+		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
+		other := start(t, hub.Options{Engine: m.Node(), Namespaces: []hub.Namespace{{History: 100}}})
+		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+		c.Subscribe(t, "c", hub.SubscribeOptions{})
+		publish(t, other, "c", text("1"))
+		c.Want(t, "1")
+		bounded.Until(t, func() bool { return h.Ready() == nil })
+		e.restart(m)
+		synctest.Wait()
+		if err := h.Ready(); !errors.Is(err, errRestart) {
+			t.Errorf("without its engine: %v", err)
+		}
+		publish(t, other, "c", text("2"), text("3"))
+		c.Want(t, "1", "2", "3")
+		publish(t, h, "c", text("4"))
+		c.Want(t, "1", "2", "3", "4")
+		bounded.Until(t, func() bool { return h.Ready() == nil })
+		if s := h.Stats()[0]; s.Refilled != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Subscribers are told when the engine comes back without its streams; a protocol that cannot say so goes on.
+func TestEngineForgets(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newRestarted(hub.NewMemory())
+			h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
+			c := enginetest.NewClient(t, h, &enginetest.Codec{Silent: silent}, hub.Client{ID: "a"})
+			c.Subscribe(t, "c", hub.SubscribeOptions{})
+			publish(t, h, "c", text("1"), text("2"))
+			c.Want(t, "1", "2")
+			at := c.Events()[2].Publication.Position
+			e.restart(hub.NewMemory())
+			time.Sleep(time.Second)
+			if !silent {
+				c.Until(t, func(es []enginetest.Event) bool {
+					return es[len(es)-1].Ended && es[len(es)-1].Why == hub.WhyInsufficient
+				})
+				c.Take()
+				if r := c.Subscribe(t, "c", hub.SubscribeOptions{Since: &at}); !errors.Is(r.Err, hub.ErrNewEpoch) {
+					t.Errorf("subscribed again: %v", r.Err)
+				}
+			}
+			publish(t, h, "c", text("3"))
+			c.Until(t, func([]enginetest.Event) bool { return slices.Contains(c.Texts(), "3") })
+			if s := h.Stats()[0]; s.Gaps != 1 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// A node that was away for longer than its lease has its members leave, and they join again when it is back. Its own subscribers
+// see neither.
+func TestLeaseLapses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &faultyCluster{memory: hub.NewMemory()}
+		ns := []hub.Namespace{{Presence: true}}
+		e := c.node()
+		away := start(t, hub.Options{Engine: e, Namespaces: ns})
+		here := start(t, hub.Options{Engine: c.memory.Node(), Namespaces: ns})
+		watch := func(h *hub.Hub, id string) *enginetest.Client {
+			w := enginetest.NewClient(t, h, nil, hub.Client{ID: id})
+			w.Subscribe(t, "c", hub.SubscribeOptions{Changes: true})
+			return w
+		}
+		inside, outside := watch(away, "inside"), watch(here, "outside")
+		ann := enginetest.NewClient(t, away, nil, hub.Client{ID: "1", User: "ann"})
+		ann.Subscribe(t, "c", hub.SubscribeOptions{Member: true})
+		bob := enginetest.NewClient(t, away, nil, hub.Client{ID: "2", User: "bob"})
+		bob.Subscribe(t, "c", hub.SubscribeOptions{Member: true})
+		kinds := func(w *enginetest.Client) (all []string) {
+			for _, c := range w.Changes() {
+				all = append(all, []string{"+", "=", "-"}[c.Kind]+c.User)
+			}
+			slices.Sort(all)
+			return all
+		}
+		time.Sleep(time.Second)
+		e.set(paused)
+		time.Sleep(5 * time.Second)
+		if got, want := kinds(outside), []string{"+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
+			t.Errorf("while it is away: %q, want %q", got, want)
+		}
+		bob.Session.Leave() // which cannot be told to the engine
+		e.set(fine)
+		time.Sleep(5 * time.Second)
+		if got, want := kinds(outside), []string{"+ann", "+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
+			t.Errorf("when it is back: %q, want %q", got, want)
+		}
+		if got, want := kinds(inside), []string{"+ann", "+bob", "-bob"}; !slices.Equal(got, want) {
+			t.Errorf("on the node itself: %q, want %q", got, want)
+		}
+	})
+}
+
+// An engine that does not answer keeps no caller longer than its context.
+func TestEngineDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &faultyCluster{memory: hub.NewMemory()}
+		e := c.node()
+		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{Prefix: "room", Presence: true}, {Prefix: "h", History: 5}}})
+		client := enginetest.NewClient(t, h, nil, hub.Client{ID: "1"})
+		client.Subscribe(t, "room", hub.SubscribeOptions{})
+		e.set(paused)
+		for _, channel := range []string{"room", "h", "x"} {
+			if channel == "room" {
+				client.Session.Unsubscribe("room")
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := client.Session.Subscribe(ctx, channel, hub.SubscribeOptions{Member: true}, replyNothing)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", channel, err)
+			}
+			if client.Session.Subscribed(channel) {
+				t.Errorf("subscribed to %s", channel)
+			}
+		}
+		e.set(fine)
+		for _, channel := range []string{"room", "h", "x"} {
+			client.Subscribe(t, channel, hub.SubscribeOptions{Member: true})
+		}
+		time.Sleep(time.Second)
+		if _, _, users, err := h.Members(t.Context(), "app", "room", "", 10); err != nil || users != 1 {
+			t.Errorf("%d members, %v", users, err)
+		}
+	})
+}
