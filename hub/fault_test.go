@@ -124,7 +124,7 @@ func TestEngineForgets(t *testing.T) {
 			c.Want(t, "1", "2")
 			at := c.Events()[2].Publication.Position
 			e.restart(hub.NewMemory())
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			if !silent {
 				c.Until(t, func(es []enginetest.Event) bool {
 					return es[len(es)-1].Ended && es[len(es)-1].Why == hub.WhyInsufficient
@@ -169,17 +169,27 @@ func TestLeaseLapses(t *testing.T) {
 			slices.Sort(all)
 			return all
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		e.set(paused)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if got, want := kinds(outside), []string{"+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
 			t.Errorf("while it is away: %q, want %q", got, want)
 		}
 		bob.Session.Leave() // which cannot be told to the engine
 		e.set(fine)
-		time.Sleep(5 * time.Second)
-		if got, want := kinds(outside), []string{"+ann", "+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
+		<-time.After(5 * time.Second)
+		// Bob may have been put again before the engine got to know that he has left.
+		got := kinds(outside)
+		if len(got) == 7 {
+			got = slices.DeleteFunc(got, func(s string) bool { return s == "+bob" || s == "-bob" })
+			got = append(got, "+bob", "-bob")
+			slices.Sort(got)
+		}
+		if want := []string{"+ann", "+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
 			t.Errorf("when it is back: %q, want %q", got, want)
+		}
+		if _, _, users, err := here.Members(t.Context(), "app", "c", "", 10); err != nil || users != 1 {
+			t.Errorf("%d members at the end, %v", users, err)
 		}
 		if got, want := kinds(inside), []string{"+ann", "+bob", "-bob"}; !slices.Equal(got, want) {
 			t.Errorf("on the node itself: %q, want %q", got, want)
@@ -214,7 +224,7 @@ func TestEngineDoesNotAnswer(t *testing.T) {
 		for _, channel := range []string{"room", "h", "x"} {
 			client.Subscribe(t, channel, hub.SubscribeOptions{Member: true})
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if _, _, users, err := h.Members(t.Context(), "app", "room", "", 10); err != nil || users != 1 {
 			t.Errorf("%d members, %v", users, err)
 		}

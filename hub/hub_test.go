@@ -156,7 +156,7 @@ func TestRateRefills(t *testing.T) {
 				t.Errorf("publication %d: %v, want %v", i, err, want)
 			}
 			if i > 0 {
-				time.Sleep(time.Second / 2)
+				<-time.After(time.Second / 2)
 			}
 		}
 	})
@@ -272,11 +272,11 @@ func TestLinger(t *testing.T) {
 			publish(t, h, "x", text("1"))
 			c.Want(t, "1")
 			c.Session.Unsubscribe("x")
-			time.Sleep(9 * time.Second)
+			<-time.After(9 * time.Second)
 			if got := h.Sizes(); got.Channels != 1 {
 				t.Errorf("after nine seconds: %+v", got)
 			}
-			time.Sleep(5 * time.Second)
+			<-time.After(5 * time.Second)
 			if got := h.Sizes(); got.Channels != 0 {
 				t.Errorf("after fourteen seconds: %+v", got)
 			}

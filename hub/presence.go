@@ -37,6 +37,7 @@ func (t *tenancy) currentLease() string { return *t.lease.Load() }
 
 // ops are the changes that the hub makes to the entries of a channel, one call of the engine after the other.
 type ops struct {
+	here    map[string]Entry // the members on this node as they are to be, by client; their leases are not set
 	queue   []op
 	running bool
 }
@@ -47,7 +48,10 @@ type op struct {
 	tries int
 }
 
-const opsTogether = 256
+const (
+	opsTogether = 256
+	maxTries    = 10 // to make a change
+)
 
 // enter makes an entry and waits until it is there.
 func (t *tenancy) enter(ctx context.Context, ch *channel, e Entry) error {
@@ -76,9 +80,24 @@ func (t *tenancy) withdraw(ch *channel, client string) {
 func (t *tenancy) change(ch *channel, o op) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	here := &ch.roster.ops.here
+	o.Version = t.version.Add(1)
+	if o.Gone {
+		delete(*here, o.Client)
+	} else {
+		if *here == nil {
+			*here = map[string]Entry{}
+		}
+		(*here)[o.Client] = o.Entry
+	}
+	t.queue(ch, o)
+}
+
+// queue has changes made. The caller holds the channel's lock.
+func (t *tenancy) queue(ch *channel, some ...op) {
 	ops := &ch.roster.ops
-	ops.queue = append(ops.queue, o)
-	if !ops.running {
+	ops.queue = append(ops.queue, some...)
+	if !ops.running && len(ops.queue) > 0 {
 		ops.running = true
 		t.hub.tasks.do(func() { t.makeChanges(ch) })
 	}
@@ -86,6 +105,11 @@ func (t *tenancy) change(ch *channel, o op) {
 
 // makeChanges makes the changes that are queued.
 func (t *tenancy) makeChanges(ch *channel) {
+	select {
+	case <-t.taken:
+	case <-t.hub.ctx.Done():
+		return
+	}
 	for {
 		ch.mu.Lock()
 		ops := &ch.roster.ops
@@ -97,25 +121,21 @@ func (t *tenancy) makeChanges(ch *channel) {
 		n := min(len(ops.queue), opsTogether)
 		some := ops.queue[:n:n]
 		ops.queue = ops.queue[n:]
+		lease := t.currentLease()
+		es := make([]Entry, 0, n)
+		for _, o := range some {
+			if o.Gone || ops.here[o.Client].Version == o.Version { // else a later change is queued
+				o.Lease = lease
+				es = append(es, o.Entry)
+			}
+		}
 		ch.mu.Unlock()
-		t.put(ch, some)
+		t.put(ch, lease, some, es)
 	}
 }
 
 // put makes some changes.
-func (t *tenancy) put(ch *channel, some []op) {
-	select {
-	case <-t.taken:
-	case <-t.hub.ctx.Done():
-		return
-	}
-	lease := t.currentLease()
-	es := make([]Entry, len(some))
-	for i := range some {
-		e := some[i].Entry
-		e.Lease, e.Version = lease, t.version.Add(1)
-		es[i] = e
-	}
+func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 	ctx, cancel := context.WithTimeout(t.hub.ctx, engineWait)
 	err := t.hub.presence.Put(ctx, ch.name, es...)
 	cancel()
@@ -124,32 +144,26 @@ func (t *tenancy) put(ch *channel, some []op) {
 	}
 	if err == nil {
 		t.applyEntries(ch, es)
-		if lease != t.currentLease() { // who has moved the entries may not have seen these
+		if lease != t.currentLease() {
 			err = ErrLeaseEnded
 		}
 	}
+	moved := errors.Is(err, ErrLeaseEnded)
 	var again []op
 	for _, o := range some {
-		if o.done != nil && (err == nil || !errors.Is(err, ErrLeaseEnded)) {
+		switch {
+		case err != nil && (moved || o.Gone) && o.tries < maxTries:
+			o.tries++
+			again = append(again, o)
+		case o.done != nil:
 			o.done <- err
-			continue
-		}
-		if err != nil && (errors.Is(err, ErrLeaseEnded) || o.Gone) {
-			if o.tries++; o.tries < 10 {
-				again = append(again, o)
-			} else if o.done != nil {
-				o.done <- err
-			}
 		}
 	}
-	if len(again) == 0 {
-		return
-	}
-	if !errors.Is(err, ErrLeaseEnded) && !t.hub.sleep(pauseOfRun) {
+	if len(again) == 0 || !moved && !t.hub.sleep(pauseOfRun) {
 		return
 	}
 	ch.mu.Lock()
-	ch.roster.ops.queue = append(again, ch.roster.ops.queue...)
+	t.queue(ch, again...)
 	ch.mu.Unlock()
 }
 
@@ -224,20 +238,13 @@ func (t *tenancy) moveLease(old string) {
 			return
 		}
 		ch.mu.Lock()
-		var again []op
-		for k, e := range ch.roster.entries {
-			if k.lease == old && e.of != nil {
-				again = append(again, op{Entry: Entry{Client: k.client, User: e.of.User, Data: e.data}})
-			}
+		ch.roster.rename(old, t.currentLease())
+		for _, e := range ch.roster.ops.here {
+			t.queue(ch, op{Entry: e})
 		}
-		// What is queued already is newer.
-		ch.roster.ops.queue = append(again, ch.roster.ops.queue...)
-		begin := len(again) > 0 && !ch.roster.ops.running
-		ch.roster.ops.running = ch.roster.ops.running || begin
+		run := t.hub.schedule(ch)
 		ch.mu.Unlock()
-		if begin {
-			t.makeChanges(ch)
-		}
+		run()
 	})
 	select {
 	case t.renew <- struct{}{}:
@@ -296,7 +303,7 @@ func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 		}
 	}
 	ch.mu.Lock()
-	ch.roster.endReading(err == nil)
+	ch.roster.endReading(err == nil, t.currentLease())
 	run := t.hub.schedule(ch)
 	ch.mu.Unlock()
 	run()
@@ -333,11 +340,8 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	ch, client := x.ch, s.client.ID
 	done := make(chan error, 1)
 	ch.mu.Lock()
-	user := ch.roster.userOf(client, s.hub.currentLease())
+	user := ch.roster.ops.here[client].User
 	ch.mu.Unlock()
-	if user == "" {
-		user = s.user()
-	}
 	// Under the session's lock, so that it comes before the member leaves.
 	s.hub.tenancy.change(ch, op{Entry: Entry{Client: client, User: user, Data: data}, done: done})
 	s.mu.Unlock()
@@ -349,14 +353,6 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	case <-s.hub.ctx.Done():
 		return ErrClosed
 	}
-}
-
-// userOf returns the user that a client of this node is a member as, "" if it is none.
-func (r *roster) userOf(client, lease string) string {
-	if e := r.entries[entryKey{lease, client}]; e != nil && e.of != nil {
-		return e.of.User
-	}
-	return ""
 }
 
 // Members returns a page of the members of a channel on all nodes, and how many there are. It needs no subscriber on this

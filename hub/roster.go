@@ -29,7 +29,6 @@ type entryKey struct{ lease, client string }
 // entry is one connection.
 type entry struct {
 	of      *member // nil: it has gone; kept while entries are being read
-	data    []byte
 	version uint64
 	pass    uint32 // when it was last seen
 }
@@ -86,7 +85,7 @@ func (r *roster) apply(e Entry) {
 		old = new(entry)
 		r.entries[k] = old
 	}
-	*old = entry{of: m, data: e.Data, version: e.Version, pass: r.pass}
+	*old = entry{of: m, version: e.Version, pass: r.pass}
 	if m.Data == nil && m.version == 0 || string(m.Data) != string(e.Data) {
 		m.changed = m.changed || m.shown && string(m.Data) != string(e.Data)
 		m.Data = e.Data
@@ -125,16 +124,32 @@ func (r *roster) dropLease(lease string) {
 	}
 }
 
+// rename has the entries of this node be of another lease, and drops those that are to be gone: on this node, its members stay.
+func (r *roster) rename(old, lease string) {
+	for k, e := range r.entries {
+		if k.lease != old {
+			continue
+		}
+		if _, stays := r.ops.here[k.client]; !stays || e.of == nil {
+			r.drop(k, 0)
+			continue
+		}
+		delete(r.entries, k)
+		r.entries[entryKey{lease, k.client}] = e
+	}
+}
+
 // beginReading prepares for all entries to be applied that there are.
 func (r *roster) beginReading() { r.reading, r.pass = true, r.pass+1 }
 
-// endReading removes the entries that were not there and that no change has come for.
-func (r *roster) endReading(complete bool) {
+// endReading removes the entries that were not there and that no change has come for, except those that this node is about to
+// make under its lease.
+func (r *roster) endReading(complete bool, lease string) {
 	r.reading = false
 	for k, e := range r.entries {
 		if e.of == nil {
 			delete(r.entries, k)
-		} else if complete && e.pass != r.pass {
+		} else if _, own := r.ops.here[k.client]; complete && e.pass != r.pass && (k.lease != lease || !own) {
 			r.drop(k, 0)
 		}
 	}

@@ -89,7 +89,9 @@ func probe(s *suite) {
 	}
 	h := s.hub()
 	bounded.Until(s, func() bool { return h.Ready() == nil })
-	h.Close()
+	if err := h.Close(); err != nil {
+		s.Error(err)
+	}
 	if err := h.Ready(); err == nil {
 		s.Error("a closed hub is ready")
 	}
