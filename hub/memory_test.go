@@ -12,7 +12,11 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	enginetest.Run(t, enginetest.Options{Pure: true}, func(testing.TB) enginetest.Cluster {
+	o := enginetest.Options{Pure: true}
+	if raceEnabled {
+		o.Flow = 500
+	}
+	enginetest.Run(t, o, func(testing.TB) enginetest.Cluster {
 		c := &faultyCluster{memory: hub.NewMemory()}
 		return enginetest.Cluster{
 			Node:   func(testing.TB) hub.Engine { return c.node() },

@@ -50,7 +50,10 @@ func TestSlowIsRefilled(t *testing.T) {
 // What is published without pause does not keep a slow subscriber from catching up, over and over.
 func TestSlowIsRefilledInAFlood(t *testing.T) {
 	h, slow, fast := slow(t, hub.Namespace{History: 100_000}, nil)
-	const count = 20_000
+	count := 20_000
+	if raceEnabled {
+		count = 2000
+	}
 	ps, texts := numbered(1, count)
 	var wg sync.WaitGroup
 	wg.Go(func() { publish(t, h, "c", ps...) })
