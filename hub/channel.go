@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 )
@@ -38,15 +39,18 @@ type channel struct {
 	pending  []*Publication // what is to be sent next
 	window   window
 	waiting  int                     // how many subscribers catch up
+	wideFor  time.Time               // until when the window is wide, since clients have come back
 	latest   map[string]*Publication // by key, under SlowLatest
 	floor    uint64                  // latest does not know what was removed up to this offset
 	previous *Publication            // the last one, for deltas
 	roster   *roster                 // nil without presence
 	ready    bool
-	draining bool // a goroutine sends what is pending
-	gap      bool // the history has what follows last
-	delta    bool // a subscriber has asked for deltas
-	told     int  // the number of subscribers that was reported to the engine
+	draining bool          // a goroutine sends what is pending
+	gap      bool          // the history has what follows last
+	delta    bool          // a subscriber has asked for deltas
+	reading  chan struct{} // closed when the history was read for a subscription; nil when it is not being read
+	wanted   uint64        // from where those that wait for that need it
+	told     int           // the number of subscribers that was reported to the engine
 }
 
 // local returns the channel's name without the application.
@@ -66,7 +70,7 @@ func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel
 				shard.mu.Unlock()
 				return nil, ErrClosed
 			}
-			ch = &channel{name: name, ns: ns, opened: make(chan struct{})}
+			ch = &channel{name: name, ns: ns, opened: make(chan struct{}), wanted: math.MaxUint64}
 			if ns.Presence && h.presence != nil {
 				ch.roster = newRoster()
 			}
@@ -329,6 +333,24 @@ func (w *window) push(p *Publication, wide bool) {
 	if n > 0 {
 		clear(w.ps[:n])
 		w.ps = w.ps[n:]
+	}
+}
+
+// reachBack adds what was read of the history behind offset, as far as there is room for it.
+func (w *window) reachBack(offset uint64, page HistoryPage) {
+	if offset >= w.floor || page.Top.Offset < w.floor {
+		return
+	}
+	var older []*Publication
+	bytes := w.bytes
+	for _, p := range page.Publications {
+		if p.Offset <= w.floor {
+			older = append(older, p)
+			bytes += len(p.Data)
+		}
+	}
+	if len(older)+len(w.ps) <= windowCountWide && bytes <= windowBytesWide {
+		w.ps, w.bytes, w.floor = append(older, w.ps...), bytes, offset
 	}
 }
 

@@ -169,7 +169,7 @@ func (h *Hub) accept(ch *channel, p *Publication) bool {
 	}
 	ch.last = p.Offset
 	if keeps {
-		ch.window.push(p, ch.waiting > 0)
+		ch.window.push(p, ch.waiting > 0 || p.Time.Before(ch.wideFor))
 	}
 	if ch.ns.Slow == SlowLatest && p.Key != "" {
 		ch.setLatest(p)

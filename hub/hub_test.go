@@ -1,10 +1,13 @@
 package hub_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,4 +311,61 @@ func TestClose(t *testing.T) {
 	if got := h.Sizes(); got.Sessions+got.Subscriptions != 0 {
 		t.Errorf("left: %+v", got)
 	}
+}
+
+// countedHistory counts how often the history is read.
+type countedHistory struct {
+	inner
+	reads atomic.Int32
+	gate  chan struct{}
+}
+
+func (c *countedHistory) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	if q.Limit != 0 {
+		c.reads.Add(1)
+		<-c.gate
+	}
+	return c.inner.History(ctx, channel, q)
+}
+
+// When many clients come back to a node together, few of them read the history.
+func TestManyComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := hub.NewMemory()
+		o := rules(hub.Namespace{History: 1000, HistoryAge: time.Hour})
+		o.Engine = m.Node()
+		first := start(t, o)
+		var at []hub.Position
+		_, texts := numbered(1, 500)
+		for _, s := range texts {
+			done, err := first.Publish(t.Context(), "app", "c", text(s), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = append(at, done.Position)
+		}
+		e := &countedHistory{inner: m.Node().(inner), gate: make(chan struct{})}
+		o.Engine = e
+		h := start(t, o) // a node that has seen nothing of it
+		var wg sync.WaitGroup
+		const n = 300
+		for i := range n {
+			c := enginetest.NewClient(t, h, nil, hub.Client{ID: fmt.Sprint(i)})
+			since := i * 7 % 400
+			wg.Go(func() {
+				if r := c.Subscribe(t, "c", hub.SubscribeOptions{Since: &at[since]}); r.Err != nil {
+					t.Errorf("since %d: %v", since, r.Err)
+				}
+				if got := c.Texts(); !slices.Equal(got, texts[since+1:]) {
+					t.Errorf("since %d: %d publications", since, len(got))
+				}
+			})
+		}
+		synctest.Wait()
+		close(e.gate)
+		wg.Wait()
+		if got := e.reads.Load(); got > 4 {
+			t.Errorf("the history was read %d times for %d clients", got, n)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -58,6 +59,8 @@ type admission struct {
 	r  Recovered
 	at uint64         // r.Publications reaches to this offset
 	ps []*Publication // what was missed, as far as it was read
+
+	turn bool // it is the one that reads the history
 }
 
 func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error {
@@ -107,15 +110,35 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 		_, err := a.finish(false, reply)
 		return err
 	}
-	if done, err := a.fromWindow(reply); done {
-		return err
-	}
 	a.ch.wide(1)
 	defer a.ch.wide(-1)
-	a.at = a.o.Since.Offset
+	done, err := a.fromWindow(reply)
+	for tries := 0; !done && err == nil && tries < reads; tries++ {
+		if a.turn, err = a.ch.turn(ctx, *a.o.Since); a.turn {
+			break
+		}
+		if err == nil { // others have read meanwhile
+			done, err = a.fromWindow(reply)
+		}
+	}
+	if done || err != nil {
+		return err
+	}
+	return a.fromHistory(ctx, reply)
+}
+
+// fromHistory finishes with what the history has. Those that wait for their turn get to know of it, too.
+func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
 	since := *a.o.Since
-	for range reads {
-		page, err := a.s.hub.history.History(ctx, a.ch.name, HistoryQuery{Since: &since, Limit: -1})
+	a.at = since.Offset
+	for i := range reads {
+		var page HistoryPage
+		var err error
+		if i == 0 && a.turn {
+			page, err = a.readForAll(ctx, since)
+		} else {
+			page, err = a.s.hub.history.History(ctx, a.ch.name, HistoryQuery{Since: &since, Limit: -1})
+		}
 		if err != nil {
 			return err
 		}
@@ -135,6 +158,75 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	_, err := a.finish(false, reply)
 	return err
 }
+
+// readForAll reads the history behind since, or as far back as those need it that wait for their turn, has the channel remember it,
+// and ends the turn.
+func (a *admission) readForAll(ctx context.Context, since Position) (HistoryPage, error) {
+	ch := a.ch
+	defer ch.endTurn()
+	ch.mu.Lock()
+	from := since
+	if since.Epoch == ch.epoch {
+		from.Offset = min(from.Offset, ch.wanted)
+	}
+	ch.wanted = math.MaxUint64 // of those that come while it is being read
+	ch.mu.Unlock()
+	read := func(from Position) (HistoryPage, error) {
+		return a.s.hub.history.History(ctx, ch.name, HistoryQuery{Since: &from, Limit: -1})
+	}
+	page, err := read(from)
+	if err == nil && page.Err != nil && from != since {
+		from = since
+		page, err = read(from)
+	}
+	if err != nil || page.Err != nil {
+		return page, err
+	}
+	ch.mu.Lock()
+	if page.Top.Epoch == ch.epoch {
+		ch.window.reachBack(from.Offset, page)
+		ch.wideFor = time.Now().Add(wideTime)
+	}
+	ch.mu.Unlock()
+	i := 0
+	for i < len(page.Publications) && page.Publications[i].Offset <= since.Offset {
+		i++
+	}
+	page.Publications = page.Publications[i:]
+	return page, nil
+}
+
+// turn waits until nothing else reads the channel's history for a subscription. It reports whether it is the caller's turn to do so,
+// which endTurn ends; otherwise another has done it meanwhile. When many clients come back together, few of them read.
+func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
+	ch.mu.Lock()
+	if ch.reading == nil {
+		ch.reading = make(chan struct{})
+		ch.mu.Unlock()
+		return true, nil
+	}
+	if since.Epoch == ch.epoch {
+		ch.wanted = min(ch.wanted, since.Offset)
+	}
+	wait := ch.reading
+	ch.mu.Unlock()
+	select {
+	case <-wait:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+func (ch *channel) endTurn() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	close(ch.reading)
+	ch.reading = nil
+}
+
+// wideTime is how long a channel remembers more after a client has come back: others may follow.
+const wideTime = 5 * time.Second
 
 // wide has the window keep more, as long as somebody catches up.
 func (ch *channel) wide(n int) {
