@@ -9,6 +9,9 @@ import (
 // Subscribe subscribes to a channel. reply is called once, before anything of the channel is sent, and what is published from
 // then on follows what it has sent; it must not wait and not call the session. An error of reply ends the subscription and is
 // returned. Without an error of Subscribe, reply has been called.
+//
+// Subscribe waits for the engine where this node does not know enough: when it is the first to subscribe to the channel, when more was
+// missed than the node remembers, and for the entry of a member.
 func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOptions, reply func(*Recovered) error) error {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return err

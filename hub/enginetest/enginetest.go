@@ -1,5 +1,17 @@
 // Package enginetest is the suite that every [hub.Engine] passes. It runs hubs on the engine, as many as a cluster has nodes, with
 // clients that remember what they get. What an engine does not implement is not asked of it.
+//
+//	func TestEngine(t *testing.T) {
+//		enginetest.Run(t, enginetest.Options{}, func(t testing.TB) enginetest.Cluster {
+//			server := startServer(t) // empty, and stopped by t.Cleanup
+//			return enginetest.Cluster{
+//				Node:   func(t testing.TB) hub.Engine { return myengine.New(server.Addr) },
+//				Faults: map[string]func(testing.TB) func(){"a stopped server": server.stop},
+//			}
+//		})
+//	}
+//
+// A [Client] with a [Codec] is of use to other tests of hubs, too.
 package enginetest
 
 import (
