@@ -38,19 +38,17 @@ type channel struct {
 	gone     chan struct{}
 	pending  []*Publication // what is to be sent next
 	window   window
-	waiting  int                     // how many subscribers catch up
-	wideFor  time.Time               // until when the window is wide, since clients have come back
-	latest   map[string]*Publication // by key, under SlowLatest
-	floor    uint64                  // latest does not know what was removed up to this offset
-	previous *Publication            // the last one, for deltas
-	roster   *roster                 // nil without presence
+	waiting  int          // how many subscribers catch up
+	wideFor  time.Time    // until when the window is wide, since clients have come back
+	latest   latest       // under SlowLatest
+	previous *Publication // the last one, for deltas
+	roster   *roster      // nil without presence
 	ready    bool
-	draining bool          // a goroutine sends what is pending
-	gap      bool          // the history has what follows last
-	delta    bool          // a subscriber has asked for deltas
-	reading  chan struct{} // closed when the history was read for a subscription; nil when it is not being read
-	wanted   uint64        // from where those that wait for that need it
-	told     int           // the number of subscribers that was reported to the engine
+	draining bool    // a goroutine sends what is pending
+	gap      bool    // the history has what follows last
+	delta    bool    // a subscriber has asked for deltas
+	reading  reading // of the history, for subscriptions
+	told     int     // the number of subscribers that was reported to the engine
 }
 
 // local returns the channel's name without the application.
@@ -70,7 +68,7 @@ func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel
 				shard.mu.Unlock()
 				return nil, ErrClosed
 			}
-			ch = &channel{name: name, ns: ns, opened: make(chan struct{}), wanted: math.MaxUint64}
+			ch = &channel{name: name, ns: ns, opened: make(chan struct{}), reading: reading{wanted: math.MaxUint64}}
 			if ns.Presence && h.presence != nil {
 				ch.roster = newRoster()
 			}
@@ -149,7 +147,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 		return
 	}
 	ch.mu.Lock()
-	ch.epoch, ch.last, ch.window.floor, ch.floor = top.Epoch, top.Offset, top.Offset, top.Offset
+	ch.epoch, ch.last, ch.window.floor, ch.latest.floor = top.Epoch, top.Offset, top.Offset, top.Offset
 	ch.ready = true
 	run := h.schedule(ch)
 	ch.mu.Unlock()

@@ -172,7 +172,7 @@ func (h *Hub) accept(ch *channel, p *Publication) bool {
 		ch.window.push(p, ch.waiting > 0 || p.Time.Before(ch.wideFor))
 	}
 	if ch.ns.Slow == SlowLatest && p.Key != "" {
-		ch.setLatest(p)
+		ch.latest.set(p)
 	}
 	return true
 }

@@ -112,7 +112,7 @@ func TestEngineComesBack(t *testing.T) {
 	})
 }
 
-// Subscribers are told when the engine comes back without its streams; a protocol that cannot say so goes on.
+// Subscribers get to know when the engine comes back without its streams; a protocol that cannot say so goes on.
 func TestEngineForgets(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

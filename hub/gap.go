@@ -37,7 +37,7 @@ func (h *Hub) fill(ch *channel) {
 	} else {
 		ch.ns.gaps.Add(1)
 		b = &batch{lost: true, subs: append([]*subscription(nil), ch.subs...), from: ch.last, to: page.Top.Offset, epoch: page.Top.Epoch}
-		ch.epoch, ch.last, ch.trusted, ch.latest, ch.floor = page.Top.Epoch, page.Top.Offset, 0, nil, page.Top.Offset
+		ch.epoch, ch.last, ch.trusted, ch.latest = page.Top.Epoch, page.Top.Offset, 0, latest{floor: page.Top.Offset}
 		ch.window.reset(ch.last)
 	}
 	for _, p := range rest {

@@ -232,13 +232,9 @@ func (x *subscription) missing() ([]*Publication, bool) {
 	case ch.ns.Slow == SlowDrop:
 		return nil, true
 	case ch.ns.Slow == SlowLatest:
-		if x.last < ch.floor {
-			x.lag.lost = true
-			return nil, false
-		}
-		ps := slices.DeleteFunc(slices.Collect(maps.Values(ch.latest)), func(p *Publication) bool { return p.Offset <= x.last })
-		slices.SortFunc(ps, func(a, b *Publication) int { return cmp.Compare(a.Offset, b.Offset) })
-		return ps, true
+		ps, all := ch.latest.since(x.last)
+		x.lag.lost = !all
+		return ps, all
 	}
 	ps, all := ch.window.since(x.last)
 	if !all && !x.session.hub.keeps(ch) {
@@ -335,22 +331,38 @@ func (x *subscription) insufficient() bool {
 	return true
 }
 
-// setLatest remembers p as the latest of its key. The caller holds mu.
-func (ch *channel) setLatest(p *Publication) {
-	if ch.latest == nil {
-		ch.latest = map[string]*Publication{}
+// latest is the latest publication of each key that has changed while this node was subscribed, removed keys included.
+type latest struct {
+	byKey map[string]*Publication
+	floor uint64 // what was removed up to this offset is not in it
+}
+
+// set remembers p as the latest of its key.
+func (l *latest) set(p *Publication) {
+	if l.byKey == nil {
+		l.byKey = map[string]*Publication{}
 	}
-	ch.latest[p.Key] = p
-	if len(ch.latest) <= maxLatest {
+	l.byKey[p.Key] = p
+	if len(l.byKey) <= maxLatest {
 		return
 	}
-	for key, q := range ch.latest {
+	for key, q := range l.byKey {
 		if q.Removed {
-			ch.floor = max(ch.floor, q.Offset)
-			delete(ch.latest, key)
+			l.floor = max(l.floor, q.Offset)
+			delete(l.byKey, key)
 		}
 	}
-	if len(ch.latest) > maxLatest*3/4 {
-		ch.latest, ch.floor = nil, ch.last
+	if len(l.byKey) > maxLatest*3/4 {
+		*l = latest{floor: p.Offset}
 	}
+}
+
+// since returns those behind offset, in order, and whether these are all.
+func (l *latest) since(offset uint64) ([]*Publication, bool) {
+	if offset < l.floor {
+		return nil, false
+	}
+	ps := slices.DeleteFunc(slices.Collect(maps.Values(l.byKey)), func(p *Publication) bool { return p.Offset <= offset })
+	slices.SortFunc(ps, func(a, b *Publication) int { return cmp.Compare(a.Offset, b.Offset) })
+	return ps, true
 }

@@ -170,9 +170,9 @@ func (a *admission) readForAll(ctx context.Context, since Position) (HistoryPage
 	ch.mu.Lock()
 	from := since
 	if since.Epoch == ch.epoch {
-		from.Offset = min(from.Offset, ch.wanted)
+		from.Offset = min(from.Offset, ch.reading.wanted)
 	}
-	ch.wanted = math.MaxUint64 // of those that come while it is being read
+	ch.reading.wanted = math.MaxUint64 // of those that come while it is being read
 	ch.mu.Unlock()
 	read := func(from Position) (HistoryPage, error) {
 		return a.s.hub.history.History(ctx, ch.name, HistoryQuery{Since: &from, Limit: -1})
@@ -199,19 +199,25 @@ func (a *admission) readForAll(ctx context.Context, since Position) (HistoryPage
 	return page, nil
 }
 
+// reading is that one subscription reads a channel's history, and others wait for it.
+type reading struct {
+	over   chan struct{} // closed when it is over; nil when there is none
+	wanted uint64        // from which offset on those that wait need it
+}
+
 // turn waits until nothing else reads the channel's history for a subscription. It reports whether it is the caller's turn to do so,
 // which endTurn ends; otherwise another has done it meanwhile. When many clients come back together, few of them read.
 func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 	ch.mu.Lock()
-	if ch.reading == nil {
-		ch.reading = make(chan struct{})
+	if ch.reading.over == nil {
+		ch.reading.over = make(chan struct{})
 		ch.mu.Unlock()
 		return true, nil
 	}
 	if since.Epoch == ch.epoch {
-		ch.wanted = min(ch.wanted, since.Offset)
+		ch.reading.wanted = min(ch.reading.wanted, since.Offset)
 	}
-	wait := ch.reading
+	wait := ch.reading.over
 	ch.mu.Unlock()
 	select {
 	case <-wait:
@@ -224,14 +230,14 @@ func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 func (ch *channel) endTurn() {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	close(ch.reading)
-	ch.reading = nil
+	close(ch.reading.over)
+	ch.reading.over = nil
 }
 
 // wideTime is how long a channel remembers more after a client has come back: others may follow.
 const wideTime = 5 * time.Second
 
-// wide has the window keep more, as long as somebody catches up.
+// wide has the window keep more, as long as a subscriber catches up.
 func (ch *channel) wide(n int) {
 	ch.mu.Lock()
 	ch.waiting += n

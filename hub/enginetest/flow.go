@@ -20,8 +20,8 @@ const (
 )
 
 // flow publishes without pause on three nodes, while subscribers come and go on all of them, and while a fault happens. Each
-// subscriber sees every message once and in order, from its first one on, or is told of a gap; only where the engine may forget is
-// it told.
+// subscriber sees every message once and in order, from its first one on, or gets to know of a gap, which may be only where the
+// engine may forget.
 func flow(s *suite, fault string) {
 	if !has[hub.History](s) {
 		return
