@@ -45,7 +45,7 @@ type channel struct {
 	roster   *roster      // nil without presence
 	ready    bool
 	draining bool    // a goroutine sends what is pending
-	gap      bool    // the history has what follows last
+	gap      bool    // when what is pending does not follow last, the history has what is between
 	delta    bool    // a subscriber has asked for deltas
 	reading  reading // of the history, for subscriptions
 	told     int     // the number of subscribers that was reported to the engine

@@ -87,17 +87,22 @@ func (h *Hub) drain(ch *channel, rounds int) {
 		b := batches.Get().(*batch)
 		ch.mu.Lock()
 		h.take(ch, b)
-		if b.empty() {
-			again := ch.gap
-			ch.draining = again
-			ch.mu.Unlock()
+		empty, gap := b.empty(), ch.gap
+		more := !gap && ch.roster != nil && ch.roster.due(ch.ns)
+		if empty && !more {
+			ch.draining = gap
+		}
+		ch.mu.Unlock()
+		if empty {
 			b.free()
-			if again {
+			if more {
+				continue
+			}
+			if gap {
 				h.tasks.do(func() { h.fill(ch) })
 			}
 			return
 		}
-		ch.mu.Unlock()
 		h.fanout(ch, b)
 		b.free()
 	}
@@ -110,15 +115,19 @@ func (h *Hub) take(ch *channel, b *batch) {
 	b.from, b.previous = ch.last, ch.previous
 	n, bytes := 0, 0
 	for _, p := range ch.pending {
-		if ch.gap || len(b.ps) == batchCount || len(b.ps) > 0 && bytes+len(p.Data)+messageCost > batchBytes {
+		if len(b.ps) == batchCount || len(b.ps) > 0 && bytes+len(p.Data)+messageCost > batchBytes {
 			break
 		}
-		if p.Offset != 0 && !h.accept(ch, p) {
-			if ch.gap {
+		if p.Offset != 0 {
+			next, missing := h.accept(ch, p)
+			if missing {
+				ch.gap = true
 				break
 			}
-			n++
-			continue
+			if !next {
+				n++
+				continue
+			}
 		}
 		n++
 		if p.Expired(now) {
@@ -150,22 +159,20 @@ func (h *Hub) take(ch *channel, b *batch) {
 	b.subs = append(b.subs, ch.subs...)
 }
 
-// accept notes that p is the next publication of the stream, and reports whether it is; if one before it is missing, it sets
-// gap. The caller holds the channel's lock.
-func (h *Hub) accept(ch *channel, p *Publication) bool {
+// accept reports whether p is the next publication of the stream, and notes it if so; or whether one before it is missing. The
+// caller holds the channel's lock.
+func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 	keeps := h.keeps(ch)
 	if p.Epoch != ch.epoch {
 		if ch.epoch != "" && keeps {
-			ch.gap = true
-			return false
+			return false, true
 		}
 		ch.epoch, ch.last = p.Epoch, 0
 		ch.window.reset(p.Previous)
 	} else if p.Offset <= ch.last {
-		return false
+		return false, false
 	} else if p.Previous > ch.last && p.Offset > ch.trusted && keeps {
-		ch.gap = true
-		return false
+		return false, true
 	}
 	ch.last = p.Offset
 	if keeps {
@@ -174,7 +181,7 @@ func (h *Hub) accept(ch *channel, p *Publication) bool {
 	if ch.ns.Slow == SlowLatest && p.Key != "" {
 		ch.latest.set(p)
 	}
-	return true
+	return true, false
 }
 
 // batch is what is sent to the subscribers of a channel in one call each.

@@ -230,3 +230,60 @@ func TestEngineDoesNotAnswer(t *testing.T) {
 		}
 	})
 }
+
+// lagging is an engine whose history is behind what it delivers, and which delivers every other publication only.
+type lagging struct {
+	inner
+	mu    sync.Mutex
+	seen  map[string]int // reads by channel
+	count int
+}
+
+func (l *lagging) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	page, err := l.inner.History(ctx, channel, q)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q.Since == nil {
+		return page, err
+	}
+	if l.seen[channel]++; l.seen[channel] < l.count {
+		page.Publications, page.Top = nil, *q.Since
+	}
+	return page, err
+}
+
+func (l *lagging) Run(ctx context.Context, s hub.Sink) error {
+	return l.inner.Run(ctx, &everyOther{Sink: s})
+}
+
+type everyOther struct {
+	hub.Sink
+	n int
+}
+
+func (e *everyOther) Deliver(channel string, ps []*hub.Publication) {
+	if e.n++; e.n%2 == 1 {
+		e.Sink.Deliver(channel, ps)
+	}
+}
+
+// A history that is behind is read again for a while, and then subscribers get to know of the gap.
+func TestHistoryIsBehind(t *testing.T) {
+	for _, count := range []int{5, 1 << 30} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}, count: count}
+			h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
+			c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+			c.Subscribe(t, "c", hub.SubscribeOptions{})
+			publish(t, h, "c", text("1"), text("2"), text("3"))
+			if count == 5 {
+				c.Want(t, "1", "2", "3")
+				return
+			}
+			c.Until(t, func(es []enginetest.Event) bool { return es[len(es)-1].Ended })
+			if got := c.Texts(); !slices.Equal(got, []string{"1"}) {
+				t.Errorf("before the end: %q", got)
+			}
+		})
+	}
+}

@@ -1,6 +1,14 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+const (
+	behindTries = 40 // reads of a history that does not have what was delivered already
+	behindPause = 50 * time.Millisecond
+)
 
 // fill reads what the engine has lost on its way to this node. It is called with draining set.
 func (h *Hub) fill(ch *channel) {
@@ -8,16 +16,9 @@ func (h *Hub) fill(ch *channel) {
 	since := Position{ch.epoch, ch.last}
 	ch.gap = false
 	ch.mu.Unlock()
-	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
-	page, err := h.history.History(ctx, ch.name, HistoryQuery{Since: &since, Limit: -1})
-	cancel()
-	if err != nil {
-		h.sleep(pauseOfRun)
-		ch.mu.Lock()
-		ch.gap = true
-		ch.mu.Unlock()
-		h.tasks.do(func() { h.fill(ch) })
-		return
+	page, ok := h.readGap(ch, since)
+	if !ok {
+		return // the hub is closed
 	}
 	ch.mu.Lock()
 	rest := ch.pending
@@ -50,4 +51,44 @@ func (h *Hub) fill(ch *channel) {
 		h.fanout(ch, b)
 	}
 	h.drain(ch, inlineRounds)
+}
+
+// readGap reads the history behind a position until that succeeds, and it has the publications before the first that is pending: a
+// copy of it may be behind what is delivered. It reports false when the hub is closed.
+func (h *Hub) readGap(ch *channel, since Position) (HistoryPage, bool) {
+	for tries := 0; ; tries++ {
+		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
+		page, err := h.history.History(ctx, ch.name, HistoryQuery{Since: &since, Limit: -1})
+		cancel()
+		if err != nil {
+			tries = 0
+			if !h.sleep(pauseOfRun) {
+				return page, false
+			}
+			continue
+		}
+		need := ch.need(page.Top)
+		if page.Err != nil || need <= page.Top.Offset {
+			return page, true
+		}
+		if tries == behindTries {
+			page.Err, page.Top.Offset = ErrTooOld, need
+			return page, true
+		}
+		if !h.sleep(behindPause) {
+			return page, false
+		}
+	}
+}
+
+// need returns the offset that the history must reach for what is pending to follow it, 0 if nothing is.
+func (ch *channel) need(top Position) uint64 {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for _, p := range ch.pending {
+		if p.Offset > max(ch.last, top.Offset) && p.Epoch == top.Epoch {
+			return p.Previous
+		}
+	}
+	return 0
 }
