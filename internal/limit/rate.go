@@ -43,17 +43,12 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 	if perSecond <= 0 {
 		return true, 0
 	}
-	cost := time.Duration(float64(time.Second) / perSecond)
-	room := cost * time.Duration(max(burst, 1))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full, known := l.full[key]
-	if !known || full.Before(now) {
-		full = now
-	}
-	full = full.Add(cost)
-	if over := full.Sub(now) - room; over > 0 {
-		return false, over
+	b := Bucket{full}
+	if ok, wait = b.Allow(now, perSecond, burst); !ok {
+		return false, wait
 	}
 	if !known && len(l.full) >= maxKeys {
 		l.makeRoom(now)
@@ -61,7 +56,28 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 	if l.full == nil {
 		l.full = map[netip.Prefix]time.Time{}
 	}
-	l.full[key] = full
+	l.full[key] = b.full
+	return true, 0
+}
+
+// Bucket is one token bucket: it remembers when it will be full. The zero value is full. It needs a lock of its owner.
+type Bucket struct{ full time.Time }
+
+// Allow takes a token, as [Rate.Allow] does.
+func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wait time.Duration) {
+	if perSecond <= 0 {
+		return true, 0
+	}
+	cost := time.Duration(float64(time.Second) / perSecond)
+	full := b.full
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(cost)
+	if over := full.Sub(now) - cost*time.Duration(max(burst, 1)); over > 0 {
+		return false, over
+	}
+	b.full = full
 	return true, 0
 }
 

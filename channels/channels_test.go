@@ -1,0 +1,133 @@
+package channels
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// opener returns the Open for the client of a request.
+type opener = func(*http.Request) func(websocket.Sender) websocket.Receiver
+
+// drivers are what runs the connections of a test: a goroutine for each with Conn.Run, and the event loop where the system
+// has one. They return the URL.
+var drivers = map[string]func(t *testing.T, open opener, o websocket.ConnOptions) string{
+	"run": func(t *testing.T, open opener, o websocket.ConnOptions) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: o})
+			if err == nil {
+				c.Run(context.Background(), open(r))
+			}
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	},
+	"loop": func(t *testing.T, open opener, o websocket.ConnOptions) string {
+		e := &websocket.Endpoint{
+			Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: o},
+			Admit: func(r *http.Request) (*websocket.Admission, error) {
+				return &websocket.Admission{Open: open(r)}, nil
+			},
+		}
+		s := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // the bound on heads is the Server's
+		l, err := net.Listen("tcp", "127.0.0.1:0")             //nolint:noctx // of a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(l) }()
+		t.Cleanup(func() {
+			s.Close()
+			bounded.Receive(t, done)
+		})
+		return "http://" + l.Addr().String()
+	},
+}
+
+// each runs a test with every driver.
+func each(t *testing.T, test func(t *testing.T, driver string)) {
+	for name := range drivers {
+		t.Run(name, func(t *testing.T) { test(t, name) })
+	}
+}
+
+// newHub has a channel of every kind.
+func newHub(t *testing.T) *hub.Hub {
+	t.Helper()
+	h := hub.New(hub.Options{Namespaces: []hub.Namespace{
+		{Prefix: "", History: 10, Presence: true},
+		{Prefix: "short:", History: 2},
+		{Prefix: "long:", History: 1000},
+		{Prefix: "none:"},
+		{Prefix: "small:", MaxData: 8, MaxSubscribers: 1, Rate: 1, Burst: 2, History: 10},
+	}, MaxSubscriptions: 4})
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// clientOf returns who a request of a test is from.
+func clientOf(r *http.Request) Client {
+	c := Client{User: r.Header.Get("User"), Allow: func(action, channel string) error {
+		if strings.HasPrefix(channel, "no-"+action) {
+			return errors.New("denied by the test")
+		}
+		return nil
+	}}
+	if expires := r.Header.Get("Expires"); expires != "" {
+		d, _ := time.ParseDuration(expires)
+		c.Expires = time.Now().Add(d + 900*time.Millisecond)
+		c.Refresh = func(_ context.Context, token string) (time.Time, error) {
+			if token != "good" {
+				return time.Time{}, errors.New("not good")
+			}
+			return time.Now().Add(time.Hour + 900*time.Millisecond), nil
+		}
+	}
+	return c
+}
+
+// start serves the protocol, and returns the URL.
+func start(t *testing.T, driver string, s *Server) string {
+	t.Helper()
+	return drivers[driver](t, func(r *http.Request) func(websocket.Sender) websocket.Receiver { return s.Open(clientOf(r)) }, ConnOptions())
+}
+
+func dial(t *testing.T, url string, header http.Header) *websocket.Conn {
+	t.Helper()
+	c, err := websocket.Dial(bounded.Context(t), url, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, Header: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
+func send(t *testing.T, c *websocket.Conn, text string) {
+	t.Helper()
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, c *websocket.Conn) string {
+	t.Helper()
+	m, err := c.Read(bounded.Context(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(m.Data)
+}

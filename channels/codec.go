@@ -1,0 +1,110 @@
+package channels
+
+import (
+	"time"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// codec writes what the hub sends. All connections share it, whatever application they are of.
+type codec struct{}
+
+// Publication implements [hub.Codec].
+func (codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prepared, error) {
+	m := message(p)
+	m.Channel = channel
+	return prepare(&m)
+}
+
+// Members implements [hub.Codec].
+func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
+	all := make([]*websocket.Prepared, len(cs))
+	for i, c := range cs {
+		name := "update"
+		switch c.Kind {
+		case hub.Joined:
+			name = "join"
+		case hub.Left:
+			name = "leave"
+		}
+		p, err := prepare(&wire.Change{Type: name, Channel: channel, Member: member(c.Member)})
+		if err != nil {
+			return nil, err
+		}
+		all[i] = p
+	}
+	return all, nil
+}
+
+// Ended implements [hub.Codec].
+func (codec) Ended(channel string, why hub.Why) (*websocket.Prepared, error) {
+	m := &wire.Unsubscribed{Type: "unsubscribed", Channel: channel, Code: wire.ByServer, Message: "the application has ended the subscription"}
+	switch why {
+	case hub.WhyInsufficient:
+		m.Code, m.Message = wire.Insufficient, "messages are missing: subscribe again, since your position"
+	case hub.WhySlow:
+		m.Code, m.Message = wire.Slow, "you do not read what you get: subscribe again, since your position"
+	case hub.WhyExpired:
+		m.Code, m.Message = wire.Expired, "what allowed the subscription has expired"
+	case hub.WhyDenied:
+		m.Code, m.Message = wire.Denied, "the subscription is no longer allowed"
+	case hub.WhyReconnect, hub.WhyShutdown:
+		m.Code, m.Message = wire.Unavailable, "subscribe again"
+	}
+	return prepare(m)
+}
+
+// Closing implements [hub.Codec].
+func (codec) Closing(why hub.Why) (m *websocket.Prepared, code websocket.Code, reason string) {
+	switch why {
+	case hub.WhyExpired:
+		return nil, wire.CloseExpired, "the credential has expired"
+	case hub.WhyDenied:
+		return nil, wire.CloseDenied, "no longer allowed"
+	case hub.WhySlow, hub.WhyInsufficient:
+		return nil, wire.CloseSlow, "you do not read what you get"
+	case hub.WhyReconnect:
+		return nil, websocket.CodeServiceRestart, "come back"
+	case hub.WhyShutdown:
+		return nil, websocket.CodeGoingAway, "the server is stopping"
+	}
+	return nil, wire.CloseServer, "the application has ended the connection"
+}
+
+// message returns a publication as clients see it, without its channel.
+func message(p *hub.Publication) wire.Message {
+	data, inBase64 := wire.JSON(p.Data, p.Binary)
+	info, _ := wire.JSON(p.Info, false)
+	return wire.Message{
+		Type: "message", Offset: p.Offset, Data: data, Binary: inBase64, Event: p.Event, Key: p.Key, Removed: p.Removed,
+		Tags: p.Tags, User: p.User, Client: p.Client, Info: info, Time: p.Time.UTC().Truncate(time.Millisecond),
+	}
+}
+
+// member returns a member as clients see it.
+func member(m hub.Member) wire.Member {
+	data, _ := wire.JSON(m.Data, false)
+	return wire.Member{User: m.User, Data: data}
+}
+
+func members(ms []hub.Member) []wire.Member {
+	all := make([]wire.Member, len(ms))
+	for i, m := range ms {
+		all[i] = member(m)
+	}
+	return all
+}
+
+// position returns a position as clients see it.
+func position(p hub.Position) wire.Position { return wire.Position{Epoch: p.Epoch, Offset: p.Offset} }
+
+// prepare encodes a message once for all that get it.
+func prepare(m any) (*websocket.Prepared, error) {
+	text, err := wire.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	return websocket.Prepare(websocket.Message{Type: websocket.Text, Data: text})
+}

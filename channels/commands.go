@@ -1,0 +1,199 @@
+package channels
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+var (
+	errUnsupported = errors.New("channels: not supported")
+	errToken       = errors.New("channels: the token is not accepted")
+	errMore        = errors.New("channels: more was missed than fits into one answer")
+)
+
+// maxPage bounds the bytes of data in one answer. What was missed beyond that, a client asks for next.
+const maxPage = 256 << 10
+
+// subscribe subscribes, and sends what was missed behind the reply.
+func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
+	o := hub.SubscribeOptions{Member: c.Join, Data: c.Data, Members: c.Members, Changes: c.Changes}
+	answer := &wire.Subscribed{Type: "subscribed", ID: c.ID, Channel: c.Channel}
+	if c.Since != nil {
+		o.Since = &hub.Position{Epoch: c.Since.Epoch, Offset: c.Since.Offset}
+		if c.Since.Device != "" {
+			var err error
+			if o.Since, err = s.server.Hub.Acked(ctx, s.server.App, c.Channel, s.device(c.Since.Device)); err != nil {
+				return err
+			}
+		}
+		if o.Since == nil {
+			answer.Why = wire.NoAck
+		}
+	}
+	err := s.hub.Subscribe(ctx, c.Channel, o, func(r *hub.Recovered) error {
+		answer.Users = r.Users
+		if c.Members > 0 {
+			answer.Members, answer.Next = members(r.Members), r.Next
+		}
+		answer.Position = position(r.Position)
+		if c.Since != nil {
+			if r.Err != nil {
+				answer.Why = why(r.Err)
+			}
+			recovered := answer.Why == ""
+			answer.Recovered = &recovered
+			if recovered {
+				answer.Position = position(*o.Since)
+			}
+		}
+		return s.recover(answer, r.Publications)
+	})
+	if errors.Is(err, errMore) {
+		return nil // the client was told
+	}
+	return err
+}
+
+// recover sends the answer to a subscription, and what was missed. If that is more than fits, the subscription ends behind
+// what does, and the client goes on from there with another one.
+func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) error {
+	if len(s.unsent) > 0 {
+		return websocket.ErrQueueFull
+	}
+	first, err := prepare(answer)
+	if err != nil {
+		return err
+	}
+	all, size, more := []*websocket.Prepared{first}, 0, false
+	for _, p := range missed {
+		m, err := codec{}.Publication(answer.Channel, p, nil)
+		if err != nil {
+			return err
+		}
+		if size += m.Len(); size > maxPage && len(all) > 1 {
+			more = true
+			break
+		}
+		all = append(all, m)
+	}
+	if more {
+		end, err := codec{}.Ended(answer.Channel, hub.WhyInsufficient)
+		if err != nil {
+			return err
+		}
+		all = append(all, end)
+	}
+	if err := s.out.SendPrepared(all...); err != nil {
+		return err
+	}
+	if more {
+		return errMore
+	}
+	return nil
+}
+
+// why returns why a position cannot be recovered from.
+func why(err error) wire.Why {
+	switch {
+	case errors.Is(err, hub.ErrNewEpoch):
+		return wire.NewEpoch
+	case errors.Is(err, hub.ErrTooOld):
+		return wire.TooOld
+	}
+	return ""
+}
+
+func (s *session) publish(ctx context.Context, c *wire.Publish) error {
+	data, err := c.Bytes()
+	if err != nil {
+		return err // it was checked
+	}
+	p := &hub.Publication{
+		ID: c.MessageID, Event: c.Event, Data: data, Binary: c.Binary, Key: c.Key, Removed: c.Removed, Tags: c.Tags,
+	}
+	if c.Echo != nil && !*c.Echo {
+		p.NotTo = s.id
+	}
+	done, err := s.hub.Publish(ctx, c.Channel, p, nil)
+	if err == nil && c.ID != 0 {
+		s.reply(&wire.Published{Type: "published", ID: c.ID, Position: position(done.Position), Duplicate: done.Duplicate})
+	}
+	return err
+}
+
+func (s *session) members(ctx context.Context, c *wire.Members) error {
+	ms, next, users, err := s.hub.Members(ctx, c.Channel, c.After, c.Limit)
+	if err == nil {
+		s.reply(&wire.Roster{Type: "members", ID: c.ID, Channel: c.Channel, Users: users, Members: members(ms), Next: next})
+	}
+	return err
+}
+
+func (s *session) history(ctx context.Context, c *wire.History) error {
+	q := hub.HistoryQuery{Limit: c.Limit, Reverse: c.Reverse}
+	if c.Since != nil {
+		q.Since = &hub.Position{Epoch: c.Since.Epoch, Offset: c.Since.Offset}
+	}
+	page, err := s.hub.History(ctx, c.Channel, q)
+	if err != nil {
+		return err
+	}
+	s.reply(&wire.Page{
+		Type: "history", ID: c.ID, Channel: c.Channel, Messages: messages(page.Publications), Position: position(page.Top),
+		Why: why(page.Err),
+	})
+	return nil
+}
+
+func (s *session) snapshot(ctx context.Context, c *wire.Snapshot) error {
+	ps, next, top, err := s.hub.Snapshot(ctx, c.Channel, c.After, c.Limit)
+	if err != nil {
+		return err
+	}
+	all := make([]wire.Message, len(ps))
+	for i, p := range ps {
+		all[i] = message(p)
+	}
+	s.reply(&wire.Page{Type: "snapshot", ID: c.ID, Channel: c.Channel, Messages: all, Position: position(top), Next: next})
+	return nil
+}
+
+// messages returns the first of publications, as many as fit into one answer, at least one.
+func messages(ps []*hub.Publication) []wire.Message {
+	all, size := make([]wire.Message, 0, len(ps)), 0
+	for _, p := range ps {
+		if size += len(p.Data); size > maxPage && len(all) > 0 {
+			break
+		}
+		all = append(all, message(p))
+	}
+	return all
+}
+
+func (s *session) ack(ctx context.Context, c *wire.Ack) error {
+	if !s.hub.Subscribed(c.Channel) {
+		return hub.ErrNotSubscribed
+	}
+	at := hub.Position{Epoch: c.Position.Epoch, Offset: c.Position.Offset}
+	return s.server.Hub.Ack(ctx, s.server.App, c.Channel, s.device(c.Device), at)
+}
+
+// device returns the name of a device among those of all users.
+func (s *session) device(name string) string { return strconv.Quote(s.client.User) + "/" + name }
+
+func (s *session) refresh(ctx context.Context, c *wire.Refresh) error {
+	if s.client.Refresh == nil {
+		return errUnsupported
+	}
+	expires, err := s.client.Refresh(ctx, c.Token)
+	if err != nil {
+		return errToken
+	}
+	s.reply(&wire.Done{Type: "done", ID: c.ID, ExpiresIn: secondsUntil(expires)})
+	return nil
+}

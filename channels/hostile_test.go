@@ -1,0 +1,237 @@
+package channels
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// code reads until the connection ends, and returns the code it was closed with.
+func code(t *testing.T, c *websocket.Conn) websocket.Code {
+	t.Helper()
+	for {
+		if _, err := c.Read(bounded.Context(t)); err != nil {
+			return websocket.CloseCode(err)
+		}
+	}
+}
+
+// A client whose commands only fail is closed, and no other.
+func TestTooManyFaults(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		url := start(t, driver, &Server{Hub: newHub(t), App: "dev"})
+		honest, c := dial(t, url, nil), dial(t, url, nil)
+		read(t, honest)
+		for i := range 2 * maxFaults {
+			m := websocket.Message{Type: websocket.Text, Data: fmt.Append(nil, `{"type":"fly","id":`, i+1, `}`)}
+			if c.Write(bounded.Context(t), m) != nil {
+				break // it is closed
+			}
+		}
+		if got := code(t, c); got != websocket.CodePolicy {
+			t.Errorf("closed with %v", got)
+		}
+		send(t, honest, `{"type":"ping","id":1}`)
+		if got := read(t, honest); got != `{"type":"pong","id":1}` {
+			t.Error(got)
+		}
+	})
+}
+
+// Commands beyond the rate have their code.
+func TestTooManyCommands(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev", CommandsPerSecond: 1}), nil)
+		read(t, c)
+		for i := 1; i <= 3; i++ {
+			send(t, c, fmt.Sprint(`{"type":"ping","id":`, i, `}`))
+		}
+		for _, want := range []string{`{"type":"pong","id":1}`, `{"type":"pong","id":2}`,
+			`{"type":"error","id":3,"code":"too_fast","message":"there are too many commands"}`} {
+			if got := read(t, c); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}
+
+// More than fits into one answer is recovered piece by piece, in order.
+func TestRecoverInPieces(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
+		read(t, c)
+		const n = 100
+		data := strings.Repeat("x", 10_000)
+		var epoch string
+		for i := range n {
+			send(t, c, fmt.Sprintf(`{"type":"publish","id":%d,"channel":"long:x","data":"%s"}`, i+1, data))
+			var p wire.Published
+			if err := json.Unmarshal([]byte(read(t, c)), &p); err != nil || p.Type != "published" {
+				t.Fatal(p, err)
+			}
+			epoch = p.Position.Epoch
+		}
+		offset, pieces := uint64(1), 0
+		for offset < n {
+			pieces++
+			send(t, c, fmt.Sprintf(`{"type":"subscribe","id":1,"channel":"long:x","since":{"epoch":"%s","offset":%d}}`, epoch, offset))
+			var s wire.Subscribed
+			if err := json.Unmarshal([]byte(read(t, c)), &s); err != nil || s.Recovered == nil || !*s.Recovered || s.Position.Offset != offset {
+				t.Fatalf("%+v, %v", s, err)
+			}
+			for offset < n {
+				text := read(t, c)
+				var m wire.Message
+				if err := json.Unmarshal([]byte(text), &m); err != nil {
+					t.Fatal(err)
+				}
+				if m.Type == "unsubscribed" && strings.Contains(text, `"code":"insufficient"`) {
+					break
+				}
+				if offset++; m.Type != "message" || m.Offset != offset {
+					t.Fatalf("offset %d, want %d: %.100s", m.Offset, offset, text)
+				}
+			}
+		}
+		if pieces < 4 || pieces > 6 {
+			t.Errorf("in %d pieces", pieces)
+		}
+		send(t, c, `{"type":"publish","channel":"long:x","data":"live"}`)
+		if text := read(t, c); !strings.Contains(text, `"data":"live"`) {
+			t.Errorf("%.100s", text)
+		}
+	})
+}
+
+// full is a connection whose queue has no room.
+type full struct {
+	websocket.Sender
+	room int
+	sent []string
+}
+
+func (f *full) Send(m websocket.Message) error {
+	if f.room == 0 {
+		return websocket.ErrQueueFull
+	}
+	f.room--
+	f.sent = append(f.sent, string(m.Data))
+	return nil
+}
+
+func (f *full) SendPrepared(...*websocket.Prepared) error { return websocket.ErrQueueFull }
+
+// Replies wait for room in their order; of a client that never makes any, no more than the bound.
+func TestRepliesWaitForRoom(t *testing.T) {
+	out := &full{room: 1}
+	s := (&Server{Hub: newHub(t), App: "dev"}).Open(Client{})(out).(*session)
+	defer s.Closed(nil)
+	command := func(text string) error {
+		return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
+	}
+	for i := 1; i <= 3; i++ {
+		if err := command(fmt.Sprint(`{"type":"ping","id":`, i, `}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := command(`{"type":"subscribe","id":4,"channel":"chat"}`); err != nil { // its answer cannot wait
+		t.Fatal(err)
+	}
+	out.room = 2
+	s.Drained()
+	out.room = 3
+	s.Drained()
+	want := []string{`{"type":"pong","id":1}`, `{"type":"pong","id":2}`, `{"type":"pong","id":3}`,
+		`{"type":"error","id":4,"channel":"chat","code":"unavailable","message":"the server cannot do this now: try again later"}`}
+	if got := out.sent[1:]; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q", got)
+	}
+	out.room = 0
+	var err error
+	n := 0
+	for ; err == nil && n < 100_000; n++ {
+		err = command(`{"type":"ping","id":9007199254740991}`)
+	}
+	if websocket.CloseCode(err) != wire.CloseSlow || s.size > maxUnsent+100 {
+		t.Errorf("after %d replies, %d bytes: %v", n, s.size, err)
+	}
+}
+
+// A hub that has ended takes no clients.
+func TestHubEnded(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		h := newHub(t)
+		url := start(t, driver, &Server{Hub: h, App: "dev"})
+		c := dial(t, url, nil)
+		read(t, c)
+		h.Close()
+		if got := code(t, c); got != websocket.CodeGoingAway {
+			t.Errorf("an open connection is closed with %v", got)
+		}
+		if got := code(t, dial(t, url, nil)); got != websocket.CodeGoingAway {
+			t.Errorf("a new connection is closed with %v", got)
+		}
+	})
+}
+
+// What other protocols publish arrives as JSON, too, and the application can end subscriptions and connections.
+func TestFromTheServer(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		h := newHub(t)
+		c := dial(t, start(t, driver, &Server{Hub: h, App: "dev"}), map[string][]string{"User": {"ann"}})
+		read(t, c)
+		send(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`)
+		read(t, c)
+		for _, tt := range []struct {
+			p    hub.Publication
+			want string
+		}{
+			{hub.Publication{Data: []byte("plain")}, `"data":"plain"`},
+			{hub.Publication{Data: []byte{0, 1}, Binary: true}, `"data":"AAE=","binary":true`},
+			{hub.Publication{Data: []byte{0xff}}, `"data":"/w==","binary":true`},
+			{hub.Publication{Data: []byte(`{"a": "<"}`), User: "eve", Info: []byte("x")}, `"data":{"a":"<"},"user":"eve","info":"x"`},
+		} {
+			if _, err := h.Publish(bounded.Context(t), "dev", "chat", &tt.p, nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := read(t, c); !strings.Contains(got, tt.want) {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		}
+		err := h.Do(bounded.Context(t), hub.Command{Kind: hub.CommandUnsubscribe, App: "dev", User: "ann", Channel: "chat"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, c); !strings.Contains(got, `"unsubscribed","channel":"chat","code":"server"`) {
+			t.Error(got)
+		}
+		err = h.Do(bounded.Context(t), hub.Command{Kind: hub.CommandDisconnect, App: "dev", User: "ann", Why: hub.WhyDenied})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := code(t, c); got != wire.CloseDenied {
+			t.Errorf("closed with %v", got)
+		}
+	})
+}
+
+// Each reason has a message and a code of its own.
+func TestReasons(t *testing.T) {
+	for why, want := range map[hub.Why]websocket.Code{
+		hub.WhyServer: wire.CloseServer, hub.WhyInsufficient: wire.CloseSlow, hub.WhySlow: wire.CloseSlow, hub.WhyExpired: wire.CloseExpired,
+		hub.WhyDenied: wire.CloseDenied, hub.WhyReconnect: websocket.CodeServiceRestart, hub.WhyShutdown: websocket.CodeGoingAway,
+	} {
+		if _, got, reason := (codec{}).Closing(why); got != want || reason == "" {
+			t.Errorf("%d: %v %q", why, got, reason)
+		}
+		if m, err := (codec{}).Ended("chat", why); m == nil || err != nil {
+			t.Errorf("%d: %v", why, err)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package channels
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Server speaks the protocol with the clients of an application. Its fields are set before the first client and not changed
+// afterwards. It may be used from any goroutine.
+type Server struct {
+	// Hub has the channels. It is required.
+	Hub *hub.Hub
+
+	// App is the ID of the application.
+	App string
+
+	// CommandsPerSecond is how many commands a connection may send on average; further ones get too_fast. 0 means 5000; a
+	// negative value means no limit.
+	CommandsPerSecond int
+}
+
+// Client is who a connection belongs to. The zero value may do everything.
+type Client struct {
+	// User is the authenticated user; "" if there is none.
+	User string
+
+	// Info is JSON that others see with what the client publishes and as the member's data. May be nil.
+	Info []byte
+
+	// Allow is asked before each action on a channel: "subscribe", "publish", "presence", "history". An error denies it. nil
+	// allows everything.
+	Allow func(action, channel string) error
+
+	// Expires is when the credential expires; zero means never. Whoever has set it closes the connection then.
+	Expires time.Time
+
+	// Refresh renews the credential with a new token, and returns when that one expires. nil means that there is nothing to
+	// renew.
+	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
+}
+
+// ConnOptions returns the options that the connections of clients need: the hub relies on how their queue works.
+func ConnOptions() websocket.ConnOptions {
+	return websocket.ConnOptions{WriteQueue: websocket.WriteQueue{Full: websocket.QueueDropNewest}}
+}
+
+// Open returns the Open of a websocket.Endpoint, or of an Admission, for one client.
+func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
+	return func(out websocket.Sender) websocket.Receiver {
+		n := &session{server: s, client: c, out: out, id: rand.Text()}
+		joined, err := s.Hub.Join(hub.Client{
+			App: s.App, ID: n.id, User: c.User, Data: c.Info, Out: out, Codec: codec{}, Allow: n.allow,
+		})
+		if err != nil {
+			_ = out.Shut(websocket.CodeGoingAway, "the server is stopping") // it may have ended
+			return nil
+		}
+		n.hub = joined
+		n.reply(&wire.Welcome{Type: "welcome", Client: n.id, User: c.User, ExpiresIn: secondsUntil(c.Expires)})
+		return n
+	}
+}
+
+func (s *Server) commands() float64 {
+	if s.CommandsPerSecond == 0 {
+		return 5000
+	}
+	return float64(s.CommandsPerSecond)
+}
+
+// secondsUntil returns the time until t in whole seconds, at least one; 0 for the zero time.
+func secondsUntil(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(1, int64(time.Until(t)/time.Second))
+}

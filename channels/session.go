@@ -1,0 +1,195 @@
+package channels
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	// commandTime bounds how long a command may wait for what is behind the hub.
+	commandTime = 10 * time.Second
+
+	// faultsPerSecond and maxFaults are the failed commands that a client may have, on average and together, before it is closed.
+	faultsPerSecond, maxFaults = 20, 200
+
+	// maxUnsent bounds the bytes of replies that wait for room in the queue of the connection.
+	maxUnsent = 256 << 10
+)
+
+// session is one connection: the Receiver of what its client sends. The calls of a Receiver do not overlap, so one goroutine
+// at a time uses it.
+type session struct {
+	server *Server
+	client Client
+	out    websocket.Sender
+	hub    *hub.Session
+	id     string // names the connection
+
+	pace   limit.Bucket // of commands
+	faults limit.Bucket // of failed ones
+
+	unsent [][]byte // replies that the queue had no room for
+	size   int      // of these, in bytes
+	slow   bool     // they are too many
+}
+
+// denied is what Allow has said no with.
+type denied struct{ error }
+
+func (d denied) Unwrap() error { return d.error }
+
+// allow marks a denial, so that it is told from a failure.
+func (s *session) allow(action, channel string) error {
+	if s.client.Allow == nil {
+		return nil
+	}
+	if err := s.client.Allow(action, channel); err != nil {
+		return denied{err}
+	}
+	return nil
+}
+
+// Message implements [websocket.Receiver]: it carries out a command.
+func (s *session) Message(m websocket.Message) error {
+	now := time.Now()
+	failed := &wire.Error{Type: "error", Code: wire.BadRequest, Message: "a command is a text message"}
+	if m.Type == websocket.Text {
+		var c wire.Command
+		c, failed = wire.Decode(m.Data)
+		if per := s.server.commands(); per > 0 {
+			if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
+				failed = &wire.Error{Type: "error", Code: wire.TooFast, Message: "there are too many commands"}
+				if c != nil {
+					failed.ID = wire.HeadOf(c).ID
+				}
+			}
+		}
+		if failed == nil {
+			failed = s.do(c)
+		}
+	}
+	if failed != nil {
+		s.reply(failed)
+		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
+			return &websocket.CloseError{Code: websocket.CodePolicy, Reason: "too many commands have failed"}
+		}
+	}
+	if s.slow {
+		return &websocket.CloseError{Code: wire.CloseSlow, Reason: "you do not read what you get"}
+	}
+	return nil
+}
+
+// Drained is called when the queue of the connection is empty again.
+func (s *session) Drained() {
+	waiting := s.unsent
+	s.unsent, s.size = nil, 0
+	for _, text := range waiting {
+		s.send(text)
+	}
+	s.hub.Drained()
+}
+
+// Closed implements [websocket.Receiver].
+func (s *session) Closed(*websocket.CloseError) { s.hub.Leave() }
+
+// reply sends an answer. What the queue has no room for waits.
+func (s *session) reply(m any) {
+	text, err := wire.Encode(m)
+	if err != nil {
+		text, _ = wire.Encode(&wire.Error{Type: "error", Code: wire.Unavailable, Message: "the answer cannot be encoded"})
+	}
+	s.send(text)
+}
+
+func (s *session) send(text []byte) {
+	if len(s.unsent) == 0 {
+		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: text})
+		if !errors.Is(err, websocket.ErrQueueFull) {
+			return // it is sent, or the connection has ended
+		}
+	}
+	if s.size += len(text); s.size > maxUnsent {
+		s.slow = true
+		return
+	}
+	s.unsent = append(s.unsent, text)
+}
+
+// do carries out a command and replies to it. What it returns is the reply if the command has failed.
+func (s *session) do(c wire.Command) *wire.Error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	h := wire.HeadOf(c)
+	var err error
+	switch c := c.(type) {
+	case *wire.Subscribe:
+		err = s.subscribe(ctx, c)
+	case *wire.Unsubscribe:
+		err = s.done(h, s.hub.Unsubscribe(h.Channel))
+	case *wire.Publish:
+		err = s.publish(ctx, c)
+	case *wire.Members:
+		err = s.members(ctx, c)
+	case *wire.History:
+		err = s.history(ctx, c)
+	case *wire.Snapshot:
+		err = s.snapshot(ctx, c)
+	case *wire.Update:
+		err = s.done(h, s.hub.Update(ctx, h.Channel, c.Data))
+	case *wire.Ack:
+		err = s.done(h, s.ack(ctx, c))
+	case *wire.Refresh:
+		err = s.refresh(ctx, c)
+	case *wire.Ping:
+		s.reply(&wire.Done{Type: "pong", ID: h.ID})
+	}
+	if err == nil {
+		return nil
+	}
+	code, text := codeOf(err)
+	return &wire.Error{Type: "error", ID: h.ID, Channel: h.Channel, Code: code, Message: text}
+}
+
+// done replies to a command that has nothing to report, unless it has failed.
+func (s *session) done(h *wire.Head, err error) error {
+	if err == nil && h.ID != 0 {
+		s.reply(&wire.Done{Type: "done", ID: h.ID})
+	}
+	return err
+}
+
+// codeOf returns what a client is told about an error.
+func codeOf(err error) (code wire.Code, text string) {
+	if _, ok := errors.AsType[denied](err); ok {
+		return wire.Denied, "this is not allowed"
+	}
+	for _, known := range []struct {
+		err  error
+		code wire.Code
+		text string
+	}{
+		{hub.ErrSubscribed, wire.AlreadySubscribed, "there is a subscription to this channel already"},
+		{hub.ErrNotSubscribed, wire.NotSubscribed, "there is no subscription to this channel"},
+		{hub.ErrTooMany, wire.TooMany, "the limit on subscriptions is reached"},
+		{hub.ErrTooFast, wire.TooFast, "there are too many publications"},
+		{hub.ErrTooBig, wire.TooBig, "the data is too big for this channel"},
+		{hub.ErrNoPresence, wire.NoPresence, "this channel has no members"},
+		{hub.ErrBadChannel, wire.BadRequest, "the channel cannot have this name"},
+		{hub.ErrNotYours, wire.Denied, "this channel belongs to another user"},
+		{hub.ErrUnsupported, wire.Unsupported, "the server does not have this"},
+		{errUnsupported, wire.Unsupported, "the server does not have this"},
+		{errToken, wire.Denied, "the token is not accepted"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.code, known.text
+		}
+	}
+	return wire.Unavailable, "the server cannot do this now: try again later"
+}

@@ -1,0 +1,325 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Head is what every command has.
+type Head struct {
+	// Type names the command.
+	Type string `json:"type"`
+
+	// ID is a number of the client's choice, which the reply repeats. 0 means that no reply is wanted unless the command fails.
+	ID uint64 `json:"id,omitempty"`
+
+	// Channel is the channel that the command is about.
+	Channel string `json:"channel,omitempty"`
+}
+
+// Command is one of Subscribe, Unsubscribe, Publish, Members, History, Snapshot, Update, Ack, Refresh and Ping, as a pointer.
+type Command interface{ head() *Head }
+
+// HeadOf returns the head of a command.
+func HeadOf(c Command) *Head { return c.head() }
+
+func (h *Head) head() *Head { return h }
+
+// Since says from where on a subscriber wants what it has missed: behind a position, or behind what a device has acknowledged.
+type Since struct {
+	// Epoch and Offset are a position.
+	Epoch  string `json:"epoch,omitempty"`
+	Offset uint64 `json:"offset,omitempty"`
+
+	// Device is the name of a device, instead of a position.
+	Device string `json:"device,omitempty"`
+}
+
+// Subscribe subscribes to a channel.
+type Subscribe struct {
+	Head
+
+	// Since asks for what was missed. nil asks for nothing.
+	Since *Since `json:"since,omitempty"`
+
+	// Join makes the client a member, with Data.
+	Join bool            `json:"join,omitempty"`
+	Data json.RawMessage `json:"data,omitempty"`
+
+	// Members is how many members the reply lists.
+	Members int `json:"members,omitempty"`
+
+	// Changes asks for joins, updates and leaves.
+	Changes bool `json:"changes,omitempty"`
+}
+
+// Unsubscribe ends a subscription.
+type Unsubscribe struct{ Head }
+
+// Publish publishes a message.
+type Publish struct {
+	Head
+
+	// Data is any JSON. If Binary, it is a string in base64.
+	Data   json.RawMessage `json:"data,omitempty"`
+	Binary bool            `json:"binary,omitempty"`
+
+	// Event is a name for the message, for clients of protocols that have such names.
+	Event string `json:"event,omitempty"`
+
+	// MessageID makes publishing idempotent: for five minutes a second message with the same ID is not published.
+	MessageID string `json:"message_id,omitempty"`
+
+	// Key is the key of a keyed collection that the message sets, or removes if Removed.
+	Key     string `json:"key,omitempty"`
+	Removed bool   `json:"removed,omitempty"`
+
+	// Echo says whether the publisher gets the message, too, if it has subscribed. nil means yes.
+	Echo *bool `json:"echo,omitempty"`
+
+	// Tags are further values.
+	Tags map[string]string `json:"tags,omitempty"`
+}
+
+// Members asks for a page of the members of a channel.
+type Members struct {
+	Head
+
+	// After is the Next of the page before.
+	After string `json:"after,omitempty"`
+
+	// Limit is the most members to return. 0 means 100.
+	Limit int `json:"limit,omitempty"`
+}
+
+// History asks for a page of the history of a channel.
+type History struct {
+	Head
+
+	// Since is the position behind which to begin; with Reverse, before which. nil means the beginning, or the end.
+	Since *Position `json:"since,omitempty"`
+
+	// Limit is the most messages to return. 0 means none: only the position of the channel.
+	Limit int `json:"limit,omitempty"`
+
+	// Reverse returns the newest first.
+	Reverse bool `json:"reverse,omitempty"`
+}
+
+// Snapshot asks for a page of a keyed collection: the latest message of each key.
+type Snapshot struct {
+	Head
+
+	// After is the Next of the page before.
+	After string `json:"after,omitempty"`
+
+	// Limit is the most keys to return. 0 means 100.
+	Limit int `json:"limit,omitempty"`
+}
+
+// Update changes the data of the client as a member of a channel.
+type Update struct {
+	Head
+
+	// Data is what the member shows to others.
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Ack acknowledges everything up to a position, that included, for a device.
+type Ack struct {
+	Head
+
+	// Position is where the device is.
+	Position Position `json:"position"`
+
+	// Device is a name for the device, among those of the user.
+	Device string `json:"device"`
+}
+
+// Refresh renews the token of the connection.
+type Refresh struct {
+	Head
+
+	// Token is the new one.
+	Token string `json:"token"`
+}
+
+// Ping asks for a pong.
+type Ping struct{ Head }
+
+const (
+	maxDepth  = 64   // of nested arrays and objects in a message
+	maxPage   = 1000 // members, messages or keys in a page
+	maxName   = 255  // the bytes of a channel, a key and other names
+	maxTags   = 16
+	maxMember = 4096 // the bytes of a member's data
+)
+
+// commands are the types of commands. needs says whether one is about a channel.
+var commands = map[string]struct {
+	make  func() Command
+	needs bool
+}{
+	"subscribe":   {func() Command { return new(Subscribe) }, true},
+	"unsubscribe": {func() Command { return new(Unsubscribe) }, true},
+	"publish":     {func() Command { return new(Publish) }, true},
+	"members":     {func() Command { return new(Members) }, true},
+	"history":     {func() Command { return new(History) }, true},
+	"snapshot":    {func() Command { return new(Snapshot) }, true},
+	"update":      {func() Command { return new(Update) }, true},
+	"ack":         {func() Command { return new(Ack) }, true},
+	"refresh":     {func() Command { return new(Refresh) }, false},
+	"ping":        {func() Command { return new(Ping) }, false},
+}
+
+// Decode returns the command in a message of a client. An error has the ID of the command, if that could be read.
+func Decode(data []byte) (Command, *Error) {
+	var h Head
+	fail := func(code Code, text string) (Command, *Error) {
+		return nil, &Error{Type: "error", ID: h.ID, Code: code, Message: text}
+	}
+	if !shallow(data) {
+		return fail(BadRequest, "the message has arrays and objects in more than 64 levels")
+	}
+	if err := json.Unmarshal(data, &h); err != nil {
+		return fail(BadRequest, "not a command: a JSON object with type, and where it needs them id and channel")
+	}
+	kind, ok := commands[h.Type]
+	switch {
+	case !ok:
+		return fail(UnknownType, "there is no command of this type")
+	case kind.needs && h.Channel == "":
+		return fail(BadRequest, "channel is missing")
+	case len(h.Channel) > maxName:
+		return fail(BadRequest, "the name of the channel is longer than 255 bytes")
+	}
+	c := kind.make()
+	if err := json.Unmarshal(data, c); err != nil {
+		return fail(BadRequest, "a field has a value of the wrong type")
+	}
+	if text := flaw(c); text != "" {
+		return fail(BadRequest, text)
+	}
+	return c, nil
+}
+
+// flaw returns what is wrong with a command, "" if nothing is.
+func flaw(c Command) string {
+	switch c := c.(type) {
+	case *Subscribe:
+		switch {
+		case c.Members < 0 || c.Members > maxPage:
+			return "members is not between 0 and 1000"
+		case c.Since != nil && (c.Since.Device == "") == (c.Since.Epoch == ""):
+			return "since has either epoch and offset, or device"
+		case len(c.Data) > maxMember:
+			return "the data of a member has at most 4096 bytes"
+		}
+	case *Update:
+		if len(c.Data) > maxMember {
+			return "the data of a member has at most 4096 bytes"
+		}
+	case *Publish:
+		return c.flaw()
+	case *Members:
+		return page(&c.Limit, 100)
+	case *Snapshot:
+		return page(&c.Limit, 100)
+	case *History:
+		return page(&c.Limit, 0)
+	case *Ack:
+		if c.Device == "" || len(c.Device) > maxName || c.Position.Epoch == "" {
+			return "device or position is missing"
+		}
+	case *Refresh:
+		if c.Token == "" {
+			return "token is missing"
+		}
+	}
+	return ""
+}
+
+func (c *Publish) flaw() string {
+	switch {
+	case len(c.Data) == 0 && !c.Removed:
+		return "data is missing"
+	case c.Removed && c.Key == "":
+		return "removed needs a key"
+	case len(c.Key) > maxName || len(c.MessageID) > maxName || len(c.Event) > maxName:
+		return "key, message_id and event have at most 255 bytes"
+	case len(c.Tags) > maxTags:
+		return "there are more than 16 tags"
+	}
+	if c.Binary {
+		if _, err := c.Bytes(); err != nil {
+			return "data is not a string in base64, as binary says"
+		}
+	}
+	return ""
+}
+
+// Bytes returns the data as the channel has it.
+func (c *Publish) Bytes() ([]byte, error) { return dataBytes(c.Data, c.Binary) }
+
+// Bytes returns the data as the channel has it: the bytes of a binary message, or the JSON of any other.
+func (m *Message) Bytes() ([]byte, error) { return dataBytes(m.Data, m.Binary) }
+
+func dataBytes(data json.RawMessage, binary bool) ([]byte, error) {
+	if !binary || len(data) == 0 {
+		return data, nil
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(text)
+}
+
+// JSON returns the data of a publication as a message has it: JSON as it is, other text as a string, and anything else, or what
+// is binary, in base64, which inBase64 reports.
+func JSON(data []byte, binary bool) (value json.RawMessage, inBase64 bool) {
+	switch {
+	case len(data) == 0:
+		return nil, false
+	case binary || !utf8.Valid(data):
+		value, _ = json.Marshal(data) // a []byte becomes base64, without an error
+		return value, true
+	case json.Valid(data):
+		return data, false
+	}
+	value, _ = json.Marshal(string(data)) // a string can be encoded
+	return value, false
+}
+
+// page checks the size of a page, and sets it if it is not given.
+func page(limit *int, usual int) string {
+	if *limit < 0 || *limit > maxPage {
+		return "limit is not between 0 and 1000"
+	}
+	if *limit == 0 {
+		*limit = usual
+	}
+	return ""
+}
+
+// shallow reports whether no value in data is nested too deep. It is asked before anything is parsed.
+func shallow(data []byte) bool {
+	depth, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return false
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return true
+}
