@@ -48,7 +48,7 @@ type Live struct {
 }
 
 // Session is one client, from its admission to its end. Its exported fields are set before [Live.Admit] and not changed
-// afterwards.
+// afterwards, except that [Session.Renew] changes the ID, Issued and Expires of the Identity: see [Session.Credential].
 type Session struct {
 	ID       string        // names the session, for the program; may be empty
 	Identity Identity      // who it is; the Claims are not used
@@ -214,8 +214,8 @@ func (l *Live) revoke(r Revocation) {
 	l.recent = append(l.recent, recentRevocation{of, now})
 	l.mu.Unlock()
 	n := 0
-	for _, s := range l.candidates(r) {
-		if r.CoversOpen(&s.Identity) && s.Close(CodeExpired, ReasonRevoked) {
+	for _, s := range l.covered(r) {
+		if s.Close(CodeExpired, ReasonRevoked) {
 			n++
 		}
 	}
@@ -224,23 +224,30 @@ func (l *Live) revoke(r Revocation) {
 	}
 }
 
-// candidates returns the sessions that r can cover.
-func (l *Live) candidates(r Revocation) []*Session {
+// covered returns the sessions that r covers.
+func (l *Live) covered(r Revocation) []*Session {
 	if r.ID != "" {
-		return l.sessions(byCredential, r.ID)
+		return l.those(byCredential, r.ID, r.CoversOpen)
 	}
-	return l.sessions(bySubject, r.Subject)
+	return l.those(bySubject, r.Subject, r.CoversOpen)
 }
 
 // Sessions returns the sessions of a subject, in no order.
 func (l *Live) Sessions(subject string) []*Session { return l.sessions(bySubject, subject) }
 
 func (l *Live) sessions(k kind, key string) []*Session {
+	return l.those(k, key, func(*Identity) bool { return true })
+}
+
+// those returns the sessions of a key whose identity fits.
+func (l *Live) those(k kind, key string, fits func(*Identity) bool) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list []*Session
 	for s := l.first[k][key]; s != nil; s = s.links[k].next {
-		list = append(list, s)
+		if fits(&s.Identity) {
+			list = append(list, s)
+		}
 	}
 	return list
 }
