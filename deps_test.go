@@ -101,7 +101,7 @@ var rules = []rule{
 		other: []string{"github.com/goccy/go-yaml"}},
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
-	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "config", "console", "gateway/...",
+	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub",
 		"internal/limit", "observe", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "config", "explain", "gateway", "internal/chain", "internal/redact",
 		"internal/visible", "observe", "websocket", "websocket/handshake"},

@@ -69,7 +69,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Action is what an identity wants to do.
 type Action struct {
-	Do       string // "connect", "subscribe", "publish"
+	Do       string // "connect", or what is done to a channel: "subscribe", "publish", "presence", "history"
 	Endpoint string // the endpoint's name
 	Channel  string // "" for connect
 }

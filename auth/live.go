@@ -92,18 +92,26 @@ const (
 func (l *Live) Admit(s *Session) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trim(time.Now())
-	for _, r := range Covering(&s.Identity) {
-		if known, ok := l.covers[r]; ok {
-			r.At = known.at
-			if r.Covers(&s.Identity) {
-				return errRevoked
-			}
-		}
+	if err := l.missed(&s.Identity, time.Now()); err != nil {
+		return err
 	}
 	s.live, s.warned = l, l.Expiring == nil
 	l.link(bySubject, s)
 	l.link(byCredential, s)
+	return nil
+}
+
+// missed returns an error if a recent revocation covers id: one that came between the check of the credential and now. mu is held.
+func (l *Live) missed(id *Identity, now time.Time) error {
+	l.trim(now)
+	for _, r := range Covering(id) {
+		if known, ok := l.covers[r]; ok {
+			r.At = known.at
+			if r.Covers(id) {
+				return errRevoked
+			}
+		}
+	}
 	return nil
 }
 

@@ -21,17 +21,14 @@ func (s *Session) Renew(id *Identity) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.trim(now)
 	switch {
 	case s.told != nil:
 		return ErrSessionClosed
 	case id.Subject != s.Identity.Subject:
 		return ErrOtherSubject
 	}
-	for _, r := range l.recent {
-		if r.Covers(id) {
-			return errRevoked
-		}
+	if err := l.missed(id, now); err != nil {
+		return err
 	}
 	l.unschedule(s)
 	l.unlink(byCredential, s)

@@ -40,7 +40,8 @@ type Rule struct {
 	//	user      the subject                                  text
 	//	method    how it was found out, such as "jwt"          text
 	//	claims    what the credential says besides             claims.email, claims["https://example.com/role"]
-	//	action    "connect", "subscribe" or "publish"          text
+	//	action    "connect", or what is done to a channel:     text
+	//	          "subscribe", "publish", "presence", "history"
 	//	endpoint  the endpoint's name                          text
 	//	channel   the channel's name, "" when it connects      text
 	//
@@ -56,7 +57,7 @@ type Rule struct {
 }
 
 // Rules are rules in an order: the first whose condition is true decides. Where none is, the answer is no; without any rules
-// it is yes. A condition that fails when it is evaluated denies, whatever its rule's effect is. It may be used from many
+// it is yes to "connect" and no to everything else. A condition that fails when it is evaluated denies, whatever its rule's effect is. It may be used from many
 // goroutines at once.
 type Rules struct{ rules []compiled }
 
@@ -158,7 +159,7 @@ func (r *Rules) Decide(id *Identity, a Action) Decision {
 	case id == nil:
 		return Decision{Rule: -1, Reason: "the client is unknown"}
 	case len(r.rules) == 0:
-		return Decision{Rule: -1, Allowed: true, Reason: "there are no rules"}
+		return Decision{Rule: -1, Allowed: a.Do == "connect", Reason: "there are no rules"}
 	}
 	e := evaluators.Get().(*evaluator)
 	e.set(id, a)

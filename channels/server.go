@@ -46,7 +46,7 @@ type Client struct {
 
 // ConnOptions returns the options that the connections of clients need: the hub relies on how their queue works.
 func ConnOptions() websocket.ConnOptions {
-	return websocket.ConnOptions{WriteQueue: websocket.WriteQueue{Full: websocket.QueueDropNewest}}
+	return websocket.ConnOptions{QueueFull: websocket.QueueDropNewest}
 }
 
 // Open returns the Open of a websocket.Endpoint, or of an Admission, for one client.

@@ -3,7 +3,7 @@ package config
 import "github.com/handfast/handfast/config/internal/tree"
 
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
-// localhost:8443, the page at /, and an echo for everybody at /echo.
+// localhost:8443, the page at /, and for everybody an echo at /echo and channels at /channels.
 func Default() *Config {
 	c := openToAll()
 	c.derive()
@@ -21,8 +21,8 @@ func base() *Config {
 	return c
 }
 
-// openToAll is base for a server without a file: an echo for everybody, and the page to try it with. A file gets neither,
-// so that one that was truncated opens nothing.
+// openToAll is base for a server without a file: an echo and channels for everybody, and the page to try them with. A file gets
+// none of them, so that one that was truncated opens nothing.
 func openToAll() *Config {
 	c := base()
 	var e Endpoint
@@ -32,7 +32,18 @@ func openToAll() *Config {
 	// Whoever sends is who gets it back, so that there is no secret to guess.
 	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}
-	c.Endpoints, c.Console = []Endpoint{e}, true
+	var ch Endpoint
+	tree.SetDefaults(&ch)
+	ch.Name, ch.Path = "channels", "/channels"
+	set := &Channels{}
+	tree.SetDefaults(set)
+	ch.Target = Target{Kind: "channels", Settings: set}
+	ch.Auth, ch.Rules = []AuthRef{{Name: Anonymous}}, []Rule{{Do: "allow"}}
+	var all Namespace
+	tree.SetDefaults(&all)
+	all.Presence = true
+	c.Hub.Namespaces = []Namespace{all}
+	c.Endpoints, c.Console = []Endpoint{e, ch}, true
 	return c
 }
 
@@ -46,6 +57,7 @@ func (c *Config) derive() {
 			e.Name = e.Path
 		}
 	}
+	c.Hub.derive()
 	if c.Store == (Store{}) {
 		c.Store.Memory = &MemoryStore{}
 	}

@@ -32,8 +32,11 @@ type Config struct {
 	Logout Logout `yaml:"logout"`
 
 	// What is served: each endpoint is a path, who may use it, and what it does. There has to be one; only a server
-	// without a file has a default, an echo for everybody at /echo.
+	// without a file has a default, an echo at /echo and channels at /channels, both for everybody.
 	Endpoints []Endpoint `yaml:"endpoints"`
+
+	// The rules of channels, for endpoints that have them.
+	Hub Hub `yaml:"hub"`
 
 	// The bounds of the whole server. Those of an endpoint come on top.
 	Limits Limits `yaml:"limits"`

@@ -16,8 +16,8 @@ type Endpoint struct {
 	// anonymous lets in those without any, and stands last. It has to be said.
 	Auth []AuthRef `yaml:"auth" required:"true" example:"[anonymous]"`
 
-	// What those who may connect may do: the first rule that fits decides. When there are rules and none fits, it is
-	// denied; without any rule everything is allowed.
+	// What those who may connect may do: the first rule that fits decides. When none fits, it is denied, except that
+	// everybody may connect where there are no rules.
 	Rules []Rule `yaml:"rules"`
 
 	// The web origins whose pages may connect besides the server's own; any: those of all pages, so that any page that
@@ -57,7 +57,7 @@ type Rule struct {
 	Do string `yaml:"do" required:"true" enum:"allow|deny" example:"allow"`
 
 	// What it is about. Empty: everything.
-	Actions []string `yaml:"actions" enum:"connect|subscribe|publish"`
+	Actions []string `yaml:"actions" enum:"connect|subscribe|publish|presence|history"`
 
 	// The channels that it is about, where * stands for anything: news-*. A rule with channels does not concern connect.
 	// Empty: all of them.

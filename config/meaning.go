@@ -49,6 +49,10 @@ func (k *checker) meaning() {
 			k.logout(x)
 		case *[]Endpoint:
 			k.endpoints()
+		case *Channels:
+			k.channels(x, path)
+		case *[]Namespace:
+			k.namespaces(*x)
 		case *Rule:
 			k.rule(x, path)
 		case *Audit:

@@ -88,6 +88,7 @@ func (s *Server) finishLocked() {
 	if site := s.site.Load(); site != nil {
 		site.close(nil)
 	}
+	s.hub.close(s.rec)
 	s.rec.flood.tell()
 	s.store.close()
 	s.rec.audit.close()

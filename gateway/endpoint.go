@@ -89,6 +89,11 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	o := h.opened
 	k := &client{e: e, entry: h.entry, path: r.URL.Path, rule: h.rule} // which holds nothing of the request, nor its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
+	if o.QueueFull != e.ws.Accept.Conn.QueueFull {
+		conn := e.ws.Accept.Conn
+		conn.QueueFull = o.QueueFull
+		a.Options = &conn
+	}
 	if serve := o.Serve; serve != nil {
 		a.Serve = func(c *websocket.Conn) { k.serve(c, serve) }
 	}

@@ -115,7 +115,7 @@ func secured(t *testing.T, targets map[string]newTarget, change func(*config.Con
 
 // A PROXY header comes before TLS.
 func TestProxyHeaderBeforeTLS(t *testing.T) {
-	r, to, trust := secured(t, targets, nil)
+	r, to, trust := secured(t, nil, nil)
 	nc := tls.Client(send(t, to, "127.0.0.9", fromV1), trust)
 	if _, err := io.WriteString(nc, missed); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 
 // The PROXY header and the TLS handshake have a time limit together.
 func TestTLSTimeout(t *testing.T) {
-	r, to, _ := secured(t, targets, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(50 * time.Millisecond) })
+	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(50 * time.Millisecond) })
 	for from, stage := range map[string]string{"127.0.0.9": "proxy", "127.0.0.8": "tls"} {
 		before := len(r.rec.refused.List())
 		if got := replied(t, send(t, to, from, "PROX")); got != 0 {
@@ -211,7 +211,7 @@ func TestEventsOverTLS(t *testing.T) {
 
 // A client that speaks HTTP to a port with TLS gets an answer, which is recorded.
 func TestPlainOnTLS(t *testing.T) {
-	r, to, _ := secured(t, targets, nil)
+	r, to, _ := secured(t, nil, nil)
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		before := len(r.rec.refused.List())
 		nc := send(t, to, "127.0.0.8", method+" / HTTP/1.1\r\nHost: localhost\r\n\r\n")

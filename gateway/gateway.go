@@ -41,6 +41,7 @@ type Server struct {
 	build *builder
 	admin *adminListener // nil: there is none
 	store store
+	hub   sharedHub
 
 	site  atomic.Pointer[site]
 	ready atomic.Bool
@@ -57,15 +58,18 @@ var errNoConfig = errors.New("gateway: Options.Config is required; config.Defaul
 
 // Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
 // [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
-func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(ctx, opts, targets) }
+func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(ctx, opts, nil) }
 
-// openWith is Open with other targets.
+// openWith is Open with other targets, unless those are nil.
 func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (*Server, error) {
 	cfg := opts.Config
 	if cfg == nil {
 		return nil, errNoConfig
 	}
 	s := &Server{}
+	if targets == nil {
+		targets = s.targets()
+	}
 	s.conns = registry.New(&s.live)
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{

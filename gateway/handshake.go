@@ -146,6 +146,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	rules, name := e.rules, e.cfg.Name
 	req := &Request{
 		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
+		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client),
 		Allow: func(action, channel string) error {
 			_, err := rules.Authorize(id, auth.Action{Do: action, Endpoint: name, Channel: channel})
 			return err

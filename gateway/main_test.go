@@ -104,7 +104,7 @@ type running struct {
 // run runs a server until the test is over, or until its stop is called.
 func run(t *testing.T, cfg *config.Config) *running {
 	t.Helper()
-	return runTargets(t, cfg, targets)
+	return runTargets(t, cfg, nil)
 }
 
 // runTargets is run with other targets.
@@ -124,7 +124,7 @@ func runTargets(t *testing.T, cfg *config.Config, targets map[string]newTarget) 
 // start runs a server until the test is over, or until the function that it returns is called.
 func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 	t.Helper()
-	return startTargets(t, opts, targets)
+	return startTargets(t, opts, nil)
 }
 
 // startTargets is start with other targets.

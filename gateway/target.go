@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/websocket"
@@ -44,6 +45,14 @@ type Request struct {
 	// an [*auth.Error] whose cause says which rule denies it. It may be called for as long as the client is connected.
 	Allow func(action, channel string) error
 
+	// Expires is when the connection is closed because the credential expires; zero means never.
+	Expires time.Time
+
+	// Renew gives an open connection the credential in another token of the same user, and returns its identity. It may be
+	// called for as long as the client is connected. The endpoint's methods look for the token where clients put a bearer
+	// token.
+	Renew func(ctx context.Context, token string) (*auth.Identity, error)
+
 	// Received and Sent count one message of so many bytes, in the metrics and for the operator. They are for Serve and
 	// Tunnel: what goes through a Sender and a Receiver is counted anyway. They may be called for as long as the client is
 	// connected.
@@ -65,6 +74,9 @@ type Opened struct {
 	// ends the connection. The target calls done once, when both sides are closed, with a [*websocket.CloseError] if it is
 	// known how.
 	Tunnel func(client net.Conn, early []byte, done func(error)) (auth.Handle, error)
+
+	// QueueFull says what happens to what a slow client has no room for. It is for Open and Serve.
+	QueueFull websocket.QueuePolicy
 
 	// Subprotocol is the one that the 101 names; the client must have offered it. "" means the choice of the endpoint's
 	// configuration.

@@ -13,9 +13,12 @@ import (
 // target's own settings: a reload that changes anything else keeps the target.
 type newTarget func(cfg *config.Config, i int) (Target, error)
 
-// targets are the targets that there are, by their key in the configuration.
-var targets = map[string]newTarget{
-	"echo": func(*config.Config, int) (Target, error) { return echo{}, nil },
+// targets returns the targets that there are, by their key in the configuration.
+func (s *Server) targets() map[string]newTarget {
+	return map[string]newTarget{
+		"echo":     func(*config.Config, int) (Target, error) { return echo{}, nil },
+		"channels": s.hub.newTarget,
+	}
 }
 
 // liveTarget is a target and the number of those that use it: sites, handshakes and connections. The last one to let go

@@ -67,7 +67,7 @@ func serve(b *testing.B, h *hub.Hub, channels ...string) (addr string, senders f
 	var mu sync.Mutex
 	var all []websocket.Sender
 	end := &websocket.Endpoint{Accept: websocket.AcceptOptions{Conn: websocket.ConnOptions{PingInterval: -1,
-		WriteQueue: websocket.WriteQueue{Full: websocket.QueueDropNewest}}}}
+		QueueFull: websocket.QueueDropNewest}}}
 	end.Open = func(out websocket.Sender) websocket.Receiver {
 		mu.Lock()
 		all = append(all, out)

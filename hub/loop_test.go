@@ -18,7 +18,7 @@ import (
 // their queues hold, get all of it when they read again; the others do not wait for them.
 func TestSlowOverRealConnections(t *testing.T) {
 	const count, slow = 4000, 4
-	options := websocket.ConnOptions{WriteQueue: websocket.WriteQueue{Bytes: 128 << 10, Full: websocket.QueueDropNewest}}
+	options := websocket.ConnOptions{QueueBytes: 128 << 10, QueueFull: websocket.QueueDropNewest}
 	join := func(h *hub.Hub, out websocket.Sender) websocket.Receiver {
 		s, err := h.Join(hub.Client{App: "app", ID: fmt.Sprintf("%p", out), Out: out, Codec: plainCodec{}})
 		if err != nil {

@@ -86,6 +86,9 @@ func (w *writer) enter(n node) bool {
 	if v.Kind() == reflect.Pointer && v.IsNil() && (w.comments == nil || len(w.hidden) > 0 && shapeOf(n.in.Type()).only) {
 		return false // nothing, or another kind than the one that is shown
 	}
+	if n.field.index < 0 && v.IsNil() && n.in.FieldByName("Kind").String() != "" {
+		return false // another kind than the one that is chosen
+	}
 	if w.comments != nil && (len(w.hidden) == 0 || !shapeOf(n.in.Type()).only) {
 		if w.indent == 0 {
 			w.b.WriteString("\n")

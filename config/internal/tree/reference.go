@@ -152,7 +152,8 @@ func (r *Reference) Keys() []string {
 
 // about returns what the comment on a section's type adds to that on its key: nothing when it is short.
 func (r *Reference) about(s section) string {
-	if text := r.comments[s.name]; s.same == "" && s.path != "" && len(text) >= 90 {
+	// A kind of a Choice has the comment of its type as its own.
+	if text := r.comments[s.name]; s.same == "" && s.path != "" && len(text) >= 90 && text != s.text {
 		return text
 	}
 	return ""

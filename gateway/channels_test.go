@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// speak sends a command, and returns the next message.
+func speak(t *testing.T, c *websocket.Conn, command string) string {
+	t.Helper()
+	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(command)}); err != nil {
+		t.Fatal(err)
+	}
+	return heard(t, c)
+}
+
+// heard returns the next message.
+func heard(t *testing.T, c *websocket.Conn) string {
+	t.Helper()
+	m, err := c.Read(bounded.Context(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(m.Data)
+}
+
+func wants(t *testing.T, got string, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(got, p) {
+			t.Errorf("got %s, want %s", got, p)
+		}
+	}
+}
+
+// A server without a file has channels for everybody, with history and members.
+func TestChannelsByDefault(t *testing.T) {
+	cfg := config.Default()
+	cfg.Listen = plainConfig("127.0.0.1:0").Listen
+	r := run(t, cfg)
+	a := r.open(t, "/channels", &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if got := a.Handshake().Subprotocol; got != wire.Subprotocol {
+		t.Errorf("subprotocol %q", got)
+	}
+	wants(t, heard(t, a), `"type":"welcome"`)
+	wants(t, speak(t, a, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
+	b := r.open(t, "/channels", nil) // no subprotocol
+	if welcome := heard(t, b); strings.Contains(welcome, `"user"`) {
+		t.Error(welcome)
+	}
+	wants(t, speak(t, b, `{"type":"history","id":1,"channel":"chat","limit":10}`), `"data":1`)
+	wants(t, speak(t, b, `{"type":"subscribe","id":2,"channel":"chat","join":true}`), `"subscribed"`, `"users":1`)
+	wants(t, speak(t, a, `{"type":"publish","id":2,"channel":"chat","data":2}`), `"published"`)
+	wants(t, heard(t, b), `"data":2`)
+	wants(t, speak(t, b, `{"type":"refresh","id":3,"token":"x"}`), `"code":"unsupported"`)
+	e := r.refuse(t, "/channels", &websocket.DialOptions{Subprotocols: []string{"other"}})
+	if e.Status != 400 || !strings.Contains(string(e.Body), wire.Subprotocol) {
+		t.Errorf("%d %s", e.Status, e.Body)
+	}
+}
+
+// With a file, each action needs a rule; two endpoints share the channels of an application.
+func TestChannelsRules(t *testing.T) {
+	r := run(t, parse(t, users+`
+	- name: rooms
+	  path: /rooms
+	  target: channels
+	  auth: [users]
+	  rules:
+	    - {actions: [connect], do: allow}
+	    - {actions: [subscribe, publish], channels: ["chat-*"], do: allow}
+	    - {actions: [history], when: '"admin" in claims.roles', do: allow}
+	- {name: closed, path: /closed, target: channels, auth: [anonymous]}
+	- {name: apart, path: /apart, target: {channels: {app: other}}, auth: [anonymous], rules: [{do: allow}]}
+`, key))
+	ann := r.open(t, "/rooms", as(token("ann", time.Hour, map[string]any{"roles": []string{"admin"}})))
+	wants(t, heard(t, ann), `"user":"ann"`, `"expires_in":`)
+	bob := r.open(t, "/rooms", as(token("bob", time.Hour, nil)))
+	heard(t, bob)
+	wants(t, speak(t, bob, `{"type":"subscribe","id":1,"channel":"chat-1"}`), `"subscribed"`)
+	wants(t, speak(t, bob, `{"type":"subscribe","id":2,"channel":"news"}`), `"code":"denied"`)
+	wants(t, speak(t, bob, `{"type":"history","id":3,"channel":"chat-1"}`), `"code":"denied"`)
+	wants(t, speak(t, ann, `{"type":"publish","id":1,"channel":"chat-1","data":1}`), `"published"`)
+	wants(t, speak(t, ann, `{"type":"history","id":2,"channel":"chat-1","limit":1}`), `"data":1`)
+	wants(t, heard(t, bob), `"data":1`, `"user":"ann"`)
+
+	closed := r.open(t, "/closed", nil)
+	heard(t, closed)
+	wants(t, speak(t, closed, `{"type":"subscribe","id":1,"channel":"chat-1"}`), `"code":"denied"`)
+	apart := r.open(t, "/apart", nil)
+	heard(t, apart)
+	wants(t, speak(t, apart, `{"type":"history","id":1,"channel":"chat-1","limit":1}`), `"messages":[]`)
+}
+
+// A token is renewed on the open connection, for the same user only.
+func TestChannelsRenewal(t *testing.T) {
+	r := run(t, parse(t, users+`
+	- {name: rooms, path: /rooms, target: channels, auth: [users], rules: [{do: allow}], expiry: {warn: 1h}}
+`, key))
+	c := r.open(t, "/rooms", as(token("ann", time.Minute, map[string]any{"jti": "first"})))
+	heard(t, c)
+	wants(t, heard(t, c), `"type":"refresh"`, `"expires_in":`) // the warning comes early
+	renew := func(token string) string {
+		text, err := json.Marshal(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return speak(t, c, fmt.Sprintf(`{"type":"refresh","id":1,"token":%s}`, text))
+	}
+	wants(t, renew("nonsense"), `"code":"denied"`)
+	wants(t, renew(token("bob", 3*time.Hour, nil)), `"code":"denied"`)
+	wants(t, renew(token("ann", -time.Hour, nil)), `"code":"denied"`)
+	var done struct {
+		Type string `json:"type"`
+		In   int    `json:"expires_in"`
+	}
+	got := renew(token("ann", 3*time.Hour, map[string]any{"jti": "second"}))
+	if err := json.Unmarshal([]byte(got), &done); err != nil || done.Type != "done" || done.In < 10_000 || done.In > 10_800 {
+		t.Error(got)
+	}
+	list := r.conns.List(registry.Filter{})
+	if len(list) != 1 {
+		t.Fatal(list)
+	}
+	if id, expires := list[0].Credential(); id != "second" || time.Until(expires) < 2*time.Hour {
+		t.Errorf("%q until %v", id, expires)
+	}
+}
+
+// A reload keeps the channels and those who are in them.
+func TestChannelsReload(t *testing.T) {
+	const text = "endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}], max_message: %dKiB}]\n" +
+		"hub: {namespaces: [{history: %d}]}\n"
+	r := run(t, parse(t, fmt.Sprintf(text, 64, 5)))
+	c := r.open(t, "/rooms", nil)
+	heard(t, c)
+	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"subscribed"`)
+	if err := r.Reload(bounded.Context(t), parse(t, fmt.Sprintf(text, 32, 6))); err != nil {
+		t.Fatal(err)
+	}
+	has(t, &r.log, "next start", "setting=hub")
+	other := r.open(t, "/rooms", nil)
+	heard(t, other)
+	wants(t, speak(t, other, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"published"`)
+	wants(t, heard(t, c), `"data":1`)
+}

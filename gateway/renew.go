@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/gateway/internal/registry"
+)
+
+// renewal returns the Request.Renew of a client. It keeps nothing of the client's request.
+func (e *endpoint) renewal(entry *registry.Entry, client netip.Addr) func(context.Context, string) (*auth.Identity, error) {
+	return func(ctx context.Context, token string) (*auth.Identity, error) {
+		ctx, cancel := context.WithTimeout(ctx, authTimeout)
+		defer cancel()
+		r := &http.Request{
+			Method: http.MethodGet, URL: &url.URL{Path: e.cfg.Path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: http.Header{"Authorization": {"Bearer " + token}}, RemoteAddr: netip.AddrPortFrom(client, 0).String(),
+		}
+		r = r.WithContext(context.WithValue(ctx, viaKey{}, &via{client: client, site: e.adm.site()}))
+		began := time.Now()
+		id, err := e.ask(r)
+		e.rec.authenticated(id, err, time.Since(began))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: e.cfg.Name}); err != nil {
+			return nil, err
+		}
+		next := auth.Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued}
+		if e.cfg.Expiry.Close {
+			next.Expires = id.Expires
+		}
+		if err := entry.Renew(&next); err != nil {
+			return nil, err
+		}
+		return &next, nil
+	}
+}
