@@ -86,6 +86,8 @@ var rules = []rule{
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},
 		test: []string{"internal/bounded"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},
+	{pkg: "client", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "websocket", "websocket/reconnect"},
+		test: []string{"channels", "hub", "internal/bounded"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},

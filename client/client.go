@@ -1,0 +1,309 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/reconnect"
+)
+
+// ErrClosed says that Close was called.
+var ErrClosed = errors.New("client: closed")
+
+// errLost says that the connection was lost before the reply came.
+var errLost = errors.New("client: the connection is lost")
+
+const (
+	retryPause = time.Second // before what has failed for a while is tried again
+	maxMessage = 16 << 20
+)
+
+// Options says how a Client works. nil and the zero value are the defaults.
+type Options struct {
+	// Dial is for the opening handshake; its Subprotocols are replaced. nil means the defaults.
+	Dial *websocket.DialOptions
+
+	// Token returns a token for each handshake, as a bearer token, and when the server asks for a new one. nil means none.
+	Token func(ctx context.Context) (string, error)
+
+	// Reconnect says how the client comes back. Its Verdict and OnConnect are replaced. nil means the defaults of package
+	// reconnect.
+	Reconnect *reconnect.Options
+
+	// Connected, if not nil, is called with the client's name whenever a connection is there, before anything is sent on it. It
+	// must not wait.
+	Connected func(welcome Welcome)
+}
+
+// Client is a client of one server. It connects by itself until it is closed, or until the server says that coming back is of
+// no use. Its methods may be called from any goroutine.
+type Client struct {
+	url    string
+	opts   Options
+	ctx    context.Context //nolint:containedctx // ends with Close
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	done   chan struct{} // closed when it has ended
+
+	mu    sync.Mutex
+	err   error            // why it has ended
+	conn  *websocket.Conn  // nil while there is none
+	up    chan struct{}    // closed when there is one
+	last  uint64           // ID of a command
+	calls map[uint64]*call // those without a reply
+	subs  map[string]*Subscription
+}
+
+// call is a command that waits for its reply.
+type call struct {
+	sub   *Subscription // whose subscription this is; nil for others
+	reply chan reply
+}
+
+type reply struct {
+	text []byte
+	err  error
+}
+
+// New starts a client for the server at url, such as "wss://localhost:8443/channels". opts may be nil.
+func New(url string, opts *Options) *Client {
+	c := &Client{url: url, done: make(chan struct{}), up: make(chan struct{}), calls: map[uint64]*call{}, subs: map[string]*Subscription{}}
+	if opts != nil {
+		c.opts = *opts
+	}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.wg.Go(c.run)
+	return c
+}
+
+// Close ends the client. It waits until all is over, and returns nil.
+func (c *Client) Close() error {
+	c.cancel(ErrClosed)
+	c.wg.Wait()
+	return nil
+}
+
+// Done is closed when the client has ended; then Err says why.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err returns why the client has ended: ErrClosed, or why coming back is of no use. It is nil until then.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// run keeps the client connected.
+func (c *Client) run() {
+	var o reconnect.Options
+	if c.opts.Reconnect != nil {
+		o = *c.opts.Reconnect
+	}
+	o.OnConnect, o.Verdict = nil, c.verdict
+	err := reconnect.Run(c.ctx, c.dial, c.serve, &o)
+	switch {
+	case c.ctx.Err() != nil:
+		err = ErrClosed
+	case err == nil:
+		err = errors.New("client: the server has closed the connection for good")
+	}
+	c.cancel(err)
+	c.mu.Lock()
+	c.err = err
+	subs := c.subs
+	c.subs = map[string]*Subscription{}
+	c.mu.Unlock()
+	for _, s := range subs {
+		s.end(err)
+	}
+	close(c.done)
+}
+
+// verdict says whether to come back.
+func (c *Client) verdict(f reconnect.Failure) reconnect.Verdict {
+	closed, ok := errors.AsType[*websocket.CloseError](f.Err)
+	if !ok || !closed.ByPeer {
+		return reconnect.Default
+	}
+	switch closed.Code {
+	case wire.CloseServer, wire.CloseDenied:
+		return reconnect.Stop
+	case wire.CloseExpired:
+		if c.opts.Token == nil {
+			return reconnect.Stop
+		}
+		return reconnect.Soon
+	}
+	return reconnect.Default
+}
+
+// dial opens a connection.
+func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
+	var o websocket.DialOptions
+	if c.opts.Dial != nil {
+		o = *c.opts.Dial
+	}
+	o.Subprotocols = []string{wire.Subprotocol}
+	o.Conn.WriteQueue.Full = websocket.QueueBlock
+	if o.Conn.MaxMessage == 0 {
+		o.Conn.MaxMessage = maxMessage
+	}
+	if c.opts.Token != nil {
+		token, err := c.opts.Token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if o.Header = o.Header.Clone(); o.Header == nil {
+			o.Header = http.Header{}
+		}
+		o.Header.Set("Authorization", "Bearer "+token)
+	}
+	return websocket.Dial(ctx, c.url, &o)
+}
+
+// serve is one connection.
+func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
+	m, err := conn.Read(ctx)
+	if err != nil {
+		return err
+	}
+	var w Welcome
+	if err := json.Unmarshal(m.Data, &w); err != nil || w.Type != "welcome" {
+		return errors.New("client: the server does not speak " + wire.Subprotocol)
+	}
+	if c.opts.Connected != nil {
+		c.opts.Connected(w)
+	}
+	c.begin(conn)
+	defer c.lost()
+	for {
+		m, err := conn.Read(ctx)
+		if err != nil {
+			return err
+		}
+		c.take(m.Data)
+	}
+}
+
+// begin subscribes again, and lets those go on who wait for a connection.
+func (c *Client) begin(conn *websocket.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = conn
+	for _, s := range c.subs {
+		c.subscribe(s)
+	}
+	close(c.up)
+}
+
+// lost fails what waits for a reply.
+func (c *Client) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn, c.up = nil, make(chan struct{})
+	for id, w := range c.calls {
+		if w.sub == nil {
+			w.reply <- reply{err: errLost}
+		}
+		delete(c.calls, id)
+	}
+}
+
+// send sends a command with another ID. mu is held; conn is not nil. An error means that the connection is about to be lost.
+func (c *Client) send(cmd wire.Command, w *call) {
+	c.last++
+	wire.HeadOf(cmd).ID = c.last
+	text, err := wire.Encode(cmd)
+	if err != nil {
+		if w.reply != nil {
+			w.reply <- reply{err: err}
+		}
+		return
+	}
+	c.calls[c.last] = w
+	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // serve meets the error, too
+}
+
+// do carries out a command, and returns the reply: on as many connections as it takes, and again while the server says that it
+// may succeed later.
+func (c *Client) do(ctx context.Context, cmd wire.Command) ([]byte, error) {
+	for {
+		text, err := c.once(ctx, cmd)
+		failed, ok := errors.AsType[*wire.Error](err)
+		switch {
+		case errors.Is(err, errLost):
+			continue
+		case !ok || !failed.Code.Temporary():
+			return text, err
+		}
+		if err := c.pause(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits until something is tried again.
+func (c *Client) pause(ctx context.Context) error {
+	t := time.NewTimer(retryPause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return c.Err()
+	}
+}
+
+// once carries out a command on one connection.
+func (c *Client) once(ctx context.Context, cmd wire.Command) ([]byte, error) {
+	w := &call{reply: make(chan reply, 1)}
+	for sent := false; !sent; {
+		c.mu.Lock()
+		up := c.up
+		if c.conn != nil {
+			c.send(cmd, w)
+			sent = true
+		}
+		c.mu.Unlock()
+		if sent {
+			break
+		}
+		select {
+		case <-up:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-c.done:
+			return nil, c.Err()
+		}
+	}
+	select {
+	case r := <-w.reply:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.done:
+		return nil, c.Err()
+	}
+}
+
+// refresh sends another token.
+func (c *Client) refresh() {
+	if c.opts.Token == nil {
+		return
+	}
+	c.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
+		defer cancel()
+		if token, err := c.opts.Token(ctx); err == nil {
+			_, _ = c.once(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // without one the server closes
+		}
+	})
+}

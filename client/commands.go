@@ -1,0 +1,103 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+
+	"github.com/handfast/handfast/channels/wire"
+)
+
+// PublishOptions says how to publish. nil and the zero value are the defaults.
+type PublishOptions struct {
+	// Binary says that the data is a JSON string that holds bytes in base64.
+	Binary bool
+
+	// Event is a name for the message, and Tags are further values.
+	Event string
+	Tags  map[string]string
+
+	// MessageID makes the message one that is published once. "" means a random one.
+	MessageID string
+
+	// Key is the key of a keyed collection that the message sets, or removes if Removed.
+	Key     string
+	Removed bool
+
+	// NoEcho keeps the message from this client's own subscription.
+	NoEcho bool
+}
+
+// Published is what became of a message.
+type Published = wire.Published
+
+// Publish publishes a message, whose data is JSON, and returns when the server has accepted it. opts may be nil. It waits for a
+// connection, and tries again when one is lost, until ctx ends; the message is published once nevertheless. An [*Error] says
+// why the server does not accept it.
+func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessage, opts *PublishOptions) (Published, error) {
+	var o PublishOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.MessageID == "" {
+		o.MessageID = rand.Text()
+	}
+	cmd := &wire.Publish{
+		Head: wire.Head{Type: "publish", Channel: channel}, Data: data, Binary: o.Binary, Event: o.Event, MessageID: o.MessageID,
+		Key: o.Key, Removed: o.Removed, Tags: o.Tags,
+	}
+	if o.NoEcho {
+		cmd.Echo = new(bool)
+	}
+	return ask[Published](ctx, c, cmd)
+}
+
+// Page is a page of a channel's history.
+type Page = wire.Page
+
+// HistoryOptions says what to read of a history.
+type HistoryOptions struct {
+	// Since is the position behind which to begin; with Reverse, before which. nil means the beginning, or the end.
+	Since *Position
+
+	// Limit is the most messages to return, 1000 at most. 0 means none: only the position of the channel.
+	Limit int
+
+	// Reverse returns the newest first.
+	Reverse bool
+}
+
+// History returns a page of the history of a channel.
+func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) (Page, error) {
+	return ask[Page](ctx, c, &wire.History{
+		Head: wire.Head{Type: "history", Channel: channel}, Since: o.Since, Limit: o.Limit, Reverse: o.Reverse,
+	})
+}
+
+// Roster is a page of the members of a channel.
+type Roster = wire.Roster
+
+// Members returns a page of the members of a channel: after is "" for the first one, and Next of the page before. A limit of 0
+// means 100.
+func (c *Client) Members(ctx context.Context, channel, after string, limit int) (Roster, error) {
+	return ask[Roster](ctx, c, &wire.Members{Head: wire.Head{Type: "members", Channel: channel}, After: after, Limit: limit})
+}
+
+// Update changes what the client shows to others as a member of a channel, on this connection and those that follow.
+func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
+	s.client.mu.Lock()
+	s.opts.Data = data
+	s.client.mu.Unlock()
+	_, err := s.client.do(ctx, &wire.Update{Head: wire.Head{Type: "update", Channel: s.Channel}, Data: data})
+	return err
+}
+
+// ask carries out a command whose reply is a T.
+func ask[T any](ctx context.Context, c *Client, cmd wire.Command) (T, error) {
+	var v T
+	text, err := c.do(ctx, cmd)
+	if err == nil {
+		err = json.Unmarshal(text, &v)
+	}
+	return v, err
+}

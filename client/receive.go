@@ -1,0 +1,124 @@
+package client
+
+import (
+	"encoding/json"
+
+	"github.com/handfast/handfast/channels/wire"
+)
+
+// take deals with a message of the server.
+func (c *Client) take(text []byte) {
+	var h struct {
+		wire.Head
+		Code wire.Code `json:"code"`
+	}
+	if json.Unmarshal(text, &h) != nil {
+		return // nothing that this client knows
+	}
+	switch {
+	case h.ID != 0:
+		c.answer(h.ID, h.Type == "error", text)
+	case h.Type == "refresh":
+		c.refresh()
+	default:
+		c.mu.Lock()
+		s := c.subs[h.Channel]
+		c.mu.Unlock()
+		if s != nil {
+			s.take(h.Type, h.Code, text)
+		}
+	}
+}
+
+// answer deals with the reply to a command.
+func (c *Client) answer(id uint64, failed bool, text []byte) {
+	c.mu.Lock()
+	w := c.calls[id]
+	delete(c.calls, id)
+	c.mu.Unlock()
+	if w == nil {
+		return
+	}
+	r := reply{text: text}
+	if failed {
+		e := new(Error)
+		if err := json.Unmarshal(text, e); err != nil {
+			r.err = err
+		} else {
+			r.err = e
+		}
+	}
+	if w.sub != nil {
+		w.sub.answer(r)
+		return
+	}
+	w.reply <- r
+}
+
+// answer deals with the answer to the subscription.
+func (s *Subscription) answer(r reply) {
+	if failed, ok := r.err.(*wire.Error); ok && failed.Code.Temporary() {
+		s.client.again(s, retryPause)
+		return
+	}
+	var a wire.Subscribed
+	if r.err == nil {
+		r.err = json.Unmarshal(r.text, &a)
+	}
+	if r.err != nil {
+		s.client.drop(s)
+		s.end(r.err)
+		return
+	}
+	s.mu.Lock()
+	gap := a.Recovered != nil && !*a.Recovered
+	first := !s.answered
+	s.position, s.known, s.answered = a.Position, true, true
+	if first {
+		s.Users, s.Members = a.Users, a.Members
+	}
+	s.mu.Unlock()
+	if first {
+		s.first <- nil
+	}
+	if gap {
+		s.put(Event{Gap: a.Why})
+	}
+}
+
+// take deals with what happens in the channel.
+func (s *Subscription) take(kind string, code wire.Code, text []byte) {
+	switch kind {
+	case "message":
+		m := new(Message)
+		if json.Unmarshal(text, m) != nil {
+			return
+		}
+		s.mu.Lock()
+		known := m.Offset != 0 && m.Offset <= s.position.Offset
+		if m.Offset > s.position.Offset {
+			s.position.Offset = m.Offset
+		}
+		s.mu.Unlock()
+		if !known {
+			s.put(Event{Message: m})
+		}
+	case "join", "update", "leave":
+		ch := new(Change)
+		if json.Unmarshal(text, ch) == nil {
+			s.put(Event{Change: ch})
+		}
+	case "unsubscribed":
+		switch {
+		case code == wire.Unavailable:
+			s.client.again(s, retryPause)
+		case code.Temporary():
+			s.client.again(s, 0)
+		default:
+			e := new(Error)
+			_ = json.Unmarshal(text, e) // it was JSON before
+			s.client.drop(s)
+			s.end(e)
+		}
+	}
+}
