@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/internal/visible"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/reconnect"
+)
+
+// channelsURL is where plain serve has its channels.
+const channelsURL = "wss://localhost:8443/channels"
+
+// channelsFlags is what the command line says about a server with channels.
+type channelsFlags struct {
+	url  string
+	dial dialFlags
+}
+
+// register adds the flags to a command.
+func (f *channelsFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.url, "url", channelsURL, "the server, by the `URL` of its channels")
+	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the handshake, \"Name: value\"; may be repeated")
+	flags.BoolVar(&f.dial.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
+	flags.StringVar(&f.dial.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
+	flags.StringVar(&f.dial.cert, "cert", "", "show the server this client certificate, a PEM `file`")
+	flags.StringVar(&f.dial.key, "key-file", "", "its private key, a PEM `file`; may be in the file of --cert")
+	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
+}
+
+// with connects, and calls work, which ends when its context does: with a signal. The error is that of the first connection, or
+// of work.
+func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx context.Context, c *client.Client) error) error {
+	shown, err := checkURL(f.url)
+	if err != nil {
+		return err
+	}
+	if f.dial.key != "" && f.dial.cert == "" {
+		return usagef("add --cert FILE", "--key-file needs the certificate that it belongs to")
+	}
+	f.dial.http.value, f.dial.ping = "1.1", 25*time.Second
+	dial, err := f.dial.options(sys)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var connected atomic.Bool
+	c := client.New(f.url, &client.Options{
+		Dial: dial, Connected: func(client.Welcome) { connected.Store(true) },
+		Reconnect: &reconnect.Options{OnRetry: func(failed reconnect.Failure, delay time.Duration) {
+			if !connected.Load() { // it never was: nobody waits for a server that may not be there
+				cancel(dialError(shown, failed.Err, sentBy(f.url, dial)))
+				return
+			}
+			fmt.Fprintf(sys.Stderr, "handfast: %s; connecting again in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
+		}},
+	})
+	defer c.Close()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-sys.Signals:
+			cancel(errInterrupted)
+		case <-over:
+		}
+	}()
+	err = work(ctx, c)
+	switch cause := context.Cause(ctx); {
+	case ctx.Err() != nil && cause != nil:
+		return cause
+	case err != nil && errors.Is(err, c.Err()):
+		if failed, ok := errors.AsType[*websocket.HandshakeError](err); ok {
+			return dialError(shown, failed, sentBy(f.url, dial))
+		}
+		return fmt.Errorf("the connection is over: %w", err)
+	}
+	return err
+}
+
+// printed writes a line to standard output.
+func printed(w io.Writer, line string) error {
+	_, err := io.WriteString(w, line+"\n")
+	if errors.Is(err, syscall.EPIPE) {
+		return errQuiet // the reader of our output has seen enough
+	}
+	if err != nil {
+		return &outputError{err}
+	}
+	return nil
+}

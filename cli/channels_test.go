@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// withServer runs a server without a file, and returns the URL of its channels.
+func withServer(t *testing.T) string {
+	t.Helper()
+	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
+	t.Cleanup(func() {
+		s.signals <- os.Interrupt
+		if code := bounded.Receive(t, s.code); code != 0 {
+			t.Errorf("serve: exit %d", code)
+		}
+	})
+	return s.banner["channels"]
+}
+
+// subscriber runs subscribe until the test sends a signal.
+type subscriber struct {
+	signals        chan os.Signal
+	code           chan int
+	stdout, stderr buffer
+}
+
+func startSubscriber(t *testing.T, args ...string) *subscriber {
+	t.Helper()
+	s := &subscriber{signals: make(chan os.Signal, 2), code: make(chan int, 1)}
+	go func() {
+		s.code <- Run(context.Background(), append([]string{"subscribe"}, args...), System{
+			Program: "handfast", Stdin: strings.NewReader(""), Stdout: &s.stdout, Stderr: &s.stderr, Signals: s.signals,
+			Getenv: func(string) string { return "" },
+		})
+	}()
+	return s
+}
+
+func TestPublishAndSubscribe(t *testing.T) {
+	url := withServer(t)
+	lines := "hello\n\n  two  words <b> \"quoted\" é\n"
+	if got := runWith(t, strings.NewReader(lines), nil, "publish", "--url", url, "chat"); got.code != 0 || got.stdout != "" || got.stderr != "" {
+		t.Fatalf("%+v", got)
+	}
+	if got := runCommand(t, "publish", "--url", url, "--raw", "chat", `{"a": [1, "<"]}`); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	// A line comes out as it went in; other JSON is compact.
+	want := lines + `{"a":[1,"<"]}` + "\n"
+	if got := runCommand(t, "subscribe", "--url", url, "--history", "10", "--count", "4", "chat"); got.code != 0 || got.stdout != want {
+		t.Errorf("%+v", got)
+	}
+	got := runCommand(t, "subscribe", "--url", url, "--json", "--history", "1", "-n", "1", "chat")
+	var m struct {
+		Type, Channel, Epoch, Client, Time string
+		Offset                             uint64
+		Data                               json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &m); err != nil || got.code != 0 || m.Type != "message" || m.Channel != "chat" ||
+		m.Epoch == "" || m.Client == "" || m.Time == "" || m.Offset != 4 || string(m.Data) != `{"a":[1,"<"]}` {
+		t.Errorf("%+v, %v", got, err)
+	}
+	got = runCommand(t, "subscribe", "--url", url, "--since", m.Epoch+":2", "-n", "1", "chat")
+	if got.code != 0 || got.stdout != "  two  words <b> \"quoted\" é\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSubscribeFollows(t *testing.T) {
+	url := withServer(t)
+	s := startSubscriber(t, "--url", url, "--presence", "--since", "another:1", "b", "a")
+	bounded.Until(t, func() bool { return strings.Count(s.stderr.String(), "may be missing (new_epoch)") == 2 })
+	for _, channel := range []string{"a", "b"} {
+		if got := runCommand(t, "publish", "--url", url, channel, "to "+channel); got.code != 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+	bounded.Until(t, func() bool {
+		return strings.Contains(s.stdout.String(), "to a\n") && strings.Contains(s.stdout.String(), "to b\n")
+	})
+	s.signals <- os.Interrupt
+	if code := bounded.Receive(t, s.code); code != 0 {
+		t.Errorf("exit %d, %s", code, s.stderr.String())
+	}
+}
+
+// One signal ends publish, and nothing is lost of what was accepted.
+func TestPublishInterrupted(t *testing.T) {
+	url := withServer(t)
+	signals := make(chan os.Signal, 1)
+	stdin, more := io.Pipe()
+	defer more.Close()
+	code := make(chan result, 1)
+	go func() { code <- runWith(t, stdin, signals, "publish", "--url", url, "chat") }()
+	if _, err := io.WriteString(more, "first\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, "subscribe", "--url", url, "--history", "1", "-n", "1", "chat"); got.stdout != "first\n" {
+		t.Errorf("%+v", got)
+	}
+	signals <- os.Interrupt
+	if got := bounded.Receive(t, code); got.code != exitInterrupted || got.stderr != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestChannelsFail(t *testing.T) {
+	url := withServer(t)
+	state(t)
+	for _, tt := range []struct {
+		args   []string
+		code   int
+		stderr string
+	}{
+		{[]string{"subscribe"}, exitUsage, "at least one channel"},
+		{[]string{"subscribe", ""}, exitUsage, "not empty"},
+		{[]string{"subscribe", "--since", "x", "chat"}, exitUsage, "not a position"},
+		{[]string{"subscribe", "--since", "x:1", "--history", "1", "chat"}, exitUsage, "exclude each other"},
+		{[]string{"subscribe", "--history", "-1", "chat"}, exitUsage, "--history"},
+		{[]string{"subscribe", "--url", "nonsense", "chat"}, exitUsage, "scheme"},
+		{[]string{"subscribe", "--key-file", "x", "chat"}, exitUsage, "--cert"},
+		{[]string{"subscribe", "--url", "ws://127.0.0.1:1/channels", "chat"}, exitFailed, "no WebSocket at ws://127.0.0.1:1/channels"},
+		{[]string{"subscribe", "--url", strings.Replace(url, "/channels", "/nothing", 1), "chat"}, exitFailed, "404"},
+		{[]string{"subscribe", "--url", url, strings.Repeat("x", 256)}, exitFailed, "bad_request"},
+		{[]string{"publish"}, exitUsage, "publish takes a channel"},
+		{[]string{"publish", "a", "b", "c"}, exitUsage, "publish takes a channel"},
+		{[]string{"publish", "--raw", "chat", "{"}, exitUsage, "not JSON"},
+		{[]string{"publish", "--url", "ws://127.0.0.1:1/channels", "chat", "x"}, exitFailed, "no WebSocket"},
+		{[]string{"publish", "--url", url, "chat", strings.Repeat("x", 100_000)}, exitFailed, "too_big"},
+	} {
+		if got := runCommand(t, tt.args...); got.code != tt.code || !strings.Contains(got.stderr, tt.stderr) || got.stdout != "" {
+			t.Errorf("%.100q: %+v", tt.args, got)
+		}
+	}
+	got := runWith(t, strings.NewReader("1\n{\n3\n"), nil, "publish", "--url", url, "--raw", "chat")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "line 2: not JSON") {
+		t.Errorf("%+v", got)
+	}
+	if got := runCommand(t, "subscribe", "--url", url, "--history", "10", "-n", "1", "chat"); got.stdout != "1\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The reader of the output may go away.
+func TestSubscribeOutputCloses(t *testing.T) {
+	url := withServer(t)
+	runCommand(t, "publish", "--url", url, "chat", "x")
+	r, w := io.Pipe()
+	r.CloseWithError(io.ErrClosedPipe)
+	var stderr buffer
+	code := Run(t.Context(), []string{"subscribe", "--url", url, "--history", "1", "chat"}, System{
+		Stdin: strings.NewReader(""), Stdout: w, Stderr: &stderr, Getenv: func(string) string { return "" },
+	})
+	if code != exitFailed || !strings.Contains(stderr.String(), "write to standard output") {
+		t.Errorf("exit %d, %s", code, stderr.String())
+	}
+}

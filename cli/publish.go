@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/client"
+)
+
+// publishFlags is what the command line says about messages.
+type publishFlags struct {
+	channelsFlags
+	raw bool
+	key string
+}
+
+func newPublish(sys *System) *cobra.Command {
+	var f publishFlags
+	cmd := &cobra.Command{
+		Use:   "publish CHANNEL [DATA]",
+		Short: "Publish messages in a channel",
+		Long: `Publishes DATA in a channel, or without it each line of standard input, in order. A
+message is a JSON string, so that "handfast subscribe" prints the line as it was; with
+--raw DATA and the lines are JSON themselves.
+
+It exits 0 when the server has accepted all messages, and 1 when there is no connection
+or the server does not accept one: those before it are published then, and those behind
+it are not. When the connection is lost it connects again, and no message is published
+twice.`,
+		Example: `  handfast publish chat hello
+  handfast publish --raw chat '{"text":"hello"}'
+  uptime | handfast publish --url ws://127.0.0.1:9000/channels load
+  tail -f access.log | handfast publish access
+  handfast publish --key gold --raw prices 4100.5`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 || args[0] == "" {
+				return usagef("quote data that has spaces in it", "publish takes a channel, and data if not from standard input")
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if f.raw && len(args) == 2 && !json.Valid([]byte(args[1])) {
+				return usagef("quote it for the shell: --raw chat '{\"a\":1}'", "the data is not JSON, as --raw says")
+			}
+			return f.run(cmd.Context(), sys, args)
+		}),
+	}
+	f.register(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&f.raw, "raw", false, "the data is JSON")
+	flags.StringVar(&f.key, "key", "", "set this `key` of a keyed collection")
+	complete(cmd, map[string][]string{"key": {}})
+	return cmd
+}
+
+// run publishes.
+func (f *publishFlags) run(ctx context.Context, sys *System, args []string) error {
+	return f.with(ctx, sys, func(ctx context.Context, c *client.Client) error {
+		if len(args) == 2 {
+			return f.publish(ctx, c, args[0], []byte(args[1]))
+		}
+		lines := make(chan []byte)
+		ended := make(chan error, 1)
+		go func() { // nothing interrupts a read from standard input: this goroutine may stay behind, until the process ends
+			in := newLines(sys.Stdin)
+			for {
+				m, err := in.next()
+				if err != nil {
+					ended <- err
+					return
+				}
+				select {
+				case lines <- append([]byte(nil), m.Data...):
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		for n := 1; ; n++ {
+			select {
+			case line := <-lines:
+				if err := f.publish(ctx, c, args[0], line); err != nil {
+					return fmt.Errorf("line %d: %w", n, err)
+				}
+			case err := <-ended:
+				if bad, ok := errors.AsType[*hinted](err); ok { // its next step is one of dial
+					err = bad.err
+				}
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				return err
+			case <-c.Done():
+				return c.Err()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+}
+
+// publish publishes one message, and waits until the server has accepted it.
+func (f *publishFlags) publish(ctx context.Context, c *client.Client, channel string, data []byte) error {
+	if !f.raw {
+		text, err := json.Marshal(string(data))
+		if err != nil {
+			return err
+		}
+		data = text
+	} else if !json.Valid(data) {
+		return errors.New("not JSON, as --raw says")
+	}
+	_, err := c.Publish(ctx, channel, data, &client.PublishOptions{Key: f.key})
+	return denied(channel, err)
+}

@@ -1,0 +1,269 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/internal/visible"
+)
+
+// subscribeFlags is what the command line says about subscriptions.
+type subscribeFlags struct {
+	channelsFlags
+	json     bool
+	since    string
+	history  int
+	presence bool
+	count    int
+}
+
+func newSubscribe(sys *System) *cobra.Command {
+	var f subscribeFlags
+	cmd := &cobra.Command{
+		Use:   "subscribe CHANNEL...",
+		Short: "Print what is published in channels",
+		Long: `Subscribes to channels, and prints each message as a line: the text of a string, any
+other JSON compactly. It goes on until Ctrl-C, and comes back by itself when the
+connection is lost: then it prints what it has missed, or says on standard error that
+messages may be missing.
+
+With --json each line is a JSON object with everything that is known of a message; its
+channel, its offset, who has published it and when.
+
+--history prints the last messages of each channel first. --since prints those behind a
+position, as EPOCH:OFFSET. --presence tells who is there, who joins and who leaves: on
+standard error, or with --json as objects among the messages.
+
+It exits 0 after Ctrl-C or the messages of --count, and 1 when there is no connection or
+a channel is denied.`,
+		Example: `  handfast subscribe chat
+  handfast subscribe --url ws://127.0.0.1:9000/channels --history 10 chat
+  handfast subscribe --json --presence chat news
+  handfast subscribe --count 1 done && echo finished`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return usagef("name a channel: handfast subscribe chat", "subscribe takes at least one channel")
+			case slices.Contains(args, ""):
+				return usagef("", "the name of a channel is not empty")
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if f.history < 0 || f.history > 1000 || f.count < 0 {
+				return usagef("", "--history is between 0 and 1000, and --count is not negative")
+			}
+			return f.run(cmd.Context(), sys, args)
+		}),
+	}
+	f.register(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&f.json, "json", false, "print everything that is known, each as a JSON object")
+	flags.StringVar(&f.since, "since", "", "begin behind this `position`, EPOCH:OFFSET")
+	flags.IntVar(&f.history, "history", 0, "begin with the last `N` messages of each channel")
+	flags.BoolVar(&f.presence, "presence", false, "tell who is there, joins and leaves")
+	flags.IntVarP(&f.count, "count", "n", 0, "exit after `N` messages; 0 is never")
+	complete(cmd, map[string][]string{"since": {}, "history": {"10", "100"}, "count": {"1", "10"}})
+	return cmd
+}
+
+// position reads --since; nil without one.
+func (f *subscribeFlags) position() (*client.Position, error) {
+	if f.since == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	epoch, offset, ok := strings.Cut(f.since, ":")
+	n, err := strconv.ParseUint(offset, 10, 64)
+	if !ok || epoch == "" || err != nil {
+		return nil, usagef("write EPOCH:OFFSET, as --json prints them", "--since %s is not a position", strconv.Quote(f.since))
+	}
+	if f.history > 0 {
+		return nil, usagef("leave one of them out", "--since and --history exclude each other")
+	}
+	return &client.Position{Epoch: epoch, Offset: n}, nil
+}
+
+// run subscribes and prints.
+func (f *subscribeFlags) run(ctx context.Context, sys *System, names []string) error {
+	since, err := f.position()
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	err = f.with(ctx, sys, func(ctx context.Context, c *client.Client) error {
+		p := &printer{sys: sys, flags: f, ended: make(chan error, 1)}
+		defer p.stop()
+		for _, name := range slices.Compact(names) {
+			if err := f.subscribe(ctx, c, p, name, since); err != nil {
+				return err
+			}
+		}
+		select {
+		case err := <-p.ended:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	if errors.Is(err, errInterrupted) {
+		return nil
+	}
+	return err
+}
+
+// subscribe subscribes to one channel, the last messages first.
+func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *printer, name string, since *client.Position) error {
+	if f.history > 0 {
+		page, err := c.History(ctx, name, client.HistoryOptions{Limit: f.history, Reverse: true})
+		if err != nil {
+			return denied(name, err)
+		}
+		slices.Reverse(page.Messages)
+		for i := range page.Messages {
+			page.Messages[i].Channel = name
+			p.put(name, page.Position.Epoch, client.Event{Message: &page.Messages[i]})
+		}
+		since = &page.Position
+	}
+	o := client.SubscribeOptions{Since: since}
+	if f.presence {
+		o.Changes, o.Members = true, 1000
+	}
+	s, err := c.Subscribe(ctx, name, &o)
+	if err != nil {
+		return denied(name, err)
+	}
+	for _, m := range s.Members {
+		p.put(name, "", client.Event{Change: &client.Change{Type: "member", Channel: name, Member: m}})
+	}
+	go func() {
+		for e, err := range s.Events(ctx) {
+			if err != nil {
+				p.end(denied(name, err))
+				return
+			}
+			p.put(name, s.Position().Epoch, e)
+		}
+	}()
+	return nil
+}
+
+// denied says for which channel the server has an error.
+func denied(channel string, err error) error {
+	failed, ok := errors.AsType[*client.Error](err)
+	if !ok {
+		return err
+	}
+	err = fmt.Errorf("channel %s: %s (%s)", channel, failed.Message, failed.Code)
+	if failed.Code == wire.Denied {
+		return &hinted{err, "the rules of the server's endpoint have to allow it; a token is given with -H \"Authorization: Bearer …\""}
+	}
+	return err
+}
+
+// printer prints what happens in channels.
+type printer struct {
+	sys   *System
+	flags *subscribeFlags
+	ended chan error // the first reason to end; nil for --count
+
+	mu      sync.Mutex
+	printed int
+	over    bool
+}
+
+func (p *printer) end(err error) {
+	select {
+	case p.ended <- err:
+	default:
+	}
+}
+
+// stop has nothing more printed.
+func (p *printer) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+}
+
+// put prints an event.
+func (p *printer) put(channel, epoch string, e client.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	var err error
+	switch {
+	case p.flags.json:
+		err = printed(p.sys.Stdout, everything(channel, epoch, e))
+	case e.Message != nil:
+		line := plain(e.Message)
+		if terminal(p.sys.Stdout) != nil {
+			line = visible.Text(line)
+		}
+		err = printed(p.sys.Stdout, line)
+	case e.Change != nil:
+		fmt.Fprintf(p.sys.Stderr, "%s: %s %s %s\n", visible.Text(channel), e.Change.Type, visible.Text(e.Change.Member.User),
+			visible.Text(string(e.Change.Member.Data)))
+	default:
+		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: messages may be missing (%s)\n", visible.Text(channel), e.Gap)
+	}
+	if e.Message != nil {
+		p.printed++
+	}
+	if err != nil || p.flags.count > 0 && p.printed == p.flags.count {
+		p.over = true
+		p.end(err)
+	}
+}
+
+// plain returns a message as a line: the text of a string, or compact JSON.
+func plain(m *client.Message) string {
+	var text string
+	if json.Unmarshal(m.Data, &text) == nil {
+		return text
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, m.Data) != nil {
+		return string(m.Data)
+	}
+	return b.String()
+}
+
+// everything returns an event as a JSON object.
+func everything(channel, epoch string, e client.Event) string {
+	var v any
+	switch {
+	case e.Message != nil:
+		v = struct {
+			client.Message
+			Epoch string `json:"epoch"`
+		}{*e.Message, epoch}
+	case e.Change != nil:
+		v = e.Change
+	default:
+		v = struct {
+			Type    string     `json:"type"`
+			Channel string     `json:"channel"`
+			Why     client.Why `json:"why"`
+		}{"gap", channel, e.Gap}
+	}
+	text, err := wire.Encode(v)
+	if err != nil {
+		return err.Error() // it was JSON before
+	}
+	return string(text)
+}
