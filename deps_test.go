@@ -101,7 +101,8 @@ var rules = []rule{
 	// The engine knows no key.
 	{pkg: "config/internal/tree", std: anyStd, not: []string{"log", "net", "net/http"}, own: []string{"internal/redact"},
 		other: []string{"github.com/goccy/go-yaml"}},
-	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"client/js"}},
+	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub",
 		"internal/limit", "observe", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"websocket/wstest"}},

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"net/http"
 	"time"
+
+	"github.com/handfast/handfast/client/js"
 )
 
 //go:embed page
@@ -21,6 +23,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 func Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", file("index.html", "text/html; charset=utf-8"))
 	mux.Handle("GET /console/console.js", file("console.js", "text/javascript; charset=utf-8"))
+	mux.Handle("GET /console/chat.js", file("chat.js", "text/javascript; charset=utf-8"))
+	mux.Handle("GET /console/channels.js", static("channels.js", "text/javascript; charset=utf-8", js.Module))
 	mux.Handle("GET /console/console.css", file("console.css", "text/css; charset=utf-8"))
 	mux.Handle("GET /console/icon.svg", file("icon.svg", "image/svg+xml"))
 }
@@ -31,6 +35,11 @@ func file(name, contentType string) http.Handler {
 	if err != nil {
 		panic(err) // the compiler embeds the folder; only the name can be wrong
 	}
+	return static(name, contentType, content)
+}
+
+// static serves content.
+func static(name, contentType string, content []byte) http.Handler {
 	sum := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

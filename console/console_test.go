@@ -31,6 +31,8 @@ func TestPage(t *testing.T) {
 		{"GET", "/", "text/html; charset=utf-8", 200},
 		{"HEAD", "/", "text/html; charset=utf-8", 200},
 		{"GET", "/console/console.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/chat.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/channels.js", "text/javascript; charset=utf-8", 200},
 		{"GET", "/console/console.css", "text/css; charset=utf-8", 200},
 		{"GET", "/console/icon.svg", "image/svg+xml", 200},
 		{"GET", "/console/", "text/plain; charset=utf-8", 404},
@@ -66,7 +68,7 @@ func TestPageRefersToItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	refs := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(body), -1)
-	if len(refs) != 3 {
+	if len(refs) != 4 {
 		t.Fatalf("%d references", len(refs))
 	}
 	for _, ref := range refs {

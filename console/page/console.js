@@ -1,4 +1,4 @@
-// The page's only script: one WebSocket to /echo, a line for everything that happens to it.
+// The echo of the page: one WebSocket to /echo, a line for everything that happens to it.
 
 const url = new URL("/echo", location.href);
 url.protocol = location.protocol === "https:" ? "wss:" : "ws:";

@@ -1,0 +1,411 @@
+// The client of handfast.v1.json, the plain protocol of channels. No dependencies; docs/channels-protocol.md has the protocol.
+// @ts-check
+
+/**
+ * A place in the stream of a channel: behind the message with that offset.
+ * @typedef {{epoch: string, offset: number}} Position
+ */
+
+/**
+ * A message of a channel. `data` is any JSON; with `binary` it is a string that holds bytes in base64.
+ * @typedef {{type: "message", channel: string, offset?: number, data?: any, binary?: boolean, event?: string, key?: string,
+ *   removed?: boolean, tags?: Record<string, string>, user?: string, client?: string, info?: any, time?: string}} Message
+ */
+
+/**
+ * A user in a channel.
+ * @typedef {{user: string, data?: any}} Member
+ */
+
+/**
+ * A change of the members of a channel.
+ * @typedef {{type: "join"|"update"|"leave", channel: string, member: Member}} Change
+ */
+
+/**
+ * What the server has answered to a subscription.
+ * @typedef {{position: Position, users?: number, members?: Member[], next?: string}} Answer
+ */
+
+/**
+ * How to subscribe. Without options: to what is published from now on.
+ * @typedef {object} SubscribeOptions
+ * @property {Position} [since] everything behind this position, too
+ * @property {boolean} [join] be a member of the channel
+ * @property {any} [data] what the member shows to others
+ * @property {number} [members] how many members the answer lists
+ * @property {boolean} [changes] whether onChange is called
+ * @property {(message: Message) => void} [onMessage] called with each message, once and in order
+ * @property {(change: Change) => void} [onChange] called when members join, leave or have other data
+ * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch", "too_old"
+ * @property {(answer: Answer) => void} [onSubscribed] called with each answer: the first, and those after a lost connection
+ * @property {(error: ChannelsError) => void} [onEnd] called when the server has ended the subscription for good
+ */
+
+/**
+ * @typedef {object} Options
+ * @property {() => (string | Promise<string>)} [token] returns a token when the server asks for a new one
+ * @property {(url: string, protocol: string) => WebSocket} [connect] opens a WebSocket; by default `new WebSocket`
+ * @property {number} [minDelay] bounds the delay before the first attempt to come back, in milliseconds; 1000
+ * @property {number} [maxDelay] bounds all delays; 30000
+ */
+
+export const subprotocol = "handfast.v1.json";
+
+const retryPause = 1000; // before what has failed for a while is tried again
+const pingAfter = 30_000; // of silence
+const temporary = new Set(["too_fast", "unavailable", "insufficient", "slow"]);
+const stay = new Set([1008, 1009, 4400, 4403]); // close codes after which coming back is of no use
+
+/** Why a command has failed, or a subscription has ended. */
+export class ChannelsError extends Error {
+  /**
+   * @param {string} code in one word, such as "denied"
+   * @param {string} message for people
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "ChannelsError";
+    this.code = code;
+  }
+}
+
+/** A subscription to one channel, across all connections. */
+export class Subscription {
+  /** @type {Channels} */ #channels;
+  /** @type {SubscribeOptions} */ #options;
+  /** @type {(answer: Answer) => void} */ #resolve = () => {};
+  /** @type {(error: Error) => void} */ #reject = () => {};
+
+  /**
+   * @param {Channels} channels
+   * @param {string} channel
+   * @param {SubscribeOptions} options
+   */
+  constructor(channels, channel, options) {
+    this.#channels = channels;
+    this.#options = { ...options };
+    /** The name of the channel. */
+    this.channel = channel;
+    /** Where the subscription is; undefined before the first answer. @type {Position | undefined} */
+    this.position = options.since;
+    /** The server's first answer. @type {Promise<Answer>} */
+    this.ready = new Promise((resolve, reject) => { this.#resolve = resolve; this.#reject = reject; });
+    this.ready.catch(() => {}); // onEnd has the error, too
+  }
+
+  /** Ends the subscription. */
+  unsubscribe() { this.#channels._drop(this); }
+
+  /**
+   * Changes what the client shows to others as a member.
+   * @param {any} data
+   */
+  async update(data) {
+    this.#options.data = data;
+    await this.#channels._ask({ type: "update", channel: this.channel, data });
+  }
+
+  /** @internal The command that subscribes. */
+  _command() {
+    const { join, data, members, changes } = this.#options;
+    return { type: "subscribe", channel: this.channel, since: this.position, join, data, members, changes };
+  }
+
+  /** @internal @param {any} answer */
+  _answered(answer) {
+    this.position = answer.position;
+    this.#resolve(answer);
+    this.#options.onSubscribed?.(answer);
+    if (answer.recovered === false) this.#options.onGap?.(answer.why);
+  }
+
+  /** @internal @param {any} m a message about this channel */
+  _take(m) {
+    if (m.type === "message") {
+      if (m.offset && this.position) {
+        if (m.offset <= this.position.offset) return;
+        this.position = { epoch: this.position.epoch, offset: m.offset };
+      }
+      this.#options.onMessage?.(m);
+    } else this.#options.onChange?.(m);
+  }
+
+  /** @internal @param {ChannelsError} error */
+  _end(error) {
+    this.#reject(error);
+    this.#options.onEnd?.(error);
+  }
+}
+
+/**
+ * A client of one server. It connects by itself until it is closed, or until the server says that coming back is of no use.
+ * The event "state" is dispatched whenever `state` changes, and "lost" whenever a connection has ended or could not be opened.
+ */
+export class Channels extends EventTarget {
+  /** @type {string} */ #url;
+  /** @type {Options} */ #options;
+  /** @type {WebSocket | null} */ #socket = null;
+  #open = false; // the server has said welcome
+  #failures = 0; // in a row
+  #id = 0;
+  /** @type {Map<number, {command: any, answer: (m: any) => void, fail: (e: Error) => void, again: boolean}>} */ #calls = new Map();
+  /** @type {Map<string, Subscription>} */ #subscriptions = new Map();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #silence;
+
+  /**
+   * @param {string} url such as "wss://localhost:8443/channels"
+   * @param {Options} [options]
+   */
+  constructor(url, options = {}) {
+    super();
+    this.#url = url;
+    this.#options = options;
+    /** "connecting", "open" or "closed": not coming back. @type {"connecting" | "open" | "closed"} */
+    this.state = "connecting";
+    /** What names this connection. */
+    this.client = "";
+    /** The authenticated user, "" if there is none. */
+    this.user = "";
+    /** With what code and reason the last connection was closed. @type {{code: number, reason: string} | null} */
+    this.closed = null;
+    this.#connect();
+  }
+
+  /**
+   * Subscribes to a channel. There is one subscription to a channel.
+   * @param {string} channel
+   * @param {SubscribeOptions} [options]
+   * @returns {Subscription}
+   */
+  subscribe(channel, options = {}) {
+    if (this.#subscriptions.has(channel)) throw new ChannelsError("already_subscribed", `there is a subscription to ${channel} already`);
+    const s = new Subscription(this, channel, options);
+    if (this.state === "closed") {
+      queueMicrotask(() => s._end(new ChannelsError("closed", "the client is closed")));
+      return s;
+    }
+    this.#subscriptions.set(channel, s);
+    if (this.#open) this.#subscribe(s);
+    return s;
+  }
+
+  /**
+   * Publishes a message, and resolves when the server has accepted it. When the connection is lost before that, it is published
+   * again, once in all.
+   * @param {string} channel
+   * @param {any} data
+   * @param {{message_id?: string, event?: string, key?: string, removed?: boolean, echo?: boolean, binary?: boolean,
+   *   tags?: Record<string, string>}} [options]
+   * @returns {Promise<{position: Position, duplicate?: boolean}>}
+   */
+  publish(channel, data, options = {}) {
+    const id = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+    return this._ask({ message_id: id, ...options, type: "publish", channel, data });
+  }
+
+  /**
+   * Returns a page of the history of a channel.
+   * @param {string} channel
+   * @param {{since?: Position, limit?: number, reverse?: boolean}} [options]
+   * @returns {Promise<{messages: Message[], position: Position, why?: string}>}
+   */
+  history(channel, options = {}) { return this._ask({ limit: 100, ...options, type: "history", channel }); }
+
+  /**
+   * Returns a page of the members of a channel.
+   * @param {string} channel
+   * @param {{after?: string, limit?: number}} [options]
+   * @returns {Promise<{members: Member[], users: number, next?: string}>}
+   */
+  members(channel, options = {}) { return this._ask({ ...options, type: "members", channel }); }
+
+  /**
+   * Returns a page of a keyed collection.
+   * @param {string} channel
+   * @param {{after?: string, limit?: number}} [options]
+   * @returns {Promise<{messages: Message[], position: Position, next?: string}>}
+   */
+  snapshot(channel, options = {}) { return this._ask({ ...options, type: "snapshot", channel }); }
+
+  /** Ends the client. */
+  close() {
+    this.#socket?.close(1000);
+    this.#end(new ChannelsError("closed", "the client is closed"));
+  }
+
+  /**
+   * @internal Carries out a command, on as many connections as it takes, and again while the server says that it may succeed
+   * later.
+   * @param {any} command
+   * @returns {Promise<any>}
+   */
+  async _ask(command) {
+    for (;;) {
+      try {
+        return await new Promise((answer, fail) => this.#call(command, answer, fail));
+      } catch (error) {
+        if (!(error instanceof ChannelsError) || !temporary.has(error.code)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, retryPause));
+      }
+    }
+  }
+
+  /** @internal @param {Subscription} s */
+  _drop(s) {
+    if (this.#subscriptions.get(s.channel) !== s) return;
+    this.#subscriptions.delete(s.channel);
+    if (this.#open) this.#send({ type: "unsubscribe", channel: s.channel });
+  }
+
+  /** @param {any} command */
+  #send(command) {
+    this.#socket?.send(JSON.stringify(command));
+  }
+
+  /**
+   * @param {any} command
+   * @param {(m: any) => void} answer
+   * @param {(e: Error) => void} fail
+   * @param {boolean} [again] whether to send it on the next connection if this one is lost
+   */
+  #call(command, answer, fail, again = true) {
+    if (this.state === "closed") {
+      fail(new ChannelsError("closed", "the client is closed"));
+      return;
+    }
+    const id = ++this.#id;
+    this.#calls.set(id, { command, answer, fail, again });
+    if (this.#open) this.#send({ ...command, id });
+  }
+
+  /** @param {Subscription} s */
+  #subscribe(s) {
+    this.#call(s._command(), (m) => {
+      if (this.#subscriptions.get(s.channel) === s) s._answered(m);
+    }, (error) => {
+      if (this.#subscriptions.get(s.channel) !== s) return;
+      if (error instanceof ChannelsError && temporary.has(error.code)) this.#again(s, retryPause);
+      else this.#endOf(s, /** @type {ChannelsError} */ (error));
+    }, false);
+  }
+
+  /**
+   * Subscribes again, if the connection is still there; if it is not, the next one does.
+   * @param {Subscription} s
+   * @param {number} pause
+   */
+  #again(s, pause) {
+    setTimeout(() => {
+      if (this.#open && this.#subscriptions.get(s.channel) === s) this.#subscribe(s);
+    }, pause);
+  }
+
+  /** @param {Subscription} s @param {ChannelsError} error */
+  #endOf(s, error) {
+    this.#subscriptions.delete(s.channel);
+    s._end(error);
+  }
+
+  /** @param {"connecting" | "open" | "closed"} state */
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.dispatchEvent(new Event("state"));
+  }
+
+  #connect() {
+    const connect = this.#options.connect ?? ((url, protocol) => new WebSocket(url, protocol));
+    const socket = connect(this.#url, subprotocol);
+    this.#socket = socket;
+    socket.addEventListener("message", (event) => {
+      if (socket !== this.#socket) return;
+      this.#heard();
+      this.#take(JSON.parse(event.data));
+    });
+    socket.addEventListener("close", (event) => {
+      if (socket === this.#socket) this.#lost(event.code, event.reason);
+    });
+  }
+
+  /** Asks a server that is silent whether it is still there, and gives the connection up if it is not. */
+  #heard() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      const socket = this.#socket;
+      this.#send({ type: "ping", id: ++this.#id });
+      this.#silence = setTimeout(() => {
+        socket?.close();
+        if (socket === this.#socket) this.#lost(1006, "the server does not answer");
+      }, pingAfter);
+    }, pingAfter);
+  }
+
+  /** @param {any} m a message of the server */
+  #take(m) {
+    if (m.type === "welcome") return this.#begin(m);
+    if (m.id) {
+      const call = this.#calls.get(m.id);
+      this.#calls.delete(m.id);
+      if (m.type === "error") call?.fail(new ChannelsError(m.code, m.message));
+      else call?.answer(m);
+      return;
+    }
+    if (m.type === "refresh") return void this.#refresh();
+    const s = this.#subscriptions.get(m.channel);
+    if (!s) return;
+    if (m.type !== "unsubscribed") s._take(m);
+    else if (temporary.has(m.code)) this.#again(s, m.code === "unavailable" ? retryPause : 0);
+    else this.#endOf(s, new ChannelsError(m.code, m.message));
+  }
+
+  /** @param {any} welcome */
+  #begin(welcome) {
+    this.client = welcome.client;
+    this.user = welcome.user ?? "";
+    this.#open = true;
+    this.#failures = 0;
+    for (const s of this.#subscriptions.values()) this.#subscribe(s);
+    for (const [id, call] of this.#calls) if (call.again) this.#send({ ...call.command, id });
+    this.#become("open");
+  }
+
+  async #refresh() {
+    const token = await this.#options.token?.();
+    if (token && this.#open) this.#send({ type: "refresh", id: ++this.#id, token });
+  }
+
+  /** @param {number} code @param {string} reason */
+  #lost(code, reason) {
+    clearTimeout(this.#silence);
+    this.#socket = null;
+    this.#open = false;
+    this.closed = { code, reason };
+    this.dispatchEvent(new Event("lost"));
+    for (const [id, call] of this.#calls) if (!call.again) this.#calls.delete(id);
+    if (this.state === "closed") return;
+    if (stay.has(code)) {
+      this.#end(new ChannelsError("closed", `the server has closed the connection: ${code} ${reason}`));
+      return;
+    }
+    this.#become("connecting");
+    const { minDelay = 1000, maxDelay = 30_000 } = this.#options;
+    const bound = Math.min(maxDelay, minDelay * 2 ** Math.min(this.#failures++, 20));
+    this.#timer = setTimeout(() => this.#connect(), Math.random() * bound);
+  }
+
+  /** @param {ChannelsError} error */
+  #end(error) {
+    if (this.state === "closed") return;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
+    this.#open = false;
+    this.#socket = null;
+    this.#become("closed");
+    for (const call of this.#calls.values()) call.fail(error);
+    this.#calls.clear();
+    for (const s of this.#subscriptions.values()) s._end(error);
+    this.#subscriptions.clear();
+  }
+}

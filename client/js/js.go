@@ -1,0 +1,9 @@
+// Package js has the browser client of channels, an ES module. The folder is laid out as an npm package.
+package js
+
+import _ "embed" // for Module
+
+// Module is the source of channels.js.
+//
+//go:embed channels.js
+var Module []byte
