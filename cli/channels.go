@@ -66,7 +66,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 			fmt.Fprintf(sys.Stderr, "handfast: %s; connecting again in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
 		}},
 	})
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // it returns nil
 	over := make(chan struct{})
 	defer close(over)
 	go func() {

@@ -33,9 +33,10 @@ func newServe(sys *System) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run a server: a page at / and a WebSocket echo at /echo, or what a file says",
-		Long: `Runs a server. Without --config that is a page at / and a WebSocket echo at /echo,
-where messages of up to 16 MiB come back as they were.
+		Short: "Run a server: a chat at /, channels and a WebSocket echo, or what a file says",
+		Long: `Runs a server. Without --config that is a page with a chat at /, channels at /channels,
+which are open to everybody ("handfast publish", "handfast subscribe"), and a WebSocket
+echo at /echo, where messages of up to 16 MiB come back as they were.
 
 An address of --listen without a host is every address of the machine, and port 0 picks
 a free one. One that begins with http:// is served without TLS, whatever --tls says.

@@ -152,7 +152,10 @@ func TestRecovery(t *testing.T) {
 	reader, writer := connect(t, s, Options{}), connect(t, s, Options{})
 	sub := subscribe(t, reader, "chat", nil)
 	const n = 2000
+	written := make(chan struct{})
+	defer func() { bounded.Receive(t, written) }()
 	go func() {
+		defer close(written)
 		for i := range n {
 			b, _ := json.Marshal(i)
 			if _, err := writer.Publish(bounded.Context(t), "chat", b, nil); err != nil {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/handfast/handfast/channels/wire"
 )
@@ -57,7 +58,7 @@ func (c *Client) answer(id uint64, failed bool, text []byte) {
 
 // answer deals with the answer to the subscription.
 func (s *Subscription) answer(r reply) {
-	if failed, ok := r.err.(*wire.Error); ok && failed.Code.Temporary() {
+	if failed, ok := errors.AsType[*Error](r.err); ok && failed.Code.Temporary() {
 		s.client.again(s, retryPause)
 		return
 	}
