@@ -104,7 +104,8 @@ func TestChannelsRules(t *testing.T) {
 // A token is renewed on the open connection, for the same user only.
 func TestChannelsRenewal(t *testing.T) {
 	r := run(t, parse(t, users+`
-	- {name: rooms, path: /rooms, target: channels, auth: [users], rules: [{do: allow}], expiry: {warn: 1h}}
+	- {name: rooms, path: /rooms, target: channels, auth: [users], expiry: {warn: 1h},
+	   rules: [{do: allow, actions: [connect, subscribe]}, {do: allow, when: '"writer" in (claims.roles ?? [])'}]}
 `, key))
 	c := r.open(t, "/rooms", as(token("ann", time.Minute, map[string]any{"jti": "first"})))
 	heard(t, c)
@@ -116,6 +117,8 @@ func TestChannelsRenewal(t *testing.T) {
 		}
 		return speak(t, c, fmt.Sprintf(`{"type":"refresh","id":1,"token":%s}`, text))
 	}
+	const write = `{"type":"publish","id":2,"channel":"chat","data":1}`
+	wants(t, speak(t, c, write), `"code":"denied"`)
 	wants(t, renew("nonsense"), `"code":"denied"`)
 	wants(t, renew(token("bob", 3*time.Hour, nil)), `"code":"denied"`)
 	wants(t, renew(token("ann", -time.Hour, nil)), `"code":"denied"`)
@@ -123,10 +126,11 @@ func TestChannelsRenewal(t *testing.T) {
 		Type string `json:"type"`
 		In   int    `json:"expires_in"`
 	}
-	got := renew(token("ann", 3*time.Hour, map[string]any{"jti": "second"}))
+	got := renew(token("ann", 3*time.Hour, map[string]any{"jti": "second", "roles": []string{"writer"}}))
 	if err := json.Unmarshal([]byte(got), &done); err != nil || done.Type != "done" || done.In < 10_000 || done.In > 10_800 {
 		t.Error(got)
 	}
+	wants(t, speak(t, c, write), `"published"`) // by the rules for the new token
 	list := r.conns.List(registry.Filter{})
 	if len(list) != 1 {
 		t.Fatal(list)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/auth"
@@ -144,11 +145,13 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
 	rules, name := e.rules, e.cfg.Name
+	who := new(atomic.Pointer[auth.Identity]) // until a renewal
+	who.Store(id)
 	req := &Request{
 		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
-		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client),
+		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client, who),
 		Allow: func(action, channel string) error {
-			_, err := rules.Authorize(id, auth.Action{Do: action, Endpoint: name, Channel: channel})
+			_, err := rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: name, Channel: channel})
 			return err
 		},
 	}

@@ -5,14 +5,17 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
-// renewal returns the Request.Renew of a client. It keeps nothing of the client's request.
-func (e *endpoint) renewal(entry *registry.Entry, client netip.Addr) func(context.Context, string) (*auth.Identity, error) {
+// renewal returns the Request.Renew of a client, which is who. It keeps nothing of the client's request.
+func (e *endpoint) renewal(
+	entry *registry.Entry, client netip.Addr, who *atomic.Pointer[auth.Identity],
+) func(context.Context, string) (*auth.Identity, error) {
 	return func(ctx context.Context, token string) (*auth.Identity, error) {
 		ctx, cancel := context.WithTimeout(ctx, authTimeout)
 		defer cancel()
@@ -37,6 +40,7 @@ func (e *endpoint) renewal(entry *registry.Entry, client netip.Addr) func(contex
 		if err := entry.Renew(&next); err != nil {
 			return nil, err
 		}
+		who.Store(id)
 		return &next, nil
 	}
 }

@@ -48,7 +48,8 @@ type Request struct {
 	// Expires is when the connection is closed because the credential expires; zero means never.
 	Expires time.Time
 
-	// Renew gives an open connection the credential in another token of the same user, and returns its identity. It may be
+	// Renew gives an open connection the credential in another token of the same user, and returns its identity; from then on
+	// Allow goes by that. It may be
 	// called for as long as the client is connected. The endpoint's methods look for the token where clients put a bearer
 	// token.
 	Renew func(ctx context.Context, token string) (*auth.Identity, error)
