@@ -150,7 +150,7 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 		o = *c.opts.Dial
 	}
 	o.Subprotocols = []string{wire.Subprotocol}
-	o.Conn.WriteQueue.Full = websocket.QueueBlock
+	o.Conn.QueueFull = websocket.QueueBlock
 	if o.Conn.MaxMessage == 0 {
 		o.Conn.MaxMessage = maxMessage
 	}
