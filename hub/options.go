@@ -114,6 +114,9 @@ type Client struct {
 
 	// Allow is asked before each action on a channel: its error denies the action and is returned. nil allows everything.
 	Allow func(action, channel string) error
+
+	// Command is called for a CommandMessage to the client, from any goroutine. May be nil.
+	Command func(Command)
 }
 
 // SubscribeOptions says how to subscribe. The zero value subscribes to what is published from now on.

@@ -355,6 +355,18 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	}
 }
 
+// Entries returns a page of the connections in a channel on all nodes, for protocols that know those and not only members. See
+// [Presence].
+func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit int) (es []Entry, next string, err error) {
+	if err := checkName(channel); err != nil {
+		return nil, "", err
+	}
+	if h.presence == nil || !h.namespaceOf(app, channel).Presence {
+		return nil, "", ErrNoPresence
+	}
+	return h.presence.Entries(ctx, ChannelOf(app, channel), cursor, limit)
+}
+
 // Members returns a page of the members of a channel on all nodes, and how many there are. It needs no subscriber on this
 // node.
 func (h *Hub) Members(ctx context.Context, app, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {

@@ -9,6 +9,7 @@ type CommandKind uint8
 const (
 	CommandDisconnect  CommandKind = iota // close the connections
 	CommandUnsubscribe                    // end the subscriptions to Channel, or all of them if that is ""
+	CommandMessage                        // call Client.Command: what a protocol has beyond these
 )
 
 // Command is carried out on every node, for the sessions that it fits.
@@ -19,14 +20,17 @@ type Command struct {
 	// App is the application.
 	App string
 
-	// User and Client are whose sessions; "" means any. One of them is required for a disconnect.
+	// User and Client are whose sessions; "" means any. One of them is required, except to unsubscribe.
 	User, Client string
 
 	// Except is a client that is left alone. "" means none.
 	Except string
 
-	// Channel is the channel to unsubscribe from.
+	// Channel is the channel to unsubscribe from, or what a message is about.
 	Channel string
+
+	// Data is what a message says. May be nil.
+	Data []byte
 
 	// Why is what the clients get as the reason.
 	Why Why
@@ -40,7 +44,7 @@ func (c *Command) fits(to *Client) bool {
 
 // Do carries out a command on all nodes.
 func (h *Hub) Do(ctx context.Context, c Command) error {
-	if c.Kind == CommandDisconnect && c.User == "" && c.Client == "" {
+	if c.Kind != CommandUnsubscribe && c.User == "" && c.Client == "" {
 		return ErrUnsupported
 	}
 	if b, ok := h.engine.(Broadcast); ok {
@@ -63,6 +67,10 @@ func (h *Hub) carryOut(c Command) {
 			s.end(c.Why)
 		case CommandUnsubscribe:
 			s.endSubscriptions(&c)
+		case CommandMessage:
+			if f := s.client.Command; f != nil {
+				f(c)
+			}
 		}
 	}
 }

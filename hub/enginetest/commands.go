@@ -19,6 +19,16 @@ func commands(s *suite) {
 		c.Subscribe(s, "plain:1", hub.SubscribeOptions{})
 		c.Subscribe(s, "plain:2", hub.SubscribeOptions{})
 	}
+	messages := make(chan hub.Command, 10)
+	heard := NewClient(s, b, nil, hub.Client{ID: "heard", User: "ann", Command: func(c hub.Command) { messages <- c }})
+	message := hub.Command{Kind: hub.CommandMessage, App: "app", User: "ann", Channel: "x", Data: []byte("data")}
+	if err := a.Do(bounded.Context(s), message); err != nil {
+		s.Fatal(err)
+	}
+	if got := bounded.Receive(s, messages); got.Channel != "x" || string(got.Data) != "data" {
+		s.Errorf("the message is %+v", got)
+	}
+	heard.Session.Leave()
 	do := func(c hub.Command) {
 		s.Helper()
 		c.App = "app"

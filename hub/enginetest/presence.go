@@ -137,6 +137,15 @@ func presenceByUser(s *suite) {
 	anon.Subscribe(s, "room:u", member)
 	id := anon.Session.Client().ID
 	s.wantChanges(watcher, "+ann", "+"+id)
+	es, next, err := a.Entries(bounded.Context(s), "app", "room:u", "", 100)
+	if err != nil || next != "" || len(es) != 4 {
+		s.Errorf("%d connections, next %q, %v", len(es), next, err)
+	}
+	for _, e := range es {
+		if e.User == "ann" && string(e.Data) != "data of ann" || e.Gone {
+			s.Errorf("%+v", e)
+		}
+	}
 	for _, tab := range tabs[:2] {
 		tab.Session.Leave()
 	}
