@@ -287,3 +287,20 @@ func TestHistoryIsBehind(t *testing.T) {
 		})
 	}
 }
+
+// What has expired before the history is read is not waited for.
+func TestGapOfWhatHasExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}}
+		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
+		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+		c.Subscribe(t, "c", hub.SubscribeOptions{})
+		publish(t, h, "c", text("1"), &hub.Publication{Data: []byte("2"), Expires: time.Now().Add(time.Second)})
+		<-time.After(2 * time.Second)
+		publish(t, h, "c", text("3"), text("4"), text("5"))
+		c.Want(t, "1", "3", "4", "5")
+		if s := h.Stats()[0]; s.Gaps != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
