@@ -304,3 +304,79 @@ func TestGapOfWhatHasExpired(t *testing.T) {
 		}
 	})
 }
+
+// A node remembers more than the history has, and yet what is too old is not recovered.
+func TestWindowIsNoHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, hub.Options{Namespaces: []hub.Namespace{{History: 2}, {Prefix: "age", History: 10, HistoryAge: time.Second}}})
+		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+		for _, channel := range []string{"c", "age"} {
+			at := c.Subscribe(t, channel, hub.SubscribeOptions{}).Position
+			publish(t, h, channel, text("1"), text("2"), text("3"))
+			<-time.After(2 * time.Second)
+			late := enginetest.NewClient(t, h, nil, hub.Client{ID: "b"})
+			if r := late.Subscribe(t, channel, hub.SubscribeOptions{Since: &at}); !errors.Is(r.Err, hub.ErrTooOld) {
+				t.Errorf("%s: %v", channel, r.Err)
+			}
+		}
+	})
+}
+
+// What has happened to members while a node was cut off is announced when it is back.
+func TestRosterAfterACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &faultyCluster{memory: hub.NewMemory()}
+		ns := []hub.Namespace{{Presence: true}}
+		e := c.node()
+		away := start(t, hub.Options{Engine: e, Namespaces: ns})
+		here := start(t, hub.Options{Engine: c.memory.Node(), Namespaces: ns})
+		w := enginetest.NewClient(t, away, nil, hub.Client{ID: "w"})
+		w.Subscribe(t, "c", hub.SubscribeOptions{Changes: true})
+		join := func(id string) *enginetest.Client {
+			m := enginetest.NewClient(t, here, nil, hub.Client{ID: id})
+			m.Subscribe(t, "c", hub.SubscribeOptions{Member: true})
+			return m
+		}
+		leaves := join("leaves")
+		w.Until(t, func([]enginetest.Event) bool { return len(w.Changes()) == 1 })
+		e.set(cut)
+		leaves.Session.Leave()
+		join("comes")
+		<-time.After(time.Second)
+		if n := len(w.Changes()); n != 1 {
+			t.Errorf("%d changes while it is cut off", n)
+		}
+		e.set(fine)
+		w.Until(t, func([]enginetest.Event) bool { return len(w.Changes()) == 3 })
+		var got []string
+		for _, c := range w.Changes()[1:] {
+			got = append(got, []string{"+", "=", "-"}[c.Kind]+c.User)
+		}
+		slices.Sort(got)
+		if want := []string{"+comes", "-leaves"}; !slices.Equal(got, want) {
+			t.Errorf("when it is back: %q, want %q", got, want)
+		}
+	})
+}
+
+// A subscriber that is behind when messages are lost gets to know of that when it reads again.
+func TestLostWhileBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newRestarted(hub.NewMemory())
+		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
+		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+		c.Subscribe(t, "c", hub.SubscribeOptions{})
+		c.SetRoom(0)
+		publish(t, h, "c", text("1"))
+		e.restart(hub.NewMemory())
+		<-time.After(time.Second)
+		c.SetRoom(-1)
+		c.Session.Drained()
+		c.Until(t, func(es []enginetest.Event) bool {
+			return es[len(es)-1].Ended && es[len(es)-1].Why == hub.WhyInsufficient
+		})
+		if got := c.Texts(); len(got) > 0 {
+			t.Errorf("before that it got %q", got)
+		}
+	})
+}
