@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/enginetest"
@@ -247,4 +249,31 @@ func TestPublishedTogether(t *testing.T) {
 	if calls, _ := all[0].Calls(); calls >= len(ps) {
 		t.Errorf("%d messages in %d calls", len(ps), calls)
 	}
+}
+
+// A member of a room that announces once a second finds itself in the answer, and none of its connections gets its join.
+func TestOwnJoinInALargeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, rules(hub.Namespace{Presence: true, LargeRoom: 1}))
+		watcher := enginetest.NewClient(t, h, nil, hub.Client{ID: "watcher"})
+		watcher.Subscribe(t, "c", hub.SubscribeOptions{Changes: true})
+		tabs := []*enginetest.Client{}
+		for _, id := range []string{"1", "2"} {
+			tab := enginetest.NewClient(t, h, nil, hub.Client{ID: id, User: "ann"})
+			r := tab.Subscribe(t, "c", hub.SubscribeOptions{Member: true, Changes: true, Members: 10})
+			if r.Users != 1 || len(r.Members) != 1 || r.Members[0].User != "ann" {
+				t.Errorf("tab %s sees %+v", id, r)
+			}
+			tabs = append(tabs, tab)
+		}
+		<-time.After(3 * time.Second)
+		if got := watcher.Changes(); len(got) != 1 || got[0].User != "ann" {
+			t.Errorf("the watcher got %+v", got)
+		}
+		for i, tab := range tabs {
+			if got := tab.Changes(); len(got) != 0 {
+				t.Errorf("tab %d got %+v", i, got)
+			}
+		}
+	})
 }
