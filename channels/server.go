@@ -36,7 +36,7 @@ type Client struct {
 	// allows everything.
 	Allow func(action, channel string) error
 
-	// Expires is when the credential expires; zero means never. Whoever has set it closes the connection then.
+	// Expires is when the credential expires; zero means never. The code that sets it closes the connection then.
 	Expires time.Time
 
 	// Refresh renews the credential with a new token, and returns when that one expires. nil means that there is nothing to

@@ -44,7 +44,7 @@ type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
 
-// allow marks a denial, so that it is told from a failure.
+// allow marks a denial, to distinguish it from a failure.
 func (s *session) allow(action, channel string) error {
 	if s.client.Allow == nil {
 		return nil
@@ -165,7 +165,7 @@ func (s *session) done(h *wire.Head, err error) error {
 	return err
 }
 
-// codeOf returns what a client is told about an error.
+// codeOf returns the code of an error, for the client.
 func codeOf(err error) (code wire.Code, text string) {
 	if _, ok := errors.AsType[denied](err); ok {
 		return wire.Denied, "this is not allowed"

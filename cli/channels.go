@@ -59,7 +59,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	c := client.New(f.url, &client.Options{
 		Dial: dial, Connected: func(client.Welcome) { connected.Store(true) },
 		Reconnect: &reconnect.Options{OnRetry: func(failed reconnect.Failure, delay time.Duration) {
-			if !connected.Load() { // it never was: nobody waits for a server that may not be there
+			if !connected.Load() { // it never was: do not wait for a server that may not be there
 				cancel(dialError(shown, failed.Err, sentBy(f.url, dial)))
 				return
 			}

@@ -222,7 +222,7 @@ func TestRedirectNamesThePort(t *testing.T) {
 		{"", "app.example.com:80", "https://app.example.com/a?x=1"},
 	} {
 		s.securePort.Store(&tt.port)
-		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/a?x=1", http.NoBody)
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/a?x=1", nil)
 		r.Host = tt.host
 		s.redirect(w, r)
 		if got := w.Header().Get("Location"); got != tt.want || w.Code != http.StatusMovedPermanently {

@@ -93,7 +93,7 @@ endpoints:
 		{"address", "alice", with(func(b *registry.Bounds) { b.PerAddress = 1 }), visitor("other", "127.0.0.5", ""), 429, 1},
 		{"address at the endpoint", "alice", with(func(b *registry.Bounds) { b.EndpointPerAddress = 1 }), visitor("chat", "127.0.0.5", ""), 429, 1},
 		{"user", "alice", with(func(b *registry.Bounds) { b.EndpointPerUser = 1 }), visitor("chat", "127.0.0.6", "alice"), 429, 1},
-		{"nobody", "", roomy, nil, 401, 1},
+		{"no credential", "", roomy, nil, 401, 1},
 		{"rule", "bob", roomy, nil, 403, 1},
 		{"refuses", "alice", roomy, nil, 409, 1},
 		{"panics", "alice", roomy, nil, 500, 1},
@@ -111,7 +111,7 @@ endpoints:
 			}
 			var again []func()
 			for range 2 { // what one leaves behind may refuse the next
-				req := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/chat", http.NoBody)
+				req := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/chat", nil)
 				req.URL.RawQuery = "case=" + tt.name
 				if tt.name == "target is closed" {
 					req.URL.RawQuery = ""

@@ -126,7 +126,7 @@ func TestAuthCallsOfTheStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			ask := func(ctx context.Context) <-chan error {
-				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/chat", http.NoBody)
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/chat", nil)
 				r.Header = as(token("alice", time.Hour, nil)).Header
 				answered := make(chan error, 1)
 				go func() {
