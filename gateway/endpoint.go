@@ -12,6 +12,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
 // endpoint is a path, a policy and a target. It serves handshakes. It is not changed once it is made.
@@ -75,7 +76,7 @@ func compression(cfg config.Compression) *websocket.Compression {
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := viaOf(r)
 	h := &handshake{e: e, via: v, header: r.Header, entry: &registry.Entry{
-		Endpoint: e.cfg.Name, Addr: v.client, Origin: r.Header.Get("Origin"), Sum: &e.sum,
+		Endpoint: e.cfg.Name, Addr: v.client, Origin: wshandshake.PrintableOrigin(r.Header.Get("Origin")), Sum: &e.sum,
 	}}
 	e.ws.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h)))
 }

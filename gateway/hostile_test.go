@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket"
 )
 
 func TestPlainHost(t *testing.T) {
@@ -70,6 +72,28 @@ func TestLogsAreNotForged(t *testing.T) {
 			if strings.HasPrefix(line, "level=") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(c rune) bool { return c < ' ' || c == 0x7f || c == 0x9b }) {
 				t.Errorf("%s: %q", name, line)
 			}
+		}
+	}
+}
+
+// What an Origin header should not have, and may be a secret, is shown nowhere: whether the client is refused or admitted.
+func TestOriginShowsNoSecret(t *testing.T) {
+	r := run(t, parse(t, "endpoints:\n\t- {path: /same, target: echo, auth: [anonymous]}\n\t- {path: /any, target: echo, auth: [anonymous], origins: any}"))
+	opts := &websocket.DialOptions{Header: http.Header{"Origin": {"https://u:SECRET@example.com/?SECRET"}}}
+	e := r.refuse(t, "/same", opts)
+	c := r.open(t, "/any", opts)
+	_, connections := page(t, "GET", r.AdminURL()+"/connections", nil)
+	if err := c.Close(websocket.CodeNormal, ""); err != nil {
+		t.Fatal(err)
+	}
+	has(t, &r.log, "msg=closed")
+	has(t, &r.audited, `"refused"`, "https://...@example.com/?...")
+	_, refused := page(t, "GET", r.AdminURL()+"/handshakes", nil)
+	for name, text := range map[string]string{
+		"log": r.log.String(), "audit": r.audited.String(), "/handshakes": refused, "/connections": connections, "reply": string(e.Body),
+	} {
+		if text == "" || strings.Contains(text, "SECRET") {
+			t.Errorf("%s: %q", name, text)
 		}
 	}
 }

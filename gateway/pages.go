@@ -8,7 +8,6 @@ import (
 
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
-	hs "github.com/handfast/handfast/websocket/handshake"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
@@ -55,8 +54,8 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 			e.refusePage(w, r, wshandshake.StageCheck, reject.Status, "", reject.Reason)
 			return
 		}
-		opening := hs.OpeningOf(r)
-		if bad := opening.CheckOrigin(hs.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies}); bad != nil {
+		opening := wshandshake.OpeningOf(r)
+		if bad := opening.CheckOrigin(wshandshake.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies}); bad != nil {
 			e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
 			return
 		}

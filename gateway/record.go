@@ -160,7 +160,7 @@ func reasonOf(e *websocket.HandshakeError) string {
 func refusalOf(r *http.Request, v *via) refusals.Refusal {
 	n := refusals.Refusal{
 		Time: time.Now(), Method: r.Method, Host: r.Host, Path: r.URL.Path, Query: refusals.Names(r.URL.RawQuery),
-		Origin: r.Header.Get("Origin"), Agent: r.UserAgent(),
+		Origin: wshandshake.PrintableOrigin(r.Header.Get("Origin")), Agent: r.UserAgent(),
 	}
 	if v.client.IsValid() {
 		n.Addr = v.client.String()

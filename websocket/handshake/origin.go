@@ -123,9 +123,26 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 	return forbidden("pages of the origin "+shown(seen)+" may not connect here", "the server's operator can add it to the allowed origins")
 }
 
-// shown returns an Origin header as a reply and a log may hold it: it is what belongs in the allowed origins, and no
-// secret, but any client may have written it.
+// PrintableOrigin returns of an Origin header field what may be shown and logged: without user information, query and
+// fragment. An origin has none of them (RFC 6454 §7.1), but what a client that is no browser sends there may be a secret.
+func PrintableOrigin(s string) string {
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		s = s[:i+1] + "..."
+	}
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		scheme, _, ok := strings.Cut(s[:i], "://")
+		s = "..." + s[i:]
+		if ok && validScheme(scheme) {
+			s = scheme + "://" + s
+		}
+	}
+	return s
+}
+
+// shown returns an Origin header as a reply and a log may hold it: it is what belongs in the allowed origins, but any client
+// may have written it.
 func shown(origin string) string {
+	origin = PrintableOrigin(origin)
 	const most = 128
 	if len(origin) > most {
 		return strconv.QuoteToASCII(origin[:most]) + "..."

@@ -120,10 +120,14 @@ func TestRFC6455_10_2_OriginNamed(t *testing.T) {
 		"null":                             `"null" may not connect here`,
 		long:                               `"` + long[:128] + `"... may not connect here`,
 		"http://a\r\nX: y\u202e\"<script>": `"http://a\r\nX: y\u202e\"<script>" is not one origin`,
+		"https://u:SECRET@a.example.com":   `"https://...@a.example.com" is not one origin`,
+		"https://a.example.com/?SECRET":    `"https://a.example.com/?..." is not one origin`,
+		"u:SECRET@a.example.com#SECRET":    `"...@a.example.com#..." is not one origin`,
+		"https://a:SECRET/SECRET@b":        `"https://...@b" is not one origin`,
 	} {
 		r := &http.Request{Host: "server.example.com", Header: http.Header{"Origin": {origin}}}
 		v := CheckOrigin(r, OriginPolicy{})
-		if v == nil || v.Status != http.StatusForbidden || !strings.Contains(v.Detail, want) {
+		if v == nil || v.Status != http.StatusForbidden || !strings.Contains(v.Detail, want) || strings.Contains(v.Detail, "SECRET") {
 			t.Errorf("%q: %v, want it to tell %s", origin, v, want)
 		}
 	}
