@@ -13,6 +13,7 @@ import (
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
 // sharedHub is the hub that all targets of a server share. It begins with the first of them and ends with the server.
@@ -82,8 +83,8 @@ var errSubprotocol = &websocket.Reject{
 func (t *channelsTarget) Open(_ context.Context, r *Request) (*Opened, error) {
 	o := &Opened{QueueFull: channels.ConnOptions().QueueFull}
 	if offered := strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","); offered != "" {
-		o.Subprotocol = wire.Subprotocol
-		if !offers(offered, wire.Subprotocol) {
+		opening := wshandshake.OpeningOf(r.Request)
+		if o.Subprotocol = opening.Choose([]string{wire.Subprotocol}); o.Subprotocol == "" {
 			return nil, errSubprotocol
 		}
 	}
@@ -106,13 +107,3 @@ func (t *channelsTarget) Open(_ context.Context, r *Request) (*Opened, error) {
 
 // Close implements [Target]. The hub is the server's.
 func (t *channelsTarget) Close() error { return nil }
-
-// offers reports whether a list of subprotocols has a name in it.
-func offers(list, name string) bool {
-	for offer := range strings.SplitSeq(list, ",") {
-		if strings.TrimSpace(offer) == name {
-			return true
-		}
-	}
-	return false
-}
