@@ -80,7 +80,7 @@ var rules = []rule{
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},
 		other: []string{"github.com/redis/rueidis"}},
-	{pkg: "hub", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
+	{pkg: "hub", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "websocket"},
 		test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/enginetest", std: anyStd, own: []string{"hub", "internal/bounded", "websocket"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},

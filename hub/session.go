@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -29,10 +30,10 @@ type Session struct {
 	next, prev *Session // in the chain of its shard, whose lock guards them
 
 	mu        sync.Mutex
+	rate      limit.Bucket // of its publications
 	subs      []*subscription
 	busy      int32  // how many subscriptions are being made
 	drains    uint32 // how often Drained was called
-	full      int64  // when the bucket of its rate is full again, in nanoseconds
 	behind    bool   // a subscription waits for Drained
 	refilling bool   // a goroutine sends what subscriptions have missed
 	left      bool
@@ -308,12 +309,12 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 	s.mu.Lock()
 	p.Client, p.User, p.Info = s.client.ID, s.client.User, s.client.Data
 	left := s.left
-	fast := !left && !s.spend(ns)
+	within, _ := s.rate.Allow(time.Now(), float64(ns.Rate), ns.Burst)
 	s.mu.Unlock()
 	if left {
 		return Published{}, ErrClosed
 	}
-	if fast {
+	if !within {
 		ns.rejected.Add(1)
 		return Published{}, ErrTooFast
 	}
@@ -322,20 +323,6 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 		ns.rejected.Add(1)
 	}
 	return done, err
-}
-
-// spend takes a publication out of the bucket of the session's rate. The caller holds mu.
-func (s *Session) spend(ns *namespace) bool {
-	if ns.Rate <= 0 {
-		return true
-	}
-	now, cost := time.Now().UnixNano(), int64(time.Second)/int64(ns.Rate)
-	full := max(s.full, now) + cost
-	if full-now > cost*int64(max(ns.Burst, 1)) {
-		return false
-	}
-	s.full = full
-	return true
 }
 
 // History reads the history of a channel, as far as Allow permits it.
