@@ -241,7 +241,7 @@ func matches(path, key string, orBelow, names bool) bool {
 	for i := range have {
 		switch {
 		case len(want) == 0:
-			return orBelow || have[i] == "*"
+			return orBelow
 		case have[i] == want[0] || have[i] == "*" && names:
 			want = want[1:]
 		case have[i] != "*":
