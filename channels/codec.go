@@ -39,35 +39,35 @@ func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, er
 }
 
 // Ended implements [hub.Codec].
-func (codec) Ended(channel string, why hub.Why) (*websocket.Prepared, error) {
+func (codec) Ended(channel string, why hub.EndReason) (*websocket.Prepared, error) {
 	m := &wire.Unsubscribed{Type: "unsubscribed", Channel: channel, Code: wire.ByServer, Message: "the application has ended the subscription"}
 	switch why {
-	case hub.WhyInsufficient:
+	case hub.EndInsufficient:
 		m.Code, m.Message = wire.Insufficient, "messages are missing: subscribe again, since your position"
-	case hub.WhySlow:
+	case hub.EndSlow:
 		m.Code, m.Message = wire.Slow, "you do not read what you get: subscribe again, since your position"
-	case hub.WhyExpired:
+	case hub.EndExpired:
 		m.Code, m.Message = wire.Expired, "what allowed the subscription has expired"
-	case hub.WhyDenied:
+	case hub.EndDenied:
 		m.Code, m.Message = wire.Denied, "the subscription is no longer allowed"
-	case hub.WhyReconnect, hub.WhyShutdown:
+	case hub.EndReconnect, hub.EndShutdown:
 		m.Code, m.Message = wire.Unavailable, "subscribe again"
 	}
 	return prepare(m)
 }
 
 // Closing implements [hub.Codec].
-func (codec) Closing(why hub.Why) (m *websocket.Prepared, code websocket.Code, reason string) {
+func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.Code, reason string) {
 	switch why {
-	case hub.WhyExpired:
+	case hub.EndExpired:
 		return nil, wire.CloseExpired, "the credential has expired"
-	case hub.WhyDenied:
+	case hub.EndDenied:
 		return nil, wire.CloseDenied, "no longer allowed"
-	case hub.WhySlow, hub.WhyInsufficient:
+	case hub.EndSlow, hub.EndInsufficient:
 		return nil, wire.CloseSlow, "you do not read what you get"
-	case hub.WhyReconnect:
+	case hub.EndReconnect:
 		return nil, websocket.CodeServiceRestart, "come back"
-	case hub.WhyShutdown:
+	case hub.EndShutdown:
 		return nil, websocket.CodeGoingAway, "the server is stopping"
 	}
 	return nil, wire.CloseServer, "the application has ended the connection"

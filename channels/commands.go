@@ -82,7 +82,7 @@ func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) er
 		all = append(all, m)
 	}
 	if more {
-		end, err := codec{}.Ended(answer.Channel, hub.WhyInsufficient)
+		end, err := codec{}.Ended(answer.Channel, hub.EndInsufficient)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) er
 }
 
 // why returns why a position cannot be recovered from.
-func why(err error) wire.Why {
+func why(err error) wire.GapReason {
 	switch {
 	case errors.Is(err, hub.ErrNewEpoch):
 		return wire.NewEpoch

@@ -211,7 +211,7 @@ func TestFromTheServer(t *testing.T) {
 		if got := read(t, c); !strings.Contains(got, `"unsubscribed","channel":"chat","code":"server"`) {
 			t.Error(got)
 		}
-		err = h.Do(bounded.Context(t), hub.Command{Kind: hub.CommandDisconnect, App: "dev", User: "ann", Why: hub.WhyDenied})
+		err = h.Do(bounded.Context(t), hub.Command{Kind: hub.CommandDisconnect, App: "dev", User: "ann", Reason: hub.EndDenied})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,9 +223,9 @@ func TestFromTheServer(t *testing.T) {
 
 // Each reason has a message and a code of its own.
 func TestReasons(t *testing.T) {
-	for why, want := range map[hub.Why]websocket.Code{
-		hub.WhyServer: wire.CloseServer, hub.WhyInsufficient: wire.CloseSlow, hub.WhySlow: wire.CloseSlow, hub.WhyExpired: wire.CloseExpired,
-		hub.WhyDenied: wire.CloseDenied, hub.WhyReconnect: websocket.CodeServiceRestart, hub.WhyShutdown: websocket.CodeGoingAway,
+	for why, want := range map[hub.EndReason]websocket.Code{
+		hub.EndServer: wire.CloseServer, hub.EndInsufficient: wire.CloseSlow, hub.EndSlow: wire.CloseSlow, hub.EndExpired: wire.CloseExpired,
+		hub.EndDenied: wire.CloseDenied, hub.EndReconnect: websocket.CodeServiceRestart, hub.EndShutdown: websocket.CodeGoingAway,
 	} {
 		if _, got, reason := (codec{}).Closing(why); got != want || reason == "" {
 			t.Errorf("%d: %v %q", why, got, reason)

@@ -256,9 +256,9 @@ func everything(channel, epoch string, e client.Event) string {
 		v = e.Change
 	default:
 		v = struct {
-			Type    string     `json:"type"`
-			Channel string     `json:"channel"`
-			Why     client.Why `json:"why"`
+			Type    string           `json:"type"`
+			Channel string           `json:"channel"`
+			Why     client.GapReason `json:"why"`
 		}{"gap", channel, e.Gap}
 	}
 	text, err := wire.Encode(v)

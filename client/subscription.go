@@ -25,8 +25,8 @@ type (
 	Change = wire.Change
 	// Error is why a command has failed.
 	Error = wire.Error
-	// Why is why it is not known what was missed.
-	Why = wire.Why
+	// GapReason is why it is not known what was missed.
+	GapReason = wire.GapReason
 )
 
 // Event is what happens in a channel: one of its fields is set.
@@ -38,7 +38,7 @@ type Event struct {
 	Change *Change
 
 	// Gap says that messages may be missing before the next one, and why.
-	Gap Why
+	Gap GapReason
 }
 
 // SubscribeOptions says how to subscribe. nil and the zero value ask for what is published from now on.

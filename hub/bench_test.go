@@ -21,9 +21,9 @@ func (plainCodec) Publication(_ string, p, _ *hub.Publication) (*websocket.Prepa
 
 func (plainCodec) Members(string, []hub.Change) ([]*websocket.Prepared, error) { return nil, nil }
 
-func (plainCodec) Ended(string, hub.Why) (*websocket.Prepared, error) { return nil, nil }
+func (plainCodec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return nil, nil }
 
-func (plainCodec) Closing(hub.Why) (*websocket.Prepared, websocket.Code, string) {
+func (plainCodec) Closing(hub.EndReason) (*websocket.Prepared, websocket.Code, string) {
 	return nil, websocket.CodeGoingAway, ""
 }
 

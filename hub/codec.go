@@ -14,24 +14,24 @@ type Codec interface {
 	Members(channel string, cs []Change) ([]*websocket.Prepared, error)
 
 	// Ended returns the message that a subscription has ended, although the client has not asked for it.
-	Ended(channel string, why Why) (*websocket.Prepared, error)
+	Ended(channel string, why EndReason) (*websocket.Prepared, error)
 
 	// Closing returns how a connection is closed. The message, if any, goes before it.
-	Closing(why Why) (m *websocket.Prepared, code websocket.Code, reason string)
+	Closing(why EndReason) (m *websocket.Prepared, code websocket.Code, reason string)
 }
 
-// Why is the reason for which the hub, or a server that commands it, ends a subscription or a connection.
-type Why uint8
+// EndReason is the reason for which the hub, or a server that commands it, ends a subscription or a connection.
+type EndReason uint8
 
 // The reasons.
 const (
-	WhyServer       Why = iota // a server has asked for it
-	WhyInsufficient            // messages were lost that cannot be recovered: subscribe again
-	WhySlow                    // the client does not read what it gets
-	WhyExpired                 // what allowed it has expired
-	WhyDenied                  // it is no longer allowed
-	WhyReconnect               // a server has asked for it; the client is to come back
-	WhyShutdown                // the node ends; the client is to come back
+	EndServer       EndReason = iota // a server has asked for it
+	EndInsufficient                  // messages were lost that cannot be recovered: subscribe again
+	EndSlow                          // the client does not read what it gets
+	EndExpired                       // what allowed it has expired
+	EndDenied                        // it is no longer allowed
+	EndReconnect                     // a server has asked for it; the client is to come back
+	EndShutdown                      // the node ends; the client is to come back
 )
 
 // Member is a user in a channel.

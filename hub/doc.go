@@ -15,7 +15,7 @@
 // [Session.Subscribe] with a position answers with what was published since, in order, and the publications that follow it are
 // sent after that answer, without a gap or a duplicate between the two. If that is not possible, the answer says so and why
 // ([ErrNewEpoch], [ErrTooOld]). Later, each subscriber gets every publication once and in order, or its subscription ends with
-// [WhyInsufficient], and the client subscribes again; or, where the namespace says so, it gets the latest of each key. A
+// [EndInsufficient], and the client subscribes again; or, where the namespace says so, it gets the latest of each key. A
 // protocol without a message for that end has its clients closed if they were too slow, and accepts a gap in the engine. All that
 // is true of channels with a history. In others publications have no offsets, and what an engine loses is not noticed.
 //

@@ -127,7 +127,7 @@ func TestEngineForgets(t *testing.T) {
 			<-time.After(time.Second)
 			if !silent {
 				c.Until(t, func(es []enginetest.Event) bool {
-					return es[len(es)-1].Ended && es[len(es)-1].Why == hub.WhyInsufficient
+					return es[len(es)-1].Ended && es[len(es)-1].Reason == hub.EndInsufficient
 				})
 				c.Take()
 				if r := c.Subscribe(t, "c", hub.SubscribeOptions{Since: &at}); !errors.Is(r.Err, hub.ErrNewEpoch) {
@@ -373,7 +373,7 @@ func TestLostWhileBehind(t *testing.T) {
 		c.SetRoom(-1)
 		c.Session.Drained()
 		c.Until(t, func(es []enginetest.Event) bool {
-			return es[len(es)-1].Ended && es[len(es)-1].Why == hub.WhyInsufficient
+			return es[len(es)-1].Ended && es[len(es)-1].Reason == hub.EndInsufficient
 		})
 		if got := c.Texts(); len(got) > 0 {
 			t.Errorf("before that it got %q", got)

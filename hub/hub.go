@@ -78,7 +78,7 @@ func New(o Options) *Hub {
 	return h
 }
 
-// Close ends the hub: sessions are closed with WhyShutdown, the node's members leave, and when it returns no goroutine of the
+// Close ends the hub: sessions are closed with EndShutdown, the node's members leave, and when it returns no goroutine of the
 // hub is left. Nothing is sent after that.
 func (h *Hub) Close() error {
 	h.health.mu.Lock()
@@ -90,7 +90,7 @@ func (h *Hub) Close() error {
 		return nil
 	}
 	h.sessions.each(func(s *Session) {
-		s.end(WhyShutdown)
+		s.end(EndShutdown)
 		s.Leave()
 	})
 	var err error

@@ -220,7 +220,7 @@ func TestPublishToAUser(t *testing.T) {
 	publish(t, a, hub.UserChannel("ann"), text("hello"))
 	c.Want(t, "hello")
 	d.Want(t, "hello")
-	if err := a.Do(bounded.Context(t), hub.Command{App: "app", User: "ann", Why: hub.WhyExpired}); err != nil {
+	if err := a.Do(bounded.Context(t), hub.Command{App: "app", User: "ann", Reason: hub.EndExpired}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []*enginetest.Client{c, d} {
@@ -295,7 +295,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	es := c.Events()
-	if _, code := c.Calls(); code != 4006 || !es[len(es)-1].Closing || es[len(es)-1].Why != hub.WhyShutdown {
+	if _, code := c.Calls(); code != 4006 || !es[len(es)-1].Closing || es[len(es)-1].Reason != hub.EndShutdown {
 		t.Errorf("closed with %d, %+v", code, es[len(es)-1])
 	}
 	if _, err := h.Join(hub.Client{ID: "b", Out: c, Codec: new(enginetest.Codec)}); !errors.Is(err, hub.ErrClosed) {

@@ -11,7 +11,7 @@ type SlowPolicy uint8
 // The policies.
 const (
 	// SlowRefill drops, and sends what was dropped from the history when the queue is empty again. If that is not possible, the
-	// subscription ends with WhyInsufficient; of a protocol without a message for that, the connection is closed.
+	// subscription ends with EndInsufficient; of a protocol without a message for that, the connection is closed.
 	SlowRefill SlowPolicy = iota
 
 	// SlowDrop drops, and goes on with what is published when the queue is empty again: for what is soon outdated anyway.
@@ -21,7 +21,7 @@ const (
 	// a key are lost to that subscriber.
 	SlowLatest
 
-	// SlowClose closes the connection with WhySlow.
+	// SlowClose closes the connection with EndSlow.
 	SlowClose
 )
 

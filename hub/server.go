@@ -32,8 +32,8 @@ type Command struct {
 	// Data is what a message says. May be nil.
 	Data []byte
 
-	// Why is what the clients get as the reason.
-	Why Why
+	// Reason is the reason that the clients get.
+	Reason EndReason
 }
 
 // fits reports whether the command is about a client.
@@ -64,7 +64,7 @@ func (h *Hub) carryOut(c Command) {
 	for _, s := range h.fitting(&c) {
 		switch c.Kind {
 		case CommandDisconnect:
-			s.end(c.Why)
+			s.end(c.Reason)
 		case CommandUnsubscribe:
 			s.endSubscriptions(&c)
 		case CommandMessage:
@@ -108,7 +108,7 @@ func (s *Session) endSubscriptions(c *Command) {
 			continue
 		}
 		x.end()
-		if m, _ := s.client.Codec.Ended(name, c.Why); m != nil {
+		if m, _ := s.client.Codec.Ended(name, c.Reason); m != nil {
 			s.client.Out.SendPrepared(m) //nolint:errcheck // a client that is behind finds out when it publishes or comes back
 		}
 	}

@@ -262,14 +262,14 @@ func (s *Session) Leave() {
 }
 
 // end closes the connection. The session leaves when its Receiver gets to know of that.
-func (s *Session) end(why Why) {
+func (s *Session) end(why EndReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.close(why)
 }
 
 // close is end for a caller that holds mu.
-func (s *Session) close(why Why) {
+func (s *Session) close(why EndReason) {
 	m, code, reason := s.client.Codec.Closing(why)
 	if m != nil {
 		s.client.Out.SendPrepared(m) //nolint:errcheck // a client that cannot be reached is closed all the same

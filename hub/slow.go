@@ -33,7 +33,7 @@ type missed struct {
 func (x *subscription) fallBehind(ch *channel, b *batch) {
 	ch.ns.slow.Add(1)
 	if ch.ns.Slow == SlowClose {
-		x.session.close(WhySlow)
+		x.session.close(EndSlow)
 		x.end()
 		return
 	}
@@ -101,7 +101,7 @@ func (x *subscription) lose(ch *channel, b *batch) {
 		x.lag.lost = true
 		return
 	}
-	m, _ := x.session.client.Codec.Ended(ch.local(), WhyInsufficient)
+	m, _ := x.session.client.Codec.Ended(ch.local(), EndInsufficient)
 	if m == nil { // the protocol knows no such thing: its clients expect no more than what there is
 		x.last = b.to
 		x.flags &^= hasBase
@@ -320,9 +320,9 @@ func (x *subscription) resume(ps []*Publication, to uint64) bool {
 // insufficient ends a subscription of which messages are lost. The caller holds the session's lock.
 func (x *subscription) insufficient() bool {
 	s := x.session
-	m, _ := s.client.Codec.Ended(x.ch.local(), WhyInsufficient)
+	m, _ := s.client.Codec.Ended(x.ch.local(), EndInsufficient)
 	if m == nil {
-		s.close(WhySlow)
+		s.close(EndSlow)
 	} else if errors.Is(s.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
 		return false
 	}

@@ -92,7 +92,7 @@ func TestSlowWithoutEnoughHistory(t *testing.T) {
 			slow.Session.Drained()
 			slow.Until(t, func(es []enginetest.Event) bool {
 				e := es[len(es)-1]
-				return !silent && e.Ended && e.Why == hub.WhyInsufficient || silent && e.Closing && e.Why == hub.WhySlow
+				return !silent && e.Ended && e.Reason == hub.EndInsufficient || silent && e.Closing && e.Reason == hub.EndSlow
 			})
 			if slow.Session.Subscribed("c") {
 				t.Error("it is still subscribed")

@@ -47,14 +47,14 @@ func (c Code) Temporary() bool {
 	return c == TooFast || c == Unavailable || c == Insufficient || c == Slow
 }
 
-// Why says why it is not known what a subscriber has missed.
-type Why string
+// GapReason says why it is not known what a subscriber has missed.
+type GapReason string
 
 // The reasons.
 const (
-	NewEpoch Why = "new_epoch" // the server has lost the stream that the position belongs to
-	TooOld   Why = "too_old"   // the history does not reach back to the position
-	NoAck    Why = "no_ack"    // the device has not acknowledged anything yet
+	NewEpoch GapReason = "new_epoch" // the server has lost the stream that the position belongs to
+	TooOld   GapReason = "too_old"   // the history does not reach back to the position
+	NoAck    GapReason = "no_ack"    // the device has not acknowledged anything yet
 )
 
 // Position is a place in the stream of a channel: behind the message with that offset.
@@ -99,8 +99,8 @@ type Subscribed struct {
 	Position Position `json:"position"`
 
 	// Recovered says, if there was a Since, whether everything after it follows. If not, Why says why.
-	Recovered *bool `json:"recovered,omitempty"`
-	Why       Why   `json:"why,omitempty"`
+	Recovered *bool     `json:"recovered,omitempty"`
+	Why       GapReason `json:"why,omitempty"`
 
 	// Users is how many members the channel has, and Members is the first page of them. Next continues it.
 	Users   int      `json:"users,omitempty"`
@@ -197,7 +197,7 @@ type Page struct {
 	Position Position `json:"position"`
 
 	// Why says, of a history, that the page does not begin directly behind Since.
-	Why Why `json:"why,omitempty"`
+	Why GapReason `json:"why,omitempty"`
 
 	// Next continues a snapshot.
 	Next string `json:"next,omitempty"`

@@ -27,9 +27,9 @@ type Event struct {
 	// Changes are changes of a roster.
 	Changes []hub.Change
 
-	// Ended says that the subscription has ended, and Closing that the connection does, because of Why.
+	// Ended says that the subscription has ended, and Closing that the connection does, because of Reason.
 	Ended, Closing bool
-	Why            hub.Why
+	Reason         hub.EndReason
 
 	// Reply is the answer to a subscription.
 	Reply *hub.Recovered
@@ -62,16 +62,16 @@ func (c *Codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared,
 }
 
 // Ended implements [hub.Codec].
-func (c *Codec) Ended(channel string, why hub.Why) (*websocket.Prepared, error) {
+func (c *Codec) Ended(channel string, why hub.EndReason) (*websocket.Prepared, error) {
 	if c.Silent {
 		return nil, nil
 	}
-	return c.make(Event{Channel: channel, Ended: true, Why: why}, "ended")
+	return c.make(Event{Channel: channel, Ended: true, Reason: why}, "ended")
 }
 
 // Closing implements [hub.Codec].
-func (c *Codec) Closing(why hub.Why) (*websocket.Prepared, websocket.Code, string) {
-	m, _ := c.make(Event{Closing: true, Why: why}, "closing")
+func (c *Codec) Closing(why hub.EndReason) (*websocket.Prepared, websocket.Code, string) {
+	m, _ := c.make(Event{Closing: true, Reason: why}, "closing")
 	return m, websocket.Code(4000 + int(why)), "closing"
 }
 

@@ -36,11 +36,11 @@ func commands(s *suite) {
 			s.Fatal(err)
 		}
 	}
-	do(hub.Command{Kind: hub.CommandUnsubscribe, User: "ann", Channel: "plain:1", Why: hub.WhyDenied})
+	do(hub.Command{Kind: hub.CommandUnsubscribe, User: "ann", Channel: "plain:1", Reason: hub.EndDenied})
 	for _, c := range []*Client{here, there} {
 		c.Until(s, func(es []Event) bool {
 			e := es[len(es)-1]
-			return e.Ended && e.Channel == "plain:1" && e.Why == hub.WhyDenied
+			return e.Ended && e.Channel == "plain:1" && e.Reason == hub.EndDenied
 		})
 		if c.Session.Subscribed("plain:1") || !c.Session.Subscribed("plain:2") {
 			s.Errorf("subscribed to %q", c.Session.Subscriptions())
@@ -49,9 +49,9 @@ func commands(s *suite) {
 	if !other.Session.Subscribed("plain:1") {
 		s.Error("another user's subscription has ended")
 	}
-	do(hub.Command{Kind: hub.CommandDisconnect, User: "ann", Except: here.Session.Client().ID, Why: hub.WhyExpired})
-	untilClosed(s, there, 4000+websocket.Code(hub.WhyExpired))
-	do(hub.Command{Kind: hub.CommandDisconnect, Client: other.Session.Client().ID, Why: hub.WhyServer})
+	do(hub.Command{Kind: hub.CommandDisconnect, User: "ann", Except: here.Session.Client().ID, Reason: hub.EndExpired})
+	untilClosed(s, there, 4000+websocket.Code(hub.EndExpired))
+	do(hub.Command{Kind: hub.CommandDisconnect, Client: other.Session.Client().ID, Reason: hub.EndServer})
 	untilClosed(s, other, 4000)
 	if _, code := here.Calls(); code != 0 {
 		s.Errorf("the excepted client was closed with %d", code)
