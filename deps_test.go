@@ -112,6 +112,12 @@ var rules = []rule{
 			"golang.org/x/sys", "golang.org/x/term"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
+	// Programs to begin with, as a user would write them.
+	{pkg: "examples/...", std: anyStd, own: []string{"channels", "channels/wire", "examples/internal/site", "hub", "websocket"},
+		test: []string{"client", "examples/internal/sitetest", "internal/bounded"}},
+	{pkg: "examples/internal/site", std: anyStd, own: []string{"client/js"}},
+	{pkg: "examples/internal/sitetest", std: anyStd, own: []string{"examples/internal/site", "internal/bounded"}},
+
 	// The house itself.
 	{pkg: ".", std: anyStd},
 	{pkg: "internal/bounded", std: anyStd}, // only tests use it

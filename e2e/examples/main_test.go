@@ -1,0 +1,78 @@
+//go:build e2e
+
+package examples
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/chromium"
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+
+// command is the line of an example's README that starts it.
+var command = regexp.MustCompile("(?m)^go run (\\./examples/[a-z]+)$")
+
+// start builds and starts an example as its README says, and returns its URL.
+func start(t *testing.T, u *house.User, name string) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "examples", name, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := command.FindSubmatch(text)
+	if line == nil || string(line[1]) != "./examples/"+name {
+		t.Fatalf("the README has no line that starts the example: %q", line)
+	}
+	program := filepath.Join(u.Home, name)
+	build := exec.Command("go", "build", "-o", program, string(line[1]))
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	address := "127.0.0.1:" + house.FreePort(t)
+	u.Start(address, program, "-listen", address)
+	return "http://" + address + "/"
+}
+
+// page is an open page of an example.
+type page struct {
+	*chromium.Browser
+	t *testing.T
+}
+
+// until has the scripts wait for something.
+const until = `const until = f => new Promise(done => {
+	const look = setInterval(() => { const v = f(); if (v) { clearInterval(look); done(String(v)); } }, 20);
+});
+const $ = (id, w = window) => w.document.getElementById(id);
+const submit = (w, form, values) => {
+	for (const [id, value] of Object.entries(values)) $(id, w).value = value;
+	$(form, w).requestSubmit();
+};
+`
+
+func open(t *testing.T, url string) page {
+	t.Helper()
+	b := chromium.Start(t, chromium.Options{Flags: []string{"--disable-popup-blocking"}})
+	b.Open(url)
+	b.Eval(until)
+	return page{b, t}
+}
+
+// want evaluates an expression until it is true.
+func (p page) want(what, expression string) {
+	p.t.Helper()
+	if got := p.Eval(`until(() => ` + expression + `)`); got != "true" {
+		p.t.Fatalf("%s: %s\n%s", what, got, p.Printed())
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/examples/internal/sitetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Two people are in a room: each sees the other one, what the other one says, and what the other one has read.
+func TestRoom(t *testing.T) {
+	ctx := bounded.Context(t)
+	base := strings.Replace(sitetest.Start(t, example()), "http", "ws", 1) + "channels?name="
+	enter := func(name string) (*client.Client, *client.Subscription) {
+		c := client.New(base+url.QueryEscape(name), nil)
+		t.Cleanup(func() { c.Close() })
+		s, err := c.Subscribe(ctx, "room-lobby", &client.SubscribeOptions{Join: true, Changes: true, Members: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, s
+	}
+	ann, room := enter("ann")
+	bob, _ := enter("bob")
+	if _, err := bob.Publish(ctx, "room-lobby", json.RawMessage(`"hello"`), nil); err != nil {
+		t.Fatal(err)
+	}
+	joined, said := "", ""
+	for e, err := range room.Events(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Change != nil {
+			joined = e.Change.Member.User
+		}
+		if e.Message != nil {
+			said = e.Message.User + " " + string(e.Message.Data)
+			break
+		}
+	}
+	if joined != "bob" || said != `bob "hello"` {
+		t.Errorf("joined %q, said %q", joined, said)
+	}
+	if _, err := ann.Publish(ctx, "read-lobby", json.RawMessage(`1`), &client.PublishOptions{Key: "ann"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := ann.Subscribe(ctx, "secret", nil); err == nil {
+		t.Error("a channel that is not a room's is open")
+	}
+}

@@ -1,0 +1,71 @@
+// Package site is the web server of the examples: what an application has already, and no example is about.
+package site
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/handfast/handfast/client/js"
+)
+
+// A Site is an example: a page, the client for browsers at /channels.js, and what Register adds.
+type Site struct {
+	// Name is the name of the example.
+	Name string
+
+	// Listen is the address that it listens on unless the flag -listen names another one.
+	Listen string
+
+	// Page has the files that are served, index.html among them.
+	Page fs.FS
+
+	// Register adds handlers to mux and begins what runs beside them, and returns what ends that.
+	Register func(mux *http.ServeMux) (shutdown func(context.Context) error)
+}
+
+// Main serves s until the process gets SIGINT or SIGTERM.
+func Main(s Site) {
+	flag.StringVar(&s.Listen, "listen", s.Listen, "the `address` to listen on")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := Run(ctx, s, func(url string) { fmt.Fprintln(os.Stdout, s.Name+" is serving "+url) }); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Run serves s until ctx ends. It calls ready when it listens.
+func Run(ctx context.Context, s Site, ready func(url string)) error {
+	l, err := net.Listen("tcp", s.Listen)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServerFS(s.Page))
+	mux.HandleFunc("GET /channels.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		w.Write(js.Module) //nolint:errcheck // the browser has gone
+	})
+	end := s.Register(mux)
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	ready("http://" + l.Addr().String() + "/")
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, end(last), server.Shutdown(last))
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/examples/internal/sitetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Prices arrive, of every stock, and clients cannot make any.
+func TestPrices(t *testing.T) {
+	ctx := bounded.Context(t)
+	c := client.New(strings.Replace(sitetest.Start(t, example()), "http", "ws", 1)+"channels", nil)
+	defer c.Close()
+	prices, err := c.Subscribe(ctx, "prices", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Publish(ctx, "prices", json.RawMessage(`{"stock":"S00","price":1}`), nil); err == nil {
+		t.Error("a client may publish prices")
+	}
+	seen := map[string]float64{}
+	for e, err := range prices.Events(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Message == nil {
+			continue
+		}
+		var p Price
+		if err := json.Unmarshal(e.Message.Data, &p); err != nil || p.Stock != e.Message.Key || p.Price <= 0 {
+			t.Fatalf("%s: %v", e.Message.Data, err)
+		}
+		if seen[p.Stock] = p.Price; len(seen) == stocks {
+			break
+		}
+	}
+}
