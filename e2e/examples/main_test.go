@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
 // command is the line of an example's README that starts it.
-var command = regexp.MustCompile("(?m)^go run (\\./examples/[a-z]+)$")
+var command = regexp.MustCompile(`(?m)^go run (\./examples/[a-z]+)$`)
 
 // start builds and starts an example as its README says, and returns its URL.
 func start(t *testing.T, u *house.User, name string) string {

@@ -51,7 +51,7 @@ type order struct {
 	State    string `json:"state"`
 }
 
-// login stands for the shop's real one: it believes everybody.
+// login stands for the shop's real one: it accepts every name.
 func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	name := r.FormValue("name")
 	if name == "" {

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A customer sees the customer's own orders, and nobody else's.
+// A customer sees the customer's own orders only.
 func TestShop(t *testing.T) {
 	ctx := bounded.Context(t)
 	base := strings.TrimSuffix(sitetest.Start(t, example()), "/")
