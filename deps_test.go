@@ -83,6 +83,7 @@ var rules = []rule{
 	{pkg: "hub", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "websocket"},
 		test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/enginetest", std: anyStd, own: []string{"hub", "internal/bounded", "websocket"}},
+	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},
 		test: []string{"internal/bounded"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},
