@@ -80,7 +80,7 @@ const (
 	tagCommandExcept
 	tagCommandChannel
 	tagCommandData
-	tagCommandWhy
+	tagCommandReason
 )
 
 // AppendCommand appends c to b.
@@ -93,13 +93,13 @@ func AppendCommand(b []byte, c *hub.Command) []byte {
 	b = appendString(b, tagCommandExcept, c.Except)
 	b = appendString(b, tagCommandChannel, c.Channel)
 	b = appendBytes(b, tagCommandData, c.Data)
-	return appendUint(b, tagCommandWhy, uint64(c.Why))
+	return appendUint(b, tagCommandReason, uint64(c.Reason))
 }
 
 // Command reads a command.
 func Command(b []byte) (hub.Command, error) {
 	var c hub.Command
-	var kind, why uint64
+	var kind, reason uint64
 	err := fields(b, KindCommand, func(tag byte, v []byte) error {
 		switch tag {
 		case tagCommandKind:
@@ -116,12 +116,12 @@ func Command(b []byte) (hub.Command, error) {
 			c.Channel = string(v)
 		case tagCommandData:
 			c.Data = v
-		case tagCommandWhy:
-			return readUint(v, &why)
+		case tagCommandReason:
+			return readUint(v, &reason)
 		}
 		return nil
 	})
-	if c.Kind, c.Why = hub.CommandKind(kind), hub.Why(why); err == nil && (uint64(c.Kind) != kind || uint64(c.Why) != why) {
+	if c.Kind, c.Reason = hub.CommandKind(kind), hub.EndReason(reason); err == nil && (uint64(c.Kind) != kind || uint64(c.Reason) != reason) {
 		err = ErrBad // a kind that wraps round would be another one
 	}
 	if err != nil {

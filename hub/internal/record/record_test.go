@@ -119,7 +119,7 @@ func TestBad(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	f.Add(AppendPublication(nil, &hub.Publication{ID: "id", Data: []byte("data"), Tags: map[string]string{"a": "b"}, Time: time.Unix(1, 2)}))
 	f.Add(AppendEntries(nil, hub.Entry{Lease: "l", Client: "c", Version: 5, Data: []byte("d")}, hub.Entry{Client: "x", Gone: true}))
-	f.Add(AppendCommand(nil, &hub.Command{Kind: hub.CommandMessage, App: "app", Data: []byte("d"), Why: hub.WhyExpired}))
+	f.Add(AppendCommand(nil, &hub.Command{Kind: hub.CommandMessage, App: "app", Data: []byte("d"), Reason: hub.EndExpired}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if p, err := Publication(b); err == nil {
 			again, err := Publication(AppendPublication(nil, p))
