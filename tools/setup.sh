@@ -72,7 +72,7 @@ install_node_modules() {
 		if [ "$dir/node_modules/.package-lock.json" -nt "$lock" ]; then continue; fi
 		say "npm ci in $dir"
 		(cd "$dir" && npm ci --no-audit --no-fund --loglevel=error </dev/null)
-	done < <(git ls-files -co --exclude-standard 'e2e/**/package-lock.json')
+	done < <(git ls-files -co --exclude-standard 'e2e/**/package-lock.json' 'examples/**/package-lock.json')
 }
 
 install_linter() {

@@ -52,3 +52,34 @@ func TestEmbed(t *testing.T) {
 	p.Eval(`$("orders").querySelector("button").click()`)
 	p.want("the order was sent", `$("orders").textContent.includes("sent")`)
 }
+
+// Two browsers edit one text; a third one comes later, when most of the updates are kept no more, and gets the whole.
+func TestCollab(t *testing.T) {
+	u := house.NewUser(t)
+	url := start(t, u, "collab") + "#minutes"
+	ann, bob := open(t, url), open(t, url)
+	for _, p := range []page{ann, bob} {
+		p.want("both are there", `!$("text").disabled && $("members").textContent.split(",").length === 2`)
+		p.Eval(`const text = () => $("text").value;
+			const type = (what, at) => {
+				$("text").setRangeText(what, at, at, "end");
+				$("text").dispatchEvent(new Event("input"));
+			};`)
+	}
+	ann.Eval(`type("middle", 0)`)
+	bob.want("what ann has typed", `text() === "middle"`)
+	bob.Eval(`type(" end", 6); $("text").setSelectionRange(6, 6)`)
+	ann.want("what bob has typed", `text() === "middle end"`)
+	ann.Eval(`type("start ", 0)`)
+	bob.want("what ann has typed", `text() === "start middle end"`)
+	bob.want("the cursor moved with the text", `$("text").selectionStart === "start middle".length`)
+
+	ann.Eval(`for (let i = 0; i < 700; i++) type("a", text().length)`)
+	bob.Eval(`for (let i = 0; i < 100; i++) type("b", 0)`)
+	whole := `text().length === 816 && text().startsWith("b".repeat(100) + "start middle end") && text().endsWith("a".repeat(700))`
+	ann.want("the whole", whole)
+	bob.want("the whole", whole)
+	late := open(t, url)
+	late.Eval(`const text = () => $("text").value;`)
+	late.want("the whole", `!$("text").disabled && `+whole)
+}

@@ -39,6 +39,10 @@ func start(t *testing.T, u *house.User, name string) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	// The program looks for what npm has fetched from the root of a clone.
+	if err := os.Symlink(filepath.Join(root, "examples"), filepath.Join(u.Home, "examples")); err != nil {
+		t.Fatal(err)
+	}
 	address := "127.0.0.1:" + house.FreePort(t)
 	u.Start(address, program, "-listen", address)
 	return "http://" + address + "/"
