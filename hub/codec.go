@@ -6,8 +6,8 @@ import "github.com/handfast/handfast/websocket"
 // session. A Codec must be comparable: a pointer, or a struct without slices. Channels are named without their application. A nil
 // message means that the protocol has none for this.
 type Codec interface {
-	// Publication returns p as a message. previous is the publication before it if every receiver of the message has got
-	// that one and has asked for deltas; otherwise it is nil.
+	// Publication returns p as a message. previous is nil unless the receivers of the message have asked for deltas. Then it is
+	// the publication before p if they have all got that one, else [NoBase].
 	Publication(channel string, p, previous *Publication) (*websocket.Prepared, error)
 
 	// Members returns what changed in a roster as messages: one for all, or several.
@@ -19,6 +19,10 @@ type Codec interface {
 	// Closing returns how a connection is closed. The message, if any, goes before it.
 	Closing(why EndReason) (m *websocket.Prepared, code websocket.Code, reason string)
 }
+
+// NoBase is the previous publication of [Codec] for receivers that have asked for deltas and have nothing that p could be a
+// difference to.
+var NoBase = new(Publication)
 
 // EndReason is the reason for which the hub, or a server that commands it, ends a subscription or a connection.
 type EndReason uint8

@@ -217,18 +217,19 @@ func (b *batch) free() {
 type coding struct {
 	codec    Codec
 	full     []*websocket.Prepared // by publication; nil where the codec has none
-	deltas   []*websocket.Prepared // each a difference to the one before; nil until needed
+	bases    []*websocket.Prepared // full, for those that have asked for deltas; nil until needed
 	joins    []*websocket.Prepared
 	changes  []*websocket.Prepared
 	members  bool // joins and changes are made
-	joined   [4][]*websocket.Prepared
-	combined [4]bool
+	joined   [8][]*websocket.Prepared
+	combined [8]bool
 }
 
 // The kinds of subscribers that a coding has joined messages for.
 const (
-	withDeltas  = 1
+	withDeltas  = 1 // each a difference to the one before, the first included
 	withChanges = 2
+	withoutBase = 4 // the same, except for the first
 )
 
 // codingFor returns the coding of a codec.
@@ -255,11 +256,15 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 	}
 	c.combined[kind] = true
 	name := ch.local()
-	if kind&withDeltas != 0 && c.deltas == nil && b.previous != nil {
-		c.deltas = make([]*websocket.Prepared, len(b.ps))
-		previous := b.previous
+	ps := c.full
+	if kind&(withDeltas|withoutBase) != 0 {
+		ps = make([]*websocket.Prepared, len(b.ps))
+		previous := NoBase
+		if kind&withDeltas != 0 {
+			previous = b.previous
+		}
 		for i, p := range b.ps {
-			c.deltas[i], _ = c.codec.Publication(name, p, previous)
+			ps[i], _ = c.codec.Publication(name, p, previous)
 			previous = p
 		}
 	}
@@ -276,10 +281,6 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 	if kind&withChanges != 0 {
 		out = append(out, c.joins...)
 	}
-	ps := c.full
-	if kind&withDeltas != 0 && c.deltas != nil {
-		ps = c.deltas
-	}
 	out = append(out, ps...)
 	if kind&withChanges != 0 {
 		out = append(out, c.changes...)
@@ -287,6 +288,17 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 	out = slices.DeleteFunc(out, func(p *websocket.Prepared) bool { return p == nil })
 	c.joined[kind] = out
 	return out
+}
+
+// withoutBases returns the publications for a subscriber that has asked for deltas and has got none of those before.
+func (c *coding) withoutBases(name string, b *batch) []*websocket.Prepared {
+	if c.bases == nil {
+		c.bases = make([]*websocket.Prepared, len(b.ps))
+		for i, p := range b.ps {
+			c.bases[i], _ = c.codec.Publication(name, p, NoBase)
+		}
+	}
+	return c.bases
 }
 
 // fanout sends b to the subscribers.
@@ -314,8 +326,11 @@ func (x *subscription) send(ch *channel, b *batch) int {
 		return 0
 	}
 	kind := 0
-	if x.flags&wantsDelta != 0 && x.last == b.from && x.flags&hasBase != 0 {
-		kind |= withDeltas
+	if x.flags&wantsDelta != 0 {
+		kind |= withoutBase
+		if x.last == b.from && x.flags&hasBase != 0 && b.previous != nil {
+			kind ^= withoutBase | withDeltas
+		}
 	}
 	if x.flags&wantsChanges != 0 {
 		kind |= withChanges
@@ -389,14 +404,16 @@ func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websock
 	}
 	members(b.joins)
 	c := b.codingFor(ch, codec)
+	full := c.full
+	if x.flags&wantsDelta != 0 {
+		full = c.withoutBases(name, b)
+	}
 	for i, p := range b.ps {
 		if p.Offset != 0 && p.Offset <= x.last || p.NotTo != "" && p.NotTo == s.client.ID {
 			continue
 		}
 		n++
-		if c.full[i] != nil {
-			out = append(out, c.full[i])
-		}
+		out = append(out, full[i])
 	}
 	members(b.changes)
 	out = slices.DeleteFunc(out, func(p *websocket.Prepared) bool { return p == nil })

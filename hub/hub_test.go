@@ -88,9 +88,12 @@ func TestDeltas(t *testing.T) {
 	without.Want(t, "1", "2", "3", "4", "5")
 	var got []string
 	for _, e := range with.Events()[1:] {
-		if e.Previous == nil {
+		switch e.Previous {
+		case nil:
+			got = append(got, string(e.Publication.Data)+" without deltas")
+		case hub.NoBase:
 			got = append(got, string(e.Publication.Data))
-		} else {
+		default:
 			got = append(got, string(e.Publication.Data)+"-"+string(e.Previous.Data))
 		}
 	}
@@ -368,4 +371,27 @@ func TestManyComeBack(t *testing.T) {
 			t.Errorf("the history was read %d times for %d clients", got, n)
 		}
 	})
+}
+
+// A session knows the rules of its channels, and lists the connections in them.
+func TestSessionReads(t *testing.T) {
+	h := start(t, rules(hub.Namespace{History: 7, Presence: true}))
+	denied := errors.New("denied")
+	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann", Allow: func(action, channel string) error {
+		if action == hub.ActionPresence && channel == "secret" {
+			return denied
+		}
+		return nil
+	}})
+	c.Subscribe(t, "c", hub.SubscribeOptions{Member: true})
+	if n := c.Session.Namespace("c"); n.History != 7 {
+		t.Errorf("%+v", n)
+	}
+	es, _, err := c.Session.Entries(bounded.Context(t), "c", "", 10)
+	if err != nil || len(es) != 1 || es[0].User != "ann" || es[0].Client != "a" {
+		t.Errorf("%+v, %v", es, err)
+	}
+	if _, _, err := c.Session.Entries(bounded.Context(t), "secret", "", 10); !errors.Is(err, denied) {
+		t.Error(err)
+	}
 }

@@ -117,3 +117,8 @@ func (h *Hub) namespaceOf(app, name string) *namespace {
 	}
 	return best
 }
+
+// Namespace returns the rules of a channel.
+func (s *Session) Namespace(channel string) Namespace {
+	return s.hub.namespaceOf(s.client.App, channel).Namespace
+}

@@ -348,3 +348,11 @@ func (s *Session) Members(ctx context.Context, channel, cursor string, limit int
 	}
 	return s.hub.Members(ctx, s.client.App, channel, cursor, limit)
 }
+
+// Entries returns a page of the connections in a channel, as far as Allow permits to see its members. See [Hub.Entries].
+func (s *Session) Entries(ctx context.Context, channel, cursor string, limit int) (es []Entry, next string, err error) {
+	if err := s.permit(ActionPresence, channel); err != nil {
+		return nil, "", err
+	}
+	return s.hub.Entries(ctx, s.client.App, channel, cursor, limit)
+}

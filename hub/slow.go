@@ -268,9 +268,13 @@ func (x *subscription) read(since Position) []*Publication {
 func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 	c, name, now := &x.session.client, x.ch.local(), time.Now()
 	ms := make([]*websocket.Prepared, len(ps))
+	var previous *Publication
+	if x.flags&wantsDelta != 0 {
+		previous = NoBase
+	}
 	for i, p := range ps {
 		if !p.Expired(now) && (p.NotTo == "" || p.NotTo != c.ID) {
-			ms[i], _ = c.Codec.Publication(name, p, nil)
+			ms[i], _ = c.Codec.Publication(name, p, previous)
 		}
 	}
 	return ms

@@ -43,3 +43,6 @@ func (p *Prepared) frames() *prepared.Frames { return &p.message }
 
 // Len returns the length of the message.
 func (p *Prepared) Len() int { return len(p.frames().Payload()) }
+
+// Data returns the message, for a [Sender] that carries it in another way than as a frame. It must not be written to.
+func (p *Prepared) Data() []byte { return p.frames().Payload() }

@@ -332,6 +332,9 @@ func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 }
 
 func TestPrepareChecks(t *testing.T) {
+	if p, err := Prepare(Message{Text, []byte("data")}); err != nil || string(p.Data()) != "data" || p.Len() != 4 {
+		t.Errorf("%q, %v", p.Data(), err)
+	}
 	if _, err := Prepare(Message{Text, []byte("\xff")}); err != errInvalidUTF8 {
 		t.Errorf("%v", err)
 	}
