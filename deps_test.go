@@ -86,6 +86,7 @@ var rules = []rule{
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},
 		test: []string{"internal/bounded"}},
+	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "websocket"}, test: []string{"internal/bounded"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},
 	{pkg: "client", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "websocket", "websocket/reconnect"},
 		test: []string{"channels", "hub", "internal/bounded"}},

@@ -165,10 +165,10 @@ func (h *Hub) run() {
 	}
 }
 
-func (h *Hub) setDown(err error) {
-	h.health.mu.Lock()
+func (h *health) setDown(err error) {
+	h.mu.Lock()
 	h.down = err
-	h.health.mu.Unlock()
+	h.mu.Unlock()
 }
 
 // sleep waits for d, and reports false when the hub is closed meanwhile.

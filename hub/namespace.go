@@ -104,6 +104,9 @@ func newNamespaces(of []Namespace) []*namespace {
 	return all
 }
 
+// Namespace returns the rules of a channel, with their defaults.
+func (h *Hub) Namespace(app, channel string) Namespace { return h.namespaceOf(app, channel).Namespace }
+
 // namespaceOf returns the rules of a channel: an application's own before those of all, then the longest prefix.
 func (h *Hub) namespaceOf(app, name string) *namespace {
 	var best *namespace

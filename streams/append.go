@@ -1,0 +1,303 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// conflicts is how often another node may come first.
+const conflicts = 32
+
+// idempotency is how long the messages of one request of a producer are remembered one by one: a request that has stored some of
+// them only may be made again.
+const idempotency = time.Hour
+
+// addition is what a PUT or a POST appends.
+type addition struct {
+	body  []byte
+	kind  string // the content type; "" if there is none
+	close bool
+	seq   string
+	by    *producer
+	user  string
+}
+
+// outcome is what became of it.
+type outcome struct {
+	status int
+	header http.Header
+}
+
+// add appends to the stream. The caller has locked and refreshed it.
+func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
+	for range conflicts {
+		if !s.exists {
+			return nil, errNoStream
+		}
+		if done, err := s.judge(a); done != nil || err != nil {
+			return done, err
+		}
+		ps, err := s.messages(a)
+		if err != nil {
+			return nil, err
+		}
+		err = s.publish(ctx, ps)
+		if errors.Is(err, hub.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := s.check(ctx); err != nil {
+			return nil, err
+		}
+		o := &outcome{status: http.StatusNoContent, header: s.head()}
+		if a.by != nil {
+			if len(a.body) > 0 {
+				o.status = http.StatusOK
+			}
+			a.by.header(o.header, a.by.Seq)
+		}
+		return o, s.touch(ctx)
+	}
+	return nil, errBusy
+}
+
+var (
+	errNoStream = &problem{status: http.StatusNotFound, text: "there is no such stream"}
+	errBusy     = &problem{status: http.StatusServiceUnavailable, text: "too many append to this stream", header: http.Header{"Retry-After": {"1"}}}
+)
+
+// head returns what every answer about the stream says.
+func (s *stream) head() http.Header {
+	h := http.Header{}
+	h.Set(headerNext, s.next(s.end()))
+	if s.closed != nil {
+		h.Set(headerClosed, "true")
+	}
+	return h
+}
+
+// judge decides about an addition, in the order of PROTOCOL.md 5.2. If both results are nil, it is to be published.
+func (s *stream) judge(a *addition) (*outcome, error) {
+	if s.closed != nil {
+		return s.judgeClosed(a)
+	}
+	if len(a.body) > 0 && mediaType(a.kind) != mediaType(s.contentType()) {
+		return nil, s.conflict("the stream has another content type")
+	}
+	if a.by != nil {
+		if done, err := s.judgeProducer(a); done != nil || err != nil {
+			return done, err
+		}
+	}
+	if a.seq != "" && a.seq <= s.seq {
+		return nil, s.conflict(headerSeq + " is not larger than the last one")
+	}
+	return nil, nil
+}
+
+func (s *stream) conflict(text string) *problem {
+	return &problem{status: http.StatusConflict, text: text, header: s.head()}
+}
+
+// judgeClosed decides about an addition to a closed stream.
+func (s *stream) judgeClosed(a *addition) (*outcome, error) {
+	if a.by != nil && a.by.Epoch < s.last(a.by.ID).Epoch {
+		return s.judgeProducer(a)
+	}
+	by := s.closed.Producer
+	same := by != nil && a.by != nil && *by == *a.by
+	if !same && (len(a.body) > 0 || !a.close) {
+		return nil, s.conflict("the stream is closed")
+	}
+	o := &outcome{status: http.StatusNoContent, header: s.head()}
+	if same {
+		a.by.header(o.header, a.by.Seq)
+	}
+	return o, nil
+}
+
+// last returns what is known of a producer, with the epoch -1 if nothing is.
+func (s *stream) last(id string) producer {
+	for _, w := range s.writers {
+		if w.ID == id {
+			return w
+		}
+	}
+	return producer{ID: id, Epoch: -1, Seq: -1}
+}
+
+// judgeProducer decides by the epoch and the number of a producer.
+func (s *stream) judgeProducer(a *addition) (*outcome, error) {
+	last := s.last(a.by.ID)
+	switch {
+	case a.by.Epoch < last.Epoch:
+		p := &problem{status: http.StatusForbidden, text: "the producer has a newer epoch", header: s.head()}
+		p.header.Set(headerEpoch, strconv.FormatInt(last.Epoch, 10))
+		return nil, p
+	case a.by.Epoch > last.Epoch && a.by.Seq != 0 && last.Epoch >= 0:
+		return nil, bad("a new epoch begins with %s 0", headerNumber)
+	case a.by.Epoch > last.Epoch:
+		last.Seq = -1
+	case a.by.Seq <= last.Seq:
+		o := &outcome{status: http.StatusNoContent, header: s.head()}
+		a.by.header(o.header, last.Seq)
+		return o, nil
+	}
+	if a.by.Seq != last.Seq+1 {
+		p := s.conflict("a number of the producer is missing")
+		p.header.Set(headerExpected, strconv.FormatInt(last.Seq+1, 10))
+		p.header.Set(headerReceived, strconv.FormatInt(a.by.Seq, 10))
+		return nil, p
+	}
+	return nil, nil
+}
+
+// header adds the producer to the header of an answer.
+func (p *producer) header(h http.Header, seq int64) {
+	h.Set(headerEpoch, strconv.FormatInt(p.Epoch, 10))
+	h.Set(headerNumber, strconv.FormatInt(seq, 10))
+}
+
+// messages returns the publications of an addition.
+func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
+	var ps []*hub.Publication
+	if len(a.body) > 0 {
+		var err error
+		if ps, err = s.kind().split(a.body, s.server.Hub.Namespace(s.server.App, s.name).MaxData, false); err != nil {
+			return nil, err
+		}
+	}
+	if len(ps) == 0 {
+		ps = []*hub.Publication{{}} // it closes the stream
+	}
+	for i, p := range ps {
+		p.User = a.user
+		if p.Expires = s.rec.Expires; a.by != nil && len(ps) > 1 {
+			p.ID = fmt.Sprintf("%s/%s/%d/%d/%d", s.rec.ID, a.by.ID, a.by.Epoch, a.by.Seq, i)
+		}
+	}
+	ps[len(ps)-1].Tags = a.tags()
+	return ps, nil
+}
+
+// publish publishes messages, each behind the one before. When another node comes first, it looks at what that has published, and
+// returns ErrConflict if the first of the messages is not published yet.
+func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
+	for i, p := range ps {
+		for tries := 0; ; tries++ {
+			expect, fresh := s.top, *p
+			o := hub.PublishOptions{History: s.server.history(), Expect: &expect, Idempotency: idempotency}
+			done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, &fresh, &o)
+			if err == nil {
+				if !done.Duplicate {
+					taken := *p
+					taken.Position, taken.Time = done.Position, time.Now()
+					s.take(&taken)
+					s.notify()
+				}
+				break
+			}
+			switch {
+			case errors.Is(err, hub.ErrTooBig):
+				return errTooBig
+			case !errors.Is(err, hub.ErrConflict):
+				return fmt.Errorf("streams: publish: %w", err)
+			case tries == conflicts:
+				return errBusy
+			}
+			if err := s.refresh(ctx); err != nil {
+				return err
+			}
+			switch {
+			case i == 0:
+				return hub.ErrConflict
+			case s.closed != nil:
+				return s.conflict("the stream was closed meanwhile")
+			case !s.exists:
+				return errNoStream
+			}
+		}
+	}
+	return nil
+}
+
+// create creates the stream, if it does not exist in the same way already. The caller has locked and refreshed it.
+func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome, error) {
+	for range conflicts {
+		if s.exists && !(s.implicit && mediaType(a.kind) == "application/json") {
+			if s.implicit || mediaType(s.rec.Type) != mediaType(a.kind) || !s.rec.equal(l) || a.close != (s.closed != nil) {
+				return nil, s.conflict("there is a stream already, with another configuration")
+			}
+			return s.created(ctx, http.StatusOK)
+		}
+		next := record{Type: a.kind, lifetime: l, Touched: time.Now(), Epoch: s.epoch}
+		if !s.implicit {
+			next.ID, next.Start = newRecordID(), s.top
+		}
+		if len(a.body) > 0 { // before anything is stored
+			if _, err := kindOf(a.kind).split(a.body, s.server.Hub.Namespace(s.server.App, s.name).MaxData, true); err != nil {
+				return nil, err
+			}
+		}
+		rec, err := s.server.writeRecord(ctx, s.name, s.rec, next)
+		switch {
+		case errors.Is(err, errChanged):
+			if err := s.refresh(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if err := s.adopt(ctx, rec); err != nil {
+			return nil, err
+		}
+		if err := s.fill(ctx, a); err != nil {
+			return nil, err
+		}
+		return s.created(ctx, http.StatusCreated)
+	}
+	return nil, errBusy
+}
+
+// fill appends the first content of a new stream.
+func (s *stream) fill(ctx context.Context, a *addition) error {
+	if s.kind() == kindJSON && len(a.body) > 0 {
+		if ps, _ := s.kind().split(a.body, len(a.body), true); len(ps) == 0 { // []
+			a.body = nil
+		}
+	}
+	if len(a.body) == 0 && !a.close {
+		return nil
+	}
+	_, err := s.add(ctx, a)
+	return err
+}
+
+// created answers a PUT.
+func (s *stream) created(ctx context.Context, status int) (*outcome, error) {
+	o := &outcome{status: status, header: s.head()}
+	o.header.Set("Content-Type", s.rec.Type)
+	s.rec.header(o.header)
+	return o, s.touch(ctx)
+}
+
+// remove deletes the stream. The caller has locked and refreshed it.
+func (s *stream) remove(ctx context.Context) error {
+	if !s.exists {
+		return errNoStream
+	}
+	rec, err := s.bury(ctx, s.rec)
+	if err != nil {
+		return err
+	}
+	return s.adopt(ctx, rec)
+}

@@ -1,0 +1,154 @@
+package streams
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	// feedTick is how often a stream with live reads is looked at although nothing was published: it may have been deleted.
+	feedTick = 2 * time.Second
+
+	// feedTime bounds how long the engine may take for it.
+	feedTime = 10 * time.Second
+)
+
+// feed keeps a stream up to date as long as it has live reads: one subscription for all of them, however many they are. It is the
+// Sender of that subscription: what it gets is a sign that there is something to read.
+type feed struct {
+	stream  *stream
+	session *hub.Session
+	readers int // the stream's lock guards it
+	wake    chan struct{}
+	cancel  context.CancelFunc
+}
+
+// follow begins a live read. The caller has locked the stream, and calls unfollow in the end.
+func (s *stream) follow(ctx context.Context) error {
+	if s.feed != nil {
+		s.feed.readers++
+		return nil
+	}
+	f := &feed{stream: s, readers: 1, wake: make(chan struct{}, 1)}
+	session, err := s.server.Hub.Join(hub.Client{App: s.server.App, ID: rand.Text(), Out: f, Codec: codec{}})
+	if err != nil {
+		return fmt.Errorf("streams: follow the channel: %w", err)
+	}
+	f.session = session
+	if err := f.subscribe(ctx); err != nil {
+		session.Leave()
+		return fmt.Errorf("streams: follow the channel: %w", err)
+	}
+	live, cancel := context.WithCancel(context.Background())
+	f.cancel, s.feed = cancel, f
+	s.server.running.Go(func() { f.run(live) })
+	return nil
+}
+
+// unfollow ends a live read. The last one ends the feed.
+func (s *stream) unfollow() {
+	s.lock <- struct{}{} // it is held for as long as the engine takes, at most
+	defer s.leave()
+	s.drop()
+}
+
+// drop is unfollow for a caller that has locked the stream.
+func (s *stream) drop() {
+	f := s.feed
+	if f.readers--; f.readers == 0 {
+		f.cancel()
+		s.feed = nil
+	}
+}
+
+func (f *feed) subscribe(ctx context.Context) error {
+	return f.session.Subscribe(ctx, f.stream.name, hub.SubscribeOptions{}, func(*hub.Recovered) error { return nil })
+}
+
+// run looks at the stream whenever there is something new, until ctx ends.
+func (f *feed) run(ctx context.Context) {
+	defer f.session.Leave()
+	tick := time.NewTicker(feedTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		case <-tick.C:
+		}
+		f.look(ctx)
+	}
+}
+
+// look refreshes the stream. What fails is tried again with the next tick.
+func (f *feed) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, feedTime)
+	defer cancel()
+	s := f.stream
+	if !f.session.Subscribed(s.name) { // it was ended by a command
+		if err := f.subscribe(ctx); err != nil && !errors.Is(err, hub.ErrSubscribed) {
+			return
+		}
+	}
+	if s.enter(ctx) != nil {
+		return
+	}
+	defer s.leave()
+	s.refresh(ctx) //nolint:errcheck // see above
+}
+
+// SendPrepared implements [websocket.Sender]: it wakes the feed.
+func (f *feed) SendPrepared(...*websocket.Prepared) error {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Send implements [websocket.Sender].
+func (f *feed) Send(websocket.Message) error { return f.SendPrepared() }
+
+// Buffered implements [websocket.Sender]: nothing is kept.
+func (f *feed) Buffered() int { return 0 }
+
+// Shut implements [websocket.Sender]: the hub ends, or a server has closed the connections of everybody.
+func (f *feed) Shut(websocket.Code, string) error { return nil }
+
+// CloseNow implements [websocket.Sender].
+func (f *feed) CloseNow() error { return nil }
+
+// Subprotocol implements [websocket.Sender].
+func (f *feed) Subprotocol() string { return "" }
+
+// RemoteAddr implements [websocket.Sender].
+func (f *feed) RemoteAddr() net.Addr { return nil }
+
+// codec has a sign for everything.
+type codec struct{}
+
+var sign, _ = websocket.Prepare(websocket.Message{Type: websocket.Text})
+
+// Publication implements [hub.Codec].
+func (codec) Publication(string, *hub.Publication, *hub.Publication) (*websocket.Prepared, error) {
+	return sign, nil
+}
+
+// Members implements [hub.Codec].
+func (codec) Members(string, []hub.Change) ([]*websocket.Prepared, error) { return nil, nil }
+
+// Ended implements [hub.Codec].
+func (codec) Ended(string, hub.Why) (*websocket.Prepared, error) { return sign, nil }
+
+// Closing implements [hub.Codec].
+func (codec) Closing(hub.Why) (*websocket.Prepared, websocket.Code, string) {
+	return nil, websocket.CodeGoingAway, ""
+}

@@ -1,0 +1,428 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// The defaults of a Server.
+const (
+	defaultHistory  = 100_000
+	defaultMaxBody  = 8 << 20
+	defaultPoll     = 4 * time.Second
+	defaultSSE      = 60 * time.Second
+	defaultMaxLive  = 10_000
+	maxKnown        = 10_000 // streams that a node remembers although no request is about them
+	engineTime      = 10 * time.Second
+	bodyTime        = 60 * time.Second // for a request's body
+	writeTime       = 20 * time.Second // for a part of an answer
+	actionSubscribe = hub.ActionSubscribe
+	actionPublish   = hub.ActionPublish
+	actionHistory   = hub.ActionHistory
+)
+
+// ActionDelete is what Client.Allow is asked before a stream is deleted, in addition to the actions of a hub.
+const ActionDelete = "delete"
+
+// Server serves the streams of an application. Its fields are set before the first request and not changed afterwards. It may be
+// used from any goroutine.
+type Server struct {
+	// Hub has the channels. It is required.
+	Hub *hub.Hub
+
+	// App is the ID of the application.
+	App string
+
+	// History is how many messages a stream keeps. 0 means 100,000.
+	History int
+
+	// MaxBody is the most bytes that one request may append; more is answered with 413. 0 means 8 MiB.
+	MaxBody int64
+
+	// LongPoll is how long a long poll waits for messages. 0 means 4 seconds: less than the
+	// impatient have as a timeout.
+	LongPoll time.Duration
+
+	// SSE is how long an answer of server-sent events lasts; then the client comes back. 0 means 60 seconds.
+	SSE time.Duration
+
+	// MaxLive is how many live reads there may be; further ones are answered with 503. 0 means 10,000.
+	MaxLive int
+
+	mu      sync.Mutex
+	streams map[string]*stream
+	expires map[string]time.Time // when streams end by themselves, as far as this node knows
+	janitor bool                 // a goroutine ends them
+	live    int
+	stop    chan struct{} // closed by Close
+	closed  bool
+	running sync.WaitGroup
+}
+
+// Client is who makes a request. The zero value may do everything.
+type Client struct {
+	// User is the authenticated user; "" if there is none.
+	User string
+
+	// Allow is asked before each action on a channel: "publish" to create a stream and to append, "history" to read what is there,
+	// "subscribe" to wait for more, "delete". An error denies it, with 403. nil allows everything.
+	Allow func(action, channel string) error
+}
+
+// Handler returns a handler of the streams below a path, such as "/streams/", for clients who may do everything.
+func (s *Server) Handler(prefix string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Serve(w, r, strings.TrimPrefix(r.URL.Path, prefix), Client{})
+	})
+}
+
+// Close ends live reads and whatever else runs. Requests after it are answered with 503.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.init()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	return nil
+}
+
+// init makes what the zero value lacks. The caller holds mu.
+func (s *Server) init() {
+	if s.stop == nil {
+		s.stop, s.streams, s.expires = make(chan struct{}), map[string]*stream{}, map[string]time.Time{}
+	}
+}
+
+func (s *Server) history() int {
+	if s.History <= 0 {
+		return defaultHistory
+	}
+	return s.History
+}
+
+// acquire returns what is known of a stream. release gives it back.
+func (s *Server) acquire(name string) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.init()
+	if s.closed {
+		return nil, hub.ErrClosed
+	}
+	x := s.streams[name]
+	if x == nil {
+		for other, y := range s.streams {
+			if len(s.streams) < maxKnown {
+				break
+			}
+			if y.refs == 0 {
+				delete(s.streams, other)
+			}
+		}
+		x = &stream{server: s, name: name, lock: make(chan struct{}, 1), changed: make(chan struct{})}
+		s.streams[name] = x
+	}
+	x.refs++
+	return x, nil
+}
+
+func (s *Server) release(x *stream) {
+	s.mu.Lock()
+	x.refs--
+	s.mu.Unlock()
+}
+
+// with calls f with a stream that is locked and up to date.
+func (s *Server) with(ctx context.Context, name string, f func(context.Context, *stream) error) error {
+	x, err := s.acquire(name)
+	if err != nil {
+		return err
+	}
+	defer s.release(x)
+	ctx, cancel := context.WithTimeout(ctx, engineTime)
+	defer cancel()
+	if err := x.enter(ctx); err != nil {
+		return err
+	}
+	defer x.leave()
+	if err := x.refresh(ctx); err != nil {
+		return err
+	}
+	return f(ctx, x)
+}
+
+// Serve answers a request about the stream with a name.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name string, c Client) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	h.Set("Access-Control-Expose-Headers", exposed)
+	if err := s.serve(w, r, name, c); err != nil {
+		fail(w, err)
+	}
+}
+
+// What browsers may send, and read, in requests from other origins.
+const (
+	methods = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+	exposed = "ETag, Location, Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, Stream-TTL, Stream-Expires-At, " +
+		"Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq"
+	accepted = "Authorization, Content-Type, If-None-Match, Last-Event-ID, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Seq, " +
+		"Stream-Forked-From, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq"
+)
+
+// Preflight answers a browser that asks whether a page of another origin may make a request. Whether it may say so for that origin,
+// with Access-Control-Allow-Origin, is the caller's to decide.
+func Preflight(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", methods)
+	h.Set("Access-Control-Allow-Headers", accepted)
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Client) error {
+	if name == "" || len(name) > hub.MaxChannel || name[0] == '#' {
+		return errNoStream
+	}
+	switch r.Method {
+	case http.MethodPut:
+		return s.put(w, r, name, c)
+	case http.MethodPost:
+		return s.post(w, r, name, c)
+	case http.MethodGet:
+		return s.get(w, r, name, c)
+	case http.MethodHead:
+		return s.head(w, r, name, c)
+	case http.MethodDelete:
+		return s.delete(w, r, name, c)
+	case http.MethodOptions:
+		Preflight(w)
+		return nil
+	}
+	return &problem{status: http.StatusMethodNotAllowed, text: "a stream has no such method", header: http.Header{"Allow": {methods}}}
+}
+
+// denied is an error of Client.Allow.
+type denied struct{ error }
+
+func (d denied) Unwrap() error { return d.error }
+
+// may asks whether the client may do one of actions.
+func (c *Client) may(name string, actions ...string) error {
+	if c.Allow == nil {
+		return nil
+	}
+	var err error
+	for _, a := range actions {
+		if err = c.Allow(a, name); err == nil {
+			return nil
+		}
+	}
+	return denied{err}
+}
+
+// fail answers with an error.
+func fail(w http.ResponseWriter, err error) {
+	h := w.Header()
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		p = &problem{status: http.StatusServiceUnavailable, text: "the server cannot do this now", header: http.Header{"Retry-After": {"1"}}}
+		if _, no := errors.AsType[denied](err); no {
+			p = &problem{status: http.StatusForbidden, text: "this is not allowed"}
+		}
+	}
+	maps.Copy(h, p.header)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(p.status)
+	io.WriteString(w, p.text+"\n") //nolint:errcheck // the client has gone
+}
+
+// addition reads what a PUT or a POST appends.
+func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*addition, error) {
+	a := &addition{close: isTrue(r.Header, headerClosed), seq: r.Header.Get(headerSeq), user: c.User}
+	if len(a.seq) > maxSeq {
+		return nil, bad("%s is longer than %d bytes", headerSeq, maxSeq)
+	}
+	var err error
+	if a.by, err = parseProducer(r.Header); err != nil {
+		return nil, err
+	}
+	most := s.MaxBody
+	if most <= 0 {
+		most = defaultMaxBody
+	}
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) //nolint:errcheck // then it has another bound
+	if a.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
+		if _, big := errors.AsType[*http.MaxBytesError](err); big {
+			return nil, &problem{status: http.StatusRequestEntityTooLarge, text: "the body is too big"}
+		}
+		return nil, bad("the body cannot be read")
+	}
+	a.kind, err = parseType(r.Header)
+	if len(a.body) == 0 && r.Method == http.MethodPost {
+		err = nil // PROTOCOL.md 5.2: then it does not matter
+	}
+	return a, err
+}
+
+// put creates a stream (PROTOCOL.md 5.1).
+func (s *Server) put(w http.ResponseWriter, r *http.Request, name string, c Client) error {
+	if err := c.may(name, actionPublish); err != nil {
+		return err
+	}
+	if r.Header.Get(headerFork) != "" {
+		return &problem{status: http.StatusNotImplemented, text: "this server does not have forks"}
+	}
+	a, err := s.addition(w, r, c)
+	if err != nil {
+		return err
+	}
+	if a.kind == "" {
+		a.kind = defaultType
+	}
+	l, err := parseLifetime(r.Header)
+	if err != nil {
+		return err
+	}
+	return s.with(r.Context(), name, func(ctx context.Context, x *stream) error {
+		o, err := x.create(ctx, a, l)
+		if err != nil {
+			return err
+		}
+		if o.status == http.StatusCreated {
+			o.header.Set("Location", location(r))
+		}
+		o.write(w)
+		return nil
+	})
+}
+
+// location returns the URL of a request, without its query.
+func location(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host + r.URL.EscapedPath()
+}
+
+// post appends to a stream, or closes it (PROTOCOL.md 5.2, 5.3).
+func (s *Server) post(w http.ResponseWriter, r *http.Request, name string, c Client) error {
+	if err := c.may(name, actionPublish); err != nil {
+		return err
+	}
+	a, err := s.addition(w, r, c)
+	switch {
+	case err != nil:
+		return err
+	case len(a.body) == 0 && !a.close:
+		return bad("there is nothing to append")
+	case len(a.body) > 0 && a.kind == "":
+		return bad("there is no Content-Type")
+	}
+	return s.with(r.Context(), name, func(ctx context.Context, x *stream) error {
+		o, err := x.add(ctx, a)
+		if err != nil {
+			return err
+		}
+		o.write(w)
+		return nil
+	})
+}
+
+// write answers with the outcome.
+func (o *outcome) write(w http.ResponseWriter) {
+	maps.Copy(w.Header(), o.header)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(o.status)
+}
+
+// head describes a stream (PROTOCOL.md 5.5).
+func (s *Server) head(w http.ResponseWriter, r *http.Request, name string, c Client) error {
+	if err := c.may(name, actionHistory, actionSubscribe, actionPublish); err != nil {
+		return err
+	}
+	return s.with(r.Context(), name, func(_ context.Context, x *stream) error {
+		if !x.exists {
+			return errNoStream
+		}
+		o := &outcome{status: http.StatusOK, header: x.head()}
+		o.header.Set("Content-Type", x.contentType())
+		x.rec.header(o.header)
+		o.write(w)
+		return nil
+	})
+}
+
+// delete deletes a stream (PROTOCOL.md 5.4).
+func (s *Server) delete(w http.ResponseWriter, r *http.Request, name string, c Client) error {
+	if err := c.may(name, ActionDelete); err != nil {
+		return err
+	}
+	return s.with(r.Context(), name, func(ctx context.Context, x *stream) error {
+		if err := x.remove(ctx); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+}
+
+// watch notes when a stream ends by itself; the zero time means never.
+func (s *Server) watch(name string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at.IsZero() {
+		delete(s.expires, name)
+		return
+	}
+	s.expires[name] = at
+	if !s.janitor && !s.closed {
+		s.janitor = true
+		s.running.Go(s.clean)
+	}
+}
+
+// clean ends the streams whose time is over, until there are none.
+func (s *Server) clean() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		var over []string
+		s.mu.Lock()
+		now := time.Now()
+		for name, at := range s.expires {
+			if !now.Before(at) {
+				over = append(over, name)
+				delete(s.expires, name)
+			}
+		}
+		if s.janitor = len(s.expires)+len(over) > 0; !s.janitor {
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		for _, name := range over { // another node may know a later end: then it is watched again
+			ctx, cancel := context.WithTimeout(context.Background(), engineTime)
+			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // the next request for it does the same
+			cancel()
+		}
+	}
+}

@@ -1,0 +1,349 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// The tags of publications that are appended to a stream.
+const (
+	tagClosed   = "stream-closed" // "true": the stream ends with this one
+	tagSeq      = "stream-seq"
+	tagProducer = "producer-id"
+	tagEpoch    = "producer-epoch"
+	tagNumber   = "producer-seq"
+)
+
+const (
+	checkEvery   = 256 // publications until the next checkpoint
+	maxProducers = 128 // of one stream that are remembered
+	pageCount    = 512 // publications that are read together
+	recentCount  = 256 // publications that are remembered for live reads
+	recentBytes  = 256 << 10
+)
+
+// stream is what this node knows of a stream. Everything but its first fields is guarded by lock.
+type stream struct {
+	server *Server
+	name   string
+	refs   int           // how many requests use it; the server's lock guards it
+	lock   chan struct{} // has an element while it is locked
+
+	rec      stored
+	exists   bool
+	implicit bool // it exists as a channel only
+	epoch    string
+	top      uint64 // all publications up to this offset are taken in
+	floor    uint64 // those up to this offset are not part of the stream
+	closed   *closing
+	seq      string
+	writers  []producer // those used last at the end
+	unsaved  int        // publications since the checkpoint
+	recent   []*hub.Publication
+	bytes    int           // of recent
+	reach    uint64        // recent has all publications behind this offset
+	changed  chan struct{} // closed when something has changed
+	feed     *feed         // nil without live reads
+}
+
+// enter locks the stream.
+func (s *stream) enter(ctx context.Context) error {
+	select {
+	case s.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave unlocks it.
+func (s *stream) leave() { <-s.lock }
+
+// contentType returns the content type of the stream.
+func (s *stream) contentType() string {
+	if s.implicit {
+		return "application/json"
+	}
+	return s.rec.Type
+}
+
+func (s *stream) kind() kind { return kindOf(s.contentType()) }
+
+// tag returns the mark of the stream's offsets.
+func (s *stream) tag() string { return tagOf(s.epoch, s.rec.ID) }
+
+// end returns the tail: the final offset of a closed stream.
+func (s *stream) end() uint64 {
+	if s.closed != nil {
+		return s.closed.Offset
+	}
+	return max(s.top, s.floor)
+}
+
+// next returns an offset of the stream for the client.
+func (s *stream) next(offset uint64) string { return formatOffset(offset, s.tag()) }
+
+// notify wakes live reads.
+func (s *stream) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// refresh finds out how the stream is. The caller has locked it.
+func (s *stream) refresh(ctx context.Context) error {
+	rec, err := s.server.readRecord(ctx, s.name, s.rec)
+	if err != nil {
+		return err
+	}
+	if rec.exists && !rec.Deleted && rec.expired(time.Now()) {
+		if rec, err = s.bury(ctx, rec); err != nil {
+			return err
+		}
+	}
+	return s.adopt(ctx, rec)
+}
+
+// adopt takes in a record, and what was published since.
+func (s *stream) adopt(ctx context.Context, rec stored) error {
+	if rec.at != s.rec.at || rec.ID != s.rec.ID {
+		if rec.ID != s.rec.ID || !rec.exists || rec.Deleted {
+			s.reset("")
+		}
+		if rec.Closed != nil && s.closed == nil && rec.Closed.Epoch == s.epoch {
+			s.closed = rec.Closed
+		}
+		s.rec = rec
+		s.notify()
+	}
+	s.exists, s.implicit = rec.exists && !rec.Deleted, false
+	if s.exists {
+		s.server.watch(s.name, rec.until())
+		return s.catchUp(ctx)
+	}
+	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
+	if err != nil {
+		return fmt.Errorf("streams: read the channel: %w", err)
+	}
+	if len(page.Publications) == 0 {
+		s.reset(page.Top.Epoch)
+		s.top = page.Top.Offset
+		return nil
+	}
+	s.exists, s.implicit = true, true
+	if s.epoch != page.Top.Epoch { // nothing before matters
+		s.reset(page.Top.Epoch)
+		s.top, s.reach = page.Top.Offset, page.Top.Offset
+	}
+	return s.catchUp(ctx)
+}
+
+// reset forgets everything about the publications.
+func (s *stream) reset(epoch string) {
+	s.epoch, s.top, s.floor, s.closed, s.seq, s.writers, s.unsaved = epoch, 0, 0, nil, "", nil, 0
+	s.recent, s.bytes, s.reach = nil, 0, 0
+}
+
+// catchUp takes in what was published since the last time.
+func (s *stream) catchUp(ctx context.Context) error {
+	before := s.top
+	defer func() {
+		if s.top != before {
+			s.notify()
+		}
+	}()
+	for range 1 << 20 {
+		since := s.since()
+		page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Since: since, Limit: pageCount})
+		switch {
+		case err != nil:
+			return fmt.Errorf("streams: read the channel: %w", err)
+		case page.Top.Epoch != s.epoch:
+			s.begin(page.Top)
+			continue
+		case page.Err != nil: // what is not kept any more is skipped
+			s.skip(s.oldest(ctx, page.Top.Offset))
+			s.recent, s.bytes, s.reach = nil, 0, s.top
+			continue
+		}
+		for _, p := range page.Publications {
+			s.take(p)
+		}
+		if len(page.Publications) == 0 {
+			s.skip(page.Top.Offset)
+		}
+		if s.top >= page.Top.Offset {
+			return s.check(ctx)
+		}
+	}
+	return errors.New("streams: it is published faster than it can be read")
+}
+
+// since returns where to read on; nil means the beginning.
+func (s *stream) since() *hub.Position {
+	if s.epoch == "" {
+		return nil
+	}
+	return &hub.Position{Epoch: s.epoch, Offset: s.top}
+}
+
+// begin starts with an epoch of the channel, as far as the record knows it.
+func (s *stream) begin(top hub.Position) {
+	s.reset(top.Epoch)
+	if s.rec.Epoch == top.Epoch {
+		s.floor = s.rec.Start
+		s.top = s.floor
+	}
+	if c := s.rec.State; c != nil && c.Epoch == top.Epoch && c.Offset <= top.Offset {
+		s.top, s.seq, s.writers = c.Offset, c.Seq, slices.Clone(c.Producers)
+	}
+	s.reach = s.top
+	if c := s.rec.Closed; c != nil {
+		closed := *c
+		if closed.Epoch != top.Epoch { // the messages are lost
+			closed.Offset = top.Offset
+		}
+		s.closed = &closed
+	}
+}
+
+// oldest returns the offset before the first publication that is kept.
+func (s *stream) oldest(ctx context.Context, top uint64) uint64 {
+	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
+	if err != nil || len(page.Publications) == 0 {
+		return top
+	}
+	return page.Publications[0].Offset - 1
+}
+
+// skip goes on to an offset: what is before it has expired, or is not kept.
+func (s *stream) skip(offset uint64) {
+	s.top = max(s.top, offset)
+}
+
+// take takes in the next publication.
+func (s *stream) take(p *hub.Publication) {
+	if p.Offset <= s.top {
+		return
+	}
+	s.top = p.Offset
+	if s.closed != nil && s.top > s.closed.Offset {
+		return // it came too late
+	}
+	s.unsaved++
+	s.recent = append(s.recent, p)
+	s.bytes += len(p.Data)
+	for len(s.recent) > recentCount || s.bytes > recentBytes && len(s.recent) > 1 {
+		s.bytes -= len(s.recent[0].Data)
+		s.reach = s.recent[0].Offset
+		s.recent[0] = nil
+		s.recent = s.recent[1:]
+	}
+	if seq := p.Tags[tagSeq]; seq > s.seq {
+		s.seq = seq
+	}
+	by := producerOf(p)
+	if by != nil {
+		s.writers = slices.DeleteFunc(s.writers, func(w producer) bool { return w.ID == by.ID })
+		if len(s.writers) == maxProducers {
+			s.writers = s.writers[1:]
+		}
+		s.writers = append(s.writers, *by)
+	}
+	if p.Tags[tagClosed] != "" {
+		s.closed = &closing{Epoch: s.epoch, Offset: p.Offset, Producer: by}
+	}
+}
+
+// producerOf returns the producer of a publication, nil if it has none.
+func producerOf(p *hub.Publication) *producer {
+	by := &producer{ID: p.Tags[tagProducer]}
+	var ok1, ok2 bool
+	by.Epoch, ok1 = parseInteger(p.Tags[tagEpoch])
+	by.Seq, ok2 = parseInteger(p.Tags[tagNumber])
+	if by.ID == "" || !ok1 || !ok2 {
+		return nil
+	}
+	return by
+}
+
+// check writes a checkpoint when it is time for one, and the end of the stream if the record does not have it yet.
+func (s *stream) check(ctx context.Context) error {
+	if s.implicit || (s.closed == nil || s.rec.Closed != nil) && s.unsaved < checkEvery {
+		return nil
+	}
+	return s.save(ctx, func(*record) {})
+}
+
+// save writes the record again, after change. Another node may have written it meanwhile: then that one counts, since it knows as
+// much, and the next request looks again.
+func (s *stream) save(ctx context.Context, change func(*record)) error {
+	next := s.rec.record
+	next.State = &checkpoint{Epoch: s.epoch, Offset: s.top, Seq: s.seq, Producers: s.writers}
+	next.Closed = s.closed
+	change(&next)
+	rec, err := s.server.writeRecord(ctx, s.name, s.rec, next)
+	if errors.Is(err, errChanged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.rec, s.unsaved = rec, 0
+	s.server.watch(s.name, rec.until())
+	return nil
+}
+
+// touch notes a read or a write, for the TTL.
+func (s *stream) touch(ctx context.Context) error {
+	now := time.Now()
+	if s.implicit || !s.rec.stale(now) {
+		return nil
+	}
+	return s.save(ctx, func(r *record) { r.Touched = now })
+}
+
+// bury turns the record of a stream that has ended into a tombstone, and drops its messages.
+func (s *stream) bury(ctx context.Context, rec stored) (stored, error) {
+	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{})
+	if err != nil {
+		return rec, fmt.Errorf("streams: read the channel: %w", err)
+	}
+	next := record{Deleted: true, Touched: time.Now()}
+	buried, err := s.server.writeRecord(ctx, s.name, rec, next)
+	if errors.Is(err, errChanged) {
+		return s.server.readRecord(ctx, s.name, rec)
+	}
+	if err != nil {
+		return rec, err
+	}
+	if err := s.server.Hub.Trim(ctx, s.server.App, s.name, page.Top.Offset); err != nil {
+		return rec, fmt.Errorf("streams: drop the messages: %w", err)
+	}
+	return buried, nil
+}
+
+// tags returns the tags of the last publication of a request.
+func (a *addition) tags() map[string]string {
+	t := map[string]string{}
+	if a.close {
+		t[tagClosed] = "true"
+	}
+	if a.seq != "" {
+		t[tagSeq] = a.seq
+	}
+	if a.by != nil {
+		t[tagProducer] = a.by.ID
+		t[tagEpoch] = strconv.FormatInt(a.by.Epoch, 10)
+		t[tagNumber] = strconv.FormatInt(a.by.Seq, 10)
+	}
+	if len(t) == 0 {
+		return nil
+	}
+	return t
+}

@@ -1,0 +1,447 @@
+package streams
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is a server of streams, with a hub of its own.
+type node struct {
+	*Server
+	t      *testing.T
+	client Client
+}
+
+// nodes starts servers whose hubs share an engine.
+func nodes(t *testing.T, count int, o hub.Options) []*node {
+	t.Helper()
+	m := hub.NewMemory()
+	all := make([]*node, count)
+	for i := range all {
+		o.Engine = m.Node()
+		h := hub.New(o)
+		s := &Server{Hub: h, App: "dev"}
+		t.Cleanup(func() {
+			if err := errors.Join(s.Close(), h.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+		all[i] = &node{Server: s, t: t}
+	}
+	return all
+}
+
+// do makes a request without a network. headers are names and values.
+func (n *node) do(method, target, body string, headers ...string) *http.Response {
+	n.t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(bounded.Context(n.t), method, "/"+target, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	n.Serve(w, r, strings.TrimPrefix(r.URL.Path, "/"), n.client)
+	return w.Result()
+}
+
+// must is do, with the status that is expected. It returns the body and the header.
+func (n *node) must(status int, method, target, body string, headers ...string) (string, http.Header) {
+	n.t.Helper()
+	res := n.do(method, target, body, headers...)
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status {
+		n.t.Fatalf("%s %s: %s %q, %v; want %d", method, target, res.Status, text, err, status)
+	}
+	return string(text), res.Header
+}
+
+const (
+	jsonType = "application/json"
+	textType = "text/plain"
+	typ      = "Content-Type"
+)
+
+// What is published in the channel is in the stream, and the reverse, on every node.
+func TestChannelAndStreamAreOne(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
+	a, b := ns[0], ns[1]
+	a.must(201, "PUT", "text", "one ", typ, textType)
+	b.must(201, "PUT", "json", "", typ, jsonType)
+	a.must(201, "PUT", "bytes", "\x00\xff", typ, "application/protobuf")
+	publish := func(channel, data string, binary bool) {
+		t.Helper()
+		if _, err := b.Hub.Publish(t.Context(), "dev", channel, &hub.Publication{Data: []byte(data), Binary: binary}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("text", `"two "`, false)
+	publish("json", `{"a":1}`, false)
+	publish("json", "\x01", true)
+	publish("json", "no JSON", false)
+	publish("bytes", `"text"`, false)
+	publish("bytes", "\xfe", true)
+	a.must(204, "POST", "text", "three", typ, textType)
+	a.must(204, "POST", "json", ` [ [1, 2], "x" ] `, typ, jsonType)
+	for name, want := range map[string]string{
+		"text": "one two three", "json": `[{"a":1},"AQ==","no JSON",[1,2],"x"]`, "bytes": "\x00\xfftext\xfe",
+	} {
+		for i, n := range ns {
+			if got, _ := n.must(200, "GET", name, ""); got != want {
+				t.Errorf("%s on node %d: %q, want %q", name, i, got, want)
+			}
+		}
+	}
+	page, err := b.Hub.History(t.Context(), "dev", "json", hub.HistoryQuery{Limit: -1})
+	if err != nil || len(page.Publications) != 5 || string(page.Publications[3].Data) != "[1,2]" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	page, err = b.Hub.History(t.Context(), "dev", "text", hub.HistoryQuery{Limit: -1})
+	if err != nil || string(page.Publications[2].Data) != `"three"` {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// A channel that was never created as a stream is read as one, and becomes one without a change of its offsets.
+func TestChannelBecomesAStream(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
+	n.must(404, "GET", "c", "")
+	for i := range 3 {
+		if _, err := n.Hub.Publish(t.Context(), "dev", "c", &hub.Publication{Data: fmt.Append(nil, i)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, h := n.must(200, "GET", "c", "")
+	if text != "[0,1,2]" || h.Get(typ) != jsonType {
+		t.Fatalf("%q, %v", text, h)
+	}
+	n.must(409, "PUT", "c", "", typ, textType)
+	n.must(204, "POST", "c", "3", typ, jsonType)
+	n.must(201, "PUT", "c", "[4]", typ, jsonType)
+	if text, _ := n.must(200, "GET", "c?offset="+h.Get(headerNext), ""); text != "[3,4]" {
+		t.Errorf("%q", text)
+	}
+	n.must(204, "DELETE", "c", "")
+	n.must(404, "GET", "c", "")
+}
+
+// Producers, the end of a stream and its deletion are the same on all nodes, and on one that starts later.
+func TestNodesAgree(t *testing.T) {
+	ns := nodes(t, 3, hub.Options{})
+	a, b, late := ns[0], ns[1], ns[2]
+	a.must(201, "PUT", "s", "", typ, textType)
+	produce := func(n *node, status int, epoch, seq string, more ...string) http.Header {
+		t.Helper()
+		_, h := n.must(status, "POST", "s", "x", append([]string{typ, textType, headerProducer, "p", headerEpoch, epoch, headerNumber, seq}, more...)...)
+		return h
+	}
+	produce(a, 200, "0", "0")
+	produce(b, 200, "0", "1")
+	produce(a, 204, "0", "1")
+	if h := produce(b, 409, "0", "3"); h.Get(headerExpected) != "2" || h.Get(headerReceived) != "3" {
+		t.Errorf("%v", h)
+	}
+	for i := range checkEvery { // so that there is a checkpoint
+		a.must(204, "POST", "s", "y", typ, textType, headerSeq, fmt.Sprintf("%04d", i))
+	}
+	produce(b, 200, "1", "0")
+	if h := produce(late, 403, "0", "9"); h.Get(headerEpoch) != "1" {
+		t.Errorf("%v", h)
+	}
+	late.must(409, "POST", "s", "y", typ, textType, headerSeq, "0000")
+	produce(late, 200, "1", "1", headerClosed, "true")
+	produce(a, 204, "1", "1", headerClosed, "true")
+	for i, n := range ns {
+		if _, h := n.must(409, "POST", "s", "z", typ, textType); h.Get(headerClosed) != "true" {
+			t.Errorf("node %d: %v", i, h)
+		}
+		if text, h := n.must(200, "GET", "s", ""); len(text) != checkEvery+4 || h.Get(headerClosed) != "true" {
+			t.Errorf("node %d: %d bytes, %v", i, len(text), h)
+		}
+	}
+	_, h := a.must(200, "HEAD", "s", "")
+	b.must(204, "DELETE", "s", "")
+	for _, n := range ns {
+		n.must(404, "GET", "s", "")
+	}
+	late.must(201, "PUT", "s", "[]", typ, jsonType)
+	a.must(410, "GET", "s?offset="+h.Get(headerNext), "")
+	if text, _ := a.must(200, "GET", "s", ""); text != "[]" {
+		t.Errorf("%q", text)
+	}
+}
+
+// Of what several nodes append concurrently nothing is lost or doubled, and nothing is behind the end.
+func TestConcurrentAppends(t *testing.T) {
+	ns := nodes(t, 3, hub.Options{})
+	ns[0].must(201, "PUT", "s", "", typ, jsonType)
+	const each = 50
+	var wg sync.WaitGroup
+	for i, n := range ns {
+		wg.Go(func() {
+			for j := range each {
+				for {
+					res := n.do("POST", "s", fmt.Sprint(i*each+j), typ, jsonType, headerProducer, fmt.Sprint(i), headerEpoch, "0", headerNumber, fmt.Sprint(j))
+					if res.StatusCode != http.StatusServiceUnavailable {
+						break
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	text, _ := ns[1].must(200, "GET", "s", "")
+	seen := map[string]bool{}
+	for one := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
+		if seen[one] {
+			t.Errorf("%s came twice", one)
+		}
+		seen[one] = true
+	}
+	if len(seen) != len(ns)*each {
+		t.Errorf("%d of %d", len(seen), len(ns)*each)
+	}
+	var closed, late int
+	var mu sync.Mutex
+	for i, n := range ns {
+		wg.Go(func() {
+			res := n.do("POST", "s", `"last"`, typ, jsonType, headerClosed, "true", headerSeq, fmt.Sprint(i))
+			mu.Lock()
+			defer mu.Unlock()
+			switch res.StatusCode {
+			case http.StatusNoContent:
+				closed++
+			case http.StatusConflict:
+				late++
+			}
+		})
+	}
+	wg.Wait()
+	if closed != 1 || late != len(ns)-1 {
+		t.Errorf("%d have closed it, %d came too late", closed, late)
+	}
+}
+
+// What is not kept any more is gone for a reader that was away, and a reader from the beginning gets what there is.
+func TestRetention(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	n, late := ns[0], ns[1]
+	n.History = 5
+	_, h := n.must(201, "PUT", "s", "", typ, jsonType)
+	for i := range 8 {
+		n.must(204, "POST", "s", fmt.Sprint(i), typ, jsonType)
+	}
+	late.must(410, "GET", "s?offset="+h.Get(headerNext), "")
+	if text, _ := late.must(200, "GET", "s?offset=-1", ""); text != "[3,4,5,6,7]" {
+		t.Errorf("%q", text)
+	}
+}
+
+// A body is cut where a message may end, and what is in a stream is read in parts.
+func TestLargeBodies(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 200}}})[0]
+	n.MaxBody = 10_000
+	text := strings.Repeat("aé\"\n\x01", 300)
+	n.must(201, "PUT", "text", text, typ, textType)
+	if got, _ := n.must(200, "GET", "text", ""); got != text {
+		t.Errorf("%d bytes of %d", len(got), len(text))
+	}
+	n.must(201, "PUT", "bytes", text)
+	if got, _ := n.must(200, "GET", "bytes", ""); got != text {
+		t.Errorf("%d bytes of %d", len(got), len(text))
+	}
+	n.must(201, "PUT", "json", "", typ, jsonType)
+	n.must(413, "POST", "json", `"`+strings.Repeat("x", 200)+`"`, typ, jsonType)
+	n.must(413, "POST", "bytes", strings.Repeat("x", 10_001), typ, defaultType)
+	if got, _ := n.must(200, "GET", "json", ""); got != "[]" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A client may do what its rules say.
+func TestDenied(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.must(201, "PUT", "s", "x", typ, textType)
+	for action, requests := range map[string][]string{
+		"publish": {"PUT s", "POST s", "PUT new"}, "history": {"GET s", "GET s?offset=-1&live=sse"},
+		"subscribe": {"GET s?offset=now&live=long-poll"}, "delete": {"DELETE s"},
+	} {
+		n.client.Allow = func(a, _ string) error {
+			if a == action {
+				return errors.New("no")
+			}
+			return nil
+		}
+		for _, request := range requests {
+			method, target, _ := strings.Cut(request, " ")
+			n.must(403, method, target, "x", typ, textType)
+		}
+	}
+	n.client.Allow = func(string, string) error { return errors.New("no") }
+	n.must(403, "HEAD", "s", "")
+	n.client.Allow = nil
+	for _, name := range []string{"", "%23user:x", strings.Repeat("x", hub.MaxChannel+1)} {
+		n.must(404, "PUT", name, "")
+	}
+	n.must(405, "PATCH", "s", "")
+}
+
+// A TTL is counted from the last read or write, and a stream ends without a request, too.
+func TestTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := nodes(t, 1, hub.Options{})[0]
+		n.must(201, "PUT", "s", "x", typ, textType, headerTTL, "60")
+		for range 10 {
+			time.Sleep(55 * time.Second)
+			n.must(200, "GET", "s", "")
+		}
+		for range 2 { // which do not count
+			time.Sleep(30 * time.Second)
+			n.must(200, "HEAD", "s", "")
+		}
+		time.Sleep(30 * time.Second)
+		n.must(404, "HEAD", "s", "")
+		n.must(201, "PUT", "t", "x", typ, textType, headerTTL, "60")
+		time.Sleep(2 * time.Minute)
+		page, err := n.Hub.History(t.Context(), "dev", "t", hub.HistoryQuery{Limit: -1})
+		if err != nil || len(page.Publications) != 0 {
+			t.Errorf("%d messages, %v", len(page.Publications), err)
+		}
+		n.must(201, "PUT", "t", "y", typ, textType)
+		if text, _ := n.must(200, "GET", "t", ""); text != "y" {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// serve serves a node on a port.
+func (n *node) serve() string {
+	s := httptest.NewServer(n.Handler("/"))
+	n.t.Cleanup(func() {
+		n.Close()
+		s.Close()
+	})
+	return s.URL + "/"
+}
+
+// Live reads on one node get what is appended on another, once and in order, and end with the stream.
+func TestLive(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	ns[0].must(201, "PUT", "s", "0", typ, jsonType)
+	url := ns[1].serve()
+	const count, readers = 300, 8
+	var wg sync.WaitGroup
+	for range readers {
+		res := get(t, url+"s?offset=-1&live=sse")
+		wg.Go(func() {
+			defer res.Body.Close()
+			var got []string
+			lines := bufio.NewScanner(res.Body)
+			for lines.Scan() {
+				if data, ok := strings.CutPrefix(lines.Text(), "data:["); ok {
+					got = append(got, strings.Split(strings.TrimSuffix(data, "]"), ",")...)
+				}
+			}
+			if len(got) != count+1 {
+				t.Errorf("%d messages", len(got))
+			}
+			for i, v := range got {
+				if v != fmt.Sprint(i) {
+					t.Errorf("message %d is %s", i, v)
+				}
+			}
+		})
+	}
+	for i := range count {
+		ns[0].must(204, "POST", "s", fmt.Sprint(i+1), typ, jsonType)
+	}
+	ns[0].must(204, "POST", "s", "", headerClosed, "true")
+	wg.Wait()
+	bounded.Until(t, func() bool { return ns[1].Hub.Sizes().Sessions == 0 })
+}
+
+func get(t *testing.T, url string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { http.DefaultTransport.(*http.Transport).CloseIdleConnections() })
+	return res
+}
+
+// A stream that is deleted ends its live reads on all nodes; so does Close; and there are no more than MaxLive.
+func TestLiveEnds(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	ns[1].MaxLive, ns[1].SSE, ns[1].LongPoll = 1, time.Hour, time.Hour
+	url := ns[1].serve()
+	ns[0].must(201, "PUT", "s", "", typ, textType)
+	res := get(t, url+"s?offset=now&live=sse")
+	ns[1].must(503, "GET", "s?offset=now&live=long-poll", "")
+	ns[0].must(204, "DELETE", "s", "")
+	if text, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(text), `"upToDate":true`) {
+		t.Errorf("%q, %v", text, err)
+	}
+	res.Body.Close()
+	ns[0].must(201, "PUT", "s", "", typ, textType)
+	bounded.Until(t, func() bool { ns[1].mu.Lock(); defer ns[1].mu.Unlock(); return ns[1].live == 0 })
+	res = get(t, url+"s?offset=now&live=sse")
+	ns[1].Close()
+	if _, err := io.ReadAll(res.Body); err != nil {
+		t.Error(err)
+	}
+	res.Body.Close()
+	ns[1].must(503, "GET", "s", "")
+}
+
+// A long poll ends with its time, and with what comes meanwhile.
+func TestLongPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := nodes(t, 1, hub.Options{})[0]
+		n.must(201, "PUT", "s", "", typ, textType)
+		_, h := n.must(204, "GET", "s?offset=-1&live=long-poll", "")
+		if h.Get(headerUpToDate) != "true" || h.Get(headerCursor) == "" {
+			t.Errorf("%v", h)
+		}
+		go func() {
+			time.Sleep(time.Second)
+			n.do("POST", "s", "x", typ, textType)
+		}()
+		began := time.Now()
+		if text, _ := n.must(200, "GET", "s?live=long-poll&offset="+h.Get(headerNext), ""); text != "x" || time.Since(began) > 2*time.Second {
+			t.Errorf("%q after %v", text, time.Since(began))
+		}
+	})
+}
+
+// A request whose client has gone, or whose engine does not answer, ends.
+func TestRequestEnds(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.must(201, "PUT", "s", "", typ, textType)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	n.Serve(w, httptest.NewRequestWithContext(ctx, "GET", "/s?offset=now&live=sse", nil), "s", Client{})
+	if w.Code != http.StatusServiceUnavailable {
+		t.Error(w.Code)
+	}
+}
