@@ -146,9 +146,9 @@ func (codec) Publication(string, *hub.Publication, *hub.Publication) (*websocket
 func (codec) Members(string, []hub.Change) ([]*websocket.Prepared, error) { return nil, nil }
 
 // Ended implements [hub.Codec].
-func (codec) Ended(string, hub.Why) (*websocket.Prepared, error) { return sign, nil }
+func (codec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return sign, nil }
 
 // Closing implements [hub.Codec].
-func (codec) Closing(hub.Why) (*websocket.Prepared, websocket.Code, string) {
+func (codec) Closing(hub.EndReason) (*websocket.Prepared, websocket.Code, string) {
 	return nil, websocket.CodeGoingAway, ""
 }

@@ -307,17 +307,17 @@ func TestTTL(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
 		n.must(201, "PUT", "s", "x", typ, textType, headerTTL, "60")
 		for range 10 {
-			time.Sleep(55 * time.Second)
+			time.Sleep(55 * time.Second) //nolint:forbidigo // the clock of a bubble
 			n.must(200, "GET", "s", "")
 		}
 		for range 2 { // which do not count
-			time.Sleep(30 * time.Second)
+			time.Sleep(30 * time.Second) //nolint:forbidigo // the clock of a bubble
 			n.must(200, "HEAD", "s", "")
 		}
-		time.Sleep(30 * time.Second)
+		time.Sleep(30 * time.Second) //nolint:forbidigo // the clock of a bubble
 		n.must(404, "HEAD", "s", "")
 		n.must(201, "PUT", "t", "x", typ, textType, headerTTL, "60")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // the clock of a bubble
 		page, err := n.Hub.History(t.Context(), "dev", "t", hub.HistoryQuery{Limit: -1})
 		if err != nil || len(page.Publications) != 0 {
 			t.Errorf("%d messages, %v", len(page.Publications), err)
@@ -423,7 +423,7 @@ func TestLongPoll(t *testing.T) {
 			t.Errorf("%v", h)
 		}
 		go func() {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // the clock of a bubble
 			n.do("POST", "s", "x", typ, textType)
 		}()
 		began := time.Now()
