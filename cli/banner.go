@@ -46,6 +46,10 @@ func banner(sys *System, server *gateway.Server) {
 			curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), urls[0])
 		}
 	}
+	if app := server.DevApp(); app != nil {
+		row("app", fmt.Sprintf("%s, key %s", app.ID, app.Key))
+		row("secret", app.Secret.Reveal()) // for this user's own servers, on this terminal
+	}
 	if first != "" {
 		exe, _ := os.Executable() // without a path it is called by its name
 		row("try", p.green(fmt.Sprintf("%s dial %s", program(exe, sys.Program), first)))

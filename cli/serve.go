@@ -22,6 +22,7 @@ type serveFlags struct {
 	origins []string
 	admin   string
 	log     choice
+	hub     hubFlags
 
 	given func(flag string) bool // whether it stands on the command line
 }
@@ -44,6 +45,9 @@ a free one. One that begins with http:// is served without TLS, whatever --tls s
 The first start makes a certificate authority for this user and a certificate for
 localhost. "handfast dial" trusts that by itself; a browser asks once. Pages of other
 sites may not connect unless --origin names them.
+
+Channels belong to an application. Without a file that is "dev", with a secret that the first
+start makes and keeps; --app names others, and the first of them has the channels at /channels.
 
 With --config the file says what is served, who may connect and how much; "handfast
 config doc" tells what can stand in it. It has to name the endpoints, and there is no page
@@ -78,6 +82,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 		"a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", "",
 		"`host:port` of the admin listener, such as 127.0.0.1:9090: /readyz, /metrics, /connections, /handshakes")
+	f.hub.register(cmd)
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
 		"listen": {"localhost:8443", "127.0.0.1:0", ":8443", "http://127.0.0.1:9000"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
@@ -107,6 +112,9 @@ func (f *serveFlags) check() error {
 		if err := checkListen("--admin", f.admin); err != nil {
 			return err
 		}
+	}
+	if err := f.hub.check(); err != nil {
+		return err
 	}
 	files := f.tls.value == "files"
 	switch {

@@ -37,6 +37,7 @@ func openToAll() *Config {
 	ch.Name, ch.Path = "channels", "/channels"
 	set := &Channels{}
 	tree.SetDefaults(set)
+	c.Apps = []App{{ID: DevApp}}
 	ch.Target = Target{Kind: "channels", Settings: set}
 	ch.Auth, ch.Rules = []AuthRef{{Name: Anonymous}}, []Rule{{Do: "allow"}}
 	var all Namespace
@@ -57,6 +58,7 @@ func (c *Config) derive() {
 			e.Name = e.Path
 		}
 	}
+	c.deriveApps()
 	c.Hub.derive()
 	if c.Store == (Store{}) {
 		c.Store.Memory = &MemoryStore{}

@@ -35,6 +35,10 @@ type Config struct {
 	// without a file has a default, an echo at /echo and channels at /channels, both for everybody.
 	Endpoints []Endpoint `yaml:"endpoints"`
 
+	// The applications whose channels are served. An endpoint with channels belongs to one of them, or to all. Only a server
+	// without a file has a default: the application dev.
+	Apps []App `yaml:"apps"`
+
 	// The rules of channels, for endpoints that have them.
 	Hub Hub `yaml:"hub"`
 

@@ -2,13 +2,16 @@ package config
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
 // Hub is the rules of channels, for all endpoints that have channels.
 type Hub struct {
+	// What connects the nodes, and keeps what channels keep. A word alone is an engine with its defaults: "engine: memory".
+	// Empty: memory.
+	Engine Engine `yaml:"engine"`
+
 	// How many channels one connection may subscribe to.
 	MaxSubscriptions int `yaml:"max_subscriptions" default:"128" min:"1"`
 
@@ -69,14 +72,9 @@ func (k *checker) namespaces(all []Namespace) {
 	}
 }
 
-func (k *checker) channels(c *Channels, path string) {
-	if c.App == "" || strings.Contains(c.App, "/") {
-		k.Wrong(path+".app", tree.Quote(c.App)+" cannot be an application", "a name without a slash")
-	}
-}
-
-// derive adds the rules of all channels if there are none.
+// derive adds the rules of all channels if there are none, and the engine.
 func (h *Hub) derive() {
+	h.Engine.derive()
 	if len(h.Namespaces) == 0 {
 		var n Namespace
 		tree.SetDefaults(&n)

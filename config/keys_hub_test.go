@@ -7,21 +7,56 @@ import (
 
 func TestHub(t *testing.T) {
 	const endpoint = "endpoints: [{path: /x, target: %, auth: [anonymous]}]\n"
-	for _, tt := range []struct{ target, hub, want string }{
-		{"channels", "", ""},
-		{"{channels: {app: shop}}", "hub: {namespaces: [{prefix: 'a:', rate: 3}, {prefix: 'b:'}]}", ""},
-		{"{channels: {app: a/b}}", "", `endpoints[0].target.channels.app: "a/b" cannot be an application`},
-		{"{channels: {app: ''}}", "", `endpoints[0].target.channels.app`},
-		{"channels", "hub: {namespaces: [{prefix: a}, {prefix: a}]}", `hub.namespaces[1].prefix: hub.namespaces[0] has the prefix "a", too`},
-		{"channels", "hub: {namespaces: [{burst: 3}]}", "hub.namespaces[0].burst: there is no rate"},
-		{"channels", "hub: {namespaces: [{slow: never}]}", "hub.namespaces[0].slow"},
+	const apps = "apps: [{id: shop, secret: s}, {id: other, key: k, secret: s}]\n"
+	for _, tt := range []struct{ target, rest, want string }{
+		{"channels", apps, ""},
+		{"channels", "", "f.yaml:1:32: endpoints[0].target.channels.app: there are no applications; expected apps"},
+		{"{channels: {app: dev}}", "", "endpoints[0].target.channels.app: there are no applications"},
+		{"{channels: {app: shop}}", apps + "hub: {engine: memory, namespaces: [{prefix: 'a:', rate: 3}, {prefix: 'b:'}]}", ""},
+		{"{channels: {app: shp}}", apps, `f.yaml:1:49: endpoints[0].target.channels.app: "shp" is not an application under apps; did you mean shop?`},
+		{"channels", apps + "hub: {namespaces: [{prefix: a}, {prefix: a}]}", `hub.namespaces[1].prefix: hub.namespaces[0] has the prefix "a", too`},
+		{"channels", apps + "hub: {namespaces: [{burst: 3}]}", "hub.namespaces[0].burst: there is no rate"},
+		{"channels", apps + "hub: {namespaces: [{slow: never}]}", "hub.namespaces[0].slow"},
+		{"channels", apps + "hub: {engine: memry}", `f.yaml:3:15: hub.engine: "memry" is not one of its kinds; did you mean memory?`},
+		{"channels", apps + "hub: {engine: {memory: {size: 3}}}", "hub.engine.memory.size: there is no such key"},
 	} {
-		c, err := Parse("f.yaml", []byte(strings.Replace(endpoint, "%", tt.target, 1)+tt.hub))
+		c, err := Parse("f.yaml", []byte(strings.Replace(endpoint, "%", tt.target, 1)+tt.rest))
 		switch {
 		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
-			t.Errorf("%s, %s: %v, want %s", tt.target, tt.hub, err, tt.want)
-		case err == nil && (len(c.Hub.Namespaces) == 0 || c.Hub.Namespaces[0].History != 100 || c.Hub.Namespaces[0].Burst != c.Hub.Namespaces[0].Rate):
+			t.Errorf("%s, %s: %v, want %s", tt.target, tt.rest, err, tt.want)
+		case err == nil && (len(c.Hub.Namespaces) == 0 || c.Hub.Namespaces[0].History != 100 || c.Hub.Namespaces[0].Burst != c.Hub.Namespaces[0].Rate ||
+			c.Hub.Engine.Kind != "memory" || c.Endpoints[0].Target.Settings.(*Channels).App != "shop"):
 			t.Errorf("%+v", c.Hub)
+		}
+	}
+}
+
+// Applications differ in their IDs and keys, and each has a secret that is not shown.
+func TestApps(t *testing.T) {
+	const endpoint = "endpoints: [{path: /x, target: channels, auth: [anonymous]}]\n"
+	for _, tt := range []struct{ apps, want string }{
+		{"[{id: shop, key: k1, secret: hunter2}, {id: '12.a-B_', secret: hunter2}]", ""},
+		{"[{id: dev}, {id: x, secret: hunter2}]", ""}, // which gets a secret when the server starts
+		{"[{id: a, secret: hunter2}, {id: a, key: k, secret: hunter2}]", `f.yaml:2:39: apps[1].id: apps[0] has the id "a", too`},
+		{"[{id: a, key: k, secret: hunter2}, {id: b, key: k, secret: hunter2}]", `f.yaml:2:55: apps[1].key: apps[0] has the key "k", too`},
+		{"[{id: a, secret: hunter2}, {id: b, key: a, secret: hunter2}]", `apps[1].key: apps[0] has the key "a", too`},
+		{"[{id: a/b, secret: hunter2}]", `f.yaml:2:13: apps[0].id: "a/b" cannot be in a path; expected letters, digits, -, _ and .`},
+		{"[{id: '..', secret: hunter2}]", `apps[0].id: ".." cannot be in a path`},
+		{"[{id: a, key: 'a b', secret: hunter2}]", `apps[0].key: "a b" cannot be in a path`},
+		{"[{id: a}]", "f.yaml:2:8: apps[0].secret: required; expected a secret"},
+		{"[{id: a, secret: ''}]", "apps[0].secret: required"},
+		{"[{key: a, secret: hunter2}]", "f.yaml:2:8: apps[0].id: required"},
+		{"[{id: a, secret: [hunter2]}]", "apps[0].secret: "},
+		{"[]", "there are no applications"},
+	} {
+		c, err := Parse("f.yaml", []byte(endpoint+"apps: "+tt.apps+"\n"))
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: %v, want %s", tt.apps, err, tt.want)
+		case err != nil && strings.Contains(err.Error(), "hunter2"):
+			t.Errorf("%v", err)
+		case err == nil && (c.Apps[0].Key == "" || c.Apps[1].Key != c.Apps[1].ID || strings.Contains(c.YAML(), "hunter2")):
+			t.Errorf("%+v\n%s", c.Apps, c.YAML())
 		}
 	}
 }

@@ -49,8 +49,10 @@ func (k *checker) meaning() {
 			k.logout(x)
 		case *[]Endpoint:
 			k.endpoints()
-		case *Channels:
-			k.channels(x, path)
+		case *[]App:
+			k.apps(*x)
+		case *Target:
+			k.appOf(x, path)
 		case *[]Namespace:
 			k.namespaces(*x)
 		case *Rule:

@@ -14,7 +14,7 @@ import (
 
 // The comments on the keys are in the binary as they are in the source.
 //
-//go:embed keys*.go target*.go
+//go:embed keys*.go target*.go engine*.go
 var sources embed.FS
 
 var comments = sync.OnceValue(func() tree.Comments {

@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,18 +21,26 @@ import (
 
 // sharedHub is the hub that all targets of a server share. It begins with the first of them and ends with the server.
 type sharedHub struct {
-	mu  sync.Mutex
-	hub *hub.Hub
+	mu     sync.Mutex
+	hub    *hub.Hub
+	engine hub.Engine
 }
 
 // open returns the hub.
-func (s *sharedHub) open(cfg config.Hub) *hub.Hub {
+func (s *sharedHub) open(cfg *config.Config, log *slog.Logger) (*hub.Hub, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hub == nil {
-		s.hub = hub.New(hubOptions(cfg))
+	if s.hub != nil {
+		return s.hub, nil
 	}
-	return s.hub
+	engine, err := newEngine(cfg.Hub.Engine, log)
+	if err != nil {
+		return nil, cfg.Problem("hub.engine", err.Error(), "")
+	}
+	o := hubOptions(cfg.Hub)
+	o.Engine, s.engine = engine, engine
+	s.hub = hub.New(o)
+	return s.hub, nil
 }
 
 // close ends the hub. No connection is left.
@@ -39,7 +50,11 @@ func (s *sharedHub) close(rec *recorder) {
 	if s.hub == nil {
 		return
 	}
-	if err := s.hub.Close(); err != nil {
+	err := s.hub.Close()
+	if c, ok := s.engine.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
+	if err != nil {
 		rec.log.Warn(observe.EventTarget, observe.KeyError, err)
 	}
 }
@@ -62,13 +77,14 @@ var slowPolicies = map[string]hub.SlowPolicy{
 	"refill": hub.SlowRefill, "drop": hub.SlowDrop, "latest": hub.SlowLatest, "close": hub.SlowClose,
 }
 
-// newTarget makes the target channels.
-func (s *sharedHub) newTarget(cfg *config.Config, i int) (Target, error) {
-	t := &channelsTarget{channels.Server{Hub: s.open(cfg.Hub), App: "dev"}}
-	if set, ok := cfg.Endpoints[i].Target.Settings.(*config.Channels); ok {
-		t.server.App, t.server.CommandsPerSecond = set.App, set.CommandsPerSecond
+// newChannels makes the target channels.
+func (s *Server) newChannels(cfg *config.Config, i int) (Target, error) {
+	h, err := s.hub.open(cfg, s.rec.log)
+	if err != nil {
+		return nil, err
 	}
-	return t, nil
+	set := cfg.Endpoints[i].Target.Settings.(*config.Channels)
+	return &channelsTarget{channels.Server{Hub: h, App: set.App, CommandsPerSecond: set.CommandsPerSecond}}, nil
 }
 
 // channelsTarget is the target that speaks handfast.v1.json.

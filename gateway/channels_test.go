@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/channels/wire"
-	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
@@ -44,9 +43,7 @@ func wants(t *testing.T, got string, parts ...string) {
 
 // A server without a file has channels for everybody, with history and members.
 func TestChannelsByDefault(t *testing.T) {
-	cfg := config.Default()
-	cfg.Listen = plainConfig("127.0.0.1:0").Listen
-	r := run(t, cfg)
+	r := run(t, plainConfig("127.0.0.1:0"))
 	a := r.open(t, "/channels", &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 	if got := a.Handshake().Subprotocol; got != wire.Subprotocol {
 		t.Errorf("subprotocol %q", got)
@@ -81,6 +78,7 @@ func TestChannelsRules(t *testing.T) {
 	    - {actions: [history], when: '"admin" in claims.roles', do: allow}
 	- {name: closed, path: /closed, target: channels, auth: [anonymous]}
 	- {name: apart, path: /apart, target: {channels: {app: other}}, auth: [anonymous], rules: [{do: allow}]}
+apps: [{id: main, secret: a}, {id: other, secret: b}]
 `, key))
 	ann := r.open(t, "/rooms", as(token("ann", time.Hour, map[string]any{"roles": []string{"admin"}})))
 	wants(t, heard(t, ann), `"user":"ann"`, `"expires_in":`)
@@ -106,6 +104,7 @@ func TestChannelsRenewal(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users], expiry: {warn: 1h},
 	   rules: [{do: allow, actions: [connect, subscribe]}, {do: allow, when: '"writer" in (claims.roles ?? [])'}]}
+apps: [{id: main, secret: a}]
 `, key))
 	c := r.open(t, "/rooms", as(token("ann", time.Minute, map[string]any{"jti": "first"})))
 	heard(t, c)
@@ -143,7 +142,7 @@ func TestChannelsRenewal(t *testing.T) {
 // A reload keeps the channels and those who are in them.
 func TestChannelsReload(t *testing.T) {
 	const text = "endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}], max_message: %dKiB}]\n" +
-		"hub: {namespaces: [{history: %d}]}\n"
+		"hub: {namespaces: [{history: %d}]}\napps: [{id: main, secret: a}]\n"
 	r := run(t, parse(t, fmt.Sprintf(text, 64, 5)))
 	c := r.open(t, "/rooms", nil)
 	heard(t, c)

@@ -42,6 +42,7 @@ type Server struct {
 	admin *adminListener // nil: there is none
 	store store
 	hub   sharedHub
+	dev   devSecret
 
 	site  atomic.Pointer[site]
 	ready atomic.Bool
@@ -79,7 +80,7 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
 	s.in = newEntrance(s.rec, s.adm, cfg.HTTP)
-	err := s.open(ctx, cfg, opts, targets)
+	err := s.open(ctx, s.dev.fill(cfg, s.rec), opts, targets)
 	if err != nil {
 		s.Close()
 		s.finish()

@@ -45,9 +45,13 @@ func secret(text string) string {
 	return text
 }
 
+// devTestSecret is the secret of the application dev: without it, a server would make one in this user's state directory.
+const devTestSecret = "of the application dev"
+
 // plainConfig is the default configuration on other addresses, without TLS.
 func plainConfig(addrs ...string) *config.Config {
 	cfg := config.Default()
+	cfg.Apps[0].Secret = config.NewSecret(devTestSecret)
 	listen := cfg.Listen[0]
 	listen.TLS = config.TLS{Mode: config.TLSOff, ClientAuth: config.ClientAuthOff}
 	cfg.Listen = nil

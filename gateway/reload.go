@@ -30,6 +30,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if s.finished || s.alive.Err() != nil || s.running && !s.ready.Load() {
 		return errStopping
 	}
+	cfg = s.dev.fill(cfg, s.rec)
 	next, err := s.build.newSite(cfg, old)
 	if err == nil {
 		if err = s.in.bind(ctx, next); err != nil {

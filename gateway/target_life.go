@@ -3,21 +3,22 @@ package gateway
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/observe"
 )
 
-// newTarget makes the target of endpoint i of a configuration. Of the endpoint it may use the name, the path and the
-// target's own settings: a reload that changes anything else keeps the target.
+// newTarget makes the target of endpoint i of a configuration. It may use the applications, each of which has its secret, and
+// of the endpoint the name, the path and the target's own settings: a reload that changes anything else keeps the target.
 type newTarget func(cfg *config.Config, i int) (Target, error)
 
 // targets returns the targets that there are, by their key in the configuration.
 func (s *Server) targets() map[string]newTarget {
 	return map[string]newTarget{
 		"echo":     func(*config.Config, int) (Target, error) { return echo{}, nil },
-		"channels": s.hub.newTarget,
+		"channels": s.newChannels,
 	}
 }
 
@@ -25,8 +26,9 @@ func (s *Server) targets() map[string]newTarget {
 // closes it.
 type liveTarget struct {
 	Target
-	of  config.Endpoint // that it was made for
-	rec *recorder
+	of   config.Endpoint // that it was made for
+	apps []config.App    // the same
+	rec  *recorder
 
 	mu    sync.Mutex
 	users int // 0: it is closed
@@ -38,7 +40,7 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	if old != nil {
 		for _, e := range old.endpoints {
-			if e.target.serves(cfg) && e.target.hold() {
+			if e.target.serves(cfg, n.cfg.Apps) && e.target.hold() {
 				return e.target, nil
 			}
 		}
@@ -51,12 +53,12 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &liveTarget{Target: t, of: cfg, rec: b.rec, users: 1}, nil
+	return &liveTarget{Target: t, of: cfg, apps: n.cfg.Apps, rec: b.rec, users: 1}, nil
 }
 
 // serves reports whether t is what an endpoint of these settings needs.
-func (t *liveTarget) serves(cfg config.Endpoint) bool {
-	return t.of.Name == cfg.Name && t.of.Path == cfg.Path && reflect.DeepEqual(t.of.Target, cfg.Target)
+func (t *liveTarget) serves(cfg config.Endpoint, apps []config.App) bool {
+	return slices.Equal(t.apps, apps) && t.of.Name == cfg.Name && t.of.Path == cfg.Path && reflect.DeepEqual(t.of.Target, cfg.Target)
 }
 
 // hold adds a user. It returns false when the target is closed.

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/config"
+)
+
+// hubFlags is what the command line of a server says about channels.
+type hubFlags struct {
+	apps   []string
+	engine choice
+}
+
+// register adds the flags to a command.
+func (f *hubFlags) register(cmd *cobra.Command) {
+	f.engine = choice{"memory", config.Engines()}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.apps, "app", nil,
+		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE; may be repeated; it replaces the application dev")
+	flags.Var(&f.engine, "engine", "what connects the nodes and keeps what channels keep")
+	complete(cmd, map[string][]string{"app": {}, "engine": f.engine.allowed})
+}
+
+// check makes sure that the flags make sense. An error does not show a secret.
+func (f *hubFlags) check() error {
+	for _, text := range f.apps {
+		if len(f.app(text)) == 0 {
+			id, _, ok := strings.Cut(text, ":")
+			if !ok {
+				id = "" // it may be a secret alone
+			}
+			return usagef("write ID:KEY:SECRET, or ID:KEY:@FILE to read the secret from a file", "--app %s: not an application",
+				strconv.Quote(id+":..."))
+		}
+	}
+	return nil
+}
+
+// app returns an application as the configuration has it; nil when something is missing.
+func (f *hubFlags) app(text string) map[string]string {
+	id, rest, _ := strings.Cut(text, ":")
+	key, secret, _ := strings.Cut(rest, ":")
+	if id == "" || key == "" || secret == "" || secret == "@" {
+		return nil
+	}
+	if file, ok := strings.CutPrefix(secret, "@"); ok {
+		return map[string]string{"id": id, "key": key, "secret_file": file}
+	}
+	return map[string]string{"id": id, "key": key, "secret": secret}
+}
+
+// settings gives set what the flags say.
+func (f *hubFlags) settings(given func(flag string) bool, set func(flag, path string, value any) error) (errs []error) {
+	if given("app") {
+		var all []map[string]string
+		for _, text := range f.apps {
+			all = append(all, f.app(text))
+		}
+		errs = append(errs, set("app", "apps", all))
+	}
+	if given("engine") {
+		errs = append(errs, set("engine", "hub.engine", f.engine.value))
+	}
+	return errs
+}

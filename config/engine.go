@@ -1,0 +1,41 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// Engine carries messages between the nodes of a cluster, and keeps what channels keep.
+type Engine struct {
+	Kind     string // "memory"
+	Settings any    // a pointer to the settings of that kind, such as *MemoryEngine
+}
+
+// engines are the kinds that there are. A kind and its keys are in one file, engine_NAME.go, which registers them when the
+// program starts.
+var engines []tree.Kind
+
+// registerEngine adds a kind of engine, whose settings are an S. The comment on S is the documentation of its key.
+func registerEngine[S any](key string) {
+	engines = append(engines, tree.Kind{Key: key, Settings: reflect.TypeFor[S]()})
+}
+
+// Kinds returns the kinds that there are.
+func (Engine) Kinds() []tree.Kind { return engines }
+
+// Engines returns the names of the kinds that there are, memory first.
+func Engines() []string {
+	var names []string
+	for _, k := range engines {
+		names = append(names, k.Key)
+	}
+	return names
+}
+
+// derive chooses the engine in memory if none is given.
+func (e *Engine) derive() {
+	if e.Kind == "" {
+		*e = Engine{Kind: "memory", Settings: &MemoryEngine{}}
+	}
+}

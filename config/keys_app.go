@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// DevApp is the ID and the key of the application of a server without a file.
+const DevApp = "dev"
+
+// App is an application: a set of channels, and the servers that may publish to them and sign for its users.
+type App struct {
+	// What it is called in paths, such as /apps/{id}/events: letters, digits, -, _ and .
+	ID string `yaml:"id" id:"true" required:"true" example:"shop"`
+
+	// What its clients connect with; it is no secret. Empty: the id.
+	Key string `yaml:"key" example:"278d425bdf160c739803"`
+
+	// What its servers sign requests and tokens with. Required, except of the application "dev": the first start makes a
+	// secret for that one and keeps it in the state directory of the user, for the owner alone.
+	Secret Secret `yaml:"secret"`
+}
+
+// apps checks that no two applications have the same name, and that each has a secret.
+func (k *checker) apps(all []App) {
+	ids, keys := map[string]int{}, map[string]int{}
+	for i, a := range all {
+		p := fmt.Sprintf("apps[%d]", i)
+		for _, name := range []struct {
+			key, value string
+			seen       map[string]int
+		}{{"id", a.ID, ids}, {"key", a.Key, keys}} {
+			if name.value == "" || k.Failed(p+".id") {
+				continue
+			}
+			if !validSegment(name.value) {
+				k.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be in a path", "letters, digits, -, _ and ., 64 at most")
+			} else if first, ok := name.seen[name.value]; ok {
+				k.Wrong(p+"."+name.key, fmt.Sprintf("apps[%d] has the %s %s, too", first, name.key, tree.Quote(name.value)), "one of its own")
+			}
+			name.seen[name.value] = i
+		}
+		if a.Secret.Empty() && a.ID != DevApp {
+			k.Wrong(p+".secret", "required", tree.Expected[Secret]())
+		}
+	}
+}
+
+// validSegment reports whether a name can be a part of a path as it is.
+func validSegment(name string) bool {
+	if len(name) > 64 || name == "." || name == ".." {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if c != '-' && c != '_' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// oneApp is implemented by the settings of targets that serve one application. Empty, it is the first one.
+type oneApp interface{ app() *string }
+
+// appOf checks that the application of a target is one that there is.
+func (k *checker) appOf(t *Target, path string) {
+	one, ok := t.Settings.(oneApp)
+	if !ok {
+		return
+	}
+	known := map[string]bool{}
+	for _, a := range k.c.Apps {
+		known[a.ID] = true
+	}
+	path = tree.Join(tree.Join(path, t.Kind), "app")
+	switch id := *one.app(); {
+	case known[id] || k.Failed("apps"):
+	case len(known) == 0:
+		k.Wrong(path, "there are no applications", "apps, with one at least")
+	default:
+		k.Unknown(path, tree.Quote(id)+" is not an application under apps", id, slices.Sorted(maps.Keys(known)))
+	}
+}
+
+// deriveApps fills in the keys of applications, and the applications of targets.
+func (c *Config) deriveApps() {
+	for i := range c.Apps {
+		if a := &c.Apps[i]; a.Key == "" {
+			a.Key = a.ID
+		}
+	}
+	for i := range c.Endpoints {
+		if one, ok := c.Endpoints[i].Target.Settings.(oneApp); ok && *one.app() == "" && len(c.Apps) > 0 {
+			*one.app() = c.Apps[0].ID
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package gateway
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/statedir"
+	"github.com/handfast/handfast/observe"
+)
+
+// devSecretFile is the file in the state directory with the secret of the application [config.DevApp].
+const devSecretFile = "app-dev.secret"
+
+// devSecret is the secret of the application [config.DevApp] when the configuration has none. It stays the same for the life
+// of a server.
+type devSecret struct {
+	once sync.Once
+	text config.Secret
+}
+
+// fill returns cfg with the secret in it. One that cannot be kept is good until the server ends.
+func (d *devSecret) fill(cfg *config.Config, rec *recorder) *config.Config {
+	i := slices.IndexFunc(cfg.Apps, isDev)
+	if i < 0 {
+		return cfg
+	}
+	d.once.Do(func() {
+		text, err := statedir.Secret(devSecretFile)
+		if err != nil {
+			text = statedir.NewSecret()
+			rec.log.Warn(observe.EventSecret, observe.KeyError, err, observe.KeyHint, "the next start makes another one")
+		}
+		d.text = config.NewSecret(text)
+	})
+	filled := *cfg
+	filled.Apps = slices.Clone(cfg.Apps)
+	filled.Apps[i].Secret = d.text
+	return &filled
+}
+
+func isDev(a config.App) bool { return a.ID == config.DevApp && a.Secret.Empty() }
+
+// DevApp returns the application whose secret the server has made itself; nil when there is none.
+func (s *Server) DevApp() *config.App {
+	for _, a := range s.site.Load().cfg.Apps {
+		if a.ID == config.DevApp && a.Secret == s.dev.text {
+			return &a
+		}
+	}
+	return nil
+}

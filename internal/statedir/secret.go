@@ -1,0 +1,81 @@
+package statedir
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// NewSecret returns 192 random bits as 48 hexadecimal digits.
+func NewSecret() string {
+	var b [24]byte
+	rand.Read(b[:]) //nolint:errcheck // it never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Secret returns the secret in a file of [Dir], which the first caller makes for its owner alone. Several processes may do
+// that at the same time: all of them get the same secret. An error names the file and says what to do.
+func Secret(name string) (string, error) {
+	dir, err := Dir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	secret, err := readSecret(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
+	}
+	if err := makeSecret(dir, path); err != nil {
+		return "", err
+	}
+	return readSecret(path)
+}
+
+// readSecret reads a secret, unless others may have done so.
+func readSecret(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("others may read the secret in %s: remove that file, and another one is made", path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(b))
+	if len(secret) != len(NewSecret()) {
+		return "", fmt.Errorf("%s does not hold a secret: remove that file, and another one is made", path)
+	}
+	return secret, nil
+}
+
+// makeSecret makes the file of a secret, whole: the link fails when another process was faster, whose secret is then the one.
+func makeSecret(dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".secret-*") // its mode is 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // the link stays
+	_, err = f.WriteString(NewSecret() + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
