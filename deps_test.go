@@ -88,6 +88,8 @@ var rules = []rule{
 		test: []string{"internal/bounded"}},
 	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "websocket"}, test: []string{"internal/bounded"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},
+	{pkg: "pusher", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "websocket"},
+		test: []string{"internal/bounded"}},
 	{pkg: "client", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "websocket", "websocket/reconnect"},
 		test: []string{"channels", "hub", "internal/bounded"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},

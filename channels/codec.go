@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"strings"
 	"time"
 
 	"github.com/handfast/handfast/channels/wire"
@@ -13,6 +14,9 @@ type codec struct{}
 
 // Publication implements [hub.Codec].
 func (codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prepared, error) {
+	if strings.HasPrefix(p.Event, hub.InternalPrefix) {
+		return nil, nil
+	}
 	m := message(p)
 	m.Channel = channel
 	return prepare(&m)

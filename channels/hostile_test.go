@@ -235,3 +235,10 @@ func TestReasons(t *testing.T) {
 		}
 	}
 }
+
+// The messages of another protocol are left out.
+func TestMessagesOfAnotherProtocol(t *testing.T) {
+	if m, err := (codec{}).Publication("chat", &hub.Publication{Event: hub.InternalPrefix + "x"}, nil); m != nil || err != nil {
+		t.Errorf("%v, %v", m, err)
+	}
+}

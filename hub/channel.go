@@ -208,7 +208,7 @@ type round struct {
 	occupied []Occupied
 }
 
-func (h *Hub) newRound() *round {
+func newRound(h *Hub) *round {
 	r := &round{h: h, now: time.Now(), lease: h.currentLease()}
 	r.again = h.reported != r.lease
 	return r

@@ -226,7 +226,7 @@ func (h *Hub) keepProbing(p Probe) {
 // channels have subscribers.
 func (h *Hub) housekeeping() {
 	for h.sleep(houseKeep) {
-		r := h.newRound()
+		r := newRound(h)
 		h.channels.each(r.look)
 		r.report()
 		for len(r.idle) > 0 {

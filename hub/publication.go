@@ -75,6 +75,10 @@ func SplitChannel(channel string) (app, name string) {
 	return app, name
 }
 
+// InternalPrefix begins the names of events that one protocol sends to its own clients. They are no part of the stream, and the
+// codecs of other protocols leave them out.
+const InternalPrefix = "pusher_internal:"
+
 // userPrefix begins the names of channels that belong to one user.
 const userPrefix = "#user:"
 

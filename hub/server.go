@@ -148,7 +148,7 @@ func (h *Hub) Snapshot(ctx context.Context, app, channel, cursor string, limit i
 	return h.keyed.Snapshot(ctx, ChannelOf(app, channel), cursor, limit)
 }
 
-// Occupied returns a page of the channels of an application that have subscribers, by their names. See [Occupancy].
+// Occupied returns a page of the channels of an application that have subscribers, by their names. See [Hub.Subscribers].
 func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int) (cs []Occupied, more bool, err error) {
 	if h.occupancy == nil {
 		return nil, false, ErrUnsupported
@@ -157,6 +157,9 @@ func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int
 		after = ChannelOf(app, after)
 	}
 	cs, more, err = h.occupancy.Occupied(ctx, ChannelOf(app, prefix), after, limit)
+	if err == nil {
+		cs, more = correctPage(h, cs, more, ChannelOf(app, prefix), after, limit)
+	}
 	for i := range cs {
 		_, cs[i].Channel = SplitChannel(cs[i].Channel)
 	}

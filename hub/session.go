@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"sync"
@@ -300,14 +301,14 @@ func (s *Session) permit(action, channel string) error {
 }
 
 // Publish publishes p in a channel for the client: as far as Allow, the rate and the size permit it. Client, User and Info
-// are set. p must not be modified any more. See [Hub.Publish].
+// are set; a member of the channel publishes as the user that it is there. p must not be modified any more. See [Hub.Publish].
 func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o *PublishOptions) (Published, error) {
 	if err := s.permit(ActionPublish, channel); err != nil {
 		return Published{}, err
 	}
 	ns := s.hub.namespaceOf(s.client.App, channel)
 	s.mu.Lock()
-	p.Client, p.User, p.Info = s.client.ID, s.client.User, s.client.Data
+	p.Client, p.User, p.Info = s.client.ID, s.memberIn(channel), s.client.Data
 	left := s.left
 	within, _ := s.rate.Allow(time.Now(), float64(ns.Rate), ns.Burst)
 	s.mu.Unlock()
@@ -323,6 +324,17 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 		ns.rejected.Add(1)
 	}
 	return done, err
+}
+
+// memberIn returns who the session is in a channel. The caller holds mu.
+func (s *Session) memberIn(channel string) string {
+	x := s.find(ChannelOf(s.client.App, channel))
+	if x == nil || x.flags&isMember == 0 {
+		return s.client.User
+	}
+	x.ch.mu.Lock()
+	defer x.ch.mu.Unlock()
+	return cmp.Or(x.ch.roster.ops.here[s.client.ID].User, s.client.User)
 }
 
 // History reads the history of a channel, as far as Allow permits it.

@@ -1,0 +1,63 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// Subscribers returns how many subscribers a channel has on all nodes: exactly as it is now on this one, and as last reported on the
+// others, which do so every second. See Occupancy.
+func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error) {
+	if err := checkName(channel); err != nil {
+		return 0, err
+	}
+	if h.occupancy == nil {
+		return 0, ErrUnsupported
+	}
+	name := ChannelOf(app, channel)
+	cs, _, err := h.occupancy.Occupied(ctx, name, "", 1) // the channel's name is the first that begins with it
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	if len(cs) > 0 && cs[0].Channel == name {
+		n = cs[0].Subscribers
+	}
+	if ch := h.channels.lookup(name); ch != nil {
+		n = ch.correct(n)
+	}
+	return n, nil
+}
+
+// correct returns how many subscribers there are on all nodes, when the engine says that there are n.
+func (ch *channel) correct(n int) int {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return max(n-ch.told, 0) + len(ch.subs)
+}
+
+// correctPage does so for a page of the channels that begin with prefix.
+func correctPage(h *Hub, cs []Occupied, more bool, prefix, after string, limit int) ([]Occupied, bool) {
+	own := map[string]*channel{}
+	h.channels.each(func(ch *channel) {
+		if strings.HasPrefix(ch.name, prefix) && ch.name > after && (!more || ch.name <= cs[len(cs)-1].Channel) {
+			own[ch.name] = ch
+		}
+	})
+	for i := range cs {
+		if ch := own[cs[i].Channel]; ch != nil {
+			cs[i].Subscribers = ch.correct(cs[i].Subscribers)
+			delete(own, cs[i].Channel)
+		}
+	}
+	for name, ch := range own {
+		cs = append(cs, Occupied{name, ch.correct(0)})
+	}
+	cs = slices.DeleteFunc(cs, func(c Occupied) bool { return c.Subscribers == 0 })
+	slices.SortFunc(cs, func(a, b Occupied) int { return strings.Compare(a.Channel, b.Channel) })
+	if len(cs) > limit && limit > 0 {
+		return cs[:limit], true
+	}
+	return cs, more
+}

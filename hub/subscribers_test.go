@@ -1,0 +1,81 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// The number of subscribers is exact on their node immediately, and on other nodes when it was reported.
+func TestSubscribers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := hub.NewMemory()
+		one, two := hub.New(hub.Options{Engine: m.Node()}), hub.New(hub.Options{Engine: m.Node()})
+		defer one.Close()
+		defer two.Close()
+		want := func(h *hub.Hub, channel string, n int) {
+			t.Helper()
+			if got, err := h.Subscribers(context.Background(), "app", channel); err != nil || got != n {
+				t.Errorf("%s has %d subscribers, want %d (%v)", channel, got, n, err)
+			}
+		}
+		list := func(h *hub.Hub, after string, limit int, wanted string) {
+			t.Helper()
+			cs, more, err := h.Occupied(context.Background(), "app", "c", after, limit)
+			if got := fmt.Sprint(cs, more); err != nil || got != wanted {
+				t.Errorf("got %s, want %s (%v)", got, wanted, err)
+			}
+		}
+		a, b := enginetest.NewClient(t, one, nil, hub.Client{ID: "a"}), enginetest.NewClient(t, two, nil, hub.Client{ID: "b"})
+		a.Subscribe(t, "c", hub.SubscribeOptions{})
+		a.Subscribe(t, "c2", hub.SubscribeOptions{})
+		want(one, "c", 1)
+		want(two, "c", 0)
+		list(one, "", 0, "[{c 1} {c2 1}] false")
+		pass(2 * time.Second)
+		b.Subscribe(t, "c", hub.SubscribeOptions{})
+		b.Subscribe(t, "c1", hub.SubscribeOptions{})
+		want(one, "c", 1)
+		want(two, "c", 2)
+		want(two, "c2", 1)
+		list(two, "", 1, "[{c 2}] true")
+		list(two, "c", 1, "[{c1 1}] true")
+		list(two, "c1", 1, "[{c2 1}] false")
+		pass(2 * time.Second)
+		want(one, "c", 2)
+		if err := a.Session.Unsubscribe("c"); err != nil {
+			t.Fatal(err)
+		}
+		want(one, "c", 1)
+		if err := a.Session.Unsubscribe("c2"); err != nil {
+			t.Fatal(err)
+		}
+		list(one, "", 0, "[{c 1} {c1 1}] false")
+	})
+	if _, err := start(t, hub.Options{}).Subscribers(bounded.Context(t), "app", ""); err == nil {
+		t.Error("a channel without a name")
+	}
+}
+
+// A member publishes as the user that it is in the channel.
+func TestMemberPublishes(t *testing.T) {
+	h := start(t, rules(hub.Namespace{Presence: true}))
+	a := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann"})
+	a.Subscribe(t, "c", hub.SubscribeOptions{Member: true, User: "nick"})
+	a.Subscribe(t, "d", hub.SubscribeOptions{})
+	for channel, want := range map[string]string{"c": "nick", "d": "ann"} {
+		p := text("1")
+		if _, err := a.Session.Publish(bounded.Context(t), channel, p, nil); err != nil || p.User != want {
+			t.Errorf("%s: %q, %v", channel, p.User, err)
+		}
+	}
+}
+
+// pass lets fake time pass, in a bubble of testing/synctest.
+func pass(d time.Duration) { <-time.After(d) }

@@ -1,0 +1,69 @@
+package pusher
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// call is a call of the HTTP API that is signed.
+type call struct {
+	*http.Request
+	server *Server
+	app    App
+	body   []byte
+}
+
+// apiError is what a call is answered with when it fails.
+type apiError struct {
+	status int
+	why    string
+}
+
+func (e apiError) Error() string { return e.why }
+
+func badRequest(format string, args ...any) error {
+	return apiError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// API returns the HTTP API, with which an application publishes and asks who is there. Each call is signed with the application's
+// secret. It answers the paths that begin with prefix and /apps/; prefix is "" or begins with a slash. Answers are JSON, errors
+// are text.
+func (s *Server) API(prefix string) http.Handler {
+	mux := http.NewServeMux()
+	for _, e := range []struct {
+		method, path string
+		answer       func(*call) (any, error)
+	}{
+		{"POST", "/events", (*call).events},
+		{"POST", "/batch_events", (*call).batch},
+		{"GET", "/channels", (*call).channels},
+		{"GET", "/channels/{channel}", (*call).channel},
+		{"GET", "/channels/{channel}/users", (*call).users},
+		{"GET", "/connections", (*call).connections},
+		{"POST", "/users/{user}/terminate_connections", (*call).terminate},
+	} {
+		mux.HandleFunc(e.method+" "+prefix+"/apps/{app}"+e.path, func(w http.ResponseWriter, r *http.Request) {
+			var v any
+			c, err := s.authenticate(w, r)
+			if err == nil {
+				v, err = e.answer(c)
+			}
+			respond(w, v, err)
+		})
+	}
+	return mux
+}
+
+// respond writes the answer to a call.
+func respond(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Cache-Control", "no-store")
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(encode(v)) // the caller may have gone
+		return
+	}
+	failed := apiError{http.StatusServiceUnavailable, "The server cannot do this now: try again later."}
+	errors.As(err, &failed)
+	http.Error(w, failed.why, failed.status)
+}

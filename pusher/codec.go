@@ -1,0 +1,81 @@
+package pusher
+
+import (
+	"cmp"
+	"encoding/json"
+	"strings"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// codec writes what the hub sends. All connections share it, whatever application they are of.
+type codec struct{}
+
+// Publication implements [hub.Codec].
+func (codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prepared, error) {
+	if reserved(p.Event) && (p.Event != countEvent || p.Client != "") {
+		return nil, nil // clients of other protocols may name their events so
+	}
+	e := &event{Event: cmp.Or(p.Event, "message"), Channel: wireName(channel), Data: eventData(p)}
+	if isPresence(channel) && p.Client != "" {
+		e.UserID = p.User
+	}
+	return prepare(e)
+}
+
+// reserved reports whether the name of an event is the protocol's own.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "pusher:") || strings.HasPrefix(name, hub.InternalPrefix)
+}
+
+// memberAdded and memberRemoved are the data of those events.
+type memberAdded struct {
+	UserID   string          `json:"user_id"`
+	UserInfo json.RawMessage `json:"user_info"`
+}
+
+type memberRemoved struct {
+	UserID string `json:"user_id"`
+}
+
+// Members implements [hub.Codec]. The protocol has no message for a member whose data has changed: clients that get
+// member_added for a member that they know take its data from there, and count it twice, so there is none.
+func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
+	all := make([]*websocket.Prepared, 0, len(cs))
+	for _, c := range cs {
+		e := &event{Channel: wireName(channel)}
+		switch c.Kind {
+		case hub.Joined:
+			e.Event, e.Data = "pusher_internal:member_added", jsonText(memberAdded{c.User, asJSON(c.Data)})
+		case hub.Left:
+			e.Event, e.Data = "pusher_internal:member_removed", jsonText(memberRemoved{c.User})
+		default:
+			continue
+		}
+		p, err := prepare(e)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// Ended implements [hub.Codec]. The protocol has no message for it.
+func (codec) Ended(string, hub.Why) (*websocket.Prepared, error) { return nil, nil }
+
+// Closing implements [hub.Codec].
+func (codec) Closing(why hub.Why) (m *websocket.Prepared, code websocket.Code, reason string) {
+	switch why {
+	case hub.WhySlow, hub.WhyInsufficient:
+		return nil, CodeOverCapacity, "You do not read what you get."
+	case hub.WhyReconnect:
+		return nil, CodeReconnect, "Come back."
+	case hub.WhyShutdown:
+		return nil, CodeOverCapacity, "The server is stopping."
+	}
+	reason = "The application has ended the connection."
+	m, _ = prepare(failure(int(CodeUnauthorized), reason, "")) // the close frame says the same
+	return m, CodeUnauthorized, reason
+}

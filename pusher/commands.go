@@ -1,0 +1,276 @@
+package pusher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// subscribe subscribes to a channel, if the client may.
+func (s *session) subscribe(ctx context.Context, r *request) error {
+	if !validChannel(r.Channel) {
+		return fault{kind: "InvalidChannel", code: 400, channel: r.Channel,
+			why: "The name of the channel is not valid: it has 1 to 200 letters, digits and _-=@,.; ."}
+	}
+	name := hubName(r.Channel)
+	if s.hub.Subscribed(name) {
+		return fault{why: "Existing subscription to channel " + r.Channel, channel: r.Channel}
+	}
+	o, err := s.admit(r)
+	if err != nil {
+		return err
+	}
+	if isPresence(r.Channel) {
+		if err := s.room(ctx, name, o.User); err != nil {
+			return s.subscriptionFault(r.Channel, err)
+		}
+	}
+	if isCache(r.Channel) {
+		err = s.subscribeCached(ctx, name, o)
+	} else {
+		err = s.hub.Subscribe(ctx, name, o, func(r *hub.Recovered) error { return s.succeeded(name, r) })
+	}
+	if err != nil {
+		return s.subscriptionFault(r.Channel, err)
+	}
+	s.count(name)
+	return nil
+}
+
+// admit checks the signature of a subscription, and returns how to subscribe.
+func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
+	presence := isPresence(r.Channel)
+	if !presence && !isPrivate(r.Channel) {
+		return o, nil
+	}
+	no := fault{kind: "AuthError", code: 401, channel: r.Channel}
+	if !s.app.authorized(r.Auth, channelText(s.id, r.Channel, r.ChannelData)) {
+		no.why = "The signature is not valid: auth is the key, a colon, and HMAC-SHA256 of the socket ID, the channel and any channel_data."
+		return o, no
+	}
+	if !presence {
+		return o, nil
+	}
+	o.Member, o.Changes, o.Members = true, true, s.server.maxMembers()
+	switch {
+	case r.ChannelData != "":
+		if o.User, o.Data, err = parseMember(r.ChannelData); err != nil {
+			no.why = "The channel_data of a presence channel is an object with user_id, a string or a number, and user_info if you like."
+			return o, no
+		}
+	case s.user == "":
+		no.why = "A presence channel requires channel_data, or a user that has signed in."
+		return o, no
+	}
+	if err := s.allow(hub.ActionPresence, r.Channel); err != nil {
+		return o, s.subscriptionFault(r.Channel, err)
+	}
+	return o, nil
+}
+
+var errFull = errors.New("pusher: the presence channel is full")
+
+// room returns errFull if the channel has as many members as it may have, and the user is not one of them.
+func (s *session) room(ctx context.Context, channel, user string) error {
+	if user == "" {
+		user = s.user
+	}
+	most := s.server.maxMembers()
+	ms, _, users, err := s.server.Hub.Members(ctx, s.app.ID, channel, "", most)
+	if err != nil || users < most {
+		return err
+	}
+	for _, m := range ms {
+		if m.User == user {
+			return nil
+		}
+	}
+	return errFull
+}
+
+// subscriptionFault returns what a client gets when it cannot subscribe.
+func (s *session) subscriptionFault(channel string, err error) error {
+	f := fault{kind: "ServerError", code: 503, channel: channel, why: "The server cannot do this now: try again later."}
+	var no denied
+	switch {
+	case errors.As(err, &no):
+		f.kind, f.code, f.why = "AuthError", 403, "This is not allowed."
+	case errors.Is(err, hub.ErrNotYours):
+		f.kind, f.code, f.why = "AuthError", 401, "The channel belongs to another user: sign in as that one first."
+	case errors.Is(err, hub.ErrTooMany):
+		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The limit on subscriptions is reached."
+	case errors.Is(err, errFull):
+		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The channel has "+strconv.Itoa(s.server.maxMembers())+" members, as many as it may have."
+	}
+	return f
+}
+
+// succeeded sends the answer to a subscription, and what belongs directly behind it.
+func (s *session) succeeded(name string, r *hub.Recovered, behind ...*websocket.Prepared) error {
+	if len(s.unsent) > 0 {
+		return websocket.ErrQueueFull
+	}
+	e := &event{Event: "pusher_internal:subscription_succeeded", Channel: wireName(name), Data: "{}"}
+	if isPresence(name) {
+		e.Data = jsonText(map[string]any{"presence": rosterOf(r)})
+	}
+	first, err := prepare(e)
+	if err != nil {
+		return err
+	}
+	return s.out.SendPrepared(append([]*websocket.Prepared{first}, behind...)...)
+}
+
+// roster is the members of a channel.
+type roster struct {
+	Count int                        `json:"count"`
+	IDs   []string                   `json:"ids"`
+	Hash  map[string]json.RawMessage `json:"hash"` // what each shows
+}
+
+func rosterOf(r *hub.Recovered) roster {
+	all := roster{Count: r.Users, IDs: make([]string, len(r.Members)), Hash: make(map[string]json.RawMessage, len(r.Members))}
+	for i, m := range r.Members {
+		all.IDs[i], all.Hash[m.User] = m.User, asJSON(m.Data)
+	}
+	slices.Sort(all.IDs)
+	return all
+}
+
+// cacheTries is how often a subscription begins again because of what is published meanwhile.
+const cacheTries = 10
+
+var errOutrun = errors.New("pusher: more was published than the cache has")
+
+// subscribeCached subscribes to a cache channel: its last event follows the answer.
+func (s *session) subscribeCached(ctx context.Context, name string, o hub.SubscribeOptions) error {
+	var err error
+	for try := range cacheTries {
+		cached, top, failed := s.server.cached(ctx, s.app.ID, name)
+		if failed != nil {
+			return failed
+		}
+		if top != (hub.Position{}) {
+			o.Since = &top
+		}
+		err = s.hub.Subscribe(ctx, name, o, func(r *hub.Recovered) error {
+			if r.Err != nil && try < cacheTries-1 {
+				return errOutrun
+			}
+			if n := len(r.Publications); n > 0 {
+				cached = r.Publications[n-1]
+			}
+			return s.succeeded(name, r, cacheMessage(name, cached))
+		})
+		if !errors.Is(err, errOutrun) {
+			return err
+		}
+	}
+	return err
+}
+
+// cached returns the event that a cache channel has, nil if there is none, and where the channel is. The zero position means that
+// the engine keeps no history.
+func (s *Server) cached(ctx context.Context, app, name string) (*hub.Publication, hub.Position, error) {
+	page, err := s.Hub.History(ctx, app, name, hub.HistoryQuery{Limit: 1, Reverse: true})
+	if errors.Is(err, hub.ErrUnsupported) {
+		return nil, hub.Position{}, nil
+	}
+	if err != nil {
+		return nil, hub.Position{}, err
+	}
+	if len(page.Publications) == 0 {
+		return nil, page.Top, nil
+	}
+	p := page.Publications[0]
+	if now := time.Now(); p.Expired(now) || now.Sub(p.Time) >= cacheTTL {
+		p = nil
+	}
+	return p, page.Top, nil
+}
+
+// cacheMessage returns what a cache channel has, or that it has nothing.
+func cacheMessage(name string, cached *hub.Publication) *websocket.Prepared {
+	if cached != nil {
+		if m, err := (codec{}).Publication(name, cached, nil); err == nil {
+			return m
+		}
+	}
+	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // it can be encoded
+	return m
+}
+
+func (s *session) unsubscribe(r *request) error {
+	name := hubName(r.Channel)
+	if s.hub.Unsubscribe(name) != nil {
+		return fault{why: "No current subscription to channel " + r.Channel, channel: r.Channel}
+	}
+	s.count(name)
+	return nil
+}
+
+// signIn authenticates the connection as a user.
+func (s *session) signIn(r *request) error {
+	var u user
+	switch {
+	case !s.app.authorized(r.Auth, userText(s.id, r.UserData)):
+		return closing{CodeUnauthorized, "The signature of the sign-in is not valid."}
+	case json.Unmarshal([]byte(r.UserData), &u) != nil || u.ID == "" || len(u.ID) > maxUser:
+		return closing{CodeUnauthorized, "The user_data of a sign-in is an object with id, a string of 1 to 128 bytes."}
+	case s.user != "" && s.user != u.ID:
+		return closing{CodeUnauthorized, "The connection belongs to another user."}
+	}
+	s.user = u.ID
+	s.hub.SetUser(u.ID, infoOf(u.UserInfo))
+	s.reply(&event{Event: "pusher:signin_success", Data: jsonText(map[string]string{"user_data": r.UserData})})
+	return nil
+}
+
+// publish publishes a client event.
+func (s *session) publish(ctx context.Context, now time.Time, c *command) error {
+	rejected := func(why string) error {
+		return fault{why: "Client event rejected - " + why, channel: c.Channel}
+	}
+	switch {
+	case !s.server.ClientEvents:
+		return rejected("client events are not enabled")
+	case len(c.Event) > maxName || c.Event == "client-":
+		return rejected("the name of an event has 1 to 200 bytes")
+	case !validChannel(c.Channel) || !isPrivate(c.Channel) && !isPresence(c.Channel):
+		return rejected("only supported on private and presence channels")
+	case isEncrypted(c.Channel):
+		return rejected("not supported on encrypted channels")
+	case !s.hub.Subscribed(c.Channel):
+		return rejected("no current subscription to the channel")
+	case len(c.Data) > s.server.maxData():
+		return rejected("the data is larger than " + strconv.Itoa(s.server.maxData()) + " bytes")
+	}
+	if ok, _ := s.events.Allow(now, clientEventsPerSecond, clientEventsPerSecond); !ok {
+		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - more than " +
+			strconv.Itoa(clientEventsPerSecond) + " a second"}
+	}
+	p := &hub.Publication{Event: c.Event, Data: bytes.Clone(unwrap(c.Data)), NotTo: s.id}
+	var o *hub.PublishOptions
+	if isCache(c.Channel) {
+		o = &hub.PublishOptions{History: -1} // the cache is for the application's events
+	}
+	_, err := s.hub.Publish(ctx, c.Channel, p, o)
+	var no denied
+	switch {
+	case errors.As(err, &no):
+		return rejected("not allowed")
+	case errors.Is(err, hub.ErrTooFast):
+		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - too many a second"}
+	case errors.Is(err, hub.ErrTooBig):
+		return rejected("the data is too big")
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package pusher
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// pulse watches whether a client is heard: it pings a silent one, and closes one that stays silent. Its timer calls tick, one
+// call at a time.
+type pulse struct {
+	session *session
+	timer   *time.Timer
+	heard   atomic.Int64 // when, in nanoseconds since 1970
+	asked   int64        // heard when the client was pinged; 0 if it was not
+	ended   atomic.Bool
+}
+
+// start begins to watch.
+func (p *pulse) start(s *session) {
+	p.session = s
+	p.hear()
+	ready := make(chan struct{})
+	p.timer = time.AfterFunc(s.server.activityTimeout(), func() {
+		<-ready
+		p.tick()
+	})
+	close(ready)
+}
+
+// hear notes that the client has sent something.
+func (p *pulse) hear() { p.heard.Store(time.Now().UnixNano()) }
+
+// stop ends it.
+func (p *pulse) stop() {
+	p.ended.Store(true)
+	p.timer.Stop()
+}
+
+func (p *pulse) tick() {
+	s := p.session
+	heard := p.heard.Load()
+	if p.ended.Load() {
+		return
+	}
+	wait := s.server.activityTimeout() - time.Since(time.Unix(0, heard))
+	switch {
+	case p.asked == heard:
+		_ = s.out.Shut(CodeNoPong, "You have not answered a ping.") // it may have ended
+		return
+	case wait <= 0:
+		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: encode(&event{Event: "pusher:ping", Data: struct{}{}})})
+		if errors.Is(err, websocket.ErrQueueFull) {
+			_ = s.out.Shut(CodeIdle, "You neither send nor read.")
+			return
+		}
+		p.asked, wait = heard, s.server.pongTimeout()
+	}
+	p.timer.Reset(wait)
+	if p.ended.Load() { // stop came before Reset
+		p.timer.Stop()
+	}
+}

@@ -1,0 +1,208 @@
+package pusher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	// commandTime bounds how long a message may wait for what is behind the hub.
+	commandTime = 10 * time.Second
+
+	// faultsPerSecond and maxFaults are the errors that a client may get, on average and together, before it is closed.
+	faultsPerSecond, maxFaults = 20, 200
+
+	// clientEventsPerSecond is how many client events a connection may send.
+	clientEventsPerSecond = 10
+
+	// maxUnsent bounds the bytes of replies that wait for room in the queue of the connection.
+	maxUnsent = 256 << 10
+)
+
+// session is one connection: the Receiver of what its client sends. The calls of a Receiver do not overlap, so one goroutine
+// at a time uses it, except for pulse.
+type session struct {
+	server *Server
+	app    App
+	client Client
+	out    websocket.Sender
+	hub    *hub.Session
+	id     string // the socket_id
+	user   string // who has signed in, or was authenticated before; "" if there is none
+	pulse  pulse
+
+	pace   limit.Bucket // of messages
+	events limit.Bucket // of client events
+	faults limit.Bucket // of errors
+
+	unsent [][]byte // replies that the queue had no room for
+	size   int      // of these, in bytes
+	slow   bool     // they are too many
+}
+
+// denied is what Allow has said no with.
+type denied struct{ error }
+
+func (d denied) Unwrap() error { return d.error }
+
+// allow marks a denial, to distinguish it from a failure.
+func (s *session) allow(action, channel string) error {
+	if s.client.Allow == nil {
+		return nil
+	}
+	if err := s.client.Allow(action, channel); err != nil {
+		return denied{err}
+	}
+	return nil
+}
+
+// closing is an error that closes the connection: the client gets it as a pusher:error, too.
+type closing struct {
+	code websocket.Code
+	why  string
+}
+
+func (c closing) Error() string { return c.why }
+
+// Message implements [websocket.Receiver]: it carries out a command.
+func (s *session) Message(m websocket.Message) error {
+	s.pulse.hear()
+	now := time.Now()
+	failed := s.do(now, m)
+	var end closing
+	if errors.As(failed, &end) {
+		s.reply(failure(int(end.code), end.why, ""))
+		return &websocket.CloseError{Code: end.code, Reason: end.why}
+	}
+	if failed != nil {
+		var f fault
+		if !errors.As(failed, &f) {
+			f = fault{why: "The server cannot do this now: try again later."}
+		}
+		s.reply(f.event())
+		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
+			return &websocket.CloseError{Code: CodeOverCapacity, Reason: "Too many of your messages are in error."}
+		}
+	}
+	if s.slow {
+		return &websocket.CloseError{Code: CodeOverCapacity, Reason: "You do not read what you get."}
+	}
+	return nil
+}
+
+// Drained is called when the queue of the connection is empty again.
+func (s *session) Drained() {
+	waiting := s.unsent
+	s.unsent, s.size = nil, 0
+	for _, text := range waiting {
+		s.send(text)
+	}
+	s.hub.Drained()
+}
+
+// Closed implements [websocket.Receiver].
+func (s *session) Closed(*websocket.CloseError) {
+	s.pulse.stop()
+	channels := s.counted()
+	s.hub.Leave()
+	for _, channel := range channels {
+		s.count(channel)
+	}
+	s.server.free(s.app)
+}
+
+// reply sends an answer. What the queue has no room for waits.
+func (s *session) reply(e *event) { s.send(encode(e)) }
+
+func (s *session) send(text []byte) {
+	if len(s.unsent) == 0 {
+		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: text})
+		if !errors.Is(err, websocket.ErrQueueFull) {
+			return // it is sent, or the connection has ended
+		}
+	}
+	if s.size += len(text); s.size > maxUnsent {
+		s.slow = true
+		return
+	}
+	s.unsent = append(s.unsent, text)
+}
+
+// fault is an error that the client gets, and the connection goes on. With kind it is a pusher:subscription_error, otherwise a
+// pusher:error.
+type fault struct {
+	kind    string
+	code    int
+	why     string
+	channel string
+}
+
+func (f fault) Error() string { return f.why }
+
+// event returns the message that says so.
+func (f fault) event() *event {
+	if f.kind == "" {
+		return failure(f.code, f.why, f.channel)
+	}
+	return &event{Event: "pusher:subscription_error", Channel: f.channel, Data: subscriptionError{f.kind, f.why, f.code}}
+}
+
+// do carries out a command and replies to it, unless it fails.
+func (s *session) do(now time.Time, m websocket.Message) error {
+	if per := s.server.messages(); per > 0 {
+		if ok, _ := s.pace.Allow(now, float64(per), 2*per); !ok {
+			return fault{why: "You send too many messages.", code: int(CodeTooManyEvents)}
+		}
+	}
+	if m.Type != websocket.Text {
+		return fault{why: "A message is text: this one is binary."}
+	}
+	var c command
+	if err := json.Unmarshal(m.Data, &c); err != nil {
+		return fault{why: "A message is a JSON object with event, and channel or data: " + whatIsWrong(err) + "."}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	switch {
+	case strings.HasPrefix(c.Event, "client-"):
+		return s.publish(ctx, now, &c)
+	case c.Event == "pusher:ping":
+		s.reply(&event{Event: "pusher:pong", Data: struct{}{}})
+		return nil
+	case c.Event == "pusher:pong":
+		return nil
+	}
+	var r request
+	switch c.Event {
+	case "pusher:subscribe", "pusher:unsubscribe", "pusher:signin":
+		if err := json.Unmarshal(unwrap(c.Data), &r); err != nil {
+			return fault{why: "The data of " + c.Event + " is not an object with strings: " + whatIsWrong(err) + "."}
+		}
+	}
+	switch c.Event {
+	case "pusher:subscribe":
+		return s.subscribe(ctx, &r)
+	case "pusher:unsubscribe":
+		return s.unsubscribe(&r)
+	case "pusher:signin":
+		return s.signIn(&r)
+	case "":
+		return fault{why: "The message has no event."}
+	}
+	return fault{why: "The event is unknown: the events that clients send begin with pusher: or client-."}
+}
+
+// whatIsWrong returns what is wrong with JSON, without quoting it.
+func whatIsWrong(err error) string {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return wrong.Field + " is of another type"
+	}
+	return "it is not valid JSON"
+}

@@ -1,0 +1,465 @@
+package pusher
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// What the handshake says is checked after the upgrade: the client gets an error, and is closed with the same code.
+func TestConnect(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		url := drivers[driver](t, newServer(t))
+		for _, tt := range []struct {
+			key, query string
+			code       websocket.Code
+		}{
+			{app.Key, "", CodeNoProtocol},
+			{app.Key, "protocol=x", CodeBadProtocol},
+			{app.Key, "protocol=4", CodeBadProtocol},
+			{app.Key, "protocol=8", CodeBadProtocol},
+			{app.Key, "protocol=7&version=x", CodeBadVersion},
+			{"unknown", "protocol=7", CodeNoApp},
+			{"off", "protocol=7", CodeDisabled},
+		} {
+			c, err := websocket.Dial(bounded.Context(t), url+"/app/"+tt.key+"?"+tt.query, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf(`{"event":"pusher:error","data":{"code":%d,"message":"`, tt.code)
+			if got := read(t, c); !strings.HasPrefix(got, want) {
+				t.Errorf("%s %s: got %s", tt.key, tt.query, got)
+			}
+			if got := code(t, c); got != tt.code {
+				t.Errorf("%s %s: closed with %v, want %v", tt.key, tt.query, got, tt.code)
+			}
+		}
+		for _, query := range []string{"protocol=5", "protocol=6&version=2.4.0", "protocol=7&version=8.6.0-rc.1"} {
+			if got := read(t, dial(t, url, query)); !strings.Contains(got, "pusher:connection_established") {
+				t.Errorf("%s: %s", query, got)
+			}
+		}
+	})
+	if _, got, _ := (&Server{Apps: testApps}).accept(&Client{Protocol: "7"}); got != CodeBadPath {
+		t.Errorf("without a key: %v", got)
+	}
+}
+
+// An application has as many connections as it may have, and places become free again.
+func TestMaxConnections(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		s := newServer(t)
+		s.MaxConnections = 1
+		url := drivers[driver](t, s)
+		first := dial(t, url, usual)
+		read(t, first)
+		if got := code(t, dial(t, url, usual)); got != CodeOverQuota {
+			t.Errorf("closed with %v", got)
+		}
+		first.CloseNow()
+		bounded.Until(t, func() bool {
+			_, text := api(t, url, "GET", "/connections", "")
+			return text == `{"connections":0}`
+		})
+		if got := read(t, dial(t, url, usual)); !strings.Contains(got, "connection_established") {
+			t.Error(got)
+		}
+	})
+}
+
+// outbox is a Sender that keeps what is sent.
+type outbox struct {
+	websocket.Sender
+	mu     sync.Mutex
+	sent   []string
+	full   bool
+	closed websocket.Code
+}
+
+func (o *outbox) Send(m websocket.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.full {
+		return websocket.ErrQueueFull
+	}
+	o.sent = append(o.sent, string(m.Data))
+	return nil
+}
+
+func (o *outbox) SendPrepared(...*websocket.Prepared) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.full {
+		return websocket.ErrQueueFull
+	}
+	return nil
+}
+
+func (o *outbox) Shut(code websocket.Code, _ string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed == 0 {
+		o.closed = code
+	}
+	return nil
+}
+
+// open opens a session on an outbox.
+func open(s *Server, o *outbox) *session {
+	return s.Open(Client{Key: app.Key, Protocol: "7"})(o).(*session)
+}
+
+func command1(s *session, text string) error {
+	return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
+}
+
+// A silent client is pinged, and closed when it stays silent; one that answers stays.
+func TestActivity(t *testing.T) {
+	const ping = `{"event":"pusher:ping","data":{}}`
+	run := func(t *testing.T, test func(t *testing.T, s *session, o *outbox)) {
+		synctest.Test(t, func(t *testing.T) {
+			h := hub.New(hub.Options{})
+			defer h.Close()
+			o := &outbox{}
+			s := open(&Server{Hub: h, Apps: testApps}, o)
+			defer s.Closed(nil)
+			test(t, s, o)
+		})
+	}
+	at := func(t *testing.T, o *outbox, pings int, code websocket.Code) {
+		t.Helper()
+		synctest.Wait()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if got := strings.Count(strings.Join(o.sent, ""), ping); got != pings || o.closed != code {
+			t.Errorf("%d pings, closed with %d; want %d, %d", got, o.closed, pings, code)
+		}
+	}
+	t.Run("silent", func(t *testing.T) {
+		run(t, func(t *testing.T, _ *session, o *outbox) {
+			pass(119 * time.Second)
+			at(t, o, 0, 0)
+			pass(time.Second)
+			at(t, o, 1, 0)
+			pass(29 * time.Second)
+			at(t, o, 1, 0)
+			pass(time.Second)
+			at(t, o, 1, CodeNoPong)
+		})
+	})
+	t.Run("answers", func(t *testing.T) {
+		run(t, func(t *testing.T, s *session, o *outbox) {
+			pass(125 * time.Second)
+			at(t, o, 1, 0)
+			if err := command1(s, `{"event":"pusher:pong"}`); err != nil {
+				t.Fatal(err)
+			}
+			pass(119 * time.Second)
+			at(t, o, 1, 0)
+			pass(time.Second)
+			at(t, o, 2, 0)
+			pass(30 * time.Second)
+			at(t, o, 2, CodeNoPong)
+		})
+	})
+	t.Run("active", func(t *testing.T) {
+		run(t, func(t *testing.T, s *session, o *outbox) {
+			for range 10 {
+				pass(100 * time.Second)
+				if err := command1(s, `{"event":"pusher:ping"}`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at(t, o, 0, 0)
+		})
+	})
+	t.Run("full", func(t *testing.T) {
+		run(t, func(t *testing.T, _ *session, o *outbox) {
+			o.mu.Lock()
+			o.full = true
+			o.mu.Unlock()
+			pass(120 * time.Second)
+			at(t, o, 0, CodeIdle)
+		})
+	})
+}
+
+// Ten client events a second are the most; further ones have a code of their own and do not close.
+func TestClientEventRate(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		url := drivers[driver](t, newServer(t))
+		p := &play{url: url, clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
+		for _, line := range []string{"a=", `a< {"event":"pusher:connection_established","data":{"socket_id":"*","activity_timeout":120}}`, "a+ private-x", `a< {"event":"*","channel":"private-x","data":{}}`} {
+			if wrong := p.line(t, line); wrong != "" {
+				t.Fatal(wrong)
+			}
+		}
+		for range 15 {
+			send(t, p.clients["a"], `{"event":"client-x","channel":"private-x","data":{}}`)
+		}
+		got := read(t, p.clients["a"])
+		if !strings.HasPrefix(got, `{"event":"pusher:error","channel":"private-x","data":{"code":4301,`) {
+			t.Error(got)
+		}
+	})
+}
+
+// Client events that are not enabled are rejected.
+func TestNoClientEvents(t *testing.T) {
+	s := newServer(t)
+	s.ClientEvents = false
+	o := &outbox{}
+	n := open(s, o)
+	defer n.Closed(nil)
+	if err := command1(n, `{"event":"client-x","channel":"private-x"}`); err != nil || !strings.Contains(o.sent[1], "client events are not enabled") {
+		t.Error(err, o.sent)
+	}
+}
+
+// Too many errors close a connection, and too many messages are errors.
+func TestFlood(t *testing.T) {
+	s := newServer(t)
+	s.MessagesPerSecond = 1
+	n := open(s, &outbox{})
+	defer n.Closed(nil)
+	var err error
+	messages := 0
+	for ; err == nil && messages < 10*maxFaults; messages++ {
+		err = command1(n, `{"event":"pusher:ping"}`)
+	}
+	if websocket.CloseCode(err) != CodeOverCapacity || messages < maxFaults {
+		t.Errorf("after %d messages: %v", messages, err)
+	}
+}
+
+// Replies wait for room in their order; of a client that never makes any, no more than the bound.
+func TestRepliesWaitForRoom(t *testing.T) {
+	o := &outbox{}
+	s := newServer(t)
+	s.MessagesPerSecond = -1
+	n := open(s, o)
+	defer n.Closed(nil)
+	o.full = true
+	for _, text := range []string{`{"event":"pusher:ping"}`, `{"event":"pusher:subscribe","data":{"channel":"x"}}`} {
+		if err := command1(n, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.full = false
+	n.Drained()
+	if got := strings.Join(o.sent[1:], "\n"); !strings.HasPrefix(got, `{"event":"pusher:pong","data":{}}`+"\n"+`{"event":"pusher:subscription_error","channel":"x",`) {
+		t.Errorf("%s", got)
+	}
+	o.full = true
+	var err error
+	for i := 0; err == nil && i < 100_000; i++ {
+		err = command1(n, `{"event":"pusher:ping"}`)
+	}
+	if websocket.CloseCode(err) != CodeOverCapacity || n.size > maxUnsent+100 {
+		t.Errorf("%d bytes: %v", n.size, err)
+	}
+}
+
+// A hub that has ended takes no clients, and closes those that it has: they come back after a pause.
+func TestHubEnded(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		s := newServer(t)
+		url := drivers[driver](t, s)
+		c := dial(t, url, usual)
+		read(t, c)
+		s.Hub.Close()
+		if got := code(t, c); got != CodeOverCapacity {
+			t.Errorf("an open connection is closed with %v", got)
+		}
+		if got := code(t, dial(t, url, usual)); got != CodeOverCapacity {
+			t.Errorf("a new connection is closed with %v", got)
+		}
+	})
+}
+
+// Each reason has a code of the protocol.
+func TestReasons(t *testing.T) {
+	for why, want := range map[hub.Why]websocket.Code{
+		hub.WhyServer: CodeUnauthorized, hub.WhyInsufficient: CodeOverCapacity, hub.WhySlow: CodeOverCapacity,
+		hub.WhyExpired: CodeUnauthorized, hub.WhyDenied: CodeUnauthorized, hub.WhyReconnect: CodeReconnect, hub.WhyShutdown: CodeOverCapacity,
+	} {
+		if _, got, reason := (codec{}).Closing(why); got != want || reason == "" {
+			t.Errorf("%d: %v %q", why, got, reason)
+		}
+	}
+}
+
+// What other protocols publish arrives as an event, too.
+func TestFromOtherProtocols(t *testing.T) {
+	for _, tt := range []struct {
+		p    hub.Publication
+		want string
+	}{
+		{hub.Publication{Data: []byte("plain")}, `{"event":"message","channel":"presence-x","data":"plain"}`},
+		{hub.Publication{Data: []byte{0, 1}, Binary: true}, `{"event":"message","channel":"presence-x","data":"AAE="}`},
+		{hub.Publication{Data: []byte{0xff}, Event: "e"}, `{"event":"e","channel":"presence-x","data":"/w=="}`},
+		{hub.Publication{Data: []byte(`{"a": "<"}`), Client: "c", User: "eve"}, `{"event":"message","channel":"presence-x","data":"{\"a\": \"<\"}","user_id":"eve"}`},
+	} {
+		m, err := (codec{}).Publication("presence-x", &tt.p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Len(); got == 0 {
+			t.Error("empty")
+		}
+		e := &event{Event: tt.p.Event, Channel: "presence-x", Data: eventData(&tt.p), UserID: tt.p.User}
+		if e.Event == "" {
+			e.Event = "message"
+		}
+		if got := string(encode(e)); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
+	}
+}
+
+// What clients of other protocols publish is never taken for a message of this one, and its own are not theirs.
+func TestReservedEvents(t *testing.T) {
+	for _, p := range []hub.Publication{{Event: "pusher:error"}, {Event: "pusher_internal:member_added"}, {Event: countEvent, Client: "c"}} {
+		if m, err := (codec{}).Publication("x", &p, nil); m != nil || err != nil {
+			t.Errorf("%+v: %v, %v", p, m, err)
+		}
+	}
+	if m, err := (codec{}).Publication("x", &hub.Publication{Event: countEvent, Data: []byte("{}")}, nil); m == nil || err != nil {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
+// A client that subscribes to a cache channel while it is being published to gets what is newest, and nothing twice.
+func TestCacheWhilePublishing(t *testing.T) {
+	s := newServer(t)
+	url := drivers["loop"](t, s)
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for i := 1; err == nil; i++ {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			_, err = s.Hub.Publish(bounded.Context(t), app.ID, "cache-x", &hub.Publication{Event: "e", Data: fmt.Append(nil, i)}, nil)
+		}
+		done <- err
+	}()
+	for range 20 {
+		c := dial(t, url, usual)
+		read(t, c)
+		send(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-x"}}`)
+		if got := read(t, c); !strings.Contains(got, "subscription_succeeded") {
+			t.Fatal(got)
+		}
+		last := 0
+		for range 5 {
+			var n int
+			text := read(t, c)
+			if _, err := fmt.Sscanf(text, `{"event":"e","channel":"cache-x","data":"%d"}`, &n); err != nil {
+				if last == 0 && strings.Contains(text, "cache_miss") {
+					continue
+				}
+				t.Fatal(text, err)
+			}
+			if last != 0 && n != last+1 {
+				t.Fatalf("%d after %d", n, last)
+			}
+			last = n
+		}
+		c.CloseNow()
+	}
+	close(stop)
+	if err := bounded.Receive(t, done); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The numbers of subscriptions are sent when they change, and not more often than once a second.
+func TestSubscriptionCounts(t *testing.T) {
+	s := newServer(t)
+	s.SubscriptionCounts = true
+	url := drivers["loop"](t, s)
+	subscribe := func() *websocket.Conn {
+		c := dial(t, url, usual)
+		read(t, c)
+		send(t, c, `{"event":"pusher:subscribe","data":{"channel":"x"}}`)
+		if got := read(t, c); !strings.Contains(got, "subscription_succeeded") {
+			t.Fatal(got)
+		}
+		return c
+	}
+	want := func(c *websocket.Conn, n int) {
+		t.Helper()
+		text := fmt.Sprintf(`{"event":"pusher_internal:subscription_count","channel":"x","data":"{\"subscription_count\":%d}"}`, n)
+		for read(t, c) != text {
+		}
+	}
+	a := subscribe()
+	want(a, 1)
+	b := subscribe()
+	want(a, 2)
+	want(b, 2)
+	b.CloseNow()
+	want(a, 1)
+	a.CloseNow()
+	bounded.Until(t, func() bool {
+		s.counts.mu.Lock()
+		defer s.counts.mu.Unlock()
+		return len(s.counts.dirty) == 0
+	})
+}
+
+// The rules of channels have what the protocol requires, and nothing else changes.
+func TestNamespaces(t *testing.T) {
+	all := Namespaces([]hub.Namespace{
+		{Prefix: "", History: 5, HistoryAge: time.Minute}, {Prefix: "presence-big-", MaxData: 7},
+		{App: "a", Prefix: ""}, {App: "b", Prefix: "private-cache-", HistoryAge: 0, History: 3},
+	})
+	find := func(app, prefix string) hub.Namespace {
+		for _, n := range all {
+			if n.App == app && n.Prefix == prefix {
+				return n
+			}
+		}
+		t.Fatalf("no rules for %q %q: %+v", app, prefix, all)
+		return hub.Namespace{}
+	}
+	for _, tt := range []struct{ got, want hub.Namespace }{
+		{find("", ""), hub.Namespace{History: 5, HistoryAge: time.Minute}},
+		{find("", "presence-"), hub.Namespace{Prefix: "presence-", History: 5, HistoryAge: time.Minute, Presence: true}},
+		{find("", "presence-big-"), hub.Namespace{Prefix: "presence-big-", MaxData: 7, Presence: true}},
+		{find("", "presence-cache-"), hub.Namespace{Prefix: "presence-cache-", History: 5, HistoryAge: cacheTTL, Presence: true}},
+		{find("", "cache-"), hub.Namespace{Prefix: "cache-", History: 5, HistoryAge: cacheTTL}},
+		{find("a", "cache-"), hub.Namespace{App: "a", Prefix: "cache-", History: 1, HistoryAge: cacheTTL}},
+		{find("b", "private-cache-"), hub.Namespace{App: "b", Prefix: "private-cache-", History: 3}},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %+v, want %+v", tt.got, tt.want)
+		}
+	}
+	if len(all) != 4+5+5 {
+		t.Errorf("%d rules: %+v", len(all), all)
+	}
+}
+
+// A failure behind the hub is no fault of the client, and shows nothing.
+func TestFailure(t *testing.T) {
+	s := newServer(t)
+	n := open(s, &outbox{})
+	defer n.Closed(nil)
+	f, ok := n.subscriptionFault("x", errors.New("secret of the engine")).(fault)
+	if !ok || f.code != 503 || strings.Contains(f.why, "secret") {
+		t.Errorf("%+v", f)
+	}
+}

@@ -1,0 +1,190 @@
+package pusher
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// A transcript is what clients send and get, line by line.
+//
+//	a= query           a connects; "" is the usual query
+//	a> {…}             a sends this; "a~ …" as a binary message
+//	a+ channel [data]  a subscribes with a valid signature, and with this channel_data
+//	a@ data            a signs in with this user_data
+//	a< {…}             a gets this next: "*" is any value; data is what is encoded in the string, "data!" is not in a string
+//	a# 4009            a is closed with this code
+//	!  POST /path {…}  the application calls the API
+//	!< 200 {…}         and gets this answer; not an object: a part of the text
+//
+// $a is the socket_id of a.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			each(t, func(t *testing.T, driver string) {
+				p := &play{url: drivers[driver](t, newServer(t)), clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
+				n := 0
+				for line := range strings.Lines(string(text)) {
+					n++
+					if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+						continue
+					}
+					if text := p.line(t, line); text != "" {
+						t.Fatalf("%s:%d: %s", file, n, text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// play is a transcript under way.
+type play struct {
+	url     string
+	clients map[string]*websocket.Conn
+	ids     map[string]string // of connections
+	status  int               // of the last call
+	answer  string
+}
+
+// line plays one line, and returns what is wrong.
+func (p *play) line(t *testing.T, line string) string {
+	name, kind, text := line[:1], line[1], strings.TrimSpace(line[2:])
+	for k, v := range p.ids {
+		text = strings.ReplaceAll(text, "$"+k, v)
+	}
+	if name == "!" {
+		return p.call(t, kind, text)
+	}
+	c := p.clients[name]
+	switch kind {
+	case '=':
+		if text == "" {
+			text = usual
+		}
+		p.clients[name] = dial(t, p.url, text)
+	case '>':
+		send(t, c, text)
+	case '~':
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Binary, Data: []byte(text)}); err != nil {
+			return err.Error()
+		}
+	case '+':
+		channel, data, _ := strings.Cut(text, " ")
+		r := request{Channel: channel, ChannelData: data, Auth: app.Key + ":" + app.sign(channelText(p.ids[name], channel, data))}
+		send(t, c, string(encode(map[string]any{"event": "pusher:subscribe", "data": r})))
+	case '@':
+		r := request{UserData: text, Auth: app.Key + ":" + app.sign(userText(p.ids[name], text))}
+		send(t, c, string(encode(map[string]any{"event": "pusher:signin", "data": r})))
+	case '#':
+		if got := code(t, c); strconv.Itoa(int(got)) != text {
+			return "closed with " + strconv.Itoa(int(got))
+		}
+	case '<':
+		return p.compare(name, read(t, c), text)
+	default:
+		return "not a line of a transcript"
+	}
+	return ""
+}
+
+// call calls the API, or compares the answer.
+func (p *play) call(t *testing.T, kind byte, text string) string {
+	first, rest, _ := strings.Cut(text, " ")
+	if kind != '<' {
+		path, body, _ := strings.Cut(rest, " ")
+		p.status, p.answer = api(t, p.url, first, path, body)
+		return ""
+	}
+	var got, want any
+	ok := strconv.Itoa(p.status) == first
+	if json.Unmarshal([]byte(rest), &want) == nil {
+		ok = ok && json.Unmarshal([]byte(p.answer), &got) == nil && fits(got, want)
+	} else {
+		ok = ok && strings.Contains(p.answer, rest)
+	}
+	if !ok {
+		return "\ngot  " + strconv.Itoa(p.status) + " " + p.answer + "\nwant " + text
+	}
+	return ""
+}
+
+// compare compares a message with what is expected, and learns the socket_id from it.
+func (p *play) compare(name, got, want string) string {
+	var g, w map[string]any
+	if err := json.Unmarshal([]byte(got), &g); err != nil {
+		return err.Error()
+	}
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		return err.Error()
+	}
+	data, isText := g["data"].(string)
+	if _, plain := w["data!"]; plain {
+		g["data!"] = g["data"]
+		delete(g, "data")
+	} else if _, compares := w["data"].(string); isText && !compares {
+		var v any
+		if err := json.Unmarshal([]byte(data), &v); err != nil {
+			return "the data is not JSON: " + got
+		}
+		g["data"] = v
+	} else if g["data"] != nil && !isText {
+		return "the data is not a string: " + got
+	}
+	if d, ok := g["data"].(map[string]any); ok && g["event"] == "pusher:connection_established" {
+		p.ids[name], _ = d["socket_id"].(string)
+	}
+	if !fits(g, w) {
+		return "\ngot  " + got + "\nwant " + want
+	}
+	return ""
+}
+
+// fits reports whether a value is as expected.
+func fits(got, want any) bool {
+	if want == "*" {
+		return got != nil
+	}
+	switch g := got.(type) {
+	case map[string]any:
+		w, ok := want.(map[string]any)
+		if !ok || len(g) != len(w) {
+			return false
+		}
+		for k := range w {
+			if _, has := g[k]; !has || !fits(g[k], w[k]) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		w, ok := want.([]any)
+		if !ok || len(g) != len(w) {
+			return false
+		}
+		for i := range w {
+			if !fits(g[i], w[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	x, _ := json.Marshal(got)
+	y, _ := json.Marshal(want)
+	return bytes.Equal(x, y)
+}
