@@ -141,6 +141,6 @@ func (c *call) terminate() (any, error) {
 	if user == "" || len(user) > maxUser {
 		return nil, badRequest("The ID of a user has 1 to %d bytes.", maxUser)
 	}
-	err := c.server.Hub.Do(c.Context(), hub.Command{Kind: hub.CommandDisconnect, App: c.app.ID, User: user, Why: hub.WhyDenied})
+	err := c.server.Hub.Do(c.Context(), hub.Command{Kind: hub.CommandDisconnect, App: c.app.ID, User: user, Reason: hub.EndDenied})
 	return struct{}{}, err
 }

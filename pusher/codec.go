@@ -63,16 +63,16 @@ func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, er
 }
 
 // Ended implements [hub.Codec]. The protocol has no message for it.
-func (codec) Ended(string, hub.Why) (*websocket.Prepared, error) { return nil, nil }
+func (codec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return nil, nil }
 
 // Closing implements [hub.Codec].
-func (codec) Closing(why hub.Why) (m *websocket.Prepared, code websocket.Code, reason string) {
+func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.Code, reason string) {
 	switch why {
-	case hub.WhySlow, hub.WhyInsufficient:
+	case hub.EndSlow, hub.EndInsufficient:
 		return nil, CodeOverCapacity, "You do not read what you get."
-	case hub.WhyReconnect:
+	case hub.EndReconnect:
 		return nil, CodeReconnect, "Come back."
-	case hub.WhyShutdown:
+	case hub.EndShutdown:
 		return nil, CodeOverCapacity, "The server is stopping."
 	}
 	reason = "The application has ended the connection."

@@ -287,9 +287,9 @@ func TestHubEnded(t *testing.T) {
 
 // Each reason has a code of the protocol.
 func TestReasons(t *testing.T) {
-	for why, want := range map[hub.Why]websocket.Code{
-		hub.WhyServer: CodeUnauthorized, hub.WhyInsufficient: CodeOverCapacity, hub.WhySlow: CodeOverCapacity,
-		hub.WhyExpired: CodeUnauthorized, hub.WhyDenied: CodeUnauthorized, hub.WhyReconnect: CodeReconnect, hub.WhyShutdown: CodeOverCapacity,
+	for why, want := range map[hub.EndReason]websocket.Code{
+		hub.EndServer: CodeUnauthorized, hub.EndInsufficient: CodeOverCapacity, hub.EndSlow: CodeOverCapacity,
+		hub.EndExpired: CodeUnauthorized, hub.EndDenied: CodeUnauthorized, hub.EndReconnect: CodeReconnect, hub.EndShutdown: CodeOverCapacity,
 	} {
 		if _, got, reason := (codec{}).Closing(why); got != want || reason == "" {
 			t.Errorf("%d: %v %q", why, got, reason)
