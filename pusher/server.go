@@ -42,7 +42,7 @@ type Server struct {
 	// a second.
 	SubscriptionCounts bool
 
-	// ActivityTimeout is how long a client may be silent before it is pinged. Clients are told whole seconds. 0 means 120 s.
+	// ActivityTimeout is how long a client may be silent before it is pinged. It is sent to clients in whole seconds. 0 means 120 s.
 	ActivityTimeout time.Duration
 
 	// PongTimeout is how long it may be silent after that. 0 means 30 s.
