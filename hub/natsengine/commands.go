@@ -1,0 +1,88 @@
+package natsengine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/internal/record"
+)
+
+// commands are those of all nodes. They are a stream of their own, so that a node that was away reads what it has missed.
+type commands struct {
+	engine *Engine
+
+	mu   sync.Mutex // held while commands are handed over
+	last uint64     // the sequence of the last one
+}
+
+// Broadcast implements [hub.Broadcast].
+func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
+	s, _, err := e.ready(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.put(ctx, e.sub.commands(), record.AppendCommand(nil, &c), putting{ttl: commandKept})
+	return err
+}
+
+const commandKept = 5 * time.Minute // for nodes that are away
+
+// take hands over a command that was published live. If there is one before it that was missed, all are read.
+func (c *commands) take(m *nats.Msg) {
+	seq, previous := number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if seq <= c.last {
+		return
+	}
+	if previous > c.last {
+		signal(c.engine.resync)
+		return
+	}
+	c.carryOut(m.Data, seq)
+}
+
+// carryOut hands over a command. The caller holds mu.
+func (c *commands) carryOut(data []byte, seq uint64) {
+	c.last = seq
+	if cmd, err := record.Command(data); err == nil {
+		c.engine.in.sink.Command(cmd)
+	}
+}
+
+// reread hands over the commands that were missed; or, for a node that has just come, finds out which is the last.
+func (c *commands) reread(ctx context.Context, s *store, again bool) error {
+	if !again {
+		top, err := s.last(ctx, s.log, c.engine.sub.commands())
+		if err == nil && top != nil {
+			c.mu.Lock()
+			c.last = max(c.last, top.seq)
+			c.mu.Unlock()
+		}
+		return err
+	}
+	c.mu.Lock()
+	from := c.last + 1
+	c.mu.Unlock()
+	for {
+		items, more, err := s.batch(ctx, s.log, c.engine.sub.commands(), from, 500)
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		for _, i := range items {
+			if i.seq > c.last {
+				c.carryOut(i.data, i.seq)
+			}
+			from = i.seq + 1
+		}
+		c.mu.Unlock()
+		if more == 0 || len(items) == 0 {
+			return nil
+		}
+	}
+}

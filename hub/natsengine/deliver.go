@@ -1,0 +1,270 @@
+package natsengine
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/internal/record"
+)
+
+const (
+	lanes     = 4       // goroutines that deliver; a channel has one of them
+	laneRoom  = 1 << 16 // messages that wait for one
+	laneTaken = 256     // the most that are taken together
+)
+
+// inward is what is delivered to this node. A lane is a queue and a goroutine that empties it.
+type inward struct {
+	engine *Engine
+	seed   maphash.Seed
+	pause  sync.RWMutex // held for reading while something is delivered, for writing while a gap is reported
+	epoch  string       // of what is delivered; under pause
+
+	mu     sync.Mutex
+	nc     *nats.Conn
+	sink   hub.Sink
+	lanes  [lanes]chan *nats.Msg
+	subs   map[string]*nats.Subscription // by channel
+	routes sync.Map                      // *route by subject
+}
+
+// route is what is done with the messages of a subject.
+type route struct {
+	channel string
+	take    func(*nats.Msg) // instead, of what is no channel
+}
+
+func (in *inward) init(e *Engine) { in.engine, in.seed = e, maphash.MakeSeed() }
+
+// start has messages delivered to sink. The returned function ends that, and waits until it has ended.
+func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.nc, in.sink, in.subs = nc, sink, map[string]*nats.Subscription{}
+	in.routes.Clear()
+	var wg sync.WaitGroup
+	over := make(chan struct{})
+	for i := range in.lanes {
+		lane := make(chan *nats.Msg, laneRoom)
+		in.lanes[i] = lane
+		wg.Go(func() { in.deliver(lane, sink, over) })
+	}
+	return func() {
+		in.mu.Lock()
+		in.nc = nil
+		in.mu.Unlock()
+		close(over)
+		wg.Wait()
+	}
+}
+
+// follow subscribes to a subject. The caller holds mu.
+func (in *inward) followLocked(subject string, r *route) (*nats.Subscription, error) {
+	if in.nc == nil {
+		return nil, errCut
+	}
+	in.routes.Store(subject, r)
+	return in.nc.ChanSubscribe(subject, in.lanes[maphash.String(in.seed, subject)%lanes])
+}
+
+// follow subscribes to what is no channel.
+func (in *inward) follow(subject string, take func(*nats.Msg)) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	_, err := in.followLocked(subject, &route{take: take})
+	return err
+}
+
+// subscribe subscribes to channels.
+func (in *inward) subscribe(channels []string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, name := range channels {
+		if in.subs[name] != nil {
+			continue
+		}
+		sub, err := in.followLocked(in.engine.sub.live(name), &route{channel: name})
+		if err != nil {
+			return err
+		}
+		in.subs[name] = sub
+	}
+	return nil
+}
+
+func (in *inward) unsubscribe(channels []string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, name := range channels {
+		if sub := in.subs[name]; sub != nil {
+			sub.Unsubscribe() //nolint:errcheck // the connection is closed
+			in.routes.Delete(sub.Subject)
+			delete(in.subs, name)
+		}
+	}
+}
+
+// Subscribe implements [hub.Engine].
+func (e *Engine) Subscribe(ctx context.Context, channels ...string) error {
+	s, _, err := e.ready(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.in.subscribe(channels); err != nil {
+		return err
+	}
+	return e.peers.settle(ctx, s)
+}
+
+// Unsubscribe implements [hub.Engine].
+func (e *Engine) Unsubscribe(_ context.Context, channels ...string) error {
+	e.in.unsubscribe(channels)
+	return nil
+}
+
+// gap reports that something may have been missed, everywhere if no channels are named.
+func (in *inward) gap(channels ...string) {
+	in.mu.Lock()
+	sink := in.sink
+	in.mu.Unlock()
+	in.pause.Lock()
+	defer in.pause.Unlock()
+	sink.Gap(channels...)
+}
+
+// dropped reports that a lane was full.
+func (in *inward) dropped(subject string) {
+	r := in.lookup(subject)
+	switch {
+	case r == nil:
+	case r.channel != "":
+		in.gap(r.channel)
+	default:
+		signal(in.engine.resync)
+	}
+}
+
+// lookup returns the route of a subject. Those of leases have a wildcard.
+func (in *inward) lookup(subject string) *route {
+	if r, ok := in.routes.Load(subject); ok {
+		return r.(*route)
+	}
+	if w := in.engine.sub.watch(); len(subject) >= len(w) && subject[:len(w)-1] == w[:len(w)-1] {
+		if r, ok := in.routes.Load(w); ok {
+			return r.(*route)
+		}
+	}
+	return nil
+}
+
+// deliver empties a lane.
+func (in *inward) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}) {
+	some := make([]*nats.Msg, 0, laneTaken)
+	var ps []*hub.Publication
+	for {
+		select {
+		case m := <-lane:
+			some = append(some[:0], m)
+		case <-over:
+			return
+		}
+	more:
+		for len(some) < laneTaken {
+			select {
+			case m := <-lane:
+				some = append(some, m)
+			default:
+				break more
+			}
+		}
+		in.pause.RLock()
+		ps = in.hand(some, sink, ps)
+		in.pause.RUnlock()
+		clear(some)
+	}
+}
+
+// hand hands messages over, those of a channel that follow each other together.
+func (in *inward) hand(some []*nats.Msg, sink hub.Sink, ps []*hub.Publication) []*hub.Publication {
+	for i := 0; i < len(some); {
+		subject := some[i].Subject
+		r := in.lookup(subject)
+		ps = ps[:0]
+		for ; i < len(some) && some[i].Subject == subject; i++ {
+			m := some[i]
+			switch {
+			case r == nil:
+			case r.take != nil:
+				r.take(m)
+			case len(m.Data) == 0:
+				ps = flush(sink, r.channel, ps)
+				sink.Gap(r.channel)
+			case m.Data[0] == record.KindEntries:
+				ps = flush(sink, r.channel, ps)
+				if es, err := record.Entries(m.Data); err == nil {
+					sink.Members(r.channel, es)
+				}
+			default:
+				if p := in.publication(m); p != nil {
+					in.engine.alarms.note(r.channel, p, m.Header)
+					ps = append(ps, p)
+				}
+			}
+		}
+		if r != nil {
+			ps = flush(sink, r.channel, ps)
+		}
+	}
+	return ps
+}
+
+func flush(sink hub.Sink, channel string, ps []*hub.Publication) []*hub.Publication {
+	if len(ps) > 0 {
+		sink.Deliver(channel, ps)
+	}
+	clear(ps)
+	return ps[:0]
+}
+
+// publication reads a republished message, or one that was not stored; nil if it is neither.
+func (in *inward) publication(m *nats.Msg) *hub.Publication {
+	p, err := record.Publication(m.Data)
+	if err != nil {
+		return nil
+	}
+	p.Epoch = in.epoch
+	p.Offset, p.Previous = number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
+	return p
+}
+
+// Probe implements [hub.Probe].
+func (e *Engine) Probe(ctx context.Context) error {
+	s, _, err := e.ready(ctx)
+	if err != nil {
+		return err
+	}
+	name := hash(time.Now().String())
+	arrived := make(chan struct{})
+	e.probes.Store(name, arrived)
+	defer e.probes.Delete(name)
+	if _, err := s.put(ctx, e.sub.probe(e.id), []byte(name), putting{ttl: time.Minute}); err != nil {
+		return err
+	}
+	select {
+	case <-arrived:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Engine) probed(m *nats.Msg) {
+	if c, ok := e.probes.LoadAndDelete(string(m.Data)); ok {
+		close(c.(chan struct{}))
+	}
+}

@@ -1,0 +1,329 @@
+package natsengine
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/internal/record"
+)
+
+const (
+	removedKept  = 10 * time.Minute // how long it is known that a key was removed, for a publisher that is late
+	othersWait   = 300 * time.Millisecond
+	removeTries  = 20
+	removePause  = 20 * time.Millisecond
+	maxRemoving  = 16 // keys that are removed concurrently
+	snapshotPage = 500
+)
+
+// keyed is the latest publication of a key.
+type keyed struct {
+	p      *hub.Publication
+	offset uint64
+	until  time.Time // zero: forever
+	limits limits    // of the channel's history
+	seq    uint64    // where it is stored
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+func untilOf(h nats.Header) time.Time {
+	if ms := number(h, untilHeader); ms > 0 {
+		return time.UnixMilli(int64(ms)) //nolint:gosec // a time
+	}
+	return time.Time{}
+}
+
+// applyKey stores k as the latest of its key, unless a later one is there.
+func (e *Engine) applyKey(ctx context.Context, s *store, channel string, k *keyed) error {
+	subject := e.sub.key(channel, k.p.Key)
+	data := record.AppendPublication(nil, k.p)
+	for {
+		old, err := s.last(ctx, s.state, subject)
+		if err != nil {
+			return err
+		}
+		expect := uint64(0)
+		if old != nil {
+			if k.offset != 0 && number(old.header, offsetHeader) >= k.offset {
+				return nil
+			}
+			expect = old.seq
+		}
+		o := putting{expect: &expect, header: nats.Header{offsetHeader: {strconv.FormatUint(k.offset, 10)}, limitsHeader: {k.limits.String()}}}
+		if !k.until.IsZero() {
+			o.header[untilHeader] = []string{millis(k.until)}
+		}
+		if k.p.Removed {
+			o.ttl = removedKept
+		}
+		a, err := s.put(ctx, subject, data, o)
+		if !errors.Is(err, errWrongLast) {
+			k.seq = a.Seq
+			return err
+		}
+	}
+}
+
+func readKeyed(i *item, epoch string) (*keyed, error) {
+	p, err := record.Publication(i.data)
+	if err != nil {
+		return nil, err
+	}
+	k := &keyed{p: p, offset: number(i.header, offsetHeader), until: untilOf(i.header), limits: i.limits(), seq: i.seq}
+	p.Epoch, p.Offset = epoch, k.offset
+	return k, nil
+}
+
+// settleKeys has every key of what was published up to top be stored: a publisher may have died in between. It returns where the
+// channel is.
+func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string) (hub.Position, error) {
+	mark := e.sub.state("m", channelTokens(channel))
+	m, err := s.last(ctx, s.state, mark)
+	if err != nil {
+		return hub.Position{}, err
+	}
+	var since *hub.Position
+	if m != nil {
+		since = &hub.Position{Epoch: m.header.Get("Hf-Epoch"), Offset: number(m.header, offsetHeader)}
+	}
+	page, err := e.History(ctx, channel, hub.HistoryQuery{Since: since, Limit: -1})
+	if err != nil || len(page.Publications) == 0 {
+		return page.Top, err
+	}
+	latest := map[string]*hub.Publication{}
+	for _, p := range page.Publications {
+		if p.Key != "" {
+			latest[p.Key] = p
+		}
+	}
+	top, err := s.last(ctx, s.log, e.sub.log(channel))
+	if err != nil {
+		return page.Top, err
+	}
+	var keep limits
+	if top != nil {
+		keep = top.limits()
+	}
+	for _, p := range latest {
+		k := &keyed{p: p, offset: p.Offset, until: e.alarms.until(channel, p), limits: keep}
+		if err := e.applyKey(ctx, s, channel, k); err != nil {
+			return page.Top, err
+		}
+	}
+	h := nats.Header{"Hf-Epoch": {epoch}, offsetHeader: {strconv.FormatUint(page.Top.Offset, 10)}}
+	_, err = s.put(ctx, mark, nil, putting{header: h, ttl: 30 * 24 * time.Hour})
+	return page.Top, err
+}
+
+// Snapshot implements [hub.Keyed]: in the order in which the keys were set last. What is set while the pages are read is not in them.
+func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
+	s, epoch, err := e.ready(ctx)
+	if err != nil {
+		return nil, "", top, err
+	}
+	subject := e.sub.state("k", channelTokens(channel)+".*")
+	var from, to uint64
+	if cursor == "" {
+		if top, err = e.settleKeys(ctx, s, epoch, channel); err != nil {
+			return nil, "", top, err
+		}
+		last, err := s.last(ctx, s.state, subject)
+		if err != nil || last == nil {
+			return nil, "", top, err
+		}
+		to = last.seq
+	} else if n, _ := fmt.Sscanf(cursor, "%d-%d-%d", &from, &to, &top.Offset); n != 3 {
+		return nil, "", top, fmt.Errorf("natsengine: %q is no cursor", cursor)
+	}
+	top.Epoch = epoch
+	now := time.Now()
+	for tries := 0; ; {
+		items, more, err := s.batch(ctx, s.state, subject, from, snapshotPage)
+		if err != nil {
+			return nil, "", top, err
+		}
+		for i := range items {
+			it := &items[i]
+			if it.seq > to {
+				return ps, "", top, nil
+			}
+			from = it.seq + 1
+			k, err := readKeyed(it, epoch)
+			if err != nil || k.p.Removed || !k.until.IsZero() && !now.Before(k.until) || k.p.Expired(now) {
+				continue
+			}
+			e.alarms.add(channel, k, othersWait)
+			if ps = append(ps, k.p); limit > 0 && len(ps) == limit && from <= to {
+				return ps, fmt.Sprintf("%d-%d-%d", from, to, top.Offset), top, nil
+			}
+		}
+		switch {
+		case from > to || more == 0 && len(items) > 0 && !s.leader:
+			return ps, "", top, nil
+		case more == 0: // of a copy that is behind, or the last one was removed
+			if tries++; !s.leader || tries > 10 {
+				return ps, "", top, nil
+			}
+			if !sleep(ctx, stalePause) {
+				return nil, "", top, ctx.Err()
+			}
+		}
+	}
+}
+
+// alarm is when a key is to be removed.
+type alarm struct {
+	at      time.Time
+	channel string
+	key     string
+	offset  uint64
+}
+
+// alarms are those of the keys that this node has seen: it has published or delivered them, or has read them from a history or a
+// collection. So a key is removed although the node that has set it is gone. Nodes that have only seen it wait a little.
+type alarms struct {
+	mu      sync.Mutex
+	queue   []alarm
+	byKey   map[alarmKey]alarmState
+	running int
+}
+
+type alarmKey struct{ channel, key string }
+
+type alarmState struct {
+	offset uint64
+	until  time.Time
+}
+
+func (a *alarms) Len() int           { return len(a.queue) }
+func (a *alarms) Less(i, j int) bool { return a.queue[i].at.Before(a.queue[j].at) }
+func (a *alarms) Swap(i, j int)      { a.queue[i], a.queue[j] = a.queue[j], a.queue[i] }
+func (a *alarms) Push(v any)         { a.queue = append(a.queue, v.(alarm)) }
+func (a *alarms) Pop() any {
+	n := len(a.queue) - 1
+	v := a.queue[n]
+	a.queue[n] = alarm{}
+	a.queue = a.queue[:n]
+	return v
+}
+
+// add notes when a key is to be removed, some time later.
+func (a *alarms) add(channel string, k *keyed, later time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	id := alarmKey{channel, k.p.Key}
+	old, there := a.byKey[id]
+	if there && k.offset != 0 && old.offset > k.offset {
+		return
+	}
+	if k.until.IsZero() || k.p.Removed {
+		delete(a.byKey, id)
+		return
+	}
+	if there && old.offset == k.offset && old.until.Equal(k.until) {
+		return
+	}
+	if a.byKey == nil {
+		a.byKey = map[alarmKey]alarmState{}
+	}
+	a.byKey[id] = alarmState{k.offset, k.until}
+	heap.Push(a, alarm{k.until.Add(later), channel, k.p.Key, k.offset})
+}
+
+// note is add for a publication that has come with a header.
+func (a *alarms) note(channel string, p *hub.Publication, h nats.Header) {
+	if p.Key != "" {
+		a.add(channel, &keyed{p: p, offset: p.Offset, until: untilOf(h)}, othersWait)
+	}
+}
+
+// until returns when the key of a publication is to be removed.
+func (a *alarms) until(channel string, p *hub.Publication) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s, ok := a.byKey[alarmKey{channel, p.Key}]; ok && s.offset == p.Offset {
+		return s.until
+	}
+	return time.Time{}
+}
+
+// look removes the keys whose time has come.
+func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.queue) > 0 && !a.queue[0].at.After(now) && a.running < maxRemoving {
+		x := heap.Pop(a).(alarm)
+		if s, ok := a.byKey[alarmKey{x.channel, x.key}]; !ok || s.offset != x.offset {
+			continue
+		}
+		a.running++
+		helpers.Go(func() {
+			gone := e.removeKey(ctx, x)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.running--
+			id := alarmKey{x.channel, x.key}
+			s, ok := a.byKey[id]
+			switch {
+			case !ok || s.offset != x.offset:
+			case gone:
+				delete(a.byKey, id)
+			default:
+				x.at = time.Now().Add(othersWait)
+				heap.Push(a, x)
+			}
+		})
+	}
+}
+
+// removeKey publishes that a key is removed, unless it was set again. It reports whether that is done.
+func (e *Engine) removeKey(ctx context.Context, x alarm) bool {
+	for range removeTries {
+		s, epoch, err := e.ready(ctx)
+		if err != nil {
+			return false
+		}
+		done, err := e.tryRemoveKey(ctx, s, epoch, x)
+		if done || err != nil {
+			return done
+		}
+		if !sleep(ctx, removePause) {
+			return false
+		}
+	}
+	return false
+}
+
+func (e *Engine) tryRemoveKey(ctx context.Context, s *store, epoch string, x alarm) (done bool, err error) {
+	top, err := e.settleKeys(ctx, s, epoch, x.channel)
+	if err != nil {
+		return false, err
+	}
+	it, err := s.last(ctx, s.state, e.sub.key(x.channel, x.key))
+	if err != nil || it == nil {
+		return err == nil, err
+	}
+	k, err := readKeyed(it, epoch)
+	if err != nil || k.p.Removed || k.offset != x.offset || k.until.IsZero() || k.until.After(time.Now()) {
+		return true, nil //nolint:nilerr // what cannot be read cannot be removed
+	}
+	p := &hub.Publication{ID: fmt.Sprintf("removed %s %d %d", x.key, k.offset, k.seq), Key: x.key, Removed: true, Event: k.p.Event}
+	o := hub.PublishOptions{History: k.limits.size, HistoryAge: k.limits.age}
+	if o.History > 0 {
+		o.Expect = &top.Offset
+	}
+	_, err = e.Publish(ctx, x.channel, p, o)
+	if errors.Is(err, hub.ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,309 @@
+package natsengine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/handfast/handfast/hub"
+)
+
+const leaseKept = time.Hour // how long it is known that a lease has ended
+
+// watchedRecord is what all nodes are to know: a lease, or a channel that was trimmed to its end.
+type watchedRecord struct {
+	Lease   string `json:"lease,omitempty"`
+	TTL     int64  `json:"ttl,omitempty"` // milliseconds
+	Over    bool   `json:"over,omitempty"`
+	Channel string `json:"channel,omitempty"`
+	Through uint64 `json:"through,omitempty"`
+}
+
+func (r watchedRecord) encode() []byte {
+	data, _ := json.Marshal(r) //nolint:errcheck // it has strings and numbers
+	return data
+}
+
+func emptiedRecord(channel string, through uint64) []byte {
+	return watchedRecord{Channel: channel, Through: through}.encode()
+}
+
+// leases are those of all nodes, as this one has seen them.
+type leases struct {
+	engine *Engine
+
+	mu  sync.Mutex
+	all map[string]*lease
+}
+
+// lease is what is known of one.
+type lease struct {
+	name   string
+	seq    uint64 // of the last message
+	ttl    time.Duration
+	seen   time.Time // when it was renewed
+	over   bool
+	ending bool       // this node is about to end it
+	turn   sync.Mutex // held by the node that it belongs to while it renews
+}
+
+func (l *leases) init(e *Engine) { l.engine, l.all = e, map[string]*lease{} }
+
+// get returns a lease; it makes one if none is known.
+func (l *leases) get(name string) *lease {
+	x := l.all[name]
+	if x == nil {
+		x = &lease{name: name}
+		l.all[name] = x
+	}
+	return x
+}
+
+// is returns what is known of a lease.
+func (l *leases) is(name string) (over, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.all[name]
+	return x != nil && x.over, x != nil && x.seq > 0
+}
+
+// note notes a message of a lease, and reports whether it says that a lease has ended that was known and had not.
+func (l *leases) note(r watchedRecord, seq uint64, now time.Time) (ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.get(r.Lease)
+	if seq <= x.seq {
+		return false
+	}
+	ended = r.Over && !x.over
+	x.seq, x.ttl, x.seen, x.over = seq, time.Duration(r.TTL)*time.Millisecond, now, x.over || r.Over
+	return ended
+}
+
+// excuse gives every lease its time again: this node has heard nothing itself.
+func (l *leases) excuse(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.all {
+		x.seen = now
+	}
+}
+
+// watched takes what all nodes are to know.
+func (l *leases) watched(m *nats.Msg) {
+	var r watchedRecord
+	if json.Unmarshal(m.Data, &r) == nil {
+		l.learn(r, number(m.Header, "Nats-Sequence"))
+	}
+}
+
+// learn takes what all nodes are to know.
+func (l *leases) learn(r watchedRecord, seq uint64) {
+	e := l.engine
+	switch {
+	case r.Channel != "":
+		e.emptied.set(r.Channel, r.Through)
+	case r.Lease != "" && l.note(r, seq, time.Now()):
+		e.in.sink.LeaseEnded(r.Lease)
+		if e.peers.others() {
+			// What the node's server has not passed on any more is lost.
+			e.peers.miss()
+		}
+	}
+}
+
+// reread reads what all nodes are to know, and the commands that were missed.
+func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
+	there := map[string]bool{}
+	for from := uint64(1); ; {
+		items, more, err := s.batch(ctx, s.state, e.sub.watched(">"), from, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, i := range items {
+			from = i.seq + 1
+			var r watchedRecord
+			if json.Unmarshal(i.data, &r) == nil {
+				there[r.Lease] = true
+				e.leases.learn(r, i.seq)
+			}
+		}
+		if more == 0 || len(items) == 0 {
+			break
+		}
+	}
+	for _, name := range e.leases.missing(there) {
+		// It may be newer than what was read, or than the copy that was.
+		last, err := s.last(ctx, s.state, e.sub.lease(name))
+		if err != nil {
+			return err
+		}
+		if last == nil && e.leases.end(name) {
+			e.in.sink.LeaseEnded(name)
+		}
+	}
+	return e.commands.reread(ctx, s, again)
+}
+
+// missing returns the leases that have not ended and are not there.
+func (l *leases) missing(there map[string]bool) (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, x := range l.all {
+		if !there[name] && x.seq > 0 && !x.over {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// end notes that a lease has ended, and reports whether that is new.
+func (l *leases) end(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.get(name)
+	was := x.over
+	x.over = true
+	return !was
+}
+
+// look ends leases that were not renewed in time.
+func (l *leases) look(ctx context.Context, helpers *sync.WaitGroup, now time.Time) {
+	if !l.engine.peers.hears() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, x := range l.all {
+		switch {
+		case x.over && now.Sub(x.seen) > leaseKept:
+			delete(l.all, name)
+		case !x.over && !x.ending && x.seq > 0 && now.Sub(x.seen) > x.ttl:
+			x.ending = true
+			seq := x.seq
+			helpers.Go(func() { l.endLease(ctx, name, seq) })
+		}
+	}
+}
+
+// endLease ends a lease, unless it was renewed since this node has seen it.
+func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
+	e := l.engine
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	s, _, err := e.ready(ctx)
+	if err == nil {
+		_, err = s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept})
+	}
+	if err == nil {
+		e.leases.forget(ctx, s, name)
+	}
+	var now *item
+	if errors.Is(err, errWrongLast) {
+		now, err = s.last(ctx, s.state, e.sub.lease(name))
+		var r watchedRecord
+		if err == nil && now != nil && json.Unmarshal(now.data, &r) == nil {
+			e.leases.learn(r, now.seq)
+		}
+	}
+	e.leases.mu.Lock()
+	defer e.leases.mu.Unlock()
+	if x := e.leases.all[name]; x != nil {
+		x.ending = false
+		if err != nil {
+			x.seen = time.Now() // the streams have no leader: the nodes cannot renew either
+		}
+	}
+}
+
+// forget removes what is stored under a lease.
+func (l *leases) forget(ctx context.Context, s *store, name string) {
+	e := l.engine
+	s.purge(ctx, s.state, e.sub.state("e", "*.*."+token(name)+".*"), 0, 0) //nolint:errcheck // it does not count; a reader removes it
+	s.purge(ctx, s.state, e.sub.state("o", "*.*."+token(name)), 0, 0)      //nolint:errcheck // likewise
+}
+
+// Lease implements [hub.Presence].
+func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) error {
+	s, _, err := e.ready(ctx)
+	if err != nil {
+		return err
+	}
+	l := &e.leases
+	l.mu.Lock()
+	x := l.get(name)
+	l.mu.Unlock()
+	x.turn.Lock()
+	defer x.turn.Unlock()
+	r := watchedRecord{Lease: name, TTL: ttl.Milliseconds()}
+	for {
+		l.mu.Lock()
+		seq, over := x.seq, x.over
+		l.mu.Unlock()
+		if over {
+			return hub.ErrLeaseEnded
+		}
+		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{expect: &seq})
+		if err == nil {
+			l.note(r, a.Seq, time.Now())
+			return nil
+		}
+		if !errors.Is(err, errWrongLast) {
+			return err
+		}
+		// A renewal whose answer was lost, or the end.
+		last, err := s.last(ctx, s.state, e.sub.lease(name))
+		if err != nil {
+			return err
+		}
+		if last == nil {
+			return hub.ErrLeaseEnded
+		}
+		var now watchedRecord
+		if err := json.Unmarshal(last.data, &now); err != nil {
+			return err
+		}
+		e.leases.learn(now, last.seq)
+	}
+}
+
+// Release implements [hub.Presence].
+func (e *Engine) Release(ctx context.Context, name string) error {
+	s, _, err := e.ready(ctx)
+	if err != nil {
+		return err
+	}
+	r := watchedRecord{Lease: name, Over: true}
+	a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept})
+	if err != nil {
+		return err
+	}
+	e.leases.learn(r, a.Seq)
+	e.leases.forget(ctx, s, name)
+	return nil
+}
+
+// holds returns an error if a lease has ended.
+func (l *leases) holds(ctx context.Context, s *store, name string) error {
+	e := l.engine
+	over, known := e.leases.is(name)
+	if !known {
+		last, err := s.last(ctx, s.state, e.sub.lease(name))
+		if err != nil {
+			return err
+		}
+		var r watchedRecord
+		over = last == nil || json.Unmarshal(last.data, &r) != nil || r.Over
+		if last != nil {
+			e.leases.learn(r, last.seq)
+		}
+	}
+	if over {
+		return hub.ErrLeaseEnded
+	}
+	return nil
+}

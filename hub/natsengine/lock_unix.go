@@ -1,0 +1,21 @@
+//go:build unix && !solaris && !aix
+
+package natsengine
+
+import (
+	"os"
+	"syscall"
+)
+
+// lock takes a file for this process, until unlock is called or the process ends.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

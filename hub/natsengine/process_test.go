@@ -1,0 +1,169 @@
+//go:build unix
+
+package natsengine
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// process is a NATS server in a process of its own.
+type process struct {
+	t    testing.TB
+	conf external
+	cmd  *exec.Cmd
+}
+
+func startProcess(t testing.TB, x external) *process {
+	t.Helper()
+	if x.Dir == "" {
+		x.Dir = t.TempDir()
+	}
+	if x.Port == 0 {
+		x.Port = freePort(t)
+	}
+	p := &process{t: t, conf: x}
+	p.start()
+	t.Cleanup(p.kill)
+	return p
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (p *process) addr() string { return fmt.Sprint("127.0.0.1:", p.conf.Port) }
+
+func (p *process) start() {
+	p.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	conf, err := json.Marshal(p.conf)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd = exec.Command(self)
+	p.cmd.Env = append(os.Environ(), serverEnv+"="+string(conf))
+	p.cmd.Stderr = os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	bounded.Until(p.t, func() bool {
+		c, err := net.Dial("tcp", p.addr())
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (p *process) kill() {
+	p.cmd.Process.Kill() //nolint:errcheck // it may have ended
+	p.cmd.Wait()         //nolint:errcheck // it was killed
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// relay passes connections on to an address, until they are cut.
+type relay struct {
+	to       string
+	listener net.Listener
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	shut  bool // new connections are closed
+}
+
+func startRelay(t testing.TB, to string) *relay {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{to: to, listener: l, conns: map[net.Conn]struct{}{}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { r.pass(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		r.cut()
+		wg.Wait()
+	})
+	return r
+}
+
+func (r *relay) hold(c net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut {
+		return false
+	}
+	r.conns[c] = struct{}{}
+	return true
+}
+
+func (r *relay) pass(c net.Conn) {
+	defer c.Close()
+	d, err := net.Dial("tcp", r.to)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	if !r.hold(c) || !r.hold(d) {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		io.Copy(d, c) //nolint:errcheck // the connection has ended
+		d.Close()
+	})
+	io.Copy(c, d) //nolint:errcheck // likewise
+	c.Close()
+	wg.Wait()
+}
+
+// cut closes all connections, and those that come.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shut = true
+	for c := range r.conns {
+		c.Close()
+		delete(r.conns, c)
+	}
+}
+
+func (r *relay) heal() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shut = false
+}

@@ -1,0 +1,212 @@
+package natsengine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/internal/record"
+)
+
+const (
+	keptAfter = time.Hour // how long a publication that is too old is still stored, so that the channel knows where it was
+	maxKnown  = 1 << 17   // channels
+	purgeFrom = 64        // publications over the limit, before they are removed
+)
+
+// Publish implements [hub.Engine].
+func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+	s, epoch, err := e.ready(ctx)
+	if err != nil {
+		return hub.Published{}, err
+	}
+	if p.Time.IsZero() {
+		p.Time = time.Now()
+	}
+	header := nats.Header{}
+	var until time.Time
+	if p.Key != "" && !p.Removed && o.KeyTTL > 0 {
+		until = p.Time.Add(o.KeyTTL)
+		header[untilHeader] = []string{millis(until)}
+	}
+	if o.History <= 0 {
+		return e.relay(ctx, s, epoch, channel, p, o, header)
+	}
+	keep := limits{o.History, o.HistoryAge}
+	header[limitsHeader] = []string{keep.String()}
+	put := putting{header: header, expect: o.Expect}
+	if p.ID != "" {
+		put.id = hash(channel, p.ID)
+	}
+	if o.HistoryAge > 0 {
+		put.ttl = o.HistoryAge + keptAfter
+	}
+	a, err := e.append(ctx, s, channel, record.AppendPublication(nil, p), put)
+	at := hub.Position{Epoch: epoch, Offset: a.Seq}
+	if errors.Is(err, errWrongLast) {
+		return e.conflict(ctx, s, at.Epoch, channel, put.id, *o.Expect)
+	}
+	if err != nil {
+		return hub.Published{}, err
+	}
+	if a.Duplicate {
+		e.in.send(e.sub.live(channel), nil) // it may never have been republished
+	} else {
+		p.Position = at
+		e.trimming.count(channel, keep)
+	}
+	if p.Key != "" {
+		kept := &keyed{p: p, offset: a.Seq, until: until, limits: keep}
+		if err := e.applyKey(ctx, s, channel, kept); err != nil {
+			return hub.Published{}, err
+		}
+		e.alarms.add(channel, kept, 0)
+	}
+	return hub.Published{Position: at, Duplicate: a.Duplicate}, nil
+}
+
+// append stores a publication. The first one of a channel that this node knows of is stored as the first of all, if it is that.
+func (e *Engine) append(ctx context.Context, s *store, channel string, data []byte, o putting) (ack, error) {
+	subject := e.sub.log(channel)
+	if o.expect != nil && *o.expect == 0 || o.expect == nil && !e.known.has(channel) {
+		zero := uint64(0)
+		first := o
+		first.expect, first.header = &zero, nats.Header{firstHeader: {"1"}}
+		for k, v := range o.header {
+			first.header[k] = v
+		}
+		a, err := s.put(ctx, subject, data, first)
+		if err == nil || o.expect == nil && errors.Is(err, errWrongLast) {
+			e.known.add(channel)
+		}
+		if o.expect != nil || !errors.Is(err, errWrongLast) {
+			return a, err
+		}
+	}
+	return s.put(ctx, subject, data, o)
+}
+
+// conflict says why a publication was not accepted: as a repetition, or because another one was last.
+func (e *Engine) conflict(ctx context.Context, s *store, epoch, channel, id string, expect uint64) (hub.Published, error) {
+	if id != "" { // a repetition follows the expected one
+		items, _, err := s.batch(ctx, s.log, e.sub.log(channel), expect+1, 1)
+		if err != nil {
+			return hub.Published{}, err
+		}
+		if len(items) > 0 && items[0].header.Get("Nats-Msg-Id") == id {
+			return hub.Published{Position: hub.Position{Epoch: epoch, Offset: items[0].seq}, Duplicate: true}, nil
+		}
+	}
+	top, err := s.last(ctx, s.log, e.sub.log(channel))
+	if err != nil {
+		return hub.Published{}, err
+	}
+	at := hub.Position{Epoch: epoch}
+	if top != nil {
+		at.Offset = top.seq
+	}
+	return hub.Published{Position: at}, hub.ErrConflict
+}
+
+// relay publishes what is not kept.
+func (e *Engine) relay(ctx context.Context, s *store, epoch, channel string, p *hub.Publication, o hub.PublishOptions, header nats.Header) (hub.Published, error) {
+	at := hub.Position{Epoch: epoch}
+	if o.Expect != nil {
+		return hub.Published{}, hub.ErrUnsupported
+	}
+	if p.ID != "" {
+		ttl := o.Idempotency
+		if ttl <= 0 {
+			ttl = defaultIdempotency
+		}
+		if first, err := e.Claim(ctx, "id "+hash(channel, p.ID), ttl); err != nil || !first {
+			return hub.Published{Position: at, Duplicate: err == nil}, err
+		}
+	}
+	p.Position, p.Previous = at, 0
+	if p.Key != "" {
+		k := &keyed{p: p, limits: limits{age: o.HistoryAge}}
+		if !p.Removed && o.KeyTTL > 0 {
+			k.until = p.Time.Add(o.KeyTTL)
+		}
+		if err := e.applyKey(ctx, s, channel, k); err != nil {
+			return hub.Published{}, err
+		}
+		e.alarms.add(channel, k, 0)
+	}
+	m := &nats.Msg{Subject: e.sub.live(channel), Header: header, Data: record.AppendPublication(nil, p)}
+	if err := s.nc.PublishMsg(m); err != nil {
+		return hub.Published{}, err
+	}
+	return hub.Published{Position: at}, nil
+}
+
+// memo remembers names, not too many.
+type memo struct {
+	mu  sync.Mutex
+	all map[string]struct{}
+}
+
+func (m *memo) has(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.all[name]
+	return ok
+}
+
+func (m *memo) add(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.all) >= maxKnown || m.all == nil {
+		m.all = map[string]struct{}{}
+	}
+	m.all[name] = struct{}{}
+}
+
+// trimming removes what channels have over their limits. It counts what this node has published.
+type trimming struct {
+	mu   sync.Mutex
+	more map[string]int
+	due  map[string]int // by channel: how many to keep
+}
+
+func (t *trimming) count(channel string, l limits) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.more == nil || len(t.more) >= maxKnown {
+		t.more = map[string]int{}
+	}
+	t.more[channel]++
+	if t.more[channel] >= max(purgeFrom, l.size) {
+		t.more[channel] = 0
+		if t.due == nil {
+			t.due = map[string]int{}
+		}
+		t.due[channel] = l.size + 1 // the one before is where a client may be
+	}
+}
+
+func (t *trimming) take() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due := t.due
+	t.due = nil
+	return due
+}
+
+// keepTrimming removes what channels have over their limits.
+func (e *Engine) keepTrimming(ctx context.Context) {
+	for sleep(ctx, tick) {
+		for channel, keep := range e.trimming.take() {
+			s, _, err := e.ready(ctx)
+			if err != nil {
+				return
+			}
+			s.purge(ctx, s.log, e.sub.log(channel), 0, keep) //nolint:errcheck // the next one removes it
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package natsengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// configError says that trying again does not help.
+type configError struct{ error }
+
+func (e *configError) Unwrap() error { return e.error }
+
+const (
+	wantedReplicas = 3
+	replicasWait   = 5 * time.Second // for enough servers, before there is one copy
+	upgradeEvery   = 5 * time.Second
+)
+
+// Error codes of JetStream when there are not enough servers for as many copies.
+const (
+	codeNoPeers       = 10005
+	codeNoReplicas    = 10074
+	codeNoResources   = 10023
+	codeNoJetStream   = 10076
+	codeNoJetStream39 = 10039 // for the account
+)
+
+func (o *Options) streams() []jetstream.StreamConfig {
+	p := o.Prefix
+	return []jetstream.StreamConfig{{
+		Name: p + "_LOG", Subjects: []string{p + ".p.>"}, Description: "publications of channels",
+		MaxMsgsPerSubject: int64(o.MaxHistory) + 1, // and the one before them
+		MaxBytes:          max(o.MaxBytes, 0),
+		Duplicates:        o.Idempotency,
+		AllowDirect:       true, AllowMsgTTL: true,
+		RePublish: &jetstream.RePublish{Source: p + ".p.>", Destination: p + ".l.>"},
+	}, {
+		Name: p + "_STATE", Subjects: []string{p + ".s.>"}, Description: "members, leases, keys and positions",
+		MaxMsgsPerSubject: 1,
+		AllowDirect:       true, AllowMsgTTL: true,
+		RePublish: &jetstream.RePublish{Source: p + ".s.w.>", Destination: p + ".v.>"},
+	}}
+}
+
+// ensure makes the streams if they are missing, and returns them.
+func (e *Engine) ensure(ctx context.Context, m *mux) (*store, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*attempt)
+	defer cancel()
+	js, err := jetstream.New(m.nc)
+	if err != nil {
+		return nil, "", &configError{err}
+	}
+	s := &store{mux: m}
+	var epoch string
+	for i, c := range e.opts.streams() {
+		info, err := e.opts.ensureStream(ctx, js, c)
+		if err != nil {
+			return nil, "", err
+		}
+		if i == 0 {
+			s.log, epoch = c.Name, strconv.FormatInt(info.Created.UnixNano(), 36)
+		} else {
+			s.state = c.Name
+		}
+		s.leader = s.leader || info.Config.Replicas > 1
+	}
+	return s, epoch, nil
+}
+
+func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	if st, err := js.Stream(ctx, c.Name); err == nil {
+		info := st.CachedInfo()
+		have := info.Config
+		if have.MaxMsgsPerSubject >= c.MaxMsgsPerSubject && have.Duplicates >= c.Duplicates && have.MaxBytes == limitOf(c.MaxBytes) {
+			return info, nil
+		}
+		have.MaxMsgsPerSubject, have.Duplicates = max(have.MaxMsgsPerSubject, c.MaxMsgsPerSubject), max(have.Duplicates, c.Duplicates)
+		have.MaxBytes = c.MaxBytes
+		if st, err = js.UpdateStream(ctx, have); err != nil {
+			return nil, fmt.Errorf("natsengine: changing the stream %s: %w", c.Name, err)
+		}
+		return st.CachedInfo(), nil
+	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, said(fmt.Errorf("natsengine: looking for the stream %s: %w", c.Name, err))
+	}
+	c.Replicas = o.Replicas
+	if c.Replicas == 0 {
+		c.Replicas = wantedReplicas
+	}
+	for began := time.Now(); ; {
+		st, err := js.CreateStream(ctx, c)
+		if err == nil {
+			return st.CachedInfo(), nil
+		}
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was faster
+			if st, err := js.Stream(ctx, c.Name); err == nil {
+				return st.CachedInfo(), nil
+			}
+		}
+		few, alone := tooFew(err)
+		switch {
+		case !few && !alone || o.Replicas > 1:
+			return nil, said(fmt.Errorf("natsengine: making the stream %s: %w", c.Name, err))
+		case alone || time.Since(began) > replicasWait:
+			c.Replicas = 1
+		}
+		if !sleep(ctx, reconnectPause) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// limitOf returns a limit as the server reports it.
+func limitOf(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// tooFew reports whether there are too few servers for as many copies, now or, in a server that is not part of a cluster, ever.
+func tooFew(err error) (few, alone bool) {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false, false
+	}
+	return api.ErrorCode == codeNoPeers || api.ErrorCode == codeNoResources, api.ErrorCode == codeNoReplicas
+}
+
+// said marks the errors that trying again does not help against.
+func said(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == codeNoJetStream || api.ErrorCode == codeNoJetStream39) {
+		return &configError{err}
+	}
+	return err
+}
+
+// upgrade makes three copies of the streams when there are enough servers.
+func (e *Engine) upgrade(ctx context.Context) {
+	if e.opts.Replicas != 0 {
+		return
+	}
+	for sleep(ctx, upgradeEvery) {
+		s, epoch, err := e.ready(ctx)
+		if err != nil {
+			return
+		}
+		if s.leader || e.peers.servers(s.nc.ConnectedServerId()) < wantedReplicas {
+			continue
+		}
+		if js, err := jetstream.New(s.nc); err == nil && copies(ctx, js, s.log) && copies(ctx, js, s.state) {
+			again := *s
+			again.leader = true
+			e.replace(s, &again, epoch)
+		}
+	}
+}
+
+// replace puts a store in the place of another, unless the connection has changed.
+func (l *link) replace(old, s *store, epoch string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store == old && l.epoch == epoch {
+		l.store = s
+	}
+}
+
+func copies(ctx context.Context, js jetstream.JetStream, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	st, err := js.Stream(ctx, name)
+	if err != nil {
+		return false
+	}
+	c := st.CachedInfo().Config
+	if c.Replicas >= wantedReplicas {
+		return true
+	}
+	c.Replicas = wantedReplicas
+	_, err = js.UpdateStream(ctx, c)
+	return err == nil
+}
