@@ -23,8 +23,12 @@ func banner(sys *System, server *gateway.Server) {
 			row("page", base+"/")
 		}
 		for _, e := range server.Endpoints() {
-			row(visible.Text(strings.Trim(e.Name, "/")), visible.Text(socketURL(base, e.Path)))
-			if first == "" && e.Anonymous && !strings.Contains(e.Path, "{") {
+			url := socketURL(base, e.Path)
+			if e.Plain {
+				url = base + e.Path
+			}
+			row(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
+			if first == "" && !e.Plain && e.Anonymous && !strings.Contains(e.Path, "{") {
 				first = socketURL(base, e.Path)
 			}
 		}

@@ -3,7 +3,7 @@ package config
 import "github.com/handfast/handfast/config/internal/tree"
 
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
-// localhost:8443, the page at /, and for everybody an echo at /echo and channels at /channels.
+// localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels and streams at /streams/.
 func Default() *Config {
 	c := openToAll()
 	c.derive()
@@ -44,7 +44,13 @@ func openToAll() *Config {
 	tree.SetDefaults(&all)
 	all.Presence = true
 	c.Hub.Namespaces = []Namespace{all}
-	c.Endpoints, c.Console = []Endpoint{e, ch}, true
+	var st Endpoint
+	tree.SetDefaults(&st)
+	st.Name, st.Path, st.Auth, st.Rules = "streams", "/streams/", ch.Auth, ch.Rules
+	plain := &Streams{}
+	tree.SetDefaults(plain)
+	st.Target = Target{Kind: "streams", Settings: plain}
+	c.Endpoints, c.Console = []Endpoint{e, ch, st}, true
 	return c
 }
 

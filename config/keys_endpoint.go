@@ -57,7 +57,7 @@ type Rule struct {
 	Do string `yaml:"do" required:"true" enum:"allow|deny" example:"allow"`
 
 	// What it is about. Empty: everything.
-	Actions []string `yaml:"actions" enum:"connect|subscribe|publish|presence|history"`
+	Actions []string `yaml:"actions" enum:"connect|subscribe|publish|presence|history|delete"`
 
 	// The channels that it is about, where * stands for anything: news-*. A rule with channels does not concern connect.
 	// Empty: all of them.

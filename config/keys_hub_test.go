@@ -60,3 +60,13 @@ func TestApps(t *testing.T) {
 		}
 	}
 }
+
+// The names of streams follow the path of the endpoint.
+func TestStreamsPath(t *testing.T) {
+	const text = "endpoints: [{path: %, target: streams, auth: [anonymous]}]\napps: [{id: a, secret: s}]\n"
+	for path, ok := range map[string]bool{"/streams/": true, "/": true, "/streams": false, "'/{app}/'": false} {
+		if _, err := Parse("f.yaml", []byte(strings.Replace(text, "%", path, 1))); (err == nil) != ok {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

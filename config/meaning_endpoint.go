@@ -59,6 +59,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		}
 		seen[s] = true
 	}
+	k.streams(e, path)
 	k.ambient(e, path)
 }
 

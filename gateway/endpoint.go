@@ -71,13 +71,22 @@ func compression(cfg config.Compression) *websocket.Compression {
 	return c
 }
 
-// ServeHTTP answers an opening handshake. The connection of an admitted client goes on without what net/http keeps for a
-// request.
-func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// handshake begins to decide about a request.
+func (e *endpoint) handshake(r *http.Request) *handshake {
 	v := viaOf(r)
-	h := &handshake{e: e, via: v, header: r.Header, entry: &registry.Entry{
+	return &handshake{e: e, via: v, header: r.Header, entry: &registry.Entry{
 		Endpoint: e.cfg.Name, Addr: v.client, Origin: wshandshake.PrintableOrigin(r.Header.Get("Origin")), Sum: &e.sum,
 	}}
+}
+
+// ServeHTTP answers an opening handshake, and other requests if the target does. The connection of an admitted client goes on without what net/http keeps for a
+// request.
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := e.handshake(r)
+	if target, ok := e.target.Target.(Requests); ok && !wantsWebSocket(r) {
+		e.serveRequest(w, r, h, target)
+		return
+	}
 	e.ws.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h)))
 }
 

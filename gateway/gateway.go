@@ -134,13 +134,15 @@ type Endpoint struct {
 	Name      string // in rules, logs and metrics
 	Path      string // which may have parts such as {room}
 	Anonymous bool   // clients without a credential come in
+	Plain     bool   // its clients use plain HTTP, not WebSockets
 }
 
 // Endpoints returns what the current configuration serves, in its order.
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {
-		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous})
+		_, plain := e.target.Target.(Requests)
+		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain})
 	}
 	return list
 }

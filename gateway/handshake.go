@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/auth"
-	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 )
@@ -50,24 +49,8 @@ func (h *handshake) admit(r *http.Request) error {
 // decide asks the cheap questions first, and the target last.
 func (h *handshake) decide(r *http.Request) error {
 	e := h.e
-	if reject := e.adm.allow(h.via.site, h.via.client, e); reject != nil {
-		return reject
-	}
-	if err := e.adm.conns.Enter(h.entry, e.bounds); err != nil {
-		return err
-	}
-	h.entered = true
-	id, err := h.identify(r)
+	id, err := h.enter(r)
 	if err != nil {
-		return err
-	}
-	h.know(id)
-	if id.Method != config.Anonymous {
-		if err := e.adm.conns.Identify(h.entry, e.bounds); err != nil {
-			return err
-		}
-	}
-	if err := h.authorize(id); err != nil {
 		return err
 	}
 	if err := h.open(r, id); err != nil {

@@ -48,34 +48,53 @@ func (n *site) pageOf(r *http.Request) http.Handler {
 // the audit log.
 func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := viaOf(r)
-		if reject := e.adm.allow(n, v.client, e); reject != nil {
-			w.Header().Set("Retry-After", reject.Header.Get("Retry-After"))
-			e.refusePage(w, r, wshandshake.StageCheck, reject.Status, "", reject.Reason)
+		if !e.passes(n, w, r) {
 			return
 		}
-		opening := wshandshake.OpeningOf(r)
-		if bad := opening.CheckOrigin(wshandshake.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies}); bad != nil {
-			e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
-			return
-		}
-		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		defer func() {
-			p := recover()
-			if p != nil && !aborts(p) {
-				e.rec.panicked(e.metrics, &registry.Entry{Endpoint: e.cfg.Name, Addr: v.client}, p)
-				status.status = http.StatusInternalServerError
-			}
-			e.rec.audit.log(observe.AuditPage, observe.KeyAddr, v.client.String(), observe.KeyOrigin, r.Header.Get("Origin"),
-				observe.KeyEndpoint, e.cfg.Name, observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)
-			if p != nil {
-				panic(http.ErrAbortHandler) // net/http closes the connection, and logs nothing more
-			}
-		}()
 		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 		defer cancel()
-		next.ServeHTTP(status, r.WithContext(ctx))
+		e.audited(w, r.WithContext(ctx), next)
 	})
+}
+
+// passes applies the limits and the check of origins to a request that is not a handshake. It reports false after a refusal.
+func (e *endpoint) passes(n *site, w http.ResponseWriter, r *http.Request) bool {
+	v := viaOf(r)
+	if reject := e.adm.allow(n, v.client, e); reject != nil {
+		w.Header().Set("Retry-After", reject.Header.Get("Retry-After"))
+		e.refusePage(w, r, wshandshake.StageCheck, reject.Status, "", reject.Reason)
+		return false
+	}
+	if bad := e.badOrigin(n, r); bad != nil {
+		e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
+		return false
+	}
+	return true
+}
+
+// badOrigin returns why a page of the request's origin may not make it, nil if it may.
+func (e *endpoint) badOrigin(n *site, r *http.Request) *wshandshake.Violation {
+	opening := wshandshake.OpeningOf(r)
+	return opening.CheckOrigin(wshandshake.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies})
+}
+
+// audited answers a request, and writes into the audit log what came of it.
+func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	v := viaOf(r)
+	status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	defer func() {
+		p := recover()
+		if p != nil && !aborts(p) {
+			e.rec.panicked(e.metrics, &registry.Entry{Endpoint: e.cfg.Name, Addr: v.client}, p)
+			status.status = http.StatusInternalServerError
+		}
+		e.rec.audit.log(observe.AuditPage, observe.KeyAddr, v.client.String(), observe.KeyOrigin, r.Header.Get("Origin"),
+			observe.KeyEndpoint, e.cfg.Name, observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)
+		if p != nil {
+			panic(http.ErrAbortHandler) // net/http closes the connection, and logs nothing more
+		}
+	}()
+	next.ServeHTTP(status, r)
 }
 
 // refusePage answers a request for a page that the endpoint's policy forbids, and records it.

@@ -34,7 +34,20 @@ type Pages interface {
 	Register(mux *http.ServeMux)
 }
 
-// Request is a client's opening handshake.
+// Requests is what a Target implements that answers the plain HTTP requests at the path of its endpoint. They pass what a handshake
+// passes: limits, origin, the methods of auth, and the rule for connect. A request that runs counts as a connection.
+type Requests interface {
+	// ServeRequest answers a request of a client that the endpoint admits. It bounds its time by itself: the request is cut after 30
+	// seconds unless the deadlines are extended by [http.ResponseController], and in any case when the server ends. Expires, Renew,
+	// Received and Sent of r are not set.
+	ServeRequest(w http.ResponseWriter, r *Request)
+
+	// Preflight says what a page of another origin may send, to a browser that asks for a page; the endpoint adds whether the page
+	// may. Nobody has been authenticated.
+	Preflight(w http.ResponseWriter)
+}
+
+// Request is a client's opening handshake, or another request of it.
 type Request struct {
 	*http.Request // with its headers and path values; not to be used after Open has returned
 

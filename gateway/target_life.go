@@ -19,6 +19,7 @@ func (s *Server) targets() map[string]newTarget {
 	return map[string]newTarget{
 		"echo":     func(*config.Config, int) (Target, error) { return echo{}, nil },
 		"channels": s.newChannels,
+		"streams":  s.newStreams,
 	}
 }
 

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/websocket"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
+)
+
+// serveRequest answers a plain HTTP request at the endpoint's path.
+func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *handshake, target Requests) {
+	n := h.via.site
+	if r.Header.Get("Origin") != "" {
+		w.Header().Add("Vary", "Origin")
+		if e.badOrigin(n, r) == nil {
+			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+			if !e.ws.Accept.AnyOrigin { // cookies are for pages that the configuration names
+				w.Header().Set("Access-Control-Allow-Credentials", "true")
+			}
+		}
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			if reject := e.adm.allow(n, h.via.client, e); reject != nil {
+				e.refuseRequest(w, r, reject)
+				return
+			}
+			target.Preflight(w)
+			return
+		}
+	}
+	if bad := e.badOrigin(n, r); bad != nil {
+		e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
+		return
+	}
+	defer h.drop()
+	id, err := h.enter(r)
+	if err != nil {
+		e.refuseRequest(w, r, err)
+		return
+	}
+	if !e.target.hold() { // a reload has replaced it since the request came
+		e.refuseRequest(w, r, errReplaced)
+		return
+	}
+	defer e.target.release()
+	req := &Request{Request: r, Client: h.via.client, Identity: id, Allow: func(action, channel string) error {
+		_, err := e.rules.Authorize(id, auth.Action{Do: action, Endpoint: e.cfg.Name, Channel: channel})
+		return err
+	}}
+	e.audited(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req.Request = r
+		target.ServeRequest(w, req)
+	}))
+}
+
+// refuseRequest answers a request with an error that a handshake would have been refused with.
+func (e *endpoint) refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
+	reject, ok := errors.AsType[*websocket.Reject](err)
+	if !ok {
+		reject = &websocket.Reject{Status: http.StatusServiceUnavailable}
+	}
+	maps.Copy(w.Header(), reject.Header)
+	e.refusePage(w, r, wshandshake.StageCheck, reject.Status, "", reject.Reason)
+}
+
+// enter takes a place, and finds out who the client is and whether it may connect.
+func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
+	e := h.e
+	if reject := e.adm.allow(h.via.site, h.via.client, e); reject != nil {
+		return nil, reject
+	}
+	if err := e.adm.conns.Enter(h.entry, e.bounds); err != nil {
+		return nil, err
+	}
+	h.entered = true
+	id, err := h.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	h.know(id)
+	if id.Method != config.Anonymous {
+		if err := e.adm.conns.Identify(h.entry, e.bounds); err != nil {
+			return nil, err
+		}
+	}
+	return id, h.authorize(id)
+}

@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/streams"
+	"github.com/handfast/handfast/websocket"
+)
+
+// newStreams makes the target streams.
+func (s *Server) newStreams(cfg *config.Config, i int) (Target, error) {
+	h, err := s.hub.open(cfg, s.rec.log)
+	if err != nil {
+		return nil, err
+	}
+	set := cfg.Endpoints[i].Target.Settings.(*config.Streams)
+	return &streamsTarget{path: cfg.Endpoints[i].Path, server: streams.Server{
+		Hub: h, App: set.App, History: set.History, MaxBody: int64(set.MaxBody), LongPoll: time.Duration(set.LongPoll),
+		SSE: time.Duration(set.Events), MaxLive: set.MaxLive,
+	}}, nil
+}
+
+// streamsTarget is the target that serves Durable Streams.
+type streamsTarget struct {
+	path   string
+	server streams.Server
+}
+
+// errPlainHTTP is the answer to clients that want a WebSocket.
+var errPlainHTTP = &websocket.Reject{
+	Status: http.StatusBadRequest, Reason: "The endpoint has streams over plain HTTP; channels over WebSockets are at another one.",
+}
+
+// Open implements [Target].
+func (t *streamsTarget) Open(context.Context, *Request) (*Opened, error) { return nil, errPlainHTTP }
+
+// ServeRequest implements [Requests].
+func (t *streamsTarget) ServeRequest(w http.ResponseWriter, r *Request) {
+	c := streams.Client{User: r.Identity.Subject, Allow: r.Allow}
+	if r.Identity.Method == config.Anonymous {
+		c.User = ""
+	}
+	t.server.Serve(w, r.Request, strings.TrimPrefix(r.URL.Path, t.path), c)
+}
+
+// Preflight implements [Requests].
+func (t *streamsTarget) Preflight(w http.ResponseWriter) { streams.Preflight(w) }
+
+// Close implements [Target]. The hub is the server's.
+func (t *streamsTarget) Close() error { return t.server.Close() }
