@@ -43,7 +43,7 @@ type Requests interface {
 	ServeRequest(w http.ResponseWriter, r *Request)
 
 	// Preflight says what a page of another origin may send, to a browser that asks for a page; the endpoint adds whether the page
-	// may. Nobody has been authenticated.
+	// may. The client has not been authenticated.
 	Preflight(w http.ResponseWriter)
 }
 

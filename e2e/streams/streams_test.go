@@ -1,0 +1,86 @@
+//go:build e2e
+
+package streams
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write results.txt anew")
+
+// report is what vitest says of a run.
+type report struct {
+	Results []struct {
+		Tests []struct {
+			Name   string   `json:"fullName"`
+			Status string   `json:"status"`
+			Why    []string `json:"failureMessages"`
+		} `json:"assertionResults"`
+	} `json:"testResults"`
+}
+
+// The suite, except for forks, which this server does not have, and subscriptions, which the suite leaves out.
+func TestSuite(t *testing.T) {
+	u := house.NewUser(t)
+	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(u.Home, "report.json")
+	cmd := u.Command("node", filepath.Join(here, "node_modules/vitest/vitest.mjs"), "run", "suite.test.js", "--reporter=json", "--outputFile="+out,
+		"--no-cache", "--testTimeout=30000", "-t", "^(?!Fork - )")
+	cmd.Dir = here
+	cmd.Env = append(cmd.Env, "STREAMS_URL="+strings.TrimSuffix(s.First("streams"), "/"), "NO_COLOR=1", "CI=1")
+	ran := u.Run(cmd)
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatalf("the suite did not run (make setup installs it): %v\n%s\n%s", err, ran.Stdout, ran.Stderr)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	counts := map[string]int{}
+	for _, file := range r.Results {
+		for _, one := range file.Tests {
+			lines = append(lines, one.Status+" "+one.Name)
+			counts[one.Status]++
+			if one.Status == "failed" {
+				t.Logf("%s: %q", one.Name, one.Why)
+			}
+		}
+	}
+	slices.Sort(lines)
+	got := fmt.Sprintf("%d tests: %d passed, %d failed, %d skipped\n\n%s\n", len(lines), counts["passed"], counts["failed"], counts["skipped"],
+		strings.Join(lines, "\n"))
+	const file = "results.txt"
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(got, "\n") {
+		if !strings.Contains(string(want), line+"\n") {
+			t.Errorf("not in %s: %s", file, line)
+		}
+	}
+	if got != string(want) && !t.Failed() {
+		t.Errorf("%s has more than this run", file)
+	}
+}
