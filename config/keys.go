@@ -19,7 +19,8 @@ type Config struct {
 	// Whether / is a page that opens a WebSocket and shows what comes back. It is on in a server without a file.
 	Console bool `yaml:"console" default:"false"`
 
-	// The listener for those who run the server: /livez, /readyz, /metrics, /connections, /handshakes.
+	// The listener for those who run the server: /livez, /readyz, /metrics, /info, /connections, /handshakes,
+	// /channels.
 	Admin Admin `yaml:"admin"`
 
 	// Ways to find out who a client is, by a name of your choice. An endpoint lists the names that it accepts.

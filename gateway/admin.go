@@ -60,7 +60,8 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 				Hint: "take a loopback address such as 127.0.0.1:9090, or set admin.token"}
 		}
 	}
-	op := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.ready.Load}
+	op := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.readiness, hub: &s.hub, started: time.Now(),
+		config: func() *config.Config { return s.site.Load().cfg }}
 	a.server = &websocket.Server{
 		HTTP: &http.Server{
 			Handler: op.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
@@ -94,7 +95,11 @@ type operator struct {
 	rec   *recorder
 	conns *registry.Registry
 	store auth.Store
-	ready func() bool
+	ready func() error // why the server takes no clients; nil: it does
+	hub   *sharedHub
+
+	started time.Time
+	config  func() *config.Config // in use
 }
 
 // handler returns what the admin listener answers. /livez and /readyz need no token, so that a health check need not have
@@ -113,6 +118,10 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	mux.HandleFunc("POST /connections/close", s.closeConnections)
 	mux.HandleFunc("POST /revocations", s.revokeByOperator)
 	mux.HandleFunc("GET /handshakes", s.listHandshakes)
+	mux.HandleFunc("GET /info", s.showInfo)
+	mux.HandleFunc("GET /channels", s.listChannels)
+	mux.HandleFunc("GET /channels/{app}", s.listChannels)
+	mux.HandleFunc("GET /channels/{app}/{channel...}", s.showChannel)
 	if cfg.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -135,6 +144,10 @@ DELETE /connections/{id}    close one
 POST   /connections/close   the same as DELETE, for forms
 POST   /revocations         take back what a user or a credential may, on all nodes: user= credential=
 GET    /handshakes          the last that were refused, and why: ?format=text
+GET    /info                what this node is, and how much it has
+GET    /channels            channels of the first application with subscribers: ?prefix= &after= &limit=
+GET    /channels/{app}      those of another one
+GET    /channels/{app}/{channel}   one: its position, its history, its members: ?cursor= &limit=
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `
 
@@ -184,13 +197,17 @@ func loopbackHost(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// readyz says whether new connections are taken.
+// readyz says whether new connections are taken. It needs no token, so that an error of the engine, which may name its servers,
+// is for /info only.
 func (s *operator) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !s.ready() {
+	switch err := s.ready(); {
+	case err == nil:
+		plain(w, http.StatusOK, "ok\n")
+	case errors.Is(err, errStopping):
 		plain(w, http.StatusServiceUnavailable, "stopping\n")
-		return
+	default:
+		plain(w, http.StatusServiceUnavailable, "the engine of channels does not answer; /info has the reason\n")
 	}
-	plain(w, http.StatusOK, "ok\n")
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

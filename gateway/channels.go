@@ -43,6 +43,13 @@ func (s *sharedHub) open(cfg *config.Config, log *slog.Logger) (*hub.Hub, error)
 	return s.hub, nil
 }
 
+// get returns the hub, nil when there are no channels.
+func (s *sharedHub) get() *hub.Hub {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hub
+}
+
 // close ends the hub. No connection is left.
 func (s *sharedHub) close(rec *recorder) {
 	s.mu.Lock()
@@ -64,7 +71,7 @@ func hubOptions(cfg config.Hub) hub.Options {
 	o := hub.Options{MaxSubscriptions: cfg.MaxSubscriptions}
 	for _, n := range cfg.Namespaces {
 		o.Namespaces = append(o.Namespaces, hub.Namespace{
-			Prefix: n.Prefix, History: n.History, HistoryAge: time.Duration(n.HistoryAge), Presence: n.Presence, MaxData: int(n.MaxData),
+			Name: n.Prefix + "*", Prefix: n.Prefix, History: n.History, HistoryAge: time.Duration(n.HistoryAge), Presence: n.Presence, MaxData: int(n.MaxData),
 			MaxSubscribers: n.MaxSubscribers, Rate: n.Rate, Burst: n.Burst, Slow: slowPolicies[n.Slow], KeyTTL: time.Duration(n.KeyTTL),
 			Expiry: time.Duration(n.Expiry),
 		})

@@ -75,7 +75,7 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{
 		Pending: func() float64 { return float64(s.in.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
-		Endpoints: s.traffic,
+		Endpoints: s.traffic, Channels: s.hub.counts,
 	})
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
@@ -199,6 +199,17 @@ func (s *Server) Close() {
 	if !s.running && !s.finished {
 		s.finishLocked()
 	}
+}
+
+// readiness returns why no clients are to be sent here: the server is stopping, or the engine of channels does not answer.
+func (s *Server) readiness() error {
+	if !s.ready.Load() {
+		return errStopping
+	}
+	if h := s.hub.get(); h != nil {
+		return h.Ready()
+	}
+	return nil
 }
 
 // authCalls returns how many credentials are being looked at, for the metrics.

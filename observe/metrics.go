@@ -2,6 +2,7 @@ package observe
 
 import (
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -32,6 +33,7 @@ type Live struct {
 	AuthCalls    func() float64            // credentials that are being looked at
 	Certificates func() map[string]float64 // by name, the Unix time at which it ends
 	Endpoints    func() []Traffic          // what there is at the moment, each endpoint once
+	Channels     func() *Channels          // nil, or a nil result: there are none
 }
 
 // NewMetrics makes metrics that are all zero.
@@ -45,7 +47,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
 	m.AuditLost = counter(m, "audit_lines_lost_total", "Lines of the audit log that could not be written.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
-	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), collectors.NewGoCollector(),
+	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -132,12 +134,13 @@ func (c *live) Collect(ch chan<- prometheus.Metric) {
 	for name, end := range c.Certificates() {
 		gauge(c.cert, end, strings.ToValidUTF8(name, "\uFFFD")) // a path may be anything
 	}
-	version, goVersion := "unknown", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		goVersion = info.GoVersion
-		if info.Main.Version != "" {
-			version = info.Main.Version
-		}
+	gauge(c.build, 1, Version(), runtime.Version())
+}
+
+// Version returns the version of this program, as its build knows it: "unknown" when it does not.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
 	}
-	gauge(c.build, 1, version, goVersion)
+	return "unknown"
 }

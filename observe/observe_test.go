@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
@@ -75,7 +76,10 @@ func TestNamesAndBuckets(t *testing.T) {
 	chat := NewEndpoint("chat")
 	zero := func() float64 { return 0 }
 	m := NewMetrics(Live{Pending: zero, AuthCalls: zero, Certificates: func() map[string]float64 { return nil },
-		Endpoints: func() []Traffic { return []Traffic{{Endpoint: chat}} }})
+		Endpoints: func() []Traffic { return []Traffic{{Endpoint: chat}} }, Channels: func() *Channels {
+			return &Channels{Namespaces: []Namespace{{"chat:*", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {Name: "*"}}, Clients: 13, Channels: 14,
+				Subscriptions: 15, Ready: true, Lag: time.Second / 4}
+		}})
 	m.Auth.WithLabelValues("jwt", "known").Observe(1)
 	m.Reloads.WithLabelValues("taken").Inc()
 	m.Cut.Inc()
@@ -104,7 +108,14 @@ func TestNamesAndBuckets(t *testing.T) {
 	}
 	for _, want := range []string{`handfast_config_reloads_total{outcome="taken"} 1`, "handfast_handshakes_cut_total 1",
 		"handfast_connections_revoked_total 2", "handfast_connections_expired_total 3", "handfast_audit_lines_lost_total 4",
-		"handfast_draining 1", `handfast_target_panics_total{endpoint="chat"} 0`} {
+		"handfast_draining 1", `handfast_channel_publications_total{namespace="chat:*"} 1`, `handfast_channel_deliveries_total{namespace="chat:*"} 2`,
+		`handfast_channel_publications_rejected_total{namespace="chat:*"} 3`, `handfast_channel_recoveries_total{namespace="chat:*",outcome="recovered"} 4`,
+		`handfast_channel_recoveries_total{namespace="chat:*",outcome="failed"} 5`, `handfast_channel_slow_total{namespace="chat:*"} 6`,
+		`handfast_channel_messages_dropped_total{namespace="chat:*"} 7`, `handfast_channel_messages_refilled_total{namespace="chat:*"} 8`,
+		`handfast_channel_gaps_total{namespace="chat:*"} 9`, `handfast_channel_subscriptions_insufficient_total{namespace="chat:*"} 10`,
+		`handfast_channel_members_total{change="join",namespace="chat:*"} 11`, `handfast_channel_members_total{change="leave",namespace="chat:*"} 12`,
+		"handfast_channel_clients 13", "handfast_channels 14", "handfast_channel_subscriptions 15", "handfast_engine_ready 1",
+		"handfast_engine_lag_seconds 0.25", `handfast_channel_slow_total{namespace="*"} 0`, `handfast_target_panics_total{endpoint="chat"} 0`} {
 		if !strings.Contains(shown, "\n"+want+"\n") {
 			t.Errorf("no %s", want)
 		}

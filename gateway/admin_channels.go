@@ -1,0 +1,188 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/observe"
+)
+
+// counts returns what the hub counts, for the metrics; nil when there are no channels.
+func (s *sharedHub) counts() *observe.Channels {
+	h := s.get()
+	if h == nil {
+		return nil
+	}
+	sizes := h.Sizes()
+	c := &observe.Channels{Clients: sizes.Sessions, Channels: sizes.Channels, Subscriptions: sizes.Subscriptions,
+		Ready: h.Ready() == nil, Lag: h.EngineLag()}
+	for _, n := range h.Stats() {
+		c.Namespaces = append(c.Namespaces, observe.Namespace{
+			Name: n.Namespace, Publications: n.Publications, Deliveries: n.Deliveries, Rejected: n.Rejected, Recovered: n.Recovered,
+			Unrecovered: n.Unrecovered, Slow: n.Slow, Dropped: n.Dropped, Refilled: n.Refilled, Gaps: n.Gaps,
+			Insufficient: n.Insufficient, Joins: n.Joins, Leaves: n.Leaves,
+		})
+	}
+	return c
+}
+
+// info is what /info shows.
+type info struct {
+	Version       string   `json:"version"`
+	Started       string   `json:"started"`
+	Uptime        int64    `json:"uptime_seconds"`
+	Ready         bool     `json:"ready"`
+	Reason        string   `json:"reason,omitempty"` // why it is not ready
+	Connections   int      `json:"connections"`      // on this node, as what follows
+	Apps          []string `json:"apps"`
+	Engine        string   `json:"engine"`
+	EngineLag     float64  `json:"engine_lag_seconds"`
+	Clients       int      `json:"clients"`
+	Channels      int      `json:"channels"`
+	Subscriptions int      `json:"subscriptions"`
+}
+
+// showInfo shows what this node is, and how much it has.
+func (s *operator) showInfo(w http.ResponseWriter, _ *http.Request) {
+	cfg := s.config()
+	i := info{Version: observe.Version(), Started: s.started.UTC().Format(time.RFC3339), Uptime: int64(time.Since(s.started).Seconds()),
+		Ready: true, Connections: s.conns.Len(), Apps: []string{}, Engine: cfg.Hub.Engine.Kind}
+	if err := s.ready(); err != nil {
+		i.Ready, i.Reason = false, err.Error()
+	}
+	for _, a := range cfg.Apps {
+		i.Apps = append(i.Apps, a.ID)
+	}
+	if c := s.hub.counts(); c != nil {
+		i.EngineLag, i.Clients, i.Channels, i.Subscriptions = c.Lag.Seconds(), c.Clients, c.Channels, c.Subscriptions
+	}
+	writeJSON(w, i)
+}
+
+// page reads the parameters of a page of channels or members: its application, and how much there may be on it.
+func (s *operator) page(w http.ResponseWriter, r *http.Request, app string) (h *hub.Hub, limit int, ok bool) {
+	const most = 1000
+	h, limit = s.hub.get(), 100
+	var err error
+	if text := r.URL.Query().Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > most {
+			badRequest(w, "limit: a number from 1 to %d", most)
+			return nil, 0, false
+		}
+	}
+	if h == nil || !hasApp(s.config(), app) {
+		plain(w, http.StatusNotFound, "there is no such application with channels\n")
+		return nil, 0, false
+	}
+	return h, limit, true
+}
+
+func hasApp(cfg *config.Config, id string) bool {
+	for _, a := range cfg.Apps {
+		if a.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// occupied is one channel in a list.
+type occupied struct {
+	Channel     string `json:"channel"`
+	Subscribers int    `json:"subscribers"` // on all nodes
+}
+
+// listChannels shows the channels of an application that have subscribers on any node, by their names.
+func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
+	q, app := r.URL.Query(), r.PathValue("app")
+	if all := s.config().Apps; app == "" && len(all) > 0 {
+		app = all[0].ID
+	}
+	h, limit, ok := s.page(w, r, app)
+	if !ok {
+		return
+	}
+	list, more, err := h.Occupied(r.Context(), app, q.Get("prefix"), q.Get("after"), limit)
+	if err != nil {
+		hubError(w, err)
+		return
+	}
+	out := struct {
+		App      string     `json:"app"`
+		Channels []occupied `json:"channels"`
+		After    string     `json:"after,omitempty"` // of the next page
+	}{App: app, Channels: []occupied{}}
+	for _, c := range list {
+		out.Channels = append(out.Channels, occupied(c))
+	}
+	if more && len(list) > 0 {
+		out.After = list[len(list)-1].Channel
+	}
+	writeJSON(w, out)
+}
+
+// channelPage is what is shown of one channel.
+type channelPage struct {
+	App     string   `json:"app"`
+	Channel string   `json:"channel"`
+	Epoch   string   `json:"epoch,omitempty"`
+	Offset  uint64   `json:"offset"` // of the newest message
+	History int      `json:"history"`
+	More    bool     `json:"history_more,omitempty"` // there are more messages than were counted
+	Users   int      `json:"users"`                  // on all nodes; 0 in channels without presence
+	Members []member `json:"members"`
+	Cursor  string   `json:"cursor,omitempty"` // of the next page of members
+}
+
+// member is one user in a channel.
+type member struct {
+	User   string `json:"user,omitempty"`
+	Client string `json:"client"`
+	Data   string `json:"data,omitempty"`
+}
+
+// mostCounted is how much of a history is read to count it.
+const mostCounted = 1000
+
+// showChannel shows where a channel is, how much it keeps, and a page of its members.
+func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
+	out := channelPage{App: r.PathValue("app"), Channel: r.PathValue("channel"), Members: []member{}}
+	h, limit, ok := s.page(w, r, out.App)
+	if !ok {
+		return
+	}
+	history, err := h.History(r.Context(), out.App, out.Channel, hub.HistoryQuery{Limit: mostCounted, Reverse: true})
+	if err != nil && !errors.Is(err, hub.ErrUnsupported) {
+		hubError(w, err)
+		return
+	}
+	out.Epoch, out.Offset, out.History = history.Top.Epoch, history.Top.Offset, len(history.Publications)
+	out.More = out.History == mostCounted
+	members, next, users, err := h.Members(r.Context(), out.App, out.Channel, r.URL.Query().Get("cursor"), limit)
+	if err != nil && !errors.Is(err, hub.ErrNoPresence) {
+		hubError(w, err)
+		return
+	}
+	out.Users, out.Cursor = users, next
+	for _, m := range members {
+		out.Members = append(out.Members, member{m.User, m.Client, string(m.Data)})
+	}
+	writeJSON(w, out)
+}
+
+// hubError answers a request that the hub or its engine cannot serve.
+func hubError(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, hub.ErrBadChannel):
+		badRequest(w, "%v", err)
+	case errors.Is(err, hub.ErrUnsupported):
+		plain(w, http.StatusNotImplemented, "the engine of channels does not support this\n")
+	default:
+		plain(w, http.StatusServiceUnavailable, fmt.Sprintf("%v\n", err))
+	}
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// The admin listener shows channels, where they are, who is in them, and counts.
+func TestAdminChannels(t *testing.T) {
+	r := run(t, parse(t, `
+apps: [{id: main, secret: hunter2}, {id: other, secret: hunter2}]
+endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}]}]
+hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: ""}]}
+`))
+	c := r.open(t, "/rooms", nil)
+	heard(t, c)
+	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat:a/b ?","join":true}`), `"subscribed"`)
+	wants(t, speak(t, c, `{"type":"subscribe","id":2,"channel":"news"}`), `"subscribed"`)
+	wants(t, speak(t, c, `{"type":"publish","id":3,"channel":"news","data":1}`), `"data":1`)
+	heard(t, c) // the acknowledgement
+	shown := func(path string, status int, parts ...string) {
+		t.Helper()
+		resp, body := page(t, "GET", r.AdminURL()+path, nil)
+		if resp.StatusCode != status || strings.Contains(body, "hunter2") {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+		wants(t, body, parts...)
+	}
+	bounded.Until(t, func() bool { // which channels have subscribers is reported to the engine now and then
+		_, body := page(t, "GET", r.AdminURL()+"/channels", nil)
+		return strings.Contains(body, "chat:a/b ?") && strings.Contains(body, "news")
+	})
+	shown("/channels?prefix=chat:", 200, `"app": "main"`, `"subscribers": 1`)
+	shown("/channels?limit=1", 200, `"after": "chat:a/b ?"`)
+	shown("/channels/main?after=chat:z", 200, `"channel": "news"`)
+	shown("/channels/other", 200, `"channels": []`)
+	shown("/channels/none", 404)
+	shown("/channels?limit=x", 400, "limit")
+	shown("/channels/main/news", 200, `"offset": 1`, `"history": 1`, `"users": 0`, `"epoch"`)
+	shown("/channels/main/"+url.PathEscape("chat:a/b ?"), 200, `"users": 1`, `"channel": "chat:a/b ?"`, `"client"`)
+	shown("/channels/main/"+strings.Repeat("x", hub.MaxChannel+1), 400)
+	shown("/info", 200, `"ready": true`, `"engine": "memory"`, `"main"`, `"other"`, `"subscriptions": 2`, `"channels": 2`, `"connections": 1`)
+	shown("/metrics", 200, `handfast_channel_publications_total{namespace="*"} 1`, `handfast_channel_publications_total{namespace="chat:*"} 0`,
+		`handfast_channel_members_total{change="join",namespace="chat:*"} 1`, "handfast_engine_ready 1", "handfast_channel_subscriptions 2")
+}
+
+// A server without channels has none to show.
+func TestAdminWithoutChannels(t *testing.T) {
+	r := run(t, parse(t, "endpoints: [{path: /echo, target: echo, auth: [anonymous]}]\n"))
+	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 404 {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); strings.Contains(body, "handfast_channel") {
+		t.Error(body)
+	}
+	if resp, body := page(t, "GET", r.AdminURL()+"/info", nil); resp.StatusCode != 200 || !strings.Contains(body, `"apps": []`) {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
+// deaf is an engine whose canary does not come back.
+type deaf struct{ hub.Engine }
+
+func (deaf) Probe(context.Context) error { return errors.New("no route to redis.internal") }
+
+// A server whose engine does not answer starts, is not ready, and says why to those who may know.
+func TestNotReadyWithoutEngine(t *testing.T) {
+	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
+	whole := r.hub.get()
+	r.hub.mu.Lock()
+	r.hub.hub = hub.New(hub.Options{Engine: deaf{hub.NewMemory().Node()}})
+	r.hub.mu.Unlock()
+	defer whole.Close()
+	resp, body := page(t, "GET", r.AdminURL()+"/readyz", nil)
+	if resp.StatusCode != 503 || !strings.Contains(body, "engine") || strings.Contains(body, "redis.internal") {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	bounded.Until(t, func() bool {
+		_, body := page(t, "GET", r.AdminURL()+"/info", nil)
+		return strings.Contains(body, `"ready": false`) && strings.Contains(body, "no route to redis.internal")
+	})
+	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); !strings.Contains(body, "handfast_engine_ready 0") {
+		t.Error(body)
+	}
+}

@@ -1,0 +1,111 @@
+package observe
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Channels is what has happened in the channels of this node until now, and what there is.
+type Channels struct {
+	Namespaces    []Namespace   // each once
+	Clients       int           // sessions
+	Channels      int           // open on this node
+	Subscriptions int           // of all clients
+	Ready         bool          // the last canary through the engine came back
+	Lag           time.Duration // that it took
+}
+
+// Namespace is what is counted for the channels of one namespace.
+type Namespace struct {
+	Name         string // a label
+	Publications uint64 // published from this node
+	Deliveries   uint64 // publications times subscribers
+	Rejected     uint64 // publications that were too big or too many
+	Recovered    uint64 // subscriptions that got what they had missed
+	Unrecovered  uint64 // subscriptions that did not
+	Slow         uint64 // times that a subscriber had no room
+	Dropped      uint64 // publications lost for good
+	Refilled     uint64 // publications read from the history
+	Gaps         uint64 // losses of the engine that could not be read again
+	Insufficient uint64 // subscriptions ended because of a loss
+	Joins        uint64 // announced
+	Leaves       uint64 // announced
+}
+
+// channels is a collector of what the hub counts.
+type channels struct {
+	get func() *Channels // nil, or returns nil: there are no channels
+
+	publications, deliveries, rejected, recoveries, slow, dropped, refilled, gaps, ended, members *prometheus.Desc
+
+	clients, open, subscriptions, ready, lag *prometheus.Desc
+}
+
+func newChannels(get func() *Channels) *channels {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+	}
+	of := func(name, help string, labels ...string) *prometheus.Desc {
+		return desc(name, help, append([]string{"namespace"}, labels...)...)
+	}
+	return &channels{
+		get:          get,
+		publications: of("channel_publications_total", "Messages that were published on this node."),
+		deliveries:   of("channel_deliveries_total", "Messages times the subscribers of this node that they were sent to."),
+		rejected:     of("channel_publications_rejected_total", "Messages of clients that were too big or too many."),
+		recoveries:   of("channel_recoveries_total", "Subscriptions that asked for what they had missed, and got it or not.", "outcome"),
+		slow:         of("channel_slow_total", "Times that a subscriber had no room for more."),
+		dropped:      of("channel_messages_dropped_total", "Messages that a subscriber or the node has lost for good."),
+		refilled:     of("channel_messages_refilled_total", "Messages that were read from the history, since the engine or a subscriber had lost them."),
+		gaps:         of("channel_gaps_total", "Times that the engine had lost messages that could not be read again."),
+		ended:        of("channel_subscriptions_insufficient_total", "Subscriptions that ended because of lost messages."),
+		members:      of("channel_members_total", "Members whose join or leave was announced.", "change"),
+
+		clients:       desc("channel_clients", "Clients of channels on this node."),
+		open:          desc("channels", "Channels on this node."),
+		subscriptions: desc("channel_subscriptions", "Subscriptions on this node."),
+		ready:         desc("engine_ready", "1 if the last canary through the engine came back."),
+		lag:           desc("engine_lag_seconds", "How long the last canary took through the engine."),
+	}
+}
+
+// Describe implements [prometheus.Collector]. It says nothing: a server without channels has no series.
+func (c *channels) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c *channels) Collect(ch chan<- prometheus.Metric) {
+	if c.get == nil {
+		return
+	}
+	now := c.get()
+	if now == nil {
+		return
+	}
+	for _, n := range now.Namespaces {
+		name := strings.ToValidUTF8(n.Name, "\uFFFD")
+		for _, v := range []struct {
+			desc  *prometheus.Desc
+			value uint64
+			label []string
+		}{
+			{c.publications, n.Publications, nil}, {c.deliveries, n.Deliveries, nil}, {c.rejected, n.Rejected, nil},
+			{c.recoveries, n.Recovered, []string{"recovered"}}, {c.recoveries, n.Unrecovered, []string{"failed"}},
+			{c.slow, n.Slow, nil}, {c.dropped, n.Dropped, nil}, {c.refilled, n.Refilled, nil}, {c.gaps, n.Gaps, nil},
+			{c.ended, n.Insufficient, nil}, {c.members, n.Joins, []string{"join"}}, {c.members, n.Leaves, []string{"leave"}},
+		} {
+			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, float64(v.value), append([]string{name}, v.label...)...)
+		}
+	}
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	gauge(c.clients, float64(now.Clients))
+	gauge(c.open, float64(now.Channels))
+	gauge(c.subscriptions, float64(now.Subscriptions))
+	ready := 0.0
+	if now.Ready {
+		ready = 1
+	}
+	gauge(c.ready, ready)
+	gauge(c.lag, now.Lag.Seconds())
+}
