@@ -14,12 +14,13 @@ type nested struct {
 	Down  *nested  `yaml:"down"`
 	Do    task     `yaml:"do"`
 	Words []string `yaml:"words"`
+	Mode  string   `yaml:"mode" enum:"on|off"`
 }
 
 // The keys of a type are explained where it comes first, and named elsewhere.
 func TestReferenceOfSameKeys(t *testing.T) {
 	r := NewReference(&nested{}, Comments{"nested.Right": "The other side."})
-	if got, want := strings.Join(r.Keys(), " "), "left right down do words left.size left.key left.light left.label "; !strings.HasPrefix(got, want) ||
+	if got, want := strings.Join(r.Keys(), " "), "left right down do words mode left.size left.key left.light left.label "; !strings.HasPrefix(got, want) ||
 		strings.Contains(got, "right.size") || strings.Contains(got, "down.") {
 		t.Errorf("keys %s", got)
 	}
@@ -72,11 +73,47 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+// What a type's comment adds to that of its key is a paragraph of its own when it is long.
+func TestReferenceAboutTypes(t *testing.T) {
+	for size, want := range map[int]bool{89: false, 90: true} {
+		text := strings.Repeat("x", size)
+		md := NewReference(&nested{}, Comments{"nested.Left": "One side.", "room": text}).Markdown()
+		if strings.Contains(md, "One side.\n\n"+text) != want {
+			t.Errorf("%d bytes:\n%s", size, md)
+		}
+	}
+}
+
+// Each visits every value that there is, as a pointer, before its parts.
+func TestEach(t *testing.T) {
+	n := nested{Down: &nested{Words: []string{"a"}}, Do: task{"foo", &foo{Name: "x"}}}
+	var paths []string
+	Each(&n, func(path string, p any) {
+		paths = append(paths, path)
+		if f, ok := p.(*foo); ok {
+			f.Name = "changed"
+		}
+	})
+	got := strings.Join(paths, " ")
+	for _, want := range []string{" left left.size left.key left.light left.label right ", " down down.left ", " down.words down.words[0] down.mode ",
+		" do do.foo do.foo.size do.foo.name words mode"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %q", want, got)
+		}
+	}
+	if strings.Contains(got, "down.down") || n.Do.Settings.(*foo).Name != "changed" {
+		t.Errorf("%q, %+v", got, n.Do.Settings)
+	}
+}
+
 // A struct of which one key is set may be missing, but not empty; what is wrong in it is said once.
 func TestOnly(t *testing.T) {
 	for document, want := range map[string]string{
 		"":                             "",
 		"do: bar":                      "",
+		"mode: on":                     "",
+		"mode: ''":                     `f.yaml:1:7: mode: "" is not one of its values; expected on or off`,
+		"mode: up":                     `f.yaml:1:7: mode: "up" is not one of its values; expected on or off`,
 		"do: {}":                       "f.yaml:1:1: do: empty; expected one of foo or bar",
 		"do: {fooo: {name: a}}":        "f.yaml:1:6: do.fooo: there is no such key; did you mean foo?",
 		"down: {do: {}}":               "f.yaml:1:8: down.do: empty; expected one of foo or bar",
