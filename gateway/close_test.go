@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,22 @@ func TestStoreOpen(t *testing.T) {
 	if _, err := Open(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "the URL is not redis://") ||
 		strings.Contains(err.Error(), password) {
 		t.Errorf("no Redis: %v", err)
+	}
+}
+
+// A listener without TLS answers the questions of ACME's authority, and redirects everything else.
+func TestACMEChallengesOnRedirect(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	r := run(t, parse(t, `
+listen:
+	- {address: "127.0.0.1:0", tls: {acme: {hosts: [ws.example.com], directory: "https://127.0.0.1:1/directory", accept_terms: true}}}
+	- {address: "127.0.0.1:0", tls: off, redirect_https: true}
+endpoints: [{path: /open, target: echo, auth: [anonymous]}]
+`))
+	for path, want := range map[string]int{"/.well-known/acme-challenge/x": 404, "/": 301} {
+		if resp, _ := page(t, "GET", r.in.bound[1].url+path, http.Header{"Host": {"ws.example.com"}}); resp.StatusCode != want {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
 	}
 }
 

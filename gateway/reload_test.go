@@ -129,6 +129,11 @@ func TestReloadListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	nc.Close()
+	// A new address is served like the first ones, although it was added later.
+	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.4:0\", tls: off}, {address: \"127.0.0.1:0\", tls: off}]"+endpoints)); err != nil {
+		t.Fatal(err)
+	}
+	echoed(t, r.open(t, "/open", nil))
 	// The same address with TLS from now on.
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.1:0\", tls: dev}]"+endpoints)); err != nil {
 		t.Fatal(err)

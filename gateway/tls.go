@@ -122,9 +122,7 @@ func (s *Server) certificateEnds() map[string]float64 {
 // challenges lets every source that needs it answer the CA's questions before next sees a request.
 func challenges(sources []*certSource, next http.Handler) http.Handler {
 	for _, c := range sources {
-		if c.cfg.Mode == config.TLSACME {
-			next = c.provider.HTTPHandler(next)
-		}
+		next = c.provider.HTTPHandler(next) // next itself without ACME
 	}
 	return next
 }
