@@ -254,7 +254,7 @@ func TestCertShowFailures(t *testing.T) {
 		{"show " + broken, 1, "a broken certificate"},
 		{"show " + dir + "/missing.pem", 1, "no such file"},
 		{"show missing.pem", 1, "no such file"},
-		{"show " + text + " --cacert " + dir + "/missing", 1, dir + "/missing"},
+		{"show " + text + " --cacert " + dir + "/missing", 2, dir + "/missing"},
 		{"trust", 1, `run "handfast cert dev"`},
 		{"untrust", 1, `run "handfast cert dev"`},
 		{"trust " + text, 1, "holds no certificate"},

@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -137,8 +139,6 @@ func TestFailures(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"serve --listen 192.0.2.1:1 --tls off", "no interface"},
 		{"serve --listen 127.0.0.1:0 --tls files --cert " + dir + "/c --key " + dir + "/k", dir + "/c"},
-		{"dial --cacert " + dir + "/ca wss://127.0.0.1:1/", dir + "/ca"},
-		{"dial --cert " + dir + "/c wss://127.0.0.1:1/", dir + "/c"},
 		{"dial ws://127.0.0.1:1/", "nothing listens on that port"},
 		{"dial ws://no-such-host.invalid/", "stage:     dns"},
 		{"cert show", `run "handfast cert dev"`},
@@ -149,6 +149,28 @@ func TestFailures(t *testing.T) {
 				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 			}
 		})
+	}
+}
+
+// A flag that names a file which cannot be used is a wrong command line, whatever the flag is for.
+func TestWrongFiles(t *testing.T) {
+	state(t)
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	if err := os.WriteFile(text, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{
+		"dial --cacert FILE wss://127.0.0.1:1/", "dial --cert FILE wss://127.0.0.1:1/", "dial --cert FILE --key FILE wss://127.0.0.1:1/",
+		"explain --cacert FILE wss://127.0.0.1:1/", "explain --cert FILE wss://127.0.0.1:1/", "cert show --cacert FILE 127.0.0.1:1",
+		"explain --bearer @FILE/ wss://127.0.0.1:1/",
+	} {
+		for _, file := range []string{filepath.Join(dir, "none"), text} {
+			got := runCommand(t, strings.Fields(strings.ReplaceAll(args, "FILE", file))...)
+			if got.code != exitUsage || !strings.Contains(got.stderr, file) || !strings.Contains(got.stderr, "next step: ") || got.stdout != "" {
+				t.Errorf("%s with %s: exit %d, %q, %q", args, file, got.code, got.stdout, got.stderr)
+			}
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 		}
 		pair, err := certs.LoadFiles(f.cert, key)
 		if err != nil {
-			return nil, err
+			return nil, wrongFile(err)
 		}
 		config.Certificates = []tls.Certificate{*pair}
 	}
@@ -77,16 +77,19 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 	return config, err
 }
 
-// readRoots reads certificate authorities from a file.
+// wrongFile makes an error about the file that a flag names one of usage.
+func wrongFile(err error) error { return &usageError{err.Error(), nextStep(err)} }
+
+// readRoots reads the certificate authorities in the file that a flag names.
 func readRoots(path string) (*x509.CertPool, error) {
 	hint := "give the path of a file with certificates in PEM"
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, &certs.Error{Path: path, Err: errors.Unwrap(err), Hint: hint}
+		return nil, wrongFile(&certs.Error{Path: path, Err: errors.Unwrap(err), Hint: hint})
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(b) {
-		return nil, &certs.Error{Path: path, Err: errors.New("holds no certificate in PEM"), Hint: hint}
+		return nil, wrongFile(&certs.Error{Path: path, Err: errors.New("holds no certificate in PEM"), Hint: hint})
 	}
 	return roots, nil
 }
