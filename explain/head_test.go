@@ -1,0 +1,61 @@
+package explain
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// A folded line belongs to the field before it, be that the first one, and an interim answer is shown and does not count.
+func TestHeadLines(t *testing.T) {
+	h := &head{}
+	for _, line := range []string{"A: b", " c", "\t d", "E:f"} {
+		h.field(line)
+	}
+	if len(h.fields) != 2 || h.fields[0] != (Field{"A", "b c d"}) || h.fields[1] != (Field{"E", "f"}) {
+		t.Errorf("fields %q", h.fields)
+	}
+	h = &head{}
+	used, done := h.feed([]byte("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 Not Found\r\nA: b\r\n\r\nrest"))
+	if !done || used == 0 || h.status != 404 || h.reason != "Not Found" || len(h.fields) != 1 || h.fields[0] != (Field{"A", "b"}) {
+		t.Fatalf("%d, %t, %+v", used, done, h)
+	}
+	var notes []string
+	for _, line := range h.lines {
+		if line.note != "" {
+			notes = append(notes, line.note)
+		}
+	}
+	if got := strings.Join(notes, ", "); got != "an interim answer: the one that counts follows" {
+		t.Errorf("notes %q", got)
+	}
+}
+
+// The oldest version of TLS is the caller's, and 1.2 when the caller names none.
+func TestOldestTLS(t *testing.T) {
+	for given, want := range map[uint16]uint16{0: tls.VersionTLS12, tls.VersionTLS10: tls.VersionTLS10, tls.VersionTLS13: tls.VersionTLS13} {
+		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}}) //nolint:gosec // old versions are what is tested
+		if !tr.readURL("wss://192.0.2.1/") {
+			t.Fatal("the URL")
+		}
+		if got := tr.newSecure().cfg.MinVersion; got != want {
+			t.Errorf("%x: %x, want %x", given, got, want)
+		}
+	}
+}
+
+// The reason is the first thing that is wrong with a chain, whether trust was asked for or not.
+func TestReasonOfChain(t *testing.T) {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	for insecure, before := range map[bool]string{false: "", true: "trust was not asked for; it would fail: "} {
+		sec := &secure{cfg: &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}, insecure: insecure, info: &TLS{}} //nolint:gosec // no connection
+		sec.state.PeerCertificates = []*x509.Certificate{s.Certificate()}
+		sec.judgeChain()
+		if len(sec.problems) == 0 || sec.info.Reason != before+sec.problems[0].detail || sec.info.Trusted {
+			t.Errorf("%t: %+v, %+v", insecure, sec.problems, sec.info)
+		}
+	}
+}
