@@ -47,6 +47,21 @@ func TestFlood(t *testing.T) {
 	})
 }
 
+// A window ends after a second, to the nanosecond, although nothing was left out in it.
+func TestFloodWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := flood{log: slog.New(slog.DiscardHandler)}
+		for second := range 3 {
+			for i := range floodEach {
+				if !f.allow(floodKind{addr: "192.0.2.1"}) {
+					t.Errorf("second %d: refusal %d is not told", second, i)
+				}
+			}
+			time.Sleep(floodWindow)
+		}
+	})
+}
+
 // Refusals of a server are logged so, and the audit log has all of them.
 func TestRefusalsAreSampled(t *testing.T) {
 	r := run(t, parse(t, users, key))

@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"math"
+	"net"
+	"testing"
+)
+
+// limits.pending_handshakes is for each address, 0 is no bound, and a proxy has none.
+func TestMayWait(t *testing.T) {
+	for limit, want := range map[int]int{0: math.MaxInt, 1: 1, 2: 2} {
+		r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nlimits: {pending_handshakes: %d}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]", limit))
+		if got := r.adm.mayWait(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}); got != want {
+			t.Errorf("%d: %d handshakes", limit, got)
+		}
+		if got := r.adm.mayWait(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}); got != -1 {
+			t.Errorf("%d: %d handshakes of a proxy", limit, got)
+		}
+	}
+}
+
+// An endpoint asks nothing only when anonymous is all that it admits.
+func TestNobody(t *testing.T) {
+	r := run(t, parse(t, `
+auth:
+	users: {jwt: {secret: "%s"}}
+endpoints:
+	- {name: open, path: /open, target: echo, auth: [anonymous]}
+	- {name: users, path: /users, target: echo, auth: [users]}
+	- {name: both, path: /both, target: echo, auth: [users, anonymous]}
+`, key))
+	for i, want := range []bool{true, false, false} {
+		if e := r.site.Load().endpoints[i]; e.nobody != want {
+			t.Errorf("%s: %t", e.cfg.Name, e.nobody)
+		}
+	}
+}
