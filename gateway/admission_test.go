@@ -20,7 +20,7 @@ func TestMayWait(t *testing.T) {
 }
 
 // An endpoint asks nothing only when anonymous is all that it admits.
-func TestNobody(t *testing.T) {
+func TestAsksNone(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
 	users: {jwt: {secret: "%s"}}
@@ -30,8 +30,8 @@ endpoints:
 	- {name: both, path: /both, target: echo, auth: [users, anonymous]}
 `, key))
 	for i, want := range []bool{true, false, false} {
-		if e := r.site.Load().endpoints[i]; e.nobody != want {
-			t.Errorf("%s: %t", e.cfg.Name, e.nobody)
+		if e := r.site.Load().endpoints[i]; e.asksNone != want {
+			t.Errorf("%s: %t", e.cfg.Name, e.asksNone)
 		}
 	}
 }

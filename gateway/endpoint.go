@@ -23,7 +23,7 @@ type endpoint struct {
 	cfg       config.Endpoint
 	auth      *asked
 	rules     *auth.Rules
-	nobody    bool // clients without a credential come in, and no others: there is nothing to ask
+	asksNone  bool // clients without a credential come in, and no others: there is nothing to ask
 	ws        websocket.Endpoint
 	bounds    registry.Bounds
 	perSecond float64 // handshakes of one address
@@ -52,7 +52,7 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	if e.auth, err = n.methods.chain(endpointPath(i, "auth"), cfg.Name, cfg.Auth); err != nil {
 		return nil, err
 	}
-	e.nobody = e.auth.anonymous && len(cfg.Auth) == 1
+	e.asksNone = e.auth.anonymous && len(cfg.Auth) == 1
 	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ type handshakeKey struct{}
 // ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait
 // for the same answer; it has its own bound, and its turn until then: turn bounds how many goroutines there are of these.
 func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
-	if e.nobody {
+	if e.asksNone {
 		return e.auth.Authenticate(r)
 	}
 	type answer struct {
