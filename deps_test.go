@@ -86,6 +86,8 @@ var rules = []rule{
 	{pkg: "hub/natsengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
 		other: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 		test:  []string{"hub/enginetest", "internal/bounded"}},
+	{pkg: "hub/redisengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
+		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},
 		test: []string{"internal/bounded"}},

@@ -1,0 +1,379 @@
+// Package redisengine is the [hub.Engine] for nodes that share a Redis: publications travel by pub/sub, and the history, the keys,
+// the members and the positions are stored there. It implements every optional interface of package hub.
+//
+// A publication is one script: it is appended to the history, counted, and published, or none of that. Offsets are dense. The epoch
+// is stored with the channel, so a Redis that has lost its data begins new epochs, of which subscribers are notified. What a Redis with a
+// file has lost of its last second, after a crash of the machine, cannot be noticed in that way: "appendfsync always" rules it out.
+package redisengine
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// Options says where the Redis is. URL is required.
+type Options struct {
+	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. The server is a single one, not a
+	// cluster, of version 7.0 or newer.
+	URL string
+
+	// TLS replaces the settings that come with rediss://, unless it is nil.
+	TLS *tls.Config
+
+	// Prefix begins the names of all keys, so that several services can share a Redis. "" means "handfast".
+	Prefix string
+
+	// OnError is called, if it is not nil, when the connection is lost, once until it is back, and when the server is set up in a
+	// way that may lose data. No error contains a password.
+	OnError func(error)
+}
+
+// Engine is the engine of one node. New makes one.
+type Engine struct {
+	o      Options
+	client rueidis.ClientOption
+	id     string // of this node, for its probes
+
+	subs  table
+	shard [deliverers]queue
+
+	mu       sync.Mutex
+	conn     rueidis.Client // nil while not connected
+	ready    chan struct{}  // closed when conn is there
+	running  bool
+	lastSeen string // the ID of the last event that was seen; "" before the first connection
+	probes   map[string]chan struct{}
+	mine     map[string]bool // leases that this node has taken
+
+	slots chan struct{} // bounds the calls under way
+	calls sync.WaitGroup
+}
+
+var (
+	_ hub.Engine    = (*Engine)(nil)
+	_ hub.History   = (*Engine)(nil)
+	_ hub.Keyed     = (*Engine)(nil)
+	_ hub.Presence  = (*Engine)(nil)
+	_ hub.Occupancy = (*Engine)(nil)
+	_ hub.Broadcast = (*Engine)(nil)
+	_ hub.Probe     = (*Engine)(nil)
+	_ hub.Positions = (*Engine)(nil)
+)
+
+const (
+	dialTimeout = 2 * time.Second
+	maxCalls    = 4096 // under way
+	sweepEvery  = 250 * time.Millisecond
+	minPause    = 50 * time.Millisecond // before the server is tried again
+	maxPause    = 2 * time.Second
+	keep        = 30 * 24 * time.Hour // of an epoch, after the history of the channel has gone, and of positions
+	bufferSize  = 64 << 10            // bytes, of each connection and direction
+)
+
+// New returns an Engine. Its error is about the options: Run is what reaches the server.
+func New(o Options) (*Engine, error) {
+	c, err := rueidis.ParseURL(o.URL)
+	if err != nil {
+		return nil, errors.New("redisengine: not a valid redis://, rediss:// or unix:// URL") // unquoted: it holds a password
+	}
+	if o.TLS != nil {
+		c.TLSConfig = o.TLS
+	}
+	if o.Prefix == "" {
+		o.Prefix = "handfast"
+	}
+	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second} // a silent server is noticed after about three seconds
+	c.ConnWriteTimeout = dialTimeout
+	c.ClientName = "handfast"
+	c.ForceSingleClient, c.DisableCache, c.DisableRetry, c.AlwaysPipelining = true, true, true, true
+	c.PipelineMultiplex = 1
+	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize
+	c.BlockingPoolSize = 4
+	e := &Engine{o: o, client: c, id: rand.Text(), ready: make(chan struct{}), probes: map[string]chan struct{}{},
+		mine: map[string]bool{}, slots: make(chan struct{}, maxCalls)}
+	e.subs.init(o.Prefix)
+	return e, nil
+}
+
+// Run implements [hub.Engine]. It ends with an error when the server is too old or a cluster, or refuses the password.
+func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
+	e.mu.Lock()
+	if e.running {
+		e.mu.Unlock()
+		return errors.New("redisengine: it runs already")
+	}
+	e.running = true
+	e.mu.Unlock()
+	work, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for i := range e.shard {
+		e.shard[i].init()
+		wg.Go(func() { e.shard[i].run(work, s) })
+	}
+	err := e.stayConnected(ctx)
+	stop()
+	wg.Wait()
+	e.calls.Wait()
+	e.mu.Lock()
+	e.running = false
+	e.mu.Unlock()
+	return err
+}
+
+// fatalError is one that another attempt does not change.
+type fatalError struct{ error }
+
+func (e *Engine) stayConnected(ctx context.Context) error {
+	pause, told := minPause, false
+	for {
+		began := time.Now()
+		err := e.session(ctx, func() { pause, told = minPause, false })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var fatal fatalError
+		if errors.As(err, &fatal) {
+			return fatal.error
+		}
+		if !told {
+			e.tell(fmt.Errorf("redisengine: the connection is lost: %w", err))
+			told = true
+		}
+		if time.Since(began) > maxPause {
+			pause = minPause
+		}
+		t := time.NewTimer(pause/2 + time.Duration(jitter(int64(pause/2))))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (e *Engine) tell(err error) {
+	if e.o.OnError != nil {
+		e.o.OnError(err)
+	}
+}
+
+// session is one connection: from dialing to its loss.
+func (e *Engine) session(ctx context.Context, up func()) error {
+	client, err := rueidis.NewClient(e.client)
+	if err != nil {
+		return refused(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := e.check(ctx, client); err != nil {
+		return err
+	}
+	dedicated, release := client.Dedicate()
+	defer release()
+	defer dedicated.Close()
+	generation := e.subs.connect()
+	defer e.subs.disconnect()
+	lost := dedicated.SetPubSubHooks(rueidis.PubSubHooks{
+		OnMessage:      func(m rueidis.PubSubMessage) { e.receive(m.Channel, m.Message) },
+		OnSubscription: func(s rueidis.PubSubSubscription) { e.subs.confirm(generation, s.Kind == "subscribe", s.Channel) },
+	})
+	ended := make(chan error, 1)
+	fail := func(err error) {
+		select {
+		case ended <- err:
+		default:
+		}
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	defer context.AfterFunc(ctx, dedicated.Close)() // which ends a call that waits
+	wg.Go(func() { fail(e.subs.write(ctx, dedicated)) })
+	fresh, err := e.resume(ctx, client, ended, lost)
+	if err != nil {
+		return err
+	}
+	e.setConn(client)
+	defer e.setConn(nil)
+	up()
+	e.gap(fresh)
+	wg.Go(func() { fail(e.keepSweeping(ctx, client)) })
+	select {
+	case err := <-lost:
+		return cmpErr(err)
+	case err := <-ended:
+		return cmpErr(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func cmpErr(err error) error {
+	if err == nil {
+		return errors.New("the connection was closed")
+	}
+	return err
+}
+
+// resume waits until everything is subscribed to that is wanted, and catches up with the events. It returns the channels that were
+// subscribed to before.
+func (e *Engine) resume(ctx context.Context, c rueidis.Client, ended, lost <-chan error) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*dialTimeout)
+	defer cancel()
+	done, before := e.subs.want(e.topic("control"), e.topic("node:"+e.id))
+	select {
+	case <-done:
+	case err := <-ended:
+		return nil, cmpErr(err)
+	case err := <-lost:
+		return nil, cmpErr(err)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return before, e.catchUp(ctx, c)
+}
+
+// setConn lets calls through, or has them wait.
+func (e *Engine) setConn(c rueidis.Client) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.conn = c; c == nil {
+		e.ready = make(chan struct{})
+	} else {
+		close(e.ready)
+	}
+}
+
+// do makes a call once there is a connection. It returns with ctx at the latest, whatever the server does.
+func (e *Engine) do(ctx context.Context, what string, f func(context.Context, rueidis.Client) rueidis.RedisResult) (rueidis.RedisResult, error) {
+	var c rueidis.Client
+	for c == nil {
+		e.mu.Lock()
+		ready := e.ready
+		if c = e.conn; c != nil {
+			e.calls.Add(1)
+		}
+		e.mu.Unlock()
+		if c == nil {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+				return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: waiting for Redis: %w", what, ctx.Err())
+			}
+		}
+	}
+	select {
+	case e.slots <- struct{}{}:
+	case <-ctx.Done():
+		e.calls.Done()
+		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
+	}
+	answer := make(chan rueidis.RedisResult, 1)
+	go func() { // ends with the connection at the latest
+		defer e.calls.Done()
+		defer func() { <-e.slots }()
+		answer <- f(ctx, c)
+	}()
+	select {
+	case r := <-answer:
+		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return r, fmt.Errorf("redisengine: %s: %w", what, err)
+		}
+		return r, nil
+	case <-ctx.Done():
+		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
+	}
+}
+
+// run runs a script.
+func (e *Engine) run(ctx context.Context, what string, s *rueidis.Lua, args ...string) (rueidis.RedisResult, error) {
+	return e.do(ctx, what, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return s.Exec(ctx, c, nil, append([]string{e.o.Prefix}, args...))
+	})
+}
+
+// check looks at what kind of server it is.
+func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	text, err := c.Do(ctx, c.B().Info().Build()).ToString()
+	if err != nil {
+		return refused(err)
+	}
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[k] = v
+		}
+	}
+	major, _, _ := strings.Cut(info["redis_version"], ".")
+	if n, err := strconv.Atoi(major); err != nil || n < 7 {
+		return fatalError{fmt.Errorf("redisengine: the server has version %q; 7.0 or newer is required", info["redis_version"])}
+	}
+	if info["redis_mode"] == "cluster" {
+		return fatalError{errors.New("redisengine: the server is part of a cluster; a single server is required")}
+	}
+	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.firstTime() {
+		e.tell(fmt.Errorf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+
+			"then history and members are lost unnoticed; set it to noeviction", p))
+	}
+	return nil
+}
+
+func (e *Engine) firstTime() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastSeen == ""
+}
+
+// refused has an error about credentials end Run.
+func refused(err error) error {
+	if r, ok := rueidis.IsRedisErr(err); ok && (strings.HasPrefix(r.Error(), "WRONGPASS") || strings.HasPrefix(r.Error(), "NOAUTH") ||
+		strings.HasPrefix(r.Error(), "NOPERM")) {
+		return fatalError{fmt.Errorf("redisengine: the server refuses the credentials: %w", err)}
+	}
+	return err
+}
+
+// keepSweeping has what is due done until the server does not answer.
+func (e *Engine) keepSweeping(ctx context.Context, c rueidis.Client) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		call, cancel := context.WithTimeout(ctx, 10*dialTimeout)
+		more, err := sweepScript.Exec(call, c, nil, []string{e.o.Prefix, newEpoch(), millis(keep)}).AsInt64()
+		cancel()
+		if err != nil {
+			return err
+		}
+		if more == 1 {
+			continue
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (e *Engine) topic(name string) string { return e.o.Prefix + ":" + name }
+
+func newEpoch() string { return rand.Text()[:10] }
+
+func millis(d time.Duration) string { return strconv.FormatInt(int64(d/time.Millisecond), 10) }

@@ -1,0 +1,156 @@
+//go:build e2e
+
+package redisengine
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func newEngine(t testing.TB, url string, onError func(error)) *Engine {
+	t.Helper()
+	e, err := New(Options{URL: url, OnError: onError})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// cluster is a server with a line to each node.
+func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
+	s := startRedis(t, more)
+	var mu sync.Mutex
+	lines := map[hub.Engine]*line{}
+	return enginetest.Cluster{
+		Node: func(t testing.TB) hub.Engine {
+			l := newLine(t, s.addr())
+			e := newEngine(t, l.url(), nil)
+			mu.Lock()
+			defer mu.Unlock()
+			lines[e] = l
+			return e
+		},
+		Kill: func(e hub.Engine) {
+			mu.Lock()
+			defer mu.Unlock()
+			lines[e].cut()
+		},
+	}, s
+}
+
+func (s *redisServer) restart(testing.TB) func() {
+	s.stop()
+	return func() {
+		if !s.start() {
+			s.t.Error("redis-server does not start again")
+		}
+	}
+}
+
+func (s *redisServer) cut(t testing.TB) func() {
+	cmd := exec.Command("redis-cli", "-p", strconv.Itoa(s.port), "--no-auth-warning", "client", "kill", "type", "normal")
+	cmd.Env = append(cmd.Environ(), "REDISCLI_AUTH="+testPassword)
+	pubsub := exec.Command("redis-cli", "-p", strconv.Itoa(s.port), "--no-auth-warning", "client", "kill", "type", "pubsub")
+	pubsub.Env = cmd.Env
+	for _, c := range []*exec.Cmd{pubsub, cmd} {
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("redis-cli: %v: %s", err, out)
+		}
+	}
+	return func() {}
+}
+
+func (s *redisServer) pause(testing.TB) func() {
+	s.signal(syscall.SIGSTOP)
+	return func() { s.signal(syscall.SIGCONT) }
+}
+
+const withFile = "appendonly yes\nappendfsync always\n"
+
+func TestEngine(t *testing.T) {
+	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
+		c, s := cluster(t, withFile)
+		c.Faults = map[string]func(testing.TB) func(){"cut connections": s.cut, "a paused server": s.pause, "a restart": s.restart}
+		return c
+	})
+}
+
+// A server that comes back empty is another epoch. Of the suite, only the flow differs.
+func TestEngineThatForgets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs the whole suite again")
+	}
+	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
+		c, s := cluster(t, "")
+		c.Forgets = true
+		c.Faults = map[string]func(testing.TB) func(){"a restart without data": s.restart}
+		return c
+	})
+}
+
+func TestOptions(t *testing.T) {
+	for _, url := range []string{"", "http://localhost", "redis://:s3cret%zz@localhost", "redis://:s3cret@localhost/x"} {
+		if _, err := New(Options{URL: url}); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("New(%q): %v; want an error without the password", url, err)
+		}
+	}
+	s := startRedis(t, "")
+	e := newEngine(t, "redis://:wr0ng@"+s.addr(), nil)
+	err := e.Run(bounded.Context(t), nil)
+	if err == nil || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "wr0ng") {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+func TestEvictionIsReported(t *testing.T) {
+	s := startRedis(t, "maxmemory 100mb\nmaxmemory-policy allkeys-lru\n")
+	told := make(chan error, 10)
+	h := hub.New(hub.Options{Engine: newEngine(t, s.url(), func(err error) { told <- err })})
+	defer h.Close()
+	if err := bounded.Receive(t, told); !strings.Contains(err.Error(), "allkeys-lru") {
+		t.Errorf("the warning is %v", err)
+	}
+}
+
+// Members are there again after the server has lost everything, and no call outlasts its context while it is silent.
+func TestMembersAfterLoss(t *testing.T) {
+	s := startRedis(t, "")
+	ns := []hub.Namespace{{Presence: true}}
+	var hubs []*hub.Hub
+	for range 2 {
+		h := hub.New(hub.Options{Engine: newEngine(t, s.url(), nil), Namespaces: ns})
+		defer h.Close()
+		hubs = append(hubs, h)
+	}
+	for i, h := range hubs {
+		c := enginetest.NewClient(t, h, nil, hub.Client{ID: strconv.Itoa(i), User: "user " + strconv.Itoa(i)})
+		c.Subscribe(t, "room", hub.SubscribeOptions{Member: true})
+	}
+	s.restart(t)()
+	fresh := hub.New(hub.Options{Engine: newEngine(t, s.url(), nil), Namespaces: ns})
+	defer fresh.Close()
+	bounded.Until(t, func() bool {
+		_, _, n, err := fresh.Members(bounded.Context(t), "app", "room", "", 10)
+		return err == nil && n == 2
+	})
+	resume := s.pause(t)
+	defer resume()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err := fresh.Publish(ctx, "app", "room", &hub.Publication{Data: []byte("x")}, nil)
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+		t.Errorf("a publication to a silent server: %v after %v", err, took)
+	}
+}

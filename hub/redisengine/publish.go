@@ -1,0 +1,250 @@
+package redisengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/internal/record"
+)
+
+const (
+	defaultIdempotency = 5 * time.Minute
+	pageSize           = 500     // publications read by one call
+	maxOffset          = 1 << 53 // the largest number that a script knows exactly
+)
+
+var errAnswer = errors.New("redisengine: an answer of another form")
+
+// Publish implements [hub.Engine].
+func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+	text := rueidis.BinaryString(record.AppendPublication(nil, p))
+	topic := e.subs.topicOf(channel)
+	if o.History <= 0 && p.ID == "" && p.Key == "" && o.Expect == nil {
+		_, err := e.do(ctx, "publishing", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+			head := "p0 " + strconv.FormatInt(time.Now().UnixMilli(), 10) + " \n"
+			return c.Do(ctx, c.B().Publish().Channel(topic).Message(head+text).Build())
+		})
+		return hub.Published{}, err
+	}
+	if o.Idempotency <= 0 {
+		o.Idempotency = defaultIdempotency
+	}
+	expect, removed, removal := "", "", ""
+	if o.Expect != nil {
+		expect = strconv.FormatUint(*o.Expect, 10)
+	}
+	if p.Removed {
+		removed = "1"
+	}
+	if o.KeyTTL > 0 {
+		removal = rueidis.BinaryString(record.AppendPublication(nil, &hub.Publication{Key: p.Key, Removed: true, Event: p.Event}))
+	}
+	r, err := e.run(ctx, "publishing", publishScript, channel, topic, text, newEpoch(), millis(keep),
+		strconv.Itoa(max(o.History, 0)), millis(atLeast(o.HistoryAge)), p.ID, millis(atLeast(o.Idempotency)), expect,
+		p.Key, removed, millis(atLeast(o.KeyTTL)), removal)
+	if err != nil {
+		return hub.Published{}, err
+	}
+	parts, err := r.ToArray()
+	if err != nil || len(parts) != 2 {
+		return hub.Published{}, errAnswer
+	}
+	what, err := parts[0].AsInt64()
+	if err != nil {
+		return hub.Published{}, errAnswer
+	}
+	at, _ := parts[1].ToString()
+	done := hub.Published{Duplicate: what == 1}
+	if done.Position, err = parsePosition(at); err != nil {
+		return hub.Published{}, err
+	}
+	if what == 2 {
+		return done, hub.ErrConflict
+	}
+	return done, nil
+}
+
+// atLeast has a time that is set be no less than the server's unit of time.
+func atLeast(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return max(d, time.Millisecond)
+}
+
+// parsePosition reads "OFFSET EPOCH".
+func parsePosition(text string) (p hub.Position, err error) {
+	offset, epoch, _ := strings.Cut(text, " ")
+	p.Epoch = epoch
+	if p.Offset, err = strconv.ParseUint(offset, 10, 64); err != nil {
+		return hub.Position{}, errAnswer
+	}
+	return p, nil
+}
+
+// History implements [hub.History].
+func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
+	now := time.Now()
+	since, end := q.Since, uint64(math.MaxUint64)
+	for first := true; ; first = false {
+		want := pageSize
+		if q.Limit >= 0 {
+			want = min(want, q.Limit-len(page.Publications))
+		}
+		part, n, err := e.historyPart(ctx, channel, since, want, q.Reverse)
+		if err != nil {
+			return hub.HistoryPage{}, err
+		}
+		switch {
+		case first:
+			page.Top, page.Err, end = part.Top, part.Err, part.Top.Offset
+		case part.Err != nil: // the history is trimmed faster than it is read, or was lost
+			return hub.HistoryPage{Top: part.Top, Err: part.Err}, nil //nolint:nilerr // it is the page that has the error
+		}
+		var last uint64
+		for _, p := range part.Publications {
+			if last = p.Offset; last <= end && !p.Expired(now) {
+				page.Publications = append(page.Publications, p)
+			}
+		}
+		if n < want || want == 0 || last >= end && !q.Reverse || last <= 1 && q.Reverse {
+			return page, nil
+		}
+		since = &hub.Position{Epoch: part.Top.Epoch, Offset: last}
+	}
+}
+
+// historyPart makes one call. n is how many publications there were, expired ones included.
+func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Position, limit int, reverse bool) (page hub.HistoryPage, n int, err error) {
+	offset, epoch, back := "", "", ""
+	if since != nil {
+		offset, epoch = strconv.FormatUint(min(since.Offset, maxOffset), 10), since.Epoch
+	}
+	if reverse {
+		back = "1"
+	}
+	r, err := e.run(ctx, "reading a history", historyScript, channel, newEpoch(), millis(keep), offset, epoch, strconv.Itoa(limit), back)
+	if err != nil {
+		return page, 0, err
+	}
+	parts, err := r.AsStrSlice()
+	if err != nil || len(parts) < 3 || len(parts)%3 != 0 {
+		return page, 0, errAnswer
+	}
+	if page.Top, err = parsePosition(parts[1] + " " + parts[0]); err != nil {
+		return page, 0, err
+	}
+	switch parts[2] {
+	case "epoch":
+		page.Err = hub.ErrNewEpoch
+	case "old":
+		page.Err = hub.ErrTooOld
+	}
+	for i := 3; i < len(parts); i += 3 {
+		p, err := parsePublication(parts[i], parts[i+1], page.Top.Epoch, parts[i+2])
+		if err != nil {
+			return page, 0, fmt.Errorf("redisengine: reading a history: %w", err)
+		}
+		page.Publications = append(page.Publications, p)
+	}
+	return page, len(page.Publications), nil
+}
+
+// Trim implements [hub.History].
+func (e *Engine) Trim(ctx context.Context, channel string, through uint64) error {
+	_, err := e.do(ctx, "trimming a history", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		key := e.subs.topicOf(channel) + ":log"
+		return c.Do(ctx, c.B().Xtrim().Key(key).Minid().Threshold(strconv.FormatUint(min(through, maxOffset)+1, 10)+"-0").Build())
+	})
+	return err
+}
+
+// Snapshot implements [hub.Keyed]: in the order of the keys. A limit of 0 or less means 1,000.
+func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
+	if limit <= 0 {
+		limit = 1000
+	}
+	r, err := e.run(ctx, "reading a collection", snapshotScript, channel, newEpoch(), millis(keep), cursor, strconv.Itoa(limit))
+	if err != nil {
+		return nil, "", top, err
+	}
+	parts, err := r.AsStrSlice()
+	if err != nil || len(parts) < 3 {
+		return nil, "", top, errAnswer
+	}
+	if top, err = parsePosition(parts[1] + " " + parts[0]); err != nil {
+		return nil, "", top, err
+	}
+	for _, text := range parts[3:] {
+		p, err := parseMessage(text)
+		if err != nil {
+			return nil, "", top, fmt.Errorf("redisengine: reading a collection: %w", err)
+		}
+		ps = append(ps, p)
+	}
+	return ps, parts[2], top, nil
+}
+
+// Broadcast implements [hub.Broadcast].
+func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
+	_, err := e.run(ctx, "sending a command", broadcastScript, rueidis.BinaryString(record.AppendCommand(nil, &c)))
+	return err
+}
+
+// Probe implements [hub.Probe].
+func (e *Engine) Probe(ctx context.Context) error {
+	token, back := newEpoch(), make(chan struct{})
+	e.mu.Lock()
+	e.probes[token] = back
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.probes, token)
+		e.mu.Unlock()
+	}()
+	_, err := e.do(ctx, "probing", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Publish().Channel(e.topic("node:"+e.id)).Message(token).Build())
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-back:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("redisengine: probing: %w", ctx.Err())
+	}
+}
+
+// SavePosition implements [hub.Positions]. The positions of a channel are kept for 30 days after the last of them was saved.
+func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub.Position) error {
+	_, err := e.run(ctx, "saving a position", saveScript, channel, device, p.Epoch, fmt.Sprintf("%020d", p.Offset), millis(keep))
+	return err
+}
+
+// Position implements [hub.Positions].
+func (e *Engine) Position(ctx context.Context, channel, device string) (*hub.Position, error) {
+	r, err := e.do(ctx, "reading a position", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Hget().Key(e.subs.topicOf(channel)+":read").Field(device).Build())
+	})
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.ToString()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errAnswer
+	}
+	p, err := parsePosition(text)
+	return &p, err
+}

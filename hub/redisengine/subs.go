@@ -1,0 +1,281 @@
+package redisengine
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+
+	"github.com/redis/rueidis"
+)
+
+func jitter(n int64) int64 { return rand.Int64N(max(n, 1)) }
+
+const namesTogether = 500 // in one command
+
+// table is what is subscribed to, and what is to be. It outlives connections.
+type table struct {
+	prefix string
+
+	mu         sync.Mutex
+	byTopic    map[string]*sub
+	dirty      []string // topics to be looked at by write
+	wake       chan struct{}
+	connected  bool
+	generation int
+}
+
+// sub is one topic.
+type sub struct {
+	wanted  bool
+	sent    bool // what was asked of this connection last
+	is      bool // what the server said last
+	pending int  // commands without an answer
+	before  bool // it was subscribed to on the connection before
+	waiters []*waiter
+}
+
+// waiter waits for topics.
+type waiter struct {
+	left int
+	done chan struct{}
+}
+
+func (t *table) init(prefix string) {
+	t.prefix, t.byTopic, t.wake = prefix, map[string]*sub{}, make(chan struct{}, 1)
+}
+
+// topicOf returns where a channel is published.
+func (t *table) topicOf(channel string) string { return t.prefix + ":{" + channel + "}" }
+
+// channelOf is its inverse; ok is false for a topic of another kind.
+func (t *table) channelOf(topic string) (channel string, ok bool) {
+	rest, ok := strings.CutPrefix(topic, t.prefix+":{")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(rest, "}")
+}
+
+// add wants topics, and returns a channel that is closed when they are subscribed to.
+func (t *table) add(topics []string) *waiter {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := &waiter{done: make(chan struct{})}
+	for _, topic := range topics {
+		s := t.byTopic[topic]
+		if s == nil {
+			s = &sub{}
+			t.byTopic[topic] = s
+		}
+		s.wanted = true
+		if s.is && s.sent && s.pending == 0 {
+			continue
+		}
+		w.left++
+		s.waiters = append(s.waiters, w)
+		t.dirty = append(t.dirty, topic)
+	}
+	if w.left == 0 {
+		close(w.done)
+	}
+	t.stir()
+	return w
+}
+
+func (t *table) stir() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// drop no longer wants topics.
+func (t *table) drop(topics []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, topic := range topics {
+		s := t.byTopic[topic]
+		if s == nil {
+			continue
+		}
+		s.wanted = false
+		s.release()
+		t.dirty = append(t.dirty, topic)
+		if !t.connected {
+			delete(t.byTopic, topic)
+		}
+	}
+	t.stir()
+}
+
+// release lets go of those that wait.
+func (s *sub) release() {
+	for _, w := range s.waiters {
+		if w.left--; w.left == 0 {
+			close(w.done)
+		}
+	}
+	s.waiters = nil
+}
+
+// forget has a waiter not be counted any more.
+func (t *table) forget(w *waiter, topics []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, topic := range topics {
+		if s := t.byTopic[topic]; s != nil {
+			for i, x := range s.waiters {
+				if x == w {
+					s.waiters = append(s.waiters[:i:i], s.waiters[i+1:]...)
+					break
+				}
+			}
+		}
+	}
+}
+
+// connect begins a connection.
+func (t *table) connect() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.connected = true
+	t.generation++
+	t.dirty = t.dirty[:0]
+	for topic, s := range t.byTopic {
+		if s.wanted {
+			t.dirty = append(t.dirty, topic)
+		}
+	}
+	t.stir()
+	return t.generation
+}
+
+// disconnect notes that nothing is subscribed to any more.
+func (t *table) disconnect() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.connected = false
+	t.generation++
+	for topic, s := range t.byTopic {
+		if !s.wanted {
+			delete(t.byTopic, topic)
+			continue
+		}
+		s.before = s.before || s.is
+		s.sent, s.is, s.pending = false, false, 0
+	}
+}
+
+// want wants topics of the engine's own, and waits for all that are wanted. before are the channels that were subscribed to on the
+// connection before.
+func (t *table) want(own ...string) (done <-chan struct{}, before []string) {
+	t.mu.Lock()
+	all := own
+	for topic, s := range t.byTopic {
+		if c, ok := t.channelOf(topic); ok && s.wanted {
+			all = append(all, topic)
+			if s.before {
+				before = append(before, c)
+			}
+		}
+	}
+	t.mu.Unlock()
+	return t.add(all).done, before
+}
+
+// confirm notes what the server has said.
+func (t *table) confirm(generation int, is bool, topic string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byTopic[topic]
+	if s == nil || generation != t.generation {
+		return
+	}
+	s.is = is
+	s.pending = max(0, s.pending-1)
+	switch {
+	case s.pending > 0:
+	case s.is && s.wanted:
+		s.release()
+	case !s.is && !s.wanted:
+		delete(t.byTopic, topic)
+	}
+}
+
+// next returns the topics of the next commands.
+func (t *table) next() (subscribe, unsubscribe []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(len(t.dirty), namesTogether)
+	for _, topic := range t.dirty[:n] {
+		s := t.byTopic[topic]
+		if s == nil || s.wanted == s.sent {
+			if s != nil && !s.wanted && s.pending == 0 && !s.is {
+				delete(t.byTopic, topic)
+			}
+			continue
+		}
+		s.sent = s.wanted
+		s.pending++
+		if s.wanted {
+			subscribe = append(subscribe, topic)
+		} else {
+			unsubscribe = append(unsubscribe, topic)
+		}
+	}
+	t.dirty = t.dirty[n:]
+	if len(t.dirty) > 0 {
+		t.stir()
+	}
+	return subscribe, unsubscribe
+}
+
+// write sends the commands.
+func (t *table) write(ctx context.Context, c rueidis.DedicatedClient) error {
+	for {
+		select {
+		case <-t.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		subscribe, unsubscribe := t.next()
+		if len(unsubscribe) > 0 {
+			if err := c.Do(ctx, c.B().Unsubscribe().Channel(unsubscribe...).Build()).Error(); err != nil {
+				return err
+			}
+		}
+		if len(subscribe) > 0 {
+			if err := c.Do(ctx, c.B().Subscribe().Channel(subscribe...).Build()).Error(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Subscribe implements [hub.Engine].
+func (e *Engine) Subscribe(ctx context.Context, channels ...string) error {
+	topics := e.topics(channels)
+	w := e.subs.add(topics)
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		e.subs.forget(w, topics)
+		return ctx.Err()
+	}
+}
+
+// Unsubscribe implements [hub.Engine].
+func (e *Engine) Unsubscribe(_ context.Context, channels ...string) error {
+	e.subs.drop(e.topics(channels))
+	return nil
+}
+
+func (e *Engine) topics(channels []string) []string {
+	topics := make([]string, len(channels))
+	for i, c := range channels {
+		topics[i] = e.subs.topicOf(c)
+	}
+	return topics
+}
