@@ -3,19 +3,25 @@
 package streams
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write results.txt anew")
+
+// suiteTime bounds a run, which takes most of a minute on a machine with nothing else to do.
+const suiteTime = 5 * time.Minute
 
 // report is what vitest says of a run.
 type report struct {
@@ -37,10 +43,13 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(u.Home, "report.json")
-	cmd := u.Command("node", filepath.Join(here, "node_modules/vitest/vitest.mjs"), "run", "suite.test.js", "--reporter=json", "--outputFile="+out,
+	ctx, cancel := context.WithTimeout(t.Context(), suiteTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", filepath.Join(here, "node_modules/vitest/vitest.mjs"), "run", "suite.test.js", "--reporter=json", "--outputFile="+out,
 		"--no-cache", "--testTimeout=30000", "-t", "^(?!Fork - )")
 	cmd.Dir = here
-	cmd.Env = append(cmd.Env, "STREAMS_URL="+strings.TrimSuffix(s.First("streams"), "/"), "NO_COLOR=1", "CI=1")
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Env = append(u.Environ(), "STREAMS_URL="+strings.TrimSuffix(s.First("streams"), "/"), "NO_COLOR=1", "CI=1")
 	ran := u.Run(cmd)
 	text, err := os.ReadFile(out)
 	if err != nil {

@@ -1,0 +1,133 @@
+// Command tokens streams the answer of a language model, which is a fake, token by token to browsers. The answer is a durable stream: it
+// survives a reload of the page, other windows see it, too, and after a restart of the server the model goes on.
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"log"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/examples/internal/site"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/streams"
+)
+
+//go:embed page
+var page embed.FS
+
+const (
+	app  = "tokens"
+	pace = 100 * time.Millisecond // between two tokens
+)
+
+func main() { site.Main(example()) }
+
+func example() site.Site {
+	files, err := fs.Sub(page, "page")
+	if err != nil {
+		panic(err) // the directory is embedded
+	}
+	return site.Site{Name: "tokens", Listen: "127.0.0.1:9205", Page: files, Register: register}
+}
+
+func register(mux *http.ServeMux) func(context.Context) error {
+	h := hub.New(hub.Options{})
+	ctx, stop := context.WithCancel(context.Background())
+	m := &model{ctx: ctx, hub: h, streams: &streams.Server{Hub: h, App: app}, busy: map[string]bool{}}
+	mux.HandleFunc("GET /answers/{name}", m.read)
+	mux.HandleFunc("HEAD /answers/{name}", m.read)
+	mux.HandleFunc("POST /ask/{name}", m.ask)
+	return func(context.Context) error {
+		stop()
+		m.running.Wait()
+		return errors.Join(m.streams.Close(), h.Close())
+	}
+}
+
+// model is the fake.
+type model struct {
+	ctx     context.Context
+	hub     *hub.Hub
+	streams *streams.Server
+	running sync.WaitGroup
+
+	mu   sync.Mutex
+	busy map[string]bool // the answers that it works at
+}
+
+// read serves an answer.
+func (m *model) read(w http.ResponseWriter, r *http.Request) {
+	m.streams.Serve(w, r, r.PathValue("name"), streams.Client{})
+}
+
+// maxBusy is how many answers the model works at; further questions wait.
+const maxBusy = 100
+
+// ask begins an answer, or goes on with one that a restart has interrupted. To ask again changes nothing.
+func (m *model) ask(w http.ResponseWriter, r *http.Request) {
+	name, question := r.PathValue("name"), r.FormValue("question")
+	if len(question) > 200 {
+		http.Error(w, "the question is too long", http.StatusRequestEntityTooLarge)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.busy[name]:
+	case len(m.busy) >= maxBusy || m.ctx.Err() != nil:
+		http.Error(w, "the model is busy", http.StatusServiceUnavailable)
+		return
+	default:
+		if err := m.streams.Create(r.Context(), name, "text/plain"); err != nil {
+			break // it is closed: the answer is there
+		}
+		m.busy[name] = true
+		m.running.Go(func() { m.work(name, question) })
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// work appends the tokens that the stream does not have yet.
+func (m *model) work(name, question string) {
+	defer func() {
+		m.mu.Lock()
+		delete(m.busy, name)
+		m.mu.Unlock()
+	}()
+	page, err := m.hub.History(m.ctx, app, name, hub.HistoryQuery{Limit: -1})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	tokens := answer(question)
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for i := min(len(page.Publications), len(tokens)); i <= len(tokens); i++ {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		token, last := "", i == len(tokens)
+		if !last {
+			token = tokens[i]
+		}
+		if err := m.streams.Append(m.ctx, name, []byte(token), last); err != nil {
+			log.Print(err)
+			return
+		}
+	}
+}
+
+// answer returns what the model has to say: the same for the same question.
+func answer(question string) []string {
+	return strings.SplitAfter("You have asked: "+question+" That is a good question. A model would write its answer here, one token "+
+		"after the other, and a reader may go away and come back: what was written meanwhile is still in the stream. This is "+
+		"the end of the answer.", " ")
+}
