@@ -88,6 +88,9 @@ func (o *Options) connection(e *Engine) []nats.Option {
 	}
 	if o.Server != nil {
 		opts = append(opts, nats.InProcessServer(o.Server.server))
+		if o.Server.password != "" {
+			opts = append(opts, nats.UserInfo(routeUser, o.Server.password))
+		}
 	}
 	if o.Credentials != "" {
 		opts = append(opts, nats.UserCredentials(o.Credentials))

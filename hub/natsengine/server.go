@@ -44,16 +44,17 @@ type Embedded struct {
 
 // Server is a NATS server in this process. Start makes one.
 type Server struct {
-	server *server.Server
-	unlock func()
+	server   *server.Server
+	password string // of clients; "" means none
+	unlock   func()
 }
 
 const (
 	defaultCluster = "127.0.0.1:6222"
 	startWait      = 10 * time.Second
 	maxPayload     = 8 << 20
-	maxPending     = 256 << 20 // of one connection; one that has more is cut
-	routeUser      = "handfast"
+	maxPending     = 256 << 20  // of one connection; one that has more is cut
+	routeUser      = "handfast" // of routes and of clients in the process
 )
 
 // Start starts a server. It returns when engines can connect. In a cluster, nothing can be published before two servers are there.
@@ -80,10 +81,10 @@ func Start(e Embedded) (*Server, error) {
 	s.Start()
 	if !s.ReadyForConnections(startWait) || !s.JetStreamEnabled() {
 		why := l.last()
-		(&Server{s, unlock}).Shutdown()
+		(&Server{s, "", unlock}).Shutdown()
 		return nil, fmt.Errorf("natsengine: the NATS server does not start: %s", why)
 	}
-	return &Server{s, unlock}, nil
+	return &Server{s, opts.Password, unlock}, nil
 }
 
 // Shutdown ends the server, and waits until it has ended.
@@ -148,6 +149,9 @@ func (e *Embedded) options() (*server.Options, error) {
 			return nil, fmt.Errorf("natsengine: the address of the cluster: %w", err)
 		}
 	}
+	// The server only joins others when it listens for clients, too: on loopback, with a password that this process alone has.
+	o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
+	o.Username, o.Password, o.Cluster.NoAdvertise = routeUser, rand.Text(), true
 	user := (*url.Userinfo)(nil)
 	if e.Secret != "" {
 		o.Cluster.Username, o.Cluster.Password = routeUser, e.Secret

@@ -28,6 +28,8 @@ const (
 	codeStreamNotFound = 10059
 )
 
+const leaderWait = time.Second // for the answer of a leader
+
 var errWrongLast = errors.New("natsengine: another message was last")
 
 // store reads and writes the two streams.
@@ -147,8 +149,22 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	}
 }
 
+// askLeader asks what only the leader of a stream answers. While there is none, no server does, so it asks again.
+func (s *store) askLeader(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
+	defer cancel()
+	for {
+		once, done := context.WithTimeoutCause(ctx, leaderWait, errTooLate)
+		msg, err := s.request(once, subject, nil, data)
+		done()
+		if !errors.Is(err, errTooLate) || ctx.Err() != nil {
+			return msg, err
+		}
+	}
+}
+
 func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte) (*item, error) {
-	msg, err := s.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, nil, request)
+	msg, err := s.askLeader(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ func (e *configError) Unwrap() error { return e.error }
 
 const (
 	wantedReplicas = 3
+	apiWait        = 2 * time.Second // for one answer: of two nodes that make a stream concurrently, one may get none
 	replicasWait   = 5 * time.Second // for enough servers, before there is one copy
 	upgradeEvery   = 5 * time.Second
 )
@@ -49,9 +50,7 @@ func (o *Options) streams() []jetstream.StreamConfig {
 
 // ensure makes the streams if they are missing, and returns them.
 func (e *Engine) ensure(ctx context.Context, m *mux) (*store, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*attempt)
-	defer cancel()
-	js, err := jetstream.New(m.nc)
+	js, err := jetstream.New(m.nc, jetstream.WithDefaultTimeout(apiWait))
 	if err != nil {
 		return nil, "", &configError{err}
 	}
