@@ -206,6 +206,7 @@ type round struct {
 	again    bool // all subscribers are to be reported
 	idle     []*channel
 	occupied []Occupied
+	turned   []Occupied // those that have their first subscriber, or none any more
 }
 
 func newRound(h *Hub) *round {
@@ -219,6 +220,9 @@ func (r *round) look(ch *channel) {
 	ch.mu.Lock()
 	n := len(ch.subs)
 	if r.h.occupancy != nil && r.h.presence != nil && (n != ch.told || r.again && n > 0) {
+		if (ch.told == 0) != (n == 0) {
+			r.turned = append(r.turned, Occupied{ch.name, n})
+		}
 		ch.told = n
 		r.occupied = append(r.occupied, Occupied{ch.name, n})
 	} else if n == 0 && ch.pins == 0 && ch.ready && ch.gone == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
@@ -245,9 +249,12 @@ func (r *round) report() {
 		cancel()
 		if err != nil {
 			r.h.reported = "" // all of them again, with the next round
-			return
+			break
 		}
 		cs = cs[n:]
+	}
+	for _, o := range r.turned {
+		r.h.report.subscribers(o.Channel, o.Subscribers)
 	}
 }
 

@@ -152,6 +152,7 @@ func (h *Hub) take(ch *channel, b *batch) {
 	b.to, b.epoch = ch.last, ch.epoch
 	if ch.roster != nil && ch.roster.due(ch.ns) {
 		ch.roster.flush(ch.ns, b)
+		h.report.members(ch, b)
 	}
 	if ch.delta && len(b.ps) > 0 {
 		ch.previous = b.ps[len(b.ps)-1]

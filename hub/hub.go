@@ -38,6 +38,7 @@ type Hub struct {
 	wg     sync.WaitGroup
 	tasks  tasks
 	fan    fan
+	report reporter
 
 	health
 	tenancy
@@ -67,6 +68,7 @@ func New(o Options) *Hub {
 	h.channels.seed, h.sessions.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	h.fan.start(h, runtime.GOMAXPROCS(0))
 	h.tenancy.init(h)
+	h.report.start(h)
 	h.wg.Go(h.run)
 	h.wg.Go(h.housekeeping)
 	if h.presence != nil {
@@ -93,6 +95,7 @@ func (h *Hub) Close() error {
 		s.end(EndShutdown)
 		s.Leave()
 	})
+	h.report.settle()
 	var err error
 	if h.presence != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), h.opts.Lease)
@@ -229,6 +232,7 @@ func (h *Hub) housekeeping() {
 		r := newRound(h)
 		h.channels.each(r.look)
 		r.report()
+		h.report.look(r.now)
 		for len(r.idle) > 0 {
 			n := min(len(r.idle), engineNames)
 			some := r.idle[:n]
@@ -273,6 +277,7 @@ func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Public
 	done, err := h.engine.Publish(ctx, name, p, all)
 	if err == nil && !done.Duplicate {
 		ns.publications.Add(1)
+		h.report.published(name, p)
 	}
 	return done, err
 }

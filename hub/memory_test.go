@@ -223,3 +223,17 @@ func (s *faultySink) Members(channel string, es []hub.Entry) {
 		s.Sink.Members(channel, es)
 	}
 }
+
+func (n *faultyNode) Claim(ctx context.Context, key string, ttl time.Duration) (bool, error) {
+	if err := n.call(ctx); err != nil {
+		return false, err
+	}
+	return n.inner.Claim(ctx, key, ttl)
+}
+
+func (n *faultyNode) Snapshot(ctx context.Context, channel, cursor string, limit int) ([]*hub.Publication, string, hub.Position, error) {
+	if err := n.call(ctx); err != nil {
+		return nil, "", hub.Position{}, err
+	}
+	return n.inner.Snapshot(ctx, channel, cursor, limit)
+}

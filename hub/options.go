@@ -70,6 +70,10 @@ type Options struct {
 	// Linger is how long a channel without subscribers stays subscribed to at the engine, so that clients that come back
 	// immediately find it as it was. 0 means ten seconds; a negative value means that it does not.
 	Linger time.Duration
+
+	// Events is called for each event, from any goroutine, with locks held: it must not wait, and not call the hub. nil means
+	// that nothing is reported. See [Event].
+	Events func(Event)
 }
 
 func (o Options) withDefaults() Options {

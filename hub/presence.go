@@ -19,6 +19,7 @@ type tenancy struct {
 	taken   chan struct{} // closed when the first lease is there
 
 	ended sync.Map // leases that have ended: when
+	own   sync.Map // leases of this node
 }
 
 func (t *tenancy) init(h *Hub) {
@@ -30,6 +31,7 @@ func (t *tenancy) init(h *Hub) {
 
 func (t *tenancy) newLease() {
 	lease := rand.Text()
+	t.own.Store(lease, true)
 	t.lease.Store(&lease)
 }
 
@@ -203,6 +205,7 @@ func (t *tenancy) endLease(lease string) {
 		t.moveLease(lease)
 	}
 	t.ended.Store(lease, time.Now())
+	t.hub.tasks.do(func() { t.hub.report.takeOver(lease) })
 	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
 			return
@@ -233,6 +236,7 @@ func (t *tenancy) moveLease(old string) {
 		return
 	}
 	t.takeLease() //nolint:errcheck // it is tried again soon
+	t.hub.tasks.do(func() { t.hub.report.moved(old) })
 	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
 			return

@@ -42,6 +42,7 @@ type member struct {
 	shown   bool   // it is announced
 	changed bool   // so is what is not Data any more
 	dirty   bool
+	ours    bool // a connection of it is, or was, on this node
 }
 
 func newRoster() *roster {
@@ -92,6 +93,9 @@ func (r *roster) apply(e Entry) {
 		m.touch(r)
 	}
 	m.Client, m.version = e.Client, e.Version
+	if _, here := r.ops.here[e.Client]; here {
+		m.ours = true
+	}
 	if !m.shown {
 		m.touch(r)
 	}

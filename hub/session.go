@@ -38,6 +38,7 @@ type Session struct {
 	behind    bool   // a subscription waits for Drained
 	refilling bool   // a goroutine sends what subscriptions have missed
 	left      bool
+	ended     uint8 // 1 + the EndReason that the hub has closed it for
 }
 
 // state is what a subscription is in the middle of. The session's lock guards it.
@@ -75,6 +76,7 @@ func (h *Hub) Join(c Client) (*Session, error) {
 		return nil, ErrClosed
 	}
 	s := &Session{client: c, hub: h}
+	h.report.session(s, EventConnected, "")
 	h.sessions.link(s)
 	if h.closed() { // Close may have missed it
 		s.Leave()
@@ -183,6 +185,7 @@ func (s *Session) SetUser(user string, data []byte) {
 	s.hub.sessions.unlink(s)
 	s.client.User, s.client.Data = user, data
 	s.hub.sessions.link(s)
+	s.hub.report.touch(s)
 }
 
 // find returns the subscription to a channel. The caller holds mu.
@@ -241,6 +244,9 @@ func (x *subscription) end() {
 		}
 	}
 	x.ch.remove(x)
+	if !s.left {
+		s.hub.report.session(s, EventUnsubscribed, x.ch.local())
+	}
 	if x.flags&isMember != 0 {
 		s.hub.tenancy.withdraw(x.ch, s.client.ID)
 	}
@@ -253,12 +259,14 @@ func (s *Session) Leave() {
 		s.mu.Unlock()
 		return
 	}
+	rest := s.hub.report.rest(s)
 	s.left = true
 	for len(s.subs) > 0 {
 		s.subs[len(s.subs)-1].end()
 	}
 	s.subs = nil
 	s.hub.sessions.unlink(s)
+	s.hub.report.disconnected(s, rest)
 	s.mu.Unlock()
 }
 
@@ -271,6 +279,9 @@ func (s *Session) end(why EndReason) {
 
 // close is end for a caller that holds mu.
 func (s *Session) close(why EndReason) {
+	if s.ended == 0 {
+		s.ended = 1 + uint8(why)
+	}
 	m, code, reason := s.client.Codec.Closing(why)
 	if m != nil {
 		s.client.Out.SendPrepared(m) //nolint:errcheck // a client that cannot be reached is closed all the same

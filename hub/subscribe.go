@@ -303,6 +303,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 		a.count()
 	}
 	a.r.Publications = deliverable(a.ps, s.client.ID)
+	s.hub.report.session(s, EventSubscribed, ch.local())
 	if err := reply(&a.r); err != nil {
 		x.end()
 		return true, err

@@ -1,0 +1,382 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"sync"
+	"time"
+)
+
+const (
+	// quiet is how long a member or the last subscriber of a channel must be gone before that is reported.
+	quiet = 3 * time.Second
+	// claimed is how long nodes may differ in when they see the same change. It is shorter than quiet, so that a claim is over
+	// before the next change.
+	claimed = 2 * time.Second
+	// endClaimed is how long it is remembered which node reports the end of a lease.
+	endClaimed = 10 * time.Minute
+	// recordKept bounds how long the records of a cluster stay that was killed as a whole. They are written again in a third of
+	// that time.
+	recordKept = 24 * time.Hour
+	settleTime = 5 * time.Second
+	reportedBy = 16  // records that are written concurrently
+	recordPage = 500 // records that are read together
+)
+
+// reporter reports events. For those that concern all nodes it keeps, in the engine, a record of each connection of its node
+// under the node's lease: when that ends, another node finds there what it has to report.
+type reporter struct {
+	hub  *Hub
+	to   func(Event) // nil: nothing is reported
+	wake chan struct{}
+
+	mu       sync.Mutex
+	dirty    map[*Session]struct{} // whose records are to be written
+	gone     []goneRecord          // that are to be removed
+	open     int                   // disconnects that are not done
+	writing  bool
+	settled  chan struct{}        // closed when nothing is left to do; nil unless Close waits
+	removing map[memberKey]Event  // members that are gone, to be reported soon
+	vacating map[string]time.Time // channels without subscribers here, by when that is to be reported
+}
+
+type memberKey struct{ channel, user string }
+
+// record is what another node has to know of a connection.
+type record struct {
+	App      string   `json:"app"`
+	Client   string   `json:"client"`
+	User     string   `json:"user,omitempty"`
+	Channels []string `json:"channels,omitempty"`
+	Members  []string `json:"members,omitempty"` // channels where it is a member
+	Ended    bool     `json:"ended,omitempty"`   // its disconnect has been reported
+}
+
+// goneRecord is a record that is to be removed, or replaced by the rest.
+type goneRecord struct {
+	lease, key string
+	rest       []byte
+}
+
+// recordApp is an application of the hub's own.
+const recordApp = "_hub"
+
+func recordsOf(lease string) string   { return ChannelOf(recordApp, "node:"+lease) }
+func stateOf(channel string) string   { return ChannelOf(recordApp, "occupied:"+channel) }
+func recordKey(app, id string) string { return ChannelOf(app, id) }
+
+func (r *reporter) start(h *Hub) {
+	r.hub, r.to = h, h.opts.Events
+	if r.to == nil {
+		return
+	}
+	r.wake = make(chan struct{}, 1)
+	r.dirty, r.removing, r.vacating = map[*Session]struct{}{}, map[memberKey]Event{}, map[string]time.Time{}
+	if r.records() {
+		h.wg.Go(r.keepRecords)
+	}
+}
+
+// records reports whether the engine keeps what other nodes have to know.
+func (r *reporter) records() bool {
+	h := r.hub
+	return r.to != nil && h.keyed != nil && h.presence != nil && h.history != nil && h.occupancy != nil
+}
+
+// emit reports an event.
+func (r *reporter) emit(e Event) {
+	if r.to == nil {
+		return
+	}
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	r.to(e)
+}
+
+// session reports an event of a session. The caller holds its lock.
+func (r *reporter) session(s *Session, kind EventKind, channel string) {
+	if r.to == nil {
+		return
+	}
+	c := &s.client
+	r.touch(s)
+	r.emit(Event{Kind: kind, App: c.App, Channel: channel, Client: c.ID, User: c.User, Data: c.Data})
+}
+
+// rest returns what remains to be reported of a session that ends with its node, by another one: nil if the node goes on, for it
+// reports that itself. The caller holds the session's lock.
+func (r *reporter) rest(s *Session) []byte {
+	if !r.records() || !r.hub.closed() {
+		return nil
+	}
+	return s.record(true)
+}
+
+// disconnected reports the end of a session. The caller holds its lock.
+func (r *reporter) disconnected(s *Session, rest []byte) {
+	if r.to == nil {
+		return
+	}
+	c := &s.client
+	e := Event{Kind: EventDisconnected, App: c.App, Client: c.ID, User: c.User, Data: c.Data, Reason: "client"}
+	if s.ended > 0 {
+		e.Reason = EndReason(s.ended - 1).String()
+	}
+	e.Done = r.lasting(goneRecord{r.hub.currentLease(), recordKey(c.App, c.ID), rest})
+	r.mu.Lock()
+	delete(r.dirty, s)
+	r.mu.Unlock()
+	r.emit(e)
+}
+
+// published reports a publication.
+func (r *reporter) published(name string, p *Publication) {
+	if r.to == nil {
+		return
+	}
+	app, channel := SplitChannel(name)
+	r.emit(Event{Kind: EventPublished, Time: p.Time, App: app, Channel: channel, Client: p.Client, User: p.User, Data: p.Info, Publication: p})
+}
+
+// lasting returns the Done of an event: it removes the record.
+func (r *reporter) lasting(g goneRecord) func() {
+	r.mu.Lock()
+	r.open++
+	r.mu.Unlock()
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.open--
+			if r.records() {
+				r.gone = append(r.gone, g)
+			}
+			r.rouse()
+		})
+	}
+}
+
+// touch has the record of a session written.
+func (r *reporter) touch(s *Session) {
+	if !r.records() {
+		return
+	}
+	r.mu.Lock()
+	r.dirty[s] = struct{}{}
+	r.rouse()
+	r.mu.Unlock()
+}
+
+// rouse has the goroutine that keeps the records look, or reports that there is nothing left to do. The caller holds mu.
+func (r *reporter) rouse() {
+	if r.settled != nil && r.open+len(r.gone) == 0 && !r.writing {
+		close(r.settled)
+		r.settled = nil
+	}
+	if len(r.dirty)+len(r.gone) == 0 {
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// settle waits until all disconnects are dealt with and no record is left, for some time.
+func (r *reporter) settle() {
+	if r.to == nil {
+		return
+	}
+	settled := make(chan struct{})
+	r.mu.Lock()
+	r.settled = settled
+	r.rouse()
+	r.mu.Unlock()
+	timer := time.NewTimer(settleTime)
+	defer timer.Stop()
+	select {
+	case <-settled:
+	case <-timer.C:
+	}
+}
+
+// keepRecords writes the records that have changed, and removes those that are done.
+func (r *reporter) keepRecords() {
+	again := time.NewTicker(recordKept / 3)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.wake:
+		case <-again.C:
+			r.hub.sessions.each(r.touch)
+		case <-r.hub.ctx.Done():
+			return
+		}
+		r.mu.Lock()
+		dirty, gone := r.dirty, r.gone
+		r.dirty, r.gone, r.writing = map[*Session]struct{}{}, nil, true
+		r.mu.Unlock()
+		failed := r.write(dirty, gone)
+		r.mu.Lock()
+		r.writing = false
+		r.rouse()
+		r.mu.Unlock()
+		if failed && !r.hub.sleep(pauseOfRun) {
+			return
+		}
+	}
+}
+
+// write writes and removes records, and puts those back that it could not.
+func (r *reporter) write(dirty map[*Session]struct{}, gone []goneRecord) (failed bool) {
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, reportedBy)
+	run := func(f func() error, again func()) {
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			if f() != nil && r.hub.ctx.Err() == nil {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				failed = true
+				again()
+			}
+		})
+	}
+	lease := r.hub.currentLease()
+	for s := range dirty {
+		s.mu.Lock()
+		key, data := recordKey(s.client.App, s.client.ID), s.record(false)
+		left := s.left
+		s.mu.Unlock()
+		if !left {
+			run(func() error { return r.put(lease, &Publication{Key: key, Data: data}) }, func() { r.dirty[s] = struct{}{} })
+		}
+	}
+	for _, g := range gone {
+		run(func() error { return r.put(g.lease, &Publication{Key: g.key, Removed: g.rest == nil, Data: g.rest}) }, func() { r.gone = append(r.gone, g) })
+	}
+	wg.Wait()
+	return failed
+}
+
+func (r *reporter) put(lease string, p *Publication) error {
+	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+	defer cancel()
+	p.Time = time.Now()
+	_, err := r.hub.engine.Publish(ctx, recordsOf(lease), p, PublishOptions{KeyTTL: recordKept})
+	return err
+}
+
+// record returns the record of a session. The caller holds its lock.
+func (s *Session) record(ended bool) []byte {
+	n := record{App: s.client.App, Client: s.client.ID, User: s.client.User, Ended: ended}
+	for _, x := range s.subs {
+		n.Channels = append(n.Channels, x.ch.local())
+		if x.flags&isMember != 0 {
+			n.Members = append(n.Members, x.ch.local())
+		}
+	}
+	data, _ := json.Marshal(n) // strings can be encoded
+	return data
+}
+
+// claim reports whether this node is the one to report something.
+func (r *reporter) claim(key string, ttl time.Duration) bool {
+	first, err := r.claimWithin(maxTries, key, ttl)
+	return err == nil && first
+}
+
+// claimWithin asks the engine so many times until it answers.
+func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, error) {
+	for tries := 1; ; tries++ {
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		first, err := r.hub.presence.Claim(ctx, key, ttl)
+		cancel()
+		if err == nil || tries >= most || !r.hub.sleep(pauseOfRun) {
+			return first, err
+		}
+	}
+}
+
+// takeOver reports what there is to report of a node that has ended, unless another node does.
+func (r *reporter) takeOver(lease string) {
+	if _, own := r.hub.own.Load(lease); own || !r.records() || !r.claim("ended:"+lease, endClaimed) {
+		return
+	}
+	channels := map[string]struct{}{}
+	cursor, tries := "", 0
+	for {
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		ps, next, _, err := r.hub.keyed.Snapshot(ctx, recordsOf(lease), cursor, recordPage)
+		cancel()
+		if err != nil {
+			if tries++; tries > maxTries || !r.hub.sleep(pauseOfRun) {
+				return
+			}
+			continue
+		}
+		for _, p := range ps {
+			var n record
+			if json.Unmarshal(p.Data, &n) != nil {
+				continue
+			}
+			done := r.lasting(goneRecord{lease, p.Key, nil})
+			if n.Ended {
+				done()
+			} else {
+				r.emit(Event{Kind: EventDisconnected, App: n.App, Client: n.Client, User: n.User, Reason: "node", Done: done})
+			}
+			for _, name := range n.Channels {
+				channels[ChannelOf(n.App, name)] = struct{}{}
+			}
+			for _, name := range n.Members {
+				r.removed(ChannelOf(n.App, name), Member{Client: n.Client, User: memberName(n.User, n.Client)})
+			}
+		}
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range channels {
+		r.vacating[name] = time.Now().Add(quiet)
+	}
+}
+
+func memberName(user, client string) string {
+	if user != "" {
+		return user
+	}
+	return client
+}
+
+// moved is called when this node has another lease, since it was away for too long. If another node has reported its clients as
+// gone, they are back.
+func (r *reporter) moved(old string) {
+	if !r.records() {
+		return
+	}
+	first, err := r.claimWithin(math.MaxInt, "ended:"+old, endClaimed)
+	if err != nil {
+		return // the hub is closed
+	}
+	r.hub.sessions.each(func(s *Session) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch {
+		case s.left:
+		case !first:
+			r.session(s, EventConnected, "")
+		default:
+			r.touch(s)
+			r.mu.Lock()
+			r.gone = append(r.gone, goneRecord{old, recordKey(s.client.App, s.client.ID), nil})
+			r.mu.Unlock()
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// subscribers notes that a channel has its first subscriber on this node, or has none any more.
+func (r *reporter) subscribers(name string, n int) {
+	if !r.records() {
+		return
+	}
+	r.mu.Lock()
+	_, soon := r.vacating[name]
+	delete(r.vacating, name)
+	if n == 0 {
+		r.vacating[name] = time.Now().Add(quiet)
+	}
+	r.mu.Unlock()
+	if n > 0 && !soon {
+		r.hub.tasks.do(func() { r.occupy(name, true) })
+	}
+}
+
+// look reports what is due. Housekeeping calls it.
+func (r *reporter) look(now time.Time) {
+	if !r.records() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, at := range r.vacating {
+		if !now.Before(at) {
+			delete(r.vacating, name)
+			r.hub.tasks.do(func() { r.vacate(name) })
+		}
+	}
+	for k, e := range r.removing {
+		if now.Sub(e.Time) >= quiet {
+			delete(r.removing, k)
+			r.hub.tasks.do(func() { r.reportRemoved(k, e) })
+		}
+	}
+}
+
+// vacate reports that a channel has no subscribers, if that is so on all nodes.
+func (r *reporter) vacate(name string) {
+	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+	defer cancel()
+	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // it is the first of those that begin with its name
+	switch {
+	case err != nil:
+		r.later(name)
+	case len(cs) == 0 || cs[0].Channel != name:
+		r.occupy(name, false)
+	}
+}
+
+func (r *reporter) later(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.vacating[name] = time.Now().Add(quiet)
+}
+
+// occupy reports that a channel is occupied or vacated, unless that was reported last. What was is the only publication of a
+// stream: of several nodes that want to change it, one succeeds.
+func (r *reporter) occupy(name string, occupied bool) {
+	state, kept, kind := "vacated", time.Minute, EventVacated
+	if occupied {
+		state, kept, kind = "occupied", 30*24*time.Hour, EventOccupied
+	}
+	for range maxTries {
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		page, err := r.hub.history.History(ctx, stateOf(name), HistoryQuery{Limit: 1, Reverse: true})
+		was := ""
+		if len(page.Publications) > 0 {
+			was = string(page.Publications[0].Data)
+		}
+		if err == nil && was != state && (occupied || was != "") {
+			p := &Publication{Data: []byte(state), Time: time.Now()}
+			o := PublishOptions{History: 1, HistoryAge: kept, Expect: &page.Top.Offset}
+			_, err = r.hub.engine.Publish(ctx, stateOf(name), p, o)
+			if err == nil {
+				app, channel := SplitChannel(name)
+				r.emit(Event{Kind: kind, App: app, Channel: channel})
+			}
+		}
+		cancel()
+		if err == nil || !errors.Is(err, ErrConflict) && !r.hub.sleep(pauseOfRun) {
+			return
+		}
+	}
+}
+
+// members reports changes in a roster. The caller holds the channel's lock.
+func (r *reporter) members(ch *channel, b *batch) {
+	if !r.records() {
+		return
+	}
+	for _, c := range b.joins {
+		m := ch.roster.users[c.User]
+		r.mu.Lock()
+		_, back := r.removing[memberKey{ch.name, c.User}]
+		delete(r.removing, memberKey{ch.name, c.User})
+		r.mu.Unlock()
+		if !back && m != nil && m.ours {
+			e := memberEvent(EventMemberAdded, ch.name, c.Member)
+			r.hub.tasks.do(func() {
+				if r.claim("added:"+ch.name+"/"+e.User, claimed) {
+					r.emit(e)
+				}
+			})
+		}
+	}
+	for _, c := range b.changes {
+		if c.Kind == Left {
+			r.removed(ch.name, c.Member)
+		}
+	}
+}
+
+func memberEvent(kind EventKind, channel string, m Member) Event {
+	app, name := SplitChannel(channel)
+	return Event{Kind: kind, Time: time.Now(), App: app, Channel: name, Client: m.Client, User: m.User, Data: m.Data}
+}
+
+// removed has a member reported as removed, unless it comes back soon.
+func (r *reporter) removed(channel string, m Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.removing[memberKey{channel, m.User}] = memberEvent(EventMemberRemoved, channel, m)
+}
+
+// reportRemoved reports that a member has been away for some time, unless it is back on another node.
+func (r *reporter) reportRemoved(k memberKey, e Event) {
+	if r.present(k) || !r.claim("removed:"+k.channel+"/"+k.user, claimed) {
+		return
+	}
+	r.emit(e)
+}
+
+// present reports whether a user is a member of a channel, as far as the engine knows.
+func (r *reporter) present(k memberKey) bool {
+	if ch := r.hub.channels.lookup(k.channel); ch != nil && ch.roster != nil {
+		ch.mu.Lock()
+		defer ch.mu.Unlock()
+		if ch.ready {
+			m := ch.roster.users[k.user]
+			return m != nil && m.conns > 0
+		}
+	}
+	for cursor := ""; ; {
+		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
+		es, next, err := r.hub.presence.Entries(ctx, k.channel, cursor, 1000)
+		cancel()
+		if err != nil {
+			return false
+		}
+		for _, e := range es {
+			if memberName(e.User, e.Client) == k.user {
+				return true
+			}
+		}
+		if cursor = next; next == "" {
+			return false
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package webhook
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// Format says what the requests look like. It is used by one goroutine at a time.
+type Format interface {
+	// Encode returns the body of a request with events, and the header fields that it needs. A nil body means that none of the
+	// events is sent. When a request is repeated, its body and header are the same.
+	Encode(now time.Time, es []hub.Event) (body []byte, header http.Header, err error)
+}
+
+// The header fields of a request of [JSON].
+const (
+	HeaderTimestamp = "Handfast-Timestamp" // seconds since 1970, as decimal digits
+	HeaderSignature = "Handfast-Signature" // see Sign
+)
+
+// JSON is the format of this project: an object with the array "events". docs/webhooks.md describes it.
+type JSON struct {
+	// Secret signs the requests. An empty one leaves them unsigned.
+	Secret []byte
+}
+
+// body is the body of a request.
+type body struct {
+	Events []event `json:"events"`
+}
+
+// event is a hub.Event as receivers see it.
+type event struct {
+	ID      string            `json:"id"`
+	Type    string            `json:"type"`
+	Time    time.Time         `json:"time"`
+	App     string            `json:"app"`
+	Channel string            `json:"channel,omitempty"`
+	Client  string            `json:"client,omitempty"`
+	User    string            `json:"user,omitempty"`
+	Reason  string            `json:"reason,omitempty"`
+	Info    json.RawMessage   `json:"info,omitempty"`
+	Data    json.RawMessage   `json:"data,omitempty"`
+	Binary  bool              `json:"binary,omitempty"`
+	Name    string            `json:"event,omitempty"`
+	Key     string            `json:"key,omitempty"`
+	Removed bool              `json:"removed,omitempty"`
+	Tags    map[string]string `json:"tags,omitempty"`
+	Epoch   string            `json:"epoch,omitempty"`
+	Offset  uint64            `json:"offset,omitempty"`
+}
+
+// Encode implements [Format].
+func (f JSON) Encode(now time.Time, es []hub.Event) ([]byte, http.Header, error) {
+	all := body{make([]event, len(es))}
+	for i, e := range es {
+		all.Events[i] = eventOf(e)
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := strconv.FormatInt(now.Unix(), 10)
+	header := http.Header{"Content-Type": {"application/json"}, HeaderTimestamp: {at}}
+	if len(f.Secret) > 0 {
+		header.Set(HeaderSignature, Sign(f.Secret, at, text))
+	}
+	return text, header, nil
+}
+
+func eventOf(e hub.Event) event {
+	out := event{
+		ID: rand.Text(), Type: e.Kind.String(), Time: e.Time.UTC().Truncate(time.Millisecond), App: e.App, Channel: e.Channel, Client: e.Client,
+		User: e.User, Reason: e.Reason,
+	}
+	out.Info, _ = value(e.Data, false)
+	if e.Kind == hub.EventDisconnected {
+		out.ID = "disconnected/" + e.App + "/" + e.Client // the same if another node reports it
+	}
+	if p := e.Publication; p != nil {
+		out.Data, out.Binary = value(p.Data, p.Binary)
+		out.Name, out.Key, out.Removed, out.Tags, out.Epoch, out.Offset = p.Event, p.Key, p.Removed, p.Tags, p.Epoch, p.Offset
+	}
+	return out
+}
+
+// value returns data as JSON: as it is, as a string, or in base64.
+func value(data []byte, binary bool) (v json.RawMessage, inBase64 bool) {
+	switch {
+	case len(data) == 0:
+		return nil, false
+	case binary || !utf8.Valid(data):
+		v, _ = json.Marshal(data) // a []byte becomes base64, without an error
+		return v, true
+	case json.Valid(data):
+		return data, false
+	}
+	v, _ = json.Marshal(string(data)) // a string can be encoded
+	return v, false
+}
+
+// Sign returns the signature of a body: the HMAC-SHA256 of the timestamp, a dot and the body, as "sha256=" and hexadecimal digits.
+func Sign(secret []byte, timestamp string, body []byte) string {
+	m := hmac.New(sha256.New, secret)
+	m.Write([]byte(timestamp + "."))
+	m.Write(body)
+	return "sha256=" + hex.EncodeToString(m.Sum(nil))
+}
+
+// maxAge is how old a request may be that Verify accepts.
+const maxAge = 5*time.Minute + time.Minute // as long as it is repeated
+
+// Verify reports whether a request of [JSON] was signed with secret within the last six minutes. Receivers written in Go call it.
+func Verify(secret []byte, header http.Header, body []byte, now time.Time) bool {
+	at := header.Get(HeaderTimestamp)
+	seconds, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || len(secret) == 0 || now.Sub(time.Unix(seconds, 0)).Abs() > maxAge {
+		return false
+	}
+	return hmac.Equal([]byte(Sign(secret, at, body)), []byte(header.Get(HeaderSignature)))
+}

@@ -1,0 +1,289 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// Options says where events are sent to, and how. Times and numbers that are zero mean what their comments say.
+type Options struct {
+	// URL receives the requests. It is http or https, without a user and a password.
+	URL string
+
+	// Format says what the requests look like. It is required.
+	Format Format
+
+	// Kinds are the events that are sent. nil means all of them.
+	Kinds []hub.EventKind
+
+	// App is the application whose events are sent. "" means all.
+	App string
+
+	// Timeout bounds one request. 0 means ten seconds.
+	Timeout time.Duration
+
+	// Queue is how many events may wait. Further ones are dropped and counted, so that what is sent has no hole in the middle. 0
+	// means 10,000.
+	Queue int
+
+	// Batch is the most events of one request, and Delay is how long the first of them waits for others. 0 means 100 events and
+	// 100 ms.
+	Batch int
+	Delay time.Duration
+
+	// RetryFor is how long a request is repeated that fails, with pauses from half a second to half a minute. 0 means five
+	// minutes.
+	RetryFor time.Duration
+
+	// Transport sends the requests. If nil, one is used that verifies certificates and uses no proxy.
+	Transport http.RoundTripper
+
+	// Failed is called for each failed attempt. Its error has neither the URL nor what was sent. May be nil.
+	Failed func(err error)
+}
+
+// Stats is what has become of events.
+type Stats struct {
+	// Sent counts those that the receiver has accepted, Failed those that it has not, and Dropped those that the queue had no
+	// room for.
+	Sent, Failed, Dropped uint64
+
+	// Waiting is how many are waiting or being sent.
+	Waiting int
+}
+
+const (
+	minPause  = 500 * time.Millisecond
+	maxPause  = 30 * time.Second
+	maxAnswer = 64 << 10 // bytes that are read of an answer, to use the connection again
+)
+
+// Sender sends events. Make it with [New]. Its methods may be called from any goroutine.
+type Sender struct {
+	o      Options
+	client *http.Client
+	wake   chan struct{}
+	ended  chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	queue   []hub.Event
+	sending int // events that have left the queue
+	stats   Stats
+	closing bool
+}
+
+// New starts a Sender. Close ends it.
+func New(o Options) (*Sender, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return nil, errors.New("webhook: the URL must be http or https, with a host and without a password") // unquoted: there may be one
+	}
+	if o.Format == nil {
+		return nil, errors.New("webhook: the format is missing")
+	}
+	o.Timeout, o.Delay, o.RetryFor = orElse(o.Timeout, 10*time.Second), orElse(o.Delay, 100*time.Millisecond), orElse(o.RetryFor, 5*time.Minute)
+	o.Queue, o.Batch = orElse(o.Queue, 10_000), orElse(o.Batch, 100)
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: o.Timeout, MaxResponseHeaderBytes: maxAnswer,
+			ForceAttemptHTTP2: true,
+		}
+	}
+	s := &Sender{o: o, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	s.client = &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	go s.run()
+	return s, nil
+}
+
+func orElse[T int | time.Duration](v, instead T) T {
+	if v <= 0 {
+		return instead
+	}
+	return v
+}
+
+// Event queues an event. It does not wait.
+func (s *Sender) Event(e hub.Event) {
+	if s.o.App != "" && e.App != s.o.App || s.o.Kinds != nil && !slices.Contains(s.o.Kinds, e.Kind) {
+		done([]hub.Event{e})
+		return
+	}
+	s.mu.Lock()
+	full := s.closing || len(s.queue)+s.sending >= s.o.Queue
+	if full {
+		s.stats.Dropped++
+	} else {
+		s.queue = append(s.queue, e)
+	}
+	s.mu.Unlock()
+	if full {
+		done([]hub.Event{e})
+		return
+	}
+	s.rouse()
+}
+
+func (s *Sender) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func done(es []hub.Event) {
+	for _, e := range es {
+		if e.Done != nil {
+			e.Done()
+		}
+	}
+}
+
+// Stats returns what has become of events so far.
+func (s *Sender) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.stats
+	n.Waiting = len(s.queue) + s.sending
+	return n
+}
+
+// Close sends what is waiting until ctx ends, and drops the rest. Events that come later are dropped, too.
+func (s *Sender) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.rouse()
+	var err error
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.cancel()
+		<-s.ended
+	}
+	s.cancel()
+	s.client.CloseIdleConnections()
+	return err
+}
+
+// run sends what is queued, one request after the other, until the Sender is closed.
+func (s *Sender) run() {
+	defer close(s.ended)
+	for {
+		s.mu.Lock()
+		waiting, closing := len(s.queue), s.closing
+		s.mu.Unlock()
+		switch {
+		case waiting == 0 && closing:
+			return
+		case waiting == 0:
+			<-s.wake
+			continue
+		case waiting < s.o.Batch && !closing:
+			s.pause(s.o.Delay)
+		}
+		s.mu.Lock()
+		n := min(len(s.queue), s.o.Batch)
+		es := slices.Clone(s.queue[:n])
+		clear(s.queue[:n])
+		if s.queue = s.queue[n:]; len(s.queue) == 0 {
+			s.queue = nil
+		}
+		s.sending = n
+		s.mu.Unlock()
+		sent := s.deliver(es)
+		s.mu.Lock()
+		s.sending = 0
+		if sent {
+			s.stats.Sent += uint64(n)
+		} else {
+			s.stats.Failed += uint64(n)
+		}
+		s.mu.Unlock()
+		done(es)
+	}
+}
+
+// pause waits for d, or until the Sender is cut off, which it reports with false.
+func (s *Sender) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// deliver sends events until they are accepted, or for as long as RetryFor says.
+func (s *Sender) deliver(es []hub.Event) bool {
+	began := time.Now()
+	text, header, err := s.o.Format.Encode(began, es)
+	if err != nil {
+		s.failed(fmt.Errorf("webhook: encoding events: %w", err))
+		return false
+	}
+	if text == nil {
+		return true
+	}
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		again, err := s.post(text, header)
+		if err == nil {
+			return true
+		}
+		s.failed(err)
+		wait := pause/2 + rand.N(pause/2) //nolint:gosec // the jitter need not be secret
+		if !again || time.Since(began)+wait > s.o.RetryFor || !s.pause(wait) {
+			return false
+		}
+	}
+}
+
+func (s *Sender) failed(err error) {
+	if s.o.Failed != nil {
+		s.o.Failed(err)
+	}
+}
+
+// post makes one attempt. again reports whether another one may succeed.
+func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.o.URL, bytes.NewReader(text))
+	if err != nil {
+		return false, errors.New("webhook: the URL cannot be used")
+	}
+	r.Header = header.Clone()
+	answer, err := s.client.Do(r)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the URL
+		}
+		return true, fmt.Errorf("webhook: %w", err)
+	}
+	defer answer.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)) //nolint:errcheck // only the status counts
+	switch code := answer.StatusCode; {
+	case code/100 == 2:
+		return false, nil
+	case code/100 == 5, code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+		return true, fmt.Errorf("webhook: the receiver has answered %d", code)
+	default: // the same request would not be accepted later either; redirects are not followed
+		return false, fmt.Errorf("webhook: the receiver has refused with %d", code)
+	}
+}

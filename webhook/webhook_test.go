@@ -1,0 +1,255 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// receiver is a RoundTripper that answers with the configured status.
+type receiver struct {
+	mu     sync.Mutex
+	status func(attempt int) int // 0 means an error
+	bodies []string
+	header http.Header
+	times  []time.Time
+}
+
+func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
+	text, _ := io.ReadAll(req.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bodies, r.header, r.times = append(r.bodies, string(text)), req.Header, append(r.times, time.Now())
+	code := 200
+	if r.status != nil {
+		code = r.status(len(r.bodies))
+	}
+	if code == 0 {
+		return nil, errors.New("the network is down")
+	}
+	return &http.Response{StatusCode: code, Header: http.Header{"Location": {"https://elsewhere.test/"}}, Body: io.NopCloser(strings.NewReader(""))}, nil
+}
+
+func (r *receiver) attempts() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.bodies)
+}
+
+// clients returns the clients of the events in the requests, by request.
+func (r *receiver) clients(t *testing.T) [][]string {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all [][]string
+	for _, text := range r.bodies {
+		var b body
+		if err := json.Unmarshal([]byte(text), &b); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, e := range b.Events {
+			ids = append(ids, e.Client)
+		}
+		all = append(all, ids)
+	}
+	return all
+}
+
+func start(t *testing.T, r *receiver, o Options) *Sender {
+	t.Helper()
+	o.URL, o.Transport, o.Format = "https://app.test/hook?key=hidden", r, JSON{Secret: []byte("secret")}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		s.Close(ctx) //nolint:errcheck // what is left is dropped
+	})
+	return s
+}
+
+func connected(id string) hub.Event {
+	return hub.Event{Kind: hub.EventConnected, App: "app", Client: id, Time: time.Now()}
+}
+
+func TestEventsOfAMomentAreOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r receiver
+		s := start(t, &r, Options{Batch: 3})
+		for _, id := range []string{"a", "b", "c", "d"} {
+			s.Event(connected(id))
+		}
+		<-time.After(time.Second)
+		if got := r.clients(t); len(got) != 2 || !slices.Equal(got[0], []string{"a", "b", "c"}) || !slices.Equal(got[1], []string{"d"}) {
+			t.Errorf("requests: %q", got)
+		}
+		if n := s.Stats(); n != (Stats{Sent: 4}) {
+			t.Errorf("stats: %+v", n)
+		}
+	})
+}
+
+func TestFailedRequestIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := receiver{status: func(n int) int { return []int{0, 503, 429, 200}[n-1] }}
+		var faults []string
+		s := start(t, &r, Options{Failed: func(err error) { faults = append(faults, err.Error()) }})
+		s.Event(connected("a"))
+		<-time.After(time.Minute)
+		if r.attempts() != 4 || s.Stats().Sent != 1 {
+			t.Fatalf("%d attempts, %+v", r.attempts(), s.Stats())
+		}
+		for i, at := range r.times[1:] {
+			if pause, most := at.Sub(r.times[i]), minPause<<i; pause < most/2 || pause > most {
+				t.Errorf("pause %d is %v, not between %v and %v", i, pause, most/2, most)
+			}
+		}
+		if r.bodies[0] != r.bodies[3] {
+			t.Error("the repetition is another request")
+		}
+		if len(faults) != 3 || strings.Contains(strings.Join(faults, ""), "hidden") {
+			t.Errorf("errors: %q", faults)
+		}
+	})
+}
+
+// After five minutes a request is given up, and its events are done.
+func TestRetriesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := receiver{status: func(int) int { return 500 }}
+		s := start(t, &r, Options{})
+		over := false
+		s.Event(hub.Event{Kind: hub.EventDisconnected, Client: "a", Done: func() { over = true }})
+		<-time.After(4 * time.Minute)
+		synctest.Wait()
+		if over || s.Stats().Waiting != 1 {
+			t.Errorf("given up early: %+v", s.Stats())
+		}
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		if n := s.Stats(); !over || n != (Stats{Failed: 1}) {
+			t.Errorf("over: %v, stats: %+v", over, n)
+		}
+	})
+}
+
+func TestRefusalIsNotRepeated(t *testing.T) {
+	for _, code := range []int{301, 307, 400, 404, 410} {
+		synctest.Test(t, func(t *testing.T) {
+			r := receiver{status: func(int) int { return code }}
+			s := start(t, &r, Options{})
+			s.Event(connected("a"))
+			<-time.After(time.Hour)
+			if r.attempts() != 1 || s.Stats().Failed != 1 {
+				t.Errorf("%d: %d attempts, %+v", code, r.attempts(), s.Stats())
+			}
+		})
+	}
+}
+
+func TestFullQueueDropsTheNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failing := true
+		r := receiver{status: func(int) int {
+			if failing {
+				return 500
+			}
+			return 200
+		}}
+		s := start(t, &r, Options{Queue: 2})
+		dropped := false
+		for _, id := range []string{"a", "b", "c"} {
+			s.Event(hub.Event{Kind: hub.EventDisconnected, Client: id, Done: func() { dropped = dropped || id == "c" }})
+		}
+		if !dropped {
+			t.Error("a dropped event is not done")
+		}
+		<-time.After(time.Second)
+		r.mu.Lock()
+		failing = false
+		r.mu.Unlock()
+		<-time.After(time.Minute)
+		if n := s.Stats(); n != (Stats{Sent: 2, Dropped: 1}) {
+			t.Errorf("stats: %+v", n)
+		}
+	})
+}
+
+func TestKindsAndApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r receiver
+		s := start(t, &r, Options{App: "app", Kinds: []hub.EventKind{hub.EventConnected}})
+		s.Event(hub.Event{Kind: hub.EventConnected, App: "other", Client: "x"})
+		s.Event(hub.Event{Kind: hub.EventPublished, App: "app", Client: "x"})
+		s.Event(connected("a"))
+		<-time.After(time.Second)
+		if got := r.clients(t); len(got) != 1 || !slices.Equal(got[0], []string{"a"}) {
+			t.Errorf("requests: %q", got)
+		}
+	})
+}
+
+// A hub reports to a real server, which checks the signature. Close sends what is waiting.
+func TestRealServer(t *testing.T) {
+	secret := []byte("secret")
+	got := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		if !Verify(secret, r.Header, text, time.Now()) || Verify([]byte("another"), r.Header, text, time.Now()) ||
+			Verify(secret, r.Header, append(text, ' '), time.Now()) || Verify(secret, r.Header, text, time.Now().Add(time.Hour)) {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		var b body
+		if json.Unmarshal(text, &b) == nil {
+			for _, e := range b.Events {
+				got <- e.Type + " " + e.Channel + " " + string(e.Data)
+			}
+		}
+	}))
+	defer server.Close()
+	s, err := New(Options{URL: server.URL, Format: JSON{Secret: secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(hub.Options{Events: s.Event})
+	if _, err := h.Publish(bounded.Context(t), "app", "news", &hub.Publication{Data: []byte(`{"n":1}`)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	if err := s.Close(bounded.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	if text := bounded.Receive(t, got); text != `published news {"n":1}` {
+		t.Errorf("received %q", text)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []Options{
+		{URL: "ftp://a", Format: JSON{}}, {URL: "https://user:hidden@a", Format: JSON{}}, {URL: "https://a"}, {URL: "http://%zz", Format: JSON{}},
+	} {
+		if _, err := New(o); err == nil || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%q: %v", o.URL, err)
+		}
+	}
+}
