@@ -3,7 +3,8 @@ package config
 import "github.com/handfast/handfast/config/internal/tree"
 
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
-// localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels and streams at /streams/.
+// localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels, streams at /streams/, and /app/{key} for
+// Pusher-compatible clients.
 func Default() *Config {
 	c := openToAll()
 	c.derive()
@@ -40,6 +41,14 @@ func openToAll() *Config {
 	c.Apps = []App{{ID: DevApp}}
 	ch.Target = Target{Kind: "channels", Settings: set}
 	ch.Auth, ch.Rules = []AuthRef{{Name: Anonymous}}, []Rule{{Do: "allow"}}
+	var p Endpoint
+	tree.SetDefaults(&p)
+	p.Name, p.Path = "pusher", PusherPath
+	push := &Pusher{}
+	tree.SetDefaults(push)
+	push.ClientEvents = true
+	p.Target = Target{Kind: "pusher", Settings: push}
+	p.Auth, p.Rules = []AuthRef{{Name: Anonymous}}, []Rule{{Do: "allow"}}
 	var all Namespace
 	tree.SetDefaults(&all)
 	all.Presence = true
@@ -50,7 +59,7 @@ func openToAll() *Config {
 	plain := &Streams{}
 	tree.SetDefaults(plain)
 	st.Target = Target{Kind: "streams", Settings: plain}
-	c.Endpoints, c.Console = []Endpoint{e, ch, st}, true
+	c.Endpoints, c.Console = []Endpoint{e, ch, st, p}, true
 	return c
 }
 

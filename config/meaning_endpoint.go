@@ -44,6 +44,7 @@ func (k *checker) endpoints() {
 
 func (k *checker) endpoint(e *Endpoint, path string) {
 	k.path(e.Path, path+".path")
+	k.pusher(e, path)
 	if k.c.Console && e.Path == "/" {
 		k.Wrong(path+".path", "the page of the console is there", "another path, or console: false")
 	}

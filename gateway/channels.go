@@ -15,6 +15,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/pusher"
 	"github.com/handfast/handfast/websocket"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
@@ -66,7 +67,8 @@ func (s *sharedHub) close(rec *recorder) {
 	}
 }
 
-// hubOptions turns the configuration into the hub's.
+// hubOptions turns the configuration into the hub's. What the target pusher requires of channels with certain names is added, so
+// that a reload may add that target.
 func hubOptions(cfg config.Hub) hub.Options {
 	o := hub.Options{MaxSubscriptions: cfg.MaxSubscriptions}
 	for _, n := range cfg.Namespaces {
@@ -76,6 +78,7 @@ func hubOptions(cfg config.Hub) hub.Options {
 			Expiry: time.Duration(n.Expiry),
 		})
 	}
+	o.Namespaces = pusher.Namespaces(o.Namespaces)
 	return o
 }
 

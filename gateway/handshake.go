@@ -148,6 +148,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	case h.opened == nil:
 		err = errors.New("the target says neither yes nor no")
 	default:
+		h.entry.DrainCode = h.opened.DrainCode
 		return nil // its mistakes are found by the websocket.Endpoint
 	}
 	e.target.release()

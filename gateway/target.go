@@ -92,6 +92,10 @@ type Opened struct {
 	// QueueFull says what happens to what a slow client has no room for. It is for Open and Serve.
 	QueueFull websocket.QueuePolicy
 
+	// DrainCode returns the code that the connection is closed with when the server drains and so many connections are left. If
+	// nil, it is that of the configuration.
+	DrainCode func(left int) websocket.Code
+
 	// Subprotocol is the one that the 101 names; the client must have offered it. "" means the choice of the endpoint's
 	// configuration.
 	Subprotocol string

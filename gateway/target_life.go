@@ -20,6 +20,7 @@ func (s *Server) targets() map[string]newTarget {
 		"echo":     func(*config.Config, int) (Target, error) { return echo{}, nil },
 		"channels": s.newChannels,
 		"streams":  s.newStreams,
+		"pusher":   s.newPusher,
 	}
 }
 

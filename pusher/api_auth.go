@@ -23,12 +23,11 @@ const (
 // authenticate reads a call and checks its signature.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*call, error) {
 	c := &call{Request: r, server: s}
-	apps := s.Apps()
-	i := slices.IndexFunc(apps, func(a App) bool { return a.ID == r.PathValue("app") })
+	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.ID == r.PathValue("app") })
 	if i < 0 {
 		return nil, apiError{http.StatusNotFound, "There is no application with this ID."}
 	}
-	c.app = apps[i]
+	c.app = s.Apps[i]
 	if len(r.URL.RawQuery) > maxQuery {
 		return nil, badRequest("The query is longer than %d bytes.", maxQuery)
 	}

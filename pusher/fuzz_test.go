@@ -38,7 +38,7 @@ func lines(f *testing.F, mark string) (all []string) {
 func fuzzServer(f *testing.F) *Server {
 	h := hub.New(hub.Options{Namespaces: Namespaces(nil), MaxSubscriptions: 4})
 	f.Cleanup(func() { h.Close() })
-	return &Server{Hub: h, Apps: testApps, ClientEvents: true, MessagesPerSecond: -1}
+	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, MessagesPerSecond: -1}
 }
 
 // Whatever a client sends, line by line, gets answers, and nothing breaks. "+channel data" and "@data" are signed.

@@ -32,8 +32,8 @@ type Server struct {
 	// Hub has the channels, with the namespaces that Namespaces returns. It is required.
 	Hub *hub.Hub
 
-	// Apps returns the applications as they are now. It is required. The caller does not change what it returns.
-	Apps func() []App
+	// Apps are the applications. They are not modified.
+	Apps []App
 
 	// ClientEvents allows clients to publish client-* events in private and presence channels.
 	ClientEvents bool
@@ -131,7 +131,7 @@ func (s *Server) accept(c *Client) (app App, code websocket.Code, why string) {
 	case c.Version != "" && !version.MatchString(c.Version):
 		return App{}, CodeBadVersion, "The version of the client is not of the form 1.2.3."
 	}
-	for _, app := range s.Apps() {
+	for _, app := range s.Apps {
 		switch {
 		case app.Key != c.Key:
 		case app.Disabled:

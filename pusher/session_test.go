@@ -48,7 +48,7 @@ func TestConnect(t *testing.T) {
 			}
 		}
 	})
-	if _, got, _ := (&Server{Apps: testApps}).accept(&Client{Protocol: "7"}); got != CodeBadPath {
+	if _, got, _ := (&Server{Apps: testApps()}).accept(&Client{Protocol: "7"}); got != CodeBadPath {
 		t.Errorf("without a key: %v", got)
 	}
 }
@@ -129,7 +129,7 @@ func TestActivity(t *testing.T) {
 			h := hub.New(hub.Options{})
 			defer h.Close()
 			o := &outbox{}
-			s := open(&Server{Hub: h, Apps: testApps}, o)
+			s := open(&Server{Hub: h, Apps: testApps()}, o)
 			defer s.Closed(nil)
 			test(t, s, o)
 		})

@@ -39,7 +39,7 @@ func TestSignatures(t *testing.T) {
 // signedCall returns what authenticate says of a call at a time.
 func signedCall(at time.Time, method, target, body string) (status int, text string) {
 	synctestUntil(at)
-	s := &Server{Apps: testApps}
+	s := &Server{Apps: testApps()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/apps/{app}/", func(w http.ResponseWriter, r *http.Request) {
 		_, err := s.authenticate(w, r)

@@ -32,7 +32,7 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 		if !g.pause(ctx, time.Until(began.Add(each*time.Duration(i)))) {
 			break
 		}
-		e.Close(d.Code, Stopping)
+		e.Close(e.drainCode(d.Code, len(open)-i-1), Stopping)
 	}
 	select {
 	case <-g.idle:
@@ -43,6 +43,14 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.left - cut, cut
+}
+
+// drainCode returns the code that an entry is closed with in a drain.
+func (e *Entry) drainCode(code websocket.Code, left int) websocket.Code {
+	if e.DrainCode == nil {
+		return code
+	}
+	return e.DrainCode(left)
 }
 
 // beginDrain refuses further clients, and returns the connections.

@@ -36,6 +36,9 @@ type Entry struct {
 	In, Out  Counter
 	Sum      *Sum // where its messages are counted in the end; may be nil
 
+	// DrainCode picks the code of the close frame in a drain, when so many connections are left; nil: the code of the drain.
+	DrainCode func(left int) websocket.Code
+
 	admitted bool // it is in the lists
 	counted  bool // for its user
 }
@@ -182,7 +185,7 @@ func (g *Registry) Open(e *Entry, h auth.Handle) bool {
 		_ = h.CloseNow() // it may have ended by itself
 	}
 	if g.draining {
-		e.Close(g.drainCode, Stopping)
+		e.Close(e.drainCode(g.drainCode, len(g.entries)), Stopping)
 	}
 	return e.Session.Open(h)
 }

@@ -1,0 +1,46 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// Pusher lets clients subscribe and publish with the Pusher-compatible protocol 7, in the channels of all applications. The path
+// of the endpoint ends with /app/{key}; the HTTP API of the applications has the same path with /apps/ in the place of that. Private
+// and presence channels require the signature of their application, and the rules of the endpoint are asked as well: "subscribe"
+// for each channel, "presence" for presence channels, "publish" for client events.
+type Pusher struct {
+	// Whether clients may publish client-* events in private and presence channels, as far as the rules allow "publish".
+	ClientEvents bool `yaml:"client_events" default:"false"`
+
+	// Whether the subscribers of a channel without presence get their number when it changes, at most once a second.
+	SubscriptionCounts bool `yaml:"subscription_counts" default:"false"`
+
+	// The most members of a presence channel.
+	MaxMembers int `yaml:"max_members" default:"100" min:"1" max:"10000"`
+
+	// The largest data of an event. The max_data of a namespace counts, too.
+	MaxData Bytes `yaml:"max_data" default:"10KiB" min:"1" max:"1MiB"`
+
+	// The most connections of one application on this node; further ones are closed with 4004. 0: no bound.
+	MaxConnections int `yaml:"max_connections" default:"0" min:"0"`
+
+	// How long a client may be silent before it is pinged; one that does not answer in 30 s is closed with 4201.
+	ActivityTimeout Duration `yaml:"activity_timeout" default:"120s" min:"1s" max:"1h"`
+
+	// How many messages a connection may send in a second, on average; further ones are answered with an error.
+	MessagesPerSecond int `yaml:"messages_per_second" default:"1000" min:"1"`
+}
+
+func init() { registerTarget[Pusher]("pusher") }
+
+// PusherPath is the end of the path of an endpoint with the target pusher.
+const PusherPath = "/app/{key}"
+
+// pusher checks the path of an endpoint.
+func (k *checker) pusher(e *Endpoint, path string) {
+	if _, ok := e.Target.Settings.(*Pusher); ok && !strings.HasSuffix(e.Path, PusherPath) {
+		k.Wrong(path+".path", tree.Quote(e.Path)+" does not end with "+PusherPath, "such as "+PusherPath+", which is where clients connect")
+	}
+}

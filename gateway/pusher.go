@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/pusher"
+	"github.com/handfast/handfast/websocket"
+)
+
+// pusherPace is how many connections a drain may send away to come back immediately: clients do so without a pause of their own.
+// While more are left, they are asked to wait for a second.
+const pusherPace = 100
+
+// pusherTarget is the target that speaks the Pusher-compatible protocol.
+type pusherTarget struct {
+	server *pusher.Server
+	prefix string // of the path, before /app/ and /apps/
+}
+
+// newPusher makes the target pusher.
+func (s *Server) newPusher(cfg *config.Config, i int) (Target, error) {
+	h, err := s.hub.open(cfg, s.rec.log)
+	if err != nil {
+		return nil, err
+	}
+	e := &cfg.Endpoints[i]
+	set := e.Target.Settings.(*config.Pusher)
+	var apps []pusher.App
+	for _, a := range cfg.Apps {
+		apps = append(apps, pusher.App{ID: a.ID, Key: a.Key, Secret: a.Secret.Reveal()})
+	}
+	return &pusherTarget{
+		server: &pusher.Server{
+			Hub: h, Apps: apps, ClientEvents: set.ClientEvents, SubscriptionCounts: set.SubscriptionCounts, MaxMembers: set.MaxMembers,
+			MaxData: int(set.MaxData), MaxConnections: set.MaxConnections, ActivityTimeout: time.Duration(set.ActivityTimeout),
+			MessagesPerSecond: set.MessagesPerSecond,
+		},
+		prefix: strings.TrimSuffix(e.Path, config.PusherPath),
+	}, nil
+}
+
+// Open implements [Target].
+func (t *pusherTarget) Open(_ context.Context, r *Request) (*Opened, error) {
+	q := r.URL.Query()
+	c := pusher.Client{Key: r.PathValue("key"), Protocol: q.Get("protocol"), Version: q.Get("version"), User: r.Identity.Subject, Allow: r.Allow}
+	if r.Identity.Method == config.Anonymous {
+		c.User = ""
+	}
+	return &Opened{QueueFull: pusher.ConnOptions().QueueFull, Open: t.server.Open(c), DrainCode: pusherDrain}, nil
+}
+
+// pusherDrain returns the code that a drain closes with while so many connections are left.
+func pusherDrain(left int) websocket.Code {
+	if left > pusherPace {
+		return pusher.CodeOverCapacity
+	}
+	return pusher.CodeReconnect
+}
+
+// Register implements [Pages]: the HTTP API, and a page for checks of health.
+func (t *pusherTarget) Register(mux *http.ServeMux) {
+	mux.Handle(t.prefix+"/apps/", t.server.API(t.prefix))
+	mux.HandleFunc("GET "+t.prefix+"/up", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"health":"OK"}`) // the client may have gone
+	})
+}
+
+// Close implements [Target]. The hub is the server's.
+func (t *pusherTarget) Close() error { return nil }

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"crypto/hmac"
+	"crypto/md5" //nolint:gosec // the protocol has it
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/pusher"
+	"github.com/handfast/handfast/websocket"
+)
+
+func hmacOf(key, text string) string {
+	h := hmac.New(sha256.New, []byte(key))
+	h.Write([]byte(text))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// trigger calls the HTTP API of an application.
+func trigger(t *testing.T, base, path, key, secret, body string) (int, string) {
+	t.Helper()
+	sum := md5.Sum([]byte(body)) //nolint:gosec // see above
+	q := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%s", key, time.Now().Unix(), hex.EncodeToString(sum[:]))
+	q += "&auth_signature=" + hmacOf(secret, "POST\n"+path+"\n"+q)
+	r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, base+path+"?"+q, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text := make([]byte, 200)
+	n, _ := res.Body.Read(text)
+	return res.StatusCode, string(text[:n])
+}
+
+// A server without a file serves the protocol to everybody, and other protocols have the same channels.
+func TestPusherByDefault(t *testing.T) {
+	r := run(t, plainConfig("127.0.0.1:0"))
+	c := r.open(t, "/app/dev?protocol=7&client=js&version=8.6.0", nil)
+	wants(t, heard(t, c), `{"event":"pusher:connection_established","data":"{\"socket_id\":\"`, `\"activity_timeout\":120}"}`)
+	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), `{"event":"pusher_internal:subscription_succeeded","channel":"cache-news","data":"{}"}`)
+	wants(t, heard(t, c), `pusher:cache_miss`)
+	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"private-x"}}`), `"status":401`)
+	other := r.open(t, "/channels", nil)
+	heard(t, other)
+	wants(t, speak(t, other, `{"type":"subscribe","id":1,"channel":"cache-news"}`), `"subscribed"`)
+	status, text := trigger(t, r.URLs()[0], "/apps/dev/events", "dev", devTestSecret, `{"name":"e","channel":"cache-news","data":"{\"a\":1}"}`)
+	if status != http.StatusOK || text != "{}" {
+		t.Fatal(status, text)
+	}
+	wants(t, heard(t, c), `{"event":"e","channel":"cache-news","data":"{\"a\":1}"}`)
+	wants(t, heard(t, other), `"type":"message"`, `"event":"e"`, `"data":{"a":1}`)
+	wants(t, speak(t, other, `{"type":"publish","channel":"cache-news","data":"hi"}`), `"message"`)
+	wants(t, heard(t, c), `{"event":"message","channel":"cache-news","data":"\"hi\""}`)
+	if status, text = trigger(t, r.URLs()[0], "/apps/dev/events", "dev", "wrong", `{}`); status != http.StatusUnauthorized {
+		t.Error(status, text)
+	}
+	if res, text := page(t, http.MethodGet, r.URLs()[0]+"/up", nil); res.StatusCode != http.StatusOK || text != `{"health":"OK"}` {
+		t.Error(res.Status, text)
+	}
+}
+
+// With a file, each action needs a rule beside the signature, and the path may have a beginning of its own.
+func TestPusherRules(t *testing.T) {
+	r := run(t, parse(t, `
+endpoints:
+- {name: push, path: "/rt/app/{key}", target: {pusher: {client_events: true}}, auth: [anonymous],
+   rules: [{do: allow, actions: [connect]}, {do: allow, actions: [subscribe], channels: ["private-open-*", "presence-*"]}]}
+apps: [{id: shop, key: k, secret: s}]
+`))
+	c := r.open(t, "/rt/app/k?protocol=7", nil)
+	id := strings.Split(heard(t, c), `\"`)[3]
+	subscribe := func(channel, data string) string {
+		text := id + ":" + channel
+		if data != "" {
+			text += ":" + data
+		}
+		return speak(t, c, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`, channel, "k:"+hmacOf("s", text), data))
+	}
+	wants(t, subscribe("news", ""), `"status":403`)
+	wants(t, subscribe("private-x", ""), `"status":403`)
+	wants(t, subscribe("presence-x", `{"user_id":"1"}`), `"status":403`)
+	wants(t, subscribe("private-open-x", ""), `subscription_succeeded`)
+	wants(t, speak(t, c, `{"event":"client-x","channel":"private-open-x","data":{}}`), `not allowed`)
+	if status, text := trigger(t, r.URLs()[0], "/rt/apps/shop/events", "k", "s", `{"name":"e","channel":"private-open-x","data":"1"}`); status != http.StatusOK {
+		t.Error(status, text)
+	}
+	wants(t, heard(t, c), `{"event":"e","channel":"private-open-x","data":"1"}`)
+	wants(t, heard(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
+}
+
+// A drain has few clients come back immediately, and of many the rest after a pause.
+func TestPusherDrain(t *testing.T) {
+	r := run(t, plainConfig("127.0.0.1:0"))
+	c := r.open(t, "/app/dev?protocol=7", nil)
+	heard(t, c)
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != pusher.CodeReconnect {
+		t.Error(err)
+	}
+	if err := bounded.Receive(t, stopped); err != nil {
+		t.Error(err)
+	}
+	for left, want := range map[int]websocket.Code{0: pusher.CodeReconnect, pusherPace: pusher.CodeReconnect, pusherPace + 1: pusher.CodeOverCapacity} {
+		if got := pusherDrain(left); got != want {
+			t.Errorf("%d left: %v", left, got)
+		}
+	}
+}
+
+// The path has a place for the key.
+func TestPusherPath(t *testing.T) {
+	_, err := config.Parse("f", []byte("endpoints: [{path: /push, target: pusher, auth: [anonymous]}]\napps: [{id: a, secret: b}]\n"))
+	if err == nil || !strings.Contains(err.Error(), "does not end with /app/{key}") {
+		t.Error(err)
+	}
+}
