@@ -1,0 +1,162 @@
+// The SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET. Exits with 1 at the first thing that is wrong.
+import Pusher from "pusher-js";
+import Server from "pusher";
+import Echo from "laravel-echo";
+import assert from "node:assert/strict";
+
+const [base, appId, key, secret] = process.argv.slice(2);
+const url = new URL(base);
+const server = new Server({
+	appId, key, secret, host: url.hostname, port: url.port, useTLS: false, encryptionMasterKeyBase64: Buffer.alloc(32, 7).toString("base64"),
+});
+
+const clients = [];
+const connect = (user, more = {}) => {
+	const p = new Pusher(key, {
+		wsHost: url.hostname, wsPort: url.port, forceTLS: false, enabledTransports: ["ws"], cluster: "", disableStats: true,
+		channelAuthorization: {
+			customHandler: ({ socketId, channelName }, done) => {
+				const member = channelName.startsWith("presence-") ? { user_id: user, user_info: { name: "The " + user } } : undefined;
+				done(null, server.authorizeChannel(socketId, channelName, member));
+			},
+		},
+		userAuthentication: { customHandler: ({ socketId }, done) => done(null, server.authenticateUser(socketId, { id: user })) },
+		...more,
+	});
+	clients.push(p);
+	return p;
+};
+const once = (target, event) => new Promise((done, fail) => {
+	const timer = setTimeout(() => fail(new Error("no " + event)), 10_000);
+	const got = data => { clearTimeout(timer); target.unbind(event, got); done(data); };
+	target.bind(event, got);
+});
+const subscribed = async (p, name) => {
+	const channel = p.subscribe(name);
+	return [channel, await once(channel, "pusher:subscription_succeeded")];
+};
+const step = async (name, run) => { await run(); console.log("ok " + name); };
+
+const ann = connect("ann"), bob = connect("bob");
+await Promise.all([once(ann.connection, "connected"), once(bob.connection, "connected")]);
+assert.match(ann.connection.socket_id, /^\d+\.\d+$/);
+
+await step("public channel", async () => {
+	const [news] = await subscribed(ann, "news");
+	await subscribed(bob, "news");
+	const got = Promise.all([once(news, "hello"), once(bob.channel("news"), "hello")]);
+	await server.trigger(["news"], "hello", { text: "<ü>" });
+	assert.deepEqual(await got, [{ text: "<ü>" }, { text: "<ü>" }]);
+});
+
+await step("exclusion and batch", async () => {
+	const seen = [];
+	ann.channel("news").bind_global((name, data) => seen.push([name, data]));
+	const last = once(ann.channel("news"), "two");
+	await server.trigger("news", "mine", 1, { socket_id: ann.connection.socket_id });
+	const res = await server.triggerBatch([{ channel: "news", name: "one", data: "1" }, { channel: "news", name: "two", data: { b: 2 }, info: "subscription_count" }]);
+	assert.deepEqual(await res.json(), { batch: [{}, { subscription_count: 2 }] });
+	await last;
+	assert.deepEqual(seen, [["one", 1], ["two", { b: 2 }]]);
+	ann.channel("news").unbind_global();
+});
+
+await step("private channel and client events", async () => {
+	await subscribed(ann, "private-room");
+	const [room] = await subscribed(bob, "private-room");
+	const got = once(room, "client-typing");
+	ann.channel("private-room").bind("client-typing", () => assert.fail("the sender gets its own event"));
+	assert.ok(ann.channel("private-room").trigger("client-typing", { on: true }));
+	assert.deepEqual(await got, { on: true });
+	const bad = connect("eve", { channelAuthorization: { customHandler: (_, done) => done(null, { auth: key + ":" + "0".repeat(64) }) } });
+	const wrong = await once(bad.subscribe("private-room"), "pusher:subscription_error");
+	assert.equal(wrong.status, 401);
+});
+
+await step("presence channel", async () => {
+	const [channel, members] = await subscribed(ann, "presence-room");
+	assert.equal(members.count, 1);
+	assert.deepEqual(members.me, { id: "ann", info: { name: "The ann" } });
+	const added = once(channel, "pusher:member_added");
+	const [, both] = await subscribed(bob, "presence-room");
+	assert.equal(both.count, 2);
+	assert.deepEqual(await added, { id: "bob", info: { name: "The bob" } });
+	const from = new Promise(done => channel.bind("client-hi", (data, meta) => done(meta.user_id)));
+	bob.channel("presence-room").trigger("client-hi", {});
+	assert.equal(await from, "bob");
+	const users = await (await server.get({ path: "/channels/presence-room/users" })).json();
+	assert.deepEqual(users.users.map(u => u.id).sort(), ["ann", "bob"]);
+	const info = await (await server.get({ path: "/channels", params: { filter_by_prefix: "presence-", info: "user_count" } })).json();
+	assert.deepEqual(info, { channels: { "presence-room": { user_count: 2 } } });
+	const removed = once(channel, "pusher:member_removed");
+	bob.unsubscribe("presence-room");
+	assert.equal((await removed).id, "bob");
+	assert.equal(channel.members.count, 1);
+});
+
+await step("cache channel", async () => {
+	const first = ann.subscribe("cache-price");
+	await once(first, "pusher:cache_miss");
+	await server.trigger("cache-price", "price", { v: 3 });
+	const late = bob.subscribe("cache-price");
+	assert.deepEqual(await once(late, "price"), { v: 3 });
+});
+
+await step("encrypted channel", async () => {
+	const p = new Pusher(key, {
+		wsHost: url.hostname, wsPort: url.port, forceTLS: false, enabledTransports: ["ws"], cluster: "",
+		channelAuthorization: { customHandler: ({ socketId, channelName }, done) => done(null, server.authorizeChannel(socketId, channelName)) },
+	});
+	clients.push(p);
+	const [channel] = await subscribed(p, "private-encrypted-x");
+	const got = once(channel, "secret");
+	await server.trigger("private-encrypted-x", "secret", { only: "for members" });
+	assert.deepEqual(await got, { only: "for members" });
+});
+
+await step("reconnect", async () => {
+	const news = ann.channel("news");
+	const back = once(news, "pusher:subscription_succeeded");
+	ann.disconnect();
+	ann.connect();
+	await back;
+	const got = once(news, "again");
+	await server.trigger("news", "again", 1);
+	assert.equal(await got, 1);
+});
+
+await step("laravel-echo", async () => {
+	const echo = new Echo({ broadcaster: "pusher", key, client: connect("cat"), namespace: "App.Events" });
+	const here = new Promise(done => echo.join("team").here(done));
+	assert.deepEqual(await here, [{ name: "The cat" }]);
+	const got = new Promise((done, fail) => echo.private("orders").listen("Shipped", done).error(fail).subscribed(() =>
+		server.trigger("private-orders", "App\\Events\\Shipped", { id: 7 })));
+	assert.deepEqual(await got, { id: 7 });
+});
+
+await step("sign-in, events for a user, and the end of its connections", async () => {
+	ann.signin();
+	await new Promise(done => { const look = setInterval(() => ann.user.user_data && (clearInterval(look), done()), 20); });
+	assert.equal(ann.user.user_data.id, "ann");
+	await new Promise(done => setTimeout(done, 200));
+	const got = new Promise(done => ann.user.bind("mail", done));
+	await server.sendToUser("ann", "mail", { n: 1 });
+	assert.deepEqual(await got, { n: 1 });
+	const error = new Promise(done => ann.connection.bind("error", e => e.data?.code === 4009 && done()));
+	await server.terminateUserConnections("ann");
+	await error;
+	assert.notEqual(ann.connection.state, "connected");
+});
+
+await step("what is wrong", async () => {
+	const other = new Server({ appId, key, secret: "wrong", host: url.hostname, port: url.port, useTLS: false });
+	await assert.rejects(other.trigger("news", "e", "x"), e => e.status === 401 && e.body.includes("auth_signature"));
+	await assert.rejects(server.trigger("news", "e", "x".repeat(10241)), e => e.status === 413);
+	const unknown = new Pusher("unknown", { wsHost: url.hostname, wsPort: url.port, forceTLS: false, enabledTransports: ["ws"], cluster: "" });
+	clients.push(unknown);
+	const error = await new Promise(done => unknown.connection.bind("error", done));
+	assert.match(JSON.stringify(error), /4001/);
+});
+
+for (const p of clients) p.disconnect();
+process.exit(0);
