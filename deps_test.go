@@ -150,7 +150,7 @@ var rules = []rule{
 		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
 	// Peers and load generators of all kinds: nothing of it is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
-		other: []string{"github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
+		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
 			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},
 		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/labstack/echo/v4"}},

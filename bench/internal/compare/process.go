@@ -19,8 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/handfast/handfast/bench/internal/load"
 	"github.com/handfast/handfast/bench/internal/peers"
 )
@@ -68,17 +66,7 @@ func startOn(ctx context.Context, cpu int, program string, args ...string) (*pro
 		return nil, err
 	}
 	p.out = bufio.NewReader(out)
-	if cpu < 0 {
-		return p, p.cmd.Start()
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var before, only unix.CPUSet
-	only.Set(cpu)
-	if err := errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedSetaffinity(0, &only)); err != nil {
-		return nil, fmt.Errorf("compare: processor %d: %w", cpu, err)
-	}
-	return p, errors.Join(p.cmd.Start(), unix.SchedSetaffinity(0, &before))
+	return p, load.OnProcessor(cpu, p.cmd.Start)
 }
 
 // stop ends the program and waits for that.
@@ -128,18 +116,7 @@ func (s *server) resident() (int64, error) {
 	if _, err := s.line(); err != nil {
 		return 0, err
 	}
-	// VmRSS of /proc/PID/status is a sum of counters that lag behind; this one is counted.
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) >= 2 && f[0] == "Rss:" {
-			kib, err := strconv.ParseInt(f[1], 10, 64)
-			return kib << 10, err
-		}
-	}
-	return 0, errors.New("compare: no Rss in smaps_rollup")
+	return load.Resident(s.cmd.Process.Pid)
 }
 
 // begin starts the load on s.

@@ -1,0 +1,196 @@
+//go:build linux
+
+// Command channels compares servers of channels: what a delivery costs, what an idle client takes, and how fast clients come back
+// after their connections were cut. It builds handfast and the server on the centrifuge library; Centrifugo, socket.io and Redis
+// are compared where flags name them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/fanout"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// bench is a run.
+type bench struct {
+	programs fanout.Programs
+	rounds   int
+	long     time.Duration
+	sizes    []int
+	idle     int
+	storm    int
+	kinds    []fanout.Kind
+	progress io.Writer
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	b := bench{sizes: []int{1, 100, 1000, 10_000}, progress: progress}
+	f := flag.NewFlagSet("channels", flag.ContinueOnError)
+	f.StringVar(&b.programs.Centrifugo, "centrifugo", "", "the `program` of Centrifugo 6")
+	f.StringVar(&b.programs.SocketIO, "socketio", "", "a `directory` with node_modules/socket.io")
+	f.StringVar(&b.programs.Redis, "redis", "", "the `URL` of a Redis that may be emptied")
+	f.IntVar(&b.rounds, "rounds", 3, "rounds of each server, of which the cheapest counts")
+	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
+	f.IntVar(&b.idle, "idle", 3000, "idle clients; 0 leaves them out")
+	f.IntVar(&b.storm, "storm", 5000, "clients that are cut; 0 leaves them out")
+	most := f.Int("subscribers", 10_000, "the most subscribers of a channel")
+	only := f.String("servers", "", "regular expression of the servers, out of all that there are")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	which, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	b.sizes = slices.DeleteFunc(b.sizes, func(n int) bool { return n > *most })
+	dir, err := os.MkdirTemp("", "channels")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b.programs.Handfast, b.programs.Centrifuge = filepath.Join(dir, "handfast"), filepath.Join(dir, "centrifuge")
+	for program, pkg := range map[string]string{b.programs.Handfast: "cmd/handfast", b.programs.Centrifuge: "bench/cmd/centrifuge"} {
+		build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/handfast/handfast/"+pkg)
+		build.Stderr = progress
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("build %s: %w", pkg, err)
+		}
+	}
+	for _, k := range fanout.Kinds(b.programs) {
+		redis := strings.Contains(k.Name, "Redis")
+		if _, err := k.Command(dir, "127.0.0.1:0"); err == nil && which.MatchString(k.Name) && (!redis || b.programs.Redis != "") {
+			b.kinds = append(b.kinds, k)
+		}
+	}
+	if err := fanout.Stay(1); err != nil {
+		return err
+	}
+	return b.table(ctx, out)
+}
+
+// table measures everything, and prints a row for each server.
+func (b *bench) table(ctx context.Context, out io.Writer) error {
+	head := []string{"server"}
+	for _, n := range b.sizes {
+		head = append(head, fmt.Sprintf("%d subscribers, 20/s", n), fmt.Sprintf("%d, back to back", n))
+	}
+	head = append(head, "idle, KiB", "storm, s", "storm, µs a client", "missed")
+	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+	rows := make([][]string, len(b.kinds))
+	for i, k := range b.kinds {
+		rows[i] = []string{k.Name}
+	}
+	// One column at a time, so that what else the machine does is the same for all servers.
+	for _, n := range b.sizes {
+		for _, rate := range []float64{20, 0} {
+			if err := b.deliveries(ctx, n, rate, rows); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.others(ctx, rows); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		fmt.Fprintf(out, "| %s |\n", strings.Join(row, " | "))
+	}
+	return nil
+}
+
+// with runs a server meanwhile. What goes wrong is told and is an empty cell.
+func (b *bench) with(ctx context.Context, k fanout.Kind, do func(*fanout.Server) error) error {
+	s, err := fanout.Start(ctx, k, 0)
+	if err == nil {
+		err = errors.Join(do(s), s.Stop())
+	}
+	if err != nil {
+		fmt.Fprintf(b.progress, "%s: %v\n", k.Name, err)
+	}
+	return ctx.Err()
+}
+
+// deliveries adds a column: microseconds of CPU time a delivery, and the median and 99th percentile of the time that it took.
+func (b *bench) deliveries(ctx context.Context, n int, rate float64, rows [][]string) error {
+	best := make([]fanout.Delivery, len(b.kinds))
+	for range b.rounds {
+		for i, k := range b.kinds {
+			err := b.with(ctx, k, func(s *fanout.Server) error {
+				d, err := s.Deliver(ctx, n, rate, b.long)
+				if err == nil && (best[i].CPU == 0 || d.CPU < best[i].CPU) {
+					best[i] = d
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for i, d := range best {
+		cell := "-"
+		if d.CPU > 0 {
+			cell = fmt.Sprintf("%.1f (%s, %s)", float64(d.CPU.Nanoseconds())/1000, d.P50.Round(10*time.Microsecond), d.P99.Round(10*time.Microsecond))
+		}
+		if d.Missed > 0 {
+			cell += fmt.Sprintf(", %d missed", d.Missed)
+		}
+		rows[i] = append(rows[i], cell)
+	}
+	fmt.Fprintf(b.progress, "%d subscribers, rate %g: done\n", n, rate)
+	return nil
+}
+
+// others adds the columns of memory and of the storm.
+func (b *bench) others(ctx context.Context, rows [][]string) error {
+	for i, k := range b.kinds {
+		idle, took, cpu, missed := "-", "-", "-", "-"
+		if b.idle > 0 {
+			err := b.with(ctx, k, func(s *fanout.Server) error {
+				each, err := s.Idle(ctx, b.idle)
+				if err == nil {
+					idle = fmt.Sprintf("%.1f", float64(each)/1024)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if b.storm > 0 && k.Protocol.Position != nil {
+			err := b.with(ctx, k, func(s *fanout.Server) error {
+				r, err := s.Storm(ctx, b.storm, 500, 200)
+				if err == nil {
+					took, cpu = fmt.Sprintf("%.2f", r.Took.Seconds()), fmt.Sprint(r.CPU.Microseconds())
+					missed = fmt.Sprint(r.Missed)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		rows[i] = append(rows[i], idle, took, cpu, missed)
+	}
+	return nil
+}

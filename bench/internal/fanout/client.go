@@ -1,0 +1,165 @@
+//go:build linux
+
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// patience bounds each step of a client.
+const patience = 30 * time.Second
+
+// tally counts what all clients receive.
+type tally struct {
+	delivered atomic.Int64
+	times     chan time.Duration // a sample of the times from publishing to delivery; may be nil
+}
+
+// add counts the publications of a message.
+func (t *tally) add(message []byte, own func(number int)) {
+	now := time.Now().UnixNano()
+	stamps(message, func(at int64, number int) {
+		t.delivered.Add(1)
+		if own != nil {
+			own(number)
+		}
+		select {
+		case t.times <- time.Duration(now - at):
+		default:
+		}
+	})
+}
+
+// client is one connection.
+type client struct {
+	p        *Protocol
+	conn     *websocket.Conn
+	position string
+	follow   bool // positions
+	seen     map[int]int
+	tally    *tally
+	done     chan struct{} // closed when nothing is read any more
+}
+
+// connect opens a connection and says hello.
+func (p *Protocol) connect(ctx context.Context, addr string, t *tally) (*client, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	o := &websocket.DialOptions{Conn: websocket.ConnOptions{MaxMessage: 8 << 20}}
+	if p.Subprotocol != "" {
+		o.Subprotocols = []string{p.Subprotocol}
+	}
+	conn, err := websocket.Dial(ctx, "ws://"+addr+p.Path, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{p: p, conn: conn, tally: t}
+	for _, text := range p.First {
+		if err := c.send(ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.await(ctx, p.Hello)
+}
+
+func (c *client) send(ctx context.Context, text string) error {
+	return c.conn.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(text)})
+}
+
+// await takes messages until one has text in it.
+func (c *client) await(ctx context.Context, text string) error {
+	for {
+		m, err := c.conn.Read(ctx)
+		if err != nil {
+			return fmt.Errorf("waiting for %s: %w", text, err)
+		}
+		if c.take(m.Data); strings.Contains(string(m.Data), text) {
+			return nil
+		}
+		if strings.Contains(string(m.Data), `"error"`) {
+			return fmt.Errorf("waiting for %s: %s", text, m.Data)
+		}
+	}
+}
+
+// subscribe subscribes to a channel, from the client's position on if it has one.
+func (c *client) subscribe(ctx context.Context, channel string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := c.send(ctx, c.p.Subscribe(channel, c.position)); err != nil {
+		return err
+	}
+	return c.await(ctx, c.p.Subscribed)
+}
+
+// take counts what is in a message.
+func (c *client) take(message []byte) {
+	if c.follow && c.p.Position != nil {
+		c.position = c.p.Position(c.position, message)
+	}
+	var own func(int)
+	if c.seen != nil {
+		own = func(number int) { c.seen[number]++ }
+	}
+	c.tally.add(message, own)
+}
+
+// read takes messages until the connection ends.
+func (c *client) read(ctx context.Context) {
+	c.done = make(chan struct{})
+	go func() {
+		defer close(c.done)
+		for c.conn.View(ctx, func(m websocket.Message) error {
+			if c.p.Pong != nil {
+				if pong := c.p.Pong(m.Data); pong != nil {
+					return c.send(ctx, string(pong))
+				}
+			}
+			c.take(m.Data)
+			return nil
+		}) == nil {
+		}
+	}()
+}
+
+// cut ends the connection without a farewell.
+func (c *client) cut() {
+	c.conn.CloseNow()
+	if c.done != nil {
+		<-c.done
+	}
+}
+
+// clients does something for each of n clients, so many of them concurrently.
+func clients(n, together int, do func(i int) error) error {
+	next := atomic.Int64{}
+	failed := make(chan error, together)
+	for range together {
+		go func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					failed <- nil
+					return
+				}
+				if err := do(i); err != nil {
+					next.Store(int64(n))
+					failed <- fmt.Errorf("client %d: %w", i, err)
+					return
+				}
+			}
+		}()
+	}
+	var err error
+	for range together {
+		err = errors.Join(err, <-failed)
+	}
+	return err
+}

@@ -1,0 +1,74 @@
+//go:build linux
+
+package fanout
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Programs are where programs are that are not built here. An empty one leaves its servers out.
+type Programs struct {
+	Handfast   string // the binary
+	Centrifuge string // of bench/cmd/centrifuge
+	Centrifugo string // of Centrifugo 6
+	SocketIO   string // a directory with node_modules/socket.io
+	Redis      string // the URL of a Redis that may be emptied
+}
+
+// errMissing says that a program is not there.
+var errMissing = errors.New("the program is missing")
+
+// Kinds returns the servers, in the order of the table.
+func Kinds(p Programs) []Kind {
+	handfast := func(name string, speaks Protocol, args ...string) Kind {
+		return Kind{Name: name, Protocol: speaks, Command: func(_, addr string) ([]string, error) {
+			return append([]string{p.Handfast, "serve", "--tls", "off", "--listen", addr, "--log", "json"}, args...), missing(p.Handfast)
+		}}
+	}
+	centrifugo := func(name, engine string) Kind {
+		return Kind{Name: name, Protocol: Centrifugo, Command: func(dir, addr string) ([]string, error) {
+			host, port, _ := strings.Cut(addr, ":")
+			file := filepath.Join(dir, "centrifugo.json")
+			err := os.WriteFile(file, []byte(`{"http_server": {"address": "`+host+`", "port": `+port+`}, "log": {"level": "error"},
+"client": {"insecure": true, "allowed_origins": ["*"]},
+"channel": {"without_namespace": {"history_size": 100, "history_ttl": "300s", "force_recovery": true}}`+engine+`}`), 0o600)
+			return []string{p.Centrifugo, "-c", file}, errors.Join(err, missing(p.Centrifugo))
+		}}
+	}
+	return []Kind{
+		handfast("handfast", Handfast),
+		handfast("handfast, Centrifugo's protocol", Centrifugo),
+		handfast("handfast, NATS embedded", Handfast, "--engine", "nats"),
+		handfast("handfast, Redis", Handfast, "--engine", "redis", "--redis-url", p.Redis),
+		centrifugo("Centrifugo", ""),
+		centrifugo("Centrifugo, Redis", `, "engine": {"type": "redis", "redis": {"address": "`+p.Redis+`"}}`),
+		{Name: "centrifuge", Protocol: Centrifugo, Command: func(_, addr string) ([]string, error) {
+			return []string{p.Centrifuge, addr}, missing(p.Centrifuge)
+		}},
+		{Name: "socket.io", Protocol: SocketIO, Command: func(dir, addr string) ([]string, error) {
+			file := filepath.Join(dir, "server.cjs")
+			err := os.WriteFile(file, []byte(socketIO), 0o600)
+			_, port, _ := strings.Cut(addr, ":")
+			return []string{"node", file, filepath.Join(p.SocketIO, "node_modules", "socket.io"), port}, errors.Join(err, missing(p.SocketIO))
+		}},
+	}
+}
+
+func missing(program string) error {
+	if program == "" {
+		return errMissing
+	}
+	return nil
+}
+
+// socketIO is a server of socket.io with rooms.
+const socketIO = `const { Server } = require(process.argv[2]);
+const io = new Server(Number(process.argv[3]), { perMessageDeflate: false });
+io.on("connection", (socket) => {
+  socket.on("subscribe", (room) => { socket.join(room); socket.emit("subscribed", room); });
+  socket.on("publish", (room, data) => { io.to(room).emit("message", data); });
+});
+`

@@ -1,0 +1,271 @@
+//go:build linux
+
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+// Delivery is what publications to all subscribers of a channel have cost.
+type Delivery struct {
+	CPU      time.Duration // of the server, a delivery
+	P50, P99 time.Duration // from publishing to delivery
+	Missed   int64         // deliveries that did not happen in time
+}
+
+const (
+	channel = "bench"
+	size    = 128 // bytes of a publication
+	dialers = 50  // clients that connect concurrently
+)
+
+// Deliver has n clients subscribe to one channel, and another one publish in it for so long: at a steady rate a second, or, if
+// that is 0, whenever everybody has the publication before.
+func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Duration) (d Delivery, err error) {
+	t := &tally{times: make(chan time.Duration, 1<<20)}
+	subscribers := make([]*client, n)
+	defer func() { cut(subscribers) }()
+	err = clients(n, dialers, func(i int) (err error) {
+		if subscribers[i], err = s.protocol.connect(ctx, s.Addr, t); err != nil {
+			return err
+		}
+		if err := subscribers[i].subscribe(ctx, channel); err != nil {
+			return err
+		}
+		subscribers[i].read(ctx)
+		return nil
+	})
+	if err != nil {
+		return d, err
+	}
+	publisher, err := s.protocol.connect(ctx, s.Addr, &tally{})
+	if err != nil {
+		return d, err
+	}
+	defer publisher.cut()
+	publisher.read(ctx)
+
+	published := 0
+	publish := func() error {
+		published++
+		return publisher.send(ctx, s.protocol.Publish(published, channel, stamped(time.Now().UnixNano(), published, size)))
+	}
+	all := func() bool { return until(func() bool { return t.delivered.Load() >= int64(published*n) }, patience/3) }
+	for range 3 { // what is made at first is not counted
+		if err := publish(); err != nil {
+			return d, err
+		}
+	}
+	if !all() {
+		return d, fmt.Errorf("%d of %d deliveries", t.delivered.Load(), published*n)
+	}
+	for len(t.times) > 0 {
+		<-t.times
+	}
+	before, cpu, begun := t.delivered.Load(), load.CPUTime(s.pid()), time.Now()
+	for i := 0; time.Since(begun) < long; i++ {
+		if err := publish(); err != nil {
+			return d, err
+		}
+		if rate == 0 {
+			if !all() {
+				break
+			}
+			continue
+		}
+		time.Sleep(time.Until(begun.Add(time.Duration(float64(i+1) / rate * float64(time.Second))))) //nolint:forbidigo // a rate
+	}
+	all()
+	got := t.delivered.Load() - before
+	d.CPU = (load.CPUTime(s.pid()) - cpu) / time.Duration(max(got, 1))
+	d.Missed = int64(published*n) - t.delivered.Load()
+	d.P50, d.P99 = quantiles(t.times)
+	return d, nil
+}
+
+// quantiles returns the median and the 99th percentile of what is in a channel.
+func quantiles(times chan time.Duration) (p50, p99 time.Duration) {
+	var all []time.Duration
+	for len(times) > 0 {
+		all = append(all, <-times)
+	}
+	if len(all) == 0 {
+		return 0, 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2], all[len(all)*99/100]
+}
+
+// cut ends what has begun of clients.
+func cut(all []*client) {
+	for _, c := range all {
+		if c != nil {
+			c.cut()
+		}
+	}
+}
+
+// until asks every fifth of a millisecond whether something is so, and reports whether it was in time.
+func until(so func() bool, bound time.Duration) bool {
+	late := time.Now().Add(bound)
+	for !so() {
+		if time.Now().After(late) {
+			return false
+		}
+		time.Sleep(200 * time.Microsecond) //nolint:forbidigo // the clients are many goroutines, which should not wake one more each time
+	}
+	return true
+}
+
+// Idle is what n clients with three subscriptions each take, in bytes of the server's memory.
+func (s *Server) Idle(ctx context.Context, n int) (int64, error) {
+	t := &tally{}
+	open := func(n int) ([]*client, error) {
+		all := make([]*client, n)
+		err := clients(n, dialers, func(i int) (err error) {
+			if all[i], err = s.protocol.connect(ctx, s.Addr, t); err != nil {
+				return err
+			}
+			for k := range 3 {
+				if err := all[i].subscribe(ctx, fmt.Sprintf("bench-%d", (i*3+k)%300)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return all, err
+	}
+	warm, err := open(300)
+	defer cut(warm)
+	if err != nil {
+		return 0, err
+	}
+	before, err := load.Resident(s.pid())
+	if err != nil {
+		return 0, err
+	}
+	all, err := open(n)
+	defer cut(all)
+	if err != nil {
+		return 0, err
+	}
+	after, err := load.Resident(s.pid())
+	return (after - before) / int64(n), err
+}
+
+// Storm is how clients came back.
+type Storm struct {
+	Took   time.Duration // until the last one had everything
+	CPU    time.Duration // of the server, a client
+	Missed int           // publications that a client did not get, or got twice
+}
+
+// missed is how many publications of its channel a client misses.
+const missed = 10
+
+// Storm cuts the connections of n clients in so many channels, publishes in each channel, and has all come back with
+// their positions, so many handshakes concurrently.
+func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm, err error) {
+	t := &tally{}
+	all := make([]*client, n)
+	defer func() { cut(all) }()
+	name := func(i int) string { return fmt.Sprintf("storm-%d", i%channels) }
+	publisher, err := s.protocol.connect(ctx, s.Addr, &tally{})
+	if err != nil {
+		return r, err
+	}
+	defer publisher.cut()
+	publisher.read(ctx)
+	number := 0
+	publish := func(channel string) error {
+		number++
+		return publisher.send(ctx, s.protocol.Publish(number, channel, stamped(time.Now().UnixNano(), number, size)))
+	}
+	for i := range channels { // so that there is a position
+		if err := publish(name(i)); err != nil {
+			return r, err
+		}
+	}
+	err = clients(n, dialers, func(i int) (err error) {
+		if all[i], err = s.protocol.connect(ctx, s.Addr, t); err != nil {
+			return err
+		}
+		all[i].follow = true
+		return all[i].subscribe(ctx, name(i))
+	})
+	if err != nil {
+		return r, err
+	}
+	cut(all)
+	for range missed {
+		for i := range channels {
+			if err := publish(name(i)); err != nil {
+				return r, err
+			}
+		}
+	}
+	// The answer to a last publication says that all before it are there.
+	t.delivered.Store(0)
+	if err := s.settled(ctx); err != nil {
+		return r, err
+	}
+	return s.comeBack(ctx, all, t, together, name)
+}
+
+// comeBack has clients come back to their channels, which have missed publications, and counts what they get.
+func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together int, name func(int) string) (r Storm, err error) {
+	n := len(all)
+	cpu, begun := load.CPUTime(s.pid()), time.Now()
+	err = clients(n, together, func(i int) error {
+		c, err := s.protocol.connect(ctx, s.Addr, t)
+		if err != nil {
+			return err
+		}
+		c.follow, c.position, c.seen = true, all[i].position, map[int]int{}
+		all[i] = c
+		if err := c.subscribe(ctx, name(i)); err != nil {
+			return err
+		}
+		c.read(ctx)
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	until(func() bool { return t.delivered.Load() >= int64(n*missed) }, patience/3)
+	r.Took, r.CPU = time.Since(begun), (load.CPUTime(s.pid())-cpu)/time.Duration(n)
+	cut(all)
+	for _, c := range all {
+		r.Missed += missed - len(c.seen)
+		for _, times := range c.seen {
+			r.Missed += times - 1
+		}
+	}
+	return r, nil
+}
+
+// settled waits until a client that subscribes now gets a publication from now.
+func (s *Server) settled(ctx context.Context) error {
+	t := &tally{}
+	c, err := s.protocol.connect(ctx, s.Addr, t)
+	if err != nil {
+		return err
+	}
+	defer c.cut()
+	if err := c.subscribe(ctx, "settled"); err != nil {
+		return err
+	}
+	c.read(ctx)
+	if err := c.send(ctx, s.protocol.Publish(1, "settled", stamped(time.Now().UnixNano(), 1, size))); err != nil {
+		return err
+	}
+	if !until(func() bool { return t.delivered.Load() > 0 }, patience) {
+		return fmt.Errorf("%s delivers nothing", s.Name)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+//go:build linux
+
+package fanout
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Protocol is how clients speak to a server. Its messages are text.
+type Protocol struct {
+	Path        string
+	Subprotocol string
+
+	// First is what a client sends when it is connected, and Hello is what is in the server's last answer to it.
+	First []string
+	Hello string
+
+	// Subscribe subscribes to a channel; with a position, to everything behind it. Subscribed is in the answer.
+	Subscribe  func(channel, position string) string
+	Subscribed string
+
+	// Position returns the position behind an answer or a message, for Subscribe; "" if it has none. A nil function means
+	// that the protocol does not recover.
+	Position func(before string, message []byte) string
+
+	// Publish publishes JSON in a channel. Its id is never the same.
+	Publish func(id int, channel, data string) string
+
+	// Pong returns the answer to a message that is a ping, nil if it is none.
+	Pong func(message []byte) []byte
+}
+
+// mark begins what a message carries: the time when it was published, and the number of the message.
+const mark = `"t":"`
+
+// stamped returns JSON of about size bytes with a time and a number.
+func stamped(nanoseconds int64, number, size int) string {
+	s := fmt.Sprintf(`{%s%d-%d"`, mark, nanoseconds, number)
+	if pad := size - len(s) - len(`,"pad":""}`); pad > 0 {
+		s += `,"pad":"` + string(bytes.Repeat([]byte("x"), pad)) + `"`
+	}
+	return s + "}"
+}
+
+// stamps yields the time and the number of each publication in a message: a server may send several in one.
+func stamps(message []byte, yield func(nanoseconds int64, number int)) {
+	for {
+		_, rest, ok := bytes.Cut(message, []byte(mark))
+		if !ok {
+			return
+		}
+		text, rest, _ := bytes.Cut(rest, []byte(`"`))
+		at, number, _ := bytes.Cut(text, []byte("-"))
+		t, err := strconv.ParseInt(string(at), 10, 64)
+		n, err2 := strconv.Atoi(string(number))
+		if err == nil && err2 == nil {
+			yield(t, n)
+		}
+		message = rest
+	}
+}
+
+// position is a place in a channel's stream.
+type position struct {
+	Epoch  string `json:"epoch"`
+	Offset uint64 `json:"offset"`
+}
+
+// String returns it as JSON.
+func (p position) String() string { return fmt.Sprintf(`{"epoch":%q,"offset":%d}`, p.Epoch, p.Offset) }
+
+// moved returns a position with another offset, unless that is 0.
+func moved(before string, offset uint64) string {
+	var p position
+	if offset == 0 || json.Unmarshal([]byte(before), &p) != nil {
+		return before
+	}
+	p.Offset = offset
+	return p.String()
+}
+
+// Handfast is handfast.v1.json.
+var Handfast = Protocol{
+	Path: "/channels", Subprotocol: "handfast.v1.json", Hello: `"welcome"`,
+	Subscribe: func(channel, position string) string {
+		if position != "" {
+			position = `,"since":` + position
+		}
+		return fmt.Sprintf(`{"type":"subscribe","id":1,"channel":%q%s}`, channel, position)
+	},
+	Subscribed: `"type":"subscribed"`,
+	Position: func(before string, message []byte) string {
+		var m struct {
+			Position *position
+			Offset   uint64
+		}
+		if json.Unmarshal(message, &m) != nil {
+			return before
+		}
+		if m.Position != nil {
+			return m.Position.String()
+		}
+		return moved(before, m.Offset)
+	},
+	Publish: func(id int, channel, data string) string {
+		return fmt.Sprintf(`{"type":"publish","id":%d,"channel":%q,"data":%s}`, id, channel, data)
+	},
+}
+
+// Centrifugo is the client protocol of Centrifugo, version 2, JSON.
+var Centrifugo = Protocol{
+	Path: "/connection/websocket", First: []string{`{"id":1,"connect":{}}`}, Hello: `"connect"`,
+	Subscribe: func(channel, at string) string {
+		if at == "" {
+			return fmt.Sprintf(`{"id":2,"subscribe":{"channel":%q}}`, channel)
+		}
+		var p position
+		if json.Unmarshal([]byte(at), &p) != nil {
+			return ""
+		}
+		return fmt.Sprintf(`{"id":2,"subscribe":{"channel":%q,"recover":true,"epoch":%q,"offset":%d}}`, channel, p.Epoch, p.Offset)
+	},
+	Subscribed: `"subscribe":{`,
+	Position: func(before string, message []byte) string {
+		for line := range bytes.Lines(message) {
+			var m struct {
+				Subscribe *position
+				Push      *struct{ Pub *position }
+			}
+			if json.Unmarshal(line, &m) != nil {
+				continue
+			}
+			if m.Subscribe != nil {
+				before = m.Subscribe.String()
+			} else if m.Push != nil && m.Push.Pub != nil {
+				before = moved(before, m.Push.Pub.Offset)
+			}
+		}
+		return before
+	},
+	Publish: func(id int, channel, data string) string {
+		return fmt.Sprintf(`{"id":%d,"publish":{"channel":%q,"data":%s}}`, id+10, channel, data)
+	},
+	Pong: func(message []byte) []byte {
+		if bytes.Equal(bytes.TrimSpace(message), []byte("{}")) {
+			return []byte("{}")
+		}
+		return nil
+	},
+}
+
+// SocketIO is socket.io 4 over a WebSocket, with the small server of this folder, which has rooms.
+var SocketIO = Protocol{
+	Path: "/socket.io/?EIO=4&transport=websocket", First: []string{"40"}, Hello: `40{"sid"`,
+	Subscribe:  func(channel, _ string) string { return fmt.Sprintf(`42["subscribe",%q]`, channel) },
+	Subscribed: `42["subscribed"`,
+	Publish: func(_ int, channel, data string) string {
+		return fmt.Sprintf(`42["publish",%q,%s]`, channel, data)
+	},
+	Pong: func(message []byte) []byte {
+		if string(message) == "2" {
+			return []byte("3")
+		}
+		return nil
+	},
+}

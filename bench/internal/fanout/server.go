@@ -1,0 +1,117 @@
+//go:build linux
+
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+// Kind is a server that can be started.
+type Kind struct {
+	Name     string
+	Protocol Protocol
+
+	// Command returns the program and its arguments; dir is an empty directory for what it needs.
+	Command func(dir, addr string) ([]string, error)
+}
+
+// Server is a running server.
+type Server struct {
+	Kind
+	Addr     string
+	protocol *Protocol
+	cmd      *exec.Cmd
+	log      *os.File
+}
+
+// Start starts a server on one processor, and waits until it listens.
+func Start(ctx context.Context, k Kind, cpu int) (*Server, error) {
+	dir, err := os.MkdirTemp("", "channels")
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Kind: k, Addr: l.Addr().String(), protocol: &k.Protocol}
+	l.Close()
+	args, err := k.Command(dir, s.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+		return nil, err
+	}
+	s.cmd = exec.CommandContext(ctx, args[0], args[1:]...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.log, s.log
+	s.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_STATE_HOME="+dir)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := load.OnProcessor(cpu, s.cmd.Start); err != nil {
+		return nil, err
+	}
+	listens := until(func() bool {
+		c, err := net.DialTimeout("tcp", s.Addr, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, patience)
+	if !listens {
+		text, err := os.ReadFile(s.log.Name())
+		return nil, errors.Join(fmt.Errorf("%s does not listen:\n%s", k.Name, text), err, s.Stop())
+	}
+	return s, nil
+}
+
+// Stop ends the server, and waits for that.
+func (s *Server) Stop() error {
+	defer os.RemoveAll(filepath.Dir(s.log.Name()))
+	defer s.log.Close()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // it has ended, if that fails
+	defer late.Stop()
+	_ = s.cmd.Wait() // how it says that it was told to end differs
+	return nil
+}
+
+func (s *Server) pid() int { return s.cmd.Process.Pid }
+
+// Stay keeps all threads of this process, and those to come, on one processor.
+func Stay(cpu int) error {
+	if runtime.NumCPU() < 2 {
+		return nil
+	}
+	var only unix.CPUSet
+	only.Set(cpu)
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(id, &only); err != nil {
+			return err
+		}
+	}
+	return nil
+}

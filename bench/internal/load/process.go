@@ -1,0 +1,45 @@
+//go:build linux
+
+package load
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Resident returns the memory of process pid that is in use, in bytes.
+func Resident(pid int) (int64, error) {
+	// VmRSS of /proc/PID/status is a sum of counters that lag behind; this one is counted.
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "Rss:" {
+			kib, err := strconv.ParseInt(f[1], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("load: no Rss in smaps_rollup")
+}
+
+// OnProcessor calls start, which starts a process, on one processor, which the process inherits. A negative number means any.
+func OnProcessor(cpu int, start func() error) error {
+	if cpu < 0 {
+		return start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, only unix.CPUSet
+	only.Set(cpu)
+	if err := errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedSetaffinity(0, &only)); err != nil {
+		return fmt.Errorf("load: processor %d: %w", cpu, err)
+	}
+	return errors.Join(start(), unix.SchedSetaffinity(0, &before))
+}
