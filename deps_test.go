@@ -114,7 +114,7 @@ var rules = []rule{
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"client/js"}},
 	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
-	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub",
+	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
 		"internal/limit", "internal/statedir", "observe", "pusher", "streams", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},

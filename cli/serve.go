@@ -49,6 +49,9 @@ sites may not connect unless --origin names them.
 Channels belong to an application. Without a file that is "dev", with a secret that the first
 start makes and keeps; --app names others, and the first of them has the channels at /channels.
 
+Several servers are one with --engine redis: they share the Redis that --redis-url names, and
+what channels keep is there. A server that cannot reach it starts, and is ready when it can.
+
 With --config the file says what is served, who may connect and how much; "handfast
 config doc" tells what can stand in it. It has to name the endpoints, and there is no page
 unless it says so. Environment variables win over the file, and flags over both.
@@ -64,6 +67,7 @@ end of the time for that is cut. A second signal stops it at once.`,
   handfast serve --listen 127.0.0.1:9000 --tls off
   handfast serve --listen localhost:8443 --listen http://127.0.0.1:9000
   handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem
+  handfast serve --engine redis --redis-url redis://127.0.0.1:6379
   handfast serve --config handfast.yaml --admin 127.0.0.1:9090`,
 		Args: cobra.NoArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
@@ -113,7 +117,7 @@ func (f *serveFlags) check() error {
 			return err
 		}
 	}
-	if err := f.hub.check(); err != nil {
+	if err := f.hub.check(f.given); err != nil {
 		return err
 	}
 	files := f.tls.value == "files"

@@ -11,8 +11,9 @@ import (
 
 // hubFlags is what the command line of a server says about channels.
 type hubFlags struct {
-	apps   []string
-	engine choice
+	apps     []string
+	engine   choice
+	redisURL string
 }
 
 // register adds the flags to a command.
@@ -22,11 +23,16 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.apps, "app", nil,
 		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE; may be repeated; it replaces the application dev")
 	flags.Var(&f.engine, "engine", "what connects the nodes and keeps what channels keep")
-	complete(cmd, map[string][]string{"app": {}, "engine": f.engine.allowed})
+	flags.StringVar(&f.redisURL, "redis-url", "redis://127.0.0.1:6379",
+		"for --engine redis: where the Redis is; other users of the machine see a password that is here, and not one in a file")
+	complete(cmd, map[string][]string{"app": {}, "engine": f.engine.allowed, "redis-url": {"redis://127.0.0.1:6379"}})
 }
 
 // check makes sure that the flags make sense. An error does not show a secret.
-func (f *hubFlags) check() error {
+func (f *hubFlags) check(given func(flag string) bool) error {
+	if given("redis-url") && f.engine.value != "redis" {
+		return usagef("add --engine redis", "--redis-url has no use with --engine %s", f.engine.value)
+	}
 	for _, text := range f.apps {
 		if len(f.app(text)) == 0 {
 			id, _, ok := strings.Cut(text, ":")
@@ -53,8 +59,9 @@ func (f *hubFlags) app(text string) map[string]string {
 	return map[string]string{"id": id, "key": key, "secret": secret}
 }
 
-// settings gives set what the flags say.
-func (f *hubFlags) settings(given func(flag string) bool, set func(flag, path string, value any) error) (errs []error) {
+// settings gives set what the flags say, for a configuration with an engine that is kind without them. What it says about that
+// engine stays, unless a flag says otherwise.
+func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(flag, path string, value any) error) (errs []error) {
 	if given("app") {
 		var all []map[string]string
 		for _, text := range f.apps {
@@ -62,8 +69,11 @@ func (f *hubFlags) settings(given func(flag string) bool, set func(flag, path st
 		}
 		errs = append(errs, set("app", "apps", all))
 	}
-	if given("engine") {
+	if given("engine") && f.engine.value != kind {
 		errs = append(errs, set("engine", "hub.engine", f.engine.value))
+	}
+	if given("redis-url") {
+		errs = append(errs, set("redis-url", "hub.engine.redis.url", f.redisURL))
 	}
 	return errs
 }

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -48,7 +50,53 @@ func TestServeApps(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", tt.app, r.code, r.stderr)
 		}
 	}
-	if r := runCommand(t, "serve", "--engine", "none"); r.code != exitUsage || !strings.Contains(r.stderr, "it is one of memory") {
-		t.Errorf("exit %d, %s", r.code, r.stderr)
+}
+
+// The engine of flags: an engine of the file keeps what no flag says, and the password of a Redis is never shown.
+func TestServeEngine(t *testing.T) {
+	const endpoints = "endpoints: [{path: /x, target: channels, auth: [anonymous]}]\napps: [{id: a, secret: s}]\n"
+	for _, tt := range []struct {
+		file, url   string
+		flags       []string
+		want, value string
+	}{
+		{"", "", []string{"engine"}, "handfast", "redis://127.0.0.1:6379"},
+		{"", "redis://:hunter2@a/1", []string{"engine", "redis-url"}, "handfast", "redis://:hunter2@a/1"},
+		{"hub: {engine: {redis: {url: 'redis://:hunter2@b', prefix: p}}}", "", []string{"engine"}, "p", "redis://:hunter2@b"},
+		{"hub: {engine: {redis: {url: 'redis://:hunter2@b', prefix: p}}}", "redis://a", []string{"engine", "redis-url"}, "p", "redis://a"},
+		{"hub: {engine: memory}", "redis://a", []string{"engine", "redis-url"}, "handfast", "redis://a"},
+	} {
+		f := serveFlags{hub: hubFlags{engine: choice{value: "redis"}, redisURL: tt.url},
+			given: func(flag string) bool { return slices.Contains(tt.flags, flag) }}
+		if tt.file != "" {
+			f.config = write(t, "f.yaml", endpoints+tt.file)
+		}
+		c, err := f.load()
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		set, ok := c.Hub.Engine.Settings.(*config.RedisEngine)
+		if !ok || set.Prefix != tt.want || set.URL.Reveal() != tt.value || strings.Contains(c.YAML(), "hunter2") {
+			t.Errorf("%+v: %+v, %s", tt, set, c.YAML())
+		}
+	}
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--engine", "none"}, exitUsage, "it is one of memory"},
+		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with --engine memory"},
+		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with --engine memory"},
+		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
+		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitFailed, "hub.engine.redis.url: its scheme is"},
+		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitFailed, "hub.engine: redisengine: not a valid redis://"},
+		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitFailed, "hub.engine.redis.url: not a URL"},
+	} {
+		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, tt.args...)...)
+		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr+r.stdout, "hunter2") {
+			t.Errorf("%v: exit %d, %s", tt.args, r.code, r.stderr)
+		}
 	}
 }

@@ -63,7 +63,7 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	if f.given("log") {
 		errs = append(errs, set("log", "log.format", f.log.value))
 	}
-	errs = append(errs, f.hub.settings(f.given, set)...)
+	errs = append(errs, f.hub.settings(c.Hub.Engine.Kind, f.given, set)...)
 	return list, errors.Join(errs...)
 }
 

@@ -8,7 +8,7 @@ import (
 
 // Engine carries messages between the nodes of a cluster, and keeps what channels keep.
 type Engine struct {
-	Kind     string // "memory"
+	Kind     string // "memory" or "redis"
 	Settings any    // a pointer to the settings of that kind, such as *MemoryEngine
 }
 

@@ -18,6 +18,10 @@ func TestHub(t *testing.T) {
 		{"channels", apps + "hub: {namespaces: [{burst: 3}]}", "hub.namespaces[0].burst: there is no rate"},
 		{"channels", apps + "hub: {namespaces: [{slow: never}]}", "hub.namespaces[0].slow"},
 		{"channels", apps + "hub: {engine: memry}", `f.yaml:3:15: hub.engine: "memry" is not one of its kinds; did you mean memory?`},
+		{"channels", apps + "hub: {engine: {redis: {url: 'http://:hunter2@x'}}}", `f.yaml:3:29: hub.engine.redis.url: its scheme is "http"; expected a URL`},
+		{"channels", apps + "hub: {engine: {redis: {url: ''}}}", "hub.engine.redis.url: required"},
+		{"channels", apps + "hub: {engine: {redis: {prefix: ''}}}", "hub.engine.redis.prefix: empty"},
+		{"channels", apps + "hub: {engine: {redis: {db: 3}}}", "hub.engine.redis.db: there is no such key"},
 		{"channels", apps + "hub: {engine: {memory: {size: 3}}}", "hub.engine.memory.size: there is no such key"},
 	} {
 		c, err := Parse("f.yaml", []byte(strings.Replace(endpoint, "%", tt.target, 1)+tt.rest))

@@ -45,6 +45,8 @@ func (k *checker) meaning() {
 			if !x.URL.Empty() {
 				k.url(x.URL.Reveal(), path+".url", "redis", "rediss", "unix")
 			}
+		case *RedisEngine:
+			k.redisEngine(x, path)
 		case *Logout:
 			k.logout(x)
 		case *[]Endpoint:

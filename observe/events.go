@@ -22,6 +22,7 @@ const (
 	EventAdmin       = "admin closed connections"
 	EventPanic       = "a target panicked"
 	EventTarget      = "a target did not close properly"
+	EventEngine      = "trouble with the engine of channels"
 	EventSecret      = "the secret of the application dev cannot be kept"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"

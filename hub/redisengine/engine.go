@@ -35,8 +35,8 @@ type Options struct {
 	// Prefix begins the names of all keys, so that several services can share a Redis. "" means "handfast".
 	Prefix string
 
-	// OnError is called, if it is not nil, when the connection is lost, once until it is back, and when the server is set up in a
-	// way that may lose data. No error contains a password.
+	// OnError is called, if it is not nil, when there is no connection, once until it is there, when the server cannot be used,
+	// and when it is set up in a way that may lose data. No error contains a password.
 	OnError func(error)
 }
 
@@ -45,6 +45,8 @@ type Engine struct {
 	o      Options
 	client rueidis.ClientOption
 	id     string // of this node, for its probes
+
+	refusal string // why the server cannot be used, as it was reported; only Run touches it
 
 	subs  table
 	shard [deliverers]queue
@@ -139,16 +141,20 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 	pause, told := minPause, false
 	for {
 		began := time.Now()
-		err := e.session(ctx, func() { pause, told = minPause, false })
+		err := e.session(ctx, func() { pause, told, e.refusal = minPause, false, "" })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		var fatal fatalError
 		if errors.As(err, &fatal) {
+			if e.refusal != err.Error() {
+				e.tell(err)
+				e.refusal = err.Error()
+			}
 			return fatal.error
 		}
 		if !told {
-			e.tell(fmt.Errorf("redisengine: the connection is lost: %w", err))
+			e.tell(fmt.Errorf("redisengine: there is no connection: %w", err))
 			told = true
 		}
 		if time.Since(began) > maxPause {

@@ -1,0 +1,26 @@
+package config
+
+// RedisEngine connects the nodes that share a Redis, a single server of version 7.0 or newer. What channels keep is as durable as
+// that server: with "appendonly yes" and "appendfsync always" it outlasts a crash.
+type RedisEngine struct {
+	// Where it is: redis://user:password@host:6379/0, rediss:// for TLS with a certificate that the system trusts, or
+	// unix:///path of a socket.
+	URL Secret `yaml:"url" default:"redis://127.0.0.1:6379"`
+
+	// What the names of all keys begin with, so that several services can share a Redis.
+	Prefix string `yaml:"prefix" default:"handfast"`
+}
+
+// redisEngine checks where the Redis is.
+func (k *checker) redisEngine(e *RedisEngine, path string) {
+	if e.URL.Empty() {
+		k.Wrong(path+".url", "required", "a URL such as redis://127.0.0.1:6379")
+		return
+	}
+	k.url(e.URL.Reveal(), path+".url", "redis", "rediss", "unix")
+	if e.Prefix == "" {
+		k.Wrong(path+".prefix", "empty", "a word such as handfast")
+	}
+}
+
+func init() { registerEngine[RedisEngine]("redis") }
