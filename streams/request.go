@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"mime"
@@ -44,6 +45,14 @@ type problem struct {
 	status int
 	text   string
 	header http.Header // added to the answer; may be nil
+}
+
+// ErrConflict is why a stream is not created or appended to: it is closed, or was created in another way.
+var ErrConflict = errors.New("streams: the state of the stream forbids it")
+
+// Is reports a 409 as ErrConflict.
+func (p *problem) Is(target error) bool {
+	return target == ErrConflict && p.status == http.StatusConflict
 }
 
 // Error implements error.

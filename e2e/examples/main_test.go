@@ -18,8 +18,17 @@ func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 // command is the line of an example's README that starts it.
 var command = regexp.MustCompile(`(?m)^go run (\./examples/[a-z]+)$`)
 
-// start builds and starts an example as its README says, and returns its URL.
+// start builds and starts an example, and returns its URL.
 func start(t *testing.T, u *house.User, name string) string {
+	t.Helper()
+	program := build(t, u, name)
+	address := "127.0.0.1:" + house.FreePort(t)
+	u.Start(address, program, "-listen", address)
+	return "http://" + address + "/"
+}
+
+// build builds what an example's README starts, and returns the program.
+func build(t *testing.T, u *house.User, name string) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -34,18 +43,16 @@ func start(t *testing.T, u *house.User, name string) string {
 		t.Fatalf("the README has no line that starts the example: %q", line)
 	}
 	program := filepath.Join(u.Home, name)
-	build := exec.Command("go", "build", "-o", program, string(line[1]))
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-o", program, string(line[1]))
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// The program looks for what npm has fetched from the root of a clone.
 	if err := os.Symlink(filepath.Join(root, "examples"), filepath.Join(u.Home, "examples")); err != nil {
 		t.Fatal(err)
 	}
-	address := "127.0.0.1:" + house.FreePort(t)
-	u.Start(address, program, "-listen", address)
-	return "http://" + address + "/"
+	return program
 }
 
 // page is an open page of an example.

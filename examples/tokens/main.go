@@ -1,5 +1,5 @@
 // Command tokens streams the answer of a language model, which is a fake, token by token to browsers. The answer is a durable stream: it
-// survives a reload of the page, other windows see it, too, and after a restart of the server the model goes on.
+// survives a reload of the page and a restart of the server, after which the model goes on where it was.
 package main
 
 import (
@@ -9,12 +9,15 @@ import (
 	"io/fs"
 	"log"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/handfast/handfast/examples/internal/site"
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/natsengine"
 	"github.com/handfast/handfast/streams"
 )
 
@@ -26,18 +29,36 @@ const (
 	pace = 100 * time.Millisecond // between two tokens
 )
 
-func main() { site.Main(example()) }
+func main() {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := natsengine.Start(natsengine.Embedded{Dir: filepath.Join(cache, "handfast-tokens")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	engine, err := natsengine.New(natsengine.Options{Server: server})
+	if err != nil {
+		log.Fatal(err)
+	}
+	site.Main(example(engine))
+	server.Shutdown()
+}
 
-func example() site.Site {
+// example returns the site with an engine; nil is one in memory.
+func example(engine hub.Engine) site.Site {
 	files, err := fs.Sub(page, "page")
 	if err != nil {
 		panic(err) // the directory is embedded
 	}
-	return site.Site{Name: "tokens", Listen: "127.0.0.1:9205", Page: files, Register: register}
+	return site.Site{Name: "tokens", Listen: "127.0.0.1:9205", Page: files, Register: func(mux *http.ServeMux) func(context.Context) error {
+		return register(mux, engine)
+	}}
 }
 
-func register(mux *http.ServeMux) func(context.Context) error {
-	h := hub.New(hub.Options{})
+func register(mux *http.ServeMux, engine hub.Engine) func(context.Context) error {
+	h := hub.New(hub.Options{Engine: engine})
 	ctx, stop := context.WithCancel(context.Background())
 	m := &model{ctx: ctx, hub: h, streams: &streams.Server{Hub: h, App: app}, busy: map[string]bool{}}
 	mux.HandleFunc("GET /answers/{name}", m.read)
@@ -84,8 +105,14 @@ func (m *model) ask(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the model is busy", http.StatusServiceUnavailable)
 		return
 	default:
-		if err := m.streams.Create(r.Context(), name, "text/plain"); err != nil {
+		err := m.streams.Create(r.Context(), name, "text/plain")
+		if errors.Is(err, streams.ErrConflict) {
 			break // it is closed: the answer is there
+		}
+		if err != nil {
+			log.Print(err)
+			http.Error(w, "the model is not ready", http.StatusServiceUnavailable)
+			return
 		}
 		m.busy[name] = true
 		m.running.Go(func() { m.work(name, question) })

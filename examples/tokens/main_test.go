@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // An answer that is asked for twice is written once, and a reader gets all of it.
 func TestAnswer(t *testing.T) {
-	at := sitetest.Start(t, example())
+	at := sitetest.Start(t, example(nil))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 2 {
 		r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, at+"ask/a?"+url.Values{"question": {"Why?"}}.Encode(), nil)
