@@ -71,9 +71,12 @@ func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) er
 	}
 	all, size, more := []*websocket.Prepared{first}, 0, false
 	for _, p := range missed {
-		m, err := codec{}.Publication(answer.Channel, p, nil)
+		m, err := s.server.recent.message(answer.Channel, p)
 		if err != nil {
 			return err
+		}
+		if m == nil {
+			continue
 		}
 		if size += m.Len(); size > maxPage && len(all) > 1 {
 			more = true

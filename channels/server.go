@@ -11,7 +11,7 @@ import (
 )
 
 // Server speaks the protocol with the clients of an application. Its fields are set before the first client and not changed
-// afterwards. It may be used from any goroutine.
+// afterwards. It may be used from any goroutine, and must not be copied after its first use.
 type Server struct {
 	// Hub has the channels. It is required.
 	Hub *hub.Hub
@@ -22,6 +22,8 @@ type Server struct {
 	// CommandsPerSecond is how many commands a connection may send on average; further ones get too_fast. 0 means 5000; a
 	// negative value means no limit.
 	CommandsPerSecond int
+
+	recent recent
 }
 
 // Client is who a connection belongs to. The zero value may do everything.
