@@ -18,7 +18,10 @@ FUZZTIME ?= 10s
 OF ?= ./websocket/...
 MUTATE ?= -short
 
-.PHONY: help setup fmt lint cross test race fuzz bench e2e cover mutate docs build clean
+# Flags of the drill: -clients=300 for a smaller one.
+DRILL ?=
+
+.PHONY: help setup fmt lint cross test race fuzz bench e2e drill cover mutate docs build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +49,9 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 
 e2e: setup ## the binary as a user would run it, against real clients
 	go test $(ALL) -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/...
+
+drill: setup ## kill, stop and cut nodes and engines under 3,000 clients, and write docs/drill.md (as root)
+	go test $(ALL) -timeout=30m -v ./e2e/cluster -drill $(DRILL)
 
 cover: ## the share of statements that the tests run
 	go test $(ALL) -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,9 @@ type User struct {
 	T    *testing.T
 	Home string   // everybody may enter it: what root starts may go on as another user
 	Env  []string // name=value on top of the environment that [User.Command] gives; the last of a name holds
+
+	// Under is the program, and its first arguments, that runs what is run: "ip netns exec NAME". Empty means that nothing does.
+	Under []string
 }
 
 // NewUser returns a user whose home ends with the test.
@@ -31,7 +35,7 @@ func NewUser(t *testing.T) *User {
 }
 
 // In returns the same user for a subtest, with which everything ends that is started for it.
-func (u *User) In(t *testing.T) *User { return &User{T: t, Home: u.Home, Env: u.Env} }
+func (u *User) In(t *testing.T) *User { return &User{T: t, Home: u.Home, Env: u.Env, Under: u.Under} }
 
 // Write writes a file below the home, which only the user may read, and returns its path.
 func (u *User) Write(name, text string) string {
@@ -52,6 +56,10 @@ func (u *User) Command(name string, args ...string) *exec.Cmd {
 func (u *User) command(bound time.Duration, name string, args []string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	u.T.Cleanup(cancel)
+	if len(u.Under) > 0 {
+		args = append(append(slices.Clone(u.Under[1:]), name), args...)
+		name = u.Under[0]
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = u.Home
 	cmd.Env = u.Environ()

@@ -1,0 +1,250 @@
+//go:build e2e
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// numbered is what is published: the n-th message of a publisher.
+type numbered struct {
+	P int `json:"p"`
+	N int `json:"n"`
+}
+
+// publisher publishes one message after the other, each when the one before is acknowledged.
+type publisher struct {
+	channel string
+	acked   atomic.Int64
+	slowest atomic.Int64 // nanoseconds that the slowest acknowledgement took
+}
+
+// subscriber is a member of a channel that checks what arrives.
+type subscriber struct {
+	channel string
+	next    map[int]int // the expected message of each publisher
+
+	mu       sync.Mutex
+	id       string // of the connection
+	on       *node
+	received int
+	lost     int          // messages that were acknowledged and are missing, without a gap
+	again    int          // messages that came a second time, or too late
+	gaps     []string     // why a gap was announced
+	open     map[int]bool // publishers whose next message may have any number, after a gap
+}
+
+// connected is told the name of each connection.
+func (s *subscriber) connected(id string, on *node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id, s.on = id, on
+}
+
+// handle takes an event of the channel.
+func (s *subscriber) handle(e client.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.Gap != "" {
+		s.gaps = append(s.gaps, string(e.Gap))
+		for p := range s.next {
+			s.open[p] = true
+		}
+	}
+	if e.Message == nil {
+		return
+	}
+	var m numbered
+	if err := json.Unmarshal(e.Message.Data, &m); err != nil {
+		return // it is then missing
+	}
+	s.received++
+	switch want := s.next[m.P]; {
+	case m.N < want:
+		s.again++
+		return
+	case m.N > want && !s.open[m.P]:
+		s.lost += m.N - want
+	}
+	delete(s.open, m.P)
+	s.next[m.P] = m.N + 1
+}
+
+// crowd is the clients of a cluster.
+type crowd struct {
+	form
+	t           *testing.T // with which its clients end
+	c           *cluster
+	clients     []*client.Client
+	subscribers []*subscriber
+	publishers  []*publisher
+	watchers    []*watcher
+	stop        context.CancelFunc // stops the publishers
+	publishing  sync.WaitGroup
+}
+
+func channel(i int) string { return fmt.Sprintf("room-%d", i) }
+
+// gather connects the subscribers, spread over the nodes, and then the publishers.
+func gather(t *testing.T, c *cluster, f form) *crowd {
+	t.Helper()
+	w := &crowd{form: f, t: t, c: c}
+	for _, n := range c.nodes {
+		w.watch(t, n)
+	}
+	var joining sync.WaitGroup
+	slots := make(chan struct{}, 100)
+	for i := range f.subscribers {
+		s := &subscriber{channel: channel(i / len(c.nodes) % f.channels), next: map[int]int{}, open: map[int]bool{}}
+		w.subscribers = append(w.subscribers, s)
+		for p := range 2 * f.channels {
+			if channel(p%f.channels) == s.channel {
+				s.next[p] = 0
+			}
+		}
+		cl := newClient(t, c.from(i), s.connected)
+		w.clients = append(w.clients, cl)
+		slots <- struct{}{}
+		joining.Go(func() {
+			defer func() { <-slots }()
+			if _, err := cl.Subscribe(bounded.Context(t), s.channel, &client.SubscribeOptions{Join: true, Handle: s.handle}); err != nil {
+				t.Errorf("subscribe: %v", err)
+			}
+		})
+	}
+	joining.Wait()
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stop = cancel
+	t.Cleanup(func() {
+		cancel()
+		w.publishing.Wait()
+	})
+	for i := range 2 * f.channels {
+		p := &publisher{channel: channel(i % f.channels)}
+		w.publishers = append(w.publishers, p)
+		cl := newClient(t, c.from(i), nil)
+		w.clients = append(w.clients, cl)
+		w.publishing.Go(func() {
+			if err := p.run(ctx, cl, i, f.pace); err != nil {
+				t.Errorf("publisher %d: %v", i, err)
+			}
+		})
+	}
+	return w
+}
+
+// run publishes until ctx ends.
+func (p *publisher) run(ctx context.Context, c *client.Client, number int, pace time.Duration) error {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for {
+		n := int(p.acked.Load())
+		data, err := json.Marshal(numbered{number, n})
+		if err != nil {
+			return err
+		}
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // what was begun is finished
+		began := time.Now()
+		_, err = c.Publish(one, p.channel, data, nil)
+		cancel()
+		if err != nil {
+			return err
+		}
+		p.acked.Add(1)
+		p.slowest.Store(max(p.slowest.Load(), int64(time.Since(began))))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// acked returns how many messages of each publisher are acknowledged.
+func (w *crowd) acked() []int {
+	var all []int
+	for _, p := range w.publishers {
+		all = append(all, int(p.acked.Load()))
+	}
+	return all
+}
+
+// goOn waits until each publisher has got a further acknowledgement.
+func (w *crowd) goOn(t *testing.T) {
+	t.Helper()
+	before := w.acked()
+	house.Until(t, "each publisher goes on", func() bool {
+		for i, n := range w.acked() {
+			if n == before[i] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// caughtUp waits until every subscriber has had, or knows to have missed, what is acknowledged by now, and a message after each
+// gap.
+func (w *crowd) caughtUp(t *testing.T) {
+	t.Helper()
+	acked := w.acked()
+	for i, s := range w.subscribers {
+		house.Until(t, fmt.Sprintf("subscriber %d has what is acknowledged", i), func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for p, next := range s.next {
+				if next < acked[p] {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+// disperse disconnects everyone, the publishers after their last acknowledgement.
+func (w *crowd) disperse(t *testing.T) {
+	t.Helper()
+	w.stop()
+	w.publishing.Wait()
+	w.caughtUp(t)
+	var closing sync.WaitGroup
+	for _, c := range w.clients {
+		closing.Go(func() { _ = c.Close() })
+	}
+	closing.Wait()
+}
+
+// sum is what all subscribers have seen.
+type sum struct {
+	acked, received, lost, again, gaps int
+	slowest                            time.Duration // acknowledgement
+}
+
+// take returns what was seen since the last time.
+func (w *crowd) take() (a sum) {
+	for _, p := range w.publishers {
+		a.acked += int(p.acked.Load())
+		a.slowest = max(a.slowest, time.Duration(p.slowest.Swap(0)))
+	}
+	for _, s := range w.subscribers {
+		s.mu.Lock()
+		a.received += s.received
+		a.lost += s.lost
+		a.again += s.again
+		a.gaps += len(s.gaps)
+		s.received, s.lost, s.again, s.gaps = 0, 0, 0, nil
+		s.mu.Unlock()
+	}
+	return a
+}

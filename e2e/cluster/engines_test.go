@@ -1,0 +1,86 @@
+//go:build e2e
+
+package cluster
+
+import (
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+// backend is what connects the nodes of a cluster.
+type backend struct {
+	args func(node int) []string // the flags of a node
+
+	// restart kills what all nodes share, and starts it again after a pause. nil means that it is in the nodes.
+	restart func(t *testing.T, pause time.Duration)
+}
+
+// engines are the engines that connect nodes.
+var engines = []struct {
+	name  string
+	flag  string // of handfast serve
+	start func(t *testing.T, l *network) *backend
+}{
+	{"redis", "--redis-url", startRedis},
+	{"nats", "--cluster-listen", startNATS},
+}
+
+// startNATS has each node be a server of a cluster of NATS.
+func startNATS(t *testing.T, l *network) *backend {
+	var all []string
+	for i := range 3 {
+		all = append(all, net.JoinHostPort(l.peer(i), house.FreePort(t)))
+	}
+	return &backend{args: func(node int) []string {
+		args := []string{"--engine", "nats", "--cluster-listen", all[node]}
+		for i, a := range all {
+			if i != node {
+				args = append(args, "--join", a)
+			}
+		}
+		return args
+	}}
+}
+
+// startRedis starts a Redis that writes what it keeps to its log.
+func startRedis(t *testing.T, l *network) *backend {
+	host := l.engineHost()
+	u := house.NewUser(t)
+	port := house.FreePort(t)
+	address := net.JoinHostPort(host, port)
+	var running *exec.Cmd
+	stop := func() {
+		_ = running.Process.Kill()
+		_ = running.Wait() // it was killed
+	}
+	start := func(t *testing.T) {
+		t.Helper()
+		running = exec.Command("redis-server", "--port", port, "--bind", host, "--protected-mode", "no", "--dir", u.Home,
+			"--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
+		if err := running.Start(); err != nil {
+			t.Fatalf("redis-server is missing (make setup installs it): %v", err)
+		}
+		house.Until(t, "redis-server listens on "+address, func() bool {
+			c, err := net.DialTimeout("tcp", address, time.Second)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+	}
+	start(t)
+	t.Cleanup(func() { stop() })
+	return &backend{
+		args: func(int) []string { return []string{"--engine", "redis", "--redis-url", "redis://" + address + "/0"} },
+		restart: func(t *testing.T, pause time.Duration) {
+			t.Helper()
+			stop()
+			<-time.After(pause) // it is away
+			start(t)
+		},
+	}
+}

@@ -1,0 +1,154 @@
+//go:build e2e
+
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+// fault is something that happens to a cluster while its clients go on. It returns how long members of the lost node were listed
+// by the others; 0 if no member was lost.
+type fault struct {
+	name string
+	does func(t *testing.T, c *cluster, w *crowd) time.Duration
+	fits func(c *cluster) bool // nil: always
+}
+
+var faults = []fault{
+	{"none", func(*testing.T, *cluster, *crowd) time.Duration {
+		<-time.After(time.Second) // something to compare with
+		return 0
+	}, nil},
+	{"kill -9 of a node, started again", killNode, nil},
+	{"a node stopped with SIGSTOP, and continued", stopNode, nil},
+	{"kill -9 of the engine, started again", func(t *testing.T, c *cluster, _ *crowd) time.Duration {
+		c.restart(t, 2*time.Second)
+		return 0
+	}, func(c *cluster) bool { return c.restart != nil }},
+	{"a node cut from the other nodes and the engine, and connected again", cutNode, func(c *cluster) bool { return c.net != nil }},
+}
+
+// killNode kills the second node; its clients go to the others.
+func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
+	n := c.nodes[1]
+	dead := w.on(n)
+	w.unwatch(n)
+	n.kill()
+	began := time.Now()
+	took := w.gone(t, dead, n).Sub(began)
+	n.start()
+	w.watch(t, n)
+	return took
+}
+
+// stopNode stops the third node for a while. Its clients wait for it.
+func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
+	n := c.nodes[2]
+	dead := w.on(n)
+	n.server.Signal(syscall.SIGSTOP)
+	began := time.Now()
+	took := w.gone(t, dead, n).Sub(began)
+	<-time.After(time.Until(began.Add(w.away)))
+	n.server.Signal(syscall.SIGCONT)
+	return took
+}
+
+// cutNode takes the third node off the network of the nodes and the engine. Its clients still reach it.
+func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
+	n := c.nodes[2]
+	dead := w.on(n)
+	c.net.cut(t, 2, true)
+	began := time.Now()
+	took := w.gone(t, dead, n).Sub(began)
+	<-time.After(time.Until(began.Add(w.away)))
+	c.net.cut(t, 2, false)
+	return took
+}
+
+// Whatever happens to a node, to the engine and to the network between them: each subscriber gets each acknowledged message once
+// and in order, members of a lost node are gone soon, no leave is announced twice, and what clients have cost is given back.
+func TestFaults(t *testing.T) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			if help := house.NewUser(t).Handfast("", "serve", "--help").Stdout; !strings.Contains(help, e.flag) {
+				t.Skipf("handfast serve has no %s", e.flag)
+			}
+			f := size()
+			c := startCluster(t, e.start, lan(t))
+			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // it leaves workers behind, which wait
+			before := c.nodes[0].held()
+			w := gather(t, c, f)
+			for _, x := range faults {
+				if x.fits != nil && !x.fits(c) {
+					continue
+				}
+				t.Run(x.name, func(t *testing.T) { suffer(t, e.name, c, w, x) })
+			}
+			w.disperse(t)
+			if s := w.take(); s.lost+s.again+s.gaps > 0 {
+				t.Errorf("at the end: %+v", s)
+			}
+			settled(t, c.nodes[0], before)
+		})
+	}
+}
+
+// suffer lets one fault happen, and checks everything that is promised.
+func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
+	w.caughtUp(t)
+	w.agreed(t)
+	w.take()
+	w.announcements()
+	first := w.acked()
+	began := time.Now()
+	took := x.does(t, c, w)
+	fixed := time.Now()
+	w.goOn(t)
+	w.caughtUp(t)
+	recovered := time.Since(fixed)
+	w.agreed(t)
+	s := w.take()
+	leaves, twice := w.announcements()
+	for _, n := range first {
+		s.acked -= n
+	}
+	t.Logf("%s: in %v: %+v, members gone after %v, caught up %v after the end, %d leaves announced", engine,
+		time.Since(began).Round(time.Millisecond), s, took.Round(time.Millisecond), recovered.Round(time.Millisecond), leaves)
+	if s.acked == 0 || s.received == 0 {
+		t.Errorf("nothing was published: %+v", s)
+	}
+	if s.lost > 0 || s.again > 0 || s.gaps > 0 {
+		t.Errorf("%d lost, %d twice or late, %d gaps", s.lost, s.again, s.gaps)
+	}
+	if took > w.presence {
+		t.Errorf("members of the lost node were listed for %v", took)
+	}
+	if len(twice) > 0 {
+		t.Errorf("announced twice: %d: %s", len(twice), strings.Join(twice[:min(len(twice), 5)], ", "))
+	}
+	record(result{engine: engine, fault: x.name, subscribers: len(w.subscribers), sum: s, presence: took, recovered: recovered,
+		twice: len(twice), failed: t.Failed()})
+}
+
+// settled waits until a node that was there all the time holds about what it held before its clients came.
+func settled(t *testing.T, n *node, before held) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Log(n.ask("/debug/pprof/goroutine?debug=1"))
+		}
+	}()
+	const slack = 16 // workers that wait, and connections to the engine
+	var now held
+	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
+		now = n.held()
+		return now.goroutines > 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
+	})
+	t.Logf("a node that was there all the time: before %+v, after %+v", before, now)
+}

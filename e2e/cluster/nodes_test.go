@@ -1,0 +1,135 @@
+//go:build e2e
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/reconnect"
+)
+
+// config is what a node serves: channels that keep more than is published in a run, for everybody.
+const config = `
+listen: [{address: %q, tls: off}]
+admin: {address: %q, token: drill, pprof: true}
+endpoints:
+  - name: channels
+    path: /channels
+    target: channels
+    auth: [anonymous]
+    rules: [{actions: [connect, subscribe, publish, presence, history], do: allow}]
+apps: [{id: dev, key: dev, secret: 5d2a8f0c6b7e4a19}]
+hub: {namespaces: [{prefix: "", history: 20000, history_age: 1h, presence: true}]}
+`
+
+// node is one of the servers.
+type node struct {
+	u       *house.User
+	address string // where clients connect
+	admin   string
+	args    []string
+	server  *house.Server
+}
+
+// start starts the node, for the first time or again.
+func (n *node) start() { n.server = n.u.Serve(n.args...) }
+
+// kill ends it with SIGKILL.
+func (n *node) kill() { n.server.Stop(syscall.SIGKILL) }
+
+// cluster is three nodes with one engine.
+type cluster struct {
+	*backend
+	nodes []*node
+	net   *network // nil: all are on 127.0.0.1
+}
+
+func startCluster(t *testing.T, start func(*testing.T, *network) *backend, lan *network) *cluster {
+	t.Helper()
+	c := &cluster{net: lan, backend: start(t, lan)}
+	for i := range 3 {
+		u := house.NewUser(t)
+		host := lan.host(i)
+		u.Under = lan.under(i)
+		n := &node{u: u, address: net.JoinHostPort(host, house.FreePort(t)), admin: net.JoinHostPort(host, house.FreePort(t))}
+		text := fmt.Sprintf(config, n.address, n.admin)
+		n.args = append([]string{"--config", u.Write("handfast.yaml", text)}, c.args(i)...)
+		n.start()
+		c.nodes = append(c.nodes, n)
+	}
+	for _, n := range c.nodes {
+		house.Until(t, "it is ready: "+n.server.Log.String(), func() bool { return n.ask("/readyz") == "ok\n" })
+	}
+	return c
+}
+
+// ask returns what the admin listener answers, "" if it does not.
+func (n *node) ask(path string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.admin+path, http.NoBody)
+	if err != nil {
+		return ""
+	}
+	r.Header.Set("Authorization", "Bearer drill")
+	r.Close = true
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// held is what a process holds.
+type held struct{ goroutines, descriptors int }
+
+func (n *node) held() (h held) {
+	for line := range strings.Lines(n.ask("/metrics")) {
+		_, _ = fmt.Sscanf(line, "go_goroutines %d", &h.goroutines)
+		_, _ = fmt.Sscanf(line, "process_open_fds %d", &h.descriptors)
+	}
+	return h
+}
+
+// newClient starts a client that dials the nodes in turn, from the first on, each time its connection has ended. connected gets the
+// name of each connection; it may be nil.
+func newClient(t *testing.T, nodes []*node, connected func(id string, on *node)) *client.Client {
+	var dials atomic.Int64
+	opts := &client.Options{
+		Dial: &websocket.DialOptions{HandshakeTimeout: 3 * time.Second, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, nodes[int(dials.Add(1)-1)%len(nodes)].address)
+		}},
+		Reconnect: &reconnect.Options{MinDelay: 200 * time.Millisecond, MaxDelay: 2 * time.Second},
+	}
+	if connected != nil {
+		opts.Connected = func(w client.Welcome) { connected(w.Client, nodes[int(dials.Load()-1)%len(nodes)]) }
+	}
+	c := client.New("ws://node.invalid/channels", opts)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// from returns the nodes in the order in which a client tries them that begins with the i-th.
+func (c *cluster) from(i int) []*node {
+	i %= len(c.nodes)
+	return append(slices.Clone(c.nodes[i:]), c.nodes[:i]...)
+}

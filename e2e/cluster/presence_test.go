@@ -1,0 +1,178 @@
+//go:build e2e
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// watcher is a client of one node that sees who joins and leaves the first channel.
+type watcher struct {
+	on *node
+	c  *client.Client
+
+	mu     sync.Mutex
+	last   map[string]string // what was announced last of each member
+	leaves int
+	twice  []string
+}
+
+// watch adds a watcher of a node.
+func (w *crowd) watch(t *testing.T, n *node) {
+	t.Helper()
+	v := &watcher{on: n, last: map[string]string{}, c: newClient(w.t, []*node{n}, nil)}
+	if _, err := v.c.Subscribe(bounded.Context(t), channel(0), &client.SubscribeOptions{Changes: true, Handle: v.handle}); err != nil {
+		t.Fatalf("subscribe: %v", err)
+	}
+	w.watchers = append(w.watchers, v)
+	w.clients = append(w.clients, v.c)
+}
+
+// unwatch ends the watchers of a node.
+func (w *crowd) unwatch(n *node) {
+	w.watchers = slices.DeleteFunc(w.watchers, func(v *watcher) bool {
+		if v.on == n {
+			_ = v.c.Close()
+		}
+		return v.on == n
+	})
+}
+
+// handle checks that a member joins and leaves by turns.
+func (v *watcher) handle(e client.Event) {
+	if e.Change == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	user, what := e.Change.Member.User, e.Change.Type
+	if what == "leave" {
+		v.leaves++
+	}
+	if v.last[user] == what {
+		v.twice = append(v.twice, fmt.Sprintf("%s of %s", what, user))
+	}
+	v.last[user] = what
+}
+
+// announcements returns how many leaves were announced at all nodes together since the last time, and what was announced twice.
+func (w *crowd) announcements() (leaves int, twice []string) {
+	for _, v := range w.watchers {
+		v.mu.Lock()
+		leaves += v.leaves
+		twice = append(twice, v.twice...)
+		v.leaves, v.twice = 0, nil
+		v.mu.Unlock()
+	}
+	return leaves, twice
+}
+
+// present returns the names of the connections that are in the channel, as the clients know it.
+func (w *crowd) present(channel string) map[string]bool {
+	all := map[string]bool{}
+	for _, s := range w.subscribers {
+		s.mu.Lock()
+		if s.channel == channel {
+			all[s.id] = true
+		}
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// on returns the names of the connections in the first channel that are on a node.
+func (w *crowd) on(n *node) map[string]bool {
+	all := map[string]bool{}
+	for _, s := range w.subscribers {
+		s.mu.Lock()
+		if s.on == n && s.channel == channel(0) {
+			all[s.id] = true
+		}
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// members returns the members of the first channel as a watcher's node lists them; nil if it does not answer.
+func (v *watcher) members(t *testing.T) map[string]bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), house.Patience)
+	defer cancel()
+	all := map[string]bool{}
+	for after := ""; ; {
+		page, err := v.c.Members(ctx, channel(0), after, 1000)
+		if err != nil {
+			t.Logf("%s does not list members: %v", v.on.address, err)
+			return nil
+		}
+		for _, m := range page.Members {
+			all[m.User] = true
+		}
+		if after = page.Next; after == "" {
+			return all
+		}
+	}
+}
+
+// gone waits until no node but one of those left out lists any of the members, and returns when that was.
+func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Time {
+	t.Helper()
+	for _, v := range w.watchers {
+		if v.on == leftOut {
+			continue
+		}
+		house.Until(t, "members of the lost node are gone at "+v.on.address, func() bool {
+			all := v.members(t)
+			for id := range dead {
+				if all[id] {
+					return false
+				}
+			}
+			return all != nil
+		})
+	}
+	return time.Now()
+}
+
+// agreed waits until all nodes list exactly the members that there are.
+func (w *crowd) agreed(t *testing.T) {
+	t.Helper()
+	for _, v := range w.watchers {
+		var got, want map[string]bool
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s lists %d members, there are %d: %s\n%s", v.on.address, len(got), len(want), difference(got, want), &v.on.server.Log)
+			}
+		}()
+		house.Until(t, v.on.address+" lists the members that there are", func() bool {
+			got, want = v.members(t), w.present(channel(0))
+			return maps.Equal(got, want)
+		})
+	}
+}
+
+func difference(got, want map[string]bool) string {
+	var parts []string
+	for id := range got {
+		if !want[id] {
+			parts = append(parts, "+"+id)
+		}
+	}
+	for id := range want {
+		if !got[id] {
+			parts = append(parts, "-"+id)
+		}
+	}
+	return strings.Join(parts, " ")
+}
