@@ -1,0 +1,176 @@
+//go:build e2e
+
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Two servers on one Redis are one: for messages, history and members. They start before it, see it restart, and one of them dies.
+func TestServersOnOneRedis(t *testing.T) {
+	port, password := house.FreePort(t), secret("the-password-of-the-redis-of-channels")
+	url := fmt.Sprintf("redis://:%s@127.0.0.1:%s/1", password, port)
+	config := fmt.Sprintf(`
+listen: [{address: "127.0.0.1:0", tls: off}]
+admin: {address: "127.0.0.1:0"}
+auth:
+	users: {jwt: {secret: "%s", from: [bearer]}}
+apps: [{id: shop, secret: "%s"}]
+endpoints: [{name: channels, path: /channels, target: channels, auth: [users],
+		rules: [{actions: [connect, subscribe, publish, presence, history], do: allow}]}]
+hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
+`, key, secret("the-secret-of-the-application-shop"), url)
+	near, far := serve(t, config), serve(t, config)
+	nodes := []*server{near, far}
+	for _, n := range nodes {
+		n.logged(t, "trouble with the engine of channels", "there is no connection", "refused")
+		if status, _ := n.admin(t, "/readyz"); status != "503" {
+			t.Errorf("/readyz without a Redis: %s", status)
+		}
+	}
+	redis := &redisServer{port: port, user: house.NewUser(t)}
+	redis.conf = redis.user.Write("redis.conf", fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsave \"\"\nrequirepass %s\nappendonly yes\nappendfsync always\n",
+		port, redis.user.Home, password))
+	redis.start(t)
+	t.Cleanup(func() { redis.kill() })
+	for _, n := range nodes {
+		n.ready(t)
+	}
+
+	alice, bob := talk(t, near, "alice"), talk(t, far, "bob")
+	alice.say(`{"type": "subscribe", "id": 1, "channel": "room", "join": true, "data": {"name": "Alice"}}`)
+	alice.hear("subscribed")
+	bob.say(`{"type": "subscribe", "id": 1, "channel": "room", "members": 10, "changes": true}`)
+	if r := bob.hear("subscribed"); r.Users != 1 || len(r.Members) != 1 || r.Members[0].User != "alice" {
+		t.Errorf("the members at the other server: %+v", r)
+	}
+	alice.say(`{"type": "publish", "id": 2, "channel": "room", "data": "one"}`)
+	first := alice.hear("published").Position
+	if m := bob.hear("message"); m.Data != "one" || m.User != "alice" || m.Offset != first.Offset {
+		t.Errorf("%+v", m)
+	}
+	bob.say(`{"type": "history", "id": 2, "channel": "room", "limit": 10}`)
+	if r := bob.hear("history"); len(r.Messages) != 1 || r.Messages[0].Data != "one" || r.Position != first {
+		t.Errorf("the history at the other server: %+v", r)
+	}
+
+	redis.kill()
+	redis.start(t)
+	alice.say(`{"type": "publish", "id": 3, "channel": "room", "data": "two"}`)
+	if second := alice.hear("published").Position; second.Epoch != first.Epoch || second.Offset != first.Offset+1 {
+		t.Errorf("%+v follows %+v", second, first)
+	}
+	if m := bob.hear("message"); m.Data != "two" {
+		t.Errorf("after a restart of the Redis: %+v", m)
+	}
+	carol := talk(t, far, "carol")
+	carol.say(fmt.Sprintf(`{"type": "subscribe", "id": 1, "channel": "room", "since": {"epoch": %q, "offset": %d}}`, first.Epoch, first.Offset))
+	if r, m := carol.hear("subscribed"), carol.hear("message"); !r.Recovered || m.Data != "two" {
+		t.Errorf("%+v, %+v", r, m)
+	}
+
+	killed := time.Now()
+	near.Stop(syscall.SIGKILL)
+	if m := bob.hear("leave"); m.Member.User != "alice" {
+		t.Errorf("%+v", m)
+	}
+	t.Logf("its member has left %v after a server was killed", time.Since(killed).Round(time.Millisecond))
+}
+
+// ready waits until the server is ready.
+func (s *server) ready(t *testing.T) {
+	t.Helper()
+	house.Until(t, "the server is ready; "+s.Log.String(), func() bool {
+		status, _ := s.admin(t, "/readyz")
+		return status == "200"
+	})
+}
+
+// redisServer is a redis-server that can be killed and started again.
+type redisServer struct {
+	user       *house.User
+	port, conf string
+	cmd        *exec.Cmd
+}
+
+func (r *redisServer) start(t *testing.T) {
+	t.Helper()
+	r.cmd = r.user.Command("redis-server", r.conf)
+	if err := r.cmd.Start(); err != nil {
+		t.Fatalf("redis-server is missing (make setup installs it): %v", err)
+	}
+	house.Until(t, "redis-server listens", func() bool {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:"+r.port, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (r *redisServer) kill() {
+	_ = r.cmd.Process.Kill() // fails when it has ended
+	_ = r.cmd.Wait()         // it was killed
+}
+
+// talker is a client that speaks handfast.v1.json.
+type talker struct {
+	t    *testing.T
+	conn *websocket.Conn
+}
+
+func talk(t *testing.T, s *server, user string) *talker {
+	t.Helper()
+	c := &talker{t, dial(t, s.url("channels"), as(token(user, time.Hour)))}
+	c.hear("welcome")
+	return c
+}
+
+func (c *talker) say(text string) {
+	c.t.Helper()
+	if err := c.conn.Write(bounded.Context(c.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// heard is what these tests look at in a message of the server.
+type heard struct {
+	Type, Data, User string
+	Offset           uint64
+	Position         struct {
+		Epoch  string
+		Offset uint64
+	}
+	Recovered bool
+	Users     int
+	Member    struct{ User string }
+	Members   []struct{ User string }
+	Messages  []struct{ Data string }
+}
+
+// hear returns the next message of a type. An error, and that messages are missing, end the test.
+func (c *talker) hear(kind string) (m heard) {
+	c.t.Helper()
+	for m.Type != kind {
+		got, err := c.conn.Read(bounded.Context(c.t))
+		if err != nil {
+			c.t.Fatalf("waiting for %s: %v", kind, err)
+		}
+		m = heard{}
+		if err := json.Unmarshal(got.Data, &m); err != nil || m.Type == "error" || m.Type == "unsubscribed" || strings.Contains(string(got.Data), `"why"`) {
+			c.t.Fatalf("waiting for %s: %s, %v", kind, got.Data, err)
+		}
+	}
+	return m
+}
