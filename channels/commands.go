@@ -27,7 +27,7 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 		o.Since = &hub.Position{Epoch: c.Since.Epoch, Offset: c.Since.Offset}
 		if c.Since.Device != "" {
 			var err error
-			if o.Since, err = s.server.Hub.Acked(ctx, s.server.App, c.Channel, s.device(c.Since.Device)); err != nil {
+			if o.Since, err = s.hub.Acked(ctx, c.Channel, s.device(c.Since.Device)); err != nil {
 				return err
 			}
 		}
@@ -179,11 +179,8 @@ func messages(ps []*hub.Publication) []wire.Message {
 }
 
 func (s *session) ack(ctx context.Context, c *wire.Ack) error {
-	if !s.hub.Subscribed(c.Channel) {
-		return hub.ErrNotSubscribed
-	}
 	at := hub.Position{Epoch: c.Position.Epoch, Offset: c.Position.Offset}
-	return s.server.Hub.Ack(ctx, s.server.App, c.Channel, s.device(c.Device), at)
+	return s.hub.Ack(ctx, c.Channel, s.device(c.Device), at)
 }
 
 // device returns the name of a device among those of all users.

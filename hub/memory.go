@@ -29,7 +29,7 @@ func NewMemory() *Memory {
 	return &Memory{birth: rand.Text()[:8], nodes: map[*memoryNode]struct{}{}, leases: map[string]*memoryLease{}, claims: map[string]time.Time{}}
 }
 
-// Node returns the engine of another node.
+// Node returns the engine of another node. Each hub needs one of its own; it ends with the Run that the hub calls.
 func (m *Memory) Node() Engine { return &memoryNode{memory: m, started: make(chan struct{})} }
 
 type memoryShard struct {

@@ -106,14 +106,15 @@ type Client struct {
 	// User is the authenticated user; "" if there is none.
 	User string
 
-	// Data is what others see of the client: Info of its publications, and its data as a member. May be nil.
+	// Data is what others see of the client: Info of its publications, and its data as a member. It is shared with them and must not
+	// be modified any more. May be nil.
 	Data []byte
 
-	// Out sends to the client. Its queue must have the policy websocket.QueueDropNewest: with another one, a slow client may
+	// Out sends to the client. It is required. Its queue must have the policy websocket.QueueDropNewest: with another one, a slow client may
 	// lose messages that the hub believes it has.
 	Out websocket.Sender
 
-	// Codec is the protocol that the client speaks.
+	// Codec is the protocol that the client speaks. It is required.
 	Codec Codec
 
 	// Allow is asked before each action on a channel: its error denies the action and is returned. nil allows everything.

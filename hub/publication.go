@@ -69,7 +69,7 @@ func (p *Publication) Expired(now time.Time) bool {
 // ChannelOf returns what an [Engine] calls the channel of an application. The application's ID has no slash.
 func ChannelOf(app, name string) string { return app + "/" + name }
 
-// SplitChannel returns the application and the name of an engine's channel.
+// SplitChannel returns the application and the name of an engine's channel. Without a slash, all of it is the application.
 func SplitChannel(channel string) (app, name string) {
 	app, name, _ = strings.Cut(channel, "/")
 	return app, name

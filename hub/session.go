@@ -356,6 +356,22 @@ func (s *Session) History(ctx context.Context, channel string, q HistoryQuery) (
 	return s.hub.History(ctx, s.client.App, channel, q)
 }
 
+// Ack remembers how far a device of the client has read a channel, if the session is subscribed to it. See [Hub.Ack].
+func (s *Session) Ack(ctx context.Context, channel, device string, p Position) error {
+	if !s.Subscribed(channel) {
+		return ErrNotSubscribed
+	}
+	return s.hub.Ack(ctx, s.client.App, channel, device, p)
+}
+
+// Acked returns how far a device has read a channel, nil if it has not, as far as Allow permits to subscribe. See [Hub.Acked].
+func (s *Session) Acked(ctx context.Context, channel, device string) (*Position, error) {
+	if err := s.permit(ActionSubscribe, channel); err != nil {
+		return nil, err
+	}
+	return s.hub.Acked(ctx, s.client.App, channel, device)
+}
+
 // Snapshot reads a page of a keyed collection, as far as Allow permits to subscribe. See [Hub.Snapshot].
 func (s *Session) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
