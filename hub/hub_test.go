@@ -395,3 +395,32 @@ func TestSessionReads(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A session acknowledges what it is subscribed to, and reads what it may subscribe to.
+func TestSessionAcks(t *testing.T) {
+	h := start(t, rules(hub.Namespace{History: 7}))
+	denied := errors.New("denied")
+	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann", Allow: func(_, channel string) error {
+		if channel == "secret" {
+			return denied
+		}
+		return nil
+	}})
+	ctx, at := bounded.Context(t), hub.Position{Epoch: "e", Offset: 3}
+	if err := c.Session.Ack(ctx, "c", "phone", at); !errors.Is(err, hub.ErrNotSubscribed) {
+		t.Errorf("without a subscription: %v", err)
+	}
+	if _, err := c.Session.Acked(ctx, "secret", "phone"); !errors.Is(err, denied) {
+		t.Errorf("of a denied channel: %v", err)
+	}
+	if p, err := c.Session.Acked(ctx, "c", "phone"); p != nil || err != nil {
+		t.Errorf("before the first: %v, %v", p, err)
+	}
+	c.Subscribe(t, "c", hub.SubscribeOptions{})
+	if err := c.Session.Ack(ctx, "c", "phone", at); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := c.Session.Acked(ctx, "c", "phone"); err != nil || p == nil || *p != at {
+		t.Errorf("%v, %v", p, err)
+	}
+}
