@@ -40,6 +40,9 @@ type Config struct {
 	// without a file has a default: the application dev.
 	Apps []App `yaml:"apps"`
 
+	// Where the events of channels are posted to: who has connected and subscribed, what was published. Empty: nowhere.
+	Webhooks []Webhook `yaml:"webhooks"`
+
 	// The rules of channels, for endpoints that have them.
 	Hub Hub `yaml:"hub"`
 

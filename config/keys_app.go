@@ -71,12 +71,16 @@ func (k *checker) appOf(t *Target, path string) {
 	if !ok {
 		return
 	}
+	k.appNamed(*one.app(), tree.Join(tree.Join(path, t.Kind), "app"))
+}
+
+// appNamed checks that there is an application with an ID.
+func (k *checker) appNamed(id, path string) {
 	known := map[string]bool{}
 	for _, a := range k.c.Apps {
 		known[a.ID] = true
 	}
-	path = tree.Join(tree.Join(path, t.Kind), "app")
-	switch id := *one.app(); {
+	switch {
 	case known[id] || k.Failed("apps"):
 	case len(known) == 0:
 		k.Wrong(path, "there are no applications", "apps, with one at least")
@@ -85,7 +89,7 @@ func (k *checker) appOf(t *Target, path string) {
 	}
 }
 
-// deriveApps fills in the keys of applications, and the applications of targets.
+// deriveApps fills in the keys of applications, and the applications of targets and webhooks.
 func (c *Config) deriveApps() {
 	for i := range c.Apps {
 		if a := &c.Apps[i]; a.Key == "" {
@@ -95,6 +99,11 @@ func (c *Config) deriveApps() {
 	for i := range c.Endpoints {
 		if one, ok := c.Endpoints[i].Target.Settings.(oneApp); ok && *one.app() == "" && len(c.Apps) > 0 {
 			*one.app() = c.Apps[0].ID
+		}
+	}
+	for i := range c.Webhooks {
+		if w := &c.Webhooks[i]; w.App == "" && len(c.Apps) > 0 {
+			w.App = c.Apps[0].ID
 		}
 	}
 }

@@ -55,6 +55,8 @@ func (k *checker) meaning() {
 			k.apps(*x)
 		case *Target:
 			k.appOf(x, path)
+		case *Webhook:
+			k.webhook(x, path)
 		case *[]Namespace:
 			k.namespaces(*x)
 		case *Rule:

@@ -20,7 +20,7 @@ func (s *sharedHub) counts() *observe.Channels {
 	}
 	sizes := h.Sizes()
 	c := &observe.Channels{Clients: sizes.Sessions, Channels: sizes.Channels, Subscriptions: sizes.Subscriptions,
-		Ready: h.Ready() == nil, Lag: h.EngineLag()}
+		Ready: h.Ready() == nil, Lag: h.EngineLag(), Webhooks: s.hooks.counts()}
 	for _, n := range h.Stats() {
 		c.Namespaces = append(c.Namespaces, observe.Namespace{
 			Name: n.Namespace, Publications: n.Publications, Deliveries: n.Deliveries, Rejected: n.Rejected, Recovered: n.Recovered,

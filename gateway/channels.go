@@ -25,6 +25,7 @@ type sharedHub struct {
 	mu     sync.Mutex
 	hub    *hub.Hub
 	engine hub.Engine
+	hooks  webhooks
 }
 
 // open returns the hub.
@@ -39,6 +40,15 @@ func (s *sharedHub) open(cfg *config.Config, log *slog.Logger) (*hub.Hub, error)
 		return nil, cfg.Problem("hub.engine", err.Error(), "")
 	}
 	o := hubOptions(cfg.Hub)
+	if s.hooks, err = openWebhooks(cfg, log); err != nil {
+		if c, ok := engine.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+		return nil, err
+	}
+	if len(s.hooks) > 0 {
+		o.Events = s.hooks.event
+	}
 	o.Engine, s.engine = engine, engine
 	s.hub = hub.New(o)
 	return s.hub, nil
@@ -59,6 +69,7 @@ func (s *sharedHub) close(rec *recorder) {
 		return
 	}
 	err := s.hub.Close()
+	s.hooks.close(webhookGrace)
 	if c, ok := s.engine.(io.Closer); ok {
 		err = errors.Join(err, c.Close())
 	}

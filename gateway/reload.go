@@ -21,8 +21,8 @@ var errStopping = errors.New("the server is stopping")
 // endpoints that it still has go on, under the terms that they were admitted by; those of endpoints that it has no more are
 // closed. When there is an error nothing has changed.
 //
-// Some settings stay as they were until the next start: the admin listener, the store, the hub, the logs and http. Reload names
-// those that differ in the log.
+// Some settings stay as they were until the next start: the admin listener, the store, the hub, the webhooks, the logs and http.
+// Reload names those that differ in the log.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *Server) logUnchangeable(old, cfg *config.Config) {
 		a, b any
 	}{
 		{"admin", old.Admin, cfg.Admin}, {"store", old.Store, cfg.Store}, {"http", old.HTTP, cfg.HTTP},
-		{"hub", old.Hub, cfg.Hub}, {"log", old.Log, cfg.Log}, {"audit", old.Audit, cfg.Audit},
+		{"hub", old.Hub, cfg.Hub}, {"webhooks", old.Webhooks, cfg.Webhooks}, {"log", old.Log, cfg.Log}, {"audit", old.Audit, cfg.Audit},
 	} {
 		if !reflect.DeepEqual(part.a, part.b) {
 			s.rec.log.Warn("this setting takes effect with the next start", observe.KeySetting, part.name)

@@ -15,6 +15,17 @@ type Channels struct {
 	Subscriptions int           // of all clients
 	Ready         bool          // the last canary through the engine came back
 	Lag           time.Duration // that it took
+	Webhooks      []Webhook     // in the order of the configuration
+}
+
+// Webhook is what has become of the events of a webhook.
+type Webhook struct {
+	App     string // its application, a label
+	Number  string // its place in the configuration from 0, a label
+	Sent    uint64 // events that the receiver has accepted
+	Failed  uint64 // events that it has refused, or that were given up after repeated failures
+	Dropped uint64 // events that the queue had no room for
+	Waiting int    // events in the queue
 }
 
 // Namespace is what is counted for the channels of one namespace.
@@ -40,7 +51,7 @@ type channels struct {
 
 	publications, deliveries, rejected, recoveries, slow, dropped, refilled, gaps, ended, members *prometheus.Desc
 
-	clients, open, subscriptions, ready, lag *prometheus.Desc
+	clients, open, subscriptions, ready, lag, events, waiting *prometheus.Desc
 }
 
 func newChannels(get func() *Channels) *channels {
@@ -68,6 +79,9 @@ func newChannels(get func() *Channels) *channels {
 		subscriptions: desc("channel_subscriptions", "Subscriptions on this node."),
 		ready:         desc("engine_ready", "1 if the last canary through the engine came back."),
 		lag:           desc("engine_lag_seconds", "How long the last canary took through the engine."),
+		events: desc("webhook_events_total", "Events that a webhook has sent, given up (failed), or dropped since its queue was full.",
+			"app", "webhook", "outcome"),
+		waiting: desc("webhook_queue_events", "Events that wait to be sent.", "app", "webhook"),
 	}
 }
 
@@ -108,4 +122,10 @@ func (c *channels) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(c.ready, ready)
 	gauge(c.lag, now.Lag.Seconds())
+	for _, w := range now.Webhooks {
+		for outcome, n := range map[string]uint64{"sent": w.Sent, "failed": w.Failed, "dropped": w.Dropped} {
+			ch <- prometheus.MustNewConstMetric(c.events, prometheus.CounterValue, float64(n), w.App, w.Number, outcome)
+		}
+		ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(w.Waiting), w.App, w.Number)
+	}
 }

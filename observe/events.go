@@ -24,6 +24,7 @@ const (
 	EventTarget      = "a target did not close properly"
 	EventEngine      = "trouble with the engine of channels"
 	EventSecret      = "the secret of the application dev cannot be kept"
+	EventWebhook     = "a webhook failed"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
 )
@@ -75,6 +76,7 @@ const (
 	KeyAddress    = "address" // of a listener
 	KeyFile       = "file"
 	KeySetting    = "setting"
+	KeyWebhook    = "webhook" // its place in the configuration, from 0
 )
 
 // By returns the value of [KeyBy]: "remote" when the peer began the close, "local" otherwise.

@@ -78,7 +78,7 @@ func TestNamesAndBuckets(t *testing.T) {
 	m := NewMetrics(Live{Pending: zero, AuthCalls: zero, Certificates: func() map[string]float64 { return nil },
 		Endpoints: func() []Traffic { return []Traffic{{Endpoint: chat}} }, Channels: func() *Channels {
 			return &Channels{Namespaces: []Namespace{{"chat:*", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {Name: "*"}}, Clients: 13, Channels: 14,
-				Subscriptions: 15, Ready: true, Lag: time.Second / 4}
+				Subscriptions: 15, Ready: true, Lag: time.Second / 4, Webhooks: []Webhook{{"shop", "0", 16, 17, 18, 19}}}
 		}})
 	m.Auth.WithLabelValues("jwt", "known").Observe(1)
 	m.Reloads.WithLabelValues("taken").Inc()
@@ -115,6 +115,8 @@ func TestNamesAndBuckets(t *testing.T) {
 		`handfast_channel_gaps_total{namespace="chat:*"} 9`, `handfast_channel_subscriptions_insufficient_total{namespace="chat:*"} 10`,
 		`handfast_channel_members_total{change="join",namespace="chat:*"} 11`, `handfast_channel_members_total{change="leave",namespace="chat:*"} 12`,
 		"handfast_channel_clients 13", "handfast_channels 14", "handfast_channel_subscriptions 15", "handfast_engine_ready 1",
+		`handfast_webhook_events_total{app="shop",outcome="sent",webhook="0"} 16`, `handfast_webhook_events_total{app="shop",outcome="failed",webhook="0"} 17`,
+		`handfast_webhook_events_total{app="shop",outcome="dropped",webhook="0"} 18`, `handfast_webhook_queue_events{app="shop",webhook="0"} 19`,
 		"handfast_engine_lag_seconds 0.25", `handfast_channel_slow_total{namespace="*"} 0`, `handfast_target_panics_total{endpoint="chat"} 0`} {
 		if !strings.Contains(shown, "\n"+want+"\n") {
 			t.Errorf("no %s", want)

@@ -46,7 +46,7 @@ type Options struct {
 	// minutes.
 	RetryFor time.Duration
 
-	// Transport sends the requests. If nil, one is used that verifies certificates and uses no proxy.
+	// Transport sends the requests. If nil, one is used that verifies certificates, with the proxy that the environment names.
 	Transport http.RoundTripper
 
 	// Failed is called for each failed attempt. Its error has neither the URL nor what was sent. May be nil.
@@ -98,7 +98,7 @@ func New(o Options) (*Sender, error) {
 	o.Queue, o.Batch = orElse(o.Queue, 10_000), orElse(o.Batch, 100)
 	if o.Transport == nil {
 		o.Transport = &http.Transport{
-			MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: o.Timeout, MaxResponseHeaderBytes: maxAnswer,
+			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: o.Timeout, MaxResponseHeaderBytes: maxAnswer,
 			ForceAttemptHTTP2: true,
 		}
 	}

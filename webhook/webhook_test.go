@@ -253,3 +253,44 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// The format of Pusher has its events only; a receiver of those verifies the signature of the body.
+func TestPusher(t *testing.T) {
+	said := &hub.Publication{Event: "client-move", Data: []byte(`{"x":1}`)}
+	events := []hub.Event{
+		{Kind: hub.EventConnected, Client: "1.2"},
+		{Kind: hub.EventOccupied, Channel: "presence-a"},
+		{Kind: hub.EventMemberAdded, Channel: "presence-a", User: "ann", Client: "1.2"},
+		{Kind: hub.EventMemberAdded, Channel: "a", User: "ann"},
+		{Kind: hub.EventPublished, Channel: "presence-a", User: "ann", Client: "1.2", Publication: said},
+		{Kind: hub.EventPublished, Channel: "private-a", User: "ann", Client: "1.2", Publication: said},
+		{Kind: hub.EventPublished, Channel: "private-a", Publication: said}, // by the application
+		{Kind: hub.EventPublished, Channel: "a", Client: "1.2", Publication: &hub.Publication{Data: []byte("1")}},
+		{Kind: hub.EventMemberRemoved, Channel: "presence-a", User: "ann"},
+		{Kind: hub.EventMemberRemoved, Channel: "a", User: "ann"},
+		{Kind: hub.EventVacated, Channel: "presence-a"},
+	}
+	f := Pusher{Key: "key", Secret: []byte("secret")}
+	text, header, err := f.Encode(time.UnixMilli(1500), events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"time_ms":1500,"events":[{"name":"channel_occupied","channel":"presence-a"},` +
+		`{"name":"member_added","channel":"presence-a","user_id":"ann"},` +
+		`{"name":"client_event","channel":"presence-a","user_id":"ann","event":"client-move","data":"{\"x\":1}","socket_id":"1.2"},` +
+		`{"name":"client_event","channel":"private-a","event":"client-move","data":"{\"x\":1}","socket_id":"1.2"},` +
+		`{"name":"member_removed","channel":"presence-a","user_id":"ann"},{"name":"channel_vacated","channel":"presence-a"}]}`
+	if string(text) != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
+	if header.Get(HeaderPusherKey) != "key" || header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v", header)
+	}
+	// printf %s BODY | openssl dgst -sha256 -hmac secret
+	if got := header.Get(HeaderPusherSignature); got != "6bde6fd209f48a3dd3938284365a3f71e8aaaad1fa2b499a20df16c674ba9a03" {
+		t.Errorf("signature %s", got)
+	}
+	if text, _, err := f.Encode(time.Now(), events[:1]); text != nil || err != nil {
+		t.Errorf("no event of Pusher: %s, %v", text, err)
+	}
+}

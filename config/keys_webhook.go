@@ -1,0 +1,61 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// The formats of webhooks.
+const (
+	WebhookHandfast = "handfast"
+	WebhookPusher   = "pusher"
+)
+
+// Webhook is an HTTP service that the events of an application's channels are posted to.
+type Webhook struct {
+	// The application, one of apps. Empty: the first one.
+	App string `yaml:"app" example:"shop"`
+
+	// Where the events are posted to.
+	URL string `yaml:"url" required:"true" example:"https://shop.example.com/events"`
+
+	// The certificate authority of an https url, when it is not a public one: a PEM file.
+	CA Path `yaml:"ca"`
+
+	// What the requests are signed with. Empty: the secret of the application.
+	Secret Secret `yaml:"secret"`
+
+	// The events that are sent. Empty: all that the format has.
+	Events []string `yaml:"events" enum:"connected|disconnected|subscribed|unsubscribed|published|member_added|member_removed|occupied|vacated"`
+
+	// What the requests look like. handfast: all events, in JSON; pusher: as the webhooks of Pusher Channels, which have
+	// published (client events only), member_added, member_removed, occupied and vacated.
+	Format string `yaml:"format" enum:"handfast|pusher" default:"handfast"`
+
+	// How long one request may take. One that fails is repeated for five minutes.
+	Timeout Duration `yaml:"timeout" default:"10s" min:"100ms" max:"1m"`
+}
+
+// PusherEvents returns the events that the format pusher has.
+func PusherEvents() []string {
+	return []string{"published", "member_added", "member_removed", "occupied", "vacated"}
+}
+
+func (k *checker) webhook(w *Webhook, path string) {
+	if w.URL != "" {
+		if u := k.url(w.URL, path+".url", "http", "https"); u != nil && u.User != nil {
+			k.Wrong(path+".url", "it has a user or a password in it", "a URL without them: requests are signed")
+		}
+	}
+	k.appNamed(w.App, path+".app")
+	if w.Format != WebhookPusher {
+		return
+	}
+	for i, e := range w.Events {
+		if !slices.Contains(PusherEvents(), e) {
+			k.Wrong(fmt.Sprintf("%s.events[%d]", path, i), "the format pusher does not have "+tree.Quote(e), tree.OneOf(PusherEvents()))
+		}
+	}
+}
