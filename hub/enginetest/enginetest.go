@@ -52,6 +52,9 @@ type Options struct {
 
 	// Flow is how many messages each publisher publishes in the tests that never pause. 0 means 2,000.
 	Flow int
+
+	// FaultsOnly leaves out everything but the flows with a fault of the cluster, for an engine that has passed the rest.
+	FaultsOnly bool
 }
 
 // namespaces are those of the suite's hubs.
@@ -77,6 +80,17 @@ func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	if o.Flow == 0 {
 		o.Flow = 2000
 	}
+	if !o.FaultsOnly {
+		plain(t, o, open)
+	}
+	names := newSuite(t, o, open).Faults
+	for name := range names {
+		t.Run("flow with "+name, func(t *testing.T) { flow(newSuite(t, o, open), name) })
+	}
+}
+
+// plain runs the tests without a fault.
+func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	timed := func(name string, f func(*suite)) {
 		t.Run(name, func(t *testing.T) {
 			run := func(t *testing.T) { f(newSuite(t, o, open)) }
@@ -112,10 +126,6 @@ func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	timed("probe", probe)
 	t.Run("flow", func(t *testing.T) { flow(newSuite(t, o, open), "") })
 	t.Run("flow of presence", func(t *testing.T) { presenceFlow(newSuite(t, o, open)) })
-	names := newSuite(t, o, open).Faults
-	for name := range names {
-		t.Run("flow with "+name, func(t *testing.T) { flow(newSuite(t, o, open), name) })
-	}
 }
 
 func newSuite(t *testing.T, o Options, open func(t testing.TB) Cluster) *suite {

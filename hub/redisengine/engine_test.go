@@ -79,19 +79,16 @@ func (s *redisServer) pause(testing.TB) func() {
 const withFile = "appendonly yes\nappendfsync always\n"
 
 func TestEngine(t *testing.T) {
-	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
+	enginetest.Run(t, enginetest.Options{Flow: 300}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, withFile)
 		c.Faults = map[string]func(testing.TB) func(){"cut connections": s.cut, "a paused server": s.pause, "a restart": s.restart}
 		return c
 	})
 }
 
-// A server that comes back empty is another epoch. Of the suite, only the flow differs.
+// A server that comes back empty is another epoch.
 func TestEngineThatForgets(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it runs the whole suite again")
-	}
-	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
+	enginetest.Run(t, enginetest.Options{Flow: 300, FaultsOnly: true}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, "")
 		c.Forgets = true
 		c.Faults = map[string]func(testing.TB) func(){"a restart without data": s.restart}

@@ -93,13 +93,13 @@ func (s *redisServer) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port)
 
 func (s *redisServer) url() string { return "redis://:" + testPassword + "@" + s.addr() + "/0" }
 
-// line is the network between one node and the server. It can be cut for good.
+// line is the network between one node and the server. It can be cut, also for good.
 type line struct {
 	l     net.Listener
 	to    string
 	mu    sync.Mutex
 	conns []net.Conn
-	over  bool
+	down  bool
 	wg    sync.WaitGroup
 }
 
@@ -126,25 +126,30 @@ func (n *line) accept() {
 			continue
 		}
 		n.mu.Lock()
-		over := n.over
 		n.conns = append(n.conns, in, out)
+		if n.down {
+			in.Close()
+		}
 		n.mu.Unlock()
 		n.wg.Go(func() { io.Copy(in, out); in.Close(); out.Close() })
 		n.wg.Go(func() { io.Copy(out, in); in.Close(); out.Close() })
-		if over {
-			n.cut()
-		}
 	}
+}
+
+// set cuts the line, until it is set again.
+func (n *line) set(up bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = !up
+	for _, c := range n.conns {
+		c.Close()
+	}
+	n.conns = nil
 }
 
 func (n *line) cut() {
 	n.l.Close()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.over = true
-	for _, c := range n.conns {
-		c.Close()
-	}
+	n.set(false)
 }
 
 func (n *line) url() string {

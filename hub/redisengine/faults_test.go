@@ -1,0 +1,191 @@
+//go:build e2e
+
+package redisengine
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// node is a hub on an engine that reports what is wrong.
+func node(t testing.TB, o Options) (*hub.Hub, chan error) {
+	t.Helper()
+	told := make(chan error, 100)
+	o.OnError = func(err error) { told <- err }
+	e, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100, HistoryAge: time.Hour}}, ProbeEvery: 200 * time.Millisecond})
+	t.Cleanup(func() { h.Close() })
+	return h, told
+}
+
+func publish(t testing.TB, h *hub.Hub, text string) {
+	t.Helper()
+	if _, err := h.Publish(bounded.Context(t), "app", "room", &hub.Publication{Data: []byte(text)}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A server that is silent for longer than it takes to notice makes the nodes unready, and nothing is lost.
+func TestSilentServer(t *testing.T) {
+	s := startRedis(t, "")
+	a, toldA := node(t, Options{URL: s.url()})
+	b, toldB := node(t, Options{URL: s.url()})
+	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
+	c.Subscribe(t, "room", hub.SubscribeOptions{})
+	publish(t, b, "one")
+	c.Want(t, "one")
+	resume := s.pause(t)
+	defer resume()
+	for _, told := range []chan error{toldA, toldB} {
+		if err := bounded.Receive(t, told); !strings.Contains(err.Error(), "there is no connection") {
+			t.Error(err)
+		}
+	}
+	bounded.Until(t, func() bool { return a.Ready() != nil && b.Ready() != nil })
+	resume()
+	bounded.Until(t, func() bool { return a.Ready() == nil && b.Ready() == nil })
+	publish(t, b, "two")
+	c.Want(t, "one", "two")
+}
+
+// A node that has missed a command carries it out when it is back.
+func TestMissedCommand(t *testing.T) {
+	s := startRedis(t, "")
+	l := newLine(t, s.addr())
+	a, told := node(t, Options{URL: l.url()})
+	b, _ := node(t, Options{URL: s.url()})
+	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
+	c.Subscribe(t, "room", hub.SubscribeOptions{})
+	l.set(false)
+	bounded.Receive(t, told)
+	if err := b.Do(bounded.Context(t), hub.Command{Kind: hub.CommandDisconnect, App: "app", User: "ann", Reason: hub.EndExpired}); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := c.Calls(); code != 0 {
+		t.Fatalf("closed with %d while the node had no connection", code)
+	}
+	l.set(true)
+	bounded.Until(t, func() bool { _, code := c.Calls(); return code != 0 })
+}
+
+func TestTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // which has a certificate for 127.0.0.1
+	defer web.Close()
+	dir := t.TempDir()
+	pair := web.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	l.Close()
+	startRedis(t, fmt.Sprintf("tls-port %d\ntls-cert-file %s/cert\ntls-key-file %[2]s/key\ntls-auth-clients no\n", addr.Port, dir))
+	url := "rediss://:" + testPassword + "@" + addr.String()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	a, _ := node(t, Options{URL: url, TLS: &tls.Config{RootCAs: roots}})
+	bounded.Until(t, func() bool { return a.Ready() == nil })
+	b, told := node(t, Options{URL: url}) // the system does not trust it
+	if err := bounded.Receive(t, told); !strings.Contains(err.Error(), "certificate") || b.Ready() == nil {
+		t.Errorf("a server with an unknown certificate: %v", err)
+	}
+}
+
+// Servers that cannot be used are refused, and that is reported once.
+func TestRefusedServers(t *testing.T) {
+	for info, want := range map[string]string{
+		"redis_version:6.2.14\r\nredis_mode:standalone\r\n": `version "6.2.14"; 7.0 or newer`,
+		"redis_version:7.4.1\r\nredis_mode:cluster\r\n":     "part of a cluster",
+		"": `version ""`,
+	} {
+		addr := pretend(t, info)
+		told := make(chan error, 100)
+		e := newEngine(t, "redis://:"+testPassword+"@"+addr, func(err error) { told <- err })
+		for range 2 {
+			err := e.Run(bounded.Context(t), nil)
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), testPassword) {
+				t.Errorf("%q: %v", info, err)
+			}
+		}
+		if err := bounded.Receive(t, told); !strings.Contains(err.Error(), want) || len(told) > 0 {
+			t.Errorf("%q: reported %v, and %d more", info, err, len(told))
+		}
+	}
+}
+
+// pretend is a server that says of itself what the test wants, in the protocol of Redis.
+func pretend(t testing.TB, info string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { defer c.Close(); answer(c, info) })
+		}
+	})
+	return l.Addr().String()
+}
+
+// answer answers each command: an array of bulk strings, of which each has two lines.
+func answer(c net.Conn, info string) {
+	lines := bufio.NewScanner(c)
+	for lines.Scan() {
+		n, err := strconv.Atoi(strings.TrimPrefix(lines.Text(), "*"))
+		if err != nil {
+			return
+		}
+		var words []string
+		for range n {
+			lines.Scan()
+			lines.Scan()
+			words = append(words, lines.Text())
+		}
+		reply := "+OK\r\n"
+		switch words[0] {
+		case "HELLO":
+			reply = "%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n"
+		case "INFO":
+			reply = fmt.Sprintf("$%d\r\n%s\r\n", len(info), info)
+		case "PING":
+			reply = "+PONG\r\n"
+		}
+		if _, err := c.Write([]byte(reply)); err != nil {
+			return
+		}
+	}
+}
