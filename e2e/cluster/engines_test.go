@@ -5,6 +5,8 @@ package cluster
 import (
 	"net"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,9 @@ type backend struct {
 
 	// restart kills what all nodes share, and starts it again after a pause. nil means that it is in the nodes.
 	restart func(t *testing.T, pause time.Duration)
+
+	// election is how long nothing can be written when the lost node has led what the others are part of.
+	election time.Duration
 }
 
 // engines are the engines that connect nodes.
@@ -29,14 +34,21 @@ var engines = []struct {
 	{"nats", "--cluster-listen", startNATS},
 }
 
-// startNATS has each node be a server of a cluster of NATS.
+// startNATS has each node be a server of a cluster of NATS, with a secret and a certificate that they share.
 func startNATS(t *testing.T, l *network) *backend {
-	var all []string
+	u := house.NewUser(t)
+	var all, names []string
 	for i := range 3 {
 		all = append(all, net.JoinHostPort(l.peer(i), house.FreePort(t)))
+		names = append(names, "IP:"+l.peer(i))
 	}
-	return &backend{args: func(node int) []string {
-		args := []string{"--engine", "nats", "--cluster-listen", all[node]}
+	secret := u.Write("secret", "shared by the nodes of a drill")
+	u.Must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout node.key -out node.pem -days 2 \
+		-subj /CN=drill -addext "subjectAltName=$NAMES" -addext extendedKeyUsage=serverAuth,clientAuth`, "NAMES="+strings.Join(names, ","))
+	pem := filepath.Join(u.Home, "node.pem")
+	return &backend{election: 25 * time.Second, args: func(node int) []string {
+		args := []string{"--engine", "nats", "--cluster-listen", all[node], "--cluster-secret-file", secret,
+			"--cluster-cert", pem, "--cluster-key", filepath.Join(u.Home, "node.key"), "--cluster-ca", pem}
 		for i, a := range all {
 			if i != node {
 				args = append(args, "--join", a)

@@ -23,7 +23,7 @@ type form struct {
 	channels    int           // each has two publishers
 	pace        time.Duration // between what one publisher publishes
 	away        time.Duration // how long a node is stopped, and a network is cut
-	presence    time.Duration // within which members of a lost node are gone
+	presence    time.Duration // within which members of a lost node are gone, on top of an election
 }
 
 // size returns the form that was asked for. In the short one other tests run beside it, so that its bound on presence has time

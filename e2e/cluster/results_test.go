@@ -62,9 +62,12 @@ servers on the same machine, %s.
 			r.sum.lost, r.sum.again, r.sum.gaps, seconds(r.sum.slowest), seconds(r.recovered), gone, r.twice, verdict)
 	}
 	b.WriteString(`
-Published is what was acknowledged to its publisher. Lost is what a subscriber did not get although no gap was reported to it. Caught
-up after: from the end of the fault until every subscriber had everything that was acknowledged. Members gone after: from the fault
-until no other node listed a member of the lost node; the bound is five seconds.
+Each publisher publishes once a second, and the next message when the one before is acknowledged. Published is what was acknowledged,
+delivered is what all subscribers together have received. Lost is what a subscriber did not get although no gap was reported to it.
+Caught up after: from the end of the fault until every publisher had a further acknowledgement and every subscriber everything that was
+acknowledged. Members gone after: from the fault until no other node listed a member of the lost node. The bound is five seconds; with nats, 25 more, since the lost node may have led
+the cluster: the others then elect another leader, and nothing is written until they have.
+Announced twice: leaves and joins that follow another one of the same member.
 `)
 	return os.WriteFile("../../docs/drill.md", []byte(b.String()), 0o644)
 }
