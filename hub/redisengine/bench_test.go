@@ -1,0 +1,46 @@
+//go:build e2e
+
+package redisengine
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// From a publication at one node to its delivery at another one.
+func BenchmarkPublishToDelivery(b *testing.B) {
+	s := startRedis(b, "")
+	far, _ := node(b, Options{URL: s.url()})
+	near, _ := node(b, Options{URL: s.url()})
+	c := enginetest.NewClient(b, far, nil, hub.Client{ID: "c", User: "ann"})
+	c.Subscribe(b, "room", hub.SubscribeOptions{})
+	for b.Loop() {
+		publish(b, near, "hello")
+		c.Until(b, func(es []enginetest.Event) bool { return len(es) > 0 })
+		c.Take()
+	}
+}
+
+// What the recovery of 99 messages reads. The hub reads once for the subscribers that come back together.
+func BenchmarkRecovery(b *testing.B) {
+	s := startRedis(b, "")
+	h, _ := node(b, Options{URL: s.url()})
+	for i := range 100 {
+		publish(b, h, strconv.Itoa(i))
+	}
+	page, err := h.History(bounded.Context(b), "app", "room", hub.HistoryQuery{Limit: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	since := &hub.Position{Epoch: page.Top.Epoch, Offset: 1}
+	for b.Loop() {
+		page, err := h.History(b.Context(), "app", "room", hub.HistoryQuery{Since: since, Limit: -1})
+		if err != nil || len(page.Publications) != 99 {
+			b.Fatalf("%d messages, %v", len(page.Publications), err)
+		}
+	}
+}
