@@ -3,6 +3,8 @@ module github.com/handfast/handfast
 go 1.26.0
 
 require (
+	github.com/centrifugal/fdelta v0.0.3
+	github.com/centrifugal/protocol v0.23.1
 	github.com/expr-lang/expr v1.17.8
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/goccy/go-yaml v1.19.2

@@ -49,7 +49,7 @@ func TestConfigCheck(t *testing.T) {
 	if got := runCommand(t, "config", "check", good); got.code != exitOK || got.stdout != "good: 1 listener, 2 endpoints, 1 method\n" {
 		t.Errorf("good: %+v", got)
 	}
-	const none = "good: 1 listener, 4 endpoints, 0 methods\nno file was given: these are the defaults and the environment; " +
+	const none = "good: 1 listener, 5 endpoints, 0 methods\nno file was given: these are the defaults and the environment; " +
 		"to check a file: handfast config check FILE\n"
 	if got := runCommand(t, "config", "check"); got.code != exitOK || got.stdout != none {
 		t.Errorf("without a file: %+v", got)

@@ -61,7 +61,7 @@ func TestDefaultEndpointWithoutFile(t *testing.T) {
 	} {
 		c, err := Load(Sources{Environ: []string{tt.environ}})
 		switch {
-		case tt.want == "" && (err != nil || len(c.Endpoints) != 4 || c.Endpoints[0].Name != "echo" || c.Endpoints[1].Name != "channels"):
+		case tt.want == "" && (err != nil || len(c.Endpoints) != 5 || c.Endpoints[0].Name != "echo" || c.Endpoints[1].Name != "channels"):
 			t.Errorf("%s: %+v, %v", tt.environ, c, err)
 		case tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")):
 			t.Errorf("%s: %v, want %s", tt.environ, err, tt.want)

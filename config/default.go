@@ -3,8 +3,8 @@ package config
 import "github.com/handfast/handfast/config/internal/tree"
 
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
-// localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels, streams at /streams/, and /app/{key} for
-// Pusher-compatible clients.
+// localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels, streams at /streams/, /app/{key} for
+// Pusher-compatible clients, and the protocol of Centrifugo at /connection/websocket.
 func Default() *Config {
 	c := openToAll()
 	c.derive()
@@ -49,6 +49,14 @@ func openToAll() *Config {
 	push.ClientEvents = true
 	p.Target = Target{Kind: "pusher", Settings: push}
 	p.Auth, p.Rules = []AuthRef{{Name: Anonymous}}, []Rule{{Do: "allow"}}
+	var cf Endpoint
+	tree.SetDefaults(&cf)
+	cf.Name, cf.Path = "centrifugo", "/connection/websocket"
+	open := &Centrifugo{}
+	tree.SetDefaults(open)
+	open.Anonymous = true
+	cf.Target = Target{Kind: "centrifugo", Settings: open}
+	cf.Auth, cf.Rules = ch.Auth, ch.Rules
 	var all Namespace
 	tree.SetDefaults(&all)
 	all.Presence = true
@@ -59,7 +67,7 @@ func openToAll() *Config {
 	plain := &Streams{}
 	tree.SetDefaults(plain)
 	st.Target = Target{Kind: "streams", Settings: plain}
-	c.Endpoints, c.Console = []Endpoint{e, ch, st, p}, true
+	c.Endpoints, c.Console = []Endpoint{e, ch, st, p, cf}, true
 	return c
 }
 

@@ -8,7 +8,7 @@ func TestDefault(t *testing.T) {
 		c.Listen[0].TLS.ClientAuth != ClientAuthOff || c.Listen[0].TLS.MinVersion != "1.2" {
 		t.Errorf("listen: %+v", c.Listen)
 	}
-	if len(c.Endpoints) != 4 || c.Endpoints[0].Path != "/echo" || c.Endpoints[1].Path != "/channels" || c.Endpoints[3].Path != PusherPath || c.Endpoints[0].Target.Kind != "echo" || c.Endpoints[0].Origins.Any ||
+	if len(c.Endpoints) != 5 || c.Endpoints[0].Path != "/echo" || c.Endpoints[1].Path != "/channels" || c.Endpoints[3].Path != PusherPath || c.Endpoints[0].Target.Kind != "echo" || c.Endpoints[0].Origins.Any ||
 		!c.Endpoints[0].Compression.Takeover || c.Endpoints[0].MaxMessage != 16<<20 || !c.Endpoints[0].Expiry.Close {
 		t.Errorf("endpoints: %+v", c.Endpoints)
 	}

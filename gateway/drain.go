@@ -52,6 +52,7 @@ func (s *Server) wait(d time.Duration) {
 
 // closePages ends requests for pages.
 func (s *Server) closePages() {
+	s.endPages()
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
 	_ = s.in.server.Shutdown(ctx) // what is left then is cut

@@ -127,16 +127,12 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
-	rules, name := e.rules, e.cfg.Name
 	who := new(atomic.Pointer[auth.Identity]) // until a renewal
 	who.Store(id)
 	req := &Request{
 		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
 		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client, who),
-		Allow: func(action, channel string) error {
-			_, err := rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: name, Channel: channel})
-			return err
-		},
+		Allow: e.allow(who), Become: e.become(who),
 	}
 	var err error
 	if !h.guard(func() { h.opened, err = e.target.Open(ctx, req) }) {

@@ -44,6 +44,15 @@ func (n *site) pageOf(r *http.Request) http.Handler {
 	return nil
 }
 
+// pageKey is the key of a pageAt in the context of a request for a page.
+type pageKey struct{}
+
+// pageAt is the endpoint of a page, and the context of the request without the bound on pages: for those that last.
+type pageAt struct {
+	e       *endpoint
+	lasting context.Context //nolint:containedctx // it is a request's
+}
+
 // page puts the endpoint's limits and its check of origins before the pages of its target, and what came of a request into
 // the audit log.
 func (e *endpoint) page(n *site, next http.Handler) http.Handler {
@@ -51,7 +60,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 		if !e.passes(n, w, r) {
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), pageKey{}, &pageAt{e, r.Context()}), pageTimeout)
 		defer cancel()
 		e.audited(w, r.WithContext(ctx), next)
 	})

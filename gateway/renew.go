@@ -12,6 +12,27 @@ import (
 	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
+// allow returns the Request.Allow of a client, which is who.
+func (e *endpoint) allow(who *atomic.Pointer[auth.Identity]) func(action, channel string) error {
+	rules, name := e.rules, e.cfg.Name
+	return func(action, channel string) error {
+		_, err := rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: name, Channel: channel})
+		return err
+	}
+}
+
+// become returns the Request.Become of a client, which is who.
+func (e *endpoint) become(who *atomic.Pointer[auth.Identity]) func(*auth.Identity) error {
+	rules, name := e.rules, e.cfg.Name
+	return func(id *auth.Identity) error {
+		if _, err := rules.Authorize(id, auth.Action{Do: "connect", Endpoint: name}); err != nil {
+			return err
+		}
+		who.Store(id)
+		return nil
+	}
+}
+
 // renewal returns the Request.Renew of a client, which is who. It keeps nothing of the client's request.
 func (e *endpoint) renewal(
 	entry *registry.Entry, client netip.Addr, who *atomic.Pointer[auth.Identity],

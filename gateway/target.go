@@ -67,6 +67,10 @@ type Request struct {
 	// token.
 	Renew func(ctx context.Context, token string) (*auth.Identity, error)
 
+	// Become says who an anonymous client is, when it has authenticated to the target itself: from then on Allow goes by that
+	// identity. The error is that of the rules, which may deny it to connect.
+	Become func(id *auth.Identity) error
+
 	// Received and Sent count one message of so many bytes, in the metrics and for the operator. They are for Serve and
 	// Tunnel: what goes through a Sender and a Receiver is counted anyway. They may be called for as long as the client is
 	// connected.

@@ -17,10 +17,11 @@ type newTarget func(cfg *config.Config, i int) (Target, error)
 // targets returns the targets that there are, by their key in the configuration.
 func (s *Server) targets() map[string]newTarget {
 	return map[string]newTarget{
-		"echo":     func(*config.Config, int) (Target, error) { return echo{}, nil },
-		"channels": s.newChannels,
-		"streams":  s.newStreams,
-		"pusher":   s.newPusher,
+		"echo":       func(*config.Config, int) (Target, error) { return echo{}, nil },
+		"channels":   s.newChannels,
+		"streams":    s.newStreams,
+		"pusher":     s.newPusher,
+		"centrifugo": s.newCentrifugo,
 	}
 }
 

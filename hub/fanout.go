@@ -155,7 +155,9 @@ func (h *Hub) take(ch *channel, b *batch) {
 		h.report.members(ch, b)
 	}
 	if ch.delta && len(b.ps) > 0 {
-		ch.previous = b.ps[len(b.ps)-1]
+		if ch.previous = b.ps[len(b.ps)-1]; ch.previous.internal() {
+			ch.previous = nil // not all have got it
+		}
 	}
 	b.subs = append(b.subs, ch.subs...)
 }
@@ -266,7 +268,9 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 		}
 		for i, p := range b.ps {
 			ps[i], _ = c.codec.Publication(name, p, previous)
-			previous = p
+			if previous = p; p.internal() {
+				previous = NoBase
+			}
 		}
 	}
 	if kind&withChanges != 0 && !c.members {

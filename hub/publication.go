@@ -79,6 +79,9 @@ func SplitChannel(channel string) (app, name string) {
 // codecs of other protocols leave them out.
 const InternalPrefix = "pusher_internal:"
 
+// internal reports whether only the clients of one protocol get p.
+func (p *Publication) internal() bool { return strings.HasPrefix(p.Event, InternalPrefix) }
+
 // userPrefix begins the names of channels that belong to one user.
 const userPrefix = "#user:"
 

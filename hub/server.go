@@ -29,7 +29,8 @@ type Command struct {
 	// Channel is the channel to unsubscribe from, or what a message is about.
 	Channel string
 
-	// Data is what a message says. May be nil.
+	// Data is what a message says, or how to disconnect, to protocols that know it: their Client.Command is called before the
+	// connection is closed. May be nil.
 	Data []byte
 
 	// Reason is the reason that the clients get.
@@ -64,6 +65,9 @@ func (h *Hub) carryOut(c Command) {
 	for _, s := range h.fitting(&c) {
 		switch c.Kind {
 		case CommandDisconnect:
+			if f := s.client.Command; f != nil && c.Data != nil {
+				f(c)
+			}
 			s.end(c.Reason)
 		case CommandUnsubscribe:
 			s.endSubscriptions(&c)

@@ -1,0 +1,136 @@
+package centrifugo
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+const (
+	maxAPIBody  = 4 << 20 // bytes of a request
+	maxChannels = 1000    // that a broadcast may have, and commands of a batch
+)
+
+// API answers the application: POST …/{method} with a JSON object, and the secret in the header X-API-Key, or in Authorization
+// after the word apikey. It is registered with the path value method. An error of a method is in the answer, which has status
+// 200 nevertheless; a wrong key is answered with 401.
+func (s *Server) API(w http.ResponseWriter, r *http.Request) {
+	if !s.authorized(r) {
+		http.Error(w, "the API key is missing or wrong", http.StatusUnauthorized)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "the method is POST", http.StatusMethodNotAllowed)
+		return
+	}
+	name := r.PathValue("method")
+	if name != "batch" && methods[name] == nil {
+		http.Error(w, "there is no such method", http.StatusNotFound)
+		return
+	}
+	body, ok := readBody(w, r, maxAPIBody)
+	if !ok {
+		return
+	}
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	if name == "batch" {
+		s.batch(w, r, body)
+		return
+	}
+	a := s.call(r.Context(), name, body)
+	if a.Error == errNotJSON {
+		http.Error(w, "the body is not a JSON object of this method", http.StatusBadRequest)
+		return
+	}
+	writeJSON(w, a)
+}
+
+// authorized compares in constant time; hashes hide the length.
+func (s *Server) authorized(r *http.Request) bool {
+	key := r.Header.Get("X-API-Key")
+	if scheme, rest, ok := strings.Cut(r.Header.Get("Authorization"), " "); key == "" && ok && strings.EqualFold(scheme, "apikey") {
+		key = rest
+	}
+	got, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(s.Secret))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && s.Secret != ""
+}
+
+// answer is what a method answers.
+type answer struct {
+	Error  *failure `json:"error,omitempty"`
+	Result any      `json:"result,omitempty"`
+}
+
+// errNotJSON says that a body is not what a method takes.
+var errNotJSON = &failure{Code: errBadRequest.Code, Message: errBadRequest.Message}
+
+// method carries out a call of the API.
+type method func(ctx context.Context, s *Server, body []byte) (any, error)
+
+// of makes a method of a function with parameters of its own.
+func of[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method {
+	return func(ctx context.Context, s *Server, body []byte) (any, error) {
+		p := new(P)
+		if json.Unmarshal(body, p) != nil {
+			return nil, errNotJSON
+		}
+		return f(ctx, s, p)
+	}
+}
+
+// call carries out one call.
+func (s *Server) call(ctx context.Context, name string, body []byte) answer {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	result, err := methods[name](ctx, s, body)
+	if err != nil {
+		return answer{Error: failureOf(err)}
+	}
+	if result == nil {
+		result = struct{}{}
+	}
+	return answer{Result: result}
+}
+
+// batch carries out several calls, in order.
+func (s *Server) batch(w http.ResponseWriter, r *http.Request, body []byte) {
+	var p struct {
+		Commands []map[string]json.RawMessage `json:"commands"`
+	}
+	if json.Unmarshal(body, &p) != nil || len(p.Commands) > maxChannels {
+		http.Error(w, "the body is not a batch", http.StatusBadRequest)
+		return
+	}
+	replies := make([]any, len(p.Commands))
+	for i, c := range p.Commands {
+		for name, body := range c {
+			if methods[name] == nil {
+				replies[i] = answer{Error: errNoMethod}
+				continue
+			}
+			a := s.call(r.Context(), name, body)
+			if a.Error != nil {
+				replies[i] = a
+			} else {
+				replies[i] = map[string]any{name: a.Result}
+			}
+		}
+		if len(c) != 1 {
+			replies[i] = answer{Error: errBadRequest}
+		}
+	}
+	writeJSON(w, map[string]any{"replies": replies})
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.Encode(v) //nolint:errcheck // the client is gone
+}

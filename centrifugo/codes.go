@@ -1,0 +1,91 @@
+package centrifugo
+
+import (
+	"errors"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// failure is an error of the protocol: the reply to a command.
+type failure protocol.Error
+
+// Error implements error.
+func (f *failure) Error() string { return "centrifugo: " + f.Message }
+
+// The errors of the protocol.
+var (
+	errInternal      = &failure{Code: 100, Message: "internal server error", Temporary: true}
+	errDenied        = &failure{Code: 103, Message: "permission denied"}
+	errNoMethod      = &failure{Code: 104, Message: "method not found"}
+	errSubscribed    = &failure{Code: 105, Message: "already subscribed"}
+	errLimit         = &failure{Code: 106, Message: "limit exceeded"}
+	errBadRequest    = &failure{Code: 107, Message: "bad request"}
+	errNotAvailable  = &failure{Code: 108, Message: "not available"}
+	errTokenExpired  = &failure{Code: 109, Message: "token expired"}
+	errTooFast       = &failure{Code: 111, Message: "too many requests", Temporary: true}
+	errUnrecoverable = &failure{Code: 112, Message: "unrecoverable position"}
+)
+
+// The ends of connections: a client comes back after codes below 3500.
+var (
+	endShutdown     = &websocket.CloseError{Code: 3001, Reason: "shutdown"}
+	endExpired      = &websocket.CloseError{Code: 3005, Reason: "connection expired"}
+	endSlow         = &websocket.CloseError{Code: 3008, Reason: "slow"}
+	endInsufficient = &websocket.CloseError{Code: 3010, Reason: "insufficient state"}
+	endReconnect    = &websocket.CloseError{Code: 3011, Reason: "force reconnect"}
+	endNoPong       = &websocket.CloseError{Code: 3012, Reason: "no pong"}
+	endToken        = &websocket.CloseError{Code: 3500, Reason: "invalid token"}
+	endBadRequest   = &websocket.CloseError{Code: 3501, Reason: "bad request"}
+	endStale        = &websocket.CloseError{Code: 3502, Reason: "stale"}
+	endForced       = &websocket.CloseError{Code: 3503, Reason: "force disconnect"}
+	endDenied       = &websocket.CloseError{Code: 3507, Reason: "permission denied"}
+	endTooManyErrs  = &websocket.CloseError{Code: 3509, Reason: "too many errors"}
+)
+
+// ends are the ends of connections that the hub knows.
+var ends = map[hub.EndReason]*websocket.CloseError{
+	hub.EndServer: endForced, hub.EndInsufficient: endInsufficient, hub.EndSlow: endSlow, hub.EndExpired: endExpired,
+	hub.EndDenied: endDenied, hub.EndReconnect: endReconnect, hub.EndShutdown: endShutdown,
+}
+
+// unsubscribed returns the push for the end of a subscription. A client subscribes again after codes from 2500 on.
+func unsubscribed(why hub.EndReason) *protocol.Unsubscribe {
+	switch why {
+	case hub.EndInsufficient, hub.EndSlow, hub.EndReconnect, hub.EndShutdown:
+		return &protocol.Unsubscribe{Code: 2500, Reason: "insufficient state"}
+	case hub.EndExpired:
+		return &protocol.Unsubscribe{Code: 2501, Reason: "subscription expired"}
+	}
+	return &protocol.Unsubscribe{Code: 2000, Reason: "server unsubscribe"}
+}
+
+// denied is what Allow has said no with.
+type denied struct{ error }
+
+func (d denied) Unwrap() error { return d.error }
+
+// failureOf returns the reply to a command that has failed.
+func failureOf(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	if _, ok := errors.AsType[denied](err); ok {
+		return errDenied
+	}
+	for _, known := range []struct {
+		err error
+		is  *failure
+	}{
+		{hub.ErrSubscribed, errSubscribed}, {hub.ErrTooMany, errLimit}, {hub.ErrTooFast, errTooFast}, {hub.ErrTooBig, errLimit},
+		{hub.ErrNoPresence, errNotAvailable}, {hub.ErrUnsupported, errNotAvailable}, {hub.ErrBadChannel, errBadRequest},
+		{hub.ErrNotYours, errDenied}, {websocket.ErrQueueFull, errTooFast},
+	} {
+		if errors.Is(err, known.err) {
+			return known.is
+		}
+	}
+	return errInternal
+}

@@ -1,0 +1,135 @@
+package centrifugo
+
+import (
+	"context"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// The phases of a subscription to a keyed collection: its state page by page, then what has changed meanwhile, then live. This
+// server goes live with the last page, and the client gets the changes with it.
+const (
+	phaseLive   = 0
+	phaseStream = 1
+	phaseState  = 2
+)
+
+const (
+	defaultPage, maxPage = 100, 1000
+	maxCollections       = 16 // that a connection reads page by page together
+)
+
+// collection carries out a command of a subscription to a keyed collection.
+func (s *session) collection(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
+	first, begun := s.collections[c.Channel]
+	switch {
+	case s.hub.Subscribed(c.Channel):
+		return nil, hub.ErrSubscribed
+	case c.Phase == phaseState && c.Cursor == "":
+		delete(s.collections, c.Channel) // it begins anew
+	case c.Phase == phaseState && !begun, c.Phase == phaseStream && !c.Recover && !begun:
+		return nil, errDenied
+	}
+	if s.hub.Namespace(c.Channel).History == 0 {
+		return s.unkept(ctx, c, r)
+	}
+	switch c.Phase {
+	case phaseState:
+		return s.page(ctx, c, r, first)
+	case phaseStream, phaseLive:
+		return s.follow(ctx, r, &hub.Position{Epoch: c.Epoch, Offset: c.Offset}, c.Recover)
+	}
+	return nil, errBadRequest
+}
+
+// page answers with a page of the state. The last one begins the subscription, behind the position of the first page.
+func (s *session) page(ctx context.Context, c *protocol.SubscribeRequest, r *request, first hub.Position) (*protocol.SubscribeResult, error) {
+	limit := int(c.Limit)
+	if limit <= 0 {
+		limit = defaultPage
+	}
+	ps, next, top, err := s.snapshot(ctx, r, c.Cursor, min(limit, maxPage))
+	if err != nil {
+		return nil, err
+	}
+	if c.Cursor == "" {
+		first = top
+	} else if top.Epoch != first.Epoch {
+		delete(s.collections, c.Channel)
+		return nil, errUnrecoverable
+	}
+	if next == "" {
+		res, err := s.follow(ctx, r, &first, false)
+		if err == nil {
+			res.State = s.format.publications(ps, false)
+		}
+		return res, err
+	}
+	if s.collections == nil {
+		s.collections = map[string]hub.Position{}
+	}
+	if s.collections[c.Channel] = first; len(s.collections) > maxCollections {
+		delete(s.collections, c.Channel)
+		return nil, errLimit
+	}
+	return &protocol.SubscribeResult{
+		Type: 1, Phase: phaseState, Cursor: next, Epoch: first.Epoch, Offset: first.Offset, State: s.format.publications(ps, false),
+	}, nil
+}
+
+// snapshot reads a page of the state.
+func (s *session) snapshot(ctx context.Context, r *request, cursor string, limit int) ([]*hub.Publication, string, hub.Position, error) {
+	if r.granted {
+		s.granted = r.channel
+		defer func() { s.granted = "" }()
+	}
+	return s.hub.Snapshot(ctx, r.channel, cursor, limit)
+}
+
+// follow begins the subscription behind a position. With recovers, the client has a state from an earlier one.
+func (s *session) follow(ctx context.Context, r *request, since *hub.Position, recovers bool) (*protocol.SubscribeResult, error) {
+	delete(s.collections, r.channel)
+	r.since = since
+	res, err := s.subscribe(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	res.Type, res.Phase = 1, phaseLive
+	if !recovers {
+		res.WasRecovering, res.Recovered = false, false
+	}
+	return res, nil
+}
+
+// unkept answers with the whole state of a collection without a history: what changes meanwhile cannot be read again, so it is
+// held and follows the reply.
+func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
+	if c.Phase != phaseState {
+		return nil, errUnrecoverable
+	}
+	r.since = nil
+	res, err := s.subscribe(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var all []*hub.Publication
+	size, cursor := 0, ""
+	for {
+		ps, next, _, err := s.snapshot(ctx, r, cursor, maxPage)
+		if size += sizeOf(ps); err == nil && size > maxAnswer {
+			err = errLimit
+		}
+		if err != nil {
+			s.hub.Unsubscribe(r.channel) //nolint:errcheck // it is subscribed
+			return nil, err
+		}
+		all = append(all, ps...)
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	res.Type, res.Phase, res.State = 1, phaseLive, s.format.publications(all, false)
+	return res, nil
+}

@@ -1,0 +1,115 @@
+package centrifugo
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// commandName is the channel of the hub's commands that are this protocol's.
+const commandName = "centrifugo"
+
+// order is what another node, or the API, has a connection do.
+type order struct {
+	Disconnect *protocol.Disconnect `json:"disconnect,omitempty"`
+	Subscribe  *subscribeOrder      `json:"subscribe,omitempty"`
+	Refresh    *refreshOrder        `json:"refresh,omitempty"`
+	Emulation  *emulationOrder      `json:"emulation,omitempty"`
+}
+
+type subscribeOrder struct {
+	Channel string          `json:"channel"`
+	Info    json.RawMessage `json:"info,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	Expires int64           `json:"expires,omitempty"` // Unix time; 0: never
+}
+
+type refreshOrder struct {
+	Expired bool  `json:"expired,omitempty"`
+	Expires int64 `json:"expires,omitempty"` // Unix time; 0: never
+}
+
+type emulationOrder struct {
+	Secret string `json:"secret"`
+	Data   []byte `json:"data"`
+}
+
+// send has the connections that it fits carry out an order, on all nodes.
+func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client string, o *order) error {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return s.Hub.Do(ctx, hub.Command{Kind: kind, App: s.App, User: user, Client: client, Channel: commandName, Data: data})
+}
+
+// commanded carries out an order.
+func (s *session) commanded(c hub.Command) {
+	var o order
+	if c.Channel != commandName || json.Unmarshal(c.Data, &o) != nil {
+		return
+	}
+	switch {
+	case o.Disconnect != nil:
+		code := websocket.Code(o.Disconnect.Code) //nolint:gosec // the API has checked it
+		if s.out.Shut(code, o.Disconnect.Reason) != nil {
+			s.shut(endForced)
+		}
+	case o.Subscribe != nil:
+		s.subscribeOrder(o.Subscribe)
+	case o.Refresh != nil:
+		s.refreshOrder(o.Refresh)
+	case o.Emulation != nil:
+		if s.secret != "" && subtle.ConstantTimeCompare([]byte(s.secret), []byte(o.Emulation.Secret)) == 1 {
+			s.emulated(o.Emulation.Data)
+		}
+	}
+}
+
+// subscribeOrder subscribes the client to a channel for the application.
+func (s *session) subscribeOrder(o *subscribeOrder) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.out.hold()
+	defer s.out.release()
+	res, err := s.subscribe(ctx, &request{channel: o.Channel, own: ServerOwned{Info: o.Info, Data: o.Data}, granted: true})
+	if err != nil {
+		return // it is subscribed, or cannot be
+	}
+	if o.Expires != 0 {
+		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // the client has nothing to renew it with
+	}
+	s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: o.Channel, Subscribe: &protocol.Subscribe{
+		Recoverable: res.Recoverable, Positioned: res.Positioned, Epoch: res.Epoch, Offset: res.Offset, Data: res.Data,
+	}}})
+}
+
+// refreshOrder sets when the connection expires.
+func (s *session) refreshOrder(o *refreshOrder) {
+	if o.Expired {
+		s.shut(endExpired)
+		return
+	}
+	push := new(protocol.Refresh)
+	expires := zeroTime
+	if o.Expires != 0 {
+		expires = time.Unix(o.Expires, 0)
+		push.Expires, push.Ttl = true, secondsUntil(expires)
+	}
+	s.clock.expire(expires)
+	s.out.reply(&protocol.Reply{Push: &protocol.Push{Refresh: push}})
+}
+
+// validReason reports whether a close frame can have the reason.
+func validReason(reason string) bool {
+	return len(reason) <= 123 && strings.ToValidUTF8(reason, "") == reason
+}

@@ -1,0 +1,173 @@
+package centrifugo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// connect finds out who the client is, and subscribes it to what the application wants. What the subscriptions bring follows the
+// reply.
+func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*protocol.ConnectResult, error) {
+	t, expires, err := s.authenticate(c.Token)
+	if err != nil {
+		return nil, err
+	}
+	user, info := s.client.User, s.client.Info
+	if t != nil {
+		user = t.User
+		if t.Info != nil {
+			info = t.Info
+		}
+	}
+	joined, err := s.server.Hub.Join(hub.Client{
+		App: s.server.App, ID: s.id, User: user, Data: info, Out: &s.out, Codec: s.format, Allow: s.allow, Command: s.commanded,
+	})
+	if err != nil {
+		return nil, endShutdown
+	}
+	s.hub, s.token = joined, t
+	r := &protocol.ConnectResult{
+		Client: s.id, Version: s.server.Version, Ping: uint32(pingEvery / time.Second), Pong: true, Session: s.secret,
+	}
+	if s.secret != "" {
+		r.Node = s.id
+	}
+	if !expires.IsZero() {
+		r.Expires, r.Ttl = true, secondsUntil(expires)
+		if t != nil {
+			s.clock.expire(expires)
+		}
+	}
+	s.out.hold()
+	if t != nil {
+		r.Subs = map[string]*protocol.SubscribeResult{}
+		for _, channel := range t.channels() {
+			sub, err := s.subscribe(ctx, &request{
+				channel: channel, own: t.Subs[channel], since: since(c.Subs[channel]), granted: true,
+			})
+			if err != nil {
+				return nil, errLater(err)
+			}
+			r.Subs[channel] = sub
+		}
+	}
+	s.clock.connected()
+	return r, nil
+}
+
+// errLater is how a connection ends whose subscriptions cannot be made: the client comes back, or not.
+func errLater(err error) error {
+	if failureOf(err) == errInternal {
+		return endShutdown
+	}
+	return endBadRequest
+}
+
+// channels returns what the connection is to be subscribed to.
+func (t *Token) channels() []string {
+	all := slices.Clone(t.Channels)
+	for channel := range t.Subs {
+		all = append(all, channel)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// authenticate returns the token that says who the client is, nil if its handshake does, and when that expires.
+func (s *session) authenticate(text string) (*Token, time.Time, error) {
+	if text == "" {
+		if s.client.User == "" && !s.client.Anonymous {
+			return nil, time.Time{}, endToken
+		}
+		return nil, s.client.Expires, nil
+	}
+	t, err := s.server.verify(text)
+	switch {
+	case errors.Is(err, errExpiredToken):
+		return nil, time.Time{}, errTokenExpired
+	case err != nil, s.client.User != "" && t.User != s.client.User:
+		return nil, time.Time{}, endToken
+	}
+	if s.client.Identified != nil && s.client.Identified(t) != nil {
+		return nil, time.Time{}, endDenied
+	}
+	return t, t.Expires, nil
+}
+
+// refresh renews what the client has connected with.
+func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*protocol.RefreshResult, error) {
+	if c.Token == "" {
+		return nil, endBadRequest
+	}
+	expires := time.Time{}
+	if s.token == nil {
+		if s.client.Refresh == nil {
+			return nil, errNotAvailable
+		}
+		var err error
+		if expires, err = s.client.Refresh(ctx, c.Token); err != nil {
+			return nil, endToken
+		}
+	} else {
+		t, err := s.server.verify(c.Token)
+		switch {
+		case errors.Is(err, errExpiredToken):
+			return nil, endExpired
+		case err != nil, t.User != s.token.User:
+			return nil, endToken
+		}
+		if s.client.Identified != nil && s.client.Identified(t) != nil {
+			return nil, endDenied
+		}
+		s.token, expires = t, t.Expires
+		if t.Info != nil {
+			s.hub.SetUser(t.User, t.Info)
+		}
+		s.clock.expire(expires)
+	}
+	r := &protocol.RefreshResult{Client: s.id, Version: s.server.Version}
+	if !expires.IsZero() {
+		r.Expires, r.Ttl = true, secondsUntil(expires)
+	}
+	return r, nil
+}
+
+// subscriptionToken returns what a subscription token says, if it is one of this client for that channel.
+func (s *session) subscriptionToken(text, channel string) (*Token, error) {
+	t, err := s.server.verify(text)
+	switch {
+	case errors.Is(err, errExpiredToken):
+		return nil, errTokenExpired
+	case err != nil, t.Channel != channel, t.User != s.user(), t.Client != "" && t.Client != s.id:
+		return nil, errDenied
+	}
+	return t, nil
+}
+
+// subRefresh renews the token of a subscription.
+func (s *session) subRefresh(c *protocol.SubRefreshRequest) (*protocol.SubRefreshResult, error) {
+	switch {
+	case c.Channel == "":
+		return nil, endBadRequest
+	case c.Type != 0:
+		return nil, errNotAvailable
+	case !s.hub.Subscribed(c.Channel):
+		return nil, errDenied
+	}
+	t, err := s.subscriptionToken(c.Token, c.Channel)
+	if err != nil {
+		return nil, err
+	}
+	s.clock.expireSub(c.Channel, t.Expires)
+	r := new(protocol.SubRefreshResult)
+	if !t.Expires.IsZero() {
+		r.Expires, r.Ttl = true, secondsUntil(t.Expires)
+	}
+	return r, nil
+}

@@ -1,0 +1,125 @@
+package centrifugo
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Subprotocols are those of the WebSocket endpoint. Without one, a connection speaks JSON.
+var Subprotocols = []string{subprotocolProtobuf, "centrifuge-json"}
+
+const subprotocolProtobuf = "centrifuge-protobuf"
+
+// Server speaks the protocol with the clients of an application. Its exported fields are set before the first client and not
+// changed afterwards. It may be used from any goroutine.
+type Server struct {
+	// Hub has the channels. It is required.
+	Hub *hub.Hub
+
+	// App is the ID of the application.
+	App string
+
+	// Secret is the application's: tokens are signed with it, and it is the key of the API. "" means that no token is valid, and
+	// that there is no API.
+	Secret string
+
+	// Name and Version are what clients and the API get as those of this node. May be "".
+	Name, Version string
+
+	// CommandsPerSecond is how many commands a connection may send on average; further ones get error 111. 0 means 5000; a
+	// negative value means no limit.
+	CommandsPerSecond int
+
+	// RPC carries out what a client calls. A *RPCError picks the error that the client gets. nil means that there is nothing to
+	// call: clients get error 108.
+	RPC func(ctx context.Context, c Caller, method string, data []byte) ([]byte, error)
+
+	// Message is called for what a client sends without waiting for an answer. nil discards it.
+	Message func(ctx context.Context, c Caller, data []byte)
+
+	mu      sync.Mutex
+	streams map[string]*session // connections over HTTP, by their secret
+}
+
+// Client is who a connection belongs to, as far as its handshake says.
+type Client struct {
+	// User is the authenticated user. "" means that a token has to say who it is, unless Anonymous.
+	User string
+
+	// Anonymous admits a client without a token as the user "".
+	Anonymous bool
+
+	// Info is JSON that others see with what the client publishes and as the member's data. May be nil.
+	Info []byte
+
+	// Allow is asked before each action on a channel that no token allows: "subscribe", "publish", "presence", "history". An
+	// error denies it. nil allows everything.
+	Allow func(action, channel string) error
+
+	// Identified is called when a token has said who the client is, before anything is allowed to it, and again when that token
+	// is renewed. An error closes the connection. May be nil.
+	Identified func(t *Token) error
+
+	// Expires is when the credential of the handshake expires; zero means never. The code that sets it closes the connection
+	// then.
+	Expires time.Time
+
+	// Refresh renews the credential of the handshake with a new token, and returns when that one expires. nil means that there is
+	// nothing to renew.
+	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
+}
+
+// Caller is the connection that calls the application.
+type Caller struct {
+	// App, User and Client are the application, the user, and the ID of the connection.
+	App, User, Client string
+}
+
+// RPCError is an error that a caller gets as it is. Codes of applications are 400 to 1999.
+type RPCError struct {
+	// Code and Message are the error.
+	Code    uint32
+	Message string
+
+	// Temporary says that the same call may succeed later.
+	Temporary bool
+}
+
+// Error implements error.
+func (e *RPCError) Error() string { return e.Message }
+
+// ConnOptions returns the options that the connections of clients need: the hub relies on how their queue works.
+func ConnOptions() websocket.ConnOptions {
+	return websocket.ConnOptions{QueueFull: websocket.QueueDropNewest}
+}
+
+// Open returns the Open of a websocket.Endpoint, or of an Admission, for one client.
+func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
+	return func(out websocket.Sender) websocket.Receiver {
+		f := asJSON
+		if out.Subprotocol() == subprotocolProtobuf {
+			f = asProtobuf
+		}
+		return s.newSession(c, out, f)
+	}
+}
+
+// newSession makes a session that waits for its connect command.
+func (s *Server) newSession(c Client, out websocket.Sender, f format) *session {
+	n := &session{server: s, client: c, format: f, id: rand.Text()}
+	n.out.Sender, n.out.format = out, f
+	n.clock.start(n)
+	return n
+}
+
+func (s *Server) commands() float64 {
+	if s.CommandsPerSecond == 0 {
+		return 5000
+	}
+	return float64(s.CommandsPerSecond)
+}

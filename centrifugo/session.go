@@ -1,0 +1,229 @@
+package centrifugo
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/centrifugal/protocol"
+	"github.com/centrifugal/protocol/cfjson"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	// commandTime bounds how long a command may wait for what is behind the hub, or for the application.
+	commandTime = 10 * time.Second
+
+	// faultsPerSecond and maxFaults are the failed commands that a client may have, on average and together, before it is closed.
+	faultsPerSecond, maxFaults = 20, 200
+)
+
+// session is one connection: the Receiver of what its client sends.
+type session struct {
+	server *Server
+	client Client
+	format format
+	id     string // names the connection
+	secret string // of a connection over HTTP: who knows it speaks for the client
+	out    outbox
+	clock  clock
+
+	turn        sync.Mutex // held while a command is carried out; guards what follows
+	hub         *hub.Session
+	token       *Token // that has said who the client is
+	granted     string // the channel that a token allows to subscribe to, in this moment
+	collections map[string]hub.Position
+	pace        limit.Bucket // of commands
+	faults      limit.Bucket // of failed ones
+}
+
+// allow marks a denial, to distinguish it from a failure. It is called with the turn.
+func (s *session) allow(action, channel string) error {
+	if s.client.Allow == nil || action == hub.ActionSubscribe && channel == s.granted {
+		return nil
+	}
+	if err := s.client.Allow(action, channel); err != nil {
+		return denied{err}
+	}
+	return nil
+}
+
+// user returns who the client is. It is called with the turn.
+func (s *session) user() string {
+	if s.token != nil {
+		return s.token.User
+	}
+	return s.client.User
+}
+
+func (s *session) caller() Caller { return Caller{App: s.server.App, User: s.user(), Client: s.id} }
+
+// Message implements [websocket.Receiver]: it carries out the commands in a message.
+func (s *session) Message(m websocket.Message) error {
+	if s.format == asJSON && m.Type != websocket.Text || s.format == asProtobuf && m.Type != websocket.Binary {
+		return endBadRequest
+	}
+	return s.receive(m.Data)
+}
+
+// receive carries out the commands in data.
+func (s *session) receive(data []byte) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	for len(data) > 0 {
+		c := new(protocol.Command)
+		var err error
+		if data, err = s.format.decode(data, c); err != nil {
+			return endBadRequest
+		}
+		if err := s.command(c); err != nil {
+			return err
+		}
+		if s.out.tooSlow() {
+			return endSlow
+		}
+	}
+	return nil
+}
+
+// errNoCommand says that what was received is not a command.
+var errNoCommand = errors.New("centrifugo: not a command")
+
+// decode reads the first command of a message and returns what follows it.
+func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {
+	if f == asJSON {
+		line, rest, _ := bytes.Cut(data, []byte("\n"))
+		return rest, cfjson.Unmarshal(line, c, 0)
+	}
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return nil, errNoCommand
+	}
+	end := n + int(size) //nolint:gosec // it is not beyond data
+	return data[end:], c.UnmarshalCF(data[n:end])
+}
+
+// command carries out one command. Its error ends the connection.
+func (s *session) command(c *protocol.Command) error {
+	now := time.Now()
+	r, err := &protocol.Reply{Id: c.Id}, error(nil)
+	kind := kindOf(c)
+	switch {
+	case kind == pong && s.hub != nil && s.clock.answered():
+		return nil
+	case s.hub == nil && kind != connects, s.hub != nil && kind == connects, kind == pong, c.Id == 0 && c.Send == nil:
+		return endBadRequest
+	}
+	if per := s.server.commands(); per > 0 {
+		if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
+			err = errTooFast
+		}
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+		defer cancel()
+		err = s.do(ctx, c, r)
+	}
+	if end, ok := errors.AsType[*websocket.CloseError](err); ok {
+		return end
+	}
+	if err != nil {
+		r = &protocol.Reply{Id: c.Id, Error: (*protocol.Error)(failureOf(err))}
+		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
+			return endTooManyErrs
+		}
+	}
+	if c.Id != 0 && r != nil {
+		s.out.reply(r)
+	}
+	s.out.release() // what a subscription of this command has held
+	return nil
+}
+
+// kind is what a command needs of its connection.
+type kind uint8
+
+const (
+	other kind = iota
+	connects
+	pong
+)
+
+func kindOf(c *protocol.Command) kind {
+	switch {
+	case c.Connect != nil:
+		return connects
+	case c.Id == 0 && c.Send == nil && c.Subscribe == nil && c.Unsubscribe == nil && c.Publish == nil && c.Presence == nil &&
+		c.PresenceStats == nil && c.History == nil && c.Ping == nil && c.Rpc == nil && c.Refresh == nil && c.SubRefresh == nil:
+		return pong
+	}
+	return other
+}
+
+// do carries out a command and completes the reply.
+func (s *session) do(ctx context.Context, c *protocol.Command, r *protocol.Reply) (err error) {
+	switch {
+	case c.Connect != nil:
+		r.Connect, err = s.connect(ctx, c.Connect)
+	case c.Subscribe != nil:
+		r.Subscribe, err = s.subscribeCommand(ctx, c.Subscribe)
+	case c.Unsubscribe != nil:
+		r.Unsubscribe, err = s.unsubscribe(c.Unsubscribe)
+	case c.Publish != nil:
+		r.Publish, err = s.publish(ctx, c.Publish)
+	case c.Presence != nil:
+		r.Presence, err = s.presence(ctx, c.Presence)
+	case c.PresenceStats != nil:
+		r.PresenceStats, err = s.presenceStats(ctx, c.PresenceStats)
+	case c.History != nil:
+		r.History, err = s.history(ctx, c.History)
+	case c.Rpc != nil:
+		r.Rpc, err = s.rpc(ctx, c.Rpc)
+	case c.Send != nil:
+		if s.server.Message != nil {
+			s.server.Message(ctx, s.caller(), c.Send.Data)
+		}
+	case c.Refresh != nil:
+		r.Refresh, err = s.refresh(ctx, c.Refresh)
+	case c.SubRefresh != nil:
+		r.SubRefresh, err = s.subRefresh(c.SubRefresh)
+	default:
+		return errNoMethod
+	}
+	return err
+}
+
+// Drained is called when the queue of the connection is empty again.
+func (s *session) Drained() {
+	s.out.drained()
+	if h := s.joined(); h != nil {
+		h.Drained()
+	}
+}
+
+// Closed implements [websocket.Receiver].
+func (s *session) Closed(*websocket.CloseError) {
+	s.clock.stop()
+	s.server.forget(s)
+	if h := s.joined(); h != nil {
+		h.Leave()
+	}
+}
+
+// joined returns the session in the hub, nil before the client has connected.
+func (s *session) joined() *hub.Session {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.hub
+}
+
+// shut closes the connection.
+func (s *session) shut(end *websocket.CloseError) {
+	s.out.Shut(end.Code, end.Reason) //nolint:errcheck // it may have ended
+}

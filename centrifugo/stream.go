@@ -1,0 +1,291 @@
+package centrifugo
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/centrifugal/protocol"
+	"github.com/centrifugal/protocol/cfjson"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	maxBody     = 64 << 10        // bytes of a connect command, or of commands, over HTTP
+	maxStream   = 1 << 20         // bytes that wait to be written
+	messageCost = 64              // of a message beside its data
+	writeTime   = 5 * time.Second // for what is written together
+)
+
+// stream is the Sender of a connection over HTTP. What is sent waits until the handler of the request writes it.
+type stream struct {
+	format format
+	remote string
+	wake   chan struct{} // has room for one
+
+	mu      sync.Mutex
+	waiting [][]byte
+	size    int
+	full    bool // a message was refused: its sender waits to be told that there is room
+	closed  bool
+}
+
+// Send implements [websocket.Sender].
+func (s *stream) Send(m websocket.Message) error { return s.push(append([]byte(nil), m.Data...)) }
+
+// SendPrepared implements [websocket.Sender].
+func (s *stream) SendPrepared(ps ...*websocket.Prepared) error {
+	all := make([][]byte, len(ps))
+	for i, p := range ps {
+		all[i] = p.Data()
+	}
+	return s.push(all...)
+}
+
+func (s *stream) push(all ...[]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return net.ErrClosed
+	}
+	size := 0
+	for _, data := range all {
+		size += len(data) + messageCost
+	}
+	if s.size > 0 && s.size+size > maxStream {
+		s.full = true
+		return websocket.ErrQueueFull
+	}
+	s.waiting, s.size = append(s.waiting, all...), s.size+size
+	s.notify()
+	return nil
+}
+
+// notify wakes the handler. The caller holds mu.
+func (s *stream) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what is to be written, whether that is the last, and whether a sender waits for room.
+func (s *stream) take() (all [][]byte, last, full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, full = s.waiting, s.full
+	s.waiting, s.size, s.full = nil, 0, false
+	return all, s.closed, full
+}
+
+// Buffered implements [websocket.Sender].
+func (s *stream) Buffered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.size
+}
+
+// Shut implements [websocket.Sender]: a push says why.
+func (s *stream) Shut(code websocket.Code, reason string) error {
+	data, err := s.format.encode(&protocol.Reply{Push: &protocol.Push{Disconnect: &protocol.Disconnect{Code: uint32(code), Reason: reason}}})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return net.ErrClosed
+	}
+	if err == nil {
+		s.waiting = append(s.waiting, data)
+	}
+	s.closed = true
+	s.notify()
+	return nil
+}
+
+// CloseNow implements [websocket.Sender].
+func (s *stream) CloseNow() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.waiting = true, nil
+	s.notify()
+	return nil
+}
+
+// Subprotocol implements [websocket.Sender].
+func (s *stream) Subprotocol() string { return "" }
+
+// RemoteAddr implements [websocket.Sender].
+func (s *stream) RemoteAddr() net.Addr { return address(s.remote) }
+
+// address is the address of a request.
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+// HTTPStream serves a connection as a response that does not end: replies in JSON by lines or, for a request with the content
+// type application/octet-stream, in Protobuf. The body of the request is the connect command. c is the client of the request.
+func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "the method is POST", http.StatusMethodNotAllowed)
+		return
+	}
+	f := asJSON
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if r.Header.Get("Content-Type") == "application/octet-stream" {
+		f = asProtobuf
+		w.Header().Set("Content-Type", "application/octet-stream")
+	}
+	body, ok := readBody(w, r, maxBody)
+	if !ok {
+		return
+	}
+	s.stream(w, r, c, f, body, func(b, data []byte) []byte {
+		if b = append(b, data...); f == asJSON {
+			b = append(b, '\n')
+		}
+		return b
+	})
+}
+
+// SSE serves a connection as Server-Sent Events (WHATWG HTML §9.2), in JSON. The query parameter cf_connect is the connect command.
+// c is the client of the request.
+func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
+	body := r.URL.Query().Get("cf_connect")
+	if r.Method != http.MethodGet || body == "" || len(body) > maxBody {
+		http.Error(w, "the connect command is missing in the parameter cf_connect", http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	s.stream(w, r, c, asJSON, []byte(body), func(b, data []byte) []byte {
+		return append(append(append(b, "data: "...), data...), "\n\n"...)
+	})
+}
+
+// readBody reads the body of a request. After false it has answered.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return nil, false
+	}
+	if err != nil {
+		http.Error(w, "the body cannot be read", http.StatusBadRequest)
+		return nil, false
+	}
+	return body, true
+}
+
+// stream serves a connection over HTTP until it ends. frame appends a reply as the response has it.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f format, first []byte, frame func(b, data []byte) []byte) {
+	out := &stream{format: f, remote: r.RemoteAddr, wake: make(chan struct{}, 1)}
+	n := s.newSession(c, out, f)
+	n.secret = rand.Text()
+	s.remember(n)
+	defer n.Closed(nil)
+	defer out.CloseNow() //nolint:errcheck // it does not fail
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Time{}) //nolint:errcheck // one that is not there is not to be reset
+	if control.Flush() != nil {
+		return
+	}
+	n.emulated(first)
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-out.wake:
+		}
+		all, last, full := out.take()
+		var b []byte
+		for _, data := range all {
+			b = frame(b, data)
+		}
+		control.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // then the server's own bound is there
+		if _, err := w.Write(b); err != nil || control.Flush() != nil || last {
+			return
+		}
+		control.SetWriteDeadline(time.Time{}) //nolint:errcheck // as above
+		if full {
+			n.Drained()
+		}
+	}
+}
+
+// emulated carries out commands that came in a request of their own.
+func (s *session) emulated(data []byte) {
+	if end, ok := errors.AsType[*websocket.CloseError](s.receive(data)); ok {
+		s.shut(end)
+	}
+}
+
+// remember finds the session for emulation.
+func (s *Server) remember(n *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams == nil {
+		s.streams = map[string]*session{}
+	}
+	s.streams[n.secret] = n
+}
+
+// forget ends that.
+func (s *Server) forget(n *session) {
+	if n.secret == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.streams, n.secret)
+}
+
+// Emulation takes the commands of connections over HTTP, on whatever node those are.
+func (s *Server) Emulation(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "the method is POST", http.StatusMethodNotAllowed)
+		return
+	}
+	body, ok := readBody(w, r, maxBody+maxBody/2)
+	if !ok {
+		return
+	}
+	var e protocol.EmulationRequest
+	var err error
+	if r.Header.Get("Content-Type") == "application/octet-stream" {
+		err = e.UnmarshalCF(body)
+	} else if err = cfjson.Unmarshal(body, &e, 0); err == nil {
+		var text string
+		err = json.Unmarshal(e.Data, &text)
+		e.Data = protocol.Raw(text)
+	}
+	if err != nil || e.Session == "" || e.Node == "" {
+		http.Error(w, "not a request of this protocol", http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	n := s.streams[e.Session]
+	s.mu.Unlock()
+	if n != nil {
+		n.emulated(e.Data)
+	} else {
+		ctx, cancel := context.WithTimeout(r.Context(), commandTime)
+		defer cancel()
+		if err := s.send(ctx, hub.CommandMessage, "", e.Node, &order{Emulation: &emulationOrder{Secret: e.Session, Data: e.Data}}); err != nil {
+			http.Error(w, "the connection cannot be reached", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,138 @@
+package centrifugo
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+)
+
+const (
+	// flagReject is the flag of a subscription that is not to begin if what was missed cannot be recovered.
+	flagReject = 2
+
+	// privatePrefix begins the names of channels that need a subscription token.
+	privatePrefix = "$"
+
+	// maxAnswer bounds the bytes of data in one answer.
+	maxAnswer = 1 << 20
+)
+
+// request is a subscription as a client, or the application, asks for it.
+type request struct {
+	channel string
+	own     ServerOwned
+	since   *hub.Position
+	granted bool // a token allows it
+	deltas  bool
+	changes bool // joins and leaves
+	reject  bool // unless it can be recovered
+	expires *Token
+}
+
+// since returns the position that a client wants to recover from, nil if it does not.
+func since(c *protocol.SubscribeRequest) *hub.Position {
+	if c == nil || !c.Recover {
+		return nil
+	}
+	return &hub.Position{Epoch: c.Epoch, Offset: c.Offset}
+}
+
+// subscribeCommand subscribes the client to a channel. The result is nil if the reply is out.
+func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeRequest) (*protocol.SubscribeResult, error) {
+	if c.Channel == "" {
+		return nil, endBadRequest
+	}
+	if c.Tf != nil || c.Type > 1 {
+		return nil, errNotAvailable // filters by tags, maps of members, shared polls
+	}
+	r := &request{
+		channel: c.Channel, since: since(c), deltas: c.Delta == "fossil" && c.Type == 0, changes: c.JoinLeave,
+		reject: c.Flag&flagReject != 0 || c.Type == 1,
+	}
+	if c.Token != "" {
+		t, err := s.subscriptionToken(c.Token, c.Channel)
+		if err != nil {
+			return nil, err
+		}
+		r.granted, r.expires, r.own.Info = true, t, t.Info
+	} else if strings.HasPrefix(c.Channel, privatePrefix) {
+		return nil, errDenied
+	}
+	s.out.hold()
+	if c.Type == 1 {
+		return s.collection(ctx, c, r)
+	}
+	return s.subscribe(ctx, r)
+}
+
+// subscribe makes a subscription. What it brings is held until the result is sent.
+func (s *session) subscribe(ctx context.Context, r *request) (*protocol.SubscribeResult, error) {
+	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas, Changes: r.changes, Data: r.own.Info}
+	n := s.hub.Namespace(r.channel)
+	o.Member = n.Presence
+	if r.granted {
+		s.granted = r.channel
+		defer func() { s.granted = "" }()
+	}
+	if r.changes && s.allow(hub.ActionPresence, r.channel) != nil {
+		o.Changes = false
+	}
+	keeps := n.History > 0
+	if keeps && r.since != nil && r.since.Epoch == "" {
+		// The client knows no epoch, so it means the present one.
+		page, err := s.server.Hub.History(ctx, s.server.App, r.channel, hub.HistoryQuery{})
+		if err != nil {
+			return nil, err
+		}
+		o.Since = &hub.Position{Epoch: page.Top.Epoch, Offset: r.since.Offset}
+	}
+	res := &protocol.SubscribeResult{Data: protocol.Raw(r.own.Data), Delta: r.deltas, WasRecovering: r.since != nil}
+	err := s.hub.Subscribe(ctx, r.channel, o, func(got *hub.Recovered) error {
+		if keeps {
+			res.Recoverable, res.Positioned, res.Epoch, res.Offset = true, true, got.Position.Epoch, got.Position.Offset
+		}
+		if r.since == nil {
+			return nil
+		}
+		if res.Recovered = got.Err == nil && sizeOf(got.Publications) <= maxAnswer; !res.Recovered {
+			if r.reject {
+				return errUnrecoverable
+			}
+			return nil
+		}
+		res.Publications = s.format.publications(got.Publications, r.deltas)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t := r.expires; t != nil && !t.Expires.IsZero() {
+		res.Expires, res.Ttl = true, secondsUntil(t.Expires)
+		s.clock.expireSub(r.channel, t.Expires)
+	}
+	return res, nil
+}
+
+// sizeOf returns the bytes of data in publications.
+func sizeOf(ps []*hub.Publication) (size int) {
+	for _, p := range ps {
+		size += len(p.Data)
+	}
+	return size
+}
+
+func (s *session) unsubscribe(c *protocol.UnsubscribeRequest) (*protocol.UnsubscribeResult, error) {
+	if c.Channel == "" {
+		return nil, endBadRequest
+	}
+	delete(s.collections, c.Channel)
+	s.clock.expireSub(c.Channel, zeroTime)
+	if err := s.hub.Unsubscribe(c.Channel); err != nil && !errors.Is(err, hub.ErrNotSubscribed) {
+		return nil, err
+	}
+	return new(protocol.UnsubscribeResult), nil
+}

@@ -1,0 +1,137 @@
+package centrifugo
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	maxToken = 16 << 10 // bytes
+	maxUser  = 512      // bytes of a user's ID
+)
+
+// Why a token is not accepted.
+var (
+	errExpiredToken = errors.New("centrifugo: the token has expired")
+	errInvalidToken = errors.New("centrifugo: the token is not valid")
+)
+
+// Token is what a token of the application says, about a connection or about one of its subscriptions.
+type Token struct {
+	// User is the claim sub. "" is an anonymous user.
+	User string
+
+	// Expires is when the connection or the subscription ends unless it is refreshed: the claim expire_at, else exp. Zero
+	// means never.
+	Expires time.Time
+
+	// Info is JSON that others see: the claim info, else b64info.
+	Info json.RawMessage
+
+	// Channel is what a subscription token allows to subscribe to.
+	Channel string
+
+	// Client is the connection that a subscription token is for. "" means any of the user.
+	Client string
+
+	// Channels and Subs are what a connection token subscribes the connection to.
+	Channels []string
+	Subs     map[string]ServerOwned
+
+	// Claims are all claims.
+	Claims map[string]any
+}
+
+// claims are those of a token that this protocol knows.
+type claims struct {
+	Sub      string                 `json:"sub"`
+	Exp      *float64               `json:"exp"`
+	Nbf      *float64               `json:"nbf"`
+	ExpireAt *float64               `json:"expire_at"`
+	Info     json.RawMessage        `json:"info"`
+	B64Info  []byte                 `json:"b64info"`
+	Channel  string                 `json:"channel"`
+	Client   string                 `json:"client"`
+	Channels []string               `json:"channels"`
+	Subs     map[string]ServerOwned `json:"subs"`
+
+	all        map[string]any
+	jwt.Claims `json:"-"` // nil: the parser validates none
+}
+
+// ServerOwned is a subscription that the application makes for a client.
+type ServerOwned struct {
+	// Info is JSON that others see in this channel, instead of the client's.
+	Info json.RawMessage `json:"info"`
+
+	// Data is JSON for the client.
+	Data json.RawMessage `json:"data"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *claims) UnmarshalJSON(data []byte) error {
+	type plain claims
+	if err := json.Unmarshal(data, (*plain)(c)); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, &c.all)
+}
+
+// parser checks signatures with a shared secret. It validates no claims: that is done here, to distinguish what has expired.
+var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
+
+// verify returns what a token says, if it is signed with the secret. Its errors are errExpiredToken and errInvalidToken, and say
+// nothing of the token.
+func (s *Server) verify(text string) (*Token, error) {
+	if len(text) > maxToken || len(s.Secret) == 0 {
+		return nil, errInvalidToken
+	}
+	c := new(claims)
+	_, err := parser.ParseWithClaims(text, c, func(t *jwt.Token) (any, error) {
+		if _, ok := t.Header["crit"]; ok { // RFC 7515 §4.1.11: no extension is understood
+			return nil, errInvalidToken
+		}
+		return []byte(s.Secret), nil
+	})
+	now := time.Now()
+	if err != nil || len(c.Sub) > maxUser || c.Nbf != nil && now.Before(seconds(*c.Nbf)) {
+		return nil, errInvalidToken
+	}
+	t := &Token{User: c.Sub, Info: c.Info, Channel: c.Channel, Client: c.Client, Channels: c.Channels, Subs: c.Subs, Claims: c.all}
+	if c.Exp != nil {
+		t.Expires = seconds(*c.Exp)
+		if !now.Before(t.Expires) { // RFC 7519 §4.1.4
+			return nil, errExpiredToken
+		}
+	}
+	if c.ExpireAt != nil {
+		t.Expires = time.Time{}
+		if *c.ExpireAt > 0 {
+			t.Expires = seconds(*c.ExpireAt)
+		}
+	}
+	if !t.Expires.IsZero() && !now.Before(t.Expires) {
+		return nil, errExpiredToken
+	}
+	if len(t.Info) == 0 {
+		t.Info = c.B64Info
+	}
+	if len(t.Info) == 0 || string(t.Info) == "null" {
+		t.Info = nil
+	}
+	return t, nil
+}
+
+// seconds returns a NumericDate (RFC 7519 §2), within the years that a time can have.
+func seconds(n float64) time.Time {
+	const last = 253402214400
+	return time.Unix(int64(min(max(n, 0), last)), 0)
+}
+
+// secondsUntil returns the time until t in whole seconds, at least one.
+func secondsUntil(t time.Time) uint32 {
+	return uint32(min(max(1, int64(time.Until(t)/time.Second)), 1<<31)) //nolint:gosec // it is in the range
+}
