@@ -13,17 +13,18 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// The SDKs connect, subscribe, authorize, publish, sign in and come back: sdk.mjs has the steps.
+// The SDKs connect, subscribe, authorize, publish, sign in, come back and verify webhooks: sdk.mjs has the steps.
 func TestSDKs(t *testing.T) {
 	u := house.NewUser(t)
-	port := house.FreePort(t)
+	port, hooks := house.FreePort(t), house.FreePort(t)
+	u.Env = append(u.Env, `HANDFAST_WEBHOOKS=[{url: "http://127.0.0.1:`+hooks+`/", format: pusher}]`)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s")
 	script, err := filepath.Abs("sdk.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s"))
-	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 10 {
+	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s", hooks))
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 11 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -1,14 +1,26 @@
-// The SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET. Exits with 1 at the first thing that is wrong.
+// The SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET PORT, where PORT gets its webhooks. Exits with 1 at the first thing that is wrong.
 import Pusher from "pusher-js";
 import Server from "pusher";
 import Echo from "laravel-echo";
 import assert from "node:assert/strict";
+import http from "node:http";
 
-const [base, appId, key, secret] = process.argv.slice(2);
+const [base, appId, key, secret, hooksPort] = process.argv.slice(2);
 const url = new URL(base);
 const server = new Server({
 	appId, key, secret, host: url.hostname, port: url.port, useTLS: false, encryptionMasterKeyBase64: Buffer.alloc(32, 7).toString("base64"),
 });
+
+// What the webhooks bring: names of events by channel, if the SDK finds the request valid.
+const hooks = [];
+const receiver = http.createServer((req, res) => {
+	let body = "";
+	req.setEncoding("utf8").on("data", part => body += part).on("end", () => {
+		const hook = server.webhook({ headers: req.headers, rawBody: body });
+		hooks.push(...hook.isValid() ? hook.getEvents() : [{ name: "not valid", channel: body }]);
+		res.end();
+	});
+}).listen(hooksPort, "127.0.0.1");
 
 const clients = [];
 const connect = (user, more = {}) => {
@@ -158,5 +170,21 @@ await step("what is wrong", async () => {
 	assert.match(JSON.stringify(error), /4001/);
 });
 
-for (const p of clients) p.disconnect();
+await step("webhooks", async () => {
+	const come = async (...want) => {
+		const missing = () => want.filter(([name, channel]) => !hooks.some(e => e.name === name && e.channel === channel));
+		for (let i = 0; i < 300 && missing().length > 0; i++) await new Promise(done => setTimeout(done, 100));
+		assert.deepEqual(missing(), []);
+	};
+	await subscribed(connect("dan"), "hooked");
+	await come(["channel_occupied", "hooked"]); // which a channel that is used for a moment only may not be
+	for (const p of clients) p.disconnect();
+	await come(["channel_vacated", "hooked"], ["member_added", "presence-room"], ["member_removed", "presence-room"], ["client_event", "private-room"]);
+	assert.deepEqual(hooks.filter(e => e.name === "not valid"), []);
+	const said = hooks.find(e => e.name === "client_event" && e.channel === "private-room");
+	assert.deepEqual([said.event, JSON.parse(said.data)], ["client-typing", { on: true }]);
+	assert.match(said.socket_id, /^\d+\.\d+$/);
+});
+
+receiver.close();
 process.exit(0);
