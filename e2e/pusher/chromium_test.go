@@ -1,0 +1,114 @@
+//go:build e2e
+
+package pusher
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/chromium"
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+// site is an application that has one page, and authorizes every subscription.
+func site(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!doctype html><title>a page</title><script src="/pusher.js"></script>`)
+	})
+	mux.HandleFunc("GET /pusher.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "node_modules/pusher-js/dist/web/pusher.js")
+	})
+	mux.HandleFunc("POST /auth", func(w http.ResponseWriter, r *http.Request) {
+		text, answer := r.FormValue("socket_id")+":"+r.FormValue("channel_name"), map[string]string{}
+		if user := r.FormValue("user"); user != "" {
+			answer["channel_data"] = fmt.Sprintf(`{"user_id":%q}`, user)
+			text += ":" + answer["channel_data"]
+		}
+		h := hmac.New(sha256.New, []byte("s"))
+		h.Write([]byte(text))
+		answer["auth"] = "k:" + hex.EncodeToString(h.Sum(nil))
+		_ = json.NewEncoder(w).Encode(answer) // the page may be gone
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// A page in two tabs: channels of each kind, client events, who is there, and the same again after the server has restarted.
+func TestChromium(t *testing.T) {
+	if _, err := os.Stat("node_modules/pusher-js"); err != nil {
+		t.Fatal(err)
+	}
+	u, page, port := house.NewUser(t), site(t), house.FreePort(t)
+	serve := func() *house.Server {
+		return u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
+	}
+	server := serve()
+	b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
+	open := func(user string) {
+		t.Helper()
+		b.Open(page + "/")
+		b.Eval(`(() => {
+			const user = "` + user + `", say = text => console.log(user + " " + text);
+			window.pusher = new Pusher("k", {
+				wsHost: "127.0.0.1", wsPort: ` + port + `, forceTLS: false, enabledTransports: ["ws"], cluster: "",
+				channelAuthorization: { endpoint: "/auth", transport: "ajax", params: { user } },
+			});
+			const news = pusher.subscribe("news"), mine = pusher.subscribe("private-room"), room = pusher.subscribe("presence-room");
+			news.bind("message", data => say("news " + data));
+			mine.bind("client-hi", data => say("hi " + data.n));
+			room.bind("pusher:member_added", m => say("added " + m.id));
+			room.bind("pusher:member_removed", m => say("removed " + m.id));
+			Promise.all([news, mine, room].map(c => new Promise(done => c.bind("pusher:subscription_succeeded", done))))
+				.then(all => say("there " + Object.keys(all[2].members).sort()));
+			room.bind("pusher:subscription_succeeded", all => say("count " + all.count));
+			return "";
+		})()`)
+	}
+	// prints waits until the pages have printed these lines, in any order.
+	prints := func(want ...string) {
+		t.Helper()
+		missing := map[string]bool{}
+		for _, line := range want {
+			missing[line] = true
+		}
+		for len(missing) > 0 {
+			delete(missing, b.Printed())
+		}
+	}
+	open("ann")
+	prints("ann there ann")
+	open("bob")
+	prints("bob there ann,bob", "ann added bob")
+	publish := "handfast publish --url ws://127.0.0.1:" + port + "/channels news "
+	u.Must(publish + "hello")
+	prints("ann news hello", "bob news hello")
+	b.Eval(`pusher.channel("private-room").trigger("client-hi", { n: 1 })`)
+	prints("ann hi 1")
+	b.Eval(`pusher.unsubscribe("presence-room")`)
+	prints("ann removed bob")
+	b.Eval(`(() => { pusher.subscribe("presence-room"); return ""; })()`)
+	prints("ann added bob")
+
+	if code := server.Stop(os.Interrupt); code != 0 {
+		t.Errorf("the server ended with %d", code)
+	}
+	serve()
+	for both := false; !both; { // one of them is back first
+		line := b.Printed()
+		both = line == "ann count 2" || line == "ann added bob"
+	}
+	u.Must(publish + "again")
+	prints("ann news again", "bob news again")
+}
