@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// post sends a body, with the key of the API unless that is empty, and returns the open response.
+func post(t *testing.T, url, key, body string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		r.Header.Set("X-API-Key", key)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { res.Body.Close() })
+	return res
+}
+
+// line returns the next line of a response that is not empty.
+func line(t *testing.T, r *bufio.Reader) string {
+	t.Helper()
+	for {
+		text, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text = strings.TrimSpace(text); text != "" {
+			return text
+		}
+	}
+}
+
+// A server without a file serves the protocol to everybody, over HTTP too, and other protocols have the same channels.
+func TestCentrifugoByDefault(t *testing.T) {
+	r := run(t, plainConfig("127.0.0.1:0"))
+	base := r.URLs()[0]
+	c := r.open(t, "/connection/websocket", nil)
+	wants(t, speak(t, c, `{"id":1,"connect":{}}`), `"client":"`)
+	wants(t, speak(t, c, `{"id":2,"subscribe":{"channel":"news"}}`), `"recoverable":true`)
+
+	stream := bufio.NewReader(post(t, base+"/connection/http_stream", "", `{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"news"}}`).Body)
+	first := line(t, stream)
+	wants(t, first, `"session":"`)
+	wants(t, line(t, stream), `"id":2,"subscribe"`)
+
+	res, err := http.Get(base + "/connection/sse?cf_connect=%7B%22id%22%3A1%2C%22connect%22%3A%7B%7D%7D") //nolint:noctx // of a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	wants(t, line(t, bufio.NewReader(res.Body)), "data: {", `"session":"`)
+
+	other := r.open(t, "/channels", nil)
+	heard(t, other)
+	wants(t, speak(t, other, `{"type":"subscribe","id":1,"channel":"news"}`), `"subscribed"`)
+	if res := post(t, base+"/api/publish", devTestSecret, `{"channel":"news","data":{"a":1}}`); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	wants(t, heard(t, c), `"data":{"a":1}`)
+	wants(t, line(t, stream), `"data":{"a":1}`)
+	wants(t, heard(t, other), `"data":{"a":1}`)
+
+	var connected struct {
+		Connect struct{ Session, Node string }
+	}
+	if err := json.Unmarshal([]byte(first), &connected); err != nil {
+		t.Fatal(err)
+	}
+	emulated, err := json.Marshal(map[string]string{
+		"session": connected.Connect.Session, "node": connected.Connect.Node, "data": `{"id":3,"publish":{"channel":"news","data":{"b":2}}}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res := post(t, base+"/emulation", "", string(emulated)); res.StatusCode >= 300 {
+		t.Fatal(res.Status)
+	}
+	wants(t, heard(t, c), `"data":{"b":2}`)
+	wants(t, heard(t, other), `"data":{"b":2}`)
+	if res := post(t, base+"/api/publish", "wrong", `{"channel":"news","data":1}`); res.StatusCode != http.StatusUnauthorized {
+		t.Error(res.Status)
+	}
+}
+
+// With a file, a client needs a token of the application, and what its token does not allow needs a rule.
+func TestCentrifugoRules(t *testing.T) {
+	r := run(t, parse(t, `
+endpoints:
+- {name: cf, path: /connection/websocket, target: {centrifugo: {app: shop}}, auth: [anonymous],
+   rules: [{do: allow, actions: [connect]}, {do: allow, actions: [subscribe], channels: ["news-*"], when: 'claims.staff == true'}]}
+apps: [{id: shop, key: k, secret: s}]
+`))
+	token := func(secret, claims string) string {
+		signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+		h := hmac.New(sha256.New, []byte(secret))
+		h.Write([]byte(signed))
+		return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	}
+	for _, connect := range []string{`{}`, `{"token":"` + token("other", `{"sub":"ann"}`) + `"}`} {
+		c := r.open(t, "/connection/websocket", nil)
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(`{"id":1,"connect":` + connect + `}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != 3500 {
+			t.Errorf("%s: %v", connect, err)
+		}
+	}
+	c := r.open(t, "/connection/websocket", nil)
+	wants(t, speak(t, c, `{"id":1,"connect":{"token":"`+token("s", `{"sub":"ann","staff":true}`)+`"}}`), `"client":"`)
+	wants(t, speak(t, c, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"id":2,"subscribe"`)
+	wants(t, speak(t, c, `{"id":3,"subscribe":{"channel":"other"}}`), `"code":103`)
+	wants(t, speak(t, c, `{"id":4,"publish":{"channel":"news-1","data":1}}`), `"code":103`)
+	wants(t, speak(t, c, `{"id":5,"subscribe":{"channel":"other","token":"`+token("s", `{"sub":"ann","channel":"other"}`)+`"}}`), `"id":5,"subscribe"`)
+	plain := r.open(t, "/connection/websocket", nil)
+	wants(t, speak(t, plain, `{"id":1,"connect":{"token":"`+token("s", `{"sub":"bob"}`)+`"}}`), `"client":"`)
+	wants(t, speak(t, plain, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"code":103`)
+	if res, err := http.Get(r.URLs()[0] + "/connection/sse"); err != nil || res.Body.Close() != nil || res.StatusCode == http.StatusNotFound { //nolint:noctx // of a test
+		t.Errorf("%v %v", res, err)
+	}
+}
