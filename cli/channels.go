@@ -22,20 +22,42 @@ const channelsURL = "wss://localhost:8443/channels"
 
 // channelsFlags is what the command line says about a server with channels.
 type channelsFlags struct {
-	url  string
-	dial dialFlags
+	url     string
+	timeout time.Duration
+	dial    dialFlags
 }
 
 // register adds the flags to a command.
 func (f *channelsFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", channelsURL, "the server, by the `URL` of its channels")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for an `answer` of the server")
 	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the handshake, \"Name: value\"; may be repeated")
 	flags.BoolVar(&f.dial.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
 	flags.StringVar(&f.dial.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
 	flags.StringVar(&f.dial.cert, "cert", "", "show the server this client certificate, a PEM `file`")
 	flags.StringVar(&f.dial.key, "key-file", "", "its private key, a PEM `file`; may be in the file of --cert")
 	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
+}
+
+// bound bounds the wait for an answer.
+func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, f.timeout, errNoAnswer)
+}
+
+// errNoAnswer says that --timeout is over.
+var errNoAnswer = errors.New("the server has not answered in time")
+
+// late returns the error of a wait that was bound.
+func (f *channelsFlags) late(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	why := fmt.Sprintf("%v: %v", errNoAnswer, f.timeout)
+	if failed, ok := errors.AsType[*client.Error](err); ok {
+		why += ": " + visible.Text(failed.Message)
+	}
+	return &hinted{errors.New(why), "the channels may be without their engine: /readyz and /info of the server's admin listener say more"}
 }
 
 // with connects, and calls work, which ends when its context does: with a signal. The error is that of the first connection, or

@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
 )
 
 // withServer runs a server without a file, and returns the URL of its channels.
@@ -160,5 +164,41 @@ func TestSubscribeOutputCloses(t *testing.T) {
 	})
 	if code != exitFailed || !strings.Contains(stderr.String(), "write to standard output") {
 		t.Errorf("exit %d, %s", code, stderr.String())
+	}
+}
+
+// A server that is something else, or does not answer, is an error, and no wait without an end.
+func TestChannelsOfAnotherServer(t *testing.T) {
+	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
+	defer func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	}()
+	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}} {
+		got := runCommand(t, append(command, "--url", s.banner["echo"])...)
+		if got.code != 1 || !strings.Contains(got.stderr, "does not speak handfast.v1.json") {
+			t.Errorf("%v: %+v", command, got)
+		}
+	}
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		if err := c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(`{"type":"welcome","client":"c"}`)}); err != nil {
+			t.Error(err)
+		}
+		for range c.Messages(r.Context()) {
+		}
+	}))
+	defer silent.Close()
+	url := "ws" + strings.TrimPrefix(silent.URL, "http")
+	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}} {
+		got := runCommand(t, append(command, "--url", url, "--timeout", "100ms")...)
+		if got.code != 1 || !strings.Contains(got.stderr, "the server has not answered in time: 100ms") || !strings.Contains(got.stderr, "/readyz") {
+			t.Errorf("%v: %+v", command, got)
+		}
 	}
 }

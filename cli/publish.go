@@ -29,7 +29,7 @@ message is a JSON string, so that "handfast subscribe" prints the line as it was
 --raw DATA and the lines are JSON themselves.
 
 It exits 0 when the server has accepted all messages, and 1 when there is no connection
-or the server does not accept one: those before it are published then, and those behind
+or the server does not accept one within --timeout: those before it are published then, and those behind
 it are not. When the connection is lost it connects again, and no message is published
 twice.`,
 		Example: `  handfast publish chat hello
@@ -116,6 +116,8 @@ func (f *publishFlags) publish(ctx context.Context, c *client.Client, channel st
 	} else if !json.Valid(data) {
 		return errors.New("not JSON, as --raw says")
 	}
+	ctx, cancel := f.bound(ctx)
+	defer cancel()
 	_, err := c.Publish(ctx, channel, data, &client.PublishOptions{Key: f.key})
-	return denied(channel, err)
+	return f.late(denied(channel, err))
 }

@@ -85,7 +85,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 	flags.StringArrayVar(&f.origins, "origin", nil,
 		"a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", "",
-		"`host:port` of the admin listener, such as 127.0.0.1:9090: /readyz, /metrics, /connections, /handshakes")
+		"`host:port` of the admin listener, such as 127.0.0.1:9090: /readyz, /metrics, /info, /channels")
 	f.hub.register(cmd)
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{

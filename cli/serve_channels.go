@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +23,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE; may be repeated; it replaces the application dev")
 	flags.Var(&f.engine, "engine", "what connects the nodes and keeps what channels keep")
 	flags.StringVar(&f.redisURL, "redis-url", "redis://127.0.0.1:6379",
-		"for --engine redis: where the Redis is; other users of the machine see a password that is here, and not one in a file")
+		"for --engine redis: its `URL`; keep passwords in a file")
 	complete(cmd, map[string][]string{"app": {}, "engine": f.engine.allowed, "redis-url": {"redis://127.0.0.1:6379"}})
 }
 
@@ -35,15 +34,25 @@ func (f *hubFlags) check(given func(flag string) bool) error {
 	}
 	for _, text := range f.apps {
 		if len(f.app(text)) == 0 {
-			id, _, ok := strings.Cut(text, ":")
-			if !ok {
-				id = "" // it may be a secret alone
-			}
-			return usagef("write ID:KEY:SECRET, or ID:KEY:@FILE to read the secret from a file", "--app %s: not an application",
-				strconv.Quote(id+":..."))
+			return usagef("write ID:KEY:SECRET, or ID:KEY:@FILE to read the secret from a file", "--app: %s is missing", missing(text))
 		}
 	}
 	return nil
+}
+
+// missing says what an application on the command line lacks. It does not show the text, which may be a secret alone.
+func missing(text string) string {
+	id, rest, _ := strings.Cut(text, ":")
+	key, _, ok := strings.Cut(rest, ":")
+	switch {
+	case !ok:
+		return "KEY or SECRET"
+	case id == "":
+		return "ID"
+	case key == "":
+		return "KEY"
+	}
+	return "SECRET"
 }
 
 // app returns an application as the configuration has it; nil when something is missing.

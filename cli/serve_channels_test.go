@@ -41,8 +41,9 @@ func TestServeApps(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ app, want string }{
-		{"hunter2", `--app ":...": not an application`}, {"shop:hunter2", `--app "shop:...": not an application`}, {"shop:key:", "not an application"},
-		{"shop:key:@", "not an application"}, {":key:hunter2", "not an application"},
+		{"hunter2", "--app: KEY or SECRET is missing"}, {"shop:hunter2", "--app: KEY or SECRET is missing"},
+		{"shop:key:", "--app: SECRET is missing"}, {"shop:key:@", "--app: SECRET is missing"}, {":key:hunter2", "--app: ID is missing"},
+		{"shop::hunter2", "--app: KEY is missing"},
 		{"a/b:key:hunter2", `--app: apps[0].id: "a/b" cannot be in a path`}, {"shop:key:@/none", "/none"},
 	} {
 		r := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--tls", "off", "--app", tt.app)

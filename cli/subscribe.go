@@ -141,9 +141,11 @@ func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *pri
 	if f.presence {
 		o.Changes, o.Members = true, 1000
 	}
-	s, err := c.Subscribe(ctx, name, &o)
+	first, cancel := f.bound(ctx)
+	defer cancel()
+	s, err := c.Subscribe(first, name, &o)
 	if err != nil {
-		return denied(name, err)
+		return f.late(denied(name, err))
 	}
 	for _, m := range s.Members {
 		p.put(name, "", client.Event{Change: &client.Change{Type: "member", Channel: name, Member: m}})

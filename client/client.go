@@ -127,6 +127,9 @@ func (c *Client) run() {
 
 // verdict says whether to come back.
 func (c *Client) verdict(f reconnect.Failure) reconnect.Verdict {
+	if errors.Is(f.Err, errProtocol) {
+		return reconnect.Stop
+	}
 	closed, ok := errors.AsType[*websocket.CloseError](f.Err)
 	if !ok || !closed.ByPeer {
 		return reconnect.Default
@@ -167,15 +170,25 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	return websocket.Dial(ctx, c.url, &o)
 }
 
+// welcomeTime is how long a server may take to say welcome.
+const welcomeTime = 30 * time.Second
+
+var errProtocol = errors.New("client: the server does not speak " + wire.Subprotocol + " at this URL")
+
 // serve is one connection.
 func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
-	m, err := conn.Read(ctx)
+	if conn.Subprotocol() != wire.Subprotocol {
+		return errProtocol
+	}
+	first, cancel := context.WithTimeout(ctx, welcomeTime)
+	defer cancel()
+	m, err := conn.Read(first)
 	if err != nil {
 		return err
 	}
 	var w Welcome
 	if err := json.Unmarshal(m.Data, &w); err != nil || w.Type != "welcome" {
-		return errors.New("client: the server does not speak " + wire.Subprotocol)
+		return errProtocol
 	}
 	if c.opts.Connected != nil {
 		c.opts.Connected(w)
@@ -243,7 +256,7 @@ func (c *Client) do(ctx context.Context, cmd wire.Command) ([]byte, error) {
 			return text, err
 		}
 		if err := c.pause(ctx); err != nil {
-			return nil, err
+			return nil, errors.Join(err, failed)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func TestHub(t *testing.T) {
 		{"channels", apps + "hub: {engine: {redis: {prefix: ''}}}", "hub.engine.redis.prefix: empty"},
 		{"channels", apps + "hub: {engine: {redis: {db: 3}}}", "hub.engine.redis.db: there is no such key"},
 		{"channels", apps + "hub: {engine: {memory: {size: 3}}}", "hub.engine.memory.size: there is no such key"},
+		{"pusher", "", "endpoints[0].target: there are no applications"},
 	} {
 		c, err := Parse("f.yaml", []byte(strings.Replace(endpoint, "%", tt.target, 1)+tt.rest))
 		switch {

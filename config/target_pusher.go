@@ -40,7 +40,13 @@ const PusherPath = "/app/{key}"
 
 // pusher checks the path of an endpoint.
 func (k *checker) pusher(e *Endpoint, path string) {
-	if _, ok := e.Target.Settings.(*Pusher); ok && !strings.HasSuffix(e.Path, PusherPath) {
+	if _, ok := e.Target.Settings.(*Pusher); !ok {
+		return
+	}
+	if len(k.c.Apps) == 0 && !k.Failed("apps") {
+		k.Wrong(path+".target", "there are no applications", "apps, with one at least")
+	}
+	if !strings.HasSuffix(e.Path, PusherPath) {
 		k.Wrong(path+".path", tree.Quote(e.Path)+" does not end with "+PusherPath, "such as "+PusherPath+", which is where clients connect")
 	}
 }

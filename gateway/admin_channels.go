@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -91,6 +92,9 @@ func hasApp(cfg *config.Config, id string) bool {
 	return false
 }
 
+// engineTime bounds how long a page waits for the engine.
+const engineTime = 5 * time.Second
+
 // occupied is one channel in a list.
 type occupied struct {
 	Channel     string `json:"channel"`
@@ -107,7 +111,9 @@ func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	list, more, err := h.Occupied(r.Context(), app, q.Get("prefix"), q.Get("after"), limit)
+	ctx, cancel := context.WithTimeout(r.Context(), engineTime)
+	defer cancel()
+	list, more, err := h.Occupied(ctx, app, q.Get("prefix"), q.Get("after"), limit)
 	if err != nil {
 		hubError(w, err)
 		return
@@ -156,14 +162,16 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	history, err := h.History(r.Context(), out.App, out.Channel, hub.HistoryQuery{Limit: mostCounted, Reverse: true})
+	ctx, cancel := context.WithTimeout(r.Context(), engineTime)
+	defer cancel()
+	history, err := h.History(ctx, out.App, out.Channel, hub.HistoryQuery{Limit: mostCounted, Reverse: true})
 	if err != nil && !errors.Is(err, hub.ErrUnsupported) {
 		hubError(w, err)
 		return
 	}
 	out.Epoch, out.Offset, out.History = history.Top.Epoch, history.Top.Offset, len(history.Publications)
 	out.More = out.History == mostCounted
-	members, next, users, err := h.Members(r.Context(), out.App, out.Channel, r.URL.Query().Get("cursor"), limit)
+	members, next, users, err := h.Members(ctx, out.App, out.Channel, r.URL.Query().Get("cursor"), limit)
 	if err != nil && !errors.Is(err, hub.ErrNoPresence) {
 		hubError(w, err)
 		return
