@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -202,7 +203,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 // whatIsWrong returns what is wrong with JSON, without quoting it.
 func whatIsWrong(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return wrong.Field + " is of another type"
+		return cmp.Or(wrong.Field, "it") + " is of another type"
 	}
 	return "it is not valid JSON"
 }
