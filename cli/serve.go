@@ -27,15 +27,7 @@ type serveFlags struct {
 	given func(flag string) bool // whether it stands on the command line
 }
 
-func newServe(sys *System) *cobra.Command {
-	f := serveFlags{
-		tls: choice{"dev", []string{"dev", "off", "files"}},
-		log: choice{"text", []string{"text", "json"}},
-	}
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run a server: a chat at /, channels and a WebSocket echo, or what a file says",
-		Long: `Runs a server. Without --config that is a page with a chat at /, channels at /channels,
+const serveHelp = `Runs a server. Without --config that is a page with a chat at /, channels at /channels,
 which are open to everybody ("handfast publish", "handfast subscribe"), and a WebSocket
 echo at /echo, where messages of up to 16 MiB come back as they were.
 
@@ -52,6 +44,13 @@ start makes and keeps; --app names others, and the first of them has the channel
 Several servers are one with --engine redis: they share the Redis that --redis-url names, and
 what channels keep is there. A server that cannot reach it starts, and is ready when it can.
 
+With --engine nats they need nothing else: each has a NATS server inside that listens on
+--cluster-listen and joins another one. Beyond this machine that takes --cluster-secret-file,
+--cluster-cert and --cluster-ca. What channels keep is in the state directory, in one for each
+address of --cluster-listen (nats/127.0.0.1_6222, or nats/alone), and only one process may use
+it. --nats-url is for NATS servers elsewhere. Other users of the machine see a password in a URL
+that is a flag, and not one in a file: @FILE.
+
 With --config the file says what is served, who may connect and how much; "handfast
 config doc" tells what can stand in it. It has to name the endpoints, and there is no page
 unless it says so. Environment variables win over the file, and flags over both.
@@ -62,12 +61,24 @@ with a mistake in it changes nothing.
 
 SIGTERM and Ctrl-C stop it: /readyz says so, new connections are refused with 503, and
 every WebSocket is closed with 1001, or as the file says. What has not answered by the
-end of the time for that is cut. A second signal stops it at once.`,
+end of the time for that is cut. A second signal stops it at once.`
+
+func newServe(sys *System) *cobra.Command {
+	f := serveFlags{
+		tls: choice{"dev", []string{"dev", "off", "files"}},
+		log: choice{"text", []string{"text", "json"}},
+	}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server: a chat at /, channels and a WebSocket echo, or what a file says",
+		Long:  serveHelp,
 		Example: `  handfast serve
   handfast serve --listen 127.0.0.1:9000 --tls off
   handfast serve --listen localhost:8443 --listen http://127.0.0.1:9000
   handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem
   handfast serve --engine redis --redis-url redis://127.0.0.1:6379
+  handfast serve --engine nats --cluster-listen 127.0.0.1:6222
+  handfast serve --listen :8444 --engine nats --cluster-listen 127.0.0.1:6223 --join 127.0.0.1:6222
   handfast serve --config handfast.yaml --admin 127.0.0.1:9090`,
 		Args: cobra.NoArgs,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +96,7 @@ end of the time for that is cut. A second signal stops it at once.`,
 	flags.StringArrayVar(&f.origins, "origin", nil,
 		"a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", "",
-		"`host:port` of the admin listener, such as 127.0.0.1:9090: /readyz, /metrics, /info, /channels")
+		"`host:port` of the admin listener: /readyz, /metrics, /info, /channels")
 	f.hub.register(cmd)
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{

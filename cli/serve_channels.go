@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,9 +11,24 @@ import (
 
 // hubFlags is what the command line of a server says about channels.
 type hubFlags struct {
-	apps     []string
-	engine   choice
-	redisURL string
+	apps   []string
+	engine choice
+	texts  map[string]*string // of engineFlags but join
+	join   []string
+}
+
+// engineFlag is a flag that only one kind of engine has, and the key that it sets in its settings.
+type engineFlag struct{ flag, kind, key, usage string }
+
+var engineFlags = []engineFlag{
+	{"redis-url", "redis", "url", "for --engine redis: its `URL`, or @FILE; without the flag redis://127.0.0.1:6379"},
+	{"nats-url", "nats", "url", "for --engine nats: the `URL` of servers elsewhere, or @FILE"},
+	{"cluster-listen", "nats", "cluster.listen", "for --engine nats: `host:port` where other nodes connect"},
+	{"join", "nats", "cluster.join", "for --engine nats: `host:port` of another node's --cluster-listen; may be repeated"},
+	{"cluster-secret-file", "nats", "cluster.secret_file", "for --engine nats: a `file` with a secret that all nodes share"},
+	{"cluster-cert", "nats", "cluster.cert", "for --engine nats: the certificate of this node, a PEM `file`"},
+	{"cluster-key", "nats", "cluster.key", "for --engine nats: its private key, a PEM `file`, if it is not in the same one"},
+	{"cluster-ca", "nats", "cluster.ca", "for --engine nats: the certificate authority of all nodes, a PEM `file`"},
 }
 
 // register adds the flags to a command.
@@ -20,17 +36,31 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	f.engine = choice{"memory", config.Engines()}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.apps, "app", nil,
-		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE; may be repeated; it replaces the application dev")
+		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE; may be repeated; it replaces dev")
 	flags.Var(&f.engine, "engine", "what connects the nodes and keeps what channels keep")
-	flags.StringVar(&f.redisURL, "redis-url", "redis://127.0.0.1:6379",
-		"for --engine redis: its `URL`; keep passwords in a file")
-	complete(cmd, map[string][]string{"app": {}, "engine": f.engine.allowed, "redis-url": {"redis://127.0.0.1:6379"}})
+	f.texts = map[string]*string{}
+	for _, e := range engineFlags {
+		if e.flag == "join" {
+			flags.StringArrayVar(&f.join, e.flag, nil, e.usage)
+		} else {
+			f.texts[e.flag] = flags.String(e.flag, "", e.usage)
+		}
+	}
+	complete(cmd, map[string][]string{"app": {}, "engine": f.engine.allowed, "redis-url": {"redis://127.0.0.1:6379"},
+		"nats-url": {"nats://127.0.0.1:4222"}, "cluster-listen": {"127.0.0.1:6222"}, "join": {"127.0.0.1:6222"}})
 }
 
 // check makes sure that the flags make sense. An error does not show a secret.
 func (f *hubFlags) check(given func(flag string) bool) error {
-	if given("redis-url") && f.engine.value != "redis" {
-		return usagef("add --engine redis", "--redis-url has no use with --engine %s", f.engine.value)
+	if given("cluster-listen") {
+		if err := checkListen("--cluster-listen", *f.texts["cluster-listen"]); err != nil {
+			return err
+		}
+	}
+	for _, addr := range f.join {
+		if err := checkListen("--join", addr); err != nil {
+			return err
+		}
 	}
 	for _, text := range f.apps {
 		if len(f.app(text)) == 0 {
@@ -78,11 +108,26 @@ func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(
 		}
 		errs = append(errs, set("app", "apps", all))
 	}
+	kind = cmp.Or(kind, "memory")
 	if given("engine") && f.engine.value != kind {
-		errs = append(errs, set("engine", "hub.engine", f.engine.value))
+		kind = f.engine.value
+		errs = append(errs, set("engine", "hub.engine", kind))
 	}
-	if given("redis-url") {
-		errs = append(errs, set("redis-url", "hub.engine.redis.url", f.redisURL))
+	for _, e := range engineFlags {
+		switch {
+		case !given(e.flag):
+		case kind != e.kind:
+			errs = append(errs, usagef("add --engine "+e.kind, "--%s has no use with the engine %s", e.flag, kind))
+		default:
+			key, value := e.key, any(f.join)
+			if text := f.texts[e.flag]; text != nil {
+				value = *text
+				if file, ok := strings.CutPrefix(*text, "@"); ok && key == "url" {
+					key, value = "url_file", file
+				}
+			}
+			errs = append(errs, set(e.flag, "hub.engine."+e.kind+"."+key, value))
+		}
 	}
 	return errs
 }

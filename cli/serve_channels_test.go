@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -67,7 +68,7 @@ func TestServeEngine(t *testing.T) {
 		{"hub: {engine: {redis: {url: 'redis://:hunter2@b', prefix: p}}}", "redis://a", []string{"engine", "redis-url"}, "p", "redis://a"},
 		{"hub: {engine: memory}", "redis://a", []string{"engine", "redis-url"}, "handfast", "redis://a"},
 	} {
-		f := serveFlags{hub: hubFlags{engine: choice{value: "redis"}, redisURL: tt.url},
+		f := serveFlags{hub: hubFlags{engine: choice{value: "redis"}, texts: map[string]*string{"redis-url": &tt.url}},
 			given: func(flag string) bool { return slices.Contains(tt.flags, flag) }}
 		if tt.file != "" {
 			f.config = write(t, "f.yaml", endpoints+tt.file)
@@ -88,8 +89,8 @@ func TestServeEngine(t *testing.T) {
 		want string
 	}{
 		{[]string{"--engine", "none"}, exitUsage, "it is one of memory"},
-		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with --engine memory"},
-		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with --engine memory"},
+		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
+		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
 		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitFailed, "hub.engine.redis.url: its scheme is"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitFailed, "hub.engine: redisengine: not a valid redis://"},
@@ -100,4 +101,35 @@ func TestServeEngine(t *testing.T) {
 			t.Errorf("%v: exit %d, %s", tt.args, r.code, r.stderr)
 		}
 	}
+}
+
+// The flags of an engine make sense with that engine only; two processes do not use one directory.
+func TestServeNATS(t *testing.T) {
+	for _, tt := range []struct {
+		flags string
+		code  int
+		want  string
+	}{
+		{"--join 127.0.0.1:6222", exitUsage, "--join has no use with the engine memory\n  next step: add --engine nats"},
+		{"--engine memory --nats-url nats://u:hunter2@x", exitUsage, "--nats-url has no use with the engine memory"},
+		{"--engine nats --cluster-listen x", exitUsage, `--cluster-listen "x": not an address`},
+		{"--engine nats --join x", exitUsage, `--join "x": not an address`},
+		{"--engine nats --join 127.0.0.1:6222", exitFailed, "(--cluster-listen)"},
+		{"--engine nats --cluster-listen 0.0.0.0:6222", exitFailed, "(--cluster-secret-file)"},
+		{"--engine nats --cluster-listen 127.0.0.1:6222 --cluster-secret-file /none", exitFailed, "--cluster-secret-file: hub.engine.nats.cluster.secret_file: /none"},
+		{"--engine nats --nats-url http://u:hunter2@x", exitFailed, "--nats-url: hub.engine.nats.url: its scheme"},
+		{"--engine nats --nats-url @/none", exitFailed, "--nats-url: hub.engine.nats.url_file: /none"},
+	} {
+		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, strings.Fields(tt.flags)...)...)
+		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr, "hunter2") {
+			t.Errorf("%s: exit %d, %s", tt.flags, r.code, r.stderr)
+		}
+	}
+	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off", "--engine", "nats")
+	r := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--tls", "off", "--engine", "nats")
+	if want := filepath.Join("nats", "alone") + ": another process uses the directory"; r.code != exitFailed || !strings.Contains(r.stderr, want) {
+		t.Errorf("exit %d, %s", r.code, r.stderr)
+	}
+	s.signals <- nil
+	bounded.Receive(t, s.code)
 }

@@ -117,6 +117,9 @@ func TestSettings(t *testing.T) {
 		{"listen[0].tls", "off", ""},
 		{"endpoints[0].origins", "any", ""},
 		{"admin.token", "x", ""},
+		{"admin.token_file", "environ_test.go", ""},
+		{"admin.token_file", "none", "/none cannot be read"},
+		{"hub.engine", "nats", ""},
 		{"auth.users.jwt.jwks_url", "https://x/", "--set: auth.users.jwt.jwks_url: there is no such key"},
 		{"endpoints[0].subprotocols", "a, b", ""},
 	} {

@@ -75,3 +75,36 @@ func TestStreamsPath(t *testing.T) {
 		}
 	}
 }
+
+// The engine nats is in this process or elsewhere, and nodes reach each other beyond the machine with a secret and TLS only.
+func TestNATSEngine(t *testing.T) {
+	for _, tt := range []struct{ nats, want string }{
+		{"{}", ""},
+		{"{url: 'nats://u:hunter2@a:4222, tls://b:4222', replicas: 3, max_bytes: 1GiB, prefix: Shop_1, ca: keys_hub_test.go}", ""},
+		{"{dir: /x, sync_always: true, cluster: {listen: '127.0.0.1:6222', join: ['[::1]:6223', 'localhost:6224']}}", ""},
+		{"{cluster: {listen: ':6222', join: ['b:6222'], secret: hunter2, cert: keys_hub_test.go, ca: keys_hub_test.go}}", ""},
+		{"{cluster: {listen: ':6222'}}", "f.yaml:3:23: hub.engine.nats.cluster.secret: required, since :6222 is beyond this machine"},
+		{"{cluster: {listen: ':6222', secret: hunter2}}", "hub.engine.nats.cluster.cert: required, since :6222"},
+		{"{cluster: {listen: ':6222', secret: hunter2, cert: keys_hub_test.go}}", "hub.engine.nats.cluster.ca: required, since :6222"},
+		{"{cluster: {listen: '127.0.0.1:6222', join: ['b:6222']}}", "cluster.secret: required, since b:6222"},
+		{"{cluster: {listen: '127.0.0.1:6222', cert: keys_hub_test.go}}", "cluster.ca: required beside cert"},
+		{"{cluster: {listen: '127.0.0.1:6222', key: keys_hub_test.go}}", "cluster.cert: required beside ca and key"},
+		{"{cluster: {listen: '127.0.0.1:6222', join: [':6222']}}", `cluster.join: ":6222" is not the address of a node`},
+		{"{cluster: {listen: off}}", `cluster.listen: "off" is not an address`},
+		{"{cluster: {join: ['127.0.0.1:6222']}}", "cluster.listen: required in a cluster"},
+		{"{cluster: {secret: hunter2}}", "cluster.listen: required in a cluster"},
+		{"{url: 'redis://u:hunter2@a'}", `hub.engine.nats.url: its scheme is "redis"`},
+		{"{url: 'nats://u:hunter2@a', dir: /x}", "hub.engine.nats.url: dir, sync_always and cluster are for a server in this process"},
+		{"{ca: keys_hub_test.go}", "hub.engine.nats.url: required beside credentials and ca"},
+		{"{prefix: a.b}", `hub.engine.nats.prefix: "a.b" cannot be in the name of a stream`},
+		{"{replicas: 7}", "hub.engine.nats.replicas: "},
+	} {
+		c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, target: channels, auth: [anonymous]}]\napps: [{id: shop, secret: s}]\nhub: {engine: {nats: "+tt.nats+"}}\n"))
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: %v, want %s", tt.nats, err, tt.want)
+		case err != nil && strings.Contains(err.Error(), "hunter2"), err == nil && strings.Contains(c.YAML(), "hunter2"):
+			t.Errorf("%s: the secret is shown: %v", tt.nats, err)
+		}
+	}
+}

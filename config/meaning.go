@@ -47,6 +47,8 @@ func (k *checker) meaning() {
 			}
 		case *RedisEngine:
 			k.redisEngine(x, path)
+		case *NATSEngine:
+			k.nats(x, path)
 		case *Logout:
 			k.logout(x)
 		case *[]Endpoint:

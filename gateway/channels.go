@@ -14,6 +14,7 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/natsengine"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/pusher"
 	"github.com/handfast/handfast/websocket"
@@ -35,9 +36,13 @@ func (s *sharedHub) open(cfg *config.Config, log *slog.Logger) (*hub.Hub, error)
 	if s.hub != nil {
 		return s.hub, nil
 	}
-	engine, err := newEngine(cfg.Hub.Engine, log)
+	engine, err := newEngine(cfg, log)
 	if err != nil {
-		return nil, cfg.Problem("hub.engine", err.Error(), "")
+		p := cfg.Problem("hub.engine", strings.TrimPrefix(err.Error(), "natsengine: "), "")
+		if errors.Is(err, natsengine.ErrInUse) {
+			p.Hint = "give each node a directory of its own: another --cluster-listen, or dir in a file"
+		}
+		return nil, p
 	}
 	o := hubOptions(cfg.Hub)
 	if s.hooks, err = openWebhooks(cfg, log); err != nil {

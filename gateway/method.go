@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/handfast/handfast/auth"
@@ -100,13 +98,9 @@ func (m *methods) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 
 // transportFor returns a transport that trusts the authorities in a PEM file, and no other.
 func transportFor(file string) (*http.Transport, error) {
-	text, err := os.ReadFile(file)
+	pool, err := authorities(file)
 	if err != nil {
 		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
 	}
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},

@@ -21,6 +21,7 @@ const (
 	EventRemoved     = "endpoint removed"
 	EventAdmin       = "admin closed connections"
 	EventPanic       = "a target panicked"
+	EventCluster     = "cluster listens" // where other nodes connect
 	EventTarget      = "a target did not close properly"
 	EventEngine      = "trouble with the engine of channels"
 	EventSecret      = "the secret of the application dev cannot be kept"

@@ -2,6 +2,7 @@ package natsengine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -112,8 +113,7 @@ func TestClusterBeyondLoopback(t *testing.T) {
 func TestDirectoryInUse(t *testing.T) {
 	dir := t.TempDir()
 	start(t, Embedded{Dir: dir})
-	if s, err := Start(Embedded{Dir: dir}); err == nil {
-		s.Shutdown()
-		t.Error("two servers use one directory")
+	if s, err := Start(Embedded{Dir: dir}); !errors.Is(err, ErrInUse) {
+		t.Error(s, err)
 	}
 }

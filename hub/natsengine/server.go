@@ -57,6 +57,9 @@ const (
 	routeUser      = "handfast" // of routes and of clients in the process
 )
 
+// ErrInUse is the error of [Start] when another process uses the directory.
+var ErrInUse = errors.New("another process uses the directory")
+
 // Start starts a server. It returns when engines can connect. In a cluster, nothing can be published before two servers are there.
 func Start(e Embedded) (*Server, error) {
 	opts, err := e.options()
@@ -65,7 +68,7 @@ func Start(e Embedded) (*Server, error) {
 	}
 	unlock, err := lock(filepath.Join(e.Dir, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("natsengine: another process uses %s: %w", e.Dir, err)
+		return nil, fmt.Errorf("natsengine: %s: %w", e.Dir, err)
 	}
 	if opts.ServerName, err = serverName(e.Dir); err != nil {
 		unlock()
@@ -122,7 +125,8 @@ func (e *Embedded) options() (*server.Options, error) {
 	o := &server.Options{
 		DontListen: true, JetStream: true, StoreDir: e.Dir, NoSigs: true,
 		MaxPayload: maxPayload, MaxPending: maxPending, SyncAlways: e.SyncAlways,
-		JetStreamMaxStore: 1 << 60, // the disk is the limit
+		JetStreamMaxStore:     1 << 60, // the disk is the limit
+		ReconnectErrorReports: 3600,    // a node that is away is told of once, and then once in so many attempts
 	}
 	listen := e.ClusterListen
 	if listen == "" && len(e.Join) > 0 {

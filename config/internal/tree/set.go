@@ -8,10 +8,13 @@ import (
 )
 
 // Set sets the value at a path from text: what it is in a document, for one value; "a, b" or [a, b] for a list of values;
-// YAML for anything else. from is what gave it, for messages.
+// YAML for anything else. from is what gave it, for messages. The path of a secret with _file behind it takes the path of a file.
 func (t *Tree) Set(path, text, from string) {
 	at := Pos{File: from}
 	if t.find(path, func(n node) { t.setAt(n, text, at) }) {
+		return
+	}
+	if base, ok := strings.CutSuffix(path, fileSuffix); ok && t.secretFile(base, text, at) {
 		return
 	}
 	p := &Problem{Pos: at, Path: path, Text: "there is no such key"}

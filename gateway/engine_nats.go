@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/natsengine"
+	"github.com/handfast/handfast/internal/redact"
+	"github.com/handfast/handfast/internal/statedir"
+	"github.com/handfast/handfast/observe"
+)
+
+// natsSecretFile is the file in the state directory with the secret of nodes of one user on one machine.
+const natsSecretFile = "nats-cluster.secret"
+
+// natsEngine is an engine with its server in the process.
+type natsEngine struct {
+	*natsengine.Engine
+	server *natsengine.Server
+}
+
+// Close ends the server.
+func (e *natsEngine) Close() error {
+	e.server.Shutdown()
+	return nil
+}
+
+// newNATS makes the engine nats. A channel keeps history messages at most.
+func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger) (hub.Engine, error) {
+	o := natsengine.Options{
+		URL: cfg.URL.Reveal(), Credentials: string(cfg.Credentials), Prefix: cfg.Prefix, Replicas: cfg.Replicas,
+		MaxBytes: int64(cfg.MaxBytes), MaxHistory: history,
+	}
+	if o.URL != "" {
+		if cfg.CA != "" {
+			pool, err := authorities(string(cfg.CA))
+			if err != nil {
+				return nil, err
+			}
+			o.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		}
+		return natsengine.New(o)
+	}
+	e, err := embedded(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if o.Server, err = natsengine.Start(e); err != nil {
+		return nil, err
+	}
+	if a := o.Server.ClusterAddr(); a != nil {
+		log.Info(observe.EventCluster, observe.KeyAddress, a.String(), observe.KeyFile, e.Dir)
+	}
+	engine, err := natsengine.New(o)
+	if err != nil {
+		o.Server.Shutdown()
+		return nil, err
+	}
+	return &natsEngine{engine, o.Server}, nil
+}
+
+// embedded turns the configuration into that of a server in the process.
+func embedded(cfg *config.NATSEngine, log *slog.Logger) (e natsengine.Embedded, err error) {
+	c := &cfg.Cluster
+	e = natsengine.Embedded{
+		Dir: string(cfg.Dir), ClusterListen: string(c.Listen), Secret: c.Secret.Reveal(), SyncAlways: cfg.SyncAlways,
+	}
+	for _, a := range c.Join {
+		e.Join = append(e.Join, string(a))
+	}
+	if e.Dir == "" {
+		if e.Dir, err = natsDir(e.ClusterListen); err != nil {
+			return e, err
+		}
+	}
+	if e.Secret == "" && e.ClusterListen != "" { // on loopback: other users of the machine must not come in
+		if e.Secret, err = statedir.Secret(natsSecretFile); err != nil {
+			return e, err
+		}
+	}
+	if c.Cert != "" {
+		if e.TLS, err = betweenNodes(c); err != nil {
+			return e, err
+		}
+	}
+	e.Warn = func(text string) {
+		if e.Secret != "" {
+			text = strings.ReplaceAll(text, e.Secret, redact.Mark)
+		}
+		log.Warn(observe.EventEngine, observe.KeyError, text)
+	}
+	return e, nil
+}
+
+// natsDir returns the directory of a server that is given none: one for each address of a cluster, so that several nodes can run
+// on one machine.
+func natsDir(listen string) (string, error) {
+	state, err := statedir.Dir()
+	if err != nil {
+		return "", err
+	}
+	name := "alone"
+	if listen != "" {
+		name = strings.Map(func(c rune) rune {
+			if strings.ContainsRune(`:[]%/\`, c) {
+				return '_'
+			}
+			return c
+		}, listen)
+	}
+	return filepath.Join(state, "nats", name), nil
+}
+
+// betweenNodes is TLS with certificates on both sides.
+func betweenNodes(c *config.NATSCluster) (*tls.Config, error) {
+	key := c.Key
+	if key == "" {
+		key = c.Cert
+	}
+	cert, err := certs.LoadFiles(string(c.Cert), string(key))
+	if err != nil {
+		return nil, err
+	}
+	pool, err := authorities(string(c.CA))
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{*cert}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		MinVersion: tls.VersionTLS12,
+	}, nil
+}
+
+// authorities reads the certificates of authorities in a PEM file.
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return pool, nil
+}
+
+// mostKept returns how many messages a channel may keep at most.
+func mostKept(cfg *config.Config) int {
+	most := 100_000 // or more after a reload
+	for _, n := range cfg.Hub.Namespaces {
+		most = max(most, n.History)
+	}
+	for i := range cfg.Endpoints {
+		if s, ok := cfg.Endpoints[i].Target.Settings.(*config.Streams); ok {
+			most = max(most, s.History)
+		}
+	}
+	return most
+}
