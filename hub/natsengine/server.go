@@ -126,7 +126,7 @@ func (e *Embedded) options() (*server.Options, error) {
 		DontListen: true, JetStream: true, StoreDir: e.Dir, NoSigs: true,
 		MaxPayload: maxPayload, MaxPending: maxPending, SyncAlways: e.SyncAlways,
 		JetStreamMaxStore:     1 << 60, // the disk is the limit
-		ReconnectErrorReports: 3600,    // a node that is away is told of once, and then once in so many attempts
+		ReconnectErrorReports: 3600,    // log that a node is away once, and not at every attempt
 	}
 	listen := e.ClusterListen
 	if listen == "" && len(e.Join) > 0 {
