@@ -152,7 +152,7 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// mostKept returns how many messages a channel may keep at most.
+// mostKept returns how many messages a channel may keep at most, which is a bound of the stream with all of them.
 func mostKept(cfg *config.Config) int {
 	most := 100_000 // or more after a reload
 	for _, n := range cfg.Hub.Namespaces {
