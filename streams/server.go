@@ -41,7 +41,7 @@ type Server struct {
 	// App is the ID of the application.
 	App string
 
-	// History is how many messages a stream keeps. 0 means 100,000.
+	// History is how many messages a stream keeps, if the engine keeps that many. 0 means 100,000.
 	History int
 
 	// MaxBody is the most bytes that one request may append; more is answered with 413. 0 means 8 MiB.
