@@ -44,7 +44,7 @@ type subscriber struct {
 	open     map[int]bool // publishers whose next message may have any number, after a gap
 }
 
-// connected is told the name of each connection.
+// connected receives the name of each connection.
 func (s *subscriber) connected(id string, on *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 )
 
 func TestExternal(t *testing.T) {
-	enginetest.Run(t, enginetest.Options{}, func(t testing.TB) enginetest.Cluster {
+	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
 		p := startProcess(t, external{})
 		r := startRelay(t, p.addr())
 		c := nodes(Options{URL: "nats://" + r.listener.Addr().String()})

@@ -62,7 +62,7 @@ func start(t testing.TB, e Embedded) *Server {
 }
 
 func TestEmbedded(t *testing.T) {
-	enginetest.Run(t, enginetest.Options{}, func(t testing.TB) enginetest.Cluster {
+	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
 		return nodes(Options{Server: start(t, Embedded{Dir: t.TempDir()})})
 	})
 }
