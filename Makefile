@@ -35,7 +35,7 @@ fmt: ## format every Go file
 lint: ## formatting, tidy modules, go vet, the pinned linter
 	tools/lint.sh
 
-cross: ## build and vet the library and the binary for other systems
+cross: ## check the library and the binary for other systems
 	tools/cross.sh
 
 race: ## the tests of all modules, with the race detector and in a random order

@@ -142,6 +142,7 @@ var rules = []rule{
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/mutate", std: anyStd},
+	{pkg: "internal/crosscheck", std: anyStd},
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "golang.org/x/sys", "websocket/reconnect"}},
