@@ -29,7 +29,7 @@ func TestServePlainOnSeveralAddresses(t *testing.T) {
 			t.Errorf("%s: %+v", url, got)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(u.Home, ".local")); err == nil {
+	if _, err := os.Stat(filepath.Join(u.Home, ".local", "state", "handfast", "dev")); err == nil {
 		t.Error("a CA was made")
 	}
 }
