@@ -30,7 +30,7 @@ func TestTokens(t *testing.T) {
 	// The answer repeats the question, a token for each word: the longer it is, the more time there is to interrupt it.
 	p.Eval(`submit(window, "ask", {question: "What is new?" + " a".repeat(60)})`)
 	p.want("the first tokens", `$("answer").textContent.startsWith("You have asked: What is")`)
-	p.Eval(`location.reload()`)
+	p.Open("http://" + address + "/" + p.Eval(`location.hash`)) // as a reload does, and in a way that can be waited for
 	p.Eval(until + `true`)
 	p.want("what was written before", `$("answer").textContent.startsWith("You have asked: What is new? a a")`)
 
