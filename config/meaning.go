@@ -200,10 +200,8 @@ func (k *checker) admin(a *Admin) {
 	if a.Address.Off() {
 		return
 	}
-	host := a.Address.Host()
-	ip, err := netip.ParseAddr(host)
-	loopback := host == "" || host == "localhost" || err == nil && ip.IsLoopback()
-	if !loopback && a.Token.Empty() {
+	// Without a host the admin listener is on loopback.
+	if a.Address.Host() != "" && !a.Address.loopback() && a.Token.Empty() {
 		k.Wrong("admin.token", fmt.Sprintf("required, since other machines may reach %s", a.Address),
 			"a secret, or a loopback address such as 127.0.0.1:9090")
 	}
