@@ -27,11 +27,10 @@ type backend struct {
 // engines are the engines that connect nodes.
 var engines = []struct {
 	name  string
-	flag  string // of handfast serve
 	start func(t *testing.T, l *network) *backend
 }{
-	{"redis", "--redis-url", startRedis},
-	{"nats", "--cluster-listen", startNATS},
+	{"redis", startRedis},
+	{"nats", startNATS},
 }
 
 // startNATS has each node be a server of a cluster of NATS, with a secret and a certificate that they share.

@@ -77,9 +77,6 @@ func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 func TestFaults(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			if help := house.NewUser(t).Handfast("", "serve", "--help").Stdout; !strings.Contains(help, e.flag) {
-				t.Skipf("handfast serve has no %s", e.flag)
-			}
 			f := size()
 			c := startCluster(t, e.start, lan(t))
 			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // it leaves workers behind, which wait
