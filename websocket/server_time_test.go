@@ -159,7 +159,9 @@ func TestServer_MaxHandshakes(t *testing.T) {
 	s.MaxHandshakes = func(net.Addr) int { return 2 }
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
-		slow, second, third := p.dial(), p.dial(), p.dial()
+		slow := p.dial()
+		synctest.Wait() // it is the oldest
+		second, third := p.dial(), p.dial()
 		defer second.Close()
 		if b, err := io.ReadAll(slow); len(b) > 0 || err != nil {
 			t.Errorf("the oldest got %q, %v", b, err)
@@ -330,22 +332,27 @@ func TestServer_NoAddresses(t *testing.T) {
 		e.Accept.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		s := ownServer(e)
 		s.MaxHandshakes = func(net.Addr) int { return 1 }
-		p := nameless{newPipes()}
-		serveOn(t, s, p, s.Serve)
-		slow := p.dial() // is evicted
-		nc := p.dial()
-		io.WriteString(nc, sampleRequest+"\r\n")
-		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
-			t.Errorf("%s: %v, %v", name, r, err)
-		}
-		slow.Close()
-		nc.Close()
-		bad := p.dial()
-		io.WriteString(bad, "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-		if r, err := http.ReadResponse(bufio.NewReader(bad), nil); err != nil || r.StatusCode != 400 {
-			t.Errorf("%s: %v, %v", name, r, err)
-		}
-		bad.Close()
+		synctest.Test(t, func(t *testing.T) {
+			p := nameless{newPipes()}
+			serveOn(t, s, p, s.Serve)
+			slow := p.dial()
+			synctest.Wait() // it is the oldest, and is evicted
+			nc := p.dial()
+			io.WriteString(nc, sampleRequest+"\r\n")
+			if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
+				t.Errorf("%s: %v, %v", name, r, err)
+			}
+			if b, err := io.ReadAll(slow); len(b) > 0 || err != nil {
+				t.Errorf("%s: the oldest got %q, %v", name, b, err)
+			}
+			nc.Close()
+			bad := p.dial()
+			io.WriteString(bad, "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+			if r, err := http.ReadResponse(bufio.NewReader(bad), nil); err != nil || r.StatusCode != 400 {
+				t.Errorf("%s: %v, %v", name, r, err)
+			}
+			bad.Close()
+		})
 	}
 }
 

@@ -17,6 +17,8 @@ type looper struct {
 	meter  *meter
 	ops    int64
 	due    int // deliveries of the broadcast under way that have not come yet
+
+	entering bool // no broadcast has reached all yet
 	events [512]syscall.EpollEvent
 	buf    [256 << 10]byte
 }
@@ -38,8 +40,14 @@ func loop(c *Config, s *script) (Result, error) {
 		return Result{}, err
 	}
 	for {
-		n, err := syscall.EpollWait(l.epoll, l.events[:], patience*1000)
+		n, err := syscall.EpollWait(l.epoll, l.events[:], l.patience())
 		if err == syscall.EINTR {
+			continue
+		}
+		if err == nil && n == 0 && l.entering {
+			if err := l.again(); err != nil {
+				return Result{}, err
+			}
 			continue
 		}
 		if err != nil || n == 0 {
@@ -88,6 +96,7 @@ func newEpoll(conns []*conn) (int, error) {
 // begin sends the first messages.
 func (l *looper) begin() error {
 	if l.c.Mode == ModeBroadcast {
+		l.entering = true
 		return l.trigger()
 	}
 	for _, c := range l.conns {
@@ -96,6 +105,21 @@ func (l *looper) begin() error {
 		}
 	}
 	return nil
+}
+
+// patience returns how many milliseconds to wait for the next event.
+func (l *looper) patience() int {
+	if l.entering {
+		return 1000
+	}
+	return patience * 1000
+}
+
+// again begins the first broadcast anew. A server may take a connection in after its 101 has come here, so that the first one
+// does not reach those who came last; after a second without a delivery all of them are in.
+func (l *looper) again() error {
+	l.entering = false
+	return l.trigger()
 }
 
 // trigger has the server send to all.
@@ -172,6 +196,7 @@ func (l *looper) delivered(n int) error {
 	if l.due < 0 {
 		return errors.New("load: more deliveries than there should be")
 	}
+	l.entering = false
 	l.meter.times.add(time.Since(l.conns[0].sent))
 	return l.trigger()
 }
