@@ -118,11 +118,11 @@ var rules = []rule{
 	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "hub/natsengine", "internal/redact", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
-		"internal/limit", "internal/statedir", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"websocket/wstest"}},
+		"internal/limit", "internal/statedir", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"golang.org/x/sys", "golang.org/x/term"}},
+			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// Programs to begin with, as a user would write them.
@@ -143,6 +143,7 @@ var rules = []rule{
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/mutate", std: anyStd},
 	{pkg: "internal/crosscheck", std: anyStd},
+	{pkg: "internal/libhints", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "golang.org/x/sys", "websocket/reconnect"}},

@@ -13,20 +13,20 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// optionSteps translates a next step of the library, which names an option of its API, into one that names flags. The first
-// row whose option occurs in the library's text counts.
-var optionSteps = [...]struct{ option, step string }{
-	{"TLS.RootCAs", "name the authority that signed the server's certificate with --cacert FILE; " +
-		"\"handfast serve\" on this machine needs none when it runs as the same user"},
-	{"TLS.Certificates", "the server refused: often it wants a client certificate (--cert, --key), or another one"},
-	{"TLS.ServerName", "the server's certificate is for another name: use that name in the URL"},
-	{"DialOptions.Header", "correct the headers given with -H; subprotocols are offered with --subprotocol"},
-	{"DialOptions.Subprotocols", "correct what is given with --subprotocol: each is a word, given once"},
-	{"DialOptions.Conn.Compression", "the server answers the offer of compression wrongly: leave --compress out"},
-	{"DialOptions.Proxy", "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY"},
-	{"DialOptions.DialContext", "only HTTP proxies are supported: check HTTP_PROXY and HTTPS_PROXY, or unset them"},
-	{"MaxRedirects", "the server redirects too often: use the URL at which it answers"},
-	{"(Subprotocols)", "offer a subprotocol that the server speaks, with --subprotocol NAME"},
+// optionSteps has, for each next step of the library that names an option of its API, the one that names flags.
+var optionSteps = map[string]string{
+	handshake.HintClientRootCAs: "name the authority that signed the server's certificate with --cacert FILE; " +
+		"\"handfast serve\" on this machine needs none when it runs as the same user",
+	handshake.HintClientCertificate:  "the server refused: often it wants a client certificate (--cert, --key), or another one",
+	handshake.HintClientServerName:   "the server's certificate is for another name: use that name in the URL",
+	handshake.HintClientHeader:       "correct the headers given with -H; subprotocols are offered with --subprotocol",
+	handshake.HintClientSubprotocols: "correct what is given with --subprotocol: each is a word, given once",
+	handshake.HintClientOffer:        "offer a subprotocol that the server speaks, with --subprotocol NAME",
+	handshake.HintClientCompression:  "leave --compress out",
+	handshake.HintClientUncompressed: "the server answers the offer of compression wrongly: leave --compress out",
+	handshake.HintClientProxy:        "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+	handshake.HintClientDialContext:  "only HTTP proxies are supported: check HTTP_PROXY and HTTPS_PROXY, or unset them",
+	handshake.HintClientRedirects:    "the server redirects too often: use the URL at which it answers",
 }
 
 // sent is what a handshake told the server about the client.
@@ -75,12 +75,10 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	}
 	hint := e.Hint
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); ok {
-		hint = "TLS.RootCAs"
+		hint = handshake.HintClientRootCAs
 	}
-	for _, row := range optionSteps {
-		if strings.Contains(hint, row.option) {
-			return row.step
-		}
+	if step, ok := optionSteps[hint]; ok {
+		return step
 	}
 	return hint
 }

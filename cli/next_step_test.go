@@ -2,13 +2,13 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/internal/libhints"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/handshake"
 )
@@ -61,14 +61,17 @@ func TestProxyStep(t *testing.T) {
 	}
 }
 
-// No next step that a user of the binary reads names an option of the library.
+// Every next step of the library's client that names an option has one that names flags.
 func TestStepsNameFlags(t *testing.T) {
 	option := regexp.MustCompile(`Options|TLS\.|[a-z][A-Z]|\(Subprotocols\)`)
-	for _, row := range optionSteps {
-		e := &websocket.HandshakeError{Hint: fmt.Sprintf("correct it (%s)", row.option), Err: errors.New("x")}
-		got := handshakeStep(e, &sent{})
-		if got != row.step || option.MatchString(got) {
-			t.Errorf("%s: %q", row.option, got)
+	hints := libhints.Named(t, "..", "HintClient")
+	for name, hint := range hints {
+		e := &websocket.HandshakeError{Hint: hint, Err: errors.New("x")}
+		if got := handshakeStep(e, &sent{}); got != optionSteps[hint] || got == "" || option.MatchString(got) {
+			t.Errorf("%s: %q", name, got)
 		}
+	}
+	if len(optionSteps) != len(hints) {
+		t.Errorf("%d translations of %d hints", len(optionSteps), len(hints))
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/libhints"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -113,6 +114,20 @@ func TestRefusalsNameSettings(t *testing.T) {
 		if !strings.Contains(hint, tt.hint) || !strings.Contains(body, tt.body) || strings.Contains(hint+body, "Options") || strings.Contains(hint+body, "Origins") {
 			t.Errorf("%s from %q: hint %q, body %q", tt.path, tt.origin, hint, body)
 		}
+	}
+}
+
+// Every next step of the library's server that names an option has one that names keys of the configuration.
+func TestHintsNameSettings(t *testing.T) {
+	hints := libhints.Named(t, "..", "HintServer")
+	for name, hint := range hints {
+		got := settingsHint(hint)
+		if got == hint || got == "" || strings.Contains(got, "Options") || strings.Contains(got, "Endpoint.") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if len(settings) != len(hints) {
+		t.Errorf("%d translations of %d hints", len(settings), len(hints))
 	}
 }
 

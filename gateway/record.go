@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -110,16 +109,24 @@ func (s *recorder) authenticated(id *auth.Identity, err error, took time.Duratio
 	s.metrics.Auth.WithLabelValues(method, outcome).Observe(took.Seconds())
 }
 
-// settings translates what a next step of the library names into the keys of the configuration.
-var settings = strings.NewReplacer(
-	"its allowed origins", "the endpoint's origins (also --origin)",
-	"the allowed origins", "the endpoint's origins (also --origin)",
-	"its trusted proxies", "trusted_proxies",
-	"AcceptOptions.Origins", "the endpoint's origins",
-	"AcceptOptions.Subprotocols", "the endpoint's subprotocols",
-	"AcceptOptions.Conn.Compression", "the endpoint's compression",
-	"AcceptOptions.Header", "the headers that its target adds",
-)
+// settings has, for each next step of the library that names an option, the one that names keys of the configuration.
+var settings = map[string]string{
+	wshandshake.HintServerOrigin:       "the server's operator can add it to the endpoint's origins (also --origin)",
+	wshandshake.HintServerProxy:        "behind a proxy that ends TLS, the server needs the proxy among trusted_proxies, or the origin among the endpoint's origins (also --origin)",
+	wshandshake.HintServerOrigins:      "correct the endpoint's origins",
+	wshandshake.HintServerSubprotocols: "correct the endpoint's subprotocols",
+	wshandshake.HintServerHeader:       "correct the headers that the endpoint's target adds",
+	wshandshake.HintServerCompression:  "correct the endpoint's compression",
+	wshandshake.HintServerAdmit:        "report this as a fault of handfast",
+}
+
+// settingsHint returns a next step of the library in the terms of the configuration.
+func settingsHint(hint string) string {
+	if own, ok := settings[hint]; ok {
+		return own
+	}
+	return hint
+}
 
 // refusedBy records why an endpoint did not admit a client.
 func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
@@ -128,7 +135,7 @@ func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 		e = &websocket.HandshakeError{Err: err}
 	}
 	record := refusalOf(r, h.via)
-	record.Endpoint, record.Stage, record.Status, record.Clause, record.Hint = h.entry.Endpoint, string(e.Stage), e.Status, e.Section, settings.Replace(e.Hint)
+	record.Endpoint, record.Stage, record.Status, record.Clause, record.Hint = h.entry.Endpoint, string(e.Stage), e.Status, e.Section, settingsHint(e.Hint)
 	record.Reason = reasonOf(e)
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason

@@ -51,7 +51,7 @@ func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	}
 	policy, err := c.policy()
 	if err != nil {
-		return nil, &HandshakeError{Stage: handshake.StageRequest, Err: err, Hint: "fix DialOptions.Conn.Compression"}
+		return nil, &HandshakeError{Stage: handshake.StageRequest, Err: err, Hint: handshake.HintClientCompression}
 	}
 	return []handshake.Extension{handshake.OfferDeflate(policy).Extension()}, nil
 }
@@ -66,7 +66,7 @@ func verifyCompression(answer []handshake.Extension, c *Compression) (agreed han
 	if err != nil {
 		return agreed, false, &HandshakeError{
 			Stage: handshake.StageExtension, Section: "RFC 7692 §7", Status: http.StatusSwitchingProtocols, Err: fmt.Errorf("permessage-deflate: %w", err),
-			Hint: "the server answers the offer wrongly; without DialOptions.Conn.Compression it is not made",
+			Hint: handshake.HintClientUncompressed,
 		}
 	}
 	return agreed, true, nil

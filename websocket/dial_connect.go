@@ -101,13 +101,13 @@ func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 			err = errors.New("the proxy setting in the environment is not a URL")
 		}
 		return nil, &HandshakeError{
-			Stage: handshake.StageProxy, Err: err, Hint: "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy",
+			Stage: handshake.StageProxy, Err: err, Hint: handshake.HintClientProxy,
 		}
 	}
 	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
 		return nil, &HandshakeError{
 			Stage: handshake.StageProxy, Err: errors.New("the proxy's URL is neither http nor https"),
-			Hint: "for SOCKS and the like, put their dialer into DialOptions.DialContext",
+			Hint: handshake.HintClientDialContext,
 		}
 	}
 	return proxy, nil

@@ -30,10 +30,10 @@ func timeoutHint(s handshake.Stage) string {
 // tlsHint tells the next step after a TLS handshake failed.
 func tlsHint(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "the server's certificate comes from an authority that is not known here: add it to the roots (TLS.RootCAs)"
+		return handshake.HintClientRootCAs
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the server's certificate is for another name: use that name, or set TLS.ServerName"
+		return handshake.HintClientServerName
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
 		return "the server's certificate is expired or not valid yet: renew it, or check this machine's clock"
@@ -67,7 +67,7 @@ func alertHint(alert string) string {
 	case strings.Contains(alert, "unrecognized name"):
 		return "the server has no certificate for this host name"
 	default: // the certificate alerts, and handshake_failure, which many send in their stead
-		return "the server refused: often it wants a client certificate (TLS.Certificates), or another one"
+		return handshake.HintClientCertificate
 	}
 }
 

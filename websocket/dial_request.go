@@ -15,7 +15,7 @@ const userAgent = "handfast"
 func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError) {
 	if err := handshake.CheckSubprotocols(opts.Subprotocols); err != nil {
 		return nil, &HandshakeError{
-			Stage: handshake.StageRequest, Section: "RFC 6455 §4.1", Err: err, Hint: "correct DialOptions.Subprotocols",
+			Stage: handshake.StageRequest, Section: "RFC 6455 §4.1", Err: err, Hint: handshake.HintClientSubprotocols,
 		}
 	}
 	extensions, fail := offerCompression(opts.Conn.Compression)
@@ -46,7 +46,7 @@ func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError
 func badHeader(err error) *HandshakeError {
 	return &HandshakeError{
 		Stage: handshake.StageRequest, Err: err,
-		Hint: "correct DialOptions.Header; subprotocols are offered by DialOptions.Subprotocols",
+		Hint: handshake.HintClientHeader,
 	}
 }
 

@@ -119,7 +119,7 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 	var subprotocol, extensions string
 	ask := func() *opening.Refusal {
 		if e.Accept.Check != nil {
-			return fault(errChecks, "use Endpoint.Admit")
+			return fault(errChecks, handshake.HintServerAdmit)
 		}
 		if e.Admit == nil {
 			return x.check()

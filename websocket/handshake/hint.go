@@ -45,7 +45,7 @@ func StatusHint(a *Response) string {
 	default:
 		switch {
 		case s >= 300 && s < 400:
-			return "the server sends clients elsewhere: check the URL, or allow more redirects (MaxRedirects)"
+			return HintClientRedirects
 		case s >= 500:
 			return "the server failed: its log says why"
 		}

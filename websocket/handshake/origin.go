@@ -108,7 +108,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		allowed, ok := ParseOrigin(s)
 		if !ok {
 			const detail = "entry %d of the allowed origins is not scheme://host, scheme://host:port or null"
-			v := forbidden(fmt.Sprintf(detail, i), "correct AcceptOptions.Origins")
+			v := forbidden(fmt.Sprintf(detail, i), HintServerOrigins)
 			v.Status, v.Section = http.StatusInternalServerError, ""
 			return v
 		}
@@ -118,9 +118,9 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 	}
 	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
 		return forbidden("the page of "+shown(seen)+" came by https, but this request arrived here without TLS",
-			"behind a proxy that ends TLS, the server has to have it among its trusted proxies, or the origin among its allowed origins")
+			HintServerProxy)
 	}
-	return forbidden("pages of the origin "+shown(seen)+" may not connect here", "the server's operator can add it to the allowed origins")
+	return forbidden("pages of the origin "+shown(seen)+" may not connect here", HintServerOrigin)
 }
 
 // PrintableOrigin returns of an Origin header field what may be shown and logged: without user information, query and

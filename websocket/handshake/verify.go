@@ -162,10 +162,10 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Protocol", "RFC 6455 §11.3.4"
 	case len(r.Subprotocols) == 0:
 		v.Detail = "the server chose a subprotocol although none was offered"
-		v.Hint = "offer what the server speaks (Subprotocols)"
+		v.Hint = HintClientOffer
 	case !slices.Contains(r.Subprotocols, answeredSubprotocol(a)): // case counts
 		v.Detail = "the server chose a subprotocol that was not offered"
-		v.Hint = "offer what the server speaks (Subprotocols)"
+		v.Hint = HintClientOffer
 	default:
 		return nil
 	}

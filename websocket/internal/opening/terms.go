@@ -35,13 +35,13 @@ type Terms struct {
 // Check reports the first mistake in the rules themselves: each handshake that meets it is refused with 500.
 func (r *Rules) Check() *Refusal {
 	if err := handshake.CheckFields(r.Header); err != nil {
-		return mistake(handshake.StageStatus, err, "fix AcceptOptions.Header")
+		return mistake(handshake.StageStatus, err, handshake.HintServerHeader)
 	}
 	if err := handshake.CheckSubprotocols(r.Subprotocols); err != nil {
-		return mistake(handshake.StageSubprotocol, err, "fix AcceptOptions.Subprotocols")
+		return mistake(handshake.StageSubprotocol, err, handshake.HintServerSubprotocols)
 	}
 	if _, err := r.policy(); err != nil {
-		return mistake(handshake.StageExtension, err, "fix AcceptOptions.Conn.Compression")
+		return mistake(handshake.StageExtension, err, handshake.HintServerCompression)
 	}
 	return nil
 }
