@@ -10,9 +10,12 @@ say "cross: the library and the binary for other systems"
 tools/cross.sh
 say "fuzz: every target for ${FUZZTIME:-10s}"
 tools/fuzz.sh "${FUZZTIME:-10s}"
+# The linter's stage runs go vet on all packages, tests included: go test need not do it again.
+export GOFLAGS="$GOFLAGS -vet=off"
 say "test: the library without the race detector, for the tests that count allocations"
 go test -shuffle=on -timeout=5m ./websocket/...
 say "test: conformance without it, too: its largest cases on all servers"
 go test -shuffle=on -timeout=5m ./e2e/conformance
 say "test: all modules, race detector, shuffled"
-go test -race -shuffle=on -timeout=10m "${PKGS[@]}"
+# Many wait for timers and processes most of the time: three packages at a time keep two processors busy.
+go test -race -shuffle=on -timeout=10m -p=3 "${PKGS[@]}"
