@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -247,7 +246,7 @@ func (v verdict) print(w io.Writer) {
 
 // runCases asks everything in a file.
 func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
-	document, err := os.ReadFile(f.cases)
+	document, err := readNamed("--cases", f.cases)
 	if err != nil {
 		return err
 	}

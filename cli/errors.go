@@ -58,6 +58,9 @@ var errInterrupted = errors.New("interrupted")
 // errQuiet ends a command that failed and has nothing more to print.
 var errQuiet = errors.New("failed")
 
+// errMisused is errQuiet for a command line that makes no sense.
+var errMisused = errors.New("misused")
+
 // report tells the user about an error and returns the exit code.
 func report(sys *System, cmd *cobra.Command, err error) int {
 	var ran *runError
@@ -69,6 +72,8 @@ func report(sys *System, cmd *cobra.Command, err error) int {
 		return exitInterrupted
 	case errors.Is(err, errQuiet):
 		return exitFailed
+	case errors.Is(err, errMisused):
+		return exitUsage
 	case errors.As(err, &ran) && !misused:
 		tell(sys.Stderr, err, nextStep(err))
 		return exitFailed

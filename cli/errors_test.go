@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,6 +36,60 @@ func TestReport(t *testing.T) {
 			code := report(&System{Stderr: &stderr}, &cobra.Command{Use: "handfast"}, c.err)
 			if code != c.code || stderr.String() != c.want {
 				t.Errorf("exit %d, %q", code, stderr.String())
+			}
+		})
+	}
+}
+
+// A flag with a value that cannot be used ends every command with the exit code of usage, also when the value is the name of
+// a file, and when only the check of the whole configuration finds out. A mistake in a file or in the environment is none of
+// the command line.
+func TestExitCodeOfFlags(t *testing.T) {
+	state(t)
+	none := filepath.Join(t.TempDir(), "none")
+	text := file(t, "text", "not what is wanted")
+	good := file(t, "good.yaml", "listen: [{address: 127.0.0.1:0, tls: off}]\nendpoints: [{path: /a, target: echo, auth: [anonymous]}]\n")
+	bad := file(t, "bad.yaml", "log: x\n")
+	serve := []string{"serve", "--listen", "127.0.0.1:0"}
+	for _, tt := range []struct {
+		code int
+		env  string
+		args []string
+	}{
+		{exitUsage, "", append(serve, "--tls", "files", "--cert", none, "--key", none)},
+		{exitUsage, "", append(serve, "--tls", "files", "--cert", text, "--key", text)},
+		{exitUsage, "", append(serve, "--app", "a:b:@"+none)},
+		{exitUsage, "", append(serve, "--app", "a:b:c", "--app", "a:b:d")},
+		{exitUsage, "", append(serve, "--admin", "0.0.0.0:0")},
+		{exitUsage, "", []string{"serve", "--listen", "127.0.0.1:9", "--listen", "127.0.0.1:9"}},
+		{exitUsage, "", []string{"serve", "--config", none}},
+		{exitUsage, "", []string{"serve", "--config", good, "--tls", "files", "--cert", none, "--key", none}},
+		{exitFailed, "", []string{"serve", "--config", bad}},
+		{exitFailed, "", []string{"serve", "--config", bad, "--tls", "files", "--cert", none, "--key", none}},
+		{exitFailed, "HANDFAST_LOG=x", serve},
+		{exitFailed, "HANDFAST_ADMIN=0.0.0.0:0", serve},
+		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--secret-file", none}},
+		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--secret-file", text}},
+		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--key", none}},
+		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--key", text}},
+		{exitUsage, "", []string{"config", "test", good, "--cases", none}},
+		{exitUsage, "", []string{"config", "test", good, "--claims", "x"}},
+		{exitUsage, "", []string{"cert", "show", "--cacert", none, "127.0.0.1:9"}},
+		{exitUsage, "", []string{"dial", "--cacert", none, "ws://127.0.0.1:9"}},
+		{exitUsage, "", []string{"dial", "--cacert", text, "ws://127.0.0.1:9"}},
+		{exitUsage, "", []string{"dial", "--cert", none, "ws://127.0.0.1:9"}},
+		{exitUsage, "", []string{"explain", "--cacert", none, "ws://127.0.0.1:9"}},
+		{exitUsage, "", []string{"explain", "--cert", none, "ws://127.0.0.1:9"}},
+		{exitUsage, "", []string{"explain", "--bearer", "@" + none, "ws://127.0.0.1:9"}},
+		{exitUsage, "", []string{"subscribe", "--cacert", none, "news"}},
+		{exitUsage, "", []string{"publish", "--cert", none, "news", "x"}},
+	} {
+		t.Run(strings.ReplaceAll(strings.Join(tt.args, " "), "/", "_")+tt.env, func(t *testing.T) {
+			if name, value, ok := strings.Cut(tt.env, "="); ok {
+				t.Setenv(name, value)
+			}
+			if got := runCommand(t, tt.args...); got.code != tt.code || got.stdout != "" || got.stderr == "" {
+				t.Errorf("exit %d, want %d; %q, %q", got.code, tt.code, got.stdout, got.stderr)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strconv"
 
@@ -47,4 +48,13 @@ func flagError(_ *cobra.Command, err error) error {
 		return usagef("write --"+f.Name+" alone", "--%s %s is neither true nor false", f.Name, value)
 	}
 	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
+}
+
+// readNamed reads the file that a flag names. An error is one of usage.
+func readNamed(flag, path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usagef("give the path of a file that is there", "%s %s: %v", flag, path, errors.Unwrap(err))
+	}
+	return b, nil
 }

@@ -92,9 +92,9 @@ func TestServeEngine(t *testing.T) {
 		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
 		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
-		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitFailed, "hub.engine.redis.url: its scheme is"},
+		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "hub.engine.redis.url: its scheme is"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitFailed, "hub.engine: redisengine: not a valid redis://"},
-		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitFailed, "hub.engine.redis.url: not a URL"},
+		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitUsage, "hub.engine.redis.url: not a URL"},
 	} {
 		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, tt.args...)...)
 		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr+r.stdout, "hunter2") {
@@ -114,11 +114,11 @@ func TestServeNATS(t *testing.T) {
 		{"--engine memory --nats-url nats://u:hunter2@x", exitUsage, "--nats-url has no use with the engine memory"},
 		{"--engine nats --cluster-listen x", exitUsage, `--cluster-listen "x": not an address`},
 		{"--engine nats --join x", exitUsage, `--join "x": not an address`},
-		{"--engine nats --join 127.0.0.1:6222", exitFailed, "(--cluster-listen)"},
-		{"--engine nats --cluster-listen 0.0.0.0:6222", exitFailed, "(--cluster-secret-file)"},
-		{"--engine nats --cluster-listen 127.0.0.1:6222 --cluster-secret-file /none", exitFailed, "--cluster-secret-file: hub.engine.nats.cluster.secret_file: /none"},
-		{"--engine nats --nats-url http://u:hunter2@x", exitFailed, "--nats-url: hub.engine.nats.url: its scheme"},
-		{"--engine nats --nats-url @/none", exitFailed, "--nats-url: hub.engine.nats.url_file: /none"},
+		{"--engine nats --join 127.0.0.1:6222", exitUsage, "(--cluster-listen)"},
+		{"--engine nats --cluster-listen 0.0.0.0:6222", exitUsage, "(--cluster-secret-file)"},
+		{"--engine nats --cluster-listen 127.0.0.1:6222 --cluster-secret-file /none", exitUsage, "--cluster-secret-file: hub.engine.nats.cluster.secret_file: /none"},
+		{"--engine nats --nats-url http://u:hunter2@x", exitUsage, "--nats-url: hub.engine.nats.url: its scheme"},
+		{"--engine nats --nats-url @/none", exitUsage, "--nats-url: hub.engine.nats.url_file: /none"},
 	} {
 		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, strings.Fields(tt.flags)...)...)
 		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr, "hunter2") {

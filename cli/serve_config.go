@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/handfast/handfast/config"
@@ -98,6 +99,22 @@ func problemsOf(err error) []*config.Problem {
 		return []*config.Problem{one}
 	}
 	return nil
+}
+
+// toBlame reports whether the flags are all that is wrong with a configuration: each problem is with the value of one, or
+// with what is missing because of one, when nothing but flags says anything.
+func (f *serveFlags) toBlame(err error) bool {
+	problems := problemsOf(err)
+	for _, p := range problems {
+		switch {
+		case strings.HasPrefix(p.Pos.File, "--"): // what gave the value
+		case f.given("config") && p.Pos == config.Pos{File: f.config}: // there is no such file
+		case p.Pos == config.Pos{} && f.config == "" && !slices.ContainsFunc(os.Environ(), config.IsVariable):
+		default:
+			return false
+		}
+	}
+	return len(problems) > 0
 }
 
 // tellProblems writes what is wrong with a configuration, a line for each problem and one for what to do about it. It

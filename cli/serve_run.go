@@ -27,7 +27,11 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	}
 	cfg, err := f.load()
 	if err != nil {
-		return tellProblems(sys.Stderr, err)
+		told := tellProblems(sys.Stderr, err)
+		if f.toBlame(err) {
+			return errMisused
+		}
+		return told
 	}
 	log := newLog(cfg.Log, sys.Stderr)
 	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), terminal: terminal(sys.Stderr)}

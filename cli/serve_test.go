@@ -226,7 +226,7 @@ endpoints:
 	if got.code != exitFailed || got.stdout != "" {
 		t.Errorf("exit %d, %q", got.code, got.stdout)
 	}
-	if got := runCommand(t, "serve", "--config", file+".not"); got.code != exitFailed || !strings.Contains(got.stderr, "no such file") {
+	if got := runCommand(t, "serve", "--config", file+".not"); got.code != exitUsage || !strings.Contains(got.stderr, "no such file") {
 		t.Errorf("no file: %+v", got)
 	}
 	for _, args := range [][]string{{"--admin", "9090"}, {"--listen", "nowhere"}, {"--origin", "*"}, {"--tls", "files"}, {"--cert", "x"},
@@ -235,7 +235,7 @@ endpoints:
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
-	if got := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"); got.code != exitFailed || !strings.Contains(got.stderr, "token") {
+	if got := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"); got.code != exitUsage || !strings.Contains(got.stderr, "token") {
 		t.Errorf("an admin listener for all: %+v", got)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -125,14 +124,14 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 // signer reads the key and finds the algorithm that fits it.
 func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
 	if f.secretFile != "" {
-		b, err := os.ReadFile(f.secretFile)
+		b, err := readNamed("--secret-file", f.secretFile)
 		if err != nil {
 			return nil, nil, err
 		}
 		secret := []byte(strings.TrimRight(string(b), "\r\n"))
 		if len(secret) < 32 { // RFC 7518 §3.2
-			return nil, nil, &hinted{fmt.Errorf("the secret in %s has %d bytes; HS256 needs 32", f.secretFile, len(secret)),
-				"head -c 32 /dev/urandom | base64 >" + f.secretFile}
+			return nil, nil, usagef("head -c 32 /dev/urandom | base64 >"+f.secretFile,
+				"the secret in %s has %d bytes; HS256 needs 32", f.secretFile, len(secret))
 		}
 		return jwt.SigningMethodHS256, secret, nil
 	}
@@ -155,20 +154,19 @@ func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
 			return jwt.SigningMethodES512, k, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("the key in %s is of a kind that signs no tokens", f.keyFile)
+	return nil, nil, usagef("use an RSA, ECDSA or Ed25519 key", "the key in %s is of a kind that signs no tokens", f.keyFile)
 }
 
 // readSigner reads a private key in any of the forms that openssl writes.
 func readSigner(path string) (crypto.PrivateKey, error) {
-	rest, err := os.ReadFile(path)
+	rest, err := readNamed("--key", path)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, &hinted{fmt.Errorf("%s holds no private key in PEM", path),
-				"make one: openssl genpkey -algorithm ed25519 -out " + path}
+			return nil, usagef("make one: openssl genpkey -algorithm ed25519 -out "+path, "%s holds no private key in PEM", path)
 		}
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue // parameters of a curve, a certificate
@@ -182,8 +180,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 		if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 			return key, nil
 		}
-		return nil, &hinted{fmt.Errorf("the private key in %s cannot be read", path),
-			"write it without a password: openssl pkey -in " + path + " -out key.pem"}
+		return nil, usagef("write it without a password: openssl pkey -in "+path+" -out key.pem", "the private key in %s cannot be read", path)
 	}
 }
 

@@ -111,6 +111,12 @@ const envPrefix = "HANDFAST_"
 // EnvFile names the configuration file, when no flag does. [Load] leaves it to its caller.
 const EnvFile = envPrefix + "CONFIG"
 
+// IsVariable reports whether an environment variable, "NAME=value", is one that may set something.
+func IsVariable(kv string) bool {
+	name, text, _ := strings.Cut(kv, "=")
+	return strings.HasPrefix(name, envPrefix) && text != "" && name != EnvFile && !serviceLink(name)
+}
+
 // environ sets what environment variables say. An empty variable is as one that is not set, but for those without which the
 // server would be open to everybody. Without a file, methods in the environment take the echo for everybody away.
 func (c *Config) environ(environ []string, noFile bool) {
