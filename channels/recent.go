@@ -7,10 +7,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The bounds of recent.
+// The bounds of recent. The clients of thousands of channels that come back together ask for the publications of one channel after
+// those of all others, so all of them have to be remembered, or none is found again.
 const (
-	recentCount = 1024
-	recentBytes = 4 << 20
+	recentBytes = 16 << 20
+	recentEntry = 512 // what an entry takes beyond its bytes
 )
 
 // recent remembers publications as messages. When many clients come back together, each publication that they have missed is
@@ -44,12 +45,12 @@ func (r *recent) message(channel string, p *hub.Publication) (*websocket.Prepare
 	}
 	r.messages[p] = m
 	r.order = append(r.order, p)
-	r.bytes += m.Len()
-	for len(r.order) > recentCount || r.bytes > recentBytes {
+	r.bytes += m.Len() + recentEntry
+	for r.bytes > recentBytes {
 		oldest := r.order[0]
 		r.order[0] = nil
 		r.order = r.order[1:]
-		r.bytes -= r.messages[oldest].Len()
+		r.bytes -= r.messages[oldest].Len() + recentEntry
 		delete(r.messages, oldest)
 	}
 	return m, nil
