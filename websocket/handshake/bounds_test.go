@@ -41,6 +41,15 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 			t.Errorf("a policy of %d bits offers %+v", max, d)
 		}
 	}
+	// A client that can keep to any window says so with the parameter alone.
+	for d, want := range map[Deflate]string{
+		{ClientBits: AnyWindowBits}:                 "permessage-deflate; client_max_window_bits",
+		{ServerBits: 10, ClientBits: MaxWindowBits}: "permessage-deflate; server_max_window_bits=10; client_max_window_bits=15",
+	} {
+		if got := d.Extension().String(); got != want {
+			t.Errorf("%+v is written as %q, want %q", d, got, want)
+		}
+	}
 	for answer, ok := range map[string]bool{
 		"permessage-deflate; client_max_window_bits=9": true, "permessage-deflate; client_max_window_bits=8": false,
 	} {
@@ -137,6 +146,16 @@ func TestOpening_HostLinesAndReset(t *testing.T) {
 	o := OpeningOf(parse(t, sample+"Sec-WebSocket-Extensions: a; b=c, d\r\n"))
 	if v := o.Check(); v != nil || len(o.Offers()) != 2 {
 		t.Fatal(v)
+	}
+	// The room is used from its beginning, also after a request that was refused for its list.
+	for _, list := range []string{"a; b=c, d", "e; f, g, ;", "h; i"} {
+		o.Extensions = []string{list}
+		if v := o.Check(); (v == nil) != (list != "e; f, g, ;") {
+			t.Fatalf("%s: %v", list, v)
+		}
+	}
+	if got := FormatExtensions(o.Offers()); got != "h; i" || len(o.room.params) != 1 {
+		t.Errorf("after three lists it offers %q, of %d parameters", got, len(o.room.params))
 	}
 	o.Reset()
 	for _, e := range o.room.list[:cap(o.room.list)] {

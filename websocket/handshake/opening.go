@@ -41,7 +41,7 @@ func OpeningOf(r *http.Request) Opening {
 		Method: r.Method, Target: target, Major: r.ProtoMajor, Minor: r.ProtoMinor,
 		// net/http has taken the Host out of the map by now; other servers leave it there.
 		Host: r.Host, HostLines: len(h["Host"]),
-		Content: r.ContentLength != 0 || len(r.TransferEncoding) > 0,
+		Content: r.ContentLength != 0,
 		TLS:     r.TLS != nil, RemoteAddr: r.RemoteAddr,
 
 		TransferEncoding: r.TransferEncoding, // net/http takes it out of the map, too
