@@ -2,65 +2,120 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/visible"
 )
+
+// mostApps is how many applications the banner shows.
+const mostApps = 5
+
+// bannerRows are the lines of a banner: a name and what is said under it.
+type bannerRows [][2]string
+
+func (r *bannerRows) add(name, value string) { *r = append(*r, [2]string{name, value}) }
+
+// print writes the rows below each other.
+func (r bannerRows) print(w io.Writer, p paint) {
+	width := 8
+	for _, row := range r {
+		width = max(width, min(utf8.RuneCountInString(row[0]), 24))
+	}
+	for _, row := range r {
+		fmt.Fprintf(w, "  %s %s\n", p.dim(fmt.Sprintf("%-*s", width, row[0])), row[1])
+	}
+}
+
+// apps adds the applications, and the secret of the one that the server has made itself; dev is nil when there is none.
+func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
+	for _, app := range all[:min(len(all), mostApps)] {
+		r.add("app", visible.Text(fmt.Sprintf("%s, key %s", app.ID, app.Key)))
+	}
+	if more := len(all) - mostApps; more > 0 {
+		r.add("", fmt.Sprintf("and %d more", more))
+	}
+	if dev != nil {
+		r.add("secret", dev.Secret.Reveal()) // for this user's own servers, on this terminal
+	}
+}
+
+// channels adds how to try channels that are open to everybody; url is "" when there are none.
+func (r *bannerRows) channels(run, url string) {
+	if url == "" {
+		return
+	}
+	flag := "--url " + url + " "
+	if url == channelsURL {
+		flag = ""
+	}
+	r.add("", run+" subscribe "+flag+"chat")
+	r.add("", run+" publish "+flag+"chat hello")
+}
 
 // banner tells where the server is, and how to try it.
 func banner(sys *System, server *gateway.Server) {
 	p := newPaint(sys, sys.Stdout)
 	var b strings.Builder
-	row := func(name, value string) { fmt.Fprintf(&b, "  %s %s\n", p.dim(fmt.Sprintf("%-8s", name)), value) }
+	var rows bannerRows
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
-	var first string // WebSocket that anybody may open
-	urls := server.URLs()
+	var first, channels string // WebSocket that anybody may open; channels for everybody
+	urls, apps := server.URLs(), server.Apps()
 	for _, base := range urls {
 		if server.Console() {
-			row("page", base+"/")
+			rows.add("page", base+"/")
 		}
 		for _, e := range server.Endpoints() {
+			if rest, ok := strings.CutSuffix(e.Path, config.PusherPath); ok && len(apps) > 0 {
+				e.Path = rest + strings.Replace(config.PusherPath, "{key}", apps[0].Key, 1)
+			}
 			url := socketURL(base, e.Path)
 			if e.Plain {
 				url = base + e.Path
 			}
-			row(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
+			rows.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
 			if first == "" && !e.Plain && e.Anonymous && !strings.Contains(e.Path, "{") {
-				first = socketURL(base, e.Path)
+				first = url
+			}
+			if channels == "" && e.Channels && !strings.Contains(e.Path, "{") {
+				channels = url
 			}
 		}
 	}
 	if admin := server.AdminURL(); admin != "" {
-		row("admin", admin+"/")
+		rows.add("admin", admin+"/")
 	}
-	curl := ""
+	curl, left := "", ""
 	if len(urls) > 0 && server.Console() {
 		curl = fmt.Sprintf("curl %s/", urls[0])
 	}
 	if dev := server.Dev(); dev != nil {
-		row("CA", dev.CAFile())
-		row("is for", visible.Text(strings.Join(dev.Names(), ", ")))
+		rows.add("CA", dev.CAFile())
+		rows.add("is for", visible.Text(strings.Join(dev.Names(), ", ")))
 		if dev.Left() != "" {
-			fmt.Fprintln(&b, leftOut(dev.Left()))
+			left = leftOut(dev.Left()) + "\n"
 		}
 		if curl != "" {
 			curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), urls[0])
 		}
 	}
-	if app := server.DevApp(); app != nil {
-		row("app", fmt.Sprintf("%s, key %s", app.ID, app.Key))
-		row("secret", app.Secret.Reveal()) // for this user's own servers, on this terminal
-	}
+	rows.apps(apps, server.DevApp())
+	exe, _ := os.Executable() // without a path it is called by its name
+	run := program(exe, sys.Program)
 	if first != "" {
-		exe, _ := os.Executable() // without a path it is called by its name
-		row("try", p.green(fmt.Sprintf("%s dial %s", program(exe, sys.Program), first)))
+		rows.add("try", p.green(fmt.Sprintf("%s dial %s", run, first)))
 	}
+	rows.channels(run, channels)
 	if curl != "" {
-		row("", curl)
+		rows.add("", curl)
 	}
+	rows.print(&b, p)
+	b.WriteString(left)
 	fmt.Fprintln(&b, p.dim("Ctrl-C stops it"))
 	fmt.Fprint(sys.Stdout, b.String())
 }

@@ -36,7 +36,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	f.engine = choice{"memory", config.Engines()}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.apps, "app", nil,
-		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE; may be repeated; it replaces dev")
+		"`ID:KEY:SECRET` or ID:KEY:@FILE, an application instead of dev or the file's; repeatable")
 	flags.Var(&f.engine, "engine", "what connects the nodes and keeps what channels keep")
 	f.texts = map[string]*string{}
 	for _, e := range engineFlags {

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -36,6 +39,9 @@ func TestServeApps(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off", "--app", "shop:key:hunter2")
 	s.signals <- nil
 	bounded.Receive(t, s.code)
+	if s.banner["app"] != "shop, key key" || s.banner["secret"] != "" || !strings.HasSuffix(s.banner["pusher"], "/app/key") {
+		t.Errorf("%v", s.banner)
+	}
 	for _, text := range s.banner {
 		if strings.Contains(text, "hunter2") {
 			t.Error(s.banner)
@@ -52,6 +58,49 @@ func TestServeApps(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", tt.app, r.code, r.stderr)
 		}
 	}
+}
+
+// The banner's values are below each other, however long a name is; the applications are there, and what can be tried in a shell
+// with channels that are open.
+func TestBannerRows(t *testing.T) {
+	var rows bannerRows
+	rows.add("page", "http://a/")
+	rows.add("centrifugo", "ws://a/connection/websocket")
+	rows.apps(slices.Repeat([]gateway.App{{ID: "a", Key: "k"}}, mostApps+2), nil)
+	rows.channels("handfast", "ws://a/channels")
+	rows.channels("handfast", channelsURL)
+	rows.channels("handfast", "")
+	var b strings.Builder
+	rows.print(&b, false)
+	want := "  page       http://a/\n  centrifugo ws://a/connection/websocket\n" + strings.Repeat("  app        a, key k\n", mostApps) +
+		"             and 2 more\n             handfast subscribe --url ws://a/channels chat\n" +
+		"             handfast publish --url ws://a/channels chat hello\n" +
+		"             handfast subscribe chat\n             handfast publish chat hello\n"
+	if b.String() != want {
+		t.Errorf("%s", b.String())
+	}
+}
+
+// The commands that a server without a file shows for its channels work; one whose channels have rules shows none.
+func TestBannerChannels(t *testing.T) {
+	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
+	_, last, ok := strings.Cut(cmp.Or(s.banner["go"], s.banner["handfast"]), "publish ") // the program as it is called, with "go run" or without
+	if !ok {
+		t.Fatalf("%v", s.banner)
+	}
+	args := append([]string{"publish"}, strings.Fields(last)...)
+	if got := runCommand(t, args...); got.code != exitOK {
+		t.Errorf("%q: %+v", args, got)
+	}
+	s.signals <- nil
+	bounded.Receive(t, s.code)
+	const listen = "listen: [{address: 127.0.0.1:0, tls: off}]\napps: [{id: a, secret: s}]\nendpoints:\n"
+	s = startServe(t, "--config", write(t, "c.yaml", listen+"  - {path: /x, target: channels, auth: [anonymous]}\n"))
+	if text := fmt.Sprint(s.banner); strings.Contains(text, "publish") || !strings.Contains(text, "a, key a") {
+		t.Errorf("%s", text)
+	}
+	s.signals <- nil
+	bounded.Receive(t, s.code)
 }
 
 // The engine of flags: an engine of the file keeps what no flag says, and the password of a Redis is never shown.

@@ -41,6 +41,21 @@ func (d *devSecret) fill(cfg *config.Config, rec *recorder) *config.Config {
 
 func isDev(a config.App) bool { return a.ID == config.DevApp && a.Secret.Empty() }
 
+// App is an application without its secret.
+type App struct {
+	ID  string // as in apps of the configuration
+	Key string // what clients connect with
+}
+
+// Apps returns the applications of the current configuration, in its order.
+func (s *Server) Apps() []App {
+	var list []App
+	for _, a := range s.site.Load().cfg.Apps {
+		list = append(list, App{a.ID, a.Key})
+	}
+	return list
+}
+
 // DevApp returns the application whose secret the server has made itself; nil when there is none.
 func (s *Server) DevApp() *config.App {
 	for _, a := range s.site.Load().cfg.Apps {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -139,6 +140,7 @@ type Endpoint struct {
 	Path      string // which may have parts such as {room}
 	Anonymous bool   // clients without a credential come in
 	Plain     bool   // its clients use plain HTTP, not WebSockets
+	Channels  bool   // "handfast publish" and "subscribe" work there without a credential, in every channel
 }
 
 // Endpoints returns what the current configuration serves, in its order.
@@ -146,7 +148,8 @@ func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {
 		_, plain := e.target.Target.(Requests)
-		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain})
+		open := e.cfg.Target.Kind == "channels" && e.auth.anonymous && reflect.DeepEqual(e.cfg.Rules, []config.Rule{{Do: "allow"}})
+		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain, Channels: open})
 	}
 	return list
 }

@@ -49,7 +49,7 @@ func register(mux *http.ServeMux) func(context.Context) error {
 			// A real application asks its session who this is. Two windows with one name are one member.
 			name := r.URL.Query().Get("name")
 			if name == "" || len(name) > 40 {
-				return nil, &websocket.Reject{Status: http.StatusBadRequest, Reason: "the query has to have a name of up to 40 bytes"}
+				return nil, &websocket.Reject{Status: http.StatusBadRequest, Reason: "a name of up to 40 bytes is required in the URL: /channels?name=alice"}
 			}
 			return &websocket.Admission{Open: speaks.Open(channels.Client{User: name, Allow: allow})}, nil
 		},
