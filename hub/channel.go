@@ -151,8 +151,8 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	ch.ready = true
 	run := h.schedule(ch)
 	ch.mu.Unlock()
+	run() // first: a subscriber is to find the members that were read, and not to be informed of them later
 	close(ch.opened)
-	run()
 }
 
 // unsubscribeFailed ends a subscription at the engine that may have been made, unless another has begun.
