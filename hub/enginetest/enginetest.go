@@ -75,7 +75,8 @@ type suite struct {
 	made int
 }
 
-// Run runs the suite on clusters that open makes, one for each test.
+// Run runs the suite on clusters that open makes, one for each test. Tests that mostly wait run in parallel, when the test that has
+// called Run has returned.
 func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	if o.Flow == 0 {
 		o.Flow = 2000
@@ -91,36 +92,42 @@ func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 
 // plain runs the tests without a fault.
 func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
-	timed := func(name string, f func(*suite)) {
+	run := func(name string, f func(*suite), waits bool) {
 		t.Run(name, func(t *testing.T) {
-			run := func(t *testing.T) { f(newSuite(t, o, open)) }
 			if o.Pure {
-				synctest.Test(t, run)
+				synctest.Test(t, func(t *testing.T) { f(newSuite(t, o, open)) })
 				return
 			}
-			run(t)
+			s := newSuite(t, o, open)
+			if waits {
+				t.Parallel()
+			}
+			f(s)
 		})
 	}
+	timed := func(name string, f func(*suite)) { run(name, f, false) }
+	waits := func(name string, f func(*suite)) { run(name, f, true) } // mostly for something to be over: beside the others
 	timed("order", order)
 	timed("history", history)
 	timed("history in reverse", reverse)
 	timed("history too old", tooOld)
-	timed("history by age", byAge)
+	waits("history by age", byAge)
 	timed("recovery", recovery)
 	timed("not kept", notKept)
 	timed("idempotency", idempotency)
 	timed("expected offset", expected)
-	timed("expiry", expiry)
+	waits("expiry", expiry)
 	timed("trim", trim)
 	timed("keyed", keyed)
-	timed("keys expire", keysExpire)
+	waits("keys expire", keysExpire)
 	timed("keyed catch-up", keyedCatchUp)
 	timed("presence", presence)
 	timed("presence by user", presenceByUser)
-	timed("presence of a killed node", presenceOfKilled)
-	timed("presence in pages", presencePages)
-	timed("claim", claim)
-	timed("occupied", occupied)
+	waits("presence of a killed node", presenceOfKilled)
+	waits("presence in pages", presencePages)
+	timed("versions of entries", versions)
+	waits("claim", claim)
+	waits("occupied", occupied)
 	timed("commands", commands)
 	timed("positions", positions)
 	timed("probe", probe)

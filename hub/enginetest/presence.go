@@ -238,6 +238,61 @@ func presencePages(s *suite) {
 	}
 }
 
+// Of two changes of an entry the one with the larger version is kept, whichever node's arrives last and however they meet.
+func versions(s *suite) {
+	e1, ok := s.Node(s).(hub.Presence)
+	if !ok {
+		return
+	}
+	e2 := s.Node(s)
+	s.hubOn(e1.(hub.Engine))
+	s.hubOn(e2)
+	ctx, channel := bounded.Context(s), hub.ChannelOf("app", "room:versions")
+	engines := []hub.Presence{e1, e2.(hub.Presence)}
+	if err := e1.Lease(ctx, "lease", time.Minute); err != nil {
+		s.Fatal(err)
+	}
+	entry := func(version int) hub.Entry {
+		return hub.Entry{Lease: "lease", Client: "ann", Data: fmt.Append(nil, version), Version: uint64(version)} //nolint:gosec // not negative
+	}
+	put := func(e hub.Presence, x hub.Entry) {
+		if err := e.Put(ctx, channel, x); err != nil {
+			s.Errorf("version %d: %v", x.Version, err)
+		}
+	}
+	want := func(what string, versions ...uint64) {
+		s.Helper()
+		got := []uint64{}
+		es, _, err := e2.(hub.Presence).Entries(ctx, channel, "", 10)
+		for _, x := range es {
+			got = append(got, x.Version)
+		}
+		if err != nil || !slices.Equal(got, versions) {
+			s.Errorf("%s: versions %d, %v, want %d", what, got, err, versions)
+		}
+	}
+	const last = 40
+	var wg sync.WaitGroup
+	for i := range last {
+		wg.Go(func() { put(engines[i%2], entry((i*7)%last+1)) })
+	}
+	wg.Wait()
+	want("put concurrently", last)
+	put(e1, entry(3))
+	want("an older one follows", last)
+	gone := entry(last - 1)
+	gone.Gone = true
+	put(e2.(hub.Presence), gone)
+	want("an older one is gone", last)
+	gone.Version = last + 2
+	put(e2.(hub.Presence), gone)
+	want("gone")
+	if err := e1.Put(ctx, channel, entry(last+3), entry(last+4)); err != nil {
+		s.Error(err)
+	}
+	want("two together", last+4)
+}
+
 func claim(s *suite) {
 	e1, ok := s.Node(s).(hub.Presence)
 	if !ok {
