@@ -2,6 +2,7 @@ package natsengine
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.put(ctx, e.sub.commands(), record.AppendCommand(nil, &c), putting{ttl: commandKept})
+	_, err = s.put(ctx, e.sub.commands(), record.AppendCommand(nil, &c), putting{id: rand.Text(), ttl: commandKept})
 	return err
 }
 

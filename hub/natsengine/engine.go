@@ -19,18 +19,20 @@ type Engine struct {
 	id   string
 	back chan struct{} // the connection is there again
 
-	link              // to the server
-	sub      subjects // names of subjects
-	in       inward   // what is delivered
-	leases   leases   // of all nodes
-	peers    peers    // other nodes
-	alarms   alarms   // when keys are to be removed
-	known    memo     // channels that have a publication
-	trimming trimming // channels with more than they are to keep
-	emptied  emptied  // channels that were trimmed to the end
-	probes   sync.Map // that wait: chan struct{} by name
-	commands commands
-	resync   chan struct{} // leases and commands may have been missed
+	link               // to the server
+	sub       subjects // names of subjects
+	in        inward   // what is delivered
+	leases    leases   // of all nodes
+	peers     peers    // other nodes
+	alarms    alarms   // when keys are to be removed
+	known     memo     // channels that have a publication
+	trimming  trimming // channels with more than they are to keep
+	emptied   emptied  // channels that were trimmed to the end
+	entries   entries  // of this node
+	occupancy occupancy
+	probes    sync.Map // that wait: chan struct{} by name
+	commands  commands
+	resync    chan struct{} // leases and commands may have been missed
 }
 
 var (
@@ -53,6 +55,7 @@ func New(o Options) (*Engine, error) {
 	e.link.up = make(chan struct{})
 	e.in.init(e)
 	e.leases.init(e)
+	e.occupancy.turn = make(chan struct{}, 1)
 	e.peers.engine, e.commands.engine = e, e
 	return e, nil
 }
@@ -208,13 +211,20 @@ func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
 	for {
 		s, epoch, err := e.ensure(ctx, m)
+		if err == nil && sink == nil { // before calls may be made: a command that follows one of them is not taken for an old one
+			err = e.reread(ctx, s, false)
+		}
 		if err == nil {
 			e.in.pause.Lock() // nothing is delivered under another epoch
 			e.set(s, epoch)
 			e.in.epoch = epoch
 			e.in.pause.Unlock()
-			if err = e.reread(ctx, s, sink != nil); err == nil {
-				break
+			if sink == nil {
+				return nil
+			}
+			if err = e.reread(ctx, s, true); err == nil {
+				e.in.gap()
+				return nil
 			}
 			e.lost()
 		}
@@ -226,10 +236,6 @@ func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
 			return ctx.Err()
 		}
 	}
-	if sink != nil {
-		e.in.gap()
-	}
-	return nil
 }
 
 // catchUp reads what may have been missed of leases and commands.

@@ -12,7 +12,10 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-const leaseKept = time.Hour // how long it is known that a lease has ended
+const (
+	leaseKept   = time.Hour       // how long it is known that a lease has ended
+	renewLonger = 3 * time.Second // how long a node is renewing a lease after it last tried
+)
 
 // watchedRecord is what all nodes are to know: a lease, or a channel that was trimmed to its end.
 type watchedRecord struct {
@@ -47,6 +50,7 @@ type lease struct {
 	ttl    time.Duration
 	seen   time.Time // when it was renewed
 	over   bool
+	asked  time.Time  // when this node last began to renew it, and has not done so; zero if it has
 	ending bool       // this node is about to end it
 	turn   sync.Mutex // held by the node that it belongs to while it renews
 }
@@ -84,8 +88,31 @@ func (l *leases) note(r watchedRecord, seq uint64, now time.Time) (ended bool) {
 	return ended
 }
 
-// excuse gives every lease its time again: this node has heard nothing itself.
-func (l *leases) excuse(now time.Time) {
+// excuse gives leases their time again: their node is there, and cannot renew them.
+func (l *leases) excuse(now time.Time, names ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range names {
+		if x := l.all[name]; x != nil {
+			x.seen = now
+		}
+	}
+}
+
+// renewing returns the leases of this node that it tries to renew.
+func (l *leases) renewing(now time.Time) (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, x := range l.all {
+		if !x.asked.IsZero() && !x.over && now.Sub(x.asked) < max(x.ttl, renewLonger) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// excuseAll gives every lease its time again: this node has heard nothing itself.
+func (l *leases) excuseAll(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range l.all {
@@ -197,7 +224,7 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	defer cancel()
 	s, _, err := e.ready(ctx)
 	if err == nil {
-		_, err = s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept})
+		_, err = s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept, repeat: true})
 	}
 	if err == nil {
 		e.leases.forget(ctx, s, name)
@@ -223,20 +250,22 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 // forget removes what is stored under a lease.
 func (l *leases) forget(ctx context.Context, s *store, name string) {
 	e := l.engine
+	e.entries.forget(token(name))
 	s.purge(ctx, s.state, e.sub.state("e", "*.*."+token(name)+".*"), 0, 0) //nolint:errcheck // it does not count; a reader removes it
 	s.purge(ctx, s.state, e.sub.state("o", "*.*."+token(name)), 0, 0)      //nolint:errcheck // likewise
 }
 
 // Lease implements [hub.Presence].
 func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) error {
+	l := &e.leases
+	l.mu.Lock()
+	x := l.get(name)
+	x.asked = time.Now()
+	l.mu.Unlock()
 	s, _, err := e.ready(ctx)
 	if err != nil {
 		return err
 	}
-	l := &e.leases
-	l.mu.Lock()
-	x := l.get(name)
-	l.mu.Unlock()
 	x.turn.Lock()
 	defer x.turn.Unlock()
 	r := watchedRecord{Lease: name, TTL: ttl.Milliseconds()}
@@ -247,9 +276,12 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 		if over {
 			return hub.ErrLeaseEnded
 		}
-		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{expect: &seq})
+		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{expect: &seq, repeat: true})
 		if err == nil {
 			l.note(r, a.Seq, time.Now())
+			l.mu.Lock()
+			x.asked = time.Time{}
+			l.mu.Unlock()
 			return nil
 		}
 		if !errors.Is(err, errWrongLast) {
@@ -278,7 +310,7 @@ func (e *Engine) Release(ctx context.Context, name string) error {
 		return err
 	}
 	r := watchedRecord{Lease: name, Over: true}
-	a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept})
+	a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept, repeat: true})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ var (
 
 const (
 	attempt     = 10 * time.Second      // the longest wait for one answer
+	askAgain    = time.Second           // before a request that may be repeated is sent again
 	leaderPause = 50 * time.Millisecond // between two attempts while there is no leader
 )
 
@@ -106,24 +107,38 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// request sends a request and waits for its answer. While there is no leader it tries again.
-func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte) (*nats.Msg, error) {
+// request sends a request and waits for its answer. While there is no leader it tries again. A request that may be repeated is
+// also sent again when no answer comes: the server that it went to may have stopped, while its connections stay open.
+func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, repeat bool) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
 	for {
-		answers, done, err := m.ask(&nats.Msg{Subject: subject, Header: header, Data: data}, 1)
-		if err != nil {
-			return nil, err
-		}
-		msg, err := receive(ctx, answers)
-		done()
-		if !errors.Is(err, errNobody) {
+		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data}, repeat)
+		switch {
+		case repeat && errors.Is(err, errTooLate) && ctx.Err() == nil:
+			continue
+		case !errors.Is(err, errNobody):
 			return msg, err
 		}
 		if !sleep(ctx, leaderPause) {
 			return nil, errNobody
 		}
 	}
+}
+
+// once sends a request and waits for its answer, not long for one that may be repeated.
+func (m *mux) once(ctx context.Context, msg *nats.Msg, repeat bool) (*nats.Msg, error) {
+	answers, done, err := m.ask(msg, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if repeat {
+		short, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+		defer cancel()
+		ctx = short
+	}
+	return receive(ctx, answers)
 }
 
 // sleep waits for d, and reports false if ctx ends before.

@@ -23,6 +23,9 @@ type beat struct {
 	Node   string `json:"node"`
 	Server string `json:"server"`
 	Count  uint64 `json:"count"`
+
+	// Renewing are leases that the node cannot renew, because the stream has no leader, for example. They do not end meanwhile.
+	Renewing []string `json:"renewing,omitempty"`
 }
 
 // peers are the nodes that are heard of.
@@ -72,6 +75,7 @@ func (e *Engine) follow() error {
 // beat sends this node's beat when it is time, and reports a gap if one of another node is missing.
 func (p *peers) beat(now time.Time) {
 	e := p.engine
+	renewing := e.leases.renewing(now)
 	p.mu.Lock()
 	due := now.Sub(p.sent) >= beatEvery
 	var data []byte
@@ -81,7 +85,7 @@ func (p *peers) beat(now time.Time) {
 		if p.since.IsZero() {
 			p.since = now
 		}
-		data, _ = json.Marshal(beat{e.id, e.in.server(), p.count}) //nolint:errcheck // it has strings and a number
+		data, _ = json.Marshal(beat{e.id, e.in.server(), p.count, renewing}) //nolint:errcheck // it has strings and a number
 	}
 	if !p.heard.IsZero() && now.Sub(p.heard) > deafAfter {
 		p.deaf = true
@@ -133,12 +137,13 @@ func (p *peers) hear(m *nats.Msg) {
 		return
 	}
 	now := time.Now()
+	e.leases.excuse(now, b.Renewing...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if b.Node == e.id {
 		if p.deaf {
 			p.deaf = false
-			e.leases.excuse(now)
+			e.leases.excuseAll(now)
 		}
 		p.heard = now
 		return

@@ -1,13 +1,14 @@
 package natsengine
 
 import (
-	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,64 +22,88 @@ const (
 	deviceKept  = 90 * 24 * time.Hour
 	entriesPage = 1000
 	putTogether = 256
+
+	conflictPause = time.Millisecond // before the message is read that was first: it may be under way
 )
 
 // write is one message of several that are stored together.
 type write struct {
 	subject string
 	data    []byte
-	ttl     time.Duration
+	putting
 }
 
-// putAll stores messages.
-func (s *store) putAll(ctx context.Context, ws []write) error {
+// putAll stores messages. wrong are the indexes of those for which another message was last than expected.
+func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
-	for len(ws) > 0 {
-		some := ws[:min(len(ws), putTogether)]
-		ws = ws[len(some):]
-		var again []write
-		answers := make([]<-chan *nats.Msg, len(some))
-		for i, w := range some {
-			c, done, err := s.ask(&nats.Msg{Subject: w.subject, Header: (&putting{ttl: w.ttl}).headers(), Data: w.data}, 1)
-			if err != nil {
-				return err
-			}
-			defer done()
-			answers[i] = c
+	seqs = make([]uint64, len(ws))
+	for from := 0; from < len(ws); from += putTogether {
+		some := ws[from:min(from+putTogether, len(ws))]
+		again, err := s.putSome(ctx, some, seqs[from:], &wrong, from)
+		if err != nil {
+			return nil, nil, err
 		}
-		for i, c := range answers {
-			m, err := receive(ctx, c)
-			if err == nil {
-				_, err = readAck(m)
+		for _, i := range again {
+			w := &ws[from+i]
+			a, err := s.put(ctx, w.subject, w.data, w.putting)
+			switch {
+			case errors.Is(err, errWrongLast):
+				wrong = append(wrong, from+i)
+			case err != nil:
+				return nil, nil, err
 			}
-			if errors.Is(err, errNobody) {
-				again = append(again, some[i])
-			} else if err != nil {
-				return err
-			}
-		}
-		for _, w := range again {
-			if _, err := s.put(ctx, w.subject, w.data, putting{ttl: w.ttl}); err != nil {
-				return err
-			}
+			seqs[from+i] = a.Seq
 		}
 	}
-	return nil
+	return seqs, wrong, nil
 }
 
-// Put implements [hub.Presence]. Only the node with a lease puts entries under it, one call after the other for a channel: so the
-// stored version of an entry is always the smaller one.
+// putSome sends messages and then waits for the answers. again are the indexes of those without one.
+func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong *[]int, from int) (again []int, err error) {
+	answers := make([]<-chan *nats.Msg, len(some))
+	for i := range some {
+		w := &some[i]
+		c, done, err := s.ask(&nats.Msg{Subject: w.subject, Header: w.headers(), Data: w.data}, 1)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		answers[i] = c
+	}
+	short, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+	defer cancel()
+	for i, c := range answers {
+		m, err := receive(short, c)
+		var a ack
+		if err == nil {
+			a, err = readAck(m)
+		}
+		switch {
+		case errors.Is(err, errWrongLast):
+			*wrong = append(*wrong, from+i)
+		case errors.Is(err, errNobody) || errors.Is(err, errTooLate) && ctx.Err() == nil:
+			again = append(again, i)
+		case err != nil:
+			return nil, err
+		}
+		seqs[i] = a.Seq
+	}
+	return again, nil
+}
+
+// entry returns where an entry is stored.
+func (s subjects) entry(channel string, x *hub.Entry) string {
+	return s.state("e", channelTokens(channel)+"."+token(x.Lease)+"."+token(x.Client))
+}
+
+// Put implements [hub.Presence]. Each entry is stored on condition that the stored one is still that whose version was compared.
 func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
 	s, _, err := e.ready(ctx)
 	if err != nil {
 		return err
 	}
-	if len(es) == 0 {
-		return nil
-	}
 	held := map[string]bool{}
-	ws := make([]write, 0, len(es))
 	for _, x := range es {
 		if !held[x.Lease] {
 			if err := e.leases.holds(ctx, s, x.Lease); err != nil {
@@ -86,13 +111,9 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 			}
 			held[x.Lease] = true
 		}
-		w := write{subject: e.sub.state("e", channelTokens(channel)+"."+token(x.Lease)+"."+token(x.Client)), data: record.AppendEntries(nil, x)}
-		if x.Gone {
-			w.ttl = goneKept
-		}
-		ws = append(ws, w)
 	}
-	if err := s.putAll(ctx, ws); err != nil {
+	stored, err := e.putEntries(ctx, s, channel, es)
+	if err != nil || len(es) == 0 {
 		return err
 	}
 	for name := range held {
@@ -101,7 +122,124 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 			return hub.ErrLeaseEnded
 		}
 	}
-	return s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, es...))
+	if len(stored) == 0 {
+		return nil
+	}
+	return s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...))
+}
+
+// putEntries stores entries whose version is larger than the stored one, and returns those.
+func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []hub.Entry) (stored []hub.Entry, err error) {
+	for rest := es; len(rest) > 0; {
+		ws := make([]write, 0, len(rest))
+		todo := make([]hub.Entry, 0, len(rest))
+		var later []hub.Entry
+		there := map[string]bool{}
+		for _, x := range rest {
+			w := write{subject: e.sub.entry(channel, &x), data: record.AppendEntries(nil, x)}
+			known := e.entries.get(w.subject)
+			switch {
+			case there[w.subject]: // an entry of the same client goes first
+				later = append(later, x)
+				continue
+			case x.Version < known.version:
+				continue
+			}
+			there[w.subject] = true
+			w.putting = putting{expect: &known.seq, repeat: true}
+			if x.Gone {
+				w.ttl = goneKept
+			}
+			ws, todo = append(ws, w), append(todo, x)
+		}
+		seqs, wrong, err := s.putAll(ctx, ws)
+		if err != nil {
+			return nil, err
+		}
+		if len(wrong) > 0 && !sleep(ctx, conflictPause) {
+			return nil, ctx.Err()
+		}
+		for _, i := range wrong {
+			newer, err := e.entries.compare(ctx, s, ws[i].subject, &todo[i])
+			if err != nil {
+				return nil, err
+			}
+			if newer {
+				later = append(later, todo[i])
+			}
+		}
+		for i, x := range todo {
+			if !slices.Contains(wrong, i) {
+				e.entries.set(ws[i].subject, seqs[i], x.Version)
+				if x.Gone {
+					e.entries.drop(ws[i].subject)
+				}
+				stored = append(stored, x)
+			}
+		}
+		rest = later
+	}
+	return stored, nil
+}
+
+// compare reads the stored entry, and reports whether x is newer, or is the stored one: a repetition is to be announced.
+func (e *entries) compare(ctx context.Context, s *store, subject string, x *hub.Entry) (newer bool, err error) {
+	e.drop(subject)
+	now, err := s.last(ctx, s.state, subject)
+	if err != nil || now == nil {
+		return err == nil, err
+	}
+	some, err := record.Entries(now.data)
+	if err != nil || len(some) == 0 {
+		some = []hub.Entry{{}} // it is replaced
+	}
+	if some[0].Version <= x.Version || !some[0].Gone {
+		e.set(subject, now.seq, some[0].Version)
+	}
+	return some[0].Version <= x.Version, nil
+}
+
+// entries are where the entries are stored that this node has put and that are not gone.
+type entries struct {
+	mu  sync.Mutex
+	all map[string]storedEntry // by subject
+}
+
+type storedEntry struct{ seq, version uint64 }
+
+// get returns what is stored under a subject, as far as it is known.
+func (e *entries) get(subject string) storedEntry {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.all[subject]
+}
+
+func (e *entries) set(subject string, seq, version uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.all == nil {
+		e.all = map[string]storedEntry{}
+	}
+	if seq > e.all[subject].seq { // else another call has stored a later one
+		e.all[subject] = storedEntry{seq, version}
+	}
+}
+
+func (e *entries) drop(subject string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.all, subject)
+}
+
+// forget forgets what was put under a lease.
+func (e *entries) forget(lease string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for subject := range e.all {
+		if parts := strings.Split(subject, "."); parts[len(parts)-2] == lease {
+			delete(e.all, subject)
+		}
+	}
 }
 
 // Entries implements [hub.Presence]: in the order in which they were put last.
@@ -162,14 +300,21 @@ func (e *Engine) current(ctx context.Context, s *store, subject string, from uin
 			return nil, 0, err
 		}
 	}
-	for tries := 0; ; tries++ {
+	for tries := 1; ; tries++ {
 		items, more, err := s.batch(ctx, s.state, subject, from, n)
-		if err != nil || !s.leader || more > 0 || top.seq < from || tries > 20 ||
-			len(items) > 0 && items[len(items)-1].seq >= top.seq {
+		if err != nil || !s.leader || more > 0 || top.seq < from || len(items) > 0 && items[len(items)-1].seq >= top.seq {
 			return items, more, err
+		}
+		if tries > staleTries {
+			return nil, 0, errTooLate
 		}
 		if !sleep(ctx, stalePause) {
 			return nil, 0, ctx.Err()
+		}
+		if tries%10 == 0 { // what was last may have been removed
+			if top, err = s.last(ctx, s.state, subject); err != nil || top == nil {
+				return nil, 0, err
+			}
 		}
 	}
 }
@@ -181,84 +326,20 @@ func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (bool
 		return false, err
 	}
 	zero := uint64(0)
-	_, err = s.put(ctx, e.sub.state("c", hash(key)), nil, putting{expect: &zero, ttl: ttl})
-	if errors.Is(err, errWrongLast) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// count is how many subscribers the node with a lease has in a channel.
-type count struct {
-	Channel     string `json:"channel"`
-	Lease       string `json:"lease"`
-	Subscribers int    `json:"subscribers"`
-}
-
-// Occupy implements [hub.Occupancy].
-func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
-	if err := e.leases.holds(ctx, s, lease); err != nil {
-		return err
-	}
-	ws := make([]write, 0, len(cs))
-	for _, c := range cs {
-		data, err := json.Marshal(count{c.Channel, lease, c.Subscribers})
-		if err != nil {
-			return err
+	subject, own := e.sub.state("c", hash(key)), rand.Text()
+	for {
+		_, err = s.put(ctx, subject, []byte(own), putting{expect: &zero, ttl: ttl, repeat: true})
+		if !errors.Is(err, errWrongLast) {
+			return err == nil, err
 		}
-		w := write{subject: e.sub.state("o", channelTokens(c.Channel)+"."+token(lease)), data: data}
-		if c.Subscribers == 0 {
-			w.ttl = goneKept
+		now, err := s.last(ctx, s.state, subject) // it may be this claim, whose answer was lost
+		if err != nil || now != nil {
+			return err == nil && string(now.data) == own, err
 		}
-		ws = append(ws, w)
-	}
-	return s.putAll(ctx, ws)
-}
-
-// Occupied implements [hub.Occupancy]. It reads the numbers of all channels of the application.
-func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	subject := e.sub.state("o", ">")
-	if app, _, ok := strings.Cut(prefix, "/"); ok {
-		subject = e.sub.state("o", token(app)+".*.*")
-	}
-	sums := map[string]int{}
-	for from := uint64(1); ; {
-		items, left, err := s.batch(ctx, s.state, subject, from, entriesPage)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, i := range items {
-			from = i.seq + 1
-			var c count
-			if json.Unmarshal(i.data, &c) != nil || !strings.HasPrefix(c.Channel, prefix) || c.Channel <= after {
-				continue
-			}
-			if over, known := e.leases.is(c.Lease); known && !over {
-				sums[c.Channel] += c.Subscribers
-			}
-		}
-		if left == 0 || len(items) == 0 {
-			break
+		if !sleep(ctx, conflictPause) { // another claim is under way, or has just ended
+			return false, ctx.Err()
 		}
 	}
-	for name, n := range sums {
-		if n > 0 {
-			cs = append(cs, hub.Occupied{Channel: name, Subscribers: n})
-		}
-	}
-	slices.SortFunc(cs, func(a, b hub.Occupied) int { return cmp.Compare(a.Channel, b.Channel) })
-	if limit > 0 && len(cs) > limit {
-		cs, more = cs[:limit], true
-	}
-	return cs, more, nil
 }
 
 // readPosition reads a position that was saved.
@@ -290,7 +371,7 @@ func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub
 			}
 			expect = old.seq
 		}
-		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: deviceKept}); !errors.Is(err, errWrongLast) {
+		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: deviceKept, repeat: true}); !errors.Is(err, errWrongLast) {
 			return err
 		}
 	}

@@ -144,7 +144,12 @@ func (e *Embedded) options() (*server.Options, error) {
 			return nil, err
 		}
 	}
-	o.Cluster = server.ClusterOpts{Name: "handfast", Host: host, TLSConfig: e.TLS, TLSTimeout: 5, ConnectRetries: 1 << 30}
+	elections.Do(shortenElections)
+	o.Cluster = server.ClusterOpts{
+		Name: "handfast", Host: host, TLSConfig: e.TLS, TLSTimeout: 5, ConnectRetries: 1 << 30,
+		// A server that has stopped, or is cut off, keeps its connections open: what it was sent would be lost for long.
+		PingInterval: time.Second, MaxPingsOut: 3,
+	}
 	if o.Cluster.Port, err = strconv.Atoi(port); err != nil {
 		return nil, fmt.Errorf("natsengine: the address of the cluster: %w", err)
 	}

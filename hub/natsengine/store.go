@@ -23,12 +23,11 @@ const (
 // Error codes of JetStream.
 const (
 	codeWrongLast      = 10071
+	codeWrongLastNow   = 10164 // another message of the subject is under way
 	codeDuplicateNow   = 10158 // a message with this ID is under way
 	codeNotFound       = 10037
 	codeStreamNotFound = 10059
 )
-
-const leaderWait = time.Second // for the answer of a leader
 
 var errWrongLast = errors.New("natsengine: another message was last")
 
@@ -55,6 +54,7 @@ type putting struct {
 	id     string        // of the message; "" means none
 	ttl    time.Duration // 0: forever
 	expect *uint64       // what the last sequence of the subject must be
+	repeat bool          // the caller can tell its own message from others, or it does not matter: it may be stored twice
 	header nats.Header   // more headers; may be nil
 }
 
@@ -71,7 +71,7 @@ type ack struct {
 // put stores a message.
 func (s *store) put(ctx context.Context, subject string, data []byte, o putting) (ack, error) {
 	for {
-		msg, err := s.request(ctx, subject, o.headers(), data)
+		msg, err := s.request(ctx, subject, o.headers(), data, o.repeat || o.id != "")
 		if err != nil {
 			return ack{}, err
 		}
@@ -111,7 +111,7 @@ func readAck(msg *nats.Msg) (a ack, err error) {
 	switch {
 	case a.Error == nil:
 		return a, nil
-	case a.Error.Code == codeWrongLast:
+	case a.Error.Code == codeWrongLast || a.Error.Code == codeWrongLastNow:
 		return a, errWrongLast
 	}
 	return a, fmt.Errorf("natsengine: the NATS server says: %s", a.Error.Description)
@@ -135,7 +135,7 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	if s.leader {
 		return s.lastOfLeader(ctx, stream, data)
 	}
-	msg, err := s.request(ctx, "$JS.API.DIRECT.GET."+stream, nil, data)
+	msg, err := s.request(ctx, "$JS.API.DIRECT.GET."+stream, nil, data, true)
 	if err != nil {
 		return nil, err
 	}
@@ -149,22 +149,9 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	}
 }
 
-// askLeader asks what only the leader of a stream answers. While there is none, no server does, so it asks again.
-func (s *store) askLeader(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
-	defer cancel()
-	for {
-		once, done := context.WithTimeoutCause(ctx, leaderWait, errTooLate)
-		msg, err := s.request(once, subject, nil, data)
-		done()
-		if !errors.Is(err, errTooLate) || ctx.Err() != nil {
-			return msg, err
-		}
-	}
-}
-
+// lastOfLeader asks what only the leader of a stream answers. While there is none, no server does.
 func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte) (*item, error) {
-	msg, err := s.askLeader(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
+	msg, err := s.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, nil, request, true)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +204,10 @@ func (s *store) batch(ctx context.Context, stream, subject string, from uint64, 
 		}
 		items, more, err = readBatch(ctx, answers)
 		done()
-		if !errors.Is(err, errNobody) {
+		switch {
+		case errors.Is(err, errTooLate) && ctx.Err() == nil: // the server that was asked may have stopped
+			continue
+		case !errors.Is(err, errNobody):
 			return items, more, err
 		}
 		if !sleep(ctx, leaderPause) {
@@ -226,9 +216,12 @@ func (s *store) batch(ctx context.Context, stream, subject string, from uint64, 
 	}
 }
 
+// readBatch reads the answers to one question. It does not wait long for the next one.
 func readBatch(ctx context.Context, answers <-chan *nats.Msg) (items []item, more uint64, err error) {
 	for {
-		msg, err := receive(ctx, answers)
+		once, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+		msg, err := receive(once, answers)
+		cancel()
 		if err != nil {
 			return nil, 0, err
 		}
@@ -274,7 +267,7 @@ func (s *store) purge(ctx context.Context, stream, subject string, before uint64
 	if err != nil {
 		return err
 	}
-	msg, err := s.request(ctx, "$JS.API.STREAM.PURGE."+stream, nil, data)
+	msg, err := s.request(ctx, "$JS.API.STREAM.PURGE."+stream, nil, data, true)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,24 @@
+package natsengine
+
+import (
+	"testing"
+	"time"
+)
+
+// What the server had before any test changed it.
+var (
+	initialMin, initialMax, initialBeat = minElectionTimeout, maxElectionTimeout, hbInterval
+	initialLost, initialCheck           = lostQuorumInterval, lostQuorumCheck
+)
+
+// The variables are those of the server, with the defaults that are known; and a server of a cluster has others.
+func TestElections(t *testing.T) {
+	if initialMin != 4*time.Second || initialMax != 9*time.Second || initialBeat != time.Second ||
+		initialLost != 10*time.Second || initialCheck != 10*time.Second {
+		t.Errorf("the server's defaults are %v, %v, %v, %v, %v: see raft.go of this version", initialMin, initialMax, initialBeat, initialLost, initialCheck)
+	}
+	start(t, Embedded{Dir: t.TempDir(), ClusterListen: "127.0.0.1:0"})
+	if maxElectionTimeout > 2500*time.Millisecond || minElectionTimeout < 3*hbInterval {
+		t.Errorf("elections are held after %v to %v, with a beat each %v", minElectionTimeout, maxElectionTimeout, hbInterval)
+	}
+}

@@ -1,0 +1,130 @@
+package natsengine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// count is how many subscribers the node with a lease has in a channel.
+type count struct {
+	Channel     string `json:"channel"`
+	Lease       string `json:"lease"`
+	Subscribers int    `json:"subscribers"`
+}
+
+// Occupy implements [hub.Occupancy].
+func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) error {
+	s, _, err := e.ready(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.leases.holds(ctx, s, lease); err != nil {
+		return err
+	}
+	ws := make([]write, 0, len(cs))
+	for _, c := range cs {
+		data, err := json.Marshal(count{c.Channel, lease, c.Subscribers})
+		if err != nil {
+			return err
+		}
+		w := write{subject: e.sub.state("o", channelTokens(c.Channel)+"."+token(lease)), data: data, putting: putting{repeat: true}}
+		if c.Subscribers == 0 {
+			w.ttl = goneKept
+		}
+		ws = append(ws, w)
+	}
+	_, _, err = s.putAll(ctx, ws)
+	return err
+}
+
+// Occupied implements [hub.Occupancy]. It reads what has changed since the last call.
+func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
+	s, epoch, err := e.ready(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	o := &e.occupancy
+	select { // one caller reads at a time
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	if err := o.read(ctx, e, s, epoch, time.Now()); err != nil {
+		return nil, false, err
+	}
+	for name, byLease := range o.counts {
+		if name <= after || !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		sum := 0
+		for lease, n := range byLease {
+			if over, known := e.leases.is(lease); known && !over {
+				sum += n
+			}
+		}
+		if sum > 0 {
+			cs = append(cs, hub.Occupied{Channel: name, Subscribers: sum})
+		}
+	}
+	slices.SortFunc(cs, func(a, b hub.Occupied) int { return cmp.Compare(a.Channel, b.Channel) })
+	if limit > 0 && len(cs) > limit {
+		cs, more = cs[:limit], true
+	}
+	return cs, more, nil
+}
+
+// occupancy is the stored numbers of subscribers, as they were when they were read last. A number that changes is stored behind all
+// that were read, so the next reading begins there. Zeroes are removed after goneKept, so everything is read again before that.
+type occupancy struct {
+	turn   chan struct{}             // has room for one: held while the rest is used
+	epoch  string                    // of the streams
+	began  time.Time                 // when everything was read
+	next   uint64                    // the sequence to read from
+	counts map[string]map[string]int // by channel and lease
+}
+
+// read brings o up to date.
+func (o *occupancy) read(ctx context.Context, e *Engine, s *store, epoch string, now time.Time) error {
+	if o.epoch != epoch || o.counts == nil || now.Sub(o.began) > goneKept/2 {
+		o.epoch, o.began, o.next, o.counts = epoch, now, 1, map[string]map[string]int{}
+	}
+	for {
+		items, left, err := s.batch(ctx, s.state, e.sub.state("o", ">"), o.next, entriesPage)
+		if err != nil {
+			return err
+		}
+		for i := range items {
+			o.next = items[i].seq + 1
+			o.note(items[i].data)
+		}
+		if left == 0 || len(items) == 0 {
+			return nil
+		}
+	}
+}
+
+func (o *occupancy) note(data []byte) {
+	var c count
+	if json.Unmarshal(data, &c) != nil {
+		return
+	}
+	byLease := o.counts[c.Channel]
+	if c.Subscribers == 0 {
+		if delete(byLease, c.Lease); len(byLease) == 0 {
+			delete(o.counts, c.Channel)
+		}
+		return
+	}
+	if byLease == nil {
+		byLease = map[string]int{}
+		o.counts[c.Channel] = byLease
+	}
+	byLease[c.Lease] = c.Subscribers
+}
