@@ -19,9 +19,6 @@ type backend struct {
 
 	// restart kills what all nodes share, and starts it again after a pause. nil means that it is in the nodes.
 	restart func(t *testing.T, pause time.Duration)
-
-	// election is how long nothing can be written when the lost node has led what the others are part of.
-	election time.Duration
 }
 
 // engines are the engines that connect nodes.
@@ -45,7 +42,7 @@ func startNATS(t *testing.T, l *network) *backend {
 	u.Must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout node.key -out node.pem -days 2 \
 		-subj /CN=drill -addext "subjectAltName=$NAMES" -addext extendedKeyUsage=serverAuth,clientAuth`, "NAMES="+strings.Join(names, ","))
 	pem := filepath.Join(u.Home, "node.pem")
-	return &backend{election: 25 * time.Second, args: func(node int) []string {
+	return &backend{args: func(node int) []string {
 		args := []string{"--engine", "nats", "--cluster-listen", all[node], "--cluster-secret-file", secret,
 			"--cluster-cert", pem, "--cluster-key", filepath.Join(u.Home, "node.key"), "--cluster-ca", pem}
 		for i, a := range all {

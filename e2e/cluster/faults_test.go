@@ -26,8 +26,7 @@ var faults = []fault{
 		return 0
 	}, nil},
 	{"kill -9 of a node, started again", killNode, nil},
-	// On NATS a node that was stopped does not always list the other nodes' members again: the drill shows how often.
-	{"a node stopped with SIGSTOP, and continued", stopNode, func(c *cluster) bool { return c.election == 0 || *drill }},
+	{"a node stopped with SIGSTOP, and continued", stopNode, nil},
 	{"kill -9 of the engine, started again", func(t *testing.T, c *cluster, _ *crowd) time.Duration {
 		c.restart(t, 2*time.Second)
 		return 0
@@ -124,7 +123,7 @@ func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 	if s.lost > 0 || s.again > 0 || s.gaps > 0 {
 		t.Errorf("%d lost, %d twice or late, %d gaps", s.lost, s.again, s.gaps)
 	}
-	if took > w.presence+c.election {
+	if took > w.presence {
 		t.Errorf("members of the lost node were listed for %v", took)
 	}
 	if len(twice) > 0 {
@@ -142,7 +141,10 @@ func settled(t *testing.T, n *node, before held) {
 			t.Log(n.ask("/debug/pprof/goroutine?debug=1"))
 		}
 	}()
-	const slack = 16 // workers that wait, and connections to the engine
+	slack := 16 // workers that wait, and connections to the engine
+	if *drill {
+		slack = 80 // package websocket has up to 64 workers that wait
+	}
 	var now held
 	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
 		now = n.held()

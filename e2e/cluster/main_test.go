@@ -23,7 +23,7 @@ type form struct {
 	channels    int           // each has two publishers
 	pace        time.Duration // between what one publisher publishes
 	away        time.Duration // how long a node is stopped, and a network is cut
-	presence    time.Duration // within which members of a lost node are gone, on top of an election
+	presence    time.Duration // within which members of a lost node are gone
 }
 
 // size returns the form that was asked for. In the short one other tests run beside it, so that its bound on presence has time
@@ -32,7 +32,7 @@ func size() form {
 	if *drill {
 		return form{subscribers: *clients, channels: max(1, *clients/100), pace: time.Second, away: 8 * time.Second, presence: 5 * time.Second}
 	}
-	return form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond, away: 6 * time.Second, presence: 15 * time.Second}
+	return form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond, away: 6 * time.Second, presence: 10 * time.Second}
 }
 
 func TestMain(m *testing.M) {

@@ -65,8 +65,8 @@ servers on the same machine, %s.
 Each publisher publishes once a second, and the next message when the one before is acknowledged. Published is what was acknowledged,
 delivered is what all subscribers together have received. Lost is what a subscriber did not get although no gap was reported to it.
 Caught up after: from the end of the fault until every publisher had a further acknowledgement and every subscriber everything that was
-acknowledged. Members gone after: from the fault until no other node listed a member of the lost node; the bound is five seconds, and 25 more with nats, whose servers may have to elect
-a leader first. An engine without rows was not run.
+acknowledged. Members gone after: from the fault until no other node listed a member of the lost node; the bound is five
+seconds. An engine without rows was not run.
 Announced twice: leaves and joins that follow another one of the same member.
 `)
 	return os.WriteFile("../../docs/drill.md", []byte(b.String()), 0o644)

@@ -89,15 +89,20 @@ func (n *node) join(t *testing.T) (c *websocket.Conn, id string) {
 	return c, got.Client
 }
 
-// What happens to clients is posted to the application, signed, also when it was away for a moment. Of two nodes on a Redis one
-// is killed: the other one reports the disconnect of its client, once.
+// What happens to clients is posted to the application, signed, also when it was away for a moment. Of three nodes one is killed: the
+// others report the disconnect of its client, once.
 func TestWebhooksOfAKilledNode(t *testing.T) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) { webhooksOfAKilledNode(t, e.start(t, nil)) })
+	}
+}
+
+func webhooksOfAKilledNode(t *testing.T, engine *backend) {
 	app := &receiver{away: 2, seen: map[string]int{}}
 	hooks := httptest.NewServer(app)
 	t.Cleanup(hooks.Close)
-	engine := startRedis(t, nil)
 	var nodes []*node
-	for i := range 2 {
+	for i := range 3 {
 		u := house.NewUser(t)
 		n := &node{u: u, address: net.JoinHostPort("127.0.0.1", house.FreePort(t)), admin: net.JoinHostPort("127.0.0.1", house.FreePort(t))}
 		text := fmt.Sprintf(config, n.address, n.admin) + fmt.Sprintf("webhooks: [{url: %q}]\n", hooks.URL)
