@@ -59,13 +59,20 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 	if err := o.read(ctx, e, s, epoch, time.Now()); err != nil {
 		return nil, false, err
 	}
+	held := map[string]bool{}
 	for name, byLease := range o.counts {
 		if name <= after || !strings.HasPrefix(name, prefix) {
 			continue
 		}
 		sum := 0
 		for lease, n := range byLease {
-			if over, known := e.leases.is(lease); known && !over {
+			holds, seen := held[lease]
+			if !seen {
+				over, known := e.leases.is(lease)
+				holds = known && !over
+				held[lease] = holds
+			}
+			if holds {
 				sum += n
 			}
 		}
