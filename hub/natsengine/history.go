@@ -175,6 +175,9 @@ func (r *reading) kept(ctx context.Context, q hub.HistoryQuery) ([]item, bool, e
 	if err != nil || stale {
 		return nil, stale, err
 	}
+	if len(all) == 0 || all[len(all)-1].seq < r.top { // the number is that of a copy that is behind
+		return nil, true, nil
+	}
 	all = all[max(0, len(all)-size):]
 	for len(all) > 0 && !r.fresh(&all[0]) {
 		all = all[1:]

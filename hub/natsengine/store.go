@@ -35,7 +35,8 @@ var errWrongLast = errors.New("natsengine: another message was last")
 type store struct {
 	*mux
 	log, state string // their names
-	leader     bool   // there are copies, which may be behind: ask the leader what is last
+	copied     bool   // there were copies when the streams were looked at
+	leader     bool   // there may be copies, which may be behind: ask the leader what is last
 }
 
 // item is a stored message.

@@ -66,8 +66,9 @@ func (e *Engine) ensure(ctx context.Context, m *mux) (*store, string, error) {
 		} else {
 			s.state = c.Name
 		}
-		s.leader = s.leader || info.Config.Replicas > 1
+		s.copied = s.copied || info.Config.Replicas > 1
 	}
+	s.leader = s.copied || m.nc.ConnectedClusterName() != "" // another node may make copies at any time
 	return s, epoch, nil
 }
 
@@ -150,12 +151,12 @@ func (e *Engine) upgrade(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		if s.leader || e.peers.servers(s.nc.ConnectedServerId()) < wantedReplicas {
+		if s.copied || e.peers.servers(s.nc.ConnectedServerId()) < wantedReplicas {
 			continue
 		}
 		if js, err := jetstream.New(s.nc); err == nil && copies(ctx, js, s.log) && copies(ctx, js, s.state) {
 			again := *s
-			again.leader = true
+			again.copied, again.leader = true, true
 			e.replace(s, &again, epoch)
 		}
 	}
