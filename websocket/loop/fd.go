@@ -144,9 +144,7 @@ func (f *FD) Close() {
 // holder, and holds the lock.
 func (f *FD) Detach() (net.Conn, error) {
 	f.closed = true
-	if f.armed != 0 {
-		f.loop.k.Disarm(int(f.fd))
-	}
+	f.loop.k.Disarm(int(f.fd))
 	file := os.NewFile(uintptr(f.fd), "")
 	defer file.Close()
 	return net.FileConn(file)

@@ -19,7 +19,7 @@ type Kernel interface {
 	Wake()
 	// Arm says which events of fd are wanted from now on; token comes back with them. first is set in fd's first call.
 	Arm(fd int, token uint64, want Events, first bool) error
-	// Disarm has the kernel forget fd, which stays open.
+	// Disarm has the kernel forget fd, which stays open and need not have been armed.
 	Disarm(fd int)
 
 	// Accept returns a connection that waits at a listener.

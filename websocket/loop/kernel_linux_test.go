@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -185,6 +187,50 @@ func TestAddressesOfADescriptor(t *testing.T) {
 	k.Close(fd)
 	if p := k.Peer(-1); p != nil {
 		t.Errorf("a descriptor that is none: %v", p)
+	}
+}
+
+// An address of one link names the link, if there is such a one.
+func TestAddressesOfKinds(t *testing.T) {
+	links, err := net.Interfaces()
+	if err != nil || len(links) == 0 {
+		t.Fatalf("no network interface: %v", err)
+	}
+	local := [16]byte{0: 0xfe, 1: 0x80, 15: 1}
+	for want, sa := range map[string]syscall.Sockaddr{
+		"192.0.2.1:80":                       &syscall.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}, Port: 80},
+		"[fe80::1]:81":                       &syscall.SockaddrInet6{Addr: local, Port: 81},
+		"[fe80::1%" + links[0].Name + "]:82": &syscall.SockaddrInet6{Addr: local, Port: 82, ZoneId: uint32(links[0].Index)},
+		"[fe80::1]:83":                       &syscall.SockaddrInet6{Addr: local, Port: 83, ZoneId: 1 << 30},
+		"@name":                              &syscall.SockaddrUnix{Name: "@name"},
+	} {
+		if got := addrOf(sa, nil); got == nil || got.String() != want {
+			t.Errorf("%+v: %v, want %s", sa, got, want)
+		}
+	}
+	if got := addrOf(&syscall.SockaddrNetlink{}, nil); got != nil {
+		t.Errorf("an address of another family: %v", got)
+	}
+}
+
+func TestReleaseClosesWhatTheKernelHolds(t *testing.T) {
+	made, err := NewKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := made.(*epoll)
+	held := map[string]string{}
+	for _, fd := range []int{k.fd, k.eventfd} {
+		path := "/proc/self/fd/" + strconv.Itoa(fd)
+		if held[path], err = os.Readlink(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.Release()
+	for path, what := range held {
+		if got, err := os.Readlink(path); err == nil && got == what {
+			t.Errorf("%s still is %s", path, what)
+		}
 	}
 }
 

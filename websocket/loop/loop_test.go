@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -316,6 +317,52 @@ func TestServeThatBlocks(t *testing.T) {
 		a.Close()
 		get(t, slow.closed)
 		get(t, fast.closed)
+	}
+}
+
+// A Serve that ends its goroutine is called once more, and its loop goes on with one other driver: the new one, or when the
+// loop was lost before, the one that has it.
+func TestServeThatExitsItsGoroutine(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		exits, stays := &echo{closed: make(chan error, 1)}, &echo{closed: make(chan error, 1)}
+		reasons := make(chan loop.Events, 2)
+		exits.serve = func(_ *loop.Driver, why loop.Events) {
+			select {
+			case reasons <- why:
+			default: // the first two are looked at
+			}
+			if why&loop.Readable != 0 && !exits.blocked {
+				exits.blocked = true
+				if lost {
+					exits.fd.Block()
+				}
+				runtime.Goexit()
+			}
+		}
+		ls, a := real(t, exits)
+		if ls == nil {
+			return
+		}
+		near, far := tcpPair(t)
+		place, err := ls.Take(far)
+		if err != nil {
+			t.Fatal(err)
+		}
+		place.Add(&stays.fd, stays)
+		stays.fd.Lock()
+		stays.fd.Wake()
+		stays.fd.Unlock()
+		if first, second := get(t, reasons), get(t, reasons); first&loop.Readable == 0 || second != 0 {
+			t.Errorf("lost %v: called with %b and then with %b", lost, first, second)
+		}
+		for range 10 {
+			ask(t, near, "it goes on")
+			ask(t, a, "and so does this")
+		}
+		near.Close()
+		a.Close()
+		get(t, exits.closed)
+		get(t, stays.closed)
 	}
 }
 

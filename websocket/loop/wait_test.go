@@ -55,3 +55,74 @@ func TestWaitThatFailsIsReported(t *testing.T) {
 		t.Error("the loop has ended")
 	}
 }
+
+// What is asked of one descriptor makes all of its loop busy, until the driver has taken it.
+func TestBusyIsForTheWholeLoop(t *testing.T) {
+	l := newLoop(new(Loops), new(sleeper))
+	asked, other := new(FD), new(FD)
+	l.add(asked)
+	l.add(other)
+	if other.Busy() {
+		t.Error("busy before anything was asked for")
+	}
+	for range 2 {
+		l.ask(asked)
+		if !other.Busy() {
+			t.Error("not busy, although another descriptor is going to be visited")
+		}
+	}
+	if !l.takeTodo() || len(l.batch) != 2 || other.Busy() {
+		t.Errorf("of a batch of %d it is still busy: %v", len(l.batch), other.Busy())
+	}
+}
+
+// A batch that is done holds on to no descriptor: its room is used again, perhaps much later.
+func TestBatchThatIsDoneIsForgotten(t *testing.T) {
+	ls := Manual(new(sleeper))
+	l := ls.loops[0]
+	f := new(FD)
+	Place{l, 7}.Add(f, new(idle))
+	for range 2 {
+		l.ask(f)
+		if !ls.Turn() {
+			t.Fatal("the loop has ended")
+		}
+	}
+	if cap(l.batch) == 0 || cap(l.todo) == 0 {
+		t.Fatal("there was no batch")
+	}
+	for _, w := range append(l.batch[:cap(l.batch)], l.todo[:cap(l.todo)]...) {
+		if w != (work{}) {
+			t.Errorf("it holds %+v", w)
+		}
+	}
+}
+
+// A panic of a Handler is the caller's, as it was thrown, and the Handler is not called again.
+func TestPanicOfAServePassesThroughTheLoop(t *testing.T) {
+	ls := Manual(new(sleeper))
+	l := ls.loops[0]
+	f, h := new(FD), new(panicking)
+	Place{l, 7}.Add(f, h)
+	l.ask(f)
+	defer func() {
+		if got := recover(); got != any(h) || h.calls != 1 {
+			t.Errorf("recovered %v after %d calls", got, h.calls)
+		}
+	}()
+	ls.Turn()
+	t.Error("nothing panics")
+}
+
+// panicking is a Handler whose Serve panics with itself.
+type panicking struct {
+	idle
+	calls int
+}
+
+func (*panicking) Begin(*Driver, Events) bool { return true }
+
+func (h *panicking) Serve(*Driver, Events) {
+	h.calls++
+	panic(h)
+}

@@ -1,0 +1,67 @@
+package loop
+
+import (
+	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+)
+
+// idle is the Handler of a test that makes the visits itself.
+type idle struct{ lost int }
+
+func (*idle) Begin(*Driver, Events) bool { return false }
+func (*idle) Serve(*Driver, Events)      {}
+func (h *idle) Lost()                    { h.lost++ }
+
+func (still) Arm(int, uint64, Events, bool) error { return nil }
+func (still) Release()                            {}
+
+// The monitor takes a loop at the second look that finds the same visit, and says what it saw at each.
+func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
+	ls := Manual(new(sleeper))
+	ls.monitor.seen = make([]sight, 1)
+	l, h := ls.loops[0], new(idle)
+	d := l.driver.Load()
+	f := new(FD)
+	Place{l, 7}.Add(f, h)
+
+	visit := func() {
+		f.Lock()
+		d.engage(f)
+		f.Unlock()
+	}
+	look := func(what string, wantFound, wantMoved bool) {
+		t.Helper()
+		if found, moved := ls.monitor.look(ls); found != wantFound || moved != wantMoved {
+			t.Errorf("%s: found %v, moved %v; want %v, %v", what, found, moved, wantFound, wantMoved)
+		}
+	}
+	look("a driver that was not seen before", false, true)
+	look("no visit", false, false)
+	visit()
+	look("a visit", false, true)
+	if !d.served(f) {
+		t.Fatal("the loop is lost after one look")
+	}
+	visit()
+	look("another visit", false, true)
+	if h.lost != 0 {
+		t.Error("a visit that was seen once has lost the loop")
+	}
+
+	// The driver that takes over runs on its own from here on, until the loop has no descriptor.
+	ls.running.Add(1)
+	ls.turning.Store(1)
+	l.stop()
+	look("the same visit again", true, true)
+	if h.lost != 1 || l.takeOver(d, f, d.state.Load()) {
+		t.Errorf("the loop was taken %d times, and could be taken again", h.lost)
+	}
+	f.closed = true
+	if d.served(f) {
+		t.Error("a driver that has lost the loop still has it")
+	}
+	ended := make(chan struct{})
+	go func() { ls.Wait(); close(ended) }()
+	bounded.Receive(t, ended)
+}
