@@ -42,3 +42,18 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
+
+// A write of two pieces lends out what the call needs, and takes it back.
+func TestWriteVecAllocatesNothing(t *testing.T) {
+	s, far := sockets(t)
+	go io.Copy(io.Discard, far)
+	head, body := []byte("head"), []byte("body")
+	allocs := testing.AllocsPerRun(200, func() {
+		if n, err := s.WriteVec(head, body); n != 8 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}

@@ -80,6 +80,11 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 			if buf != nil {
 				Return(buf)
 			}
+			s.SetReadDeadline(time.Now().Add(-time.Second)) // what was read before is not read again
+			if buf, b, err := s.ReadSome(hold); !IsTimeout(err) || buf != nil || len(b) > 0 {
+				t.Errorf("%s: %q, %v after another deadline", name, b, err)
+			}
+			s.SetReadDeadline(time.Time{})
 			far.Close()
 			if _, _, err := s.ReadSome(hold); !errors.Is(err, io.EOF) {
 				t.Errorf("%s: %v at the end", name, err)

@@ -152,4 +152,21 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 	watches.mu.Unlock()
 	far.Write([]byte("x"))
 	bounded.Receive(t, notified)
+
+	// A deadline that passes is no news of what was notified before.
+	watches.mu.Lock()
+	watches.epoll.SetReadDeadline(time.Unix(1, 0))
+	watches.mu.Unlock()
+	other, otherFar := sockets(t)
+	ready := make(chan bool, 1)
+	later := other.Watch(func() { ready <- true })
+	if !later.Arm() {
+		t.Fatal("another socket cannot be watched")
+	}
+	defer later.Stop()
+	otherFar.Write([]byte("y"))
+	bounded.Receive(t, ready)
+	if len(notified) > 0 {
+		t.Error("notified again without an Arm")
+	}
 }
