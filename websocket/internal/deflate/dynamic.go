@@ -55,10 +55,10 @@ func (e *encoder) distances() int {
 	return n
 }
 
-// used returns the length of freq without the zeros at its end.
+// used returns the length of freq without the zeros at its end. Something in it is not zero.
 func used(freq []uint16) int {
 	n := len(freq)
-	for n > 0 && freq[n-1] == 0 {
+	for freq[n-1] == 0 {
 		n--
 	}
 	return n
