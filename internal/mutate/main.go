@@ -54,6 +54,7 @@ type total struct {
 	Places     int // how many mutants the package has
 	Mutants    int // how many were tested, the equivalent ones aside
 	Caught     int
+	TimedOut   int // how many of those caught by nothing but the time limit
 	Equivalent int
 	Invalid    int // how many did not compile
 	Percent    float64
@@ -108,8 +109,8 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 			}
 			continue
 		}
-		fmt.Fprintf(out, "%s: %d of %d caught, %.1f %% (seed %d, %d places, %d equivalent, %d did not compile)\n", t.Package, t.Caught, t.Mutants,
-			t.Percent, t.Seed, t.Places, t.Equivalent, t.Invalid)
+		fmt.Fprintf(out, "%s: %d of %d caught, %.1f %% (seed %d, %d places, %d by the time limit, %d equivalent, %d did not compile)\n", t.Package, t.Caught, t.Mutants,
+			t.Percent, t.Seed, t.Places, t.TimedOut, t.Equivalent, t.Invalid)
 	}
 }
 
@@ -216,6 +217,9 @@ func (p *pkg) count(t *total, m *mutant) {
 		return
 	case "caught":
 		t.Caught++
+	case "timed out":
+		t.Caught++
+		t.TimedOut++
 	case "survived":
 		t.Survivors = append(t.Survivors, m)
 		if !p.json {
@@ -254,8 +258,12 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte) 
 	cmd.Dir = p.Dir
 	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay) // for a test that builds a program
 	cmd.WaitDelay = 5 * time.Second
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return "caught", said
+	said, err = cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		return "survived", nil
+	case ctx.Err() != nil, bytes.Contains(said, []byte("panic: test timed out")) && !bytes.Contains(said, []byte("--- FAIL")):
+		return "timed out", said
 	}
-	return "survived", nil
+	return "caught", said
 }

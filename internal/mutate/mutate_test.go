@@ -35,7 +35,7 @@ func TestOneIsCaughtAndOneSurvives(t *testing.T) {
 	want := `internal/mutate/testdata/tiny/tiny.go:5: Positive: operator
 	- func Positive(n int) bool { return n > 0 }
 	+ func Positive(n int) bool { return n >= 0 }
-github.com/handfast/handfast/internal/mutate/testdata/tiny: 3 of 4 caught, 75.0 % (seed 1, 6 places, 1 equivalent, 1 did not compile)
+github.com/handfast/handfast/internal/mutate/testdata/tiny: 3 of 4 caught, 75.0 % (seed 1, 6 places, 0 by the time limit, 1 equivalent, 1 did not compile)
 `
 	if got != want || ok {
 		t.Errorf("mutate printed, and reported %v for a bound of 90 %%:\n%s\nwant:\n%s", ok, got, want)
