@@ -18,7 +18,7 @@ type mutant struct {
 	Kind   string // negate, operator, constant or remove
 	Old    string // the line before the change
 	New    string // the same line after it
-	Result string // caught, survived, equivalent or invalid
+	Result string // caught, timed out, survived, equivalent or invalid
 
 	source []byte // the whole file, changed
 }

@@ -2,8 +2,10 @@ package reconnect
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/handfast/handfast/websocket"
@@ -40,6 +42,38 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%s: %v to %v, want %v to %v", tt.name, low, high, tt.low, tt.high)
 		}
 	}
+}
+
+func TestDefaults(t *testing.T) {
+	for opts, want := range map[*Options][2]time.Duration{
+		nil:                             {defaultMinDelay, defaultMaxDelay},
+		{MinDelay: -1, MaxDelay: -1}:    {defaultMinDelay, defaultMaxDelay},
+		{MinDelay: 1, MaxDelay: 1}:      {1, 1},
+		{MinDelay: 2, MaxDelay: 1}:      {2, 2},
+		{MaxDelay: 1}:                   {defaultMinDelay, defaultMinDelay},
+		{MinDelay: defaultMaxDelay + 1}: {defaultMaxDelay + 1, defaultMaxDelay + 1},
+	} {
+		if got := opts.withDefaults(); got.MinDelay != want[0] || got.MaxDelay != want[1] {
+			t.Errorf("%+v: from %v to %v, want %v", opts, got.MinDelay, got.MaxDelay, want)
+		}
+	}
+}
+
+// Run ends behind its bounds, and not at them but for the number of attempts.
+func TestExceededBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, good: time.Now()}
+		time.Sleep(40 * time.Second) //nolint:forbidigo // the bubble's clock
+		for _, tt := range []struct {
+			attempt int
+			delay   time.Duration
+			over    bool
+		}{{1, 0, false}, {2, 20 * time.Second, false}, {3, 0, true}, {4, 0, true}, {1, 20*time.Second + 1, true}} {
+			if err := l.exceeded(Failure{Err: io.EOF, Attempt: tt.attempt}, tt.delay); (err != nil) != tt.over {
+				t.Errorf("attempt %d, %v ahead: %v", tt.attempt, tt.delay, err)
+			}
+		}
+	})
 }
 
 // The delays fill their window: that is what keeps clients apart.
