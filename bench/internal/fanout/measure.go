@@ -174,7 +174,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	t := &tally{}
 	all := make([]*client, n)
 	defer func() { cut(all) }()
-	name := func(i int) string { return fmt.Sprintf("storm-%d", i%channels) }
+	name := stormChannel(channels)
 	publisher, err := s.protocol.connect(ctx, s.Addr, &tally{})
 	if err != nil {
 		return r, err
@@ -214,12 +214,17 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	if err := s.settled(ctx); err != nil {
 		return r, err
 	}
-	return s.comeBack(ctx, all, t, together, name)
+	return s.comeBack(ctx, all, t, together, channels)
+}
+
+// stormChannel returns the name of each client's channel.
+func stormChannel(channels int) func(client int) string {
+	return func(i int) string { return fmt.Sprintf("storm-%d", i%channels) }
 }
 
 // comeBack has clients come back to their channels, which have missed publications, and counts what they get.
-func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together int, name func(int) string) (r Storm, err error) {
-	n := len(all)
+func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together, channels int) (r Storm, err error) {
+	n, name := len(all), stormChannel(channels)
 	cpu, begun := load.CPUTime(s.pid()), time.Now()
 	err = clients(n, together, func(i int) error {
 		c, err := s.protocol.connect(ctx, s.Addr, t)
@@ -241,9 +246,11 @@ func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together
 	r.Took, r.CPU = time.Since(begun), (load.CPUTime(s.pid())-cpu)/time.Duration(n)
 	cut(all)
 	for _, c := range all {
-		r.Missed += missed - len(c.seen)
-		for _, times := range c.seen {
-			r.Missed += times - 1
+		r.Missed += missed
+		for number, times := range c.seen {
+			if number > channels { // an earlier one gave the channel a position: the client may have been cut before it came
+				r.Missed += times - 2 // one that is not missed, and each further time is one too many
+			}
 		}
 	}
 	return r, nil
