@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -108,6 +110,20 @@ func TestPipeEndsWithItsTest(t *testing.T) {
 	for _, c := range []*websocket.Conn{client, server} {
 		if c.Context().Err() == nil {
 			t.Error("a Conn outlives its test")
+		}
+	}
+}
+
+func TestPipePeerEndsWithItsTest(t *testing.T) {
+	for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
+		var p *wstest.Peer
+		var c *websocket.Conn
+		t.Run("test", func(t *testing.T) { p, c = wstest.PipePeer(t, role, nil) })
+		if c.Context().Err() == nil {
+			t.Errorf("role %v: the Conn outlives its test", role)
+		}
+		if err := p.Send(wstest.TextFrame("late")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("role %v: the Peer outlives its test: %v", role, err)
 		}
 	}
 }
