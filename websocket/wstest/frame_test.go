@@ -30,8 +30,13 @@ func TestFrameOnTheWire(t *testing.T) {
 		{protocol.RoleClient, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "810148"},
 		{protocol.RoleClient, wstest.Frame{Opcode: frame.Text, Key: [4]byte{1}}, "818001000000"},
 		{protocol.RoleServer, wstest.Frame{Opcode: 0xB, RSV: frame.RSV1 | frame.RSV2 | frame.RSV3}, "fb00"},
+		{protocol.RoleServer, wstest.Frame{Opcode: 0xF2, RSV: 0x8F, More: true}, "0200"}, // of either only the bits that are its own
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Continuation, RSV: 0xFF}, "f000"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 3}, "8103"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 126}, "817e007e"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 125}, "817d"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 1<<16 - 1}, "817effff"},
+		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 1 << 16}, "817f0000000000010000"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, LengthSize: 2}, "817e0000"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 1<<63 | 1}, "817f8000000000000001"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Payload: []byte("a"), LengthSize: 8}, "817f000000000000000161"},
