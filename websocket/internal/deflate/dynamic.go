@@ -21,7 +21,7 @@ type dynamic struct {
 }
 
 // describe makes the codes for the block's frequencies and their description. It returns how many bits the block then
-// takes, the header's three and extra bits aside.
+// takes, the header's three and extra bits aside; with fewer than two distances it is one more for each that is missing.
 func (e *encoder) describe() int {
 	// Some inflaters want a complete code even where RFC 1951 does not: at least two distances.
 	for i, used := 0, e.distances(); used < 2; i++ {

@@ -34,3 +34,31 @@ func TestFind_LastPosition(t *testing.T) {
 		t.Errorf("entered at %d, want %d; %+v", got, want, e.seqs)
 	}
 }
+
+// The sizes by which a block's form is chosen are those of what is written, to the bit.
+func TestBlock_SizesAreExact(t *testing.T) {
+	for _, text := range [][]byte{jsonText(source(1), 300), jsonText(source(2), 20000), rareBytes(source(3), 5000), []byte("aaaaaaaaaaaaaaaa"), {200}} {
+		counted := func() *encoder {
+			e := newEncoder()
+			e.Reset(maxWindow, nil, nil)
+			e.end = copy(e.buf[:], text)
+			e.find()
+			e.litFreq[endOfBlock] = 1
+			return e
+		}
+		written := func(e *encoder, b []byte) int { return 8*len(b) + int(e.n) - 3 } // the type of the block aside
+
+		e := counted()
+		missing := max(0, 2-e.distances()) // distances that get a word of a bit and are counted as if they occurred
+		size := e.describe() + e.extra - missing
+		if got := written(e, e.encode(e.dynamic.header(e, make([]byte, 0, 2*len(text)+400)), &e.dynamic.lit, &e.dynamic.dist)); got != size {
+			t.Errorf("%d bytes with codes of their own: %d bits, counted as %d", len(text), got, size)
+		}
+		e = counted()
+		size = e.fixedBits()
+		e.put(typeFixed<<1, 3)
+		if got := written(e, e.encode(make([]byte, 0, 2*len(text)+400), fixedLit, fixedDist)); got != size {
+			t.Errorf("%d bytes with the fixed codes: %d bits, counted as %d", len(text), got, size)
+		}
+	}
+}
