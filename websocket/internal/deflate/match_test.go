@@ -62,3 +62,18 @@ func TestBlock_SizesAreExact(t *testing.T) {
 		}
 	}
 }
+
+// Of what a message follows the last window is taken.
+func TestReset_MoreThanAWindow(t *testing.T) {
+	all := jsonText(source(4), 1000)
+	for _, tt := range []struct{ older, newer, window, want int }{
+		{0, 0, 256, 0}, {0, 256, 256, 256}, {0, 257, 256, 256}, {100, 156, 256, 256}, {100, 157, 256, 256}, {500, 500, 512, 512}, {10, 20, 512, 30}, {300, 0, 256, 256},
+	} {
+		e := newEncoder()
+		e.Reset(tt.window, all[:tt.older], all[tt.older:][:tt.newer])
+		given := all[:tt.older+tt.newer]
+		if got := string(e.buf[:e.end]); got != string(given[len(given)-tt.want:]) || e.start != e.end {
+			t.Errorf("%d and %d bytes for a window of %d: it has %d, want the last %d", tt.older, tt.newer, tt.window, e.end, tt.want)
+		}
+	}
+}
