@@ -234,6 +234,33 @@ func TestReleaseClosesWhatTheKernelHolds(t *testing.T) {
 	}
 }
 
+// What Detach returns is on a descriptor of its own; the loop's is closed.
+func TestDetachClosesTheDescriptor(t *testing.T) {
+	ls := Manual(kernel(t))
+	near, fd := ends(t)
+	defer near.Close()
+	path := "/proc/self/fd/" + strconv.Itoa(fd)
+	before, err := os.Readlink(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := new(FD)
+	Place{ls.loops[0], fd}.Add(f, new(idle))
+	f.Lock()
+	nc, err := f.Detach()
+	f.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if after, err := os.Readlink(path); err == nil && after == before {
+		t.Errorf("%s still is %s", path, after)
+	}
+	if nc.RemoteAddr().String() != near.LocalAddr().String() {
+		t.Errorf("a connection to %v, want %v", nc.RemoteAddr(), near.LocalAddr())
+	}
+}
+
 func TestEventsOfEpoll(t *testing.T) {
 	for bits, want := range map[uint32]Events{
 		0: 0, syscall.EPOLLIN: Readable, syscall.EPOLLOUT: Writable, syscall.EPOLLHUP: Hangup, syscall.EPOLLERR: Hangup, syscall.EPOLLPRI: 0,

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -125,4 +126,36 @@ func (*panicking) Begin(*Driver, Events) bool { return true }
 func (h *panicking) Serve(*Driver, Events) {
 	h.calls++
 	panic(h)
+}
+
+// A descriptor's visit is calm when it is the last of the batch, and what is being done is the visit's last piece of work.
+func TestCalmIsTheLastVisitOfABatch(t *testing.T) {
+	ls := Manual(new(sleeper))
+	l := ls.loops[0]
+	var got []bool
+	for range 3 {
+		v := &visited{calm: &got}
+		Place{l, 7}.Add(&v.FD, v)
+		l.ask(&v.FD)
+	}
+	ls.Turn()
+	want := []bool{false, false, false, false, true, false}
+	if !slices.Equal(got, want) {
+		t.Errorf("in three visits, with and without more to do: %v, want %v", got, want)
+	}
+}
+
+// visited is a Handler whose Serve notes whether it is calm, and whether it is when more is to be done.
+type visited struct {
+	FD
+	idle
+	calm *[]bool
+}
+
+func (*visited) Begin(*Driver, Events) bool { return true }
+
+func (v *visited) Serve(d *Driver, _ Events) {
+	*v.calm = append(*v.calm, v.Calm())
+	d.Last(false)
+	*v.calm = append(*v.calm, v.Calm())
 }

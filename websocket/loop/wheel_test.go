@@ -71,3 +71,12 @@ func TestTheFirstTick(t *testing.T) {
 		t.Errorf("due at %d, %v", at, ok)
 	}
 }
+
+// A deadline is never early: what begins a tick counts as one.
+func TestTicks(t *testing.T) {
+	for d, want := range map[time.Duration]uint32{-1: 1, 0: 1, 1: 1, tick: 1, tick + 1: 2, 2 * tick: 2, 2*tick + 1: 3, time.Minute: 3750} {
+		if got := ticks(d); got != want {
+			t.Errorf("%v: %d ticks, want %d", d, got, want)
+		}
+	}
+}
