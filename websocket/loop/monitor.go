@@ -64,8 +64,7 @@ func (m *monitor) run(ls *Loops) {
 		if still++; moved || found {
 			still = 0
 		}
-		if still > doze && period == patient {
-			still = 0
+		if still > doze && period == patient { // what wakes it has moved, and the next look sees that
 			m.asleep.Store(true)
 			// A driver that became busy before it could see that shows now.
 			if _, moved := m.look(ls); moved && m.asleep.CompareAndSwap(true, false) {
