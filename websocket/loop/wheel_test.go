@@ -80,3 +80,20 @@ func TestTicks(t *testing.T) {
 		}
 	}
 }
+
+// What has left the loop is due no more.
+func TestRemovedIsNotDue(t *testing.T) {
+	l := newLoop(new(Loops), still{})
+	gone, stays := new(FD), new(FD)
+	l.add(gone)
+	l.add(stays)
+	l.schedule(gone, 5)
+	l.schedule(stays, 9)
+	l.remove(gone)
+	if at, ok := l.nextDue(); !ok || at != 9 {
+		t.Errorf("due at %d, %v; want 9", at, ok)
+	}
+	if due := l.expire(9, nil); len(due) != 1 || due[0].f != stays {
+		t.Errorf("due in the end: %v", due)
+	}
+}
