@@ -17,6 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
 	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/internal/deflate"
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
@@ -254,6 +255,26 @@ func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 	peer.send(rsv1(peer.frame(frame.Binary, true, zip)))
 	if m, err := c.Read(bounded.Context(t)); err != nil || !bytes.Equal(m.Data, noise) {
 		t.Errorf("%d bytes, %v", len(m.Data), err)
+	}
+}
+
+// Either end compresses with its own window and inflates with the peer's, from the threshold on.
+func TestWindowsOfTheTwoEnds(t *testing.T) {
+	agreed := handshake.Deflate{ServerBits: 10, ClientBits: 11, ServerNoTakeover: true}
+	server, client := deflate.Window{Bits: 10}, deflate.Window{Bits: 11, Takeover: true}
+	for given, threshold := range map[int]int{0: defaultThreshold, 1: 1, -1: -1, 500: 500} {
+		opts := &Compression{Threshold: given}
+		for role, want := range map[protocol.Role][2]deflate.Window{protocol.RoleServer: {server, client}, protocol.RoleClient: {client, server}} {
+			c, _ := rawPipe(t, role, nil)
+			compressLater(c, agreed, opts)
+			z := c.zip
+			if z.out.Window != want[0] || z.in.Window != want[1] || z.bits != want[0].Bits || z.threshold != threshold || !c.m.Compressed {
+				t.Errorf("%v: out %+v of %d bits, in %+v, from %d bytes on, %v", role, z.out.Window, z.bits, z.in.Window, z.threshold, c.m.Compressed)
+			}
+		}
+		if z := newZipper(agreed, opts); z.out.Window != server || z.in.Window != client || z.threshold != threshold {
+			t.Errorf("on a loop: out %+v, in %+v, from %d bytes on", z.out.Window, z.in.Window, z.threshold)
+		}
 	}
 }
 
