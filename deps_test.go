@@ -89,7 +89,7 @@ var rules = []rule{
 	{pkg: "hub/redisengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
 		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
-	{pkg: "webhook", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub"}, test: []string{"hub/enginetest", "internal/bounded"}},
+	{pkg: "webhook", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit"}, test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},
 		test: []string{"internal/bounded"}},
 	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "websocket"}, test: []string{"internal/bounded"}},

@@ -106,7 +106,7 @@ type Forward struct {
 	client  *http.Client
 	memo    *memo[forwardAnswer]
 	calls   *limit.Calls // of all endpoints together, for the service's sake
-	breaker *forwardBreaker
+	breaker *limit.Breaker
 }
 
 // forwardAnswer is what the service has said: an identity, or a refusal.
@@ -161,7 +161,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		memo:    newMemo[forwardAnswer](forwardMemory),
 		calls:   limit.NewCalls(o.InFlight, -1, o.Wait),
-		breaker: &forwardBreaker{limit: o.Failures, pause: o.Pause},
+		breaker: limit.NewBreaker(o.Failures, o.Pause),
 	}, nil
 }
 

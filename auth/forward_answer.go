@@ -23,6 +23,7 @@ const (
 
 var (
 	errForwardExpired = errors.New("the auth service's yes has expired")
+	errForwardPause   = errors.New("the auth service has failed again and again, and is not asked for a while")
 	errForwardNobody  = errors.New("the auth service says yes, but not to whom")
 )
 
@@ -32,7 +33,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
 	}
 	defer f.calls.End()
-	done, wait := f.breaker.begin() // after the wait for a turn: the service may have failed meanwhile
+	done, wait := f.breaker.Begin() // after the wait for a turn: the service may have failed meanwhile
 	if wait > 0 {
 		return forwardAnswer{}, 0, Unavailable(wait, errForwardPause)
 	}

@@ -351,28 +351,6 @@ func TestForwardBreaker(t *testing.T) {
 	})
 }
 
-func TestForwardBreakerProbesOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &forwardBreaker{limit: 1, pause: time.Second}
-		late, _ := b.begin()
-		done, _ := b.begin()
-		done(false)
-		<-time.After(time.Second)
-		probe, wait := b.begin()
-		if wait != 0 {
-			t.Fatal("no probe after the pause")
-		}
-		if _, wait := b.begin(); wait == 0 {
-			t.Error("two probes at once")
-		}
-		late(false) // began before the pause: says nothing about now
-		probe(true)
-		if _, wait := b.begin(); wait != 0 {
-			t.Error("closed after a probe that went well")
-		}
-	})
-}
-
 // A thousand handshakes while the service accepts questions and answers none: as many are asked as may be, everybody gets
 // 503 within the bounds, and later ones at once.
 func TestForwardStalled(t *testing.T) {

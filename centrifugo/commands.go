@@ -154,7 +154,7 @@ func (s *session) rpc(ctx context.Context, c *protocol.RPCRequest) (*protocol.RP
 		return nil, errNotAvailable
 	}
 	data, err := s.server.RPC(ctx, s.caller(), c.Method, c.Data)
-	if e, ok := errors.AsType[*RPCError](err); ok {
+	if e, ok := errors.AsType[*RPCError](err); ok && e.Code >= minRPCCode && e.Code <= maxRPCCode {
 		return nil, &failure{Code: e.Code, Message: e.Message, Temporary: e.Temporary}
 	}
 	if err != nil {

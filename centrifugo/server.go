@@ -80,7 +80,13 @@ type Caller struct {
 	App, User, Client string
 }
 
-// RPCError is an error that a caller gets as it is. Codes of applications are 400 to 1999.
+// The codes that applications may use: lower ones are the protocol's.
+const (
+	minRPCCode = 400
+	maxRPCCode = 1999
+)
+
+// RPCError is an error that a caller gets as it is. Codes of applications are 400 to 1999; with another one the caller gets error 100.
 type RPCError struct {
 	// Code and Message are the error.
 	Code    uint32

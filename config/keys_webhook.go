@@ -45,9 +45,7 @@ func PusherEvents() []string {
 
 func (k *checker) webhook(w *Webhook, path string) {
 	if w.URL != "" {
-		if u := k.url(w.URL, path+".url", "http", "https"); u != nil && u.User != nil {
-			k.Wrong(path+".url", "it has a user or a password in it", "a URL without them: requests are signed")
-		}
+		k.receiver(w.URL, path+".url")
 	}
 	k.appNamed(w.App, path+".app")
 	if w.Format != WebhookPusher {
@@ -57,5 +55,12 @@ func (k *checker) webhook(w *Webhook, path string) {
 		if !slices.Contains(PusherEvents(), e) {
 			k.Wrong(fmt.Sprintf("%s.events[%d]", path, i), "the format pusher does not have "+tree.Quote(e), tree.OneOf(PusherEvents()))
 		}
+	}
+}
+
+// receiver checks the URL of a service that gets signed requests.
+func (k *checker) receiver(text, path string) {
+	if u := k.url(text, path, "http", "https"); u != nil && u.User != nil {
+		k.Wrong(path, "it has a user or a password in it", "a URL without them: requests are signed")
 	}
 }

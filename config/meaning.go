@@ -59,6 +59,8 @@ func (k *checker) meaning() {
 			k.appOf(x, path)
 		case *Webhook:
 			k.webhook(x, path)
+		case *RPC:
+			k.rpc(x, path)
 		case *[]Namespace:
 			k.namespaces(*x)
 		case *Rule:

@@ -12,6 +12,31 @@ type Centrifugo struct {
 
 	// How many commands a connection may send in a second, on average; further ones are answered with error 111.
 	CommandsPerSecond int `yaml:"commands_per_second" default:"5000" min:"1"`
+
+	// The HTTP service that answers the calls of clients (RPC). Empty: they get error 108.
+	RPC RPC `yaml:"rpc"`
+}
+
+// RPC is an HTTP service that answers the calls of clients.
+type RPC struct {
+	// Where calls are posted to, as the RPC proxy of Centrifugo does it. Empty: there are no calls.
+	URL string `yaml:"url" example:"https://shop.example.com/rpc"`
+
+	// The certificate authority of an https url, when it is not a public one: a PEM file.
+	CA Path `yaml:"ca"`
+
+	// What the requests are signed with. Empty: the secret of the application.
+	Secret Secret `yaml:"secret"`
+
+	// How long one call may take. After five failures in a row calls fail for five seconds without a request.
+	Timeout Duration `yaml:"timeout" default:"1s" min:"10ms" max:"9s"`
+}
+
+// rpc checks where calls go.
+func (k *checker) rpc(r *RPC, path string) {
+	if r.URL != "" {
+		k.receiver(r.URL, path+".url")
+	}
 }
 
 func (c *Centrifugo) app() *string { return &c.App }

@@ -12,6 +12,8 @@ import (
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/centrifugo"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/webhook"
 	"github.com/handfast/handfast/websocket"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
@@ -29,12 +31,49 @@ func (s *Server) newCentrifugo(cfg *config.Config, i int) (Target, error) {
 	if i := slices.IndexFunc(cfg.Apps, func(a config.App) bool { return a.ID == set.App }); i >= 0 {
 		t.server.Secret = cfg.Apps[i].Secret.Reveal()
 	}
+	if set.RPC.URL != "" {
+		if t.caller, err = newCaller(set, t.server.Secret); err != nil {
+			return nil, cfg.Problem(endpointPath(i, "target.centrifugo.rpc"), err.Error(), "")
+		}
+		t.server.RPC = s.rpc(t.caller)
+	}
 	return t, nil
+}
+
+// newCaller makes what carries out the calls of clients.
+func newCaller(set *config.Centrifugo, secret string) (*webhook.Caller, error) {
+	o := webhook.CallerOptions{URL: set.RPC.URL, App: set.App, Secret: []byte(secret), Timeout: time.Duration(set.RPC.Timeout)}
+	if !set.RPC.Secret.Empty() {
+		o.Secret = []byte(set.RPC.Secret.Reveal())
+	}
+	if set.RPC.CA != "" {
+		transport, err := transportFor(string(set.RPC.CA))
+		if err != nil {
+			return nil, err
+		}
+		o.Transport = transport
+	}
+	return webhook.NewCaller(o)
+}
+
+// rpc has clients call the application.
+func (s *Server) rpc(calls *webhook.Caller) func(context.Context, centrifugo.Caller, string, []byte) ([]byte, error) {
+	return func(ctx context.Context, c centrifugo.Caller, method string, data []byte) ([]byte, error) {
+		result, err := calls.Call(ctx, webhook.Call{Client: c.Client, User: c.User, Method: method, Data: data})
+		if e, ok := errors.AsType[*webhook.CallError](err); ok {
+			return nil, &centrifugo.RPCError{Code: e.Code, Message: e.Message, Temporary: e.Temporary}
+		}
+		if err != nil {
+			s.rec.log.Warn(observe.EventCallFailed, observe.KeyUser, c.User, observe.KeyError, err)
+		}
+		return result, err
+	}
 }
 
 // centrifugoTarget is the target that speaks the protocol of Centrifugo.
 type centrifugoTarget struct {
 	server    *centrifugo.Server
+	caller    *webhook.Caller // nil: clients cannot call the application
 	anonymous bool
 	stopping  context.Context //nolint:containedctx // the server's
 }
@@ -119,4 +158,9 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 }
 
 // Close implements [Target]. The hub is the server's.
-func (t *centrifugoTarget) Close() error { return nil }
+func (t *centrifugoTarget) Close() error {
+	if t.caller != nil {
+		t.caller.Close()
+	}
+	return nil
+}

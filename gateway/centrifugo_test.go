@@ -6,11 +6,17 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/webhook"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -133,4 +139,49 @@ apps: [{id: shop, key: k, secret: s}]
 	if res, err := http.Get(r.URLs()[0] + "/connection/sse"); err != nil || res.Body.Close() != nil || res.StatusCode == http.StatusNotFound { //nolint:noctx // of a test
 		t.Errorf("%v %v", res, err)
 	}
+}
+
+// What clients call is answered by the application, or by an error of its own; without an answer they get error 100.
+func TestCentrifugoCalls(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !webhook.Verify([]byte("main-secret"), r.Header, body, time.Now()) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		var call struct{ App, Client, User, Method string }
+		if json.Unmarshal(body, &call) != nil || call.App != "main" || call.Client == "" {
+			t.Errorf("called with %s", body)
+		}
+		switch call.Method {
+		case "add":
+			io.WriteString(w, `{"result":{"data":{"sum":3}}}`)
+		case "deny":
+			io.WriteString(w, `{"error":{"code":403,"message":"not you"}}`)
+		case "odd":
+			io.WriteString(w, `{"error":{"code":3,"message":"of the protocol"}}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer app.Close()
+	r := run(t, parse(t, fmt.Sprintf(`
+apps: [{id: main, secret: main-secret}]
+endpoints:
+  - path: /connection/websocket
+    target: {centrifugo: {anonymous: true, rpc: {url: '%s/?key=hunter2'}}}
+    auth: [anonymous]
+    rules: [{do: allow}]
+`, app.URL)))
+	c := r.open(t, "/connection/websocket", nil)
+	wants(t, speak(t, c, `{"id":1,"connect":{}}`), `"client":"`)
+	for _, tt := range []struct{ method, want string }{
+		{"add", `{"id":2,"rpc":{"data":{"sum":3}}}`},
+		{"deny", `{"id":2,"error":{"code":403,"message":"not you"}}`},
+		{"odd", `{"id":2,"error":{"code":100,"message":"internal server error","temporary":true}}`},
+		{"none", `{"id":2,"error":{"code":100,"message":"internal server error","temporary":true}}`},
+	} {
+		wants(t, speak(t, c, `{"id":2,"rpc":{"method":"`+tt.method+`","data":[1,2]}}`), tt.want)
+	}
+	has(t, &r.log, observe.EventCallFailed, "a call was answered with 404")
 }

@@ -26,6 +26,7 @@ const (
 	EventEngine      = "trouble with the engine of channels"
 	EventSecret      = "the secret of the application dev cannot be kept"
 	EventWebhook     = "a webhook failed"
+	EventCallFailed  = "a client's call of the application failed"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
 )

@@ -69,12 +69,7 @@ func (f JSON) Encode(now time.Time, es []hub.Event) ([]byte, http.Header, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	at := strconv.FormatInt(now.Unix(), 10)
-	header := http.Header{"Content-Type": {"application/json"}, HeaderTimestamp: {at}}
-	if len(f.Secret) > 0 {
-		header.Set(HeaderSignature, Sign(f.Secret, at, text))
-	}
-	return text, header, nil
+	return text, signed(f.Secret, now, text), nil
 }
 
 func eventOf(e hub.Event) event {

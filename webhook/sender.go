@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -87,23 +86,16 @@ type Sender struct {
 
 // New starts a Sender. Close ends it.
 func New(o Options) (*Sender, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, errors.New("webhook: the URL must be http or https, with a host and without a password") // unquoted: there may be one
+	if err := checkURL(o.URL); err != nil {
+		return nil, err
 	}
 	if o.Format == nil {
 		return nil, errors.New("webhook: the format is missing")
 	}
 	o.Timeout, o.Delay, o.RetryFor = orElse(o.Timeout, 10*time.Second), orElse(o.Delay, 100*time.Millisecond), orElse(o.RetryFor, 5*time.Minute)
 	o.Queue, o.Batch = orElse(o.Queue, 10_000), orElse(o.Batch, 100)
-	if o.Transport == nil {
-		o.Transport = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: o.Timeout, MaxResponseHeaderBytes: maxAnswer,
-			ForceAttemptHTTP2: true,
-		}
-	}
 	s := &Sender{o: o, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	s.client = &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	s.client = client(o.Transport, 2, o.Timeout)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.run()
 	return s, nil
@@ -266,15 +258,12 @@ func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.o.URL, bytes.NewReader(text))
 	if err != nil {
-		return false, errors.New("webhook: the URL cannot be used")
+		return false, errURL
 	}
 	r.Header = header.Clone()
 	answer, err := s.client.Do(r)
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the URL
-		}
-		return true, fmt.Errorf("webhook: %w", err)
+		return true, withoutURL(err)
 	}
 	defer answer.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)) //nolint:errcheck // only the status counts

@@ -1,16 +1,13 @@
-package auth
+package limit
 
 import (
-	"errors"
 	"sync"
 	"time"
 )
 
-var errForwardPause = errors.New("the auth service has failed again and again, and is not asked for a while")
-
-// forwardBreaker stops asking a service that fails: after limit failures in a row no request asks for a pause; then one asks,
-// and its luck decides for all.
-type forwardBreaker struct {
+// Breaker stops calls of a service that fails: after so many failures in a row there are none for a pause; then one is made,
+// and how it ends decides for all. Make it with [NewBreaker]. It may be used from any goroutine.
+type Breaker struct {
 	limit int
 	pause time.Duration
 
@@ -20,8 +17,13 @@ type forwardBreaker struct {
 	probing  bool
 }
 
-// begin returns how long not to ask, or, with 0, what to call with whether the service is alive.
-func (b *forwardBreaker) begin() (done func(alive bool), wait time.Duration) {
+// NewBreaker makes a Breaker that pauses after so many failures in a row.
+func NewBreaker(failures int, pause time.Duration) *Breaker {
+	return &Breaker{limit: failures, pause: pause}
+}
+
+// Begin returns how long to make no call, or, with 0, what to call once with whether the service is alive.
+func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failures < b.limit {
@@ -37,8 +39,8 @@ func (b *forwardBreaker) begin() (done func(alive bool), wait time.Duration) {
 	return b.probed, 0
 }
 
-// end counts the end of a question that was asked while all seemed well.
-func (b *forwardBreaker) end(alive bool) {
+// end counts the end of a call that was begun while all seemed well.
+func (b *Breaker) end(alive bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -53,7 +55,7 @@ func (b *forwardBreaker) end(alive bool) {
 }
 
 // probed ends a probe.
-func (b *forwardBreaker) probed(alive bool) {
+func (b *Breaker) probed(alive bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.probing = false

@@ -1,0 +1,219 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/handfast/handfast/internal/limit"
+)
+
+// CallerOptions says where calls go. Times and numbers that are zero mean what their comments say.
+type CallerOptions struct {
+	// URL receives the requests. It is http or https, without a user and a password.
+	URL string
+
+	// App is the ID of the application. Its receiver finds it in the requests.
+	App string
+
+	// Secret signs the requests, as those of [JSON]. An empty one leaves them unsigned.
+	Secret []byte
+
+	// Timeout bounds one call, with the wait for others. 0 means a second.
+	Timeout time.Duration
+
+	// InFlight is how many requests are under way at most; further calls wait. 0 means 64.
+	InFlight int
+
+	// Transport sends the requests. If nil, one is used that verifies certificates, with the proxy that the environment names.
+	Transport http.RoundTripper
+}
+
+// Call is what a client calls.
+type Call struct {
+	// Client and User are the ID of the connection and the user; "" is a user without a name.
+	Client, User string
+
+	// Method is what is called, and Data what with; it may be nil.
+	Method string
+	Data   []byte
+}
+
+// CallError is an error that the application has answered with, for the client to see.
+type CallError struct {
+	// Code and Message are the error. What codes there are, the protocol of the client says.
+	Code    uint32 `json:"code"`
+	Message string `json:"message"`
+
+	// Temporary says that the same call may succeed later.
+	Temporary bool `json:"temporary"`
+}
+
+// Error implements error.
+func (e *CallError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
+
+const (
+	maxResult    = 1 << 20 // bytes of an answer to a call
+	callFailures = 5       // in a row, before a pause
+	callPause    = 5 * time.Second
+)
+
+// errCallPause is what calls get while the receiver has a rest.
+var errCallPause = errors.New("webhook: the receiver of calls has failed again and again, and is not called for a while")
+
+// Caller carries out the calls of clients: each is a request to the application, and its answer is the client's. A call is not
+// repeated. After five failures in a row calls fail for five seconds without a request. Make it with [NewCaller]. Its methods may be
+// called from any goroutine.
+type Caller struct {
+	o       CallerOptions
+	client  *http.Client
+	calls   *limit.Calls
+	breaker *limit.Breaker
+}
+
+// NewCaller returns a Caller. Close it when it is not used any more.
+func NewCaller(o CallerOptions) (*Caller, error) {
+	if err := checkURL(o.URL); err != nil {
+		return nil, err
+	}
+	o.Timeout, o.InFlight = orElse(o.Timeout, time.Second), orElse(o.InFlight, 64)
+	return &Caller{
+		o: o, client: client(o.Transport, o.InFlight, o.Timeout),
+		calls: limit.NewCalls(o.InFlight, -1, o.Timeout), breaker: limit.NewBreaker(callFailures, callPause),
+	}, nil
+}
+
+// Close closes idle connections to the receiver.
+func (c *Caller) Close() { c.client.CloseIdleConnections() }
+
+// callRequest is the body of a request, as the RPC proxy of Centrifugo has it.
+type callRequest struct {
+	App    string          `json:"app"`
+	Client string          `json:"client"`
+	User   string          `json:"user"`
+	Method string          `json:"method"`
+	Data   json.RawMessage `json:"data,omitempty"`
+	Binary []byte          `json:"b64data,omitempty"` // what is not JSON
+}
+
+// callAnswer is the body of an answer, in the same form.
+type callAnswer struct {
+	Result *struct {
+		Data   json.RawMessage `json:"data"`
+		Binary []byte          `json:"b64data"`
+	} `json:"result"`
+	Error *CallError `json:"error"`
+}
+
+// Call makes a call and returns its result. A *CallError is the application's answer; any other error says that there was none, and has
+// neither the URL nor what was sent.
+func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	if err := c.calls.Begin(ctx); err != nil {
+		return nil, fmt.Errorf("webhook: waiting for other calls: %w", err)
+	}
+	defer c.calls.End()
+	done, wait := c.breaker.Begin()
+	if wait > 0 {
+		return nil, errCallPause
+	}
+	answer, alive, err := c.post(ctx, call)
+	done(alive)
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.Error != nil:
+		return nil, answer.Error
+	case answer.Result == nil:
+		return nil, errors.New(`webhook: the answer to a call has neither "result" nor "error"`)
+	case answer.Result.Binary != nil:
+		return answer.Result.Binary, nil
+	}
+	return answer.Result.Data, nil
+}
+
+// post makes the request. alive reports whether the receiver does its work, whatever it answers.
+func (c *Caller) post(ctx context.Context, call Call) (answer callAnswer, alive bool, err error) {
+	body := callRequest{App: c.o.App, Client: call.Client, User: call.User, Method: call.Method}
+	if json.Valid(call.Data) {
+		body.Data = call.Data
+	} else {
+		body.Binary = call.Data
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return answer, true, fmt.Errorf("webhook: encoding a call: %w", err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.URL, bytes.NewReader(text))
+	if err != nil {
+		return answer, true, errURL
+	}
+	r.Header = signed(c.o.Secret, time.Now(), text)
+	res, err := c.client.Do(r)
+	if err != nil {
+		return answer, false, withoutURL(err)
+	}
+	defer res.Body.Close()
+	got, err := io.ReadAll(io.LimitReader(res.Body, maxResult+1))
+	switch {
+	case err != nil:
+		return answer, false, fmt.Errorf("webhook: reading the answer to a call: %w", err)
+	case res.StatusCode != http.StatusOK:
+		return answer, res.StatusCode < 500, fmt.Errorf("webhook: a call was answered with %d", res.StatusCode)
+	case len(got) > maxResult:
+		return answer, true, fmt.Errorf("webhook: the answer to a call is larger than %d bytes", maxResult)
+	}
+	if err := json.Unmarshal(got, &answer); err != nil {
+		return answer, true, errors.New("webhook: the answer to a call is not JSON of the form that is expected")
+	}
+	return answer, true, nil
+}
+
+// errURL says that a URL is of no use; unquoted, for there may be a secret in it.
+var errURL = errors.New("webhook: the URL must be http or https, with a host and without a password")
+
+// checkURL returns an error if requests cannot be sent to the URL.
+func checkURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return errURL
+	}
+	return nil
+}
+
+// client returns a client that follows no redirects and keeps so many connections. A nil transport is one that verifies certificates.
+func client(transport http.RoundTripper, idle int, timeout time.Duration) *http.Client {
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: timeout,
+			MaxResponseHeaderBytes: maxAnswer, ForceAttemptHTTP2: true,
+		}
+	}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// signed returns the header of a request with a body.
+func signed(secret []byte, now time.Time, body []byte) http.Header {
+	at := strconv.FormatInt(now.Unix(), 10)
+	header := http.Header{"Content-Type": {"application/json"}, HeaderTimestamp: {at}}
+	if len(secret) > 0 {
+		header.Set(HeaderSignature, Sign(secret, at, body))
+	}
+	return header
+}
+
+// withoutURL returns the error of a request without its URL, in which there may be a secret.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("webhook: %w", err)
+}
