@@ -170,3 +170,22 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 		t.Error("notified again without an Arm")
 	}
 }
+
+// The number of a watch has 64 bits, of which epoll has two halves.
+func TestWatchNumbersHave64Bits(t *testing.T) {
+	watches.mu.Lock()
+	watches.last = max(watches.last, 6<<32)
+	watches.mu.Unlock()
+	s, far := sockets(t)
+	notified := make(chan bool, 1)
+	w := s.Watch(func() { notified <- true })
+	if !w.Arm() {
+		t.Fatal("a socket cannot be watched")
+	}
+	defer w.Stop()
+	if w.id <= 6<<32 {
+		t.Errorf("number %#x", w.id)
+	}
+	far.Write([]byte("x"))
+	bounded.Receive(t, notified)
+}
