@@ -59,7 +59,7 @@ func Start(ctx context.Context, k Kind, cpu int) (*Server, error) {
 	}
 	s.cmd = exec.CommandContext(ctx, args[0], args[1:]...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.log, s.log
-	s.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_STATE_HOME="+dir)
+	s.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_STATE_HOME="+dir, "HANDFAST_LIMITS_CONNECTIONS=50000")
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := load.OnProcessor(cpu, s.cmd.Start); err != nil {
 		return nil, err

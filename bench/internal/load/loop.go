@@ -11,16 +11,16 @@ import (
 
 // looper drives all connections from one thread.
 type looper struct {
-	c      *Config
-	epoll  int
-	conns  []*conn
-	meter  *meter
-	ops    int64
-	due    int // deliveries of the broadcast under way that have not come yet
+	c     *Config
+	epoll int
+	conns []*conn
+	meter *meter
+	ops   int64
+	due   int // deliveries of the broadcast under way that have not come yet
 
 	entering bool // no broadcast has reached all yet
-	events [512]syscall.EpollEvent
-	buf    [256 << 10]byte
+	events   [512]syscall.EpollEvent
+	buf      [256 << 10]byte
 }
 
 // loop is ModeEcho and ModeBroadcast over plain sockets.
