@@ -164,8 +164,8 @@ func TestServeFails(t *testing.T) {
 		want []string
 	}{
 		{[]string{"--tls", "off", "--listen", taken}, 1, []string{taken, "in use", "port 0"}},
-		{[]string{"--tls", "files", "--cert", "none.pem", "--key", "none.pem"}, 1, []string{"none.pem", "no such file"}},
-		{[]string{"--tls", "files", "--cert", readable, "--key", readable}, 1, []string{readable, "PEM"}},
+		{[]string{"--tls", "files", "--cert", "none.pem", "--key", "none.pem"}, 2, []string{"none.pem", "no such file"}},
+		{[]string{"--tls", "files", "--cert", readable, "--key", readable}, 2, []string{readable, "PEM"}},
 		{[]string{"--tls", "files"}, 2, []string{"--cert and --key"}},
 		{[]string{"--listen", "8443"}, 2, []string{"localhost:8443"}},
 		{[]string{"--tls", "on"}, 2, []string{"dev, off, files"}},
