@@ -3,12 +3,18 @@
 package centrifugo
 
 import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/webhook"
 )
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
@@ -24,6 +30,48 @@ func TestSDK(t *testing.T) {
 	}
 	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s"))
 	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 9 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What clients of the SDK call, in JSON and in Protobuf, is answered by the application.
+func TestCalls(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		switch text := string(body); {
+		case err != nil || !webhook.Verify([]byte("s"), r.Header, body, time.Now()):
+			t.Errorf("not signed: %s, %v", text, err)
+		case strings.Contains(text, `"method":"add","data":[1,2]`):
+			io.WriteString(w, `{"result":{"data":{"sum":3}}}`)
+		case strings.Contains(text, `"method":"deny"`):
+			io.WriteString(w, `{"error":{"code":403,"message":"not you"}}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer app.Close()
+	u := house.NewUser(t)
+	port := house.FreePort(t)
+	file := filepath.Join(u.Home, "handfast.yaml")
+	text := fmt.Sprintf(`
+listen: [{address: "127.0.0.1:%s", tls: off}]
+apps: [{id: "1", key: k, secret: s}]
+endpoints:
+  - path: /connection/websocket
+    target: {centrifugo: {anonymous: true, rpc: {url: "%s"}}}
+    auth: [anonymous]
+    rules: [{do: allow}]
+`, port, app.URL)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u.Serve("--config", file)
+	script, err := filepath.Abs("calls.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := u.Run(u.Command("node", script, "ws://127.0.0.1:"+port+"/connection/websocket"))
+	if got.Code != 0 || got.Stdout != "ok\nok\n" {
 		t.Errorf("%+v", got)
 	}
 }
