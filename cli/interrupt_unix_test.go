@@ -18,6 +18,12 @@ func TestSignalEndsACommandThatWaits(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not wait for a reader, who waits for what is never written
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()       // the reader goes, if there is one
+	defer os.Remove(pipe) // and one that comes later finds nothing to wait for
 	for _, args := range [][]string{{"token", "show"}, {"token", "password", "alice"}, {"config", "check", pipe}} {
 		in, writer := io.Pipe()
 		signals := make(chan os.Signal, 1)
@@ -31,9 +37,4 @@ func TestSignalEndsACommandThatWaits(t *testing.T) {
 			t.Errorf("%v: exit %d, %q, %q", args, code, stdout.String(), stderr.String())
 		}
 	}
-	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // lets the reader go
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
 }
