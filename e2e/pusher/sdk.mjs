@@ -156,6 +156,7 @@ await step("sign-in, events for a user, and the end of its connections", async (
 	assert.deepEqual(await got, { n: 1 });
 	const error = new Promise(done => ann.connection.bind("error", e => e.data?.code === 4009 && done()));
 	const ended = once(ann.connection, "disconnected"); // follows the error: the close frame may be in a later segment
+	await server.terminateUserConnections("ann");
 	await error;
 	await ended;
 });
