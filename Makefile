@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
 
 # The packages of the modules that go.work ties together.
-PKGS := ./... ./websocket/... ./bench/... ./e2e/acme/...
+PKGS := ./... ./websocket/... ./bench/... ./e2e/acme/... ./e2e/gosdk/...
 
 # The tests that need what setup installs have this build tag.
 ALL := -tags=e2e
@@ -48,7 +48,7 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 	cd bench && go run ./cmd/compare
 
 e2e: setup ## the binary as a user would run it, against real clients
-	go test $(ALL) -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/...
+	go test $(ALL) -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/... ./e2e/gosdk/...
 
 drill: setup ## kill, stop and cut nodes and engines under 3,000 clients, and write docs/drill.md (as root)
 	go test $(ALL) -timeout=30m -v ./e2e/cluster -drill $(DRILL)

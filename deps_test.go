@@ -153,6 +153,8 @@ var rules = []rule{
 	// The CA of its tests is a real one; the module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
 		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
+	// So is the module with the Go SDK of Centrifugo.
+	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "github.com/centrifugal/centrifuge-go"}},
 	// Peers and load generators of all kinds: nothing of it is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
@@ -176,7 +178,7 @@ type listed struct {
 func goList(t *testing.T) []listed {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags=e2e", "-json=ImportPath,Imports,TestImports,XTestImports",
-		"./...", "./websocket/...", "./bench/...", "./e2e/acme/...")
+		"./...", "./websocket/...", "./bench/...", "./e2e/acme/...", "./e2e/gosdk/...")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

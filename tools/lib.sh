@@ -11,7 +11,7 @@ NODE_VERSION=22.12.0 # only where the system's is too old to have a WebSocket
 PATH="$PWD/.tools/node_modules/.bin:$PATH"
 
 # The packages of all modules.
-PKGS=(./... ./websocket/... ./bench/... ./e2e/acme/...)
+PKGS=(./... ./websocket/... ./bench/... ./e2e/acme/... ./e2e/gosdk/...)
 
 # The tests that need what setup installs have this build tag; here all are built.
 export GOFLAGS="${GOFLAGS:-} -tags=e2e"

@@ -9,7 +9,7 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-for module in . websocket bench e2e/acme; do
+for module in . websocket bench e2e/acme e2e/gosdk; do
 	(cd "$module" && go mod tidy -diff) || {
 		echo "lint: run go mod tidy in $module" >&2
 		exit 1

@@ -1,0 +1,3 @@
+// Package gosdk holds the tests of the Go SDK of Centrifugo, centrifuge-go, against the binary. It is a module of its own so that
+// what the SDK requires appears in no published go.mod.
+package gosdk
