@@ -122,7 +122,7 @@ var rules = []rule{
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints"}},
+			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// Programs to begin with, as a user would write them.
@@ -133,7 +133,8 @@ var rules = []rule{
 
 	// The house itself.
 	{pkg: ".", std: anyStd},
-	{pkg: "internal/bounded", std: anyStd}, // only tests use it
+	{pkg: "internal/bounded", std: anyStd},                                  // only tests use it
+	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}}, // the same
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/statedir", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},
@@ -146,7 +147,7 @@ var rules = []rule{
 	{pkg: "internal/libhints", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
-		test: []string{"client", "e2e/internal/...", "internal/bounded", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
+		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/pty", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},

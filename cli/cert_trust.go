@@ -95,12 +95,19 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	} else if in {
 		row("signs for", p.with("31", "anything")+": anyone with its key can pose as any server to this machine")
 	}
+	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, in, dry)
+}
+
+// changeStores puts the CA of a file into stores, or takes it out, and says what it does.
+func changeStores(sys *System, stores []store, path string, in, dry bool) error {
+	p := newPaint(sys, sys.Stdout)
+	row := rows(p, sys.Stdout)
 	verb, done, idle := "untrust", "has it no more: ", "does not have it: "
 	if in {
 		verb, done, idle = "trust", "trusts it now: ", "trusts it already: "
 	}
 	var failed error
-	for _, s := range []store{systemStore(ca), browserStore(ca, path)} {
+	for _, s := range stores {
 		switch {
 		case s.absent != "":
 			row(s.name, p.dim("skipped: "+s.absent))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
@@ -264,6 +265,33 @@ func TestDialSignals(t *testing.T) {
 	got := runWith(t, stdin, signals, "dial", url)
 	if err := bounded.Receive(t, ended); got.code != exitOK || websocket.CloseCode(err) != websocket.CodeNormal {
 		t.Errorf("exit %d, %q; the server saw %v", got.code, got.stderr, err)
+	}
+}
+
+// nothing is an input that ends, and an output that waits for the end of the connection.
+type nothing struct{}
+
+func (nothing) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
+
+func (nothing) read(ctx context.Context, c *websocket.Conn, _ io.Writer) error {
+	_, err := c.Read(ctx)
+	return err
+}
+
+// The terminal is given back before the wait that follows the input's end: Ctrl-C makes a signal then, which ends the wait.
+func TestSessionLeavesBeforeItWaits(t *testing.T) {
+	conn, err := websocket.Dial(bounded.Context(t), peer(t, echo), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	left, signals, done := make(chan struct{}, 2), make(chan os.Signal, 1), make(chan error, 1)
+	s := &session{conn: conn, in: nothing{}, out: nothing{}.read, w: io.Discard, leave: func() { left <- struct{}{} }, wait: time.Hour, signals: signals}
+	go func() { done <- s.run(t.Context()) }()
+	bounded.Receive(t, left)
+	signals <- os.Interrupt
+	if err := bounded.Receive(t, done); err != nil {
+		t.Error(err)
 	}
 }
 

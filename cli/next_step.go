@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"crypto/x509"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -73,14 +71,10 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	case e.Stage == handshake.StageStatus && e.Status == http.StatusForbidden:
 		return forbiddenStep(sent)
 	}
-	hint := e.Hint
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](e); ok {
-		hint = handshake.HintClientRootCAs
-	}
-	if step, ok := optionSteps[hint]; ok {
+	if step, ok := optionSteps[e.Hint]; ok {
 		return step
 	}
-	return hint
+	return e.Hint
 }
 
 // unauthorizedStep is the next step after a 401.

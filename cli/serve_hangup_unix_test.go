@@ -113,6 +113,21 @@ func TestServeReloadsOnce(t *testing.T) {
 	t.Error("each edit was reloaded twice")
 }
 
+// A configuration that says the same in another way changes nothing, and the files that it has now are watched.
+func TestServeWatchesNewFiles(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "the first token, which is long enough\n")
+	text := "listen: [{address: \"127.0.0.1:0\", tls: off}]\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\nadmin: {address: \"127.0.0.1:0\", %s}\n"
+	file := write(t, "handfast.yaml", fmt.Sprintf(text, `token: "the first token, which is long enough"`))
+	s := startServe(t, "--config", file)
+	defer func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	}()
+	s.told(t, func(n int) { write(t, file, fmt.Sprintf(text+"# %d\n", `token_file: "`+token+`"`, n)) }, `msg="configuration unchanged"`)
+	s.told(t, func(n int) { write(t, token, fmt.Sprintf("token %d, which is long enough, too\n", n)) }, `msg="configuration changed"`, "setting=admin.token")
+}
+
 // A pending report of the watch is dropped as well.
 func TestReloaderSkip(t *testing.T) {
 	r := &reloader{changed: make(chan struct{}, 1)}

@@ -138,8 +138,10 @@ func (c *live) Collect(ch chan<- prometheus.Metric) {
 }
 
 // Version returns the version of this program, as its build knows it: "unknown" when it does not.
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+func Version() string { return version(debug.ReadBuildInfo()) }
+
+func version(info *debug.BuildInfo, ok bool) string {
+	if ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
 	return "unknown"

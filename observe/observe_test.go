@@ -2,6 +2,7 @@ package observe
 
 import (
 	"net/http/httptest"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,26 @@ func TestCode(t *testing.T) {
 	} {
 		if got := Code(code, 4401, 4402); got != want {
 			t.Errorf("%d: %s, want %s", code, got, want)
+		}
+	}
+}
+
+func TestBy(t *testing.T) {
+	if By(true) != "remote" || By(false) != "local" {
+		t.Errorf("by the peer: %s, by us: %s", By(true), By(false))
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, tt := range []struct {
+		info *debug.BuildInfo
+		ok   bool
+		want string
+	}{
+		{nil, false, "unknown"}, {&debug.BuildInfo{}, true, "unknown"}, {&debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}}, true, "v1.2.3"},
+	} {
+		if got := version(tt.info, tt.ok); got != tt.want {
+			t.Errorf("%+v: %s", tt.info, got)
 		}
 	}
 }

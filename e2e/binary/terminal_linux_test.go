@@ -2,7 +2,6 @@ package binary
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/pty"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -31,32 +31,7 @@ type screen struct {
 // onScreen runs a command in a terminal.
 func onScreen(u *house.User, args ...string) *screen {
 	u.T.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		u.T.Fatal(err)
-	}
-	u.T.Cleanup(func() { master.Close() })
-	raw, err := master.SyscallConn()
-	if err != nil {
-		u.T.Fatal(err)
-	}
-	var number int
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		failed = errors.Join(unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0),
-			unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
-		if failed == nil {
-			number, failed = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		}
-	})
-	if err := errors.Join(err, failed); err != nil {
-		u.T.Fatal(err)
-	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		u.T.Fatal(err)
-	}
-	u.T.Cleanup(func() { terminal.Close() })
+	master, terminal := pty.Open(u.T)
 	cmd := u.Command("handfast", args...)
 	cmd.Env = append(cmd.Env, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal

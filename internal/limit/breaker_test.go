@@ -28,3 +28,47 @@ func TestBreakerProbesOnce(t *testing.T) {
 		}
 	})
 }
+
+// It pauses after so many failures in a row, for its pause each time, and not before.
+func TestBreakerPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBreaker(3, time.Minute)
+		call := func(alive bool) {
+			t.Helper()
+			done, wait := b.Begin()
+			if wait != 0 {
+				t.Fatalf("no call for %v", wait)
+			}
+			done(alive)
+		}
+		call(false)
+		call(false)
+		call(true) // they are not in a row now
+		for range 3 {
+			call(false)
+		}
+		for range 2 { // the second time because the probe fails
+			if _, wait := b.Begin(); wait != time.Minute {
+				t.Errorf("a pause of %v", wait)
+			}
+			<-time.After(time.Minute - 1)
+			if _, wait := b.Begin(); wait != 1 {
+				t.Errorf("%v are left of a nanosecond", wait)
+			}
+			<-time.After(1)
+			call(false)
+		}
+		<-time.After(time.Minute)
+		probe, _ := b.Begin()
+		if _, wait := b.Begin(); wait != time.Second {
+			t.Errorf("%v during a probe", wait)
+		}
+		probe(true)
+		call(false)
+		call(false)
+		call(false)
+		if _, wait := b.Begin(); wait != time.Minute {
+			t.Errorf("a pause of %v", wait)
+		}
+	})
+}

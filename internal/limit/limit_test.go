@@ -66,6 +66,14 @@ func TestRate(t *testing.T) {
 	if ok, wait := l.Allow(a, later, 0, 0); !ok || wait != 0 {
 		t.Error("a rate of 0 is none")
 	}
+	var none Rate
+	if ok, _ := none.Allow(a, now, 0, 1); !ok || len(none.full) != 0 {
+		t.Errorf("without a limit it remembers %v", none.full)
+	}
+	var bucket Bucket
+	if ok, wait := bucket.Allow(now, 0, 1); !ok || wait != 0 || bucket != (Bucket{}) {
+		t.Errorf("a bucket without a limit: %v, %v, %+v", ok, wait, bucket)
+	}
 }
 
 func TestRateIsBounded(t *testing.T) {

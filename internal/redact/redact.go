@@ -37,7 +37,7 @@ func URL(raw string) string { return hide(raw, Name) }
 func Setting(raw string) string {
 	shown := hide(raw, func(string) bool { return true })
 	if u, err := url.Parse(raw); err == nil && u.User == nil && strings.Contains(u.Host, ":") {
-		if at := strings.LastIndexByte(u.Path, '@'); at >= 0 { // a password with a slash in it, which looks like a port and a path
+		if strings.Contains(u.Path, "@") { // a password with a slash in it, which looks like a port and a path
 			return u.Scheme + "://" + Mark
 		}
 	}
@@ -106,7 +106,7 @@ func Subprotocols(list string) string {
 	for i, name := range names {
 		bare := strings.TrimSpace(name)
 		if prefix, ok := Subprotocol(bare); ok {
-			names[i] = strings.Replace(name, bare, prefix+Mark, 1)
+			names[i] = strings.ReplaceAll(name, bare, prefix+Mark)
 		}
 	}
 	return strings.Join(names, ",")

@@ -165,6 +165,6 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 		if first.IsZero() {
 			first = now
 		}
-		quiet.Reset(min(quietTime, max(0, quietMost-now.Sub(first))))
+		quiet.Reset(min(quietTime, quietMost-now.Sub(first)))
 	}
 }

@@ -79,6 +79,9 @@ func TestLinks(t *testing.T) {
 	looks := run(t, f, time.Hour)
 	must(t, os.Symlink("two", at("..new")), os.Rename(at("..new"), at("..data")))
 	looked(t, looks, "the link leads elsewhere")
+	if got := f.notify.WatchList(); slices.Contains(got, at("one")) || !slices.Contains(got, at("two")) || !slices.Contains(got, dir) {
+		t.Errorf("%v are watched", got)
+	}
 	must(t, os.WriteFile(at("two/file"), []byte("x"), 0o600))
 	looked(t, looks, "a file in the new directory is written")
 	must(t, os.WriteFile(at("two/other"), nil, 0o600), os.WriteFile(at("one/file"), []byte("x"), 0o600))

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// What is done to each store, and what is said of it. What could not be done is the command's failure, and nothing is changed
+// that is right already.
+func TestChangeStores(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		store   store
+		in, dry bool
+		changed bool
+		says    string // of this store, line by line
+		err     string
+		step    string
+		restart bool // whether it speaks of programs that run
+	}{
+		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", restart: true},
+		{name: "to trust, and trusted", store: store{all: true, some: true}, in: true, says: "trusts it already: here", restart: true},
+		{name: "to trust, in one place", store: store{some: true}, in: true, changed: true, says: "trusts it now: here", restart: true},
+		{name: "to trust", in: true, changed: true, says: "trusts it now: here", restart: true},
+		{name: "to take out, and not there", says: "does not have it: here"},
+		{name: "to take out of one place", store: store{some: true}, changed: true, says: "has it no more: here"},
+		{name: "to trust, dry", in: true, dry: true, says: "would add|would update"},
+		{name: "to take out, dry", store: store{some: true}, dry: true, says: "would remove"},
+		{name: "dry, without rights", store: store{rights: "no root"}, in: true, dry: true, says: "would add|would update|this user cannot: no root"},
+		{name: "without rights", store: store{rights: "no root"}, in: true, says: "no: no root", err: "the system: no root",
+			step: "run as root: handfast cert trust '/a b.pem'"},
+		{name: "to take out, without rights", store: store{rights: "no root", some: true}, says: "no: no root", err: "the system: no root",
+			step: "run as root: handfast cert untrust '/a b.pem'"},
+		{name: "it fails", store: store{change: func(bool) error { return errors.New("disk full") }}, in: true,
+			says: "no: it could not be changed", err: "the system: disk full", step: "--dry-run tells what it does, for doing it by hand"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, changed := tt.store, false
+			s.name, s.where, s.add, s.remove = "system", "here", []string{"add", "update"}, []string{"remove"}
+			if s.change == nil {
+				s.change = func(in bool) error {
+					if changed = true; in != tt.in {
+						t.Error("the wrong way")
+					}
+					return nil
+				}
+			}
+			var out buffer
+			err := changeStores(&System{Stdout: &out}, []store{s, {name: "browsers", absent: "none"}}, "/a b.pem", tt.in, tt.dry)
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if changed != tt.changed || said != tt.err || nextStep(err) != tt.step {
+				t.Errorf("changed: %v; %q, next step %q", changed, said, nextStep(err))
+			}
+			want := strings.Split(tt.says, "|")
+			want = append(want, "skipped: none")
+			lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+			if tt.restart {
+				want = append(want, `programs that run see it when they start again; "handfast cert untrust" undoes it`)
+			}
+			if len(lines) != len(want) {
+				t.Fatalf("it says\n%s", out.String())
+			}
+			for i, line := range lines {
+				if name := strings.TrimSpace(line[:15]); line[15:] != want[i] || name != "" && name != "system" && name != "browsers" {
+					t.Errorf("%q, want %q", line, want[i])
+				}
+			}
+		})
+	}
+}
