@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+
+	"github.com/handfast/handfast/hub"
 )
 
 const (
@@ -36,6 +38,7 @@ func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	r = r.WithContext(hub.WithTraceparent(r.Context(), r.Header.Get("Traceparent")))
 	if len(body) == 0 {
 		body = []byte("{}")
 	}

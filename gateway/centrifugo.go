@@ -20,7 +20,7 @@ import (
 
 // newCentrifugo makes the target centrifugo.
 func (s *Server) newCentrifugo(cfg *config.Config, i int) (Target, error) {
-	h, err := s.hub.open(cfg, s.rec.log)
+	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
 		return nil, err
 	}

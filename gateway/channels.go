@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,7 +29,8 @@ type sharedHub struct {
 }
 
 // open returns the hub.
-func (s *sharedHub) open(cfg *config.Config, log *slog.Logger) (*hub.Hub, error) {
+func (s *sharedHub) open(cfg *config.Config, rec *recorder) (*hub.Hub, error) {
+	log := rec.log
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hub != nil {
@@ -54,7 +54,7 @@ func (s *sharedHub) open(cfg *config.Config, log *slog.Logger) (*hub.Hub, error)
 	if len(s.hooks) > 0 {
 		o.Events = s.hooks.event
 	}
-	o.Engine, s.engine = engine, engine
+	o.Engine, s.engine, o.Traced = engine, engine, rec.traced
 	s.hub = hub.New(o)
 	return s.hub, nil
 }
@@ -91,7 +91,7 @@ func hubOptions(cfg config.Hub) hub.Options {
 		o.Namespaces = append(o.Namespaces, hub.Namespace{
 			Name: n.Prefix + "*", Prefix: n.Prefix, History: n.History, HistoryAge: time.Duration(n.HistoryAge), Presence: n.Presence, MaxData: int(n.MaxData),
 			MaxSubscribers: n.MaxSubscribers, Rate: n.Rate, Burst: n.Burst, Slow: slowPolicies[n.Slow], KeyTTL: time.Duration(n.KeyTTL),
-			Expiry: time.Duration(n.Expiry),
+			Expiry: time.Duration(n.Expiry), Trace: n.Trace,
 		})
 	}
 	o.Namespaces = pusher.Namespaces(o.Namespaces)
@@ -105,7 +105,7 @@ var slowPolicies = map[string]hub.SlowPolicy{
 
 // newChannels makes the target channels.
 func (s *Server) newChannels(cfg *config.Config, i int) (Target, error) {
-	h, err := s.hub.open(cfg, s.rec.log)
+	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
 		return nil, err
 	}

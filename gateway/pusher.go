@@ -24,7 +24,7 @@ type pusherTarget struct {
 
 // newPusher makes the target pusher.
 func (s *Server) newPusher(cfg *config.Config, i int) (Target, error) {
-	h, err := s.hub.open(cfg, s.rec.log)
+	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
 		return nil, err
 	}

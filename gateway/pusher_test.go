@@ -23,8 +23,8 @@ func hmacOf(key, text string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// trigger calls the HTTP API of an application.
-func trigger(t *testing.T, base, path, key, secret, body string) (int, string) {
+// trigger calls the HTTP API of an application. headers are names and values.
+func trigger(t *testing.T, base, path, key, secret, body string, headers ...string) (int, string) {
 	t.Helper()
 	sum := md5.Sum([]byte(body)) //nolint:gosec // see above
 	q := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%s", key, time.Now().Unix(), hex.EncodeToString(sum[:]))
@@ -32,6 +32,9 @@ func trigger(t *testing.T, base, path, key, secret, body string) (int, string) {
 	r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, base+path+"?"+q, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // newStreams makes the target streams.
 func (s *Server) newStreams(cfg *config.Config, i int) (Target, error) {
-	h, err := s.hub.open(cfg, s.rec.log)
+	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
 		return nil, err
 	}

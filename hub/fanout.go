@@ -113,7 +113,7 @@ func (h *Hub) drain(ch *channel, rounds int) {
 func (h *Hub) take(ch *channel, b *batch) {
 	now := time.Now()
 	b.from, b.previous = ch.last, ch.previous
-	n, bytes := 0, 0
+	n, bytes, traced := 0, 0, false
 	for _, p := range ch.pending {
 		if len(b.ps) == batchCount || len(b.ps) > 0 && bytes+len(p.Data)+messageCost > batchBytes {
 			break
@@ -138,6 +138,10 @@ func (h *Hub) take(ch *channel, b *batch) {
 		}
 		b.ps = append(b.ps, p)
 		bytes += len(p.Data) + messageCost
+		traced = traced || p.Trace != ""
+	}
+	if traced && h.opts.Traced != nil {
+		b.reached = make([]int, len(b.ps))
 	}
 	if n == len(ch.pending) {
 		clear(ch.pending)
@@ -198,7 +202,8 @@ type batch struct {
 	previous *Publication // the one before ps
 	notTo    []string
 	codings  []coding
-	lost     bool // something before ps is missing
+	reached  []int // how many subscribers got each of ps; nil if none of them is traced
+	lost     bool  // something before ps is missing
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -313,6 +318,9 @@ func (h *Hub) fanout(ch *channel, b *batch) {
 		sent += s.send(ch, b)
 	}
 	ch.ns.deliveries.Add(uint64(sent))
+	if b.reached != nil {
+		traceDelivered(h.opts.Traced, ch, b)
+	}
 }
 
 // send sends b to one subscriber, and returns how many publications that were.
@@ -357,6 +365,9 @@ func (x *subscription) send(ch *channel, b *batch) int {
 			return 0 // the connection ends, and the session with it
 		}
 	}
+	if b.reached != nil {
+		b.reach(x)
+	}
 	if n > 0 && n == len(b.ps) {
 		x.flags |= hasBase
 	}
@@ -392,6 +403,11 @@ func (c *Change) notFor(s *Session) bool {
 	return c.Client == s.client.ID || c.Kind == Joined && c.User == s.user()
 }
 
+// gets reports whether p is for x, and x has not got it yet. The caller holds the session's lock.
+func (x *subscription) gets(p *Publication) bool {
+	return (p.Offset == 0 || p.Offset > x.last) && (p.NotTo == "" || p.NotTo != x.session.client.ID)
+}
+
 // filtered returns the messages of b that x gets, when that is not all of them, and how many publications are in it.
 func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websocket.Prepared, n int) {
 	s := x.session
@@ -414,7 +430,7 @@ func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websock
 		full = c.withoutBases(name, b)
 	}
 	for i, p := range b.ps {
-		if p.Offset != 0 && p.Offset <= x.last || p.NotTo != "" && p.NotTo == s.client.ID {
+		if !x.gets(p) {
 			continue
 		}
 		n++

@@ -274,10 +274,16 @@ func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Public
 	if p.Expires.IsZero() && ns.Expiry > 0 {
 		p.Expires = p.Time.Add(ns.Expiry)
 	}
+	if p.Trace == "" && !p.internal() {
+		p.Trace = traceOf(ctx, ns)
+	}
 	done, err := h.engine.Publish(ctx, name, p, all)
 	if err == nil && !done.Duplicate {
 		ns.publications.Add(1)
 		h.report.published(name, p)
+	}
+	if p.Trace != "" {
+		tracePublished(h.opts.Traced, ns, name, p, done, err)
 	}
 	return done, err
 }

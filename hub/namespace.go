@@ -66,6 +66,9 @@ type Namespace struct {
 
 	// Expiry is how long a publication may be delivered, unless the publisher says otherwise. 0 means no limit.
 	Expiry time.Duration
+
+	// Trace is the share of the publications that get a trace ID if they have none: from 0, none, to 1, all of them.
+	Trace float64
 }
 
 const (

@@ -74,6 +74,10 @@ type Options struct {
 	// Events is called for each event, from any goroutine, with locks held: it must not wait, and not call the hub. nil means
 	// that nothing is reported. See [Event].
 	Events func(Event)
+
+	// Traced is called for each publication with a trace ID: once where it was published, and on each node where it was sent to
+	// subscribers. It is called from any goroutine and must not wait. nil means that traces are not reported.
+	Traced func(Trace)
 }
 
 func (o Options) withDefaults() Options {

@@ -33,14 +33,14 @@ type Publication struct {
 	// Data is the message.
 	Data []byte
 
-	// Binary says that Data is not text.
-	Binary bool
-
 	// Key is the key of a keyed collection that this publication sets or removes. "" means that it is not about a key.
 	Key string
 
 	// Removed says that Key is removed from the collection. Data may be empty.
 	Removed bool
+
+	// Binary says that Data is not text.
+	Binary bool
 
 	// Tags are further values of the publisher. May be nil.
 	Tags map[string]string
@@ -53,6 +53,10 @@ type Publication struct {
 
 	// NotTo is the ID of a client that does not get the publication, such as its publisher. "" means none.
 	NotTo string
+
+	// Trace is the trace ID that Options.Traced finds the publication by: 32 hexadecimal digits. "" means none; the hub sets it
+	// if the context of Publish has one or the namespace asks for it.
+	Trace string
 
 	// Time is when the publication was accepted. The engine sets it if it is zero.
 	Time time.Time

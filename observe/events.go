@@ -29,6 +29,8 @@ const (
 	EventCallFailed  = "a client's call of the application failed"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
+	EventPublished   = "published" // a message with a trace ID
+	EventDelivered   = "delivered" // it was sent to the subscribers of this node
 )
 
 // The events of the audit log.
@@ -79,6 +81,14 @@ const (
 	KeyFile       = "file"
 	KeySetting    = "setting"
 	KeyWebhook    = "webhook" // its place in the configuration, from 0
+	KeyTrace      = "trace_id"
+	KeyApp        = "app"
+	KeyChannel    = "channel"
+	KeyClient     = "client" // that has published, as subscribers see it
+	KeyEpoch      = "epoch"
+	KeyOffset     = "offset"
+	KeyTo         = "subscribers" // of this node
+	KeyDuplicate  = "duplicate"
 )
 
 // By returns the value of [KeyBy]: "remote" when the peer began the close, "local" otherwise.

@@ -180,7 +180,7 @@ func (c *call) publish(e *triggered) error {
 		seen[name] = true
 		turns <- struct{}{}
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(c.Context(), commandTime)
+			ctx, cancel := context.WithTimeout(hub.WithTraceparent(c.Context(), c.Header.Get("Traceparent")), commandTime)
 			defer cancel()
 			_, failed[i] = c.server.Hub.Publish(ctx, c.app.ID, hubName(name), &hub.Publication{Event: e.Name, Data: e.Data, NotTo: e.SocketID}, nil)
 			<-turns

@@ -26,6 +26,7 @@ type addition struct {
 	seq   string
 	by    *producer
 	user  string
+	trace string // the traceparent of the request
 }
 
 // outcome is what became of it.
@@ -47,7 +48,7 @@ func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = s.publish(ctx, ps)
+		err = s.publish(hub.WithTraceparent(ctx, a.trace), ps)
 		if errors.Is(err, hub.ErrConflict) {
 			continue
 		}

@@ -251,7 +251,7 @@ func fail(w http.ResponseWriter, err error) {
 
 // addition reads what a PUT or a POST appends.
 func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*addition, error) {
-	a := &addition{close: isTrue(r.Header, headerClosed), seq: r.Header.Get(headerSeq), user: c.User}
+	a := &addition{close: isTrue(r.Header, headerClosed), seq: r.Header.Get(headerSeq), user: c.User, trace: r.Header.Get("Traceparent")}
 	if len(a.seq) > maxSeq {
 		return nil, bad("%s is longer than %d bytes", headerSeq, maxSeq)
 	}

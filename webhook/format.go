@@ -57,6 +57,7 @@ type event struct {
 	Tags    map[string]string `json:"tags,omitempty"`
 	Epoch   string            `json:"epoch,omitempty"`
 	Offset  uint64            `json:"offset,omitempty"`
+	Trace   string            `json:"trace_id,omitempty"`
 }
 
 // Encode implements [Format].
@@ -84,6 +85,7 @@ func eventOf(e hub.Event) event {
 	if p := e.Publication; p != nil {
 		out.Data, out.Binary = value(p.Data, p.Binary)
 		out.Name, out.Key, out.Removed, out.Tags, out.Epoch, out.Offset = p.Event, p.Key, p.Removed, p.Tags, p.Epoch, p.Offset
+		out.Trace = p.Trace
 	}
 	return out
 }

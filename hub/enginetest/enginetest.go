@@ -131,6 +131,7 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	timed("commands", commands)
 	timed("positions", positions)
 	timed("probe", probe)
+	timed("trace", trace)
 	t.Run("flow", func(t *testing.T) { flow(newSuite(t, o, open), "") })
 	t.Run("flow of presence", func(t *testing.T) { presenceFlow(newSuite(t, o, open)) })
 }
@@ -154,7 +155,13 @@ func (s *suite) hub() *hub.Hub {
 
 func (s *suite) hubOn(e hub.Engine) *hub.Hub {
 	s.Helper()
-	h := hub.New(hub.Options{Engine: e, Namespaces: namespaces, ProbeEvery: 200 * time.Millisecond})
+	return s.hubWith(hub.Options{Engine: e})
+}
+
+func (s *suite) hubWith(o hub.Options) *hub.Hub {
+	s.Helper()
+	o.Namespaces, o.ProbeEvery = namespaces, 200*time.Millisecond
+	h := hub.New(o)
 	s.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			s.Logf("closing a hub: %v", err)

@@ -43,6 +43,7 @@ const (
 	tagNotTo
 	tagTime
 	tagExpires
+	tagTrace
 )
 
 // AppendPublication appends p, without its position, to b.
@@ -66,7 +67,8 @@ func AppendPublication(b []byte, p *hub.Publication) []byte {
 	b = appendBytes(b, tagInfo, p.Info)
 	b = appendString(b, tagNotTo, p.NotTo)
 	b = appendTime(b, tagTime, p.Time)
-	return appendTime(b, tagExpires, p.Expires)
+	b = appendTime(b, tagExpires, p.Expires)
+	return appendString(b, tagTrace, p.Trace)
 }
 
 // Publication reads a publication. Its position is zero.
@@ -108,6 +110,8 @@ func Publication(b []byte) (*hub.Publication, error) {
 			return readTime(v, &p.Time)
 		case tagExpires:
 			return readTime(v, &p.Expires)
+		case tagTrace:
+			p.Trace = string(v)
 		}
 		return nil
 	})

@@ -1,0 +1,118 @@
+package hub
+
+import (
+	"context"
+	"encoding/hex"
+	"math/rand/v2"
+	"strings"
+)
+
+// Trace reports a publication that has a trace ID: that it was published, or that it was sent to the subscribers of a node.
+type Trace struct {
+	// App is the application, and Channel is the name of the channel.
+	App, Channel string
+
+	// Publication is what was published. It must not be modified.
+	Publication *Publication
+
+	// Position is that of the publication; of the first one with its ID, if it is a Duplicate.
+	Position
+
+	// Delivered is false on the node that the publication was published from, and true where it was sent to subscribers.
+	Delivered bool
+
+	// Subscribers is how many subscribers of this node it was sent to. Those that read too slowly are not counted: they get it
+	// from the history.
+	Subscribers int
+
+	// Duplicate says that a publication with this ID was there already, so that this one was not published.
+	Duplicate bool
+
+	// Err is why it could not be published; nil if it was.
+	Err error
+
+	// Sampled says that the channel's namespace has a share of its publications traced: see Namespace.Trace.
+	Sampled bool
+}
+
+// traceKey is the key of a trace ID in a context.
+type traceKey struct{}
+
+// WithTraceparent returns ctx with the trace ID of a W3C traceparent header, for [Hub.Publish]: what is published with that
+// context has the trace ID. ctx is returned as it is if the header is not valid or says that the caller does not record the
+// trace.
+func WithTraceparent(ctx context.Context, header string) context.Context {
+	if id := parseTraceparent(header); id != "" {
+		return context.WithValue(ctx, traceKey{}, id)
+	}
+	return ctx
+}
+
+// parseTraceparent returns the trace ID of a header, "" unless it is valid and sampled: VERSION-TRACE-PARENT-FLAGS, in lower
+// case hexadecimal digits. Versions later than 00 may have more fields.
+func parseTraceparent(header string) string {
+	parts := strings.Split(header, "-")
+	if len(parts) < 4 || parts[0] == "ff" || parts[0] == "00" && len(parts) > 4 {
+		return ""
+	}
+	for i, size := range []int{2, 32, 16, 2} {
+		if len(parts[i]) != size || strings.Trim(parts[i], "0123456789abcdef") != "" {
+			return ""
+		}
+	}
+	flags, _ := hex.DecodeString(parts[3]) // they are two digits
+	if strings.Trim(parts[1], "0") == "" || strings.Trim(parts[2], "0") == "" || flags[0]&1 == 0 {
+		return ""
+	}
+	return parts[1]
+}
+
+// traceOf returns the trace ID that a publication gets: that of the context, or a new one for the share of the publications that
+// the namespace has traced; "" for the others.
+func traceOf(ctx context.Context, ns *namespace) string {
+	if id, ok := ctx.Value(traceKey{}).(string); ok {
+		return id
+	}
+	if ns.Trace > 0 && rand.Float64() < ns.Trace { //nolint:gosec // not a secret
+		return newTrace()
+	}
+	return ""
+}
+
+// newTrace returns a new trace ID.
+func newTrace() string {
+	var id [16]byte
+	for i := range id {
+		id[i] = byte(rand.Uint32()) //nolint:gosec // not a secret
+	}
+	id[0] |= 1 // all zeros is not valid
+	return hex.EncodeToString(id[:])
+}
+
+// tracePublished reports what became of a publication with a trace ID.
+func tracePublished(to func(Trace), ns *namespace, name string, p *Publication, done Published, err error) {
+	if to == nil {
+		return
+	}
+	app, channel := SplitChannel(name)
+	to(Trace{App: app, Channel: channel, Publication: p, Position: done.Position, Duplicate: done.Duplicate, Err: err, Sampled: ns.Trace > 0})
+}
+
+// reach counts the publications of b that x gets, by publication.
+func (b *batch) reach(x *subscription) {
+	for i, p := range b.ps {
+		if x.gets(p) {
+			b.reached[i]++
+		}
+	}
+}
+
+// traceDelivered reports the publications of b that have a trace ID.
+func traceDelivered(to func(Trace), ch *channel, b *batch) {
+	app, channel := SplitChannel(ch.name)
+	for i, p := range b.ps {
+		if p.Trace != "" {
+			to(Trace{App: app, Channel: channel, Publication: p, Position: p.Position, Delivered: true, Subscribers: b.reached[i], Sampled: ch.ns.Trace > 0})
+		}
+	}
+}
