@@ -133,8 +133,8 @@ var rules = []rule{
 
 	// The house itself.
 	{pkg: ".", std: anyStd},
-	{pkg: "internal/bounded", std: anyStd},                                  // only tests use it
-	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}}, // the same
+	{pkg: "internal/bounded", std: anyStd, other: []string{"go.uber.org/goleak"}}, // only tests use it
+	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}},       // the same
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/statedir", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},
@@ -149,7 +149,7 @@ var rules = []rule{
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/pty", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
-	{pkg: "e2e/internal/house", std: anyStd, other: []string{"go.uber.org/goleak"}},
+	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The CA of its tests is a real one; the module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},

@@ -1,9 +1,10 @@
 package auth
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }

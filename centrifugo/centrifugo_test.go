@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,14 +18,13 @@ import (
 
 	"github.com/centrifugal/protocol"
 	"github.com/golang-jwt/jwt/v5"
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 func newServer(t testing.TB) *Server {
 	h := hub.New(hub.Options{MaxSubscriptions: 4, Namespaces: []hub.Namespace{

@@ -6,11 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/hub"
@@ -18,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // opener returns the Open for the client of a request.
 type opener = func(*http.Request) func(websocket.Sender) websocket.Receiver

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/channels"
 	"github.com/handfast/handfast/channels/wire"
@@ -21,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // server is a server whose connections can be cut.
 type server struct {

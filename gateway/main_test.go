@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
 )
@@ -24,19 +22,16 @@ var suite struct {
 }
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		told := suite.String()
-		suite.secrets.Range(func(key, _ any) bool {
-			if i := strings.Index(told, key.(string)); i >= 0 {
-				fmt.Fprintf(os.Stderr, "FAIL: a secret was told: %.300q\n", told[max(0, i-200):i+50])
-				code = 1
-			}
-			return true
-		})
-		os.Exit(code)
-	}),
-		// After a 431 net/http lingers for half a second, so that the client can read it; nothing waits for that to end.
-		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	code := bounded.Main(m)
+	told := suite.String()
+	suite.secrets.Range(func(key, _ any) bool {
+		if i := strings.Index(told, key.(string)); i >= 0 {
+			fmt.Fprintf(os.Stderr, "FAIL: a secret was told: %.300q\n", told[max(0, i-200):i+50])
+			code = 1
+		}
+		return true
+	})
+	os.Exit(code)
 }
 
 // secret notes a text that no log may hold.

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestMain(m *testing.M) {
@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 		readAll(addr)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(bounded.Main(m))
 }

@@ -2,16 +2,18 @@ package observe
 
 import (
 	"net/http/httptest"
+	"os"
 	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 func TestCode(t *testing.T) {
 	for code, want := range map[int]string{

@@ -33,7 +33,7 @@ func evAwait[T any](t testing.TB, ch <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-ch:
-	case <-time.After(evPatience10):
+	case <-time.After(evPatience):
 		t.Fatal("what must happen does not")
 	}
 	return v

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// patience bounds a test's waits for what must happen. Nothing waits for it when all is well.
-const evPatience10 = 10 * time.Second
+// evPatience bounds a test's waits for what must happen. Nothing waits for it when all is well.
+const evPatience = time.Minute
 
 // evServe runs s on a port of its own until the test evEnds, and returns its address for Dial.
 func evServe(t testing.TB, s *evServer) string {
@@ -40,7 +40,7 @@ func evServe(t testing.TB, s *evServer) string {
 
 func evDial(t testing.TB, addr string, o *DialOptions) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), evPatience10)
+	ctx, cancel := context.WithTimeout(context.Background(), evPatience)
 	defer cancel()
 	c, err := Dial(ctx, "ws://"+addr+"/", o)
 	if err != nil {
@@ -51,7 +51,7 @@ func evDial(t testing.TB, addr string, o *DialOptions) *Conn {
 }
 
 func evBounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), evPatience10)
+	ctx, cancel := context.WithTimeout(context.Background(), evPatience)
 	t.Cleanup(cancel)
 	return ctx
 }

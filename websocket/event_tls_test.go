@@ -151,7 +151,7 @@ func TestEventTLSShutdownDoesNotWaitForHandshakes(t *testing.T) {
 	s := &evServer{}
 	addr, _ := evServeTLS(t, s)
 	p := evConnect(t, addr)
-	p.SetDeadline(time.Now().Add(evPatience10))
+	p.SetDeadline(time.Now().Add(evPatience))
 	bounded.Until(t, func() bool { // until the server has accepted it
 		s.mu.Lock()
 		defer s.mu.Unlock()

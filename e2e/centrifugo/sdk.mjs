@@ -30,7 +30,7 @@ const connect = (options = {}, of = Centrifuge, address = ws) => {
 	return c;
 };
 const once = (target, event) => new Promise((done, fail) => {
-	const timer = setTimeout(() => fail(new Error("no " + event)), 15_000);
+	const timer = setTimeout(() => fail(new Error("no " + event)), 60_000);
 	target.once(event, context => { clearTimeout(timer); done(context); });
 });
 const subscribed = async (c, name, options) => {
@@ -78,7 +78,7 @@ await step("refresh", async () => {
 	const c = connect({ token: token({ sub: "ann", exp: now() + 2 }), getToken: async () => { asked++; return token({ sub: "ann", exp: now() + 600 }); } });
 	await once(c, "connected");
 	c.on("disconnected", () => assert.fail("a client that refreshes its token is disconnected"));
-	for (const end = Date.now() + 10_000; asked === 0; await new Promise(r => setTimeout(r, 50))) assert.ok(Date.now() < end);
+	for (const end = Date.now() + 60_000; asked === 0; await new Promise(r => setTimeout(r, 50))) assert.ok(Date.now() < end);
 	await c.ready();
 	assert.equal((await c.presence("none").catch(e => e.code)) !== undefined, true);
 });

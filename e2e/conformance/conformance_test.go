@@ -1,16 +1,15 @@
 package conformance
 
 import (
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // family is one of Autobahn's chapters.
 type family struct {

@@ -12,8 +12,8 @@ import (
 )
 
 // patience bounds every single wait of a peer. It is not a measure: what is tested answers at once or never, and this
-// ends a case that waits for never. The tested side's own timeout is a minute, so that it cannot pass for an answer.
-const patience = 20 * time.Second
+// ends a case that waits for never. The tested side's own timeout is three minutes, so that it cannot pass for an answer.
+const patience = time.Minute
 
 // cut says how the peer hands its bytes to TCP.
 type cut int

@@ -73,7 +73,7 @@ const (
 var callsFor = map[cut]calls{asWritten: byRead, bytewise: bySend, joined: byStream, overTLS: byMessages}
 
 // limits for a run: everything in it has a bound of its own, this is the sum.
-const runTimeout = 2 * time.Minute
+const runTimeout = 6 * time.Minute
 
 // runAgainstServer makes the library serve on a port of its own, and the peer connect to it.
 func runAgainstServer(ctx context.Context, c testCase, how cut) error {

@@ -45,7 +45,7 @@ func (v variant) scheme() string {
 }
 
 // limit bounds a pair's run: it ends a test that hangs, and no result depends on it.
-const limit = time.Minute
+const limit = 3 * time.Minute
 
 // The peers have the same values in checks.mjs and checks.py.
 const (

@@ -3,17 +3,16 @@ package main
 import (
 	"encoding/json"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/client"
 	"github.com/handfast/handfast/examples/internal/sitetest"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // Two people are in a room: each sees the other one, what the other one says, and what the other one has read.
 func TestRoom(t *testing.T) {

@@ -3,13 +3,14 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"testing/fstest"
 
-	"go.uber.org/goleak"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // The modules of lib0 are found without their suffix, and nothing is served that is not there.
 func TestScripts(t *testing.T) {

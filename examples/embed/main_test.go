@@ -4,10 +4,9 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/client"
 	"github.com/handfast/handfast/examples/internal/sitetest"
@@ -15,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // A customer sees the customer's own orders only.
 func TestShop(t *testing.T) {

@@ -2,17 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/client"
 	"github.com/handfast/handfast/examples/internal/sitetest"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // Prices arrive, of every stock, and clients cannot make any.
 func TestPrices(t *testing.T) {

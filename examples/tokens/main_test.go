@@ -4,16 +4,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/examples/internal/sitetest"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // An answer that is asked for twice is written once, and a reader gets all of it.
 func TestAnswer(t *testing.T) {

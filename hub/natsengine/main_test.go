@@ -6,7 +6,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // serverEnv has the test binary be a NATS server: a real process, which can be stopped and killed.
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) {
 		serve(conf)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(bounded.Main(m))
 }
 
 // external is how such a server works.

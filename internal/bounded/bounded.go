@@ -9,7 +9,7 @@ import (
 )
 
 // soon is how long something may take that is expected to happen. Nothing waits for it when all is well.
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 // patience returns the bound of a wait. In a bubble of testing/synctest, where minutes and hours pass while a test waits for
 // its turn, it is long, and takes no time.
@@ -20,7 +20,7 @@ func patience() time.Duration {
 	return soon
 }
 
-// Context returns a context that ends with the test, or half a minute from now. It can be used in a function given to
+// Context returns a context that ends with the test, or two minutes from now. It can be used in a function given to
 // t.Cleanup, too, where the test's own context is done.
 func Context(t testing.TB) context.Context {
 	parent := t.Context()

@@ -11,12 +11,11 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // run runs a watch until the test is over, and returns what gets a value for every look.
 func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// lifetime bounds everything that one browser does.
-const lifetime = 2 * time.Minute
+// lifetime bounds everything that one browser does. Nothing waits for it when all is well.
+const lifetime = 5 * time.Minute
 
 // Options say how a browser is started. The zero value is ready.
 type Options struct {
@@ -93,7 +93,7 @@ func (b *Browser) end() {
 		b.t.Errorf("closing the browser: %v", err)
 		b.kill()
 	}
-	stuck := time.AfterFunc(20*time.Second, b.kill)
+	stuck := time.AfterFunc(time.Minute, b.kill)
 	defer stuck.Stop()
 	if err := b.cmd.Wait(); err != nil {
 		b.t.Errorf("chromium ended with %v", err)

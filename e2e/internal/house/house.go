@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // Patience bounds what should take a moment.
-const Patience = time.Minute
+const Patience = 3 * time.Minute
 
 // Main is for a TestMain: it builds handfast, runs the tests with it first in PATH, and returns the code to exit with. A
 // goroutine that is left behind is a failure; opts names those that are not ours.
@@ -34,7 +36,7 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 		return 1
 	}
 	code := m.Run()
-	if err := goleak.Find(opts...); err != nil && code == 0 {
+	if err := bounded.Leaks(opts...); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // lifetime bounds what runs until it is told to end.
-const lifetime = 5 * Patience
+const lifetime = 4 * Patience
 
 // Output keeps what is written to it, for any goroutine to read meanwhile. The zero value is ready.
 type Output struct {
@@ -61,7 +61,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 	}()
 	u.T.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended
-		stuck := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		stuck := time.AfterFunc(Patience/6, func() { _ = cmd.Process.Kill() })
 		<-exited
 		stuck.Stop()
 	})

@@ -63,7 +63,7 @@ func (u *User) command(bound time.Duration, name string, args []string) *exec.Cm
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = u.Home
 	cmd.Env = u.Environ()
-	cmd.WaitDelay = 5 * time.Second // for children that hold its output
+	cmd.WaitDelay = Patience / 6 // for children that hold its output
 	return cmd
 }
 

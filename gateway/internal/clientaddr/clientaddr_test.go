@@ -3,13 +3,14 @@ package clientaddr
 import (
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 var proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 

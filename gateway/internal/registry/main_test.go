@@ -2,16 +2,15 @@ package registry
 
 import (
 	"net/netip"
+	"os"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 func admit(t *testing.T, g *Registry, e *Entry) {
 	t.Helper()

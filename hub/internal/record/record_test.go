@@ -3,17 +3,17 @@ package record
 import (
 	"errors"
 	"math"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
 // fill sets every field below v to something that is not zero, so that a field that a record forgets is found.
 func fill(t *testing.T, v reflect.Value) {

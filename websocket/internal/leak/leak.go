@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds the wait for goroutines that are on their way out. Nothing waits for it when all is well.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // Main runs m's tests and returns the exit code for os.Exit: 1 as well when a goroutine outlives them.
 func Main(m *testing.M) int {
