@@ -52,7 +52,7 @@ func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessa
 	return ask[Published](ctx, c, cmd)
 }
 
-// Page is a page of a channel's history.
+// Page is a page of a channel's history, or of a keyed collection.
 type Page = wire.Page
 
 // HistoryOptions says what to read of a history.
@@ -74,6 +74,12 @@ func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) 
 	})
 }
 
+// Snapshot returns a page of a keyed collection, the latest message of each key: after is "" for the first one, and Next of the page
+// before. A limit of 0 means 100. To follow the collection, subscribe with the Position of the first page as Since.
+func (c *Client) Snapshot(ctx context.Context, channel, after string, limit int) (Page, error) {
+	return ask[Page](ctx, c, &wire.Snapshot{Head: wire.Head{Type: "snapshot", Channel: channel}, After: after, Limit: limit})
+}
+
 // Roster is a page of the members of a channel.
 type Roster = wire.Roster
 
@@ -89,6 +95,14 @@ func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
 	s.opts.Data = data
 	s.client.mu.Unlock()
 	_, err := s.client.do(ctx, &wire.Update{Head: wire.Head{Type: "update", Channel: s.Channel}, Data: data})
+	return err
+}
+
+// Ack remembers on the server that a device of the user has read everything up to a position, that included. A later subscription
+// with the same [SubscribeOptions].Device, on any connection of the user, continues behind it. An acknowledgement of less than
+// before has no effect. device is a name of the user's choice, at most 255 bytes; devices of different users are different.
+func (s *Subscription) Ack(ctx context.Context, device string, p Position) error {
+	_, err := s.client.do(ctx, &wire.Ack{Head: wire.Head{Type: "ack", Channel: s.Channel}, Device: device, Position: p})
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/websocket"
 )
 
 // The messages of the protocol that a client's user sees.
@@ -45,6 +46,10 @@ type Event struct {
 type SubscribeOptions struct {
 	// Since asks for everything behind this position. nil asks for nothing.
 	Since *Position
+
+	// Device asks for everything behind what this device of the user has acknowledged; see [Subscription.Ack]. If it has not
+	// acknowledged anything, the first event is a Gap with the reason no_ack. "" asks for nothing; with Since it has no effect.
+	Device string
 
 	// Join makes the client a member of the channel, and Data is what the member shows to others.
 	Join bool
@@ -134,8 +139,11 @@ func (c *Client) subscribe(s *Subscription) {
 		Changes: s.opts.Changes,
 	}
 	s.mu.Lock()
-	if s.known {
+	switch {
+	case s.known:
 		cmd.Since = &wire.Since{Epoch: s.position.Epoch, Offset: s.position.Offset}
+	case s.opts.Device != "":
+		cmd.Since = &wire.Since{Device: s.opts.Device}
 	}
 	s.mu.Unlock()
 	c.send(cmd, &call{sub: s})
@@ -154,17 +162,25 @@ func (c *Client) drop(s *Subscription) bool {
 
 // again subscribes again, after a pause or immediately, if the connection is still there; if it is not, the next one does.
 func (c *Client) again(s *Subscription, pause time.Duration) {
-	if pause > 0 {
-		c.wg.Go(func() {
-			if c.pause(c.ctx) == nil {
-				c.again(s, 0)
-			}
-		})
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if pause == 0 {
+		c.resubscribe(s, conn)
 		return
 	}
+	c.wg.Go(func() {
+		if c.pause(c.ctx) == nil {
+			c.resubscribe(s, conn)
+		}
+	})
+}
+
+// resubscribe subscribes again on a connection, unless it is lost.
+func (c *Client) resubscribe(s *Subscription, conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.conn != nil && c.subs[s.Channel] == s {
+	if conn != nil && c.conn == conn && c.subs[s.Channel] == s {
 		c.subscribe(s)
 	}
 }

@@ -30,28 +30,31 @@
 /**
  * How to subscribe. Without options: to what is published from now on.
  * @typedef {object} SubscribeOptions
- * @property {Position} [since] everything behind this position, too
+ * @property {Position | {device: string}} [since] everything behind this position, too, or behind what this device has acknowledged
  * @property {boolean} [join] be a member of the channel
  * @property {any} [data] what the member shows to others
  * @property {number} [members] how many members the answer lists
  * @property {boolean} [changes] whether onChange is called
  * @property {(message: Message) => void} [onMessage] called with each message, once and in order
  * @property {(change: Change) => void} [onChange] called when members join, leave or have other data
- * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch", "too_old"
+ * @property {(why: string) => void} [onGap] called when messages may be missing: "new_epoch", "too_old"; "no_ack"
+ *   when the device has acknowledged nothing yet
  * @property {(answer: Answer) => void} [onSubscribed] called with each answer: the first, and those after a lost connection
  * @property {(error: ChannelsError) => void} [onEnd] called when the server has ended the subscription for good
  */
 
 /**
  * @typedef {object} Options
- * @property {() => (string | Promise<string>)} [token] returns a token when the server asks for a new one
- * @property {(url: string, protocol: string) => WebSocket} [connect] opens a WebSocket; by default `new WebSocket`
+ * @property {() => (string | Promise<string>)} [token] returns a token, such as a JWT: for each connection, which offers it as
+ *   the subprotocol "handfast.token." + token, and when the server asks for a new one
+ * @property {(url: string, protocols: string[]) => WebSocket} [connect] opens a WebSocket; by default `new WebSocket`
  * @property {number} [minDelay] bounds the delay before the first attempt to come back, in milliseconds; 1000
  * @property {number} [maxDelay] bounds all delays; 30000
  */
 
 export const subprotocol = "handfast.v1.json";
 
+const tokenPrefix = "handfast.token.";
 const retryPause = 1000; // before what has failed for a while is tried again
 const pingAfter = 30_000; // of silence
 const temporary = new Set(["too_fast", "unavailable", "insufficient", "slow"]);
@@ -76,8 +79,10 @@ export class Subscription {
   /** @type {SubscribeOptions} */ #options;
   /** @type {(answer: Answer) => void} */ #resolve = () => {};
   /** @type {(error: Error) => void} */ #reject = () => {};
+  #live = false; // the server has answered on this connection
 
   /**
+   * @internal
    * @param {Channels} channels
    * @param {string} channel
    * @param {SubscribeOptions} options
@@ -88,7 +93,7 @@ export class Subscription {
     /** The name of the channel. */
     this.channel = channel;
     /** Where the subscription is; undefined before the first answer. @type {Position | undefined} */
-    this.position = options.since;
+    this.position = options.since && "epoch" in options.since ? options.since : undefined;
     /** The server's first answer. @type {Promise<Answer>} */
     this.ready = new Promise((resolve, reject) => { this.#resolve = resolve; this.#reject = reject; });
     this.ready.catch(() => {}); // onEnd has the error, too
@@ -106,23 +111,46 @@ export class Subscription {
     await this.#channels._ask({ type: "update", channel: this.channel, data });
   }
 
-  /** @internal The command that subscribes. */
-  _command() {
-    const { join, data, members, changes } = this.#options;
-    return { type: "subscribe", channel: this.channel, since: this.position, join, data, members, changes };
+  /**
+   * Remembers on the server that a device of the user has read everything up to a position. A later subscription, on any
+   * connection of the user, continues behind it with `since: { device }`.
+   * @param {string} device a name of the device, among those of the user
+   * @param {Position} [position] by default where the subscription is
+   */
+  async ack(device, position = this.position) {
+    if (!position) throw new ChannelsError("not_subscribed", "there is no position before the first answer");
+    await this.#channels._ask({ type: "ack", channel: this.channel, device, position });
   }
 
-  /** @internal @param {any} answer */
+  /** @internal The command that subscribes. */
+  _command() {
+    this.#live = false;
+    const { since, join, data, members, changes } = this.#options;
+    return { type: "subscribe", channel: this.channel, since: this.position ?? since, join, data, members, changes };
+  }
+
+  /**
+   * @internal
+   * @param {any} answer
+   */
   _answered(answer) {
+    this.#live = true;
     this.position = answer.position;
     this.#resolve(answer);
     this.#options.onSubscribed?.(answer);
     if (answer.recovered === false) this.#options.onGap?.(answer.why);
   }
 
-  /** @internal @param {any} m a message about this channel */
+  /**
+   * @internal
+   * @param {any} m a message about this channel
+   */
   _take(m) {
-    if (m.type === "message") {
+    if (!this.#live) return; // it was sent for a subscription before this one
+    if (m.type === "unsubscribed") {
+      this.#live = false;
+      this.#channels._ended(this, m);
+    } else if (m.type === "message") {
       if (m.offset && this.position) {
         if (m.offset <= this.position.offset) return;
         this.position = { epoch: this.position.epoch, offset: m.offset };
@@ -131,7 +159,10 @@ export class Subscription {
     } else this.#options.onChange?.(m);
   }
 
-  /** @internal @param {ChannelsError} error */
+  /**
+   * @internal
+   * @param {ChannelsError} error
+   */
   _end(error) {
     this.#reject(error);
     this.#options.onEnd?.(error);
@@ -252,11 +283,24 @@ export class Channels extends EventTarget {
     }
   }
 
-  /** @internal @param {Subscription} s */
+  /**
+   * @internal
+   * @param {Subscription} s
+   */
   _drop(s) {
     if (this.#subscriptions.get(s.channel) !== s) return;
     this.#subscriptions.delete(s.channel);
     if (this.#open) this.#send({ type: "unsubscribe", channel: s.channel });
+  }
+
+  /**
+   * @internal Goes on after the server has ended a subscription, if that is of use.
+   * @param {Subscription} s
+   * @param {any} m
+   */
+  _ended(s, m) {
+    if (temporary.has(m.code)) this.#again(s, m.code === "unavailable" ? retryPause : 0);
+    else this.#endOf(s, new ChannelsError(m.code, m.message));
   }
 
   /** @param {any} command */
@@ -297,8 +341,9 @@ export class Channels extends EventTarget {
    * @param {number} pause
    */
   #again(s, pause) {
+    const socket = this.#socket;
     setTimeout(() => {
-      if (this.#open && this.#subscriptions.get(s.channel) === s) this.#subscribe(s);
+      if (this.#open && socket === this.#socket && this.#subscriptions.get(s.channel) === s) this.#subscribe(s);
     }, pause);
   }
 
@@ -315,14 +360,35 @@ export class Channels extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  #connect() {
-    const connect = this.#options.connect ?? ((url, protocol) => new WebSocket(url, protocol));
-    const socket = connect(this.#url, subprotocol);
+  async #connect() {
+    const { token, connect = (url, protocols) => new WebSocket(url, protocols) } = this.#options;
+    const protocols = [subprotocol];
+    await undefined; // so that a new client's listeners see a failure
+    try {
+      const t = await token?.();
+      if (t) protocols.push(tokenPrefix + t);
+    } catch (error) {
+      return this.#lost(1006, `there is no token: ${error}`);
+    }
+    if (this.state === "closed") return;
+    try {
+      this.#use(connect(this.#url, protocols));
+    } catch (error) {
+      this.#end(new ChannelsError("closed", `a WebSocket cannot be opened: ${error}`));
+    }
+  }
+
+  /** @param {WebSocket} socket */
+  #use(socket) {
     this.#socket = socket;
     socket.addEventListener("message", (event) => {
       if (socket !== this.#socket) return;
       this.#heard();
       this.#take(JSON.parse(event.data));
+    });
+    socket.addEventListener("error", () => {
+      // "close" follows in a browser, but not in Node 20 and 22 when the connection is refused.
+      setTimeout(() => { if (socket === this.#socket) this.#lost(1006, ""); });
     });
     socket.addEventListener("close", (event) => {
       if (socket === this.#socket) this.#lost(event.code, event.reason);
@@ -353,11 +419,7 @@ export class Channels extends EventTarget {
       return;
     }
     if (m.type === "refresh") return void this.#refresh();
-    const s = this.#subscriptions.get(m.channel);
-    if (!s) return;
-    if (m.type !== "unsubscribed") s._take(m);
-    else if (temporary.has(m.code)) this.#again(s, m.code === "unavailable" ? retryPause : 0);
-    else this.#endOf(s, new ChannelsError(m.code, m.message));
+    this.#subscriptions.get(m.channel)?._take(m);
   }
 
   /** @param {any} welcome */
@@ -372,8 +434,11 @@ export class Channels extends EventTarget {
   }
 
   async #refresh() {
-    const token = await this.#options.token?.();
-    if (token && this.#open) this.#send({ type: "refresh", id: ++this.#id, token });
+    const socket = this.#socket;
+    try {
+      const token = await this.#options.token?.();
+      if (token && this.#open && socket === this.#socket) this.#send({ type: "refresh", id: ++this.#id, token });
+    } catch {} // without a token the server closes the connection, and the next one asks again
   }
 
   /** @param {number} code @param {string} reason */

@@ -3,11 +3,11 @@
 package interop_test
 
 import (
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -24,7 +24,7 @@ var clients = []struct {
 		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", []string{"ws-client.mjs", base}
 	}},
 	{"node-builtin", abilities{}, func(t *testing.T, base, ca string) ([]string, string, []string) {
-		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", append(builtinFlags(t), "builtin-client.mjs", base)
+		return []string{"NODE_EXTRA_CA_CERTS=" + ca}, "node", append(house.NodeWebSocket(t), "builtin-client.mjs", base)
 	}},
 	{"python-websockets", abilities{fragments: true, pings: true}, func(_ *testing.T, base, ca string) ([]string, string, []string) {
 		args := []string{"client.py", base}
@@ -42,19 +42,6 @@ var servers = []struct {
 }{
 	{"node-ws", []string{"node", "ws-server.mjs"}},
 	{"python-websockets", []string{python, "server.py"}},
-}
-
-// builtinFlags turns Node's WebSocket on where it is not there by default (before Node 22).
-func builtinFlags(t *testing.T) []string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "node", "--print", "typeof WebSocket").Output()
-	if err != nil {
-		t.Fatalf("node is missing: %v", err)
-	}
-	if strings.TrimSpace(string(out)) == "undefined" {
-		return []string{"--experimental-websocket"}
-	}
-	return nil
 }
 
 // everyVariant runs a test of pairs once for each variant.

@@ -1,0 +1,94 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/handfast/handfast/channels/wire"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// script is a server that a test plays: it accepts connections, reads commands and answers them.
+type script struct {
+	t     *testing.T
+	url   string
+	conns chan *websocket.Conn
+}
+
+func play(t *testing.T) *script {
+	t.Helper()
+	p := &script{t: t, conns: make(chan *websocket.Conn, 4)}
+	over, stop := context.WithCancel(context.Background())
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		p.answer(c, `{"type":"welcome","client":"x"}`)
+		p.conns <- c
+		<-over.Done()
+	}))
+	t.Cleanup(func() { stop(); web.Close() })
+	p.url = "ws" + web.URL[len("http"):]
+	return p
+}
+
+func (p *script) answer(c *websocket.Conn, text string) {
+	p.t.Helper()
+	if err := c.Write(bounded.Context(p.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// command reads a command, and answers it if it has the type; ANSWER in {"id":N,ANSWER}.
+func (p *script) command(c *websocket.Conn, kind, answer string) {
+	p.t.Helper()
+	m, err := c.Read(bounded.Context(p.t))
+	var h wire.Head
+	if err == nil {
+		err = json.Unmarshal(m.Data, &h)
+	}
+	if err != nil || h.Type != kind {
+		p.t.Fatalf("got %s, want %s: %v", m.Data, kind, err)
+	}
+	id, _ := json.Marshal(h.ID)
+	p.answer(c, `{"id":`+string(id)+`,`+answer+`}`)
+}
+
+// A subscription that is to be tried again is tried once, by the pause or by the next connection.
+func TestRetryOvertaken(t *testing.T) {
+	p := play(t)
+	c := connect(t, &server{url: p.url}, Options{})
+	subscribed := make(chan *Subscription, 1)
+	go func() {
+		defer close(subscribed)
+		s, err := c.Subscribe(bounded.Context(t), "chat", nil)
+		if err != nil {
+			t.Error(err)
+		}
+		subscribed <- s
+	}()
+	const later = `"type":"error","channel":"chat","code":"unavailable","message":"later"`
+	first := bounded.Receive(t, p.conns)
+	p.command(first, "subscribe", later)
+	first.CloseNow()
+	second := bounded.Receive(t, p.conns)
+	p.command(second, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":0}`)
+	s := bounded.Receive(t, subscribed)
+	published := make(chan error, 1)
+	go func() {
+		_, err := c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil)
+		published <- err
+	}()
+	p.command(second, "publish", later) // which waits as long as the subscription
+	p.command(second, "publish", `"type":"published","position":{"epoch":"e","offset":1}`)
+	if err := bounded.Receive(t, published); err != nil || s.Err() != nil {
+		t.Errorf("%v, %v", err, s.Err())
+	}
+}

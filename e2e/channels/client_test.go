@@ -1,0 +1,126 @@
+//go:build e2e
+
+package channels
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write client/js/channels.d.ts again")
+
+func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+
+// absolute is the path of a file for a program that runs elsewhere.
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return abs
+}
+
+// client.mjs has the steps.
+func TestClient(t *testing.T) {
+	const secret = "the key of all tokens in the tests of the browser client"
+	u := house.NewUser(t)
+	address := "127.0.0.1:" + house.FreePort(t)
+	config := u.Write("handfast.yaml", `
+listen: [{address: "`+address+`", tls: off}]
+auth:
+  users: {jwt: {secret: "`+secret+`", skew: 0s, from: [bearer, subprotocol]}}
+apps: [{id: main, key: k, secret: api-key}]
+hub:
+  namespaces:
+    - {history: 10000}
+    - {prefix: room-, presence: true}
+    - {prefix: short-, history: 2}
+    - {prefix: paced-, rate: 1, burst: 1}
+endpoints:
+  - path: /channels
+    target: channels
+    auth: [users]
+    expiry: {warn: 1h}
+    rules:
+      - {actions: [connect], do: allow}
+      - {channels: ["chat-*", "room-*", "short-*", "paced-*"], do: allow}
+      - {channels: ["written-*"], when: '"writer" in (claims.roles ?? [])', do: allow}
+  - {path: /connection/websocket, target: centrifugo, auth: [anonymous]}
+`)
+	u.Serve("--config", config)
+	args := append(house.NodeWebSocket(t), absolute(t, "client.mjs"), address, "api-key", secret)
+	got := u.Run(u.Command("node", args...))
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 12 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// tsc runs the TypeScript compiler.
+func tsc(t *testing.T, args ...string) {
+	t.Helper()
+	u := house.NewUser(t)
+	args = append([]string{absolute(t, "node_modules/typescript/bin/tsc"), "--strict", "--target", "es2022", "--module", "nodenext",
+		"--lib", "es2022,dom"}, args...)
+	if got := u.Run(u.Command("node", args...)); got.Code != 0 {
+		t.Fatalf("%+v", got)
+	}
+}
+
+// The declarations are those that the comments of the module say, and a program in TypeScript can use them.
+func TestTypes(t *testing.T) {
+	made := t.TempDir()
+	tsc(t, "--allowJs", "--checkJs", "--declaration", "--emitDeclarationOnly", "--outDir", made, absolute(t, "../../client/js/channels.js"))
+	want, err := os.ReadFile(filepath.Join(made, "channels.d.ts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "../../client/js/channels.d.ts"
+	if *rewrite {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not up to date: go test -tags e2e ./e2e/channels -run TestTypes -rewrite", file)
+	}
+	tsc(t, "--noEmit", absolute(t, "types.ts"))
+}
+
+// The package has what a user of it needs and nothing else, and its exports are files that it has.
+func TestPackage(t *testing.T) {
+	u := house.NewUser(t)
+	cmd := u.Command("npm", "pack", "--dry-run", "--json", "--offline", "--update-notifier=false")
+	cmd.Dir = absolute(t, "../../client/js")
+	got := u.Run(cmd)
+	var packs []struct {
+		Name  string
+		Files []struct{ Path string }
+	}
+	if err := json.Unmarshal([]byte(got.Stdout), &packs); err != nil || len(packs) != 1 {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	var files []string
+	for _, f := range packs[0].Files {
+		files = append(files, f.Path)
+	}
+	slices.Sort(files)
+	if want := []string{"README.md", "channels.d.ts", "channels.js", "package.json"}; !slices.Equal(files, want) {
+		t.Errorf("%s has %q, want %q", packs[0].Name, files, want)
+	}
+	u.Must(`mkdir -p node_modules/@handfast && ln -s "$js" node_modules/@handfast/channels
+node --input-type=module -e 'import { Channels, subprotocol } from "@handfast/channels"; if (!Channels || !subprotocol) process.exit(1)'`,
+		"js="+absolute(t, "../../client/js"))
+}
