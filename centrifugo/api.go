@@ -13,7 +13,7 @@ import (
 
 const (
 	maxAPIBody  = 4 << 20 // bytes of a request
-	maxChannels = 1000    // that a broadcast may have, and commands of a batch
+	maxChannels = 1000    // that a broadcast may have, commands of a batch, connections of a whitelist
 )
 
 // API answers the application: POST …/{method} with a JSON object, and the secret in the header X-API-Key, or in Authorization

@@ -164,13 +164,10 @@ func apiDisconnect(ctx context.Context, s *Server, p *struct {
 	switch {
 	case p.User == "" && p.Client == "", d != nil && (d.Code < 3000 || d.Code > 4999 || !validReason(d.Reason)):
 		return nil, errBadRequest
-	case len(p.Whitelist) > 1:
-		return nil, errNotAvailable
+	case len(p.Whitelist) > maxChannels:
+		return nil, errLimit
 	}
-	c := hub.Command{Kind: hub.CommandDisconnect, App: s.App, User: p.User, Client: p.Client, Reason: hub.EndServer}
-	if len(p.Whitelist) == 1 {
-		c.Except = p.Whitelist[0]
-	}
+	c := hub.Command{Kind: hub.CommandDisconnect, App: s.App, User: p.User, Client: p.Client, Except: p.Whitelist, Reason: hub.EndServer}
 	if d != nil {
 		data, err := json.Marshal(&order{Disconnect: d})
 		if err != nil {

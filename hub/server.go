@@ -1,6 +1,9 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // CommandKind says what a Command does.
 type CommandKind uint8
@@ -23,8 +26,8 @@ type Command struct {
 	// User and Client are whose sessions; "" means any. One of them is required, except to unsubscribe.
 	User, Client string
 
-	// Except is a client that is left alone. "" means none.
-	Except string
+	// Except are clients that are left alone. May be nil.
+	Except []string
 
 	// Channel is the channel to unsubscribe from, or what a message is about.
 	Channel string
@@ -40,7 +43,7 @@ type Command struct {
 // fits reports whether the command is about a client.
 func (c *Command) fits(to *Client) bool {
 	return to.App == c.App && (c.User == "" || to.User == c.User) && (c.Client == "" || to.ID == c.Client) &&
-		(c.Except == "" || to.ID != c.Except)
+		!slices.Contains(c.Except, to.ID)
 }
 
 // Do carries out a command on all nodes.

@@ -14,6 +14,7 @@ func commands(s *suite) {
 	}
 	a, b := s.hub(), s.hub()
 	here, there, other := s.client(a, "ann"), s.client(b, "ann"), s.client(b, "bob")
+	second := s.client(b, "ann")
 	all := []*Client{here, there, other}
 	for _, c := range all {
 		c.Subscribe(s, "plain:1", hub.SubscribeOptions{})
@@ -49,12 +50,16 @@ func commands(s *suite) {
 	if !other.Session.Subscribed("plain:1") {
 		s.Error("another user's subscription has ended")
 	}
-	do(hub.Command{Kind: hub.CommandDisconnect, User: "ann", Except: here.Session.Client().ID, Reason: hub.EndExpired})
+	do(hub.Command{
+		Kind: hub.CommandDisconnect, User: "ann", Except: []string{here.Session.Client().ID, second.Session.Client().ID}, Reason: hub.EndExpired,
+	})
 	untilClosed(s, there, 4000+websocket.Code(hub.EndExpired))
 	do(hub.Command{Kind: hub.CommandDisconnect, Client: other.Session.Client().ID, Reason: hub.EndServer})
 	untilClosed(s, other, 4000)
-	if _, code := here.Calls(); code != 0 {
-		s.Errorf("the excepted client was closed with %d", code)
+	for _, c := range []*Client{here, second} {
+		if _, code := c.Calls(); code != 0 {
+			s.Errorf("an excepted client was closed with %d", code)
+		}
 	}
 	if err := a.Do(bounded.Context(s), hub.Command{App: "app"}); err == nil {
 		s.Error("a disconnect of all is accepted")

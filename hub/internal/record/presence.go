@@ -90,7 +90,9 @@ func AppendCommand(b []byte, c *hub.Command) []byte {
 	b = appendString(b, tagCommandApp, c.App)
 	b = appendString(b, tagCommandUser, c.User)
 	b = appendString(b, tagCommandClient, c.Client)
-	b = appendString(b, tagCommandExcept, c.Except)
+	for _, client := range c.Except {
+		b = appendString(b, tagCommandExcept, client)
+	}
 	b = appendString(b, tagCommandChannel, c.Channel)
 	b = appendBytes(b, tagCommandData, c.Data)
 	return appendUint(b, tagCommandReason, uint64(c.Reason))
@@ -111,7 +113,7 @@ func Command(b []byte) (hub.Command, error) {
 		case tagCommandClient:
 			c.Client = string(v)
 		case tagCommandExcept:
-			c.Except = string(v)
+			c.Except = append(c.Except, string(v))
 		case tagCommandChannel:
 			c.Channel = string(v)
 		case tagCommandData:

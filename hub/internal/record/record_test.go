@@ -32,6 +32,10 @@ func fill(t *testing.T, v reflect.Value) {
 	case reflect.String:
 		v.SetString("é\x00" + v.Type().String())
 	case reflect.Slice:
+		if v.Type() == reflect.TypeFor[[]string]() {
+			v.Set(reflect.ValueOf([]string{"é\x00", strings.Repeat("long", 100)}))
+			return
+		}
 		v.SetBytes([]byte("\x00\xff bytes"))
 	case reflect.Bool:
 		v.SetBool(true)
