@@ -17,11 +17,23 @@ const tokenWake = ^uint64(0)
 // epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is told of again.
 //
 // Calls that cannot wait are made without telling Go's scheduler: they are too short for it to do anything with.
+//
+// A wait parks the driver in Go's own poller, to which the epoll descriptor is one among others. A thread that blocks in
+// epoll_wait keeps its P, for which the runtime's monitor wakes every 20 µs until it takes it away: at low rates that
+// costs more than the messages.
 type epoll struct {
 	fd      int
+	file    *os.File // owns fd
+	conn    syscall.RawConn
 	eventfd int
 	raw     []syscall.EpollEvent
 	start   time.Time
+
+	// These belong to Wait.
+	look  func(uintptr) bool // poll, as conn takes it
+	n     int                // what the last poll returned
+	errno syscall.Errno
+	until time.Duration // file's read deadline; 0 is none
 }
 
 // NewKernel returns the system's.
@@ -30,12 +42,21 @@ func NewKernel() (Kernel, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // which is what has os.NewFile give it to the poller
+		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
+		return nil, os.NewSyscallError("fcntl", err)
+	}
 	efd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if errno != 0 {
 		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
 		return nil, os.NewSyscallError("eventfd2", errno)
 	}
-	k := &epoll{fd: fd, eventfd: int(efd), start: time.Now()}
+	k := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), eventfd: int(efd), start: time.Now()}
+	k.look = func(uintptr) bool { return k.poll() }
+	if k.conn, err = k.file.SyscallConn(); err != nil {
+		k.Release()
+		return nil, err
+	}
 	if err := k.Arm(k.eventfd, tokenWake, Readable, true); err != nil {
 		k.Release()
 		return nil, err
@@ -45,35 +66,25 @@ func NewKernel() (Kernel, error) {
 
 func (k *epoll) Release() {
 	syscall.Close(k.eventfd) //nolint:errcheck // an eventfd has nothing to lose
-	syscall.Close(k.fd)      //nolint:errcheck // neither has an epoll instance
+	k.file.Close()           //nolint:errcheck // neither has an epoll instance
 }
 
 func (k *epoll) Now() time.Duration { return time.Since(k.start) }
 
 func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
-	if len(k.raw) < len(events) {
+	if len(k.raw) != len(events) {
 		k.raw = make([]syscall.EpollEvent, len(events))
 	}
-	var n int
-	var err error
 	if timeout == 0 {
-		r, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(len(events)), 0, 0, 0)
-		n, err = int(r), errnoErr(errno)
-	} else {
-		ms := -1
-		if timeout > 0 {
-			ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
-		}
-		n, err = syscall.EpollWait(k.fd, k.raw[:len(events)], ms)
+		k.poll()
+	} else if err := k.park(timeout); err != nil {
+		return 0, err
 	}
-	if err == syscall.EINTR {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, os.NewSyscallError("epoll_wait", err)
+	if k.errno != 0 && k.errno != syscall.EINTR {
+		return 0, os.NewSyscallError("epoll_pwait", k.errno)
 	}
 	found := 0
-	for i := range k.raw[:n] {
+	for i := range k.raw[:k.n] {
 		token := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
 		if token == tokenWake {
 			var b [8]byte
@@ -84,6 +95,36 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 		found++
 	}
 	return found, nil
+}
+
+// poll takes what is ready now, and reports whether that is anything.
+func (k *epoll) poll() bool {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(len(k.raw)), 0, 0, 0)
+	k.n, k.errno = int(n), errno
+	if errno != 0 {
+		k.n = 0
+	}
+	return k.n != 0 || errno != 0
+}
+
+// park polls until something is ready, for timeout at most. A deadline that is due earlier than it has to be stays: Wait
+// may return early, and most deadlines move away before they are due.
+func (k *epoll) park(timeout time.Duration) error {
+	now := k.Now()
+	if until := now + timeout; k.until != 0 && k.until <= now || timeout > 0 && (k.until == 0 || until < k.until) {
+		var at time.Time
+		if k.until = 0; timeout > 0 {
+			k.until, at = until, k.start.Add(until)
+		}
+		if err := k.file.SetReadDeadline(at); err != nil {
+			return err
+		}
+	}
+	k.n, k.errno = 0, 0
+	if err := k.conn.Read(k.look); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 // come translates the events that epoll reports.

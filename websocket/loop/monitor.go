@@ -12,14 +12,13 @@ const (
 	hasty   = 500 * time.Microsecond
 
 	calmDown = 50 // looks without a find, until it is patient again
-	doze     = 20 // looks at which nothing moved, until it sleeps
 )
 
 // monitor watches the drivers, and takes the loop from one whose handler does not return. While all connections wait,
 // it sleeps.
 type monitor struct {
 	asleep atomic.Bool
-	wake   chan struct{}
+	timer  *time.Timer // of the one that has set asleep to false
 	seen   []sight
 }
 
@@ -30,59 +29,50 @@ type sight struct {
 }
 
 func (m *monitor) start(ls *Loops) {
-	m.wake = make(chan struct{}, 1)
+	m.timer = time.NewTimer(patient)
 	m.seen = make([]sight, len(ls.loops))
 	ls.running.Add(1)
 	go m.run(ls)
 }
 
-// alert is called by a driver that is busy from here on.
+// alert is called by a driver that is busy from here on. It sets the timer, which is less than waking the goroutine: most
+// visits are over by then.
 func (m *monitor) alert() {
 	if m.asleep.Load() && m.asleep.CompareAndSwap(true, false) {
-		m.wake <- struct{}{} // one at most is under way
+		m.timer.Reset(patient)
 	}
 }
 
 func (m *monitor) run(ls *Loops) {
 	defer ls.running.Done()
-	timer := time.NewTimer(patient)
-	defer timer.Stop()
-	period, calm, still := patient, 0, 0
+	defer m.timer.Stop()
+	period, calm := patient, 0
 	for {
 		select {
-		case <-timer.C:
+		case <-m.timer.C:
 		case <-ls.over:
 			return
 		}
-		found, moved := m.look(ls)
+		found, inVisit := m.look(ls)
 		switch calm++; {
 		case found:
 			period, calm = hasty, 0
 		case calm > calmDown:
 			period = patient
 		}
-		if still++; moved || found {
-			still = 0
-		}
-		if still > doze && period == patient { // what wakes it has moved, and the next look sees that
+		if period == patient && !inVisit {
 			m.asleep.Store(true)
 			// A driver that became busy before it could see that shows now.
-			if _, moved := m.look(ls); moved && m.asleep.CompareAndSwap(true, false) {
-				m.wake <- struct{}{}
-			}
-			select {
-			case <-m.wake:
-			case <-ls.over:
-				return
+			if _, inVisit := m.look(ls); !inVisit || !m.asleep.CompareAndSwap(true, false) {
+				continue
 			}
 		}
-		timer.Reset(period)
+		m.timer.Reset(period)
 	}
 }
 
-// look takes over the loops that are where they were at the look before, in a visit. moved reports that a loop is in a
-// visit, or has been in one since.
-func (m *monitor) look(ls *Loops) (found, moved bool) {
+// look takes over the loops that are where they were at the look before, in a visit. inVisit reports that a loop is in one.
+func (m *monitor) look(ls *Loops) (found, inVisit bool) {
 	for i, l := range ls.loops {
 		d := l.driver.Load()
 		if d == nil {
@@ -91,13 +81,13 @@ func (m *monitor) look(ls *Loops) (found, moved bool) {
 		now := sight{d, d.state.Load()}
 		before := m.seen[i]
 		m.seen[i] = now
-		if now.state&busy == 0 && now == before {
+		if now.state&busy == 0 {
 			continue
 		}
-		moved = true
+		inVisit = true
 		if now == before && l.takeOver(d, nil, now.state) {
 			found = true
 		}
 	}
-	return found, moved
+	return found, inVisit
 }

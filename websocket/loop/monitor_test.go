@@ -30,13 +30,13 @@ func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
 		d.engage(f)
 		f.Unlock()
 	}
-	look := func(what string, wantFound, wantMoved bool) {
+	look := func(what string, wantFound, wantVisit bool) {
 		t.Helper()
-		if found, moved := ls.monitor.look(ls); found != wantFound || moved != wantMoved {
-			t.Errorf("%s: found %v, moved %v; want %v, %v", what, found, moved, wantFound, wantMoved)
+		if found, inVisit := ls.monitor.look(ls); found != wantFound || inVisit != wantVisit {
+			t.Errorf("%s: found %v, in a visit %v; want %v, %v", what, found, inVisit, wantFound, wantVisit)
 		}
 	}
-	look("a driver that was not seen before", false, true)
+	look("a driver that was not seen before", false, false)
 	look("no visit", false, false)
 	visit()
 	look("a visit", false, true)
