@@ -71,8 +71,8 @@ func banner(sys *System, server *gateway.Server) {
 			rows.add("page", base+"/")
 		}
 		for _, e := range server.Endpoints() {
-			if rest, ok := strings.CutSuffix(e.Path, config.PusherPath); ok && len(apps) > 0 {
-				e.Path = rest + strings.Replace(config.PusherPath, "{key}", apps[0].Key, 1)
+			if rest, ok := strings.CutSuffix(e.Path, "{key}"); ok && e.Keyed && len(apps) > 0 {
+				e.Path = rest + apps[0].Key
 			}
 			url := socketURL(base, e.Path)
 			if e.Plain {

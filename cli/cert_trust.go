@@ -159,10 +159,10 @@ func authorityOf(args []string) (*x509.Certificate, string, error) {
 	chain, _, err := readChain(path)
 	switch {
 	case err != nil:
-		return nil, "", err
+		return nil, "", wrongFile(err)
 	case len(chain) != 1 || !chain[0].IsCA:
-		return nil, "", &certs.Error{Path: path, Err: errors.New("is not the certificate of one authority"),
-			Hint: "give the file that \"handfast cert show --path\" prints"}
+		return nil, "", wrongFile(&certs.Error{Path: path, Err: errors.New("is not the certificate of one authority"),
+			Hint: "give the file that \"handfast cert show --path\" prints"})
 	}
 	return chain[0], path, nil
 }

@@ -39,9 +39,21 @@ func loadConfig(sys *System, file string) (*config.Config, error) {
 	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts})
 }
 
-// checkParts looks at what a server would find wrong with a configuration that is one: rules, and what is in files.
+// failedLoad returns the error with which a command ends that could not load a configuration: told, or a misuse when the file that
+// is its argument cannot be read.
+func failedLoad(file string, err, told error) error {
+	if file != "" && slices.ContainsFunc(problemsOf(err), func(p *config.Problem) bool { return unreadable(p, file) }) {
+		return errMisused
+	}
+	return told
+}
+
+// unreadable reports whether the problem is that the file of a configuration cannot be read.
+func unreadable(p *config.Problem, file string) bool { return p.Pos == config.Pos{File: file} }
+
+// checkParts looks at what a server would find wrong with a configuration that is one: rules, the engine, and what is in files.
 func checkParts(c *config.Config) []*config.Problem {
-	return slices.Concat(checkRules(c), checkTLS(c), checkMethods(c))
+	return slices.Concat(checkRules(c), checkTLS(c), checkMethods(c), gateway.CheckEngine(c))
 }
 
 // checkRules compiles the rules of all endpoints.
@@ -91,7 +103,8 @@ included, and prints a line for every problem:
 
 Without FILE it is the one that HANDFAST_CONFIG names. When there is none either, it
 checks what "handfast serve" would do without a file, the defaults and the environment,
-and says so. The exit code is 1 when something is wrong.`,
+and says so. The exit code is 1 when something is wrong, and 2 when there is no such
+file.`,
 		Example: `  handfast config check handfast.yaml
   handfast config check --json handfast.yaml`,
 		Args:              fileOrNone,
@@ -99,11 +112,11 @@ and says so. The exit code is 1 when something is wrong.`,
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			c, err := loadConfig(sys, first(args))
 			if asJSON {
-				return checkedJSON(sys.Stdout, err)
+				return checkedJSON(sys.Stdout, first(args), err)
 			}
 			if err != nil {
 				fmt.Fprintln(sys.Stdout, visible.Text(err.Error()))
-				return errQuiet
+				return failedLoad(first(args), err, errQuiet)
 			}
 			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
 				count(len(c.Auth), "method"))
@@ -134,7 +147,7 @@ type checkedProblem struct {
 }
 
 // checkedJSON writes what was found for programs.
-func checkedJSON(w io.Writer, err error) error {
+func checkedJSON(w io.Writer, file string, err error) error {
 	result := struct {
 		OK       bool             `json:"ok"`
 		Problems []checkedProblem `json:"problems"`
@@ -146,7 +159,7 @@ func checkedJSON(w io.Writer, err error) error {
 		return err
 	}
 	if err != nil {
-		return errQuiet
+		return failedLoad(file, err, errQuiet)
 	}
 	return nil
 }
@@ -239,7 +252,7 @@ environment, every value of it. Secrets are [redacted].`,
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			c, err := loadConfig(sys, first(args))
 			if err != nil {
-				return tellProblems(sys.Stderr, err)
+				return failedLoad(first(args), err, tellProblems(sys.Stderr, err))
 			}
 			_, err = io.WriteString(sys.Stdout, visible.Text(c.YAML()))
 			return err

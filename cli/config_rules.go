@@ -112,7 +112,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 	}
 	c, err := loadConfig(sys, file)
 	if err != nil {
-		return tellProblems(sys.Stderr, err)
+		return failedLoad(file, err, tellProblems(sys.Stderr, err))
 	}
 	if f.cases != "" {
 		return f.runCases(sys, c)

@@ -77,7 +77,7 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 	return config, err
 }
 
-// wrongFile makes an error about the file that a flag names one of usage.
+// wrongFile makes an error about the file that a flag or an argument names one of usage.
 func wrongFile(err error) error { return &usageError{err.Error(), nextStep(err)} }
 
 // readRoots reads the certificate authorities in the file that a flag names.

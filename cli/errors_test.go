@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,7 @@ func TestExitCodeOfFlags(t *testing.T) {
 	good := file(t, "good.yaml", "listen: [{address: 127.0.0.1:0, tls: off}]\nendpoints: [{path: /a, target: echo, auth: [anonymous]}]\n")
 	bad := file(t, "bad.yaml", "log: x\n")
 	serve := []string{"serve", "--listen", "127.0.0.1:0"}
+	cluster := slices.Concat(serve, []string{"--engine", "nats", "--cluster-listen", "127.0.0.1:0"})
 	for _, tt := range []struct {
 		code int
 		env  string
@@ -62,6 +64,13 @@ func TestExitCodeOfFlags(t *testing.T) {
 		{exitUsage, "", append(serve, "--app", "a:b:c", "--app", "a:b:d")},
 		{exitUsage, "", append(serve, "--admin", "0.0.0.0:0")},
 		{exitUsage, "", []string{"serve", "--listen", "127.0.0.1:9", "--listen", "127.0.0.1:9"}},
+		{exitUsage, "", append(serve, "--engine", "redis", "--redis-url", "nonsense")},
+		{exitUsage, "", append(serve, "--engine", "redis", "--redis-url", "redis://127.0.0.1:6379/first")},
+		{exitUsage, "", append(serve, "--engine", "redis", "--redis-url", "@"+none)},
+		{exitUsage, "", append(serve, "--engine", "nats", "--nats-url", "http://127.0.0.1")},
+		{exitUsage, "", append(cluster, "--cluster-cert", none, "--cluster-ca", none)},
+		{exitUsage, "", append(cluster, "--cluster-cert", text, "--cluster-ca", text)},
+		{exitUsage, "", append(cluster, "--cluster-secret-file", none)},
 		{exitUsage, "", []string{"serve", "--config", none}},
 		{exitUsage, "", []string{"serve", "--config", good, "--tls", "files", "--cert", none, "--key", none}},
 		{exitFailed, "", []string{"serve", "--config", bad}},
@@ -72,9 +81,17 @@ func TestExitCodeOfFlags(t *testing.T) {
 		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--secret-file", text}},
 		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--key", none}},
 		{exitUsage, "", []string{"token", "jwt", "--sub", "a", "--key", text}},
+		{exitUsage, "", []string{"config", "show", none}},
+		{exitFailed, "", []string{"config", "show", bad}},
+		{exitUsage, "", []string{"config", "test", none}},
 		{exitUsage, "", []string{"config", "test", good, "--cases", none}},
 		{exitUsage, "", []string{"config", "test", good, "--claims", "x"}},
 		{exitUsage, "", []string{"cert", "show", "--cacert", none, "127.0.0.1:9"}},
+		{exitUsage, "", []string{"cert", "show", none}},
+		{exitUsage, "", []string{"cert", "show", text}},
+		{exitUsage, "", []string{"cert", "trust", "--dry-run", none}},
+		{exitUsage, "", []string{"cert", "trust", "--dry-run", text}},
+		{exitUsage, "", []string{"cert", "untrust", "--dry-run", none}},
 		{exitUsage, "", []string{"dial", "--cacert", none, "ws://127.0.0.1:9"}},
 		{exitUsage, "", []string{"dial", "--cacert", text, "ws://127.0.0.1:9"}},
 		{exitUsage, "", []string{"dial", "--cert", none, "ws://127.0.0.1:9"}},

@@ -81,6 +81,22 @@ func TestBannerRows(t *testing.T) {
 	}
 }
 
+// The banner has the key of an application where the endpoint wants one, and not wherever a path looks like it.
+func TestBannerKey(t *testing.T) {
+	s := startServe(t, "--config", write(t, "c.yaml", `
+listen: [{address: 127.0.0.1:0, tls: off}]
+apps: [{id: shop, key: shop-key, secret: s}]
+endpoints:
+  - {name: push, path: "/rt/app/{key}", target: pusher, auth: [anonymous]}
+  - {name: other, path: "/other/app/{key}", target: echo, auth: [anonymous]}
+`))
+	s.signals <- nil
+	bounded.Receive(t, s.code)
+	if !strings.HasSuffix(s.banner["push"], "/rt/app/shop-key") || !strings.HasSuffix(s.banner["other"], "/other/app/{key}") {
+		t.Errorf("%v", s.banner)
+	}
+}
+
 // The commands that a server without a file shows for its channels work; one whose channels have rules shows none.
 func TestBannerChannels(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
@@ -142,7 +158,7 @@ func TestServeEngine(t *testing.T) {
 		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
 		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "hub.engine.redis.url: its scheme is"},
-		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitFailed, "hub.engine: redisengine: not a valid redis://"},
+		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitUsage, "hub.engine.redis.url: not a valid redis://"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitUsage, "hub.engine.redis.url: not a URL"},
 	} {
 		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, tt.args...)...)

@@ -108,7 +108,7 @@ func (f *serveFlags) toBlame(err error) bool {
 	for _, p := range problems {
 		switch {
 		case strings.HasPrefix(p.Pos.File, "--"): // what gave the value
-		case f.given("config") && p.Pos == config.Pos{File: f.config}: // there is no such file
+		case f.given("config") && unreadable(p, f.config):
 		case p.Pos == config.Pos{} && f.config == "" && !slices.ContainsFunc(os.Environ(), config.IsVariable):
 		default:
 			return false

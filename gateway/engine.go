@@ -1,14 +1,62 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 
+	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/redisengine"
 	"github.com/handfast/handfast/observe"
 )
+
+// CheckEngine returns what is wrong with the engine of a configuration as far as it can be found without its servers: a URL that
+// cannot be used, a file that is missing or is something else.
+func CheckEngine(cfg *config.Config) []*config.Problem {
+	var problems []*config.Problem
+	wrong := func(path string, err error, want string) {
+		if err == nil {
+			return
+		}
+		if fault, ok := errors.AsType[*certs.Error](err); ok && fault.Hint != "" {
+			want = fault.Hint
+		}
+		problems = append(problems, cfg.Problem("hub.engine."+path, strings.TrimPrefix(err.Error(), "redisengine: "), want))
+	}
+	switch set := cfg.Hub.Engine.Settings.(type) {
+	case *config.RedisEngine:
+		if set.URL.Empty() {
+			break // which was found
+		}
+		_, err := redisengine.New(redisengine.Options{URL: set.URL.Reveal()})
+		wrong("redis.url", err, "such as redis://user:password@127.0.0.1:6379/0")
+	case *config.NATSEngine:
+		const pem = "a PEM file with certificates"
+		if set.CA != "" {
+			_, err := authorities(string(set.CA))
+			wrong("nats.ca", err, pem)
+		}
+		if set.Credentials != "" {
+			_, err := os.Stat(string(set.Credentials))
+			wrong("nats.credentials", err, "a file with the JWT and the seed of a user")
+		}
+		if c := &set.Cluster; c.Cert != "" && c.CA != "" {
+			_, err := authorities(string(c.CA))
+			wrong("nats.cluster.ca", err, pem)
+			_, err = nodeCertificate(c)
+			key := "cert"
+			if fault, ok := errors.AsType[*certs.Error](err); ok && c.Key != "" && fault.Path == string(c.Key) {
+				key = "key"
+			}
+			wrong("nats.cluster."+key, err, pem)
+		}
+	}
+	return problems
+}
 
 // newEngine makes the engine that a configuration names. An engine whose servers cannot be reached is no error: it goes on
 // trying, and the server is not ready meanwhile. One that has more to close than the end of [hub.Engine.Run] closes is an

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -121,11 +122,7 @@ func natsDir(listen string) (string, error) {
 
 // betweenNodes is TLS with certificates on both sides.
 func betweenNodes(c *config.NATSCluster) (*tls.Config, error) {
-	key := c.Key
-	if key == "" {
-		key = c.Cert
-	}
-	cert, err := certs.LoadFiles(string(c.Cert), string(key))
+	cert, err := nodeCertificate(c)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +134,11 @@ func betweenNodes(c *config.NATSCluster) (*tls.Config, error) {
 		Certificates: []tls.Certificate{*cert}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
 		MinVersion: tls.VersionTLS12,
 	}, nil
+}
+
+// nodeCertificate reads the certificate of a node, and its key.
+func nodeCertificate(c *config.NATSCluster) (*tls.Certificate, error) {
+	return certs.LoadFiles(string(c.Cert), string(cmp.Or(c.Key, c.Cert)))
 }
 
 // authorities reads the certificates of authorities in a PEM file.

@@ -140,6 +140,7 @@ type Endpoint struct {
 	Path      string // which may have parts such as {room}
 	Anonymous bool   // clients without a credential come in
 	Plain     bool   // its clients use plain HTTP, not WebSockets
+	Keyed     bool   // a {key} at the end of Path is the key of an application
 	Channels  bool   // "handfast publish" and "subscribe" work there without a credential, in every channel
 }
 
@@ -149,7 +150,9 @@ func (s *Server) Endpoints() []Endpoint {
 	for _, e := range s.site.Load().endpoints {
 		_, plain := e.target.Target.(Requests)
 		open := e.cfg.Target.Kind == "channels" && e.auth.anonymous && reflect.DeepEqual(e.cfg.Rules, []config.Rule{{Do: "allow"}})
-		list = append(list, Endpoint{Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain, Channels: open})
+		list = append(list, Endpoint{
+			Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain, Keyed: e.cfg.Target.Kind == "pusher", Channels: open,
+		})
 	}
 	return list
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -119,12 +121,19 @@ func TestOrigins(t *testing.T) {
 func TestMaxConns(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Limits.Connections = 1
-	s, _ := start(t, Options{Config: cfg})
+	var log output
+	s, _ := start(t, Options{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	first := dial(t, s, nil)
-	_, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil)
-	var e *websocket.HandshakeError
-	if !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Header.Get("Retry-After") == "" {
-		t.Fatalf("the second connection: %v", err)
+	for range 2 {
+		_, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil)
+		var e *websocket.HandshakeError
+		if !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Header.Get("Retry-After") == "" {
+			t.Fatalf("the second connection: %v", err)
+		}
+	}
+	has(t, &log, observe.EventFull, "setting=limits.connections", "HANDFAST_LIMITS_CONNECTIONS")
+	if n := strings.Count(log.String(), observe.EventFull); n != 1 {
+		t.Errorf("logged %d times", n)
 	}
 	if err := first.Close(websocket.CodeNormal, ""); err != nil {
 		t.Fatal(err)

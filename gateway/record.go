@@ -31,6 +31,7 @@ type recorder struct {
 	audit   *audit // nil: there is none
 
 	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
+	fullAt    atomic.Int64 // the bound on connections that was last logged as reached
 }
 
 // newRecorder makes a recorder. A nil log discards.
@@ -92,6 +93,14 @@ func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value an
 	where.Panics.Inc()
 	s.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(value), observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint,
 		observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
+}
+
+// full logs that there are as many connections as there may be, once for each bound: the refusals after it are logged as such.
+func (s *recorder) full(bound int) {
+	if s.fullAt.Swap(int64(bound)) != int64(bound) {
+		s.log.Warn(observe.EventFull, observe.KeySetting, "limits.connections", observe.KeyCount, bound,
+			observe.KeyHint, "raise limits.connections in the configuration file, or set HANDFAST_LIMITS_CONNECTIONS; 0 means no bound")
+	}
 }
 
 // authenticated records how long it took to find out who a client is.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
@@ -73,6 +74,9 @@ func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
 		return nil, reject
 	}
 	if err := e.adm.conns.Enter(h.entry, e.bounds); err != nil {
+		if errors.Is(err, registry.ErrFull) {
+			e.rec.full(e.bounds.Total)
+		}
 		return nil, err
 	}
 	h.entered = true

@@ -8,7 +8,8 @@ const (
 	EventClosed      = "closed"
 	EventRefused     = "handshake refused"
 	EventRefusedMore = "more handshakes refused" // like those that were told just now
-	EventCut         = "handshake cut"           // a slow one, to make room
+	EventFull        = "the server holds as many connections as it may"
+	EventCut         = "handshake cut" // a slow one, to make room
 	EventReloaded    = "configuration reloaded"
 	EventUnchanged   = "configuration unchanged"
 	EventNotLoaded   = "configuration not loaded"
