@@ -39,7 +39,7 @@ cross: ## check the library and the binary for other systems
 	tools/cross.sh
 
 race: ## the tests of all modules, with the race detector and in a random order
-	go test $(ALL) -race -shuffle=on -timeout=10m $(PKGS)
+	go test $(ALL) -race -shuffle=on -timeout=20m $(PKGS)
 
 fuzz: ## every fuzz target, for FUZZTIME (10s) each
 	tools/fuzz.sh $(FUZZTIME)
@@ -48,7 +48,7 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 	cd bench && go run ./cmd/compare
 
 e2e: setup ## the binary as a user would run it, against real clients
-	go test $(ALL) -race -shuffle=on -timeout=10m -v ./e2e/... ./e2e/acme/... ./e2e/gosdk/...
+	go test $(ALL) -race -shuffle=on -timeout=20m -v ./e2e/... ./e2e/acme/... ./e2e/gosdk/...
 
 drill: setup ## kill, stop and cut nodes and engines under 3,000 clients, and write docs/drill.md (as root)
 	go test $(ALL) -timeout=30m -v ./e2e/cluster -drill $(DRILL)

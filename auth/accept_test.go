@@ -39,7 +39,7 @@ func guarded(t *testing.T, g *Guard) (url string, failed refusals) {
 // visit opens a connection with these fields, and returns what the server says first.
 func visit(t *testing.T, url string, protocols []string, fields ...string) (*websocket.Conn, string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	h := http.Header{}
 	for i := 0; i < len(fields); i += 2 {

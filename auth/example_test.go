@@ -53,7 +53,7 @@ func ExampleGuard() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
 	c, err := websocket.Dial(ctx, server.URL, &websocket.DialOptions{Subprotocols: []string{"chat", "handfast.token." + token}})
@@ -93,7 +93,7 @@ func ExampleGuard_Admit() {
 	server := httptest.NewServer(http.HandlerFunc(handler))
 	defer server.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := websocket.Dial(ctx, server.URL, nil)
 	if err != nil {

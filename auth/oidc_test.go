@@ -282,7 +282,11 @@ func TestOIDCAgedKeysDo(t *testing.T) {
 		want  int
 	}{{defaultMaxAge, 200}, {2*defaultMaxAge - 1, 200}, {2 * defaultMaxAge, 503}} {
 		clk.advance(tt.after)
-		if _, err := j.Verify(gone, token); statusOf(err) != tt.want {
+		verified := make(chan struct{})
+		i.change(func() { i.gate = func(http.ResponseWriter, *http.Request) bool { <-verified; return false } })
+		_, err := j.Verify(gone, token)
+		close(verified)
+		if statusOf(err) != tt.want {
 			t.Errorf("after %v: %v, want %d", tt.after, err, tt.want)
 		}
 		keys.idle() // they are fetched, and new again

@@ -149,7 +149,7 @@ func (c events) wait(t *testing.T) Event {
 	select {
 	case e := <-c:
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("nothing was reported")
 		return Event{}
 	}
@@ -196,7 +196,7 @@ func echo(t *testing.T, config *tls.Config) (addr string) {
 // dial connects to an echo, and makes sure that it works: a refused client certificate shows in the first answer only.
 func dial(t *testing.T, addr string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", addr, config)
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", addr, config)
 	if err != nil {
 		return nil, err
 	}

@@ -244,7 +244,7 @@ func TestCertShowFailures(t *testing.T) {
 		want string
 	}{
 		{"show " + plain, 1, "speaks no TLS"},
-		{"show " + silent + " --timeout 50ms", 1, "does not answer the TLS handshake"},
+		{"show " + silent + " --timeout 2s", 1, "does not answer the TLS handshake"},
 		{"show " + picky, 1, "no certificate for that name"},
 		{"show 127.0.0.1:1", 1, "connection refused"},
 		{"show no-such-host.invalid:443", 1, "no such host"},

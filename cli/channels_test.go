@@ -196,8 +196,8 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	defer silent.Close()
 	url := "ws" + strings.TrimPrefix(silent.URL, "http")
 	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}} {
-		got := runCommand(t, append(command, "--url", url, "--timeout", "100ms")...)
-		if got.code != 1 || !strings.Contains(got.stderr, "the server has not answered in time: 100ms") || !strings.Contains(got.stderr, "/readyz") {
+		got := runCommand(t, append(command, "--url", url, "--timeout", "2s")...)
+		if got.code != 1 || !strings.Contains(got.stderr, "the server has not answered in time: 2s") || !strings.Contains(got.stderr, "/readyz") {
 			t.Errorf("%v: %+v", command, got)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/handfast/handfast/explain"
 	"github.com/handfast/handfast/internal/bounded"
@@ -233,7 +232,7 @@ func TestExplainCredentials(t *testing.T) {
 				if tt.want(r) != tt.is {
 					t.Errorf("%q: it sent %q", tt.args, tt.want(r))
 				}
-			case <-time.After(10 * time.Second):
+			case <-bounded.Context(t).Done():
 				t.Fatalf("%q: no request came\n%s%s", tt.args, stdout.String(), stderr.String())
 			}
 			out := stdout.String() + stderr.String()

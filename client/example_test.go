@@ -27,7 +27,7 @@ func Example() {
 	defer server.Close()
 	defer endpoint.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c := client.New(server.URL, nil)
 	defer c.Close()

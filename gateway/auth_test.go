@@ -78,7 +78,7 @@ endpoints:
 func TestExpiry(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	began := time.Now()
-	c := r.open(t, "/chat", as(token("alice", 2*time.Second, nil)))
+	c := r.openFor(t, 2*time.Second)
 	m, err := c.Read(bounded.Context(t))
 	var warning struct {
 		Type string `json:"type"`
@@ -102,7 +102,7 @@ func TestExpiryNotClosed(t *testing.T) {
 	cfg := parse(t, users, key)
 	cfg.Endpoints[0].Expiry.Close = false
 	r := run(t, cfg)
-	c := r.open(t, "/chat", as(token("alice", time.Second, nil)))
+	c := r.openFor(t, time.Second)
 	bounded.Until(t, func() bool { return r.refuse(t, "/chat", as(token("x", -time.Second, nil))).Status == 401 })
 	echoed(t, c)
 	for _, e := range r.conns.List(registry.Filter{}) {

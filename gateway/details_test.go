@@ -77,7 +77,7 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 // Credentials that end are counted, those that are taken back are not among them.
 func TestExpiredIsCounted(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	ending(t, r.open(t, "/chat", as(token("alice", time.Second, nil))))
+	ending(t, r.openFor(t, time.Second))
 	bob := r.open(t, "/chat", as(token("bob", time.Hour, nil)))
 	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=bob", nil); resp.StatusCode != 200 {
 		t.Fatalf("%d %s", resp.StatusCode, body)

@@ -76,6 +76,20 @@ func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *
 	return c
 }
 
+// openFor opens /chat with a token of alice that ends soon: after the given time or, where a handshake takes longer, later.
+func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
+	t.Helper()
+	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", as(token("alice", lasts, nil)))
+	if err != nil && lasts < time.Minute {
+		return r.openFor(t, 3*lasts)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
 // refuse opens a WebSocket that must be refused, and returns how.
 func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions) *websocket.HandshakeError {
 	t.Helper()

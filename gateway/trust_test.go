@@ -133,7 +133,7 @@ func TestDrainLetsPagesEnd(t *testing.T) {
 			close(asked)
 			addr := strings.TrimPrefix(bounded.Receive(t, base), "http://")
 			for refused := false; !refused && r.Context().Err() == nil; { // until the listener is closed
-				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+				ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 				nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 				cancel()
 				if refused = err != nil; !refused {

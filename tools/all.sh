@@ -13,9 +13,9 @@ tools/fuzz.sh "${FUZZTIME:-10s}"
 # The linter's stage runs go vet on all packages, tests included: go test need not do it again.
 export GOFLAGS="$GOFLAGS -vet=off"
 say "test: the library without the race detector, for the tests that count allocations"
-go test -shuffle=on -timeout=5m ./websocket/...
+go test -shuffle=on -timeout=10m ./websocket/...
 say "test: conformance without it, too: its largest cases on all servers"
-go test -shuffle=on -timeout=5m ./e2e/conformance
+go test -shuffle=on -timeout=10m ./e2e/conformance
 say "test: all modules, race detector, shuffled"
 # The packages of e2e run one binary, instead of linking it a dozen times.
 E2E_HANDFAST=$(mktemp -d)
@@ -24,4 +24,4 @@ trap 'rm -rf "$E2E_HANDFAST"' EXIT
 chmod 755 "$E2E_HANDFAST"
 go build -race -o "$E2E_HANDFAST/handfast" ./cmd/handfast
 # Many wait for timers and processes most of the time: three packages at a time keep two processors busy.
-go test -race -shuffle=on -timeout=10m -p=3 "${PKGS[@]}"
+go test -race -shuffle=on -timeout=20m -p=3 "${PKGS[@]}"

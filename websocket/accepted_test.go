@@ -200,7 +200,7 @@ func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
 	if !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Err == nil {
 		t.Errorf("Read returned %v, want the peer's code and that not all was sent", err)
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }

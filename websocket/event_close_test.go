@@ -228,12 +228,15 @@ func TestEventShutdownWhoseTimeEnds(t *testing.T) {
 	h, ended := evEnds()
 	s := &evServer{Handler: h}
 	p := evUpgraded(t, evServe(t, s))
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	shut := make(chan error, 1)
+	go func() { shut <- s.Shutdown(ctx) }()
+	p.expect(frame.Close, "\x03\xe9")
+	cancel()
+	if err := evAwait(t, shut); !errors.Is(err, context.Canceled) {
 		t.Errorf("Shutdown: %v", err)
 	}
-	p.expect(frame.Close, "\x03\xe9")
 	if e := evAwait(t, ended); e == nil || e.ByPeer {
 		t.Errorf("it ended with %v", e)
 	}

@@ -32,7 +32,7 @@ func ExampleAccept() {
 	server := httptest.NewServer(http.HandlerFunc(echo))
 	defer server.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := websocket.Dial(ctx, server.URL, nil)
 	if err != nil {
@@ -52,7 +52,7 @@ func ExampleDial() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err := websocket.Dial(ctx, server.URL+"/chat", nil)
 	var failed *websocket.HandshakeError
@@ -110,7 +110,7 @@ func ExampleConn_Send_chat() {
 	}))
 	defer server.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var members []*websocket.Conn
 	for range 3 {

@@ -50,7 +50,7 @@ func dialRaw(t *testing.T, role protocol.Role, opts *websocket.ConnOptions) (*we
 		t.Fatal(err)
 	}
 	// Nothing waits for this unless the test fails.
-	if err := far.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := far.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	c := seamtest.Conn(t, near, role, opts)

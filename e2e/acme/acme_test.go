@@ -161,7 +161,7 @@ func TestUnknownHostIsRefused(t *testing.T) {
 // A certificate is renewed in the last third of its time, and a connection that is open does not see it.
 func TestRenewal(t *testing.T) {
 	secure, port := listen(t)
-	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t), valid: 9 * time.Second})
+	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t), valid: 18 * time.Second})
 	n := newNode(t, a.options(filepath.Join(t.TempDir(), "cache"), "www.example.com"), secure, nil)
 	n.Start()
 	first := n.next(t)

@@ -89,19 +89,16 @@ func (a *authority) options(cache string, hosts ...string) certs.Options {
 		Directory: a.server.URL + wfe.DirectoryPath, RootFile: a.root}}
 }
 
-// waitFor waits until somebody listens.
+// waitFor waits until a server listens.
 func waitFor(t *testing.T, addr string) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range 2000 {
-		if c, err := net.Dial("tcp", addr); err == nil {
+	house.Until(t, "a server listens on "+addr, func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
 			c.Close()
-			return
 		}
-		<-tick.C
-	}
-	t.Fatalf("nobody listens on %s", addr)
+		return err == nil
+	})
 }
 
 // freePort returns a port that nobody listens on.
@@ -163,7 +160,7 @@ func (n *node) next(t *testing.T) certs.Event {
 	select {
 	case e := <-n.events:
 		return e
-	case <-time.After(time.Minute):
+	case <-time.After(house.Patience):
 		t.Fatal("nothing was reported")
 		return certs.Event{}
 	}

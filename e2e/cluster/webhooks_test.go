@@ -16,7 +16,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/websocket"
@@ -67,7 +66,7 @@ func (r *receiver) count(what string) int {
 // join connects to a node and subscribes to the channel room. It returns the name of the client.
 func (n *node) join(t *testing.T) (c *websocket.Conn, id string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), house.Patience)
 	defer cancel()
 	c, err := websocket.Dial(ctx, "ws://"+n.address+"/channels", nil)
 	if err != nil {

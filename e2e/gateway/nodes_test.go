@@ -58,7 +58,7 @@ limits: {connections_per_address: 2}
 endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 `, back))
 	var conf strings.Builder
-	conf.WriteString("defaults\n mode tcp\n timeout connect 5s\n timeout client 1m\n timeout server 1m\n")
+	conf.WriteString("defaults\n mode tcp\n timeout connect 1m\n timeout client 1m\n timeout server 1m\n")
 	var ports []string
 	for i, send := range []string{"send-proxy", "send-proxy-v2"} {
 		ports = append(ports, house.FreePort(t))

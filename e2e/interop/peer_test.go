@@ -9,7 +9,6 @@ import (
 	"io"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
 )
@@ -29,7 +28,7 @@ func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
 	p := &peer{cmd: exec.CommandContext(ctx, name, args...)}
 	p.cmd.Dir = "peers"
 	p.cmd.Env = append(p.cmd.Environ(), env...)
-	p.cmd.WaitDelay = 5 * time.Second
+	p.cmd.WaitDelay = limit / 6
 	p.cmd.Stderr = &p.stderr
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {

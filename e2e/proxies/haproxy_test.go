@@ -18,9 +18,9 @@ func (h *home) haproxy(server string, lines ...string) string {
 defaults
 	log global
 	mode http
-	timeout connect 2s
-	timeout client 30s
-	timeout server 30s
+	timeout connect 1m
+	timeout client 1m
+	timeout server 1m
 	timeout tunnel 1h
 listen ws
 	bind 127.0.0.1:`+port+`
@@ -49,7 +49,7 @@ func TestHAProxyBackendDown(t *testing.T) {
 // "timeout tunnel" ends a WebSocket that is silent for longer.
 func TestHAProxyIdleTimeout(t *testing.T) {
 	h := newHome(t)
-	h.cutsIdle(h.haproxy(h.backend(), "timeout tunnel 2s"))
+	h.cutsIdle(h.haproxy(h.backend(), "timeout tunnel 5s"))
 }
 
 // In TCP mode the PROXY protocol tells the server who the client is: both versions, and what happens when only one side

@@ -61,7 +61,7 @@ type report struct {
 // explain runs "handfast explain --json" and holds its exit code against what it says.
 func (h *home) explain(url string, args ...string) *report {
 	h.T.Helper()
-	got := h.Handfast("", append([]string{"explain", "--json", url}, args...)...)
+	got := h.Handfast("", append([]string{"explain", "--json", "--timeout", "2m", "--step-timeout", "1m", url}, args...)...)
 	r := &report{text: got.Stdout}
 	if err := json.Unmarshal([]byte(got.Stdout), r); err != nil {
 		h.T.Fatalf("explain %s: %v, %+v", url, err, got)
@@ -100,7 +100,7 @@ func (h *home) diagnosed(port string, ids ...string) *report {
 // cutsIdle expects to be told that a proxy cuts a connection that is silent.
 func (h *home) cutsIdle(port string) {
 	h.T.Helper()
-	r := h.explain("ws://127.0.0.1:"+port+"/echo", "--probe-idle", "10s")
+	r := h.explain("ws://127.0.0.1:"+port+"/echo", "--probe-idle", "20s")
 	if r.Idle == nil || !r.Idle.Cut || len(r.Warnings) == 0 || r.Warnings[0].ID != "idle-timeout" {
 		h.T.Errorf("got %s", r.text)
 	}

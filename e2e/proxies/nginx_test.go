@@ -92,7 +92,7 @@ func TestNginxBackendDown(t *testing.T) {
 // they come later than that here.
 func TestNginxIdleTimeout(t *testing.T) {
 	h := newHome(t)
-	h.cutsIdle(h.nginx("", h.backend(), http11, upgrade, connection, host, "proxy_read_timeout 2s;"))
+	h.cutsIdle(h.nginx("", h.backend(), http11, upgrade, connection, host, "proxy_read_timeout 5s;"))
 }
 
 // nginx ends TLS. A page of https://localhost is of the server's own origin only when the server believes nginx about

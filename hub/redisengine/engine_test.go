@@ -143,11 +143,10 @@ func TestMembersAfterLoss(t *testing.T) {
 	})
 	resume := s.pause(t)
 	defer resume()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	began := time.Now()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer time.AfterFunc(100*time.Millisecond, cancel).Stop()
 	_, err := fresh.Publish(ctx, "app", "room", &hub.Publication{Data: []byte("x")}, nil)
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
-		t.Errorf("a publication to a silent server: %v after %v", err, took)
+	if !errors.Is(err, context.Canceled) { // and no timeout of the engine's own
+		t.Errorf("a publication to a silent server: %v", err)
 	}
 }

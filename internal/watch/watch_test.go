@@ -36,11 +36,9 @@ func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {
 
 func looked(t *testing.T, looks <-chan struct{}, what string) {
 	t.Helper()
-	timer := time.NewTimer(10 * time.Second)
-	defer timer.Stop()
 	select {
 	case <-looks:
-	case <-timer.C:
+	case <-bounded.Context(t).Done():
 		t.Fatalf("%s: no look", what)
 	}
 }

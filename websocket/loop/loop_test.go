@@ -204,7 +204,7 @@ func FuzzKernel(f *testing.F) {
 	})
 }
 
-const bound = 30 * time.Second
+const bound = 2 * time.Minute
 
 // real returns loops of the system's kernel, one of them, and a connection to a handler on it.
 func real(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {
@@ -565,7 +565,7 @@ func TestAcceptDuringStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(20 * time.Second))
+		nc.SetDeadline(time.Now().Add(bound))
 		io.WriteString(nc, "hi")
 		if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
 			t.Fatalf("it is not served: %v", err)

@@ -70,16 +70,26 @@ func first(dir string) error {
 	return os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// FreePort returns a TCP port of 127.0.0.1 on which nobody listens now. Somebody else may take it.
+// marks are the sockets that tell the test binaries which run beside this one that a port is used here.
+var marks []net.PacketConn
+
+// FreePort returns a TCP port on which no program listens now, and which it returns to no other test of this machine while this
+// test binary runs. It is called from one goroutine at a time.
 func FreePort(t *testing.T) string {
 	t.Helper()
-	for range 100 {
+	for range 1000 {
 		// Below those that the system gives to clients: one of these may take a port before the program listens on it.
 		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		mark, err := net.ListenPacket("udp", "127.77.0.1:"+port) // an address that nothing else uses
+		if err != nil {
+			continue
+		}
 		if l, err := net.Listen("tcp", ":"+port); err == nil {
 			l.Close()
+			marks = append(marks, mark)
 			return port
 		}
+		mark.Close()
 	}
 	t.Fatal("no port is free")
 	return ""

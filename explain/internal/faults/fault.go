@@ -36,6 +36,12 @@ func (f Fault) Start() (*Site, error) {
 	if s.Options.Proxy == nil {
 		s.Options.Proxy = noProxy // whatever this machine's environment says
 	}
+	if s.Options.Timeout == 0 {
+		s.Options.Timeout = 3 * patience // what answers does so soon, except on a machine that is busy
+	}
+	if s.Options.StepTimeout == 0 {
+		s.Options.StepTimeout = patience
+	}
 	return s, nil
 }
 
