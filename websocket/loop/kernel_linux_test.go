@@ -3,9 +3,11 @@ package loop
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -118,6 +120,119 @@ func TestWakeEndsOneWait(t *testing.T) {
 	begun := k.Now()
 	if n, err := k.Wait(events, 2*time.Millisecond); n != 0 || err != nil || k.Now()-begun < 2*time.Millisecond {
 		t.Errorf("after the wakes: %d events, %v, %v", n, err, k.Now()-begun)
+	}
+}
+
+// What is ready is found at once, each with its token, as long as it is ready; a kernel that is new has nothing to say.
+func TestWaitFindsWhatIsReady(t *testing.T) {
+	k := kernel(t)
+	events := make([]Event, 4)
+	if n, err := k.Wait(events, 2*time.Millisecond); n != 0 || err != nil || k.Now() < 2*time.Millisecond {
+		t.Errorf("a new kernel: %d events after %v, %v", n, k.Now(), err)
+	}
+	want := map[uint64]Events{}
+	for token := uint64(6 << 32); token < 6<<32+3; token++ {
+		near, fd := ends(t)
+		defer near.Close()
+		defer k.Close(fd)
+		if err := k.Arm(fd, token, Writable, true); err != nil {
+			t.Fatal(err)
+		}
+		want[token] = Writable
+	}
+	for _, timeout := range []time.Duration{10 * time.Second, 0, -1, 0} {
+		n, err := k.Wait(events, timeout)
+		got := map[uint64]Events{}
+		for _, e := range events[:max(n, 0)] {
+			got[e.Token] = e.Ready
+		}
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("waiting for %v: %v, %v; want %v", timeout, got, err, want)
+		}
+	}
+	if n, err := k.Wait(events[:2], 0); n != 2 || err != nil {
+		t.Errorf("%d events of three where there is room for two, %v", n, err)
+	}
+	for _, timeout := range []time.Duration{time.Second, 0} {
+		if allocs := testing.AllocsPerRun(100, func() { k.Wait(events, timeout) }); allocs != 0 { //nolint:errcheck // it was checked above
+			t.Errorf("waiting for %v: %v allocations", timeout, allocs)
+		}
+	}
+	for _, timeout := range []time.Duration{time.Second, 0} {
+		if n, err := (&epoll{fd: -1}).Wait(events, timeout); n != 0 || !errors.Is(err, syscall.EBADF) {
+			t.Errorf("a kernel that is none: %d, %v", n, err)
+		}
+	}
+}
+
+func TestMilliseconds(t *testing.T) {
+	for d, want := range map[time.Duration]int{-time.Hour: -1, -1: -1, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, time.Minute: 60_000} {
+		if got := milliseconds(d); got != want {
+			t.Errorf("%v: %d, want %d", d, got, want)
+		}
+	}
+}
+
+// A signal ends a wait, without an event or an error.
+func TestSignalEndsAWait(t *testing.T) {
+	k := kernel(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	thread, over, sender := syscall.Gettid(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(sender)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C: // the runtime ignores one that it has not sent itself
+				syscall.Syscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(thread), uintptr(syscall.SIGURG)) //nolint:errcheck // the thread is this one
+			case <-over:
+				return
+			}
+		}
+	}()
+	n, err := k.Wait(make([]Event, 4), 30*time.Second)
+	close(over)
+	<-sender
+	if n != 0 || err != nil {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+// A call that fails returns no number that could be taken for a descriptor or for bytes.
+func TestCallsThatFail(t *testing.T) {
+	k := kernel(t)
+	closed, fd := ends(t)
+	defer k.Close(fd)
+	closed.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle, err := listenerFD(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close(idle)
+	l.Close()
+	b := make([]byte, 1)
+	for name, call := range map[string]func() (int, error){
+		"a connection that is closed": func() (int, error) { return takeFD(closed) },
+		"a listener that is closed":   func() (int, error) { return listenerFD(l) },
+		"something else":              func() (int, error) { return dup(t) },
+		"Accept of nothing":           func() (int, error) { return k.Accept(idle) },
+		"Accept":                      func() (int, error) { return k.Accept(-1) },
+		"Read":                        func() (int, error) { return k.Read(-1, b) },
+		"Read at the end":             func() (int, error) { return k.Read(fd, b) },
+		"Write":                       func() (int, error) { return k.Write(-1, b) },
+		"Writev":                      func() (int, error) { return k.Writev(-1, [2][]byte{b, b}) },
+		"Writev of nothing":           func() (int, error) { return k.Writev(-1, [2][]byte{}) },
+		"Arm":                         func() (int, error) { return 0, k.Arm(-1, 1, Readable, true) },
+	} {
+		if n, err := call(); n != 0 || err == nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
 	}
 }
 
@@ -247,12 +362,23 @@ func TestDetachClosesTheDescriptor(t *testing.T) {
 	f := new(FD)
 	Place{ls.loops[0], fd}.Add(f, new(idle))
 	f.Lock()
-	nc, err := f.Detach()
+	err = f.Arm(Readable)
+	nc, err2 := f.Detach()
 	f.Unlock()
-	if err != nil {
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
+	if _, err := near.Write([]byte("xy")); err != nil {
+		t.Fatal(err)
+	}
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil { // the other one stays
+		t.Fatal(err)
+	}
+	if n, err := ls.loops[0].k.Wait(make([]Event, 4), 0); n != 0 || err != nil {
+		t.Errorf("%d events of what is not the loop's any more, %v", n, err)
+	}
 	if after, err := os.Readlink(path); err == nil && after == before {
 		t.Errorf("%s still is %s", path, after)
 	}

@@ -33,6 +33,7 @@ func TestWindow(t *testing.T) {
 		{"own bounds", &Options{MinDelay: 100 * ms, MaxDelay: s}, Soon, 1, 0, 0, 100 * ms},
 		{"own bounds, grown", &Options{MinDelay: 100 * ms, MaxDelay: s}, Soon, 4, 0, 0, 800 * ms},
 		{"own bounds, bounded", &Options{MinDelay: 100 * ms, MaxDelay: s}, Soon, 5, 0, 0, s},
+		{"own bounds, half of them", &Options{MinDelay: 1, MaxDelay: 3}, Soon, 2, 0, 0, 3},
 		{"own bounds, later", &Options{MaxDelay: s}, Later, 1, 0, 500 * ms, s},
 		{"the bounds crossed", &Options{MinDelay: time.Minute, MaxDelay: s}, Soon, 7, 0, 0, time.Minute},
 	}

@@ -344,6 +344,9 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 				if tt.last != nil && !errors.As(err, &he) {
 					t.Errorf("the last failure is lost: %v", err)
 				}
+				if strings.Contains(err.Error(), "before that") != (tt.last != nil) {
+					t.Errorf("what ended it and what failed before are told apart: %v", err)
+				}
 				// 5 seconds more for a closing handshake that the peer does not answer.
 				if took := time.Since(begun); took < time.Minute || took > 65*time.Second {
 					t.Errorf("it took %v", took)
@@ -382,16 +385,19 @@ func TestRunSaysGoodbye(t *testing.T) {
 				defer cancel()
 				s := &server{t: t, plays: []any{stays}}
 				var inner context.Context
+				var outlived time.Duration
 				err := reconnect.Run(ctx, s.dial, func(ctx context.Context, _ *websocket.Conn) error {
 					inner = ctx
+					begun := time.Now()
+					context.AfterFunc(ctx, func() { outlived = time.Since(begun) })
 					return tt.handle(cancel)
 				}, &reconnect.Options{MaxAttempts: 1})
 				f, readErr := s.peers[0].Next()
 				if f.Code() != tt.want || (readErr != nil) != (tt.want == 0) {
 					t.Errorf("the peer read %v, %v; Run returned %v", f, readErr, err)
 				}
-				if inner.Err() == nil {
-					t.Error("handle's context outlives handle")
+				if synctest.Wait(); inner.Err() == nil || outlived != 0 {
+					t.Errorf("handle's context outlives handle by %v: %v", outlived, inner.Err())
 				}
 			})
 		})

@@ -57,3 +57,21 @@ func TestWriteVecAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
+
+// A read that returns no bytes gives back the buffer that it has borrowed.
+func TestReadSomeAtTheEndAllocatesNothing(t *testing.T) {
+	for name, make := range streams(t) {
+		s, far := make()
+		far.Close()
+		for _, hold := range []bool{false, true} {
+			allocs := testing.AllocsPerRun(200, func() {
+				if buf, _, err := s.ReadSome(hold); buf != nil || err != io.EOF { //nolint:errorlint // it is never wrapped
+					t.Fatal(buf, err)
+				}
+			})
+			if allocs != 0 {
+				t.Errorf("%s, hold %v: %v allocations", name, hold, allocs)
+			}
+		}
+	}
+}

@@ -14,8 +14,8 @@ import (
 type poller struct {
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // try, bound once: a method value made for each read would be an allocation
-	buf     *Buffer
-	n       int
+	buf     *Buffer               // what the last attempt has read, nil when that is nothing
+	n       int                   // how much of buf that is
 	err     error
 
 	put     func(fd uintptr) bool // putOnce, bound at its first use
@@ -52,7 +52,7 @@ func newPoller(rwc io.ReadWriteCloser) *poller {
 func (p *poller) read() (*Buffer, []byte, error) {
 	err := p.raw.Read(p.attempt)
 	buf, n := p.buf, p.n
-	p.buf, p.n = nil, 0
+	p.buf = nil
 	if err == nil {
 		err = p.err
 	}
@@ -82,7 +82,7 @@ func (p *poller) try(fd uintptr) bool {
 			} else {
 				err = os.NewSyscallError("read", err)
 			}
-			p.buf, p.n, p.err = nil, 0, err
+			p.buf, p.err = nil, err
 		}
 		return true
 	}

@@ -132,20 +132,14 @@ func (s *Stream) Sent() int64 { return s.sent.Load() }
 
 // WriteVec writes head and then body, with one system call where there is writev.
 func (s *Stream) WriteVec(head, body []byte) (int, error) {
-	if s.ready == nil {
-		n, err := s.rwc.Write(head)
-		s.sent.Add(int64(n))
-		if err != nil {
-			return n, err
-		}
-		m, err := s.rwc.Write(body)
-		s.sent.Add(int64(m))
-		return n + m, err
+	w := io.Writer(s.rwc)
+	if a, ok := w.(*Accepted); ok {
+		w = a.Conn // which may have writev
 	}
 	v := vectors.Get().(*vector)
 	v.pieces = [2][]byte{head, body}
 	v.bufs = v.pieces[:]
-	n, err := v.bufs.WriteTo(s.rwc)
+	n, err := v.bufs.WriteTo(w)
 	*v = vector{}
 	vectors.Put(v)
 	s.sent.Add(n)

@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -29,7 +32,7 @@ func TestSentCountsAllWrites(t *testing.T) {
 			t.Errorf("%s: %q", name, b)
 		}
 		far.Close()
-		if s.WritesAtOnce() != (name == "socket") {
+		if s.WritesAtOnce() != strings.HasSuffix(name, "socket") {
 			t.Errorf("%s: it writes without waiting: %v", name, s.WritesAtOnce())
 		}
 	}
@@ -208,6 +211,10 @@ func TestBridgeClose(t *testing.T) {
 				if err := s.Abort(); err != errClosing { //nolint:errorlint // it is never wrapped
 					t.Errorf("%s: %v", name, err)
 				}
+				synctest.Wait()                                                 // the end that is closed here is not taken for the peer's
+				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // it is never wrapped
+					t.Errorf("%s: then Read returns %d, %v", name, n, err)
+				}
 			} else if err := s.Close(); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -230,5 +237,46 @@ func TestBridgeClose(t *testing.T) {
 				t.Errorf("%s: closed %d times in the end", name, n)
 			}
 		})
+	}
+}
+
+// TLS that is cut does not wait for a peer that reads nothing.
+func TestAbortOfTLSSaysNothing(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate
+	web.Close()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		server := tls.Server(near, &tls.Config{Certificates: web.TLS.Certificates, SessionTicketsDisabled: true})
+		client := tls.Client(far, &tls.Config{InsecureSkipVerify: true})
+		shaken := make(chan error, 1)
+		go func() { shaken <- client.Handshake() }()
+		if err := errors.Join(server.Handshake(), bounded.Receive(t, shaken)); err != nil {
+			t.Fatal(err)
+		}
+		s := new(Stream)
+		s.Init(server)
+		begun := time.Now()
+		if err := s.Abort(); err != nil || time.Since(begun) != 0 {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // it is never wrapped
+			t.Errorf("the peer reads %d bytes, %v", n, err)
+		}
+	})
+}
+
+// What a write that fails was given is not held on to.
+func TestWriteVecForgetsItsPieces(t *testing.T) {
+	s := new(Stream)
+	s.Init(&strides{fail: 1})
+	for range 100 { // a pool may give any of its own, or a new one
+		s.Below().(*strides).sizes = nil
+		if _, err := s.WriteVec([]byte("head"), []byte("body")); err == nil {
+			t.Fatal("it does not fail")
+		}
+		if v := vectors.Get().(*vector); v.bufs != nil || v.pieces[0] != nil || v.pieces[1] != nil {
+			t.Fatalf("it holds %q and %q", v.pieces, v.bufs)
+		}
 	}
 }

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -20,12 +22,17 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 // sockets returns a Stream over a TCP socket, and the other end.
 func sockets(t *testing.T) (*Stream, net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return socketsOf(t, "tcp", "127.0.0.1:0")
+}
+
+func socketsOf(t *testing.T, network, address string) (*Stream, net.Conn) {
+	t.Helper()
+	ln, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	near, err := net.Dial("tcp", ln.Addr().String())
+	near, err := net.Dial(network, ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +52,8 @@ type bare struct{ io.ReadWriteCloser }
 // streams returns a Stream of each kind, and the other end.
 func streams(t *testing.T) map[string]func() (*Stream, net.Conn) {
 	return map[string]func() (*Stream, net.Conn){
-		"socket": func() (*Stream, net.Conn) { return sockets(t) },
+		"socket":      func() (*Stream, net.Conn) { return sockets(t) },
+		"unix socket": func() (*Stream, net.Conn) { return socketsOf(t, "unix", filepath.Join(t.TempDir(), "s")) },
 		"pipe": func() (*Stream, net.Conn) {
 			near, far := net.Pipe()
 			s := new(Stream)
@@ -155,7 +163,10 @@ func TestIsTimeout(t *testing.T) {
 	s.SetReadDeadline(time.Now().Add(-time.Second))
 	_, passed := s.Read(make([]byte, 1))
 	gone := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
-	for err, want := range map[error]bool{passed: true, os.ErrDeadlineExceeded: true, gone: false, gone.Err: false, io.EOF: false} {
+	for err, want := range map[error]bool{passed: true, os.ErrDeadlineExceeded: true, gone: false, gone.Err: false, io.EOF: false,
+		context.DeadlineExceeded: true, // a net.Error of another stream
+		&net.DNSError{}:          false, errors.New("another"): false,
+	} {
 		if IsTimeout(err) != want {
 			t.Errorf("%v: %v", err, !want)
 		}

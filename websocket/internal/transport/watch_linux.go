@@ -116,7 +116,6 @@ func (ws *watcher) add(w *Watch) bool {
 	ws.watches[w.id] = w
 	if !ws.running {
 		ws.running = true
-		ws.epoll.SetReadDeadline(time.Time{}) //nolint:errcheck // it was settable
 		go ws.run()
 	}
 	return true
@@ -158,7 +157,8 @@ func (ws *watcher) run() {
 			return
 		}
 		if n <= 0 {
-			ws.epoll.SetReadDeadline(time.Time{}) //nolint:errcheck // a watch was added since the last was removed
+			// A watch was added since the last was removed.
+			ws.epoll.SetReadDeadline(time.Time{}) //nolint:errcheck // it was settable
 		}
 		ws.mu.Unlock()
 	}

@@ -1,8 +1,13 @@
 package transport
 
 import (
+	"bytes"
 	"net"
+	"os"
+	"runtime"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,4 +193,40 @@ func TestWatchNumbersHave64Bits(t *testing.T) {
 	}
 	far.Write([]byte("x"))
 	bounded.Receive(t, notified)
+}
+
+// However many sockets are watched, one goroutine waits for all.
+func TestWatchesShareAGoroutine(t *testing.T) {
+	for range 3 {
+		s, _ := sockets(t)
+		w := s.Watch(func() {})
+		if !w.Arm() {
+			t.Fatal("a socket cannot be watched")
+		}
+		defer w.Stop()
+	}
+	stacks := make([]byte, 1<<20)
+	bounded.Until(t, func() bool { // that of an earlier test may be about to end
+		return bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("(*watcher).run(")) == 1
+	})
+}
+
+// Either descriptor of a call may be closed: the socket's, or that of the watcher itself.
+func TestWatchOfAClosedDescriptor(t *testing.T) {
+	s, _ := sockets(t)
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for name, raws := range map[string][2]syscall.RawConn{"epoll": {closed, s.socket().raw}, "socket": {s.socket().raw, closed}} {
+		ws := watcher{raw: raws[0]}
+		if err := ws.control(raws[1], syscall.EPOLL_CTL_ADD, new(syscall.EpollEvent)); err == nil || !strings.Contains(err.Error(), "closed") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -1,0 +1,26 @@
+package transport
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The two pieces of a WriteVec are one system call, also where a server knows more about the connection: on a socket
+// that keeps the bounds of messages they arrive as one.
+func TestWriteVecIsOneCall(t *testing.T) {
+	s, far := socketsOf(t, "unixpacket", filepath.Join(t.TempDir(), "s"))
+	known := new(Stream)
+	known.Init(&Accepted{Conn: s.Below().(net.Conn)})
+	far.SetReadDeadline(time.Now().Add(10 * time.Second))
+	for name, s := range map[string]*Stream{"a socket": s, "an accepted connection": known} {
+		if n, err := s.WriteVec([]byte("head"), []byte("body")); n != 8 || err != nil {
+			t.Fatal(name, n, err)
+		}
+		b := make([]byte, 9)
+		if n, err := far.Read(b); err != nil || string(b[:n]) != "headbody" {
+			t.Errorf("%s: the first message is %q, %v", name, b[:n], err)
+		}
+	}
+}

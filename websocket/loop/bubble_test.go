@@ -1,0 +1,317 @@
+package loop
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+)
+
+// bubble is a kernel for a bubble of testing/synctest: its waits take the bubble's time, and it notes what it is asked for.
+type bubble struct {
+	still
+	found    chan Event
+	wakes    chan struct{}
+	start    time.Time
+	released int
+
+	mu    sync.Mutex
+	calls []string
+}
+
+func newBubble() *bubble {
+	return &bubble{found: make(chan Event), wakes: make(chan struct{}, 1), start: time.Now()}
+}
+
+func (k *bubble) Now() time.Duration { return time.Since(k.start) }
+func (k *bubble) Release()           { k.released++ }
+func (k *bubble) Close(fd int)       { k.note("close %d", fd) }
+
+func (k *bubble) Wake() {
+	select {
+	case k.wakes <- struct{}{}:
+	default:
+	}
+}
+
+func (k *bubble) Wait(events []Event, timeout time.Duration) (int, error) {
+	var late <-chan time.Time
+	if timeout >= 0 {
+		late = time.After(timeout)
+	}
+	select {
+	case events[0] = <-k.found:
+		return 1, nil
+	case <-k.wakes:
+	case <-late:
+	}
+	return 0, nil
+}
+
+func (k *bubble) Arm(fd int, _ uint64, want Events, first bool) error {
+	k.note("arm %d %s %v", fd, names(want), first)
+	return nil
+}
+
+func (k *bubble) note(format string, args ...any) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calls = append(k.calls, fmt.Sprintf(format, args...))
+}
+
+// taken returns the calls since it was called before.
+func (k *bubble) taken() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	calls := k.calls
+	k.calls = nil
+	return calls
+}
+
+// names returns a letter for each event of a set.
+func names(e Events) string {
+	s := ""
+	for i, letter := range "rwhodnH" {
+		if e&(1<<i) != 0 {
+			s += string(letter)
+		}
+	}
+	return s
+}
+
+// scripted is a Handler that does what a test says, and notes why it is called.
+type scripted struct {
+	FD
+	serve func(why Events)
+	lost  chan bool // gets true when the loop is lost; may be nil
+	mu    sync.Mutex
+	seen  []string
+}
+
+func (h *scripted) note(what string, why Events) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seen = append(h.seen, what+" "+names(why))
+}
+
+func (h *scripted) Begin(_ *Driver, why Events) bool {
+	h.note("begin", why)
+	return h.serve != nil
+}
+
+func (h *scripted) Serve(_ *Driver, why Events) {
+	h.note("serve", why)
+	h.Lock()
+	serve := h.serve
+	h.Unlock()
+	serve(why)
+}
+
+func (h *scripted) Lost() {
+	h.note("lost", 0)
+	if h.lost != nil {
+		h.lost <- true
+	}
+}
+
+func (h *scripted) taken() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen := h.seen
+	h.seen = nil
+	return seen
+}
+
+// do calls f with h locked.
+func (h *scripted) do(f func()) {
+	h.Lock()
+	defer h.Unlock()
+	f()
+}
+
+// inBubble runs f with one loop, which ends when f has closed its descriptors.
+func inBubble(t *testing.T, f func(t *testing.T, ls *Loops, k *bubble)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		k := newBubble()
+		ls, err := New(Options{Loops: 1, Kernel: func() (Kernel, error) { return k, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(t, ls, k)
+		ended := make(chan struct{})
+		go func() { ls.Wait(); close(ended) }()
+		ls.Stop()
+		bounded.Receive(t, ended)
+		if l := ls.loops[0]; k.released != 1 || l.driver.Load() != nil {
+			t.Errorf("the loop has ended: its kernel was released %d times, it has a driver: %v", k.released, l.driver.Load() != nil)
+		}
+	})
+}
+
+func wantCalls(t *testing.T, when string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: %q, want %q", when, got, want)
+	}
+}
+
+// While its holder is busy without the loop, a descriptor is armed for one event at a time, and for room only: the holder
+// reads, and a hangup would come again and again. Then all that was wanted is armed, and it is visited.
+func TestWhatIsArmedWhileTheLoopIsLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
+		h, release := new(scripted), make(chan Events)
+		h.serve = func(Events) {
+			h.Block()
+			want := <-release
+			h.do(func() {
+				if want == 0 {
+					h.Close()
+					return
+				}
+				h.Arm(want) //nolint:errcheck // this kernel does not fail
+			})
+		}
+		ls.Place(7).Add(&h.FD, h)
+		h.do(h.Wake)
+		synctest.Wait()
+		wantCalls(t, "a new descriptor", h.taken(), "begin rn", "serve rn", "lost ")
+		wantCalls(t, "a new descriptor whose Serve blocks", k.taken(), "arm 7 o true")
+
+		h.do(func() { h.Arm(Readable | Writable) }) //nolint:errcheck // this kernel does not fail
+		wantCalls(t, "Arm meanwhile", k.taken(), "arm 7 wo false")
+		k.found <- Event{h.token(), Writable}
+		h.do(h.Wake)
+		h.do(h.Wake)
+		synctest.Wait()
+		wantCalls(t, "an event and a wake meanwhile", h.taken(), "begin wH", "begin nH")
+		if h.do(func() { h.Arm(Writable) }); h.Armed() != Writable { //nolint:errcheck // this kernel does not fail
+			t.Errorf("armed for %s", names(h.Armed()))
+		}
+		wantCalls(t, "Arm again", k.taken(), "arm 7 wo false")
+
+		release <- Readable
+		synctest.Wait()
+		wantCalls(t, "it has returned, and is visited", h.taken(), "begin n", "serve n", "lost ")
+		wantCalls(t, "it has returned", k.taken(), "arm 7 o false", "arm 7 r false", "arm 7 o false")
+
+		release <- 0
+		synctest.Wait()
+		wantCalls(t, "it has closed", k.taken(), "close 7")
+		if h.do(h.Wake); len(h.taken()) != 0 || ls.Len() != 0 {
+			t.Error("it is visited, and it is closed")
+		}
+	})
+}
+
+// What was armed before is not armed again, a wake is one visit, and nothing is asked of the kernel for a closed descriptor.
+func TestArmAndWakeOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
+		h := new(scripted)
+		ls.Place(7).Add(&h.FD, h)
+		for _, step := range []struct {
+			want  Events
+			calls []string
+		}{
+			{0, []string{"arm 7  true"}},
+			{Readable, []string{"arm 7 r false"}},
+			{Readable, nil},
+			{Readable | Writable, []string{"arm 7 rw false"}},
+			{0, []string{"arm 7  false"}},
+			{0, nil},
+		} {
+			h.do(func() { h.Arm(step.want) }) //nolint:errcheck // this kernel does not fail
+			if h.Armed() != step.want {
+				t.Errorf("armed for %s, want %s", names(h.Armed()), names(step.want))
+			}
+			wantCalls(t, "Arm "+names(step.want), k.taken(), step.calls...)
+		}
+		h.do(func() { h.Wake(); h.Wake() })
+		synctest.Wait()
+		wantCalls(t, "two wakes", h.taken(), "begin n")
+		h.do(h.Wake)
+		synctest.Wait()
+		wantCalls(t, "a wake after that", h.taken(), "begin n")
+
+		h.do(func() {
+			h.serve = func(Events) { h.do(func() { h.Close(); h.Close(); h.Arm(Readable); h.Wake() }) } //nolint:errcheck // this kernel does not fail
+			h.Wake()
+		})
+		synctest.Wait()
+		wantCalls(t, "the last visit", h.taken(), "begin n", "serve n")
+		wantCalls(t, "it has closed", k.taken(), "close 7")
+	})
+}
+
+// A visit for another reason than a wake takes no wake away, and does not make a descriptor new.
+func TestVisitLeavesAWake(t *testing.T) {
+	ls := Manual(new(sleeper))
+	h := new(scripted)
+	Place{ls.loops[0], 7}.Add(&h.FD, h)
+	h.do(h.Wake)
+	ls.loops[0].driver.Load().visit(work{f: &h.FD, what: Due})
+	h.do(h.Wake)
+	wantCalls(t, "a visit", h.taken(), "begin d")
+	for range 2 {
+		ls.Turn()
+	}
+	wantCalls(t, "two wakes", h.taken(), "begin rn")
+}
+
+// The monitor is patient until it finds a handler that does not return, then hasty for the next ones, and sleeps while nothing
+// moves. It notices the next one however long it has slept.
+func TestMonitorInTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, ls *Loops, _ *bubble) {
+		release := make(chan struct{})
+		defer synctest.Wait()
+		defer close(release)
+		for i, tt := range []struct {
+			name   string
+			pause  time.Duration // since the last was noticed
+			lo, hi time.Duration // how long it takes to notice the next
+			sleeps bool
+		}{
+			{"the first", 0, 2 * patient, 2 * patient, false},
+			{"the next", 0, 2 * hasty, 2 * hasty, false},
+			{"soon after that", calmDown * hasty * 4 / 5, hasty, 2 * hasty, false},
+			{"later", calmDown * hasty * 6 / 5, 2 * patient, 2 * patient, true},
+			{"after a second", time.Second, 2 * patient, 2 * patient, true},
+			{"after another", time.Second, 2 * patient, 2 * patient, true},
+		} {
+			time.Sleep(tt.pause) //nolint:forbidigo // the bubble's clock
+			if ls.monitor.asleep.Load() != tt.sleeps {
+				t.Errorf("%s: the monitor sleeps: %v", tt.name, !tt.sleeps)
+			}
+			h := &scripted{lost: make(chan bool, 1)}
+			h.serve = func(Events) {
+				<-release
+				h.do(h.Close)
+			}
+			ls.Place(10+i).Add(&h.FD, h)
+			begun := time.Now()
+			h.do(h.Wake)
+			bounded.Receive(t, h.lost)
+			if d := time.Since(begun); d < tt.lo || d > tt.hi {
+				t.Errorf("%s: noticed after %v, want %v to %v", tt.name, d, tt.lo, tt.hi)
+			}
+		}
+		h := new(scripted)
+		h.serve = func(Events) {}
+		ls.Place(9).Add(&h.FD, h)
+		for range 200 {
+			h.do(h.Wake)
+			time.Sleep(patient / 2) //nolint:forbidigo // the bubble's clock
+		}
+		if ls.monitor.asleep.Load() {
+			t.Error("the monitor sleeps while there are visits")
+		}
+		h.do(func() {
+			h.serve = func(Events) { h.do(h.Close) }
+			h.Wake()
+		})
+	})
+}
