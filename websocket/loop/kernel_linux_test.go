@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // ends returns two ends of a TCP connection, the second one for k.
@@ -130,6 +132,9 @@ func TestWaitFindsWhatIsReady(t *testing.T) {
 	if n, err := k.Wait(events, 2*time.Millisecond); n != 0 || err != nil || k.Now() < 2*time.Millisecond {
 		t.Errorf("a new kernel: %d events after %v, %v", n, k.Now(), err)
 	}
+	other, once := ends(t)
+	defer other.Close()
+	defer k.Close(once)
 	want := map[uint64]Events{}
 	for token := uint64(6 << 32); token < 6<<32+3; token++ {
 		near, fd := ends(t)
@@ -140,15 +145,27 @@ func TestWaitFindsWhatIsReady(t *testing.T) {
 		}
 		want[token] = Writable
 	}
-	for _, timeout := range []time.Duration{10 * time.Second, 0, -1, 0} {
+	found := func(when string, timeout time.Duration) {
+		t.Helper()
 		n, err := k.Wait(events, timeout)
 		got := map[uint64]Events{}
 		for _, e := range events[:max(n, 0)] {
 			got[e.Token] = e.Ready
 		}
 		if err != nil || !maps.Equal(got, want) {
-			t.Errorf("waiting for %v: %v, %v; want %v", timeout, got, err, want)
+			t.Errorf("%s, waiting for %v: %v, %v; want %v", when, timeout, got, err, want)
 		}
+	}
+	for _, timeout := range []time.Duration{10 * time.Second, 0, -1, 0} {
+		found("at the first", timeout)
+	}
+	if err := k.Arm(once, 7, Writable|Once, true); err != nil {
+		t.Fatal(err)
+	}
+	want[7] = Writable
+	for range 2 { // the second wait does not find it
+		found("with one that is armed once", 0)
+		delete(want, 7)
 	}
 	if n, err := k.Wait(events[:2], 0); n != 2 || err != nil {
 		t.Errorf("%d events of three where there is room for two, %v", n, err)
@@ -173,6 +190,34 @@ func TestMilliseconds(t *testing.T) {
 	}
 }
 
+// What a listener on TCP accepts sends small frames without waiting for company.
+func TestAcceptedSocketsDoNotDelay(t *testing.T) {
+	k := kernel(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := listenerFD(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close(listener)
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	l.Close()
+	fd, err := k.Accept(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close(fd)
+	if on, err := syscall.GetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY); on != 1 || err != nil {
+		t.Errorf("TCP_NODELAY is %d, %v", on, err)
+	}
+}
+
 // A signal ends a wait, without an event or an error.
 func TestSignalEndsAWait(t *testing.T) {
 	k := kernel(t)
@@ -194,7 +239,7 @@ func TestSignalEndsAWait(t *testing.T) {
 	}()
 	n, err := k.Wait(make([]Event, 4), 30*time.Second)
 	close(over)
-	<-sender
+	bounded.Receive(t, sender)
 	if n != 0 || err != nil {
 		t.Errorf("%d events, %v", n, err)
 	}
@@ -216,7 +261,16 @@ func TestCallsThatFail(t *testing.T) {
 	}
 	defer k.Close(idle)
 	l.Close()
+	if err := k.Arm(fd, 1, Readable, true); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := k.Wait(make([]Event, 1), 10*time.Second); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
 	b := make([]byte, 1)
+	if n, err := k.Read(fd, b); n != 0 || err != io.EOF { //nolint:errorlint // it is never wrapped
+		t.Errorf("at the end: %d, %v", n, err)
+	}
 	for name, call := range map[string]func() (int, error){
 		"a connection that is closed": func() (int, error) { return takeFD(closed) },
 		"a listener that is closed":   func() (int, error) { return listenerFD(l) },
@@ -224,7 +278,6 @@ func TestCallsThatFail(t *testing.T) {
 		"Accept of nothing":           func() (int, error) { return k.Accept(idle) },
 		"Accept":                      func() (int, error) { return k.Accept(-1) },
 		"Read":                        func() (int, error) { return k.Read(-1, b) },
-		"Read at the end":             func() (int, error) { return k.Read(fd, b) },
 		"Write":                       func() (int, error) { return k.Write(-1, b) },
 		"Writev":                      func() (int, error) { return k.Writev(-1, [2][]byte{b, b}) },
 		"Writev of nothing":           func() (int, error) { return k.Writev(-1, [2][]byte{}) },

@@ -60,6 +60,8 @@ func TestFrameString(t *testing.T) {
 		{wstest.TextFrame("hello"), `text "hello"`},
 		{wstest.TextFrame(string(make([]byte, 65))), `text, 65 bytes`},
 		{wstest.BinaryFrame([]byte{1, 2}), `binary, 2 bytes`},
+		{wstest.BinaryFrame([]byte{1}), `binary, 1 bytes`},
+		{wstest.BinaryFrame(nil), `binary`},
 		{wstest.CloseFrame(1001, "bye"), `close 1001 "bye"`},
 		{wstest.CloseFrame(1001, ""), `close 1001 ""`},
 		{wstest.TextFrame(string(make([]byte, 64))), "text \"" + strings.Repeat(`\x00`, 64) + "\""},

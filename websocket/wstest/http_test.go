@@ -1,12 +1,16 @@
 package wstest_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
@@ -105,6 +109,8 @@ func TestDialPeerFails(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer arrived.Close()
+	ended, end := context.WithCancel(t.Context())
+	end()
 	tests := []struct {
 		name string
 		ctx  func() context.Context
@@ -114,6 +120,7 @@ func TestDialPeerFails(t *testing.T) {
 		{"refused", t.Context, refuses.URL, "404"},
 		{"nobody there", t.Context, gone.URL, "refused"},
 		{"canceled while waiting", func() context.Context { return canceled }, arrived.URL, "context canceled"},
+		{"no port", func() context.Context { return ended }, "ws://127.0.0.1", "127.0.0.1:80"},
 		{"wss", t.Context, "wss://localhost", `"wss"`},
 		{"no URL", t.Context, "ws://[", "missing"},
 	}
@@ -121,5 +128,79 @@ func TestDialPeerFails(t *testing.T) {
 		if p, err := wstest.DialPeer(tt.ctx(), tt.url, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, %v; want %q", tt.name, p, err, tt.want)
 		}
+	}
+}
+
+// answering is a server that answers each connection with text, and reports each request and how its connection ends.
+func answering(t *testing.T, text string) (url string, requests <-chan *http.Request, ends <-chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	asked, over := make(chan *http.Request, 9), make(chan error, 9)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			nc.SetDeadline(time.Now().Add(20 * time.Second))
+			r, err := http.ReadRequest(bufio.NewReader(nc))
+			if err == nil {
+				asked <- r
+				io.WriteString(nc, text)
+				_, err = nc.Read(make([]byte, 1))
+			}
+			nc.Close()
+			over <- err
+		}
+	}()
+	return "ws://" + l.Addr().String(), asked, over
+}
+
+// A connection on which the handshake fails is closed, and the body of a refusal, which may never arrive, not waited for.
+func TestDialPeerClosesWhatItCannotUse(t *testing.T) {
+	keys := map[string]bool{}
+	for text, want := range map[string]string{
+		"HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\n": "404",
+		"HTTP/1.1 200 OK\r\n\r\n":                              "200",
+		"nothing of the kind\r\n\r\n":                          "malformed",
+	} {
+		url, requests, ends := answering(t, text)
+		if _, err := wstest.DialPeer(bounded.Context(t), url, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+		keys[bounded.Receive(t, requests).Header.Get("Sec-WebSocket-Key")] = true
+		if err := bounded.Receive(t, ends); err != io.EOF { //nolint:errorlint // it is never wrapped
+			t.Errorf("%q: the connection ends with %v", text, err)
+		}
+	}
+	if len(keys) != 3 {
+		t.Errorf("the keys of three handshakes: %v", keys)
+	}
+}
+
+// broken is a ResponseWriter whose connection cannot be written to.
+type broken struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (b broken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return b.conn, bufio.NewReadWriter(bufio.NewReader(b.conn), bufio.NewWriter(b.conn)), nil
+}
+
+func TestAcceptPeerClosesWhatItCannotUse(t *testing.T) {
+	unwritable, other := net.Pipe()
+	other.Close()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	if _, err := wstest.AcceptPeer(broken{httptest.NewRecorder(), unwritable}, r, nil); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the answer cannot be written: %v", err)
+	}
+	if err := unwritable.SetDeadline(time.Time{}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the connection is open: %v", err)
 	}
 }

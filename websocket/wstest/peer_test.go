@@ -1,6 +1,7 @@
 package wstest_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -214,23 +215,25 @@ func TestPeerStalls(t *testing.T) {
 }
 
 func TestPeerDripsInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, c := wstest.PipePeer(t, protocol.RoleServer, nil)
-		begun := time.Now()
-		bytes := p.Append(nil, wstest.TextFrame("slow"))
-		did := make(chan error, 1)
-		go func() { did <- p.Drip(bytes, time.Second) }()
-		m, err := c.Read(t.Context())
-		if err != nil || string(m.Data) != "slow" {
-			t.Errorf("Read = %q, %v", m.Data, err)
-		}
-		if took := time.Since(begun); took != time.Duration(len(bytes)-1)*time.Second {
-			t.Errorf("%d bytes took %v", len(bytes), took)
-		}
-		if err := <-did; err != nil {
-			t.Error(err)
-		}
-	})
+	for _, pause := range []time.Duration{0, 1, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p, c := wstest.PipePeer(t, protocol.RoleServer, nil)
+			begun := time.Now()
+			bytes := p.Append(nil, wstest.TextFrame("slow"))
+			did := make(chan error, 1)
+			go func() { did <- p.Drip(bytes, pause) }()
+			m, err := c.Read(t.Context())
+			if err != nil || string(m.Data) != "slow" {
+				t.Errorf("Read = %q, %v", m.Data, err)
+			}
+			if took := time.Since(begun); took != time.Duration(len(bytes)-1)*pause {
+				t.Errorf("%d bytes took %v", len(bytes), took)
+			}
+			if err := <-did; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A drip ends when nobody takes it.
@@ -250,20 +253,54 @@ func TestPeerDripIsBounded(t *testing.T) {
 	})
 }
 
+// A byte is sent when the one before has been read. One that was not read when the other end closes is lost, as on a network.
+func TestPeerDripsByteByByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := ends(t, 0)
+		p := wstest.NewPeer(near, protocol.RoleClient)
+		did := make(chan error, 1)
+		drip := func(s string) {
+			go func() { did <- p.Drip([]byte(s), 0) }()
+			synctest.Wait()
+		}
+		drip("abc")
+		for _, b := range []string{"a", "b", "c"} {
+			if len(did) != 0 {
+				t.Errorf("it has ended before %s was read", b)
+			}
+			wantRead(t, far, 8, b)
+			synctest.Wait()
+		}
+		if err := bounded.Receive(t, did); err != nil {
+			t.Error(err)
+		}
+		drip("d")
+		far.Close()
+		if err := bounded.Receive(t, did); err != nil {
+			t.Errorf("the last byte: %v", err)
+		}
+	})
+}
+
 func TestPeerOverTCP(t *testing.T) {
+	plain := func(nc net.Conn) net.Conn { return nc }
+	overTLS := func(nc net.Conn) net.Conn { return tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) }
 	tests := []struct {
 		name string
+		over func(net.Conn) net.Conn
 		end  func(*wstest.Peer) error
 		want error
 	}{
-		{"reset", (*wstest.Peer).Reset, syscall.ECONNRESET},
-		{"close", func(p *wstest.Peer) error { p.Close(); return nil }, io.EOF},
-		{"close one direction", (*wstest.Peer).CloseWrite, io.EOF},
+		{"reset", plain, (*wstest.Peer).Reset, syscall.ECONNRESET},
+		{"reset TLS", overTLS, (*wstest.Peer).Reset, syscall.ECONNRESET},
+		{"close", plain, func(p *wstest.Peer) error { p.Close(); return nil }, io.EOF},
+		{"close TLS", overTLS, func(p *wstest.Peer) error { p.Close(); return nil }, io.EOF},
+		{"close one direction", plain, (*wstest.Peer).CloseWrite, io.EOF},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			near, far := tcpPair(t)
-			p := wstest.NewPeer(near, protocol.RoleClient)
+			p := wstest.NewPeer(tt.over(near), protocol.RoleClient)
 			if err := tt.end(p); err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
@@ -74,6 +75,10 @@ func TestNetPipeEnds(t *testing.T) {
 			io.EOF, nil, nil, syscall.EPIPE},
 		{"reset", func(c net.Conn) error { return c.(interface{ Reset() error }).Reset() },
 			syscall.ECONNRESET, syscall.ECONNRESET, net.ErrClosed, net.ErrClosed},
+		{"close, and then reset", func(c net.Conn) error { return errors.Join(c.Close(), c.(interface{ Reset() error }).Reset()) },
+			io.EOF, syscall.EPIPE, net.ErrClosed, net.ErrClosed},
+		{"reset, and then close", func(c net.Conn) error { return errors.Join(c.(interface{ Reset() error }).Reset(), c.Close()) },
+			syscall.ECONNRESET, syscall.ECONNRESET, net.ErrClosed, net.ErrClosed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -95,6 +100,9 @@ func TestNetPipeEnds(t *testing.T) {
 				wantRead(t, near, 8, "back")
 			}
 			wantWriteError(t, near, tt.nearWrite)
+			if err := near.SetReadDeadline(time.Time{}); !errors.Is(err, tt.nearRead) {
+				t.Errorf("a deadline: %v, want %v", err, tt.nearRead)
+			}
 		})
 	}
 }
@@ -160,6 +168,13 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		check(t, near.SetReadDeadline(time.Time{}))
 		write(t, far, "late")
 		wantRead(t, near, 8, "late")
+
+		// It passes when it has come, not before, also when there is something to read.
+		write(t, far, "more")
+		check(t, near.SetReadDeadline(time.Now()))
+		wantReadError(t, near, os.ErrDeadlineExceeded)
+		check(t, near.SetReadDeadline(time.Now().Add(1)))
+		wantRead(t, near, 8, "more")
 	})
 }
 
@@ -187,6 +202,58 @@ func TestNetPipeWritesAreWhole(t *testing.T) {
 		}
 	}
 	writers.Wait()
+}
+
+// A write waits for its turn until it has come, the deadline passes, or an end goes; what did not get its turn has written
+// nothing.
+func TestNetPipeWritesTakeTurns(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do     func(near, far net.Conn) error
+		first  int
+		second int
+		want   error
+	}{
+		"the other end reads":  {func(_, far net.Conn) error { _, err := io.ReadFull(far, make([]byte, 8)); return err }, 4, 4, nil},
+		"the deadline passes":  {func(near, _ net.Conn) error { return near.SetWriteDeadline(time.Unix(1, 0)) }, 3, 0, os.ErrDeadlineExceeded},
+		"this end closes":      {func(near, _ net.Conn) error { return near.Close() }, 3, 0, net.ErrClosed},
+		"the other end closes": {func(_, far net.Conn) error { return far.Close() }, 3, 0, syscall.EPIPE},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := ends(t, 3)
+			type result struct {
+				n   int
+				err error
+			}
+			results := [2]chan result{make(chan result, 1), make(chan result, 1)}
+			for i, text := range []string{"1111", "2222"} {
+				go func() {
+					n, err := near.Write([]byte(text))
+					results[i] <- result{n, err}
+				}()
+				synctest.Wait() // the first one waits for room, the second one for its turn
+			}
+			if len(results[0])+len(results[1]) != 0 {
+				t.Fatalf("%s: a write has ended before", name)
+			}
+			check(t, tt.do(near, far))
+			for i, n := range []int{tt.first, tt.second} {
+				if got := bounded.Receive(t, results[i]); got.n != n || !errors.Is(got.err, tt.want) {
+					t.Errorf("%s: write %d: %d, %v; want %d, %v", name, i+1, got.n, got.err, n, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// A read without room reads nothing, and does not wait.
+func TestNetPipeReadsNothing(t *testing.T) {
+	near, far := ends(t, 0)
+	for range 2 {
+		if n, err := near.Read(nil); n != 0 || err != nil {
+			t.Errorf("Read = %d, %v", n, err)
+		}
+		write(t, far, "x")
+	}
 }
 
 // A write takes what there is room for until its deadline, in the smallest buffer, too.
