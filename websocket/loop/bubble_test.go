@@ -147,8 +147,8 @@ func inBubble(t *testing.T, f func(t *testing.T, ls *Loops, k *bubble)) {
 		go func() { ls.Wait(); close(ended) }()
 		ls.Stop()
 		bounded.Receive(t, ended)
-		if l := ls.loops[0]; k.released != 1 || l.driver.Load() != nil {
-			t.Errorf("the loop has ended: its kernel was released %d times, it has a driver: %v", k.released, l.driver.Load() != nil)
+		if l := ls.loops[0]; k.released != 1 || l.driver.Load() != nil || l.hold() {
+			t.Errorf("the loop has ended: its kernel was released %d times, it has a driver: %v, it can be held up: %v", k.released, l.driver.Load() != nil, l.hold())
 		}
 	})
 }
@@ -262,8 +262,8 @@ func TestVisitLeavesAWake(t *testing.T) {
 	wantCalls(t, "two wakes", h.taken(), "begin rn")
 }
 
-// The monitor is patient until it finds a handler that does not return, then hasty for the next ones, and sleeps while nothing
-// moves. It notices the next one however long it has slept.
+// The monitor is patient until it finds a handler that does not return, then hasty for the next ones, and sleeps between visits.
+// It notices the next one however long it has slept.
 func TestMonitorInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, ls *Loops, _ *bubble) {
 		release := make(chan struct{})
@@ -299,19 +299,5 @@ func TestMonitorInTime(t *testing.T) {
 				t.Errorf("%s: noticed after %v, want %v to %v", tt.name, d, tt.lo, tt.hi)
 			}
 		}
-		h := new(scripted)
-		h.serve = func(Events) {}
-		ls.Place(9).Add(&h.FD, h)
-		for range 200 {
-			h.do(h.Wake)
-			time.Sleep(patient / 2) //nolint:forbidigo // the bubble's clock
-		}
-		if ls.monitor.asleep.Load() {
-			t.Error("the monitor sleeps while there are visits")
-		}
-		h.do(func() {
-			h.serve = func(Events) { h.do(h.Close) }
-			h.Wake()
-		})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // asked is a kernel whose answers tell which descriptor it was asked about, and whether it was released.
@@ -47,6 +48,11 @@ func TestTokens(t *testing.T) {
 		l.add(gone)
 		l.remove(gone)
 		l.add(next)
+		last := new(FD)
+		l.add(last)
+		if last.slot != 2 || l.slots[0] != kept || l.slots[1] != next || l.slots[2] != last {
+			t.Errorf("after %d: a place is taken twice, or not at all", births)
+		}
 		if gone.slot != 1 || next.slot != 1 || gone.token() == next.token() || kept.token() == next.token() {
 			t.Errorf("after %d: tokens %#x, %#x and, in place of that, %#x", births, kept.token(), gone.token(), next.token())
 		}
@@ -107,8 +113,117 @@ func TestBufferIsUsedAgain(t *testing.T) {
 	}
 }
 
+// accepting is a kernel with one connection to accept, and none of its own to wait for.
+type accepting struct {
+	bubble
+	waiting []int
+	times   []time.Duration // of the waits
+	at      time.Duration   // the time
+}
+
+func (k *accepting) Accept(int) (int, error) {
+	if len(k.waiting) == 0 {
+		return 0, ErrAgain
+	}
+	fd := k.waiting[0]
+	k.waiting = k.waiting[1:]
+	return fd, nil
+}
+
+func (k *accepting) Wait(_ []Event, timeout time.Duration) (int, error) {
+	k.times = append(k.times, timeout)
+	return 0, nil
+}
+
+func (k *accepting) Now() time.Duration { return k.at }
+
+// A connection goes to the loop with fewer descriptors, whose driver visits it; to the loop that accepts it when the other one
+// has ended.
+func TestWhereAConnectionGoes(t *testing.T) {
+	for name, over := range map[string]bool{"the other runs": false, "the other has ended": true} {
+		ls, k := &Loops{over: make(chan struct{})}, &accepting{waiting: []int{7}}
+		own, other := newLoop(ls, k), newLoop(ls, new(accepting))
+		ls.loops = []*loop{own, other}
+		d := newDriver(own)
+		own.add(new(FD))
+		other.over = over
+		h := new(scripted)
+		n, err := own.listen(3, func(p Place) *FD { p.Add(&h.FD, h); return &h.FD })
+		if err != nil || !own.accept(d, n) {
+			t.Fatal(err)
+		}
+		if over && (h.loop != own || own.count.Load() != 2 || other.count.Load() != 0) ||
+			!over && (h.loop != other || own.count.Load() != 1 || other.count.Load() != 1) {
+			t.Errorf("%s: it went to the other one: %v; %d and %d descriptors", name, h.loop == other, own.count.Load(), other.count.Load())
+		}
+		if over {
+			wantCalls(t, name, h.taken(), "begin r")
+		} else {
+			wantCalls(t, name, h.taken())
+		}
+		if asked := len(own.todo); asked != 0 {
+			t.Errorf("%s: %d visits more", name, asked)
+		}
+		if asked := len(other.todo); asked == 1 == over {
+			t.Errorf("%s: the other one makes %d visits", name, asked)
+		}
+	}
+}
+
+// A loop waits for what is asked of it not at all, for the next deadline or the end of a pause, or forever.
+func TestHowLongALoopWaits(t *testing.T) {
+	const at = 100
+	for name, tt := range map[string]struct {
+		do     func(*loop, *FD)
+		want   time.Duration
+		asleep bool
+		wakeAt uint32
+	}{
+		"for nothing":                     {func(*loop, *FD) {}, -1, true, ^uint32(0)},
+		"with something to do":            {func(l *loop, f *FD) { l.ask(f) }, 0, false, 1},
+		"for a deadline":                  {func(l *loop, f *FD) { l.schedule(f, at+3) }, 3*tick - 1, true, at + 3},
+		"for one that has passed":         {func(l *loop, f *FD) { l.schedule(f, at-3) }, 0, true, at - 3},
+		"for the end of a pause":          {func(l *loop, _ *FD) { l.resume = at + 5 }, 5*tick - 1, true, at + 5},
+		"for a deadline before that":      {func(l *loop, f *FD) { l.resume = at + 5; l.schedule(f, at+3) }, 3*tick - 1, true, at + 3},
+		"for a pause before the deadline": {func(l *loop, f *FD) { l.resume = at + 5; l.schedule(f, at+7) }, 5*tick - 1, true, at + 5},
+	} {
+		k := &accepting{at: at*tick + 1}
+		l := newLoop(new(Loops), k)
+		l.wheel.now, l.wakeAt = at-10, 1
+		f := new(FD)
+		l.add(f)
+		tt.do(l, f)
+		asleep := false
+		l.k = sleepy{k, func() { asleep = l.asleep }}
+		l.batch, l.at = []work{{f: f}}, 1
+		if ok, err := l.wait(); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if k.times[0] != tt.want || asleep != tt.asleep || l.asleep || l.wakeAt != tt.wakeAt {
+			t.Errorf("%s: it waits for %v until tick %d, asleep %v, and after that %v", name, k.times, l.wakeAt, asleep, l.asleep)
+		}
+		if l.at != 0 || len(l.batch) > 1 || len(l.batch) == 1 && l.batch[0].what != Due {
+			t.Errorf("%s: the batch is %v, done until %d", name, l.batch, l.at)
+		}
+	}
+}
+
+// sleepy is a kernel that calls looks when it is to wait.
+type sleepy struct {
+	Kernel
+	looks func()
+}
+
+func (k sleepy) Wait(events []Event, timeout time.Duration) (int, error) {
+	k.looks()
+	return k.Kernel.Wait(events, timeout)
+}
+
 // Whatever is due on a wheel, and wherever it stands, the earliest is found.
 func TestNextDueIsTheEarliest(t *testing.T) {
+	if at, ok := newLoop(new(Loops), still{}).nextDue(); at != 0 || ok {
+		t.Errorf("on an empty wheel: %d, %v", at, ok)
+	}
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 3000 {
 		l := newLoop(new(Loops), still{})
@@ -117,8 +232,9 @@ func TestNextDueIsTheEarliest(t *testing.T) {
 		for range 1 + r.IntN(3) {
 			f := new(FD)
 			l.add(f)
-			due := l.wheel.now + 1 + r.Uint32N(buckets)
+			due := l.wheel.now + r.Uint32N(buckets+1)
 			l.schedule(f, due)
+			due = max(due, l.wheel.now+1) // it is too late for this tick
 			if want == 0 || due < want {
 				want = due
 			}

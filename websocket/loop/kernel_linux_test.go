@@ -7,13 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // ends returns two ends of a TCP connection, the second one for k.
@@ -175,19 +172,72 @@ func TestWaitFindsWhatIsReady(t *testing.T) {
 			t.Errorf("waiting for %v: %v allocations", timeout, allocs)
 		}
 	}
+	defer func(fd int) { k.fd = fd }(k.fd)
+	k.fd = -1
 	for _, timeout := range []time.Duration{time.Second, 0} {
-		if n, err := (&epoll{fd: -1}).Wait(events, timeout); n != 0 || !errors.Is(err, syscall.EBADF) {
+		if n, err := k.Wait(events, timeout); n != 0 || !errors.Is(err, syscall.EBADF) {
 			t.Errorf("a kernel that is none: %d, %v", n, err)
 		}
 	}
 }
 
-func TestMilliseconds(t *testing.T) {
-	for d, want := range map[time.Duration]int{-time.Hour: -1, -1: -1, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, time.Minute: 60_000} {
-		if got := milliseconds(d); got != want {
-			t.Errorf("%v: %d, want %d", d, got, want)
-		}
+// When descriptors run out, what needs one fails and leaves nothing behind; a connection waits until there is one again.
+func TestOutOfDescriptors(t *testing.T) {
+	k := kernel(t)
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer l.Close()
+	listener, err := listenerFD(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close(listener)
+	near, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	free := func() int { // the lowest descriptor that is
+		fd, err := syscall.Dup(listener)
+		if err != nil {
+			t.Fatal(err)
+		}
+		syscall.Close(fd)
+		return fd
+	}
+	lowest := free()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = uint64(lowest)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := NewKernel()
+	n2, err2 := takeFD(near)
+	n3, err3 := k.Accept(listener)
+	few.Cur++
+	err4 := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few)
+	_, err5 := NewKernel()
+	if err := errors.Join(err4, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err1, syscall.EMFILE) || n2 != 0 || !errors.Is(err2, syscall.EMFILE) || n3 != 0 || err3 != ErrNoDescriptors { //nolint:errorlint // it is never wrapped
+		t.Errorf("without a descriptor: %v; %d, %v; %d, %v", err1, n2, err2, n3, err3)
+	}
+	if now := free(); !errors.Is(err5, syscall.EMFILE) || now != lowest {
+		t.Errorf("with one of two: %v; the next descriptor is %d, and was %d", err5, now, lowest)
+	}
+	far, err := k.Accept(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Close(far)
 }
 
 // What a listener on TCP accepts sends small frames without waiting for company.
@@ -215,33 +265,6 @@ func TestAcceptedSocketsDoNotDelay(t *testing.T) {
 	defer k.Close(fd)
 	if on, err := syscall.GetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY); on != 1 || err != nil {
 		t.Errorf("TCP_NODELAY is %d, %v", on, err)
-	}
-}
-
-// A signal ends a wait, without an event or an error.
-func TestSignalEndsAWait(t *testing.T) {
-	k := kernel(t)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	thread, over, sender := syscall.Gettid(), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(sender)
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C: // the runtime ignores one that it has not sent itself
-				syscall.Syscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(thread), uintptr(syscall.SIGURG)) //nolint:errcheck // the thread is this one
-			case <-over:
-				return
-			}
-		}
-	}()
-	n, err := k.Wait(make([]Event, 4), 30*time.Second)
-	close(over)
-	bounded.Receive(t, sender)
-	if n != 0 || err != nil {
-		t.Errorf("%d events, %v", n, err)
 	}
 }
 
@@ -275,6 +298,7 @@ func TestCallsThatFail(t *testing.T) {
 		"a connection that is closed": func() (int, error) { return takeFD(closed) },
 		"a listener that is closed":   func() (int, error) { return listenerFD(l) },
 		"something else":              func() (int, error) { return dup(t) },
+		"a connection never opened":   func() (int, error) { return takeFD(new(net.TCPConn)) },
 		"Accept of nothing":           func() (int, error) { return k.Accept(idle) },
 		"Accept":                      func() (int, error) { return k.Accept(-1) },
 		"Read":                        func() (int, error) { return k.Read(-1, b) },

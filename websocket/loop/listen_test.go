@@ -40,7 +40,7 @@ func TestStopClosesOneListenerOnce(t *testing.T) {
 	k := &ears{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
 	ls := loop.Manual(k)
 	var stops []func()
-	for fd := 3; fd <= 5; fd++ {
+	for fd := range 3 {
 		stop, err := ls.ListenOn(fd, func(loop.Place) *loop.FD { return nil })
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +49,11 @@ func TestStopClosesOneListenerOnce(t *testing.T) {
 	}
 	stops[1]()
 	stops[1]()
-	if !slices.Equal(k.closed, []int{4}) {
+	if !slices.Equal(k.closed, []int{1}) {
+		t.Errorf("closed: %v", k.closed)
+	}
+	stops[0]()
+	if !slices.Equal(k.closed, []int{1, 0}) {
 		t.Errorf("closed: %v", k.closed)
 	}
 }
@@ -72,12 +76,12 @@ func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 		p.Add(&e.fd, e)
 		return &e.fd
 	}
-	for fd := 3; fd <= 5; fd++ {
+	for fd := range 3 {
 		stop, err := ls.ListenOn(fd, take)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fd == 4 {
+		if fd == 1 {
 			stop()
 			delete(k.armed, fd)
 		}
@@ -88,12 +92,12 @@ func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 	for range 2 {
 		ls.Turn()
 	}
-	if accepted != 0 || len(k.armed) != 2 || k.armed[3] != 0 || k.armed[5] != 0 {
+	if accepted != 0 || len(k.armed) != 2 || k.armed[0] != 0 || k.armed[2] != 0 {
 		t.Fatalf("%d accepted; armed: %v", accepted, k.armed)
 	}
 	k.Listening = 0
 	k.Pass(ls, 1)
-	if d := k.Clock - begun; len(k.armed) != 2 || k.armed[3] != loop.Readable || k.armed[5] != loop.Readable || d < 100*time.Millisecond || d > 140*time.Millisecond {
+	if d := k.Clock - begun; len(k.armed) != 2 || k.armed[0] != loop.Readable || k.armed[2] != loop.Readable || d < 100*time.Millisecond || d > 140*time.Millisecond {
 		t.Errorf("armed after %v: %v", d, k.armed)
 	}
 	k.Listening = loop.Readable

@@ -504,6 +504,43 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 	}
 }
 
+// What is taken is closed where it came from, and what is discarded for its peer, too.
+func TestTakeMovesTheSocket(t *testing.T) {
+	ls, err := loop.New(loop.Options{Loops: 1})
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { ls.Stop(); ls.Wait() }()
+	var nears, fars [3]*net.TCPConn
+	var places [3]loop.Place
+	for i := range nears {
+		nears[i], fars[i] = tcpPair(t)
+		defer nears[i].Close()
+	}
+	places[0], err = ls.Take(fars[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if places[1], places[2], err = ls.TakeBoth(fars[1], fars[2]); err != nil {
+		t.Fatal(err)
+	}
+	for i, far := range fars {
+		if _, err := far.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("connection %d is still open: %v", i, err)
+		}
+		if peer := places[i].Peer(); peer == nil || peer.String() != nears[i].LocalAddr().String() {
+			t.Errorf("place %d has the peer %v, want %v", i, peer, nears[i].LocalAddr())
+		}
+		places[i].Discard()
+		if n, err := nears[i].Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // it is never wrapped
+			t.Errorf("the peer of a place that was discarded reads %d bytes, %v", n, err)
+		}
+	}
+}
+
 // watchedKernel reports each Wait that begins, and its Release.
 type watchedKernel struct {
 	loop.Kernel

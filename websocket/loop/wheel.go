@@ -55,7 +55,7 @@ func (l *loop) unschedule(f *FD) {
 	if f.next != 0 {
 		l.slots[f.next-1].prev = f.prev
 	}
-	f.due, f.next, f.prev = 0, 0, 0
+	f.due = 0 // of no bucket: its links count no longer
 }
 
 // expire appends work for all that is due at now. The caller holds l.mu.
@@ -80,14 +80,10 @@ func (l *loop) expire(now uint32, to []work) []work {
 func (l *loop) nextDue() (at uint32, ok bool) {
 	w := &l.wheel
 	from := w.now + 1
-	for i := range uint32(len(w.used) + 1) { // the word that it begins in is looked at twice: its end, its beginning
-		word := (from/64 + i) % uint32(len(w.used))
-		set := w.used[word]
-		switch i {
-		case 0:
+	for i := range uint32(len(w.used) + 1) { // the word that it begins in is looked at twice: its end, then all of it
+		set := w.used[(from/64+i)%uint32(len(w.used))]
+		if i == 0 {
 			set &= ^uint64(0) << (from % 64)
-		case uint32(len(w.used)):
-			set &= 1<<(from%64) - 1
 		}
 		if set != 0 {
 			return from - from%64 + 64*i + uint32(bits.TrailingZeros64(set)), true

@@ -1,0 +1,324 @@
+package websocket
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// page is a handler's answer to an upgrade request, which reports what its calls have returned.
+type page func(w http.ResponseWriter, report func(...any))
+
+// writes reports what a Write of n bytes returns.
+func writes(w io.Writer, report func(...any), n int) {
+	done, err := w.Write(bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n])
+	report(done, err)
+}
+
+// copies reports what io.Copy of n bytes from a reader returns.
+func copies(w io.Writer, report func(...any), n int64) {
+	done, err := io.Copy(w, io.LimitReader(strings.NewReader(strings.Repeat("0123456789abcdef", 4096)), n))
+	report(done, err)
+}
+
+// with is a page with fields, in pairs, a status unless that is 0, and a body.
+func with(status, body int, fields ...string) page {
+	return func(w http.ResponseWriter, report func(...any)) {
+		for i := 0; i < len(fields); i += 2 {
+			w.Header().Add(fields[i], fields[i+1])
+		}
+		if status != 0 {
+			w.WriteHeader(status)
+		}
+		if body > 0 {
+			writes(w, report, body)
+		}
+	}
+}
+
+// pages is what a handler can do with a ResponseWriter short of taking its connection over.
+var pages = map[string]page{
+	"nothing":                   func(http.ResponseWriter, func(...any)) {},
+	"an empty write":            func(w http.ResponseWriter, report func(...any)) { writes(w, report, 0) },
+	"text":                      with(0, 100),
+	"a short text":              with(0, 10),
+	"html":                      func(w http.ResponseWriter, _ func(...any)) { io.WriteString(w, "<html><body>hello") },
+	"binary":                    func(w http.ResponseWriter, _ func(...any)) { w.Write([]byte{0, 1, 2, 3, 255}) },
+	"its own type":              with(0, 100, "Content-Type", "application/x-own"),
+	"an encoding":               with(0, 100, "Content-Encoding", "x-own"),
+	"an empty type":             with(0, 100, "Content-Type", ""),
+	"no type":                   func(w http.ResponseWriter, r func(...any)) { w.Header()["Content-Type"] = nil; writes(w, r, 100) },
+	"404":                       with(404, 10),
+	"404 without a body":        with(404, 0),
+	"an unregistered status":    with(499, 10),
+	"999":                       with(999, 10),
+	"200, and then 500":         func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.WriteHeader(500); writes(w, r, 10) },
+	"a write, and then 500":     func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.WriteHeader(500) },
+	"204":                       with(204, 0, "X-A", "b"),
+	"204 with a body":           with(204, 10),
+	"204 with a length":         with(204, 0, "Content-Length", "5"),
+	"304":                       with(304, 0, "Content-Type", "text/plain", "Etag", `"x"`),
+	"304 with a body":           with(304, 10),
+	"several fields":            with(0, 10, "X-A", "1", "X-B", "2", "X-A", "3"),
+	"a date":                    with(0, 10, "Date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+	"Connection: close":         with(0, 10, "Connection", "close"),
+	"Connection: other":         with(0, 10, "Connection", "x-other"),
+	"a transfer coding":         with(0, 10, "Transfer-Encoding", "identity"),
+	"a length":                  with(0, 10, "Content-Length", "10"),
+	"a length of 0":             with(200, 0, "Content-Length", "0"),
+	"a length, and more":        with(0, 11, "Content-Length", "10"),
+	"a length, and nothing":     with(200, 0, "Content-Length", "10"),
+	"a length that is none":     with(0, 10, "Content-Length", "ten"),
+	"a negative length":         with(0, 10, "Content-Length", "-1"),
+	"a length of a large body":  with(0, 10_000, "Content-Length", "10000"),
+	"a large body":              with(0, 10_000),
+	"a large body of a 404":     with(404, 10_000),
+	"a field set too late":      func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.Header().Set("X-Late", "x") },
+	"a field too late for sure": func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.Header().Set("X-Late", "x") },
+	"a large body in pieces": func(w http.ResponseWriter, report func(...any)) {
+		for range 30 {
+			writes(w, report, 500)
+		}
+	},
+	"a flush": func(w http.ResponseWriter, report func(...any)) { report(http.NewResponseController(w).Flush()) },
+	"a flush in a body": func(w http.ResponseWriter, report func(...any)) {
+		writes(w, report, 10)
+		w.(http.Flusher).Flush()
+		w.(http.Flusher).Flush()
+		writes(w, report, 7)
+		report(http.NewResponseController(w).Flush())
+	},
+	"a flush of a 204": func(w http.ResponseWriter, _ func(...any)) { w.WriteHeader(204); w.(http.Flusher).Flush() },
+	"103": func(w http.ResponseWriter, report func(...any)) {
+		w.Header().Set("Link", "</x.css>; rel=preload")
+		w.Header().Set("Content-Length", "10")
+		w.Header().Set("Transfer-Encoding", "x")
+		w.WriteHeader(103)
+		w.WriteHeader(103)
+		w.Header().Del("Transfer-Encoding")
+		writes(w, report, 10)
+	},
+	"statuses that are none": func(w http.ResponseWriter, report func(...any)) {
+		for _, status := range []int{99, 1000, 0, -1} {
+			func() {
+				defer func() { report(status, recover() != nil) }()
+				w.WriteHeader(status)
+			}()
+		}
+	},
+	"trailers": func(w http.ResponseWriter, report func(...any)) {
+		w.Header().Add("Trailer", "x-one, X-Two")
+		w.Header().Add("Trailer", "X-None")
+		writes(w, report, 10)
+		w.Header().Set("X-One", "1")
+		w.Header().Set("X-Two", "2")
+		w.Header().Set("X-Other", "3")
+	},
+	"trailers set early": func(w http.ResponseWriter, report func(...any)) {
+		w.Header().Add("Trailer", "x-one, X-Two")
+		w.Header().Add("Trailer", "X-None")
+		w.Header().Set("X-One", "early")
+		writes(w, report, 10)
+		w.Header().Set("X-One", "1")
+		w.Header().Set("X-Two", "2")
+	},
+	"trailers without a body": func(w http.ResponseWriter, _ func(...any)) {
+		w.Header().Set("Trailer", "X-One")
+		w.WriteHeader(200)
+		w.Header().Set("X-One", "1")
+	},
+	"a trailer that was not announced": func(w http.ResponseWriter, report func(...any)) {
+		w.Header().Set(http.TrailerPrefix+"X-Early", "0")
+		writes(w, report, 10_000)
+		w.Header().Set(http.TrailerPrefix+"X-Late", "1")
+	},
+	"a string": func(w http.ResponseWriter, report func(...any)) { report(w.(io.StringWriter).WriteString("a string")) },
+	"a copy":   func(w http.ResponseWriter, report func(...any)) { copies(w, report, 10) },
+	"a large copy with a length": func(w http.ResponseWriter, report func(...any)) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Length", "10010")
+		writes(w, report, 10)
+		copies(w, report, 10_000)
+	},
+	"a copy behind its status": func(w http.ResponseWriter, report func(...any)) {
+		with(200, 0, "Content-Type", "text/plain", "Content-Length", "6000")(w, report)
+		copies(w, report, 4000)
+		copies(w, report, 2000)
+	},
+	"a copy without a type": func(w http.ResponseWriter, r func(...any)) {
+		with(200, 0, "Content-Length", "10")(w, r)
+		copies(w, r, 10)
+	},
+	"a copy without a length": func(w http.ResponseWriter, r func(...any)) {
+		with(200, 0, "Content-Type", "x/y")(w, r)
+		copies(w, r, 9000)
+	},
+	"a copy to a 204": func(w http.ResponseWriter, r func(...any)) {
+		with(204, 0, "Content-Type", "x/y")(w, r)
+		copies(w, r, 10)
+	},
+	"deadlines": func(w http.ResponseWriter, report func(...any)) {
+		c := http.NewResponseController(w)
+		report(c.EnableFullDuplex(), c.SetReadDeadline(time.Now().Add(time.Hour)), c.SetWriteDeadline(time.Now().Add(time.Hour)))
+		writes(w, report, 10)
+	},
+	"a deadline that has passed": func(w http.ResponseWriter, report func(...any)) {
+		report(http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)))
+		writes(w, report, 10)
+	},
+}
+
+// otherwise names the page that an answer is like where net/http has another one: with chunks for a length that is no number,
+// without framing for a transfer coding of the handler's, and with a field in the head that was announced for the trailer.
+var otherwise = map[string]string{
+	"a length that is none": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",
+	"trailers set early": "trailers",
+}
+
+// What a handler that does not upgrade answers to an upgrade request is what net/http makes of it: the head, the body and its
+// trailers, and what the calls return.
+func TestServer_PagesAsNetHTTP(t *testing.T) {
+	returned := make(chan string, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var calls []string
+		defer func() { returned <- strings.Join(calls, "; ") }()
+		pages[r.Header.Get("X-Page")](w, func(values ...any) { calls = append(calls, fmt.Sprint(values...)) })
+	})
+	own := serveOwn(t, &Server{HTTP: &http.Server{Handler: h}})
+	other := httptest.NewUnstartedServer(h)
+	other.Config.ErrorLog = lines(nil).logger()
+	other.Start()
+	defer other.Close()
+	for name := range pages {
+		read := func(addr, name string) (answer, calls string) {
+			request := strings.Replace(sampleRequest, "Connection: ", "Connection: close, ", 1) + "X-Page: " + name + "\r\n\r\n"
+			nc := dialRaw(t, addr)
+			defer nc.Close()
+			io.WriteString(nc, request)
+			answer = pageOf(nc)
+			select {
+			case calls = <-returned:
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s: the handler does not return", name)
+			}
+			return answer, calls
+		}
+		got, gotCalls := read(own, name)
+		want, wantCalls := read(other.Listener.Addr().String(), cmp.Or(otherwise[name], name))
+		if got != want {
+			t.Errorf("%s: the answer is\n%s\nwant\n%s", name, got, want)
+		}
+		if gotCalls != wantCalls {
+			t.Errorf("%s: the calls returned %s; want %s", name, gotCalls, wantCalls)
+		}
+	}
+}
+
+// pageOf reads an answer, and those before the last, to the end, and writes it in a form that can be compared: the fields of a head
+// in order, without the time, and the body without its chunks.
+func pageOf(nc net.Conn) string {
+	var out strings.Builder
+	br := bufio.NewReader(nc)
+	for {
+		r, err := http.ReadResponse(br, nil)
+		if err != nil {
+			fmt.Fprintf(&out, "%v", err)
+			return out.String()
+		}
+		if d, err := http.ParseTime(r.Header.Get("Date")); err == nil && time.Since(d) < time.Hour {
+			r.Header.Set("Date", "now")
+		}
+		var names []string
+		for name, values := range r.Header {
+			names = append(names, fmt.Sprintf("%s: %q", name, values))
+		}
+		slices.Sort(names)
+		fmt.Fprintf(&out, "%s\n%s\nlength %d, %v, close %v\n", r.Status, strings.Join(names, "\n"), r.ContentLength, r.TransferEncoding, r.Close)
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(&out, "%d bytes %.20q %v\n%v\n", len(body), body, err, r.Trailer)
+	}
+}
+
+// A body is kept back until its length is known, 4 KiB of it at most; a flush sends what there is.
+func TestServer_PageIsKeptBack(t *testing.T) {
+	for size, chunked := range map[int]bool{bodyRoom - 1: false, bodyRoom: true, bodyRoom + 1: true} {
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
+		r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+		if body, err := io.ReadAll(r.Body); len(body) != size || err != nil || (len(r.TransferEncoding) > 0) != chunked {
+			t.Errorf("%d bytes: %d came, %v, encoded %v", size, len(body), err, r.TransferEncoding)
+		}
+	}
+	more := make(chan bool)
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "first")
+		w.(http.Flusher).Flush()
+		<-more
+	})
+	r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+	if b := make([]byte, 5); true {
+		if _, err := io.ReadFull(r.Body, b); err != nil || string(b) != "first" {
+			t.Errorf("read %q, %v", b, err)
+		}
+	}
+	close(more)
+}
+
+// What has taken the connection over finds the bytes behind the request in the Reader; the ResponseWriter is of no use then.
+func TestServer_PageThatHijacks(t *testing.T) {
+	for name, early := range map[string]string{"nothing early": "", "early bytes": "early", "many": strings.Repeat("e", 5000)} {
+		failures := make(chan error, 1)
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			var wrong []error
+			nc, rw, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				failures <- err
+				return
+			}
+			defer nc.Close()
+			if early != "" && rw.Reader.Buffered() == 0 {
+				wrong = append(wrong, errors.New("no early bytes are buffered"))
+			}
+			got := make([]byte, len(early)+4)
+			if _, err := io.ReadFull(rw, got); err != nil || string(got) != early+"late" {
+				wrong = append(wrong, fmt.Errorf("read %.20q, %w", got, err))
+			}
+			w.WriteHeader(404)
+			if _, err := w.Write([]byte("x")); !errors.Is(err, http.ErrHijacked) {
+				wrong = append(wrong, fmt.Errorf("Write: %w", err))
+			}
+			if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrHijacked) {
+				wrong = append(wrong, fmt.Errorf("Flush: %w", err))
+			}
+			if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, http.ErrHijacked) {
+				wrong = append(wrong, fmt.Errorf("Hijack: %w", err))
+			}
+			rw.WriteString("own")
+			rw.Flush()
+			failures <- errors.Join(wrong...)
+		})
+		nc := dialRaw(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}))
+		io.WriteString(nc, sampleRequest+"\r\n"+early)
+		io.WriteString(nc, "late")
+		if b, err := io.ReadAll(nc); err != nil || string(b) != "own" {
+			t.Errorf("%s: read %q, %v", name, b, err)
+		}
+		select {
+		case err := <-failures:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: the handler does not return", name)
+		}
+	}
+}
