@@ -48,7 +48,7 @@ type Live struct {
 }
 
 // Session is one client, from its admission to its end. Its exported fields are set before [Live.Admit] and not changed
-// afterwards, except that [Session.Renew] changes the ID, Issued and Expires of the Identity: see [Session.Credential].
+// afterwards, except that [Session.Renew] and [Session.Become] change the Identity: see [Session.Who].
 type Session struct {
 	ID       string        // names the session, for the program; may be empty
 	Identity Identity      // who it is; the Claims are not used
@@ -108,7 +108,7 @@ func (l *Live) missed(id *Identity, now time.Time) error {
 		if known, ok := l.covers[r]; ok {
 			r.At = known.at
 			if r.Covers(id) {
-				return errRevoked
+				return ErrRevoked
 			}
 		}
 	}

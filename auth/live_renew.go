@@ -20,28 +20,47 @@ func (s *Session) Renew(id *Identity) error {
 	l := s.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	switch {
-	case s.told != nil:
-		return ErrSessionClosed
-	case id.Subject != s.Identity.Subject:
+	if s.told == nil && id.Subject != s.Identity.Subject {
 		return ErrOtherSubject
+	}
+	return s.become(id)
+}
+
+// Become gives an open session a credential of any subject: that of a client which was admitted without one, and has shown it
+// since. It is like [Session.Renew] otherwise, and changes the Identity's Subject and Method, too: see [Session.Who].
+func (s *Session) Become(id *Identity) error {
+	l := s.live
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return s.become(id)
+}
+
+// become gives the session another identity. mu is held.
+func (s *Session) become(id *Identity) error {
+	l, now := s.live, time.Now()
+	if s.told != nil {
+		return ErrSessionClosed
 	}
 	if err := l.missed(id, now); err != nil {
 		return err
 	}
 	l.unschedule(s)
+	l.unlink(bySubject, s)
 	l.unlink(byCredential, s)
-	s.Identity.ID, s.Identity.Issued, s.Identity.Expires = id.ID, id.Issued, id.Expires
+	s.Identity = Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued, Expires: id.Expires}
 	s.warned = l.Expiring == nil
+	l.link(bySubject, s)
 	l.link(byCredential, s)
 	l.schedule(s, now)
 	return nil
 }
 
-// Credential returns the ID and the expiry of the session's credential, which [Session.Renew] may change.
-func (s *Session) Credential() (id string, expires time.Time) {
+// Who returns whose session it is, and on what credential, which [Session.Renew] and [Session.Become] may change; without claims.
+func (s *Session) Who() Identity {
+	if s.live == nil { // it is not admitted
+		return s.Identity
+	}
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	return s.Identity.ID, s.Identity.Expires
+	return s.Identity
 }

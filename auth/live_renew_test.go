@@ -21,8 +21,8 @@ func TestLiveRenew(t *testing.T) {
 		if err := c.Renew(&Identity{ID: "second", Expires: began.Add(10 * time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
-		if id, expires := c.Credential(); id != "second" || !expires.Equal(began.Add(10*time.Minute)) {
-			t.Errorf("credential %q until %v", id, expires)
+		if who := c.Who(); who.ID != "second" || !who.Expires.Equal(began.Add(10*time.Minute)) {
+			t.Errorf("credential %q until %v", who.ID, who.Expires)
 		}
 		<-time.After(time.Hour)
 		synctest.Wait()
@@ -73,11 +73,46 @@ func TestLiveRenewRevoked(t *testing.T) {
 		t.Error("closed for the old credential")
 	}
 	live.revoke(Revocation{ID: "third", At: time.Now()})
-	if err := s.Renew(&Identity{Subject: "ann", ID: "third", Issued: issued}); !errors.Is(err, errRevoked) {
+	if err := s.Renew(&Identity{Subject: "ann", ID: "third", Issued: issued}); !errors.Is(err, ErrRevoked) {
 		t.Errorf("a revoked credential: %v", err)
 	}
 	live.revoke(Revocation{ID: "second", At: time.Now()})
 	if code, reason, _ := s.Told(); code != CodeExpired || reason != ReasonRevoked {
 		t.Errorf("%v %q", code, reason)
+	}
+}
+
+// A session that becomes another subject's is found, and revoked, as that one's, and no longer as the one before.
+func TestLiveBecome(t *testing.T) {
+	live := Live{}
+	issued := time.Now().Add(-time.Minute)
+	s := admitted(t, &live, Identity{Subject: "anonymous", Method: "anonymous"})
+	defer s.End()
+	live.revoke(Revocation{Subject: "bob", At: time.Now()})
+	if err := s.Become(&Identity{Subject: "bob", Method: "jwt", Issued: issued}); !errors.Is(err, ErrRevoked) {
+		t.Errorf("a revoked credential: %v", err)
+	}
+	if who := s.Who(); who.Subject != "anonymous" {
+		t.Errorf("after an error it is %+v", who)
+	}
+	if err := s.Become(&Identity{Subject: "ann", Method: "jwt", ID: "first", Issued: issued}); err != nil {
+		t.Fatal(err)
+	}
+	if who := s.Who(); who.Subject != "ann" || who.Method != "jwt" || who.ID != "first" || !who.Issued.Equal(issued) {
+		t.Errorf("%+v", who)
+	}
+	if len(live.Sessions("anonymous")) != 0 || len(live.Sessions("ann")) != 1 {
+		t.Error("it is not found by its subject")
+	}
+	live.revoke(Revocation{Subject: "anonymous", At: time.Now()})
+	if _, _, told := s.Told(); told {
+		t.Error("closed as the subject that it was")
+	}
+	live.revoke(Revocation{Subject: "ann", At: time.Now()})
+	if code, _, told := s.Told(); !told || code != CodeExpired {
+		t.Errorf("revoked, and closed with %v", code)
+	}
+	if err := s.Become(&Identity{Subject: "carl"}); !errors.Is(err, ErrSessionClosed) {
+		t.Errorf("a closed session: %v", err)
 	}
 }

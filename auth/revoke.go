@@ -12,7 +12,8 @@ import (
 // storeTimeout bounds one question to a Store during a handshake.
 const storeTimeout = 2 * time.Second
 
-var errRevoked = errors.New("the credential is revoked")
+// ErrRevoked says that a credential was revoked.
+var ErrRevoked = errors.New("the credential is revoked")
 
 // RefuseRevoked returns an Authenticator that asks a, and keeps out whom store says is revoked. While store does not
 // answer it rejects every client that a would admit, with 503.
@@ -34,14 +35,15 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 	if err != nil || id == nil {
 		return id, err
 	}
-	if err := stillHolds(r.Context(), a.store, id, a.next.Challenge()); err != nil {
+	if err := Holds(r.Context(), a.store, id, a.next.Challenge()); err != nil {
 		return nil, err
 	}
 	return id, nil
 }
 
-// stillHolds returns nil if store knows that id is not revoked, and an [*Error] otherwise.
-func stillHolds(ctx context.Context, store Store, id *Identity, challenge string) error {
+// Holds returns nil if store knows that the credential of id is not revoked. The error is an [*Error]: 401 because of [ErrRevoked],
+// with a challenge, or 503 while store does not answer. It is for credentials that no [Authenticator] of [RefuseRevoked] has checked.
+func Holds(ctx context.Context, store Store, id *Identity, challenge string) error {
 	if id == nobody { // there is no credential that could be revoked
 		return nil
 	}
@@ -52,7 +54,7 @@ func stillHolds(ctx context.Context, store Store, id *Identity, challenge string
 	case err != nil:
 		return Unavailable(time.Second, fmt.Errorf("asking what is revoked: %w", err))
 	case revoked:
-		return Unauthorized(errRevoked, challenge)
+		return Unauthorized(ErrRevoked, challenge)
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ var (
 	endBadRequest   = &websocket.CloseError{Code: 3501, Reason: "bad request"}
 	endStale        = &websocket.CloseError{Code: 3502, Reason: "stale"}
 	endForced       = &websocket.CloseError{Code: 3503, Reason: "force disconnect"}
+	endTooMany      = &websocket.CloseError{Code: 3504, Reason: "connection limit"}
 	endDenied       = &websocket.CloseError{Code: 3507, Reason: "permission denied"}
 	endTooManyErrs  = &websocket.CloseError{Code: 3509, Reason: "too many errors"}
 )

@@ -14,7 +14,7 @@ import (
 // connect finds out who the client is, and subscribes it to what the application wants. What the subscriptions bring follows the
 // reply.
 func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*protocol.ConnectResult, error) {
-	t, expires, err := s.authenticate(c.Token)
+	t, expires, err := s.authenticate(ctx, c.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -80,24 +80,58 @@ func (t *Token) channels() []string {
 }
 
 // authenticate returns the token that says who the client is, nil if its handshake does, and when that expires.
-func (s *session) authenticate(text string) (*Token, time.Time, error) {
+func (s *session) authenticate(ctx context.Context, text string) (*Token, time.Time, error) {
 	if text == "" {
 		if s.client.User == "" && !s.client.Anonymous {
 			return nil, time.Time{}, endToken
 		}
 		return nil, s.client.Expires, nil
 	}
-	t, err := s.server.verify(text)
-	switch {
-	case errors.Is(err, errExpiredToken):
-		return nil, time.Time{}, errTokenExpired
-	case err != nil, s.client.User != "" && t.User != s.client.User:
+	t, err := s.verified(ctx, text)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if s.client.User != "" && t.User != s.client.User {
 		return nil, time.Time{}, endToken
 	}
-	if s.client.Identified != nil && s.client.Identified(t) != nil {
-		return nil, time.Time{}, endDenied
+	if err := s.identified(t); err != nil {
+		return nil, time.Time{}, err
 	}
 	return t, t.Expires, nil
+}
+
+// verified returns what a token says that may be used.
+func (s *session) verified(ctx context.Context, text string) (*Token, error) {
+	t, err := s.server.verify(text)
+	if err == nil && s.client.Holds != nil {
+		err = s.client.Holds(ctx, t)
+	}
+	switch {
+	case errors.Is(err, errExpiredToken), errors.Is(err, ErrRevoked):
+		return nil, errTokenExpired
+	case errors.Is(err, errInvalidToken):
+		return nil, endToken
+	case err != nil:
+		return nil, err
+	}
+	return t, nil
+}
+
+// identified makes the client the user of a token.
+func (s *session) identified(t *Token) error {
+	if s.client.Identified == nil {
+		return nil
+	}
+	err := s.client.Identified(t)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrRevoked):
+		return errTokenExpired
+	case errors.Is(err, ErrTooMany):
+		return endTooMany
+	}
+	return endDenied
 }
 
 // refresh renews what the client has connected with.
@@ -115,15 +149,17 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 			return nil, endToken
 		}
 	} else {
-		t, err := s.server.verify(c.Token)
+		t, err := s.verified(ctx, c.Token)
 		switch {
-		case errors.Is(err, errExpiredToken):
+		case errors.Is(err, errTokenExpired):
 			return nil, endExpired
-		case err != nil, t.User != s.token.User:
+		case err != nil:
+			return nil, err
+		case t.User != s.token.User:
 			return nil, endToken
 		}
-		if s.client.Identified != nil && s.client.Identified(t) != nil {
-			return nil, endDenied
+		if err := s.identified(t); err != nil {
+			return nil, err
 		}
 		s.token, expires = t, t.Expires
 		if t.Info != nil {
@@ -139,19 +175,21 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 }
 
 // subscriptionToken returns what a subscription token says, if it is one of this client for that channel.
-func (s *session) subscriptionToken(text, channel string) (*Token, error) {
-	t, err := s.server.verify(text)
+func (s *session) subscriptionToken(ctx context.Context, text, channel string) (*Token, error) {
+	t, err := s.verified(ctx, text)
 	switch {
-	case errors.Is(err, errExpiredToken):
-		return nil, errTokenExpired
-	case err != nil, t.Channel != channel, t.User != s.user(), t.Client != "" && t.Client != s.id:
+	case errors.Is(err, endToken):
+		return nil, errDenied
+	case err != nil:
+		return nil, err
+	case t.Channel != channel, t.User != s.user(), t.Client != "" && t.Client != s.id:
 		return nil, errDenied
 	}
 	return t, nil
 }
 
 // subRefresh renews the token of a subscription.
-func (s *session) subRefresh(c *protocol.SubRefreshRequest) (*protocol.SubRefreshResult, error) {
+func (s *session) subRefresh(ctx context.Context, c *protocol.SubRefreshRequest) (*protocol.SubRefreshResult, error) {
 	switch {
 	case c.Channel == "":
 		return nil, endBadRequest
@@ -160,7 +198,7 @@ func (s *session) subRefresh(c *protocol.SubRefreshRequest) (*protocol.SubRefres
 	case !s.hub.Subscribed(c.Channel):
 		return nil, errDenied
 	}
-	t, err := s.subscriptionToken(c.Token, c.Channel)
+	t, err := s.subscriptionToken(ctx, c.Token, c.Channel)
 	if err != nil {
 		return nil, err
 	}

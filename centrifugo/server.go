@@ -3,6 +3,7 @@ package centrifugo
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"time"
 
@@ -61,8 +62,13 @@ type Client struct {
 	// error denies it. nil allows everything.
 	Allow func(action, channel string) error
 
+	// Holds is called for every token that is valid, of a connection or of a subscription, before it is used. If the error is
+	// [ErrRevoked], the client gets error 109, and asks its application for another token. May be nil.
+	Holds func(ctx context.Context, t *Token) error
+
 	// Identified is called when a token has said who the client is, before anything is allowed to it, and again when that token
-	// is renewed. An error closes the connection. May be nil.
+	// is renewed. An error closes the connection: [ErrTooMany] with 3504, any other one with 3507, except [ErrRevoked], which is that
+	// of Holds. May be nil.
 	Identified func(t *Token) error
 
 	// Expires is when the credential of the handshake expires; zero means never. The code that sets it closes the connection
@@ -73,6 +79,15 @@ type Client struct {
 	// nothing to renew.
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 }
+
+// What the functions of a Client return.
+var (
+	// ErrRevoked says that a token was revoked.
+	ErrRevoked = errors.New("centrifugo: the token is revoked")
+
+	// ErrTooMany says that the user has as many connections as it may.
+	ErrTooMany = errors.New("centrifugo: too many connections")
+)
 
 // Caller is the connection that calls the application.
 type Caller struct {

@@ -192,7 +192,7 @@ func (s *session) do(ctx context.Context, c *protocol.Command, r *protocol.Reply
 	case c.Refresh != nil:
 		r.Refresh, err = s.refresh(ctx, c.Refresh)
 	case c.SubRefresh != nil:
-		r.SubRefresh, err = s.subRefresh(c.SubRefresh)
+		r.SubRefresh, err = s.subRefresh(ctx, c.SubRefresh)
 	default:
 		return errNoMethod
 	}

@@ -131,7 +131,8 @@ func (address) Network() string  { return "tcp" }
 func (a address) String() string { return string(a) }
 
 // HTTPStream serves a connection as a response that does not end: replies in JSON by lines or, for a request with the content
-// type application/octet-stream, in Protobuf. The body of the request is the connect command. c is the client of the request.
+// type application/octet-stream, in Protobuf. The body of the request is the connect command. c is the client of the request. When the request's context ends because of a
+// [*websocket.CloseError], the client gets that.
 func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -157,7 +158,7 @@ func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 }
 
 // SSE serves a connection as Server-Sent Events (WHATWG HTML §9.2), in JSON. The query parameter cf_connect is the connect command.
-// c is the client of the request.
+// c is the client of the request, whose context ends as for HTTPStream.
 func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
 	body := r.URL.Query().Get("cf_connect")
 	if r.Method != http.MethodGet || body == "" || len(body) > maxBody {
@@ -204,7 +205,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	for {
 		select {
 		case <-r.Context().Done():
-			return
+			end, ok := errors.AsType[*websocket.CloseError](context.Cause(r.Context()))
+			if !ok {
+				return
+			}
+			out.Shut(end.Code, end.Reason) //nolint:errcheck // it may have ended
 		case <-out.wake:
 		}
 		all, last, full := out.take()

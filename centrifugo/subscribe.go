@@ -54,7 +54,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 		reject: c.Flag&flagReject != 0 || c.Type == 1,
 	}
 	if c.Token != "" {
-		t, err := s.subscriptionToken(c.Token, c.Channel)
+		t, err := s.subscriptionToken(ctx, c.Token, c.Channel)
 		if err != nil {
 			return nil, err
 		}

@@ -41,6 +41,12 @@ type Token struct {
 	Channels []string
 	Subs     map[string]ServerOwned
 
+	// ID is the claim jti, which names the token. "" means that it has no name.
+	ID string
+
+	// Issued is the claim iat. Zero means that the token does not say.
+	Issued time.Time
+
 	// Claims are all claims.
 	Claims map[string]any
 }
@@ -50,6 +56,7 @@ type claims struct {
 	Sub      string                 `json:"sub"`
 	Exp      *float64               `json:"exp"`
 	Nbf      *float64               `json:"nbf"`
+	Iat      *float64               `json:"iat"`
 	ExpireAt *float64               `json:"expire_at"`
 	Info     json.RawMessage        `json:"info"`
 	B64Info  []byte                 `json:"b64info"`
@@ -101,6 +108,10 @@ func (s *Server) verify(text string) (*Token, error) {
 		return nil, errInvalidToken
 	}
 	t := &Token{User: c.Sub, Info: c.Info, Channel: c.Channel, Client: c.Client, Channels: c.Channels, Subs: c.Subs, Claims: c.all}
+	t.ID, _ = c.all["jti"].(string)
+	if c.Iat != nil {
+		t.Issued = seconds(*c.Iat)
+	}
 	if c.Exp != nil {
 		t.Expires = seconds(*c.Exp)
 		if !now.Before(t.Expires) { // RFC 7519 §4.1.4

@@ -64,10 +64,10 @@ func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 		Connections []connection `json:"connections"`
 	}{len(list), []connection{}}
 	for _, e := range list[:min(limit, len(list))] {
-		credential, expires := e.Credential()
+		who := e.Who()
 		out.Connections = append(out.Connections, connection{
-			ID: e.ID, User: e.Identity.Subject, Method: e.Identity.Method, Credential: credential, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
-			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
+			ID: e.ID, User: who.Subject, Method: who.Method, Credential: who.ID, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
+			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: who.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
 			BytesIn: e.In.Bytes(), BytesOut: e.Out.Bytes(),
 		})
 	}

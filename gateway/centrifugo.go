@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/centrifugo"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/webhook"
 	"github.com/handfast/handfast/websocket"
@@ -85,18 +85,50 @@ var errCentrifugoSubprotocol = &websocket.Reject{
 }
 
 // client returns who a client is, as far as its handshake says.
-func (t *centrifugoTarget) client(id *auth.Identity, allow func(action, channel string) error, become func(*auth.Identity) error) centrifugo.Client {
-	c := centrifugo.Client{Anonymous: t.anonymous, Allow: allow, Identified: func(token *centrifugo.Token) error {
-		next := &auth.Identity{Subject: token.User, Method: "jwt", Claims: token.Claims}
-		if token.User == "" {
-			next.Method = config.Anonymous
+func (t *centrifugoTarget) client(r *Request) centrifugo.Client {
+	holds, become, renew := r.Holds, r.Become, r.Renew // and not r, which has the request
+	c := centrifugo.Client{
+		Anonymous: t.anonymous, Allow: r.Allow,
+		Holds: func(ctx context.Context, token *centrifugo.Token) error {
+			if token.User == "" { // it is no user's
+				return nil
+			}
+			return tokenError(holds(ctx, identityOf(token)))
+		},
+		Identified: func(token *centrifugo.Token) error { return tokenError(become(identityOf(token))) },
+	}
+	if r.Identity.Method == config.Anonymous {
+		return c
+	}
+	c.User, c.Expires = r.Identity.Subject, r.Expires
+	c.Refresh = func(ctx context.Context, token string) (time.Time, error) {
+		id, err := renew(ctx, token)
+		if err != nil {
+			return time.Time{}, err
 		}
-		return become(next)
-	}}
-	if id.Method != config.Anonymous {
-		c.User = id.Subject
+		return id.Expires, nil
 	}
 	return c
+}
+
+// identityOf returns who a token is about.
+func identityOf(t *centrifugo.Token) *auth.Identity {
+	id := &auth.Identity{Subject: t.User, Method: "jwt", Claims: t.Claims, ID: t.ID, Issued: t.Issued}
+	if t.User == "" {
+		id.Method = config.Anonymous
+	}
+	return id
+}
+
+// tokenError returns what a client's function returns for an error of its request.
+func tokenError(err error) error {
+	switch {
+	case errors.Is(err, auth.ErrRevoked):
+		return centrifugo.ErrRevoked
+	case errors.Is(err, registry.ErrUserFull):
+		return centrifugo.ErrTooMany
+	}
+	return err
 }
 
 // Open implements [Target].
@@ -108,19 +140,7 @@ func (t *centrifugoTarget) Open(_ context.Context, r *Request) (*Opened, error) 
 			return nil, errCentrifugoSubprotocol
 		}
 	}
-	c := t.client(r.Identity, r.Allow, r.Become)
-	if c.User != "" {
-		c.Expires = r.Expires
-		renew := r.Renew
-		c.Refresh = func(ctx context.Context, token string) (time.Time, error) {
-			id, err := renew(ctx, token)
-			if err != nil {
-				return time.Time{}, err
-			}
-			return id.Expires, nil
-		}
-	}
-	o.Open = t.server.Open(c)
+	o.Open = t.server.Open(t.client(r))
 	return o, nil
 }
 
@@ -132,29 +152,70 @@ func (t *centrifugoTarget) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/{method}", t.server.API)
 }
 
-// lasting serves a connection over HTTP, of a client that the endpoint admits.
+// Preflight says what a page of another origin may send. It does not name the header of the API's key: that is not for pages.
+func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// shutdown is how a connection over HTTP ends with the server.
+var shutdown = &websocket.CloseError{Code: 3001, Reason: "shutdown"}
+
+// lasting serves a connection over HTTP, of a client that the endpoint admits: like a WebSocket it counts for the limits, and can be
+// found and closed.
 func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request, centrifugo.Client)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p := r.Context().Value(pageKey{}).(*pageAt)
-		id, err := p.e.ask(r)
+		h := p.e.handshake(r)
+		defer h.drop()
+		id, err := h.take(r)
 		if err == nil {
-			_, err = p.e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: p.e.cfg.Name})
+			err = h.list()
+		}
+		if err == nil && !p.e.target.hold() { // a reload has replaced it since the request came
+			err = errReplaced
 		}
 		if err != nil {
-			status := http.StatusForbidden
-			if reject, ok := errors.AsType[*websocket.Reject](auth.Refusal(err)); ok {
-				status = reject.Status
-			}
-			http.Error(w, http.StatusText(status), status)
+			p.e.refuseRequest(w, r, err)
 			return
 		}
-		who := new(atomic.Pointer[auth.Identity])
-		who.Store(id)
-		ctx, cancel := context.WithCancel(p.lasting)
-		defer cancel()
-		defer context.AfterFunc(t.stopping, cancel)()
-		serve(w, r.WithContext(ctx), t.client(id, p.e.allow(who), p.e.become(who)))
+		k := &client{e: p.e, entry: h.entry, path: r.URL.Path, rule: h.rule}
+		h.entered = false // k has its place
+		k.begin()
+		ctx, cancel := context.WithCancelCause(p.lasting)
+		defer func() {
+			cancel(nil)
+			how, _ := errors.AsType[*websocket.CloseError](context.Cause(ctx))
+			if how == nil {
+				how = &websocket.CloseError{Code: websocket.CodeGoingAway, ByPeer: true}
+			}
+			k.end(how, nil)
+		}()
+		defer context.AfterFunc(t.stopping, func() { cancel(shutdown) })()
+		if !p.e.adm.conns.Open(h.entry, lastingHandle(cancel)) {
+			p.e.refuseRequest(w, r, errReplaced) // it was closed meanwhile
+			return
+		}
+		serve(w, r.WithContext(ctx), t.client(h.request(r, id)))
 	}
+}
+
+// lastingHandle ends a connection over HTTP, by the context of its request.
+type lastingHandle context.CancelCauseFunc
+
+// Shut implements [auth.Handle].
+func (h lastingHandle) Shut(code websocket.Code, reason string) error {
+	h(&websocket.CloseError{Code: code, Reason: reason})
+	return nil
+}
+
+// CloseNow implements [auth.Handle].
+func (h lastingHandle) CloseNow() error {
+	h(context.Canceled)
+	return nil
 }
 
 // Close implements [Target]. The hub is the server's.

@@ -52,6 +52,14 @@ func line(t *testing.T, r *bufio.Reader) string {
 	}
 }
 
+// appToken signs claims with the secret of an application.
+func appToken(secret, claims string) string {
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(signed))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
 // A server without a file serves the protocol to everybody, over HTTP too, and other protocols have the same channels.
 func TestCentrifugoByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
@@ -112,13 +120,7 @@ endpoints:
    rules: [{do: allow, actions: [connect]}, {do: allow, actions: [subscribe], channels: ["news-*"], when: 'claims.staff == true'}]}
 apps: [{id: shop, key: k, secret: s}]
 `))
-	token := func(secret, claims string) string {
-		signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
-		h := hmac.New(sha256.New, []byte(secret))
-		h.Write([]byte(signed))
-		return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
-	}
-	for _, connect := range []string{`{}`, `{"token":"` + token("other", `{"sub":"ann"}`) + `"}`} {
+	for _, connect := range []string{`{}`, `{"token":"` + appToken("other", `{"sub":"ann"}`) + `"}`} {
 		c := r.open(t, "/connection/websocket", nil)
 		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(`{"id":1,"connect":` + connect + `}`)}); err != nil {
 			t.Fatal(err)
@@ -128,13 +130,13 @@ apps: [{id: shop, key: k, secret: s}]
 		}
 	}
 	c := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, c, `{"id":1,"connect":{"token":"`+token("s", `{"sub":"ann","staff":true}`)+`"}}`), `"client":"`)
+	wants(t, speak(t, c, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"ann","staff":true}`)+`"}}`), `"client":"`)
 	wants(t, speak(t, c, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"id":2,"subscribe"`)
 	wants(t, speak(t, c, `{"id":3,"subscribe":{"channel":"other"}}`), `"code":103`)
 	wants(t, speak(t, c, `{"id":4,"publish":{"channel":"news-1","data":1}}`), `"code":103`)
-	wants(t, speak(t, c, `{"id":5,"subscribe":{"channel":"other","token":"`+token("s", `{"sub":"ann","channel":"other"}`)+`"}}`), `"id":5,"subscribe"`)
+	wants(t, speak(t, c, `{"id":5,"subscribe":{"channel":"other","token":"`+appToken("s", `{"sub":"ann","channel":"other"}`)+`"}}`), `"id":5,"subscribe"`)
 	plain := r.open(t, "/connection/websocket", nil)
-	wants(t, speak(t, plain, `{"id":1,"connect":{"token":"`+token("s", `{"sub":"bob"}`)+`"}}`), `"client":"`)
+	wants(t, speak(t, plain, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"bob"}`)+`"}}`), `"client":"`)
 	wants(t, speak(t, plain, `{"id":2,"subscribe":{"channel":"news-1"}}`), `"code":103`)
 	if res, err := http.Get(r.URLs()[0] + "/connection/sse"); err != nil || res.Body.Close() != nil || res.StatusCode == http.StatusNotFound { //nolint:noctx // of a test
 		t.Errorf("%v %v", res, err)
@@ -184,4 +186,59 @@ endpoints:
 		wants(t, speak(t, c, `{"id":2,"rpc":{"method":"`+tt.method+`","data":[1,2]}}`), tt.want)
 	}
 	has(t, &r.log, observe.EventCallFailed, "a call was answered with 404")
+}
+
+// Pages of the origins that an endpoint names may use its fallbacks over HTTP, with cookies; other pages may not.
+func TestCentrifugoOrigins(t *testing.T) {
+	const app, evil = "https://app.example.com", "https://evil.example"
+	r := run(t, parse(t, `
+endpoints:
+- {name: cf, path: /connection/websocket, target: {centrifugo: {anonymous: true}}, auth: [anonymous], rules: [{do: allow}], origins: ["`+app+`"]}
+apps: [{id: main, key: k, secret: s}]
+`))
+	base := r.URLs()[0]
+	for _, tt := range []struct {
+		method, path, origin, asks string
+		status                     int
+		shared                     bool
+	}{
+		{"OPTIONS", "/connection/http_stream", app, "POST", 204, true},
+		{"OPTIONS", "/emulation", app, "POST", 204, true},
+		{"OPTIONS", "/connection/sse", app, "GET", 204, true},
+		{"OPTIONS", "/emulation", evil, "POST", 403, false},
+		{"OPTIONS", "/emulation", app, "DELETE", 404, false},
+		{"OPTIONS", "/emulation", "", "", 404, false},
+		{"POST", "/emulation", app, "", 400, true},
+		{"POST", "/emulation", evil, "", 403, false},
+		{"GET", "/connection/sse", app, "", 400, true},
+		{"GET", "/connection/sse", "", "", 400, false},
+	} {
+		req, err := http.NewRequestWithContext(bounded.Context(t), tt.method, base+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range map[string]string{"Origin": tt.origin, "Access-Control-Request-Method": tt.asks} {
+			if value != "" {
+				req.Header.Set(name, value)
+			}
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		h, want, cookies := resp.Header, "", ""
+		if tt.shared {
+			want, cookies = tt.origin, "true"
+		}
+		if resp.StatusCode != tt.status || h.Get("Access-Control-Allow-Origin") != want || h.Get("Access-Control-Allow-Credentials") != cookies {
+			t.Errorf("%+v: %s %v", tt, resp.Status, h)
+		}
+		if tt.origin != "" && resp.StatusCode != 404 && h.Get("Vary") != "Origin" {
+			t.Errorf("%+v: Vary %q", tt, h.Get("Vary"))
+		}
+		if headers := h.Get("Access-Control-Allow-Headers"); (resp.StatusCode == 204) != strings.Contains(headers, "Content-Type") || strings.Contains(headers, "X-API-Key") {
+			t.Errorf("%+v: %q", tt, headers)
+		}
+	}
 }

@@ -134,8 +134,8 @@ apps: [{id: main, secret: a}]
 	if len(list) != 1 {
 		t.Fatal(list)
 	}
-	if id, expires := list[0].Credential(); id != "second" || time.Until(expires) < 2*time.Hour {
-		t.Errorf("%q until %v", id, expires)
+	if who := list[0].Who(); who.ID != "second" || time.Until(who.Expires) < 2*time.Hour {
+		t.Errorf("%q until %v", who.ID, who.Expires)
 	}
 }
 

@@ -48,7 +48,6 @@ func (h *handshake) admit(r *http.Request) error {
 
 // decide asks the cheap questions first, and the target last.
 func (h *handshake) decide(r *http.Request) error {
-	e := h.e
 	id, err := h.enter(r)
 	if err != nil {
 		return err
@@ -56,6 +55,12 @@ func (h *handshake) decide(r *http.Request) error {
 	if err := h.open(r, id); err != nil {
 		return err
 	}
+	return h.list()
+}
+
+// list puts the client into the registry: from now on its connection can be closed.
+func (h *handshake) list() error {
+	e := h.e
 	h.entry.Opened = time.Now()
 	if err := e.adm.conns.Admit(h.entry); err != nil {
 		return auth.Refusal(auth.Unauthorized(err, e.auth.Challenge()))
@@ -127,13 +132,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
-	who := new(atomic.Pointer[auth.Identity]) // until a renewal
-	who.Store(id)
-	req := &Request{
-		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
-		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client, who),
-		Allow: e.allow(who), Become: e.become(who),
-	}
+	req := h.request(r, id)
 	var err error
 	if !h.guard(func() { h.opened, err = e.target.Open(ctx, req) }) {
 		h.opened, err = nil, &targetError{errPanicked, http.StatusInternalServerError}
@@ -149,6 +148,17 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	}
 	e.target.release()
 	return targetRefusal(err)
+}
+
+// request returns the client's request as targets get it.
+func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
+	e, who := h.e, new(atomic.Pointer[auth.Identity]) // until a renewal
+	who.Store(id)
+	return &Request{
+		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
+		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client, who),
+		Allow: e.allow(who), Holds: e.holds, Become: e.become(h.entry, who),
+	}
 }
 
 // guard calls a function of the target. It reports false after a panic, which is recorded, unless it is to be quiet as in net/http.

@@ -72,6 +72,7 @@ func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 // asked is what asks methods one after the other, for one endpoint or page.
 type asked struct {
 	auth.Authenticator
+	store     auth.Store     // knows what is revoked
 	anonymous bool           // clients without a credential come in
 	calls     []*limit.Calls // the bounds on its methods
 }
@@ -111,13 +112,12 @@ func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, e
 	if chain.anonymous {
 		list = append(list, auth.Anonymous())
 	}
-	chain.Authenticator = auth.Chain(list...)
+	chain.Authenticator, chain.store = auth.Chain(list...), m.store
+	if m.cfg.Store.Redis != nil && most > 0 {
+		chain.store = &boundedStore{Store: m.store, calls: limit.NewCalls(most, authQueue*most, authWait)}
+	}
 	if known {
-		store := m.store
-		if m.cfg.Store.Redis != nil && most > 0 {
-			store = &boundedStore{Store: store, calls: limit.NewCalls(most, authQueue*most, authWait)}
-		}
-		chain.Authenticator = auth.RefuseRevoked(chain.Authenticator, store)
+		chain.Authenticator = auth.RefuseRevoked(chain.Authenticator, chain.store)
 	}
 	return chain, nil
 }

@@ -36,6 +36,11 @@ type targetPages struct {
 
 // pageOf returns what answers a request with a page of a target, nil when no target has one.
 func (n *site) pageOf(r *http.Request) http.Handler {
+	if asksFirst(r) { // about a request with another method
+		asked := *r
+		asked.Method = r.Header.Get("Access-Control-Request-Method")
+		r = &asked
+	}
 	for _, t := range n.targets {
 		if _, pattern := t.mux.Handler(r); pattern != "" {
 			return t.handler
@@ -57,7 +62,15 @@ type pageAt struct {
 // the audit log.
 func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shares, ok := e.target.Target.(preflighter)
+		if ok {
+			e.shareWith(n, w, r)
+		}
 		if !e.passes(n, w, r) {
+			return
+		}
+		if ok && asksFirst(r) {
+			shares.Preflight(w)
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), pageKey{}, &pageAt{e, r.Context()}), pageTimeout)

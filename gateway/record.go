@@ -45,9 +45,10 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 // opened records that a client was admitted.
 func (s *recorder) opened(k *client) {
 	n := k.entry
+	who := n.Who()
 	k.e.metrics.Opened.Inc()
-	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String())
-	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, n.Identity.Subject, observe.KeyMethod, n.Identity.Method, observe.KeyAddr, n.Addr.String(),
+	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, who.Subject, observe.KeyAddr, n.Addr.String())
+	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
 		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, k.path,
 		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
 }
@@ -55,8 +56,8 @@ func (s *recorder) opened(k *client) {
 // closed records how a connection ended, and why the target gave it up if that was not the reason. how is nil when it is
 // not known.
 func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error) {
-	lasted := time.Since(n.Opened)
-	log := s.log.With(observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, n.Identity.Subject,
+	lasted, who := time.Since(n.Opened), n.Who()
+	log := s.log.With(observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, who.Subject,
 		observe.KeyAddr, n.Addr.String(), observe.KeyDuration, lasted.Round(time.Millisecond))
 	var closed *websocket.CloseError
 	if err != nil && !errors.As(err, &closed) {
@@ -76,7 +77,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 		log = log.With(observe.KeyReason, reason)
 	}
 	log.Log(context.Background(), level, observe.EventClosed, observe.KeyCode, code, observe.KeyBy, by)
-	s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, n.Identity.Subject, observe.KeyMethod, n.Identity.Method,
+	s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method,
 		observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint,
 		observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
 		observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
@@ -92,7 +93,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value any) {
 	where.Panics.Inc()
 	s.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(value), observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint,
-		observe.KeyUser, n.Identity.Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
+		observe.KeyUser, n.Who().Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
 // full logs that there are as many connections as there may be, once for each bound: the refusals after it are logged as such.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
@@ -22,15 +23,27 @@ func (e *endpoint) allow(who *atomic.Pointer[auth.Identity]) func(action, channe
 }
 
 // become returns the Request.Become of a client, which is who.
-func (e *endpoint) become(who *atomic.Pointer[auth.Identity]) func(*auth.Identity) error {
-	rules, name := e.rules, e.cfg.Name
+func (e *endpoint) become(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(*auth.Identity) error {
+	anonymous := who.Load().Method == config.Anonymous
 	return func(id *auth.Identity) error {
-		if _, err := rules.Authorize(id, auth.Action{Do: "connect", Endpoint: name}); err != nil {
+		if _, err := e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: e.cfg.Name}); err != nil {
 			return err
+		}
+		if anonymous && id.Method != config.Anonymous { // else the credential of the handshake says when the connection ends
+			next := *id
+			next.Expires = time.Time{} // the target closes it
+			if err := e.adm.conns.Become(entry, &next, e.bounds); err != nil {
+				return err
+			}
 		}
 		who.Store(id)
 		return nil
 	}
+}
+
+// holds is the Request.Holds of a client.
+func (e *endpoint) holds(ctx context.Context, id *auth.Identity) error {
+	return auth.Holds(ctx, e.auth.store, id, "")
 }
 
 // renewal returns the Request.Renew of a client, which is who. It keeps nothing of the client's request.

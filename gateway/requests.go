@@ -15,22 +15,14 @@ import (
 // serveRequest answers a plain HTTP request at the endpoint's path.
 func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *handshake, target Requests) {
 	n := h.via.site
-	if r.Header.Get("Origin") != "" {
-		w.Header().Add("Vary", "Origin")
-		if e.badOrigin(n, r) == nil {
-			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-			if !e.ws.Accept.AnyOrigin { // cookies are for pages that the configuration names
-				w.Header().Set("Access-Control-Allow-Credentials", "true")
-			}
-		}
-		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-			if reject := e.adm.allow(n, h.via.client, e); reject != nil {
-				e.refuseRequest(w, r, reject)
-				return
-			}
-			target.Preflight(w)
+	e.shareWith(n, w, r)
+	if asksFirst(r) {
+		if reject := e.adm.allow(n, h.via.client, e); reject != nil {
+			e.refuseRequest(w, r, reject)
 			return
 		}
+		target.Preflight(w)
+		return
 	}
 	if bad := e.badOrigin(n, r); bad != nil {
 		e.refusePage(w, r, bad.Stage, bad.Status, bad.Section, bad.Detail)
@@ -57,6 +49,26 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 	}))
 }
 
+// shareWith says in the answer to a page of another origin whether the page may read it.
+func (e *endpoint) shareWith(n *site, w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") == "" {
+		return
+	}
+	w.Header().Add("Vary", "Origin")
+	if e.badOrigin(n, r) != nil {
+		return
+	}
+	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	if !e.ws.Accept.AnyOrigin { // cookies are for pages that the configuration names
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// asksFirst reports whether a browser asks, for a page of another origin, what that page may send.
+func asksFirst(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
 // refuseRequest answers a request with an error that a handshake would have been refused with.
 func (e *endpoint) refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
 	reject, ok := errors.AsType[*websocket.Reject](err)
@@ -69,10 +81,15 @@ func (e *endpoint) refuseRequest(w http.ResponseWriter, r *http.Request, err err
 
 // enter takes a place, and finds out who the client is and whether it may connect.
 func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
-	e := h.e
-	if reject := e.adm.allow(h.via.site, h.via.client, e); reject != nil {
+	if reject := h.e.adm.allow(h.via.site, h.via.client, h.e); reject != nil {
 		return nil, reject
 	}
+	return h.take(r)
+}
+
+// take is enter for a request that has passed the limit on handshakes.
+func (h *handshake) take(r *http.Request) (*auth.Identity, error) {
+	e := h.e
 	if err := e.adm.conns.Enter(h.entry, e.bounds); err != nil {
 		if errors.Is(err, registry.ErrFull) {
 			e.rec.full(e.bounds.Total)

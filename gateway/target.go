@@ -34,6 +34,11 @@ type Pages interface {
 	Register(mux *http.ServeMux)
 }
 
+// preflighter is implemented by Pages that pages of other origins may use, those that the endpoint admits, as Requests are.
+type preflighter interface {
+	Preflight(w http.ResponseWriter)
+}
+
 // Requests is what a Target implements that answers the plain HTTP requests at the path of its endpoint. They pass what a handshake
 // passes: limits, origin, the methods of auth, and the rule for connect. A request that runs counts as a connection.
 type Requests interface {
@@ -67,8 +72,13 @@ type Request struct {
 	// token.
 	Renew func(ctx context.Context, token string) (*auth.Identity, error)
 
-	// Become says who an anonymous client is, when it has authenticated to the target itself: from then on Allow goes by that
-	// identity. The error is that of the rules, which may deny it to connect.
+	// Holds returns nil if a credential that the client has shown to the target itself is not revoked. See [auth.Holds].
+	Holds func(ctx context.Context, id *auth.Identity) error
+
+	// Become says who a client is that has authenticated to the target itself, with a credential that Holds: from then on Allow
+	// goes by that identity. An anonymous client is from then on one of this user for limits, operators and revocations. The
+	// error is that of the rules, which may deny it to connect, [auth.ErrRevoked], or a [*websocket.Reject] when the user has too
+	// many connections.
 	Become func(id *auth.Identity) error
 
 	// Received and Sent count one message of so many bytes, in the metrics and for the operator. They are for Serve and

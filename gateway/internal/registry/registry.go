@@ -162,6 +162,29 @@ func (g *Registry) Identify(e *Entry, b Bounds) error {
 	return nil
 }
 
+// Become makes e, which is admitted, a session of another identity, and counts it for that user instead of the one before. The
+// error is ErrUserFull, or one of [auth.Session.Become].
+func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, after := perUser{e.Endpoint, e.Identity.Subject}, perUser{e.Endpoint, id.Subject}
+	same := e.counted && before == after
+	if !same && !g.byUser.Take(after, b.EndpointPerUser) {
+		return ErrUserFull
+	}
+	if err := e.Session.Become(id); err != nil {
+		if !same {
+			g.byUser.Free(after)
+		}
+		return err
+	}
+	if e.counted && !same {
+		g.byUser.Free(before)
+	}
+	e.counted = true
+	return nil
+}
+
 // Admit puts e into the lists: from now on it is found, and can be closed. Its fields are complete. It comes before the client
 // learns that it is admitted, so that no close misses a client that knows. The error says that its credential was revoked
 // after it was checked.

@@ -328,3 +328,47 @@ func TestTraffic(t *testing.T) {
 		}
 	})
 }
+
+// A connection whose user is known late counts for that user from then on, and not for the one before.
+func TestBecome(t *testing.T) {
+	g := New(&auth.Live{})
+	b := Bounds{EndpointPerUser: 1}
+	first, second := entry("a", "192.0.2.1", "anonymous"), entry("a", "192.0.2.1", "anonymous")
+	for _, e := range []*Entry{first, second} {
+		if err := g.Enter(e, b); err != nil {
+			t.Fatal(err)
+		}
+		admit(t, g, e)
+	}
+	ann, bob := &auth.Identity{Subject: "ann"}, &auth.Identity{Subject: "bob"}
+	for _, c := range []struct {
+		e    *Entry
+		id   *auth.Identity
+		want error
+	}{{first, ann, nil}, {first, ann, nil}, {second, ann, ErrUserFull}, {second, bob, nil}, {first, bob, ErrUserFull}} {
+		if err := g.Become(c.e, c.id, b); err != c.want {
+			t.Errorf("%s: %v, want %v", c.id.Subject, err, c.want)
+		}
+	}
+	if list := g.List(Filter{User: "ann"}); len(list) != 1 || list[0] != first {
+		t.Errorf("%d of ann", len(list))
+	}
+	first.Close(1000, "")
+	carl := &auth.Identity{Subject: "carl"}
+	if err := g.Become(first, carl, b); !errors.Is(err, auth.ErrSessionClosed) {
+		t.Error(err)
+	}
+	if err := g.Become(second, carl, b); err != nil {
+		t.Errorf("a place that was not given back: %v", err)
+	}
+	g.Leave(first)
+	if err := g.Become(second, ann, b); err != nil {
+		t.Errorf("a place that was not given back: %v", err)
+	}
+	g.Leave(second)
+	for _, user := range []string{"ann", "bob", "carl"} {
+		if n := g.byUser.Taken(perUser{"a", user}); n != 0 {
+			t.Errorf("%d places are left to %s", n, user)
+		}
+	}
+}

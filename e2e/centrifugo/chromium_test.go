@@ -1,0 +1,57 @@
+//go:build e2e
+
+package centrifugo
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/chromium"
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+// site is an application that has one page with the SDK.
+func site(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!doctype html><title>a page</title><script src="/centrifuge.js"></script>`)
+	})
+	mux.HandleFunc("GET /centrifuge.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "node_modules/centrifuge/dist/centrifuge.js")
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// Pages of another origin use the fallbacks over HTTP, if the server names their origin, and cannot otherwise.
+func TestChromium(t *testing.T) {
+	u, page, other, port := house.NewUser(t), site(t), site(t), house.FreePort(t)
+	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
+	b := chromium.Start(t, chromium.Options{Dir: u.Home, Env: u.Environ()})
+	connect := `(transport => new Promise(done => {
+		const base = "http://127.0.0.1:` + port + `";
+		const c = new Centrifuge([{ transport, endpoint: base + "/connection/" + transport }], { emulationEndpoint: base + "/emulation" });
+		const s = c.newSubscription("news-" + transport);
+		c.on("error", e => { c.disconnect(); done("error " + e.error.code); });
+		s.on("subscribed", () => s.publish({ transport }).catch(() => {}));
+		s.on("publication", p => { c.disconnect(); done(JSON.stringify(p.data)); });
+		s.subscribe();
+		c.connect();
+	}))`
+	for _, transport := range []string{"http_stream", "sse"} {
+		call := connect + `("` + transport + `")`
+		b.Open(page + "/")
+		if got := b.Eval(call); got != `{"transport":"`+transport+`"}` {
+			t.Errorf("%s: %s", transport, got)
+		}
+		b.Open(other + "/")
+		if got := b.Eval(call); got != "error 2" { // its transport has closed
+			t.Errorf("%s from another origin: %s", transport, got)
+		}
+	}
+}
