@@ -59,6 +59,20 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 	})
 }
 
+// When the server does not answer the close of a watch that its caller ends, that is waited for a moment only.
+func TestWatchLeavesSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Hour, cancel)
+		opts := inMemory(t, func(v *visit) { v.open(""); io.Copy(io.Discard, v.in) })
+		opts.NoProbes, opts.Watch = true, -1
+		r := Explain(ctx, "ws://192.0.2.1/", opts)
+		if r.Duration != Duration(time.Hour+time.Second) || r.Close == nil || r.Close.Clean {
+			t.Errorf("it took %s: %+v", r.Duration, r.Close)
+		}
+	})
+}
+
 // The time for all of it bounds all of it, whatever the steps could take; what has a time of its own does not count.
 func TestTimeoutBoundsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/websocket"
@@ -21,20 +22,24 @@ func (s *Server) stop() {
 	s.rec.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
 	s.wait(time.Duration(cfg.Delay))
 
-	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
-	defer cancel()
-	// Handshakes that still wait for a service, such as one for auth, end with their connection.
-	give := context.AfterFunc(ctx, func() { s.in.server.Close() }) //nolint:errcheck // it returns nil
-	s.in.server.HTTP.SetKeepAlivesEnabled(false)
-	closed, cut := s.conns.Drain(ctx, registry.Drain{
-		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),
-	})
-	give()
+	closed, cut := s.drain(cfg)
 	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
 	s.closePages()
 	s.Close()
 	s.rec.flood.tell()
 	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
+}
+
+// drain closes WebSockets, and returns how many were closed in order and how many were cut because the time was over.
+func (s *Server) drain(cfg config.Drain) (closed, cut int) {
+	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
+	defer cancel()
+	// Handshakes that still wait for a service, such as one for auth, end with their connection.
+	defer context.AfterFunc(ctx, func() { s.in.server.Close() })() //nolint:errcheck // it returns nil
+	s.in.server.HTTP.SetKeepAlivesEnabled(false)
+	return s.conns.Drain(ctx, registry.Drain{
+		Spread: time.Duration(cfg.Spread), Code: websocket.Code(cfg.Code), Refuse: stopping(time.Duration(cfg.RetryAfter)),
+	})
 }
 
 // wait waits for d, or until Close.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -108,6 +109,32 @@ func TestCloseIsAtOnce(t *testing.T) {
 	}
 	if e := ending(t, c); e.Code != websocket.CodeAbnormal {
 		t.Errorf("closed with %v", e)
+	}
+}
+
+// Serve returns after the targets have, when they do not take long.
+func TestServeWaitsForTargets(t *testing.T) {
+	cut, ended := make(chan struct{}), make(chan struct{})
+	r := runTargets(t, parse(t, oneEndpoint), only(&double{open: func(context.Context, *Request) (*Opened, error) {
+		return &Opened{Serve: func(ctx context.Context, c *websocket.Conn) error {
+			defer close(ended)
+			_, err := c.Read(ctx)
+			close(cut)
+			<-time.After(10 * time.Millisecond) // what it may have to save
+			return err
+		}}, nil
+	}}))
+	r.open(t, "/open", nil)
+	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
+	r.Close()
+	bounded.Receive(t, cut)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	default:
+		t.Error("a target still runs")
 	}
 }
 

@@ -171,11 +171,11 @@ func (p *pkg) mutate(ctx context.Context) (total, error) {
 	}
 	// Without a change the tests must pass; how long they take is the measure for a mutant that hangs.
 	p.timeout = 10 * time.Minute
-	start := time.Now()
-	if result, said := p.test(ctx, nil); result != "survived" {
+	result, said, took := p.test(ctx, nil)
+	if result != "survived" {
 		return t, fmt.Errorf("without a change its tests fail:\n%s", said)
 	}
-	p.timeout = 3*time.Since(start) + 20*time.Second
+	p.timeout = 3*took + 20*time.Second
 
 	t.Places = len(all)
 	r := rand.New(rand.NewPCG(p.seed, 1))
@@ -189,7 +189,7 @@ func (p *pkg) mutate(ctx context.Context) (total, error) {
 		var wg sync.WaitGroup
 		for _, m := range batch {
 			if m.Result = "equivalent"; !p.known[m.key()] {
-				wg.Go(func() { m.Result, _ = p.test(ctx, m) })
+				wg.Go(func() { m.Result, _, _ = p.test(ctx, m) })
 			}
 		}
 		wg.Wait()
@@ -229,11 +229,12 @@ func (p *pkg) count(t *total, m *mutant) {
 	t.Mutants++
 }
 
-// test runs the package's tests with a mutant, nil for none. It returns the result and what the tests printed.
-func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte) {
+// test runs the package's tests with a mutant, nil for none. It returns the result, what the tests printed, and how long they
+// took without the build.
+func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, took time.Duration) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
-		return "invalid", []byte(err.Error())
+		return "invalid", []byte(err.Error()), 0
 	}
 	defer os.RemoveAll(dir)
 	overlay, binary, replace := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "test"), map[string]string{}
@@ -244,11 +245,11 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte) 
 	}
 	text, err2 := json.Marshal(map[string]any{"Replace": replace})
 	if err = errors.Join(err, err2, os.WriteFile(overlay, text, 0o600)); err != nil {
-		return "invalid", []byte(err.Error())
+		return "invalid", []byte(err.Error()), 0
 	}
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags="+p.tags, "-overlay="+overlay, "-o="+binary, p.ImportPath)
 	if said, err := build.CombinedOutput(); err != nil {
-		return "invalid", said
+		return "invalid", said, 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout+10*time.Second)
 	defer cancel()
@@ -258,12 +259,14 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte) 
 	cmd.Dir = p.Dir
 	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay) // for a test that builds a program
 	cmd.WaitDelay = 5 * time.Second
+	start := time.Now()
 	said, err = cmd.CombinedOutput()
+	took = time.Since(start)
 	switch {
 	case err == nil:
-		return "survived", nil
+		return "survived", nil, took
 	case ctx.Err() != nil, bytes.Contains(said, []byte("panic: test timed out")) && !bytes.Contains(said, []byte("--- FAIL")):
-		return "timed out", said
+		return "timed out", said, took
 	}
-	return "caught", said
+	return "caught", said, took
 }
