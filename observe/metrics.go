@@ -87,14 +87,12 @@ func histograms(m *Metrics, name, help string, buckets []float64, labels ...stri
 // thousand, except for the server's own.
 func Code(code int, own ...int) string {
 	switch {
-	case slices.Contains(own, code):
+	case slices.Contains(own, code), code >= 1000 && code <= 1015:
 		return strconv.Itoa(code)
-	case code >= 4000 && code < 5000:
+	case code/1000 == 4:
 		return "4xxx"
-	case code >= 3000 && code < 4000:
+	case code/1000 == 3:
 		return "3xxx"
-	case code >= 1000 && code <= 1015:
-		return strconv.Itoa(code)
 	}
 	return "other"
 }

@@ -86,6 +86,9 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, shown())
 		}
 	}
+	if _, info, _ := strings.Cut(shown(), "\nhandfast_build_info{"); !strings.HasSuffix(info[:strings.IndexByte(info, '\n')], `"} 1`) {
+		t.Errorf("handfast_build_info{%s", info)
+	}
 	list = list[:2] // what is counted from now on for the last one goes nowhere
 	gone.Closed(1000)
 	gone.Open.Dec()
