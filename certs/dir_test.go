@@ -1,7 +1,9 @@
 package certs
 
 import (
+	"crypto/x509"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -31,9 +33,44 @@ func TestUsableHost(t *testing.T) {
 		"b\u00fccher":             "",
 		"line\nbreak":             "",
 		string(make([]byte, 300)): "",
+		"a-.b":                    "",
+		"a.-b":                    "",
+		"a/":                      "",
+		"a:":                      "",
+		"a`":                      "",
+		"a{":                      "",
+		// Lengths of RFC 1035 §2.3.4: 63 of a label, 253 of a name as it is written.
+		strings.Repeat("a", 63):          strings.Repeat("a", 63),
+		strings.Repeat("a", 64):          "",
+		strings.Repeat("a.", 126) + "a":  strings.Repeat("a.", 126) + "a",
+		strings.Repeat("a.", 126) + "ab": "",
 	} {
 		if got := usableHost(in); got != want {
 			t.Errorf("usableHost(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// A CA signs for a name that its constraints permit, or one below that, unless they exclude it.
+func TestMaySign(t *testing.T) {
+	for _, tt := range []struct {
+		permitted, excluded string
+		host                string
+		want                bool
+	}{
+		{"localhost", "", "", true}, {"localhost", "", "localhost", true}, {"localhost", "", "a.localhost", true},
+		{"localhost", "", "alocalhost", false}, {"localhost", "", "box", false}, {"Box", ".box", "box", true},
+		{"box", ".BOX", "a.box", false}, {".box", "", "a.box", true}, {".box", "", "box", false}, {"", "", "box", true}, {"", "box", "box", false},
+	} {
+		var c x509.Certificate
+		if tt.permitted != "" {
+			c.PermittedDNSDomains = []string{tt.permitted}
+		}
+		if tt.excluded != "" {
+			c.ExcludedDNSDomains = []string{tt.excluded}
+		}
+		if got := (authority{cert: &c}).maySign(tt.host); got != tt.want {
+			t.Errorf("%q, but not %q, for %q: %v", tt.permitted, tt.excluded, tt.host, got)
 		}
 	}
 }

@@ -208,6 +208,25 @@ func TestKindsAndApp(t *testing.T) {
 }
 
 // A hub reports to a real server, which checks the signature. Close sends what is waiting.
+// A signature is good for six minutes, by a clock that is before or behind.
+func TestVerifyAge(t *testing.T) {
+	signedAt := time.Unix(1_000_000, 0)
+	text := []byte("{}")
+	header := signed([]byte("secret"), signedAt, text)
+	for off, want := range map[time.Duration]bool{0: true, maxAge: true, -maxAge: true, maxAge + 1: false, -maxAge - 1: false} {
+		if got := Verify([]byte("secret"), header, text, signedAt.Add(off)); got != want {
+			t.Errorf("%v away: %v", off, got)
+		}
+	}
+	if Verify(nil, signed(nil, signedAt, text), text, signedAt) {
+		t.Error("without a secret nothing is signed")
+	}
+	header.Set(HeaderTimestamp, "x")
+	if Verify([]byte("secret"), header, text, signedAt) {
+		t.Error("the time is not a number")
+	}
+}
+
 func TestRealServer(t *testing.T) {
 	secret := []byte("secret")
 	got := make(chan string, 10)

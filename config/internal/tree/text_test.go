@@ -37,6 +37,7 @@ func TestQuote(t *testing.T) {
 		"redis://a:b@ h/0":      `"redis://[redacted]@ h/0"`,
 		"https://h/?token=x":    `"https://h/?token=[redacted]"`,
 		"a://b c":               `"a://b c"`,
+		"a://@ h":               `"a://[redacted]@ h"`,
 	} {
 		if got := Quote(text); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)

@@ -145,6 +145,13 @@ func TestChoice(t *testing.T) {
 	if got := Diff(before, after); !sameChanges(got, want) {
 		t.Errorf("changes %v", got)
 	}
+	// Items without a name are known by their places.
+	before, _ = decoded("jobs: [{do: bar}, {do: bar}]\n")
+	after, _ = decoded("jobs: [{do: bar}, {do: bar, label: x}]\n")
+	if got := Diff(before, after); !sameChanges(got, []Change{{"jobs[1].label", "''", "x"}}) {
+		t.Errorf("changes %v", got)
+	}
+	after, _ = decoded("jobs: [{id: b, do: {foo: {name: b}}}, {id: a, do: {foo: {name: a, size: 4}}}]\n")
 	if got, want := YAML(after), "name: ''\njobs:\n  - id: b\n    do:\n      foo:\n        size: 3\n        name: b\n"; !strings.Contains(got, want[9:]) {
 		t.Errorf("YAML\n%s", got)
 	}
