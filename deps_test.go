@@ -128,7 +128,7 @@ var rules = []rule{
 	// Programs to begin with, as a user would write them.
 	{pkg: "examples/...", std: anyStd, own: []string{"channels", "channels/wire", "examples/internal/site", "hub", "hub/natsengine", "streams", "websocket"},
 		test: []string{"client", "examples/internal/sitetest", "internal/bounded"}},
-	{pkg: "examples/internal/site", std: anyStd, own: []string{"client/js"}},
+	{pkg: "examples/internal/site", std: anyStd, own: []string{"client/js"}, test: []string{"internal/bounded"}},
 	{pkg: "examples/internal/sitetest", std: anyStd, own: []string{"examples/internal/site", "internal/bounded"}},
 
 	// The house itself.

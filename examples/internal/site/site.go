@@ -2,6 +2,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -31,6 +32,9 @@ type Site struct {
 
 	// Register adds handlers to mux and begins what runs beside them, and returns what ends that.
 	Register func(mux *http.ServeMux) (shutdown func(context.Context) error)
+
+	// Patience is how long pages have to leave when the site ends; then they are cut. 0 means five seconds.
+	Patience time.Duration
 }
 
 // Main serves s until the process gets SIGINT or SIGTERM.
@@ -44,7 +48,7 @@ func Main(s Site) {
 	}
 }
 
-// Run serves s until ctx ends. It calls ready when it listens.
+// Run serves s until ctx ends. It calls ready when it listens. Pages that do not leave are cut, which is no error.
 func Run(ctx context.Context, s Site, ready func(url string)) error {
 	l, err := net.Listen("tcp", s.Listen)
 	if err != nil {
@@ -65,7 +69,15 @@ func Run(ctx context.Context, s Site, ready func(url string)) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.Patience, 5*time.Second))
 	defer cancel()
-	return errors.Join(err, end(last), server.Shutdown(last))
+	ended := end(last)
+	if shut := server.Shutdown(last); shut != nil { // a browser may hold a connection that it has not used yet
+		ended = errors.Join(ended, shut, server.Close())
+	}
+	if errors.Is(ended, context.DeadlineExceeded) {
+		log.Print("pages were cut: ", ended)
+		ended = nil
+	}
+	return errors.Join(err, ended)
 }

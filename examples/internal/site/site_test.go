@@ -1,0 +1,70 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// run runs a site that ends with the test, and returns its address and what Run returns.
+func run(t *testing.T, s Site) (addr string, stop func(), ended <-chan error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	s.Listen, s.Page = "127.0.0.1:0", fstest.MapFS{"index.html": {Data: []byte("a page")}}
+	at, done := make(chan string, 1), make(chan error, 1)
+	go func() { done <- Run(ctx, s, func(url string) { at <- url }) }()
+	return strings.Trim(strings.TrimPrefix(bounded.Receive(t, at), "http://"), "/"), stop, done
+}
+
+// A site ends without an error while a browser has a connection open that it does not use, an answer that does not end, and a
+// WebSocket that is not closed.
+func TestOpenPages(t *testing.T) {
+	asked, left := make(chan bool, 1), make(chan bool, 1)
+	addr, stop, ended := run(t, Site{Patience: 10 * time.Millisecond, Register: func(mux *http.ServeMux) func(context.Context) error {
+		mux.HandleFunc("GET /events", func(_ http.ResponseWriter, r *http.Request) {
+			asked <- true
+			<-r.Context().Done()
+			left <- true
+		})
+		return func(ctx context.Context) error { // as of Endpoint.Shutdown
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}})
+	for _, request := range []string{"", "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
+		c, err := net.Dial("tcp", addr) //nolint:noctx // of a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bounded.Receive(t, asked)
+	stop()
+	if err := bounded.Receive(t, ended); err != nil {
+		t.Error(err)
+	}
+	bounded.Receive(t, left)
+}
+
+// Anything else that goes wrong at the end is an error.
+func TestShutdownError(t *testing.T) {
+	broken := errors.New("broken")
+	_, stop, ended := run(t, Site{Register: func(*http.ServeMux) func(context.Context) error {
+		return func(context.Context) error { return broken }
+	}})
+	stop()
+	if err := bounded.Receive(t, ended); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
