@@ -79,7 +79,7 @@ var rules = []rule{
 	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "internal/redact", "websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},
-		other: []string{"github.com/redis/rueidis"}},
+		other: []string{"github.com/redis/rueidis"}, test: []string{"internal/bounded", "internal/redistest"}},
 	{pkg: "hub", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "websocket"},
 		test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/enginetest", std: anyStd, own: []string{"hub", "internal/bounded", "websocket"}},
@@ -87,7 +87,7 @@ var rules = []rule{
 		other: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 		test:  []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/redisengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
-		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded"}},
+		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded", "internal/redistest"}},
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "webhook", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit"}, test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "websocket"},
@@ -135,6 +135,7 @@ var rules = []rule{
 	{pkg: ".", std: anyStd},
 	{pkg: "internal/bounded", std: anyStd, other: []string{"go.uber.org/goleak"}}, // only tests use it
 	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}},       // the same
+	{pkg: "internal/redistest", std: anyStd},                                      // the same
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/statedir", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 // A user asks one node for a ticket and shows it to all: one lets the user in. What Redis holds meanwhile does not help
@@ -34,7 +35,7 @@ func TestTicketsAcrossNodes(t *testing.T) {
 	var gates []auth.Authenticator
 	var endpoints []*httptest.Server
 	for range 3 {
-		tickets, err := auth.NewTickets(auth.TicketOptions{Store: node(t, redis.url(), Options{})})
+		tickets, err := auth.NewTickets(auth.TicketOptions{Store: node(t, redis.URL(), Options{})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,9 +91,9 @@ func TestTicketsAcrossNodes(t *testing.T) {
 }
 
 // dump returns all strings that a server holds.
-func dump(t testing.TB, redis *redisServer) map[string]string {
+func dump(t testing.TB, redis *redistest.Server) map[string]string {
 	t.Helper()
-	o, err := rueidis.ParseURL(redis.url())
+	o, err := rueidis.ParseURL(redis.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := node(t, redis.url(), Options{}), node(t, redis.url(), Options{})
+	a, b := node(t, redis.URL(), Options{}), node(t, redis.URL(), Options{})
 	seen := watch(t, b)
 	keys, err := auth.NewAPIKeys(auth.APIKeyOptions{Keys: []auth.APIKey{entry}})
 	if err != nil {
@@ -146,7 +147,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 // How long until another node has heard of a revocation.
 func BenchmarkRevokeToWatch(b *testing.B) {
 	redis := startRedis(b, false)
-	a, other := node(b, redis.url(), Options{}), node(b, redis.url(), Options{})
+	a, other := node(b, redis.URL(), Options{}), node(b, redis.URL(), Options{})
 	seen := watch(b, other)
 	if err := a.Revoke(b.Context(), auth.Revocation{ID: "first"}); err != nil {
 		b.Fatal(err)
@@ -163,7 +164,7 @@ func BenchmarkRevokeToWatch(b *testing.B) {
 // What one look at Redis costs a handshake.
 func BenchmarkRevoked(b *testing.B) {
 	redis := startRedis(b, false)
-	s := node(b, redis.url(), Options{})
+	s := node(b, redis.URL(), Options{})
 	id := &auth.Identity{Subject: "ann", ID: "7"}
 	for b.Loop() {
 		if revoked, err := s.Revoked(b.Context(), id); revoked || err != nil {

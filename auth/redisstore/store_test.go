@@ -17,6 +17,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 // node returns a store on a server, as one node of a service has it.
@@ -67,7 +68,7 @@ func TestStores(t *testing.T) {
 		a, b auth.Store
 	}{
 		{"memory", memory, memory},
-		{"redis", node(t, redis.url(), Options{}), node(t, redis.url(), Options{})},
+		{"redis", node(t, redis.URL(), Options{}), node(t, redis.URL(), Options{})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Run("a value is taken once", func(t *testing.T) { testTakenOnce(t, tt.a, tt.b) })
@@ -178,16 +179,16 @@ func TestRestart(t *testing.T) {
 			redis := startRedis(t, keep)
 			ctx := bounded.Context(t)
 			lost := make(chan error, 10)
-			a := node(t, redis.url(), Options{OnError: func(err error) { lost <- err }})
-			b := node(t, redis.url(), Options{})
+			a := node(t, redis.URL(), Options{OnError: func(err error) { lost <- err }})
+			b := node(t, redis.URL(), Options{})
 			seenA := watch(t, a)
 			if err := b.Revoke(ctx, auth.Revocation{Subject: "before"}); err != nil {
 				t.Fatal(err)
 			}
 			wantRevocation(t, seenA, "before")
 
-			redis.stop()
-			if err := bounded.Receive(t, lost); strings.Contains(err.Error(), testPassword) {
+			redis.Stop()
+			if err := bounded.Receive(t, lost); strings.Contains(err.Error(), redistest.Password) {
 				t.Errorf("the error holds the password: %v", err)
 			}
 			before := &auth.Identity{Subject: "before", Issued: time.Now().Add(-time.Hour)}
@@ -197,11 +198,9 @@ func TestRestart(t *testing.T) {
 			if _, err := a.Revoked(ctx, &auth.Identity{Subject: "other"}); err == nil {
 				t.Error("Redis away: Revoked of one that is not known: no error")
 			}
-			if !redis.start() {
-				t.Fatal("redis-server does not start again")
-			}
+			redis.Restart()
 			// A third node was not there before: it knows only what Redis knows, which a has told it.
-			c := node(t, redis.url(), Options{})
+			c := node(t, redis.URL(), Options{})
 			wantRevocation(t, watch(t, c), "before")
 			if revoked, err := c.Revoked(ctx, before); !revoked || err != nil {
 				t.Errorf("a new node: Revoked = %v, %v", revoked, err)
@@ -220,16 +219,14 @@ func TestRestart(t *testing.T) {
 // A service starts while Redis is away: it keeps clients out, and lets them in when Redis has come.
 func TestRedisComesLater(t *testing.T) {
 	redis := startRedis(t, false)
-	redis.stop()
-	s := node(t, redis.url(), Options{})
+	redis.Stop()
+	s := node(t, redis.URL(), Options{})
 	seen := watch(t, s)
 	if _, err := s.Revoked(bounded.Context(t), &auth.Identity{Subject: "ann"}); err == nil {
 		t.Fatal("no Redis: Revoked has no error")
 	}
-	if !redis.start() {
-		t.Fatal("redis-server does not start")
-	}
-	if err := node(t, redis.url(), Options{}).Revoke(bounded.Context(t), auth.Revocation{Subject: "ann"}); err != nil {
+	redis.Restart()
+	if err := node(t, redis.URL(), Options{}).Revoke(bounded.Context(t), auth.Revocation{Subject: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	wantRevocation(t, seen, "ann")
@@ -257,7 +254,7 @@ func TestRedisIsSilent(t *testing.T) {
 // All keys end by themselves, and none holds a secret of another kind than the caller put there.
 func TestKeysExpire(t *testing.T) {
 	redis := startRedis(t, false)
-	s := node(t, redis.url(), Options{TTL: time.Hour, Prefix: "svc"})
+	s := node(t, redis.URL(), Options{TTL: time.Hour, Prefix: "svc"})
 	ctx := bounded.Context(t)
 	for i := range 20 {
 		if err := s.Revoke(ctx, auth.Revocation{Subject: "ann", At: time.Now().Add(time.Duration(i) * time.Millisecond)}); err != nil {
@@ -267,7 +264,7 @@ func TestKeysExpire(t *testing.T) {
 	if err := s.Put(ctx, "k", []byte("v"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	o, err := rueidis.ParseURL(redis.url())
+	o, err := rueidis.ParseURL(redis.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,9 +297,9 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	redis := startRedis(t, false)
-	s := node(t, redis.url(), Options{Username: "default", Password: "wr0ng-passw0rd"})
+	s := node(t, redis.URL(), Options{Username: "default", Password: "wr0ng-passw0rd"})
 	err := s.Put(bounded.Context(t), "k", nil, time.Minute)
-	if err == nil || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), testPassword) {
+	if err == nil || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), redistest.Password) {
 		t.Errorf("a wrong password: %v; want an error without it", err)
 	}
 	s.Close()

@@ -14,8 +14,8 @@ import (
 // From a publication at one node to its delivery at another one.
 func BenchmarkPublishToDelivery(b *testing.B) {
 	s := startRedis(b, "")
-	far, _ := node(b, Options{URL: s.url()})
-	near, _ := node(b, Options{URL: s.url()})
+	far, _ := node(b, Options{URL: s.URL()})
+	near, _ := node(b, Options{URL: s.URL()})
 	c := enginetest.NewClient(b, far, nil, hub.Client{ID: "c", User: "ann"})
 	c.Subscribe(b, "room", hub.SubscribeOptions{})
 	for b.Loop() {
@@ -28,7 +28,7 @@ func BenchmarkPublishToDelivery(b *testing.B) {
 // What the recovery of 99 messages reads. The hub reads once for the subscribers that come back together.
 func BenchmarkRecovery(b *testing.B) {
 	s := startRedis(b, "")
-	h, _ := node(b, Options{URL: s.url()})
+	h, _ := node(b, Options{URL: s.URL()})
 	for i := range 100 {
 		publish(b, h, strconv.Itoa(i))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/enginetest"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 func newEngine(t testing.TB, url string, onError func(error)) *Engine {
@@ -34,7 +35,7 @@ func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
 	lines := map[hub.Engine]*line{}
 	return enginetest.Cluster{
 		Node: func(t testing.TB) hub.Engine {
-			l := newLine(t, s.addr())
+			l := newLine(t, s.Addr())
 			e := newEngine(t, l.url(), nil)
 			mu.Lock()
 			defer mu.Unlock()
@@ -50,18 +51,14 @@ func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
 }
 
 func (s *redisServer) restart(testing.TB) func() {
-	s.stop()
-	return func() {
-		if !s.start() {
-			s.t.Error("redis-server does not start again")
-		}
-	}
+	s.Stop()
+	return s.Restart
 }
 
 func (s *redisServer) cut(t testing.TB) func() {
-	cmd := exec.Command("redis-cli", "-p", strconv.Itoa(s.port), "--no-auth-warning", "client", "kill", "type", "normal")
-	cmd.Env = append(cmd.Environ(), "REDISCLI_AUTH="+testPassword)
-	pubsub := exec.Command("redis-cli", "-p", strconv.Itoa(s.port), "--no-auth-warning", "client", "kill", "type", "pubsub")
+	cmd := exec.Command("redis-cli", "-p", s.Port(), "--no-auth-warning", "client", "kill", "type", "normal")
+	cmd.Env = append(cmd.Environ(), "REDISCLI_AUTH="+redistest.Password)
+	pubsub := exec.Command("redis-cli", "-p", s.Port(), "--no-auth-warning", "client", "kill", "type", "pubsub")
 	pubsub.Env = cmd.Env
 	for _, c := range []*exec.Cmd{pubsub, cmd} {
 		if out, err := c.CombinedOutput(); err != nil {
@@ -72,8 +69,8 @@ func (s *redisServer) cut(t testing.TB) func() {
 }
 
 func (s *redisServer) pause(testing.TB) func() {
-	s.signal(syscall.SIGSTOP)
-	return func() { s.signal(syscall.SIGCONT) }
+	s.Signal(syscall.SIGSTOP)
+	return func() { s.Signal(syscall.SIGCONT) }
 }
 
 const withFile = "appendonly yes\nappendfsync always\n"
@@ -103,7 +100,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	s := startRedis(t, "")
-	e := newEngine(t, "redis://:wr0ng@"+s.addr(), nil)
+	e := newEngine(t, "redis://:wr0ng@"+s.Addr(), nil)
 	err := e.Run(bounded.Context(t), nil)
 	if err == nil || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "wr0ng") {
 		t.Errorf("a wrong password: %v", err)
@@ -113,7 +110,7 @@ func TestOptions(t *testing.T) {
 func TestEvictionIsReported(t *testing.T) {
 	s := startRedis(t, "maxmemory 100mb\nmaxmemory-policy allkeys-lru\n")
 	told := make(chan error, 10)
-	h := hub.New(hub.Options{Engine: newEngine(t, s.url(), func(err error) { told <- err })})
+	h := hub.New(hub.Options{Engine: newEngine(t, s.URL(), func(err error) { told <- err })})
 	defer h.Close()
 	if err := bounded.Receive(t, told); !strings.Contains(err.Error(), "allkeys-lru") {
 		t.Errorf("the warning is %v", err)
@@ -126,7 +123,7 @@ func TestMembersAfterLoss(t *testing.T) {
 	ns := []hub.Namespace{{Presence: true}}
 	var hubs []*hub.Hub
 	for range 2 {
-		h := hub.New(hub.Options{Engine: newEngine(t, s.url(), nil), Namespaces: ns})
+		h := hub.New(hub.Options{Engine: newEngine(t, s.URL(), nil), Namespaces: ns})
 		defer h.Close()
 		hubs = append(hubs, h)
 	}
@@ -135,7 +132,7 @@ func TestMembersAfterLoss(t *testing.T) {
 		c.Subscribe(t, "room", hub.SubscribeOptions{Member: true})
 	}
 	s.restart(t)()
-	fresh := hub.New(hub.Options{Engine: newEngine(t, s.url(), nil), Namespaces: ns})
+	fresh := hub.New(hub.Options{Engine: newEngine(t, s.URL(), nil), Namespaces: ns})
 	defer fresh.Close()
 	bounded.Until(t, func() bool {
 		_, _, n, err := fresh.Members(bounded.Context(t), "app", "room", "", 10)

@@ -21,6 +21,7 @@ import (
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/enginetest"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 // node is a hub on an engine that reports what is wrong.
@@ -47,8 +48,8 @@ func publish(t testing.TB, h *hub.Hub, text string) {
 // A server that is silent for longer than it takes to notice makes the nodes unready, and nothing is lost.
 func TestSilentServer(t *testing.T) {
 	s := startRedis(t, "")
-	a, toldA := node(t, Options{URL: s.url()})
-	b, toldB := node(t, Options{URL: s.url()})
+	a, toldA := node(t, Options{URL: s.URL()})
+	b, toldB := node(t, Options{URL: s.URL()})
 	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
 	c.Subscribe(t, "room", hub.SubscribeOptions{})
 	publish(t, b, "one")
@@ -70,9 +71,9 @@ func TestSilentServer(t *testing.T) {
 // A node that has missed a command carries it out when it is back.
 func TestMissedCommand(t *testing.T) {
 	s := startRedis(t, "")
-	l := newLine(t, s.addr())
+	l := newLine(t, s.Addr())
 	a, told := node(t, Options{URL: l.url()})
-	b, _ := node(t, Options{URL: s.url()})
+	b, _ := node(t, Options{URL: s.URL()})
 	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
 	c.Subscribe(t, "room", hub.SubscribeOptions{})
 	l.set(false)
@@ -108,7 +109,7 @@ func TestTLS(t *testing.T) {
 	addr := l.Addr().(*net.TCPAddr)
 	l.Close()
 	startRedis(t, fmt.Sprintf("tls-port %d\ntls-cert-file %s/cert\ntls-key-file %[2]s/key\ntls-auth-clients no\n", addr.Port, dir))
-	url := "rediss://:" + testPassword + "@" + addr.String()
+	url := "rediss://:" + redistest.Password + "@" + addr.String()
 	roots := x509.NewCertPool()
 	roots.AddCert(web.Certificate())
 	a, _ := node(t, Options{URL: url, TLS: &tls.Config{RootCAs: roots}})
@@ -128,10 +129,10 @@ func TestRefusedServers(t *testing.T) {
 	} {
 		addr := pretend(t, info)
 		told := make(chan error, 100)
-		e := newEngine(t, "redis://:"+testPassword+"@"+addr, func(err error) { told <- err })
+		e := newEngine(t, "redis://:"+redistest.Password+"@"+addr, func(err error) { told <- err })
 		for range 2 {
 			err := e.Run(bounded.Context(t), nil)
-			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), testPassword) {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), redistest.Password) {
 				t.Errorf("%q: %v", info, err)
 			}
 		}

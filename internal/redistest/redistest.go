@@ -1,0 +1,104 @@
+// Package redistest runs a real redis-server for tests: Debian's package redis-server has it.
+package redistest
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Password is that of every server.
+const Password = "correct-horse-battery"
+
+// Server is a redis-server on the loopback interface, which can be stopped and started again.
+type Server struct {
+	t    testing.TB
+	port int
+	dir  string
+	more string // of the configuration
+	cmd  *exec.Cmd
+}
+
+// Start starts a server, which ends with the test. more is further lines of its configuration; without any, what it keeps ends
+// with it.
+func Start(t testing.TB, more string) *Server {
+	t.Helper()
+	s := &Server{t: t, dir: t.TempDir(), more: more}
+	for range 5 { // another program may take the port before the server starts
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.port = l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if s.start() {
+			t.Cleanup(s.Stop)
+			return s
+		}
+	}
+	t.Fatal("redis-server does not start")
+	return nil
+}
+
+// start starts the server, and reports whether it accepts connections.
+func (s *Server) start() bool {
+	s.t.Helper()
+	// A file, not an argument: other users of the machine see the password of a command line.
+	conf := filepath.Join(s.dir, "redis.conf")
+	text := "bind 127.0.0.1\nport " + s.Port() + "\ndir " + s.dir + "\nsave \"\"\nrequirepass " + Password + "\n" + s.more
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd = exec.Command("redis-server", conf) //nolint:noctx // it ends with the test
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("redis-server (Debian package redis-server): %v", err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "Ready to accept connections") {
+			return true
+		}
+	}
+	_ = s.cmd.Wait() // it has said nothing
+	return false
+}
+
+// Restart starts the server again after Stop, at the same address and with what it has kept.
+func (s *Server) Restart() {
+	s.t.Helper()
+	if !s.start() {
+		s.t.Error("redis-server does not start again")
+	}
+}
+
+// Stop ends the server immediately, as a crash does.
+func (s *Server) Stop() {
+	_ = s.cmd.Process.Kill() // it may have ended
+	_ = s.cmd.Wait()
+}
+
+// Signal sends the server a signal.
+func (s *Server) Signal(sig syscall.Signal) {
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// Port returns the port.
+func (s *Server) Port() string { return strconv.Itoa(s.port) }
+
+// Addr returns host and port.
+func (s *Server) Addr() string { return "127.0.0.1:" + s.Port() }
+
+// URL returns the URL, with the password.
+func (s *Server) URL() string { return "redis://:" + Password + "@" + s.Addr() + "/0" }
