@@ -21,6 +21,7 @@ import (
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/transcript"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -129,38 +130,7 @@ func (p *peer) wantClose(code websocket.Code) {
 
 func fits(got, want string) bool {
 	var g, w any
-	return json.Unmarshal([]byte(got), &g) == nil && json.Unmarshal([]byte(want), &w) == nil && like(g, w)
-}
-
-func like(got, want any) bool {
-	if want == "*" {
-		return got != nil
-	}
-	switch w := want.(type) {
-	case map[string]any:
-		g, ok := got.(map[string]any)
-		if !ok || len(g) != len(w) {
-			return false
-		}
-		for k := range w {
-			if !like(g[k], w[k]) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		g, ok := got.([]any)
-		if !ok || len(g) != len(w) {
-			return false
-		}
-		for i := range w {
-			if !like(g[i], w[i]) {
-				return false
-			}
-		}
-		return true
-	}
-	return got == want
+	return json.Unmarshal([]byte(got), &g) == nil && json.Unmarshal([]byte(want), &w) == nil && transcript.Fits(g, w)
 }
 
 func token(t *testing.T, secret string, claims jwt.MapClaims) string {

@@ -62,7 +62,7 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 // recover sends the answer to a subscription, and what was missed. If that is more than fits, the subscription ends behind
 // what does, and the client goes on from there with another one.
 func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) error {
-	if len(s.unsent) > 0 {
+	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
 	}
 	first, err := prepare(answer)

@@ -158,8 +158,8 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	for ; err == nil && n < 100_000; n++ {
 		err = command(`{"type":"ping","id":9007199254740991}`)
 	}
-	if websocket.CloseCode(err) != wire.CloseSlow || s.size > maxUnsent+100 {
-		t.Errorf("after %d replies, %d bytes: %v", n, s.size, err)
+	if websocket.CloseCode(err) != wire.CloseSlow {
+		t.Errorf("after %d replies: %v", n, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -54,7 +55,7 @@ func ConnOptions() websocket.ConnOptions {
 // Open returns the Open of a websocket.Endpoint, or of an Admission, for one client.
 func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
-		n := &session{server: s, client: c, out: out, id: rand.Text()}
+		n := &session{server: s, client: c, out: out, id: rand.Text(), replies: replies.Queue{Out: out}}
 		joined, err := s.Hub.Join(hub.Client{
 			App: s.App, ID: n.id, User: c.User, Data: c.Info, Out: out, Codec: codec{}, Allow: n.allow,
 		})

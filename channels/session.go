@@ -8,6 +8,7 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -17,9 +18,6 @@ const (
 
 	// faultsPerSecond and maxFaults are the failed commands that a client may have, on average and together, before it is closed.
 	faultsPerSecond, maxFaults = 20, 200
-
-	// maxUnsent bounds the bytes of replies that wait for room in the queue of the connection.
-	maxUnsent = 256 << 10
 )
 
 // session is one connection: the Receiver of what its client sends. The calls of a Receiver do not overlap, so one goroutine
@@ -34,9 +32,7 @@ type session struct {
 	pace   limit.Bucket // of commands
 	faults limit.Bucket // of failed ones
 
-	unsent [][]byte // replies that the queue had no room for
-	size   int      // of these, in bytes
-	slow   bool     // they are too many
+	replies replies.Queue
 }
 
 // denied is what Allow has said no with.
@@ -80,7 +76,7 @@ func (s *session) Message(m websocket.Message) error {
 			return &websocket.CloseError{Code: websocket.CodePolicy, Reason: "too many commands have failed"}
 		}
 	}
-	if s.slow {
+	if s.replies.Slow() {
 		return &websocket.CloseError{Code: wire.CloseSlow, Reason: "you do not read what you get"}
 	}
 	return nil
@@ -88,11 +84,7 @@ func (s *session) Message(m websocket.Message) error {
 
 // Drained is called when the queue of the connection is empty again.
 func (s *session) Drained() {
-	waiting := s.unsent
-	s.unsent, s.size = nil, 0
-	for _, text := range waiting {
-		s.send(text)
-	}
+	s.replies.Drained()
 	s.hub.Drained()
 }
 
@@ -105,21 +97,7 @@ func (s *session) reply(m any) {
 	if err != nil {
 		text, _ = wire.Encode(&wire.Error{Type: "error", Code: wire.Unavailable, Message: "the answer cannot be encoded"})
 	}
-	s.send(text)
-}
-
-func (s *session) send(text []byte) {
-	if len(s.unsent) == 0 {
-		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: text})
-		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // it is sent, or the connection has ended
-		}
-	}
-	if s.size += len(text); s.size > maxUnsent {
-		s.slow = true
-		return
-	}
-	s.unsent = append(s.unsent, text)
+	s.replies.Send(text)
 }
 
 // do carries out a command and replies to it. What it returns is the reply if the command has failed.

@@ -115,7 +115,7 @@ func (s *session) subscriptionFault(channel string, err error) error {
 
 // succeeded sends the answer to a subscription, and what belongs directly behind it.
 func (s *session) succeeded(name string, r *hub.Recovered, behind ...*websocket.Prepared) error {
-	if len(s.unsent) > 0 {
+	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
 	}
 	e := &event{Event: "pusher_internal:subscription_succeeded", Channel: wireName(name), Data: "{}"}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -99,7 +100,7 @@ func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 			refuse(out, code, why)
 			return nil
 		}
-		n := &session{server: s, app: app, client: c, out: out, id: socketID(), user: c.User}
+		n := &session{server: s, app: app, client: c, out: out, id: socketID(), user: c.User, replies: replies.Queue{Out: out}}
 		joined, err := s.Hub.Join(hub.Client{App: app.ID, ID: n.id, User: c.User, Out: out, Codec: codec{}, Allow: n.allow})
 		if err != nil {
 			s.free(app)

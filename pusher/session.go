@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -22,9 +23,6 @@ const (
 
 	// clientEventsPerSecond is how many client events a connection may send.
 	clientEventsPerSecond = 10
-
-	// maxUnsent bounds the bytes of replies that wait for room in the queue of the connection.
-	maxUnsent = 256 << 10
 )
 
 // session is one connection: the Receiver of what its client sends. The calls of a Receiver do not overlap, so one goroutine
@@ -43,9 +41,7 @@ type session struct {
 	events limit.Bucket // of client events
 	faults limit.Bucket // of errors
 
-	unsent [][]byte // replies that the queue had no room for
-	size   int      // of these, in bytes
-	slow   bool     // they are too many
+	replies replies.Queue
 }
 
 // denied is what Allow has said no with.
@@ -92,7 +88,7 @@ func (s *session) Message(m websocket.Message) error {
 			return &websocket.CloseError{Code: CodeOverCapacity, Reason: "Too many of your messages are in error."}
 		}
 	}
-	if s.slow {
+	if s.replies.Slow() {
 		return &websocket.CloseError{Code: CodeOverCapacity, Reason: "You do not read what you get."}
 	}
 	return nil
@@ -100,11 +96,7 @@ func (s *session) Message(m websocket.Message) error {
 
 // Drained is called when the queue of the connection is empty again.
 func (s *session) Drained() {
-	waiting := s.unsent
-	s.unsent, s.size = nil, 0
-	for _, text := range waiting {
-		s.send(text)
-	}
+	s.replies.Drained()
 	s.hub.Drained()
 }
 
@@ -120,21 +112,7 @@ func (s *session) Closed(*websocket.CloseError) {
 }
 
 // reply sends an answer. What the queue has no room for waits.
-func (s *session) reply(e *event) { s.send(encode(e)) }
-
-func (s *session) send(text []byte) {
-	if len(s.unsent) == 0 {
-		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: text})
-		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // it is sent, or the connection has ended
-		}
-	}
-	if s.size += len(text); s.size > maxUnsent {
-		s.slow = true
-		return
-	}
-	s.unsent = append(s.unsent, text)
-}
+func (s *session) reply(e *event) { s.replies.Send(encode(e)) }
 
 // fault is an error that the client gets, and the connection goes on. With kind it is a pusher:subscription_error, otherwise a
 // pusher:error.

@@ -1,15 +1,13 @@
 package pusher
 
 import (
-	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/transcript"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -26,35 +24,16 @@ import (
 //
 // $a is the socket_id of a.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			each(t, func(t *testing.T, driver string) {
-				p := &play{url: drivers[driver](t, newServer(t)), clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
-				n := 0
-				for line := range strings.Lines(string(text)) {
-					n++
-					if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
-						continue
-					}
-					if text := p.line(t, line); text != "" {
-						t.Fatalf("%s:%d: %s", file, n, text)
-					}
-				}
-			})
+	transcript.Each(t, func(t *testing.T, play func(*testing.T, func(string) string)) {
+		each(t, func(t *testing.T, driver string) {
+			p := &script{url: drivers[driver](t, newServer(t)), clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
+			play(t, func(text string) string { return p.line(t, text) })
 		})
-	}
+	})
 }
 
-// play is a transcript under way.
-type play struct {
+// script is a transcript under way.
+type script struct {
 	url     string
 	clients map[string]*websocket.Conn
 	ids     map[string]string // of connections
@@ -63,7 +42,7 @@ type play struct {
 }
 
 // line plays one line, and returns what is wrong.
-func (p *play) line(t *testing.T, line string) string {
+func (p *script) line(t *testing.T, line string) string {
 	name, kind, text := line[:1], line[1], strings.TrimSpace(line[2:])
 	for k, v := range p.ids {
 		text = strings.ReplaceAll(text, "$"+k, v)
@@ -104,7 +83,7 @@ func (p *play) line(t *testing.T, line string) string {
 }
 
 // call calls the API, or compares the answer.
-func (p *play) call(t *testing.T, kind byte, text string) string {
+func (p *script) call(t *testing.T, kind byte, text string) string {
 	first, rest, _ := strings.Cut(text, " ")
 	if kind != '<' {
 		path, body, _ := strings.Cut(rest, " ")
@@ -114,7 +93,7 @@ func (p *play) call(t *testing.T, kind byte, text string) string {
 	var got, want any
 	ok := strconv.Itoa(p.status) == first
 	if json.Unmarshal([]byte(rest), &want) == nil {
-		ok = ok && json.Unmarshal([]byte(p.answer), &got) == nil && fits(got, want)
+		ok = ok && json.Unmarshal([]byte(p.answer), &got) == nil && transcript.Fits(got, want)
 	} else {
 		ok = ok && strings.Contains(p.answer, rest)
 	}
@@ -125,7 +104,7 @@ func (p *play) call(t *testing.T, kind byte, text string) string {
 }
 
 // compare compares a message with what is expected, and learns the socket_id from it.
-func (p *play) compare(name, got, want string) string {
+func (p *script) compare(name, got, want string) string {
 	var g, w map[string]any
 	if err := json.Unmarshal([]byte(got), &g); err != nil {
 		return err.Error()
@@ -149,42 +128,8 @@ func (p *play) compare(name, got, want string) string {
 	if d, ok := g["data"].(map[string]any); ok && g["event"] == "pusher:connection_established" {
 		p.ids[name], _ = d["socket_id"].(string)
 	}
-	if !fits(g, w) {
+	if !transcript.Fits(g, w) {
 		return "\ngot  " + got + "\nwant " + want
 	}
 	return ""
-}
-
-// fits reports whether a value is as expected.
-func fits(got, want any) bool {
-	if want == "*" {
-		return got != nil
-	}
-	switch g := got.(type) {
-	case map[string]any:
-		w, ok := want.(map[string]any)
-		if !ok || len(g) != len(w) {
-			return false
-		}
-		for k := range w {
-			if _, has := g[k]; !has || !fits(g[k], w[k]) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		w, ok := want.([]any)
-		if !ok || len(g) != len(w) {
-			return false
-		}
-		for i := range w {
-			if !fits(g[i], w[i]) {
-				return false
-			}
-		}
-		return true
-	}
-	x, _ := json.Marshal(got)
-	y, _ := json.Marshal(want)
-	return bytes.Equal(x, y)
 }

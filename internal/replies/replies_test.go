@@ -1,0 +1,64 @@
+package replies
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// out is a connection whose queue has room for so many messages.
+type out struct {
+	websocket.Sender
+	room int
+	sent []string
+}
+
+func (o *out) Send(m websocket.Message) error {
+	if o.room == 0 {
+		return websocket.ErrQueueFull
+	}
+	o.room--
+	o.sent = append(o.sent, string(m.Data))
+	return nil
+}
+
+// Replies are sent in their order, whenever there is room.
+func TestOrder(t *testing.T) {
+	o := &out{room: 1}
+	q := Queue{Out: o}
+	for i := range 4 {
+		q.Send(fmt.Append(nil, i))
+	}
+	if !q.Waiting() || len(o.sent) != 1 {
+		t.Errorf("%q", o.sent)
+	}
+	o.room = 2
+	q.Drained()
+	o.room = 1 // which is not for a later one
+	q.Send([]byte("4"))
+	if !q.Waiting() || len(o.sent) != 3 {
+		t.Errorf("%q", o.sent)
+	}
+	o.room = 9
+	q.Drained()
+	if want := []string{"0", "1", "2", "3", "4"}; q.Waiting() || q.Slow() || !slices.Equal(o.sent, want) {
+		t.Errorf("%q", o.sent)
+	}
+}
+
+// Of a client that does not read, no more than the bound waits.
+func TestBound(t *testing.T) {
+	o := &out{}
+	q := Queue{Out: o}
+	q.Send(make([]byte, Most-1))
+	q.Send(make([]byte, 1))
+	if q.Slow() {
+		t.Error("slow at the bound")
+	}
+	q.Send(make([]byte, 1))
+	if !q.Slow() || q.size != Most {
+		t.Errorf("%v, %d bytes", q.Slow(), q.size)
+	}
+}

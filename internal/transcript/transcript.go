@@ -1,0 +1,81 @@
+// Package transcript plays the transcripts of a protocol's tests: files in testdata with what clients send and get, line by line. What
+// a line means is up to the protocol.
+package transcript
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Each runs a subtest for each file testdata/*.txt. It gets the lines of the file: play calls line with each that is neither empty
+// nor a comment, and fails the test when line returns what is wrong.
+func Each(t *testing.T, run func(t *testing.T, play func(t *testing.T, line func(text string) (wrong string)))) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			run(t, func(t *testing.T, line func(string) string) {
+				t.Helper()
+				n := 0
+				for text := range strings.Lines(string(text)) {
+					n++
+					if text = strings.TrimSpace(text); text == "" || strings.HasPrefix(text, "#") {
+						continue
+					}
+					if wrong := line(text); wrong != "" {
+						t.Fatalf("%s:%d: %s", file, n, wrong)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Fits reports whether a value from JSON is as expected: "*" is any value, and what is not expected must not be there, except the
+// keys to ignore.
+func Fits(got, want any, ignore ...string) bool {
+	if want == "*" {
+		return got != nil
+	}
+	switch g := got.(type) {
+	case map[string]any:
+		w, ok := want.(map[string]any)
+		for _, key := range ignore {
+			delete(g, key)
+		}
+		if !ok || len(g) != len(w) {
+			return false
+		}
+		for k := range w {
+			if _, has := g[k]; !has || !Fits(g[k], w[k], ignore...) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		w, ok := want.([]any)
+		if !ok || len(g) != len(w) {
+			return false
+		}
+		for i := range w {
+			if !Fits(g[i], w[i], ignore...) {
+				return false
+			}
+		}
+		return true
+	}
+	x, _ := json.Marshal(got)
+	y, _ := json.Marshal(want)
+	return bytes.Equal(x, y)
+}
