@@ -150,9 +150,7 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	// The bytes that have come early lie in the Reader's own buffer, where Buffered finds them.
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
-	if len(early) > 0 {
-		r.Peek(len(early)) //nolint:errcheck // they are there
-	}
+	r.Peek(len(early)) //nolint:errcheck // they are there
 	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
 }
 
@@ -214,15 +212,10 @@ func (w *responder) appendHead(dst []byte) []byte {
 	if w.chunked {
 		extra += "Transfer-Encoding: chunked\r\n"
 	}
-	for name := range h {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			delete(h, name)
-		}
-	}
 	for _, name := range w.trailers() {
 		h.Del(name)
 	}
-	h.Write(b) //nolint:errcheck // into memory
+	h.Write(b) //nolint:errcheck // into memory; a name with TrailerPrefix is none that it writes
 	b.WriteString(extra + "\r\n")
 	return b.Bytes()
 }
@@ -235,12 +228,22 @@ func (w *responder) trailers() (names []string) {
 	return names
 }
 
+// trails reports whether the header says that there are fields behind the body.
+func (w *responder) trails() bool {
+	for name := range w.sent {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return len(w.trailers()) > 0
+}
+
 // finish sends the rest of the response.
 func (w *responder) finish() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	if !w.begun && w.length < 0 && w.bodyAllowed() && len(w.trailers()) == 0 {
+	if !w.begun && w.length < 0 && w.bodyAllowed() && !w.trails() {
 		w.length = int64(len(w.body))
 		w.sent.Set("Content-Length", strconv.FormatInt(w.length, 10))
 	}

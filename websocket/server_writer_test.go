@@ -10,10 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
 // page is a handler's answer to an upgrade request, which reports what its calls have returned.
@@ -48,36 +51,54 @@ func with(status, body int, fields ...string) page {
 
 // pages is what a handler can do with a ResponseWriter short of taking its connection over.
 var pages = map[string]page{
-	"nothing":                   func(http.ResponseWriter, func(...any)) {},
-	"an empty write":            func(w http.ResponseWriter, report func(...any)) { writes(w, report, 0) },
-	"text":                      with(0, 100),
-	"a short text":              with(0, 10),
-	"html":                      func(w http.ResponseWriter, _ func(...any)) { io.WriteString(w, "<html><body>hello") },
-	"binary":                    func(w http.ResponseWriter, _ func(...any)) { w.Write([]byte{0, 1, 2, 3, 255}) },
-	"its own type":              with(0, 100, "Content-Type", "application/x-own"),
-	"an encoding":               with(0, 100, "Content-Encoding", "x-own"),
-	"an empty type":             with(0, 100, "Content-Type", ""),
-	"no type":                   func(w http.ResponseWriter, r func(...any)) { w.Header()["Content-Type"] = nil; writes(w, r, 100) },
-	"404":                       with(404, 10),
-	"404 without a body":        with(404, 0),
-	"an unregistered status":    with(499, 10),
-	"999":                       with(999, 10),
-	"200, and then 500":         func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.WriteHeader(500); writes(w, r, 10) },
-	"a write, and then 500":     func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.WriteHeader(500) },
-	"204":                       with(204, 0, "X-A", "b"),
-	"204 with a body":           with(204, 10),
-	"204 with a length":         with(204, 0, "Content-Length", "5"),
-	"304":                       with(304, 0, "Content-Type", "text/plain", "Etag", `"x"`),
-	"304 with a body":           with(304, 10),
-	"several fields":            with(0, 10, "X-A", "1", "X-B", "2", "X-A", "3"),
-	"a date":                    with(0, 10, "Date", "Thu, 01 Jan 2026 00:00:00 GMT"),
-	"Connection: close":         with(0, 10, "Connection", "close"),
-	"Connection: other":         with(0, 10, "Connection", "x-other"),
-	"a transfer coding":         with(0, 10, "Transfer-Encoding", "identity"),
-	"a length":                  with(0, 10, "Content-Length", "10"),
-	"a length of 0":             with(200, 0, "Content-Length", "0"),
-	"a length, and more":        with(0, 11, "Content-Length", "10"),
-	"a length, and nothing":     with(200, 0, "Content-Length", "10"),
+	"nothing":                    func(http.ResponseWriter, func(...any)) {},
+	"an empty write":             func(w http.ResponseWriter, report func(...any)) { writes(w, report, 0) },
+	"text":                       with(0, 100),
+	"a short text":               with(0, 10),
+	"html":                       func(w http.ResponseWriter, _ func(...any)) { io.WriteString(w, "<html><body>hello") },
+	"binary":                     func(w http.ResponseWriter, _ func(...any)) { w.Write([]byte{0, 1, 2, 3, 255}) },
+	"its own type":               with(0, 100, "Content-Type", "application/x-own"),
+	"an encoding":                with(0, 100, "Content-Encoding", "x-own"),
+	"an empty type":              with(0, 100, "Content-Type", ""),
+	"no type":                    func(w http.ResponseWriter, r func(...any)) { w.Header()["Content-Type"] = nil; writes(w, r, 100) },
+	"404":                        with(404, 10),
+	"404 without a body":         with(404, 0),
+	"an unregistered status":     with(499, 10),
+	"999":                        with(999, 10),
+	"200, and then 500":          func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.WriteHeader(500); writes(w, r, 10) },
+	"a write, and then 500":      func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.WriteHeader(500) },
+	"204":                        with(204, 0, "X-A", "b"),
+	"204 with a body":            with(204, 10),
+	"204 with a length":          with(204, 0, "Content-Length", "5"),
+	"304":                        with(304, 0, "Content-Type", "text/plain", "Etag", `"x"`),
+	"304 with a body":            with(304, 10),
+	"several fields":             with(0, 10, "X-A", "1", "X-B", "2", "X-A", "3"),
+	"a date":                     with(0, 10, "Date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+	"Connection: close":          with(0, 10, "Connection", "close"),
+	"Connection: other":          with(0, 10, "Connection", "x-other"),
+	"a transfer coding":          with(0, 10, "Transfer-Encoding", "identity"),
+	"a length":                   with(0, 10, "Content-Length", "10"),
+	"a length of 0":              with(200, 0, "Content-Length", "0"),
+	"a length, and more":         with(0, 11, "Content-Length", "10"),
+	"a length, and nothing":      with(200, 0, "Content-Length", "10"),
+	"a byte":                     with(0, 1),
+	"a length of 0, and a byte":  with(0, 1, "Content-Length", "0"),
+	"a bad length, a large body": with(0, 10_000, "Content-Length", "ten"),
+	"100, and then a page":       func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(100); writes(w, r, 10) },
+	"a late trailer's prefix": func(w http.ResponseWriter, r func(...any)) {
+		writes(w, r, 10)
+		w.Header().Set(http.TrailerPrefix+"X", "1")
+	},
+	"an early trailer's prefix": with(0, 10, http.TrailerPrefix+"X", "1"),
+	"a copy of a length of 0": func(w http.ResponseWriter, r func(...any)) {
+		with(200, 0, "Content-Type", "x/y", "Content-Length", "0")(w, r)
+		copies(w, r, 0)
+	},
+	"a copy longer than its length": func(w http.ResponseWriter, r func(...any)) {
+		with(200, 0, "Content-Type", "x/y", "Content-Length", "10")(w, r)
+		copies(w, r, 10)
+		writes(w, r, 1)
+	},
 	"a length that is none":     with(0, 10, "Content-Length", "ten"),
 	"a negative length":         with(0, 10, "Content-Length", "-1"),
 	"a length of a large body":  with(0, 10_000, "Content-Length", "10000"),
@@ -97,6 +118,12 @@ var pages = map[string]page{
 		w.(http.Flusher).Flush()
 		writes(w, report, 7)
 		report(http.NewResponseController(w).Flush())
+	},
+	"a byte behind a flush": func(w http.ResponseWriter, report func(...any)) {
+		w.Header().Set("Content-Length", "5")
+		writes(w, report, 4)
+		w.(http.Flusher).Flush()
+		writes(w, report, 1)
 	},
 	"a flush of a 204": func(w http.ResponseWriter, _ func(...any)) { w.WriteHeader(204); w.(http.Flusher).Flush() },
 	"103": func(w http.ResponseWriter, report func(...any)) {
@@ -206,12 +233,7 @@ func TestServer_PagesAsNetHTTP(t *testing.T) {
 			defer nc.Close()
 			io.WriteString(nc, request)
 			answer = pageOf(nc)
-			select {
-			case calls = <-returned:
-			case <-time.After(20 * time.Second):
-				t.Fatalf("%s: the handler does not return", name)
-			}
-			return answer, calls
+			return answer, bounded.Receive(t, returned)
 		}
 		got, gotCalls := read(own, name)
 		want, wantCalls := read(other.Listener.Addr().String(), cmp.Or(otherwise[name], name))
@@ -228,10 +250,16 @@ func TestServer_PagesAsNetHTTP(t *testing.T) {
 // in order, without the time, and the body without its chunks.
 func pageOf(nc net.Conn) string {
 	var out strings.Builder
-	br := bufio.NewReader(nc)
+	var raw bytes.Buffer
+	br := bufio.NewReader(io.TeeReader(nc, &raw))
 	for {
 		r, err := http.ReadResponse(br, nil)
 		if err != nil {
+			for line := range strings.Lines(raw.String()) { // which ReadResponse does not keep
+				if strings.HasPrefix(line, "Connection: ") {
+					out.WriteString(line)
+				}
+			}
 			fmt.Fprintf(&out, "%v", err)
 			return out.String()
 		}
@@ -275,7 +303,7 @@ func TestServer_PageIsKeptBack(t *testing.T) {
 
 // What has taken the connection over finds the bytes behind the request in the Reader; the ResponseWriter is of no use then.
 func TestServer_PageThatHijacks(t *testing.T) {
-	for name, early := range map[string]string{"nothing early": "", "early bytes": "early", "many": strings.Repeat("e", 5000)} {
+	for name, early := range map[string]string{"nothing early": "", "a byte": "e", "early bytes": "early", "many": strings.Repeat("e", 5000)} {
 		failures := make(chan error, 1)
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			var wrong []error
@@ -293,7 +321,7 @@ func TestServer_PageThatHijacks(t *testing.T) {
 				wrong = append(wrong, fmt.Errorf("read %.20q, %w", got, err))
 			}
 			w.WriteHeader(404)
-			if _, err := w.Write([]byte("x")); !errors.Is(err, http.ErrHijacked) {
+			if n, err := w.Write([]byte("x")); n != 0 || !errors.Is(err, http.ErrHijacked) {
 				wrong = append(wrong, fmt.Errorf("Write: %w", err))
 			}
 			if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrHijacked) {
@@ -312,13 +340,76 @@ func TestServer_PageThatHijacks(t *testing.T) {
 		if b, err := io.ReadAll(nc); err != nil || string(b) != "own" {
 			t.Errorf("%s: read %q, %v", name, b, err)
 		}
-		select {
-		case err := <-failures:
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-		case <-time.After(20 * time.Second):
-			t.Fatalf("%s: the handler does not return", name)
+		if err := bounded.Receive(t, failures); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A page whose connection is gone fails with what the connection says, and has written nothing more.
+func TestServer_PageToNoOne(t *testing.T) {
+	failed := make(chan error, 2)
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Length", "10000")
+		w.WriteHeader(200)
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)); err != nil {
+			failed <- err
+			return
+		}
+		n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("copied"))
+		m, err2 := w.Write(make([]byte, bodyRoom))
+		if n != 0 || m != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(err2, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("%d, %w; %d, %w", n, err, m, err2)
+		} else {
+			err = nil
+		}
+		failed <- err
+	})
+	nc := dialRaw(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}))
+	io.WriteString(nc, sampleRequest+"\r\n")
+	if b, err := io.ReadAll(nc); err != nil || len(b) > 0 {
+		t.Errorf("read %q, %v", b, err)
+	}
+	if err := bounded.Receive(t, failed); err != nil {
+		t.Error(err)
+	}
+}
+
+// A copy takes no more than the length that was announced, less what was written before.
+func TestServer_PageCopiesItsLength(t *testing.T) {
+	taken := make(chan string, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		with(200, 4, "Content-Type", "text/plain", "Content-Length", "10")(w, func(...any) {})
+		n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("abcdefghijklmnop"))
+		taken <- fmt.Sprint(n, err)
+	})
+	r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+	if body, err := io.ReadAll(r.Body); string(body) != "0123abcdef" || err != nil {
+		t.Errorf("the body is %q, %v", body, err)
+	}
+	if got := bounded.Receive(t, taken); got != "6 <nil>" {
+		t.Errorf("ReadFrom returned %s", got)
+	}
+}
+
+// Some write the 101 by WriteHeader, and hijack then: the fields are theirs.
+func TestServer_PageThatWritesThe101(t *testing.T) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(101)
+		nc, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(nc, "own")
+		nc.Close()
+	})
+	r, _, br := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
+	rest, err := io.ReadAll(br)
+	if r.StatusCode != 101 || !slices.Equal(r.Header["Connection"], []string{"Upgrade"}) || len(r.TransferEncoding) > 0 || string(rest) != "own" || err != nil {
+		t.Errorf("%v, and then %q, %v", r, rest, err)
 	}
 }

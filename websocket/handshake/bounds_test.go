@@ -168,6 +168,9 @@ func TestOpening_HostLinesAndReset(t *testing.T) {
 			t.Errorf("it remembers %+v", p)
 		}
 	}
+	if cap(o.room.list) == 0 || cap(o.room.params) == 0 {
+		t.Error("the room is gone")
+	}
 	if o.Key != nil || o.Offers() != nil || o.Method != "" {
 		t.Errorf("%+v", o)
 	}
@@ -193,11 +196,13 @@ func TestRFC6455_9_1_SpaceAround(t *testing.T) {
 func TestRFC3492_7_1_Samples(t *testing.T) {
 	for host, want := range map[string]string{
 		"\u043f\u043e\u0447\u0435\u043c\u0443\u0436\u0435\u043e\u043d\u0438\u043d\u0435\u0433\u043e\u0432\u043e\u0440\u044f\u0442\u043f\u043e\u0440\u0443\u0441\u0441\u043a\u0438": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l", // (I)
-		"a\u00fc":                  "xn--a-eha", // one basic code point
-		"\u00fc":                   "xn--tda",
-		"\u00fc\u4e2d":             "xn--tda6360b", // far apart: the bias has to divide
-		"a\u00fc\u4e2db":           "xn--ab-xka8510f",
-		"\u00fc\u4e2d\u6587\u5b57": "xn--tda6360b4iib2j",
+		"a\u00fc":                        "xn--a-eha", // one basic code point
+		"\u00fc":                         "xn--tda",
+		"\u00fc\u4e2d":                   "xn--tda6360b", // far apart: the bias has to divide
+		"a\u00fc\u4e2db":                 "xn--ab-xka8510f",
+		"\u8c0b\u7f46":                   "xn--jr0am5x",           // a digit that is its own threshold
+		"\u8845\u8486\u6561\u0453\u8a44": "xn--81a5080cnstukdd1c", // the bias at the bound of a division
+		"\u00fc\u4e2d\u6587\u5b57":       "xn--tda6360b4iib2j",
 		"pro\u010dprost\u011bnemluv\u00ed\u010desky":                              "xn--proprostnemluvesky-uyb24dma41a",               // (D)
 		"t\u1ea1isaoh\u1ecdkh\u00f4ngth\u1ec3ch\u1ec9n\u00f3iti\u1ebfngvi\u1ec7t": "xn--tisaohkhngthchnitingvit-kjcr8268qyxafd2f1b9g", // (K)
 	} {

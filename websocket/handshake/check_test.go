@@ -295,3 +295,10 @@ func TestCheckFields(t *testing.T) {
 		}
 	}
 }
+
+func TestRFC9110_10_1_1_Expect(t *testing.T) {
+	other := verdict{StageRequest, "RFC 9110 §10.1.1", 417}
+	for value, want := range map[string]verdict{"100-continue": {}, "100-Continue": {}, "": {}, "100": other, "100-continue, x": other, "x": other} {
+		want.compare(t, value, Check(parse(t, sample+"Expect: "+value+"\r\n")))
+	}
+}

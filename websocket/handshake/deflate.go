@@ -192,7 +192,7 @@ func (d Deflate) Extension() Extension {
 func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 	seen := 0
 	for _, p := range e.Params {
-		bit := 0
+		var bit int
 		switch p.Name {
 		case paramServerNoTakeover:
 			bit, d.ServerNoTakeover = 1, true

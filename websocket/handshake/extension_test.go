@@ -106,3 +106,13 @@ func FuzzParseExtensions(f *testing.F) {
 		}
 	})
 }
+
+// The bound on parameters is each extension's own, and one without any has none.
+func TestParseExtensions_Parameters(t *testing.T) {
+	for n, ok := range map[int]bool{0: true, 1: true, maxParams: true, maxParams + 1: false} {
+		list, err := ParseExtensions([]string{"a; x=1; y=2, b" + strings.Repeat("; p", n)})
+		if (err == nil) != ok || ok && (len(list) != 2 || len(list[0].Params) != 2 || len(list[1].Params) != n || (list[1].Params == nil) != (n == 0)) {
+			t.Errorf("%d parameters of the second: %v, %v", n, list, err)
+		}
+	}
+}

@@ -117,7 +117,9 @@ func TestRFC6455_10_2_OriginNamed(t *testing.T) {
 	for origin, want := range map[string]string{
 		"https://app.example.com:8443":     `"https://app.example.com:8443" may not connect here`,
 		"https://server.example.com":       `"https://server.example.com" came by https`,
+		"https://other.example.com":        `"https://other.example.com" may not connect here`,
 		"null":                             `"null" may not connect here`,
+		long[:128]:                         `"` + long[:128] + `" may not connect here`,
 		long:                               `"` + long[:128] + `"... may not connect here`,
 		"http://a\r\nX: y\u202e\"<script>": `"http://a\r\nX: y\u202e\"<script>" is not one origin`,
 		"https://u:SECRET@a.example.com":   `"https://...@a.example.com" is not one origin`,
@@ -183,5 +185,25 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 	r.Header["X-Forwarded-Host"] = []string{"a/b"}
 	if CheckOrigin(r, OriginPolicy{Proxies: proxies}) == nil {
 		t.Error("a forwarded host that is none counts")
+	}
+}
+
+func TestPrintableOrigin(t *testing.T) {
+	for origin, want := range map[string]string{
+		"https://a.example": "https://a.example", "": "", "null": "null",
+		"?SECRET": "?...", "#SECRET": "#...", "https://a?SECRET#SECRET": "https://a?...",
+		"@a": "...@a", "SECRET@a": "...@a", "https://SECRET@a": "https://...@a", "1https://SECRET@a": "...@a", "https://SECRET@SECRET@a": "https://...@a",
+	} {
+		if got := PrintableOrigin(origin); got != want {
+			t.Errorf("%q: %q, want %q", origin, got, want)
+		}
+	}
+}
+
+// One trusted proxy is as good as two.
+func TestRFC7239_OneProxy(t *testing.T) {
+	r := &http.Request{Host: "app.example.com", RemoteAddr: "10.0.0.1:5", Header: http.Header{"Origin": {"https://app.example.com"}, "X-Forwarded-Proto": {"https"}}}
+	if v := CheckOrigin(r, OriginPolicy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}); v != nil {
+		t.Errorf("%+v", v)
 	}
 }

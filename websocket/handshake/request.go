@@ -35,9 +35,7 @@ func (r *Request) AppendHead(dst []byte) []byte {
 	if len(r.Subprotocols) > 0 {
 		dst = append(dst, "\r\n"...)
 	}
-	if len(r.Extensions) > 0 {
-		dst = appendField(dst, "Sec-WebSocket-Extensions", FormatExtensions(r.Extensions))
-	}
+	dst = appendField(dst, "Sec-WebSocket-Extensions", FormatExtensions(r.Extensions))
 	dst = appendFields(dst, r.Header)
 	return append(dst, "\r\n"...)
 }

@@ -72,6 +72,9 @@ func TestRFC9112_HeadViolations(t *testing.T) {
 		{"empty line first", "\r\n" + status + "\r\n", StageStatus, "RFC 9112 §4"},
 		{"NUL in the reason", "HTTP/1.1 101 \x00\r\n\r\n", StageStatus, "RFC 9112 §4"},
 		{"bare LF", "HTTP/1.1 101 x\n\n", StageStatus, "RFC 9112 §2.2"},
+		{"bare LF alone", status + "\nA: b\r\n\r\n", StageHeader, "RFC 9112 §2.2"},
+		{"a letter and no colon", status + "a\r\n\r\n", StageHeader, "RFC 9112 §5"},
+		{"many lines too large", status + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 70) + "\r\n", StageHeader, "RFC 9110 §5.4"},
 		{"bare LF later", status + "A: b\n\r\n", StageHeader, "RFC 9112 §2.2"},
 		{"bare CR", status + "A: b\rC: d\r\n\r\n", StageHeader, "RFC 9112 §2.2"},
 		{"CR CR LF", status + "A: b\r\r\n\r\n", StageHeader, "RFC 9112 §2.2"},
@@ -95,9 +98,12 @@ func TestRFC9112_HeadViolations(t *testing.T) {
 		}
 	}
 	for name, tt := range map[string]struct{ text, hint string }{
-		"TLS alert":    {"\x15\x03\x01\x00\x02\x02\x28", "wss://"},
-		"HTTP/2 frame": {"\x00\x00\x00\x04\x00", "HTTP/2"},
-		"SSH":          {"SSH-2.0-x\r\n", "other service"},
+		"TLS alert":     {"\x15\x03\x01\x00\x02\x02\x28", "wss://"},
+		"TLS handshake": {"\x16\x03\x01\x00\x02\x02\x28", "wss://"},
+		"TLS data":      {"\x17\x03\x01\x00\x02\x02\x28", "other service"},
+		"HTTP/2":        {"HTTP/2.0 101 x\r\n\r\n", "HTTP/1.1 on this port"},
+		"HTTP/2 frame":  {"\x00\x00\x00\x04\x00", "HTTP/2"},
+		"SSH":           {"SSH-2.0-x\r\n", "other service"},
 	} {
 		if _, _, v := feed(tt.text, 1); v == nil || !strings.Contains(v.Hint, tt.hint) {
 			t.Errorf("%s: %+v", name, v)

@@ -41,7 +41,6 @@ func (t *Target) Resolve(location string) (*Target, *Violation) {
 	if err != nil {
 		return nil, badURL("the Location of a redirect does not parse", "")
 	}
-	u.Fragment, u.RawFragment = "", ""
 	return newTarget(u)
 }
 

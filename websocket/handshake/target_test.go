@@ -108,6 +108,9 @@ func TestTarget_Resolve(t *testing.T) {
 			t.Errorf("%s: %+v (%v), want %s", location, to, v, want)
 			continue
 		}
+		if to.URL.Fragment != "" {
+			t.Errorf("%s: the fragment %q", location, to.URL.Fragment)
+		}
 		if same := strings.HasPrefix(want, "https://example.com/"); from.SameOrigin(to) != same || to.Auth != "" {
 			t.Errorf("%s: same origin %v, credentials %q", location, !same, to.Auth)
 		}

@@ -84,7 +84,7 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 		return 0, os.NewSyscallError("epoll_pwait", k.errno)
 	}
 	found := 0
-	for i := range k.raw[:k.n] {
+	for i := range k.raw[:max(k.n, 0)] {
 		token := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
 		if token == tokenWake {
 			var b [8]byte
@@ -100,21 +100,19 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 // poll takes what is ready now, and reports whether that is anything.
 func (k *epoll) poll() bool {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(len(k.raw)), 0, 0, 0)
-	k.n, k.errno = int(n), errno
-	if errno != 0 {
-		k.n = 0
-	}
-	return k.n != 0 || errno != 0
+	k.n, k.errno = int(n), errno // -1 with an error
+	return k.n != 0
 }
 
 // park polls until something is ready, for timeout at most. A deadline that is due earlier than it has to be stays: Wait
 // may return early, and most deadlines move away before they are due.
 func (k *epoll) park(timeout time.Duration) error {
-	now := k.Now()
-	if until := now + timeout; k.until != 0 && k.until <= now || timeout > 0 && (k.until == 0 || until < k.until) {
+	until, set := parked(k.until, k.Now(), timeout)
+	if set {
+		k.until = until
 		var at time.Time
-		if k.until = 0; timeout > 0 {
-			k.until, at = until, k.start.Add(until)
+		if until != 0 {
+			at = k.start.Add(until)
 		}
 		if err := k.file.SetReadDeadline(at); err != nil {
 			return err
@@ -125,6 +123,19 @@ func (k *epoll) park(timeout time.Duration) error {
 		return err
 	}
 	return nil
+}
+
+// parked returns the deadline of a wait that begins at now, where the one before had until, and whether it has to be set. 0 is none.
+func parked(until, now, timeout time.Duration) (time.Duration, bool) {
+	switch {
+	case until == 0 || until > now: // there is none, or it is yet to come
+		if timeout < 0 || until != 0 && until <= now+timeout {
+			return until, false
+		}
+	case timeout < 0:
+		return 0, true
+	}
+	return now + timeout, true
 }
 
 // come translates the events that epoll reports.

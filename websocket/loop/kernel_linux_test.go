@@ -33,7 +33,7 @@ func ends(t *testing.T) (near net.Conn, fd int) {
 	if fd, err = takeFD(far); err != nil {
 		t.Fatal(err)
 	}
-	near.SetDeadline(time.Now().Add(time.Minute))
+	near.SetDeadline(time.Now().Add(10 * time.Second))
 	return near, fd
 }
 
@@ -105,15 +105,15 @@ func TestWakeEndsOneWait(t *testing.T) {
 	events := make([]Event, 4)
 	for range 2 {
 		k.Wake()
-		if n, err := k.Wait(events, time.Minute); n != 0 || err != nil {
+		if n, err := k.Wait(events, 10*time.Second); n != 0 || err != nil {
 			t.Errorf("%d events, %v", n, err)
 		}
 	}
-	if k.Now() > time.Minute {
+	if k.Now() > 10*time.Second {
 		t.Error("the waits went to their ends")
 	}
-	defer time.AfterFunc(time.Minute, k.Wake).Stop()
-	if n, err := k.Wait(events, 1); n != 0 || err != nil || k.Now() > time.Minute {
+	defer time.AfterFunc(10*time.Second, k.Wake).Stop()
+	if n, err := k.Wait(events, 1); n != 0 || err != nil || k.Now() > 10*time.Second {
 		t.Errorf("the shortest wait: %d events, %v", n, err)
 	}
 	begun := k.Now()
@@ -265,6 +265,53 @@ func TestAcceptedSocketsDoNotDelay(t *testing.T) {
 	defer k.Close(fd)
 	if on, err := syscall.GetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY); on != 1 || err != nil {
 		t.Errorf("TCP_NODELAY is %d, %v", on, err)
+	}
+}
+
+// The deadline of a wait is set when the one before has passed, or is too late; one that is early stays.
+func TestDeadlineOfAWait(t *testing.T) {
+	const now = 10
+	for _, tt := range []struct {
+		until, timeout, want time.Duration
+		set                  bool
+	}{
+		{0, -1, 0, false},
+		{0, 5, 15, true},
+		{1, -1, 0, true},
+		{1, 5, 15, true},
+		{10, -1, 0, true},
+		{10, 5, 15, true},
+		{11, -1, 11, false},
+		{11, 5, 11, false},
+		{15, 5, 15, false},
+		{16, 5, 15, true},
+		{16, -1, 16, false},
+	} {
+		if got, set := parked(tt.until, now, tt.timeout); got != tt.want || set != tt.set {
+			t.Errorf("%d until %d: %d, %v; want %d, %v", tt.timeout, tt.until, got, set, tt.want, tt.set)
+		}
+	}
+}
+
+// A wait whose deadline passes before it looks has found nothing, whatever the one before found.
+func TestWaitThatIsTooLate(t *testing.T) {
+	k := kernel(t)
+	near, fd := ends(t)
+	defer near.Close()
+	defer k.Close(fd)
+	if err := k.Arm(fd, 1, Writable, true); err != nil {
+		t.Fatal(err)
+	}
+	events := make([]Event, 4)
+	if n, err := k.Wait(events, 10*time.Second); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if err := k.file.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	k.until = k.Now() + 5*time.Second // it is early enough, and stays
+	if n, err := k.Wait(events, 10*time.Second); n != 0 || err != nil {
+		t.Errorf("%d events, %v", n, err)
 	}
 }
 
