@@ -15,7 +15,9 @@ type failure protocol.Error
 // Error implements error.
 func (f *failure) Error() string { return "centrifugo: " + f.Message }
 
-// The errors of the protocol.
+// The errors of the protocol. It has three more, for which there is no occasion here: 101, since a client that is not authorized to
+// connect is closed and one that is not authorized otherwise gets 103; 102, since every channel is in a namespace; 113, since the
+// commands of a connection are carried out one at a time.
 var (
 	errInternal      = &failure{Code: 100, Message: "internal server error", Temporary: true}
 	errDenied        = &failure{Code: 103, Message: "permission denied"}
@@ -25,24 +27,30 @@ var (
 	errBadRequest    = &failure{Code: 107, Message: "bad request"}
 	errNotAvailable  = &failure{Code: 108, Message: "not available"}
 	errTokenExpired  = &failure{Code: 109, Message: "token expired"}
+	errExpired       = &failure{Code: 110, Message: "expired"}
 	errTooFast       = &failure{Code: 111, Message: "too many requests", Temporary: true}
 	errUnrecoverable = &failure{Code: 112, Message: "unrecoverable position"}
 )
 
-// The ends of connections: a client comes back after codes below 3500.
+// The ends of connections: a client comes back after codes below 3500. There is no occasion for 3506, since a client that speaks JSON
+// gets binary data in base64; nor for 3014 and, for subscriptions, 2502, since what revokes a token closes the connection with 4401.
 var (
 	endShutdown     = &websocket.CloseError{Code: 3001, Reason: "shutdown"}
+	endServerError  = &websocket.CloseError{Code: 3004, Reason: "internal server error"}
 	endExpired      = &websocket.CloseError{Code: 3005, Reason: "connection expired"}
 	endSlow         = &websocket.CloseError{Code: 3008, Reason: "slow"}
 	endInsufficient = &websocket.CloseError{Code: 3010, Reason: "insufficient state"}
 	endReconnect    = &websocket.CloseError{Code: 3011, Reason: "force reconnect"}
 	endNoPong       = &websocket.CloseError{Code: 3012, Reason: "no pong"}
+	endTooFast      = &websocket.CloseError{Code: 3013, Reason: "too many requests"}
 	endToken        = &websocket.CloseError{Code: 3500, Reason: "invalid token"}
 	endBadRequest   = &websocket.CloseError{Code: 3501, Reason: "bad request"}
 	endStale        = &websocket.CloseError{Code: 3502, Reason: "stale"}
 	endForced       = &websocket.CloseError{Code: 3503, Reason: "force disconnect"}
 	endTooMany      = &websocket.CloseError{Code: 3504, Reason: "connection limit"}
+	endChannels     = &websocket.CloseError{Code: 3505, Reason: "channel limit"}
 	endDenied       = &websocket.CloseError{Code: 3507, Reason: "permission denied"}
+	endNotAvailable = &websocket.CloseError{Code: 3508, Reason: "not available"}
 	endTooManyErrs  = &websocket.CloseError{Code: 3509, Reason: "too many errors"}
 )
 

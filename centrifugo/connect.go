@@ -63,8 +63,11 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 
 // errLater is how a connection ends whose subscriptions cannot be made: the client comes back, or not.
 func errLater(err error) error {
-	if failureOf(err) == errInternal {
-		return endShutdown
+	switch failureOf(err) {
+	case errInternal:
+		return endServerError
+	case errLimit:
+		return endChannels
 	}
 	return endBadRequest
 }
@@ -84,6 +87,9 @@ func (s *session) authenticate(ctx context.Context, text string) (*Token, time.T
 	if text == "" {
 		if s.client.User == "" && !s.client.Anonymous {
 			return nil, time.Time{}, endToken
+		}
+		if e := s.client.Expires; !e.IsZero() && !time.Now().Before(e) {
+			return nil, time.Time{}, errExpired
 		}
 		return nil, s.client.Expires, nil
 	}

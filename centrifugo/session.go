@@ -122,7 +122,9 @@ func (s *session) command(c *protocol.Command) error {
 	}
 	if per := s.server.commands(); per > 0 {
 		if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
-			err = errTooFast
+			if err = errTooFast; c.Id == 0 { // there is no reply that could say it
+				return endTooFast
+			}
 		}
 	}
 	if err == nil {
@@ -186,9 +188,10 @@ func (s *session) do(ctx context.Context, c *protocol.Command, r *protocol.Reply
 	case c.Rpc != nil:
 		r.Rpc, err = s.rpc(ctx, c.Rpc)
 	case c.Send != nil:
-		if s.server.Message != nil {
-			s.server.Message(ctx, s.caller(), c.Send.Data)
+		if s.server.Message == nil {
+			return endNotAvailable
 		}
+		s.server.Message(ctx, s.caller(), c.Send.Data)
 	case c.Refresh != nil:
 		r.Refresh, err = s.refresh(ctx, c.Refresh)
 	case c.SubRefresh != nil:
