@@ -452,6 +452,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte(`{"id":2,"subscribe":{"channel":"a","recover":true,"delta":"fossil"}}`), false)
 	f.Add([]byte(`{"id":3,"publish":{"channel":"a","data":{"n":1},"type":1,"key":"k"}}`+"\n{}"), false)
 	f.Add([]byte(`{"id":4,"subscribe":{"channel":"none:a","type":1,"phase":2}}`), false)
+	f.Add([]byte(`{"id":5,"subscribe":{"channel":"b","tf":{"op":"not","nodes":[{"key":"a","cmp":"gte","val":"1"}]}}}`), false)
 	f.Add([]byte("\x04\x08\x02\x2a\x00"), true)
 	s := newServer(f)
 	f.Fuzz(func(t *testing.T, data []byte, binary bool) {

@@ -31,6 +31,7 @@ type request struct {
 	changes bool // joins and leaves
 	reject  bool // unless it can be recovered
 	expires *Token
+	filter  func(*hub.Publication) bool // nil: none
 }
 
 // since returns the position that a client wants to recover from, nil if it does not.
@@ -46,11 +47,15 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 	if c.Channel == "" {
 		return nil, endBadRequest
 	}
-	if c.Tf != nil || c.Type > 1 {
-		return nil, errNotAvailable // filters by tags, maps of members, shared polls
+	if c.Tf != nil && c.Type != 0 || c.Type > 1 {
+		return nil, errNotAvailable // filters of collections, maps of members, shared polls
+	}
+	filter, err := filterOf(c.Tf)
+	if err != nil {
+		return nil, err
 	}
 	r := &request{
-		channel: c.Channel, since: since(c), deltas: c.Delta == "fossil" && c.Type == 0, changes: c.JoinLeave,
+		channel: c.Channel, since: since(c), deltas: c.Delta == "fossil" && c.Type == 0 && c.Tf == nil, filter: filter, changes: c.JoinLeave,
 		reject: c.Flag&flagReject != 0 || c.Type == 1,
 	}
 	if c.Token != "" {
@@ -71,7 +76,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 
 // subscribe makes a subscription. What it brings is held until the result is sent.
 func (s *session) subscribe(ctx context.Context, r *request) (*protocol.SubscribeResult, error) {
-	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas, Changes: r.changes, Data: r.own.Info}
+	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas, Changes: r.changes, Data: r.own.Info, Filter: r.filter}
 	n := s.hub.Namespace(r.channel)
 	o.Member = n.Presence
 	if r.granted {

@@ -351,7 +351,7 @@ func (x *subscription) send(ch *channel, b *batch) int {
 	c := b.codingFor(ch, s.client.Codec)
 	var out []*websocket.Prepared
 	n := len(b.ps)
-	if x.last > b.from || b.special(s, kind) {
+	if x.last > b.from || x.filter != nil || b.special(s, kind) {
 		out, n = b.filtered(ch, x, kind)
 		x.flags &^= hasBase
 	} else {
@@ -405,7 +405,12 @@ func (c *Change) notFor(s *Session) bool {
 
 // gets reports whether p is for x, and x has not got it yet. The caller holds the session's lock.
 func (x *subscription) gets(p *Publication) bool {
-	return (p.Offset == 0 || p.Offset > x.last) && (p.NotTo == "" || p.NotTo != x.session.client.ID)
+	return (p.Offset == 0 || p.Offset > x.last) && x.wants(p)
+}
+
+// wants reports whether p is for x.
+func (x *subscription) wants(p *Publication) bool {
+	return (p.NotTo == "" || p.NotTo != x.session.client.ID) && (x.filter == nil || x.filter(p))
 }
 
 // filtered returns the messages of b that x gets, when that is not all of them, and how many publications are in it.

@@ -61,6 +61,36 @@ func TestNotToAClient(t *testing.T) {
 	a.Want(t, "1", "3")
 }
 
+// A filter goes for what is live, for what was missed, and for what a slow subscriber gets later.
+func TestFilter(t *testing.T) {
+	h := start(t, rules(hub.Namespace{History: 10}))
+	a := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+	odd := hub.SubscribeOptions{Filter: func(p *hub.Publication) bool { return p.Tags["odd"] == "yes" }}
+	tagged := func(data string) *hub.Publication {
+		return &hub.Publication{Data: []byte(data), Tags: map[string]string{"odd": "yes"}}
+	}
+	at := a.Subscribe(t, "c", odd).Position
+	publish(t, h, "c", tagged("1"), text("2"), tagged("3"), text("4"))
+	a.Want(t, "1", "3")
+	a.Session.Unsubscribe("c")
+	a.Take()
+	odd.Since = &at
+	a.Subscribe(t, "c", odd)
+	publish(t, h, "c", text("6"), tagged("7"))
+	a.Want(t, "1", "3", "7")
+
+	slow := enginetest.NewClient(t, h, nil, hub.Client{ID: "slow"})
+	odd.Since = nil
+	slow.Subscribe(t, "c", odd)
+	slow.SetRoom(1)
+	publish(t, h, "c", tagged("9"), text("10"), tagged("11"), text("12"), tagged("13"))
+	a.Want(t, "1", "3", "7", "9", "11", "13")
+	slow.Want(t, "9")
+	slow.SetRoom(-1)
+	slow.Session.Drained()
+	slow.Want(t, "9", "11", "13")
+}
+
 func TestPublisherIsNamed(t *testing.T) {
 	h := start(t, hub.Options{})
 	a := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann", Data: []byte("info")})

@@ -148,6 +148,10 @@ type SubscribeOptions struct {
 
 	// Delta says that the client can apply a difference to the publication before: the Codec then gets that one.
 	Delta bool
+
+	// Filter reports whether a publication is for the subscriber: others are not delivered to it, and not among what it has missed.
+	// It is called with locks held, so it must not wait, and not call the hub. nil means that all are.
+	Filter func(p *Publication) bool
 }
 
 // Recovered is the answer to a subscription.

@@ -273,7 +273,7 @@ func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 		previous = NoBase
 	}
 	for i, p := range ps {
-		if !p.Expired(now) && (p.NotTo == "" || p.NotTo != c.ID) {
+		if !p.Expired(now) && x.wants(p) {
 			ms[i], _ = c.Codec.Publication(name, p, previous)
 		}
 	}

@@ -27,7 +27,7 @@ func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOpti
 		return err
 	}
 	defer ch.unpin()
-	a := admission{s: s, ch: ch, o: &o, x: &subscription{session: s, ch: ch}}
+	a := admission{s: s, ch: ch, o: &o, x: &subscription{session: s, ch: ch, filter: o.Filter}}
 	return a.run(ctx, reply)
 }
 
@@ -302,7 +302,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	if a.o.Since != nil {
 		a.count()
 	}
-	a.r.Publications = deliverable(a.ps, s.client.ID)
+	a.r.Publications = x.deliverable(a.ps)
 	s.hub.report.session(s, EventSubscribed, ch.local())
 	if err := reply(&a.r); err != nil {
 		x.end()
@@ -331,15 +331,15 @@ func (a *admission) count() {
 	a.ch.ns.recovered.Add(1)
 }
 
-// deliverable returns what of ps a client is to get now.
-func deliverable(ps []*Publication, client string) []*Publication {
+// deliverable returns what of ps the subscriber is to get now.
+func (x *subscription) deliverable(ps []*Publication) []*Publication {
 	if len(ps) == 0 {
 		return nil
 	}
 	now := time.Now()
 	out := make([]*Publication, 0, len(ps))
 	for _, p := range ps {
-		if !p.Expired(now) && (p.NotTo == "" || p.NotTo != client) {
+		if !p.Expired(now) && x.wants(p) {
 			out = append(out, p)
 		}
 	}

@@ -253,6 +253,29 @@ func TestDeltas(t *testing.T) {
 	})
 }
 
+// A subscription with a filter gets what has the right tags, and recovers that.
+func TestFilter(t *testing.T) {
+	each(t, func(t *testing.T, s *server, of maker) {
+		c := s.user(of, "ann")
+		sub := c.subscribe("prices", centrifuge.SubscriptionConfig{Recoverable: true, TagsFilter: centrifuge.FilterAnd(
+			centrifuge.FilterIn("ticker", "AAPL", "MSFT"), centrifuge.FilterNot(centrifuge.FilterLt("price", "100")))})
+		bounded.Receive(t, sub.subscribed)
+		publish := func(ticker, price string) {
+			s.api("publish", `{"channel":"prices","data":`+price+`,"tags":{"ticker":"`+ticker+`","price":"`+price+`"}}`)
+		}
+		publish("AAPL", "99")
+		publish("GOOG", "100")
+		publish("AAPL", "101")
+		sub.want(t, "101")
+		c.cut()
+		publish("MSFT", "50")
+		publish("MSFT", "500")
+		publish("GOOG", "600")
+		publish("AAPL", "700")
+		sub.want(t, "500", "700")
+	})
+}
+
 // A token, or the application, subscribes a client: it gets what is published, and recovers it.
 func TestServerSide(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {

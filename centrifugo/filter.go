@@ -1,0 +1,134 @@
+package centrifugo
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+)
+
+const (
+	maxFilter      = 64 // nodes of a filter, and values of them
+	maxFilterDepth = 8
+)
+
+// tags reports whether the tags of a publication pass a filter.
+type tags func(map[string]string) bool
+
+// filterOf returns the filter that a client asks for; nil for none.
+func filterOf(n *protocol.FilterNode) (func(*hub.Publication) bool, error) {
+	if n == nil {
+		return nil, nil
+	}
+	left := maxFilter
+	f := compile(n, maxFilterDepth, &left)
+	if f == nil {
+		return nil, errBadRequest
+	}
+	return func(p *hub.Publication) bool { return f(p.Tags) }, nil
+}
+
+// compile returns the filter of a node, nil if that is not a valid one or if all of it is too much.
+func compile(n *protocol.FilterNode, depth int, left *int) tags {
+	if *left -= 1 + len(n.Vals); *left < 0 || depth == 0 {
+		return nil
+	}
+	if n.Op == "" {
+		return comparison(n)
+	}
+	all := make([]tags, len(n.Nodes))
+	for i, child := range n.Nodes {
+		if child == nil {
+			return nil
+		}
+		if all[i] = compile(child, depth-1, left); all[i] == nil {
+			return nil
+		}
+	}
+	passes := func(t map[string]string) func(tags) bool { return func(f tags) bool { return f(t) } }
+	switch {
+	case n.Op == "and" && len(all) > 0:
+		return func(t map[string]string) bool {
+			return !slices.ContainsFunc(all, func(f tags) bool { return !f(t) })
+		}
+	case n.Op == "or" && len(all) > 0:
+		return func(t map[string]string) bool { return slices.ContainsFunc(all, passes(t)) }
+	case n.Op == "not" && len(all) == 1:
+		return func(t map[string]string) bool { return !all[0](t) }
+	}
+	return nil
+}
+
+// comparison returns the filter of a leaf.
+func comparison(n *protocol.FilterNode) tags {
+	key, val, vals := n.Key, n.Val, n.Vals
+	text := func(f func(s, val string) bool) tags {
+		return func(t map[string]string) bool {
+			s, ok := t[key]
+			return ok && f(s, val)
+		}
+	}
+	switch n.Cmp {
+	case "ex":
+		return func(t map[string]string) bool { _, ok := t[key]; return ok }
+	case "nex":
+		return func(t map[string]string) bool { _, ok := t[key]; return !ok }
+	}
+	if key == "" {
+		return nil
+	}
+	switch n.Cmp {
+	case "eq":
+		return text(func(s, val string) bool { return s == val })
+	case "neq":
+		return func(t map[string]string) bool { s, ok := t[key]; return !ok || s != val }
+	case "in":
+		return func(t map[string]string) bool { return slices.Contains(vals, t[key]) }
+	case "nin":
+		return func(t map[string]string) bool { return !slices.Contains(vals, t[key]) }
+	case "sw":
+		return text(strings.HasPrefix)
+	case "ew":
+		return text(strings.HasSuffix)
+	case "ct":
+		return text(strings.Contains)
+	}
+	return numeric(n)
+}
+
+// numeric returns the filter of a leaf that compares numbers.
+func numeric(n *protocol.FilterNode) tags {
+	var signs []int // of the tag compared with the value
+	switch n.Cmp {
+	case "lt":
+		signs = []int{-1}
+	case "lte":
+		signs = []int{-1, 0}
+	case "gt":
+		signs = []int{1}
+	case "gte":
+		signs = []int{1, 0}
+	default:
+		return nil
+	}
+	limit, ok := decimal(n.Val)
+	key := n.Key
+	return func(t map[string]string) bool {
+		v, valid := decimal(t[key])
+		return ok && valid && slices.Contains(signs, cmp.Compare(v, limit))
+	}
+}
+
+// decimal returns a number that is written with digits.
+func decimal(s string) (float64, bool) {
+	if strings.ContainsFunc(s, func(c rune) bool { return !strings.ContainsRune("0123456789+-.eE", c) }) {
+		return 0, false // NaN, Inf, hexadecimal
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	return v, err == nil && !math.IsInf(v, 0)
+}
