@@ -74,7 +74,7 @@ func (s *Subscription) answer(r reply) {
 	s.mu.Lock()
 	gap := a.Recovered != nil && !*a.Recovered
 	first := !s.answered
-	s.position, s.known, s.answered = a.Position, true, true
+	s.position, s.known, s.answered, s.live = a.Position, true, true, true
 	if first {
 		s.Users, s.Members = a.Users, a.Members
 	}
@@ -89,6 +89,15 @@ func (s *Subscription) answer(r reply) {
 
 // take deals with what happens in the channel.
 func (s *Subscription) take(kind string, code wire.Code, text []byte) {
+	s.mu.Lock()
+	live := s.live
+	if kind == "unsubscribed" {
+		s.live = false
+	}
+	s.mu.Unlock()
+	if !live {
+		return // it was sent for a subscription before this one
+	}
 	switch kind {
 	case "message":
 		m := new(Message)

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,8 +48,15 @@ func (p *script) answer(c *websocket.Conn, text string) {
 	}
 }
 
-// command reads a command, and answers it if it has the type; ANSWER in {"id":N,ANSWER}.
+// command reads a command, and answers it with {"id":N,ANSWER}.
 func (p *script) command(c *websocket.Conn, kind, answer string) {
+	p.t.Helper()
+	id := p.read(c, kind)
+	p.answer(c, fmt.Sprintf(`{"id":%d,%s}`, id, answer))
+}
+
+// read reads a command, which has to be of this type, and returns its ID.
+func (p *script) read(c *websocket.Conn, kind string) uint64 {
 	p.t.Helper()
 	m, err := c.Read(bounded.Context(p.t))
 	var h wire.Head
@@ -57,8 +66,7 @@ func (p *script) command(c *websocket.Conn, kind, answer string) {
 	if err != nil || h.Type != kind {
 		p.t.Fatalf("got %s, want %s: %v", m.Data, kind, err)
 	}
-	id, _ := json.Marshal(h.ID)
-	p.answer(c, `{"id":`+string(id)+`,`+answer+`}`)
+	return h.ID
 }
 
 // A subscription that is to be tried again is tried once, by the pause or by the next connection.
@@ -90,5 +98,41 @@ func TestRetryOvertaken(t *testing.T) {
 	p.command(second, "publish", `"type":"published","position":{"epoch":"e","offset":1}`)
 	if err := bounded.Receive(t, published); err != nil || s.Err() != nil {
 		t.Errorf("%v, %v", err, s.Err())
+	}
+}
+
+// What is left of an earlier subscription to the same channel does not reach the later one.
+func TestSubscribeAgain(t *testing.T) {
+	p := play(t)
+	c := connect(t, &server{url: p.url}, Options{})
+	subscribe := func() <-chan *Subscription {
+		subscribed := make(chan *Subscription, 1)
+		go func() {
+			defer close(subscribed)
+			s, err := c.Subscribe(bounded.Context(t), "chat", nil)
+			if err != nil {
+				t.Error(err)
+			}
+			subscribed <- s
+		}()
+		return subscribed
+	}
+	conn := bounded.Receive(t, p.conns)
+	before := subscribe()
+	p.command(conn, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":3}`)
+	over, cancel := context.WithCancel(bounded.Context(t))
+	cancel()
+	if err := bounded.Receive(t, before).Close(over); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	p.read(conn, "unsubscribe")
+	after := subscribe()
+	id := p.read(conn, "subscribe")
+	p.answer(conn, `{"type":"message","channel":"chat","offset":4,"data":"before"}`)
+	p.answer(conn, `{"type":"unsubscribed","channel":"chat","code":"server","message":"before"}`)
+	p.answer(conn, fmt.Sprintf(`{"type":"subscribed","id":%d,"channel":"chat","position":{"epoch":"e","offset":4}}`, id))
+	p.answer(conn, `{"type":"message","channel":"chat","offset":5,"data":"after"}`)
+	if e := next(t, bounded.Receive(t, after)); e.Message == nil || string(e.Message.Data) != `"after"` {
+		t.Errorf("%+v", e)
 	}
 }

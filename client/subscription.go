@@ -87,6 +87,7 @@ type Subscription struct {
 	position Position
 	known    bool // the position is
 	answered bool
+	live     bool  // it is answered on this connection
 	err      error // why it has ended
 }
 
@@ -139,6 +140,7 @@ func (c *Client) subscribe(s *Subscription) {
 		Changes: s.opts.Changes,
 	}
 	s.mu.Lock()
+	s.live = false
 	switch {
 	case s.known:
 		cmd.Since = &wire.Since{Epoch: s.position.Epoch, Offset: s.position.Offset}
