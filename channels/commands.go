@@ -3,6 +3,7 @@ package channels
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/handfast/handfast/channels/wire"
@@ -12,6 +13,7 @@ import (
 
 var (
 	errUnsupported = errors.New("channels: not supported")
+	errDevices     = errors.New("channels: too many devices")
 	errToken       = errors.New("channels: the token is not accepted")
 	errMore        = errors.New("channels: more was missed than fits into one answer")
 )
@@ -178,9 +180,20 @@ func messages(ps []*hub.Publication) []wire.Message {
 	return all
 }
 
+// maxDevices is how many names of devices a connection may acknowledge for: the server remembers each.
+const maxDevices = 16
+
 func (s *session) ack(ctx context.Context, c *wire.Ack) error {
+	known := slices.Contains(s.devices, c.Device)
+	if !known && len(s.devices) == maxDevices {
+		return errDevices
+	}
 	at := hub.Position{Epoch: c.Position.Epoch, Offset: c.Position.Offset}
-	return s.hub.Ack(ctx, c.Channel, s.device(c.Device), at)
+	err := s.hub.Ack(ctx, c.Channel, s.device(c.Device), at)
+	if err == nil && !known {
+		s.devices = append(s.devices, c.Device)
+	}
+	return err
 }
 
 // device returns the name of a device among those of all users.

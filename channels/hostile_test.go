@@ -109,6 +109,23 @@ func TestRecoverInPieces(t *testing.T) {
 	})
 }
 
+// A connection acknowledges for a few devices, as often as it likes, and not for any number.
+func TestManyDevices(t *testing.T) {
+	each(t, func(t *testing.T, driver string) {
+		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
+		read(t, c)
+		send(t, c, `{"type":"subscribe","id":1,"channel":"long:x"}`)
+		read(t, c)
+		for i := range 3*maxDevices + 1 {
+			send(t, c, fmt.Sprintf(`{"type":"ack","id":2,"channel":"long:x","device":"%d","position":{"epoch":"e","offset":%d}}`, i%(maxDevices+1), i))
+			text, refused := read(t, c), i%(maxDevices+1) == maxDevices
+			if refused != strings.Contains(text, `"code":"too_many"`) || refused == strings.Contains(text, `"done"`) {
+				t.Errorf("%d: %s", i, text)
+			}
+		}
+	})
+}
+
 // full is a connection whose queue has no room.
 type full struct {
 	websocket.Sender
