@@ -122,7 +122,7 @@ var rules = []rule{
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty"}},
+			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty", "websocket/frame", "websocket/protocol", "websocket/wstest"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// Programs to begin with, as a user would write them.

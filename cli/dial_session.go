@@ -25,8 +25,8 @@ type input interface {
 // errHangUp is an input's end by a user who does not want to wait for anything.
 var errHangUp = errors.New("hung up")
 
-// output reads one message from a connection and writes it to w.
-type output func(ctx context.Context, c *websocket.Conn, w io.Writer) error
+// output reads one message from a connection and writes it to w. It calls arrived for each part that it has read and not written.
+type output func(ctx context.Context, c *websocket.Conn, w io.Writer, arrived func()) error
 
 // outputError says that standard output takes no more.
 type outputError struct{ err error }
@@ -45,21 +45,21 @@ type session struct {
 	wait    time.Duration    // to go on reading after the end of the input
 	signals <-chan os.Signal // the first one closes, the second cuts
 
-	written chan struct{} // something was written to w
-	busy    atomic.Bool   // w is being written to
-	over    chan struct{} // closed when nothing will be received any more,
-	why     error         // because of this
+	moved chan struct{} // something has arrived, or was written to w
+	busy  atomic.Bool   // w is being written to
+	over  chan struct{} // closed when nothing will be received any more,
+	why   error         // because of this
 }
 
 // run carries messages until either end has had enough.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.written, s.over = make(chan struct{}, 1), make(chan struct{})
+	s.moved, s.over = make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(s.over)
 		for s.why == nil {
-			s.why = s.out(ctx, s.conn, s)
+			s.why = s.out(ctx, s.conn, s, s.arrived)
 		}
 	}()
 	sent := make(chan error, 1)
@@ -135,9 +135,10 @@ func (s *session) settle(ctx context.Context) {
 		cancel()
 		<-pong
 	}()
-	idle := time.NewTimer(quiet)
+	idle := time.NewTimer(quiet / 2)
 	defer idle.Stop()
-	for {
+	// Two halves, because the reader had no turn while the process waited for a processor, or the machine was suspended.
+	for silent := false; ; {
 		select {
 		case <-pong:
 			return
@@ -145,13 +146,15 @@ func (s *session) settle(ctx context.Context) {
 			return
 		case <-s.signals:
 			return
-		case <-s.written:
-			idle.Reset(quiet)
+		case <-s.moved:
+			silent = false
+			idle.Reset(quiet / 2)
 		case <-idle.C:
-			if !s.busy.Load() {
+			if silent && !s.busy.Load() { // else the reader of our output is slow
 				return
 			}
-			idle.Reset(quiet) // the reader of our output is slow
+			silent = true
+			idle.Reset(quiet / 2)
 		}
 	}
 }
@@ -161,14 +164,19 @@ func (s *session) Write(p []byte) (int, error) {
 	s.busy.Store(true)
 	n, err := s.w.Write(p)
 	s.busy.Store(false)
-	select {
-	case s.written <- struct{}{}:
-	default:
-	}
+	s.arrived()
 	if err != nil {
 		err = &outputError{err}
 	}
 	return n, err
+}
+
+// arrived notes that the server is not silent, also in the middle of a message.
+func (s *session) arrived() {
+	select {
+	case s.moved <- struct{}{}:
+	default:
+	}
 }
 
 // close closes the connection with 1000, unless it has ended already, and tells how it ended.

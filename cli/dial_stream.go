@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,7 +87,7 @@ func readError(err error) error {
 // rawOutput writes payloads as they are, while they arrive.
 func rawOutput() output {
 	buf := make([]byte, 32<<10)
-	return func(ctx context.Context, c *websocket.Conn, w io.Writer) error {
+	return func(ctx context.Context, c *websocket.Conn, w io.Writer, _ func()) error {
 		_, r, err := c.Reader(ctx)
 		if err != nil {
 			return err
@@ -98,14 +99,33 @@ func rawOutput() output {
 
 // lineOutput writes every message as a line, in one piece.
 func lineOutput(format formatter) output {
+	var data bytes.Buffer
 	var line []byte
-	return func(ctx context.Context, c *websocket.Conn, w io.Writer) error {
-		return c.View(ctx, func(m websocket.Message) error {
-			line = append(format(line[:0], m), '\n')
-			_, err := w.Write(line)
+	return func(ctx context.Context, c *websocket.Conn, w io.Writer, arrived func()) error {
+		typ, r, err := c.Reader(ctx)
+		if err != nil {
 			return err
-		})
+		}
+		data.Reset()
+		if _, err := data.ReadFrom(&noted{r, arrived}); err != nil {
+			return err
+		}
+		line = append(format(line[:0], websocket.Message{Type: typ, Data: data.Bytes()}), '\n')
+		_, err = w.Write(line)
+		return err
 	}
+}
+
+// noted is a reader that notes whatever it has read.
+type noted struct {
+	r       io.Reader
+	arrived func()
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	k, err := n.r.Read(p)
+	n.arrived()
+	return k, err
 }
 
 // formatter appends a message to dst the way it is shown.

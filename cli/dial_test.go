@@ -273,7 +273,7 @@ type nothing struct{}
 
 func (nothing) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
 
-func (nothing) read(ctx context.Context, c *websocket.Conn, _ io.Writer) error {
+func (nothing) read(ctx context.Context, c *websocket.Conn, _ io.Writer, _ func()) error {
 	_, err := c.Read(ctx)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/protocol"
@@ -38,8 +39,9 @@ func TestIdleMemory(t *testing.T) {
 		nets[i] = [2]net.Conn{near, far}
 	}
 	sockets := heap() - bare
+	opts := &ConnOptions{PingInterval: time.Hour} // a ping in between would count
 	for _, nc := range nets {
-		client, server := overStream(nc[0], protocol.RoleClient, nil), overStream(nc[1], protocol.RoleServer, nil)
+		client, server := overStream(nc[0], protocol.RoleClient, opts), overStream(nc[1], protocol.RoleServer, opts)
 		conns = append(conns, client, server)
 		wg.Go(func() { echo(server) })
 		if err := client.Write(ctx, Message{Text, make([]byte, 1000)}); err != nil {

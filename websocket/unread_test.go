@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -14,36 +15,26 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// soonEnough is the bound for what takes less than a second on a machine that is not busy. Without a watch it took 12.5.
-const soonEnough = 5 * time.Second
-
 // TestUnreadConnectionAnswers: a connection that only writes answers pings and closes although no goroutine reads.
 func TestUnreadConnectionAnswers(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
-			for _, interval := range []time.Duration{0, -1} {
+			for _, interval := range []time.Duration{time.Hour, -1} { // the timer of a keepalive looks, too, but after half its interval
 				t.Run(fmt.Sprint(name, " ", role, " ", interval), func(t *testing.T) {
 					c, peer := pair(t, role, &ConnOptions{PingInterval: interval})
+					peer.SetDeadline(time.Now().Add(patience))
 					for i := range 3 { // also when it has been heard before
-						start := time.Now()
 						peer.send(peer.frame(frame.Ping, true, fmt.Sprint(i)))
 						peer.expect(frame.Pong, fmt.Sprint(i))
-						if took := time.Since(start); took > soonEnough {
-							t.Errorf("the pong took %v", took)
-						}
 					}
 					if err := c.Send(Message{Text, []byte("news")}); err != nil {
 						t.Fatal(err)
 					}
 					peer.expect(frame.Text, "news")
-					start := time.Now()
 					peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
 					peer.expectClose(CodeNormal)
 					peer.Close()
 					bounded.Receive(t, c.Context().Done())
-					if took := time.Since(start); took > soonEnough {
-						t.Errorf("the close frame took %v", took)
-					}
 					wantClose(t, context.Cause(c.Context()), CodeNormal, "", true)
 				})
 			}
@@ -53,18 +44,15 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 
 // TestUnreadConnectionAnswersAfterARead: reading once and then no more is like never reading.
 func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
-	c, peer := rawTCP(t, protocol.RoleServer, nil)
+	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: time.Hour})
+	peer.SetDeadline(time.Now().Add(patience))
 	for i := range 3 {
 		peer.send(peer.frame(frame.Text, true, "hello"))
 		if _, err := readSoon(t, c); err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
 		peer.send(peer.frame(frame.Ping, true, fmt.Sprint(i)))
 		peer.expect(frame.Pong, fmt.Sprint(i))
-		if took := time.Since(start); took > soonEnough {
-			t.Errorf("the pong took %v", took)
-		}
 	}
 	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
 	if m, err := readSoon(t, c); err != nil || string(m.Data) != "last" {
@@ -135,23 +123,38 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		t.Run(role.String(), func(t *testing.T) {
 			t.Parallel()
-			near, far := tcpPair(t)
-			near.(*net.TCPConn).SetReadBuffer(8 << 10)
-			far.(*net.TCPConn).SetWriteBuffer(1 << 20)
-			c := overStream(far, role, &ConnOptions{PingInterval: 200 * time.Millisecond})
-			tick := time.NewTicker(20 * time.Millisecond)
-			defer tick.Stop()
-			peer := overStream(slowly{near, 8 << 10, tick}, protocol.RoleClient-role, &ConnOptions{PingInterval: -1})
-			t.Cleanup(func() { c.CloseNow(); peer.CloseNow() })
-			if err := c.Write(bounded.Context(t), Message{Binary, make([]byte, 480<<10)}); err != nil {
-				t.Fatal(err)
+			var err error
+			for _, interval := range []time.Duration{200 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
+				if err = slowPeer(t, role, interval); err == nil {
+					break // at the longer ones only where a test may wait for a processor as long as a peer may be silent
+				}
 			}
-			if m, err := readSoon(t, peer); err != nil || len(m.Data) != 480<<10 {
-				t.Fatalf("%d bytes, %v", len(m.Data), err)
-			}
-			if err := c.ended(); err != nil {
+			if err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// slowPeer writes to a peer that takes six intervals for what it gets, and returns what has ended the connection.
+func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
+	t.Helper()
+	near, far := tcpPair(t)
+	near.(*net.TCPConn).SetReadBuffer(8 << 10)
+	far.(*net.TCPConn).SetWriteBuffer(1 << 20)
+	c := overStream(far, role, &ConnOptions{PingInterval: interval})
+	tick := time.NewTicker(interval / 10)
+	defer tick.Stop()
+	peer := overStream(slowly{near, 8 << 10, tick}, protocol.RoleClient-role, &ConnOptions{PingInterval: -1})
+	defer peer.CloseNow()
+	defer c.CloseNow()
+	if err := c.Write(bounded.Context(t), Message{Binary, make([]byte, 480<<10)}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*interval+patience)
+	defer cancel()
+	if m, err := peer.Read(ctx); err != nil || len(m.Data) != 480<<10 {
+		return errors.Join(err, c.ended())
+	}
+	return c.ended()
 }
