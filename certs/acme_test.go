@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
 )
@@ -77,9 +76,9 @@ func TestACMEFailures(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 				t.Errorf("a host that is not named: %v", err)
 			}
-			began := time.Now()
+			ran := bounded.Clock(t)
 			p.Close()
-			if d := time.Since(began); d > closeWait {
+			if d := ran(); d > closeWait {
 				t.Errorf("Close took %v", d)
 			}
 			if _, err := dial(t, addr, &tls.Config{ServerName: "www.example.com"}); err == nil {

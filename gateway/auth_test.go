@@ -77,7 +77,7 @@ endpoints:
 
 func TestExpiry(t *testing.T) {
 	r := run(t, parse(t, users, key))
-	began := time.Now()
+	ran := bounded.Clock(t)
 	c := r.openFor(t, 2*time.Second)
 	m, err := c.Read(bounded.Context(t))
 	var warning struct {
@@ -91,7 +91,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("%s, %v", m.Data, err)
 	}
 	e := ending(t, c)
-	if e.Code != auth.CodeExpired || e.Reason != "token expired" || time.Since(began) > time.Minute {
+	if e.Code != auth.CodeExpired || e.Reason != "token expired" || ran() > time.Minute {
 		t.Errorf("closed with %v", e)
 	}
 	has(t, &r.audited, `"disconnected"`, `"code":4401`, `"user":"alice"`)
