@@ -155,14 +155,26 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 }
 
+// brief makes credentials that last a second from when they are looked at, and sends when they end.
+type brief struct{ ends chan time.Time }
+
+func (b brief) Authenticate(*http.Request) (*Identity, error) {
+	end := time.Now().Add(time.Second)
+	b.ends <- end
+	return &Identity{Subject: "alice", Method: "test", Expires: end}, nil
+}
+
+func (brief) Challenge() string { return "" }
+
 // The connection ends with the credential.
 func TestGuardExpiry(t *testing.T) {
-	expires := time.Now().Add(50 * time.Millisecond)
-	url, _ := guarded(t, &Guard{Authenticator: says{id: &Identity{Subject: "alice", Method: "test", Expires: expires}}})
+	ends := make(chan time.Time, 1)
+	url, _ := guarded(t, &Guard{Authenticator: brief{ends}})
 	c, _, err := visit(t, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	expires := bounded.Receive(t, ends)
 	_, err = c.Read(bounded.Context(t))
 	e, ok := errors.AsType[*websocket.CloseError](err)
 	if !ok || e.Code != CodeExpired || e.Reason != ReasonExpired || time.Now().Before(expires) {

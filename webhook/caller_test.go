@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,4 +121,71 @@ func TestCallerStalls(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Sixty-four calls are under way at most, each gives its turn back, and only a receiver that is at fault has a rest.
+func TestCallerTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, status, stalls := 0, 200, false
+		var mu sync.Mutex
+		c := newCaller(t, func(r *http.Request, _ string) (int, string, error) {
+			mu.Lock()
+			asked++
+			mu.Unlock()
+			if stalls {
+				<-r.Context().Done()
+				return 0, "", context.Cause(r.Context())
+			}
+			return status, `{"result":{}}`, nil
+		})
+		call := func() error {
+			_, err := c.Call(t.Context(), webhook.Call{Method: "m"})
+			return err
+		}
+		for i := range 65 {
+			if err := call(); err != nil {
+				t.Fatalf("call %d: %v", i, err)
+			}
+		}
+		for _, tt := range []struct{ status, asked int }{{499, 7}, {500, 5}} {
+			asked, status = 0, tt.status
+			for range 7 {
+				if call() == nil {
+					t.Errorf("%d is a success", status)
+				}
+			}
+			if asked != tt.asked {
+				t.Errorf("%d requests when the answer is %d, want %d", asked, status, tt.asked)
+			}
+		}
+		<-time.After(5 * time.Second)
+		asked, status = 0, 200
+		if err := call(); err != nil {
+			t.Error(err)
+		}
+		asked, stalls = 0, true
+		var all sync.WaitGroup
+		for range 65 {
+			all.Go(func() { _ = call() }) // it fails after a second
+		}
+		synctest.Wait()
+		mu.Lock()
+		if asked != 64 {
+			t.Errorf("%d calls at once", asked)
+		}
+		mu.Unlock()
+		all.Wait()
+	})
+}
+
+// An answer may have a mebibyte, and no byte more.
+func TestCallerAnswerSize(t *testing.T) {
+	for more, ok := range []bool{true, false} {
+		c := newCaller(t, func(*http.Request, string) (int, string, error) {
+			return 200, `{"result":{"data":"` + strings.Repeat("x", 1<<20-len(`{"result":{"data":""}}`)+more) + `"}}`, nil
+		})
+		if _, err := c.Call(t.Context(), webhook.Call{Method: "m"}); (err == nil) != ok {
+			t.Errorf("%d bytes more: %v", more, err)
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -259,6 +260,55 @@ func TestRealServer(t *testing.T) {
 	}
 	if text := bounded.Receive(t, got); text != `published news {"n":1}` {
 		t.Errorf("received %q", text)
+	}
+}
+
+// counting answers every request, and counts the bodies that were closed.
+type counting struct{ closed atomic.Int32 }
+
+func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Body: counted{strings.NewReader(`{"result":{}}`), c}}, nil
+}
+
+type counted struct {
+	io.Reader
+	by *counting
+}
+
+func (c counted) Close() error {
+	c.by.closed.Add(1)
+	return nil
+}
+
+// Answers are closed, or their connections would never be used again.
+func TestAnswersAreClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var to counting
+		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Call(t.Context(), Call{Method: "m"}); err != nil || to.closed.Load() != 1 {
+			t.Errorf("%v, %d closed", err, to.closed.Load())
+		}
+		s, err := New(Options{URL: "https://app.test/", Transport: &to, Format: JSON{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Event(connected("a"))
+		if err := s.Close(t.Context()); err != nil || to.closed.Load() != 2 {
+			t.Errorf("%v, %d closed", err, to.closed.Load())
+		}
+	})
+}
+
+// Without a transport of the caller's, one is used that is bounded and knows the environment's proxy.
+func TestOwnTransport(t *testing.T) {
+	got, ok := client(nil, 7, time.Second).Transport.(*http.Transport)
+	if !ok || got.MaxIdleConnsPerHost != 7 || got.TLSHandshakeTimeout != time.Second || got.MaxResponseHeaderBytes != maxAnswer ||
+		got.IdleConnTimeout != 90*time.Second || got.Proxy == nil || !got.ForceAttemptHTTP2 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -72,3 +72,22 @@ func TestBreakerPauses(t *testing.T) {
 		}
 	})
 }
+
+// What began before the pause neither prolongs nor ends it.
+func TestBreakerLateCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBreaker(1, time.Minute)
+		var late []func(bool)
+		for range 3 {
+			done, _ := b.Begin()
+			late = append(late, done)
+		}
+		late[0](false)
+		<-time.After(20 * time.Second)
+		late[1](false)
+		late[2](true)
+		if _, wait := b.Begin(); wait != 40*time.Second {
+			t.Errorf("%v are left, want 40s", wait)
+		}
+	})
+}
