@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/internal/bounded"
@@ -200,5 +202,14 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 		if got.code != 1 || !strings.Contains(got.stderr, "the server has not answered in time: 2s") || !strings.Contains(got.stderr, "/readyz") {
 			t.Errorf("%v: %+v", command, got)
 		}
+	}
+}
+
+// The connection of channels is HTTP/1.1, and kept alive through proxies that end what is silent for half a minute.
+func TestChannelsKeepAlive(t *testing.T) {
+	f := &channelsFlags{url: "ws://127.0.0.1:1/"}
+	f.dial.cacert = filepath.Join(t.TempDir(), "none.pem")
+	if err := f.with(t.Context(), &System{}, nil); err == nil || f.dial.ping != 25*time.Second || f.dial.http.value != "1.1" {
+		t.Errorf("%v, a ping every %v, HTTP/%s", err, f.dial.ping, f.dial.http.value)
 	}
 }

@@ -73,6 +73,31 @@ func TestWatchLeavesSoon(t *testing.T) {
 	})
 }
 
+// A 101 that does not answer the key of the probe opens nothing to other sites, whatever it says besides.
+func TestForeignOriginNeedsTheKey(t *testing.T) {
+	for _, fits := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			opts := inMemory(t, func(v *visit) {
+				if v.req.Header.Get("Origin") != "https://page.example" && !fits {
+					v.req.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
+				}
+				v.open("")
+				v.talk()
+			})
+			opts.Origin = "https://page.example"
+			r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+			if len(r.Origins) == 0 {
+				t.Fatal("no other origin was tried")
+			}
+			for _, o := range r.Origins {
+				if o.Status != 101 || o.Opened != (fits || o.Origin == opts.Origin) {
+					t.Errorf("the key fits: %v; %+v", fits, o)
+				}
+			}
+		})
+	}
+}
+
 // The time for all of it bounds all of it, whatever the steps could take; what has a time of its own does not count.
 func TestTimeoutBoundsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
