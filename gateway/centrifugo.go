@@ -133,7 +133,7 @@ func tokenError(err error) error {
 
 // Open implements [Target].
 func (t *centrifugoTarget) Open(_ context.Context, r *Request) (*Opened, error) {
-	o := &Opened{QueueFull: centrifugo.ConnOptions().QueueFull}
+	o := &Opened{QueueFull: centrifugo.ConnOptions().QueueFull, DrainCode: drainCentrifugo}
 	if r.Header.Get("Sec-WebSocket-Protocol") != "" {
 		opening := wshandshake.OpeningOf(r.Request)
 		if o.Subprotocol = opening.Choose(centrifugo.Subprotocols); o.Subprotocol == "" {
@@ -161,8 +161,11 @@ func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// shutdown is how a connection over HTTP ends with the server.
-var shutdown = &websocket.CloseError{Code: 3001, Reason: "shutdown"}
+// shutdown is how a connection over HTTP ends with the server, unless the drain has ended it.
+var shutdown = &websocket.CloseError{Code: 3001, Reason: registry.Stopping}
+
+// drainCentrifugo is the code of the protocol for that: the client comes back.
+func drainCentrifugo(int) websocket.Code { return shutdown.Code }
 
 // lasting serves a connection over HTTP, of a client that the endpoint admits: like a WebSocket it counts for the limits, and can be
 // found and closed.
@@ -170,6 +173,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 	return func(w http.ResponseWriter, r *http.Request) {
 		p := r.Context().Value(pageKey{}).(*pageAt)
 		h := p.e.handshake(r)
+		h.entry.DrainCode = drainCentrifugo
 		defer h.drop()
 		id, err := h.take(r)
 		if err == nil {

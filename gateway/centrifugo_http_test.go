@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// overHTTP begins a connection over HTTP and returns the response, whose body may go on.
+func (r *running) overHTTP(t *testing.T, authorization string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, r.URLs()[0]+"/connection/http_stream", strings.NewReader(`{"id":1,"connect":{}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// A connection over HTTP counts as a connection while it is open, can be found and closed, and learns that the server stops.
+func TestCentrifugoOverHTTP(t *testing.T) {
+	r := run(t, parse(t, `
+endpoints:
+- {name: cf, path: /connection/websocket, target: {centrifugo: {anonymous: true}}, auth: [anonymous], rules: [{do: allow}], limits: {connections: 3}}
+apps: [{id: main, key: k, secret: s}]
+`))
+	first, second, other := r.overHTTP(t, ""), r.overHTTP(t, ""), r.open(t, "/connection/websocket", nil)
+	read := bufio.NewReader(first.Body)
+	wants(t, line(t, read), `"session":"`)
+	wants(t, line(t, bufio.NewReader(second.Body)), `"session":"`)
+	if resp := r.overHTTP(t, ""); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one more: %s", resp.Status)
+	}
+	if e := r.refuse(t, "/connection/websocket", nil); e.Status != 503 {
+		t.Errorf("a WebSocket beside them: %d", e.Status)
+	}
+	other.CloseNow()
+	second.Body.Close()
+	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
+	third := r.overHTTP(t, "")
+	readThird := bufio.NewReader(third.Body)
+	wants(t, line(t, readThird), `"session":"`)
+	_, body := page(t, "GET", r.AdminURL()+"/connections?endpoint=cf", nil)
+	wants(t, body, `"total": 2`)
+
+	ws := r.open(t, "/connection/websocket", nil)
+	wants(t, speak(t, ws, `{"id":1,"connect":{}}`), `"client":"`)
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	for _, reader := range []*bufio.Reader{read, readThird} {
+		wants(t, line(t, reader), `"disconnect":{"code":3001,"reason":"the server is stopping"}`)
+	}
+	if e := ending(t, ws); e.Code != 3001 {
+		t.Errorf("closed with %v", e)
+	}
+	if err := bounded.Receive(t, stopped); err != nil {
+		t.Error(err)
+	}
+	has(t, &r.audited, `"disconnected"`, `"code":3001`)
+}
+
+// An operator closes a connection over HTTP, with a code of its own.
+func TestCentrifugoOverHTTPIsClosed(t *testing.T) {
+	r := run(t, parse(t, `
+endpoints:
+- {name: cf, path: /connection/websocket, target: {centrifugo: {anonymous: true}}, auth: [anonymous], rules: [{do: allow}]}
+apps: [{id: main, key: k, secret: s}]
+`))
+	read := bufio.NewReader(r.overHTTP(t, "").Body)
+	wants(t, line(t, read), `"session":"`)
+	if resp, body := page(t, "DELETE", r.AdminURL()+"/connections?endpoint=cf&code=4500&reason=bye", nil); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	wants(t, line(t, read), `"disconnect":{"code":4500,"reason":"bye"}`)
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+}
+
+// A connection over HTTP ends with the credential of its request.
+func TestCentrifugoOverHTTPExpires(t *testing.T) {
+	r := run(t, parse(t, users+`
+	- {name: cf, path: /connection/websocket, target: centrifugo, auth: [users], rules: [{do: allow}]}
+apps: [{id: main, key: k, secret: s}]
+`, key))
+	if resp := r.overHTTP(t, ""); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("without a credential: %s", resp.Status)
+	}
+	resp, lasts := r.overHTTP(t, "Bearer "+token("alice", 2*time.Second, nil)), 2*time.Second
+	for resp.StatusCode == 401 { // it took longer than that
+		lasts *= 3
+		resp = r.overHTTP(t, "Bearer "+token("alice", lasts, nil))
+	}
+	read := bufio.NewReader(resp.Body)
+	wants(t, line(t, read), `"session":"`)
+	wants(t, line(t, read), `"disconnect":{"code":4401,"reason":"token expired"}`)
+}
