@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,76 @@ func TestLeaseLapses(t *testing.T) {
 			t.Errorf("on the node itself: %q, want %q", got, want)
 		}
 	})
+}
+
+// refusing is a node whose engine refuses changes of members, and then its lease, for as long as the test says.
+type refusing struct {
+	*faultyNode
+	put, lease atomic.Bool
+	takes      atomic.Int32 // how many leases were asked for
+}
+
+var errRefused = errors.New("the engine has no leader")
+
+func (r *refusing) Put(ctx context.Context, channel string, es ...hub.Entry) error {
+	if r.put.Load() {
+		return errRefused
+	}
+	return r.faultyNode.Put(ctx, channel, es...)
+}
+
+func (r *refusing) Lease(ctx context.Context, name string, ttl time.Duration) error {
+	if r.lease.Load() {
+		r.takes.Add(1)
+		return errRefused
+	}
+	return r.faultyNode.Lease(ctx, name, ttl)
+}
+
+// The members of a node whose lease has ended are put again however long the engine refuses that, and those that have left
+// meanwhile are removed.
+func TestMembersOutlastRefusals(t *testing.T) {
+	for _, what := range []string{"entries", "leases"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &faultyCluster{memory: hub.NewMemory()}
+			ns := []hub.Namespace{{Presence: true}}
+			e := &refusing{faultyNode: c.node()}
+			away := start(t, hub.Options{Engine: e, Namespaces: ns})
+			here := start(t, hub.Options{Engine: c.memory.Node(), Namespaces: ns})
+			watcher := enginetest.NewClient(t, here, nil, hub.Client{ID: "watcher"})
+			watcher.Subscribe(t, "c", hub.SubscribeOptions{Changes: true})
+			var members []*enginetest.Client
+			for _, id := range []string{"stays", "leaves"} {
+				m := enginetest.NewClient(t, away, nil, hub.Client{ID: id})
+				m.Subscribe(t, "c", hub.SubscribeOptions{Member: true})
+				members = append(members, m)
+			}
+			e.set(paused)
+			<-time.After(5 * time.Second)
+			e.put.Store(what == "entries")
+			e.lease.Store(what == "leases")
+			e.set(fine)
+			<-time.After(time.Second)
+			members[1].Session.Leave()
+			<-time.After(20 * time.Second)
+			e.put.Store(false)
+			e.lease.Store(false)
+			<-time.After(2 * time.Second)
+			ms, _, users, err := here.Members(t.Context(), "app", "c", "", 10)
+			if err != nil || users != 1 || ms[0].User != "stays" {
+				t.Errorf("%s were refused: %d members, %v, %v", what, users, ms, err)
+			}
+			if n := len(watcher.Changes()); n < 5 { // both join and leave, and one joins again
+				t.Errorf("%s were refused: %d changes", what, n)
+			}
+			if n := e.takes.Load(); n > 300 {
+				t.Errorf("%d attempts to take a lease", n)
+			}
+			if _, _, users, err := away.Members(t.Context(), "app", "c", "", 10); err != nil || users != 1 {
+				t.Errorf("on the node itself: %d members, %v", users, err)
+			}
+		})
+	}
 }
 
 // An engine that does not answer keeps no caller longer than its context.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,29 +14,53 @@ import (
 // tenancy is the node's lease and the versions of its entries.
 type tenancy struct {
 	hub     *Hub
-	lease   atomic.Pointer[string]
+	lease   atomic.Pointer[lease]
 	version atomic.Uint64
 	renew   chan struct{} // asks for a renewal now
-	taken   chan struct{} // closed when the first lease is there
 
 	ended sync.Map // leases that have ended: when
 	own   sync.Map // leases of this node
 }
 
+// lease is one lease of the node.
+type lease struct {
+	name    string
+	settled chan struct{} // closed when it is there, or another is in its place
+	settle  func()        // closes settled
+}
+
 func (t *tenancy) init(h *Hub) {
 	t.hub = h
 	t.version.Store(uint64(time.Now().UnixNano()))
-	t.renew, t.taken = make(chan struct{}, 1), make(chan struct{})
+	t.renew = make(chan struct{}, 1)
 	t.newLease()
 }
 
 func (t *tenancy) newLease() {
-	lease := rand.Text()
-	t.own.Store(lease, true)
-	t.lease.Store(&lease)
+	l := &lease{name: rand.Text(), settled: make(chan struct{})}
+	l.settle = sync.OnceFunc(func() { close(l.settled) })
+	t.own.Store(l.name, true)
+	if old := t.lease.Swap(l); old != nil {
+		old.settle()
+	}
 }
 
-func (t *tenancy) currentLease() string { return *t.lease.Load() }
+func (t *tenancy) currentLease() string { return t.lease.Load().name }
+
+// takenLease returns the current lease, once it is there. It reports false when the hub is closed.
+func (t *tenancy) takenLease() (string, bool) {
+	for {
+		l := t.lease.Load()
+		select {
+		case <-l.settled:
+			if l == t.lease.Load() {
+				return l.name, true
+			}
+		case <-t.hub.ctx.Done():
+			return "", false
+		}
+	}
+}
 
 // ops are the changes that the hub makes to the entries of a channel, one call of the engine after the other.
 type ops struct {
@@ -46,13 +71,13 @@ type ops struct {
 
 type op struct {
 	Entry
-	done  chan error // nil: no goroutine waits
+	done  chan error // nil: no goroutine waits, and it is tried until it succeeds
 	tries int
 }
 
 const (
 	opsTogether = 256
-	maxTries    = 10 // to make a change
+	maxTries    = 10 // to make a change that a goroutine waits for
 )
 
 // enter makes an entry and waits until it is there.
@@ -107,12 +132,11 @@ func (t *tenancy) queue(ch *channel, some ...op) {
 
 // makeChanges makes the changes that are queued.
 func (t *tenancy) makeChanges(ch *channel) {
-	select {
-	case <-t.taken:
-	case <-t.hub.ctx.Done():
-		return
-	}
 	for {
+		lease, ok := t.takenLease()
+		if !ok {
+			return
+		}
 		ch.mu.Lock()
 		ops := &ch.roster.ops
 		if len(ops.queue) == 0 {
@@ -123,7 +147,6 @@ func (t *tenancy) makeChanges(ch *channel) {
 		n := min(len(ops.queue), opsTogether)
 		some := ops.queue[:n:n]
 		ops.queue = ops.queue[n:]
-		lease := t.currentLease()
 		es := make([]Entry, 0, n)
 		for _, o := range some {
 			if o.Gone || ops.here[o.Client].Version == o.Version { // else a later change is queued
@@ -154,7 +177,7 @@ func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 	var again []op
 	for _, o := range some {
 		switch {
-		case err != nil && (moved || o.Gone) && o.tries < maxTries:
+		case err != nil && (o.done == nil || moved && o.tries < maxTries):
 			o.tries++
 			again = append(again, o)
 		case o.done != nil:
@@ -235,7 +258,10 @@ func (t *tenancy) moveLease(old string) {
 	if moved {
 		return
 	}
-	t.takeLease() //nolint:errcheck // it is tried again soon
+	select {
+	case t.renew <- struct{}{}:
+	default:
+	}
 	t.hub.tasks.do(func() { t.hub.report.moved(old) })
 	t.hub.channels.each(func(ch *channel) {
 		if ch.roster == nil {
@@ -243,39 +269,37 @@ func (t *tenancy) moveLease(old string) {
 		}
 		ch.mu.Lock()
 		ch.roster.rename(old, t.currentLease())
-		for _, e := range ch.roster.ops.here {
+		ops := &ch.roster.ops
+		ops.queue = slices.DeleteFunc(ops.queue, func(o op) bool { return o.done == nil && !o.Gone }) // of an earlier lease
+		for _, e := range ops.here {
 			t.queue(ch, op{Entry: e})
 		}
 		run := t.hub.schedule(ch)
 		ch.mu.Unlock()
 		run()
 	})
-	select {
-	case t.renew <- struct{}{}:
-	default:
-	}
 }
 
-func (t *tenancy) takeLease() error {
+func (t *tenancy) takeLease(name string) error {
 	ctx, cancel := context.WithTimeout(t.hub.ctx, t.hub.opts.Lease/3)
 	defer cancel()
-	return t.hub.presence.Lease(ctx, t.currentLease(), t.hub.opts.Lease)
+	return t.hub.presence.Lease(ctx, name, t.hub.opts.Lease)
 }
 
-// keepLease renews the node's lease.
+// keepLease takes the node's lease, renews it, and takes another when it has ended. Nothing else takes one, so that none of the
+// tasks, which may all wait for a lease, is needed for that.
 func (t *tenancy) keepLease() {
-	taken := t.taken
 	for {
-		lease := t.currentLease()
-		err := t.takeLease()
-		if err == nil && taken != nil {
-			close(taken)
-			taken = nil
+		l, pause := t.lease.Load(), t.hub.opts.Lease/3
+		switch err := t.takeLease(l.name); {
+		case err == nil:
+			l.settle()
+		case errors.Is(err, ErrLeaseEnded) && !t.hub.closed():
+			t.moveLease(l.name)
+		default:
+			pause = pauseOfRun
 		}
-		if errors.Is(err, ErrLeaseEnded) && !t.hub.closed() {
-			t.hub.tasks.do(func() { t.moveLease(lease) })
-		}
-		next := time.NewTimer(t.hub.opts.Lease / 3)
+		next := time.NewTimer(pause)
 		select {
 		case <-next.C:
 		case <-t.renew:

@@ -40,8 +40,9 @@
 //
 // Between servers, and from a server to a node that is too slow, NATS drops messages. In a channel with a history the next
 // publication shows that; the hub then reads what is missing. The engine reports a gap when its connection was cut, when its own
-// queue was full, when a message of another node's series is missing (each sends one twice a second), and when another node
-// has ended. What is lost otherwise in a channel without a history is not noticed.
+// queue was full, when a message of another node's series is missing (each sends one twice a second) or the node was not heard
+// for long, and when another node has ended. After the loss of such messages it reports the gap a second time, two seconds later: a
+// server that was cut off may have answered the first reading with what it had. What is lost otherwise in a channel without a history is not noticed.
 //
 // # Members
 //

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/handfast/handfast/hub"
 )
 
 // A node that tries to renew its lease, and cannot because the stream has no leader, says so, and the others leave it the lease. A
@@ -40,6 +43,57 @@ func TestRenewing(t *testing.T) {
 			t.Errorf("%s was seen %v ago; its lease is kept: want %v", name, time.Since(x.seen), kept)
 		}
 	}
+}
+
+// gaps is a sink that counts gaps.
+type gaps struct {
+	hub.Sink
+	n int
+}
+
+func (g *gaps) Gap(...string) { g.n++ }
+
+// A node reports a gap when a beat of another is missing, and when it hears one again that was silent, or has been before it heard
+// of it; and once more when servers that were cut off no longer answer as they did before.
+func TestMissingBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
+		var sink gaps
+		e.in.sink = &sink
+		count := uint64(0)
+		hear := func(node string, count uint64) {
+			t.Helper()
+			data, err := json.Marshal(beat{Node: node, Count: count})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.peers.hear(&nats.Msg{Data: data})
+		}
+		want := func(what string, n int) {
+			t.Helper()
+			for range 10 {
+				e.peers.beat(time.Now())
+				time.Sleep(beatEvery)
+				count++
+				hear("there", count)
+			}
+			if sink.n != n {
+				t.Errorf("%s: %d gaps, want %d", what, sink.n, n)
+			}
+			sink.n = 0
+		}
+		want("a new node", 0)
+		count++
+		want("a missing beat", 2)
+		time.Sleep(silentFor + time.Second)
+		e.peers.beat(time.Now())
+		if len(e.peers.nodes) > 0 {
+			t.Fatal("a silent node is known")
+		}
+		want("a node that was silent", 2)
+		hear("elsewhere", 5)
+		want("a node that was there before", 2)
+	})
 }
 
 // What the server says of a refused node is explained, and not repeated at each attempt; other messages are logged as they are.

@@ -16,6 +16,7 @@ const (
 	settleWait = time.Second             // for nodes that may be gone
 	youngWait  = 300 * time.Millisecond  // for nodes that are not known yet
 	gapEvery   = time.Second             // at most so often for missing beats
+	staleFor   = 2 * time.Second         // a leader that was cut off may answer as one, when it is back, until it hears of the new one
 )
 
 // beat is what each node sends twice a second.
@@ -39,7 +40,8 @@ type peers struct {
 	heard  time.Time // this node's own beat
 	deaf   bool
 	gapped time.Time
-	missed bool // a beat of another node is missing
+	missed bool      // a beat of another node is missing
+	again  time.Time // when a gap is reported once more, because what is read now may be old; zero means never
 	round  *round
 	since  time.Time // when the first beat was sent
 }
@@ -89,6 +91,9 @@ func (p *peers) beat(now time.Time) {
 	}
 	if !p.heard.IsZero() && now.Sub(p.heard) > deafAfter {
 		p.deaf = true
+	}
+	if !p.again.IsZero() && !now.Before(p.again) {
+		p.missed, p.again = true, time.Time{}
 	}
 	gap := p.missed && now.Sub(p.gapped) > gapEvery
 	if gap {
@@ -151,8 +156,10 @@ func (p *peers) hear(m *nats.Msg) {
 	if p.nodes == nil {
 		p.nodes = map[string]*peer{}
 	}
-	if n := p.nodes[b.Node]; n != nil && b.Count > n.count+1 {
-		p.missed = true
+	// A node that is new begins with 1. One that was silent for long is not known any more, and it, or this node, was cut off.
+	n := p.nodes[b.Node]
+	if n != nil && b.Count > n.count+1 || n == nil && b.Count > 1 {
+		p.missed, p.again = true, now.Add(staleFor)
 	}
 	p.nodes[b.Node] = &peer{b.Server, b.Count, now}
 }

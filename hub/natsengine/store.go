@@ -1,7 +1,6 @@
 package natsengine
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +24,8 @@ const (
 	codeWrongLast      = 10071
 	codeWrongLastNow   = 10164 // another message of the subject is under way
 	codeDuplicateNow   = 10158 // a message with this ID is under way
+	codeNotReady       = 10163 // a message of the subject is under way, in earlier versions
+	codeUnavailable    = 10008 // the server that answers knows no leader
 	codeNotFound       = 10037
 	codeStreamNotFound = 10059
 )
@@ -61,12 +62,15 @@ type putting struct {
 
 // ack is the answer to a put.
 type ack struct {
-	Seq       uint64 `json:"seq"`
-	Duplicate bool   `json:"duplicate"`
-	Error     *struct {
-		Code        int    `json:"err_code"`
-		Description string `json:"description"`
-	} `json:"error"`
+	Seq       uint64    `json:"seq"`
+	Duplicate bool      `json:"duplicate"`
+	Error     *apiError `json:"error"`
+}
+
+// apiError is an error that a server reports.
+type apiError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
 }
 
 // put stores a message.
@@ -77,7 +81,7 @@ func (s *store) put(ctx context.Context, subject string, data []byte, o putting)
 			return ack{}, err
 		}
 		a, err := readAck(msg)
-		if a.Error == nil || a.Error.Code != codeDuplicateNow {
+		if a.Error == nil || a.Error.Code != codeDuplicateNow && a.Error.Code != codeNotReady {
 			return a, err
 		}
 		if !sleep(ctx, leaderPause) {
@@ -152,25 +156,9 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 
 // lastOfLeader asks what only the leader of a stream answers. While there is none, no server does.
 func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte) (*item, error) {
-	msg, err := s.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, nil, request, true)
+	got, err := s.api(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
 	if err != nil {
 		return nil, err
-	}
-	var got struct {
-		Error *struct {
-			Code        int    `json:"err_code"`
-			Description string `json:"description"`
-		} `json:"error"`
-		Message struct {
-			Subject string    `json:"subject"`
-			Seq     uint64    `json:"seq"`
-			Header  []byte    `json:"hdrs"`
-			Data    []byte    `json:"data"`
-			Time    time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(msg.Data, &got); err != nil {
-		return nil, fmt.Errorf("natsengine: reading a message: %w", err)
 	}
 	if got.Error != nil {
 		if got.Error.Code == codeNotFound {
@@ -186,6 +174,41 @@ func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte)
 		}
 	}
 	return i, nil
+}
+
+// apiAnswer is the answer to a request that reads or removes messages.
+type apiAnswer struct {
+	Error   *apiError `json:"error"`
+	Message struct {
+		Subject string    `json:"subject"`
+		Seq     uint64    `json:"seq"`
+		Header  []byte    `json:"hdrs"`
+		Data    []byte    `json:"data"`
+		Time    time.Time `json:"time"`
+	} `json:"message"`
+}
+
+// api sends a request that the leader of a stream answers. A server that has just come back to the others answers, too, that it
+// knows no leader: then the request is sent again, until there is one.
+func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAnswer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
+	defer cancel()
+	for {
+		msg, err := s.request(ctx, subject, nil, request, true)
+		if err != nil {
+			return nil, err
+		}
+		var got apiAnswer
+		if err := json.Unmarshal(msg.Data, &got); err != nil {
+			return nil, fmt.Errorf("natsengine: an answer of the NATS server: %w", err)
+		}
+		if got.Error == nil || got.Error.Code != codeUnavailable {
+			return &got, nil
+		}
+		if !sleep(ctx, leaderPause) {
+			return nil, errNobody
+		}
+	}
 }
 
 const batchBytes = 8 << 20 // of one answer
@@ -268,12 +291,9 @@ func (s *store) purge(ctx context.Context, stream, subject string, before uint64
 	if err != nil {
 		return err
 	}
-	msg, err := s.request(ctx, "$JS.API.STREAM.PURGE."+stream, nil, data, true)
-	if err != nil {
-		return err
-	}
-	if bytes.Contains(msg.Data, []byte(`"error"`)) {
-		_, err = readAck(msg)
+	got, err := s.api(ctx, "$JS.API.STREAM.PURGE."+stream, data)
+	if err == nil && got.Error != nil {
+		err = fmt.Errorf("natsengine: removing messages: %s", got.Error.Description)
 	}
 	return err
 }
