@@ -252,7 +252,7 @@ func (e *Engine) Probe(ctx context.Context) error {
 	arrived := make(chan struct{})
 	e.probes.Store(name, arrived)
 	defer e.probes.Delete(name)
-	if _, err := s.put(ctx, e.sub.probe(e.id), []byte(name), putting{ttl: time.Minute, repeat: true}); err != nil {
+	if _, err := s.put(ctx, e.sub.probe(e.id), []byte(name), putting{ttl: time.Minute}); err != nil {
 		return err
 	}
 	select {

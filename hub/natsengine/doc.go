@@ -28,6 +28,9 @@
 // that, too, belongs to the stream. The server has the IDs in memory; when it starts, it reads them from what is kept. IDs of
 // publications that are not kept are remembered for as long as PublishOptions.Idempotency says, in whole seconds.
 //
+// A publication that is kept is sent again each second until it is acknowledged, because the server that it went to may have stopped.
+// One without an ID has one of the call, so that it is stored once.
+//
 // # What an acknowledgement promises
 //
 // Publish returns when the server has acknowledged. One server has then written the publication to its file: it survives the end
@@ -42,7 +45,8 @@
 // publication shows that; the hub then reads what is missing. The engine reports a gap when its connection was cut, when its own
 // queue was full, when a message of another node's series is missing (each sends one twice a second) or the node was not heard
 // for long, and when another node has ended. After the loss of such messages it reports the gap a second time, two seconds later: a
-// server that was cut off may have answered the first reading with what it had. What is lost otherwise in a channel without a history is not noticed.
+// server that was cut off may have answered the first reading with what it had. What is lost otherwise in a channel without a history
+// is not noticed.
 //
 // # Members
 //

@@ -15,9 +15,10 @@ import (
 
 // Engine is the engine of one node. New makes one.
 type Engine struct {
-	opts Options
-	id   string
-	back chan struct{} // the connection is there again
+	opts  Options
+	id    string
+	calls calls         // of Publish
+	back  chan struct{} // the connection is there again
 
 	link               // to the server
 	sub       subjects // names of subjects
@@ -52,6 +53,7 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{opts: o, id: rand.Text(), back: make(chan struct{}, 1), resync: make(chan struct{}, 1), sub: subjects(o.Prefix)}
+	e.calls.node = e.id[:10]
 	e.link.up = make(chan struct{})
 	e.in.init(e)
 	e.leases.init(e)

@@ -238,7 +238,7 @@ func (e *Engine) Trim(ctx context.Context, channel string, through uint64) error
 	}
 	// The last one stays, so that the channel knows where it was. All nodes note that it does not count.
 	name := e.sub.watched("t." + channelTokens(channel))
-	if _, err := s.put(ctx, name, emptiedRecord(channel, top.seq), putting{repeat: true}); err != nil {
+	if _, err := s.put(ctx, name, emptiedRecord(channel, top.seq), putting{}); err != nil {
 		return err
 	}
 	e.emptied.set(channel, top.seq)

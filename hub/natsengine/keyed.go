@@ -58,7 +58,7 @@ func (e *Engine) applyKey(ctx context.Context, s *store, channel string, k *keye
 			}
 			expect = old.seq
 		}
-		o := putting{expect: &expect, repeat: true, header: nats.Header{offsetHeader: {strconv.FormatUint(k.offset, 10)}, limitsHeader: {k.limits.String()}}}
+		o := putting{expect: &expect, header: nats.Header{offsetHeader: {strconv.FormatUint(k.offset, 10)}, limitsHeader: {k.limits.String()}}}
 		if !k.until.IsZero() {
 			o.header[untilHeader] = []string{millis(k.until)}
 		}
@@ -123,7 +123,7 @@ func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string
 		}
 	}
 	h := nats.Header{"Hf-Epoch": {epoch}, offsetHeader: {strconv.FormatUint(page.Top.Offset, 10)}}
-	_, err = s.put(ctx, mark, nil, putting{header: h, ttl: 30 * 24 * time.Hour, repeat: true})
+	_, err = s.put(ctx, mark, nil, putting{header: h, ttl: 30 * 24 * time.Hour})
 	return page.Top, err
 }
 

@@ -224,7 +224,7 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	defer cancel()
 	s, _, err := e.ready(ctx)
 	if err == nil {
-		_, err = s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept, repeat: true})
+		_, err = s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept})
 	}
 	if err == nil {
 		e.leases.forget(ctx, s, name)
@@ -276,7 +276,7 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 		if over {
 			return hub.ErrLeaseEnded
 		}
-		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{expect: &seq, repeat: true})
+		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{expect: &seq})
 		if err == nil {
 			l.note(r, a.Seq, time.Now())
 			l.mu.Lock()
@@ -310,7 +310,7 @@ func (e *Engine) Release(ctx context.Context, name string) error {
 		return err
 	}
 	r := watchedRecord{Lease: name, Over: true}
-	a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept, repeat: true})
+	a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ var (
 
 const (
 	attempt     = 10 * time.Second      // the longest wait for one answer
-	askAgain    = time.Second           // before a request that may be repeated is sent again
+	askAgain    = time.Second           // before a request is sent again
 	leaderPause = 50 * time.Millisecond // between two attempts while there is no leader
 )
 
@@ -107,15 +107,15 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// request sends a request and waits for its answer. While there is no leader it tries again. A request that may be repeated is
-// also sent again when no answer comes: the server that it went to may have stopped, while its connections stay open.
-func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, repeat bool) (*nats.Msg, error) {
+// request sends a request and waits for its answer. While there is no leader it tries again, and also when no answer comes: the
+// server that it went to may have stopped, while its connections stay open.
+func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
 	for {
-		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data}, repeat)
+		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
 		switch {
-		case repeat && errors.Is(err, errTooLate) && ctx.Err() == nil:
+		case errors.Is(err, errTooLate) && ctx.Err() == nil:
 			continue
 		case !errors.Is(err, errNobody):
 			return msg, err
@@ -126,18 +126,15 @@ func (m *mux) request(ctx context.Context, subject string, header nats.Header, d
 	}
 }
 
-// once sends a request and waits for its answer, not long for one that may be repeated.
-func (m *mux) once(ctx context.Context, msg *nats.Msg, repeat bool) (*nats.Msg, error) {
+// once sends a request and waits for its answer, not for long.
+func (m *mux) once(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	answers, done, err := m.ask(msg, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if repeat {
-		short, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
-		defer cancel()
-		ctx = short
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
+	defer cancel()
 	return receive(ctx, answers)
 }
 

@@ -33,7 +33,7 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 		if err != nil {
 			return err
 		}
-		w := write{subject: e.sub.state("o", channelTokens(c.Channel)+"."+token(lease)), data: data, putting: putting{repeat: true}}
+		w := write{subject: e.sub.state("o", channelTokens(c.Channel)+"."+token(lease)), data: data}
 		if c.Subscribers == 0 {
 			w.ttl = goneKept
 		}

@@ -146,7 +146,7 @@ func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []
 				continue
 			}
 			there[w.subject] = true
-			w.putting = putting{expect: &known.seq, repeat: true}
+			w.putting = putting{expect: &known.seq}
 			if x.Gone {
 				w.ttl = goneKept
 			}
@@ -328,7 +328,7 @@ func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (bool
 	zero := uint64(0)
 	subject, own := e.sub.state("c", hash(key)), rand.Text()
 	for {
-		_, err = s.put(ctx, subject, []byte(own), putting{expect: &zero, ttl: ttl, repeat: true})
+		_, err = s.put(ctx, subject, []byte(own), putting{expect: &zero, ttl: ttl})
 		if !errors.Is(err, errWrongLast) {
 			return err == nil, err
 		}
@@ -371,7 +371,7 @@ func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub
 			}
 			expect = old.seq
 		}
-		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: deviceKept, repeat: true}); !errors.Is(err, errWrongLast) {
+		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: deviceKept}); !errors.Is(err, errWrongLast) {
 			return err
 		}
 	}

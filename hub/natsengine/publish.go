@@ -3,7 +3,9 @@ package natsengine
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,24 +40,26 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	}
 	keep := limits{o.History, o.HistoryAge}
 	header[limitsHeader] = []string{keep.String()}
-	put := putting{header: header, expect: o.Expect}
-	if p.ID != "" {
-		put.id = hash(channel, p.ID)
-	}
+	put := putting{id: e.calls.messageID(channel, p), header: header, expect: o.Expect}
 	if o.HistoryAge > 0 {
 		put.ttl = o.HistoryAge + keptAfter
 	}
 	a, err := e.append(ctx, s, channel, record.AppendPublication(nil, p), put)
-	at := hub.Position{Epoch: epoch, Offset: a.Seq}
 	if errors.Is(err, errWrongLast) {
-		return e.conflict(ctx, s, at.Epoch, channel, put.id, *o.Expect)
+		a, err = e.conflict(ctx, s, channel, put.id, *o.Expect)
+	}
+	at := hub.Position{Epoch: epoch, Offset: a.Seq}
+	if errors.Is(err, hub.ErrConflict) {
+		return hub.Published{Position: at}, err
 	}
 	if err != nil {
 		return hub.Published{}, err
 	}
 	if a.Duplicate {
 		e.in.send(e.sub.live(channel), nil) // it may never have been republished
-	} else {
+	}
+	duplicate := a.Duplicate && p.ID != "" // else it was this call that has sent it before
+	if !duplicate {
 		p.Position = at
 		e.trimming.count(channel, keep)
 	}
@@ -66,7 +70,22 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 		}
 		e.alarms.add(channel, kept, 0)
 	}
-	return hub.Published{Position: at, Duplicate: a.Duplicate}, nil
+	return hub.Published{Position: at, Duplicate: duplicate}, nil
+}
+
+// calls names calls of Publish.
+type calls struct {
+	node string
+	n    atomic.Uint64
+}
+
+// messageID returns what the server recognizes a repetition by. A publication without an ID has one for this call, because it is sent
+// again when no answer comes.
+func (c *calls) messageID(channel string, p *hub.Publication) string {
+	if p.ID != "" {
+		return hash(channel, p.ID)
+	}
+	return "~" + c.node + strconv.FormatUint(c.n.Add(1), 36)
 }
 
 // append stores a publication. The first one of a channel that this node knows of is stored as the first of all, if it is that.
@@ -90,26 +109,24 @@ func (e *Engine) append(ctx context.Context, s *store, channel string, data []by
 	return s.put(ctx, subject, data, o)
 }
 
-// conflict says why a publication was not accepted: as a repetition, or because another one was last.
-func (e *Engine) conflict(ctx context.Context, s *store, epoch, channel, id string, expect uint64) (hub.Published, error) {
-	if id != "" { // a repetition follows the expected one
-		items, _, err := s.batch(ctx, s.log, e.sub.log(channel), expect+1, 1)
-		if err != nil {
-			return hub.Published{}, err
-		}
-		if len(items) > 0 && items[0].header.Get("Nats-Msg-Id") == id {
-			return hub.Published{Position: hub.Position{Epoch: epoch, Offset: items[0].seq}, Duplicate: true}, nil
-		}
+// conflict says why a publication was not accepted: as a repetition, which then follows the expected one, or because another one was
+// last, which the sequence is of.
+func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, expect uint64) (ack, error) {
+	items, _, err := s.batch(ctx, s.log, e.sub.log(channel), expect+1, 1)
+	if err != nil {
+		return ack{}, err
+	}
+	if len(items) > 0 && items[0].header.Get("Nats-Msg-Id") == id {
+		return ack{Seq: items[0].seq, Duplicate: true}, nil
 	}
 	top, err := s.last(ctx, s.log, e.sub.log(channel))
 	if err != nil {
-		return hub.Published{}, err
+		return ack{}, err
 	}
-	at := hub.Position{Epoch: epoch}
-	if top != nil {
-		at.Offset = top.seq
+	if top == nil {
+		return ack{}, hub.ErrConflict
 	}
-	return hub.Published{Position: at}, hub.ErrConflict
+	return ack{Seq: top.seq}, hub.ErrConflict
 }
 
 // relay publishes what is not kept.

@@ -51,12 +51,12 @@ type item struct {
 	data     []byte
 }
 
-// putting says how a message is stored.
+// putting says how a message is stored. A message is sent again when no answer comes, so that it may arrive twice: it needs an ID,
+// or an expected sequence by which the caller can tell its own message from others, or to be one that may be stored twice.
 type putting struct {
 	id     string        // of the message; "" means none
 	ttl    time.Duration // 0: forever
 	expect *uint64       // what the last sequence of the subject must be
-	repeat bool          // the caller can tell its own message from others, or it does not matter: it may be stored twice
 	header nats.Header   // more headers; may be nil
 }
 
@@ -76,7 +76,7 @@ type apiError struct {
 // put stores a message.
 func (s *store) put(ctx context.Context, subject string, data []byte, o putting) (ack, error) {
 	for {
-		msg, err := s.request(ctx, subject, o.headers(), data, o.repeat || o.id != "")
+		msg, err := s.request(ctx, subject, o.headers(), data)
 		if err != nil {
 			return ack{}, err
 		}
@@ -140,7 +140,7 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	if s.leader {
 		return s.lastOfLeader(ctx, stream, data)
 	}
-	msg, err := s.request(ctx, "$JS.API.DIRECT.GET."+stream, nil, data, true)
+	msg, err := s.request(ctx, "$JS.API.DIRECT.GET."+stream, nil, data)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAn
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
 	for {
-		msg, err := s.request(ctx, subject, nil, request, true)
+		msg, err := s.request(ctx, subject, nil, request)
 		if err != nil {
 			return nil, err
 		}
