@@ -15,6 +15,7 @@
 package enginetest
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,20 @@ type suite struct {
 	Cluster
 	opts Options
 	made int
+}
+
+// Parallel has four tests that mostly wait run side by side, also on fewer processors. A TestMain calls it before the tests run; the
+// flag -parallel still counts.
+func Parallel() {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return
+	}
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err) // it is not a test binary
+	}
 }
 
 // Run runs the suite on clusters that open makes, one for each test. Tests that mostly wait run in parallel, when the test that has

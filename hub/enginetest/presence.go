@@ -303,13 +303,16 @@ func claim(s *suite) {
 	s.hubOn(e2)
 	ctx := bounded.Context(s)
 	for i, e := range []hub.Presence{e1, e2.(hub.Presence), e1} {
-		got, err := e.Claim(ctx, "key", 2*s.Second)
+		got, err := e.Claim(ctx, "key", time.Minute)
 		if err != nil || got != (i == 0) {
 			s.Errorf("claim %d: %v, %v", i, got, err)
 		}
 	}
+	if got, err := e1.Claim(ctx, "ends", 2*s.Second); err != nil || !got {
+		s.Errorf("another claim: %v, %v", got, err)
+	}
 	bounded.Until(s, func() bool {
-		got, err := e2.(hub.Presence).Claim(ctx, "key", 2*s.Second)
+		got, err := e2.(hub.Presence).Claim(ctx, "ends", 2*s.Second)
 		return got && err == nil
 	})
 }

@@ -9,11 +9,15 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/handfast/handfast/hub/enginetest"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
+func TestMain(m *testing.M) {
+	enginetest.Parallel()
+	os.Exit(bounded.Main(m))
+}
 
 // redisServer is a server whose trouble a test makes.
 type redisServer struct{ *redistest.Server }
