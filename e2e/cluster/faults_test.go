@@ -145,10 +145,7 @@ func settled(t *testing.T, n *node, before held) {
 			t.Log(n.ask("/debug/pprof/goroutine?debug=1"))
 		}
 	}()
-	slack := 16 // workers that wait, and connections to the engine
-	if *drill {
-		slack = 80 // package websocket has up to 64 workers that wait
-	}
+	const slack = 16 // connections to the engine, for example
 	var now held
 	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
 		now = n.held()

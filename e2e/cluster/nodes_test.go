@@ -98,13 +98,20 @@ func (n *node) ask(path string) string {
 	return string(text)
 }
 
-// held is what a process holds.
+// held is what a process holds, without the goroutines of package websocket that wait for the next handshake: there may be 64.
 type held struct{ goroutines, descriptors int }
 
 func (n *node) held() (h held) {
 	for line := range strings.Lines(n.ask("/metrics")) {
-		_, _ = fmt.Sscanf(line, "go_goroutines %d", &h.goroutines)
 		_, _ = fmt.Sscanf(line, "process_open_fds %d", &h.descriptors)
+	}
+	_, profile, _ := strings.Cut(n.ask("/debug/pprof/goroutine?debug=1"), "\n")
+	for same := range strings.SplitSeq(profile, "\n\n") {
+		count := 0
+		_, _ = fmt.Sscanf(same, "%d @", &count)
+		if !strings.Contains(same, "websocket.(*source).next+") {
+			h.goroutines += count
+		}
 	}
 	return h
 }
