@@ -85,7 +85,7 @@ var rules = []rule{
 	{pkg: "hub/enginetest", std: anyStd, own: []string{"hub", "internal/bounded", "websocket"}},
 	{pkg: "hub/natsengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
 		other: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
-		test:  []string{"hub/enginetest", "internal/bounded"}},
+		test:  []string{"hub/enginetest", "internal/bounded", "internal/natstest"}},
 	{pkg: "hub/redisengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
 		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded", "internal/redistest"}},
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
@@ -146,11 +146,12 @@ var rules = []rule{
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/mutate", std: anyStd},
+	{pkg: "internal/natstest", std: anyStd, other: []string{"github.com/nats-io/nats-server/v2"}}, // only tests use it
 	{pkg: "internal/crosscheck", std: anyStd},
 	{pkg: "internal/libhints", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
-		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/pty", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
+		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},

@@ -6,11 +6,13 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/natstest"
 )
 
 // backend is what connects the nodes of a cluster.
@@ -28,6 +30,7 @@ var engines = []struct {
 }{
 	{"redis", startRedis},
 	{"nats", startNATS},
+	{"nats elsewhere", startNATSElsewhere},
 }
 
 // startNATS has each node be a server of a cluster of NATS, with a secret and a certificate that they share.
@@ -54,12 +57,40 @@ func startNATS(t *testing.T, l *network) *backend {
 	}}
 }
 
+// startNATSElsewhere starts a NATS server in a process of its own.
+func startNATSElsewhere(t *testing.T, l *network) *backend {
+	host, port := l.engineHost(), house.FreePort(t)
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := natstest.Server{Dir: t.TempDir(), Host: host, Port: number}
+	return &backend{
+		args: func(int) []string {
+			return []string{"--engine", "nats", "--nats-url", "nats://" + net.JoinHostPort(host, port)}
+		},
+		restart: startShared(t, net.JoinHostPort(host, port), s.Command),
+	}
+}
+
 // startRedis starts a Redis that writes what it keeps to its log.
 func startRedis(t *testing.T, l *network) *backend {
 	host := l.engineHost()
 	u := house.NewUser(t)
 	port := house.FreePort(t)
 	address := net.JoinHostPort(host, port)
+	return &backend{
+		args: func(int) []string { return []string{"--engine", "redis", "--redis-url", "redis://" + address + "/0"} },
+		restart: startShared(t, address, func() (*exec.Cmd, error) {
+			return exec.Command("redis-server", "--port", port, "--bind", host, "--protected-mode", "no", "--dir", u.Home,
+				"--save", "", "--appendonly", "yes", "--appendfsync", "everysec"), nil
+		}),
+	}
+}
+
+// startShared starts a program that all nodes share, which listens on address. The returned function kills it and starts it again.
+func startShared(t *testing.T, address string, command func() (*exec.Cmd, error)) (restart func(t *testing.T, pause time.Duration)) {
+	t.Helper()
 	var running *exec.Cmd
 	stop := func() {
 		_ = running.Process.Kill()
@@ -67,12 +98,14 @@ func startRedis(t *testing.T, l *network) *backend {
 	}
 	start := func(t *testing.T) {
 		t.Helper()
-		running = exec.Command("redis-server", "--port", port, "--bind", host, "--protected-mode", "no", "--dir", u.Home,
-			"--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
-		if err := running.Start(); err != nil {
-			t.Fatalf("redis-server is missing (make setup installs it): %v", err)
+		var err error
+		if running, err = command(); err != nil {
+			t.Fatal(err)
 		}
-		house.Until(t, "redis-server listens on "+address, func() bool {
+		if err := running.Start(); err != nil {
+			t.Fatalf("a program is missing (make setup installs it): %v", err)
+		}
+		house.Until(t, running.Path+" listens on "+address, func() bool {
 			c, err := net.DialTimeout("tcp", address, time.Second)
 			if err == nil {
 				c.Close()
@@ -82,13 +115,10 @@ func startRedis(t *testing.T, l *network) *backend {
 	}
 	start(t)
 	t.Cleanup(func() { stop() })
-	return &backend{
-		args: func(int) []string { return []string{"--engine", "redis", "--redis-url", "redis://" + address + "/0"} },
-		restart: func(t *testing.T, pause time.Duration) {
-			t.Helper()
-			stop()
-			<-time.After(pause) // it is away
-			start(t)
-		},
+	return func(t *testing.T, pause time.Duration) {
+		t.Helper()
+		stop()
+		<-time.After(pause) // it is away
+		start(t)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/natstest"
 )
 
 // The long form, and how large it is.
@@ -36,6 +37,9 @@ func size() form {
 }
 
 func TestMain(m *testing.M) {
+	if natstest.Main() {
+		return
+	}
 	flag.Parse()
 	code := house.Main(m)
 	if err := writeResults(); err != nil {

@@ -12,7 +12,7 @@ import (
 
 func TestExternal(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Flow: 600}, func(t testing.TB) enginetest.Cluster {
-		p := startProcess(t, external{})
+		p := startProcess(t)
 		r := startRelay(t, p.addr())
 		c := nodes(Options{URL: "nats://" + r.listener.Addr().String()})
 		c.Hold = 500 * time.Millisecond

@@ -3,35 +3,28 @@
 package natsengine
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/natstest"
 )
 
 // process is a NATS server in a process of its own.
 type process struct {
 	t    testing.TB
-	conf external
+	conf natstest.Server
 	cmd  *exec.Cmd
 }
 
-func startProcess(t testing.TB, x external) *process {
+func startProcess(t testing.TB) *process {
 	t.Helper()
-	if x.Dir == "" {
-		x.Dir = t.TempDir()
-	}
-	if x.Port == 0 {
-		x.Port = freePort(t)
-	}
-	p := &process{t: t, conf: x}
+	p := &process{t: t, conf: natstest.Server{Dir: t.TempDir(), Host: "127.0.0.1", Port: freePort(t), MaxPayload: maxPayload}}
 	p.start()
 	t.Cleanup(p.kill)
 	return p
@@ -51,17 +44,10 @@ func (p *process) addr() string { return fmt.Sprint("127.0.0.1:", p.conf.Port) }
 
 func (p *process) start() {
 	p.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
+	var err error
+	if p.cmd, err = p.conf.Command(); err != nil {
 		p.t.Fatal(err)
 	}
-	conf, err := json.Marshal(p.conf)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.cmd = exec.Command(self)
-	p.cmd.Env = append(os.Environ(), serverEnv+"="+string(conf))
-	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

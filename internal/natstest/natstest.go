@@ -1,0 +1,61 @@
+// Package natstest has a test binary be a NATS server, in a process of its own that a test can stop and kill.
+package natstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// env has the Server of a process that is one.
+const env = "HANDFAST_TEST_NATS_SERVER"
+
+// Server is a NATS server on its own, with JetStream.
+type Server struct {
+	Dir        string // where it stores what it keeps
+	Host       string // where it listens
+	Port       int    // likewise
+	MaxPayload int32  // of a message, in bytes; 0 means 1 MiB
+}
+
+// Main runs a server if this process was started by [Server.Command], and then does not return before it ends. A TestMain calls it first,
+// and returns if the result is true.
+func Main() bool {
+	text := os.Getenv(env)
+	if text == "" {
+		return false
+	}
+	var s Server
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		panic(err)
+	}
+	n, err := server.NewServer(&server.Options{
+		Host: s.Host, Port: s.Port, JetStream: true, StoreDir: s.Dir, NoSigs: true, NoLog: true,
+		MaxPayload: s.MaxPayload, JetStreamMaxStore: 1 << 40,
+	})
+	if err != nil {
+		panic(err)
+	}
+	n.Start()
+	n.WaitForShutdown()
+	return true
+}
+
+// Command returns the command that starts the server: this program again.
+func (s Server) Command() (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("natstest: %w", err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("natstest: %w", err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), env+"="+string(text))
+	cmd.Stderr = os.Stderr
+	return cmd, nil
+}
