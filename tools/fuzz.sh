@@ -19,11 +19,14 @@ report() {
 	echo "ok    $2  ${1#./}  $(grep -oE 'execs: [0-9]+' "$3" | tail -n 1)"
 }
 
+# An input that is new is made smaller for a minute unless -fuzzminimizetime says otherwise, which is all the time there is for a target
+# with state: nothing else runs meanwhile.
+
 # one runs a target and prints a line about it; on failure it prints all that was said and where the input is kept.
 one() {
 	local pkg=$1 target=$2 log
 	log="$logs/${pkg//\//_}.$target"
-	if go test -run='^$' -fuzz="^$target\$" -fuzztime="$FUZZTIME" -parallel=1 "$pkg" >"$log" 2>&1; then
+	if go test -run='^$' -fuzz="^$target\$" -fuzztime="$FUZZTIME" -fuzzminimizetime=1s -parallel=1 "$pkg" >"$log" 2>&1; then
 		report "$pkg" "$target" "$log"
 		return
 	fi
