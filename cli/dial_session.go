@@ -222,7 +222,7 @@ func (s *session) verdict(unanswered error) error {
 			s.tell("closed with " + e.Code.String())
 		}
 		return nil
-	case e.Err == nil && (e.Code == websocket.CodeNormal || e.Code == websocket.CodeGoingAway):
+	case e.Clean():
 		s.tell(closedByServer(e))
 		return nil
 	case e.Err == nil:

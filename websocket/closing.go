@@ -16,7 +16,7 @@ import (
 // CodeNoStatus sends a close frame without a code. A code that may not be on the wire is an error and sends nothing. A
 // reason of more than 123 bytes is cut where a character begins.
 //
-// Close returns nil when both close frames were exchanged, whoever began; otherwise how the connection ended.
+// Close returns nil when both close frames were exchanged, whichever end began; otherwise how the connection ended.
 func (c *Conn) Close(code Code, reason string) error {
 	deadline := time.Now().Add(c.opts.closeTimeout)
 	c.mu.Lock()
@@ -82,9 +82,7 @@ func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 	select {
 	case <-done:
 	case <-timer.C:
-		late := *e
-		late.Err = errUnanswered(c.opts.closeTimeout)
-		c.end(&late)
+		c.end(c.outcome(e))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,7 +150,7 @@ func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Durat
 	case err == nil:
 		in.linger(ctx, time.Now().Add(lingering), e)
 	}
-	return in.c.end(e)
+	return in.c.end(in.c.outcome(e))
 }
 
 // finishAlone is finish for those who do not hold the read turn.
@@ -168,7 +166,18 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 		}
 		c.giveRead()
 	}
-	c.end(e)
+	c.end(c.outcome(e))
+}
+
+// outcome returns how a connection ends that was about to end with e: with e itself when our close frame is with the kernel and the
+// peer's is not waited for any longer.
+func (c *Conn) outcome(e *CloseError) *CloseError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settled {
+		return e
+	}
+	return e.incomplete(c.werr, c.out.held || c.moreToWrite(), c.opts.closeTimeout)
 }
 
 // sent waits until all that is to be sent is with the kernel. The error is errCtx, or that the connection has ended or writing
@@ -183,6 +192,7 @@ func (o *outbox) sent(ctx context.Context) error {
 		more := o.moreToWrite()
 		o.leaveOut()
 		if !more || o.werr != nil {
+			o.c.settled = o.werr == nil
 			return o.werr
 		}
 	}
@@ -267,9 +277,5 @@ func (o *outbox) cutShort(werr error) *CloseError {
 	if o.c.closing == nil {
 		return &CloseError{Code: CodeAbnormal, Err: werr}
 	}
-	e := *o.c.closing
-	if e.Err == nil {
-		e.Err = werr
-	}
-	return &e
+	return o.c.closing.because(werr)
 }

@@ -42,6 +42,7 @@ type Conn struct {
 	member   *member       // leaves its roster at the end; nil: the connection is in none, or leaves by other means
 	done     chan struct{} // closed when the connection has ended; made when first waited for
 	role     protocol.Role
+	settled  bool // all that was to be sent before the end is with the kernel
 }
 
 // life is the context that ends with the connection.

@@ -27,7 +27,7 @@ func brokenOff(begun *CloseError, werr error, where string, err error) *CloseErr
 	}
 	switch {
 	case begun != nil:
-		return &CloseError{Code: begun.Code, Reason: begun.Reason, Err: &protocol.Broken{Closing: true, Err: err}}
+		return begun.because(&protocol.Broken{Closing: true, Err: err})
 	case werr != nil:
 		err = werr
 	default:
@@ -46,8 +46,16 @@ func (e *CloseError) because(err error) *CloseError {
 	return &with
 }
 
-func errUnanswered(timeout time.Duration) error {
-	return fmt.Errorf("the peer did not answer the close frame within %v", timeout)
+// incomplete returns e with why the closing handshake is not complete: werr if a write has failed, otherwise that within the timeout
+// our close frame could not be sent, if unsent, or that the peer has not answered it.
+func (e *CloseError) incomplete(werr error, unsent bool, timeout time.Duration) *CloseError {
+	switch {
+	case werr != nil:
+		return e.because(werr)
+	case unsent:
+		return e.because(fmt.Errorf("the close frame could not be sent within %v", timeout))
+	}
+	return e.because(fmt.Errorf("the peer did not answer the close frame within %v", timeout))
 }
 
 func errCloseCode(code Code, err error) error {

@@ -19,7 +19,7 @@ type CloseError struct {
 	Code   Code   // from the close frame that began it; CodeNoStatus when that had none; CodeAbnormal without one
 	Reason string // from that frame: UTF-8, at most 123 bytes
 	ByPeer bool   // the peer began: it sent its close frame first, broke the protocol, or vanished
-	Err    error  // what went wrong: a *protocol.Violation, an I/O error; nil after a closing handshake in good order
+	Err    error  // what went wrong: a *protocol.Violation, an I/O error; nil when the closing handshake is complete
 }
 
 // Error tells who closed, with which code and reason, and what went wrong.
@@ -40,8 +40,10 @@ func (e *CloseError) Error() string {
 	return s
 }
 
-// Clean reports whether the connection ended as connections should: with a closing handshake, begun by whichever end,
-// and CodeNormal or CodeGoingAway.
+// Clean reports whether the connection ended as connections should: with a closing handshake, begun by either end, and CodeNormal
+// or CodeGoingAway. The handshake is complete when the peer's close frame has arrived and the kernel has ours: a peer that has sent
+// CodeNormal, and to which the answer cannot be written, has not closed cleanly. What happens to the stream after that makes no
+// difference.
 func (e *CloseError) Clean() bool {
 	return e.Err == nil && (e.Code == CodeNormal || e.Code == CodeGoingAway)
 }

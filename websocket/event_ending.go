@@ -103,7 +103,7 @@ func (c *eventInbox) broke(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	end := c.ends()
-	if c.phase == phaseLingering || c.phase == phaseLeaving {
+	if end.half {
 		c.fail(end.begun)
 		return
 	}
@@ -115,10 +115,10 @@ func (c *eventConn) tooLate() {
 	end := c.ends()
 	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
 	switch {
-	case c.phase == phaseLingering || c.phase == phaseLeaving:
+	case end.half:
 		e = end.begun
-	case c.phase == phaseClosing:
-		e = end.begun.because(errUnanswered(c.kind.opts.closeTimeout))
+	case end.begun != nil:
+		e = end.begun.incomplete(end.werr, c.queued() > 0, c.kind.opts.closeTimeout)
 	case end.werr != nil:
 		e.Err = end.werr
 	default:
@@ -139,7 +139,9 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	case e.now != nil:
 		over = e.now
 	case ending && e.werr != nil:
-		over = e.begun
+		if over = e.begun; !e.half { // otherwise it lies behind our close frame
+			over = over.because(e.werr)
+		}
 	case ending && c.queued() == 0 && !e.half:
 		// A socket that is closed with bytes unread is reset, which could destroy what was sent: the peer closes first, or
 		// its time ends.

@@ -166,8 +166,8 @@ func (e *events) how() *CloseError {
 }
 
 // Shut starts the closing handshake and returns: it is [Conn.Close] that does not wait. What was accepted before goes out before
-// the close frame; CloseTimeout bounds the whole. The error says that the code may not be on the wire: nothing was sent. Shut
-// returns nil when the connection was closing already.
+// the close frame; CloseTimeout bounds the whole, and the [CloseError] says how it ended. The error says that the code may not be
+// on the wire: nothing was sent. Shut returns nil when the connection was closing already.
 func (c *Conn) Shut(code Code, reason string) error {
 	_, err := c.shut(code, reason)
 	return err

@@ -15,7 +15,8 @@ type Sender interface {
 	// Buffered returns the number of bytes accepted and not yet with the kernel, headers included.
 	Buffered() int
 
-	// Shut starts the closing handshake and returns. What was accepted before goes out before the close frame.
+	// Shut starts the closing handshake and returns. What was accepted before goes out before the close frame. How the handshake
+	// ends is in the CloseError of the Receiver's Closed.
 	Shut(code Code, reason string) error
 
 	// CloseNow ends the connection immediately, without a closing handshake.

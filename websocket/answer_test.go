@@ -1,0 +1,388 @@
+package websocket
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/internal/transport"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// answering is a connection whose closing handshake a test plays the other end of.
+type answering struct {
+	testing.TB
+	conn  Sender
+	peer  raw
+	ended chan *CloseError   // how it has ended, once
+	leave context.CancelFunc // ends the context of the Read; nil where there is none
+}
+
+func newAnswering(t testing.TB) *answering {
+	return &answering{TB: t, ended: make(chan *CloseError, 1)}
+}
+
+// reads reads from a Conn until it has ended or leave is called.
+func (a *answering) reads(ctx context.Context, c *Conn) {
+	c.Read(ctx) //nolint:errcheck // how the connection ends is looked at
+	<-c.Context().Done()
+	e, _ := errors.AsType[*CloseError](context.Cause(c.Context()))
+	a.ended <- e
+}
+
+// cut has every write to the peer fail from now on.
+func (a *answering) cut() {
+	a.Helper()
+	var err error
+	switch c := a.conn.(type) {
+	case *eventConn:
+		c.fd.Lock()
+		c.fd.CloseWrite()
+		c.fd.Unlock()
+	case *Conn:
+		nc := c.stream.Below().(net.Conn)
+		if over, ok := nc.(*tls.Conn); ok {
+			nc = over.NetConn()
+		}
+		if accepted, ok := nc.(*transport.Accepted); ok {
+			nc = accepted.Conn
+		}
+		err = nc.(*net.TCPConn).CloseWrite()
+	}
+	if err != nil {
+		a.Fatal(err)
+	}
+}
+
+const answerPad = 8 << 20 // more than the kernel takes for a peer that does not read
+
+// fill sends more than the kernel takes.
+func (a *answering) fill() {
+	a.Helper()
+	if err := a.conn.Send(Message{Binary, make([]byte, answerPad)}); err != nil {
+		a.Fatal(err)
+	}
+}
+
+// drains has the peer read what fill sent.
+func (a *answering) drains() {
+	a.Helper()
+	if h, p := a.peer.next(); h.Opcode != frame.Binary || len(p) != answerPad {
+		a.Errorf("the peer got %+v", h)
+	}
+}
+
+func (a *answering) closes(code Code, reason string) {
+	a.Helper()
+	a.peer.send(a.peer.frame(frame.Close, true, closeBody(code, reason)))
+}
+
+// resets has the peer cut TCP.
+func (a *answering) resets() {
+	nc := a.peer.Conn
+	if over, ok := nc.(*tls.Conn); ok {
+		nc = over.NetConn()
+	}
+	nc.(*net.TCPConn).SetLinger(0)
+	nc.Close()
+}
+
+// shuts has our end begin the closing handshake.
+func (a *answering) shuts(code Code) {
+	a.Helper()
+	if err := a.conn.Shut(code, "ours"); err != nil {
+		a.Fatal(err)
+	}
+}
+
+// from is the peer's end of a connection.
+func (a *answering) from(nc net.Conn, role protocol.Role) {
+	a.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(time.Minute))
+	a.peer = raw{a.TB, nc, role}
+}
+
+// asks opens a WebSocket by hand.
+func (a *answering) asks(addr string) {
+	a.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		a.Fatal(err)
+	}
+	a.from(nc, protocol.RoleClient)
+	a.peer.send([]byte(evRequest + "\r\n"))
+	var head []byte
+	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+		var b [1]byte
+		if _, err := io.ReadFull(nc, b[:]); err != nil {
+			a.Fatalf("the answer is %q, %v", head, err)
+		}
+		head = append(head, b[0])
+	}
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		a.Fatalf("the answer is %q", head)
+	}
+}
+
+// answeringReceiver is the Receiver of an event connection.
+type answeringReceiver struct{ a *answering }
+
+func (answeringReceiver) Message(Message) error  { return nil }
+func (r answeringReceiver) Closed(e *CloseError) { r.a.ended <- e }
+
+// answeringDrivers open a connection by every way that there is.
+var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answering{
+	"Accept": func(t *testing.T, opts ConnOptions) *answering {
+		return answeringServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c, err := Accept(w, r, &AcceptOptions{Conn: opts}); err == nil {
+					serve(c)
+				}
+			})
+		})
+	},
+	"Server": func(t *testing.T, opts ConnOptions) *answering {
+		return answeringServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
+			return &Endpoint{Accept: AcceptOptions{Conn: opts}, Serve: serve}
+		})
+	},
+	"event loop": func(t *testing.T, opts ConnOptions) *answering {
+		return answeringServer(t, func(_ func(*Conn), open func(Sender) Receiver) http.Handler {
+			return &Endpoint{Accept: AcceptOptions{Conn: opts}, Open: open}
+		})
+	},
+	"Dial": func(t *testing.T, opts ConnOptions) *answering {
+		a := newAnswering(t)
+		near, far := tcpPair(t)
+		a.from(far, protocol.RoleServer)
+		answered := make(chan error, 1)
+		go func() {
+			r, err := http.ReadRequest(bufio.NewReader(far))
+			if err == nil {
+				const answer = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {{ACCEPT}}\r\n\r\n"
+				_, err = far.Write(fillIn([]byte(answer), r.Header.Get("Sec-WebSocket-Key")))
+			}
+			answered <- err
+		}()
+		c, err := Dial(bounded.Context(t), "ws://127.0.0.1/", &DialOptions{Conn: opts, Proxy: noProxy,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }})
+		if err := errors.Join(err, bounded.Receive(t, answered)); err != nil {
+			t.Fatal(err)
+		}
+		a.starts(c)
+		return a
+	},
+	"NewConn over TLS": func(t *testing.T, opts ConnOptions) *answering {
+		a := newAnswering(t)
+		client, server := answeringTLS(t)
+		a.from(client, protocol.RoleClient)
+		a.starts(overStream(server, protocol.RoleServer, &opts))
+		return a
+	},
+	"event loop over TLS": func(t *testing.T, opts ConnOptions) *answering {
+		a := newAnswering(t)
+		client, server := answeringTLS(t)
+		a.from(client, protocol.RoleClient)
+		ls := NewEventLoops(t)
+		if ls == nil {
+			a.starts(overStream(server, protocol.RoleServer, &opts))
+			return a
+		}
+		opened := make(chan Sender, 1)
+		if err := ls.Adopt(server, &opts, func(s Sender) Receiver { opened <- s; return answeringReceiver{a} }); err != nil {
+			t.Fatal(err)
+		}
+		a.conn = bounded.Receive(t, opened)
+		return a
+	},
+}
+
+// starts reads from c, which ends with the test.
+func (a *answering) starts(c *Conn) {
+	ctx, leave := context.WithCancel(a.Context())
+	a.conn, a.leave = c, leave
+	done := make(chan struct{})
+	go func() { defer close(done); a.reads(ctx, c) }()
+	a.Cleanup(func() { c.CloseNow(); bounded.Receive(a.TB, done) })
+}
+
+// answeringServer opens a connection by a Server whose handler is made of what serves a Conn and what opens a Sender.
+func answeringServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiver) http.Handler) *answering {
+	a := newAnswering(t)
+	opened := make(chan Sender, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	t.Cleanup(leave)
+	h := handler(
+		func(c *Conn) { a.leave = leave; opened <- c; a.reads(ctx, c) },
+		func(s Sender) Receiver { opened <- s; return answeringReceiver{a} })
+	s := &Server{HTTP: &http.Server{Handler: h}}
+	a.asks(serveOwn(t, s))
+	a.conn = bounded.Receive(t, opened)
+	t.Cleanup(func() { a.conn.CloseNow() })
+	return a
+}
+
+// answeringTLS returns two ends of a TLS connection.
+func answeringTLS(t *testing.T) (client, server *tls.Conn) {
+	t.Helper()
+	near, far := tcpPair(t)
+	server = tls.Server(UnderTLS(far), &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}})
+	client = tls.Client(near, &tls.Config{InsecureSkipVerify: true})
+	done := make(chan error, 1)
+	go func() { done <- server.Handshake() }()
+	if err := errors.Join(client.Handshake(), bounded.Receive(t, done)); err != nil {
+		t.Fatal(err)
+	}
+	return client, server
+}
+
+// The closing handshake is complete when both close frames are made and ours is with the kernel: then, and only then, the
+// CloseError has no Err. What happens to TCP behind it makes no difference.
+var answerings = []struct {
+	name    string
+	timeout time.Duration // CloseTimeout; 0 means longer than the test
+	read    bool          // only where a Read can be interrupted
+	play    func(a *answering)
+	code    Code
+	byPeer  bool
+	clean   bool
+}{
+	{"the answer is written", 0, false, func(a *answering) {
+		a.closes(CodeNormal, "theirs")
+		a.peer.expectClose(CodeNormal)
+		a.peer.Conn.Close()
+	}, CodeNormal, true, true},
+	{"the answer fails", 0, false, func(a *answering) {
+		a.cut()
+		a.closes(CodeNormal, "theirs")
+	}, CodeNormal, true, false},
+	{"what is before the answer fails", 0, false, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.resets()
+	}, CodeNormal, true, false},
+	{"the answer is blocked until CloseTimeout", 50 * time.Millisecond, false, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+	}, CodeNormal, true, false},
+	{"the answer is blocked for a while", 0, false, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.drains()
+		a.peer.expectClose(CodeNormal)
+		a.peer.Conn.Close()
+	}, CodeNormal, true, true},
+	{"the peer shuts its direction while the answer is blocked", 0, false, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.peer.Conn.(interface{ CloseWrite() error }).CloseWrite()
+		a.drains()
+		a.peer.expectClose(CodeNormal)
+		a.peer.Conn.Close()
+	}, CodeNormal, true, true},
+	{"the peer resets TCP behind the answer", 0, false, func(a *answering) {
+		a.closes(CodeNormal, "theirs")
+		a.peer.expectClose(CodeNormal)
+		a.resets()
+	}, CodeNormal, true, true},
+	{"the peer keeps TCP open behind the answer", 0, false, func(a *answering) {
+		a.closes(CodeNormal, "theirs")
+		a.peer.expectClose(CodeNormal)
+	}, CodeNormal, true, true},
+	{"CloseNow while the answer is blocked", 0, false, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.conn.CloseNow() //nolint:errcheck // it returns nil
+	}, CodeAbnormal, false, false},
+	{"we began, and the peer answers", 0, false, func(a *answering) {
+		a.shuts(CodeGoingAway)
+		a.peer.expectClose(CodeGoingAway)
+		a.closes(CodeNormal, "theirs")
+		a.peer.Conn.Close()
+	}, CodeGoingAway, false, true},
+	{"we began, and the peer answers and resets TCP", 0, false, func(a *answering) {
+		a.shuts(CodeGoingAway)
+		a.peer.expectClose(CodeGoingAway)
+		a.closes(CodeNormal, "theirs")
+		a.resets()
+	}, CodeGoingAway, false, true},
+	{"we began, and the peer answers and keeps TCP open beyond CloseTimeout", 500 * time.Millisecond, false, func(a *answering) {
+		a.shuts(CodeGoingAway)
+		a.peer.expectClose(CodeGoingAway)
+		a.closes(CodeNormal, "theirs")
+	}, CodeGoingAway, false, true},
+	{"we began in vain", 0, false, func(a *answering) {
+		a.cut()
+		a.shuts(CodeGoingAway)
+		a.closes(CodeNormal, "theirs")
+	}, CodeGoingAway, false, false},
+	{"we began in vain, and the peer is silent", 50 * time.Millisecond, false, func(a *answering) {
+		a.cut()
+		a.shuts(CodeGoingAway)
+	}, CodeGoingAway, false, false},
+	{"both began, and our frame is blocked until CloseTimeout", 50 * time.Millisecond, false, func(a *answering) {
+		a.fill()
+		a.shuts(CodeGoingAway)
+		a.closes(CodeNormal, "theirs")
+	}, CodeGoingAway, false, false},
+	{"the context of Read ends while the answer is blocked until CloseTimeout", 50 * time.Millisecond, true, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.leaves()
+	}, CodeNormal, true, false},
+	{"the context of Read ends while the answer is blocked for a while", 0, true, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.leaves()
+		a.drains()
+		a.peer.expectClose(CodeNormal)
+		a.peer.Conn.Close()
+	}, CodeNormal, true, true},
+	{"the context of Read ends, and the answer fails", 0, true, func(a *answering) {
+		a.fill()
+		a.closes(CodeNormal, "theirs")
+		a.leaves()
+		a.resets()
+	}, CodeNormal, true, false},
+}
+
+// leaves ends the context of the Read when the peer's close frame has been read.
+func (a *answering) leaves() {
+	a.Helper()
+	bounded.Until(a.TB, a.conn.(*Conn).isClosing)
+	a.leave()
+}
+
+func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
+	for name, open := range answeringDrivers {
+		for _, tt := range answerings {
+			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				opts := ConnOptions{CloseTimeout: tt.timeout, PingInterval: -1, QueueBytes: 64 << 20, MaxMessage: -1}
+				if tt.timeout == 0 {
+					opts.CloseTimeout = time.Minute
+				}
+				a := open(t, opts)
+				if tt.read && a.leave == nil {
+					return
+				}
+				tt.play(a)
+				e := bounded.Receive(t, a.ended)
+				if e.Code != tt.code || e.ByPeer != tt.byPeer {
+					t.Errorf("ended with %v, want %v, by the peer: %t", e, tt.code, tt.byPeer)
+				}
+				if e.Clean() != tt.clean {
+					t.Errorf("Clean is %t for: %v", e.Clean(), e)
+				}
+			})
+		}
+	}
+}
