@@ -41,8 +41,9 @@ type eventFront struct {
 	// roster is the Endpoint's. A connection is in it from its request on; nil without.
 	roster *roster
 
-	// other takes a connection over that asks for no WebSocket, with what it has sent. nil refuses such requests.
-	other func(nc net.Conn, early []byte)
+	// other takes a connection over that asks for no WebSocket, with what it has sent, and what is left of the time for its
+	// head. nil refuses such requests.
+	other func(nc net.Conn, early []byte, left time.Duration)
 }
 
 // phase is how far a connection has come.

@@ -9,8 +9,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/internal/looptest"
@@ -135,7 +137,7 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	k := looptest.New(t, nil)
 	p := evPerform(t, k, &evServer{})
-	p.kind.front.other = func(net.Conn, []byte) { t.Error("it was given away") }
+	p.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("it was given away") }
 	k.Client("")
 	k.Play(p.ls.Loops)
 	c := p.only()
@@ -173,7 +175,7 @@ func TestEventHandOverFails(t *testing.T) {
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}
-	s.kind.front.other = func(net.Conn, []byte) { t.Error("it was given away") }
+	s.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("it was given away") }
 	s.kind.front.refused = func(_ net.Addr, f *opening.Refusal, _ string) { refused <- f.Err }
 	p := evConnect(t, evServe(t, s))
 	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -182,4 +184,41 @@ func TestEventHandOverFails(t *testing.T) {
 		t.Error("no reason")
 	}
 	bounded.Until(t, func() bool { return s.Len() == 0 })
+}
+
+// evAhead is a kernel whose clock a test can put forward.
+type evAhead struct {
+	loop.Kernel
+	by *atomic.Int64
+}
+
+func (k evAhead) Now() time.Duration { return k.Kernel.Now() + time.Duration(k.by.Load()) }
+
+// HTTP gets a connection with what is left of the time for its head.
+func TestEventHandOverWithWhatIsLeft(t *testing.T) {
+	var by atomic.Int64
+	lefts := make(chan time.Duration, 1)
+	s := &evServer{HeadTimeout: time.Minute, makeKernel: func() (loop.Kernel, error) {
+		k, err := loop.NewKernel()
+		return evAhead{k, &by}, err
+	}}
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+	s.kind.front.other = func(nc net.Conn, _ []byte, left time.Duration) {
+		nc.Close()
+		lefts <- left
+	}
+	p := evConnect(t, evServe(t, s))
+	p.send("GET / HT")
+	bounded.Until(t, func() (counts bool) {
+		s.ls.each(func(c *eventConn) { counts = c.fd.Left() > 0 })
+		return counts
+	})
+	by.Store(int64(50 * time.Second))
+	p.send("TP/1.1\r\nHost: a\r\n\r\n")
+	if left := bounded.Receive(t, lefts); left <= 0 || left > 10*time.Second+100*time.Millisecond {
+		t.Errorf("%v are left of 10 s", left)
+	}
+	p.expectEOF()
 }

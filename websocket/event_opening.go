@@ -137,7 +137,7 @@ func (c *eventConn) handOver(text []byte) {
 		c.fd.Unlock()
 		return
 	}
-	remote := c.remoteLocked()
+	remote, left := c.remoteLocked(), c.fd.Left()
 	nc, err := c.fd.Detach()
 	if err != nil { // out of descriptors: it is closed
 		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
@@ -150,5 +150,5 @@ func (c *eventConn) handOver(text []byte) {
 	c.phase = phaseDead
 	c.stop.Or(stopNow | stopEnding)
 	c.fd.Unlock()
-	c.kind.front.other(nc, early)
+	c.kind.front.other(nc, early, left)
 }

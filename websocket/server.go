@@ -27,9 +27,9 @@ import (
 type Server struct {
 	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState count for upgrades, too, with
 	// the net.Conn that the listener has yielded. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the
-	// end of a request's head, Preface and TLS handshake included unless TLSTimeout is set; when both are 0, it is 10 seconds.
-	// MaxHeaderBytes bounds the head. The Server replaces Handler, BaseContext, ConnContext and ConnState by its own, which call
-	// them, and it calls the http.Server's Serve, Shutdown and Close.
+	// end of the first request's head, Preface and TLS handshake included unless TLSTimeout is set; when both are 0, it is 10
+	// seconds. MaxHeaderBytes bounds the head. The Server replaces Handler, BaseContext, ConnContext and ConnState by its own,
+	// which call them, and it calls the http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
 	// Loops is how many event loops there are for the connections of Endpoints with Open. 0 means runtime.GOMAXPROCS.
@@ -77,7 +77,8 @@ type Server struct {
 	mu      sync.Mutex
 	closing bool
 	sources map[*source]struct{}
-	pending map[pending]bool // whether a Shutdown cuts them
+	bare    map[*tls.Conn]*handed // what HTTP has as it is, for HTTP/2
+	pending map[pending]bool      // whether a Shutdown cuts them
 }
 
 const (
@@ -106,6 +107,7 @@ func (s *Server) start() {
 		s.stop = make(chan struct{})
 		s.sources = map[*source]struct{}{}
 		s.pending = map[pending]bool{}
+		s.bare = map[*tls.Conn]*handed{}
 		if s.HTTP != nil {
 			s.wrapHooks()
 		}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
-	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
 // handed is what a Server knows about a connection that it has given to HTTP.
@@ -24,31 +23,36 @@ type handed struct {
 	waiter  waiter
 	began   atomic.Bool // a request has begun to arrive
 	served  atomic.Bool // and the Handler has had one, or HTTP has answered it
+	late    *time.Timer // cuts the connection unless its first head is whole by then
+	preface bool        // the next request that HTTP reports as begun is only the preface of HTTP/2
 }
 
 type handedKey struct{}
 
-// handed notes a connection that is given to HTTP.
-func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr) *handed {
+// handed notes a connection that is given to HTTP. Its first head must be whole when left has passed: HTTP's own time limits begin
+// only now, and one for the preface of HTTP/2 cannot be set.
+func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration) *handed {
 	h := &handed{server: s, yielded: yielded, remote: remote}
 	h.ctx = context.WithValue(ctx, handedKey{}, h)
+	h.late = time.AfterFunc(left, func() { lower(yielded).Close() })
 	return h
 }
 
 // handOver gives the connection to HTTP, with all that was read from it.
 func (a *arrival) handOver() {
 	s := a.server
-	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc))
+	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc), time.Until(a.until))
 	nc := a.nc
 	t, isTLS := nc.(*tls.Conn)
 	r := &replayed{Conn: nc, handed: h}
 	switch {
-	case isTLS && len(a.buf) == 0:
-		if below, ok := t.NetConn().(*transport.Accepted); ok {
-			below.Info = h // net/http must see a *tls.Conn, for HTTP/2
-			break
+	case isTLS && len(a.buf) == 0: // HTTP must see a *tls.Conn
+		if h.preface = t.ConnectionState().NegotiatedProtocol == "h2"; !h.preface {
+			h.late.Stop() // a protocol of the application's, of which no head is reported
 		}
-		nc = t // of the listener's: it has hooks of its own
+		s.mu.Lock()
+		s.bare[t] = h
+		s.mu.Unlock()
 	case a.tls:
 		r.rest = bytes.Clone(a.buf)
 		nc = &replayedTLS{r, a.nc.(interface{ ConnectionState() tls.ConnectionState }).ConnectionState}
@@ -57,30 +61,47 @@ func (a *arrival) handOver() {
 		nc = r
 	}
 	if nc.SetDeadline(time.Time{}) != nil || !a.settle(nil) || !s.waiting.leave(&a.waiter) {
+		h.over(nc)
 		a.close()
-		return
-	}
-	s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
-	select {
-	case a.source.conns <- nc:
-	case <-a.source.ended:
-		s.waiting.leave(&h.waiter)
+	} else if !h.give(nc, a.source) {
 		a.close()
 	}
 }
 
-// handedOf returns what is known about a connection of HTTP's, nil when it did not come from a Server.
-func handedOf(nc net.Conn) *handed {
+// give gives HTTP the connection, as nc. It returns false when HTTP takes no more.
+func (h *handed) give(nc net.Conn, src *source) bool {
+	h.server.wait(h.ctx, &h.waiter, h.yielded, h.remote)
+	select {
+	case src.conns <- nc:
+		return true
+	case <-src.ended:
+		h.over(nc)
+		return false
+	}
+}
+
+// over forgets the connection, which is nc for HTTP. It reports whether it had not been evicted.
+func (h *handed) over(nc net.Conn) bool {
+	h.late.Stop()
+	if t, ok := nc.(*tls.Conn); ok {
+		h.server.mu.Lock()
+		delete(h.server.bare, t)
+		h.server.mu.Unlock()
+	}
+	return h.server.waiting.leave(&h.waiter)
+}
+
+// handedOf returns what is known about a connection of HTTP's, nil when it did not come from s.
+func (s *Server) handedOf(nc net.Conn) *handed {
 	switch t := nc.(type) {
 	case *replayed:
 		return t.handed
 	case *replayedTLS:
 		return t.handed
 	case *tls.Conn:
-		if below, ok := t.NetConn().(*transport.Accepted); ok {
-			h, _ := below.Info.(*handed)
-			return h
-		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.bare[t]
 	}
 	return nil
 }
@@ -103,7 +124,7 @@ func (s *Server) wrapHooks() {
 		return context.Background()
 	}
 	h.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		switch k := handedOf(nc); {
+		switch k := s.handedOf(nc); {
 		case k != nil:
 			return k.ctx
 		case s.connContext != nil:
@@ -112,8 +133,8 @@ func (s *Server) wrapHooks() {
 		return ctx
 	}
 	h.ConnState = func(nc net.Conn, state http.ConnState) {
-		if k := handedOf(nc); k != nil {
-			k.state(state)
+		if k := s.handedOf(nc); k != nil {
+			k.state(nc, state)
 		} else if s.connState != nil {
 			s.connState(nc, state)
 		}
@@ -128,8 +149,8 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// state notes what HTTP says about a connection.
-func (h *handed) state(state http.ConnState) {
+// state notes what HTTP says about a connection, which is nc there.
+func (h *handed) state(nc net.Conn, state http.ConnState) {
 	s := h.server
 	switch state {
 	case http.StateNew: // it has been reported
@@ -138,7 +159,11 @@ func (h *handed) state(state http.ConnState) {
 		}
 		return
 	case http.StateActive:
-		h.began.Store(true)
+		if h.began.Store(true); h.preface {
+			h.preface = false
+		} else {
+			h.late.Stop()
+		}
 		s.waiting.remove(&h.waiter)
 		if s.CountPages {
 			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // as the newest of its address
@@ -148,7 +173,7 @@ func (h *handed) state(state http.ConnState) {
 		s.waiting.remove(&h.waiter)
 		s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	case http.StateHijacked, http.StateClosed:
-		if s.waiting.leave(&h.waiter) && h.began.Load() && !h.served.Load() {
+		if h.over(nc) && h.began.Load() && !h.served.Load() {
 			t := trail{server: s}
 			t.refused(h.ctx, h.remote.String(), nil, &HandshakeError{Stage: handshake.StageRequest, Err: errHead})
 		}

@@ -3,6 +3,7 @@ package websocket
 import (
 	"bytes"
 	"net"
+	"time"
 
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
@@ -28,9 +29,9 @@ func (src *source) listen() (stop func()) {
 		refused: func(remote net.Addr, f *opening.Refusal, body string) {
 			t.refused(src.base, remote.String(), nil, refusal(f, body))
 		},
-		other: func(nc net.Conn, early []byte) {
+		other: func(nc net.Conn, early []byte, left time.Duration) {
 			go func() { // ends when HTTP takes the connection
-				src.hand(nc, early)
+				src.hand(nc, early, left)
 				k.left()
 			}()
 		},
@@ -54,14 +55,9 @@ func (src *source) listen() (stop func()) {
 }
 
 // hand gives a connection to HTTP, with what was read from it.
-func (src *source) hand(nc net.Conn, early []byte) {
-	s := src.server
-	h := s.handed(src.base, nc, remoteOf(nc))
-	s.wait(h.ctx, &h.waiter, nc, h.remote)
-	select {
-	case src.conns <- &replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}:
-	case <-src.ended:
-		s.waiting.leave(&h.waiter)
+func (src *source) hand(nc net.Conn, early []byte, left time.Duration) {
+	h := src.server.handed(src.base, nc, remoteOf(nc), left)
+	if !h.give(&replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}, src) {
 		nc.Close()
 	}
 }

@@ -30,6 +30,7 @@ type arrival struct {
 	buf     []byte // the request, and behind it what the client has sent early
 	text    string // the request's head once it is whole
 	waiter  waiter
+	until   time.Time     // the bound of what is under way
 	start   func()        // run, bound once
 	room    [4 << 10]byte // where buf lies, except for long requests
 }
@@ -188,6 +189,10 @@ func (a *arrival) handshake() *responder {
 	if !a.within(first) || s.Preface != nil && !a.preface() || !a.secure() || s.TLSTimeout > 0 && !a.within(s.headTimeout()) {
 		return nil
 	}
+	if a.speaksOther() {
+		a.handOver()
+		return nil
+	}
 	verdict, refused := a.read()
 	switch {
 	case refused != nil:
@@ -204,7 +209,8 @@ func (a *arrival) handshake() *responder {
 
 // within bounds what follows. It returns false when the connection is gone.
 func (a *arrival) within(d time.Duration) bool {
-	if err := a.nc.SetDeadline(time.Now().Add(d)); err != nil {
+	a.until = time.Now().Add(d)
+	if err := a.nc.SetDeadline(a.until); err != nil {
 		a.close()
 		return false
 	}
@@ -229,7 +235,7 @@ func (a *arrival) preface() bool {
 	return true
 }
 
-// secure goes through the handshake of TLS, if there is one, and reports whether a request of HTTP/1 follows.
+// secure goes through the handshake of TLS, if there is one.
 func (a *arrival) secure() bool {
 	t, ok := a.nc.(*tls.Conn) // the listener's
 	if !ok && a.source.tls != nil {
@@ -256,11 +262,19 @@ func (a *arrival) secured(t *tls.Conn) bool {
 		a.refuseTLS(err)
 		return false
 	}
-	if p := t.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" {
-		a.handOver()
+	return true
+}
+
+// speaksOther reports whether another protocol than HTTP/1 was negotiated.
+//
+//go:noinline
+func (a *arrival) speaksOther() bool {
+	t, ok := a.nc.(*tls.Conn)
+	if !ok {
 		return false
 	}
-	return true
+	p := t.ConnectionState().NegotiatedProtocol
+	return p != "" && p != "http/1.1"
 }
 
 // read reads until the request's head is there, or has become longer than what is read here: then the verdict is More.

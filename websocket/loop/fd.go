@@ -102,6 +102,17 @@ func (f *FD) After(d time.Duration) {
 	l.mu.Unlock()
 }
 
+// Left returns how long it is until what was set with After is due, 0 when nothing was.
+func (f *FD) Left() time.Duration {
+	l := f.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f.due == 0 {
+		return 0
+	}
+	return max(0, time.Duration(f.due)*tick-l.k.Now())
+}
+
 // Cancel takes back what was set with After.
 func (f *FD) Cancel() {
 	f.loop.mu.Lock()

@@ -426,6 +426,27 @@ func TestEach(t *testing.T) {
 	}
 }
 
+// Left is what remains until what After has set is due.
+func TestLeft(t *testing.T) {
+	k, ls, all := stage(t, nil)
+	k.Client("")
+	k.Play(ls)
+	f := &(*all)[0].fd
+	f.Cancel()
+	if left := f.Left(); left != 0 {
+		t.Errorf("%v before anything is due", left)
+	}
+	f.After(3200 * time.Millisecond) // 200 ticks
+	k.Clock += 1600 * time.Millisecond
+	if left := f.Left(); left != 1600*time.Millisecond {
+		t.Errorf("%v of 1.6 s", left)
+	}
+	k.Clock += time.Hour
+	if left := f.Left(); left != 0 {
+		t.Errorf("%v beyond", left)
+	}
+}
+
 func TestDetach(t *testing.T) {
 	out := make(chan net.Conn, 1)
 	e := new(echo)

@@ -5,11 +5,10 @@ import (
 	"net"
 )
 
-// Accepted is a connection that a server has accepted, with what the server knows about it.
+// Accepted is a connection that a server has accepted, with the client's address.
 type Accepted struct {
 	net.Conn
 	Remote net.Addr // the client's address where a proxy has named it; nil: the connection's own
-	Info   any      // the server's
 }
 
 // RemoteAddr returns the client's address.
