@@ -45,6 +45,7 @@ func TestEventRFC6455_5_5_1_CloseIsEchoed(t *testing.T) {
 	p.send(evMasked(frame.Text, true, "hi"), evMasked(frame.Close, true, "\x0f\xa0bye"), evMasked(frame.Text, true, "more"))
 	p.expect(frame.Text, "hi")
 	p.expect(frame.Close, "\x0f\xa0bye")
+	p.expectEOF() // §7.1.1: the server closes TCP
 	if e := evAwait(t, ended); e == nil || e.Code != 4000 || e.Reason != "bye" || !e.ByPeer || e.Err != nil {
 		t.Errorf("it ended with %#v", e)
 	}

@@ -23,6 +23,8 @@ algorithm that a MUST introduces.
 
 A test fails when a requirement has no code or no test, when a name in this table is not declared, when the code's file
 does not quote the section ("as" names another one that says the same), and when the count differs from that of the RFC.
+What §4 and §5 require is in the packages handshake, protocol and frame. Only requirements about sockets, TLS or randomness,
+which these packages do not have, are held by websocket; a test lists them, each with its reason.
 
 `
 
