@@ -358,6 +358,25 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	})
 }
 
+// TestRFC6455_7_1_1_AClientWaitsASecond: a client that has answered the server's close frame waits for the end of TCP, not long.
+func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := rawPipe(t, protocol.RoleClient, nil)
+		start := time.Now()
+		go func() {
+			peer.Write(peer.frame(frame.Close, true, closeBody(CodeNormal, "bye")))
+			io.Copy(io.Discard, peer.Conn) // and never closes
+		}()
+		_, err := c.Read(t.Context())
+		if ce := wantClose(t, err, CodeNormal, "bye", true); ce.Err != nil {
+			t.Error(ce)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, no reset.
 func TestCloseFrameWithBytesBehind(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {

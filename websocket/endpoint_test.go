@@ -390,8 +390,9 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 
 // RFC 9110 §7.8: the 100 comes before the 101.
 func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
-	e := &Endpoint{Serve: echoing}
-	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e))} {
+	e, events := &Endpoint{Serve: echoing}, &Endpoint{Open: openEcho}
+	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // it has loops of its own
+	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e)), serve(t, events), serveOwn(t, ownServer(events))} {
 		nc := dialRaw(t, addr)
 		io.WriteString(nc, sampleRequest+"Expect: 100-continue\r\n\r\n")
 		r, br := readResponse(t, nc)

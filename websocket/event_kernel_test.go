@@ -156,6 +156,26 @@ func TestEventHandshakeAndKeepaliveByTheWheel(t *testing.T) {
 	}
 }
 
+// A peer that takes what the kernel has for it is alive, although the ping waits behind that.
+func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
+	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	c := p.k.Client(evHello)
+	p.k.Play(p.ls.Loops)
+	c.Unsent = 1 << 20
+	for range 100 {
+		c.Unsent -= 1000
+		p.k.Pass(p.ls.Loops, 1)
+	}
+	if c.Gone || len(p.log) != 1 {
+		t.Fatalf("it was cut: %q", p.log)
+	}
+	begun := p.k.Clock
+	p.k.Pass(p.ls.Loops, 100) // it takes no more
+	if d := p.k.Clock - begun; !c.Gone || d < 75*time.Second || d > 100*time.Second {
+		t.Errorf("gone: %t; after %v: %q", c.Gone, d, p.log)
+	}
+}
+
 // FuzzKernel holds together what a difficult kernel and an easy one make of the same bytes, and has connections break
 // wherever the script says.
 func FuzzEventKernel(f *testing.F) {
