@@ -49,6 +49,7 @@ type channel struct {
 	delta    bool    // a subscriber has asked for deltas
 	reading  reading // of the history, for subscriptions
 	told     int     // the number of subscribers that was reported to the engine
+	fresh    bool    // it has had its first subscriber since then
 }
 
 // local returns the channel's name without the application.
@@ -218,14 +219,7 @@ func newRound(h *Hub) *round {
 // look does what is to be done about a channel.
 func (r *round) look(ch *channel) {
 	ch.mu.Lock()
-	n := len(ch.subs)
-	if r.h.occupancy != nil && r.h.presence != nil && (n != ch.told || r.again && n > 0) {
-		if (ch.told == 0) != (n == 0) {
-			r.turned = append(r.turned, Occupied{ch.name, n})
-		}
-		ch.told = n
-		r.occupied = append(r.occupied, Occupied{ch.name, n})
-	} else if n == 0 && ch.pins == 0 && ch.ready && ch.gone == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
+	if !r.count(ch) && len(ch.subs) == 0 && ch.pins == 0 && ch.ready && ch.gone == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
 		r.now.Sub(ch.idle) >= r.h.opts.Linger {
 		ch.gone = make(chan struct{})
 		r.idle = append(r.idle, ch)
@@ -239,9 +233,37 @@ func (r *round) look(ch *channel) {
 	run()
 }
 
+// lookFresh counts the subscribers of a channel that has its first one.
+func (r *round) lookFresh(ch *channel) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	r.count(ch)
+}
+
+// count notes how many subscribers a channel has, and reports whether that is to be reported. The caller holds the channel's
+// lock.
+func (r *round) count(ch *channel) bool {
+	n, fresh := len(ch.subs), ch.fresh
+	ch.fresh = false
+	switch {
+	case r.h.occupancy == nil || r.h.presence == nil:
+		return false
+	case n != ch.told || r.again && n > 0:
+		if (ch.told == 0) != (n == 0) {
+			r.turned = append(r.turned, Occupied{ch.name, n})
+		}
+		ch.told = n
+		r.occupied = append(r.occupied, Occupied{ch.name, n})
+		return true
+	case fresh && n == 0: // it was used for a moment only
+		r.turned = append(r.turned, Occupied{ch.name, 1}, Occupied{ch.name, 0})
+		return true
+	}
+	return false
+}
+
 // report reports to the engine how many subscribers channels have, as far as that has changed.
 func (r *round) report() {
-	r.h.reported = r.lease
 	for cs := r.occupied; len(cs) > 0; {
 		n := min(len(cs), engineNames)
 		ctx, cancel := context.WithTimeout(r.h.ctx, engineWait)
@@ -276,10 +298,13 @@ func (h *Hub) leave(chs []*channel) {
 	}
 }
 
-// add puts a subscription into the channel. The caller holds mu.
-func (ch *channel) add(s *subscription) {
+// add puts a subscription into the channel, and reports whether it is the first one. The caller holds mu.
+func (ch *channel) add(s *subscription) (first bool) {
 	s.at = int32(len(ch.subs))
 	ch.subs = append(ch.subs, s)
+	first = len(ch.subs) == 1 && ch.told == 0 && !ch.fresh
+	ch.fresh = ch.fresh || first
+	return first
 }
 
 // remove takes it out.

@@ -208,3 +208,39 @@ func TestEventsOfANodeThatWasAway(t *testing.T) {
 		j.want(t, "connected disconnected", "connected a", "disconnected a node", "connected a", "disconnected a client")
 	})
 }
+
+// A channel is reported as occupied when it gets its first subscriber, not with the next round of housekeeping, and once,
+// also when that subscriber is gone a moment later. Subscribers that come and go meanwhile change nothing.
+func TestOccupiedImmediately(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		hubs, _ := nodesOf(t, &j, &j)
+		<-time.After(1500 * time.Millisecond) // between two rounds
+		began := time.Now()
+		var occupied, vacated []string
+		for i := range 50 {
+			name := fmt.Sprintf("room:%d", i)
+			c := enginetest.NewClient(t, hubs[i%2], nil, hub.Client{ID: fmt.Sprint("c", i)})
+			for range 3 {
+				c.Subscribe(t, name, hub.SubscribeOptions{})
+				if i%5 != 0 {
+					break
+				}
+				c.Session.Unsubscribe(name)
+			}
+			occupied = append(occupied, "occupied "+name)
+			if i%5 == 0 {
+				vacated = append(vacated, "vacated "+name)
+			}
+		}
+		synctest.Wait()
+		got := j.of("occupied")
+		slices.Sort(got)
+		slices.Sort(occupied)
+		if !slices.Equal(got, occupied) || !time.Now().Equal(began) {
+			t.Errorf("after %v: %q, want %q", time.Since(began), got, occupied)
+		}
+		j.want(t, "occupied", occupied...)
+		j.want(t, "vacated", vacated...)
+	})
+}

@@ -228,9 +228,25 @@ func (h *Hub) keepProbing(p Probe) {
 // housekeeping closes channels without subscribers, has large rooms announce what has changed, and reports to the engine which
 // channels have subscribers.
 func (h *Hub) housekeeping() {
-	for h.sleep(houseKeep) {
+	next := time.NewTimer(houseKeep)
+	defer next.Stop()
+	for {
+		select {
+		case <-next.C:
+		case <-h.report.first:
+			r := newRound(h)
+			r.again = false
+			for _, ch := range h.report.takeFresh() {
+				r.lookFresh(ch)
+			}
+			r.report()
+			continue
+		case <-h.ctx.Done():
+			return
+		}
 		r := newRound(h)
 		h.channels.each(r.look)
+		h.reported = r.lease
 		r.report()
 		h.report.look(r.now)
 		for len(r.idle) > 0 {
@@ -239,6 +255,7 @@ func (h *Hub) housekeeping() {
 			r.idle = r.idle[n:]
 			h.tasks.do(func() { h.leave(some) })
 		}
+		next.Reset(houseKeep)
 	}
 }
 

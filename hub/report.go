@@ -39,6 +39,8 @@ type reporter struct {
 	settled  chan struct{}        // closed when nothing is left to do; nil unless Close waits
 	removing map[memberKey]Event  // members that are gone, to be reported soon
 	vacating map[string]time.Time // channels without subscribers here, by when that is to be reported
+	fresh    []*channel           // that have their first subscriber
+	first    chan struct{}        // wakes housekeeping when there are any; nil: it need not hurry
 }
 
 type memberKey struct{ channel, user string }
@@ -74,6 +76,7 @@ func (r *reporter) start(h *Hub) {
 	r.wake = make(chan struct{}, 1)
 	r.dirty, r.removing, r.vacating = map[*Session]struct{}{}, map[memberKey]Event{}, map[string]time.Time{}
 	if r.records() {
+		r.first = make(chan struct{}, 1)
 		h.wg.Go(r.keepRecords)
 	}
 }

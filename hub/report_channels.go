@@ -6,6 +6,29 @@ import (
 	"time"
 )
 
+// occupied has housekeeping report that a channel has its first subscriber, soon: several such channels together.
+func (r *reporter) occupied(ch *channel) {
+	if r.first == nil {
+		return
+	}
+	r.mu.Lock()
+	r.fresh = append(r.fresh, ch)
+	r.mu.Unlock()
+	select {
+	case r.first <- struct{}{}:
+	default:
+	}
+}
+
+// takeFresh returns the channels that have had their first subscriber since the last call.
+func (r *reporter) takeFresh() []*channel {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	chs := r.fresh
+	r.fresh = nil
+	return chs
+}
+
 // subscribers notes that a channel has its first subscriber on this node, or has none any more.
 func (r *reporter) subscribers(name string, n int) {
 	if !r.records() {

@@ -296,8 +296,11 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 		a.r.Users, a.r.Members, a.r.Next = ch.roster.page("", a.o.Members, a.self())
 	}
 	ch.delta = ch.delta || a.o.Delta
-	ch.add(x)
+	first := ch.add(x)
 	ch.mu.Unlock()
+	if first {
+		s.hub.report.occupied(ch)
+	}
 	s.subs = append(s.subs, x)
 	if a.o.Since != nil {
 		a.count()
