@@ -28,10 +28,11 @@ type Webhook struct {
 	Secret Secret `yaml:"secret"`
 
 	// The events that are sent. Empty: all that the format has.
-	Events []string `yaml:"events" enum:"connected|disconnected|subscribed|unsubscribed|published|member_added|member_removed|occupied|vacated"`
+	Events []string `yaml:"events" enum:"connected|disconnected|subscribed|unsubscribed|published|member_added|member_removed|occupied|vacated|cache_miss|subscription_count"`
 
 	// What the requests look like. handfast: all events, in JSON; pusher: as the webhooks of Pusher Channels, which have
-	// published (client events only), member_added, member_removed, occupied and vacated.
+	// published (client events only), member_added, member_removed, occupied, vacated, cache_miss and subscription_count. The last
+	// two are of the target pusher, the last one with its subscription_counts.
 	Format string `yaml:"format" enum:"handfast|pusher" default:"handfast"`
 
 	// How long one request may take. One that fails is repeated for five minutes.
@@ -40,7 +41,7 @@ type Webhook struct {
 
 // PusherEvents returns the events that the format pusher has.
 func PusherEvents() []string {
-	return []string{"published", "member_added", "member_removed", "occupied", "vacated"}
+	return []string{"published", "member_added", "member_removed", "occupied", "vacated", "cache_miss", "subscription_count"}
 }
 
 func (k *checker) webhook(w *Webhook, path string) {

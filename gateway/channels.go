@@ -51,12 +51,17 @@ func (s *sharedHub) open(cfg *config.Config, rec *recorder) (*hub.Hub, error) {
 		}
 		return nil, err
 	}
-	if len(s.hooks) > 0 {
-		o.Events = s.hooks.event
-	}
+	o.Events = s.hooks.events()
 	o.Engine, s.engine, o.Traced = engine, engine, rec.traced
 	s.hub = hub.New(o)
 	return s.hub, nil
+}
+
+// events returns what events are reported to, nil if that is nothing.
+func (s *sharedHub) events() func(hub.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hooks.events()
 }
 
 // get returns the hub, nil when there are no channels.

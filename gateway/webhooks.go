@@ -82,12 +82,20 @@ func webhookKinds(names []string, otherwise ...string) []hub.EventKind {
 		names = otherwise
 	}
 	var kinds []hub.EventKind
-	for k := hub.EventConnected; k <= hub.EventVacated; k++ {
+	for k := hub.EventConnected; k <= hub.EventSubscriptionCount; k++ {
 		if slices.Contains(names, k.String()) {
 			kinds = append(kinds, k)
 		}
 	}
 	return kinds
+}
+
+// events returns event, nil if there are no webhooks.
+func (all webhooks) events() func(hub.Event) {
+	if len(all) == 0 {
+		return nil
+	}
+	return all.event
 }
 
 // event gives an event to the senders of its application. It is done when all of them are done with it.

@@ -124,6 +124,23 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	}
 }
 
+// The target pusher reports cache misses and, if it counts them, subscriptions.
+func TestWebhooksOfPusher(t *testing.T) {
+	h := receiveHooks(t, "")
+	r := run(t, parse(t, `
+apps: [{id: main, key: k, secret: main-secret}]
+webhooks: [{url: '%s', format: pusher, events: [cache_miss, subscription_count]}]
+endpoints: [{path: "/app/{key}", target: {pusher: {subscription_counts: true}}, auth: [anonymous], rules: [{do: allow}]}]
+`, h.URL))
+	c := r.open(t, "/app/k?protocol=7", nil)
+	heard(t, c)
+	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), "subscription_succeeded")
+	bounded.Until(t, func() bool { return len(h.got()) == 2 })
+	if got := slices.Sorted(slices.Values(h.got())); !slices.Equal(got, []string{"cache_miss cache-news", "subscription_count cache-news"}) || len(h.bad) > 0 {
+		t.Errorf("%q, bad: %q", got, h.bad)
+	}
+}
+
 // The end of a server waits for the disconnects to be sent.
 func TestWebhooksAtTheEnd(t *testing.T) {
 	h := receiveHooks(t, "s")

@@ -170,6 +170,9 @@ func (s *session) subscribeCached(ctx context.Context, name string, o hub.Subscr
 			}
 			return s.succeeded(name, r, cacheMessage(name, cached))
 		})
+		if err == nil && cached == nil {
+			s.server.missed(s.app.ID, name)
+		}
 		if !errors.Is(err, errOutrun) {
 			return err
 		}

@@ -16,6 +16,8 @@ const countEvery = time.Second
 type counts struct {
 	mu    sync.Mutex
 	dirty map[string]bool // by the engine's channel: whether it has changed since
+
+	missed map[string]struct{} // cache channels that were reported as empty a short time ago
 }
 
 // counted returns the channels of the session whose subscribers get their number.
@@ -50,7 +52,11 @@ func (s *session) count(channel string) {
 func (s *Server) sendCount(app, channel string) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
-	if n, err := s.Hub.Subscribers(ctx, app, channel); err == nil && n > 0 {
+	n, err := s.Hub.Subscribers(ctx, app, channel)
+	if err == nil && s.Events != nil {
+		s.Events(hub.Event{Kind: hub.EventSubscriptionCount, Time: time.Now(), App: app, Channel: channel, Subscribers: n})
+	}
+	if err == nil && n > 0 {
 		data := jsonText(map[string]int{"subscription_count": n})
 		p := &hub.Publication{Event: countEvent, Data: []byte(data)}
 		s.Hub.Publish(ctx, app, channel, p, &hub.PublishOptions{History: -1}) //nolint:errcheck // the next change says it again
@@ -68,6 +74,32 @@ func (s *Server) sendCount(app, channel string) {
 		if again {
 			s.sendCount(app, channel)
 		}
+	})
+}
+
+// missed reports that a cache channel had no event for a subscriber.
+func (s *Server) missed(app, channel string) {
+	if s.Events == nil {
+		return
+	}
+	c, key := &s.counts, hub.ChannelOf(app, channel)
+	c.mu.Lock()
+	_, reported := c.missed[key]
+	if !reported {
+		if c.missed == nil {
+			c.missed = map[string]struct{}{}
+		}
+		c.missed[key] = struct{}{}
+	}
+	c.mu.Unlock()
+	if reported {
+		return
+	}
+	s.Events(hub.Event{Kind: hub.EventCacheMiss, Time: time.Now(), App: app, Channel: channel})
+	time.AfterFunc(countEvery, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.missed, key)
 	})
 }
 

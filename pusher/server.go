@@ -43,6 +43,11 @@ type Server struct {
 	// a second.
 	SubscriptionCounts bool
 
+	// Events is called for a cache channel that has no event for a subscriber, and, with SubscriptionCounts, for the number of
+	// subscriptions when it is sent: hub.EventCacheMiss and hub.EventSubscriptionCount, each at most once a second for a channel.
+	// It must not wait. nil means that they are not reported.
+	Events func(hub.Event)
+
 	// ActivityTimeout is how long a client may be silent before it is pinged. It is sent to clients in whole seconds. 0 means 120 s.
 	ActivityTimeout time.Duration
 

@@ -389,6 +389,8 @@ func TestCacheWhilePublishing(t *testing.T) {
 func TestSubscriptionCounts(t *testing.T) {
 	s := newServer(t)
 	s.SubscriptionCounts = true
+	events := make(chan hub.Event, 10)
+	s.Events = func(e hub.Event) { events <- e }
 	url := drivers["loop"](t, s)
 	subscribe := func() *websocket.Conn {
 		c := dial(t, url, usual)
@@ -418,6 +420,46 @@ func TestSubscriptionCounts(t *testing.T) {
 		defer s.counts.mu.Unlock()
 		return len(s.counts.dirty) == 0
 	})
+	for _, n := range []int{1, 2, 1, 0} {
+		e := bounded.Receive(t, events)
+		if e.Kind != hub.EventSubscriptionCount || e.App != app.ID || e.Channel != "x" || e.Subscribers != n || e.Time.IsZero() {
+			t.Errorf("%+v, want %d", e, n)
+		}
+	}
+}
+
+// That a cache channel has no event for a subscriber is reported, once a second for those of many subscribers.
+func TestCacheMisses(t *testing.T) {
+	s := newServer(t)
+	events := make(chan hub.Event, 100)
+	s.Events = func(e hub.Event) { events <- e }
+	url := drivers["loop"](t, s)
+	for i := range 20 {
+		c := dial(t, url, usual)
+		read(t, c)
+		for _, channel := range []string{"cache-x", "cache-y"} {
+			if channel == "cache-y" && i == 0 {
+				if _, err := s.Hub.Publish(bounded.Context(t), app.ID, channel, &hub.Publication{Event: "e", Data: []byte("1")}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			send(t, c, `{"event":"pusher:subscribe","data":{"channel":"`+channel+`"}}`)
+			read(t, c) // the answer
+			read(t, c) // the event, or that there is none
+		}
+		c.CloseNow()
+	}
+	first := bounded.Receive(t, events)
+	if first.Kind != hub.EventCacheMiss || first.App != app.ID || first.Channel != "cache-x" {
+		t.Errorf("%+v", first)
+	}
+	for len(events) > 0 {
+		if e := <-events; e.Channel != "cache-x" || e.Time.Sub(first.Time) < countEvery {
+			t.Errorf("%+v after %+v", e, first)
+		} else {
+			first = e
+		}
+	}
 }
 
 // The rules of channels have what the protocol requires, and nothing else changes.

@@ -58,6 +58,7 @@ type event struct {
 	Epoch   string            `json:"epoch,omitempty"`
 	Offset  uint64            `json:"offset,omitempty"`
 	Trace   string            `json:"trace_id,omitempty"`
+	Count   *int              `json:"subscribers,omitempty"`
 }
 
 // Encode implements [Format].
@@ -81,6 +82,9 @@ func eventOf(e hub.Event) event {
 	out.Info, _ = value(e.Data, false)
 	if e.Kind == hub.EventDisconnected {
 		out.ID = "disconnected/" + e.App + "/" + e.Client // the same if another node reports it
+	}
+	if e.Kind == hub.EventSubscriptionCount {
+		out.Count = &e.Subscribers
 	}
 	if p := e.Publication; p != nil {
 		out.Data, out.Binary = value(p.Data, p.Binary)

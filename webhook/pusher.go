@@ -19,8 +19,8 @@ const (
 )
 
 // Pusher is the format of the webhooks of Pusher Channels, for applications that have a receiver of those. Only the events that
-// Pusher has are sent: channel_occupied, channel_vacated, and, of presence channels, member_added and member_removed, and
-// client_event.
+// Pusher has are sent: channel_occupied, channel_vacated, cache_miss, subscription_count, client_event, and, of presence
+// channels, member_added and member_removed.
 type Pusher struct {
 	// Key is the key of the application, and Secret is its secret, which signs the requests.
 	Key    string
@@ -35,6 +35,7 @@ type pusherEvent struct {
 	Event    string `json:"event,omitempty"`
 	Data     string `json:"data,omitempty"`
 	SocketID string `json:"socket_id,omitempty"`
+	Count    *int   `json:"subscription_count,omitempty"`
 }
 
 // Encode implements [Format].
@@ -70,6 +71,10 @@ func pusherEventOf(e hub.Event) (p pusherEvent, ok bool) {
 		p.Name = "channel_occupied"
 	case hub.EventVacated:
 		p.Name = "channel_vacated"
+	case hub.EventCacheMiss:
+		p.Name = "cache_miss"
+	case hub.EventSubscriptionCount:
+		p.Name, p.Count = "subscription_count", &e.Subscribers
 	case hub.EventMemberAdded:
 		p.Name, p.UserID = "member_added", e.User
 		return p, presence

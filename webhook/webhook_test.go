@@ -337,6 +337,9 @@ func TestPusher(t *testing.T) {
 		{Kind: hub.EventMemberRemoved, Channel: "presence-a", User: "ann"},
 		{Kind: hub.EventMemberRemoved, Channel: "a", User: "ann"},
 		{Kind: hub.EventVacated, Channel: "presence-a"},
+		{Kind: hub.EventCacheMiss, Channel: "cache-a"},
+		{Kind: hub.EventSubscriptionCount, Channel: "a", Subscribers: 3},
+		{Kind: hub.EventSubscriptionCount, Channel: "a"},
 	}
 	f := Pusher{Key: "key", Secret: []byte("secret")}
 	text, header, err := f.Encode(time.UnixMilli(1500), events)
@@ -347,7 +350,9 @@ func TestPusher(t *testing.T) {
 		`{"name":"member_added","channel":"presence-a","user_id":"ann"},` +
 		`{"name":"client_event","channel":"presence-a","user_id":"ann","event":"client-move","data":"{\"x\":1}","socket_id":"1.2"},` +
 		`{"name":"client_event","channel":"private-a","event":"client-move","data":"{\"x\":1}","socket_id":"1.2"},` +
-		`{"name":"member_removed","channel":"presence-a","user_id":"ann"},{"name":"channel_vacated","channel":"presence-a"}]}`
+		`{"name":"member_removed","channel":"presence-a","user_id":"ann"},{"name":"channel_vacated","channel":"presence-a"},` +
+		`{"name":"cache_miss","channel":"cache-a"},{"name":"subscription_count","channel":"a","subscription_count":3},` +
+		`{"name":"subscription_count","channel":"a","subscription_count":0}]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
@@ -355,7 +360,7 @@ func TestPusher(t *testing.T) {
 		t.Errorf("%v", header)
 	}
 	// printf %s BODY | openssl dgst -sha256 -hmac secret
-	if got := header.Get(HeaderPusherSignature); got != "6bde6fd209f48a3dd3938284365a3f71e8aaaad1fa2b499a20df16c674ba9a03" {
+	if got := header.Get(HeaderPusherSignature); got != "24d23c19d9235bd55b827b432da7c52117579f77e713b3e2168145e15705f129" {
 		t.Errorf("signature %s", got)
 	}
 	if text, _, err := f.Encode(time.Now(), events[:1]); text != nil || err != nil {

@@ -184,6 +184,7 @@ await step("webhooks", async () => {
 	await come(["channel_occupied", "hooked"], ["channel_occupied", "brief"], ["channel_vacated", "brief"]);
 	for (const p of clients) p.disconnect();
 	await come(["channel_vacated", "hooked"], ["member_added", "presence-room"], ["member_removed", "presence-room"], ["client_event", "private-room"]);
+	assert.ok(hooks.some(e => e.name === "cache_miss" && e.channel.includes("cache-")));
 	assert.deepEqual(hooks.filter(e => e.name === "not valid"), []);
 	const said = hooks.find(e => e.name === "client_event" && e.channel === "private-room");
 	assert.deepEqual([said.event, JSON.parse(said.data)], ["client-typing", { on: true }]);
