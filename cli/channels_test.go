@@ -79,6 +79,32 @@ func TestPublishAndSubscribe(t *testing.T) {
 	}
 }
 
+// A position beyond the last message is not one of another epoch, and a number is not a position.
+func TestSubscribeBeyondTheEnd(t *testing.T) {
+	url := withServer(t)
+	if got := runCommand(t, "publish", "--url", url, "chat", "1"); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	var m struct{ Epoch string }
+	got := runCommand(t, "subscribe", "--url", url, "--json", "--history", "1", "-n", "1", "chat")
+	if err := json.Unmarshal([]byte(got.stdout), &m); err != nil || m.Epoch == "" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	s := startSubscriber(t, "--url", url, "--since", m.Epoch+":9", "-n", "1", "chat")
+	bounded.Until(t, func() bool {
+		return strings.Contains(s.stderr.String(), "channel chat: --since is beyond its last message")
+	})
+	if got := runCommand(t, "publish", "--url", url, "chat", "2"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if code := bounded.Receive(t, s.code); code != 0 || s.stdout.String() != "2\n" || strings.Contains(s.stderr.String(), "new_epoch") {
+		t.Errorf("exit %d, %q, %s", code, s.stdout.String(), s.stderr.String())
+	}
+	if got := runCommand(t, "subscribe", "--url", url, "--since", "0", "chat"); got.code != 2 || !strings.Contains(got.stderr, "--history 1000 begins with what is kept") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestSubscribeFollows(t *testing.T) {
 	url := withServer(t)
 	s := startSubscriber(t, "--url", url, "--presence", "--since", "another:1", "b", "a")

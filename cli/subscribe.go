@@ -87,7 +87,8 @@ func (f *subscribeFlags) position() (*client.Position, error) {
 	epoch, offset, ok := strings.Cut(f.since, ":")
 	n, err := strconv.ParseUint(offset, 10, 64)
 	if !ok || epoch == "" || err != nil {
-		return nil, usagef("write EPOCH:OFFSET, as --json prints them", "--since %s is not a position", strconv.Quote(f.since))
+		return nil, usagef("write EPOCH:OFFSET, as --json prints them; --history 1000 begins with what is kept, without a position",
+			"--since %s is not a position", strconv.Quote(f.since))
 	}
 	if f.history > 0 {
 		return nil, usagef("leave one of them out", "--since and --history exclude each other")
@@ -220,6 +221,8 @@ func (p *printer) put(channel, epoch string, e client.Event) {
 	case e.Change != nil:
 		fmt.Fprintf(p.sys.Stderr, "%s: %s %s %s\n", visible.Text(channel), e.Change.Type, visible.Text(e.Change.Member.User),
 			visible.Text(string(e.Change.Member.Data)))
+	case e.Gap == wire.NewEpoch && epoch != "" && strings.HasPrefix(p.flags.since, epoch+":"):
+		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: --since is beyond its last message; it goes on behind that one\n", visible.Text(channel))
 	default:
 		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: messages may be missing (%s)\n", visible.Text(channel), e.Gap)
 	}

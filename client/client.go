@@ -198,6 +198,9 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	for {
 		m, err := conn.Read(ctx)
 		if err != nil {
+			if context.Cause(c.ctx) == ErrClosed { //nolint:errorlint // Close has cancelled with it
+				conn.Close(websocket.CodeNormal, "") //nolint:errcheck // the client has ended
+			}
 			return err
 		}
 		c.take(m.Data)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -204,6 +205,30 @@ func TestGap(t *testing.T) {
 	publish(t, c, "chat", "2")
 	if e := next(t, sub); e.Message == nil || string(e.Message.Data) != "2" {
 		t.Fatalf("%+v", e)
+	}
+}
+
+// Close says that all is well.
+func TestCloseCode(t *testing.T) {
+	closed := make(chan *websocket.CloseError, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(`{"type":"welcome","client":"c"}`)}) //nolint:errcheck // the test would see it
+		_, err = c.Read(bounded.Context(t))
+		how, _ := errors.AsType[*websocket.CloseError](err)
+		closed <- how
+	}))
+	defer s.Close()
+	connected := make(chan struct{})
+	c := New(s.URL, &Options{Connected: func(Welcome) { close(connected) }})
+	bounded.Receive(t, connected)
+	c.Close()
+	if how := bounded.Receive(t, closed); how == nil || how.Code != websocket.CodeNormal || !how.ByPeer {
+		t.Errorf("%v", how)
 	}
 }
 

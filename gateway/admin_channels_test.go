@@ -92,3 +92,28 @@ func TestNotReadyWithoutEngine(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
+
+// faithful is an engine that does not let its node go.
+type faithful struct {
+	hub.Engine
+	hub.Presence
+}
+
+func (faithful) Release(context.Context, string) error { return errors.New("no majority") }
+
+// A server that ends while its engine does not answer, as the last nodes of a cluster do, says what becomes of its members. No
+// target is at fault.
+func TestEndWithoutEngine(t *testing.T) {
+	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
+	whole := r.hub.get()
+	defer whole.Close()
+	memory := hub.NewMemory().Node()
+	r.hub.mu.Lock()
+	r.hub.hub = hub.New(hub.Options{Engine: faithful{memory, memory.(hub.Presence)}})
+	r.hub.mu.Unlock()
+	r.Close()
+	has(t, &r.log, "level=INFO", "the engine of channels did not answer at the end", "no majority", "leave when its lease ends")
+	if strings.Contains(r.log.String(), "did not close properly") {
+		t.Error(r.log.String())
+	}
+}

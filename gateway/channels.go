@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,13 +79,14 @@ func (s *sharedHub) close(rec *recorder) {
 	if s.hub == nil {
 		return
 	}
-	err := s.hub.Close()
+	if err := s.hub.Close(); err != nil { // as of the last nodes of a cluster, which have no majority any more
+		rec.log.Info(observe.EventEngineGone, observe.KeyError, err, observe.KeyHint, "the members of this node leave when its lease ends")
+	}
 	s.hooks.close(webhookGrace)
 	if c, ok := s.engine.(io.Closer); ok {
-		err = errors.Join(err, c.Close())
-	}
-	if err != nil {
-		rec.log.Warn(observe.EventTarget, observe.KeyError, err)
+		if err := c.Close(); err != nil {
+			rec.log.Warn(observe.EventEngine, observe.KeyError, err)
+		}
 	}
 }
 
@@ -98,6 +100,9 @@ func hubOptions(cfg config.Hub) hub.Options {
 			MaxSubscribers: n.MaxSubscribers, Rate: n.Rate, Burst: n.Burst, Slow: slowPolicies[n.Slow], KeyTTL: time.Duration(n.KeyTTL),
 			Expiry: time.Duration(n.Expiry), Trace: n.Trace,
 		})
+	}
+	if !slices.ContainsFunc(o.Namespaces, func(n hub.Namespace) bool { return n.Prefix == "" }) {
+		o.Namespaces = append(o.Namespaces, hub.Namespace{Name: "*"}) // as the hub has them, with the name that metrics show
 	}
 	o.Namespaces = pusher.Namespaces(o.Namespaces)
 	return o

@@ -67,7 +67,9 @@ func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {
 	case *config.MemoryEngine:
 		return hub.NewMemory().Node(), nil
 	case *config.RedisEngine:
-		return redisengine.New(redisengine.Options{URL: set.URL.Reveal(), Prefix: set.Prefix, OnError: onError})
+		return redisengine.New(redisengine.Options{
+			URL: set.URL.Reveal(), Prefix: set.Prefix, OnError: onError, OnBack: func() { log.Info(observe.EventEngineBack) },
+		})
 	case *config.NATSEngine:
 		return newNATS(set, mostKept(cfg), log)
 	}

@@ -46,6 +46,27 @@ func trigger(t *testing.T, base, path, key, secret, body string, headers ...stri
 	return res.StatusCode, string(text[:n])
 }
 
+// Metrics have the namespaces that are configured, and no others.
+func TestPusherMetrics(t *testing.T) {
+	r := run(t, parse(t, `
+apps: [{id: main, key: k, secret: main-secret}]
+endpoints: [{path: "/app/{key}", target: pusher, auth: [anonymous], rules: [{do: allow}]}]
+hub: {namespaces: [{prefix: "chat-"}]}
+`))
+	c := r.open(t, "/app/k?protocol=7", nil)
+	heard(t, c)
+	wants(t, speak(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-news"}}`), "subscription_succeeded")
+	const body = `{"name":"e","channel":"cache-news","data":"1"}`
+	if status, text := trigger(t, r.URLs()[0], "/apps/main/events", "k", "main-secret", body); status != http.StatusOK {
+		t.Fatal(status, text)
+	}
+	_, text := page(t, "GET", r.AdminURL()+"/metrics", nil)
+	wants(t, text, `handfast_channel_publications_total{namespace="*"} 1`, `handfast_channel_publications_total{namespace="chat-*"} 0`)
+	if n := strings.Count(text, "handfast_channel_publications_total{"); n != 2 {
+		t.Errorf("%d namespaces: %s", n, text)
+	}
+}
+
 // A server without a file serves the protocol to everybody, and other protocols have the same channels.
 func TestPusherByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))

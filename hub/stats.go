@@ -36,13 +36,19 @@ type Stats struct {
 	Joins, Leaves uint64
 }
 
-// Stats returns the counts of every namespace.
+// Stats returns the counts of every namespace. Those with the same name count together.
 func (h *Hub) Stats() []Stats {
 	all := make([]Stats, 0, len(h.namespaces))
+	at := map[string]int{}
 	for _, n := range h.namespaces {
 		c := &n.counters
-		all = append(all, Stats{
-			Namespace: n.Name, Publications: c.publications.Load(), Deliveries: c.deliveries.Load(),
+		i, there := at[n.Name]
+		if !there {
+			i, at[n.Name] = len(all), len(all)
+			all = append(all, Stats{Namespace: n.Name})
+		}
+		all[i].add(Stats{
+			Publications: c.publications.Load(), Deliveries: c.deliveries.Load(),
 			Recovered: c.recovered.Load(), Unrecovered: c.unrecovered.Load(), Slow: c.slow.Load(),
 			Dropped: c.dropped.Load(), Refilled: c.refilled.Load(), Gaps: c.gaps.Load(),
 			Insufficient: c.insufficient.Load(), Rejected: c.rejected.Load(),
@@ -50,6 +56,22 @@ func (h *Hub) Stats() []Stats {
 		})
 	}
 	return all
+}
+
+// add counts o together with s.
+func (s *Stats) add(o Stats) {
+	s.Publications += o.Publications
+	s.Deliveries += o.Deliveries
+	s.Recovered += o.Recovered
+	s.Unrecovered += o.Unrecovered
+	s.Slow += o.Slow
+	s.Dropped += o.Dropped
+	s.Refilled += o.Refilled
+	s.Gaps += o.Gaps
+	s.Insufficient += o.Insufficient
+	s.Rejected += o.Rejected
+	s.Joins += o.Joins
+	s.Leaves += o.Leaves
 }
 
 // Sizes is how much a hub has on this node.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,18 @@ func TestTracedNamespace(t *testing.T) {
 	}
 	if !second.Duplicate || second.Offset != 1 || !errors.Is(third.Err, hub.ErrConflict) {
 		t.Errorf("%+v, %+v", second, third)
+	}
+}
+
+// Namespaces with the same name are counted together.
+func TestStatsByName(t *testing.T) {
+	h := start(t, hub.Options{Namespaces: []hub.Namespace{{Name: "*"}, {Name: "*", Prefix: "presence-", Presence: true}, {Prefix: "x-"}}})
+	publish(t, h, "a", text("1"))
+	publish(t, h, "presence-a", text("1"), text("2"))
+	publish(t, h, "x-a", text("1"))
+	want := []hub.Stats{{Namespace: "*", Publications: 3}, {Namespace: "x-", Publications: 1}}
+	if got := h.Stats(); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 

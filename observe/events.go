@@ -25,6 +25,8 @@ const (
 	EventCluster     = "cluster listens" // where other nodes connect
 	EventTarget      = "a target did not close properly"
 	EventEngine      = "trouble with the engine of channels"
+	EventEngineBack  = "the engine of channels is back"
+	EventEngineGone  = "the engine of channels did not answer at the end"
 	EventSecret      = "the secret of the application dev cannot be kept"
 	EventWebhook     = "a webhook failed"
 	EventCallFailed  = "a client's call of the application failed"

@@ -64,7 +64,8 @@ func wireName(name string) string {
 
 // Namespaces returns the rules of a hub's channels with what this protocol requires added to them: presence for channels whose
 // names begin with presence-, and the last publication, for 30 minutes, of those that are cache channels. Everything else in a
-// rule stays as it is. all is not modified.
+// rule stays as it is, and its name, so that the channels are counted with those of the rule that they would have otherwise. all is
+// not modified.
 func Namespaces(all []hub.Namespace) []hub.Namespace {
 	out := append([]hub.Namespace(nil), all...)
 	apps := map[string]bool{"": true}
@@ -74,7 +75,7 @@ func Namespaces(all []hub.Namespace) []hub.Namespace {
 	for _, prefix := range append([]string{"presence-"}, cachePrefixes...) {
 		for app := range apps {
 			if best, ok := rulesOf(out, app, prefix); ok && best.Prefix != prefix {
-				best.Name, best.Prefix = "", prefix
+				best.Prefix = prefix
 				out = append(out, best)
 			}
 		}

@@ -466,7 +466,7 @@ func TestCacheMisses(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	all := Namespaces([]hub.Namespace{
 		{Prefix: "", History: 5, HistoryAge: time.Minute}, {Prefix: "presence-big-", MaxData: 7},
-		{App: "a", Prefix: ""}, {App: "b", Prefix: "private-cache-", HistoryAge: 0, History: 3},
+		{App: "a", Prefix: "", Name: "all of a"}, {App: "b", Prefix: "private-cache-", HistoryAge: 0, History: 3},
 	})
 	find := func(app, prefix string) hub.Namespace {
 		for _, n := range all {
@@ -483,7 +483,7 @@ func TestNamespaces(t *testing.T) {
 		{find("", "presence-big-"), hub.Namespace{Prefix: "presence-big-", MaxData: 7, Presence: true}},
 		{find("", "presence-cache-"), hub.Namespace{Prefix: "presence-cache-", History: 5, HistoryAge: cacheTTL, Presence: true}},
 		{find("", "cache-"), hub.Namespace{Prefix: "cache-", History: 5, HistoryAge: cacheTTL}},
-		{find("a", "cache-"), hub.Namespace{App: "a", Prefix: "cache-", History: 1, HistoryAge: cacheTTL}},
+		{find("a", "cache-"), hub.Namespace{App: "a", Prefix: "cache-", Name: "all of a", History: 1, HistoryAge: cacheTTL}},
 		{find("b", "private-cache-"), hub.Namespace{App: "b", Prefix: "private-cache-", History: 3}},
 	} {
 		if tt.got != tt.want {

@@ -46,6 +46,7 @@ hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
 	t.Cleanup(func() { redis.kill() })
 	for _, n := range nodes {
 		n.ready(t)
+		n.logged(t, "level=INFO", "the engine of channels is back")
 	}
 
 	alice, bob := talk(t, near, "alice"), talk(t, far, "bob")

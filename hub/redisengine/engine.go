@@ -38,6 +38,9 @@ type Options struct {
 	// OnError is called, if it is not nil, when there is no connection, once until it is there, when the server cannot be used,
 	// and when it is set up in a way that may lose data. No error contains a password.
 	OnError func(error)
+
+	// OnBack is called, if it is not nil, when there is a connection after OnError has reported that there was none.
+	OnBack func()
 }
 
 // Engine is the engine of one node. New makes one.
@@ -141,7 +144,12 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 	pause, told := minPause, false
 	for {
 		began := time.Now()
-		err := e.session(ctx, func() { pause, told, e.refusal = minPause, false, "" })
+		err := e.session(ctx, func() {
+			if told && e.o.OnBack != nil {
+				e.o.OnBack()
+			}
+			pause, told, e.refusal = minPause, false, ""
+		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

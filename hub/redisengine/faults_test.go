@@ -48,7 +48,8 @@ func publish(t testing.TB, h *hub.Hub, text string) {
 // A server that is silent for longer than it takes to notice makes the nodes unready, and nothing is lost.
 func TestSilentServer(t *testing.T) {
 	s := startRedis(t, "")
-	a, toldA := node(t, Options{URL: s.URL()})
+	back := make(chan struct{}, 100)
+	a, toldA := node(t, Options{URL: s.URL(), OnBack: func() { back <- struct{}{} }})
 	b, toldB := node(t, Options{URL: s.URL()})
 	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
 	c.Subscribe(t, "room", hub.SubscribeOptions{})
@@ -64,6 +65,10 @@ func TestSilentServer(t *testing.T) {
 	bounded.Until(t, func() bool { return a.Ready() != nil && b.Ready() != nil })
 	resume()
 	bounded.Until(t, func() bool { return a.Ready() == nil && b.Ready() == nil })
+	bounded.Receive(t, back)
+	if len(back)+len(toldA) > 0 {
+		t.Errorf("it was reported %d times more that the server is back, and %d times that it is not there", len(back), len(toldA))
+	}
 	publish(t, b, "two")
 	c.Want(t, "one", "two")
 }
