@@ -70,6 +70,10 @@ type Sink interface {
 	Gap(channels ...string)
 }
 
+// Idempotency is how long every engine remembers the ID of a publication: for that time after the first publication with an ID,
+// another one in the same channel is a Duplicate.
+const Idempotency = 5 * time.Minute
+
 // PublishOptions says what is kept of a publication.
 type PublishOptions struct {
 	// History is how many publications of the channel are kept, this one included. 0 means that this one is not kept; unless an
@@ -78,9 +82,6 @@ type PublishOptions struct {
 
 	// HistoryAge is how long they are kept. 0 means as long as the engine keeps anything.
 	HistoryAge time.Duration
-
-	// Idempotency is how long the publication's ID is remembered. 0 means five minutes.
-	Idempotency time.Duration
 
 	// Expect is what the last offset of the channel must be, else nothing is published and the error is ErrConflict. nil means
 	// any. It needs History.

@@ -72,8 +72,6 @@ type memoryItem struct {
 	es []Entry
 }
 
-const defaultIdempotency = 5 * time.Minute
-
 // with calls f with a channel, under its lock.
 func (m *Memory) with(name string, f func(c *memoryChannel)) {
 	shard := &m.shards[hashOf(name)%shards]
@@ -271,16 +269,13 @@ func (c *memoryChannel) accept(p *Publication, o PublishOptions) (Published, err
 		p.Offset, p.Previous = 0, 0
 	}
 	if p.ID != "" {
-		c.remember(p, o, now)
+		c.remember(p, now)
 	}
 	return Published{Position: p.Position}, nil
 }
 
 // remember notes the ID of p, and forgets those that are too old.
-func (c *memoryChannel) remember(p *Publication, o PublishOptions, now time.Time) {
-	if o.Idempotency <= 0 {
-		o.Idempotency = defaultIdempotency
-	}
+func (c *memoryChannel) remember(p *Publication, now time.Time) {
 	if c.ids == nil {
 		c.ids = map[string]memoryID{}
 	}
@@ -288,7 +283,7 @@ func (c *memoryChannel) remember(p *Publication, o PublishOptions, now time.Time
 		delete(c.ids, c.idQueue[0])
 		c.idQueue = c.idQueue[1:]
 	}
-	c.ids[p.ID] = memoryID{p.Position, now.Add(o.Idempotency)}
+	c.ids[p.ID] = memoryID{p.Position, now.Add(Idempotency)}
 	c.idQueue = append(c.idQueue, p.ID)
 }
 

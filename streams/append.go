@@ -14,10 +14,6 @@ import (
 // conflicts is how often another node may come first.
 const conflicts = 32
 
-// idempotency is how long the messages of one request of a producer are remembered one by one: a request that has stored some of
-// them only may be made again.
-const idempotency = time.Hour
-
 // addition is what a PUT or a POST appends.
 type addition struct {
 	body  []byte
@@ -195,7 +191,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 	for i, p := range ps {
 		for tries := 0; ; tries++ {
 			expect, fresh := s.top, *p
-			o := hub.PublishOptions{History: s.server.history(), Expect: &expect, Idempotency: idempotency}
+			o := hub.PublishOptions{History: s.server.history(), Expect: &expect}
 			done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, &fresh, &o)
 			if err == nil {
 				if !done.Duplicate {

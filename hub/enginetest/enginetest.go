@@ -130,6 +130,9 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	timed("recovery", recovery)
 	timed("not kept", notKept)
 	timed("idempotency", idempotency)
+	if o.Pure {
+		timed("idempotency ends", idempotencyEnds)
+	}
 	timed("expected offset", expected)
 	waits("expiry", expiry)
 	timed("trim", trim)

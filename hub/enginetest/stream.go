@@ -268,6 +268,25 @@ func idempotency(s *suite) {
 	c.Want(s, "1", "2")
 }
 
+// idempotencyEnds needs fake time: other engines show their own way that they remember for hub.Idempotency.
+func idempotencyEnds(s *suite) {
+	h := s.hub()
+	for _, channel := range []string{"history:window", "plain:window"} {
+		again := func(after time.Duration, want bool) {
+			s.Helper()
+			<-time.After(after)
+			done, err := h.Publish(bounded.Context(s), "app", channel, &hub.Publication{ID: "id", Data: []byte("1")}, nil)
+			if err != nil || done.Duplicate != want {
+				s.Errorf("%s: %+v, %v", channel, done, err)
+			}
+		}
+		again(0, false)
+		again(hub.Idempotency-time.Second, true)
+		again(2*time.Second, false)
+		again(time.Second, true)
+	}
+}
+
 func expected(s *suite) {
 	if !has[hub.History](s) {
 		return

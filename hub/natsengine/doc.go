@@ -24,9 +24,8 @@
 //
 // # Idempotency
 //
-// IDs of publications that are kept are remembered for Options.Idempotency, whatever PublishOptions.Idempotency says, because
-// that, too, belongs to the stream. The server has the IDs in memory; when it starts, it reads them from what is kept. IDs of
-// publications that are not kept are remembered for as long as PublishOptions.Idempotency says, in whole seconds.
+// The server has the IDs of publications that are kept in memory; when it starts, it reads them from what is kept. Those of
+// publications that are not kept are messages that end by themselves.
 //
 // A publication that is kept is sent again each second until it is acknowledged, because the server that it went to may have stopped.
 // One without an ID has one of the call, so that it is stored once.

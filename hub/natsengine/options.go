@@ -37,9 +37,6 @@ type Options struct {
 
 	// MaxBytes is how large all publications together become before the oldest are removed. 0 means without a limit.
 	MaxBytes int64
-
-	// Idempotency is how long the ID of a publication that is kept is remembered. 0 means five minutes.
-	Idempotency time.Duration
 }
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -52,9 +49,6 @@ func (o *Options) check() error {
 	if o.MaxHistory == 0 {
 		o.MaxHistory = 10_000
 	}
-	if o.Idempotency == 0 {
-		o.Idempotency = defaultIdempotency
-	}
 	switch {
 	case (o.Server == nil) == (o.URL == ""):
 		return errors.New("natsengine: one of Server and URL is required")
@@ -62,13 +56,11 @@ func (o *Options) check() error {
 		return fmt.Errorf("natsengine: the prefix %q has other characters than letters, digits, - and _", o.Prefix)
 	case o.Replicas < 0 || o.Replicas > 5:
 		return fmt.Errorf("natsengine: %d copies: NATS has one to five", o.Replicas)
-	case o.MaxHistory < 0 || o.MaxBytes < 0 || o.Idempotency < 0:
+	case o.MaxHistory < 0 || o.MaxBytes < 0:
 		return errors.New("natsengine: a limit is negative")
 	}
 	return nil
 }
-
-const defaultIdempotency = 5 * time.Minute
 
 // connection returns how to connect.
 func (o *Options) connection(e *Engine) []nats.Option {

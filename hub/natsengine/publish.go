@@ -136,11 +136,7 @@ func (e *Engine) relay(ctx context.Context, s *store, epoch, channel string, p *
 		return hub.Published{}, hub.ErrUnsupported
 	}
 	if p.ID != "" {
-		ttl := o.Idempotency
-		if ttl <= 0 {
-			ttl = defaultIdempotency
-		}
-		if first, err := e.Claim(ctx, "id "+hash(channel, p.ID), ttl); err != nil || !first {
+		if first, err := e.Claim(ctx, "id "+hash(channel, p.ID), hub.Idempotency); err != nil || !first {
 			return hub.Published{Position: at, Duplicate: err == nil}, err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/handfast/handfast/hub"
 )
 
 // configError says that trying again does not help.
@@ -37,7 +39,7 @@ func (o *Options) streams() []jetstream.StreamConfig {
 		Name: p + "_LOG", Subjects: []string{p + ".p.>"}, Description: "publications of channels",
 		MaxMsgsPerSubject: int64(o.MaxHistory) + 1, // and the one before them
 		MaxBytes:          max(o.MaxBytes, 0),
-		Duplicates:        o.Idempotency,
+		Duplicates:        hub.Idempotency,
 		AllowDirect:       true, AllowMsgTTL: true,
 		RePublish: &jetstream.RePublish{Source: p + ".p.>", Destination: p + ".l.>"},
 	}, {

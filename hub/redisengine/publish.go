@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	defaultIdempotency = 5 * time.Minute
-	pageSize           = 500     // publications read by one call
-	maxOffset          = 1 << 53 // the largest number that a script knows exactly
+	pageSize  = 500     // publications read by one call
+	maxOffset = 1 << 53 // the largest number that a script knows exactly
 )
 
 var errAnswer = errors.New("redisengine: an answer of another form")
@@ -34,9 +33,6 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 		})
 		return hub.Published{}, err
 	}
-	if o.Idempotency <= 0 {
-		o.Idempotency = defaultIdempotency
-	}
 	expect, removed, removal := "", "", ""
 	if o.Expect != nil {
 		expect = strconv.FormatUint(*o.Expect, 10)
@@ -48,7 +44,7 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 		removal = rueidis.BinaryString(record.AppendPublication(nil, &hub.Publication{Key: p.Key, Removed: true, Event: p.Event}))
 	}
 	r, err := e.run(ctx, "publishing", publishScript, channel, topic, text, newEpoch(), millis(keep),
-		strconv.Itoa(max(o.History, 0)), millis(atLeast(o.HistoryAge)), p.ID, millis(atLeast(o.Idempotency)), expect,
+		strconv.Itoa(max(o.History, 0)), millis(atLeast(o.HistoryAge)), p.ID, millis(hub.Idempotency), expect,
 		p.Key, removed, millis(atLeast(o.KeyTTL)), removal)
 	if err != nil {
 		return hub.Published{}, err
