@@ -173,6 +173,7 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 		}
 		s.clock.expire(expires)
 	}
+	s.hub.Recheck(func(channel string) bool { return s.grants[channel] })
 	r := &protocol.RefreshResult{Client: s.id, Version: s.server.Version}
 	if !expires.IsZero() {
 		r.Expires, r.Ttl = true, secondsUntil(expires)

@@ -36,8 +36,9 @@ type session struct {
 
 	turn        sync.Mutex // held while a command is carried out; guards what follows
 	hub         *hub.Session
-	token       *Token // that has said who the client is
-	granted     string // the channel that a token allows to subscribe to, in this moment
+	token       *Token          // that has said who the client is
+	granted     string          // the channel that a token allows to subscribe to, in this moment
+	grants      map[string]bool // channels that a token or the application allows, whatever Allow says
 	collections map[string]hub.Position
 	pace        limit.Bucket // of commands
 	faults      limit.Bucket // of failed ones
@@ -52,6 +53,18 @@ func (s *session) allow(action, channel string) error {
 		return denied{err}
 	}
 	return nil
+}
+
+// grant notes whether something else than Allow allows a subscription that has begun. It is called with the turn.
+func (s *session) grant(channel string, granted bool) {
+	if !granted {
+		delete(s.grants, channel)
+		return
+	}
+	if s.grants == nil {
+		s.grants = map[string]bool{}
+	}
+	s.grants[channel] = true
 }
 
 // user returns who the client is. It is called with the turn.

@@ -115,6 +115,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 	if err != nil {
 		return nil, err
 	}
+	s.grant(r.channel, r.granted)
 	if t := r.expires; t != nil && !t.Expires.IsZero() {
 		res.Expires, res.Ttl = true, secondsUntil(t.Expires)
 		s.clock.expireSub(r.channel, t.Expires)
@@ -135,6 +136,7 @@ func (s *session) unsubscribe(c *protocol.UnsubscribeRequest) (*protocol.Unsubsc
 		return nil, endBadRequest
 	}
 	delete(s.collections, c.Channel)
+	delete(s.grants, c.Channel)
 	s.clock.expireSub(c.Channel, zeroTime)
 	if err := s.hub.Unsubscribe(c.Channel); err != nil && !errors.Is(err, hub.ErrNotSubscribed) {
 		return nil, err

@@ -208,5 +208,6 @@ func (s *session) refresh(ctx context.Context, c *wire.Refresh) error {
 		return errToken
 	}
 	s.reply(&wire.Done{Type: "done", ID: c.ID, ExpiresIn: secondsUntil(expires)})
+	s.hub.Recheck(nil)
 	return nil
 }

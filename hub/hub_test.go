@@ -454,3 +454,62 @@ func TestSessionAcks(t *testing.T) {
 		t.Errorf("%v, %v", p, err)
 	}
 }
+
+// When what Allow goes by has changed, the subscriptions end that it no longer allows, members leave with them, and others stay.
+func TestRecheck(t *testing.T) {
+	h := start(t, rules(hub.Namespace{Presence: true}))
+	var denied atomic.Value
+	denied.Store("")
+	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann", Allow: func(action, channel string) error {
+		if strings.Contains(denied.Load().(string), action+" "+channel+";") {
+			return errors.New("denied")
+		}
+		return nil
+	}})
+	for channel, o := range map[string]hub.SubscribeOptions{
+		"stays": {}, "denied": {Member: true}, "seen": {Changes: true}, "plain": {}, "granted": {}, hub.UserChannel("ann"): {},
+	} {
+		c.Subscribe(t, channel, o)
+	}
+	c.Take()
+	denied.Store("subscribe denied;subscribe granted;presence seen;presence plain;")
+	c.Session.Recheck(func(channel string) bool { return channel == "granted" })
+	got := c.Session.Subscriptions()
+	slices.Sort(got)
+	if want := []string{hub.UserChannel("ann"), "granted", "plain", "stays"}; !slices.Equal(got, want) {
+		t.Errorf("subscribed to %q, want %q", got, want)
+	}
+	var ended []string
+	for _, e := range c.Events() {
+		if e.Ended && e.Reason == hub.EndDenied {
+			ended = append(ended, e.Channel)
+		}
+	}
+	if slices.Sort(ended); !slices.Equal(ended, []string{"denied", "seen"}) {
+		t.Errorf("ended: %q", ended)
+	}
+	bounded.Until(t, func() bool {
+		_, _, users, err := h.Members(bounded.Context(t), "app", "denied", "", 1)
+		return err == nil && users == 0
+	})
+}
+
+// Who is in a channel is for those who may see it, also with a subscription.
+func TestSubscribeWithMembersNeedsPresence(t *testing.T) {
+	h := start(t, hub.Options{Namespaces: []hub.Namespace{{Prefix: "room:", Presence: true}}})
+	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", Allow: func(action, _ string) error {
+		if action == hub.ActionPresence {
+			return errors.New("denied")
+		}
+		return nil
+	}})
+	reply := func(*hub.Recovered) error { return nil }
+	for _, o := range []hub.SubscribeOptions{{Members: 1}, {Changes: true}} {
+		if err := c.Session.Subscribe(bounded.Context(t), "room:1", o, reply); err == nil {
+			t.Errorf("%+v", o)
+		}
+		c.Subscribe(t, "without members", o)
+		c.Session.Unsubscribe("without members")
+	}
+	c.Subscribe(t, "room:1", hub.SubscribeOptions{Member: true})
+}

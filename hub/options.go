@@ -140,7 +140,8 @@ type SubscribeOptions struct {
 	User string
 	Data []byte
 
-	// Members is how many members the answer lists, the first page. 0 means none.
+	// Members is how many members the answer lists, the first page. 0 means none. In a channel with presence, Allow is asked for
+	// ActionPresence, too; likewise for Changes.
 	Members int
 
 	// Changes asks for the joins, updates and leaves of members.

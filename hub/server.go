@@ -104,6 +104,30 @@ func (h *Hub) fitting(c *Command) []*Session {
 	return all
 }
 
+// Recheck asks Allow again whether the session may have its subscriptions, and with them the changes of members that it gets. Those
+// that are no longer allowed end with EndDenied. It is called when what Allow goes by has changed. except reports channels that
+// something else allows; nil means none.
+func (s *Session) Recheck(except func(channel string) bool) {
+	changes := map[string]bool{}
+	s.mu.Lock()
+	for _, x := range s.subs {
+		changes[x.ch.local()] = x.flags&wantsChanges != 0
+	}
+	s.mu.Unlock()
+	for channel, also := range changes {
+		if except != nil && except(channel) {
+			continue
+		}
+		err := s.permit(ActionSubscribe, channel)
+		if err == nil && also {
+			err = s.permit(ActionPresence, channel)
+		}
+		if err != nil {
+			s.endSubscriptions(&Command{Channel: channel, Reason: EndDenied})
+		}
+	}
+}
+
 // endSubscriptions ends the subscriptions that a command is about.
 func (s *Session) endSubscriptions(c *Command) {
 	s.mu.Lock()

@@ -16,12 +16,17 @@ func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOpti
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return err
 	}
+	ns := s.hub.namespaceOf(s.client.App, channel)
+	if ns.Presence && (o.Changes || o.Members > 0) {
+		if err := s.permit(ActionPresence, channel); err != nil {
+			return err
+		}
+	}
 	name := ChannelOf(s.client.App, channel)
 	if err := s.begin(name); err != nil {
 		return err
 	}
 	defer s.done()
-	ns := s.hub.namespaceOf(s.client.App, channel)
 	ch, err := s.hub.acquire(ctx, ns, name)
 	if err != nil {
 		return err
