@@ -29,6 +29,14 @@ func Register(mux *http.ServeMux) {
 	mux.Handle("GET /console/icon.svg", file("icon.svg", "image/svg+xml"))
 }
 
+// RegisterAdmin adds what the page of the admin listener loads, below "/console/", to mux, and returns the page. They hold nothing of
+// the server: what the page shows, it asks for.
+func RegisterAdmin(mux *http.ServeMux) http.Handler {
+	mux.Handle("GET /console/admin.js", file("admin.js", "text/javascript; charset=utf-8"))
+	mux.Handle("GET /console/admin.css", file("admin.css", "text/css; charset=utf-8"))
+	return file("admin.html", "text/html; charset=utf-8")
+}
+
 // file serves one embedded file.
 func file(name, contentType string) http.Handler {
 	content, err := page.ReadFile("page/" + name)

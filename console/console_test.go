@@ -22,6 +22,24 @@ func get(mux *http.ServeMux, method, path string, header http.Header) *http.Resp
 	return w.Result()
 }
 
+// The page of the admin listener has the same policy, and writes no markup of what it gets.
+func TestAdminPage(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", RegisterAdmin(mux))
+	for path, contentType := range map[string]string{
+		"/": "text/html; charset=utf-8", "/console/admin.js": "text/javascript; charset=utf-8", "/console/admin.css": "text/css; charset=utf-8",
+	} {
+		resp := get(mux, "GET", path, nil)
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != contentType || !strings.HasPrefix(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: %d %v, %v", path, resp.StatusCode, resp.Header, err)
+		}
+		if strings.Contains(string(text), "innerHTML") || strings.Contains(string(text), "http://") || strings.Contains(string(text), "https://") {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+}
+
 func TestPage(t *testing.T) {
 	mux := http.NewServeMux()
 	Register(mux)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/console"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 )
@@ -108,6 +109,7 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	open := http.NewServeMux()
 	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	open.HandleFunc("GET /readyz", s.readyz)
+	page := console.RegisterAdmin(open)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, adminIndex) })
@@ -129,12 +131,21 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	open.Handle("/", guardAdmin(cfg.Token.Reveal(), mux))
+	guarded := guardAdmin(cfg.Token.Reveal(), mux)
+	open.Handle("/", guarded)
+	open.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser; it shows what it may ask for
+			page.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
 	return open
 }
 
 const adminIndex = `handfast admin
 
+GET    /                    this text; for browsers, a page with channels, members and connections
 GET    /livez               whether the process lives
 GET    /readyz              whether it takes connections
 GET    /metrics             for Prometheus
