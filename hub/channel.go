@@ -48,8 +48,13 @@ type channel struct {
 	gap      bool    // when what is pending does not follow last, the history has what is between
 	delta    bool    // a subscriber has asked for deltas
 	reading  reading // of the history, for subscriptions
-	told     int     // the number of subscribers that was reported to the engine
-	fresh    bool    // it has had its first subscriber since then
+	counted  counted // of the subscribers
+}
+
+// counted is what the engine knows of the number of a channel's subscribers.
+type counted struct {
+	told  int  // the number that was reported
+	fresh bool // the channel has had its first subscriber since then
 }
 
 // local returns the channel's name without the application.
@@ -243,16 +248,16 @@ func (r *round) lookFresh(ch *channel) {
 // count notes how many subscribers a channel has, and reports whether that is to be reported. The caller holds the channel's
 // lock.
 func (r *round) count(ch *channel) bool {
-	n, fresh := len(ch.subs), ch.fresh
-	ch.fresh = false
+	n, fresh := len(ch.subs), ch.counted.fresh
+	ch.counted.fresh = false
 	switch {
 	case r.h.occupancy == nil || r.h.presence == nil:
 		return false
-	case n != ch.told || r.again && n > 0:
-		if (ch.told == 0) != (n == 0) {
+	case n != ch.counted.told || r.again && n > 0:
+		if (ch.counted.told == 0) != (n == 0) {
 			r.turned = append(r.turned, Occupied{ch.name, n})
 		}
-		ch.told = n
+		ch.counted.told = n
 		r.occupied = append(r.occupied, Occupied{ch.name, n})
 		return true
 	case fresh && n == 0: // it was used for a moment only
@@ -302,8 +307,8 @@ func (h *Hub) leave(chs []*channel) {
 func (ch *channel) add(s *subscription) (first bool) {
 	s.at = int32(len(ch.subs))
 	ch.subs = append(ch.subs, s)
-	first = len(ch.subs) == 1 && ch.told == 0 && !ch.fresh
-	ch.fresh = ch.fresh || first
+	first = len(ch.subs) == 1 && ch.counted.told == 0 && !ch.counted.fresh
+	ch.counted.fresh = ch.counted.fresh || first
 	return first
 }
 

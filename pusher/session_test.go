@@ -454,7 +454,7 @@ func TestCacheMisses(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	for len(events) > 0 {
-		if e := <-events; e.Channel != "cache-x" || e.Time.Sub(first.Time) < countEvery {
+		if e := bounded.Receive(t, events); e.Channel != "cache-x" || e.Time.Sub(first.Time) < countEvery {
 			t.Errorf("%+v after %+v", e, first)
 		} else {
 			first = e
