@@ -171,13 +171,13 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 
 // outcome returns how a connection ends that was about to end with e: with e itself when our close frame is with the kernel and the
 // peer's is not waited for any longer.
-func (c *Conn) outcome(e *CloseError) *CloseError {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.settled {
+func (o *outbox) outcome(e *CloseError) *CloseError {
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
+	if o.c.settled {
 		return e
 	}
-	return e.incomplete(c.werr, c.out.held || c.moreToWrite(), c.opts.closeTimeout)
+	return e.incomplete(o.werr, o.out.held || o.moreToWrite(), o.c.opts.closeTimeout)
 }
 
 // sent waits until all that is to be sent is with the kernel. The error is errCtx, or that the connection has ended or writing
