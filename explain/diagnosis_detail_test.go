@@ -118,3 +118,13 @@ func TestDetailOfAReport(t *testing.T) {
 		})
 	}
 }
+
+// Two families of addresses that fail alike, in the same time, are both quoted; what a finding says already is not.
+func TestEvidenceOfBothFamilies(t *testing.T) {
+	const none = "none in 1ms: server misbehaving"
+	r := &Report{Steps: []Step{{Stage: StageDNS, Facts: []Fact{{"AAAA", none}, {"A", none}, {"A", none}}}}}
+	got := evidence(r, Finding{Stage: StageDNS, Detail: "no address: server misbehaving"})
+	if want := []string{"no address: server misbehaving", "AAAA: " + none, "A: " + none}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

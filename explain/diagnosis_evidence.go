@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/handfast/handfast/internal/chain"
 )
@@ -29,7 +30,10 @@ func evidence(r *Report, f Finding) []string {
 		if len(s) > maxEvidenceLine {
 			s = strings.ToValidUTF8(s[:maxEvidenceLine], "") + "…"
 		}
-		said := func(before string) bool { return strings.Contains(before, s) }
+		said := func(before string) bool {
+			i := strings.Index(before, s)
+			return i == 0 || i > 0 && !unicode.IsLetter(rune(before[i-1])) // "AAAA: none" does not say "A: none"
+		}
 		if s != "" && len(all) < maxEvidence && !slices.ContainsFunc(all, said) {
 			all = append(all, s)
 		}
