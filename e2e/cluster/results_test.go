@@ -66,7 +66,8 @@ Each publisher publishes once a second, and the next message when the one before
 delivered is what all subscribers together have received. Lost is what a subscriber did not get although no gap was reported to it.
 Caught up after: from the end of the fault until every publisher had a further acknowledgement and every subscriber everything that was
 acknowledged. Members gone after: from the fault until no other node listed a member of the lost node; the bound is five
-seconds. An engine without rows was not run.
+seconds. With "nats" each node has a server of a cluster in it; with "nats elsewhere" they share one in a process of its own. An
+engine without rows was not run.
 Announced twice: leaves and joins that follow another one of the same member.
 `)
 	return os.WriteFile("../../docs/drill.md", []byte(b.String()), 0o644)
