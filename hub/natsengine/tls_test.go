@@ -82,7 +82,8 @@ func TestClusterWithTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	routes := nodes[0].server.NumRoutes()
+	const routes = 2 * (3 + 1) // to each of two nodes those of the pool, and one of the system's account
+	bounded.Until(t, func() bool { return nodes[0].server.NumRoutes() == routes })
 	for _, tt := range []struct {
 		name, secret string
 		tls          *tls.Config
