@@ -466,6 +466,11 @@ func TestReleaseClosesWhatTheKernelHolds(t *testing.T) {
 		}
 	}
 	k.Release()
+	for _, timeout := range []time.Duration{-1, time.Second} {
+		if n, err := k.Wait(make([]Event, 1), timeout); n != 0 || err == nil {
+			t.Errorf("waiting for %v after that: %d, %v", timeout, n, err)
+		}
+	}
 	for path, what := range held {
 		if got, err := os.Readlink(path); err == nil && got == what {
 			t.Errorf("%s still is %s", path, what)

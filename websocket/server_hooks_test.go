@@ -1,0 +1,110 @@
+package websocket
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// panics is a Receiver that panics over a message.
+type panics struct{}
+
+func (panics) Message(Message) error { panic("on purpose") }
+func (panics) Closed(*CloseError)    {}
+
+// What an Endpoint has no hook for, the Server's gets, on every driver: how a connection ended, and a panic; and what neither has
+// one for, the log.
+func TestServer_HooksOfEndpoints(t *testing.T) {
+	ways := map[string]func() *Endpoint{
+		"Serve": func() *Endpoint {
+			return &Endpoint{Serve: func(c *Conn) {
+				if m, err := c.Read(t.Context()); err == nil && string(m.Data) == "panic" {
+					panic("on purpose")
+				}
+			}}
+		},
+		"Open": func() *Endpoint { return &Endpoint{Open: func(Sender) Receiver { return panics{} }} },
+	}
+	for way, endpoint := range ways {
+		for _, own := range []string{"the endpoint's", "the server's", "no"} {
+			calls := make(chan string, 9)
+			log := make(lines, 9)
+			e := endpoint()
+			s := ownServer(e)
+			s.HTTP.ErrorLog = log.logger()
+			if own == "the endpoint's" {
+				e.Ended = func(remote string, _ *CloseError) { calls <- "the endpoint's: " + remote }
+				e.Panicked = func(v any, stack []byte) { calls <- "the endpoint's: " + v.(string) }
+			}
+			if own != "no" {
+				s.Ended = func(remote string, _ *CloseError) { calls <- "the server's: " + remote }
+				s.Panicked = func(v any, stack []byte) { calls <- "the server's: " + v.(string) }
+			}
+			r, nc, _ := converse(t, serveOwn(t, s), sampleRequest+"\r\n")
+			if r.StatusCode != 101 {
+				t.Fatal(r.Status)
+			}
+			c := raw{t, nc, protocol.RoleClient}
+			nc.Write(append(c.frame(1, true, "panic"), c.frame(8, true, "\x03\xe8")...))
+			io.Copy(io.Discard, nc)
+			if own == "no" {
+				if text := bounded.Receive(t, log); !strings.HasPrefix(text, "websocket: panic: on purpose\n") {
+					t.Errorf("%s: the log has %q", way, text)
+				}
+				continue
+			}
+			want := map[string]bool{own + ": on purpose": true, own + ": " + nc.LocalAddr().String(): true}
+			for range 2 {
+				if call := bounded.Receive(t, calls); !want[call] {
+					t.Errorf("%s: a hook is called: %s; want %v", way, call, want)
+				} else {
+					delete(want, call)
+				}
+			}
+			if len(calls)+len(log) > 0 {
+				t.Errorf("%s: %d hooks more, %d lines in the log", way, len(calls), len(log))
+			}
+		}
+	}
+}
+
+// A Server that cannot listen, or has no certificate, says so, and keeps no listener.
+func TestServer_ListenFails(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := &Server{HTTP: &http.Server{Addr: taken.Addr().String(), Handler: &Endpoint{Serve: echoing}}}
+	for name, listen := range map[string]func() error{
+		"ListenAndServe": s.ListenAndServe, "ListenAndServeTLS": func() error { return s.ListenAndServeTLS("", "") },
+	} {
+		if err := listen(); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+			t.Errorf("%s on an address that is taken: %v", name, err)
+		}
+	}
+	for name, listen := range map[string]func() error{
+		"ListenAndServe": new(Server).ListenAndServe, "ListenAndServeTLS": func() error { return new(Server).ListenAndServeTLS("", "") },
+	} {
+		if err := listen(); err != errNoHTTP {
+			t.Errorf("%s without HTTP: %v", name, err)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	for _, files := range [][2]string{{none, none}, {none, ""}, {"", none}} {
+		l := &failing{}
+		if err := s.ServeTLS(l, files[0], files[1]); err == nil || !l.closed {
+			t.Errorf("files that are none: %v, the listener is closed: %v", err, l.closed)
+		}
+	}
+	l := &failing{}
+	if err := new(Server).ServeTLS(l, "", ""); err != errNoHTTP || !l.closed {
+		t.Errorf("ServeTLS without HTTP: %v, the listener is closed: %v", err, l.closed)
+	}
+}
