@@ -200,6 +200,7 @@ func TestRFC3492_7_1_Samples(t *testing.T) {
 		"\u00fc":                         "xn--tda",
 		"\u00fc\u4e2d":                   "xn--tda6360b", // far apart: the bias has to divide
 		"a\u00fc\u4e2db":                 "xn--ab-xka8510f",
+		"\u55e0\u5298":                   "xn--qfr39e",            // each number of the algorithm matters
 		"\u8c0b\u7f46":                   "xn--jr0am5x",           // a digit that is its own threshold
 		"\u8845\u8486\u6561\u0453\u8a44": "xn--81a5080cnstukdd1c", // the bias at the bound of a division
 		"\u00fc\u4e2d\u6587\u5b57":       "xn--tda6360b4iib2j",

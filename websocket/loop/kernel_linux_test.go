@@ -279,6 +279,7 @@ func TestDeadlineOfAWait(t *testing.T) {
 		{0, 5, 15, true},
 		{1, -1, 0, true},
 		{1, 5, 15, true},
+		{1, 0, 10, true},
 		{10, -1, 0, true},
 		{10, 5, 15, true},
 		{11, -1, 11, false},
