@@ -24,7 +24,7 @@ func TestServer_HooksOfEndpoints(t *testing.T) {
 	ways := map[string]func() *Endpoint{
 		"Serve": func() *Endpoint {
 			return &Endpoint{Serve: func(c *Conn) {
-				if m, err := c.Read(t.Context()); err == nil && string(m.Data) == "panic" {
+				if m, err := c.Read(bounded.Context(t)); err == nil && string(m.Data) == "panic" {
 					panic("on purpose")
 				}
 			}}
