@@ -14,12 +14,12 @@ func (k *client) events(open func(websocket.Sender) websocket.Receiver) func(web
 	return func(s websocket.Sender) websocket.Receiver {
 		k.begin()
 		w := &receiver{k: k, from: s}
-		if !k.e.adm.conns.Open(k.entry, s) {
-			return w // it was told to go meanwhile: nothing of it is the target's
-		}
 		if err := k.guard(func() error { w.to = open(&sender{s, k}); return nil }); err != nil {
 			fail(s, err)
 		}
+		// From here on the client may be warned of its token's end, behind what the target has sent first. One that was closed
+		// meanwhile is shut.
+		k.e.adm.conns.Open(k.entry, s)
 		if d, ok := w.to.(drainer); ok {
 			return &drainedReceiver{w, d}
 		}

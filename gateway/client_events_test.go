@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,4 +163,30 @@ func TestTargetDrained(t *testing.T) {
 	has(t, &r.log, `panic="Drained is broken"`)
 	has(t, &r.log, "endpoint=open", `cause="the target panicked"`, "code=1011")
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+}
+
+// A client is warned of the end of its token behind what the target sends first.
+func TestTargetEventsBeforeTheWarning(t *testing.T) {
+	conns := make(chan *registry.Registry, 1)
+	warnable := make(chan bool, 1)
+	r := runTargets(t, parse(t, users+"\t- {name: short, path: /short, target: echo, auth: [users], expiry: {warn: 1h}}\n", key),
+		only(&double{open: func(context.Context, *Request) (*Opened, error) {
+			return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
+				warnable <- (<-conns).List(registry.Filter{})[0].Handle() != nil
+				if err := s.Send(websocket.Message{Type: websocket.Text, Data: []byte("welcome")}); err != nil {
+					t.Error(err)
+				}
+				return nil
+			}}, nil
+		}}))
+	conns <- r.conns
+	c := r.open(t, "/short", as(token("ann", time.Minute, nil)))
+	if bounded.Receive(t, warnable) {
+		t.Error("the client can be warned before the target has sent anything")
+	}
+	for _, want := range []string{"welcome", `"refresh"`} {
+		if m, err := c.Read(bounded.Context(t)); err != nil || !strings.Contains(string(m.Data), want) {
+			t.Errorf("%q, %v, want %s", m.Data, err, want)
+		}
+	}
 }
