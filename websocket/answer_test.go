@@ -386,3 +386,21 @@ func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 		}
 	}
 }
+
+// TestRFC6455_7_1_1_NoResetBehindTheAnswer: a peer that sends on behind its close frame gets the answer and the end of the stream. A
+// socket that is closed with bytes unread would be reset, which can destroy the answer.
+func TestRFC6455_7_1_1_NoResetBehindTheAnswer(t *testing.T) {
+	for name, open := range answeringDrivers {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, ConnOptions{PingInterval: -1})
+			a.peer.send(append(a.peer.frame(frame.Close, true, closeBody(CodeNormal, "theirs")), make([]byte, 100<<10)...))
+			a.peer.expectClose(CodeNormal)
+			if b, err := io.ReadAll(a.peer.Conn); err != nil || len(b) > 0 {
+				t.Errorf("the stream ends with %q, %v", b, err)
+			}
+			if e := bounded.Receive(t, a.ended); !e.Clean() {
+				t.Error(e)
+			}
+		})
+	}
+}
