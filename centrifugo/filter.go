@@ -15,6 +15,7 @@ import (
 const (
 	maxFilter      = 64 // nodes of a filter, and values of them
 	maxFilterDepth = 8
+	maxFilterSize  = 4 << 10 // bytes of their keys and values, which are kept as long as the subscription
 )
 
 // tags reports whether the tags of a publication pass a filter.
@@ -25,7 +26,7 @@ func filterOf(n *protocol.FilterNode) (func(*hub.Publication) bool, error) {
 	if n == nil {
 		return nil, nil
 	}
-	left := maxFilter
+	left := room{maxFilter, maxFilterSize}
 	f := compile(n, maxFilterDepth, &left)
 	if f == nil {
 		return nil, errBadRequest
@@ -33,9 +34,22 @@ func filterOf(n *protocol.FilterNode) (func(*hub.Publication) bool, error) {
 	return func(p *hub.Publication) bool { return f(p.Tags) }, nil
 }
 
+// room is how much more there may be of a filter.
+type room struct{ parts, bytes int }
+
+// take reports whether there is room for a node without its children.
+func (r *room) take(n *protocol.FilterNode) bool {
+	r.parts -= 1 + len(n.Vals)
+	r.bytes -= len(n.Key) + len(n.Val)
+	for _, val := range n.Vals {
+		r.bytes -= len(val)
+	}
+	return r.parts >= 0 && r.bytes >= 0
+}
+
 // compile returns the filter of a node, nil if that is not a valid one or if all of it is too much.
-func compile(n *protocol.FilterNode, depth int, left *int) tags {
-	if *left -= 1 + len(n.Vals); *left < 0 || depth == 0 {
+func compile(n *protocol.FilterNode, depth int, left *room) tags {
+	if !left.take(n) || depth == 0 {
 		return nil
 	}
 	if n.Op == "" {

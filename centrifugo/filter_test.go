@@ -53,6 +53,11 @@ func TestFilters(t *testing.T) {
 		{`{"op":"and","nodes":[{"key":"a","cmp":"bad"}]}`, ``, ``},
 		{`{"key":"a","cmp":"in","vals":["1"` + strings.Repeat(`,"1"`, maxFilter) + `]}`, ``, ``},
 		{`{"op":"and","nodes":[{"key":"a","cmp":"ex"}` + strings.Repeat(`,{"key":"a","cmp":"ex"}`, maxFilter) + `]}`, ``, ``},
+		{`{"key":"a","cmp":"sw","val":"` + strings.Repeat("b", maxFilterSize-1) + `"}`, `{"a":"` + strings.Repeat("b", maxFilterSize) + `"}`, `{}`},
+		{`{"key":"a","cmp":"sw","val":"` + strings.Repeat("b", maxFilterSize) + `"}`, ``, ``},
+		{`{"key":"` + strings.Repeat("b", maxFilterSize+1) + `","cmp":"ex"}`, ``, ``},
+		{`{"key":"a","cmp":"in","vals":["1","` + strings.Repeat("b", maxFilterSize) + `"]}`, ``, ``},
+		{`{"op":"or","nodes":[{"key":"a","cmp":"ex"},{"key":"a","cmp":"sw","val":"` + strings.Repeat("b", maxFilterSize-1) + `"}]}`, ``, ``},
 	} {
 		n := new(protocol.FilterNode)
 		if err := json.Unmarshal([]byte(c.filter), n); err != nil {
