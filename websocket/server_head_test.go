@@ -70,10 +70,18 @@ func TestServer_OneTimeForTheFirstHead(t *testing.T) {
 			io.WriteString(client, clientPreface)
 			<-time.After(7 * time.Second)
 		}, 7 * time.Second},
+		{"silent after the preface of HTTP/2 without TLS", false, 0, func(t *testing.T, nc net.Conn) {
+			<-time.After(3 * time.Second)
+			io.WriteString(nc, clientPreface)
+		}, 7 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := ownServer(&Endpoint{Serve: echoing})
 			s.HTTP.ReadHeaderTimeout, s.TLSTimeout = 7*time.Second, tt.tlsTimeout
+			s.HTTP.Protocols = new(http.Protocols)
+			s.HTTP.Protocols.SetHTTP1(true)
+			s.HTTP.Protocols.SetHTTP2(true)
+			s.HTTP.Protocols.SetUnencryptedHTTP2(true)
 			if tt.tls {
 				config := secureConfig(t)
 				s.HTTP.TLSConfig = config

@@ -70,6 +70,9 @@ func (a *arrival) handOver() {
 
 // give gives HTTP the connection, as nc. It returns false when HTTP takes no more.
 func (h *handed) give(nc net.Conn, src *source) bool {
+	if r, ok := nc.(*replayed); ok && bytes.HasPrefix(r.rest, []byte("PRI * HTTP/2.0\r\n")) {
+		h.preface = true
+	}
 	h.server.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	select {
 	case src.conns <- nc:
