@@ -73,7 +73,7 @@ func TestMissingBeats(t *testing.T) {
 			t.Helper()
 			for range 10 {
 				e.peers.beat(time.Now())
-				time.Sleep(beatEvery)
+				time.Sleep(beatEvery) //nolint:forbidigo // the clock of a bubble
 				count++
 				hear("there", count)
 			}
@@ -85,7 +85,7 @@ func TestMissingBeats(t *testing.T) {
 		want("a new node", 0)
 		count++
 		want("a missing beat", 2)
-		time.Sleep(silentFor + time.Second)
+		time.Sleep(silentFor + time.Second) //nolint:forbidigo // the clock of a bubble
 		e.peers.beat(time.Now())
 		if len(e.peers.nodes) > 0 {
 			t.Fatal("a silent node is known")

@@ -301,13 +301,6 @@ func rawWrite(fd int, p []byte) (int, error) {
 	}
 }
 
-func errnoErr(errno syscall.Errno) error {
-	if errno == 0 {
-		return nil
-	}
-	return errno
-}
-
 // named makes ErrAgain of EAGAIN, and says of any other error which call it is from.
 func named(call string, err error) error {
 	switch err {
