@@ -49,7 +49,7 @@ func (g *Guard) admit(r *http.Request) (*Identity, error) {
 		return nil, err
 	}
 	if g.Live != nil && g.Live.Store != nil {
-		if err := Holds(r.Context(), g.Live.Store, id, g.Authenticator.Challenge()); err != nil {
+		if err := CheckRevoked(r.Context(), g.Live.Store, id, g.Authenticator.Challenge()); err != nil {
 			return nil, err
 		}
 	}

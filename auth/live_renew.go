@@ -26,8 +26,8 @@ func (s *Session) Renew(id *Identity) error {
 	return s.become(id)
 }
 
-// Become gives an open session a credential of any subject: that of a client which was admitted without one, and has shown it
-// since. It is like [Session.Renew] otherwise, and changes the Identity's Subject and Method, too: see [Session.Who].
+// Become gives an open session a credential of any subject, for a client that was admitted without one and has authenticated since.
+// Otherwise it is like [Session.Renew]; it changes the Subject and the Method of the Identity, too: see [Session.Who].
 func (s *Session) Become(id *Identity) error {
 	l := s.live
 	l.mu.Lock()
@@ -55,7 +55,7 @@ func (s *Session) become(id *Identity) error {
 	return nil
 }
 
-// Who returns whose session it is, and on what credential, which [Session.Renew] and [Session.Become] may change; without claims.
+// Who returns the identity of the session, as [Session.Renew] and [Session.Become] have left it, without claims.
 func (s *Session) Who() Identity {
 	if s.live == nil { // it is not admitted
 		return s.Identity

@@ -12,10 +12,10 @@ import (
 // storeTimeout bounds one question to a Store during a handshake.
 const storeTimeout = 2 * time.Second
 
-// ErrRevoked says that a credential was revoked.
+// ErrRevoked is the error for a revoked credential.
 var ErrRevoked = errors.New("the credential is revoked")
 
-// RefuseRevoked returns an Authenticator that asks a, and keeps out whom store says is revoked. While store does not
+// RefuseRevoked returns an Authenticator that asks a, and rejects credentials that store reports as revoked. While store does not
 // answer it rejects every client that a would admit, with 503.
 func RefuseRevoked(a Authenticator, store Store) Authenticator {
 	return &refuseRevoked{next: a, store: store}
@@ -35,15 +35,16 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 	if err != nil || id == nil {
 		return id, err
 	}
-	if err := Holds(r.Context(), a.store, id, a.next.Challenge()); err != nil {
+	if err := CheckRevoked(r.Context(), a.store, id, a.next.Challenge()); err != nil {
 		return nil, err
 	}
 	return id, nil
 }
 
-// Holds returns nil if store knows that the credential of id is not revoked. The error is an [*Error]: 401 because of [ErrRevoked],
-// with a challenge, or 503 while store does not answer. It is for credentials that no [Authenticator] of [RefuseRevoked] has checked.
-func Holds(ctx context.Context, store Store, id *Identity, challenge string) error {
+// CheckRevoked returns nil if store reports that the credential of id is not revoked. The error is an [*Error]: 401 because of
+// [ErrRevoked], with a challenge, or 503 while store does not answer. It is for credentials that no [Authenticator] of [RefuseRevoked]
+// has checked.
+func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge string) error {
 	if id == nobody { // there is no credential that could be revoked
 		return nil
 	}

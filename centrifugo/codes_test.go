@@ -35,9 +35,9 @@ func TestCodes(t *testing.T) {
 	}{
 		"no credential":             {send: connect, code: 3500},
 		"expired credential":        {client: Client{User: "ann", Expires: time.Now().Add(-time.Second)}, send: connect, reply: `{"id":1,"error":{"code":110,"message":"expired"}}`},
-		"revoked token":             {client: Client{Holds: revoked}, send: put(), reply: `{"id":1,"error":{"code":109,"message":"token expired"}}`},
+		"revoked token":             {client: Client{CheckRevoked: revoked}, send: put(), reply: `{"id":1,"error":{"code":109,"message":"token expired"}}`},
 		"revoked meanwhile":         {client: Client{Identified: func(*Token) error { return ErrRevoked }}, send: put(), reply: `{"id":1,"error":{"code":109,"message":"token expired"}}`},
-		"not known to be revoked":   {client: Client{Holds: unknown}, send: put(), reply: `{"id":1,"error":{"code":100,"message":"internal server error","temporary":true}}`},
+		"not known to be revoked":   {client: Client{CheckRevoked: unknown}, send: put(), reply: `{"id":1,"error":{"code":100,"message":"internal server error","temporary":true}}`},
 		"user's connections":        {client: Client{Identified: func(*Token) error { return ErrTooMany }}, send: put(), code: 3504},
 		"denied user":               {client: Client{Identified: func(*Token) error { return errors.New("no") }}, send: put(), code: 3507},
 		"user of another token":     {client: Client{User: "bob"}, send: put(), code: 3500},

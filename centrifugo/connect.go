@@ -106,11 +106,11 @@ func (s *session) authenticate(ctx context.Context, text string) (*Token, time.T
 	return t, t.Expires, nil
 }
 
-// verified returns what a token says that may be used.
+// verified returns what a token says if it is valid and not revoked.
 func (s *session) verified(ctx context.Context, text string) (*Token, error) {
 	t, err := s.server.verify(text)
-	if err == nil && s.client.Holds != nil {
-		err = s.client.Holds(ctx, t)
+	if err == nil && s.client.CheckRevoked != nil {
+		err = s.client.CheckRevoked(ctx, t)
 	}
 	switch {
 	case errors.Is(err, errExpiredToken), errors.Is(err, ErrRevoked):

@@ -63,13 +63,13 @@ type Client struct {
 	// error denies it. nil allows everything.
 	Allow func(action, channel string) error
 
-	// Holds is called for every token that is valid, of a connection or of a subscription, before it is used. If the error is
+	// CheckRevoked is called for every token that is valid, of a connection or of a subscription, before it is used. If the error is
 	// [ErrRevoked], the client gets error 109, and asks its application for another token. May be nil.
-	Holds func(ctx context.Context, t *Token) error
+	CheckRevoked func(ctx context.Context, t *Token) error
 
 	// Identified is called when a token has said who the client is, before anything is allowed to it, and again when that token
-	// is renewed. An error closes the connection: [ErrTooMany] with 3504, any other one with 3507, except [ErrRevoked], which is that
-	// of Holds. May be nil.
+	// is renewed. An error closes the connection: [ErrTooMany] with 3504, any other one with 3507, except [ErrRevoked], which has the
+	// effect that it has with CheckRevoked. May be nil.
 	Identified func(t *Token) error
 
 	// Expires is when the credential of the handshake expires; zero means never. The code that sets it closes the connection
@@ -81,12 +81,12 @@ type Client struct {
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 }
 
-// What the functions of a Client return.
+// The errors of the functions of a Client that a connection distinguishes.
 var (
-	// ErrRevoked says that a token was revoked.
+	// ErrRevoked is the error for a revoked token.
 	ErrRevoked = errors.New("centrifugo: the token is revoked")
 
-	// ErrTooMany says that the user has as many connections as it may.
+	// ErrTooMany is the error for a user who has too many connections.
 	ErrTooMany = errors.New("centrifugo: too many connections")
 )
 

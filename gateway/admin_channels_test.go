@@ -112,7 +112,7 @@ func TestEndWithoutEngine(t *testing.T) {
 	r.hub.hub = hub.New(hub.Options{Engine: faithful{memory, memory.(hub.Presence)}})
 	r.hub.mu.Unlock()
 	r.Close()
-	has(t, &r.log, "level=INFO", "the engine of channels did not answer at the end", "no majority", "leave when its lease ends")
+	has(t, &r.log, "level=INFO", "the engine of channels did not answer during shutdown", "no majority", "leave when its lease ends")
 	if strings.Contains(r.log.String(), "did not close properly") {
 		t.Error(r.log.String())
 	}

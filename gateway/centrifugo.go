@@ -86,14 +86,14 @@ var errCentrifugoSubprotocol = &websocket.Reject{
 
 // client returns who a client is, as far as its handshake says.
 func (t *centrifugoTarget) client(r *Request) centrifugo.Client {
-	holds, become, renew := r.Holds, r.Become, r.Renew // and not r, which has the request
+	check, become, renew := r.CheckRevoked, r.Become, r.Renew // and not r, which has the request
 	c := centrifugo.Client{
 		Anonymous: t.anonymous, Allow: r.Allow,
-		Holds: func(ctx context.Context, token *centrifugo.Token) error {
-			if token.User == "" { // it is no user's
+		CheckRevoked: func(ctx context.Context, token *centrifugo.Token) error {
+			if token.User == "" { // an anonymous one
 				return nil
 			}
-			return tokenError(holds(ctx, identityOf(token)))
+			return tokenError(check(ctx, identityOf(token)))
 		},
 		Identified: func(token *centrifugo.Token) error { return tokenError(become(identityOf(token))) },
 	}

@@ -96,7 +96,7 @@ func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value an
 		observe.KeyUser, n.Who().Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
-// full logs that there are as many connections as there may be, once for each bound: the refusals after it are logged as such.
+// full logs that the limit on connections is reached, once for each limit. Refusals are logged in any case.
 func (s *recorder) full(bound int) {
 	if s.fullAt.Swap(int64(bound)) != int64(bound) {
 		s.log.Warn(observe.EventFull, observe.KeySetting, "limits.connections", observe.KeyCount, bound,

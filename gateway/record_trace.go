@@ -24,7 +24,7 @@ func (s *recorder) traced(t hub.Trace) {
 		slog.String(observe.KeyTrace, p.Trace), slog.String(observe.KeyApp, t.App), slog.String(observe.KeyChannel, t.Channel),
 		slog.String(observe.KeyEpoch, t.Epoch), slog.Uint64(observe.KeyOffset, t.Offset))
 	if t.Delivered {
-		s.log.LogAttrs(ctx, level, observe.EventDelivered, append(attrs, slog.Int(observe.KeyTo, t.Subscribers))...)
+		s.log.LogAttrs(ctx, level, observe.EventDelivered, append(attrs, slog.Int(observe.KeySubscribers, t.Subscribers))...)
 		return
 	}
 	attrs = append(attrs, slog.String(observe.KeyUser, p.User), slog.String(observe.KeyClient, p.Client))

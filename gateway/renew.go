@@ -41,9 +41,9 @@ func (e *endpoint) become(entry *registry.Entry, who *atomic.Pointer[auth.Identi
 	}
 }
 
-// holds is the Request.Holds of a client.
-func (e *endpoint) holds(ctx context.Context, id *auth.Identity) error {
-	return auth.Holds(ctx, e.auth.store, id, "")
+// checkRevoked is the Request.CheckRevoked of a client.
+func (e *endpoint) checkRevoked(ctx context.Context, id *auth.Identity) error {
+	return auth.CheckRevoked(ctx, e.auth.store, id, "")
 }
 
 // renewal returns the Request.Renew of a client, which is who. It keeps nothing of the client's request.

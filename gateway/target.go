@@ -72,10 +72,10 @@ type Request struct {
 	// token.
 	Renew func(ctx context.Context, token string) (*auth.Identity, error)
 
-	// Holds returns nil if a credential that the client has shown to the target itself is not revoked. See [auth.Holds].
-	Holds func(ctx context.Context, id *auth.Identity) error
+	// CheckRevoked returns nil if a credential that the client has shown to the target itself is not revoked. See [auth.CheckRevoked].
+	CheckRevoked func(ctx context.Context, id *auth.Identity) error
 
-	// Become says who a client is that has authenticated to the target itself, with a credential that Holds: from then on Allow
+	// Become says who a client is that has authenticated to the target itself, with a credential that CheckRevoked accepts: from then on Allow
 	// goes by that identity. An anonymous client is from then on one of this user for limits, operators and revocations. The
 	// error is that of the rules, which may deny it to connect, [auth.ErrRevoked], or a [*websocket.Reject] when the user has too
 	// many connections.
