@@ -15,11 +15,11 @@ import (
 // "a< {…}" is what it gets next, where "*" is any value and what is not mentioned must not be there, times excepted; "a= Name:
 // value" connects it with these headers. $a is the name of a's connection, $E the first epoch.
 func TestTranscripts(t *testing.T) {
-	transcript.Each(t, func(t *testing.T, play func(*testing.T, func(string) string)) {
+	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		each(t, func(t *testing.T, driver string) {
 			h := newHub(t)
 			p := &script{url: start(t, driver, &Server{Hub: h, App: "dev"}), clients: map[string]*websocket.Conn{}, names: map[string]string{}}
-			play(t, func(text string) string { return p.line(t, text) })
+			f.Play(t, func(text string) string { return p.line(t, text) })
 		})
 	})
 }

@@ -87,7 +87,7 @@ func (f *subscribeFlags) position() (*client.Position, error) {
 	epoch, offset, ok := strings.Cut(f.since, ":")
 	n, err := strconv.ParseUint(offset, 10, 64)
 	if !ok || epoch == "" || err != nil {
-		return nil, usagef("write EPOCH:OFFSET, as --json prints them; --history 1000 begins with what is kept, without a position",
+		return nil, usagef("write EPOCH:OFFSET, as --json prints them; to begin without a position, use --history 1000",
 			"--since %s is not a position", strconv.Quote(f.since))
 	}
 	if f.history > 0 {
@@ -222,7 +222,7 @@ func (p *printer) put(channel, epoch string, e client.Event) {
 		fmt.Fprintf(p.sys.Stderr, "%s: %s %s %s\n", visible.Text(channel), e.Change.Type, visible.Text(e.Change.Member.User),
 			visible.Text(string(e.Change.Member.Data)))
 	case e.Gap == wire.NewEpoch && epoch != "" && strings.HasPrefix(p.flags.since, epoch+":"):
-		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: --since is beyond its last message; it goes on behind that one\n", visible.Text(channel))
+		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: --since is beyond its last message; continuing after that message\n", visible.Text(channel))
 	default:
 		fmt.Fprintf(p.sys.Stderr, "handfast: channel %s: messages may be missing (%s)\n", visible.Text(channel), e.Gap)
 	}

@@ -198,7 +198,7 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	for {
 		m, err := conn.Read(ctx)
 		if err != nil {
-			if context.Cause(c.ctx) == ErrClosed { //nolint:errorlint // Close has cancelled with it
+			if errors.Is(context.Cause(c.ctx), ErrClosed) {
 				conn.Close(websocket.CodeNormal, "") //nolint:errcheck // the client has ended
 			}
 			return err

@@ -69,10 +69,8 @@ func (p *script) read(c *websocket.Conn, kind string) uint64 {
 	return h.ID
 }
 
-// A subscription that is to be tried again is tried once, by the pause or by the next connection.
-func TestRetryOvertaken(t *testing.T) {
-	p := play(t)
-	c := connect(t, &server{url: p.url}, Options{})
+// subscribing subscribes to the channel chat in another goroutine.
+func subscribing(t *testing.T, c *Client) <-chan *Subscription {
 	subscribed := make(chan *Subscription, 1)
 	go func() {
 		defer close(subscribed)
@@ -82,6 +80,14 @@ func TestRetryOvertaken(t *testing.T) {
 		}
 		subscribed <- s
 	}()
+	return subscribed
+}
+
+// A subscription that is to be tried again is tried once, by the pause or by the next connection.
+func TestRetryOvertaken(t *testing.T) {
+	p := play(t)
+	c := connect(t, &server{url: p.url}, Options{})
+	subscribed := subscribing(t, c)
 	const later = `"type":"error","channel":"chat","code":"unavailable","message":"later"`
 	first := bounded.Receive(t, p.conns)
 	p.command(first, "subscribe", later)
@@ -105,20 +111,8 @@ func TestRetryOvertaken(t *testing.T) {
 func TestSubscribeAgain(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
-	subscribe := func() <-chan *Subscription {
-		subscribed := make(chan *Subscription, 1)
-		go func() {
-			defer close(subscribed)
-			s, err := c.Subscribe(bounded.Context(t), "chat", nil)
-			if err != nil {
-				t.Error(err)
-			}
-			subscribed <- s
-		}()
-		return subscribed
-	}
 	conn := bounded.Receive(t, p.conns)
-	before := subscribe()
+	before := subscribing(t, c)
 	p.command(conn, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":3}`)
 	over, cancel := context.WithCancel(bounded.Context(t))
 	cancel()
@@ -126,7 +120,7 @@ func TestSubscribeAgain(t *testing.T) {
 		t.Error(err)
 	}
 	p.read(conn, "unsubscribe")
-	after := subscribe()
+	after := subscribing(t, c)
 	id := p.read(conn, "subscribe")
 	p.answer(conn, `{"type":"message","channel":"chat","offset":4,"data":"before"}`)
 	p.answer(conn, `{"type":"unsubscribed","channel":"chat","code":"server","message":"before"}`)

@@ -79,7 +79,6 @@ func traceOf(ctx context.Context, ns *namespace) string {
 	return ""
 }
 
-// newTrace returns a new trace ID.
 func newTrace() string {
 	var id [16]byte
 	for i := range id {

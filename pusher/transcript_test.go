@@ -24,10 +24,10 @@ import (
 //
 // $a is the socket_id of a.
 func TestTranscripts(t *testing.T) {
-	transcript.Each(t, func(t *testing.T, play func(*testing.T, func(string) string)) {
+	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		each(t, func(t *testing.T, driver string) {
 			p := &script{url: drivers[driver](t, newServer(t)), clients: map[string]*websocket.Conn{}, ids: map[string]string{}}
-			play(t, func(text string) string { return p.line(t, text) })
+			f.Play(t, func(text string) string { return p.line(t, text) })
 		})
 	})
 }

@@ -76,8 +76,8 @@ type suite struct {
 	made int
 }
 
-// Parallel has four tests that mostly wait run side by side, also on fewer processors. A TestMain calls it before the tests run; the
-// flag -parallel still counts.
+// Parallel lets four tests run in parallel, also on fewer processors, since most of them wait. A TestMain calls it before the tests
+// run; the flag -parallel takes precedence.
 func Parallel() {
 	flag.Parse()
 	given := false

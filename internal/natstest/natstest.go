@@ -1,4 +1,4 @@
-// Package natstest has a test binary be a NATS server, in a process of its own that a test can stop and kill.
+// Package natstest runs a NATS server in a process of its own, the test binary again, which a test can stop and kill.
 package natstest
 
 import (
@@ -10,10 +10,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// env has the Server of a process that is one.
+// env is the environment variable with the Server that a process is to run, as JSON.
 const env = "HANDFAST_TEST_NATS_SERVER"
 
-// Server is a NATS server on its own, with JetStream.
+// Server is a single NATS server with JetStream.
 type Server struct {
 	Dir        string // where it stores what it keeps
 	Host       string // where it listens
@@ -21,8 +21,8 @@ type Server struct {
 	MaxPayload int32  // of a message, in bytes; 0 means 1 MiB
 }
 
-// Main runs a server if this process was started by [Server.Command], and then does not return before it ends. A TestMain calls it first,
-// and returns if the result is true.
+// Main runs a server until it ends, and returns true, if this process was started by [Server.Command]. A TestMain calls it first, and
+// returns if the result is true.
 func Main() bool {
 	text := os.Getenv(env)
 	if text == "" {

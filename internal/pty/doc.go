@@ -1,2 +1,2 @@
-// Package pty opens pseudo-terminals for tests. It has nothing where the system is not Linux.
+// Package pty opens pseudo-terminals for tests. It is empty on other systems than Linux.
 package pty

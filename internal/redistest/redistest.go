@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Password is that of every server.
+// Password is the password of every server.
 const Password = "correct-horse-battery"
 
 // Server is a redis-server on the loopback interface, which can be stopped and started again.
@@ -25,8 +25,8 @@ type Server struct {
 	cmd  *exec.Cmd
 }
 
-// Start starts a server, which ends with the test. more is further lines of its configuration; without any, what it keeps ends
-// with it.
+// Start starts a server, which ends with the test. more is further lines of its configuration; without any, it has
+// no data when it is started again.
 func Start(t testing.TB, more string) *Server {
 	t.Helper()
 	s := &Server{t: t, dir: t.TempDir(), more: more}

@@ -7,11 +7,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Most bounds the bytes of replies that wait for room in the queue of a connection.
-const Most = 256 << 10
+// most bounds the bytes of replies that wait for room in the queue of a connection.
+const most = 256 << 10
 
 // Queue sends text messages on a connection, in their order: those that the queue of the connection has no room for wait for
-// [Queue.Drained]. It is for the goroutine that a [websocket.Receiver] is called on.
+// [Queue.Drained]. It may be used by one goroutine at a time,
+// as the calls of a [websocket.Receiver] are.
 type Queue struct {
 	// Out is the connection.
 	Out websocket.Sender
@@ -21,7 +22,7 @@ type Queue struct {
 	slow    bool // they are too many
 }
 
-// Send sends a reply, or keeps it, which then must not be changed.
+// Send sends a reply, or keeps it until there is room. text must not be changed afterwards.
 func (q *Queue) Send(text []byte) {
 	if len(q.waiting) == 0 {
 		err := q.Out.Send(websocket.Message{Type: websocket.Text, Data: text})
@@ -29,7 +30,7 @@ func (q *Queue) Send(text []byte) {
 			return // it is sent, or the connection has ended
 		}
 	}
-	if q.size+len(text) > Most {
+	if q.size+len(text) > most {
 		q.slow = true
 		return
 	}
@@ -49,5 +50,5 @@ func (q *Queue) Drained() {
 // Waiting reports whether replies wait: what is to be sent behind them has to wait, too.
 func (q *Queue) Waiting() bool { return len(q.waiting) > 0 }
 
-// Slow reports whether the client has not read more replies than [Queue] keeps. Some are lost, so the connection has to be closed.
+// Slow reports whether more replies waited than the queue keeps. Some are lost, so the connection has to be closed.
 func (q *Queue) Slow() bool { return q.slow }

@@ -52,13 +52,13 @@ func TestOrder(t *testing.T) {
 func TestBound(t *testing.T) {
 	o := &out{}
 	q := Queue{Out: o}
-	q.Send(make([]byte, Most-1))
+	q.Send(make([]byte, most-1))
 	q.Send(make([]byte, 1))
 	if q.Slow() {
 		t.Error("slow at the bound")
 	}
 	q.Send(make([]byte, 1))
-	if !q.Slow() || q.size != Most {
+	if !q.Slow() || q.size != most {
 		t.Errorf("%v, %d bytes", q.Slow(), q.size)
 	}
 }

@@ -11,9 +11,13 @@ import (
 	"testing"
 )
 
-// Each runs a subtest for each file testdata/*.txt. It gets the lines of the file: play calls line with each that is neither empty
-// nor a comment, and fails the test when line returns what is wrong.
-func Each(t *testing.T, run func(t *testing.T, play func(t *testing.T, line func(text string) (wrong string)))) {
+// File is one transcript.
+type File struct {
+	name, text string
+}
+
+// Each runs a subtest for each file testdata/*.txt.
+func Each(t *testing.T, run func(t *testing.T, f File)) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -25,20 +29,23 @@ func Each(t *testing.T, run func(t *testing.T, play func(t *testing.T, line func
 			t.Fatal(err)
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			run(t, func(t *testing.T, line func(string) string) {
-				t.Helper()
-				n := 0
-				for text := range strings.Lines(string(text)) {
-					n++
-					if text = strings.TrimSpace(text); text == "" || strings.HasPrefix(text, "#") {
-						continue
-					}
-					if wrong := line(text); wrong != "" {
-						t.Fatalf("%s:%d: %s", file, n, wrong)
-					}
-				}
-			})
+			run(t, File{file, string(text)})
 		})
+	}
+}
+
+// Play calls line with each line of the file that is neither empty nor a comment. It fails the test when line returns what is wrong.
+func (f File) Play(t *testing.T, line func(text string) (wrong string)) {
+	t.Helper()
+	n := 0
+	for text := range strings.Lines(f.text) {
+		n++
+		if text = strings.TrimSpace(text); text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if wrong := line(text); wrong != "" {
+			t.Fatalf("%s:%d: %s", f.name, n, wrong)
+		}
 	}
 }
 

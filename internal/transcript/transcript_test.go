@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// Each gives the lines that mean something.
-func TestEach(t *testing.T) {
+// Empty lines and comments are left out.
+func TestPlay(t *testing.T) {
 	var lines []string
-	Each(t, func(t *testing.T, play func(*testing.T, func(string) string)) {
-		play(t, func(text string) string {
+	Each(t, func(t *testing.T, f File) {
+		f.Play(t, func(text string) string {
 			lines = append(lines, text)
 			return ""
 		})
