@@ -127,7 +127,7 @@ type Logout struct {
 
 // Limits are the bounds of the whole server. 0 means no bound.
 type Limits struct {
-	// How many WebSockets may be open; further ones are answered with 503. The log has a line when that begins.
+	// How many WebSockets may be open; further ones are answered with 503. The first time is logged.
 	Connections int `yaml:"connections" default:"10000" min:"0"`
 
 	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64.

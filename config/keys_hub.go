@@ -56,8 +56,8 @@ type Namespace struct {
 	// How long a message may be delivered. 0: no bound.
 	Expiry Duration `yaml:"expiry" default:"0s" min:"0s"`
 
-	// The share of the messages that get a trace ID, from 0 to 1, beside those whose HTTP request has one: the log has lines with
-	// it where they are published and where they are delivered.
+	// The share of the messages, from 0 to 1, that get a trace ID in addition to those whose HTTP request has one. It is logged
+	// where a message is published and where it is delivered.
 	Trace float64 `yaml:"trace" default:"0" min:"0" max:"1"`
 }
 

@@ -32,7 +32,7 @@ type Webhook struct {
 
 	// What the requests look like. handfast: all events, in JSON; pusher: as the webhooks of Pusher Channels, which have
 	// published (client events only), member_added, member_removed, occupied, vacated, cache_miss and subscription_count. The last
-	// two are of the target pusher, the last one with its subscription_counts.
+	// two need the target pusher, the last one also its subscription_counts.
 	Format string `yaml:"format" enum:"handfast|pusher" default:"handfast"`
 
 	// How long one request may take. One that fails is repeated for five minutes.
