@@ -166,9 +166,9 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 		return shown, wrongFile(err)
 	}
 	if hasKey {
-		note := "the private key of the first certificate lies in this file, too"
+		note := "the private key of the first certificate is in this file, too"
 		if _, err := certs.LoadFiles(path, path); err != nil {
-			note = "a private key lies in this file, and is not that of the first certificate"
+			note = "a private key is in this file, and is not that of the first certificate"
 		}
 		shown.Notes = append(shown.Notes, note)
 	}

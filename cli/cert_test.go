@@ -296,7 +296,7 @@ func TestCertShowFile(t *testing.T) {
 		{"a chain", [][]byte{good.pem(), root.pem()}, "", 0, []string{"2 of 2  test root", "certificate authority"}},
 		{"an authority", [][]byte{root.pem()}, "", 0, []string{"signed by itself"}},
 		{"DER", [][]byte{good.cert.Raw}, "", 0, []string{"1 of 1  www.example.com"}},
-		{"with its key", [][]byte{good.keyPEM(t), good.pem()}, "", 0, []string{"the private key of the first certificate lies in this file"}},
+		{"with its key", [][]byte{good.keyPEM(t), good.pem()}, "", 0, []string{"the private key of the first certificate is in this file"}},
 		{"with another key", [][]byte{root.keyPEM(t), good.pem()}, "", 0, []string{"is not that of the first certificate"}},
 		{"out of order", [][]byte{root.pem(), good.pem()}, "", 1, []string{"certificate 2 of the chain did not sign certificate 1"}},
 		{"ended", [][]byte{ended.pem()}, "", 1, []string{"expired on", "90 minutes ago"}},

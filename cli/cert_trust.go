@@ -130,7 +130,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 		default:
 			if err := s.change(in); err != nil {
 				row(s.name, p.with("31", "no")+": it could not be changed")
-				failed = &hinted{fmt.Errorf("the %s: %w", s.name, err), "--dry-run tells what it does, for doing it by hand"}
+				failed = &hinted{fmt.Errorf("the %s: %w", s.name, err), "--dry-run prints what it does, to do it by hand"}
 				continue
 			}
 			row(s.name, p.green(done)+visible.Text(s.where))
@@ -142,7 +142,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 	return failed
 }
 
-// authorityOf reads the CA that is meant, and says where its certificate lies.
+// authorityOf reads the CA that is meant, and returns the path of its certificate.
 func authorityOf(args []string) (*x509.Certificate, string, error) {
 	if len(args) == 0 {
 		dir, err := devDir()

@@ -33,7 +33,7 @@ func TestChangeStores(t *testing.T) {
 		{name: "to take out, without rights", store: store{rights: "no root", some: true}, says: "no: no root", err: "the system: no root",
 			step: "run as root: handfast cert untrust '/a b.pem'"},
 		{name: "it fails", store: store{change: func(bool) error { return errors.New("disk full") }}, in: true,
-			says: "no: it could not be changed", err: "the system: disk full", step: "--dry-run tells what it does, for doing it by hand"},
+			says: "no: it could not be changed", err: "the system: disk full", step: "--dry-run prints what it does, to do it by hand"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, changed := tt.store, false

@@ -34,15 +34,15 @@ func newSubscribe(sys *System) *cobra.Command {
 		Use:   "subscribe CHANNEL...",
 		Short: "Print what is published in channels",
 		Long: `Subscribes to channels, and prints each message as a line: the text of a string, any
-other JSON compactly. It goes on until Ctrl-C, and comes back by itself when the
-connection is lost: then it prints what it has missed, or says on standard error that
+other JSON compactly. It runs until Ctrl-C, and reconnects by itself when the
+connection is lost: then it prints what it has missed, or reports on standard error that
 messages may be missing.
 
 With --json each line is a JSON object with everything that is known of a message; its
 channel, its offset, who has published it and when.
 
 --history prints the last messages of each channel first. --since prints those behind a
-position, as EPOCH:OFFSET. --presence tells who is there, who joins and who leaves: on
+position, as EPOCH:OFFSET. --presence prints the members, and who joins and leaves, on
 standard error, or with --json as objects among the messages.
 
 It exits 0 after Ctrl-C or the messages of --count, and 1 when there is no connection or

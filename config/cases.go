@@ -20,7 +20,7 @@ type Case struct {
 	// How it was found out who the client is: jwt, apikey, basic, ticket, certificate, forward.
 	Method string `yaml:"method"`
 
-	// What the credential says besides.
+	// The other claims of the credential.
 	Claims map[string]any `yaml:"claims"`
 
 	// What the client wants to do.

@@ -9,8 +9,8 @@ type Config struct {
 	// The addresses to listen on. Each has its own TLS; all of them serve the same endpoints.
 	Listen []Listen `yaml:"listen"`
 
-	// The proxies in front of this server, as addresses or networks: 10.0.0.0/8. Only what comes from them is believed
-	// in the headers Forwarded (RFC 7239), X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Empty: nobody is.
+	// The proxies in front of this server, as addresses or networks: 10.0.0.0/8. The headers Forwarded (RFC 7239),
+	// X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host count only in requests from them. Empty: there are none.
 	TrustedProxies []Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
 
 	// What a request may cost before it is understood.
@@ -118,10 +118,10 @@ type Logout struct {
 	// Where: a POST to this path. Empty: there is none.
 	Path string `yaml:"path" example:"/logout"`
 
-	// Who may ask: as in an endpoint. Nobody can log out anonymously.
+	// Who may ask: as in an endpoint, without anonymous.
 	Auth []AuthRef `yaml:"auth" example:"[users]"`
 
-	// The web origins whose pages may ask, besides the server's own.
+	// The web origins whose pages may ask, in addition to the server's own.
 	Origins Origins `yaml:"origins"`
 }
 
@@ -136,14 +136,14 @@ type Limits struct {
 	// How many handshakes one address may make in a second, on average; more are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
 
-	// How many connections may have no whole request at once: in the TLS handshake, in the head or the body of a request,
+	// How many connections may wait for a complete request: in the TLS handshake, in the head or the body of a request,
 	// or idle after one that was for a page. When there are more, one is cut: the oldest one of the address that has the
 	// most of them.
 	PendingHandshakes int `yaml:"pending_handshakes" default:"4096" min:"0"`
 
-	// How many credentials may be looked at, at once, by one method that waits for somebody (a service, an issuer's keys, a
-	// password's hash), for each endpoint; further clients with a credential of that kind wait for a moment and are answered
-	// with 503. Those who use other methods do not notice.
+	// How many credentials one method that has to wait (for a service, an issuer's keys, a password's hash) may check
+	// concurrently, for each endpoint; further clients with a credential of that kind wait for a moment and are answered
+	// with 503. Clients that use other methods are not affected.
 	AuthCalls int `yaml:"auth_calls" default:"256" min:"0"`
 }
 
@@ -175,21 +175,21 @@ type Audit struct {
 }
 
 // Drain is how the server ends: on SIGTERM it says that it is not ready, waits, refuses new handshakes, and closes the
-// connections. A second signal ends it at once.
+// connections. A second signal ends it immediately.
 type Drain struct {
 	// How long it goes on as before while /readyz answers 503 already, so that a balancer can take notice.
 	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"10m"`
 
-	// The time over which connections are told to go, in random order, so that they do not all come back at once. A few
+	// The time over which connections are closed, in random order, so that clients do not all reconnect together. A few
 	// take less: there are no more than 10 ms between one and the next.
 	Spread Duration `yaml:"spread" default:"5s" min:"0s" max:"1h"`
 
 	// How long it all may take, delay excluded; what is left then is cut.
 	Timeout Duration `yaml:"timeout" default:"10s" min:"0s" max:"1h"`
 
-	// The close code: 1001, going away, or 1012, service restart, which tells some clients to come back.
+	// The close code: 1001, going away, or 1012, service restart, after which some clients reconnect.
 	Code int `yaml:"code" default:"1001" enum:"1001|1012"`
 
-	// What new handshakes are told in Retry-After.
+	// The Retry-After of refused handshakes.
 	RetryAfter Duration `yaml:"retry_after" default:"5s" min:"0s" max:"1h"`
 }

@@ -20,8 +20,8 @@ type Endpoint struct {
 	// everybody may connect where there are no rules.
 	Rules []Rule `yaml:"rules"`
 
-	// The web origins whose pages may connect besides the server's own; any: those of all pages, so that any page that
-	// a user opens can connect with this user's cookies and certificates. Clients that are no browsers are not concerned.
+	// The web origins whose pages may connect in addition to the server's own; any: those of all pages, so that any page that
+	// a user opens can connect with this user's cookies and certificates. Clients other than browsers are not affected.
 	Origins Origins `yaml:"origins" example:"[https://app.example.com]"`
 
 	// The subprotocols that it speaks, the preferred one first.
@@ -97,6 +97,6 @@ type Expiry struct {
 	// Whether it is closed, with code 4401, when the credential expires. A revoked one is closed in any case.
 	Close bool `yaml:"close" default:"true"`
 
-	// How long before that the client is sent a message that says so. 0: it is not told.
+	// How long before that the client is sent a message about it. 0: no message.
 	Warn Duration `yaml:"warn" default:"30s" min:"0s" max:"1h"`
 }

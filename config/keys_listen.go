@@ -9,7 +9,7 @@ type Listen struct {
 	// TLS. A word alone is its mode: "tls: off".
 	TLS TLS `yaml:"tls"`
 
-	// The PROXY protocol, versions 1 and 2, with which a balancer in front tells the client's address.
+	// The PROXY protocol, versions 1 and 2, with which a balancer in front sends the client's address.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 
 	// Whether requests for pages are answered with a redirect to https, on the port of the first listener that has TLS.
@@ -110,9 +110,9 @@ type ACME struct {
 	AcceptTerms bool `yaml:"accept_terms" default:"false"`
 }
 
-// ProxyProtocol says who speaks the PROXY protocol.
+// ProxyProtocol is who speaks the PROXY protocol.
 type ProxyProtocol struct {
 	// The balancers that do, as addresses or networks. A connection from them has to begin with the header, and its
-	// address is the one that the header names; a connection from elsewhere is served as it is. Empty: nobody does.
+	// address is the one that the header names; a connection from elsewhere is served as it is. Empty: there are none.
 	From []Prefix `yaml:"from" example:"[10.0.0.0/8]"`
 }

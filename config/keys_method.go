@@ -133,7 +133,7 @@ type Basic struct {
 	Remember Duration `yaml:"remember" default:"1m" min:"1s" max:"1h"`
 }
 
-// Cookie is a session cookie. What it means is told by one of jwt and forward. It is good only with an Origin header
+// Cookie is a session cookie. One of jwt and forward checks its value. It is good only with an Origin header
 // that is listed: a browser sends a user's cookies for any page that opens a WebSocket.
 type Cookie struct {
 	// The cookie's name.
@@ -158,7 +158,7 @@ type Ticket struct {
 	// Who may have one: as in an endpoint, without anonymous.
 	Auth []AuthRef `yaml:"auth" required:"true" example:"[users]"`
 
-	// The web origins whose pages may ask for one, besides the server's own; a ticket is good for the same origin alone.
+	// The web origins whose pages may ask for one, in addition to the server's own; a ticket is good for the same origin alone.
 	Origins Origins `yaml:"origins"`
 
 	// How long one is good.
@@ -190,8 +190,8 @@ type Forward struct {
 	// The client's headers that are sent along. A request with none of them has no credential.
 	Headers []string `yaml:"headers" default:"[Authorization, Cookie]"`
 
-	// The header of the answer that names the user. An answer in JSON can do it with subject, and have claims, id, issued
-	// and expires besides.
+	// The header of the answer that names the user. An answer in JSON can do it with subject, and may also have claims, id,
+	// issued and expires.
 	UserHeader string `yaml:"user_header" default:"X-Auth-Request-User"`
 
 	// The headers of the answer that become claims. Empty: those that common services send, as groups, email and name.
@@ -203,7 +203,7 @@ type Forward struct {
 	// How long an answer is good for the same headers. 0: every handshake asks, but those at the same time ask once.
 	Cache Duration `yaml:"cache" default:"10s" min:"0s" max:"10m"`
 
-	// How many questions may be under way at once; further ones wait, and are answered with 503.
+	// How many requests may be under way concurrently; further ones wait, and are answered with 503.
 	Concurrency int `yaml:"concurrency" default:"64" min:"1" max:"10000"`
 
 	// The certificate authority of the service's https, when it is not a public one: a PEM file.

@@ -212,7 +212,7 @@ func (k *checker) admin(a *Admin) {
 func (k *checker) drain(d *Drain) {
 	if d.Spread > d.Timeout {
 		k.Wrong("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
-			"a time within which all are told before the rest is cut")
+			"a time within which all are closed before the rest is cut")
 	}
 }
 

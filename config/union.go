@@ -1,6 +1,6 @@
 package config
 
-// Origins says which pages may do something besides those of the server's own origin. In the file: a list of origins, or
+// Origins are the pages that may do something, in addition to those of the server's own origin. In the file: a list of origins, or
 // the word any.
 type Origins struct {
 	Any  bool     // all pages

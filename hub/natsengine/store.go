@@ -200,7 +200,7 @@ func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAn
 		}
 		var got apiAnswer
 		if err := json.Unmarshal(msg.Data, &got); err != nil {
-			return nil, fmt.Errorf("natsengine: an answer of the NATS server: %w", err)
+			return nil, fmt.Errorf("natsengine: reading an answer of the NATS server: %w", err)
 		}
 		if got.Error == nil || got.Error.Code != codeUnavailable {
 			return &got, nil
