@@ -32,10 +32,13 @@ var (
 	errUnrecoverable = &failure{Code: 112, Message: "unrecoverable position"}
 )
 
+// CodeShutdown is the code of the close frame when the server stops: clients reconnect.
+const CodeShutdown websocket.Code = 3001
+
 // The ends of connections: a client comes back after codes below 3500. There is no occasion for 3506, since a client that speaks JSON
 // gets binary data in base64; nor for 3014 and, for subscriptions, 2502, since what revokes a token closes the connection with 4401.
 var (
-	endShutdown     = &websocket.CloseError{Code: 3001, Reason: "shutdown"}
+	endShutdown     = &websocket.CloseError{Code: CodeShutdown, Reason: "shutdown"}
 	endServerError  = &websocket.CloseError{Code: 3004, Reason: "internal server error"}
 	endExpired      = &websocket.CloseError{Code: 3005, Reason: "connection expired"}
 	endSlow         = &websocket.CloseError{Code: 3008, Reason: "slow"}

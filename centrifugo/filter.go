@@ -18,7 +18,7 @@ const (
 	maxFilterSize  = 4 << 10 // bytes of their keys and values, which are kept as long as the subscription
 )
 
-// tags reports whether the tags of a publication pass a filter.
+// tags is a filter: it reports whether the tags of a publication pass.
 type tags func(map[string]string) bool
 
 // filterOf returns the filter that a client asks for; nil for none.
@@ -64,14 +64,13 @@ func compile(n *protocol.FilterNode, depth int, left *room) tags {
 			return nil
 		}
 	}
-	passes := func(t map[string]string) func(tags) bool { return func(f tags) bool { return f(t) } }
 	switch {
 	case n.Op == "and" && len(all) > 0:
 		return func(t map[string]string) bool {
 			return !slices.ContainsFunc(all, func(f tags) bool { return !f(t) })
 		}
 	case n.Op == "or" && len(all) > 0:
-		return func(t map[string]string) bool { return slices.ContainsFunc(all, passes(t)) }
+		return func(t map[string]string) bool { return slices.ContainsFunc(all, func(f tags) bool { return f(t) }) }
 	case n.Op == "not" && len(all) == 1:
 		return func(t map[string]string) bool { return !all[0](t) }
 	}

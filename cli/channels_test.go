@@ -100,7 +100,7 @@ func TestSubscribeBeyondTheEnd(t *testing.T) {
 	if code := bounded.Receive(t, s.code); code != 0 || s.stdout.String() != "2\n" || strings.Contains(s.stderr.String(), "new_epoch") {
 		t.Errorf("exit %d, %q, %s", code, s.stdout.String(), s.stderr.String())
 	}
-	if got := runCommand(t, "subscribe", "--url", url, "--since", "0", "chat"); got.code != 2 || !strings.Contains(got.stderr, "--history 1000 begins with what is kept") {
+	if got := runCommand(t, "subscribe", "--url", url, "--since", "0", "chat"); got.code != 2 || !strings.Contains(got.stderr, "to begin without a position, use --history 1000") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -162,7 +162,7 @@ func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 }
 
 // shutdown is how a connection over HTTP ends with the server, unless the drain has ended it.
-var shutdown = &websocket.CloseError{Code: 3001, Reason: registry.Stopping}
+var shutdown = &websocket.CloseError{Code: centrifugo.CodeShutdown, Reason: registry.Stopping}
 
 // drainCentrifugo is the code of the protocol for that: the client comes back.
 func drainCentrifugo(int) websocket.Code { return shutdown.Code }
