@@ -70,8 +70,9 @@ func first(dir string) error {
 	return os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// marks are the sockets that tell the test binaries which run beside this one that a port is used here.
-var marks []net.PacketConn
+// marks are the sockets that keep other test binaries from using a port that is used here: each is named after its port, in the
+// abstract namespace of Linux, which takes no port away from the program that is tested.
+var marks []net.Listener
 
 // FreePort returns a TCP port on which no program listens now, and which it returns to no other test of this machine while this
 // test binary runs. It is called from one goroutine at a time.
@@ -80,7 +81,7 @@ func FreePort(t *testing.T) string {
 	for range 1000 {
 		// Below those that the system gives to clients: one of these may take a port before the program listens on it.
 		port := strconv.Itoa(20_000 + rand.IntN(12_000))
-		mark, err := net.ListenPacket("udp", "127.77.0.1:"+port) // an address that nothing else uses
+		mark, err := net.Listen("unix", "@handfast-test-port-"+port)
 		if err != nil {
 			continue
 		}

@@ -1,0 +1,25 @@
+package house
+
+import (
+	"net"
+	"testing"
+)
+
+// A program may use a free port on all addresses, for TCP and for UDP, as Caddy does for HTTP/3.
+func TestFreePort(t *testing.T) {
+	port := FreePort(t)
+	l, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.ListenPacket("udp", ":"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if mark, err := net.Listen("unix", "@handfast-test-port-"+port); err == nil {
+		mark.Close()
+		t.Error("another test may get this port, too")
+	}
+}
