@@ -50,6 +50,7 @@ type Client struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	done   chan struct{} // closed when it has ended
+	asked  chan struct{} // noted when a command begins to wait for its reply
 
 	mu    sync.Mutex
 	err   error            // why it has ended
@@ -73,7 +74,8 @@ type reply struct {
 
 // New starts a client for the server at url, such as "wss://localhost:8443/channels". opts may be nil.
 func New(url string, opts *Options) *Client {
-	c := &Client{url: url, done: make(chan struct{}), up: make(chan struct{}), calls: map[uint64]*call{}, subs: map[string]*Subscription{}}
+	c := &Client{url: url, done: make(chan struct{}), asked: make(chan struct{}, 1), up: make(chan struct{}),
+		calls: map[uint64]*call{}, subs: map[string]*Subscription{}}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -243,7 +245,15 @@ func (c *Client) send(cmd wire.Command, w *call) {
 		return
 	}
 	c.calls[c.last] = w
+	signal(c.asked)
 	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // serve meets the error, too
+}
+
+// asking reports whether a command waits for its reply.
+func (c *Client) asking() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.calls) > 0
 }
 
 // do carries out a command, and returns the reply: on as many connections as it takes, and again while the server says that it

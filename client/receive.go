@@ -77,6 +77,7 @@ func (s *Subscription) answer(r reply) {
 	s.position, s.known, s.answered, s.live = a.Position, true, true, true
 	if first {
 		s.Users, s.Members = a.Users, a.Members
+		s.read = a.Position
 	}
 	s.mu.Unlock()
 	if first {

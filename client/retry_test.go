@@ -130,3 +130,49 @@ func TestSubscribeAgain(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// A loop over events may wait for the client, although much more arrives before the reply than otherwise waits, and the position is
+// that of the events which the loop has got.
+func TestCommandBetweenEvents(t *testing.T) {
+	p := play(t)
+	c := connect(t, &server{url: p.url}, Options{})
+	const n = 5 * queued
+	acked := make(chan error, 1)
+	go func() {
+		s, err := c.Subscribe(bounded.Context(t), "chat", nil)
+		if err != nil {
+			acked <- err
+			return
+		}
+		got := uint64(0)
+		for e, err := range s.Events(bounded.Context(t)) {
+			if err == nil && e.Message == nil {
+				err = fmt.Errorf("got %+v", e)
+			}
+			if got++; err == nil && (e.Message.Offset != got || s.Position() != Position{Epoch: "e", Offset: got}) {
+				err = fmt.Errorf("event %d has the offset %d, the position is %v", got, e.Message.Offset, s.Position())
+			}
+			if err == nil && got == 1 {
+				err = s.Ack(bounded.Context(t), "phone", s.Position())
+			}
+			if err != nil || got == n {
+				acked <- err
+				return
+			}
+		}
+	}()
+	conn := bounded.Receive(t, p.conns)
+	p.command(conn, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":0}`)
+	message := func(i int) {
+		p.answer(conn, fmt.Sprintf(`{"type":"message","channel":"chat","offset":%d,"data":1}`, i))
+	}
+	message(1)
+	id := p.read(conn, "ack")
+	for i := 2; i <= n; i++ {
+		message(i)
+	}
+	p.answer(conn, fmt.Sprintf(`{"id":%d,"type":"acked"}`, id))
+	if err := bounded.Receive(t, acked); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"iter"
 	"sync"
 	"time"
 
@@ -66,9 +65,6 @@ type SubscribeOptions struct {
 	Handle func(Event)
 }
 
-// queued is how many events wait for the user of a subscription.
-const queued = 256
-
 // Subscription is a subscription to one channel, across all connections of its client.
 type Subscription struct {
 	// Channel is the name of the channel. Users and Members are how many members there were at first, and the first page of
@@ -79,13 +75,16 @@ type Subscription struct {
 
 	client *Client
 	opts   SubscribeOptions
-	events chan Event
+	ready  chan struct{} // noted when queue has something
+	room   chan struct{} // noted when something was taken from it
 	over   chan struct{} // closed when it has ended
 	first  chan error    // the first answer
 
 	mu       sync.Mutex
-	position Position
-	known    bool // the position is
+	queue    []received
+	position Position // behind the last event that has arrived
+	read     Position // behind the last event that the user has got
+	known    bool     // the position is
 	answered bool
 	live     bool  // it is answered on this connection
 	err      error // why it has ended
@@ -95,13 +94,14 @@ type Subscription struct {
 // to a channel.
 func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeOptions) (*Subscription, error) {
 	s := &Subscription{
-		Channel: channel, client: c, events: make(chan Event, queued), over: make(chan struct{}), first: make(chan error, 1),
+		Channel: channel, client: c, ready: make(chan struct{}, 1), room: make(chan struct{}, 1), over: make(chan struct{}),
+		first: make(chan error, 1),
 	}
 	if opts != nil {
 		s.opts = *opts
 	}
 	if s.opts.Since != nil {
-		s.position, s.known = *s.opts.Since, true
+		s.position, s.read, s.known = *s.opts.Since, *s.opts.Since, true
 	}
 	c.mu.Lock()
 	switch {
@@ -187,45 +187,11 @@ func (c *Client) resubscribe(s *Subscription, conn *websocket.Conn) {
 	}
 }
 
-// Events returns what happens, until ctx or the subscription ends; the last element then has the error, unless Close was
-// called. Several loops share the events.
-func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		for {
-			select {
-			case e := <-s.events:
-				if !yield(e, nil) {
-					return
-				}
-				continue
-			default:
-			}
-			select {
-			case e := <-s.events:
-				if !yield(e, nil) {
-					return
-				}
-			case <-s.over:
-				if len(s.events) > 0 {
-					continue
-				}
-				if err := s.Err(); err != nil && !errors.Is(err, ErrClosed) {
-					yield(Event{}, err)
-				}
-				return
-			case <-ctx.Done():
-				yield(Event{}, ctx.Err())
-				return
-			}
-		}
-	}
-}
-
-// Position returns where the subscription is: behind the last event that the client has received.
+// Position returns where the subscription is: behind the last event that Events has returned or Handle was called with.
 func (s *Subscription) Position() Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.position
+	return s.read
 }
 
 // Err returns why the subscription has ended, nil until then.
@@ -255,18 +221,5 @@ func (s *Subscription) end(err error) {
 	if s.err == nil {
 		s.err = err
 		close(s.over)
-	}
-}
-
-// put hands an event to the user. It waits for room.
-func (s *Subscription) put(e Event) {
-	if s.opts.Handle != nil {
-		s.opts.Handle(e)
-		return
-	}
-	select {
-	case s.events <- e:
-	case <-s.over:
-	case <-s.client.ctx.Done():
 	}
 }

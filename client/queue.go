@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// queued is how many events wait for the user of a subscription, unless a command waits for its reply.
+const queued = 256
+
+// received is an event, and where the subscription is behind it.
+type received struct {
+	Event
+	at Position
+}
+
+// put hands an event to the user. It waits for room, but not while a command waits for its reply, which comes behind the event: the
+// user may be waiting for it between two events.
+func (s *Subscription) put(e Event) {
+	for {
+		asking := s.client.asking() // its lock comes before s.mu
+		s.mu.Lock()
+		if s.opts.Handle != nil {
+			s.read = s.position
+			s.mu.Unlock()
+			s.opts.Handle(e)
+			return
+		}
+		if len(s.queue) < queued || asking {
+			s.queue = append(s.queue, received{e, s.position})
+			s.mu.Unlock()
+			signal(s.ready)
+			return
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.room:
+		case <-s.client.asked:
+		case <-s.over:
+			return
+		case <-s.client.ctx.Done():
+			return
+		}
+	}
+}
+
+// next takes the next event, if there is one.
+func (s *Subscription) next() (Event, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return Event{}, false
+	}
+	r := s.queue[0]
+	s.queue[0] = received{}
+	if s.queue = s.queue[1:]; len(s.queue) > 0 {
+		signal(s.ready) // for another loop
+	}
+	s.read = r.at
+	signal(s.room)
+	return r.Event, true
+}
+
+// signal notes on a channel, which has room for one note, that something has changed.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Events returns what happens, until ctx or the subscription ends; the last element then has the error, unless Close was
+// called. Several loops share the events. The loop may wait for the client: what arrives before the reply to a command is kept,
+// however much it is.
+func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		for {
+			if e, ok := s.next(); ok {
+				if !yield(e, nil) {
+					return
+				}
+				continue
+			}
+			select {
+			case <-s.ready:
+			case <-s.over:
+				if e, ok := s.next(); ok {
+					if !yield(e, nil) {
+						return
+					}
+					continue
+				}
+				if err := s.Err(); err != nil && !errors.Is(err, ErrClosed) {
+					yield(Event{}, err)
+				}
+				return
+			case <-ctx.Done():
+				yield(Event{}, ctx.Err())
+				return
+			}
+		}
+	}
+}
