@@ -52,11 +52,12 @@ type Live struct {
 type Session struct {
 	ID       string        // names the session, for the program; may be empty
 	Identity Identity      // who it is; the Claims are not used
-	Warn     time.Duration // when Live.Expiring is called, before the end; 0: never
+	Warn     time.Duration // when Live.Expiring is called, before the end; 0: never; see Session.Renew
 
 	live   *Live
 	links  [kinds]link
 	warned bool                  // or not to be warned
+	lead   time.Duration         // Warn, or less after a renewal
 	index  int                   // in the heap, plus one
 	handle Handle                // nil until it is open
 	told   *websocket.CloseError // what the session was closed with by this server
@@ -95,7 +96,7 @@ func (l *Live) Admit(s *Session) error {
 	if err := l.missed(&s.Identity, time.Now()); err != nil {
 		return err
 	}
-	s.live, s.warned = l, l.Expiring == nil
+	s.live, s.warned, s.lead = l, l.Expiring == nil, s.Warn
 	l.link(bySubject, s)
 	l.link(byCredential, s)
 	return nil

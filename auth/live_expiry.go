@@ -35,10 +35,10 @@ const lookAgain = 10 * time.Second
 
 // due returns when something is to be done about s: the warning, then the end.
 func (s *Session) due() time.Time {
-	if s.warned || s.Warn <= 0 {
+	if s.warned || s.lead <= 0 {
 		return s.Identity.Expires
 	}
-	return s.Identity.Expires.Add(-s.Warn)
+	return s.Identity.Expires.Add(-s.lead)
 }
 
 // schedule puts s where its next event belongs. mu is held.

@@ -15,7 +15,8 @@ var (
 )
 
 // Renew gives an open session another credential of its subject, which the caller has checked: from now on that credential's
-// expiry and revocation count, and the old one's no longer do. After an error nothing has changed.
+// expiry and revocation count, and the old one's no longer do. Its warning is sent after half of the time that is left, or later,
+// so that a client with a credential of a short life does not renew it without a pause. After an error nothing has changed.
 func (s *Session) Renew(id *Identity) error {
 	l := s.live
 	l.mu.Lock()
@@ -48,7 +49,7 @@ func (s *Session) become(id *Identity) error {
 	l.unlink(bySubject, s)
 	l.unlink(byCredential, s)
 	s.Identity = Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued, Expires: id.Expires}
-	s.warned = l.Expiring == nil
+	s.warned, s.lead = l.Expiring == nil, min(s.Warn, id.Expires.Sub(now)/2)
 	l.link(bySubject, s)
 	l.link(byCredential, s)
 	l.schedule(s, now)

@@ -2,9 +2,12 @@ package auth
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/websocket"
 )
 
 // A renewed session is warned and closed when its new credential expires.
@@ -35,6 +38,42 @@ func TestLiveRenew(t *testing.T) {
 		c.End()
 		if len(live.expiring) != 0 {
 			t.Error("something is left")
+		}
+	})
+}
+
+// A renewal with less time than the warning takes, or with the same credential, does not warn immediately: the client that
+// answers each warning would renew without a pause.
+func TestLiveRenewShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			life time.Duration // of each credential; 0: it is the same one
+			min  int64
+			max  int64
+			code websocket.Code
+		}{
+			{8 * time.Second, 14, 16, 0},
+			{0, 1, 40, CodeExpired},
+		} {
+			var renewals atomic.Int64
+			began := time.Now()
+			live := &Live{Expiring: func(h Handle, _ time.Duration) {
+				if renewals.Add(1) > 100 {
+					return
+				}
+				expires := began.Add(8 * time.Second)
+				if test.life != 0 {
+					expires = time.Now().Add(test.life)
+				}
+				_ = h.(*timed).Renew(&Identity{Expires: expires}) // the last ones may be too late
+			}}
+			c := live.open(t, 8*time.Second, 30*time.Second)
+			<-time.After(time.Minute)
+			synctest.Wait()
+			if n := renewals.Load(); n < test.min || n > test.max || c.code != test.code {
+				t.Errorf("credentials for %v: %d renewals in a minute, closed with %d", test.life, n, c.code)
+			}
+			c.End()
 		}
 	})
 }
