@@ -114,10 +114,11 @@ func TestCloseIsAtOnce(t *testing.T) {
 
 // Serve returns after the targets have, when they do not take long.
 func TestServeWaitsForTargets(t *testing.T) {
-	cut, ended := make(chan struct{}), make(chan struct{})
+	began, cut, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	r := runTargets(t, parse(t, oneEndpoint), only(&double{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Serve: func(ctx context.Context, c *websocket.Conn) error {
 			defer close(ended)
+			close(began)
 			_, err := c.Read(ctx)
 			close(cut)
 			<-time.After(10 * time.Millisecond) // what it may have to save
@@ -125,7 +126,7 @@ func TestServeWaitsForTargets(t *testing.T) {
 		}}, nil
 	}}))
 	r.open(t, "/open", nil)
-	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
+	bounded.Receive(t, began) // a connection that is closed before is not served
 	r.Close()
 	bounded.Receive(t, cut)
 	if err := r.stop(); err != nil {
