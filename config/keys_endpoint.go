@@ -97,6 +97,7 @@ type Expiry struct {
 	// Whether it is closed, with code 4401, when the credential expires. A revoked one is closed in any case.
 	Close bool `yaml:"close" default:"true"`
 
-	// How long before that the client is sent a message about it. 0: no message.
+	// How long before that the client is sent a message about it, and at most half of the time that a renewed credential has
+	// left. 0: no message.
 	Warn Duration `yaml:"warn" default:"30s" min:"0s" max:"1h"`
 }
