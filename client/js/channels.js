@@ -381,6 +381,7 @@ export class Channels extends EventTarget {
   /** @param {WebSocket} socket */
   #use(socket) {
     this.#socket = socket;
+    this.#doubt();
     socket.addEventListener("message", (event) => {
       if (socket !== this.#socket) return;
       this.#heard();
@@ -395,16 +396,22 @@ export class Channels extends EventTarget {
     });
   }
 
-  /** Asks a server that is silent whether it is still there, and gives the connection up if it is not. */
+  /** Asks a server that is silent whether it is still there. */
   #heard() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
-      const socket = this.#socket;
       this.#send({ type: "ping", id: ++this.#id });
-      this.#silence = setTimeout(() => {
-        socket?.close();
-        if (socket === this.#socket) this.#lost(1006, "the server does not answer");
-      }, pingAfter);
+      this.#doubt();
+    }, pingAfter);
+  }
+
+  /** Gives the connection up unless the server is heard soon. */
+  #doubt() {
+    const socket = this.#socket;
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      socket?.close();
+      if (socket === this.#socket) this.#lost(1006, "the server does not answer");
     }, pingAfter);
   }
 

@@ -265,14 +265,15 @@ await step("what the application ends", async () => {
 /** A WebSocket that is none: a test says what it receives, and sees what is sent. */
 class Fake extends EventTarget {
 	sent = new Inbox();
-	constructor() {
+	closed = false;
+	constructor(welcomes = true) {
 		super();
-		setTimeout(() => this.gets({ type: "welcome", client: "fake" }));
+		if (welcomes) setTimeout(() => this.gets({ type: "welcome", client: "fake" }));
 	}
 	gets(m) { this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(m) })); }
 	send(text) { this.sent.put(JSON.parse(text)); }
 	loses(code) { this.dispatchEvent(Object.assign(new Event("close"), { code, reason: "" })); }
-	close() {}
+	close() { this.closed = true; }
 }
 const fake = (options) => {
 	const sockets = new Inbox();
@@ -291,6 +292,16 @@ await step("a token that cannot be renewed", async () => {
 	assert.deepEqual(c.closed, { code: 4401, reason: "" });
 	await becomes(c, "open"); // with another one
 	assert.deepEqual([asked, first.sent.empty], [4, true]);
+});
+
+await step("a server that does not say welcome", async () => {
+	const { setTimeout } = globalThis, sockets = new Inbox();
+	globalThis.setTimeout = (f, after) => setTimeout(f, after === 30_000 ? 0 : after);
+	const c = connect("ann", { token: undefined, connect: () => { const f = new Fake(false); sockets.put(f); return f; } });
+	const socket = await sockets.next();
+	await sockets.next("second attempt");
+	globalThis.setTimeout = setTimeout;
+	assert.deepEqual([socket.closed, c.closed], [true, { code: 1006, reason: "the server does not answer" }]);
 });
 
 await step("what is left of an earlier subscription", async () => {

@@ -59,7 +59,7 @@ endpoints:
 	u.Serve("--config", config)
 	args := append(house.NodeWebSocket(t), absolute(t, "client.mjs"), address, "api-key", secret)
 	got := u.Run(u.Command("node", args...))
-	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 12 {
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 13 {
 		t.Errorf("%+v", got)
 	}
 }
