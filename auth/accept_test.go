@@ -256,7 +256,7 @@ func TestGuardFailsClosed(t *testing.T) {
 // An application's own Check comes first, and its word counts.
 func TestGuardKeepsCheck(t *testing.T) {
 	var asked int
-	g := &Guard{Authenticator: says{id: nobody, asked: &asked}}
+	g := &Guard{Authenticator: says{id: anonymousIdentity, asked: &asked}}
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
 	r.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}

@@ -47,7 +47,7 @@ type Authenticator interface {
 	Challenge() string
 }
 
-// Error keeps a client out. What Error returns is for the log of the server and holds no credential; the client is told
+// Error rejects a client. What Error returns is for the log of the server and holds no credential; the client gets
 // Reason and no more, so that it does not learn which part of a credential was wrong.
 type Error struct {
 	Status int         // 401, 403, 429 or 503

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Chain asks one method after the other, in this order, until one knows the client or keeps it out. A method that answers
-// ErrNoCredentials, alone or as the cause of an [*Error], passes the request on to the next. When nobody knows the client
+// Chain asks one method after the other, in this order, until one knows the client or rejects it. A method that answers
+// ErrNoCredentials, alone or as the cause of an [*Error], passes the request on to the next. When none knows the client
 // the answer is 401 with the challenges of all methods.
 //
 // The subjects of all methods are one space of names: "ann" of a password file is "ann" of an issuer's tokens to a revocation,
@@ -89,14 +89,14 @@ func Anonymous() Authenticator { return anonymous{} }
 
 type anonymous struct{}
 
-// nobody is shared: an Identity is not changed.
-var nobody = &Identity{Subject: "anonymous", Method: "anonymous"}
+// anonymousIdentity is shared: an Identity is not changed.
+var anonymousIdentity = &Identity{Subject: "anonymous", Method: "anonymous"}
 
 // isAnonymous reports whether id is one that anybody gets.
-func isAnonymous(id *Identity) bool { return id != nil && id.Method == nobody.Method }
+func isAnonymous(id *Identity) bool { return id != nil && id.Method == anonymousIdentity.Method }
 
 // Authenticate implements [Authenticator].
-func (anonymous) Authenticate(*http.Request) (*Identity, error) { return nobody, nil }
+func (anonymous) Authenticate(*http.Request) (*Identity, error) { return anonymousIdentity, nil }
 
 // Challenge implements [Authenticator]: there is nothing to ask for.
 func (anonymous) Challenge() string { return "" }

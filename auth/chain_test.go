@@ -74,7 +74,7 @@ func TestChain(t *testing.T) {
 func TestChainOrder(t *testing.T) {
 	var first, second int
 	var closed bool
-	c := Chain(says{id: nobody, asked: &first, challenge: "A"}, says{id: nobody, asked: &second, challenge: "B", closed: &closed})
+	c := Chain(says{id: anonymousIdentity, asked: &first, challenge: "A"}, says{id: anonymousIdentity, asked: &second, challenge: "B", closed: &closed})
 	if _, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || first != 1 || second != 0 {
 		t.Errorf("%v; asked %d and %d times", err, first, second)
 	}

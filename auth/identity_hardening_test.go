@@ -44,7 +44,7 @@ func TestChainWrappedInChain(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	none := says{err: ErrNoCredentials, challenge: "Basic"}
 	c := Chain(RefuseRevoked(Chain(none), store), Anonymous())
-	if id, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || id != nobody {
+	if id, err := c.Authenticate(httptest.NewRequest("GET", "/", nil)); err != nil || id != anonymousIdentity {
 		t.Errorf("no credential: %v, %v, want anonymous", id, err)
 	}
 	for _, last := range []Authenticator{Anonymous(), RefuseRevoked(Anonymous(), store), RefuseRevoked(Chain(Anonymous()), store)} {

@@ -45,7 +45,7 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 // [ErrRevoked], with a challenge, or 503 while store does not answer. It is for credentials that no [Authenticator] of [RefuseRevoked]
 // has checked.
 func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge string) error {
-	if id == nobody { // there is no credential that could be revoked
+	if id == anonymousIdentity { // there is no credential that could be revoked
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)

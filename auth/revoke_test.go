@@ -40,7 +40,7 @@ func TestRefuseRevoked(t *testing.T) {
 		{"issued before", fixed{id: ann}, store, 401},
 		{"issued later", fixed{id: fresh}, store, 0},
 		{"another", fixed{id: &Identity{Subject: "bob"}}, store, 0},
-		{"nobody", fixed{id: nobody}, brokenStore{}, 0},
+		{"nobody", fixed{id: anonymousIdentity}, brokenStore{}, 0},
 		{"the store is down", fixed{id: fresh}, brokenStore{}, 503},
 		{"not known in the first place", fixed{err: Forbidden(errBroken)}, brokenStore{}, 403},
 	} {

@@ -39,7 +39,7 @@ type Rule struct {
 	//
 	//	user      the subject                                  text
 	//	method    how it was found out, such as "jwt"          text
-	//	claims    what the credential says besides             claims.email, claims["https://example.com/role"]
+	//	claims    the other claims of the credential           claims.email, claims["https://example.com/role"]
 	//	action    "connect", or what is done to a channel:     text
 	//	          "subscribe", "publish", "presence", "history"
 	//	endpoint  the endpoint's name                          text

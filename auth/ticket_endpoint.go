@@ -24,8 +24,8 @@ type TicketEndpoint struct {
 	// Tickets issues. It must not be nil.
 	Tickets *Tickets
 
-	// Authenticator says who calls. It must not be nil. Whom it knows by a ticket gets no further one: that would prolong
-	// for ever what was meant for once.
+	// Authenticator identifies the caller. It must not be nil. A caller that it knows by a ticket gets no other one: that would
+	// extend forever what is valid once.
 	Authenticator Authenticator
 
 	// Origins lists further origins whose pages may call, such as "https://app.example.com"; a page may call with

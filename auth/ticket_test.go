@@ -175,7 +175,7 @@ func TestTicketsRefuse(t *testing.T) {
 		}
 	}
 	tickets := newTickets(t, TicketOptions{})
-	for _, id := range []*Identity{nil, {}, nobody, {Subject: "ann", Claims: map[string]any{"x": strings.Repeat("x", ticketMaxData)}},
+	for _, id := range []*Identity{nil, {}, anonymousIdentity, {Subject: "ann", Claims: map[string]any{"x": strings.Repeat("x", ticketMaxData)}},
 		{Subject: "ann", Claims: map[string]any{"x": func() {}}}} {
 		if ticket, err := tickets.Issue(t.Context(), id, TicketBinding{}); err == nil {
 			t.Errorf("Issue(%.60v) = %q, no error", id, ticket)

@@ -99,8 +99,8 @@ func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
 }
 
 // Ack remembers on the server that a device of the user has read everything up to a position, that included. A later subscription
-// with the same [SubscribeOptions].Device, on any connection of the user, continues behind it. An acknowledgement of less than
-// before has no effect. device is a name of the user's choice, at most 255 bytes; devices of different users are different.
+// with the same [SubscribeOptions].Device, on any connection of the user, continues behind it. An acknowledgement of an earlier
+// position has no effect. device is a name of the user's choice, at most 255 bytes; devices of different users are different.
 func (s *Subscription) Ack(ctx context.Context, device string, p Position) error {
 	_, err := s.client.do(ctx, &wire.Ack{Head: wire.Head{Type: "ack", Channel: s.Channel}, Device: device, Position: p})
 	return err

@@ -30,7 +30,7 @@ func openToAll() *Config {
 	tree.SetDefaults(&e)
 	e.Name, e.Path, e.MaxMessage = "echo", "/echo", 16<<20
 	e.Target = Target{Kind: "echo", Settings: &Echo{}}
-	// Whoever sends is who gets it back, so that there is no secret to guess.
+	// Only the sender gets a message back, so that there is no secret to guess.
 	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}
 	var ch Endpoint

@@ -13,7 +13,7 @@ type Endpoint struct {
 	Target Target `yaml:"target" required:"true" example:"echo"`
 
 	// Who may connect: names from auth, or methods in place, asked in this order until one finds its kind of credential.
-	// anonymous lets in those without any, and stands last. It has to be said.
+	// anonymous admits those without any; it is the last one, and never implied.
 	Auth []AuthRef `yaml:"auth" required:"true" example:"[anonymous]"`
 
 	// What those who may connect may do: the first rule that fits decides. When none fits, it is denied, except that
@@ -44,7 +44,7 @@ type Endpoint struct {
 	Expiry Expiry `yaml:"expiry"`
 }
 
-// Anonymous is the name in an endpoint's auth that lets in clients without a credential.
+// Anonymous is the name in an endpoint's auth that admits clients without a credential.
 const Anonymous = "anonymous"
 
 // Rule allows or denies. The first one that fits decides.

@@ -35,7 +35,7 @@ const (
 // TLS is how an address is secured.
 type TLS struct {
 	// Where the certificate comes from. dev: a certificate authority of this user, made on first use; files: from files;
-	// acme: from a public authority; off: no TLS, so that whoever carries the bytes can read and change them. When it is
+	// acme: from a public authority; off: no TLS, so that the network can read and change everything. When it is
 	// not given: files if there are some, acme if there are hosts for it, else dev.
 	Mode TLSMode `yaml:"mode" short:"true" enum:"dev|files|acme|off" example:"dev"`
 

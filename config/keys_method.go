@@ -31,7 +31,7 @@ type JWT struct {
 	Algorithms []string `yaml:"algorithms" enum:"HS256|HS384|HS512|RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA"`
 
 	// The secret that is shared with the issuer, for HS256, HS384 and HS512: at least as many bytes as the hash has, 32
-	// for HS256. Whoever knows it can issue tokens.
+	// for HS256. Anyone who knows it can issue tokens.
 	Secret Secret `yaml:"secret"`
 
 	// Public keys in place: PEM, a JSON Web Key or a set of them.
@@ -49,7 +49,7 @@ type JWT struct {
 	// The certificate authority of the https of jwks_url or oidc_issuer, when it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
 
-	// Whether jwks_url or oidc_issuer may be http:// to another machine. Whoever is on the way can then be anybody.
+	// Whether jwks_url or oidc_issuer may be http:// to another machine. An attacker in the network can then be any user.
 	AllowHTTP bool `yaml:"allow_http" default:"false"`
 
 	// What the token has to have as iss. Empty: the oidc_issuer, if there is one, else anything.
@@ -149,7 +149,7 @@ type Cookie struct {
 	Forward *Forward `yaml:"forward"`
 }
 
-// Ticket is a word in the URL that is used once. A page gets it with a POST to path, in the name of whoever is logged in
+// Ticket is a word in the URL that is used once. A page gets it with a POST to path, in the name of the user who is logged in
 // there, and connects with it. With several nodes the store has to be one that they share.
 type Ticket struct {
 	// Where tickets are issued: a path for POST requests.

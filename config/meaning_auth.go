@@ -41,7 +41,7 @@ func (k *checker) ticket(t *Ticket, path string) {
 	k.notAny(t.Origins, path+".origins")
 }
 
-// noTickets keeps a ticket from being good for another ticket, and so for ever.
+// noTickets keeps a ticket from being good for another ticket, and so forever.
 func (k *checker) noTickets(refs []AuthRef, path string) {
 	for i, ref := range refs {
 		m := ref.Method
@@ -88,7 +88,7 @@ func (k *checker) jwt(j *JWT, path string) {
 	}
 }
 
-// algorithms checks that a key's algorithms are of its kind: a public key that is taken for an HMAC secret lets in
+// algorithms checks that a key's algorithms are of its kind: a public key that is taken for an HMAC secret admits
 // everybody who knows it (RFC 8725 §2.1).
 func (k *checker) algorithms(j *JWT, path string, secret bool) {
 	if k.Failed(path + ".secret") {

@@ -58,7 +58,7 @@ func (d *dialer) authorize(t *handshake.Target) {
 }
 
 // follow makes d ready for a redirect. To another origin goes only what cannot hold a secret, and once left out it stays
-// out: the way back may have been chosen by somebody else.
+// out: the way back may have been chosen by another party.
 func (d *dialer) follow(from, to *handshake.Target) {
 	if !to.SameOrigin(from) {
 		kept := make(http.Header, 4)

@@ -85,7 +85,7 @@ func (c *eventInbox) peerClosed(ev *protocol.Event) {
 }
 
 // violated has the peer told which rule it broke (RFC 6455 §7.1.7). What it still sends is thrown away: closing a socket
-// with bytes unread would reset it, and could destroy what it is told on its way.
+// with bytes unread would reset it, and could destroy what is on its way to it.
 func (c *eventInbox) violated(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -127,7 +127,7 @@ func (c *eventConn) tooLate() {
 	c.fail(e)
 }
 
-// verdict returns how the connection ends, if it does now, and whether the application is told. The caller is the holder,
+// verdict returns how the connection ends, if it does now, and whether the application learns of it. The caller is the holder,
 // and holds the lock.
 func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	e := c.end

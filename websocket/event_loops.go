@@ -74,7 +74,7 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 		c.keepAlive()
 	case phaseOpening:
 		c.fd.After(c.kind.front.headTimeout)
-	default: // somebody else has begun to close it
+	default: // another goroutine has begun to close it
 	}
 	c.fd.Wake()
 	return nil

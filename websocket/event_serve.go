@@ -42,7 +42,7 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	return true
 }
 
-// waits reports that there is nothing to do but to write what others wrote to it. The caller holds the lock, and nobody is the
+// waits reports that there is nothing to do but to write what others wrote to it. The caller holds the lock, and no goroutine is the
 // holder.
 func (c *eventConn) waits() bool {
 	sec := c.sec()

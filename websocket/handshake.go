@@ -68,7 +68,7 @@ type Reject struct {
 	// Header is added to the reply: Retry-After, WWW-Authenticate. May be nil.
 	Header http.Header
 
-	// Reason is the body of the reply, and so is told to the client. It is plain text unless Header has a Content-Type.
+	// Reason is the body of the reply, and so goes to the client. It is plain text unless Header has a Content-Type.
 	// "" means the name of the status.
 	Reason string
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// keepalive watches for a peer that is silent, and hears it while nobody reads: one timer, no goroutine. The Conn's mu guards it.
+// keepalive watches for a peer that is silent, and hears it while no goroutine reads: one timer, no goroutine. The Conn's mu guards it.
 //
 // It looks twice in a PingInterval, and peerWatch judges what it finds.
 type keepalive struct {
@@ -18,7 +18,7 @@ type keepalive struct {
 	taken   int64            // bytes that the peer's kernel had at the last look, or ours where the system does not say
 	peer    peerWatch
 	watched bool // watch is armed
-	guarded bool // the timer or watch will hear the peer if nobody reads
+	guarded bool // the timer or watch will hear the peer if no goroutine reads
 }
 
 // began is what keepalive counts time from: half the size of a time.Time.
@@ -84,7 +84,7 @@ func (c *Conn) tick() {
 	}
 }
 
-// guard sees that the peer is heard while nobody reads. It returns when it wants to be called again, 0 for never.
+// guard sees that the peer is heard while no goroutine reads. It returns when it wants to be called again, 0 for never.
 func (in *inbox) guard() time.Duration {
 	in.c.mu.Lock()
 	idle := in.c.alive.guarded && !in.c.alive.watched
@@ -96,7 +96,7 @@ func (in *inbox) guard() time.Duration {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
 	k := &in.c.alive
-	if !more || in.read.held || in.c.closeErr != nil { // the next read that ends says that nobody reads
+	if !more || in.read.held || in.c.closeErr != nil { // the next read that ends says that none reads
 		k.guarded = false
 		return 0
 	}
@@ -124,7 +124,7 @@ func (in *inbox) arrived() {
 	}
 }
 
-// unguarded notes that nobody reads any more. The caller holds mu.
+// unguarded notes that no goroutine reads any more. The caller holds mu.
 func (in *inbox) unguarded() {
 	if k := &in.c.alive; !k.guarded && in.c.closeErr == nil {
 		k.guarded = true
@@ -176,7 +176,7 @@ func (c *Conn) takes() bool {
 	return takes
 }
 
-// hearUnread hears what has arrived while nobody reads: a pong as well as a message, which stays for the next Read. As
+// hearUnread hears what has arrived while no goroutine reads: a pong as well as a message, which stays for the next Read. As
 // long as more lies unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer. It reports whether
 // more can be heard, and that it was for it to do so.
 func (in *inbox) hearUnread() (more bool) {
@@ -194,7 +194,7 @@ func (in *inbox) hearUnread() (more bool) {
 	return true
 }
 
-// hearBehind reads on behind a message that nobody has taken, and reports whether there is room for more. That the stream has ended
+// hearBehind reads on behind a message that was not taken, and reports whether there is room for more. That the stream has ended
 // is left for the Read that has taken the message to find.
 func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	spare := in.room()

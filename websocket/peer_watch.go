@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// peerWatch judges a peer that may be gone. It is told twice in a PingInterval what a look at the peer has found. A look that
+// peerWatch judges a peer that may be gone. Twice in a PingInterval it gets what a look at the peer has found. A look that
 // finds nothing heard since the one before asks for a ping: the peer has been silent for half an interval at least and a whole
 // one at most. The third in a row gives up: more than one and at most two intervals have passed, one of them since the ping.
 // A peer that takes what was sent before the ping is not silent; how much lies in front of the ping in its own kernel cannot

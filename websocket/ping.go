@@ -36,13 +36,13 @@ type pings struct {
 type pinged struct {
 	id     uint64
 	sent   time.Time
-	own    bool               // keepalive's: nobody waits for the answer
+	own    bool               // keepalive's: no goroutine waits for the answer
 	answer chan time.Duration // holds one
-	idle   chan struct{}      // holds one: nobody reads any more, so Ping shall; nil for keepalive's
+	idle   chan struct{}      // holds one: no goroutine reads any more, so Ping shall; nil for keepalive's
 }
 
-// Ping sends a ping and returns the time until its pong. When nobody else reads at the moment, Ping does, and keeps what
-// it finds for the next Read; a message that nobody takes hides a pong behind it.
+// Ping sends a ping and returns the time until its pong. When no other goroutine reads at the moment, Ping does, and keeps
+// what it finds for the next Read; a message that is not read hides a pong behind it.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	c.mu.Lock()
 	if ctx.Err() != nil {
@@ -82,7 +82,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// nudge has a Ping read that waits for its pong, when nobody else does. The caller holds mu.
+// nudge has a Ping read that waits for its pong, when no other goroutine does. The caller holds mu.
 func (in *inbox) nudge() {
 	if in.read.held || len(in.c.pings.waiting) == 0 || in.untaken() {
 		return
@@ -116,7 +116,7 @@ func (in *inbox) forget(p *pinged) {
 }
 
 // listen takes what has arrived and what arrives next, until enough says so, a message is in the way, ctx or the deadline
-// ends it, or somebody else wants to read. The first piece of a message is kept for the next Read. The caller holds the
+// ends it, or another goroutine wants to read. The first piece of a message is kept for the next Read. The caller holds the
 // read turn.
 func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() bool) {
 	in.yields = true
@@ -127,8 +127,8 @@ func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() b
 	}
 }
 
-// untaken reports whether a message is in the way of what arrives behind it: a piece of it that nobody has taken, or the
-// rest of a compressed one whose frames have all been taken. The caller holds the read turn, or mu while nobody does.
+// untaken reports whether a message is in the way of what arrives behind it: a piece of it that was not taken, or the
+// rest of a compressed one whose frames have all been taken. The caller holds the read turn, or mu while none does.
 func (in *inbox) untaken() bool {
 	return in.pending || in.c.zip != nil && in.c.zip.message != nil && in.c.zip.ended
 }

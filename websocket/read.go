@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// longAgo is a deadline that has passed: setting it wakes whoever waits.
+// longAgo is a deadline that has passed: setting it wakes a waiting read.
 var longAgo = time.Unix(1, 0)
 
 // errWoken is returned by fill when the wait was interrupted by a reader that wants the turn, or because the deadline
@@ -116,7 +116,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true
-	in.wakeReadLocked() // a Ping that reads because nobody did makes way
+	in.wakeReadLocked() // a Ping that reads because none did makes way
 	if err := in.c.wait(ctx, &in.read); err != nil {
 		in.userRead = false
 		return interrupted("read", ctx, err)
@@ -156,7 +156,7 @@ func (in *inbox) endTurn(views bool) {
 	in.c.mu.Unlock()
 }
 
-// giveRead is endTurn for those of us who read because nobody did.
+// giveRead is endTurn for those that read because no Read did.
 func (in *inbox) giveRead() {
 	in.release()
 	in.c.mu.Lock()

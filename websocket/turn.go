@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// errCtx is returned by a wait that its context ended; interrupted makes of it what a caller is told.
+// errCtx is returned by a wait that its context ended; interrupted makes of it what a caller gets.
 var errCtx = errors.New("websocket: the context has ended")
 
 // turn is a lock that can be waited for with a context, and is handed over in the order of asking. It lies under its
@@ -141,7 +141,7 @@ func (o *outbox) boundWrites(deadline time.Time) {
 	}
 }
 
-// wakeReadLocked interrupts whoever waits for bytes, or is about to. It looks again at why, so waking it for nothing does
+// wakeReadLocked interrupts a goroutine that waits for bytes, or is about to. It looks again at why, so waking it for nothing does
 // no harm. The caller holds mu.
 func (in *inbox) wakeReadLocked() {
 	if in.waiting && !in.woken {

@@ -39,7 +39,7 @@ type view struct {
 
 // The states of Conn.lent.
 const (
-	lentNot   uint32 = iota // or a View's message lies where nobody else does
+	lentNot   uint32 = iota // or a View's message is where no other does
 	lentBoth                // a View's message lies in the read buffer, which is still read from
 	lentAlone               // the read buffer is not read from any more: who has the message gives it back
 )

@@ -134,7 +134,7 @@ func (o *outbox) writeFrame(ctx context.Context, f outgoing) error {
 }
 
 // writeLocked sends one data frame. The caller holds mu, which is free when writeLocked returns, and the message turn
-// unless nobody does.
+// unless none does.
 func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	var h frame.Header
 	err := interrupted("write", ctx, o.c.wait(ctx, &o.out))
@@ -423,7 +423,7 @@ func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error 
 	return err
 }
 
-// maskKey returns a masking key from a source that nobody can predict (RFC 6455 §5.3, §10.3).
+// maskKey returns a masking key from an unpredictable source (RFC 6455 §5.3, §10.3).
 func maskKey() (key [4]byte) {
 	rand.Read(key[:])
 	return key

@@ -1,5 +1,5 @@
 // Package limit bounds what clients may take: a rate by a token bucket, a number by a count, calls that wait by a number of
-// turns. Clients are told apart by address; memory is bounded however many addresses there are.
+// turns. Clients are distinguished by address; memory is bounded however many addresses there are.
 package limit
 
 import (

@@ -8,9 +8,9 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// forwarded returns the scheme and the host that the browser used, as far as trusted proxies tell. Every proxy vouches
+// forwarded returns the scheme and the host that the browser used, as far as trusted proxies report it. Every proxy vouches
 // for the one hop that it received; so the way is followed from the near end, and stops behind the first hop that came
-// from somebody who is not trusted. What stands beyond that may have been made up.
+// from an untrusted address. What is beyond that may have been made up.
 func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	if !trustedPeer(o.RemoteAddr, proxies) {
 		return hop{}

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Opening is what the rules look at in a client's opening handshake, whoever has parsed its head: net/http, or a server of
+// Opening is what the rules look at in a client's opening handshake, however its head was parsed: by net/http, or by a server of
 // another kind. Every list holds the lines of one field in their order. The zero value is a request without anything, which
 // breaks the rules. An Opening may be used again for another request, and then needs no new room for what it parses.
 type Opening struct {

@@ -75,7 +75,7 @@ func validScheme(s string) bool {
 // OriginPolicy says which web pages may connect.
 type OriginPolicy struct {
 	Any     bool           // all of them
-	Allowed []string       // these, besides pages of the same origin
+	Allowed []string       // these, in addition to pages of the same origin
 	Proxies []netip.Prefix // whose word is taken for what scheme and host the browser used
 }
 

@@ -245,7 +245,7 @@ func (d *Driver) exits(f *FD, panicked any) {
 
 // served ends the visit of f, and reports whether d still has the loop.
 func (d *Driver) served(f *FD) bool {
-	if f.closed { // nobody but the holder closes it
+	if f.closed { // only the holder closes it
 		f.loop.remove(f)
 	}
 	state := d.seq | busy

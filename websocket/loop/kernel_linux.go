@@ -14,7 +14,7 @@ import (
 // tokenWake comes with the event of a wake.
 const tokenWake = ^uint64(0)
 
-// epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is told of again.
+// epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is reported again.
 //
 // Calls that cannot wait are made without telling Go's scheduler: they are too short for it to do anything with.
 //
@@ -88,7 +88,7 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 		token := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
 		if token == tokenWake {
 			var b [8]byte
-			rawRead(k.eventfd, b[:]) //nolint:errcheck // EAGAIN at most: somebody else's wake has been seen
+			rawRead(k.eventfd, b[:]) //nolint:errcheck // EAGAIN at most: another goroutine's wake has been seen
 			continue
 		}
 		events[found] = Event{token, come(k.raw[i].Events)}
@@ -249,7 +249,7 @@ func (k *epoll) CloseWrite(fd int) {
 }
 
 func (k *epoll) Close(fd int) {
-	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be mended
+	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be fixed
 }
 
 func (k *epoll) Peer(fd int) net.Addr { return addrOf(syscall.Getpeername(fd)) }

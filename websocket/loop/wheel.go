@@ -19,7 +19,7 @@ func ticks(d time.Duration) uint32 { return uint32(max(1, (d+tick-1)/tick)) }
 // it, and the chain's links in each FD.
 type wheel struct {
 	heads [buckets]uint32
-	used  [buckets / 64]uint64 // a bit for each bucket with somebody in it
+	used  [buckets / 64]uint64 // a bit for each bucket that is not empty
 	now   uint32               // the last tick that was looked at
 }
 
@@ -76,7 +76,7 @@ func (l *loop) expire(now uint32, to []work) []work {
 	return to
 }
 
-// nextDue returns the first tick at which a bucket has somebody in it; ok is false when all are empty. The caller holds l.mu.
+// nextDue returns the first tick at which a bucket is not empty; ok is false when all are empty. The caller holds l.mu.
 func (l *loop) nextDue() (at uint32, ok bool) {
 	w := &l.wheel
 	from := w.now + 1

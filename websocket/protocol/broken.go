@@ -1,7 +1,7 @@
 package protocol
 
 // Broken is how a connection ended whose stream broke off: no close frame came, or none in answer to ours. Its text is made
-// when somebody asks for it, since connections that break off are common, and their errors are mostly thrown away.
+// when it is asked for, since connections that break off are common, and their errors are mostly thrown away.
 type Broken struct {
 	Where   string // as Within says it
 	Closing bool   // our close frame had been sent

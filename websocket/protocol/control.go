@@ -85,7 +85,7 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 		}
 		if r.opcode == frame.Close {
 			if m.closing {
-				continue // §5.5.1: whoever has sent a close frame does not answer the peer's
+				continue // §5.5.1: an endpoint that has sent a close frame does not answer the peer's
 			}
 			m.closing = true
 		}
@@ -135,8 +135,8 @@ func (m *Machine) AppendPing(dst, payload []byte, key func() [4]byte) ([]byte, e
 	return m.appendControl(dst, frame.Ping, payload[:min(len(payload), frame.MaxControlPayload)], key), nil
 }
 
-// AppendPong appends a pong with at most 125 bytes of payload: the answer to a ping when Relay is set, or one that nobody
-// has asked for (§5.5.3). Behind our close frame, too, it may be sent: §5.5.1 forbids data only.
+// AppendPong appends a pong with at most 125 bytes of payload: the answer to a ping when Relay is set, or an
+// unsolicited one (§5.5.3). Behind our close frame, too, it may be sent: §5.5.1 forbids data only.
 func (m *Machine) AppendPong(dst, payload []byte, key func() [4]byte) []byte {
 	return m.appendControl(dst, frame.Pong, payload[:min(len(payload), frame.MaxControlPayload)], key)
 }

@@ -196,7 +196,7 @@ func (m *Machine) begin(h frame.Header) *Violation {
 	if m.Limits == nil {
 		return nil
 	}
-	// The limits hold for what is announced: a peer that names a huge length is told so before it sends it.
+	// The limits hold for what is announced: a peer that announces a huge length gets the error before it sends it.
 	// §10.4: an implementation protects itself from frames and messages that are too large.
 	if limit := m.Limits.MaxMessage; limit > 0 {
 		if m.deflated {

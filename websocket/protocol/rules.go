@@ -43,7 +43,7 @@ func (m *Machine) check(b0, b1 byte) *Violation {
 		return violation("§5.2", codeProtocol, fmt.Sprintf("opcode %d is reserved", op))
 	}
 
-	// §5.1: a client MUST mask all frames that it sends; a server MUST NOT mask any. Whoever sees it broken closes.
+	// §5.1: a client MUST mask all frames that it sends; a server MUST NOT mask any. An endpoint that sees it broken closes.
 	if masked && m.Client {
 		return violation("§5.1", codeProtocol, "a masked frame from a server")
 	}

@@ -10,8 +10,8 @@
 // # The delay
 //
 // Before the n-th dial after a connection was lost it is random between 0 and MinDelay doubled n-1 times, MaxDelay at most
-// ("full jitter"): a server that restarts has all its clients at once to take back, and equal delays would keep them
-// together for ever. The count begins anew when a connection has lived for MaxDelay: so a server that takes each
+// ("full jitter"): a server that restarts has to accept all its clients again, and equal delays would keep them
+// together forever. The count begins anew when a connection has lived for MaxDelay: so a server that takes each
 // connection and drops it is dialed no more often than one that is down.
 //
 // A server that has asked for time (close codes 1012 and 1013, status 429) is left alone for 5 to 30 seconds, random, as
@@ -54,7 +54,7 @@ type Options struct {
 	// error of it is taken as one of handle's. May be nil.
 	OnConnect func(ctx context.Context, c *websocket.Conn, s Session) error
 
-	// OnRetry is told what failed and how long the wait is before the next dial; Run waits for it to return. May be nil.
+	// OnRetry is called with what failed and how long the wait is before the next dial; Run waits for it to return. May be nil.
 	OnRetry func(f Failure, delay time.Duration)
 }
 

@@ -147,7 +147,7 @@ func distrusted(err error) bool {
 	return ok
 }
 
-// ofNetwork reports whether err comes from the network; a timeout does, whoever set it.
+// ofNetwork reports whether err comes from the network; a timeout does, whichever side set it.
 func ofNetwork(err error) bool {
 	_, ok := errors.AsType[net.Error](err)
 	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -22,7 +22,7 @@ import (
 // connection lives: the caller may read on, or close with [websocket.CodeUnsupportedData].
 var ErrBinary = errors.New("wsjson: a binary message, where JSON is expected in a text message")
 
-// keep is the largest buffer that goes back to the pool: one big message shall not hold memory for ever.
+// keep is the largest buffer that goes back to the pool: one big message shall not hold memory forever.
 const keep = 64 << 10
 
 // Read reads the next message and decodes it into v, as json.Unmarshal does: fields that the message does not name keep

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxValues bounds the values of a document. Nobody writes as many; a few lines of aliases can stand for more.
+// maxValues bounds the values of a document. No person writes as many; a few lines of aliases can stand for more.
 const maxValues = 100_000
 
 // decoder sets values from a document. It goes on after a problem, so that all of them are reported.

@@ -30,7 +30,7 @@ func (c Change) String() string {
 func Diff(before, after any) []Change {
 	a, b := flatten(before), flatten(after)
 	var changes []Change
-	under := "" // what is new or gone is told as a whole
+	under := "" // what is new or gone is reported as a whole
 	below := func(path string) bool {
 		rest, ok := strings.CutPrefix(path, under)
 		return under != "" && ok && rest != "" && (rest[0] == '.' || rest[0] == '[')

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// User is somebody with a home directory, in which everything runs that one test starts.
+// User is a user with a home directory, in which everything runs that one test starts.
 type User struct {
 	T    *testing.T
 	Home string   // everybody may enter it: what root starts may go on as another user

@@ -1,7 +1,7 @@
 // Package opening is the one way into every server: a request in, terms or the bytes of a refusal out. It knows no
 // connection, no clock and no goroutine.
 //
-// [Rules.Admit] judges a request, whoever has read it, and returns the [Terms] of the connection or a [Refusal], which is
+// [Rules.Admit] judges a request, however it was read, and returns the [Terms] of the connection or a [Refusal], which is
 // the same byte for byte in every server.
 //
 // [Head] reads the head of an HTTP/1 request in place, in a buffer of the caller's, and tells a request for a WebSocket

@@ -49,7 +49,7 @@ var names = [kindCount]string{
 	kindTransferEncoding: "transfer-encoding",
 }
 
-// byLength holds the kinds whose names have that many bytes: most names are told apart by their length alone.
+// byLength holds the kinds whose names have that many bytes: most names differ by their length alone.
 var byLength = func() (t [25][]kind) {
 	for k, name := range names[1:] {
 		t[len(name)] = append(t[len(name)], kind(k+1))
@@ -121,7 +121,7 @@ func trim(s string, from int) (int, int) {
 	return from, to
 }
 
-// contentLength: 1*DIGIT (RFC 9110 §8.6). More than 0 is told as content, by however much. One that stands there twice
+// contentLength: 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content. One that stands there twice
 // must say the same twice: of nothing but zeros, the length tells.
 func (h *Head) contentLength(value string) *handshake.Violation {
 	valid := value != "" && (h.zeros == 0 || h.zeros == len(value))

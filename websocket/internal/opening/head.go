@@ -81,7 +81,7 @@ func (h *Head) Reset(limits Limits) {
 	h.fields, h.values = h.fields[:0], h.values[:0]
 }
 
-// View returns b as a string without a copy. It is for as long as nobody writes to b.
+// View returns b as a string without a copy. It is valid until b is written to.
 func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Parse looks at b, all that has arrived of a request, and of what follows it. The violation comes with Bad, and is nil

@@ -1,4 +1,4 @@
-// Package prepared holds messages that are framed once and sent on many connections, whoever drives them.
+// Package prepared holds messages that are framed once and sent on many connections, whatever drives them.
 package prepared
 
 import (
