@@ -31,7 +31,7 @@ type channelsFlags struct {
 func (f *channelsFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", channelsURL, "the server, by the `URL` of its channels")
-	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for an `answer` of the server")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the `duration` to wait for an answer of the server")
 	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the handshake, \"Name: value\"; may be repeated")
 	flags.BoolVar(&f.dial.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
 	flags.StringVar(&f.dial.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func TestUsageErrors(t *testing.T) {
@@ -178,6 +179,11 @@ func TestHelp(t *testing.T) {
 	calls := [][]string{nil, {"help"}, {"help", "serve"}, {"help", "cert", "show"}}
 	for all := []*cobra.Command{newRoot(sys)}; len(all) > 0; all = all[1:] {
 		all = append(all, all[0].Commands()...)
+		all[0].Flags().VisitAll(func(f *pflag.Flag) {
+			if name, _ := pflag.UnquoteUsage(f); f.Value.Type() == "duration" && name != "duration" {
+				t.Errorf("%s: --%s takes a duration, and the help calls it %s", all[0].CommandPath(), f.Name, name)
+			}
+		})
 		calls = append(calls, append(strings.Fields(all[0].CommandPath())[1:], "--help"))
 	}
 	if len(calls) < 25 {

@@ -29,8 +29,9 @@ message is a JSON string, so that "handfast subscribe" prints the line as it was
 --raw DATA and the lines are JSON themselves.
 
 It exits 0 when the server has accepted all messages, and 1 when there is no connection
-or the server does not accept one within --timeout: those before it are published then, and those behind
-it are not. When the connection is lost it connects again, and no message is published
+or the server does not accept one within --timeout: those before it are published then,
+those behind it are not, and that one may be published later, when an engine of channels
+answers again. When the connection is lost it connects again, and no message is published
 twice.`,
 		Example: `  handfast publish chat hello
   handfast publish --raw chat '{"text":"hello"}'

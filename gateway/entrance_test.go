@@ -209,6 +209,20 @@ func TestEventsOverTLS(t *testing.T) {
 	}
 }
 
+// A client that speaks TLS to a port without it is recorded with what to do about it.
+func TestTLSOnPlain(t *testing.T) {
+	r := run(t, plainConfig("127.0.0.1:0"))
+	d := tls.Dialer{Config: &tls.Config{ServerName: "localhost"}}
+	if nc, err := d.DialContext(bounded.Context(t), "tcp", strings.TrimPrefix(r.URLs()[0], "http://")); err == nil {
+		nc.Close()
+		t.Fatal("a TLS handshake with a port without TLS")
+	}
+	bounded.Until(t, func() bool { return len(r.rec.refused.List()) > 0 })
+	if got := r.rec.refused.List()[0]; got.Stage != "request" || got.Status != 400 || !strings.Contains(got.Hint, "ws://") {
+		t.Errorf("remembered %+v", got)
+	}
+}
+
 // A client that speaks HTTP to a port with TLS gets an answer, which is recorded.
 func TestPlainOnTLS(t *testing.T) {
 	r, to, _ := secured(t, nil, nil)

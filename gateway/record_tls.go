@@ -31,6 +31,9 @@ func earlyHint(err *websocket.HandshakeError) string {
 		return "the client was too slow, or waits for something: a proxy between may hold its bytes"
 	}
 	if err.Stage == wshandshake.StageRequest {
+		if err.Hint != "" && err.Status == http.StatusBadRequest {
+			return err.Hint
+		}
 		return "look at what the client sends: handfast explain shows a good request; http.max_head bounds its size"
 	}
 	if err.Stage == wshandshake.StageProxy {
