@@ -85,7 +85,7 @@ var rules = []rule{
 	{pkg: "hub/enginetest", std: anyStd, own: []string{"hub", "internal/bounded", "websocket"}},
 	{pkg: "hub/natsengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
 		other: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
-		test:  []string{"hub/enginetest", "internal/bounded", "internal/natstest"}},
+		test:  []string{"hub/enginetest", "internal/bounded", "internal/freeport", "internal/natstest"}},
 	{pkg: "hub/redisengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},
 		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded", "internal/redistest"}},
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
@@ -135,7 +135,8 @@ var rules = []rule{
 	{pkg: ".", std: anyStd},
 	{pkg: "internal/bounded", std: anyStd, other: []string{"go.uber.org/goleak"}}, // only tests use it
 	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}},       // the same
-	{pkg: "internal/redistest", std: anyStd},                                      // the same
+	{pkg: "internal/freeport", std: anyStd},                                       // the same
+	{pkg: "internal/redistest", std: anyStd, own: []string{"internal/freeport"}},  // the same
 	{pkg: "internal/transcript", std: anyStd},                                     // the same
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/replies", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"websocket"}},
@@ -153,7 +154,7 @@ var rules = []rule{
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
-	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded"}, other: []string{"go.uber.org/goleak"}},
+	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The CA of its tests is a real one; the module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,11 +59,7 @@ func startNATS(t *testing.T, l *network) *backend {
 // startNATSElsewhere starts a NATS server in a process of its own.
 func startNATSElsewhere(t *testing.T, l *network) *backend {
 	host, port := l.engineHost(), house.FreePort(t)
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := natstest.Server{Dir: t.TempDir(), Host: host, Port: number}
+	s := natstest.Server{Dir: t.TempDir(), Host: host, Port: port}
 	return &backend{
 		args: func(int) []string {
 			return []string{"--engine", "nats", "--nats-url", "nats://" + net.JoinHostPort(host, port)}

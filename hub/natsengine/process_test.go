@@ -3,7 +3,6 @@
 package natsengine
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/freeport"
 	"github.com/handfast/handfast/internal/natstest"
 )
 
@@ -24,23 +24,13 @@ type process struct {
 
 func startProcess(t testing.TB) *process {
 	t.Helper()
-	p := &process{t: t, conf: natstest.Server{Dir: t.TempDir(), Host: "127.0.0.1", Port: freePort(t), MaxPayload: maxPayload}}
+	p := &process{t: t, conf: natstest.Server{Dir: t.TempDir(), Host: "127.0.0.1", Port: freeport.Get(t), MaxPayload: maxPayload}}
 	p.start()
 	t.Cleanup(p.kill)
 	return p
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func (p *process) addr() string { return fmt.Sprint("127.0.0.1:", p.conf.Port) }
+func (p *process) addr() string { return net.JoinHostPort(p.conf.Host, p.conf.Port) }
 
 func (p *process) start() {
 	p.t.Helper()

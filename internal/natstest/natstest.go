@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -17,7 +18,7 @@ const env = "HANDFAST_TEST_NATS_SERVER"
 type Server struct {
 	Dir        string // where it stores what it keeps
 	Host       string // where it listens
-	Port       int    // likewise
+	Port       string // likewise
 	MaxPayload int32  // of a message, in bytes; 0 means 1 MiB
 }
 
@@ -32,8 +33,12 @@ func Main() bool {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		panic(err)
 	}
+	port, err := strconv.Atoi(s.Port)
+	if err != nil {
+		panic(err)
+	}
 	n, err := server.NewServer(&server.Options{
-		Host: s.Host, Port: s.Port, JetStream: true, StoreDir: s.Dir, NoSigs: true, NoLog: true,
+		Host: s.Host, Port: port, JetStream: true, StoreDir: s.Dir, NoSigs: true, NoLog: true,
 		MaxPayload: s.MaxPayload, JetStreamMaxStore: 1 << 40,
 	})
 	if err != nil {

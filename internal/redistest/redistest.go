@@ -3,14 +3,14 @@ package redistest
 
 import (
 	"bufio"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/handfast/handfast/internal/freeport"
 )
 
 // Password is the password of every server.
@@ -19,7 +19,7 @@ const Password = "correct-horse-battery"
 // Server is a redis-server on the loopback interface, which can be stopped and started again.
 type Server struct {
 	t    testing.TB
-	port int
+	port string
 	dir  string
 	more string // of the configuration
 	cmd  *exec.Cmd
@@ -29,21 +29,12 @@ type Server struct {
 // no data when it is started again.
 func Start(t testing.TB, more string) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), more: more}
-	for range 5 { // another program may take the port before the server starts
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.port = l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if s.start() {
-			t.Cleanup(s.Stop)
-			return s
-		}
+	s := &Server{t: t, port: freeport.Get(t), dir: t.TempDir(), more: more}
+	if !s.start() {
+		t.Fatal("redis-server does not start")
 	}
-	t.Fatal("redis-server does not start")
-	return nil
+	t.Cleanup(s.Stop)
+	return s
 }
 
 // start starts the server, and reports whether it accepts connections.
@@ -95,7 +86,7 @@ func (s *Server) Signal(sig syscall.Signal) {
 }
 
 // Port returns the port.
-func (s *Server) Port() string { return strconv.Itoa(s.port) }
+func (s *Server) Port() string { return s.port }
 
 // Addr returns host and port.
 func (s *Server) Addr() string { return "127.0.0.1:" + s.Port() }

@@ -4,18 +4,16 @@ package house
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/freeport"
 )
 
 // Patience bounds what should take a moment.
@@ -70,30 +68,10 @@ func first(dir string) error {
 	return os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// marks are the sockets that keep other test binaries from using a port that is used here: each is named after its port, in the
-// abstract namespace of Linux, which takes no port away from the program that is tested.
-var marks []net.Listener
-
-// FreePort returns a TCP port on which no program listens now, and which it returns to no other test of this machine while this
-// test binary runs. It is called from one goroutine at a time.
+// FreePort returns a TCP port for a server. See [freeport.Get].
 func FreePort(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		// Below those that the system gives to clients: one of these may take a port before the program listens on it.
-		port := strconv.Itoa(20_000 + rand.IntN(12_000))
-		mark, err := net.Listen("unix", "@handfast-test-port-"+port)
-		if err != nil {
-			continue
-		}
-		if l, err := net.Listen("tcp", ":"+port); err == nil {
-			l.Close()
-			marks = append(marks, mark)
-			return port
-		}
-		mark.Close()
-	}
-	t.Fatal("no port is free")
-	return ""
+	return freeport.Get(t)
 }
 
 // Until waits until something is so, for [Patience] at most; then the test fails, and the error says what was waited for.

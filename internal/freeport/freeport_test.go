@@ -1,13 +1,13 @@
-package house
+package freeport
 
 import (
 	"net"
 	"testing"
 )
 
-// A program may use a free port on all addresses, for TCP and for UDP, as Caddy does for HTTP/3.
-func TestFreePort(t *testing.T) {
-	port := FreePort(t)
+// A program may use the port on all addresses, for TCP and for UDP, as Caddy does for HTTP/3.
+func TestGet(t *testing.T) {
+	port := Get(t)
 	l, err := net.Listen("tcp", ":"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -18,7 +18,7 @@ func TestFreePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if mark, err := net.Listen("unix", "@handfast-test-port-"+port); err == nil {
+	if mark, err := net.Listen("unix", name(port)); err == nil {
 		mark.Close()
 		t.Error("another test may get this port, too")
 	}
