@@ -153,7 +153,7 @@ const (
 	maxPage   = 1000 // members, messages or keys in a page
 	maxName   = 255  // the bytes of a channel, a key and other names
 	maxTags   = 16
-	maxMember = 4096 // the bytes of a member's data
+	maxBeside = 4096 // the bytes of a member's data, and of the names and values of tags
 )
 
 // commands are the types of commands. needs says whether one is about a channel.
@@ -213,11 +213,11 @@ func flaw(c Command) string {
 			return "members is not between 0 and 1000"
 		case c.Since != nil && (c.Since.Device == "") == (c.Since.Epoch == ""):
 			return "since has either epoch and offset, or device"
-		case len(c.Data) > maxMember:
+		case len(c.Data) > maxBeside:
 			return "the data of a member has at most 4096 bytes"
 		}
 	case *Update:
-		if len(c.Data) > maxMember {
+		if len(c.Data) > maxBeside {
 			return "the data of a member has at most 4096 bytes"
 		}
 	case *Publish:
@@ -250,6 +250,8 @@ func (c *Publish) flaw() string {
 		return "key, message_id and event have at most 255 bytes"
 	case len(c.Tags) > maxTags:
 		return "there are more than 16 tags"
+	case sizeOf(c.Tags) > maxBeside:
+		return "tags have at most 4096 bytes"
 	}
 	if c.Binary {
 		if _, err := c.Bytes(); err != nil {
@@ -257,6 +259,14 @@ func (c *Publish) flaw() string {
 		}
 	}
 	return ""
+}
+
+// sizeOf returns the bytes of names and values.
+func sizeOf(tags map[string]string) (size int) {
+	for name, value := range tags {
+		size += len(name) + len(value)
+	}
+	return size
 }
 
 // Bytes returns the data as the channel has it.

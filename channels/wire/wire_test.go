@@ -118,6 +118,8 @@ func TestDecodeBadInput(t *testing.T) {
 		{`{"type":"publish","id":1,"channel":"a","data":` + deep + `}`, 0, BadRequest},
 		{`{"type":"publish","id":1,"channel":"a","data":1} 2`, 0, BadRequest},
 		{`{"type":"publish","id":1,"channel":"a","data":1,"tags":{"a":1}}`, 1, BadRequest},
+		{`{"type":"publish","id":1,"channel":"a","data":1,"tags":{"a":"` + strings.Repeat("x", 4096) + `"}}`, 1, BadRequest},
+		{`{"type":"publish","id":1,"channel":"a","data":1,"tags":{"` + strings.Repeat("x", 4096) + `":"1"}}`, 1, BadRequest},
 		{`{"type":"subscribe","id":1,"channel":"a","members":-1}`, 1, BadRequest},
 		{`{"type":"subscribe","id":1,"channel":"a","since":{}}`, 1, BadRequest},
 		{`{"type":"subscribe","id":1,"channel":"a","since":{"epoch":"a","device":"b"}}`, 1, BadRequest},
@@ -142,6 +144,10 @@ func TestDecodeDefaults(t *testing.T) {
 	c, err := Decode([]byte(`{"type":"members","channel":"a"}`))
 	if m, ok := c.(*Members); err != nil || !ok || m.Limit != 100 {
 		t.Errorf("%+v, %v", c, err)
+	}
+	tags := `"a":"` + strings.Repeat("x", 4094) + `","b":""`
+	if _, err := Decode([]byte(`{"type":"publish","channel":"a","data":1,"tags":{` + tags + `}}`)); err != nil {
+		t.Errorf("tags of 4096 bytes: %+v", err)
 	}
 	c, err = Decode([]byte(`{"type":"history","channel":"a"}`))
 	if h, ok := c.(*History); err != nil || !ok || h.Limit != 0 {
