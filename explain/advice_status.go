@@ -146,7 +146,7 @@ var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",
 		cause: "The server requires authentication, and the request has no credential that it accepts.",
-		owner: []string{"Say in WWW-Authenticate what is wanted; RFC 9110 §11.6.1 asks for it with every 401.",
+		owner: []string{"Say in WWW-Authenticate what is wanted, if the answer does not: RFC 9110 §11.6.1 asks for it with every 401.",
 			"Browsers cannot set Authorization on a WebSocket: offer a cookie, a ticket in the query, or a token in a subprotocol."},
 		client: []string{"Send a credential that fits the challenge."},
 		detail: explainChallenge,

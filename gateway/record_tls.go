@@ -16,6 +16,8 @@ import (
 var tlsHints = []struct{ part, hint string }{
 	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA there, or serve the whole chain"},
 	{"bad certificate", "the client does not accept the server's certificate: check its names, its dates and its chain"},
+	{"bad record MAC", "the client broke the handshake off: with TLS 1.3, OpenSSL, as in curl, does so when it does not trust the " +
+		"certificate's issuer: install the CA there, or serve the whole chain"},
 	{"certificate has expired", "a certificate has expired: handfast explain shows which one"},
 	{"client didn't provide a certificate", "this listener requires a client certificate: give the client one"},
 	{"failed to verify certificate", "the client's certificate was not issued by one of client_ca, or has expired"},
