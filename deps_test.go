@@ -152,7 +152,7 @@ var rules = []rule{
 	{pkg: "internal/libhints", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
-		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
+		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},

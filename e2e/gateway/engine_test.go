@@ -5,8 +5,6 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"net"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,13 +12,15 @@ import (
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
 	"github.com/handfast/handfast/websocket"
 )
 
 // Two servers on one Redis are one: for messages, history and members. They start before it, see it restart, and one of them dies.
 func TestServersOnOneRedis(t *testing.T) {
-	port, password := house.FreePort(t), secret("the-password-of-the-redis-of-channels")
-	url := fmt.Sprintf("redis://:%s@127.0.0.1:%s/1", password, port)
+	redis := redistest.Start(t, "appendonly yes\nappendfsync always\n")
+	redis.Stop() // until the servers have started
+	url := fmt.Sprintf("redis://:%s@%s/1", secret(redistest.Password), redis.Addr())
 	config := fmt.Sprintf(`
 listen: [{address: "127.0.0.1:0", tls: off}]
 admin: {address: "127.0.0.1:0"}
@@ -39,11 +39,7 @@ hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
 			t.Errorf("/readyz without a Redis: %s", status)
 		}
 	}
-	redis := &redisServer{port: port, user: house.NewUser(t)}
-	redis.conf = redis.user.Write("redis.conf", fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsave \"\"\nrequirepass %s\nappendonly yes\nappendfsync always\n",
-		port, redis.user.Home, password))
-	redis.start(t)
-	t.Cleanup(func() { redis.kill() })
+	redis.Restart()
 	for _, n := range nodes {
 		n.ready(t)
 		n.logged(t, "level=INFO", "the engine of channels is back")
@@ -66,8 +62,8 @@ hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
 		t.Errorf("the history at the other server: %+v", r)
 	}
 
-	redis.kill()
-	redis.start(t)
+	redis.Stop()
+	redis.Restart()
 	alice.say(`{"type": "publish", "id": 3, "channel": "room", "data": "two"}`)
 	if second := alice.hear("published").Position; second.Epoch != first.Epoch || second.Offset != first.Offset+1 {
 		t.Errorf("%+v follows %+v", second, first)
@@ -96,33 +92,6 @@ func (s *server) ready(t *testing.T) {
 		status, _ := s.admin(t, "/readyz")
 		return status == "200"
 	})
-}
-
-// redisServer is a redis-server that can be killed and started again.
-type redisServer struct {
-	user       *house.User
-	port, conf string
-	cmd        *exec.Cmd
-}
-
-func (r *redisServer) start(t *testing.T) {
-	t.Helper()
-	r.cmd = r.user.Command("redis-server", r.conf)
-	if err := r.cmd.Start(); err != nil {
-		t.Fatalf("redis-server is missing (make setup installs it): %v", err)
-	}
-	house.Until(t, "redis-server listens", func() bool {
-		c, err := net.DialTimeout("tcp", "127.0.0.1:"+r.port, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
-func (r *redisServer) kill() {
-	_ = r.cmd.Process.Kill() // fails when it has ended
-	_ = r.cmd.Wait()         // it was killed
 }
 
 // talker is a client that speaks handfast.v1.json.

@@ -10,15 +10,13 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/redistest"
 	"github.com/handfast/handfast/websocket"
 )
 
 // Who logs out at one node loses the connections at all of them, and cannot come back with the same token anywhere.
 func TestLogoutAcrossNodes(t *testing.T) {
-	port := house.FreePort(t)
-	u := house.NewUser(t)
-	u.Start("127.0.0.1:"+port, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", u.Home)
-	shared := fmt.Sprintf(protected, key) + fmt.Sprintf("store: {redis: {url: \"redis://127.0.0.1:%s/0\"}}\n", port)
+	shared := fmt.Sprintf(protected, key) + fmt.Sprintf("store: {redis: {url: %q}}\n", redistest.Start(t, "").URL())
 	nodes := []*server{serve(t, shared), serve(t, shared)}
 	alice, bob := token("alice", time.Hour), token("bob", time.Hour)
 	var hers, his []*websocket.Conn

@@ -8,16 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 // The trace ID of a request at one server is in the log of another one, which delivers the message: through Redis.
 func TestTraceOverTwoServers(t *testing.T) {
-	port, appSecret := house.FreePort(t), secret("the-secret-of-the-traced-application")
-	redis := &redisServer{port: port, user: house.NewUser(t)}
-	redis.conf = redis.user.Write("redis.conf", fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsave \"\"\n", port, redis.user.Home))
-	redis.start(t)
-	t.Cleanup(func() { redis.kill() })
+	appSecret, redis := secret("the-secret-of-the-traced-application"), redistest.Start(t, "")
 	config := fmt.Sprintf(`
 listen: [{address: "127.0.0.1:0", tls: off}]
 admin: {address: "127.0.0.1:0"}
@@ -28,8 +24,8 @@ apps: [{id: shop, secret: "%s"}]
 endpoints:
 	- {name: channels, path: /channels, target: channels, auth: [users], rules: [{do: allow}]}
 	- {name: centrifugo, path: /connection/websocket, target: centrifugo, auth: [users], rules: [{do: allow}]}
-hub: {engine: {redis: {url: "redis://127.0.0.1:%s/0"}}}
-`, key, appSecret, port)
+hub: {engine: {redis: {url: %q}}}
+`, key, appSecret, redis.URL())
 	near, far := serve(t, config), serve(t, config)
 	near.ready(t)
 	far.ready(t)
