@@ -4,8 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // fenced is a code block of a document.
@@ -117,9 +119,50 @@ func prose(t *testing.T, name string) string {
 	return b.String()
 }
 
-// A link to a file in the repository leads somewhere.
+// anchors returns what a link to a heading of a document names, as GitHub makes it of the heading's text.
+func anchors(t *testing.T, name string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, fenced := map[string]bool{}, false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		level, title, ok := strings.Cut(line, " ")
+		if fenced || !ok || strings.Trim(level, "#") != "" {
+			continue
+		}
+		anchor := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(title))
+		for n, same := 1, anchor; all[anchor]; n++ {
+			anchor = same + "-" + strconv.Itoa(n)
+		}
+		all[anchor] = true
+	}
+	return all
+}
+
+// A link into the repository leads somewhere, to a heading included.
 func TestLinksInDocumentsLead(t *testing.T) {
-	for _, name := range documents(t) {
+	names := documents(t)
+	for _, more := range []string{"client/js/*.md", "docs/decisions/*.md", "examples/*.md", "examples/*/*.md"} {
+		found, err := filepath.Glob(more)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: no documents, %v", more, err)
+		}
+		names = append(names, found...)
+	}
+	for _, name := range names {
 		for rest := prose(t, name); ; {
 			_, after, ok := strings.Cut(rest, "](")
 			if !ok {
@@ -127,12 +170,18 @@ func TestLinksInDocumentsLead(t *testing.T) {
 			}
 			link, _, _ := strings.Cut(after, ")")
 			rest = after
-			link, _, _ = strings.Cut(link, "#")
-			if link == "" || strings.Contains(link, "://") || strings.HasPrefix(link, "mailto:") {
+			if strings.Contains(link, "://") || strings.HasPrefix(link, "mailto:") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(name), filepath.FromSlash(link))); err != nil {
+			file, anchor, _ := strings.Cut(link, "#")
+			to := name
+			if file != "" {
+				to = filepath.Join(filepath.Dir(name), filepath.FromSlash(file))
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s links to %s, which is not there", name, link)
+			} else if anchor != "" && filepath.Ext(to) == ".md" && !anchors(t, to)[anchor] {
+				t.Errorf("%s links to %s, where no heading has that name", name, link)
 			}
 		}
 	}
