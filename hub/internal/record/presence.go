@@ -113,7 +113,9 @@ func Command(b []byte) (hub.Command, error) {
 		case tagCommandClient:
 			c.Client = string(v)
 		case tagCommandExcept:
-			c.Except = append(c.Except, string(v))
+			if len(v) > 0 { // a field that is zero is left out
+				c.Except = append(c.Except, string(v))
+			}
 		case tagCommandChannel:
 			c.Channel = string(v)
 		case tagCommandData:
