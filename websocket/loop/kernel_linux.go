@@ -42,16 +42,16 @@ func NewKernel() (Kernel, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil { // which is what has os.NewFile give it to the poller
-		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
-		return nil, os.NewSyscallError("fcntl", err)
+	file, err := parkOn(fd)
+	if err != nil {
+		return nil, err
 	}
 	efd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if errno != 0 {
-		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
+		file.Close() //nolint:errcheck // nothing was done with it yet
 		return nil, os.NewSyscallError("eventfd2", errno)
 	}
-	k := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), eventfd: int(efd), start: time.Now()}
+	k := &epoll{fd: fd, file: file, eventfd: int(efd), start: time.Now()}
 	k.look = func(uintptr) bool { return k.poll() }
 	if k.conn, err = k.file.SyscallConn(); err != nil {
 		k.Release()
@@ -62,6 +62,20 @@ func NewKernel() (Kernel, error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// parkOn gives fd to Go's poller. Where that does not take it, as when the system's limit on watches is reached, each wait would fail.
+func parkOn(fd int) (*os.File, error) {
+	if err := syscall.SetNonblock(fd, true); err != nil { // which is what has os.NewFile try
+		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	file := os.NewFile(uintptr(fd), "epoll")
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		file.Close() //nolint:errcheck // nothing was done with it yet
+		return nil, err
+	}
+	return file, nil
 }
 
 func (k *epoll) Release() {

@@ -527,3 +527,18 @@ func TestEventsOfEpoll(t *testing.T) {
 		}
 	}
 }
+
+// A descriptor that Go's poller does not take is no kernel's: a loop on it would fail in each wait, without end.
+func TestPollerThatDoesNotTakeTheKernel(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parkOn(fd); !errors.Is(err, os.ErrNoDeadline) {
+		t.Errorf("parked on a file that cannot be polled: %v", err)
+	}
+}
