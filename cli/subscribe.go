@@ -171,7 +171,8 @@ func denied(channel string, err error) error {
 	}
 	err = fmt.Errorf("channel %s: %s (%s)", channel, failed.Message, failed.Code)
 	if failed.Code == wire.Denied {
-		return &hinted{err, "the rules of the server's endpoint have to allow it; a token is given with -H \"Authorization: Bearer …\""}
+		return &hinted{err, "the rules of the server's endpoint have to allow it to the user of the token, which -H \"Authorization: Bearer …\" sends; " +
+			"on the server, handfast config test FILE says which rule decides"}
 	}
 	return err
 }

@@ -153,14 +153,18 @@ func TestRetriesEnd(t *testing.T) {
 }
 
 func TestRefusalIsNotRepeated(t *testing.T) {
-	for _, code := range []int{301, 307, 400, 404, 410} {
+	for _, code := range []int{301, 307, 400, 401, 403, 404, 410} {
 		synctest.Test(t, func(t *testing.T) {
 			r := receiver{status: func(int) int { return code }}
-			s := start(t, &r, Options{})
+			why := make(chan error, 1)
+			s := start(t, &r, Options{Failed: func(err error) { why <- err }})
 			s.Event(connected("a"))
 			<-time.After(time.Hour)
 			if r.attempts() != 1 || s.Stats().Failed != 1 {
 				t.Errorf("%d: %d attempts, %+v", code, r.attempts(), s.Stats())
+			}
+			if err := <-why; strings.Contains(err.Error(), "secret") != (code == 401 || code == 403) {
+				t.Errorf("%d: %v", code, err)
 			}
 		})
 	}
