@@ -68,7 +68,7 @@ func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {
 		return hub.NewMemory().Node(), nil
 	case *config.RedisEngine:
 		return redisengine.New(redisengine.Options{
-			URL: set.URL.Reveal(), Prefix: set.Prefix, OnError: onError, OnBack: func() { log.Info(observe.EventEngineBack) },
+			URL: set.URL.Reveal(), Prefix: set.Prefix, OnError: onError, OnBack: func() { log.Info(observe.EventEngineReady) },
 		})
 	case *config.NATSEngine:
 		return newNATS(set, mostKept(cfg), log)

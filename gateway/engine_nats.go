@@ -38,7 +38,7 @@ func (e *natsEngine) Close() error {
 func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger) (hub.Engine, error) {
 	o := natsengine.Options{
 		URL: cfg.URL.Reveal(), Credentials: string(cfg.Credentials), Prefix: cfg.Prefix, Replicas: cfg.Replicas,
-		MaxBytes: int64(cfg.MaxBytes), MaxHistory: history,
+		MaxBytes: int64(cfg.MaxBytes), MaxHistory: history, OnReady: func() { log.Info(observe.EventEngineReady) },
 	}
 	if o.URL != "" {
 		if cfg.CA != "" {

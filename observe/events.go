@@ -25,7 +25,7 @@ const (
 	EventCluster     = "cluster listens" // where other nodes connect
 	EventTarget      = "a target did not close properly"
 	EventEngine      = "trouble with the engine of channels"
-	EventEngineBack  = "the engine of channels is back"
+	EventEngineReady = "the engine of channels is ready"
 	EventEngineGone  = "the engine of channels did not answer during shutdown"
 	EventSecret      = "the secret of the application dev cannot be kept"
 	EventWebhook     = "a webhook failed"

@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 
 # How many there may be. Lower it when there are fewer.
-ALLOWED=230
+ALLOWED=221
 
 phrases='whoever|nobody|somebody|for ever|mends?|mended|(is|are) told|has to be given|(lets?|letting) in|besides'
 find_them() { git grep "$@" -iwE "$phrases" -- '*.go' '*.md' ':!docs/rfc.md' ':!CONTRIBUTING.md'; }

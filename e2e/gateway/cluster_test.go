@@ -36,6 +36,7 @@ func TestEmbeddedCluster(t *testing.T) {
 	for _, n := range nodes {
 		s := &server{Server: n}
 		house.Until(t, "it is ready: "+n.Log.String(), func() bool { status, _ := s.admin(t, "/readyz"); return status == "200" })
+		s.logged(t, "level=INFO", "the engine of channels is ready")
 	}
 	ctx := bounded.Context(t)
 	clients := make([]*client.Client, len(nodes))

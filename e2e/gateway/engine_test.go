@@ -42,7 +42,7 @@ hub: {engine: {redis: {url: "%s"}}, namespaces: [{presence: true}]}
 	redis.Restart()
 	for _, n := range nodes {
 		n.ready(t)
-		n.logged(t, "level=INFO", "the engine of channels is back")
+		n.logged(t, "level=INFO", "the engine of channels is ready")
 	}
 
 	alice, bob := talk(t, near, "alice"), talk(t, far, "bob")

@@ -244,6 +244,15 @@ func (in *inward) publication(m *nats.Msg) *hub.Publication {
 
 // Probe implements [hub.Probe].
 func (e *Engine) Probe(ctx context.Context) error {
+	err := e.probe(ctx)
+	if answered := err == nil; e.answers.Swap(answered) != answered && answered && e.opts.OnReady != nil {
+		e.opts.OnReady()
+	}
+	return err
+}
+
+// probe publishes a message and waits for it.
+func (e *Engine) probe(ctx context.Context) error {
 	s, _, err := e.ready(ctx)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,7 +32,8 @@ type Engine struct {
 	emptied   emptied  // channels that were trimmed to the end
 	entries   entries  // of this node
 	occupancy occupancy
-	probes    sync.Map // that wait: chan struct{} by name
+	probes    sync.Map    // that wait: chan struct{} by name
+	answers   atomic.Bool // as of the last probe
 	commands  commands
 	resync    chan struct{} // leases and commands may have been missed
 }
