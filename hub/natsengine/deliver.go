@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -240,40 +239,4 @@ func (in *inward) publication(m *nats.Msg) *hub.Publication {
 	p.Epoch = in.epoch
 	p.Offset, p.Previous = number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
 	return p
-}
-
-// Probe implements [hub.Probe].
-func (e *Engine) Probe(ctx context.Context) error {
-	err := e.probe(ctx)
-	if answered := err == nil; e.answers.Swap(answered) != answered && answered && e.opts.OnReady != nil {
-		e.opts.OnReady()
-	}
-	return err
-}
-
-// probe publishes a message and waits for it.
-func (e *Engine) probe(ctx context.Context) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
-	name := hash(time.Now().String())
-	arrived := make(chan struct{})
-	e.probes.Store(name, arrived)
-	defer e.probes.Delete(name)
-	if _, err := s.put(ctx, e.sub.probe(e.id), []byte(name), putting{ttl: time.Minute}); err != nil {
-		return err
-	}
-	select {
-	case <-arrived:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (e *Engine) probed(m *nats.Msg) {
-	if c, ok := e.probes.LoadAndDelete(string(m.Data)); ok {
-		close(c.(chan struct{}))
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,8 +31,7 @@ type Engine struct {
 	emptied   emptied  // channels that were trimmed to the end
 	entries   entries  // of this node
 	occupancy occupancy
-	probes    sync.Map    // that wait: chan struct{} by name
-	answers   atomic.Bool // as of the last probe
+	probes    probing
 	commands  commands
 	resync    chan struct{} // leases and commands may have been missed
 }

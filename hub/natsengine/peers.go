@@ -65,7 +65,7 @@ func (e *Engine) follow() error {
 		e.sub.settle():        e.peers.answer,
 		e.sub.watch():         e.leases.watched,
 		e.sub.liveCommands():  e.commands.take,
-		e.sub.liveProbe(e.id): e.probed,
+		e.sub.liveProbe(e.id): e.probes.arrived,
 	} {
 		if err := e.in.follow(subject, take); err != nil {
 			return err

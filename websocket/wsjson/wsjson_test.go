@@ -213,7 +213,9 @@ func TestMessages(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`{"name":"a","n":1}`), wstest.TextFrame(`{"name":"b"}`), wstest.TextFrame(`{`), wstest.BinaryFrame(nil),
 		wstest.TextFrame(`{"name":"c"}`), wstest.CloseFrame(websocket.CodeGoingAway, "noon"))
-	p.Close()
+	if err := p.CloseWrite(); err != nil { // the answer can still be sent: the closing handshake is complete
+		t.Fatal(err)
+	}
 	var got []event
 	var errs []error
 	for v, err := range wsjson.Messages[event](bounded.Context(t), c) {

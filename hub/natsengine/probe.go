@@ -1,0 +1,51 @@
+package natsengine
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// probing is what an engine knows of its probes.
+type probing struct {
+	waiting sync.Map    // for their message: chan struct{} by name
+	answers atomic.Bool // as of the last one
+}
+
+// Probe implements [hub.Probe].
+func (e *Engine) Probe(ctx context.Context) error {
+	s, _, err := e.ready(ctx)
+	if err == nil {
+		err = e.probes.round(ctx, s, e.sub.probe(e.id))
+	}
+	if answers := err == nil; e.probes.answers.Swap(answers) != answers && answers && e.opts.OnReady != nil {
+		e.opts.OnReady()
+	}
+	return err
+}
+
+// round publishes a message and waits for it.
+func (p *probing) round(ctx context.Context, s *store, subject string) error {
+	name := hash(time.Now().String())
+	arrived := make(chan struct{})
+	p.waiting.Store(name, arrived)
+	defer p.waiting.Delete(name)
+	if _, err := s.put(ctx, subject, []byte(name), putting{ttl: time.Minute}); err != nil {
+		return err
+	}
+	select {
+	case <-arrived:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *probing) arrived(m *nats.Msg) {
+	if c, ok := p.waiting.LoadAndDelete(string(m.Data)); ok {
+		close(c.(chan struct{}))
+	}
+}
