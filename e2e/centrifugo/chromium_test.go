@@ -3,8 +3,6 @@
 package centrifugo
 
 import (
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -15,15 +13,7 @@ import (
 // site is an application that has one page with the SDK.
 func site(t *testing.T) string {
 	t.Helper()
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, `<!doctype html><title>a page</title><script src="/centrifuge.js"></script>`)
-	})
-	mux.HandleFunc("GET /centrifuge.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "node_modules/centrifuge/dist/centrifuge.js")
-	})
-	s := httptest.NewServer(mux)
+	s := httptest.NewServer(chromium.Page("node_modules/centrifuge/dist/centrifuge.js"))
 	t.Cleanup(s.Close)
 	return s.URL
 }

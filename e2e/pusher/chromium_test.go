@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,14 +20,7 @@ import (
 // site is an application that has one page, and authorizes every subscription.
 func site(t *testing.T) string {
 	t.Helper()
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, `<!doctype html><title>a page</title><script src="/pusher.js"></script>`)
-	})
-	mux.HandleFunc("GET /pusher.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, "node_modules/pusher-js/dist/web/pusher.js")
-	})
+	mux := chromium.Page("node_modules/pusher-js/dist/web/pusher.js")
 	mux.HandleFunc("POST /auth", func(w http.ResponseWriter, r *http.Request) {
 		text, answer := r.FormValue("socket_id")+":"+r.FormValue("channel_name"), map[string]string{}
 		if user := r.FormValue("user"); user != "" {

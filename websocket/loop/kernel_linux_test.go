@@ -176,24 +176,30 @@ func TestWaitFindsWhatIsReady(t *testing.T) {
 	k.fd = -1
 	for _, timeout := range []time.Duration{time.Second, 0} {
 		if n, err := k.Wait(events, timeout); n != 0 || !errors.Is(err, syscall.EBADF) {
-			t.Errorf("a kernel that is none: %d, %v", n, err)
+			t.Errorf("a kernel without a descriptor: %d, %v", n, err)
 		}
 	}
+}
+
+// unixListener returns the descriptor of a listener at a path, and the path.
+func unixListener(t *testing.T) (fd int, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	if fd, err = listenerFD(l); err != nil {
+		t.Fatal(err)
+	}
+	return fd, path
 }
 
 // When descriptors run out, what needs one fails and leaves nothing behind; a connection waits until there is one again.
 func TestOutOfDescriptors(t *testing.T) {
 	k := kernel(t)
-	path := filepath.Join(t.TempDir(), "socket")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	listener, err := listenerFD(l)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener, path := unixListener(t)
 	defer k.Close(listener)
 	near, err := net.Dial("unix", path)
 	if err != nil {
@@ -364,16 +370,7 @@ func TestCallsThatFail(t *testing.T) {
 // The sockets of a path are as good as those of a port.
 func TestUnixSockets(t *testing.T) {
 	k := kernel(t)
-	path := filepath.Join(t.TempDir(), "socket")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	listener, err := listenerFD(l)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener, path := unixListener(t)
 	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // it is never wrapped
 		t.Errorf("no connection has come: %v", err)
 	}
