@@ -76,7 +76,7 @@ var rules = []rule{
 
 	// The product.
 	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
-	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "internal/redact", "websocket"},
+	{pkg: "auth", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/cors", "internal/limit", "internal/redact", "websocket"},
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth"},
 		other: []string{"github.com/redis/rueidis"}, test: []string{"internal/redistest"}},
@@ -92,7 +92,7 @@ var rules = []rule{
 	{pkg: "webhook", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit"}, test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "internal/replies", "websocket"},
 		test: []string{"internal/transcript"}},
-	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "websocket"}, test: []string{"internal/bounded"}},
+	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/cors", "websocket"}, test: []string{"internal/bounded"}},
 	{pkg: "centrifugo", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "websocket"},
 		other: []string{"github.com/centrifugal/fdelta", "github.com/centrifugal/protocol", "github.com/golang-jwt/jwt/v5"},
 		test:  []string{"internal/transcript"}},
@@ -118,7 +118,7 @@ var rules = []rule{
 	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "hub/natsengine", "internal/redact", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
-		"internal/limit", "internal/statedir", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "websocket/wstest"}},
+		"internal/cors", "internal/limit", "internal/statedir", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
@@ -141,6 +141,7 @@ var rules = []rule{
 	{pkg: "internal/rfctable", std: anyStd},
 	{pkg: "internal/replies", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"websocket"}},
 	{pkg: "internal/statedir", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "internal/cors", std: anyStd, not: effects},
 	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/redact", std: append([]string{"net/url"}, pureStd...)},
 	{pkg: "internal/chain", std: anyStd, not: []string{"net", "os", "sync", "context", "log"}},

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/cors"
 )
 
 // TicketEndpoint is an endpoint that issues tickets: POST, with the caller's credentials, is answered with
@@ -116,11 +118,8 @@ func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authe
 		return nil, false
 	}
 	switch {
-	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
-		h.Set("Access-Control-Allow-Methods", http.MethodPost)
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key")
-		h.Set("Access-Control-Max-Age", "600")
-		w.WriteHeader(http.StatusNoContent)
+	case cors.IsPreflight(r):
+		cors.Preflight(w, http.MethodPost, "Authorization, Content-Type, X-API-Key")
 		return nil, false
 	case r.Method != http.MethodPost:
 		h.Set("Allow", http.MethodPost)

@@ -12,6 +12,7 @@ import (
 	"github.com/handfast/handfast/centrifugo"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/cors"
 	"github.com/handfast/handfast/observe"
 	"github.com/handfast/handfast/webhook"
 	"github.com/handfast/handfast/websocket"
@@ -154,11 +155,7 @@ func (t *centrifugoTarget) Register(mux *http.ServeMux) {
 
 // Preflight says what a page of another origin may send. It does not name the header of the API's key: that is not for pages.
 func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-	h.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
+	cors.Preflight(w, "GET, POST", "Authorization, Content-Type")
 }
 
 // shutdown is how a connection over HTTP ends with the server, unless the drain has ended it.

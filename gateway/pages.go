@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/cors"
 	"github.com/handfast/handfast/observe"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
@@ -36,7 +37,7 @@ type targetPages struct {
 
 // pageOf returns what answers a request with a page of a target, nil when no target has one.
 func (n *site) pageOf(r *http.Request) http.Handler {
-	if asksFirst(r) { // about a request with another method
+	if cors.IsPreflight(r) { // about a request with another method
 		asked := *r
 		asked.Method = r.Header.Get("Access-Control-Request-Method")
 		r = &asked
@@ -69,7 +70,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 		if !e.passes(n, w, r) {
 			return
 		}
-		if ok && asksFirst(r) {
+		if ok && cors.IsPreflight(r) {
 			shares.Preflight(w)
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/cors"
 	"github.com/handfast/handfast/websocket"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
@@ -16,7 +17,7 @@ import (
 func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *handshake, target Requests) {
 	n := h.via.site
 	e.shareWith(n, w, r)
-	if asksFirst(r) {
+	if cors.IsPreflight(r) {
 		if reject := e.adm.allow(n, h.via.client, e); reject != nil {
 			e.refuseRequest(w, r, reject)
 			return
@@ -62,11 +63,6 @@ func (e *endpoint) shareWith(n *site, w http.ResponseWriter, r *http.Request) {
 	if !e.ws.Accept.AnyOrigin { // cookies are for pages that the configuration names
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
 	}
-}
-
-// asksFirst reports whether a browser asks, for a page of another origin, what that page may send.
-func asksFirst(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // refuseRequest answers a request with an error that a handshake would have been refused with.

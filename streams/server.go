@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/cors"
 )
 
 // The defaults of a Server.
@@ -184,11 +185,7 @@ const (
 // Preflight answers a browser that asks whether a page of another origin may make a request. Whether it may say so for that origin,
 // with Access-Control-Allow-Origin, is the caller's to decide.
 func Preflight(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", methods)
-	h.Set("Access-Control-Allow-Headers", accepted)
-	h.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
+	cors.Preflight(w, methods, accepted)
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Client) error {
