@@ -3,22 +3,10 @@ package pusher
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/handfast/handfast/hub"
 )
-
-// countEvery is how often the number of subscriptions of a channel is sent at most.
-const countEvery = time.Second
-
-// counts is the channels whose number of subscriptions was sent a short time ago.
-type counts struct {
-	mu    sync.Mutex
-	dirty map[string]bool // by the engine's channel: whether it has changed since
-
-	missed map[string]struct{} // cache channels that were reported as empty a short time ago
-}
 
 // counted returns the channels of the session whose subscribers get their number.
 func (s *session) counted() []string {
@@ -33,22 +21,10 @@ func (s *session) count(channel string) {
 	if !s.server.SubscriptionCounts || isPresence(channel) || strings.HasPrefix(channel, hub.UserChannel("")) {
 		return
 	}
-	c, key := &s.server.counts, hub.ChannelOf(s.app.ID, channel)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, waits := c.dirty[key]
-	if waits {
-		c.dirty[key] = true
-		return
-	}
-	if c.dirty == nil {
-		c.dirty = map[string]bool{}
-	}
-	c.dirty[key] = false
-	time.AfterFunc(0, func() { s.server.sendCount(s.app.ID, channel) })
+	s.server.counts.do(hub.ChannelOf(s.app.ID, channel), true, func() { s.server.sendCount(s.app.ID, channel) })
 }
 
-// sendCount publishes the number of subscriptions of a channel, and does so again later if it has changed by then.
+// sendCount publishes the number of subscriptions of a channel.
 func (s *Server) sendCount(app, channel string) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
@@ -61,20 +37,6 @@ func (s *Server) sendCount(app, channel string) {
 		p := &hub.Publication{Event: countEvent, Data: []byte(data)}
 		s.Hub.Publish(ctx, app, channel, p, &hub.PublishOptions{History: -1}) //nolint:errcheck // the next change says it again
 	}
-	time.AfterFunc(countEvery, func() {
-		c, key := &s.counts, hub.ChannelOf(app, channel)
-		c.mu.Lock()
-		again := c.dirty[key]
-		if again {
-			c.dirty[key] = false
-		} else {
-			delete(c.dirty, key)
-		}
-		c.mu.Unlock()
-		if again {
-			s.sendCount(app, channel)
-		}
-	})
 }
 
 // missed reports that a cache channel had no event for a subscriber.
@@ -82,24 +44,8 @@ func (s *Server) missed(app, channel string) {
 	if s.Events == nil {
 		return
 	}
-	c, key := &s.counts, hub.ChannelOf(app, channel)
-	c.mu.Lock()
-	_, reported := c.missed[key]
-	if !reported {
-		if c.missed == nil {
-			c.missed = map[string]struct{}{}
-		}
-		c.missed[key] = struct{}{}
-	}
-	c.mu.Unlock()
-	if reported {
-		return
-	}
-	s.Events(hub.Event{Kind: hub.EventCacheMiss, Time: time.Now(), App: app, Channel: channel})
-	time.AfterFunc(countEvery, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.missed, key)
+	s.misses.do(hub.ChannelOf(app, channel), false, func() {
+		s.Events(hub.Event{Kind: hub.EventCacheMiss, Time: time.Now(), App: app, Channel: channel})
 	})
 }
 

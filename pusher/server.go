@@ -69,7 +69,8 @@ type Server struct {
 
 	mu     sync.Mutex
 	open   limit.Count[string] // connections by application
-	counts counts
+	counts throttle            // of what SubscriptionCounts sends, by the engine's channel
+	misses throttle            // of what Events is called for, likewise
 }
 
 // Client is a connection that was admitted. The zero value of each field but Key and Protocol allows.

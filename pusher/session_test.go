@@ -415,11 +415,7 @@ func TestSubscriptionCounts(t *testing.T) {
 	b.CloseNow()
 	want(a, 1)
 	a.CloseNow()
-	bounded.Until(t, func() bool {
-		s.counts.mu.Lock()
-		defer s.counts.mu.Unlock()
-		return len(s.counts.dirty) == 0
-	})
+	bounded.Until(t, s.counts.idle)
 	for _, n := range []int{1, 2, 1, 0} {
 		e := bounded.Receive(t, events)
 		if e.Kind != hub.EventSubscriptionCount || e.App != app.ID || e.Channel != "x" || e.Subscribers != n || e.Time.IsZero() {
@@ -454,7 +450,7 @@ func TestCacheMisses(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	for len(events) > 0 {
-		if e := bounded.Receive(t, events); e.Channel != "cache-x" || e.Time.Sub(first.Time) < countEvery {
+		if e := bounded.Receive(t, events); e.Channel != "cache-x" || e.Time.Sub(first.Time) < throttleTime {
 			t.Errorf("%+v after %+v", e, first)
 		} else {
 			first = e
