@@ -70,9 +70,10 @@ var rules = []rule{
 	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/handshake"},
 		test: []string{"websocket/protocol", "websocket/wstest"}},
 
-	// Only the library's tests use these two.
+	// Only the library's tests use these three.
 	{pkg: "websocket/internal/leak", std: anyStd},
 	{pkg: "websocket/internal/bounded", std: anyStd},
+	{pkg: "websocket/internal/allocs", std: anyStd},
 
 	// The product.
 	// auth imports websocket for the hook that picks a handshake's reply, and to close sessions.
@@ -257,7 +258,7 @@ func (r rule) allowsInTests(importPath string) bool {
 	switch {
 	case ok && own == strings.TrimSuffix(r.pkg, "/..."), standard(importPath):
 		return true
-	case ok && library && (own == "websocket/internal/leak" || own == "websocket/internal/bounded"):
+	case ok && library && (own == "websocket/internal/leak" || own == "websocket/internal/bounded" || own == "websocket/internal/allocs"):
 		return true
 	case ok && !library && own == "internal/bounded":
 		return true

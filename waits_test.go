@@ -93,7 +93,7 @@ func (w waits) look(n ast.Node) {
 			return false
 		case *ast.CallExpr:
 			name := called(m)
-			if name == "synctest.Test" || slices.Contains(w.bubbles, name) || name == "testing.AllocsPerRun" {
+			if name == "synctest.Test" || slices.Contains(w.bubbles, name) || name == "testing.AllocsPerRun" || name == "allocs.PerRun" {
 				return false // allocations of the test's own would count
 			}
 			w.call(m, name)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/allocs"
 	"github.com/handfast/handfast/websocket/internal/bounded"
 	"github.com/handfast/handfast/websocket/protocol"
 )
@@ -29,7 +30,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 				defer cancel()
 				m := Message{Binary, make([]byte, size)}
 				buf := make([]byte, 0, size+1)
-				n := testing.AllocsPerRun(50, func() {
+				n := allocs.PerRun(50, func() {
 					wrote := a.Write(ctx, m)
 					got, err := readAppend(ctx, a, buf)
 					if wrote != nil || err != nil || len(got.Data) != size {
@@ -47,7 +48,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 // TestNoAllocationPerMessageOverTLS: no more than crypto/tls makes for the same bytes.
 func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	for _, size := range []int{128, 8 << 10} {
-		bare := testing.AllocsPerRun(50, bareTLSEcho(t, size))
+		bare := allocs.PerRun(50, bareTLSEcho(t, size))
 		near, far := tlsPair(t)
 		client, server := overStream(near, protocol.RoleClient, nil), overStream(far, protocol.RoleServer, nil)
 		t.Cleanup(func() { client.CloseNow(); server.CloseNow() })
@@ -56,7 +57,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 		defer cancel()
 		m := Message{Binary, make([]byte, size)}
 		buf := make([]byte, 0, size+1)
-		n := testing.AllocsPerRun(50, func() {
+		n := allocs.PerRun(50, func() {
 			wrote := client.Write(ctx, m)
 			got, err := readAppend(ctx, client, buf)
 			if wrote != nil || err != nil || len(got.Data) != size {
@@ -108,7 +109,7 @@ func TestNoAllocationForFragments(t *testing.T) {
 		message = append(message, peer.frame(op, i == 15, "a fragment")...)
 	}
 	buf := make([]byte, 0, 1024)
-	n := testing.AllocsPerRun(50, func() {
+	n := allocs.PerRun(50, func() {
 		peer.send(message)
 		if m, err := readAppend(ctx, c, buf); err != nil || len(m.Data) != 160 {
 			t.Fatalf("%d bytes, %v", len(m.Data), err)
@@ -126,7 +127,7 @@ func TestNoAllocationPerView(t *testing.T) {
 		go viewing(b)
 		m, buf := Message{Binary, make([]byte, size)}, make([]byte, 0, size+1)
 		ctx := bounded.Context(t)
-		n := testing.AllocsPerRun(50, func() {
+		n := allocs.PerRun(50, func() {
 			wrote := a.Write(ctx, m)
 			got, err := readAppend(ctx, a, buf)
 			if wrote != nil || err != nil || len(got.Data) != size {

@@ -366,6 +366,7 @@ func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 	for name, open := range answeringDrivers {
 		for _, tt := range answerings {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				t.Parallel() // some wait by the clock
 				opts := ConnOptions{CloseTimeout: tt.timeout, PingInterval: -1, QueueBytes: 64 << 20, MaxMessage: -1}
 				if tt.timeout == 0 {
 					opts.CloseTimeout = time.Minute
@@ -398,6 +399,7 @@ func TestRFC6455_7_1_1_NoResetBehindTheAnswer(t *testing.T) {
 			if b, err := io.ReadAll(a.peer.Conn); err != nil || len(b) > 0 {
 				t.Errorf("the stream ends with %q, %v", b, err)
 			}
+			a.peer.Conn.Close()
 			if e := bounded.Receive(t, a.ended); !e.Clean() {
 				t.Error(e)
 			}

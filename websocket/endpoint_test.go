@@ -275,18 +275,17 @@ func (aborting) Closed(*CloseError)    { panic(http.ErrAbortHandler) }
 
 // What ends its goroutine, as t.FailNow does, ends its connection, and nothing waits for it.
 func TestServer_Goexit(t *testing.T) {
+	brief := ConnOptions{CloseTimeout: 100 * time.Millisecond} // the client does not answer
 	for name, h := range map[string]http.Handler{
 		"handler": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { runtime.Goexit() }),
 		"Accept": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			Accept(w, r, nil)
+			Accept(w, r, &AcceptOptions{Conn: brief})
 			runtime.Goexit()
 		}),
-		"Serve": &Endpoint{Serve: func(*Conn) { runtime.Goexit() }},
+		"Serve": &Endpoint{Serve: func(*Conn) { runtime.Goexit() }, Accept: AcceptOptions{Conn: brief}},
 		"Open": &Endpoint{
-			Open: func(Sender) Receiver { runtime.Goexit(); return nil },
-			Admit: func(*http.Request) (*Admission, error) {
-				return &Admission{Options: &ConnOptions{CloseTimeout: time.Second}}, nil
-			},
+			Open:  func(Sender) Receiver { runtime.Goexit(); return nil },
+			Admit: func(*http.Request) (*Admission, error) { return &Admission{Options: &brief}, nil },
 		},
 	} {
 		s := &Server{HTTP: &http.Server{Handler: h}}

@@ -87,10 +87,11 @@ func (p *evPeer) expect(op frame.Opcode, payload string) {
 	}
 }
 
-// expectEOF checks that the server has closed the connection in good order.
+// expectEOF checks that the server has closed its direction in good order, and closes the other, which the server waits for.
 func (p *evPeer) expectEOF() {
 	p.Helper()
 	if b, err := io.ReadAll(p.Conn); err != nil || len(b) > 0 {
 		p.Errorf("the stream evEnds with %q, %v", b, err)
 	}
+	p.Conn.Close()
 }

@@ -192,6 +192,7 @@ func TestEventOverflowCloses(t *testing.T) {
 		t.Errorf("%d of %d messages came: what waits is given up", n, sent-1)
 	}
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))
+	p.Close()
 	if e := evAwait(t, ended); e == nil || e.Code != CodeTryAgainLater || e.Err != nil {
 		t.Errorf("it ended with %v", e)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/allocs"
 	"github.com/handfast/handfast/websocket/internal/prepared"
 )
 
@@ -139,6 +140,7 @@ func TestEventSendIsBounded(t *testing.T) {
 		t.Errorf("%d of %d messages came", n, sent-1)
 	}
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))
+	p.Close()
 	if e := evAwait(t, ended); e == nil || e.Code != CodeTryAgainLater || e.Err != nil {
 		t.Errorf("it ended with %v", e)
 	}
@@ -287,7 +289,7 @@ func TestEventSendAllocatesNothing(t *testing.T) {
 			}
 			s.ls.Turn()
 		}
-		got := testing.AllocsPerRun(100, func() {
+		got := allocs.PerRun(100, func() {
 			send(ps[0])
 			send(ps[1])
 			send(ps...)

@@ -4,7 +4,11 @@
 
 package websocket
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/allocs"
+)
 
 // An upgrade costs at most 8 allocations, from the accepted connection to Serve with its Conn: here 6, with
 // compression 7. A TCP connection adds two, for waiting without a buffer.
@@ -22,7 +26,7 @@ func TestServer_Allocations(t *testing.T) {
 			nc.out.Grow(512)
 			conns = append(conns, nc)
 		}
-		got := testing.AllocsPerRun(len(conns)-1, func() {
+		got := allocs.PerRun(len(conns)-1, func() {
 			nc := conns[0]
 			conns = conns[1:]
 			s.welcome(nc, src)

@@ -53,6 +53,7 @@ func TestServer_HooksOfEndpoints(t *testing.T) {
 			c := raw{t, nc, protocol.RoleClient}
 			nc.Write(append(c.frame(1, true, "panic"), c.frame(8, true, "\x03\xe8")...))
 			io.Copy(io.Discard, nc)
+			nc.Close()
 			if own == "no" {
 				if text := bounded.Receive(t, log); !strings.HasPrefix(text, "websocket: panic: on purpose\n") {
 					t.Errorf("%s: the log has %q", way, text)

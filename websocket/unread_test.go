@@ -21,6 +21,7 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 			for _, interval := range []time.Duration{time.Hour, -1} { // the timer of a keepalive looks, too, but after half its interval
 				t.Run(fmt.Sprint(name, " ", role, " ", interval), func(t *testing.T) {
+					t.Parallel() // each waits by the clock
 					c, peer := pair(t, role, &ConnOptions{PingInterval: interval})
 					peer.SetDeadline(time.Now().Add(patience))
 					for i := range 3 { // also when it has been heard before

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/internal/allocs"
 	"github.com/handfast/handfast/websocket/wsjson"
 	"github.com/handfast/handfast/websocket/wstest"
 )
@@ -21,12 +22,12 @@ func TestAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	var v event
-	decode := testing.AllocsPerRun(100, func() {
+	decode := allocs.PerRun(100, func() {
 		if err := json.Unmarshal(text, &v); err != nil {
 			t.Fatal(err)
 		}
 	})
-	both := testing.AllocsPerRun(100, func() {
+	both := allocs.PerRun(100, func() {
 		if err := wsjson.Write(ctx, client, value); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestAllocations(t *testing.T) {
 	})
 	m := websocket.Message{Type: websocket.Text, Data: text}
 	buf := make([]byte, 0, 1024)
-	bare := testing.AllocsPerRun(100, func() {
+	bare := allocs.PerRun(100, func() {
 		if err := client.Write(ctx, m); err != nil {
 			t.Fatal(err)
 		}

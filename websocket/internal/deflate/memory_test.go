@@ -5,6 +5,8 @@ import (
 	"io"
 	"runtime"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
 // connection is what a connection keeps of permessage-deflate.
@@ -92,14 +94,14 @@ func TestAllocations(t *testing.T) {
 			for d.past.n < int32(d.Window.Size()) && takeover {
 				one()
 			}
-			if n := testing.AllocsPerRun(20, one); n >= 1 && !raceEnabled {
+			if n := allocs.PerRun(20, one); n >= 1 && !raceEnabled {
 				t.Errorf("%d bytes, takeover %v: %v allocations", size, takeover, n)
 			}
 			if len(got) != size {
 				t.Errorf("%d bytes of %d", len(got), size)
 			}
 			shared := func() { packed = AppendShared(packed[:0], message, w) }
-			if n := testing.AllocsPerRun(20, shared); n >= 1 && !raceEnabled {
+			if n := allocs.PerRun(20, shared); n >= 1 && !raceEnabled {
 				t.Errorf("%d bytes, shared: %v allocations", size, n)
 			}
 		}
@@ -114,7 +116,7 @@ func TestAllocations_Stream(t *testing.T) {
 	packed := c.Append(nil, message)
 	src := bytes.NewReader(nil)
 	buf := make([]byte, 4096)
-	if n := testing.AllocsPerRun(20, func() {
+	if n := allocs.PerRun(20, func() {
 		src.Reset(packed)
 		r := d.Reader(src, -1)
 		for err := error(nil); err != io.EOF; _, err = r.Read(buf) {
@@ -126,7 +128,7 @@ func TestAllocations_Stream(t *testing.T) {
 		t.Errorf("Reader: %v allocations", n)
 	}
 	total := 0
-	if n := testing.AllocsPerRun(20, func() {
+	if n := allocs.PerRun(20, func() {
 		w := c.NewWriter(func(p []byte, _ bool) error { total += len(p); return nil })
 		_, _ = w.Write(message)
 		_ = w.Close()

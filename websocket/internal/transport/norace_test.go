@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
 // A read that has to wait gives its buffer back, and takes one again. (The race detector makes pools forget.)
@@ -26,7 +28,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 		return // only where the system can tell
 	}
 	one := []byte("x")
-	allocs := testing.AllocsPerRun(200, func() {
+	allocs := allocs.PerRun(200, func() {
 		if _, err := s.TryWrite(one); err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +50,7 @@ func TestWriteVecAllocatesNothing(t *testing.T) {
 	s, far := sockets(t)
 	go io.Copy(io.Discard, far)
 	head, body := []byte("head"), []byte("body")
-	allocs := testing.AllocsPerRun(200, func() {
+	allocs := allocs.PerRun(200, func() {
 		if n, err := s.WriteVec(head, body); n != 8 || err != nil {
 			t.Fatal(n, err)
 		}
@@ -64,7 +66,7 @@ func TestReadSomeAtTheEndAllocatesNothing(t *testing.T) {
 		s, far := make()
 		far.Close()
 		for _, hold := range []bool{false, true} {
-			allocs := testing.AllocsPerRun(200, func() {
+			allocs := allocs.PerRun(200, func() {
 				if buf, _, err := s.ReadSome(hold); buf != nil || err != io.EOF { //nolint:errorlint // it is never wrapped
 					t.Fatal(buf, err)
 				}
