@@ -102,6 +102,8 @@ var rules = []rule{
 		test: []string{"internal/transcript"}},
 	{pkg: "client", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "websocket", "websocket/reconnect"},
 		test: []string{"channels", "hub", "internal/bounded"}},
+	// Time is an argument, and the only lock is the mutex of a Pool and of a Storm.
+	{pkg: "balance", std: append([]string{"math/rand/v2", "sort", "sync", "time"}, pureStd...), own: []string{"internal/limit"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},

@@ -1,0 +1,257 @@
+package balance
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+)
+
+// Ejection configures the passive part of health: an upstream whose connections fail is taken out for a time. An ejection is only
+// a guess, so it is bounded: never the last upstream that serves, and never more than a share of the list. If the others leave
+// afterwards, the ejections that are too many end early.
+type Ejection struct {
+	Failures int           // this many failures in a row eject; 0 means 5, negative means that nothing is ejected
+	Share    float64       // most of the list that may be ejected, but one is always possible; 0 means 0.5, at most 1
+	Base     time.Duration // the first ejection lasts this long, each further one twice as long; 0 means 10 seconds
+	Max      time.Duration // no ejection lasts longer; after so long in service the next one lasts Base again; 0 means 5 minutes
+}
+
+func (e Ejection) withDefaults() Ejection {
+	if e.Failures == 0 {
+		e.Failures = 5
+	}
+	if e.Share <= 0 {
+		e.Share = 0.5
+	}
+	if e.Base <= 0 {
+		e.Base = 10 * time.Second
+	}
+	if e.Max <= 0 {
+		e.Max = 5 * time.Minute
+	}
+	e.Max = max(e.Max, e.Base)
+	return e
+}
+
+// A share of failures ejects, too: half of the last 32 outcomes, once there are 16.
+const (
+	outcomes    = 32
+	fewOutcomes = 16
+)
+
+// ejection is what the outcomes of connections say of one upstream.
+type ejection struct {
+	inRow   int
+	history uint32 // the last outcomes, a bit each, 1 for a failure, the latest the lowest
+	known   int    // of these bits
+
+	out    bool
+	until  time.Time
+	ended  time.Time // the last one; zero: there was none
+	times  int       // in a row, for the backoff
+	reason string
+}
+
+// count counts an outcome, and returns why the upstream should be ejected, or "".
+func (e *ejection) count(failed bool, what string, failures int) string {
+	e.history <<= 1
+	e.known = min(e.known+1, outcomes)
+	if !failed {
+		e.inRow = 0
+		return ""
+	}
+	e.history |= 1
+	e.inRow++
+	if e.inRow >= failures {
+		return fmt.Sprintf("%d failures in a row, the last: %s", e.inRow, what)
+	}
+	if n := bits.OnesCount32(e.history); e.known >= fewOutcomes && 2*n >= e.known {
+		return fmt.Sprintf("%d failures in %d connections, the last: %s", n, e.known, what)
+	}
+	return ""
+}
+
+// begin ejects until the backoff is over.
+func (e *ejection) begin(now time.Time, o Ejection, reason string) {
+	if !e.ended.IsZero() && now.Sub(e.ended) >= o.Max {
+		e.times = 0
+	}
+	last := math.Min(float64(o.Base)*math.Pow(2, float64(e.times)), float64(o.Max))
+	e.out, e.until, e.reason = true, now.Add(time.Duration(last)), reason
+	e.times++
+}
+
+// end ends the ejection. What was counted before it says nothing any more.
+func (e *ejection) end(now time.Time) {
+	*e = ejection{ended: now, times: e.times}
+}
+
+// probes is what health checks say of one upstream.
+type probes struct {
+	down   bool
+	known  bool // there was a probe
+	inRow  int  // against the verdict
+	reason string
+}
+
+// Outcome is how a connection to an upstream went.
+type Outcome string
+
+// The outcomes. Only OK is a success.
+const (
+	OK          Outcome = "ok"               // the upstream has accepted the handshake, or refused it with an answer that is the client's own fault
+	Unreachable Outcome = "unreachable"      // there was no connection, or not in time
+	Failed      Outcome = "failed handshake" // no answer, a wrong one, or one that blames the server
+	ClosedEarly Outcome = "closed early"     // the upstream has ended a connection without a close frame soon after its handshake
+)
+
+// Outcome counts how a connection to u went, and reports whether u is ejected because of it. A connection may have two: OK for its
+// handshake, then ClosedEarly. During an ejection, outcomes of connections from before are not counted.
+func (p *Pool) Outcome(now time.Time, u *Upstream, o Outcome) (ejected bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh(now)
+	if p.byID[u.id] != u || u.ejection.out {
+		return false
+	}
+	failures := p.options.Ejection.Failures
+	if failures < 0 {
+		return false
+	}
+	reason := u.ejection.count(o != OK, string(o), failures)
+	if reason == "" || !u.serving || !p.mayEject() {
+		return false
+	}
+	u.ejection.begin(now, p.options.Ejection, reason)
+	p.update(now)
+	return true
+}
+
+// mayEject reports whether one more upstream may be ejected.
+func (p *Pool) mayEject() bool {
+	serving, ejected := 0, 0
+	for _, u := range p.all {
+		if u.serving {
+			serving++
+		}
+		if u.listed && u.ejection.out {
+			ejected++
+		}
+	}
+	return serving > 1 && ejected < p.mostEjected()
+}
+
+// mostEjected returns how many upstreams may be ejected.
+func (p *Pool) mostEjected() int {
+	listed := 0
+	for _, u := range p.all {
+		if u.listed {
+			listed++
+		}
+	}
+	return max(1, int(math.Min(p.options.Ejection.Share, 1)*float64(listed)))
+}
+
+// pardon ends ejections that have become too many, those that end soonest first, and all if no other upstream serves.
+func (p *Pool) pardon(now time.Time) {
+	ejected, other := 0, false
+	for _, u := range p.all {
+		if u.listed && u.ejection.out {
+			ejected++
+		}
+		other = other || u.healthy() && !u.ejection.out
+	}
+	most := p.mostEjected()
+	if !other {
+		most = 0
+	}
+	for ; ejected > most; ejected-- {
+		var soonest *Upstream
+		for _, u := range p.all {
+			if u.listed && u.ejection.out && (soonest == nil || u.ejection.until.Before(soonest.ejection.until)) {
+				soonest = u
+			}
+		}
+		soonest.ejection.end(now)
+	}
+}
+
+// healthy reports whether u would serve if it is not ejected.
+func (u *Upstream) healthy() bool {
+	return u.listed && !u.probes.down && !u.drained && !u.leaving
+}
+
+// Probe counts the result of a health check, nil for success, and reports whether the upstream went up or down by it. An ID that
+// is not known is ignored.
+func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.byID[id]
+	if u == nil {
+		return false
+	}
+	c := &u.probes
+	first := !c.known
+	c.known = true
+	if result != nil {
+		c.reason = result.Error()
+	}
+	if c.down == (result != nil) {
+		c.inRow = 0
+		return false
+	}
+	c.inRow++
+	need := p.options.Rise
+	if !c.down {
+		need = p.options.Fall
+	}
+	if c.inRow < need && !first {
+		return false
+	}
+	c.down, c.inRow = !c.down, 0
+	p.update(now)
+	return true
+}
+
+// Drain stops new connections to an upstream by the operator's word, or with on false allows them again. It reports whether the ID
+// is known.
+func (p *Pool) Drain(now time.Time, id string, on bool) bool {
+	return p.drain(now, id, on, func(u *Upstream) *bool { return &u.drained })
+}
+
+// DrainReported does as [Pool.Drain] does, by the word of the server itself. The two are independent: an upstream is ready when
+// neither holds.
+func (p *Pool) DrainReported(now time.Time, id string, on bool) bool {
+	return p.drain(now, id, on, func(u *Upstream) *bool { return &u.leaving })
+}
+
+func (p *Pool) drain(now time.Time, id string, on bool, which func(*Upstream) *bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.byID[id]
+	if u == nil {
+		return false
+	}
+	if flag := which(u); *flag != on {
+		*flag = on
+		p.update(now)
+	}
+	return true
+}
+
+// ReportLoad records how many connections the server of u says that it has in total. The package's documentation says how that is
+// combined with the connections of this pool. A negative load is taken as 0.
+func (p *Pool) ReportLoad(now time.Time, u *Upstream, load int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byID[u.id] != u {
+		return
+	}
+	was := u.full()
+	u.others, u.reported = max(0, load-u.live), now
+	p.due(now.Add(reportValid))
+	if u.full() != was {
+		p.stale = true
+	}
+}

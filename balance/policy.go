@@ -1,0 +1,115 @@
+package balance
+
+import (
+	"math/rand/v2"
+	"sort"
+)
+
+// Policy chooses an upstream for a connection. A policy belongs to one [Pool], which calls it under its lock: it must not call
+// the pool, and needs no lock of its own.
+type Policy interface {
+	// Pick returns one of ready, which is never empty, and sorted by ID. The slice and what it points to are lent until Pick
+	// returns. key is what the caller of [Pool.Acquire] passed; "" means that the client has no key.
+	Pick(ready []*Upstream, key string) *Upstream
+}
+
+// source returns random numbers; nil is replaced by a generator of its own seed.
+func source(src rand.Source) *rand.Rand {
+	if src == nil {
+		src = rand.NewPCG(rand.Uint64(), rand.Uint64())
+	}
+	return rand.New(src)
+}
+
+// PowerOfTwo draws two upstreams at random, by weight, and picks the one with the lower load for its weight (Mitzenmacher, "The
+// Power of Two Choices in Randomized Load Balancing", 2001). It comes close to the balance of [LeastConnections], but a new and
+// empty upstream, or several balancers that see the same numbers, do not attract every connection. Slow start makes an upstream
+// less likely to be drawn. The key is not used. A Pick takes a time that grows with the logarithm of the number of upstreams.
+//
+// src is the source of randomness, nil for one with a random seed. It is used under the lock of the pool only.
+func PowerOfTwo(src rand.Source) Policy { return &powerOfTwo{rnd: source(src)} }
+
+type powerOfTwo struct{ rnd *rand.Rand }
+
+func (p *powerOfTwo) Pick(ready []*Upstream, _ string) *Upstream {
+	if len(ready) == 1 {
+		return ready[0]
+	}
+	a := p.draw(ready)
+	for range draws {
+		if p.refused(ready[a]) {
+			a = p.draw(ready)
+		}
+	}
+	b := p.draw(ready)
+	for range draws {
+		if b == a {
+			b = p.draw(ready)
+		}
+	}
+	if b == a { // it has nearly all of the weight
+		b = p.rnd.IntN(len(ready) - 1)
+		if b >= a {
+			b++
+		}
+	}
+	if ready[b].Cost() < ready[a].Cost() && !p.refused(ready[b]) {
+		return ready[b]
+	}
+	return ready[a]
+}
+
+// draws bounds how often an upstream is drawn again.
+const draws = 8
+
+// draw returns the index of an upstream, with a probability in proportion to its weight.
+func (p *powerOfTwo) draw(ready []*Upstream) int {
+	at := p.rnd.Int64N(ready[len(ready)-1].upTo)
+	return sort.Search(len(ready)-1, func(i int) bool { return at < ready[i].upTo })
+}
+
+// refused reports that u, in slow start, does not get this turn.
+func (p *powerOfTwo) refused(u *Upstream) bool { return u.share < 1 && p.rnd.Float64() >= u.share }
+
+// LeastConnections picks the upstream with the lowest load for its weight. Upstreams of equal load take turns. It balances best
+// when one balancer places every connection. After scale-out every new connection goes to the new upstream until its load is
+// that of the others; slow start bounds it to its share of that load. The key is not used. A Pick looks at every upstream.
+func LeastConnections() Policy { return &leastConnections{} }
+
+type leastConnections struct{ turn uint }
+
+func (p *leastConnections) Pick(ready []*Upstream, _ string) *Upstream {
+	from := int(p.turn % uint(len(ready)))
+	p.turn++
+	best, lowest := ready[from], ready[from].Cost()
+	for _, part := range [2][]*Upstream{ready[from+1:], ready[:from]} {
+		for _, u := range part {
+			if cost := u.Cost(); cost < lowest {
+				best, lowest = u, cost
+			}
+		}
+	}
+	return best
+}
+
+// RoundRobin gives each upstream a number of turns in proportion to its weight and its share during slow start, and spaces the
+// turns of one upstream as evenly as they allow (the smooth weighted round robin of nginx, 2012). It does not look at loads. The
+// key is not used. A Pick looks at every upstream.
+func RoundRobin() Policy { return roundRobin{} }
+
+type roundRobin struct{}
+
+func (roundRobin) Pick(ready []*Upstream, _ string) *Upstream {
+	var total float64
+	best := ready[0]
+	for _, u := range ready {
+		part := float64(u.weight) * u.share
+		u.turn += part
+		total += part
+		if u.turn > best.turn {
+			best = u
+		}
+	}
+	best.turn -= total
+	return best
+}

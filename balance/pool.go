@@ -1,0 +1,241 @@
+package balance
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options configure a [Pool]. The zero value is usable.
+type Options struct {
+	// Policy chooses among the upstreams that are ready. It must not be shared with another pool. If nil, it is PowerOfTwo(nil).
+	Policy Policy
+
+	// SlowStart is how long an upstream that joins, or returns from being down, drained or ejected, gets only a share of its
+	// weight: a tenth at first, growing linearly. Zero or less means none. Upstreams that start when no other serves have none.
+	SlowStart time.Duration
+
+	// Ejection says when an upstream whose connections fail is taken out for a time.
+	Ejection Ejection
+
+	// Rise and Fall are how many probes in a row have to succeed or fail before an upstream is up or down. Zero means 2 and 3. The
+	// first probe of an upstream decides alone; until then it is taken to be up.
+	Rise, Fall int
+}
+
+const (
+	firstShare  = 0.1         // of its weight, for an upstream at the beginning of slow start
+	reportValid = time.Minute // a load that a server reported
+)
+
+// Pool is a list of upstreams with their connections and their health. Make it with [NewPool]. Its methods are safe for
+// concurrent use: one mutex guards everything, and no method blocks while it holds it. Each takes a time that is at most linear in
+// the number of upstreams; Acquire and Release do not allocate, except for an error.
+type Pool struct {
+	options Options
+
+	mu    sync.Mutex
+	byID  map[string]*Upstream
+	all   []*Upstream // sorted by ID, removed ones with connections included
+	ready []*Upstream // in state Ready, sorted by ID
+	some  []*Upstream // scratch: ready without those that were tried
+	slow  []*Upstream // in slow start, serving
+
+	stale   bool      // ready has to be built again
+	next    time.Time // when it has to be built again in any case; zero means never
+	refusal *Unavailable
+
+	released time.Time     // the last release
+	between  time.Duration // releases, on average
+}
+
+// NewPool returns an empty pool.
+func NewPool(o Options) *Pool {
+	if o.Policy == nil {
+		o.Policy = PowerOfTwo(nil)
+	}
+	if o.Rise <= 0 {
+		o.Rise = 2
+	}
+	if o.Fall <= 0 {
+		o.Fall = 3
+	}
+	o.Ejection = o.Ejection.withDefaults()
+	return &Pool{options: o, byID: map[string]*Upstream{}}
+}
+
+// Set replaces the list of upstreams. What is known of an ID that stays, its connections, health and drains, is kept. An ID that
+// is not in the list any more gets no connection, and is forgotten when its last one is released; if it is listed again before,
+// it is the same upstream. The error says which entry is not valid; the list is then as it was. specs is not kept.
+func (p *Pool) Set(now time.Time, specs []Spec) error {
+	if err := check(specs); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.all {
+		u.listed = false
+	}
+	for _, s := range specs {
+		u := p.byID[s.ID]
+		if u == nil {
+			u = &Upstream{id: s.ID, hash: hash(s.ID), since: now}
+			p.byID[s.ID] = u
+			p.all = append(p.all, u)
+		}
+		u.weight, u.capacity, u.listed = max(s.Weight, 1), s.Capacity, true
+	}
+	p.forget()
+	slices.SortFunc(p.all, func(a, b *Upstream) int { return strings.Compare(a.id, b.id) })
+	p.update(now)
+	return nil
+}
+
+// forget drops the upstreams that are not in the list and have no connection.
+func (p *Pool) forget() {
+	p.all = slices.DeleteFunc(p.all, func(u *Upstream) bool {
+		if u.listed || u.live > 0 {
+			return false
+		}
+		delete(p.byID, u.id)
+		return true
+	})
+}
+
+// Acquire chooses an upstream for a connection and counts the connection there, before it is opened. The caller releases it once:
+// when it could not be opened, or when it is gone. key is for the policy [Hash]. tried are upstreams that have failed for this
+// client and are not chosen again. The error is an [*Unavailable].
+func (p *Pool) Acquire(now time.Time, key string, tried ...*Upstream) (*Upstream, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh(now)
+	for _, u := range p.slow {
+		if p.grow(now, u); !u.slow {
+			p.stale = true // to leave the list
+		}
+	}
+	ready := p.ready
+	if len(tried) > 0 && len(ready) > 0 {
+		ready = p.without(tried)
+	}
+	if len(ready) == 0 {
+		return nil, p.refuse(now, tried)
+	}
+	u := p.options.Policy.Pick(ready, key)
+	u.live++
+	if u.full() {
+		p.stale = true
+	}
+	return u, nil
+}
+
+// without returns the upstreams that are ready and were not tried.
+func (p *Pool) without(tried []*Upstream) []*Upstream {
+	p.some = p.some[:0]
+	for _, u := range p.ready {
+		if !slices.Contains(tried, u) {
+			p.some = append(p.some, u)
+		}
+	}
+	sum(p.some)
+	p.stale = true // the sums of ready are wrong now
+	return p.some
+}
+
+// sum sets the running sums of weights in a list for a policy.
+func sum(ready []*Upstream) {
+	var weight int64
+	for _, u := range ready {
+		weight += int64(u.weight)
+		u.upTo = weight
+	}
+}
+
+// Release gives back a connection that Acquire counted at u. It panics if there is none.
+func (p *Pool) Release(now time.Time, u *Upstream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u.live == 0 {
+		panic("balance: more connections of " + u.id + " released than acquired")
+	}
+	if u.full() {
+		p.stale = true
+	}
+	u.live--
+	if !u.listed && u.live == 0 {
+		p.forget()
+	}
+	if took := now.Sub(p.released); !p.released.IsZero() && took >= 0 {
+		p.between += (took - p.between) / 8
+	}
+	p.released = now
+}
+
+// refresh brings the pool up to date, if anything has changed or was due.
+func (p *Pool) refresh(now time.Time) {
+	if p.stale || !p.next.IsZero() && !now.Before(p.next) {
+		p.update(now)
+	}
+}
+
+// update ends what is over, and finds out who serves and who is ready.
+func (p *Pool) update(now time.Time) {
+	p.stale, p.next, p.refusal = false, time.Time{}, nil
+	for _, u := range p.all {
+		if u.ejection.out && !now.Before(u.ejection.until) {
+			u.ejection.end(u.ejection.until)
+		}
+		if !u.reported.IsZero() && now.Sub(u.reported) >= reportValid {
+			u.others, u.reported = 0, time.Time{}
+		}
+	}
+	p.pardon(now)
+
+	served := slices.ContainsFunc(p.all, func(u *Upstream) bool { return u.serving })
+	p.ready, p.slow = p.ready[:0], p.slow[:0]
+	for _, u := range p.all {
+		serving := u.healthy() && !u.ejection.out
+		if serving != u.serving {
+			u.serving, u.since = serving, now
+			u.slow = serving && served && p.options.SlowStart > 0
+		}
+		p.grow(now, u)
+		if !u.reported.IsZero() {
+			p.due(u.reported.Add(reportValid))
+		}
+		if u.ejection.out {
+			p.due(u.ejection.until)
+		}
+		if !serving {
+			continue
+		}
+		if u.slow {
+			p.slow = append(p.slow, u)
+		}
+		if !u.full() {
+			p.ready = append(p.ready, u)
+		}
+	}
+	sum(p.ready)
+}
+
+// due has the pool updated at t at the latest.
+func (p *Pool) due(t time.Time) {
+	if p.next.IsZero() || t.Before(p.next) {
+		p.next = t
+	}
+}
+
+// grow sets the share of an upstream by how far it is in slow start.
+func (p *Pool) grow(now time.Time, u *Upstream) {
+	done := 1.0
+	if u.slow {
+		done = math.Max(0, float64(now.Sub(u.since))/float64(p.options.SlowStart))
+	}
+	if done >= 1 {
+		u.slow, done = false, 1
+	}
+	u.setShare(firstShare + (1-firstShare)*done)
+}

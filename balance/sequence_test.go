@@ -1,0 +1,356 @@
+package balance
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// A sequence drives a Pool by bytes, beside a model of what the Pool has to know. The model has no policy and no backoff: it holds
+// which upstreams may be chosen at all.
+type sequence struct {
+	t    *testing.T
+	now  time.Time
+	pool *Pool
+	in   []byte
+
+	model map[string]*modelled
+	held  []*Upstream // a connection each
+}
+
+type modelled struct {
+	spec             Spec
+	listed           bool
+	drained, leaving bool
+	down, probed     bool
+	against          int // probes in a row against the verdict
+	live             int
+}
+
+var sequenceIDs = []string{"a", "b", "c", "d", "e", "f"}
+
+const sequenceRise, sequenceFall = 2, 3
+
+var sequenceEjection = Ejection{Failures: 3, Share: 0.4, Base: 2 * time.Second, Max: 10 * time.Second}
+
+func runSequence(t *testing.T, policy Policy, in []byte) {
+	t.Helper()
+	s := &sequence{
+		t: t, in: in, now: time.Unix(1000, 0), model: map[string]*modelled{},
+		pool: NewPool(Options{Policy: policy, SlowStart: 5 * time.Second, Rise: sequenceRise, Fall: sequenceFall, Ejection: sequenceEjection}),
+	}
+	s.set()
+	for len(s.in) > 0 && !t.Failed() {
+		s.step()
+		s.check()
+	}
+}
+
+// byte returns the next byte of the input, or 0 at its end.
+func (s *sequence) byte() int {
+	if len(s.in) == 0 {
+		return 0
+	}
+	b := s.in[0]
+	s.in = s.in[1:]
+	return int(b)
+}
+
+func (s *sequence) id() string { return sequenceIDs[s.byte()%len(sequenceIDs)] }
+
+func (s *sequence) step() {
+	switch op := s.byte() % 16; op {
+	default: // 0 to 5
+		s.acquire()
+	case 6, 7:
+		s.release()
+	case 8, 9, 10:
+		s.outcome()
+	case 11:
+		s.probe()
+	case 12:
+		s.drain(s.byte()%4 != 0)
+	case 13:
+		s.now = s.now.Add(time.Duration(s.byte()) * 50 * time.Millisecond)
+	case 14:
+		s.set()
+	case 15:
+		if len(s.held) > 0 {
+			u := s.held[s.byte()%len(s.held)]
+			s.pool.ReportLoad(s.now, u, s.byte()%16)
+		}
+	}
+}
+
+// set lists some of the upstreams, with weights and capacities.
+func (s *sequence) set() {
+	listed := s.byte()
+	var specs []Spec
+	for i, id := range sequenceIDs {
+		if listed>>i&1 == 0 {
+			continue
+		}
+		b := s.byte()
+		specs = append(specs, Spec{ID: id, Weight: b % 4, Capacity: b >> 2 % 8 * 3})
+	}
+	if err := s.pool.Set(s.now, specs); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, m := range s.model {
+		m.listed = false
+	}
+	for _, spec := range specs {
+		if s.model[spec.ID] == nil {
+			s.model[spec.ID] = &modelled{}
+		}
+		s.model[spec.ID].spec, s.model[spec.ID].listed = spec, true
+	}
+	s.forget()
+}
+
+func (s *sequence) forget() {
+	for id, m := range s.model {
+		if !m.listed && m.live == 0 {
+			delete(s.model, id)
+		}
+	}
+}
+
+// acquire holds that what is chosen may be chosen, and that nothing is refused that could be.
+func (s *sequence) acquire() {
+	b := s.byte()
+	var tried []*Upstream
+	for n := b % 4; n > 0 && len(s.held) > 0; n-- {
+		tried = append(tried, s.held[s.byte()%len(s.held)])
+	}
+	states := map[string]Status{}
+	var want []string
+	full := false
+	for _, st := range s.pool.Status(s.now) {
+		states[st.ID] = st
+		m := s.model[st.ID]
+		if m == nil || !m.listed || m.down || m.drained || m.leaving || st.State == Ejected ||
+			slices.ContainsFunc(tried, func(u *Upstream) bool { return u.id == st.ID }) {
+			continue
+		}
+		if m.spec.Capacity > 0 && max(st.Load, m.live) >= m.spec.Capacity {
+			full = true
+			continue
+		}
+		want = append(want, st.ID)
+	}
+	key := []string{"", "x", "y", "z"}[b>>2%4]
+	u, err := s.pool.Acquire(s.now, key, tried...)
+	switch {
+	case err == nil && !slices.Contains(want, u.id):
+		s.t.Fatalf("chose %+v with %+v, tried %d; one of %v may be chosen", states[u.id], s.model[u.id], len(tried), want)
+	case err == nil:
+		s.held = append(s.held, u)
+		s.model[u.id].live++
+	case len(want) > 0:
+		s.t.Fatalf("%v, but %v may be chosen", err, want)
+	default:
+		s.refused(err, full, tried)
+	}
+}
+
+// refused holds that an error has a reason for each upstream of the list.
+func (s *sequence) refused(err error, full bool, tried []*Upstream) {
+	var e *Unavailable
+	if !errors.As(err, &e) {
+		s.t.Fatalf("error %T", err)
+	}
+	if errors.Is(err, ErrFull) != full || errors.Is(err, ErrNone) == full {
+		s.t.Fatalf("%v, but full is %v", err, full)
+	}
+	if e.RetryAfter < time.Second || e.RetryAfter > 30*time.Second {
+		s.t.Fatalf("Retry-After %v", e.RetryAfter)
+	}
+	listed := 0
+	for _, m := range s.model {
+		if m.listed {
+			listed++
+		}
+	}
+	if len(e.Reasons) != listed {
+		s.t.Fatalf("%d reasons for %d upstreams: %v", len(e.Reasons), listed, err)
+	}
+	for _, r := range e.Reasons {
+		m := s.model[r.ID]
+		var right bool
+		switch r.State {
+		case Tried:
+			right = slices.ContainsFunc(tried, func(u *Upstream) bool { return u.id == r.ID })
+		case Down:
+			right = m.down
+		case Draining:
+			right = m.drained || m.leaving
+		case Full:
+			right = m.spec.Capacity > 0
+		case Ejected:
+			right = true // the model does not know
+		}
+		if !right {
+			s.t.Fatalf("%v, but it is %+v", r, m)
+		}
+	}
+}
+
+func (s *sequence) release() {
+	if len(s.held) == 0 {
+		return
+	}
+	i := s.byte() % len(s.held)
+	u := s.held[i]
+	s.held = slices.Delete(s.held, i, i+1)
+	s.pool.Release(s.now, u)
+	s.model[u.id].live--
+	s.forget()
+}
+
+// outcome reports for an upstream that may have been forgotten since.
+func (s *sequence) outcome() {
+	if len(s.held) == 0 {
+		return
+	}
+	u := s.held[s.byte()%len(s.held)]
+	o := []Outcome{OK, Unreachable, Failed, ClosedEarly}[s.byte()%4]
+	if s.pool.Outcome(s.now, u, o) && (o == OK || s.model[u.id].down) {
+		s.t.Fatalf("%s is ejected by %s: %+v", u.id, o, s.model[u.id])
+	}
+}
+
+func (s *sequence) probe() {
+	id := s.id()
+	var result error
+	if s.byte()%2 == 0 {
+		result = errors.New("connection refused")
+	}
+	changed := s.pool.Probe(s.now, id, result)
+	m := s.model[id]
+	if m == nil {
+		if changed {
+			s.t.Fatal("a probe of an unknown upstream has changed something")
+		}
+		return
+	}
+	was := m.down
+	if m.down == (result != nil) {
+		m.against = 0
+	} else {
+		m.against++
+		if !m.probed || m.down && m.against == sequenceRise || !m.down && m.against == sequenceFall {
+			m.down, m.against = !m.down, 0
+		}
+	}
+	m.probed = true
+	if changed != (m.down != was) {
+		s.t.Fatalf("probe of %s: changed %v, want %v", id, changed, !changed)
+	}
+}
+
+func (s *sequence) drain(on bool) {
+	id := s.id()
+	m := s.model[id]
+	byServer := s.byte()%2 == 0
+	do := s.pool.Drain
+	if byServer {
+		do = s.pool.DrainReported
+	}
+	if known := do(s.now, id, on); known != (m != nil) {
+		s.t.Fatalf("drain of %s: known %v", id, known)
+	}
+	if m == nil {
+		return
+	}
+	if byServer {
+		m.leaving = on
+	} else {
+		m.drained = on
+	}
+}
+
+// check holds the Pool against the model after each step.
+func (s *sequence) check() {
+	all := s.pool.Status(s.now)
+	listed, ejected, serving := 0, 0, 0
+	for _, st := range all {
+		m := s.model[st.ID]
+		if m == nil {
+			s.t.Fatalf("%+v is not known", st)
+		}
+		if st.Live != m.live || st.Load < st.Live || st.Weight != max(m.spec.Weight, 1) || st.Capacity != m.spec.Capacity {
+			s.t.Fatalf("%+v, want %+v", st, m)
+		}
+		if st.Share < 0.1 || st.Share > 1 {
+			s.t.Fatalf("%s has a share of %v", st.ID, st.Share)
+		}
+		if m.listed != (st.State != Removed) || m.listed && m.down != (st.State == Down) ||
+			m.listed && !m.down && (m.drained || m.leaving) != (st.State == Draining) {
+			s.t.Fatalf("%+v, want %+v", st, m)
+		}
+		if m.listed {
+			listed++
+		}
+		if m.listed && !st.Ejected.IsZero() {
+			ejected++
+			if left := st.Ejected.Sub(s.now); left <= 0 || left > sequenceEjection.Max {
+				s.t.Fatalf("%s is ejected for %v", st.ID, left)
+			}
+		}
+		if st.State == Ready || st.State == Full {
+			serving++
+		}
+	}
+	if len(all) != len(s.model) {
+		s.t.Fatalf("%d upstreams, want %d", len(all), len(s.model))
+	}
+	if ejected > 0 && serving == 0 {
+		s.t.Fatalf("%d are ejected and none serves: %+v", ejected, all)
+	}
+	if ejected > max(1, int(sequenceEjection.Share*float64(listed))) {
+		s.t.Fatalf("%d of %d are ejected", ejected, listed)
+	}
+}
+
+// policies returns one of each kind, with a seed.
+func policies(seed uint64) map[string]Policy {
+	return map[string]Policy{
+		"power of two":      PowerOfTwo(rand.NewPCG(seed, 1)),
+		"least connections": LeastConnections(),
+		"hash":              Hash(0, rand.NewPCG(seed, 2)),
+		"round robin":       RoundRobin(),
+	}
+}
+
+var policyNames = []string{"power of two", "least connections", "hash", "round robin"}
+
+// A thousand random sequences: no upstream is chosen that is down, ejected, draining, full, removed or tried, and none is refused
+// while one may be chosen; counts and health survive each change of the list.
+func TestSequences(t *testing.T) {
+	for seed := range uint64(1000) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		in := make([]byte, 200+rnd.IntN(400))
+		for i := range in {
+			in[i] = byte(rnd.Uint32())
+		}
+		in[0] |= byte(seed / 4) // most of them begin with a long list
+		name := policyNames[seed%4]
+		runSequence(t, policies(seed)[name], in)
+		if t.Failed() {
+			t.Fatalf("seed %d, %s", seed, name)
+		}
+	}
+}
+
+func FuzzSequence(f *testing.F) {
+	f.Add(uint8(0), []byte{0xff, 1, 2, 3, 4, 5, 6, 0, 0, 0, 4, 9, 0, 1, 9, 0, 1, 9, 0, 1, 0, 0, 13, 200, 0, 0})
+	f.Add(uint8(1), []byte{0x03, 0, 4, 0, 0, 0, 0, 0, 0, 14, 0x01, 0, 6, 0, 12, 1, 0, 0, 0, 0, 14, 0x03, 5, 5, 0, 0})
+	f.Add(uint8(2), []byte{0x3f, 0, 1, 2, 3, 0, 1, 0, 4, 0, 8, 0, 12, 11, 0, 0, 11, 0, 0, 11, 0, 0, 0, 4, 15, 0, 9, 0, 4})
+	f.Add(uint8(3), []byte{0x07, 1, 2, 3, 0, 0, 0, 0, 0, 0, 8, 0, 1, 8, 0, 1, 8, 0, 1, 8, 1, 1, 8, 1, 1, 8, 1, 1, 13, 255, 0, 0})
+	f.Fuzz(func(t *testing.T, policy uint8, in []byte) {
+		runSequence(t, policies(1)[policyNames[int(policy)%len(policyNames)]], in)
+	})
+}

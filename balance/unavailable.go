@@ -1,0 +1,102 @@
+package balance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Unavailable is the error of [Pool.Acquire]. It wraps [ErrFull] if an upstream would have been chosen had it room, and [ErrNone]
+// otherwise. It is not to be modified: several callers may get the same one.
+type Unavailable struct {
+	Err        error         // ErrNone or ErrFull
+	Reasons    []Reason      // for each upstream in the list why it was not chosen, sorted by ID
+	RetryAfter time.Duration // when it may be worth to try again, 1 to 30 seconds; the caller adds jitter
+}
+
+// Reason is why one upstream was not chosen.
+type Reason struct {
+	ID    string // of the upstream
+	State State  // anything but Ready
+	Why   string // for a person; may be ""
+}
+
+// String returns all of it in one line.
+func (r Reason) String() string {
+	if r.Why == "" {
+		return r.ID + ": " + string(r.State)
+	}
+	return fmt.Sprintf("%s: %s: %s", r.ID, r.State, r.Why)
+}
+
+// Bounds of a suggestion for Retry-After.
+const (
+	retrySoonest = time.Second
+	retryLatest  = 30 * time.Second
+	retryUnknown = 5 * time.Second
+)
+
+// mostReasons bounds the text of an error.
+const mostReasons = 8
+
+// Error returns Err and the first eight reasons.
+func (e *Unavailable) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Err.Error())
+	if len(e.Reasons) == 0 {
+		b.WriteString(": the list is empty")
+	}
+	for i, r := range e.Reasons {
+		if i == mostReasons {
+			fmt.Fprintf(&b, ", and %d more", len(e.Reasons)-i)
+			break
+		}
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		b.WriteString(sep + r.String())
+	}
+	return b.String()
+}
+
+// Unwrap returns ErrNone or ErrFull.
+func (e *Unavailable) Unwrap() error { return e.Err }
+
+// refuse returns why no upstream can be chosen. What does not depend on the caller or the time is made once until something changes.
+func (p *Pool) refuse(now time.Time, tried []*Upstream) *Unavailable {
+	if len(tried) == 0 && p.refusal != nil {
+		return p.refusal
+	}
+	e := &Unavailable{Err: ErrNone}
+	var ends time.Time // the soonest end of an ejection
+	for _, u := range p.all {
+		if !u.listed {
+			continue
+		}
+		r := Reason{u.id, u.state(), u.why()}
+		switch {
+		case slices.Contains(tried, u):
+			r.State, r.Why = Tried, ""
+		case r.State == Full:
+			e.Err = ErrFull
+		case r.State == Ejected && (ends.IsZero() || u.ejection.until.Before(ends)):
+			ends = u.ejection.until
+		}
+		e.Reasons = append(e.Reasons, r)
+	}
+	switch {
+	case e.Err == ErrFull && p.between > 0:
+		e.RetryAfter = p.between
+	case e.Err == ErrNone && !ends.IsZero():
+		e.RetryAfter = ends.Sub(now)
+	default:
+		e.RetryAfter = retryUnknown
+	}
+	e.RetryAfter = min(max(e.RetryAfter, retrySoonest), retryLatest)
+	if len(tried) == 0 && ends.IsZero() {
+		p.refusal = e
+	}
+	return e
+}

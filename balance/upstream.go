@@ -1,0 +1,152 @@
+package balance
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Spec is one entry of the list of upstreams.
+type Spec struct {
+	ID       string // identity of the server, such as ws://10.0.0.7:9001; required, compared byte by byte
+	Weight   int    // its part of the load, relative to the others; 0 means 1
+	Capacity int    // the most connections it holds; 0 means no limit
+}
+
+// maxWeight keeps sums of weights and products with loads far from overflow.
+const maxWeight = 1 << 20
+
+// check returns what is wrong with a list of upstreams.
+func check(specs []Spec) error {
+	seen := make(map[string]bool, len(specs))
+	for i, s := range specs {
+		switch {
+		case s.ID == "":
+			return fmt.Errorf("upstream %d has no ID", i+1)
+		case seen[s.ID]:
+			return fmt.Errorf("upstream %s is in the list twice", s.ID)
+		case s.Weight < 0 || s.Weight > maxWeight:
+			return fmt.Errorf("upstream %s: weight %d is not in 0 to %d", s.ID, s.Weight, maxWeight)
+		case s.Capacity < 0:
+			return fmt.Errorf("upstream %s: capacity %d is negative", s.ID, s.Capacity)
+		}
+		seen[s.ID] = true
+	}
+	return nil
+}
+
+// State says whether an upstream can get connections, and if not, why.
+type State string
+
+// The states of an upstream. The first that applies is reported, in this order.
+const (
+	Removed  State = "removed"  // not in the list any more; known until its last connection is gone
+	Down     State = "down"     // health checks fail
+	Draining State = "draining" // by the operator, or by the server's own word
+	Ejected  State = "ejected"  // taken out for a time because its connections failed
+	Full     State = "full"     // its capacity is used
+	Ready    State = "ready"
+	Tried    State = "tried" // only in a Reason: the caller has tried it for this client
+)
+
+// Upstream is one server of a [Pool], by the identity that its [Spec] gave it. The pointer stays the same across changes of the
+// list, until the upstream is removed and its last connection is gone.
+//
+// ID may be called at any time. The other methods are for a [Policy] while its Pick runs, under the lock of the pool; anything
+// else reads [Pool.Status].
+type Upstream struct {
+	id       string
+	weight   int
+	capacity int // 0: no limit
+	listed   bool
+
+	live     int // connections of this pool
+	others   int // connections of other balancers, as last reported
+	reported time.Time
+
+	ejection ejection
+	probes   probes
+	drained  bool // by the operator
+	leaving  bool // by its own word
+	serving  bool // listed, up, neither draining nor ejected
+	since    time.Time
+
+	slow  bool    // in slow start, which began at since
+	share float64 // of its weight, 1 after slow start
+	cost  float64 // of a connection: 1 / (weight * share)
+
+	upTo int64   // the sum of the weights in the ready list up to and including this one
+	hash uint64  // of id
+	turn float64 // of RoundRobin
+}
+
+// ID returns the identity from the list.
+func (u *Upstream) ID() string { return u.id }
+
+// Weight returns the weight from the list, at least 1.
+func (u *Upstream) Weight() int { return u.weight }
+
+// Live returns the number of connections that the pool has placed on u and not yet released.
+func (u *Upstream) Live() int { return u.live }
+
+// Load returns the number of connections at u, those of other balancers included, as far as they are known.
+func (u *Upstream) Load() int { return u.live + u.others }
+
+// Share returns the part of its weight that u gets, more than 0 and at most 1: less than 1 during slow start.
+func (u *Upstream) Share() float64 { return u.share }
+
+// Cost returns the load that u would have with one connection more, relative to its weight and share. A policy that balances
+// load picks the upstream with the lowest.
+func (u *Upstream) Cost() float64 { return float64(u.live+u.others+1) * u.cost }
+
+// full reports whether the capacity of u is used.
+func (u *Upstream) full() bool { return u.capacity > 0 && u.Load() >= u.capacity }
+
+// state returns the state of u, as of the last update of the pool.
+func (u *Upstream) state() State {
+	switch {
+	case !u.listed:
+		return Removed
+	case u.probes.down:
+		return Down
+	case u.drained || u.leaving:
+		return Draining
+	case u.ejection.out:
+		return Ejected
+	case u.full():
+		return Full
+	}
+	return Ready
+}
+
+// why describes the state for a person. It is "" for Ready.
+func (u *Upstream) why() string {
+	switch u.state() {
+	case Removed:
+		return "not in the list any more"
+	case Down:
+		return u.probes.reason
+	case Draining:
+		if u.drained {
+			return "by the operator"
+		}
+		return "as the server reports"
+	case Ejected:
+		return fmt.Sprintf("%s, until %s", u.ejection.reason, u.ejection.until.UTC().Format(time.RFC3339))
+	case Full:
+		return fmt.Sprintf("%d of %d connections", u.Load(), u.capacity)
+	}
+	return ""
+}
+
+// setShare sets the share of its weight that u gets.
+func (u *Upstream) setShare(share float64) {
+	u.share = share
+	u.cost = 1 / (float64(u.weight) * share)
+}
+
+// Errors of Acquire, by [errors.Is].
+var (
+	ErrNone = errors.New("no upstream is ready")
+	ErrFull = errors.New("every upstream that is ready is full")
+)
