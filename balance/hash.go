@@ -46,10 +46,10 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 	}
 	most := p.bound * float64(load) / float64(weight)
 	k := hash(key)
-	var best *Upstream
+	best := ready[0] // one is below its bound, since the bounds add up to more than the load
 	lowest := math.Inf(1)
 	for _, u := range ready {
-		if float64(u.Load()) >= math.Ceil(most*float64(u.weight)) {
+		if u.Load() >= roundUp(most*float64(u.weight)) {
 			continue
 		}
 		// With x uniform in (0, 1], -ln(x)/weight has the exponential distribution of rate weight, and the lowest of all is that of
@@ -62,11 +62,11 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 			best, lowest = u, score
 		}
 	}
-	if best == nil { // the bounds add up to more than the load, so this needs a rounding error
-		return p.unkeyed.Pick(ready, "")
-	}
 	return best
 }
+
+// roundUp rounds a bound on connections up to a whole one, unless it exceeds a whole number by an error of floating point only.
+func roundUp(x float64) int { return int(math.Ceil(x - 1e-12*max(x, 1))) }
 
 // hash is FNV-1a, mixed: it is the same in every process.
 func hash(s string) uint64 {

@@ -241,7 +241,7 @@ func (p *Pool) drain(now time.Time, id string, on bool, which func(*Upstream) *b
 }
 
 // ReportLoad records how many connections the server of u says that it has in total. The package's documentation says how that is
-// combined with the connections of this pool. A negative load is taken as 0.
+// combined with the connections of this pool. The load is taken as one of 0 to 1<<24.
 func (p *Pool) ReportLoad(now time.Time, u *Upstream, load int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -249,7 +249,7 @@ func (p *Pool) ReportLoad(now time.Time, u *Upstream, load int) {
 		return
 	}
 	was := u.full()
-	u.others, u.reported = max(0, load-u.live), now
+	u.others, u.reported = max(0, min(load, mostReported)-u.live), now
 	p.due(now.Add(reportValid))
 	if u.full() != was {
 		p.stale = true

@@ -26,8 +26,9 @@ type Options struct {
 }
 
 const (
-	firstShare  = 0.1         // of its weight, for an upstream at the beginning of slow start
-	reportValid = time.Minute // a load that a server reported
+	firstShare   = 0.1         // of its weight, for an upstream at the beginning of slow start
+	reportValid  = time.Minute // a load that a server reported
+	mostReported = 1 << 24     // a server that reports more is wrong
 )
 
 // Pool is a list of upstreams with their connections and their health. Make it with [NewPool]. Its methods are safe for
