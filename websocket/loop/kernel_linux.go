@@ -42,6 +42,15 @@ func NewKernel() (Kernel, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
+	k, err := kernelOn(fd)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// kernelOn makes a kernel of an epoll descriptor, which it closes when it fails.
+func kernelOn(fd int) (*epoll, error) {
 	file, err := parkOn(fd)
 	if err != nil {
 		return nil, err
@@ -53,11 +62,10 @@ func NewKernel() (Kernel, error) {
 	}
 	k := &epoll{fd: fd, file: file, eventfd: int(efd), start: time.Now()}
 	k.look = func(uintptr) bool { return k.poll() }
-	if k.conn, err = k.file.SyscallConn(); err != nil {
-		k.Release()
-		return nil, err
+	if k.conn, err = file.SyscallConn(); err == nil {
+		err = k.Arm(k.eventfd, tokenWake, Readable, true)
 	}
-	if err := k.Arm(k.eventfd, tokenWake, Readable, true); err != nil {
+	if err != nil {
 		k.Release()
 		return nil, err
 	}
@@ -66,10 +74,7 @@ func NewKernel() (Kernel, error) {
 
 // parkOn gives fd to Go's poller. Where that does not take it, as when the system's limit on watches is reached, each wait would fail.
 func parkOn(fd int) (*os.File, error) {
-	if err := syscall.SetNonblock(fd, true); err != nil { // which is what has os.NewFile try
-		syscall.Close(fd) //nolint:errcheck // nothing was done with it yet
-		return nil, os.NewSyscallError("fcntl", err)
-	}
+	syscall.SetNonblock(fd, true) //nolint:errcheck // os.NewFile tries the poller with what does not block; otherwise there is no deadline
 	file := os.NewFile(uintptr(fd), "epoll")
 	if err := file.SetReadDeadline(time.Time{}); err != nil {
 		file.Close() //nolint:errcheck // nothing was done with it yet

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -206,15 +207,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer near.Close()
-	free := func() int { // the lowest descriptor that is
-		fd, err := syscall.Dup(listener)
-		if err != nil {
-			t.Fatal(err)
-		}
-		syscall.Close(fd)
-		return fd
-	}
-	lowest := free()
+	lowest := freeFD(t)
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
@@ -236,7 +229,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	if !errors.Is(err1, syscall.EMFILE) || n2 != 0 || !errors.Is(err2, syscall.EMFILE) || n3 != 0 || err3 != ErrNoDescriptors { //nolint:errorlint // it is never wrapped
 		t.Errorf("without a descriptor: %v; %d, %v; %d, %v", err1, n2, err2, n3, err3)
 	}
-	if now := free(); !errors.Is(err5, syscall.EMFILE) || now != lowest {
+	if now := freeFD(t); !errors.Is(err5, syscall.EMFILE) || now != lowest {
 		t.Errorf("with one of two: %v; the next descriptor is %d, and was %d", err5, now, lowest)
 	}
 	far, err := k.Accept(listener)
@@ -525,17 +518,77 @@ func TestEventsOfEpoll(t *testing.T) {
 	}
 }
 
-// A descriptor that Go's poller does not take is no kernel's: a loop on it would fail in each wait, without end.
-func TestPollerThatDoesNotTakeTheKernel(t *testing.T) {
+// A descriptor that Go's poller or epoll does not take is no kernel's, and is closed: a loop on it would fail in each wait, without
+// end.
+func TestDescriptorsThatAreNoKernels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	for name, tt := range map[string]struct {
+		open func() int
+		want error
+	}{
+		"a file that cannot be polled": {func() int {
+			fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fd
+		}, os.ErrNoDeadline},
+		"a closed descriptor": {func() int { return 1 << 20 }, os.ErrNoDeadline},
+		"a socket, which is not epoll's": {func() int {
+			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fd
+		}, syscall.EINVAL},
+	} {
+		before := freeFD(t)
+		k, err := kernelOn(tt.open())
+		if k != nil || !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now := freeFD(t); now != before {
+			t.Errorf("%s: the next descriptor is %d, and was %d", name, now, before)
+		}
+	}
+}
+
+// freeFD returns the lowest descriptor that is not open.
+func freeFD(t *testing.T) int {
+	t.Helper()
+	fd, err := syscall.Dup(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parkOn(fd); !errors.Is(err, os.ErrNoDeadline) {
-		t.Errorf("parked on a file that cannot be polled: %v", err)
+	syscall.Close(fd)
+	return fd
+}
+
+// TestPollDoesNotSleep: a call that slept would give the processor away.
+func TestPollDoesNotSleep(t *testing.T) {
+	k := kernel(t)
+	events := make([]Event, 1)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	switches := func() int64 {
+		var u syscall.Rusage
+		const thread = 1 // RUSAGE_THREAD
+		if err := syscall.Getrusage(thread, &u); err != nil {
+			t.Fatal(err)
+		}
+		return int64(u.Nvcsw)
+	}
+	const polls = 200
+	before := switches()
+	for range polls {
+		if n, err := k.Wait(events, 0); n != 0 || err != nil {
+			t.Fatalf("%d events, %v", n, err)
+		}
+	}
+	if n := switches() - before; n > polls/2 { // a few are the runtime's
+		t.Errorf("the thread slept %d times in %d polls", n, polls)
 	}
 }
