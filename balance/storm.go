@@ -48,11 +48,11 @@ const (
 // ends: a server that accepts and hangs is noticed. After a minute without a refusal the rate is the floor again, since what was
 // measured then says little about the next storm.
 //
-// Handshakes that resume a session go before new ones: as long as fewer places than a second of the floor are left, they get all but
-// a tenth of the rate, which is for new ones. One second of handshakes at the floor may come in one burst.
+// Handshakes that resume a session go before new ones: as long as fewer places than those of a second are left, they get all but a
+// tenth of the rate, which is for new ones. What the rate admits in a second may come in one burst.
 //
 // A client that is refused gets a time to come back: the first moment at which the rate has a place that was not given to another
-// refused client, with jitter. So the refused clients come back at the rate at which they can be admitted, and not together.
+// refused client, but a second at least, and a jitter of a second and a quarter of the time. So the refused clients come back at the rate at which they can be admitted, and not together.
 type Storm struct {
 	floor  float64
 	target time.Duration
@@ -112,13 +112,14 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 		s.booked = latest
 	}
 	wait := max(s.booked.Sub(now), time.Second)
-	return wait + time.Duration(s.rnd.Float64()*float64(wait))
+	return wait + time.Duration(s.rnd.Float64()*float64(time.Second+wait/4))
 }
 
-// take takes a place. The bucket has two seconds of the floor for those that resume, and one for new ones. The part that is kept
-// for new ones is taken even if the bucket is empty, so that those that resume wait for it.
+// take takes a place. The bucket has two seconds of the rate for those that resume, and one for new ones. The part that is kept
+// for new ones is taken even if the bucket is empty, so that those that resume wait for it. The bucket remembers a time, so its size
+// in seconds has to stay the same when the rate changes: it would be overdrawn if the size in places did.
 func (s *Storm) take(now time.Time, resuming bool) bool {
-	second := int(s.floor)
+	second := int(s.rate)
 	most := second
 	if resuming {
 		most = 2 * second
@@ -177,8 +178,7 @@ func (s *Storm) overloaded() bool {
 	if c.done > 0 && (c.took/time.Duration(c.done) > s.target || float64(c.failed) > mostFailed*float64(c.done)) {
 		return true
 	}
-	// By Little's law. A burst at the beginning is two seconds of the floor, whatever the target is.
-	return float64(s.underway) > max(s.rate*s.target.Seconds(), 2*s.floor)
+	return float64(s.underway) > s.rate*(s.target.Seconds()+2) // by Little's law, and a burst of two seconds
 }
 
 // StormStatus is what a Storm does at the moment.

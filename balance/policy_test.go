@@ -1,0 +1,282 @@
+package balance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+var start = time.Unix(1_000_000, 0)
+
+// poolOf returns a pool in which the upstreams have just been listed.
+func poolOf(t testing.TB, o Options, specs ...Spec) *Pool {
+	t.Helper()
+	p := NewPool(o)
+	if err := p.Set(start, specs); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// numbered returns upstreams u000, u001, ... with these weights.
+func numbered(weights ...int) []Spec {
+	specs := make([]Spec, len(weights))
+	for i, w := range weights {
+		specs[i] = Spec{ID: fmt.Sprintf("u%03d", i), Weight: w}
+	}
+	return specs
+}
+
+func randomWeights(rnd *rand.Rand, n, most int) []int {
+	weights := make([]int, n)
+	for i := range weights {
+		weights[i] = 1 + rnd.IntN(most)
+	}
+	return weights
+}
+
+func acquire(t testing.TB, p *Pool, now time.Time, key string, tried ...*Upstream) *Upstream {
+	t.Helper()
+	u, err := p.Acquire(now, key, tried...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func sumOf(weights []int) (sum int) {
+	for _, w := range weights {
+		sum += w
+	}
+	return sum
+}
+
+// Connections that stay end up in proportion to the weights, whatever the weights are.
+func TestWeights(t *testing.T) {
+	for name, tolerance := range map[string]func(want float64) float64{
+		"power of two":      func(want float64) float64 { return 3 + want*0.02 },
+		"least connections": func(float64) float64 { return 2 },
+		"round robin":       func(float64) float64 { return 1 },
+		"hash":              func(want float64) float64 { return 6*math.Sqrt(want) + want*0.25 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(8) {
+				rnd := rand.New(rand.NewPCG(seed, 4))
+				weights := randomWeights(rnd, 1+rnd.IntN(20), 10)
+				p := poolOf(t, Options{Policy: policies(seed)[name]}, numbered(weights...)...)
+				const n = 5000
+				for i := range n {
+					acquire(t, p, start, fmt.Sprintf("key %d", i))
+				}
+				for i, s := range p.Status(start) {
+					want := n * float64(weights[i]) / float64(sumOf(weights))
+					if got := float64(s.Live); math.Abs(got-want) > tolerance(want) {
+						t.Errorf("seed %d: weights %v: %s has %v, want %.1f", seed, weights, s.ID, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Where connections end at random, the policies that look at loads keep the spread within a bound.
+func TestFairnessUnderChurn(t *testing.T) {
+	for name, bound := range map[string]float64{"power of two": 1.06, "least connections": 1.02, "hash": 1.26} {
+		t.Run(name, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(7, 7))
+			p := poolOf(t, Options{Policy: policies(7)[name]}, numbered(1, 2, 3, 1, 2, 3, 1, 2, 3, 2)...)
+			var held []*Upstream
+			for i := range 50_000 {
+				if len(held) >= 4000 {
+					at := rnd.IntN(len(held))
+					p.Release(start, held[at])
+					held[at] = held[len(held)-1]
+					held = held[:len(held)-1]
+				}
+				held = append(held, acquire(t, p, start, fmt.Sprint(rnd.IntN(300))))
+				if i > 4000 && i%1000 == 0 {
+					// Releases are not balanced by anybody: only what arrives is.
+					if got := Spread(p.Status(start)); got > bound {
+						t.Fatalf("after %d: spread %.3f, want at most %v", i, got, bound)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Every upstream that is ready gets connections again and again, also one with a small weight beside large ones and one in slow
+// start.
+func TestNoStarvation(t *testing.T) {
+	for name := range policies(0) {
+		t.Run(name, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(9, 9))
+			p := poolOf(t, Options{Policy: policies(9)[name], SlowStart: time.Hour}, numbered(1, 10, 10, 10)...)
+			if err := p.Set(start, numbered(1, 10, 10, 10, 1)); err != nil {
+				t.Fatal(err)
+			}
+			last := map[string]int{}
+			var held []*Upstream
+			for i := range 20_000 {
+				if len(held) == 1000 {
+					at := rnd.IntN(len(held))
+					p.Release(start, held[at])
+					held = slices.Delete(held, at, at+1)
+				}
+				u := acquire(t, p, start, fmt.Sprint("k", rnd.IntN(10_000)))
+				held = append(held, u)
+				if i-last[u.id] > 4000 {
+					t.Errorf("%s has got none of %d connections", u.id, i-last[u.id])
+				}
+				last[u.id] = i
+			}
+			for _, s := range p.Status(start) {
+				if last[s.ID] < 16_000 {
+					t.Errorf("%s has got none of the last %d connections", s.ID, 20_000-last[s.ID])
+				}
+			}
+		})
+	}
+}
+
+// The turns of an upstream are spaced as evenly as the weights allow, and every round is exact.
+func TestRoundRobinIsSmooth(t *testing.T) {
+	p := poolOf(t, Options{Policy: RoundRobin()}, Spec{ID: "a", Weight: 5}, Spec{ID: "b"}, Spec{ID: "c"})
+	var got string
+	for range 14 {
+		got += acquire(t, p, start, "").ID()
+	}
+	if want := "aabacaaaabacaa"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for seed := range uint64(50) {
+		rnd := rand.New(rand.NewPCG(seed, 5))
+		weights := randomWeights(rnd, 1+rnd.IntN(8), 9)
+		p := poolOf(t, Options{Policy: RoundRobin()}, numbered(weights...)...)
+		for round := 1; round <= 3; round++ {
+			for range sumOf(weights) {
+				acquire(t, p, start, "")
+			}
+			for i, s := range p.Status(start) {
+				if s.Live != round*weights[i] {
+					t.Fatalf("weights %v: %s has %d after %d rounds", weights, s.ID, s.Live, round)
+				}
+			}
+		}
+	}
+}
+
+// Upstreams of equal load take turns, so that a list whose connections are short does not favour its first entry.
+func TestLeastConnectionsTakesTurns(t *testing.T) {
+	p := poolOf(t, Options{Policy: LeastConnections()}, numbered(1, 1, 1, 1)...)
+	seen := map[string]int{}
+	for range 8 {
+		u := acquire(t, p, start, "")
+		seen[u.ID()]++
+		p.Release(start, u)
+	}
+	for id, n := range seen {
+		if n != 2 {
+			t.Errorf("%s got %d of 8", id, n)
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("only %v", seen)
+	}
+}
+
+// Of two upstreams both are always looked at, so that the lower load wins, whatever the weights are.
+func TestPowerOfTwoOfTwo(t *testing.T) {
+	for _, heavy := range []int{1, 1000, maxWeight} {
+		p := poolOf(t, Options{Policy: PowerOfTwo(rand.NewPCG(1, 1))}, numbered(1, heavy)...)
+		for i := range 3000 {
+			before := p.Status(start)
+			u := acquire(t, p, start, "")
+			cost := func(s Status) float64 { return float64(s.Live+1) / float64(s.Weight) }
+			want := min(cost(before[0]), cost(before[1]))
+			at := slices.IndexFunc(before, func(s Status) bool { return s.ID == u.ID() })
+			if got := cost(before[at]); got > want*1.0000001 {
+				t.Fatalf("weight %d, connection %d: %s was chosen of %+v", heavy, i, u.ID(), before)
+			}
+		}
+	}
+}
+
+// With equal weights and many upstreams the highest load stays close to the average, far below that of one random draw.
+func TestPowerOfTwoOfMany(t *testing.T) {
+	p := poolOf(t, Options{Policy: PowerOfTwo(rand.NewPCG(3, 3))}, numbered(randomWeights(rand.New(rand.NewPCG(3, 4)), 100, 1)...)...)
+	for range 10_000 {
+		acquire(t, p, start, "")
+	}
+	for _, s := range p.Status(start) {
+		if s.Live < 95 || s.Live > 104 { // one draw leaves 70 to 130
+			t.Errorf("%s has %d of 10000", s.ID, s.Live)
+		}
+	}
+}
+
+// A new upstream gets a share that grows linearly from a tenth of its weight. The first list of all has no slow start.
+func TestSlowStart(t *testing.T) {
+	p := poolOf(t, Options{SlowStart: 10 * time.Second}, numbered(1, 1)...)
+	if err := p.Set(start, numbered(1, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		after time.Duration
+		share float64
+	}{{0, 0.1}, {time.Second, 0.19}, {5 * time.Second, 0.55}, {9 * time.Second, 0.91}, {10 * time.Second, 1}, {time.Hour, 1}} {
+		s := p.Status(start.Add(tt.after))
+		if math.Abs(s[2].Share-tt.share) > 1e-9 || s[0].Share != 1 || s[1].Share != 1 {
+			t.Errorf("after %v: %v, %v, %v, want 1, 1, %v", tt.after, s[0].Share, s[1].Share, s[2].Share, tt.share)
+		}
+	}
+	now := start.Add(2 * time.Hour)
+	p.Drain(now, "u001", true)
+	p.Drain(now, "u001", false)
+	if s := p.Status(now.Add(5 * time.Second))[1]; math.Abs(s.Share-0.55) > 1e-9 {
+		t.Errorf("after a drain: %v", s.Share)
+	}
+	without := poolOf(t, Options{}, numbered(1)...)
+	if err := without.Set(start, numbered(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if s := without.Status(start)[1]; s.Share != 1 {
+		t.Errorf("without slow start: %v", s.Share)
+	}
+}
+
+// What each policy gives to a third upstream that has just joined two with 500 connections each, of the next 210 connections. With
+// a share of a tenth, round robin gives it exactly its turns and power of two at most twice as many as are its part; least
+// connections fills it to a tenth of the load of the others, and then lets it keep that. Each gives it far more without slow start.
+func TestSlowStartOfPolicies(t *testing.T) {
+	for name, want := range map[string]struct{ least, most, without int }{
+		"round robin":       {10, 10, 70},
+		"power of two":      {10, 30, 100},
+		"least connections": {50, 58, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			joined := func(slow time.Duration) int {
+				p := poolOf(t, Options{Policy: policies(5)[name], SlowStart: slow}, numbered(1, 1)...)
+				for range 1000 {
+					acquire(t, p, start, "")
+				}
+				if err := p.Set(start, numbered(1, 1, 1)); err != nil {
+					t.Fatal(err)
+				}
+				for range 210 {
+					acquire(t, p, start, "")
+				}
+				return p.Status(start)[2].Live
+			}
+			if got := joined(time.Minute); got < want.least || got > want.most {
+				t.Errorf("with slow start it gets %d, want %d to %d", got, want.least, want.most)
+			}
+			if got := joined(0); got < want.without {
+				t.Errorf("without slow start it gets %d, want at least %d", got, want.without)
+			}
+		})
+	}
+}

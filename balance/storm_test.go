@@ -1,0 +1,303 @@
+package balance
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// A server that takes a time for each handshake, one after the other.
+type slowServer struct {
+	each time.Duration
+	free time.Time // when all that it has got are done
+	end  []handshakeEnd
+}
+
+type handshakeEnd struct{ at, began time.Time }
+
+func (s *slowServer) begin(now time.Time) {
+	if s.free.Before(now) {
+		s.free = now
+	}
+	s.free = s.free.Add(s.each)
+	s.end = append(s.end, handshakeEnd{s.free, now})
+}
+
+// report reports what is done by now.
+func (s *slowServer) report(now time.Time, storm *Storm) {
+	for len(s.end) > 0 && !s.end[0].at.After(now) {
+		storm.Done(s.end[0].at, s.end[0].at.Sub(s.end[0].began), true)
+		s.end = s.end[1:]
+	}
+}
+
+// A thousand handshakes in each second are admitted, however slow or broken the upstreams are, evenly spaced or in bursts.
+func TestStormKeepsItsFloor(t *testing.T) {
+	for name, arrive := range map[string]func(i int) time.Duration{
+		"spaced": func(i int) time.Duration { return time.Duration(i) * time.Millisecond },
+		"bursts": func(i int) time.Duration { return time.Duration(i/1000) * time.Second },
+	} {
+		for _, resuming := range []bool{false, true} {
+			s := NewStorm(StormOptions{Floor: 5})
+			for i := range 10_000 {
+				now := start.Add(arrive(i))
+				if wait := s.Admit(now, resuming); wait != 0 {
+					t.Fatalf("%s: handshake %d is refused for %v: %+v", name, i, wait, s.Status(now))
+				}
+				if i%2 == 0 {
+					s.Done(now, time.Minute, false)
+				}
+			}
+			if st := s.Status(start.Add(10 * time.Second)); st.Rate != 1000 || st.Admitted != 10_000 || st.Refused != 0 || st.Underway != 5000 {
+				t.Errorf("%s: %+v", name, st)
+			}
+		}
+	}
+}
+
+// demand asks for n handshakes, and returns how many were admitted.
+func demand(s *Storm, now time.Time, n int, resuming bool) (admitted int) {
+	for range n {
+		if s.Admit(now, resuming) == 0 {
+			admitted++
+		}
+	}
+	return admitted
+}
+
+// The rate rises by a tenth of the floor in each window in which handshakes are refused and go well, and falls to 0.7 of itself at
+// most once in a second.
+func TestStormMeasures(t *testing.T) {
+	s := NewStorm(StormOptions{})
+	now := start
+	underway := demand(s, now, 3000, true)
+	step := func(took time.Duration, ok bool, want float64) {
+		t.Helper()
+		now = now.Add(100 * time.Millisecond)
+		for range underway {
+			s.Done(now.Add(-1), took, ok)
+		}
+		underway = demand(s, now.Add(-1), 3000, true)
+		if got := s.Status(now).Rate; got < want-0.001 || got > want+0.001 {
+			t.Fatalf("after %v: rate %v, want %v", now.Sub(start), got, want)
+		}
+	}
+	const target = 500 * time.Millisecond
+	for i := range 40 {
+		step(target, true, 1000+float64(i+1)*100)
+	}
+	step(target+1, true, 3500)
+	for range 9 {
+		step(time.Minute, true, 3500)
+	}
+	step(time.Minute, true, 2450)
+	for i := range 10 {
+		step(0, true, 2450+float64(i+1)*100)
+	}
+	step(0, false, 2415)
+	for range 9 {
+		step(0, false, 2415)
+	}
+	step(0, false, 1690.5)
+	for range 9 {
+		step(0, false, 1690.5)
+	}
+	step(0, false, 1183.35)
+	for range 9 {
+		step(0, false, 1183.35)
+	}
+	step(0, false, 1000)
+
+	// Without a refusal, or without a handshake that ends, it stays.
+	now = now.Add(time.Second)
+	s.Status(now)
+	step(0, true, 1100)
+	now = now.Add(5 * time.Second)
+	for range underway {
+		s.Done(now, 0, true)
+	}
+	if got := s.Status(now.Add(window)).Rate; got != 1100 {
+		t.Errorf("without a refusal: %v", got)
+	}
+	now = now.Add(window)
+	demand(s, now, 5000, true)
+	if got := s.Status(now.Add(window)).Rate; got != 1100 {
+		t.Errorf("when nothing ends: %v", got)
+	}
+	if got := s.Status(now.Add(time.Minute - 1)).Rate; got != 1100 {
+		t.Errorf("before a minute is over: %v", got)
+	}
+	if got := s.Status(now.Add(time.Minute)).Rate; got != 1000 {
+		t.Errorf("after a minute: %v", got)
+	}
+}
+
+// One handshake in ten may fail; more lower the rate.
+func TestStormFailures(t *testing.T) {
+	for failed, want := range map[int]float64{10: 1200, 11: 1000} {
+		s := NewStorm(StormOptions{})
+		rise := start.Add(window)
+		demand(s, start, 3000, true)
+		s.Done(start, 0, true)
+		s.Status(rise) // 1100
+		for i := range 100 {
+			s.Done(rise, 0, i >= failed)
+		}
+		demand(s, rise, 3000, true)
+		if got := s.Status(rise.Add(window)).Rate; got != want {
+			t.Errorf("%d of 100 failed: rate %v, want %v", failed, got, want)
+		}
+	}
+}
+
+// Upstreams that accept and hang are noticed by the number of handshakes that are under way.
+func TestStormNoticesThatNothingEnds(t *testing.T) {
+	s := NewStorm(StormOptions{})
+	server := slowServer{each: 100 * time.Microsecond}
+	now := start
+	for range 6000 {
+		now = now.Add(time.Millisecond)
+		for range demand(s, now, 10, true) {
+			server.begin(now)
+		}
+		server.report(now, s)
+	}
+	before := s.Status(now)
+	if before.Rate < 4500 {
+		t.Fatalf("%+v", before)
+	}
+	for range 10_000 {
+		now = now.Add(time.Millisecond)
+		demand(s, now, 10, true)
+	}
+	if after := s.Status(now); after.Rate != 1000 {
+		t.Errorf("rate %v after ten seconds, before %v, with %d under way", after.Rate, before.Rate, after.Underway)
+	}
+}
+
+// With more demand than the upstreams can take, the rate stays around what they can.
+func TestStormFindsTheRate(t *testing.T) {
+	for _, capacity := range []int{2000, 6000} {
+		s := NewStorm(StormOptions{})
+		server := slowServer{each: time.Second / time.Duration(capacity)}
+		now := start
+		admitted := 0
+		const seconds = 30
+		for i := range seconds * 1000 {
+			now = now.Add(time.Millisecond)
+			n := demand(s, now, 10, i%2 == 0)
+			for range n {
+				server.begin(now)
+			}
+			if i >= seconds*500 {
+				admitted += n
+			}
+			server.report(now, s)
+		}
+		if rate := admitted / (seconds / 2); rate < capacity*3/4 || rate > capacity*21/20 {
+			t.Errorf("upstreams that take %d a second: %d are admitted", capacity, rate)
+		}
+		if waiting := server.free.Sub(now); waiting > 2*time.Second {
+			t.Errorf("upstreams that take %d a second: a handshake takes %v", capacity, waiting)
+		}
+	}
+}
+
+// Those that resume get all but a tenth when there is not enough for all, and those that do not get that tenth. Alone, each gets
+// everything.
+func TestStormPriority(t *testing.T) {
+	for _, tt := range []struct {
+		resuming, fresh     int // in each millisecond
+		leastOld, mostOld   int // of 1000 a second
+		leastNew, mostFresh int
+	}{
+		{3, 3, 880, 920, 80, 110},
+		{3, 0, 990, 1010, 0, 0},
+		{0, 3, 0, 0, 990, 1010},
+		{10, 1, 880, 920, 80, 110},
+	} {
+		s := NewStorm(StormOptions{})
+		var old, fresh int
+		now := start
+		for i := range 12_000 {
+			now = now.Add(time.Millisecond)
+			// Nothing is done, so the rate stays at its floor.
+			newer := demand(s, now, tt.fresh, false)
+			older := demand(s, now, tt.resuming, true)
+			if i >= 2000 {
+				old, fresh = old+older, fresh+newer
+			}
+		}
+		old, fresh = old/10, fresh/10
+		if old < tt.leastOld || old > tt.mostOld || fresh < tt.leastNew || fresh > tt.mostFresh {
+			t.Errorf("%d resuming and %d new in a millisecond: %d and %d are admitted in a second", tt.resuming, tt.fresh, old, fresh)
+		}
+	}
+}
+
+// Eight thousand clients come together and return when they are asked to: all are in after a few seconds, in few attempts each, at
+// no time less than the floor as long as as many wait, and those that return do not come together.
+func TestStormOfReconnects(t *testing.T) {
+	for _, capacity := range []int{1000, 3000, 20_000} {
+		s := NewStorm(StormOptions{Source: rand.NewPCG(1, 1)})
+		server := slowServer{each: time.Second / time.Duration(capacity)}
+		const clients = 8000
+		due := map[int64]int{0: clients} // by millisecond, how many come
+		var in, attempts, crowd int
+		last := time.Duration(0)
+		for ms := int64(0); in < clients && ms < 120_000; ms++ {
+			now := start.Add(time.Duration(ms) * time.Millisecond)
+			server.report(now, s)
+			if ms > 0 {
+				crowd = max(crowd, due[ms])
+			}
+			for i := range due[ms] {
+				attempts++
+				wait := s.Admit(now, i%4 != 0)
+				if wait == 0 {
+					server.begin(now)
+					in++
+					last = now.Sub(start)
+					continue
+				}
+				if wait < time.Second || wait > 76*time.Second {
+					t.Fatalf("Retry-After %v", wait)
+				}
+				due[ms+wait.Milliseconds()]++
+			}
+		}
+		t.Logf("upstreams that take %d a second: all are in after %v, %.2f attempts each, at most %d return in a millisecond", capacity, last, float64(attempts)/clients, crowd)
+		if in < clients || last > 13*time.Second || attempts > 3*clients || crowd > 20 {
+			t.Errorf("upstreams that take %d a second: %d are in after %v, %d attempts, %d in one millisecond", capacity, in, last, attempts, crowd)
+		}
+	}
+}
+
+// A refusal is at most 76 seconds, and its place is not given to two.
+func TestStormRetryAfter(t *testing.T) {
+	s := NewStorm(StormOptions{Source: rand.NewPCG(2, 2)})
+	demand(s, start, 2000, true)
+	var early, late int
+	for i := range 200_000 {
+		wait := s.Admit(start, true)
+		if wait < time.Second || wait > 76*time.Second {
+			t.Fatalf("refusal %d: %v", i, wait)
+		}
+		if i < 1000 && wait > 2250*time.Millisecond {
+			t.Fatalf("refusal %d: %v", i, wait)
+		}
+		if i >= 10_000 && i < 11_000 && (wait < 10*time.Second || wait > 15*time.Second) {
+			t.Fatalf("refusal %d: %v", i, wait)
+		}
+		if i >= 60_000 {
+			if wait < 68*time.Second {
+				early++
+			} else {
+				late++
+			}
+		}
+	}
+	if early < 65_000 || late < 65_000 {
+		t.Errorf("%d below 68 seconds, %d not", early, late)
+	}
+}
