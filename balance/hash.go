@@ -44,18 +44,15 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 		load += u.Load()
 		weight += u.weight
 	}
-	most := p.bound * float64(load) / float64(weight)
+	most := p.bound * float64(load) / float64(weight) * exact
 	k := hash(key)
 	best := ready[0] // one is below its bound, since the bounds add up to more than the load
 	lowest := math.Inf(1)
 	for _, u := range ready {
-		if u.Load() >= roundUp(most*float64(u.weight)) {
-			continue
-		}
 		// With x uniform in (0, 1], -ln(x)/weight has the exponential distribution of rate weight, and the lowest of all is that of
 		// an upstream with a probability in proportion to its weight. 1-x is never more than -ln(x), and saves most logarithms.
 		x := unit(mix(k ^ u.hash))
-		if (1-x)/float64(u.weight) >= lowest {
+		if 1-x >= lowest*float64(u.weight) || float64(u.Load()) >= most*float64(u.weight) {
 			continue
 		}
 		if score := -math.Log(x) / float64(u.weight); score < lowest {
@@ -65,8 +62,8 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 	return best
 }
 
-// roundUp rounds a bound on connections up to a whole one, unless it exceeds a whole number by an error of floating point only.
-func roundUp(x float64) int { return int(math.Ceil(x - 1e-12*max(x, 1))) }
+// exact is a factor for bounds that are rounded up: an error of floating point does not make them one connection more.
+const exact = 1 - 1e-12
 
 // hash is FNV-1a, mixed: it is the same in every process.
 func hash(s string) uint64 {

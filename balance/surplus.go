@@ -50,7 +50,7 @@ func Plan(servers []Status, r Rebalance) []Move {
 		}
 	}
 	bound := func(s Status) int {
-		return roundUp(r.Spread * load / weight * float64(s.Weight) * s.Share)
+		return int(math.Ceil(r.Spread * load / weight * float64(s.Weight) * s.Share * exact))
 	}
 	room := 0
 	for _, s := range servers {

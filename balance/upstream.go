@@ -55,14 +55,20 @@ const (
 // ID may be called at any time. The other methods are for a [Policy] while its Pick runs, under the lock of the pool; anything
 // else reads [Pool.Status].
 type Upstream struct {
+	// What a policy looks at of each upstream comes first, to be in one cache line.
+	live   int     // connections of this pool
+	others int     // connections of other balancers, as last reported
+	cost   float64 // of a connection: 1 / (weight * share)
+	weight int
+	hash   uint64  // of id
+	upTo   int64   // the sum of the weights in the ready list up to and including this one
+	share  float64 // of the weight, 1 after slow start
+	turn   float64 // of RoundRobin
+
 	id       string
-	weight   int
 	capacity int // 0: no limit
 	listed   bool
-
-	live     int // connections of this pool
-	others   int // connections of other balancers, as last reported
-	reported time.Time
+	reported time.Time // others
 
 	ejection ejection
 	probes   probes
@@ -70,14 +76,7 @@ type Upstream struct {
 	leaving  bool // by its own word
 	serving  bool // listed, up, neither draining nor ejected
 	since    time.Time
-
-	slow  bool    // in slow start, which began at since
-	share float64 // of its weight, 1 after slow start
-	cost  float64 // of a connection: 1 / (weight * share)
-
-	upTo int64   // the sum of the weights in the ready list up to and including this one
-	hash uint64  // of id
-	turn float64 // of RoundRobin
+	slow     bool // in slow start, which began at since
 }
 
 // ID returns the identity from the list.

@@ -1,0 +1,224 @@
+package balance
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Failures in a row eject, for a time that doubles up to a maximum; after that time in service it begins anew.
+func TestEjectionBacksOff(t *testing.T) {
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 3, Base: time.Second, Max: 5 * time.Second}}, numbered(1, 1)...)
+	u := p.byID["u000"]
+	now := start
+	eject := func(want time.Duration) {
+		t.Helper()
+		for i := range 3 {
+			if got := p.Outcome(now, u, Failed); got != (i == 2) {
+				t.Fatalf("failure %d: ejected %v", i+1, got)
+			}
+		}
+		if p.Outcome(now, u, OK) || p.Outcome(now, u, Failed) {
+			t.Error("ejected twice")
+		}
+		s := status(t, p, now.Add(want-1), "u000")
+		if s.State != Ejected || s.Ejected != now.Add(want) {
+			t.Errorf("ejected until %v, want %v", s.Ejected, now.Add(want))
+		}
+		now = now.Add(want)
+		if s := status(t, p, now, "u000"); s.State != Ready || !s.Ejected.IsZero() || s.Failures != 0 {
+			t.Errorf("after the ejection: %+v", s)
+		}
+	}
+	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
+		eject(want)
+	}
+	now = now.Add(5*time.Second - 1)
+	eject(5 * time.Second)
+	now = now.Add(5 * time.Second)
+	eject(time.Second)
+	eject(2 * time.Second)
+
+	// A success in between starts the count again.
+	for range 5 {
+		p.Outcome(now, u, ClosedEarly)
+		p.Outcome(now, u, Unreachable)
+		if p.Outcome(now, u, OK); status(t, p, now, "u000").State != Ready {
+			t.Fatal("ejected by two failures in a row")
+		}
+		p.Outcome(now, u, OK)
+		p.Outcome(now, u, OK)
+	}
+}
+
+// An upstream that fails half of its handshakes in turn is ejected, one that fails fewer is not.
+func TestEjectionByShare(t *testing.T) {
+	run := func(each int) (n int, why string) {
+		p := poolOf(t, Options{}, numbered(1, 1)...)
+		for n = 1; n <= 200; n++ {
+			o := OK
+			if n%each == 0 {
+				o = ClosedEarly
+			}
+			if p.Outcome(start, p.byID["u000"], o) {
+				return n, status(t, p, start, "u000").Why
+			}
+		}
+		return 0, ""
+	}
+	if n, why := run(2); n != 16 || why != "8 failures in 16 connections, the last: closed early, until 1970-01-12T13:46:50Z" {
+		t.Errorf("every second fails: ejected after %d: %s", n, why)
+	}
+	if n, why := run(3); n != 0 {
+		t.Errorf("every third fails: ejected after %d: %s", n, why)
+	}
+	// What is longer ago than 32 connections does not count.
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 100}}, numbered(1, 1)...)
+	u := p.byID["u000"]
+	report := func(n int, o Outcome) {
+		for range n {
+			p.Outcome(start, u, o)
+		}
+	}
+	report(14, OK)
+	report(9, Failed)
+	report(32, OK)
+	for i := range 16 {
+		if got := p.Outcome(start, u, Failed); got != (i == 15) {
+			t.Fatalf("failure %d of the last 32: ejected %v", i+1, got)
+		}
+	}
+}
+
+func TestEjectionCanBeOff(t *testing.T) {
+	p := poolOf(t, Options{Ejection: Ejection{Failures: -1}}, numbered(1, 1)...)
+	for range 100 {
+		if p.Outcome(start, p.byID["u000"], Failed) {
+			t.Fatal("ejected")
+		}
+	}
+	if s := status(t, p, start, "u000"); s.State != Ready {
+		t.Errorf("%+v", s)
+	}
+}
+
+// No more than the share is ejected, but one is; never the last one that serves; and ejections end when the others leave.
+func TestEjectionIsBounded(t *testing.T) {
+	for _, tt := range []struct{ upstreams, want int }{{1, 0}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {10, 5}} {
+		weights := make([]int, tt.upstreams)
+		p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(weights...)...)
+		ejected := 0
+		for _, u := range slices.Clone(p.all) {
+			if p.Outcome(start, u, Failed) {
+				ejected++
+			}
+		}
+		if ejected != tt.want {
+			t.Errorf("%d of %d were ejected, want %d", ejected, tt.upstreams, tt.want)
+		}
+	}
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Share: 5}}, numbered(1, 1, 1)...)
+	for i, want := range []bool{true, true, false} {
+		if got := p.Outcome(start, p.all[i], Failed); got != want {
+			t.Errorf("%s: ejected %v", p.all[i].id, got)
+		}
+	}
+	if got := states(p, start); !slices.Equal(got, []State{Ejected, Ejected, Ready}) {
+		t.Fatal(got)
+	}
+	p.Drain(start, "u002", true)
+	if got := states(p, start); !slices.Equal(got, []State{Ready, Ready, Draining}) {
+		t.Errorf("when the last one drains: %v", got)
+	}
+
+	p = poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1, 1, 1)...)
+	p.Outcome(start, p.all[1], Failed)
+	p.Outcome(start.Add(time.Second), p.all[0], Failed)
+	if err := p.Set(start.Add(time.Second), numbered(1, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := states(p, start.Add(time.Second)); !slices.Equal(got, []State{Ejected, Ready, Ready}) {
+		t.Errorf("when the list is shorter: %v", got)
+	}
+	p.Probe(start.Add(2*time.Second), "u001", errors.New("refused"))
+	p.Drain(start.Add(2*time.Second), "u000", true)
+	p.Drain(start.Add(2*time.Second), "u002", true)
+	if got := states(p, start.Add(2*time.Second)); !slices.Equal(got, []State{Draining, Down, Draining}) {
+		t.Errorf("when none is left: %v", got)
+	}
+}
+
+// An upstream goes down after Fall failed probes in a row, and up after Rise; the first decides alone.
+func TestProbes(t *testing.T) {
+	refused := errors.New("refused")
+	for _, tt := range []struct {
+		options Options
+		probes  string // + for success
+		changes string // the state after each: u or d
+	}{
+		{Options{}, "+---+-++", "uuuddddu"},
+		{Options{}, "-++", "ddu"},
+		{Options{}, "+--+--+---", "uuuuuuuuud"},
+		{Options{Rise: 1, Fall: 1}, "+-+-", "udud"},
+		{Options{Rise: 3, Fall: 2}, "-+++--", "ddduud"},
+	} {
+		p := poolOf(t, tt.options, numbered(1, 1)...)
+		down := false
+		for i, c := range tt.probes {
+			var result error
+			if c == '-' {
+				result = refused
+			}
+			changed := p.Probe(start, "u000", result)
+			s := status(t, p, start, "u000")
+			if want := tt.changes[i] == 'd'; (s.State == Down) != want || changed != (want != down) {
+				t.Errorf("%s: after %d: %s, changed %v", tt.probes, i+1, s.State, changed)
+			}
+			down = s.State == Down
+		}
+	}
+	p := poolOf(t, Options{}, numbered(1)...)
+	if p.Probe(start, "x", refused) || p.Drain(start, "x", true) || p.DrainReported(start, "x", true) {
+		t.Error("an unknown upstream is known")
+	}
+	p.Probe(start, "u000", refused)
+	p.Probe(start, "u000", errors.New("timeout"))
+	if s := status(t, p, start, "u000"); s.Why != "timeout" || s.Probed != "timeout" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The two kinds of drain are independent.
+func TestDrains(t *testing.T) {
+	p := poolOf(t, Options{}, numbered(1, 1)...)
+	u := acquire(t, p, start, "")
+	for i, tt := range []struct {
+		do   func(time.Time, string, bool) bool
+		on   bool
+		want State
+		why  string
+	}{
+		{p.Drain, true, Draining, "by the operator"},
+		{p.DrainReported, true, Draining, "by the operator"},
+		{p.Drain, false, Draining, "as the server reports"},
+		{p.DrainReported, true, Draining, "as the server reports"},
+		{p.DrainReported, false, Ready, ""},
+	} {
+		at := start.Add(time.Duration(i+1) * time.Second)
+		if !tt.do(at, u.ID(), tt.on) {
+			t.Error("not known")
+		}
+		s := status(t, p, at, u.ID())
+		if s.State != tt.want || s.Why != tt.why || s.Live != 1 {
+			t.Errorf("%d: %+v", i, s)
+		}
+		since := start.Add(time.Second)
+		if tt.want == Ready {
+			since = at
+		}
+		if s.Since != since {
+			t.Errorf("%d: since %v, want %v", i, s.Since.Sub(start), since.Sub(start))
+		}
+	}
+}
