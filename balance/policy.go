@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"math"
 	"math/rand/v2"
 	"sort"
 )
@@ -73,7 +74,8 @@ func (p *powerOfTwo) refused(u *Upstream) bool { return u.share < 1 && p.rnd.Flo
 
 // LeastConnections picks the upstream with the lowest load for its weight. Upstreams of equal load take turns. It balances best
 // when one balancer places every connection. After scale-out every new connection goes to the new upstream until its load is
-// that of the others; slow start bounds it to its share of that load. The key is not used. A Pick looks at every upstream.
+// that of the others. In slow start an upstream takes part in only its share of the picks, and counts with its share of its weight.
+// The key is not used. A Pick looks at every upstream.
 func LeastConnections() Policy { return &leastConnections{} }
 
 type leastConnections struct{ turn uint }
@@ -81,9 +83,15 @@ type leastConnections struct{ turn uint }
 func (p *leastConnections) Pick(ready []*Upstream, _ string) *Upstream {
 	from := int(p.turn % uint(len(ready)))
 	p.turn++
-	best, lowest := ready[from], ready[from].Cost()
-	for _, part := range [2][]*Upstream{ready[from+1:], ready[:from]} {
+	best, lowest := ready[from], math.Inf(1)
+	for _, part := range [2][]*Upstream{ready[from:], ready[:from]} {
 		for _, u := range part {
+			if u.share < 1 {
+				if u.turn += u.share; u.turn < 1 {
+					continue
+				}
+				u.turn--
+			}
 			if cost := u.Cost(); cost < lowest {
 				best, lowest = u, cost
 			}

@@ -63,7 +63,7 @@ type Upstream struct {
 	hash   uint64  // of id
 	upTo   int64   // the sum of the weights in the ready list up to and including this one
 	share  float64 // of the weight, 1 after slow start
-	turn   float64 // of RoundRobin
+	turn   float64 // of RoundRobin, and in slow start of LeastConnections
 
 	id       string
 	capacity int // 0: no limit
