@@ -40,3 +40,43 @@ func Example() {
 	// move 3 from ws://10.0.0.2:9001
 	// no upstream is ready: ws://10.0.0.1:9001: draining: by the operator, ws://10.0.0.2:9001: draining: by the operator
 }
+
+// preferred is a policy that fills one upstream before it uses any other.
+type preferred struct{ id string }
+
+func (p preferred) Pick(ready []*balance.Upstream, _ string) *balance.Upstream {
+	best := ready[0]
+	for _, u := range ready {
+		if u.ID() == p.id && u.Share() == 1 {
+			return u
+		}
+		if u.Load()*best.Weight() < best.Load()*u.Weight() {
+			best = u
+		}
+	}
+	return best
+}
+
+// A policy of one's own sees only the upstreams that may be chosen: here, a full one is not among them.
+func ExamplePolicy() {
+	now := time.Now()
+	pool := balance.NewPool(balance.Options{Policy: preferred{"ws://near:9001"}})
+	err := pool.Set(now, []balance.Spec{{ID: "ws://far:9001"}, {ID: "ws://farther:9001"}, {ID: "ws://near:9001", Capacity: 2}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 4 {
+		u, err := pool.Acquire(now, "")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(u.ID())
+	}
+	// Output:
+	// ws://near:9001
+	// ws://near:9001
+	// ws://far:9001
+	// ws://farther:9001
+}

@@ -8,7 +8,8 @@ import (
 // Rebalance says how even the load has to be, and how much may move for that.
 type Rebalance struct {
 	// Spread bounds the load of each upstream, as a multiple of the average for its weight, rounded up to a whole connection. Zero
-	// means 1.1; less than 1 is taken as 1.
+	// means 1.1; less than 1 is taken as 1. With the policy [Hash] it should not be less than the bound of that: a connection whose key
+	// has room where it was would come back to the same upstream.
 	Spread float64
 
 	// Percentage is the most of its own connections that an upstream gives up in one plan, but at least one. Zero means 10, at most
