@@ -12,7 +12,7 @@ import (
 // afterwards, the ejections that are too many end early.
 type Ejection struct {
 	Failures int           // this many failures in a row eject; 0 means 5, negative means that nothing is ejected
-	Share    float64       // most of the list that may be ejected, but one is always possible; 0 means 0.5, at most 1
+	Share    float64       // most of the list that may be ejected, but one is always possible; 0 means 0.5
 	Base     time.Duration // the first ejection lasts this long, each further one twice as long; 0 means 10 seconds
 	Max      time.Duration // no ejection lasts longer; after so long in service the next one lasts Base again; 0 means 5 minutes
 }
@@ -87,6 +87,9 @@ func (e *ejection) end(now time.Time) {
 	*e = ejection{ended: now, times: e.times}
 }
 
+// clear forgets what was counted.
+func (e *ejection) clear() { e.inRow, e.history, e.known = 0, 0, 0 }
+
 // probes is what health checks say of one upstream.
 type probes struct {
 	down   bool
@@ -107,12 +110,12 @@ const (
 )
 
 // Outcome counts how a connection to u went, and reports whether u is ejected because of it. A connection may have two: OK for its
-// handshake, then ClosedEarly. During an ejection, outcomes of connections from before are not counted.
+// handshake, then ClosedEarly. Nothing is counted while u does not serve: a server that drains may well end its connections.
 func (p *Pool) Outcome(now time.Time, u *Upstream, o Outcome) (ejected bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refresh(now)
-	if p.byID[u.id] != u || u.ejection.out {
+	if p.byID[u.id] != u || !u.serving {
 		return false
 	}
 	failures := p.options.Ejection.Failures
@@ -120,7 +123,7 @@ func (p *Pool) Outcome(now time.Time, u *Upstream, o Outcome) (ejected bool) {
 		return false
 	}
 	reason := u.ejection.count(o != OK, string(o), failures)
-	if reason == "" || !u.serving || !p.mayEject() {
+	if reason == "" || !p.mayEject() {
 		return false
 	}
 	u.ejection.begin(now, p.options.Ejection, reason)
@@ -150,7 +153,7 @@ func (p *Pool) mostEjected() int {
 			listed++
 		}
 	}
-	return max(1, int(math.Min(p.options.Ejection.Share, 1)*float64(listed)))
+	return max(1, int(p.options.Ejection.Share*float64(listed)))
 }
 
 // pardon ends ejections that have become too many, those that end soonest first, and all if no other upstream serves.

@@ -91,6 +91,38 @@ func TestEjectionByShare(t *testing.T) {
 	}
 }
 
+// While an upstream does not serve nothing is counted, and what was counted before is forgotten.
+func TestOutcomesOfWhatDoesNotServe(t *testing.T) {
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 3}}, numbered(1, 1)...)
+	u := p.byID["u000"]
+	p.Outcome(start, u, Failed)
+	p.Outcome(start, u, Failed)
+	p.DrainReported(start, "u000", true)
+	for range 40 {
+		if p.Outcome(start, u, ClosedEarly) {
+			t.Fatal("ejected while it drains")
+		}
+	}
+	p.DrainReported(start, "u000", false)
+	for i := range 3 {
+		if got := p.Outcome(start, u, Failed); got != (i == 2) {
+			t.Errorf("failure %d after the drain: ejected %v", i+1, got)
+		}
+	}
+}
+
+// A maximum that is shorter than the first ejection does not shorten it.
+func TestEjectionLastsItsBase(t *testing.T) {
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second, Max: time.Second}}, numbered(1, 1)...)
+	for i := range 2 {
+		now := start.Add(time.Duration(i) * 10 * time.Second)
+		p.Outcome(now, p.byID["u000"], Failed)
+		if s := status(t, p, now, "u000"); s.Ejected != now.Add(10*time.Second) {
+			t.Errorf("ejected for %v", s.Ejected.Sub(now))
+		}
+	}
+}
+
 func TestEjectionCanBeOff(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: -1}}, numbered(1, 1)...)
 	for range 100 {

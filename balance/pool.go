@@ -200,6 +200,7 @@ func (p *Pool) update(now time.Time) {
 		serving := u.healthy() && !u.ejection.out
 		if serving != u.serving {
 			u.serving, u.since = serving, now
+			u.ejection.clear()
 			u.slow = serving && served && p.options.SlowStart > 0
 		}
 		p.grow(now, u)
