@@ -167,6 +167,22 @@ func TestUnavailable(t *testing.T) {
 	acquire(t, p, start, "")
 }
 
+// When what is left is ejected, Retry-After is when the first of them returns, wherever it is in the list.
+func TestRetryAfterFollowsEjections(t *testing.T) {
+	for first := range 4 {
+		p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second}}, numbered(1, 1, 1, 1)...)
+		second, tried := (first+1)%4, p.all[(first+2)%4]
+		p.Outcome(start, p.all[first], Failed)
+		p.Outcome(start.Add(3*time.Second), p.all[second], Failed)
+		p.Drain(start, p.all[(first+3)%4].id, true)
+		_, err := p.Acquire(start.Add(4*time.Second), "", tried)
+		var e *Unavailable
+		if !errors.As(err, &e) || e.RetryAfter != 6*time.Second {
+			t.Errorf("%v: %v, want 6s", err, e.RetryAfter)
+		}
+	}
+}
+
 // When all are full, Retry-After follows the rate at which connections end, within its bounds.
 func TestRetryAfterFollowsReleases(t *testing.T) {
 	for every, want := range map[time.Duration][2]time.Duration{
