@@ -27,6 +27,9 @@ type channelsFlags struct {
 	dial    dialFlags
 }
 
+// closeTime bounds the closing handshake behind a command: a server that hangs does not answer it.
+const closeTime = time.Second
+
 // register adds the flags to a command.
 func (f *channelsFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
@@ -60,6 +63,20 @@ func (f *channelsFlags) late(err error) error {
 	return &hinted{errors.New(why), "the channels may be without their engine: /readyz and /info of the server's admin listener say more"}
 }
 
+// options checks the flags and turns them into the library's.
+func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
+	if f.dial.key != "" && f.dial.cert == "" {
+		return nil, usagef("add --cert FILE", "--key-file needs the certificate that it belongs to")
+	}
+	f.dial.http.value, f.dial.ping = "1.1", 25*time.Second
+	dial, err := f.dial.options(sys)
+	if err != nil {
+		return nil, err
+	}
+	dial.Conn.CloseTimeout = closeTime
+	return dial, nil
+}
+
 // with connects, and calls work, which ends when its context does: with a signal. The error is that of the first connection, or
 // of work.
 func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx context.Context, c *client.Client) error) error {
@@ -67,11 +84,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	if err != nil {
 		return err
 	}
-	if f.dial.key != "" && f.dial.cert == "" {
-		return usagef("add --cert FILE", "--key-file needs the certificate that it belongs to")
-	}
-	f.dial.http.value, f.dial.ping = "1.1", 25*time.Second
-	dial, err := f.dial.options(sys)
+	dial, err := f.options(sys)
 	if err != nil {
 		return err
 	}

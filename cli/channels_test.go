@@ -223,7 +223,7 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	}))
 	defer silent.Close()
 	url := "ws" + strings.TrimPrefix(silent.URL, "http")
-	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}} {
+	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}, {"subscribe", "--history", "1", "chat"}} {
 		got := runCommand(t, append(command, "--url", url, "--timeout", "2s")...)
 		if got.code != 1 || !strings.Contains(got.stderr, "the server has not answered in time: 2s") || !strings.Contains(got.stderr, "/readyz") {
 			t.Errorf("%v: %+v", command, got)
@@ -231,11 +231,19 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	}
 }
 
-// The connection of channels is HTTP/1.1, and kept alive through proxies that end what is silent for half a minute.
-func TestChannelsKeepAlive(t *testing.T) {
-	f := &channelsFlags{url: "ws://127.0.0.1:1/"}
-	f.dial.cacert = filepath.Join(t.TempDir(), "none.pem")
-	if err := f.with(t.Context(), &System{}, nil); err == nil || f.dial.ping != 25*time.Second || f.dial.http.value != "1.1" {
-		t.Errorf("%v, a ping every %v, HTTP/%s", err, f.dial.ping, f.dial.http.value)
+// The connection of channels is kept alive through proxies that end what is silent for half a minute, and its end waits a second
+// for a server that hangs.
+func TestChannelsOptions(t *testing.T) {
+	state(t)
+	o, err := new(channelsFlags).options(&System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Conn.PingInterval != 25*time.Second || o.Conn.CloseTimeout != time.Second {
+		t.Errorf("%+v", o.Conn)
+	}
+	f := &channelsFlags{dial: dialFlags{cacert: filepath.Join(t.TempDir(), "none.pem")}}
+	if _, err := f.options(&System{}); err == nil {
+		t.Error("a file that is missing was read")
 	}
 }

@@ -46,8 +46,9 @@ lines on standard output. The URL begins with wss://, ws://, https:// or http://
 
 At the end of the input it waits until the server has answered a ping, so that all
 answers which a server sends in order are printed, closes with 1000 and exits 0; for
-a server that answers later, --wait goes on reading. A handshake that failed, or a
-server that closed with a code other than 1000 or 1001, exits 1 and says why.
+a server that answers later, --wait goes on reading. A handshake that failed, a server
+that closed with a code other than 1000 or 1001, or one that stops in the middle of a
+message, exits 1 and says why.
 
 Lines and messages may have 16 MiB; a line may end in CR LF. With --binary standard
 input goes out as binary messages, cut wherever it arrives, and payloads come to

@@ -25,8 +25,11 @@ type input interface {
 // errHangUp is an input's end by a user who does not want to wait for anything.
 var errHangUp = errors.New("hung up")
 
-// output reads one message from a connection and writes it to w. It calls arrived for each part that it has read and not written.
-type output func(ctx context.Context, c *websocket.Conn, w io.Writer, arrived func()) error
+// errCutShort ends a connection whose server has sent a part of a message and then nothing more.
+var errCutShort = errors.New("the server stopped in the middle of a message")
+
+// output writes the message that r reads to w.
+type output func(typ websocket.Type, r io.Reader, w io.Writer) error
 
 // outputError says that standard output takes no more.
 type outputError struct{ err error }
@@ -45,10 +48,11 @@ type session struct {
 	wait    time.Duration    // to go on reading after the end of the input
 	signals <-chan os.Signal // the first one closes, the second cuts
 
-	moved chan struct{} // something has arrived, or was written to w
-	busy  atomic.Bool   // w is being written to
-	over  chan struct{} // closed when nothing will be received any more,
-	why   error         // because of this
+	moved  chan struct{} // something has arrived, or was written to w
+	inside atomic.Bool   // a message has begun and not ended
+	busy   atomic.Bool   // w is being written to
+	over   chan struct{} // closed when nothing will be received any more,
+	why    error         // because of this
 }
 
 // run carries messages until either end has had enough.
@@ -59,7 +63,7 @@ func (s *session) run(ctx context.Context) error {
 	go func() {
 		defer close(s.over)
 		for s.why == nil {
-			s.why = s.out(ctx, s.conn, s, s.arrived)
+			s.why = s.receive(ctx)
 		}
 	}()
 	sent := make(chan error, 1)
@@ -76,6 +80,19 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.left()
 	return errors.Join(failed, s.close())
+}
+
+// receive takes one message and writes it out.
+func (s *session) receive(ctx context.Context) error {
+	typ, r, err := s.conn.Reader(ctx)
+	if err != nil {
+		return err
+	}
+	s.inside.Store(true)
+	err = s.out(typ, &noted{r, s.arrived}, s)
+	s.inside.Store(false)
+	s.arrived()
+	return err
 }
 
 // left gives the terminal back.
@@ -100,7 +117,7 @@ func (s *session) send(ctx context.Context) error {
 }
 
 // inputEnded sees to what shall happen between the end of the input and the close. It returns what was wrong with the
-// input.
+// input, or with the wait for the server.
 func (s *session) inputEnded(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, errHangUp):
@@ -108,8 +125,7 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 	case !errors.Is(err, io.EOF):
 		return err
 	case s.wait == 0:
-		s.settle(ctx)
-		return nil
+		return s.settle(ctx)
 	}
 	timer := time.NewTimer(s.wait)
 	defer timer.Stop()
@@ -117,14 +133,18 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 	case <-s.over:
 	case <-s.signals:
 	case <-timer.C:
+		if s.inside.Load() {
+			return s.settle(ctx)
+		}
 	}
 	return nil
 }
 
 // settle lets the answers come to what was sent. The library discards what arrives after the close frame went out, so
-// they must be here before; and a server that answers in order answers a ping after all of them. A server that sends
-// neither a pong nor anything else is not waited for.
-func (s *session) settle(ctx context.Context) {
+// they must be here before; and a server that answers in order answers a ping after all of them. The pong may come in
+// the middle of a message (RFC 6455 §5.4), which is read to its end. A server that sends neither a pong nor anything
+// else is not waited for; with a message cut short, that is an error.
+func (s *session) settle(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	pong := make(chan struct{})
 	go func() {
@@ -137,24 +157,32 @@ func (s *session) settle(ctx context.Context) {
 	}()
 	idle := time.NewTimer(quiet / 2)
 	defer idle.Stop()
+	answered := pong // nil when the pong is here
 	// Two halves, because the reader had no turn while the process waited for a processor, or the machine was suspended.
 	for silent := false; ; {
 		select {
-		case <-pong:
-			return
+		case <-answered:
+			answered = nil
 		case <-s.over:
-			return
+			return nil
 		case <-s.signals:
-			return
+			return nil
 		case <-s.moved:
 			silent = false
 			idle.Reset(quiet / 2)
 		case <-idle.C:
 			if silent && !s.busy.Load() { // else the reader of our output is slow
-				return
+				if s.inside.Load() {
+					return &hinted{fmt.Errorf("%w, and has sent nothing for %v", errCutShort, quiet),
+						"a server that answers this slowly needs --wait"}
+				}
+				return nil
 			}
 			silent = true
 			idle.Reset(quiet / 2)
+		}
+		if answered == nil && !s.inside.Load() {
+			return nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,4 +54,69 @@ func TestDialSlowAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that stops in the middle of a message has not given its answer: the command says so and fails. A pong in the middle
+// of a message is not its end.
+func TestDialCutShort(t *testing.T) {
+	half := func(p *wstest.Peer, n int) { // the first n bytes of a frame
+		_, _ = p.Write(p.Append(nil, wstest.Frame{Opcode: frame.Text, Payload: []byte("abcd")})[:n])
+	}
+	for _, tt := range []struct {
+		name string
+		send func(p *wstest.Peer)
+		more string // sent later
+		wait time.Duration
+		want string
+		err  error
+	}{
+		{"a fragment", func(p *wstest.Peer) { _ = p.Send(wstest.Frame{Opcode: frame.Text, Payload: []byte("ab"), More: true}) }, "", 0, "", errCutShort},
+		{"half a frame", func(p *wstest.Peer) { half(p, 4) }, "", 0, "", errCutShort},
+		{"after --wait", func(p *wstest.Peer) { half(p, 4) }, "", time.Second, "", errCutShort},
+		{"the rest after the pong", func(p *wstest.Peer) {
+			_ = p.Send(wstest.Frame{Opcode: frame.Text, Payload: []byte("ab"), More: true})
+		}, "cd", 0, "abcd\n", nil},
+		{"the rest after --wait", func(p *wstest.Peer) {
+			_ = p.Send(wstest.Frame{Opcode: frame.Text, Payload: []byte("ab"), More: true})
+		}, "cd", time.Second, "abcd\n", nil},
+		{"nothing at all", func(*wstest.Peer) {}, "", 0, "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) { cutShort(t, tt.send, tt.more, tt.wait, tt.want, tt.err) })
+	}
+}
+
+// cutShort runs a session against a server that sends something, answers pings, and after a pause sends the rest.
+func cutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Duration, want string, wantErr error) {
+	synctest.Test(t, func(t *testing.T) {
+		p, conn := wstest.PipePeer(t, protocol.RoleServer, nil)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			send(p)
+			for {
+				f, err := p.Next()
+				if err != nil {
+					return
+				}
+				switch {
+				case f.Opcode == frame.Close:
+					_ = p.Send(wstest.Frame{Opcode: frame.Close, Payload: f.Payload})
+					p.Close()
+					return
+				case more != "":
+					_ = p.Send(wstest.Frame{Opcode: frame.Pong, Payload: f.Payload})
+					<-time.After(quiet / 2)
+					_ = p.Send(wstest.Frame{Opcode: frame.Continuation, Payload: []byte(more)})
+				}
+			}
+		}()
+		var out strings.Builder
+		s := &session{conn: conn, in: nothing{}, out: lineOutput(newFormat(false, false)), w: &out, wait: wait}
+		err := s.run(t.Context())
+		p.Close()
+		<-over
+		if out.String() != want || !errors.Is(err, wantErr) {
+			t.Errorf("%q, %v", out.String(), err)
+		}
+	})
 }

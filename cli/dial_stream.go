@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,12 +86,8 @@ func readError(err error) error {
 // rawOutput writes payloads as they are, while they arrive.
 func rawOutput() output {
 	buf := make([]byte, 32<<10)
-	return func(ctx context.Context, c *websocket.Conn, w io.Writer, _ func()) error {
-		_, r, err := c.Reader(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = io.CopyBuffer(w, r, buf)
+	return func(_ websocket.Type, r io.Reader, w io.Writer) error {
+		_, err := io.CopyBuffer(w, r, buf)
 		return err
 	}
 }
@@ -101,17 +96,13 @@ func rawOutput() output {
 func lineOutput(format formatter) output {
 	var data bytes.Buffer
 	var line []byte
-	return func(ctx context.Context, c *websocket.Conn, w io.Writer, arrived func()) error {
-		typ, r, err := c.Reader(ctx)
-		if err != nil {
-			return err
-		}
+	return func(typ websocket.Type, r io.Reader, w io.Writer) error {
 		data.Reset()
-		if _, err := data.ReadFrom(&noted{r, arrived}); err != nil {
+		if _, err := data.ReadFrom(r); err != nil {
 			return err
 		}
 		line = append(format(line[:0], websocket.Message{Type: typ, Data: data.Bytes()}), '\n')
-		_, err = w.Write(line)
+		_, err := w.Write(line)
 		return err
 	}
 }

@@ -126,10 +126,12 @@ func (f *subscribeFlags) run(ctx context.Context, sys *System, names []string) e
 
 // subscribe subscribes to one channel, the last messages first.
 func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *printer, name string, since *client.Position) error {
+	first, cancel := f.bound(ctx)
+	defer cancel()
 	if f.history > 0 {
-		page, err := c.History(ctx, name, client.HistoryOptions{Limit: f.history, Reverse: true})
+		page, err := c.History(first, name, client.HistoryOptions{Limit: f.history, Reverse: true})
 		if err != nil {
-			return denied(name, err)
+			return f.late(denied(name, err))
 		}
 		slices.Reverse(page.Messages)
 		for i := range page.Messages {
@@ -142,8 +144,6 @@ func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *pri
 	if f.presence {
 		o.Changes, o.Members = true, 1000
 	}
-	first, cancel := f.bound(ctx)
-	defer cancel()
 	s, err := c.Subscribe(first, name, &o)
 	if err != nil {
 		return f.late(denied(name, err))
