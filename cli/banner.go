@@ -66,6 +66,9 @@ func banner(sys *System, server *gateway.Server) {
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
 	var first, channels string // WebSocket that anybody may open; channels for everybody
 	urls, apps := server.URLs(), server.Apps()
+	if !server.Console() {
+		rows.add("page", "none: the configuration has no console: true")
+	}
 	for _, base := range urls {
 		if server.Console() {
 			rows.add("page", base+"/")

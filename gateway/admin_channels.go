@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -149,7 +150,7 @@ type channelPage struct {
 type member struct {
 	User   string `json:"user,omitempty"`
 	Client string `json:"client"`
-	Data   string `json:"data,omitempty"`
+	Data   any    `json:"data,omitempty"` // JSON as it is, other bytes as a string
 }
 
 // mostCounted is how much of a history is read to count it.
@@ -178,9 +179,20 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Users, out.Cursor = users, next
 	for _, m := range members {
-		out.Members = append(out.Members, member{m.User, m.Client, string(m.Data)})
+		out.Members = append(out.Members, member{m.User, m.Client, shownData(m.Data)})
 	}
 	writeJSON(w, out)
+}
+
+// shownData returns what the JSON of a page has for the data of a member, nil for none.
+func shownData(data []byte) any {
+	switch {
+	case len(data) == 0:
+		return nil
+	case json.Valid(data):
+		return json.RawMessage(data)
+	}
+	return string(data)
 }
 
 // hubError answers a request that the hub or its engine cannot serve.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"strings"
@@ -20,7 +21,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: ""}]}
 `))
 	c := r.open(t, "/rooms", nil)
 	heard(t, c)
-	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat:a/b ?","join":true}`), `"subscribed"`)
+	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat:a/b ?","join":true,"data":{"name":"Ann"}}`), `"subscribed"`)
 	wants(t, speak(t, c, `{"type":"subscribe","id":2,"channel":"news"}`), `"subscribed"`)
 	wants(t, speak(t, c, `{"type":"publish","id":3,"channel":"news","data":1}`), `"data":1`)
 	heard(t, c) // the acknowledgement
@@ -43,11 +44,20 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: ""}]}
 	shown("/channels/none", 404)
 	shown("/channels?limit=x", 400, "limit")
 	shown("/channels/main/news", 200, `"offset": 1`, `"history": 1`, `"users": 0`, `"epoch"`)
-	shown("/channels/main/"+url.PathEscape("chat:a/b ?"), 200, `"users": 1`, `"channel": "chat:a/b ?"`, `"client"`)
+	shown("/channels/main/"+url.PathEscape("chat:a/b ?"), 200, `"users": 1`, `"channel": "chat:a/b ?"`, `"client"`, `"name": "Ann"`)
 	shown("/channels/main/"+strings.Repeat("x", hub.MaxChannel+1), 400)
 	shown("/info", 200, `"ready": true`, `"engine": "memory"`, `"main"`, `"other"`, `"subscriptions": 2`, `"channels": 2`, `"connections": 1`)
 	shown("/metrics", 200, `handfast_channel_publications_total{namespace="*"} 1`, `handfast_channel_publications_total{namespace="chat:*"} 0`,
 		`handfast_channel_members_total{change="join",namespace="chat:*"} 1`, "handfast_engine_ready 1", "handfast_channel_subscriptions 2")
+}
+
+// Data of a member that is not JSON, as clients of other protocols may have, is shown as text.
+func TestMemberData(t *testing.T) {
+	for in, want := range map[string]string{"": `{"client":"c"}`, `{"a":1}`: `{"client":"c","data":{"a":1}}`, "{a": `{"client":"c","data":"{a"}`} {
+		if got, err := json.Marshal(member{Client: "c", Data: shownData([]byte(in))}); err != nil || string(got) != want {
+			t.Errorf("%q: %s, %v", in, got, err)
+		}
+	}
 }
 
 // A server without channels has none to show.

@@ -26,7 +26,7 @@ func (s *Server) newCentrifugo(cfg *config.Config, i int) (Target, error) {
 		return nil, err
 	}
 	set := cfg.Endpoints[i].Target.Settings.(*config.Centrifugo)
-	t := &centrifugoTarget{anonymous: set.Anonymous, stopping: s.pages, server: &centrifugo.Server{
+	t := &centrifugoTarget{anonymous: set.Anonymous, server: &centrifugo.Server{
 		Hub: h, App: set.App, Name: "handfast", Version: "handfast", CommandsPerSecond: set.CommandsPerSecond,
 	}}
 	if i := slices.IndexFunc(cfg.Apps, func(a config.App) bool { return a.ID == set.App }); i >= 0 {
@@ -76,7 +76,6 @@ type centrifugoTarget struct {
 	server    *centrifugo.Server
 	caller    *webhook.Caller // nil: clients cannot call the application
 	anonymous bool
-	stopping  context.Context //nolint:containedctx // the server's
 }
 
 // errCentrifugoSubprotocol is the answer to clients that offer subprotocols, but none of these.
@@ -158,11 +157,8 @@ func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, "GET, POST", "Authorization, Content-Type")
 }
 
-// shutdown is how a connection over HTTP ends with the server, unless the drain has ended it.
-var shutdown = &websocket.CloseError{Code: centrifugo.CodeShutdown, Reason: registry.Stopping}
-
-// drainCentrifugo is the code of the protocol for that: the client comes back.
-func drainCentrifugo(int) websocket.Code { return shutdown.Code }
+// drainCentrifugo is the code of the protocol for a server that stops: the client comes back.
+func drainCentrifugo(int) websocket.Code { return centrifugo.CodeShutdown }
 
 // lasting serves a connection over HTTP, of a client that the endpoint admits: like a WebSocket it counts for the limits, and can be
 // found and closed.
@@ -195,7 +191,6 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 			}
 			k.end(how, nil)
 		}()
-		defer context.AfterFunc(t.stopping, func() { cancel(shutdown) })()
 		if !p.e.adm.conns.Open(h.entry, lastingHandle(cancel)) {
 			p.e.refuseRequest(w, r, errReplaced) // it was closed meanwhile
 			return

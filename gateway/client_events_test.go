@@ -100,6 +100,7 @@ func TestTargetEvents(t *testing.T) {
 
 	c = r.open(t, "/chat", alice)
 	echoed(t, c) // the target has it
+	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
 		t.Errorf("%d were closed", n)
 	}

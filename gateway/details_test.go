@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
 )
 
 // A mistake in a rule is shown where it stands in the file, whatever comes before the condition.
@@ -71,6 +74,66 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 	}
 	if r.site.Load().methods.old != nil {
 		t.Error("every configuration keeps the one before it")
+	}
+}
+
+// Channels that work without a credential are those where everybody may do everything.
+func TestChannelsForEverybody(t *testing.T) {
+	r := run(t, parse(t, users+`
+	- {name: channels, path: /a, target: channels, auth: [anonymous], rules: [{do: allow}]}
+	- {name: some rules, path: /b, target: channels, auth: [anonymous], rules: [{do: allow, actions: [connect]}]}
+	- {name: two rules, path: /c, target: channels, auth: [anonymous], rules: [{do: allow}, {do: allow}]}
+	- {name: no rules, path: /d, target: channels, auth: [anonymous]}
+	- {name: users, path: /e, target: channels, auth: [users], rules: [{do: allow}]}
+	- {name: users too, path: /f, target: channels, auth: [users, anonymous], rules: [{do: allow}]}
+	- {name: echo, path: /g, target: echo, auth: [anonymous], rules: [{do: allow}]}
+	- {name: other protocol, path: /h/, target: streams, auth: [anonymous], rules: [{do: allow}]}
+apps: [{id: main, secret: a}]
+`, key))
+	var open []string
+	for _, e := range r.Endpoints() {
+		if e.Channels {
+			open = append(open, e.Name)
+		}
+		if e.Plain != (e.Name == "other protocol") || e.Keyed {
+			t.Errorf("%+v", e)
+		}
+	}
+	if !slices.Equal(open, []string{"channels", "users too"}) {
+		t.Errorf("%q", open)
+	}
+}
+
+// What the configuration of forward auth says is what auth gets; no time to remember an answer is a negative one there.
+func TestForwardOptions(t *testing.T) {
+	for _, tt := range []struct{ cache, ttl time.Duration }{{0, -1}, {1, 1}, {time.Minute, time.Minute}} {
+		o, err := (&methods{}).forwardOptions(&config.Forward{
+			URL: "http://127.0.0.1:1/verify", Headers: []string{"X-Session"}, UserHeader: "X-User", Timeout: config.Duration(3 * time.Second),
+			Cache: config.Duration(tt.cache), Concurrency: 7, Claims: []config.ForwardClaim{{Header: "X-Groups", Claim: "groups", List: true}},
+		})
+		if err != nil || o.Address == nil || o.Transport != nil {
+			t.Errorf("%+v, %v", o, err)
+		}
+		o.Address = nil
+		want := auth.ForwardOptions{
+			URL: "http://127.0.0.1:1/verify", Credentials: []string{"X-Session"}, SubjectHeaders: []string{"X-User"}, Timeout: 3 * time.Second,
+			TTL: tt.ttl, InFlight: 7, Claims: []auth.ForwardClaim{{Header: "X-Groups", Claim: "groups", List: true}},
+		}
+		if !reflect.DeepEqual(o, want) {
+			t.Errorf("%+v, want %+v", o, want)
+		}
+	}
+}
+
+// The bound below which messages are not compressed: none in the configuration is a negative one in the library.
+func TestCompressionOptions(t *testing.T) {
+	for _, tt := range []struct{ size, threshold int }{{0, -1}, {1, 1}, {512, 512}} {
+		for _, takeover := range []bool{false, true} {
+			got := compression(config.Compression{Enabled: true, Threshold: config.Bytes(tt.size), Takeover: takeover})
+			if want := (websocket.Compression{ServerNoTakeover: !takeover, ClientNoTakeover: !takeover, Threshold: tt.threshold}); *got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (s *Server) stop() {
 	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
 	s.closePages()
 	s.Close()
-	s.rec.flood.tell()
+	s.rec.tellFloods()
 	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
 }
 
@@ -57,7 +57,6 @@ func (s *Server) wait(d time.Duration) {
 
 // closePages ends requests for pages.
 func (s *Server) closePages() {
-	s.endPages()
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
 	_ = s.in.server.Shutdown(ctx) // what is left then is cut
@@ -95,7 +94,7 @@ func (s *Server) finishLocked() {
 		site.close(nil)
 	}
 	s.hub.close(s.rec)
-	s.rec.flood.tell()
+	s.rec.tellFloods()
 	s.store.close()
 	s.rec.audit.close()
 }

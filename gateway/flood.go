@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The bounds on the log lines about a flood of refusals: some 130 a second, from however many clients.
+// The bounds on the log lines about a flood of refusals, or of denied actions: some 130 a second, from however many clients.
 const (
 	floodWindow = time.Second
 	floodEach   = 3  // lines of one kind in a window
@@ -17,14 +17,17 @@ const (
 
 // floodKind is what refusals have in common of which the first ones are logged and the rest is counted.
 type floodKind struct {
-	addr, endpoint, stage string
-	status                int
+	addr, endpoint string
+	stage          string // of a handshake
+	status         int    // of its reply
+	action         string // of an admitted client
 }
 
 // flood bounds the lines that refused clients can fill a log with: of each kind the first few in a second are logged, and
 // then how many more there were. The audit log has all of them.
 type flood struct {
-	log *slog.Logger
+	log  *slog.Logger
+	more string // the event that says how many more there were
 
 	mu    sync.Mutex
 	began time.Time // of the window
@@ -68,14 +71,20 @@ func (f *flood) tell() {
 		if n <= floodEach {
 			continue
 		}
-		attrs := []any{observe.KeyMore, n - floodEach, observe.KeyStage, kind.stage, observe.KeyStatus, kind.status, observe.KeyAddr, kind.addr}
+		attrs := []any{observe.KeyMore, n - floodEach}
+		if kind.action != "" {
+			attrs = append(attrs, observe.KeyAction, kind.action)
+		} else {
+			attrs = append(attrs, observe.KeyStage, kind.stage, observe.KeyStatus, kind.status)
+		}
+		attrs = append(attrs, observe.KeyAddr, kind.addr)
 		if kind.endpoint != "" {
 			attrs = append(attrs, observe.KeyEndpoint, kind.endpoint)
 		}
-		f.log.Info(observe.EventRefusedMore, attrs...)
+		f.log.Info(f.more, attrs...)
 	}
 	if f.rest > 0 {
-		f.log.Info(observe.EventRefusedMore, observe.KeyMore, f.rest)
+		f.log.Info(f.more, observe.KeyMore, f.rest)
 	}
 	f.seen, f.rest = nil, 0
 	f.began = time.Time{}

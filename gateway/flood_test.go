@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
 // A flood is logged in a bounded number of lines that add up to what there was.
@@ -16,12 +18,12 @@ func TestFlood(t *testing.T) {
 		f := flood{log: slog.New(slog.NewTextHandler(&out, nil))}
 		told := 0
 		for i := range 10_000 {
-			if f.allow(floodKind{fmt.Sprint("192.0.2.", i%2), "chat", "check", 401}) {
+			if f.allow(floodKind{addr: fmt.Sprint("192.0.2.", i%2), endpoint: "chat", stage: "check", status: 401}) {
 				told++
 			}
 		}
 		for i := range 10_000 {
-			if f.allow(floodKind{fmt.Sprint("2001:db8::", i), "chat", "check", 401}) {
+			if f.allow(floodKind{addr: fmt.Sprint("2001:db8::", i), endpoint: "chat", stage: "check", status: 401}) {
 				told++
 			}
 		}
@@ -75,6 +77,37 @@ func TestRefusalsAreSampled(t *testing.T) {
 	}
 	if lines := strings.Count(r.audited.String(), `"refused"`); lines != n {
 		t.Errorf("%d lines in the audit log", lines)
+	}
+}
+
+// An action that the rules deny has a line, with what an operator needs to find the rule; a flood of them is sampled.
+func TestDenialsAreLogged(t *testing.T) {
+	r := run(t, parse(t, users+`
+	- {name: rooms, path: /rooms, target: channels, auth: [users], rules: [{do: allow, actions: [connect]}, {do: deny, actions: [publish]}]}
+	- {name: streams, path: /streams/, target: streams, auth: [users], rules: [{do: allow, actions: [connect]}]}
+apps: [{id: main, secret: a}]
+`, key))
+	c := r.open(t, "/rooms", as(token("ann", time.Hour, nil)))
+	heard(t, c)
+	const n = 10
+	for range n {
+		wants(t, speak(t, c, `{"type":"publish","id":1,"channel":"chat","data":1}`), `"code":"denied"`)
+	}
+	entry := r.conns.List(registry.Filter{})[0]
+	has(t, &r.log, "level=INFO", `msg="action denied"`, "action=publish", "channel=chat", `rule="rule 2`, "endpoint=rooms", "user=ann", "addr=127.0.0.1",
+		"id="+entry.ID)
+	wants(t, speak(t, c, `{"type":"subscribe","id":1,"channel":"chat"}`), `"code":"denied"`)
+	has(t, &r.log, `msg="action denied"`, "action=subscribe", `rule="no rule applies"`)
+	if resp, _ := page(t, "GET", r.URLs()[0]+"/streams/chat", as(token("bob", time.Hour, nil)).Header); resp.StatusCode != 403 {
+		t.Error(resp.Status)
+	}
+	has(t, &r.log, `msg="action denied"`, "endpoint=streams", "user=bob")
+	if err := r.stop(); err != nil { // which logs the rest
+		t.Fatal(err)
+	}
+	has(t, &r.log, `msg="more actions denied"`, "more=", "action=publish", "addr=127.0.0.1", "endpoint=rooms")
+	if lines := strings.Count(r.log.String(), "action=publish channel="); lines >= n {
+		t.Errorf("%d lines", lines)
 	}
 }
 

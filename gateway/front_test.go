@@ -225,6 +225,26 @@ func TestRefusedTLS(t *testing.T) {
 	}
 }
 
+// A listener speaks the versions of TLS that its configuration allows, and no older one.
+func TestMinVersion(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for min, want := range map[string]bool{"1.2": true, "1.3": false} {
+		cfg := plainConfig("127.0.0.1:0")
+		cfg.Listen[0].TLS.Mode, cfg.Listen[0].TLS.MinVersion = "dev", min
+		r := run(t, cfg)
+		for _, most := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: most}}
+			c, err := d.DialContext(bounded.Context(t), "tcp", r.in.bound[0].ports[0].Addr().String())
+			if err == nil {
+				c.Close()
+			}
+			if ok := err == nil; ok != (want || most == tls.VersionTLS13) {
+				t.Errorf("min_version %s, a client with %s: %v", min, tls.VersionName(most), err)
+			}
+		}
+	}
+}
+
 // A redirect names the port that has TLS, unless it is the one that https means.
 func TestRedirectNamesThePort(t *testing.T) {
 	s := &entrance{rec: newRecorder(nil, observeNothing)}

@@ -49,10 +49,7 @@ type Server struct {
 	ready atomic.Bool
 
 	alive context.Context //nolint:containedctx // ends when Close is called
-	pages context.Context //nolint:containedctx // of pages that last as long as a connection; ends before those are closed
 	kill  context.CancelFunc
-
-	endPages context.CancelFunc
 
 	mu       sync.Mutex // held by Open, a reload, and the end; guards what follows and the entrance
 	running  bool       // Serve was called
@@ -77,7 +74,6 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	}
 	s.conns = registry.New(&s.live)
 	s.alive, s.kill = context.WithCancel(context.Background())
-	s.pages, s.endPages = context.WithCancel(s.alive)
 	s.rec = newRecorder(opts.Log, observe.Live{
 		Pending: func() float64 { return float64(s.in.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
 		Endpoints: s.traffic, Channels: s.hub.counts,

@@ -157,7 +157,7 @@ func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
 	return &Request{
 		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
 		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client, who),
-		Allow: e.allow(who), CheckRevoked: e.checkRevoked, Become: e.become(h.entry, who),
+		Allow: e.allow(h.entry, who), CheckRevoked: e.checkRevoked, Become: e.become(h.entry, who),
 	}
 }
 

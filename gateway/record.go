@@ -28,6 +28,7 @@ type recorder struct {
 	outside *observe.Endpoint // what is refused before it has come to an endpoint
 	refused refusals.Log
 	flood   flood  // of refusals in the log
+	denials flood  // of denied actions in the log
 	audit   *audit // nil: there is none
 
 	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
@@ -39,7 +40,7 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &recorder{log: log, metrics: observe.NewMetrics(live), outside: observe.NewEndpoint(""), flood: flood{log: log}}
+	return &recorder{log: log, metrics: observe.NewMetrics(live), outside: observe.NewEndpoint(""), flood: flood{log: log, more: observe.EventRefusedMore}, denials: flood{log: log, more: observe.EventDeniedMore}}
 }
 
 // opened records that a client was admitted.
@@ -206,9 +207,29 @@ func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, met
 	if n.Hint != "" {
 		attrs = append(attrs, observe.KeyHint, n.Hint)
 	}
-	if s.flood.allow(floodKind{n.Addr, n.Endpoint, n.Stage, n.Status}) {
+	if s.flood.allow(floodKind{addr: n.Addr, endpoint: n.Endpoint, stage: n.Stage, status: n.Status}) {
 		s.log.Info(observe.EventRefused, attrs...)
 	}
+}
+
+// tellFloods logs what was left out of floods in the log.
+func (s *recorder) tellFloods() {
+	s.flood.tell()
+	s.denials.tell()
+}
+
+// denied logs that the rules deny an admitted client an action.
+func (s *recorder) denied(n *registry.Entry, d *auth.Denied) {
+	addr := n.Addr.String()
+	if !s.denials.allow(floodKind{addr: addr, endpoint: n.Endpoint, action: d.Action.Do}) {
+		return
+	}
+	attrs := []any{observe.KeyAction, d.Action.Do, observe.KeyChannel, d.Action.Channel, observe.KeyRule, d.Decision.Reason,
+		observe.KeyEndpoint, n.Endpoint, observe.KeyUser, d.Subject, observe.KeyAddr, addr}
+	if n.ID != "" { // a request has none
+		attrs = append(attrs, observe.KeyID, n.ID)
+	}
+	s.log.Info(observe.EventDenied, attrs...)
 }
 
 // early records why a connection ended before its first request.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -13,11 +14,14 @@ import (
 	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
-// allow returns the Request.Allow of a client, which is who.
-func (e *endpoint) allow(who *atomic.Pointer[auth.Identity]) func(action, channel string) error {
-	rules, name := e.rules, e.cfg.Name
+// allow returns the Request.Allow of a client, which is who. It records what it denies.
+func (e *endpoint) allow(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(action, channel string) error {
+	rules, name, rec := e.rules, e.cfg.Name, e.rec
 	return func(action, channel string) error {
 		_, err := rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: name, Channel: channel})
+		if d, ok := errors.AsType[*auth.Denied](err); ok {
+			rec.denied(entry, d)
+		}
 		return err
 	}
 }

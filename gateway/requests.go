@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
@@ -40,10 +41,9 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 		return
 	}
 	defer e.target.release()
-	req := &Request{Request: r, Client: h.via.client, Identity: id, Allow: func(action, channel string) error {
-		_, err := e.rules.Authorize(id, auth.Action{Do: action, Endpoint: e.cfg.Name, Channel: channel})
-		return err
-	}}
+	who := new(atomic.Pointer[auth.Identity])
+	who.Store(id)
+	req := &Request{Request: r, Client: h.via.client, Identity: id, Allow: e.allow(h.entry, who)}
 	e.audited(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req.Request = r
 		target.ServeRequest(w, req)

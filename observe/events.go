@@ -8,6 +8,8 @@ const (
 	EventClosed      = "closed"
 	EventRefused     = "handshake refused"
 	EventRefusedMore = "more handshakes refused" // like those that were told just now
+	EventDenied      = "action denied"           // to an admitted client, by a rule
+	EventDeniedMore  = "more actions denied"     // like those that were logged just now
 	EventFull        = "the limit on connections is reached"
 	EventCut         = "handshake cut" // a slow one, to make room
 	EventReloaded    = "configuration reloaded"
@@ -62,6 +64,7 @@ const (
 	KeyPath        = "path" // without the query
 	KeyDecision    = "decision"
 	KeyRule        = "rule" // that decided
+	KeyAction      = "action"
 	KeyStage       = "stage"
 	KeyStatus      = "status"
 	KeyClause      = "clause"

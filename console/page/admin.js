@@ -47,7 +47,7 @@ async function channel(app, name, cursor = "") {
 	$("name").textContent = name;
 	$("position").textContent = `Last message: offset ${page.offset}. Messages kept: ${page.history}${page.history_more ? " or more" : ""}. Members: ${page.users}.`;
 	if (!cursor) $("members").replaceChildren();
-	for (const m of page.members) row("members", m.user ?? "", m.client, m.data ?? "");
+	for (const m of page.members) row("members", m.user ?? "", m.client, typeof m.data === "string" ? m.data : JSON.stringify(m.data) ?? "");
 	button("others", page.cursor, () => channel(app, name, page.cursor));
 }
 
