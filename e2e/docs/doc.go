@@ -10,7 +10,7 @@
 //   - "text" right behind a block is what that one prints; "..." in it stands for anything.
 //   - "text part" is a part of what the last command printed, wherever lines are broken.
 //   - "yaml FILE", or "go", "csharp", "nginx" or anything else with a FILE behind it, is saved in that file. What is
-//     marked with a language alone is only shown.
+//     marked with a language alone is only shown, except that "js" has to parse, and that what imports the browser's client is run in Node.
 //
 // Three things differ from what is written: "go run ./cmd/handfast" is the built binary, other "go run" finds this
 // repository's modules, and ports are free ones.
