@@ -15,4 +15,11 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%.20q: %q, want %q", word, got, want)
 		}
 	}
+	// Words of more than 64 bytes are not compared.
+	for n, want := range map[int]bool{63: true, 64: false} {
+		known := strings.Repeat("a", n+1)
+		if got := Nearest(strings.Repeat("a", n), []string{known}); (got == known) != want {
+			t.Errorf("%d bytes: %q", n, got)
+		}
+	}
 }

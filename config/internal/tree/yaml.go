@@ -130,8 +130,6 @@ func (r *reader) value(n ast.Node, path string) *given {
 		return g
 	case *ast.MappingNode:
 		return &given{kind: mapping, at: r.at(n), entries: r.entries(x.Values, path)}
-	case *ast.MappingValueNode:
-		return &given{kind: mapping, at: r.at(n), entries: r.entries([]*ast.MappingValueNode{x}, path)}
 	}
 	return r.scalar(n)
 }

@@ -1,0 +1,162 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// Data is in a request as JSON if it is JSON, as a string if it is text, and else in base64.
+func TestValue(t *testing.T) {
+	for _, tt := range []struct {
+		data   string
+		binary bool
+		want   string
+		base64 bool
+	}{
+		{"", false, "", false},
+		{"", true, "", false},
+		{`{"a": 1}`, false, `{"a": 1}`, false},
+		{`{"a": 1}`, true, `"eyJhIjogMX0="`, true},
+		{`{"a`, false, `"{\"a"`, false},
+		{"é", false, `"é"`, false},
+		{"\xff\x00", false, `"/wA="`, true},
+	} {
+		if got, base64 := value([]byte(tt.data), tt.binary); string(got) != tt.want || base64 != tt.base64 {
+			t.Errorf("%q, %t: %s, %t", tt.data, tt.binary, got, base64)
+		}
+	}
+}
+
+// Every field of an event is in the request, and only those that it has.
+func TestJSON(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.FixedZone("", 3600))
+	text, header, err := JSON{Secret: []byte("secret")}.Encode(at, []hub.Event{
+		{
+			Kind: hub.EventPublished, Time: at, App: "app", Channel: "news", Client: "c", User: "ann", Data: []byte("1"), Reason: "why",
+			Publication: &hub.Publication{
+				Event: "e", Data: []byte("\xff"), Binary: true, Key: "k", Removed: true, Tags: map[string]string{"t": "v"}, Position: hub.Position{Epoch: "x", Offset: 7}, Trace: "0af7",
+			},
+		},
+		{Kind: hub.EventDisconnected, Time: at, App: "app", Client: "c"},
+		{Kind: hub.EventSubscriptionCount, Time: at, App: "app", Channel: "news"},
+		{Kind: hub.EventConnected, Time: at, App: "app", Client: "c", Subscribers: 3},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const when = `"time":"2026-01-02T02:04:05.678Z","app":"app"`
+	for _, want := range []string{
+		`"type":"published",` + when + `,"channel":"news","client":"c","user":"ann","reason":"why","info":1,"data":"/w==","binary":true,"event":"e","key":"k",` +
+			`"removed":true,"tags":{"t":"v"},"epoch":"x","offset":7,"trace_id":"0af7"}`,
+		`{"id":"disconnected/app/c","type":"disconnected",` + when + `,"client":"c"}`,
+		`"type":"subscription_count",` + when + `,"channel":"news","subscribers":0}`,
+		`"type":"connected",` + when + `,"client":"c"}`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if !Verify([]byte("secret"), header, text, at) || header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v", header)
+	}
+}
+
+// format is a Format that returns its fields.
+type format struct {
+	text []byte
+	err  error
+}
+
+func (f format) Encode(time.Time, []hub.Event) ([]byte, http.Header, error) {
+	return f.text, nil, f.err
+}
+
+// Events that cannot be written are failed, and those that the format leaves out are sent; neither makes a request.
+func TestEncode(t *testing.T) {
+	for _, tt := range []struct {
+		format format
+		want   Stats
+		faults int
+	}{
+		{format{nil, nil}, Stats{Sent: 1}, 0},
+		{format{nil, errors.New("no JSON")}, Stats{Failed: 1}, 1},
+		{format{[]byte("{}"), nil}, Stats{Sent: 1}, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var r receiver
+			faults := 0
+			s, err := New(Options{URL: "https://app.test/", Transport: &r, Format: tt.format, Failed: func(error) { faults++ }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			over := false
+			e := connected("a")
+			e.Done = func() { over = true }
+			s.Event(e)
+			if err := s.Close(t.Context()); err != nil || !over {
+				t.Errorf("%v, %t", err, over)
+			}
+			if requests := len(tt.format.text) / 2; s.Stats() != tt.want || faults != tt.faults || r.attempts() != requests {
+				t.Errorf("%+v: %+v, %d faults, %d requests", tt.format, s.Stats(), faults, r.attempts())
+			}
+		})
+	}
+}
+
+// A Sender that is cut off does not wait until it would try again.
+func TestCutOffWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := receiver{status: func(int) int { return 500 }}
+		s := start(t, &r, Options{})
+		s.Event(connected("a"))
+		s.Event(connected("b"))
+		<-time.After(10 * time.Second)
+		tried, began := r.attempts(), time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		s.Event(connected("c"))
+		if n := s.Stats(); n != (Stats{Failed: 2, Dropped: 1}) || r.attempts() != tried || tried < 2 || !time.Now().Equal(began) {
+			t.Errorf("%+v, %d requests and then %d, %v later", n, tried, r.attempts(), time.Since(began))
+		}
+	})
+}
+
+// cut is a receiver whose answers break off.
+type cut struct{ asked int }
+
+func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
+	c.asked++
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"result":`), iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
+}
+
+// An answer that breaks off is a failure of the receiver, which has a rest after five.
+func TestCallerAnswerBreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var to cut
+		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for range callFailures {
+			if _, err := c.Call(t.Context(), Call{Method: "m"}); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Error(err)
+			}
+		}
+		if _, err := c.Call(t.Context(), Call{Method: "m"}); !errors.Is(err, errCallPause) || to.asked != callFailures {
+			t.Errorf("%v after %d requests", err, to.asked)
+		}
+	})
+}
