@@ -96,8 +96,8 @@ func TestLocal(t *testing.T) {
 
 // Without a working directory a path stays as it is.
 func TestLocalWithoutDirectory(t *testing.T) {
-	dir, err := os.MkdirTemp(t.TempDir(), "gone")
-	if err != nil {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
