@@ -34,20 +34,28 @@ func (e *natsEngine) Close() error {
 	return nil
 }
 
-// newNATS makes the engine nats. A channel keeps history messages at most.
-func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger) (hub.Engine, error) {
+// natsOptions turns the configuration into that of the engine, without the server in the process. A channel keeps history messages at
+// most.
+func natsOptions(cfg *config.NATSEngine, history int, log *slog.Logger) (natsengine.Options, error) {
 	o := natsengine.Options{
 		URL: cfg.URL.Reveal(), Credentials: string(cfg.Credentials), Prefix: cfg.Prefix, Replicas: cfg.Replicas,
 		MaxBytes: int64(cfg.MaxBytes), MaxHistory: history, OnReady: func() { log.Info(observe.EventEngineReady) },
 	}
+	if o.URL == "" || cfg.CA == "" {
+		return o, nil
+	}
+	pool, err := authorities(string(cfg.CA))
+	o.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return o, err
+}
+
+// newNATS makes the engine nats.
+func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger) (hub.Engine, error) {
+	o, err := natsOptions(cfg, history, log)
+	if err != nil {
+		return nil, err
+	}
 	if o.URL != "" {
-		if cfg.CA != "" {
-			pool, err := authorities(string(cfg.CA))
-			if err != nil {
-				return nil, err
-			}
-			o.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-		}
 		return natsengine.New(o)
 	}
 	e, err := embedded(cfg, log)
