@@ -34,7 +34,7 @@ type Namespace struct {
 	// Whether the channels have members: who is there.
 	Presence bool `yaml:"presence" default:"false"`
 
-	// The largest message.
+	// The largest message: its data, event, key, ID and tags together.
 	MaxData Bytes `yaml:"max_data" default:"64KiB" min:"1"`
 
 	// How many subscribers one channel may have on this node. 0: no bound.

@@ -354,14 +354,14 @@ type window struct {
 // push adds a publication.
 func (w *window) push(p *Publication, wide bool) {
 	w.ps = append(w.ps, p)
-	w.bytes += len(p.Data)
+	w.bytes += p.Size()
 	count, bytes := windowCount, windowBytes
 	if wide {
 		count, bytes = windowCountWide, windowBytesWide
 	}
 	n := 0
 	for len(w.ps)-n > count || w.bytes > bytes && n < len(w.ps) {
-		w.bytes -= len(w.ps[n].Data)
+		w.bytes -= w.ps[n].Size()
 		w.floor = w.ps[n].Offset
 		n++
 	}
@@ -381,7 +381,7 @@ func (w *window) reachBack(offset uint64, page HistoryPage) {
 	for _, p := range page.Publications {
 		if p.Offset <= w.floor {
 			older = append(older, p)
-			bytes += len(p.Data)
+			bytes += p.Size()
 		}
 	}
 	if len(older)+len(w.ps) <= windowCountWide && bytes <= windowBytesWide {

@@ -117,13 +117,18 @@ type HistoryQuery struct {
 	// Limit is the most publications to return. 0 means none: only where the channel is. A negative value means all.
 	Limit int
 
+	// Bytes is how many bytes of publications to return at most, but for the first one. 0 means PageBytes; with a negative value
+	// there is no bound.
+	Bytes int
+
 	// Reverse returns the newest first, those before Since.
 	Reverse bool
 }
 
 // HistoryPage is a part of a channel's history.
 type HistoryPage struct {
-	// Publications are in order, with their Previous set, but for the first of a page. Expired ones may be missing.
+	// Publications are in order, with their Previous set, but for the first of a page. Expired ones may be missing. If there is one
+	// behind those that Limit and Bytes allow, the next page has it: the one since the last of these.
 	Publications []*Publication
 
 	// Top is where the channel was when the page was read. The epoch is never empty: a channel that is not known begins its
@@ -137,8 +142,8 @@ type HistoryPage struct {
 
 // Keyed is implemented by engines that keep the latest publication of each key. They do that for every publication with a Key.
 type Keyed interface {
-	// Snapshot returns a page of a collection in an order of the engine's own: up to limit latest publications of keys. cursor
-	// is "" for the first page and next of the page before; next is "" after the last page. top is where the channel was before
+	// Snapshot returns a page of a collection in an order of the engine's own: up to limit latest publications of keys, and
+	// PageBytes. cursor is "" for the first page and next of the page before; next is "" after the last page. top is where the channel was before
 	// the page was read.
 	Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error)
 }
@@ -176,7 +181,8 @@ type Presence interface {
 	Put(ctx context.Context, channel string, es ...Entry) error
 
 	// Entries returns a page of the entries of a channel in an order of the engine's own, without those of leases that have
-	// ended. cursor is "" for the first page and next of the page before; next is "" after the last page. A limit is a hint.
+	// ended. cursor is "" for the first page and next of the page before; next is "" after the last page. A limit is a hint, and so is
+	// PageBytes.
 	Entries(ctx context.Context, channel, cursor string, limit int) (es []Entry, next string, err error)
 
 	// Claim reports whether the caller is the first to claim key within ttl: of several nodes, one reports the end of a lease.
@@ -213,6 +219,9 @@ type Broadcast interface {
 	// Broadcast hands c to the hub of every node, this one included.
 	Broadcast(ctx context.Context, c Command) error
 }
+
+// PositionKept is how long an engine remembers the position of a device at least, unless it has no room for as many.
+const PositionKept = 30 * 24 * time.Hour
 
 // Positions is implemented by engines that remember how far a device has read a channel.
 type Positions interface {

@@ -16,7 +16,7 @@ func (h *Hub) fill(ch *channel) {
 	since := Position{ch.epoch, ch.last}
 	ch.gap = false
 	ch.mu.Unlock()
-	page, ok := h.readGap(ch, since)
+	page, whole, ok := h.readGap(ch, since)
 	if !ok {
 		return // the hub is closed
 	}
@@ -31,6 +31,9 @@ func (h *Hub) fill(ch *channel) {
 			}
 		}
 		ch.ns.refilled.Add(uint64(len(ch.pending)))
+		if !whole { // what is behind it comes when these are sent
+			page.Top.Offset, ch.gap = page.Publications[len(page.Publications)-1].Offset, true
+		}
 		ch.trusted = page.Top.Offset
 		if len(ch.pending) == 0 {
 			ch.last = max(ch.last, page.Top.Offset) // what there was has expired
@@ -53,30 +56,31 @@ func (h *Hub) fill(ch *channel) {
 	h.drain(ch, inlineRounds)
 }
 
-// readGap reads the history behind a position until that succeeds, and it has the publications before the first that is pending: a
-// copy of it may be behind what is delivered. It reports false when the hub is closed.
-func (h *Hub) readGap(ch *channel, since Position) (HistoryPage, bool) {
+// readGap reads the history behind a position, or the first part of it, until that succeeds, and it has the publications before the
+// first that is pending: a copy of it may be behind what is delivered. It reports false when the hub is closed.
+func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok bool) {
 	for tries := 0; ; tries++ {
 		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
-		page, err := h.history.History(ctx, ch.name, HistoryQuery{Since: &since, Limit: -1})
+		var err error
+		page, whole, err = readOn(ctx, h.history, ch.name, since, windowBytesWide)
 		cancel()
 		if err != nil {
 			tries = 0
 			if !h.sleep(pauseOfRun) {
-				return page, false
+				return page, whole, false
 			}
 			continue
 		}
 		need := ch.need(page.Top)
 		if page.Err != nil || need <= page.Top.Offset {
-			return page, true
+			return page, whole, true
 		}
 		if tries == behindTries {
 			page.Err, page.Top.Offset = ErrTooOld, need
-			return page, true
+			return page, whole, true
 		}
 		if !h.sleep(behindPause) {
-			return page, false
+			return page, whole, false
 		}
 	}
 }

@@ -269,7 +269,7 @@ func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, 
 }
 
 func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Publication, o *PublishOptions) (Published, error) {
-	if len(p.Data) > ns.MaxData {
+	if p.written() > ns.MaxData {
 		return Published{}, ErrTooBig
 	}
 	var all PublishOptions

@@ -174,6 +174,18 @@ func TestLimits(t *testing.T) {
 			t.Errorf("publication %d: %v, want %v", i, err, tt.want)
 		}
 	}
+	for i, p := range []*hub.Publication{
+		{Data: []byte("1"), ID: "12345"}, {Data: []byte("1"), Event: "12345"}, {Data: []byte("1"), Key: "12345"}, {Key: "123456", Removed: true},
+		{Data: []byte("1"), Tags: map[string]string{"12": "345"}}, {Tags: map[string]string{"123456": ""}},
+	} {
+		if _, err := h.Publish(bounded.Context(t), "", "x", p, nil); !errors.Is(err, hub.ErrTooBig) {
+			t.Errorf("publication %d that is too big with what is not its data: %v", i, err)
+		}
+	}
+	whole := &hub.Publication{Data: []byte("1"), ID: "1", Event: "1", Key: "1", Tags: map[string]string{"1": ""}}
+	if _, err := h.Publish(bounded.Context(t), "", "x", whole, nil); err != nil {
+		t.Errorf("the largest publication: %v", err)
+	}
 	rejected := uint64(0)
 	for _, s := range h.Stats() {
 		rejected += s.Rejected

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -22,6 +23,7 @@ type Memory struct {
 	leases map[string]*memoryLease
 	claims map[string]time.Time
 	keys   expiries
+	marks  list.List // ackMark: when positions were saved, in that order
 }
 
 // NewMemory makes an empty one.
@@ -53,7 +55,7 @@ type memoryChannel struct {
 	keyed   map[string]*memoryKey
 	entries map[entryKey]Entry
 	counts  map[string]int // subscribers by lease
-	acks    map[string]Position
+	acks    map[string]memoryAck
 	nodes   []*memoryNode // that have subscribed
 	queue   []memoryItem  // to be delivered
 	busy    bool          // a goroutine delivers
@@ -151,6 +153,7 @@ func (n *memoryNode) Run(ctx context.Context, s Sink) error {
 		case now := <-tick.C:
 			m.endLeases(now)
 			m.expireKeys(now)
+			m.forgetPositions(now)
 			m.sweep(&m.shards[i%shards], now)
 		}
 	}
@@ -424,7 +427,8 @@ func pick(ps []*Publication, q HistoryQuery, now time.Time) []*Publication {
 	if limit < 0 {
 		limit = len(ps)
 	}
-	out := make([]*Publication, 0, min(limit, len(ps)))
+	room := NewRoom(q.Bytes)
+	var out []*Publication
 	for i := range ps {
 		p := ps[i]
 		if q.Reverse {
@@ -433,9 +437,13 @@ func pick(ps []*Publication, q HistoryQuery, now time.Time) []*Publication {
 		if len(out) == limit {
 			break
 		}
-		if !p.Expired(now) {
-			out = append(out, p)
+		if p.Expired(now) {
+			continue
 		}
+		if !room.Take(p.Size()) {
+			break
+		}
+		out = append(out, p)
 	}
 	return out
 }

@@ -101,9 +101,9 @@ func (n *memoryNode) Snapshot(_ context.Context, name, cursor string, limit int)
 		}
 	})
 	slices.SortFunc(ps, func(a, b *Publication) int { return cmp.Compare(a.Key, b.Key) })
-	if limit > 0 && len(ps) > limit {
-		ps = ps[:limit:limit]
-		next = ps[limit-1].Key
+	ps, all := cutPage(ps, limit, func(p **Publication) int { return (*p).Size() })
+	if !all {
+		next = ps[len(ps)-1].Key
 	}
 	return ps, next, top, nil
 }
@@ -245,7 +245,17 @@ func (n *memoryNode) Put(ctx context.Context, name string, es ...Entry) error {
 	return err
 }
 
-// Entries implements [Presence]: in one page.
+// cutPage returns the first page of items, and whether these are all. A limit of 0 or less means that only the bytes count.
+func cutPage[T any](items []T, limit int, size func(*T) int) ([]T, bool) {
+	some := items
+	if limit > 0 && len(some) > limit {
+		some = some[:limit:limit]
+	}
+	some, all := Cut(some, 0, size)
+	return some, all && len(some) == len(items)
+}
+
+// Entries implements [Presence]: in the order of leases and clients.
 func (n *memoryNode) Entries(ctx context.Context, name, cursor string, limit int) (es []Entry, next string, err error) {
 	n.memory.with(name, func(c *memoryChannel) {
 		for _, e := range c.entries {
@@ -255,9 +265,10 @@ func (n *memoryNode) Entries(ctx context.Context, name, cursor string, limit int
 		}
 	})
 	slices.SortFunc(es, func(a, b Entry) int { return cmp.Compare(a.Lease+"/"+a.Client, b.Lease+"/"+b.Client) })
-	if limit > 0 && len(es) > limit {
-		es = es[:limit]
-		next = es[limit-1].Lease + "/" + es[limit-1].Client
+	es, all := cutPage(es, limit, (*Entry).Size)
+	if !all {
+		last := es[len(es)-1]
+		next = last.Lease + "/" + last.Client
 	}
 	return es, next, ctx.Err()
 }
@@ -326,30 +337,6 @@ func (n *memoryNode) Occupied(ctx context.Context, prefix, after string, limit i
 		cs, more = cs[:limit], true
 	}
 	return cs, more, ctx.Err()
-}
-
-// SavePosition implements [Positions].
-func (n *memoryNode) SavePosition(_ context.Context, name, device string, p Position) error {
-	n.memory.with(name, func(c *memoryChannel) {
-		if old, ok := c.acks[device]; ok && old.Epoch == p.Epoch && old.Offset >= p.Offset {
-			return
-		}
-		if c.acks == nil {
-			c.acks = map[string]Position{}
-		}
-		c.acks[device] = p
-	})
-	return nil
-}
-
-// Position implements [Positions].
-func (n *memoryNode) Position(_ context.Context, name, device string) (at *Position, err error) {
-	n.memory.with(name, func(c *memoryChannel) {
-		if p, ok := c.acks[device]; ok {
-			at = &p
-		}
-	})
-	return at, nil
 }
 
 // channelKept is how long a channel is remembered that has nothing any more. After that, its epoch is another one.

@@ -48,7 +48,7 @@ type Namespace struct {
 	// LargeRoom is the number of users from which on joins and leaves are sent together, once a second. 0 means 100.
 	LargeRoom int
 
-	// MaxData is the most bytes of a publication. 0 means 64 KiB.
+	// MaxData is the most bytes of a publication: of its data, ID, event, key and tags together. 0 means 64 KiB.
 	MaxData int
 
 	// MaxSubscribers is the most subscribers of one channel on a node. 0 means no limit.

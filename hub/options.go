@@ -32,8 +32,11 @@ var (
 	// ErrTooFast says that the session publishes faster than the namespace allows.
 	ErrTooFast = errors.New("hub: too many publications")
 
-	// ErrTooBig says that a publication is larger than the namespace allows.
+	// ErrTooBig says that a publication is larger than the namespace allows, its tags and names included.
 	ErrTooBig = errors.New("hub: the publication is too big")
+
+	// ErrMore says that a subscriber has missed more than one answer has.
+	ErrMore = errors.New("hub: more was missed than fits into one answer")
 
 	// ErrNoPresence says that the channel does not keep who is there.
 	ErrNoPresence = errors.New("hub: the channel has no presence")
@@ -133,6 +136,10 @@ type SubscribeOptions struct {
 	// Since asks for everything behind this position. nil asks for nothing.
 	Since *Position
 
+	// MissedBytes is how many bytes of what was missed the answer has. If there are more, it has the first part, and there is no
+	// subscription: see Recovered.More. 0 means 16 MiB.
+	MissedBytes int
+
 	// Member makes the session a member of a channel with presence.
 	Member bool
 
@@ -143,6 +150,9 @@ type SubscribeOptions struct {
 	// Members is how many members the answer lists, the first page. 0 means none. In a channel with presence, Allow is asked for
 	// ActionPresence, too; likewise for Changes.
 	Members int
+
+	// MembersBytes is how many bytes that page has. 0 means PageBytes.
+	MembersBytes int
 
 	// Changes asks for the joins, updates and leaves of members.
 	Changes bool
@@ -162,6 +172,10 @@ type Recovered struct {
 
 	// Publications is what was missed, in order; nil unless all of it is there.
 	Publications []*Publication
+
+	// More says that Publications is only the first part of what was missed. There is no subscription: Subscribe returns ErrMore.
+	// Another one since Position has what follows.
+	More bool
 
 	// Err is nil, or why it is not known what was missed: ErrNewEpoch or ErrTooOld. The subscription begins nevertheless, at
 	// Position.

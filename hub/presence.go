@@ -395,7 +395,7 @@ func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit in
 	return h.presence.Entries(ctx, ChannelOf(app, channel), cursor, limit)
 }
 
-// Members returns a page of the members of a channel on all nodes, and how many there are. It needs no subscriber on this
+// Members returns a page of the members of a channel on all nodes, at most limit of them and PageBytes, and how many there are. It needs no subscriber on this
 // node.
 func (h *Hub) Members(ctx context.Context, app, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
 	if err := checkName(channel); err != nil {
@@ -413,6 +413,6 @@ func (h *Hub) Members(ctx context.Context, app, channel, cursor string, limit in
 	defer ch.unpin()
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	users, ms, next = ch.roster.page(cursor, limit, "")
+	users, ms, next = ch.roster.page(cursor, limit, 0, "")
 	return ms, next, users, nil
 }

@@ -233,17 +233,19 @@ func (r *roster) find(serial uint64) (int, bool) {
 	return at, at < len(r.order) && r.order[at].serial == serial
 }
 
-// page returns how many members there are, and up to limit of them from a cursor on. The user self is among them, announced or
-// not; "" is none.
-func (r *roster) page(cursor string, limit int, self string) (users int, ms []Member, next string) {
+// page returns how many members there are, and up to limit of them and as many bytes from a cursor on. The user self is among them,
+// announced or not; "" is none.
+func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count
 	me := r.users[self]
 	if self == "" || me == nil || me.shown {
 		me = nil
 	}
+	room := NewRoom(bytes)
 	if me != nil {
 		users++
 		if limit > 0 && cursor == "" {
+			room.Take(me.Size())
 			ms = append(ms, me.Member)
 		}
 	}
@@ -254,7 +256,7 @@ func (r *roster) page(cursor string, limit int, self string) (users int, ms []Me
 		if m == nil || !m.shown {
 			continue
 		}
-		if len(ms) >= limit {
+		if len(ms) >= limit || !room.Take(m.Size()) {
 			return users, ms, strconv.FormatUint(m.serial, 10)
 		}
 		ms = append(ms, m.Member)

@@ -100,7 +100,7 @@ func FuzzRoster(f *testing.F) {
 		}
 		got := map[string]bool{}
 		for cursor := ""; ; {
-			users, ms, next := r.page(cursor, 2, "")
+			users, ms, next := r.page(cursor, 2, 0, "")
 			if users != len(want) {
 				t.Fatalf("%d members, want %d", users, len(want))
 			}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -141,11 +142,12 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 	a.at = since.Offset
 	for i := range reads {
 		var page HistoryPage
+		var whole bool
 		var err error
 		if i == 0 && a.turn {
-			page, err = a.readForAll(ctx, since)
+			page, whole, err = a.readForAll(ctx, since)
 		} else {
-			page, err = a.s.hub.history.History(ctx, a.ch.name, HistoryQuery{Since: &since, Limit: -1})
+			page, whole, err = readOn(ctx, a.s.hub.history, a.ch.name, since, a.bytes())
 		}
 		if err != nil {
 			return err
@@ -154,6 +156,9 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 			break
 		}
 		a.ps = append(a.ps, page.Publications...)
+		if !whole { // it is more than is to be read for one answer
+			return a.part(reply)
+		}
 		since = page.Top
 		a.at = max(a.at, page.Top.Offset)
 		if done, err := a.finish(true, reply); done {
@@ -169,7 +174,7 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 
 // readForAll reads the history behind since, or as far back as those need it that wait for their turn, has the channel remember it,
 // and ends the turn.
-func (a *admission) readForAll(ctx context.Context, since Position) (HistoryPage, error) {
+func (a *admission) readForAll(ctx context.Context, since Position) (page HistoryPage, whole bool, err error) {
 	ch := a.ch
 	defer ch.endTurn()
 	ch.mu.Lock()
@@ -179,16 +184,13 @@ func (a *admission) readForAll(ctx context.Context, since Position) (HistoryPage
 	}
 	ch.reading.wanted = math.MaxUint64 // of those that come while it is being read
 	ch.mu.Unlock()
-	read := func(from Position) (HistoryPage, error) {
-		return a.s.hub.history.History(ctx, ch.name, HistoryQuery{Since: &from, Limit: -1})
-	}
-	page, err := read(from)
-	if err == nil && page.Err != nil && from != since {
+	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
+	if err == nil && (page.Err != nil || !whole) && from != since {
 		from = since
-		page, err = read(from)
+		page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	}
-	if err != nil || page.Err != nil {
-		return page, err
+	if err != nil || page.Err != nil || !whole {
+		return page, whole, err
 	}
 	ch.mu.Lock()
 	if page.Top.Epoch == ch.epoch {
@@ -201,7 +203,7 @@ func (a *admission) readForAll(ctx context.Context, since Position) (HistoryPage
 		i++
 	}
 	page.Publications = page.Publications[i:]
-	return page, nil
+	return page, true, nil
 }
 
 // reading is that one subscription reads a channel's history, and others wait for it.
@@ -282,6 +284,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 		return true, ErrTooMany
 	}
 	x.last = ch.last
+	var missed []*Publication
 	if exact {
 		rest, all := ch.window.since(a.at)
 		if !all || a.o.Since.Epoch != ch.epoch && ch.epoch != "" {
@@ -293,12 +296,16 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 			}
 			return false, nil
 		}
-		a.ps = append(a.ps, rest...)
 		x.last = max(ch.last, a.at) // beyond the channel's: what this node has not got yet
+		if missed, all = x.deliverable(append(a.ps, rest...), a.bytes()); !all {
+			a.r.Position = Position{Epoch: ch.epoch, Offset: missed[len(missed)-1].Offset}
+			ch.mu.Unlock()
+			return true, a.answerPart(missed, reply)
+		}
 	}
 	a.r.Position = Position{Epoch: ch.epoch, Offset: x.last}
 	if ch.roster != nil {
-		a.r.Users, a.r.Members, a.r.Next = ch.roster.page("", a.o.Members, a.self())
+		a.r.Users, a.r.Members, a.r.Next = ch.roster.page("", a.o.Members, a.o.MembersBytes, a.self())
 	}
 	ch.delta = ch.delta || a.o.Delta
 	first := ch.add(x)
@@ -310,7 +317,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	if a.o.Since != nil {
 		a.count()
 	}
-	a.r.Publications = x.deliverable(a.ps)
+	a.r.Publications = missed
 	s.hub.report.session(s, EventSubscribed, ch.local())
 	if err := reply(&a.r); err != nil {
 		x.end()
@@ -330,26 +337,58 @@ func (a *admission) self() string {
 	return a.s.user()
 }
 
+// bytes returns how many bytes of what was missed the answer has.
+func (a *admission) bytes() int { return cmp.Or(a.o.MissedBytes, windowBytesWide) }
+
+// part answers with the first part of what was missed, as far as it was read.
+func (a *admission) part(reply func(*Recovered) error) error {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	if a.s.left {
+		return ErrClosed
+	}
+	missed, all := a.x.deliverable(a.ps, a.bytes())
+	end := a.ps[len(a.ps)-1]
+	if !all {
+		end = missed[len(missed)-1]
+	}
+	a.r.Position = end.Position
+	return a.answerPart(missed, reply)
+}
+
+// answerPart is part once it is known what the answer has, and up to where.
+func (a *admission) answerPart(missed []*Publication, reply func(*Recovered) error) error {
+	a.ch.ns.recovered.Add(1)
+	a.r.Publications, a.r.More = missed, true
+	if err := reply(&a.r); err != nil {
+		return err
+	}
+	return ErrMore
+}
+
 func (a *admission) count() {
 	if a.r.Err != nil {
-		a.ps = nil
 		a.ch.ns.unrecovered.Add(1)
 		return
 	}
 	a.ch.ns.recovered.Add(1)
 }
 
-// deliverable returns what of ps the subscriber is to get now.
-func (x *subscription) deliverable(ps []*Publication) []*Publication {
+// deliverable returns what of ps the subscriber is to get now: the first of it, as many bytes as its answer has, and whether that is all.
+func (x *subscription) deliverable(ps []*Publication, bytes int) ([]*Publication, bool) {
 	if len(ps) == 0 {
-		return nil
+		return nil, true
 	}
-	now := time.Now()
+	room, now := NewRoom(bytes), time.Now()
 	out := make([]*Publication, 0, len(ps))
 	for _, p := range ps {
-		if !p.Expired(now) && x.wants(p) {
-			out = append(out, p)
+		if p.Expired(now) || !x.wants(p) {
+			continue
 		}
+		if !room.Take(p.Size()) {
+			return out, false
+		}
+		out = append(out, p)
 	}
-	return out
+	return out, true
 }

@@ -126,6 +126,8 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	timed("history", history)
 	timed("history in reverse", reverse)
 	timed("history too old", tooOld)
+	timed("pages", pages)
+	timed("pages of connections", entryPages)
 	waits("history by age", byAge)
 	timed("recovery", recovery)
 	timed("not kept", notKept)

@@ -1,6 +1,7 @@
 package natsengine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -37,8 +38,7 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 
 // history is History, unless it has read a copy that is stale.
 func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, stale bool, err error) {
-	subject := e.sub.log(channel)
-	top, err := s.last(ctx, s.log, subject)
+	top, err := s.last(ctx, s.log, e.sub.log(channel))
 	if err != nil {
 		return page, false, err
 	}
@@ -51,42 +51,54 @@ func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q
 		return page, false, nil
 	}
 	page.Top.Offset = top.seq
-	r := &reading{s: s, subject: subject, top: top.seq, limits: top.limits(), floor: e.emptied.through(channel), now: time.Now()}
+	r := &reading{e: e, s: s, channel: channel, epoch: epoch, top: top.seq, limits: top.limits(), floor: e.emptied.through(channel),
+		now: time.Now(), limit: q.Limit, bytes: q.Bytes}
+	forward := q.Since != nil && !q.Reverse
 	switch {
 	case !known || q.Since != nil && q.Since.Offset > top.seq:
 		page.Err = hub.ErrNewEpoch
-	case q.Since != nil && !q.Reverse:
-		var items []item
-		if items, page.Err, stale, err = r.behind(ctx, q.Since.Offset, q.Limit); err != nil || stale {
+	case forward:
+		page.Publications, page.Err, stale, err = r.behind(ctx, q.Since.Offset)
+		if err != nil || stale || page.Err == nil {
 			return page, stale, err
 		}
-		if page.Err == nil {
-			page.Publications = e.publications(channel, epoch, items, q.Since.Offset, r.now)
-			return page, false, nil
+	}
+	switch {
+	case q.Limit == 0 || q.Reverse && q.Since != nil && q.Since.Offset <= 1 && page.Err == nil:
+	case !q.Reverse:
+		page.Publications, stale, err = r.first(ctx)
+	default:
+		before := top.seq + 1
+		if q.Since != nil && page.Err == nil {
+			before = q.Since.Offset
 		}
-	}
-	if q.Limit == 0 {
-		return page, false, nil
-	}
-	items, stale, err := r.kept(ctx, q)
-	page.Publications = e.publications(channel, epoch, items, 0, r.now)
-	if q.Reverse {
-		slices.Reverse(page.Publications)
-	}
-	if n := len(page.Publications); q.Limit > 0 && n > q.Limit {
-		page.Publications = page.Publications[:q.Limit]
+		page.Publications, stale, err = r.last(ctx, before)
 	}
 	return page, stale, err
 }
 
 // reading is one reading of a channel's history.
 type reading struct {
+	e       *Engine
 	s       *store
-	subject string
+	channel string
+	epoch   string
 	top     uint64
 	limits  limits
 	floor   uint64 // what is up to here was removed
 	now     time.Time
+	limit   int // publications; negative for all
+	bytes   int // likewise, as in hub.HistoryQuery
+}
+
+func (r *reading) subject() string { return r.e.sub.log(r.channel) }
+
+// together is how many messages are read together.
+func (r *reading) together() int {
+	if r.limit < 0 {
+		return pageSize
+	}
+	return min(r.limit+1, pageSize)
 }
 
 // fresh reports whether a message is not too old, and not removed.
@@ -94,16 +106,17 @@ func (r *reading) fresh(i *item) bool {
 	return i.seq > r.floor && (r.limits.age <= 0 || r.now.Sub(i.at) < r.limits.age)
 }
 
-// behind reads up to limit publications behind an offset, or all if limit is negative. lost says why that cannot be done.
-func (r *reading) behind(ctx context.Context, since uint64, limit int) (items []item, lost error, stale bool, err error) {
+// counts reports whether a message is among those that are kept.
+func (r *reading) counts(i *item) bool {
+	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // not negative
+}
+
+// behind reads what is behind an offset. lost says why that cannot be done.
+func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publication, lost error, stale bool, err error) {
 	if since == r.top {
 		return nil, nil, false, nil
 	}
-	want := r.limits.size
-	if limit >= 0 {
-		want = min(limit, want)
-	}
-	head, _, err := r.s.batch(ctx, r.s.log, r.subject, since, min(want+1, pageSize)+1)
+	head, _, err := r.s.batch(ctx, r.s.log, r.subject(), since, r.together()+1)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -128,66 +141,131 @@ func (r *reading) behind(ctx context.Context, since uint64, limit int) (items []
 	if missing > r.limits.size || !r.fresh(&head[0]) {
 		return nil, hub.ErrTooOld, false, nil
 	}
-	items, stale, err = r.on(ctx, head, want)
-	return items, nil, stale, err
+	ps, stale, err = r.collect(ctx, head, since, func(*item) bool { return true })
+	return ps, nil, stale, err
 }
 
-// on reads on behind what was read, up to the top or until there are enough.
-func (r *reading) on(ctx context.Context, items []item, want int) ([]item, bool, error) {
-	for {
-		for n := len(items); n > 0 && items[n-1].seq > r.top; n = len(items) {
-			items = items[:n-1]
+// on hands messages to f, those that were read and those behind them up to the top, until f returns false.
+func (r *reading) on(ctx context.Context, items []item, f func(*item) bool) (stale bool, err error) {
+	for len(items) > 0 {
+		for i := range items {
+			if items[i].seq > r.top || !f(&items[i]) || items[i].seq == r.top {
+				return false, nil
+			}
 		}
-		n := len(items)
-		if n >= want || n > 0 && items[n-1].seq == r.top {
-			return items[:min(n, want)], false, nil
+		if items, _, err = r.s.batch(ctx, r.s.log, r.subject(), items[len(items)-1].seq+1, r.together()); err != nil {
+			return false, err
 		}
-		if n == 0 {
-			return nil, true, nil // top was removed meanwhile
+	}
+	return true, nil // top was removed meanwhile, or this is a copy that is behind
+}
+
+// collect reads publications, as many as asked for, without those that have expired or do not count. previous is the offset before the
+// first one.
+func (r *reading) collect(ctx context.Context, items []item, previous uint64, counts func(*item) bool) (ps []*hub.Publication, stale bool, err error) {
+	room := hub.NewRoom(r.bytes)
+	if r.limit == 0 {
+		return nil, false, nil
+	}
+	stale, err = r.on(ctx, items, func(i *item) bool {
+		if p := r.publication(i, previous); p != nil && counts(i) {
+			if !room.Take(p.Size()) {
+				return false
+			}
+			ps = append(ps, p)
 		}
-		more, _, err := r.s.batch(ctx, r.s.log, r.subject, items[n-1].seq+1, min(pageSize, want-n+1))
-		if err != nil || len(more) == 0 {
+		previous = i.seq
+		return len(ps) != r.limit
+	})
+	return ps, stale, err
+}
+
+// publication reads a stored publication. It returns nil if it has expired.
+func (r *reading) publication(i *item, previous uint64) *hub.Publication {
+	p, err := record.Publication(i.data)
+	if err != nil || p.Expired(r.now) {
+		return nil
+	}
+	p.Epoch, p.Offset, p.Previous = r.epoch, i.seq, previous
+	r.e.alarms.note(r.channel, p, i.header)
+	return p
+}
+
+// first reads the first of what is kept.
+func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
+	from, err := r.tail(ctx, r.limits.size)
+	if err != nil {
+		return nil, false, err
+	}
+	head, _, err := r.s.batch(ctx, r.s.log, r.subject(), from, pageSize)
+	if err != nil {
+		return nil, false, err
+	}
+	return r.collect(ctx, head, 0, r.counts)
+}
+
+// someLast is how many of the last publications are read first, since these are often enough.
+const someLast = 32
+
+// last reads the last of what is kept before an offset, the newest first.
+func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, bool, error) {
+	after := 0 // how many messages are not before it
+	if before <= r.top {
+		some, _, err := r.s.batch(ctx, r.s.log, r.subject(), before, 1)
+		if err != nil || len(some) == 0 {
 			return nil, err == nil, err
 		}
-		items = append(items, more...)
+		after = int(some[0].pending) + 1 //nolint:gosec // a number of messages
 	}
-}
-
-// kept reads what is kept, in order: the first or the last ones of it.
-func (r *reading) kept(ctx context.Context, q hub.HistoryQuery) ([]item, bool, error) {
-	size := r.limits.size
-	if q.Reverse && q.Since == nil && q.Limit > 0 {
-		size = min(size, q.Limit)
+	most := r.limits.size - after
+	n := someLast
+	if r.limit > 0 {
+		n = min(n, r.limit)
 	}
-	from, err := r.tail(ctx, size)
-	if err != nil {
-		return nil, false, err
-	}
-	items, more, err := r.s.batch(ctx, r.s.log, r.subject, from, pageSize)
-	if err != nil {
-		return nil, false, err
-	}
-	if len(items) == 0 {
-		return nil, true, nil
-	}
-	total := len(items) + int(more) //nolint:gosec // a number of messages
-	all, stale, err := r.on(ctx, items, total)
-	if err != nil || stale {
-		return nil, stale, err
-	}
-	if len(all) == 0 || all[len(all)-1].seq < r.top { // the number is that of a copy that is behind
-		return nil, true, nil
-	}
-	all = all[max(0, len(all)-size):]
-	for len(all) > 0 && !r.fresh(&all[0]) {
-		all = all[1:]
-	}
-	if q.Reverse && q.Since != nil && q.Since.Offset > 0 {
-		for n := len(all); n > 0 && all[n-1].seq >= q.Since.Offset; n = len(all) {
-			all = all[:n-1]
+	for ; most > 0; n *= 8 {
+		from, err := r.tail(ctx, after+min(n, most))
+		if err != nil {
+			return nil, false, err
+		}
+		head, _, err := r.s.batch(ctx, r.s.log, r.subject(), from, min(n+1, pageSize))
+		if err != nil {
+			return nil, false, err
+		}
+		w, previous := newest{limit: r.limit, bytes: cmp.Or(r.bytes, hub.PageBytes)}, uint64(0)
+		stale, err := r.on(ctx, head, func(i *item) bool {
+			if i.seq >= before {
+				return false
+			}
+			if p := r.publication(i, previous); p != nil && r.counts(i) {
+				w.push(p)
+			}
+			previous = i.seq
+			return true
+		})
+		if err != nil || stale || n >= most || w.full {
+			slices.Reverse(w.ps)
+			return w.ps, stale, err
 		}
 	}
-	return all, false, nil
+	return nil, false, nil
+}
+
+// newest keeps the last publications, as many as a page has room for.
+type newest struct {
+	limit, bytes int // negative: no bound
+	ps           []*hub.Publication
+	size         int
+	full         bool
+}
+
+func (w *newest) push(p *hub.Publication) {
+	w.ps, w.size = append(w.ps, p), w.size+p.Size()
+	for len(w.ps) > 1 && (w.limit > 0 && len(w.ps) > w.limit || w.bytes >= 0 && w.size > w.bytes) {
+		w.size -= w.ps[0].Size()
+		w.ps[0] = nil
+		w.ps, w.full = w.ps[1:], true
+	}
+	w.full = w.full || len(w.ps) == w.limit
 }
 
 // tail returns a sequence from which on there are at least n messages of the subject, if there are as many, and not many more.
@@ -197,7 +275,7 @@ func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 			return 1, nil
 		}
 		from := r.top - back + 1
-		items, more, err := r.s.batch(ctx, r.s.log, r.subject, from, 1)
+		items, more, err := r.s.batch(ctx, r.s.log, r.subject(), from, 1)
 		if err != nil {
 			return 0, err
 		}
@@ -205,21 +283,6 @@ func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 			return from, nil
 		}
 	}
-}
-
-// publications reads stored publications, without those that have expired. previous is the offset before the first one.
-func (e *Engine) publications(channel, epoch string, items []item, previous uint64, now time.Time) []*hub.Publication {
-	ps := make([]*hub.Publication, 0, len(items))
-	for i := range items {
-		it := &items[i]
-		if p, err := record.Publication(it.data); err == nil && !p.Expired(now) {
-			p.Epoch, p.Offset, p.Previous = epoch, it.seq, previous
-			e.alarms.note(channel, p, it.header)
-			ps = append(ps, p)
-		}
-		previous = it.seq
-	}
-	return ps
 }
 
 // Trim implements [hub.History].

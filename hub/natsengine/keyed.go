@@ -98,19 +98,35 @@ func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string
 	if m != nil {
 		since = &hub.Position{Epoch: m.header.Get("Hf-Epoch"), Offset: number(m.header, offsetHeader)}
 	}
-	page, err := e.History(ctx, channel, hub.HistoryQuery{Since: since, Limit: -1})
-	if err != nil || len(page.Publications) == 0 {
-		return page.Top, err
+	for {
+		page, err := e.History(ctx, channel, hub.HistoryQuery{Since: since, Limit: -1, Bytes: batchBytes})
+		n := len(page.Publications)
+		if err != nil || n == 0 {
+			return page.Top, err
+		}
+		since = &hub.Position{Epoch: epoch, Offset: page.Publications[n-1].Offset}
+		if err := e.storeKeys(ctx, s, channel, page.Publications); err != nil {
+			return page.Top, err
+		}
+		whole := since.Offset >= page.Top.Offset
+		h := nats.Header{"Hf-Epoch": {epoch}, offsetHeader: {strconv.FormatUint(since.Offset, 10)}}
+		if _, err := s.put(ctx, mark, nil, putting{header: h, ttl: 30 * 24 * time.Hour}); err != nil || whole {
+			return page.Top, err
+		}
 	}
+}
+
+// storeKeys stores the latest of each key of publications.
+func (e *Engine) storeKeys(ctx context.Context, s *store, channel string, ps []*hub.Publication) error {
 	latest := map[string]*hub.Publication{}
-	for _, p := range page.Publications {
+	for _, p := range ps {
 		if p.Key != "" {
 			latest[p.Key] = p
 		}
 	}
 	top, err := s.last(ctx, s.log, e.sub.log(channel))
 	if err != nil {
-		return page.Top, err
+		return err
 	}
 	var keep limits
 	if top != nil {
@@ -119,12 +135,10 @@ func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string
 	for _, p := range latest {
 		k := &keyed{p: p, offset: p.Offset, until: e.alarms.until(channel, p), limits: keep}
 		if err := e.applyKey(ctx, s, channel, k); err != nil {
-			return page.Top, err
+			return err
 		}
 	}
-	h := nats.Header{"Hf-Epoch": {epoch}, offsetHeader: {strconv.FormatUint(page.Top.Offset, 10)}}
-	_, err = s.put(ctx, mark, nil, putting{header: h, ttl: 30 * 24 * time.Hour})
-	return page.Top, err
+	return nil
 }
 
 // Snapshot implements [hub.Keyed]: in the order in which the keys were set last. What is set while the pages are read is not in them.
@@ -148,7 +162,7 @@ func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int
 		return nil, "", top, fmt.Errorf("natsengine: %q is no cursor", cursor)
 	}
 	top.Epoch = epoch
-	now := time.Now()
+	room, now := hub.NewRoom(0), time.Now()
 	for tries := 0; ; {
 		items, more, err := s.batch(ctx, s.state, subject, from, snapshotPage)
 		if err != nil {
@@ -164,9 +178,12 @@ func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int
 			if err != nil || k.p.Removed || !k.until.IsZero() && !now.Before(k.until) || k.p.Expired(now) {
 				continue
 			}
+			if !room.Take(k.p.Size()) {
+				return ps, snapshotCursor(it.seq, to, top), top, nil
+			}
 			e.alarms.add(channel, k, othersWait)
 			if ps = append(ps, k.p); limit > 0 && len(ps) == limit && from <= to {
-				return ps, fmt.Sprintf("%d-%d-%d", from, to, top.Offset), top, nil
+				return ps, snapshotCursor(from, to, top), top, nil
 			}
 		}
 		switch {
@@ -181,6 +198,11 @@ func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int
 			}
 		}
 	}
+}
+
+// snapshotCursor returns the cursor of the page that begins at a sequence.
+func snapshotCursor(from, to uint64, top hub.Position) string {
+	return fmt.Sprintf("%d-%d-%d", from, to, top.Offset)
 }
 
 // alarm is when a key is to be removed.

@@ -19,7 +19,6 @@ import (
 
 const (
 	goneKept    = time.Minute // what a later message removes at last
-	deviceKept  = 90 * 24 * time.Hour
 	entriesPage = 1000
 	putTogether = 256
 
@@ -348,7 +347,7 @@ func readPosition(i *item) (p hub.Position, err error) {
 	return p, err
 }
 
-// SavePosition implements [hub.Positions]. A position is kept for 90 days.
+// SavePosition implements [hub.Positions]. A position is kept for [hub.PositionKept].
 func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub.Position) error {
 	s, _, err := e.ready(ctx)
 	if err != nil {
@@ -371,7 +370,7 @@ func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub
 			}
 			expect = old.seq
 		}
-		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: deviceKept}); !errors.Is(err, errWrongLast) {
+		if _, err = s.put(ctx, subject, data, putting{expect: &expect, ttl: hub.PositionKept}); !errors.Is(err, errWrongLast) {
 			return err
 		}
 	}

@@ -211,7 +211,7 @@ func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAn
 	}
 }
 
-const batchBytes = 8 << 20 // of one answer
+const batchBytes = 1 << 20 // of one answer, which ends with the message with which it has them
 
 // batch returns up to n messages with a subject that fits, from a sequence on. more says how many there are behind them.
 func (s *store) batch(ctx context.Context, stream, subject string, from uint64, n int) (items []item, more uint64, err error) {

@@ -75,7 +75,11 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 	return nil
 }
 
-// Entries implements [hub.Presence]. A cursor is a lease and how far its entries are read.
+// entriesTogether is how many entries are read by one call.
+const entriesTogether = 64
+
+// Entries implements [hub.Presence]. A cursor is a lease and how far its entries are read. A page ends with the few entries with which
+// it has enough.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	r, err := e.run(ctx, "reading members", livingScript, channel)
 	if err != nil {
@@ -90,6 +94,7 @@ func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int)
 	}
 	from, scan, _ := strings.Cut(cursor, " ")
 	at, _ := strconv.ParseUint(scan, 10, 64)
+	bytes := 0
 	seen := map[string]bool{} // HSCAN may name a field twice
 	for i, lease := range leases {
 		if lease < from {
@@ -99,23 +104,25 @@ func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int)
 			at = 0
 		}
 		for {
-			some, more, err := e.scan(ctx, channel, lease, at, limit)
+			some, more, err := e.scan(ctx, channel, lease, at, min(limit, entriesTogether))
 			if err != nil {
 				return nil, "", err
 			}
 			for _, x := range some {
 				if k := x.Lease + " " + x.Client; !seen[k] {
 					seen[k] = true
+					bytes += x.Size()
 					es = append(es, x)
 				}
 			}
 			at = more
+			full := len(es) >= limit || bytes >= hub.PageBytes
 			switch {
 			case at == 0 && i == len(leases)-1:
 				return es, "", nil
-			case at != 0 && len(es) >= limit:
+			case at != 0 && full:
 				return es, lease + " " + strconv.FormatUint(at, 10), nil
-			case len(es) >= limit:
+			case full:
 				return es, leases[i+1] + " 0", nil
 			}
 			if at == 0 {

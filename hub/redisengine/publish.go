@@ -16,9 +16,12 @@ import (
 )
 
 const (
-	pageSize  = 500     // publications read by one call
+	pageSize  = 500     // publications read by one call; see also pageBytes
 	maxOffset = 1 << 53 // the largest number that a script knows exactly
 )
+
+// pageBytes is how many bytes a script reads before its answer ends.
+var pageBytes = strconv.Itoa(hub.PageBytes)
 
 var errAnswer = errors.New("redisengine: an answer of another form")
 
@@ -89,13 +92,13 @@ func parsePosition(text string) (p hub.Position, err error) {
 // History implements [hub.History].
 func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
 	now := time.Now()
-	since, end := q.Since, uint64(math.MaxUint64)
+	since, end, room := q.Since, uint64(math.MaxUint64), hub.NewRoom(q.Bytes)
 	for first := true; ; first = false {
 		want := pageSize
 		if q.Limit >= 0 {
 			want = min(want, q.Limit-len(page.Publications))
 		}
-		part, n, err := e.historyPart(ctx, channel, since, want, q.Reverse)
+		part, more, err := e.historyPart(ctx, channel, since, want, q.Reverse)
 		if err != nil {
 			return hub.HistoryPage{}, err
 		}
@@ -107,19 +110,23 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 		}
 		var last uint64
 		for _, p := range part.Publications {
-			if last = p.Offset; last <= end && !p.Expired(now) {
-				page.Publications = append(page.Publications, p)
+			if last = p.Offset; last > end || p.Expired(now) {
+				continue
 			}
+			if !room.Take(p.Size()) {
+				return page, nil
+			}
+			page.Publications = append(page.Publications, p)
 		}
-		if n < want || want == 0 || last >= end && !q.Reverse || last <= 1 && q.Reverse {
+		if !more || len(page.Publications) == q.Limit || last >= end && !q.Reverse || last <= 1 && q.Reverse {
 			return page, nil
 		}
 		since = &hub.Position{Epoch: part.Top.Epoch, Offset: last}
 	}
 }
 
-// historyPart makes one call. n is how many publications there were, expired ones included.
-func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Position, limit int, reverse bool) (page hub.HistoryPage, n int, err error) {
+// historyPart makes one call. more reports whether there may be further publications: it has as many as asked for, or hub.PageBytes.
+func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Position, limit int, reverse bool) (page hub.HistoryPage, more bool, err error) {
 	offset, epoch, back := "", "", ""
 	if since != nil {
 		offset, epoch = strconv.FormatUint(min(since.Offset, maxOffset), 10), since.Epoch
@@ -127,16 +134,16 @@ func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Pos
 	if reverse {
 		back = "1"
 	}
-	r, err := e.run(ctx, "reading a history", historyScript, channel, newEpoch(), millis(keep), offset, epoch, strconv.Itoa(limit), back)
+	r, err := e.run(ctx, "reading a history", historyScript, channel, newEpoch(), millis(keep), offset, epoch, strconv.Itoa(limit), back, pageBytes)
 	if err != nil {
-		return page, 0, err
+		return page, false, err
 	}
 	parts, err := r.AsStrSlice()
 	if err != nil || len(parts) < 3 || len(parts)%3 != 0 {
-		return page, 0, errAnswer
+		return page, false, errAnswer
 	}
 	if page.Top, err = parsePosition(parts[1] + " " + parts[0]); err != nil {
-		return page, 0, err
+		return page, false, err
 	}
 	switch parts[2] {
 	case "epoch":
@@ -144,14 +151,16 @@ func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Pos
 	case "old":
 		page.Err = hub.ErrTooOld
 	}
+	bytes := 0
 	for i := 3; i < len(parts); i += 3 {
+		bytes += len(parts[i+2])
 		p, err := parsePublication(parts[i], parts[i+1], page.Top.Epoch, parts[i+2])
 		if err != nil {
-			return page, 0, fmt.Errorf("redisengine: reading a history: %w", err)
+			return page, false, fmt.Errorf("redisengine: reading a history: %w", err)
 		}
 		page.Publications = append(page.Publications, p)
 	}
-	return page, len(page.Publications), nil
+	return page, len(page.Publications) == limit && limit > 0 || bytes >= hub.PageBytes, nil
 }
 
 // Trim implements [hub.History].
@@ -168,7 +177,7 @@ func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int
 	if limit <= 0 {
 		limit = 1000
 	}
-	r, err := e.run(ctx, "reading a collection", snapshotScript, channel, newEpoch(), millis(keep), cursor, strconv.Itoa(limit))
+	r, err := e.run(ctx, "reading a collection", snapshotScript, channel, newEpoch(), millis(keep), cursor, strconv.Itoa(limit), pageBytes)
 	if err != nil {
 		return nil, "", top, err
 	}
@@ -220,9 +229,10 @@ func (e *Engine) Probe(ctx context.Context) error {
 	}
 }
 
-// SavePosition implements [hub.Positions]. The positions of a channel are kept for 30 days after the last of them was saved.
+// SavePosition implements [hub.Positions]. The positions of a channel are kept for
+// [hub.PositionKept] after the last of them was saved.
 func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub.Position) error {
-	_, err := e.run(ctx, "saving a position", saveScript, channel, device, p.Epoch, fmt.Sprintf("%020d", p.Offset), millis(keep))
+	_, err := e.run(ctx, "saving a position", saveScript, channel, device, p.Epoch, fmt.Sprintf("%020d", p.Offset), millis(hub.PositionKept))
 	return err
 }
 

@@ -145,9 +145,10 @@ end
 redis.call('PUBLISH', topic, m)
 return {0, at}`)
 
-// historyScript reads a page: the position, whether it may begin behind since, and offsets, times and records.
+// historyScript reads a page: the position, whether it may begin behind since, and offsets, times and records. It ends with the
+// record with which it has enough bytes. It reads the log by few, since what it has read is in the memory of Redis until it ends.
 var historyScript = script(`
-local c, fresh, keep, since, epochOf, limit, reverse = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local c, fresh, keep, since, epochOf, limit, reverse, bytes = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
 local epoch, last, _, age = where(c, fresh, keep)
 local log = key(c, 'log')
 trimOld(log, age, now())
@@ -169,38 +170,49 @@ if since ~= '' then
   end
 end
 local reply = {epoch, int(last), what}
-if limit > 0 then
-  local es
+while limit > 0 and bytes > 0 do
+  local few, es = math.min(limit, 20)
   if reverse == '1' then
-    es = redis.call('XREVRANGE', log, to, from, 'COUNT', limit)
+    es = redis.call('XREVRANGE', log, to, from, 'COUNT', few)
   else
-    es = redis.call('XRANGE', log, from, to, 'COUNT', limit)
+    es = redis.call('XRANGE', log, from, to, 'COUNT', few)
   end
   for _, e in ipairs(es) do
-    reply[#reply + 1] = string.match(e[1], '%d+')
-    reply[#reply + 1] = e[2][2]
-    reply[#reply + 1] = e[2][4]
+    if bytes > 0 then
+      reply[#reply + 1] = string.match(e[1], '%d+')
+      reply[#reply + 1] = e[2][2]
+      reply[#reply + 1] = e[2][4]
+      bytes = bytes - #e[2][4]
+    end
   end
+  limit = limit - #es
+  if #es < few then break end
+  if reverse == '1' then to = '(' .. es[few][1] else from = '(' .. es[few][1] end
 end
 return reply`)
 
-// snapshotScript reads a page of keys behind a cursor.
+// snapshotScript reads a page of keys behind a cursor, which ends before the key that it has no room for.
 var snapshotScript = script(`
-local c, fresh, keep, cursor, limit = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local c, fresh, keep, cursor, limit, bytes = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local epoch, last = where(c, fresh, keep)
 local from = '-'
 if cursor ~= '' then from = '(' .. cursor end
 local t = now()
 local names = redis.call('ZRANGEBYLEX', key(c, 'index'), from, '+', 'LIMIT', 0, limit)
-local reply = {epoch, int(last), ''}
+local reply, read, full = {epoch, int(last), ''}, '', #names == limit
 for _, k in ipairs(names) do
   local due = redis.call('ZSCORE', key(c, 'due'), k)
   local m = redis.call('HGET', key(c, 'keys'), k)
-  if m and not (due and tonumber(due) <= t) then reply[#reply + 1] = m end
+  if m and not (due and tonumber(due) <= t) then
+    full = full or #m > bytes
+    if #m > bytes and #reply > 3 then break end
+    reply[#reply + 1] = m
+    bytes = bytes - #m
+  end
+  read = k
 end
-if tonumber(limit) > 0 and #names == tonumber(limit) then
-  local last = names[#names]
-  if #redis.call('ZRANGEBYLEX', key(c, 'index'), '(' .. last, '+', 'LIMIT', 0, 1) > 0 then reply[3] = last end
+if full and read ~= '' then
+  if #redis.call('ZRANGEBYLEX', key(c, 'index'), '(' .. read, '+', 'LIMIT', 0, 1) > 0 then reply[3] = read end
 end
 return reply`)
 

@@ -1,0 +1,89 @@
+package hub
+
+import (
+	"context"
+	"slices"
+)
+
+// PageBytes is how many bytes a page of publications, entries or members has, unless whoever asks for it says otherwise. A page ends
+// before the item that it has no room for, and its answer says how to go on. Its first item comes however large it is.
+const PageBytes = 256 << 10
+
+// Room is what a page still has room for.
+type Room struct {
+	left  int
+	begun bool
+}
+
+// NewRoom returns the room of a page of so many bytes. 0 means PageBytes; with a negative number there is no bound.
+func NewRoom(bytes int) Room {
+	if bytes == 0 {
+		bytes = PageBytes
+	}
+	return Room{left: bytes}
+}
+
+// Take reports whether the page has room for one more item of n bytes, and counts it. The first item always fits.
+func (r *Room) Take(n int) bool {
+	if r.left < 0 && !r.begun {
+		return true // there is no bound
+	}
+	if r.begun && n > r.left {
+		return false
+	}
+	r.begun, r.left = true, max(0, r.left-n)
+	return true
+}
+
+// Cut returns the first of items, as many as a page of so many bytes has room for, and whether these are all.
+func Cut[T any](items []T, bytes int, size func(*T) int) ([]T, bool) {
+	room := NewRoom(bytes)
+	i := slices.IndexFunc(items, func(x T) bool { return !room.Take(size(&x)) })
+	if i < 0 {
+		return items, true
+	}
+	return items[:i:i], false
+}
+
+// Size returns the bytes of p, as a page counts them.
+func (p *Publication) Size() int {
+	return p.written() + len(p.Client) + len(p.User) + len(p.Info) + len(p.NotTo)
+}
+
+// written returns the bytes of what a publisher writes.
+func (p *Publication) written() int {
+	n := len(p.Data) + len(p.ID) + len(p.Event) + len(p.Key)
+	for k, v := range p.Tags {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// Size returns the bytes of e, as a page counts them.
+func (e *Entry) Size() int { return len(e.Lease) + len(e.Client) + len(e.User) + len(e.Data) }
+
+// Size returns the bytes of m, as a page counts them.
+func (m *Member) Size() int { return len(m.User) + len(m.Client) + len(m.Data) }
+
+// readOn reads what follows a position, page by page, and reports whether it is all of it: if that is likely to be more than so many
+// bytes, it reads the first page only.
+func readOn(ctx context.Context, h History, name string, since Position, bytes int) (page HistoryPage, whole bool, err error) {
+	var before []*Publication
+	at, read := since, 0
+	for {
+		page, err = h.History(ctx, name, HistoryQuery{Since: &at, Limit: -1})
+		if err != nil || page.Err != nil {
+			return page, true, err
+		}
+		for _, p := range page.Publications {
+			read += p.Size()
+			at = Position{page.Top.Epoch, p.Offset}
+		}
+		whole = len(page.Publications) == 0 || at.Offset >= page.Top.Offset
+		page.Publications = append(before, page.Publications...)
+		if whole || float64(read)/float64(at.Offset-since.Offset)*float64(page.Top.Offset-since.Offset) > float64(bytes) {
+			return page, whole, nil
+		}
+		before = page.Publications
+	}
+}
