@@ -2,6 +2,7 @@ package centrifugo
 
 import (
 	"context"
+	"slices"
 
 	"github.com/centrifugal/protocol"
 
@@ -115,10 +116,10 @@ func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *r
 		return nil, err
 	}
 	var all []*hub.Publication
-	size, cursor := 0, ""
+	room, cursor := hub.NewRoom(maxAnswer), ""
 	for {
 		ps, next, _, err := s.snapshot(ctx, r, cursor, maxPage)
-		if size += sizeOf(ps); err == nil && size > maxAnswer {
+		if err == nil && slices.ContainsFunc(ps, func(p *hub.Publication) bool { return !room.Take(p.Size()) }) {
 			err = errLimit
 		}
 		if err != nil {

@@ -15,7 +15,9 @@ const (
 	maxHistory = 1000   // publications in one answer
 	maxMembers = 10_000 // connections in one answer
 	maxCounted = 100_000
-	entryPage  = 1000
+
+	maxPresence = 4 << 20 // bytes of connections in one answer
+	entryPage   = 1000
 )
 
 var zeroTime time.Time
@@ -38,8 +40,8 @@ func (s *session) publish(ctx context.Context, c *protocol.PublishRequest) (*pro
 // page reads a page of the connections in a channel.
 type page func(ctx context.Context, cursor string, limit int) ([]hub.Entry, string, error)
 
-// each calls f for all connections in a channel, at most limit.
-func (read page) each(ctx context.Context, limit int, f func(*hub.Entry)) error {
+// each calls f for all connections in a channel, at most limit, until it returns an error.
+func (read page) each(ctx context.Context, limit int, f func(*hub.Entry) error) error {
 	n, cursor := 0, ""
 	for {
 		es, next, err := read(ctx, cursor, entryPage)
@@ -50,7 +52,9 @@ func (read page) each(ctx context.Context, limit int, f func(*hub.Entry)) error 
 			return errLimit
 		}
 		for i := range es {
-			f(&es[i])
+			if err := f(&es[i]); err != nil {
+				return err
+			}
 		}
 		if cursor = next; cursor == "" {
 			return nil
@@ -60,9 +64,13 @@ func (read page) each(ctx context.Context, limit int, f func(*hub.Entry)) error 
 
 // present returns the connections in a channel as clients see them.
 func (read page) present(ctx context.Context, f format) (map[string]*protocol.ClientInfo, error) {
-	all := map[string]*protocol.ClientInfo{}
-	err := read.each(ctx, maxMembers, func(e *hub.Entry) {
+	all, room := map[string]*protocol.ClientInfo{}, hub.NewRoom(maxPresence)
+	err := read.each(ctx, maxMembers, func(e *hub.Entry) error {
+		if !room.Take(e.Size()) {
+			return errLimit // the protocol has no pages of connections
+		}
 		all[e.Client] = &protocol.ClientInfo{User: e.User, Client: e.Client, ConnInfo: f.info(e.Data)}
+		return nil
 	})
 	return all, err
 }
@@ -70,9 +78,10 @@ func (read page) present(ctx context.Context, f format) (map[string]*protocol.Cl
 // count counts the connections in a channel, and their users.
 func (read page) count(ctx context.Context) (*protocol.PresenceStatsResult, error) {
 	users, r := map[string]struct{}{}, new(protocol.PresenceStatsResult)
-	err := read.each(ctx, maxCounted, func(e *hub.Entry) {
+	err := read.each(ctx, maxCounted, func(e *hub.Entry) error {
 		r.NumClients++
 		users[e.User] = struct{}{}
+		return nil
 	})
 	r.NumUsers = uint32(len(users)) //nolint:gosec // at most maxCounted
 	return r, err
@@ -111,7 +120,7 @@ func (s *session) history(ctx context.Context, c *protocol.HistoryRequest) (*pro
 
 // readHistory answers a request for a part of a channel's history.
 func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuery) (hub.HistoryPage, error)) (*protocol.HistoryResult, error) {
-	q := hub.HistoryQuery{Limit: int(c.Limit), Reverse: c.Reverse}
+	q := hub.HistoryQuery{Limit: int(c.Limit), Bytes: maxAnswer, Reverse: c.Reverse}
 	if q.Limit < 0 || q.Limit > maxHistory {
 		q.Limit = maxHistory
 	}
@@ -139,14 +148,7 @@ func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuer
 	case page.Err != nil:
 		return nil, errUnrecoverable
 	}
-	ps, size := page.Publications, 0
-	for i, p := range ps {
-		if size += len(p.Data); size > maxAnswer && i > 0 {
-			ps = ps[:i]
-			break
-		}
-	}
-	return &protocol.HistoryResult{Publications: f.publications(ps, false), Epoch: page.Top.Epoch, Offset: page.Top.Offset}, nil
+	return &protocol.HistoryResult{Publications: f.publications(page.Publications, false), Epoch: page.Top.Epoch, Offset: page.Top.Offset}, nil
 }
 
 func (s *session) rpc(ctx context.Context, c *protocol.RPCRequest) (*protocol.RPCResult, error) {

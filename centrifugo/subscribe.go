@@ -76,7 +76,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 
 // subscribe makes a subscription. What it brings is held until the result is sent.
 func (s *session) subscribe(ctx context.Context, r *request) (*protocol.SubscribeResult, error) {
-	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas, Changes: r.changes, Data: r.own.Info, Filter: r.filter}
+	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas, Changes: r.changes, Data: r.own.Info, Filter: r.filter, MissedBytes: maxAnswer}
 	n := s.hub.Namespace(r.channel)
 	o.Member = n.Presence
 	if r.granted {
@@ -96,14 +96,14 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 		o.Since = &hub.Position{Epoch: page.Top.Epoch, Offset: r.since.Offset}
 	}
 	res := &protocol.SubscribeResult{Data: protocol.Raw(r.own.Data), Delta: r.deltas, WasRecovering: r.since != nil}
-	err := s.hub.Subscribe(ctx, r.channel, o, func(got *hub.Recovered) error {
+	answer := func(got *hub.Recovered) error {
 		if keeps {
 			res.Recoverable, res.Positioned, res.Epoch, res.Offset = true, true, got.Position.Epoch, got.Position.Offset
 		}
 		if r.since == nil {
 			return nil
 		}
-		if res.Recovered = got.Err == nil && sizeOf(got.Publications) <= maxAnswer; !res.Recovered {
+		if res.Recovered = o.Since != nil && got.Err == nil && !got.More; !res.Recovered {
 			if r.reject {
 				return errUnrecoverable
 			}
@@ -111,7 +111,12 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 		}
 		res.Publications = s.format.publications(got.Publications, r.deltas)
 		return nil
-	})
+	}
+	err := s.hub.Subscribe(ctx, r.channel, o, answer)
+	if errors.Is(err, hub.ErrMore) {
+		o.Since = nil // it is more than one answer has, so the client is not recovered
+		err = s.hub.Subscribe(ctx, r.channel, o, answer)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,14 +126,6 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 		s.clock.expireSub(r.channel, t.Expires)
 	}
 	return res, nil
-}
-
-// sizeOf returns the bytes of data in publications.
-func sizeOf(ps []*hub.Publication) (size int) {
-	for _, p := range ps {
-		size += len(p.Data)
-	}
-	return size
 }
 
 func (s *session) unsubscribe(c *protocol.UnsubscribeRequest) (*protocol.UnsubscribeResult, error) {

@@ -15,15 +15,11 @@ var (
 	errUnsupported = errors.New("channels: not supported")
 	errDevices     = errors.New("channels: too many devices")
 	errToken       = errors.New("channels: the token is not accepted")
-	errMore        = errors.New("channels: more was missed than fits into one answer")
 )
-
-// maxPage bounds the bytes of data in one answer. What was missed beyond that, a client asks for next.
-const maxPage = 256 << 10
 
 // subscribe subscribes, and sends what was missed behind the reply.
 func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
-	o := hub.SubscribeOptions{Member: c.Join, Data: c.Data, Members: c.Members, Changes: c.Changes}
+	o := hub.SubscribeOptions{Member: c.Join, Data: c.Data, Members: c.Members, Changes: c.Changes, MissedBytes: hub.PageBytes}
 	answer := &wire.Subscribed{Type: "subscribed", ID: c.ID, Channel: c.Channel}
 	if c.Since != nil {
 		o.Since = &hub.Position{Epoch: c.Since.Epoch, Offset: c.Since.Offset}
@@ -53,9 +49,9 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 				answer.Position = position(*o.Since)
 			}
 		}
-		return s.recover(answer, r.Publications)
+		return s.recover(answer, r)
 	})
-	if errors.Is(err, errMore) {
+	if errors.Is(err, hub.ErrMore) {
 		return nil // the client was told
 	}
 	return err
@@ -63,7 +59,7 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 
 // recover sends the answer to a subscription, and what was missed. If that is more than fits, the subscription ends behind
 // what does, and the client goes on from there with another one.
-func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) error {
+func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
 	}
@@ -71,8 +67,8 @@ func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) er
 	if err != nil {
 		return err
 	}
-	all, size, more := []*websocket.Prepared{first}, 0, false
-	for _, p := range missed {
+	all, room, more := []*websocket.Prepared{first}, hub.NewRoom(0), r.More
+	for _, p := range r.Publications {
 		m, err := s.server.recent.message(answer.Channel, p)
 		if err != nil {
 			return err
@@ -80,7 +76,7 @@ func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) er
 		if m == nil {
 			continue
 		}
-		if size += m.Len(); size > maxPage && len(all) > 1 {
+		if !room.Take(m.Len()) { // encoded, it may be larger
 			more = true
 			break
 		}
@@ -97,7 +93,7 @@ func (s *session) recover(answer *wire.Subscribed, missed []*hub.Publication) er
 		return err
 	}
 	if more {
-		return errMore
+		return hub.ErrMore
 	}
 	return nil
 }
@@ -160,22 +156,15 @@ func (s *session) snapshot(ctx context.Context, c *wire.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	all := make([]wire.Message, len(ps))
-	for i, p := range ps {
-		all[i] = message(p)
-	}
-	s.reply(&wire.Page{Type: "snapshot", ID: c.ID, Channel: c.Channel, Messages: all, Position: position(top), Next: next})
+	s.reply(&wire.Page{Type: "snapshot", ID: c.ID, Channel: c.Channel, Messages: messages(ps), Position: position(top), Next: next})
 	return nil
 }
 
-// messages returns the first of publications, as many as fit into one answer, at least one.
+// messages returns publications as clients see them.
 func messages(ps []*hub.Publication) []wire.Message {
-	all, size := make([]wire.Message, 0, len(ps)), 0
-	for _, p := range ps {
-		if size += len(p.Data); size > maxPage && len(all) > 0 {
-			break
-		}
-		all = append(all, message(p))
+	all := make([]wire.Message, len(ps))
+	for i, p := range ps {
+		all[i] = message(p)
 	}
 	return all
 }

@@ -124,21 +124,45 @@ func (f *subscribeFlags) run(ctx context.Context, sys *System, names []string) e
 	return err
 }
 
+// last returns the last messages of a channel, as many as asked for, and where the channel is.
+func (f *subscribeFlags) last(ctx context.Context, c *client.Client, name string) (all []client.Message, at client.Position, err error) {
+	o := client.HistoryOptions{Reverse: true}
+	for len(all) < f.history {
+		o.Limit = f.history - len(all)
+		page, err := c.History(ctx, name, o)
+		if err != nil {
+			return nil, at, err
+		}
+		if o.Since == nil {
+			at = page.Position
+		}
+		n := len(page.Messages)
+		if n == 0 {
+			break
+		}
+		o.Since = &client.Position{Epoch: at.Epoch, Offset: page.Messages[n-1].Offset}
+		all = append(all, page.Messages...)
+	}
+	slices.Reverse(all)
+	for i := range all {
+		all[i].Channel = name
+	}
+	return all, at, nil
+}
+
 // subscribe subscribes to one channel, the last messages first.
 func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *printer, name string, since *client.Position) error {
 	first, cancel := f.bound(ctx)
 	defer cancel()
 	if f.history > 0 {
-		page, err := c.History(first, name, client.HistoryOptions{Limit: f.history, Reverse: true})
+		last, at, err := f.last(first, c, name)
 		if err != nil {
 			return f.late(denied(name, err))
 		}
-		slices.Reverse(page.Messages)
-		for i := range page.Messages {
-			page.Messages[i].Channel = name
-			p.put(name, page.Position.Epoch, client.Event{Message: &page.Messages[i]})
+		for i := range last {
+			p.put(name, at.Epoch, client.Event{Message: &last[i]})
 		}
-		since = &page.Position
+		since = &at
 	}
 	o := client.SubscribeOptions{Since: since}
 	if f.presence {

@@ -153,8 +153,32 @@ type member struct {
 	Data   any    `json:"data,omitempty"` // JSON as it is, other bytes as a string
 }
 
-// mostCounted is how much of a history is read to count it.
-const mostCounted = 1000
+// How much of a history is read to count it.
+const (
+	mostCounted = 1000
+	mostRead    = 16 // pages
+)
+
+// countHistory counts the last messages of a channel, and reports where it is and whether there are further ones.
+func countHistory(ctx context.Context, h *hub.Hub, app, channel string) (top hub.Position, n int, more bool, err error) {
+	q := hub.HistoryQuery{Reverse: true}
+	for range mostRead {
+		q.Limit = mostCounted - n
+		page, err := h.History(ctx, app, channel, q)
+		if q.Since == nil {
+			top = page.Top
+		}
+		last := len(page.Publications) - 1
+		if err != nil || last < 0 {
+			return top, n, false, err
+		}
+		if n += last + 1; n == mostCounted {
+			break
+		}
+		q.Since = &page.Publications[last].Position
+	}
+	return top, n, true, nil
+}
 
 // showChannel shows where a channel is, how much it keeps, and a page of its members.
 func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
@@ -165,13 +189,12 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), engineTime)
 	defer cancel()
-	history, err := h.History(ctx, out.App, out.Channel, hub.HistoryQuery{Limit: mostCounted, Reverse: true})
+	top, n, more, err := countHistory(ctx, h, out.App, out.Channel)
 	if err != nil && !errors.Is(err, hub.ErrUnsupported) {
 		hubError(w, err)
 		return
 	}
-	out.Epoch, out.Offset, out.History = history.Top.Epoch, history.Top.Offset, len(history.Publications)
-	out.More = out.History == mostCounted
+	out.Epoch, out.Offset, out.History, out.More = top.Epoch, top.Offset, n, more
 	members, next, users, err := h.Members(ctx, out.App, out.Channel, r.URL.Query().Get("cursor"), limit)
 	if err != nil && !errors.Is(err, hub.ErrNoPresence) {
 		hubError(w, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func TestAdminChannels(t *testing.T) {
 	r := run(t, parse(t, `
 apps: [{id: main, secret: hunter2}, {id: other, secret: hunter2}]
 endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}]}]
-hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: ""}]}
+hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history: 1000}, {prefix: ""}]}
 `))
 	c := r.open(t, "/rooms", nil)
 	heard(t, c)
@@ -44,6 +45,10 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: ""}]}
 	shown("/channels/none", 404)
 	shown("/channels?limit=x", 400, "limit")
 	shown("/channels/main/news", 200, `"offset": 1`, `"history": 1`, `"users": 0`, `"epoch"`)
+	for i := range 80 {
+		wants(t, speak(t, c, fmt.Sprintf(`{"type":"publish","id":%d,"channel":"large","data":"%s"}`, i+4, strings.Repeat("x", 60_000))), `"published"`)
+	}
+	shown("/channels/main/large", 200, `"offset": 80`, `"history": 64`, `"history_more": true`) // 16 pages of four
 	shown("/channels/main/"+url.PathEscape("chat:a/b ?"), 200, `"users": 1`, `"channel": "chat:a/b ?"`, `"client"`, `"name": "Ann"`)
 	shown("/channels/main/"+strings.Repeat("x", hub.MaxChannel+1), 400)
 	shown("/info", 200, `"ready": true`, `"engine": "memory"`, `"main"`, `"other"`, `"subscriptions": 2`, `"channels": 2`, `"connections": 1`)

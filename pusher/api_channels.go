@@ -7,7 +7,10 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-const pageSize = 1000 // channels or members that are read together
+const (
+	pageSize  = 1000    // channels or members that are read together
+	maxListed = 4 << 20 // bytes of them in one answer, which the protocol has no pages for
+)
 
 // state returns what is asked about a channel. A negative number of subscribers means that it is not known yet.
 func (c *call) state(name string, a attributes, subscribers int) (state, error) {
@@ -57,7 +60,7 @@ func (c *call) channels() (any, error) {
 	case a.users && !isPresence(prefix):
 		return nil, badRequest("The attribute user_count requires a filter_by_prefix that begins with presence-.")
 	}
-	all := map[string]state{}
+	all, room := map[string]state{}, hub.NewRoom(maxListed)
 	for after, more := "", true; more; {
 		ctx, cancel := context.WithTimeout(c.Context(), commandTime)
 		var page []hub.Occupied
@@ -70,6 +73,9 @@ func (c *call) channels() (any, error) {
 		for _, o := range page {
 			after = o.Channel
 			name := wireName(o.Channel)
+			if !room.Take(len(name)) {
+				return nil, badRequest("There are too many channels for one answer: use a longer filter_by_prefix.")
+			}
 			if all[name], err = c.state(name, a, o.Subscribers); err != nil {
 				return nil, err
 			}
@@ -112,7 +118,7 @@ func (c *call) users() (any, error) {
 	type id struct {
 		ID string `json:"id"`
 	}
-	all := []id{}
+	all, room := []id{}, hub.NewRoom(maxListed)
 	for cursor, more := "", true; more; more = cursor != "" {
 		ctx, cancel := context.WithTimeout(c.Context(), commandTime)
 		ms, next, _, err := c.server.Hub.Members(ctx, c.app.ID, name, cursor, pageSize)
@@ -121,6 +127,9 @@ func (c *call) users() (any, error) {
 			return nil, err
 		}
 		for _, m := range ms {
+			if !room.Take(len(m.User)) {
+				return nil, badRequest("The channel has too many users for one answer.")
+			}
 			all = append(all, id{m.User})
 		}
 		cursor = next

@@ -59,7 +59,7 @@ func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
 	if !presence {
 		return o, nil
 	}
-	o.Member, o.Changes, o.Members = true, true, s.server.maxMembers()
+	o.Member, o.Changes, o.Members, o.MembersBytes = true, true, s.server.maxMembers(), maxListed
 	switch {
 	case r.ChannelData != "":
 		if o.User, o.Data, err = parseMember(r.ChannelData); err != nil {
@@ -76,7 +76,10 @@ func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
 	return o, nil
 }
 
-var errFull = errors.New("pusher: the presence channel is full")
+var (
+	errFull  = errors.New("pusher: the presence channel is full")
+	errLarge = errors.New("pusher: the members do not fit into one message")
+)
 
 // room returns errFull if the channel has as many members as it may have, and the user is not one of them.
 func (s *session) room(ctx context.Context, channel, user string) error {
@@ -84,16 +87,16 @@ func (s *session) room(ctx context.Context, channel, user string) error {
 		user = s.user
 	}
 	most := s.server.maxMembers()
-	ms, _, users, err := s.server.Hub.Members(ctx, s.app.ID, channel, "", most)
-	if err != nil || users < most {
-		return err
-	}
-	for _, m := range ms {
-		if m.User == user {
-			return nil
+	for cursor := ""; ; {
+		ms, next, users, err := s.server.Hub.Members(ctx, s.app.ID, channel, cursor, most)
+		if err != nil || users < most || slices.ContainsFunc(ms, func(m hub.Member) bool { return m.User == user }) {
+			return err
 		}
+		if most -= len(ms); next == "" || most <= 0 {
+			return errFull
+		}
+		cursor = next
 	}
-	return errFull
 }
 
 // subscriptionFault returns what a client gets when it cannot subscribe.
@@ -107,6 +110,8 @@ func (s *session) subscriptionFault(channel string, err error) error {
 		f.kind, f.code, f.why = "AuthError", 401, "The channel belongs to another user: sign in as that one first."
 	case errors.Is(err, hub.ErrTooMany):
 		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The limit on subscriptions is reached."
+	case errors.Is(err, errLarge):
+		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "What the members of the channel show is too large: make user_info smaller."
 	case errors.Is(err, errFull):
 		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The channel has "+strconv.Itoa(s.server.maxMembers())+" members, as many as it may have."
 	}
@@ -120,6 +125,9 @@ func (s *session) succeeded(name string, r *hub.Recovered, behind ...*websocket.
 	}
 	e := &event{Event: "pusher_internal:subscription_succeeded", Channel: wireName(name), Data: "{}"}
 	if isPresence(name) {
+		if r.Next != "" && len(r.Members) < s.server.maxMembers() {
+			return errLarge
+		}
 		e.Data = jsonText(map[string]any{"presence": rosterOf(r)})
 	}
 	first, err := prepare(e)
@@ -162,7 +170,7 @@ func (s *session) subscribeCached(ctx context.Context, name string, o hub.Subscr
 			o.Since = &top
 		}
 		err = s.hub.Subscribe(ctx, name, o, func(r *hub.Recovered) error {
-			if r.Err != nil && try < cacheTries-1 {
+			if r.More || r.Err != nil && try < cacheTries-1 {
 				return errOutrun
 			}
 			if n := len(r.Publications); n > 0 {

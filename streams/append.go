@@ -168,7 +168,7 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 	var ps []*hub.Publication
 	if len(a.body) > 0 {
 		var err error
-		if ps, err = s.kind().split(a.body, s.server.Hub.Namespace(s.server.App, s.name).MaxData, false); err != nil {
+		if ps, err = s.kind().split(a.body, s.room(a), false); err != nil {
 			return nil, err
 		}
 	}
@@ -178,11 +178,25 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 	for i, p := range ps {
 		p.User = a.user
 		if p.Expires = s.rec.Expires; a.by != nil && len(ps) > 1 {
-			p.ID = fmt.Sprintf("%s/%s/%d/%d/%d", s.rec.ID, a.by.ID, a.by.Epoch, a.by.Seq, i)
+			p.ID = a.messageID(s.rec.ID, i)
 		}
 	}
 	ps[len(ps)-1].Tags = a.tags()
 	return ps, nil
+}
+
+// messageID returns the ID of one message of a producer's request, to the stream with an ID.
+func (a *addition) messageID(stream string, i int) string {
+	return fmt.Sprintf("%s/%s/%d/%d/%d", stream, a.by.ID, a.by.Epoch, a.by.Seq, i)
+}
+
+// room returns how many bytes of data a message of an addition may have, beside what else is published with it.
+func (s *stream) room(a *addition) int {
+	p := hub.Publication{Tags: a.tags()}
+	if a.by != nil {
+		p.ID = a.messageID(newRecordID(), maxMessages) // the stream may be about to be created
+	}
+	return s.server.Hub.Namespace(s.server.App, s.name).MaxData - p.Size()
 }
 
 // publish publishes messages, each behind the one before. When another node comes first, it looks at what that has published, and
@@ -240,7 +254,7 @@ func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome,
 			next.ID, next.Start = newRecordID(), s.top
 		}
 		if len(a.body) > 0 { // before anything is stored
-			if _, err := kindOf(a.kind).split(a.body, s.server.Hub.Namespace(s.server.App, s.name).MaxData, true); err != nil {
+			if _, err := kindOf(a.kind).split(a.body, s.room(a), true); err != nil {
 				return nil, err
 			}
 		}

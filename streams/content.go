@@ -38,6 +38,9 @@ var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "this i
 
 // split returns the publications of a body, each with at most size bytes of data. empty allows an empty array.
 func (k kind) split(body []byte, size int, empty bool) ([]*hub.Publication, error) {
+	if size <= 0 {
+		return nil, errTooBig
+	}
 	switch k {
 	case kindJSON:
 		return splitJSON(body, size, empty)

@@ -65,7 +65,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 		})
 		all = s.recent[i:]
 	default:
-		q := hub.HistoryQuery{Since: &hub.Position{Epoch: s.epoch, Offset: from}, Limit: pageCount}
+		q := hub.HistoryQuery{Since: &hub.Position{Epoch: s.epoch, Offset: from}, Limit: pageCount, Bytes: chunkBytes}
 		page, err := s.server.Hub.History(ctx, s.server.App, s.name, q)
 		if err == nil && page.Err != nil {
 			if !start {
@@ -79,17 +79,18 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 		}
 		all = page.Publications
 	}
-	bytes, now := 0, time.Now()
+	room, now := hub.NewRoom(chunkBytes), time.Now()
 	for _, p := range all {
 		if p.Offset <= from || p.Offset > end {
 			continue
 		}
-		if bytes += len(p.Data); bytes > chunkBytes && len(c.ps) > 0 {
-			break
-		}
-		if c.to = p.Offset; !p.Expired(now) {
+		if !p.Expired(now) {
+			if !room.Take(p.Size()) {
+				break
+			}
 			c.ps = append(c.ps, p)
 		}
+		c.to = p.Offset
 	}
 	if len(all) == 0 && more {
 		c.to = end // what there was has expired

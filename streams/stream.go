@@ -159,7 +159,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 	}()
 	for range 1 << 20 {
 		since := s.since()
-		page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Since: since, Limit: pageCount})
+		page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Since: since, Limit: pageCount, Bytes: chunkBytes})
 		switch {
 		case err != nil:
 			return fmt.Errorf("streams: read the channel: %w", err)
@@ -237,9 +237,9 @@ func (s *stream) take(p *hub.Publication) {
 	}
 	s.unsaved++
 	s.recent = append(s.recent, p)
-	s.bytes += len(p.Data)
+	s.bytes += p.Size()
 	for len(s.recent) > recentCount || s.bytes > recentBytes && len(s.recent) > 1 {
-		s.bytes -= len(s.recent[0].Data)
+		s.bytes -= s.recent[0].Size()
 		s.reach = s.recent[0].Offset
 		s.recent[0] = nil
 		s.recent = s.recent[1:]

@@ -272,6 +272,45 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
+// A large stream is read in answers of few bytes, each of which says where to go on.
+func TestLargeStreams(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	n, late := ns[0], ns[1]
+	parts := 1000
+	if testing.Short() {
+		parts = 100
+	}
+	size := 64 << 10 // of each message, which has the tags of the last one
+	n.MaxBody = int64(parts * size)
+	body := strings.Repeat("0123456789abcdef", parts*size/16)
+	n.must(201, "PUT", "s", "")
+	n.must(200, "POST", "s", body, typ, defaultType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0")
+	n.must(201, "PUT", "json", "", typ, jsonType)
+	n.must(413, "POST", "json", `"`+strings.Repeat("x", size-2)+`"`, typ, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0")
+	for _, one := range []*node{n, late} {
+		got, offset, answers := 0, "-1", 0
+		for more := true; more; answers++ {
+			text, h := one.must(200, "GET", "s?offset="+offset, "")
+			if len(text) > chunkBytes || text != body[got:got+len(text)] {
+				t.Fatalf("an answer of %d bytes", len(text))
+			}
+			got += len(text)
+			more, offset = h.Get(headerUpToDate) == "", h.Get(headerNext)
+		}
+		if got != len(body) || answers < parts/17 || answers > parts/15+1 {
+			t.Errorf("%d bytes of %d in %d answers", got, len(body), answers)
+		}
+	}
+}
+
+// What is appended may leave no room for data.
+func TestNoRoomForData(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{App: "dev", MaxData: 30}}})[0]
+	n.must(201, "PUT", "s", "", typ, textType)
+	n.must(413, "POST", "s", "text", typ, textType, "Stream-Seq", strings.Repeat("x", 20))
+	n.must(204, "POST", "s", "text", typ, textType, "Stream-Seq", "x")
+}
+
 // A client may do what its rules say.
 func TestDenied(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]

@@ -127,7 +127,7 @@ func (m *model) work(name, question string) {
 		delete(m.busy, name)
 		m.mu.Unlock()
 	}()
-	page, err := m.hub.History(m.ctx, app, name, hub.HistoryQuery{Limit: -1})
+	page, err := m.hub.History(m.ctx, app, name, hub.HistoryQuery{Limit: -1, Bytes: -1})
 	if err != nil {
 		log.Print(err)
 		return

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// most bounds the bytes of replies that wait for room in the queue of a connection.
+// most bounds the bytes of replies that wait for room in the queue of a connection. One reply may wait however large it is.
 const most = 256 << 10
 
 // Queue sends text messages on a connection, in their order: those that the queue of the connection has no room for wait for
@@ -30,7 +30,7 @@ func (q *Queue) Send(text []byte) {
 			return // it is sent, or the connection has ended
 		}
 	}
-	if q.size+len(text) > most {
+	if q.size > 0 && q.size+len(text) > most {
 		q.slow = true
 		return
 	}

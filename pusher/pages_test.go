@@ -1,0 +1,92 @@
+package pusher
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// crowded is an engine that has channels without end.
+type crowded struct{ hub.Engine }
+
+func (crowded) Occupy(context.Context, string, []hub.Occupied) error { return nil }
+
+func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
+	from := 0
+	fmt.Sscanf(strings.TrimPrefix(after, prefix), "%d", &from) //nolint:errcheck // the first page is behind no channel
+	for i := range limit {
+		cs = append(cs, hub.Occupied{Channel: fmt.Sprintf("%s%09d-%s", prefix, from+1+i, strings.Repeat("x", 180)), Subscribers: 1})
+	}
+	return cs, true, nil
+}
+
+// The lists of the API have no pages, so an answer that would be too large is refused, and says what to do.
+func TestTooManyChannels(t *testing.T) {
+	h := hub.New(hub.Options{Engine: crowded{hub.NewMemory().Node()}})
+	defer h.Close()
+	url := drivers["run"](t, &Server{Hub: h, Apps: testApps()})
+	if status, text := api(t, url, "GET", "/channels", ""); status != http.StatusBadRequest || !strings.Contains(text, "a longer filter_by_prefix") {
+		t.Errorf("%d %.100s", status, text)
+	}
+}
+
+// Neither may the members of a presence channel show more than fits into an answer.
+func TestLargeMembers(t *testing.T) {
+	s := newServer(t)
+	s.MaxMembers = 100
+	url := drivers["run"](t, s)
+	join := func(i int, user, data string) {
+		t.Helper()
+		c := hub.Client{App: app.ID, ID: fmt.Sprint("c", i), User: fmt.Sprint(i, user), Data: []byte(data), Out: new(outbox), Codec: codec{}}
+		n, err := s.Hub.Join(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Subscribe(bounded.Context(t), "presence-x", hub.SubscribeOptions{Member: true}, func(*hub.Recovered) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := strings.Repeat("x", 1<<20)
+	for i := range 3 {
+		join(i, "", `"`+large+`"`)
+	}
+	o := new(outbox)
+	n := open(s, o)
+	defer n.Closed(nil)
+	subscribe := func() string {
+		t.Helper()
+		const data = `{"user_id":"0"}`
+		text := fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"presence-x","channel_data":%q,"auth":"%s:%s"}}`, data, app.Key,
+			app.sign(channelText(n.id, "presence-x", data)))
+		if err := command1(n, text); err != nil {
+			t.Fatal(err)
+		}
+		return o.sent[len(o.sent)-1]
+	}
+	if text := subscribe(); !n.hub.Subscribed("presence-x") {
+		t.Errorf("%.300s", text)
+	}
+	if err := command1(n, `{"event":"pusher:unsubscribe","data":{"channel":"presence-x"}}`); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		join(3+i, "", `"`+large+`"`)
+	}
+	if text := subscribe(); !strings.Contains(text, "subscription_error") || !strings.Contains(text, "make user_info smaller") {
+		t.Errorf("%.300s", text)
+	}
+	if status, text := api(t, url, "GET", "/channels/presence-x/users", ""); status != http.StatusOK || !strings.Contains(text, `{"id":"4"}`) {
+		t.Errorf("%d %.100s", status, text)
+	}
+	for i := range 5 {
+		join(5+i, large, "1")
+	}
+	if status, text := api(t, url, "GET", "/channels/presence-x/users", ""); status != http.StatusBadRequest || !strings.Contains(text, "too many users") {
+		t.Errorf("%d %.100s", status, text)
+	}
+}
