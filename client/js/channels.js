@@ -179,6 +179,7 @@ export class Channels extends EventTarget {
   /** @type {WebSocket | null} */ #socket = null;
   #open = false; // the server has said welcome
   #failures = 0; // in a row
+  #over = new ChannelsError("closed", "the client is closed"); // why, for what is asked for afterwards
   #id = 0;
   /** @type {Map<number, {command: any, answer: (m: any) => void, fail: (e: Error) => void, again: boolean}>} */ #calls = new Map();
   /** @type {Map<string, Subscription>} */ #subscriptions = new Map();
@@ -214,7 +215,7 @@ export class Channels extends EventTarget {
     if (this.#subscriptions.has(channel)) throw new ChannelsError("already_subscribed", `there is a subscription to ${channel} already`);
     const s = new Subscription(this, channel, options);
     if (this.state === "closed") {
-      queueMicrotask(() => s._end(new ChannelsError("closed", "the client is closed")));
+      queueMicrotask(() => s._end(this.#over));
       return s;
     }
     this.#subscriptions.set(channel, s);
@@ -263,7 +264,7 @@ export class Channels extends EventTarget {
   /** Ends the client. */
   close() {
     this.#socket?.close(1000);
-    this.#end(new ChannelsError("closed", "the client is closed"));
+    this.#end(this.#over);
   }
 
   /**
@@ -316,7 +317,7 @@ export class Channels extends EventTarget {
    */
   #call(command, answer, fail, again = true) {
     if (this.state === "closed") {
-      fail(new ChannelsError("closed", "the client is closed"));
+      fail(this.#over);
       return;
     }
     const id = ++this.#id;
@@ -361,9 +362,14 @@ export class Channels extends EventTarget {
   }
 
   async #connect() {
-    const { token, connect = (url, protocols) => new WebSocket(url, protocols) } = this.#options;
+    const { token, connect } = this.#options;
     const protocols = [subprotocol];
     await undefined; // so that a new client's listeners see a failure
+    if (!connect && typeof WebSocket === "undefined") {
+      this.#end(new ChannelsError("unsupported", "this runtime has no WebSocket: use Node 22 or later, or set the option connect, such as " +
+        "connect: (url, protocols) => new WebSocket(url, protocols) with the WebSocket of the package ws"));
+      return;
+    }
     try {
       const t = await token?.();
       if (t) protocols.push(tokenPrefix + t);
@@ -372,7 +378,7 @@ export class Channels extends EventTarget {
     }
     if (this.state === "closed") return;
     try {
-      this.#use(connect(this.#url, protocols));
+      this.#use(connect ? connect(this.#url, protocols) : new WebSocket(this.#url, protocols));
     } catch (error) {
       this.#end(new ChannelsError("closed", `a WebSocket cannot be opened: ${error}`));
     }
@@ -470,6 +476,7 @@ export class Channels extends EventTarget {
   /** @param {ChannelsError} error */
   #end(error) {
     if (this.state === "closed") return;
+    this.#over = error;
     clearTimeout(this.#timer);
     clearTimeout(this.#silence);
     this.#open = false;

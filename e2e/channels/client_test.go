@@ -64,6 +64,30 @@ endpoints:
 	}
 }
 
+// Where there is no WebSocket, everything that is asked of a client fails with an error that says what to do.
+func TestNoWebSocket(t *testing.T) {
+	u := house.NewUser(t)
+	u.Must(`cat > client.mjs <<'E'
+delete globalThis.WebSocket;
+const { Channels } = await import(process.env.module);
+const client = new Channels("ws://127.0.0.1:1/channels");
+const why = [];
+const note = (error) => why.push(error);
+client.subscribe("a", { onEnd: note });
+await client.subscribe("b").ready.catch(note);
+await client.publish("a", 1).catch(note);
+await client.subscribe("c").ready.catch(note);
+await client.history("a").catch(note);
+if (why.length !== 5) throw new Error("there are " + why.length + " errors");
+for (const e of why) {
+  if (e.name !== "ChannelsError" || e.code !== "unsupported" || !/no WebSocket: use Node 22 or later, or set the option connect/.test(e.message)) throw e;
+}
+if (client.state !== "closed") throw new Error(client.state);
+client.close();
+E
+node client.mjs`, "module="+absolute(t, "../../client/js/channels.js"))
+}
+
 // tsc runs the TypeScript compiler.
 func tsc(t *testing.T, args ...string) {
 	t.Helper()
