@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// PageBytes is how many bytes a page of publications, entries or members has, unless whoever asks for it says otherwise. A page ends
+// PageBytes is how many bytes a page of publications, entries or members has, unless its reader asks for another number. A page ends
 // before the item that it has no room for, and its answer says how to go on. Its first item comes however large it is.
 const PageBytes = 256 << 10
 

@@ -44,7 +44,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// forgetful loses what is delivered while it is told to.
+// forgetful loses what is delivered while loses is set.
 type forgetful struct {
 	hub.Engine
 	history hub.History
