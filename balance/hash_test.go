@@ -130,6 +130,20 @@ func TestHashBoundsLoad(t *testing.T) {
 	}
 }
 
+// One key alone fills its upstream up to the bound, and no further.
+func TestHashUsesItsBound(t *testing.T) {
+	for bound, want := range map[float64]int{0: 625, 0.2: 500, 1: 500, 1.5: 750} {
+		p := poolOf(t, Options{Policy: Hash(bound, nil)}, numbered(1, 1)...)
+		for range 1000 {
+			acquire(t, p, start, "room")
+		}
+		all := p.Status(start)
+		if got := max(all[0].Live, all[1].Live); got != want {
+			t.Errorf("bound %v: %d of 1000, want %d", bound, got, want)
+		}
+	}
+}
+
 // A key that does not fit goes to the same next upstream as when its first one was tried, and returns when there is room again.
 func TestHashOverflowsInOrder(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(1.5, nil)}, numbered(1, 1, 1, 1)...)

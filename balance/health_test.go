@@ -113,7 +113,7 @@ func TestOutcomesOfWhatDoesNotServe(t *testing.T) {
 
 // A maximum that is shorter than the first ejection does not shorten it.
 func TestEjectionLastsItsBase(t *testing.T) {
-	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second, Max: time.Second}}, numbered(1, 1)...)
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second, Max: 1}}, numbered(1, 1)...)
 	for i := range 2 {
 		now := start.Add(time.Duration(i) * 10 * time.Second)
 		p.Outcome(now, p.byID["u000"], Failed)
