@@ -79,6 +79,14 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
+// expiring has a subscription expire with its token.
+func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
+	if t := r.expires; t != nil && !t.Expires.IsZero() {
+		res.Expires, res.Ttl = true, secondsUntil(t.Expires)
+		c.expireSub(r.channel, t.Expires)
+	}
+}
+
 // stop ends the clock.
 func (c *clock) stop() {
 	c.mu.Lock()
@@ -150,7 +158,7 @@ func (c *clock) tick() {
 		}
 	}
 	for _, channel := range expired {
-		if s.hub.Unsubscribe(channel) == nil {
+		if s.end(channel) {
 			s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(hub.EndExpired)}})
 		}
 	}

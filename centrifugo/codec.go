@@ -1,6 +1,7 @@
 package centrifugo
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"strings"
@@ -118,17 +119,38 @@ func (f format) delta(p, previous *hub.Publication) *protocol.Publication {
 	return q
 }
 
-// publications returns what a client gets in the reply to a subscription.
-func (f format) publications(ps []*hub.Publication, deltas bool) []*protocol.Publication {
+// publications returns what a client gets in the reply to a request for a subscription; nil if that is none.
+func (f format) publications(ps []*hub.Publication, r *request) []*protocol.Publication {
 	all := make([]*protocol.Publication, len(ps))
-	previous := hub.NoBase
+	bases := map[string]*hub.Publication{} // by key; of a stream, it is all one
 	for i, p := range ps {
-		if !deltas {
+		if r == nil || !r.deltas {
 			all[i] = f.publication(p)
 			continue
 		}
-		all[i] = f.delta(p, previous)
-		previous = p
+		key := ""
+		if r.keyed {
+			key = p.Key
+		}
+		all[i] = f.delta(p, cmp.Or(bases[key], hub.NoBase))
+		if bases[key] = p; r.keyed && (p.Removed || key == "") {
+			delete(bases, key)
+		}
+	}
+	return all
+}
+
+// state returns a part of a keyed collection as a client gets it that has asked for a subscription.
+func (f format) state(ps []*hub.Publication, r *request) []*protocol.Publication {
+	var all []*protocol.Publication
+	for _, p := range ps {
+		switch {
+		case r.filter != nil && !r.filter(p):
+		case r.deltas:
+			all = append(all, f.delta(p, hub.NoBase))
+		default:
+			all = append(all, f.publication(p))
+		}
 	}
 	return all
 }

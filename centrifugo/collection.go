@@ -64,7 +64,7 @@ func (s *session) page(ctx context.Context, c *protocol.SubscribeRequest, r *req
 	if next == "" {
 		res, err := s.follow(ctx, r, &first, false)
 		if err == nil {
-			res.State = s.format.publications(ps, false)
+			res.State = s.format.state(ps, r)
 		}
 		return res, err
 	}
@@ -76,7 +76,7 @@ func (s *session) page(ctx context.Context, c *protocol.SubscribeRequest, r *req
 		return nil, errLimit
 	}
 	return &protocol.SubscribeResult{
-		Type: 1, Phase: phaseState, Cursor: next, Epoch: first.Epoch, Offset: first.Offset, State: s.format.publications(ps, false),
+		Type: typeMap, Phase: phaseState, Cursor: next, Epoch: first.Epoch, Offset: first.Offset, State: s.format.state(ps, r),
 	}, nil
 }
 
@@ -97,7 +97,7 @@ func (s *session) follow(ctx context.Context, r *request, since *hub.Position, r
 	if err != nil {
 		return nil, err
 	}
-	res.Type, res.Phase = 1, phaseLive
+	res.Type, res.Phase = typeMap, phaseLive
 	if !recovers {
 		res.WasRecovering, res.Recovered = false, false
 	}
@@ -131,6 +131,6 @@ func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *r
 			break
 		}
 	}
-	res.Type, res.Phase, res.State = 1, phaseLive, s.format.publications(all, false)
+	res.Type, res.Phase, res.State = typeMap, phaseLive, s.format.state(all, r)
 	return res, nil
 }

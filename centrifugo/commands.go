@@ -148,7 +148,7 @@ func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuer
 	case page.Err != nil:
 		return nil, errUnrecoverable
 	}
-	return &protocol.HistoryResult{Publications: f.publications(page.Publications, false), Epoch: page.Top.Epoch, Offset: page.Top.Offset}, nil
+	return &protocol.HistoryResult{Publications: f.publications(page.Publications, nil), Epoch: page.Top.Epoch, Offset: page.Top.Offset}, nil
 }
 
 func (s *session) rpc(ctx context.Context, c *protocol.RPCRequest) (*protocol.RPCResult, error) {

@@ -174,6 +174,11 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 		s.clock.expire(expires)
 	}
 	s.hub.Recheck(func(channel string) bool { return s.grants[channel] })
+	for _, channel := range s.followed.endWhere(func(channel, of string) bool {
+		return !s.grants[channel] && s.allow(hub.ActionPresence, of) != nil
+	}) {
+		s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(hub.EndDenied)}})
+	}
 	r := &protocol.RefreshResult{Client: s.id, Version: s.server.Version}
 	if !expires.IsZero() {
 		r.Expires, r.Ttl = true, secondsUntil(expires)
@@ -202,7 +207,7 @@ func (s *session) subRefresh(ctx context.Context, c *protocol.SubRefreshRequest)
 		return nil, endBadRequest
 	case c.Type != 0:
 		return nil, errNotAvailable
-	case !s.hub.Subscribed(c.Channel):
+	case !s.subscribed(c.Channel):
 		return nil, errDenied
 	}
 	t, err := s.subscriptionToken(ctx, c.Token, c.Channel)

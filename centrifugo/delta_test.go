@@ -32,3 +32,77 @@ func TestInternalEvent(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// Values of a keyed collection are differences to the value before with the same key, which a client has from the state, from what
+// it has missed, or live. In JSON all of them are strings.
+func TestKeyDeltas(t *testing.T) {
+	s := newServer(t)
+	long := strings.Repeat("a long text, ", 20)
+	publish := func(channel, key, n string) {
+		t.Helper()
+		q := &hub.Publication{Key: key, Data: []byte(`{"n":` + n + `,"text":"` + long + `"}`)}
+		if n == "" {
+			q.Data, q.Removed = nil, true
+		}
+		if _, err := s.Hub.Publish(bounded.Context(t), "dev", channel, q, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, channel := range []string{"a", "b"} {
+		publish(channel, "x", "1")
+		publish(channel, "y", "1")
+		p := dial(t, serve(t, s, Client{Anonymous: true}, channel == "b"), asJSON)
+		p.send(`{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"` + channel + `","type":1,"phase":2,"delta":"fossil"}}`)
+		p.read()
+		value := func(n string) string { return `"data":"{\"n\":` + n + `,\"text\":\"` + long + `\"}"` }
+		p.want(`{"id":2,"subscribe":{"type":1,"recoverable":true,"positioned":true,"epoch":"*","offset":"*","delta":true,
+			"state":[{"key":"x","offset":1,` + value("1") + `,"epoch":"*"},{"key":"y","offset":2,` + value("1") + `}]}}`)
+		changed := func(key string) {
+			t.Helper()
+			if got := p.read(); !strings.Contains(got, `"delta":true`) || !strings.Contains(got, `"key":"`+key+`"`) || len(got) > len(long) {
+				t.Errorf("%s", got)
+			}
+		}
+		publish(channel, "x", "2")
+		changed("x")
+		publish(channel, "y", "2")
+		changed("y")
+		publish(channel, "x", "")
+		p.want(`{"push":{"channel":"` + channel + `","pub":{"key":"x","removed":true,"offset":"*","data":"null"}}}`)
+		publish(channel, "x", "1")
+		p.want(`{"push":{"channel":"` + channel + `","pub":{"key":"x","offset":"*",` + value("1") + `}}}`)
+		publish(channel, "y", "1")
+		changed("y")
+	}
+}
+
+// A filter by tags is for the state of a keyed collection, too. Removals pass it.
+func TestKeysFiltered(t *testing.T) {
+	s := newServer(t)
+	publish := func(q hub.Publication) {
+		t.Helper()
+		if _, err := s.Hub.Publish(bounded.Context(t), "dev", "a", &q, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	red, blue := map[string]string{"color": "red"}, map[string]string{"color": "blue"}
+	publish(hub.Publication{Key: "x", Data: []byte("1"), Tags: red})
+	publish(hub.Publication{Key: "y", Data: []byte("1"), Tags: blue})
+	p := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON)
+	const filter = `"tf":{"key":"color","cmp":"eq","val":"red"}`
+	p.send(`{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"a","type":1,"phase":2,"delta":"fossil",` + filter + `}}`)
+	p.read()
+	p.want(`{"id":2,"subscribe":{"type":1,"recoverable":true,"positioned":true,"epoch":"*","offset":2,
+		"state":[{"key":"x","offset":1,"data":1,"tags":{"color":"red"},"epoch":"*"}]}}`)
+	publish(hub.Publication{Key: "y", Data: []byte("2"), Tags: blue})
+	publish(hub.Publication{Key: "x", Data: []byte("2"), Tags: red})
+	p.want(`{"push":{"channel":"a","pub":{"key":"x","offset":4,"data":2,"tags":{"color":"red"}}}}`)
+	publish(hub.Publication{Key: "x", Removed: true})
+	p.want(`{"push":{"channel":"a","pub":{"key":"x","offset":5,"removed":true,"data":null}}}`)
+
+	q := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON) // it recovers with the filter
+	q.send(`{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"a","type":1,"phase":1,"recover":true,"offset":2,` + filter + `}}`)
+	q.read()
+	q.want(`{"id":2,"subscribe":{"type":1,"recoverable":true,"positioned":true,"epoch":"*","offset":5,"recovered":true,"was_recovering":true,
+		"publications":[{"key":"x","offset":4,"data":2,"tags":{"color":"red"}},{"key":"x","offset":5,"removed":true,"data":null}]}}`)
+}

@@ -21,8 +21,9 @@ const (
 // tags is a filter: it reports whether the tags of a publication pass.
 type tags func(map[string]string) bool
 
-// filterOf returns the filter that a client asks for; nil for none.
-func filterOf(n *protocol.FilterNode) (func(*hub.Publication) bool, error) {
+// filterOf returns the filter that a client asks for; nil for none. In a keyed collection, removals pass all filters: the client may
+// have the key.
+func filterOf(n *protocol.FilterNode, keyed bool) (func(*hub.Publication) bool, error) {
 	if n == nil {
 		return nil, nil
 	}
@@ -31,7 +32,7 @@ func filterOf(n *protocol.FilterNode) (func(*hub.Publication) bool, error) {
 	if f == nil {
 		return nil, errBadRequest
 	}
-	return func(p *hub.Publication) bool { return f(p.Tags) }, nil
+	return func(p *hub.Publication) bool { return keyed && p.Removed || f(p.Tags) }, nil
 }
 
 // room is how much more there may be of a filter.

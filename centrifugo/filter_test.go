@@ -63,7 +63,7 @@ func TestFilters(t *testing.T) {
 		if err := json.Unmarshal([]byte(c.filter), n); err != nil {
 			t.Fatal(c.filter, err)
 		}
-		f, err := filterOf(n)
+		f, err := filterOf(n, false)
 		if valid := c.passes+c.fails != ""; valid != (err == nil) {
 			t.Errorf("%s: %v", c.filter, err)
 			continue
@@ -106,6 +106,6 @@ func TestFilteredSubscription(t *testing.T) {
 		`"publications":[{"data":4,"offset":4,"tags":{"kind":"x"}}]}}`)
 	p.send(`{"id":5,"subscribe":{"channel":"b","tf":{"op":"xor"}}}`)
 	p.want(`{"id":5,"error":{"code":107,"message":"bad request"}}`)
-	p.send(`{"id":6,"subscribe":{"channel":"b","type":1,"phase":2,` + filter + `}}`)
+	p.send(`{"id":6,"subscribe":{"channel":"b","type":4,` + filter + `}}`)
 	p.want(`{"id":6,"error":{"code":108,"message":"not available"}}`)
 }

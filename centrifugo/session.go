@@ -34,6 +34,8 @@ type session struct {
 	out    outbox
 	clock  clock
 
+	followed followed
+
 	turn        sync.Mutex // held while a command is carried out; guards what follows
 	hub         *hub.Session
 	token       *Token          // that has said who the client is
@@ -226,6 +228,7 @@ func (s *session) Drained() {
 // Closed implements [websocket.Receiver].
 func (s *session) Closed(*websocket.CloseError) {
 	s.clock.stop()
+	s.followed.close()
 	s.server.forget(s)
 	if h := s.joined(); h != nil {
 		h.Leave()

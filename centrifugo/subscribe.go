@@ -10,6 +10,14 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
+// The types of subscriptions.
+const (
+	typeStream  = 0
+	typeMap     = 1 // a keyed collection
+	typeClients = 2 // the connections in a channel, as such a collection
+	typeUsers   = 3 // their users, likewise
+)
+
 const (
 	// flagReject is the flag of a subscription that is not to begin if what was missed cannot be recovered.
 	flagReject = 2
@@ -28,6 +36,7 @@ type request struct {
 	since   *hub.Position
 	granted bool // a token allows it
 	deltas  bool
+	keyed   bool // deltas are those of a keyed collection
 	changes bool // joins and leaves
 	reject  bool // unless it can be recovered
 	expires *Token
@@ -47,16 +56,19 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 	if c.Channel == "" {
 		return nil, endBadRequest
 	}
-	if c.Tf != nil && c.Type != 0 || c.Type > 1 {
-		return nil, errNotAvailable // filters of collections, maps of members, shared polls
+	if c.Type < typeStream || c.Type > typeUsers {
+		return nil, errNotAvailable // shared polls
 	}
-	filter, err := filterOf(c.Tf)
+	members := c.Type == typeClients || c.Type == typeUsers
+	filter, err := filterOf(c.Tf, c.Type == typeMap)
 	if err != nil {
 		return nil, err
 	}
+	n := s.hub.Namespace(c.Channel)
 	r := &request{
-		channel: c.Channel, since: since(c), deltas: c.Delta == "fossil" && c.Type == 0 && c.Tf == nil, filter: filter, changes: c.JoinLeave,
-		reject: c.Flag&flagReject != 0 || c.Type == 1,
+		channel: c.Channel, since: since(c), keyed: c.Type == typeMap, filter: filter, changes: c.JoinLeave,
+		deltas: c.Delta == "fossil" && c.Tf == nil && (c.Type == typeStream || n.KeyDeltas()),
+		reject: c.Flag&flagReject != 0 || c.Type == typeMap,
 	}
 	if c.Token != "" {
 		t, err := s.subscriptionToken(ctx, c.Token, c.Channel)
@@ -64,11 +76,16 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 			return nil, err
 		}
 		r.granted, r.expires, r.own.Info = true, t, t.Info
-	} else if strings.HasPrefix(c.Channel, privatePrefix) {
+	} else if strings.HasPrefix(c.Channel, privatePrefix) && !members {
 		return nil, errDenied
 	}
 	s.out.hold()
-	if c.Type == 1 {
+	switch {
+	case members:
+		return s.members(ctx, c, r)
+	case s.followed.has(c.Channel):
+		return nil, errSubscribed
+	case c.Type == typeMap:
 		return s.collection(ctx, c, r)
 	}
 	return s.subscribe(ctx, r)
@@ -76,7 +93,8 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 
 // subscribe makes a subscription. What it brings is held until the result is sent.
 func (s *session) subscribe(ctx context.Context, r *request) (*protocol.SubscribeResult, error) {
-	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas, Changes: r.changes, Data: r.own.Info, Filter: r.filter, MissedBytes: maxAnswer}
+	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas && !r.keyed, KeyDelta: r.deltas && r.keyed, Changes: r.changes, Data: r.own.Info, Filter: r.filter,
+		MissedBytes: maxAnswer}
 	n := s.hub.Namespace(r.channel)
 	o.Member = n.Presence
 	if r.granted {
@@ -109,7 +127,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 			}
 			return nil
 		}
-		res.Publications = s.format.publications(got.Publications, r.deltas)
+		res.Publications = s.format.publications(got.Publications, r)
 		return nil
 	}
 	err := s.hub.Subscribe(ctx, r.channel, o, answer)
@@ -121,10 +139,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 		return nil, err
 	}
 	s.grant(r.channel, r.granted)
-	if t := r.expires; t != nil && !t.Expires.IsZero() {
-		res.Expires, res.Ttl = true, secondsUntil(t.Expires)
-		s.clock.expireSub(r.channel, t.Expires)
-	}
+	s.clock.expiring(r, res)
 	return res, nil
 }
 
@@ -135,6 +150,9 @@ func (s *session) unsubscribe(c *protocol.UnsubscribeRequest) (*protocol.Unsubsc
 	delete(s.collections, c.Channel)
 	delete(s.grants, c.Channel)
 	s.clock.expireSub(c.Channel, zeroTime)
+	if s.followed.end(c.Channel) {
+		return new(protocol.UnsubscribeResult), nil
+	}
 	if err := s.hub.Unsubscribe(c.Channel); err != nil && !errors.Is(err, hub.ErrNotSubscribed) {
 		return nil, err
 	}

@@ -38,15 +38,14 @@ type channel struct {
 	gone     chan struct{}
 	pending  []*Publication // what is to be sent next
 	window   window
-	waiting  int          // how many subscribers catch up
-	wideFor  time.Time    // until when the window is wide, since clients have come back
-	latest   latest       // under SlowLatest
-	previous *Publication // the last one, for deltas
-	roster   *roster      // nil without presence
+	waiting  int       // how many subscribers catch up
+	wideFor  time.Time // until when the window is wide, since clients have come back
+	latest   latest    // under SlowLatest
+	deltas   deltas
+	roster   *roster // nil without presence
 	ready    bool
 	draining bool    // a goroutine sends what is pending
 	gap      bool    // when what is pending does not follow last, the history has what is between
-	delta    bool    // a subscriber has asked for deltas
 	reading  reading // of the history, for subscriptions
 	counted  counted // of the subscribers
 }
@@ -230,7 +229,7 @@ func (r *round) look(ch *channel) {
 		r.idle = append(r.idle, ch)
 	}
 	run := nothing
-	if ch.roster != nil && len(ch.roster.dirty) > 0 {
+	if ch.roster != nil && ch.roster.pending() {
 		ch.roster.now = true
 		run = r.h.schedule(ch)
 	}
@@ -329,7 +328,7 @@ func (ch *channel) remove(s *subscription) {
 		ch.subs = append(make([]*subscription, 0, len(ch.subs)*2), ch.subs...)
 	}
 	if len(ch.subs) == 0 {
-		ch.subs, ch.previous, ch.delta = nil, nil, false
+		ch.subs, ch.deltas = nil, deltas{}
 		if ch.pins == 0 {
 			ch.idle = time.Now()
 		}

@@ -7,7 +7,7 @@ import "github.com/handfast/handfast/websocket"
 // message means that the protocol has none for this.
 type Codec interface {
 	// Publication returns p as a message. previous is nil unless the receivers of the message have asked for deltas. Then it is
-	// the publication before p if they have all got that one, else [NoBase].
+	// the publication before p if they have all got that one, with SubscribeOptions.KeyDelta the one before with its key, else [NoBase].
 	Publication(channel string, p, previous *Publication) (*websocket.Prepared, error)
 
 	// Members returns what changed in a roster as messages: one for all, or several.

@@ -112,7 +112,7 @@ func (h *Hub) drain(ch *channel, rounds int) {
 // take moves what is to be sent next into b. The caller holds the channel's lock.
 func (h *Hub) take(ch *channel, b *batch) {
 	now := time.Now()
-	b.from, b.previous = ch.last, ch.previous
+	b.from, b.previous = ch.last, ch.deltas.previous
 	n, bytes, traced := 0, 0, false
 	for _, p := range ch.pending {
 		if len(b.ps) == batchCount || len(b.ps) > 0 && bytes+len(p.Data)+messageCost > batchBytes {
@@ -158,11 +158,7 @@ func (h *Hub) take(ch *channel, b *batch) {
 		ch.roster.flush(ch.ns, b)
 		h.report.members(ch, b)
 	}
-	if ch.delta && len(b.ps) > 0 {
-		if ch.previous = b.ps[len(b.ps)-1]; ch.previous.internal() {
-			ch.previous = nil // not all have got it
-		}
-	}
+	ch.deltas.take(b)
 	b.subs = append(b.subs, ch.subs...)
 }
 
@@ -196,10 +192,13 @@ type batch struct {
 	ps       []*Publication
 	joins    []Change // before ps
 	changes  []Change // after ps
+	news     []Change // of connections
+	watchers []*watcher
 	subs     []*subscription
 	from, to uint64 // the channel's offset before and after ps
 	epoch    string
-	previous *Publication // the one before ps
+	previous *Publication   // the one before ps
+	keyed    []*Publication // for each of ps, the one before it with its key, or NoBase; empty unless a subscriber wants that
 	notTo    []string
 	codings  []coding
 	reached  []int // how many subscribers got each of ps; nil if none of them is traced
@@ -208,107 +207,20 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-func (b *batch) empty() bool { return len(b.ps)+len(b.joins)+len(b.changes) == 0 && !b.lost }
+func (b *batch) empty() bool {
+	return len(b.ps)+len(b.joins)+len(b.changes)+len(b.news) == 0 && !b.lost
+}
 
 // free gives b back.
 func (b *batch) free() {
 	clear(b.ps)
+	clear(b.keyed)
 	clear(b.subs)
 	for i := range b.codings {
 		b.codings[i] = coding{}
 	}
-	*b = batch{ps: b.ps[:0], subs: b.subs[:0], notTo: b.notTo[:0], codings: b.codings[:0]}
+	*b = batch{ps: b.ps[:0], keyed: b.keyed[:0], subs: b.subs[:0], notTo: b.notTo[:0], codings: b.codings[:0]}
 	batches.Put(b)
-}
-
-// coding is a batch as one codec writes it.
-type coding struct {
-	codec    Codec
-	full     []*websocket.Prepared // by publication; nil where the codec has none
-	bases    []*websocket.Prepared // full, for those that have asked for deltas; nil until needed
-	joins    []*websocket.Prepared
-	changes  []*websocket.Prepared
-	members  bool // joins and changes are made
-	joined   [8][]*websocket.Prepared
-	combined [8]bool
-}
-
-// The kinds of subscribers that a coding has joined messages for.
-const (
-	withDeltas  = 1 // each a difference to the one before, the first included
-	withChanges = 2
-	withoutBase = 4 // the same, except for the first
-)
-
-// codingFor returns the coding of a codec.
-func (b *batch) codingFor(ch *channel, codec Codec) *coding {
-	for i := range b.codings {
-		if b.codings[i].codec == codec {
-			return &b.codings[i]
-		}
-	}
-	b.codings = append(b.codings, coding{codec: codec})
-	c := &b.codings[len(b.codings)-1]
-	name := ch.local()
-	c.full = make([]*websocket.Prepared, len(b.ps))
-	for i, p := range b.ps {
-		c.full[i], _ = codec.Publication(name, p, nil) // what a codec cannot write, its clients do not get
-	}
-	return c
-}
-
-// messages returns what a subscriber of some kind gets.
-func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared {
-	if c.combined[kind] {
-		return c.joined[kind]
-	}
-	c.combined[kind] = true
-	name := ch.local()
-	ps := c.full
-	if kind&(withDeltas|withoutBase) != 0 {
-		ps = make([]*websocket.Prepared, len(b.ps))
-		previous := NoBase
-		if kind&withDeltas != 0 {
-			previous = b.previous
-		}
-		for i, p := range b.ps {
-			ps[i], _ = c.codec.Publication(name, p, previous)
-			if previous = p; p.internal() {
-				previous = NoBase
-			}
-		}
-	}
-	if kind&withChanges != 0 && !c.members {
-		c.members = true
-		if len(b.joins) > 0 {
-			c.joins, _ = c.codec.Members(name, b.joins)
-		}
-		if len(b.changes) > 0 {
-			c.changes, _ = c.codec.Members(name, b.changes)
-		}
-	}
-	var out []*websocket.Prepared
-	if kind&withChanges != 0 {
-		out = append(out, c.joins...)
-	}
-	out = append(out, ps...)
-	if kind&withChanges != 0 {
-		out = append(out, c.changes...)
-	}
-	out = slices.DeleteFunc(out, func(p *websocket.Prepared) bool { return p == nil })
-	c.joined[kind] = out
-	return out
-}
-
-// withoutBases returns the publications for a subscriber that has asked for deltas and has got none of those before.
-func (c *coding) withoutBases(name string, b *batch) []*websocket.Prepared {
-	if c.bases == nil {
-		c.bases = make([]*websocket.Prepared, len(b.ps))
-		for i, p := range b.ps {
-			c.bases[i], _ = c.codec.Publication(name, p, NoBase)
-		}
-	}
-	return c.bases
 }
 
 // fanout sends b to the subscribers.
@@ -318,6 +230,9 @@ func (h *Hub) fanout(ch *channel, b *batch) {
 		sent += s.send(ch, b)
 	}
 	ch.ns.deliveries.Add(uint64(sent))
+	for _, x := range b.watchers {
+		x.tell(b)
+	}
 	if b.reached != nil {
 		traceDelivered(h.opts.Traced, ch, b)
 	}
@@ -339,7 +254,9 @@ func (x *subscription) send(ch *channel, b *batch) int {
 		return 0
 	}
 	kind := 0
-	if x.flags&wantsDelta != 0 {
+	if x.flags&wantsKeyDelta != 0 {
+		kind |= withKeys
+	} else if x.flags&wantsDelta != 0 {
 		kind |= withoutBase
 		if x.last == b.from && x.flags&hasBase != 0 && b.previous != nil {
 			kind ^= withoutBase | withDeltas
@@ -431,7 +348,7 @@ func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websock
 	members(b.joins)
 	c := b.codingFor(ch, codec)
 	full := c.full
-	if x.flags&wantsDelta != 0 {
+	if x.flags&(wantsDelta|wantsKeyDelta) != 0 {
 		full = c.withoutBases(name, b)
 	}
 	for i, p := range b.ps {

@@ -43,6 +43,7 @@ func (h *Hub) fill(ch *channel) {
 		b = &batch{lost: true, subs: append([]*subscription(nil), ch.subs...), from: ch.last, to: page.Top.Offset, epoch: page.Top.Epoch}
 		ch.epoch, ch.last, ch.trusted, ch.latest = page.Top.Epoch, page.Top.Offset, 0, latest{floor: page.Top.Offset}
 		ch.window.reset(ch.last)
+		ch.deltas.lose()
 	}
 	for _, p := range rest {
 		if p.Offset == 0 || p.Epoch == page.Top.Epoch && p.Offset > page.Top.Offset {

@@ -116,17 +116,7 @@ func TestDeltas(t *testing.T) {
 	publish(t, h, "c", text("1"), text("2"), skipped, text("4"), text("5"))
 	with.Want(t, "1", "2", "4", "5")
 	without.Want(t, "1", "2", "3", "4", "5")
-	var got []string
-	for _, e := range with.Events()[1:] {
-		switch e.Previous {
-		case nil:
-			got = append(got, string(e.Publication.Data)+" without deltas")
-		case hub.NoBase:
-			got = append(got, string(e.Publication.Data))
-		default:
-			got = append(got, string(e.Publication.Data)+"-"+string(e.Previous.Data))
-		}
-	}
+	got := differences(with)
 	if want := []string{"1", "2-1", "4", "5-4"}; !slices.Equal(got, want) {
 		t.Errorf("deltas %q, want %q", got, want)
 	}

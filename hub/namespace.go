@@ -71,6 +71,10 @@ type Namespace struct {
 	Trace float64
 }
 
+// KeyDeltas reports whether subscribers of a keyed collection may have differences to the value before, by key: every one of them
+// has got that value only if nothing is dropped for good.
+func (n *Namespace) KeyDeltas() bool { return n.History > 0 && n.Slow != SlowDrop }
+
 const (
 	defaultMaxData   = 64 << 10
 	defaultLargeRoom = 100

@@ -160,6 +160,10 @@ type SubscribeOptions struct {
 	// Delta says that the client can apply a difference to the publication before: the Codec then gets that one.
 	Delta bool
 
+	// KeyDelta is Delta for a keyed collection whose state the client has, as it is at the position where the subscription begins:
+	// the Codec gets the publication before with the same key. It has an effect only where [Namespace.KeyDeltas] says so.
+	KeyDelta bool
+
 	// Filter reports whether a publication is for the subscriber: others are not delivered to it, and not among what it has missed.
 	// It is called with locks held, so it must not wait, and not call the hub. nil means that all are.
 	Filter func(p *Publication) bool

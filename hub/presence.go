@@ -398,15 +398,8 @@ func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit in
 // Members returns a page of the members of a channel on all nodes, at most limit of them and PageBytes, and how many there are. It needs no subscriber on this
 // node.
 func (h *Hub) Members(ctx context.Context, app, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
-	if err := checkName(channel); err != nil {
-		return nil, "", 0, err
-	}
-	ns := h.namespaceOf(app, channel)
-	if h.presence == nil || !ns.Presence {
-		return nil, "", 0, ErrNoPresence
-	}
 	// The channel lingers: further pages, and the next request, find its roster here.
-	ch, err := h.acquire(ctx, ns, ChannelOf(app, channel))
+	ch, err := acquireWithPresence(ctx, h, app, channel)
 	if err != nil {
 		return nil, "", 0, err
 	}

@@ -22,6 +22,7 @@ type roster struct {
 	reading bool   // entries are being read
 	now     bool   // a large room is to announce what has changed
 	ops     ops
+	watch   watching
 }
 
 type entryKey struct{ lease, client string }
@@ -52,9 +53,12 @@ func newRoster() *roster {
 // busy reports whether the roster waits for the engine.
 func (r *roster) busy() bool { return r.reading || r.ops.running || len(r.ops.queue) > 0 }
 
+// pending reports whether there is something to announce.
+func (r *roster) pending() bool { return len(r.dirty)+len(r.watch.news) > 0 }
+
 // due reports whether there is something to announce now.
 func (r *roster) due(ns *namespace) bool {
-	return len(r.dirty) > 0 && (r.now || len(r.users) < ns.LargeRoom)
+	return r.pending() && (r.now || len(r.users) < ns.LargeRoom)
 }
 
 // apply notes an entry.
@@ -81,11 +85,13 @@ func (r *roster) apply(e Entry) {
 		r.users[user] = m
 		r.order = append(r.order, m)
 	}
-	if old == nil || old.of == nil {
+	again := old != nil && old.of != nil
+	if !again {
 		m.conns++
 		old = new(entry)
 		r.entries[k] = old
 	}
+	r.watch.entered(e, user, again)
 	*old = entry{of: m, version: e.Version, pass: r.pass}
 	if m.Data == nil && m.version == 0 || string(m.Data) != string(e.Data) {
 		m.changed = m.changed || m.shown && string(m.Data) != string(e.Data)
@@ -112,6 +118,7 @@ func (r *roster) drop(k entryKey, version uint64) {
 		return
 	}
 	m := old.of
+	r.watch.left(k.client, m.User)
 	m.conns--
 	if m.conns == 0 {
 		m.Client = k.client
@@ -168,6 +175,7 @@ func (m *member) touch(r *roster) {
 
 // flush moves what is to be announced into b.
 func (r *roster) flush(ns *namespace, b *batch) {
+	r.watch.flush(b)
 	n := min(len(r.dirty), changesTogether)
 	for _, m := range r.dirty[:n] {
 		m.dirty = false

@@ -17,6 +17,8 @@ func FuzzRoster(f *testing.F) {
 		r := newRoster()
 		store := map[entryKey]Entry{} // what the engine has
 		told := map[string]bool{}
+		r.watched(&watcher{Watcher: Watcher{Connections: func([]Change) bool { return true }}})
+		connected := map[string]bool{} // as a watcher of connections knows
 		version := uint64(0)
 		var late []Entry // changes that have not arrived
 		flush := func() {
@@ -26,6 +28,14 @@ func FuzzRoster(f *testing.F) {
 				}
 				b := new(batch)
 				r.flush(ns, b)
+				for _, c := range b.news {
+					if (c.Kind == Joined) == connected[c.Client] {
+						t.Fatalf("%v of %s, which is there: %v", c.Kind, c.Client, connected[c.Client])
+					}
+					if connected[c.Client] = true; c.Kind == Left {
+						delete(connected, c.Client)
+					}
+				}
 				for _, c := range append(b.joins, b.changes...) {
 					switch {
 					case c.Kind == Joined && told[c.User], c.Kind != Joined && !told[c.User]:
@@ -91,12 +101,12 @@ func FuzzRoster(f *testing.F) {
 		}
 		r.endReading(true, "")
 		flush()
-		want := map[string]bool{}
+		want, clients := map[string]bool{}, map[string]bool{}
 		for _, e := range store {
-			want[e.User] = true
+			want[e.User], clients[e.Client] = true, true
 		}
-		if !maps.Equal(told, want) {
-			t.Fatalf("told of %v, there are %v", told, want)
+		if !maps.Equal(told, want) || !maps.Equal(connected, clients) {
+			t.Fatalf("told of %v and %v, there are %v and %v", told, connected, want, clients)
 		}
 		got := map[string]bool{}
 		for cursor := ""; ; {

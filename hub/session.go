@@ -56,6 +56,7 @@ const (
 	wantsChanges
 	isMember
 	hasBase // it has got the publication before the next one
+	wantsKeyDelta
 )
 
 // subscription is a session in a channel. The session's lock guards it, except for at and catching, which the channel's does.

@@ -269,7 +269,7 @@ func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 	c, name, now := &x.session.client, x.ch.local(), time.Now()
 	ms := make([]*websocket.Prepared, len(ps))
 	var previous *Publication
-	if x.flags&wantsDelta != 0 {
+	if x.flags&(wantsDelta|wantsKeyDelta) != 0 {
 		previous = NoBase
 	}
 	for i, p := range ps {

@@ -76,6 +76,10 @@ func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error
 	if a.o.Delta {
 		a.x.flags |= wantsDelta
 	}
+	if a.o.KeyDelta && a.ch.ns.KeyDeltas() && a.s.hub.keyed != nil {
+		a.x.flags |= wantsKeyDelta
+		a.ch.readBases(ctx, a.s.hub.keyed)
+	}
 	if a.o.Changes && a.ch.roster != nil {
 		a.x.flags |= wantsChanges
 	}
@@ -307,7 +311,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	if ch.roster != nil {
 		a.r.Users, a.r.Members, a.r.Next = ch.roster.page("", a.o.Members, a.o.MembersBytes, a.self())
 	}
-	ch.delta = ch.delta || a.o.Delta
+	ch.deltas.want(x)
 	first := ch.add(x)
 	ch.mu.Unlock()
 	if first {

@@ -29,7 +29,7 @@ func TestSDK(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s"))
-	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 9 {
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 11 {
 		t.Errorf("%+v", got)
 	}
 }

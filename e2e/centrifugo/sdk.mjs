@@ -128,6 +128,60 @@ await step("deltas", async () => {
 	}
 });
 
+await step("keyed collections: deltas and filters", async () => {
+	for (const of of [Centrifuge, Protobuf]) {
+		const name = "map-" + of.name, text = "the same text again, ".repeat(50);
+		const set = (key, n, color) => api("map_publish", { channel: name, key, data: { text, n }, tags: { color } });
+		const read = of === Centrifuge ? d => d : d => JSON.parse(new TextDecoder().decode(d));
+		await set("x", 1, "red");
+		await set("y", 1, "blue");
+		const synced = (c, options) => {
+			const s = c.newMapSubscription(name, options);
+			const got = [], all = n => new Promise(done => s.on("update", u => { got.push([u.key, u.removed ? null : read(u.data).n]); if (got.length === n) done(got); }));
+			const sync = once(s, "sync");
+			s.subscribe();
+			return [s, sync, all];
+		};
+		const [whole, wholeSync, wholeAll] = synced(connect({}, of), { delta: "fossil", pageSize: 1 });
+		const [red, redSync, redAll] = synced(connect({}, of), { tagsFilter: { key: "color", cmp: "eq", val: "red" } });
+		assert.deepEqual((await wholeSync).entries.map(e => [e.key, read(e.data).n]), [["x", 1], ["y", 1]]);
+		assert.deepEqual((await redSync).entries.map(e => e.key), ["x"]);
+		const got = Promise.all([wholeAll(3), redAll(2)]);
+		await set("y", 2, "blue");
+		await set("x", 2, "red");
+		await api("map_remove", { channel: name, key: "x" });
+		assert.deepEqual(await got, [[["y", 2], ["x", 2], ["x", null]], [["x", 2], ["x", null]]]);
+		assert.deepEqual([whole.deltaStats().numFullPayloads, whole.deltaStats().numDeltaPayloads], [2, 2]);
+		assert.equal(red.deltaStats().numDeltaPayloads, 0);
+	}
+});
+
+await step("members as collections", async () => {
+	for (const of of [Centrifuge, Protobuf]) {
+		const room = "room-" + of.name, watching = connect({}, of);
+		const clients = watching.newMapClientsSubscription("$clients:" + room), users = watching.newMapUsersSubscription("$users:" + room);
+		const seen = [], all = n => new Promise(done => {
+			const add = kind => u => { seen.push(kind + (u.removed ? "-" : "+") + u.key); if (seen.length === n) done(seen); };
+			clients.on("update", add("c"));
+			users.on("update", add("u"));
+		});
+		const synced = [once(clients, "sync"), once(users, "sync")];
+		clients.subscribe();
+		users.subscribe();
+		assert.deepEqual((await Promise.all(synced)).map(c => c.entries.length), [0, 0]);
+		const got = all(4), ann = connect({ token: token({ sub: "ann", info: { name: "Ann" } }) });
+		const { client } = await once(ann, "connected");
+		await subscribed(ann, room);
+		const late = connect().newMapClientsSubscription("$clients:" + room);
+		const sync = once(late, "sync");
+		late.subscribe();
+		const [entry] = (await sync).entries;
+		assert.deepEqual([entry.key, entry.info.user, entry.info.connInfo], [client, "ann", { name: "Ann" }]);
+		ann.disconnect();
+		assert.deepEqual((await got).toSorted(), ["c+" + client, "c-" + client, "u+ann", "u-ann"]);
+	}
+});
+
 await step("server API", async () => {
 	assert.deepEqual(await api("publish", { channel: "x", data: 1 }, "wrong"), { status: 401 });
 	const c = connect({ token: token({ sub: "carl" }) });

@@ -1,0 +1,219 @@
+package centrifugo
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// maxFollowed is how many channels' members a connection may follow.
+const maxFollowed = 16
+
+// followed is the subscriptions of a connection to the members of channels.
+type followed struct {
+	mu    sync.Mutex
+	stops map[string]follow // by the channel of the subscription
+	over  bool
+}
+
+// follow is one of them.
+type follow struct {
+	of   string // the channel whose members these are
+	stop func()
+}
+
+// add adds a subscription, if there is room for it.
+func (f *followed) add(channel string, one follow) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.over:
+		return hub.ErrClosed
+	case len(f.stops) == maxFollowed:
+		return errLimit
+	case f.stops == nil:
+		f.stops = map[string]follow{}
+	}
+	f.stops[channel] = one
+	return nil
+}
+
+// has reports whether there is a subscription.
+func (f *followed) has(channel string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.stops[channel]
+	return ok
+}
+
+// end ends a subscription, and reports whether there was one.
+func (f *followed) end(channel string) bool {
+	f.mu.Lock()
+	one, ok := f.stops[channel]
+	delete(f.stops, channel)
+	f.mu.Unlock()
+	if ok {
+		one.stop()
+	}
+	return ok
+}
+
+// endWhere ends the subscriptions that over is true of, and returns their channels.
+func (f *followed) endWhere(over func(channel, of string) bool) (ended []string) {
+	f.mu.Lock()
+	all := make(map[string]string, len(f.stops))
+	for channel, one := range f.stops {
+		all[channel] = one.of
+	}
+	f.mu.Unlock()
+	for channel, of := range all {
+		if over(channel, of) && f.end(channel) {
+			ended = append(ended, channel)
+		}
+	}
+	return ended
+}
+
+// close ends all of them, with the connection.
+func (f *followed) close() {
+	f.mu.Lock()
+	f.over = true
+	f.mu.Unlock()
+	f.endWhere(func(string, string) bool { return true })
+}
+
+// members carries out a subscription to who is in a channel, as a keyed collection: the connections by their IDs, or the users. The
+// name of its channel is a prefix that ends with the first colon, and the channel that it is about: $clients:news.
+func (s *session) members(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
+	_, of, _ := strings.Cut(c.Channel, ":")
+	switch {
+	case of == "":
+		return nil, errBadRequest
+	case s.subscribed(c.Channel):
+		return nil, errSubscribed
+	case c.Phase != phaseState:
+		return nil, errUnrecoverable
+	case c.Tf != nil: // members have no tags
+		return nil, errNotAvailable
+	}
+	state, stop, err := r.watch(ctx, s, c.Type, of)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.followed.add(c.Channel, follow{of, stop}); err != nil {
+		stop()
+		return nil, err
+	}
+	s.grant(c.Channel, r.granted)
+	res := &protocol.SubscribeResult{Type: typeMap, Phase: phaseLive, State: state}
+	s.clock.expiring(r, res)
+	return res, nil
+}
+
+// watch begins to follow the members of a channel, and returns those that are there.
+func (r *request) watch(ctx context.Context, s *session, kind int32, of string) (state []*protocol.Publication, stop func(), err error) {
+	watch, entries := s.hub.Watch, s.entries(of)
+	if r.granted {
+		watch = func(ctx context.Context, channel string, w hub.Watcher) (func(), error) {
+			return s.server.Hub.Watch(ctx, s.server.App, channel, w)
+		}
+		entries = s.server.entries(of)
+	}
+	changed := func(cs []hub.Change) bool { return s.followed.push(&s.out, r.channel, s.format.membership(kind, cs)) }
+	if kind == typeUsers {
+		first := true
+		stop, err = watch(ctx, of, hub.Watcher{Users: func(cs []hub.Change) bool {
+			if first {
+				first, state = false, s.format.membership(kind, cs)
+				return true
+			}
+			return changed(cs)
+		}})
+	} else if stop, err = watch(ctx, of, hub.Watcher{Connections: changed}); err == nil {
+		room := hub.NewRoom(maxPresence)
+		err = entries.each(ctx, maxMembers, func(e *hub.Entry) error {
+			if !room.Take(e.Size()) {
+				return errLimit
+			}
+			state = append(state, s.format.connection(e.Client, e.User, e.Data))
+			return nil
+		})
+	}
+	if err == nil && len(state) > maxMembers {
+		err = errLimit
+	}
+	if err != nil && stop != nil {
+		stop()
+	}
+	return state, stop, err
+}
+
+// push sends changes of a collection. If there is no room for them, the subscription ends: the client begins it again. It reports whether it
+// goes on.
+func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication) bool {
+	all := make([]*websocket.Prepared, 0, len(ps))
+	for _, p := range ps {
+		if m, err := out.format.prepare(&protocol.Push{Channel: channel, Pub: p}); err == nil {
+			all = append(all, m)
+		}
+	}
+	if len(all) == 0 || !errors.Is(out.SendPrepared(all...), websocket.ErrQueueFull) {
+		return true
+	}
+	f.forget(channel)
+	out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(hub.EndInsufficient)}})
+	return false
+}
+
+// forget forgets a subscription that ends by itself.
+func (f *followed) forget(channel string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.stops, channel)
+}
+
+// membership returns changes of members as those of a collection. Users that are none, since their connections have not authenticated, are
+// left out.
+func (f format) membership(kind int32, cs []hub.Change) (ps []*protocol.Publication) {
+	for _, c := range cs {
+		var p *protocol.Publication
+		switch {
+		case kind == typeClients:
+			p = f.connection(c.Client, c.User, c.Data)
+		case c.User == c.Client || c.Kind == hub.Updated:
+			continue
+		default:
+			p = &protocol.Publication{Key: c.User, Data: f.data(nil, false)}
+		}
+		if c.Kind == hub.Left {
+			p.Removed, p.Info = true, nil
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+// connection returns an entry of a collection of connections.
+func (f format) connection(client, user string, data []byte) *protocol.Publication {
+	info := &protocol.ClientInfo{User: user, Client: client, ConnInfo: f.info(data)}
+	if user == client {
+		info.User = ""
+	}
+	return &protocol.Publication{Key: client, Data: f.data(nil, false), Info: info}
+}
+
+// subscribed reports whether the client is subscribed to a channel, or to the members of one.
+func (s *session) subscribed(channel string) bool {
+	return s.hub.Subscribed(channel) || s.followed.has(channel)
+}
+
+// end ends a subscription, and reports whether there was one.
+func (s *session) end(channel string) bool {
+	return s.followed.end(channel) || s.hub.Unsubscribe(channel) == nil
+}

@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"slices"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// coding is a batch as one codec writes it.
+type coding struct {
+	codec    Codec
+	full     []*websocket.Prepared // by publication; nil where the codec has none
+	bases    []*websocket.Prepared // full, for those that have asked for deltas; nil until needed
+	joins    []*websocket.Prepared
+	changes  []*websocket.Prepared
+	members  bool // joins and changes are made
+	joined   [16][]*websocket.Prepared
+	combined [16]bool
+}
+
+// The kinds of subscribers that a coding has joined messages for.
+const (
+	withDeltas  = 1 // each a difference to the one before, the first included
+	withChanges = 2
+	withoutBase = 4 // the same, except for the first
+	withKeys    = 8 // each a difference to the one before with the same key
+)
+
+// codingFor returns the coding of a codec.
+func (b *batch) codingFor(ch *channel, codec Codec) *coding {
+	for i := range b.codings {
+		if b.codings[i].codec == codec {
+			return &b.codings[i]
+		}
+	}
+	b.codings = append(b.codings, coding{codec: codec})
+	c := &b.codings[len(b.codings)-1]
+	name := ch.local()
+	c.full = make([]*websocket.Prepared, len(b.ps))
+	for i, p := range b.ps {
+		c.full[i], _ = codec.Publication(name, p, nil) // what a codec cannot write, its clients do not get
+	}
+	return c
+}
+
+// messages returns what a subscriber of some kind gets.
+func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared {
+	if c.combined[kind] {
+		return c.joined[kind]
+	}
+	c.combined[kind] = true
+	name := ch.local()
+	ps := c.full
+	switch {
+	case kind&withKeys != 0:
+		ps = make([]*websocket.Prepared, len(b.ps))
+		for i, p := range b.ps {
+			ps[i], _ = c.codec.Publication(name, p, b.keyed[i])
+		}
+	case kind&(withDeltas|withoutBase) != 0:
+		ps = make([]*websocket.Prepared, len(b.ps))
+		previous := NoBase
+		if kind&withDeltas != 0 {
+			previous = b.previous
+		}
+		for i, p := range b.ps {
+			ps[i], _ = c.codec.Publication(name, p, previous)
+			if previous = p; p.internal() {
+				previous = NoBase
+			}
+		}
+	}
+	if kind&withChanges != 0 && !c.members {
+		c.members = true
+		if len(b.joins) > 0 {
+			c.joins, _ = c.codec.Members(name, b.joins)
+		}
+		if len(b.changes) > 0 {
+			c.changes, _ = c.codec.Members(name, b.changes)
+		}
+	}
+	var out []*websocket.Prepared
+	if kind&withChanges != 0 {
+		out = append(out, c.joins...)
+	}
+	out = append(out, ps...)
+	if kind&withChanges != 0 {
+		out = append(out, c.changes...)
+	}
+	out = slices.DeleteFunc(out, func(p *websocket.Prepared) bool { return p == nil })
+	c.joined[kind] = out
+	return out
+}
+
+// withoutBases returns the publications for a subscriber that has asked for deltas and has got none of those before.
+func (c *coding) withoutBases(name string, b *batch) []*websocket.Prepared {
+	if c.bases == nil {
+		c.bases = make([]*websocket.Prepared, len(b.ps))
+		for i, p := range b.ps {
+			c.bases[i], _ = c.codec.Publication(name, p, NoBase)
+		}
+	}
+	return c.bases
+}

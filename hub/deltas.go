@@ -1,0 +1,129 @@
+package hub
+
+import "context"
+
+// deltas is what publications of a channel may be differences to. The channel's lock guards it.
+type deltas struct {
+	wanted   bool         // a subscriber has asked for differences to the publication before
+	previous *Publication // that one
+	keys     *bases       // nil unless a subscriber has asked for differences by key
+}
+
+// want notes what a new subscriber has asked for.
+func (d *deltas) want(x *subscription) {
+	d.wanted = d.wanted || x.flags&wantsDelta != 0
+	if d.keys == nil && x.flags&wantsKeyDelta != 0 {
+		d.keys = newBases()
+	}
+}
+
+// take notes that b is sent to the subscribers.
+func (d *deltas) take(b *batch) {
+	if len(b.ps) == 0 {
+		return
+	}
+	if d.wanted {
+		if d.previous = b.ps[len(b.ps)-1]; d.previous.internal() {
+			d.previous = nil // not all have got it
+		}
+	}
+	if d.keys != nil {
+		for _, p := range b.ps {
+			b.keyed = append(b.keyed, d.keys.replace(p))
+		}
+	}
+}
+
+// lose is called when publications are lost for good.
+func (d *deltas) lose() {
+	if d.keys != nil {
+		d.keys = newBases()
+	}
+}
+
+// The bounds of bases. A key beyond them has no base: its value is sent as a whole.
+const (
+	maxBases     = 8192
+	maxBaseBytes = 16 << 20
+	basesPage    = 1000 // keys that are read together
+)
+
+// bases is the values of a keyed collection that all subscribers have, by key.
+type bases struct {
+	byKey   map[string]*Publication // nil: what is read is not the value of that key any more
+	bytes   int
+	reading bool // the collection is being read
+}
+
+func newBases() *bases { return &bases{byKey: map[string]*Publication{}} }
+
+// replace returns what p is a difference to, and has p in its place.
+func (b *bases) replace(p *Publication) *Publication {
+	if p.Key == "" {
+		return NoBase
+	}
+	old := b.byKey[p.Key]
+	if old != nil {
+		b.bytes -= len(old.Data)
+	}
+	delete(b.byKey, p.Key)
+	switch {
+	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // not all subscribers have it, or will have it
+		if b.reading {
+			b.byKey[p.Key] = nil
+		}
+	default:
+		b.add(p)
+	}
+	if old == nil || p.Removed {
+		return NoBase
+	}
+	return old
+}
+
+// add adds the value of a key, if there is room.
+func (b *bases) add(p *Publication) {
+	if len(b.byKey) < maxBases && b.bytes+len(p.Data) <= maxBaseBytes {
+		b.byKey[p.Key] = p
+		b.bytes += len(p.Data)
+	} else if b.reading {
+		b.byKey[p.Key] = nil
+	}
+}
+
+// readBases reads the values of a collection that no subscriber of this node has asked for differences of before. If it fails, the next value
+// of each key is sent as a whole.
+func (ch *channel) readBases(ctx context.Context, from Keyed) {
+	ch.mu.Lock()
+	if ch.deltas.keys != nil {
+		ch.mu.Unlock()
+		return
+	}
+	all := newBases()
+	all.reading = true
+	ch.deltas.keys = all
+	ch.mu.Unlock()
+	for cursor := ""; ; {
+		ps, next, _, err := from.Snapshot(ctx, ch.name, cursor, basesPage)
+		ch.mu.Lock()
+		for _, p := range ps {
+			// What is behind the channel's last publication is still to be sent.
+			if _, newer := all.byKey[p.Key]; !newer && p.Offset <= ch.last && p.Epoch == ch.epoch && p.Expires.IsZero() && p.NotTo == "" {
+				all.add(p)
+			}
+		}
+		full := len(all.byKey) >= maxBases
+		ch.mu.Unlock()
+		if cursor = next; err != nil || cursor == "" || full {
+			break
+		}
+	}
+	ch.mu.Lock()
+	all.reading = false
+	for key, p := range all.byKey {
+		if p == nil {
+			delete(all.byKey, key)
+		}
+	}
+	ch.mu.Unlock()
+}

@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Watcher follows who is in a channel, by user, by connection or both. Its functions must not wait and not call the hub; their calls do
+// not overlap, and false ends the watch. What they get is shared and must not be modified.
+type Watcher struct {
+	// Users is called first, before Watch returns, with all members as joins, and then with each change of a member. A change that was
+	// on its way may come although it is in the first call. May be nil.
+	Users func([]Change) bool
+
+	// Connections is called with each change of a connection, those included that Watch has found on their way: who is there already,
+	// Hub.Entries says afterwards. Of a connection that leaves, Data is nil. May be nil.
+	Connections func([]Change) bool
+}
+
+// watcher is a Watcher in a channel.
+type watcher struct {
+	Watcher
+	stop func()
+
+	mu   sync.Mutex // held while its functions are called
+	over bool
+}
+
+// watching is who follows a roster. The channel's lock guards it.
+type watching struct {
+	all   []*watcher
+	conns map[string]int // how many entries each connection has; nil unless a watcher follows connections
+	news  []Change       // of connections, to be announced
+}
+
+// Watch follows who is in a channel with presence, on all nodes, until stop is called or the hub is closed. It is no subscription:
+// nothing is allowed or counted. After stop, no function of w is called; w must not call it.
+func (t *tenancy) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
+	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
+	if err != nil {
+		return nil, err
+	}
+	x := &watcher{Watcher: w}
+	x.stop = sync.OnceFunc(func() {
+		x.mu.Lock()
+		x.over = true
+		x.mu.Unlock()
+		ch.mu.Lock()
+		ch.roster.unwatch(x)
+		ch.mu.Unlock()
+		ch.unpin()
+	})
+	x.mu.Lock()
+	ch.mu.Lock()
+	there := ch.roster.watched(x)
+	ch.mu.Unlock()
+	more := w.Users == nil || w.Users(there)
+	x.mu.Unlock()
+	if !more {
+		x.stop()
+	}
+	return x.stop, nil
+}
+
+// acquireWithPresence returns a channel that is open, and has a roster. The caller unpins it.
+func acquireWithPresence(ctx context.Context, h *Hub, app, channel string) (*channel, error) {
+	if err := checkName(channel); err != nil {
+		return nil, err
+	}
+	ns := h.namespaceOf(app, channel)
+	if h.presence == nil || !ns.Presence {
+		return nil, ErrNoPresence
+	}
+	return h.acquire(ctx, ns, ChannelOf(app, channel))
+}
+
+// Watch is [Hub.Watch] for the client, as far as Allow permits to see the members of the channel.
+func (s *Session) Watch(ctx context.Context, channel string, w Watcher) (stop func(), err error) {
+	if err := s.permit(ActionPresence, channel); err != nil {
+		return nil, err
+	}
+	return s.hub.Watch(ctx, s.client.App, channel, w)
+}
+
+// Enter makes a connection of this node a member of a channel with presence, without a subscription, until leave is called or the
+// node ends. m.Client names the connection; it has no other entry in this channel.
+func (t *tenancy) Enter(ctx context.Context, app, channel string, m Member) (leave func(), err error) {
+	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.enter(ctx, ch, Entry{Client: m.Client, User: m.User, Data: m.Data}); err != nil {
+		ch.unpin()
+		return nil, err
+	}
+	return sync.OnceFunc(func() {
+		t.withdraw(ch, m.Client)
+		ch.unpin()
+	}), nil
+}
+
+// watched adds a watcher, and returns the members that there are, as joins.
+func (r *roster) watched(x *watcher) (there []Change) {
+	r.watch.all = append(r.watch.all, x)
+	if x.Connections != nil && r.watch.conns == nil {
+		r.watch.conns = map[string]int{}
+		for k, e := range r.entries {
+			if e.of != nil {
+				r.watch.conns[k.client]++
+			}
+		}
+	}
+	if x.Users == nil {
+		return nil
+	}
+	for _, m := range r.order {
+		if m != nil && m.conns > 0 {
+			there = append(there, Change{Joined, m.Member})
+		}
+	}
+	return there
+}
+
+// unwatch removes a watcher.
+func (r *roster) unwatch(x *watcher) {
+	w := &r.watch
+	w.all = slices.DeleteFunc(w.all, func(y *watcher) bool { return y == x })
+	if !slices.ContainsFunc(w.all, func(y *watcher) bool { return y.Connections != nil }) {
+		w.conns, w.news = nil, nil
+	}
+}
+
+// entered notes an entry of a connection: another one, or with again one that is there already.
+func (w *watching) entered(e Entry, user string, again bool) {
+	if w.conns == nil {
+		return
+	}
+	if !again {
+		w.conns[e.Client]++
+	}
+	kind := Updated
+	if !again && w.conns[e.Client] == 1 {
+		kind = Joined
+	}
+	w.news = append(w.news, Change{kind, Member{User: user, Client: e.Client, Data: e.Data}})
+}
+
+// left notes that an entry of a connection is gone. It may have another one, under another lease of its node.
+func (w *watching) left(client, user string) {
+	if w.conns == nil {
+		return
+	}
+	if w.conns[client]--; w.conns[client] > 0 {
+		return
+	}
+	delete(w.conns, client)
+	w.news = append(w.news, Change{Left, Member{User: user, Client: client}})
+}
+
+// flush moves what is to be announced into b.
+func (w *watching) flush(b *batch) {
+	b.watchers = append(b.watchers, w.all...)
+	b.news, w.news = w.news, nil
+}
+
+// tell tells the watcher what of b it follows.
+func (x *watcher) tell(b *batch) {
+	x.mu.Lock()
+	more := true
+	call := func(f func([]Change) bool, cs []Change) {
+		if more = more && (x.over || f == nil || len(cs) == 0 || f(cs)); !more {
+			x.over = true
+		}
+	}
+	call(x.Users, b.joins)
+	call(x.Users, b.changes)
+	call(x.Connections, b.news)
+	x.mu.Unlock()
+	if !more {
+		x.stop()
+	}
+}
