@@ -46,7 +46,7 @@ func openToAll() *Config {
 	p.Name, p.Path = "pusher", PusherPath
 	push := &Pusher{}
 	tree.SetDefaults(push)
-	push.ClientEvents = true
+	push.ClientEvents, push.Watchlists = true, true
 	p.Target = Target{Kind: "pusher", Settings: push}
 	p.Auth, p.Rules = []AuthRef{{Name: Anonymous}}, []Rule{{Do: "allow"}}
 	var cf Endpoint

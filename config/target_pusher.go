@@ -17,6 +17,9 @@ type Pusher struct {
 	// Whether the subscribers of a channel without presence get their number when it changes, at most once a second.
 	SubscriptionCounts bool `yaml:"subscription_counts" default:"false"`
 
+	// Whether clients that sign in are sent which of the users in their watchlist, up to 100, are online: those that have signed in, too.
+	Watchlists bool `yaml:"watchlists" default:"false"`
+
 	// The most members of a presence channel.
 	MaxMembers int `yaml:"max_members" default:"100" min:"1" max:"10000"`
 

@@ -36,7 +36,8 @@ func (s *Server) newPusher(cfg *config.Config, i int) (Target, error) {
 	}
 	return &pusherTarget{
 		server: &pusher.Server{
-			Hub: h, Events: s.hub.events(), Apps: apps, ClientEvents: set.ClientEvents, SubscriptionCounts: set.SubscriptionCounts, MaxMembers: set.MaxMembers,
+			Hub: h, Events: s.hub.events(), Apps: apps, ClientEvents: set.ClientEvents, SubscriptionCounts: set.SubscriptionCounts,
+			Watchlists: set.Watchlists, MaxMembers: set.MaxMembers,
 			MaxData: int(set.MaxData), MaxConnections: set.MaxConnections, ActivityTimeout: time.Duration(set.ActivityTimeout),
 			MessagesPerSecond: set.MessagesPerSecond,
 		},

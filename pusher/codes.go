@@ -18,4 +18,5 @@ const (
 	CodeNoPong        websocket.Code = 4201 // a ping was not answered
 	CodeIdle          websocket.Code = 4202 // the client was silent, and could not be pinged
 	CodeTooManyEvents websocket.Code = 4301 // too many client events; never closes
+	CodeLongWatchlist websocket.Code = 4302 // too many users in a watchlist; never closes
 )

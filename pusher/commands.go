@@ -229,7 +229,7 @@ func (s *session) unsubscribe(r *request) error {
 }
 
 // signIn authenticates the connection as a user.
-func (s *session) signIn(r *request) error {
+func (s *session) signIn(ctx context.Context, r *request) error {
 	var u user
 	switch {
 	case !s.app.authorized(r.Auth, userText(s.id, r.UserData)):
@@ -242,7 +242,7 @@ func (s *session) signIn(r *request) error {
 	s.user = u.ID
 	s.hub.SetUser(u.ID, infoOf(u.UserInfo))
 	s.reply(&event{Event: "pusher:signin_success", Data: jsonText(map[string]string{"user_data": r.UserData})})
-	return nil
+	return s.watch(ctx, u.Watchlist)
 }
 
 // publish publishes a client event.

@@ -44,6 +44,8 @@ type member struct {
 type user struct {
 	ID       string          `json:"id"`
 	UserInfo json.RawMessage `json:"user_info"`
+
+	Watchlist json.RawMessage `json:"watchlist"` // a list of user IDs
 }
 
 var errNotMember = errors.New("pusher: not the data of a member")

@@ -63,7 +63,7 @@ func wireName(name string) string {
 }
 
 // Namespaces returns the rules of a hub's channels with what this protocol requires added to them: presence for channels whose
-// names begin with presence-, and the last publication, for 30 minutes, of those that are cache channels. Everything else in a
+// names begin with presence- and of those that watchlists need, and the last publication, for 30 minutes, of those that are cache channels. Everything else in a
 // rule stays as it is, and its name, so that the channels are counted with those of the rule that they would have otherwise. all is
 // not modified.
 func Namespaces(all []hub.Namespace) []hub.Namespace {
@@ -80,6 +80,8 @@ func Namespaces(all []hub.Namespace) []hub.Namespace {
 			}
 		}
 	}
+	rest, _ := rulesOf(out, "", "")
+	out = append(out, hub.Namespace{App: onlineApp, Name: rest.Name, Presence: true})
 	for i := range out {
 		n := &out[i]
 		n.Presence = n.Presence || isPresence(n.Prefix)

@@ -84,7 +84,7 @@ func newServer(t *testing.T) *Server {
 	t.Helper()
 	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 10}, {Prefix: "none-"}}), MaxSubscriptions: 6})
 	t.Cleanup(func() { h.Close() })
-	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, MaxMembers: 3, MaxData: 100}
+	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, Watchlists: true, MaxMembers: 3, MaxData: 100}
 }
 
 // clientOf returns who a request of a test is from.

@@ -43,6 +43,10 @@ type Server struct {
 	// a second.
 	SubscriptionCounts bool
 
+	// Watchlists serves the watchlists of users that sign in: a client is sent which of up to 100 users are online, on all nodes, which
+	// are those that have signed in.
+	Watchlists bool
+
 	// Events is called for a cache channel that has no event for a subscriber, and, with SubscriptionCounts, for the number of
 	// subscriptions when it is sent: hub.EventCacheMiss and hub.EventSubscriptionCount, each at most once a second for a channel.
 	// It must not wait. nil means that they are not reported.

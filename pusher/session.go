@@ -41,7 +41,8 @@ type session struct {
 	events limit.Bucket // of client events
 	faults limit.Bucket // of errors
 
-	replies replies.Queue
+	replies   replies.Queue
+	watchlist watchlist
 }
 
 // denied is what Allow has said no with.
@@ -97,12 +98,14 @@ func (s *session) Message(m websocket.Message) error {
 // Drained is called when the queue of the connection is empty again.
 func (s *session) Drained() {
 	s.replies.Drained()
+	s.watchlist.continues(!s.replies.Waiting())
 	s.hub.Drained()
 }
 
 // Closed implements [websocket.Receiver].
 func (s *session) Closed(*websocket.CloseError) {
 	s.pulse.stop()
+	s.watchlist.close()
 	channels := s.counted()
 	s.hub.Leave()
 	for _, channel := range channels {
@@ -171,7 +174,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	case "pusher:unsubscribe":
 		return s.unsubscribe(&r)
 	case "pusher:signin":
-		return s.signIn(&r)
+		return s.signIn(ctx, &r)
 	case "":
 		return fault{why: "The message has no event."}
 	}

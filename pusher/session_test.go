@@ -486,7 +486,7 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("got %+v, want %+v", tt.got, tt.want)
 		}
 	}
-	if len(all) != 4+5+5 {
+	if len(all) != 4+5+5+1 { // the last is that of watchlists
 		t.Errorf("%d rules: %+v", len(all), all)
 	}
 }

@@ -24,7 +24,7 @@ func TestSDKs(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s", hooks))
-	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 11 {
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 12 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -161,6 +161,27 @@ await step("sign-in, events for a user, and the end of its connections", async (
 	await ended;
 });
 
+await step("watchlists", async () => {
+	const signIn = (user, watchlist) => {
+		const p = connect(user, { userAuthentication: { customHandler: ({ socketId }, done) => done(null, server.authenticateUser(socketId, { id: user, watchlist })) } });
+		const online = new Promise(done => p.user.watchlist.bind("online", done)), offline = new Promise(done => p.user.watchlist.bind("offline", done));
+		p.signin();
+		return { p, online, offline };
+	};
+	const dan = signIn("dan", ["eve", "nobody"]);
+	await dan.p.user.signinDonePromise;
+	const eve = signIn("eve", ["dan"]);
+	assert.deepEqual([(await dan.online).user_ids, (await eve.online).user_ids], [["eve"], ["dan"]]);
+	const tab = signIn("eve", ["dan"]);
+	await tab.online;
+	let offline = 0;
+	dan.p.user.watchlist.bind("offline", () => offline++);
+	eve.p.disconnect();
+	tab.p.disconnect();
+	assert.deepEqual((await dan.offline).user_ids, ["eve"]);
+	assert.equal(offline, 1);
+});
+
 await step("what is wrong", async () => {
 	const other = new Server({ appId, key, secret: "wrong", host: url.hostname, port: url.port, useTLS: false });
 	await assert.rejects(other.trigger("news", "e", "x"), e => e.status === 401 && e.body.includes("auth_signature"));
