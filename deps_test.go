@@ -121,7 +121,7 @@ var rules = []rule{
 	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "hub/natsengine", "internal/redact", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
-		"internal/cors", "internal/limit", "internal/statedir", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "websocket/wstest"}},
+		"internal/cors", "internal/limit", "internal/statedir", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "internal/redistest", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
