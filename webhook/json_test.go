@@ -112,6 +112,43 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// What the options leave out is what their comments say, and no request is made before the delay is over.
+func TestDefaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r receiver
+		s := start(t, &r, Options{})
+		if s.o.Timeout != 10*time.Second || s.o.Delay != 100*time.Millisecond || s.o.RetryFor != 5*time.Minute || s.o.Queue != 10_000 || s.o.Batch != 100 {
+			t.Errorf("%+v", s.o)
+		}
+		s.Event(connected("a"))
+		for after, want := range []int{0, 1} {
+			<-time.After(time.Duration(99-98*after)*time.Millisecond + time.Microsecond) // 99 ms, and then another one
+			synctest.Wait()
+			if r.attempts() != want {
+				t.Errorf("%d requests, want %d", r.attempts(), want)
+			}
+		}
+		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if c.o.Timeout != time.Second || c.o.InFlight != 64 {
+			t.Errorf("%+v", c.o)
+		}
+	})
+	s, err := New(Options{URL: "https://app.test/", Format: JSON{}, Timeout: 1, Delay: 2, RetryFor: 3, Queue: 4, Batch: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.o.Timeout != 1 || s.o.Delay != 2 || s.o.RetryFor != 3 || s.o.Queue != 4 || s.o.Batch != 5 {
+		t.Errorf("%+v", s.o)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A Sender that is cut off does not wait until it would try again.
 func TestCutOffWhileItWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

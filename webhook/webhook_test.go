@@ -149,6 +149,9 @@ func TestRetriesEnd(t *testing.T) {
 		if n := s.Stats(); !over || n != (Stats{Failed: 1}) {
 			t.Errorf("over: %v, stats: %+v", over, n)
 		}
+		if tried := r.times[len(r.times)-1].Sub(r.times[0]); tried > 5*time.Minute || tried < 5*time.Minute-maxPause {
+			t.Errorf("it was tried for %v", tried)
+		}
 	})
 }
 

@@ -32,8 +32,7 @@ func Diff(before, after any) []Change {
 	var changes []Change
 	under := "" // what is new or gone is reported as a whole
 	below := func(path string) bool {
-		rest, ok := strings.CutPrefix(path, under)
-		return under != "" && ok && rest != "" && (rest[0] == '.' || rest[0] == '[')
+		return strings.HasPrefix(path, under+".") || strings.HasPrefix(path, under+"[")
 	}
 	report := func(path string, before, after any) {
 		under = path

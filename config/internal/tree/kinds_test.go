@@ -101,6 +101,12 @@ func TestEach(t *testing.T) {
 			t.Errorf("no %q in %q", want, got)
 		}
 	}
+	paths = nil
+	Each(&plan{Free: map[string]any{"a": 1}, By: map[string]*worker{"x": {Hand: &hand{}}, "y": nil}}, func(path string, _ any) { paths = append(paths, path) })
+	if all := strings.Join(paths, " ") + " "; !strings.Contains(all, " by by.x by.x.hand by.x.hand.fingers ") || !strings.Contains(all, " free ") ||
+		strings.Contains(all, "by.y") || strings.Contains(all, "free.a") {
+		t.Errorf("%q", all)
+	}
 	if strings.Contains(got, "down.down") || n.Do.Settings.(*foo).Name != "changed" {
 		t.Errorf("%q, %+v", got, n.Do.Settings)
 	}

@@ -37,6 +37,7 @@ type files struct {
 	Words []string `yaml:"words" default:"[a, b]"`
 	Other []string `yaml:"other" example:"[x, y]"`
 	Bad   broken   `yaml:"bad"`
+	None  *bar     `yaml:"none"`
 	Do    task     `yaml:"do"`
 	Items []job    `yaml:"items"`
 }
@@ -139,7 +140,7 @@ func TestWrittenLists(t *testing.T) {
 		}
 	}
 	text = Example(f, Comments{})
-	for _, want := range []string{"\nwords: []\n", "\n#other: [x, y]\n", "\ndo:\n  # \n  foo:\n"} {
+	for _, want := range []string{"\nwords: []\n", "\n#other: [x, y]\n", "\n#none: {}\n\n# \ndo:\n", "\ndo:\n  # \n  foo:\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -42,6 +42,10 @@ func TestProblemIn(t *testing.T) {
 	if p := tr.ProblemIn("jobs[0].who[0]", 1, 3, "wrong", ""); p.Pos.String() != "f.yaml:2:24" {
 		t.Errorf("in the word of a union: %v", p)
 	}
+	tr.Set("room", "{label: abc}", "--room")
+	if p := tr.ProblemIn("room.label", 1, 3, "wrong", ""); p.Pos != (Pos{File: "--room"}) {
+		t.Errorf("in YAML of a flag: %+v", p.Pos)
+	}
 	tr.Set("name", "xyz", "--name")
 	if p := tr.ProblemIn("name", 1, 3, "wrong", ""); p.Pos.String() != "--name" {
 		t.Errorf("in a flag: %v", p)

@@ -53,7 +53,7 @@ func Each(root any, f func(path string, p any)) {
 		for v.Kind() == reflect.Pointer {
 			v = v.Elem()
 		}
-		if v.IsValid() && v.CanAddr() {
+		if v.CanAddr() { // not when there is none
 			f(n.path, v.Addr().Interface())
 		}
 		return true
