@@ -149,3 +149,21 @@ func TestNamesAndBuckets(t *testing.T) {
 		}
 	}
 }
+
+// A server without channels has no series of them, and one whose engine does not answer says so.
+func TestChannelsThatAreNot(t *testing.T) {
+	zero := func() float64 { return 0 }
+	for _, tt := range []struct {
+		get  func() *Channels
+		want bool
+	}{{nil, false}, {func() *Channels { return nil }, false}, {func() *Channels { return &Channels{Lag: time.Hour} }, true}} {
+		m := NewMetrics(Live{Pending: zero, AuthCalls: zero, Certificates: func() map[string]float64 { return nil },
+			Endpoints: func() []Traffic { return nil }, Channels: tt.get})
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		got := w.Body.String()
+		if strings.Contains(got, "handfast_engine_ready 0\n") != tt.want || strings.Contains(got, "handfast_channel") != tt.want || w.Code != 200 {
+			t.Errorf("%d\n%s", w.Code, got)
+		}
+	}
+}

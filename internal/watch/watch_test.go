@@ -151,6 +151,11 @@ func TestQuiet(t *testing.T) {
 			}
 		}, []time.Duration{quietMost}},
 		{"changes were lost", func(w *fsnotify.Watcher) { w.Errors <- fsnotify.ErrEventOverflow }, []time.Duration{quietTime}},
+		{"and again", func(w *fsnotify.Watcher) {
+			w.Errors <- fsnotify.ErrEventOverflow
+			<-time.After(2 * quietMost)
+			w.Errors <- fsnotify.ErrEventOverflow
+		}, []time.Duration{quietTime, 2*quietMost + quietTime}},
 		{"another error", func(w *fsnotify.Watcher) { w.Errors <- os.ErrInvalid }, nil},
 		{"the watch is gone", func(w *fsnotify.Watcher) { close(w.Events); close(w.Errors) }, nil},
 	} {
