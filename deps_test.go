@@ -104,6 +104,8 @@ var rules = []rule{
 		test: []string{"channels", "hub", "internal/bounded"}},
 	// Time is an argument, and the only lock is the mutex of a Pool and of a Storm.
 	{pkg: "balance", std: append([]string{"math/rand/v2", "sort", "sync", "time"}, pureStd...), own: []string{"internal/limit"}},
+	{pkg: "balance/proxy", std: anyStd, not: []string{"log", "log/slog"},
+		own: []string{"websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},

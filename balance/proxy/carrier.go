@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// Carrier carries tunnels. Its methods may be called from any goroutine.
+type Carrier struct {
+	loops *loop.Loops // nil where there is none
+
+	mu     sync.Mutex
+	live   map[*Tunnel]struct{}
+	closed bool
+	all    sync.WaitGroup
+}
+
+// NewCarrier returns a Carrier. It has event loops on Linux, one for each CPU that Go may use; they end with [Carrier.Close].
+// Elsewhere, and for connections that are not plain sockets, such as TLS, each tunnel has two goroutines.
+func NewCarrier() *Carrier {
+	c := &Carrier{live: map[*Tunnel]struct{}{}}
+	if loops, err := loop.New(loop.Options{}); err == nil {
+		c.loops = loops
+	}
+	return c
+}
+
+// TunnelOptions bound a Tunnel. The zero value bounds nothing.
+type TunnelOptions struct {
+	// Idle is how long a tunnel may pass no byte in either direction, pings included. Then it is closed as by Shut, with 1001 and
+	// [ReasonIdle]. 0 means no limit. A tunnel of which one side has ended its stream is cut after a minute in any case.
+	Idle time.Duration
+
+	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. 0 means no limit.
+	Lifetime time.Duration
+
+	// KeepAlive is set on both connections, where they are TCP, when its Enable is set. Otherwise they keep what they have.
+	KeepAlive net.KeepAliveConfig
+}
+
+// Carry begins a tunnel between a client and an upstream, both behind their handshake. early is what the client has sent already,
+// late what the upstream has; they are copied. Either may be empty.
+//
+// The tunnel owns both connections from then on, and closes them. It calls done once when it has, with a [*websocket.CloseError]:
+// how the first close frame reads that passed or that [Tunnel.Shut] put in, whose ByPeer is set when the client was the first to
+// close; its Code is 1006 without one. Its Err is what prevented the closing handshake. done may be nil; it must not block.
+//
+// After an error, which is net.ErrClosed, the connections are as they were.
+func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(error)) (*Tunnel, error) {
+	if !c.enter() {
+		return nil, net.ErrClosed
+	}
+	for _, nc := range []net.Conn{cl, up} {
+		if tcp, ok := nc.(*net.TCPConn); ok && o.KeepAlive.Enable {
+			tcp.SetKeepAliveConfig(o.KeepAlive) //nolint:errcheck // a connection that is broken shows that soon
+		}
+	}
+	if c.loops != nil {
+		if toClient, toUpstream, err := c.loops.TakeBoth(cl, up); err == nil {
+			l := &looped{}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.setUp(c, l, o, done)
+			l.run(toClient, toUpstream, early, late)
+			return &l.Tunnel, nil
+		}
+	}
+	p := &pumped{ends: [2]pumpEnd{{nc: cl}, {nc: up}}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.setUp(c, p, o, done)
+	p.run(bytes.Clone(early), bytes.Clone(late))
+	return &p.Tunnel, nil
+}
+
+// setUp makes t ready, and one of c's. The caller holds t.mu.
+func (t *Tunnel) setUp(c *Carrier, d driver, o TunnelOptions, done func(error)) {
+	t.carrier, t.driver, t.done, t.since = c, d, done, time.Now()
+	t.idle, t.lifetime = o.Idle, o.Lifetime
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live[t] = struct{}{}
+	if c.closed { // since enter
+		t.over, t.how = true, closedNow()
+	}
+}
+
+// enter counts a tunnel that is about to begin. It returns false when c is closed.
+func (c *Carrier) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.all.Add(1)
+	}
+	return !c.closed
+}
+
+// left takes a tunnel out that is over.
+func (c *Carrier) left(t *Tunnel) {
+	c.mu.Lock()
+	delete(c.live, t)
+	c.mu.Unlock()
+	c.all.Done()
+}
+
+// Len returns how many tunnels there are.
+func (c *Carrier) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.live)
+}
+
+// Close ends all tunnels, without a close frame, and waits until they are over. No tunnel can begin from then on.
+func (c *Carrier) Close() error {
+	c.mu.Lock()
+	already := c.closed
+	c.closed = true
+	live := make([]*Tunnel, 0, len(c.live))
+	for t := range c.live {
+		live = append(live, t)
+	}
+	c.mu.Unlock()
+	for _, t := range live {
+		t.CloseNow() //nolint:errcheck // it returns nil
+	}
+	c.all.Wait()
+	if c.loops != nil && !already {
+		c.loops.Stop()
+		c.loops.Wait()
+	}
+	return nil
+}

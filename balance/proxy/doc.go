@@ -1,0 +1,18 @@
+// Package proxy carries WebSocket connections between clients and the servers behind a balancer.
+//
+// A [Carrier] holds the tunnels. [Carrier.Carry] takes two connections behind their handshake and passes the bytes of each to the
+// other, unchanged. It follows the headers of frames, so that [Tunnel.Shut] can put a close frame between two of them; of payloads
+// it looks at those of close frames only.
+//
+//	carrier := proxy.NewCarrier()
+//	defer carrier.Close()
+//	tunnel, err := carrier.Carry(client, upstream, early, late, proxy.TunnelOptions{Idle: time.Hour}, func(err error) {
+//		log.Print("the tunnel is over: ", err)
+//	})
+//	...
+//	tunnel.Shut(websocket.CodeServiceRestart, "retry-after=3")
+//
+// On Linux, plain sockets are carried on an event loop: a tunnel that waits costs two descriptors and less than a KiB, and no goroutine.
+// What a side does not take is queued, at most the 64 KiB of one read, and the other side is not read from meanwhile. Every
+// other connection, such as TLS, has a goroutine for each direction, which waits without a buffer where the system allows that.
+package proxy

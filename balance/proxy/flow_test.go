@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// A flow is the same however its bytes are cut, and wherever the close frame is asked for.
+func FuzzFlow(f *testing.F) {
+	text := packed(frame.Text, true, []byte("hello"))
+	f.Add(append(bytes.Clone(text), text...), uint16(3), uint8(2))
+	f.Add(append(bytes.Clone(text), closing(true, 1000, "bye")...), uint16(40), uint8(1))
+	f.Add(packed(frame.Binary, false, make([]byte, 300)), uint16(0), uint8(7))
+	f.Add([]byte{0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2}, uint16(1), uint8(1))
+	f.Add([]byte{0x88, 0x7e, 0, 200, 1}, uint16(5), uint8(3))
+	f.Fuzz(func(t *testing.T, stream []byte, at uint16, step uint8) {
+		shutAt := min(int(at), len(stream))
+		bye := closing(false, 1012, "restart")
+		var fl flow
+		var out []byte
+		put := 0
+		frames := func(b []byte) {
+			if b != nil {
+				put++
+				out = append(out, b...)
+			}
+		}
+		for pos := 0; ; {
+			if pos == shutAt {
+				fl.frame = bye
+				if fl.due() {
+					frames(fl.insert())
+				}
+			}
+			if pos == len(stream) {
+				break
+			}
+			end := min(pos+1+int(step), len(stream))
+			if pos < shutAt {
+				end = min(end, shutAt)
+			}
+			through, in := fl.pass(stream[pos:end])
+			if put > 0 && len(through) > 0 || len(in) > 0 && put > 0 {
+				t.Fatalf("%q and %q follow the close frame", through, in)
+			}
+			if !bytes.HasPrefix(stream[pos:end], through) {
+				t.Fatalf("%q became of %q", through, stream[pos:end])
+			}
+			out = append(out, through...)
+			frames(in)
+			pos = end
+		}
+		if int(fl.bytes) != len(stream) {
+			t.Fatalf("%d bytes of %d were counted", fl.bytes, len(stream))
+		}
+		want, lost := expected(stream, shutAt, bye)
+		if lost && len(out) >= shutAt && bytes.HasPrefix(want, out) { // how much of the header that is wrong has passed is a matter of the cuts
+			return
+		}
+		if !bytes.Equal(out, want) {
+			t.Fatalf("%q came of %q with the close frame at %d, want %q", out, stream, shutAt, want)
+		}
+	})
+}
+
+// expected returns what becomes of a stream, frame by frame, and whether its frames can be followed no further.
+func expected(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
+	for at := 0; ; {
+		if at >= shutAt {
+			return append(bytes.Clone(stream[:at]), bye...), false
+		}
+		h, n, err := frame.Parse(stream[at:])
+		switch {
+		case err != nil:
+			return stream[:max(shutAt, min(at+frame.MaxHeader, len(stream)))], true
+		case n == 0 || h.Length > int64(len(stream)-at-n): // the stream ends within a frame
+			return stream, false
+		}
+		if at += n + int(h.Length); isClose(h) { // nothing is put in behind it, and what follows is discarded
+			return stream[:max(at, shutAt)], false
+		}
+	}
+}
+
+func TestRFC6455_5_5_1_FlowKnowsTheCloseFrame(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stream []byte
+		closed bool
+		code   websocket.Code
+		reason string
+	}{
+		"code and reason":     {closing(true, 4001, "bye"), true, 4001, "bye"},
+		"unmasked":            {closing(false, 1000, ""), true, 1000, ""},
+		"without a code":      {packed(frame.Close, true, nil), true, websocket.CodeNoStatus, ""},
+		"half a code":         {packed(frame.Close, true, []byte{3}), true, websocket.CodeNoStatus, ""},
+		"a code never sent":   {closing(true, 1006, "x"), true, websocket.CodeNoStatus, ""},
+		"a reason not UTF-8":  {closing(true, 1000, "\xff"), true, websocket.CodeNoStatus, ""},
+		"behind others":       {append(packed(frame.Ping, true, []byte("abc")), closing(true, 1001, "")...), true, 1001, ""},
+		"too long":            {packed(frame.Close, true, make([]byte, 126)), false, 0, ""},
+		"a fragment":          {append([]byte{0x08, 0x82, 0, 0, 0, 0}, 3, 0xe8), false, 0, ""},
+		"a reserved bit":      {append([]byte{0xc8, 0x82, 0, 0, 0, 0}, 3, 0xe8), false, 0, ""},
+		"cut":                 {closing(true, 1000, "bye")[:8], false, 0, ""},
+		"bytes of no payload": {packed(frame.Text, true, closing(false, 1000, "")), false, 0, ""},
+	} {
+		for step := 1; step <= len(tt.stream); step++ {
+			var f flow
+			for b := tt.stream; len(b) > 0; b = b[min(step, len(b)):] {
+				if through, put := f.pass(b[:min(step, len(b))]); len(through) != min(step, len(b)) || put != nil {
+					t.Fatalf("%s: a flow changes what passes", name)
+				}
+			}
+			if f.closed != tt.closed {
+				t.Fatalf("%s, by %d bytes: closed %v", name, step, f.closed)
+			}
+			if code, reason := f.reason(); tt.closed && (code != tt.code || reason != tt.reason) {
+				t.Errorf("%s, by %d bytes: %v %q", name, step, code, reason)
+			}
+		}
+	}
+}

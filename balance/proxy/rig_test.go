@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// rig is a tunnel between two peers that a test plays.
+type rig struct {
+	t              testing.TB
+	kind           kind
+	client, server net.Conn // the peers' ends
+	near           [2]net.Conn
+	c              *Carrier
+	tunnel         *Tunnel
+	done           chan error
+}
+
+// kind is a way to carry a tunnel. Each passes the same tests.
+type kind struct {
+	name    string
+	threads bool // no event loop
+	pair    func(t testing.TB) (far, near net.Conn)
+	client  func(t testing.TB) (far, near net.Conn) // for the client's side, where it is another one
+	halves  bool                                    // a direction can be ended by itself
+}
+
+var kinds = []kind{
+	{name: "loop", pair: tcpPair, halves: true},
+	{name: "goroutines", threads: true, pair: tcpPair, halves: true},
+	{name: "TLS", pair: tcpPair, client: tlsPair, halves: true},
+	{name: "pipe", pair: pipePair},
+}
+
+// onEach runs a test on every kind.
+func onEach(t *testing.T, test func(t *testing.T, r *rig)) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { test(t, newRig(t, k)) })
+	}
+}
+
+func newRig(t testing.TB, k kind) *rig {
+	r := &rig{t: t, kind: k, c: NewCarrier(), done: make(chan error, 2)}
+	if k.threads && r.c.loops != nil {
+		r.c.loops.Stop()
+		r.c.loops.Wait()
+		r.c.loops = nil
+	}
+	t.Cleanup(func() { r.c.Close() })
+	if k.client == nil {
+		k.client = k.pair
+	}
+	r.client, r.near[client] = k.client(t)
+	r.server, r.near[upstream] = k.pair(t)
+	t.Cleanup(func() { r.client.Close(); r.server.Close() })
+	return r
+}
+
+// carry begins the tunnel.
+func (r *rig) carry(early, late string, o TunnelOptions) *rig {
+	r.t.Helper()
+	var err error
+	if r.tunnel, err = r.c.Carry(r.near[client], r.near[upstream], []byte(early), []byte(late), o, func(err error) { r.done <- err }); err != nil {
+		r.t.Fatal(err)
+	}
+	return r
+}
+
+// ended waits for the end and returns it.
+func (r *rig) ended() *websocket.CloseError {
+	r.t.Helper()
+	e, ok := errors.AsType[*websocket.CloseError](bounded.Receive(r.t, r.done))
+	if !ok {
+		r.t.Fatal("done was called without a CloseError")
+	}
+	if n := r.c.Len(); n != 0 {
+		r.t.Errorf("%d tunnels are left", n)
+	}
+	return e
+}
+
+// says writes without waiting for a reader.
+func (r *rig) says(nc net.Conn, b []byte) <-chan error {
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := nc.Write(b)
+		wrote <- err
+	}()
+	return wrote
+}
+
+// expect reads what must come next.
+func expect(t testing.TB, nc net.Conn, want []byte) {
+	t.Helper()
+	got := make([]byte, len(want))
+	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if n, err := io.ReadFull(nc, got); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("%.80q came, %v, want %.80q", got[:n], err, want)
+	}
+}
+
+// rest reads to the end of the stream, which may be a reset.
+func rest(t testing.TB, nc net.Conn) []byte {
+	t.Helper()
+	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	got, err := io.ReadAll(nc)
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		t.Fatal("the stream did not end")
+	}
+	return got
+}
+
+func halfClose(t testing.TB, nc net.Conn) {
+	t.Helper()
+	if err := closeWrite(nc); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// packed returns a frame with a payload, masked when it is a client's.
+func packed(op frame.Opcode, masked bool, payload []byte) []byte {
+	h := frame.Header{Fin: true, Opcode: op, Masked: masked, Length: int64(len(payload))}
+	payload = bytes.Clone(payload)
+	if masked {
+		h.Key = [4]byte{1, 2, 3, 4}
+		frame.Mask(payload, h.Key)
+	}
+	return append(frame.Append(nil, h), payload...)
+}
+
+func closing(masked bool, code websocket.Code, reason string) []byte {
+	return packed(frame.Close, masked, append([]byte{byte(code >> 8), byte(code)}, reason...))
+}
+
+// closed reads a close frame, of which the key is not known before.
+func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason string) {
+	t.Helper()
+	head := make([]byte, 2)
+	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.ReadFull(nc, head); err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]byte, frame.Size(head[1]))
+	if _, err := io.ReadFull(nc, raw[copy(raw, head):]); err != nil {
+		t.Fatal(err)
+	}
+	h, _, err := frame.Parse(raw)
+	if err != nil || h.Opcode != frame.Close || h.Masked != masked || !h.Fin {
+		t.Fatalf("%+v came, %v", h, err)
+	}
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(nc, payload); err != nil {
+		t.Fatal(err)
+	}
+	if masked {
+		frame.Mask(payload, h.Key)
+	}
+	if want := append([]byte{byte(code >> 8), byte(code)}, reason...); !bytes.Equal(payload, want) {
+		t.Fatalf("the close frame holds %q, want %q", payload, want)
+	}
+}
+
+func tcpPair(t testing.TB) (far, near net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if far, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if near, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return far, near
+}
+
+func pipePair(testing.TB) (far, near net.Conn) { return net.Pipe() }
+
+func tlsPair(t testing.TB) (far, near net.Conn) {
+	t.Helper()
+	a, b := tcpPair(t)
+	front := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{certificate()}})
+	back := tls.Client(a, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // of a test
+	shook := make(chan error, 1)
+	go func() { shook <- front.HandshakeContext(bounded.Context(t)) }()
+	if err := back.HandshakeContext(bounded.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := bounded.Receive(t, shook); err != nil {
+		t.Fatal(err)
+	}
+	return back, front
+}
+
+// certificate is for localhost, and its own authority.
+var certificate = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: c}
+})

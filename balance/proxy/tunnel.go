@@ -1,0 +1,339 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// The reasons of the close frames that a Tunnel sends by itself, with 1001.
+const (
+	ReasonIdle     = "idle for too long"      // TunnelOptions.Idle
+	ReasonLifetime = "lifetime of connection" // TunnelOptions.Lifetime
+)
+
+const (
+	// patience is how long a tunnel that is about to end waits for its peers.
+	patience = 5 * time.Second
+
+	// halfOpen is how long a tunnel may pass no byte when one side has ended and the other has not.
+	halfOpen = time.Minute
+)
+
+// ErrUnanswered says that the closing handshake was not completed in time.
+var ErrUnanswered = errors.New("the close frame was not answered in time")
+
+// side is one of the two peers of a tunnel.
+type side uint8
+
+const (
+	client side = iota
+	upstream
+)
+
+func (s side) other() side { return 1 - s }
+
+func (s side) String() string { return [...]string{"client", "upstream"}[s] }
+
+// Tunnel carries the bytes of one connection between a client and an upstream. Its methods may be called from any goroutine and do
+// not wait for a peer.
+type Tunnel struct {
+	carrier *Carrier
+	done    func(error)
+	since   time.Time
+
+	// mu guards what follows, and the driver's ends.
+	mu       sync.Mutex
+	driver   driver
+	flows    [2]flow // by the side that they come from
+	heard    [2]bool // the side has ended its stream
+	deaf     [2]bool // the side takes no more bytes
+	finished [2]bool // the side has been told the end of what it gets
+	shut     bool    // a close frame is due, or was sent, to both sides
+	over     bool    // both connections are closed, or about to be
+	how      *websocket.CloseError
+	err      error // the first failure behind how
+
+	// Times of the driver's clock, 0 for none.
+	idle, lifetime time.Duration // as in TunnelOptions
+	active         time.Duration // when the last bytes arrived
+	expires        time.Duration // when the lifetime is over
+	endBy          time.Duration // when the connections are cut
+}
+
+// driver moves the bytes of a tunnel.
+type driver interface {
+	// nudge has the driver do soon what is due. The caller holds mu.
+	nudge()
+}
+
+// Shut sends a close frame to the client, and one to the upstream, each behind the frame that is under way to it. Later data of
+// either is discarded (RFC 6455 §5.5.1). When both have answered, or after 5 seconds, the connections are closed: without a close
+// frame where a frame did not end in that time, or the bytes are no WebSocket frames. A side that has had a close frame
+// from the other gets no second one.
+//
+// CodeNoStatus makes a frame without a code. Another code that must not be sent is an error; a reason of more than 123 bytes is
+// cut. Shut does nothing when the Tunnel is closing already.
+func (t *Tunnel) Shut(code websocket.Code, reason string) error {
+	toClient, toUpstream, err := closeFrames(code, reason)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.shut && !t.over {
+		t.begin(code, reason, toClient, toUpstream)
+		t.driver.nudge()
+	}
+	return nil
+}
+
+// CloseNow closes both connections, without a close frame. It returns nil.
+func (t *Tunnel) CloseNow() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over {
+		t.over = true
+		if t.how == nil {
+			t.how = closedNow()
+		}
+		t.driver.nudge()
+	}
+	return nil
+}
+
+// closedNow is how a tunnel ends by CloseNow.
+func closedNow() *websocket.CloseError {
+	return &websocket.CloseError{Code: websocket.CodeAbnormal, Err: net.ErrClosed}
+}
+
+// Bytes returns how many bytes have arrived from either side.
+func (t *Tunnel) Bytes() (fromClient, fromUpstream int64) {
+	s := t.State()
+	return s.FromClient.Bytes, s.FromUpstream.Bytes
+}
+
+// Count is what has arrived from one side of a Tunnel.
+type Count struct {
+	Bytes  int64 // of them, headers of frames included
+	Frames int64 // WebSocket frames of any kind
+}
+
+// TunnelState is what a Tunnel tells about itself.
+type TunnelState struct {
+	Since        time.Time // when it began
+	FromClient   Count
+	FromUpstream Count
+	Closing      bool // Shut has been called, or a side has ended or sent a close frame
+}
+
+// State returns the state of the Tunnel.
+func (t *Tunnel) State() TunnelState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return TunnelState{
+		Since:        t.since,
+		FromClient:   Count{t.flows[client].bytes, t.flows[client].frames},
+		FromUpstream: Count{t.flows[upstream].bytes, t.flows[upstream].frames},
+		Closing:      t.how != nil,
+	}
+}
+
+// closeFrames returns close frames for both sides: of a server to the client, of a client to the upstream.
+func closeFrames(code websocket.Code, reason string) (toClient, toUpstream []byte, err error) {
+	server, peer := protocol.Machine{}, protocol.Machine{Client: true}
+	if toClient, err = server.AppendClose(nil, uint16(code), reason, nil); err != nil {
+		return nil, nil, fmt.Errorf("proxy: close frame with %d: %w", code, err)
+	}
+	toUpstream, err = peer.AppendClose(nil, uint16(code), reason, maskKey)
+	return toClient, toUpstream, err
+}
+
+// maskKey returns a masking key "from a strong source of entropy" (RFC 6455 §5.3).
+func maskKey() (key [4]byte) {
+	rand.Read(key[:]) //nolint:errcheck // it never fails
+	return key
+}
+
+// begin has both close frames put in. The caller holds mu, as for all methods below.
+func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream []byte) {
+	t.shut = true
+	if t.how == nil {
+		t.how = &websocket.CloseError{Code: code, Reason: reason}
+	}
+	t.flows[upstream].frame, t.flows[client].frame = toClient, toUpstream
+	for s := range t.flows {
+		if t.finished[side(s).other()] || t.heard[s] && !t.flows[s].due() {
+			t.flows[s].ended = true
+		}
+	}
+}
+
+// start sets the clock.
+func (t *Tunnel) start(now time.Duration) {
+	t.active = now
+	if t.lifetime > 0 {
+		t.expires = now + t.lifetime
+	}
+}
+
+// arrived takes bytes from s, and returns what goes to the other side: what is passed on, and a frame behind it.
+func (t *Tunnel) arrived(s side, b []byte, now time.Duration) (through, put []byte) {
+	t.active = now
+	f := &t.flows[s]
+	was := f.closed
+	through, put = f.pass(b)
+	if f.closed && !was {
+		if t.how == nil {
+			code, reason := f.reason()
+			t.how = &websocket.CloseError{Code: code, Reason: reason, ByPeer: s == client}
+		}
+		if t.flows[s.other()].closed {
+			t.ending(now)
+		}
+	}
+	if t.deaf[s.other()] {
+		return nil, nil
+	}
+	return through, put
+}
+
+// put returns the frame that is due to s now, nil for none.
+func (t *Tunnel) put(s side) []byte {
+	if f := &t.flows[s.other()]; f.due() && !t.deaf[s] {
+		return f.insert()
+	}
+	return nil
+}
+
+// ended notes that s has ended its stream, with an error other than io.EOF when it failed.
+func (t *Tunnel) ended(s side, err error, now time.Duration) {
+	t.active = now
+	t.heard[s] = true
+	if f := &t.flows[s]; f.frame != nil && !f.due() {
+		f.ended = true
+	}
+	if err == io.EOF { //nolint:errorlint // a reader returns it bare
+		if !t.flows[s].closed {
+			t.failed(s, io.ErrUnexpectedEOF)
+		}
+		return
+	}
+	t.failed(s, err)
+	t.deaf[s] = true
+	t.ending(now)
+}
+
+// refused notes that s takes no more bytes.
+func (t *Tunnel) refused(s side, err error, now time.Duration) {
+	t.deaf[s] = true
+	t.failed(s, err)
+	t.ending(now)
+}
+
+// failed notes the first failure.
+func (t *Tunnel) failed(s side, err error) {
+	err = fmt.Errorf("the %v: %w", s, err)
+	if t.how == nil {
+		t.how = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: s == client, Err: err}
+	} else if t.err == nil {
+		t.err = err
+	}
+}
+
+// ending bounds what is left of the tunnel.
+func (t *Tunnel) ending(now time.Duration) {
+	if t.endBy == 0 {
+		t.endBy = now + patience
+	}
+}
+
+// quiet reports whether nothing more is wanted from s. From an upstream, the end of the stream is: the server ends the TCP connection
+// first (RFC 6455 §7.1.1).
+func (t *Tunnel) quiet(s side) bool {
+	return t.heard[s] || t.shut && s == client && t.flows[client].closed
+}
+
+// finish reports whether s is to get the end of its stream now, once all that was queued for it has been sent. It does so once.
+func (t *Tunnel) finish(s side) bool {
+	from := &t.flows[s.other()]
+	all := t.heard[s.other()] && !from.due() || t.shut && from.ended && (from.lost || t.quiet(s))
+	if !all || t.finished[s] || t.deaf[s] {
+		return false
+	}
+	t.finished[s] = true
+	return true
+}
+
+// finishedBoth reports whether neither side has anything to say or to get, but for what is queued.
+func (t *Tunnel) finishedBoth() bool {
+	return t.quiet(client) && t.quiet(upstream) && !t.flows[client].due() && !t.flows[upstream].due()
+}
+
+// look enforces the limits on time, and returns when to look again, 0 for never.
+func (t *Tunnel) look(now time.Duration) (next time.Duration) {
+	if t.shut {
+		t.ending(now)
+	}
+	switch idle := t.active + t.idle; {
+	case t.over:
+		return 0
+	case t.endBy != 0:
+		t.over = now >= t.endBy
+		return t.endBy
+	case t.heard[client] || t.heard[upstream]:
+		if t.idle == 0 || t.idle > halfOpen {
+			idle = t.active + halfOpen
+		}
+		t.over = now >= idle
+		return idle
+	case t.idle > 0 && now >= idle:
+		t.limit(ReasonIdle)
+	case t.expires != 0 && now >= t.expires:
+		t.limit(ReasonLifetime)
+	case t.idle > 0 && (t.expires == 0 || idle < t.expires):
+		return idle
+	default:
+		return t.expires
+	}
+	t.ending(now)
+	return t.endBy
+}
+
+// limit begins to close the tunnel.
+func (t *Tunnel) limit(reason string) {
+	toClient, toUpstream, err := closeFrames(websocket.CodeGoingAway, reason)
+	if err != nil { // which it never is: the code may be sent
+		t.over = true
+		return
+	}
+	t.begin(websocket.CodeGoingAway, reason, toClient, toUpstream)
+	t.driver.nudge()
+}
+
+// report reports the end, when both connections are closed. The caller does not hold mu.
+func (t *Tunnel) report() {
+	t.mu.Lock()
+	how := &websocket.CloseError{Code: websocket.CodeAbnormal}
+	if t.how != nil {
+		*how = *t.how
+	}
+	answered := t.flows[client].closed && (t.shut || t.flows[upstream].closed)
+	if how.Err == nil && !answered {
+		if how.Err = t.err; how.Err == nil {
+			how.Err = ErrUnanswered
+		}
+	}
+	t.mu.Unlock()
+	t.carrier.left(t)
+	if t.done != nil {
+		t.done(how)
+	}
+}

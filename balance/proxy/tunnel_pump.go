@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// pumped is a Tunnel with a goroutine for each side that is read from, and a few short ones for its end.
+//
+// Lock order: writing of one end, then mu.
+type pumped struct {
+	Tunnel
+	ends    [2]pumpEnd
+	running int         // goroutines
+	timer   *time.Timer // nil for none
+	at      time.Duration
+	cut     bool // the connections are closed
+}
+
+// pumpEnd is the connection to one side.
+type pumpEnd struct {
+	nc      net.Conn
+	writing sync.Mutex // held from where it is decided what is written until it is, so that nothing comes between
+}
+
+// run starts the goroutines. The caller holds mu.
+func (p *pumped) run(early, late []byte) {
+	p.start(0)
+	p.running = 2
+	go p.pump(client, early)
+	go p.pump(upstream, late)
+	p.watch()
+}
+
+func (p *pumped) now() time.Duration { return time.Since(p.since) }
+
+// pump passes on what s says, the first of which has been read already.
+func (p *pumped) pump(s side, first []byte) {
+	defer p.leave()
+	in := newReader(p.ends[s].nc)
+	p.move(s, first)
+	for p.reads(s) {
+		b, err := in.read()
+		p.move(s, b)
+		in.release()
+		if err != nil {
+			p.mu.Lock()
+			if !p.over {
+				p.ended(s, err, p.now())
+			}
+			p.settle()
+			return
+		}
+	}
+}
+
+// reads reports whether s is to be read from.
+func (p *pumped) reads(s side) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.over && !p.quiet(s)
+}
+
+// move passes on b, which s has said.
+func (p *pumped) move(s side, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	p.write(s.other(), func() (through, put []byte) { return p.arrived(s, b, p.now()) })
+}
+
+// write writes to s what decide returns, which is called with mu held.
+func (p *pumped) write(s side, decide func() (through, put []byte)) {
+	e := &p.ends[s]
+	e.writing.Lock()
+	p.mu.Lock()
+	through, put := decide()
+	p.mu.Unlock()
+	var err error
+	for _, b := range [][]byte{through, put} {
+		if len(b) > 0 && err == nil {
+			_, err = e.nc.Write(b)
+		}
+	}
+	e.writing.Unlock()
+	p.mu.Lock()
+	if err != nil && !p.over && !p.deaf[s] {
+		p.refused(s, err, p.now())
+	}
+	p.settle()
+}
+
+// nudge implements driver.
+func (p *pumped) nudge() {
+	if p.over {
+		p.running++
+		go func() {
+			defer p.leave()
+			p.mu.Lock()
+			p.unlock()
+		}()
+		return
+	}
+	p.watch() // which bounds how long the goroutines wait for their turn to write
+	for s := range p.ends {
+		p.running++
+		go func() {
+			defer p.leave()
+			p.write(side(s), func() (_, put []byte) { return nil, p.put(side(s)) })
+		}()
+	}
+}
+
+// settle passes on the ends of streams, and ends the tunnel when it is time. The caller holds mu, which it releases.
+func (p *pumped) settle() {
+	for s := range p.ends {
+		if p.over || !p.finish(side(s)) {
+			continue
+		}
+		e := &p.ends[s]
+		p.mu.Unlock()
+		e.writing.Lock()
+		err := closeWrite(e.nc)
+		e.writing.Unlock()
+		p.mu.Lock()
+		if errors.Is(err, errors.ErrUnsupported) && !p.shut {
+			p.over = true // there are no halves, and all has been written
+		}
+	}
+	if p.finishedBoth() {
+		p.over = true
+	}
+	p.watch()
+	p.unlock()
+}
+
+// watch enforces the limits on time, and sets the timer.
+func (p *pumped) watch() {
+	now := p.now()
+	next := p.look(now)
+	if p.over || next == 0 || p.at != 0 && p.at <= next {
+		return
+	}
+	p.at = next
+	if p.timer == nil {
+		p.timer = time.AfterFunc(next-now, p.due)
+	} else {
+		p.timer.Reset(next - now)
+	}
+}
+
+// due is called by the timer.
+func (p *pumped) due() {
+	p.mu.Lock()
+	p.at = 0
+	if !p.over {
+		p.watch()
+	}
+	p.unlock()
+}
+
+// unlock releases mu. When the tunnel is over it closes the connections, which ends the goroutines.
+func (p *pumped) unlock() {
+	cut := p.over && !p.cut
+	p.cut = p.over
+	if cut && p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Unlock()
+	if !cut {
+		return
+	}
+	for s := range p.ends {
+		nc := p.ends[s].nc
+		if t, ok := nc.(*tls.Conn); ok { // whose Close would wait for a peer that does not read
+			t.NetConn().Close() //nolint:errcheck // nothing is to be saved
+		}
+		nc.Close() //nolint:errcheck // nothing is to be saved
+	}
+}
+
+// leave ends a goroutine of p. The last one reports the end.
+func (p *pumped) leave() {
+	p.mu.Lock()
+	p.running--
+	last := p.running == 0
+	p.over = p.over || last
+	p.unlock()
+	if last {
+		p.report()
+	}
+}
+
+// closeWrite ends the stream to nc. The error is an errors.ErrUnsupported where that cannot be without closing nc.
+func closeWrite(nc net.Conn) error {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

@@ -1,0 +1,379 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+func TestTunnelPassesBothWays(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("early, ", "late, ", TunnelOptions{})
+		r.says(r.client, []byte("question"))
+		expect(t, r.server, []byte("early, question"))
+		r.says(r.server, []byte("answer"))
+		expect(t, r.client, []byte("late, answer"))
+		if up, down := r.tunnel.Bytes(); up != 15 || down != 12 {
+			t.Errorf("%d and %d bytes", up, down)
+		}
+		r.tunnel.CloseNow()
+		if e := r.ended(); e.Code != websocket.CodeAbnormal || !errors.Is(e, net.ErrClosed) {
+			t.Errorf("ended with %v", e)
+		}
+		rest(t, r.client)
+		rest(t, r.server)
+	})
+}
+
+// The source is held up while the other side does not read, and the other direction goes on.
+func TestTunnelHoldsUpTheSource(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB, more than all kernels between hold
+		wrote := r.says(r.client, big)
+		r.says(r.server, []byte("meanwhile"))
+		expect(t, r.client, []byte("meanwhile"))
+		select {
+		case err := <-wrote:
+			t.Fatalf("all of it was taken, and the peer reads nothing: %v", err)
+		default:
+		}
+		expect(t, r.server, big)
+		if err := bounded.Receive(t, wrote); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// One direction ends by itself, behind all of its bytes; the other goes on.
+func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
+	for _, first := range []side{client, upstream} {
+		onEach(t, func(t *testing.T, r *rig) {
+			r.carry("", "", TunnelOptions{})
+			from, to := r.client, r.server
+			if first == upstream {
+				from, to = to, from
+			}
+			if r.kind.halves {
+				wrote := r.says(from, bytes.Repeat([]byte("x"), 1<<20))
+				if err := bounded.Receive(t, wrote); err != nil {
+					t.Fatal(err)
+				}
+				halfClose(t, from)
+				if n := len(rest(t, to)); n != 1<<20 {
+					t.Errorf("%d bytes came", n)
+				}
+				r.says(to, []byte("the rest"))
+				expect(t, from, []byte("the rest"))
+				halfClose(t, to)
+			} else {
+				from.Close()
+			}
+			rest(t, to)
+			rest(t, from)
+			e := r.ended()
+			if e.Code != websocket.CodeAbnormal || e.ByPeer != (first == client) || !errors.Is(e, io.ErrUnexpectedEOF) {
+				t.Errorf("ended with %v", e)
+			}
+		})
+	}
+}
+
+// The closing handshake of the peers passes as everything does, and its code is known.
+func TestTunnelReportsTheCloseFrameThatPassed(t *testing.T) {
+	for _, first := range []side{client, upstream} {
+		onEach(t, func(t *testing.T, r *rig) {
+			r.carry("", "", TunnelOptions{})
+			ask, answer := closing(true, 4001, "so long"), closing(false, 4001, "")
+			from, to := r.client, r.server
+			if first == upstream {
+				ask, answer = closing(false, 4001, "so long"), closing(true, 4001, "")
+				from, to = to, from
+			}
+			r.says(from, ask)
+			expect(t, to, ask)
+			r.says(to, answer)
+			expect(t, from, answer)
+			r.server.Close()
+			rest(t, r.client)
+			r.client.Close()
+			e := r.ended()
+			if e.Code != 4001 || e.Reason != "so long" || e.ByPeer != (first == client) || e.Err != nil {
+				t.Errorf("ended with %v, %v", e, e.Err)
+			}
+		})
+	}
+}
+
+// A reset ends the other side, behind the bytes that came before it.
+func TestTunnelPassesOnAReset(t *testing.T) {
+	for _, first := range []side{client, upstream} {
+		onEach(t, func(t *testing.T, r *rig) {
+			r.carry("", "", TunnelOptions{})
+			from, to := r.client, r.server
+			if first == upstream {
+				from, to = to, from
+			}
+			r.says(from, []byte("last words"))
+			expect(t, to, []byte("last words"))
+			if tcp, ok := from.(*net.TCPConn); ok {
+				tcp.SetLinger(0)
+			}
+			from.Close()
+			if got := rest(t, to); len(got) > 0 {
+				t.Errorf("%q came after the end", got)
+			}
+			to.Close()
+			if e := r.ended(); e.Code != websocket.CodeAbnormal || e.ByPeer != (first == client) || e.Err == nil {
+				t.Errorf("ended with %v", e)
+			}
+		})
+	}
+}
+
+func TestTunnelShutIdle(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		hello := packed(frame.Text, true, []byte("hello"))
+		r.says(r.client, hello)
+		expect(t, r.server, hello)
+		if err := r.tunnel.Shut(1012, "retry-after=3"); err != nil {
+			t.Fatal(err)
+		}
+		r.tunnel.Shut(1001, "the second does nothing")
+		closed(t, r.client, false, 1012, "retry-after=3")
+		closed(t, r.server, true, 1012, "retry-after=3")
+		// What is said behind it is discarded, and the answers end the tunnel.
+		r.says(r.server, append(packed(frame.Text, false, []byte("too late")), closing(false, 1012, "")...))
+		if err := bounded.Receive(t, r.says(r.client, append(packed(frame.Text, true, []byte("too late")), closing(true, 1012, "")...))); err != nil {
+			t.Fatal(err)
+		}
+		if !r.kind.halves {
+			r.server.Close()
+		}
+		if got := rest(t, r.client); len(got) > 0 {
+			t.Errorf("the client got %q", got)
+		}
+		r.server.Close()
+		if e := r.ended(); e.Code != 1012 || e.Reason != "retry-after=3" || e.ByPeer || e.Err != nil {
+			t.Errorf("ended with %v", e)
+		}
+	})
+}
+
+// A close frame waits for the end of the frame that is under way, in each direction by itself.
+func TestTunnelShutWithinAFrame(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		up, down := packed(frame.Binary, true, make([]byte, 300)), packed(frame.Text, false, make([]byte, 70000))
+		r.says(r.client, up[:3])
+		expect(t, r.server, up[:3])
+		r.says(r.server, down[:1])
+		expect(t, r.client, down[:1])
+		if err := r.tunnel.Shut(1001, "bye"); err != nil {
+			t.Fatal(err)
+		}
+		r.says(r.client, append(bytes.Clone(up[3:]), closing(true, 1000, "crossed")...))
+		expect(t, r.server, up[3:])
+		closed(t, r.server, true, 1001, "bye")
+		r.says(r.server, append(bytes.Clone(down[1:]), packed(frame.Text, false, []byte("more"))...))
+		expect(t, r.client, down[1:])
+		closed(t, r.client, false, 1001, "bye")
+		r.server.Close()
+		if got := rest(t, r.client); len(got) > 0 {
+			t.Errorf("the client got %q behind the close frame", got)
+		}
+		if e := r.ended(); e.Code != 1001 || e.ByPeer || e.Err != nil {
+			t.Errorf("ended with %v", e)
+		}
+	})
+}
+
+// A peer that has had a close frame of the other side gets no second one.
+func TestTunnelShutBehindACloseFrame(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		bye := closing(false, 4000, "of the server")
+		r.says(r.server, bye)
+		expect(t, r.client, bye)
+		r.tunnel.Shut(1012, "of the balancer")
+		closed(t, r.server, true, 1012, "of the balancer")
+		r.says(r.client, closing(true, 4000, ""))
+		r.server.Close()
+		if got := rest(t, r.client); len(got) > 0 {
+			t.Errorf("the client got %q", got)
+		}
+		if e := r.ended(); e.Code != 4000 || e.Reason != "of the server" || e.ByPeer || e.Err != nil {
+			t.Errorf("ended with %v", e)
+		}
+	})
+}
+
+// A peer that reads nothing, or does not answer, is cut after 5 seconds.
+func TestTunnelShutIsBounded(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		t.Parallel() // it waits for most of the time
+		r.carry("", "", TunnelOptions{})
+		big := packed(frame.Binary, false, make([]byte, 16<<20))
+		wrote := r.says(r.server, big)
+		expect(t, r.client, big[:10]) // and no more
+		ran := bounded.Clock(t)
+		r.tunnel.Shut(1012, "restart")
+		closed(t, r.server, true, 1012, "restart")
+		e := r.ended()
+		if e.Code != 1012 || !errors.Is(e, ErrUnanswered) {
+			t.Errorf("ended with %v", e)
+		}
+		if d := ran(); d > time.Minute {
+			t.Errorf("it took %v", d)
+		}
+		r.client.Close()
+		if err := bounded.Receive(t, wrote); err == nil {
+			t.Error("all of it was taken")
+		}
+	})
+}
+
+// Where the bytes are no frames, they pass all the same, and no frame is put in between.
+func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		odd := append([]byte{0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0}, "anything at all"...) // a length with its top bit set
+		r.says(r.server, odd)
+		expect(t, r.client, odd)
+		r.says(r.client, odd)
+		expect(t, r.server, odd)
+		r.tunnel.Shut(1012, "restart")
+		if r.kind.halves {
+			if got := append(rest(t, r.client), rest(t, r.server)...); len(got) > 0 {
+				t.Errorf("%q came", got)
+			}
+		}
+		r.client.Close()
+		r.server.Close()
+		if e := r.ended(); e.Code != 1012 || e.Err == nil {
+			t.Errorf("ended with %v", e)
+		}
+	})
+}
+
+func TestTunnelLimits(t *testing.T) {
+	for reason, o := range map[string]TunnelOptions{
+		ReasonIdle:     {Idle: 100 * time.Millisecond, Lifetime: time.Hour},
+		ReasonLifetime: {Idle: time.Hour, Lifetime: 100 * time.Millisecond},
+	} {
+		onEach(t, func(t *testing.T, r *rig) {
+			r.carry("", "", o)
+			closed(t, r.client, false, 1001, reason)
+			closed(t, r.server, true, 1001, reason)
+			r.says(r.client, closing(true, 1001, ""))
+			r.server.Close()
+			if e := r.ended(); e.Code != 1001 || e.Reason != reason || e.Err != nil {
+				t.Errorf("ended with %v", e)
+			}
+		})
+	}
+}
+
+func TestTunnelShutRefusesCodes(t *testing.T) {
+	r := newRig(t, kinds[0]).carry("", "", TunnelOptions{})
+	if err := r.tunnel.Shut(1006, ""); err == nil {
+		t.Error("1006 was sent")
+	}
+	if s := r.tunnel.State(); s.Closing || s.Since.IsZero() {
+		t.Errorf("state %+v", s)
+	}
+}
+
+func TestCarrierClose(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		r.c.Close()
+		if e := r.ended(); !errors.Is(e, net.ErrClosed) {
+			t.Errorf("ended with %v", e)
+		}
+		r.c.Close()
+		if _, err := r.c.Carry(nil, nil, nil, nil, TunnelOptions{}, nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a closed Carrier carries: %v", err)
+		}
+	})
+}
+
+// Messages of random lengths pass in both directions, written and read in pieces of random lengths, until a close frame is put in at a
+// random time. Every byte arrives in its place, up to the end of a frame, and the close frame behind it.
+func TestTunnelSoak(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		for round := range 5 {
+			rng := rand.New(rand.NewChaCha8([32]byte{byte(round)}))
+			r := newRig(t, r.kind).carry("", "", TunnelOptions{})
+			up, down := soakStream(rng, true), soakStream(rng, false)
+			r.says(r.client, up)
+			r.says(r.server, down)
+			got := [2]chan []byte{make(chan []byte, 1), make(chan []byte, 1)}
+			for i, nc := range []net.Conn{r.server, r.client} {
+				step := 1 + rng.IntN(100_000)
+				go func() { got[i] <- soakRead(nc, step) }()
+			}
+			part := int64(rng.IntN(len(up)))
+			bounded.Until(t, func() bool { n, _ := r.tunnel.Bytes(); return n >= part })
+			r.tunnel.Shut(1012, "soak")
+			soakCheck(t, up, bounded.Receive(t, got[0]), true)
+			soakCheck(t, down, bounded.Receive(t, got[1]), false)
+			r.client.Close()
+			r.server.Close()
+			r.ended()
+		}
+	})
+}
+
+// soakStream returns some MiB of frames, of which no two larger ones are the same.
+func soakStream(rng *rand.Rand, masked bool) (b []byte) {
+	for len(b) < 1<<20 {
+		payload := make([]byte, rng.IntN(1<<rng.IntN(18)))
+		if len(payload) > 8 {
+			binary.BigEndian.PutUint64(payload, rng.Uint64())
+		}
+		b = append(b, packed(frame.Binary, masked, payload)...)
+	}
+	return b
+}
+
+// soakRead reads up to a close frame.
+func soakRead(nc net.Conn, step int) (all []byte) {
+	var c frame.Cursor
+	buf := make([]byte, step)
+	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	for {
+		n, err := nc.Read(buf)
+		all = append(all, buf[:n]...)
+		if c.Pass(buf[:n]) != nil || err != nil || c.Between() && c.Header().Opcode == frame.Close {
+			return all
+		}
+	}
+}
+
+// soakCheck checks that got is a beginning of sent up to the end of a frame, and a close frame.
+func soakCheck(t *testing.T, sent, got []byte, masked bool) {
+	t.Helper()
+	last := len(closing(masked, 1012, "soak"))
+	if len(got) < last {
+		t.Fatalf("%d bytes came", len(got))
+	}
+	data, end := got[:len(got)-last], got[len(got)-last:]
+	var c frame.Cursor
+	if !bytes.HasPrefix(sent, data) || c.Pass(data) != nil || !c.Between() {
+		t.Errorf("%d bytes of %d came, not as they were sent or not up to the end of a frame", len(data), len(sent))
+	}
+	if h, _, err := frame.Parse(end); err != nil || h.Opcode != frame.Close || h.Masked != masked {
+		t.Errorf("at the end there is %+v, %v", h, err)
+	}
+}
