@@ -1,5 +1,11 @@
 // Package proxy carries WebSocket connections between clients and the servers behind a balancer.
 //
+// A [Dialer] makes a client's opening handshake with one upstream: [Dialer.Open] returns a [Link] behind a verified 101, what the upstream
+// has answered instead ([*Refused]), or which step failed ([*Failure]).
+//
+//	dialer, err := proxy.NewDialer("wss://10.0.0.5:8443/app", proxy.DialerOptions{Remove: []string{"X-User"}})
+//	link, err := dialer.Open(ctx, &proxy.Request{Request: r, Source: source, Identity: http.Header{"X-User": {user}}})
+//
 // A [Carrier] holds the tunnels. [Carrier.Carry] takes two connections behind their handshake and passes the bytes of each to the
 // other, unchanged. It follows the headers of frames, so that [Tunnel.Shut] can put a close frame between two of them; of payloads
 // it looks at those of close frames only.

@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// maxBody is how much of the body of a refusal is kept.
+const maxBody = 64 << 10
+
+// answer reads the upstream's answer to req and holds it to the rules. Without an error it is a 101 that keeps them all.
+func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request) (*Link, error) {
+	resp, late, err := d.readHead(ctx, nc)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Status >= http.StatusMultipleChoices {
+		return nil, d.refused(resp, io.MultiReader(bytes.NewReader(late), nc))
+	}
+	subprotocol, extensions, v := handshake.Verify(resp, req)
+	if v != nil {
+		return nil, d.failure(ctx, StageAnswer, v)
+	}
+	return &Link{
+		Late: bytes.Clone(late), Header: endToEnd(resp.Header),
+		Subprotocol: subprotocol, Extensions: handshake.FormatExtensions(extensions),
+	}, nil
+}
+
+// readHead reads the head of the answer, over interim ones, and returns what has come behind it. handshake.Head bounds it.
+func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response, []byte, error) {
+	var head handshake.Head
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := nc.Read(buf)
+		if n > 0 {
+			resp, late, v := head.Feed(buf[:n])
+			if v != nil {
+				return nil, nil, d.failure(ctx, StageAnswer, v)
+			}
+			if resp != nil {
+				return resp, late, nil
+			}
+		}
+		if err == io.EOF { //nolint:errorlint // a connection returns it bare
+			err = fmt.Errorf("the upstream closed the connection before it had answered: %w", io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return nil, nil, d.failure(ctx, StageHandshake, err)
+		}
+	}
+}
+
+// refused returns an answer as it is passed on. Its body is read as far as it comes.
+func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
+	r := &Refused{Upstream: d.upstream, Status: resp.Status, Reason: resp.Reason, Header: endToEnd(resp.Header)}
+	body, err := content(resp, rest)
+	if err == nil {
+		r.Body, err = io.ReadAll(io.LimitReader(body, maxBody+1))
+	}
+	if r.Cut = err != nil || len(r.Body) > maxBody; r.Cut {
+		if r.Body = r.Body[:min(len(r.Body), maxBody)]; resp.Header.Get("Content-Encoding") != "" {
+			r.Body = nil // a part of it cannot be decoded
+			r.Header.Del("Content-Encoding")
+		}
+	}
+	return r
+}
+
+var errFraming = errors.New("the length of the body is not known")
+
+// content returns the body of an answer (RFC 9112 §6.3). One whose length is said in two ways is not read.
+func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
+	lengths, codings := resp.Header["Content-Length"], resp.Header["Transfer-Encoding"]
+	switch {
+	case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
+		return bytes.NewReader(nil), nil
+	case len(codings) == 1 && len(lengths) == 0 && folded(codings[0]) == "chunked":
+		return httputil.NewChunkedReader(rest), nil
+	case len(codings) > 0 || len(lengths) > 1:
+		return nil, errFraming
+	case len(lengths) == 0:
+		return rest, nil
+	}
+	n, err := strconv.ParseUint(lengths[0], 10, 62)
+	if err != nil {
+		return nil, errFraming
+	}
+	return &exactly{rest, int64(n)}, nil
+}
+
+// exactly reads n bytes, and returns an error when there are fewer.
+type exactly struct {
+	r io.Reader
+	n int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	if e.n == 0 {
+		return 0, io.EOF
+	}
+	n, err := e.r.Read(p[:min(int64(len(p)), e.n)])
+	if e.n -= int64(n); e.n > 0 && err == io.EOF { //nolint:errorlint // a connection returns it bare
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}

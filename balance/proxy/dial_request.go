@@ -1,0 +1,229 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// hopByHop are the fields that are for the next hop only (RFC 9110 §7.6.1), in addition to those that Connection names and those that
+// the handshake itself is made of.
+var hopByHop = []string{"Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Host"}
+
+// forwardedNames are the fields that say who the client of a proxy is.
+var forwardedNames = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-Ip"}
+
+// folded returns a name as servers compare it that put fields into variables: without regard to case, "_" as "-".
+func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// request returns what is sent to the upstream.
+func (d *Dialer) request(r *Request) (*handshake.Request, error) {
+	target, err := d.target(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	req := &handshake.Request{Target: target, Host: d.host, Key: newKey(), Header: d.header(r)}
+	if d.o.KeepHost {
+		if !handshake.ValidHost(r.Host) {
+			return nil, errors.New("the Host of the client is not valid")
+		}
+		req.Host = r.Host
+	}
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.Trim(name, " \t"); name != "" {
+				req.Subprotocols = append(req.Subprotocols, name)
+			}
+		}
+	}
+	if err := handshake.CheckSubprotocols(req.Subprotocols); err != nil {
+		return nil, err
+	}
+	if offers := r.Header["Sec-Websocket-Extensions"]; len(offers) > 0 {
+		if req.Extensions, err = handshake.ParseExtensions(offers); err != nil {
+			return nil, err
+		}
+	}
+	return req, handshake.CheckFields(req.Header)
+}
+
+// header returns the fields that are passed on, with ours. What the client calls hop-by-hop is removed first, so that it removes
+// none of ours.
+func (d *Dialer) header(r *Request) http.Header {
+	set := make(http.Header, len(r.Identity)+len(d.o.Header)+4)
+	for _, h := range []http.Header{d.o.Header, r.Identity} {
+		for name, values := range h {
+			set[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	d.forward(set, r)
+	own := make(map[string]bool, len(set))
+	for name := range set {
+		own[folded(name)] = true
+	}
+	for _, name := range forwardedNames {
+		own[folded(name)] = true
+	}
+	out := endToEnd(r.Header)
+	for name := range out {
+		if f := folded(name); own[f] || d.removed[f] {
+			delete(out, name)
+		}
+	}
+	for name, values := range set {
+		out[name] = values
+	}
+	return out
+}
+
+// endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made.
+func endToEnd(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	named := map[string]bool{}
+	for _, name := range hopByHop {
+		named[folded(name)] = true
+	}
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			named[folded(strings.Trim(name, " \t"))] = true
+		}
+	}
+	for name, values := range h {
+		if !named[folded(name)] && !handshake.Reserved(folded(name)) {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// forward adds what says who the client is.
+func (d *Dialer) forward(set http.Header, r *Request) {
+	proto := "http"
+	if r.TLS != nil {
+		proto = "https"
+	}
+	addr := r.Source.Addr().Unmap().WithZone("")
+	var before, elements []string
+	host := ""
+	if handshake.ValidHost(r.Host) {
+		host = r.Host
+	}
+	if d.o.AppendForwarded {
+		before, elements = r.Header["X-Forwarded-For"], r.Header["Forwarded"]
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // what comes before says who its client is
+			addr = peer.Addr().Unmap().WithZone("")
+		}
+		if said := r.Header["X-Forwarded-Proto"]; len(said) == 1 {
+			proto = said[0]
+		}
+		if said := r.Header["X-Forwarded-Host"]; len(said) == 1 {
+			host = said[0]
+		}
+	}
+	element := "proto=" + quoted(proto)
+	if addr.IsValid() {
+		before = append(before[:len(before):len(before)], addr.String())
+		who := addr.String()
+		if addr.Is6() {
+			who = "[" + who + "]"
+		}
+		element = "for=" + quoted(who) + ";" + element
+	}
+	if host != "" {
+		element += ";host=" + quoted(host)
+		set["X-Forwarded-Host"] = []string{host}
+	}
+	if len(before) > 0 {
+		set["X-Forwarded-For"] = []string{strings.Join(before, ", ")}
+	}
+	set["X-Forwarded-Proto"] = []string{proto}
+	set["Forwarded"] = []string{strings.Join(append(elements[:len(elements):len(elements)], element), ", ")}
+}
+
+// quoted returns a value of the Forwarded field, in quotes where it is not a token (RFC 7239 §4).
+func quoted(s string) string {
+	token := s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
+	if token {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// target returns the path and query for the upstream. It cannot leave the prefix of the upstream.
+func (d *Dialer) target(u *url.URL) (string, error) {
+	path := u.EscapedPath()
+	if !strings.HasPrefix(path, "/") || dotted(path) {
+		return "", errors.New("the path does not begin with a slash, or has a segment . or ..")
+	}
+	if strip := strings.TrimRight(d.o.StripPrefix, "/"); strip != "" {
+		rest, ok := strings.CutPrefix(path, strip)
+		if !ok || rest != "" && rest[0] != '/' {
+			return "", errors.New("the path does not begin with the prefix that is stripped")
+		}
+		path = rest
+	}
+	if path = d.prefix + path; path == "" {
+		path = "/"
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		path += "?" + escaped(u.RawQuery)
+	}
+	return path, nil
+}
+
+// dotted reports whether a path has a segment that leads elsewhere, for any server that decodes it once or twice or takes a backslash
+// for a slash.
+func dotted(path string) bool {
+	for range 3 {
+		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+			segment, _, _ = strings.Cut(segment, ";") // some servers drop parameters
+			if segment == "." || segment == ".." {
+				return true
+			}
+		}
+		plain, err := url.PathUnescape(path)
+		if err != nil || plain == path {
+			return false
+		}
+		path = plain
+	}
+	return false
+}
+
+// escaped returns a query in which no byte ends the request line, or the query.
+func escaped(query string) string {
+	const hex = "0123456789ABCDEF"
+	out := make([]byte, 0, len(query))
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			out = append(out, '%', hex[c>>4], hex[c&15])
+		} else {
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
+
+// proxyHeader appends the header of the PROXY protocol, if there is to be one.
+func (d *Dialer) proxyHeader(dst []byte, r *Request) []byte {
+	from, to := r.Source, r.Destination
+	known := from.IsValid() && to.IsValid()
+	if known {
+		a, b := from.Addr().Unmap().WithZone(""), to.Addr().Unmap().WithZone("")
+		if a.Is4() != b.Is4() { // one family for both
+			a, b = netip.AddrFrom16(a.As16()), netip.AddrFrom16(b.As16())
+		}
+		from, to = netip.AddrPortFrom(a, from.Port()), netip.AddrPortFrom(b, to.Port())
+	}
+	switch d.o.ProxyProtocol {
+	case 1:
+		return appendProxyV1(dst, from, to, known)
+	case 2:
+		return appendProxyV2(dst, from, to, known)
+	}
+	return dst
+}

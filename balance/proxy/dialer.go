@@ -1,0 +1,242 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// DialerOptions say how an upstream is reached. The zero value is the default.
+type DialerOptions struct {
+	// TLS is used for a wss upstream, and is copied: RootCAs for its CA, Certificates for a client certificate, ServerName for its name.
+	// ServerName "" means the host of the upstream's URL. nil means the defaults of crypto/tls.
+	TLS *tls.Config
+
+	// ProxyProtocol sends a header of the PROXY protocol first: 1 or 2 is the version, 0 sends none.
+	ProxyProtocol int
+
+	// KeepHost sends the client's Host. The address is the upstream's all the same. By default the Host is that of the upstream's URL.
+	KeepHost bool
+
+	// StripPrefix is removed from the front of the path, where it ends at the end of a segment: a path without it fails at
+	// StageRequest. The path of the upstream's URL is then put in front of it. "" removes nothing.
+	StripPrefix string
+
+	// AppendForwarded appends to the fields X-Forwarded-For and Forwarded of the client, and keeps its X-Forwarded-Proto and
+	// X-Forwarded-Host. It is for clients that are proxies which are trusted. By default all of them are replaced.
+	AppendForwarded bool
+
+	// Remove names header fields of the client that the upstream must not get, such as those that carry an identity.
+	// Case does not count, and "_" is as good as "-". Those of Header and of Request.Identity are removed anyway.
+	Remove []string
+
+	// Header is added to each request. It is not copied.
+	Header http.Header
+
+	// Connect, TLSHandshake and Handshake bound the steps of Open: to the connection, through TLS, and from the request to the whole
+	// answer. 0 means 5, 5 and 10 seconds.
+	Connect, TLSHandshake, Handshake time.Duration
+
+	// KeepAlive is set on the connection when its Enable is set. Otherwise it is that of package net.
+	KeepAlive net.KeepAliveConfig
+}
+
+// Dialer opens WebSockets to one upstream, for clients. It may be used from any goroutine.
+type Dialer struct {
+	o        DialerOptions
+	upstream string // for messages
+	network  string
+	address  string
+	host     string // value of the Host field
+	prefix   string // in front of each path, without a slash at its end
+	tls      *tls.Config
+	removed  map[string]bool // folded names
+}
+
+// NewDialer returns a Dialer for an upstream: ws://host:port/prefix or wss://host:port/prefix, where http and https mean the same and
+// port and prefix may be missing, host:port for ws, or unix:/path/of/socket.
+func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
+	d := &Dialer{o: o, network: "tcp", removed: map[string]bool{}}
+	if path, ok := strings.CutPrefix(upstreamURL, "unix:"); ok {
+		d.upstream, d.network, d.address, d.host = upstreamURL, "unix", path, "localhost"
+	} else if err := d.parse(upstreamURL); err != nil {
+		return nil, err
+	}
+	if o.ProxyProtocol < 0 || o.ProxyProtocol > 2 {
+		return nil, fmt.Errorf("proxy: the PROXY protocol has no version %d", o.ProxyProtocol)
+	}
+	if err := handshake.CheckFields(o.Header); err != nil {
+		return nil, fmt.Errorf("proxy: a field for upstreams: %w", err)
+	}
+	if o.StripPrefix != "" && (o.StripPrefix[0] != '/' || dotted(o.StripPrefix)) {
+		return nil, errors.New("proxy: the prefix to strip must begin with a slash, and have no segment . or ..")
+	}
+	for _, name := range o.Remove {
+		d.removed[folded(name)] = true
+	}
+	for name := range o.Header {
+		d.removed[folded(name)] = true
+	}
+	setDefault(&d.o.Connect, 5*time.Second)
+	setDefault(&d.o.TLSHandshake, 5*time.Second)
+	setDefault(&d.o.Handshake, 10*time.Second)
+	return d, nil
+}
+
+func setDefault(d *time.Duration, to time.Duration) {
+	if *d <= 0 {
+		*d = to
+	}
+}
+
+// parse takes the URL apart. Its errors quote nothing of it.
+func (d *Dialer) parse(raw string) error {
+	if !strings.Contains(raw, "://") {
+		raw = "ws://" + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("proxy: an upstream is a URL without user information, query and fragment")
+	}
+	t, v := handshake.ParseTarget(raw)
+	if v != nil {
+		return fmt.Errorf("proxy: an upstream: %w", v)
+	}
+	if dotted(u.Path) {
+		return errors.New("proxy: the path of an upstream has a segment . or ..")
+	}
+	d.address, d.host, d.prefix = net.JoinHostPort(t.Name, t.Port), t.Host(), strings.TrimRight(u.EscapedPath(), "/")
+	d.upstream = "ws://" + d.address
+	if t.Secure {
+		d.upstream = "wss://" + d.address
+		d.tls = d.o.TLS.Clone()
+		if d.tls == nil {
+			d.tls = &tls.Config{}
+		}
+		if d.tls.ServerName == "" {
+			d.tls.ServerName, _, _ = strings.Cut(t.Name, "%") // no zone
+		}
+		d.tls.NextProtos = []string{"http/1.1"}
+	}
+	return nil
+}
+
+// Upstream returns the upstream as it is named in messages: scheme and address.
+func (d *Dialer) Upstream() string { return d.upstream }
+
+// Request is a client's opening handshake, as its upstream is to get it.
+type Request struct {
+	// Request is the client's. Its context is not used, and nothing of it is kept or changed.
+	*http.Request
+
+	// Source is the client, behind all proxies, and Destination the address that it has connected to. They are for the forwarded
+	// fields and the PROXY protocol. The zero value means that an address is not known.
+	Source, Destination netip.AddrPort
+
+	// Identity says who the client is. What the client itself has sent under these names is removed.
+	Identity http.Header
+}
+
+// Link is a WebSocket to an upstream, behind its handshake. The caller owns it.
+type Link struct {
+	Conn        net.Conn    // without deadlines
+	Late        []byte      // what the upstream has sent behind its 101
+	Header      http.Header // the fields of the 101 that are for the client, such as cookies
+	Subprotocol string      // "" for none
+	Extensions  string      // value of Sec-WebSocket-Extensions, "" for none
+}
+
+// Open connects to the upstream and makes the client's handshake with it, with a key of its own: the 101 that the client gets is the
+// caller's. Subprotocols and extensions that the client offers are offered as they are.
+//
+// The error is a [*Refused] when the upstream has answered with a status from 300 on, otherwise a [*Failure]. A Link is returned only behind a
+// 101 that keeps all rules of RFC 6455 §4.1.
+func (d *Dialer) Open(ctx context.Context, r *Request) (*Link, error) {
+	req, err := d.request(r)
+	if err != nil {
+		return nil, &Failure{Upstream: d.upstream, Stage: StageRequest, Err: err}
+	}
+	nc, err := d.connect(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	link, err := d.handshake(ctx, nc, r, req)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return link, nil
+}
+
+// connect opens the connection, with TLS where that is needed. The header of the PROXY protocol comes before TLS.
+func (d *Dialer) connect(ctx context.Context, r *Request) (net.Conn, error) {
+	limited, cancel := context.WithTimeout(ctx, d.o.Connect)
+	defer cancel()
+	dial := net.Dialer{KeepAliveConfig: d.o.KeepAlive}
+	nc, err := dial.DialContext(limited, d.network, d.address)
+	if err != nil {
+		return nil, d.failure(ctx, StageConnect, err)
+	}
+	if d.tls == nil {
+		return nc, nil
+	}
+	limited, cancel = context.WithTimeout(ctx, d.o.TLSHandshake)
+	defer cancel()
+	if head := d.proxyHeader(nil, r); len(head) > 0 {
+		if _, err := nc.Write(head); err != nil { // which a new connection has room for
+			nc.Close()
+			return nil, d.failure(ctx, StageTLS, err)
+		}
+	}
+	tc := tls.Client(nc, d.tls)
+	if err := tc.HandshakeContext(limited); err != nil {
+		nc.Close()
+		return nil, d.failure(ctx, StageTLS, err)
+	}
+	return tc, nil
+}
+
+// handshake sends the request and reads the answer.
+func (d *Dialer) handshake(ctx context.Context, nc net.Conn, r *Request, req *handshake.Request) (*Link, error) {
+	if err := nc.SetDeadline(time.Now().Add(d.o.Handshake)); err != nil {
+		return nil, d.failure(ctx, StageHandshake, err)
+	}
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a broken connection fails anyway
+	defer stop()
+	var head []byte
+	if d.tls == nil {
+		head = d.proxyHeader(head, r)
+	}
+	if _, err := nc.Write(req.AppendHead(head)); err != nil {
+		return nil, d.failure(ctx, StageHandshake, err)
+	}
+	link, err := d.answer(ctx, nc, req)
+	if err != nil {
+		return nil, err
+	}
+	if !stop() {
+		return nil, d.failure(ctx, StageHandshake, context.Cause(ctx))
+	}
+	if err := nc.SetDeadline(time.Time{}); err != nil {
+		return nil, d.failure(ctx, StageHandshake, err)
+	}
+	link.Conn = nc
+	return link, nil
+}
+
+// newKey returns a Sec-WebSocket-Key (RFC 6455 §4.1).
+func newKey() string {
+	var nonce [16]byte
+	rand.Read(nonce[:]) //nolint:errcheck // it never fails
+	return handshake.EncodeKey(nonce)
+}
