@@ -268,7 +268,29 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// Without an answer of the peer, the end comes by itself.
+// TestEventNothingIsHandledBehindCloseNow: neither a message, nor a ping, nor a close frame.
+func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
+	for name, behind := range map[string]string{
+		"a message":     evText("more"),
+		"a ping":        evMasked(frame.Ping, true, "?"),
+		"a close frame": evMasked(frame.Close, true, "\x03\xe8"),
+		"a violation":   "\x81\x01x",
+	} {
+		heard := 0
+		k := looptest.New(t, nil)
+		s := evServer{Handler: evHandler{Message: func(c *eventConn, _ Message) { heard++; c.CloseNow() }}}
+		s.manual(t, k)
+		c := k.Client(evHello)
+		k.Play(s.ls.Loops)
+		c.In, c.Out = []byte(evText("one")+behind), nil
+		k.Play(s.ls.Loops)
+		if heard != 1 || len(c.Out) > 0 || !c.Gone {
+			t.Errorf("%s: %d messages were handled, %q is sent; gone: %t", name, heard, c.Out, c.Gone)
+		}
+	}
+}
+
+// Without an answer of the peer, the end comes by itself, whatever else the peer sends.
 func TestEventEndingHasItsTime(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begin func(*evMeter)
@@ -277,6 +299,7 @@ func TestEventEndingHasItsTime(t *testing.T) {
 	}{
 		"closed from here":   {func(k *evMeter) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
 		"closed by the peer": {func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) }, 4000, afterClose},
+		"a violation":        {func(k *evMeter) { k.client.In = []byte("\x81\x01x") }, CodeProtocolError, 5 * time.Second},
 	} {
 		k := evMetered(t, 1000, false)
 		tt.begin(k)
@@ -289,6 +312,18 @@ func TestEventEndingHasItsTime(t *testing.T) {
 		}
 		if d := k.Clock - begun; d < tt.time || d > tt.time+40*time.Millisecond {
 			t.Errorf("%s: after %v, want %v", name, d, tt.time)
+		}
+		k = evMetered(t, 1000, false)
+		tt.begin(k)
+		k.play(1 << 20)
+		begun = k.Clock
+		for !k.client.Gone && k.Clock < begun+time.Minute {
+			k.Clock += tt.time / 5
+			k.client.In = []byte(evText("more"))
+			k.Play(k.s.ls.Loops)
+		}
+		if d := k.Clock - begun; d > tt.time*6/5 || len(k.ended) != 1 || CloseCode(k.ended[0]) != tt.code {
+			t.Errorf("%s, and more is sent: after %v, want %v; ended %v", name, d, tt.time, k.ended)
 		}
 	}
 }

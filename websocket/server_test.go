@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -164,6 +165,28 @@ func TestServer_EarlyBytes(t *testing.T) {
 		_, _, br := converse(t, addr, sampleRequest+"\r\n"+string(frames))
 		for range n {
 			expectEcho(t, br, long)
+		}
+	}
+}
+
+// TestServer_EarlyPieces: wherever a frame behind the request is cut, and by whatever the connection is served.
+func TestServer_EarlyPieces(t *testing.T) {
+	f := raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")
+	for name, h := range map[string]http.Handler{"Accept": acceptEcho(nil), "Serve": &Endpoint{Serve: echoing}, "Open": &Endpoint{Open: openEcho}} {
+		by := httptest.NewServer(h)
+		defer by.Close()
+		if e, ok := h.(*Endpoint); ok {
+			defer e.Shutdown(bounded.Context(t)) //nolint:errcheck // what it returns is looked at elsewhere
+		}
+		for _, addr := range []string{serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), by.Listener.Addr().String()} {
+			for cut := range len(f) + 1 {
+				_, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(f[:cut]))
+				nc.Write(f[cut:])
+				if expectEcho(t, br, "hi"); t.Failed() {
+					t.Fatalf("%s, by the server at %s, with %d bytes behind the request", name, addr, cut)
+				}
+				nc.Close()
+			}
 		}
 	}
 }
