@@ -273,6 +273,66 @@ type aborting struct{}
 func (aborting) Message(Message) error { panic(http.ErrAbortHandler) }
 func (aborting) Closed(*CloseError)    { panic(http.ErrAbortHandler) }
 
+// TestEndpoint_EndedAndClosed get the same, and a panic in Closed is why a connection has ended that nothing else has.
+func TestEndpoint_EndedAndClosed(t *testing.T) {
+	mine := errors.New("mine")
+	for name, tt := range map[string]struct {
+		message error
+		closed  func()
+		want    string
+	}{
+		"Closed returns":                {mine, func() {}, "mine"},
+		"Closed panics":                 {mine, func() { panic("boom") }, "mine"},
+		"Closed aborts":                 {mine, func() { panic(http.ErrAbortHandler) }, "mine"},
+		"Closed of a clean end returns": {nil, func() {}, ""},
+		"Closed of a clean end panics":  {nil, func() { panic("boom") }, "panic: boom"},
+		"Closed of a clean end aborts":  {nil, func() { panic(http.ErrAbortHandler) }, ""},
+	} {
+		for _, loops := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, loops %t", name, loops), func(t *testing.T) {
+				ended := make(chan *CloseError, 2)
+				e := &Endpoint{Open: func(Sender) Receiver { return &failingReceiver{tt.message, tt.closed} }}
+				e.Ended = func(_ string, err *CloseError) { ended <- err }
+				e.Panicked = func(any, []byte) {}
+				s := ownServer(e)
+				if !loops {
+					s.loops.stop(false)
+				}
+				c, err := Dial(bounded.Context(t), "ws://"+serveOwn(t, s), &DialOptions{Proxy: noProxy})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.CloseNow()
+				if err := c.Write(bounded.Context(t), Message{Text, []byte("hi")}); err != nil {
+					t.Fatal(err)
+				}
+				if tt.message == nil {
+					c.Close(CodeNormal, "") //nolint:errcheck // how it ended is looked at on the other side
+				} else if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeInternalError {
+					t.Errorf("the client got %v", err)
+				}
+				got := bounded.Receive(t, ended)
+				text := ""
+				if got.Err != nil {
+					text = got.Err.Error()
+				}
+				if text != tt.want {
+					t.Errorf("ended with %v, want %q", got, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// failingReceiver fails in Message, and does what it is to do in Closed.
+type failingReceiver struct {
+	message error
+	closed  func()
+}
+
+func (r *failingReceiver) Message(Message) error { return r.message }
+func (r *failingReceiver) Closed(*CloseError)    { r.closed() }
+
 // What ends its goroutine, as t.FailNow does, ends its connection, and nothing waits for it.
 func TestServer_Goexit(t *testing.T) {
 	brief := ConnOptions{CloseTimeout: 100 * time.Millisecond} // the client does not answer

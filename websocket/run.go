@@ -43,8 +43,7 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 	how := e.how()
 	if e.r != nil {
 		if err := e.guard(func() error { e.r.Closed(how); return nil }); err != nil && !aborts(err) {
-			e.cause = err
-			how = e.how()
+			how = how.because(err)
 		}
 	}
 	return how

@@ -158,9 +158,9 @@ func (h *Head) Len() int { return h.line }
 
 // requestLine: method SP request-target SP HTTP-version (RFC 9112 §3), one space each.
 func (h *Head) requestLine(text string, line span) *handshake.Violation {
-	method, rest, ok1 := strings.Cut(line.of(text), " ")
-	target, version, ok2 := strings.Cut(rest, " ")
-	if !ok1 || !ok2 || !header.IsToken(method) || !validVersion(version) {
+	method, rest, _ := strings.Cut(line.of(text), " ")
+	target, version, _ := strings.Cut(rest, " ")
+	if !header.IsToken(method) || !validVersion(version) { // without two spaces there is no version
 		return malformed("RFC 9112 §3", "the request line is not a method, a target and an HTTP version")
 	}
 	if !validTarget(target) {

@@ -57,6 +57,8 @@ func TestRefusal_Reply(t *testing.T) {
 			"500 Internal Server Error\n\nServer misconfiguration; see the server log.\n"},
 		"an excuse": {Faulty("status", secret, "hint", "Sorry."), get, "HTTP/1.1 500 Internal Server Error",
 			"500 Internal Server Error\n\nSorry.\n"},
+		"a fault before the request is parsed": {Faulty(handshake.StageRequest, secret, "hint", "Sorry."), get,
+			"HTTP/1.1 500 Internal Server Error", "500 Internal Server Error\n\nSorry.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, body := written(t, tt.f, tt.o)
