@@ -268,6 +268,87 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	}
 }
 
+// TestEventCloseOfAPausedConnection: what the peer says is read although it does not read, its close frame at last.
+func TestEventCloseOfAPausedConnection(t *testing.T) {
+	k := evMetered(t, 1000, false)
+	k.fill(100, 6)
+	if k.client.Armed&loop.Readable != 0 {
+		t.Fatal("it is not paused")
+	}
+	if err := k.conn.Shut(4000, "first"); err != nil {
+		t.Fatal(err)
+	}
+	k.client.In = []byte(evText("late") + evMasked(frame.Close, true, "\x0f\xa0first"))
+	k.Play(k.s.ls.Loops)
+	if n := len(k.client.In); n != 0 || k.heard != 0 {
+		t.Errorf("%d bytes are unread, %d messages were handled", n, k.heard)
+	}
+	k.play(1 << 20)
+	k.client.EOF = true
+	k.Play(k.s.ls.Loops)
+	if e, ok := k.ended[0].(*CloseError); len(k.ended) != 1 || !ok || e.Code != 4000 || e.Err != nil || len(k.client.Out) < 600 {
+		t.Errorf("ended with %v; %d bytes are out", k.ended, len(k.client.Out))
+	}
+}
+
+// TestEventPauseInABatch: a connection that another one's Receiver has filled is not read from, although it was readable when the
+// batch began.
+func TestEventPauseInABatch(t *testing.T) {
+	k := looptest.New(t, nil)
+	var conns []*eventConn
+	s := evServer{Options: evQueueOf(1000), Handler: evHandler{
+		Open: func(c *eventConn) { conns = append(conns, c) },
+		Message: func(c *eventConn, m Message) {
+			for c == conns[0] && conns[1].Buffered() < 600 {
+				conns[1].Send(m)
+			}
+		},
+	}}
+	s.manual(t, k)
+	one, other := k.Client(evHello), k.Client(evHello)
+	k.Play(s.ls.Loops)
+	other.Full = true
+	if err := conns[1].Send(Message{Type: Text}); err != nil {
+		t.Fatal(err)
+	}
+	k.Play(s.ls.Loops)
+	one.In, other.In = []byte(evText(strings.Repeat("x", 100))), []byte(evText("unread"))
+	k.Play(s.ls.Loops)
+	if n := conns[1].Buffered(); n < 600 || len(other.In) == 0 {
+		t.Errorf("%d bytes wait, %d are unread", n, len(other.In))
+	}
+	other.Full = false
+	k.Play(s.ls.Loops)
+	if n := conns[1].Buffered(); n != 0 || len(other.In) != 0 {
+		t.Errorf("%d bytes wait in the end, %d are unread", n, len(other.In))
+	}
+	for _, c := range conns {
+		c.CloseNow()
+	}
+	k.Play(s.ls.Loops)
+}
+
+// TestEventEndGivesItsMemoryBack: what was to be sent, a message that is not whole, and what was not parsed.
+func TestEventEndGivesItsMemoryBack(t *testing.T) {
+	for name, in := range map[string]string{
+		"a message that is not whole": evMasked(frame.Text, false, "half"),
+		"what is not parsed":          strings.Repeat(evText(strings.Repeat("x", 100)), 10),
+	} {
+		k := evMetered(t, 1000, true)
+		k.fill(100, 3)
+		k.client.In = []byte(in)
+		k.Play(k.s.ls.Loops)
+		if c := k.conn; c.out == nil || c.msg == nil && c.rest() == nil {
+			t.Fatalf("%s: nothing is held", name)
+		}
+		k.conn.CloseNow()
+		k.Play(k.s.ls.Loops)
+		if c := k.conn; c.out != nil || c.msg != nil || c.rest() != nil || c.Buffered() != 0 || len(k.ended) != 1 {
+			t.Errorf("%s: held at the end: %v, %v, %v; %d bytes", name, c.out, c.msg, c.rest(), c.Buffered())
+		}
+	}
+}
+
 // TestEventNothingIsHandledBehindCloseNow: neither a message, nor a ping, nor a close frame.
 func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
 	for name, behind := range map[string]string{

@@ -97,3 +97,29 @@ func TestRemovedIsNotDue(t *testing.T) {
 		t.Errorf("due in the end: %v", due)
 	}
 }
+
+// TestCancelAgain: what is due no more leaves its neighbours alone when it is cancelled, and has no time left.
+func TestCancelAgain(t *testing.T) {
+	l := newLoop(new(Loops), still{})
+	first, twice, last := new(FD), new(FD), new(FD)
+	for _, f := range []*FD{first, twice, last} {
+		l.add(f)
+	}
+	l.schedule(first, 5)
+	l.schedule(twice, 5)
+	if twice.Left() != 5*tick {
+		t.Errorf("%v is left", twice.Left())
+	}
+	twice.Cancel()
+	l.schedule(last, 5)
+	twice.Cancel()
+	if twice.Left() != 0 {
+		t.Errorf("%v is left of what is cancelled", twice.Left())
+	}
+	if due := l.expire(5, nil); len(due) != 2 || due[0].f != last || due[1].f != first {
+		t.Errorf("due are %v", due)
+	}
+	if first.Left()+last.Left() != 0 {
+		t.Errorf("%v and %v are left of what was due", first.Left(), last.Left())
+	}
+}
