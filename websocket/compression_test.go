@@ -376,3 +376,30 @@ func BenchmarkEchoCompressed(b *testing.B) {
 		})
 	}
 }
+
+// TestRFC7692_7_2_GivenUpMessages: what a Writer took of a message of which nothing has gone out is no context of the next one.
+func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
+	a, b := tcpConns(t, nil)
+	compressLater(a, handshake.Deflate{}, &Compression{})
+	compressLater(b, handshake.Deflate{}, &Compression{})
+	ctx := bounded.Context(t)
+	text := strings.Repeat("what is said again and again, ", 20)
+	for i := range 3 {
+		w, err := a.Writer(ctx, Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, "\xff"); !errors.Is(err, errInvalidUTF8) {
+			t.Fatalf("invalid UTF-8: %v", err)
+		}
+		if err := a.Write(ctx, Message{Text, []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := b.Read(ctx); err != nil || string(m.Data) != text {
+			t.Fatalf("message %d: %q, %v", i, m.Data, err)
+		}
+	}
+}

@@ -268,6 +268,66 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	}
 }
 
+// evBroken is a kernel that can write nothing once it is broken, while reading goes on.
+type evBroken struct {
+	*looptest.Fake
+	broken error
+}
+
+func (k *evBroken) Write(fd int, p []byte) (int, error) {
+	if k.broken != nil {
+		return 0, k.broken
+	}
+	return k.Fake.Write(fd, p)
+}
+
+func (k *evBroken) Writev(fd int, p [2][]byte) (int, error) {
+	return k.Write(fd, []byte(string(p[0])+string(p[1])))
+}
+
+// TestEventWriteThatFails: by whatever it was made, the next message is refused for it, and the connection ends with it.
+func TestEventWriteThatFails(t *testing.T) {
+	short, long := Message{Binary, []byte("short")}, Message{Binary, make([]byte, 2*together)}
+	prepare := func(m Message) *Prepared {
+		p, err := Prepare(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for name, send := range map[string]func(c *eventConn){
+		"a short message":            func(c *eventConn) { c.Send(short) },
+		"a long message":             func(c *eventConn) { c.Send(long) },
+		"a long one behind a short":  func(c *eventConn) { c.Send(short); c.Send(long) },
+		"a prepared one":             func(c *eventConn) { c.SendPrepared(prepare(short)) },
+		"a long prepared one":        func(c *eventConn) { c.SendPrepared(prepare(long)) },
+		"a prepared one behind both": func(c *eventConn) { c.SendPrepared(prepare(short), prepare(short), prepare(long)) },
+	} {
+		k := &evBroken{Fake: looptest.New(t, nil)}
+		var conn *eventConn
+		var ended []error
+		s := evServer{Handler: evHandler{
+			Open:  func(c *eventConn) { conn = c },
+			Close: func(_ *eventConn, err error) { ended = append(ended, err) },
+		}}
+		s.manual(t, k)
+		c := k.Client(evHello)
+		k.Play(s.ls.Loops)
+		k.broken = errors.New("broken")
+		send(conn)
+		k.Play(s.ls.Loops)
+		if err := conn.Send(short); !errors.Is(err, k.broken) || conn.Buffered() != 0 {
+			t.Errorf("%s: the next message: %v; %d bytes wait", name, err, conn.Buffered())
+		}
+		begun := k.Clock
+		k.Pass(s.ls.Loops, 1)
+		k.Play(s.ls.Loops)
+		if d := k.Clock - begun; len(ended) != 1 || !errors.Is(ended[0], k.broken) || !c.Gone || d > 6*time.Second {
+			t.Errorf("%s: ended %v, gone %t, after %v", name, ended, c.Gone, d)
+		}
+	}
+}
+
 // TestEventCloseOfAPausedConnection: what the peer says is read although it does not read, its close frame at last.
 func TestEventCloseOfAPausedConnection(t *testing.T) {
 	k := evMetered(t, 1000, false)

@@ -135,17 +135,15 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 		return h.fieldLine(text, line)
 	}
 	h.verdict = Other
-	if h.kinds&(1<<kindUpgrade) != 0 {
-		o := &h.opening // with what Asked looks at, and no more
-		o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
-		o.Upgrade = h.linesOf(kindUpgrade, text)
-		if o.IsUpgrade() {
-			h.verdict = Upgrade
-		}
-		o.Method, o.Upgrade = "", nil // they lie in the caller's buffer
-		clear(h.values)
-		h.values = h.values[:0]
+	o := &h.opening // with what Asked looks at, and no more
+	o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
+	o.Upgrade = h.linesOf(kindUpgrade, text)
+	if o.IsUpgrade() {
+		h.verdict = Upgrade
 	}
+	o.Method, o.Upgrade = "", nil // they lie in the caller's buffer
+	clear(h.values)
+	h.values = h.values[:0]
 	return nil
 }
 
