@@ -70,6 +70,33 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	}
 }
 
+// TestNoAllocationPerEventOverTLS: no more than crypto/tls makes for the same bytes, and for one read more, which finds nothing.
+func TestNoAllocationPerEventOverTLS(t *testing.T) {
+	ls := NewEventLoops(t)
+	if ls == nil {
+		return // Conn serves TLS where there is no event loop
+	}
+	for _, size := range []int{128, 8 << 10} {
+		bare := allocs.PerRun(50, bareTLSEcho(t, size))
+		client, server := answeringTLS(t)
+		t.Cleanup(func() { client.NetConn().Close() })
+		if err := ls.Adopt(server, nil, openEcho); err != nil {
+			t.Fatal(err)
+		}
+		f := raw{t, client, protocol.RoleClient}.frame(frame.Binary, true, string(make([]byte, size)))
+		answer := make([]byte, len(f)-4) // without a mask
+		n := allocs.PerRun(50, func() {
+			_, wrote := client.Write(f)
+			if _, err := io.ReadFull(client, answer); wrote != nil || err != nil {
+				t.Fatal(wrote, err)
+			}
+		})
+		if n > bare+1 {
+			t.Errorf("%d bytes: %v allocations a message, crypto/tls alone makes %v", size, n, bare)
+		}
+	}
+}
+
 // bareTLSEcho sends size bytes through TLS alone, and back.
 func bareTLSEcho(t *testing.T, size int) func() {
 	near, far := tlsPair(t)

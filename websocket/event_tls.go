@@ -103,8 +103,7 @@ func (s *eventTLS) read(p []byte) (n int, err error) {
 	if err == nil {
 		return n, nil
 	}
-	var notNow errNotNow
-	if errors.As(err, &notNow) {
+	if _, notNow := errors.AsType[errNotNow](err); notNow {
 		s.more = false
 		if s.buf.size() == 0 {
 			s.buf.free()
