@@ -106,3 +106,24 @@ func TestKeysFiltered(t *testing.T) {
 	q.want(`{"id":2,"subscribe":{"type":1,"recoverable":true,"positioned":true,"epoch":"*","offset":5,"recovered":true,"was_recovering":true,
 		"publications":[{"key":"x","offset":4,"data":2,"tags":{"color":"red"}},{"key":"x","offset":5,"removed":true,"data":null}]}}`)
 }
+
+// Only what is not too large is compared, and only with a base.
+func TestDeltaBounds(t *testing.T) {
+	of := func(size int) *hub.Publication {
+		return &hub.Publication{Data: []byte(strings.Repeat("x", size-1) + "y")}
+	}
+	for _, f := range []format{asJSON, asProtobuf} {
+		for _, tt := range []struct {
+			p, previous *hub.Publication
+			want        bool
+		}{
+			{of(maxDelta), of(maxDelta), true}, {of(maxDelta), of(100), true}, {of(100), of(maxDelta), true},
+			{of(maxDelta + 1), of(100), false}, {of(100), of(maxDelta + 1), false}, {of(100), hub.NoBase, false},
+			{of(2), of(3), false}, // the difference is longer
+		} {
+			if got := f.delta(tt.p, tt.previous); got.Delta != tt.want {
+				t.Errorf("%v: %d bytes behind %d: delta %v", f, len(tt.p.Data), len(tt.previous.Data), got.Delta)
+			}
+		}
+	}
+}

@@ -128,7 +128,7 @@ func (s *stream) last(id string) producer {
 			return w
 		}
 	}
-	return producer{ID: id, Epoch: -1, Seq: -1}
+	return producer{ID: id, Epoch: -1}
 }
 
 // judgeProducer decides by the epoch and the number of a producer.

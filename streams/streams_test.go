@@ -303,6 +303,83 @@ func TestLargeStreams(t *testing.T) {
 	}
 }
 
+// What may be kept of an answer, and for how long, depends on whether there is more behind it.
+func TestCaching(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 1 << 20}}})[0]
+	large := `"` + strings.Repeat("x", 600_000) + `"`
+	n.must(201, "PUT", "s", large, typ, jsonType)
+	n.must(204, "POST", "s", large, typ, jsonType)
+	const more, end = "private, max-age=60, stale-while-revalidate=300", "private, no-cache"
+	text, first := n.must(200, "GET", "s?offset=-1", "")
+	if len(text) > chunkBytes || first.Get("Cache-Control") != more || first.Get(headerUpToDate) != "" || first.Get(typ) != jsonType {
+		t.Errorf("%d bytes, %v", len(text), first)
+	}
+	_, second := n.must(200, "GET", "s?offset="+first.Get(headerNext), "")
+	if second.Get("Cache-Control") != end || second.Get(headerUpToDate) != "true" || second.Get("ETag") == first.Get("ETag") {
+		t.Errorf("%v", second)
+	}
+	for match, status := range map[string]int{
+		first.Get("ETag"): 304, "W/" + first.Get("ETag"): 304, `"other", ` + first.Get("ETag"): 304, "*": 304, second.Get("ETag"): 200, "": 200, `"other"`: 200,
+	} {
+		if _, h := n.must(status, "GET", "s?offset=-1", "", "If-None-Match", match); h.Get("ETag") != first.Get("ETag") || h.Get("Cache-Control") != more {
+			t.Errorf("%q: %v", match, h)
+		}
+	}
+	if text, h := n.must(200, "GET", "s?offset=now", ""); text != "[]" || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
+		t.Errorf("%.100q %v", text, h)
+	}
+	n.must(204, "POST", "s", "", typ, jsonType, headerClosed, "true")
+	if _, h := n.must(200, "GET", "s?offset="+first.Get(headerNext), ""); h.Get("ETag") == second.Get("ETag") || h.Get(headerClosed) != "true" || h.Get("Cache-Control") != end {
+		t.Errorf("of a stream that is closed: %v", h)
+	}
+}
+
+// A node that was away for longer than messages are kept takes in those that are.
+func TestAwayForLong(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	n, late := ns[0], ns[1]
+	n.History, late.History = 3, 3
+	n.must(201, "PUT", "s", "[0]", typ, jsonType)
+	late.must(200, "GET", "s", "")
+	for i := range 6 {
+		n.must(204, "POST", "s", fmt.Sprint(i), typ, jsonType)
+	}
+	producer := []string{typ, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0"}
+	n.must(200, "POST", "s", "6", producer...)
+	n.must(204, "POST", "s", "7", typ, jsonType)
+	late.must(204, "POST", "s", "6", producer...) // a repetition
+	if text, _ := late.must(200, "GET", "s?offset=-1", ""); text != "[5,6,7]" {
+		t.Errorf("%q", text)
+	}
+}
+
+// A part of a text is as large as a message may be.
+func TestSplitTextAtTheBound(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		size int
+		want int // parts
+	}{{"abc", 5, 1}, {"abc", 4, 2}, {"a\nc", 6, 1}, {"a\nc", 5, 2}, {"é", 4, 1}, {"éé", 6, 1}, {"éé", 5, 2}} {
+		ps, err := splitText([]byte(tt.text), tt.size)
+		if err != nil || len(ps) != tt.want {
+			t.Errorf("%q in %d bytes: %d parts, %v", tt.text, tt.size, len(ps), err)
+		}
+		got := ""
+		for _, p := range ps {
+			if len(p.Data) > tt.size {
+				t.Errorf("%q in %d bytes: %q", tt.text, tt.size, p.Data)
+			}
+			got += string(kindText.content(p))
+		}
+		if got != tt.text {
+			t.Errorf("%q is %q", tt.text, got)
+		}
+	}
+	if _, err := splitText([]byte("é"), 3); err != errTooBig { //nolint:errorlint // it is not wrapped
+		t.Errorf("a character that does not fit: %v", err)
+	}
+}
+
 // What is appended may leave no room for data.
 func TestNoRoomForData(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{App: "dev", MaxData: 30}}})[0]

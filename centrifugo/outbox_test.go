@@ -1,0 +1,118 @@
+package centrifugo
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// recorder is a connection that notes what is sent, as long as its queue has room.
+type recorder struct {
+	websocket.Sender
+	full bool
+	sent []string
+}
+
+func (r *recorder) Send(m websocket.Message) error {
+	if r.full {
+		return websocket.ErrQueueFull
+	}
+	r.sent = append(r.sent, string(m.Data))
+	return nil
+}
+
+func (r *recorder) SendPrepared(ps ...*websocket.Prepared) error {
+	for _, p := range ps {
+		if err := r.Send(websocket.Message{Data: p.Data()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func frameOf(t *testing.T, text string) *websocket.Prepared {
+	t.Helper()
+	p, err := websocket.Prepare(websocket.Message{Type: websocket.Text, Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// What the hub sends is held until the reply is out, and goes behind it.
+func TestOutbox(t *testing.T) {
+	r := new(recorder)
+	o := &outbox{Sender: r, format: asJSON}
+	push := func(text string) {
+		t.Helper()
+		if err := o.SendPrepared(frameOf(t, text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(r.sent, want) || o.tooSlow() {
+			t.Fatalf("%.300q, want %.300q; slow: %v", r.sent, want, o.tooSlow())
+		}
+		r.sent = nil
+	}
+	push("free")
+	want("free")
+	o.hold()
+	push("held")
+	want()
+	o.reply(&protocol.Reply{Id: 1})
+	o.release()
+	push("after")
+	want(`{"id":1}`, "held", "after")
+	o.release() // nothing is held
+	r.full = true
+	o.hold()
+	push("held")
+	o.reply(&protocol.Reply{Id: 2})
+	o.reply(&protocol.Reply{Id: 3})
+	o.release()
+	o.drained()
+	want()
+	r.full = false
+	o.drained()
+	push("after")
+	want(`{"id":2}`, `{"id":3}`, "held", "after")
+	large := strings.Repeat("x", maxUnsent)
+	for range 3 { // what is out counts no more
+		o.hold()
+		push(large)
+		o.release()
+		want(large)
+	}
+	o.hold()
+	push(large)
+	push("x")
+	if !o.tooSlow() {
+		t.Error("more is held than there may be")
+	}
+}
+
+// A client that does not read its replies, or what was held, is too slow.
+func TestOutboxOfSlowClient(t *testing.T) {
+	long := &protocol.Reply{Error: &protocol.Error{Message: strings.Repeat("x", maxUnsent/2)}}
+	o := &outbox{Sender: &recorder{full: true}, format: asJSON}
+	if o.reply(long); o.tooSlow() {
+		t.Error("slow with one reply")
+	}
+	if o.reply(long); !o.tooSlow() {
+		t.Error("more replies wait than may")
+	}
+	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
+	o.hold()
+	if err := o.SendPrepared(frameOf(t, "held")); err != nil {
+		t.Fatal(err)
+	}
+	if o.release(); !o.tooSlow() {
+		t.Error("what was held is lost, and the client does not notice")
+	}
+}
