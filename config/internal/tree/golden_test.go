@@ -39,6 +39,14 @@ type (
 	other int
 )
 
+// worker does something.
+type worker struct {
+	// Without a tool.
+	Hand *hand
+	// With one.
+	Tool *tool
+}
+
 // tool says how it is made.
 type tool struct {
 	// How.

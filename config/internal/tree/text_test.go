@@ -45,6 +45,28 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+// A line has as many columns as it may, its indent among them, and a word that is longer has a line of its own.
+func TestWrap(t *testing.T) {
+	for _, tt := range []struct {
+		text, indent string
+		width        int
+		want         string
+	}{
+		{"", "  ", 9, ""},
+		{"aa bb", "", 5, "aa bb"},
+		{"aa bb", "", 4, "aa\nbb"},
+		{"aa bb", "  ", 7, "  aa bb"},
+		{"aa bb", "  ", 6, "  aa\n  bb"},
+		{"aa bb cc", " ", 6, " aa bb\n cc"},
+		{"ää öö ü", "", 5, "ää öö\nü"},
+		{"  aaaa \n b", "", 2, "aaaa\nb"},
+	} {
+		if got := wrap(tt.text, tt.indent, tt.width); got != tt.want {
+			t.Errorf("%q in %d columns: %q, want %q", tt.text, tt.width, got, tt.want)
+		}
+	}
+}
+
 func TestOneOf(t *testing.T) {
 	for want, list := range map[string][]string{"": nil, "a": {"a"}, "a or b": {"a", "b"}, "a, b or c": {"a", "b", "c"}} {
 		if got := OneOf(list); got != want {
