@@ -21,6 +21,25 @@ type restarted struct {
 	is    inner
 	fail  chan struct{} // closed to have Run fail
 	began int           // how often Run was called
+
+	refusal error // what Run returns
+	mute    error // what probes return
+}
+
+// refuse ends Run with err, and each time that it is called again; if err is nil, it runs.
+func (r *restarted) refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refusal = err
+	close(r.fail)
+	r.fail = make(chan struct{})
+}
+
+// answer has probes return err; if that is nil, they succeed.
+func (r *restarted) answer(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mute = err
 }
 
 func newRestarted(m *hub.Memory) *restarted {
@@ -48,7 +67,11 @@ func (r *restarted) Run(ctx context.Context, s hub.Sink) error {
 	r.mu.Lock()
 	e, fail := r.is, r.fail
 	r.began++
+	refusal := r.refusal
 	r.mu.Unlock()
+	if refusal != nil {
+		return refusal
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -59,6 +82,11 @@ func (r *restarted) Run(ctx context.Context, s hub.Sink) error {
 	case <-fail:
 		cancel()
 		<-ended
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.refusal != nil {
+			return r.refusal
+		}
 		return errRestart
 	}
 }
@@ -83,7 +111,69 @@ func (r *restarted) Trim(ctx context.Context, channel string, through uint64) er
 	return r.now().Trim(ctx, channel, through)
 }
 
-func (r *restarted) Probe(ctx context.Context) error { return r.now().Probe(ctx) }
+func (r *restarted) Probe(ctx context.Context) error {
+	r.mu.Lock()
+	mute := r.mute
+	r.mu.Unlock()
+	if mute != nil {
+		return mute
+	}
+	return r.now().Probe(ctx)
+}
+
+// late is an engine in memory whose entries reach their own node late.
+type late struct {
+	inner
+	mu   sync.Mutex
+	held []func()
+}
+
+func (l *late) Run(ctx context.Context, s hub.Sink) error { return l.inner.Run(ctx, &lateSink{s, l}) }
+
+// arrive has what was held arrive, and reports how much that was.
+func (l *late) arrive() int {
+	l.mu.Lock()
+	held := l.held
+	l.held = nil
+	l.mu.Unlock()
+	for _, deliver := range held {
+		deliver()
+	}
+	return len(held)
+}
+
+type lateSink struct {
+	hub.Sink
+	l *late
+}
+
+func (s *lateSink) Members(channel string, es []hub.Entry) {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	s.l.held = append(s.l.held, func() { s.Sink.Members(channel, es) })
+}
+
+// The entries of a node's own members, which it knows, announce nothing when they come back from the engine after the members have left.
+func TestOwnEntriesComeLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &late{inner: hub.NewMemory().Node().(inner)}
+		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{Presence: true}}})
+		watcher := enginetest.NewClient(t, h, nil, hub.Client{ID: "watcher"})
+		watcher.Subscribe(t, "room", hub.SubscribeOptions{Changes: true})
+		bob := enginetest.NewClient(t, h, nil, hub.Client{ID: "b", User: "bob"})
+		bob.Subscribe(t, "room", hub.SubscribeOptions{Member: true})
+		bob.Session.Leave()
+		watcher.Until(t, func([]enginetest.Event) bool { return len(watcher.Changes()) == 2 })
+		if n := e.arrive(); n != 2 {
+			t.Fatalf("%d changes of entries were late", n)
+		}
+		synctest.Wait()
+		<-time.After(time.Minute)
+		if got := watcher.Changes(); len(got) != 2 || got[0].Kind != hub.Joined || got[1].Kind != hub.Left {
+			t.Errorf("announced: %+v", got)
+		}
+	})
+}
 
 // What is published while a node is without its engine reaches its subscribers when the engine is back.
 func TestEngineComesBack(t *testing.T) {

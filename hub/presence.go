@@ -205,9 +205,11 @@ func (t *tenancy) applyEntries(ch *channel, es []Entry) {
 	run()
 }
 
-// Members implements [Sink].
+// Members implements [Sink]. The entries of this node are known since they were put: they may come after their members have left.
 func (s *sink) Members(name string, es []Entry) {
 	h := (*Hub)(s)
+	own := h.currentLease()
+	es = slices.DeleteFunc(slices.Clone(es), func(e Entry) bool { return e.Lease == own })
 	if ch := h.channels.lookup(name); ch != nil && ch.roster != nil {
 		h.tenancy.applyEntries(ch, es)
 	}
