@@ -22,12 +22,11 @@ type commands struct {
 
 // Broadcast implements [hub.Broadcast].
 func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
+	data, o := record.AppendCommand(nil, &c), putting{id: rand.Text(), ttl: commandKept}
+	return e.call(ctx, func(s *store, _ string) error {
+		_, err := s.put(ctx, e.sub.commands(), data, o)
 		return err
-	}
-	_, err = s.put(ctx, e.sub.commands(), record.AppendCommand(nil, &c), putting{id: rand.Text(), ttl: commandKept})
-	return err
+	})
 }
 
 const commandKept = 5 * time.Minute // for nodes that are away

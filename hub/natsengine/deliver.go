@@ -110,14 +110,12 @@ func (in *inward) unsubscribe(channels []string) {
 
 // Subscribe implements [hub.Engine].
 func (e *Engine) Subscribe(ctx context.Context, channels ...string) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
-	if err := e.in.subscribe(channels); err != nil {
-		return err
-	}
-	return e.peers.settle(ctx, s)
+	return e.call(ctx, func(s *store, _ string) error {
+		if err := e.in.subscribe(channels); err != nil {
+			return sending(err)
+		}
+		return e.peers.settle(ctx, s)
+	})
 }
 
 // Unsubscribe implements [hub.Engine].

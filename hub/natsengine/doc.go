@@ -30,6 +30,12 @@
 // A publication that is kept is sent again each second until it is acknowledged, because the server that it went to may have stopped.
 // One without an ID has one of the call, so that it is stored once.
 //
+// # While there is no leader
+//
+// Every request that has no answer within a second, or one that says that the cluster has no leader, is sent again. A call that has met
+// the end of the connection waits for the next one and begins again. Both end with the context of the call. A write to a server that
+// takes nothing ends after three seconds, and the connection with it, because all calls wait for it.
+//
 // # What an acknowledgement promises
 //
 // Publish returns when the server has acknowledged. One server has then written the publication to its file: it survives the end

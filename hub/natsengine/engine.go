@@ -93,13 +93,14 @@ type link struct {
 	isUp  bool
 	store *store
 	epoch string
+	why   error // store may not be used; nil while there was no reason yet
 }
 
-// ready waits until the engine is connected.
+// ready waits until the engine is connected. When it is not in time, the error says why.
 func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 	for {
 		l.mu.Lock()
-		up, ok := l.up, l.isUp
+		up, ok, why := l.up, l.isUp, l.why
 		s, epoch = l.store, l.epoch
 		l.mu.Unlock()
 		if ok {
@@ -108,15 +109,25 @@ func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 		select {
 		case <-up:
 		case <-ctx.Done():
+			if why != nil {
+				return nil, "", fmt.Errorf("natsengine: waiting for the NATS server: %w: %v", ctx.Err(), why) //nolint:errorlint // why belongs to no call
+			}
 			return nil, "", ctx.Err()
 		}
 	}
 }
 
+// because notes why store may not be used.
+func (l *link) because(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.why = why
+}
+
 func (l *link) set(s *store, epoch string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.store, l.epoch = s, epoch
+	l.store, l.epoch, l.why = s, epoch, nil
 	if !l.isUp {
 		l.isUp = true
 		close(l.up)
@@ -203,6 +214,7 @@ func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 		if errors.Is(err, nats.ErrAuthorization) || e.opts.Credentials != "" && errors.Is(err, nats.ErrNoUserCB) {
 			return nil, fmt.Errorf("natsengine: connecting: %w", err)
 		}
+		e.because(err)
 		if !sleep(ctx, reconnectPause) {
 			return nil, ctx.Err()
 		}
@@ -234,6 +246,7 @@ func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
 		if errors.As(err, &bad) {
 			return err
 		}
+		e.because(err)
 		if !sleep(ctx, reconnectPause) {
 			return ctx.Err()
 		}

@@ -19,10 +19,15 @@ const (
 
 // History implements [hub.History].
 func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
-	s, epoch, err := e.ready(ctx)
-	if err != nil {
-		return page, err
-	}
+	err = e.call(ctx, func(s *store, epoch string) (err error) {
+		page, err = e.freshHistory(ctx, s, epoch, channel, q)
+		return err
+	})
+	return page, err
+}
+
+// freshHistory reads until what it has read is not stale.
+func (e *Engine) freshHistory(ctx context.Context, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
 	for range staleTries {
 		var stale bool
 		page, stale, err = e.history(ctx, s, epoch, channel, q)
@@ -36,7 +41,7 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 	return page, errTooLate
 }
 
-// history is History, unless it has read a copy that is stale.
+// history is History, or has read a copy that is stale.
 func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, stale bool, err error) {
 	top, err := s.last(ctx, s.log, e.sub.log(channel))
 	if err != nil {
@@ -287,10 +292,10 @@ func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 
 // Trim implements [hub.History].
 func (e *Engine) Trim(ctx context.Context, channel string, through uint64) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
+	return e.call(ctx, func(s *store, _ string) error { return e.trim(ctx, s, channel, through) })
+}
+
+func (e *Engine) trim(ctx context.Context, s *store, channel string, through uint64) error {
 	subject := e.sub.log(channel)
 	top, err := s.last(ctx, s.log, subject)
 	if err != nil || top == nil {

@@ -222,21 +222,21 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	e := l.engine
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	s, _, err := e.ready(ctx)
-	if err == nil {
-		_, err = s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept})
-	}
-	if err == nil {
-		e.leases.forget(ctx, s, name)
-	}
-	var now *item
-	if errors.Is(err, errWrongLast) {
-		now, err = s.last(ctx, s.state, e.sub.lease(name))
+	err := e.call(ctx, func(s *store, _ string) error {
+		_, err := s.put(ctx, e.sub.lease(name), watchedRecord{Lease: name, Over: true}.encode(), putting{expect: &seq, ttl: leaseKept})
+		if !errors.Is(err, errWrongLast) {
+			if err == nil {
+				e.leases.forget(ctx, s, name)
+			}
+			return err
+		}
+		now, err := s.last(ctx, s.state, e.sub.lease(name))
 		var r watchedRecord
 		if err == nil && now != nil && json.Unmarshal(now.data, &r) == nil {
 			e.leases.learn(r, now.seq)
 		}
-	}
+		return err
+	})
 	e.leases.mu.Lock()
 	defer e.leases.mu.Unlock()
 	if x := e.leases.all[name]; x != nil {
@@ -262,10 +262,12 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 	x := l.get(name)
 	x.asked = time.Now()
 	l.mu.Unlock()
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
+	return e.call(ctx, func(s *store, _ string) error { return l.renew(ctx, s, x, ttl) })
+}
+
+// renew takes or renews a lease.
+func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duration) error {
+	e, name := l.engine, x.name
 	x.turn.Lock()
 	defer x.turn.Unlock()
 	r := watchedRecord{Lease: name, TTL: ttl.Milliseconds()}
@@ -305,18 +307,16 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 
 // Release implements [hub.Presence].
 func (e *Engine) Release(ctx context.Context, name string) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
 	r := watchedRecord{Lease: name, Over: true}
-	a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept})
-	if err != nil {
-		return err
-	}
-	e.leases.learn(r, a.Seq)
-	e.leases.forget(ctx, s, name)
-	return nil
+	return e.call(ctx, func(s *store, _ string) error {
+		a, err := s.put(ctx, e.sub.lease(name), r.encode(), putting{ttl: leaseKept})
+		if err != nil {
+			return err
+		}
+		e.leases.learn(r, a.Seq)
+		e.leases.forget(ctx, s, name)
+		return nil
+	})
 }
 
 // holds returns an error if a lease has ended.

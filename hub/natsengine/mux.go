@@ -6,21 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
-)
-
-var (
-	errCut     = errors.New("natsengine: the connection to the NATS server was lost")
-	errNobody  = errors.New("natsengine: no NATS server has this stream, or it has no leader")
-	errTooLate = errors.New("natsengine: the NATS server did not answer in time")
-)
-
-const (
-	attempt     = 10 * time.Second      // the longest wait for one answer
-	askAgain    = time.Second           // before a request is sent again
-	leaderPause = 50 * time.Millisecond // between two attempts while there is no leader
 )
 
 // mux hands answers to those that wait for them. An answer may be several messages. When the connection is lost, all of them get to
@@ -80,10 +67,7 @@ func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), 
 	msg.Reply = m.prefix + key
 	if err := m.nc.PublishMsg(msg); err != nil {
 		done()
-		if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) {
-			err = errCut
-		}
-		return nil, nil, err
+		return nil, nil, sending(err)
 	}
 	return c, done, nil
 }
@@ -107,23 +91,15 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// request sends a request and waits for its answer. While there is no leader it tries again, and also when no answer comes: the
-// server that it went to may have stopped, while its connections stay open.
-func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
-	defer cancel()
-	for {
+// request sends a request and has its answer read, again while that fails with a temporary error: see [persist].
+func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, read func(*nats.Msg) error) error {
+	return persist(ctx, func(ctx context.Context) error {
 		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
-		switch {
-		case errors.Is(err, errTooLate) && ctx.Err() == nil:
-			continue
-		case !errors.Is(err, errNobody):
-			return msg, err
+		if err != nil {
+			return err
 		}
-		if !sleep(ctx, leaderPause) {
-			return nil, errNobody
-		}
-	}
+		return read(msg)
+	})
 }
 
 // once sends a request and waits for its answer, not for long.
@@ -136,16 +112,4 @@ func (m *mux) once(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
 	defer cancel()
 	return receive(ctx, answers)
-}
-
-// sleep waits for d, and reports false if ctx ends before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -20,13 +20,6 @@ type count struct {
 
 // Occupy implements [hub.Occupancy].
 func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
-	if err := e.leases.holds(ctx, s, lease); err != nil {
-		return err
-	}
 	ws := make([]write, 0, len(cs))
 	for _, c := range cs {
 		data, err := json.Marshal(count{c.Channel, lease, c.Subscribers})
@@ -39,16 +32,17 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 		}
 		ws = append(ws, w)
 	}
-	_, _, err = s.putAll(ctx, ws)
-	return err
+	return e.call(ctx, func(s *store, _ string) error {
+		if err := e.leases.holds(ctx, s, lease); err != nil {
+			return err
+		}
+		_, _, err := s.putAll(ctx, ws)
+		return err
+	})
 }
 
 // Occupied implements [hub.Occupancy]. It reads what has changed since the last call.
 func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
-	s, epoch, err := e.ready(ctx)
-	if err != nil {
-		return nil, false, err
-	}
 	o := &e.occupancy
 	select { // one caller reads at a time
 	case o.turn <- struct{}{}:
@@ -56,7 +50,8 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
-	if err := o.read(ctx, e, s, epoch, time.Now()); err != nil {
+	err = e.call(ctx, func(s *store, epoch string) error { return o.read(ctx, e, s, epoch, time.Now()) })
+	if err != nil {
 		return nil, false, err
 	}
 	held := map[string]bool{}

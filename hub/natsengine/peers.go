@@ -261,7 +261,7 @@ func (p *peers) ask(ctx context.Context, s *store) error {
 	if len(nodes) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, attempt)
 		defer cancel()
-		return s.nc.FlushWithContext(ctx)
+		return sending(s.nc.FlushWithContext(ctx))
 	}
 	answers, done, err := s.ask(&nats.Msg{Subject: e.sub.settle()}, len(nodes)+16)
 	if err != nil {

@@ -81,7 +81,7 @@ func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong 
 		switch {
 		case errors.Is(err, errWrongLast):
 			*wrong = append(*wrong, from+i)
-		case errors.Is(err, errNobody) || errors.Is(err, errTooLate) && ctx.Err() == nil:
+		case ctx.Err() == nil && temporary(err) && !errors.Is(err, errCut):
 			again = append(again, i)
 		case err != nil:
 			return nil, err
@@ -98,10 +98,11 @@ func (s subjects) entry(channel string, x *hub.Entry) string {
 
 // Put implements [hub.Presence]. Each entry is stored on condition that the stored one is still that whose version was compared.
 func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
+	return e.call(ctx, func(s *store, _ string) error { return e.putHeld(ctx, s, channel, es) })
+}
+
+// putHeld stores entries while their leases hold, and sends those that are new to all nodes.
+func (e *Engine) putHeld(ctx context.Context, s *store, channel string, es []hub.Entry) error {
 	held := map[string]bool{}
 	for _, x := range es {
 		if !held[x.Lease] {
@@ -124,7 +125,7 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 	if len(stored) == 0 {
 		return nil
 	}
-	return s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...))
+	return sending(s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...)))
 }
 
 // putEntries stores entries whose version is larger than the stored one, and returns those.
@@ -243,10 +244,14 @@ func (e *entries) forget(lease string) {
 
 // Entries implements [hub.Presence]: in the order in which they were put last.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return nil, "", err
-	}
+	err = e.call(ctx, func(s *store, _ string) (err error) {
+		es, next, err = e.readEntries(ctx, s, channel, cursor, limit)
+		return err
+	})
+	return es, next, err
+}
+
+func (e *Engine) readEntries(ctx context.Context, s *store, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	subject := e.sub.state("e", channelTokens(channel)+".*.*")
 	var from uint64
 	if cursor != "" {
@@ -319,13 +324,19 @@ func (e *Engine) current(ctx context.Context, s *store, subject string, from uin
 }
 
 // Claim implements [hub.Presence]. The time is rounded up to seconds.
-func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (bool, error) {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return false, err
-	}
+func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (first bool, err error) {
+	own := rand.Text()
+	err = e.call(ctx, func(s *store, _ string) (err error) {
+		first, err = e.claim(ctx, s, key, own, ttl)
+		return err
+	})
+	return first, err
+}
+
+// claim claims key for own, again if it is own that has it.
+func (e *Engine) claim(ctx context.Context, s *store, key, own string, ttl time.Duration) (first bool, err error) {
 	zero := uint64(0)
-	subject, own := e.sub.state("c", hash(key)), rand.Text()
+	subject := e.sub.state("c", hash(key))
 	for {
 		_, err = s.put(ctx, subject, []byte(own), putting{expect: &zero, ttl: ttl})
 		if !errors.Is(err, errWrongLast) {
@@ -349,15 +360,15 @@ func readPosition(i *item) (p hub.Position, err error) {
 
 // SavePosition implements [hub.Positions]. A position is kept for [hub.PositionKept].
 func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub.Position) error {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return err
-	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
 	subject := e.sub.device(channel, device)
+	return e.call(ctx, func(s *store, _ string) error { return s.savePosition(ctx, subject, p, data) })
+}
+
+func (s *store) savePosition(ctx context.Context, subject string, p hub.Position, data []byte) error {
 	for {
 		old, err := s.last(ctx, s.state, subject)
 		if err != nil {
@@ -378,11 +389,11 @@ func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub
 
 // Position implements [hub.Positions].
 func (e *Engine) Position(ctx context.Context, channel, device string) (*hub.Position, error) {
-	s, _, err := e.ready(ctx)
-	if err != nil {
-		return nil, err
-	}
-	i, err := s.last(ctx, s.state, e.sub.device(channel, device))
+	var i *item
+	err := e.call(ctx, func(s *store, _ string) (err error) {
+		i, err = s.last(ctx, s.state, e.sub.device(channel, device))
+		return err
+	})
 	if err != nil || i == nil {
 		return nil, err
 	}

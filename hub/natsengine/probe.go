@@ -3,7 +3,6 @@ package natsengine
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,20 +10,12 @@ import (
 
 // probing is what an engine knows of its probes.
 type probing struct {
-	waiting sync.Map    // for their message: chan struct{} by name
-	answers atomic.Bool // as of the last one
+	waiting sync.Map // for their message: chan struct{} by name
 }
 
 // Probe implements [hub.Probe].
 func (e *Engine) Probe(ctx context.Context) error {
-	s, _, err := e.ready(ctx)
-	if err == nil {
-		err = e.probes.round(ctx, s, e.sub.probe(e.id))
-	}
-	if answers := err == nil; e.probes.answers.Swap(answers) != answers && answers && e.opts.OnReady != nil {
-		e.opts.OnReady()
-	}
-	return err
+	return e.call(ctx, func(s *store, _ string) error { return e.probes.round(ctx, s, e.sub.probe(e.id)) })
 }
 
 // round publishes a message and waits for it.

@@ -2,6 +2,7 @@ package natsengine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strconv"
 	"sync"
@@ -21,14 +22,30 @@ const (
 )
 
 // Publish implements [hub.Engine].
-func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
-	s, epoch, err := e.ready(ctx)
-	if err != nil {
-		return hub.Published{}, err
-	}
+func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (done hub.Published, err error) {
 	if p.Time.IsZero() {
 		p.Time = time.Now()
 	}
+	x := &publishing{channel: channel, p: p, o: o, id: e.calls.messageID(channel, p)}
+	err = e.call(ctx, func(s *store, epoch string) (err error) {
+		done, err = e.publish(ctx, s, epoch, x)
+		return err
+	})
+	return done, err
+}
+
+// publishing is one call of Publish, which may take several attempts.
+type publishing struct {
+	channel string
+	p       *hub.Publication
+	o       hub.PublishOptions
+	id      string // by which a repetition is recognized
+	own     string // what this call claims the ID with, if the publication is not kept
+	stored  bool   // by this call
+}
+
+func (e *Engine) publish(ctx context.Context, s *store, epoch string, x *publishing) (hub.Published, error) {
+	channel, p, o := x.channel, x.p, x.o
 	header := nats.Header{}
 	var until time.Time
 	if p.Key != "" && !p.Removed && o.KeyTTL > 0 {
@@ -36,11 +53,11 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 		header[untilHeader] = []string{millis(until)}
 	}
 	if o.History <= 0 {
-		return e.relay(ctx, s, epoch, channel, p, o, header)
+		return e.relay(ctx, s, epoch, x, header)
 	}
 	keep := limits{o.History, o.HistoryAge}
 	header[limitsHeader] = []string{keep.String()}
-	put := putting{id: e.calls.messageID(channel, p), header: header, expect: o.Expect}
+	put := putting{id: x.id, header: header, expect: o.Expect}
 	if o.HistoryAge > 0 {
 		put.ttl = o.HistoryAge + keptAfter
 	}
@@ -58,8 +75,8 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	if a.Duplicate {
 		e.in.send(e.sub.live(channel), nil) // it may never have been republished
 	}
-	duplicate := a.Duplicate && p.ID != "" // else it was this call that has sent it before
-	if !duplicate {
+	if !x.stored && (!a.Duplicate || p.ID == "") { // without an ID it was this call that has sent it before
+		x.stored = true
 		p.Position = at
 		e.trimming.count(channel, keep)
 	}
@@ -70,7 +87,7 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 		}
 		e.alarms.add(channel, kept, 0)
 	}
-	return hub.Published{Position: at, Duplicate: duplicate}, nil
+	return hub.Published{Position: at, Duplicate: !x.stored}, nil
 }
 
 // calls names calls of Publish.
@@ -130,13 +147,18 @@ func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, exp
 }
 
 // relay publishes what is not kept.
-func (e *Engine) relay(ctx context.Context, s *store, epoch, channel string, p *hub.Publication, o hub.PublishOptions, header nats.Header) (hub.Published, error) {
+func (e *Engine) relay(ctx context.Context, s *store, epoch string, x *publishing, header nats.Header) (hub.Published, error) {
+	channel, p, o := x.channel, x.p, x.o
 	at := hub.Position{Epoch: epoch}
 	if o.Expect != nil {
 		return hub.Published{}, hub.ErrUnsupported
 	}
 	if p.ID != "" {
-		if first, err := e.Claim(ctx, "id "+hash(channel, p.ID), hub.Idempotency); err != nil || !first {
+		if x.own == "" {
+			x.own = rand.Text()
+		}
+		first, err := e.claim(ctx, s, "id "+x.id, x.own, hub.Idempotency)
+		if err != nil || !first {
 			return hub.Published{Position: at, Duplicate: err == nil}, err
 		}
 	}
@@ -153,7 +175,7 @@ func (e *Engine) relay(ctx context.Context, s *store, epoch, channel string, p *
 	}
 	m := &nats.Msg{Subject: e.sub.live(channel), Header: header, Data: record.AppendPublication(nil, p)}
 	if err := s.nc.PublishMsg(m); err != nil {
-		return hub.Published{}, err
+		return hub.Published{}, sending(err)
 	}
 	return hub.Published{Position: at}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -17,17 +18,6 @@ const (
 	firstHeader  = "Hf-First"  // this publication was the first of the channel
 	offsetHeader = "Hf-Offset" // the publication's offset, where it is not the sequence
 	untilHeader  = "Hf-Until"  // when a key is removed, in milliseconds of Unix time
-)
-
-// Error codes of JetStream.
-const (
-	codeWrongLast      = 10071
-	codeWrongLastNow   = 10164 // another message of the subject is under way
-	codeDuplicateNow   = 10158 // a message with this ID is under way
-	codeNotReady       = 10163 // a message of the subject is under way, in earlier versions
-	codeUnavailable    = 10008 // the server that answers knows no leader
-	codeNotFound       = 10037
-	codeStreamNotFound = 10059
 )
 
 var errWrongLast = errors.New("natsengine: another message was last")
@@ -67,27 +57,13 @@ type ack struct {
 	Error     *apiError `json:"error"`
 }
 
-// apiError is an error that a server reports.
-type apiError struct {
-	Code        int    `json:"err_code"`
-	Description string `json:"description"`
-}
-
 // put stores a message.
-func (s *store) put(ctx context.Context, subject string, data []byte, o putting) (ack, error) {
-	for {
-		msg, err := s.request(ctx, subject, o.headers(), data)
-		if err != nil {
-			return ack{}, err
-		}
-		a, err := readAck(msg)
-		if a.Error == nil || a.Error.Code != codeDuplicateNow && a.Error.Code != codeNotReady {
-			return a, err
-		}
-		if !sleep(ctx, leaderPause) {
-			return ack{}, ctx.Err()
-		}
-	}
+func (s *store) put(ctx context.Context, subject string, data []byte, o putting) (a ack, err error) {
+	err = s.request(ctx, subject, o.headers(), data, func(msg *nats.Msg) (err error) {
+		a, err = readAck(msg)
+		return err
+	})
+	return a, err
 }
 
 func (o *putting) headers() nats.Header {
@@ -119,7 +95,7 @@ func readAck(msg *nats.Msg) (a ack, err error) {
 	case a.Error.Code == codeWrongLast || a.Error.Code == codeWrongLastNow:
 		return a, errWrongLast
 	}
-	return a, fmt.Errorf("natsengine: the NATS server says: %s", a.Error.Description)
+	return a, fmt.Errorf("natsengine: storing a message: %w", a.Error)
 }
 
 // query is a request for messages of a stream.
@@ -140,31 +116,33 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	if s.leader {
 		return s.lastOfLeader(ctx, stream, data)
 	}
-	msg, err := s.request(ctx, "$JS.API.DIRECT.GET."+stream, nil, data)
-	if err != nil {
-		return nil, err
-	}
-	switch status := msg.Header.Get("Status"); status {
-	case "":
-		return readItem(msg)
-	case "404":
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("natsengine: reading a message: %s %s", status, msg.Header.Get("Description"))
-	}
+	var i *item
+	err = s.request(ctx, "$JS.API.DIRECT.GET."+stream, nil, data, func(msg *nats.Msg) (err error) {
+		switch status := statusOf(msg); status.Status {
+		case 0:
+			i, err = readItem(msg)
+		case http.StatusNotFound:
+		default:
+			err = fmt.Errorf("natsengine: reading a message: %w", status)
+		}
+		return err
+	})
+	return i, err
+}
+
+// statusOf returns the status of an answer that is not JSON; 0 if it has none.
+func statusOf(msg *nats.Msg) *apiError {
+	return &apiError{Status: int(number(msg.Header, "Status")), Description: msg.Header.Get("Description")} //nolint:gosec // three digits
 }
 
 // lastOfLeader asks what only the leader of a stream answers. While there is none, no server does.
 func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte) (*item, error) {
 	got, err := s.api(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
-	if err != nil {
-		return nil, err
+	if api, ok := errors.AsType[*apiError](err); ok && api.Code == codeNotFound {
+		return nil, nil
 	}
-	if got.Error != nil {
-		if got.Error.Code == codeNotFound {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("natsengine: reading a message: %s", got.Error.Description)
+	if err != nil {
+		return nil, fmt.Errorf("natsengine: reading a message: %w", err)
 	}
 	m := &got.Message
 	i := &item{subject: m.Subject, seq: m.Seq, at: m.Time, data: m.Data}
@@ -188,56 +166,40 @@ type apiAnswer struct {
 	} `json:"message"`
 }
 
-// api sends a request that the leader of a stream answers. A server that has just come back to the others answers, too, that it
-// knows no leader: then the request is sent again, until there is one.
+// api sends a request that the leader of a stream answers. An error that the server reports is an [*apiError].
 func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAnswer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
-	defer cancel()
-	for {
-		msg, err := s.request(ctx, subject, nil, request)
-		if err != nil {
-			return nil, err
-		}
-		var got apiAnswer
+	var got apiAnswer
+	err := s.request(ctx, subject, nil, request, func(msg *nats.Msg) error {
+		got = apiAnswer{}
 		if err := json.Unmarshal(msg.Data, &got); err != nil {
-			return nil, fmt.Errorf("natsengine: reading an answer of the NATS server: %w", err)
+			return fmt.Errorf("natsengine: reading an answer of the NATS server: %w", err)
 		}
-		if got.Error == nil || got.Error.Code != codeUnavailable {
-			return &got, nil
+		if got.Error != nil {
+			return got.Error
 		}
-		if !sleep(ctx, leaderPause) {
-			return nil, errNobody
-		}
-	}
+		return nil
+	})
+	return &got, err
 }
 
 const batchBytes = 1 << 20 // of one answer, which ends with the message with which it has them
 
 // batch returns up to n messages with a subject that fits, from a sequence on. more says how many there are behind them.
 func (s *store) batch(ctx context.Context, stream, subject string, from uint64, n int) (items []item, more uint64, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
-	defer cancel()
 	data, err := json.Marshal(query{Seq: max(from, 1), Next: subject, Batch: n, MaxSum: batchBytes})
 	if err != nil {
 		return nil, 0, err
 	}
-	for {
+	err = persist(ctx, func(ctx context.Context) error {
 		answers, done, err := s.ask(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: data}, n+1)
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
+		defer done()
 		items, more, err = readBatch(ctx, answers)
-		done()
-		switch {
-		case errors.Is(err, errTooLate) && ctx.Err() == nil: // the server that was asked may have stopped
-			continue
-		case !errors.Is(err, errNobody):
-			return items, more, err
-		}
-		if !sleep(ctx, leaderPause) {
-			return nil, 0, errNobody
-		}
-	}
+		return err
+	})
+	return items, more, err
 }
 
 // readBatch reads the answers to one question. It does not wait long for the next one.
@@ -249,20 +211,20 @@ func readBatch(ctx context.Context, answers <-chan *nats.Msg) (items []item, mor
 		if err != nil {
 			return nil, 0, err
 		}
-		switch status := msg.Header.Get("Status"); status {
-		case "":
+		switch status := statusOf(msg); status.Status {
+		case 0:
 			i, err := readItem(msg)
 			if err != nil {
 				return nil, 0, err
 			}
 			items = append(items, *i)
-		case "204": // the end
+		case http.StatusNoContent: // the end
 			more, _ = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64)
 			return items, more, nil
-		case "404":
+		case http.StatusNotFound:
 			return items, 0, nil
 		default:
-			return nil, 0, fmt.Errorf("natsengine: reading messages: %s %s", status, msg.Header.Get("Description"))
+			return nil, 0, fmt.Errorf("natsengine: reading messages: %w", status)
 		}
 	}
 }
@@ -291,11 +253,10 @@ func (s *store) purge(ctx context.Context, stream, subject string, before uint64
 	if err != nil {
 		return err
 	}
-	got, err := s.api(ctx, "$JS.API.STREAM.PURGE."+stream, data)
-	if err == nil && got.Error != nil {
-		err = fmt.Errorf("natsengine: removing messages: %s", got.Error.Description)
+	if _, err = s.api(ctx, "$JS.API.STREAM.PURGE."+stream, data); err != nil {
+		return fmt.Errorf("natsengine: removing messages: %w", err)
 	}
-	return err
+	return nil
 }
 
 // limits are how much history a channel keeps.
