@@ -3,11 +3,15 @@
 package natsengine
 
 import (
+	"context"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 func TestExternal(t *testing.T) {
@@ -32,4 +36,41 @@ func TestExternal(t *testing.T) {
 		}
 		return c
 	})
+}
+
+// A call ends with its context, or soon behind it, while the server is stopped and takes nothing from its connection any more.
+func TestStoppedServerTakesNothing(t *testing.T) {
+	p := startProcess(t)
+	e := newEngine(t, Options{URL: "nats://" + p.addr()})
+	h := hub.New(hub.Options{Engine: e, ProbeEvery: -1})
+	defer h.Close() //nolint:errcheck // the server ends with the test
+	publish := func(ctx context.Context) error {
+		data := make([]byte, 1<<20)
+		_, err := e.Publish(ctx, hub.ChannelOf("app", "c"), &hub.Publication{Data: data}, hub.PublishOptions{History: 1})
+		return err
+	}
+	if err := publish(bounded.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGSTOP)
+	ran := bounded.Clock(t)
+	var calls sync.WaitGroup
+	for range 40 { // more than the buffers of a connection hold
+		calls.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if err := publish(ctx); err == nil {
+				t.Error("a stopped server has acknowledged")
+			}
+		})
+	}
+	calls.Wait()
+	took := ran()
+	p.signal(syscall.SIGCONT)
+	if took > 30*time.Second {
+		t.Errorf("calls with two seconds took %v", took)
+	}
+	if err := publish(bounded.Context(t)); err != nil {
+		t.Error(err)
+	}
 }

@@ -76,9 +76,15 @@ func (o *Options) connection(e *Engine) []nats.Option {
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(2 * time.Second),
+		nats.FlusherTimeout(writeWait), nats.ReconnectOnFlusherError(),
 		nats.IgnoreAuthErrorAbort(),
 		nats.NoCallbacksAfterClientClose(),
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { e.lost() }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			e.lost()
+			if err != nil {
+				e.because(err)
+			}
+		}),
 		nats.ReconnectHandler(func(*nats.Conn) { signal(e.back) }),
 		nats.ErrorHandler(e.trouble),
 	}
@@ -97,7 +103,10 @@ func (o *Options) connection(e *Engine) []nats.Option {
 	return opts
 }
 
-const reconnectPause = 100 * time.Millisecond
+const (
+	reconnectPause = 100 * time.Millisecond
+	writeWait      = 3 * time.Second // for a server that takes nothing: meanwhile all calls wait, whatever their contexts, and no ping is sent
+)
 
 // signal has the reader of c do something soon.
 func signal(c chan struct{}) {
