@@ -53,7 +53,7 @@ func (s *sharedHub) open(cfg *config.Config, rec *recorder) (*hub.Hub, error) {
 		return nil, err
 	}
 	o.Events = s.hooks.events()
-	o.Engine, s.engine, o.Traced = engine, engine, rec.traced
+	o.Engine, s.engine, o.Traced, o.EngineState = engine, engine, rec.traced, engineState(cfg, log)
 	s.hub = hub.New(o)
 	return s.hub, nil
 }

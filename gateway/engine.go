@@ -58,20 +58,32 @@ func CheckEngine(cfg *config.Config) []*config.Problem {
 	return problems
 }
 
+// engineState logs that the engine works, or why it does not. The engine in memory always does.
+func engineState(cfg *config.Config, log *slog.Logger) func(error) {
+	if _, memory := cfg.Hub.Engine.Settings.(*config.MemoryEngine); memory {
+		return nil
+	}
+	return func(err error) {
+		if err != nil {
+			log.Warn(observe.EventEngine, observe.KeyError, err)
+			return
+		}
+		log.Info(observe.EventEngineReady)
+	}
+}
+
 // newEngine makes the engine that a configuration names. An engine whose servers cannot be reached is no error: it goes on
 // trying, and the server is not ready meanwhile. One that has more to close than the end of [hub.Engine.Run] closes is an
 // [io.Closer].
 func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {
-	onError := func(err error) { log.Warn(observe.EventEngine, observe.KeyError, err) }
+	warn := func(text string) { log.Warn(observe.EventEngine, observe.KeyError, text) }
 	switch set := cfg.Hub.Engine.Settings.(type) {
 	case *config.MemoryEngine:
 		return hub.NewMemory().Node(), nil
 	case *config.RedisEngine:
-		return redisengine.New(redisengine.Options{
-			URL: set.URL.Reveal(), Prefix: set.Prefix, OnError: onError, OnBack: func() { log.Info(observe.EventEngineReady) },
-		})
+		return redisengine.New(redisengine.Options{URL: set.URL.Reveal(), Prefix: set.Prefix, Warn: warn})
 	case *config.NATSEngine:
-		return newNATS(set, mostKept(cfg), log)
+		return newNATS(set, mostKept(cfg), log, warn)
 	}
 	return nil, fmt.Errorf("there is no engine %s", cfg.Hub.Engine.Kind)
 }

@@ -36,10 +36,10 @@ func (e *natsEngine) Close() error {
 
 // natsOptions turns the configuration into that of the engine, without the server in the process. A channel keeps history messages at
 // most.
-func natsOptions(cfg *config.NATSEngine, history int, log *slog.Logger) (natsengine.Options, error) {
+func natsOptions(cfg *config.NATSEngine, history int) (natsengine.Options, error) {
 	o := natsengine.Options{
 		URL: cfg.URL.Reveal(), Credentials: string(cfg.Credentials), Prefix: cfg.Prefix, Replicas: cfg.Replicas,
-		MaxBytes: int64(cfg.MaxBytes), MaxHistory: history, OnReady: func() { log.Info(observe.EventEngineReady) },
+		MaxBytes: int64(cfg.MaxBytes), MaxHistory: history,
 	}
 	if o.URL == "" || cfg.CA == "" {
 		return o, nil
@@ -50,15 +50,15 @@ func natsOptions(cfg *config.NATSEngine, history int, log *slog.Logger) (natseng
 }
 
 // newNATS makes the engine nats.
-func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger) (hub.Engine, error) {
-	o, err := natsOptions(cfg, history, log)
+func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger, warn func(string)) (hub.Engine, error) {
+	o, err := natsOptions(cfg, history)
 	if err != nil {
 		return nil, err
 	}
 	if o.URL != "" {
 		return natsengine.New(o)
 	}
-	e, err := embedded(cfg, log)
+	e, err := embedded(cfg, warn)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger) (hub.Engine,
 }
 
 // embedded turns the configuration into that of a server in the process.
-func embedded(cfg *config.NATSEngine, log *slog.Logger) (e natsengine.Embedded, err error) {
+func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded, err error) {
 	c := &cfg.Cluster
 	e = natsengine.Embedded{
 		Dir: string(cfg.Dir), ClusterListen: string(c.Listen), Secret: c.Secret.Reveal(), SyncAlways: cfg.SyncAlways,
@@ -104,7 +104,7 @@ func embedded(cfg *config.NATSEngine, log *slog.Logger) (e natsengine.Embedded, 
 		if e.Secret != "" {
 			text = strings.ReplaceAll(text, e.Secret, redact.Mark)
 		}
-		log.Warn(observe.EventEngine, observe.KeyError, text)
+		warn(text)
 	}
 	return e, nil
 }

@@ -93,17 +93,13 @@ func TestCheckEngine(t *testing.T) {
 func TestNATSOptions(t *testing.T) {
 	ca, _, _ := nodeFiles(t)
 	cfg := &config.NATSEngine{URL: config.NewSecret("nats://127.0.0.1:1"), Credentials: "c", Prefix: "p", Replicas: 3, MaxBytes: 1 << 20}
-	var log output
-	o, err := natsOptions(cfg, 7, slog.New(slog.NewTextHandler(&log, nil)))
+	o, err := natsOptions(cfg, 7)
 	if err != nil || o.URL != "nats://127.0.0.1:1" || o.Credentials != "c" || o.Prefix != "p" || o.Replicas != 3 || o.MaxBytes != 1<<20 ||
 		o.MaxHistory != 7 || o.TLS != nil || o.Server != nil {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o.OnReady(); !strings.Contains(log.String(), "the engine of channels is ready") {
-		t.Error(log.String())
-	}
 	cfg.CA = ca
-	if o, err := natsOptions(cfg, 7, nil); err != nil || o.TLS == nil || o.TLS.RootCAs == nil || o.TLS.MinVersion != tls.VersionTLS12 {
+	if o, err := natsOptions(cfg, 7); err != nil || o.TLS == nil || o.TLS.RootCAs == nil || o.TLS.MinVersion != tls.VersionTLS12 {
 		t.Errorf("with an authority: %+v, %v", o.TLS, err)
 	}
 	cfg.CA = "/nowhere/none.pem"
@@ -116,7 +112,7 @@ func TestNATSOptions(t *testing.T) {
 	}
 	cfg.URL = config.NewSecret("")
 	cfg.CA = "/nowhere/none.pem" // which is for servers elsewhere
-	if o, err := natsOptions(cfg, 7, nil); err != nil || o.TLS != nil {
+	if o, err := natsOptions(cfg, 7); err != nil || o.TLS != nil {
 		t.Errorf("inside: %+v, %v", o.TLS, err)
 	}
 	if _, err := newEngine(withEngine("other", nil), nil); err == nil || !strings.Contains(err.Error(), "other") {
@@ -133,13 +129,14 @@ func TestNATSEmbedded(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", state)
 	ca, node, _ := nodeFiles(t)
 	var log output
-	e, err := embedded(&config.NATSEngine{}, slog.New(slog.NewTextHandler(&log, nil)))
+	warn := func(text string) { log.Write([]byte(text)) } //nolint:errcheck // it keeps it
+	e, err := embedded(&config.NATSEngine{}, warn)
 	if err != nil || e.Dir != filepath.Join(state, "handfast", "nats", "alone") || e.Secret != "" || e.TLS != nil || e.ClusterListen != "" || e.SyncAlways {
 		t.Errorf("alone: %+v, %v", e, err)
 	}
 	e.Warn("careful")
 	e, err = embedded(&config.NATSEngine{SyncAlways: true, Cluster: config.NATSCluster{Listen: "[::1]:6222", Join: []config.Address{"127.0.0.1:1", "127.0.0.1:2"}}},
-		slog.New(slog.NewTextHandler(&log, nil)))
+		warn)
 	if err != nil || filepath.Base(e.Dir) != "___1__6222" || len(e.Secret) < 20 || !slices.Equal(e.Join, []string{"127.0.0.1:1", "127.0.0.1:2"}) || !e.SyncAlways {
 		t.Errorf("on loopback: %+v, %v", e, err)
 	}
@@ -194,7 +191,7 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 	}
 	var log output
 	e, err := newNATS(&config.NATSEngine{Dir: config.Path(dir), Prefix: "p", Cluster: config.NATSCluster{Listen: "127.0.0.1:0", Secret: config.NewSecret("s")}}, 5,
-		slog.New(slog.NewTextHandler(&log, nil)))
+		slog.New(slog.NewTextHandler(&log, nil)), func(string) {})
 	if err != nil {
 		t.Fatalf("the directory is in use: %v", err)
 	}
@@ -217,5 +214,27 @@ func TestMostKept(t *testing.T) {
 	cfg.Endpoints = []config.Endpoint{{}, {Target: config.Target{Settings: &config.Streams{History: 300_000}}}}
 	if got := mostKept(cfg); got != 300_000 {
 		t.Error(got)
+	}
+}
+
+// The log has a line when an engine that other servers are part of works, and when it does not.
+func TestEngineState(t *testing.T) {
+	var out output
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	if engineState(withEngine("memory", &config.MemoryEngine{}), log) != nil {
+		t.Error("the engine in memory is logged")
+	}
+	report := engineState(withEngine("nats", &config.NATSEngine{}), log)
+	report(nil)
+	report(errors.New("no leader"))
+	want := "level=INFO msg=\"the engine of channels is ready\"\n" +
+		"level=WARN msg=\"trouble with the engine of channels\" error=\"no leader\"\n"
+	var got strings.Builder
+	for line := range strings.Lines(out.String()) {
+		_, text, _ := strings.Cut(line, " ") // behind the time
+		got.WriteString(text)
+	}
+	if got.String() != want {
+		t.Errorf("the log is\n%swant\n%s", got.String(), want)
 	}
 }

@@ -45,16 +45,6 @@ type Hub struct {
 	reported string // the lease that subscribers were reported under; for housekeeping only
 }
 
-// health is whether the engine works.
-type health struct {
-	mu      sync.Mutex
-	down    error // of Run
-	probe   error // of the last Probe
-	lag     time.Duration
-	probed  bool
-	closing bool
-}
-
 // New starts a hub. Close ends it.
 func New(o Options) *Hub {
 	o = o.withDefaults()
@@ -63,6 +53,9 @@ func New(o Options) *Hub {
 	h.presence, _ = o.Engine.(Presence)
 	h.keyed, _ = o.Engine.(Keyed)
 	h.occupancy, _ = o.Engine.(Occupancy)
+	_, probes := o.Engine.(Probe)
+	h.probing = probes && o.ProbeEvery > 0
+	h.changed = o.EngineState
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.tasks.wg = &h.wg
 	h.channels.seed, h.sessions.seed = maphash.MakeSeed(), maphash.MakeSeed()
@@ -74,8 +67,8 @@ func New(o Options) *Hub {
 	if h.presence != nil {
 		h.wg.Go(h.tenancy.keepLease)
 	}
-	if p, ok := o.Engine.(Probe); ok && o.ProbeEvery > 0 {
-		h.wg.Go(func() { h.keepProbing(p) })
+	if h.probing {
+		h.wg.Go(h.keepProbing)
 	}
 	return h
 }
@@ -116,31 +109,6 @@ func (h *Hub) closed() bool {
 	return h.closing
 }
 
-// Ready returns nil if the engine works: it runs, and the last probe has come back.
-func (h *Hub) Ready() error {
-	h.health.mu.Lock()
-	defer h.health.mu.Unlock()
-	_, probes := h.engine.(Probe)
-	switch {
-	case h.closing:
-		return ErrClosed
-	case h.down != nil:
-		return h.down
-	case h.probe != nil:
-		return h.probe
-	case probes && h.opts.ProbeEvery > 0 && !h.probed:
-		return errors.New("hub: the engine has not answered yet")
-	}
-	return nil
-}
-
-// EngineLag returns how long the last probe of the engine took, 0 when there was none.
-func (h *Hub) EngineLag() time.Duration {
-	h.health.mu.Lock()
-	defer h.health.mu.Unlock()
-	return h.lag
-}
-
 // run runs the engine, again when it fails.
 func (h *Hub) run() {
 	pause := pauseOfRun
@@ -166,12 +134,6 @@ func (h *Hub) run() {
 		pause = min(2*pause, maxPauseRun)
 		h.setDown(nil) // its probe knows better
 	}
-}
-
-func (h *health) setDown(err error) {
-	h.mu.Lock()
-	h.down = err
-	h.mu.Unlock()
 }
 
 // sleep waits for d, and reports false when the hub is closed meanwhile.
@@ -203,25 +165,6 @@ func (h *Hub) subscribeAgain() {
 		}
 		(*sink)(h).Gap(names[:n]...)
 		names = names[n:]
-	}
-}
-
-// keepProbing probes the engine.
-func (h *Hub) keepProbing(p Probe) {
-	for {
-		ctx, cancel := context.WithTimeout(h.ctx, h.opts.ProbeEvery)
-		began := time.Now()
-		err := p.Probe(ctx)
-		cancel()
-		if err != nil {
-			err = fmt.Errorf("hub: probing the engine: %w", err)
-		}
-		h.health.mu.Lock()
-		h.probe, h.lag, h.probed = err, time.Since(began), true
-		h.health.mu.Unlock()
-		if !h.sleep(h.opts.ProbeEvery) {
-			return
-		}
 	}
 }
 

@@ -74,6 +74,11 @@ type Options struct {
 	// immediately find it as it was. 0 means ten seconds; a negative value means that it does not.
 	Linger time.Duration
 
+	// EngineState is called with nil when the engine works, for the first time and each time that it works again, and with the reason
+	// when it does not: see [Hub.Ready]. It is called from any goroutine, with locks held: it must not wait, and not call the hub. nil
+	// means that nothing is reported.
+	EngineState func(error)
+
 	// Events is called for each event, from any goroutine, with locks held: it must not wait, and not call the hub. nil means
 	// that nothing is reported. See [Event].
 	Events func(Event)

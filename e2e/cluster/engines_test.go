@@ -12,14 +12,15 @@ import (
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/internal/natstest"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 // backend is what connects the nodes of a cluster.
 type backend struct {
 	args func(node int) []string // the flags of a node
 
-	// restart kills what all nodes share, and starts it again after a pause. nil means that it is in the nodes.
-	restart func(t *testing.T, pause time.Duration)
+	// restart kills what all nodes share, and starts it again when away returns. nil means that it is in the nodes.
+	restart func(t *testing.T, away func())
 }
 
 // engines are the engines that connect nodes.
@@ -64,27 +65,25 @@ func startNATSElsewhere(t *testing.T, l *network) *backend {
 		args: func(int) []string {
 			return []string{"--engine", "nats", "--nats-url", "nats://" + net.JoinHostPort(host, port)}
 		},
-		restart: startShared(t, net.JoinHostPort(host, port), s.Command),
+		restart: startProcess(t, net.JoinHostPort(host, port), s.Command),
 	}
 }
 
 // startRedis starts a Redis that writes what it keeps to its log.
 func startRedis(t *testing.T, l *network) *backend {
-	host := l.engineHost()
-	u := house.NewUser(t)
-	port := house.FreePort(t)
-	address := net.JoinHostPort(host, port)
+	s := redistest.StartAt(t, l.engineHost(), "appendonly yes\nappendfsync everysec\n")
 	return &backend{
-		args: func(int) []string { return []string{"--engine", "redis", "--redis-url", "redis://" + address + "/0"} },
-		restart: startShared(t, address, func() (*exec.Cmd, error) {
-			return exec.Command("redis-server", "--port", port, "--bind", host, "--protected-mode", "no", "--dir", u.Home,
-				"--save", "", "--appendonly", "yes", "--appendfsync", "everysec"), nil
-		}),
+		args: func(int) []string { return []string{"--engine", "redis", "--redis-url", s.URL()} },
+		restart: func(_ *testing.T, away func()) {
+			s.Stop()
+			away()
+			s.Restart()
+		},
 	}
 }
 
-// startShared starts a program that all nodes share, which listens on address. The returned function kills it and starts it again.
-func startShared(t *testing.T, address string, command func() (*exec.Cmd, error)) (restart func(t *testing.T, pause time.Duration)) {
+// startProcess starts a program that all nodes share, which listens on address. The returned function kills it and starts it again.
+func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error)) (restart func(t *testing.T, away func())) {
 	t.Helper()
 	var running *exec.Cmd
 	stop := func() {
@@ -98,7 +97,7 @@ func startShared(t *testing.T, address string, command func() (*exec.Cmd, error)
 			t.Fatal(err)
 		}
 		if err := running.Start(); err != nil {
-			t.Fatalf("a program is missing (make setup installs it): %v", err)
+			t.Fatal(err)
 		}
 		house.Until(t, running.Path+" listens on "+address, func() bool {
 			c, err := net.DialTimeout("tcp", address, time.Second)
@@ -110,10 +109,10 @@ func startShared(t *testing.T, address string, command func() (*exec.Cmd, error)
 	}
 	start(t)
 	t.Cleanup(func() { stop() })
-	return func(t *testing.T, pause time.Duration) {
+	return func(t *testing.T, away func()) {
 		t.Helper()
 		stop()
-		<-time.After(pause) // it is away
+		away()
 		start(t)
 	}
 }

@@ -37,10 +37,6 @@ type Options struct {
 
 	// MaxBytes is how large all publications together become before the oldest are removed. 0 means without a limit.
 	MaxBytes int64
-
-	// OnReady is called, if it is not nil, when [Engine.Probe] succeeds for the first time, and for the first time after it failed.
-	// It must not call the engine.
-	OnReady func()
 }
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)

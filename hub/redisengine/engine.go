@@ -35,12 +35,8 @@ type Options struct {
 	// Prefix begins the names of all keys, so that several services can share a Redis. "" means "handfast".
 	Prefix string
 
-	// OnError is called, if it is not nil, when there is no connection, once until it is there, when the server cannot be used,
-	// and when it is set up in a way that may lose data. No error contains a password.
-	OnError func(error)
-
-	// OnBack is called, if it is not nil, when there is a connection after OnError has reported that there was none.
-	OnBack func()
+	// Warn is called when the server is set up in a way that may lose data. nil means that this is not reported.
+	Warn func(text string)
 }
 
 // Engine is the engine of one node. New makes one.
@@ -49,13 +45,12 @@ type Engine struct {
 	client rueidis.ClientOption
 	id     string // of this node, for its probes
 
-	refusal string // why the server cannot be used, as it was reported; only Run touches it
-
 	subs  table
 	shard [deliverers]queue
 
 	mu       sync.Mutex
 	conn     rueidis.Client // nil while not connected
+	why      error          // there is no conn; nil while there was no reason yet
 	ready    chan struct{}  // closed when conn is there
 	running  bool
 	lastSeen string // the ID of the last event that was seen; "" before the first connection
@@ -99,6 +94,9 @@ func New(o Options) (*Engine, error) {
 	if o.Prefix == "" {
 		o.Prefix = "handfast"
 	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
 	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second} // a silent server is noticed after about three seconds
 	c.ConnWriteTimeout = dialTimeout
 	c.ClientName = "handfast"
@@ -141,30 +139,20 @@ func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 type fatalError struct{ error }
 
 func (e *Engine) stayConnected(ctx context.Context) error {
-	pause, told := minPause, false
+	pause := minPause
 	for {
 		began := time.Now()
-		err := e.session(ctx, func() {
-			if told && e.o.OnBack != nil {
-				e.o.OnBack()
-			}
-			pause, told, e.refusal = minPause, false, ""
-		})
+		err := e.session(ctx, func() { pause = minPause })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		var fatal fatalError
 		if errors.As(err, &fatal) {
-			if e.refusal != err.Error() {
-				e.tell(err)
-				e.refusal = err.Error()
-			}
 			return fatal.error
 		}
-		if !told {
-			e.tell(fmt.Errorf("redisengine: there is no connection: %w", err))
-			told = true
-		}
+		e.mu.Lock()
+		e.why = err
+		e.mu.Unlock()
 		if time.Since(began) > maxPause {
 			pause = minPause
 		}
@@ -176,12 +164,6 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 			return ctx.Err()
 		}
 		pause = min(2*pause, maxPause)
-	}
-}
-
-func (e *Engine) tell(err error) {
-	if e.o.OnError != nil {
-		e.o.OnError(err)
 	}
 }
 
@@ -269,6 +251,7 @@ func (e *Engine) setConn(c rueidis.Client) {
 	if e.conn = c; c == nil {
 		e.ready = make(chan struct{})
 	} else {
+		e.why = nil
 		close(e.ready)
 	}
 }
@@ -278,7 +261,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 	var c rueidis.Client
 	for c == nil {
 		e.mu.Lock()
-		ready := e.ready
+		ready, why := e.ready, e.why
 		if c = e.conn; c != nil {
 			e.calls.Add(1)
 		}
@@ -287,7 +270,11 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 			select {
 			case <-ready:
 			case <-ctx.Done():
-				return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: waiting for Redis: %w", what, ctx.Err())
+				err := ctx.Err()
+				if why != nil {
+					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why belongs to no call
+				}
+				return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: there is no connection: %w", what, err)
 			}
 		}
 	}
@@ -343,7 +330,7 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 		return fatalError{errors.New("redisengine: the server is part of a cluster; a single server is required")}
 	}
 	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.firstTime() {
-		e.tell(fmt.Errorf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+
+		e.o.Warn(fmt.Sprintf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+
 			"then history and members are lost unnoticed; set it to noeviction", p))
 	}
 	return nil

@@ -19,9 +19,9 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-func newEngine(t testing.TB, url string, onError func(error)) *Engine {
+func newEngine(t testing.TB, url string) *Engine {
 	t.Helper()
-	e, err := New(Options{URL: url, OnError: onError})
+	e, err := New(Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
 	return enginetest.Cluster{
 		Node: func(t testing.TB) hub.Engine {
 			l := newLine(t, s.Addr())
-			e := newEngine(t, l.url(), nil)
+			e := newEngine(t, l.url())
 			mu.Lock()
 			defer mu.Unlock()
 			lines[e] = l
@@ -100,7 +100,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	s := startRedis(t, "")
-	e := newEngine(t, "redis://:wr0ng@"+s.Addr(), nil)
+	e := newEngine(t, "redis://:wr0ng@"+s.Addr())
 	err := e.Run(bounded.Context(t), nil)
 	if err == nil || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error(), "wr0ng") {
 		t.Errorf("a wrong password: %v", err)
@@ -109,11 +109,15 @@ func TestOptions(t *testing.T) {
 
 func TestEvictionIsReported(t *testing.T) {
 	s := startRedis(t, "maxmemory 100mb\nmaxmemory-policy allkeys-lru\n")
-	told := make(chan error, 10)
-	h := hub.New(hub.Options{Engine: newEngine(t, s.URL(), func(err error) { told <- err })})
+	told := make(chan string, 10)
+	e, err := New(Options{URL: s.URL(), Warn: func(text string) { told <- text }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(hub.Options{Engine: e})
 	defer h.Close()
-	if err := bounded.Receive(t, told); !strings.Contains(err.Error(), "allkeys-lru") {
-		t.Errorf("the warning is %v", err)
+	if text := bounded.Receive(t, told); !strings.Contains(text, "allkeys-lru") {
+		t.Errorf("the warning is %q", text)
 	}
 }
 
@@ -123,7 +127,7 @@ func TestMembersAfterLoss(t *testing.T) {
 	ns := []hub.Namespace{{Presence: true}}
 	var hubs []*hub.Hub
 	for range 2 {
-		h := hub.New(hub.Options{Engine: newEngine(t, s.URL(), nil), Namespaces: ns})
+		h := hub.New(hub.Options{Engine: newEngine(t, s.URL()), Namespaces: ns})
 		defer h.Close()
 		hubs = append(hubs, h)
 	}
@@ -132,7 +136,7 @@ func TestMembersAfterLoss(t *testing.T) {
 		c.Subscribe(t, "room", hub.SubscribeOptions{Member: true})
 	}
 	s.restart(t)()
-	fresh := hub.New(hub.Options{Engine: newEngine(t, s.URL(), nil), Namespaces: ns})
+	fresh := hub.New(hub.Options{Engine: newEngine(t, s.URL()), Namespaces: ns})
 	defer fresh.Close()
 	bounded.Until(t, func() bool {
 		_, _, n, err := fresh.Members(bounded.Context(t), "app", "room", "", 10)

@@ -16,7 +16,7 @@ import (
 // The ID of a publication is remembered for as long as by every engine, whether the publication is kept or not.
 func TestIdempotencyEnds(t *testing.T) {
 	s := startRedis(t, "")
-	e := newEngine(t, s.URL(), nil)
+	e := newEngine(t, s.URL())
 	h := hub.New(hub.Options{Engine: e, Namespaces: []hub.Namespace{{}, {Prefix: "kept", History: 10}}})
 	t.Cleanup(func() { h.Close() })
 	for _, channel := range []string{"kept", "not-kept"} {

@@ -3,6 +3,7 @@ package redistest
 
 import (
 	"bufio"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,20 +17,27 @@ import (
 // Password is the password of every server.
 const Password = "correct-horse-battery"
 
-// Server is a redis-server on the loopback interface, which can be stopped and started again.
+// Server is a redis-server, which can be stopped and started again.
 type Server struct {
 	t    testing.TB
+	host string
 	port string
 	dir  string
 	more string // of the configuration
 	cmd  *exec.Cmd
 }
 
-// Start starts a server, which ends with the test. more is further lines of its configuration; without any, it has
-// no data when it is started again.
+// Start starts a server on the loopback interface, which ends with the test. more is further lines of its configuration; without any,
+// it has no data when it is started again.
 func Start(t testing.TB, more string) *Server {
 	t.Helper()
-	s := &Server{t: t, port: freeport.Get(t), dir: t.TempDir(), more: more}
+	return StartAt(t, "127.0.0.1", more)
+}
+
+// StartAt is Start for another address of this machine.
+func StartAt(t testing.TB, host, more string) *Server {
+	t.Helper()
+	s := &Server{t: t, host: host, port: freeport.Get(t), dir: t.TempDir(), more: more}
 	if !s.start() {
 		t.Fatal("redis-server does not start")
 	}
@@ -42,7 +50,7 @@ func (s *Server) start() bool {
 	s.t.Helper()
 	// A file, not an argument: other users of the machine see the password of a command line.
 	conf := filepath.Join(s.dir, "redis.conf")
-	text := "bind 127.0.0.1\nport " + s.Port() + "\ndir " + s.dir + "\nsave \"\"\nrequirepass " + Password + "\n" + s.more
+	text := "bind " + s.host + "\nport " + s.Port() + "\ndir " + s.dir + "\nsave \"\"\nrequirepass " + Password + "\n" + s.more
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -89,7 +97,7 @@ func (s *Server) Signal(sig syscall.Signal) {
 func (s *Server) Port() string { return s.port }
 
 // Addr returns host and port.
-func (s *Server) Addr() string { return "127.0.0.1:" + s.Port() }
+func (s *Server) Addr() string { return net.JoinHostPort(s.host, s.Port()) }
 
 // URL returns the URL, with the password.
 func (s *Server) URL() string { return "redis://:" + Password + "@" + s.Addr() + "/0" }

@@ -1,0 +1,107 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// health is whether the engine works.
+type health struct {
+	probing bool        // the engine is probed
+	changed func(error) // [Options].EngineState
+
+	mu       sync.Mutex
+	down     error // of Run
+	probe    error // of the last Probe, or of Run since then
+	lag      time.Duration
+	probed   bool
+	closing  bool
+	reported *string // what was reported last: why the engine does not work, "" if it does; nil before
+}
+
+// Ready returns nil if the engine works: it runs, and the last probe has come back.
+func (h *Hub) Ready() error {
+	h.health.mu.Lock()
+	defer h.health.mu.Unlock()
+	switch {
+	case h.closing:
+		return ErrClosed
+	case h.down != nil:
+		return h.down
+	case h.probe != nil:
+		return h.probe
+	case h.probing && !h.probed:
+		return errors.New("hub: the engine has not answered yet")
+	}
+	return nil
+}
+
+// EngineLag returns how long the last probe of the engine took, 0 when there was none.
+func (h *Hub) EngineLag() time.Duration {
+	h.health.mu.Lock()
+	defer h.health.mu.Unlock()
+	return h.lag
+}
+
+// setDown notes that Run has ended with err, or, if err is nil, that it is called again. If the engine is probed, it works again when
+// a probe says so.
+func (h *health) setDown(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.down = err
+	switch {
+	case err != nil:
+		if h.probing {
+			h.probe = err
+		}
+		h.report(err, true)
+	case !h.probing:
+		h.report(nil, false)
+	}
+}
+
+// setProbe notes the result of a probe.
+func (h *health) setProbe(err error, lag time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.probe, h.lag, h.probed = err, lag, true
+	if h.down == nil {
+		h.report(err, false)
+	}
+}
+
+// report reports that the engine works, if err is nil, or does not, when that changes; or with another reason if it matters. The
+// caller holds mu.
+func (h *health) report(err error, reason bool) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	if h.reported != nil && (*h.reported == why || *h.reported != "" && why != "" && !reason) {
+		return
+	}
+	h.reported = &why
+	if h.changed != nil && !h.closing {
+		h.changed(err)
+	}
+}
+
+// keepProbing probes the engine.
+func (h *Hub) keepProbing() {
+	for {
+		ctx, cancel := context.WithTimeout(h.ctx, h.opts.ProbeEvery)
+		began := time.Now()
+		err := h.engine.(Probe).Probe(ctx)
+		cancel()
+		if err != nil {
+			err = fmt.Errorf("hub: probing the engine: %w", err)
+		}
+		h.setProbe(err, time.Since(began))
+		if !h.sleep(h.opts.ProbeEvery) {
+			return
+		}
+	}
+}
