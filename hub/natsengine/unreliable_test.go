@@ -1,7 +1,11 @@
 package natsengine
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,21 +13,25 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
-// unreliable is a server without JetStream in front of one that has it. Some of the requests that it passes on it answers itself, as
-// servers do while a cluster chooses a leader; of some it drops the answer.
+// unreliable is a server without JetStream in front of one that has it. It passes requests on, and fails every other one,
+// or one in six if it loses the answers.
 type unreliable struct {
 	front, back *nats.Conn
-	requests    atomic.Int64
-	faults      [4]atomic.Int64 // how many of each kind
+	kind        atomic.Int32 // of the failures
+	requests    atomic.Int32
 }
 
-// The requests of which one fails, and of which one loses its answer, which takes the caller a second.
+// The kinds of failures.
 const (
-	failsEach = 5
-	losesEach = 211
+	reliable    = iota
+	noLeader    // the server in front answers that there is none
+	notReady    // or that it cannot do this now, with another code
+	noResponder // no server has subscribed to the subject
+	noAnswer    // the request is carried out, and the answer is lost
 )
 
 // startUnreliable starts the servers. If cluster is true, the one in front says that it is part of a cluster: reads then go to the
@@ -88,30 +96,26 @@ func (u *unreliable) send(c *nats.Conn, subject, reply string, m *nats.Msg) {
 
 // request passes a request on, or answers it.
 func (u *unreliable) request(m *nats.Msg) {
-	n := u.requests.Add(1)
-	kind := -1
-	switch {
-	case n%losesEach == 0:
-		kind = 3
-	case n%failsEach == 0:
-		kind = int(n/failsEach) % 3
+	kind := u.kind.Load()
+	each := int32(2)
+	if kind == noAnswer {
+		each = 6 // the engine waits a second for it
 	}
-	if kind < 0 {
+	if kind == reliable || u.requests.Add(1)%each > 0 {
 		u.send(u.back, m.Subject, answers+m.Reply, m)
 		return
 	}
-	u.faults[kind].Add(1)
 	answer := new(nats.Msg)
 	direct := strings.HasPrefix(m.Subject, "$JS.API.DIRECT.")
 	switch {
-	case kind == 3:
+	case kind == noAnswer:
 		u.send(u.back, m.Subject, "", m)
 		return
-	case kind == 0 || direct && kind == 1: // no responders
+	case kind == noResponder || direct && kind == noLeader:
 		answer.Header = nats.Header{"Status": {"503"}}
 	case direct:
 		answer.Header = nats.Header{"Status": {"500"}, "Description": {"the store is closed"}}
-	case kind == 1:
+	case kind == noLeader:
 		answer.Data = []byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)
 	case m.Header.Get("Nats-Msg-Id") != "":
 		answer.Data = []byte(`{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"}}`)
@@ -121,18 +125,117 @@ func (u *unreliable) request(m *nats.Msg) {
 	u.send(u.front, m.Reply, "", answer)
 }
 
-// An engine passes the suite with servers of which one request in five fails as requests do while a cluster chooses a leader, whatever
-// the request is. For every other test they are part of a cluster.
+// everything returns everything that an engine can be asked for, as functions that succeed each time that they are called.
+func everything(e *Engine) map[string]func(context.Context) error {
+	channel, keyed := hub.ChannelOf("app", "c"), hub.ChannelOf("app", "keyed")
+	kept, n := hub.PublishOptions{History: 10}, atomic.Uint64{}
+	text := func() *hub.Publication { return &hub.Publication{Data: []byte("x")} }
+	// once reports a publication that was published twice, or not at all.
+	once := func(done hub.Published, err error) error {
+		if err == nil && done.Duplicate {
+			return errors.New("it is a duplicate")
+		}
+		return err
+	}
+	return map[string]func(context.Context) error{
+		"publish": func(ctx context.Context) error { return once(e.Publish(ctx, channel, text(), kept)) },
+		"publish what is not kept": func(ctx context.Context) error {
+			p := text()
+			p.ID = rand.Text()
+			return once(e.Publish(ctx, channel, p, hub.PublishOptions{}))
+		},
+		"publish what is expected": func(ctx context.Context) error {
+			zero := uint64(0)
+			o := hub.PublishOptions{History: 10, Expect: &zero}
+			return once(e.Publish(ctx, hub.ChannelOf("app", rand.Text()), text(), o))
+		},
+		"publish a key": func(ctx context.Context) error {
+			p := text()
+			p.Key = "key"
+			return once(e.Publish(ctx, keyed, p, kept))
+		},
+		"history": func(ctx context.Context) error {
+			_, err := e.History(ctx, channel, hub.HistoryQuery{Limit: -1})
+			return err
+		},
+		"trim": func(ctx context.Context) error { return e.Trim(ctx, keyed, 1) },
+		"snapshot": func(ctx context.Context) error {
+			_, _, _, err := e.Snapshot(ctx, keyed, "", 10)
+			return err
+		},
+		"subscribe": func(ctx context.Context) error { return e.Subscribe(ctx, channel) },
+		"lease":     func(ctx context.Context) error { return e.Lease(ctx, "lease", time.Hour) },
+		"release":   func(ctx context.Context) error { return e.Release(ctx, "another lease") },
+		"put": func(ctx context.Context) error {
+			v := n.Add(1)
+			return e.Put(ctx, channel, hub.Entry{Lease: "lease", Client: "a", Version: v}, hub.Entry{Lease: "lease", Client: "b", Version: v})
+		},
+		"entries": func(ctx context.Context) error {
+			_, _, err := e.Entries(ctx, channel, "", 10)
+			return err
+		},
+		"claim": func(ctx context.Context) error {
+			first, err := e.Claim(ctx, rand.Text(), time.Minute)
+			if err == nil && !first {
+				return errors.New("it was claimed before")
+			}
+			return err
+		},
+		"occupy": func(ctx context.Context) error {
+			return e.Occupy(ctx, "lease", []hub.Occupied{{Channel: channel, Subscribers: 1}})
+		},
+		"occupied": func(ctx context.Context) error {
+			_, _, err := e.Occupied(ctx, "", "", 10)
+			return err
+		},
+		"save a position": func(ctx context.Context) error {
+			return e.SavePosition(ctx, channel, "device", hub.Position{Epoch: "e", Offset: n.Add(1)})
+		},
+		"position": func(ctx context.Context) error {
+			_, err := e.Position(ctx, channel, "device")
+			return err
+		},
+		"broadcast": func(ctx context.Context) error {
+			return e.Broadcast(ctx, hub.Command{Kind: hub.CommandDisconnect, App: "app", User: "u"})
+		},
+		"probe": e.Probe,
+	}
+}
+
+// Whatever is asked of an engine succeeds although every other request fails, in each way in which requests do while a cluster chooses a
+// leader, and nothing is done twice.
 func TestUnreliable(t *testing.T) {
-	made := 0
-	enginetest.Run(t, enginetest.Options{Flow: 50}, func(t testing.TB) enginetest.Cluster {
-		made++
-		u, url := startUnreliable(t.(*testing.T), made%2 == 0)
-		t.Cleanup(func() {
-			t.Logf("%d requests; faults by kind: %v", u.requests.Load(), []int64{
-				u.faults[0].Load(), u.faults[1].Load(), u.faults[2].Load(), u.faults[3].Load(),
-			})
+	for name, cluster := range map[string]bool{"of a cluster": true, "alone": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, url := startUnreliable(t, cluster)
+			e := newEngine(t, Options{URL: url, Replicas: 1})
+			h := hub.New(hub.Options{Engine: e, ProbeEvery: -1})
+			defer h.Close() //nolint:errcheck // the server ends with the test
+			ctx := bounded.Context(t)
+			calls := everything(e)
+			for _, first := range []string{"lease", "publish a key", "put"} { // what the others need
+				if err := calls[first](ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for kind, what := range map[int32]string{noLeader: "no leader", notReady: "not ready", noResponder: "no responder", noAnswer: "no answer"} {
+				u.kind.Store(kind)
+				var asking sync.WaitGroup
+				for call, do := range calls {
+					asking.Go(func() {
+						if err := do(ctx); err != nil {
+							t.Errorf("%s: %s: %v", what, call, err)
+						}
+					})
+				}
+				asking.Wait()
+			}
+			u.kind.Store(reliable)
+			page, err := e.History(ctx, hub.ChannelOf("app", "c"), hub.HistoryQuery{Limit: -1})
+			if err != nil || len(page.Publications) != 4 {
+				t.Errorf("%d publications are kept, of 4: %v", len(page.Publications), err)
+			}
 		})
-		return nodes(Options{URL: url, Replicas: 1})
-	})
+	}
 }
