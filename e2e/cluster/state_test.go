@@ -8,7 +8,6 @@ import (
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/internal/redistest"
-	"github.com/handfast/handfast/observe"
 )
 
 // Each node logs that its engine works, that it does not when what the nodes share is away, and that it works again.
@@ -24,12 +23,12 @@ func TestLogOfTheEngine(t *testing.T) {
 					read[n] = len(n.server.Log.String())
 				}
 			}
-			logged(observe.EventEngineReady)
+			logged("the engine of channels is ready")
 			if c.restart == nil {
 				return // it is away when the node is
 			}
-			c.restart(t, func() { logged(observe.EventEngine) })
-			logged(observe.EventEngineReady)
+			c.restart(t, func() { logged("trouble with the engine of channels") })
+			logged("the engine of channels is ready")
 			for _, n := range c.nodes {
 				if text := n.server.Log.String(); strings.Contains(text, redistest.Password) {
 					t.Errorf("a password is in the log:\n%s", text)

@@ -81,7 +81,8 @@ func (s subjects) key(channel, key string) string {
 func (s subjects) device(channel, device string) string {
 	return s.state("d", channelTokens(channel)+"."+token(device))
 }
-func (s subjects) watch() string { return string(s) + ".v.>" }
+func (s subjects) claim(key string) string { return s.state("c", hash(key)) }
+func (s subjects) watch() string           { return string(s) + ".v.>" }
 func (s subjects) state(kind string, tokens string) string {
 	return string(s) + ".s." + kind + "." + tokens
 }

@@ -20,14 +20,14 @@ const (
 // History implements [hub.History].
 func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
 	err = e.call(ctx, func(s *store, epoch string) (err error) {
-		page, err = e.freshHistory(ctx, s, epoch, channel, q)
+		page, err = freshHistory(ctx, e, s, epoch, channel, q)
 		return err
 	})
 	return page, err
 }
 
 // freshHistory reads until what it has read is not stale.
-func (e *Engine) freshHistory(ctx context.Context, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
+func freshHistory(ctx context.Context, e *Engine, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
 	for range staleTries {
 		var stale bool
 		page, stale, err = e.history(ctx, s, epoch, channel, q)
@@ -292,10 +292,10 @@ func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 
 // Trim implements [hub.History].
 func (e *Engine) Trim(ctx context.Context, channel string, through uint64) error {
-	return e.call(ctx, func(s *store, _ string) error { return e.trim(ctx, s, channel, through) })
+	return e.call(ctx, func(s *store, _ string) error { return trim(ctx, e, s, channel, through) })
 }
 
-func (e *Engine) trim(ctx context.Context, s *store, channel string, through uint64) error {
+func trim(ctx context.Context, e *Engine, s *store, channel string, through uint64) error {
 	subject := e.sub.log(channel)
 	top, err := s.last(ctx, s.log, subject)
 	if err != nil || top == nil {

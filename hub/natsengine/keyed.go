@@ -144,13 +144,13 @@ func (e *Engine) storeKeys(ctx context.Context, s *store, channel string, ps []*
 // Snapshot implements [hub.Keyed]: in the order in which the keys were set last. What is set while the pages are read is not in them.
 func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
 	err = e.call(ctx, func(s *store, epoch string) (err error) {
-		ps, next, top, err = e.snapshot(ctx, s, epoch, channel, cursor, limit)
+		ps, next, top, err = snapshot(ctx, e, s, epoch, channel, cursor, limit)
 		return err
 	})
 	return ps, next, top, err
 }
 
-func (e *Engine) snapshot(ctx context.Context, s *store, epoch, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
+func snapshot(ctx context.Context, e *Engine, s *store, epoch, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
 	subject := e.sub.state("k", channelTokens(channel)+".*")
 	var from, to uint64
 	if cursor == "" {

@@ -98,11 +98,11 @@ func (s subjects) entry(channel string, x *hub.Entry) string {
 
 // Put implements [hub.Presence]. Each entry is stored on condition that the stored one is still that whose version was compared.
 func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
-	return e.call(ctx, func(s *store, _ string) error { return e.putHeld(ctx, s, channel, es) })
+	return e.call(ctx, func(s *store, _ string) error { return putHeld(ctx, e, s, channel, es) })
 }
 
 // putHeld stores entries while their leases hold, and sends those that are new to all nodes.
-func (e *Engine) putHeld(ctx context.Context, s *store, channel string, es []hub.Entry) error {
+func putHeld(ctx context.Context, e *Engine, s *store, channel string, es []hub.Entry) error {
 	held := map[string]bool{}
 	for _, x := range es {
 		if !held[x.Lease] {
@@ -245,13 +245,13 @@ func (e *entries) forget(lease string) {
 // Entries implements [hub.Presence]: in the order in which they were put last.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	err = e.call(ctx, func(s *store, _ string) (err error) {
-		es, next, err = e.readEntries(ctx, s, channel, cursor, limit)
+		es, next, err = readEntries(ctx, e, s, channel, cursor, limit)
 		return err
 	})
 	return es, next, err
 }
 
-func (e *Engine) readEntries(ctx context.Context, s *store, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
+func readEntries(ctx context.Context, e *Engine, s *store, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	subject := e.sub.state("e", channelTokens(channel)+".*.*")
 	var from uint64
 	if cursor != "" {
@@ -327,16 +327,15 @@ func (e *Engine) current(ctx context.Context, s *store, subject string, from uin
 func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (first bool, err error) {
 	own := rand.Text()
 	err = e.call(ctx, func(s *store, _ string) (err error) {
-		first, err = e.claim(ctx, s, key, own, ttl)
+		first, err = s.claim(ctx, e.sub.claim(key), own, ttl)
 		return err
 	})
 	return first, err
 }
 
-// claim claims key for own, again if it is own that has it.
-func (e *Engine) claim(ctx context.Context, s *store, key, own string, ttl time.Duration) (first bool, err error) {
+// claim claims what a subject is for own, again if it is own that has it.
+func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duration) (first bool, err error) {
 	zero := uint64(0)
-	subject := e.sub.state("c", hash(key))
 	for {
 		_, err = s.put(ctx, subject, []byte(own), putting{expect: &zero, ttl: ttl})
 		if !errors.Is(err, errWrongLast) {

@@ -28,7 +28,7 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	}
 	x := &publishing{channel: channel, p: p, o: o, id: e.calls.messageID(channel, p)}
 	err = e.call(ctx, func(s *store, epoch string) (err error) {
-		done, err = e.publish(ctx, s, epoch, x)
+		done, err = x.publish(ctx, e, s, epoch)
 		return err
 	})
 	return done, err
@@ -44,7 +44,7 @@ type publishing struct {
 	stored  bool   // by this call
 }
 
-func (e *Engine) publish(ctx context.Context, s *store, epoch string, x *publishing) (hub.Published, error) {
+func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch string) (hub.Published, error) {
 	channel, p, o := x.channel, x.p, x.o
 	header := nats.Header{}
 	var until time.Time
@@ -53,7 +53,7 @@ func (e *Engine) publish(ctx context.Context, s *store, epoch string, x *publish
 		header[untilHeader] = []string{millis(until)}
 	}
 	if o.History <= 0 {
-		return e.relay(ctx, s, epoch, x, header)
+		return x.relay(ctx, e, s, epoch, header)
 	}
 	keep := limits{o.History, o.HistoryAge}
 	header[limitsHeader] = []string{keep.String()}
@@ -147,7 +147,7 @@ func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, exp
 }
 
 // relay publishes what is not kept.
-func (e *Engine) relay(ctx context.Context, s *store, epoch string, x *publishing, header nats.Header) (hub.Published, error) {
+func (x *publishing) relay(ctx context.Context, e *Engine, s *store, epoch string, header nats.Header) (hub.Published, error) {
 	channel, p, o := x.channel, x.p, x.o
 	at := hub.Position{Epoch: epoch}
 	if o.Expect != nil {
@@ -157,7 +157,7 @@ func (e *Engine) relay(ctx context.Context, s *store, epoch string, x *publishin
 		if x.own == "" {
 			x.own = rand.Text()
 		}
-		first, err := e.claim(ctx, s, "id "+x.id, x.own, hub.Idempotency)
+		first, err := s.claim(ctx, e.sub.claim("id "+x.id), x.own, hub.Idempotency)
 		if err != nil || !first {
 			return hub.Published{Position: at, Duplicate: err == nil}, err
 		}
