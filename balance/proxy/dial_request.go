@@ -175,21 +175,19 @@ func (d *Dialer) target(u *url.URL) (string, error) {
 	return path, nil
 }
 
-// dotted reports whether a path has a segment that leads elsewhere, for any server that decodes it once or twice or takes a backslash
-// for a slash.
+// encoded are the ways to write what is special in a path.
+var encoded = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%3b", ";", "%3B", ";", "%25", "%")
+
+// dotted reports whether a path has a segment that leads elsewhere, for any server that decodes it up to three times, takes a backslash for
+// a slash or drops the parameters of a segment.
 func dotted(path string) bool {
-	for range 3 {
-		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
-			segment, _, _ = strings.Cut(segment, ";") // some servers drop parameters
-			if segment == "." || segment == ".." {
+	for range 4 {
+		for segment := range strings.SplitSeq(path, "/") {
+			if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
 				return true
 			}
 		}
-		plain, err := url.PathUnescape(path)
-		if err != nil || plain == path {
-			return false
-		}
-		path = plain
+		path = encoded.Replace(path)
 	}
 	return false
 }

@@ -127,6 +127,9 @@ func (d *Dialer) parse(raw string) error {
 			d.tls.ServerName, _, _ = strings.Cut(t.Name, "%") // no zone
 		}
 		d.tls.NextProtos = []string{"http/1.1"}
+		if d.tls.ClientSessionCache == nil {
+			d.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0) // a resumed session costs the upstream no signature
+		}
 	}
 	return nil
 }

@@ -196,6 +196,7 @@ func TestDialerRefusesRequests(t *testing.T) {
 	for _, path := range []string{
 		"/other", "/publicity", "/public/../x", "/public/%2e%2e/x", "/public/.%2E", "/public/..%2fx", "/public/a%2f..%2fx", "/public/%252e%252e/x",
 		`/public/..%5cx`, "/public/..;a=b/x", "/./public",
+		"/public/100%25/%252e%252e/x", "/public/%25252e%25252e", `/public/x%5C..`, "/public/..%3ba",
 	} {
 		_, err := d.Open(bounded.Context(t), asked(t, "GET "+path+strings.TrimPrefix(plain, "GET /chat?room=1")+"\r\n"))
 		f, ok := errors.AsType[*Failure](err)
