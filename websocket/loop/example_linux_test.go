@@ -30,6 +30,7 @@ type end struct {
 	other *end
 	queue []byte // what the other end has said and this one's kernel has not taken
 	heard bool   // all that this end will ever say
+	hung  bool   // the connection is gone, which the kernel would report again and again while this end is not read from
 	done  bool   // the tunnel is over
 }
 
@@ -62,9 +63,10 @@ func (e *end) Begin(_ *loop.Driver, why loop.Events) bool { return why&loop.Held
 func (e *end) Lost() {}
 
 // Serve implements [loop.Handler].
-func (e *end) Serve(d *loop.Driver, _ loop.Events) {
+func (e *end) Serve(d *loop.Driver, why loop.Events) {
 	e.t.mu.Lock()
 	defer e.t.mu.Unlock()
+	e.hung = e.hung || why&loop.Hangup != 0
 	if !e.done {
 		err := e.flush()
 		if err == nil {
@@ -96,6 +98,8 @@ func (e *end) arm() {
 	}
 	if !e.heard && len(e.other.queue) == 0 {
 		want |= loop.Readable
+	} else if e.hung {
+		want |= loop.Once
 	}
 	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
 }

@@ -54,7 +54,9 @@ func (f *FD) Lock() { f.mu.Lock() }
 // Unlock unlocks f.
 func (f *FD) Unlock() { f.mu.Unlock() }
 
-// Arm says which events f waits for from now on, of Readable and Writable. The caller holds the lock.
+// Arm says which events f waits for from now on, of Readable and Writable. With Once there is no event after the next, not even Hangup,
+// until another set is armed: a Handler that is not going to read yet arms it when it has seen Hangup, which otherwise comes again
+// and again. The caller holds the lock.
 func (f *FD) Arm(want Events) error {
 	f.want = want
 	if f.closed {

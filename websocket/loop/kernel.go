@@ -59,7 +59,7 @@ const (
 	Readable Events = 1 << iota
 	Writable        // there is room to write
 	Hangup          // the connection is gone, or one direction of it; comes without being asked for
-	Once            // for a Kernel: no event after the next, until it is armed again
+	Once            // to arm: no event after the next, until another set is armed
 	Due             // the time set with FD.After has come
 	Woken           // FD.Wake was called, or the descriptor is new
 	Held            // for Begin: a Serve of this descriptor has lost the loop and is still under way
