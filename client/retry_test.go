@@ -176,3 +176,43 @@ func TestCommandBetweenEvents(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A subscription that the server has ended for now begins again on the same connection, behind the last message. One that was closed
+// meanwhile does not.
+func TestEndedForNow(t *testing.T) {
+	p := play(t)
+	c := connect(t, &server{url: p.url}, Options{})
+	conn := bounded.Receive(t, p.conns)
+	subscribed := subscribing(t, c)
+	p.command(conn, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":3}`)
+	s := bounded.Receive(t, subscribed)
+	for _, offset := range []int{2, 3} { // it has got these
+		p.answer(conn, fmt.Sprintf(`{"type":"message","channel":"chat","offset":%d,"data":%d}`, offset, offset))
+	}
+	for i, code := range []wire.Code{wire.Insufficient, wire.Slow, wire.Unavailable} {
+		offset := uint64(4 + i)
+		p.answer(conn, fmt.Sprintf(`{"type":"message","channel":"chat","offset":%d,"data":%d}`, offset, offset))
+		p.answer(conn, fmt.Sprintf(`{"type":"unsubscribed","channel":"chat","code":"%s","message":"again"}`, code))
+		m, err := conn.Read(bounded.Context(t))
+		var cmd wire.Subscribe
+		if err == nil {
+			err = json.Unmarshal(m.Data, &cmd)
+		}
+		if err != nil || cmd.Type != "subscribe" || cmd.Since == nil || cmd.Since.Epoch != "e" || cmd.Since.Offset != offset {
+			t.Fatalf("%s: %s, %v", code, m.Data, err)
+		}
+		p.answer(conn, fmt.Sprintf(`{"id":%d,"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":%d},"recovered":true}`, cmd.ID, offset))
+		if e := next(t, s); e.Message == nil || e.Message.Offset != offset {
+			t.Fatalf("%s: %+v", code, e)
+		}
+	}
+	p.answer(conn, `{"type":"unsubscribed","channel":"chat","code":"unavailable","message":"again"}`)
+	over, cancel := context.WithCancel(bounded.Context(t))
+	cancel()
+	if err := s.Close(over); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	p.read(conn, "unsubscribe")
+	go c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil) //nolint:errcheck // it is not answered
+	p.read(conn, "publish")                                             // and no subscription before it
+}

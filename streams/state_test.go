@@ -1,0 +1,114 @@
+package streams
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+func TestParseLifetime(t *testing.T) {
+	for text, want := range map[string]int64{ // -1: refused
+		"0": 0, "1": 1, "9": 9, "10": 10, strconv.Itoa(maxTTL): maxTTL, strconv.Itoa(maxTTL + 1): -1, "00": -1, "01": -1, "": -1, "-1": -1, "+1": -1,
+		"1.5": -1, "1e3": -1, "9007199254740993": -1, "99999999999999999999": -1,
+	} {
+		l, err := parseLifetime(http.Header{http.CanonicalHeaderKey(headerTTL): {text}})
+		if want < 0 && err == nil || want >= 0 && (err != nil || l.TTL == nil || *l.TTL != want) {
+			t.Errorf("%q: %v, %v", text, l.TTL, err)
+		}
+	}
+	for text, want := range map[string]bool{"2030-01-02T03:04:05Z": true, "2030-01-02T03:04:05+02:00": true, "2030-01-02": false, "": false} {
+		l, err := parseLifetime(http.Header{headerExpires: {text}})
+		if (err == nil) != want || want && (l.Expires.Year() != 2030 || l.Expires.Location() != time.UTC) {
+			t.Errorf("%q: %v, %v", text, l.Expires, err)
+		}
+	}
+	if _, err := parseLifetime(http.Header{http.CanonicalHeaderKey(headerTTL): {"1"}, headerExpires: {"2030-01-02T03:04:05Z"}}); err == nil {
+		t.Error("both are accepted")
+	}
+	for text, want := range map[string]bool{"0": true, "9007199254740991": true, "9007199254740992": false, "x": false, "": false, "-1": false, "007": true} {
+		if _, ok := parseInteger(text); ok != want {
+			t.Errorf("%q: %v", text, ok)
+		}
+	}
+	one, two := int64(1), int64(2)
+	for i, l := range []lifetime{{}, {TTL: &one}, {TTL: &two}, {Expires: time.Unix(1, 0)}, {Expires: time.Unix(2, 0)}} {
+		for j, o := range []lifetime{{}, {TTL: new(int64(1))}, {TTL: new(int64(2))}, {Expires: time.Unix(1, 0).UTC()}, {Expires: time.Unix(2, 0)}} {
+			if l.equal(o) != (i == j) {
+				t.Errorf("%d and %d: %v", i, j, l.equal(o))
+			}
+		}
+	}
+}
+
+// Whatever becomes of a request, it gives back the stream that it has used, and its place among the live reads.
+func TestRequestsGiveBack(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.LongPoll = time.Millisecond
+	n.must(404, "GET", "s", "")
+	n.must(404, "GET", "s?offset=-1&live=long-poll", "")
+	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(409, "PUT", "s", "", typ, textType)
+	n.must(204, "POST", "s", "2", typ, jsonType)
+	n.must(409, "POST", "s", "2", typ, textType)
+	n.must(400, "POST", "s", "{", typ, jsonType)
+	_, h := n.must(200, "GET", "s", "")
+	n.must(204, "GET", "s?live=long-poll&offset="+h.Get(headerNext), "")
+	n.must(200, "GET", "s?live=long-poll&offset=-1", "")
+	n.must(400, "GET", "s?live=long-poll&offset=x", "")
+	n.must(200, "HEAD", "s", "")
+	n.must(204, "DELETE", "s", "")
+	n.Server.mu.Lock()
+	defer n.Server.mu.Unlock()
+	if x := n.streams["s"]; x == nil || x.refs != 0 || n.live != 0 {
+		t.Errorf("%d requests use the stream, %d live reads", x.refs, n.live)
+	}
+}
+
+// A stream that was deleted and created again on another node is another one: nothing of the first is left.
+func TestSecondLife(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	n, late := ns[0], ns[1]
+	n.must(201, "PUT", "s", "[1]", typ, jsonType, headerClosed, "true")
+	_, first := late.must(200, "GET", "s", "")
+	if first.Get(headerClosed) != "true" {
+		t.Errorf("%v", first)
+	}
+	n.must(204, "DELETE", "s", "")
+	n.must(201, "PUT", "s", "[2]", typ, jsonType)
+	if text, h := late.must(200, "GET", "s", ""); text != "[2]" || h.Get(headerClosed) != "" {
+		t.Errorf("%q, %v", text, h)
+	}
+	late.must(204, "POST", "s", "3", typ, jsonType)
+	late.must(410, "GET", "s?offset="+first.Get(headerNext), "")
+	if text, _ := n.must(200, "GET", "s", ""); text != "[2,3]" {
+		t.Errorf("%q", text)
+	}
+}
+
+// What a node remembers of a stream for live reads has a bound in number and in bytes.
+func TestRecentHasABound(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	for name, size := range map[string]int{"small": 1, "large": 20 << 10} {
+		n.must(201, "PUT", name, "", typ, jsonType)
+		n.must(204, "POST", name, "["+strings.Repeat(`"`+strings.Repeat("x", size)+`",`, recentCount)+"1]", typ, jsonType)
+		n.must(200, "GET", name+"?offset=now", "")
+		x := n.streams[name]
+		bytes := 0
+		for _, p := range x.recent {
+			bytes += p.Size()
+		}
+		want := recentCount
+		if size > 1 {
+			want = recentBytes/(size+2) + 1 // the last one is small
+		}
+		if len(x.recent) != want || bytes != x.bytes || x.recent[0].Offset != x.reach+1 {
+			t.Errorf("%s: %d messages, %d bytes, counted as %d, behind %d", name, len(x.recent), bytes, x.bytes, x.reach)
+		}
+	}
+	n.must(200, "GET", fmt.Sprintf("small?offset=%s", "-1"), "")
+}
