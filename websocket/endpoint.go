@@ -39,8 +39,9 @@ type Endpoint struct {
 	roster roster
 	loops  lazyLoops // for connections that did not come through a Server
 
-	mu    sync.Mutex
-	kinds map[*Server]*eventKind // of connections on event loops, by the Server that they came through
+	mu      sync.Mutex
+	kinds   map[kindKey]*eventKind // of connections on event loops
+	servers map[*Server]struct{}   // through which such connections came
 }
 
 // Admission is the outcome of [Endpoint.Admit] for one connection.
@@ -110,7 +111,7 @@ type service struct {
 	serve  func(*Conn)
 	open   func(Sender) Receiver
 	tunnel func(net.Conn, []byte)
-	own    bool // an Admission has options or functions of its own
+	own    bool // open is the Admission's
 }
 
 // judge decides about a request. request returns it as Admit wants it, and is not called unless there is an Admit.
@@ -178,7 +179,7 @@ func (x *service) apply(a *Admission) {
 	if a.Serve != nil || a.Open != nil || a.Tunnel != nil {
 		x.serve, x.open, x.tunnel = a.Serve, a.Open, a.Tunnel
 	}
-	x.own = a.Options != nil || a.Open != nil
+	x.own = a.Open != nil
 	x.header = a.Header
 }
 

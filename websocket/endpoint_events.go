@@ -67,7 +67,11 @@ func (t *trail) events(nc net.Conn, x *service, early []byte) bool {
 	return loops.use(n, func(ls *eventLoops) bool {
 		k := t.endpoint.kindFor(t.server, x)
 		k.count(1)
-		c, err := ls.adopt(k, nc, &x.terms, early)
+		a := agreed{terms: x.terms, early: early}
+		if x.own {
+			a.open = x.open
+		}
+		c, err := ls.adopt(k, nc, a)
 		if err != nil {
 			k.count(-1)
 			return false
@@ -79,28 +83,37 @@ func (t *trail) events(nc net.Conn, x *service, early []byte) bool {
 	})
 }
 
-// kindFor returns how x is served with events. Connections without options of their own share it.
+// kindKey is what the connections of an Endpoint have in common that share an eventKind.
+type kindKey struct {
+	server *Server // nil: another server
+	conn   ConnOptions
+}
+
+// maxKinds is how many kinds an Endpoint keeps. Its Admissions have few different options.
+const maxKinds = 64
+
+// kindFor returns how x is served with events. Connections with equal options share it.
 func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	k := e.kinds[s]
-	if k != nil && !x.own {
+	key := kindKey{s, *x.conn}
+	if k := e.kinds[key]; k != nil {
 		return k
 	}
-	own := newEventKind(trail{endpoint: e, server: s}, x)
+	k := newEventKind(trail{endpoint: e, server: s}, x)
 	if e.kinds == nil {
-		e.kinds = map[*Server]*eventKind{}
+		e.kinds, e.servers = map[kindKey]*eventKind{}, map[*Server]struct{}{}
 	}
-	if !x.own {
-		k = own
+	if len(e.kinds) < maxKinds {
+		e.kinds[key] = k
 	}
-	e.kinds[s] = k // nil only notes that connections come through s
-	return own
+	e.servers[s] = struct{}{}
+	return k
 }
 
 func newEventKind(t trail, x *service) *eventKind {
 	k := &eventKind{
-		trail: t, opts: x.conn.settings(), compression: x.conn.Compression, subprotocols: x.rules.Subprotocols, open: x.open,
+		trail: t, opts: x.conn.settings(), compression: x.conn.Compression, subprotocols: x.rules.Subprotocols, open: t.endpoint.Open,
 	}
 	k.panicked, k.left = k.trail.panickedAt, func() { k.count(-1) }
 	if t.endpoint.Ended != nil || t.server != nil && t.server.Ended != nil {
@@ -151,7 +164,7 @@ func (k *eventKind) closes() bool {
 func (e *Endpoint) eachEvent(f func(Sender)) {
 	e.mu.Lock()
 	loops := []*lazyLoops{&e.loops}
-	for s := range e.kinds {
+	for s := range e.servers {
 		if s != nil {
 			loops = append(loops, &s.loops)
 		}

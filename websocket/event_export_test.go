@@ -4,7 +4,6 @@ import (
 	"net"
 	"testing"
 
-	"github.com/handfast/handfast/websocket/internal/opening"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
@@ -27,7 +26,7 @@ func NewEventLoops(t *testing.T) *EventLoops {
 
 // Adopt serves nc, whose opening handshake is done.
 func (l *EventLoops) Adopt(nc net.Conn, opts *ConnOptions, open func(Sender) Receiver) error {
-	_, err := l.ls.adopt(&eventKind{opts: opts.settings(), open: open}, nc, new(opening.Terms), nil)
+	_, err := l.ls.adopt(&eventKind{opts: opts.settings(), open: open}, nc, agreed{})
 	return err
 }
 

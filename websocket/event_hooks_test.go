@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/websocket/frame"
-	"github.com/handfast/handfast/websocket/internal/opening"
 	"github.com/handfast/handfast/websocket/internal/transport"
 	"github.com/handfast/handfast/websocket/loop"
 )
@@ -132,7 +131,7 @@ func TestEventWrappedSocketsAreNotBypassed(t *testing.T) {
 		"TLS over the socket":       tls.Server(tcp, &tls.Config{}),
 		"TLS over a wrapped socket": tls.Server(&transport.Accepted{Conn: struct{ *net.TCPConn }{tcp}}, &tls.Config{}),
 	} {
-		if _, err := ls.adopt(new(eventKind), nc, new(opening.Terms), nil); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := ls.adopt(new(eventKind), nc, agreed{}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

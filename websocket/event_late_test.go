@@ -56,7 +56,7 @@ func TestEventAdoptDuringShutdown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ls.adopt(k, near, new(opening.Terms), nil); err != nil {
+		if _, err := ls.adopt(k, near, agreed{}); err != nil {
 			t.Fatal(err)
 		}
 		far.Close()

@@ -33,7 +33,6 @@ type eventMore struct {
 	rest        *buffer   // the holder's: bytes that arrived and are not parsed, since the peer does not read; nil otherwise
 	remote      net.Addr  // the client's, where a proxy has named it; nil: the socket's
 	subprotocol string    // one that is not in the kind's list
-	drained     func()    // of the Receiver; nil without
 	unsent      int       // what the kernel had not sent when keepalive last looked
 }
 

@@ -23,15 +23,24 @@ func newEventLoops(n int) (*eventLoops, error) {
 	return &eventLoops{ls}, nil
 }
 
-// adopt serves nc, a connection whose opening handshake is done, with events: k says how, t what was agreed on. early is what the
-// client has sent behind its request, and is copied; may be nil.
-func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, t *opening.Terms, early []byte) (*eventConn, error) {
+// agreed is a connection whose opening handshake was done elsewhere.
+type agreed struct {
+	terms opening.Terms
+	open  func(Sender) Receiver // nil: the kind's
+	early []byte                // what the client has sent behind its request; may be nil
+}
+
+// adopt serves nc with events as k says. It copies early.
+func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, error) {
 	c := new(eventConn)
 	c.kind, c.stage, c.phase = k, stageUntold, phaseOpen
-	c.agree(t)
-	if len(early) > 0 {
-		rest := borrow(len(early))
-		rest.b = append(rest.b, early...)
+	c.agree(&a.terms)
+	if a.open != nil {
+		c.r = opener(a.open)
+	}
+	if len(a.early) > 0 {
+		rest := borrow(len(a.early))
+		rest.b = append(rest.b, a.early...)
 		c.extra().rest = rest
 	}
 	return c, ls.take(c, nc)

@@ -86,7 +86,8 @@ func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
 
 // drain reports to the Receiver that the queue, having been full, is empty again.
 func (c *eventConn) drain() {
-	if c.more == nil || c.more.drained == nil {
+	d, ok := c.r.(drainer)
+	if !ok {
 		return
 	}
 	c.fd.Lock()
@@ -99,15 +100,22 @@ func (c *eventConn) drain() {
 	}
 	c.fd.Unlock()
 	if due {
-		if err := c.call(c.more.drained); err != nil {
+		if err := c.call(d.Drained); err != nil {
 			c.failed(err)
 		}
 	}
 }
 
-// drainDue reports whether Drained is to be called. The caller holds the lock.
-func (c *eventOutbox) drainDue() bool {
-	return c.tight && c.phase == phaseOpen && c.more != nil && c.more.drained != nil && c.queued() == 0
+// drainer is a Receiver that wants to know when the queue is empty again.
+type drainer interface{ Drained() }
+
+// drainDue reports whether Drained is to be called. The caller holds the lock, and is the holder or knows that there is none.
+func (c *eventInbox) drainDue() bool {
+	if !c.tight || c.phase != phaseOpen || c.queued() > 0 {
+		return false
+	}
+	_, ok := c.r.(drainer)
+	return ok
 }
 
 // opened opens the Receiver of a connection whose handshake is done.
@@ -118,14 +126,23 @@ func (c *eventConn) opened() {
 		c.named(c.remoteLocked())
 		c.fd.Unlock()
 	}
-	if err := c.call(func() { c.r = c.kind.open(c) }); err != nil {
+	open := c.kind.open
+	if own, ok := c.r.(opener); ok {
+		c.r, open = nil, own
+	}
+	if err := c.call(func() { c.r = open(c) }); err != nil {
 		c.failed(err)
-	} else if d, ok := c.r.(interface{ Drained() }); ok {
-		c.fd.Lock()
-		c.extra().drained = d.Drained
-		c.fd.Unlock()
 	}
 }
+
+// opener is a connection's own Open, in the place of the Receiver that it is going to return: it is not kept any longer.
+type opener func(Sender) Receiver
+
+// Message is not called.
+func (opener) Message(Message) error { return nil }
+
+// Closed is not called.
+func (opener) Closed(*CloseError) {}
 
 // finish ends a visit: what the peer is to get leaves in one write, and if this was all, the connection dies.
 func (c *eventConn) finish(d *loop.Driver) {

@@ -95,7 +95,7 @@ func (e *events) guard(f func() error) (err error) {
 func (e *events) open(open func(Sender) Receiver) error {
 	return e.guard(func() error {
 		e.r = open(e.c)
-		if d, ok := e.r.(interface{ Drained() }); ok {
+		if d, ok := e.r.(drainer); ok {
 			e.drained = d.Drained
 			e.c.mu.Lock()
 			e.c.drains = true
