@@ -89,7 +89,7 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 		}
 		all = append(all, end)
 	}
-	if err := s.out.SendPrepared(all...); err != nil {
+	if err := s.replies.Out.SendPrepared(all...); err != nil {
 		return err
 	}
 	if more {
@@ -186,13 +186,13 @@ func (s *session) ack(ctx context.Context, c *wire.Ack) error {
 }
 
 // device returns the name of a device among those of all users.
-func (s *session) device(name string) string { return strconv.Quote(s.client.User) + "/" + name }
+func (s *session) device(name string) string { return strconv.Quote(s.user) + "/" + name }
 
 func (s *session) refresh(ctx context.Context, c *wire.Refresh) error {
-	if s.client.Refresh == nil {
+	if s.renew == nil {
 		return errUnsupported
 	}
-	expires, err := s.client.Refresh(ctx, c.Token)
+	expires, err := s.renew(ctx, c.Token)
 	if err != nil {
 		return errToken
 	}

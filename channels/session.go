@@ -25,16 +25,17 @@ const (
 // at a time uses it.
 type session struct {
 	server *Server
-	client Client
-	out    websocket.Sender
 	hub    *hub.Session
 	id     string // names the connection
+	user   string // of its Client; likewise below
+	may    func(action, channel string) error
+	renew  func(ctx context.Context, token string) (expires time.Time, err error)
 
 	pace   limit.Bucket // of commands
 	faults limit.Bucket // of failed ones
 
-	replies replies.Queue
-	devices []string // for which it has acknowledged
+	replies replies.Queue // with the connection
+	devices []string      // for which it has acknowledged
 }
 
 // denied is what Allow has said no with.
@@ -44,10 +45,10 @@ func (d denied) Unwrap() error { return d.error }
 
 // allow marks a denial, to distinguish it from a failure.
 func (s *session) allow(action, channel string) error {
-	if s.client.Allow == nil {
+	if s.may == nil {
 		return nil
 	}
-	if err := s.client.Allow(action, channel); err != nil {
+	if err := s.may(action, channel); err != nil {
 		return denied{err}
 	}
 	return nil

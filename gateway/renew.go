@@ -16,11 +16,10 @@ import (
 
 // allow returns the Request.Allow of a client, which is who. It records what it denies.
 func (e *endpoint) allow(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(action, channel string) error {
-	rules, name, rec := e.rules, e.cfg.Name, e.rec
 	return func(action, channel string) error {
-		_, err := rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: name, Channel: channel})
+		_, err := e.rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: e.cfg.Name, Channel: channel})
 		if d, ok := errors.AsType[*auth.Denied](err); ok {
-			rec.denied(entry, d)
+			e.rec.denied(entry, d)
 		}
 		return err
 	}

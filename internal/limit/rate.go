@@ -3,6 +3,7 @@
 package limit
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -31,9 +32,8 @@ const looks = 16
 
 // Rate is one token bucket for each key. The zero value is ready; its methods may be called from any goroutine.
 type Rate struct {
-	mu sync.Mutex
-	// Of every bucket that is not full, the time at which it will be: all that a bucket has to remember.
-	full map[netip.Prefix]time.Time
+	mu   sync.Mutex
+	full map[netip.Prefix]Bucket // those that are not full
 }
 
 // Allow takes a token from the bucket of key, to which perSecond tokens are added up to burst. Without a token it returns
@@ -45,8 +45,7 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full, known := l.full[key]
-	b := Bucket{full}
+	b, known := l.full[key]
 	if ok, wait = b.Allow(now, perSecond, burst); !ok {
 		return false, wait
 	}
@@ -54,14 +53,19 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 		l.makeRoom(now)
 	}
 	if l.full == nil {
-		l.full = map[netip.Prefix]time.Time{}
+		l.full = map[netip.Prefix]Bucket{}
 	}
-	l.full[key] = b.full
+	l.full[key] = b
 	return true, 0
 }
 
 // Bucket is one token bucket: it remembers when it will be full. The zero value is full. It needs a lock of its owner.
-type Bucket struct{ full time.Time }
+type Bucket struct {
+	full int64 // when it is full again, in nanoseconds after start; 0: it has been so from the beginning
+}
+
+// start is a point on the monotonic clock.
+var start = time.Now()
 
 // Allow takes a token, as [Rate.Allow] does.
 func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wait time.Duration) {
@@ -69,12 +73,12 @@ func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wa
 		return true, 0
 	}
 	cost := time.Duration(float64(time.Second) / perSecond)
-	full := b.full
-	if full.Before(now) {
-		full = now
+	at, full := int64(now.Sub(start)), b.full
+	if full == 0 || full < at {
+		full = at
 	}
-	full = full.Add(cost)
-	if over := full.Sub(now) - cost*time.Duration(max(burst, 1)); over > 0 {
+	full += int64(cost)
+	if over := time.Duration(full-at) - cost*time.Duration(max(burst, 1)); over > 0 {
 		return false, over
 	}
 	b.full = full
@@ -85,14 +89,14 @@ func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wa
 // through in a random order, so an attacker cannot choose whose bucket that is.
 func (l *Rate) makeRoom(now time.Time) {
 	var fullest netip.Prefix
-	var soonest time.Time
+	at, soonest := int64(now.Sub(start)), int64(math.MaxInt64)
 	seen, freed := 0, false
-	for key, full := range l.full {
-		if !full.After(now) {
+	for key, b := range l.full {
+		if b.full <= at {
 			delete(l.full, key)
 			freed = true
-		} else if soonest.IsZero() || full.Before(soonest) {
-			fullest, soonest = key, full
+		} else if b.full < soonest {
+			fullest, soonest = key, b.full
 		}
 		if seen++; seen == looks {
 			break
