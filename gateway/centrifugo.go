@@ -179,7 +179,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 			p.e.refuseRequest(w, r, err)
 			return
 		}
-		k := &client{e: p.e, entry: h.entry, path: r.URL.Path, rule: h.rule}
+		k := &admitted{client{p.e, h.entry}, r.URL.Path, h.rule}
 		h.entered = false // k has its place
 		k.begin()
 		ctx, cancel := context.WithCancelCause(p.lasting)

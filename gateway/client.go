@@ -16,14 +16,18 @@ import (
 type client struct {
 	e     *endpoint
 	entry *registry.Entry
-	path  string // of the request
-	rule  string // that admitted it
 }
 
-// begin is called before anything else, once: the 101 has been sent.
-func (k *client) begin() {
+// admitted is a client that has its 101, or gets it now.
+type admitted struct {
+	client
+	path string // of the request
+	rule string // that admitted it
+}
+
+// begin is called before anything else, once.
+func (k *admitted) begin() {
 	k.e.rec.opened(k)
-	k.path, k.rule = "", ""
 	k.e.metrics.Open.Inc()
 }
 
@@ -36,7 +40,7 @@ func (k *client) end(how *websocket.CloseError, err error) {
 }
 
 // serve is the goroutine of a connection that the target serves by itself.
-func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket.Conn) error) {
+func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websocket.Conn) error) {
 	k.begin()
 	var err error
 	if k.e.adm.conns.Open(k.entry, c) {
@@ -55,7 +59,7 @@ func (k *client) serve(c *websocket.Conn, serve func(context.Context, *websocket
 var errPanicked = errors.New("the target panicked")
 
 // tunnel has the target carry the connection's bytes.
-func (k *client) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byte, func(error)) (auth.Handle, error)) {
+func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byte, func(error)) (auth.Handle, error)) {
 	k.begin()
 	var (
 		once sync.Once

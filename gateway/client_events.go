@@ -8,22 +8,28 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
+// eventClient is a client that is served with events. It is between the connection and the target: the Sender of what the target
+// sends, and the Receiver of what the client sends. Both count.
+type eventClient struct {
+	client
+	websocket.Sender                    // the connection's
+	to               websocket.Receiver // the target's; nil when there is none
+	err              error              // with which the target gave the connection up
+}
+
 // events returns the function that serves the connection with the target's events. What it calls of the target may panic:
 // that costs this client, and no other.
-func (k *client) events(open func(websocket.Sender) websocket.Receiver) func(websocket.Sender) websocket.Receiver {
+func (k *admitted) events(open func(websocket.Sender) websocket.Receiver) func(websocket.Sender) websocket.Receiver {
 	return func(s websocket.Sender) websocket.Receiver {
 		k.begin()
-		w := &receiver{k: k, from: s}
-		if err := k.guard(func() error { w.to = open(&sender{s, k}); return nil }); err != nil {
+		c := &eventClient{client: k.client, Sender: s}
+		if err := c.guard(func() error { c.to = open(c); return nil }); err != nil {
 			fail(s, err)
 		}
 		// From here on the client may be warned of its token's end, behind what the target has sent first. One that was closed
 		// meanwhile is shut.
-		k.e.adm.conns.Open(k.entry, s)
-		if d, ok := w.to.(drainer); ok {
-			return &drainedReceiver{w, d}
-		}
-		return w
+		c.e.adm.conns.Open(c.entry, s)
+		return c
 	}
 }
 
@@ -56,73 +62,57 @@ func (k *client) guard(call func() error) (err error) {
 	return call()
 }
 
-// sender counts what a target sends.
-type sender struct {
-	websocket.Sender
-	k *client
-}
-
 // Send implements [websocket.Sender].
-func (s *sender) Send(m websocket.Message) error {
-	err := s.Sender.Send(m)
+func (c *eventClient) Send(m websocket.Message) error {
+	err := c.Sender.Send(m)
 	if err == nil {
-		s.k.entry.Out.Add(int64(len(m.Data)))
+		c.entry.Out.Add(int64(len(m.Data)))
 	}
 	return err
 }
 
 // SendPrepared implements [websocket.Sender].
-func (s *sender) SendPrepared(ps ...*websocket.Prepared) error {
-	err := s.Sender.SendPrepared(ps...)
+func (c *eventClient) SendPrepared(ps ...*websocket.Prepared) error {
+	err := c.Sender.SendPrepared(ps...)
 	if err == nil {
 		for _, p := range ps {
-			s.k.entry.Out.Add(int64(p.Len()))
+			c.entry.Out.Add(int64(p.Len()))
 		}
 	}
 	return err
 }
 
-// receiver counts what a client sends, and passes it to the target's Receiver, which is nil when there is none.
-type receiver struct {
-	k    *client
-	from websocket.Sender
-	to   websocket.Receiver
-	err  error // with which the target gave the connection up
-}
-
 // Message implements [websocket.Receiver].
-func (r *receiver) Message(m websocket.Message) error {
-	r.k.entry.In.Add(int64(len(m.Data)))
-	if r.to == nil {
+func (c *eventClient) Message(m websocket.Message) error {
+	c.entry.In.Add(int64(len(m.Data)))
+	if c.to == nil {
 		return nil
 	}
-	r.err = r.k.guard(func() error { return r.to.Message(m) })
-	return r.err
+	c.err = c.guard(func() error { return c.to.Message(m) })
+	return c.err
 }
 
 // Closed implements [websocket.Receiver].
-func (r *receiver) Closed(how *websocket.CloseError) {
-	if r.to != nil {
-		if err := r.k.guard(func() error { r.to.Closed(how); return nil }); err != nil {
-			r.err = errors.Join(r.err, err)
+func (c *eventClient) Closed(how *websocket.CloseError) {
+	if c.to != nil {
+		if err := c.guard(func() error { c.to.Closed(how); return nil }); err != nil {
+			c.err = errors.Join(c.err, err)
 		}
 	}
-	r.k.end(how, r.err)
+	c.end(how, c.err)
 }
 
 // drainer is a Receiver that wants to know when the queue is empty again.
 type drainer interface{ Drained() }
 
-// drainedReceiver is a receiver for a drainer.
-type drainedReceiver struct {
-	*receiver
-	to drainer
-}
-
 // Drained passes the event on.
-func (r *drainedReceiver) Drained() {
-	if err := r.k.guard(func() error { r.to.Drained(); return nil }); err != nil {
-		r.err = err
-		fail(r.from, err)
+func (c *eventClient) Drained() {
+	d, ok := c.to.(drainer)
+	if !ok {
+		return
+	}
+	if err := c.guard(func() error { d.Drained(); return nil }); err != nil {
+		c.err = err
+		fail(c.Sender, err)
 	}
 }

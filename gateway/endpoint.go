@@ -97,7 +97,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 		return nil, err
 	}
 	o := h.opened
-	k := &client{e: e, entry: h.entry, path: r.URL.Path, rule: h.rule} // which holds nothing of the request, nor its site
+	k := &admitted{client{e, h.entry}, r.URL.Path, h.rule} // which holds nothing of the request, nor its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull {
 		conn := e.ws.Accept.Conn

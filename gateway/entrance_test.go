@@ -178,7 +178,7 @@ func TestEventsOverTLS(t *testing.T) {
 	senders := make(chan websocket.Sender, 1)
 	events := &double{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
-			senders <- s.(*sender).Sender // what the gateway counts with is around it
+			senders <- s.(*eventClient).Sender // what the gateway counts with is around it
 			return answering{s}
 		}}, nil
 	}}

@@ -44,7 +44,7 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 }
 
 // opened records that a client was admitted.
-func (s *recorder) opened(k *client) {
+func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()
 	k.e.metrics.Opened.Inc()
