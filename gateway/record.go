@@ -48,7 +48,11 @@ func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()
 	k.e.metrics.Opened.Inc()
-	s.log.Info(observe.EventOpened, observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, who.Subject, observe.KeyAddr, n.Addr.String())
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, observe.EventOpened, slog.String(observe.KeyID, n.ID),
+		slog.String(observe.KeyEndpoint, n.Endpoint), slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()))
+	if s.audit == nil {
+		return
+	}
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
 		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, k.path,
 		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
@@ -58,31 +62,34 @@ func (s *recorder) opened(k *admitted) {
 // not known.
 func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error) {
 	lasted, who := time.Since(n.Opened), n.Who()
-	log := s.log.With(observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint, observe.KeyUser, who.Subject,
-		observe.KeyAddr, n.Addr.String(), observe.KeyDuration, lasted.Round(time.Millisecond))
-	var closed *websocket.CloseError
-	if err != nil && !errors.As(err, &closed) {
-		log = log.With("cause", err)
+	attrs := append(make([]slog.Attr, 0, 10), slog.String(observe.KeyID, n.ID), slog.String(observe.KeyEndpoint, n.Endpoint),
+		slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()),
+		slog.Duration(observe.KeyDuration, lasted.Round(time.Millisecond)))
+	if _, closed := errors.AsType[*websocket.CloseError](err); err != nil && !closed {
+		attrs = append(attrs, slog.Any("cause", err))
 	}
 	code, reason, by, level := int(websocket.CodeAbnormal), "", "", slog.LevelWarn
 	if how != nil {
 		code, reason, by, level = int(how.Code), how.Reason, observe.By(how.ByPeer), slog.LevelInfo
 		if how.Err != nil {
-			log = log.With(observe.KeyError, how.Err)
+			attrs = append(attrs, slog.Any(observe.KeyError, how.Err))
 		}
 	}
 	if told, why, ok := n.Told(); ok { // what we said counts, whether the peer has answered or not
 		code, reason, by = int(told), why, observe.By(false)
 	}
 	if reason != "" {
-		log = log.With(observe.KeyReason, reason)
+		attrs = append(attrs, slog.String(observe.KeyReason, reason))
 	}
-	log.Log(context.Background(), level, observe.EventClosed, observe.KeyCode, code, observe.KeyBy, by)
-	s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method,
-		observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint,
-		observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
-		observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
-		observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())
+	attrs = append(attrs, slog.Int(observe.KeyCode, code), slog.String(observe.KeyBy, by))
+	s.log.LogAttrs(context.Background(), level, observe.EventClosed, attrs...)
+	if s.audit != nil {
+		s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method,
+			observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint,
+			observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
+			observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
+			observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())
+	}
 	where.Closed(code)
 	where.Lasted.Observe(lasted.Seconds())
 	if code == int(auth.CodeExpired) && reason == auth.ReasonExpired {
