@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/expr-lang/expr/file"
@@ -66,6 +67,7 @@ type compiled struct {
 	Rule
 	label   string // for the operator: number, name, effect, condition
 	program *vm.Program
+	always  bool // the condition is true for everything, and need not be evaluated
 }
 
 // RuleError is a mistake in a condition.
@@ -105,7 +107,9 @@ func NewRules(rules ...Rule) (*Rules, error) {
 			label += " (" + rule.Name + ")"
 		}
 		label += ", " + rule.Effect.String() + ": " + rule.If
-		r.rules = append(r.rules, compiled{Rule: rule, label: label, program: program})
+		r.rules = append(r.rules, compiled{
+			Rule: rule, label: label, program: program, always: strings.TrimSpace(rule.If) == "true",
+		})
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -161,12 +165,20 @@ func (r *Rules) Decide(id *Identity, a Action) Decision {
 	case len(r.rules) == 0:
 		return Decision{Rule: -1, Allowed: a.Do == "connect", Reason: "there are no rules"}
 	}
+	if first := &r.rules[0]; first.always {
+		return first.applies(0)
+	}
 	e := evaluators.Get().(*evaluator)
 	e.set(id, a)
 	d := r.decide(e)
 	e.clear()
 	evaluators.Put(e)
 	return d
+}
+
+// applies returns the decision of a rule whose condition is true.
+func (c *compiled) applies(i int) Decision {
+	return Decision{Rule: i, Name: c.Name, Allowed: c.Effect == Allow, Reason: c.label}
 }
 
 func (r *Rules) decide(e *evaluator) Decision {
@@ -177,7 +189,7 @@ func (r *Rules) decide(e *evaluator) Decision {
 		case err != nil:
 			return Decision{Rule: i, Name: rule.Name, Reason: rule.label + " fails, and so denies: " + err.Error()}
 		case yes:
-			return Decision{Rule: i, Name: rule.Name, Allowed: rule.Effect == Allow, Reason: rule.label}
+			return rule.applies(i)
 		}
 	}
 	return Decision{Rule: -1, Reason: "no rule applies"}
