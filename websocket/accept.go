@@ -72,7 +72,10 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if refused != nil {
 		return nil, refuse(w, r, refused)
 	}
-	nc, early, fail := takeOver(w, r, &o, &terms, opts.Header, nil)
+	n, fail := takeOver(w, r, &o, &terms, opts.Header, nil)
+	if fail == nil {
+		fail = n.send()
+	}
 	if fail != nil {
 		return nil, fail
 	}
@@ -85,7 +88,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	c := newConn(nc, protocol.RoleServer, &opts.Conn, hs, agreedOn(terms.Compressed, &terms.Deflate), early)
+	c := newConn(n.nc, protocol.RoleServer, &opts.Conn, hs, agreedOn(terms.Compressed, &terms.Deflate), n.early)
 	if s := serverOf(r.Context()); s != nil {
 		s.watch(c)
 	}
@@ -154,32 +157,43 @@ func passedOn(h http.Header) http.Header {
 	return out
 }
 
-// takeOver sends the 101 with the fields of both headers, and takes the connection over from the server. It returns a copy of
-// what the client has sent behind its request. On failure the reply has been written.
-func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *opening.Terms, a, b http.Header) (
-	nc net.Conn, early []byte, fail *HandshakeError) {
+// hijacked is a connection that was taken over from the server, with the 101 that its client is to get.
+type hijacked struct {
+	nc     net.Conn
+	answer []byte
+	early  []byte // a copy of what the client has sent behind its request
+}
+
+// takeOver takes the connection over from the server. The 101 has the fields of both headers. On failure the reply has been written.
+func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *opening.Terms, a, b http.Header) (n hijacked, fail *HandshakeError) {
 	if b != nil {
 		a = merged(a, b)
 	}
 	nc, room, early, err := hijack(w)
 	if err != nil {
-		return nil, nil, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
+		return n, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
 			"serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
 			"A middleware in front of this address does not let the server take over the connection (no Hijack, no Unwrap)."))
 	}
+	return hijacked{nc, t.AppendAnswer(room, o, passedOn(w.Header()), a), early}, nil
+}
+
+// send sends the 101.
+func (n *hijacked) send() *HandshakeError {
 	// The server's timeouts for the request would end the connection. The client gets a bound for taking the 101.
-	err = nc.SetDeadline(time.Now().Add(acceptTimeout))
+	err := n.nc.SetDeadline(time.Now().Add(acceptTimeout))
 	if err == nil {
-		_, err = nc.Write(t.AppendAnswer(room, o, passedOn(w.Header()), a))
+		_, err = n.nc.Write(n.answer)
 	}
 	if err == nil {
-		err = nc.SetDeadline(time.Time{})
+		err = n.nc.SetDeadline(time.Time{})
 	}
 	if err != nil {
-		nc.Close()
-		return nil, nil, &HandshakeError{Stage: handshake.StageStatus, Err: err}
+		n.nc.Close()
+		return &HandshakeError{Stage: handshake.StageStatus, Err: err}
 	}
-	return unwrapped(nc), early, nil
+	n.nc = unwrapped(n.nc)
+	return nil
 }
 
 // merged returns the fields of a and of b.

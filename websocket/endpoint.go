@@ -220,21 +220,24 @@ func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *Han
 	if refused := e.judge(&x, &o, func() (*http.Request, error) { return r, nil }, t); refused != nil {
 		return refuse(w, r, refused)
 	}
-	nc, early, fail := takeOver(w, r, &o, &x.terms, e.Accept.Header, x.header)
+	n, fail := takeOver(w, r, &o, &x.terms, e.Accept.Header, x.header)
 	if fail != nil {
 		return fail
 	}
-	if x.tunnel != nil {
-		t.pass(x.tunnel, nc, early)
+	if x.open != nil && t.events(unwrapped(n.nc), &x, n.early, n.answer) {
 		return nil
 	}
-	if x.open != nil && t.events(nc, &x, early) {
+	if fail := n.send(); fail != nil {
+		return fail
+	}
+	if x.tunnel != nil {
+		t.pass(x.tunnel, n.nc, n.early)
 		return nil
 	}
 	s := &session{trail: *t, serve: x.serve, open: x.open}
 	s.hs = Handshake{Subprotocol: x.terms.Subprotocol, Extensions: x.terms.Extensions(), RemoteAddr: r.RemoteAddr, TLS: r.TLS}
 	s.hs.fromRequest(r)
-	s.start(nc, &x, early)
+	s.start(n.nc, &x, n.early)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -58,8 +59,8 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 }
 
 // events serves nc on an event loop, if there is one that can drive it. It reports whether there is: then all that follows is the
-// loop's.
-func (t *trail) events(nc net.Conn, x *service, early []byte) bool {
+// loop's. answer is what the client is to get first; nil: it has its 101.
+func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 	loops, n := &t.endpoint.loops, 0
 	if t.server != nil {
 		loops, n = &t.server.loops, t.server.Loops
@@ -67,7 +68,7 @@ func (t *trail) events(nc net.Conn, x *service, early []byte) bool {
 	return loops.use(n, func(ls *eventLoops) bool {
 		k := t.endpoint.kindFor(t.server, x)
 		k.count(1)
-		a := agreed{terms: x.terms, early: early}
+		a := agreed{terms: x.terms, early: early, answer: answer}
 		if x.own {
 			a.open = x.open
 		}
@@ -87,6 +88,8 @@ func (t *trail) events(nc net.Conn, x *service, early []byte) bool {
 type kindKey struct {
 	server *Server // nil: another server
 	conn   ConnOptions
+	// An Admission's, unless it is one of the Endpoint's.
+	subprotocol string
 }
 
 // maxKinds is how many kinds an Endpoint keeps. Its Admissions have few different options.
@@ -96,11 +99,17 @@ const maxKinds = 64
 func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := kindKey{s, *x.conn}
+	key := kindKey{server: s, conn: *x.conn}
+	if p := x.terms.Subprotocol; !slices.Contains(x.rules.Subprotocols, p) {
+		key.subprotocol = p
+	}
 	if k := e.kinds[key]; k != nil {
 		return k
 	}
 	k := newEventKind(trail{endpoint: e, server: s}, x)
+	if key.subprotocol != "" {
+		k.subprotocols = append(slices.Clone(k.subprotocols), key.subprotocol)
+	}
 	if e.kinds == nil {
 		e.kinds, e.servers = map[kindKey]*eventKind{}, map[*Server]struct{}{}
 	}

@@ -25,12 +25,13 @@ func newEventLoops(n int) (*eventLoops, error) {
 
 // agreed is a connection whose opening handshake was done elsewhere.
 type agreed struct {
-	terms opening.Terms
-	open  func(Sender) Receiver // nil: the kind's
-	early []byte                // what the client has sent behind its request; may be nil
+	terms  opening.Terms
+	open   func(Sender) Receiver // nil: the kind's
+	early  []byte                // what the client has sent behind its request; may be nil
+	answer []byte                // what it is to get first; may be nil
 }
 
-// adopt serves nc with events as k says. It copies early.
+// adopt serves nc with events as k says. It copies early and answer.
 func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, error) {
 	c := new(eventConn)
 	c.kind, c.stage, c.phase = k, stageUntold, phaseOpen
@@ -42,6 +43,11 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 		rest := borrow(len(a.early))
 		rest.b = append(rest.b, a.early...)
 		c.extra().rest = rest
+	}
+	if len(a.answer) > 0 {
+		c.out = borrow(2 * len(a.answer)) // what Open sends goes with it
+		c.out.b = append(c.out.b, a.answer...)
+		c.out.cut = c.out.size() // goes out whole
 	}
 	return c, ls.take(c, nc)
 }

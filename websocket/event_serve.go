@@ -23,7 +23,7 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 		}
 		return false
 	}
-	if c.out.size() > 0 {
+	if c.out.size() > 0 && c.stage != stageUntold { // what Open sends goes with the 101
 		c.flush()
 		c.tidy()
 	}
@@ -130,7 +130,13 @@ func (c *eventConn) opened() {
 	if own, ok := c.r.(opener); ok {
 		c.r, open = nil, own
 	}
-	if err := c.call(func() { c.r = open(c) }); err != nil {
+	err := c.call(func() { c.r = open(c) })
+	if err != nil || c.stop.Load()&stopNow != 0 { // the client gets its 101 in any case
+		c.fd.Lock()
+		c.flush()
+		c.fd.Unlock()
+	}
+	if err != nil {
 		c.failed(err)
 	}
 }

@@ -388,7 +388,7 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 		return
 	}
 	a.state(http.StateHijacked)
-	if x.open != nil && t.events(a.nc, &x, early) {
+	if x.open != nil && t.events(a.nc, &x, early, nil) {
 		return
 	}
 	s := &session{trail: t, serve: x.serve, open: x.open}
