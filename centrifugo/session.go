@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/internal/timeout"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -143,7 +144,7 @@ func (s *session) command(c *protocol.Command) error {
 		}
 	}
 	if err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+		ctx, cancel := timeout.Context(context.Background(), commandTime)
 		defer cancel()
 		err = s.do(ctx, c, r)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/internal/replies"
+	"github.com/handfast/handfast/internal/timeout"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -105,7 +106,7 @@ func (s *session) reply(m any) {
 
 // do carries out a command and replies to it. What it returns is the reply if the command has failed.
 func (s *session) do(c wire.Command) *wire.Error {
-	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	ctx, cancel := timeout.Context(context.Background(), commandTime)
 	defer cancel()
 	h := wire.HeadOf(c)
 	var err error

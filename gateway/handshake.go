@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"sync/atomic"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/gateway/internal/registry"
+	"github.com/handfast/handfast/internal/timeout"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -94,7 +94,7 @@ func (h *handshake) drop() {
 
 // identify finds out who it is.
 func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
+	ctx, cancel := timeout.Context(r.Context(), authTimeout)
 	defer cancel()
 	began := time.Now()
 	id, err := h.e.ask(r.WithContext(ctx))
@@ -130,7 +130,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	if !e.target.hold() { // a reload has replaced it since the request came
 		return errReplaced
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
+	ctx, cancel := timeout.Context(r.Context(), openTimeout)
 	defer cancel()
 	req := h.request(r, id)
 	var err error

@@ -11,6 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
 	"github.com/handfast/handfast/internal/replies"
+	"github.com/handfast/handfast/internal/timeout"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -150,7 +151,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	if err := json.Unmarshal(m.Data, &c); err != nil {
 		return fault{why: "A message is a JSON object with event, and channel or data: " + whatIsWrong(err) + "."}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	ctx, cancel := timeout.Context(context.Background(), commandTime)
 	defer cancel()
 	switch {
 	case strings.HasPrefix(c.Event, "client-"):

@@ -1,0 +1,87 @@
+// Package timeout has contexts with a deadline that cost a timer only when something waits for them. Most calls that get one return
+// without waiting.
+package timeout
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Context returns a context that ends with parent, when d has passed, or when the function that it returns is called, which the caller
+// must do. It is [context.WithTimeout], except that parent's Done is not called before its own is.
+func Context(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	c := &late{parent: parent, until: time.Now().Add(d)}
+	if at, ok := parent.Deadline(); ok && at.Before(c.until) {
+		c.until = at
+	}
+	return c, c.end
+}
+
+// late is a context that makes another one, with a timer, when it is first waited for.
+type late struct {
+	parent context.Context
+	until  time.Time
+
+	mu     sync.Mutex
+	full   context.Context // nil until Done is called
+	cancel context.CancelFunc
+	over   bool // end was called
+}
+
+// Deadline implements [context.Context].
+func (c *late) Deadline() (time.Time, bool) { return c.until, true }
+
+// Done implements [context.Context].
+func (c *late) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full == nil {
+		c.full, c.cancel = context.WithDeadline(c.parent, c.until)
+		if c.over {
+			c.cancel()
+		}
+	}
+	return c.full.Done()
+}
+
+// Err implements [context.Context].
+func (c *late) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full != nil {
+		return c.full.Err()
+	}
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	switch {
+	case c.over:
+		return context.Canceled
+	case !time.Now().Before(c.until):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value implements [context.Context]. A context below that was made of this one finds the full one here, and ends with it without a
+// goroutine.
+func (c *late) Value(key any) any {
+	c.mu.Lock()
+	from := c.parent
+	if c.full != nil {
+		from = c.full
+	}
+	c.mu.Unlock()
+	return from.Value(key)
+}
+
+// end ends the context.
+func (c *late) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}

@@ -1,0 +1,125 @@
+package timeout
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
+
+type key struct{}
+
+// done reports whether something waits for c no longer.
+func done(c context.Context) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// A context ends as one of context.WithTimeout does, whether something has waited for it before or not.
+func TestContextEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		wait time.Duration
+		end  func(cancel, parent context.CancelFunc)
+		want error
+	}{
+		{"not", 0, func(_, _ context.CancelFunc) {}, nil},
+		{"almost", time.Second - 1, func(_, _ context.CancelFunc) {}, nil},
+		{"late", time.Second, func(_, _ context.CancelFunc) {}, context.DeadlineExceeded},
+		{"canceled", 0, func(cancel, _ context.CancelFunc) { cancel() }, context.Canceled},
+		{"the parent", 0, func(_, parent context.CancelFunc) { parent() }, context.Canceled},
+	} {
+		for _, waited := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				parent, end := context.WithCancel(context.WithValue(t.Context(), key{}, 7))
+				defer end()
+				c, cancel := Context(parent, time.Second)
+				defer cancel()
+				if waited && done(c) {
+					t.Errorf("%s: it is over from the beginning", tt.name)
+				}
+				time.Sleep(tt.wait) //nolint:forbidigo // the bubble's clock
+				tt.end(cancel, end)
+				synctest.Wait()
+				if err := c.Err(); !errors.Is(err, tt.want) || err == nil && tt.want != nil {
+					t.Errorf("%s, waited %v: %v", tt.name, waited, err)
+				}
+				if done(c) != (tt.want != nil) {
+					t.Errorf("%s, waited %v: done is %v", tt.name, waited, !done(c))
+				}
+				if err := c.Err(); !errors.Is(err, tt.want) || err == nil && tt.want != nil {
+					t.Errorf("%s, waited %v: then %v", tt.name, waited, err)
+				}
+				if c.Value(key{}) != 7 {
+					t.Errorf("%s: the parent's values are gone", tt.name)
+				}
+			})
+		}
+	}
+}
+
+func TestContextHasTheEarlierDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for d, want := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: time.Minute} {
+			parent, end := context.WithTimeout(t.Context(), time.Minute)
+			c, cancel := Context(parent, d)
+			if at, ok := c.Deadline(); !ok || time.Until(at) != want {
+				t.Errorf("%v: it ends in %v", d, time.Until(at))
+			}
+			cancel()
+			end()
+		}
+	})
+}
+
+// unwatched is a context that fails the test when something waits for it.
+type unwatched struct {
+	context.Context
+	t *testing.T
+}
+
+func (u unwatched) Done() <-chan struct{} {
+	u.t.Error("something waits for the parent")
+	return u.Context.Done()
+}
+
+// A context that nothing waits for is two objects, starts no timer, and has nothing wait for its parent.
+func TestContextIsCheap(t *testing.T) {
+	var parent context.Context = unwatched{t.Context(), t}
+	use := func() {
+		c, cancel := Context(parent, time.Hour)
+		if c.Err() != nil {
+			t.Error("it is over")
+		}
+		cancel()
+		if c.Err() == nil {
+			t.Error("it is not over")
+		}
+	}
+	if got := testing.AllocsPerRun(100, use); got > 2 {
+		t.Errorf("%v objects", got)
+	}
+}
+
+// A context below ends with it, and needs no goroutine for that.
+func TestContextBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, cancel := Context(t.Context(), time.Second)
+		below, end := context.WithCancel(c)
+		defer end()
+		cancel()
+		if below.Err() == nil {
+			t.Error("it is not over when cancel returns")
+		}
+	})
+}
