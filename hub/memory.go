@@ -23,12 +23,14 @@ type Memory struct {
 	leases map[string]*memoryLease
 	claims map[string]time.Time
 	keys   expiries
-	marks  list.List // ackMark: when positions were saved, in that order
+	marks  list.List     // ackMark: when positions were saved, in that order
+	early  chan struct{} // has one when something is due earlier than may have been waited for
 }
 
 // NewMemory makes an empty one.
 func NewMemory() *Memory {
-	return &Memory{birth: rand.Text()[:8], nodes: map[*memoryNode]struct{}{}, leases: map[string]*memoryLease{}, claims: map[string]time.Time{}}
+	return &Memory{birth: rand.Text()[:8], nodes: map[*memoryNode]struct{}{}, leases: map[string]*memoryLease{}, claims: map[string]time.Time{},
+		early: make(chan struct{}, 1)}
 }
 
 // Node returns the engine of another node. Each hub needs one of its own; it ends with the Run that the hub calls.
@@ -127,8 +129,6 @@ var (
 	_ Positions = (*memoryNode)(nil)
 )
 
-const memorySweep = 100 * time.Millisecond
-
 // Run implements [Engine].
 func (n *memoryNode) Run(ctx context.Context, s Sink) error {
 	m := n.memory
@@ -144,19 +144,8 @@ func (n *memoryNode) Run(ctx context.Context, s Sink) error {
 		n.sink.Store(nil)
 		m.forget(n)
 	}()
-	tick := time.NewTicker(memorySweep)
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case now := <-tick.C:
-			m.endLeases(now)
-			m.expireKeys(now)
-			m.forgetPositions(now)
-			m.sweep(&m.shards[i%shards], now)
-		}
-	}
+	m.tend(ctx)
+	return ctx.Err()
 }
 
 // Probe implements [Probe].

@@ -52,6 +52,7 @@ func (m *Memory) setKey(c *memoryChannel, p *Publication, o PublishOptions) {
 		m.mu.Lock()
 		heap.Push(&m.keys, expiry{k.expires, c.name, p.Key})
 		m.mu.Unlock()
+		m.hurry(o.KeyTTL)
 	}
 	c.keyed[p.Key] = k
 }
@@ -134,6 +135,7 @@ func (n *memoryNode) Lease(ctx context.Context, lease string, ttl time.Duration)
 		return ErrLeaseEnded
 	}
 	l.until = now.Add(ttl)
+	m.hurry(ttl)
 	return nil
 }
 
@@ -337,6 +339,69 @@ func (n *memoryNode) Occupied(ctx context.Context, prefix, after string, limit i
 		cs, more = cs[:limit], true
 	}
 	return cs, more, ctx.Err()
+}
+
+// The bounds of the time between two sweeps. Each looks at as many shards as there are memorySweeps in it.
+const (
+	memorySweep = 100 * time.Millisecond
+	memoryRest  = time.Second
+)
+
+// tend ends leases, removes keys and forgets channels in time, until ctx ends.
+func (m *Memory) tend(ctx context.Context) {
+	timer := time.NewTimer(memorySweep)
+	defer timer.Stop()
+	shard, swept := 0, time.Now()
+	due := swept.Add(memorySweep)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.early:
+			now := time.Now()
+			if at := now.Add(m.rest(now)); at.Before(due) {
+				due = at
+				timer.Reset(at.Sub(now))
+			}
+		case now := <-timer.C:
+			m.endLeases(now)
+			m.expireKeys(now)
+			m.forgetPositions(now)
+			for range min(now.Sub(swept)/memorySweep, shards) {
+				m.sweep(&m.shards[shard], now)
+				shard = (shard + 1) % shards
+			}
+			swept = now
+			due = now.Add(m.rest(now))
+			timer.Reset(time.Until(due))
+		}
+	}
+}
+
+// rest returns how long nothing is due, within bounds.
+func (m *Memory) rest(now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rest := memoryRest
+	if len(m.keys) > 0 {
+		rest = min(rest, m.keys[0].at.Sub(now))
+	}
+	for _, l := range m.leases {
+		if !l.over {
+			rest = min(rest, l.until.Sub(now))
+		}
+	}
+	return max(rest, memorySweep)
+}
+
+// hurry has what is due after so long looked at in time.
+func (m *Memory) hurry(after time.Duration) {
+	if after < memoryRest {
+		select {
+		case m.early <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // channelKept is how long a channel is remembered that has nothing any more. After that, its epoch is another one.
