@@ -110,6 +110,7 @@ func TestCallers(t *testing.T) {
 		{"same host without TLS", "POST", key, []string{"Origin", "http://auth.example"}, 403, ""},
 		{"origin that may", "POST", key, []string{"Origin", "https://app.example"}, 204, "Access-Control-Allow-Origin: https://app.example"},
 		{"origin that may, with cookies", "POST", key, []string{"Origin", "https://app.example"}, 204, "Access-Control-Allow-Credentials: true"},
+		{"origin that may, and reads when to come back", "POST", key, []string{"Origin", "https://app.example"}, 204, "Access-Control-Expose-Headers: Retry-After"},
 		{"origin that may not", "POST", key, []string{"Origin", "https://evil.example"}, 403, "Access-Control-Allow-Origin: "},
 		{"origin that contains one that may", "POST", key, []string{"Origin", "https://app.example.evil"}, 403, ""},
 		{"no origin to speak of", "POST", key, []string{"Origin", "null"}, 403, ""},

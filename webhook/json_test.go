@@ -197,3 +197,54 @@ func TestCallerAnswerBreaksOff(t *testing.T) {
 		}
 	})
 }
+
+// gated is a receiver that holds the first request until its gate is open. It counts how often idle connections are closed.
+type gated struct {
+	gate  chan struct{}
+	times []time.Time
+	idle  int
+}
+
+func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
+	g.times = append(g.times, time.Now())
+	if len(g.times) == 1 {
+		<-g.gate
+	}
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`{"result":{}}`)), Request: r}, nil
+}
+
+func (g *gated) CloseIdleConnections() { g.idle++ }
+
+// As many events as are sent in one request do not wait for more. The end of a Sender or a Caller closes its connections.
+func TestFullBatchIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := gated{gate: make(chan struct{})}
+		s, err := New(Options{URL: "https://app.test/", Transport: &to, Format: JSON{}, Batch: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // it waits for an event now
+		s.Event(connected("a"))
+		<-time.After(time.Second)
+		s.Event(connected("b"))
+		s.Event(connected("c"))
+		close(to.gate)
+		synctest.Wait()
+		if len(to.times) != 2 || !to.times[1].Equal(time.Now()) {
+			t.Errorf("requests at %v, and it is %v", to.times, time.Now())
+		}
+		if err := s.Close(t.Context()); err != nil || to.idle != 1 || s.ctx.Err() == nil {
+			t.Errorf("%v, connections closed %d times, %v", err, to.idle, s.ctx.Err())
+		}
+		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Close(); to.idle != 2 {
+			t.Error("the connections of a Caller stay open")
+		}
+	})
+	if header := signed(nil, time.Now(), nil); header.Get(HeaderSignature) != "" || header.Get(HeaderTimestamp) == "" {
+		t.Errorf("without a secret: %v", header)
+	}
+}
