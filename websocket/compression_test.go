@@ -403,3 +403,39 @@ func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestWriterGivenUpHalfSent ends the connection, compressed or not: what is out cannot be taken back.
+func TestWriterGivenUpHalfSent(t *testing.T) {
+	for _, compressed := range []bool{true, false} {
+		a, b := tcpConns(t, nil)
+		if compressed {
+			compressLater(a, handshake.Deflate{}, &Compression{})
+			compressLater(b, handshake.Deflate{}, &Compression{})
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := b.Read(bounded.Context(t))
+			read <- err
+		}()
+		w, err := a.Writer(bounded.Context(t), Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := make([]byte, 400<<10)
+		for i := range text {
+			text[i] = byte('0' + rand.IntN(64)) // hardly shorter when compressed
+		}
+		if _, err := w.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, "\xff"); !errors.Is(err, errInvalidUTF8) {
+			t.Errorf("compressed %t: invalid UTF-8: %v", compressed, err)
+		}
+		if err := a.ended(); CloseCode(err) != CodeAbnormal || !errors.Is(err, errInvalidUTF8) {
+			t.Errorf("compressed %t: the connection has ended with %v", compressed, err)
+		}
+		if err := bounded.Receive(t, read); CloseCode(err) != CodeAbnormal {
+			t.Errorf("compressed %t: the reader gets %v", compressed, err)
+		}
+	}
+}

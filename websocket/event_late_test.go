@@ -3,9 +3,11 @@
 package websocket
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -100,6 +102,42 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	stop()
 	ls.Stop()
 	ls.Wait()
+}
+
+// TestShutdown_EndsTheLoops of a Server, and of an Endpoint behind net/http.
+func TestShutdown_EndsTheLoops(t *testing.T) {
+	e, behind := &Endpoint{Open: openEcho}, &Endpoint{Open: openEcho}
+	s := ownServer(e)
+	by := httptest.NewServer(behind)
+	defer by.Close()
+	for name, tt := range map[string]struct {
+		addr     string
+		loops    *lazyLoops
+		shutdown func(context.Context) error
+	}{
+		"Server":   {serveOwn(t, s), &s.loops, s.Shutdown},
+		"Endpoint": {by.Listener.Addr().String(), &behind.loops, behind.Shutdown},
+	} {
+		c, err := Dial(bounded.Context(t), "ws://"+tt.addr, &DialOptions{Proxy: noProxy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		ls := tt.loops.get(0)
+		if ls == nil || ls.Len() != 1 {
+			t.Fatalf("%s: the connection is on no loop", name)
+		}
+		go c.Read(bounded.Context(t)) //nolint:errcheck // it answers the close frame
+		if err := tt.shutdown(bounded.Context(t)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		ended := make(chan struct{})
+		go func() { ls.Wait(); close(ended) }()
+		bounded.Receive(t, ended)
+		if tt.loops.use(0, func(*eventLoops) bool { return true }) {
+			t.Errorf("%s: the loops are used after the end", name)
+		}
+	}
 }
 
 // After an Endpoint's own Shutdown its clients get a 503, also those that had connected before.

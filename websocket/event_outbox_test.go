@@ -388,6 +388,39 @@ func TestEventPauseInABatch(t *testing.T) {
 	k.Play(s.ls.Loops)
 }
 
+// TestEventWaitsInLittleMemory: what is left for the end of a batch does not keep the buffer that a visit lends.
+func TestEventWaitsInLittleMemory(t *testing.T) {
+	k := looptest.New(t, nil)
+	var conns []*eventConn
+	waited := 0
+	s := evServer{Handler: evHandler{
+		Open: func(c *eventConn) { conns = append(conns, c) },
+		Message: func(c *eventConn, m Message) {
+			for _, to := range conns {
+				to.Send(m)
+			}
+			if out := conns[0].out; c == conns[1] && out.size() > 0 {
+				waited++
+				if cap(out.b) >= corkSize {
+					t.Errorf("%d bytes wait in %d", out.size(), cap(out.b))
+				}
+			}
+		},
+	}}
+	s.manual(t, k)
+	one, other := k.Client(evHello), k.Client(evHello)
+	k.Play(s.ls.Loops)
+	one.In, other.In, one.Out = []byte(evText("one")), []byte(evText("other")), nil
+	k.Play(s.ls.Loops)
+	if want := "\x81\x03one\x81\x05other"; waited != 1 || string(one.Out) != want {
+		t.Errorf("it waited %d times, %q is out", waited, one.Out)
+	}
+	for _, c := range conns {
+		c.CloseNow()
+	}
+	k.Play(s.ls.Loops)
+}
+
 // TestEventEndGivesItsMemoryBack: what was to be sent, a message that is not whole, and what was not parsed.
 func TestEventEndGivesItsMemoryBack(t *testing.T) {
 	for name, in := range map[string]string{
