@@ -37,7 +37,7 @@ const (
 type Pool struct {
 	options Options
 
-	mu    sync.Mutex
+	mu    sync.Mutex // options included
 	byID  map[string]*Upstream
 	all   []*Upstream // sorted by ID, removed ones with connections included
 	ready []*Upstream // in state Ready, sorted by ID
@@ -53,7 +53,9 @@ type Pool struct {
 }
 
 // NewPool returns an empty pool.
-func NewPool(o Options) *Pool {
+func NewPool(o Options) *Pool { return &Pool{options: o.withDefaults(), byID: map[string]*Upstream{}} }
+
+func (o Options) withDefaults() Options {
 	if o.Policy == nil {
 		o.Policy = PowerOfTwo(nil)
 	}
@@ -64,7 +66,19 @@ func NewPool(o Options) *Pool {
 		o.Fall = 3
 	}
 	o.Ejection = o.Ejection.withDefaults()
-	return &Pool{options: o, byID: map[string]*Upstream{}}
+	return o
+}
+
+// Configure replaces the options. What is known of the upstreams is kept: connections, health, drains and ejections that are under
+// way. A nil Policy keeps the one that there is.
+func (p *Pool) Configure(now time.Time, o Options) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o.Policy == nil {
+		o.Policy = p.options.Policy
+	}
+	p.options = o.withDefaults()
+	p.update(now)
 }
 
 // Set replaces the list of upstreams. What is known of an ID that stays, its connections, health and drains, is kept. An ID that
@@ -124,12 +138,29 @@ func (p *Pool) Acquire(now time.Time, key string, tried ...*Upstream) (*Upstream
 	if len(ready) == 0 {
 		return nil, p.refuse(now, tried)
 	}
-	u := p.options.Policy.Pick(ready, key)
+	return p.take(p.options.Policy.Pick(ready, key)), nil
+}
+
+// AcquireAt is Acquire for a client that belongs to one upstream, such as by a cookie, whatever the policy says. It returns false when
+// that upstream is not ready, or not known.
+func (p *Pool) AcquireAt(now time.Time, id string) (*Upstream, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh(now)
+	u := p.byID[id]
+	if u == nil || !slices.Contains(p.ready, u) {
+		return nil, false
+	}
+	return p.take(u), true
+}
+
+// take counts a connection at u.
+func (p *Pool) take(u *Upstream) *Upstream {
 	u.live++
 	if u.full() {
 		p.stale = true
 	}
-	return u, nil
+	return u
 }
 
 // without returns the upstreams that are ready and were not tried.
