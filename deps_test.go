@@ -105,7 +105,7 @@ var rules = []rule{
 	// Time is an argument, and the only lock is the mutex of a Pool and of a Storm.
 	{pkg: "balance", std: append([]string{"math/rand/v2", "sort", "sync", "time"}, pureStd...), own: []string{"internal/limit"}},
 	{pkg: "balance/proxy", std: anyStd, not: []string{"log", "log/slog"},
-		own: []string{"websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
+		own: []string{"balance", "websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},
@@ -122,7 +122,7 @@ var rules = []rule{
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"client/js"}},
 	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
-	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "hub/natsengine", "internal/redact", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
+	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "balance", "balance/proxy", "hub/natsengine", "internal/redact", "internal/watch", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
 		"internal/cors", "internal/limit", "internal/statedir", "internal/timeout", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "internal/redistest", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},

@@ -146,6 +146,12 @@ type Request struct {
 	// fields and the PROXY protocol. The zero value means that an address is not known.
 	Source, Destination netip.AddrPort
 
+	// User is who the client is, for [Settings].Key; "" for no one.
+	User string
+
+	// Resuming says that the client continues a session: it goes before new ones when many come at once.
+	Resuming bool
+
 	// Identity says who the client is. What the client itself has sent under these names is removed.
 	Identity http.Header
 }

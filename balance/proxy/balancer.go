@@ -1,0 +1,277 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Settings say how a Balancer works. A reload changes all of them with [Balancer.Configure].
+type Settings struct {
+	// Pool says how servers are chosen, and when one that fails is ejected.
+	Pool balance.Options
+
+	// Dial says how servers are reached, and Prefix what is put in front of each path there.
+	Dial   DialerOptions
+	Prefix string
+
+	// Key returns what the policy hash goes by; nil: clients have no key.
+	Key func(*Request) string
+
+	// Sticky leads clients back to their server; nil: they are not.
+	Sticky *Sticky
+
+	// Retries is how many other servers are tried when one fails before the client has seen anything.
+	Retries int
+
+	// MaxWaiting is how many handshakes may wait for a server with room, each for Wait at most.
+	MaxWaiting int
+	Wait       time.Duration
+
+	// Tunnel bounds the connections.
+	Tunnel TunnelOptions
+
+	// Health says how servers are checked.
+	Health Health
+
+	// MovesPerSecond is the pace at which clients leave a server that drains; 0 means 100.
+	MovesPerSecond float64
+
+	// Rebalance moves connections to servers that have fewer. nil: none are moved for that.
+	Rebalance *Rebalance
+
+	// Goodbye returns the close frame for a client that is moved; nil means 1012 (RFC 6455 §7.4.2, IANA) and a reason with the
+	// time after which it may come back.
+	Goodbye func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
+}
+
+// Rebalance is how connections are moved to servers that have fewer.
+type Rebalance struct {
+	balance.Rebalance
+	PerSecond   float64 // the pace; 0 means 20
+	OldestFirst bool    // the connections that are open longest go first; else those that are not
+}
+
+// Hooks are what a Balancer reports. A nil one is not called. They may be called concurrently, and must not block.
+type Hooks struct {
+	Changed func(Change)  // a server has another state
+	Tried   func(Attempt) // a handshake with a server is over
+}
+
+// Change is another state of a server.
+type Change struct {
+	Server string
+	State  balance.State
+	Why    string
+}
+
+// Attempt is a handshake with a server, as it has ended.
+type Attempt struct {
+	Server  string
+	Outcome balance.Outcome
+	Status  int           // of its answer; 0: there was none
+	Took    time.Duration // from the choice of the server to its answer
+}
+
+// Balancer carries connections to the servers of a pool: it chooses one, opens the WebSocket there, carries bytes both ways, and moves
+// clients off again with a close frame. Its methods are safe for concurrent use.
+type Balancer struct {
+	hooks   Hooks
+	pool    *balance.Pool
+	storm   *balance.Storm
+	carrier *Carrier
+	set     atomic.Pointer[Settings]
+	queue   queue
+	members members
+
+	ctx    context.Context // of the goroutines
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+	moving chan struct{} // there may be something to move
+
+	mu      sync.Mutex
+	sources map[string][]balance.Spec // the servers by where they come from
+	servers map[string]*server        // by ID
+	pace    map[string]*balance.Pace  // of drains that have their own, by ID
+	closed  bool
+}
+
+// New returns a Balancer without servers. It ends with [Balancer.Close].
+func New(s Settings, h Hooks) *Balancer {
+	b := &Balancer{
+		hooks: h, pool: balance.NewPool(s.Pool), storm: balance.NewStorm(balance.StormOptions{}), carrier: NewCarrier(),
+		moving: make(chan struct{}, 1), sources: map[string][]balance.Spec{}, servers: map[string]*server{}, pace: map[string]*balance.Pace{},
+	}
+	b.members.by = map[string]*group{}
+	b.set.Store(&s)
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	b.wg.Go(b.move)
+	return b
+}
+
+// Configure changes the settings. No connection is closed, and no count or health is forgotten. After an error, which says what of
+// Settings.Dial is not valid, nothing has changed.
+func (b *Balancer) Configure(s Settings) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.list()
+	made, err := newServers(list, &s)
+	if err != nil {
+		return err
+	}
+	b.set.Store(&s)
+	b.pool.Configure(time.Now(), s.Pool)
+	b.serve(nil, nil)
+	b.serve(list, made)
+	b.wake()
+	return nil
+}
+
+// SetServers says which servers a source knows, such as the configuration, the DNS or the operator. The servers are those of all sources;
+// where two name one, the source whose name comes first decides on its weight and capacity. A server that is in none any more gets no new
+// connection and keeps those that it has. The error says which one is not valid; then nothing has changed.
+func (b *Balancer) SetServers(source string, list []balance.Spec) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	before, had := b.sources[source]
+	b.sources[source] = list
+	all := b.list()
+	made, err := newServers(all, b.set.Load())
+	if err == nil {
+		err = b.pool.Set(time.Now(), all)
+	}
+	if err != nil {
+		b.sources[source] = before
+		if !had {
+			delete(b.sources, source)
+		}
+		return err
+	}
+	b.serve(all, made)
+	b.members.keep(all)
+	b.queue.next()
+	b.wake()
+	return nil
+}
+
+// list returns the servers of all sources, sorted by ID. The caller holds mu.
+func (b *Balancer) list() (all []balance.Spec) {
+	seen := map[string]bool{}
+	for _, source := range slices.Sorted(maps.Keys(b.sources)) {
+		for _, s := range b.sources[source] {
+			if !seen[s.ID] {
+				seen[s.ID] = true
+				all = append(all, s)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b balance.Spec) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// Servers returns the servers of a source.
+func (b *Balancer) Servers(source string) []balance.Spec {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.sources[source])
+}
+
+// ErrClosed is the error of a Balancer that is closed.
+var ErrClosed = errors.New("proxy: the balancer is closed")
+
+// ErrUnknown says that there is no server with an ID.
+var ErrUnknown = errors.New("proxy: there is no such server")
+
+// Drain has a server get no new clients, and moves those that it has off, perSecond of them in a second; 0 means the pace of the
+// settings. It goes on until [Balancer.Undrain].
+func (b *Balancer) Drain(id string, perSecond float64) error {
+	b.mu.Lock()
+	if perSecond > 0 {
+		b.pace[id] = balance.NewPace(perSecond, jitter, nil)
+	} else {
+		delete(b.pace, id)
+	}
+	b.mu.Unlock()
+	if !b.pool.Drain(time.Now(), id, true) {
+		return ErrUnknown
+	}
+	b.changed(id, balance.Draining, "by the operator")
+	b.wake()
+	return nil
+}
+
+// Undrain ends a drain.
+func (b *Balancer) Undrain(id string) error {
+	if !b.pool.Drain(time.Now(), id, false) {
+		return ErrUnknown
+	}
+	b.changed(id, balance.Ready, "by the operator")
+	b.queue.next()
+	return nil
+}
+
+// wake has the mover look at once.
+func (b *Balancer) wake() {
+	select {
+	case b.moving <- struct{}{}:
+	default:
+	}
+}
+
+func (b *Balancer) changed(id string, s balance.State, why string) {
+	if b.hooks.Changed != nil {
+		b.hooks.Changed(Change{id, s, why})
+	}
+}
+
+// Close ends every connection, and what the Balancer does by itself.
+func (b *Balancer) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	b.serve(nil, nil)
+	b.mu.Unlock()
+	b.stop()
+	b.queue.close()
+	for _, c := range b.members.all() {
+		_ = c.CloseNow()
+	}
+	b.wg.Wait()
+	return b.carrier.Close()
+}
+
+// ServerStatus is the state of a server.
+type ServerStatus struct {
+	balance.Status
+	Counts
+}
+
+// Status is the state of a Balancer.
+type Status struct {
+	Servers []ServerStatus      `json:"servers"` // sorted by ID
+	Storm   balance.StormStatus `json:"handshakes"`
+	Waiting int                 `json:"waiting"` // handshakes that wait for a server with room
+}
+
+// Status returns what there is to know at this moment.
+func (b *Balancer) Status() Status {
+	now := time.Now()
+	all := Status{Servers: []ServerStatus{}, Storm: b.storm.Status(now), Waiting: b.queue.len()}
+	for _, s := range b.pool.Status(now) {
+		all.Servers = append(all.Servers, ServerStatus{s, b.members.counts(s.ID)})
+	}
+	return all
+}
+
+// Settings returns the settings in force. They must not be changed.
+func (b *Balancer) Settings() *Settings { return b.set.Load() }

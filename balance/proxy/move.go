@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
+)
+
+const (
+	jitter = 0.5 // of the pace at which clients are moved
+
+	// lookAgain is how often the mover looks whether somebody has to be moved when nothing has told it. The share of a server in
+	// slow start grows meanwhile.
+	lookAgain = time.Second
+
+	mostRetryAfter = 3 * time.Second // a client that was moved comes back within this
+)
+
+// move moves clients off servers, until the Balancer is closed.
+func (b *Balancer) move() {
+	drain := balance.NewPace(movesPerSecond(b.set.Load().MovesPerSecond), jitter, nil)
+	spread := balance.NewPace(0, jitter, nil)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-b.moving:
+		case <-timer.C:
+		}
+		s := b.set.Load()
+		drain.SetRate(movesPerSecond(s.MovesPerSecond))
+		plan := balance.Rebalance{Percentage: 100, Spread: 1e9} // drains only
+		if s.Rebalance != nil {
+			plan = s.Rebalance.Rebalance
+			spread.SetRate(orDefault(s.Rebalance.PerSecond, 20))
+		}
+		wait := lookAgain
+		for _, m := range b.pool.Surplus(time.Now(), plan) {
+			switch m.Why {
+			case balance.Draining:
+				wait = min(wait, b.moveSome(m, b.paceOf(m.ID, drain), false))
+			case balance.Ready:
+				if s.Rebalance != nil {
+					wait = min(wait, b.moveSome(m, spread, s.Rebalance.OldestFirst))
+				}
+			}
+		}
+		timer.Reset(wait)
+	}
+}
+
+func movesPerSecond(rate float64) float64 { return orDefault(rate, 100) }
+
+func orDefault(v, otherwise float64) float64 {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// paceOf returns the pace of the drain of a server.
+func (b *Balancer) paceOf(id string, otherwise *balance.Pace) *balance.Pace {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.pace[id]; p != nil {
+		return p
+	}
+	return otherwise
+}
+
+// moveSome moves as many of a server's clients as the plan and the pace allow at this moment, and returns when to go on.
+func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool) time.Duration {
+	list, leaving := b.members.stay(m.ID, m.Why != balance.Draining)
+	for n := m.Count - leaving; n > 0 && len(list) > 0; n-- {
+		if wait := pace.Next(time.Now()); wait > 0 {
+			return wait
+		}
+		i := len(list) - 1
+		switch {
+		case m.Why == balance.Draining: // all of them leave: in an order that no client can foresee
+			i = rand.IntN(len(list))
+		case oldestFirst:
+			i = 0
+		}
+		list[i].Move()
+		list = append(list[:i], list[i+1:]...)
+	}
+	return lookAgain
+}
+
+// Move has the client come back, to another server if this one drains.
+func (c *Conn) Move() {
+	if c.moved.Swap(true) {
+		return
+	}
+	after := time.Duration(rand.Int64N(int64(mostRetryAfter)))
+	goodbye := c.balancer.set.Load().Goodbye
+	if goodbye == nil {
+		goodbye = Goodbye
+	}
+	code, reason := goodbye(c.subprotocol, c.path, after)
+	_ = c.Shut(code, reason) // one that has ended is moved, too
+}
+
+// Goodbye is the close frame for a client that is moved: 1012, service restart, with the time after which it should come back.
+func Goodbye(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
+	return websocket.CodeServiceRestart, fmt.Sprintf("moved to another server; retry-after=%.1f", retryAfter.Seconds())
+}

@@ -1,0 +1,295 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
+)
+
+// What a server says of itself in the head of a response.
+const (
+	LoadHeader  = "Handfast-Connections" // how many connections it has, from all balancers
+	DrainHeader = "Handfast-Draining"    // that it wants no new ones: any value but "0"
+)
+
+// earlyEnd is how soon after its handshake a connection that a server ends without a close frame counts as a failure of the server.
+const earlyEnd = time.Second
+
+// Conn is a client's way to a server, which Open has made: a handshake has succeeded there. The caller passes Subprotocol, Extensions
+// and Header on to the client in its 101 and calls Tunnel, or Abandon.
+type Conn struct {
+	balancer    *Balancer
+	server      *balance.Upstream
+	link        *Link // until the tunnel
+	path        string
+	subprotocol string
+	number      uint64 // in the order of the handshakes
+	since       time.Time
+	tunnel      atomic.Pointer[Tunnel]
+	moved       atomic.Bool
+}
+
+// numbers counts connections.
+var numbers atomic.Uint64
+
+// Server returns the ID of the server.
+func (c *Conn) Server() string { return c.server.ID() }
+
+// Subprotocol, Extensions and Header are what the server has answered: for the client.
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// Extensions returns the value of the field Sec-WebSocket-Extensions.
+func (c *Conn) Extensions() string { return c.link.Extensions }
+
+// Header returns what else is in the 101. The caller owns it.
+func (c *Conn) Header() http.Header { return c.link.Header }
+
+// Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client sees anything.
+// The error is a [*Refused] with a server's own answer to the client, or one for which [Reply] knows what to say.
+func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
+	s := b.set.Load()
+	if after := b.storm.Admit(time.Now(), r.Resuming); after > 0 {
+		return nil, &Busy{RetryAfter: after}
+	}
+	began, served := time.Now(), false
+	defer func() { b.storm.Done(time.Now(), time.Since(began), served) }()
+	var tried []*balance.Upstream
+	var last error
+	for range s.Retries + 1 {
+		u, err := b.acquire(ctx, s, r, tried)
+		if err != nil {
+			served = ctx.Err() != nil
+			if last != nil && !errors.Is(err, balance.ErrFull) {
+				err = last // why the last server has failed says more
+			}
+			return nil, err
+		}
+		link, err := b.attempt(ctx, u, r)
+		if err == nil {
+			served = true
+			return b.opened(s, u, link, r), nil
+		}
+		b.release(u)
+		if !again(err) || ctx.Err() != nil {
+			served = true
+			return nil, err
+		}
+		tried, last = append(tried, u), err
+	}
+	return nil, last
+}
+
+// acquire takes a place at a server, and waits for one if the settings say so.
+func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, tried []*balance.Upstream) (*balance.Upstream, error) {
+	key, prefer := "", ""
+	if s.Key != nil {
+		key = s.Key(r)
+	}
+	if s.Sticky != nil {
+		prefer = b.stuckTo(s.Sticky.Shown(r.Request), s.Sticky)
+	}
+	until := time.Now().Add(s.Wait)
+	for {
+		if len(tried) == 0 && prefer != "" {
+			if u, ok := b.pool.AcquireAt(time.Now(), prefer); ok {
+				return u, nil
+			}
+		}
+		u, err := b.pool.Acquire(time.Now(), key, tried...)
+		left := time.Until(until)
+		if err == nil || !errors.Is(err, balance.ErrFull) || s.MaxWaiting == 0 || left <= 0 {
+			return u, err
+		}
+		if waited := b.queue.wait(ctx, s.MaxWaiting, left); waited != nil {
+			if errors.Is(waited, errQueue) {
+				return nil, err
+			}
+			return nil, waited
+		}
+	}
+}
+
+// stuckTo returns the ID of the server that a cookie leads to, "" if it is none of ours.
+func (b *Balancer) stuckTo(cookie string, s *Sticky) string {
+	if cookie == "" {
+		return ""
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.servers {
+		if s.Is(cookie, id) {
+			return id
+		}
+	}
+	return ""
+}
+
+// attempt opens a WebSocket at a server, and counts how that went.
+func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request) (*Link, error) {
+	began := time.Now()
+	n := b.server(u.ID())
+	if n == nil { // it was taken off since it was chosen
+		return nil, &Failure{Upstream: u.ID(), Stage: StageConnect, Err: errGone}
+	}
+	link, err := n.dialer.Open(ctx, r)
+	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return nil, err // the client has gone: the server cannot help it
+	}
+	outcome, status, header := judge(link, err)
+	b.heard(u, header)
+	b.outcome(u, outcome)
+	if b.hooks.Tried != nil {
+		b.hooks.Tried(Attempt{Server: u.ID(), Outcome: outcome, Status: status, Took: time.Since(began)})
+	}
+	return link, err
+}
+
+// judge says how a handshake has gone for the server.
+func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
+	if err == nil {
+		return balance.OK, http.StatusSwitchingProtocols, link.Header
+	}
+	if refused, ok := errors.AsType[*Refused](err); ok {
+		if again(err) {
+			return balance.Failed, refused.Status, refused.Header
+		}
+		return balance.OK, refused.Status, refused.Header
+	}
+	f, _ := errors.AsType[*Failure](err)
+	switch {
+	case f != nil && f.Stage == StageRequest:
+		return balance.OK, 0, nil // the client's own fault
+	case f != nil && (f.Stage == StageConnect || f.Stage == StageTLS):
+		return balance.Unreachable, 0, nil
+	}
+	return balance.Failed, 0, nil
+}
+
+var errGone = errors.New("it is in the list no more")
+
+// again reports whether another server may do better: this one has failed, or says that it, or one behind it, does not work.
+func again(err error) bool {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f.Stage != StageRequest
+	}
+	refused, ok := errors.AsType[*Refused](err)
+	if !ok {
+		return true
+	}
+	switch refused.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// heard takes what a server says of itself, and takes it out of what is passed on.
+func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
+	if h == nil {
+		return
+	}
+	if n, err := strconv.Atoi(h.Get(LoadHeader)); err == nil {
+		b.pool.ReportLoad(time.Now(), u, n)
+	}
+	if v := h.Get(DrainHeader); v != "" && b.pool.DrainReported(time.Now(), u.ID(), v != "0") {
+		b.wake()
+	}
+	h.Del(LoadHeader)
+	h.Del(DrainHeader)
+}
+
+// outcome counts how it went with a server.
+func (b *Balancer) outcome(u *balance.Upstream, o balance.Outcome) {
+	if o != balance.OK {
+		b.members.failed(u.ID())
+	}
+	if b.pool.Outcome(time.Now(), u, o) {
+		b.changed(u.ID(), balance.Ejected, string(o))
+	}
+}
+
+// release gives a place at a server back.
+func (b *Balancer) release(u *balance.Upstream) {
+	b.pool.Release(time.Now(), u)
+	b.queue.next()
+}
+
+func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
+	c := &Conn{balancer: b, server: u, link: link, path: r.URL.Path, subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(r.Request), u.ID()) {
+		link.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), r.TLS != nil).String())
+	}
+	return c
+}
+
+// Abandon ends a connection whose client has gone before the tunnel.
+func (c *Conn) Abandon() {
+	_ = c.link.Conn.Close()
+	c.balancer.release(c.server)
+}
+
+// Tunnel carries the bytes of the client, who has got the 101, until one side ends. early is what the client has sent since its
+// request. done is called once, when both sides are closed, with a [*websocket.CloseError] if it is known how. If Tunnel fails, both
+// connections are closed and done is not called.
+func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
+	b, link := c.balancer, c.link
+	c.link = nil
+	b.members.add(c)
+	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, b.set.Load().Tunnel, func(err error) { c.over(err, done) })
+	if err != nil {
+		b.members.remove(c)
+		b.release(c.server)
+		return err
+	}
+	c.tunnel.Store(t)
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
+	if closed { // after Close has looked for connections to end
+		_ = t.CloseNow()
+	}
+	b.wake()
+	return nil
+}
+
+// over is called when the tunnel has ended.
+func (c *Conn) over(err error, done func(error)) {
+	e, _ := errors.AsType[*websocket.CloseError](err)
+	if e != nil && e.Code == websocket.CodeAbnormal && !e.ByPeer && time.Since(c.since) < earlyEnd && !errors.Is(e, net.ErrClosed) {
+		c.balancer.outcome(c.server, balance.ClosedEarly)
+	}
+	c.balancer.members.remove(c)
+	c.balancer.release(c.server)
+	done(err)
+}
+
+// Shut sends both sides a close frame, and cuts the connection when they do not answer in time.
+func (c *Conn) Shut(code websocket.Code, reason string) error {
+	if t := c.tunnel.Load(); t != nil {
+		return t.Shut(code, reason)
+	}
+	return nil
+}
+
+// CloseNow cuts the connection.
+func (c *Conn) CloseNow() error {
+	if t := c.tunnel.Load(); t != nil {
+		return t.CloseNow()
+	}
+	return nil
+}
+
+// bytes returns how many have arrived from both sides.
+func (c *Conn) bytes() (fromClient, fromServer int64) {
+	if t := c.tunnel.Load(); t != nil {
+		return t.Bytes()
+	}
+	return 0, 0
+}

@@ -1,0 +1,112 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+
+	"github.com/handfast/handfast/balance"
+)
+
+// ServeRequest passes an ordinary HTTP request on to a server, and its response to the client. Upgrades belong to [Balancer.Open].
+func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
+	p := &httputil.ReverseProxy{
+		Rewrite:       func(*httputil.ProxyRequest) {}, // the server is not chosen yet
+		Transport:     roundTripper{b, r},
+		FlushInterval: -1,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			status, after, reason := Reply(err)
+			if after > 0 {
+				w.Header().Set("Retry-After", RetryAfter(after))
+			}
+			http.Error(w, reason, status)
+		},
+	}
+	p.ServeHTTP(w, r.Request)
+}
+
+// roundTripper sends a request to a server of the pool.
+type roundTripper struct {
+	b *Balancer
+	r *Request
+}
+
+// RoundTrip implements [http.RoundTripper]. When a server cannot be reached, another one is tried; behind a request that has reached
+// one, only if its repetition does no harm (RFC 9110 §9.2.1).
+func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
+	s := t.b.set.Load()
+	var tried []*balance.Upstream
+	for {
+		u, err := t.b.acquire(out.Context(), s, t.r, tried)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := t.send(out, u)
+		if err == nil {
+			t.b.heard(u, resp.Header)
+			if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(t.r.Request), u.ID()) {
+				resp.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), t.r.TLS != nil).String())
+			}
+			resp.Body = &counted{ReadCloser: resp.Body, done: func() { t.b.release(u) }}
+			return resp, nil
+		}
+		t.b.release(u)
+		f, notReached := errors.AsType[*Failure](err)
+		if !notReached {
+			f = &Failure{Upstream: u.ID(), Stage: StageHandshake, Err: err}
+		}
+		if out.Context().Err() != nil || f.Stage == StageRequest {
+			return nil, f
+		}
+		t.b.outcome(u, balance.Unreachable)
+		again := notReached || safe(out.Method) && (out.Body == nil || out.Body == http.NoBody)
+		if tried = append(tried, u); len(tried) > s.Retries || !again {
+			return nil, f
+		}
+	}
+}
+
+// send sends the request to one server.
+func (t roundTripper) send(out *http.Request, u *balance.Upstream) (*http.Response, error) {
+	n := t.b.server(u.ID())
+	if n == nil {
+		return nil, &Failure{Upstream: u.ID(), Stage: StageConnect, Err: errGone}
+	}
+	target, err := n.dialer.target(t.r.URL)
+	if err != nil {
+		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: err}
+	}
+	r := out.WithContext(context.WithValue(out.Context(), requestKey{}, t.r))
+	if r.URL, err = url.Parse("http://" + n.dialer.host + target); err != nil {
+		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: errors.New("the path is not valid")}
+	}
+	r.Header = n.dialer.header(t.r)
+	if r.Header.Get("User-Agent") == "" {
+		r.Header.Set("User-Agent", "") // or net/http would add its own
+	}
+	if r.Host = n.dialer.host; t.b.set.Load().Dial.KeepHost {
+		r.Host = t.r.Host
+	}
+	return n.pages.RoundTrip(r)
+}
+
+// safe reports whether a request of a method may be repeated (RFC 9110 §9.2.1).
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// counted calls done when a body is closed.
+type counted struct {
+	io.ReadCloser
+	once sync.Once
+	done func()
+}
+
+func (c *counted) Close() error {
+	defer c.once.Do(c.done)
+	return c.ReadCloser.Close()
+}

@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+)
+
+// server is how a server is reached, and the checks of it.
+type server struct {
+	dialer *Dialer
+	pages  *http.Transport // for requests that are no handshakes
+	stop   context.CancelFunc
+}
+
+const (
+	maxHead   = 64 << 10         // of a response to a request for a page
+	idlePages = 32               // connections for pages that wait for the next request, of one server
+	idleFor   = 30 * time.Second // how long; less than servers do
+)
+
+// newServers returns the servers of a list, without checks.
+func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
+	made := map[string]*server{}
+	for _, spec := range list {
+		d, err := NewDialer(spec.ID+s.Prefix, s.Dial)
+		if err != nil {
+			return nil, err
+		}
+		made[spec.ID] = &server{dialer: d, pages: &http.Transport{
+			DisableKeepAlives:   s.Dial.ProxyProtocol != 0, // a connection belongs to a client then
+			MaxIdleConnsPerHost: idlePages, IdleConnTimeout: idleFor, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+			ResponseHeaderTimeout: time.Minute,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				r, _ := ctx.Value(requestKey{}).(*Request)
+				return d.Connect(ctx, r)
+			},
+		}}
+	}
+	return made, nil
+}
+
+// requestKey is the key of the client's *Request in the context of a request for a page.
+type requestKey struct{}
+
+// serve has the servers of a list reached and checked, and no others. made has those that are new. The caller holds mu.
+func (b *Balancer) serve(list []balance.Spec, made map[string]*server) {
+	want := map[string]bool{}
+	for _, spec := range list {
+		want[spec.ID] = true
+		if b.servers[spec.ID] != nil {
+			continue
+		}
+		n := made[spec.ID]
+		ctx, cancel := context.WithCancel(b.ctx)
+		n.stop = cancel
+		b.servers[spec.ID] = n
+		if h := b.set.Load().Health; h.Check != CheckOff {
+			b.wg.Go(func() { b.watch(ctx, spec.ID, n.dialer, h) })
+		}
+	}
+	for id, n := range b.servers {
+		if !want[id] {
+			n.stop()
+			n.pages.CloseIdleConnections()
+			delete(b.servers, id)
+		}
+	}
+}
+
+// server returns how a server is reached; nil when it is in the list no more.
+func (b *Balancer) server(id string) *server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.servers[id]
+}
+
+// Connect opens a connection to the upstream for a client, with TLS where that is needed and the header of the PROXY protocol if there is
+// to be one. The error is a [*Failure].
+func (d *Dialer) Connect(ctx context.Context, r *Request) (net.Conn, error) {
+	if r == nil {
+		r = &Request{}
+	}
+	nc, err := d.connect(ctx, r)
+	if err != nil || d.tls != nil {
+		return nc, err
+	}
+	if head := d.proxyHeader(nil, r); len(head) > 0 {
+		if _, err := nc.Write(head); err != nil { // which a new connection has room for
+			nc.Close()
+			return nil, d.failure(ctx, StageConnect, err)
+		}
+	}
+	return nc, nil
+}

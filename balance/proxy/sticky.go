@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"sync"
+)
+
+// Sticky leads clients back to the server that they were on, by a cookie. The cookie is a keyed hash of the server's ID: it does not
+// show where the server is, and nobody without the secret can make one that leads to another. All balancers with the same secret
+// understand it. Its methods may be called concurrently.
+type Sticky struct {
+	name   string
+	secret []byte
+	known  sync.Map // ID to value; there are few servers
+}
+
+// NewSticky returns a Sticky with a cookie of this name. It keeps secret.
+func NewSticky(name string, secret []byte) *Sticky { return &Sticky{name: name, secret: secret} }
+
+// value returns what the cookie is for a server.
+func (s *Sticky) value(id string) string {
+	if v, ok := s.known.Load(id); ok {
+		return v.(string)
+	}
+	m := hmac.New(sha256.New, s.secret)
+	m.Write([]byte("server "))
+	m.Write([]byte(id))
+	v := base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:18])
+	s.known.Store(id, v)
+	return v
+}
+
+// Shown returns the value of the client's cookie, "" if it has none.
+func (s *Sticky) Shown(r *http.Request) string {
+	c, err := r.Cookie(s.name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// Is reports whether a cookie's value leads to the server with this ID.
+func (s *Sticky) Is(value, id string) bool {
+	return value != "" && hmac.Equal([]byte(value), []byte(s.value(id)))
+}
+
+// Cookie returns the cookie for a client of the server with this ID. It lasts as long as the browser's session.
+func (s *Sticky) Cookie(id string, secure bool) *http.Cookie {
+	c := &http.Cookie{Name: s.name, Value: s.value(id), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode}
+	if secure {
+		c.SameSite = http.SameSiteNoneMode // pages of other origins that the endpoint admits come back, too
+	}
+	return c
+}
