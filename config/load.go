@@ -29,6 +29,7 @@ func Diff(before, after *Config) []Change { return tree.Diff(before, after) }
 // Sources are where a configuration comes from. What comes later in this struct wins.
 type Sources struct {
 	File    string    // a YAML file; "": none
+	Bare    bool      // without a file, nothing is served but what Environ and the flags say; otherwise [Default] is
 	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
 	Set     []Setting // flags
 
@@ -51,7 +52,7 @@ type Setting struct {
 // Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong, or that of Settings.
 func Load(s Sources) (*Config, error) {
 	c := base()
-	if s.File == "" {
+	if s.File == "" && !s.Bare {
 		c = openToAll()
 	}
 	c.source = tree.New(c)
@@ -60,7 +61,7 @@ func Load(s Sources) (*Config, error) {
 			return nil, NewError([]*Problem{err})
 		}
 	}
-	c.environ(s.Environ, s.File == "")
+	c.environ(s.Environ, s.File == "" && !s.Bare)
 	settings := s.Set
 	if s.Settings != nil {
 		more, err := s.Settings(c)

@@ -44,7 +44,6 @@ func (k *checker) endpoints() {
 
 func (k *checker) endpoint(e *Endpoint, path string) {
 	k.path(e.Path, path+".path")
-	k.pusher(e, path)
 	if k.c.Console && e.Path == "/" {
 		k.Wrong(path+".path", "the page of the console is there", "another path, or console: false")
 	}
@@ -60,7 +59,9 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		}
 		seen[s] = true
 	}
-	k.streams(e, path)
+	if set, ok := e.Target.Settings.(checked); ok {
+		set.check(k, e, path)
+	}
 	k.ambient(e, path)
 }
 

@@ -12,6 +12,11 @@ type Target struct {
 	Settings any    // a pointer to the settings of that kind, such as *Echo
 }
 
+// checked is implemented by settings of a target that have rules of their own. path is the endpoint's.
+type checked interface {
+	check(k *checker, e *Endpoint, path string)
+}
+
 // targets are the kinds that there are. A kind and its keys are in one file, target_NAME.go, which registers them when the
 // program starts.
 var targets []tree.Kind

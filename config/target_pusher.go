@@ -41,11 +41,8 @@ func init() { registerTarget[Pusher]("pusher") }
 // PusherPath is the end of the path of an endpoint with the target pusher.
 const PusherPath = "/app/{key}"
 
-// pusher checks the path of an endpoint.
-func (k *checker) pusher(e *Endpoint, path string) {
-	if _, ok := e.Target.Settings.(*Pusher); !ok {
-		return
-	}
+// check checks the path of an endpoint.
+func (*Pusher) check(k *checker, e *Endpoint, path string) {
 	if len(k.c.Apps) == 0 && !k.Failed("apps") {
 		k.Wrong(path+".target", "there are no applications", "apps, with one at least")
 	}

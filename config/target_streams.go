@@ -27,9 +27,9 @@ type Streams struct {
 
 func (s *Streams) app() *string { return &s.App }
 
-// streams checks the path of an endpoint with streams.
-func (k *checker) streams(e *Endpoint, path string) {
-	if e.Target.Kind == "streams" && (!strings.HasSuffix(e.Path, "/") || strings.Contains(e.Path, "{")) {
+// check checks the path of an endpoint with streams.
+func (*Streams) check(k *checker, e *Endpoint, path string) {
+	if !strings.HasSuffix(e.Path, "/") || strings.Contains(e.Path, "{") {
 		k.Wrong(path+".path", "the names of streams follow the path", "a path without parts in braces that ends in a slash, such as /streams/")
 	}
 }

@@ -1,0 +1,355 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// Balance carries connections to one of several servers, and other requests as well. What a client has to show, and the limits, are
+// those of the endpoint: no server is asked for a client that is refused. Messages pass as they are, so that max_message, ping_interval,
+// compression and subprotocols of the endpoint do not apply: the server answers for them.
+type Balance struct {
+	// The servers. A word alone is the url of one.
+	To []Backend `yaml:"to" example:"[ws://10.0.0.1:9000, ws://10.0.0.2:9000]"`
+
+	// Servers that are found by their name, in addition to those under to.
+	DNS DNS `yaml:"dns"`
+
+	// A file with further servers, one url a line, with weight=2 and capacity=1000 behind it where they differ from the default.
+	// It is read again when it changes.
+	File Path `yaml:"file"`
+
+	// How a server is chosen. power_of_two: of two at random the one with fewer connections; least_connections: the one with
+	// the fewest of all; hash: always the same one for the same key, unless it has too many; round_robin: each in turn.
+	Policy string `yaml:"policy" enum:"power_of_two|least_connections|hash|round_robin" default:"power_of_two"`
+
+	// What the policy hash goes by, so that clients that belong together are on one server.
+	Key AffinityKey `yaml:"key" default:"path" example:"query:room"`
+
+	// A client comes back to the server that it was on, by a signed cookie.
+	Sticky Sticky `yaml:"sticky"`
+
+	// How long a server that is new, or has recovered, gets less than its share, which grows from a tenth.
+	SlowStart Duration `yaml:"slow_start" default:"30s" min:"0s" max:"1h"`
+
+	// How it is found out which servers work.
+	Health Health `yaml:"health"`
+
+	// What happens to a server that fails clients.
+	Ejection Ejection `yaml:"ejection"`
+
+	// How many other servers are tried when one cannot be reached, or answers 502, 503 or 504, before the client sees anything.
+	Retries int `yaml:"retries" default:"2" min:"0" max:"10"`
+
+	// Clients that wait while every server is full.
+	Queue Queue `yaml:"queue"`
+
+	// The bounds of time.
+	Timeouts BalanceTimeouts `yaml:"timeouts"`
+
+	// How requests reach the servers.
+	Request Rewrite `yaml:"request"`
+
+	// TLS to servers whose url begins with wss.
+	TLS BackendTLS `yaml:"tls"`
+
+	// How connections are moved off a server that is to be empty.
+	Drain Moving `yaml:"drain"`
+
+	// Whether connections are moved when a server is new, until all have their share.
+	Rebalance Rebalance `yaml:"rebalance"`
+}
+
+// Backend is one server.
+type Backend struct {
+	// Where it is: ws://host:port or wss://host:port. What the operator's commands call it.
+	URL BackendURL `yaml:"url" short:"true" required:"true" example:"ws://10.0.0.1:9000"`
+
+	// Its share of the connections, relative to the others.
+	Weight int `yaml:"weight" default:"1" min:"1" max:"1000"`
+
+	// How many connections it may have. 0: no bound.
+	Capacity int `yaml:"capacity" default:"0" min:"0"`
+}
+
+// DNS finds servers by a name.
+type DNS struct {
+	// A host and a port, each of whose addresses is a server: ws://chat.internal:9000. Or the name of SRV records, without a
+	// port: ws://_ws._tcp.chat.internal.
+	URL BackendURL `yaml:"url" short:"true" example:"ws://chat.internal:9000"`
+
+	// How often it is asked. While it does not answer, the servers stay those that there were.
+	Every Duration `yaml:"every" default:"10s" min:"1s" max:"1h"`
+}
+
+// Sticky is a cookie that leads a client back to its server.
+type Sticky struct {
+	// Its name. Empty: there is none.
+	Cookie string `yaml:"cookie" short:"true" example:"handfast_server"`
+
+	// What it is signed with, the same on all balancers. Empty: one that this process makes, so that it means nothing to another one.
+	Secret Secret `yaml:"secret"`
+}
+
+// Health is how servers are checked.
+type Health struct {
+	// tcp: the port is open; http: a GET is answered with 200, and with 503 the server wants no new clients; websocket: a
+	// handshake succeeds, a ping is answered and the close, too; off: only what happens to clients counts.
+	Check string `yaml:"check" short:"true" enum:"off|tcp|http|websocket" default:"tcp"`
+
+	// The path that http and websocket ask for.
+	Path string `yaml:"path" default:"/" example:"/readyz"`
+
+	// How often.
+	Every Duration `yaml:"every" default:"5s" min:"100ms" max:"1h"`
+
+	// How long an answer may take.
+	Timeout Duration `yaml:"timeout" default:"2s" min:"10ms" max:"1m"`
+
+	// How many failures in a row make a server down.
+	Fall int `yaml:"fall" default:"3" min:"1" max:"100"`
+
+	// How many successes in a row make it available again.
+	Rise int `yaml:"rise" default:"2" min:"1" max:"100"`
+}
+
+// Ejection takes a server out of the choice after failures of clients' handshakes in a row.
+type Ejection struct {
+	// How many. 0: servers are not ejected.
+	Failures int `yaml:"failures" default:"5" min:"0" max:"1000"`
+
+	// How long the first time; twice as long each further time in a row, up to thirty times.
+	For Duration `yaml:"for" default:"10s" min:"100ms" max:"1h"`
+
+	// The largest part of the servers that may be ejected, in percent.
+	MaxPercent int `yaml:"max_percent" default:"50" min:"0" max:"100"`
+}
+
+// Queue is where handshakes wait for a server with room.
+type Queue struct {
+	// How many may wait; further ones are answered with 503.
+	Max int `yaml:"max" default:"0" min:"0" max:"1000000"`
+
+	// How long one may wait.
+	Timeout Duration `yaml:"timeout" default:"2s" min:"10ms" max:"7s"`
+}
+
+// BalanceTimeouts are the bounds of time of a connection to a server. A handshake takes 8 s at most, with all that is tried and waited for.
+type BalanceTimeouts struct {
+	// Until it is open.
+	Connect Duration `yaml:"connect" default:"2s" min:"10ms" max:"7s"`
+
+	// Until the server has answered the handshake.
+	Handshake Duration `yaml:"handshake" default:"5s" min:"10ms" max:"7s"`
+
+	// How long a connection may carry nothing at all. 0: forever.
+	Idle Duration `yaml:"idle" default:"0s" min:"0s" max:"24h"`
+
+	// How long a connection may last, give or take a tenth; then it is closed with 1012. 0: forever.
+	Lifetime Duration `yaml:"lifetime" default:"0s" min:"0s" max:"8760h"`
+}
+
+// Rewrite is what the servers see of a request. X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) say where the
+// client is; what it has sent under these names is removed.
+type Rewrite struct {
+	// The Host: client, what the client has sent, so that a server knows pages of its own origin; or server, that of its url.
+	Host string `yaml:"host" enum:"client|server" default:"client"`
+
+	// What is taken off the beginning of the path. Empty: nothing.
+	StripPrefix string `yaml:"strip_prefix" example:"/ws"`
+
+	// What is put at the beginning of the path, after that.
+	AddPrefix string `yaml:"add_prefix" example:"/app"`
+
+	// The field with the user that the endpoint's auth has found. What a client sends under this name is removed.
+	UserHeader string `yaml:"user_header" example:"X-User"`
+
+	// Fields to set. What a client sends under these names is removed.
+	Header map[string]string `yaml:"header"`
+
+	// The PROXY protocol in front of each connection to a server: off, v1 or v2.
+	ProxyProtocol string `yaml:"proxy_protocol" enum:"off|v1|v2" default:"off"`
+}
+
+// BackendTLS is TLS to servers.
+type BackendTLS struct {
+	// The certificate authority, a PEM file. Empty: those that the system has.
+	CA Path `yaml:"ca"`
+
+	// The name that the certificate has. Empty: the host of the url.
+	ServerName string `yaml:"server_name"`
+
+	// A certificate to show, a PEM file. Empty: none.
+	Cert Path `yaml:"cert"`
+
+	// Its private key, a PEM file.
+	Key Path `yaml:"key"`
+}
+
+// Moving is the pace at which clients are told to come back elsewhere, with a close frame.
+type Moving struct {
+	// How many in a second.
+	PerSecond float64 `yaml:"per_second" short:"true" default:"100" min:"0.1" max:"100000"`
+
+	// The code of the close frame. 0: 1012, or what a client of the protocols of Pusher or Centrifugo expects.
+	Code int `yaml:"code" default:"0" enum:"0|1000|1001|1012|1013"`
+}
+
+// Rebalance moves connections to servers that have fewer.
+type Rebalance struct {
+	// Whether it does.
+	Enabled bool `yaml:"enabled" short:"true" default:"false"`
+
+	// How much more than its share a server may have, in percent.
+	Spread int `yaml:"spread" default:"20" min:"1" max:"1000"`
+
+	// How much of a server's connections may be moved in one go, in percent.
+	Percentage int `yaml:"percentage" default:"10" min:"1" max:"100"`
+
+	// How many in a second.
+	PerSecond float64 `yaml:"per_second" default:"20" min:"0.1" max:"100000"`
+
+	// Which first: newest or oldest.
+	First string `yaml:"first" enum:"newest|oldest" default:"newest"`
+}
+
+// BackendURL is where a server is. In the file: ws://host:port, wss://host:port, or host:port, which is ws.
+type BackendURL string
+
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+func (BackendURL) Describe() (label, want string) {
+	return "server", "ws://host:port or wss://host:port"
+}
+
+// UnmarshalText reads where a server is.
+func (b *BackendURL) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == "" {
+		*b = ""
+		return nil
+	}
+	if !strings.Contains(s, "://") {
+		s = "ws://" + s
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return errors.New("not a URL") // the error would show a password
+	case u.Scheme != "ws" && u.Scheme != "wss":
+		return fmt.Errorf("the scheme %s is not ws or wss", tree.Quote(u.Scheme))
+	case u.User != nil:
+		return errors.New("it has a user name in it")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("it has more than host and port: the path is the client's, which request can change")
+	case u.Hostname() == "":
+		return errors.New("the host is missing")
+	}
+	host := strings.ToLower(u.Hostname())
+	port := u.Port()
+	switch {
+	case strings.HasPrefix(host, "_"): // of SRV records, which say the port
+	case port == "" && u.Scheme == "ws":
+		port = "80"
+	case port == "":
+		port = "443"
+	case !validPort(port) || port == "0":
+		return errors.New("the port is not a number from 1 to 65535")
+	}
+	*b = BackendURL(u.Scheme + "://" + host)
+	if port != "" {
+		*b = BackendURL(u.Scheme + "://" + net.JoinHostPort(host, port))
+	}
+	return nil
+}
+
+// AffinityKey is what of a request decides where it goes. In the file: path, identity, address, query:NAME, header:NAME or cookie:NAME.
+type AffinityKey struct {
+	Kind string
+	Name string // for query, header and cookie
+}
+
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+func (AffinityKey) Describe() (label, want string) {
+	return "key", "path, identity, address, query:NAME, header:NAME or cookie:NAME"
+}
+
+// UnmarshalText reads a key.
+func (a *AffinityKey) UnmarshalText(text []byte) error {
+	kind, name, named := strings.Cut(string(text), ":")
+	switch kind {
+	case "path", "identity", "address":
+		if named {
+			return fmt.Errorf("%s has no name", kind)
+		}
+	case "query", "header", "cookie":
+		if name == "" {
+			return errors.New("the name is missing")
+		}
+	default:
+		return errors.New("not a part of a request")
+	}
+	*a = AffinityKey{kind, name}
+	return nil
+}
+
+// String writes what UnmarshalText reads.
+func (a AffinityKey) String() string {
+	if a.Name == "" {
+		return a.Kind
+	}
+	return a.Kind + ":" + a.Name
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (a AffinityKey) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// check checks where an endpoint leads.
+func (b *Balance) check(k *checker, _ *Endpoint, path string) {
+	path += ".target.balance"
+	if len(b.To) == 0 && b.DNS.URL == "" && b.File == "" && !k.Failed(path+".to") {
+		k.Wrong(path+".to", "there is no server", "to, dns or file")
+	}
+	seen := map[BackendURL]bool{}
+	for i, s := range b.To {
+		if s.URL != "" && seen[s.URL] {
+			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "it is in the list already", "another server, or a larger weight")
+		}
+		seen[s.URL] = true
+	}
+	for i, s := range b.To {
+		if strings.Contains(string(s.URL), "://_") {
+			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "a name of SRV records", "dns, which asks for them")
+		}
+	}
+	if c := b.Sticky.Cookie; c != "" && !validHeader(c) {
+		k.Wrong(path+".sticky.cookie", tree.Quote(c)+" cannot be the name of a cookie", "letters, digits, - and _")
+	}
+	if (b.TLS.Cert == "") != (b.TLS.Key == "") {
+		k.Wrong(path+".tls", "cert and key belong together", "both; one file may serve as both")
+	}
+	b.Request.check(k, path+".request")
+}
+
+// check checks what servers see.
+func (r *Rewrite) check(k *checker, path string) {
+	for key, prefix := range map[string]string{"strip_prefix": r.StripPrefix, "add_prefix": r.AddPrefix} {
+		if prefix != "" && (prefix[0] != '/' || strings.ContainsAny(prefix, "?#% \t\r\n") || strings.Contains(prefix+"/", "/../")) {
+			k.Wrong(path+"."+key, tree.Quote(prefix)+" is not the beginning of a path", "such as /app")
+		}
+	}
+	if r.UserHeader != "" && !validHeader(r.UserHeader) {
+		k.Wrong(path+".user_header", tree.Quote(r.UserHeader)+" cannot be a header field", "letters, digits and -")
+	}
+	for name, value := range r.Header {
+		if !validHeader(name) || strings.ContainsAny(value, "\r\n\x00") {
+			k.Wrong(path+".header", tree.Quote(name)+" cannot be a header field", "names of letters, digits and -, and values of one line")
+		}
+	}
+}
+
+func init() { registerTarget[Balance]("balance") }
