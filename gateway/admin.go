@@ -62,7 +62,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 		}
 	}
 	op := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.readiness, hub: &s.hub, started: time.Now(),
-		config: func() *config.Config { return s.site.Load().cfg }}
+		site: s.site.Load}
 	a.server = &websocket.Server{
 		HTTP: &http.Server{
 			Handler: op.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
@@ -100,8 +100,11 @@ type operator struct {
 	hub   *sharedHub
 
 	started time.Time
-	config  func() *config.Config // in use
+	site    func() *site // in use
 }
+
+// config returns the configuration in use.
+func (s *operator) config() *config.Config { return s.site().cfg }
 
 // handler returns what the admin listener answers. /livez and /readyz need no token, so that a health check need not have
 // one; they say nothing else.
@@ -121,6 +124,11 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	mux.HandleFunc("POST /revocations", s.revokeByOperator)
 	mux.HandleFunc("GET /handshakes", s.listHandshakes)
 	mux.HandleFunc("GET /info", s.showInfo)
+	mux.HandleFunc("GET /balance", s.listServers)
+	mux.HandleFunc("POST /balance/servers", s.addServer)
+	mux.HandleFunc("DELETE /balance/servers", s.removeServer)
+	mux.HandleFunc("POST /balance/drain", s.drainServer)
+	mux.HandleFunc("DELETE /balance/drain", s.undrainServer)
 	mux.HandleFunc("GET /channels", s.listChannels)
 	mux.HandleFunc("GET /channels/{app}", s.listChannels)
 	mux.HandleFunc("GET /channels/{app}/{channel...}", s.showChannel)
@@ -156,6 +164,11 @@ POST   /connections/close   the same as DELETE, for forms
 POST   /revocations         take back what a user or a credential may, on all nodes: user= credential=
 GET    /handshakes          the last that were refused, and why: ?format=text
 GET    /info                what this node is, and how much it has
+GET    /balance             servers that clients are carried to, of every endpoint: ?endpoint=
+POST   /balance/servers     add one: server= weight= capacity= endpoint=
+DELETE /balance/servers     remove one that was added so: ?server= &endpoint=
+POST   /balance/drain       no new clients for a server, and move those that it has: server= pace= endpoint=
+DELETE /balance/drain       end that: ?server= &endpoint=
 GET    /channels            channels of the first application with subscribers: ?prefix= &after= &limit=
 GET    /channels/{app}      those of another one
 GET    /channels/{app}/{channel}   one: its position, its history, its members: ?cursor= &limit=

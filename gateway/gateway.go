@@ -76,7 +76,7 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{
 		Pending: func() float64 { return float64(s.in.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
-		Endpoints: s.traffic, Channels: s.hub.counts,
+		Endpoints: s.traffic, Channels: s.hub.counts, Upstreams: s.upstreams,
 	})
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
@@ -132,22 +132,29 @@ func (s *Server) AdminURL() string {
 
 // Endpoint is what a server serves under a path.
 type Endpoint struct {
-	Name      string // in rules, logs and metrics
-	Path      string // which may have parts such as {room}
-	Anonymous bool   // clients without a credential come in
-	Plain     bool   // its clients use plain HTTP, not WebSockets
-	Keyed     bool   // a {key} at the end of Path is the key of an application
-	Channels  bool   // "handfast publish" and "subscribe" work there without a credential, in every channel
+	Name      string   // in rules, logs and metrics
+	Path      string   // which may have parts such as {room}
+	Anonymous bool     // clients without a credential come in
+	Plain     bool     // its clients use plain HTTP, not WebSockets
+	Keyed     bool     // a {key} at the end of Path is the key of an application
+	Servers   []string // that its clients are carried to; nil: it serves them itself
+	Channels  bool     // "handfast publish" and "subscribe" work there without a credential, in every channel
 }
 
 // Endpoints returns what the current configuration serves, in its order.
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {
-		_, plain := e.target.Target.(Requests)
+		plain := e.cfg.Target.Kind == "streams"
 		open := e.cfg.Target.Kind == "channels" && e.auth.anonymous && reflect.DeepEqual(e.cfg.Rules, []config.Rule{{Do: "allow"}})
+		var servers []string
+		if t, ok := e.target.Target.(*balanceTarget); ok {
+			for _, s := range t.Status().Servers {
+				servers = append(servers, s.ID)
+			}
+		}
 		list = append(list, Endpoint{
-			Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain, Keyed: e.cfg.Target.Kind == "pusher", Channels: open,
+			Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain, Keyed: e.cfg.Target.Kind == "pusher", Channels: open, Servers: servers,
 		})
 	}
 	return list

@@ -135,7 +135,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	req := h.request(r, id)
 	var err error
 	if !h.guard(func() { h.opened, err = e.target.Open(ctx, req) }) {
-		h.opened, err = nil, &targetError{errPanicked, http.StatusInternalServerError}
+		h.opened, err = nil, &targetError{errPanicked, &websocket.Reject{Status: http.StatusInternalServerError}}
 	}
 	switch {
 	case err != nil:
@@ -180,23 +180,17 @@ func targetRefusal(err error) error {
 	if _, ok := errors.AsType[*auth.Error](err); ok {
 		return auth.Refusal(err)
 	}
-	return &targetError{err, http.StatusServiceUnavailable}
+	return &targetError{err, &websocket.Reject{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"5"}}}}
 }
 
 // targetError is an error of a target that the client is not shown.
 type targetError struct {
 	err    error
-	status int
+	reject *websocket.Reject // what it is shown
 }
 
 // Error says what was wrong, for the operator.
 func (e *targetError) Error() string { return "target: " + e.err.Error() }
 
 // Unwrap returns the cause, and what picks the reply.
-func (e *targetError) Unwrap() []error {
-	reject := &websocket.Reject{Status: e.status}
-	if e.status == http.StatusServiceUnavailable {
-		reject.Header = http.Header{"Retry-After": {"5"}}
-	}
-	return []error{e.err, reject}
-}
+func (e *targetError) Unwrap() []error { return []error{e.err, e.reject} }

@@ -217,7 +217,7 @@ func TestReasonOf(t *testing.T) {
 	for want, err := range map[string]*websocket.HandshakeError{
 		"Not Found":         {Status: http.StatusNotFound},
 		"the cause":         {Err: cause},
-		"target: the cause": {Err: &targetError{cause, 503}},
+		"target: the cause": {Err: &targetError{cause, &websocket.Reject{Status: http.StatusServiceUnavailable}}},
 		"said to it":        {Err: &websocket.Reject{Status: 400, Reason: "said to it"}},
 		"reason":            {Err: &auth.Error{Status: 401, Reason: "reason"}},
 		"the token's cause": {Err: &auth.Error{Status: 401, Reason: "reason", Err: errors.New("the token's cause")}},

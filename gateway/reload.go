@@ -42,6 +42,9 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	s.site.Store(next)
+	for _, apply := range next.apply {
+		apply()
+	}
 	s.rec.refused.Keep(cfg.Handshakes.Keep)
 	if s.running {
 		next.startCerts()

@@ -17,13 +17,7 @@ import (
 // serveRequest answers a plain HTTP request at the endpoint's path.
 func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *handshake, target Requests) {
 	n := h.via.site
-	e.shareWith(n, w, r)
-	if cors.IsPreflight(r) {
-		if reject := e.adm.allow(n, h.via.client, e); reject != nil {
-			e.refuseRequest(w, r, reject)
-			return
-		}
-		target.Preflight(w)
+	if target, ok := target.(preflighter); ok && e.preflight(w, r, h, target) {
 		return
 	}
 	if bad := e.badOrigin(n, r); bad != nil {
@@ -48,6 +42,22 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 		req.Request = r
 		target.ServeRequest(w, req)
 	}))
+}
+
+// preflight says in the answer whether a page of another origin may read it, and answers a preflight. It reports whether the request was
+// one.
+func (e *endpoint) preflight(w http.ResponseWriter, r *http.Request, h *handshake, target preflighter) bool {
+	n := h.via.site
+	e.shareWith(n, w, r)
+	if !cors.IsPreflight(r) {
+		return false
+	}
+	if reject := e.adm.allow(n, h.via.client, e); reject != nil {
+		e.refuseRequest(w, r, reject)
+		return true
+	}
+	target.Preflight(w)
+	return true
 }
 
 // shareWith says in the answer to a page of another origin whether the page may read it.

@@ -24,6 +24,7 @@ type site struct {
 	sockets *http.ServeMux // what opens WebSockets
 	pages   *http.ServeMux // everything else of the server's own
 	targets []targetPages  // and of targets, in the order of the configuration
+	apply   []func()       // has targets of the site before go on with other settings, once this one is in force
 }
 
 // listener is what a site does with requests that come on one address.

@@ -47,7 +47,7 @@ func (t *streamsTarget) ServeRequest(w http.ResponseWriter, r *Request) {
 	t.server.Serve(w, r.Request, strings.TrimPrefix(r.URL.Path, t.path), c)
 }
 
-// Preflight implements [Requests].
+// Preflight implements [preflighter].
 func (t *streamsTarget) Preflight(w http.ResponseWriter) { streams.Preflight(w) }
 
 // Close implements [Target]. The hub is the server's.

@@ -34,7 +34,8 @@ type Pages interface {
 	Register(mux *http.ServeMux)
 }
 
-// preflighter is implemented by Pages that pages of other origins may use, those that the endpoint admits, as Requests are.
+// preflighter is implemented by Pages and Requests that pages of other origins may use, those that the endpoint admits. Preflight says
+// what such a page may send, to a browser that asks; the endpoint adds whether the page may. The client has not been authenticated.
 type preflighter interface {
 	Preflight(w http.ResponseWriter)
 }
@@ -46,10 +47,6 @@ type Requests interface {
 	// seconds unless the deadlines are extended by [http.ResponseController], and in any case when the server ends. Expires, Renew,
 	// Received and Sent of r are not set.
 	ServeRequest(w http.ResponseWriter, r *Request)
-
-	// Preflight says what a page of another origin may send, to a browser that asks for a page; the endpoint adds whether the page
-	// may. The client has not been authenticated.
-	Preflight(w http.ResponseWriter)
 }
 
 // Request is a client's opening handshake, or another request of it.

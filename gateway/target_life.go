@@ -22,6 +22,7 @@ func (s *Server) targets() map[string]newTarget {
 		"streams":    s.newStreams,
 		"pusher":     s.newPusher,
 		"centrifugo": s.newCentrifugo,
+		"balance":    s.newBalance,
 	}
 }
 
@@ -29,12 +30,12 @@ func (s *Server) targets() map[string]newTarget {
 // closes it.
 type liveTarget struct {
 	Target
-	of   config.Endpoint // that it was made for
-	apps []config.App    // the same
+	apps []config.App // that it was made for
 	rec  *recorder
 
 	mu    sync.Mutex
-	users int // 0: it is closed
+	of    config.Endpoint // that it serves
+	users int             // 0: it is closed
 }
 
 // target returns the target of endpoint i of n: the one that old has for the same settings, or a new one. The site holds
@@ -46,6 +47,9 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 			if e.target.serves(cfg, n.cfg.Apps) && e.target.hold() {
 				return e.target, nil
 			}
+		}
+		if t, err := b.configured(n, old, i); t != nil || err != nil {
+			return t, err
 		}
 	}
 	make := b.targets[cfg.Target.Kind]
@@ -59,9 +63,52 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	return &liveTarget{Target: t, of: cfg, apps: n.cfg.Apps, rec: b.rec, users: 1}, nil
 }
 
+// Configurable is what a Target implements that goes on when a reload changes its settings, so that what it knows is not lost.
+type Configurable interface {
+	// Configure checks the settings of endpoint i, and returns what has them take effect. A reload that fails elsewhere does not
+	// call that. The name and the path of the endpoint are the same as before.
+	Configure(cfg *config.Config, i int) (apply func(), err error)
+}
+
+// configured returns the target of old that goes on with the settings of endpoint i of n; nil if there is none. The site holds it.
+func (b *builder) configured(n, old *site, i int) (*liveTarget, error) {
+	cfg := n.cfg.Endpoints[i]
+	for _, e := range old.endpoints {
+		t := e.target
+		of := t.settings()
+		c, ok := t.Target.(Configurable)
+		if !ok || of.Name != cfg.Name || of.Path != cfg.Path || of.Target.Kind != cfg.Target.Kind {
+			continue
+		}
+		apply, err := c.Configure(n.cfg, i)
+		if err != nil {
+			return nil, err
+		}
+		if !t.hold() {
+			continue
+		}
+		n.apply = append(n.apply, func() {
+			apply()
+			t.mu.Lock()
+			t.of = cfg
+			t.mu.Unlock()
+		})
+		return t, nil
+	}
+	return nil, nil
+}
+
+// settings returns the endpoint that t serves.
+func (t *liveTarget) settings() config.Endpoint {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.of
+}
+
 // serves reports whether t is what an endpoint of these settings needs.
 func (t *liveTarget) serves(cfg config.Endpoint, apps []config.App) bool {
-	return slices.Equal(t.apps, apps) && t.of.Name == cfg.Name && t.of.Path == cfg.Path && reflect.DeepEqual(t.of.Target, cfg.Target)
+	of := t.settings()
+	return slices.Equal(t.apps, apps) && of.Name == cfg.Name && of.Path == cfg.Path && reflect.DeepEqual(of.Target, cfg.Target)
 }
 
 // hold adds a user. It returns false when the target is closed.
@@ -86,10 +133,10 @@ func (t *liveTarget) release() {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			t.rec.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(p), observe.KeyEndpoint, t.of.Name)
+			t.rec.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(p), observe.KeyEndpoint, t.settings().Name)
 		}
 	}()
 	if err := t.Close(); err != nil {
-		t.rec.log.Warn(observe.EventTarget, observe.KeyEndpoint, t.of.Name, observe.KeyError, err)
+		t.rec.log.Warn(observe.EventTarget, observe.KeyEndpoint, t.settings().Name, observe.KeyError, err)
 	}
 }

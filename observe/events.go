@@ -32,6 +32,8 @@ const (
 	EventSecret      = "the secret of the application dev cannot be kept"
 	EventWebhook     = "a webhook failed"
 	EventCallFailed  = "a client's call of the application failed"
+	EventServer      = "a server has another state" // one that clients are carried to
+	EventServers     = "servers cannot be found"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
 	EventPublished   = "published" // a message with a trace ID
@@ -49,6 +51,7 @@ const (
 	AuditLost         = "lines lost" // before this one
 	AuditRevoked      = "revoked"    // by an operator
 	AuditPage         = "page"       // a target answered a request
+	AuditServer       = "server"     // an operator has changed what a server gets
 )
 
 // The attributes of both.
@@ -61,7 +64,10 @@ const (
 	KeyVia         = "via"        // of the balancer
 	KeyOrigin      = "origin"     // of the page
 	KeyEndpoint    = "endpoint"
-	KeyPath        = "path" // without the query
+	KeyServer      = "server" // that clients are carried to
+	KeyState       = "state"  // of that
+	KeySource      = "source" // that names servers
+	KeyPath        = "path"   // without the query
 	KeyDecision    = "decision"
 	KeyRule        = "rule" // that decided
 	KeyAction      = "action"

@@ -25,6 +25,8 @@ type Metrics struct {
 	Expired   prometheus.Counter       // connections whose credential expired
 	AuditLost prometheus.Counter       // lines of the audit log that could not be written
 	Draining  prometheus.Gauge         // 1 once the server stops
+
+	servers *prometheus.HistogramVec // seconds that handshakes with servers took that clients are carried to, by outcome
 }
 
 // Live is what is asked for when the metrics are read.
@@ -34,6 +36,7 @@ type Live struct {
 	Certificates func() map[string]float64 // by name, the Unix time at which it ends
 	Endpoints    func() []Traffic          // what there is at the moment, each endpoint once
 	Channels     func() *Channels          // nil, or a nil result: there are none
+	Upstreams    func() []Upstream         // each server of each endpoint once; nil: there are none
 }
 
 // NewMetrics makes metrics that are all zero.
@@ -42,12 +45,14 @@ func NewMetrics(live Live) *Metrics {
 	m.Auth = histograms(m, "auth_duration_seconds", "How long it took to find out who a client is.",
 		[]float64{.0001, .001, .01, .05, .1, .5, 1, 5}, "method", "outcome")
 	m.Reloads = counters(m, "config_reloads_total", "Times that the configuration was read again.", "outcome")
+	m.servers = histograms(m, "server_handshake_duration_seconds", "How long handshakes with servers took that clients are carried to.",
+		[]float64{.001, .005, .025, .1, .5, 1, 5}, "endpoint", "server", "outcome")
 	m.Cut = counter(m, "handshakes_cut_total", "Connections that were cut in their handshake, to make room for others.")
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed since their credential was revoked.")
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
 	m.AuditLost = counter(m, "audit_lines_lost_total", "Lines of the audit log that could not be written.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
-	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), collectors.NewGoCollector(),
+	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), newUpstreams(live.Upstreams), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

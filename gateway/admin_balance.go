@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/balance/proxy"
+	"github.com/handfast/handfast/observe"
+)
+
+// balancer is what /balance shows of an endpoint.
+type balancer struct {
+	Endpoint string `json:"endpoint"`
+	proxy.Status
+}
+
+// balancers returns the targets that carry clients to servers, of one endpoint if name is not empty.
+func (n *site) balancers(name string) (list []*balanceTarget) {
+	for _, e := range n.endpoints {
+		if t, ok := e.target.Target.(*balanceTarget); ok && (name == "" || e.cfg.Name == name) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// listServers shows the servers of every endpoint that has some.
+func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
+	out := struct {
+		Endpoints []balancer `json:"endpoints"`
+	}{[]balancer{}}
+	for _, t := range s.site().balancers(r.FormValue("endpoint")) {
+		out.Endpoints = append(out.Endpoints, balancer{t.name, t.Status()})
+	}
+	writeJSON(w, out)
+}
+
+// forServer calls do for the targets that are asked for, with the server that is. At least one must know the server, or the answer is
+// 404.
+func (s *operator) forServer(w http.ResponseWriter, r *http.Request, do func(t *balanceTarget, id string) error) {
+	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	if err := r.ParseForm(); err != nil {
+		badRequest(w, "the form cannot be read")
+		return
+	}
+	id, err := serverID(r.Form.Get("server"))
+	if err != nil {
+		badRequest(w, "server: %v; write ws://host:port", err)
+		return
+	}
+	list := s.site().balancers(r.Form.Get("endpoint"))
+	if len(list) == 0 {
+		plain(w, http.StatusNotFound, "no endpoint carries clients to servers\n")
+		return
+	}
+	done := 0
+	for _, t := range list {
+		switch err := do(t, id); {
+		case err == nil:
+			done++
+			s.rec.audit.log(observe.AuditServer, observe.KeyEndpoint, t.name, observe.KeyServer, id, observe.KeyDecision, r.Method+" "+r.URL.Path)
+		case !errors.Is(err, proxy.ErrUnknown):
+			badRequest(w, "%v", err)
+			return
+		}
+	}
+	if done == 0 {
+		plain(w, http.StatusNotFound, fmt.Sprintf("there is no server %s; /balance lists them\n", id))
+		return
+	}
+	s.listServers(w, r)
+}
+
+// drainServer has a server get no new clients, and moves its clients off.
+func (s *operator) drainServer(w http.ResponseWriter, r *http.Request) {
+	pace, err := 0.0, error(nil)
+	if text := r.FormValue("pace"); text != "" {
+		if pace, err = strconv.ParseFloat(text, 64); err != nil || !(pace > 0) || math.IsInf(pace, 0) {
+			badRequest(w, "pace: how many connections in a second")
+			return
+		}
+	}
+	s.forServer(w, r, func(t *balanceTarget, id string) error { return t.Drain(id, pace) })
+}
+
+// undrainServer ends that.
+func (s *operator) undrainServer(w http.ResponseWriter, r *http.Request) {
+	s.forServer(w, r, func(t *balanceTarget, id string) error { return t.Undrain(id) })
+}
+
+// addServer adds a server, which stays through reloads of the configuration.
+func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
+	spec := balance.Spec{}
+	for _, p := range []struct {
+		name string
+		into *int
+	}{{"weight", &spec.Weight}, {"capacity", &spec.Capacity}} {
+		text := r.FormValue(p.name)
+		if text == "" {
+			continue
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			badRequest(w, "%s: a number from 1", p.name)
+			return
+		}
+		*p.into = n
+	}
+	s.forServer(w, r, func(t *balanceTarget, id string) error {
+		spec.ID = id
+		return t.change(func(list []balance.Spec) ([]balance.Spec, error) {
+			return append(without(list, id), spec), nil
+		})
+	})
+}
+
+// removeServer takes a server off that an operator has added. Its clients stay until they leave, or are moved by a drain.
+func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
+	s.forServer(w, r, func(t *balanceTarget, id string) error {
+		return t.change(func(list []balance.Spec) ([]balance.Spec, error) {
+			rest := without(list, id)
+			if len(rest) == len(list) {
+				if t.knows(id) {
+					return nil, errors.New("the server is not one that an operator has added: the configuration names it, or the file, or the DNS; it can be drained")
+				}
+				return nil, proxy.ErrUnknown
+			}
+			return rest, nil
+		})
+	})
+}
+
+func without(list []balance.Spec, id string) []balance.Spec {
+	return slices.DeleteFunc(list, func(s balance.Spec) bool { return s.ID == id })
+}
+
+// change changes the servers that operators have added.
+func (t *balanceTarget) change(with func([]balance.Spec) ([]balance.Spec, error)) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list, err := with(t.Servers(serversOfOperator))
+	if err != nil {
+		return err
+	}
+	return t.SetServers(serversOfOperator, list)
+}
+
+// knows reports whether there is a server with an ID.
+func (t *balanceTarget) knows(id string) bool {
+	return slices.ContainsFunc(t.Status().Servers, func(s proxy.ServerStatus) bool { return s.ID == id && s.State != balance.Removed })
+}
+
+// upstreams returns the servers for the metrics.
+func (s *Server) upstreams() (list []observe.Upstream) {
+	n := s.site.Load()
+	if n == nil {
+		return nil
+	}
+	for _, t := range n.balancers("") {
+		for _, u := range t.Status().Servers {
+			list = append(list, observe.Upstream{Endpoint: t.name, Server: u.ID, State: string(u.State), Live: u.Live, Load: u.Load})
+		}
+	}
+	return list
+}

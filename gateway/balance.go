@@ -1,0 +1,392 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/balance/proxy"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/watch"
+	"github.com/handfast/handfast/observe"
+	"github.com/handfast/handfast/websocket"
+)
+
+// The sources of servers. Where two name the same one, the first in this order decides on its weight.
+const (
+	serversOfConfig   = "config"
+	serversOfDNS      = "dns"
+	serversOfFile     = "file"
+	serversOfOperator = "operator"
+)
+
+// filePoll is how often a file with servers is looked at when nothing says that it has changed.
+const filePoll = 10 * time.Second
+
+// balanceTarget is the target that carries clients to other servers. It outlives reloads that change its settings.
+type balanceTarget struct {
+	*proxy.Balancer
+	name string // of the endpoint
+	rec  *recorder
+
+	mu      sync.Mutex
+	cfg     *config.Balance
+	finders sync.WaitGroup
+	stop    context.CancelFunc // of what looks for servers; nil: nothing does
+	cookie  []byte             // the secret of sticky cookies, if the configuration has none
+}
+
+// newBalance makes the target balance.
+func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
+	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
+	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, cookie: []byte(rand.Text())}
+	settings, err := t.settings(cfg, i)
+	if err != nil {
+		return nil, err
+	}
+	t.Balancer = proxy.New(*settings, proxy.Hooks{
+		Changed: func(c proxy.Change) {
+			s.rec.log.Info(observe.EventServer, observe.KeyEndpoint, t.name, observe.KeyServer, c.Server, observe.KeyState, string(c.State), observe.KeyReason, c.Why)
+		},
+		Tried: func(a proxy.Attempt) { s.rec.metrics.Tried(t.name, a.Server, string(a.Outcome), a.Took) },
+	})
+	if err := t.find(set); err != nil {
+		_ = t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Configure implements [Configurable].
+func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err error) {
+	settings, err := t.settings(cfg, i)
+	if err != nil {
+		return nil, err
+	}
+	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
+	if _, err := servers(set); err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := t.Balancer.Configure(*settings); err != nil {
+			t.trouble(serversOfConfig, err)
+			return
+		}
+		if err := t.find(set); err != nil { // the file has changed since
+			t.trouble(serversOfFile, err)
+		}
+	}, nil
+}
+
+// settings turns the configuration into what a Balancer takes.
+func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, error) {
+	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
+	wire, err := backendTLS(set.TLS)
+	if err != nil {
+		return nil, cfg.Problem(endpointPath(i, "target.balance.tls"), err.Error(), "")
+	}
+	s := &proxy.Settings{
+		Pool: balance.Options{
+			Policy: policyOf(set), SlowStart: time.Duration(set.SlowStart), Rise: set.Health.Rise, Fall: set.Health.Fall,
+			Ejection: balance.Ejection{Failures: cmp.Or(set.Ejection.Failures, -1), Share: float64(set.Ejection.MaxPercent) / 100, Base: time.Duration(set.Ejection.For)},
+		},
+		Dial:       dialOptions(set, wire),
+		Prefix:     strings.TrimSuffix(set.Request.AddPrefix, "/"),
+		Retries:    set.Retries,
+		MaxWaiting: set.Queue.Max, Wait: time.Duration(set.Queue.Timeout),
+		Tunnel:         proxy.TunnelOptions{Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
+		Health:         proxy.Health{Path: set.Health.Path, Every: time.Duration(set.Health.Every), Timeout: time.Duration(set.Health.Timeout)},
+		MovesPerSecond: set.Drain.PerSecond,
+		Goodbye:        goodbye(websocket.Code(set.Drain.Code)),
+	}
+	if set.Health.Check != "off" {
+		s.Health.Check = set.Health.Check
+	}
+	if set.Policy == "hash" {
+		s.Key = keyOf(set.Key)
+	}
+	if set.Sticky.Cookie != "" {
+		secret := t.cookie
+		if !set.Sticky.Secret.Empty() {
+			secret = []byte(set.Sticky.Secret.Reveal())
+		}
+		s.Sticky = proxy.NewSticky(set.Sticky.Cookie, secret)
+	}
+	if r := set.Rebalance; r.Enabled {
+		s.Rebalance = &proxy.Rebalance{
+			Rebalance: balance.Rebalance{Spread: 1 + float64(r.Spread)/100, Percentage: float64(r.Percentage)},
+			PerSecond: r.PerSecond, OldestFirst: r.First == "oldest",
+		}
+	}
+	return s, nil
+}
+
+// dialOptions says how servers are reached.
+func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
+	o := proxy.DialerOptions{
+		TLS: wire, KeepHost: set.Request.Host == "client", StripPrefix: set.Request.StripPrefix, Header: http.Header{},
+		Connect: time.Duration(set.Timeouts.Connect), TLSHandshake: time.Duration(set.Timeouts.Connect), Handshake: time.Duration(set.Timeouts.Handshake),
+		ProxyProtocol: map[string]int{"v1": 1, "v2": 2}[set.Request.ProxyProtocol],
+	}
+	if set.Request.UserHeader != "" {
+		o.Remove = []string{set.Request.UserHeader}
+	}
+	for name, value := range set.Request.Header {
+		o.Header.Set(name, value)
+	}
+	return o
+}
+
+func policyOf(set *config.Balance) balance.Policy {
+	switch set.Policy {
+	case "least_connections":
+		return balance.LeastConnections()
+	case "hash":
+		return balance.Hash(0, nil)
+	case "round_robin":
+		return balance.RoundRobin()
+	}
+	return balance.PowerOfTwo(nil)
+}
+
+// keyOf returns what the policy hash goes by.
+func keyOf(k config.AffinityKey) func(*proxy.Request) string {
+	return func(r *proxy.Request) string {
+		switch k.Kind {
+		case "identity":
+			return r.User
+		case "address":
+			return r.Source.Addr().String()
+		case "query":
+			return r.URL.Query().Get(k.Name)
+		case "header":
+			return r.Header.Get(k.Name)
+		case "cookie":
+			if c, err := r.Cookie(k.Name); err == nil {
+				return c.Value
+			}
+			return ""
+		}
+		return r.URL.Path
+	}
+}
+
+func backendTLS(set config.BackendTLS) (*tls.Config, error) {
+	c := &tls.Config{ServerName: set.ServerName, MinVersion: tls.VersionTLS12}
+	if set.CA != "" {
+		pem, err := os.ReadFile(string(set.CA))
+		if err != nil {
+			return nil, err
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s has no certificate in it", set.CA)
+		}
+	}
+	if set.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(string(set.Cert), string(set.Key))
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	return c, nil
+}
+
+// servers returns those of the configuration and of the file.
+func servers(set *config.Balance) (map[string][]balance.Spec, error) {
+	list := map[string][]balance.Spec{serversOfConfig: nil, serversOfFile: nil}
+	for _, s := range set.To {
+		list[serversOfConfig] = append(list[serversOfConfig], balance.Spec{ID: string(s.URL), Weight: s.Weight, Capacity: s.Capacity})
+	}
+	if set.File == "" {
+		return list, nil
+	}
+	text, err := os.ReadFile(string(set.File))
+	if err != nil {
+		return nil, err
+	}
+	list[serversOfFile], err = proxy.ParseServers(string(text), serverID)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", set.File, err)
+	}
+	return list, nil
+}
+
+// serverID returns the ID of a server from what an operator calls it.
+func serverID(text string) (string, error) {
+	var u config.BackendURL
+	if err := u.UnmarshalText([]byte(text)); err != nil {
+		return "", err
+	}
+	if u == "" {
+		return "", errors.New("it is empty")
+	}
+	return string(u), nil
+}
+
+// find sets the servers, and looks for others as the configuration says, in place of what has looked before.
+func (t *balanceTarget) find(set *config.Balance) error {
+	list, err := servers(set)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stop != nil {
+		t.stop()
+		t.finders.Wait()
+	}
+	for source, specs := range list {
+		if err := t.SetServers(source, specs); err != nil {
+			return err
+		}
+	}
+	if set.DNS.URL == "" {
+		if err := t.SetServers(serversOfDNS, nil); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.cfg, t.stop = set, stop
+	if set.DNS.URL != "" {
+		t.finders.Go(func() {
+			proxy.Discover(ctx, net.DefaultResolver, string(set.DNS.URL), time.Duration(set.DNS.Every), func(list []balance.Spec, err error) {
+				t.found(serversOfDNS, list, err)
+			})
+		})
+	}
+	if set.File != "" {
+		files, err := watch.New(string(set.File))
+		if err != nil {
+			t.trouble(serversOfFile, err)
+		}
+		t.finders.Go(func() {
+			defer files.Close()
+			files.Run(ctx, filePoll, func() {
+				list, err := servers(set)
+				t.found(serversOfFile, list[serversOfFile], err)
+			})
+		})
+	}
+	return nil
+}
+
+// found takes what a source has found. An error changes nothing.
+func (t *balanceTarget) found(source string, list []balance.Spec, err error) {
+	if err == nil {
+		err = t.SetServers(source, list)
+	}
+	if err != nil {
+		t.trouble(source, err)
+	}
+}
+
+// trouble logs why a source does not say which servers there are.
+func (t *balanceTarget) trouble(source string, err error) {
+	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers stay as they were")
+}
+
+// goodbye returns the close frame for clients that are moved: by the code of the configuration, or by what the protocol of the client
+// knows.
+func goodbye(code websocket.Code) func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
+	return func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
+		own, reason := proxy.Goodbye(subprotocol, path, after)
+		switch {
+		case code != 0:
+			own = code
+		case strings.HasPrefix(path, "/app/"): // Pusher: reconnect without delay, since the pace is ours
+			own = pusherMoved
+		case strings.HasPrefix(subprotocol, "centrifuge-"), strings.HasSuffix(path, "/connection/websocket"):
+			own, reason = centrifugoMoved, "shutdown"
+		}
+		return own, reason
+	}
+}
+
+const (
+	pusherMoved     = 4200 // "reconnect immediately" of protocol 7
+	centrifugoMoved = 3001 // "shutdown"; clients reconnect with a delay of their own
+)
+
+// Open implements [Target].
+func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
+	c, err := t.Balancer.Open(ctx, t.proxyRequest(r))
+	if err != nil {
+		return nil, balanceRefusal(err)
+	}
+	return &Opened{
+		Subprotocol: c.Subprotocol(), Extensions: c.Extensions(), Header: c.Header(), Abandon: c.Abandon,
+		Tunnel: func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
+			return c, c.Tunnel(client, early, done)
+		},
+	}, nil
+}
+
+// ServeRequest implements [Requests].
+func (t *balanceTarget) ServeRequest(w http.ResponseWriter, r *Request) {
+	t.Balancer.ServeRequest(w, t.proxyRequest(r))
+}
+
+// proxyRequest is a request as the balancer takes it.
+func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
+	p := &proxy.Request{Request: r.Request, Source: netip.AddrPortFrom(r.Client, 0), Identity: http.Header{}}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == r.Client {
+		p.Source = netip.AddrPortFrom(r.Client, peer.Port())
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		p.Destination, _ = netip.ParseAddrPort(local.String()) // not valid for a unix socket
+	}
+	if r.Identity.Method != config.Anonymous {
+		p.User = r.Identity.Subject
+		if name := t.userHeader(); name != "" {
+			p.Identity.Set(name, p.User)
+		}
+	}
+	return p
+}
+
+// userHeader returns the field that has the user, "" for none.
+func (t *balanceTarget) userHeader() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cfg.Request.UserHeader
+}
+
+// balanceRefusal turns an error of the balancer into the client's answer.
+func balanceRefusal(err error) error {
+	if refused, ok := errors.AsType[*proxy.Refused](err); ok {
+		return &websocket.Reject{Status: refused.Status, Header: refused.Header, Reason: string(refused.Body)}
+	}
+	status, after, reason := proxy.Reply(err)
+	reject := &websocket.Reject{Status: status, Reason: reason, Header: http.Header{}}
+	if after > 0 {
+		reject.Header.Set("Retry-After", proxy.RetryAfter(after))
+	}
+	return &targetError{err, reject}
+}
+
+// Close implements [Target].
+func (t *balanceTarget) Close() error {
+	t.mu.Lock()
+	stop := t.stop
+	t.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	t.finders.Wait()
+	return t.Balancer.Close()
+}

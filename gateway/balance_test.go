@@ -1,0 +1,381 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// serverBehind is a server behind the balancer, whose first message says which one it is and who the client is.
+type serverBehind struct {
+	*httptest.Server
+	name   string
+	answer atomic.Int64 // a status for all requests; 0: it serves
+	open   atomic.Int64
+}
+
+func newBehind(t *testing.T, name string) *serverBehind {
+	b := &serverBehind{name: name}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status := int(b.answer.Load()); status != 0 {
+			w.Header().Set("Set-Cookie", "refused="+name)
+			w.Header().Set("X-Why", "because")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "no, says "+name)
+			return
+		}
+		w.Header().Set("X-Behind", name)
+		who := fmt.Sprintf("%s user=%s for=%s host=%s path=%s", name, r.Header.Get("X-User"), r.Header.Get("X-Forwarded-For"), r.Host, r.URL.Path)
+		if r.Header.Get("Upgrade") == "" {
+			body, _ := io.ReadAll(r.Body)
+			_, _ = io.WriteString(w, r.Method+" "+who+" "+string(body))
+			return
+		}
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+			Subprotocols: []string{"chat"}, Header: http.Header{"Set-Cookie": {"seen=" + name}},
+			Conn: websocket.ConnOptions{Compression: &websocket.Compression{}},
+		})
+		if err != nil {
+			return
+		}
+		b.open.Add(1)
+		defer b.open.Add(-1)
+		if c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(who)}) != nil {
+			return
+		}
+		for m, err := range c.Messages(r.Context()) {
+			if err != nil || c.Write(r.Context(), m) != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *serverBehind) id() string { return "ws://" + b.Listener.Addr().String() }
+
+// balancing is a configuration with a balancer at / for everybody; what the arguments say comes into its settings.
+func balancing(servers []*serverBehind, more string) string {
+	var to []string
+	for _, b := range servers {
+		to = append(to, b.id())
+	}
+	return fmt.Sprintf(`
+admin: {address: 127.0.0.1:0}
+endpoints:
+	- name: front
+	  path: /
+	  target:
+	    balance:
+	      to: [%s]
+	      health: off
+	      slow_start: 0s
+	      %s
+	  auth: [anonymous]
+`, strings.Join(to, ", "), more)
+}
+
+// greeting opens a WebSocket, and returns its first message.
+func (r *running) greeting(t *testing.T, path string, opts *websocket.DialOptions) (*websocket.Conn, string) {
+	t.Helper()
+	c := r.open(t, path, opts)
+	m, err := c.Read(bounded.Context(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, string(m.Data)
+}
+
+// operate sends a request to the admin listener.
+func (r *running) operate(t *testing.T, method, path string, form url.Values) (int, string) {
+	t.Helper()
+	resp, body := page(t, method, r.AdminURL()+path+"?"+form.Encode(), nil)
+	return resp.StatusCode, body
+}
+
+// Clients are spread over the servers; what the server has negotiated arrives at the client, and who the client is at the server.
+func TestBalance(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "request: {user_header: X-User, strip_prefix: /ws, add_prefix: /v1}")))
+	seen := map[string]int{}
+	for range 4 {
+		opts := &websocket.DialOptions{Subprotocols: []string{"chat"}, Header: http.Header{"X-User": {"mallory"}},
+			Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}}
+		c, text := r.greeting(t, "/ws/room", opts)
+		seen[text[:1]]++
+		host := strings.TrimPrefix(r.URLs()[0], "http://")
+		if want := text[:1] + " user= for=127.0.0.1 host=" + host + " path=/v1/room"; text != want {
+			t.Errorf("%q, want %q", text, want)
+		}
+		h := c.Handshake()
+		if c.Subprotocol() != "chat" || !strings.HasPrefix(h.Extensions, "permessage-deflate") || !strings.HasPrefix(h.Header.Get("Set-Cookie"), "seen=") {
+			t.Errorf("%q %q %v", c.Subprotocol(), h.Extensions, h.Header)
+		}
+		echoed(t, c)
+	}
+	if seen["a"] != 2 || seen["b"] != 2 {
+		t.Errorf("%v", seen)
+	}
+	resp, body := page(t, "PUT", r.URLs()[0]+"/ws/page", nil)
+	if resp.StatusCode != 200 || !strings.HasPrefix(body, "PUT "+resp.Header.Get("X-Behind")+" ") || !strings.Contains(body, "path=/v1/page") {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	r.metric(t, `handfast_server_state{endpoint="front",server="`+a.id()+`",state="ready"} 1`)
+	r.metric(t, `handfast_server_connections{endpoint="front",server="`+a.id()+`"} 2`)
+	r.metric(t, `handfast_server_handshake_duration_seconds_count{endpoint="front",outcome="ok",server="`+a.id()+`"} 2`)
+}
+
+// A server's refusal is the client's. One that fails is passed over, and when none is left the client learns that, and the operator which.
+func TestBalanceFailures(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: least_connections")))
+	a.answer.Store(403)
+	b.answer.Store(403)
+	e := r.refuse(t, "/", nil)
+	if e.Status != 403 || !strings.HasPrefix(string(e.Body), "no, says ") || e.Header.Get("X-Why") != "because" || !strings.HasPrefix(e.Header.Get("Set-Cookie"), "refused=") {
+		t.Errorf("refused: %d %q %v", e.Status, e.Body, e.Header)
+	}
+	a.answer.Store(503)
+	b.answer.Store(0)
+	for range 3 {
+		if _, text := r.greeting(t, "/", nil); text[:1] != "b" {
+			t.Errorf("%q", text)
+		}
+	}
+	b.answer.Store(502)
+	if e := r.refuse(t, "/", nil); e.Status != 502 && e.Status != 503 {
+		t.Errorf("both fail: %d %q", e.Status, e.Body)
+	}
+	a.Close()
+	b.CloseClientConnections()
+	b.Close()
+	e = r.refuse(t, "/", nil)
+	if e.Status != 502 && e.Status != 503 || strings.Contains(string(e.Body), a.Listener.Addr().String()) {
+		t.Errorf("none is there: %d %q", e.Status, e.Body)
+	}
+	has(t, &r.log, b.Listener.Addr().String(), "connect")
+	if resp, body := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != 502 && resp.StatusCode != 503 || strings.Contains(body, a.Listener.Addr().String()) {
+		t.Errorf("a page: %d %q", resp.StatusCode, body)
+	}
+}
+
+// A drain closes the connections of a server, and no other; then clients come to others until it is undone.
+func TestBalanceDrain(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: round_robin")))
+	clients := map[string]*websocket.Conn{}
+	for range 2 {
+		c, text := r.greeting(t, "/", nil)
+		clients[text[:1]] = c
+	}
+	if len(clients) != 2 {
+		t.Fatal("round robin does not take turns")
+	}
+	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {a.Listener.Addr().String()}, "pace": {"1000"}}); status != 200 || !strings.Contains(body, `"state": "draining"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	if e := ending(t, clients["a"]); e.Code != websocket.CodeServiceRestart || !strings.Contains(e.Reason, "retry-after=") {
+		t.Errorf("%v", e)
+	}
+	for range 3 {
+		if _, text := r.greeting(t, "/", nil); text[:1] != "b" {
+			t.Errorf("%q", text)
+		}
+	}
+	echoed(t, clients["b"])
+	bounded.Until(t, func() bool { return a.open.Load() == 0 })
+	if status, _ := r.operate(t, "DELETE", "/balance/drain", url.Values{"server": {a.id()}}); status != 200 {
+		t.Error(status)
+	}
+	bounded.Until(t, func() bool {
+		_, text := r.greeting(t, "/", nil)
+		return text[:1] == "a"
+	})
+	for _, bad := range []struct {
+		form url.Values
+		want int
+	}{{url.Values{"server": {"127.0.0.1:1"}}, 404}, {url.Values{}, 400}, {url.Values{"server": {"http://a"}}, 400}, {url.Values{"server": {a.id()}, "pace": {"0"}}, 400}} {
+		if status, body := r.operate(t, "POST", "/balance/drain", bad.form); status != bad.want {
+			t.Errorf("%v: %d %s", bad.form, status, body)
+		}
+	}
+	has(t, &r.audited, `"server"`, a.id())
+}
+
+// Operators add servers and remove them; a reload changes settings. No connection notices.
+func TestBalanceChanges(t *testing.T) {
+	a, b, c := newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")
+	text := balancing([]*serverBehind{a}, "policy: least_connections")
+	r := run(t, parse(t, text))
+	first, _ := r.greeting(t, "/", nil)
+	if status, body := r.operate(t, "POST", "/balance/servers", url.Values{"server": {b.id()}, "weight": {"2"}}); status != 200 || !strings.Contains(body, b.id()) {
+		t.Fatalf("%d %s", status, body)
+	}
+	second, name := r.greeting(t, "/", nil)
+	if name[:1] != "b" {
+		t.Errorf("the new one: %q", name)
+	}
+	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{a, c}, "policy: round_robin"))); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for range 6 {
+		_, name := r.greeting(t, "/", nil)
+		names[name[:1]] = true
+	}
+	if len(names) != 3 {
+		t.Errorf("after a reload: %v", names)
+	}
+	if status, body := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {a.id()}}); status != 400 || !strings.Contains(body, "configuration") {
+		t.Errorf("one of the configuration: %d %s", status, body)
+	}
+	if status, _ := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {b.id()}}); status != 200 {
+		t.Error(status)
+	}
+	for range 4 {
+		if _, name := r.greeting(t, "/", nil); name[:1] == "b" {
+			t.Error("one that was removed")
+		}
+	}
+	echoed(t, first)
+	echoed(t, second)
+}
+
+// A client with the cookie comes back to its server, but not to one that drains.
+func TestBalanceSticky(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "sticky: {cookie: hf}\n\t      policy: round_robin")))
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, _ := url.Parse(r.URLs()[0])
+	dial := func() string {
+		opts := &websocket.DialOptions{Header: http.Header{}}
+		for _, c := range jar.Cookies(base) {
+			opts.Header.Add("Cookie", c.String())
+		}
+		c, name := r.greeting(t, "/", opts)
+		jar.SetCookies(base, (&http.Response{Header: c.Handshake().Header}).Cookies())
+		return name[:1]
+	}
+	first := dial()
+	for range 4 {
+		if again := dial(); again != first {
+			t.Errorf("%q, then %q", first, again)
+		}
+	}
+	server := map[string]*serverBehind{"a": a, "b": b}[first]
+	r.operate(t, "POST", "/balance/drain", url.Values{"server": {server.id()}})
+	if other := dial(); other == first {
+		t.Error("it came back to a server that drains")
+	}
+}
+
+// A file with servers is read again when it changes.
+func TestBalanceFile(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	file := t.TempDir() + "/servers"
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(a.id())
+	r := run(t, parse(t, balancing(nil, "file: "+file)))
+	if _, name := r.greeting(t, "/", nil); name[:1] != "a" {
+		t.Error(name)
+	}
+	put(b.id() + "\n")
+	bounded.Until(t, func() bool {
+		_, name := r.greeting(t, "/", nil)
+		return name[:1] == "b"
+	})
+	put("nonsense weight=x")
+	has(t, &r.log, "servers cannot be found", "line 1")
+	if _, name := r.greeting(t, "/", nil); name[:1] != "b" {
+		t.Error(name)
+	}
+}
+
+// Health checks find a server that is down, and one that wants no new clients, and find out when that is over.
+func TestBalanceHealth(t *testing.T) {
+	for _, check := range []string{"tcp", "http", "websocket"} {
+		t.Run(check, func(t *testing.T) {
+			a, b := newBehind(t, "a"), newBehind(t, "b")
+			r := run(t, parse(t, strings.Replace(balancing([]*serverBehind{a, b}, ""), "health: off", "health: {check: "+check+", every: 100ms, rise: 1, fall: 1}", 1)))
+			state := func(of *serverBehind, want balance.State) {
+				t.Helper()
+				bounded.Until(t, func() bool {
+					for _, s := range r.site.Load().balancers("")[0].Status().Servers {
+						if s.ID == of.id() {
+							return s.State == want
+						}
+					}
+					return false
+				})
+			}
+			state(a, balance.Ready)
+			if check == "http" {
+				b.answer.Store(503)
+				state(b, balance.Draining)
+				b.answer.Store(0)
+				state(b, balance.Ready)
+			}
+			if check != "tcp" {
+				b.answer.Store(500)
+				state(b, balance.Down)
+				b.answer.Store(0)
+				state(b, balance.Ready)
+			}
+			b.Close()
+			state(b, balance.Down)
+			for range 3 {
+				if _, name := r.greeting(t, "/", nil); name[:1] != "a" {
+					t.Error(name)
+				}
+			}
+			has(t, &r.log, "a server has another state", b.id(), "down")
+		})
+	}
+}
+
+// Clients wait for room while every server is full.
+func TestBalanceQueue(t *testing.T) {
+	a := newBehind(t, "a")
+	text := strings.Replace(balancing(nil, "queue: {max: 1, timeout: 5s}"), "to: []", "to: [{url: "+a.id()+", capacity: 1}]", 1)
+	r := run(t, parse(t, text))
+	first, _ := r.greeting(t, "/", nil)
+	got := make(chan error, 1)
+	go func() {
+		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/", nil)
+		if err == nil {
+			defer c.CloseNow()
+		}
+		got <- err
+	}()
+	bounded.Until(t, func() bool { return r.site.Load().balancers("")[0].Status().Waiting == 1 })
+	if e := r.refuse(t, "/", nil); e.Status != 503 || e.Header.Get("Retry-After") == "" || !strings.Contains(string(e.Body), "full") {
+		t.Errorf("one too many: %d %q %v", e.Status, e.Body, e.Header)
+	}
+	first.CloseNow()
+	if err := bounded.Receive(t, got); err != nil {
+		t.Errorf("the one that waits: %v", err)
+	}
+}
