@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// mostApps is how many applications the banner shows.
+// mostApps is how many applications the banner shows, and how many servers that clients are carried to.
 const mostApps = 5
 
 // bannerRows are the lines of a banner: a name and what is said under it.
@@ -82,7 +82,13 @@ func banner(sys *System, server *gateway.Server) {
 				url = base + e.Path
 			}
 			rows.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
-			if first == "" && !e.Plain && e.Anonymous && !strings.Contains(e.Path, "{") {
+			for _, s := range e.Servers[:min(len(e.Servers), mostApps)] {
+				rows.add("to", visible.Text(s))
+			}
+			if more := len(e.Servers) - mostApps; more > 0 {
+				rows.add("", fmt.Sprintf("and %d more", more))
+			}
+			if first == "" && !e.Plain && e.Servers == nil && e.Anonymous && !strings.Contains(e.Path, "{") {
 				first = url
 			}
 			if channels == "" && e.Channels && !strings.Contains(e.Path, "{") {

@@ -46,7 +46,7 @@ func newRoot(sys *System) *cobra.Command {
 	root.SetOut(sys.Stdout)
 	root.SetErr(sys.Stderr)
 	root.AddCommand(graceful(newServe(sys)), graceful(newDial(sys)), graceful(newExplain(sys)),
-		graceful(newSubscribe(sys)), graceful(newPublish(sys)),
+		graceful(newSubscribe(sys)), graceful(newPublish(sys)), graceful(newBalance(sys)),
 		newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
 	root.SetFlagErrorFunc(flagError)
 	finish(root)

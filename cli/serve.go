@@ -23,6 +23,7 @@ type serveFlags struct {
 	admin   string
 	log     choice
 	hub     hubFlags
+	balance *balanceFlags // nil: it is not a balancer
 
 	given func(flag string) bool // whether it stands on the command line
 }
@@ -130,6 +131,11 @@ func (f *serveFlags) check() error {
 	}
 	if err := f.hub.check(f.given); err != nil {
 		return err
+	}
+	if f.balance != nil {
+		if err := f.balance.checkFlags(f.given); err != nil {
+			return err
+		}
 	}
 	files := f.tls.value == "files"
 	switch {

@@ -16,7 +16,7 @@ import (
 
 // load makes the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
-	return config.Load(config.Sources{File: f.config, Environ: os.Environ(), Settings: f.settings, Check: checkParts})
+	return config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts})
 }
 
 // settings are what the flags say, for a configuration that is c without them.
@@ -35,6 +35,9 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 		return nil
 	}
 	var errs []error
+	if f.balance != nil {
+		errs = append(errs, f.balance.settings(set))
+	}
 	secured := f.given("tls")
 	switch {
 	case f.given("listen"):
@@ -54,7 +57,7 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 		}
 	}
 	if f.given("origin") {
-		for i := range c.Endpoints {
+		for i := range max(len(c.Endpoints), 1) { // that of a balancer is a flag itself
 			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
 		}
 	}

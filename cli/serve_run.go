@@ -22,7 +22,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	if f.given("config") && f.config == "" {
 		return usagef("name a file, or leave --config out", "--config is empty")
 	}
-	if f.config == "" {
+	if f.config == "" && f.balance == nil {
 		f.config = sys.Getenv(config.EnvFile)
 	}
 	cfg, err := f.load()

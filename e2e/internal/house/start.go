@@ -101,8 +101,19 @@ type Server struct {
 // When the race detector has something to say by that time, the test fails.
 func (u *User) Serve(args ...string) *Server {
 	u.T.Helper()
+	return u.serve(append([]string{"serve"}, args...))
+}
+
+// Balance is Serve for "handfast balance".
+func (u *User) Balance(args ...string) *Server {
+	u.T.Helper()
+	return u.serve(append([]string{"balance"}, args...))
+}
+
+func (u *User) serve(args []string) *Server {
+	u.T.Helper()
 	s := &Server{Banner: map[string][]string{}, u: u, exited: make(chan struct{}),
-		cmd: u.command(lifetime, "handfast", append([]string{"serve"}, args...))}
+		cmd: u.command(lifetime, "handfast", args)}
 	s.cmd.Stderr = &s.Log
 	stdout, err := s.cmd.StdoutPipe()
 	if err == nil {

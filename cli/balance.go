@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/config"
+)
+
+// defaultBalanceAdmin is where a balancer's admin listener is unless a flag says otherwise.
+const defaultBalanceAdmin = "127.0.0.1:9091"
+
+// balanceFlags is what the command line of a balancer says about servers.
+type balanceFlags struct {
+	to        []string
+	policy    choice
+	by        string
+	check     choice
+	checkPath string
+	sticky    string
+	rebalance bool
+	ca        string
+	pace      float64
+}
+
+const balanceHelp = `Carries connections to several servers, and other requests as well. It opens a WebSocket at
+a server before the client sees anything, tries another one if that fails, and then passes
+the bytes on as they are.
+
+A server is ws://host:port or wss://host:port; without a scheme it is ws. --policy says how one
+is chosen. A check each 5 s says which of them work.
+
+"handfast balance drain" empties a server: it gets no new clients, and those that it has are
+closed with 1012 (service restart) at a pace, so that they come back to another server. "add"
+and "remove" change the list, "undrain" ends a drain, "status" shows it all. They ask the admin
+listener, which --admin names.
+
+What more can be set, such as auth, limits, several pools by path, sticky cookies or the DNS, is
+in a file for "handfast serve --config": handfast config doc endpoints.target.balance`
+
+func newBalance(sys *System) *cobra.Command {
+	b := &balanceFlags{
+		policy: choice{"power_of_two", []string{"power_of_two", "least_connections", "hash", "round_robin"}},
+		check:  choice{"tcp", []string{"off", "tcp", "http", "websocket"}},
+	}
+	f := &serveFlags{
+		balance: b, tls: choice{"off", []string{"off", "dev", "files"}}, log: choice{"text", []string{"text", "json"}},
+	}
+	cmd := &cobra.Command{
+		Use:   "balance",
+		Short: "Run a load balancer for WebSockets, or change what one does",
+		Long:  balanceHelp,
+		Example: `  handfast balance --listen 127.0.0.1:9100 --to 127.0.0.1:9001 --to 127.0.0.1:9002
+  handfast balance --listen :443 --tls files --cert fullchain.pem --key privkey.pem --to 10.0.0.1:9000 --to 10.0.0.2:9000
+  handfast balance --to 127.0.0.1:9001 --to 127.0.0.1:9002 --policy hash --by query:room
+  handfast balance drain 127.0.0.1:9001 --wait
+  handfast balance status`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return group(cmd, args)
+			}
+			return nil
+		},
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			given := cmd.Flags().Changed
+			f.given = func(flag string) bool { return flag == "admin" || flag == "listen" || flag == "tls" || given(flag) }
+			return serve(cmd.Context(), sys, f)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&b.to, "to", nil, "a server, ws://`host:port` or wss://host:port; may be repeated")
+	flags.StringArrayVar(&f.listen, "listen", []string{"127.0.0.1:9100"}, "`host:port`; may be repeated")
+	flags.Var(&f.tls, "tls", "no TLS, or where the certificate comes from: the development CA, or two files")
+	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
+	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
+	flags.StringArrayVar(&f.origins, "origin", nil, "a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
+	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the admin listener, or off")
+	flags.Var(&b.policy, "policy", "how a server is chosen")
+	flags.StringVar(&b.by, "by", "path", "for --policy hash: `path`, identity, address, query:NAME, header:NAME or cookie:NAME")
+	flags.Var(&b.check, "check", "how it is found out which servers work")
+	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket ask for")
+	flags.StringVar(&b.sticky, "sticky", "", "a client comes back to its server by this `cookie`")
+	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a server that is new, until all have their share")
+	flags.StringVar(&b.ca, "cacert", "", "the certificate authority of servers with wss, a PEM `file`")
+	flags.Float64Var(&b.pace, "pace", 100, "how many `connections` in a second leave a server that drains")
+	flags.Var(&f.log, "log", "the form of the log on standard error")
+	complete(cmd, map[string][]string{
+		"to": {"127.0.0.1:9001"}, "listen": {"127.0.0.1:9100", ":443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
+		"admin": {defaultBalanceAdmin, "off"}, "policy": b.policy.allowed, "check": b.check.allowed, "check-path": {"/", "/readyz"},
+		"by": {"path", "identity", "address", "query:room"}, "sticky": {"handfast_server"}, "pace": {"100"},
+	})
+	cmd.AddCommand(newServers(sys)...)
+	return cmd
+}
+
+// checkServer makes sure that the name of a server is valid, and returns how a balancer calls it.
+func checkServer(flag, text string) (string, error) {
+	var u config.BackendURL
+	err := u.UnmarshalText([]byte(text))
+	if err == nil && u == "" {
+		err = errors.New("it is empty")
+	}
+	return string(u), badValue("write host:port, such as 127.0.0.1:9001, or wss://host:port", flag, text, err)
+}
+
+// check makes sure that the flags make sense.
+func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
+	if len(b.to) == 0 {
+		return usagef("name the servers, such as --to 127.0.0.1:9001 --to 127.0.0.1:9002", "--to is missing")
+	}
+	for _, to := range b.to {
+		if _, err := checkServer("--to", to); err != nil {
+			return err
+		}
+	}
+	var by config.AffinityKey
+	if err := badValue("write path, identity, address, query:NAME, header:NAME or cookie:NAME", "--by", b.by, by.UnmarshalText([]byte(b.by))); err != nil {
+		return err
+	}
+	switch {
+	case given("by") && b.policy.value != "hash":
+		return usagef("add --policy hash", "--by has no use with --policy %s", b.policy.value)
+	case given("check-path") && b.check.value != "http" && b.check.value != "websocket":
+		return usagef("add --check http, or --check websocket", "--check-path has no use with --check %s", b.check.value)
+	case !strings.HasPrefix(b.checkPath, "/"):
+		return usagef("write a path, such as /readyz", "--check-path %q does not begin with a slash", b.checkPath)
+	case !(b.pace >= 0.1 && b.pace <= 100000):
+		return usagef("write how many connections in a second, 0.1 to 100000", "--pace %v cannot be", b.pace)
+	}
+	return nil
+}
+
+// settings gives set the endpoint that the flags describe.
+func (b *balanceFlags) settings(set func(flag, path string, value any) error) error {
+	target := map[string]any{
+		"to": b.to, "policy": b.policy.value, "health": map[string]string{"check": b.check.value, "path": b.checkPath},
+		"drain": b.pace, "rebalance": b.rebalance,
+	}
+	if b.policy.value == "hash" {
+		target["key"] = b.by
+	}
+	if b.sticky != "" {
+		target["sticky"] = b.sticky
+	}
+	if b.ca != "" {
+		target["tls"] = map[string]string{"ca": b.ca}
+	}
+	return set("to", "endpoints", []map[string]any{{
+		"name": "balance", "path": "/", "target": map[string]any{"balance": target}, "auth": []string{config.Anonymous},
+	}})
+}

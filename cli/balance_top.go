@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/handfast/handfast/internal/visible"
+)
+
+func newBalanceTop(sys *System) *cobra.Command {
+	var f serversFlags
+	var every time.Duration
+	cmd := &cobra.Command{
+		Use: "top", Short: "Watch the servers of a running balancer",
+		Long: `Shows the servers of a running balancer, their connections and what happens, each second until
+Ctrl-C. Where the output is no terminal it prints once, as status does, with the rates of one
+interval.`,
+		Example: "  handfast balance top\n  handfast balance top --every 5s",
+		Args:    cobra.NoArgs,
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if every < 100*time.Millisecond {
+				return usagef("write 100ms or more", "--every %v is too short", every)
+			}
+			return f.top(cmd.Context(), sys, every)
+		}),
+	}
+	f.register(cmd)
+	cmd.Flags().DurationVar(&every, "every", time.Second, "how often")
+	complete(cmd, map[string][]string{"every": {"1s", "5s"}})
+	return cmd
+}
+
+// top shows the servers again and again.
+func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration) error {
+	before, err := f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{})
+	if err != nil {
+		return err
+	}
+	out := terminal(sys.Stdout)
+	if out != nil {
+		fmt.Fprint(out, "\033[?1049h\033[?25l")       // another screen, without a cursor
+		defer fmt.Fprint(out, "\033[?25h\033[?1049l") // the one from before
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		now, err := f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{})
+		if err != nil {
+			return err
+		}
+		took := time.Since(last)
+		last = time.Now()
+		if out == nil {
+			if f.json {
+				return f.show(sys.Stdout, now)
+			}
+			return topTable(sys.Stdout, before, now, took, 20)
+		}
+		width, height, err := term.GetSize(int(out.Fd()))
+		if err != nil {
+			width, height = 80, 24
+		}
+		var b strings.Builder
+		if err := topTable(&b, before, now, took, max(10, width-90)); err != nil {
+			return err
+		}
+		lines := strings.SplitAfter(b.String(), "\n")
+		if len(lines) > height-2 {
+			lines = append(lines[:max(1, height-3)], "...\n")
+		}
+		fmt.Fprintf(out, "\033[H\033[J%s  %s\n\n%s", newPaint(sys, out).bold("handfast balance"), time.Now().Format(time.TimeOnly), strings.Join(lines, ""))
+		before = now
+	}
+}
+
+// topTable prints the servers, with what has happened since before, took ago, and a bar of some width for the connections.
+func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tREASON")
+	most := 1
+	for _, e := range now.Endpoints {
+		for _, s := range e.Servers {
+			most = max(most, s.Live)
+		}
+	}
+	rate := func(n float64) float64 { return n / took.Seconds() }
+	for i, e := range now.Endpoints {
+		for _, s := range e.Servers {
+			was := before.server(i, s.ID)
+			full := width * s.Live / most
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%s\n", visible.Text(s.ID), s.State, s.Live, strings.Repeat("#", full)+strings.Repeat(".", width-full),
+				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.In-was.In))), size(rate(float64(s.Out-was.Out))), visible.Text(s.Why))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, e := range now.Endpoints {
+		fmt.Fprintf(&b, "\n%s: %d handshakes wait, up to %.0f a second are admitted, %d were refused\n", visible.Text(e.Endpoint), e.Waiting, e.Handshakes.Rate, e.Handshakes.Refused)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// server returns a server of the endpoint with an index; one that was not there has counted nothing.
+func (b *balanced) server(endpoint int, id string) server {
+	if endpoint < len(b.Endpoints) {
+		for _, s := range b.Endpoints[endpoint].Servers {
+			if s.ID == id {
+				return s
+			}
+		}
+	}
+	return server{}
+}
+
+// size writes a number of bytes.
+func size(n float64) string {
+	for _, unit := range []string{"B", "kB", "MB", "GB"} {
+		if n < 1000 || unit == "GB" {
+			return fmt.Sprintf("%.3g %s", n, unit)
+		}
+		n /= 1000
+	}
+	return ""
+}
