@@ -73,33 +73,35 @@ func (f *serversFlags) register(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"admin": {defaultBalanceAdmin}, "endpoint": {}})
 }
 
+// newServer returns a command about one server of a running balancer. flags may be nil.
+func newServer(use, short, long, example string, flags func(*cobra.Command, *serversFlags), do func(context.Context, *serversFlags, string) error) *cobra.Command {
+	var f serversFlags
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("name one server, such as 127.0.0.1:9001", "%s takes a server", cmd.Name())
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			id, err := checkServer("SERVER", args[0])
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), &f, id)
+		}),
+	}
+	f.register(cmd)
+	if flags != nil {
+		flags(cmd, &f)
+	}
+	return cmd
+}
+
 // newServers returns the commands that ask a running balancer.
 func newServers(sys *System) []*cobra.Command {
-	one := func(use, short, long, example string, flags func(*cobra.Command, *serversFlags), do func(context.Context, *serversFlags, string) error) *cobra.Command {
-		var f serversFlags
-		cmd := &cobra.Command{
-			Use: use, Short: short, Long: long, Example: example,
-			Args: func(cmd *cobra.Command, args []string) error {
-				if len(args) != 1 {
-					return usagef("name one server, such as 127.0.0.1:9001", "%s takes a server", cmd.Name())
-				}
-				return nil
-			},
-			ValidArgsFunction: cobra.NoFileCompletions,
-			RunE: run(func(cmd *cobra.Command, args []string) error {
-				id, err := checkServer("SERVER", args[0])
-				if err != nil {
-					return err
-				}
-				return do(cmd.Context(), &f, id)
-			}),
-		}
-		f.register(cmd)
-		if flags != nil {
-			flags(cmd, &f)
-		}
-		return cmd
-	}
 	ask := func(method, path string, more func(*serversFlags, url.Values) error) func(context.Context, *serversFlags, string) error {
 		return func(ctx context.Context, f *serversFlags, id string) error {
 			q := url.Values{"server": {id}}
@@ -115,7 +117,7 @@ func newServers(sys *System) []*cobra.Command {
 			return f.show(sys.Stdout, b)
 		}
 	}
-	drain := one("drain SERVER", "Empty a server: no new clients, and those that it has come back elsewhere",
+	drain := newServer("drain SERVER", "Empty a server: no new clients, and those that it has come back elsewhere",
 		`Has a server get no new clients, and closes the connections that it has with 1012, service
 restart, at a pace. With --wait it exits 0 when no connection is left; a client that does not
 answer its close frame is cut after 5 s. Interrupting it does not end the drain: undrain does.`,
@@ -125,9 +127,9 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 			cmd.Flags().StringVar(&f.pace, "pace", "", "how many connections in a second, such as `20/s`")
 			complete(cmd, map[string][]string{"pace": {"20/s", "100/s"}})
 		}, func(ctx context.Context, f *serversFlags, id string) error { return f.drain(ctx, sys, id) })
-	undrain := one("undrain SERVER", "Let a server have new clients again", "Ends a drain: the server gets new clients again, at first fewer than its share.",
+	undrain := newServer("undrain SERVER", "Let a server have new clients again", "Ends a drain: the server gets new clients again, at first fewer than its share.",
 		"  handfast balance undrain 127.0.0.1:9001", nil, ask(http.MethodDelete, "/balance/drain", nil))
-	add := one("add SERVER", "Add a server to a running balancer", "Adds a server, until the balancer ends or remove takes it off. No connection is touched, unless the balancer rebalances.",
+	add := newServer("add SERVER", "Add a server to a running balancer", "Adds a server, until the balancer ends or remove takes it off. No connection is touched, unless the balancer rebalances.",
 		"  handfast balance add 127.0.0.1:9003\n  handfast balance add 127.0.0.1:9003 --weight 2 --capacity 1000",
 		func(cmd *cobra.Command, f *serversFlags) {
 			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share, relative to the `others`")
@@ -143,7 +145,7 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 			}
 			return nil
 		}))
-	remove := one("remove SERVER", "Remove a server that was added", "Removes a server that add has added. The connections that it has stay: drain it before, and they come back elsewhere.",
+	remove := newServer("remove SERVER", "Remove a server that was added", "Removes a server that add has added. The connections that it has stay: drain it before, and they come back elsewhere.",
 		"  handfast balance remove 127.0.0.1:9003", nil, ask(http.MethodDelete, "/balance/servers", nil))
 	return []*cobra.Command{drain, undrain, add, remove, newBalanceStatus(sys), newBalanceTop(sys)}
 }

@@ -269,7 +269,7 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 
 // AffinityKey is what of a request decides where it goes. In the file: path, identity, address, query:NAME, header:NAME or cookie:NAME.
 type AffinityKey struct {
-	Kind string
+	Kind string // path, identity, address, query, header or cookie
 	Name string // for query, header and cookie
 }
 

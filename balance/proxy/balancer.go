@@ -68,14 +68,14 @@ type Hooks struct {
 
 // Change is another state of a server.
 type Change struct {
-	Server string
-	State  balance.State
-	Why    string
+	Server string        // its ID
+	State  balance.State // that it is in now
+	Why    string        // for a person; may be ""
 }
 
 // Attempt is a handshake with a server, as it has ended.
 type Attempt struct {
-	Server  string
+	Server  string // its ID
 	Outcome balance.Outcome
 	Status  int           // of its answer; 0: there was none
 	Took    time.Duration // from the choice of the server to its answer

@@ -18,6 +18,7 @@ import (
 
 // Resolver is what [Discover] asks. A [*net.Resolver] is one.
 type Resolver interface {
+	// LookupNetIP and LookupSRV are those of net.Resolver.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }

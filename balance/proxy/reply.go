@@ -12,9 +12,10 @@ import (
 
 // Busy says that more clients come than the servers can take.
 type Busy struct {
-	RetryAfter time.Duration
+	RetryAfter time.Duration // when the client may come back, jitter included
 }
 
+// Error says so.
 func (e *Busy) Error() string { return "proxy: too many clients come at once" }
 
 // Reply returns what a client gets for an error of [Balancer.Open] that is no [*Refused]: the status, how long to wait before the next
