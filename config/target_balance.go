@@ -191,7 +191,7 @@ type BackendTLS struct {
 	Key Path `yaml:"key"`
 }
 
-// Moving is the pace at which clients are told to come back elsewhere, with a close frame.
+// Moving is the pace at which clients get a close frame, so that they come back elsewhere.
 type Moving struct {
 	// How many in a second.
 	PerSecond float64 `yaml:"per_second" short:"true" default:"100" min:"0.1" max:"100000"`

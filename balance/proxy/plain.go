@@ -63,7 +63,7 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, f
 		}
 		t.b.outcome(u, balance.Unreachable)
-		again := notReached || safe(out.Method) && (out.Body == nil || out.Body == http.NoBody)
+		again := notReached || safe(out.Method) && (out.ContentLength == 0)
 		if tried = append(tried, u); len(tried) > s.Retries || !again {
 			return nil, f
 		}

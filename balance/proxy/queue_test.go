@@ -41,7 +41,7 @@ func TestQueue(t *testing.T) {
 		if i := <-turns; i != 0 || errs[0] != nil || q.len() != 0 {
 			t.Errorf("the one whose turn it is: %d, %v", i, errs[0])
 		}
-		q.next() // of nobody
+		q.next() // there is none
 		enter(0, t.Context(), time.Minute)
 		q.close()
 		<-turns

@@ -9,7 +9,7 @@ import (
 )
 
 // Sticky leads clients back to the server that they were on, by a cookie. The cookie is a keyed hash of the server's ID: it does not
-// show where the server is, and nobody without the secret can make one that leads to another. All balancers with the same secret
+// show where the server is, and only who has the secret can make one that leads to another. All balancers with the same secret
 // understand it. Its methods may be called concurrently.
 type Sticky struct {
 	name   string
