@@ -112,3 +112,28 @@ func TestRecentHasABound(t *testing.T) {
 	}
 	n.must(200, "GET", fmt.Sprintf("small?offset=%s", "-1"), "")
 }
+
+// Answers say how long a stream exists.
+func TestLifetimeInAnswers(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	for name, value := range map[string]string{headerTTL: "3600", headerExpires: time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)} {
+		_, created := n.must(201, "PUT", name, "", typ, jsonType, name, value)
+		_, again := n.must(200, "PUT", name, "", typ, jsonType, name, value)
+		_, head := n.must(200, "HEAD", name, "")
+		for what, h := range map[string]http.Header{"created": created, "again": again, "HEAD": head} {
+			if h.Get(name) != value || h.Get(headerTTL) != "" && h.Get(headerExpires) != "" {
+				t.Errorf("%s: %s is %q, want %q", what, name, h.Get(name), value)
+			}
+		}
+		n.must(409, "PUT", name, "", typ, jsonType)
+	}
+	n.Server.mu.Lock()
+	if !n.janitor || len(n.expires) != 2 {
+		t.Errorf("one goroutine is to end the streams: %v, %d", n.janitor, len(n.expires))
+	}
+	n.Server.mu.Unlock()
+	n.must(201, "PUT", "none", "", typ, jsonType)
+	if _, h := n.must(200, "HEAD", "none", ""); h.Get(headerTTL)+h.Get(headerExpires) != "" {
+		t.Errorf("%v", h)
+	}
+}
