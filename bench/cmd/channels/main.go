@@ -1,8 +1,8 @@
 //go:build linux
 
 // Command channels compares servers of channels: what a delivery costs, what an idle client takes, and how fast clients come back
-// after their connections were cut. It builds handfast and the server on the centrifuge library; Centrifugo, socket.io and Redis
-// are compared where flags name them.
+// after their connections were cut. It builds handfast, the server on the centrifuge library and a NATS server, which it starts beside
+// handfast; Centrifugo, socket.io and Redis are compared where flags name them.
 package main
 
 import (
@@ -70,21 +70,30 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	b.programs.Handfast, b.programs.Centrifuge = filepath.Join(dir, "handfast"), filepath.Join(dir, "centrifuge")
-	for program, pkg := range map[string]string{b.programs.Handfast: "cmd/handfast", b.programs.Centrifuge: "bench/cmd/centrifuge"} {
-		build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/handfast/handfast/"+pkg)
+	nats := filepath.Join(dir, "nats-server")
+	for program, pkg := range map[string]string{
+		b.programs.Handfast: "github.com/handfast/handfast/cmd/handfast", b.programs.Centrifuge: "github.com/handfast/handfast/bench/cmd/centrifuge",
+		nats: "github.com/nats-io/nats-server/v2",
+	} {
+		build := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
 		build.Stderr = progress
 		if err := build.Run(); err != nil {
 			return fmt.Errorf("build %s: %w", pkg, err)
 		}
 	}
+	if err := fanout.Stay(1); err != nil {
+		return err
+	}
+	var stopNATS func()
+	if b.programs.NATS, stopNATS, err = startNATS(ctx, nats, dir); err != nil {
+		return err
+	}
+	defer stopNATS()
 	for _, k := range fanout.Kinds(b.programs) {
 		redis := strings.Contains(k.Name, "Redis")
 		if _, err := k.Command(dir, "127.0.0.1:0"); err == nil && which.MatchString(k.Name) && (!redis || b.programs.Redis != "") {
 			b.kinds = append(b.kinds, k)
 		}
-	}
-	if err := fanout.Stay(1); err != nil {
-		return err
 	}
 	return b.table(ctx, out)
 }

@@ -16,6 +16,7 @@ type Programs struct {
 	Centrifugo string // of Centrifugo 6
 	SocketIO   string // a directory with node_modules/socket.io
 	Redis      string // the URL of a Redis that may be emptied
+	NATS       string // the URL of a NATS server with JetStream, likewise
 }
 
 // errMissing says that a program is not there.
@@ -42,6 +43,7 @@ func Kinds(p Programs) []Kind {
 		handfast("handfast", Handfast),
 		handfast("handfast, Centrifugo's protocol", Centrifugo),
 		handfast("handfast, NATS embedded", Handfast, "--engine", "nats"),
+		handfast("handfast, NATS elsewhere", Handfast, "--engine", "nats", "--nats-url", p.NATS),
 		handfast("handfast, Redis", Handfast, "--engine", "redis", "--redis-url", p.Redis),
 		centrifugo("Centrifugo", ""),
 		centrifugo("Centrifugo, Redis", `, "engine": {"type": "redis", "redis": {"address": "`+p.Redis+`"}}`),

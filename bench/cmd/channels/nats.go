@@ -1,0 +1,42 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// startNATS starts a NATS server with JetStream on the processor of the clients, and waits until it listens.
+func startNATS(ctx context.Context, program, dir string) (url string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	addr := l.Addr().String()
+	l.Close()
+	_, port, _ := net.SplitHostPort(addr) //nolint:errcheck // of a listener
+	cmd := exec.CommandContext(ctx, program, "-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(dir, "nats"), "-l", filepath.Join(dir, "nats.log"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Kill() // it has ended, if that fails
+		_ = cmd.Wait()         // it was killed
+	}
+	for late := time.Now().Add(time.Minute); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+			return "nats://" + addr, stop, nil
+		}
+	}
+	stop()
+	return "", nil, fmt.Errorf("%s does not listen", program)
+}
