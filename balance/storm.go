@@ -10,7 +10,7 @@ import (
 
 // StormOptions configure a [Storm]. The zero value is usable.
 type StormOptions struct {
-	// Floor is the rate of handshakes per second that is always admitted, and the rate to begin with. Zero means 1000; less is
+	// Floor is the rate of handshakes per second that is always admitted. Zero means 1000; less is
 	// taken as 1000.
 	Floor float64
 
@@ -41,12 +41,15 @@ const (
 // server or of a network, all of them come together. Make it with [NewStorm]. Its methods are safe for concurrent use and do not
 // block.
 //
+// Everything is admitted until handshakes take longer than the target on average, more than a tenth fail, or more are under way than can
+// end within the target at the floor. From then on there is a rate: at first 0.7 of what the upstreams have done, and never below the
+// floor.
+//
 // The rate is that of additive increase and multiplicative decrease (Chiu and Jain, 1989; TCP's congestion control). As long as
 // handshakes are refused and those that were admitted take less than the target on average, it rises by a tenth of the floor ten
 // times a second. When they take longer, when more than a tenth fail, or when more are under way than can end within the target at
 // this rate, it falls to 0.7 of itself, at most once a second and never below the floor. The decreases need no new handshake that
-// ends: a server that accepts and hangs is noticed. After a minute without a refusal the rate is the floor again, since what was
-// measured then says little about the next storm.
+// ends: a server that accepts and hangs is noticed. After a minute without a refusal everything is admitted again.
 //
 // Handshakes that resume a session go before new ones: as long as fewer places than those of a second are left, they get all but a
 // tenth of the rate, which is for new ones. What the rate admits in a second may come in one burst.
@@ -57,12 +60,13 @@ type Storm struct {
 	floor  float64
 	target time.Duration
 
-	mu     sync.Mutex
-	rnd    *rand.Rand
-	rate   float64
-	places limit.Bucket
-	fresh  limit.Bucket // the part that is kept for new handshakes
-	booked time.Time    // the last place that was promised to a refused client
+	mu      sync.Mutex
+	rnd     *rand.Rand
+	limited bool // the rate is in force
+	rate    float64
+	places  limit.Bucket
+	fresh   limit.Bucket // the part that is kept for new handshakes
+	booked  time.Time    // the last place that was promised to a refused client
 
 	underway int
 	began    time.Time // of the window
@@ -80,7 +84,7 @@ type counts struct {
 	took time.Duration // by all that are done, together
 }
 
-// NewStorm returns a Storm at its floor.
+// NewStorm returns a Storm that admits everything until the upstreams cannot follow.
 func NewStorm(o StormOptions) *Storm {
 	if o.Target <= 0 {
 		o.Target = defaultTarget
@@ -96,7 +100,7 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adjust(now)
-	if s.take(now, resuming) {
+	if !s.limited || s.take(now, resuming) {
 		s.underway++
 		s.admitted++
 		return 0
@@ -154,13 +158,18 @@ func (s *Storm) Done(now time.Time, took time.Duration, ok bool) {
 
 // adjust changes the rate at the end of a window.
 func (s *Storm) adjust(now time.Time) {
-	if now.Sub(s.lately) >= forgotten {
-		s.rate = s.floor
+	if s.limited && now.Sub(s.lately) >= forgotten {
+		s.limited, s.rate = false, s.floor
+	}
+	if !s.limited && s.crowded() {
+		s.limit(now)
 	}
 	if now.Sub(s.began) < window {
 		return
 	}
 	switch {
+	case s.overloaded() && !s.limited:
+		s.limit(now)
 	case s.overloaded():
 		if !now.Before(s.settled) {
 			s.rate = max(s.floor, s.rate*decrease)
@@ -178,12 +187,25 @@ func (s *Storm) overloaded() bool {
 	if c.done > 0 && (c.took/time.Duration(c.done) > s.target || float64(c.failed) > mostFailed*float64(c.done)) {
 		return true
 	}
-	return float64(s.underway) > s.rate*(s.target.Seconds()+2) // by Little's law, and a burst of two seconds
+	return s.crowded()
+}
+
+// crowded reports whether more handshakes are under way than can end within the target at the rate (Little's law), and a burst of two
+// seconds.
+func (s *Storm) crowded() bool { return float64(s.underway) > s.rate*(s.target.Seconds()+2) }
+
+// limit begins to admit at a rate: a part of what the upstreams did in this window.
+func (s *Storm) limit(now time.Time) {
+	s.limited, s.lately, s.settled = true, now, now.Add(settle)
+	if took := now.Sub(s.began); took > 0 {
+		s.rate = max(s.floor, decrease*float64(s.seen.done-s.seen.failed)/max(took, window).Seconds())
+	}
 }
 
 // StormStatus is what a Storm does at the moment.
 type StormStatus struct {
-	Rate     float64 `json:"rate"`     // handshakes per second that are admitted
+	Limited  bool    `json:"limited"`  // the rate is in force; otherwise everything is admitted
+	Rate     float64 `json:"rate"`     // handshakes per second
 	Underway int     `json:"underway"` // admitted and not yet done
 	Admitted uint64  `json:"admitted"` // since the start
 	Refused  uint64  `json:"refused"`  // since the start
@@ -194,5 +216,5 @@ func (s *Storm) Status(now time.Time) StormStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adjust(now)
-	return StormStatus{s.rate, s.underway, s.admitted, s.refused}
+	return StormStatus{s.limited, s.rate, s.underway, s.admitted, s.refused}
 }

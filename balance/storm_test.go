@@ -135,7 +135,7 @@ func TestStormMeasures(t *testing.T) {
 // One handshake in ten may fail; more lower the rate.
 func TestStormFailures(t *testing.T) {
 	for failed, want := range map[int]float64{10: 1200, 11: 1000} {
-		s := NewStorm(StormOptions{})
+		s := limitedStorm(StormOptions{})
 		rise := start.Add(window)
 		demand(s, start, 3000, true)
 		s.Done(start, 0, true)
@@ -152,7 +152,7 @@ func TestStormFailures(t *testing.T) {
 
 // Upstreams that accept and hang are noticed by the number of handshakes that are under way.
 func TestStormNoticesThatNothingEnds(t *testing.T) {
-	s := NewStorm(StormOptions{})
+	s := limitedStorm(StormOptions{})
 	server := slowServer{each: 100 * time.Microsecond}
 	now := start
 	for range 6000 {
@@ -275,7 +275,7 @@ func TestStormOfReconnects(t *testing.T) {
 
 // A refusal is at most 76 seconds, and its place is not given to two.
 func TestStormRetryAfter(t *testing.T) {
-	s := NewStorm(StormOptions{Source: rand.NewPCG(2, 2)})
+	s := limitedStorm(StormOptions{Source: rand.NewPCG(2, 2)})
 	demand(s, start, 2000, true)
 	var early, late int
 	for i := range 200_000 {
@@ -299,5 +299,46 @@ func TestStormRetryAfter(t *testing.T) {
 	}
 	if early < 65_000 || late < 65_000 {
 		t.Errorf("%d below 68 seconds, %d not", early, late)
+	}
+}
+
+// limitedStorm returns a Storm at its floor.
+func limitedStorm(o StormOptions) *Storm {
+	s := NewStorm(o)
+	s.limited, s.lately = true, start
+	return s
+}
+
+// While the upstreams follow, everything is admitted, at whatever rate. When they do not, what they did is the rate from then on.
+func TestStormIsOpen(t *testing.T) {
+	s := NewStorm(StormOptions{})
+	server := slowServer{each: 50 * time.Microsecond}
+	now := start
+	for range 3000 {
+		now = now.Add(time.Millisecond)
+		if n := demand(s, now, 15, true); n != 15 {
+			t.Fatalf("%d of 15 were admitted after %v: %+v", n, now.Sub(start), s.Status(now))
+		}
+		for range 15 {
+			server.begin(now)
+		}
+		server.report(now, s)
+	}
+	if got := s.Status(now); got.Limited || got.Refused != 0 || got.Admitted != 45_000 {
+		t.Fatalf("%+v", got)
+	}
+	most := 0
+	for range 1000 { // they hang
+		now = now.Add(time.Millisecond)
+		most += demand(s, now, 15, true)
+	}
+	if got := s.Status(now); !got.Limited || got.Refused == 0 || most > 15_000*2/3 {
+		t.Errorf("%d of 15000 were admitted: %+v", most, got)
+	}
+	for range s.Status(now).Underway {
+		s.Done(now, 0, true)
+	}
+	if got := s.Status(now.Add(forgotten)); got.Limited {
+		t.Errorf("after a minute without a refusal: %+v", got)
 	}
 }

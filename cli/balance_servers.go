@@ -46,6 +46,7 @@ type balanced struct {
 		Endpoint   string   `json:"endpoint"`
 		Servers    []server `json:"servers"`
 		Handshakes struct {
+			Limited  bool    `json:"limited"`
 			Rate     float64 `json:"rate"`
 			Admitted uint64  `json:"admitted"`
 			Refused  uint64  `json:"refused"`

@@ -111,7 +111,11 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 		return err
 	}
 	for _, e := range now.Endpoints {
-		fmt.Fprintf(&b, "\n%s: %d handshakes wait, up to %.0f a second are admitted, %d were refused\n", visible.Text(e.Endpoint), e.Waiting, e.Handshakes.Rate, e.Handshakes.Refused)
+		rate := "all are admitted"
+		if e.Handshakes.Limited {
+			rate = fmt.Sprintf("%.0f a second are admitted", e.Handshakes.Rate)
+		}
+		fmt.Fprintf(&b, "\n%s: %d handshakes wait, %s, %d were refused\n", visible.Text(e.Endpoint), e.Waiting, rate, e.Handshakes.Refused)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
