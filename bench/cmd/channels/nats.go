@@ -4,12 +4,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
 )
 
 // startNATS starts a NATS server with JetStream on the processor of the clients, and waits until it listens.
@@ -30,13 +30,9 @@ func startNATS(ctx context.Context, program, dir string) (url string, stop func(
 		_ = cmd.Process.Kill() // it has ended, if that fails
 		_ = cmd.Wait()         // it was killed
 	}
-	for late := time.Now().Add(time.Minute); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			c.Close()
-			return "nats://" + addr, stop, nil
-		}
+	if err := load.Await(ctx, addr); err != nil {
+		stop()
+		return "", nil, err
 	}
-	stop()
-	return "", nil, fmt.Errorf("%s does not listen", program)
+	return "nats://" + addr, stop, nil
 }

@@ -64,16 +64,9 @@ func Start(ctx context.Context, k Kind, cpu int) (*Server, error) {
 	if err := load.OnProcessor(cpu, s.cmd.Start); err != nil {
 		return nil, err
 	}
-	listens := until(func() bool {
-		c, err := net.DialTimeout("tcp", s.Addr, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, patience)
-	if !listens {
-		text, err := os.ReadFile(s.log.Name())
-		return nil, errors.Join(fmt.Errorf("%s does not listen:\n%s", k.Name, text), err, s.Stop())
+	if err := load.Await(ctx, s.Addr); err != nil {
+		text, unread := os.ReadFile(s.log.Name())
+		return nil, errors.Join(fmt.Errorf("%s: %w:\n%s", k.Name, err, text), unread, s.Stop())
 	}
 	return s, nil
 }

@@ -3,12 +3,15 @@
 package load
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,4 +45,23 @@ func OnProcessor(cpu int, start func() error) error {
 		return fmt.Errorf("load: processor %d: %w", cpu, err)
 	}
 	return errors.Join(start(), unix.SchedSetaffinity(0, &before))
+}
+
+// Await waits until something listens at an address, for a minute at most.
+func Await(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("nothing listens on %s: %w", addr, err)
+		case <-tick.C:
+		}
+	}
 }

@@ -1,0 +1,234 @@
+//go:build linux
+
+// Command balance compares load balancers in front of one WebSocket server: the CPU time of a message and of a handshake, and the
+// memory of a connection that waits. It builds handfast; HAProxy, nginx and Caddy are compared where they are installed.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// bench is a run.
+type bench struct {
+	dir      string
+	handfast string // the programs
+	peer     string
+	load     string
+	to       string // the server's address
+	rounds   int
+	long     time.Duration
+	idle     int
+	progress io.Writer
+}
+
+// column is one kind of load.
+type column struct {
+	name string
+	mode string
+	size int
+	n    int // connections
+}
+
+var columns = []column{
+	{"128 B, µs", load.ModeEcho, 128, 100},
+	{"16 KiB, µs", load.ModeEcho, 16 << 10, 100},
+	{"handshake, µs", load.ModeUpgrade, 0, 16},
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	b := bench{progress: progress}
+	f := flag.NewFlagSet("balance", flag.ContinueOnError)
+	f.IntVar(&b.rounds, "rounds", 3, "rounds of each balancer, of which the cheapest counts")
+	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
+	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 leaves them out")
+	only := f.String("balancers", "", "regular expression of the balancers, out of all that there are")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	which, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "balance"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	server, err := b.start(ctx, 1, b.peer, "-server", "handfast-events")
+	if err != nil {
+		return err
+	}
+	defer server.end()
+	line, err := bufio.NewReader(server.out).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("the server says nothing: %w", err)
+	}
+	_, b.to, _ = strings.Cut(strings.TrimSpace(line), " ")
+	var all []*balancer
+	defer func() {
+		for _, x := range all {
+			x.end()
+		}
+	}()
+	for _, k := range kinds {
+		if !which.MatchString(k.name) {
+			continue
+		}
+		x, err := b.balancer(ctx, k)
+		if errors.Is(err, exec.ErrNotFound) {
+			fmt.Fprintf(progress, "%s is not installed\n", k.name)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
+		all = append(all, x)
+	}
+	return b.table(ctx, all, out)
+}
+
+func (b *bench) build(ctx context.Context) error {
+	b.handfast, b.peer, b.load = filepath.Join(b.dir, "handfast"), filepath.Join(b.dir, "peer"), filepath.Join(b.dir, "load")
+	for program, pkg := range map[string]string{b.handfast: "cmd/handfast", b.peer: "bench/cmd/peer", b.load: "bench/cmd/load"} {
+		build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/handfast/handfast/"+pkg)
+		build.Stderr = b.progress
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("build %s: %w", pkg, err)
+		}
+	}
+	return nil
+}
+
+// table measures everything, and prints a row for each balancer.
+func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error {
+	best := map[[2]string]float64{} // microseconds, by balancer and column
+	for range b.rounds {
+		for _, c := range columns { // one column at a time, so that what else the machine does is the same for all
+			for _, x := range all {
+				r, err := b.measure(ctx, x, c)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", x.name, c.name, err)
+				}
+				at, us := [2]string{x.name, c.name}, float64(r.CPUPerOp())/1e3
+				fmt.Fprintf(b.progress, "%-10s %-14s %6.1f µs of CPU, p99 %v\n", x.name, c.name, us, r.P99.Round(time.Microsecond))
+				if was, ok := best[at]; !ok || us < was {
+					best[at] = us
+				}
+			}
+		}
+	}
+	fmt.Fprint(out, "| balancer |")
+	for _, c := range columns {
+		fmt.Fprintf(out, " %s |", c.name)
+	}
+	fmt.Fprintf(out, " idle, KiB |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
+	for _, x := range all {
+		fmt.Fprintf(out, "| %s |", x.version)
+		for _, c := range columns {
+			fmt.Fprintf(out, " %.1f |", best[[2]string{x.name, c.name}])
+		}
+		idle, err := b.waiting(ctx, x)
+		if err != nil {
+			return fmt.Errorf("%s, idle: %w", x.name, err)
+		}
+		fmt.Fprintf(out, " %.1f |\n", idle)
+	}
+	return nil
+}
+
+// measure runs one round.
+func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Result, err error) {
+	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-mode", c.mode, "-conns", strconv.Itoa(c.n), "-size", strconv.Itoa(c.size),
+		"-warm", (b.long / 4).String(), "-for", b.long.String(), "-pid", strconv.Itoa(x.cmd.Process.Pid))
+	if err != nil {
+		return r, err
+	}
+	defer p.end()
+	line, err := bufio.NewReader(p.out).ReadString('\n')
+	if err != nil {
+		return r, fmt.Errorf("the load says nothing: %w: %s", err, p.log)
+	}
+	return r, json.Unmarshal([]byte(line), &r)
+}
+
+// waiting returns the memory of a connection that waits, in KiB.
+func (b *bench) waiting(ctx context.Context, x *balancer) (float64, error) {
+	if b.idle == 0 {
+		return 0, nil
+	}
+	before, err := load.Resident(x.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-mode", load.ModeIdle, "-conns", strconv.Itoa(b.idle), "-size", "16")
+	if err != nil {
+		return 0, err
+	}
+	defer p.end()
+	if _, err := bufio.NewReader(p.out).ReadString('\n'); err != nil {
+		return 0, fmt.Errorf("the load says nothing: %w: %s", err, p.log)
+	}
+	after, err := load.Resident(x.cmd.Process.Pid)
+	return float64(after-before) / float64(b.idle) / 1024, err
+}
+
+// process is a program that runs, on one processor.
+type process struct {
+	cmd *exec.Cmd
+	in  io.Closer
+	out io.Reader
+	log *strings.Builder
+}
+
+func (b *bench) start(ctx context.Context, cpu int, program string, args ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, program, args...), log: &strings.Builder{}}
+	p.cmd.Dir, p.cmd.Stderr = b.dir, p.log
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.in, p.out = in, out
+	return p, load.OnProcessor(cpu, p.cmd.Start)
+}
+
+// end ends the program, and waits for that.
+func (p *process) end() {
+	p.in.Close()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it fails when the program has ended
+	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	_, _ = io.Copy(io.Discard, p.out)
+	_ = p.cmd.Wait() // ended by a signal
+}
