@@ -28,6 +28,7 @@ type connection struct {
 	Credential  string    `json:"credential,omitempty"` // its name, which can be revoked
 	Addr        string    `json:"addr"`
 	Endpoint    string    `json:"endpoint"`
+	Server      string    `json:"server,omitempty"` // that it is carried to
 	Origin      string    `json:"origin,omitempty"`
 	Subprotocol string    `json:"subprotocol,omitempty"`
 	Opened      time.Time `json:"opened"`
@@ -66,7 +67,7 @@ func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	for _, e := range list[:min(limit, len(list))] {
 		who := e.Who()
 		out.Connections = append(out.Connections, connection{
-			ID: e.ID, User: who.Subject, Method: who.Method, Credential: who.ID, Addr: e.Addr.String(), Endpoint: e.Endpoint, Origin: e.Origin,
+			ID: e.ID, User: who.Subject, Method: who.Method, Credential: who.ID, Addr: e.Addr.String(), Endpoint: e.Endpoint, Server: e.Server, Origin: e.Origin,
 			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: who.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
 			BytesIn: e.In.Bytes(), BytesOut: e.Out.Bytes(),
 		})

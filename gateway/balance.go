@@ -329,7 +329,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 		return nil, balanceRefusal(err)
 	}
 	return &Opened{
-		Subprotocol: c.Subprotocol(), Extensions: c.Extensions(), Header: c.Header(), Abandon: c.Abandon,
+		Server: c.Server(), Subprotocol: c.Subprotocol(), Extensions: c.Extensions(), Header: c.Header(), Abandon: c.Abandon,
 		Tunnel: func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
 			return c, c.Tunnel(client, early, done)
 		},

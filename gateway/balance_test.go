@@ -128,6 +128,8 @@ func TestBalance(t *testing.T) {
 	if seen["a"] != 2 || seen["b"] != 2 {
 		t.Errorf("%v", seen)
 	}
+	has(t, &r.log, "msg=opened", "server="+a.id())
+	has(t, &r.audited, `"connected"`, `"server":"`+b.id()+`"`)
 	resp, body := page(t, "PUT", r.URLs()[0]+"/ws/page", nil)
 	if resp.StatusCode != 200 || !strings.HasPrefix(body, "PUT "+resp.Header.Get("X-Behind")+" ") || !strings.Contains(body, "path=/v1/page") {
 		t.Errorf("%d %q", resp.StatusCode, body)

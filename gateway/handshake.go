@@ -143,7 +143,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	case h.opened == nil:
 		err = errors.New("the target says neither yes nor no")
 	default:
-		h.entry.DrainCode = h.opened.DrainCode
+		h.entry.DrainCode, h.entry.Server = h.opened.DrainCode, h.opened.Server
 		return nil // its mistakes are found by the websocket.Endpoint
 	}
 	e.target.release()

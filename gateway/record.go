@@ -48,13 +48,17 @@ func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()
 	k.e.metrics.Opened.Inc()
-	s.log.LogAttrs(context.Background(), slog.LevelInfo, observe.EventOpened, slog.String(observe.KeyID, n.ID),
+	attrs := append(make([]slog.Attr, 0, 5), slog.String(observe.KeyID, n.ID),
 		slog.String(observe.KeyEndpoint, n.Endpoint), slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()))
+	if n.Server != "" {
+		attrs = append(attrs, slog.String(observe.KeyServer, n.Server))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, observe.EventOpened, attrs...)
 	if s.audit == nil {
 		return
 	}
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
-		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyPath, k.path,
+		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, n.Server, observe.KeyPath, k.path,
 		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
 }
 
@@ -85,7 +89,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	s.log.LogAttrs(context.Background(), level, observe.EventClosed, attrs...)
 	if s.audit != nil {
 		s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method,
-			observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint,
+			observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, n.Server,
 			observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
 			observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
 			observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())

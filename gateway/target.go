@@ -107,6 +107,9 @@ type Opened struct {
 	// nil, it is that of the configuration.
 	DrainCode func(left int) websocket.Code
 
+	// Server is where a Tunnel leads, for operators. "" means nowhere.
+	Server string
+
 	// Subprotocol is the one that the 101 names; the client must have offered it. "" means the choice of the endpoint's
 	// configuration.
 	Subprotocol string
