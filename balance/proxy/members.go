@@ -103,20 +103,22 @@ func (m *members) all() (list []*Conn) {
 	return list
 }
 
-// stay returns the connections of a server that are not being moved, and how many are. Sorted, the oldest is the first.
-func (m *members) stay(id string, sorted bool) (list []*Conn, leaving int) {
+// movable returns the connections of a server that can be moved, and how many are on their way. For a drain these are all, in any order;
+// otherwise those that the server does not want to stay, and the oldest is the first.
+func (m *members) movable(id string, drain bool) (list []*Conn, leaving int) {
 	m.mu.Lock()
 	if g := m.by[id]; g != nil {
 		for c := range g.live {
-			if c.moved.Load() {
+			switch {
+			case c.moved.Load():
 				leaving++
-			} else {
+			case drain || !c.stays:
 				list = append(list, c)
 			}
 		}
 	}
 	m.mu.Unlock()
-	if sorted {
+	if !drain {
 		slices.SortFunc(list, func(a, b *Conn) int { return cmp.Compare(a.number, b.number) })
 	}
 	return list, leaving

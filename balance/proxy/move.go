@@ -75,7 +75,7 @@ func (b *Balancer) paceOf(id string, otherwise *balance.Pace) *balance.Pace {
 
 // moveSome moves as many of a server's clients as the plan and the pace allow at this moment, and returns when to go on.
 func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool) time.Duration {
-	list, leaving := b.members.stay(m.ID, m.Why != balance.Draining)
+	list, leaving := b.members.movable(m.ID, m.Why == balance.Draining)
 	for n := m.Count - leaving; n > 0 && len(list) > 0; n-- {
 		if wait := pace.Next(time.Now()); wait > 0 {
 			return wait

@@ -17,6 +17,7 @@ import (
 const (
 	LoadHeader  = "Handfast-Connections" // how many connections it has, from all balancers
 	DrainHeader = "Handfast-Draining"    // that it wants no new ones: any value but "0"
+	StayHeader  = "Handfast-Stay"        // that this connection is not to be moved for the sake of an even load: any value but "0"
 )
 
 // earlyEnd is how soon after its handshake a connection that a server ends without a close frame counts as a failure of the server.
@@ -34,6 +35,7 @@ type Conn struct {
 	since       time.Time
 	tunnel      atomic.Pointer[Tunnel]
 	moved       atomic.Bool
+	stays       bool // the server wants it to, but for a drain
 }
 
 // numbers counts connections.
@@ -55,7 +57,9 @@ func (c *Conn) Header() http.Header { return c.link.Header }
 // The error is a [*Refused] with a server's own answer to the client, or one for which [Reply] knows what to say.
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	s := b.set.Load()
-	if after := b.storm.Admit(time.Now(), r.Resuming); after > 0 {
+	prefer := b.preferred(s, r)
+	// A client that has been here before goes before new ones.
+	if after := b.storm.Admit(time.Now(), r.Resuming || prefer != ""); after > 0 {
 		return nil, &Busy{RetryAfter: after}
 	}
 	began, served := time.Now(), false
@@ -63,7 +67,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	var tried []*balance.Upstream
 	var last error
 	for range s.Retries + 1 {
-		u, err := b.acquire(ctx, s, r, tried)
+		u, err := b.acquire(ctx, s, r, prefer, tried)
 		if err != nil {
 			served = ctx.Err() != nil
 			if last != nil && !errors.Is(err, balance.ErrFull) {
@@ -87,13 +91,10 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 }
 
 // acquire takes a place at a server, and waits for one if the settings say so.
-func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, tried []*balance.Upstream) (*balance.Upstream, error) {
-	key, prefer := "", ""
+func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer string, tried []*balance.Upstream) (*balance.Upstream, error) {
+	key := ""
 	if s.Key != nil {
 		key = s.Key(r)
-	}
-	if s.Sticky != nil {
-		prefer = b.stuckTo(s.Sticky.Shown(r.Request), s.Sticky)
 	}
 	until := time.Now().Add(s.Wait)
 	for {
@@ -116,15 +117,19 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, tried [
 	}
 }
 
-// stuckTo returns the ID of the server that a cookie leads to, "" if it is none of ours.
-func (b *Balancer) stuckTo(cookie string, s *Sticky) string {
+// preferred returns the ID of the server that the client's cookie leads to, "" if there is none.
+func (b *Balancer) preferred(s *Settings, r *Request) string {
+	if s.Sticky == nil {
+		return ""
+	}
+	cookie := s.Sticky.Shown(r.Request)
 	if cookie == "" {
 		return ""
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id := range b.servers {
-		if s.Is(cookie, id) {
+		if s.Sticky.Is(cookie, id) {
 			return id
 		}
 	}
@@ -223,6 +228,9 @@ func (b *Balancer) release(u *balance.Upstream) {
 
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
 	c := &Conn{balancer: b, server: u, link: link, path: r.URL.Path, subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	stay := link.Header.Get(StayHeader)
+	c.stays = stay != "" && stay != "0"
+	link.Header.Del(StayHeader)
 	if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(r.Request), u.ID()) {
 		link.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), r.TLS != nil).String())
 	}

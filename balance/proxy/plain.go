@@ -39,9 +39,10 @@ type roundTripper struct {
 // one, only if its repetition does no harm (RFC 9110 §9.2.1).
 func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	s := t.b.set.Load()
+	prefer := t.b.preferred(s, t.r)
 	var tried []*balance.Upstream
 	for {
-		u, err := t.b.acquire(out.Context(), s, t.r, tried)
+		u, err := t.b.acquire(out.Context(), s, t.r, prefer, tried)
 		if err != nil {
 			return nil, err
 		}
