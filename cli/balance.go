@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,14 +16,14 @@ const defaultBalanceAdmin = "127.0.0.1:9091"
 // balanceFlags is what the command line of a balancer says about servers.
 type balanceFlags struct {
 	to        []string
-	policy    choice
+	policy    policyChoice
 	by        string
 	check     choice
 	checkPath string
 	sticky    string
 	rebalance bool
 	ca        string
-	pace      float64
+	pace      pace
 }
 
 const balanceHelp = `Carries connections to several servers, and other requests as well. It opens a WebSocket at
@@ -37,12 +38,13 @@ closed with 1012 (service restart) at a pace, so that they come back to another 
 and "remove" change the list, "undrain" ends a drain, "status" shows it all. They ask the admin
 listener, which --admin names.
 
-What more can be set, such as auth, limits, several pools by path, sticky cookies or the DNS, is
+What more can be set, such as auth, limits, several pools by path, or servers from the DNS, is
 in a file for "handfast serve --config": handfast config doc endpoints.target.balance`
 
 func newBalance(sys *System) *cobra.Command {
 	b := &balanceFlags{
-		policy: choice{"power_of_two", []string{"power_of_two", "least_connections", "hash", "round_robin"}},
+		pace:   100,
+		policy: policyChoice{choice{"power_of_two", []string{"power_of_two", "least_connections", "hash", "round_robin"}}},
 		check:  choice{"tcp", []string{"off", "tcp", "http", "websocket"}},
 	}
 	f := &serveFlags{
@@ -72,24 +74,24 @@ func newBalance(sys *System) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&b.to, "to", nil, "a server, ws://`host:port` or wss://host:port; may be repeated")
 	flags.StringArrayVar(&f.listen, "listen", []string{"127.0.0.1:9100"}, "`host:port`; may be repeated")
-	flags.Var(&f.tls, "tls", "no TLS, or where the certificate comes from: the development CA, or two files")
+	flags.Var(&f.tls, "tls", "no TLS, or the source of the certificate: the development CA, or two files")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
 	flags.StringArrayVar(&f.origins, "origin", nil, "a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the admin listener, or off")
-	flags.Var(&b.policy, "policy", "how a server is chosen")
-	flags.StringVar(&b.by, "by", "path", "for --policy hash: `path`, identity, address, query:NAME, header:NAME or cookie:NAME")
+	flags.Var(&b.policy, "policy", "the choice: "+strings.Join(b.policy.allowed, ", "))
+	flags.StringVar(&b.by, "by", "path", "what --policy hash goes by: a `key` such as path, address or query:room")
 	flags.Var(&b.check, "check", "how it is found out which servers work")
 	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket ask for")
 	flags.StringVar(&b.sticky, "sticky", "", "a client comes back to its server by this `cookie`")
 	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a server that is new, until all have their share")
 	flags.StringVar(&b.ca, "cacert", "", "the certificate authority of servers with wss, a PEM `file`")
-	flags.Float64Var(&b.pace, "pace", 100, "how many `connections` in a second leave a server that drains")
+	flags.Var(&b.pace, "pace", "connections that leave a draining server in a second")
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
 		"to": {"127.0.0.1:9001"}, "listen": {"127.0.0.1:9100", ":443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
 		"admin": {defaultBalanceAdmin, "off"}, "policy": b.policy.allowed, "check": b.check.allowed, "check-path": {"/", "/readyz"},
-		"by": {"path", "identity", "address", "query:room"}, "sticky": {"handfast_server"}, "pace": {"100"},
+		"by": {"path", "identity", "address", "query:room"}, "sticky": {"handfast_server"}, "pace": {"100/s"},
 	})
 	cmd.AddCommand(newServers(sys)...)
 	return cmd
@@ -105,7 +107,36 @@ func checkServer(flag, text string) (string, error) {
 	return string(u), badValue("write host:port, such as 127.0.0.1:9001, or wss://host:port", flag, text, err)
 }
 
-// check makes sure that the flags make sense.
+// policyChoice is a choice whose values are too long for the first column of the help.
+type policyChoice struct{ choice }
+
+func (*policyChoice) Type() string { return "policy" }
+
+// pace is the value of a flag: connections in a second.
+type pace float64
+
+// String writes what Set reads, nothing for 0.
+func (p *pace) String() string {
+	if *p == 0 {
+		return ""
+	}
+	return p.number() + "/s"
+}
+
+func (p *pace) number() string { return strconv.FormatFloat(float64(*p), 'g', -1, 64) }
+func (p *pace) Type() string   { return "N/s" }
+
+// Set reads 20/s, or 20.
+func (p *pace) Set(s string) error {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
+	if err != nil || !(n >= 0.1 && n <= 100000) {
+		return errors.New("write how many connections in a second, 0.1/s to 100000/s")
+	}
+	*p = pace(n)
+	return nil
+}
+
+// checkFlags makes sure that the flags make sense.
 func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 	if len(b.to) == 0 {
 		return usagef("name the servers, such as --to 127.0.0.1:9001 --to 127.0.0.1:9002", "--to is missing")
@@ -126,28 +157,30 @@ func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 		return usagef("add --check http, or --check websocket", "--check-path has no use with --check %s", b.check.value)
 	case !strings.HasPrefix(b.checkPath, "/"):
 		return usagef("write a path, such as /readyz", "--check-path %q does not begin with a slash", b.checkPath)
-	case !(b.pace >= 0.1 && b.pace <= 100000):
-		return usagef("write how many connections in a second, 0.1 to 100000", "--pace %v cannot be", b.pace)
 	}
 	return nil
 }
 
-// settings gives set the endpoint that the flags describe.
+// settings gives set the endpoint that the flags describe, each setting under the flag that has it.
 func (b *balanceFlags) settings(set func(flag, path string, value any) error) error {
-	target := map[string]any{
-		"to": b.to, "policy": b.policy.value, "health": map[string]string{"check": b.check.value, "path": b.checkPath},
-		"drain": b.pace, "rebalance": b.rebalance,
+	errs := []error{set("to", "endpoints", []map[string]any{{
+		"name": "balance", "path": "/", "auth": []string{config.Anonymous}, "target": map[string]any{"balance": map[string]any{"to": b.to}},
+	}})}
+	also := func(flag, key string, value any) {
+		errs = append(errs, set(flag, "endpoints[0].target.balance."+key, value))
 	}
+	also("policy", "policy", b.policy.value)
+	also("check", "health", map[string]string{"check": b.check.value, "path": b.checkPath})
+	also("pace", "drain", float64(b.pace))
+	also("rebalance", "rebalance", b.rebalance)
 	if b.policy.value == "hash" {
-		target["key"] = b.by
+		also("by", "key", b.by)
 	}
 	if b.sticky != "" {
-		target["sticky"] = b.sticky
+		also("sticky", "sticky", b.sticky)
 	}
 	if b.ca != "" {
-		target["tls"] = map[string]string{"ca": b.ca}
+		also("cacert", "tls.ca", b.ca)
 	}
-	return set("to", "endpoints", []map[string]any{{
-		"name": "balance", "path": "/", "target": map[string]any{"balance": target}, "auth": []string{config.Anonymous},
-	}})
+	return errors.Join(errs...)
 }

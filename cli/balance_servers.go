@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -24,36 +24,8 @@ const adminTokenVariable = "HANDFAST_ADMIN_TOKEN"
 // adminTimeout bounds one question to an admin listener.
 const adminTimeout = 10 * time.Second
 
-// server is a server as an admin listener describes it.
-type server struct {
-	ID       string  `json:"id"`
-	State    string  `json:"state"`
-	Why      string  `json:"why"`
-	Weight   int     `json:"weight"`
-	Share    float64 `json:"share"`
-	Capacity int     `json:"capacity"`
-	Live     int     `json:"live"`
-	Load     int     `json:"load"`
-	Opened   uint64  `json:"opened"`
-	Failed   uint64  `json:"failed"`
-	In       int64   `json:"from_clients"`
-	Out      int64   `json:"from_server"`
-}
-
-// balanced is what /balance says.
-type balanced struct {
-	Endpoints []struct {
-		Endpoint   string   `json:"endpoint"`
-		Servers    []server `json:"servers"`
-		Handshakes struct {
-			Limited  bool    `json:"limited"`
-			Rate     float64 `json:"rate"`
-			Admitted uint64  `json:"admitted"`
-			Refused  uint64  `json:"refused"`
-		} `json:"handshakes"`
-		Waiting int `json:"waiting"`
-	} `json:"endpoints"`
-}
+// balanced is the state of a running balancer.
+type balanced struct{ gateway.Balance }
 
 // serversFlags is what the command line says about a running balancer.
 type serversFlags struct {
@@ -61,7 +33,7 @@ type serversFlags struct {
 	endpoint string
 	json     bool
 	wait     bool
-	pace     string
+	pace     pace // 0: that of the configuration
 	weight   int
 	capacity int
 }
@@ -125,7 +97,7 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 		"  handfast balance drain 127.0.0.1:9001 --wait\n  handfast balance drain 127.0.0.1:9001 --pace 20/s",
 		func(cmd *cobra.Command, f *serversFlags) {
 			cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until no connection is left")
-			cmd.Flags().StringVar(&f.pace, "pace", "", "how many connections in a second, such as `20/s`")
+			cmd.Flags().Var(&f.pace, "pace", "connections that leave the server in a second; without the flag as the balancer is set")
 			complete(cmd, map[string][]string{"pace": {"20/s", "100/s"}})
 		}, func(ctx context.Context, f *serversFlags, id string) error { return f.drain(ctx, sys, id) })
 	undrain := newServer("undrain SERVER", "Let a server have new clients again", "Ends a drain: the server gets new clients again, at first fewer than its share.",
@@ -133,12 +105,15 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 	add := newServer("add SERVER", "Add a server to a running balancer", "Adds a server, until the balancer ends or remove takes it off. No connection is touched, unless the balancer rebalances.",
 		"  handfast balance add 127.0.0.1:9003\n  handfast balance add 127.0.0.1:9003 --weight 2 --capacity 1000",
 		func(cmd *cobra.Command, f *serversFlags) {
-			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share, relative to the `others`")
-			cmd.Flags().IntVar(&f.capacity, "capacity", 0, "how many `connections` it may have; 0: no bound")
+			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share of the connections, relative to the other servers; a `number` from 1")
+			cmd.Flags().IntVar(&f.capacity, "capacity", 0, "the `number` of connections that it may have; 0: no bound")
 			complete(cmd, map[string][]string{"weight": {}, "capacity": {}})
 		}, ask(http.MethodPost, "/balance/servers", func(f *serversFlags, q url.Values) error {
-			if f.weight < 1 || f.capacity < 0 {
-				return usagef("write numbers from 1", "--weight %d --capacity %d cannot be", f.weight, f.capacity)
+			switch {
+			case f.weight < 1:
+				return usagef("write a number from 1", "--weight %d is too small", f.weight)
+			case f.capacity < 0:
+				return usagef("write a number from 0; 0 means that there is no bound", "--capacity %d is too small", f.capacity)
 			}
 			q.Set("weight", strconv.Itoa(f.weight))
 			if f.capacity > 0 {
@@ -148,7 +123,7 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 		}))
 	remove := newServer("remove SERVER", "Remove a server that was added", "Removes a server that add has added. The connections that it has stay: drain it before, and they come back elsewhere.",
 		"  handfast balance remove 127.0.0.1:9003", nil, ask(http.MethodDelete, "/balance/servers", nil))
-	return []*cobra.Command{drain, undrain, add, remove, newBalanceStatus(sys), newBalanceTop(sys)}
+	return []*cobra.Command{graceful(drain), undrain, add, remove, newBalanceStatus(sys), graceful(newBalanceTop(sys))}
 }
 
 func newBalanceStatus(sys *System) *cobra.Command {
@@ -178,9 +153,9 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	if f.endpoint != "" {
 		q.Set("endpoint", f.endpoint)
 	}
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	bounded, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+f.admin+path+"?"+q.Encode(), nil)
+	r, err := http.NewRequestWithContext(bounded, method, "http://"+f.admin+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +163,9 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(r)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", f.admin, unwrapURL(err)), "is the balancer running? --admin names its admin listener"}
 	}
@@ -196,15 +174,33 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, &hinted{fmt.Errorf("the admin listener requires a token"), "set " + adminTokenVariable}
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("the balancer says: %s", strings.TrimSpace(string(text)))
+	return f.answer(resp.StatusCode, text)
+}
+
+// answer reads the answer of an admin listener.
+func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	switch status {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", f.admin), "set " + adminTokenVariable}
+	case http.StatusBadRequest:
+		return nil, fmt.Errorf("the balancer refuses: %s", line)
+	case http.StatusNotFound:
+		return nil, &hinted{fmt.Errorf("%s answers: %s", f.admin, line), "handfast balance status lists the servers; --admin names the balancer's admin listener, --endpoint one of its endpoints"}
+	default:
+		return nil, &hinted{fmt.Errorf("%s answers with the status %d, which no balancer does", f.admin, status), "--admin names the balancer's admin listener"}
 	}
 	b := &balanced{}
 	if err := json.Unmarshal(text, b); err != nil {
-		return nil, &hinted{fmt.Errorf("what %s answers is not that of a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
+		return nil, &hinted{fmt.Errorf("the answer of %s is not that of a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
+	}
+	switch {
+	case len(b.Endpoints) > 0:
+	case f.endpoint != "":
+		return nil, &hinted{fmt.Errorf("no endpoint %q carries clients to servers", f.endpoint), "without --endpoint, handfast balance status lists all of them"}
+	default:
+		return nil, &hinted{fmt.Errorf("the server of the admin listener at %s is not a balancer", f.admin), "--admin names the balancer's admin listener"}
 	}
 	return b, nil
 }
@@ -225,78 +221,112 @@ func (f *serversFlags) show(w io.Writer, b *balanced) error {
 		return e.Encode(b)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVER\tSTATE\tCONNECTIONS\tWEIGHT\tREASON")
-	for _, e := range b.Endpoints {
+	fmt.Fprintln(t, b.heading()+"SERVER\tSTATE\tCONNECTIONS\tWEIGHT\tREASON")
+	for i, e := range b.Endpoints {
 		for _, s := range e.Servers {
-			fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\n", visible.Text(s.ID), s.State, s.Live, s.Weight, visible.Text(s.Why))
+			fmt.Fprintf(t, "%s%s\t%s\t%d\t%d\t%s\n", b.column(i), visible.Text(s.ID), s.State, s.Live, s.Weight, visible.Text(s.Why))
 		}
 	}
 	return t.Flush()
 }
 
+// heading returns the heading of the column with endpoints, "" if there is only one endpoint.
+func (b *balanced) heading() string {
+	if len(b.Endpoints) < 2 {
+		return ""
+	}
+	return "ENDPOINT\t"
+}
+
+// column returns the name of the endpoint with an index for a table, "" if there is only one endpoint.
+func (b *balanced) column(endpoint int) string {
+	if len(b.Endpoints) < 2 {
+		return ""
+	}
+	return visible.Text(b.Endpoints[endpoint].Endpoint) + "\t"
+}
+
 // drain empties a server.
 func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error {
+	ctx, stop := untilSignal(ctx, sys)
+	defer stop()
 	q := url.Values{"server": {id}}
-	if f.pace != "" {
-		n, err := strconv.ParseFloat(strings.TrimSuffix(f.pace, "/s"), 64)
-		if err != nil || !(n > 0) {
-			return usagef("write how many connections in a second, such as 20/s", "--pace %q cannot be", f.pace)
-		}
-		q.Set("pace", strings.TrimSuffix(f.pace, "/s"))
+	if f.pace > 0 {
+		q.Set("pace", f.pace.number())
 	}
 	b, err := f.ask(ctx, sys, http.MethodPost, "/balance/drain", q)
-	if err != nil || !f.wait {
-		if err == nil {
-			err = f.show(sys.Stdout, b)
-		}
+	if err != nil {
 		return err
 	}
-	began, first, last := time.Now(), b.left(id), -1
+	began := time.Now()
+	if f.wait {
+		if b, err = f.emptied(ctx, sys, id, b); err != nil {
+			return err
+		}
+	}
+	if f.json || !f.wait {
+		return f.show(sys.Stdout, b)
+	}
+	_, err = fmt.Fprintf(sys.Stdout, "%s has no connection any more, after %s\n", id, time.Since(began).Round(100*time.Millisecond))
+	return err
+}
+
+// emptied waits until a server has no connection, and returns the state of the balancer then. b is the state when the drain began.
+func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *balanced) (_ *balanced, err error) {
+	first, last := b.left(id), -1
+	bar := terminal(sys.Stderr)
+	if bar != nil {
+		defer fmt.Fprintln(bar)
+	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		left := b.left(id)
-		if left != last {
-			f.progress(sys, id, first, left)
+		if bar != nil && left != last {
+			fmt.Fprintf(bar, "\r%s  [%s]  %d left \033[K", visible.Text(id), gauge(30, first-left, first), left)
 			last = left
 		}
-		if left == 0 {
-			if terminal(sys.Stderr) != nil {
-				fmt.Fprintln(sys.Stderr)
-			}
-			if f.json {
-				return f.show(sys.Stdout, b)
-			}
-			_, err := fmt.Fprintf(sys.Stdout, "%s has no connection any more, after %s\n", id, time.Since(began).Round(100*time.Millisecond))
-			return err
+		switch {
+		case left == 0:
+			return b, nil
+		case !b.drains(id):
+			return nil, fmt.Errorf("the drain of %s was ended before it was empty; connections left: %d", id, left)
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-tick.C:
 		}
 		if b, err = f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
 
 // left returns how many connections a server has.
 func (b *balanced) left(id string) (n int) {
-	for _, e := range b.Endpoints {
-		if i := slices.IndexFunc(e.Servers, func(s server) bool { return s.ID == id }); i >= 0 {
-			n += e.Servers[i].Live
-		}
+	for i := range b.Endpoints {
+		s, _ := b.server(i, id)
+		n += s.Live
 	}
 	return n
 }
 
-// progress shows how far a drain is: a bar on a terminal, nothing elsewhere.
-func (f *serversFlags) progress(sys *System, id string, first, left int) {
-	if terminal(sys.Stderr) == nil || first == 0 {
-		return
+// drains reports whether a server that has connections drains, or is not in the list any more, at each endpoint.
+func (b *balanced) drains(id string) bool {
+	for i := range b.Endpoints {
+		if s, ok := b.server(i, id); ok && s.Live > 0 && !s.Drained && s.State != "removed" {
+			return false
+		}
 	}
-	const width = 30
-	full := width * max(0, first-left) / first
-	fmt.Fprintf(sys.Stderr, "\r%s  [%s%s]  %d left \033[K", visible.Text(id), strings.Repeat("#", full), strings.Repeat(".", width-full), left)
+	return true
+}
+
+// gauge draws a part of a whole with a width in characters.
+func gauge(width, part, whole int) string {
+	full := width
+	if whole > 0 {
+		full = min(width, width*max(0, part)/whole)
+	}
+	return strings.Repeat("#", full) + strings.Repeat(".", width-full)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/visible"
 )
 
@@ -41,6 +42,8 @@ interval.`,
 
 // top shows the servers again and again.
 func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration) error {
+	ctx, stop := untilSignal(ctx, sys)
+	defer stop()
 	before, err := f.ask(ctx, sys, http.MethodGet, "/balance", url.Values{})
 	if err != nil {
 		return err
@@ -91,7 +94,7 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tREASON")
+	fmt.Fprintln(t, now.heading()+"SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tREASON")
 	most := 1
 	for _, e := range now.Endpoints {
 		for _, s := range e.Servers {
@@ -101,10 +104,9 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	rate := func(n float64) float64 { return n / took.Seconds() }
 	for i, e := range now.Endpoints {
 		for _, s := range e.Servers {
-			was := before.server(i, s.ID)
-			full := width * s.Live / most
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%s\n", visible.Text(s.ID), s.State, s.Live, strings.Repeat("#", full)+strings.Repeat(".", width-full),
-				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.In-was.In))), size(rate(float64(s.Out-was.Out))), visible.Text(s.Why))
+			was, _ := before.server(i, s.ID)
+			fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%s\n", now.column(i), visible.Text(s.ID), s.State, s.Live, gauge(width, s.Live, most),
+				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.FromClients-was.FromClients))), size(rate(float64(s.FromServer-was.FromServer))), visible.Text(s.Why))
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -112,25 +114,25 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	}
 	for _, e := range now.Endpoints {
 		rate := "all are admitted"
-		if e.Handshakes.Limited {
-			rate = fmt.Sprintf("%.0f a second are admitted", e.Handshakes.Rate)
+		if e.Storm.Limited {
+			rate = fmt.Sprintf("%.0f a second are admitted", e.Storm.Rate)
 		}
-		fmt.Fprintf(&b, "\n%s: %d handshakes wait, %s, %d were refused\n", visible.Text(e.Endpoint), e.Waiting, rate, e.Handshakes.Refused)
+		fmt.Fprintf(&b, "\n%s: %d handshakes wait, %s, %d were refused\n", visible.Text(e.Endpoint), e.Waiting, rate, e.Storm.Refused)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// server returns a server of the endpoint with an index; one that was not there has counted nothing.
-func (b *balanced) server(endpoint int, id string) server {
+// server returns a server of the endpoint with an index, if it is there.
+func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok bool) {
 	if endpoint < len(b.Endpoints) {
 		for _, s := range b.Endpoints[endpoint].Servers {
 			if s.ID == id {
-				return s
+				return s, true
 			}
 		}
 	}
-	return server{}
+	return s, false
 }
 
 // size writes a number of bytes.

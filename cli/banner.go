@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -66,7 +67,7 @@ func banner(sys *System, server *gateway.Server) {
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
 	var first, channels string // WebSocket that anybody may open; channels for everybody
 	urls, apps := server.URLs(), server.Apps()
-	if !server.Console() {
+	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
 		rows.add("page", "none: the configuration has no console: true")
 	}
 	for _, base := range urls {

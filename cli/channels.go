@@ -88,6 +88,8 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	if err != nil {
 		return err
 	}
+	ctx, stop := untilSignal(ctx, sys)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var connected atomic.Bool
@@ -102,15 +104,6 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 		}},
 	})
 	defer c.Close() //nolint:errcheck // it returns nil
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		select {
-		case <-sys.Signals:
-			cancel(errInterrupted)
-		case <-over:
-		}
-	}()
 	err = work(ctx, c)
 	switch cause := context.Cause(ctx); {
 	case ctx.Err() != nil && cause != nil:

@@ -16,6 +16,19 @@ func graceful(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// untilSignal returns a context that the next signal ends, with errInterrupted as its cause. The caller calls stop.
+func untilSignal(ctx context.Context, sys *System) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-sys.Signals:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
 // execute runs the command that the arguments name, until a signal comes if that is not the command's own business. A
 // command that is left behind so ends with the process.
 func execute(ctx context.Context, root *cobra.Command, args []string, sys *System) (*cobra.Command, error) {

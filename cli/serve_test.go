@@ -28,11 +28,21 @@ type served struct {
 
 func startServe(t *testing.T, args ...string) *served {
 	t.Helper()
+	s := startServer(t, append([]string{"serve"}, args...)...)
+	if s.banner["try"] == "" {
+		t.Fatalf("no line says what to try: %q", s.banner)
+	}
+	return s
+}
+
+// startServer runs a command that serves, and returns when it does.
+func startServer(t *testing.T, args ...string) *served {
+	t.Helper()
 	state(t)
 	s := &served{signals: make(chan os.Signal, 2), banner: map[string]string{}, code: make(chan int, 1)}
 	r, w := io.Pipe()
 	go func() {
-		s.code <- Run(context.Background(), append([]string{"serve"}, args...), System{
+		s.code <- Run(context.Background(), args, System{
 			Program: "handfast", Stdin: strings.NewReader(""), Stdout: w, Stderr: &s.stderr, Signals: s.signals,
 			Getenv: func(string) string { return "" },
 		})
@@ -43,7 +53,7 @@ func startServe(t *testing.T, args ...string) *served {
 			s.banner[name] = strings.TrimSpace(value)
 		}
 	}
-	if s.banner["try"] == "" {
+	if len(s.banner) == 0 {
 		t.Fatalf("no banner; exit %d, %s", bounded.Receive(t, s.code), s.stderr.String())
 	}
 	return s

@@ -13,11 +13,19 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// balancer is what /balance shows of an endpoint.
-type balancer struct {
-	Endpoint string `json:"endpoint"`
+// Balance is the answer of the admin listener's /balance: its JSON.
+type Balance struct {
+	Endpoints []BalancedEndpoint `json:"endpoints"` // in the order of the configuration
+}
+
+// BalancedEndpoint is an endpoint that carries clients to servers.
+type BalancedEndpoint struct {
+	Endpoint string `json:"endpoint"` // its name
 	proxy.Status
 }
+
+// BalancedServer is a server of a [BalancedEndpoint].
+type BalancedServer = proxy.ServerStatus
 
 // balancers returns the targets that carry clients to servers, of one endpoint if name is not empty.
 func (n *site) balancers(name string) (list []*balanceTarget) {
@@ -31,11 +39,9 @@ func (n *site) balancers(name string) (list []*balanceTarget) {
 
 // listServers shows the servers of every endpoint that has some.
 func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
-	out := struct {
-		Endpoints []balancer `json:"endpoints"`
-	}{[]balancer{}}
+	out := Balance{Endpoints: []BalancedEndpoint{}}
 	for _, t := range s.site().balancers(r.FormValue("endpoint")) {
-		out.Endpoints = append(out.Endpoints, balancer{t.name, t.Status()})
+		out.Endpoints = append(out.Endpoints, BalancedEndpoint{t.name, t.Status()})
 	}
 	writeJSON(w, out)
 }

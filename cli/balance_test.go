@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// running is a balancer of the test, and the arguments that name its admin listener.
+type running struct {
+	url   string
+	admin []string
+}
+
+// startBalance runs a balancer in front of servers, without health checks.
+func startBalance(t *testing.T, servers ...string) running {
+	t.Helper()
+	args := []string{"balance", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--check", "off", "--policy", "round_robin"}
+	for _, s := range servers {
+		args = append(args, "--to", s)
+	}
+	s := startServer(t, args...)
+	t.Cleanup(func() {
+		s.signals <- os.Interrupt
+		s.signals <- os.Interrupt // without a wait for the clients
+		bounded.Receive(t, s.code)
+	})
+	if page, ok := s.banner["page"]; ok {
+		t.Errorf("the banner speaks of a page: %q", page)
+	}
+	return running{s.banner["balance"], []string{"--admin", strings.Trim(strings.TrimPrefix(s.banner["admin"], "http://"), "/")}}
+}
+
+// run runs a command about the balancer.
+func (r running) run(t *testing.T, args ...string) result {
+	t.Helper()
+	return runCommand(t, append(append([]string{"balance"}, args...), r.admin...)...)
+}
+
+// connect opens connections through the balancer until the test ends.
+func (r running) connect(t *testing.T, n int) (all []*websocket.Conn) {
+	t.Helper()
+	for range n {
+		c, err := websocket.Dial(bounded.Context(t), r.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.CloseNow() })
+		all = append(all, c)
+	}
+	return all
+}
+
+// tableRows returns the words of the lines of a table, without its heading.
+func tableRows(table string) (all [][]string) {
+	for line := range strings.Lines(table) {
+		all = append(all, strings.Fields(line))
+	}
+	return all[1:]
+}
+
+func serverOf(url string) string { return strings.TrimSuffix(url, "/") }
+
+// The commands change what a running balancer does, and show it.
+func TestBalanceServers(t *testing.T) {
+	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
+	r := startBalance(t, a, b)
+	clients := r.connect(t, 4)
+	states := func(got result, want ...string) {
+		t.Helper()
+		if got.code != exitOK {
+			t.Fatalf("%+v", got)
+		}
+		all := map[string]string{}
+		for _, row := range tableRows(got.stdout) {
+			all[row[0]] = strings.Join(row[1:], " ")
+		}
+		if len(all) != len(want)/2 {
+			t.Errorf("%q", got.stdout)
+		}
+		for i := 0; i < len(want); i += 2 {
+			if all[want[i]] != want[i+1] {
+				t.Errorf("%s: %q, want %q", want[i], all[want[i]], want[i+1])
+			}
+		}
+	}
+	states(r.run(t, "status"), a, "ready 2 1", b, "ready 2 1")
+
+	if got := r.run(t, "drain", a, "--wait", "--pace", "1000/s"); got.code != exitOK || !strings.HasPrefix(got.stdout, a+" has no connection any more, after ") || got.stderr != "" {
+		t.Errorf("%+v", got)
+	}
+	moved := 0
+	for _, c := range clients {
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("x")}); err == nil {
+			_, err = c.Read(bounded.Context(t))
+			if e, ok := errors.AsType[*websocket.CloseError](err); ok && e.Code == websocket.CodeServiceRestart {
+				moved++
+			}
+		} else {
+			moved++
+		}
+	}
+	if moved != 2 {
+		t.Errorf("%d clients were moved, want 2", moved)
+	}
+	states(r.run(t, "status"), a, "draining 0 1 by the operator", b, "ready 2 1")
+	states(r.run(t, "undrain", a), a, "ready 0 1", b, "ready 2 1")
+
+	c := "ws://127.0.0.1:1"
+	states(r.run(t, "add", c, "--weight", "2", "--capacity", "5"), a, "ready 0 1", b, "ready 2 1", c, "ready 0 2")
+	var all gateway.Balance
+	if err := json.Unmarshal([]byte(r.run(t, "status", "--json", "--endpoint", "balance").stdout), &all); err != nil || len(all.Endpoints) != 1 || all.Endpoints[0].Endpoint != "balance" {
+		t.Fatalf("%v, %+v", err, all)
+	}
+	for _, s := range all.Endpoints[0].Servers {
+		if s.ID == c && (s.Weight != 2 || s.Capacity != 5) || s.ID == b && (s.Live != 2 || s.Opened != 2) {
+			t.Errorf("%+v", s)
+		}
+	}
+	states(r.run(t, "remove", c), a, "ready 0 1", b, "ready 2 1")
+
+	got := r.run(t, "top", "--every", "100ms")
+	if got.code != exitOK || !strings.HasPrefix(got.stdout, "SERVER ") || !strings.Contains(got.stdout, "OPENED/s") || !strings.Contains(got.stdout, strings.Repeat("#", 20)) ||
+		!strings.Contains(got.stdout, "\nbalance: 0 handshakes wait, ") {
+		t.Errorf("%+v", got)
+	}
+	for _, bad := range []struct{ args, want string }{
+		{"remove " + a, "not one that an operator has added"},
+		{"remove " + c, "there is no server " + c},
+		{"drain " + c, "there is no server " + c},
+		{"drain " + a + " --endpoint other", "no endpoint carries clients to servers"},
+		{"status --endpoint other", `no endpoint "other" carries clients to servers`},
+	} {
+		if got := r.run(t, strings.Fields(bad.args)...); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {
+			t.Errorf("%s: %+v", bad.args, got)
+		}
+	}
+}
+
+// The command that waits for a drain ends when another one has ended the drain.
+func TestBalanceDrainEnded(t *testing.T) {
+	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
+	r := startBalance(t, a, b)
+	r.connect(t, 6)
+	code := make(chan result, 1)
+	go func() { code <- r.run(t, "drain", a, "--wait", "--pace", "0.1/s") }()
+	bounded.Until(t, func() bool { return strings.Contains(r.run(t, "status").stdout, "draining") })
+	if got := r.run(t, "undrain", a); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	if got := bounded.Receive(t, code); got.code != exitFailed || !strings.Contains(got.stderr, "the drain of "+a+" was ended before it was empty; connections left: ") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Flags that cannot be are errors of the command line, and each says what can.
+func TestBalanceUsage(t *testing.T) {
+	state(t)
+	for _, bad := range []struct{ args, want string }{
+		{"", "--to is missing"},
+		{"nonsense", "unknown command"},
+		{"--to http://a", `the scheme "http" is not ws or wss`},
+		{"--to a --policy hash --by query", "the name is missing"},
+		{"--to a --by query:room", "add --policy hash"},
+		{"--to a --check-path /x", "--check-path has no use with --check tcp"},
+		{"--to a --check http --check-path x", "does not begin with a slash"},
+		{"--to a --pace 0", "0.1/s to 100000/s"},
+		{"--to a --pace 20/m", "0.1/s to 100000/s"},
+		{"--to a --tls files", "--tls files needs --cert and --key"},
+		{"--to a --to a", "--to: endpoints[0].target.balance.to[1].url: it is in the list already"},
+		{"--to a --sticky ;", "--sticky: endpoints[0].target.balance.sticky.cookie"},
+		{"--to a --cacert /nowhere", "--cacert: endpoints[0].target.balance.tls.ca"},
+		{"drain", "name one server"},
+		{"drain a b", "drain takes a server"},
+		{"drain http://a", `the scheme "http" is not ws or wss`},
+		{"drain a --pace x", "0.1/s to 100000/s"},
+		{"add a --weight 0", "--weight 0 is too small"},
+		{"add a --capacity -1", "--capacity -1 is too small"},
+		{"status --admin nonsense", "write host:port"},
+		{"top --every 1ms", "write 100ms or more"},
+	} {
+		if got := runCommand(t, append([]string{"balance"}, strings.Fields(bad.args)...)...); got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {
+			t.Errorf("%s: %+v", bad.args, got)
+		}
+	}
+}
+
+// What is no balancer does not pass for one without servers, and a token is sent.
+func TestBalanceAdminAnswers(t *testing.T) {
+	var status int
+	var text, token string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token = r.Header.Get("Authorization")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(text))
+	}))
+	defer s.Close()
+	addr := s.Listener.Addr().String()
+	for _, c := range []struct {
+		status     int
+		text, want string
+	}{
+		{200, `{"endpoints": []}`, "is not a balancer"},
+		{200, `<html>`, "is not that of a balancer"},
+		{400, "server: no\n", "the balancer refuses: server: no"},
+		{401, "", "set HANDFAST_ADMIN_TOKEN"},
+		{404, "404 Not Found\n\nmore", addr + " answers: 404 Not Found\n  next step: "},
+		{502, "<html>", "answers with the status 502, which no balancer does"},
+	} {
+		status, text = c.status, c.text
+		var stdout, stderr buffer
+		code := Run(context.Background(), []string{"balance", "status", "--admin", addr}, System{
+			Program: "handfast", Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr,
+			Getenv: func(name string) string { return map[string]string{adminTokenVariable: "secret"}[name] },
+		})
+		if code != exitFailed || stdout.String() != "" || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%d %q: exit %d, %q, %q", c.status, c.text, code, stdout.String(), stderr.String())
+		}
+		if token != "Bearer secret" {
+			t.Errorf("token %q", token)
+		}
+	}
+	s.Close()
+	if got := runCommand(t, "balance", "status", "--admin", addr); got.code != exitFailed || !strings.Contains(got.stderr, "is the balancer running?") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Several endpoints have a column of their own, since they may have the same servers.
+func TestBalanceTables(t *testing.T) {
+	endpoint := func(name string, live int, opened uint64) gateway.BalancedEndpoint {
+		e := gateway.BalancedEndpoint{Endpoint: name}
+		s := gateway.BalancedServer{}
+		s.ID, s.State, s.Live, s.Weight, s.Opened, s.FromServer = "ws://a:1", "ready", live, 1, opened, int64(opened)*1000
+		e.Servers = append(e.Servers, s)
+		return e
+	}
+	before := &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{endpoint("x", 1, 1)}}}
+	now := &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{endpoint("x", 1, 1), endpoint("y", 2, 21)}}}
+	var b strings.Builder
+	if err := (&serversFlags{}).show(&b, now); err != nil {
+		t.Fatal(err)
+	}
+	if want := "ENDPOINT  SERVER    STATE  CONNECTIONS  WEIGHT  REASON\nx         ws://a:1  ready  1            1       \ny         ws://a:1  ready  2            1       \n"; b.String() != want {
+		t.Errorf("%s", b.String())
+	}
+	b.Reset()
+	if err := topTable(&b, before, now, 2e9, 4); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"x ws://a:1 ready 1 ##.. 0 0 0 B 0 B", "y ws://a:1 ready 2 #### 10 0 0 B 10.5 kB"}
+	for i, row := range tableRows(b.String())[:2] {
+		if got := strings.Join(row, " "); got != want[i] {
+			t.Errorf("%q, want %q", got, want[i])
+		}
+	}
+	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2e6: "2 MB", 3e12: "3e+03 GB"} {
+		if got := size(n); got != want {
+			t.Errorf("%v: %q, want %q", n, got, want)
+		}
+	}
+}
