@@ -93,6 +93,17 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	}
 }
 
+// yield closes the ports whose socket the process was started with: who has it, too, takes the clients from now on.
+func (s *entrance) yield() {
+	for _, b := range s.bound {
+		for _, p := range b.ports {
+			if inherited().has(p.Listener) {
+				_ = p.Close() // the server may have closed it already
+			}
+		}
+	}
+}
+
 func (b *bound) close() {
 	for _, p := range b.ports {
 		_ = p.Close() // the server may have closed it already

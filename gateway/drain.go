@@ -20,6 +20,7 @@ func (s *Server) stop() {
 	s.ready.Store(false)
 	s.rec.metrics.Draining.Set(1)
 	s.rec.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
+	s.yieldPorts()
 	s.wait(time.Duration(cfg.Delay))
 
 	closed, cut := s.drain(cfg)
@@ -28,6 +29,13 @@ func (s *Server) stop() {
 	s.Close()
 	s.rec.tellFloods()
 	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
+}
+
+// yieldPorts stops accepting where another process may accept in the place of this one.
+func (s *Server) yieldPorts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in.yield()
 }
 
 // drain closes WebSockets, and returns how many were closed in order and how many were cut because the time was over.

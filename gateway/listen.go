@@ -27,13 +27,12 @@ func (e *ListenError) NextStep() string { return e.Hint }
 // listen binds one address. "localhost" is two: whichever of 127.0.0.1 and ::1 a client tries first, it shall find this
 // server and no other program.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {
-	var config net.ListenConfig
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
 	if host != "localhost" {
-		l, err := config.Listen(ctx, "tcp", addr)
+		l, err := bind(ctx, "tcp", addr)
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +40,7 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	}
 	const tries = 8 // a port that was free on 127.0.0.1 may be taken on ::1
 	for i := 1; ; i++ {
-		four, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
+		four, err := bind(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +49,7 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 			four.Close()
 			return nil, err
 		}
-		six, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", picked))
+		six, err := bind(ctx, "tcp6", net.JoinHostPort("::1", picked))
 		switch {
 		case err == nil:
 			return []net.Listener{four, six}, nil
@@ -62,6 +61,15 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		}
 		four.Close()
 	}
+}
+
+// bind returns a listener: the one that the process was started with, or a new one.
+func bind(ctx context.Context, network, addr string) (net.Listener, error) {
+	if l := inherited().take(network, addr); l != nil {
+		return l, nil
+	}
+	var config net.ListenConfig
+	return config.Listen(ctx, network, addr)
 }
 
 // noIPv6 reports whether an address could not be bound because the machine has none of its kind.

@@ -3,6 +3,7 @@ package house
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,9 @@ type User struct {
 
 	// Under is the program, and its first arguments, that runs what is run: "ip netns exec NAME". Empty means that nothing does.
 	Under []string
+
+	// Sockets are passed to what is run, as systemd does it for socket units.
+	Sockets []*os.File
 }
 
 // NewUser returns a user whose home ends with the test.
@@ -60,8 +64,12 @@ func (u *User) command(bound time.Duration, name string, args []string) *exec.Cm
 		args = append(append(slices.Clone(u.Under[1:]), name), args...)
 		name = u.Under[0]
 	}
+	if len(u.Sockets) > 0 {
+		script := fmt.Sprintf(`LISTEN_FDS=%d LISTEN_PID=$$ exec "$0" "$@"`, len(u.Sockets))
+		name, args = "sh", append([]string{"-c", script, name}, args...)
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = u.Home
+	cmd.Dir, cmd.ExtraFiles = u.Home, u.Sockets
 	cmd.Env = u.Environ()
 	cmd.WaitDelay = Patience / 6 // for children that hold its output
 	return cmd

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// inheritance is the listening sockets that the process was started with, and that no address has taken yet. They are passed as
+// systemd does it for socket units (sd_listen_fds(3)): the socket stays open while one process ends and the next one starts, or while
+// both run, and no client finds it closed.
+type inheritance struct {
+	mu    sync.Mutex
+	left  []net.Listener
+	taken []net.Listener
+}
+
+// firstInherited is the first descriptor that is passed: SD_LISTEN_FDS_START.
+const firstInherited = 3
+
+var inherited = sync.OnceValue(func() *inheritance {
+	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		_ = os.Unsetenv(name) // they are not for what this process starts; it fails for no name of these
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || pid != strconv.Itoa(os.Getpid()) {
+		return &inheritance{}
+	}
+	return inherit(firstInherited, n)
+})
+
+// inherit takes n descriptors over. Those that are no listening sockets are left alone.
+func inherit(first, n int) *inheritance {
+	h := &inheritance{}
+	for fd := first; fd < first+n; fd++ {
+		file := os.NewFile(uintptr(fd), "inherited "+strconv.Itoa(fd))
+		if file == nil {
+			continue
+		}
+		if l, err := net.FileListener(file); err == nil { // it has a descriptor of its own
+			h.left = append(h.left, l)
+		}
+		file.Close()
+	}
+	return h
+}
+
+// take returns the listener for a network and an address, nil if none was passed. It is given once.
+func (h *inheritance) take(network, addr string) net.Listener {
+	want, err := net.ResolveTCPAddr(network, addr)
+	if err != nil || want.Port == 0 {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.left, func(l net.Listener) bool {
+		have, ok := l.Addr().(*net.TCPAddr)
+		return ok && have.Port == want.Port && (have.IP.Equal(want.IP) || have.IP.IsUnspecified() && (want.IP == nil || want.IP.IsUnspecified()))
+	})
+	if i < 0 {
+		return nil
+	}
+	l := h.left[i]
+	h.left = slices.Delete(h.left, i, i+1)
+	h.taken = append(h.taken, l)
+	return l
+}
+
+// has reports whether a listener's socket was passed, so that others may have it, too.
+func (h *inheritance) has(l net.Listener) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.taken, l)
+}

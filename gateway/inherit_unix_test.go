@@ -1,0 +1,78 @@
+//go:build unix
+
+package gateway
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// Sockets that were passed are taken by the address that they listen on, once; what is no listening socket is left out.
+func TestInherit(t *testing.T) {
+	one, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	file, err := one.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	passed, err := syscall.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := os.Create(t.TempDir() + "/plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	other, err := syscall.Dup(int(plain.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := inherit(passed, 1) // which closes the descriptor
+	if h := inherit(other, 1); len(h.left) != 0 {
+		t.Error("a file is taken for a listener")
+	}
+	if h := inherit(1<<20, 2); len(h.left) != 0 {
+		t.Error("descriptors that are not there")
+	}
+	addr := one.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	for _, other := range []string{"127.0.0.1:0", ":" + port, "127.0.0.2:" + port, "127.0.0.1:1", "nonsense"} {
+		if h.take("tcp", other) != nil {
+			t.Errorf("%s took the listener of %s", other, addr)
+		}
+	}
+	l := h.take("tcp", addr)
+	if l == nil || !h.has(l) || h.has(one) {
+		t.Fatal("it was not taken")
+	}
+	defer l.Close()
+	if h.take("tcp", addr) != nil {
+		t.Error("it was taken twice")
+	}
+	one.Close()
+	done := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			err = c.Close()
+		}
+		done <- err
+	}()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := bounded.Receive(t, done); err != nil {
+		t.Error(err)
+	}
+}
