@@ -1,0 +1,110 @@
+package config
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What is wrong with the settings of the target balance, and where. With "" as what is wanted they are good.
+func TestBalance(t *testing.T) {
+	for settings, want := range map[string]string{
+		"{}":                       "balance.to: there is no server; expected to, dns or file",
+		"{to: []}":                 "balance.to: there is no server",
+		"{to: [a]}":                "",
+		"{to: ['a:9000']}":         "",
+		"{to: ['[::1]:9000']}":     "",
+		"{to: ['WSS://A/']}":       "",
+		"{dns: 'ws://a:9000'}":     "",
+		"{dns: 'ws://_ws._tcp.a'}": "",
+		"{file: cert.pem}":         "",
+		"{file: none}":             `balance.file: "`,
+
+		// Servers.
+		"{to: ['http://a']}":                `balance.to[0].url: "http://a": the scheme "http" is not ws or wss; expected ws://host:port or wss://host:port`,
+		"{to: ['ws://:1']}":                 `balance.to[0].url: "ws://:1": the host is missing`,
+		"{to: ['ws://a/x']}":                `balance.to[0].url: "ws://a/x": it has more than host and port`,
+		"{to: ['ws://a?x']}":                `balance.to[0].url: "ws://a?x": it has more than host and port`,
+		"{to: ['ws://u:p@a']}":              `balance.to[0].url: "ws://[redacted]@a": it has a user name in it`,
+		"{to: ['a:0']}":                     `balance.to[0].url: "a:0": the port is not a number from 1 to 65535`,
+		"{to: ['a:65536']}":                 `balance.to[0].url: "a:65536": the port is not a number from 1 to 65535`,
+		"{to: ['a:b']}":                     `balance.to[0].url: "a:b": not a URL`,
+		"{to: [{weight: 2}]}":               "balance.to[0].url: required",
+		"{to: [{url: a, weight: 0}]}":       "balance.to[0].weight: ",
+		"{to: [{url: a, weight: 1001}]}":    "balance.to[0].weight: ",
+		"{to: [{url: a, capacity: -1}]}":    "balance.to[0].capacity: ",
+		"{to: [a, b, 'ws://A:80/']}":        "balance.to[2].url: it is in the list already; expected another server, or a larger weight",
+		"{to: ['ws://a:443', 'wss://a']}":   "",
+		"{to: [a, _ws._tcp.a]}":             "balance.to[1].url: a name of SRV records; expected dns, which asks for them",
+		"{dns: {url: 'ws://a', every: 1d}}": "balance.dns.every: ",
+
+		// Which server.
+		"{to: [a], policy: random}":                      "balance.policy: ",
+		"{to: [a], key: 'query:room'}":                   "",
+		"{to: [a], key: 'query:'}":                       `balance.key: "query:": the name is missing; expected path, identity, address, query:NAME, header:NAME or cookie:NAME`,
+		"{to: [a], key: 'path:x'}":                       `balance.key: "path:x": path has no name`,
+		"{to: [a], key: body}":                           `balance.key: "body": not a part of a request`,
+		"{to: [a], sticky: hf}":                          "",
+		"{to: [a], sticky: 'h f'}":                       `balance.sticky.cookie: "h f" cannot be the name of a cookie`,
+		"{to: [a], health: ping}":                        "balance.health.check: ",
+		"{to: [a], queue: {timeout: 8s}}":                "balance.queue.timeout: ",
+		"{to: [a], timeouts: {connect: 8s}}":             "balance.timeouts.connect: ",
+		"{to: [a], tls: {cert: cert.pem}}":               "balance.tls: cert and key belong together; expected both",
+		"{to: [a], tls: {key: cert.pem}}":                "balance.tls: cert and key belong together",
+		"{to: [a], tls: {cert: cert.pem, key: key.pem}}": "",
+		"{to: [a], tls: {ca: none}}":                     `balance.tls.ca: "`,
+
+		// What servers see.
+		"{to: [a], request: {strip_prefix: /x, add_prefix: /y/z}}": "",
+		"{to: [a], request: {strip_prefix: x}}":                    `balance.request.strip_prefix: "x" is not the beginning of a path; expected such as /app`,
+		"{to: [a], request: {add_prefix: '/x?y'}}":                 `balance.request.add_prefix: "/x?y" is not the beginning of a path`,
+		"{to: [a], request: {add_prefix: /x/..}}":                  `balance.request.add_prefix: "/x/.." is not the beginning of a path`,
+		"{to: [a], request: {user_header: 'X User'}}":              `balance.request.user_header: "X User" cannot be a header field`,
+		"{to: [a], request: {header: {X-A: b}}}":                   "",
+		"{to: [a], request: {header: {'X A': b}}}":                 `balance.request.header: "X A" cannot be a header field`,
+		`{to: [a], request: {header: {X-A: "b\nc"}}}`:              `balance.request.header: "X-A" cannot be a header field`,
+		"{to: [a], request: {proxy_protocol: v3}}":                 "balance.request.proxy_protocol: ",
+
+		// Moving clients.
+		"{to: [a], drain: 0}":                                       "balance.drain.per_second: ",
+		"{to: [a], drain: {code: 1012}}":                            "",
+		"{to: [a], drain: {code: 1006}}":                            "balance.drain.code: ",
+		"{to: [a], rebalance: true}":                                "",
+		"{to: [a], rebalance: {enabled: true, percentage: 101}}":    "balance.rebalance.percentage: ",
+		"{to: [a], rebalance: {enabled: true, first: either}}":      "balance.rebalance.first: ",
+		"{to: [a], ejection: {max_percent: 101}}":                   "balance.ejection.max_percent: ",
+		"{to: [a], slow_start: 2h}":                                 "balance.slow_start: ",
+		"{to: [a], retries: 11}":                                    "balance.retries: ",
+		"{to: [a], timeouts: {idle: 0s, lifetime: 0s}, retries: 0}": "",
+	} {
+		check(t, fmt.Sprintf("endpoints: [{path: /, auth: [anonymous], target: {balance: %s}}]\n", settings), want)
+	}
+}
+
+// What a server is called does not depend on how it is written.
+func TestBackendURL(t *testing.T) {
+	for text, want := range map[string]BackendURL{
+		"": "", "a": "ws://a:80", "A:9000": "ws://a:9000", "ws://a/": "ws://a:80", "wss://a": "wss://a:443", "WSS://A:1": "wss://a:1",
+		"[::1]": "ws://[::1]:80", "wss://[::1]:9000": "wss://[::1]:9000", "wss://_ws._tcp.a": "wss://_ws._tcp.a",
+	} {
+		var got BackendURL
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+// A key is written as it was read.
+func TestAffinityKey(t *testing.T) {
+	for text, want := range map[string]AffinityKey{
+		"path": {Kind: "path"}, "identity": {Kind: "identity"}, "address": {Kind: "address"},
+		"query:room": {"query", "room"}, "header:X-Room": {"header", "X-Room"}, "cookie:a:b": {"cookie", "a:b"},
+	} {
+		var got AffinityKey
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+		if back, err := got.MarshalText(); string(back) != text || err != nil {
+			t.Errorf("%q: %q, %v", text, back, err)
+		}
+	}
+}
