@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance/proxy"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// The key of the policy hash, for each part of a request that it can be.
+func TestBalanceKey(t *testing.T) {
+	r := httptest.NewRequest("GET", "http://host/room/1?room=blue&room=red&empty=", nil)
+	r.Header.Set("X-Room", "green")
+	r.AddCookie(&http.Cookie{Name: "room", Value: "white"})
+	full := &proxy.Request{Request: r, User: "alice", Source: netip.MustParseAddrPort("[2001:db8::1]:4000")}
+	for text, want := range map[string]string{
+		"path": "/room/1", "identity": "alice", "address": "2001:db8::1",
+		"query:room": "blue", "query:empty": "", "query:none": "",
+		"header:X-Room": "green", "header:x-room": "green", "header:none": "",
+		"cookie:room": "white", "cookie:none": "",
+	} {
+		var k config.AffinityKey
+		if err := k.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got := keyOf(k)(full); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Clients with the same key are on one server, and come back to it.
+func TestBalanceHash(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: hash\n\t      key: query:room")))
+	of := map[string]string{}
+	for range 2 {
+		for n := range 24 { // of which all are on one server once in eight million runs
+			room := strconv.Itoa(n)
+			c, text := r.greeting(t, "/?room="+room, nil)
+			c.CloseNow() // so that neither has more than its share
+			bounded.Until(t, func() bool { return a.open.Load()+b.open.Load() == 0 })
+			if of[room] != "" && of[room] != text[:1] {
+				t.Errorf("room %s was at %s, and is at %s", room, of[room], text[:1])
+			}
+			of[room] = text[:1]
+		}
+	}
+	seen := map[string]bool{}
+	for _, server := range of {
+		seen[server] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("all rooms are on one server: %v", of)
+	}
+}
+
+// The close frame of a client that is moved is one that the SDKs of its protocol know, unless the configuration names a code.
+func TestGoodbye(t *testing.T) {
+	for _, c := range []struct {
+		subprotocol, path string
+		set               websocket.Code
+		want              websocket.Code
+		reason            string
+	}{
+		{"", "/chat", 0, websocket.CodeServiceRestart, "retry-after=1.5"},
+		{"", "/app/key", 0, 4200, "retry-after=1.5"},
+		{"", "/application", 0, websocket.CodeServiceRestart, "retry-after=1.5"},
+		{"centrifuge-json", "/chat", 0, 3001, "shutdown"},
+		{"centrifuge-protobuf", "/chat", 0, 3001, "shutdown"},
+		{"", "/v1/connection/websocket", 0, 3001, "shutdown"},
+		{"", "/app/key", websocket.CodeTryAgainLater, websocket.CodeTryAgainLater, "retry-after=1.5"},
+		{"centrifuge-json", "/connection/websocket", websocket.CodeGoingAway, websocket.CodeGoingAway, "retry-after=1.5"},
+	} {
+		code, reason := goodbye(c.set)(c.subprotocol, c.path, 1500*time.Millisecond)
+		if code != c.want || !strings.Contains(reason, c.reason) {
+			t.Errorf("%q %s: %d %q, want %d and %q", c.subprotocol, c.path, code, reason, c.want, c.reason)
+		}
+	}
+}
+
+// A drain closes each client with the code of its protocol.
+func TestBalanceGoodbye(t *testing.T) {
+	a := newBehind(t, "a")
+	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
+	clients := map[websocket.Code]*websocket.Conn{}
+	for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusherMoved: "/app/key", centrifugoMoved: "/connection/websocket"} {
+		clients[code], _ = r.greeting(t, path, nil)
+	}
+	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {a.id()}}); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	for want, c := range clients {
+		if e := ending(t, c); e.Code != want || !e.ByPeer {
+			t.Errorf("%v, want %d", e, want)
+		}
+	}
+}
+
+// Servers are found by their name; a reload without the name takes them off.
+func TestBalanceDNS(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	_, port, _ := strings.Cut(strings.TrimPrefix(a.id(), "ws://"), ":")
+	r := run(t, parse(t, balancing(nil, "dns: {url: 'ws://localhost:"+port+"', every: 1s}")))
+	servers := func() string {
+		_, body := r.operate(t, "GET", "/balance", url.Values{})
+		return body
+	}
+	bounded.Until(t, func() bool { return strings.Contains(servers(), a.id()) })
+	if _, name := r.greeting(t, "/", nil); name[:1] != "a" { // localhost may have an address of IPv6, too, which is passed over
+		t.Error(name)
+	}
+	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{b}, ""))); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, name := r.greeting(t, "/", nil); name[:1] != "b" {
+			t.Errorf("after a reload: %q", name)
+		}
+	}
+}
