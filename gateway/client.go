@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"github.com/handfast/handfast/auth"
@@ -61,34 +60,41 @@ var errPanicked = errors.New("the target panicked")
 // tunnel has the target carry the connection's bytes.
 func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byte, func(error)) (auth.Handle, error)) {
 	k.begin()
-	var (
-		once sync.Once
-		how  error
-		left atomic.Int32 // of the two that must be over: this call, and the tunnel
-	)
-	left.Store(2)
-	over := func() {
-		if left.Add(-1) == 0 {
-			closed, _ := errors.AsType[*websocket.CloseError](how)
-			k.end(closed, how)
-		}
-	}
-	done := func(err error) {
-		once.Do(func() {
-			how = err
-			over()
-		})
-	}
+	t := &tunneled{client: k.client}
+	t.left.Store(2)
 	var h auth.Handle
 	err := k.guard(func() (err error) {
-		h, err = tunnel(nc, early, done)
+		h, err = tunnel(nc, early, t.done)
 		return err
 	})
 	if err != nil {
 		nc.Close()
-		done(err)
+		t.done(err)
 	} else {
 		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if it was told to go meanwhile
 	}
-	over()
+	t.over()
+}
+
+// tunneled is a client whose bytes the target carries.
+type tunneled struct {
+	client
+	how   error        // why the tunnel has ended
+	ended atomic.Bool  // done was called
+	left  atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
+}
+
+// done is called when the tunnel has ended.
+func (t *tunneled) done(err error) {
+	if !t.ended.Swap(true) {
+		t.how = err
+		t.over()
+	}
+}
+
+func (t *tunneled) over() {
+	if t.left.Add(-1) == 0 {
+		closed, _ := errors.AsType[*websocket.CloseError](t.how)
+		t.end(closed, t.how)
+	}
 }
