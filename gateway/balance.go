@@ -59,7 +59,11 @@ func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 	}
 	t.Balancer = proxy.New(*settings, proxy.Hooks{
 		Changed: func(c proxy.Change) {
-			s.rec.log.Info(observe.EventServer, observe.KeyEndpoint, t.name, observe.KeyServer, c.Server, observe.KeyState, string(c.State), observe.KeyReason, c.Why)
+			event := observe.EventServer
+			if c.Emptied {
+				event = observe.EventServerEmpty
+			}
+			s.rec.log.Info(event, observe.KeyEndpoint, t.name, observe.KeyServer, c.Server, observe.KeyState, string(c.State), observe.KeyReason, c.Why, observe.KeyCount, c.Live)
 		},
 		Tried: func(a proxy.Attempt) { s.rec.metrics.Tried(t.name, a.Server, string(a.Outcome), a.Took) },
 	})

@@ -104,6 +104,8 @@ func TestBalanceGoodbye(t *testing.T) {
 			t.Errorf("%v, want %d", e, want)
 		}
 	}
+	has(t, &r.log, "a server has another state", a.id(), "state=draining", "connections=3")
+	has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 }
 
 // Servers are found by their name; a reload without the name takes them off.

@@ -33,6 +33,7 @@ const (
 	EventWebhook     = "a webhook failed"
 	EventCallFailed  = "a client's call of the application failed"
 	EventServer      = "a server has another state" // one that clients are carried to
+	EventServerEmpty = "a server has no connection left"
 	EventServers     = "servers cannot be found"
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"

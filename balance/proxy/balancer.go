@@ -62,15 +62,8 @@ type Rebalance struct {
 
 // Hooks are what a Balancer reports. A nil one is not called. They may be called concurrently, and must not block.
 type Hooks struct {
-	Changed func(Change)  // a server has another state
+	Changed func(Change)  // something has happened to a server
 	Tried   func(Attempt) // a handshake with a server is over
-}
-
-// Change is another state of a server.
-type Change struct {
-	Server string        // its ID
-	State  balance.State // that it is in now
-	Why    string        // for a person; may be ""
 }
 
 // Attempt is a handshake with a server, as it has ended.
@@ -206,7 +199,6 @@ func (b *Balancer) Drain(id string, perSecond float64) error {
 	if !b.pool.Drain(time.Now(), id, true) {
 		return ErrUnknown
 	}
-	b.changed(id, balance.Draining, "by the operator")
 	b.wake()
 	return nil
 }
@@ -216,22 +208,16 @@ func (b *Balancer) Undrain(id string) error {
 	if !b.pool.Drain(time.Now(), id, false) {
 		return ErrUnknown
 	}
-	b.changed(id, balance.Ready, "by the operator")
 	b.queue.next()
+	b.wake()
 	return nil
 }
 
-// wake has the mover look at once.
+// wake has the mover look at the servers, for changes to report and clients to move.
 func (b *Balancer) wake() {
 	select {
 	case b.moving <- struct{}{}:
 	default:
-	}
-}
-
-func (b *Balancer) changed(id string, s balance.State, why string) {
-	if b.hooks.Changed != nil {
-		b.hooks.Changed(Change{id, s, why})
 	}
 }
 

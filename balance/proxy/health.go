@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -44,24 +43,7 @@ func (b *Balancer) watch(ctx context.Context, id string, d *Dialer, h Health) {
 		if ctx.Err() != nil {
 			return
 		}
-		now := time.Now()
-		if h.Check == CheckHTTP {
-			draining := errors.Is(err, errDraining)
-			if b.pool.DrainReported(now, id, draining) && draining {
-				b.wake()
-			}
-			if draining { // it lives, and serves those that it has
-				err = nil
-			}
-		}
-		if b.pool.Probe(now, id, err) {
-			if err != nil {
-				b.changed(id, balance.Down, err.Error())
-			} else {
-				b.changed(id, balance.Ready, "")
-				b.queue.next()
-			}
-		}
+		b.probed(time.Now(), id, h, err)
 		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
 		select {
 		case <-ctx.Done():
@@ -70,6 +52,21 @@ func (b *Balancer) watch(ctx context.Context, id string, d *Dialer, h Health) {
 		case <-timer.C:
 		}
 	}
+}
+
+// probed takes the result of a check, nil for success.
+func (b *Balancer) probed(now time.Time, id string, h Health, err error) {
+	if h.Check == CheckHTTP {
+		draining := errors.Is(err, errDraining)
+		b.pool.DrainReported(now, id, draining)
+		if draining { // it lives, and serves those that it has
+			err = nil
+		}
+	}
+	if b.pool.Probe(now, id, err) && err == nil {
+		b.queue.next()
+	}
+	b.wake()
 }
 
 // probe checks a server once.

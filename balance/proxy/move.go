@@ -25,6 +25,7 @@ func (b *Balancer) move() {
 	spread := balance.NewPace(0, jitter, nil)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	seen := reporter{}
 	for {
 		select {
 		case <-b.ctx.Done():
@@ -32,6 +33,7 @@ func (b *Balancer) move() {
 		case <-b.moving:
 		case <-timer.C:
 		}
+		b.report(seen)
 		s := b.set.Load()
 		drain.SetRate(movesPerSecond(s.MovesPerSecond))
 		plan := balance.Rebalance{Percentage: 100, Spread: 1e9} // drains only

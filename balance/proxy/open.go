@@ -216,7 +216,7 @@ func (b *Balancer) outcome(u *balance.Upstream, o balance.Outcome) {
 		b.members.failed(u.ID())
 	}
 	if b.pool.Outcome(time.Now(), u, o) {
-		b.changed(u.ID(), balance.Ejected, string(o))
+		b.wake()
 	}
 }
 
