@@ -19,7 +19,7 @@ type Settings struct {
 	// Pool says how servers are chosen, and when one that fails is ejected.
 	Pool balance.Options
 
-	// Dial says how servers are reached, and Prefix what is put in front of each path there.
+	// Dial says how servers are reached, and Prefix what is put in front of each path there; "" means nothing.
 	Dial   DialerOptions
 	Prefix string
 
@@ -29,17 +29,17 @@ type Settings struct {
 	// Sticky leads clients back to their server; nil: they are not.
 	Sticky *Sticky
 
-	// Retries is how many other servers are tried when one fails before the client has seen anything.
+	// Retries is how many other servers are tried when one fails before the client has seen anything; 0 means none.
 	Retries int
 
-	// MaxWaiting is how many handshakes may wait for a server with room, each for Wait at most.
+	// MaxWaiting is how many handshakes may wait for a server with room, each for Wait at most. With 0 for either none waits.
 	MaxWaiting int
 	Wait       time.Duration
 
-	// Tunnel bounds the connections.
+	// Tunnel bounds the connections. A change of it applies to those that are opened later.
 	Tunnel TunnelOptions
 
-	// Health says how servers are checked.
+	// Health says how servers are checked. The zero value checks none.
 	Health Health
 
 	// MovesPerSecond is the pace at which clients leave a server that drains; 0 means 100.
@@ -130,7 +130,7 @@ func (b *Balancer) Configure(s Settings) error {
 
 // SetServers says which servers a source knows, such as the configuration, the DNS or the operator. The servers are those of all sources;
 // where two name one, the source whose name comes first decides on its weight and capacity. A server that is in none any more gets no new
-// connection and keeps those that it has. The error says which one is not valid; then nothing has changed.
+// connection and keeps those that it has. The error says which one is not valid; then nothing has changed. SetServers keeps list.
 func (b *Balancer) SetServers(source string, list []balance.Spec) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,7 +173,7 @@ func (b *Balancer) list() (all []balance.Spec) {
 	return all
 }
 
-// Servers returns the servers of a source.
+// Servers returns the servers of a source, nil if it is not known. The caller owns the slice.
 func (b *Balancer) Servers(source string) []balance.Spec {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,7 +187,7 @@ var ErrClosed = errors.New("proxy: the balancer is closed")
 var ErrUnknown = errors.New("proxy: there is no such server")
 
 // Drain has a server get no new clients, and moves those that it has off, perSecond of them in a second; 0 means the pace of the
-// settings. It goes on until [Balancer.Undrain].
+// settings. It goes on until [Balancer.Undrain]. The error is [ErrUnknown].
 func (b *Balancer) Drain(id string, perSecond float64) error {
 	b.mu.Lock()
 	if perSecond > 0 {
@@ -203,7 +203,7 @@ func (b *Balancer) Drain(id string, perSecond float64) error {
 	return nil
 }
 
-// Undrain ends a drain.
+// Undrain ends a drain. Clients that got a close frame are not called back. The error is [ErrUnknown].
 func (b *Balancer) Undrain(id string) error {
 	if !b.pool.Drain(time.Now(), id, false) {
 		return ErrUnknown
@@ -221,7 +221,7 @@ func (b *Balancer) wake() {
 	}
 }
 
-// Close ends every connection, and what the Balancer does by itself.
+// Close cuts every connection, and returns when no goroutine of the Balancer runs. A second call does nothing more.
 func (b *Balancer) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -249,7 +249,7 @@ type Status struct {
 	Waiting int                 `json:"waiting"` // handshakes that wait for a server with room
 }
 
-// Status returns what there is to know at this moment.
+// Status returns the state at this moment. The caller owns it.
 func (b *Balancer) Status() Status {
 	now := time.Now()
 	all := Status{Servers: []ServerStatus{}, Storm: b.storm.Status(now), Waiting: b.queue.len()}

@@ -44,13 +44,13 @@ var numbers atomic.Uint64
 // Server returns the ID of the server.
 func (c *Conn) Server() string { return c.server.ID() }
 
-// Subprotocol, Extensions and Header are what the server has answered: for the client.
+// Subprotocol returns the subprotocol that the server has chosen, "" if it has chosen none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// Extensions returns the value of the field Sec-WebSocket-Extensions.
+// Extensions returns the value of the field Sec-WebSocket-Extensions of the 101. It must not be called after Tunnel.
 func (c *Conn) Extensions() string { return c.link.Extensions }
 
-// Header returns what else is in the 101. The caller owns it.
+// Header returns the other fields of the 101. The caller owns it. It must not be called after Tunnel.
 func (c *Conn) Header() http.Header { return c.link.Header }
 
 // Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client sees anything.

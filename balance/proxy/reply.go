@@ -16,13 +16,13 @@ type Busy struct {
 }
 
 // Error says so.
-func (e *Busy) Error() string { return "proxy: too many clients come at once" }
+func (e *Busy) Error() string { return "proxy: too many clients connect concurrently" }
 
 // Reply returns what a client gets for an error of [Balancer.Open] that is no [*Refused]: the status, how long to wait before the next
 // attempt, 0 if that is not known, and a sentence that names no server.
 func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 	if e, ok := errors.AsType[*Busy](err); ok {
-		return http.StatusServiceUnavailable, e.RetryAfter, "Too many clients come at once. Try again later."
+		return http.StatusServiceUnavailable, e.RetryAfter, "Too many clients are connecting. Try again later."
 	}
 	if e, ok := errors.AsType[*balance.Unavailable](err); ok {
 		after := e.RetryAfter + rand.N(e.RetryAfter/2+1)
