@@ -217,6 +217,16 @@ func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 	return true
 }
 
+// ForgetProbes forgets what probes have said, so that no upstream is down by it: there are to be no more.
+func (p *Pool) ForgetProbes(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.all {
+		u.probes = probes{}
+	}
+	p.update(now)
+}
+
 // Drain stops new connections to an upstream by the operator's word, or with on false allows them again. It reports whether the ID
 // is known.
 func (p *Pool) Drain(now time.Time, id string, on bool) bool {

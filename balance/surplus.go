@@ -30,8 +30,8 @@ func (p *Pool) Surplus(now time.Time, r Rebalance) []Move { return Plan(p.Status
 // Plan returns how many connections each upstream should give up, first those that drain, or nil if all is well. It is a function
 // of its arguments only. The connections are to be closed, or moved otherwise, at a pace; the policy places them again.
 //
-// An upstream that drains gives all, and so does one that was removed from the list; Why lets the caller leave those where they
-// are. An upstream that serves gives what it has beyond the bound, as far as the others have room for it below the bound and below
+// An upstream that drains gives all, even if it is down or was removed from the list meanwhile. So does one that was only removed; Why
+// lets the caller leave those where they are. An upstream that serves gives what it has beyond the bound, as far as the others have room for it below the bound and below
 // their capacity. During slow start an upstream counts with its share, so the surplus of the others grows as the share does. Those
 // that are down or ejected neither give nor take.
 //
@@ -42,11 +42,11 @@ func Plan(servers []Status, r Rebalance) []Move {
 	r = r.withDefaults()
 	var load, weight float64
 	for _, s := range servers {
-		switch s.State {
-		case Ready, Full:
+		switch {
+		case s.State == Ready || s.State == Full:
 			load += float64(s.Load)
 			weight += float64(s.Weight) * s.Share
-		case Draining, Removed:
+		case s.gives() != "":
 			load += float64(s.Live) // they will be placed on the others
 		}
 	}
@@ -65,14 +65,9 @@ func Plan(servers []Status, r Rebalance) []Move {
 	}
 	var moves []Move
 	for _, s := range servers {
-		count := 0
-		switch s.State {
-		case Draining, Removed:
-			count = s.Live
-			room -= count
-		}
-		if count > 0 {
-			moves = append(moves, Move{s.ID, count, s.State})
+		if why := s.gives(); why != "" && s.Live > 0 {
+			room -= s.Live
+			moves = append(moves, Move{s.ID, s.Live, why})
 		}
 	}
 	for _, s := range servers {
@@ -91,6 +86,18 @@ func Plan(servers []Status, r Rebalance) []Move {
 		}
 	}
 	return moves
+}
+
+// gives returns why an upstream gives all of its connections: [Draining], also when it is down or removed meanwhile, or [Removed]. Otherwise
+// it is "".
+func (s Status) gives() State {
+	switch {
+	case s.State == Draining || s.Drained || s.Leaving:
+		return Draining
+	case s.State == Removed:
+		return Removed
+	}
+	return ""
 }
 
 func (r Rebalance) withDefaults() Rebalance {

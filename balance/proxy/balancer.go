@@ -94,6 +94,7 @@ type Balancer struct {
 	sources map[string][]balance.Spec // the servers by where they come from
 	servers map[string]*server        // by ID
 	pace    map[string]*balance.Pace  // of drains that have their own, by ID
+	said    map[string]time.Time      // when it ends that a server has said in a response that it drains, by ID
 	closed  bool
 }
 
@@ -102,6 +103,7 @@ func New(s Settings, h Hooks) *Balancer {
 	b := &Balancer{
 		hooks: h, pool: balance.NewPool(s.Pool), storm: balance.NewStorm(balance.StormOptions{}), carrier: NewCarrier(),
 		moving: make(chan struct{}, 1), sources: map[string][]balance.Spec{}, servers: map[string]*server{}, pace: map[string]*balance.Pace{},
+		said: map[string]time.Time{},
 	}
 	b.members.by = map[string]*group{}
 	b.set.Store(&s)
@@ -122,10 +124,25 @@ func (b *Balancer) Configure(s Settings) error {
 	}
 	b.set.Store(&s)
 	b.pool.Configure(time.Now(), s.Pool)
+	b.forget(list, s.Health.Check)
 	b.serve(nil, nil)
 	b.serve(list, made)
 	b.wake()
 	return nil
+}
+
+// forget forgets what checks have said that there are no more. The caller holds mu.
+func (b *Balancer) forget(list []balance.Spec, check string) {
+	now := time.Now()
+	if check == CheckOff {
+		b.pool.ForgetProbes(now)
+	}
+	for _, s := range list {
+		if _, said := b.said[s.ID]; check != CheckHTTP && !said {
+			b.pool.DrainReported(now, s.ID, false)
+		}
+	}
+	b.queue.next()
 }
 
 // SetServers says which servers a source knows, such as the configuration, the DNS or the operator. The servers are those of all sources;
@@ -189,6 +206,9 @@ var ErrUnknown = errors.New("proxy: there is no such server")
 // Drain has a server get no new clients, and moves those that it has off, perSecond of them in a second; 0 means the pace of the
 // settings. It goes on until [Balancer.Undrain]. The error is [ErrUnknown].
 func (b *Balancer) Drain(id string, perSecond float64) error {
+	if !b.pool.Drain(time.Now(), id, true) {
+		return ErrUnknown
+	}
 	b.mu.Lock()
 	if perSecond > 0 {
 		b.pace[id] = balance.NewPace(perSecond, jitter, nil)
@@ -196,9 +216,6 @@ func (b *Balancer) Drain(id string, perSecond float64) error {
 		delete(b.pace, id)
 	}
 	b.mu.Unlock()
-	if !b.pool.Drain(time.Now(), id, true) {
-		return ErrUnknown
-	}
 	b.wake()
 	return nil
 }
@@ -208,6 +225,9 @@ func (b *Balancer) Undrain(id string) error {
 	if !b.pool.Drain(time.Now(), id, false) {
 		return ErrUnknown
 	}
+	b.mu.Lock()
+	delete(b.pace, id)
+	b.mu.Unlock()
 	b.queue.next()
 	b.wake()
 	return nil

@@ -30,7 +30,7 @@ type Health struct {
 }
 
 // errDraining says that a server wants no new clients.
-var errDraining = errors.New("it answers with 503")
+var errDraining = errors.New("it wants no new clients")
 
 // watch checks a server until ctx ends.
 func (b *Balancer) watch(ctx context.Context, id string, d *Dialer, h Health) {
@@ -38,12 +38,13 @@ func (b *Balancer) watch(ctx context.Context, id string, d *Dialer, h Health) {
 	if every <= 0 {
 		every = 5 * time.Second
 	}
+	said := true // in a check of earlier settings, perhaps
 	for {
 		err := probe(ctx, d, h)
 		if ctx.Err() != nil {
 			return
 		}
-		b.probed(time.Now(), id, h, err)
+		said = b.probed(time.Now(), id, h, said, err)
 		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
 		select {
 		case <-ctx.Done():
@@ -54,12 +55,15 @@ func (b *Balancer) watch(ctx context.Context, id string, d *Dialer, h Health) {
 	}
 }
 
-// probed takes the result of a check, nil for success.
-func (b *Balancer) probed(now time.Time, id string, h Health, err error) {
+// probed takes the result of a check, nil for success. said is whether the check before has found that the server drains; probed returns
+// the same of this one.
+func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err error) (drains bool) {
 	if h.Check == CheckHTTP {
-		draining := errors.Is(err, errDraining)
-		b.pool.DrainReported(now, id, draining)
-		if draining { // it lives, and serves those that it has
+		drains = errors.Is(err, errDraining)
+		if drains || said {
+			b.says(now, id, drains, time.Time{})
+		}
+		if drains { // it lives, and serves those that it has
 			err = nil
 		}
 	}
@@ -67,6 +71,41 @@ func (b *Balancer) probed(now time.Time, id string, h Health, err error) {
 		b.queue.next()
 	}
 	b.wake()
+	return drains
+}
+
+// saidFor is how long it counts that a server has said in a response that it drains: nothing else may ask it again.
+const saidFor = time.Minute
+
+// says takes a server's word that it drains, or does not, until that time; zero is until it says otherwise.
+func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.said, id)
+	if draining && !until.IsZero() {
+		b.said[id] = until
+	}
+	if b.pool.DrainReported(now, id, draining) {
+		b.wake()
+	}
+	if !draining {
+		b.queue.next()
+	}
+}
+
+// unsay ends the drains that servers have said and not repeated. The clients that come then find out.
+func (b *Balancer) unsay(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, until := range b.said {
+		if now.Before(until) {
+			continue
+		}
+		delete(b.said, id)
+		if b.pool.DrainReported(now, id, false) {
+			b.queue.next()
+		}
+	}
 }
 
 // probe checks a server once.
@@ -105,7 +144,7 @@ func probeHTTP(ctx context.Context, d *Dialer, path string) error {
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	switch {
-	case resp.StatusCode == http.StatusServiceUnavailable:
+	case resp.StatusCode == http.StatusServiceUnavailable, drains(resp.Header):
 		return errDraining
 	case resp.StatusCode/100 != 2:
 		return fmt.Errorf("it answers with %d", resp.StatusCode)

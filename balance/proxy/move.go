@@ -33,6 +33,7 @@ func (b *Balancer) move() {
 		case <-b.moving:
 		case <-timer.C:
 		}
+		b.unsay(time.Now())
 		b.report(seen)
 		s := b.set.Load()
 		drain.SetRate(movesPerSecond(s.MovesPerSecond))
@@ -97,9 +98,13 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 
 // Move has the client come back, to another server if this one drains.
 func (c *Conn) Move() {
-	if c.moved.Swap(true) {
-		return
+	if !c.moved.Swap(true) {
+		c.leave()
 	}
+}
+
+// leave sends the close frame of a move, if there is a tunnel.
+func (c *Conn) leave() {
 	after := time.Duration(rand.Int64N(int64(mostRetryAfter)))
 	goodbye := c.balancer.set.Load().Goodbye
 	if goodbye == nil {

@@ -16,7 +16,7 @@ import (
 // What a server says of itself in the head of a response.
 const (
 	LoadHeader  = "Handfast-Connections" // how many connections it has, from all balancers
-	DrainHeader = "Handfast-Draining"    // that it wants no new ones: any value but "0"
+	DrainHeader = "Handfast-Draining"    // that it wants no new ones, for a minute: any value but "0"
 	StayHeader  = "Handfast-Stay"        // that this connection is not to be moved for the sake of an even load: any value but "0"
 )
 
@@ -96,7 +96,12 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 	if s.Key != nil {
 		key = s.Key(r)
 	}
-	until := time.Now().Add(s.Wait)
+	until, queued := time.Now().Add(s.Wait), false
+	defer func() {
+		if queued { // there may be room for more than one
+			b.queue.next()
+		}
+	}()
 	for {
 		if len(tried) == 0 && prefer != "" {
 			if u, ok := b.pool.AcquireAt(time.Now(), prefer); ok {
@@ -114,6 +119,7 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 			}
 			return nil, waited
 		}
+		queued = true
 	}
 }
 
@@ -203,11 +209,18 @@ func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
 	if n, err := strconv.Atoi(h.Get(LoadHeader)); err == nil {
 		b.pool.ReportLoad(time.Now(), u, n)
 	}
-	if v := h.Get(DrainHeader); v != "" && b.pool.DrainReported(time.Now(), u.ID(), v != "0") {
-		b.wake()
+	if h.Get(DrainHeader) != "" {
+		now := time.Now()
+		b.says(now, u.ID(), drains(h), now.Add(saidFor))
 	}
 	h.Del(LoadHeader)
 	h.Del(DrainHeader)
+}
+
+// drains reports whether a server says that it drains.
+func drains(h http.Header) bool {
+	v := h.Get(DrainHeader)
+	return v != "" && v != "0"
 }
 
 // outcome counts how it went with a server.
@@ -252,11 +265,15 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b.members.add(c)
 	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, b.set.Load().Tunnel, func(err error) { c.over(err, done) })
 	if err != nil {
+		_, _ = client.Close(), link.Conn.Close()
 		b.members.remove(c)
 		b.release(c.server)
 		return err
 	}
 	c.tunnel.Store(t)
+	if c.moved.Load() { // before there was a tunnel
+		c.leave()
+	}
 	b.mu.Lock()
 	closed := b.closed
 	b.mu.Unlock()

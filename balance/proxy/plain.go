@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"github.com/handfast/handfast/balance"
 )
@@ -40,6 +41,11 @@ type roundTripper struct {
 func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	s := t.b.set.Load()
 	prefer := t.b.preferred(s, t.r)
+	body := &clientBody{ReadCloser: out.Body}
+	if out.Body != nil {
+		out = out.WithContext(out.Context())
+		out.Body = body
+	}
 	var tried []*balance.Upstream
 	for {
 		u, err := t.b.acquire(out.Context(), s, t.r, prefer, tried)
@@ -47,6 +53,10 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		resp, err := t.send(out, u)
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // nothing has asked for it
+			_ = resp.Body.Close()
+			err = errSwitched
+		}
 		if err == nil {
 			t.b.heard(u, resp.Header)
 			if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(t.r.Request), u.ID()) {
@@ -59,6 +69,9 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		f, notReached := errors.AsType[*Failure](err)
 		if !notReached {
 			f = &Failure{Upstream: u.ID(), Stage: StageHandshake, Err: err}
+		}
+		if bad := body.failed(); bad != nil {
+			f = &Failure{Upstream: u.ID(), Stage: StageRequest, Err: bad}
 		}
 		if out.Context().Err() != nil || f.Stage == StageRequest {
 			return nil, f
@@ -98,6 +111,33 @@ func (t roundTripper) send(out *http.Request, u *balance.Upstream) (*http.Respon
 // safe reports whether a request of a method may be repeated (RFC 9110 §9.2.1).
 func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+var (
+	errSwitched = errors.New("it has changed the protocol, which nothing has asked for")
+	errBody     = errors.New("its body cannot be read")
+)
+
+// clientBody is the body of a client's request. It notes that the client has failed to send it, which is not the server's fault.
+type clientBody struct {
+	io.ReadCloser
+	bad atomic.Bool
+}
+
+func (b *clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && err != http.ErrBodyReadAfterClose { //nolint:errorlint // a body returns them bare
+		b.bad.Store(true)
+	}
+	return n, err
+}
+
+// failed returns what is wrong with the body, without its own text, or nil.
+func (b *clientBody) failed() error {
+	if b.bad.Load() {
+		return errBody
+	}
+	return nil
 }
 
 // counted calls done when a body is closed.

@@ -61,14 +61,14 @@ func TestChanges(t *testing.T) {
 	next(nil, two, balance.Ready, "")
 	next(b.Drain(one, 0), one, balance.Draining, "by the operator")
 	next(b.Undrain(one), one, balance.Ready, "")
-	b.probed(time.Now(), one, Health{Check: CheckTCP}, errors.New("no"))
+	b.probed(time.Now(), one, Health{Check: CheckTCP}, true, errors.New("no"))
 	next(nil, one, balance.Down, "no")
 	if err := b.Drain(one, 0); err != nil { // which does not show before it is up again
 		t.Fatal(err)
 	}
-	b.probed(time.Now(), one, Health{Check: CheckHTTP}, errDraining)
+	b.probed(time.Now(), one, Health{Check: CheckHTTP}, true, errDraining)
 	next(nil, one, balance.Draining, "by the operator")
-	b.probed(time.Now(), one, Health{Check: CheckHTTP}, nil)
+	b.probed(time.Now(), one, Health{Check: CheckHTTP}, true, nil)
 	next(b.Undrain(one), one, balance.Ready, "")
 	next(b.SetServers("test", []balance.Spec{{ID: two}}), one, balance.Removed, "")
 }

@@ -1,0 +1,274 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// newBalancer returns a Balancer of servers at these addresses.
+func newBalancer(t *testing.T, s Settings, addrs ...string) *Balancer {
+	t.Helper()
+	b := New(s, Hooks{})
+	t.Cleanup(func() { b.Close() })
+	if err := b.SetServers("test", specs(addrs...)); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func specs(addrs ...string) (list []balance.Spec) {
+	for _, a := range addrs {
+		list = append(list, balance.Spec{ID: "ws://" + a})
+	}
+	return list
+}
+
+// opening returns the handshake of a client.
+func opening(t *testing.T) *Request {
+	r := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)
+	for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Version": "13", "Sec-Websocket-Key": newKey()} {
+		r.Header.Set(name, value)
+	}
+	return &Request{Request: r, Source: netip.MustParseAddrPort("127.0.0.1:1")}
+}
+
+const accepts = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: KEY\r\n\r\n"
+
+// open opens a WebSocket at a server, for a client that has no tunnel yet.
+func open(t *testing.T, b *Balancer) *Conn {
+	t.Helper()
+	c, err := b.Open(bounded.Context(t), opening(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// state returns what a Balancer shows of a server.
+func state(b *Balancer, addr string) (s ServerStatus) {
+	for _, s = range b.Status().Servers {
+		if s.ID == "ws://"+addr {
+			return s
+		}
+	}
+	return ServerStatus{}
+}
+
+// A client that is to be moved while its tunnel begins is moved all the same.
+func TestMoveBeforeTunnel(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+"HOLD")
+	b := newBalancer(t, Settings{}, up.addr)
+	c := open(t, b)
+	c.Move()
+	far, near := tcpPair(t)
+	defer far.Close()
+	done := make(chan error, 1)
+	if err := c.Tunnel(near, nil, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 4)
+	far.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.ReadFull(far, head); err != nil || head[0] != 0x88 || websocket.Code(head[2])<<8|websocket.Code(head[3]) != websocket.CodeServiceRestart {
+		t.Fatalf("% x, %v", head, err)
+	}
+	far.Close()
+	bounded.Receive(t, done)
+}
+
+// A tunnel that cannot begin leaves no connection open.
+func TestTunnelAfterClose(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+"HOLD")
+	b := newBalancer(t, Settings{}, up.addr)
+	c := open(t, b)
+	server := c.link.Conn
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	far, near := tcpPair(t)
+	defer far.Close()
+	if err := c.Tunnel(near, nil, func(error) { t.Error("done was called") }); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+	for name, nc := range map[string]net.Conn{"client": near, "server": server} {
+		if err := nc.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the connection to the %s: %v", name, err)
+		}
+	}
+}
+
+// Room for several is for several that wait.
+func TestQueueAfterScaleOut(t *testing.T) {
+	const waiting, wait = 3, time.Minute
+	up, joins := serveRaw(t, listen(t), accepts), serveRaw(t, listen(t), accepts)
+	b := newBalancer(t, Settings{MaxWaiting: 10, Wait: wait})
+	one := balance.Spec{ID: "ws://" + up.addr, Capacity: 1}
+	if err := b.SetServers("test", []balance.Spec{one}); err != nil {
+		t.Fatal(err)
+	}
+	defer open(t, b).Abandon()
+	opened := make(chan *Conn, waiting)
+	for range waiting {
+		go func() {
+			c, err := b.Open(bounded.Context(t), opening(t))
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- c
+		}()
+	}
+	bounded.Until(t, func() bool { return b.Status().Waiting == waiting })
+	if err := b.SetServers("test", []balance.Spec{one, {ID: "ws://" + joins.addr}}); err != nil {
+		t.Fatal(err)
+	}
+	began, conns := time.Now(), []*Conn{}
+	for range waiting {
+		if c := bounded.Receive(t, opened); c != nil {
+			conns = append(conns, c)
+		}
+	}
+	for _, c := range conns { // only now: a place that is given back is for one that waits
+		c.Abandon()
+	}
+	if took := time.Since(began); took > wait/2 {
+		t.Errorf("they have waited for %v", took)
+	}
+}
+
+// A client that sends a body which is not valid cannot have a server ejected.
+func TestBodyOfClientFails(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	defer page.Close()
+	addr := page.Listener.Addr().String()
+	b := newBalancer(t, Settings{}, addr, "127.0.0.1:1")
+	if err := b.Drain("ws://127.0.0.1:1", 0); err != nil { // every request is for the first one, which is not the last either
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.ServeRequest(w, &Request{Request: r}) }))
+	defer front.Close()
+	for range 6 {
+		nc, err := net.Dial("tcp", front.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(nc, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
+		nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		line := make([]byte, len("HTTP/1.1 400"))
+		if _, err := io.ReadFull(nc, line); err != nil || string(line) != "HTTP/1.1 400" {
+			t.Errorf("%q, %v", line, err)
+		}
+		nc.Close()
+	}
+	if s := state(b, addr); s.Counts.Failed != 0 || s.Failures != 0 {
+		t.Errorf("the server has failed %d times", s.Counts.Failed)
+	}
+}
+
+// A 101 that no request has asked for is a failure, after which nothing of it is left.
+func TestPageSwitchesProtocols(t *testing.T) {
+	up := serveRaw(t, listen(t), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+	b := newBalancer(t, Settings{}, up.addr)
+	for _, field := range []string{"", "h2c"} {
+		r := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)
+		if field != "" {
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", field)
+		}
+		w := httptest.NewRecorder()
+		b.ServeRequest(w, &Request{Request: r})
+		if w.Code != http.StatusBadGateway {
+			t.Errorf("%q: the client gets %d %s", field, w.Code, w.Body)
+		}
+		if s := state(b, up.addr); s.Live != 0 {
+			t.Errorf("%q: %d connections are left", field, s.Live)
+		}
+	}
+}
+
+// A server's word that it drains does not count forever: no other response can take it back when no client is sent there.
+func TestDrainSaidOnce(t *testing.T) {
+	up := serveRaw(t, listen(t), strings.Replace(accepts, "Upgrade: w", DrainHeader+": 1\r\nUpgrade: w", 1))
+	b := newBalancer(t, Settings{}, up.addr)
+	open(t, b).Abandon()
+	if s := state(b, up.addr); s.State != balance.Draining {
+		t.Fatalf("the server is %s", s.State)
+	}
+	b.unsay(time.Now().Add(saidFor / 2))
+	if s := state(b, up.addr); s.State != balance.Draining {
+		t.Errorf("the server is %s too early", s.State)
+	}
+	b.unsay(time.Now().Add(saidFor))
+	if s := state(b, up.addr); s.State != balance.Ready {
+		t.Errorf("the server is %s", s.State)
+	}
+}
+
+// What a check has found does not outlive the check.
+func TestConfigureWithoutCheck(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status int
+		want   balance.State
+	}{"down": {http.StatusNotFound, balance.Down}, "draining": {http.StatusServiceUnavailable, balance.Draining}} {
+		t.Run(name, func(t *testing.T) {
+			page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer.status) }))
+			defer page.Close()
+			addr := page.Listener.Addr().String()
+			b := newBalancer(t, Settings{Health: Health{Check: CheckHTTP, Path: "/", Every: time.Minute}}, addr)
+			bounded.Until(t, func() bool { return state(b, addr).State == answer.want })
+			if err := b.Configure(Settings{}); err != nil {
+				t.Fatal(err)
+			}
+			if s := state(b, addr); s.State != balance.Ready {
+				t.Errorf("the server is %s: %s", s.State, s.Why)
+			}
+		})
+	}
+}
+
+// A check by HTTP reads the same field as other responses have.
+func TestCheckReadsDrain(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(DrainHeader, "1") }))
+	defer page.Close()
+	addr := page.Listener.Addr().String()
+	b := newBalancer(t, Settings{Health: Health{Check: CheckHTTP, Path: "/", Every: time.Minute}}, addr)
+	bounded.Until(t, func() bool { return state(b, addr).State == balance.Draining })
+	if n := len(b.Status().Servers); n != 1 {
+		t.Errorf("%d servers", n)
+	}
+}
+
+// A drain goes on when the server fails its checks, or is taken off the list.
+func TestDrainOfServerThatIsRemoved(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+"HOLD")
+	b := newBalancer(t, Settings{}, up.addr)
+	c := open(t, b)
+	far, near := tcpPair(t)
+	defer far.Close()
+	done := make(chan error, 1)
+	if err := c.Tunnel(near, nil, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SetServers("test", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Drain("ws://"+up.addr, 0); err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := errors.AsType[*websocket.CloseError](bounded.Receive(t, done)); !ok || e.Code != websocket.CodeServiceRestart {
+		t.Errorf("%v", e)
+	}
+	if n := b.carrier.Len(); n != 0 {
+		t.Errorf("%d tunnels are left", n)
+	}
+}
