@@ -335,7 +335,8 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	return &Opened{
 		Server: c.Server(), Subprotocol: c.Subprotocol(), Extensions: c.Extensions(), Header: c.Header(), Abandon: c.Abandon,
 		Tunnel: func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
-			return c, c.Tunnel(client, early, done)
+			// done may be what closes t, which waits for the event loop that calls it.
+			return c, c.Tunnel(client, early, func(err error) { go done(err) })
 		},
 	}, nil
 }

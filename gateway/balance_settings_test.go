@@ -130,3 +130,22 @@ func TestBalanceDNS(t *testing.T) {
 		}
 	}
 }
+
+// A reload that takes the balancer away closes its clients, the last of which ends what carries them.
+func TestBalanceIsTakenAway(t *testing.T) {
+	b := newBehind(t, "a")
+	r := run(t, parse(t, balancing([]*serverBehind{b}, "")))
+	c, _ := r.greeting(t, "/", nil)
+	text := strings.Replace(balancing([]*serverBehind{b}, ""), "name: front", "name: other", 1)
+	if err := r.Reload(bounded.Context(t), r.with(t, text)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeGoingAway {
+		t.Errorf("%v", err)
+	}
+	bounded.Until(t, func() bool {
+		_, body := r.operate(t, http.MethodGet, "/connections", url.Values{})
+		return !strings.Contains(body, `"front"`)
+	})
+	bounded.Until(t, func() bool { return b.open.Load() == 0 })
+}
