@@ -228,8 +228,12 @@ func TestFullBatchIsSent(t *testing.T) {
 		<-time.After(time.Second)
 		s.Event(connected("b"))
 		s.Event(connected("c"))
+		queued := s.queue
 		close(to.gate)
 		synctest.Wait()
+		if len(queued) != 2 || queued[0].Client != "" || queued[1].Client != "" {
+			t.Errorf("events that were sent are held: %v", queued)
+		}
 		if len(to.times) != 2 || !to.times[1].Equal(time.Now()) {
 			t.Errorf("requests at %v, and it is %v", to.times, time.Now())
 		}
@@ -246,5 +250,13 @@ func TestFullBatchIsSent(t *testing.T) {
 	})
 	if header := signed(nil, time.Now(), nil); header.Get(HeaderSignature) != "" || header.Get(HeaderTimestamp) == "" {
 		t.Errorf("without a secret: %v", header)
+	}
+}
+
+// TestSign has a signature that other programs make: printf '1700000000.{"events":[]}' | openssl dgst -sha256 -hmac secret
+func TestSign(t *testing.T) {
+	const want = "sha256=3947de27ec923573170fccda604ddfb25583ff98dc51e96cca2e11c59545026a"
+	if got := Sign([]byte("secret"), "1700000000", []byte(`{"events":[]}`)); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
