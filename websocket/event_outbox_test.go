@@ -18,11 +18,13 @@ type evMeter struct {
 	client *looptest.Conn
 	conn   *eventConn
 	takes  int
+	writes int
 	ended  []error
 	heard  int // messages
 }
 
 func (k *evMeter) Write(fd int, p []byte) (int, error) {
+	k.writes++
 	n := min(len(p), k.takes)
 	if n == 0 && len(p) > 0 {
 		return 0, loop.ErrAgain

@@ -284,3 +284,38 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 		t.Error("the timer is still set")
 	}
 }
+
+// Where the system does not say what the peer has, a part that it takes of the write under way counts if the ping waits behind that, and
+// much that was written lies in front of the ping.
+func TestPeerThatTakesWithoutTheKernelsWord(t *testing.T) {
+	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
+	for i := range 8 {
+		moved, held, ping := i&1 != 0, i&2 != 0, i&4 != 0
+		c.mu.Lock()
+		c.moved.Store(moved)
+		c.out.held, c.ctl = held, make([]byte, i/4)
+		if got, want := c.takes(), moved && held && ping; got != want || c.moved.Load() {
+			t.Errorf("moved %v, written %v, with a ping %v: it takes: %v", moved, held, ping, got)
+		}
+		c.out.held, c.ctl = false, nil
+		c.mu.Unlock()
+	}
+	go io.Copy(io.Discard, peer.Conn)
+	for _, tt := range []struct {
+		size       int
+		held, slow bool
+	}{
+		{backlog, false, false}, {backlog, false, false}, {backlog + 1, true, false}, {0, false, false}, {backlog + 1, false, true}, {0, false, true},
+	} {
+		if _, err := c.stream.Write(make([]byte, tt.size), &c.moved); err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.out.held = tt.held
+		if takes := c.takes(); takes || c.alive.peer.slow != tt.slow {
+			t.Errorf("%d bytes, writing %v: it takes: %v, slow: %v", tt.size, tt.held, takes, c.alive.peer.slow)
+		}
+		c.out.held = false
+		c.mu.Unlock()
+	}
+}

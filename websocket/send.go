@@ -164,7 +164,7 @@ func (c *Conn) Send(m Message) error {
 	if len(m.Data) > together || c.zip != nil && len(m.Data) >= c.zip.threshold {
 		return c.SendPrepared(newPrepared(m))
 	}
-	if c.zip == nil && c.writesAtOnce() {
+	if c.writesAtOnce() {
 		if done, _ := c.writeThrough(context.Background(), m, false); done {
 			return nil
 		}

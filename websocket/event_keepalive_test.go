@@ -1,0 +1,110 @@
+package websocket
+
+import (
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/internal/looptest"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// A peer takes something when less is unsent than at the look before, and more is to come. What the look before found counts, and
+// nothing older.
+func TestEventPeerThatTakes(t *testing.T) {
+	p := evPerform(t, looptest.New(t, nil), &evServer{})
+	client := p.k.Client(evHello)
+	p.k.Play(p.ls.Loops)
+	c := p.only()
+	slow := false
+	for i, tt := range []struct {
+		unsent int // -1: the kernel does not say
+		want   bool
+	}{
+		{0, false}, {-1, false}, // all was sent
+		{1000, false}, {1000, false}, {999, true}, {2, true}, {1, true}, {1, false},
+		{0, false}, {1, false}, // the last byte is not more
+		{500, false}, {-1, false}, {499, false}, {498, true}, {600, false}, {0, false}, {0, false}, {100, false}, {99, true},
+	} {
+		client.Unsent = tt.unsent
+		c.fd.Lock()
+		got := c.takes()
+		c.fd.Unlock()
+		slow = slow || tt.want
+		if got != tt.want || c.peer.slow != slow {
+			t.Errorf("look %d, with %d bytes unsent: it takes: %v, slow: %v; want %v, %v", i, tt.unsent, got, c.peer.slow, tt.want, slow)
+		}
+		if i < 2 && c.more != nil {
+			t.Error("a connection with nothing unsent costs memory")
+		}
+	}
+	c.CloseNow()
+	p.k.Play(p.ls.Loops)
+}
+
+// A kernel that is full is not asked again until it says that there is room, or that the connection is gone.
+func TestEventVisitOfAStuckConnection(t *testing.T) {
+	k := evMetered(t, 1000, false)
+	if n, err := k.fill(100, 2); n != 2 || err != nil {
+		t.Fatalf("%d messages fit, %v", n, err)
+	}
+	before := k.writes
+	k.client.In = []byte(evText("message") + evMasked(frame.Ping, true, "?"))
+	k.Play(k.s.ls.Loops)
+	k.Pass(k.s.ls.Loops, 1)
+	if k.heard != 1 || k.writes != before || k.conn.Buffered() <= 200 {
+		t.Errorf("%d messages were handled, with %d writes; %d bytes wait", k.heard, k.writes-before, k.conn.Buffered())
+	}
+	k.play(1 << 20)
+	if n := k.conn.Buffered(); n != 0 || k.writes != before+1 {
+		t.Errorf("%d bytes wait after %d writes", n, k.writes-before)
+	}
+}
+
+// A visit of a connection whose Receiver is still busy only writes. When the kernel is full it waits for room, and a time that is over
+// is set again: nothing can be said of a peer that is not read from.
+func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
+	k := evMetered(t, 1000, false)
+	c := k.conn
+	send := func() {
+		c.fd.Lock()
+		c.corked = true // as its holder has it
+		c.fd.Unlock()
+		if err := c.Send(Message{Type: Text, Data: []byte("from outside")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visit := func(why loop.Events) {
+		c.fd.Lock()
+		defer c.fd.Unlock()
+		c.corked = false
+		if c.Begin(nil, why|loop.Held) {
+			t.Error("it was begun")
+		}
+	}
+	const size = len("\x81\x0cfrom outside")
+	k.takes, k.client.Full = 1<<20, false
+	left := c.fd.Left()
+	send()
+	visit(loop.Woken)
+	if len(k.client.Out) != size || c.out != nil || k.client.Armed&loop.Writable != 0 || c.fd.Left() != left {
+		t.Errorf("%d bytes are out, the queue is %v, %v awaited, %v left", len(k.client.Out), c.out, k.client.Armed, c.fd.Left())
+	}
+	k.takes, k.client.Full = 0, true
+	send()
+	visit(loop.Woken)
+	if c.Buffered() != size || k.client.Armed&loop.Writable == 0 {
+		t.Errorf("%d bytes wait, %v awaited", c.Buffered(), k.client.Armed)
+	}
+	visit(loop.Due)
+	if d := c.fd.Left(); d == left || d > c.kind.opts.closeTimeout+time.Second {
+		t.Errorf("the next time is in %v", d)
+	}
+	k.takes, k.client.Full = 1<<20, false
+	visit(loop.Hangup)
+	if len(k.client.Out) != 2*size || c.out != nil {
+		t.Errorf("%d bytes are out, the queue is %v", len(k.client.Out), c.out)
+	}
+	c.CloseNow()
+	k.Play(k.s.ls.Loops)
+}

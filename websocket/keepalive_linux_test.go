@@ -1,0 +1,52 @@
+package websocket
+
+import (
+	"io"
+	"testing"
+
+	"github.com/handfast/handfast/websocket/internal/bounded"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// A peer takes something when its kernel has acknowledged more than at the look before, and more is to come. That all was acknowledged
+// says nothing: a ping does not wait behind it.
+func TestPeerThatTakes(t *testing.T) {
+	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
+	takes := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.takes()
+	}
+	acknowledged := func() bool { n, ok := c.stream.Unsent(); return ok && n == 0 }
+	if _, err := c.stream.TryWrite(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Until(t, acknowledged)
+	if takes() || c.alive.peer.slow || c.alive.taken != 10 {
+		t.Errorf("with all acknowledged: slow: %v, %d bytes", c.alive.peer.slow, c.alive.taken)
+	}
+	for n := 1; n > 0; {
+		n, _ = c.stream.TryWrite(make([]byte, 1<<20)) // until the kernel is full
+	}
+	if !takes() || !c.alive.peer.slow {
+		t.Error("a part was acknowledged")
+	}
+	bounded.Until(t, func() bool { return !takes() }) // of what is on its way
+	if takes() {
+		t.Error("it has taken nothing since")
+	}
+	if !c.alive.peer.slow {
+		t.Error("it is forgotten that a ping may wait")
+	}
+	if _, err := io.CopyN(io.Discard, peer.Conn, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Until(t, takes)
+	if _, err := io.CopyN(io.Discard, peer.Conn, c.stream.Sent()-1<<20); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Until(t, acknowledged)
+	if takes() || c.alive.taken != c.stream.Sent() {
+		t.Errorf("with all acknowledged: %d of %d bytes", c.alive.taken, c.stream.Sent())
+	}
+}
