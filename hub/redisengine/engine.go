@@ -261,7 +261,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 	var c rueidis.Client
 	for c == nil {
 		e.mu.Lock()
-		ready, why := e.ready, e.why
+		ready := e.ready
 		if c = e.conn; c != nil {
 			e.calls.Add(1)
 		}
@@ -271,6 +271,9 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 			case <-ready:
 			case <-ctx.Done():
 				err := ctx.Err()
+				e.mu.Lock()
+				why := e.why // as of now: the first attempt may have failed since the call began
+				e.mu.Unlock()
 				if why != nil {
 					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why belongs to no call
 				}
