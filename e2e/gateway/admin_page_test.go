@@ -60,7 +60,7 @@ hub: {namespaces: [{prefix: "room-", history: 10, presence: true}, {prefix: ""}]
 				return b.Eval(`document.querySelector("#channels").innerText.trim()`) == "room-<b>1\t1"
 			})
 			b.Eval(`document.querySelector("#channels button").click(), "done"`)
-			shows("the channel and its member", "Last message: offset 1. Messages kept: 1. Members: 1.", `{"name": "Ann"}`)
+			shows("the channel and its member", "Last message: offset 1. Messages kept: 1. Members: 1.", `{"name":"Ann"}`)
 		})
 	}
 }
