@@ -137,3 +137,25 @@ func TestLifetimeInAnswers(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 }
+
+// The end of a stream is in its record: a node that has read the stream before gets it from there when the last message is gone.
+func TestClosedInTheRecord(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	n, late := ns[0], ns[1]
+	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	if _, h := late.must(200, "GET", "s", ""); h.Get(headerClosed) != "" {
+		t.Errorf("%v", h)
+	}
+	_, end := n.must(204, "POST", "s", "2", typ, jsonType, headerClosed, "true")
+	n.must(200, "HEAD", "s", "") // notes the end
+	if err := n.Hub.Trim(t.Context(), "dev", "s", 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, h := late.must(200, "HEAD", "s", ""); h.Get(headerClosed) != "true" || h.Get(headerNext) != end.Get(headerNext) {
+		t.Errorf("%v, want the end %q", h, end.Get(headerNext))
+	}
+	late.must(409, "POST", "s", "3", typ, jsonType)
+	if x := late.streams["s"]; x.closed == nil || x.closed.Offset != 2 || x.closed.Epoch != x.epoch {
+		t.Errorf("%+v in epoch %s", x.closed, x.epoch)
+	}
+}
