@@ -1,0 +1,359 @@
+package centrifugo
+
+import (
+	"errors"
+	"math"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// noting is held while a diary is written, and taken before time passes: what a test has read until then was read before.
+var noting sync.Mutex
+
+// diary is a connection that notes what is sent, and when.
+type diary struct {
+	websocket.Sender
+	began time.Time
+
+	sent   []string
+	pings  []time.Duration
+	code   websocket.Code
+	closed time.Duration
+	gone   bool
+}
+
+func (d *diary) Subprotocol() string { return "" }
+
+func (d *diary) Send(m websocket.Message) error {
+	noting.Lock()
+	defer noting.Unlock()
+	d.sent = append(d.sent, string(m.Data))
+	return nil
+}
+
+func (d *diary) SendPrepared(ps ...*websocket.Prepared) error {
+	noting.Lock()
+	defer noting.Unlock()
+	if d.gone {
+		return net.ErrClosed
+	}
+	for _, p := range ps {
+		if p == pings[asJSON] {
+			d.pings = append(d.pings, time.Since(d.began))
+		} else {
+			d.sent = append(d.sent, string(p.Data()))
+		}
+	}
+	return nil
+}
+
+func (d *diary) Shut(code websocket.Code, _ string) error {
+	noting.Lock()
+	defer noting.Unlock()
+	d.code, d.closed = code, time.Since(d.began)
+	return nil
+}
+
+// last returns what was sent last.
+func (d *diary) last() string {
+	noting.Lock()
+	defer noting.Unlock()
+	if len(d.sent) == 0 {
+		return ""
+	}
+	return d.sent[len(d.sent)-1]
+}
+
+// opened starts a session in a bubble that has sent these commands.
+func opened(t *testing.T, s *Server, c Client, commands ...string) (*session, *diary) {
+	t.Helper()
+	d := &diary{began: time.Now()}
+	n := s.Open(c)(d).(*session)
+	t.Cleanup(func() { n.Closed(nil) })
+	tell(t, n, commands...)
+	return n, d
+}
+
+// tell has a session carry out commands.
+func tell(t *testing.T, n *session, commands ...string) {
+	t.Helper()
+	if err := n.Message(websocket.Message{Type: websocket.Text, Data: []byte(strings.Join(commands, "\n"))}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pass lets time pass in a bubble.
+func pass(d time.Duration) {
+	noting.Lock()
+	noting.Unlock() //nolint:staticcheck // nothing is guarded: see noting
+	<-time.After(d)
+	synctest.Wait()
+}
+
+const connect = `{"id":1,"connect":{}}`
+
+// The first ping comes at a random time in the second half of the interval, and the next ones follow in the interval.
+func TestPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, different := newServer(t), map[time.Duration]bool{}
+		for range 20 {
+			n, d := opened(t, s, Client{Anonymous: true}, connect)
+			for range 3 {
+				before := len(d.pings)
+				for len(d.pings) == before && d.code == 0 {
+					pass(pingEvery / 50)
+				}
+				tell(t, n, "{}")
+			}
+			if d.code != 0 || len(d.pings) != 3 || d.pings[0] < pingEvery/2 || d.pings[0] >= pingEvery ||
+				d.pings[1]-d.pings[0] != pingEvery || d.pings[2]-d.pings[1] != pingEvery {
+				t.Errorf("pings at %v, closed with %d", d.pings, d.code)
+			}
+			different[d.pings[0]] = true
+		}
+		if len(different) < 10 {
+			t.Errorf("%d different times of 20", len(different))
+		}
+	})
+}
+
+// A pong is due for a while after a ping, and not for one that could not be sent. One that is not due is a bad request.
+func TestPong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
+		pass(pingEvery + pongTime)
+		if d.code != 3012 || d.closed != d.pings[0]+pongTime {
+			t.Errorf("closed with %d after %v, pings at %v", d.code, d.closed, d.pings)
+		}
+		n, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
+		d.gone = true
+		pass(3 * pingEvery)
+		if d.code != 0 || n.clock.answered() {
+			t.Errorf("closed with %d for a ping that was not sent", d.code)
+		}
+	})
+}
+
+// A connection without a successful connect command ends in time, and one with such a command does not.
+func TestStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, d := opened(t, newServer(t), Client{})
+		_, ok := opened(t, newServer(t), Client{Anonymous: true}, connect)
+		pass(connectTime)
+		if d.code != 3502 || d.closed != connectTime || ok.code != 0 {
+			t.Errorf("closed with %d after %v, the other one with %d", d.code, d.closed, ok.code)
+		}
+	})
+}
+
+// A connection ends some time after its token, unless it has got another one; after that its clock stands still.
+func TestExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 5 * time.Second
+		claims := func(d time.Duration) string {
+			return token(t, "secret", jwt.MapClaims{"sub": "ann", "exp": time.Now().Add(d).Unix()})
+		}
+		s := newServer(t)
+		n, d := opened(t, s, Client{}, quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, claims(life)))
+		if want := `{"id":1,"connect":{"client":"*","ping":25,"pong":true,"expires":true,"ttl":5}}`; !fits(d.last(), want) {
+			t.Error(d.last())
+		}
+		late := claims(2 * life)
+		pass(life)
+		tell(t, n, quoted(`{"id":2,"refresh":{"token":"TOKEN"}}`, late))
+		if want := `{"id":2,"refresh":{"client":"*","expires":true,"ttl":5}}`; !fits(d.last(), want) {
+			t.Error(d.last())
+		}
+		for d.code == 0 {
+			pass(time.Second)
+			if len(d.pings) > 0 {
+				n.clock.answered()
+			}
+		}
+		if d.code != 3005 || d.closed != 2*life+refreshTime {
+			t.Errorf("closed with %d after %v", d.code, d.closed)
+		}
+		pings := len(d.pings)
+		if pass(10 * pingEvery); len(d.pings) != pings {
+			t.Error("it goes on")
+		}
+		for _, expired := range []bool{true, false} { // what the application wants
+			n, d = opened(t, s, Client{User: "ann"}, connect)
+			n.refreshOrder(&refreshOrder{Expired: expired, Expires: time.Now().Add(life).Unix()})
+			if want := `{"push":{"refresh":{"expires":true,"ttl":5}}}`; !expired && !fits(d.last(), want) {
+				t.Error(d.last())
+			}
+			for d.code == 0 {
+				pass(time.Second)
+				n.clock.answered()
+			}
+			if at := map[bool]time.Duration{true: 0, false: life + refreshTime}[expired]; d.code != 3005 || d.closed != at {
+				t.Errorf("closed with %d after %v, want %v", d.code, d.closed, at)
+			}
+		}
+		n, d = opened(t, s, Client{User: "ann"}, connect)
+		n.refreshOrder(&refreshOrder{Expires: time.Now().Add(life).Unix()})
+		n.refreshOrder(&refreshOrder{}) // never
+		if !fits(d.last(), `{"push":{"refresh":{}}}`) {
+			t.Error(d.last())
+		}
+		for range 4 * pingEvery / time.Second {
+			pass(time.Second)
+			n.clock.answered()
+		}
+		if d.code != 0 {
+			t.Errorf("closed with %d", d.code)
+		}
+	})
+}
+
+// A subscription ends some time after its token, to a channel as well as to the members of one. It lives longer with another token,
+// and one that has ended, or never expires, has no effect any more.
+func TestSubscriptionExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 5 * time.Second
+		s := newServer(t)
+		of := func(channel string, d time.Duration) string {
+			return token(t, "secret", jwt.MapClaims{"sub": "ann", "channel": channel, "exp": time.Now().Add(d).Unix()})
+		}
+		n, d := opened(t, s, Client{User: "ann"}, connect)
+		subscribe := func(channel, more string) {
+			t.Helper()
+			tell(t, n, quoted(`{"id":2,"subscribe":{"channel":"`+channel+`","token":"TOKEN"`+more+`}}`, of(channel, life)))
+			if !strings.Contains(d.last(), `"expires":true,"ttl":5`) {
+				t.Error(d.last())
+			}
+		}
+		subscribe("$short", "")
+		subscribe("$long", "")
+		subscribe("$left", "")
+		subscribe("$users:a", `,"type":3,"phase":2`)
+		tell(t, n, quoted(`{"id":3,"sub_refresh":{"channel":"$long","token":"TOKEN"}}`, of("$long", 2*life)), `{"id":4,"unsubscribe":{"channel":"$left"}}`)
+		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // has no token that could be late
+		n.subscribeOrder(&subscribeOrder{Channel: "kept"})
+		ends := map[string]time.Duration{}
+		for range 50 {
+			before := len(d.sent)
+			pass(time.Second)
+			n.clock.answered()
+			for _, push := range d.sent[before:] {
+				for _, channel := range []string{"$short", "$long", "$left", "$users:a", "ordered", "kept"} {
+					if fits(push, `{"push":{"channel":"`+channel+`","unsubscribe":{"code":2501,"reason":"subscription expired"}}}`) {
+						ends[channel] = time.Since(d.began)
+					}
+				}
+			}
+		}
+		for channel, want := range map[string]time.Duration{"$short": life + refreshTime, "$long": 2*life + refreshTime, "$users:a": life + refreshTime,
+			"ordered": life, "$left": 0, "kept": 0} {
+			if ends[channel] != want || n.subscribed(channel) != (channel == "kept") {
+				t.Errorf("%s ended after %v, want %v; subscribed: %v", channel, ends[channel], want, n.subscribed(channel))
+			}
+		}
+		if d.code != 0 || len(n.clock.subs) != 0 {
+			t.Errorf("closed with %d, %v", d.code, n.clock.subs)
+		}
+	})
+}
+
+// Times of tokens have bounds, and what is left of them is in whole seconds, at least one.
+func TestSeconds(t *testing.T) {
+	last := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	for n, want := range map[float64]time.Time{-1: time.Unix(0, 0), 0: time.Unix(0, 0), 1.9: time.Unix(1, 0), float64(last.Unix()): last, 1e18: last,
+		math.Inf(1): last, float64(last.Unix() - 1): last.Add(-time.Second)} {
+		if got := seconds(n); !got.Equal(want) {
+			t.Errorf("%v: %v, want %v", n, got.UTC(), want.UTC())
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for d, want := range map[time.Duration]uint32{-time.Hour: 1, 0: 1, 1900 * time.Millisecond: 1, 2 * time.Second: 2, time.Hour: 3600, math.MaxInt64: 1 << 31} {
+			if got := secondsUntil(time.Now().Add(d)); got != want {
+				t.Errorf("%v: %d, want %d", d, got, want)
+			}
+		}
+	})
+}
+
+// A client that a token has not named renews what its handshake has, if its application can.
+func TestRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		named := quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, token(t, "secret", jwt.MapClaims{"sub": "ann"}))
+		refresh := func(text string) string { return quoted(`{"id":2,"refresh":{"token":"TOKEN"}}`, text) }
+		claims := func(c jwt.MapClaims) string { return refresh(token(t, "secret", c)) }
+		past := time.Now().Add(-time.Second).Unix()
+		second := 0
+		denies := func(err error) func(*Token) error { // the second token
+			second = 0
+			return func(*Token) error {
+				if second++; second == 2 {
+					return err
+				}
+				return nil
+			}
+		}
+		for name, c := range map[string]struct {
+			client         Client
+			first, command string
+			code           websocket.Code
+			reply          string
+		}{
+			"no token":         {Client{}, named, refresh(""), 3501, ""},
+			"of a handshake":   {Client{User: "ann"}, connect, refresh("x"), 0, `{"id":2,"error":{"code":108,"message":"not available"}}`},
+			"expired":          {Client{}, named, claims(jwt.MapClaims{"sub": "ann", "exp": past}), 3005, ""},
+			"forged":           {Client{}, named, refresh("x"), 3500, ""},
+			"of another user":  {Client{}, named, claims(jwt.MapClaims{"sub": "bob"}), 3500, ""},
+			"of an empty user": {Client{}, named, claims(jwt.MapClaims{}), 3500, ""},
+			"that never ends":  {Client{}, named, claims(jwt.MapClaims{"sub": "ann"}), 0, `{"id":2,"refresh":{"client":"*"}}`},
+			"denied":           {Client{Identified: denies(errors.New("no"))}, named, claims(jwt.MapClaims{"sub": "ann"}), 3507, ""},
+		} {
+			second = 0
+			n, d := opened(t, s, c.client, c.first)
+			err := n.receive([]byte(c.command))
+			if end, _ := errors.AsType[*websocket.CloseError](err); c.code != 0 && (end == nil || end.Code != c.code) || c.code == 0 && (err != nil || !fits(d.last(), c.reply)) {
+				t.Errorf("%s: %v, %s", name, err, d.last())
+			}
+		}
+	})
+}
+
+// A renewed token that allows less ends subscriptions, except those with a token of their own, and changes what others see.
+func TestRefreshRechecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		denied := map[string]bool{}
+		allow := func(action, channel string) error {
+			if action == hub.ActionSubscribe && denied[channel] {
+				return errors.New("no")
+			}
+			return nil
+		}
+		ann := jwt.MapClaims{"sub": "ann", "info": map[string]int{"n": 1}}
+		n, d := opened(t, s, Client{Allow: allow}, quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, token(t, "secret", ann)), subscribes("a", "b"),
+			quoted(`{"id":2,"subscribe":{"channel":"$c","token":"TOKEN"}}`, token(t, "secret", jwt.MapClaims{"sub": "ann", "channel": "$c"})))
+		denied["a"], denied["$c"] = true, true
+		before := len(d.sent)
+		ann["info"] = map[string]int{"n": 2}
+		tell(t, n, quoted(`{"id":3,"refresh":{"token":"TOKEN"}}`, token(t, "secret", ann)))
+		if got := d.sent[before:]; len(got) != 2 || !fits(got[0], `{"push":{"channel":"a","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`) ||
+			!fits(got[1], `{"id":3,"refresh":{"client":"*"}}`) {
+			t.Errorf("%q", got)
+		}
+		if n.subscribed("a") || !n.subscribed("b") || !n.subscribed("$c") {
+			t.Errorf("subscribed to a %v, b %v, $c %v", n.subscribed("a"), n.subscribed("b"), n.subscribed("$c"))
+		}
+		tell(t, n, `{"id":4,"publish":{"channel":"b","data":1}}`)
+		if got := strings.Join(d.sent[before+2:], " "); !strings.Contains(got, `"conn_info":{"n":2}`) {
+			t.Error(got)
+		}
+	})
+}

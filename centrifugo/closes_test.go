@@ -1,0 +1,203 @@
+package centrifugo
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// A connection over HTTP has room for so many bytes. One message always has room, and who was refused gets to know when there is some.
+func TestStreamRoom(t *testing.T) {
+	s := &stream{wake: make(chan struct{}, 1)}
+	of := func(bytes int) websocket.Message {
+		return websocket.Message{Type: websocket.Text, Data: make([]byte, bytes)}
+	}
+	want := func(count, size int, full bool) {
+		t.Helper()
+		if s.Buffered() != size {
+			t.Errorf("%d bytes wait, want %d", s.Buffered(), size)
+		}
+		if all, last, wasFull := s.take(); len(all) != count || last || wasFull != full || s.Buffered() != 0 {
+			t.Errorf("%d messages, last %v, full %v, then %d bytes", len(all), last, wasFull, s.Buffered())
+		}
+	}
+	if err := errors.Join(s.Send(of(100)), s.Send(of(maxStream-100-2*messageCost))); err != nil {
+		t.Error(err)
+	}
+	want(2, maxStream, false)
+	if err := errors.Join(s.Send(of(100)), s.SendPrepared(frameOf(t, "x"))); err != nil {
+		t.Error(err)
+	}
+	if err := s.Send(of(maxStream - 101 - 3*messageCost + 1)); !errors.Is(err, websocket.ErrQueueFull) {
+		t.Errorf("one byte too many: %v", err)
+	}
+	want(2, 101+2*messageCost, true)
+	if err := s.Send(of(2 * maxStream)); err != nil {
+		t.Error(err)
+	}
+	want(1, 2*maxStream+messageCost, false)
+	want(0, 0, false)
+	data := []byte("own")
+	if err := s.Send(websocket.Message{Data: data}); err != nil {
+		t.Error(err)
+	}
+	data[0] = 'X' // it is the caller's again
+	if all, _, _ := s.take(); len(all) != 1 || string(all[0]) != "own" {
+		t.Errorf("%q", all)
+	}
+	s.remote = "192.0.2.1:5"
+	if a := s.RemoteAddr(); a.String() != "192.0.2.1:5" || a.Network() != "tcp" || s.Subprotocol() != "" {
+		t.Errorf("%v, %v", a.Network(), a)
+	}
+}
+
+// A connection over HTTP that ends says why, once, behind what was sent before.
+func TestStreamEnds(t *testing.T) {
+	for _, now := range []bool{false, true} {
+		s := &stream{wake: make(chan struct{}, 1)}
+		if err := s.SendPrepared(frameOf(t, "before")); err != nil {
+			t.Error(err)
+		}
+		want := []string{"before", `{"push":{"disconnect":{"code":3503,"reason":"why"}}}`}
+		end := func() error { return s.Shut(3503, "why") }
+		if now {
+			want, end = nil, s.CloseNow
+		}
+		bounded.Receive(t, s.wake)
+		if err := end(); err != nil || len(s.wake) != 1 {
+			t.Errorf("%v, %d", err, len(s.wake))
+		}
+		if err := s.Send(websocket.Message{}); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		if err := s.Shut(3000, ""); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		all, last, _ := s.take()
+		if len(all) != len(want) || !last || len(all) > 0 && (string(all[0]) != want[0] || !fits(string(all[1]), want[1])) {
+			t.Errorf("%q, last %v", all, last)
+		}
+	}
+}
+
+// Only the secret of a connection over HTTP speaks for it, on another node as here, and a mistake ends it.
+func TestEmulationOrders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		order := func(n *session, secret, command string) {
+			t.Helper()
+			if err := s.send(t.Context(), hub.CommandMessage, "", n.id, &order{Emulation: &emulationOrder{Secret: secret, Data: []byte(command)}}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		n, d := opened(t, s, Client{Anonymous: true}, connect)
+		order(n, "", subscribes("a")) // it is a WebSocket connection
+		n.secret = "known"
+		order(n, "other", subscribes("a"))
+		order(n, "", subscribes("a"))
+		if n.subscribed("a") || len(d.sent) != 1 {
+			t.Errorf("%q", d.sent)
+		}
+		order(n, "known", subscribes("a"))
+		if !n.subscribed("a") || d.code != 0 {
+			t.Errorf("%q, closed with %d", d.sent, d.code)
+		}
+		order(n, "known", "{")
+		if d.code != 3501 {
+			t.Errorf("closed with %d", d.code)
+		}
+		n.commanded(hub.Command{Channel: "another", Data: []byte(`{"refresh":{"expired":true}}`)})
+		n.commanded(hub.Command{Channel: commandName, Data: []byte("{")})
+		if d.code != 3501 {
+			t.Errorf("closed with %d", d.code)
+		}
+		n.commanded(hub.Command{Channel: commandName, Data: []byte(`{"disconnect":{"code":4001}}`)})
+		if d.code != 4001 {
+			t.Errorf("closed with %d", d.code)
+		}
+	})
+}
+
+// A client that does not read what it gets is closed, and a subscription whose changes have no room ends.
+func TestSlowClients(t *testing.T) {
+	s := newServer(t)
+	n, d := opened(t, s, Client{Anonymous: true}, connect)
+	n.out.slow = true
+	if err := n.receive([]byte(`{"id":2,"presence_stats":{"channel":"a"}}`)); websocket.CloseCode(err) != 3008 {
+		t.Errorf("%v after %q", err, d.sent)
+	}
+	r := &recorder{full: true}
+	o := &outbox{Sender: r, format: asJSON}
+	ended := 0
+	f := followed{stops: map[string]follow{"$users:a": {of: "a", stop: func() { ended++ }}}}
+	ps := []*protocol.Publication{{Key: "ann", Data: []byte("null")}}
+	if f.push(o, "$users:a", ps) || f.has("$users:a") {
+		t.Error("it goes on")
+	}
+	r.full = false
+	o.drained()
+	if len(r.sent) != 1 || !fits(r.sent[0], `{"push":{"channel":"$users:a","unsubscribe":{"code":2500,"reason":"insufficient state"}}}`) || ended != 0 {
+		t.Errorf("%q, stopped %d times", r.sent, ended)
+	}
+	r.sent = nil
+	if !f.push(o, "$users:a", ps) || len(r.sent) != 1 || !f.push(o, "$users:a", nil) || len(r.sent) != 1 {
+		t.Errorf("%q", r.sent)
+	}
+	f.over = true
+	if err := f.add("x", follow{}); !errors.Is(err, hub.ErrClosed) || f.has("x") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A key of the API is also taken from the header Authorization, for POST only, and a batch has a bound.
+func TestAPIRequests(t *testing.T) {
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	url := serve(t, newServer(t), Client{}, false)
+	for _, c := range []struct {
+		method, authorization, key string
+		status                     int
+	}{
+		{"POST", "apikey secret", "", 200}, {"POST", "ApiKey secret", "", 200}, {"POST", "Bearer secret", "", 401}, {"POST", "secret", "", 401},
+		{"POST", "apikey secret", "wrong", 401}, {"POST", "apikey wrong", "secret", 200}, {"GET", "apikey secret", "", 405}, {"POST", "apikey ", "", 401},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, url+"/api/info", strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", c.authorization)
+		r.Header.Set("X-API-Key", c.key)
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.status || (resp.Header.Get("Allow") == "POST") != (c.status == 405) {
+			t.Errorf("%+v: %s", c, resp.Status)
+		}
+	}
+	commands := func(n int) string {
+		return `{"commands":[{}` + strings.Repeat(`,{}`, n-1) + `]}`
+	}
+	for body, status := range map[string]int{commands(maxChannels): 200, commands(maxChannels + 1): 400, `{"commands":1}`: 400} {
+		if got, text := call(t, url, "batch", "secret", body); got != status {
+			t.Errorf("%.60s: %d %.100s", body, got, text)
+		}
+	}
+	if _, got := call(t, url, "batch", "secret", `{"commands":[{"info":{},"channels":{}},{"publish":{"data":1}}]}`); !fits(got,
+		`{"replies":[{"error":{"code":107,"message":"bad request"}},{"error":{"code":107,"message":"bad request"}}]}`) {
+		t.Error(got)
+	}
+	if got, _ := call(t, url, "publish", "secret", strings.Repeat(" ", maxAPIBody)+"1"); got != 413 {
+		t.Error(got)
+	}
+}
