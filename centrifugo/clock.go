@@ -79,12 +79,16 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
-// expiring has a subscription expire with its token.
+// expiring has a subscription that has begun expire with its token, and not with that of an earlier one.
 func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
-	if t := r.expires; t != nil && !t.Expires.IsZero() {
-		res.Expires, res.Ttl = true, secondsUntil(t.Expires)
-		c.expireSub(r.channel, t.Expires)
+	expires := zeroTime
+	if r.expires != nil {
+		expires = r.expires.Expires
 	}
+	if !expires.IsZero() {
+		res.Expires, res.Ttl = true, secondsUntil(expires)
+	}
+	c.expireSub(r.channel, expires)
 }
 
 // stop ends the clock.

@@ -222,6 +222,8 @@ func TestSubscriptionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
 		s := newServer(t)
+		s.Hub = hub.New(hub.Options{Namespaces: []hub.Namespace{{Presence: true}}})
+		defer s.Hub.Close()
 		of := func(channel string, d time.Duration) string {
 			return token(t, "secret", jwt.MapClaims{"sub": "ann", "channel": channel, "exp": time.Now().Add(d).Unix()})
 		}
@@ -238,15 +240,27 @@ func TestSubscriptionExpires(t *testing.T) {
 		subscribe("$left", "")
 		subscribe("$users:a", `,"type":3,"phase":2`)
 		tell(t, n, quoted(`{"id":3,"sub_refresh":{"channel":"$long","token":"TOKEN"}}`, of("$long", 2*life)), `{"id":4,"unsubscribe":{"channel":"$left"}}`)
+		if len(n.clock.subs) != 3 || len(n.grants) != 3 {
+			t.Errorf("%v, %v", n.clock.subs, n.grants)
+		}
 		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // has no token that could be late
 		n.subscribeOrder(&subscribeOrder{Channel: "kept"})
+		for _, channel := range []string{"again", "ended"} { // the token of an earlier subscription says nothing of a later one
+			subscribe(channel, "")
+			if channel == "again" {
+				tell(t, n, `{"id":4,"unsubscribe":{"channel":"again"}}`)
+			} else if !n.end(channel) {
+				t.Error("it was not subscribed")
+			}
+			tell(t, n, subscribes(channel))
+		}
 		ends := map[string]time.Duration{}
 		for range 50 {
 			before := len(d.sent)
 			pass(time.Second)
 			n.clock.answered()
 			for _, push := range d.sent[before:] {
-				for _, channel := range []string{"$short", "$long", "$left", "$users:a", "ordered", "kept"} {
+				for _, channel := range []string{"$short", "$long", "$left", "$users:a", "ordered", "kept", "again", "ended"} {
 					if fits(push, `{"push":{"channel":"`+channel+`","unsubscribe":{"code":2501,"reason":"subscription expired"}}}`) {
 						ends[channel] = time.Since(d.began)
 					}
@@ -254,8 +268,8 @@ func TestSubscriptionExpires(t *testing.T) {
 			}
 		}
 		for channel, want := range map[string]time.Duration{"$short": life + refreshTime, "$long": 2*life + refreshTime, "$users:a": life + refreshTime,
-			"ordered": life, "$left": 0, "kept": 0} {
-			if ends[channel] != want || n.subscribed(channel) != (channel == "kept") {
+			"ordered": life, "$left": 0, "kept": 0, "again": 0, "ended": 0} {
+			if lasts := want == 0 && channel != "$left"; ends[channel] != want || n.subscribed(channel) != lasts {
 				t.Errorf("%s ended after %v, want %v; subscribed: %v", channel, ends[channel], want, n.subscribed(channel))
 			}
 		}
