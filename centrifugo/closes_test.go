@@ -1,9 +1,11 @@
 package centrifugo
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,6 +88,32 @@ func TestStreamEnds(t *testing.T) {
 		if len(all) != len(want) || !last || len(all) > 0 && (string(all[0]) != want[0] || !fits(string(all[1]), want[1])) {
 			t.Errorf("%q, last %v", all, last)
 		}
+	}
+}
+
+// Behind a request that has ended, nothing is sent any more, and no secret speaks for it.
+func TestStreamOver(t *testing.T) {
+	s := newServer(t)
+	ctx, cancel := context.WithCancel(bounded.Context(t))
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(connect))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.HTTPStream(httptest.NewRecorder(), r, Client{Anonymous: true})
+	}()
+	var n *session
+	bounded.Until(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, n = range s.streams {
+			return true
+		}
+		return false
+	})
+	cancel()
+	bounded.Receive(t, done)
+	if err := n.out.Send(websocket.Message{}); !errors.Is(err, net.ErrClosed) || len(s.streams) != 0 {
+		t.Errorf("%v, %d connections", err, len(s.streams))
 	}
 }
 

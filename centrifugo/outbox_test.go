@@ -108,6 +108,13 @@ func TestOutboxOfSlowClient(t *testing.T) {
 		t.Error("more replies wait than may")
 	}
 	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
+	if o.send(make([]byte, maxUnsent)); o.tooSlow() {
+		t.Error("slow with as much as may wait")
+	}
+	if o.send([]byte("x")); !o.tooSlow() {
+		t.Error("more waits than may")
+	}
+	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
 	o.hold()
 	if err := o.SendPrepared(frameOf(t, "held")); err != nil {
 		t.Fatal(err)

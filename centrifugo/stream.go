@@ -195,7 +195,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	defer out.CloseNow() //nolint:errcheck // it does not fail
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Time{}) //nolint:errcheck // one that is not there is not to be reset
 	if control.Flush() != nil {
