@@ -248,8 +248,10 @@ func TestFullBatchIsSent(t *testing.T) {
 			t.Error("the connections of a Caller stay open")
 		}
 	})
-	if header := signed(nil, time.Now(), nil); header.Get(HeaderSignature) != "" || header.Get(HeaderTimestamp) == "" {
-		t.Errorf("without a secret: %v", header)
+	for _, secret := range []string{"", "x"} {
+		if header := signed([]byte(secret), time.Now(), nil); (header.Get(HeaderSignature) != "") != (secret != "") || header.Get(HeaderTimestamp) == "" {
+			t.Errorf("with the secret %q: %v", secret, header)
+		}
 	}
 }
 

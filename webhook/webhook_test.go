@@ -226,12 +226,14 @@ func TestVerifyAge(t *testing.T) {
 			t.Errorf("%v away: %v", off, got)
 		}
 	}
-	if Verify(nil, signed(nil, signedAt, text), text, signedAt) {
-		t.Error("without a secret nothing is signed")
-	}
-	header.Set(HeaderTimestamp, "x")
-	if Verify([]byte("secret"), header, text, signedAt) {
-		t.Error("the time is not a number")
+	for name, tt := range map[string]struct{ secret, at string }{
+		"without a secret nothing is signed": {"", "0"}, "the time is not a number": {"secret", "x"},
+	} {
+		header.Set(HeaderTimestamp, tt.at)
+		header.Set(HeaderSignature, Sign([]byte(tt.secret), tt.at, text))
+		if Verify([]byte(tt.secret), header, text, time.Unix(0, 0)) {
+			t.Error(name)
+		}
 	}
 }
 
@@ -316,6 +318,23 @@ func TestOwnTransport(t *testing.T) {
 	if !ok || got.MaxIdleConnsPerHost != 7 || got.TLSHandshakeTimeout != time.Second || got.MaxResponseHeaderBytes != maxAnswer ||
 		got.IdleConnTimeout != 90*time.Second || got.Proxy == nil || !got.ForceAttemptHTTP2 {
 		t.Errorf("%+v", got)
+	}
+	s, err := New(Options{URL: "https://app.test/", Format: JSON{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c, err := NewCaller(CallerOptions{URL: "https://app.test/", InFlight: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for by, want := range map[*http.Client]int{s.client: 2, c.client: 5} { // requests are made one after the other, and calls are not
+		if got, ok := by.Transport.(*http.Transport); !ok || got.MaxIdleConnsPerHost != want {
+			t.Errorf("%+v, want %d connections", got, want)
+		}
 	}
 }
 
