@@ -416,3 +416,38 @@ func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
 		t.Errorf("the last element is %v", err)
 	}
 }
+
+// TestAFailedWriteHoldsNothing: what waited behind it is given up, also while the connection goes on for what the peer has said.
+func TestAFailedWriteHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := stuck(t, writeQueue{})
+		go peer.Write(peer.frame(frame.Text, true, "last words"))
+		<-time.After(2 * unreadAfter) // it is heard, and nothing reads it
+		synctest.Wait()
+		for range 3 {
+			if err := c.Send(Message{Text, []byte("waits")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.mu.Lock()
+		c.pingLocked()
+		c.mu.Unlock()
+		joined := make(chan error, 1)
+		go func() { joined <- c.Write(t.Context(), Message{Text, []byte("joins")}) }()
+		synctest.Wait()
+		peer.Conn.Close()
+		synctest.Wait()
+		if err := <-joined; err == nil || !errors.Is(err, c.werr) {
+			t.Errorf("a Write that had joined: %v", err)
+		}
+		if n := c.Buffered(); n != 0 || c.ctl != nil || c.rest != nil || c.queue != nil || c.entries != nil || c.own != nil || c.out.held {
+			t.Errorf("%d bytes wait, control frames %q, the rest %q, %d entries; written: %v", n, c.ctl, c.rest, len(c.queue), c.out.held)
+		}
+		if err := c.Send(Message{Type: Text}); err == nil || c.ended() != nil {
+			t.Errorf("the next message: %v; ended: %v", err, c.ended())
+		}
+		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "last words" {
+			t.Errorf("%q, %v", m.Data, err)
+		}
+	})
+}

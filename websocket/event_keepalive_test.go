@@ -108,3 +108,31 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	c.CloseNow()
 	k.Play(k.s.ls.Loops)
 }
+
+// A visit takes the buffer that its loop lends: the next one, while this is still under way, gets another.
+func TestEventBufferIsLentOnce(t *testing.T) {
+	k := looptest.New(t, nil)
+	p := evPerform(t, k, &evServer{})
+	k.Client(evHello)
+	k.Client(evHello)
+	k.Play(p.ls.Loops)
+	lent := borrow(corkSize)
+	d := &loop.Driver{Value: lent}
+	var outs []*buffer
+	p.ls.each(func(c *eventConn) {
+		c.fd.Lock()
+		if !c.Begin(d, loop.Readable) {
+			t.Error("it is not begun")
+		}
+		outs = append(outs, c.out)
+		c.fd.Unlock()
+	})
+	if len(outs) != 2 || outs[0] != lent || outs[1] == lent || outs[1] == nil || d.Value != nil {
+		t.Errorf("lent %p, used %p; left %v", lent, outs, d.Value)
+	}
+	p.ls.each(func(c *eventConn) {
+		c.Lost() // its Receiver waits: what it has sent leaves
+		c.CloseNow()
+	})
+	k.Play(p.ls.Loops)
+}
