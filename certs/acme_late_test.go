@@ -26,14 +26,15 @@ func TestACMELateRenewal(t *testing.T) {
 	}
 	p.acme.use(h, &pair) // nothing new
 	p.acme.wire.note("www.example.com", "urn:ietf:params:acme:error:dns", errors.New("http-01: no such name"))
-	for _, day := range []int{0, 60, 74} {
-		p.acme.checkLate(h, start.AddDate(0, 0, day))
+	late := made.leaf.NotAfter.Add(-15 * 24 * time.Hour)
+	for _, now := range []time.Time{start, start.AddDate(0, 0, 60), late.Add(-1)} {
+		p.acme.checkLate(h, now)
 	}
 	if len(reported) != 0 {
 		t.Fatalf("reported: %v", reported.wait(t))
 	}
-	for _, late := range []time.Duration{0, time.Hour, 23 * time.Hour, 25 * time.Hour} {
-		p.acme.checkLate(h, start.AddDate(0, 0, 76).Add(late))
+	for _, after := range []time.Duration{0, time.Hour, 24*time.Hour - 1, 24 * time.Hour} {
+		p.acme.checkLate(h, late.Add(after))
 	}
 	for range 2 {
 		e := reported.wait(t)

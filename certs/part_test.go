@@ -1,0 +1,39 @@
+package certs
+
+import (
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A certificate that is over, or not valid yet, does not replace one that is valid; where none is in use, or none has come, there is
+// nothing to compare.
+func TestWorse(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	lasts := func(from, to time.Duration) *x509.Certificate {
+		return &x509.Certificate{NotBefore: now.Add(from), NotAfter: now.Add(to)}
+	}
+	good, over, early := lasts(0, 0), lasts(-time.Hour, -1), lasts(1, time.Hour)
+	for _, tt := range []struct {
+		name        string
+		leaf, inUse *x509.Certificate
+		want        string // "" accepts it
+		again       time.Time
+	}{
+		{"nothing", nil, nil, "", time.Time{}},
+		{"nothing for a valid one", nil, good, "", time.Time{}},
+		{"the first is over", over, nil, "", time.Time{}},
+		{"both are valid", good, good, "", time.Time{}},
+		{"over for over", over, over, "", time.Time{}},
+		{"early for over", early, over, "", time.Time{}},
+		{"over for valid", over, good, "ended on 2023-11-14T22:13:19Z", time.Time{}},
+		{"early for valid", early, good, "not valid before 2023-11-14T22:13:20Z", early.NotBefore},
+	} {
+		p := part{leaf: tt.inUse, paths: []string{"cert.pem"}}
+		err := p.worse(tt.leaf, now)
+		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) || !p.again.Equal(tt.again) {
+			t.Errorf("%s: %v, again at %v", tt.name, err, p.again)
+		}
+	}
+}
