@@ -17,7 +17,7 @@ var largest = []byte(strings.Repeat("x", 64<<10-64))
 
 // many is how many large publications there are.
 func many() int {
-	if testing.Short() {
+	if testing.Short() || raceEnabled { // with the race detector, each byte of a copy costs
 		return 100
 	}
 	return 1000
