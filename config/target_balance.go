@@ -150,7 +150,7 @@ type BalanceTimeouts struct {
 	// How long a connection may carry nothing at all. 0: forever.
 	Idle Duration `yaml:"idle" default:"0s" min:"0s" max:"24h"`
 
-	// How long a connection may last, give or take a tenth; then it is closed with 1012. 0: forever.
+	// How long a connection may last; then it is closed with 1001. 0: forever.
 	Lifetime Duration `yaml:"lifetime" default:"0s" min:"0s" max:"8760h"`
 }
 
