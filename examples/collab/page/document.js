@@ -28,8 +28,8 @@ export class Shared {
 
   /** Gets the whole document, and what is typed from there on. */
   async open() {
-    const state = await this.#state();
-    const since = state ?? await this.#everything();
+    await this.#state();
+    const since = await this.#everything();
     this.#subscription = this.#channels.subscribe(`doc-${this.#name}`, {
       since, join: true, members: 100, changes: true, ...this.options,
       onMessage: (message) => this.#take(message),
@@ -43,28 +43,32 @@ export class Shared {
 
   update(data) { return this.#subscription.update(data); }
 
-  /** Applies the last stored state, and returns the position of the updates behind it. */
+  /** Applies the last stored state. */
   async #state() {
     const { messages } = await this.#channels.snapshot(`state-${this.#name}`, { limit: 1 });
-    if (messages.length === 0) return undefined;
-    const { position, update } = messages[0].data;
-    Y.applyUpdate(this.doc, decode(update), this);
-    return position;
+    if (messages.length > 0) Y.applyUpdate(this.doc, decode(messages[0].data.update), this);
   }
 
-  /** Applies all updates that are kept. */
+  /**
+   * Applies all updates that are kept, and returns the position behind them. More are kept than there can be behind the stored state;
+   * Yjs applies nothing twice.
+   */
   async #everything() {
     let since;
     for (;;) {
       const page = await this.#channels.history(`doc-${this.#name}`, { limit: 500, since });
-      page.messages.forEach((message) => this.#take(message));
+      page.messages.forEach((message) => this.#apply(message));
       if (page.messages.length === 0) return page.position;
       since = { epoch: page.position.epoch, offset: page.messages.at(-1).offset };
     }
   }
 
-  #take(message) {
+  #apply(message) {
     if (message.binary) Y.applyUpdate(this.doc, decode(message.data), this);
+  }
+
+  #take(message) {
+    this.#apply(message);
     if (++this.#updates >= compactEvery * 2) this.#compact(); // the one who should have has left
   }
 
@@ -73,17 +77,17 @@ export class Shared {
     if (++this.#updates >= compactEvery) await this.#compact();
   }
 
-  /** Stores the whole document, so that the updates before it are needed no more. It has everything up to the position. */
+  /** Stores the whole document, so that the updates before it are needed no more. */
   async #compact() {
     this.#updates = 0;
-    const position = this.#subscription.position;
     const update = encode(Y.encodeStateAsUpdate(this.doc));
-    await this.#channels.publish(`state-${this.#name}`, { position, update }, { key: "state" });
+    await this.#channels.publish(`state-${this.#name}`, { update }, { key: "state" });
   }
 
-  /** Updates were missed: takes the stored state, and gives the others what may be only here. Yjs applies nothing twice. */
+  /** Updates were missed: takes the stored state and what is kept, and gives the others what may be only here. Yjs applies nothing twice. */
   async #resync() {
     await this.#state();
+    await this.#everything();
     await this.#publish(Y.encodeStateAsUpdate(this.doc));
   }
 }
