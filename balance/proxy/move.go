@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -21,7 +22,7 @@ const (
 
 // move moves clients off servers, until the Balancer is closed.
 func (b *Balancer) move() {
-	drain := balance.NewPace(movesPerSecond(b.set.Load().MovesPerSecond), jitter, nil)
+	drain := balance.NewPace(0, jitter, nil)
 	spread := balance.NewPace(0, jitter, nil)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -36,11 +37,11 @@ func (b *Balancer) move() {
 		b.unsay(time.Now())
 		b.report(seen)
 		s := b.set.Load()
-		drain.SetRate(movesPerSecond(s.MovesPerSecond))
-		plan := balance.Rebalance{Percentage: 100, Spread: 1e9} // drains only
+		drain.SetRate(cmp.Or(s.MovesPerSecond, 100))
+		var plan balance.Rebalance // of which the drains count alone, if there is to be none
 		if s.Rebalance != nil {
 			plan = s.Rebalance.Rebalance
-			spread.SetRate(orDefault(s.Rebalance.PerSecond, 20))
+			spread.SetRate(cmp.Or(s.Rebalance.PerSecond, 20))
 		}
 		wait := lookAgain
 		for _, m := range b.pool.Surplus(time.Now(), plan) {
@@ -55,15 +56,6 @@ func (b *Balancer) move() {
 		}
 		timer.Reset(wait)
 	}
-}
-
-func movesPerSecond(rate float64) float64 { return orDefault(rate, 100) }
-
-func orDefault(v, otherwise float64) float64 {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }
 
 // paceOf returns the pace of the drain of a server.
