@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -108,6 +110,37 @@ func TestBalanceGoodbye(t *testing.T) {
 	has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 }
 
+// What a server gets first when it has asked for the PROXY protocol, of the version that the configuration names.
+func TestBalanceProxyProtocol(t *testing.T) {
+	for setting, want := range map[string]string{
+		"off": "GET / HTTP/1.1\r\n", "v1": "PROXY TCP4 127.0.0.1 127.0.0.1 ", "v2": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c",
+	} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &serverBehind{Server: &httptest.Server{Listener: ln}}
+		r := run(t, parse(t, balancing([]*serverBehind{server}, "retries: 0\n\t      request: {proxy_protocol: '"+setting+"'}")))
+		got := make([]byte, len(want))
+		read := make(chan error, 1)
+		go func() {
+			nc, err := ln.Accept()
+			if err == nil {
+				_, err = io.ReadFull(nc, got)
+				nc.Close()
+			}
+			read <- err
+		}()
+		if resp, _ := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: %s", setting, resp.Status)
+		}
+		if err := bounded.Receive(t, read); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v, want %q", setting, got, err, want)
+		}
+		ln.Close()
+	}
+}
+
 // Servers are found by their name; a reload without the name takes them off.
 func TestBalanceDNS(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
@@ -129,6 +162,35 @@ func TestBalanceDNS(t *testing.T) {
 			t.Errorf("after a reload: %q", name)
 		}
 	}
+}
+
+// A page that never ends does not outlive the server: it is cut.
+func TestStopCutsPages(t *testing.T) {
+	asked := make(chan struct{})
+	slow := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))}
+	t.Cleanup(slow.Close)
+	r := run(t, parse(t, "drain: {spread: 0s, timeout: 100ms}\n"+balancing([]*serverBehind{slow}, "")))
+	nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Receive(t, asked)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, nc)
+		close(over)
+	}()
+	bounded.Receive(t, over)
 }
 
 // A reload that takes the balancer away closes its clients, the last of which ends what carries them.

@@ -243,6 +243,12 @@ func TestBalanceChanges(t *testing.T) {
 	if status, body := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {a.id()}}); status != 400 || !strings.Contains(body, "configuration") {
 		t.Errorf("one of the configuration: %d %s", status, body)
 	}
+	for _, method := range []string{"DELETE /balance/servers", "DELETE /balance/drain", "POST /balance/drain"} {
+		method, path, _ := strings.Cut(method, " ")
+		if status, body := r.operate(t, method, path, url.Values{"server": {"127.0.0.1:1"}}); status != 404 || !strings.Contains(body, "ws://127.0.0.1:1;") {
+			t.Errorf("%s of one that there is not: %d %s", path, status, body)
+		}
+	}
 	if status, _ := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {b.id()}}); status != 200 {
 		t.Error(status)
 	}
