@@ -86,6 +86,7 @@ func BenchmarkAdmit(b *testing.B) {
 	for b.Loop() {
 		now = now.Add(10 * time.Microsecond)
 		if s.Admit(now, true) == 0 {
+			s.Begin()
 			s.Done(now, time.Millisecond, true)
 		}
 	}

@@ -69,10 +69,11 @@ type Storm struct {
 	booked  time.Time    // the last place that was promised to a refused client
 
 	underway int
-	began    time.Time // of the window
-	settled  time.Time // no decrease before
-	lately   time.Time // the last refusal
-	seen     counts    // in the window
+	took     time.Duration // by all that are done, since the start
+	began    time.Time     // of the window
+	settled  time.Time     // no decrease before
+	lately   time.Time     // the last refusal
+	seen     counts        // in the window
 	admitted uint64
 	refused  uint64
 }
@@ -94,14 +95,13 @@ func NewStorm(o StormOptions) *Storm {
 	return s
 }
 
-// Admit returns 0 if the handshake may begin; the caller then calls Done once. Otherwise it is refused, and the result is what to
+// Admit returns 0 if the handshake may begin; the caller then calls Begin and Done, once each. Otherwise it is refused, and the result is what to
 // send as Retry-After, at least a second, jitter included. resuming says that the client continues a session.
 func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adjust(now)
 	if !s.limited || s.take(now, resuming) {
-		s.underway++
 		s.admitted++
 		return 0
 	}
@@ -142,14 +142,23 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 	return ok
 }
 
-// Done reports that a handshake which was admitted is over: how long the upstream took, and whether it served the client. A
-// handshake that the client has given up, or that is the client's fault, is ok.
+// Begin reports that a handshake which was admitted is with an upstream from now on. Until then it shows nothing about the upstreams: it
+// may wait for a place, or end without one.
+func (s *Storm) Begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.underway++
+}
+
+// Done reports that a handshake which has begun is over: how long the upstreams took, without what it has waited for a place, and
+// whether one of them served the client. A handshake that the client has given up, or that is the client's fault, is ok.
 func (s *Storm) Done(now time.Time, took time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underway--
 	s.seen.done++
 	s.seen.took += took
+	s.took += took
 	if !ok {
 		s.seen.failed++
 	}
@@ -206,9 +215,11 @@ func (s *Storm) limit(now time.Time) {
 type StormStatus struct {
 	Limited  bool    `json:"limited"`  // the rate is in force; otherwise everything is admitted
 	Rate     float64 `json:"rate"`     // handshakes per second
-	Underway int     `json:"underway"` // admitted and not yet done
+	Underway int     `json:"underway"` // with an upstream at the moment
 	Admitted uint64  `json:"admitted"` // since the start
 	Refused  uint64  `json:"refused"`  // since the start
+
+	Took time.Duration `json:"took"` // by the upstreams for all that are done, together, in nanoseconds
 }
 
 // Status returns the rate that is in force at now, and the counts.
@@ -216,5 +227,5 @@ func (s *Storm) Status(now time.Time) StormStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adjust(now)
-	return StormStatus{s.limited, s.rate, s.underway, s.admitted, s.refused}
+	return StormStatus{s.limited, s.rate, s.underway, s.admitted, s.refused, s.took}
 }

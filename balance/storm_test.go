@@ -44,6 +44,7 @@ func TestStormKeepsItsFloor(t *testing.T) {
 				if wait := s.Admit(now, resuming); wait != 0 {
 					t.Fatalf("%s: handshake %d is refused for %v: %+v", name, i, wait, s.Status(now))
 				}
+				s.Begin()
 				if i%2 == 0 {
 					s.Done(now, time.Minute, false)
 				}
@@ -59,6 +60,7 @@ func TestStormKeepsItsFloor(t *testing.T) {
 func demand(s *Storm, now time.Time, n int, resuming bool) (admitted int) {
 	for range n {
 		if s.Admit(now, resuming) == 0 {
+			s.Begin()
 			admitted++
 		}
 	}
@@ -255,6 +257,7 @@ func TestStormOfReconnects(t *testing.T) {
 				attempts++
 				wait := s.Admit(now, i%4 != 0)
 				if wait == 0 {
+					s.Begin()
 					server.begin(now)
 					in++
 					last = now.Sub(start)
@@ -340,5 +343,20 @@ func TestStormIsOpen(t *testing.T) {
 	}
 	if got := s.Status(now.Add(forgotten)); got.Limited {
 		t.Errorf("after a minute without a refusal: %+v", got)
+	}
+}
+
+// A handshake that waits for a place, or ends without one, says nothing about the upstreams.
+func TestStormIgnoresWhatWaits(t *testing.T) {
+	s := NewStorm(StormOptions{})
+	for i := range 10_000 {
+		if wait := s.Admit(start.Add(time.Duration(i)*time.Microsecond), false); wait != 0 {
+			t.Fatalf("handshake %d is refused for %v", i, wait)
+		}
+	}
+	s.Begin()
+	s.Done(start.Add(time.Minute), time.Millisecond, true)
+	if st := s.Status(start.Add(2 * time.Minute)); st.Limited || st.Underway != 0 || st.Admitted != 10_000 || st.Took != time.Millisecond {
+		t.Errorf("%+v", st)
 	}
 }

@@ -108,7 +108,6 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 			Ejection: balance.Ejection{Failures: cmp.Or(set.Ejection.Failures, -1), Share: float64(set.Ejection.MaxPercent) / 100, Base: time.Duration(set.Ejection.For)},
 		},
 		Dial:       dialOptions(set, wire),
-		Prefix:     strings.TrimSuffix(set.Request.AddPrefix, "/"),
 		Retries:    set.Retries,
 		MaxWaiting: set.Queue.Max, Wait: time.Duration(set.Queue.Timeout),
 		Tunnel:         proxy.TunnelOptions{Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
@@ -141,7 +140,8 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 // dialOptions says how servers are reached.
 func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 	o := proxy.DialerOptions{
-		TLS: wire, KeepHost: set.Request.Host == "client", StripPrefix: set.Request.StripPrefix, Header: http.Header{},
+		TLS: wire, KeepHost: set.Request.Host == "client", Header: http.Header{},
+		StripPrefix: set.Request.StripPrefix, AddPrefix: set.Request.AddPrefix,
 		Connect: time.Duration(set.Timeouts.Connect), TLSHandshake: time.Duration(set.Timeouts.Connect), Handshake: time.Duration(set.Timeouts.Handshake),
 		ProxyProtocol: map[string]int{"v1": 1, "v2": 2}[set.Request.ProxyProtocol],
 	}

@@ -19,9 +19,8 @@ type Settings struct {
 	// Pool says how servers are chosen, and when one that fails is ejected.
 	Pool balance.Options
 
-	// Dial says how servers are reached, and Prefix what is put in front of each path there; "" means nothing.
-	Dial   DialerOptions
-	Prefix string
+	// Dial says how servers are reached.
+	Dial DialerOptions
 
 	// Key returns what the policy hash goes by; nil: clients have no key.
 	Key func(*Request) string
@@ -112,11 +111,14 @@ func New(s Settings, h Hooks) *Balancer {
 	return b
 }
 
-// Configure changes the settings. No connection is closed, and no count or health is forgotten. After an error, which says what of
-// Settings.Dial is not valid, nothing has changed.
+// Configure changes the settings. No connection is closed, and no count or health is forgotten. The error is [ErrClosed], or says
+// what of Settings.Dial is not valid; then nothing has changed.
 func (b *Balancer) Configure(s Settings) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
 	list := b.list()
 	made, err := newServers(list, &s)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -270,5 +271,69 @@ func TestDrainOfServerThatIsRemoved(t *testing.T) {
 	}
 	if n := b.carrier.Len(); n != 0 {
 		t.Errorf("%d tunnels are left", n)
+	}
+}
+
+// A closed Balancer takes no settings and no clients.
+func TestClosedBalancer(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts)
+	b := newBalancer(t, Settings{Health: Health{Check: CheckTCP, Every: time.Hour}}, up.addr)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Configure(Settings{Health: Health{Check: CheckTCP, Every: time.Hour}}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Configure: %v", err)
+	}
+	if len(b.servers) != 0 {
+		t.Error("servers are checked")
+	}
+	if err := b.SetServers("test", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("SetServers: %v", err)
+	}
+	if _, err := b.Open(bounded.Context(t), opening(t)); !errors.Is(err, ErrClosed) {
+		t.Errorf("Open: %v", err)
+	}
+	w := httptest.NewRecorder()
+	b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "closing") {
+		t.Errorf("a request: %d %s", w.Code, w.Body)
+	}
+}
+
+// The prefix for servers does not become a part of the path of a unix socket.
+func TestPrefixAtUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := serveRaw(t, l, accepts)
+	b := newBalancer(t, Settings{Dial: DialerOptions{AddPrefix: "/v1/"}})
+	if err := b.SetServers("test", []balance.Spec{{ID: "unix:" + path}}); err != nil {
+		t.Fatal(err)
+	}
+	open(t, b).Abandon()
+	if head := bounded.Receive(t, up.head); !strings.HasPrefix(head, "GET /v1/ HTTP/1.1\r\n") {
+		t.Errorf("%q", head)
+	}
+}
+
+// The bytes of a connection count, even if it ends before its tunnel is known.
+func TestBytesOfShortConnection(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // and it ends
+	b := newBalancer(t, Settings{}, up.addr)
+	c := open(t, b)
+	b.members.add(c)
+	far, near := tcpPair(t)
+	far.Close()
+	ended, over := make(chan *Tunnel, 1), make(chan error, 1)
+	early := []byte("\x81\x80\x00\x00\x00\x00")
+	if _, err := b.carrier.Carry(near, c.link.Conn, early, c.link.Late, TunnelOptions{}, func(t *Tunnel, _ error) { ended <- t }); err != nil {
+		t.Fatal(err)
+	}
+	c.over(bounded.Receive(t, ended), &websocket.CloseError{ByPeer: true}, func(err error) { over <- err })
+	bounded.Receive(t, over)
+	if s := state(b, up.addr); s.FromClients != int64(len(early)) || s.Live != 0 {
+		t.Errorf("%d bytes of clients, want %d; %d connections", s.FromClients, len(early), s.Live)
 	}
 }

@@ -45,12 +45,12 @@ type TunnelOptions struct {
 // Carry begins a tunnel between a client and an upstream, both behind their handshake. early is what the client has sent already,
 // late what the upstream has; they are copied. Either may be empty.
 //
-// The tunnel owns both connections from then on, and closes them. It calls done once when it has, with a [*websocket.CloseError]:
+// The tunnel owns both connections from then on, and closes them. It calls done once when it has, perhaps before Carry returns, with a [*websocket.CloseError]:
 // how the first close frame reads that passed or that [Tunnel.Shut] put in, whose ByPeer is set when the client was the first to
 // close; its Code is 1006 without one. Its Err is what prevented the closing handshake. done may be nil; it must not block.
 //
 // After an error, which is net.ErrClosed, the connections are as they were.
-func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(error)) (*Tunnel, error) {
+func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {
 	if !c.enter() {
 		return nil, net.ErrClosed
 	}
@@ -78,7 +78,7 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 }
 
 // setUp makes t ready, and one of c's. The caller holds t.mu.
-func (t *Tunnel) setUp(c *Carrier, d driver, o TunnelOptions, done func(error)) {
+func (t *Tunnel) setUp(c *Carrier, d driver, o TunnelOptions, done func(*Tunnel, error)) {
 	t.carrier, t.driver, t.done, t.since = c, d, done, time.Now()
 	t.idle, t.lifetime = o.Idle, o.Lifetime
 	c.mu.Lock()

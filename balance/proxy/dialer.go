@@ -32,6 +32,9 @@ type DialerOptions struct {
 	// StageRequest. The path of the upstream's URL is then put in front of it. "" removes nothing.
 	StripPrefix string
 
+	// AddPrefix is put in front of the path, after that of the upstream's URL. "" adds nothing.
+	AddPrefix string
+
 	// AppendForwarded appends to the fields X-Forwarded-For and Forwarded of the client, and keeps its X-Forwarded-Proto and
 	// X-Forwarded-Host. It is for clients that are proxies which are trusted. By default all of them are replaced.
 	AppendForwarded bool
@@ -80,6 +83,13 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 	}
 	if o.StripPrefix != "" && (o.StripPrefix[0] != '/' || dotted(o.StripPrefix)) {
 		return nil, errors.New("proxy: the prefix to strip must begin with a slash, and have no segment . or ..")
+	}
+	if o.AddPrefix != "" {
+		u, err := url.ParseRequestURI(o.AddPrefix)
+		if err != nil || o.AddPrefix[0] != '/' || u.RawQuery != "" || u.ForceQuery || dotted(o.AddPrefix) {
+			return nil, errors.New("proxy: the prefix to add must be a path that begins with a slash, and have no segment . or ..")
+		}
+		d.prefix += strings.TrimRight(u.EscapedPath(), "/")
 	}
 	for _, name := range o.Remove {
 		d.removed[folded(name)] = true

@@ -442,7 +442,7 @@ func TestNewDialerRefuses(t *testing.T) {
 			t.Errorf("%q: %v", raw, err)
 		}
 	}
-	for _, o := range []DialerOptions{{ProxyProtocol: 3}, {StripPrefix: "x"}, {StripPrefix: "/.."}, {Header: http.Header{"Upgrade": {"x"}}}} {
+	for _, o := range []DialerOptions{{ProxyProtocol: 3}, {StripPrefix: "x"}, {StripPrefix: "/.."}, {AddPrefix: "x"}, {AddPrefix: "/a/../b"}, {AddPrefix: "/?a=b"}, {Header: http.Header{"Upgrade": {"x"}}}} {
 		if _, err := NewDialer("host", o); err == nil {
 			t.Errorf("%+v is accepted", o)
 		}

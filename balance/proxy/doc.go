@@ -12,7 +12,7 @@
 //
 //	carrier := proxy.NewCarrier()
 //	defer carrier.Close()
-//	tunnel, err := carrier.Carry(client, upstream, early, late, proxy.TunnelOptions{Idle: time.Hour}, func(err error) {
+//	tunnel, err := carrier.Carry(client, upstream, early, late, proxy.TunnelOptions{Idle: time.Hour}, func(_ *proxy.Tunnel, err error) {
 //		log.Print("the tunnel is over: ", err)
 //	})
 //	...

@@ -33,14 +33,14 @@ type Health struct {
 var errDraining = errors.New("it wants no new clients")
 
 // watch checks a server until ctx ends.
-func (b *Balancer) watch(ctx context.Context, id string, d *Dialer, h Health) {
+func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 	every := h.Every
 	if every <= 0 {
 		every = 5 * time.Second
 	}
 	said := true // in a check of earlier settings, perhaps
 	for {
-		err := probe(ctx, d, h)
+		err := probe(ctx, n, h)
 		if ctx.Err() != nil {
 			return
 		}
@@ -109,7 +109,7 @@ func (b *Balancer) unsay(now time.Time) {
 }
 
 // probe checks a server once.
-func probe(ctx context.Context, d *Dialer, h Health) error {
+func probe(ctx context.Context, n *server, h Health) error {
 	timeout := h.Timeout
 	if timeout <= 0 {
 		timeout = 2 * time.Second
@@ -118,26 +118,24 @@ func probe(ctx context.Context, d *Dialer, h Health) error {
 	defer cancel()
 	switch h.Check {
 	case CheckTCP:
-		nc, err := d.Connect(ctx, &Request{})
+		nc, err := n.dialer.Connect(ctx, &Request{})
 		if err != nil {
 			return err
 		}
 		return nc.Close()
 	case CheckHTTP:
-		return probeHTTP(ctx, d, h.Path)
+		return probeHTTP(ctx, n, h.Path)
 	default:
-		return probeWebSocket(ctx, d, h.Path)
+		return probeWebSocket(ctx, n.dialer, h.Path)
 	}
 }
 
-func probeHTTP(ctx context.Context, d *Dialer, path string) error {
-	t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxHead,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.Connect(ctx, &Request{}) }}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.host+path, nil)
+func probeHTTP(ctx context.Context, n *server, path string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.dialer.host+path, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := t.RoundTrip(r)
+	resp, err := n.checks.RoundTrip(r)
 	if err != nil {
 		return err
 	}

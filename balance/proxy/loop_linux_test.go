@@ -30,7 +30,7 @@ func TestIdleTunnelIsSmall(t *testing.T) {
 	}
 	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, 20000))
 	open := func(p *[4]net.Conn) { // what is closed of p stays in memory, before the measurement as behind it
-		done := func(error) {}
+		done := func(*Tunnel, error) {}
 		if _, err := c.Carry(p[1], p[3], hello, nil, TunnelOptions{Idle: time.Hour}, done); err != nil {
 			t.Fatal(err)
 		}

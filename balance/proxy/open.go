@@ -62,8 +62,13 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	if after := b.storm.Admit(time.Now(), r.Resuming || prefer != ""); after > 0 {
 		return nil, &Busy{RetryAfter: after}
 	}
-	began, served := time.Now(), false
-	defer func() { b.storm.Done(time.Now(), time.Since(began), served) }()
+	var took time.Duration // by the servers; a client that waits for a place says nothing about them
+	began, served := false, false
+	defer func() {
+		if began {
+			b.storm.Done(time.Now(), took, served)
+		}
+	}()
 	var tried []*balance.Upstream
 	var last error
 	for range s.Retries + 1 {
@@ -75,7 +80,12 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 			}
 			return nil, err
 		}
-		link, err := b.attempt(ctx, u, r)
+		if !began {
+			began = true
+			b.storm.Begin()
+		}
+		link, spent, err := b.attempt(ctx, u, r)
+		took += spent
 		if err == nil {
 			served = true
 			return b.opened(s, u, link, r), nil
@@ -142,24 +152,25 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 	return ""
 }
 
-// attempt opens a WebSocket at a server, and counts how that went.
-func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request) (*Link, error) {
+// attempt opens a WebSocket at a server, and counts how that went. took is the server's time.
+func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	began := time.Now()
-	n := b.server(u.ID())
-	if n == nil { // it was taken off since it was chosen
-		return nil, &Failure{Upstream: u.ID(), Stage: StageConnect, Err: errGone}
+	n, err := b.server(u.ID())
+	if err != nil {
+		return nil, 0, err
 	}
-	link, err := n.dialer.Open(ctx, r)
+	link, err = n.dialer.Open(ctx, r)
+	took = time.Since(began)
 	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
-		return nil, err // the client has gone: the server cannot help it
+		return nil, took, err // the client has gone: the server cannot help it
 	}
 	outcome, status, header := judge(link, err)
 	b.heard(u, header)
 	b.outcome(u, outcome)
 	if b.hooks.Tried != nil {
-		b.hooks.Tried(Attempt{Server: u.ID(), Outcome: outcome, Status: status, Took: time.Since(began)})
+		b.hooks.Tried(Attempt{Server: u.ID(), Outcome: outcome, Status: status, Took: took})
 	}
-	return link, err
+	return link, took, err
 }
 
 // judge says how a handshake has gone for the server.
@@ -263,7 +274,7 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b, link := c.balancer, c.link
 	c.link = nil
 	b.members.add(c)
-	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, b.set.Load().Tunnel, func(err error) { c.over(err, done) })
+	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, b.set.Load().Tunnel, func(t *Tunnel, err error) { c.over(t, err, done) })
 	if err != nil {
 		_, _ = client.Close(), link.Conn.Close()
 		b.members.remove(c)
@@ -284,8 +295,9 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	return nil
 }
 
-// over is called when the tunnel has ended.
-func (c *Conn) over(err error, done func(error)) {
+// over is called when the tunnel has ended, perhaps before Carry has returned it.
+func (c *Conn) over(t *Tunnel, err error, done func(error)) {
+	c.tunnel.Store(t)
 	e, _ := errors.AsType[*websocket.CloseError](err)
 	if e != nil && e.Code == websocket.CodeAbnormal && !e.ByPeer && time.Since(c.since) < earlyEnd && !errors.Is(e, net.ErrClosed) {
 		c.balancer.outcome(c.server, balance.ClosedEarly)

@@ -66,6 +66,9 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		t.b.release(u)
+		if errors.Is(err, ErrClosed) {
+			return nil, err
+		}
 		f, notReached := errors.AsType[*Failure](err)
 		if !notReached {
 			f = &Failure{Upstream: u.ID(), Stage: StageHandshake, Err: err}
@@ -86,9 +89,9 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 
 // send sends the request to one server.
 func (t roundTripper) send(out *http.Request, u *balance.Upstream) (*http.Response, error) {
-	n := t.b.server(u.ID())
-	if n == nil {
-		return nil, &Failure{Upstream: u.ID(), Stage: StageConnect, Err: errGone}
+	n, err := t.b.server(u.ID())
+	if err != nil {
+		return nil, err
 	}
 	target, err := n.dialer.target(t.r.URL)
 	if err != nil {

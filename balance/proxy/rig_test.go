@@ -75,7 +75,7 @@ func newRig(t testing.TB, k kind) *rig {
 func (r *rig) carry(early, late string, o TunnelOptions) *rig {
 	r.t.Helper()
 	var err error
-	if r.tunnel, err = r.c.Carry(r.near[client], r.near[upstream], []byte(early), []byte(late), o, func(err error) { r.done <- err }); err != nil {
+	if r.tunnel, err = r.c.Carry(r.near[client], r.near[upstream], []byte(early), []byte(late), o, func(_ *Tunnel, err error) { r.done <- err }); err != nil {
 		r.t.Fatal(err)
 	}
 	return r

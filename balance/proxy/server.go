@@ -13,6 +13,7 @@ import (
 type server struct {
 	dialer *Dialer
 	pages  *http.Transport // for requests that are no handshakes
+	checks *http.Transport // for checks by HTTP; each has a connection of its own
 	stop   context.CancelFunc
 }
 
@@ -26,19 +27,23 @@ const (
 func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 	made := map[string]*server{}
 	for _, spec := range list {
-		d, err := NewDialer(spec.ID+s.Prefix, s.Dial)
+		d, err := NewDialer(spec.ID, s.Dial)
 		if err != nil {
 			return nil, err
 		}
-		made[spec.ID] = &server{dialer: d, pages: &http.Transport{
-			DisableKeepAlives:   s.Dial.ProxyProtocol != 0, // a connection belongs to a client then
-			MaxIdleConnsPerHost: idlePages, IdleConnTimeout: idleFor, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
-			ResponseHeaderTimeout: time.Minute,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				r, _ := ctx.Value(requestKey{}).(*Request)
-				return d.Connect(ctx, r)
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			r, _ := ctx.Value(requestKey{}).(*Request)
+			return d.Connect(ctx, r)
+		}
+		made[spec.ID] = &server{
+			dialer: d,
+			pages: &http.Transport{
+				DisableKeepAlives:   s.Dial.ProxyProtocol != 0, // a connection belongs to a client then
+				MaxIdleConnsPerHost: idlePages, IdleConnTimeout: idleFor, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+				ResponseHeaderTimeout: time.Minute, DialContext: dial,
 			},
-		}}
+			checks: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxHead, DialContext: dial},
+		}
 	}
 	return made, nil
 }
@@ -59,23 +64,31 @@ func (b *Balancer) serve(list []balance.Spec, made map[string]*server) {
 		n.stop = cancel
 		b.servers[spec.ID] = n
 		if h := b.set.Load().Health; h.Check != CheckOff {
-			b.wg.Go(func() { b.watch(ctx, spec.ID, n.dialer, h) })
+			b.wg.Go(func() { b.watch(ctx, spec.ID, n, h) })
 		}
 	}
 	for id, n := range b.servers {
 		if !want[id] {
 			n.stop()
 			n.pages.CloseIdleConnections()
+			n.checks.CloseIdleConnections()
 			delete(b.servers, id)
 		}
 	}
 }
 
-// server returns how a server is reached; nil when it is in the list no more.
-func (b *Balancer) server(id string) *server {
+// server returns how a server is reached. The error is [ErrClosed], or a [*Failure] when the server was taken off the list since it
+// was chosen.
+func (b *Balancer) server(id string) (*server, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.servers[id]
+	if b.closed {
+		return nil, ErrClosed
+	}
+	if n := b.servers[id]; n != nil {
+		return n, nil
+	}
+	return nil, &Failure{Upstream: id, Stage: StageConnect, Err: errGone}
 }
 
 // Connect opens a connection to the upstream for a client, with TLS where that is needed and the header of the PROXY protocol if there is

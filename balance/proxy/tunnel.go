@@ -46,7 +46,7 @@ func (s side) String() string { return [...]string{"client", "upstream"}[s] }
 // not wait for a peer.
 type Tunnel struct {
 	carrier *Carrier
-	done    func(error)
+	done    func(*Tunnel, error)
 	since   time.Time
 
 	// mu guards what follows, and the driver's ends.
@@ -334,6 +334,6 @@ func (t *Tunnel) report() {
 	t.mu.Unlock()
 	t.carrier.left(t)
 	if t.done != nil {
-		t.done(how)
+		t.done(t, how)
 	}
 }
