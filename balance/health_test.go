@@ -181,6 +181,45 @@ func TestEjectionIsBounded(t *testing.T) {
 	}
 }
 
+// The status says how many connections there were when a drain began, so that anyone can see how far it is.
+func TestDrainFrom(t *testing.T) {
+	p := poolOf(t, Options{Policy: RoundRobin()}, numbered(1, 1)...)
+	var all []*Upstream
+	for range 4 {
+		u, err := p.Acquire(start, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, u)
+	}
+	shows := func(what string, from ...int) {
+		t.Helper()
+		for i, s := range p.Status(start) {
+			if s.From != from[i] {
+				t.Errorf("%s: %s: from %d, want %d", what, s.ID, s.From, from[i])
+			}
+		}
+	}
+	shows("before", 0, 0)
+	p.Drain(start, "u000", true)
+	p.Probe(start, "u000", errors.New("refused"))
+	for _, u := range all {
+		if u.ID() == "u000" {
+			p.Release(start, u)
+			break
+		}
+	}
+	p.DrainReported(start, "u000", true)
+	shows("during a drain", 2, 0)
+	p.Drain(start, "u000", false)
+	p.DrainReported(start, "u000", false)
+	shows("after it", 0, 0)
+	if err := p.Set(start, numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	shows("removed", 0, 2)
+}
+
 // An upstream goes down after Fall failed probes in a row, and up after Rise; the first decides alone.
 func TestProbes(t *testing.T) {
 	refused := errors.New("refused")

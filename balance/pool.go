@@ -234,6 +234,12 @@ func (p *Pool) update(now time.Time) {
 			u.ejection.clear()
 			u.slow = serving && served && p.options.SlowStart > 0
 		}
+		if emptying := !u.listed || u.drained || u.leaving; emptying != u.emptying {
+			u.emptying, u.from = emptying, 0
+			if emptying {
+				u.from = u.live
+			}
+		}
 		p.grow(now, u)
 		if !u.reported.IsZero() {
 			p.due(u.reported.Add(reportValid))

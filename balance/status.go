@@ -6,18 +6,19 @@ import "time"
 type Status struct {
 	ID       string    `json:"id"` // from the list
 	State    State     `json:"state"`
-	Why      string    `json:"why,omitempty"`      // the reason for the state
-	Since    time.Time `json:"since"`              // when it began or ceased to serve
-	Weight   int       `json:"weight"`             // at least 1
-	Share    float64   `json:"share"`              // of its weight; less than 1 during slow start
-	Capacity int       `json:"capacity,omitempty"` // 0: no limit
-	Live     int       `json:"live"`               // connections of this pool
-	Load     int       `json:"load"`               // those of other balancers included, as far as they are known
-	Drained  bool      `json:"drained,omitempty"`  // by the operator
-	Leaving  bool      `json:"leaving,omitempty"`  // drains by its own word
-	Probed   string    `json:"probed,omitempty"`   // why the last failed probe failed
-	Ejected  time.Time `json:"ejected,omitzero"`   // until when; zero: it is not ejected
-	Failures int       `json:"failures,omitempty"` // outcomes in a row that were failures
+	Why      string    `json:"why,omitempty"`        // the reason for the state
+	Since    time.Time `json:"since"`                // when it began or ceased to serve
+	Weight   int       `json:"weight"`               // at least 1
+	Share    float64   `json:"share"`                // of its weight; less than 1 during slow start
+	Capacity int       `json:"capacity,omitempty"`   // 0: no limit
+	Live     int       `json:"live"`                 // connections of this pool
+	Load     int       `json:"load"`                 // those of other balancers included, as far as they are known
+	Drained  bool      `json:"drained,omitempty"`    // by the operator
+	Leaving  bool      `json:"leaving,omitempty"`    // drains by its own word
+	From     int       `json:"drain_from,omitempty"` // Live when its drain began, or when it was removed
+	Probed   string    `json:"probed,omitempty"`     // why the last failed probe failed
+	Ejected  time.Time `json:"ejected,omitzero"`     // until when; zero: it is not ejected
+	Failures int       `json:"failures,omitempty"`   // outcomes in a row that were failures
 }
 
 // Status returns what is known of every upstream at now, sorted by ID, of removed ones that have connections left, too. The
@@ -31,7 +32,7 @@ func (p *Pool) Status(now time.Time) []Status {
 		all = append(all, Status{
 			ID: u.id, State: u.state(), Why: u.why(), Since: u.since,
 			Weight: u.weight, Share: u.share, Capacity: u.capacity, Live: u.live, Load: u.Load(),
-			Drained: u.drained, Leaving: u.leaving, Probed: u.probes.reason,
+			Drained: u.drained, Leaving: u.leaving, From: u.from, Probed: u.probes.reason,
 			Ejected: u.ejection.until, Failures: u.ejection.inRow,
 		})
 	}

@@ -77,6 +77,8 @@ type Upstream struct {
 	serving  bool // listed, up, neither draining nor ejected
 	since    time.Time
 	slow     bool // in slow start, which began at since
+	emptying bool // drained, leaving or not listed
+	from     int  // live when emptying began
 }
 
 // ID returns the identity from the list.

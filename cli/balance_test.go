@@ -257,6 +257,13 @@ func TestBalanceTables(t *testing.T) {
 	if err := topTable(&b, before, now, 2e9, 4); err != nil {
 		t.Fatal(err)
 	}
+	if e := (gateway.BalancedServer{}); left(e) != "" {
+		t.Errorf("without a drain: %q", left(e))
+	}
+	leaves := gateway.BalancedServer{}
+	if leaves.Live, leaves.From = 1, 4; left(leaves) != "; 3 of 4 connections have left" {
+		t.Errorf("%q", left(leaves))
+	}
 	want := []string{"x ws://a:1 ready 1 ##.. 0 0 0 B 0 B", "y ws://a:1 ready 2 #### 10 0 0 B 10.5 kB"}
 	for i, row := range tableRows(b.String())[:2] {
 		if got := strings.Join(row, " "); got != want[i] {

@@ -106,7 +106,7 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 		for _, s := range e.Servers {
 			was, _ := before.server(i, s.ID)
 			fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%s\n", now.column(i), visible.Text(s.ID), s.State, s.Live, gauge(width, s.Live, most),
-				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.FromClients-was.FromClients))), size(rate(float64(s.FromServer-was.FromServer))), visible.Text(s.Why))
+				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.FromClients-was.FromClients))), size(rate(float64(s.FromServer-was.FromServer))), visible.Text(s.Why)+left(s))
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -121,6 +121,14 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// left says how far a server's drain is, "" if it has none or nothing to move.
+func left(s gateway.BalancedServer) string {
+	if s.From == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d of %d connections have left", max(0, s.From-s.Live), s.From)
 }
 
 // server returns a server of the endpoint with an index, if it is there.

@@ -33,6 +33,7 @@ func Register(mux *http.ServeMux) {
 // the server: what the page shows, it asks for.
 func RegisterAdmin(mux *http.ServeMux) http.Handler {
 	mux.Handle("GET /console/admin.js", file("admin.js", "text/javascript; charset=utf-8"))
+	mux.Handle("GET /console/balance.js", file("balance.js", "text/javascript; charset=utf-8"))
 	mux.Handle("GET /console/admin.css", file("admin.css", "text/css; charset=utf-8"))
 	return file("admin.html", "text/html; charset=utf-8")
 }

@@ -27,7 +27,8 @@ func TestAdminPage(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", RegisterAdmin(mux))
 	for path, contentType := range map[string]string{
-		"/": "text/html; charset=utf-8", "/console/admin.js": "text/javascript; charset=utf-8", "/console/admin.css": "text/css; charset=utf-8",
+		"/": "text/html; charset=utf-8", "/console/admin.js": "text/javascript; charset=utf-8", "/console/balance.js": "text/javascript; charset=utf-8",
+		"/console/admin.css": "text/css; charset=utf-8",
 	} {
 		resp := get(mux, "GET", path, nil)
 		text, err := io.ReadAll(resp.Body)

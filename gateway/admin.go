@@ -153,7 +153,7 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 
 const adminIndex = `handfast admin
 
-GET    /                    this text; for browsers, a page with channels, members and connections
+GET    /                    this text; for browsers, a page with servers, channels, members and connections
 GET    /livez               whether the process lives
 GET    /readyz              whether it takes connections
 GET    /metrics             for Prometheus

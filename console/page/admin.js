@@ -1,16 +1,21 @@
 // The page of the admin listener. Everything that it shows is text: names of channels and users are those of strangers.
+import { show } from "/console/balance.js";
+
 const $ = id => document.getElementById(id);
 const limit = 100;
+const patience = 10000; // ms
 let secret = "";
 
-// ask returns what the admin listener says, and shows why when it does not.
-async function ask(path, query = {}) {
+// ask returns what the admin listener says, and shows why when it does not, in the paragraph with an id.
+async function ask(path, query = {}, problem = "problem") {
 	const asked = new URLSearchParams(Object.entries(query).filter(([, v]) => v !== ""));
-	const answer = await fetch(`${path}?${asked}`, secret ? { headers: { Authorization: `Bearer ${secret}` } } : {});
+	const answer = await fetch(`${path}?${asked}`, {
+		headers: secret ? { Authorization: `Bearer ${secret}` } : {}, signal: AbortSignal.timeout(patience),
+	});
 	$("token").hidden = answer.status !== 401;
-	$("problem").hidden = answer.ok;
+	$(problem).hidden = answer.ok;
 	if (answer.ok) return answer.json();
-	$("problem").textContent = (await answer.text()).trim();
+	$(problem).textContent = (await answer.text()).trim();
 	return null;
 }
 
@@ -51,6 +56,28 @@ async function channel(app, name, cursor = "") {
 	button("others", page.cursor, () => channel(app, name, page.cursor));
 }
 
+// balance shows the servers that clients are carried to, again and again as long as somebody can see the page and the server answers.
+const every = 2000; // ms
+let state = null, at = 0, next = 0, asking = false;
+async function balance() {
+	if (asking || document.hidden) return;
+	asking = true;
+	clearTimeout(next);
+	const now = await ask("/balance", {}, "late").catch(() => {
+		$("late").hidden = false;
+		$("late").textContent = "The server does not answer. What this page shows may be old.";
+	});
+	asking = false;
+	if (!$("token").hidden) return;
+	next = setTimeout(balance, every);
+	if (!now) return;
+	const seconds = (performance.now() - at) / 1000;
+	$("balance").hidden = now.endpoints.length === 0;
+	for (const event of show($("servers"), now, state, seconds)) $("happened").textContent = `${new Date().toLocaleTimeString()}: ${event}`;
+	state = now;
+	at = performance.now();
+}
+
 async function all() {
 	const info = await ask("/info");
 	if (!info) return;
@@ -60,10 +87,13 @@ async function all() {
 	const list = await ask("/connections", { limit });
 	$("connections").replaceChildren();
 	for (const c of list?.connections ?? []) row("connections", c.user, c.endpoint, c.addr, c.opened, c.messages_in, c.messages_out);
+	$("all").hidden = info.apps.length === 0;
 	if (info.apps.length > 0) await channels();
+	await balance();
 }
 
 $("find").onsubmit = e => { e.preventDefault(); channels(); };
 $("app").onchange = () => channels();
 $("token").onsubmit = e => { e.preventDefault(); secret = $("secret").value; all(); };
+document.onvisibilitychange = () => state && balance();
 all();
