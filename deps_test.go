@@ -104,6 +104,9 @@ var rules = []rule{
 		test: []string{"channels", "hub", "internal/bounded"}},
 	// Time is an argument, and the only lock is the mutex of a Pool and of a Storm.
 	{pkg: "balance", std: append([]string{"math/rand/v2", "sort", "sync", "time"}, pureStd...), own: []string{"internal/limit"}},
+	// Neither I/O nor time.
+	{pkg: "balance/resume", std: append([]string{"encoding/json"}, pureStd...), own: []string{"channels/wire"},
+		test: []string{"channels", "client", "hub", "internal/transcript", "websocket"}},
 	{pkg: "balance/proxy", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"balance", "websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},

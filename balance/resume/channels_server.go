@@ -1,0 +1,243 @@
+package resume
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/handfast/handfast/channels/wire"
+)
+
+// heading is what a message of the server has at its top.
+type heading struct {
+	kind    []byte // the type
+	channel []byte // as it is written
+	id      uint64
+	offset  uint64
+	client  []byte // likewise
+	user    []byte // likewise
+}
+
+// headingOf reads the heading of a message, and reports whether it is an object with a type. Of a publication it reads no more than it
+// needs.
+func headingOf(text []byte) (h heading, ok bool) {
+	o := objectOf(text)
+	for name, value, more := o.next(); more; name, value, more = o.next() {
+		switch string(name) {
+		case "type":
+			h.kind, _ = plain(value)
+		case "channel":
+			h.channel = value
+		case "client":
+			h.client = value
+		case "user":
+			h.user = value
+		case "id":
+			if h.id, ok = number(value); !ok {
+				return h, false
+			}
+		case "offset":
+			if h.offset, ok = number(value); !ok {
+				return h, false
+			}
+		}
+		if h.offset != 0 && h.channel != nil && string(h.kind) == "message" {
+			return h, true
+		}
+	}
+	return h, !o.bad && h.kind != nil
+}
+
+// Server implements [Session].
+func (s *channels) Server(m Message) ([]Message, bool, error) {
+	h, ok := headingOf(m.Data)
+	if !ok || m.Binary {
+		return s.strange(m)
+	}
+	pass, err := true, error(nil)
+	switch {
+	case h.id != 0:
+		m.Data, pass, err = s.reply(h, m.Data)
+	case string(h.kind) == "welcome":
+		pass, err = s.welcomed(h)
+	case string(h.kind) == "message":
+		pass = s.message(h)
+	case string(h.kind) == "unsubscribed":
+		if channel, ok := textOf(h.channel); ok {
+			s.unsubscribed(channel)
+		}
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if pass && len(s.names) > 0 {
+		m.Data, pass = s.rename(h, m.Data)
+	}
+	done := s.resuming && s.welcome && s.missing == 0
+	if done {
+		s.resuming = false
+	}
+	if !pass {
+		return nil, done, nil
+	}
+	s.out[0] = m
+	return s.out[:], done, nil
+}
+
+// strange passes a message that is not of the protocol. The first ones of a new server must be.
+func (s *channels) strange(m Message) ([]Message, bool, error) {
+	if s.no == nil {
+		s.no = ErrUnknown
+	}
+	if s.resuming {
+		return nil, false, because(ErrRefused, "it does not speak "+wire.Subprotocol)
+	}
+	s.out[0] = m
+	return s.out[:], false, nil
+}
+
+// welcomed deals with the first message of a server. The client gets it once.
+func (s *channels) welcomed(h heading) (pass bool, err error) {
+	client, ok := textOf(h.client)
+	user := ""
+	if h.user != nil {
+		user, _ = textOf(h.user)
+	}
+	switch {
+	case !ok || client == "", s.welcome: // or a second one
+		s.no = ErrUnknown
+		return !s.resuming, nil
+	case s.client == "":
+		s.client, s.user, s.welcome = client, user, true
+		return true, nil
+	case user != s.user:
+		return false, because(ErrRefused, "it takes the client for another user")
+	case len(s.names) == maxNames:
+		return false, ErrTooMuch
+	}
+	s.names, s.welcome = append(s.names, client), true
+	return false, nil
+}
+
+// message notes a publication, and reports whether the client gets it.
+func (s *channels) message(h heading) bool {
+	if h.offset == 0 {
+		return true
+	}
+	var x *subscription
+	if raw, ok := plain(h.channel); ok {
+		x = s.subs[string(raw)]
+	} else if channel, ok := textOf(h.channel); ok {
+		x = s.subs[channel]
+	}
+	if x == nil {
+		return true
+	}
+	if len(s.names) > 0 && (h.offset <= x.at.Offset || x.hushed(h.offset)) {
+		x.at.Offset = max(x.at.Offset, h.offset)
+		return false
+	}
+	x.at.Offset = max(x.at.Offset, h.offset)
+	return true
+}
+
+// reply notes a reply to a command, and returns it as the client gets it.
+func (s *channels) reply(h heading, text []byte) (_ []byte, pass bool, err error) {
+	i := s.find(h.id)
+	if i < 0 {
+		return text, true, nil
+	}
+	c := s.waiting[i]
+	s.size -= c.size()
+	copy(s.waiting[i:], s.waiting[i+1:])
+	s.waiting[len(s.waiting)-1] = command{}
+	s.waiting = s.waiting[:len(s.waiting)-1]
+	failed := string(h.kind) == "error"
+	if c.resumes {
+		return nil, false, s.resumed(&c, failed, text)
+	}
+	s.effect(&c, failed, text)
+	if c.again && c.keyed { // the client has published it once
+		text, _ = without(text, "duplicate")
+	}
+	if !c.own {
+		return text, true, nil
+	}
+	if !failed && c.kind >= publication {
+		return nil, false, nil
+	}
+	text, ok := without(text, "id")
+	if ok && !failed && c.kind != subscribe {
+		text = with(text, "id", []byte("0")) // as the server replies to a command without one
+	}
+	return text, ok, nil
+}
+
+// effect notes what a command has changed.
+func (s *channels) effect(c *command, failed bool, text []byte) {
+	switch {
+	case failed:
+	case c.kind == subscribe:
+		var r wire.Subscribed
+		if json.Unmarshal(text, &r) == nil {
+			s.subscribed(c, r.Position)
+		}
+	case c.kind == unsubscribe:
+		s.unsubscribed(c.channel)
+	case c.kind == update:
+		if x := s.subs[c.channel]; x != nil {
+			s.size -= x.size()
+			if x.text, _ = without(x.text, "data"); c.value != "" {
+				x.text = with(x.text, "data", []byte(c.value))
+			}
+			s.size += x.size()
+		}
+	case c.kind == renewal:
+		s.size += len(c.value) - len(s.token)
+		s.token = c.value
+	case c.silent:
+		var r wire.Published
+		if json.Unmarshal(text, &r) == nil {
+			s.hush(c.channel, r.Position)
+		}
+	}
+}
+
+// rename gives the connection the name that the client knows, wherever the server has another one.
+func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
+	known := false
+	for _, name := range s.names {
+		known = known || bytes.Contains(text, []byte(name))
+	}
+	kind := string(h.kind)
+	change := kind == "join" || kind == "leave" || kind == "update"
+	if !known && !change {
+		return text, true
+	}
+	own := false
+	rename := func(value []byte) []byte {
+		name, ok := textOf(value)
+		if !ok {
+			return value
+		}
+		own = own || name == s.client
+		for _, n := range s.names {
+			if n == name {
+				own = true
+				value, _ = json.Marshal(s.client) // a string can be encoded
+			}
+		}
+		return value
+	}
+	switch kind {
+	case "message":
+		text = replaced(text, rename, "client")
+	case "history", "snapshot":
+		text = replaced(text, rename, "messages", "*", "client")
+	case "subscribed", "members":
+		text = replaced(text, rename, "members", "*", "user")
+	case "join", "leave", "update":
+		text = replaced(text, rename, "member", "user")
+		return text, !own // a connection does not get what it does itself
+	}
+	return text, true
+}

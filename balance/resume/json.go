@@ -1,0 +1,238 @@
+package resume
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+)
+
+// object walks over the members of a JSON object as they are written. It checks no more than it needs to find where a value ends.
+type object struct {
+	text []byte
+	i    int
+	bad  bool // it is not an object, or one that is cut off
+}
+
+// objectOf returns the walk over text.
+func objectOf(text []byte) object {
+	o := object{text: text}
+	o.space()
+	if o.bad = o.i == len(text) || text[o.i] != '{'; !o.bad {
+		o.i++
+	}
+	return o
+}
+
+// next returns the next member: its name without quotes, and its value. Nothing in them is unescaped. It returns false at the end.
+func (o *object) next() (name, value []byte, ok bool) {
+	if o.bad {
+		return nil, nil, false
+	}
+	o.space()
+	if o.at(',') {
+		o.i++
+		o.space()
+	}
+	if o.at('}') {
+		o.i++
+		return nil, nil, false
+	}
+	from := o.i
+	o.string()
+	if o.bad {
+		return nil, nil, false
+	}
+	name = o.text[from+1 : o.i-1]
+	o.space()
+	if o.bad = !o.at(':'); o.bad {
+		return nil, nil, false
+	}
+	o.i++
+	o.space()
+	from = o.i
+	o.value()
+	return name, o.text[from:o.i], !o.bad
+}
+
+func (o *object) at(c byte) bool { return o.i < len(o.text) && o.text[o.i] == c }
+
+func (o *object) space() {
+	for o.i < len(o.text) && (o.text[o.i] == ' ' || o.text[o.i] == '\n' || o.text[o.i] == '\t' || o.text[o.i] == '\r') {
+		o.i++
+	}
+}
+
+// string skips a string.
+func (o *object) string() {
+	if o.bad = !o.at('"'); o.bad {
+		return
+	}
+	for o.i++; ; {
+		n := bytes.IndexByte(o.text[o.i:], '"')
+		if o.bad = n < 0; o.bad {
+			return
+		}
+		o.i += n + 1
+		escapes := 0
+		for o.text[o.i-2-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return
+		}
+	}
+}
+
+// value skips a value.
+func (o *object) value() {
+	depth := 0
+	for from := o.i; o.i < len(o.text); {
+		switch c := o.text[o.i]; c {
+		case '"':
+			if o.string(); o.bad || depth == 0 {
+				return
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']', ',', ' ', '\n', '\t', '\r':
+			if depth == 0 { // it was a number or a word
+				o.bad = o.i == from
+				return
+			}
+			if c == '}' || c == ']' {
+				if depth--; depth == 0 {
+					o.i++
+					return
+				}
+			}
+		}
+		o.i++
+	}
+	o.bad = true
+}
+
+// textOf returns a value that is a string.
+func textOf(value []byte) (string, bool) {
+	if raw, ok := plain(value); ok {
+		return string(raw), true
+	}
+	var s string
+	return s, json.Unmarshal(value, &s) == nil
+}
+
+// plain returns what is between the quotes of a string without escapes.
+func plain(value []byte) ([]byte, bool) {
+	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
+		return nil, false
+	}
+	return value[1 : len(value)-1], true
+}
+
+// number returns a value that is a whole number.
+func number(value []byte) (n uint64, ok bool) {
+	if len(value) == 0 || len(value) > 20 {
+		return 0, false
+	}
+	for _, c := range value {
+		d := uint64(c - '0')
+		if c < '0' || c > '9' || n > (1<<64-1-d)/10 {
+			return 0, false
+		}
+		n = 10*n + d
+	}
+	return n, true
+}
+
+// with returns the object text, which has a member, with one more at its end. Of two with one name, the last one counts.
+func with(text []byte, name string, value []byte) []byte {
+	text = bytes.TrimRight(text, " \n\t\r")
+	end := len(text) - 1
+	b := make([]byte, 0, len(text)+len(name)+len(value)+4)
+	b = append(b, text[:end]...)
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	b = append(b, value...)
+	return append(b, '}')
+}
+
+// without returns the object text without some members, and false if it is not possible to be sure of their names. As in
+// encoding/json, upper and lower case are the same.
+func without(text []byte, names ...string) ([]byte, bool) {
+	b := []byte{'{'}
+	o := objectOf(text)
+	for name, value, ok := o.next(); ok; name, value, ok = o.next() {
+		if bytes.IndexByte(name, '\\') >= 0 {
+			return nil, false
+		}
+		if slices.ContainsFunc(names, func(n string) bool { return bytes.EqualFold(name, []byte(n)) }) {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, name...)
+		b = append(b, '"', ':')
+		b = append(b, value...)
+	}
+	return append(b, '}'), !o.bad
+}
+
+// number64 returns a number as JSON.
+func number64(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
+
+// replaced returns the object text with the value at path replaced by what f returns for it. "*" is each element of an array, and the
+// last name is that of a member. text is not modified.
+func replaced(text []byte, f func(value []byte) []byte, path ...string) []byte {
+	if len(path) == 0 {
+		return f(text)
+	}
+	if path[0] == "*" {
+		return eachElement(text, func(value []byte) []byte { return replaced(value, f, path[1:]...) })
+	}
+	var b []byte
+	done := 0
+	o := objectOf(text)
+	for name, value, ok := o.next(); ok; name, value, ok = o.next() {
+		if string(name) != path[0] {
+			continue
+		}
+		b = append(b, text[done:o.i-len(value)]...)
+		b = append(b, replaced(value, f, path[1:]...)...)
+		done = o.i
+	}
+	if o.bad || done == 0 {
+		return text
+	}
+	return append(b, text[done:]...)
+}
+
+// eachElement returns an array with each element replaced by what f returns for it.
+func eachElement(text []byte, f func(value []byte) []byte) []byte {
+	o := object{text: text}
+	if o.space(); !o.at('[') {
+		return text
+	}
+	o.i++
+	b, done := []byte(nil), 0
+	for {
+		o.space()
+		if o.at(',') {
+			o.i++
+			o.space()
+		}
+		if o.at(']') {
+			return append(b, text[done:]...)
+		}
+		from := o.i
+		if o.value(); o.bad {
+			return text
+		}
+		b = append(b, text[done:from]...)
+		b = append(b, f(text[from:o.i])...)
+		done = o.i
+	}
+}

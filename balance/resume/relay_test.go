@@ -1,0 +1,166 @@
+package resume
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// relay carries messages between clients and servers, and takes each connection to another server again and again.
+type relay struct {
+	t       *testing.T
+	servers []string // their URLs
+	path    string
+	planned bool // it waits until the connection is idle
+
+	mu       sync.Mutex
+	switches int
+}
+
+// start serves, and returns the URL.
+func (r *relay) start() string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		client, err := websocket.Accept(w, q, &websocket.AcceptOptions{Subprotocols: q.Header["Sec-Websocket-Protocol"]})
+		if err != nil {
+			return
+		}
+		defer client.CloseNow()
+		ctx, cancel := context.WithCancel(bounded.Context(r.t))
+		defer cancel()
+		c := &carried{relay: r, client: client, session: New(client.Subprotocol(), r.path, Options{})}
+		if err := c.run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	}))
+	r.t.Cleanup(s.Close)
+	return s.URL
+}
+
+// carried is one connection.
+type carried struct {
+	*relay
+	client, server *websocket.Conn
+	session        Session
+	at             int // the server
+	left           int // messages of the server until the next switch; -1 during one
+}
+
+// read passes the messages of a connection on. The channel is closed at its end.
+func read(ctx context.Context, c *websocket.Conn) <-chan websocket.Message {
+	out := make(chan websocket.Message)
+	go func() {
+		defer close(out)
+		for {
+			m, err := c.Read(ctx)
+			if err != nil {
+				return
+			}
+			select {
+			case out <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// run carries until the client ends.
+func (c *carried) run(ctx context.Context) error {
+	fromServer, stop, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	fromClient := read(ctx, c.client)
+	for {
+		select {
+		case m, ok := <-fromClient:
+			if !ok {
+				stop()
+				return nil
+			}
+			if f, send := c.session.Client(messageOf(m)); send {
+				_ = c.server.Write(ctx, f.websocket()) // a lost server shows itself at reading
+			}
+		case m, ok := <-fromServer:
+			if !ok {
+				return nil // at the end of the test
+			}
+			out, done, err := c.session.Server(messageOf(m))
+			if err != nil {
+				return err
+			}
+			for _, o := range out {
+				_ = c.client.Write(ctx, o.websocket()) // likewise
+			}
+			if done {
+				c.left = 1 + rand.IntN(20)
+			} else if c.left > 0 {
+				c.left--
+			}
+		}
+		if c.left == 0 && (!c.planned || c.session.Idle()) {
+			stop()
+			if fromServer, stop, err = c.move(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// connect connects to a server.
+func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, func(), error) {
+	o := &websocket.DialOptions{}
+	if s := c.client.Subprotocol(); s != "" {
+		o.Subprotocols = []string{s}
+	}
+	server, err := websocket.Dial(ctx, c.servers[c.at]+c.path, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.server = server
+	if c.left == 0 {
+		c.left = 1 + rand.IntN(20)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	return read(ctx, server), func() { cancel(); server.CloseNow() }, nil
+}
+
+// move goes on at another server.
+func (c *carried) move(ctx context.Context) (<-chan websocket.Message, func(), error) {
+	first, err := c.session.Resume()
+	if err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	c.switches++
+	c.mu.Unlock()
+	c.at, c.left = (c.at+1)%len(c.servers), -1
+	from, stop, err := c.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range first {
+		if err := c.server.Write(ctx, m.websocket()); err != nil {
+			return nil, nil, err
+		}
+	}
+	return from, stop, nil
+}
+
+func messageOf(m websocket.Message) Message {
+	return Message{Binary: m.Type == websocket.Binary, Data: m.Data}
+}
+
+func (m Message) websocket() websocket.Message {
+	if m.Binary {
+		return websocket.Message{Type: websocket.Binary, Data: m.Data}
+	}
+	return websocket.Message{Type: websocket.Text, Data: m.Data}
+}
