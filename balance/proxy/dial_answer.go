@@ -31,7 +31,7 @@ func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request
 		return nil, d.failure(ctx, StageAnswer, v)
 	}
 	return &Link{
-		Late: bytes.Clone(late), Header: endToEnd(resp.Header),
+		Late: bytes.Clone(late), Header: endToEnd(resp.Header, nil),
 		Subprotocol: subprotocol, Extensions: handshake.FormatExtensions(extensions),
 	}, nil
 }
@@ -62,7 +62,7 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 
 // refused returns an answer as it is passed on. Its body is read as far as it comes.
 func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
-	r := &Refused{Upstream: d.upstream, Status: resp.Status, Reason: resp.Reason, Header: endToEnd(resp.Header)}
+	r := &Refused{Upstream: d.upstream, Status: resp.Status, Reason: resp.Reason, Header: endToEnd(resp.Header, nil)}
 	body, err := content(resp, rest)
 	if err == nil {
 		r.Body, err = io.ReadAll(io.LimitReader(body, maxBody+1))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -19,6 +20,34 @@ var forwardedNames = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto
 
 // folded returns a name as servers compare it that put fields into variables: without regard to case, "_" as "-".
 func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// same reports whether folded makes one name of both.
+func same(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if fold(a[i]) != fold(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func fold(c byte) byte {
+	switch {
+	case c == '_':
+		return '-'
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// among reports whether a name is the same as one of a list.
+func among(name string, list []string) bool {
+	return slices.ContainsFunc(list, func(s string) bool { return same(name, s) })
+}
 
 // request returns what is sent to the upstream.
 func (d *Dialer) request(r *Request) (*handshake.Request, error) {
@@ -54,50 +83,56 @@ func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 // header returns the fields that are passed on, with ours. What the client calls hop-by-hop is removed first, so that it removes
 // none of ours.
 func (d *Dialer) header(r *Request) http.Header {
-	set := make(http.Header, len(r.Identity)+len(d.o.Header)+4)
+	out := endToEnd(r.Header, func(name string) bool {
+		if among(name, forwardedNames) || among(name, d.removed) {
+			return true
+		}
+		for own := range r.Identity {
+			if same(name, own) {
+				return true
+			}
+		}
+		return false
+	})
 	for _, h := range []http.Header{d.o.Header, r.Identity} {
 		for name, values := range h {
-			set[http.CanonicalHeaderKey(name)] = values
+			out[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	d.forward(set, r)
-	own := make(map[string]bool, len(set))
-	for name := range set {
-		own[folded(name)] = true
-	}
-	for _, name := range forwardedNames {
-		own[folded(name)] = true
-	}
-	out := endToEnd(r.Header)
-	for name := range out {
-		if f := folded(name); own[f] || d.removed[f] {
-			delete(out, name)
+	d.forward(out, r)
+	return out
+}
+
+// endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made, without those for which
+// removed returns true.
+func endToEnd(h http.Header, removed func(name string) bool) http.Header {
+	out := make(http.Header, len(h))
+	var named map[string]bool // nil when Connection names nothing but what is removed anyway
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.Trim(name, " \t"); !among(name, hopByHop) && !same(name, "upgrade") {
+				if named == nil {
+					named = map[string]bool{}
+				}
+				named[folded(name)] = true
+			}
 		}
 	}
-	for name, values := range set {
+	for name, values := range h {
+		if among(name, hopByHop) || reserved(name) || named != nil && named[folded(name)] || removed != nil && removed(name) {
+			continue
+		}
 		out[name] = values
 	}
 	return out
 }
 
-// endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made.
-func endToEnd(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	named := map[string]bool{}
-	for _, name := range hopByHop {
-		named[folded(name)] = true
+// reserved reports whether the handshake is made of a field, for a server that takes "_" for "-".
+func reserved(name string) bool {
+	if strings.Contains(name, "_") {
+		name = folded(name)
 	}
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			named[folded(strings.Trim(name, " \t"))] = true
-		}
-	}
-	for name, values := range h {
-		if !named[folded(name)] && !handshake.Reserved(folded(name)) {
-			out[name] = values
-		}
-	}
-	return out
+	return handshake.Reserved(name)
 }
 
 // forward adds what says who the client is.
@@ -150,8 +185,10 @@ func quoted(s string) string {
 	if token {
 		return s
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return `"` + escapes.Replace(s) + `"`
 }
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // target returns the path and query for the upstream. It cannot leave the prefix of the upstream.
 func (d *Dialer) target(u *url.URL) (string, error) {
@@ -186,6 +223,9 @@ func dotted(path string) bool {
 			if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
 				return true
 			}
+		}
+		if !strings.ContainsAny(path, `%\`) {
+			return false
 		}
 		path = encoded.Replace(path)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,13 +64,13 @@ type Dialer struct {
 	host     string // value of the Host field
 	prefix   string // in front of each path, without a slash at its end
 	tls      *tls.Config
-	removed  map[string]bool // folded names
+	removed  []string // names of the client's fields that are not passed on
 }
 
 // NewDialer returns a Dialer for an upstream: ws://host:port/prefix or wss://host:port/prefix, where http and https mean the same and
 // port and prefix may be missing, host:port for ws, or unix:/path/of/socket.
 func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
-	d := &Dialer{o: o, network: "tcp", removed: map[string]bool{}}
+	d := &Dialer{o: o, network: "tcp", removed: slices.Clone(o.Remove)}
 	if path, ok := strings.CutPrefix(upstreamURL, "unix:"); ok {
 		d.upstream, d.network, d.address, d.host = upstreamURL, "unix", path, "localhost"
 	} else if err := d.parse(upstreamURL); err != nil {
@@ -91,11 +92,8 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 		}
 		d.prefix += strings.TrimRight(u.EscapedPath(), "/")
 	}
-	for _, name := range o.Remove {
-		d.removed[folded(name)] = true
-	}
 	for name := range o.Header {
-		d.removed[folded(name)] = true
+		d.removed = append(d.removed, name)
 	}
 	setDefault(&d.o.Connect, 5*time.Second)
 	setDefault(&d.o.TLSHandshake, 5*time.Second)
