@@ -360,3 +360,43 @@ func TestStormIgnoresWhatWaits(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// Of four thousand clients that continue a session and four thousand new ones, those of the first kind wait three quarters as long at most,
+// and no new one waits until all of them are in.
+func TestStormServesResumingFirst(t *testing.T) {
+	s := NewStorm(StormOptions{Source: rand.NewPCG(3, 3)})
+	server := slowServer{each: time.Second / 1500}
+	const each = 4000
+	due := map[int64][]bool{} // by millisecond, who comes; true for those that continue
+	for i := range 2 * each {
+		due[0] = append(due[0], i%2 == 0)
+	}
+	in := map[bool][]time.Duration{}
+	for ms := int64(0); len(in[true])+len(in[false]) < 2*each && ms < 120_000; ms++ {
+		passed := time.Duration(ms) * time.Millisecond
+		server.report(start.Add(passed), s)
+		for _, resuming := range due[ms] {
+			if wait := s.Admit(start.Add(passed), resuming); wait > 0 {
+				due[ms+wait.Milliseconds()] = append(due[ms+wait.Milliseconds()], resuming)
+				continue
+			}
+			s.Begin()
+			server.begin(start.Add(passed))
+			in[resuming] = append(in[resuming], passed)
+		}
+		delete(due, ms)
+	}
+	if len(in[true]) != each || len(in[false]) != each {
+		t.Fatalf("%d and %d are in", len(in[true]), len(in[false]))
+	}
+	mean := map[bool]time.Duration{}
+	for resuming, list := range in {
+		for _, at := range list {
+			mean[resuming] += at / each
+		}
+	}
+	t.Logf("those that continue are in after %v on average, new ones after %v", mean[true], mean[false])
+	if 4*mean[true] > 3*mean[false] || in[false][each/20] >= in[true][each-1] {
+		t.Errorf("on average those that continue are in after %v, the new ones after %v", mean[true], mean[false])
+	}
+}

@@ -46,6 +46,9 @@ type Balance struct {
 	// How many other servers are tried when one cannot be reached, or answers 502, 503 or 504, before the client sees anything.
 	Retries int `yaml:"retries" default:"2" min:"0" max:"10"`
 
+	// Who goes first when more clients connect than the servers can take.
+	Storm Storm `yaml:"storm"`
+
 	// Clients that wait while every server is full.
 	Queue Queue `yaml:"queue"`
 
@@ -128,6 +131,25 @@ type Ejection struct {
 
 	// The largest part of the servers that may be ejected, in percent.
 	MaxPercent int `yaml:"max_percent" default:"50" min:"0" max:"100"`
+}
+
+// Storm is a time in which more clients connect than the servers can take. The balancer admits as many handshakes a second as the servers
+// answer in time, and 1000 at least; the others get 503 with Retry-After. Those that continue a session go before new ones.
+type Storm struct {
+	// What of a request shows that it continues a session. The sticky cookie and a resumed TLS session show it, too.
+	Resuming Resuming `yaml:"resuming"`
+}
+
+// Resuming names parts of a request. One of them with any value is enough: a client gets nothing else for it than to go first.
+type Resuming struct {
+	// A header field. Empty: none.
+	Header string `yaml:"header" short:"true" example:"X-Resume"`
+
+	// A parameter of the query. Empty: none.
+	Query string `yaml:"query" example:"sid"`
+
+	// A cookie. Empty: none.
+	Cookie string `yaml:"cookie" example:"session"`
 }
 
 // Queue is where handshakes wait for a server with room.

@@ -64,6 +64,10 @@ func TestBalance(t *testing.T) {
 		`{to: [a], request: {header: {X-A: "b\nc"}}}`:              `balance.request.header: "X-A" cannot be a header field`,
 		"{to: [a], request: {proxy_protocol: v3}}":                 "balance.request.proxy_protocol: ",
 
+		"{to: [a], storm: {resuming: X-Resume}}":                      "",
+		"{to: [a], storm: {resuming: {query: sid, cookie: session}}}": "",
+		"{to: [a], storm: {resuming: {path: /x}}}":                    "balance.storm.resuming.path: ",
+
 		// Moving clients.
 		"{to: [a], drain: 0}":                                       "balance.drain.per_second: ",
 		"{to: [a], drain: {code: 1012}}":                            "",

@@ -121,6 +121,16 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 	if set.Policy == "hash" {
 		s.Key = keyOf(set.Key)
 	}
+	if marks := set.Storm.Resuming; marks != (config.Resuming{}) {
+		s.Resuming = func(r *proxy.Request) bool {
+			for kind, name := range map[string]string{"header": marks.Header, "query": marks.Query, "cookie": marks.Cookie} {
+				if name != "" && keyOf(config.AffinityKey{Kind: kind, Name: name})(r) != "" {
+					return true
+				}
+			}
+			return false
+		}
+	}
 	if set.Sticky.Cookie != "" {
 		secret := t.cookie
 		if !set.Sticky.Secret.Empty() {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +40,41 @@ func TestBalanceKey(t *testing.T) {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
+}
+
+// What shows that a client continues a session is what the configuration names.
+func TestBalanceResuming(t *testing.T) {
+	a := newBehind(t, "a")
+	r := run(t, parse(t, balancing([]*serverBehind{a}, "storm: {resuming: {header: X-Resume, query: sid}}")))
+	resuming := r.site.Load().balancers("")[0].Settings().Resuming
+	for _, c := range []struct {
+		target, field string
+		want          bool
+	}{{"/", "", false}, {"/", "X-Resume", true}, {"/?sid=1", "", true}, {"/?sid=", "X-Other", false}} {
+		q := httptest.NewRequest(http.MethodGet, c.target, nil)
+		if c.field != "" {
+			q.Header.Set(c.field, "1")
+		}
+		if got := resuming(&proxy.Request{Request: q}); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TLS sessions that are resumed are counted, and go before new ones.
+func TestBalanceCountsResumedTLS(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	a := newBehind(t, "a")
+	r := run(t, parse(t, "listen: [{address: '127.0.0.1:0', tls: dev}]"+balancing([]*serverBehind{a}, "")))
+	pool := x509.NewCertPool()
+	pool.AddCert(r.Dev().CA())
+	opts := &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool, ClientSessionCache: tls.NewLRUClientSessionCache(1)}}
+	for range 3 {
+		c, _ := r.greeting(t, "/", opts) // which has come behind the ticket
+		c.CloseNow()
+	}
+	r.metric(t, `handfast_tls_handshakes_total{session="new"} 1`)
+	r.metric(t, `handfast_tls_handshakes_total{session="resumed"} 2`)
 }
 
 // Clients with the same key are on one server, and come back to it.

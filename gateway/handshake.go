@@ -48,6 +48,7 @@ func (h *handshake) admit(r *http.Request) error {
 
 // decide asks the cheap questions first, and the target last.
 func (h *handshake) decide(r *http.Request) error {
+	h.e.rec.secured(r.TLS)
 	id, err := h.enter(r)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,18 @@ func (s *recorder) opened(k *admitted) {
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
 		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, n.Server, observe.KeyPath, k.path,
 		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
+}
+
+// secured counts a handshake over TLS; nil is one without.
+func (s *recorder) secured(state *tls.ConnectionState) {
+	if state == nil {
+		return
+	}
+	session := "new"
+	if state.DidResume {
+		session = "resumed"
+	}
+	s.metrics.TLS.WithLabelValues(session).Inc()
 }
 
 // closed records how a connection ended, and why the target gave it up if that was not the reason. how is nil when it is

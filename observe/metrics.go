@@ -21,6 +21,7 @@ type Metrics struct {
 	Cut       prometheus.Counter       // slow handshakes, to make room
 	Auth      *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
 	Reloads   *prometheus.CounterVec   // by outcome
+	TLS       *prometheus.CounterVec   // handshakes of WebSockets over TLS, by session: new or resumed
 	Revoked   prometheus.Counter       // connections that were closed since their credential was revoked
 	Expired   prometheus.Counter       // connections whose credential expired
 	AuditLost prometheus.Counter       // lines of the audit log that could not be written
@@ -45,6 +46,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Auth = histograms(m, "auth_duration_seconds", "How long it took to find out who a client is.",
 		[]float64{.0001, .001, .01, .05, .1, .5, 1, 5}, "method", "outcome")
 	m.Reloads = counters(m, "config_reloads_total", "Times that the configuration was read again.", "outcome")
+	m.TLS = counters(m, "tls_handshakes_total", "Handshakes of WebSockets over TLS, by whether the TLS session was new or resumed.", "session")
 	m.servers = histograms(m, "server_handshake_duration_seconds", "How long handshakes with servers took that clients are carried to.",
 		[]float64{.001, .005, .025, .1, .5, 1, 5}, "endpoint", "server", "outcome")
 	m.Cut = counter(m, "handshakes_cut_total", "Connections that were cut in their handshake, to make room for others.")

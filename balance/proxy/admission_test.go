@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"testing"
 	"time"
@@ -46,5 +47,66 @@ func TestAdmissionMeasuresServers(t *testing.T) {
 	took += bounded.Receive(t, tried).Took
 	if s := b.Status().Storm; s.Limited || s.Underway != 0 || s.Took != took {
 		t.Errorf("at the end: %+v, want %v in total", s, took)
+	}
+}
+
+// When not all can be admitted, a client that shows that it continues a session is admitted, and a new one gets a time to come back.
+func TestAdmissionByPriority(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts)
+	drain := func(s *balance.Storm) {
+		for s.Admit(time.Now(), false) == 0 {
+		}
+	}
+	var b *Balancer
+	b = newBalancer(t, Settings{
+		Sticky: NewSticky("home", []byte("secret")),
+		Resuming: func(r *Request) bool { // it is asked just before the decision
+			drain(b.storm)
+			return r.Header.Get("X-Resume") != ""
+		},
+	}, up.addr)
+	admitted := func(r *Request) (bool, time.Duration) {
+		c, err := b.Open(bounded.Context(t), r)
+		if busy, ok := errors.AsType[*Busy](err); ok {
+			return false, busy.RetryAfter
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Abandon()
+		bounded.Receive(t, up.head)
+		return true, 0
+	}
+	b.storm.Begin()
+	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers cannot follow
+	if s := b.Status().Storm; !s.Limited || s.Rate != 1000 {
+		t.Fatalf("%+v", s)
+	}
+	bounded.Until(t, func() bool { // unless a place has become free since it was drained
+		ok, after := admitted(opening(t))
+		if !ok && after < time.Second {
+			t.Errorf("a new one may come back after %v", after)
+		}
+		return !ok
+	})
+	for name, mark := range map[string]func(*Request){
+		"header": func(r *Request) { r.Header.Set("X-Resume", "1") },
+		"TLS":    func(r *Request) { r.TLS = &tls.ConnectionState{DidResume: true}; drain(b.storm) },
+		"cookie": func(r *Request) { r.AddCookie(b.set.Load().Sticky.Cookie("ws://"+up.addr, false)); drain(b.storm) },
+	} {
+		r := opening(t)
+		mark(r)
+		if ok, after := admitted(r); !ok {
+			t.Errorf("%s: it may come back after %v", name, after)
+		}
+	}
+	bounded.Until(t, func() bool {
+		r := opening(t)
+		r.TLS = &tls.ConnectionState{}
+		ok, _ := admitted(r)
+		return !ok
+	})
+	if s := b.Status().Storm; s.Refused == 0 || s.Underway != 0 {
+		t.Errorf("%+v", s)
 	}
 }

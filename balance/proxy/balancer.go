@@ -25,6 +25,10 @@ type Settings struct {
 	// Key returns what the policy hash goes by; nil: clients have no key.
 	Key func(*Request) string
 
+	// Resuming reports whether a client continues a session: it goes before new ones when not all can be admitted. A resumed TLS session
+	// and the cookie of Sticky show it as well. nil: nothing else does.
+	Resuming func(*Request) bool
+
 	// Sticky leads clients back to their server; nil: they are not.
 	Sticky *Sticky
 

@@ -157,9 +157,6 @@ type Request struct {
 	// User is who the client is, for [Settings].Key; "" for no one.
 	User string
 
-	// Resuming says that the client continues a session: it goes before new ones when many connect concurrently.
-	Resuming bool
-
 	// Identity says who the client is. What the client itself has sent under these names is removed.
 	Identity http.Header
 }

@@ -58,8 +58,7 @@ func (c *Conn) Header() http.Header { return c.link.Header }
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	s := b.set.Load()
 	prefer := b.preferred(s, r)
-	// A client that has been here before goes before new ones.
-	if after := b.storm.Admit(time.Now(), r.Resuming || prefer != ""); after > 0 {
+	if after := b.storm.Admit(time.Now(), prefer != "" || resuming(s, r)); after > 0 {
 		return nil, &Busy{RetryAfter: after}
 	}
 	var took time.Duration // by the servers; a client that waits for a place says nothing about them
@@ -98,6 +97,11 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 		tried, last = append(tried, u), err
 	}
 	return nil, last
+}
+
+// resuming reports whether a client was here before. It may claim that: it goes before others, and gets nothing else for it.
+func resuming(s *Settings, r *Request) bool {
+	return r.TLS != nil && r.TLS.DidResume || s.Resuming != nil && s.Resuming(r)
 }
 
 // acquire takes a place at a server, and waits for one if the settings say so.
