@@ -270,6 +270,10 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 		return errors.New("it has more than host and port: the path is the client's, which request can change")
 	case u.Hostname() == "":
 		return errors.New("the host is missing")
+	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // which part is the port is a guess
+		return errors.New("an IPv6 address has to be in brackets, as in \"[::1]:9000\"")
+	case strings.Trim(u.Hostname(), "0123456789") == "":
+		return errors.New("the host is only a number")
 	}
 	host := strings.ToLower(u.Hostname())
 	port := u.Port()

@@ -28,6 +28,10 @@ func TestBalance(t *testing.T) {
 		"{to: ['a:0']}":                     `balance.to[0].url: "a:0": the port is not a number from 1 to 65535`,
 		"{to: ['a:65536']}":                 `balance.to[0].url: "a:65536": the port is not a number from 1 to 65535`,
 		"{to: ['a:b']}":                     `balance.to[0].url: "a:b": not a URL`,
+		"{to: ['::1']}":                     `balance.to[0].url: "::1": an IPv6 address has to be in brackets, as in "[::1]:9000"`,
+		"{to: ['ws://2001:db8::1:9000']}":   `balance.to[0].url: "ws://2001:db8::1:9000": an IPv6 address has to be in brackets`,
+		"{to: [9001]}":                      `balance.to[0].url: "9001": the host is only a number; expected ws://host:port`,
+		"{to: ['12:30']}":                   `balance.to[0].url: "12:30": the host is only a number`,
 		"{to: [{weight: 2}]}":               "balance.to[0].url: required",
 		"{to: [{url: a, weight: 0}]}":       "balance.to[0].weight: ",
 		"{to: [{url: a, weight: 1001}]}":    "balance.to[0].weight: ",
@@ -82,6 +86,32 @@ func TestBalance(t *testing.T) {
 	} {
 		check(t, fmt.Sprintf("endpoints: [{path: /, auth: [anonymous], target: {balance: %s}}]\n", settings), want)
 	}
+}
+
+// YAML reads addresses in its own way where they are not in quotes. The message says where, and what to write.
+func TestBalanceAddressesWithoutQuotes(t *testing.T) {
+	for to, want := range map[string]string{
+		"['127.0.0.1:9001', 'b:1']":              "",
+		"[127.0.0.1:9001, 'b:1']":                `balance.to[0]: "127.0.0.1" is read as a key and 9001 as its value; expected the address in quotes: "127.0.0.1:9001"`,
+		"[{url: 127.0.0.1:9001, weight: 2}]":     "",
+		"[{url: localhost:9001}, 'ws://a:1']":    "",
+		"{127.0.0.1:9001}":                       `balance.to: "127.0.0.1" is read as a key and 9001 as its value; expected the address in quotes: "127.0.0.1:9001", in a list`,
+		"{localhost:9001}":                       `balance.to: "localhost" is read as a key and 9001 as its value; expected the address in quotes: "localhost:9001", in a list`,
+		"[{127.0.0.1:9001}]":                     `balance.to[0]: "127.0.0.1" is read as a key and 9001 as its value; expected the address in quotes: "127.0.0.1:9001"`,
+		"[a, {chat-2:9001, weight: 2}]":          `balance.to[1]: "chat-2" is read as a key and 9001 as its value; expected the address in quotes: "chat-2:9001"`,
+		"[{ws://chat:9001}]":                     `balance.to[0]: "ws://chat" is read as a key and 9001 as its value; expected the address in quotes: "ws://chat:9001"`,
+		"[localhost: 9001]":                      `balance.to[0]: "localhost" is read as a key and 9001 as its value; expected the address in quotes: "localhost:9001"`,
+		"[[::1]:9001]":                           `to: not valid YAML: found an invalid key for this map; expected the address in quotes: "[::1]:9001"`,
+		"[a, ws://[::1]:9001]":                   `to: not valid YAML: found an invalid key for this map; expected the address in quotes: "ws://[::1]:9001"`,
+		"[{url: [2001:db8::1]:9001, weight: 2}]": `url: not valid YAML: found an invalid key for this map; expected the address in quotes: "[2001:db8::1]:9001"`,
+		"[{weigth: 2, url: a}]":                  `balance.to[0].weigth: there is no such key; did you mean weight?`,
+	} {
+		check(t, fmt.Sprintf("endpoints: [{path: /, auth: [anonymous], target: {balance: {to: %s}}}]\n", to), want)
+	}
+	// In a list with a line for each, where addresses of IPv4 and names are what they seem to be.
+	check(t, "endpoints:\n- path: /\n  auth: [anonymous]\n  target:\n    balance:\n      to:\n      - a:1\n      - 127.0.0.1:9001\n      - url: b:1\n", "")
+	check(t, "endpoints:\n- path: /\n  auth: [anonymous]\n  target:\n    balance:\n      to:\n      - a:1\n      - [::1]:9001\n",
+		`handfast.yaml:8:9: to: not valid YAML: value is not allowed in this context; expected the address in quotes: "[::1]:9001"`)
 }
 
 // What a server is called does not depend on how it is written.

@@ -145,6 +145,13 @@ func (d *decoder) union(u Union, g *given, path string) bool {
 // list sets a slice: from nothing, so that a file replaces what was there.
 func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 	if g.kind != list {
+		if g.kind == mapping && len(g.entries) > 0 {
+			if p := splitAddress(g.entries[0], false, path); p != nil {
+				p.Want += ", in a list"
+				d.Report(p)
+				return false
+			}
+		}
 		d.unfit(g, path, wantOf(v.Type())+", [] for none")
 		return false
 	}
@@ -196,7 +203,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 	for _, e := range g.entries {
 		f, fromFile := s.lookup(e.key)
 		if f == nil {
-			d.unknown(e, s.keys(), path)
+			d.unknown(e, s, path)
 			continue
 		}
 		p := Join(path, e.key)
@@ -227,7 +234,15 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 }
 
 // unknown reports a key that does not exist.
-func (d *decoder) unknown(e entry, known []string, path string) {
+func (d *decoder) unknown(e entry, s *shape, path string) {
+	known := s.keys()
+	if f := s.addressField(); f != nil && Nearest(e.key, known) == "" {
+		if p := splitAddress(e, true, path); p != nil {
+			d.failed[Join(path, f.Key)] = true
+			d.Report(p)
+			return
+		}
+	}
 	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
 	if near := Nearest(e.key, known); near != "" {
 		d.failed[Join(path, near)] = true // that it is missing need not be reported as well

@@ -249,7 +249,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 	}()
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, nil, syntaxProblem(err, name, l)
+		return nil, nil, syntaxProblem(err, name, l, text)
 	}
 	for _, doc := range file.Docs {
 		switch b := doc.Body.(type) {
@@ -273,7 +273,7 @@ func notYAML(r rune) bool {
 }
 
 // syntaxProblem turns the parser's error into ours.
-func syntaxProblem(err error, name string, l lines) *Problem {
+func syntaxProblem(err error, name string, l lines, text []byte) *Problem {
 	p := &Problem{Pos: Pos{name, 1, 1}, Text: "not valid YAML", Want: "a YAML document"}
 	var at interface {
 		error
@@ -286,6 +286,10 @@ func syntaxProblem(err error, name string, l lines) *Problem {
 			p.Text = "not valid YAML: a tab where only spaces are allowed"
 		}
 		p.Pos = l.place(name, at.GetToken())
+		all := strings.Split(lineEnds.Replace(string(text)), "\n")
+		if address, key, column := bracketedAddress(all[:p.Pos.Line-1], all[p.Pos.Line-1]); address != "" {
+			p.Pos.Column, p.Path, p.Want = column, key, "the address in quotes: "+Quote(address)
+		}
 	}
 	return p
 }
