@@ -172,7 +172,8 @@ type BalanceTimeouts struct {
 	// How long a connection may carry nothing at all. 0: forever.
 	Idle Duration `yaml:"idle" default:"0s" min:"0s" max:"24h"`
 
-	// How long a connection may last; then it is closed with 1001. 0: forever.
+	// How long a connection may last; then it is closed with 1001. Each gets up to a tenth less, at random, so that clients which
+	// have come together do not come back together. 0: forever.
 	Lifetime Duration `yaml:"lifetime" default:"0s" min:"0s" max:"8760h"`
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -35,7 +36,8 @@ type TunnelOptions struct {
 	// [ReasonIdle]. 0 means no limit. A tunnel of which one side has ended its stream is cut after a minute in any case.
 	Idle time.Duration
 
-	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. 0 means no limit.
+	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel gets up to a
+	// tenth less, at random, so that those that began together do not end, and come back, together. 0 means no limit.
 	Lifetime time.Duration
 
 	// KeepAlive is set on both connections, where they are TCP, when its Enable is set. Otherwise they keep what they have.
@@ -80,7 +82,7 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 // setUp makes t ready, and one of c's. The caller holds t.mu.
 func (t *Tunnel) setUp(c *Carrier, d driver, o TunnelOptions, done func(*Tunnel, error)) {
 	t.carrier, t.driver, t.done, t.since = c, d, done, time.Now()
-	t.idle, t.lifetime = o.Idle, o.Lifetime
+	t.idle, t.lifetime = o.Idle, o.Lifetime-rand.N(max(0, o.Lifetime/10)+1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live[t] = struct{}{}

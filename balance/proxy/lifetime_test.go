@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Tunnels that begin together do not end together, nor later than their lifetime.
+func TestLifetimeIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, lifetime = 60, time.Hour
+		c := &Carrier{live: map[*Tunnel]struct{}{}} // event loops wait outside of the bubble
+		began, ends := time.Now(), make(chan time.Duration, n)
+		for range n {
+			cl, nearClient := net.Pipe()
+			up, nearUpstream := net.Pipe()
+			if _, err := c.Carry(nearClient, nearUpstream, nil, nil, TunnelOptions{Lifetime: lifetime}, nil); err != nil {
+				t.Fatal(err)
+			}
+			for _, nc := range []net.Conn{cl, up} {
+				go func() {
+					b := make([]byte, 256)
+					_, err := nc.Read(b)
+					if nc == cl {
+						if err != nil || b[0] != 0x88 {
+							t.Errorf("% x, %v", b[:2], err)
+						}
+						ends <- time.Since(began)
+					}
+					nc.Close()
+				}()
+			}
+		}
+		first, last := lifetime, time.Duration(0)
+		for range n {
+			end := <-ends
+			first, last = min(first, end), max(last, end)
+		}
+		if first < lifetime*9/10 || last > lifetime || last-first < lifetime/20 {
+			t.Errorf("they have ended between %v and %v", first, last)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
