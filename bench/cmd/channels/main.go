@@ -104,7 +104,7 @@ func (b *bench) table(ctx context.Context, out io.Writer) error {
 	for _, n := range b.sizes {
 		head = append(head, fmt.Sprintf("%d subscribers, 20/s", n), fmt.Sprintf("%d, back to back", n))
 	}
-	head = append(head, "idle, KiB", "storm, s", "storm, µs a client", "missed")
+	head = append(head, "idle, KiB", "storm, s", "storm, µs a client", "late, missed, twice")
 	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
 	rows := make([][]string, len(b.kinds))
 	for i, k := range b.kinds {
@@ -161,8 +161,8 @@ func (b *bench) deliveries(ctx context.Context, n int, rate float64, rows [][]st
 		if d.CPU > 0 {
 			cell = fmt.Sprintf("%.1f (%s, %s)", float64(d.CPU.Nanoseconds())/1000, d.P50.Round(10*time.Microsecond), d.P99.Round(10*time.Microsecond))
 		}
-		if d.Missed > 0 {
-			cell += fmt.Sprintf(", %d missed", d.Missed)
+		if d.Late+d.Missed > 0 {
+			cell += fmt.Sprintf(", %d late, %d missed", d.Late, d.Missed)
 		}
 		rows[i] = append(rows[i], cell)
 	}
@@ -191,7 +191,7 @@ func (b *bench) others(ctx context.Context, rows [][]string) error {
 				r, err := s.Storm(ctx, b.storm, 500, 200)
 				if err == nil {
 					took, cpu = fmt.Sprintf("%.2f", r.Took.Seconds()), fmt.Sprint(r.CPU.Microseconds())
-					missed = fmt.Sprint(r.Missed)
+					missed = fmt.Sprintf("%d, %d, %d", r.Late, r.Missed, r.Twice)
 				}
 				return err
 			})

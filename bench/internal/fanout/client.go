@@ -3,6 +3,7 @@
 package fanout
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,14 +23,14 @@ type tally struct {
 	times     chan time.Duration // a sample of the times from publishing to delivery; may be nil
 }
 
-// add counts the publications of a message.
-func (t *tally) add(message []byte, own func(number int)) {
+// add counts the publications of a message, or, if own is not nil, those for which it returns true.
+func (t *tally) add(message []byte, own func(number int) bool) {
 	now := time.Now().UnixNano()
 	stamps(message, func(at int64, number int) {
-		t.delivered.Add(1)
-		if own != nil {
-			own(number)
+		if own != nil && !own(number) {
+			return
 		}
+		t.delivered.Add(1)
 		select {
 		case t.times <- time.Duration(now - at):
 		default:
@@ -43,7 +44,10 @@ type client struct {
 	conn     *websocket.Conn
 	position string
 	follow   bool // positions
+	after    int  // only publications with a larger number count
 	seen     map[int]int
+	accepted atomic.Int64 // publications that the server has acknowledged
+	refused  atomic.Int64 // commands that it answered with an error
 	tally    *tally
 	done     chan struct{} // closed when nothing is read any more
 }
@@ -104,9 +108,16 @@ func (c *client) take(message []byte) {
 	if c.follow && c.p.Position != nil {
 		c.position = c.p.Position(c.position, message)
 	}
-	var own func(int)
+	c.accepted.Add(int64(bytes.Count(message, []byte(c.p.Published))))
+	c.refused.Add(int64(bytes.Count(message, []byte(`"error"`))))
+	var own func(int) bool
 	if c.seen != nil {
-		own = func(number int) { c.seen[number]++ }
+		own = func(number int) bool {
+			if number > c.after {
+				c.seen[number]++
+			}
+			return c.seen[number] == 1
+		}
 	}
 	c.tally.add(message, own)
 }

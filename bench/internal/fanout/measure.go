@@ -15,13 +15,18 @@ import (
 type Delivery struct {
 	CPU      time.Duration // of the server, a delivery
 	P50, P99 time.Duration // from publishing to delivery
-	Missed   int64         // deliveries that did not happen in time
+	Late     int64         // deliveries that took longer than inTime after the last publication
+	Missed   int64         // deliveries that never happened
 }
 
 const (
 	channel = "bench"
 	size    = 128 // bytes of a publication
 	dialers = 50  // clients that connect concurrently
+
+	// inTime is how long deliveries are waited for. What arrives later is counted as late; what has not arrived after patience
+	// has been missed.
+	inTime = 10 * time.Second
 )
 
 // Deliver has n clients subscribe to one channel, and another one publish in it for so long: at a steady rate a second, or, if
@@ -55,7 +60,8 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 		published++
 		return publisher.send(ctx, s.protocol.Publish(published, channel, stamped(time.Now().UnixNano(), published, size)))
 	}
-	all := func() bool { return until(func() bool { return t.delivered.Load() >= int64(published*n) }, patience/3) }
+	missing := func() int64 { return int64(published*n) - t.delivered.Load() }
+	all := func() bool { return until(func() bool { return missing() <= 0 }, inTime) }
 	for range 3 { // what is made at first is not counted
 		if err := publish(); err != nil {
 			return d, err
@@ -80,12 +86,31 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 		}
 		time.Sleep(time.Until(begun.Add(time.Duration(float64(i+1) / rate * float64(time.Second))))) //nolint:forbidigo // a rate
 	}
-	all()
+	d.Late, d.Missed = lateness(missing)
 	got := t.delivered.Load() - before
 	d.CPU = (load.CPUTime(s.pid()) - cpu) / time.Duration(max(got, 1))
-	d.Missed = int64(published*n) - t.delivered.Load()
 	d.P50, d.P99 = quantiles(t.times)
-	return d, nil
+	return d, publisher.complaint()
+}
+
+// lateness waits until nothing is missing, and returns how much was late, and how much has never arrived.
+func lateness(missing func() int64) (late, missed int64) {
+	none := func() bool { return missing() <= 0 }
+	if until(none, inTime) {
+		return 0, 0
+	}
+	late = missing()
+	until(none, patience)
+	missed = max(0, missing())
+	return max(0, late-missed), missed
+}
+
+// complaint returns an error if the server has refused a publication.
+func (c *client) complaint() error {
+	if n := c.refused.Load(); n > 0 {
+		return fmt.Errorf("the server has refused %d publications", n)
+	}
+	return nil
 }
 
 // quantiles returns the median and the 99th percentile of what is in a channel.
@@ -162,7 +187,9 @@ func (s *Server) Idle(ctx context.Context, n int) (int64, error) {
 type Storm struct {
 	Took   time.Duration // until the last one had everything
 	CPU    time.Duration // of the server, a client
-	Missed int           // publications that a client did not get, or got twice
+	Late   int64         // publications that took longer than inTime
+	Missed int64         // publications that a client never got
+	Twice  int           // publications that a client got again
 }
 
 // missed is how many publications of its channel a client misses.
@@ -209,12 +236,14 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 			}
 		}
 	}
-	// The answer to a last publication says that all before it are there.
-	t.delivered.Store(0)
-	if err := s.settled(ctx); err != nil {
+	// Else clients come back to publications that are still on their way: they would be live, and not recovered.
+	if !until(func() bool { return publisher.accepted.Load() >= int64(number) || publisher.refused.Load() > 0 }, patience) {
+		return r, fmt.Errorf("%d of %d publications are acknowledged", publisher.accepted.Load(), number)
+	}
+	if err := publisher.complaint(); err != nil {
 		return r, err
 	}
-	return s.comeBack(ctx, all, t, together, channels)
+	return s.comeBack(ctx, all, together, channels)
 }
 
 // stormChannel returns the name of each client's channel.
@@ -223,7 +252,8 @@ func stormChannel(channels int) func(client int) string {
 }
 
 // comeBack has clients come back to their channels, which have missed publications, and counts what they get.
-func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together, channels int) (r Storm, err error) {
+func (s *Server) comeBack(ctx context.Context, all []*client, together, channels int) (r Storm, err error) {
+	t := &tally{}
 	n, name := len(all), stormChannel(channels)
 	cpu, begun := load.CPUTime(s.pid()), time.Now()
 	err = clients(n, together, func(i int) error {
@@ -231,7 +261,8 @@ func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together
 		if err != nil {
 			return err
 		}
-		c.follow, c.position, c.seen = true, all[i].position, map[int]int{}
+		// The first publication of a channel gave it a position: the client may have been cut before it came.
+		c.follow, c.position, c.seen, c.after = true, all[i].position, map[int]int{}, channels
 		all[i] = c
 		if err := c.subscribe(ctx, name(i)); err != nil {
 			return err
@@ -242,37 +273,13 @@ func (s *Server) comeBack(ctx context.Context, all []*client, t *tally, together
 	if err != nil {
 		return r, err
 	}
-	until(func() bool { return t.delivered.Load() >= int64(n*missed) }, patience/3)
+	r.Late, r.Missed = lateness(func() int64 { return int64(n*missed) - t.delivered.Load() })
 	r.Took, r.CPU = time.Since(begun), (load.CPUTime(s.pid())-cpu)/time.Duration(n)
 	cut(all)
 	for _, c := range all {
-		r.Missed += missed
-		for number, times := range c.seen {
-			if number > channels { // an earlier one gave the channel a position: the client may have been cut before it came
-				r.Missed += times - 2 // one that is not missed, and each further time is one too many
-			}
+		for _, times := range c.seen {
+			r.Twice += times - 1
 		}
 	}
 	return r, nil
-}
-
-// settled waits until a client that subscribes now gets a publication from now.
-func (s *Server) settled(ctx context.Context) error {
-	t := &tally{}
-	c, err := s.protocol.connect(ctx, s.Addr, t)
-	if err != nil {
-		return err
-	}
-	defer c.cut()
-	if err := c.subscribe(ctx, "settled"); err != nil {
-		return err
-	}
-	c.read(ctx)
-	if err := c.send(ctx, s.protocol.Publish(1, "settled", stamped(time.Now().UnixNano(), 1, size))); err != nil {
-		return err
-	}
-	if !until(func() bool { return t.delivered.Load() > 0 }, patience) {
-		return fmt.Errorf("%s delivers nothing", s.Name)
-	}
-	return nil
 }

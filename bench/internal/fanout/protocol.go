@@ -26,8 +26,9 @@ type Protocol struct {
 	// that the protocol does not recover.
 	Position func(before string, message []byte) string
 
-	// Publish publishes JSON in a channel. Its id is never the same.
-	Publish func(id int, channel, data string) string
+	// Publish publishes JSON in a channel. Its id is never the same. Published is in the answer; "" if there is none.
+	Publish   func(id int, channel, data string) string
+	Published string
 
 	// Pong returns the answer to a message that is a ping, nil if it is none.
 	Pong func(message []byte) []byte
@@ -108,6 +109,7 @@ var Handfast = Protocol{
 	Publish: func(id int, channel, data string) string {
 		return fmt.Sprintf(`{"type":"publish","id":%d,"channel":%q,"data":%s}`, id, channel, data)
 	},
+	Published: `"type":"published"`,
 }
 
 // Centrifugo is the client protocol of Centrifugo, version 2, JSON.
@@ -144,6 +146,7 @@ var Centrifugo = Protocol{
 	Publish: func(id int, channel, data string) string {
 		return fmt.Sprintf(`{"id":%d,"publish":{"channel":%q,"data":%s}}`, id+10, channel, data)
 	},
+	Published: `"publish":{`,
 	Pong: func(message []byte) []byte {
 		if bytes.Equal(bytes.TrimSpace(message), []byte("{}")) {
 			return []byte("{}")
