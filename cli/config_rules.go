@@ -75,7 +75,7 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 	flags.BoolVar(&f.json, "json", false, "print a JSON object; with --cases, one a line")
 	complete(cmd, map[string][]string{
 		"do": f.do.allowed, "expect": f.expect.allowed, "claims": {}, "identity": {}, "channel": {}, "user": {},
-		"method": {"jwt", "apikey", "basic", "ticket", "certificate", "forward"},
+		"method": {"jwt", "apikey", "basic", "ticket", "certificate", "forward", "signin"},
 	})
 	err := cmd.RegisterFlagCompletionFunc("endpoint", func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return endpointNames(sys, args), cobra.ShellCompDirectiveNoFileComp

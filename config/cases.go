@@ -17,7 +17,7 @@ type Case struct {
 	// The identity's subject. Empty: a client without a credential.
 	User string `yaml:"user"`
 
-	// How it was found out who the client is: jwt, apikey, basic, ticket, certificate, forward.
+	// How it was found out who the client is: jwt, apikey, basic, ticket, certificate, forward, signin.
 	Method string `yaml:"method"`
 
 	// The other claims of the credential.

@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/pusher"
 	"github.com/handfast/handfast/websocket"
 )
@@ -50,9 +53,32 @@ func (t *pusherTarget) Open(_ context.Context, r *Request) (*Opened, error) {
 	q := r.URL.Query()
 	c := pusher.Client{Key: r.PathValue("key"), Protocol: q.Get("protocol"), Version: q.Get("version"), User: r.Identity.Subject, Allow: r.Allow}
 	if r.Identity.Method == config.Anonymous {
-		c.User = ""
+		c.User, c.Identified = "", pusherUser(r)
 	}
 	return &Opened{QueueFull: pusher.ConnOptions().QueueFull, Open: t.server.Open(c), DrainCode: pusherDrain}, nil
+}
+
+// methodSignIn is the Method of the identity of a client that has signed in with a signature of its application.
+const methodSignIn = "signin"
+
+// pusherUser returns the Client.Identified of an anonymous client. A signature does not say when it was made: it may be as old as the
+// connection, whose ID is in it.
+func pusherUser(r *Request) func(context.Context, string) error {
+	began, check, become := time.Now(), r.CheckRevoked, r.Become // and not r, which has the request
+	return func(ctx context.Context, user string) error {
+		id := &auth.Identity{Subject: user, Method: methodSignIn, Issued: began}
+		err := check(ctx, id)
+		if err == nil {
+			err = become(id)
+		}
+		switch {
+		case errors.Is(err, auth.ErrRevoked):
+			return pusher.ErrRevoked
+		case errors.Is(err, registry.ErrUserFull):
+			return pusher.ErrTooMany
+		}
+		return err
+	}
 }
 
 // pusherDrain returns the code that a drain closes with while so many connections are left.

@@ -82,6 +82,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 		{"channels, by the operator", byToken("/channels"), operator, auth.CodeExpired},
 		{"centrifugo, by the operator", centrifugo, operator, auth.CodeExpired},
 		{"pusher, by the operator", byToken("/app/k?protocol=7"), operator, auth.CodeExpired},
+		{"pusher that has signed in, by the operator", signedIn, operator, auth.CodeExpired},
 		{"channels, by disconnect of the API", byToken("/channels"), api("disconnect", ""), wire.CloseServer},
 		{"centrifugo, by disconnect of the API", centrifugo, api("disconnect", ""), 3503},
 		{"centrifugo, by an expired one", centrifugo, api("refresh", `,"expired":true`), 3005},

@@ -239,10 +239,30 @@ func (s *session) signIn(ctx context.Context, r *request) error {
 	case s.user != "" && s.user != u.ID:
 		return closing{CodeUnauthorized, "The connection belongs to another user."}
 	}
+	if err := s.identified(ctx, u.ID); err != nil {
+		return err
+	}
 	s.user = u.ID
 	s.hub.SetUser(u.ID, infoOf(u.UserInfo))
 	s.reply(&event{Event: "pusher:signin_success", Data: jsonText(map[string]string{"user_data": r.UserData})})
 	return s.watch(ctx, u.Watchlist)
+}
+
+// identified has a client that is no user yet become one.
+func (s *session) identified(ctx context.Context, user string) error {
+	if s.user != "" || s.client.Identified == nil {
+		return nil
+	}
+	err := s.client.Identified(ctx, user)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrRevoked):
+		return closing{CodeOverCapacity, "The user was revoked after the connection began: sign in on a new one."}
+	case errors.Is(err, ErrTooMany):
+		return closing{CodeOverQuota, "The user has too many connections."}
+	}
+	return closing{CodeUnauthorized, "The user may not connect."}
 }
 
 // publish publishes a client event.

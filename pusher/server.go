@@ -1,6 +1,8 @@
 package pusher
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -91,7 +93,22 @@ type Client struct {
 	// Allow is asked before each action on a channel, in addition to the signatures of the protocol: "subscribe", "publish" for
 	// client events, and "presence" for presence channels. An error denies it. nil allows everything.
 	Allow func(action, channel string) error
+
+	// Identified is called when a client without a User has signed in, before anything is allowed to it as that user, and not when the
+	// same user signs in again. An error closes the connection: [ErrRevoked] with 4100, [ErrTooMany] with 4004, any other one with
+	// 4009. May be nil.
+	Identified func(ctx context.Context, user string) error
 }
+
+// The errors of Client.Identified that a connection distinguishes.
+var (
+	// ErrRevoked is the error for a user whose credentials were revoked after the connection began. The client comes back after a
+	// pause, and asks its application for another signature.
+	ErrRevoked = errors.New("pusher: the user is revoked")
+
+	// ErrTooMany is the error for a user who has too many connections.
+	ErrTooMany = errors.New("pusher: too many connections")
+)
 
 // ConnOptions returns the options that the connections of clients need: the hub relies on how their queue works.
 func ConnOptions() websocket.ConnOptions {

@@ -1,8 +1,10 @@
 package pusher
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +121,36 @@ func open(s *Server, o *outbox) *session {
 
 func command1(s *session, text string) error {
 	return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
+}
+
+// Who signs in is admitted as that user, once, and a user who is not ends the connection with a code of their own.
+func TestIdentified(t *testing.T) {
+	var asked []string
+	try := func(user string, answer error, again bool) (*outbox, error) {
+		o := new(outbox)
+		s := newServer(t).Open(Client{Key: app.Key, Protocol: "7", Identified: func(_ context.Context, user string) error {
+			asked = append(asked, user)
+			return answer
+		}})(o).(*session)
+		t.Cleanup(func() { s.Closed(nil) })
+		data := jsonText(map[string]string{"id": user})
+		line := jsonText(command{Event: "pusher:signin", Data: encode(request{UserData: data, Auth: app.Key + ":" + app.sign(userText(s.id, data))})})
+		err := command1(s, line)
+		if again {
+			err = errors.Join(err, command1(s, line))
+		}
+		return o, err
+	}
+	o, err := try("ann", nil, true)
+	if err != nil || len(o.sent) != 3 || !strings.Contains(o.sent[2], "signin_success") || !slices.Equal(asked, []string{"ann"}) {
+		t.Errorf("%v, asked %q, sent %q", err, asked, o.sent)
+	}
+	for answer, want := range map[error]websocket.Code{ErrRevoked: 4100, ErrTooMany: 4004, errors.New("no"): 4009} {
+		o, err := try("bob", fmt.Errorf("the test says: %w", answer), false)
+		if websocket.CloseCode(err) != want || len(o.sent) != 2 || !strings.Contains(o.sent[1], fmt.Sprintf(`"code":%d`, want)) {
+			t.Errorf("%v: %v, sent %q", answer, err, o.sent)
+		}
+	}
 }
 
 // A silent client is pinged, and closed when it stays silent; one that answers stays.
