@@ -2,6 +2,9 @@ package centrifugo
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +46,53 @@ func TestMembers(t *testing.T) {
 		const gone = `{"push":{"channel":"$clients:a","pub":{"key":"*","data":null,"removed":true}}}`
 		p.wantBoth(gone, `{"push":{"channel":"$users:a","pub":{"key":"ann","data":null,"removed":true}}}`)
 		late.want(gone)
+	}
+}
+
+// The application ends a subscription to members, by its name, and none but that.
+func TestMembersUnsubscribedByAPI(t *testing.T) {
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	url := serve(t, newServer(t), Client{Anonymous: true}, true)
+	p := dial(t, url, asJSON)
+	p.send(quoted(`{"id":1,"connect":{"token":"TOKEN"}}`, token(t, "secret", jwt.MapClaims{"sub": "eve"})))
+	p.read()
+	for _, subscription := range []string{`"channel":"$clients:a","type":2,"phase":2`, `"channel":"$users:a","type":3,"phase":2`} {
+		p.send(`{"id":2,"subscribe":{` + subscription + `}}`)
+		p.want(`{"id":2,"subscribe":{"type":1}}`)
+	}
+	for _, channel := range []string{"a", "$users:a"} {
+		if status, text := call(t, url, "unsubscribe", "secret", `{"user":"eve","channel":"`+channel+`"}`); status != http.StatusOK {
+			t.Fatal(status, text)
+		}
+	}
+	p.want(`{"push":{"channel":"$users:a","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`)
+	p.send(`{"id":3,"subscribe":{"channel":"$clients:a","type":2,"phase":2}}`)
+	p.want(`{"id":3,"error":{"code":105,"message":"already subscribed"}}`)
+	p.send(`{"id":4,"subscribe":{"channel":"$users:a","type":3,"phase":2}}`)
+	p.want(`{"id":4,"subscribe":{"type":1}}`)
+}
+
+// Connections that show more than the bound of an answer cannot be followed, nor listed; their users can.
+func TestMembersTooLarge(t *testing.T) {
+	s := newServer(t)
+	const each = 60 << 10
+	for i := range maxPresence/each + 1 {
+		leave, err := s.Hub.Enter(bounded.Context(t), "dev", "a", hub.Member{User: fmt.Sprint(i % 2), Client: fmt.Sprint("c", i), Data: []byte(`"` + strings.Repeat("x", each) + `"`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	p := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON)
+	p.send(`{"id":1,"connect":{}}`)
+	p.read()
+	for command, want := range map[string]string{
+		`"subscribe":{"channel":"$clients:a","type":2,"phase":2}`: `"error":{"code":106,"message":"limit exceeded"}`,
+		`"presence":{"channel":"a"}`:                              `"error":{"code":106,"message":"limit exceeded"}`,
+		`"subscribe":{"channel":"$users:a","type":3,"phase":2}`:   `"subscribe":{"type":1,"state":[{"key":"0","data":null},{"key":"1","data":null}]}`,
+	} {
+		p.send(`{"id":2,` + command + `}`)
+		p.want(`{"id":2,` + want + `}`)
 	}
 }
 

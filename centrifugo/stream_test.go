@@ -2,16 +2,22 @@ package centrifugo
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/centrifugal/protocol"
 
+	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/bounded"
 )
 
@@ -140,6 +146,38 @@ func TestProtobufStream(t *testing.T) {
 	if r := next(); r.Id != 2 || r.Subscribe == nil {
 		t.Errorf("%+v", r)
 	}
+}
+
+// unreachable is an engine that reaches no other node: it fails, or waits for as long as it may.
+type unreachable struct {
+	hub.Engine
+	wait bool
+}
+
+func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
+	if !e.wait {
+		return errors.New("the engine is down")
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A command for a connection on another node is a 503 if that cannot be reached, at the latest when the bound of a command is over.
+func TestEmulationUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, wait := range []bool{false, true} {
+			h := hub.New(hub.Options{Engine: unreachable{hub.NewMemory().Node(), wait}})
+			s := &Server{Hub: h, App: "dev"}
+			w, began := httptest.NewRecorder(), time.Now()
+			body := strings.NewReader(`{"session":"s","node":"n","data":"{}"}`)
+			s.Emulation(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/emulation", body))
+			took := time.Since(began)
+			if w.Code != http.StatusServiceUnavailable || wait && took != commandTime || !wait && took != 0 {
+				t.Errorf("wait %v: %d after %v", wait, w.Code, took)
+			}
+			h.Close()
+		}
+	})
 }
 
 // Requests that are wrong are refused.

@@ -132,7 +132,7 @@ type Client struct {
 	// Allow is asked before each action on a channel: its error denies the action and is returned. nil allows everything.
 	Allow func(action, channel string) error
 
-	// Command is called for a CommandMessage to the client, from any goroutine. May be nil.
+	// Command is called for commands to the client, from any goroutine: see [CommandKind] and Command.Data. May be nil.
 	Command func(Command)
 }
 

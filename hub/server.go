@@ -11,7 +11,7 @@ type CommandKind uint8
 // The commands.
 const (
 	CommandDisconnect  CommandKind = iota // close the connections
-	CommandUnsubscribe                    // end the subscriptions to Channel, or all of them if that is ""
+	CommandUnsubscribe                    // call Client.Command, and end the subscriptions to Channel, or all of them if that is ""
 	CommandMessage                        // call Client.Command: what a protocol has beyond these
 )
 
@@ -73,6 +73,9 @@ func (h *Hub) carryOut(c Command) {
 			}
 			s.end(c.Reason)
 		case CommandUnsubscribe:
+			if f := s.client.Command; f != nil {
+				f(c)
+			}
 			s.endSubscriptions(&c)
 		case CommandMessage:
 			if f := s.client.Command; f != nil {
