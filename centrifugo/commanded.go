@@ -50,10 +50,16 @@ func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client st
 	return s.Hub.Do(ctx, hub.Command{Kind: kind, App: s.App, User: user, Client: client, Channel: commandName, Data: data})
 }
 
-// commanded carries out an order.
+// commanded carries out an order. The hub ends subscriptions itself, except those to members of channels.
 func (s *session) commanded(c hub.Command) {
 	if c.Kind == hub.CommandUnsubscribe {
-		s.unfollow(&c)
+		s.turn.Lock() // not before the reply to the subscription
+		defer s.turn.Unlock()
+		for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
+			delete(s.grants, channel)
+			s.clock.expireSub(channel, zeroTime)
+			s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(c.Reason)}})
+		}
 		return
 	}
 	var o order
@@ -74,17 +80,6 @@ func (s *session) commanded(c hub.Command) {
 		if s.secret != "" && subtle.ConstantTimeCompare([]byte(s.secret), []byte(o.Emulation.Secret)) == 1 {
 			s.emulated(o.Emulation.Data)
 		}
-	}
-}
-
-// unfollow ends subscriptions to members of channels, of which the hub does not know.
-func (s *session) unfollow(c *hub.Command) {
-	s.turn.Lock() // not before the reply to the subscription
-	defer s.turn.Unlock()
-	for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
-		delete(s.grants, channel)
-		s.clock.expireSub(channel, zeroTime)
-		s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: unsubscribed(c.Reason)}})
 	}
 }
 
