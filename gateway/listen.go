@@ -44,11 +44,7 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, picked, err := net.SplitHostPort(four.Addr().String())
-		if err != nil {
-			four.Close()
-			return nil, err
-		}
+		_, picked, _ := net.SplitHostPort(four.Addr().String())
 		six, err := bind(ctx, "tcp6", net.JoinHostPort("::1", picked))
 		switch {
 		case err == nil:
