@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -158,6 +159,7 @@ func TestNodesAgree(t *testing.T) {
 	for i := range checkEvery { // so that there is a checkpoint
 		a.must(204, "POST", "s", "y", typ, textType, headerSeq, fmt.Sprintf("%04d", i))
 	}
+	produce(b, 400, "1", "1")
 	produce(b, 200, "1", "0")
 	if h := produce(late, 403, "0", "9"); h.Get(headerEpoch) != "1" {
 		t.Errorf("%v", h)
@@ -236,6 +238,29 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 }
 
+// Of several nodes that create a stream concurrently one has created it, and the others have found it.
+func TestConcurrentPuts(t *testing.T) {
+	ns := nodes(t, 3, hub.Options{})
+	for round := range 100 {
+		var created atomic.Int64
+		var wg sync.WaitGroup
+		for i, n := range ns {
+			wg.Go(func() {
+				switch res := n.do("PUT", fmt.Sprint("s", round), "", typ, jsonType); {
+				case res.StatusCode == http.StatusCreated:
+					created.Add(1)
+				case res.StatusCode != http.StatusOK:
+					t.Errorf("node %d: %s", i, res.Status)
+				}
+			})
+		}
+		wg.Wait()
+		if created.Load() != 1 {
+			t.Errorf("%d nodes have created it", created.Load())
+		}
+	}
+}
+
 // What is not kept any more is gone for a reader that was away, and a reader from the beginning gets what there is.
 func TestRetention(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
@@ -311,6 +336,9 @@ func TestCaching(t *testing.T) {
 	n.must(204, "POST", "s", large, typ, jsonType)
 	const more, end = "private, max-age=60, stale-while-revalidate=300", "private, no-cache"
 	text, first := n.must(200, "GET", "s?offset=-1", "")
+	if first.Get("X-Content-Type-Options") != "nosniff" || first.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
+		t.Errorf("%v", first)
+	}
 	if len(text) > chunkBytes || first.Get("Cache-Control") != more || first.Get(headerUpToDate) != "" || first.Get(typ) != jsonType {
 		t.Errorf("%d bytes, %v", len(text), first)
 	}
@@ -324,6 +352,9 @@ func TestCaching(t *testing.T) {
 		if _, h := n.must(status, "GET", "s?offset=-1", "", "If-None-Match", match); h.Get("ETag") != first.Get("ETag") || h.Get("Cache-Control") != more {
 			t.Errorf("%q: %v", match, h)
 		}
+	}
+	if _, h := n.must(200, "GET", "s?live=long-poll&offset="+first.Get(headerNext), ""); h.Get("ETag") != second.Get("ETag") || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("by long-poll: %v", h)
 	}
 	if text, h := n.must(200, "GET", "s?offset=now", ""); text != "[]" || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
 		t.Errorf("%.100q %v", text, h)
@@ -406,6 +437,27 @@ func TestDenied(t *testing.T) {
 			method, target, _ := strings.Cut(request, " ")
 			n.must(403, method, target, "x", typ, textType)
 		}
+	}
+	// Who may only wait for more reads nothing from the beginning, and who may only read does not wait.
+	n.LongPoll = time.Millisecond
+	_, h := n.must(200, "HEAD", "s", "")
+	for _, tt := range []struct {
+		allowed, target string
+		status          int
+	}{
+		{"history", "s", 200}, {"history", "s?offset=-1", 200}, {"history", "s?offset=now", 200},
+		{"history", "s?offset=now&live=long-poll", 403}, {"history", "s?offset=-1&live=long-poll", 403},
+		{"subscribe", "s", 403}, {"subscribe", "s?offset=now", 403}, {"subscribe", "s?offset=" + h.Get(headerNext), 403},
+		{"subscribe", "s?offset=-1&live=long-poll", 403}, {"subscribe", "s?offset=now&live=long-poll", 204},
+		{"subscribe", "s?live=long-poll&offset=" + h.Get(headerNext), 204},
+	} {
+		n.client.Allow = func(a, _ string) error {
+			if a != tt.allowed {
+				return errors.New("no")
+			}
+			return nil
+		}
+		n.must(tt.status, "GET", tt.target, "")
 	}
 	n.client.Allow = func(string, string) error { return errors.New("no") }
 	n.must(403, "HEAD", "s", "")
