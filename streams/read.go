@@ -179,8 +179,8 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 
 // answer writes the chunk.
 func (c *chunk) answer(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // then it has another bound
-	w.Write(c.kind.join(c.ps))                                                //nolint:errcheck // the client has gone
+	writable(w)
+	w.Write(c.kind.join(c.ps)) //nolint:errcheck // the client has gone
 }
 
 // matches reports whether an If-None-Match names a tag (RFC 9110 13.1.2).
@@ -319,7 +319,6 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 	if limit <= 0 {
 		limit = defaultPoll
 	}
-	extend(w, limit+writeTime)
 	over := time.NewTimer(limit)
 	defer over.Stop()
 	for waiting := true; ; {
@@ -337,6 +336,7 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 		h.Set(headerCursor, nextCursor(l.q.cursor, time.Now(), rand.Float64())) //nolint:gosec // nothing depends on it
 		h.Set("Cache-Control", "no-store")
 		if len(c.ps) == 0 {
+			writable(w)
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		}
@@ -347,9 +347,7 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// extend gives a request that waits more time than the server gives to others.
-func extend(w http.ResponseWriter, d time.Duration) {
-	c := http.NewResponseController(w)
-	c.SetReadDeadline(time.Now().Add(d))  //nolint:errcheck // then the server's bounds count
-	c.SetWriteDeadline(time.Now().Add(d)) //nolint:errcheck // likewise
+// writable gives what is written next its own time, however long the request has waited.
+func writable(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // then it has another bound
 }

@@ -37,7 +37,6 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	if l.kind == kindBinary {
 		h.Set(headerEncoding, "base64")
 	}
-	extend(w, limit+writeTime)
 	flush := http.NewResponseController(w)
 	over := time.NewTimer(limit)
 	defer over.Stop()
@@ -47,7 +46,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	for first := true; ; first = false {
 		if len(c.ps) > 0 || first || c.closed {
 			cursor = nextCursor(cursor, time.Now(), rand.Float64()) //nolint:gosec // nothing depends on it
-			flush.SetWriteDeadline(time.Now().Add(writeTime))       //nolint:errcheck // then the bound of all of it counts
+			writable(w)
 			if _, err := w.Write(l.events(c, cursor)); err != nil || flush.Flush() != nil {
 				return nil
 			}
@@ -58,7 +57,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 		for c.tail {
 			select {
 			case <-idle.C:
-				flush.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // likewise
+				writable(w)
 				if _, err := w.Write([]byte(": \n\n")); err != nil || flush.Flush() != nil {
 					return nil
 				}

@@ -111,6 +111,12 @@ func TestRecentHasABound(t *testing.T) {
 		}
 	}
 	n.must(200, "GET", fmt.Sprintf("small?offset=%s", "-1"), "")
+	n = nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 2 * recentBytes}}})[0]
+	n.must(201, "PUT", "s", `"`+strings.Repeat("x", recentBytes)+`"`, typ, jsonType)
+	n.must(200, "GET", "s", "")
+	if x := n.streams["s"]; len(x.recent) != 1 {
+		t.Errorf("%d messages, of which one is larger than the bound", len(x.recent))
+	}
 }
 
 // Answers say how long a stream exists.

@@ -384,6 +384,25 @@ func TestAwayForLong(t *testing.T) {
 	}
 }
 
+// What a producer has appended is known after it is not kept any more: by a checkpoint.
+func TestCheckpoint(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{})
+	n, late := ns[0], ns[1]
+	n.History, late.History = 3, 3
+	producer := []string{typ, jsonType, headerProducer, "p", headerEpoch, "0", headerNumber, "0"}
+	n.must(201, "PUT", "s", "", typ, jsonType)
+	n.must(200, "POST", "s", "1", producer...)
+	n.must(204, "POST", "s", "1", typ, jsonType, headerSeq, "7")
+	for range checkEvery {
+		n.must(204, "POST", "s", "1", typ, jsonType)
+	}
+	late.must(204, "POST", "s", "1", producer...)
+	late.must(409, "POST", "s", "1", typ, jsonType, headerSeq, "6")
+	if text, _ := late.must(200, "GET", "s", ""); text != "[1,1,1]" {
+		t.Errorf("%q", text)
+	}
+}
+
 // A part of a text is as large as a message may be.
 func TestSplitTextAtTheBound(t *testing.T) {
 	for _, tt := range []struct {

@@ -1,0 +1,74 @@
+package streams
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// only is a listener of one connection.
+type only struct {
+	net.Listener
+
+	conns chan net.Conn
+}
+
+func (l only) Accept() (net.Conn, error) {
+	if c, ok := <-l.conns; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l only) Close() error {
+	close(l.conns)
+	return nil
+}
+
+func (only) Addr() net.Addr { return &net.UnixAddr{} }
+
+// A client may wait for longer than the server allows for other requests.
+func TestWaitBeyondTheServersBounds(t *testing.T) {
+	for _, tt := range []struct {
+		query string
+		after time.Duration // until there is a message
+		want  int
+	}{{"live=long-poll&offset=now", 3 * time.Second, 200}, {"live=long-poll&offset=now", 5 * time.Second, 204}, {"live=sse&offset=now", 50 * time.Second, 200}} {
+		synctest.Test(t, func(t *testing.T) {
+			n := nodes(t, 1, hub.Options{})[0]
+			n.must(201, "PUT", "s", "", typ, textType)
+			ours, theirs := net.Pipe()
+			l := only{conns: make(chan net.Conn, 1)}
+			l.conns <- theirs
+			server := &http.Server{Handler: n.Handler("/"), ReadTimeout: time.Second, WriteTimeout: time.Second}
+			go server.Serve(l) //nolint:errcheck // it is closed
+			defer server.Close()
+			defer ours.Close()
+			if _, err := io.WriteString(ours, "GET /s?"+tt.query+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			published := make(chan struct{})
+			go func() {
+				defer close(published)
+				time.Sleep(tt.after) //nolint:forbidigo // the clock of a bubble
+				n.must(204, "POST", "s", "later", typ, textType)
+				n.must(204, "POST", "s", "", headerClosed, "true")
+			}()
+			res, err := http.ReadResponse(bufio.NewReader(ours), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != tt.want || strings.Contains(string(text), "later") != (tt.want == 200) {
+				t.Errorf("%s: %s %q, %v", tt.query, res.Status, text, err)
+			}
+			<-published
+		})
+	}
+}
