@@ -32,8 +32,8 @@ func (p *Pool) Surplus(now time.Time, r Rebalance) []Move { return Plan(p.Status
 //
 // An upstream that drains gives all, even if it is down or was removed from the list meanwhile. So does one that was only removed; Why
 // lets the caller leave those where they are. An upstream that serves gives what it has beyond the bound, as far as the others have room for it below the bound and below
-// their capacity. During slow start an upstream counts with its share, so the surplus of the others grows as the share does. Those
-// that are down or ejected neither give nor take.
+// their capacity. One in slow start has no room yet: the policy keeps most connections from it, so that what was closed for it would
+// come back to where it was. Those that are down or ejected neither give nor take.
 //
 // Carried out in full and placed where there is room, a plan is followed by another until the bound holds, and then by none: to
 // round the bound up keeps two upstreams from exchanging one connection forever. When several balancers know the total load from
@@ -55,7 +55,7 @@ func Plan(servers []Status, r Rebalance) []Move {
 	}
 	room := 0
 	for _, s := range servers {
-		if s.State == Ready {
+		if s.State == Ready && s.Share >= 1 {
 			most := bound(s)
 			if s.Capacity > 0 {
 				most = min(most, s.Capacity)

@@ -64,7 +64,7 @@ type Balance struct {
 	// How connections are moved off a server that is to be empty.
 	Drain Moving `yaml:"drain"`
 
-	// Whether connections are moved when a server is new, until all have their share.
+	// Whether connections are moved to a server that is new, once its slow start is over, until all have their share.
 	Rebalance Rebalance `yaml:"rebalance"`
 }
 
