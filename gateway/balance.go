@@ -113,7 +113,8 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 		Tunnel:         proxy.TunnelOptions{Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
 		Health:         proxy.Health{Path: set.Health.Path, Every: time.Duration(set.Health.Every), Timeout: time.Duration(set.Health.Timeout)},
 		MovesPerSecond: set.Drain.PerSecond,
-		Goodbye:        goodbye(websocket.Code(set.Drain.Code)),
+		Goodbye:        farewell(websocket.Code(set.Drain.Code), pusherMoved, proxy.Goodbye),
+		Lost:           farewell(websocket.Code(set.Drain.Code), pusherLost, proxy.Lost),
 	}
 	if set.Health.Check != "off" {
 		s.Health.Check = set.Health.Check
@@ -314,16 +315,16 @@ func (t *balanceTarget) trouble(source string, err error) {
 	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers stay as they were")
 }
 
-// goodbye returns the close frame for clients that are moved: by the code of the configuration, or by what the protocol of the client
-// knows.
-func goodbye(code websocket.Code) func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
+// farewell returns the close frame for clients that are to come back to another server: by the code of the configuration, or by what the
+// protocol of the client knows, where pusher is that of Pusher. Other clients get what proxy has for them.
+func farewell(code, pusher websocket.Code, otherwise farewellFunc) farewellFunc {
 	return func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
-		own, reason := proxy.Goodbye(subprotocol, path, after)
+		own, reason := otherwise(subprotocol, path, after)
 		switch {
 		case code != 0:
 			own = code
-		case strings.HasPrefix(path, "/app/"): // Pusher: reconnect without delay, since the pace is ours
-			own = pusherMoved
+		case strings.HasPrefix(path, "/app/"):
+			own = pusher
 		case strings.HasPrefix(subprotocol, "centrifuge-"), strings.HasSuffix(path, "/connection/websocket"):
 			own, reason = centrifugoMoved, "shutdown"
 		}
@@ -331,8 +332,11 @@ func goodbye(code websocket.Code) func(subprotocol, path string, after time.Dura
 	}
 }
 
+type farewellFunc = func(subprotocol, path string, after time.Duration) (websocket.Code, string)
+
 const (
-	pusherMoved     = 4200 // "reconnect immediately" of protocol 7
+	pusherMoved     = 4200 // "reconnect immediately" of protocol 7, without delay, since the pace is ours
+	pusherLost      = 4100 // "reconnect after backing off", since all clients of the server come
 	centrifugoMoved = 3001 // "shutdown"; clients reconnect with a delay of their own
 )
 

@@ -120,9 +120,25 @@ func TestGoodbye(t *testing.T) {
 		{"", "/app/key", websocket.CodeTryAgainLater, websocket.CodeTryAgainLater, "retry-after=1.5"},
 		{"centrifuge-json", "/connection/websocket", websocket.CodeGoingAway, websocket.CodeGoingAway, "retry-after=1.5"},
 	} {
-		code, reason := goodbye(c.set)(c.subprotocol, c.path, 1500*time.Millisecond)
+		code, reason := farewell(c.set, pusherMoved, proxy.Goodbye)(c.subprotocol, c.path, 1500*time.Millisecond)
 		if code != c.want || !strings.Contains(reason, c.reason) {
 			t.Errorf("%q %s: %d %q, want %d and %q", c.subprotocol, c.path, code, reason, c.want, c.reason)
+		}
+	}
+}
+
+// A client whose server is lost comes back as the SDKs of its protocol do, those of Pusher not all together.
+func TestBalanceLost(t *testing.T) {
+	a := newBehind(t, "a")
+	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
+	clients := map[websocket.Code]*websocket.Conn{}
+	for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusherLost: "/app/key", centrifugoMoved: "/connection/websocket"} {
+		clients[code], _ = r.greeting(t, path, nil)
+	}
+	a.cut()
+	for want, c := range clients {
+		if e := ending(t, c); e.Code != want || !e.ByPeer {
+			t.Errorf("%v, want %d", e, want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -23,6 +24,18 @@ type serverBehind struct {
 	name   string
 	answer atomic.Int64 // a status for all requests; 0: it serves
 	open   atomic.Int64
+
+	mu   sync.Mutex
+	live []*websocket.Conn // that have been accepted
+}
+
+// cut ends all connections as a process that is killed does.
+func (b *serverBehind) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.live {
+		c.CloseNow()
+	}
 }
 
 func newBehind(t *testing.T, name string) *serverBehind {
@@ -49,6 +62,9 @@ func newBehind(t *testing.T, name string) *serverBehind {
 		if err != nil {
 			return
 		}
+		b.mu.Lock()
+		b.live = append(b.live, c)
+		b.mu.Unlock()
 		b.open.Add(1)
 		defer b.open.Add(-1)
 		if c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(who)}) != nil {

@@ -54,6 +54,10 @@ type Settings struct {
 	// Goodbye returns the close frame for a client that is moved; nil means 1012 (RFC 6455 §7.4.2, IANA) and a reason with the
 	// time after which it may come back.
 	Goodbye func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
+
+	// Lost returns the close frame for a client whose server has ended without one, as Goodbye does; nil means 1012 and a reason.
+	// There is none where a frame has begun: then the client's connection just ends.
+	Lost func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
 }
 
 // Rebalance is how connections are moved to servers that have fewer.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/loop"
 )
 
@@ -39,6 +40,11 @@ type TunnelOptions struct {
 	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel gets up to a
 	// tenth less, at random, so that those that began together do not end, and come back, together. 0 means no limit.
 	Lifetime time.Duration
+
+	// Lost returns the close frame for the client when the upstream's stream has ended without one, between two frames: the client
+	// learns that it should come back. What the client still sends is discarded. nil means that the client's stream ends, too. It
+	// must not block, and not call the Tunnel.
+	Lost func() (websocket.Code, string)
 
 	// KeepAlive is set on both connections, where they are TCP, when its Enable is set. Otherwise they keep what they have.
 	KeepAlive net.KeepAliveConfig
@@ -82,7 +88,7 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 // setUp makes t ready, and one of c's. The caller holds t.mu.
 func (t *Tunnel) setUp(c *Carrier, d driver, o TunnelOptions, done func(*Tunnel, error)) {
 	t.carrier, t.driver, t.done, t.since = c, d, done, time.Now()
-	t.idle, t.lifetime = o.Idle, o.Lifetime-rand.N(max(0, o.Lifetime/10)+1)
+	t.idle, t.lifetime, t.lost = o.Idle, o.Lifetime-rand.N(max(0, o.Lifetime/10)+1), o.Lost
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live[t] = struct{}{}

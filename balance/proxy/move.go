@@ -97,16 +97,32 @@ func (c *Conn) Move() {
 
 // leave sends the close frame of a move, if there is a tunnel.
 func (c *Conn) leave() {
-	after := time.Duration(rand.Int64N(int64(mostRetryAfter)))
 	goodbye := c.balancer.set.Load().Goodbye
 	if goodbye == nil {
 		goodbye = Goodbye
 	}
-	code, reason := goodbye(c.subprotocol, c.path, after)
+	code, reason := goodbye(c.subprotocol, c.path, retryAfter())
 	_ = c.Shut(code, reason) // one that has ended is moved, too
 }
+
+// lost returns the close frame for the client when its server has ended without one.
+func (c *Conn) lost() (websocket.Code, string) {
+	lost := c.balancer.set.Load().Lost
+	if lost == nil {
+		lost = Lost
+	}
+	return lost(c.subprotocol, c.path, retryAfter())
+}
+
+// retryAfter returns when a client should come back: not all of them together.
+func retryAfter() time.Duration { return time.Duration(rand.Int64N(int64(mostRetryAfter))) }
 
 // Goodbye is the close frame for a client that is moved: 1012, service restart, with the time after which it should come back.
 func Goodbye(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
 	return websocket.CodeServiceRestart, fmt.Sprintf("moved to another server; retry-after=%.1f", retryAfter.Seconds())
+}
+
+// Lost is the close frame for a client whose server has ended without one: 1012, with the time after which it should come back.
+func Lost(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
+	return websocket.CodeServiceRestart, fmt.Sprintf("the server has ended; retry-after=%.1f", retryAfter.Seconds())
 }

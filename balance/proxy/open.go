@@ -278,7 +278,9 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b, link := c.balancer, c.link
 	c.link = nil
 	b.members.add(c)
-	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, b.set.Load().Tunnel, func(t *Tunnel, err error) { c.over(t, err, done) })
+	options := b.set.Load().Tunnel
+	options.Lost = c.lost
+	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, options, func(t *Tunnel, err error) { c.over(t, err, done) })
 	if err != nil {
 		_, _ = client.Close(), link.Conn.Close()
 		b.members.remove(c)

@@ -61,6 +61,8 @@ type Tunnel struct {
 	how      *websocket.CloseError
 	err      error // the first failure behind how
 
+	lost func() (websocket.Code, string) // as in TunnelOptions
+
 	// Times of the driver's clock, 0 for none.
 	idle, lifetime time.Duration // as in TunnelOptions
 	active         time.Duration // when the last bytes arrived
@@ -223,12 +225,29 @@ func (t *Tunnel) ended(s side, err error, now time.Duration) {
 	if err == io.EOF { //nolint:errorlint // a reader returns it bare
 		if !t.flows[s].closed {
 			t.failed(s, io.ErrUnexpectedEOF)
+			t.parted(s)
 		}
 		return
 	}
 	t.failed(s, err)
 	t.deaf[s] = true
+	t.parted(s)
 	t.ending(now)
+}
+
+// parted has a client whose upstream has ended without a close frame get one, where a frame has ended.
+func (t *Tunnel) parted(s side) {
+	f := &t.flows[upstream]
+	if s != upstream || t.lost == nil || t.shut || t.heard[client] || t.flows[client].closed || f.lost || !f.cursor.Between() {
+		return
+	}
+	toClient, toUpstream, err := closeFrames(t.lost())
+	if err != nil {
+		return // the stream ends without
+	}
+	t.begin(websocket.CodeAbnormal, "", toClient, toUpstream) // failed has said how
+	t.flows[client].ended = true                              // nothing passes to it any more
+	t.driver.nudge()
 }
 
 // refused notes that s takes no more bytes.

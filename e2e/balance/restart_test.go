@@ -101,7 +101,7 @@ func TestRollingRestart(t *testing.T) {
 	c.expect("1012", clients/2, 4*clients)
 }
 
-// A server that is killed takes its own clients with it, and no others.
+// A server that is killed takes its own clients with it, which get a close frame, and no others.
 func TestKill(t *testing.T) {
 	f := start(t, 3, 3)
 	c := gather(t, f.url, clients, 20*time.Millisecond)
@@ -112,7 +112,7 @@ func TestKill(t *testing.T) {
 	f.servers[0].Signal(os.Kill)
 	f.servers[0].Wait()
 	c.goesOn(clients)
-	c.expect("1006 unclean", had, had)
+	c.expect("1012", had, had)
 	bounded.Until(t, func() bool { return f.live()[f.ports[0]] == 0 })
 }
 

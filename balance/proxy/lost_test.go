@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// saying returns options with which the client of a lost upstream gets 1012 and a reason.
+func saying() TunnelOptions {
+	return TunnelOptions{Lost: func() (websocket.Code, string) { return websocket.CodeServiceRestart, "lost" }}
+}
+
+// When the upstream ends between two frames, or is reset, the client gets a close frame behind the last one, and what it sends
+// afterwards goes nowhere.
+func TestTunnelUpstreamIsLost(t *testing.T) {
+	for name, linger := range map[string]bool{"end": true, "reset": false} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, r *rig) {
+				r.carry("", "", saying())
+				last := packed(frame.Text, false, []byte("last words"))
+				r.says(r.server, last)
+				expect(t, r.client, last)
+				if tcp, ok := r.server.(*net.TCPConn); ok && !linger {
+					tcp.SetLinger(0)
+				}
+				r.server.Close()
+				closed(t, r.client, false, websocket.CodeServiceRestart, "lost")
+				r.says(r.client, closing(true, websocket.CodeServiceRestart, "lost"))
+				rest(t, r.client)
+				r.client.Close()
+				if e := r.ended(); e.Code != websocket.CodeAbnormal || e.ByPeer || e.Err == nil {
+					t.Errorf("ended with %v", e)
+				}
+			})
+		})
+	}
+}
+
+// Where no close frame can be put in, the client's stream ends as the upstream's did.
+func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
+	for name, said := range map[string][]byte{
+		"within a frame":         packed(frame.Text, false, []byte("last words"))[:5],
+		"behind a close frame":   closing(false, 4001, "so long"),
+		"what is not WebSocket":  {0xff, 0xff},
+		"the client has closed":  nil,
+		"the client has left it": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, r *rig) {
+				r.carry("", "", saying())
+				switch name {
+				case "the client has closed":
+					b := closing(true, 1000, "")
+					r.says(r.client, b)
+					expect(t, r.server, b)
+				case "the client has left it":
+					if !r.kind.halves {
+						t.Skip("there are no halves")
+					}
+					halfClose(t, r.client)
+					rest(t, r.server)
+				}
+				if err := bounded.Receive(t, r.says(r.server, said)); err != nil {
+					t.Fatal(err)
+				}
+				expect(t, r.client, said)
+				r.server.Close()
+				if got := rest(t, r.client); len(got) > 0 {
+					t.Errorf("% x came after the end", got)
+				}
+				r.client.Close()
+				if e := r.ended(); name != "behind a close frame" && !errors.Is(e, io.ErrUnexpectedEOF) && e.Err == nil {
+					t.Errorf("ended with %v", e)
+				}
+			})
+		})
+	}
+}
