@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command balance compares load balancers in front of one WebSocket server: the CPU time of a message and of a handshake, and the
-// memory of a connection that waits. It builds handfast; HAProxy, nginx and Caddy are compared where they are installed.
+// memory of a connection that waits. With -behaviour it observes what becomes of live connections instead. It builds handfast; HAProxy, nginx and Caddy are compared where they are installed.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/handfast/handfast/bench/internal/behave"
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
@@ -68,6 +70,14 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
 	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 leaves them out")
 	only := f.String("balancers", "", "regular expression of the balancers, out of all that there are")
+	var o behave.Options
+	behaviour := f.Bool("behaviour", false, "observe what happens to connections while servers and configurations change, instead of the cost")
+	f.IntVar(&o.Clients, "clients", 200, "with -behaviour: clients that are connected")
+	f.DurationVar(&o.Window, "window", 8*time.Second, "with -behaviour: how long each thing is watched")
+	f.DurationVar(&o.Bound, "bound", 5*time.Second, "with -behaviour: how long old connections may stay, in seconds, where a balancer has such a setting")
+	f.DurationVar(&o.Silence, "silence", 75*time.Second, "with -behaviour: how long a silent connection is watched; 0 leaves it out")
+	f.StringVar(&o.Caddy, "caddy", "", "with -behaviour: another Caddy than the one in the path")
+	rows := f.String("rows", "", "with -behaviour: regular expression of the rows, out of all that there are")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -75,10 +85,17 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.Rows, err = regexp.Compile(*rows); err != nil {
+		return err
+	}
 	if b.dir, err = os.MkdirTemp("", "balance"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
+	if *behaviour {
+		o.Dir, o.Tools, o.Progress = b.dir, which, progress
+		return b.behaviour(ctx, &o, out)
+	}
 	if err := b.build(ctx); err != nil {
 		return err
 	}
@@ -115,16 +132,36 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return b.table(ctx, all, out)
 }
 
+// behaviour observes the balancers.
+func (b *bench) behaviour(ctx context.Context, o *behave.Options, out io.Writer) (err error) {
+	if o.Handfast, err = b.program(ctx, "cmd/handfast"); err != nil {
+		return err
+	}
+	if o.Upstream, err = b.program(ctx, "bench/cmd/upstream"); err != nil {
+		return err
+	}
+	return o.Run(ctx, out)
+}
+
 func (b *bench) build(ctx context.Context) error {
-	b.handfast, b.peer, b.load = filepath.Join(b.dir, "handfast"), filepath.Join(b.dir, "peer"), filepath.Join(b.dir, "load")
-	for program, pkg := range map[string]string{b.handfast: "cmd/handfast", b.peer: "bench/cmd/peer", b.load: "bench/cmd/load"} {
-		build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/handfast/handfast/"+pkg)
-		build.Stderr = b.progress
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("build %s: %w", pkg, err)
+	for program, pkg := range map[*string]string{&b.handfast: "cmd/handfast", &b.peer: "bench/cmd/peer", &b.load: "bench/cmd/load"} {
+		var err error
+		if *program, err = b.program(ctx, pkg); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// program builds one.
+func (b *bench) program(ctx context.Context, pkg string) (string, error) {
+	file := filepath.Join(b.dir, path.Base(pkg))
+	build := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/handfast/handfast/"+pkg)
+	build.Stderr = b.progress
+	if err := build.Run(); err != nil {
+		return "", fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return file, nil
 }
 
 // table measures everything, and prints a row for each balancer.

@@ -1,0 +1,187 @@
+package behave
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// event is the end of a connection, or a handshake.
+type event struct {
+	at     time.Time
+	took   time.Duration // of a handshake
+	server string        // that the connection was on, or that answered the handshake; "" if it failed
+	what   string        // how the connection ended, or why the handshake failed; "" if it did not
+}
+
+// crowd is some clients that talk, and connect again when their connection ends, as SDKs do, and newcomers that connect and leave.
+type crowd struct {
+	addr    string
+	every   time.Duration // between two messages of a client; 0: it is silent
+	ctx     context.Context
+	leave   context.CancelFunc
+	running sync.WaitGroup
+
+	mu         sync.Mutex
+	live       map[*conn]struct{}
+	ends       []event // of the crowd's connections
+	handshakes []event // of those that come back, and of newcomers
+	generation string  // that the last newcomer has seen
+	pings      int     // on connections that have ended
+}
+
+// gather returns a crowd of n clients, all of which are connected.
+func gather(ctx context.Context, addr string, n int, every time.Duration) (*crowd, error) {
+	c := &crowd{addr: addr, every: every, live: map[*conn]struct{}{}}
+	c.ctx, c.leave = context.WithCancel(ctx)
+	for range n {
+		first, err := dial(ctx, addr)
+		if err != nil {
+			c.end()
+			return nil, err
+		}
+		c.running.Go(func() { c.client(first) })
+	}
+	return c, nil
+}
+
+// welcome begins a stream of newcomers.
+func (c *crowd) welcome(perSecond int) {
+	c.running.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer tick.Stop()
+		for {
+			select {
+			case <-c.ctx.Done():
+				return
+			case <-tick.C:
+				c.running.Go(func() {
+					if n, _ := c.connect(); n != nil {
+						_ = n.send(closeFrame, []byte{1000 >> 8, 1000 & 0xff}) // it leaves either way
+						n.Close()
+					}
+				})
+			}
+		}
+	})
+}
+
+// connect does one handshake, which counts. It returns nil without an error when the crowd ends.
+func (c *crowd) connect() (*conn, error) {
+	start := time.Now()
+	n, err := dial(c.ctx, c.addr)
+	if c.ctx.Err() != nil {
+		if n != nil {
+			n.Close()
+		}
+		return nil, nil
+	}
+	e := event{at: start, took: time.Since(start)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		e.what = err.Error()
+	} else {
+		e.server, c.generation = n.server, n.generation
+	}
+	c.handshakes = append(c.handshakes, e)
+	return n, err
+}
+
+// client keeps one client connected, with n at first.
+func (c *crowd) client(n *conn) {
+	for n != nil {
+		c.mu.Lock()
+		c.live[n] = struct{}{}
+		c.mu.Unlock()
+		how := c.talk(n)
+		c.mu.Lock()
+		delete(c.live, n)
+		c.pings += n.pings
+		if c.ctx.Err() == nil {
+			c.ends = append(c.ends, event{at: time.Now(), server: n.server, what: how})
+		}
+		c.mu.Unlock()
+		var err error = refused("")
+		for err != nil { // until it is back, or the crowd ends
+			wait(c.ctx, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
+			n, err = c.connect()
+		}
+	}
+}
+
+// talk sends messages until the connection ends, and returns how that was.
+func (c *crowd) talk(n *conn) string {
+	defer n.Close()
+	over, stop := context.WithCancel(c.ctx)
+	defer stop()
+	defer context.AfterFunc(c.ctx, func() { n.Close() })()
+	if c.every > 0 {
+		c.running.Go(func() {
+			wait(over, time.Duration(rand.Int64N(int64(c.every))))
+			for message := make([]byte, 64); over.Err() == nil; wait(over, c.every) {
+				_ = n.send(textFrame, message) // the reader sees the end
+			}
+		})
+	}
+	return n.read()
+}
+
+// end has all clients leave, and waits for them.
+func (c *crowd) end() {
+	c.leave()
+	c.running.Wait()
+}
+
+// spread returns how many clients are on each of the servers, and how many in total.
+func (c *crowd) spread(servers []*server) (each []int, total int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	each = make([]int, len(servers))
+	for n := range c.live {
+		if i := slices.IndexFunc(servers, func(s *server) bool { return s.addr == n.server }); i >= 0 {
+			each[i]++
+		}
+	}
+	return each, len(c.live)
+}
+
+// since returns what has happened from a moment on.
+func (c *crowd) since(t time.Time) (ends, handshakes []event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	from := func(all []event) []event {
+		return slices.DeleteFunc(slices.Clone(all), func(e event) bool { return e.at.Before(t) })
+	}
+	return from(c.ends), from(c.handshakes)
+}
+
+func (c *crowd) sees() (generation string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.generation
+}
+
+// kinds returns what happened, the most frequent first, with the events of each in the order of time.
+func kinds(all []event) (what []string, by map[string][]event) {
+	by = map[string][]event{}
+	for _, e := range slices.SortedFunc(slices.Values(all), func(a, b event) int { return a.at.Compare(b.at) }) {
+		by[e.what] = append(by[e.what], e)
+	}
+	what = slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(len(by[b])-len(by[a]), cmp.Compare(a, b)) })
+	return what, by
+}
+
+// wait waits for a time, or until ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

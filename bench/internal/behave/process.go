@@ -1,0 +1,128 @@
+package behave
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+// process is a program that runs, with those that it starts in a process group of its own.
+type process struct {
+	cmd   *exec.Cmd
+	group int
+	log   *log
+	ended chan struct{}
+}
+
+// log is what a program writes.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func start(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, log: &log{}, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.WaitDelay = time.Second // what it has started may hold the pipe
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.group = cmd.Process.Pid
+	go func() {
+		_ = cmd.Wait() // ended by a signal, as a rule
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // it may have ended
+
+// kill ends the whole group, and waits for the program.
+func (p *process) kill() {
+	if p.group > 1 { // 0 and 1 are not groups of their own to kill(2)
+		_ = syscall.Kill(-p.group, syscall.SIGKILL) // it may have ended
+	}
+	<-p.ended
+}
+
+// members returns how many processes there are in the group.
+func (p *process) members() (n int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is valid
+	for _, name := range stats {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state parent group
+		if f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])); len(f) > 2 && f[0] != "Z" && f[2] == strconv.Itoa(p.group) {
+			n++
+		}
+	}
+	return n
+}
+
+// freeAddress returns an address at which nothing listens.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// server is a server behind the balancer.
+type server struct {
+	addr    string
+	program string
+	answer  string
+	*process
+}
+
+// newServer starts one, unless answer is "".
+func newServer(ctx context.Context, program, answer string) (*server, error) {
+	addr, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{addr: addr, program: program, answer: answer}
+	if answer == "" {
+		return s, nil
+	}
+	return s, s.start(ctx)
+}
+
+func (s *server) start(ctx context.Context) (err error) {
+	s.process, err = start(exec.CommandContext(ctx, s.program, "-listen", s.addr, "-answer", s.answer))
+	if err != nil {
+		return err
+	}
+	if err := load.Await(ctx, s.addr); err != nil {
+		return fmt.Errorf("%w: %s", err, s.log)
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package behave
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// row is something that happens to a balancer.
+type row struct {
+	name    string
+	servers []string // what each answers a handshake with at first; "" for one that does not run
+	spare   int      // further ones, which are not in the configuration at first
+	forever bool     // old connections may stay as long as they like
+	packed  bool     // with the time limits that the program comes with
+	level   bool     // with rebalance, where there is such a thing
+	alone   bool     // without a crowd
+	do      func(ctx context.Context, s *scene) (string, error)
+}
+
+var two = []string{AnswerUpgrade, AnswerUpgrade}
+
+var rows = []row{
+	{name: "reload: another weight and header", servers: two, do: reweigh},
+	{name: "the same without a limit for old connections", servers: two, forever: true, do: reweigh},
+	{name: "reload: one more server", servers: two, spare: 1, do: func(ctx context.Context, s *scene) (string, error) {
+		return s.watch(ctx, s.add)
+	}},
+	{name: "reload: one server less", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
+		return s.watch(ctx, func(ctx context.Context) error {
+			s.b.now.Servers = s.b.now.Servers[1:]
+			return s.b.change(ctx)
+		})
+	}},
+	{name: "drain of one server", servers: two, do: drain},
+	{name: "scale-out from 2 to 4", servers: two, spare: 2, level: true, do: scale},
+	{name: "a server is killed (-9)", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
+		return s.watch(ctx, func(context.Context) error {
+			s.servers[0].kill()
+			return nil
+		})
+	}},
+	{name: "a server restarts, and says 1001", servers: two, do: restart},
+	{name: "the balancer's program is replaced", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
+		return s.watch(ctx, func(ctx context.Context) error { return s.b.replace(ctx, s.b) })
+	}},
+	{name: "one of two servers answers 503", servers: []string{AnswerUpgrade, AnswerUnavailable}, alone: true, do: rush},
+	{name: "one of two servers refuses TCP", servers: []string{AnswerUpgrade, ""}, alone: true, do: rush},
+	{name: "the server answers 200 to an upgrade", servers: []string{AnswerPage}, alone: true, do: ask},
+	{name: "the server answers 101 with a wrong key", servers: []string{AnswerWrongKey}, alone: true, do: ask},
+	{name: "clients and server are silent, limits as packaged", servers: []string{AnswerUpgrade}, packed: true, alone: true, do: silence},
+}
+
+// scene is a row that is played with one tool.
+type scene struct {
+	*Options
+	b       *balancer
+	servers []*server
+	crowd   *crowd
+}
+
+// play plays a row, and returns what happened.
+func (o *Options) play(ctx context.Context, t tool, path string, r row) (string, error) {
+	s := &scene{Options: o}
+	defer s.close()
+	now := situation{Bound: int(o.Bound.Seconds()), Rebalance: r.level, Packaged: r.packed, Delay: t.name == "Caddy" && delays(ctx, path, o.Dir)}
+	if r.forever {
+		now.Bound = 0
+	}
+	for i, answer := range append(slices.Clone(r.servers), slices.Repeat(two[:1], r.spare)...) {
+		one, err := newServer(ctx, o.Upstream, answer)
+		if err != nil {
+			return "", err
+		}
+		s.servers = append(s.servers, one)
+		if i < len(r.servers) {
+			now.Servers = append(now.Servers, member{Addr: one.addr, Weight: 1})
+		}
+	}
+	var err error
+	if s.b, err = open(ctx, t, path, o.Dir, now); err != nil || r.alone {
+		if err != nil {
+			return "", err
+		}
+		return r.do(ctx, s)
+	}
+	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, 500*time.Millisecond); err != nil {
+		return "", fmt.Errorf("the crowd: %w: %s", err, s.b.logs())
+	}
+	s.b.sees = s.crowd.sees
+	s.crowd.welcome(newcomers)
+	return r.do(ctx, s)
+}
+
+// newcomers is how many clients arrive in a second.
+const newcomers = 50
+
+func (s *scene) close() {
+	if s.crowd != nil {
+		s.crowd.end()
+	}
+	if s.b != nil {
+		s.b.close()
+	}
+	for _, one := range s.servers {
+		if one.process != nil {
+			one.kill()
+		}
+	}
+}
+
+// watch says what happens to clients from an action on.
+func (s *scene) watch(ctx context.Context, act func(context.Context) error) (string, error) {
+	start, before := time.Now(), s.b.members()
+	if err := act(ctx); err != nil {
+		return "", err
+	}
+	wait(ctx, s.Window-time.Since(start))
+	return s.seen(start, before), ctx.Err()
+}
+
+// seen says what clients have seen since start, and whether there are more processes than before.
+func (s *scene) seen(start time.Time, before int) string {
+	ends, handshakes := s.crowd.since(start)
+	text := ended(ends, start)
+	if failed := met(handshakes, start); failed != "" {
+		text += "; " + failed
+	}
+	if n := s.b.members() - before; n > 0 {
+		text += fmt.Sprintf("; processes: %d before, %d now", before, before+n)
+	}
+	return text
+}
+
+func reweigh(ctx context.Context, s *scene) (string, error) {
+	return s.watch(ctx, func(ctx context.Context) error {
+		s.b.now.Servers[0].Weight = 2
+		return s.b.change(ctx)
+	})
+}
+
+// add puts all servers into the configuration.
+func (s *scene) add(ctx context.Context) error {
+	for _, one := range s.servers[len(s.b.now.Servers):] {
+		s.b.now.Servers = append(s.b.now.Servers, member{Addr: one.addr, Weight: 1})
+	}
+	return s.b.change(ctx)
+}
+
+func drain(ctx context.Context, s *scene) (string, error) {
+	var parts []string
+	for _, way := range s.b.drains {
+		text, err := s.watch(ctx, func(ctx context.Context) error { return way.do(ctx, s.b) })
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", way.what, err)
+		}
+		each, _ := s.crowd.spread(s.servers)
+		parts = append(parts, fmt.Sprintf("%s: %s; %d are left on it", way.what, text, each[0]))
+	}
+	return strings.Join(parts, ". Then "), nil
+}
+
+func scale(ctx context.Context, s *scene) (string, error) {
+	each, _ := s.crowd.spread(s.servers)
+	text := share(each)
+	start, before := time.Now(), s.b.members()
+	if err := s.add(ctx); err != nil {
+		return "", err
+	}
+	for i := range looks {
+		wait(ctx, time.Duration(i+1)*s.Window-time.Since(start))
+		each, _ = s.crowd.spread(s.servers)
+		text += fmt.Sprintf("; %s after %s", share(each), seconds(time.Since(start)))
+	}
+	text += ". " + s.seen(start, before)
+	for _, way := range s.b.level {
+		said, err := s.watch(ctx, func(ctx context.Context) error { return way.do(ctx, s.b) })
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", way.what, err)
+		}
+		each, _ = s.crowd.spread(s.servers)
+		text += fmt.Sprintf(". Then %s: %s; %s", way.what, said, share(each))
+	}
+	return text, ctx.Err()
+}
+
+// looks is how many windows the spread after scale-out is watched for.
+const looks = 6
+
+func restart(ctx context.Context, s *scene) (string, error) {
+	text, err := s.watch(ctx, func(ctx context.Context) error {
+		old := s.servers[0].process
+		old.signal(syscall.SIGTERM)
+		<-old.ended
+		wait(ctx, time.Second) // it takes its time
+		return s.servers[0].start(ctx)
+	})
+	each, _ := s.crowd.spread(s.servers)
+	return text + "; then " + share(each), err
+}
+
+// rush is many handshakes with a balancer that has just started.
+func rush(ctx context.Context, s *scene) (string, error) {
+	c := &crowd{addr: s.b.now.Listen, ctx: ctx}
+	start := time.Now()
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			for range s.Clients / 10 {
+				if n, _ := c.connect(); n != nil { // connect counts the others
+					n.Close()
+				}
+			}
+		})
+	}
+	all.Wait()
+	_, handshakes := c.since(start)
+	if failed := met(handshakes, start); failed != "" {
+		return failed, ctx.Err()
+	}
+	return fmt.Sprintf("all %d handshakes succeed", len(handshakes)), ctx.Err()
+}
+
+// ask is one handshake.
+func ask(ctx context.Context, s *scene) (string, error) {
+	c, err := dial(ctx, s.b.now.Listen)
+	if err == nil {
+		c.Close()
+		return "the handshake succeeds", nil
+	}
+	return "the client gets: " + err.Error(), nil
+}
+
+// silence is connections that carry nothing.
+func silence(ctx context.Context, s *scene) (string, error) {
+	start := time.Now()
+	c, err := gather(ctx, s.b.now.Listen, 5, 0)
+	if err != nil {
+		return "", err
+	}
+	wait(ctx, s.Silence)
+	ends, _ := c.since(start)
+	c.end()
+	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(s.Silence), c.pings), ctx.Err()
+}

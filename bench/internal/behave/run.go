@@ -1,0 +1,112 @@
+package behave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options is what a run does. All fields are required, except those with a note.
+type Options struct {
+	Dir      string // for files
+	Handfast string // the program
+	Upstream string // the program bench/cmd/upstream
+	Caddy    string // the program; "" for the one in the path
+
+	Clients int           // that are connected
+	Window  time.Duration // how long each thing is watched
+	Bound   time.Duration // how long old processes and connections may stay, in whole seconds
+	Silence time.Duration // how long a silent connection is watched; 0 leaves it out
+
+	Tools    *regexp.Regexp // nil for all
+	Rows     *regexp.Regexp // nil for all
+	Progress io.Writer
+}
+
+// column is what was seen of a tool.
+type column struct {
+	title string
+	cells []string // of rows
+}
+
+// Run observes the balancers that are installed, concurrently, and prints a table. Whatever went wrong in a cell is the error.
+func (o *Options) Run(ctx context.Context, out io.Writer) error {
+	var columns []*column
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for _, t := range tools {
+		if o.Tools != nil && !o.Tools.MatchString(t.name) {
+			continue
+		}
+		path, err := o.program(t)
+		if err != nil {
+			fmt.Fprintf(o.Progress, "%s is not installed\n", t.name)
+			continue
+		}
+		c := &column{title: strings.TrimSpace(t.name + " " + versionOf(ctx, path, t.version)), cells: make([]string, len(rows))}
+		columns = append(columns, c)
+		observe := func(i int) {
+			text, err := o.play(ctx, t, path, rows[i])
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s, %s: %w", t.name, rows[i].name, err))
+			}
+			c.cells[i] = text
+			fmt.Fprintf(o.Progress, "%s, %s: %s\n", t.name, rows[i].name, text)
+		}
+		running.Go(func() {
+			for i, r := range rows {
+				switch {
+				case !o.wants(r):
+				case r.packed: // it takes long, and little else
+					running.Go(func() { observe(i) })
+				default:
+					observe(i)
+				}
+			}
+		})
+	}
+	running.Wait()
+	o.table(out, columns)
+	return errors.Join(errs...)
+}
+
+func (o *Options) program(t tool) (string, error) {
+	switch {
+	case t.program == "":
+		return o.Handfast, nil
+	case t.name == "Caddy" && o.Caddy != "":
+		return o.Caddy, nil
+	}
+	return exec.LookPath(t.program)
+}
+
+func (o *Options) wants(r row) bool {
+	return (o.Silence > 0 || !r.packed) && (o.Rows == nil || o.Rows.MatchString(r.name))
+}
+
+func (o *Options) table(out io.Writer, columns []*column) {
+	fmt.Fprint(out, "| what happens |")
+	for _, c := range columns {
+		fmt.Fprintf(out, " %s |", c.title)
+	}
+	fmt.Fprintf(out, "\n|---|%s\n", strings.Repeat("---|", len(columns)))
+	for i, r := range rows {
+		if !o.wants(r) {
+			continue
+		}
+		fmt.Fprintf(out, "| %s |", r.name)
+		for _, c := range columns {
+			fmt.Fprintf(out, " %s |", c.cells[i])
+		}
+		fmt.Fprintln(out)
+	}
+}
