@@ -9,7 +9,8 @@ import (
 // maxToken bounds a token, in bytes, wherever it comes from: what is longer is refused before anything looks into it.
 const maxToken = 16 << 10
 
-// Source is a place in a request where a token may be: [Bearer], [Cookie], [Subprotocol], [KubernetesSubprotocol], [Query].
+// Source is a place in a request where a token may be: [Bearer], [Header], [Cookie], [Subprotocol],
+// [KubernetesSubprotocol], [Query].
 // It may be used from many goroutines at once.
 type Source struct {
 	find   func(r *http.Request) (string, error)
@@ -39,6 +40,7 @@ var (
 	errLongToken  = errors.New("a token of more than 16 KiB")
 	errTwoTokens  = errors.New("more than one token, and nothing says which one counts")
 	errNotBearer  = errors.New("the Authorization field has the Bearer scheme, and then no token (RFC 6750 §2.1)")
+	errNotToken   = errors.New("the header field with the token holds something else")
 	errEmptyToken = errors.New("an empty token")
 )
 
@@ -84,6 +86,24 @@ func token68(s string) bool {
 		}
 	}
 	return body != ""
+}
+
+// Header finds a token in a field of its own, the whole value of which it is: where a proxy in front of this server puts it, such as a
+// balancer that signs who the client is.
+func Header(name string) Source {
+	name = http.CanonicalHeaderKey(name)
+	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
+		lines := r.Header[name]
+		switch {
+		case len(lines) == 0:
+			return "", ErrNoCredentials
+		case len(lines) > 1:
+			return "", errTwoTokens
+		case len(lines[0]) <= maxToken && !token68(lines[0]):
+			return "", errNotToken
+		}
+		return lines[0], nil
+	}}
 }
 
 // Query finds a token in a parameter of the URL's query, where a browser can put it. A URL ends up in the logs of every

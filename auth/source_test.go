@@ -74,6 +74,12 @@ func TestSources(t *testing.T) {
 		{"Kubernetes, no text", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", redact.KubernetesPrefix + "_w"}, "401"},
 		{"Kubernetes, the plain form", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", "token.abc"}, "-"},
 		{"Kubernetes, long", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", redact.KubernetesPrefix + b64([]byte(long+"a"))}, "401"},
+		{"a field of its own", Header("x-id"), []string{"X-Id", "abc.def"}, "abc.def"},
+		{"without that field", Header("X-Id"), []string{"Authorization", "Bearer a"}, "-"},
+		{"that field twice", Header("X-Id"), []string{"X-Id", "a", "X-Id", "b"}, "401"},
+		{"that field is empty", Header("X-Id"), []string{"X-Id", ""}, "401"},
+		{"that field with a scheme", Header("X-Id"), []string{"X-Id", "Bearer a"}, "401"},
+		{"that field, longer", Header("X-Id"), []string{"X-Id", long + "a"}, "401"},
 		{"nowhere", Source{}, []string{"Authorization", "Bearer abc"}, "-"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

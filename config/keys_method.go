@@ -72,7 +72,8 @@ type JWT struct {
 	// The claim that names the user.
 	SubjectClaim string `yaml:"subject_claim" default:"sub"`
 
-	// Where the token is looked for, in this order. bearer: the Authorization header; subprotocol, or subprotocol:PREFIX:
+	// Where the token is looked for, in this order. bearer: the Authorization header; header:NAME:
+	// another one, in which a proxy passes it on; subprotocol, or subprotocol:PREFIX:
 	// behind that prefix, handfast.token. when there is none, among the subprotocols that the client offers; kubernetes:
 	// the same in the form that Kubernetes uses; query:NAME: in the URL, where the logs of every proxy see it. A token in
 	// a cookie is the method cookie.

@@ -192,11 +192,54 @@ type Rewrite struct {
 	// The field with the user that the endpoint's auth has found. What a client sends under this name is removed.
 	UserHeader string `yaml:"user_header" example:"X-User"`
 
+	// The same in a token with a signature, which shows a server that the balancer has sent it.
+	Identity SignedIdentity `yaml:"identity"`
+
 	// Fields to set. What a client sends under these names is removed.
 	Header map[string]string `yaml:"header"`
 
 	// The PROXY protocol in front of each connection to a server: off, v1 or v2.
 	ProxyProtocol string `yaml:"proxy_protocol" enum:"off|v1|v2" default:"off"`
+}
+
+// SignedIdentity is a field with who the client is, as a JSON Web Token: sub, method (how the endpoint's auth has found it out), aud, iat, exp,
+// iss, and the claims that are named. Anonymous clients have none. What a client sends under this name is removed.
+type SignedIdentity struct {
+	// The field. Authorization: the token is behind the word Bearer. Empty: there is none.
+	Header string `yaml:"header" example:"X-Handfast-Identity"`
+
+	// The secret that it is signed with by HS256, 32 bytes or more. A server that has it can issue such tokens, too.
+	Secret Secret `yaml:"secret"`
+
+	// Instead of a secret, a file with a private key in PEM: Ed25519, ECDSA with P-256, or RSA. The servers need the public key only.
+	KeyFile Path `yaml:"key_file" example:"balancer.pem"`
+
+	// How long a token is valid: the server looks at it when the connection is opened.
+	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
+
+	// Whom it is for. Empty: the server that gets it, as in ws://10.0.0.1:9000, so that it is of no use at another one.
+	Audience string `yaml:"audience" example:"chat"`
+
+	// Who has issued it. Empty: it does not say.
+	Issuer string `yaml:"issuer" example:"handfast"`
+
+	// Which claims of the client's credential it has, where they are there.
+	Claims []string `yaml:"claims" example:"[roles]"`
+}
+
+// check checks how an identity is signed.
+func (s *SignedIdentity) check(k *checker, path string) {
+	switch given := !s.Secret.Empty() || s.KeyFile != ""; {
+	case s.Header == "" && given:
+		k.Wrong(path+".header", "required", "the field that has the token, such as X-Handfast-Identity")
+	case s.Header == "":
+	case !validHeader(s.Header):
+		k.Wrong(path+".header", tree.Quote(s.Header)+" cannot be a header field", "letters, digits and -")
+	case !given || !s.Secret.Empty() && s.KeyFile != "":
+		k.Wrong(path+".secret", "one of secret and key_file is needed", "a secret of 32 bytes or more, or a file with a private key")
+	case s.KeyFile == "" && len(s.Secret.Reveal()) < 32:
+		k.Wrong(path+".secret", fmt.Sprintf("it has %d bytes", len(s.Secret.Reveal())), "32 bytes or more for HS256 (RFC 7518 §3.2)")
+	}
 }
 
 // BackendTLS is TLS to servers.
@@ -372,6 +415,10 @@ func (r *Rewrite) check(k *checker, path string) {
 	if r.UserHeader != "" && !validHeader(r.UserHeader) {
 		k.Wrong(path+".user_header", tree.Quote(r.UserHeader)+" cannot be a header field", "letters, digits and -")
 	}
+	if id := r.Identity.Header; id != "" && strings.EqualFold(id, r.UserHeader) {
+		k.Wrong(path+".identity.header", "user_header has the same name", "another name")
+	}
+	r.Identity.check(k, path+".identity")
 	for name, value := range r.Header {
 		if !validHeader(name) || strings.ContainsAny(value, "\r\n\x00") {
 			k.Wrong(path+".header", tree.Quote(name)+" cannot be a header field", "names of letters, digits and -, and values of one line")

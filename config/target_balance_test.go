@@ -72,6 +72,16 @@ func TestBalance(t *testing.T) {
 		"{to: [a], storm: {resuming: {query: sid, cookie: session}}}": "",
 		"{to: [a], storm: {resuming: {path: /x}}}":                    "balance.storm.resuming.path: ",
 
+		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef0123456789abcdef}}}":    "",
+		"{to: [a], request: {identity: {header: X-Id, key_file: key.pem, claims: [roles]}}}":          "",
+		"{to: [a], request: {identity: {header: X-Id}}}":                                              "balance.request.identity.secret: one of secret and key_file is needed",
+		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef, key_file: key.pem}}}": "balance.request.identity.secret: one of secret and key_file is needed",
+		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef}}}":                    "balance.request.identity.secret: it has 16 bytes",
+		"{to: [a], request: {identity: {header: 'X Id', key_file: key.pem}}}":                         `balance.request.identity.header: "X Id" cannot be a header field`,
+		"{to: [a], request: {identity: {key_file: key.pem}}}":                                         "balance.request.identity.header: required",
+		"{to: [a], request: {user_header: x-id, identity: {header: X-Id, key_file: key.pem}}}":        "balance.request.identity.header: user_header has the same name",
+		"{to: [a], request: {identity: {header: X-Id, key_file: key.pem, ttl: 2h}}}":                  "balance.request.identity.ttl: ",
+
 		// Moving clients.
 		"{to: [a], drain: 0}":                                       "balance.drain.per_second: ",
 		"{to: [a], drain: {code: 1012}}":                            "",

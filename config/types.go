@@ -218,13 +218,13 @@ func validPort(s string) bool {
 
 // TokenSource is a place in a request where a token may be.
 type TokenSource struct {
-	Kind string // "bearer", "subprotocol", "kubernetes" or "query"
-	Name string // of the parameter for "query"; the prefix for "subprotocol", "" for the usual one
+	Kind string // "bearer", "header", "subprotocol", "kubernetes" or "query"
+	Name string // of the parameter for "query", of the field for "header"; the prefix for "subprotocol", "" for the usual one
 }
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (TokenSource) Describe() (label, want string) {
-	return "source", "bearer, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
+	return "source", "bearer, header:NAME, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
 }
 
 // UnmarshalText reads a place.
@@ -232,11 +232,13 @@ func (s *TokenSource) UnmarshalText(text []byte) error {
 	kind, name, named := strings.Cut(string(text), ":")
 	switch {
 	case (kind == "bearer" || kind == "kubernetes" || kind == "subprotocol") && !named,
-		(kind == "query" || kind == "subprotocol") && name != "":
+		(kind == "query" || kind == "subprotocol") && name != "", kind == "header" && validHeader(name):
 		*s = TokenSource{kind, name}
 		return nil
 	case kind == "query":
 		return errors.New("the name of the parameter is missing")
+	case kind == "header":
+		return errors.New("the name of the header field is missing, or cannot be one")
 	case kind == "cookie":
 		return errors.New("a token in a cookie is the method cookie, with its jwt, since it needs a list of origins")
 	}

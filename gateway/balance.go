@@ -43,7 +43,7 @@ type balanceTarget struct {
 	rec  *recorder
 
 	mu      sync.Mutex
-	cfg     *config.Balance
+	who     *identities
 	finders sync.WaitGroup
 	stop    context.CancelFunc // of what looks for servers; nil: nothing does
 	cookie  []byte             // the secret of sticky cookies, if the configuration has none
@@ -53,10 +53,11 @@ type balanceTarget struct {
 func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, cookie: []byte(rand.Text())}
-	settings, err := t.settings(cfg, i)
+	settings, who, err := t.settings(cfg, i)
 	if err != nil {
 		return nil, err
 	}
+	t.who = who
 	t.Balancer = proxy.New(*settings, proxy.Hooks{
 		Changed: func(c proxy.Change) {
 			event := observe.EventServer
@@ -76,7 +77,7 @@ func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 
 // Configure implements [Configurable].
 func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err error) {
-	settings, err := t.settings(cfg, i)
+	settings, who, err := t.settings(cfg, i)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +86,9 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 		return nil, err
 	}
 	return func() {
+		t.mu.Lock()
+		t.who = who
+		t.mu.Unlock()
 		if err := t.Balancer.Configure(*settings); err != nil {
 			t.trouble(serversOfConfig, err)
 			return
@@ -96,11 +100,15 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 }
 
 // settings turns the configuration into what a Balancer takes.
-func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, error) {
+func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, *identities, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	wire, err := backendTLS(set.TLS)
 	if err != nil {
-		return nil, cfg.Problem(endpointPath(i, "target.balance.tls"), err.Error(), "")
+		return nil, nil, cfg.Problem(endpointPath(i, "target.balance.tls"), err.Error(), "")
+	}
+	who, err := newIdentities(&set.Request)
+	if err != nil {
+		return nil, nil, cfg.Problem(endpointPath(i, "target.balance.request.identity"), err.Error(), "")
 	}
 	s := &proxy.Settings{
 		Pool: balance.Options{
@@ -145,7 +153,7 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 			PerSecond: r.PerSecond, OldestFirst: r.First == "oldest",
 		}
 	}
-	return s, nil
+	return s, who, nil
 }
 
 // dialOptions says how servers are reached.
@@ -156,8 +164,10 @@ func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 		Connect: time.Duration(set.Timeouts.Connect), TLSHandshake: time.Duration(set.Timeouts.Connect), Handshake: time.Duration(set.Timeouts.Handshake),
 		ProxyProtocol: map[string]int{"v1": 1, "v2": 2}[set.Request.ProxyProtocol],
 	}
-	if set.Request.UserHeader != "" {
-		o.Remove = []string{set.Request.UserHeader}
+	for _, name := range []string{set.Request.UserHeader, set.Request.Identity.Header} {
+		if name != "" {
+			o.Remove = append(o.Remove, name)
+		}
 	}
 	for name, value := range set.Request.Header {
 		o.Header.Set(name, value)
@@ -276,7 +286,7 @@ func (t *balanceTarget) find(set *config.Balance) error {
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	t.cfg, t.stop = set, stop
+	t.stop = stop
 	if set.DNS.URL != "" {
 		t.finders.Go(func() {
 			proxy.Discover(ctx, net.DefaultResolver, string(set.DNS.URL), time.Duration(set.DNS.Every), func(list []balance.Spec, err error) {
@@ -362,7 +372,7 @@ func (t *balanceTarget) ServeRequest(w http.ResponseWriter, r *Request) {
 
 // proxyRequest is a request as the balancer takes it.
 func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
-	p := &proxy.Request{Request: r.Request, Source: netip.AddrPortFrom(r.Client, 0), Identity: http.Header{}}
+	p := &proxy.Request{Request: r.Request, Source: netip.AddrPortFrom(r.Client, 0)}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == r.Client {
 		p.Source = netip.AddrPortFrom(r.Client, peer.Port())
 	}
@@ -370,19 +380,12 @@ func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
 		p.Destination, _ = netip.ParseAddrPort(local.String()) // not valid for a unix socket
 	}
 	if r.Identity.Method != config.Anonymous {
-		p.User = r.Identity.Subject
-		if name := t.userHeader(); name != "" {
-			p.Identity.Set(name, p.User)
-		}
+		t.mu.Lock()
+		who := t.who
+		t.mu.Unlock()
+		who.put(p, r.Identity)
 	}
 	return p
-}
-
-// userHeader returns the field that has the user, "" for none.
-func (t *balanceTarget) userHeader() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.cfg.Request.UserHeader
 }
 
 // balanceRefusal turns an error of the balancer into the client's answer.

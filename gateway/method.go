@@ -136,6 +136,8 @@ func tokenSource(from config.TokenSource) (auth.Source, error) {
 		return auth.Subprotocol(from.Name), nil
 	case "kubernetes":
 		return auth.KubernetesSubprotocol(), nil
+	case "header":
+		return auth.Header(from.Name), nil
 	case "query":
 		return auth.Query(from.Name), nil
 	}

@@ -55,7 +55,11 @@ func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := &handshake.Request{Target: target, Host: d.host, Key: newKey(), Header: d.header(r)}
+	header, err := d.header(r)
+	if err != nil {
+		return nil, err
+	}
+	req := &handshake.Request{Target: target, Host: d.host, Key: newKey(), Header: header}
 	if d.o.KeepHost {
 		if !handshake.ValidHost(r.Host) {
 			return nil, errors.New("the Host of the client is not valid")
@@ -82,25 +86,32 @@ func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 
 // header returns the fields that are passed on, with ours. What the client calls hop-by-hop is removed first, so that it removes
 // none of ours.
-func (d *Dialer) header(r *Request) http.Header {
-	out := endToEnd(r.Header, func(name string) bool {
-		if among(name, forwardedNames) || among(name, d.removed) {
-			return true
+func (d *Dialer) header(r *Request) (http.Header, error) {
+	var signed http.Header
+	if r.Sign != nil {
+		var err error
+		if signed, err = r.Sign(d.upstream); err != nil {
+			return nil, err
 		}
-		for own := range r.Identity {
+	}
+	ours := func(name string, h http.Header) bool {
+		for own := range h {
 			if same(name, own) {
 				return true
 			}
 		}
 		return false
+	}
+	out := endToEnd(r.Header, func(name string) bool {
+		return among(name, forwardedNames) || among(name, d.removed) || ours(name, r.Identity) || ours(name, signed)
 	})
-	for _, h := range []http.Header{d.o.Header, r.Identity} {
+	for _, h := range []http.Header{d.o.Header, r.Identity, signed} {
 		for name, values := range h {
 			out[http.CanonicalHeaderKey(name)] = values
 		}
 	}
 	d.forward(out, r)
-	return out
+	return out, nil
 }
 
 // endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made, without those for which

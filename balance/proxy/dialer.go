@@ -159,6 +159,10 @@ type Request struct {
 
 	// Identity says who the client is. What the client itself has sent under these names is removed.
 	Identity http.Header
+
+	// Sign returns further fields of that kind for one upstream, by [Dialer.Upstream], such as a token that it alone takes. Its error
+	// is one of StageRequest. nil: there are none.
+	Sign func(upstream string) (http.Header, error)
 }
 
 // Link is a WebSocket to an upstream, behind its handshake. The caller owns it.

@@ -101,7 +101,9 @@ func (t roundTripper) send(out *http.Request, u *balance.Upstream) (*http.Respon
 	if r.URL, err = url.Parse("http://" + n.dialer.host + target); err != nil {
 		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: errors.New("the path is not valid")}
 	}
-	r.Header = n.dialer.header(t.r)
+	if r.Header, err = n.dialer.header(t.r); err != nil {
+		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: err}
+	}
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "") // or net/http would add its own
 	}

@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// signingFront is a balancer for the users of key, and for others, that signs who they are. %s is in turn the server and what is signed how.
+const signingFront = `
+auth:
+	users: {jwt: {secret: "` + "%[1]s" + `", skew: 0s}}
+endpoints:
+	- name: front
+	  path: /
+	  target:
+	    balance:
+	      to: [%[2]s]
+	      health: off
+	      request: {user_header: X-User, identity: {header: %[4]s, %[3]s}}
+	  auth: [users, anonymous]
+`
+
+// signing fills signingFront in.
+func signing(server, how, header string) string {
+	return strings.NewReplacer("%[1]s", string(key), "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
+}
+
+// headers is a server that refuses everything, and keeps the fields that it got.
+func headers(t *testing.T) (id string, got chan http.Header) {
+	got = make(chan http.Header, 4)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header.Clone()
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	t.Cleanup(s.Close)
+	return "ws://" + s.Listener.Addr().String(), got
+}
+
+// A server gets a token for itself, with what the endpoint's auth has found, and nothing that a client sends under that name.
+func TestBalanceSignsIdentity(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if der, err = x509.MarshalPKIXPublicKey(public); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := auth.Keys(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, got := headers(t)
+	verify, err := auth.NewJWT(auth.JWTOptions{Keys: keys, Issuer: "edge", Audience: []string{server}, Sources: []auth.Source{auth.Header("X-Handfast-Identity")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, parse(t, signing(server, "key_file: "+file+", issuer: edge, claims: [roles]", "X-Handfast-Identity")))
+	forged := func(more http.Header) *websocket.DialOptions {
+		h := http.Header{"X-Handfast-Identity": {token("mallory", time.Minute, nil)}, "X_handfast_Identity": {"mallory"}, "X-User": {"mallory"}, "X_user": {"mallory"}}
+		for name, values := range more {
+			h[name] = values
+		}
+		return &websocket.DialOptions{Header: h}
+	}
+	alice := http.Header{"Authorization": {"Bearer " + token("alice", time.Minute, map[string]any{"roles": []string{"admin"}, "tenant": "t"})}}
+	for _, open := range []func(more http.Header) http.Header{
+		func(more http.Header) http.Header {
+			r.refuse(t, "/", forged(more))
+			return bounded.Receive(t, got)
+		},
+		func(more http.Header) http.Header { // a page
+			page(t, http.MethodGet, r.URLs()[0]+"/", forged(more).Header)
+			return bounded.Receive(t, got)
+		},
+	} {
+		h := open(alice)
+		id, err := verify.Authenticate(&http.Request{Header: h})
+		if err != nil || id.Subject != "alice" || id.Claims["method"] != "jwt" || id.Claims["tenant"] != nil || id.Claims["roles"].([]any)[0] != "admin" {
+			t.Errorf("%+v, %v", id, err)
+		} else if lasts := id.Expires.Sub(id.Issued); lasts <= 0 || lasts > 2*time.Minute {
+			t.Errorf("the token is valid for %v", lasts)
+		}
+		if h.Get("X-User") != "alice" || strings.Contains(strings.Join(h["X_user"], "")+strings.Join(h["X_handfast_identity"], ""), "mallory") {
+			t.Errorf("%v", h)
+		}
+		h = open(nil)
+		for name := range h {
+			if strings.Contains(strings.ToLower(name), "identity") || strings.Contains(strings.ToLower(name), "user") && name != "User-Agent" {
+				t.Errorf("of an anonymous client the server gets %s: %s", name, h[name])
+			}
+		}
+	}
+}
+
+// handfast serve takes such a token, from a field of its own or as a bearer token, and no client's own.
+func TestServeTakesSignedIdentity(t *testing.T) {
+	shared := string(secret("this key is what the balancer and the server share"))
+	for header, from := range map[string]string{"X-Handfast-Identity": "'header:X-Handfast-Identity'", "Authorization": "bearer"} {
+		behind := run(t, parse(t, strings.NewReplacer("SECRET", shared, "FROM", from).Replace(`
+auth:
+	edge: {jwt: {secret: "SECRET", issuer: edge, audience: [chat], from: [FROM]}}
+endpoints:
+	- {name: chat, path: /, target: echo, auth: [edge]}
+`)))
+		server := "ws://" + strings.TrimPrefix(behind.URLs()[0], "http://")
+		front := run(t, parse(t, signing(server, `secret: "`+shared+`", issuer: edge, audience: chat`, header)))
+		c := front.open(t, "/", as(token("alice", time.Minute, nil)))
+		echoed(t, c)
+		has(t, &behind.log, "msg=opened", "user=alice")
+		if e := front.refuse(t, "/", nil); e.Status != http.StatusUnauthorized {
+			t.Errorf("%s: an anonymous client gets %d", header, e.Status)
+		}
+		forged := &websocket.DialOptions{Header: http.Header{"X-Handfast-Identity": {token("mallory", time.Minute, map[string]any{"iss": "edge", "aud": "chat"})}}}
+		if e := front.refuse(t, "/", forged); e.Status != http.StatusUnauthorized {
+			t.Errorf("%s: a client with a token of its own gets %d", header, e.Status)
+		}
+	}
+}
+
+// A key that cannot be used is found when the configuration is read, at the start as in a reload.
+func TestBalanceIdentityKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bad := signing("127.0.0.1:1", "key_file: "+file, "X-Id")
+	if _, err := Open(t.Context(), Options{Config: parse(t, bad)}); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
+		t.Errorf("%v", err)
+	}
+	server, got := headers(t)
+	r := run(t, parse(t, signing(server, `secret: "`+string(key)+`"`, "X-Id")))
+	if err := r.Reload(t.Context(), r.with(t, bad)); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
+		t.Errorf("a reload: %v", err)
+	}
+	if err := r.Reload(t.Context(), r.with(t, signing(server, `secret: "`+string(key)+`"`, "X-Other"))); err != nil {
+		t.Fatal(err)
+	}
+	r.refuse(t, "/", as(token("alice", time.Minute, nil)))
+	if h := bounded.Receive(t, got); h.Get("X-Other") == "" || h.Get("X-Id") != "" {
+		t.Errorf("after a reload: %v", h)
+	}
+}
