@@ -36,7 +36,7 @@ type channel struct {
 	pins     int       // how many goroutines are about to subscribe
 	idle     time.Time // since when there is no subscriber
 	gone     chan struct{}
-	pending  []*Publication // what is to be sent next
+	pending  backlog // what is to be sent next
 	window   window
 	waiting  int       // how many subscribers catch up
 	wideFor  time.Time // until when the window is wide, since clients have come back

@@ -15,7 +15,6 @@ const (
 	batchCount   = 64       // the most publications that are handed on together
 	batchBytes   = 48 << 10 // the most bytes of them; a queue has room for that
 	messageCost  = 128      // of a message beside its data, in a queue
-	maxPending   = 16 << 10 // publications of a channel
 )
 
 // sink is the Hub as its engine sees it.
@@ -30,10 +29,10 @@ func (s *sink) Deliver(name string, ps []*Publication) {
 	}
 	ch.mu.Lock()
 	switch {
-	case len(ch.pending)+len(ps) <= maxPending:
-		ch.pending = append(ch.pending, ps...)
+	case ch.pending.fits(ps):
+		ch.pending.push(ps...)
 	case h.keeps(ch): // read again when it is their turn
-		ch.pending, ch.gap = nil, true
+		ch.pending, ch.gap = backlog{}, true
 	default:
 		ch.ns.dropped.Add(uint64(len(ps)))
 	}
@@ -70,7 +69,7 @@ func nothing() {}
 
 // schedule returns what sends what is pending, to be called without the lock. The caller holds mu.
 func (h *Hub) schedule(ch *channel) func() {
-	if !ch.ready || ch.draining || len(ch.pending) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
+	if !ch.ready || ch.draining || len(ch.pending.ps) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
 		return nothing
 	}
 	ch.draining = true
@@ -114,7 +113,7 @@ func (h *Hub) take(ch *channel, b *batch) {
 	now := time.Now()
 	b.from, b.previous = ch.last, ch.deltas.previous
 	n, bytes, traced := 0, 0, false
-	for _, p := range ch.pending {
+	for _, p := range ch.pending.ps {
 		if len(b.ps) == batchCount || len(b.ps) > 0 && bytes+len(p.Data)+messageCost > batchBytes {
 			break
 		}
@@ -143,16 +142,7 @@ func (h *Hub) take(ch *channel, b *batch) {
 	if traced && h.opts.Traced != nil {
 		b.reached = make([]int, len(b.ps))
 	}
-	if n == len(ch.pending) {
-		clear(ch.pending)
-		ch.pending = ch.pending[:0]
-		if cap(ch.pending) > 256 || len(ch.subs) == 0 {
-			ch.pending = nil
-		}
-	} else {
-		clear(ch.pending[:n])
-		ch.pending = ch.pending[n:]
-	}
+	ch.pending.drop(n, len(ch.subs) == 0)
 	b.to, b.epoch = ch.last, ch.epoch
 	if ch.roster != nil && ch.roster.due(ch.ns) {
 		ch.roster.flush(ch.ns, b)

@@ -21,21 +21,21 @@ func (h *Hub) fill(ch *channel) {
 		return // the hub is closed
 	}
 	ch.mu.Lock()
-	rest := ch.pending
-	ch.pending = nil
+	rest := ch.pending.ps
+	ch.pending = backlog{}
 	var b *batch
 	if page.Err == nil {
 		for _, p := range page.Publications {
 			if p.Offset > ch.last {
-				ch.pending = append(ch.pending, p)
+				ch.pending.push(p)
 			}
 		}
-		ch.ns.refilled.Add(uint64(len(ch.pending)))
+		ch.ns.refilled.Add(uint64(len(ch.pending.ps)))
 		if !whole { // what is behind it comes when these are sent
 			page.Top.Offset, ch.gap = page.Publications[len(page.Publications)-1].Offset, true
 		}
 		ch.trusted = page.Top.Offset
-		if len(ch.pending) == 0 {
+		if len(ch.pending.ps) == 0 {
 			ch.last = max(ch.last, page.Top.Offset) // what there was has expired
 		}
 	} else {
@@ -47,7 +47,7 @@ func (h *Hub) fill(ch *channel) {
 	}
 	for _, p := range rest {
 		if p.Offset == 0 || p.Epoch == page.Top.Epoch && p.Offset > page.Top.Offset {
-			ch.pending = append(ch.pending, p)
+			ch.pending.push(p)
 		}
 	}
 	ch.mu.Unlock()
@@ -90,7 +90,7 @@ func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok 
 func (ch *channel) need(top Position) uint64 {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	for _, p := range ch.pending {
+	for _, p := range ch.pending.ps {
 		if p.Offset > max(ch.last, top.Offset) && p.Epoch == top.Epoch {
 			return p.Previous
 		}
