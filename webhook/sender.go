@@ -32,7 +32,7 @@ type Options struct {
 	// Timeout bounds one request. 0 means ten seconds.
 	Timeout time.Duration
 
-	// Queue is how many events may wait. Further ones are dropped and counted, so that what is sent has no hole in the middle. 0
+	// Queue is how many events may wait, of 64 MiB together. Further ones are dropped and counted, so that what is sent has no hole in the middle. 0
 	// means 10,000.
 	Queue int
 
@@ -68,6 +68,18 @@ const (
 	maxAnswer = 64 << 10 // bytes that are read of an answer, to use the connection again
 )
 
+// maxQueued bounds the bytes of the events that wait or are being sent.
+const maxQueued = 64 << 20
+
+// size returns the bytes that an event keeps.
+func size(e *hub.Event) int {
+	n := len(e.Channel) + len(e.Client) + len(e.User) + len(e.Data)
+	if e.Publication != nil {
+		n += e.Publication.Size()
+	}
+	return n
+}
+
 // Sender sends events. Make it with [New]. Its methods may be called from any goroutine.
 type Sender struct {
 	o      Options
@@ -80,6 +92,7 @@ type Sender struct {
 	mu      sync.Mutex
 	queue   []hub.Event
 	sending int // events that have left the queue
+	bytes   int // of both
 	stats   Stats
 	closing bool
 }
@@ -115,11 +128,13 @@ func (s *Sender) Event(e hub.Event) {
 		return
 	}
 	s.mu.Lock()
-	full := s.closing || len(s.queue)+s.sending >= s.o.Queue
+	n := size(&e)
+	full := s.closing || len(s.queue)+s.sending >= s.o.Queue || s.bytes > 0 && s.bytes+n > maxQueued
 	if full {
 		s.stats.Dropped++
 	} else {
 		s.queue = append(s.queue, e)
+		s.bytes += n
 	}
 	s.mu.Unlock()
 	if full {
@@ -200,6 +215,9 @@ func (s *Sender) run() {
 		sent := s.deliver(es)
 		s.mu.Lock()
 		s.sending = 0
+		for i := range es {
+			s.bytes -= size(&es[i])
+		}
 		if sent {
 			s.stats.Sent += uint64(n)
 		} else {

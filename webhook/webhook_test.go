@@ -201,6 +201,24 @@ func TestFullQueueDropsTheNewest(t *testing.T) {
 	})
 }
 
+// The queue is bounded in bytes, too, and what was sent makes room.
+func TestQueueBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r receiver
+		s := start(t, &r, Options{})
+		large := hub.Event{Kind: hub.EventPublished, Publication: &hub.Publication{Data: []byte(`"` + strings.Repeat("x", maxQueued/2-100) + `"`)}}
+		for range 2 {
+			for range 3 {
+				s.Event(large)
+			}
+			<-time.After(time.Minute)
+		}
+		if n := s.Stats(); n != (Stats{Sent: 4, Dropped: 2}) {
+			t.Errorf("stats: %+v", n)
+		}
+	})
+}
+
 func TestKindsAndApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r receiver
