@@ -106,7 +106,8 @@ var rules = []rule{
 	{pkg: "balance", std: append([]string{"math/rand/v2", "sort", "sync", "time"}, pureStd...), own: []string{"internal/limit"}},
 	// Neither I/O nor time.
 	{pkg: "balance/resume", std: append([]string{"encoding/json"}, pureStd...), own: []string{"channels/wire"},
-		test: []string{"channels", "client", "hub", "internal/transcript", "websocket"}},
+		other: []string{"github.com/centrifugal/protocol"},
+		test:  []string{"centrifugo", "channels", "client", "github.com/centrifugal/fdelta", "hub", "internal/transcript", "websocket"}},
 	{pkg: "balance/proxy", std: anyStd, not: []string{"log", "log/slog"},
 		own: []string{"balance", "websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},

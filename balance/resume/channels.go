@@ -1,7 +1,6 @@
 package resume
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -9,8 +8,7 @@ import (
 )
 
 const (
-	// firstOwn is the first ID of a command of the session itself; the others count down from it. Every JSON implementation has this
-	// number.
+	// firstOwn is the first ID of a command of the session itself. Every JSON implementation has this number.
 	firstOwn = 1<<53 - 1
 
 	// maxNames is how many servers a connection may go on at: the session knows the names that it had there.
@@ -18,9 +16,6 @@ const (
 
 	// maxClient is the longest name of a connection that message IDs are made of; they have at most 255 bytes.
 	maxClient = 200
-
-	// perItem is what is counted for something that is remembered, beyond its text.
-	perItem = 128
 )
 
 // channels is the session of handfast.v1.json.
@@ -29,20 +24,16 @@ const (
 // the client has given none, the session adds one of its own and removes it from the reply. So it is known which commands have been
 // carried out; those that have not are sent again to the next server.
 type channels struct {
-	opts Options
-	no   error // why it cannot be resumed any more; nil if it can
-	size int   // bytes that are remembered
+	ledger[channelCommand]
 
 	client string   // the name of the connection that the client knows; "" before the server has said it
 	user   string   // of the client
 	names  []string // the names of the connection at later servers, the last one is the present one
 	token  string   // the last one that the client has renewed its credential with
 
-	subs    map[string]*subscription // by channel
-	waiting []command                // for a reply, in order
-	own     uint64                   // the last ID of the session itself
-	keys    uint64                   // message IDs of the session itself
-	stray   bool                     // the client has published without an echo where it was not subscribed
+	subs  map[string]*subscription // by channel
+	keys  uint64                   // message IDs of the session itself
+	stray bool                     // the client has published without an echo where it was not subscribed
 
 	resuming bool // a resume is under way
 	welcome  bool // the present server has said welcome
@@ -76,25 +67,19 @@ const (
 	ack
 )
 
-// command is a command without a reply.
-type command struct {
-	id      uint64
-	kind    kind
-	own     bool // the ID is the session's
-	keyed   bool // the session has added the message ID
-	silent  bool // a publication that its publisher does not get
-	again   bool // it was sent to more than one server
-	resumes bool // it is one of the session itself, to resume
-	channel string
-	value   string // the token of a renewal, the data of an update
-	text    []byte // as it was sent; nil if it must not be sent again
-	sub     *subscription
+// channelCommand is what the session needs to know of a command without a reply.
+type channelCommand struct {
+	kind   kind
+	own    bool   // the ID is the session's
+	keyed  bool   // the session has added the message ID
+	silent bool   // a publication that its publisher does not get
+	again  bool   // it was sent to more than one server
+	value  string // the token of a renewal, the data of an update
+	sub    *subscription
 }
 
-func (c *command) size() int { return perItem + len(c.text) + len(c.value) + len(c.channel) }
-
 func newChannels(o Options) *channels {
-	return &channels{opts: o, subs: map[string]*subscription{}, own: firstOwn + 1}
+	return &channels{ledger: ledger[channelCommand]{opts: o, first: firstOwn}, subs: map[string]*subscription{}}
 }
 
 // Renewed implements [Renewer].
@@ -118,16 +103,10 @@ func (s *channels) Client(m Message) (Message, bool) {
 			s.no = ErrUnknown
 			return m, true
 		}
-		s.wait(command{id: bad.ID}) // there is an error as the reply; the command is not sent again
+		s.wait(command[channelCommand]{id: bad.ID}) // there is an error as the reply; the command is not sent again
 		return m, true
 	}
 	text, w := s.note(c, m.Data)
-	if len(text) == len(m.Data) {
-		text = bytes.Clone(m.Data)
-	}
-	if w.kind != publication || w.keyed || c.(*wire.Publish).MessageID != "" {
-		w.text = text
-	}
 	if !s.wait(w) {
 		return m, true
 	}
@@ -135,81 +114,55 @@ func (s *channels) Client(m Message) (Message, bool) {
 }
 
 // note returns what is remembered of a command, and its text as it is to be sent.
-func (s *channels) note(c wire.Command, text []byte) ([]byte, command) {
+func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[channelCommand]) {
 	h := wire.HeadOf(c)
-	w := command{id: h.ID, channel: h.Channel}
+	w := command[channelCommand]{id: h.ID, channel: h.Channel}
+	text = message
+	again := true
 	switch c := c.(type) {
 	case *wire.Subscribe:
-		w.kind = subscribe
-		w.sub = &subscription{changes: c.Changes, unsure: c.Since != nil && s.stray}
+		w.is.kind = subscribe
+		w.is.sub = &subscription{changes: c.Changes, unsure: c.Since != nil && s.stray}
 	case *wire.Unsubscribe:
-		w.kind = unsubscribe
+		w.is.kind = unsubscribe
 	case *wire.Update:
-		w.kind, w.value = update, string(c.Data)
+		w.is.kind, w.is.value = update, string(c.Data)
 	case *wire.Ack:
-		w.kind = ack
+		w.is.kind = ack
 	case *wire.Refresh:
-		w.kind, w.value = renewal, c.Token
+		w.is.kind, w.is.value = renewal, c.Token
 	case *wire.Publish:
-		w.kind, w.silent = publication, c.Echo != nil && !*c.Echo
-		if c.MessageID == "" && s.client != "" && len(s.client) <= maxClient {
+		w.is.kind, w.is.silent = publication, c.Echo != nil && !*c.Echo
+		if again = c.MessageID != ""; !again && s.client != "" && len(s.client) <= maxClient {
 			s.keys++
-			text, w.keyed = with(text, "message_id", strconv.AppendQuote(nil, s.client+"-"+strconv.FormatUint(s.keys, 10))), true
+			text = with(text, "message_id", strconv.AppendQuote(nil, s.client+"-"+strconv.FormatUint(s.keys, 10)))
+			w.is.keyed, again = true, true
 		}
 	}
 	if w.id == 0 {
-		w.id, w.own = s.ownID(), true
+		w.id, w.is.own = s.ownID(), true
 		text = with(text, "id", number64(w.id))
+	}
+	if again {
+		text = kept(text, message)
+		w.text = text
 	}
 	return text, w
 }
 
-// wait notes that a command waits for its reply. It returns false if that is too much to remember.
-func (s *channels) wait(w command) bool {
-	if len(s.waiting) >= s.opts.Unanswered || s.size+w.size() > s.opts.Bytes {
-		s.no = ErrTooMuch
-		return false
-	}
-	s.size += w.size()
-	s.waiting = append(s.waiting, w)
-	return true
-}
-
-// ownID returns an ID that no command which waits for its reply has.
-func (s *channels) ownID() uint64 {
-	for {
-		if s.own--; s.own < firstOwn/2 {
-			s.own = firstOwn
-		}
-		if s.find(s.own) < 0 {
-			return s.own
-		}
-	}
-}
-
-// find returns which command waits for the reply with an ID, -1 if none does.
-func (s *channels) find(id uint64) int {
-	for i := range s.waiting {
-		if s.waiting[i].id == id {
-			return i
-		}
-	}
-	return -1
-}
-
 // subscribed notes a subscription that the server has accepted.
-func (s *channels) subscribed(c *command, at wire.Position) {
+func (s *channels) subscribed(c *command[channelCommand], at wire.Position) {
 	text, ok := without(c.text, "id", "since", "members")
-	switch {
-	case !ok:
+	if !ok {
 		s.no = ErrUnknown
-	case len(s.subs) >= s.opts.Subscriptions, s.size+perItem+len(text) > s.opts.Bytes:
-		s.no = ErrTooMuch
-	default:
-		s.unsubscribed(c.channel)
-		c.sub.text, c.sub.at = text, at
-		s.subs[c.channel] = c.sub
-		s.size += c.sub.size()
+		return
+	}
+	s.unsubscribed(c.channel)
+	x := c.is.sub
+	x.text, x.at = text, at
+	if s.room(len(s.subs), x.size()) {
+		s.subs[c.channel] = x
+		s.size += x.size()
 	}
 }
 

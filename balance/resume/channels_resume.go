@@ -15,37 +15,27 @@ func (s *channels) Resume() ([]Message, error) {
 	if err := s.possible(); err != nil {
 		return nil, err
 	}
-	s.waiting = slices.DeleteFunc(s.waiting, func(c command) bool {
-		if c.resumes {
-			s.size -= c.size()
-		}
-		return c.resumes
-	})
-	before := s.waiting
-	s.waiting, s.missing, s.welcome, s.resuming = nil, 0, false, true
+	before := s.restart()
+	s.missing, s.welcome, s.resuming = 0, false, true
 	var out []Message
-	send := func(c command) {
-		s.waiting = append(s.waiting, c)
-		out = append(out, Message{Data: c.text})
-	}
 	again := func(publications bool) {
 		for _, c := range before {
-			if (c.kind == publication) == publications {
-				c.again = true
-				send(c)
+			if (c.is.kind == publication) == publications {
+				c.is.again = true
+				s.waiting = append(s.waiting, c)
+				out = append(out, Message{Data: c.text})
 			}
 		}
 	}
-	resume := func(c command) {
-		c.resumes = true
-		s.size += c.size()
+	resume := func(kind kind, id uint64, channel string, text []byte) {
 		s.missing++
-		send(c)
+		s.resume(command[channelCommand]{id: id, channel: channel, text: text, is: channelCommand{kind: kind}})
+		out = append(out, Message{Data: text})
 	}
 	if s.token != "" {
 		id := s.ownID()
 		text, _ := wire.Encode(&wire.Refresh{Head: wire.Head{Type: "refresh", ID: id}, Token: s.token}) // strings can be encoded
-		resume(command{id: id, kind: renewal, text: text})
+		resume(renewal, id, "", text)
 	}
 	again(true)
 	for _, channel := range slices.Sorted(maps.Keys(s.subs)) {
@@ -53,7 +43,7 @@ func (s *channels) Resume() ([]Message, error) {
 		since, _ := json.Marshal(x.at) // likewise
 		id := s.ownID()
 		text := with(with(x.text, "id", number64(id)), "since", since)
-		resume(command{id: id, kind: subscribe, channel: channel, text: text})
+		resume(subscribe, id, channel, text)
 	}
 	again(false)
 	return out, nil
@@ -77,9 +67,9 @@ func (s *channels) possible() error {
 		switch {
 		case c.text == nil:
 			return because(ErrUnanswered, c.channel)
-		case c.kind == subscribe && !c.resumes:
+		case c.is.kind == subscribe && !c.resumes:
 			subscribing[c.channel] = true
-		case c.kind == publication && subscribing[c.channel]:
+		case c.is.kind == publication && subscribing[c.channel]:
 			return because(ErrUnanswered, "a message to "+c.channel+" behind its subscription") // which would begin behind the message
 		}
 	}
@@ -87,14 +77,14 @@ func (s *channels) possible() error {
 }
 
 // resumed deals with the reply to a command that resumes.
-func (s *channels) resumed(c *command, failed bool, text []byte) error {
+func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) error {
 	s.missing--
 	if failed {
 		var e wire.Error
 		_ = json.Unmarshal(text, &e) // without a code it has failed, too
 		return because(ErrRefused, string(e.Code)+" "+c.channel)
 	}
-	if c.kind != subscribe {
+	if c.is.kind != subscribe {
 		return nil
 	}
 	var r wire.Subscribed

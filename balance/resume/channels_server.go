@@ -142,59 +142,54 @@ func (s *channels) message(h heading) bool {
 
 // reply notes a reply to a command, and returns it as the client gets it.
 func (s *channels) reply(h heading, text []byte) (_ []byte, pass bool, err error) {
-	i := s.find(h.id)
-	if i < 0 {
+	c, ok := s.take(h.id)
+	if !ok {
 		return text, true, nil
 	}
-	c := s.waiting[i]
-	s.size -= c.size()
-	copy(s.waiting[i:], s.waiting[i+1:])
-	s.waiting[len(s.waiting)-1] = command{}
-	s.waiting = s.waiting[:len(s.waiting)-1]
 	failed := string(h.kind) == "error"
 	if c.resumes {
 		return nil, false, s.resumed(&c, failed, text)
 	}
 	s.effect(&c, failed, text)
-	if c.again && c.keyed { // the client has published it once
+	if c.is.again && c.is.keyed { // the client has published it once
 		text, _ = without(text, "duplicate")
 	}
-	if !c.own {
+	if !c.is.own {
 		return text, true, nil
 	}
-	if !failed && c.kind >= publication {
+	if !failed && c.is.kind >= publication {
 		return nil, false, nil
 	}
-	text, ok := without(text, "id")
-	if ok && !failed && c.kind != subscribe {
+	text, ok = without(text, "id")
+	if ok && !failed && c.is.kind != subscribe {
 		text = with(text, "id", []byte("0")) // as the server replies to a command without one
 	}
 	return text, ok, nil
 }
 
 // effect notes what a command has changed.
-func (s *channels) effect(c *command, failed bool, text []byte) {
+func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) {
 	switch {
 	case failed:
-	case c.kind == subscribe:
+	case c.is.kind == subscribe:
 		var r wire.Subscribed
 		if json.Unmarshal(text, &r) == nil {
 			s.subscribed(c, r.Position)
 		}
-	case c.kind == unsubscribe:
+	case c.is.kind == unsubscribe:
 		s.unsubscribed(c.channel)
-	case c.kind == update:
+	case c.is.kind == update:
 		if x := s.subs[c.channel]; x != nil {
 			s.size -= x.size()
-			if x.text, _ = without(x.text, "data"); c.value != "" {
-				x.text = with(x.text, "data", []byte(c.value))
+			if x.text, _ = without(x.text, "data"); c.is.value != "" {
+				x.text = with(x.text, "data", []byte(c.is.value))
 			}
 			s.size += x.size()
 		}
-	case c.kind == renewal:
-		s.size += len(c.value) - len(s.token)
-		s.token = c.value
-	case c.silent:
+	case c.is.kind == renewal:
+		s.size += len(c.is.value) - len(s.token)
+		s.token = c.is.value
+	case c.is.silent:
 		var r wire.Published
 		if json.Unmarshal(text, &r) == nil {
 			s.hush(c.channel, r.Position)

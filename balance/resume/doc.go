@@ -13,6 +13,8 @@
 //   - handfast.v1.json, for channels that have a history. A publication without a message_id gets one from the session, so that it can be
 //     sent again; it counts for the size of the publication. A command without an id gets one, too, so that the session knows when it was
 //     carried out; its reply has none.
+//   - Centrifugo's client protocol, version 2, in JSON and in Protobuf, for subscriptions to streams that have a history, without joins and
+//     leaves. It has no way to send a publication twice: a connection cannot go on while a publication or a call is without its reply.
 //   - any protocol, where the operator says that the servers keep no state of a connection.
 //
 // The package does no I/O, reads no clock and starts no goroutine.

@@ -34,7 +34,7 @@ func (r *relay) start() string {
 		ctx, cancel := context.WithCancel(bounded.Context(r.t))
 		defer cancel()
 		c := &carried{relay: r, client: client, session: New(client.Subprotocol(), r.path, Options{})}
-		if err := c.run(ctx); err != nil {
+		if err := c.run(ctx); err != nil && ctx.Err() == nil {
 			r.t.Error(err)
 		}
 	}))

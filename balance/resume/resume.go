@@ -34,7 +34,8 @@ type Session interface {
 	Idle() bool
 
 	// Resume begins to resume at a new server, and returns what to send to it first. The message that Server gets next must be the first
-	// one of the new server. If that server is lost, too, Resume may be called again. An error says that this connection cannot go on
+	// one of the new server. Nothing to send means that the connection can go on without waiting for done. If that server is lost, too, Resume
+	// may be called again. An error says that this connection cannot go on
 	// at another server; the session stays as it was.
 	Resume() (toServer []Message, err error)
 }
@@ -48,7 +49,7 @@ type Renewer interface {
 
 // Options says how a Session works. The zero value is the default.
 type Options struct {
-	// Protocol is the protocol of the connection: "handfast.v1.json". "" means that the subprotocol and the path say it.
+	// Protocol is the protocol of the connection: "handfast.v1.json" or "centrifugo". "" means that the subprotocol and the path say it.
 	Protocol string
 
 	// Stateless says that the servers keep no state of a connection, so that any of them can go on with it. It has no effect on a
@@ -99,6 +100,9 @@ func New(subprotocol, path string, o Options) Session {
 	switch protocol := cmp.Or(o.Protocol, subprotocol); {
 	case protocol == wire.Subprotocol, protocol == "" && strings.HasSuffix(path, "/channels"):
 		return newChannels(o)
+	case protocol == "centrifugo", strings.HasPrefix(protocol, "centrifuge-"),
+		protocol == "" && strings.HasSuffix(path, "/connection/websocket"):
+		return newCentrifugo(o)
 	case o.Stateless:
 		return stateless{}
 	}

@@ -5,10 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/centrifugal/protocol"
+
 	"github.com/handfast/handfast/internal/transcript"
 )
 
-// A transcript is what a client and its servers say. Its first line is "session SUBPROTOCOL PATH". Then
+// A transcript is what a client and its servers say. Its first line is "session SUBPROTOCOL PATH"; those of centrifuge-json are
+// played in Protobuf, too. A message may have several parts, with " | " between them. Then
 //
 //	c> is sent by the client,
 //	s< is what the server gets,
@@ -21,16 +24,20 @@ import (
 // message, or the switch, had this error. "idle" and "busy" are what Idle says. Nothing else is sent.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
-		p := &player{}
-		f.Play(t, p.line)
-		if wrong := p.rest(); wrong != "" {
-			t.Error(wrong)
+		for _, binary := range []bool{false, true} {
+			p := &player{t: t, binary: binary}
+			f.Play(t, p.line)
+			if wrong := p.rest(); wrong != "" {
+				t.Error(wrong)
+			}
 		}
 	})
 }
 
 // player is a transcript under way.
 type player struct {
+	t                  *testing.T
+	binary             bool // the messages of centrifuge-json are Protobuf; other transcripts are not played
 	session            Session
 	toServer, toClient []string // what was not compared yet
 	done               bool
@@ -54,6 +61,9 @@ func (p *player) rest() string {
 
 func (p *player) line(line string) string {
 	word, text, _ := strings.Cut(line, " ")
+	if p.binary && word == "session" {
+		p.binary = strings.HasPrefix(text, "centrifuge-json")
+	}
 	switch word {
 	case "s<":
 		return take(&p.toServer, text)
@@ -85,18 +95,18 @@ func (p *player) act(word, text string) string {
 		subprotocol, path, _ := strings.Cut(text, " ")
 		p.session = New(subprotocol, path, Options{})
 	case "c>", "c=":
-		m, send := p.session.Client(Message{Data: []byte(text)})
+		m, send := p.session.Client(p.message(text, true))
 		if send {
-			p.toServer = append(p.toServer, string(m.Data))
+			p.toServer = append(p.toServer, p.text(m, true))
 		}
 		if word == "c=" {
 			return take(&p.toServer, text)
 		}
 	case "s>", "s=":
 		var out []Message
-		out, p.done, p.err = p.session.Server(Message{Data: []byte(text)})
+		out, p.done, p.err = p.session.Server(p.message(text, false))
 		for _, m := range out {
-			p.toClient = append(p.toClient, string(m.Data))
+			p.toClient = append(p.toClient, p.text(m, false))
 		}
 		if word == "s=" {
 			return take(&p.toClient, text)
@@ -105,7 +115,7 @@ func (p *player) act(word, text string) string {
 		var out []Message
 		out, p.err = p.session.Resume()
 		for _, m := range out {
-			p.toServer = append(p.toServer, string(m.Data))
+			p.toServer = append(p.toServer, p.text(m, true))
 		}
 	case "idle", "busy":
 		if p.session.Idle() != (word == "idle") {
@@ -127,4 +137,54 @@ func take(from *[]string, want string) string {
 		return "\ngot  " + got + "\nwant " + want
 	}
 	return ""
+}
+
+// message returns a message as it is sent.
+func (p *player) message(text string, command bool) Message {
+	if !p.binary {
+		return Message{Data: []byte(strings.ReplaceAll(text, " | ", "\n"))}
+	}
+	m := Message{Binary: true}
+	for part := range strings.SplitSeq(text, " | ") {
+		m.Data = format{binary: true}.join(m.Data, p.convert([]byte(part), command, format{}, format{binary: true}))
+	}
+	return m
+}
+
+// text returns a message as a transcript has it.
+func (p *player) text(m Message, command bool) string {
+	if !p.binary {
+		return strings.ReplaceAll(string(m.Data), "\n", " | ")
+	}
+	var parts []string
+	for rest := m.Data; len(rest) > 0; {
+		part, more, ok := format{binary: true}.cut(rest)
+		if !ok || !m.Binary {
+			p.t.Fatalf("%q is not a message", m.Data)
+		}
+		parts, rest = append(parts, string(p.convert(part, command, format{binary: true}, format{}))), more
+	}
+	return strings.Join(parts, " | ")
+}
+
+// convert returns a command or reply in another format.
+func (p *player) convert(part []byte, command bool, from, to format) []byte {
+	var out []byte
+	err := error(nil)
+	ok := false
+	if command {
+		var c *protocol.Command
+		if c, ok = from.command(part); ok {
+			out, err = to.encodeCommand(c)
+		}
+	} else {
+		var r *protocol.Reply
+		if r, ok = from.reply(part); ok {
+			out, err = to.encodeReply(r)
+		}
+	}
+	if !ok || err != nil {
+		p.t.Fatalf("%s: %v, %v", part, ok, err)
+	}
+	return out
 }

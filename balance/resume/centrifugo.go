@@ -1,0 +1,189 @@
+package resume
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/centrifugal/protocol"
+)
+
+// firstOwnCentrifugo is the first ID of a command of the session itself: the IDs of clients grow from 1.
+const firstOwnCentrifugo = 1<<32 - 1
+
+// centrifugo is the session of Centrifugo's client protocol, version 2, in JSON and in Protobuf.
+//
+// A command has an ID and a reply; only what a client sends without waiting for an answer has none. The protocol has nothing that makes
+// a publication idempotent, so a connection cannot go on while a publication, or a call, is without its reply.
+type centrifugo struct {
+	ledger[centrifugoCommand]
+	format format
+	spoken bool // the client has sent something, which says what the format is
+
+	client string                     // the name of the connection that the client knows; "" before it is connected
+	names  []string                   // the names at later servers
+	token  string                     // the last one that the connection has been renewed with
+	call   *protocol.ConnectRequest   // how the client has connected
+	answer *protocol.ConnectResult    // what of the reply must be the same at each server
+	subs   map[string]*centrifugoSubs // by channel
+
+	due      bool // the present server has sent a ping that the client has not answered
+	moved    bool // it is not the first server
+	resuming bool
+	missing  int // own commands of the resume without a reply
+
+	out [1]Message
+}
+
+// centrifugoSubs is a subscription to a stream.
+type centrifugoSubs struct {
+	request *protocol.SubscribeRequest // nil: the server has made it
+	epoch   string
+	offset  uint64
+	delta   bool
+	inexact string // why it cannot be recovered exactly; "" if it can
+	size    int    // what it counts for
+}
+
+// centrifugoKind is what a command is for the session.
+type centrifugoKind uint8
+
+const (
+	cfQuestion centrifugoKind = iota // it can be asked again
+	cfConnect
+	cfSubscribe
+	cfUnsubscribe
+	cfRefresh
+	cfSubRefresh
+	cfOnce // it must not be sent twice
+	cfSend // likewise, and it has no reply
+)
+
+type centrifugoCommand struct {
+	kind   centrifugoKind
+	ponged bool // behind a message without a reply, the client has answered a ping
+}
+
+func newCentrifugo(o Options) *centrifugo {
+	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, first: firstOwnCentrifugo}, subs: map[string]*centrifugoSubs{}}
+}
+
+// Idle implements [Session].
+func (s *centrifugo) Idle() bool {
+	return s.no == nil && len(s.waiting) == 0 && s.client != "" && !s.resuming
+}
+
+// Client implements [Session].
+func (s *centrifugo) Client(m Message) (Message, bool) {
+	if !s.spoken {
+		s.format, s.spoken = format{m.Binary}, true
+	}
+	if s.no == nil && m.Binary != s.format.binary {
+		s.no = ErrUnknown
+	}
+	if s.no != nil && !s.moved {
+		return m, true
+	}
+	var without []byte // the message without pongs that the server does not expect
+	dropped := false
+	for rest := m.Data; len(rest) > 0; {
+		part, more, ok := s.format.cut(rest)
+		if !ok {
+			s.no = ErrUnknown
+			return m, true
+		}
+		if s.format.blank(part) || s.note(part) {
+			if dropped {
+				without = s.format.join(without, part)
+			}
+		} else if !dropped {
+			dropped = true
+			without = append(without, m.Data[:len(m.Data)-len(rest)]...)
+			without = bytes.TrimSuffix(without, []byte("\n"))
+		}
+		rest = more
+	}
+	if dropped {
+		return Message{Binary: m.Binary, Data: without}, len(without) > 0
+	}
+	return m, true
+}
+
+// note notes a command, and reports whether the server gets it.
+func (s *centrifugo) note(part []byte) bool {
+	c, ok := s.format.command(part)
+	if !ok {
+		s.no = ErrUnknown
+		return true
+	}
+	w := command[centrifugoCommand]{id: uint64(c.Id)}
+	again := true
+	switch {
+	case c.Connect != nil:
+		w.is.kind = cfConnect
+	case c.Subscribe != nil:
+		w.is.kind, w.channel = cfSubscribe, c.Subscribe.Channel
+	case c.Unsubscribe != nil:
+		w.is.kind, w.channel = cfUnsubscribe, c.Unsubscribe.Channel
+	case c.Publish != nil:
+		w.is.kind, w.channel, again = cfOnce, c.Publish.Channel, false
+	case c.Presence != nil, c.PresenceStats != nil, c.History != nil, c.Ping != nil:
+	case c.Send != nil:
+		w.is.kind, again = cfSend, false
+	case c.Rpc != nil:
+		w.is.kind, again = cfOnce, false
+	case c.Refresh != nil:
+		w.is.kind = cfRefresh
+	case c.SubRefresh != nil:
+		w.is.kind, w.channel = cfSubRefresh, c.SubRefresh.Channel
+	case c.Id == 0:
+		return s.pong()
+	default:
+		again = false // there is an error as the reply
+		w.is.kind = cfOnce
+	}
+	if s.no != nil {
+		return true
+	}
+	if c.Id == 0 && w.is.kind != cfSend {
+		s.no = ErrUnknown // the server closes the connection
+		return true
+	}
+	w.channel = strings.Clone(w.channel)
+	if again {
+		w.text = bytes.Clone(part)
+	}
+	s.wait(w)
+	return true
+}
+
+// pong notes the answer to a ping, and reports whether the server gets it: one that has sent no ping closes the connection.
+func (s *centrifugo) pong() bool {
+	pass := s.due || !s.moved
+	if s.due {
+		for i := range s.waiting {
+			s.waiting[i].is.ponged = true
+		}
+	}
+	s.due = false
+	return pass
+}
+
+// pinged notes a ping. It comes only after the answer to the ping before, and so after what was sent before that.
+func (s *centrifugo) pinged() {
+	s.due = true
+	s.settle(func(_ int, c *command[centrifugoCommand]) bool { return c.is.ponged })
+}
+
+// settle forgets messages without a reply that the server is known to have got.
+func (s *centrifugo) settle(known func(i int, c *command[centrifugoCommand]) bool) {
+	kept := s.waiting[:0]
+	for i, c := range s.waiting {
+		if c.is.kind == cfSend && known(i, &c) {
+			s.size -= c.size()
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(s.waiting[len(kept):])
+	s.waiting = kept
+}

@@ -1,0 +1,79 @@
+package resume
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/centrifugal/protocol"
+	"github.com/centrifugal/protocol/cfjson"
+)
+
+// format is how the messages of a connection of Centrifugo's protocol are encoded: as JSON on lines, or as Protobuf with the length
+// before each. A WebSocket message may have several.
+type format struct{ binary bool }
+
+// cut returns the first command or reply of a message, and what follows it.
+func (f format) cut(data []byte) (part, rest []byte, ok bool) {
+	if !f.binary {
+		part, rest, _ = bytes.Cut(data, []byte("\n"))
+		return part, rest, true
+	}
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return nil, nil, false
+	}
+	end := n + int(size) //nolint:gosec // it is not beyond data
+	return data[n:end], data[end:], true
+}
+
+// blank reports whether a part is an empty line, which means nothing.
+func (f format) blank(part []byte) bool { return !f.binary && len(part) == 0 }
+
+// join appends a command or reply to a message.
+func (f format) join(data, part []byte) []byte {
+	if f.binary {
+		data = binary.AppendUvarint(data, uint64(len(part)))
+	} else if len(data) > 0 {
+		data = append(data, '\n')
+	}
+	return append(data, part...)
+}
+
+// message returns one command or reply as a message.
+func (f format) message(part []byte) Message {
+	return Message{Binary: f.binary, Data: f.join(nil, part)}
+}
+
+// command decodes a command. What it returns shares the memory of part.
+func (f format) command(part []byte) (*protocol.Command, bool) {
+	c := new(protocol.Command)
+	if f.binary {
+		return c, c.UnmarshalCF(part) == nil
+	}
+	return c, cfjson.Unmarshal(part, c, 0) == nil
+}
+
+// reply decodes a reply. What it returns shares the memory of part.
+func (f format) reply(part []byte) (*protocol.Reply, bool) {
+	r := new(protocol.Reply)
+	if f.binary {
+		return r, r.UnmarshalCF(part) == nil
+	}
+	return r, cfjson.Unmarshal(part, r, 0) == nil
+}
+
+// encodeCommand encodes a command of the session itself.
+func (f format) encodeCommand(c *protocol.Command) ([]byte, error) {
+	if f.binary {
+		return c.MarshalCF()
+	}
+	return protocol.NewJSONCommandEncoder().Encode(c)
+}
+
+// encodeReply encodes a reply that the session has changed.
+func (f format) encodeReply(r *protocol.Reply) ([]byte, error) {
+	if f.binary {
+		return r.MarshalCF()
+	}
+	return protocol.NewJSONReplyEncoder().Encode(r)
+}

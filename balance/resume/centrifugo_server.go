@@ -1,0 +1,278 @@
+package resume
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/centrifugal/protocol"
+)
+
+// Server implements [Session].
+func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
+	if !s.spoken || m.Binary != s.format.binary {
+		return s.strange(m)
+	}
+	var changed []byte // the message as the client gets it, if that is not m
+	other := false
+	for rest := m.Data; len(rest) > 0; {
+		before := m.Data[:len(m.Data)-len(rest)]
+		part, more, ok := s.format.cut(rest)
+		if rest = more; !ok {
+			return s.strange(m)
+		}
+		if s.format.blank(part) {
+			continue
+		}
+		own, pass, err := s.part(part)
+		if errors.Is(err, errStrange) {
+			return s.strange(m)
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if !pass && !other {
+			other = true
+			changed = append(changed, bytes.TrimSuffix(before, []byte("\n"))...)
+		}
+		if pass && other {
+			changed = s.format.join(changed, part)
+		}
+		for _, text := range own {
+			changed = s.format.join(changed, text)
+		}
+	}
+	if other {
+		m.Data = changed
+	}
+	done := s.resuming && s.missing == 0
+	if done {
+		s.resuming = false
+	}
+	if other && len(changed) == 0 {
+		return nil, done, nil
+	}
+	s.out[0] = m
+	return s.out[:], done, nil
+}
+
+// errStrange says that something is not a reply.
+var errStrange = errors.New("resume: not a reply")
+
+// part deals with one reply or push. If the client does not get it, own is what it gets instead.
+func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
+	r, ok := s.format.reply(part)
+	if !ok {
+		return nil, false, errStrange
+	}
+	instead, pass, err := s.receive(r)
+	if err != nil {
+		return nil, false, err
+	}
+	if pass && s.renamed(part) && s.rename(r) {
+		instead, pass = []*protocol.Reply{r}, false
+	}
+	for _, r := range instead {
+		s.rename(r)
+		text, err := s.format.encodeReply(r)
+		if err != nil {
+			return nil, false, because(ErrRefused, err.Error())
+		}
+		own = append(own, text)
+	}
+	return own, pass, nil
+}
+
+// strange passes a message that is not of the protocol.
+func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
+	if s.no == nil {
+		s.no = ErrUnknown
+	}
+	if s.resuming {
+		return nil, false, because(ErrRefused, "it does not speak the protocol of the one before")
+	}
+	s.out[0] = m
+	return s.out[:], false, nil
+}
+
+// receive notes a reply or a push. If the client does not get it, own is what it gets instead.
+func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass bool, err error) {
+	switch {
+	case r.Id != 0:
+		at := s.find(uint64(r.Id))
+		c, ok := s.take(uint64(r.Id))
+		if !ok {
+			return nil, true, nil
+		}
+		if c.resumes {
+			own, err = s.resumed(&c, r)
+			return own, false, err
+		}
+		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // it has got them before
+		if r.Error == nil {
+			s.effect(&c, r)
+		}
+		return nil, true, nil
+	case r.Push != nil:
+		return nil, s.pushed(r.Push), nil
+	case r.Error == nil:
+		s.pinged()
+	}
+	return nil, true, nil
+}
+
+// effect notes what a command has changed.
+func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
+	var q *protocol.Command
+	if c.text != nil {
+		q, _ = s.format.command(c.text) // it could be decoded before
+	}
+	switch {
+	case c.is.kind == cfConnect && r.Connect != nil:
+		s.connected(q.Connect, r.Connect)
+	case c.is.kind == cfSubscribe && r.Subscribe != nil:
+		s.subscribed(c.channel, q.Subscribe, r.Subscribe, len(c.text))
+	case c.is.kind == cfUnsubscribe:
+		s.unsubscribed(c.channel)
+	case c.is.kind == cfRefresh:
+		s.token = q.Refresh.Token
+	case c.is.kind == cfSubRefresh:
+		if x := s.subs[c.channel]; x != nil && x.request != nil {
+			x.request.Token = q.SubRefresh.Token
+		}
+	}
+}
+
+// connected notes that the client is connected.
+func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectResult) {
+	if r.Flag != 0 || r.Dict != nil || s.client != "" || r.Client == "" {
+		s.no = ErrUnknown
+		return
+	}
+	s.client, s.call = strings.Clone(r.Client), q
+	s.answer = &protocol.ConnectResult{Ping: r.Ping, Pong: r.Pong, Expires: r.Expires}
+	for channel, sub := range r.Subs {
+		s.subscribed(strings.Clone(channel), nil, sub, 0)
+	}
+}
+
+// subscribed notes a subscription.
+func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r *protocol.SubscribeResult, size int) {
+	x := &centrifugoSubs{
+		request: q, epoch: strings.Clone(r.Epoch), offset: r.Offset, delta: r.Delta, size: perItem + len(channel) + len(r.Epoch) + size,
+	}
+	if n := len(r.Publications); n > 0 && r.Recovered {
+		x.offset = r.Publications[n-1].Offset
+	}
+	switch {
+	case r.Type != 0 || q != nil && q.Type != 0:
+		x.inexact = "a subscription that is not to a stream"
+	case !r.Recoverable:
+		x.inexact = "a channel without a history"
+	case r.Id != 0:
+		x.inexact = "a channel with a number"
+	case q != nil && q.JoinLeave:
+		x.inexact = "joins and leaves"
+	}
+	s.unsubscribed(channel)
+	if s.room(len(s.subs), x.size) {
+		s.subs[channel] = x
+		s.size += x.size
+	}
+}
+
+// unsubscribed notes that a subscription has ended.
+func (s *centrifugo) unsubscribed(channel string) {
+	if x := s.subs[channel]; x != nil {
+		s.size -= x.size
+		delete(s.subs, channel)
+	}
+}
+
+// pushed notes what the server sends by itself, and reports whether the client gets it.
+func (s *centrifugo) pushed(p *protocol.Push) bool {
+	x := s.subs[p.Channel]
+	switch {
+	case p.Subscribe != nil:
+		q := p.Subscribe
+		s.subscribed(strings.Clone(p.Channel), nil, &protocol.SubscribeResult{
+			Recoverable: q.Recoverable, Epoch: q.Epoch, Offset: q.Offset,
+		}, 0)
+	case p.Unsubscribe != nil:
+		s.unsubscribed(p.Channel)
+	case x == nil:
+	case p.Join != nil, p.Leave != nil:
+		x.inexact = "joins and leaves"
+	case p.Pub != nil:
+		return s.publication(x, p.Pub)
+	}
+	return true
+}
+
+// publication notes a publication, and reports whether the client gets it.
+func (s *centrifugo) publication(x *centrifugoSubs, p *protocol.Publication) bool {
+	if p.Epoch != "" && p.Epoch != x.epoch {
+		x.epoch, x.offset = strings.Clone(p.Epoch), p.Offset
+		return true
+	}
+	if p.Offset == 0 {
+		return true
+	}
+	if s.moved && p.Offset <= x.offset {
+		return false
+	}
+	x.offset = max(x.offset, p.Offset)
+	return true
+}
+
+// renamed reports whether a reply may have a name of the connection that the client does not know.
+func (s *centrifugo) renamed(part []byte) bool {
+	return slices.ContainsFunc(s.names, func(name string) bool { return bytes.Contains(part, []byte(name)) })
+}
+
+// rename gives the connection the name that the client knows, and reports whether it had another one.
+func (s *centrifugo) rename(r *protocol.Reply) bool {
+	changed := false
+	info := func(i *protocol.ClientInfo) {
+		if i != nil && slices.Contains(s.names, i.Client) {
+			i.Client, changed = s.client, true
+		}
+	}
+	publications := func(ps []*protocol.Publication) {
+		for _, p := range ps {
+			info(p.Info)
+		}
+	}
+	if p := r.Push; p != nil {
+		if p.Pub != nil {
+			info(p.Pub.Info)
+		}
+		if p.Join != nil {
+			info(p.Join.Info)
+		}
+		if p.Leave != nil {
+			info(p.Leave.Info)
+		}
+	}
+	if r.History != nil {
+		publications(r.History.Publications)
+	}
+	if r.Subscribe != nil {
+		publications(r.Subscribe.Publications)
+		publications(r.Subscribe.State)
+	}
+	if r.Refresh != nil && slices.Contains(s.names, r.Refresh.Client) {
+		r.Refresh.Client, changed = s.client, true
+	}
+	if r.Presence != nil {
+		for _, name := range s.names {
+			if i, ok := r.Presence.Presence[name]; ok {
+				info(i)
+				delete(r.Presence.Presence, name)
+				r.Presence.Presence[s.client] = i
+			}
+		}
+	}
+	return changed
+}

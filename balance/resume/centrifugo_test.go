@@ -1,0 +1,202 @@
+package resume
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/centrifugal/fdelta"
+	"github.com/centrifugal/protocol"
+
+	server "github.com/handfast/handfast/centrifugo"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// centrifugoServers serves Centrifugo's protocol at two nodes, and returns their URLs.
+func centrifugoServers(t *testing.T) []string {
+	t.Helper()
+	var urls []string
+	for _, h := range nodes(t) {
+		centrifugo := &server.Server{Hub: h, App: "dev"}
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: server.Subprotocols, Conn: server.ConnOptions()})
+			if err == nil {
+				c.Run(context.Background(), centrifugo.Open(server.Client{User: "ann"}))
+			}
+		}))
+		t.Cleanup(s.Close)
+		urls = append(urls, s.URL)
+	}
+	return urls
+}
+
+// speaker is a client of Centrifugo's protocol.
+type speaker struct {
+	t      *testing.T
+	conn   *websocket.Conn
+	format format
+	last   uint32
+	parts  [][]byte // of a message that are not read yet
+
+	base []byte // of the next difference
+	got  map[string][]int
+}
+
+// connectTo connects a client.
+func connectTo(t *testing.T, url string, f format) *speaker {
+	t.Helper()
+	subprotocol := "centrifuge-json"
+	if f.binary {
+		subprotocol = "centrifuge-protobuf"
+	}
+	conn, err := websocket.Dial(bounded.Context(t), url, &websocket.DialOptions{Subprotocols: []string{subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseNow() })
+	c := &speaker{t: t, conn: conn, format: f, got: map[string][]int{}}
+	c.ask(&protocol.Command{Connect: &protocol.ConnectRequest{}})
+	return c
+}
+
+// ask sends a command and waits for its reply.
+func (c *speaker) ask(q *protocol.Command) *protocol.Reply {
+	c.t.Helper()
+	c.last++
+	q.Id = c.last
+	text, err := c.format.encodeCommand(q)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.conn.Write(bounded.Context(c.t), c.format.message(text).websocket()); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		r := c.next()
+		if r.Error != nil {
+			c.t.Fatal(r.Error)
+		}
+		if r.Id == q.Id {
+			return r
+		}
+	}
+}
+
+// next reads a reply or push.
+func (c *speaker) next() *protocol.Reply {
+	c.t.Helper()
+	for len(c.parts) == 0 {
+		m, err := c.conn.Read(bounded.Context(c.t))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for rest := m.Data; len(rest) > 0; {
+			part, more, ok := c.format.cut(rest)
+			if !ok {
+				c.t.Fatalf("%q", m.Data)
+			}
+			c.parts, rest = append(c.parts, part), more
+		}
+	}
+	r, ok := c.format.reply(c.parts[0])
+	if !ok {
+		c.t.Fatalf("%q", c.parts[0])
+	}
+	c.parts = c.parts[1:]
+	if r.Push != nil && r.Push.Pub != nil {
+		c.publication(r.Push.Pub)
+	}
+	return r
+}
+
+// publication notes what was published: "NAME NUMBER", as a JSON string.
+func (c *speaker) publication(p *protocol.Publication) {
+	c.t.Helper()
+	data := []byte(p.Data)
+	if c.base != nil { // differences are agreed on
+		if !c.format.binary {
+			var text string
+			if err := json.Unmarshal(data, &text); err != nil {
+				c.t.Fatal(err)
+			}
+			data = []byte(text)
+		}
+		if p.Delta {
+			var err error
+			if data, err = fdelta.Apply(c.base, data); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+		c.base = data
+	}
+	var name string
+	var n int
+	if _, err := fmt.Sscanf(strings.Trim(string(data), `"`), "%s %d", &name, &n); err != nil {
+		c.t.Fatalf("%s: %v", data, err)
+	}
+	c.got[name] = append(c.got[name], n)
+}
+
+// publish publishes a numbered message, and waits until it is accepted.
+func (c *speaker) publish(name string, i int) {
+	c.t.Helper()
+	data := fmt.Sprintf(`"%s %d %s"`, name, i, strings.Repeat("x", 50))
+	c.ask(&protocol.Command{Publish: &protocol.PublishRequest{Channel: "chat", Data: protocol.Raw(data)}})
+}
+
+// A client behind a relay that takes its connection to another server all the time gets all that is published, once and in order. Only
+// where the moves are planned, it may publish itself.
+func TestCentrifugoGoesOn(t *testing.T) {
+	for _, f := range []format{{}, {binary: true}} {
+		for _, delta := range []string{"", "fossil"} {
+			for _, planned := range []bool{false, true} {
+				t.Run(fmt.Sprintf("binary=%v,delta=%s,planned=%v", f.binary, delta, planned), func(t *testing.T) {
+					centrifugoGoesOn(t, f, delta, planned)
+				})
+			}
+		}
+	}
+}
+
+func centrifugoGoesOn(t *testing.T, f format, delta string, planned bool) {
+	const n = 100
+	servers := centrifugoServers(t)
+	r := &relay{t: t, servers: servers, path: "/connection/websocket", planned: planned}
+	moving, still := connectTo(t, r.start(), f), connectTo(t, servers[0]+r.path, format{})
+	sub := moving.ask(&protocol.Command{Subscribe: &protocol.SubscribeRequest{Channel: "chat", Delta: delta}}).Subscribe
+	if sub.Delta != (delta != "") {
+		t.Fatal(sub)
+	}
+	if sub.Delta {
+		moving.base = []byte{}
+	}
+	for i := range n {
+		still.publish("still", i)
+		if planned {
+			moving.publish("moving", i)
+		} else {
+			moving.ask(&protocol.Command{History: &protocol.HistoryRequest{Channel: "chat", Limit: 1}})
+		}
+	}
+	for len(moving.got["still"]) < n || planned && len(moving.got["moving"]) < n {
+		moving.next()
+	}
+	for name, values := range moving.got {
+		for i, v := range values {
+			if v != i || len(values) != n {
+				t.Fatalf("%s: message %d of %d is %d", name, i, len(values), v)
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.switches < 5 {
+		t.Errorf("%d switches", r.switches)
+	}
+	t.Logf("%d switches", r.switches)
+}

@@ -1,0 +1,146 @@
+package resume
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// The input of a session's fuzz test is a number of steps, with an empty line between them: "c" and "s" begin a message of the client
+// and of the server, "C" and "S" a binary one, and "r" is a switch.
+func fuzzSession(f *testing.F, file, protocol string, foreign func(data []byte, binary, client bool) bool) {
+	text, err := os.ReadFile("testdata/" + file)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, part := range []string{"", " | "} { // messages with several parts, and one message for each
+		var steps []string
+		for line := range strings.Lines(string(text)) {
+			word, message, _ := strings.Cut(strings.TrimSpace(line), " ")
+			switch word {
+			case "c>", "c=", "s>", "s=":
+				message = strings.ReplaceAll(message, " | ", "\n")
+				if part != "" {
+					message = strings.ReplaceAll(message, "\n", "\n\n"+word[:1])
+				}
+				steps = append(steps, word[:1]+message)
+			case "switch":
+				steps = append(steps, "r")
+			}
+		}
+		f.Add([]byte(strings.Join(steps, "\n\n")))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o := Options{Protocol: protocol, Subscriptions: 8, Unanswered: 8, Bytes: 4096}
+		s := New("", "", o)
+		resuming, moved := false, false
+		for step := range bytes.SplitSeq(data, []byte("\n\n")) {
+			if len(step) == 0 {
+				continue
+			}
+			m := Message{Binary: step[0] == 'C' || step[0] == 'S', Data: step[1:]}
+			before := bytes.Clone(m.Data)
+			switch step[0] {
+			case 'c', 'C':
+				out, send := s.Client(m)
+				if !moved && !send {
+					t.Errorf("%q is kept", m.Data)
+				}
+				if !moved && foreign(m.Data, m.Binary, true) && !same(out, m) {
+					t.Errorf("%q became %q", m.Data, out.Data)
+				}
+			case 's', 'S':
+				out, done, err := s.Server(m)
+				if !resuming && (done || err != nil) {
+					t.Errorf("%q: %v, %v without a resume", m.Data, done, err)
+				}
+				if !moved && foreign(m.Data, m.Binary, false) && (len(out) != 1 || !same(out[0], m)) {
+					t.Errorf("%q became %v", m.Data, out)
+				}
+				if err != nil {
+					return // the connection is closed
+				}
+				resuming = resuming && !done
+			case 'r':
+				if out, err := s.Resume(); err == nil {
+					resuming, moved = len(out) > 0 || protocol != "centrifugo", true
+				}
+			}
+			if !bytes.Equal(before, m.Data) {
+				t.Errorf("%q was modified", before)
+			}
+		}
+	})
+}
+
+func same(a, b Message) bool { return a.Binary == b.Binary && bytes.Equal(a.Data, b.Data) }
+
+func FuzzChannels(f *testing.F) {
+	fuzzSession(f, "channels.txt", "handfast.v1.json", func(data []byte, binary, _ bool) bool { return binary || !json.Valid(data) })
+}
+
+func FuzzCentrifugo(f *testing.F) {
+	fuzzSession(f, "centrifugo.txt", "centrifugo", func(data []byte, binary, client bool) bool {
+		for rest := data; len(rest) > 0; {
+			part, more, ok := format{binary}.cut(rest)
+			if !ok {
+				return true
+			}
+			if client {
+				_, ok = format{binary}.command(part)
+			} else {
+				_, ok = format{binary}.reply(part)
+			}
+			if !ok && len(part) > 0 {
+				return true
+			}
+			rest = more
+		}
+		return false
+	})
+}
+
+// What the walk over an object finds is what encoding/json does.
+func FuzzObject(f *testing.F) {
+	for _, text := range []string{`{}`, `{"a":1}`, ` { "a" : [1,{"b":"}"},"\\"] , "c\"":"\\\"" } `, `{"a":{"b":null}}`, `{"a"`, `{"a":1,}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var want map[string]json.RawMessage
+		fine := utf8.Valid(text) && json.Unmarshal(text, &want) == nil && want != nil
+		got := map[string]string{}
+		o := objectOf(text)
+		for name, value, ok := o.next(); ok; name, value, ok = o.next() {
+			key, _ := textOf([]byte(`"` + string(name) + `"`))
+			got[key] = string(value)
+		}
+		if !fine {
+			return
+		}
+		if o.bad || len(got) != len(want) {
+			t.Fatalf("%s: got %q", text, got)
+		}
+		for name, value := range want {
+			if got[name] != string(value) {
+				t.Errorf("%s: %q is %s", text, name, got[name])
+			}
+		}
+		if added := with(text, "a", []byte("[2]")); len(want) > 0 {
+			if json.Unmarshal(added, &want) != nil || string(want["a"]) != "[2]" {
+				t.Errorf("%s became %s", text, added)
+			}
+		}
+		if less, ok := without(text, "a", "B"); ok {
+			var left map[string]json.RawMessage
+			if err := json.Unmarshal(less, &left); err != nil || left["a"] != nil || left["b"] != nil {
+				t.Errorf("%s became %s: %v", text, less, err)
+			}
+		}
+		if again := replaced(text, func(value []byte) []byte { return value }, "a", "*", "b"); !bytes.Equal(again, text) {
+			t.Errorf("%s became %s", text, again)
+		}
+	})
+}
