@@ -69,32 +69,40 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 	}
 	if c.loops != nil {
 		if toClient, toUpstream, err := c.loops.TakeBoth(cl, up); err == nil {
-			l := &looped{}
+			l := newLooped()
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.setUp(c, l, o, done)
-			l.run(toClient, toUpstream, early, late)
+			l.enlist(c, l)
+			l.setUp(o, done)
+			l.place(upstream, toUpstream)
+			l.run(toClient, early, late)
 			return &l.Tunnel, nil
 		}
 	}
 	p := &pumped{ends: [2]pumpEnd{{nc: cl}, {nc: up}}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.setUp(c, p, o, done)
+	p.enlist(c, p)
+	p.setUp(o, done)
 	p.run(bytes.Clone(early), bytes.Clone(late))
 	return &p.Tunnel, nil
 }
 
-// setUp makes t ready, and one of c's. The caller holds t.mu.
-func (t *Tunnel) setUp(c *Carrier, d driver, o TunnelOptions, done func(*Tunnel, error)) {
-	t.carrier, t.driver, t.done, t.since = c, d, done, time.Now()
-	t.idle, t.lifetime, t.lost = o.Idle, o.Lifetime-rand.N(max(0, o.Lifetime/10)+1), o.Lost
+// enlist makes t one of c's. The caller holds t.mu.
+func (t *Tunnel) enlist(c *Carrier, d driver) {
+	t.carrier, t.driver = c, d
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live[t] = struct{}{}
 	if c.closed { // since enter
 		t.over, t.how = true, closedNow()
 	}
+}
+
+// setUp makes t ready. The caller holds t.mu.
+func (t *Tunnel) setUp(o TunnelOptions, done func(*Tunnel, error)) {
+	t.done, t.since = done, time.Now()
+	t.idle, t.lifetime, t.lost = o.Idle, o.Lifetime-rand.N(max(0, o.Lifetime/10)+1), o.Lost
 }
 
 // enter counts a tunnel that is about to begin. It returns false when c is closed.

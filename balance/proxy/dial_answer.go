@@ -26,12 +26,17 @@ func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request
 	if resp.Status >= http.StatusMultipleChoices {
 		return nil, d.refused(resp, io.MultiReader(bytes.NewReader(late), nc))
 	}
+	return d.link(ctx, resp, req, bytes.Clone(late))
+}
+
+// link returns the Link behind a 101, once that keeps the rules. It keeps late.
+func (d *Dialer) link(ctx context.Context, resp *handshake.Response, req *handshake.Request, late []byte) (*Link, error) {
 	subprotocol, extensions, v := handshake.Verify(resp, req)
 	if v != nil {
 		return nil, d.failure(ctx, StageAnswer, v)
 	}
 	return &Link{
-		Late: bytes.Clone(late), Header: endToEnd(resp.Header, nil),
+		Late: late, Header: endToEnd(resp.Header, nil),
 		Subprotocol: subprotocol, Extensions: handshake.FormatExtensions(extensions),
 	}, nil
 }
@@ -51,13 +56,18 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 				return resp, late, nil
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // a connection returns it bare
-			err = fmt.Errorf("the upstream closed the connection before it had answered: %w", io.ErrUnexpectedEOF)
-		}
 		if err != nil {
-			return nil, nil, d.failure(ctx, StageHandshake, err)
+			return nil, nil, d.failure(ctx, StageHandshake, unanswered(err))
 		}
 	}
+}
+
+// unanswered returns why there is no answer, for an error of a connection.
+func unanswered(err error) error {
+	if err == io.EOF { //nolint:errorlint // a connection returns it bare
+		return fmt.Errorf("the upstream closed the connection before it had answered: %w", io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
 // refused returns an answer as it is passed on. Its body is read as far as it comes.

@@ -61,8 +61,9 @@ type Dialer struct {
 	upstream string // for messages
 	network  string
 	address  string
-	host     string // value of the Host field
-	prefix   string // in front of each path, without a slash at its end
+	at       netip.AddrPort // the same for TCP without TLS, where it has no name to look up; otherwise not valid
+	host     string         // value of the Host field
+	prefix   string         // in front of each path, without a slash at its end
 	tls      *tls.Config
 	removed  []string // names of the client's fields that are not passed on
 }
@@ -125,6 +126,12 @@ func (d *Dialer) parse(raw string) error {
 	}
 	d.address, d.host, d.prefix = net.JoinHostPort(t.Name, t.Port), t.Host(), strings.TrimRight(u.EscapedPath(), "/")
 	d.upstream = "ws://" + d.address
+	if !t.Secure {
+		d.at, _ = netip.ParseAddrPort(d.address)
+		if d.at.Addr().Zone() != "" {
+			d.at = netip.AddrPort{}
+		}
+	}
 	if t.Secure {
 		d.upstream = "wss://" + d.address
 		d.tls = d.o.TLS.Clone()
@@ -172,6 +179,17 @@ type Link struct {
 	Header      http.Header // the fields of the 101 that are for the client, such as cookies
 	Subprotocol string      // "" for none
 	Extensions  string      // value of Sec-WebSocket-Extensions, "" for none
+
+	dialed *dialing // has the connection in place of Conn; nil where there is a Conn
+}
+
+// close closes the connection.
+func (k *Link) close() {
+	if k.dialed != nil {
+		k.dialed.l.CloseNow() //nolint:errcheck // it returns nil
+		return
+	}
+	k.Conn.Close() //nolint:errcheck // nothing is to be saved
 }
 
 // Open connects to the upstream and makes the client's handshake with it, with a key of its own: the 101 that the client gets is the

@@ -24,12 +24,13 @@ type upstreamed struct {
 	addr string
 	head chan string // what it got
 	hold chan struct{}
+	gone chan struct{} // gets one for each connection that was held and has ended
 }
 
 // serve runs one. It keeps the connection open until the test ends when the answer ends in "HOLD".
 func serveRaw(t testing.TB, l net.Listener, answer string) *upstreamed {
 	t.Helper()
-	u := &upstreamed{addr: l.Addr().String(), head: make(chan string, 8), hold: make(chan struct{})}
+	u := &upstreamed{addr: l.Addr().String(), head: make(chan string, 8), hold: make(chan struct{}), gone: make(chan struct{}, 8)}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -68,6 +69,10 @@ func (u *upstreamed) answer(nc net.Conn, answer string) {
 	answer, held := strings.CutSuffix(answer, "HOLD")
 	io.WriteString(nc, strings.ReplaceAll(answer, "KEY", string(handshake.AppendAccept(nil, key))))
 	if held {
+		go func() { // ends with nc
+			io.Copy(io.Discard, in)
+			u.gone <- struct{}{}
+		}()
 		<-u.hold
 	}
 }
@@ -100,6 +105,25 @@ func asked(t testing.TB, raw string) *Request {
 
 const plain = "GET /chat?room=1 HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+// opener opens a WebSocket to an upstream: [Dialer.Open], or the same on the event loop.
+type opener func(context.Context, *Dialer, *Request) (*Link, error)
+
+// eachOpen runs a test with each opener.
+func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
+	t.Run(name+" by package net", func(t *testing.T) {
+		test(t, func(ctx context.Context, d *Dialer, r *Request) (*Link, error) { return d.Open(ctx, r) })
+	})
+	t.Run(name+" on the loop", func(t *testing.T) {
+		c := NewCarrier()
+		t.Cleanup(func() { // not before the server's: its connections are the test's to end
+			if c.Close(); c.Len() > 0 {
+				t.Error("connections are left")
+			}
+		})
+		test(t, c.open)
+	})
+}
 
 // What the upstream gets, byte by byte, with KEY for the key.
 func TestDialerRequest(t *testing.T) {
@@ -156,7 +180,7 @@ func TestDialerRequest(t *testing.T) {
 				lead + element + forwarded + "\r\n",
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		eachOpen(t, name, func(t *testing.T, open opener) {
 			u := serveRaw(t, listen(t), opens+"\r\n")
 			d, err := NewDialer("ws://"+u.addr+tt.path, tt.o)
 			if err != nil {
@@ -168,11 +192,11 @@ func TestDialerRequest(t *testing.T) {
 			}
 			r := asked(t, raw+tt.fields+"\r\n")
 			r.Identity = tt.id
-			link, err := d.Open(bounded.Context(t), r)
+			link, err := open(bounded.Context(t), d, r)
 			if err != nil {
 				t.Fatalf("open: %v", err)
 			}
-			link.Conn.Close()
+			link.close()
 			got := bounded.Receive(t, u.head)
 			_, key, _ := strings.Cut(got, "Sec-WebSocket-Key: ")
 			key, _, _ = strings.Cut(key, "\r\n")
@@ -258,7 +282,7 @@ func TestDialerAnswers(t *testing.T) {
 		"endless":             {opens + "X-Long: " + strings.Repeat("a", 70<<10), StageAnswer, 502, "64 KiB"},
 		"a name with a space": {opens + "Set-Cookie : a=b\r\n\r\n", StageAnswer, 502, "token"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		eachOpen(t, name, func(t *testing.T, open opener) {
 			u := serveRaw(t, listen(t), tt.answer)
 			o := DialerOptions{}
 			if tt.status == http.StatusGatewayTimeout {
@@ -268,12 +292,12 @@ func TestDialerAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			link, err := d.Open(bounded.Context(t), asked(t, plain+"Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
+			link, err := open(bounded.Context(t), d, asked(t, plain+"Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
 			if tt.stage == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
-				link.Conn.Close()
+				link.close()
 				if want := strings.Contains(tt.answer, "Protocol: b"); (link.Subprotocol == "b") != want || (link.Extensions == "permessage-deflate") != want {
 					t.Errorf("%q and %q were agreed on", link.Subprotocol, link.Extensions)
 				}
@@ -338,13 +362,13 @@ func TestDialerRefused(t *testing.T) {
 			"HTTP/1.1 400 Bad\r\n\r\n" + strings.Repeat("a", maxBody+10), Refused{Status: 400, Reason: "Bad", Body: []byte(strings.Repeat("a", maxBody)), Cut: true},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		eachOpen(t, name, func(t *testing.T, open opener) {
 			u := serveRaw(t, listen(t), tt.answer)
 			d, err := NewDialer(u.addr, DialerOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = d.Open(bounded.Context(t), asked(t, plain+"\r\n"))
+			_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
 			r, ok := errors.AsType[*Refused](err)
 			if !ok {
 				t.Fatal(err)
@@ -415,25 +439,27 @@ func TestDialerTLSAndUnix(t *testing.T) {
 }
 
 func TestDialerFailsToConnect(t *testing.T) {
-	l := listen(t)
-	l.Close()
-	d, err := NewDialer(l.Addr().String(), DialerOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = d.Open(bounded.Context(t), asked(t, plain+"\r\n"))
-	if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageConnect || f.Status() != http.StatusServiceUnavailable {
-		t.Errorf("%v", err)
-	}
-	ctx, cancel := context.WithCancel(bounded.Context(t))
-	u := serveRaw(t, listen(t), "HOLD")
-	if d, err = NewDialer(u.addr, DialerOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	go func() { <-u.head; cancel() }()
-	if _, err = d.Open(ctx, asked(t, plain+"\r\n")); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
+	eachOpen(t, "", func(t *testing.T, open opener) {
+		l := listen(t)
+		l.Close()
+		d, err := NewDialer(l.Addr().String(), DialerOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
+		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageConnect || f.Status() != http.StatusServiceUnavailable {
+			t.Errorf("%v", err)
+		}
+		ctx, cancel := context.WithCancel(bounded.Context(t))
+		u := serveRaw(t, listen(t), "HOLD")
+		if d, err = NewDialer(u.addr, DialerOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		go func() { <-u.head; cancel() }()
+		if _, err = open(ctx, d, asked(t, plain+"\r\n")); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestNewDialerRefuses(t *testing.T) {

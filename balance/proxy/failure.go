@@ -71,6 +71,11 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("upstream %s: answered with %d %s", r.Upstream, r.Status, http.StatusText(r.Status))
 }
 
+// dialError returns an error as package net returns it for a connection that cannot be made.
+func (d *Dialer) dialError(err error) error {
+	return &net.OpError{Op: "dial", Net: d.network, Addr: net.TCPAddrFromAddrPort(d.at), Err: err}
+}
+
 // failure returns a Failure. When ctx has ended that is why.
 func (d *Dialer) failure(ctx context.Context, stage Stage, err error) *Failure {
 	if ctx.Err() != nil {

@@ -163,7 +163,7 @@ func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request)
 	if err != nil {
 		return nil, 0, err
 	}
-	link, err = n.dialer.Open(ctx, r)
+	link, err = b.carrier.open(ctx, n.dialer, r)
 	took = time.Since(began)
 	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil, took, err // the client has gone: the server cannot help it
@@ -267,7 +267,7 @@ func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Reque
 
 // Abandon ends a connection whose client has gone before the tunnel.
 func (c *Conn) Abandon() {
-	_ = c.link.Conn.Close()
+	c.link.close()
 	c.balancer.release(c.server)
 }
 
@@ -280,9 +280,10 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b.members.add(c)
 	options := b.set.Load().Tunnel
 	options.Lost = c.lost
-	t, err := b.carrier.Carry(client, link.Conn, early, link.Late, options, func(t *Tunnel, err error) { c.over(t, err, done) })
+	t, err := b.carrier.carry(client, link, early, options, func(t *Tunnel, err error) { c.over(t, err, done) })
 	if err != nil {
-		_, _ = client.Close(), link.Conn.Close()
+		link.close()
+		_ = client.Close()
 		b.members.remove(c)
 		b.release(c.server)
 		return err

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,8 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // rig is a tunnel between two peers that a test plays.
@@ -26,6 +30,7 @@ type rig struct {
 	kind           kind
 	client, server net.Conn // the peers' ends
 	near           [2]net.Conn
+	link           *Link // in place of near[upstream]
 	c              *Carrier
 	tunnel         *Tunnel
 	done           chan error
@@ -38,6 +43,7 @@ type kind struct {
 	pair    func(t testing.TB) (far, near net.Conn)
 	client  func(t testing.TB) (far, near net.Conn) // for the client's side, where it is another one
 	halves  bool                                    // a direction can be ended by itself
+	dialed  bool                                    // the upstream's handshake was on the event loop, too
 }
 
 var kinds = []kind{
@@ -45,6 +51,8 @@ var kinds = []kind{
 	{name: "goroutines", threads: true, pair: tcpPair, halves: true},
 	{name: "TLS", pair: tcpPair, client: tlsPair, halves: true},
 	{name: "pipe", pair: pipePair},
+	{name: "dialed", pair: tcpPair, dialed: true, halves: true},
+	{name: "dialed, TLS", pair: tcpPair, client: tlsPair, dialed: true, halves: true},
 }
 
 // onEach runs a test on every kind.
@@ -66,7 +74,11 @@ func newRig(t testing.TB, k kind) *rig {
 		k.client = k.pair
 	}
 	r.client, r.near[client] = k.client(t)
-	r.server, r.near[upstream] = k.pair(t)
+	if k.dialed {
+		r.server, r.link = dialed(t, r.c)
+	} else {
+		r.server, r.near[upstream] = k.pair(t)
+	}
 	t.Cleanup(func() { r.client.Close(); r.server.Close() })
 	return r
 }
@@ -74,8 +86,14 @@ func newRig(t testing.TB, k kind) *rig {
 // carry begins the tunnel.
 func (r *rig) carry(early, late string, o TunnelOptions) *rig {
 	r.t.Helper()
+	link := r.link
+	if link == nil {
+		link = &Link{Conn: r.near[upstream], Late: []byte(late)}
+	} else if _, err := io.WriteString(r.server, late); err != nil {
+		r.t.Fatal(err)
+	}
 	var err error
-	if r.tunnel, err = r.c.Carry(r.near[client], r.near[upstream], []byte(early), []byte(late), o, func(_ *Tunnel, err error) { r.done <- err }); err != nil {
+	if r.tunnel, err = r.c.carry(r.near[client], link, []byte(early), o, func(_ *Tunnel, err error) { r.done <- err }); err != nil {
 		r.t.Fatal(err)
 	}
 	return r
@@ -189,6 +207,36 @@ func tcpPair(t testing.TB) (far, near net.Conn) {
 		t.Fatal(err)
 	}
 	return far, near
+}
+
+// dialed returns a server's connection and the Link to it.
+func dialed(t testing.TB, c *Carrier) (server net.Conn, link *Link) {
+	t.Helper()
+	l := listen(t)
+	defer l.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		var r *http.Request
+		nc, err := l.Accept()
+		if err == nil {
+			r, err = http.ReadRequest(bufio.NewReader(nc))
+		}
+		if err == nil {
+			_, err = io.WriteString(nc, strings.Replace(accepts, "KEY", string(handshake.AppendAccept(nil, r.Header.Get("Sec-WebSocket-Key"))), 1))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- nc
+	}()
+	d, err := NewDialer(l.Addr().String(), DialerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if link, err = c.open(bounded.Context(t), d, asked(t, plain+"\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	return bounded.Receive(t, accepted), link
 }
 
 func pipePair(testing.TB) (far, near net.Conn) { return net.Pipe() }

@@ -21,6 +21,8 @@ type looped struct {
 	gone  int           // ends that are closed
 	timer time.Duration // when the client's end is visited, 0 for never
 	begun bool
+
+	dialing *dialing // until the tunnel begins, for one whose handshake was on the loop; otherwise nil
 }
 
 // loopEnd is the connection to one side.
@@ -32,13 +34,21 @@ type loopEnd struct {
 	hung  bool // the kernel has reported that the connection is gone, and would again and again
 }
 
-// run puts l on its loop. The caller holds mu.
-func (l *looped) run(toClient, toUpstream loop.Place, early, late []byte) {
+// newLooped returns a tunnel that is on no loop yet.
+func newLooped() *looped {
+	l := &looped{}
 	for s := range l.ends {
 		l.ends[s].l, l.ends[s].s = l, side(s)
 	}
-	toClient.Add(&l.ends[client].fd, &l.ends[client])
-	toUpstream.Add(&l.ends[upstream].fd, &l.ends[upstream])
+	return l
+}
+
+// place puts an end on its loop.
+func (l *looped) place(s side, p loop.Place) { p.Add(&l.ends[s].fd, &l.ends[s]) }
+
+// run begins the tunnel: the upstream's end has its place. The caller holds mu.
+func (l *looped) run(toClient loop.Place, early, late []byte) {
+	l.place(client, toClient)
 	through, _ := l.arrived(client, early, 0)
 	l.ends[upstream].queue = bytes.Clone(through)
 	through, _ = l.arrived(upstream, late, 0)
@@ -48,9 +58,10 @@ func (l *looped) run(toClient, toUpstream loop.Place, early, late []byte) {
 
 // nudge implements driver.
 func (l *looped) nudge() {
-	for s := range l.ends {
-		l.ends[s].wake()
+	if l.dialing == nil {
+		l.ends[client].wake()
 	}
+	l.ends[upstream].wake()
 }
 
 func (e *loopEnd) wake() {
@@ -79,6 +90,10 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	l := e.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.dialing != nil {
+		l.dialing.serve(e, d, why)
+		return false
+	}
 	now := e.fd.Now()
 	if !l.begun {
 		l.begun = true

@@ -1,10 +1,12 @@
 package loop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -347,6 +349,44 @@ func listenerFD(l net.Listener) (int, error) {
 
 // takeFD returns a descriptor of its own for nc's socket. nc can be closed then.
 func takeFD(nc net.Conn) (int, error) { return dup(nc) }
+
+// dialFD returns a socket that is connecting to addr. Its writes find no room until it has, and fail when it cannot.
+func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
+	family, to := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()})
+	if a := addr.Addr().Unmap(); a.Is4() {
+		family, to = syscall.AF_INET, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: a.As4()}
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socket", err)
+	}
+	keepAlive(fd, keep)
+	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // without it small writes wait, and nothing breaks
+	if err := syscall.Connect(fd, to); err != nil && err != syscall.EINPROGRESS && err != syscall.EINTR {
+		syscall.Close(fd) //nolint:errcheck // it was not used
+		return 0, os.NewSyscallError("connect", err)
+	}
+	return fd, nil
+}
+
+// keepAlive sets what a net.Dialer with that KeepAliveConfig sets.
+func keepAlive(fd int, c net.KeepAliveConfig) {
+	for _, o := range [...]struct{ level, option, value int }{
+		{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, seconds(c.Idle, 15*time.Second)},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, seconds(c.Interval, 15*time.Second)},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, cmp.Or(c.Count, 9)},
+	} {
+		if o.value > 0 {
+			syscall.SetsockoptInt(fd, o.level, o.option, o.value) //nolint:errcheck // a kernel without it finds a dead peer later
+		}
+	}
+}
+
+// seconds returns d in whole seconds, rounded up, and standard for 0.
+func seconds(d, standard time.Duration) int {
+	return int((cmp.Or(d, standard) + time.Second - 1) / time.Second)
+}
 
 // dup returns another descriptor for x's socket, which does not block and which Go's poller does not know. Only the
 // types whose methods are the bare system calls have one to give: a type that embeds one of them has its SyscallConn,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 )
 
@@ -18,3 +19,5 @@ func NewKernel() (Kernel, error) { return nil, errUnsupported }
 func listenerFD(net.Listener) (int, error) { return 0, errUnsupported }
 
 func takeFD(net.Conn) (int, error) { return 0, errUnsupported }
+
+func dialFD(netip.AddrPort, net.KeepAliveConfig) (int, error) { return 0, errUnsupported }

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -113,6 +114,26 @@ func (ls *Loops) TakeBoth(a, b net.Conn) (pa, pb Place, err error) {
 	}
 	b.Close()
 	return pa, Place{pa.l, fd}, nil
+}
+
+// TakeBeside is Take for a connection that is served together with f: its place is in f's loop.
+func (ls *Loops) TakeBeside(nc net.Conn, f *FD) (Place, error) {
+	fd, err := takeFD(nc)
+	if err != nil {
+		return Place{}, err
+	}
+	nc.Close()
+	return Place{f.loop, fd}, nil
+}
+
+// Dial returns a place for a socket that is connecting to addr, over TCP. It does not wait: [FD.Write] returns ErrAgain until there is
+// a connection, and fails when there will be none. Keep-alive is what a net.Dialer with that KeepAliveConfig sets, enabled in any case.
+func (ls *Loops) Dial(addr netip.AddrPort, keep net.KeepAliveConfig) (Place, error) {
+	fd, err := dialFD(addr, keep)
+	if err != nil {
+		return Place{}, err
+	}
+	return ls.Place(fd), nil
 }
 
 // Discard closes the descriptor of a place that was not used.

@@ -1,0 +1,298 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// watchAfter is how long a server may take to answer before the client is watched. Most answer sooner, and the watch costs as much as
+// the request.
+const watchAfter = 20 * time.Millisecond
+
+// dialing is the handshake with an upstream on the event loop, until the tunnel begins. The Tunnel's mu guards it; what it has
+// found is read once done is closed.
+type dialing struct {
+	dialer *Dialer
+	l      *looped
+	head   []byte    // what of the request has not been sent; nil for nothing
+	broken error     // why the stage has failed, as the loop is yet to find
+	by     time.Time // when the step that is under way must be over
+	stage  Stage     // that step
+	answer handshake.Head
+	off    chan net.Conn // gets the connection when it has left the loop, nil if that fails; nil: it stays
+	done   chan struct{}
+
+	resp *handshake.Response
+	late []byte   // what has come behind resp
+	conn net.Conn // with a response other than 101: for its body
+	err  error    // why stage failed
+}
+
+// heads has buffers for requests.
+var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+
+// open is [Dialer.Open]. Where the connection can be on the event loop it is from the beginning, which saves the connection of package
+// net: the upstream has an address without a name, and no TLS. Such a Link has no Conn, and is for the Carrier's tunnel.
+func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error) {
+	if c.loops == nil || !d.at.IsValid() {
+		return d.Open(ctx, r)
+	}
+	req, err := d.request(r)
+	if err != nil {
+		return nil, &Failure{Upstream: d.upstream, Stage: StageRequest, Err: err}
+	}
+	o, err := c.dial(d, r, req)
+	if err != nil {
+		return nil, d.failure(ctx, StageConnect, d.dialError(err))
+	}
+	ended := o.wait(ctx)
+	switch {
+	case ended:
+		return nil, d.failure(ctx, o.stage, net.ErrClosed)
+	case o.err != nil:
+		return nil, d.failure(ctx, o.stage, o.err)
+	case o.conn != nil:
+		defer o.conn.Close()
+		o.conn.SetDeadline(o.by)                                                       //nolint:errcheck // a broken connection fails anyway
+		stop := context.AfterFunc(ctx, func() { o.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // likewise
+		defer stop()
+		return nil, d.refused(o.resp, io.MultiReader(bytes.NewReader(o.late), o.conn))
+	}
+	link, err := d.link(ctx, o.resp, req, o.late)
+	if err != nil {
+		o.l.CloseNow() //nolint:errcheck // it returns nil
+		return nil, err
+	}
+	link.dialed = o
+	return link, nil
+}
+
+// dial begins to connect, and sends the request if that can be done without waiting.
+func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing, error) {
+	if !c.enter() {
+		return nil, net.ErrClosed
+	}
+	place, err := c.loops.Dial(d.at, d.o.KeepAlive)
+	if err != nil {
+		c.all.Done()
+		return nil, err
+	}
+	buf := heads.Get().(*[]byte)
+	o := &dialing{dialer: d, l: newLooped(), done: make(chan struct{}), head: req.AppendHead(d.proxyHeader((*buf)[:0], r))}
+	*buf = o.head
+	l := o.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dialing = o
+	e := &l.ends[upstream]
+	l.place(upstream, place)
+	l.enlist(c, l)
+	o.begin(e, StageConnect, d.o.Connect)
+	if o.broken = o.send(e); o.head == nil {
+		heads.Put(buf) // the rest of a request that has to wait is still in it
+	}
+	if o.broken != nil || l.over {
+		e.wake() // only the loop may close it
+	}
+	return o, nil
+}
+
+// begin begins a step, which takes at most.
+func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
+	o.stage, o.by = stage, time.Now().Add(most)
+	e.fd.After(most)
+}
+
+// wait waits until the upstream has answered or failed. If ctx has ended before, the connection is closed and ended true.
+func (o *dialing) wait(ctx context.Context) (ended bool) {
+	soon := time.NewTimer(watchAfter)
+	select {
+	case <-o.done:
+		soon.Stop()
+		return false
+	case <-soon.C:
+	}
+	select {
+	case <-o.done:
+		return false
+	case <-ctx.Done():
+		o.l.CloseNow() //nolint:errcheck // it returns nil
+		<-o.done
+		return true
+	}
+}
+
+// serve does what is due.
+func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
+	switch l := e.l; {
+	case l.over:
+		o.fail(e, net.ErrClosed)
+	case o.broken != nil:
+		o.fail(e, o.broken)
+	case o.off != nil:
+		conn, _ := o.leave(e)
+		o.off <- conn
+	case o.resp != nil: // the tunnel is yet to begin
+		if why&loop.Hangup != 0 {
+			e.hung = true
+		}
+		o.wants(e, loop.Once)
+	case why&loop.Due != 0 && !time.Now().Before(o.by):
+		err := error(os.ErrDeadlineExceeded)
+		if o.stage == StageConnect {
+			err = o.dialer.dialError(err)
+		}
+		o.fail(e, err)
+	case len(o.head) > 0:
+		if err := o.send(e); err != nil {
+			o.fail(e, err)
+		}
+	default:
+		o.read(e, d)
+	}
+}
+
+// wants says what e waits for.
+func (o *dialing) wants(e *loopEnd, what loop.Events) {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	e.fd.Arm(what) //nolint:errcheck // it was armed before
+}
+
+// send sends what it can of the request. As long as there is no connection that is nothing. After an error it wants to be called no more.
+func (o *dialing) send(e *loopEnd) error {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	n, err := e.fd.Write(o.head)
+	o.head = o.head[n:]
+	if err = unready(err); err != nil {
+		if o.stage == StageConnect && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+			return o.dialer.dialError(err)
+		}
+		o.stage = StageHandshake // the connection was there
+		return err
+	}
+	if n > 0 && o.stage == StageConnect {
+		o.begin(e, StageHandshake, o.dialer.o.Handshake)
+	}
+	if len(o.head) > 0 {
+		return e.fd.Arm(loop.Writable)
+	}
+	o.head = nil
+	return e.fd.Arm(loop.Readable)
+}
+
+// read reads the answer.
+func (o *dialing) read(e *loopEnd, d *loop.Driver) {
+	n, err := e.fd.Read(d.Buffer())
+	if err = unready(err); err != nil {
+		o.fail(e, unanswered(err))
+		return
+	}
+	resp, late, v := o.answer.Feed(d.Buffer()[:n])
+	switch {
+	case v != nil:
+		o.stage = StageAnswer
+		o.fail(e, v)
+	case resp == nil:
+		o.wants(e, loop.Readable)
+	case resp.Status >= http.StatusMultipleChoices:
+		o.resp, o.late = resp, bytes.Clone(late)
+		if o.conn, err = o.leave(e); err != nil {
+			o.stage, o.err = StageHandshake, err
+		}
+		close(o.done)
+	default:
+		o.resp, o.late = resp, bytes.Clone(late)
+		o.wants(e, loop.Readable)
+		close(o.done)
+	}
+}
+
+// leave takes the connection off the loop.
+func (o *dialing) leave(e *loopEnd) (net.Conn, error) {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	conn, err := e.fd.Detach()
+	o.over()
+	return conn, err
+}
+
+// fail closes the connection.
+func (o *dialing) fail(e *loopEnd, err error) {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	e.fd.Close()
+	if o.resp == nil {
+		o.err = err
+		close(o.done)
+	}
+	if o.off != nil {
+		o.off <- nil
+	}
+	o.over()
+}
+
+// over ends what will be no tunnel.
+func (o *dialing) over() {
+	o.l.over = true
+	o.l.carrier.left(&o.l.Tunnel)
+}
+
+// carry begins a tunnel between a client and the upstream behind link. See [Carrier.Carry].
+func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {
+	if link.dialed == nil {
+		return c.Carry(cl, link.Conn, early, link.Late, o, done)
+	}
+	l := link.dialed.l
+	l.mu.Lock()
+	if l.over {
+		l.mu.Unlock()
+		return nil, net.ErrClosed
+	}
+	toClient, err := c.loops.TakeBeside(cl, &l.ends[upstream].fd)
+	if err != nil { // the client has TLS
+		l.mu.Unlock()
+		up, err := link.dialed.detached()
+		if err != nil {
+			return nil, err
+		}
+		t, err := c.Carry(cl, up, early, link.Late, o, done)
+		if err != nil {
+			up.Close()
+		}
+		return t, err
+	}
+	defer l.mu.Unlock()
+	l.dialing = nil
+	l.setUp(o, done)
+	l.run(toClient, early, link.Late)
+	return &l.Tunnel, nil
+}
+
+// detached takes the connection off the loop, which does it.
+func (o *dialing) detached() (net.Conn, error) {
+	o.l.mu.Lock()
+	if o.l.over {
+		o.l.mu.Unlock()
+		return nil, net.ErrClosed
+	}
+	o.off = make(chan net.Conn, 1)
+	o.l.nudge()
+	o.l.mu.Unlock()
+	if conn := <-o.off; conn != nil {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
