@@ -46,7 +46,8 @@ type TunnelOptions struct {
 	// must not block, and not call the Tunnel.
 	Lost func() (websocket.Code, string)
 
-	// KeepAlive is set on both connections, where they are TCP, when its Enable is set. Otherwise they keep what they have.
+	// KeepAlive is set on both connections, where they are TCP, when its Enable is set. Otherwise they keep what they have. A
+	// [Balancer] sets that of DialerOptions for servers, and this one for clients only.
 	KeepAlive net.KeepAliveConfig
 }
 
@@ -62,11 +63,8 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 	if !c.enter() {
 		return nil, net.ErrClosed
 	}
-	for _, nc := range []net.Conn{cl, up} {
-		if tcp, ok := nc.(*net.TCPConn); ok && o.KeepAlive.Enable {
-			tcp.SetKeepAliveConfig(o.KeepAlive) //nolint:errcheck // a connection that is broken shows that soon
-		}
-	}
+	o.setKeepAlive(cl)
+	o.setKeepAlive(up)
 	if c.loops != nil {
 		if toClient, toUpstream, err := c.loops.TakeBoth(cl, up); err == nil {
 			l := newLooped()
@@ -86,6 +84,12 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 	p.setUp(o, done)
 	p.run(bytes.Clone(early), bytes.Clone(late))
 	return &p.Tunnel, nil
+}
+
+func (o *TunnelOptions) setKeepAlive(nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok && o.KeepAlive.Enable {
+		tcp.SetKeepAliveConfig(o.KeepAlive) //nolint:errcheck // a connection that is broken shows that soon
+	}
 }
 
 // enlist makes t one of c's. The caller holds t.mu.

@@ -255,6 +255,7 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	if link.dialed == nil {
 		return c.Carry(cl, link.Conn, early, link.Late, o, done)
 	}
+	o.setKeepAlive(cl) // the upstream's has been set
 	l := link.dialed.l
 	l.mu.Lock()
 	if l.over {
@@ -262,7 +263,7 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 		return nil, net.ErrClosed
 	}
 	toClient, err := c.loops.TakeBeside(cl, &l.ends[upstream].fd)
-	if err != nil { // the client has TLS
+	if err != nil { // the client has TLS, say
 		l.mu.Unlock()
 		up, err := link.dialed.detached()
 		if err != nil {
