@@ -177,8 +177,9 @@ type Audit struct {
 // Drain is how the server ends: on SIGTERM it says that it is not ready, waits, refuses new handshakes, and closes the
 // connections. A second signal ends it immediately.
 type Drain struct {
-	// How long it goes on as before while /readyz answers 503 already, so that a balancer can take notice.
-	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"10m"`
+	// How long it goes on as before while /readyz answers 503 already, so that a balancer can take notice. Where another
+	// process has the listening socket, too, clients stay for that time, and new ones go there.
+	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"24h"`
 
 	// The time over which connections are closed, in random order, so that clients do not all reconnect together. A few
 	// take less: there are no more than 10 ms between one and the next.

@@ -93,15 +93,18 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	}
 }
 
-// yield closes the ports whose socket the process was started with: who has it, too, takes the clients from now on.
-func (s *entrance) yield() {
+// yield closes the ports whose socket the process was started with: who has it, too, takes the clients from now on. It reports
+// whether there was one.
+func (s *entrance) yield() (yielded bool) {
 	for _, b := range s.bound {
 		for _, p := range b.ports {
 			if inherited().has(p.Listener) {
 				_ = p.Close() // the server may have closed it already
+				yielded = true
 			}
 		}
 	}
+	return yielded
 }
 
 func (b *bound) close() {

@@ -20,9 +20,13 @@ func (s *Server) stop() {
 	s.ready.Store(false)
 	s.rec.metrics.Draining.Set(1)
 	s.rec.log.Info(observe.EventStopping, observe.KeyCount, s.conns.Len())
-	s.yieldPorts()
-	s.wait(time.Duration(cfg.Delay))
-
+	delay := time.Duration(cfg.Delay)
+	if s.yieldPorts() {
+		s.wait(max(delay, leastWelcome))
+		s.welcomeLast()
+	} else {
+		s.wait(delay)
+	}
 	closed, cut := s.drain(cfg)
 	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
 	s.closePages()
@@ -31,11 +35,25 @@ func (s *Server) stop() {
 	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
 }
 
-// yieldPorts stops accepting where another process may accept in the place of this one.
-func (s *Server) yieldPorts() {
+// yieldPorts stops accepting where another process may accept in the place of this one, and reports whether there is such a port.
+func (s *Server) yieldPorts() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.in.yield()
+	return s.in.yield()
+}
+
+// How long a server whose ports another process has waits for handshakes that it has accepted: they would succeed there.
+const (
+	leastWelcome = time.Second // since admission is not counted
+	mostWelcome  = 5 * time.Second
+)
+
+// welcomeLast waits for the last handshakes.
+func (s *Server) welcomeLast() {
+	s.in.server.HTTP.SetKeepAlivesEnabled(false) // no connection waits for another request for a page
+	for end := time.Now().Add(mostWelcome - leastWelcome); s.in.server.Handshakes() > 0 && time.Now().Before(end) && s.alive.Err() == nil; {
+		s.wait(10 * time.Millisecond)
+	}
 }
 
 // drain closes WebSockets, and returns how many were closed in order and how many were cut because the time was over.

@@ -3,7 +3,10 @@
 package balance
 
 import (
+	"bufio"
+	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -11,10 +14,11 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // A new process takes the socket of an old one over, as with a socket unit of systemd: the old one drains, and no client finds
-// the address closed or is refused.
+// the address closed or is refused, not even one whose handshake the old one has begun to read.
 func TestTakeOver(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -32,9 +36,25 @@ func TestTakeOver(t *testing.T) {
 		return f.u.Balance("--listen", l.Addr().String(), "--to", f.id(0), "--admin", "127.0.0.1:0")
 	}
 	old := balancer()
+	late, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	fmt.Fprint(late, "GET /echo HTTP/1.1\r\nHost: late\r\n")
 	c := gather(t, "ws://"+l.Addr().String()+"/echo", 50, 10*time.Millisecond)
 	_ = balancer()
-	if code := old.Stop(syscall.SIGTERM); code != 0 {
+	old.Signal(syscall.SIGTERM)
+	bounded.Until(t, func() bool { return strings.Contains(old.Log.String(), "msg=stopping") })
+	fmt.Fprint(late, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	late.SetReadDeadline(time.Now().Add(time.Minute))
+	if resp, err := http.ReadResponse(bufio.NewReader(late), nil); err != nil {
+		t.Error(err)
+	} else if resp.Body.Close(); resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("a handshake that had begun at the old one: %s", resp.Status)
+	}
+	late.Close()
+	if code := old.Wait(); code != 0 {
 		t.Errorf("the old one ends with %d", code)
 	}
 	if strings.Contains(old.Log.String(), "handshake refused") {
