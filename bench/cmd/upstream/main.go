@@ -1,5 +1,5 @@
 // Command upstream is a server for load balancers to keep: it echoes messages, and can be told to answer handshakes wrongly. On
-// SIGTERM it closes its connections with 1001 (going away) and ends. It answers other requests with 200.
+// SIGTERM it closes its connections with 1001 (going away) and ends. It answers other requests with 200, from SIGUSR1 on with 503.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,10 +39,23 @@ func run(ctx context.Context, args []string) error {
 		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}}, // every ping that a client sees is the balancer's
 		Open:   func(to websocket.Sender) websocket.Receiver { return echo{to} },
 	}
+	var leaving atomic.Bool
+	usr1 := make(chan os.Signal, 1)
+	signal.Notify(usr1, syscall.SIGUSR1)
+	defer signal.Stop(usr1)
+	go func() {
+		select {
+		case <-usr1:
+			leaving.Store(true)
+		case <-ctx.Done():
+		}
+	}()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(behave.ServerField, *listen)
 		w.Header().Set(behave.GenerationField, r.Header.Get(behave.GenerationField))
 		switch {
+		case r.Header.Get("Upgrade") == "" && leaving.Load():
+			http.Error(w, "about to leave", http.StatusServiceUnavailable)
 		case r.Header.Get("Upgrade") == "":
 			fmt.Fprintln(w, "here")
 		case *answer == behave.AnswerUpgrade:

@@ -167,7 +167,19 @@ func replaceHandfast(ctx context.Context, b *balancer) (err error) {
 }
 
 func drainHandfast(ctx context.Context, b *balancer) error {
-	said, err := exec.CommandContext(ctx, b.path, "balance", "drain", b.now.Servers[0].Addr, "--admin", b.now.Admin).CombinedOutput()
+	return b.operate(ctx, "drain", b.now.Servers[0].Addr)
+}
+
+func addHandfast(ctx context.Context, b *balancer) (err error) {
+	for _, m := range b.now.Servers[2:] {
+		err = errors.Join(err, b.operate(ctx, "add", m.Addr))
+	}
+	return err
+}
+
+// operate runs a command of handfast balance.
+func (b *balancer) operate(ctx context.Context, command, server string) error {
+	said, err := exec.CommandContext(ctx, b.path, "balance", command, server, "--admin", b.now.Admin).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, said)
 	}
@@ -176,6 +188,19 @@ func drainHandfast(ctx context.Context, b *balancer) error {
 
 func startHAProxy(ctx context.Context, b *balancer) error {
 	return b.run(exec.CommandContext(ctx, b.path, "-W", "-f", b.file()))
+}
+
+// addHAProxy does what its management guide says under "add server".
+func addHAProxy(ctx context.Context, b *balancer) error {
+	for i, m := range b.now.Servers[2:] {
+		name := fmt.Sprintf("servers/s%d", i+2)
+		for _, command := range []string{"add server " + name + " " + m.Addr + " check", "enable health " + name, "enable server " + name} {
+			if err := runtime(command)(ctx, b); err != nil {
+				return fmt.Errorf("%s: %w", command, err)
+			}
+		}
+	}
+	return nil
 }
 
 // runtime is a command for HAProxy's runtime API.
@@ -188,7 +213,7 @@ func runtime(command string) func(context.Context, *balancer) error {
 		defer c.Close()
 		fmt.Fprintln(c, command)
 		said, err := io.ReadAll(c)
-		if text := strings.TrimSpace(string(said)); err == nil && text != "" {
+		if text := strings.TrimSpace(string(said)); err == nil && text != "" && text != "New server registered." {
 			err = errors.New(text)
 		}
 		return err

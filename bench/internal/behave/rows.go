@@ -26,9 +26,12 @@ var two = []string{AnswerUpgrade, AnswerUpgrade}
 
 var rows = []row{
 	{name: "reload: another weight and header", servers: two, do: reweigh},
-	{name: "the same without a limit for old connections", servers: two, forever: true, do: reweigh},
+	{name: "the same, old connections may stay", servers: two, forever: true, do: reweigh},
 	{name: "reload: one more server", servers: two, spare: 1, do: func(ctx context.Context, s *scene) (string, error) {
-		return s.watch(ctx, s.add)
+		return s.watch(ctx, func(ctx context.Context) error {
+			s.join()
+			return s.b.change(ctx)
+		})
 	}},
 	{name: "reload: one server less", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
 		return s.watch(ctx, func(ctx context.Context) error {
@@ -37,7 +40,15 @@ var rows = []row{
 		})
 	}},
 	{name: "drain of one server", servers: two, do: drain},
-	{name: "scale-out from 2 to 4", servers: two, spare: 2, level: true, do: scale},
+	{name: "a server answers its checks with 503", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
+		text, err := s.watch(ctx, func(context.Context) error {
+			s.servers[0].signal(syscall.SIGUSR1)
+			return nil
+		})
+		each, _ := s.crowd.spread(s.servers)
+		return fmt.Sprintf("%s; %d are left on it", text, each[0]), err
+	}},
+	{name: "scale-out from 2 to 4, old connections may stay", servers: two, spare: 2, forever: true, level: true, do: scale},
 	{name: "a server is killed (-9)", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
 		return s.watch(ctx, func(context.Context) error {
 			s.servers[0].kill()
@@ -45,9 +56,8 @@ var rows = []row{
 		})
 	}},
 	{name: "a server restarts, and says 1001", servers: two, do: restart},
-	{name: "the balancer's program is replaced", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
-		return s.watch(ctx, func(ctx context.Context) error { return s.b.replace(ctx, s.b) })
-	}},
+	{name: "the balancer's program is replaced", servers: two, do: replace},
+	{name: "the same, old connections may stay", servers: two, forever: true, do: replace},
 	{name: "one of two servers answers 503", servers: []string{AnswerUpgrade, AnswerUnavailable}, alone: true, do: rush},
 	{name: "one of two servers refuses TCP", servers: []string{AnswerUpgrade, ""}, alone: true, do: rush},
 	{name: "the server answers 200 to an upgrade", servers: []string{AnswerPage}, alone: true, do: ask},
@@ -136,6 +146,10 @@ func (s *scene) seen(start time.Time, before int) string {
 	return text
 }
 
+func replace(ctx context.Context, s *scene) (string, error) {
+	return s.watch(ctx, func(ctx context.Context) error { return s.b.replace(ctx, s.b) })
+}
+
 func reweigh(ctx context.Context, s *scene) (string, error) {
 	return s.watch(ctx, func(ctx context.Context) error {
 		s.b.now.Servers[0].Weight = 2
@@ -143,12 +157,11 @@ func reweigh(ctx context.Context, s *scene) (string, error) {
 	})
 }
 
-// add puts all servers into the configuration.
-func (s *scene) add(ctx context.Context) error {
+// join puts all servers into the configuration.
+func (s *scene) join() {
 	for _, one := range s.servers[len(s.b.now.Servers):] {
 		s.b.now.Servers = append(s.b.now.Servers, member{Addr: one.addr, Weight: 1})
 	}
-	return s.b.change(ctx)
 }
 
 func drain(ctx context.Context, s *scene) (string, error) {
@@ -166,15 +179,22 @@ func drain(ctx context.Context, s *scene) (string, error) {
 
 func scale(ctx context.Context, s *scene) (string, error) {
 	each, _ := s.crowd.spread(s.servers)
-	text := share(each)
+	text, last := share(each), share(each)
 	start, before := time.Now(), s.b.members()
-	if err := s.add(ctx); err != nil {
+	s.join()
+	add := s.b.add
+	if add == nil {
+		add = func(ctx context.Context, b *balancer) error { return b.change(ctx) }
+	}
+	if err := add(ctx, s.b); err != nil {
 		return "", err
 	}
 	for i := range looks {
 		wait(ctx, time.Duration(i+1)*s.Window-time.Since(start))
 		each, _ = s.crowd.spread(s.servers)
-		text += fmt.Sprintf("; %s after %s", share(each), seconds(time.Since(start)))
+		if now := share(each); now != last {
+			text, last = text+fmt.Sprintf("; %s after %s", now, seconds(time.Since(start))), now
+		}
 	}
 	text += ". " + s.seen(start, before)
 	for _, way := range s.b.level {

@@ -15,6 +15,7 @@ type tool struct {
 	start   func(ctx context.Context, b *balancer) error // with its configuration
 	reload  func(ctx context.Context, b *balancer) error // of its configuration
 	replace func(ctx context.Context, b *balancer) error // of its program
+	add     func(ctx context.Context, b *balancer) error // all servers of the situation, without a reload; nil where there is no way
 	drains  []step                                       // the ways to take a server out of service, in turn
 	level   []step                                       // the ways to spread connections again, in turn
 }
@@ -49,11 +50,12 @@ var tools = []tool{
 	{
 		name: "handfast", version: []string{"version"}, start: startHandfast,
 		reload: func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGHUP) }, replace: replaceHandfast,
+		add:    addHandfast,
 		drains: []step{{"`handfast balance drain`", drainHandfast}},
 		config: `
 listen: [{address: "{{.Listen}}", tls: off}]
 admin: {address: "{{.Admin}}"}
-{{if .Bound}}drain: {spread: {{.Bound}}s, timeout: 1m}{{end}}
+drain: {delay: {{if .Bound}}{{.Bound}}s{{else}}24h{{end}}}
 endpoints:
   - name: balance
     path: /
@@ -63,12 +65,14 @@ endpoints:
         to: [{{range $i, $s := .Servers}}{{if $i}}, {{end}}{url: "{{$s.Addr}}", weight: {{$s.Weight}}}{{end}}]
         request: {header: {X-Generation: "{{.Generation}}"}}
         rebalance: {enabled: {{.Rebalance}}}
+{{if not .Packaged}}        health: {check: http, every: 2s}{{end}}
 `,
 	},
 	{
 		name: "HAProxy", program: "haproxy", version: []string{"-v"}, start: startHAProxy,
 		reload:  func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) },
 		replace: func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) }, // the master executes the program again
+		add:     addHAProxy,
 		drains: []step{
 			{"`set server … state drain`", runtime("set server servers/s0 state drain")},
 			{"`shutdown sessions server`", runtime("shutdown sessions server servers/s0")},
@@ -99,6 +103,7 @@ frontend in
   default_backend servers
 backend servers
   balance leastconn
+  option httpchk
   http-request set-header X-Generation {{.Generation}}
 {{range $i, $s := .Servers}}  server s{{$i}} {{$s.Addr}} weight {{$s.Weight}} check
 {{end}}`,
@@ -170,7 +175,7 @@ http://{{.Listen}} {
     health_uri /
     health_interval 2s
 {{end}}
-{{if and .Bound .Delay}}    stream_close_delay {{.Bound}}s{{end}}
+{{if and .Delay (not .Packaged)}}    stream_close_delay {{if .Bound}}{{.Bound}}s{{else}}24h{{end}}{{end}}
   }
 }
 `,
