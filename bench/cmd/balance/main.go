@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	var o behave.Options
 	behaviour := f.Bool("behaviour", false, "observe what happens to connections while servers and configurations change, instead of the cost")
 	f.IntVar(&o.Clients, "clients", 200, "with -behaviour: clients that are connected")
-	f.DurationVar(&o.Window, "window", 8*time.Second, "with -behaviour: how long each thing is watched")
+	f.DurationVar(&o.Window, "window", 10*time.Second, "with -behaviour: how long each thing is watched")
 	f.DurationVar(&o.Bound, "bound", 5*time.Second, "with -behaviour: how long old connections may stay, in seconds, where a balancer has such a setting")
 	f.DurationVar(&o.Silence, "silence", 75*time.Second, "with -behaviour: how long a silent connection is watched; 0 leaves it out")
 	f.StringVar(&o.Caddy, "caddy", "", "with -behaviour: another Caddy than the one in the path")
