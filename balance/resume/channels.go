@@ -47,6 +47,8 @@ type subscription struct {
 	text    []byte // the command of the client without id, since and members, and with the last data of the member
 	at      wire.Position
 	changes bool   // the client gets the changes of members
+	joined  bool   // the client is a member
+	members roster // who is there, if it gets the changes
 	unsure  bool   // there may be messages behind at which the client must not get
 	silent  []span // offsets of the client's own messages behind at, which it must not get
 }
@@ -122,7 +124,7 @@ func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[
 	switch c := c.(type) {
 	case *wire.Subscribe:
 		w.is.kind = subscribe
-		w.is.sub = &subscription{changes: c.Changes, unsure: c.Since != nil && s.stray}
+		w.is.sub = &subscription{changes: c.Changes, joined: c.Join, unsure: c.Since != nil && s.stray}
 	case *wire.Unsubscribe:
 		w.is.kind = unsubscribe
 	case *wire.Update:
@@ -151,7 +153,7 @@ func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[
 }
 
 // subscribed notes a subscription that the server has accepted.
-func (s *channels) subscribed(c *command[channelCommand], at wire.Position) {
+func (s *channels) subscribed(c *command[channelCommand], r *wire.Subscribed) {
 	text, ok := without(c.text, "id", "since", "members")
 	if !ok {
 		s.no = ErrUnknown
@@ -159,14 +161,19 @@ func (s *channels) subscribed(c *command[channelCommand], at wire.Position) {
 	}
 	s.unsubscribed(c.channel)
 	x := c.is.sub
-	x.text, x.at = text, at
+	x.text, x.at = text, r.Position
+	if x.changes {
+		if x.members = rosterOf(r); x.members == nil && r.Users == 1 && x.joined {
+			x.members = roster{} // it is the client itself
+		}
+	}
 	if s.room(len(s.subs), x.size()) {
 		s.subs[c.channel] = x
 		s.size += x.size()
 	}
 }
 
-func (x *subscription) size() int { return perItem + len(x.text) }
+func (x *subscription) size() int { return perItem + len(x.text) + x.members.size() }
 
 // unsubscribed notes that a subscription has ended.
 func (s *channels) unsubscribed(channel string) {

@@ -43,6 +43,9 @@ func (s *channels) Resume() ([]Message, error) {
 		since, _ := json.Marshal(x.at) // likewise
 		id := s.ownID()
 		text := with(with(x.text, "id", number64(id)), "since", since)
+		if x.changes {
+			text = with(text, "members", number64(maxRoster))
+		}
 		resume(subscribe, id, channel, text)
 	}
 	again(false)
@@ -58,8 +61,8 @@ func (s *channels) possible() error {
 		switch {
 		case x.at.Epoch == "" || x.unsure:
 			return because(ErrState, channel)
-		case x.changes:
-			return because(ErrState, "the changes of the members of "+channel)
+		case x.changes && x.members == nil:
+			return because(ErrState, "it is not known who is in "+channel)
 		}
 	}
 	subscribing := map[string]bool{}
@@ -76,27 +79,31 @@ func (s *channels) possible() error {
 	return nil
 }
 
-// resumed deals with the reply to a command that resumes.
-func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) error {
+// resumed deals with the reply to a command that resumes. It returns what the client gets instead.
+func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) ([]Message, error) {
 	s.missing--
 	if failed {
 		var e wire.Error
 		_ = json.Unmarshal(text, &e) // without a code it has failed, too
-		return because(ErrRefused, string(e.Code)+" "+c.channel)
+		return nil, because(ErrRefused, string(e.Code)+" "+c.channel)
 	}
-	if c.is.kind != subscribe {
-		return nil
+	x := s.subs[c.channel]
+	if c.is.kind != subscribe || x == nil { // or it has ended meanwhile
+		return nil, nil
 	}
 	var r wire.Subscribed
 	if err := json.Unmarshal(text, &r); err != nil {
-		return because(ErrRefused, err.Error())
-	}
-	x := s.subs[c.channel]
-	if x == nil {
-		return nil // it has ended meanwhile
+		return nil, because(ErrRefused, err.Error())
 	}
 	if r.Recovered == nil || !*r.Recovered || r.Position.Epoch != x.at.Epoch {
-		return because(ErrGap, c.channel+" "+string(r.Why))
+		return nil, because(ErrGap, c.channel+" "+string(r.Why))
 	}
-	return nil
+	if !x.changes {
+		return nil, nil
+	}
+	now := rosterOf(&r)
+	if now == nil || s.size+now.size() > s.opts.Bytes {
+		return nil, because(ErrGap, "there are too many members in "+c.channel)
+	}
+	return s.caughtUp(c.channel, x, now)
 }

@@ -54,9 +54,10 @@ func (s *channels) Server(m Message) ([]Message, bool, error) {
 		return s.strange(m)
 	}
 	pass, err := true, error(nil)
+	var more []Message
 	switch {
 	case h.id != 0:
-		m.Data, pass, err = s.reply(h, m.Data)
+		m.Data, more, pass, err = s.reply(h, m.Data)
 	case string(h.kind) == "welcome":
 		pass, err = s.welcomed(h)
 	case string(h.kind) == "message":
@@ -77,10 +78,20 @@ func (s *channels) Server(m Message) ([]Message, bool, error) {
 		s.resuming = false
 	}
 	if !pass {
-		return nil, done, nil
+		return more, done, nil
+	}
+	if change(h.kind) {
+		if channel, ok := textOf(h.channel); ok {
+			s.changed(channel, string(h.kind), m.Data)
+		}
 	}
 	s.out[0] = m
 	return s.out[:], done, nil
+}
+
+// change reports whether a message of this type is about the members of a channel.
+func change(kind []byte) bool {
+	return string(kind) == "join" || string(kind) == "update" || string(kind) == "leave"
 }
 
 // strange passes a message that is not of the protocol. The first ones of a new server must be.
@@ -140,31 +151,32 @@ func (s *channels) message(h heading) bool {
 	return true
 }
 
-// reply notes a reply to a command, and returns it as the client gets it.
-func (s *channels) reply(h heading, text []byte) (_ []byte, pass bool, err error) {
+// reply notes a reply to a command, and returns it as the client gets it, or what the client gets instead.
+func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, pass bool, err error) {
 	c, ok := s.take(h.id)
 	if !ok {
-		return text, true, nil
+		return text, nil, true, nil
 	}
 	failed := string(h.kind) == "error"
 	if c.resumes {
-		return nil, false, s.resumed(&c, failed, text)
+		instead, err = s.resumed(&c, failed, text)
+		return nil, instead, false, err
 	}
 	s.effect(&c, failed, text)
 	if c.is.again && c.is.keyed { // the client has published it once
 		text, _ = without(text, "duplicate")
 	}
 	if !c.is.own {
-		return text, true, nil
+		return text, nil, true, nil
 	}
 	if !failed && c.is.kind >= publication {
-		return nil, false, nil
+		return nil, nil, false, nil
 	}
 	text, ok = without(text, "id")
 	if ok && !failed && c.is.kind != subscribe {
 		text = with(text, "id", []byte("0")) // as the server replies to a command without one
 	}
-	return text, ok, nil
+	return text, nil, ok, nil
 }
 
 // effect notes what a command has changed.
@@ -174,7 +186,7 @@ func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) 
 	case c.is.kind == subscribe:
 		var r wire.Subscribed
 		if json.Unmarshal(text, &r) == nil {
-			s.subscribed(c, r.Position)
+			s.subscribed(c, &r)
 		}
 	case c.is.kind == unsubscribe:
 		s.unsubscribed(c.channel)
@@ -203,9 +215,7 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 	for _, name := range s.names {
 		known = known || bytes.Contains(text, []byte(name))
 	}
-	kind := string(h.kind)
-	change := kind == "join" || kind == "leave" || kind == "update"
-	if !known && !change {
+	if !known && !change(h.kind) {
 		return text, true
 	}
 	own := false
@@ -223,7 +233,7 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 		}
 		return value
 	}
-	switch kind {
+	switch string(h.kind) {
 	case "message":
 		text = replaced(text, rename, "client")
 	case "history", "snapshot":

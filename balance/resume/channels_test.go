@@ -2,6 +2,8 @@ package resume
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -39,7 +41,7 @@ func channelServers(t *testing.T) []string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: server.ConnOptions()})
 			if err == nil {
-				c.Run(context.Background(), channels.Open(server.Client{User: "ann"}))
+				c.Run(context.Background(), channels.Open(server.Client{}))
 			}
 		}))
 		t.Cleanup(s.Close)
@@ -104,5 +106,128 @@ func TestChannelsGoOn(t *testing.T) {
 			}
 			t.Logf("%d switches", r.switches)
 		})
+	}
+}
+
+// A client that uses everything that makes it hard: several commands without a reply, publications without an ID and without a message
+// ID, those that it does not want to get, and the changes of members.
+func TestChannelsGoOnExactly(t *testing.T) {
+	const n = 200
+	servers := channelServers(t)
+	r := &relay{t: t, servers: servers}
+	ctx := bounded.Context(t)
+	conn, err := websocket.Dial(ctx, r.start(), &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	c := &exact{t: t, conn: conn, replies: map[uint64]string{}}
+	c.next()
+	c.send(&wire.Subscribe{Head: wire.Head{Type: "subscribe", ID: 1, Channel: "chat"}, Join: true, Members: 100, Changes: true})
+	for c.replies[1] == "" {
+		c.next()
+	}
+	still := client.New(servers[1], nil)
+	defer still.Close()
+	sub, err := still.Subscribe(ctx, "chat", &client.SubscribeOptions{Join: true, Data: []byte("-1"), Handle: func(client.Event) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		c.publish(i)
+		if i%3 == 0 {
+			if err := sub.Update(ctx, []byte(strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for len(c.replies) < i/2-5 || i > 10 && c.loud < i/4 {
+			c.next()
+		}
+	}
+	c.send(&wire.Ping{Head: wire.Head{Type: "ping", ID: 1_000_000}})
+	for c.replies[1_000_000] == "" || c.loud < n*3/4 || c.member < (n-1)/3*3 {
+		c.next()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(c.replies) != 2+n/2 || r.switches < 5 {
+		t.Errorf("%d replies, %d switches", len(c.replies), r.switches)
+	}
+	t.Logf("%d switches", r.switches)
+}
+
+// exact is a client that checks what it gets.
+type exact struct {
+	t       *testing.T
+	conn    *websocket.Conn
+	name    string
+	replies map[uint64]string // their types, by ID
+	at      uint64            // the offset of the last message
+	last    int               // the number of the last message
+	loud    int               // messages
+	member  int               // what the other member shows
+	other   string            // its name
+}
+
+func (c *exact) send(cmd wire.Command) {
+	c.t.Helper()
+	text, err := wire.Encode(cmd)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.conn.Write(bounded.Context(c.t), websocket.Message{Type: websocket.Text, Data: text}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// publish publishes message i, in one of four ways.
+func (c *exact) publish(i int) {
+	p := &wire.Publish{Head: wire.Head{Type: "publish", Channel: "chat"}, Data: []byte(strconv.Itoa(i))}
+	switch i % 4 {
+	case 0:
+		p.ID = uint64(i + 10) //nolint:gosec // it is small
+	case 1:
+		p.MessageID = "mine-" + strconv.Itoa(i)
+	case 2:
+		p.ID, p.Echo = uint64(i+10), new(bool) //nolint:gosec // likewise
+	}
+	c.send(p)
+}
+
+// next reads a message of the server.
+func (c *exact) next() {
+	c.t.Helper()
+	m, err := c.conn.Read(bounded.Context(c.t))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var h wire.Head
+	var w wire.Message
+	var ch wire.Change
+	if err := errors.Join(json.Unmarshal(m.Data, &h), json.Unmarshal(m.Data, &w), json.Unmarshal(m.Data, &ch)); err != nil {
+		c.t.Fatal(err)
+	}
+	switch {
+	case h.Type == "welcome" && c.name == "":
+		c.name = w.Client
+	case h.Type == "message":
+		i, err := strconv.Atoi(string(w.Data))
+		if err != nil || i%4 == 2 || c.loud > 0 && i <= c.last || w.Client != c.name || w.Offset <= c.at {
+			c.t.Fatalf("%s behind %d", m.Data, c.last)
+		}
+		c.last, c.at = i, w.Offset
+		c.loud++
+	case h.Type == "join" && c.other == "":
+		c.other, c.member = ch.Member.User, -1
+	case h.Type == "update" && ch.Member.User == c.other:
+		i, err := strconv.Atoi(string(ch.Member.Data))
+		if err != nil || i <= c.member {
+			c.t.Fatalf("%s behind %d", m.Data, c.member)
+		}
+		c.member = i
+	case (h.Type == "subscribed" || h.Type == "published" || h.Type == "pong") && h.ID != 0 && c.replies[h.ID] == "":
+		c.replies[h.ID] = h.Type
+	default:
+		c.t.Fatalf("unexpected: %s", m.Data)
 	}
 }

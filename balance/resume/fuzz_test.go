@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -11,22 +12,22 @@ import (
 
 // The input of a session's fuzz test is a number of steps, with an empty line between them: "c" and "s" begin a message of the client
 // and of the server, "C" and "S" a binary one, and "r" is a switch.
-func fuzzSession(f *testing.F, file, protocol string, foreign func(data []byte, binary, client bool) bool) {
-	text, err := os.ReadFile("testdata/" + file)
-	if err != nil {
-		f.Fatal(err)
+func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte, binary, client bool) bool) {
+	names, err := filepath.Glob("testdata/" + files)
+	if err != nil || len(names) == 0 {
+		f.Fatal(names, err)
 	}
-	for _, part := range []string{"", " | "} { // messages with several parts, and one message for each
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
 		var steps []string
 		for line := range strings.Lines(string(text)) {
 			word, message, _ := strings.Cut(strings.TrimSpace(line), " ")
 			switch word {
 			case "c>", "c=", "s>", "s=":
-				message = strings.ReplaceAll(message, " | ", "\n")
-				if part != "" {
-					message = strings.ReplaceAll(message, "\n", "\n\n"+word[:1])
-				}
-				steps = append(steps, word[:1]+message)
+				steps = append(steps, word[:1]+strings.ReplaceAll(message, " | ", "\n"))
 			case "switch":
 				steps = append(steps, "r")
 			}
@@ -79,11 +80,11 @@ func fuzzSession(f *testing.F, file, protocol string, foreign func(data []byte, 
 func same(a, b Message) bool { return a.Binary == b.Binary && bytes.Equal(a.Data, b.Data) }
 
 func FuzzChannels(f *testing.F) {
-	fuzzSession(f, "channels.txt", "handfast.v1.json", func(data []byte, binary, _ bool) bool { return binary || !json.Valid(data) })
+	fuzzSession(f, "handfast.v1.json", "channels*.txt", func(data []byte, binary, _ bool) bool { return binary || !json.Valid(data) })
 }
 
 func FuzzCentrifugo(f *testing.F) {
-	fuzzSession(f, "centrifugo.txt", "centrifugo", func(data []byte, binary, client bool) bool {
+	fuzzSession(f, "centrifugo", "centrifugo*.txt", func(data []byte, binary, client bool) bool {
 		for rest := data; len(rest) > 0; {
 			part, more, ok := format{binary}.cut(rest)
 			if !ok {

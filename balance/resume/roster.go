@@ -1,0 +1,115 @@
+package resume
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/handfast/handfast/channels/wire"
+)
+
+// maxRoster is how many members a server lists in the reply to a subscription.
+const maxRoster = 1000
+
+// roster is who is in a channel, as the client knows it: what each member shows, by user. The difference to who is there at the next
+// server is what the client has missed. nil means that it is not known.
+type roster map[string]string
+
+// rosterOf returns the roster of a channel from the reply to a subscription, nil if the reply does not have all members.
+func rosterOf(r *wire.Subscribed) roster {
+	if r.Next != "" || len(r.Members) != r.Users {
+		return nil
+	}
+	all := roster{}
+	for _, m := range r.Members {
+		all[m.User] = string(m.Data)
+	}
+	return all
+}
+
+func (r roster) size() int {
+	n := 0
+	for user, data := range r {
+		n += sizeOfMember(user, data)
+	}
+	return n
+}
+
+func sizeOfMember(user, data string) int { return perItem + len(user) + len(data) }
+
+// changed notes a change of the members of a channel, which the client gets.
+func (s *channels) changed(channel, kind string, text []byte) {
+	x := s.subs[channel]
+	if x == nil || x.members == nil {
+		return
+	}
+	var c wire.Change
+	if json.Unmarshal(text, &c) != nil {
+		s.forget(x)
+		return
+	}
+	user := c.Member.User
+	if data, ok := x.members[user]; ok {
+		s.size -= sizeOfMember(user, data)
+		delete(x.members, user)
+	}
+	if kind == "leave" {
+		return
+	}
+	data := string(c.Member.Data)
+	if s.size += sizeOfMember(user, data); s.size > s.opts.Bytes {
+		s.size -= sizeOfMember(user, data)
+		s.forget(x)
+		return
+	}
+	x.members[user] = data
+}
+
+// forget forgets who is in a channel: the subscription cannot be recovered exactly any more.
+func (s *channels) forget(x *subscription) {
+	s.size -= x.members.size()
+	x.members = nil
+}
+
+// caughtUp returns what has changed in a channel since the client was told, as the server would have said it, and notes it.
+func (s *channels) caughtUp(channel string, x *subscription, now roster) ([]Message, error) {
+	var out []Message
+	tell := func(kind, user, data string) error {
+		if s.isOwn(user, x) {
+			return nil
+		}
+		m := wire.Member{User: user}
+		if data != "" {
+			m.Data = json.RawMessage(data)
+		}
+		text, err := wire.Encode(&wire.Change{Type: kind, Channel: channel, Member: m})
+		out = append(out, Message{Data: text})
+		return err
+	}
+	for _, user := range slices.Sorted(maps.Keys(x.members)) {
+		data, err := now[user], error(nil)
+		if _, ok := now[user]; !ok {
+			err = tell("leave", user, x.members[user])
+		} else if data != x.members[user] {
+			err = tell("update", user, data)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, user := range slices.Sorted(maps.Keys(now)) {
+		if _, ok := x.members[user]; !ok {
+			if err := tell("join", user, now[user]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.size += now.size() - x.members.size()
+	x.members = now
+	return out, nil
+}
+
+// isOwn reports whether a member is the client itself.
+func (s *channels) isOwn(user string, x *subscription) bool {
+	return x.joined && user == s.user || user == s.client || slices.Contains(s.names, user)
+}
