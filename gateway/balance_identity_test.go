@@ -113,6 +113,27 @@ func TestBalanceSignsIdentity(t *testing.T) {
 	}
 }
 
+// A client that calls our fields hop-by-hop does not take them off.
+func TestBalanceIdentityIsEndToEnd(t *testing.T) {
+	behind := record(t, behindOpens+"\r\n")
+	r := run(t, parse(t, signing(behind.id, `secret: "`+string(key)+`"`, "X-Handfast-Identity")))
+	bearer := "Authorization: Bearer " + token("alice", time.Minute, nil) + "\r\n"
+	const names = "Connection: X-User, X-Handfast-Identity, X-Forwarded-For, X_User, Authorization, "
+	for _, raw := range []string{
+		"GET / HTTP/1.1\r\n" + strings.Replace(upgradeHead, "Connection: ", names, 1) + bearer + "\r\n",
+		"GET / HTTP/1.1\r\nHost: front.example\r\n" + names + "close\r\n" + bearer + "\r\n",
+	} {
+		resp, _, _ := exchange(t, r, raw)
+		got := bounded.Receive(t, behind.streams)
+		if got.request == nil || resp.StatusCode >= 400 {
+			t.Fatalf("%s, and the server gets %+v", resp.Status, got)
+		}
+		if h := got.request.Header; h.Get("X-User") != "alice" || strings.Count(h.Get("X-Handfast-Identity"), ".") != 2 || h.Get("X-Forwarded-For") != "127.0.0.5" || h.Get("Authorization") != "" {
+			t.Errorf("the server gets %v", h)
+		}
+	}
+}
+
 // handfast serve takes such a token, from a field of its own or as a bearer token, and no client's own.
 func TestServeTakesSignedIdentity(t *testing.T) {
 	shared := string(secret("this key is what the balancer and the server share"))

@@ -3,7 +3,9 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"testing"
@@ -16,35 +18,52 @@ func FuzzRequest(f *testing.F) {
 	f.Add(strings.Replace(plain, "/chat", "/a/%2e%2e/b", 1) + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 	f.Add("GET http://other.example/chat HTTP/1.1\r\nHost: example.org\r\nX-A: b\r\n c\r\n\r\nGET /second HTTP/1.1\r\n\r\n")
 	f.Add("GET /a HTTP/1.1\nHost: a\nUpgrade: h2c\nHTTP2-Settings: x\nExpect: 100-continue\nTE: trailers\nTrailer: X\n\n")
-	d, err := NewDialer("ws://inner.example/v1", DialerOptions{})
-	if err != nil {
-		f.Fatal(err)
+	f.Add(strings.Replace(plain, "/chat", "/ws/a;b/%2f?c=d#e", 1) + "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\nSec-WebSocket-Extensions: permessage-deflate; x=\"y\", z\r\n\r\n")
+	f.Add(strings.Replace(plain, "/chat?room=1", "/ws?a= b\x7f", 1) + "X_Handfast-Identity: x\r\nCookie: a=b\r\nX-Forwarded-For: a\r\nX-Forwarded-Proto: https, b\r\nX-Forwarded-Host: c\r\n\r\n")
+	id, token := http.Header{"X-User": {"alice"}}, http.Header{"X-Handfast-Identity": {"a.b.c"}}
+	dialers := map[string]*Dialer{}
+	for host, o := range map[string]DialerOptions{
+		"inner.example": {},
+		"":              {KeepHost: true, StripPrefix: "/ws", AddPrefix: "/v1", AppendForwarded: true, Header: http.Header{"X-Balancer": {"b"}}, Remove: []string{"x_secret"}},
+	} {
+		d, err := NewDialer("ws://inner.example"+map[bool]string{true: "/v1"}[host != ""], o)
+		if err != nil {
+			f.Fatal(err)
+		}
+		dialers[host] = d
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 		if err != nil {
 			return
 		}
-		req, err := d.request(&Request{Request: r, Identity: http.Header{"X-User": {"alice"}}})
-		if err != nil {
-			return
-		}
-		head := req.AppendHead(nil)
-		in := bufio.NewReader(bytes.NewReader(head))
-		got, err := http.ReadRequest(in)
-		if err != nil || in.Buffered() > 0 || got.ContentLength != 0 || len(got.TransferEncoding) > 0 {
-			t.Fatalf("%q is not one request: %v", head, err)
-		}
-		if got.Host != "inner.example" || !strings.HasPrefix(path.Clean(got.URL.Path)+"/", "/v1/") {
-			t.Fatalf("%q is for another place", head)
-		}
-		for name, values := range got.Header {
-			if folded(name) == "x-user" && (name != "X-User" || len(values) != 1 || values[0] != "alice") {
-				t.Fatalf("%q has another identity", head)
+		for host, d := range dialers {
+			req, err := d.request(&Request{Request: r, Source: netip.MustParseAddrPort("[2001:db8::1%eth0]:1"), Identity: id, Sign: func(string) (http.Header, error) { return token, nil }})
+			if err == nil {
+				checkHead(t, req.AppendHead(nil), cmp.Or(host, r.Host))
 			}
 		}
-		if u := got.Header["Upgrade"]; len(u) != 1 || u[0] != "websocket" || len(got.Header["Connection"]) != 1 {
-			t.Fatalf("%q asks for something else", head)
-		}
 	})
+}
+
+// checkHead checks that a head is one request without content for a host, below /v1, with our identity and no other.
+func checkHead(t *testing.T, head []byte, host string) {
+	t.Helper()
+	in := bufio.NewReader(bytes.NewReader(head))
+	got, err := http.ReadRequest(in)
+	if err != nil || in.Buffered() > 0 || got.ContentLength != 0 || len(got.TransferEncoding) > 0 {
+		t.Fatalf("%q is not one request: %v", head, err)
+	}
+	if got.Host != host || !strings.HasPrefix(path.Clean(got.URL.Path)+"/", "/v1/") {
+		t.Fatalf("%q is for another place than %s", head, host)
+	}
+	for name, values := range got.Header {
+		want := map[string]string{"x-user": "alice", "x-handfast-identity": "a.b.c"}[folded(name)]
+		if want != "" && (strings.Contains(name, "_") || len(values) != 1 || values[0] != want) || folded(name) == "x-secret" {
+			t.Fatalf("%q has another identity", head)
+		}
+	}
+	if u := got.Header["Upgrade"]; len(u) != 1 || u[0] != "websocket" || len(got.Header["Connection"]) != 1 {
+		t.Fatalf("%q asks for something else", head)
+	}
 }

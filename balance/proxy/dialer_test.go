@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
@@ -505,15 +506,25 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(opens + "Set-Cookie: a\r\n b\r\nSec-WebSocket-Protocol: b\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nbody"))
+	f.Add([]byte("HTTP/1.1 304 Not Modified\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nX_Hop: 2\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 400 Bad\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nbody"))
+	f.Add([]byte("HTTP/1.1 400 Bad\r\nContent-Length: 99999999999999999999\r\nTransfer-Encoding: chunked\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 400 Bad\r\nContent-Length: -1\r\n\r\nbodyHTTP/1.1 200 OK\r\n\r\n"))
+	f.Add([]byte(opens + "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n"))
+	f.Add([]byte(opens + "Set-Cookie: a\rX-Split: b\r\n\r\n"))
 	d, err := NewDialer("host", DialerOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}
+	offered, err := handshake.ParseExtensions([]string{"permessage-deflate; server_no_context_takeover"})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		req := &handshake.Request{Target: "/", Host: "host", Key: newKey(), Subprotocols: []string{"a", "b"}}
+		req := &handshake.Request{Target: "/", Host: "host", Key: newKey(), Subprotocols: []string{"a", "b"}, Extensions: offered}
 		accept := string(handshake.AppendAccept(nil, req.Key))
 		raw := strings.ReplaceAll(string(answer), "KEY", accept)
-		link, err := d.answer(t.Context(), &played{r: strings.NewReader(raw)}, req)
+		link, err := d.answer(t.Context(), &played{r: iotest.HalfReader(strings.NewReader(raw))}, req)
 		if err == nil {
 			if !strings.Contains(raw, accept) || !strings.Contains(raw, " 101") {
 				t.Fatalf("%q opens a tunnel", raw)
