@@ -35,7 +35,7 @@ type outcome struct {
 func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
 	for range conflicts {
 		if !s.exists {
-			return nil, errNoStream
+			return nil, s.rec.absent()
 		}
 		if done, err := s.judge(a); done != nil || err != nil {
 			return done, err
@@ -233,7 +233,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 			case s.closed != nil:
 				return s.conflict("the stream was closed meanwhile")
 			case !s.exists:
-				return errNoStream
+				return s.rec.absent()
 			}
 		}
 	}
@@ -243,8 +243,11 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 // create creates the stream, if it does not exist in the same way already. The caller has locked and refreshed it.
 func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome, error) {
 	for range conflicts {
+		if s.rec.mourned() {
+			return nil, s.conflict("the stream is deleted, and has forks")
+		}
 		if s.exists && !(s.implicit && mediaType(a.kind) == "application/json") {
-			if s.implicit || mediaType(s.rec.Type) != mediaType(a.kind) || !s.rec.equal(l) || a.close != (s.closed != nil) {
+			if s.implicit || s.rec.Fork != nil || mediaType(s.rec.Type) != mediaType(a.kind) || !s.rec.equal(l) || a.close != (s.closed != nil) {
 				return nil, s.conflict("there is a stream already, with another configuration")
 			}
 			return s.created(ctx, http.StatusOK)
@@ -304,7 +307,7 @@ func (s *stream) created(ctx context.Context, status int) (*outcome, error) {
 // remove deletes the stream. The caller has locked and refreshed it.
 func (s *stream) remove(ctx context.Context) error {
 	if !s.exists {
-		return errNoStream
+		return s.rec.absent()
 	}
 	rec, err := s.bury(ctx, s.rec)
 	if err != nil {

@@ -16,5 +16,5 @@
 // # Limits
 //
 // A stream keeps its last messages, as many as Server.History says; an offset before them is answered with 410. What others publish
-// in the channel is kept as the hub's namespace says, which may be less. Forks are not supported.
+// in the channel is kept as the hub's namespace says, which may be less. A fork begins with copies of what its source had.
 package streams

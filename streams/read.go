@@ -37,12 +37,15 @@ var errGone = &problem{status: http.StatusGone, text: "what follows this offset 
 func (s *stream) locate(r *reading) (uint64, error) {
 	switch {
 	case !s.exists:
-		return 0, errNoStream
+		return 0, s.rec.absent()
 	case r.start:
 		return s.floor, nil
 	case r.tail:
 		return s.end(), nil
 	case r.tag != s.tag():
+		if at, ok := s.rec.Fork.locate(r.tag, r.offset, s.floor); ok {
+			return at, nil
+		}
 		return 0, errGone
 	case r.offset > s.end():
 		return 0, bad("the offset is beyond the end of the stream")
@@ -296,7 +299,7 @@ func (l *live) next(ctx context.Context) (*chunk, error) {
 	}
 	defer x.leave()
 	if !x.exists || x.tag() != l.tag {
-		return nil, errNoStream
+		return nil, x.rec.absent()
 	}
 	return x.chunk(ctx, l.from, l.start)
 }

@@ -28,6 +28,9 @@ type record struct {
 	Start   uint64      `json:"start"`   // the stream begins behind this offset of that epoch
 	Closed  *closing    `json:"closed,omitempty"`
 	Deleted bool        `json:"deleted,omitempty"`
+	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, of which some may be gone
+	Fork    *origin     `json:"fork,omitempty"`    // nil if it is no fork
+	Filling bool        `json:"filling,omitempty"` // it is a fork, not all of which is copied
 	State   *checkpoint `json:"state,omitempty"`
 }
 
@@ -107,7 +110,7 @@ func (s *Server) writeRecord(ctx context.Context, name string, old stored, next 
 		return stored{}, fmt.Errorf("streams: encode the record of a stream: %w", err)
 	}
 	o := hub.PublishOptions{History: 1, Expect: &old.at.Offset}
-	if next.Deleted {
+	if next.Deleted && len(next.Forks) == 0 {
 		o.HistoryAge = tombstoneAge
 	}
 	done, err := s.Hub.Publish(ctx, recordApp(s.App), name, &hub.Publication{Data: data}, &o)

@@ -29,6 +29,9 @@ const (
 	headerReceived = "Producer-Received-Seq"
 	headerEncoding = "Stream-SSE-Data-Encoding"
 	headerFork     = "Stream-Forked-From"
+
+	headerForkOffset = "Stream-Fork-Offset"
+	headerForkSub    = "Stream-Fork-Sub-Offset"
 )
 
 const (

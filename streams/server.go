@@ -189,7 +189,7 @@ func Preflight(w http.ResponseWriter) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Client) error {
-	if name == "" || len(name) > hub.MaxChannel || name[0] == '#' {
+	if !validName(name) {
 		return errNoStream
 	}
 	switch r.Method {
@@ -209,6 +209,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Cl
 	}
 	return &problem{status: http.StatusMethodNotAllowed, text: "a stream has no such method", header: http.Header{"Allow": {methods}}}
 }
+
+// validName reports whether a stream may have the name.
+func validName(name string) bool { return name != "" && len(name) <= hub.MaxChannel && name[0] != '#' }
 
 // denied is an error of Client.Allow.
 type denied struct{ error }
@@ -279,31 +282,54 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, name string, c Clie
 	if err := c.may(name, actionPublish); err != nil {
 		return err
 	}
-	if r.Header.Get(headerFork) != "" {
-		return &problem{status: http.StatusNotImplemented, text: "this server does not have forks"}
+	f, err := parseFork(r.Header, strings.TrimSuffix(r.URL.Path, name), name)
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		if err := c.may(f.Source, actionHistory); err != nil {
+			return err
+		}
 	}
 	a, err := s.addition(w, r, c)
 	if err != nil {
 		return err
 	}
-	if a.kind == "" {
-		a.kind = defaultType
-	}
 	l, err := parseLifetime(r.Header)
 	if err != nil {
 		return err
+	}
+	if f != nil {
+		given := &l
+		if l == (lifetime{}) {
+			given = nil
+		}
+		o, err := s.putFork(r.Context(), name, a, f, given)
+		if err != nil {
+			return err
+		}
+		o.answerPut(w, r)
+		return nil
+	}
+	if a.kind == "" {
+		a.kind = defaultType
 	}
 	return s.with(r.Context(), name, func(ctx context.Context, x *stream) error {
 		o, err := x.create(ctx, a, l)
 		if err != nil {
 			return err
 		}
-		if o.status == http.StatusCreated {
-			o.header.Set("Location", location(r))
-		}
-		o.write(w)
+		o.answerPut(w, r)
 		return nil
 	})
+}
+
+// answerPut answers a request to create a stream.
+func (o *outcome) answerPut(w http.ResponseWriter, r *http.Request) {
+	if o.status == http.StatusCreated {
+		o.header.Set("Location", location(r))
+	}
+	o.write(w)
 }
 
 // location returns the URL of a request, without its query.
@@ -353,7 +379,7 @@ func (s *Server) head(w http.ResponseWriter, r *http.Request, name string, c Cli
 	}
 	return s.with(r.Context(), name, func(_ context.Context, x *stream) error {
 		if !x.exists {
-			return errNoStream
+			return x.rec.absent()
 		}
 		o := &outcome{status: http.StatusOK, header: x.head()}
 		o.header.Set("Content-Type", x.contentType())

@@ -110,9 +110,9 @@ func (s *stream) refresh(ctx context.Context) error {
 }
 
 // adopt takes in a record, and what was published since.
-func (s *stream) adopt(ctx context.Context, rec stored) error {
+func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	if rec.at != s.rec.at || rec.ID != s.rec.ID {
-		if rec.ID != s.rec.ID || !rec.exists || rec.Deleted {
+		if rec.ID != s.rec.ID || !rec.exists || rec.Deleted || s.rec.Filling {
 			s.reset("")
 		}
 		if rec.Closed != nil && s.closed == nil && rec.Closed.Epoch == s.epoch {
@@ -121,16 +121,21 @@ func (s *stream) adopt(ctx context.Context, rec stored) error {
 		s.rec = rec
 		s.notify()
 	}
-	s.exists, s.implicit = rec.exists && !rec.Deleted, false
+	s.exists, s.implicit = rec.exists && !rec.Deleted && !rec.Filling, false
 	if s.exists {
 		s.server.watch(s.name, rec.until())
 		return s.catchUp(ctx)
+	}
+	if rec.mourned() {
+		if s.rec, err = s.server.mourn(ctx, s.name, s.rec); err != nil || s.rec.mourned() {
+			return err
+		}
 	}
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
 	if err != nil {
 		return fmt.Errorf("streams: read the channel: %w", err)
 	}
-	if len(page.Publications) == 0 {
+	if len(page.Publications) == 0 || s.rec.Filling {
 		s.reset(page.Top.Epoch)
 		s.top = page.Top.Offset
 		return nil
@@ -314,7 +319,10 @@ func (s *stream) bury(ctx context.Context, rec stored) (stored, error) {
 	if err != nil {
 		return rec, fmt.Errorf("streams: read the channel: %w", err)
 	}
-	next := record{Deleted: true, Touched: time.Now()}
+	next := record{ID: rec.ID, Deleted: true, Touched: time.Now(), Fork: rec.Fork}
+	if len(rec.Forks) > 0 {
+		next.Forks = s.server.living(ctx, rec.ID, rec.Forks)
+	}
 	buried, err := s.server.writeRecord(ctx, s.name, rec, next)
 	if errors.Is(err, errChanged) {
 		return s.server.readRecord(ctx, s.name, rec)

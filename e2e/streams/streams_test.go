@@ -34,7 +34,7 @@ type report struct {
 	} `json:"testResults"`
 }
 
-// The suite, except for forks, which this server does not have, and subscriptions, which the suite leaves out. Several of its tests wait
+// The suite, except for subscriptions, which it leaves out. Several of its tests wait
 // for a fixed time, such as that until a stream expires, so that one that fails on a busy machine runs again, three times at most; the log says which.
 func TestSuite(t *testing.T) {
 	u := house.NewUser(t)
@@ -47,7 +47,7 @@ func TestSuite(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), suiteTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", filepath.Join(here, "node_modules/vitest/vitest.mjs"), "run", "suite.test.js", "--reporter=json", "--outputFile="+out,
-		"--no-cache", "--testTimeout=60000", "--retry=3", "-t", "^(?!Fork - )")
+		"--no-cache", "--testTimeout=60000", "--retry=3")
 	cmd.Dir = here
 	cmd.WaitDelay = house.Patience / 6
 	cmd.Env = append(u.Environ(), "STREAMS_URL="+strings.TrimSuffix(s.First("streams"), "/"), "NO_COLOR=1", "CI=1")

@@ -1,0 +1,372 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// A fork is a stream of its own: it begins with copies of the messages that its source had up to an offset. So it reads, waits, closes
+// and ends as any other stream does, and needs nothing of its source any more. What is left of the relation is in both records: the
+// source knows its forks by name, because a stream that is deleted while it has some is gone, and its name is not free; and the fork
+// knows how offsets of its source translate.
+
+const (
+	maxForks  = 32 << 10 // bytes of the names of a stream's forks, which are in its record
+	maxCopied = 16 << 20 // bytes that a fork begins with
+	maxChain  = 64       // forks of forks that are looked at
+)
+
+// forking is what a PUT asks for.
+type forking struct {
+	Source string `json:"source"`       // its name
+	At     string `json:"at,omitempty"` // the offset, as given; "" means the end
+	Sub    int64  `json:"sub,omitempty"`
+}
+
+// origin is what the record of a fork says of its source.
+type origin struct {
+	forking
+
+	ID     string `json:"id"`     // the source's
+	Tag    string `json:"tag"`    // of the source's offsets
+	Start  uint64 `json:"start"`  // the offset of the source that the copies follow
+	Offset uint64 `json:"offset"` // of the source, up to which it was copied
+	Copied uint64 `json:"copied"` // how many messages
+}
+
+// parseFork returns the fork that a request to create a stream asks for, nil if it asks for none. prefix is what comes before the
+// name of a stream in a path.
+func parseFork(h http.Header, prefix, name string) (*forking, error) {
+	from, at, sub := h.Get(headerFork), h.Get(headerForkOffset), h.Get(headerForkSub)
+	if from == "" {
+		if at != "" || sub != "" {
+			return nil, bad("%s and %s need %s", headerForkOffset, headerForkSub, headerFork)
+		}
+		return nil, nil
+	}
+	path, err := url.PathUnescape(from)
+	source, below := strings.CutPrefix(path, prefix)
+	if !below {
+		source = strings.TrimPrefix(path, "/")
+	}
+	f := &forking{Source: source, At: at}
+	switch {
+	case err != nil || !validName(source):
+		return nil, bad("%s is not the path of a stream", headerFork)
+	case source == name:
+		return nil, &problem{status: http.StatusConflict, text: "a stream is not a fork of itself"}
+	case sub == "":
+		return f, nil
+	}
+	var ok bool
+	if f.Sub, ok = parseInteger(sub); !ok || len(sub) > 1 && sub[0] == '0' {
+		return nil, bad("%s is not a number in decimal digits without leading zeros", headerForkSub)
+	}
+	if f.Sub > 0 && at == "" {
+		return nil, bad("%s needs %s", headerForkSub, headerForkOffset)
+	}
+	return f, nil
+}
+
+// heritage is what a fork begins with.
+type heritage struct {
+	origin
+	lifetime
+
+	kind string
+	ps   []*hub.Publication // the copies
+	part []byte             // of the content behind them, not as JSON
+}
+
+// inherit notes in the record of the source that the stream with a name is a fork of it, and returns what that begins with. The caller
+// has locked and refreshed the source.
+func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*heritage, error) {
+	if s.rec.mourned() {
+		return nil, s.conflict("the source is deleted")
+	}
+	if kind != "" && s.exists && mediaType(kind) != mediaType(s.contentType()) {
+		return nil, s.conflict("the source has another content type")
+	}
+	h := &heritage{origin: origin{forking: *f, ID: s.rec.ID, Tag: s.tag(), Start: s.floor}, lifetime: s.rec.lifetime, kind: s.contentType()}
+	var err error
+	if h.Offset, err = f.point(s); err != nil {
+		return nil, err
+	}
+	if err := h.copyFrom(ctx, s); err != nil {
+		return nil, err
+	}
+	return h, h.register(ctx, s, name)
+}
+
+// point returns the offset of the source that is asked for.
+func (f *forking) point(s *stream) (uint64, error) {
+	at := f.At
+	r := reading{start: at == "-1" || at != "" && strings.Trim(at, "0_") == "", tail: at == "" || at == "now"}
+	if !r.start && !r.tail {
+		var ok bool
+		if r.offset, r.tag, ok = parseOffset(at); !ok {
+			return 0, bad("%s is not an offset of the source", headerForkOffset)
+		}
+	}
+	return s.locate(&r)
+}
+
+// copyFrom copies the messages of the source up to the fork's offset, and of what is behind it as much as is asked for.
+func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
+	from, bytes, left := s.floor, 0, h.Sub
+	for from < h.Offset || left > 0 {
+		c, err := s.chunk(ctx, from, from == s.floor)
+		if err != nil {
+			return err
+		}
+		for _, p := range c.ps {
+			content := h.kindOf().content(p)
+			switch {
+			case content == nil, len(content) == 0 && p.Tags[tagClosed] != "": // the end of the source
+				continue
+			case p.Offset > h.Offset && left == 0:
+				continue
+			case p.Offset > h.Offset && h.kindOf() != kindJSON:
+				n := min(left, int64(len(content)))
+				h.part = append(h.part, content[:n]...)
+				left -= n
+			default:
+				if p.Offset > h.Offset {
+					left--
+				} else {
+					h.Copied++
+				}
+				h.ps = append(h.ps, inherited(p))
+			}
+			if bytes += len(content); bytes > maxCopied || len(h.ps) > s.server.history() {
+				return &problem{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("a fork begins with at most %d bytes and %d messages", maxCopied, s.server.history())}
+			}
+		}
+		if c.to == from {
+			break
+		}
+		from = c.to
+	}
+	if left > 0 {
+		return bad("%s is beyond the end of the source", headerForkSub)
+	}
+	return nil
+}
+
+func (h *heritage) kindOf() kind { return kindOf(h.kind) }
+
+// inherited returns a copy of a message, without what its producer has said of itself.
+func inherited(p *hub.Publication) *hub.Publication {
+	q := &hub.Publication{Data: p.Data, Binary: p.Binary, Event: p.Event, User: p.User, Tags: maps.Clone(p.Tags)}
+	for _, tag := range []string{tagClosed, tagSeq, tagProducer, tagEpoch, tagNumber} {
+		delete(q.Tags, tag)
+	}
+	if len(q.Tags) == 0 {
+		q.Tags = nil
+	}
+	return q
+}
+
+// register notes a fork in the record of its source. One that began as a channel, and was never created, has no record.
+func (h *heritage) register(ctx context.Context, s *stream, name string) error {
+	for range conflicts {
+		if s.implicit || slices.Contains(s.rec.Forks, name) {
+			return nil
+		}
+		forks := s.rec.Forks
+		if size(forks)+len(name) > maxForks {
+			if forks = s.server.living(ctx, s.rec.ID, forks); size(forks)+len(name) > maxForks {
+				return s.conflict("the source has too many forks")
+			}
+		}
+		next := s.rec.record
+		next.Forks = append(slices.Clone(forks), name)
+		rec, err := s.server.writeRecord(ctx, s.name, s.rec, next)
+		if err == nil {
+			s.rec = rec
+			return nil
+		}
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+		if !s.exists {
+			return s.rec.absent()
+		}
+	}
+	return errBusy
+}
+
+// size returns the bytes of names.
+func size(names []string) (n int) {
+	for _, name := range names {
+		n += len(name)
+	}
+	return n
+}
+
+// mourn finds out whether a stream that is deleted has forks, and writes its record again when it has none any more.
+func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, error) {
+	if len(s.living(ctx, rec.ID, rec.Forks)) > 0 {
+		return rec, nil
+	}
+	next := rec.record
+	next.Forks = nil
+	after, err := s.writeRecord(ctx, name, rec, next)
+	if errors.Is(err, errChanged) { // the next request looks again
+		return rec, nil
+	}
+	return after, err
+}
+
+// mourned reports whether the stream is deleted, and has forks.
+func (r *record) mourned() bool { return r.Deleted && len(r.Forks) > 0 }
+
+// living returns those of some streams that are forks of the one with an ID, or were, and have forks themselves. One whose record
+// cannot be read may be.
+func (s *Server) living(ctx context.Context, of string, forks []string) []string {
+	return slices.DeleteFunc(slices.Clone(forks), func(name string) bool { return !s.forkLives(ctx, name, of, 0) })
+}
+
+// forkLives reports whether a stream is a fork of the one with an ID.
+func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool {
+	rec, err := s.readRecord(ctx, name, stored{})
+	switch {
+	case err != nil || depth == maxChain:
+		return true
+	case !rec.exists:
+		return false // it may be about to be created: its source is not deleted then, or the fork does not need it any more
+	case rec.Fork == nil || rec.Fork.ID != of:
+		return false
+	case !rec.Deleted:
+		return !rec.expired(time.Now())
+	}
+	return slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, depth+1) })
+}
+
+var errDeleted = &problem{status: http.StatusGone, text: "the stream is deleted, and has forks"}
+
+// absent returns why the stream does not exist.
+func (r *record) absent() error {
+	if r.mourned() {
+		return errDeleted
+	}
+	return errNoStream
+}
+
+// locate returns where an offset of the source is in the fork, which begins behind floor, and whether it is one. f may be nil.
+func (f *origin) locate(tag string, offset, floor uint64) (uint64, bool) {
+	switch {
+	case f == nil || tag != f.Tag:
+		return 0, false
+	case offset == f.Offset:
+		return floor + f.Copied, true
+	case offset <= f.Start:
+		return floor, true
+	case offset < f.Offset && f.Copied == f.Offset-f.Start: // else some have expired, and it is not known which
+		return floor + offset - f.Start, true
+	}
+	return 0, false
+}
+
+// create creates a stream as the fork, with the first content of the request behind what it inherits. The caller has locked and
+// refreshed it. Until all is copied the record says so, and the stream does not exist.
+func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome, error) {
+	next := record{Type: a.kind, lifetime: h.lifetime, Touched: time.Now(), Epoch: s.epoch, ID: newRecordID(), Start: s.top, Fork: &h.origin, Filling: true}
+	room := s.room(&addition{})
+	part, err := kindOf(a.kind).split(h.part, room, true)
+	if len(h.part) == 0 {
+		part, err = nil, nil
+	}
+	if err == nil && len(a.body) > 0 {
+		_, err = kindOf(a.kind).split(a.body, s.room(a), true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.server.writeRecord(ctx, s.name, s.rec, next)
+	if err != nil {
+		return nil, busy(err)
+	}
+	at := s.top
+	for _, p := range append(h.ps, part...) {
+		p.Expires = h.Expires
+		done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, p, &hub.PublishOptions{History: s.server.history(), Expect: &at})
+		if errors.Is(err, hub.ErrTooBig) {
+			return nil, errTooBig
+		}
+		if err != nil {
+			return nil, busy(err)
+		}
+		next.Epoch, at = done.Epoch, done.Offset
+	}
+	next.Filling = false
+	if rec, err = s.server.writeRecord(ctx, s.name, rec, next); err != nil {
+		return nil, busy(err)
+	}
+	if err := s.adopt(ctx, rec); err != nil {
+		return nil, err
+	}
+	if err := s.fill(ctx, a); err != nil {
+		return nil, err
+	}
+	return s.created(ctx, http.StatusCreated)
+}
+
+// busy returns the error for a stream that was written to, or created, while it was made.
+func busy(err error) error {
+	if errors.Is(err, errChanged) || errors.Is(err, hub.ErrConflict) {
+		return errBusy
+	}
+	return err
+}
+
+// putFork creates a stream as a fork, unless it is that fork already. l is what the request says of its lifetime, nil for nothing.
+func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forking, l *lifetime) (o *outcome, err error) {
+	match := func(x *stream) error {
+		switch was := x.rec.Fork; {
+		case x.rec.mourned(), x.exists && (x.implicit || was == nil || was.forking != *f || a.close != (x.closed != nil)),
+			x.exists && (a.kind != "" && mediaType(a.kind) != mediaType(x.rec.Type) || l != nil && !x.rec.equal(*l)):
+			return x.conflict("there is a stream already, with another configuration")
+		case x.exists:
+			o, err = x.created(ctx, http.StatusOK)
+			return err
+		}
+		return nil
+	}
+	err = s.with(ctx, name, func(_ context.Context, x *stream) error { return match(x) })
+	if o != nil || err != nil {
+		return o, err
+	}
+	var h *heritage
+	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // not while the other one is locked: it may be the source of this one's fork
+		h, err = inherit(ctx, x, f, name, a.kind)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.kind = h.kind
+	if l != nil {
+		h.lifetime = *l
+	}
+	err = s.with(ctx, name, func(ctx context.Context, x *stream) error {
+		if err := match(x); o != nil || err != nil {
+			return err
+		}
+		o, err = h.create(ctx, x, a)
+		return err
+	})
+	return o, err
+}
