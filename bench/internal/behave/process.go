@@ -3,7 +3,9 @@ package behave
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -85,14 +88,24 @@ func (p *process) members() (n int) {
 	return n
 }
 
-// freeAddress returns an address at which nothing listens.
+// ports is the last port that freeAddress has tried, from a random one on. They are below those that connections get.
+var ports = func() *atomic.Int32 {
+	var n atomic.Int32
+	n.Store(20000 + rand.Int32N(8000))
+	return &n
+}()
+
+// freeAddress returns an address at which nothing listens, and which it has not returned before.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		port := ports.Add(1)
+		if port >= 32768 {
+			return "", errors.New("no port is free")
+		}
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // server is a server behind the balancer.
