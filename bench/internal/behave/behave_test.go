@@ -88,7 +88,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Events are told with their number, and their times from the beginning.
+// Events are counted, with their times from the beginning.
 func TestWords(t *testing.T) {
 	start := time.Now()
 	at := func(what string, times ...time.Duration) (all []event) {
