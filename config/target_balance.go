@@ -1,18 +1,16 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
 // Balance carries connections to one of several servers, and other requests as well. What a client has to show, and the limits, are
-// those of the endpoint: no server is asked for a client that is refused. Messages pass as they are, so that max_message, ping_interval,
-// compression and subprotocols of the endpoint do not apply: the server answers for them.
+// those of the endpoint: no server is asked for a client that is refused. The subprotocol is the server's choice. Bytes pass as they are, so
+// that max_message, ping_interval and compression of the endpoint apply only where messages are carried, by messages or hold: otherwise the
+// server answers for them.
 type Balance struct {
 	// The servers. A word alone is the url of one.
 	To []Backend `yaml:"to" example:"[ws://10.0.0.1:9000, ws://10.0.0.2:9000]"`
@@ -66,6 +64,12 @@ type Balance struct {
 
 	// Whether connections are moved to a server that is new, once its slow start is over, until all have their share.
 	Rebalance Rebalance `yaml:"rebalance"`
+
+	// Whether it carries messages instead of bytes, and the rules for them. It costs more memory and time, and ends the compression.
+	Messages Messages `yaml:"messages"`
+
+	// Whether a client stays connected when its server goes away.
+	Hold Hold `yaml:"hold"`
 }
 
 // Backend is one server.
@@ -284,99 +288,37 @@ type Rebalance struct {
 	First string `yaml:"first" enum:"newest|oldest" default:"newest"`
 }
 
-// BackendURL is where a server is. In the file: ws://host:port, wss://host:port, or host:port, which is ws.
-type BackendURL string
+// Messages are rules for messages. max_message, ping_interval and compression of the endpoint apply, too, where messages are carried.
+type Messages struct {
+	// Whether messages are carried. They are in any case with per_second or types.
+	Enabled bool `yaml:"enabled" short:"true" default:"false"`
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
-func (BackendURL) Describe() (label, want string) {
-	return "server", "ws://host:port or wss://host:port"
+	// How many a client may send in a second on average; one that sends more is closed with 1008. 0: no bound.
+	PerSecond float64 `yaml:"per_second" default:"0" min:"0" max:"1000000"`
+
+	// How many it may send at a time. 0: as many as in a second.
+	Burst int `yaml:"burst" default:"0" min:"0" max:"1000000"`
+
+	// Which a client may send; another one closes it with 1003. Empty: both.
+	Types []string `yaml:"types" enum:"text|binary"`
+
+	// The largest message of a server. A client's is bounded by max_message of the endpoint, which closes it with 1009.
+	MaxFromServer Bytes `yaml:"max_from_server" default:"16MiB" min:"1" max:"1GiB"`
 }
 
-// UnmarshalText reads where a server is.
-func (b *BackendURL) UnmarshalText(text []byte) error {
-	s := string(text)
-	if s == "" {
-		*b = ""
-		return nil
-	}
-	if !strings.Contains(s, "://") {
-		s = "ws://" + s
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return errors.New("not a URL") // the error would show a password
-	case u.Scheme != "ws" && u.Scheme != "wss":
-		return fmt.Errorf("the scheme %s is not ws or wss", tree.Quote(u.Scheme))
-	case u.User != nil:
-		return errors.New("it has a user name in it")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("it has more than host and port: the path is the client's, which request can change")
-	case u.Hostname() == "":
-		return errors.New("the host is missing")
-	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // which part is the port is a guess
-		return errors.New("an IPv6 address has to be in brackets, as in \"[::1]:9000\"")
-	case strings.Trim(u.Hostname(), "0123456789") == "":
-		return errors.New("the host is only a number")
-	}
-	host := strings.ToLower(u.Hostname())
-	port := u.Port()
-	switch {
-	case strings.HasPrefix(host, "_"): // of SRV records, which say the port
-	case port == "" && u.Scheme == "ws":
-		port = "80"
-	case port == "":
-		port = "443"
-	case !validPort(port) || port == "0":
-		return errors.New("the port is not a number from 1 to 65535")
-	}
-	*b = BackendURL(u.Scheme + "://" + host)
-	if port != "" {
-		*b = BackendURL(u.Scheme + "://" + net.JoinHostPort(host, port))
-	}
-	return nil
-}
+// Carried reports whether the rules ask for messages to be carried.
+func (m *Messages) Carried() bool { return m.Enabled || m.PerSecond > 0 || len(m.Types) > 0 }
 
-// AffinityKey is what of a request decides where it goes. In the file: path, identity, address, query:NAME, header:NAME or cookie:NAME.
-type AffinityKey struct {
-	Kind string // path, identity, address, query, header or cookie
-	Name string // for query, header and cookie
-}
+// Hold keeps clients connected while servers come and go: a connection goes on at another server, between two messages. It has messages
+// carried.
+type Hold struct {
+	// Which clients. off: none. resume: those of a protocol that the balancer can resume, such as handfast.v1.json. stateless: all
+	// others as well, since the servers keep nothing of a connection; what is on its way to a server that dies is lost.
+	Mode string `yaml:"mode" short:"true" enum:"off|resume|stateless" default:"off"`
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
-func (AffinityKey) Describe() (label, want string) {
-	return "key", "path, identity, address, query:NAME, header:NAME or cookie:NAME"
+	// How long a client may be without a server; then it is closed with 1012. Nothing is read from it meanwhile.
+	Wait Duration `yaml:"wait" default:"10s" min:"100ms" max:"5m"`
 }
-
-// UnmarshalText reads a key.
-func (a *AffinityKey) UnmarshalText(text []byte) error {
-	kind, name, named := strings.Cut(string(text), ":")
-	switch kind {
-	case "path", "identity", "address":
-		if named {
-			return fmt.Errorf("%s has no name", kind)
-		}
-	case "query", "header", "cookie":
-		if name == "" {
-			return errors.New("the name is missing")
-		}
-	default:
-		return errors.New("not a part of a request")
-	}
-	*a = AffinityKey{kind, name}
-	return nil
-}
-
-// String writes what UnmarshalText reads.
-func (a AffinityKey) String() string {
-	if a.Name == "" {
-		return a.Kind
-	}
-	return a.Kind + ":" + a.Name
-}
-
-// MarshalText writes what UnmarshalText reads.
-func (a AffinityKey) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // check checks where an endpoint leads.
 func (b *Balance) check(k *checker, _ *Endpoint, path string) {

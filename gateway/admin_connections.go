@@ -67,12 +67,20 @@ func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	for _, e := range list[:min(limit, len(list))] {
 		who := e.Who()
 		out.Connections = append(out.Connections, connection{
-			ID: e.ID, User: who.Subject, Method: who.Method, Credential: who.ID, Addr: e.Addr.String(), Endpoint: e.Endpoint, Server: e.Server, Origin: e.Origin,
+			ID: e.ID, User: who.Subject, Method: who.Method, Credential: who.ID, Addr: e.Addr.String(), Endpoint: e.Endpoint, Server: serverOf(e), Origin: e.Origin,
 			Subprotocol: e.Subprotocol(), Opened: e.Opened, Expires: who.Expires, MessagesIn: e.In.Messages(), MessagesOut: e.Out.Messages(),
 			BytesIn: e.In.Bytes(), BytesOut: e.Out.Bytes(),
 		})
 	}
 	writeJSON(w, out)
+}
+
+// serverOf returns the server that a client is carried to, "" for none.
+func serverOf(e *registry.Entry) string {
+	if e.Server == nil {
+		return ""
+	}
+	return e.Server()
 }
 
 // filterOf reads a filter from parameters.

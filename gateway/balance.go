@@ -123,6 +123,11 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, *i
 		MovesPerSecond: set.Drain.PerSecond,
 		Goodbye:        farewell(websocket.Code(set.Drain.Code), pusherMoved, proxy.Goodbye),
 		Lost:           farewell(websocket.Code(set.Drain.Code), pusherLost, proxy.Lost),
+		ByMessage:      set.Messages.Carried(), Messages: messageRules(set.Messages, cfg.Endpoints[i].PingInterval),
+		Hold: proxy.Hold{Wait: time.Duration(set.Hold.Wait)},
+	}
+	if set.Hold.Mode != "off" {
+		s.Hold.Mode = proxy.HoldMode(set.Hold.Mode)
 	}
 	if set.Health.Check != "off" {
 		s.Health.Check = set.Health.Check
@@ -173,6 +178,15 @@ func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 		o.Header.Set(name, value)
 	}
 	return o
+}
+
+// messageRules are the rules for messages, and how often servers are sent a ping.
+func messageRules(m config.Messages, ping config.Duration) proxy.Messages {
+	rules := proxy.Messages{PerSecond: m.PerSecond, Burst: m.Burst, MaxFromServer: int64(m.MaxFromServer), Ping: time.Duration(ping)}
+	if len(m.Types) == 1 {
+		rules.Only = map[string]websocket.Type{"text": websocket.Text, "binary": websocket.Binary}[m.Types[0]]
+	}
+	return rules
 }
 
 func policyOf(set *config.Balance) balance.Policy {
@@ -356,13 +370,21 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	if err != nil {
 		return nil, balanceRefusal(err)
 	}
-	return &Opened{
-		Server: c.Server(), Subprotocol: c.Subprotocol(), Extensions: c.Extensions(), Header: c.Header(), Abandon: c.Abandon,
-		Tunnel: func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
-			// done may be what closes t, which waits for the event loop that calls it.
-			return c, c.Tunnel(client, early, func(err error) { go done(err) })
-		},
-	}, nil
+	o := &Opened{Server: c.Server, Subprotocol: c.Subprotocol(), Header: c.Header(), Abandon: c.Abandon}
+	if c.ByMessage() {
+		received, sent := r.Received, r.Sent
+		o.Serve = func(_ context.Context, client *websocket.Conn) error {
+			c.Serve(client, received, sent) // how it has ended is known to client as well
+			return nil
+		}
+		return o, nil
+	}
+	o.Extensions = c.Extensions()
+	o.Tunnel = func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
+		// done may be what closes t, which waits for the event loop that calls it.
+		return c, c.Tunnel(client, early, func(err error) { go done(err) })
+	}
+	return o, nil
 }
 
 // ServeRequest implements [Requests].

@@ -51,15 +51,16 @@ func (s *recorder) opened(k *admitted) {
 	k.e.metrics.Opened.Inc()
 	attrs := append(make([]slog.Attr, 0, 5), slog.String(observe.KeyID, n.ID),
 		slog.String(observe.KeyEndpoint, n.Endpoint), slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()))
-	if n.Server != "" {
-		attrs = append(attrs, slog.String(observe.KeyServer, n.Server))
+	server := serverOf(n)
+	if server != "" {
+		attrs = append(attrs, slog.String(observe.KeyServer, server))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, observe.EventOpened, attrs...)
 	if s.audit == nil {
 		return
 	}
 	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
-		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, n.Server, observe.KeyPath, k.path,
+		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, server, observe.KeyPath, k.path,
 		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
 }
 

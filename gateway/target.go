@@ -107,8 +107,8 @@ type Opened struct {
 	// nil, it is that of the configuration.
 	DrainCode func(left int) websocket.Code
 
-	// Server is where a Tunnel leads, for operators. "" means nowhere.
-	Server string
+	// Server returns where the connection leads at the moment, for operators. nil means nowhere.
+	Server func() string
 
 	// Subprotocol is the one that the 101 names; the client must have offered it. "" means the choice of the endpoint's
 	// configuration.

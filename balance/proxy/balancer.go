@@ -39,8 +39,17 @@ type Settings struct {
 	MaxWaiting int
 	Wait       time.Duration
 
-	// Tunnel bounds the connections. A change of it applies to those that are opened later.
+	// Tunnel bounds the connections, and those that are carried message by message as well, where a ping does not count. A change of it applies
+	// to those that are opened later.
 	Tunnel TunnelOptions
+
+	// ByMessage has all connections carried message by message, otherwise those that are held are. Messages has the rules for them. A change of
+	// these, and of Hold, applies to connections that are opened later.
+	ByMessage bool
+	Messages  Messages
+
+	// Hold says which connections go on at another server when theirs goes away.
+	Hold Hold
 
 	// Health says how servers are checked. The zero value checks none.
 	Health Health

@@ -324,13 +324,12 @@ func TestBytesOfShortConnection(t *testing.T) {
 	b.members.add(c)
 	far, near := tcpPair(t)
 	far.Close()
-	ended, over := make(chan *Tunnel, 1), make(chan error, 1)
+	ended := make(chan *Tunnel, 1)
 	early := []byte("\x81\x80\x00\x00\x00\x00")
 	if _, err := b.carrier.carry(near, c.link, early, TunnelOptions{}, func(t *Tunnel, _ error) { ended <- t }); err != nil {
 		t.Fatal(err)
 	}
-	c.over(bounded.Receive(t, ended), &websocket.CloseError{ByPeer: true}, func(err error) { over <- err })
-	bounded.Receive(t, over)
+	c.over(bounded.Receive(t, ended), &websocket.CloseError{ByPeer: true})
 	if s := state(b, up.addr); s.FromClients != int64(len(early)) || s.Live != 0 {
 		t.Errorf("%d bytes of clients, want %d; %d connections", s.FromClients, len(early), s.Live)
 	}

@@ -106,7 +106,14 @@ func (t *Tunnel) enlist(c *Carrier, d driver) {
 // setUp makes t ready. The caller holds t.mu.
 func (t *Tunnel) setUp(o TunnelOptions, done func(*Tunnel, error)) {
 	t.done, t.since = done, time.Now()
-	t.idle, t.lifetime, t.lost = o.Idle, o.Lifetime-rand.N(max(0, o.Lifetime/10)+1), o.Lost
+	o = o.jittered()
+	t.idle, t.lifetime, t.lost = o.Idle, o.Lifetime, o.Lost
+}
+
+// jittered returns o with a lifetime of its own for one connection.
+func (o TunnelOptions) jittered() TunnelOptions {
+	o.Lifetime -= rand.N(max(0, o.Lifetime/10) + 1)
+	return o
 }
 
 // enter counts a tunnel that is about to begin. It returns false when c is closed.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"iter"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -66,13 +67,7 @@ func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 		}
 		req.Host = r.Host
 	}
-	for _, line := range r.Header["Sec-Websocket-Protocol"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.Trim(name, " \t"); name != "" {
-				req.Subprotocols = append(req.Subprotocols, name)
-			}
-		}
-	}
+	req.Subprotocols = slices.Collect(subprotocols(r.Header))
 	if err := handshake.CheckSubprotocols(req.Subprotocols); err != nil {
 		return nil, err
 	}
@@ -82,6 +77,19 @@ func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 		}
 	}
 	return req, handshake.CheckFields(req.Header)
+}
+
+// subprotocols yields those that a client offers.
+func subprotocols(h http.Header) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range h["Sec-Websocket-Protocol"] {
+			for name := range strings.SplitSeq(line, ",") {
+				if name = strings.Trim(name, " \t"); name != "" && !yield(name) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // header returns the fields that are passed on, with ours. What the client calls hop-by-hop is removed first, so that it removes

@@ -192,6 +192,14 @@ func (k *Link) close() {
 	k.Conn.Close() //nolint:errcheck // nothing is to be saved
 }
 
+// conn returns the connection, which is taken off the event loop.
+func (k *Link) conn() (net.Conn, error) {
+	if k.dialed != nil {
+		return k.dialed.detached()
+	}
+	return k.Conn, nil
+}
+
 // Open connects to the upstream and makes the client's handshake with it, with a key of its own: the 101 that the client gets is the
 // caller's. Subprotocols and extensions that the client offers are offered as they are.
 //

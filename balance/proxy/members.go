@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
 )
 
 // members are the connections that are open, by the ID of their server, and what is counted for that server.
@@ -22,10 +24,26 @@ type group struct {
 
 // Counts is what a Balancer has counted for a server since it knows it.
 type Counts struct {
-	Opened      uint64 `json:"opened"`       // connections
-	Failed      uint64 `json:"failed"`       // handshakes that the server has failed
-	FromClients int64  `json:"from_clients"` // bytes, of connections
-	FromServer  int64  `json:"from_server"`  // the same
+	Opened  uint64                    `json:"opened"`            // connections, those included that were moved here
+	Failed  uint64                    `json:"failed"`            // handshakes that the server has failed
+	Resumed uint64                    `json:"resumed,omitempty"` // connections that have gone on here, which the client has not seen
+	Closed  map[websocket.Code]uint64 `json:"closed,omitempty"`  // connections that have ended, by close code
+	Traffic
+}
+
+// Traffic is what has passed on connections to a server.
+type Traffic struct {
+	FromClients         int64  `json:"from_clients"`                    // bytes; of messages, those of the payload
+	FromServer          int64  `json:"from_server"`                     // the same
+	MessagesFromClients uint64 `json:"messages_from_clients,omitempty"` // where messages are carried
+	MessagesFromServer  uint64 `json:"messages_from_server,omitempty"`  // the same
+}
+
+func (t *Traffic) add(o Traffic) {
+	t.FromClients += o.FromClients
+	t.FromServer += o.FromServer
+	t.MessagesFromClients += o.MessagesFromClients
+	t.MessagesFromServer += o.MessagesFromServer
 }
 
 // of returns the group of a server. The caller holds mu.
@@ -46,16 +64,46 @@ func (m *members) add(c *Conn) {
 	g.sum.Opened++
 }
 
-// remove takes one out that has ended.
-func (m *members) remove(c *Conn) {
-	in, out := c.bytes()
+// remove takes one out that has ended, and counts how.
+func (m *members) remove(c *Conn, how error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	g := m.of(c.Server())
 	delete(g.live, c)
-	g.sum.FromClients += in
-	g.sum.FromServer += out
+	g.sum.Traffic.add(c.traffic())
+	if g.sum.Closed == nil {
+		g.sum.Closed = map[websocket.Code]uint64{}
+	}
+	code := cmp.Or(websocket.CloseCode(how), websocket.CodeAbnormal)
+	if _, known := g.sum.Closed[code]; known || len(g.sum.Closed) < maxCodes {
+		g.sum.Closed[code]++
+	}
 }
+
+// change notes that a connection goes on at another server.
+func (m *members) change(c *Conn, to *balance.Upstream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g := m.of(c.Server())
+	delete(g.live, c)
+	if r, ok := c.by().(*relay); ok {
+		g.sum.Traffic.add(r.take())
+	}
+	c.server.Store(to)
+	g = m.of(to.ID())
+	g.live[c] = struct{}{}
+	g.sum.Opened++
+}
+
+// resumed counts a connection that has gone on at its server.
+func (m *members) resumed(c *Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(c.Server()).sum.Resumed++
+}
+
+// maxCodes is how many close codes are counted for a server. A peer may use any of two thousand.
+const maxCodes = 64
 
 func (m *members) failed(id string) {
 	m.mu.Lock()
@@ -83,10 +131,9 @@ func (m *members) counts(id string) Counts {
 		return Counts{}
 	}
 	n := g.sum
+	n.Closed = maps.Clone(n.Closed)
 	for c := range g.live {
-		in, out := c.bytes()
-		n.FromClients += in
-		n.FromServer += out
+		n.Traffic.add(c.traffic())
 	}
 	return n
 }

@@ -88,14 +88,18 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 	return lookAgain
 }
 
-// Move has the client come back, to another server if this one drains.
+// Move has the client on another server: a connection that is held goes on there, and another one gets a close frame, after which the
+// client comes back by itself, to another server if this one drains.
 func (c *Conn) Move() {
-	if !c.moved.Swap(true) {
+	if c.moved.Swap(true) {
+		return
+	}
+	if m, ok := c.by().(moves); !ok || !m.move() {
 		c.leave()
 	}
 }
 
-// leave sends the close frame of a move, if there is a tunnel.
+// leave sends the close frame of a move, if the connection is carried already.
 func (c *Conn) leave() {
 	goodbye := c.balancer.set.Load().Goodbye
 	if goodbye == nil {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -24,42 +23,77 @@ const (
 const earlyEnd = time.Second
 
 // Conn is a client's way to a server, which Open has made: a handshake has succeeded there. The caller passes Subprotocol, Extensions
-// and Header on to the client in its 101 and calls Tunnel, or Abandon.
+// and Header on to the client in its 101 and calls Tunnel or, if ByMessage says so, Serve. Otherwise it calls Abandon.
 type Conn struct {
 	balancer    *Balancer
-	server      *balance.Upstream
-	link        *Link // until the tunnel
+	server      atomic.Pointer[balance.Upstream]
+	link        *Link     // until it is carried
+	messages    *Messages // nil: bytes are carried
+	hold        *hold     // nil: it is not held
 	path        string
 	subprotocol string
 	number      uint64 // in the order of the handshakes
 	since       time.Time
-	tunnel      atomic.Pointer[Tunnel]
+	carried     atomic.Pointer[carriage]
 	moved       atomic.Bool
 	stays       bool // the server wants it to, but for a drain
 }
 
+// carriage carries a connection: a [Tunnel] its bytes, or a relay its messages. The methods do not wait for a peer.
+type carriage interface {
+	Shut(code websocket.Code, reason string) error
+	CloseNow() error
+	traffic() Traffic // with the server that it is on
+}
+
+// moves is a carriage that can go on at another server. move reports whether it tries to.
+type moves interface{ move() bool }
+
 // numbers counts connections.
 var numbers atomic.Uint64
 
-// Server returns the ID of the server.
-func (c *Conn) Server() string { return c.server.ID() }
+// Server returns the ID of the server. It changes when a connection that is held goes on at another one.
+func (c *Conn) Server() string { return c.server.Load().ID() }
 
 // Subprotocol returns the subprotocol that the server has chosen, "" if it has chosen none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// Extensions returns the value of the field Sec-WebSocket-Extensions of the 101. It must not be called after Tunnel.
+// Extensions returns the value of the field Sec-WebSocket-Extensions of the 101. It must not be called after Tunnel or Serve.
 func (c *Conn) Extensions() string { return c.link.Extensions }
 
-// Header returns the other fields of the 101. The caller owns it. It must not be called after Tunnel.
+// Header returns the other fields of the 101. The caller owns it. It must not be called after Tunnel or Serve.
 func (c *Conn) Header() http.Header { return c.link.Header }
+
+// ByMessage reports that the connection is to be carried message by message, with Serve.
+func (c *Conn) ByMessage() bool { return c.messages != nil }
 
 // Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client sees anything.
 // The error is a [*Refused] with a server's own answer to the client, or one for which [Reply] knows what to say.
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	s := b.set.Load()
+	messages := s.byMessage(r)
+	if messages {
+		r = r.withoutExtensions()
+	}
 	prefer := b.preferred(s, r)
-	if after := b.storm.Admit(time.Now(), prefer != "" || resuming(s, r)); after > 0 {
-		return nil, &Busy{RetryAfter: after}
+	u, link, err := b.place(ctx, s, r, prefer, prefer != "" || resuming(s, r))
+	if err != nil {
+		return nil, err
+	}
+	c := b.opened(s, u, link, r)
+	if messages {
+		if c.hold = s.held(link.Subprotocol, r); c.hold != nil || s.ByMessage {
+			c.messages = s.Messages.filled()
+		}
+	}
+	return c, nil
+}
+
+// place opens a WebSocket at one of the servers but those to avoid, at the preferred one if there is an ID. A client that has been here
+// before goes before new ones.
+func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer string, resuming bool, avoid ...*balance.Upstream) (*balance.Upstream, *Link, error) {
+	if after := b.storm.Admit(time.Now(), resuming); after > 0 {
+		return nil, nil, &Busy{RetryAfter: after}
 	}
 	var took time.Duration // by the servers; a client that waits for a place says nothing about them
 	began, served := false, false
@@ -68,7 +102,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 			b.storm.Done(time.Now(), took, served)
 		}
 	}()
-	var tried []*balance.Upstream
+	tried := avoid
 	var last error
 	for range s.Retries + 1 {
 		u, err := b.acquire(ctx, s, r, prefer, tried)
@@ -77,7 +111,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 			if last != nil && !errors.Is(err, balance.ErrFull) {
 				err = last // why the last server has failed says more
 			}
-			return nil, err
+			return nil, nil, err
 		}
 		if !began {
 			began = true
@@ -87,16 +121,16 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 		took += spent
 		if err == nil {
 			served = true
-			return b.opened(s, u, link, r), nil
+			return u, link, nil
 		}
 		b.release(u)
 		if !again(err) || ctx.Err() != nil {
 			served = true
-			return nil, err
+			return nil, nil, err
 		}
 		tried, last = append(tried, u), err
 	}
-	return nil, last
+	return nil, nil, last
 }
 
 // resuming reports whether a client was here before. It may claim that: it goes before others, and gets nothing else for it.
@@ -255,7 +289,8 @@ func (b *Balancer) release(u *balance.Upstream) {
 }
 
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
-	c := &Conn{balancer: b, server: u, link: link, path: r.URL.Path, subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	c := &Conn{balancer: b, link: link, path: r.URL.Path, subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	c.server.Store(u)
 	stay := link.Header.Get(StayHeader)
 	c.stays = stay != "" && stay != "0"
 	link.Header.Del(StayHeader)
@@ -263,77 +298,4 @@ func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Reque
 		link.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), r.TLS != nil).String())
 	}
 	return c
-}
-
-// Abandon ends a connection whose client has gone before the tunnel.
-func (c *Conn) Abandon() {
-	c.link.close()
-	c.balancer.release(c.server)
-}
-
-// Tunnel carries the bytes of the client, who has got the 101, until one side ends. early is what the client has sent since its
-// request. done is called once, when both sides are closed, with a [*websocket.CloseError] if it is known how. If Tunnel fails, both
-// connections are closed and done is not called.
-func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
-	b, link := c.balancer, c.link
-	c.link = nil
-	b.members.add(c)
-	options := b.set.Load().Tunnel
-	options.Lost = c.lost
-	t, err := b.carrier.carry(client, link, early, options, func(t *Tunnel, err error) { c.over(t, err, done) })
-	if err != nil {
-		link.close()
-		_ = client.Close()
-		b.members.remove(c)
-		b.release(c.server)
-		return err
-	}
-	c.tunnel.Store(t)
-	if c.moved.Load() { // before there was a tunnel
-		c.leave()
-	}
-	b.mu.Lock()
-	closed := b.closed
-	b.mu.Unlock()
-	if closed { // after Close has looked for connections to end
-		_ = t.CloseNow()
-	}
-	b.wake()
-	return nil
-}
-
-// over is called when the tunnel has ended, perhaps before Carry has returned it.
-func (c *Conn) over(t *Tunnel, err error, done func(error)) {
-	c.tunnel.Store(t)
-	e, _ := errors.AsType[*websocket.CloseError](err)
-	if e != nil && e.Code == websocket.CodeAbnormal && !e.ByPeer && time.Since(c.since) < earlyEnd && !errors.Is(e, net.ErrClosed) {
-		c.balancer.outcome(c.server, balance.ClosedEarly)
-	}
-	c.balancer.members.remove(c)
-	c.balancer.release(c.server)
-	done(err)
-}
-
-// Shut sends both sides a close frame, and cuts the connection when they do not answer in time.
-func (c *Conn) Shut(code websocket.Code, reason string) error {
-	if t := c.tunnel.Load(); t != nil {
-		return t.Shut(code, reason)
-	}
-	return nil
-}
-
-// CloseNow cuts the connection.
-func (c *Conn) CloseNow() error {
-	if t := c.tunnel.Load(); t != nil {
-		return t.CloseNow()
-	}
-	return nil
-}
-
-// bytes returns how many have arrived from both sides.
-func (c *Conn) bytes() (fromClient, fromServer int64) {
-	if t := c.tunnel.Load(); t != nil {
-		return t.Bytes()
-	}
-	return 0, 0
 }

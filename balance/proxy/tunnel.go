@@ -122,6 +122,12 @@ func (t *Tunnel) Bytes() (fromClient, fromUpstream int64) {
 	return s.FromClient.Bytes, s.FromUpstream.Bytes
 }
 
+// traffic implements carriage.
+func (t *Tunnel) traffic() Traffic {
+	in, out := t.Bytes()
+	return Traffic{FromClients: in, FromServer: out}
+}
+
 // Count is what has arrived from one side of a Tunnel.
 type Count struct {
 	Bytes  int64 // of them, headers of frames included

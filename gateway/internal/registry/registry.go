@@ -32,8 +32,8 @@ type Entry struct {
 	Endpoint string
 	Addr     netip.Addr
 	Origin   string
-	Server   string    // that it is carried to; "" for none
-	Opened   time.Time // when it was admitted
+	Server   func() string // that it is carried to at the moment; nil for none
+	Opened   time.Time     // when it was admitted
 	In, Out  Counter
 	Sum      *Sum // where its messages are counted in the end; may be nil
 

@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Abandon ends a connection whose client has gone before Tunnel or Serve.
+func (c *Conn) Abandon() {
+	c.link.close()
+	c.balancer.release(c.server.Load())
+}
+
+// Tunnel carries the bytes of the client, who has got the 101, until one side ends. early is what the client has sent since its
+// request. done is called once, when both sides are closed, with a [*websocket.CloseError] if it is known how. If Tunnel fails, both
+// connections are closed and done is not called.
+func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
+	b, link := c.balancer, c.link
+	c.link = nil
+	b.members.add(c)
+	options := b.set.Load().Tunnel
+	options.Lost = c.lost
+	t, err := b.carrier.carry(client, link, early, options, func(t *Tunnel, err error) {
+		c.over(t, err)
+		done(err)
+	})
+	if err != nil {
+		link.close()
+		_ = client.Close()
+		b.members.remove(c, err)
+		b.release(c.server.Load())
+		return err
+	}
+	c.begin(t)
+	return nil
+}
+
+// Serve carries the messages of the client, who has got the 101 without extensions of the server's, until both sides are closed. It
+// returns how the connection to the client ended. received and sent are called with the size of each message, and may be nil. The
+// client's connection must not be read by anything else.
+func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) *websocket.CloseError {
+	b, link := c.balancer, c.link
+	c.link = nil
+	if !b.enter() {
+		link.close()
+		b.release(c.server.Load())
+		_ = client.CloseNow()
+		return &websocket.CloseError{Code: websocket.CodeAbnormal, Err: ErrClosed}
+	}
+	defer b.wg.Done()
+	r := &relay{
+		conn: c, client: client, limits: b.set.Load().Tunnel.jittered(), rules: rules{Messages: c.messages}, hold: c.hold,
+		tell: [2]func(int64){received, sent}, gate: make(chan struct{}, 1), began: time.Now(),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	defer r.cancel()
+	var err error
+	if r.server, err = newServing(r.ctx, c.server.Load(), link, c.messages); err != nil { // the server has gone already
+		b.release(c.server.Load())
+		_ = client.Close(c.lost())
+		how, _ := errors.AsType[*websocket.CloseError](context.Cause(client.Context()))
+		return how
+	}
+	b.members.add(c)
+	c.begin(r)
+	how := r.run()
+	c.over(r, how)
+	return how
+}
+
+// enter counts a goroutine that Close waits for, unless b is closed.
+func (b *Balancer) enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.wg.Add(1)
+	}
+	return !b.closed
+}
+
+// begin is called when the connection is carried: from now on it can be moved and closed.
+func (c *Conn) begin(by carriage) {
+	b := c.balancer
+	c.carried.Store(&by)
+	if c.moved.Swap(false) { // before that
+		c.Move()
+	}
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
+	if closed { // after Close has looked for connections to end
+		_ = by.CloseNow()
+	}
+	b.wake()
+}
+
+// over is called when both sides are closed, perhaps before Carry has returned the tunnel.
+func (c *Conn) over(by carriage, err error) {
+	c.carried.Store(&by)
+	e, _ := errors.AsType[*websocket.CloseError](err)
+	if c.messages == nil && e != nil && e.Code == websocket.CodeAbnormal && !e.ByPeer && time.Since(c.since) < earlyEnd && !errors.Is(e, net.ErrClosed) {
+		c.balancer.outcome(c.server.Load(), balance.ClosedEarly)
+	}
+	c.balancer.members.remove(c, err)
+	c.balancer.release(c.server.Load())
+}
+
+// by returns what carries the connection, nil before that.
+func (c *Conn) by() carriage {
+	if p := c.carried.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Shut sends both sides a close frame, and cuts the connection when they do not answer in time.
+func (c *Conn) Shut(code websocket.Code, reason string) error {
+	if by := c.by(); by != nil {
+		return by.Shut(code, reason)
+	}
+	return nil
+}
+
+// CloseNow cuts the connection.
+func (c *Conn) CloseNow() error {
+	if by := c.by(); by != nil {
+		return by.CloseNow()
+	}
+	return nil
+}
+
+// traffic returns what has passed since the connection has been on its server.
+func (c *Conn) traffic() Traffic {
+	if by := c.by(); by != nil {
+		return by.traffic()
+	}
+	return Traffic{}
+}

@@ -1,0 +1,379 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/balance/resume"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// HoldMode says which connections are held.
+type HoldMode string
+
+// The modes.
+const (
+	HoldOff       HoldMode = ""          // none
+	HoldResume    HoldMode = "resume"    // those of a protocol that package resume knows
+	HoldStateless HoldMode = "stateless" // all; the servers keep no state of a connection, except of protocols that package resume knows
+)
+
+// Hold says which connections go on at another server when theirs goes away or drains, without their clients noticing. They are carried
+// message by message. One that cannot go on is closed as one that is moved.
+type Hold struct {
+	// Mode says which connections are held. The zero value is HoldOff.
+	Mode HoldMode
+
+	// Wait is how long a connection may be without a server, and how long a server may take to resume it. Nothing is read from the client
+	// meanwhile. 0 means 10 seconds.
+	Wait time.Duration
+}
+
+const (
+	defaultWait = 10 * time.Second
+
+	// The pause between two attempts to find a server, which doubles each time.
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// hold is what it takes to go on at another server. The relay's mu guards the session, next and switching; its reader of servers has the rest.
+type hold struct {
+	session   resume.Session
+	stateless bool     // the session does not know what has been answered
+	request   *Request // of the client, to be made again
+	wait      time.Duration
+	next      *serving // to which the client is to be moved; nil: none
+	switching bool     // there is another server, or one is looked for: the gate is full
+	until     time.Time
+	unsent    *websocket.Message // of the client; the holder of the gate has it
+}
+
+// byMessage reports whether the connection of a client is to be carried message by message.
+func (s *Settings) byMessage(r *Request) bool {
+	if s.ByMessage || s.Hold.Mode == HoldStateless {
+		return true
+	}
+	offers := append(slices.Collect(subprotocols(r.Header)), "")
+	return s.Hold.Mode == HoldResume && slices.ContainsFunc(offers, func(name string) bool {
+		return resume.New(name, r.URL.Path, resume.Options{}) != nil
+	})
+}
+
+// held returns what it takes to hold a connection, nil if it is not held.
+func (s *Settings) held(subprotocol string, r *Request) *hold {
+	if s.Hold.Mode == HoldOff {
+		return nil
+	}
+	h := &hold{session: resume.New(subprotocol, r.URL.Path, resume.Options{}), request: r.again(subprotocol), wait: s.Hold.Wait}
+	if h.wait <= 0 {
+		h.wait = defaultWait
+	}
+	if h.session == nil && s.Hold.Mode == HoldStateless {
+		h.session, h.stateless = resume.New(subprotocol, r.URL.Path, resume.Options{Stateless: true}), true
+	}
+	if h.session == nil {
+		return nil
+	}
+	return h
+}
+
+// withoutExtensions returns r without its offer of extensions.
+func (r *Request) withoutExtensions() *Request {
+	c, inner := *r, *r.Request
+	inner.Header = r.Header.Clone()
+	inner.Header.Del("Sec-WebSocket-Extensions")
+	c.Request = &inner
+	return &c
+}
+
+// again returns a copy of r to make again, with the subprotocol that was agreed on as its only offer.
+func (r *Request) again(subprotocol string) *Request {
+	c := r.withoutExtensions()
+	u := *r.URL
+	c.URL, c.Body = &u, nil
+	c.Header.Del("Sec-WebSocket-Protocol")
+	if subprotocol != "" {
+		c.Header.Set("Sec-WebSocket-Protocol", subprotocol)
+	}
+	return c
+}
+
+func toResume(m websocket.Message) resume.Message {
+	return resume.Message{Binary: m.Type == websocket.Binary, Data: m.Data}
+}
+
+func fromResume(m resume.Message) websocket.Message {
+	if m.Binary {
+		return websocket.Message{Type: websocket.Binary, Data: m.Data}
+	}
+	return websocket.Message{Type: websocket.Text, Data: m.Data}
+}
+
+// fromClient takes a message of the client, and returns what to send instead, if anything is.
+func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
+	forward, send := h.session.Client(toResume(m))
+	return fromResume(forward), send
+}
+
+// errNotResumed says that the connection cannot go on.
+var errNotResumed = errors.New("the connection cannot go on at another server")
+
+// resuming passes on what s says while the connection is resumed there.
+func (r *relay) resuming(s *serving) error {
+	if r.hold == nil || r.hold.until.IsZero() {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(s.ctx, r.hold.until)
+	defer cancel()
+	return r.pump(ctx, s, r.hold.until.IsZero)
+}
+
+// heldFromServer passes a message of the server on.
+func (r *relay) heldFromServer(m websocket.Message) error {
+	r.mu.Lock()
+	out, done, err := r.hold.session.Server(toResume(m))
+	out = slices.Clone(out)
+	r.mu.Unlock()
+	for _, m := range out {
+		if err := r.toClient(fromResume(m)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err != nil:
+		return errors.Join(errNotResumed, err)
+	case done && !r.hold.until.IsZero():
+		r.resumed()
+	}
+	return nil
+}
+
+// move implements moves: another server is looked for, and then the client is moved.
+func (r *relay) move() bool {
+	if r.hold == nil || !r.conn.balancer.enter() {
+		return false
+	}
+	go func() {
+		defer r.conn.balancer.wg.Done()
+		ctx, cancel := context.WithTimeout(r.ctx, r.hold.wait)
+		defer cancel()
+		next, err := r.place(ctx, r.conn.server.Load())
+		r.mu.Lock()
+		busy := r.ending || r.hold.switching
+		if err == nil && !busy {
+			r.hold.next = next
+			r.server.cancel() // its reader sees to the rest
+		}
+		r.mu.Unlock()
+		switch {
+		case err == nil && busy:
+			r.giveUp(next)
+		case err != nil && !busy:
+			r.conn.leave()
+		}
+	}()
+	return true
+}
+
+// place makes the client's handshake at another server.
+func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving, error) {
+	b, request := r.conn.balancer, r.hold.request
+	if renewer, ok := r.hold.session.(resume.Renewer); ok {
+		r.mu.Lock()
+		token := renewer.Renewed()
+		r.mu.Unlock()
+		if token != "" {
+			request = request.again(r.conn.subprotocol)
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+	}
+	u, link, err := b.place(ctx, b.set.Load(), request, "", true, avoid...)
+	if err != nil {
+		return nil, err
+	}
+	if link.Subprotocol != r.conn.subprotocol {
+		link.close()
+		b.release(u)
+		return nil, errNotResumed
+	}
+	s, err := newServing(r.ctx, u, link, r.conn.messages)
+	if err != nil {
+		b.release(u)
+	}
+	return s, err
+}
+
+// giveUp leaves a server that the client has not been on.
+func (r *relay) giveUp(s *serving) {
+	_ = s.Close(websocket.CodeGoingAway, "")
+	r.conn.balancer.release(s.upstream)
+}
+
+// another has the client go on at another server after s, which is lost or to be left. It reports whether the connection goes on.
+func (r *relay) another(s *serving, err error) bool {
+	h := r.hold
+	r.mu.Lock()
+	next, again := h.next, h.switching
+	h.next, h.switching = nil, true
+	r.mu.Unlock()
+	if next == nil && !again && !goneAway(err) {
+		r.serverEnded(s, err)
+		return false
+	}
+	if h.until.IsZero() {
+		h.until = time.Now().Add(h.wait)
+	}
+	ctx, cancel := context.WithDeadline(r.ctx, h.until)
+	defer cancel()
+	switch {
+	case errors.Is(err, errNotResumed), ctx.Err() != nil:
+		return r.fail(next)
+	case !again && !r.stop(ctx, s, next != nil):
+		return r.fail(next)
+	case next != nil:
+		if r.finish(s) != nil {
+			return r.fail(next)
+		}
+	default:
+		r.lost(s)
+		if next, err = r.find(ctx, s); err != nil {
+			return r.fail(nil)
+		}
+	}
+	return r.resume(ctx, s, next)
+}
+
+// goneAway reports whether a server ended a connection because it goes away itself: without a close frame, or with one that says so.
+func goneAway(err error) bool {
+	if _, violated := errors.AsType[*protocol.Violation](err); violated {
+		return false
+	}
+	e, ok := errors.AsType[*websocket.CloseError](err)
+	return !ok || e.Err != nil || e.Code == websocket.CodeGoingAway || e.Code == websocket.CodeServiceRestart
+}
+
+// fail closes the connection, which cannot go on. next may be nil.
+func (r *relay) fail(next *serving) bool {
+	r.conn.leave()
+	if next != nil {
+		r.giveUp(next)
+	}
+	return false
+}
+
+// stop has nothing more written to s. If s is well, the message under way has some time.
+func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
+	if well {
+		patient, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		defer time.AfterFunc(patience, func() { _ = s.CloseNow() }).Stop() // for the message
+		ctx = patient
+	}
+	select {
+	case r.gate <- struct{}{}:
+	case <-s.failed: // it is full
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// finish has s say what it owes, and leaves it. Nothing is written to it meanwhile.
+func (r *relay) finish(s *serving) error {
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	idle := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.hold.session.Idle()
+	}
+	err := r.pump(ctx, s, idle)
+	if !stopped(err) && s.wire.finish(websocket.CodeGoingAway, "moved to another server") == nil {
+		// A server that handles messages in their order has handled all of them when it answers the close frame.
+		again, cancel := context.WithTimeout(r.ctx, patience)
+		defer cancel()
+		err = r.pump(again, s, nil)
+	}
+	_ = s.CloseNow()
+	if stopped(err) {
+		return err
+	}
+	return nil
+}
+
+// stopped reports whether an error of pump is not one of the server's.
+func stopped(err error) bool { return errors.Is(err, errClient) || errors.Is(err, errNotResumed) }
+
+// find looks for another server until ctx ends. The one that is lost counts again when it is the only one.
+func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
+	avoid := []*balance.Upstream{lost.upstream}
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		next, err := r.place(ctx, avoid...)
+		if err == nil || errors.Is(err, errNotResumed) {
+			return next, err
+		}
+		if refused, ok := errors.AsType[*Refused](err); ok && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusTooManyRequests {
+			return nil, err
+		}
+		avoid = nil
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// resume begins to go on at next, which is the client's server from now on.
+func (r *relay) resume(ctx context.Context, s, next *serving) bool {
+	r.conn.balancer.members.change(r.conn, next.upstream)
+	r.conn.balancer.release(s.upstream)
+	r.mu.Lock()
+	first, err := r.hold.session.Resume()
+	ending := r.ending
+	r.server = next
+	r.mu.Unlock()
+	if ending {
+		_ = next.CloseNow()
+		return false
+	}
+	if err != nil {
+		return r.fail(nil)
+	}
+	for _, m := range first {
+		if next.Write(ctx, fromResume(m)) != nil {
+			_ = next.CloseNow() // and its reader has another one found
+			return true
+		}
+	}
+	if len(first) == 0 {
+		r.resumed()
+	}
+	return true
+}
+
+// resumed is called when the connection goes on.
+func (r *relay) resumed() {
+	h, s := r.hold, r.now()
+	h.until = time.Time{}
+	m := h.unsent
+	h.unsent = nil
+	r.mu.Lock()
+	h.switching = false
+	r.mu.Unlock()
+	r.conn.moved.Store(false)
+	r.conn.balancer.members.resumed(r.conn)
+	r.conn.balancer.wake()
+	if m != nil && h.stateless && s.Write(r.ctx, *m) != nil {
+		r.unsent(s, *m)
+		return
+	}
+	<-r.gate
+}

@@ -1,0 +1,355 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// goodbye is what a close frame says.
+type goodbye struct {
+	code   websocket.Code
+	reason string
+}
+
+// The close frames that a relay sends by itself, beside those of limits and rules.
+var (
+	clientGone = goodbye{websocket.CodeGoingAway, "the client has gone"}
+	clientBad  = goodbye{websocket.CodeGoingAway, "the client has broken a rule"}
+	serverBad  = goodbye{1014, "the server has broken a rule"} // bad gateway, in the registry of IANA
+)
+
+// relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes what it has
+// read to the other before it reads on, so that a side that takes nothing holds up the other one: at most one message is in memory
+// for each direction.
+type relay struct {
+	conn   *Conn
+	client *websocket.Conn
+	limits TunnelOptions
+	rules  rules
+	hold   *hold          // nil: the connection ends with that to the server
+	tell   [2]func(int64) // of a message by the side that it comes from; may be nil
+
+	ctx    context.Context // ends when the connection is about to
+	cancel context.CancelFunc
+	passed [2]passed    // by the side that it comes from, since the server was chosen
+	active atomic.Int64 // when the last message arrived, in ns since began
+	began  time.Time
+
+	// gate is full while something is written to the server: a message of the client, or what resumes the connection at another server.
+	// It stays full behind a message that could not be written.
+	gate chan struct{}
+
+	mu     sync.Mutex
+	server *serving
+	ending bool
+	timer  *time.Timer // nil: there are no limits
+}
+
+// passed counts the messages of one direction.
+type passed struct {
+	messages atomic.Uint64
+	bytes    atomic.Int64
+}
+
+// serving is the connection to a server.
+type serving struct {
+	*websocket.Conn
+	wire     *wire
+	upstream *balance.Upstream
+	ctx      context.Context // of reads; ends when the client is to be moved
+	cancel   context.CancelFunc
+	since    time.Time
+	failed   chan struct{} // closed when a message could not be written, and the gate is left full
+}
+
+// newServing takes over a link, behind a handshake without extensions. After an error it is closed.
+func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Messages) (*serving, error) {
+	nc, err := link.conn()
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{Conn: nc, late: link.Late}
+	c, err := websocket.NewConn(w, protocol.RoleClient, &websocket.Handshake{Subprotocol: link.Subprotocol}, &websocket.ConnOptions{
+		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: patience,
+	})
+	if err != nil { // an extension, which was not offered
+		_ = nc.Close()
+		return nil, err
+	}
+	s := &serving{Conn: c, wire: w, upstream: u, since: time.Now(), failed: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s, nil
+}
+
+// run carries messages until both connections have ended.
+func (r *relay) run() *websocket.CloseError {
+	r.look()
+	var all sync.WaitGroup
+	all.Go(r.fromServer)
+	r.fromClient()
+	all.Wait()
+	r.cancel()
+	r.mu.Lock()
+	server := r.server
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.mu.Unlock()
+	<-server.Context().Done() // which Shut bounds
+	if r.hold != nil && r.hold.next != nil {
+		r.giveUp(r.hold.next)
+	}
+	how, _ := errors.AsType[*websocket.CloseError](context.Cause(r.client.Context()))
+	return how
+}
+
+// fromClient passes on what the client says, until it has ended.
+func (r *relay) fromClient() {
+	for {
+		m, err := r.client.Read(context.Background())
+		if err != nil {
+			r.clientEnded(err)
+			return
+		}
+		r.count(client, m)
+		if bad := r.rules.check(m, time.Now()); bad.code != 0 {
+			r.end(bad, clientBad)
+		} else {
+			r.toServer(m)
+		}
+	}
+}
+
+// toServer writes a message of the client to the server. While a connection is resumed it waits: nothing is read from the client
+// meanwhile.
+func (r *relay) toServer(m websocket.Message) {
+	select {
+	case r.gate <- struct{}{}:
+	case <-r.ctx.Done():
+		return
+	}
+	r.mu.Lock()
+	s, send := r.server, !r.ending
+	if send && r.hold != nil {
+		m, send = r.hold.fromClient(m)
+	}
+	r.mu.Unlock()
+	if send && s.Write(context.Background(), m) != nil { // which the keepalive of s bounds
+		r.unsent(s, m)
+		return
+	}
+	<-r.gate
+}
+
+// unsent is called when m could not be written. The gate stays full until there is another server.
+func (r *relay) unsent(s *serving, m websocket.Message) {
+	if r.hold != nil {
+		r.hold.unsent = &m
+	}
+	close(s.failed)
+	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // what it has still to say can be read until then
+}
+
+// clientEnded passes on how the client has ended.
+func (r *relay) clientEnded(err error) {
+	e, _ := errors.AsType[*websocket.CloseError](err)
+	_, violated := errors.AsType[*protocol.Violation](err)
+	switch {
+	case e != nil && e.Err == nil:
+		r.end(goodbye{e.Code, e.Reason}, goodbye{e.Code, e.Reason})
+	case violated:
+		r.end(clientBad, clientBad)
+	default:
+		r.end(clientGone, clientGone)
+	}
+}
+
+// fromServer passes on what the server says, and the servers after it, until the connection ends.
+func (r *relay) fromServer() {
+	for {
+		s := r.now()
+		err := r.resuming(s)
+		if err == nil {
+			err = r.pump(s.ctx, s, nil)
+		}
+		if !r.goesOn(s, err) {
+			return
+		}
+	}
+}
+
+// now returns the server that the client is on.
+func (r *relay) now() *serving {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server
+}
+
+// pump passes messages of s on, until enough says so, if that is not nil, or ctx ends, or s has.
+func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error {
+	for enough == nil || !enough() {
+		m, err := s.Read(ctx)
+		if err != nil {
+			return err
+		}
+		r.count(upstream, m)
+		if r.hold == nil {
+			err = r.toClient(m)
+		} else {
+			err = r.heldFromServer(m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errClient says that the client takes no more messages.
+var errClient = errors.New("the client takes no more messages")
+
+// toClient writes a message of the server to the client.
+func (r *relay) toClient(m websocket.Message) error {
+	if err := r.client.Write(context.Background(), m); err != nil { // which its keepalive bounds
+		return errors.Join(errClient, err)
+	}
+	return nil
+}
+
+// goesOn decides what comes after the last message of s, and reports whether the client is on another server now.
+func (r *relay) goesOn(s *serving, err error) bool {
+	r.mu.Lock()
+	ending := r.ending
+	r.mu.Unlock()
+	switch {
+	case ending:
+	case errors.Is(err, errClient):
+		r.clientEnded(err) // whose reader may wait for us
+	case r.hold != nil:
+		return r.another(s, err)
+	default:
+		r.serverEnded(s, err)
+	}
+	return false
+}
+
+// serverEnded passes on how the server has ended.
+func (r *relay) serverEnded(s *serving, err error) {
+	e, _ := errors.AsType[*websocket.CloseError](err)
+	if e != nil && e.Err == nil {
+		r.end(goodbye{e.Code, e.Reason}, goodbye{e.Code, e.Reason})
+		return
+	}
+	if _, violated := errors.AsType[*protocol.Violation](err); violated {
+		r.end(serverBad, serverBad)
+		return
+	}
+	r.lost(s)
+	code, reason := r.conn.lost()
+	r.end(goodbye{code, reason}, clientGone)
+}
+
+// lost counts that a server has ended its connection without a close frame, if that was soon.
+func (r *relay) lost(s *serving) {
+	if time.Since(s.since) < earlyEnd {
+		r.conn.balancer.outcome(s.upstream, balance.ClosedEarly)
+	}
+}
+
+// end ends the connection, if it does not end already: each side that has not sent a close frame gets one.
+func (r *relay) end(toClient, toServer goodbye) {
+	r.mu.Lock()
+	r.ending = true
+	s := r.server
+	r.mu.Unlock()
+	r.cancel()
+	for _, side := range []struct {
+		*websocket.Conn
+		goodbye
+	}{{r.client, toClient}, {s.Conn, toServer}} {
+		if side.Shut(side.code, side.reason) != nil { // a code that a peer may not send
+			_ = side.Shut(websocket.CodeGoingAway, "")
+		}
+	}
+}
+
+// Shut implements carriage.
+func (r *relay) Shut(code websocket.Code, reason string) error {
+	g := goodbye{code, reason}
+	r.end(g, g)
+	return nil
+}
+
+// CloseNow implements carriage.
+func (r *relay) CloseNow() error {
+	r.mu.Lock()
+	r.ending = true
+	s := r.server
+	r.mu.Unlock()
+	r.cancel()
+	_, _ = s.CloseNow(), r.client.CloseNow() // in this order, or the server gets a close frame because the client has gone
+	return nil
+}
+
+// traffic implements carriage.
+func (r *relay) traffic() Traffic {
+	in, out := &r.passed[client], &r.passed[upstream]
+	return Traffic{
+		FromClients: in.bytes.Load(), FromServer: out.bytes.Load(),
+		MessagesFromClients: in.messages.Load(), MessagesFromServer: out.messages.Load(),
+	}
+}
+
+// take returns what traffic does, and begins to count anew.
+func (r *relay) take() Traffic {
+	in, out := &r.passed[client], &r.passed[upstream]
+	return Traffic{
+		FromClients: in.bytes.Swap(0), FromServer: out.bytes.Swap(0),
+		MessagesFromClients: in.messages.Swap(0), MessagesFromServer: out.messages.Swap(0),
+	}
+}
+
+// count counts a message from a side.
+func (r *relay) count(from side, m websocket.Message) {
+	r.passed[from].messages.Add(1)
+	r.passed[from].bytes.Add(int64(len(m.Data)))
+	r.active.Store(int64(time.Since(r.began)))
+	if r.tell[from] != nil {
+		r.tell[from](int64(len(m.Data)))
+	}
+}
+
+// look ends the connection when it is idle or has lasted for too long, and sets the timer otherwise.
+func (r *relay) look() {
+	o := r.limits
+	now := time.Since(r.began)
+	idle := time.Duration(r.active.Load()) + o.Idle - now
+	life := o.Lifetime - now
+	switch {
+	case o.Idle > 0 && idle <= 0:
+		_ = r.Shut(websocket.CodeGoingAway, ReasonIdle)
+	case o.Lifetime > 0 && life <= 0:
+		_ = r.Shut(websocket.CodeGoingAway, ReasonLifetime)
+	case o.Idle > 0 && (o.Lifetime == 0 || idle < life):
+		r.lookIn(idle)
+	case o.Lifetime > 0:
+		r.lookIn(life)
+	}
+}
+
+func (r *relay) lookIn(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timer == nil {
+		r.timer = time.AfterFunc(d, r.look)
+	} else if !r.ending {
+		r.timer.Reset(d)
+	}
+}

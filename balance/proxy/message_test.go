@@ -1,0 +1,397 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// speaker is a server that speaks WebSocket.
+type speaker struct {
+	*httptest.Server
+	ended chan *websocket.CloseError // of its connections
+	opens chan *http.Request
+}
+
+// speak starts a server that serves connections, with a subprotocol of these. A serve of nil is an echo.
+func speak(t *testing.T, serve func(c *websocket.Conn), subprotocols ...string) *speaker {
+	t.Helper()
+	if serve == nil {
+		serve = echo
+	}
+	s := &speaker{ended: make(chan *websocket.CloseError, 1000), opens: make(chan *http.Request, 1000)}
+	ctx, stop := context.WithCancel(context.Background())
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+			Subprotocols: subprotocols, AnyOrigin: true, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 64 << 20},
+		})
+		if err != nil {
+			return
+		}
+		defer context.AfterFunc(ctx, func() { c.CloseNow() })()
+		s.opens <- r
+		serve(c)
+		c.Close(websocket.CodeNormal, "")
+		how, _ := errors.AsType[*websocket.CloseError](context.Cause(c.Context()))
+		s.ended <- how
+	}))
+	t.Cleanup(func() { stop(); s.Close() })
+	return s
+}
+
+func (s *speaker) addr() string { return s.Listener.Addr().String() }
+
+// echo sends back what it receives, until the connection ends.
+func echo(c *websocket.Conn) {
+	for {
+		m, err := c.Read(context.Background())
+		if err != nil || c.Write(context.Background(), m) != nil {
+			return
+		}
+	}
+}
+
+// talker is a client whose messages a Balancer carries.
+type talker struct {
+	*websocket.Conn
+	t     *testing.T
+	conn  *Conn
+	ended chan *websocket.CloseError // of the connection between the client and the Balancer
+}
+
+// talk has a client open a connection. The options are those of the Balancer's end.
+func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...string) *talker {
+	t.Helper()
+	r := opening(t)
+	r.Header.Set("Sec-Websocket-Extensions", "permessage-deflate")
+	if len(subprotocols) > 0 {
+		r.Header.Set("Sec-Websocket-Protocol", strings.Join(subprotocols, ", "))
+	}
+	c, err := b.Open(bounded.Context(t), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.ByMessage() || c.Extensions() != "" {
+		t.Fatalf("by message: %v, with the extensions %q", c.ByMessage(), c.Extensions())
+	}
+	far, near := tcpPair(t)
+	hs := &websocket.Handshake{Subprotocol: c.Subprotocol()}
+	if o != nil && o.Compression != nil {
+		hs.Extensions = "permessage-deflate"
+	}
+	front, err := websocket.NewConn(near, protocol.RoleServer, hs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := &websocket.ConnOptions{MaxMessage: 64 << 20}
+	if o != nil {
+		peer.Compression = o.Compression
+	}
+	k := &talker{t: t, conn: c, ended: make(chan *websocket.CloseError, 1)}
+	if k.Conn, err = websocket.NewConn(far, protocol.RoleClient, hs, peer); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.CloseNow() })
+	go func() { k.ended <- c.Serve(front, nil, nil) }()
+	return k
+}
+
+func (k *talker) say(text string) {
+	k.t.Helper()
+	if err := k.Write(bounded.Context(k.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *talker) hear(want string) {
+	k.t.Helper()
+	if m, err := k.Read(bounded.Context(k.t)); err != nil || string(m.Data) != want {
+		k.t.Fatalf("%.80q came, %v, want %.80q", m.Data, err, want)
+	}
+}
+
+// closed waits for a close frame.
+func (k *talker) closed(code websocket.Code, reason string) {
+	k.t.Helper()
+	_, err := k.Read(bounded.Context(k.t))
+	e, ok := errors.AsType[*websocket.CloseError](err)
+	if !ok || e.Code != code || !strings.Contains(e.Reason, reason) || !e.ByPeer || e.Err != nil {
+		k.t.Fatalf("closed: %v, want %v with %q", err, code, reason)
+	}
+}
+
+// Messages of both types pass in both directions, the subprotocol is the server's choice, and the compression with the client
+// is not the server's.
+func TestMessages(t *testing.T) {
+	for _, compression := range []*websocket.Compression{nil, {}} {
+		up := speak(t, nil, "b", "c")
+		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
+		k := talk(t, b, &websocket.ConnOptions{Compression: compression}, "a", "b")
+		if r := bounded.Receive(t, up.opens); k.Subprotocol() != "b" || r.Header.Get("Sec-WebSocket-Extensions") != "" {
+			t.Errorf("subprotocol %q, extensions %q", k.Subprotocol(), r.Header.Get("Sec-WebSocket-Extensions"))
+		}
+		for _, size := range []int{0, 1, 200, 70_000, 1 << 20} {
+			text := strings.Repeat("x", size)
+			k.say(text)
+			k.hear(text)
+			m := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0xff}, size)}
+			if err := k.Write(bounded.Context(t), m); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := k.Read(bounded.Context(t)); err != nil || got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
+				t.Fatalf("%v, %d bytes, %v", got.Type, len(got.Data), err)
+			}
+		}
+		s := state(b, up.addr())
+		if want := int64(2 * (1 + 200 + 70_000 + 1<<20)); s.Live != 1 || s.MessagesFromClients != 10 || s.MessagesFromServer != 10 || s.FromClients != want || s.FromServer != want {
+			t.Errorf("%+v", s)
+		}
+		if err := k.Close(4000, "enough"); err != nil {
+			t.Error(err)
+		}
+		for who, ended := range map[string]chan *websocket.CloseError{"client": k.ended, "server": up.ended} {
+			if e := bounded.Receive(t, ended); e.Code != 4000 || e.Reason != "enough" || e.Err != nil {
+				t.Errorf("the %s: %v", who, e)
+			}
+		}
+		bounded.Until(t, func() bool { s = state(b, up.addr()); return s.Live == 0 })
+		if s.Closed[4000] != 1 || s.MessagesFromClients != 10 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// A message that breaks a rule never reaches the server, and closes both sides.
+func TestMessageRules(t *testing.T) {
+	const text, binary = websocket.Text, websocket.Binary
+	for name, tt := range map[string]struct {
+		rules Messages
+		max   int64
+		send  []websocket.Message // of which the last one breaks the rule, if there is one
+		code  websocket.Code      // 0: none is broken
+	}{
+		"none":             {Messages{}, 0, []websocket.Message{{Type: text, Data: make([]byte, 1<<20)}, {Type: binary}}, 0},
+		"text":             {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: text}}, 0},
+		"not text":         {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: binary}}, websocket.CodeUnsupportedData},
+		"not binary":       {Messages{Only: binary}, 0, []websocket.Message{{Type: binary}, {Type: text}}, websocket.CodeUnsupportedData},
+		"as large as may":  {Messages{}, 100, []websocket.Message{{Type: text, Data: make([]byte, 100)}}, 0},
+		"too large":        {Messages{}, 100, []websocket.Message{{Type: text, Data: make([]byte, 101)}}, websocket.CodeTooBig},
+		"a burst":          {Messages{PerSecond: 1e-3, Burst: 3}, 0, []websocket.Message{{Type: text}, {Type: text}, {Type: text}}, 0},
+		"beyond the burst": {Messages{PerSecond: 1e-3, Burst: 2}, 0, []websocket.Message{{Type: text}, {Type: text}, {Type: text}}, websocket.CodePolicy},
+		"no burst":         {Messages{PerSecond: 1e-3}, 0, []websocket.Message{{Type: text}, {Type: text}}, websocket.CodePolicy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var heard atomic.Int64
+			up := speak(t, func(c *websocket.Conn) {
+				for _, err := range c.Messages(context.Background()) {
+					if err == nil {
+						heard.Add(1)
+					}
+				}
+			})
+			b := newBalancer(t, Settings{ByMessage: true, Messages: tt.rules}, up.addr())
+			k := talk(t, b, &websocket.ConnOptions{MaxMessage: tt.max})
+			for _, m := range tt.send {
+				if err := k.Write(bounded.Context(t), m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := int64(len(tt.send))
+			if tt.code == 0 {
+				bounded.Until(t, func() bool { return heard.Load() == want })
+				return
+			}
+			k.closed(tt.code, "")
+			if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway || e.Err != nil {
+				t.Errorf("the server: %v", e)
+			}
+			bounded.Receive(t, k.ended)
+			if n := heard.Load(); n != want-1 {
+				t.Errorf("%d messages came, want %d", n, want-1)
+			}
+			bounded.Until(t, func() bool { return state(b, up.addr()).Closed[tt.code] == 1 })
+		})
+	}
+}
+
+// What ends one side ends the other one, with the same code where there is one.
+func TestMessageEnds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		serve  func(c *websocket.Conn)
+		client func(k *talker)
+		sees   [2]websocket.Code // the client and the server
+	}{
+		"the server closes":       {serve: func(c *websocket.Conn) { c.Close(4001, "done") }, sees: [2]websocket.Code{4001, 4001}},
+		"the server says no code": {serve: func(c *websocket.Conn) { c.Close(websocket.CodeNoStatus, "") }, sees: [2]websocket.Code{1005, 1005}},
+		"the server is cut":       {serve: func(c *websocket.Conn) { c.CloseNow() }, sees: [2]websocket.Code{1012, 1006}},
+		"the client closes":       {client: func(k *talker) { k.Close(4002, "done") }, sees: [2]websocket.Code{4002, 4002}},
+		"the client says no code": {client: func(k *talker) { k.Close(websocket.CodeNoStatus, "") }, sees: [2]websocket.Code{1005, 1005}},
+		"the client is cut":       {client: func(k *talker) { k.CloseNow() }, sees: [2]websocket.Code{1006, 1001}},
+		"the operator closes":     {client: func(k *talker) { k.conn.Shut(4003, "go") }, sees: [2]websocket.Code{4003, 4003}},
+		"the operator cuts":       {client: func(k *talker) { k.conn.CloseNow() }, sees: [2]websocket.Code{1006, 1006}},
+		"a message that is too big": {serve: func(c *websocket.Conn) {
+			c.Write(context.Background(), websocket.Message{Type: websocket.Binary, Data: make([]byte, 2000)})
+			echo(c)
+		}, sees: [2]websocket.Code{1014, 1009}},
+		"a move": {client: func(k *talker) { k.conn.Move() }, sees: [2]websocket.Code{1012, 1012}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := speak(t, tt.serve)
+			b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{MaxFromServer: 1000}}, up.addr())
+			k := talk(t, b, nil)
+			if tt.client != nil {
+				k.say("hello")
+				k.hear("hello")
+				tt.client(k)
+			}
+			_, err := k.Read(bounded.Context(t))
+			if code := websocket.CloseCode(err); code != tt.sees[client] {
+				t.Errorf("the client: %v, want %d", err, tt.sees[client])
+			}
+			if e := bounded.Receive(t, up.ended); e.Code != tt.sees[upstream] {
+				t.Errorf("the server: %v, want %d", e, tt.sees[upstream])
+			}
+			bounded.Receive(t, k.ended)
+			bounded.Until(t, func() bool { return state(b, up.addr()).Live == 0 })
+		})
+	}
+}
+
+// A side that reads nothing holds up the other one, and nothing is lost when it reads on.
+func TestMessageBackpressure(t *testing.T) {
+	const size = 64 << 10
+	flood := func(ctx context.Context, c *websocket.Conn, sent *atomic.Int64) {
+		for c.Write(ctx, websocket.Message{Type: websocket.Binary, Data: make([]byte, size)}) == nil {
+			sent.Add(1)
+		}
+	}
+	// full waits until a writer has sent nothing more for as long as the other side takes to pass a lot.
+	full := func(t *testing.T, sent *atomic.Int64, b *Balancer, addr string) {
+		var was int64 = -1
+		rounds := 0
+		bounded.Until(t, func() bool {
+			n := sent.Load()
+			if n == was && n > 0 {
+				rounds++
+			} else {
+				rounds = 0
+			}
+			was = n
+			return rounds > 20
+		})
+		if s := state(b, addr); was*size > 64<<20 || s.Live != 1 {
+			t.Errorf("%d bytes are on their way; %+v", was*size, s)
+		}
+	}
+	t.Run("the client", func(t *testing.T) {
+		var sent atomic.Int64
+		ctx, stop := context.WithCancel(context.Background())
+		up := speak(t, func(c *websocket.Conn) { flood(ctx, c, &sent) })
+		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
+		k := talk(t, b, nil)
+		full(t, &sent, b, up.addr())
+		for range sent.Load() {
+			if m, err := k.Read(bounded.Context(t)); err != nil || len(m.Data) != size {
+				t.Fatalf("%d bytes, %v", len(m.Data), err)
+			}
+		}
+		stop()
+		k.CloseNow()
+		bounded.Receive(t, k.ended)
+	})
+	t.Run("the server", func(t *testing.T) {
+		var sent, heard atomic.Int64
+		ctx, stop := context.WithCancel(context.Background())
+		read, over := make(chan struct{}), make(chan struct{})
+		up := speak(t, func(c *websocket.Conn) {
+			<-read
+			for _, err := range c.Messages(context.Background()) {
+				if err == nil {
+					heard.Add(1)
+				}
+			}
+		})
+		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
+		k := talk(t, b, nil)
+		go func() { flood(ctx, k.Conn, &sent); close(over) }()
+		full(t, &sent, b, up.addr())
+		n := sent.Load()
+		close(read)
+		bounded.Until(t, func() bool { return heard.Load() >= n })
+		stop()
+		bounded.Receive(t, over)
+		k.CloseNow()
+		bounded.Receive(t, k.ended)
+	})
+}
+
+// A server that does not answer pings is left, and one that answers is not.
+func TestMessagePings(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+"HOLD")
+	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{Ping: 20 * time.Millisecond}}, up.addr)
+	k := talk(t, b, nil)
+	k.closed(websocket.CodeServiceRestart, "the server has ended")
+	bounded.Receive(t, k.ended)
+}
+
+// What the server has sent behind its 101 comes first.
+func TestMessageLate(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+string(packed(1, false, []byte("early")))+string(closing(false, 4001, "done"))+"HOLD")
+	b := newBalancer(t, Settings{ByMessage: true}, up.addr)
+	k := talk(t, b, nil)
+	k.hear("early")
+	k.closed(4001, "done")
+	bounded.Receive(t, k.ended)
+}
+
+// The limits on time count for messages, too.
+func TestMessageLimits(t *testing.T) {
+	for _, tt := range []struct {
+		o      TunnelOptions
+		reason string
+	}{{TunnelOptions{Idle: time.Millisecond}, ReasonIdle}, {TunnelOptions{Lifetime: time.Millisecond, Idle: time.Hour}, ReasonLifetime}} {
+		up := speak(t, nil)
+		b := newBalancer(t, Settings{ByMessage: true, Tunnel: tt.o}, up.addr())
+		k := talk(t, b, nil)
+		k.closed(websocket.CodeGoingAway, tt.reason)
+		if e := bounded.Receive(t, up.ended); e.Reason != tt.reason {
+			t.Errorf("the server: %v", e)
+		}
+		bounded.Receive(t, k.ended)
+	}
+}
+
+// Close ends the connections whose messages are carried, and waits for them.
+func TestMessageClose(t *testing.T) {
+	up := speak(t, nil)
+	b := newBalancer(t, Settings{ByMessage: true}, up.addr())
+	var all []*talker
+	for range 10 {
+		k := talk(t, b, nil)
+		k.say("x")
+		k.hear("x")
+		all = append(all, k)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range all {
+		if e := bounded.Receive(t, k.ended); e.Code != websocket.CodeAbnormal {
+			t.Error(e)
+		}
+	}
+	if list := b.members.all(); !slices.Equal(list, nil) {
+		t.Errorf("%d connections are left", len(list))
+	}
+}

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// BackendURL is where a server is. In the file: ws://host:port, wss://host:port, or host:port, which is ws.
+type BackendURL string
+
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+func (BackendURL) Describe() (label, want string) {
+	return "server", "ws://host:port or wss://host:port"
+}
+
+// UnmarshalText reads where a server is.
+func (b *BackendURL) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == "" {
+		*b = ""
+		return nil
+	}
+	if !strings.Contains(s, "://") {
+		s = "ws://" + s
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return errors.New("not a URL") // the error would show a password
+	case u.Scheme != "ws" && u.Scheme != "wss":
+		return fmt.Errorf("the scheme %s is not ws or wss", tree.Quote(u.Scheme))
+	case u.User != nil:
+		return errors.New("it has a user name in it")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("it has more than host and port: the path is the client's, which request can change")
+	case u.Hostname() == "":
+		return errors.New("the host is missing")
+	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // which part is the port is a guess
+		return errors.New("an IPv6 address has to be in brackets, as in \"[::1]:9000\"")
+	case strings.Trim(u.Hostname(), "0123456789") == "":
+		return errors.New("the host is only a number")
+	}
+	host := strings.ToLower(u.Hostname())
+	port := u.Port()
+	switch {
+	case strings.HasPrefix(host, "_"): // of SRV records, which say the port
+	case port == "" && u.Scheme == "ws":
+		port = "80"
+	case port == "":
+		port = "443"
+	case !validPort(port) || port == "0":
+		return errors.New("the port is not a number from 1 to 65535")
+	}
+	*b = BackendURL(u.Scheme + "://" + host)
+	if port != "" {
+		*b = BackendURL(u.Scheme + "://" + net.JoinHostPort(host, port))
+	}
+	return nil
+}
+
+// AffinityKey is what of a request decides where it goes. In the file: path, identity, address, query:NAME, header:NAME or cookie:NAME.
+type AffinityKey struct {
+	Kind string // path, identity, address, query, header or cookie
+	Name string // for query, header and cookie
+}
+
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+func (AffinityKey) Describe() (label, want string) {
+	return "key", "path, identity, address, query:NAME, header:NAME or cookie:NAME"
+}
+
+// UnmarshalText reads a key.
+func (a *AffinityKey) UnmarshalText(text []byte) error {
+	kind, name, named := strings.Cut(string(text), ":")
+	switch kind {
+	case "path", "identity", "address":
+		if named {
+			return fmt.Errorf("%s has no name", kind)
+		}
+	case "query", "header", "cookie":
+		if name == "" {
+			return errors.New("the name is missing")
+		}
+	default:
+		return errors.New("not a part of a request")
+	}
+	*a = AffinityKey{kind, name}
+	return nil
+}
+
+// String writes what UnmarshalText reads.
+func (a AffinityKey) String() string {
+	if a.Name == "" {
+		return a.Kind
+	}
+	return a.Kind + ":" + a.Name
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (a AffinityKey) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
