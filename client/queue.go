@@ -75,26 +75,23 @@ func signal(c chan struct{}) {
 // however much it is.
 func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		for {
+		for over := false; ; {
 			if e, ok := s.next(); ok {
 				if !yield(e, nil) {
 					return
 				}
 				continue
 			}
-			select {
-			case <-s.ready:
-			case <-s.over:
-				if e, ok := s.next(); ok {
-					if !yield(e, nil) {
-						return
-					}
-					continue
-				}
+			if over {
 				if err := s.Err(); err != nil && !errors.Is(err, ErrClosed) {
 					yield(Event{}, err)
 				}
 				return
+			}
+			select {
+			case <-s.ready:
+			case <-s.over:
+				over = true // but what came before is to be given out
 			case <-ctx.Done():
 				yield(Event{}, ctx.Err())
 				return
