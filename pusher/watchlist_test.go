@@ -1,6 +1,8 @@
 package pusher
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"testing"
@@ -68,6 +70,23 @@ func TestWatchlistBound(t *testing.T) {
 	if _, _, n, err := s.Hub.Members(bounded.Context(t), onlineApp, onlineChannel(app, "ann"), "", 0); n != 0 || err != nil {
 		t.Errorf("%d connections are online, %v", n, err)
 	}
+}
+
+// unreadable is an engine that does not say who is in a channel.
+type unreadable struct{ hub.Engine }
+
+func (unreadable) Entries(context.Context, string, string, int) ([]hub.Entry, string, error) {
+	return nil, "", errors.New("not now")
+}
+
+// While the engine does not answer, a client with a watchlist is told to come again.
+func TestWatchlistWithoutEngine(t *testing.T) {
+	s := newServer(t)
+	s.Hub = hub.New(hub.Options{Engine: unreadable{hub.NewMemory().Node()}})
+	t.Cleanup(func() { s.Hub.Close() })
+	c, id := named(t, drivers["loop"](t, s))
+	signIn(t, c, id, watchlistOf("ann", "bob"))
+	wantRead(t, c, `{"event":"pusher:error","data":{"code":null,"message":"The server cannot do this now: try again later."}}`)
 }
 
 // full is a connection whose queue has room as long as the test says.
