@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/bounded"
@@ -87,6 +88,25 @@ func TestLargeMembers(t *testing.T) {
 		join(5+i, large, "1")
 	}
 	if status, text := api(t, url, "GET", "/channels/presence-x/users", ""); status != http.StatusBadRequest || !strings.Contains(text, "too many users") {
+		t.Errorf("%d %.100s", status, text)
+	}
+}
+
+// A query may have as many bytes as the bound says.
+func TestLongQuery(t *testing.T) {
+	url := drivers["run"](t, newServer(t))
+	path := "/channels?filter_by_prefix="
+	bytes := func(fill int) int {
+		return len(signedQuery(app, "GET", "/apps/"+app.ID+"/channels", "filter_by_prefix="+strings.Repeat("x", fill), "", time.Now()))
+	}
+	fits := maxQuery - bytes(0)
+	if n := bytes(fits); n != maxQuery {
+		t.Fatal(n)
+	}
+	if status, text := api(t, url, "GET", path+strings.Repeat("x", fits), ""); status != http.StatusOK {
+		t.Errorf("%d %.100s", status, text)
+	}
+	if status, text := api(t, url, "GET", path+strings.Repeat("x", fits+1), ""); status != http.StatusBadRequest || !strings.Contains(text, "4096 bytes") {
 		t.Errorf("%d %.100s", status, text)
 	}
 }

@@ -79,7 +79,7 @@ func (unreadable) Entries(context.Context, string, string, int) ([]hub.Entry, st
 	return nil, "", errors.New("not now")
 }
 
-// While the engine does not answer, a client with a watchlist is told to come again.
+// While the engine does not answer, a client with a watchlist gets an error.
 func TestWatchlistWithoutEngine(t *testing.T) {
 	s := newServer(t)
 	s.Hub = hub.New(hub.Options{Engine: unreadable{hub.NewMemory().Node()}})
