@@ -34,6 +34,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		return told
 	}
 	log := newLog(cfg.Log, sys.Stderr)
+	defer takeStdLog(log)()
 	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), terminal: terminal(sys.Stderr)}
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)

@@ -66,6 +66,11 @@ func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 			}
 			s.rec.log.Info(event, observe.KeyEndpoint, t.name, observe.KeyServer, c.Server, observe.KeyState, string(c.State), observe.KeyReason, c.Why, observe.KeyCount, c.Live)
 		},
+		Troubled: func(f *proxy.Failure) {
+			if s.rec.pages.allow(floodKind{endpoint: t.name, server: f.Upstream}) {
+				s.rec.log.Warn(observe.EventPage, observe.KeyEndpoint, t.name, observe.KeyServer, f.Upstream, observe.KeyStage, string(f.Stage), observe.KeyError, f.Err)
+			}
+		},
 		Tried: func(a proxy.Attempt) { s.rec.metrics.Tried(t.name, a.Server, string(a.Outcome), a.Took) },
 	})
 	if err := t.find(set); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The bounds on the log lines about a flood of refusals, or of denied actions: some 130 a second, from however many clients.
+// The bounds on the log lines about a flood of refusals, of denied actions, or of requests that servers have failed: some 130 a second, from however many clients.
 const (
 	floodWindow = time.Second
 	floodEach   = 3  // lines of one kind in a window
@@ -21,9 +21,10 @@ type floodKind struct {
 	stage          string // of a handshake
 	status         int    // of its reply
 	action         string // of an admitted client
+	server         string // that has failed a request
 }
 
-// flood bounds the lines that refused clients can fill a log with: of each kind the first few in a second are logged, and
+// flood bounds the lines that clients can fill a log with: of each kind the first few in a second are logged, and
 // then how many more there were. The audit log has all of them.
 type flood struct {
 	log  *slog.Logger
@@ -72,12 +73,14 @@ func (f *flood) tell() {
 			continue
 		}
 		attrs := []any{observe.KeyMore, n - floodEach}
-		if kind.action != "" {
-			attrs = append(attrs, observe.KeyAction, kind.action)
-		} else {
-			attrs = append(attrs, observe.KeyStage, kind.stage, observe.KeyStatus, kind.status)
+		switch {
+		case kind.server != "":
+			attrs = append(attrs, observe.KeyServer, kind.server)
+		case kind.action != "":
+			attrs = append(attrs, observe.KeyAction, kind.action, observe.KeyAddr, kind.addr)
+		default:
+			attrs = append(attrs, observe.KeyStage, kind.stage, observe.KeyStatus, kind.status, observe.KeyAddr, kind.addr)
 		}
-		attrs = append(attrs, observe.KeyAddr, kind.addr)
 		if kind.endpoint != "" {
 			attrs = append(attrs, observe.KeyEndpoint, kind.endpoint)
 		}

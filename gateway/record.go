@@ -30,6 +30,7 @@ type recorder struct {
 	refused refusals.Log
 	flood   flood  // of refusals in the log
 	denials flood  // of denied actions in the log
+	pages   flood  // of requests in the log that servers have failed
 	audit   *audit // nil: there is none
 
 	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
@@ -41,7 +42,11 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &recorder{log: log, metrics: observe.NewMetrics(live), outside: observe.NewEndpoint(""), flood: flood{log: log, more: observe.EventRefusedMore}, denials: flood{log: log, more: observe.EventDeniedMore}}
+	return &recorder{
+		log: log, metrics: observe.NewMetrics(live), outside: observe.NewEndpoint(""),
+		flood: flood{log: log, more: observe.EventRefusedMore}, denials: flood{log: log, more: observe.EventDeniedMore},
+		pages: flood{log: log, more: observe.EventPageMore},
+	}
 }
 
 // opened records that a client was admitted.
@@ -241,6 +246,7 @@ func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, met
 func (s *recorder) tellFloods() {
 	s.flood.tell()
 	s.denials.tell()
+	s.pages.tell()
 }
 
 // denied logs that the rules deny an admitted client an action.

@@ -35,8 +35,11 @@ const (
 	EventServer      = "a server has another state" // one that clients are carried to
 	EventServerEmpty = "a server has no connection left"
 	EventServers     = "servers cannot be found"
+	EventPage        = "a server has failed a request" // that is no handshake
+	EventPageMore    = "more requests failed"          // like those that were logged just now
 	EventAuthFault   = "authentication trouble"
 	EventAuditFault  = "audit log cannot be written"
+	EventLibrary     = "message of the Go library"
 	EventPublished   = "published" // a message with a trace ID
 	EventDelivered   = "delivered" // it was sent to the subscribers of this node
 )

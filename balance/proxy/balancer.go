@@ -78,8 +78,9 @@ type Rebalance struct {
 
 // Hooks are what a Balancer reports. A nil one is not called. They may be called concurrently, and must not block.
 type Hooks struct {
-	Changed func(Change)  // something has happened to a server
-	Tried   func(Attempt) // a handshake with a server is over
+	Changed  func(Change)   // something has happened to a server
+	Tried    func(Attempt)  // a handshake with a server is over
+	Troubled func(*Failure) // a server has failed a request that is no handshake, or cut the response
 }
 
 // Attempt is a handshake with a server, as it has ended.
@@ -115,9 +116,12 @@ type Balancer struct {
 }
 
 // New returns a Balancer without servers. It ends with [Balancer.Close].
-func New(s Settings, h Hooks) *Balancer {
+func New(s Settings, h Hooks) *Balancer { return newWith(NewCarrier(), s, h) }
+
+// newWith is New with a carrier, which is the Balancer's from then on.
+func newWith(c *Carrier, s Settings, h Hooks) *Balancer {
 	b := &Balancer{
-		hooks: h, pool: balance.NewPool(s.Pool), storm: balance.NewStorm(balance.StormOptions{}), carrier: NewCarrier(),
+		hooks: h, pool: balance.NewPool(s.Pool), storm: balance.NewStorm(balance.StormOptions{}), carrier: c,
 		moving: make(chan struct{}, 1), sources: map[string][]balance.Spec{}, servers: map[string]*server{}, pace: map[string]*balance.Pace{},
 		said: map[string]time.Time{},
 	}

@@ -102,17 +102,7 @@ func (d *Dialer) header(r *Request) (http.Header, error) {
 			return nil, err
 		}
 	}
-	ours := func(name string, h http.Header) bool {
-		for own := range h {
-			if same(name, own) {
-				return true
-			}
-		}
-		return false
-	}
-	out := endToEnd(r.Header, func(name string) bool {
-		return among(name, forwardedNames) || among(name, d.removed) || ours(name, r.Identity) || ours(name, signed)
-	})
+	out := d.clientFields(r.Header, r.Identity, signed)
 	for _, h := range []http.Header{d.o.Header, r.Identity, signed} {
 		for name, values := range h {
 			out[http.CanonicalHeaderKey(name)] = values
@@ -120,6 +110,24 @@ func (d *Dialer) header(r *Request) (http.Header, error) {
 	}
 	d.forward(out, r)
 	return out, nil
+}
+
+// clientFields returns the fields of the head or the trailer of a client's request that are passed on, without those that are in one of
+// ours: a server may take both for the same.
+func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
+	return endToEnd(h, func(name string) bool {
+		if among(name, forwardedNames) || among(name, d.removed) {
+			return true
+		}
+		for _, fields := range ours {
+			for own := range fields {
+				if same(name, own) {
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
 
 // endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made, without those for which

@@ -8,18 +8,25 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
-	"sync/atomic"
 
 	"github.com/handfast/handfast/balance"
 )
 
 // ServeRequest passes an ordinary HTTP request on to a server, and its response to the client. Upgrades belong to [Balancer.Open].
+//
+// A response may last as long as it wants, as a stream of events does, but its head must come within a minute. A client may be slow, but
+// not stall for 30 seconds, whatever the deadlines of the http.Server are.
 func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
+	side := newClientSide(w)
+	defer side.end()
 	p := &httputil.ReverseProxy{
 		Rewrite:       func(*httputil.ProxyRequest) {}, // the server is not chosen yet
-		Transport:     roundTripper{b, r},
+		Transport:     roundTripper{b, r, side},
 		FlushInterval: -1,
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil {
+				b.troubled(err)
+			}
 			status, after, reason := Reply(err)
 			if after > 0 {
 				w.Header().Set("Retry-After", RetryAfter(after))
@@ -27,13 +34,22 @@ func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 			http.Error(w, reason, status)
 		},
 	}
-	p.ServeHTTP(w, r.Request)
+	p.ServeHTTP(side, r.Request)
+}
+
+// troubled reports a failure of a server with a request that is no handshake.
+func (b *Balancer) troubled(err error) {
+	f, ok := errors.AsType[*Failure](err)
+	if ok && f.Stage != StageRequest && b.hooks.Troubled != nil {
+		b.hooks.Troubled(f)
+	}
 }
 
 // roundTripper sends a request to a server of the pool.
 type roundTripper struct {
-	b *Balancer
-	r *Request
+	b    *Balancer
+	r    *Request
+	side *clientSide
 }
 
 // RoundTrip implements [http.RoundTripper]. When a server cannot be reached, another one is tried; behind a request that has reached
@@ -41,7 +57,7 @@ type roundTripper struct {
 func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	s := t.b.set.Load()
 	prefer := t.b.preferred(s, t.r)
-	body := &clientBody{ReadCloser: out.Body}
+	body := &clientBody{ReadCloser: out.Body, side: t.side, last: func() {}}
 	if out.Body != nil {
 		out = out.WithContext(out.Context())
 		out.Body = body
@@ -52,7 +68,7 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		resp, err := t.send(out, u)
+		resp, err := t.send(out, u, body)
 		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // nothing has asked for it
 			_ = resp.Body.Close()
 			err = errSwitched
@@ -62,7 +78,12 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 			if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(t.r.Request), u.ID()) {
 				resp.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), t.r.TLS != nil).String())
 			}
-			resp.Body = &counted{ReadCloser: resp.Body, done: func() { t.b.release(u) }}
+			resp.Body = &counted{ReadCloser: resp.Body, done: func(err error) {
+				t.b.release(u)
+				if err != nil && out.Context().Err() == nil {
+					t.b.troubled(&Failure{Upstream: u.ID(), Stage: StageResponse, Err: err})
+				}
+			}}
 			return resp, nil
 		}
 		t.b.release(u)
@@ -71,12 +92,15 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		}
 		f, notReached := errors.AsType[*Failure](err)
 		if !notReached {
-			f = &Failure{Upstream: u.ID(), Stage: StageHandshake, Err: err}
+			f = &Failure{Upstream: u.ID(), Stage: StageResponse, Err: err}
 		}
 		if bad := body.failed(); bad != nil {
 			f = &Failure{Upstream: u.ID(), Stage: StageRequest, Err: bad}
 		}
 		if out.Context().Err() != nil || f.Stage == StageRequest {
+			return nil, f
+		}
+		if !notReached && f.Timeout() { // a page that is slow says nothing about connections, and would be so elsewhere
 			return nil, f
 		}
 		t.b.outcome(u, balance.Unreachable)
@@ -87,8 +111,8 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 }
 
-// send sends the request to one server.
-func (t roundTripper) send(out *http.Request, u *balance.Upstream) (*http.Response, error) {
+// send sends the request to one server. body is its body.
+func (t roundTripper) send(out *http.Request, u *balance.Upstream, body *clientBody) (*http.Response, error) {
 	n, err := t.b.server(u.ID())
 	if err != nil {
 		return nil, err
@@ -104,6 +128,16 @@ func (t roundTripper) send(out *http.Request, u *balance.Upstream) (*http.Respon
 	if r.Header, err = n.dialer.header(t.r); err != nil {
 		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: err}
 	}
+	// The names are known now, and the values at the end of the body. None is that of a field of the head.
+	r.Trailer = n.dialer.clientFields(t.r.Trailer, r.Header)
+	body.last = func() {
+		for name := range r.Trailer {
+			r.Trailer[name] = t.r.Trailer[name]
+		}
+	}
+	if out.Header.Get("Te") != "" { // a trailer is passed on
+		r.Header.Set("Te", "trailers")
+	}
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "") // or net/http would add its own
 	}
@@ -118,41 +152,26 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-var (
-	errSwitched = errors.New("it has changed the protocol, which nothing has asked for")
-	errBody     = errors.New("its body cannot be read")
-)
+var errSwitched = errors.New("it has changed the protocol, which nothing has asked for")
 
-// clientBody is the body of a client's request. It notes that the client has failed to send it, which is not the server's fault.
-type clientBody struct {
+// counted calls done when a body is closed, with the error that has cut it.
+type counted struct {
 	io.ReadCloser
-	bad atomic.Bool
+	once sync.Once
+	err  error // of Read
+	done func(error)
 }
 
-func (b *clientBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && err != http.ErrBodyReadAfterClose { //nolint:errorlint // a body returns them bare
-		b.bad.Store(true)
+// Read returns context.Canceled for an error, which is the one that httputil.ReverseProxy does not log by itself.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // a body returns it bare
+		c.err, err = err, context.Canceled
 	}
 	return n, err
 }
 
-// failed returns what is wrong with the body, without its own text, or nil.
-func (b *clientBody) failed() error {
-	if b.bad.Load() {
-		return errBody
-	}
-	return nil
-}
-
-// counted calls done when a body is closed.
-type counted struct {
-	io.ReadCloser
-	once sync.Once
-	done func()
-}
-
 func (c *counted) Close() error {
-	defer c.once.Do(c.done)
+	defer c.once.Do(func() { c.done(c.err) })
 	return c.ReadCloser.Close()
 }

@@ -41,6 +41,8 @@ func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 		return f.Status(), 0, "The server behind this one did not answer in time."
 	case f.Stage == StageConnect || f.Stage == StageTLS:
 		return f.Status(), 0, "The server behind this one cannot be reached."
+	case f.Stage == StageResponse:
+		return f.Status(), 0, "The server behind this one gave no valid response."
 	}
 	return f.Status(), 0, "The server behind this one did not answer as a WebSocket server does."
 }

@@ -2,8 +2,13 @@ package proxy
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // A cookie leads to the server that it was made for, with the same secret only, and shows nothing of it.
@@ -25,5 +30,99 @@ func TestSticky(t *testing.T) {
 	}
 	if c := s.Cookie(id, true); !c.Secure || c.SameSite != http.SameSiteNoneMode {
 		t.Errorf("over TLS: %v", c)
+	}
+}
+
+// A cookie that was made up, cut, or made by a balancer with another secret leads nowhere, and neither does one of a server that has gone.
+// The client gets a good one in its place.
+func TestForgedCookies(t *testing.T) {
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	const gone = "ws://10.0.0.9:9000"
+	sticky := NewSticky("hf", []byte("k1"))
+	of := func(id string) string { return sticky.Cookie(id, false).Value }
+	for name, forge := range map[string]func(id string) string{
+		"nothing":                   func(string) string { return "" },
+		"another signature":         func(id string) string { return "AAAA" + of(id)[4:] },
+		"cut":                       func(id string) string { return of(id)[:10] },
+		"longer":                    func(id string) string { return of(id) + "A" },
+		"of another balancer":       func(id string) string { return NewSticky("hf", []byte("k2")).Cookie(id, false).Value },
+		"of a server that has gone": func(string) string { return of(gone) },
+		"the server's name":         func(id string) string { return id },
+		"an index":                  func(string) string { return "0" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := serveRaw(t, listen(t), accepts)
+			id := "ws://" + a.addr
+			value := forge(id)
+			b := newBalancer(t, Settings{Sticky: sticky}, a.addr)
+			if err := b.SetServers("gone", []balance.Spec{{ID: gone}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.SetServers("gone", nil); err != nil {
+				t.Fatal(err)
+			}
+			r := opening(t)
+			r.Header.Set("Cookie", "hf="+value)
+			if got := b.preferred(b.Settings(), r); got != "" {
+				t.Errorf("it leads to %s", got)
+			}
+			c, err := b.Open(bounded.Context(t), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Abandon()
+			replaced(t, c.Header(), sticky, id)
+
+			// The same for a page.
+			if err := b.SetServers("test", specs(page.Listener.Addr().String())); err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			p := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)
+			p.Header.Set("Cookie", "hf="+value)
+			b.ServeRequest(w, &Request{Request: p})
+			if w.Code != http.StatusNotFound {
+				t.Errorf("the page: %d", w.Code)
+			}
+			replaced(t, w.Header(), sticky, "ws://"+page.Listener.Addr().String())
+		})
+	}
+}
+
+// replaced checks that a response has a cookie for a server, which says nothing about it.
+func replaced(t *testing.T, h http.Header, sticky *Sticky, id string) {
+	t.Helper()
+	set := h["Set-Cookie"]
+	if len(set) != 1 || !strings.HasPrefix(set[0], "hf="+sticky.Cookie(id, false).Value+";") {
+		t.Errorf("the client gets %q", set)
+	}
+	host := strings.TrimPrefix(id, "ws://")
+	for name, values := range h {
+		if strings.Contains(strings.Join(values, " "), host) {
+			t.Errorf("%s: %q names the server", name, values)
+		}
+	}
+}
+
+// A client that comes back with its cookie gets no second one.
+func TestCookieThatHolds(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts)
+	sticky := NewSticky("hf", []byte("k1"))
+	b := newBalancer(t, Settings{Sticky: sticky, Pool: balance.Options{Policy: balance.LeastConnections()}}, up.addr, "127.0.0.1:1")
+	for range 3 { // the policy would choose the other one
+		if _, ok := b.pool.AcquireAt(time.Now(), "ws://"+up.addr); !ok {
+			t.Fatal("the server is not ready")
+		}
+	}
+	r := opening(t)
+	r.AddCookie(sticky.Cookie("ws://"+up.addr, false))
+	c, err := b.Open(bounded.Context(t), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Abandon()
+	if c.Server() != "ws://"+up.addr || c.Header()["Set-Cookie"] != nil {
+		t.Errorf("%s, %v", c.Server(), c.Header())
 	}
 }

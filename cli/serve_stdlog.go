@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"log"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/observe"
+)
+
+// The lines of the standard library that are logged in a second, so that a server which makes it write some cannot fill the log.
+const stdLinesPerSecond = 3
+
+// stdLines writes what the standard library logs by itself, such as net/http about connections to servers, to the server's log.
+type stdLines struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	bucket limit.Bucket
+	left   int // lines that were left out before the next one
+}
+
+// takeStdLog has the standard library log to a server's log until the returned function is called.
+func takeStdLog(l *slog.Logger) (giveBack func()) {
+	out, flags, prefix := log.Writer(), log.Flags(), log.Prefix()
+	log.SetFlags(0)
+	log.SetPrefix("")
+	log.SetOutput(&stdLines{log: l})
+	return func() {
+		log.SetOutput(out)
+		log.SetFlags(flags)
+		log.SetPrefix(prefix)
+	}
+}
+
+// Write takes one line.
+func (s *stdLines) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	ok, _ := s.bucket.Allow(time.Now(), stdLinesPerSecond, stdLinesPerSecond)
+	left := s.left
+	if s.left = 0; !ok {
+		s.left = left + 1
+	}
+	s.mu.Unlock()
+	if ok {
+		attrs := []slog.Attr{slog.String(observe.KeyError, string(bytes.TrimSpace(line)))}
+		if left > 0 {
+			attrs = append(attrs, slog.Int(observe.KeyMore, left))
+		}
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, observe.EventLibrary, attrs...)
+	}
+	return len(line), nil
+}

@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"bytes"
+	"log"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What the standard library logs is in the server's log, and does not fill it.
+func TestStdLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		giveBack := takeStdLog(slog.New(slog.NewTextHandler(&b, nil)))
+		before := log.Writer()
+		for range 100 {
+			log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", "x\ny")
+		}
+		time.Sleep(time.Second) //nolint:forbidigo // the clock of a bubble
+		log.Print("later")
+		giveBack()
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		if len(lines) != stdLinesPerSecond+1 {
+			t.Fatalf("%d lines:\n%s", len(lines), b.String())
+		}
+		for i, want := range []string{0: `level=WARN msg="message of the Go library" error="Unsolicited response`, stdLinesPerSecond: "error=later more=97"} {
+			if want != "" && !strings.Contains(lines[i], want) {
+				t.Errorf("%s", lines[i])
+			}
+		}
+		if log.Writer() == before {
+			t.Error("the standard library still logs there")
+		}
+	})
+}

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/observe"
+)
+
+// A request that a server fails is in the log with the server and what it has failed at. A client that asks for many does not fill the log.
+func TestFailedPagesInTheLog(t *testing.T) {
+	broken := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cut" {
+			_, _ = w.Write([]byte("the beginning"))
+			_ = http.NewResponseController(w).Flush()
+		}
+		panic(http.ErrAbortHandler)
+	}))}
+	t.Cleanup(broken.Close)
+	r := run(t, parse(t, balancing([]*serverBehind{broken}, "retries: 0\n\t      ejection: {failures: 0}")))
+	ask := func(path string) {
+		resp, err := http.Get(r.URLs()[0] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	lines := func(event string) (found []string) {
+		for line := range strings.Lines(r.log.String()) {
+			if strings.Contains(line, `msg="`+event+`"`) {
+				found = append(found, line)
+			}
+		}
+		return found
+	}
+	ask("/cut")
+	bounded.Until(t, func() bool { return len(lines(observe.EventPage)) == 1 })
+	if line := lines(observe.EventPage)[0]; !strings.Contains(line, "level=WARN") || !strings.Contains(line, "endpoint=front server="+broken.id()+" stage=response error=") {
+		t.Error(line)
+	}
+	const many = 40
+	for range many {
+		ask("/")
+	}
+	bounded.Until(t, func() bool { return len(lines(observe.EventPageMore)) > 0 })
+	if line := lines(observe.EventPageMore)[0]; !strings.Contains(line, "server="+broken.id()+" endpoint=front") {
+		t.Error(line)
+	}
+	if n := len(lines(observe.EventPage)); n >= many {
+		t.Errorf("%d lines", n)
+	}
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, "httputil") {
+			t.Error(line)
+		}
+	}
+}
