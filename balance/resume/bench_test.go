@@ -79,8 +79,10 @@ func BenchmarkCommand(b *testing.B) {
 }
 
 func TestAPublicationAllocatesNothing(t *testing.T) {
-	s, m := subscribed(t, "channels", 100)
-	if n := testing.AllocsPerRun(100, func() { s.Server(m) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, name := range sessions {
+		s, m := subscribed(t, name, 100)
+		if n := testing.AllocsPerRun(100, func() { s.Server(m) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }

@@ -20,7 +20,7 @@ type centrifugo struct {
 	spoken bool // the client has sent something, which says what the format is
 
 	client string                     // the name of the connection that the client knows; "" before it is connected
-	names  []string                   // the names at later servers
+	names  map[string]bool            // the names at later servers
 	token  string                     // the last one that the connection has been renewed with
 	call   *protocol.ConnectRequest   // how the client has connected
 	answer *protocol.ConnectResult    // what of the reply must be the same at each server
@@ -64,7 +64,7 @@ type centrifugoCommand struct {
 }
 
 func newCentrifugo(o Options) *centrifugo {
-	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, first: firstOwnCentrifugo}, subs: map[string]*centrifugoSubs{}}
+	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, first: firstOwnCentrifugo}, names: map[string]bool{}, subs: map[string]*centrifugoSubs{}}
 }
 
 // Idle implements [Session].

@@ -118,7 +118,7 @@ func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.
 	case len(s.names) == maxNames:
 		return nil, ErrTooMuch
 	}
-	s.names = append(s.names, strings.Clone(r.Client))
+	s.names[strings.Clone(r.Client)] = true
 	served := 0
 	for channel, x := range s.subs {
 		if x.request != nil {

@@ -3,7 +3,6 @@ package resume
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/centrifugal/protocol"
@@ -62,6 +61,10 @@ var errStrange = errors.New("resume: not a reply")
 
 // part deals with one reply or push. If the client does not get it, own is what it gets instead.
 func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
+	if p, ok := s.format.publication(part); ok && !s.names[string(p.client)] {
+		x := s.subs[string(p.channel)]
+		return nil, x == nil || s.advance(x, p.offset), nil
+	}
 	r, ok := s.format.reply(part)
 	if !ok {
 		return nil, false, errStrange
@@ -70,7 +73,7 @@ func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if pass && s.renamed(part) && s.rename(r) {
+	if pass && s.rename(r) {
 		instead, pass = []*protocol.Reply{r}, false
 	}
 	for _, r := range instead {
@@ -216,26 +219,23 @@ func (s *centrifugo) publication(x *centrifugoSubs, p *protocol.Publication) boo
 		x.epoch, x.offset = strings.Clone(p.Epoch), p.Offset
 		return true
 	}
-	if p.Offset == 0 {
-		return true
-	}
-	if s.moved && p.Offset <= x.offset {
-		return false
-	}
-	x.offset = max(x.offset, p.Offset)
-	return true
+	return s.advance(x, p.Offset)
 }
 
-// renamed reports whether a reply may have a name of the connection that the client does not know.
-func (s *centrifugo) renamed(part []byte) bool {
-	return slices.ContainsFunc(s.names, func(name string) bool { return bytes.Contains(part, []byte(name)) })
+// advance notes the offset of a publication, and reports whether the client gets it.
+func (s *centrifugo) advance(x *centrifugoSubs, offset uint64) bool {
+	if offset != 0 && offset <= x.offset && s.moved {
+		return false
+	}
+	x.offset = max(x.offset, offset)
+	return true
 }
 
 // rename gives the connection the name that the client knows, and reports whether it had another one.
 func (s *centrifugo) rename(r *protocol.Reply) bool {
 	changed := false
 	info := func(i *protocol.ClientInfo) {
-		if i != nil && slices.Contains(s.names, i.Client) {
+		if i != nil && s.names[i.Client] {
 			i.Client, changed = s.client, true
 		}
 	}
@@ -262,11 +262,11 @@ func (s *centrifugo) rename(r *protocol.Reply) bool {
 		publications(r.Subscribe.Publications)
 		publications(r.Subscribe.State)
 	}
-	if r.Refresh != nil && slices.Contains(s.names, r.Refresh.Client) {
+	if r.Refresh != nil && s.names[r.Refresh.Client] {
 		r.Refresh.Client, changed = s.client, true
 	}
 	if r.Presence != nil {
-		for _, name := range s.names {
+		for name := range s.names {
 			if i, ok := r.Presence.Presence[name]; ok {
 				info(i)
 				delete(r.Presence.Presence, name)

@@ -26,10 +26,10 @@ const (
 type channels struct {
 	ledger[channelCommand]
 
-	client string   // the name of the connection that the client knows; "" before the server has said it
-	user   string   // of the client
-	names  []string // the names of the connection at later servers, the last one is the present one
-	token  string   // the last one that the client has renewed its credential with
+	client string          // the name of the connection that the client knows; "" before the server has said it
+	user   string          // of the client
+	names  map[string]bool // the names of the connection at later servers
+	token  string          // the last one that the client has renewed its credential with
 
 	subs  map[string]*subscription // by channel
 	keys  uint64                   // message IDs of the session itself
@@ -81,7 +81,7 @@ type channelCommand struct {
 }
 
 func newChannels(o Options) *channels {
-	return &channels{ledger: ledger[channelCommand]{opts: o, first: firstOwn}, subs: map[string]*subscription{}}
+	return &channels{ledger: ledger[channelCommand]{opts: o, first: firstOwn}, names: map[string]bool{}, subs: map[string]*subscription{}}
 }
 
 // Renewed implements [Renewer].

@@ -1,7 +1,6 @@
 package resume
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"github.com/handfast/handfast/channels/wire"
@@ -17,9 +16,9 @@ type heading struct {
 	user    []byte // likewise
 }
 
-// headingOf reads the heading of a message, and reports whether it is an object with a type. Of a publication it reads no more than it
-// needs.
-func headingOf(text []byte) (h heading, ok bool) {
+// headingOf reads the heading of a message, and reports whether it is an object with a type. Of a publication it reads no more than
+// the offset, unless whole.
+func headingOf(text []byte, whole bool) (h heading, ok bool) {
 	o := objectOf(text)
 	for name, value, more := o.next(); more; name, value, more = o.next() {
 		switch string(name) {
@@ -40,7 +39,7 @@ func headingOf(text []byte) (h heading, ok bool) {
 				return h, false
 			}
 		}
-		if h.offset != 0 && h.channel != nil && string(h.kind) == "message" {
+		if !whole && h.offset != 0 && h.channel != nil && string(h.kind) == "message" {
 			return h, true
 		}
 	}
@@ -49,7 +48,7 @@ func headingOf(text []byte) (h heading, ok bool) {
 
 // Server implements [Session].
 func (s *channels) Server(m Message) ([]Message, bool, error) {
-	h, ok := headingOf(m.Data)
+	h, ok := headingOf(m.Data, len(s.names) > 0)
 	if !ok || m.Binary {
 		return s.strange(m)
 	}
@@ -125,7 +124,7 @@ func (s *channels) welcomed(h heading) (pass bool, err error) {
 	case len(s.names) == maxNames:
 		return false, ErrTooMuch
 	}
-	s.names, s.welcome = append(s.names, client), true
+	s.names[client], s.welcome = true, true
 	return false, nil
 }
 
@@ -211,13 +210,6 @@ func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) 
 
 // rename gives the connection the name that the client knows, wherever the server has another one.
 func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
-	known := false
-	for _, name := range s.names {
-		known = known || bytes.Contains(text, []byte(name))
-	}
-	if !known && !change(h.kind) {
-		return text, true
-	}
 	own := false
 	rename := func(value []byte) []byte {
 		name, ok := textOf(value)
@@ -225,17 +217,17 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 			return value
 		}
 		own = own || name == s.client
-		for _, n := range s.names {
-			if n == name {
-				own = true
-				value, _ = json.Marshal(s.client) // a string can be encoded
-			}
+		if s.names[name] {
+			own = true
+			value, _ = json.Marshal(s.client) // a string can be encoded
 		}
 		return value
 	}
 	switch string(h.kind) {
 	case "message":
-		text = replaced(text, rename, "client")
+		if client, _ := plain(h.client); s.names[string(client)] {
+			text = replaced(text, rename, "client")
+		}
 	case "history", "snapshot":
 		text = replaced(text, rename, "messages", "*", "client")
 	case "subscribed", "members":

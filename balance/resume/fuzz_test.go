@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/centrifugal/protocol"
 )
 
 // The input of a session's fuzz test is a number of steps, with an empty line between them: "c" and "s" begin a message of the client
@@ -142,6 +144,38 @@ func FuzzObject(f *testing.F) {
 		}
 		if again := replaced(text, func(value []byte) []byte { return value }, "a", "*", "b"); !bytes.Equal(again, text) {
 			t.Errorf("%s became %s", text, again)
+		}
+	})
+}
+
+// What is read of a publication is what decoding it says.
+func FuzzPublication(f *testing.F) {
+	q := &protocol.Reply{Push: &protocol.Push{Channel: "chat", Pub: &protocol.Publication{
+		Data: protocol.Raw(`{"a":["}"]}`), Offset: 7, Tags: map[string]string{"offset": "8"}, Info: &protocol.ClientInfo{User: "ann", Client: "AAAA"},
+	}}}
+	for _, format := range []format{{}, {binary: true}} {
+		text, err := format.encodeReply(q)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if p, ok := format.publication(text); !ok || string(p.channel) != "chat" || p.offset != 7 || string(p.client) != "AAAA" {
+			f.Fatalf("%s: %+v, %v", text, p, ok)
+		}
+		f.Add(text, format.binary)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, binary bool) {
+		format := format{binary}
+		p, known := format.publication(text)
+		r, ok := format.reply(text)
+		if !known || !ok || !utf8.Valid(text) && !binary {
+			return
+		}
+		client := ""
+		if r.Push != nil && r.Push.Pub != nil && r.Push.Pub.Info != nil {
+			client = r.Push.Pub.Info.Client
+		}
+		if r.Push == nil || r.Push.Pub == nil || r.Push.Channel != string(p.channel) || r.Push.Pub.Offset != p.offset || client != string(p.client) {
+			t.Errorf("%q: %+v", text, p)
 		}
 	})
 }

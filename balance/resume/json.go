@@ -17,17 +17,22 @@ type object struct {
 // objectOf returns the walk over text.
 func objectOf(text []byte) object {
 	o := object{text: text}
-	o.space()
-	if o.bad = o.i == len(text) || text[o.i] != '{'; !o.bad {
-		o.i++
-	}
+	o.enter()
 	return o
 }
 
 // next returns the next member: its name without quotes, and its value. Nothing in them is unescaped. It returns false at the end.
 func (o *object) next() (name, value []byte, ok bool) {
+	if name, ok = o.name(); ok {
+		value = o.take()
+	}
+	return name, value, ok && !o.bad
+}
+
+// name returns the name of the next member. The value has to be taken or entered.
+func (o *object) name() (name []byte, ok bool) {
 	if o.bad {
-		return nil, nil, false
+		return nil, false
 	}
 	o.space()
 	if o.at(',') {
@@ -36,23 +41,37 @@ func (o *object) next() (name, value []byte, ok bool) {
 	}
 	if o.at('}') {
 		o.i++
-		return nil, nil, false
+		return nil, false
 	}
 	from := o.i
 	o.string()
 	if o.bad {
-		return nil, nil, false
+		return nil, false
 	}
 	name = o.text[from+1 : o.i-1]
 	o.space()
 	if o.bad = !o.at(':'); o.bad {
-		return nil, nil, false
+		return nil, false
 	}
 	o.i++
 	o.space()
-	from = o.i
+	return name, true
+}
+
+// take returns the value at which the walk is, and goes behind it.
+func (o *object) take() []byte {
+	from := o.i
 	o.value()
-	return name, o.text[from:o.i], !o.bad
+	return o.text[from:o.i]
+}
+
+// enter goes into the object at which the walk is, and reports whether there is one. At its end, the walk goes on around it.
+func (o *object) enter() bool {
+	o.space()
+	if o.bad = o.bad || !o.at('{'); !o.bad {
+		o.i++
+	}
+	return !o.bad
 }
 
 func (o *object) at(c byte) bool { return o.i < len(o.text) && o.text[o.i] == c }

@@ -111,5 +111,5 @@ func (s *channels) caughtUp(channel string, x *subscription, now roster) ([]Mess
 
 // isOwn reports whether a member is the client itself.
 func (s *channels) isOwn(user string, x *subscription) bool {
-	return x.joined && user == s.user || user == s.client || slices.Contains(s.names, user)
+	return x.joined && user == s.user || user == s.client || s.names[user]
 }

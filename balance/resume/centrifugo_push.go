@@ -1,0 +1,171 @@
+package resume
+
+import "encoding/binary"
+
+// push is what the session needs to know of a publication. Most of what a server sends are publications, so this much is read without
+// decoding the rest. The slices share the memory of the message.
+type push struct {
+	channel []byte
+	client  []byte // who has published it
+	offset  uint64
+}
+
+// publication reads a publication, and reports whether it is one that the session knows all about.
+func (f format) publication(part []byte) (p push, ok bool) {
+	if f.binary {
+		ok = p.binary(part)
+	} else {
+		o := object{text: part}
+		ok = o.enter() && p.reply(&o) && !o.bad
+	}
+	return p, ok && p.channel != nil
+}
+
+// reply reads {"push":…}.
+func (p *push) reply(o *object) bool {
+	for name, ok := o.name(); ok; name, ok = o.name() {
+		if string(name) != "push" || !o.enter() || !p.push(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// push reads the inside of a push.
+func (p *push) push(o *object) bool {
+	has := false
+	for name, ok := o.name(); ok; name, ok = o.name() {
+		switch string(name) {
+		case "channel":
+			if p.channel, ok = plain(o.take()); !ok {
+				return false
+			}
+		case "pub":
+			if has = o.enter() && p.pub(o); !has {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return has
+}
+
+// pub reads the inside of a publication.
+func (p *push) pub(o *object) bool {
+	for name, ok := o.name(); ok; name, ok = o.name() {
+		switch string(name) {
+		case "offset":
+			if p.offset, ok = number(o.take()); !ok {
+				return false
+			}
+		case "info":
+			if !o.enter() || !p.info(o) {
+				return false
+			}
+		case "epoch":
+			return false
+		default:
+			o.take()
+		}
+	}
+	return !o.bad
+}
+
+// info reads the inside of the publisher.
+func (p *push) info(o *object) bool {
+	for name, ok := o.name(); ok; name, ok = o.name() {
+		value := o.take()
+		if string(name) == "client" {
+			if p.client, ok = plain(value); !ok {
+				return false
+			}
+		}
+	}
+	return !o.bad
+}
+
+// The numbers of fields in Protobuf.
+const (
+	replyPush                             = 4
+	pushChannel, pushPub                  = 2, 4
+	pubInfo, pubOffset, pubEpoch          = 5, 6, 14
+	infoClient                            = 2
+	wireVarint, wire64, wireBytes, wire32 = 0, 1, 2, 5
+)
+
+// binary reads a publication in Protobuf.
+func (p *push) binary(part []byte) bool {
+	has := false
+	return fields(part, func(number uint64, value []byte, _ uint64) bool {
+		return number == replyPush && fields(value, func(number uint64, value []byte, _ uint64) bool {
+			switch number {
+			case pushChannel:
+				p.channel = value
+			case pushPub:
+				has = fields(value, p.field)
+				return has
+			default:
+				return false
+			}
+			return true
+		})
+	}) && has
+}
+
+// field reads a field of a publication in Protobuf.
+func (p *push) field(number uint64, value []byte, n uint64) bool {
+	switch number {
+	case pubOffset:
+		p.offset = n
+	case pubEpoch:
+		return false
+	case pubInfo:
+		return fields(value, func(number uint64, value []byte, _ uint64) bool {
+			if number == infoClient {
+				p.client = value
+			}
+			return true
+		})
+	}
+	return true
+}
+
+// fields calls f for each field of a message in Protobuf, with its value as bytes or as a number, until f returns false. It reports
+// whether f never has, and the message is whole.
+func fields(message []byte, f func(number uint64, value []byte, n uint64) bool) bool {
+	for len(message) > 0 {
+		tag, n := binary.Uvarint(message)
+		if n <= 0 {
+			return false
+		}
+		message = message[n:]
+		var value []byte
+		var v uint64
+		size := 0
+		switch tag & 7 {
+		case wireVarint:
+			if v, size = binary.Uvarint(message); size <= 0 {
+				return false
+			}
+		case wire64:
+			size = 8
+		case wire32:
+			size = 4
+		case wireBytes:
+			length, n := binary.Uvarint(message)
+			if n <= 0 || length > uint64(len(message)-n) {
+				return false
+			}
+			size = n + int(length) //nolint:gosec // it is not beyond the message
+			value = message[n:size:size]
+		default:
+			return false
+		}
+		if size > len(message) || !f(tag>>3, value, v) {
+			return false
+		}
+		message = message[size:]
+	}
+	return true
+}
