@@ -29,7 +29,6 @@ type balancer struct {
 	all   []*process    // the last one is current
 	taken *os.File      // the listening socket that handfast is started with
 	sees  func() string // the generation that newcomers see
-	usual int           // how many processes it consists of after its start
 	files int           // of its configuration, that are not in use any more
 }
 
