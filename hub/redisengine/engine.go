@@ -4,6 +4,7 @@
 // A publication is one script: it is appended to the history, counted, and published, or none of that. Offsets are dense. The epoch
 // is stored with the channel, so a Redis that has lost its data begins new epochs, of which subscribers are notified. What a Redis with a
 // file has lost of its last second, after a crash of the machine, cannot be noticed in that way: "appendfsync always" rules it out.
+// With sentinels, another primary begins new epochs.
 package redisengine
 
 import (
@@ -26,7 +27,8 @@ import (
 // Options says where the Redis is. URL is required.
 type Options struct {
 	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. The server is a single one, not a
-	// cluster, of version 7.0 or newer.
+	// cluster, of version 7.0 or newer. With ?master_set=NAME the host is a sentinel, and each &addr=HOST:PORT another one:
+	// they name the server.
 	URL string
 
 	// TLS replaces the settings that come with rediss://, unless it is nil.
@@ -169,7 +171,11 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 
 // session is one connection: from dialing to its loss.
 func (e *Engine) session(ctx context.Context, up func()) error {
-	client, err := rueidis.NewClient(e.client)
+	o, err := e.server(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := rueidis.NewClient(o)
 	if err != nil {
 		return refused(err)
 	}
@@ -331,6 +337,9 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	}
 	if info["redis_mode"] == "cluster" {
 		return fatalError{errors.New("redisengine: the server is part of a cluster; a single server is required")}
+	}
+	if err := e.promoted(ctx, c, info); err != nil {
+		return err
 	}
 	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.firstTime() {
 		e.o.Warn(fmt.Sprintf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+

@@ -24,6 +24,8 @@ type Server struct {
 	port string
 	dir  string
 	more string // of the configuration
+	args []string
+	text string // which it prints when it is ready
 	cmd  *exec.Cmd
 }
 
@@ -37,11 +39,35 @@ func Start(t testing.TB, more string) *Server {
 // StartAt is Start for another address of this machine.
 func StartAt(t testing.TB, host, more string) *Server {
 	t.Helper()
-	s := &Server{t: t, host: host, port: freeport.Get(t), dir: t.TempDir(), more: more}
+	port := freeport.Get(t)
+	s := &Server{t: t, host: host, port: port, dir: t.TempDir(), text: "Ready to accept connections"}
+	s.more = "save \"\"\nrequirepass " + Password + "\n" + more
+	return s.run()
+}
+
+// StartReplica starts a replica of a server.
+func StartReplica(t testing.TB, of *Server) *Server {
+	t.Helper()
+	return Start(t, "replicaof "+of.host+" "+of.Port()+"\nmasterauth "+Password+"\nrepl-diskless-sync-delay 0\n")
+}
+
+// StartSentinel starts a sentinel without a password, which alone decides about a server, called name, and its replicas, half a second
+// after it is silent.
+func StartSentinel(t testing.TB, of *Server, name string) *Server {
+	t.Helper()
+	s := &Server{t: t, host: "127.0.0.1", port: freeport.Get(t), dir: t.TempDir(), args: []string{"--sentinel"}, text: "+monitor master"}
+	s.more = "sentinel monitor " + name + " " + of.host + " " + of.Port() + " 1\nsentinel auth-pass " + name + " " + Password +
+		"\nsentinel down-after-milliseconds " + name + " 500\nsentinel failover-timeout " + name + " 2000\n"
+	return s.run()
+}
+
+// run starts it for the first time.
+func (s *Server) run() *Server {
+	s.t.Helper()
 	if !s.start() {
-		t.Fatal("redis-server does not start")
+		s.t.Fatal("redis-server does not start")
 	}
-	t.Cleanup(s.Stop)
+	s.t.Cleanup(s.Stop)
 	return s
 }
 
@@ -50,11 +76,11 @@ func (s *Server) start() bool {
 	s.t.Helper()
 	// A file, not an argument: other users of the machine see the password of a command line.
 	conf := filepath.Join(s.dir, "redis.conf")
-	text := "bind " + s.host + "\nport " + s.Port() + "\ndir " + s.dir + "\nsave \"\"\nrequirepass " + Password + "\n" + s.more
+	text := "bind " + s.host + "\nport " + s.Port() + "\ndir " + s.dir + "\n" + s.more
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command("redis-server", conf) //nolint:noctx // it ends with the test
+	s.cmd = exec.Command("redis-server", append([]string{conf}, s.args...)...) //nolint:noctx // it ends with the test
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -64,7 +90,7 @@ func (s *Server) start() bool {
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), "Ready to accept connections") {
+		if strings.Contains(lines.Text(), s.text) {
 			return true
 		}
 	}

@@ -1,0 +1,92 @@
+//go:build e2e
+
+package redisengine
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/hub/enginetest"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
+)
+
+// asked waits until the answer of a server, or sentinel, to a command has text in it.
+func asked(t testing.TB, s *redistest.Server, password, text string, command ...string) {
+	t.Helper()
+	c, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{s.Addr()}, Password: password, ForceSingleClient: true, DisableCache: true, AlwaysRESP2: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	bounded.Until(t, func() bool {
+		r, err := c.Do(bounded.Context(t), c.B().Arbitrary(command...).Build()).ToAny()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(textOf(r), text)
+	})
+}
+
+// textOf returns all text of an answer.
+func textOf(r any) string {
+	switch r := r.(type) {
+	case string:
+		return r + " "
+	case []any:
+		var all strings.Builder
+		for _, x := range r {
+			all.WriteString(textOf(x))
+		}
+		return all.String()
+	}
+	return ""
+}
+
+// When the primary is lost, the nodes follow the sentinels to the next one. It may lack what was acknowledged last, so subscribers are
+// told of a gap; and everything goes on.
+func TestSentinel(t *testing.T) {
+	primary := redistest.Start(t, "")
+	replica := redistest.StartReplica(t, primary)
+	sentinel := redistest.StartSentinel(t, primary, "shop")
+	asked(t, primary, redistest.Password, "state=online", "INFO", "replication")
+	asked(t, sentinel, "", replica.Port(), "SENTINEL", "REPLICAS", "shop")
+
+	url := "redis://:" + redistest.Password + "@127.0.0.1:1/0?master_set=shop&addr=" + sentinel.Addr() // the first sentinel is down
+	a, told := node(t, Options{URL: url})
+	b, _ := node(t, Options{URL: url})
+	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
+	before := c.Subscribe(t, "room", hub.SubscribeOptions{})
+	publish(t, b, "one")
+	c.Want(t, "one")
+	asked(t, replica, redistest.Password, "one", "XRANGE", "handfast:{app/room}:log", "-", "+")
+
+	primary.Stop()
+	broken(t, told)
+	c.Until(t, func(es []enginetest.Event) bool {
+		return slices.ContainsFunc(es, func(e enginetest.Event) bool { return e.Ended && e.Reason == hub.EndInsufficient })
+	})
+	bounded.Until(t, func() bool { return a.Ready() == nil && b.Ready() == nil })
+	after := c.Subscribe(t, "room", hub.SubscribeOptions{Since: &before.Position})
+	if !errors.Is(after.Err, hub.ErrNewEpoch) || after.Position.Epoch == before.Position.Epoch {
+		t.Errorf("%+v after %+v", after, before)
+	}
+	publish(t, b, "two")
+	c.Want(t, "one", "two")
+}
+
+// A name that no sentinel knows is no reason to give up: it may be about to.
+func TestSentinelKnowsNothing(t *testing.T) {
+	sentinel := redistest.StartSentinel(t, redistest.Start(t, ""), "shop")
+	_, told := node(t, Options{URL: "redis://" + sentinel.Addr() + "?master_set=other"})
+	if err := broken(t, told); !strings.Contains(err.Error(), `it knows no primary "other"`) {
+		t.Error(err)
+	}
+}
