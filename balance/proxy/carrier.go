@@ -73,7 +73,8 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 			l.enlist(c, l)
 			l.setUp(o, done)
 			l.place(upstream, toUpstream)
-			l.run(toClient, early, late)
+			l.join(toClient, early, late)
+			l.nudge()
 			return &l.Tunnel, nil
 		}
 	}

@@ -278,7 +278,8 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	defer l.mu.Unlock()
 	l.dialing = nil
 	l.setUp(o, done)
-	l.run(toClient, early, link.Late)
+	l.join(toClient, early, link.Late)
+	l.launch()
 	return &l.Tunnel, nil
 }
 

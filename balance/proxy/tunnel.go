@@ -265,13 +265,25 @@ func (t *Tunnel) refused(s side, err error, now time.Duration) {
 
 // failed notes the first failure.
 func (t *Tunnel) failed(s side, err error) {
-	err = fmt.Errorf("the %v: %w", s, err)
+	err = &sideError{s, err}
 	if t.how == nil {
 		t.how = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: s == client, Err: err}
 	} else if t.err == nil {
 		t.err = err
 	}
 }
+
+// sideError is an error of one side's connection.
+type sideError struct {
+	s   side
+	err error
+}
+
+// Error names the side.
+func (e *sideError) Error() string { return "the " + e.s.String() + ": " + e.err.Error() }
+
+// Unwrap returns the error of the connection.
+func (e *sideError) Unwrap() error { return e.err }
 
 // ending bounds what is left of the tunnel.
 func (t *Tunnel) ending(now time.Duration) {

@@ -46,14 +46,32 @@ func newLooped() *looped {
 // place puts an end on its loop.
 func (l *looped) place(s side, p loop.Place) { p.Add(&l.ends[s].fd, &l.ends[s]) }
 
-// run begins the tunnel: the upstream's end has its place. The caller holds mu.
-func (l *looped) run(toClient loop.Place, early, late []byte) {
+// join gives the client's end its place, and both what has arrived. The upstream's end has its place. The caller holds mu.
+func (l *looped) join(toClient loop.Place, early, late []byte) {
 	l.place(client, toClient)
 	through, _ := l.arrived(client, early, 0)
 	l.ends[upstream].queue = bytes.Clone(through)
 	through, _ = l.arrived(upstream, late, 0)
 	l.ends[client].queue = bytes.Clone(through)
-	l.nudge()
+}
+
+// launch begins a tunnel whose upstream has just answered on the loop. Unless something is queued, the loop need not know before there
+// is something to do. The caller holds mu.
+func (l *looped) launch() {
+	if len(l.ends[client].queue)+len(l.ends[upstream].queue) > 0 {
+		l.nudge()
+		return
+	}
+	now := l.ends[upstream].fd.Now() // which is of the answer
+	l.begun = true
+	l.start(now)
+	l.settle(now)
+	for s := range l.ends {
+		e := &l.ends[s]
+		e.fd.Lock()
+		e.arm()
+		e.fd.Unlock()
+	}
 }
 
 // nudge implements driver.
@@ -201,7 +219,7 @@ func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
 		}
 		if err != nil {
 			if e.l.ended(e.s, err, now); err != io.EOF { //nolint:errorlint // it is never wrapped
-				e.queue = nil
+				e.queue, e.hung = nil, true
 			}
 			return
 		}
