@@ -126,6 +126,7 @@ func TestBalance(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "request: {user_header: X-User, strip_prefix: /ws, add_prefix: /v1}")))
 	seen := map[string]int{}
+	var open []*websocket.Conn
 	for range 4 {
 		opts := &websocket.DialOptions{Subprotocols: []string{"chat"}, Header: http.Header{"X-User": {"mallory"}},
 			Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}}
@@ -140,12 +141,11 @@ func TestBalance(t *testing.T) {
 			t.Errorf("%q %q %v", c.Subprotocol(), h.Extensions, h.Header)
 		}
 		echoed(t, c)
+		open = append(open, c)
 	}
 	if seen["a"] != 2 || seen["b"] != 2 {
 		t.Errorf("%v", seen)
 	}
-	has(t, &r.log, "msg=opened", "server="+a.id())
-	has(t, &r.audited, `"connected"`, `"server":"`+b.id()+`"`)
 	resp, body := page(t, "PUT", r.URLs()[0]+"/ws/page", nil)
 	if resp.StatusCode != 200 || !strings.HasPrefix(body, "PUT "+resp.Header.Get("X-Behind")+" ") || !strings.Contains(body, "path=/v1/page") {
 		t.Errorf("%d %q", resp.StatusCode, body)
@@ -153,6 +153,17 @@ func TestBalance(t *testing.T) {
 	r.metric(t, `handfast_server_state{endpoint="front",server="`+a.id()+`",state="ready"} 1`)
 	r.metric(t, `handfast_server_connections{endpoint="front",server="`+a.id()+`"} 2`)
 	r.metric(t, `handfast_server_handshake_duration_seconds_count{endpoint="front",outcome="ok",server="`+a.id()+`"} 2`)
+	for _, c := range open {
+		if err := c.Close(websocket.CodeNormal, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+	has(t, &r.log, "msg=closed", "server="+a.id())
+	has(t, &r.audited, `"disconnected"`, `"server":"`+b.id()+`"`, `"path":"/ws/room"`, `"decision":"allow"`, `"rule":"`, `"bytes_in":`)
+	if log := r.log.String() + r.audited.String(); strings.Contains(log, "level=INFO msg=opened") || strings.Contains(log, `"connected"`) {
+		t.Errorf("a connection has more than one line:\n%s", log)
+	}
 }
 
 // A server's refusal is the client's. One that fails is passed over, and when none is left the client learns that, and the operator which.

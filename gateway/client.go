@@ -30,9 +30,9 @@ func (k *admitted) begin() {
 	k.e.metrics.Open.Inc()
 }
 
-// end gives back all that it holds, and records how the connection ended. It is called last, once.
-func (k *client) end(how *websocket.CloseError, err error) {
-	k.e.rec.closed(k.entry, k.e.metrics, how, err)
+// end gives back all that it holds, and records how the connection ended. It is called last, once. See recorder.closed.
+func (k *client) end(how *websocket.CloseError, err error, decision ...any) {
+	k.e.rec.closed(k.entry, k.e.metrics, how, err, decision...)
 	k.e.metrics.Open.Dec()
 	k.e.target.release()
 	k.e.adm.conns.Leave(k.entry)
@@ -52,6 +52,10 @@ func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websock
 	}
 	_ = c.Close(websocket.CodeNormal, "")
 	how, _ := errors.AsType[*websocket.CloseError](context.Cause(c.Context()))
+	if k.entry.Server != nil {
+		k.end(how, err, k.decision()...)
+		return
+	}
 	k.end(how, err)
 }
 
@@ -61,6 +65,9 @@ var errPanicked = errors.New("the target panicked")
 func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byte, func(error)) (auth.Handle, error)) {
 	k.begin()
 	t := &tunneled{client: k.client}
+	if k.e.rec.audit != nil && k.entry.Server != nil {
+		t.decision = k.decision()
+	}
 	t.left.Store(2)
 	var h auth.Handle
 	err := k.guard(func() (err error) {
@@ -79,9 +86,10 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 // tunneled is a client whose bytes the target carries.
 type tunneled struct {
 	client
-	how   error        // why the tunnel has ended
-	ended atomic.Bool  // done was called
-	left  atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
+	how      error        // why the tunnel has ended
+	decision []any        // for the audit log; nil: it has been told, or there is none
+	ended    atomic.Bool  // done was called
+	left     atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
 }
 
 // done is called when the tunnel has ended.
@@ -95,6 +103,6 @@ func (t *tunneled) done(err error) {
 func (t *tunneled) over() {
 	if t.left.Add(-1) == 0 {
 		closed, _ := errors.AsType[*websocket.CloseError](t.how)
-		t.end(closed, t.how)
+		t.end(closed, t.how, t.decision...)
 	}
 }

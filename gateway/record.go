@@ -49,24 +49,34 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	}
 }
 
-// opened records that a client was admitted.
+// opened records that a client was admitted. What is written of one that is carried to another server is written when it ends, all in
+// one line: such connections come in storms.
 func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()
 	k.e.metrics.Opened.Inc()
-	attrs := append(make([]slog.Attr, 0, 5), slog.String(observe.KeyID, n.ID),
-		slog.String(observe.KeyEndpoint, n.Endpoint), slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()))
-	server := serverOf(n)
+	level, server := slog.LevelInfo, serverOf(n)
 	if server != "" {
-		attrs = append(attrs, slog.String(observe.KeyServer, server))
+		level = slog.LevelDebug
 	}
-	s.log.LogAttrs(context.Background(), slog.LevelInfo, observe.EventOpened, attrs...)
-	if s.audit == nil {
+	if s.log.Enabled(context.Background(), level) {
+		attrs := append(make([]slog.Attr, 0, 5), slog.String(observe.KeyID, n.ID),
+			slog.String(observe.KeyEndpoint, n.Endpoint), slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()))
+		if server != "" {
+			attrs = append(attrs, slog.String(observe.KeyServer, server))
+		}
+		s.log.LogAttrs(context.Background(), level, observe.EventOpened, attrs...)
+	}
+	if s.audit == nil || server != "" {
 		return
 	}
-	s.audit.log(observe.AuditConnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
-		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, server, observe.KeyPath, k.path,
-		observe.KeyDecision, "allow", observe.KeyRule, k.rule)
+	s.audit.log(observe.AuditConnected, append([]any{observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
+		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint}, k.decision()...)...)
+}
+
+// decision returns what the audit log says of how a client was admitted.
+func (k *admitted) decision() []any {
+	return []any{observe.KeyPath, k.path, observe.KeyDecision, "allow", observe.KeyRule, k.rule}
 }
 
 // secured counts a handshake over TLS; nil is one without.
@@ -82,12 +92,16 @@ func (s *recorder) secured(state *tls.ConnectionState) {
 }
 
 // closed records how a connection ended, and why the target gave it up if that was not the reason. how is nil when it is
-// not known.
-func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error) {
+// not known. decision is for the audit log, of a connection for which opened has written nothing there.
+func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error, decision ...any) {
 	lasted, who := time.Since(n.Opened), n.Who()
-	attrs := append(make([]slog.Attr, 0, 10), slog.String(observe.KeyID, n.ID), slog.String(observe.KeyEndpoint, n.Endpoint),
+	attrs := append(make([]slog.Attr, 0, 11), slog.String(observe.KeyID, n.ID), slog.String(observe.KeyEndpoint, n.Endpoint),
 		slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()),
 		slog.Duration(observe.KeyDuration, lasted.Round(time.Millisecond)))
+	server := serverOf(n)
+	if server != "" {
+		attrs = append(attrs, slog.String(observe.KeyServer, server))
+	}
 	if _, closed := errors.AsType[*websocket.CloseError](err); err != nil && !closed {
 		attrs = append(attrs, slog.Any("cause", err))
 	}
@@ -107,11 +121,15 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	attrs = append(attrs, slog.Int(observe.KeyCode, code), slog.String(observe.KeyBy, by))
 	s.log.LogAttrs(context.Background(), level, observe.EventClosed, attrs...)
 	if s.audit != nil {
-		s.audit.log(observe.AuditDisconnected, observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method,
-			observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, n.Server,
+		in, out := n.In.Bytes(), n.Out.Bytes()
+		if c, carried := n.Handle().(interface{ Bytes() (in, out int64) }); carried {
+			in, out = c.Bytes()
+		}
+		s.audit.log(observe.AuditDisconnected, append([]any{observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method,
+			observe.KeyAddr, n.Addr.String(), observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint, observe.KeyServer, server,
 			observe.KeyCode, code, observe.KeyReason, reason, observe.KeyBy, by, observe.KeyDuration, lasted.Seconds(),
 			observe.KeyMessagesIn, n.In.Messages(), observe.KeyMessagesTo, n.Out.Messages(),
-			observe.KeyBytesIn, n.In.Bytes(), observe.KeyBytesOut, n.Out.Bytes())
+			observe.KeyBytesIn, in, observe.KeyBytesOut, out}, decision...)...)
 	}
 	where.Closed(code)
 	where.Lasted.Observe(lasted.Seconds())

@@ -134,6 +134,12 @@ func (c *Conn) CloseNow() error {
 	return nil
 }
 
+// Bytes returns how many bytes have arrived from both sides since the connection has been on its server.
+func (c *Conn) Bytes() (fromClient, fromServer int64) {
+	n := c.traffic()
+	return n.FromClients, n.FromServer
+}
+
 // traffic returns what has passed since the connection has been on its server.
 func (c *Conn) traffic() Traffic {
 	if by := c.by(); by != nil {
