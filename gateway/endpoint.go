@@ -90,7 +90,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveRequest(w, r, h, target)
 		return
 	}
-	e.ws.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h)))
+	if p, ok := r.Context().(*passage); ok {
+		p.handshake = h
+	} else {
+		r = r.WithContext(context.WithValue(r.Context(), handshakeKey{}, h))
+	}
+	e.ws.ServeHTTP(w, r)
 }
 
 // admit decides for the handshake of a request, after the rules of the protocol and the origin.

@@ -23,6 +23,27 @@ type via struct {
 
 type viaKey struct{}
 
+// passage is the context of a request from front on, with its via and, once it has come to an endpoint, its handshake. One goroutine
+// uses it until then.
+type passage struct {
+	context.Context
+	via       via
+	handshake *handshake // nil before
+}
+
+// Value implements [context.Context].
+func (p *passage) Value(key any) any {
+	switch key.(type) {
+	case viaKey:
+		return &p.via
+	case handshakeKey:
+		if p.handshake != nil {
+			return p.handshake
+		}
+	}
+	return p.Context.Value(key)
+}
+
 // viaOf returns the via of a request.
 func viaOf(r *http.Request) *via {
 	v, _ := r.Context().Value(viaKey{}).(*via)
@@ -36,12 +57,13 @@ func viaOf(r *http.Request) *via {
 // a balancer has named it or not.
 func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	site := s.adm.site()
-	v := via{site: site, peer: peerOf(r.Context())}
+	p := &passage{Context: r.Context(), via: via{site: site, peer: peerOf(r.Context())}}
+	v := &p.via
 	if v.peer != nil {
 		r.RemoteAddr = v.peer.addr.String()
 		v.client = clientaddr.Of(r, v.peer.addr.Addr(), site.proxies, "")
 	}
-	r = r.WithContext(context.WithValue(r.Context(), viaKey{}, &v))
+	r = r.WithContext(p)
 	if len(r.TransferEncoding) > 0 {
 		// Whatever proxy is in front may have seen another end of this request: nothing on the connection is believed to
 		// begin behind it (RFC 9112 §6.1).

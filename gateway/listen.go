@@ -65,6 +65,7 @@ func bind(ctx context.Context, network, addr string) (net.Listener, error) {
 		return l, nil
 	}
 	var config net.ListenConfig
+	keptAlive(&config)
 	return config.Listen(ctx, network, addr)
 }
 
