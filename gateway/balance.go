@@ -320,10 +320,7 @@ func (t *balanceTarget) find(set *config.Balance) error {
 		}
 		t.finders.Go(func() {
 			defer files.Close()
-			files.Run(ctx, filePoll, func() {
-				list, err := servers(set)
-				t.found(serversOfFile, list[serversOfFile], err)
-			})
+			t.follow(ctx, files, set)
 		})
 	}
 	return nil
