@@ -70,7 +70,7 @@ func (x *centrifugoSubs) again() *protocol.SubscribeRequest {
 	q := &protocol.SubscribeRequest{}
 	if r := x.request; r != nil {
 		q = &protocol.SubscribeRequest{
-			Channel: r.Channel, Token: r.Token, Data: r.Data, Positioned: r.Positioned, Recoverable: r.Recoverable, Delta: r.Delta, Tf: r.Tf,
+			Channel: r.Channel, Token: cmp.Or(x.token, r.Token), Data: r.Data, Positioned: r.Positioned, Recoverable: r.Recoverable, Delta: r.Delta, Tf: r.Tf,
 			Flag: r.Flag,
 		}
 	}

@@ -133,16 +133,20 @@ func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 	}
 	switch {
 	case c.is.kind == cfConnect && r.Connect != nil:
+		s.grow(len(c.text)) // the request shares its memory
 		s.connected(q.Connect, r.Connect)
 	case c.is.kind == cfSubscribe && r.Subscribe != nil:
 		s.subscribed(c.channel, q.Subscribe, r.Subscribe, len(c.text))
 	case c.is.kind == cfUnsubscribe:
 		s.unsubscribed(c.channel)
 	case c.is.kind == cfRefresh:
-		s.token = q.Refresh.Token
+		s.grow(len(q.Refresh.Token) - len(s.token))
+		s.token = strings.Clone(q.Refresh.Token)
 	case c.is.kind == cfSubRefresh:
 		if x := s.subs[c.channel]; x != nil && x.request != nil {
-			x.request.Token = q.SubRefresh.Token
+			more := len(q.SubRefresh.Token) - len(x.token)
+			x.token, x.size = strings.Clone(q.SubRefresh.Token), x.size+more
+			s.grow(more)
 		}
 	}
 }

@@ -191,14 +191,14 @@ func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) 
 		s.unsubscribed(c.channel)
 	case c.is.kind == update:
 		if x := s.subs[c.channel]; x != nil {
-			s.size -= x.size()
+			before := len(x.text)
 			if x.text, _ = without(x.text, "data"); c.is.value != "" {
 				x.text = with(x.text, "data", []byte(c.is.value))
 			}
-			s.size += x.size()
+			s.grow(len(x.text) - before)
 		}
 	case c.is.kind == renewal:
-		s.size += len(c.is.value) - len(s.token)
+		s.grow(len(c.is.value) - len(s.token))
 		s.token = c.is.value
 	case c.is.silent:
 		var r wire.Published

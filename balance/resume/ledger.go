@@ -46,6 +46,13 @@ func (l *ledger[T]) room(number, size int) bool {
 	return true
 }
 
+// grow notes that what is remembered has so many more bytes, or fewer.
+func (l *ledger[T]) grow(bytes int) {
+	if l.size += bytes; l.size > l.opts.Bytes && bytes > 0 {
+		l.no = ErrTooMuch
+	}
+}
+
 // find returns which command waits for the reply with an ID, -1 if none does.
 func (l *ledger[T]) find(id uint64) int {
 	for i := range l.waiting {

@@ -47,8 +47,9 @@ type carried struct {
 	*relay
 	client, server *websocket.Conn
 	session        Session
-	at             int // the server
-	left           int // messages of the server until the next switch; -1 during one
+	stop           func() // leaves the server
+	at             int    // the server
+	left           int    // messages of the server until the next switch; -1 during one
 }
 
 // read passes the messages of a connection on. The channel is closed at its end.
@@ -73,16 +74,16 @@ func read(ctx context.Context, c *websocket.Conn) <-chan websocket.Message {
 
 // run carries until the client ends.
 func (c *carried) run(ctx context.Context) error {
-	fromServer, stop, err := c.connect(ctx)
+	fromServer, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { c.stop() }()
 	fromClient := read(ctx, c.client)
 	for {
 		select {
 		case m, ok := <-fromClient:
 			if !ok {
-				stop()
 				return nil
 			}
 			if f, send := c.session.Client(messageOf(m)); send {
@@ -106,8 +107,8 @@ func (c *carried) run(ctx context.Context) error {
 			}
 		}
 		if c.left == 0 && (!c.planned || c.session.Idle()) {
-			stop()
-			if fromServer, stop, err = c.move(ctx); err != nil {
+			c.stop()
+			if fromServer, err = c.move(ctx); err != nil {
 				return err
 			}
 		}
@@ -115,43 +116,44 @@ func (c *carried) run(ctx context.Context) error {
 }
 
 // connect connects to a server.
-func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, func(), error) {
+func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, error) {
 	o := &websocket.DialOptions{}
 	if s := c.client.Subprotocol(); s != "" {
 		o.Subprotocols = []string{s}
 	}
 	server, err := websocket.Dial(ctx, c.servers[c.at]+c.path, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c.server = server
 	if c.left == 0 {
 		c.left = 1 + rand.IntN(20)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	return read(ctx, server), func() { cancel(); server.CloseNow() }, nil
+	c.stop = func() { cancel(); server.CloseNow() }
+	return read(ctx, server), nil
 }
 
 // move goes on at another server.
-func (c *carried) move(ctx context.Context) (<-chan websocket.Message, func(), error) {
+func (c *carried) move(ctx context.Context) (<-chan websocket.Message, error) {
 	first, err := c.session.Resume()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c.mu.Lock()
 	c.switches++
 	c.mu.Unlock()
 	c.at, c.left = (c.at+1)%len(c.servers), -1
-	from, stop, err := c.connect(ctx)
+	from, err := c.connect(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, m := range first {
 		if err := c.server.Write(ctx, m.websocket()); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return from, stop, nil
+	return from, nil
 }
 
 func messageOf(m websocket.Message) Message {

@@ -1,0 +1,84 @@
+package resume
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A client that makes the session remember more than it may is served as before, but cannot be resumed; what is remembered is bounded.
+func TestBounds(t *testing.T) {
+	const bytes = 8 << 10
+	big := strings.Repeat("x", 1000)
+	many := map[string]func(i int) (client, server string){
+		"channels unanswered": func(i int) (string, string) {
+			return fmt.Sprintf(`{"type":"publish","id":%d,"channel":"a","data":1,"message_id":"m"}`, i+1), ""
+		},
+		"channels commands": func(i int) (string, string) {
+			return fmt.Sprintf(`{"type":"publish","id":%d,"channel":"a","data":"%s","message_id":"m"}`, i+1, big), ""
+		},
+		"channels subscriptions": func(i int) (string, string) {
+			return fmt.Sprintf(`{"type":"subscribe","id":%d,"channel":"a%d"}`, i+1, i),
+				fmt.Sprintf(`{"type":"subscribed","id":%d,"channel":"a%d","position":{"epoch":"e","offset":0}}`, i+1, i)
+		},
+		"channels members": func(i int) (string, string) {
+			if i == 0 {
+				return `{"type":"subscribe","id":1,"channel":"a","changes":true}`,
+					`{"type":"subscribed","id":1,"channel":"a","position":{"epoch":"e","offset":0}}`
+			}
+			return `{"type":"ping","id":1}`, fmt.Sprintf(`{"type":"join","channel":"a","member":{"user":"u%d","data":"%s"}}`, i, big)
+		},
+		"centrifugo unanswered": func(i int) (string, string) {
+			return fmt.Sprintf(`{"id":%d,"rpc":{}}`, i+2), ""
+		},
+		"centrifugo subscriptions": func(i int) (string, string) {
+			return fmt.Sprintf(`{"id":%d,"subscribe":{"channel":"a%d"}}`, i+2, i), fmt.Sprintf(`{"id":%d,"subscribe":{"recoverable":true,"epoch":"e"}}`, i+2)
+		},
+		"centrifugo tokens": func(i int) (string, string) {
+			if i < 8 {
+				return fmt.Sprintf(`{"id":%d,"subscribe":{"channel":"a%d"}}`, i+2, i), fmt.Sprintf(`{"id":%d,"subscribe":{"recoverable":true,"epoch":"e"}}`, i+2)
+			}
+			return fmt.Sprintf(`{"id":%d,"sub_refresh":{"channel":"a%d","token":"%s"}}`, i+2, i%8, big+big), fmt.Sprintf(`{"id":%d,"sub_refresh":{}}`, i+2)
+		},
+	}
+	for name, step := range many {
+		t.Run(name, func(t *testing.T) {
+			protocol, _, _ := strings.Cut(name, " ")
+			s, size := newSized(protocol, Options{Subscriptions: 20, Unanswered: 20, Bytes: bytes})
+			var err error
+			for i := range 100 {
+				client, server := step(i)
+				m := Message{Data: []byte(client)}
+				if out, send := s.Client(m); !send || !same(out, m) {
+					t.Fatalf("%s became %s", client, out.Data)
+				}
+				if server != "" {
+					m = Message{Data: []byte(server)}
+					if out, _, err := s.Server(m); err != nil || len(out) != 1 || !same(out[0], m) {
+						t.Fatalf("%s became %v, %v", server, out, err)
+					}
+				}
+				if n := size(); n < 0 || n > bytes+4*len(big) {
+					t.Fatalf("%d bytes are remembered", n)
+				}
+			}
+			if _, err = s.Resume(); !errors.Is(err, ErrTooMuch) && !(strings.HasSuffix(name, "members") && errors.Is(err, ErrState)) {
+				t.Errorf("resumed: %v", err)
+			}
+		})
+	}
+}
+
+// newSized returns a session that is connected, and how many bytes it remembers.
+func newSized(protocol string, o Options) (Session, func() int) {
+	if protocol == "channels" {
+		s := newChannels(o)
+		s.Server(Message{Data: []byte(`{"type":"welcome","client":"AAAA"}`)})
+		return s, func() int { return s.size }
+	}
+	s := newCentrifugo(o)
+	s.Client(Message{Data: []byte(`{"id":1,"connect":{}}`)})
+	s.Server(Message{Data: []byte(`{"id":1,"connect":{"client":"AAAA"}}`)})
+	return s, func() int { return s.size }
+}
