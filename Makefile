@@ -50,8 +50,9 @@ bench: ## every server side by side, in less than three minutes (see bench/READM
 e2e: setup ## the binary as a user would run it, against real clients
 	go test $(ALL) -race -shuffle=on -timeout=20m -v ./e2e/... ./e2e/acme/... ./e2e/gosdk/...
 
-drill: setup ## kill, stop and cut nodes and engines under 3,000 clients, and write docs/drill.md (as root)
+drill: setup ## faults under thousands of clients, in a cluster and behind the balancer: writes docs/*drill.md (as root)
 	go test $(ALL) -timeout=30m -v ./e2e/cluster -drill $(DRILL)
+	go test $(ALL) -timeout=30m -v ./e2e/balance -drill $(DRILL)
 
 cover: ## the share of statements that the tests run
 	go test $(ALL) -coverprofile=coverage.out -coverpkg=./...,./websocket/... ./... ./websocket/...

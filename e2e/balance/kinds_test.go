@@ -6,30 +6,88 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"net"
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
 
-// other is a server of another kind: a program of e2e/interop/peers.
-type other struct {
-	port  string
-	lines *bufio.Reader // a line of JSON for each connection that has ended
+// program is a server of another kind, which prints its port first.
+type program struct {
+	dir     string
+	command func(port string) []string
+	build   string // the package of the program, if it is one of ours. It echoes, and neither prints more nor knows subprotocols and paths
 }
 
-func startOther(t *testing.T, name string, args ...string) *other {
+var programs = map[string]program{
+	"Node's ws": {"../interop/peers", func(port string) []string { return []string{"env", "PORT=" + port, "node", "ws-server.mjs"} }, ""},
+	"Python's websockets": {"../interop/peers", func(port string) []string {
+		return []string{"env", "PORT=" + port, "/usr/bin/python3", "server.py"}
+	}, ""},
+	"gorilla": {".", func(port string) []string {
+		return []string{filepath.Join(scratch, "peer"), "-server", "gorilla", "-compress", "each", "-port", port}
+	}, "github.com/handfast/handfast/bench/cmd/peer"},
+	"Socket.IO": {"peers", func(port string) []string { return []string{"env", "PORT=" + port, "node", "socketio-server.mjs"} }, ""},
+}
+
+// other is a running program.
+type other struct {
+	port   string
+	lines  *bufio.Reader // what it prints: servers a line of JSON for each connection that has ended
+	cmd    *exec.Cmd
+	in     io.Closer
+	log    *house.Output
+	reap   func() // waits for its end
+	unread sync.WaitGroup
+}
+
+// startOther starts a program on a port; "0" is a free one.
+func startOther(t *testing.T, p program, port string) *other {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = "../interop/peers"
-	var log house.Output
-	cmd.Stderr = &log
+	if p.build != "" {
+		if err := build(p.build); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := startCommand(t, p.dir, p.command(port))
+	first := strings.TrimRight(o.line(t), "}\n")
+	o.port = strings.TrimSpace(first[strings.LastIndex(first, ":")+1:])
+	if _, err := strconv.Atoi(o.port); err != nil {
+		t.Fatalf("no port: %q, %s", first, o.log)
+	}
+	return o
+}
+
+// build builds a program of ours into scratch, unless it is there.
+func build(pkg string) error {
+	to := filepath.Join(scratch, path.Base(pkg))
+	if _, err := os.Stat(to); err == nil {
+		return nil
+	}
+	out, err := exec.Command("go", "build", "-o", to, pkg).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func startCommand(t *testing.T, dir string, command []string) *other {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = dir
+	log := &house.Output{}
+	cmd.Stderr = log
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -41,25 +99,38 @@ func startOther(t *testing.T, name string, args ...string) *other {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("a program is missing (make setup installs it): %v", err)
 	}
-	t.Cleanup(func() {
-		in.Close()
+	o := &other{lines: bufio.NewReader(out), cmd: cmd, in: in, log: log}
+	o.reap = sync.OnceFunc(func() {
+		o.unread.Wait()
 		_ = cmd.Wait() // how it ends says nothing here
 	})
-	o := &other{lines: bufio.NewReader(out)}
-	var first struct{ Port int }
-	if err := json.Unmarshal([]byte(o.line(t)), &first); err != nil {
-		t.Fatalf("%s tells no port: %v, %s", name, err, &log)
-	}
-	o.port = strconv.Itoa(first.Port)
+	t.Cleanup(o.kill)
 	return o
 }
 
-// line returns the next line that the server prints.
+// end ends the program as it wants to be ended.
+func (o *other) end() {
+	o.in.Close()
+	o.reap()
+}
+
+// kill ends the program without its knowledge.
+func (o *other) kill() {
+	_ = o.cmd.Process.Kill() // fails when it has ended
+	o.reap()
+}
+
+// discard reads what the program prints, which would wait for that otherwise.
+func (o *other) discard() {
+	o.unread.Go(func() { _, _ = io.Copy(io.Discard, o.lines) })
+}
+
+// line returns the next line that the program prints, "" at the end.
 func (o *other) line(t *testing.T) string {
 	t.Helper()
 	got := make(chan string, 1)
 	go func() {
-		s, _ := o.lines.ReadString('\n') // "" at the end
+		s, _ := o.lines.ReadString('\n')
 		got <- s
 	}()
 	return bounded.Receive(t, got)
@@ -68,57 +139,85 @@ func (o *other) line(t *testing.T) string {
 // Servers of other kinds work behind the balancer: messages, compressed and not, subprotocols, pings and closes from either side pass,
 // and a drain is a close frame that they understand.
 func TestServersOfOthers(t *testing.T) {
-	for name, command := range map[string][]string{"node": {"node", "ws-server.mjs"}, "python": {"/usr/bin/python3", "server.py"}} {
+	for _, name := range []string{"Node's ws", "Python's websockets", "gorilla"} {
 		t.Run(name, func(t *testing.T) {
-			o := startOther(t, command[0], command[1:]...)
-			f := &farm{u: house.NewUser(t), ports: []string{o.port}, admin: "127.0.0.1:" + house.FreePort(t)}
+			o := startOther(t, programs[name], "0")
+			f := &farm{u: house.NewUser(t), servers: []*upstream{{kind: name, port: o.port, its: o}}, admin: "127.0.0.1:" + house.FreePort(t)}
 			b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--check", "websocket", "--pace", "1000")
-			url := b.First("balance")
-			dial := func(path string, opts *websocket.DialOptions) *websocket.Conn {
-				t.Helper()
-				c, err := websocket.Dial(bounded.Context(t), strings.TrimSuffix(url, "/")+path, opts)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { c.CloseNow() })
-				return c
-			}
-			compressed := &websocket.DialOptions{Subprotocols: []string{"handfast.v2"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}}
-			for _, opts := range []*websocket.DialOptions{nil, compressed} {
-				c := dial("/echo", opts)
-				if opts != nil && (!strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") || c.Subprotocol() != "handfast.v2") {
-					t.Errorf("%q, %q", c.Handshake().Extensions, c.Subprotocol())
-				}
-				text := strings.Repeat("a message that can be made smaller. ", 10_000)
-				if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
-					t.Fatal(err)
-				}
-				if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != text {
-					t.Fatalf("%d bytes came back: %v", len(m.Data), err)
-				}
-				if _, err := c.Ping(bounded.Context(t)); err != nil {
-					t.Errorf("ping: %v", err)
-				}
-				if err := c.Close(4003, "enough"); err != nil {
-					t.Errorf("close: %v", err)
-				}
-				if line := o.closed(t, "echo"); !strings.Contains(line, "4003") || !strings.Contains(line, "enough") {
-					t.Errorf("the server saw %s", line)
+			s := serverTest{t: t, url: strings.TrimSuffix(b.First("balance"), "/"), o: o, echoOnly: programs[name].build != ""}
+			s.talk(nil)
+			s.talk(&websocket.DialOptions{Subprotocols: []string{"handfast.v2"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}})
+			if !s.echoOnly {
+				if e := ending(t, s.dial("/close-by-peer", nil)); e.Code != 4001 || !strings.HasPrefix(e.Reason, "the peer's reason") {
+					t.Errorf("closed by the server: %v", e)
 				}
 			}
-			if e := ending(t, dial("/close-by-peer", nil)); e.Code != 4001 || !strings.HasPrefix(e.Reason, "the peer's reason") {
-				t.Errorf("closed by the server: %v", e)
-			}
-			moved := dial("/echo", nil)
-			f.run("drain", f.id(0), "--wait")
+			moved := s.dial("/echo", nil)
+			f.empty(f.id(0))
 			if e := ending(t, moved); e.Code != websocket.CodeServiceRestart {
 				t.Errorf("drained: %v", e)
 			}
-			if line := o.closed(t, "echo"); !strings.Contains(line, "1012") {
-				t.Errorf("the server saw %s", line)
-			}
+			s.saw("1012")
 		})
 	}
+}
+
+// serverTest is the test of one server.
+type serverTest struct {
+	t        *testing.T
+	url      string
+	o        *other
+	echoOnly bool // it has no subprotocols, and does not print how a connection has ended
+}
+
+func (s serverTest) dial(path string, opts *websocket.DialOptions) *websocket.Conn {
+	s.t.Helper()
+	c, err := websocket.Dial(bounded.Context(s.t), s.url+path, opts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
+// saw checks what the server says of the next connection that has ended.
+func (s serverTest) saw(all ...string) {
+	s.t.Helper()
+	if s.echoOnly {
+		return
+	}
+	line := s.o.closed(s.t, "echo")
+	for _, part := range all {
+		if !strings.Contains(line, part) {
+			s.t.Errorf("the server saw %s", line)
+		}
+	}
+}
+
+// talk sends a large message, pings and closes.
+func (s serverTest) talk(opts *websocket.DialOptions) {
+	s.t.Helper()
+	c := s.dial("/echo", opts)
+	if opts != nil && !strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") {
+		s.t.Errorf("extensions: %q", c.Handshake().Extensions)
+	}
+	if opts != nil && !s.echoOnly && c.Subprotocol() != "handfast.v2" {
+		s.t.Errorf("subprotocol: %q", c.Subprotocol())
+	}
+	text := strings.Repeat("a message that can be made smaller. ", 10_000)
+	if err := c.Write(bounded.Context(s.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
+		s.t.Fatal(err)
+	}
+	if m, err := c.Read(bounded.Context(s.t)); err != nil || string(m.Data) != text {
+		s.t.Fatalf("%d bytes came back: %v", len(m.Data), err)
+	}
+	if _, err := c.Ping(bounded.Context(s.t)); err != nil {
+		s.t.Errorf("ping: %v", err)
+	}
+	if err := c.Close(4003, "enough"); err != nil {
+		s.t.Errorf("close: %v", err)
+	}
+	s.saw("4003", "enough")
 }
 
 // closed returns what the server says of the next connection to a path that has ended. The checks of the balancer are others.
@@ -149,42 +248,51 @@ func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	}
 }
 
-// A server that accepts and says nothing, and one that cannot be reached, keep no client out.
-func TestServersThatFail(t *testing.T) {
-	mute, err := net.Listen("tcp", "127.0.0.1:0")
+// Clients of Socket.IO begin with HTTP requests that all have to reach the same server, and upgrade to a WebSocket on it: a cookie of the
+// balancer keeps them there. When their server drains, they connect again by themselves, to the other one.
+func TestSocketIO(t *testing.T) {
+	const clients = 8
+	f := &farm{u: house.NewUser(t), admin: "127.0.0.1:" + house.FreePort(t)}
+	for range 2 {
+		o := startOther(t, programs["Socket.IO"], "0")
+		o.discard()
+		f.servers = append(f.servers, &upstream{port: o.port, its: o})
+	}
+	b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--to", f.id(1), "--sticky", "at", "--pace", "1000")
+	url := strings.Replace(strings.TrimSuffix(b.First("balance"), "/"), "ws://", "http://", 1)
+	o := startCommand(t, "peers", []string{"node", "socketio-client.mjs", url, strconv.Itoa(clients)})
+	on := [clients]int{} // the port of each one's server; 0: none
+	upgraded := func(so func() bool) {
+		t.Helper()
+		for !so() {
+			var l struct {
+				Event, Reason, Error, Transport string
+				Client, Server                  int
+			}
+			line := o.line(t)
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Fatalf("%q: %v, %s", line, err, o.log)
+			}
+			switch {
+			case l.Event == "upgraded" && l.Transport == "websocket":
+				on[l.Client] = l.Server
+			case l.Event == "disconnected" && l.Reason == "transport close":
+				on[l.Client] = 0
+			default:
+				t.Fatal(line)
+			}
+		}
+	}
+	upgraded(func() bool { return !slices.Contains(on[:], 0) })
+	first := on[0]
+	if !slices.ContainsFunc(on[:], func(port int) bool { return port != first }) {
+		t.Logf("all clients are on one server: %v", on)
+	}
+	left, err := strconv.Atoi(f.servers[0].port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mute.Close()
-	f := start(t, 1, 1, "--check", "off", "--to", mute.Addr().String(), "--to", "127.0.0.1:"+house.FreePort(t))
-	c := gather(t, f.url, 20, 20*time.Millisecond)
-	c.goesOn(20)
-	c.expect("none", 0, 0)
-	out := f.run("status")
-	if strings.Count(out, "ejected") == 0 {
-		t.Errorf("a server that fails every handshake gets more of them:\n%s", out)
-	}
-}
-
-// A reload with other servers, weights and settings closes nothing.
-func TestReload(t *testing.T) {
-	f := start(t, 2, 2)
-	listen, admin := "127.0.0.1:"+house.FreePort(t), "127.0.0.1:"+house.FreePort(t)
-	config := func(to, more string) string {
-		return "listen: [{address: \"" + listen + "\", tls: off}]\nadmin: {address: \"" + admin + "\"}\nendpoints:\n" +
-			"  - name: front\n    path: /\n    auth: [anonymous]\n    target: {balance: {to: [" + to + "]" + more + "}}\n"
-	}
-	one, two := strconv.Quote("ws://"+f.id(0)), strconv.Quote("ws://"+f.id(1)) // inside of braces, YAML takes it for a key and its value
-	path := f.u.Write("balance.yaml", config(one, ""))
-	s := f.u.Serve("--config", path)
-	c := gather(t, "ws://"+listen+"/echo", 50, 5*time.Millisecond)
-	for i, text := range []string{
-		config(one+", "+two, ""), config("{url: "+one+", weight: 5}, "+two, ", policy: round_robin, health: http"),
-		config(two, ", retries: 0, slow_start: 1s, sticky: hf"), config(one+", "+two, ", policy: hash, key: address, health: off"),
-	} {
-		f.u.Write("balance.yaml", text)
-		house.Until(t, "the reload is in the log", func() bool { return strings.Count(s.Log.String(), "configuration reloaded") == i+1 })
-		c.goesOn(50)
-	}
-	c.expect("none", 0, 0)
+	f.empty(f.id(0))
+	upgraded(func() bool { return !slices.Contains(on[:], 0) && !slices.Contains(on[:], left) })
+	o.end()
 }

@@ -17,9 +17,9 @@ import (
 // The page of the admin listener shows the servers, their connections and a drain, and goes on to do so without being loaded again.
 func TestPageOfServers(t *testing.T) {
 	const users = 8
-	f := start(t, 2, 2, "--policy", "round_robin")
+	f := start(t, farmOptions{kinds: []string{"", ""}, balance: ", policy: round_robin, drain: {per_second: 1000}"})
 	for range users {
-		c, err := websocket.Dial(bounded.Context(t), f.url, nil)
+		c, err := websocket.Dial(bounded.Context(t), f.url(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestPageOfServers(t *testing.T) {
 			}
 		}()
 	}
-	live := f.live()
+	live := []int{f.live(f.id(0)), f.live(f.id(1))}
 	b := chromium.Start(t, chromium.Options{Dir: f.u.Home, Env: f.u.Environ()})
 	b.Open("http://" + f.admin + "/")
 	b.Eval(`window.loaded = "once"`)
@@ -47,26 +47,26 @@ func TestPageOfServers(t *testing.T) {
 			return len(cells) > 2 && strings.Contains(strings.Join(strings.Fields(cells[1]), " "), state) && strings.TrimSpace(cells[2]) == fmt.Sprint(connections)
 		})
 	}
-	for i := range f.ports {
-		shows("a server with its connections", i, "ready", live[f.ports[i]])
+	for i := range f.servers {
+		shows("a server with its connections", i, "ready", live[i])
 	}
 	house.Until(t, "the page says who is admitted", func() bool {
 		return strings.Contains(b.Eval(`document.querySelector(".handshakes").innerText`), "All are admitted; 0 were refused.")
 	})
 
-	f.run("drain", f.id(0), "--wait")
+	f.do("drain", f.id(0), "--wait")
 	shows("the end of a drain", 0, "draining by the operator; empty", 0)
 	house.Until(t, "the page says what has happened", func() bool {
 		return strings.Contains(b.Eval(`document.querySelector("#happened[role=status]").innerText`), f.id(0))
 	})
-	f.run("undrain", f.id(0))
+	f.do("undrain", f.id(0))
 	shows("that the server is back", 0, "ready", 0)
 	resp, err := http.Post("http://"+f.admin+"/balance/drain?pace=0.001&server="+f.id(1), "", nil)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(resp, err)
 	}
 	resp.Body.Close()
-	shows("a drain that goes on", 1, fmt.Sprintf("draining by the operator; 1 of %d connections have left", live[f.ports[1]]), live[f.ports[1]]-1)
+	shows("a drain that goes on", 1, fmt.Sprintf("draining by the operator; 1 of %d connections have left", live[1]), live[1]-1)
 	if got := b.Eval(`window.loaded`); got != "once" {
 		t.Errorf("the page was loaded again: %s", got)
 	}

@@ -30,7 +30,7 @@ func TestTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	f := start(t, 1, 1)
+	f := start(t, farmOptions{kinds: []string{""}})
 	f.u.Sockets = []*os.File{file}
 	balancer := func() *house.Server {
 		return f.u.Balance("--listen", l.Addr().String(), "--to", f.id(0), "--admin", "127.0.0.1:0")
@@ -60,6 +60,6 @@ func TestTakeOver(t *testing.T) {
 	if strings.Contains(old.Log.String(), "handshake refused") {
 		t.Errorf("it has refused clients:\n%s", &old.Log)
 	}
-	c.goesOn(50)
-	c.expect("1001", 1, 50)
+	c.goesOn()
+	c.expect(bounds{code: "1001", atLeast: 1, atMost: 50})
 }

@@ -35,6 +35,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		server  = f.String("server", "handfast", "which server; -list names them")
 		list    = f.Bool("list", false, "name the servers and end")
 		secure  = f.Bool("tls", false, "over TLS, with a certificate made now")
+		port    = f.Int("port", 0, "where to listen; 0: a free one")
 		procs   = f.Int("procs", 0, "GOMAXPROCS; 0 leaves it as it is")
 		profile = f.String("cpuprofile", "", "write a CPU profile to this file at the end")
 	)
@@ -69,7 +70,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		}
 		defer stop()
 	}
-	return serve(p, c, in, out)
+	return serve(p, c, *port, in, out)
 }
 
 func startProfile(name string) (stop func(), err error) {
@@ -83,8 +84,8 @@ func startProfile(name string) (stop func(), err error) {
 	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }
 
-func serve(p peers.Peer, c peers.Config, in io.Reader, out io.Writer) error {
-	ln, err := p.Listen()
+func serve(p peers.Peer, c peers.Config, port int, in io.Reader, out io.Writer) error {
+	ln, err := p.Listen(port)
 	if err != nil {
 		return err
 	}

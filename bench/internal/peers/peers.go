@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 )
 
 // What a server does about permessage-deflate.
@@ -109,12 +110,13 @@ func (p Peer) Joins() bool { return !p.without(fragments) }
 
 func (p Peer) without(f feature) bool { return slices.Contains(p.lacks, f) }
 
-// Listen returns a listener on a free port of the loopback interface, made in the way that the library documents.
-func (p Peer) Listen() (net.Listener, error) {
+// Listen returns a listener on a port of the loopback interface, made in the way that the library documents. Port 0 is a free one.
+func (p Peer) Listen(port int) (net.Listener, error) {
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	if p.listen != nil {
-		return p.listen("tcp4", "127.0.0.1:0")
+		return p.listen("tcp4", address)
 	}
-	return net.Listen("tcp4", "127.0.0.1:0")
+	return net.Listen("tcp4", address)
 }
 
 // Serve serves on ln until that is closed.

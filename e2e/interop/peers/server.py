@@ -1,9 +1,11 @@
 """Python's websockets as a server: server.py [CERT KEY]
 
-It prints its port, then a line for each connection that ended. It ends when its standard input does.
+It listens on the port that the environment variable PORT names, or on a free one. It prints that, then a line for each connection
+that ended. It ends when its standard input does.
 """
 
 import asyncio
+import os
 import ssl
 import sys
 import time
@@ -48,7 +50,7 @@ async def main():
     if len(sys.argv) > 2:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(sys.argv[1], sys.argv[2])
-    async with websockets.serve(serve, "127.0.0.1", 0, ssl=tls, subprotocols=["handfast.v2"]) as server:
+    async with websockets.serve(serve, "127.0.0.1", int(os.environ.get("PORT", 0)), ssl=tls, subprotocols=["handfast.v2"]) as server:
         report("listening", port=server.sockets[0].getsockname()[1])
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

@@ -1,5 +1,6 @@
 // Node's ws package as a server: node ws-server.mjs [CERT KEY]
-// Prints its port, then a line for each connection that ended. It ends when its standard input does.
+// Listens on the port that the environment variable PORT names, or on a free one. Prints it, then a line for each connection that
+// ended. It ends when its standard input does.
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
@@ -55,6 +56,6 @@ function ping(ws, line) {
   ws.ping("are you there?");
 }
 
-server.listen(0, "127.0.0.1", () => report({ check: "listening", port: server.address().port }));
+server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => report({ check: "listening", port: server.address().port }));
 process.stdin.resume();
 process.stdin.on("end", () => server.close()); // which waits for the connections that are about to end

@@ -1,0 +1,290 @@
+//go:build e2e
+
+package balance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// mixed is three servers of different kinds.
+var mixed = []string{"", "gorilla", "Node's ws"}
+
+// trial is something that happens to a balancer, its servers or its clients while the crowd goes on.
+type trial struct {
+	name  string
+	bar   string // what has to be so, besides what is checked in every trial
+	setup func(f form) farmOptions
+	does  func(s *stage) bounds // returns what the crowd may see
+	storm bool                  // with the clients of a storm
+}
+
+var trials = []trial{
+	{name: "rolling restart of three servers", bar: "closed with 1012, at most 1 in 1/pace seconds", setup: three, does: rollingRestart},
+	{name: "kill -9 of a server, started again", bar: "only its own clients are closed, with 1012", setup: three, does: kill},
+	{name: "a server joins that accepts and hangs; another one is drained", bar: "closed with 1012 by the drain only; the server is ejected after five handshakes",
+		setup: joining, does: hang},
+	{name: "a server joins that fails half its handshakes; another one is drained", bar: "closed with 1012 by the drain only", setup: joining, does: half},
+	{name: "slow handshakes: a server that takes 2 s for each joins, and clients send theirs in pieces; another server is drained",
+		bar: "closed with 1012 by the drain only; the slow clients get in", setup: joining, does: slow},
+	{name: "two servers become four", bar: "closed with 1012 only; no server has more than 1.2 of its share at the end", setup: two, does: scaleOut},
+	{name: "reload of the balancer, five times", bar: "nothing is closed", setup: three, does: reload},
+	{name: "all clients lose their connections and return together", bar: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
+	{name: "clients that never read; their server is drained", bar: "closed with 1012 by the drain only, which ends; the balancer needs less than 64 MiB more",
+		setup: three, does: deafClients},
+	{name: "a server that never reads, which is drained", bar: "nothing is closed at other servers; the drain ends; the balancer needs less than 64 MiB more",
+		setup: three, does: deafServer},
+}
+
+func three(f form) farmOptions {
+	return farmOptions{kinds: mixed, balance: fmt.Sprintf(", drain: {per_second: %g}", f.pace)}
+}
+
+// joining has new servers get their whole share at once, so that many clients meet them.
+func joining(f form) farmOptions {
+	o := three(f)
+	o.balance += ", slow_start: 0s"
+	return o
+}
+
+func two(f form) farmOptions {
+	return farmOptions{kinds: append(slices.Clone(mixed), "Python's websockets"), behind: 2,
+		balance: fmt.Sprintf(", slow_start: %v, rebalance: {enabled: true, per_second: %g}", f.slowStart, f.pace/5)}
+}
+
+// stage is a trial that runs.
+type stage struct {
+	form
+	*farm
+	t      *testing.T
+	c      *crowd
+	began  time.Time
+	spread []sample
+	notes  []string // for the table
+	leave  []func() // ends clients that are not of the crowd
+}
+
+// TestDrill has everything happen that happens to servers and clients, one thing after the other, each with a crowd of its own.
+func TestDrill(t *testing.T) {
+	for _, x := range trials {
+		t.Run(x.name, func(t *testing.T) {
+			if !*drill {
+				t.Parallel() // they wait most of the time
+			}
+			x.run(t, size())
+		})
+	}
+}
+
+// run runs the trial and records what came of it.
+func (x trial) run(t *testing.T, f form) {
+	r := result{name: x.name, bar: x.bar, clients: f.clients}
+	if x.storm {
+		r.clients = f.storm
+	}
+	defer func() {
+		r.failed = t.Failed()
+		record(r)
+	}()
+	s := &stage{form: f, farm: start(t, x.setup(f)), t: t}
+	defer s.end()
+	s.c = gather(t, s.url(), r.clients, f.pause)
+	s.c.expect(bounds{refused: true})
+	s.began = time.Now()
+	may := x.does(s)
+	r.took = time.Since(s.began)
+	ended := time.Now()
+	s.c.goesOn()
+	r.back = time.Since(ended)
+	r.seen = s.c.expect(may)
+	r.notes, r.spread = s.notes, s.spread
+	t.Logf("%d clients, took %v, all back %v later: %+v, %q", r.clients, r.took, r.back, r.seen, r.notes)
+	s.end()
+	bounded.Until(t, func() bool {
+		n := 0
+		for _, server := range s.status() {
+			n += server.Live
+		}
+		return n == 0
+	})
+}
+
+// end has all clients leave.
+func (s *stage) end() {
+	for _, leave := range s.leave {
+		leave()
+	}
+	s.leave = nil
+	if s.c != nil {
+		s.c.leave()
+	}
+}
+
+func (s *stage) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// drain drains a server at the pace, and returns how many connections it had.
+func (s *stage) drain(id string) int {
+	s.t.Helper()
+	had := s.live(id)
+	if had == 0 {
+		s.t.Fatalf("%s has no connections", id)
+	}
+	began := time.Now()
+	s.empty(id)
+	// Intervals are jittered, and those of so many have their average; no load makes them shorter.
+	if least := time.Duration(0.8 * float64(had-1) / s.pace * float64(time.Second)); time.Since(began) < least {
+		s.t.Errorf("%d connections were closed in %v, %g per second expected", had, time.Since(began), s.pace)
+	}
+	return had
+}
+
+func rollingRestart(s *stage) bounds {
+	moved := 0
+	for i, server := range s.servers {
+		began := time.Now()
+		n := s.drain(s.id(i))
+		s.note("%s: %d closed in %.1f s", server.name(), n, time.Since(began).Seconds())
+		moved += n
+		s.stop(server)
+		s.run(server)
+		s.do("undrain", s.id(i))
+		s.ready(s.id(i))
+		s.c.goesOn()
+	}
+	return bounds{code: "1012", atLeast: moved, atMost: moved, refused: true}
+}
+
+// name is what the table calls a server.
+func (u *upstream) name() string {
+	if u.kind == "" {
+		return "handfast"
+	}
+	return u.kind
+}
+
+// ready waits until a server gets connections.
+func (s *stage) ready(id string) {
+	s.t.Helper()
+	house.Until(s.t, id+" is ready", func() bool { return s.status()[id].State == "ready" })
+}
+
+func kill(s *stage) bounds {
+	had := s.live(s.id(0))
+	s.farm.kill(s.servers[0])
+	s.c.goesOn()
+	s.note("the server had %d", had)
+	s.run(s.servers[0])
+	return bounds{code: "1012", atLeast: had, atMost: had, refused: true}
+}
+
+// join adds a server of a kind that others do not have, drains one of the others, and waits until its clients are back.
+func (s *stage) join(id string) bounds {
+	s.t.Helper()
+	s.do("add", id)
+	s.ready(id)
+	n := s.drain(s.id(0))
+	s.c.goesOn()
+	return bounds{code: "1012", atLeast: n, atMost: n, refused: true}
+}
+
+func hang(s *stage) bounds {
+	id, asked := mute(s.t)
+	b := s.join(id)
+	ejected := false
+	for line := range strings.Lines(s.balancer.Log.String()) {
+		ejected = ejected || strings.Contains(line, id) && strings.Contains(line, "state=ejected")
+	}
+	if n := asked.Load(); n >= 5 && !ejected { // so many failures in a row
+		s.t.Errorf("the server is not ejected after %d handshakes", n)
+	}
+	s.note("%d handshakes reached the server, ejected: %t", asked.Load(), ejected)
+	if n := s.live(id); n > 0 {
+		s.t.Errorf("it has %d connections", n)
+	}
+	return b
+}
+
+func half(s *stage) bounds {
+	h := &halfServer{}
+	b := s.join(serve(s.t, h))
+	s.note("the server failed %d of %d handshakes", h.failed.Load(), h.asked.Load())
+	if h.failed.Load() == 0 {
+		s.t.Error("the server has failed no handshake")
+	}
+	return b
+}
+
+func slow(s *stage) bounds {
+	id := serve(s.t, &slowServer{takes: 2 * time.Second})
+	in := s.slowClients()
+	b := s.join(id)
+	house.Until(s.t, "the slow clients are in", func() bool { return int(in.Load()) == s.few })
+	s.note("%d slow clients got in", s.few)
+	s.note("the slow server has %d", s.live(id))
+	return b
+}
+
+func scaleOut(s *stage) bounds {
+	s.sample()
+	s.do("add", s.id(2))
+	s.do("add", s.id(3))
+	most := s.clients*3/10 + 1
+	house.Until(s.t, "no server has more than its share", func() bool { return slices.Max(s.sample()) <= most })
+	return bounds{code: "1012", atLeast: s.clients * 2 / 5, atMost: 2 * s.clients}
+}
+
+func reload(s *stage) bounds {
+	ids := s.ids()
+	all := strings.Join(ids, ", ")
+	for i, set := range [][2]string{
+		{strings.Join(ids[:2], ", "), ""}, {all, ""}, {"{url: " + ids[0] + ", weight: 5}, " + ids[2], ", policy: round_robin"},
+		{all, ", retries: 0, slow_start: 1s, sticky: hf"}, {all, ", policy: hash, key: address, slow_start: 0s"},
+	} {
+		s.configure(set[0], set[1], "")
+		s.balancer.Signal(syscall.SIGHUP) // it may have seen the change by itself
+		house.Until(s.t, "the reload is in the log", func() bool { return strings.Count(s.balancer.Log.String(), "configuration reloaded") > i })
+		s.c.goesOn()
+	}
+	return bounds{}
+}
+
+func storm(s *stage) bounds {
+	s.c.disconnect()
+	return bounds{refused: true}
+}
+
+func deafClients(s *stage) bounds {
+	before := s.memory()
+	written := s.flood(s.url())
+	s.note("%d clients sent %d MiB and read nothing", s.floods, written>>20)
+	s.note("the balancer needs %d MiB more", s.needs(before))
+	n := s.drain(s.id(0))
+	s.note("%d closed in all by the drain", n)
+	return bounds{code: "1012", atLeast: n - s.floods, atMost: n, refused: true}
+}
+
+func deafServer(s *stage) bounds {
+	id := serve(s.t, deafHandler{})
+	s.configure(strings.Join(s.ids(), ", "), fmt.Sprintf(", drain: {per_second: %g}", s.pace), fmt.Sprintf(`  - name: deaf
+    path: /deaf
+    auth: [anonymous]
+    target: {balance: {to: ["ws://%s"]}}
+`, id))
+	s.balancer.Signal(syscall.SIGHUP)
+	house.Until(s.t, "the reload is in the log", func() bool { return strings.Contains(s.balancer.Log.String(), "configuration reloaded") })
+	before := s.memory()
+	written := s.flood("ws://" + s.listen + "/deaf")
+	s.note("%d clients sent %d MiB to it", s.floods, written>>20)
+	s.note("the balancer needs %d MiB more", s.needs(before))
+	s.empty(id)
+	return bounds{}
+}

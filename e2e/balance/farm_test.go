@@ -1,0 +1,188 @@
+//go:build e2e
+
+package balance
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// farm is servers behind a balancer.
+type farm struct {
+	u        *house.User
+	servers  []*upstream
+	listen   string
+	admin    string
+	config   string // the path of the balancer's configuration
+	balancer *house.Server
+}
+
+// upstream is a server that is started again on the same port.
+type upstream struct {
+	kind string // "" is ours, otherwise a key of programs
+	port string
+	ours *house.Server
+	its  *other
+}
+
+// farmOptions say what a farm has.
+type farmOptions struct {
+	kinds     []string // of the servers
+	behind    int      // how many of them the balancer knows at first; 0: all
+	balance   string   // further settings of the target
+	endpoints string   // further endpoints
+}
+
+// start starts servers and a balancer in front of them.
+func start(t *testing.T, o farmOptions) *farm {
+	t.Helper()
+	f := &farm{u: house.NewUser(t), listen: "127.0.0.1:" + house.FreePort(t), admin: "127.0.0.1:" + house.FreePort(t)}
+	for _, kind := range o.kinds {
+		s := &upstream{kind: kind, port: house.FreePort(t)}
+		f.servers = append(f.servers, s)
+		f.run(s)
+	}
+	behind := o.behind
+	if behind == 0 {
+		behind = len(f.servers)
+	}
+	f.configure(strings.Join(f.ids()[:behind], ", "), o.balance, o.endpoints)
+	f.balance()
+	return f
+}
+
+// configure writes the configuration of the balancer: the servers, further settings of the target, further endpoints.
+func (f *farm) configure(to, settings, endpoints string) {
+	f.u.T.Helper()
+	f.config = f.u.Write("balance.yaml", fmt.Sprintf(`listen: [{address: "%s", tls: off}]
+admin: {address: "%s"}
+limits: {connections: 20000}
+endpoints:
+  - name: front
+    path: /
+    auth: [anonymous]
+    target: {balance: {to: [%s], health: {every: 1s}%s}}
+%s`, f.listen, f.admin, to, settings, endpoints))
+}
+
+// balance starts the balancer.
+func (f *farm) balance() {
+	f.u.T.Helper()
+	f.balancer = f.u.Serve("--config", f.config)
+}
+
+// url is where clients connect.
+func (f *farm) url() string { return "ws://" + f.listen + "/echo" }
+
+// id is what the operator calls a server.
+func (f *farm) id(i int) string { return "127.0.0.1:" + f.servers[i].port }
+
+// ids returns the URLs of all servers as a configuration has them.
+func (f *farm) ids() (all []string) {
+	for i := range f.servers {
+		all = append(all, strconv.Quote("ws://"+f.id(i))) // inside of braces, YAML takes it for a key and its value
+	}
+	return all
+}
+
+// run starts a server on its port.
+func (f *farm) run(s *upstream) {
+	f.u.T.Helper()
+	if s.kind == "" {
+		s.ours = f.u.Serve("--listen", "127.0.0.1:"+s.port, "--tls", "off")
+		return
+	}
+	s.its = startOther(f.u.T, programs[s.kind], s.port)
+	s.its.discard()
+}
+
+// stop ends a server as an operator does.
+func (f *farm) stop(s *upstream) {
+	f.u.T.Helper()
+	if s.kind != "" {
+		s.its.end()
+		return
+	}
+	if code := s.ours.Stop(syscall.SIGTERM); code != 0 {
+		f.u.T.Errorf("the server ends with %d", code)
+	}
+}
+
+// kill ends a server without its knowledge.
+func (f *farm) kill(s *upstream) {
+	f.u.T.Helper()
+	if s.kind != "" {
+		s.its.kill()
+		return
+	}
+	s.ours.Signal(syscall.SIGKILL)
+	s.ours.Wait()
+}
+
+// do runs a command of the balancer, and returns what it prints.
+func (f *farm) do(args ...string) string {
+	f.u.T.Helper()
+	r := f.u.Handfast("", append([]string{"balance"}, append(args, "--admin", f.admin)...)...)
+	if r.Code != 0 {
+		f.u.T.Fatalf("%v: exit %d\n%s%s", args, r.Code, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// empty drains a server, and waits until it has no connection any more.
+func (f *farm) empty(id string) {
+	f.u.T.Helper()
+	if out := f.do("drain", id, "--wait"); !strings.Contains(out, "has no connection any more") {
+		f.u.T.Errorf("drain: %q", out)
+	}
+}
+
+// serverStatus is what the balancer says of a server.
+type serverStatus struct {
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Live     int    `json:"live"`
+	Failures int    `json:"failures"`
+}
+
+// status returns what the balancer says of its servers at the first endpoint, by their IDs without the scheme.
+func (f *farm) status() map[string]serverStatus {
+	f.u.T.Helper()
+	req, err := http.NewRequestWithContext(bounded.Context(f.u.T), http.MethodGet, "http://"+f.admin+"/balance", nil)
+	if err != nil {
+		f.u.T.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		f.u.T.Fatal(err)
+	}
+	defer res.Body.Close()
+	var status struct {
+		Endpoints []struct {
+			Servers []serverStatus `json:"servers"`
+		} `json:"endpoints"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&status); err != nil || len(status.Endpoints) == 0 {
+		f.u.T.Fatal(err)
+	}
+	all := map[string]serverStatus{}
+	for _, s := range status.Endpoints[0].Servers {
+		all[strings.TrimPrefix(s.ID, "ws://")] = s
+	}
+	return all
+}
+
+// live returns how many connections a server has.
+func (f *farm) live(id string) int {
+	f.u.T.Helper()
+	return f.status()[id].Live
+}

@@ -1,0 +1,134 @@
+//go:build e2e
+
+package balance
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// result is a row of the table.
+type result struct {
+	name, bar string
+	clients   int
+	took      time.Duration
+	back      time.Duration // from its end until each client had another answer
+	seen      tally
+	notes     []string
+	spread    []sample
+	failed    bool
+}
+
+// sample is how many connections each server has at a moment.
+type sample struct {
+	at   time.Duration // since the trial began
+	live []int
+}
+
+var results struct {
+	mu  sync.Mutex
+	all []result
+}
+
+func record(r result) {
+	results.mu.Lock()
+	defer results.mu.Unlock()
+	results.all = append(results.all, r)
+}
+
+// sample notes how many connections the servers have.
+func (s *stage) sample() []int {
+	s.t.Helper()
+	all := s.status()
+	live := make([]int, len(s.servers))
+	for i := range s.servers {
+		live[i] = all[s.id(i)].Live
+	}
+	s.spread = append(s.spread, sample{time.Since(s.began), live})
+	return live
+}
+
+// writeResults writes the table of the long form.
+func writeResults() error {
+	if !*drill || len(results.all) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Faults behind the balancer
+
+Clients of an echo, connected through `+"`handfast serve`"+` with the target `+"`balance`"+` to three servers of different kinds: handfast, gorilla,
+and Node's ws; where two become four, Python's websockets is the fourth. Each client has two messages with sequence numbers under way, again 2 s after the
+answers, and comes back as soon as its connection has ended. One thing happens at a time. A row whose bar does not hold fails.
+
+`+"`make drill`"+` runs this and writes this file. This run: %s %s/%s, %d processors, clients, balancer and servers on the same machine, %s.
+
+| what happens | clients | closed | cut | lost or twice | failed handshakes | asked to wait | it took | all back after | longest away | bar | |
+|---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|---|
+`, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
+	for _, r := range results.all {
+		verdict := "passed"
+		if r.failed {
+			verdict = "failed"
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s | %d | %d | %d | %d | %s | %s | %s | %s | %s |\n", r.name, r.clients, codes(r.seen.closed), r.seen.cut,
+			r.seen.lost+r.seen.doubled, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.back), seconds(r.seen.away), r.bar, verdict)
+	}
+	b.WriteString(`
+Closed: connections that ended with a close frame, by its code, and a complete closing handshake. Cut: those that ended without. Lost or twice: messages on a
+connection that goes on, by their numbers. Failed handshakes and those with 503 and ` + "`Retry-After`" + `, who are asked to wait, are what
+clients see. All back after: from the end of what happens until each client has had a further answer. Longest away: of one client, from the end of its
+connection to the first answer on the next one. In every row no message is lost or comes twice, and no handshake fails.
+
+`)
+	for _, r := range results.all {
+		if len(r.notes) > 0 {
+			fmt.Fprintf(&b, "- %s: %s\n", r.name, strings.Join(r.notes, ", "))
+		}
+	}
+	for _, r := range results.all {
+		writeSpread(&b, r)
+	}
+	return os.WriteFile("../../docs/balance-drill.md", []byte(b.String()), 0o644)
+}
+
+// writeSpread writes the connections of each server over time: ten moments of all.
+func writeSpread(b *strings.Builder, r result) {
+	if len(r.spread) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\nConnections of each server over time, and the most that one has in parts of its share.\n\n| after | %s | most |\n|--:|%s--:|\n",
+		strings.ToUpper(r.name[:1])+r.name[1:], strings.Join([]string{"handfast", "gorilla", "Node's ws", "Python's websockets"}, " | "), strings.Repeat("--:|", 4))
+	const rows = 10
+	for i := range rows + 1 {
+		s := r.spread[i*(len(r.spread)-1)/rows]
+		sum := 0
+		for _, n := range s.live {
+			sum += n
+		}
+		fmt.Fprintf(b, "| %s |", seconds(s.at))
+		for _, n := range s.live {
+			fmt.Fprintf(b, " %d |", n)
+		}
+		fmt.Fprintf(b, " %.2f |\n", float64(slices.Max(s.live)*len(s.live))/float64(max(1, sum)))
+	}
+}
+
+// codes writes how many connections ended with each code.
+func codes(closed map[string]int) string {
+	var all []string
+	for _, code := range slices.Sorted(maps.Keys(closed)) {
+		all = append(all, fmt.Sprintf("%s: %d", code, closed[code]))
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
