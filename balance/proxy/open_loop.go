@@ -114,6 +114,15 @@ func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
 	e.fd.After(most)
 }
 
+// overdue reports whether the step has taken too long. The loop counts in ticks: what comes a part of one too soon is set again.
+func (o *dialing) overdue(e *loopEnd) bool {
+	left := time.Until(o.by)
+	if left > 0 {
+		e.fd.After(left)
+	}
+	return left <= 0
+}
+
 // wait waits until the upstream has answered or failed. If ctx has ended before, the connection is closed and ended true.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
 	soon := time.NewTimer(watchAfter)
@@ -148,7 +157,7 @@ func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 			e.hung = true
 		}
 		o.wants(e, loop.Once)
-	case why&loop.Due != 0 && !time.Now().Before(o.by):
+	case why&loop.Due != 0 && o.overdue(e):
 		err := error(os.ErrDeadlineExceeded)
 		if o.stage == StageConnect {
 			err = o.dialer.dialError(err)
