@@ -89,11 +89,15 @@ func (x trial) run(t *testing.T, f form) {
 	if x.storm {
 		r.clients = f.storm
 	}
+	var s *stage
 	defer func() {
 		r.failed = t.Failed()
 		record(r)
+		if r.failed && s != nil {
+			t.Logf("the balancer says:\n%s", s.said(20))
+		}
 	}()
-	s := &stage{form: f, farm: start(t, x.setup(f)), t: t}
+	s = &stage{form: f, farm: start(t, x.setup(f)), t: t}
 	defer s.end()
 	s.c = gather(t, s.url(), r.clients, f.pause)
 	s.c.expect(bounds{refused: true})
@@ -114,6 +118,17 @@ func (x trial) run(t *testing.T, f form) {
 		}
 		return n == 0
 	})
+}
+
+// said returns the first lines of the balancer's log that are about neither a connection that went well nor one that has ended.
+func (s *stage) said(most int) string {
+	var all []string
+	for line := range strings.Lines(s.balancer.Log.String()) {
+		if !strings.Contains(line, "msg=closed") && !strings.Contains(line, "msg=opened") {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all[:min(most, len(all))], "")
 }
 
 // end has all clients leave.
