@@ -20,7 +20,7 @@ var mixed = []string{"", "gorilla", "Node's ws"}
 // trial is something that happens to a balancer, its servers or its clients while the crowd goes on.
 type trial struct {
 	name  string
-	bar   string // what has to be so, besides what is checked in every trial
+	bar   string // what has to be so, in addition to what is checked in every trial
 	setup func(f form) farmOptions
 	does  func(s *stage) bounds // returns what the crowd may see
 	storm bool                  // with the clients of a storm
