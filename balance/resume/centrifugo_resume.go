@@ -98,7 +98,6 @@ func (s *centrifugo) possible() error {
 
 // resumed deals with the reply to a command that resumes. It returns what the client gets instead: what it has missed.
 func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) ([]*protocol.Reply, error) {
-	s.missing--
 	switch {
 	case r.Error != nil:
 		return nil, because(ErrRefused, r.Error.Message+" "+c.channel)

@@ -109,7 +109,9 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 			return nil, true, nil
 		}
 		if c.resumes {
-			own, err = s.resumed(&c, r)
+			if own, err = s.resumed(&c, r); err == nil {
+				s.missing--
+			}
 			return own, false, err
 		}
 		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // it has got them before

@@ -81,7 +81,6 @@ func (s *channels) possible() error {
 
 // resumed deals with the reply to a command that resumes. It returns what the client gets instead.
 func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) ([]Message, error) {
-	s.missing--
 	if failed {
 		var e wire.Error
 		_ = json.Unmarshal(text, &e) // without a code it has failed, too

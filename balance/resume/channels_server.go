@@ -158,7 +158,9 @@ func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, p
 	}
 	failed := string(h.kind) == "error"
 	if c.resumes {
-		instead, err = s.resumed(&c, failed, text)
+		if instead, err = s.resumed(&c, failed, text); err == nil {
+			s.missing--
+		}
 		return nil, instead, false, err
 	}
 	s.effect(&c, failed, text)

@@ -1,0 +1,81 @@
+package resume
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestNew(t *testing.T) {
+	for _, tt := range []struct {
+		subprotocol, path string
+		o                 Options
+		want              string
+	}{
+		{"handfast.v1.json", "/", Options{}, "*resume.channels"},
+		{"", "/channels", Options{}, "*resume.channels"},
+		{"", "/x", Options{Protocol: "handfast.v1.json"}, "*resume.channels"},
+		{"centrifuge-json", "/", Options{}, "*resume.centrifugo"},
+		{"centrifuge-protobuf", "/", Options{Stateless: true}, "*resume.centrifugo"},
+		{"", "/v1/connection/websocket", Options{}, "*resume.centrifugo"},
+		{"", "/x", Options{Protocol: "centrifugo"}, "*resume.centrifugo"},
+		{"", "/x", Options{Stateless: true}, "resume.stateless"},
+		{"other", "/channels", Options{Stateless: true}, "resume.stateless"},
+		{"other", "/channels", Options{}, "<nil>"},
+		{"", "/x", Options{}, "<nil>"},
+	} {
+		if got := fmt.Sprintf("%T", New(tt.subprotocol, tt.path, tt.o)); got != tt.want {
+			t.Errorf("%q, %q, %+v: %s", tt.subprotocol, tt.path, tt.o, got)
+		}
+	}
+}
+
+func TestStateless(t *testing.T) {
+	s := New("", "", Options{Stateless: true})
+	m := Message{Binary: true, Data: []byte("x")}
+	if out, send := s.Client(m); !send || !same(out, m) {
+		t.Error(out, send)
+	}
+	if out, err := s.Resume(); len(out) != 0 || err != nil || !s.Idle() {
+		t.Error(out, err)
+	}
+	if out, done, err := s.Server(m); len(out) != 1 || !same(out[0], m) || done || err != nil {
+		t.Error(out, done, err)
+	}
+}
+
+// The token of a renewal is for the next handshake once the server has accepted it.
+func TestRenewed(t *testing.T) {
+	s := New("handfast.v1.json", "", Options{})
+	r, ok := s.(Renewer)
+	if !ok {
+		t.Fatal("not a Renewer")
+	}
+	s.Server(Message{Data: []byte(`{"type":"welcome","client":"AAAA"}`)})
+	for _, tt := range []struct{ token, reply, want string }{
+		{"bad", `{"type":"error","id":1,"code":"denied","message":"the token is not accepted"}`, ""},
+		{"good", `{"type":"done","id":1,"expires_in":5}`, "good"},
+	} {
+		s.Client(Message{Data: []byte(`{"type":"refresh","id":1,"token":"` + tt.token + `"}`)})
+		s.Server(Message{Data: []byte(tt.reply)})
+		if got := r.Renewed(); got != tt.want {
+			t.Errorf("%s: %q", tt.token, got)
+		}
+	}
+}
+
+// A message that a Protobuf server cuts off is passed on.
+func TestCentrifugoCutOff(t *testing.T) {
+	s := New("centrifuge-protobuf", "", Options{})
+	for _, data := range []string{"\x05\x08", "\x80", "\x02\xff\xff"} {
+		m := Message{Binary: true, Data: []byte(data)}
+		if out, send := s.Client(m); !send || !same(out, m) {
+			t.Errorf("%q became %q", data, out.Data)
+		}
+		if out, done, err := s.Server(m); len(out) != 1 || !same(out[0], m) || done || err != nil {
+			t.Errorf("%q became %v, %v, %v", data, out, done, err)
+		}
+	}
+	if _, err := s.Resume(); err == nil {
+		t.Error("resumed")
+	}
+}
