@@ -38,18 +38,18 @@ type liveTarget struct {
 	users int             // 0: it is closed
 }
 
-// target returns the target of endpoint i of n: the one that old has for the same settings, or a new one. The site holds
-// it.
+// target returns the target of endpoint i of n: one of old that goes on with the settings or has the same, or a new one. The site
+// holds it.
 func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	if old != nil {
+		if t, err := b.configured(n, old, i); t != nil || err != nil { // even with the same settings: files that they name may have changed
+			return t, err
+		}
 		for _, e := range old.endpoints {
 			if e.target.serves(cfg, n.cfg.Apps) && e.target.hold() {
 				return e.target, nil
 			}
-		}
-		if t, err := b.configured(n, old, i); t != nil || err != nil {
-			return t, err
 		}
 	}
 	make := b.targets[cfg.Target.Kind]

@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// When all servers drain, each client is closed once, and what comes back gets 503: no client goes from one server that drains to another.
+func TestBalanceDrainOfAll(t *testing.T) {
+	servers := []*serverBehind{newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")}
+	for _, policy := range []string{"policy: power_of_two", "policy: hash", "sticky: {cookie: hf}"} {
+		r := run(t, parse(t, balancing(servers, policy+"\n\t      drain: 10000")))
+		var clients []*websocket.Conn
+		opts := &websocket.DialOptions{Header: http.Header{}}
+		for range 9 {
+			c, _ := r.greeting(t, "/", nil)
+			clients = append(clients, c)
+			for _, cookie := range (&http.Response{Header: c.Handshake().Header}).Cookies() {
+				if cookie.Name == "hf" {
+					opts.Header.Set("Cookie", cookie.String())
+				}
+			}
+		}
+		for _, s := range servers {
+			if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {s.id()}}); status != http.StatusOK {
+				t.Fatalf("%d %s", status, body)
+			}
+		}
+		for _, c := range clients {
+			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
+				t.Errorf("%s: %v", policy, e)
+			}
+			e := r.refuse(t, "/", opts)
+			if e.Status != http.StatusServiceUnavailable || e.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: one that comes back gets %d %v", policy, e.Status, e.Header)
+			}
+		}
+		bounded.Until(t, func() bool { return servers[0].open.Load()+servers[1].open.Load()+servers[2].open.Load() == 0 })
+		var opened uint64
+		for _, s := range r.site.Load().balancers("")[0].Status().Servers {
+			opened += s.Opened
+		}
+		if opened != uint64(len(clients)) {
+			t.Errorf("%s: %d connections were opened for %d clients", policy, opened, len(clients))
+		}
+		if status, _ := r.operate(t, "DELETE", "/balance/drain", url.Values{"server": {servers[1].id()}}); status != http.StatusOK {
+			t.Error(status)
+		}
+		if c, name := r.greeting(t, "/", opts); name[:1] != "b" {
+			t.Errorf("%s: it is at %q", policy, name)
+		} else {
+			c.CloseNow()
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// authorityFor returns a certificate for a name, and the authority that has issued it, itself.
+func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// A reload changes the authority and the name of servers for new connections. Those that are open stay, and what is wrong is in the log.
+func TestBalanceReloadsTLS(t *testing.T) {
+	cert, good := authorityFor(t, "inner.example")
+	_, bad := authorityFor(t, "inner.example")
+	plain := newBehind(t, "a")
+	behind := httptest.NewUnstartedServer(plain.Config.Handler)
+	behind.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	behind.Config.ErrorLog = log.New(io.Discard, "", 0)
+	behind.StartTLS()
+	t.Cleanup(behind.Close)
+	id := "wss://" + behind.Listener.Addr().String()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	put := func(pem []byte) {
+		t.Helper()
+		if err := os.WriteFile(ca, pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := func(name string) string {
+		return strings.Replace(balancing(nil, "ejection: {failures: 0}\n\t      tls: {ca: "+ca+", server_name: "+name+"}"), "to: []", "to: ['"+id+"']", 1)
+	}
+	put(good)
+	r := run(t, parse(t, text("inner.example")))
+	first, _ := r.greeting(t, "/", nil)
+	for _, step := range []struct {
+		name string
+		ca   []byte
+		log  string // "": clients are admitted
+	}{
+		{"inner.example", bad, "tls: "},
+		{"other.example", good, "not other.example"},
+		{"inner.example", good, ""},
+	} {
+		put(step.ca)
+		if err := r.Reload(t.Context(), r.with(t, text(step.name))); err != nil {
+			t.Fatal(err)
+		}
+		echoed(t, first)
+		if step.log == "" {
+			second, _ := r.greeting(t, "/", nil)
+			echoed(t, second)
+			continue
+		}
+		if e := r.refuse(t, "/", nil); e.Status != 502 || strings.Contains(string(e.Body), behind.Listener.Addr().String()) {
+			t.Errorf("%+v: the client gets %d %s", step.name, e.Status, e.Body)
+		}
+		has(t, &r.log, id, "tls", step.log)
+	}
+	put([]byte("no certificate"))
+	if err := r.Reload(t.Context(), r.with(t, text("inner.example"))); err == nil || !strings.Contains(err.Error(), "ca.pem has no certificate") {
+		t.Errorf("a CA that is none: %v", err)
+	}
+	echoed(t, first)
+	if second, _ := r.greeting(t, "/", nil); second != nil {
+		echoed(t, second)
+	}
+}
