@@ -22,12 +22,28 @@ type trial struct {
 	name  string
 	bar   string // what has to be so, in addition to what is checked in every trial
 	setup func(f form) farmOptions
-	does  func(s *stage) bounds // returns what the crowd may see
-	storm bool                  // with the clients of a storm
+	does  func(s *stage) bounds        // returns what the clients may see
+	storm bool                         // with the clients of a storm
+	who   func(s *stage, n int) people // nil: echoing
 }
+
+// people is the clients of a trial.
+type people interface {
+	goesOn()                 // waits until each of them has had a further answer
+	expect(may bounds) tally // returns what they have seen since the last call, and checks it
+	leave()                  // ends all of them
+}
+
+// echoing are clients of an echo.
+func echoing(s *stage, n int) people { return gather(s.t, s.url(), n, s.pause) }
 
 var trials = []trial{
 	{name: "rolling restart of three servers", bar: "closed with 1012, at most 1 in 1/pace seconds", setup: three, does: rollingRestart},
+	{name: "the same with hold: stateless", bar: "no client is closed", setup: heldEcho, does: heldRestart},
+	{name: "the same with hold: resume, for clients of channels", bar: "no client is closed; every message that was acknowledged arrives",
+		setup: heldChannels, does: heldRestart, who: listening},
+	{name: "kill -9 of a server with hold: resume, for clients of channels", bar: "no client is closed; every message that was acknowledged arrives",
+		setup: heldChannels, does: heldKill, who: listening},
 	{name: "kill -9 of a server, started again", bar: "only its own clients are closed, with 1012", setup: three, does: kill},
 	{name: "a server joins that accepts and hangs; another one is drained", bar: "closed with 1012 by the drain only; the server is ejected after five handshakes",
 		setup: joining, does: hang},
@@ -64,7 +80,7 @@ type stage struct {
 	form
 	*farm
 	t      *testing.T
-	c      *crowd
+	c      people
 	began  time.Time
 	spread []sample
 	notes  []string // for the table
@@ -99,7 +115,11 @@ func (x trial) run(t *testing.T, f form) {
 	}()
 	s = &stage{form: f, farm: start(t, x.setup(f)), t: t}
 	defer s.end()
-	s.c = gather(t, s.url(), r.clients, f.pause)
+	who := x.who
+	if who == nil {
+		who = echoing
+	}
+	s.c = who(s, r.clients)
 	s.c.expect(bounds{refused: true})
 	s.began = time.Now()
 	may := x.does(s)
@@ -167,7 +187,7 @@ func rollingRestart(s *stage) bounds {
 	for i, server := range s.servers {
 		began := time.Now()
 		n := s.drain(s.id(i))
-		s.note("%s: %d closed in %.1f s", server.name(), n, time.Since(began).Seconds())
+		s.note("%s: %d moved in %.1f s", server.name(), n, time.Since(began).Seconds())
 		moved += n
 		s.stop(server)
 		s.run(server)
@@ -273,7 +293,7 @@ func reload(s *stage) bounds {
 }
 
 func storm(s *stage) bounds {
-	s.c.disconnect()
+	s.c.(*crowd).disconnect()
 	return bounds{refused: true}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/e2e/internal/house"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/redistest"
 )
 
 // farm is servers behind a balancer.
@@ -23,6 +24,7 @@ type farm struct {
 	admin    string
 	config   string // the path of the balancer's configuration
 	balancer *house.Server
+	args     []string // of our servers
 }
 
 // upstream is a server that is started again on the same port.
@@ -37,6 +39,7 @@ type upstream struct {
 type farmOptions struct {
 	kinds     []string // of the servers
 	behind    int      // how many of them the balancer knows at first; 0: all
+	engine    bool     // our servers have the channels of one Redis
 	balance   string   // further settings of the target
 	endpoints string   // further endpoints
 }
@@ -45,6 +48,9 @@ type farmOptions struct {
 func start(t *testing.T, o farmOptions) *farm {
 	t.Helper()
 	f := &farm{u: house.NewUser(t), listen: "127.0.0.1:" + house.FreePort(t), admin: "127.0.0.1:" + house.FreePort(t)}
+	if o.engine {
+		f.args = []string{"--engine", "redis", "--redis-url", redistest.Start(t, "").URL()}
+	}
 	for _, kind := range o.kinds {
 		s := &upstream{kind: kind, port: house.FreePort(t)}
 		f.servers = append(f.servers, s)
@@ -97,7 +103,7 @@ func (f *farm) ids() (all []string) {
 func (f *farm) run(s *upstream) {
 	f.u.T.Helper()
 	if s.kind == "" {
-		s.ours = f.u.Serve("--listen", "127.0.0.1:"+s.port, "--tls", "off")
+		s.ours = f.u.Serve(append([]string{"--listen", "127.0.0.1:" + s.port, "--tls", "off"}, f.args...)...)
 		return
 	}
 	s.its = startOther(f.u.T, programs[s.kind], s.port)

@@ -1,0 +1,207 @@
+//go:build e2e
+
+package balance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/e2e/internal/house"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+func heldEcho(f form) farmOptions {
+	return farmOptions{kinds: mixed, balance: fmt.Sprintf(", hold: stateless, drain: {per_second: %g}", f.pace)}
+}
+
+func heldChannels(f form) farmOptions {
+	return farmOptions{kinds: []string{"", "", ""}, engine: true, balance: fmt.Sprintf(", hold: resume, drain: {per_second: %g}", f.pace)}
+}
+
+// heldRestart is a rolling restart that no client sees.
+func heldRestart(s *stage) bounds {
+	rollingRestart(s)
+	return bounds{}
+}
+
+// heldKill is kill -9 of a server that no client sees.
+func heldKill(s *stage) bounds {
+	kill(s)
+	return bounds{}
+}
+
+// eachChannel is how many listeners a channel has.
+const eachChannel = 50
+
+// audience is clients of channels: listeners, and a speaker for each channel, which numbers what it publishes.
+type audience struct {
+	t         *testing.T
+	listeners []*listener
+	speakers  []*speaker
+	clients   []*client.Client
+	connected atomic.Int64 // connections that were made
+	expected  int          // of these
+	stop      context.CancelFunc
+	all       sync.WaitGroup
+}
+
+// listener is a subscriber that checks what arrives.
+type listener struct {
+	speaker *speaker
+
+	mu            sync.Mutex
+	next          int
+	lost, doubled int
+	gaps          int // that were announced
+}
+
+// speaker publishes one message after the other, each when the one before is acknowledged.
+type speaker struct {
+	channel string
+	acked   atomic.Int64
+}
+
+// listening are clients of channels.
+func listening(s *stage, n int) people {
+	ctx, stop := context.WithCancel(context.Background())
+	a := &audience{t: s.t, stop: stop}
+	s.t.Cleanup(a.leave)
+	slots := make(chan struct{}, atOnce)
+	var joining sync.WaitGroup
+	for i := range n {
+		if i%eachChannel == 0 {
+			a.speakers = append(a.speakers, &speaker{channel: fmt.Sprintf("room-%d", i/eachChannel)})
+		}
+		l := &listener{speaker: a.speakers[i/eachChannel]}
+		a.listeners = append(a.listeners, l)
+		c := a.client("ws://" + s.listen + "/channels")
+		slots <- struct{}{}
+		joining.Go(func() {
+			defer func() { <-slots }()
+			if _, err := c.Subscribe(bounded.Context(s.t), l.speaker.channel, &client.SubscribeOptions{Handle: l.handle}); err != nil {
+				s.t.Errorf("subscribe: %v", err)
+			}
+		})
+	}
+	joining.Wait()
+	for _, p := range a.speakers {
+		c := a.client("ws://" + s.listen + "/channels")
+		a.all.Go(func() {
+			if err := p.speak(ctx, c, s.pause/2); err != nil && ctx.Err() == nil {
+				s.t.Errorf("publish: %v", err)
+			}
+		})
+	}
+	a.expected = len(a.clients)
+	a.goesOn()
+	return a
+}
+
+func (a *audience) client(url string) *client.Client {
+	c := client.New(url, &client.Options{Connected: func(client.Welcome) { a.connected.Add(1) }})
+	a.clients = append(a.clients, c)
+	return c
+}
+
+// speak publishes until ctx ends.
+func (p *speaker) speak(ctx context.Context, c *client.Client, pause time.Duration) error {
+	for wait(ctx, pause) {
+		data, err := json.Marshal(p.acked.Load())
+		if err != nil {
+			return err
+		}
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // what was begun is finished
+		_, err = c.Publish(one, p.channel, data, nil)
+		cancel()
+		if err != nil {
+			return err
+		}
+		p.acked.Add(1)
+	}
+	return nil
+}
+
+// handle takes an event of the channel.
+func (l *listener) handle(e client.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.Gap != "" {
+		l.gaps++
+	}
+	var n int
+	if e.Message == nil || json.Unmarshal(e.Message.Data, &n) != nil {
+		return // it is then missing
+	}
+	switch {
+	case n < l.next:
+		l.doubled++
+		return
+	case n > l.next:
+		l.lost += n - l.next
+	}
+	l.next = n + 1
+}
+
+// has reports whether a listener has all messages below n, or knows that some are missing.
+func (l *listener) has(n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(l.next) >= n
+}
+
+// goesOn waits until each speaker has had a further acknowledgement, and each listener everything that was acknowledged then.
+func (a *audience) goesOn() {
+	a.t.Helper()
+	want := map[*speaker]int64{}
+	for _, p := range a.speakers {
+		want[p] = p.acked.Load() + 1
+	}
+	for _, p := range a.speakers {
+		bounded.Until(a.t, func() bool { return p.acked.Load() >= want[p] })
+	}
+	for _, l := range a.listeners {
+		bounded.Until(a.t, func() bool { return l.has(want[l.speaker]) })
+	}
+}
+
+// expect checks what was seen since the last call. Every connection beyond the first of a client follows one that was closed.
+func (a *audience) expect(may bounds) tally {
+	a.t.Helper()
+	s := tally{closed: map[string]int{}}
+	if n := int(a.connected.Swap(int64(a.expected))) - a.expected; n > 0 {
+		s.closed["unknown"] = n
+	}
+	gaps := 0
+	for _, l := range a.listeners {
+		l.mu.Lock()
+		s.lost, s.doubled, gaps = s.lost+l.lost, s.doubled+l.doubled, gaps+l.gaps
+		l.lost, l.doubled, l.gaps = 0, 0, 0
+		l.mu.Unlock()
+	}
+	if n := s.total(); n > may.atMost {
+		a.t.Errorf("%d clients had to connect again", n)
+	}
+	if s.lost > 0 || s.doubled > 0 || gaps > 0 {
+		a.t.Errorf("%d messages lost, %d twice, %d gaps", s.lost, s.doubled, gaps)
+	}
+	return s
+}
+
+// leave ends all clients.
+func (a *audience) leave() {
+	a.stop()
+	a.all.Wait()
+	var closing sync.WaitGroup
+	for c := range slices.Values(a.clients) {
+		closing.Go(func() { _ = c.Close() })
+	}
+	closing.Wait()
+	a.clients = nil
+}
