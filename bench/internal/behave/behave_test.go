@@ -1,6 +1,7 @@
 package behave
 
 import (
+	"context"
 	"io"
 	"os/exec"
 	"path"
@@ -10,8 +11,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/handfast/handfast/internal/bounded"
 )
 
 // seen is what clients of handfast see in each row.
@@ -48,13 +47,15 @@ func TestHandfast(t *testing.T) {
 		return file
 	}
 	handfast, upstream := build("cmd/handfast"), build("bench/cmd/upstream")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
 	var all sync.WaitGroup // not subtests, of which few run concurrently, and these wait most of the time
 	for _, r := range rows {
 		all.Go(func() {
 			want := regexp.MustCompile(seen[r.name])
 			for window := time.Second; ; window *= 2 {
 				o := &Options{Dir: t.TempDir(), Handfast: handfast, Upstream: upstream, Clients: 20, Window: window, Bound: time.Second, Silence: time.Second}
-				text, err := o.play(bounded.Context(t), tools[0], handfast, r)
+				text, err := o.play(ctx, tools[0], handfast, r)
 				if err != nil {
 					t.Errorf("%s: %v", r.name, err)
 					return

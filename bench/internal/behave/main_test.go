@@ -1,10 +1,9 @@
 package behave
 
 import (
-	"os"
 	"testing"
 
-	"github.com/handfast/handfast/internal/bounded"
+	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
