@@ -223,7 +223,7 @@ func (r *relay) another(s *serving, err error) bool {
 	next, again := h.next, h.switching
 	h.next, h.switching = nil, true
 	r.mu.Unlock()
-	if next == nil && !again && !goneAway(err) {
+	if next == nil && !again && !h.goneAway(err) {
 		r.serverEnded(s, err)
 		return false
 	}
@@ -251,12 +251,12 @@ func (r *relay) another(s *serving, err error) bool {
 }
 
 // goneAway reports whether a server ended a connection because it goes away itself: without a close frame, or with one that says so.
-func goneAway(err error) bool {
+func (h *hold) goneAway(err error) bool {
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
 		return false
 	}
 	e, ok := errors.AsType[*websocket.CloseError](err)
-	return !ok || e.Err != nil || e.Code == websocket.CodeGoingAway || e.Code == websocket.CodeServiceRestart
+	return !ok || e.Err != nil || h.session.Gone(uint16(e.Code))
 }
 
 // fail closes the connection, which cannot go on. next may be nil.

@@ -68,6 +68,9 @@ func newCentrifugo(o Options) *centrifugo {
 	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, first: firstOwnCentrifugo}, names: map[string]bool{}, subs: map[string]*centrifugoSubs{}}
 }
 
+// Gone implements [Session]. The protocol has a code of its own for a server that stops.
+func (s *centrifugo) Gone(code uint16) bool { return gone(code) || code == 3001 }
+
 // Idle implements [Session].
 func (s *centrifugo) Idle() bool {
 	return s.no == nil && len(s.waiting) == 0 && s.client != "" && !s.resuming

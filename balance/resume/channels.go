@@ -87,6 +87,9 @@ func newChannels(o Options) *channels {
 // Renewed implements [Renewer].
 func (s *channels) Renewed() string { return s.token }
 
+// Gone implements [Session].
+func (s *channels) Gone(code uint16) bool { return gone(code) }
+
 // Idle implements [Session].
 func (s *channels) Idle() bool { return s.no == nil && len(s.waiting) == 0 && s.welcome && !s.resuming }
 

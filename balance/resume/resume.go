@@ -30,6 +30,10 @@ type Session interface {
 	// refused something, or has lost messages. The caller then closes the client's connection with 1012.
 	Server(m Message) (toClient []Message, done bool, err error)
 
+	// Gone reports whether a server that closes a connection with this code goes away itself, so that another one is to be found. After
+	// another code, the close frame is the client's.
+	Gone(code uint16) bool
+
 	// Idle reports that the server owes no reply, so that a planned move needs to send nothing again.
 	Idle() bool
 
@@ -114,8 +118,12 @@ type stateless struct{}
 
 func (stateless) Client(m Message) (Message, bool)          { return m, true }
 func (stateless) Server(m Message) ([]Message, bool, error) { return []Message{m}, false, nil }
+func (stateless) Gone(code uint16) bool                     { return gone(code) }
 func (stateless) Idle() bool                                { return true }
 func (stateless) Resume() (toServer []Message, err error)   { return nil, nil }
+
+// gone reports whether RFC 6455 or its registry says that a server with this code goes away: 1001 or 1012.
+func gone(code uint16) bool { return code == 1001 || code == 1012 }
 
 // because returns one of the package's errors with its reason.
 func because(err error, reason string) error { return fmt.Errorf("%w: %s", err, reason) }

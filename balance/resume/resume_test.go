@@ -79,3 +79,12 @@ func TestCentrifugoCutOff(t *testing.T) {
 		t.Error("resumed")
 	}
 }
+
+func TestGone(t *testing.T) {
+	plain, centrifugo := New("", "", Options{Stateless: true}), New("centrifuge-json", "", Options{})
+	for code, want := range map[uint16][2]bool{1000: {}, 1001: {true, true}, 1012: {true, true}, 3001: {false, true}, 3011: {}, 3500: {}, 4401: {}} {
+		if got := [2]bool{plain.Gone(code), centrifugo.Gone(code)}; got != want {
+			t.Errorf("%d: %v", code, got)
+		}
+	}
+}
