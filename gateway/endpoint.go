@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/handfast/handfast/auth"
@@ -105,7 +106,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 		return nil, err
 	}
 	o := h.opened
-	k := &admitted{client{e, h.entry}, r.URL.Path, h.rule} // which holds nothing of the request, nor its site
+	k := &admitted{client{e, h.entry}, strings.Clone(r.URL.Path), h.rule} // which holds nothing of the request, nor its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull {
 		conn := e.ws.Accept.Conn

@@ -63,10 +63,10 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 	if !c.enter() {
 		return nil, net.ErrClosed
 	}
-	o.setKeepAlive(cl)
+	o.setKeepAlive(socket(cl))
 	o.setKeepAlive(up)
 	if c.loops != nil {
-		if toClient, toUpstream, err := c.loops.TakeBoth(cl, up); err == nil {
+		if toClient, toUpstream, err := c.loops.TakeBoth(socket(cl), up); err == nil {
 			l := newLooped()
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -93,6 +93,15 @@ func (o *TunnelOptions) setKeepAlive(nc net.Conn) {
 	}
 }
 
+// socket returns what a client's connection sends its bytes over as they are: nc, or the connection below one that has the client's
+// address from a header of the PROXY protocol.
+func socket(nc net.Conn) net.Conn {
+	if named, ok := nc.(interface{ Socket() net.Conn }); ok {
+		return named.Socket()
+	}
+	return nc
+}
+
 // enlist makes t one of c's. The caller holds t.mu.
 func (t *Tunnel) enlist(c *Carrier, d driver) {
 	t.carrier, t.driver = c, d
@@ -106,9 +115,9 @@ func (t *Tunnel) enlist(c *Carrier, d driver) {
 
 // setUp makes t ready. The caller holds t.mu.
 func (t *Tunnel) setUp(o TunnelOptions, done func(*Tunnel, error)) {
-	t.done, t.since = done, time.Now()
+	t.done, t.since = done, time.Now().UnixNano()
 	o = o.jittered()
-	t.idle, t.lifetime, t.lost = o.Idle, o.Lifetime, o.Lost
+	t.idle, t.expires, t.lost = o.Idle, max(o.Lifetime, 0), o.Lost
 }
 
 // jittered returns o with a lifetime of its own for one connection.

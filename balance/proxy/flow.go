@@ -13,15 +13,31 @@ import (
 // I/O. Of payloads it looks at those of close frames only.
 type flow struct {
 	cursor frame.Cursor
-	frame  []byte // the close frame to put in, nil for none
-	said   []byte // the payload of the close frame that passes or has passed
-	bytes  int64  // that have arrived
-	frames int64  // whose header has arrived
-	within bool   // a close frame is under way
-	closed bool   // a whole close frame has arrived: the source sends nothing more (RFC 6455 §5.5.1)
-	lost   bool   // the bytes are not WebSocket frames, so that no boundary is known
-	ended  bool   // nothing passes any more
+	close  *flowEnd // nil while no close frame is about
+	bytes  int64    // that have arrived
+	frames int64    // whose header has arrived
+	within bool     // a close frame is under way
+	closed bool     // a whole close frame has arrived: the source sends nothing more (RFC 6455 §5.5.1)
+	lost   bool     // the bytes are not WebSocket frames, so that no boundary is known
+	ended  bool     // nothing passes any more
 }
+
+// flowEnd is the close frames of a flow. Most of the time there is none.
+type flowEnd struct {
+	frame []byte // to put in, nil for none
+	said  []byte // the payload of the one that passes or has passed
+}
+
+// closes returns f.close, which it makes if there is none.
+func (f *flow) closes() *flowEnd {
+	if f.close == nil {
+		f.close = &flowEnd{}
+	}
+	return f.close
+}
+
+// wanted reports whether a close frame is to be put in, or was.
+func (f *flow) wanted() bool { return f.close != nil && f.close.frame != nil }
 
 // pass takes bytes of the source. It returns those that go on, which are the beginning of b, and what is put in behind them.
 func (f *flow) pass(b []byte) (through, put []byte) {
@@ -32,7 +48,7 @@ func (f *flow) pass(b []byte) (through, put []byte) {
 			put = f.insert()
 		}
 		used := f.step(b[at:])
-		if f.lost && f.frame != nil {
+		if f.lost && f.wanted() {
 			f.ended = true
 		}
 		if at += used; !f.ended {
@@ -47,7 +63,7 @@ func (f *flow) pass(b []byte) (through, put []byte) {
 
 // due reports whether insert is to be called.
 func (f *flow) due() bool {
-	return f.frame != nil && !f.ended && (f.closed || f.lost || f.cursor.Between())
+	return f.wanted() && !f.ended && (f.closed || f.lost || f.cursor.Between())
 }
 
 // insert ends the flow, and returns the frame to send as its last. There is none behind a close frame of the source (RFC 6455
@@ -57,7 +73,7 @@ func (f *flow) insert() []byte {
 	if f.closed || f.lost {
 		return nil
 	}
-	return f.frame
+	return f.close.frame
 }
 
 // step follows b to the next place where something begins, and returns how far that is.
@@ -74,15 +90,15 @@ func (f *flow) step(b []byte) int {
 		f.frames++
 		h := f.cursor.Header()
 		if f.within = isClose(h); f.within {
-			f.said = make([]byte, 0, h.Length)
+			f.closes().said = make([]byte, 0, h.Length)
 		}
 	case f.within:
-		f.said = append(f.said, b[:n]...)
+		f.close.said = append(f.close.said, b[:n]...)
 	}
 	if f.within && f.cursor.Between() {
 		h := f.cursor.Header()
 		if h.Masked {
-			frame.Mask(f.said, h.Key)
+			frame.Mask(f.close.said, h.Key)
 		}
 		f.within, f.closed = false, true
 	}
@@ -96,10 +112,10 @@ func isClose(h frame.Header) bool {
 
 // reason returns what the source's close frame says, CodeNoStatus when that is nothing that it may say.
 func (f *flow) reason() (websocket.Code, string) {
-	if len(f.said) < 2 {
+	if f.close == nil || len(f.close.said) < 2 {
 		return websocket.CodeNoStatus, ""
 	}
-	code, reason := binary.BigEndian.Uint16(f.said), f.said[2:]
+	code, reason := binary.BigEndian.Uint16(f.close.said), f.close.said[2:]
 	if !protocol.CodeOnWire(code) || !utf8.Valid(reason) {
 		return websocket.CodeNoStatus, ""
 	}

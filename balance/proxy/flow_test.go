@@ -30,7 +30,7 @@ func FuzzFlow(f *testing.F) {
 		}
 		for pos := 0; ; {
 			if pos == shutAt {
-				fl.frame = bye
+				fl.closes().frame = bye
 				if fl.due() {
 					frames(fl.insert())
 				}

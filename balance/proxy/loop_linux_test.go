@@ -16,9 +16,9 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// A tunnel that waits has no goroutine, two descriptors, and less than 1.5 KiB of heap.
+// A tunnel that waits has no goroutine, two descriptors, and less than 1 KiB of heap.
 func TestIdleTunnelIsSmall(t *testing.T) {
-	const n, most = 1000, 1536
+	const n, most = 1000, 1024
 	c := NewCarrier()
 	defer c.Close()
 	pairs := make([][4]net.Conn, n+1) // made before the measurement: they are the test's
@@ -57,6 +57,17 @@ func TestIdleTunnelIsSmall(t *testing.T) {
 		t.Errorf("%d descriptors, %d before", d, descriptors)
 	}
 	runtime.KeepAlive(pairs)
+}
+
+// A client that the PROXY protocol has named costs no goroutine, either.
+func TestNamedClientIsOnTheLoop(t *testing.T) {
+	for _, k := range kinds {
+		if k.name == "loop" || k.name == "dialed" || k.name == "dialed, named" {
+			if _, ok := newRig(t, k).carry("", "", TunnelOptions{}).tunnel.driver.(*looped); !ok {
+				t.Errorf("%s: the tunnel is not on the loop", k.name)
+			}
+		}
+	}
 }
 
 // heap returns the bytes in use after a collection; the second one empties the pools.

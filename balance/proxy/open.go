@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -289,7 +290,7 @@ func (b *Balancer) release(u *balance.Upstream) {
 }
 
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
-	c := &Conn{balancer: b, link: link, path: r.URL.Path, subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	c := &Conn{balancer: b, link: link, path: strings.Clone(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
 	c.server.Store(u)
 	stay := link.Header.Get(StayHeader)
 	c.stays = stay != "" && stay != "0"

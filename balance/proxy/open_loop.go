@@ -264,14 +264,14 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	if link.dialed == nil {
 		return c.Carry(cl, link.Conn, early, link.Late, o, done)
 	}
-	o.setKeepAlive(cl) // the upstream's has been set
+	o.setKeepAlive(socket(cl)) // the upstream's has been set
 	l := link.dialed.l
 	l.mu.Lock()
 	if l.over {
 		l.mu.Unlock()
 		return nil, net.ErrClosed
 	}
-	toClient, err := c.loops.TakeBeside(cl, &l.ends[upstream].fd)
+	toClient, err := c.loops.TakeBeside(socket(cl), &l.ends[upstream].fd)
 	if err != nil { // the client has TLS, say
 		l.mu.Unlock()
 		up, err := link.dialed.detached()

@@ -52,6 +52,7 @@ var kinds = []kind{
 	{name: "TLS", pair: tcpPair, client: tlsPair, halves: true},
 	{name: "pipe", pair: pipePair},
 	{name: "dialed", pair: tcpPair, dialed: true, halves: true},
+	{name: "dialed, named", pair: tcpPair, client: namedPair, dialed: true, halves: true},
 	{name: "dialed, TLS", pair: tcpPair, client: tlsPair, dialed: true, halves: true},
 }
 
@@ -207,6 +208,17 @@ func tcpPair(t testing.TB) (far, near net.Conn) {
 		t.Fatal(err)
 	}
 	return far, near
+}
+
+// namedConn is a connection with another address, as one behind the PROXY protocol.
+type namedConn struct{ net.Conn }
+
+func (n namedConn) Socket() net.Conn  { return n.Conn }
+func (n namedConn) CloseWrite() error { return closeWrite(n.Conn) }
+
+func namedPair(t testing.TB) (far, near net.Conn) {
+	far, near = tcpPair(t)
+	return far, namedConn{near}
 }
 
 // dialed returns a server's connection and the Link to it.

@@ -47,7 +47,7 @@ func (s side) String() string { return [...]string{"client", "upstream"}[s] }
 type Tunnel struct {
 	carrier *Carrier
 	done    func(*Tunnel, error)
-	since   time.Time
+	since   int64 // when it began, in Unix nanoseconds
 
 	// mu guards what follows, and the driver's ends.
 	mu       sync.Mutex
@@ -59,15 +59,15 @@ type Tunnel struct {
 	shut     bool    // a close frame is due, or was sent, to both sides
 	over     bool    // both connections are closed, or about to be
 	how      *websocket.CloseError
-	err      error // the first failure behind how
+	err      *sideError // the first failure behind how
 
 	lost func() (websocket.Code, string) // as in TunnelOptions
 
 	// Times of the driver's clock, 0 for none.
-	idle, lifetime time.Duration // as in TunnelOptions
-	active         time.Duration // when the last bytes arrived
-	expires        time.Duration // when the lifetime is over
-	endBy          time.Duration // when the connections are cut
+	idle    time.Duration // as in TunnelOptions
+	active  time.Duration // when the last bytes arrived
+	expires time.Duration // when the lifetime is over; before start, how long that is
+	endBy   time.Duration // when the connections are cut
 }
 
 // driver moves the bytes of a tunnel.
@@ -147,7 +147,7 @@ func (t *Tunnel) State() TunnelState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return TunnelState{
-		Since:        t.since,
+		Since:        time.Unix(0, t.since),
 		FromClient:   Count{t.flows[client].bytes, t.flows[client].frames},
 		FromUpstream: Count{t.flows[upstream].bytes, t.flows[upstream].frames},
 		Closing:      t.how != nil,
@@ -176,7 +176,7 @@ func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream 
 	if t.how == nil {
 		t.how = &websocket.CloseError{Code: code, Reason: reason}
 	}
-	t.flows[upstream].frame, t.flows[client].frame = toClient, toUpstream
+	t.flows[upstream].closes().frame, t.flows[client].closes().frame = toClient, toUpstream
 	for s := range t.flows {
 		if t.finished[side(s).other()] || t.heard[s] && !t.flows[s].due() {
 			t.flows[s].ended = true
@@ -187,8 +187,8 @@ func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream 
 // start sets the clock.
 func (t *Tunnel) start(now time.Duration) {
 	t.active = now
-	if t.lifetime > 0 {
-		t.expires = now + t.lifetime
+	if t.expires > 0 {
+		t.expires += now
 	}
 }
 
@@ -225,7 +225,7 @@ func (t *Tunnel) put(s side) []byte {
 func (t *Tunnel) ended(s side, err error, now time.Duration) {
 	t.active = now
 	t.heard[s] = true
-	if f := &t.flows[s]; f.frame != nil && !f.due() {
+	if f := &t.flows[s]; f.wanted() && !f.due() {
 		f.ended = true
 	}
 	if err == io.EOF { //nolint:errorlint // a reader returns it bare
@@ -265,11 +265,11 @@ func (t *Tunnel) refused(s side, err error, now time.Duration) {
 
 // failed notes the first failure.
 func (t *Tunnel) failed(s side, err error) {
-	err = &sideError{s, err}
+	e := &sideError{s, err}
 	if t.how == nil {
-		t.how = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: s == client, Err: err}
+		t.how = &websocket.CloseError{Code: websocket.CodeAbnormal, ByPeer: s == client, Err: e}
 	} else if t.err == nil {
-		t.err = err
+		t.err = e
 	}
 }
 
@@ -364,8 +364,8 @@ func (t *Tunnel) report() {
 	}
 	answered := t.flows[client].closed && (t.shut || t.flows[upstream].closed)
 	if how.Err == nil && !answered {
-		if how.Err = t.err; how.Err == nil {
-			how.Err = ErrUnanswered
+		if how.Err = ErrUnanswered; t.err != nil {
+			how.Err = t.err
 		}
 	}
 	t.mu.Unlock()

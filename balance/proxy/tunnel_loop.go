@@ -11,6 +11,9 @@ import (
 // turns is how many reads of one side follow each other while others wait for the loop.
 const turns = 4
 
+// asleep is Tunnel.active before the loop's clock has been looked at.
+const asleep time.Duration = -1
+
 // looped is a Tunnel on an event loop. While it waits it has neither a goroutine nor a buffer.
 //
 // Its mu comes before the lock of an FD. Both ends are on one loop, but a Serve that is slow loses the loop, and the other end may
@@ -18,9 +21,7 @@ const turns = 4
 type looped struct {
 	Tunnel
 	ends  [2]loopEnd
-	gone  int           // ends that are closed
 	timer time.Duration // when the client's end is visited, 0 for never
-	begun bool
 
 	dialing *dialing // until the tunnel begins, for one whose handshake was on the loop; otherwise nil
 }
@@ -31,6 +32,7 @@ type loopEnd struct {
 	l     *looped
 	queue []byte // what the side's kernel has not taken; the other side is not read from meanwhile
 	s     side
+	gone  bool // it is closed
 	hung  bool // the kernel has reported that the connection is gone, and would again and again
 }
 
@@ -53,6 +55,7 @@ func (l *looped) join(toClient loop.Place, early, late []byte) {
 	l.ends[upstream].queue = bytes.Clone(through)
 	through, _ = l.arrived(upstream, late, 0)
 	l.ends[client].queue = bytes.Clone(through)
+	l.active = asleep
 }
 
 // launch begins a tunnel whose upstream has just answered on the loop. Unless something is queued, the loop need not know before there
@@ -63,7 +66,6 @@ func (l *looped) launch() {
 		return
 	}
 	now := l.ends[upstream].fd.Now() // which is of the answer
-	l.begun = true
 	l.start(now)
 	l.settle(now)
 	for s := range l.ends {
@@ -113,8 +115,7 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 		return false
 	}
 	now := e.fd.Now()
-	if !l.begun {
-		l.begun = true
+	if l.active == asleep {
 		l.start(now)
 	}
 	if why&loop.Due != 0 {
@@ -138,8 +139,8 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	}
 	e.queue = nil
 	e.fd.Close()
-	l.gone++
-	return l.gone == len(l.ends)
+	e.gone = true
+	return e.other().gone
 }
 
 // arm waits for room where something is queued, and for bytes where the other side has room. The caller holds the lock.

@@ -14,6 +14,7 @@ import (
 type pumped struct {
 	Tunnel
 	ends    [2]pumpEnd
+	began   time.Time
 	running int         // goroutines
 	timer   *time.Timer // nil for none
 	at      time.Duration
@@ -28,6 +29,7 @@ type pumpEnd struct {
 
 // run starts the goroutines. The caller holds mu.
 func (p *pumped) run(early, late []byte) {
+	p.began = time.Now()
 	p.start(0)
 	p.running = 2
 	go p.pump(client, early)
@@ -35,7 +37,7 @@ func (p *pumped) run(early, late []byte) {
 	p.watch()
 }
 
-func (p *pumped) now() time.Duration { return time.Since(p.since) }
+func (p *pumped) now() time.Duration { return time.Since(p.began) }
 
 // pump passes on what s says, the first of which has been read already.
 func (p *pumped) pump(s side, first []byte) {

@@ -19,6 +19,10 @@ func (a *Accepted) RemoteAddr() net.Addr {
 	return a.Conn.RemoteAddr()
 }
 
+// Socket returns the connection below, which has the same bytes, and an address that may be a proxy's. It is for those who carry bytes,
+// and can do more with a socket of package net.
+func (a *Accepted) Socket() net.Conn { return a.Conn }
+
 // CloseWrite closes the sending half, where there are two.
 func (a *Accepted) CloseWrite() error {
 	if half, ok := a.Conn.(interface{ CloseWrite() error }); ok {
