@@ -26,15 +26,16 @@ import (
 
 // Options says where the Redis is. URL is required.
 type Options struct {
-	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. The server is a single one, not a
-	// cluster, of version 7.0 or newer. With ?master_set=NAME the host is a sentinel, and each &addr=HOST:PORT another one:
+	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. The server has version 7.0 or
+	// newer. If it is a node of a cluster, the one that has the keys is used. With ?master_set=NAME the host is a sentinel, and each &addr=HOST:PORT another one:
 	// they name the server.
 	URL string
 
 	// TLS replaces the settings that come with rediss://, unless it is nil.
 	TLS *tls.Config
 
-	// Prefix begins the names of all keys, so that several services can share a Redis. "" means "handfast".
+	// Prefix begins the names of all keys, so that several services can share a Redis. "" means "handfast". For a cluster it is in braces,
+	// such as "{handfast}", so that all keys are on one of its nodes.
 	Prefix string
 
 	// Warn is called when the server is set up in a way that may lose data. nil means that this is not reported.
@@ -43,9 +44,9 @@ type Options struct {
 
 // Engine is the engine of one node. New makes one.
 type Engine struct {
-	o      Options
-	client rueidis.ClientOption
-	id     string // of this node, for its probes
+	o    Options
+	find finder
+	id   string // of this node, for its probes
 
 	subs  table
 	shard [deliverers]queue
@@ -106,13 +107,14 @@ func New(o Options) (*Engine, error) {
 	c.PipelineMultiplex = 1
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize
 	c.BlockingPoolSize = 4
-	e := &Engine{o: o, client: c, id: rand.Text(), ready: make(chan struct{}), probes: map[string]chan struct{}{},
+	e := &Engine{o: o, find: finder{client: c, prefix: o.Prefix}, id: rand.Text(), ready: make(chan struct{}), probes: map[string]chan struct{}{},
 		mine: map[string]bool{}, slots: make(chan struct{}, maxCalls)}
 	e.subs.init(o.Prefix)
 	return e, nil
 }
 
-// Run implements [hub.Engine]. It ends with an error when the server is too old or a cluster, or refuses the password.
+// Run implements [hub.Engine]. It ends with an error when the server is too old, or a cluster and the prefix is not for one, or
+// refuses the password.
 func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 	e.mu.Lock()
 	if e.running {
@@ -171,7 +173,7 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 
 // session is one connection: from dialing to its loss.
 func (e *Engine) session(ctx context.Context, up func()) error {
-	o, err := e.server(ctx)
+	o, err := e.find.server(ctx)
 	if err != nil {
 		return err
 	}
@@ -335,10 +337,10 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	if n, err := strconv.Atoi(major); err != nil || n < 7 {
 		return fatalError{fmt.Errorf("redisengine: the server has version %q; 7.0 or newer is required", info["redis_version"])}
 	}
-	if info["redis_mode"] == "cluster" {
-		return fatalError{errors.New("redisengine: the server is part of a cluster; a single server is required")}
+	if info["redis_mode"] == "cluster" && !e.find.clustered {
+		return e.find.foundCluster()
 	}
-	if err := e.promoted(ctx, c, info); err != nil {
+	if err := e.find.promoted(ctx, c, info); err != nil {
 		return err
 	}
 	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.firstTime() {

@@ -4,6 +4,7 @@ package redisengine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// asked waits until the answer of a server, or sentinel, to a command has text in it.
-func asked(t testing.TB, s *redistest.Server, password, text string, command ...string) {
+// asked waits until the answer of a server, or sentinel, to a command has text in it, and returns it.
+func asked(t testing.TB, s *redistest.Server, password, text string, command ...string) (answer string) {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{s.Addr()}, Password: password, ForceSingleClient: true, DisableCache: true, AlwaysRESP2: true,
@@ -31,8 +32,10 @@ func asked(t testing.TB, s *redistest.Server, password, text string, command ...
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Contains(textOf(r), text)
+		answer = textOf(r)
+		return strings.Contains(answer, text)
 	})
+	return answer
 }
 
 // textOf returns all text of an answer.
@@ -40,6 +43,8 @@ func textOf(r any) string {
 	switch r := r.(type) {
 	case string:
 		return r + " "
+	case int64:
+		return fmt.Sprint(r)
 	case []any:
 		var all strings.Builder
 		for _, x := range r {

@@ -51,6 +51,13 @@ func StartReplica(t testing.TB, of *Server) *Server {
 	return Start(t, "replicaof "+of.host+" "+of.Port()+"\nmasterauth "+Password+"\nrepl-diskless-sync-delay 0\n")
 }
 
+// StartClusterNode starts a server that is to be a node of a cluster, without slots.
+func StartClusterNode(t testing.TB) *Server {
+	t.Helper()
+	return Start(t, "cluster-enabled yes\ncluster-node-timeout 500\ncluster-port "+freeport.Get(t)+"\nmasterauth "+Password+
+		"\nrepl-diskless-sync-delay 0\ncluster-announce-ip 127.0.0.1\n")
+}
+
 // StartSentinel starts a sentinel without a password, which alone decides about a server, called name, and its replicas, half a second
 // after it is silent.
 func StartSentinel(t testing.TB, of *Server, name string) *Server {

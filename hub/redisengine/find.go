@@ -5,33 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/redis/rueidis"
 )
 
-// server returns how to reach the server: the one that the URL names, or the one that sentinels name as the primary by now.
-func (e *Engine) server(ctx context.Context) (rueidis.ClientOption, error) {
-	o := e.client
-	name := o.Sentinel.MasterSet
-	if name == "" {
+// finder finds the server. The goroutine that connects uses it.
+type finder struct {
+	client    rueidis.ClientOption // as the URL says
+	prefix    string               // of all keys
+	clustered bool                 // the server is a node of a cluster
+	others    []string             // addresses of nodes of that cluster
+}
+
+// server returns how to reach the server: the one that the URL names, or the one that sentinels, or nodes of a cluster, name as the primary
+// by now.
+func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
+	o, who, find := f.client, "sentinel", f.bySentinel
+	if f.clustered {
+		who, find = "node", f.byCluster
+	} else if o.Sentinel.MasterSet == "" {
 		return o, nil
 	}
 	var all []error
-	for _, sentinel := range e.client.InitAddress {
-		addr, err := e.ask(ctx, sentinel, name)
+	for _, one := range append(slices.Clone(o.InitAddress), f.others...) {
+		addr, err := f.ask(ctx, one, find)
 		if err == nil {
 			return at(o, addr), nil
 		}
-		all = append(all, fmt.Errorf("sentinel %s: %w", sentinel, err))
+		all = append(all, fmt.Errorf("%s %s: %w", who, one, err))
 	}
 	return o, errors.Join(all...)
 }
 
-// ask asks a sentinel for the primary. It is tried with the password of the server, and without one.
-func (e *Engine) ask(ctx context.Context, sentinel, name string) (string, error) {
+// ask asks a sentinel, or a node of a cluster. It is tried with the password of the server, and without one.
+func (f *finder) ask(ctx context.Context, one string, find func(context.Context, rueidis.Client, string) (string, error)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
-	o := at(e.client, sentinel)
+	o := at(f.client, one)
 	o.SelectDB, o.PipelineMultiplex = 0, -1
 	c, err := rueidis.NewClient(o)
 	if _, answered := rueidis.IsRedisErr(err); answered {
@@ -42,6 +53,13 @@ func (e *Engine) ask(ctx context.Context, sentinel, name string) (string, error)
 		return "", err
 	}
 	defer c.Close()
+	host, _, _ := net.SplitHostPort(one) //nolint:errcheck // of what was dialed
+	return find(ctx, c, host)
+}
+
+// bySentinel asks a sentinel for the address of the primary.
+func (f *finder) bySentinel(ctx context.Context, c rueidis.Client, _ string) (string, error) {
+	name := f.client.Sentinel.MasterSet
 	parts, err := c.Do(ctx, c.B().SentinelGetMasterAddrByName().Master(name).Build()).AsStrSlice()
 	switch {
 	case rueidis.IsRedisNil(err):
@@ -66,14 +84,14 @@ func at(o rueidis.ClientOption, addr string) rueidis.ClientOption {
 
 // promoted begins new epochs when the server is another primary than before: replication is not waited for, so that what was
 // acknowledged last may be lost, and its offsets given again. info is the server's.
-func (e *Engine) promoted(ctx context.Context, c rueidis.Client, info map[string]string) error {
-	if e.client.Sentinel.MasterSet == "" {
+func (f *finder) promoted(ctx context.Context, c rueidis.Client, info map[string]string) error {
+	if f.client.Sentinel.MasterSet == "" && !f.clustered {
 		return nil
 	}
 	if role := info["role"]; role != "master" {
-		return fmt.Errorf("the server that sentinels name is a %s", role) // a failover is under way
+		return fmt.Errorf("the server that was named as the primary is a %s", role) // a failover is under way
 	}
-	return promotedScript.Exec(ctx, c, nil, []string{e.o.Prefix, info["master_replid"]}).Error()
+	return promotedScript.Exec(ctx, c, nil, []string{f.prefix, info["master_replid"]}).Error()
 }
 
 // promotedScript deletes the meta key of every channel, without which a channel has a new epoch, when the server has another
