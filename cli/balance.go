@@ -22,6 +22,7 @@ type balanceFlags struct {
 	checkPath string
 	sticky    string
 	rebalance bool
+	hold      choice
 	ca        string
 	pace      pace
 }
@@ -32,6 +33,9 @@ the bytes on as they are.
 
 A server is ws://host:port or wss://host:port; without a scheme it is ws. --policy says how one
 is chosen. A check each 5 s says which of them work.
+
+--hold keeps clients connected when their server goes away or drains: resume, those of protocols
+that the balancer can resume; stateless, all, for servers that keep nothing of a connection.
 
 "handfast balance drain" empties a server: it gets no new clients, and those that it has are
 closed with 1012 (service restart) at a pace, so that they come back to another server. "add"
@@ -46,6 +50,7 @@ func newBalance(sys *System) *cobra.Command {
 		pace:   100,
 		policy: policyChoice{choice{"power_of_two", []string{"power_of_two", "least_connections", "hash", "round_robin"}}},
 		check:  choice{"tcp", []string{"off", "tcp", "http", "websocket"}},
+		hold:   choice{"off", []string{"off", "resume", "stateless"}},
 	}
 	f := &serveFlags{
 		balance: b, tls: choice{"off", []string{"off", "dev", "files"}}, log: choice{"text", []string{"text", "json"}},
@@ -85,13 +90,14 @@ func newBalance(sys *System) *cobra.Command {
 	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket ask for")
 	flags.StringVar(&b.sticky, "sticky", "", "a client comes back to its server by this `cookie`")
 	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a server that is new, until all have their share")
+	flags.Var(&b.hold, "hold", "clients that stay connected when their server goes away")
 	flags.StringVar(&b.ca, "cacert", "", "the certificate authority of servers with wss, a PEM `file`")
 	flags.Var(&b.pace, "pace", "connections that leave a draining server in a second")
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
 		"to": {"127.0.0.1:9001"}, "listen": {"127.0.0.1:9100", ":443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
 		"admin": {defaultBalanceAdmin, "off"}, "policy": b.policy.allowed, "check": b.check.allowed, "check-path": {"/", "/readyz"},
-		"by": {"path", "identity", "address", "query:room"}, "sticky": {"handfast_server"}, "pace": {"100/s"},
+		"by": {"path", "identity", "address", "query:room"}, "sticky": {"handfast_server"}, "hold": b.hold.allowed, "pace": {"100/s"},
 	})
 	cmd.AddCommand(newServers(sys)...)
 	return cmd
@@ -173,6 +179,7 @@ func (b *balanceFlags) settings(set func(flag, path string, value any) error) er
 	also("check", "health", map[string]string{"check": b.check.value, "path": b.checkPath})
 	also("pace", "drain", float64(b.pace))
 	also("rebalance", "rebalance", b.rebalance)
+	also("hold", "hold", b.hold.value)
 	if b.policy.value == "hash" {
 		also("by", "key", b.by)
 	}

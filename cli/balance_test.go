@@ -264,7 +264,7 @@ func TestBalanceTables(t *testing.T) {
 	if leaves.Live, leaves.From = 1, 4; left(leaves) != "; 3 of 4 connections have left" {
 		t.Errorf("%q", left(leaves))
 	}
-	want := []string{"x ws://a:1 ready 1 ##.. 0 0 0 B 0 B", "y ws://a:1 ready 2 #### 10 0 0 B 10.5 kB"}
+	want := []string{"x ws://a:1 ready 1 ##.. 0 0 0 B 0 B 0", "y ws://a:1 ready 2 #### 10 0 0 B 10.5 kB 0"}
 	for i, row := range tableRows(b.String())[:2] {
 		if got := strings.Join(row, " "); got != want[i] {
 			t.Errorf("%q, want %q", got, want[i])

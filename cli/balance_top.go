@@ -94,7 +94,7 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, now.heading()+"SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tREASON")
+	fmt.Fprintln(t, now.heading()+"SERVER\tSTATE\tCONNECTIONS\t\tOPENED/s\tFAILED/s\tIN/s\tOUT/s\tMESSAGES/s\tREASON")
 	most := 1
 	for _, e := range now.Endpoints {
 		for _, s := range e.Servers {
@@ -105,8 +105,9 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	for i, e := range now.Endpoints {
 		for _, s := range e.Servers {
 			was, _ := before.server(i, s.ID)
-			fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%s\n", now.column(i), visible.Text(s.ID), s.State, s.Live, gauge(width, s.Live, most),
-				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.FromClients-was.FromClients))), size(rate(float64(s.FromServer-was.FromServer))), visible.Text(s.Why)+left(s))
+			fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%.0f\t%.0f\t%s\t%s\t%.0f\t%s\n", now.column(i), visible.Text(s.ID), s.State, s.Live, gauge(width, s.Live, most),
+				rate(float64(s.Opened-was.Opened)), rate(float64(s.Failed-was.Failed)), size(rate(float64(s.FromClients-was.FromClients))), size(rate(float64(s.FromServer-was.FromServer))),
+				rate(float64(s.MessagesFromClients-was.MessagesFromClients+s.MessagesFromServer-was.MessagesFromServer)), visible.Text(s.Why)+left(s))
 		}
 	}
 	if err := t.Flush(); err != nil {

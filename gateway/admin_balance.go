@@ -169,7 +169,14 @@ func (s *Server) upstreams() (list []observe.Upstream) {
 	}
 	for _, t := range n.balancers("") {
 		for _, u := range t.Status().Servers {
-			list = append(list, observe.Upstream{Endpoint: t.name, Server: u.ID, State: string(u.State), Live: u.Live, Load: u.Load})
+			closed := make(map[int]uint64, len(u.Closed))
+			for code, n := range u.Closed {
+				closed[int(code)] = n
+			}
+			list = append(list, observe.Upstream{
+				Endpoint: t.name, Server: u.ID, State: string(u.State), Live: u.Live, Load: u.Load,
+				MessagesIn: u.MessagesFromClients, MessagesOut: u.MessagesFromServer, Resumed: u.Resumed, Closed: closed,
+			})
 		}
 	}
 	return list

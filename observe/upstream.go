@@ -14,6 +14,11 @@ type Upstream struct {
 	State    string // ready, draining, down, ...
 	Live     int    // connections from here
 	Load     int    // those of other balancers included
+
+	// Of connections that have ended and are open, since the server is known. Those of messages are 0 where bytes are carried.
+	MessagesIn, MessagesOut uint64         // from clients, and to them
+	Resumed                 uint64         // connections that have gone on here after another server
+	Closed                  map[int]uint64 // connections by close code
 }
 
 // upstreamStates are the values of the label state.
@@ -21,8 +26,9 @@ var upstreamStates = []string{"ready", "full", "ejected", "draining", "down", "r
 
 // upstreams is a collector of the servers that clients are carried to.
 type upstreams struct {
-	get               func() []Upstream // nil: there are none
-	open, load, state *prometheus.Desc
+	get                       func() []Upstream // nil: there are none
+	open, load, state         *prometheus.Desc
+	messages, resumed, closed *prometheus.Desc
 }
 
 func newUpstreams(get func() []Upstream) *upstreams {
@@ -34,6 +40,10 @@ func newUpstreams(get func() []Upstream) *upstreams {
 		open:  desc("server_connections", "Connections that are carried to a server."),
 		load:  desc("server_load", "Connections of a server, as far as it has said how many it has."),
 		state: desc("server_state", "1 for the state that a server is in.", "state"),
+
+		messages: desc("server_messages_total", "Messages that were carried to a server (in) and from it (out).", "direction"),
+		resumed:  desc("server_resumed_total", "Connections that went on at a server after another one, without a close."),
+		closed:   desc("server_connections_closed_total", "Connections to a server that have ended, by close code.", "code"),
 	}
 }
 
@@ -49,6 +59,19 @@ func (c *upstreams) Collect(ch chan<- prometheus.Metric) {
 		endpoint, server := strings.ToValidUTF8(u.Endpoint, "\uFFFD"), u.Server
 		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{endpoint, server}, labels...)...)
+		}
+		count := func(d *prometheus.Desc, n uint64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), append([]string{endpoint, server}, labels...)...)
+		}
+		count(c.messages, u.MessagesIn, "in")
+		count(c.messages, u.MessagesOut, "out")
+		count(c.resumed, u.Resumed)
+		codes := map[string]uint64{} // several codes have one label
+		for code, n := range u.Closed {
+			codes[Code(code)] += n
+		}
+		for code, n := range codes {
+			count(c.closed, n, code)
 		}
 		gauge(c.open, float64(u.Live))
 		gauge(c.load, float64(u.Load))

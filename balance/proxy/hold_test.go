@@ -1,0 +1,241 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// holding is the settings of a Balancer that holds all clients.
+var holding = Settings{Hold: Hold{Mode: HoldStateless}, MovesPerSecond: 1e5, Retries: 2}
+
+// A client stays connected through drains of its server, with its messages flowing: each comes back once, and in order.
+func TestHoldDrains(t *testing.T) {
+	for _, compression := range []*websocket.Compression{nil, {}} {
+		servers := []*speaker{speak(t, nil), speak(t, nil)}
+		b := newBalancer(t, holding, servers[0].addr(), servers[1].addr())
+		k := talk(t, b, &websocket.ConnOptions{Compression: compression})
+		ctx, stop := context.WithCancel(bounded.Context(t))
+		sent := make(chan int, 1)
+		go func() {
+			for n := 0; ; n++ {
+				m := websocket.Message{Type: websocket.Text, Data: []byte(strconv.Itoa(n) + strings.Repeat(" ", n%3*1000))}
+				if k.Write(bounded.Context(t), m) != nil || ctx.Err() != nil {
+					sent <- n
+					return
+				}
+			}
+		}()
+		var heard atomic.Int64
+		over := make(chan error, 1)
+		go func() {
+			for n := 0; ; n++ {
+				m, err := k.Read(bounded.Context(t))
+				if err != nil {
+					over <- err
+					return
+				}
+				if got := strings.TrimRight(string(m.Data), " "); got != strconv.Itoa(n) {
+					t.Errorf("%s came, want %d", got, n)
+				}
+				heard.Add(1)
+			}
+		}()
+		for i := range 6 {
+			from, to := servers[i%2], servers[1-i%2]
+			if err := b.Undrain("ws://" + to.addr()); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Drain("ws://"+from.addr(), 0); err != nil {
+				t.Fatal(err)
+			}
+			was := heard.Load()
+			bounded.Until(t, func() bool {
+				return state(b, from.addr()).Live == 0 && state(b, to.addr()).Live == 1 && heard.Load() > was+10
+			})
+			select {
+			case e := <-from.ended:
+				if e.Code != websocket.CodeGoingAway {
+					t.Errorf("the server that is left: %v", e)
+				}
+			default: // the first drain may have found the client elsewhere
+			}
+		}
+		stop()
+		n := bounded.Receive(t, sent)
+		bounded.Until(t, func() bool { return heard.Load() >= int64(n) })
+		k.CloseNow()
+		bounded.Receive(t, over)
+		bounded.Receive(t, k.ended)
+		total := Counts{}
+		for _, s := range servers {
+			c := state(b, s.addr())
+			total.Resumed += c.Resumed
+			total.Traffic.add(c.Traffic)
+		}
+		if total.Resumed < 5 || total.MessagesFromClients != total.MessagesFromServer || total.MessagesFromServer < uint64(n) {
+			t.Errorf("%+v", total)
+		}
+	}
+}
+
+// A server that dies is replaced, also by itself when it comes back. What its client sends meanwhile arrives.
+func TestHoldKill(t *testing.T) {
+	for name, end := range map[string]func(c *websocket.Conn){
+		"cut":             func(c *websocket.Conn) { c.CloseNow() },
+		"going away":      func(c *websocket.Conn) { c.Close(websocket.CodeGoingAway, "") },
+		"service restart": func(c *websocket.Conn) { c.Close(websocket.CodeServiceRestart, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			conns := make(chan *websocket.Conn, 100)
+			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+			b := newBalancer(t, holding, up.addr())
+			k := talk(t, b, nil)
+			for range 10 {
+				c := bounded.Receive(t, conns)
+				k.say("before")
+				k.hear("before")
+				end(c)
+			}
+			bounded.Receive(t, conns)
+			k.say("after")
+			k.hear("after")
+			bounded.Until(t, func() bool { return state(b, up.addr()).Resumed == 10 })
+			if e := k.Close(websocket.CodeNormal, ""); e != nil {
+				t.Error(e)
+			}
+			bounded.Receive(t, k.ended)
+		})
+	}
+}
+
+// What a client sends while there is no server waits, and arrives at the next one.
+func TestHoldWaits(t *testing.T) {
+	conns := make(chan *websocket.Conn, 10)
+	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	other := speak(t, nil)
+	b := newBalancer(t, holding, up.addr())
+	k := talk(t, b, nil)
+	c := bounded.Receive(t, conns)
+	if err := b.SetServers("test", nil); err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	bounded.Until(t, func() bool { // what is said before is on its way to the server
+		r, ok := k.conn.by().(*relay)
+		if !ok {
+			return false
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.hold.switching
+	})
+	for i := range 20 {
+		k.say(strconv.Itoa(i))
+	}
+	if err := b.SetServers("more", specs(other.addr())); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Receive(t, other.opens)
+	for i := range 20 {
+		k.hear(strconv.Itoa(i))
+	}
+	k.CloseNow()
+	bounded.Receive(t, k.ended)
+}
+
+// A client that cannot be held is closed with 1012 and the time after which to come back.
+func TestHoldFails(t *testing.T) {
+	for name, next := range map[string]func(t *testing.T) string{
+		"another subprotocol": func(t *testing.T) string { return speak(t, nil, "b").addr() },
+		"a refusal": func(t *testing.T) string {
+			s := httptest.NewServer(http.NotFoundHandler())
+			t.Cleanup(s.Close)
+			return s.Listener.Addr().String()
+		},
+		"nothing": func(t *testing.T) string {
+			l := listen(t)
+			defer l.Close()
+			return l.Addr().String()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conns := make(chan *websocket.Conn, 10)
+			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) }, "a")
+			s := holding
+			s.Hold.Wait = 300 * time.Millisecond
+			b := newBalancer(t, s, up.addr())
+			k := talk(t, b, nil, "b", "a")
+			c := bounded.Receive(t, conns)
+			if err := b.SetServers("test", specs(next(t))); err != nil {
+				t.Fatal(err)
+			}
+			c.CloseNow()
+			k.closed(websocket.CodeServiceRestart, "retry-after=")
+			bounded.Receive(t, k.ended)
+		})
+	}
+}
+
+// Other ends of the server are the client's, as without hold.
+func TestHoldEnds(t *testing.T) {
+	for _, code := range []websocket.Code{websocket.CodeNormal, websocket.CodePolicy, 4000} {
+		up := speak(t, func(c *websocket.Conn) { c.Close(code, "done") })
+		b := newBalancer(t, holding, up.addr())
+		k := talk(t, b, nil)
+		k.closed(code, "done")
+		bounded.Receive(t, k.ended)
+	}
+}
+
+// Only protocols that can be resumed are held in the mode resume; the bytes of others are carried.
+func TestHoldByProtocol(t *testing.T) {
+	up := speak(t, nil, "handfast.v1.json", "other")
+	b := newBalancer(t, Settings{Hold: Hold{Mode: HoldResume}}, up.addr())
+	for offer, want := range map[string]bool{"": false, "other": false, "other, more": false, "handfast.v1.json": true, "more, handfast.v1.json": true} {
+		r := opening(t)
+		if offer != "" {
+			r.Header.Set("Sec-Websocket-Protocol", offer)
+		}
+		r.Header.Set("Sec-Websocket-Extensions", "permessage-deflate")
+		c, err := b.Open(bounded.Context(t), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ByMessage() != want || (c.Extensions() == "") != want {
+			t.Errorf("%q: by message: %v, extensions %q", offer, c.ByMessage(), c.Extensions())
+		}
+		c.Abandon()
+	}
+}
+
+// A rebalance moves held clients without a close.
+func TestHoldRebalance(t *testing.T) {
+	a, z := speak(t, nil), speak(t, nil)
+	s := holding
+	s.Rebalance = &Rebalance{Rebalance: balance.Rebalance{Spread: 1.1, Percentage: 100}, PerSecond: 1e5}
+	b := newBalancer(t, s, a.addr())
+	var all []*talker
+	for range 10 {
+		all = append(all, talk(t, b, nil))
+	}
+	if err := b.SetServers("test", specs(a.addr(), z.addr())); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Until(t, func() bool { n := state(b, z.addr()).Live; return n >= 4 && state(b, a.addr()).Live == 10-n })
+	for i, k := range all {
+		k.say(strconv.Itoa(i))
+		k.hear(strconv.Itoa(i))
+		k.CloseNow()
+		bounded.Receive(t, k.ended)
+	}
+}

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// Where messages are carried, the endpoint's own settings hold for the client, the subprotocol is the server's choice, and messages and
+// close codes are counted for the server.
+func TestBalanceMessages(t *testing.T) {
+	a := newBehind(t, "a")
+	text := strings.Replace(balancing([]*serverBehind{a}, "messages: {types: [text]}"), "path: /\n", "path: /\n\t  max_message: 100\n\t  compression: true\n\t  subprotocols: [other]\n", 1)
+	r := run(t, parse(t, text))
+	opts := &websocket.DialOptions{Subprotocols: []string{"other", "chat"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}}
+	for _, tt := range []struct {
+		send websocket.Message
+		code websocket.Code
+	}{
+		{websocket.Message{Type: websocket.Text, Data: make([]byte, 101)}, websocket.CodeTooBig},
+		{websocket.Message{Type: websocket.Binary}, websocket.CodeUnsupportedData},
+	} {
+		c, _ := r.greeting(t, "/", opts)
+		if c.Subprotocol() != "chat" || !strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") || c.Handshake().Header.Get("X-Behind") != "a" {
+			t.Errorf("%+v", c.Handshake())
+		}
+		say := func(m websocket.Message) {
+			t.Helper()
+			if err := c.Write(bounded.Context(t), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		say(websocket.Message{Type: websocket.Text, Data: make([]byte, 100)})
+		if m, err := c.Read(bounded.Context(t)); err != nil || len(m.Data) != 100 {
+			t.Errorf("%d bytes, %v", len(m.Data), err)
+		}
+		say(tt.send)
+		_, err := c.Read(bounded.Context(t))
+		if e, ok := errors.AsType[*websocket.CloseError](err); !ok || e.Code != tt.code {
+			t.Errorf("%v, want %d", err, tt.code)
+		}
+	}
+	bounded.Until(t, func() bool { return a.open.Load() == 0 })
+	label := `{endpoint="front",server="` + a.id() + `"`
+	r.metric(t, `handfast_server_connections_closed_total{code="1003",endpoint="front",server="`+a.id()+`"} 1`)
+	r.metric(t, `handfast_server_connections_closed_total{code="1009",endpoint="front",server="`+a.id()+`"} 1`)
+	r.metric(t, `handfast_server_messages_total{direction="out",endpoint="front",server="`+a.id()+`"} 4`)
+	r.metric(t, `handfast_server_resumed_total`+label+`} 0`)
+	if c, text := r.greeting(t, "/", &websocket.DialOptions{Subprotocols: []string{"other"}}); c.Subprotocol() != "" || !strings.HasPrefix(text, "a ") {
+		t.Errorf("the server has chosen no subprotocol; the client got %q", c.Subprotocol())
+	}
+	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, a.id()) {
+		t.Errorf("no server of the connection: %s", body)
+	}
+}
