@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
+)
+
+// resetConn ends a connection without the end of a stream.
+func resetConn(nc net.Conn) {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	_ = nc.(*net.TCPConn).SetLinger(0)
+	_ = nc.Close()
+}
+
+// The frames of a close with 1000, a part of a frame, and a whole message of a client and of a server.
+const (
+	clientCloses, serverCloses   = "\x88\x82\x00\x00\x00\x00\x03\xe8", "\x88\x02\x03\xe8"
+	clientPart, serverPart       = "\x81\x85\x00\x00\x00\x00hel", "\x81\x05hel"
+	clientMessage, serverMessage = "\x81\x82\x00\x00\x00\x00hi", "\x81\x02hi"
+)
+
+// scripted is a server that does what a test says.
+type scripted struct {
+	id    string
+	asked chan net.Conn // the connections on which a request has come, behind the answer
+}
+
+// script runs one. first is called for a new connection, and returns whether it goes on; then the request is read.
+func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn, accept string)) *scripted {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &scripted{id: "ws://" + l.Addr().String(), asked: make(chan net.Conn, 8)}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = nc.SetDeadline(time.Now().Add(2 * time.Minute))
+			if !first(nc) {
+				continue
+			}
+			r, err := http.ReadRequest(bufio.NewReader(nc))
+			if err != nil {
+				_ = nc.Close()
+				continue
+			}
+			answer(nc, string(wshandshake.AppendAccept(nil, r.Header.Get("Sec-WebSocket-Key"))))
+			p.asked <- nc
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		bounded.Receive(t, over)
+	})
+	return p
+}
+
+// A side that resets its connection, at whatever moment, ends the other side and leaves nothing behind: no connection, no place at the server, no
+// place at the endpoint. The log says who has ended an open connection. Plain connections are on the event loop, those with TLS are not.
+func TestBalanceResets(t *testing.T) {
+	opens := func(more string) func(net.Conn, string) {
+		return func(nc net.Conn, accept string) {
+			_, _ = io.WriteString(nc, strings.Replace(behindOpens, "KEY", accept, 1)+"\r\n"+more)
+		}
+	}
+	goesOn := func(net.Conn) bool { return true }
+	cuts := func(said string) func(net.Conn, string) {
+		return func(nc net.Conn, _ string) {
+			_, _ = io.WriteString(nc, said)
+			resetConn(nc)
+		}
+	}
+	for name, tt := range map[string]struct { // without answer the server gets no request
+		first  func(net.Conn) bool
+		answer func(net.Conn, string)
+		sends  string                                               // of the client
+		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // when the request is at the server; nil: the server has ended it
+		status int                                                  // of the answer; 0: there is none
+		by     string                                               // in the log; "" for none
+	}{
+		"the server, before the head":   {first: func(nc net.Conn) bool { resetConn(nc); return false }, status: 502},
+		"the server, in the head":       {answer: cuts("HTTP/1.1 101 Swi"), status: 502},
+		"the server, before its answer": {answer: cuts(""), status: 502},
+		"the server, behind the 101":    {answer: opens(""), then: func(_ net.Conn, _ *bufio.Reader, up net.Conn) { resetConn(up) }, status: 101, by: "local"},
+		"the server, in a frame":        {answer: opens(serverPart), then: func(_ net.Conn, _ *bufio.Reader, up net.Conn) { resetConn(up) }, status: 101, by: "local"},
+		"the server, in the close": {answer: opens(serverMessage + serverCloses), status: 101, by: "local", then: func(_ net.Conn, in *bufio.Reader, up net.Conn) {
+			_, _ = io.ReadFull(in, make([]byte, len(serverMessage+serverCloses)))
+			resetConn(up)
+		}},
+		"the client, in the head":    {sends: "GET / HTTP/1.1\r\nHost: a\r\nUpgr", then: func(c net.Conn, _ *bufio.Reader, _ net.Conn) { resetConn(c) }},
+		"the client, before the 101": {answer: func(net.Conn, string) {}, then: func(c net.Conn, _ *bufio.Reader, _ net.Conn) { resetConn(c) }},
+		"the client, behind the 101": {answer: opens(serverMessage), then: func(c net.Conn, _ *bufio.Reader, _ net.Conn) { resetConn(c) }, status: 101, by: "remote"},
+		"the client, in a frame": {answer: opens(""), status: 101, by: "remote", then: func(c net.Conn, _ *bufio.Reader, up net.Conn) {
+			_, _ = io.WriteString(c, clientMessage+clientPart)
+			_, _ = io.ReadFull(up, make([]byte, len(clientMessage+clientPart)))
+			resetConn(c)
+		}},
+		"the client, in the close": {answer: opens(""), status: 101, by: "remote", then: func(c net.Conn, _ *bufio.Reader, up net.Conn) {
+			_, _ = io.WriteString(c, clientCloses)
+			_, _ = io.ReadFull(up, make([]byte, len(clientCloses)))
+			resetConn(c)
+		}},
+	} {
+		for _, secure := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", TLS"}[secure], func(t *testing.T) {
+				if tt.first == nil {
+					tt.first = goesOn
+				}
+				up := script(t, tt.first, tt.answer)
+				t.Setenv("XDG_STATE_HOME", t.TempDir())
+				text := strings.Replace(balancing(nil, "retries: 0"), "to: []", "to: ['"+up.id+"']", 1)
+				if secure {
+					text = "listen: [{address: '127.0.0.1:0', tls: dev}]" + text
+				}
+				r := run(t, parse(t, text))
+				base, err := url.Parse(r.URLs()[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := send(t, base.Host, "127.0.0.1", "")
+				if secure {
+					pool := x509.NewCertPool()
+					pool.AddCert(r.Dev().CA())
+					c = tls.Client(c, &tls.Config{RootCAs: pool, ServerName: "localhost"})
+				}
+				_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
+				raw := tt.sends
+				if raw == "" {
+					raw = "GET / HTTP/1.1\r\n" + upgradeHead + "\r\n"
+				}
+				if _, err := io.WriteString(c, raw); err != nil {
+					t.Fatal(err)
+				}
+				in := bufio.NewReader(c)
+				if tt.status != 0 {
+					resp, err := http.ReadResponse(in, nil)
+					if err != nil || resp.StatusCode != tt.status {
+						t.Fatalf("the client gets %v, %v, want %d", resp, err, tt.status)
+					}
+				}
+				var behind net.Conn
+				if tt.sends == "" && tt.answer != nil {
+					behind = bounded.Receive(t, up.asked)
+				}
+				if tt.then != nil {
+					tt.then(c, in, behind)
+				}
+				if behind != nil { // both sides end
+					_, _ = io.Copy(io.Discard, behind)
+					_ = behind.Close()
+				}
+				if tt.by == "local" { // the client says nothing, so that the server is the first to end it
+					_, _ = io.Copy(io.Discard, in)
+				}
+				_ = c.Close()
+				b := r.site.Load().balancers("")[0]
+				bounded.Until(t, func() bool {
+					s := b.Status()
+					return s.Servers[0].Live == 0 && s.Storm.Underway == 0 && s.Waiting == 0
+				})
+				bounded.Until(t, func() bool {
+					_, body := r.operate(t, http.MethodGet, "/connections", url.Values{})
+					return !strings.Contains(body, `"front"`)
+				})
+				r.metric(t, "handfast_handshakes_pending 0")
+				if tt.by != "" {
+					has(t, &r.log, "msg=closed", "by="+tt.by)
+					r.metric(t, `handfast_connections{endpoint="front"} 0`)
+				}
+				if tt.status == 502 {
+					has(t, &r.log, up.id, "handshake")
+				}
+			})
+		}
+	}
+}
