@@ -26,7 +26,7 @@ func (f *finder) foundCluster() error {
 	if !hashTag.MatchString(f.prefix) {
 		return fatalError{errNoBrace}
 	}
-	f.clustered = true
+	f.clustered.Store(true)
 	return errFound
 }
 

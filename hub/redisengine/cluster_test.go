@@ -76,6 +76,7 @@ func TestRedisCluster(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	asked(t, replica, redistest.Password, "{handfast}:{app/room}:log", "KEYS", "*")
+	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // and so the other nodes get none of it
 
 	primaries[0].Stop()
 	broken(t, told)

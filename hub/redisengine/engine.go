@@ -193,8 +193,10 @@ func (e *Engine) session(ctx context.Context, up func()) error {
 	generation := e.subs.connect()
 	defer e.subs.disconnect()
 	lost := dedicated.SetPubSubHooks(rueidis.PubSubHooks{
-		OnMessage:      func(m rueidis.PubSubMessage) { e.receive(m.Channel, m.Message) },
-		OnSubscription: func(s rueidis.PubSubSubscription) { e.subs.confirm(generation, s.Kind == "subscribe", s.Channel) },
+		OnMessage: func(m rueidis.PubSubMessage) { e.receive(m.Channel, m.Message) },
+		OnSubscription: func(s rueidis.PubSubSubscription) {
+			e.subs.confirm(generation, s.Kind == "subscribe" || s.Kind == "ssubscribe", s.Channel)
+		},
 	})
 	ended := make(chan error, 1)
 	fail := func(err error) {
@@ -207,7 +209,7 @@ func (e *Engine) session(ctx context.Context, up func()) error {
 	defer wg.Wait()
 	defer cancel()
 	defer context.AfterFunc(ctx, dedicated.Close)() // which ends a call that waits
-	wg.Go(func() { fail(e.subs.write(ctx, dedicated)) })
+	wg.Go(func() { fail(e.subs.write(ctx, dedicated, e.find.clustered.Load())) })
 	fresh, err := e.resume(ctx, client, ended, lost)
 	if err != nil {
 		return err
@@ -313,9 +315,9 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 }
 
 // run runs a script.
-func (e *Engine) run(ctx context.Context, what string, s *rueidis.Lua, args ...string) (rueidis.RedisResult, error) {
+func (e *Engine) run(ctx context.Context, what string, s *lua, args ...string) (rueidis.RedisResult, error) {
 	return e.do(ctx, what, func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return s.Exec(ctx, c, nil, append([]string{e.o.Prefix}, args...))
+		return s.exec(ctx, c, e.find.clustered.Load(), append([]string{e.o.Prefix}, args...)...)
 	})
 }
 
@@ -337,7 +339,7 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	if n, err := strconv.Atoi(major); err != nil || n < 7 {
 		return fatalError{fmt.Errorf("redisengine: the server has version %q; 7.0 or newer is required", info["redis_version"])}
 	}
-	if info["redis_mode"] == "cluster" && !e.find.clustered {
+	if info["redis_mode"] == "cluster" && !e.find.clustered.Load() {
 		return e.find.foundCluster()
 	}
 	if err := e.find.promoted(ctx, c, info); err != nil {
@@ -371,7 +373,7 @@ func (e *Engine) keepSweeping(ctx context.Context, c rueidis.Client) error {
 	defer tick.Stop()
 	for {
 		call, cancel := context.WithTimeout(ctx, 10*dialTimeout)
-		more, err := sweepScript.Exec(call, c, nil, []string{e.o.Prefix, newEpoch(), millis(keep)}).AsInt64()
+		more, err := sweepScript.exec(call, c, e.find.clustered.Load(), e.o.Prefix, newEpoch(), millis(keep)).AsInt64()
 		cancel()
 		if err != nil {
 			return err

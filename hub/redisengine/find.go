@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 
 	"github.com/redis/rueidis"
 )
 
-// finder finds the server. The goroutine that connects uses it.
+// finder finds the server. The goroutine that connects uses it; any other reads clustered.
 type finder struct {
 	client    rueidis.ClientOption // as the URL says
 	prefix    string               // of all keys
-	clustered bool                 // the server is a node of a cluster
+	clustered atomic.Bool          // the server is a node of a cluster
 	others    []string             // addresses of nodes of that cluster
 }
 
@@ -22,7 +23,7 @@ type finder struct {
 // by now.
 func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
 	o, who, find := f.client, "sentinel", f.bySentinel
-	if f.clustered {
+	if f.clustered.Load() {
 		who, find = "node", f.byCluster
 	} else if o.Sentinel.MasterSet == "" {
 		return o, nil
@@ -85,13 +86,13 @@ func at(o rueidis.ClientOption, addr string) rueidis.ClientOption {
 // promoted begins new epochs when the server is another primary than before: replication is not waited for, so that what was
 // acknowledged last may be lost, and its offsets given again. info is the server's.
 func (f *finder) promoted(ctx context.Context, c rueidis.Client, info map[string]string) error {
-	if f.client.Sentinel.MasterSet == "" && !f.clustered {
+	if f.client.Sentinel.MasterSet == "" && !f.clustered.Load() {
 		return nil
 	}
 	if role := info["role"]; role != "master" {
 		return fmt.Errorf("the server that was named as the primary is a %s", role) // a failover is under way
 	}
-	return promotedScript.Exec(ctx, c, nil, []string{f.prefix, info["master_replid"]}).Error()
+	return promotedScript.exec(ctx, c, f.clustered.Load(), f.prefix, info["master_replid"]).Error()
 }
 
 // promotedScript deletes the meta key of every channel, without which a channel has a new epoch, when the server has another

@@ -32,7 +32,7 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	if o.History <= 0 && p.ID == "" && p.Key == "" && o.Expect == nil {
 		_, err := e.do(ctx, "publishing", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 			head := "p0 " + strconv.FormatInt(time.Now().UnixMilli(), 10) + " \n"
-			return c.Do(ctx, c.B().Publish().Channel(topic).Message(head+text).Build())
+			return c.Do(ctx, publishing(c, e.find.clustered.Load(), topic, head+text))
 		})
 		return hub.Published{}, err
 	}
@@ -216,7 +216,7 @@ func (e *Engine) Probe(ctx context.Context) error {
 		e.mu.Unlock()
 	}()
 	_, err := e.do(ctx, "probing", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
-		return c.Do(ctx, c.B().Publish().Channel(e.topic("node:"+e.id)).Message(token).Build())
+		return c.Do(ctx, publishing(c, e.find.clustered.Load(), e.topic("node:"+e.id), token))
 	})
 	if err != nil {
 		return err

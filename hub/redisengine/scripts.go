@@ -1,6 +1,11 @@
 package redisengine
 
-import "github.com/redis/rueidis"
+import (
+	"context"
+	"strings"
+
+	"github.com/redis/rueidis"
+)
 
 // The scripts. Each is one step for Redis, with its own clock. Offsets are dense: HINCRBY gives them, and they are the IDs of the
 // stream that is the log. ARGV[1] is the prefix of all keys, ARGV[2] the channel or the lease.
@@ -108,7 +113,29 @@ local function alive(lease, t)
 end
 `
 
-func script(body string) *rueidis.Lua { return rueidis.NewLuaScript(library + body) }
+// lua is a script.
+type lua struct{ single, sharded *rueidis.Lua }
+
+func script(body string) *lua {
+	text := library + body
+	return &lua{rueidis.NewLuaScript(text), rueidis.NewLuaScript(strings.ReplaceAll(text, "'PUBLISH'", "'SPUBLISH'"))}
+}
+
+// exec runs the script. On a node of a cluster, what it publishes goes to those who have subscribed there, and not to all nodes.
+func (l *lua) exec(ctx context.Context, c rueidis.Client, clustered bool, args ...string) rueidis.RedisResult {
+	if clustered {
+		return l.sharded.Exec(ctx, c, nil, args)
+	}
+	return l.single.Exec(ctx, c, nil, args)
+}
+
+// publishing returns the command that publishes text likewise.
+func publishing(c rueidis.Client, clustered bool, topic, text string) rueidis.Completed {
+	if clustered {
+		return c.B().Spublish().Channel(topic).Message(text).Build()
+	}
+	return c.B().Publish().Channel(topic).Message(text).Build()
+}
 
 // publishScript publishes. Its answer is what became of it, and the position as "OFFSET EPOCH".
 var publishScript = script(`

@@ -231,8 +231,8 @@ func (t *table) next() (subscribe, unsubscribe []string) {
 	return subscribe, unsubscribe
 }
 
-// write sends the commands.
-func (t *table) write(ctx context.Context, c rueidis.DedicatedClient) error {
+// write sends the commands. On a node of a cluster, the subscriptions are to what is published there.
+func (t *table) write(ctx context.Context, c rueidis.DedicatedClient, clustered bool) error {
 	for {
 		select {
 		case <-t.wake:
@@ -241,12 +241,20 @@ func (t *table) write(ctx context.Context, c rueidis.DedicatedClient) error {
 		}
 		subscribe, unsubscribe := t.next()
 		if len(unsubscribe) > 0 {
-			if err := c.Do(ctx, c.B().Unsubscribe().Channel(unsubscribe...).Build()).Error(); err != nil {
+			command := c.B().Unsubscribe().Channel(unsubscribe...).Build()
+			if clustered {
+				command = c.B().Sunsubscribe().Channel(unsubscribe...).Build()
+			}
+			if err := c.Do(ctx, command).Error(); err != nil {
 				return err
 			}
 		}
 		if len(subscribe) > 0 {
-			if err := c.Do(ctx, c.B().Subscribe().Channel(subscribe...).Build()).Error(); err != nil {
+			command := c.B().Subscribe().Channel(subscribe...).Build()
+			if clustered {
+				command = c.B().Ssubscribe().Channel(subscribe...).Build()
+			}
+			if err := c.Do(ctx, command).Error(); err != nil {
 				return err
 			}
 		}
