@@ -96,7 +96,6 @@ func (c *Conn) begin(by carriage) {
 	if closed { // after Close has looked for connections to end
 		_ = by.CloseNow()
 	}
-	b.wake()
 }
 
 // over is called when both sides are closed, perhaps before Carry has returned the tunnel.
