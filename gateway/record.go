@@ -109,7 +109,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	if how != nil {
 		code, reason, by, level = int(how.Code), how.Reason, observe.By(how.ByPeer), slog.LevelInfo
 		if how.Err != nil {
-			attrs = append(attrs, slog.Any(observe.KeyError, how.Err))
+			attrs = append(attrs, slog.String(observe.KeyError, how.Err.Error()))
 		}
 	}
 	if told, why, ok := n.Told(); ok { // what we said counts, whether the peer has answered or not

@@ -158,7 +158,7 @@ func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 		}
 		o.wants(e, loop.Once)
 	case why&loop.Due != 0 && o.overdue(e):
-		err := error(os.ErrDeadlineExceeded)
+		err := os.ErrDeadlineExceeded
 		if o.stage == StageConnect {
 			err = o.dialer.dialError(err)
 		}

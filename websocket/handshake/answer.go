@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/handfast/handfast/websocket/internal/header"
 )
@@ -81,10 +80,11 @@ func CheckFields(h http.Header) error {
 // Reserved reports whether the field of that name is written by the handshake alone: RFC 6455 §4.1 and §4.2.2 for its
 // own, RFC 9110 §8.6 and RFC 9112 §6.1 for those that announce content.
 func Reserved(name string) bool {
-	switch n := header.Lower(name); n {
-	case "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "te", "expect", "http2-settings":
+	const own = "sec-websocket-"
+	if len(name) >= len(own) && header.EqualFold(name[:len(own)], own) {
 		return true
-	default:
-		return strings.HasPrefix(n, "sec-websocket-")
 	}
+	return slices.ContainsFunc(reserved, func(r string) bool { return header.EqualFold(name, r) })
 }
+
+var reserved = []string{"upgrade", "connection", "content-length", "transfer-encoding", "trailer", "te", "expect", "http2-settings"}
