@@ -312,7 +312,7 @@ func (m *Messages) Carried() bool { return m.Enabled || m.PerSecond > 0 || len(m
 // Hold keeps clients connected while servers come and go: a connection goes on at another server, between two messages. It has messages
 // carried.
 type Hold struct {
-	// Which clients. off: none. resume: those of a protocol that the balancer can resume, such as handfast.v1.json. stateless: all
+	// Which clients. off: none. resume: those of a protocol that the balancer can resume: handfast.v1.json and Centrifugo. stateless: all
 	// others as well, since the servers keep nothing of a connection; what is on its way to a server that dies is lost.
 	Mode string `yaml:"mode" short:"true" enum:"off|resume|stateless" default:"off"`
 
