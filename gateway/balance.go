@@ -376,7 +376,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	if c.ByMessage() {
 		received, sent := r.Received, r.Sent
 		o.Serve = func(_ context.Context, client *websocket.Conn) error {
-			c.Serve(client, received, sent) // how it has ended is known to client as well
+			_ = c.Serve(client, received, sent) // how it has ended is known to client as well
 			return nil
 		}
 		return o, nil

@@ -160,13 +160,14 @@ func (r *relay) move() bool {
 	if r.hold == nil || !r.conn.balancer.enter() {
 		return false
 	}
+	from := r.now()
 	go func() {
 		defer r.conn.balancer.wg.Done()
 		ctx, cancel := context.WithTimeout(r.ctx, r.hold.wait)
 		defer cancel()
-		next, err := r.place(ctx, r.conn.server.Load())
+		next, err := r.place(ctx, from.upstream)
 		r.mu.Lock()
-		busy := r.ending || r.hold.switching
+		busy := r.ending || r.hold.switching || r.server != from
 		if err == nil && !busy {
 			r.hold.next = next
 			r.server.cancel() // its reader sees to the rest
@@ -241,13 +242,14 @@ func (r *relay) another(s *serving, err error) bool {
 		if r.finish(s) != nil {
 			return r.fail(next)
 		}
+		h.until = time.Now().Add(h.wait) // it is the new server's turn
 	default:
 		r.lost(s)
 		if next, err = r.find(ctx, s); err != nil {
 			return r.fail(nil)
 		}
 	}
-	return r.resume(ctx, s, next)
+	return r.resume(s, next)
 }
 
 // goneAway reports whether a server ended a connection because it goes away itself: without a close frame, or with one that says so.
@@ -332,7 +334,7 @@ func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 }
 
 // resume begins to go on at next, which is the client's server from now on.
-func (r *relay) resume(ctx context.Context, s, next *serving) bool {
+func (r *relay) resume(s, next *serving) bool {
 	r.conn.balancer.members.change(r.conn, next.upstream)
 	r.conn.balancer.release(s.upstream)
 	r.mu.Lock()
@@ -347,12 +349,15 @@ func (r *relay) resume(ctx context.Context, s, next *serving) bool {
 	if err != nil {
 		return r.fail(nil)
 	}
-	for _, m := range first {
-		if next.Write(ctx, fromResume(m)) != nil {
-			_ = next.CloseNow() // and its reader has another one found
-			return true
+	first = slices.Clone(first)
+	go func() { // while the answers are read
+		for _, m := range first {
+			if next.Write(r.ctx, fromResume(m)) != nil {
+				_ = next.CloseNow() // and its reader has another one found
+				return
+			}
 		}
-	}
+	}()
 	if len(first) == 0 {
 		r.resumed()
 	}
@@ -371,9 +376,15 @@ func (r *relay) resumed() {
 	r.conn.moved.Store(false)
 	r.conn.balancer.members.resumed(r.conn)
 	r.conn.balancer.wake()
-	if m != nil && h.stateless && s.Write(r.ctx, *m) != nil {
-		r.unsent(s, *m)
+	if m == nil || !h.stateless {
+		<-r.gate
 		return
 	}
-	<-r.gate
+	go func() { // while what s says is read
+		if s.Write(r.ctx, *m) != nil {
+			r.unsent(s, *m)
+			return
+		}
+		<-r.gate
+	}()
 }
