@@ -44,7 +44,9 @@ func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 		if ctx.Err() != nil {
 			return
 		}
-		said = b.probed(time.Now(), id, h, said, err)
+		if !exhausted(err) { // else it says nothing about the server
+			said = b.probed(time.Now(), id, h, said, err)
+		}
 		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
 		select {
 		case <-ctx.Done():

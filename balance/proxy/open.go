@@ -125,6 +125,9 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 			return u, link, nil
 		}
 		b.release(u)
+		if _, busy := errors.AsType[*Busy](err); busy {
+			return nil, nil, err
+		}
 		if !again(err) || ctx.Err() != nil {
 			served = true
 			return nil, nil, err
@@ -202,6 +205,9 @@ func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request)
 	took = time.Since(began)
 	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil, took, err // the client has gone: the server cannot help it
+	}
+	if exhausted(err) { // no other server would do better, and this one is not to blame
+		return nil, took, exhaustedBusy(err)
 	}
 	outcome, status, header := judge(link, err)
 	b.heard(u, header)

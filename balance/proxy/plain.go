@@ -90,6 +90,9 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		if errors.Is(err, ErrClosed) {
 			return nil, err
 		}
+		if exhausted(err) {
+			return nil, exhaustedBusy(err)
+		}
 		f, notReached := errors.AsType[*Failure](err)
 		if !notReached {
 			f = &Failure{Upstream: u.ID(), Stage: StageResponse, Err: err}

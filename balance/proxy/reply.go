@@ -4,19 +4,44 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/handfast/handfast/balance"
 )
 
-// Busy says that more clients come than the servers can take.
+// Busy says that more clients come than the servers can take, or this process.
 type Busy struct {
 	RetryAfter time.Duration // when the client may come back, jitter included
+	Err        error         // what this process has too little of, such as descriptors; nil: it is the servers
 }
 
 // Error says so.
-func (e *Busy) Error() string { return "proxy: too many clients connect concurrently" }
+func (e *Busy) Error() string {
+	if e.Err != nil {
+		return "proxy: too many connections for this process: " + e.Err.Error()
+	}
+	return "proxy: too many clients connect concurrently"
+}
+
+// Unwrap returns Err.
+func (e *Busy) Unwrap() error { return e.Err }
+
+// lacking are errors that say what this process or its system has too little of, and nothing about a server. Ports are not among them: those
+// to another server are others.
+var lacking = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
+
+// exhausted reports whether a connection to a server could not be made because this process has no descriptor or memory left.
+func exhausted(err error) bool {
+	return slices.ContainsFunc(lacking, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
+}
+
+// exhaustedBusy says that a client is to come back when there may be descriptors again, one to two seconds from now.
+func exhaustedBusy(err error) *Busy {
+	return &Busy{RetryAfter: time.Second + rand.N(time.Second), Err: err}
+}
 
 // Reply returns what a client gets for an error of [Balancer.Open] that is no [*Refused]: the status, how long to wait before the next
 // attempt, 0 if that is not known, and a sentence that names no server.
