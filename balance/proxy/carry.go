@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -31,13 +32,32 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	})
 	if err != nil {
 		link.close()
-		_ = client.Close()
+		c.turnAway(client)
 		b.members.remove(c, err)
 		b.release(c.server.Load())
 		return err
 	}
 	c.begin(t)
 	return nil
+}
+
+// goneWithin is how long a client has to answer the close frame when its tunnel cannot begin.
+const goneWithin = 5 * time.Second
+
+// turnAway closes the connection of a client that has got its 101, and whose tunnel cannot begin: the server has gone already, or this
+// process has no descriptor for it. The client gets a close frame, as one whose server is lost. What it sends meanwhile is read, since the
+// kernel discards what was sent when a connection is closed with bytes unread.
+func (c *Conn) turnAway(client net.Conn) {
+	defer client.Close()
+	toClient, _, err := closeFrames(c.lost())
+	if err != nil || !c.balancer.enter() {
+		return
+	}
+	defer c.balancer.wg.Done()
+	client.SetDeadline(time.Now().Add(goneWithin)) //nolint:errcheck // a broken connection fails anyway
+	if _, err := client.Write(toClient); err == nil {
+		_, _ = io.Copy(io.Discard, client)
+	}
 }
 
 // Serve carries the messages of the client, who has got the 101 without extensions of the server's, until both sides are closed. It

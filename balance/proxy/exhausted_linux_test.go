@@ -2,14 +2,17 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket/frame"
 )
 
 // A process without descriptors asks clients to come back, and holds it against no server: neither handshakes, nor pages, nor checks.
@@ -19,22 +22,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	addr := l.Addr().String()
 	b := newBalancer(t, Settings{Retries: 2, Health: Health{Check: CheckTCP, Every: time.Millisecond}, Pool: balance.Options{Ejection: balance.Ejection{Failures: 1}}}, addr)
 	bounded.Until(t, func() bool { return state(b, addr).State == balance.Ready })
-	var was syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
-	none := was
-	none.Cur = 3
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	restored := false
-	restore := func() {
-		if !restored && syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) == nil {
-			restored = true
-		}
-	}
-	defer restore()
+	restore := noDescriptors(t)
 	for range 20 {
 		_, err := b.Open(bounded.Context(t), opening(t))
 		busy, ok := errors.AsType[*Busy](err)
@@ -52,4 +40,54 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	if s.State != balance.Ready || s.Failures != 0 || s.Probed != "" {
 		t.Errorf("the server is blamed: %+v", s.Status)
 	}
+}
+
+// noDescriptors has this process get no further descriptor until restore is called, or the test ends.
+func noDescriptors(t *testing.T) (restore func()) {
+	t.Helper()
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	none := was
+	none.Cur = 3
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	restore = sync.OnceFunc(func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(restore)
+	return restore
+}
+
+// A client whose tunnel cannot begin gets a close frame, though it has sent something already.
+func TestNoDescriptorForTunnel(t *testing.T) {
+	up := serveRaw(t, listen(t), accepts+"HOLD")
+	b := newBalancer(t, Settings{}, up.addr)
+	c := open(t, b)
+	far, near := tcpPair(t)
+	defer far.Close()
+	if _, err := far.Write(packed(frame.Text, true, []byte("hello"))); err != nil {
+		t.Fatal(err)
+	}
+	restore := noDescriptors(t)
+	ended := make(chan error, 1)
+	go func() { ended <- c.Tunnel(near, nil, func(error) { t.Error("done was called") }) }()
+	got := make([]byte, 4)
+	far.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.ReadFull(far, got); err != nil {
+		t.Error(err)
+	}
+	restore()
+	if want := []byte{0x88, 0, 1012 >> 8, 1012 & 0xff}; got[0] != want[0] || got[2] != want[2] || got[3] != want[3] {
+		t.Errorf("the client got %q", got)
+	}
+	far.Close()
+	if err := bounded.Receive(t, ended); err == nil {
+		t.Error("the tunnel has begun")
+	}
+	bounded.Receive(t, up.gone)
 }
