@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -24,6 +25,9 @@ const atOnce = 100
 
 // burst is how many messages a client has under way.
 const burst = 2
+
+// lostFor is within which time clients come back that have lost their network.
+const lostFor = time.Second
 
 // crowd is clients of an echo that send numbered messages and come back when they are closed.
 type crowd struct {
@@ -108,7 +112,11 @@ func (c *crowd) live(ctx context.Context, m *member) {
 		m.set(nil)
 		conn.CloseNow()
 		ended = time.Now()
-		if e, ok := errors.AsType[*websocket.CloseError](err); ok && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+		if ctx.Err() == nil && errors.Is(err, net.ErrClosed) {
+			wait(ctx, rand.N(lostFor))
+			continue
+		}
+		if e, ok := errors.AsType[*websocket.CloseError](err); ok && ctx.Err() == nil {
 			c.ending(e)
 		}
 	}
@@ -257,7 +265,8 @@ func (c *crowd) goesOn() {
 	})
 }
 
-// disconnect ends all connections from the client's side, without a close frame, as a network does that fails.
+// disconnect ends all connections from the client's side, without a close frame, as a network does that fails. All clients come back within
+// [lostFor].
 func (c *crowd) disconnect() {
 	for _, m := range c.members {
 		if conn := m.connection(); conn != nil {

@@ -52,7 +52,7 @@ var trials = []trial{
 		bar: "closed with 1012 by the drain only; the slow clients get in", setup: joining, does: slow},
 	{name: "two servers become four", bar: "closed with 1012 only; no server has more than 1.2 of its share at the end", setup: two, does: scaleOut},
 	{name: "reload of the balancer, five times", bar: "nothing is closed", setup: three, does: reload},
-	{name: "all clients lose their connections and return together", bar: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
+	{name: "all clients lose their connections and return within a second", bar: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
 	{name: "clients that never read; their server is drained", bar: "closed with 1012 by the drain only, which ends; the balancer needs less than 64 MiB more",
 		setup: three, does: deafClients},
 	{name: "a server that never reads, which is drained", bar: "nothing is closed at other servers; the drain ends; the balancer needs less than 64 MiB more",
