@@ -63,7 +63,7 @@ func (c *Conn) turnAway(client net.Conn) {
 // Serve carries the messages of the client, who has got the 101 without extensions of the server's, until both sides are closed. It
 // returns how the connection to the client ended. received and sent are called with the size of each message, and may be nil. The
 // client's connection must not be read by anything else.
-func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) *websocket.CloseError {
+func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) (how *websocket.CloseError) {
 	b, link := c.balancer, c.link
 	c.link = nil
 	if !b.enter() {
@@ -83,14 +83,18 @@ func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) *
 	if r.server, err = newServing(r.ctx, c.server.Load(), link, c.messages); err != nil { // the server has gone already
 		b.release(c.server.Load())
 		_ = client.Close(c.lost())
-		how, _ := errors.AsType[*websocket.CloseError](context.Cause(client.Context()))
+		how, _ = errors.AsType[*websocket.CloseError](context.Cause(client.Context()))
 		return how
 	}
 	b.members.add(c)
 	c.begin(r)
-	how := r.run()
-	c.over(r, how)
-	return how
+	defer func() { // after a panic, too
+		if how == nil {
+			how = &websocket.CloseError{Code: websocket.CodeAbnormal, Err: net.ErrClosed}
+		}
+		c.over(r, how)
+	}()
+	return r.run()
 }
 
 // enter counts a goroutine that Close waits for, unless b is closed.

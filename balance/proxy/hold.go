@@ -137,10 +137,12 @@ func (r *relay) resuming(s *serving) error {
 
 // heldFromServer passes a message of the server on.
 func (r *relay) heldFromServer(m websocket.Message) error {
-	r.mu.Lock()
-	out, done, err := r.hold.session.Server(toResume(m))
-	out = slices.Clone(out)
-	r.mu.Unlock()
+	out, done, err := func() ([]resume.Message, bool, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock() // after a panic, too
+		out, done, err := r.hold.session.Server(toResume(m))
+		return slices.Clone(out), done, err
+	}()
 	for _, m := range out {
 		if err := r.toClient(fromResume(m)); err != nil {
 			return err

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/balance/resume"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // holding is the settings of a Balancer that holds all clients.
@@ -237,5 +240,40 @@ func TestHoldRebalance(t *testing.T) {
 		k.hear(strconv.Itoa(i))
 		k.CloseNow()
 		bounded.Receive(t, k.ended)
+	}
+}
+
+// broken is a session with a mistake in it.
+type broken struct{ resume.Session }
+
+func (broken) Server(resume.Message) ([]resume.Message, bool, error) { panic("a mistake") }
+
+// A panic in a session is one of Serve, which its caller may recover from. Nothing is left of the connection.
+func TestHoldPanics(t *testing.T) {
+	up := speak(t, nil)
+	b := newBalancer(t, holding, up.addr())
+	c := open(t, b)
+	c.hold.session = broken{c.hold.session}
+	far, near := tcpPair(t)
+	defer far.Close()
+	front, err := websocket.NewConn(near, protocol.RoleServer, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	panicked := make(chan any, 1)
+	go func() {
+		defer func() { panicked <- recover() }()
+		c.Serve(front, nil, nil)
+	}()
+	if _, err := far.Write(packed(frame.Text, true, []byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	if v := bounded.Receive(t, panicked); v != "a mistake" {
+		t.Errorf("%v", v)
+	}
+	rest(t, far)
+	bounded.Receive(t, up.ended)
+	if n := state(b, up.addr()).Live; n != 0 {
+		t.Errorf("%d connections are left", n)
 	}
 }

@@ -92,9 +92,21 @@ func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Message
 func (r *relay) run() *websocket.CloseError {
 	r.look()
 	var all sync.WaitGroup
-	all.Go(r.fromServer)
+	var panicked any
+	all.Go(func() {
+		defer func() {
+			if panicked = recover(); panicked != nil {
+				_ = r.CloseNow()
+			}
+		}()
+		r.fromServer()
+	})
+	defer r.CloseNow() //nolint:errcheck // it returns nil, and has something to do after a panic only
 	r.fromClient()
 	all.Wait()
+	if panicked != nil { // on the caller's goroutine, which may recover: it costs one client
+		panic(panicked)
+	}
 	r.cancel()
 	r.mu.Lock()
 	server := r.server
@@ -135,17 +147,23 @@ func (r *relay) toServer(m websocket.Message) {
 	case <-r.ctx.Done():
 		return
 	}
-	r.mu.Lock()
-	s, send := r.server, !r.ending
-	if send && r.hold != nil {
-		m, send = r.hold.fromClient(m)
-	}
-	r.mu.Unlock()
+	s, m, send := r.forward(m)
 	if send && s.Write(context.Background(), m) != nil { // which the keepalive of s bounds
 		r.unsent(s, m)
 		return
 	}
 	<-r.gate
+}
+
+// forward returns what to send to the server for a message of the client, if anything is.
+func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message, send bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock() // after a panic, too
+	if r.hold != nil && !r.ending {
+		out, send = r.hold.fromClient(m)
+		return r.server, out, send
+	}
+	return r.server, m, !r.ending
 }
 
 // unsent is called when m could not be written. The gate stays full until there is another server.
