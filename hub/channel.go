@@ -153,10 +153,14 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	}
 	ch.mu.Lock()
 	ch.epoch, ch.last, ch.window.floor, ch.latest.floor = top.Epoch, top.Offset, top.Offset, top.Offset
-	ch.ready = true
-	run := h.schedule(ch)
+	ch.ready, ch.draining = true, true
+	rounds := inlineRounds
+	if ch.roster != nil { // in a large room, too: a subscriber is to find the members that were read, and not to be informed of them later
+		ch.roster.now = ch.roster.pending()
+		rounds += len(ch.roster.dirty) / changesTogether
+	}
 	ch.mu.Unlock()
-	run() // first: a subscriber is to find the members that were read, and not to be informed of them later
+	h.drain(ch, rounds)
 	close(ch.opened)
 }
 
