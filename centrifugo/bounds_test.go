@@ -1,6 +1,7 @@
 package centrifugo
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -329,6 +330,29 @@ func TestListedChannels(t *testing.T) {
 		}
 	}
 	if _, got := call(t, url, "channels", "secret", `{"pattern":"["}`); !fits(got, `{"error":{"code":107,"message":"bad request"}}`) {
+		t.Error(got)
+	}
+}
+
+// paged is an engine that lists one channel at a time.
+type paged struct{ hub.Engine }
+
+func (paged) Occupy(context.Context, string, []hub.Occupied) error { return nil }
+
+func (paged) Occupied(_ context.Context, prefix, after string, _ int) (cs []hub.Occupied, more bool, err error) {
+	names := []string{"a", "b", "c"}
+	i := slices.IndexFunc(names, func(name string) bool { return prefix+name > after })
+	return []hub.Occupied{{Channel: prefix + names[i], Subscribers: 1}}, i < len(names)-1, nil
+}
+
+// All pages of channels are listed.
+func TestListedChannelsByPages(t *testing.T) {
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	s := newServer(t)
+	s.Hub = hub.New(hub.Options{Engine: paged{hub.NewMemory().Node()}})
+	t.Cleanup(func() { s.Hub.Close() })
+	url := serve(t, s, Client{Anonymous: true}, false)
+	if _, got := call(t, url, "channels", "secret", `{}`); !fits(got, `{"result":{"channels":{"a":{"num_clients":1},"b":{"num_clients":1},"c":{"num_clients":1}}}}`) {
 		t.Error(got)
 	}
 }
