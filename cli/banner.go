@@ -83,16 +83,19 @@ func banner(sys *System, server *gateway.Server) {
 				url = base + e.Path
 			}
 			rows.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
+			if len(e.Hosts) > 0 {
+				rows.add("host", visible.Text(strings.Join(e.Hosts, ", ")))
+			}
 			for _, s := range e.Servers[:min(len(e.Servers), mostApps)] {
 				rows.add("to", visible.Text(s))
 			}
 			if more := len(e.Servers) - mostApps; more > 0 {
 				rows.add("", fmt.Sprintf("and %d more", more))
 			}
-			if first == "" && !e.Plain && e.Servers == nil && e.Anonymous && !strings.Contains(e.Path, "{") {
+			if first == "" && len(e.Hosts) == 0 && !e.Plain && e.Servers == nil && e.Anonymous && !strings.Contains(e.Path, "{") {
 				first = url
 			}
-			if channels == "" && e.Channels && !strings.Contains(e.Path, "{") {
+			if channels == "" && len(e.Hosts) == 0 && e.Channels && !strings.Contains(e.Path, "{") {
 				channels = url
 			}
 		}

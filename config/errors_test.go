@@ -75,6 +75,8 @@ func TestProblems(t *testing.T) {
 			[]string{":2:45: endpoints[0].auth[0]: anonymous admits every client"}},
 		{"path twice", "endpoints:\n  - {path: '/a/{x}', target: echo, auth: [anonymous]}\n  - {path: '/a/{y}', name: n, target: echo, auth: [anonymous]}\n",
 			[]string{":3:12: endpoints[1].path: endpoints[0].path has the same path"}},
+		{"path twice at a host", "endpoints:\n  - {path: /a, hosts: [x, y], target: echo, auth: [anonymous]}\n  - {path: /a, name: n, hosts: [z, y], target: echo, auth: [anonymous]}\n",
+			[]string{":3:12: endpoints[1].path: endpoints[0].path has the same path; expected a path or a host of its own"}},
 		{"name twice", "endpoints:\n  - {path: /a, name: n, target: echo, auth: [anonymous]}\n  - {path: /b, name: n, target: echo, auth: [anonymous]}\n",
 			[]string{`:3:22: endpoints[1].name: endpoints[0] is called "n", too`}},
 		{"path", "endpoints: [{path: chat, target: echo, auth: [anonymous]}]\n", []string{`:1:20: endpoints[0].path: "chat" does not begin with a slash`}},

@@ -9,6 +9,10 @@ type Endpoint struct {
 	// the more specific one is taken.
 	Path string `yaml:"path" required:"true" example:"/chat/{room}"`
 
+	// The host names, without a port, in whose requests the path is this endpoint's. Empty: all. Where two endpoints fit, the
+	// one that names the host is taken.
+	Hosts []string `yaml:"hosts" example:"[chat.example.com]"`
+
 	// What it does with connections. A word alone is a target without settings: "target: echo".
 	Target Target `yaml:"target" required:"true" example:"echo"`
 
@@ -42,6 +46,18 @@ type Endpoint struct {
 
 	// What happens to a connection whose credential expires.
 	Expiry Expiry `yaml:"expiry"`
+}
+
+// Patterns returns the patterns of the requests that are the endpoint's, as net/http's ServeMux takes them.
+func (e *Endpoint) Patterns() []string {
+	if len(e.Hosts) == 0 {
+		return []string{e.Path}
+	}
+	list := make([]string, 0, len(e.Hosts))
+	for _, host := range e.Hosts {
+		list = append(list, host+e.Path)
+	}
+	return list
 }
 
 // Anonymous is the name in an endpoint's auth that admits clients without a credential.

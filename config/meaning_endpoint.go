@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/handfast/handfast/config/internal/tree"
@@ -34,16 +35,27 @@ func (k *checker) endpoints() {
 			k.Wrong(p+".name", fmt.Sprintf("endpoints[%d] is called %s, too", first, tree.Quote(e.Name)), "a name of its own")
 		}
 		names[e.Name] = i
-		if other, ok := paths[shapeOfPath(e.Path)]; ok {
-			k.Wrong(p+".path", other+" has the same path", "a path of its own")
+		for _, pattern := range e.Patterns() {
+			pattern = shapeOfPath(pattern)
+			if other, ok := paths[pattern]; ok {
+				k.Wrong(p+".path", other+" has the same path", "a path or a host of its own")
+			}
+			paths[pattern] = p + ".path"
 		}
-		paths[shapeOfPath(e.Path)] = p + ".path"
 		k.endpoint(e, p)
 	}
 }
 
+// hostName matches the host names that an endpoint may have, IPv4 addresses among them.
+var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$`)
+
 func (k *checker) endpoint(e *Endpoint, path string) {
 	k.path(e.Path, path+".path")
+	for i, host := range e.Hosts {
+		if !hostName.MatchString(host) {
+			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(host)+" is not a host name", "a name in lower case without a port, such as chat.example.com")
+		}
+	}
 	if k.c.Console && e.Path == "/" {
 		k.Wrong(path+".path", "the page of the console is there", "another path, or console: false")
 	}

@@ -137,6 +137,12 @@ func TestMeaningOfEndpoints(t *testing.T) {
 		"path: /x, rules: [{when: x}]":                                               "endpoints[0].rules[0].do: required; expected allow or deny",
 		"path: /x, origins: any":                                                     "",
 		"path: /x, max_message: 0":                                                   "endpoints[0].max_message: 0 is less than 1",
+		"path: /x, hosts: [chat.example.com, localhost, 10.0.0.1]":                   "",
+		"path: /x, hosts: [a.example, A.example]":                                    `hosts[1]: "A.example" is not a host name`,
+		"path: /x, hosts: ['a.example:80']":                                          `hosts[0]: "a.example:80" is not a host name; expected a name in lower case without a port`,
+		"path: /x, hosts: ['*.example']":                                             `hosts[0]: "*.example" is not a host name`,
+		"path: /x, hosts: ['a.example/y']":                                           `hosts[0]: "a.example/y" is not a host name`,
+		"path: /x, hosts: [a.example, a.example]":                                    "endpoints[0].path: endpoints[0].path has the same path",
 		"path: /x, max_message: 1GiB":                                                "",
 		"path: /x, max_message: 1073741825":                                          "is more than 1GiB",
 	} {

@@ -50,8 +50,10 @@ func (b *builder) newEndpoints(n, old *site) error {
 		if err := n.mountPages(e); err != nil {
 			return n.cfg.Problem(endpointPath(i, "target"), err.Error(), "")
 		}
-		if err := handle(n.sockets, e.cfg.Path, e); err != nil {
-			return n.cfg.Problem(fmt.Sprintf("endpoints[%d].path", i), err.Error(), "a path that no other endpoint has")
+		for _, pattern := range e.cfg.Patterns() {
+			if err := handle(n.sockets, pattern, e); err != nil {
+				return n.cfg.Problem(fmt.Sprintf("endpoints[%d].path", i), err.Error(), "a path that no other endpoint has")
+			}
 		}
 	}
 	return b.mountMethods(n)

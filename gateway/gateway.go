@@ -134,6 +134,7 @@ func (s *Server) AdminURL() string {
 type Endpoint struct {
 	Name      string   // in rules, logs and metrics
 	Path      string   // which may have parts such as {room}
+	Hosts     []string // the names that it answers to; empty: all
 	Anonymous bool     // clients without a credential come in
 	Plain     bool     // its clients use plain HTTP, not WebSockets
 	Keyed     bool     // a {key} at the end of Path is the key of an application
@@ -154,7 +155,7 @@ func (s *Server) Endpoints() []Endpoint {
 			}
 		}
 		list = append(list, Endpoint{
-			Name: e.cfg.Name, Path: e.cfg.Path, Anonymous: e.auth.anonymous, Plain: plain, Keyed: e.cfg.Target.Kind == "pusher", Channels: open, Servers: servers,
+			Name: e.cfg.Name, Path: e.cfg.Path, Hosts: e.cfg.Hosts, Anonymous: e.auth.anonymous, Plain: plain, Keyed: e.cfg.Target.Kind == "pusher", Channels: open, Servers: servers,
 		})
 	}
 	return list

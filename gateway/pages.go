@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/handfast/handfast/gateway/internal/registry"
@@ -25,12 +27,13 @@ func (n *site) mountPages(e *endpoint) (err error) {
 	}()
 	mux := http.NewServeMux()
 	p.Register(mux)
-	n.targets = append(n.targets, targetPages{mux, e.page(n, mux)})
+	n.targets = append(n.targets, targetPages{e.cfg.Hosts, mux, e.page(n, mux)})
 	return nil
 }
 
 // targetPages are the pages of one endpoint's target.
 type targetPages struct {
+	hosts   []string // empty: all
 	mux     *http.ServeMux
 	handler http.Handler // of all that mux knows
 }
@@ -42,12 +45,29 @@ func (n *site) pageOf(r *http.Request) http.Handler {
 		asked.Method = r.Header.Get("Access-Control-Request-Method")
 		r = &asked
 	}
+	host := hostOf(r)
+	var general http.Handler
 	for _, t := range n.targets {
-		if _, pattern := t.mux.Handler(r); pattern != "" {
+		named := slices.Contains(t.hosts, host)
+		if _, pattern := t.mux.Handler(r); pattern == "" || !named && len(t.hosts) > 0 {
+			continue
+		}
+		if named {
 			return t.handler
 		}
+		if general == nil {
+			general = t.handler
+		}
 	}
-	return nil
+	return general
+}
+
+// hostOf returns the name in a request's Host.
+func hostOf(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		return host
+	}
+	return r.Host
 }
 
 // pageKey is the key of a pageAt in the context of a request for a page.

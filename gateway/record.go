@@ -305,7 +305,7 @@ func (s *recorder) redirected(r *http.Request, to string) {
 func (s *recorder) missing(r *http.Request) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), http.StatusNotFound,
-		"there is no endpoint at this path", "check the path, or add an endpoint for it"
+		"there is no endpoint at this path", "check the path and the host, or add an endpoint for it"
 	s.record(s.outside, n, "", "")
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
@@ -108,6 +109,11 @@ func (n *site) close(next *site) {
 // ServeHTTP answers a request: one that wants a WebSocket at an endpoint, any other as a page if there is one. What is
 // neither gets the answer of the pages, 404 or 405.
 func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if host := strings.ToLower(r.Host); host != r.Host { // a host name has no case (RFC 9110 §4.2.3), but ServeMux takes it as it is
+		lower := *r
+		lower.Host = host
+		r = &lower
+	}
 	_, endpoint := n.sockets.Handler(r)
 	if wantsWebSocket(r) {
 		if endpoint == "" {
@@ -138,7 +144,7 @@ func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 		mux.ServeHTTP(w, r)
 		return
 	}
-	plain(w, http.StatusNotFound, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path\n")
+	plain(w, http.StatusNotFound, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path, and the host\n")
 }
 
 // discard is a ResponseWriter that keeps its header only.
