@@ -175,7 +175,7 @@ func (s *Server) upstreams() (list []observe.Upstream) {
 			}
 			list = append(list, observe.Upstream{
 				Endpoint: t.name, Server: u.ID, State: string(u.State), Live: u.Live, Load: u.Load,
-				MessagesIn: u.MessagesFromClients, MessagesOut: u.MessagesFromServer, Resumed: u.Resumed, Closed: closed,
+				BytesIn: uint64(u.FromClients), BytesOut: uint64(u.FromServer), MessagesIn: u.MessagesFromClients, MessagesOut: u.MessagesFromServer, Resumed: u.Resumed, Closed: closed,
 			})
 		}
 	}

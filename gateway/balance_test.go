@@ -150,6 +150,10 @@ func TestBalance(t *testing.T) {
 	if resp.StatusCode != 200 || !strings.HasPrefix(body, "PUT "+resp.Header.Get("X-Behind")+" ") || !strings.Contains(body, "path=/v1/page") {
 		t.Errorf("%d %q", resp.StatusCode, body)
 	}
+	_, metrics := r.operate(t, "GET", "/metrics", url.Values{})
+	if line := `handfast_server_bytes_total{direction="out",endpoint="front",server="` + a.id() + `"} `; !strings.Contains(metrics, line) || strings.Contains(metrics, line+"0\n") {
+		t.Errorf("no bytes in %s", metrics)
+	}
 	r.metric(t, `handfast_server_state{endpoint="front",server="`+a.id()+`",state="ready"} 1`)
 	r.metric(t, `handfast_server_connections{endpoint="front",server="`+a.id()+`"} 2`)
 	r.metric(t, `handfast_server_handshake_duration_seconds_count{endpoint="front",outcome="ok",server="`+a.id()+`"} 2`)

@@ -17,6 +17,7 @@ type Upstream struct {
 
 	// Of connections that have ended and are open, since the server is known. Those of messages are 0 where bytes are carried.
 	MessagesIn, MessagesOut uint64         // from clients, and to them
+	BytesIn, BytesOut       uint64         // likewise; where messages are carried, those of their payloads
 	Resumed                 uint64         // connections that have gone on here after another server
 	Closed                  map[int]uint64 // connections by close code
 }
@@ -26,9 +27,10 @@ var upstreamStates = []string{"ready", "full", "ejected", "draining", "down", "r
 
 // upstreams is a collector of the servers that clients are carried to.
 type upstreams struct {
-	get                       func() []Upstream // nil: there are none
-	open, load, state         *prometheus.Desc
-	messages, resumed, closed *prometheus.Desc
+	get               func() []Upstream // nil: there are none
+	open, load, state *prometheus.Desc
+	messages, bytes   *prometheus.Desc
+	resumed, closed   *prometheus.Desc
 }
 
 func newUpstreams(get func() []Upstream) *upstreams {
@@ -42,6 +44,7 @@ func newUpstreams(get func() []Upstream) *upstreams {
 		state: desc("server_state", "1 for the state that a server is in.", "state"),
 
 		messages: desc("server_messages_total", "Messages that were carried to a server (in) and from it (out).", "direction"),
+		bytes:    desc("server_bytes_total", "Bytes that were carried to a server (in) and from it (out).", "direction"),
 		resumed:  desc("server_resumed_total", "Connections that went on at a server after another one, without a close."),
 		closed:   desc("server_connections_closed_total", "Connections to a server that have ended, by close code.", "code"),
 	}
@@ -65,6 +68,8 @@ func (c *upstreams) Collect(ch chan<- prometheus.Metric) {
 		}
 		count(c.messages, u.MessagesIn, "in")
 		count(c.messages, u.MessagesOut, "out")
+		count(c.bytes, u.BytesIn, "in")
+		count(c.bytes, u.BytesOut, "out")
 		count(c.resumed, u.Resumed)
 		codes := map[string]uint64{} // several codes have one label
 		for code, n := range u.Closed {

@@ -12,7 +12,7 @@ import (
 // Each server has its connections, its load and one state that is 1. Without balancers there is no such series.
 func TestUpstreams(t *testing.T) {
 	list := []Upstream{
-		{Endpoint: "chat", Server: "ws://a:1", State: "ready", Live: 3, Load: 5, MessagesIn: 7, MessagesOut: 8, Resumed: 2, Closed: map[int]uint64{1000: 1, 4001: 2, 4002: 3}},
+		{Endpoint: "chat", Server: "ws://a:1", State: "ready", Live: 3, Load: 5, MessagesIn: 7, MessagesOut: 8, BytesIn: 90, BytesOut: 91, Resumed: 2, Closed: map[int]uint64{1000: 1, 4001: 2, 4002: 3}},
 		{Endpoint: "\xff", Server: "ws://a:1", State: "draining"},
 	}
 	none := func() float64 { return 0 }
@@ -41,6 +41,8 @@ func TestUpstreams(t *testing.T) {
 		`handfast_server_connections{endpoint="�",server="ws://a:1"} 0`,
 		`handfast_server_messages_total{direction="in",endpoint="chat",server="ws://a:1"} 7`,
 		`handfast_server_messages_total{direction="out",endpoint="chat",server="ws://a:1"} 8`,
+		`handfast_server_bytes_total{direction="in",endpoint="chat",server="ws://a:1"} 90`,
+		`handfast_server_bytes_total{direction="out",endpoint="chat",server="ws://a:1"} 91`,
 		`handfast_server_resumed_total{endpoint="chat",server="ws://a:1"} 2`,
 		`handfast_server_connections_closed_total{code="1000",endpoint="chat",server="ws://a:1"} 1`,
 		`handfast_server_connections_closed_total{code="4xxx",endpoint="chat",server="ws://a:1"} 5`,
