@@ -59,6 +59,20 @@ func (r *bannerRows) channels(run, url string) {
 	r.add("", run+" publish "+flag+"chat hello")
 }
 
+// endpoint adds where an endpoint is, and what is behind it.
+func (r *bannerRows) endpoint(e *gateway.Endpoint, url string) {
+	r.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
+	if len(e.Hosts) > 0 {
+		r.add("host", visible.Text(strings.Join(e.Hosts, ", ")))
+	}
+	for _, s := range e.Servers[:min(len(e.Servers), mostApps)] {
+		r.add("to", visible.Text(s))
+	}
+	if more := len(e.Servers) - mostApps; more > 0 {
+		r.add("", fmt.Sprintf("and %d more", more))
+	}
+}
+
 // banner tells where the server is, and how to try it.
 func banner(sys *System, server *gateway.Server) {
 	p := newPaint(sys, sys.Stdout)
@@ -82,20 +96,14 @@ func banner(sys *System, server *gateway.Server) {
 			if e.Plain {
 				url = base + e.Path
 			}
-			rows.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
-			if len(e.Hosts) > 0 {
-				rows.add("host", visible.Text(strings.Join(e.Hosts, ", ")))
+			rows.endpoint(&e, url)
+			if len(e.Hosts) > 0 || strings.Contains(e.Path, "{") {
+				continue // this URL does not lead there
 			}
-			for _, s := range e.Servers[:min(len(e.Servers), mostApps)] {
-				rows.add("to", visible.Text(s))
-			}
-			if more := len(e.Servers) - mostApps; more > 0 {
-				rows.add("", fmt.Sprintf("and %d more", more))
-			}
-			if first == "" && len(e.Hosts) == 0 && !e.Plain && e.Servers == nil && e.Anonymous && !strings.Contains(e.Path, "{") {
+			if first == "" && !e.Plain && e.Servers == nil && e.Anonymous {
 				first = url
 			}
-			if channels == "" && len(e.Hosts) == 0 && e.Channels && !strings.Contains(e.Path, "{") {
+			if channels == "" && e.Channels {
 				channels = url
 			}
 		}
