@@ -81,13 +81,18 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 		if err := topTable(&b, before, now, took, max(10, width-90)); err != nil {
 			return err
 		}
-		lines := strings.SplitAfter(b.String(), "\n")
-		if len(lines) > height-2 {
-			lines = append(lines[:max(1, height-3)], "...\n")
-		}
-		fmt.Fprintf(out, "\033[H\033[J%s  %s\n\n%s", newPaint(sys, out).bold("handfast balance"), time.Now().Format(time.TimeOnly), strings.Join(lines, ""))
+		fmt.Fprintf(out, "\033[H\033[J%s  %s\n\n%s", newPaint(sys, out).bold("handfast balance"), time.Now().Format(time.TimeOnly), atMost(height-2, b.String()))
 		before = now
 	}
+}
+
+// atMost returns the first lines of a text, the last of which says that there are more.
+func atMost(lines int, text string) string {
+	all := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	if len(all) < lines { // the last line of a screen stays empty: it would scroll
+		return text
+	}
+	return strings.Join(all[:max(1, lines-2)], "") + "...\n"
 }
 
 // topTable prints the servers, with what has happened since before, took ago, and a bar of some width for the connections.

@@ -1,0 +1,18 @@
+package cli
+
+import "testing"
+
+// A table that is longer than the terminal is cut, at the end of a line, and says so.
+func TestAtMost(t *testing.T) {
+	for _, tt := range []struct {
+		lines      int
+		text, want string
+	}{
+		{4, "1\n2\n3\n", "1\n2\n3\n"}, {3, "1\n2\n3\n", "1\n...\n"}, {4, "1\n2\n3\n4\n5\n", "1\n2\n...\n"},
+		{1, "1\n2\n", "1\n...\n"}, {-1, "1\n2\n", "1\n...\n"}, {4, "", ""},
+	} {
+		if got := atMost(tt.lines, tt.text); got != tt.want {
+			t.Errorf("%d of %q: %q, want %q", tt.lines, tt.text, got, tt.want)
+		}
+	}
+}
