@@ -117,7 +117,7 @@ func nothingMore(resp *http.Response, rest string) bool {
 // identity that the endpoint has found, and what comes behind a handshake only behind the 101.
 func TestBalanceHostileRequests(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
-	settings := "request: {user_header: X-User, add_prefix: /v1, identity: {header: X-Handfast-Identity, secret: \"" + string(key) + "\"}}"
+	settings := "request: {user_header: X-User, add_prefix: /v1, identity: {header: X-Handfast-Identity, secret: \"" + key + "\"}}"
 	r := run(t, parse(t, strings.Replace(balancing(nil, settings), "to: []", "to: ['"+behind.id+"']", 1)))
 	for name, tt := range map[string]struct {
 		raw    string

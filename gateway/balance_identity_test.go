@@ -35,7 +35,7 @@ endpoints:
 
 // signing fills signingFront in.
 func signing(server, how, header string) string {
-	return strings.NewReplacer("%[1]s", string(key), "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
+	return strings.NewReplacer("%[1]s", key, "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
 }
 
 // headers is a server that refuses everything, and keeps the fields that it got.
@@ -116,7 +116,7 @@ func TestBalanceSignsIdentity(t *testing.T) {
 // A client that calls our fields hop-by-hop does not take them off.
 func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
-	r := run(t, parse(t, signing(behind.id, `secret: "`+string(key)+`"`, "X-Handfast-Identity")))
+	r := run(t, parse(t, signing(behind.id, `secret: "`+key+`"`, "X-Handfast-Identity")))
 	bearer := "Authorization: Bearer " + token("alice", time.Minute, nil) + "\r\n"
 	const names = "Connection: X-User, X-Handfast-Identity, X-Forwarded-For, X_User, Authorization, "
 	for _, raw := range []string{
@@ -136,7 +136,7 @@ func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 
 // handfast serve takes such a token, from a field of its own or as a bearer token, and no client's own.
 func TestServeTakesSignedIdentity(t *testing.T) {
-	shared := string(secret("this key is what the balancer and the server share"))
+	shared := secret("this key is what the balancer and the server share")
 	for header, from := range map[string]string{"X-Handfast-Identity": "'header:X-Handfast-Identity'", "Authorization": "bearer"} {
 		behind := run(t, parse(t, strings.NewReplacer("SECRET", shared, "FROM", from).Replace(`
 auth:
@@ -170,11 +170,11 @@ func TestBalanceIdentityKey(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	server, got := headers(t)
-	r := run(t, parse(t, signing(server, `secret: "`+string(key)+`"`, "X-Id")))
+	r := run(t, parse(t, signing(server, `secret: "`+key+`"`, "X-Id")))
 	if err := r.Reload(t.Context(), r.with(t, bad)); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
 		t.Errorf("a reload: %v", err)
 	}
-	if err := r.Reload(t.Context(), r.with(t, signing(server, `secret: "`+string(key)+`"`, "X-Other"))); err != nil {
+	if err := r.Reload(t.Context(), r.with(t, signing(server, `secret: "`+key+`"`, "X-Other"))); err != nil {
 		t.Fatal(err)
 	}
 	r.refuse(t, "/", as(token("alice", time.Minute, nil)))

@@ -33,9 +33,17 @@ func NewCarrier() *Carrier {
 
 // TunnelOptions bound a Tunnel. The zero value bounds nothing.
 type TunnelOptions struct {
-	// Idle is how long a tunnel may pass no byte in either direction, pings included. Then it is closed as by Shut, with 1001 and
-	// [ReasonIdle]. 0 means no limit. A tunnel of which one side has ended its stream is cut after a minute in any case.
+	// Idle is how long a tunnel may pass no byte in either direction. Then it is closed as by Shut, with 1001 and [ReasonIdle]. The pings of
+	// a peer count, but with Ping no pong does, so that the tunnel does not keep itself alive. 0 means no limit. A tunnel of which one side has
+	// ended its stream is cut after a minute in any case.
 	Idle time.Duration
+
+	// Ping is how long a side may be silent: then the tunnel sends it a ping, between two frames. The pong passes on to the other side,
+	// which takes it for an unsolicited one (RFC 6455 §5.5.3). A side that has been silent for twice as long is gone: the tunnel is closed as by
+	// Shut, with 1001 and [ReasonSilent], or for the client with what Lost returns when the upstream is gone. There is no ping behind
+	// a close frame, nor once a side has ended, nor where the bytes are not frames. To a side that takes no more bytes there is none either:
+	// it is gone when it takes none for that long. 0 means no pings.
+	Ping time.Duration
 
 	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel gets up to a
 	// tenth less, at random, so that those that began together do not end, and come back, together. 0 means no limit.
@@ -117,7 +125,7 @@ func (t *Tunnel) enlist(c *Carrier, d driver) {
 func (t *Tunnel) setUp(o TunnelOptions, done func(*Tunnel, error)) {
 	t.done, t.since = done, time.Now().UnixNano()
 	o = o.jittered()
-	t.idle, t.expires, t.lost = o.Idle, max(o.Lifetime, 0), o.Lost
+	t.idle, t.ping, t.expires, t.lost = o.Idle, o.Ping, max(o.Lifetime, 0), o.Lost
 }
 
 // jittered returns o with a lifetime of its own for one connection.

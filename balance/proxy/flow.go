@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/binary"
+	"time"
 	"unicode/utf8"
 
 	"github.com/handfast/handfast/websocket"
@@ -20,6 +21,12 @@ type flow struct {
 	closed bool     // a whole close frame has arrived: the source sends nothing more (RFC 6455 §5.5.1)
 	lost   bool     // the bytes are not WebSocket frames, so that no boundary is known
 	ended  bool     // nothing passes any more
+
+	counts bool          // the frame under way is not a pong
+	news   bool          // bytes that count have arrived since this was cleared
+	ping   bool          // a ping is to be put in
+	asked  asking        // of the source
+	at     time.Duration // when the source was last known to be there, or a ping's time before it was asked
 }
 
 // flowEnd is the close frames of a flow. Most of the time there is none.
@@ -79,16 +86,18 @@ func (f *flow) insert() []byte {
 // step follows b to the next place where something begins, and returns how far that is.
 func (f *flow) step(b []byte) int {
 	if f.closed || f.lost {
+		f.news = true
 		return len(b)
 	}
 	n, started, err := f.cursor.Next(b)
 	switch {
 	case err != nil:
-		f.lost = true
+		f.lost, f.news = true, true
 		return len(b)
 	case started:
 		f.frames++
 		h := f.cursor.Header()
+		f.counts = h.Opcode != frame.Pong
 		if f.within = isClose(h); f.within {
 			f.closes().said = make([]byte, 0, h.Length)
 		}
@@ -102,6 +111,8 @@ func (f *flow) step(b []byte) int {
 		}
 		f.within, f.closed = false, true
 	}
+	f.news = f.news || f.counts
+	f.counts = f.counts && !f.cursor.Between()
 	return n
 }
 

@@ -8,10 +8,13 @@ import (
 // looker is a tunnel that has no connections.
 type looker struct {
 	Tunnel
-	nudged int
+	nudged  int
+	waiting [2]bool
 }
 
 func (l *looker) nudge() { l.nudged++ }
+
+func (l *looker) waits(s side) bool { return l.waiting[s] }
 
 // What a tunnel does by itself, by the time that has passed.
 func TestTunnelLook(t *testing.T) {

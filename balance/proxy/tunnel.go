@@ -17,6 +17,7 @@ import (
 const (
 	ReasonIdle     = "idle for too long"      // TunnelOptions.Idle
 	ReasonLifetime = "lifetime of connection" // TunnelOptions.Lifetime
+	ReasonSilent   = "silent for too long"    // TunnelOptions.Ping
 )
 
 const (
@@ -65,7 +66,8 @@ type Tunnel struct {
 
 	// Times of the driver's clock, 0 for none.
 	idle    time.Duration // as in TunnelOptions
-	active  time.Duration // when the last bytes arrived
+	ping    time.Duration // likewise
+	active  time.Duration // when the last bytes arrived that count for idle
 	expires time.Duration // when the lifetime is over; before start, how long that is
 	endBy   time.Duration // when the connections are cut
 }
@@ -74,6 +76,9 @@ type Tunnel struct {
 type driver interface {
 	// nudge has the driver do soon what is due. The caller holds mu.
 	nudge()
+
+	// waits reports whether bytes for s wait to be written. The caller holds mu.
+	waits(s side) bool
 }
 
 // Shut sends a close frame to the client, and one to the upstream, each behind the frame that is under way to it. Later data of
@@ -187,6 +192,9 @@ func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream 
 // start sets the clock.
 func (t *Tunnel) start(now time.Duration) {
 	t.active = now
+	for s := range t.flows {
+		t.flows[s].answered(now)
+	}
 	if t.expires > 0 {
 		t.expires += now
 	}
@@ -194,10 +202,13 @@ func (t *Tunnel) start(now time.Duration) {
 
 // arrived takes bytes from s, and returns what goes to the other side: what is passed on, and a frame behind it.
 func (t *Tunnel) arrived(s side, b []byte, now time.Duration) (through, put []byte) {
-	t.active = now
 	f := &t.flows[s]
 	was := f.closed
+	f.answered(now)
 	through, put = f.pass(b)
+	if f.news || t.ping == 0 {
+		t.active, f.news = now, false
+	}
 	if f.closed && !was {
 		if t.how == nil {
 			code, reason := f.reason()
@@ -214,11 +225,11 @@ func (t *Tunnel) arrived(s side, b []byte, now time.Duration) (through, put []by
 }
 
 // put returns the frame that is due to s now, nil for none.
-func (t *Tunnel) put(s side) []byte {
+func (t *Tunnel) put(s side, now time.Duration) []byte {
 	if f := &t.flows[s.other()]; f.due() && !t.deaf[s] {
 		return f.insert()
 	}
-	return nil
+	return t.question(s, now)
 }
 
 // ended notes that s has ended its stream, with an error other than io.EOF when it failed.
@@ -335,13 +346,26 @@ func (t *Tunnel) look(now time.Duration) (next time.Duration) {
 		t.limit(ReasonIdle)
 	case t.expires != 0 && now >= t.expires:
 		t.limit(ReasonLifetime)
-	case t.idle > 0 && (t.expires == 0 || idle < t.expires):
-		return idle
+	case t.ask(now):
 	default:
-		return t.expires
+		return t.next()
 	}
 	t.ending(now)
 	return t.endBy
+}
+
+// next returns when the first limit of a tunnel is reached that is not closing, 0 for never.
+func (t *Tunnel) next() (next time.Duration) {
+	due := [...]time.Duration{t.expires, t.silence(client), t.silence(upstream), t.active + t.idle}
+	if t.idle == 0 {
+		due[3] = 0
+	}
+	for _, at := range due {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	return next
 }
 
 // limit begins to close the tunnel.

@@ -84,6 +84,9 @@ func (l *looped) nudge() {
 	l.ends[upstream].wake()
 }
 
+// waits implements driver.
+func (l *looped) waits(s side) bool { return len(l.ends[s].queue) > 0 }
+
 func (e *loopEnd) wake() {
 	e.fd.Lock()
 	defer e.fd.Unlock()
@@ -164,7 +167,7 @@ func (e *loopEnd) reads() bool {
 
 // flush puts in the frame that is due, writes what is queued for e, and when that is gone has the other side read again.
 func (e *loopEnd) flush(now time.Duration) {
-	put := e.l.put(e.s)
+	put := e.l.put(e.s, now)
 	if len(e.queue) == 0 {
 		e.write(put, now)
 		return
@@ -175,6 +178,8 @@ func (e *loopEnd) flush(now time.Duration) {
 	e.fd.Unlock()
 	if e.queue = e.queue[n:]; unready(err) != nil {
 		e.refused(err, now)
+	} else if n > 0 {
+		e.l.took(e.s, now)
 	}
 	if len(e.queue) == 0 {
 		e.queue = nil

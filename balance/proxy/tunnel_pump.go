@@ -25,6 +25,7 @@ type pumped struct {
 type pumpEnd struct {
 	nc      net.Conn
 	writing sync.Mutex // held from where it is decided what is written until it is, so that nothing comes between
+	busy    bool       // bytes are being written; guarded by mu
 }
 
 // run starts the goroutines. The caller holds mu.
@@ -80,6 +81,7 @@ func (p *pumped) write(s side, decide func() (through, put []byte)) {
 	e.writing.Lock()
 	p.mu.Lock()
 	through, put := decide()
+	e.busy = len(through)+len(put) > 0
 	p.mu.Unlock()
 	var err error
 	for _, b := range [][]byte{through, put} {
@@ -89,7 +91,10 @@ func (p *pumped) write(s side, decide func() (through, put []byte)) {
 	}
 	e.writing.Unlock()
 	p.mu.Lock()
-	if err != nil && !p.over && !p.deaf[s] {
+	e.busy = false
+	if err == nil {
+		p.took(s, p.now())
+	} else if !p.over && !p.deaf[s] {
 		p.refused(s, err, p.now())
 	}
 	p.settle()
@@ -111,10 +116,13 @@ func (p *pumped) nudge() {
 		p.running++
 		go func() {
 			defer p.leave()
-			p.write(side(s), func() (_, put []byte) { return nil, p.put(side(s)) })
+			p.write(side(s), func() (_, put []byte) { return nil, p.put(side(s), p.now()) })
 		}()
 	}
 }
+
+// waits implements driver.
+func (p *pumped) waits(s side) bool { return p.ends[s].busy }
 
 // settle passes on the ends of streams, and ends the tunnel when it is time. The caller holds mu, which it releases.
 func (p *pumped) settle() {

@@ -8,9 +8,9 @@ package frame
 type Cursor struct {
 	head  [MaxHeader]byte // the header under way
 	nhead uint8           // bytes of it that have passed
+	bad   bool            // they are no header: no boundary is known behind them
 	left  int64           // payload bytes of the frame under way that have not passed
 	h     Header          // of the frame under way, or the last one
-	err   error
 }
 
 // Next takes bytes of b up to the end of a frame's header, or of its payload, whichever comes first, and returns how many
@@ -19,8 +19,8 @@ type Cursor struct {
 //
 // The error is that of [Parse], for a length that RFC 6455 §5.2 forbids. It is final: behind it no boundary can be known.
 func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
-	if c.err != nil {
-		return 0, false, c.err
+	if c.bad {
+		return 0, false, c.err()
 	}
 	if c.left > 0 {
 		n = int(min(int64(len(b)), c.left))
@@ -32,7 +32,7 @@ func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
 	h, size, err := Parse(c.head[:held])
 	switch {
 	case err != nil:
-		c.err = err
+		c.bad, c.nhead = true, uint8(held)
 		return 0, false, err
 	case size == 0:
 		c.nhead = uint8(held)
@@ -51,7 +51,16 @@ func (c *Cursor) Pass(b []byte) error {
 		}
 		b = b[n:]
 	}
-	return c.err
+	return c.err()
+}
+
+// err returns what is wrong with a header that is none, which is kept in place of the error, for a tunnel has two cursors.
+func (c *Cursor) err() error {
+	if !c.bad {
+		return nil
+	}
+	_, _, err := Parse(c.head[:c.nhead])
+	return err
 }
 
 // Boundary returns how many bytes at the beginning of b belong to the frame under way: behind them lies the boundary
@@ -65,12 +74,12 @@ func (c *Cursor) Boundary(b []byte) (int, error) {
 		}
 		n += used
 	}
-	return n, ahead.err
+	return n, ahead.err()
 }
 
 // Between reports whether the bytes that have passed end where a frame does, or none has passed: the only places where a
 // frame can be put in. Of control frames any may be, even between the fragments of a message (RFC 6455 §5.4).
-func (c *Cursor) Between() bool { return c.nhead == 0 && c.left == 0 && c.err == nil }
+func (c *Cursor) Between() bool { return c.nhead == 0 && c.left == 0 }
 
 // Header returns the header of the frame under way once it is complete, and of the last frame between two.
 func (c *Cursor) Header() Header { return c.h }
