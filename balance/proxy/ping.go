@@ -42,7 +42,7 @@ func (t *Tunnel) ask(now time.Duration) (gone bool) {
 		case by == 0 || now < by:
 		case t.driver.waits(s.other()):
 			f.answered(now)
-		case f.asked == as:
+		case f.asked == as && !to.ping:
 			t.silent(s)
 			return true
 		case as == stuck:
@@ -81,6 +81,7 @@ func (t *Tunnel) question(s side, now time.Duration) []byte {
 		t.flows[s].answered(now)
 		return nil
 	}
+	t.flows[s].at = now - t.ping
 	m := protocol.Machine{Client: s == upstream}
 	ping, _ := m.AppendPing(nil, nil, maskKey) // m is not closing, so that there is no error
 	return ping

@@ -1,0 +1,366 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/loop"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// ping reads a frame, which must be a ping.
+func ping(t testing.TB, nc net.Conn, masked bool) {
+	t.Helper()
+	if h := header(t, nc, masked); h.Opcode != frame.Ping || !h.Fin || h.Length != 0 {
+		t.Fatalf("%+v came", h)
+	}
+}
+
+// header reads the header of a short frame.
+func header(t testing.TB, nc net.Conn, masked bool) frame.Header {
+	t.Helper()
+	raw := make([]byte, 2)
+	if masked {
+		raw = make([]byte, 6)
+	}
+	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.ReadFull(nc, raw); err != nil {
+		t.Fatal(err)
+	}
+	h, _, err := frame.Parse(raw)
+	if err != nil || h.Masked != masked {
+		t.Fatalf("% x came, %v", raw, err)
+	}
+	return h
+}
+
+// The sides of a silent tunnel get a ping. When none answers the tunnel is closed.
+func TestTunnelPings(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{Ping: 100 * time.Millisecond})
+		pings := 0 // the other side's may be late
+		for s, nc := range []net.Conn{r.client, r.server} {
+			masked := side(s) == upstream
+			h := header(t, nc, masked)
+			for ; h.Opcode == frame.Ping; h = header(t, nc, masked) {
+				pings++
+			}
+			reason := make([]byte, h.Length)
+			if _, err := io.ReadFull(nc, reason); err != nil || h.Opcode != frame.Close {
+				t.Fatalf("%+v came, %v", h, err)
+			}
+			if frame.Mask(reason, h.Key); string(reason) != "\x03\xe9"+ReasonSilent {
+				t.Errorf("the close frame holds %q", reason)
+			}
+		}
+		if pings < 1 || pings > 2 {
+			t.Errorf("%d pings", pings)
+		}
+		r.says(r.client, closing(true, 1001, ""))
+		r.server.Close()
+		if e := r.ended(); e.Code != 1001 || e.Reason != ReasonSilent || e.ByPeer || e.Err != nil {
+			t.Errorf("ended with %v", e)
+		}
+	})
+}
+
+// withOwnTime runs a test of a tunnel with goroutines, with a time of its own.
+func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, c: &Carrier{live: map[*Tunnel]struct{}{}}, done: make(chan error, 1)} // event loops wait outside of the bubble
+		r.client, r.near[client] = net.Pipe()
+		r.server, r.near[upstream] = net.Pipe()
+		test(t, r)
+		r.client.Close()
+		r.server.Close()
+		r.ended()
+	})
+}
+
+// after fails when d has not passed since began.
+func after(t *testing.T, began time.Time, d time.Duration) {
+	t.Helper()
+	if got := time.Since(began); got != d {
+		t.Fatalf("after %v, want %v", got, d)
+	}
+}
+
+// A side that speaks is not asked. The pong of one that is asked passes on to the other side.
+func TestTunnelPingsTheSilentSide(t *testing.T) {
+	for _, silent := range []side{client, upstream} {
+		withOwnTime(t, func(t *testing.T, r *rig) {
+			r.carry("", "", TunnelOptions{Ping: time.Minute})
+			began := time.Now()
+			speaker, other := r.server, r.client
+			if silent == upstream {
+				speaker, other = other, speaker
+			}
+			hello := packed(frame.Text, silent == upstream, []byte("hello"))
+			pong := packed(frame.Pong, silent == client, nil)
+			for n := range 10 {
+				for range 2 {
+					time.Sleep(25 * time.Second)
+					r.says(speaker, hello)
+					expect(t, other, hello)
+				}
+				ping(t, other, silent == upstream)
+				after(t, began, time.Duration(n+1)*time.Minute)
+				r.says(other, pong)
+				expect(t, speaker, pong)
+			}
+		})
+	}
+}
+
+// A side that has not answered is gone: its peer learns why, and a client that it should come back.
+func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
+	for _, gone := range []side{client, upstream} {
+		withOwnTime(t, func(t *testing.T, r *rig) {
+			o := saying()
+			o.Ping = time.Minute
+			r.carry("", "", o)
+			began := time.Now()
+			ping(t, r.client, false)
+			ping(t, r.server, true)
+			left, pong := r.server, packed(frame.Pong, false, nil)
+			if gone == upstream {
+				left, pong = r.client, packed(frame.Pong, true, nil)
+			}
+			other := r.server
+			if gone == client {
+				other = r.client
+			}
+			r.says(left, pong)
+			expect(t, other, pong)
+			if gone == upstream {
+				closed(t, r.client, false, websocket.CodeServiceRestart, "lost")
+			} else {
+				closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
+			}
+			after(t, began, 2*time.Minute)
+			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the one that is gone takes nothing
+			after(t, began, 2*time.Minute+patience)
+			if e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent || !errors.Is(e, ErrUnanswered) {
+				t.Errorf("ended with %v, %v", e, e.Err)
+			}
+			r.done <- e
+		})
+	}
+}
+
+// Within a frame there is no ping, nor behind a close frame, nor when a side has ended, nor where the bytes are not frames. Nobody is gone then.
+func TestTunnelDoesNotPing(t *testing.T) {
+	frames := packed(frame.Text, false, []byte("hello"))
+	for name, said := range map[string][]byte{
+		"within a header":       frames[:1],
+		"within a frame":        frames[:5],
+		"behind a close frame":  closing(false, 4001, "so long"),
+		"what is not WebSocket": {0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withOwnTime(t, func(t *testing.T, r *rig) {
+				r.carry("", "", TunnelOptions{Ping: time.Minute})
+				r.says(r.server, said)
+				expect(t, r.client, said)
+				if name[:6] == "within" { // the server can be asked, and answers
+					go func() {
+						for raw := make([]byte, 6); ; {
+							if _, err := io.ReadFull(r.server, raw); err != nil {
+								return
+							}
+							time.Sleep(time.Second)
+							if _, err := r.server.Write(nil); err != nil {
+								return
+							}
+						}
+					}()
+					time.Sleep(59 * time.Second)
+				} else {
+					time.Sleep(time.Hour)
+				}
+				if n := len(r.done); n != 0 {
+					t.Fatalf("the tunnel has ended")
+				}
+				r.says(r.client, nil)
+			})
+		})
+	}
+}
+
+// Pongs do not count for the limit on idle connections where there are pings, and other frames do.
+func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
+	for op, want := range map[frame.Opcode]time.Duration{frame.Pong: 10 * time.Minute, frame.Ping: 15 * time.Minute, frame.Text: 15 * time.Minute} {
+		withOwnTime(t, func(t *testing.T, r *rig) {
+			r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 10 * time.Minute})
+			began := time.Now()
+			peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
+			time.Sleep(5 * time.Minute)
+			var err error
+			switch op {
+			case frame.Pong: // those that answer are enough
+			case frame.Ping:
+				_, err = peers[client].Ping(t.Context())
+			default:
+				err = peers[upstream].Write(t.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello")})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range peers {
+				<-c.Context().Done()
+				after(t, began, want)
+				if e, ok := errors.AsType[*websocket.CloseError](context.Cause(c.Context())); !ok || e.Code != websocket.CodeGoingAway || e.Reason != ReasonIdle {
+					t.Errorf("%v", e)
+				}
+			}
+		})
+	}
+}
+
+// bare returns a Conn that sends no pings by itself, and reads until it ends.
+func bare(t *testing.T, nc net.Conn, role protocol.Role) *websocket.Conn {
+	t.Helper()
+	c, err := websocket.NewConn(nc, role, &websocket.Handshake{}, &websocket.ConnOptions{PingInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			if _, err := c.Read(context.Background()); err != nil {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// handClock is a kernel whose time is moved by hand.
+type handClock struct {
+	loop.Kernel
+	now atomic.Int64
+}
+
+func (h *handClock) Now() time.Duration { return time.Duration(h.now.Load()) }
+
+func (h *handClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
+	return h.Kernel.Wait(events, time.Millisecond)
+}
+
+// byHand returns a tunnel on an event loop whose time passes with step, which is a part of a minute that a machine has for its work.
+func byHand(t *testing.T) (r *rig, step func()) {
+	k, err := loop.NewKernel()
+	if err != nil {
+		t.Skip("there is no event loop")
+	}
+	clock := &handClock{Kernel: k}
+	r = newRig(t, kinds[0])
+	r.c.loops.Stop()
+	r.c.loops.Wait()
+	if r.c.loops, err = loop.New(loop.Options{Loops: 1, Kernel: func() (loop.Kernel, error) { return clock, nil }}); err != nil {
+		t.Fatal(err)
+	}
+	return r, func() { clock.now.Add(int64(200 * time.Millisecond)) }
+}
+
+// A side that takes nothing is not sent a ping. When it has taken nothing for that time it is gone.
+func TestTunnelPingsNoFullSide(t *testing.T) {
+	big := packed(frame.Binary, false, make([]byte, 16<<20))
+	t.Run("loop", func(t *testing.T) {
+		r, step := byHand(t)
+		r.carry("", "", TunnelOptions{Ping: time.Minute})
+		r.says(r.server, big)
+		expect(t, r.client, big[:10])
+		bounded.Until(t, func() bool {
+			r.tunnel.mu.Lock()
+			defer r.tunnel.mu.Unlock()
+			return r.tunnel.driver.waits(client)
+		})
+		bounded.Until(t, func() bool { step(); return len(r.done) > 0 })
+		if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent {
+			t.Errorf("ended with %v", e)
+		}
+	})
+	withOwnTime(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{Ping: time.Minute})
+		r.says(r.server, big)
+		read, last := 0, time.Now()
+		for range 20 { // it takes some now and then
+			expect(t, r.client, big[read:read+(256<<10)])
+			read, last = read+(256<<10), time.Now()
+			time.Sleep(50 * time.Second)
+		}
+		closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
+		if d := time.Since(last); d < time.Minute || d > 2*time.Minute {
+			t.Errorf("%v after it has taken some", d)
+		}
+		expect(t, r.client, big[read:])
+		closed(t, r.client, false, websocket.CodeGoingAway, ReasonSilent)
+	})
+}
+
+// Peers that answer stay connected on the event loop, and are idle all the same.
+func TestTunnelPingsOnTheLoop(t *testing.T) {
+	r, step := byHand(t)
+	r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 5 * time.Minute})
+	peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
+	for n := range int64(3) {
+		bounded.Until(t, func() bool {
+			step()
+			s := r.tunnel.State()
+			return s.FromClient.Frames > n && s.FromUpstream.Frames > n
+		})
+	}
+	if s := r.tunnel.State(); s.Closing {
+		t.Errorf("%+v", s)
+	}
+	bounded.Until(t, func() bool {
+		step()
+		return r.tunnel.State().Closing
+	})
+	for _, c := range peers {
+		bounded.Receive(t, c.Context().Done())
+		if e, ok := errors.AsType[*websocket.CloseError](context.Cause(c.Context())); !ok || e.Reason != ReasonIdle {
+			t.Errorf("%v", e)
+		}
+	}
+	if e := r.ended(); e.Reason != ReasonIdle {
+		t.Errorf("ended with %v", e)
+	}
+}
+
+// Only pongs are no news, however they are cut.
+func TestFlowKnowsPongs(t *testing.T) {
+	text, pong := packed(frame.Text, true, []byte("hello")), packed(frame.Pong, true, []byte("x"))
+	for _, tt := range []struct {
+		stream []byte
+		news   bool
+	}{
+		{pong, false},
+		{append(bytes.Clone(pong), pong...), false},
+		{append(bytes.Clone(pong), text...), true},
+		{append(bytes.Clone(text), pong...), true},
+		{text, true},
+		{packed(frame.Ping, true, nil), true},
+		{closing(true, 1000, ""), true},
+	} {
+		for step := 1; step <= len(tt.stream); step++ {
+			var f flow
+			for b := tt.stream; len(b) > 0; b = b[min(step, len(b)):] {
+				f.pass(b[:min(step, len(b))])
+			}
+			if f.news != tt.news {
+				t.Errorf("% x by %d bytes: news %v", tt.stream, step, f.news)
+			}
+		}
+	}
+}
