@@ -109,7 +109,7 @@ func TestTunnelPingsTheSilentSide(t *testing.T) {
 			pong := packed(frame.Pong, silent == client, nil)
 			for n := range 10 {
 				for range 2 {
-					time.Sleep(25 * time.Second)
+					<-time.After(25 * time.Second)
 					r.says(speaker, hello)
 					expect(t, other, hello)
 				}
@@ -178,15 +178,15 @@ func TestTunnelDoesNotPing(t *testing.T) {
 							if _, err := io.ReadFull(r.server, raw); err != nil {
 								return
 							}
-							time.Sleep(time.Second)
+							<-time.After(time.Second)
 							if _, err := r.server.Write(nil); err != nil {
 								return
 							}
 						}
 					}()
-					time.Sleep(59 * time.Second)
+					<-time.After(59 * time.Second)
 				} else {
-					time.Sleep(time.Hour)
+					<-time.After(time.Hour)
 				}
 				if n := len(r.done); n != 0 {
 					t.Fatalf("the tunnel has ended")
@@ -204,7 +204,7 @@ func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
 			r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 10 * time.Minute})
 			began := time.Now()
 			peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
-			time.Sleep(5 * time.Minute)
+			<-time.After(5 * time.Minute)
 			var err error
 			switch op {
 			case frame.Pong: // those that answer are enough
@@ -297,7 +297,7 @@ func TestTunnelPingsNoFullSide(t *testing.T) {
 		for range 20 { // it takes some now and then
 			expect(t, r.client, big[read:read+(256<<10)])
 			read, last = read+(256<<10), time.Now()
-			time.Sleep(50 * time.Second)
+			<-time.After(50 * time.Second)
 		}
 		closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
 		if d := time.Since(last); d < time.Minute || d > 2*time.Minute {
