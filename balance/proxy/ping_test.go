@@ -234,14 +234,17 @@ func bare(t *testing.T, nc net.Conn, role protocol.Role) *websocket.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		for {
-			if _, err := c.Read(context.Background()); err != nil {
-				return
-			}
-		}
-	}()
+	go hear(c)
 	return c
+}
+
+// hear reads until the connection ends.
+func hear(c *websocket.Conn) {
+	for {
+		if _, err := c.Read(context.Background()); err != nil {
+			return
+		}
+	}
 }
 
 // handClock is a kernel whose time is moved by hand.
