@@ -158,7 +158,7 @@ func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 	}
 }
 
-// Within a frame there is no ping, nor behind a close frame, nor when a side has ended, nor where the bytes are not frames. Nobody is gone then.
+// Within a frame there is no ping, nor behind a close frame, nor when a side has ended, nor where the bytes are not frames. The tunnel stays.
 func TestTunnelDoesNotPing(t *testing.T) {
 	frames := packed(frame.Text, false, []byte("hello"))
 	for name, said := range map[string][]byte{

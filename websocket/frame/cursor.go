@@ -54,7 +54,7 @@ func (c *Cursor) Pass(b []byte) error {
 	return c.err()
 }
 
-// err returns what is wrong with a header that is none, which is kept in place of the error, for a tunnel has two cursors.
+// err returns the error of the header that is not valid. Its bytes are kept in place of the error, which takes more memory.
 func (c *Cursor) err() error {
 	if !c.bad {
 		return nil
