@@ -37,8 +37,8 @@ func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte,
 		f.Add([]byte(strings.Join(steps, "\n\n")))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o := Options{Protocol: protocol, Subscriptions: 8, Unanswered: 8, Bytes: 4096}
-		s := New("", "", o)
+		o := Options{Subscriptions: 8, Unanswered: 8, Bytes: 4096}
+		s := New(protocol, "", o)
 		resuming, moved := false, false
 		for step := range bytes.SplitSeq(data, []byte("\n\n")) {
 			if len(step) == 0 {
@@ -69,7 +69,7 @@ func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte,
 				resuming = resuming && !done
 			case 'r':
 				if out, err := s.Resume(); err == nil {
-					resuming, moved = len(out) > 0 || protocol != "centrifugo", true
+					resuming, moved = len(out) > 0 || protocol != "centrifuge-json", true
 				}
 			}
 			if !bytes.Equal(before, m.Data) {
@@ -86,7 +86,7 @@ func FuzzChannels(f *testing.F) {
 }
 
 func FuzzCentrifugo(f *testing.F) {
-	fuzzSession(f, "centrifugo", "centrifugo*.txt", func(data []byte, binary, client bool) bool {
+	fuzzSession(f, "centrifuge-json", "centrifugo*.txt", func(data []byte, binary, client bool) bool {
 		for rest := data; len(rest) > 0; {
 			part, more, ok := format{binary}.cut(rest)
 			if !ok {

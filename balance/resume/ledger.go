@@ -14,7 +14,7 @@ type command[T any] struct {
 	is      T      // what the protocol needs to know of it
 }
 
-// ledger has what waits for a reply, and the bounds of what is remembered.
+// ledger has the commands that wait for a reply, and the bounds of what is remembered.
 type ledger[T any] struct {
 	opts    Options
 	no      error // why the connection cannot be resumed any more; nil if it can
@@ -77,7 +77,7 @@ func (l *ledger[T]) take(id uint64) (c command[T], ok bool) {
 	return c, true
 }
 
-// ownID returns an ID that no command has which waits for its reply.
+// ownID returns an ID that no waiting command has.
 func (l *ledger[T]) ownID() uint64 {
 	for {
 		if l.own--; l.own < l.first/2 || l.own > l.first {
@@ -103,7 +103,7 @@ func (l *ledger[T]) restart() []command[T] {
 	return clients
 }
 
-// resume notes a command of the session itself. It is beyond the bounds, because it is the session that decides how many there are.
+// resume notes a command of the session itself, whatever the bounds are: the session decides how many there are.
 func (l *ledger[T]) resume(c command[T]) {
 	c.resumes = true
 	l.size += c.size()

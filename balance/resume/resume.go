@@ -37,10 +37,10 @@ type Session interface {
 	// Idle reports that the server owes no reply, so that a planned move needs to send nothing again.
 	Idle() bool
 
-	// Resume begins to resume at a new server, and returns what to send to it first. The message that Server gets next must be the first
-	// one of the new server. Nothing to send means that the connection can go on without waiting for done. If that server is lost, too, Resume
-	// may be called again. An error says that this connection cannot go on
-	// at another server; the session stays as it was.
+	// Resume begins to resume at a new server, and returns what to send to it first; the slice is the caller's. The message that Server gets
+	// next must be the first one of the new server. Nothing to send means that the connection can go on without waiting for done. If that
+	// server is lost, too, Resume may be called again. An error says that this connection cannot go on at another server; the session stays
+	// as it was.
 	Resume() (toServer []Message, err error)
 }
 
@@ -51,11 +51,8 @@ type Renewer interface {
 	Renewed() string
 }
 
-// Options says how a Session works. The zero value is the default.
+// Options say how a Session works. The zero value is the default.
 type Options struct {
-	// Protocol is the protocol of the connection: "handfast.v1.json" or "centrifugo". "" means that the subprotocol and the path say it.
-	Protocol string
-
 	// Stateless says that the servers keep no state of a connection, so that any of them can go on with it. It has no effect on a
 	// protocol that the package knows.
 	Stateless bool
@@ -97,15 +94,14 @@ var (
 	ErrRefused = errors.New("resume: the new server has refused what the one before had accepted")
 )
 
-// New returns the session for a connection with this subprotocol and request path. It returns nil if the protocol is not known and the
-// servers are not stateless.
+// New returns the session for a connection with this subprotocol and request path; the path counts where the subprotocol is "". It returns
+// nil if the protocol is not known and the servers are not stateless.
 func New(subprotocol, path string, o Options) Session {
 	o = o.withDefaults()
-	switch protocol := cmp.Or(o.Protocol, subprotocol); {
-	case protocol == wire.Subprotocol, protocol == "" && strings.HasSuffix(path, "/channels"):
+	switch {
+	case subprotocol == wire.Subprotocol, subprotocol == "" && strings.HasSuffix(path, "/channels"):
 		return newChannels(o)
-	case protocol == "centrifugo", strings.HasPrefix(protocol, "centrifuge-"),
-		protocol == "" && strings.HasSuffix(path, "/connection/websocket"):
+	case strings.HasPrefix(subprotocol, "centrifuge-"), subprotocol == "" && strings.HasSuffix(path, "/connection/websocket"):
 		return newCentrifugo(o)
 	case o.Stateless:
 		return stateless{}

@@ -13,11 +13,9 @@ func TestNew(t *testing.T) {
 	}{
 		{"handfast.v1.json", "/", Options{}, "*resume.channels"},
 		{"", "/channels", Options{}, "*resume.channels"},
-		{"", "/x", Options{Protocol: "handfast.v1.json"}, "*resume.channels"},
 		{"centrifuge-json", "/", Options{}, "*resume.centrifugo"},
 		{"centrifuge-protobuf", "/", Options{Stateless: true}, "*resume.centrifugo"},
 		{"", "/v1/connection/websocket", Options{}, "*resume.centrifugo"},
-		{"", "/x", Options{Protocol: "centrifugo"}, "*resume.centrifugo"},
 		{"", "/x", Options{Stateless: true}, "resume.stateless"},
 		{"other", "/channels", Options{Stateless: true}, "resume.stateless"},
 		{"other", "/channels", Options{}, "<nil>"},
