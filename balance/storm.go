@@ -95,8 +95,9 @@ func NewStorm(o StormOptions) *Storm {
 	return s
 }
 
-// Admit returns 0 if the handshake may begin; the caller then calls Begin and Done, once each. Otherwise it is refused, and the result is what to
-// send as Retry-After, at least a second, jitter included. resuming says that the client continues a session.
+// Admit returns 0 if the handshake may begin. Once it is with an upstream the caller calls Begin, and then Done, once each. Otherwise it is
+// refused, and the result is what to send as Retry-After, at least a second, jitter included. resuming says that the client continues a
+// session.
 func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// Carrier carries tunnels. Its methods may be called from any goroutine.
+// Carrier carries tunnels. Its methods may be called from any goroutine. Make it with [NewCarrier].
 type Carrier struct {
 	loops *loop.Loops // nil where there is none
 
@@ -62,9 +62,9 @@ type TunnelOptions struct {
 // Carry begins a tunnel between a client and an upstream, both behind their handshake. early is what the client has sent already,
 // late what the upstream has; they are copied. Either may be empty.
 //
-// The tunnel owns both connections from then on, and closes them. It calls done once when it has, perhaps before Carry returns, with a [*websocket.CloseError]:
-// how the first close frame reads that passed or that [Tunnel.Shut] put in, whose ByPeer is set when the client was the first to
-// close; its Code is 1006 without one. Its Err is what prevented the closing handshake. done may be nil; it must not block.
+// The tunnel owns both connections from then on, and closes them. It calls done once when it has, perhaps before Carry returns, with a
+// [*websocket.CloseError]: the code and the reason of the first close frame that passed or that [Tunnel.Shut] put in, 1006 without one. ByPeer
+// is set when the client was the first to close. Err is what prevented the closing handshake. done may be nil; it must not block.
 //
 // After an error, which is net.ErrClosed, the connections are as they were.
 func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {

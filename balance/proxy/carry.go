@@ -45,7 +45,7 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 const goneWithin = 5 * time.Second
 
 // turnAway closes the connection of a client that has got its 101, and whose tunnel cannot begin: the server has gone already, or this
-// process has no descriptor for it. The client gets a close frame, as one whose server is lost. What it sends meanwhile is read, since the
+// process has no descriptor for it. The client gets the close frame for a lost server. What it sends meanwhile is read, since the
 // kernel discards what was sent when a connection is closed with bytes unread.
 func (c *Conn) turnAway(client net.Conn) {
 	defer client.Close()
@@ -107,7 +107,7 @@ func (b *Balancer) enter() bool {
 	return !b.closed
 }
 
-// begin is called when the connection is carried: from now on it can be moved and closed.
+// begin is called when by carries the connection: from now on it can be moved and closed.
 func (c *Conn) begin(by carriage) {
 	b := c.balancer
 	c.carried.Store(&by)
@@ -122,7 +122,7 @@ func (c *Conn) begin(by carriage) {
 	}
 }
 
-// over is called when both sides are closed, perhaps before Carry has returned the tunnel.
+// over is called when both sides are closed, which may be before [Carrier.Carry] has returned the tunnel.
 func (c *Conn) over(by carriage, err error) {
 	c.carried.Store(&by)
 	e, _ := errors.AsType[*websocket.CloseError](err)
@@ -141,7 +141,8 @@ func (c *Conn) by() carriage {
 	return nil
 }
 
-// Shut sends both sides a close frame, and cuts the connection when they do not answer in time.
+// Shut sends a close frame to both sides, and cuts the connection when they do not answer in time. Before Tunnel or Serve it does nothing.
+// The error says that the code must not be sent.
 func (c *Conn) Shut(code websocket.Code, reason string) error {
 	if by := c.by(); by != nil {
 		return by.Shut(code, reason)
@@ -149,7 +150,7 @@ func (c *Conn) Shut(code websocket.Code, reason string) error {
 	return nil
 }
 
-// CloseNow cuts the connection.
+// CloseNow cuts the connection. Before Tunnel or Serve it does nothing. It returns nil.
 func (c *Conn) CloseNow() error {
 	if by := c.by(); by != nil {
 		return by.CloseNow()

@@ -102,6 +102,7 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 	return d, nil
 }
 
+// setDefault sets a duration that is not given.
 func setDefault(d *time.Duration, to time.Duration) {
 	if *d <= 0 {
 		*d = to

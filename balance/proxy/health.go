@@ -35,9 +35,7 @@ var errDraining = errors.New("it wants no new clients")
 // watch checks a server until ctx ends.
 func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 	every := h.Every
-	if every <= 0 {
-		every = 5 * time.Second
-	}
+	setDefault(&every, 5*time.Second)
 	said := true // in a check of earlier settings, perhaps
 	for {
 		err := probe(ctx, n, h)
@@ -113,9 +111,7 @@ func (b *Balancer) unsay(now time.Time) {
 // probe checks a server once.
 func probe(ctx context.Context, n *server, h Health) error {
 	timeout := h.Timeout
-	if timeout <= 0 {
-		timeout = 2 * time.Second
-	}
+	setDefault(&timeout, 2*time.Second)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	switch h.Check {

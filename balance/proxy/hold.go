@@ -71,10 +71,8 @@ func (s *Settings) held(subprotocol string, r *Request) *hold {
 	if s.Hold.Mode == HoldOff {
 		return nil
 	}
-	h := &hold{session: resume.New(subprotocol, r.URL.Path, resume.Options{}), request: r.again(subprotocol), wait: s.Hold.Wait}
-	if h.wait <= 0 {
-		h.wait = defaultWait
-	}
+	h := &hold{session: resume.New(subprotocol, r.URL.Path, resume.Options{}), request: r.repeat(subprotocol), wait: s.Hold.Wait}
+	setDefault(&h.wait, defaultWait)
 	if h.session == nil && s.Hold.Mode == HoldStateless {
 		h.session, h.stateless = resume.New(subprotocol, r.URL.Path, resume.Options{Stateless: true}), true
 	}
@@ -93,8 +91,8 @@ func (r *Request) withoutExtensions() *Request {
 	return &c
 }
 
-// again returns a copy of r to make again, with the subprotocol that was agreed on as its only offer.
-func (r *Request) again(subprotocol string) *Request {
+// repeat returns a copy of r to send to another server, with the subprotocol that was agreed on as its only offer.
+func (r *Request) repeat(subprotocol string) *Request {
 	c := r.withoutExtensions()
 	u := *r.URL
 	c.URL, c.Body = &u, nil
@@ -122,11 +120,11 @@ func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
 	return fromResume(forward), send
 }
 
-// errNotResumed says that the connection cannot go on.
+// errNotResumed reports that the connection cannot go on.
 var errNotResumed = errors.New("the connection cannot go on at another server")
 
-// resuming passes on what s says while the connection is resumed there.
-func (r *relay) resuming(s *serving) error {
+// pumpResumed passes on what s sends while the connection is resumed there, and returns when it is.
+func (r *relay) pumpResumed(s *serving) error {
 	if r.hold == nil || r.hold.until.IsZero() {
 		return nil
 	}
@@ -157,7 +155,7 @@ func (r *relay) heldFromServer(m websocket.Message) error {
 	return nil
 }
 
-// move implements moves: another server is looked for, and then the client is moved.
+// move implements moves. It finds another server first, and then leaves the present one.
 func (r *relay) move() bool {
 	if r.hold == nil || !r.conn.balancer.enter() {
 		return false
@@ -185,7 +183,7 @@ func (r *relay) move() bool {
 	return true
 }
 
-// place makes the client's handshake at another server.
+// place makes the client's handshake at another server, with the last token that the client has renewed its credential with.
 func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving, error) {
 	b, request := r.conn.balancer, r.hold.request
 	if renewer, ok := r.hold.session.(resume.Renewer); ok {
@@ -193,7 +191,7 @@ func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving
 		token := renewer.Renewed()
 		r.mu.Unlock()
 		if token != "" {
-			request = request.again(r.conn.subprotocol)
+			request = request.repeat(r.conn.subprotocol)
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
 	}
@@ -223,10 +221,10 @@ func (r *relay) giveUp(s *serving) {
 func (r *relay) another(s *serving, err error) bool {
 	h := r.hold
 	r.mu.Lock()
-	next, again := h.next, h.switching
+	next, switching := h.next, h.switching
 	h.next, h.switching = nil, true
 	r.mu.Unlock()
-	if next == nil && !again && !h.goneAway(err) {
+	if next == nil && !switching && !h.goneAway(err) {
 		r.serverEnded(s, err)
 		return false
 	}
@@ -238,7 +236,7 @@ func (r *relay) another(s *serving, err error) bool {
 	switch {
 	case errors.Is(err, errNotResumed), ctx.Err() != nil:
 		return r.fail(next)
-	case !again && !r.stop(ctx, s, next != nil):
+	case !switching && !r.stop(ctx, s, next != nil):
 		return r.fail(next)
 	case next != nil:
 		if r.finish(s) != nil {
@@ -254,7 +252,7 @@ func (r *relay) another(s *serving, err error) bool {
 	return r.resume(s, next)
 }
 
-// goneAway reports whether a server ended a connection because it goes away itself: without a close frame, or with one that says so.
+// goneAway reports whether a server that ended a connection with err goes away itself: it sent no close frame, or one that says so.
 func (h *hold) goneAway(err error) bool {
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
 		return false
@@ -263,7 +261,7 @@ func (h *hold) goneAway(err error) bool {
 	return !ok || e.Err != nil || h.session.Gone(uint16(e.Code))
 }
 
-// fail closes the connection, which cannot go on. next may be nil.
+// fail closes the connection, which cannot go on, and returns false. next may be nil.
 func (r *relay) fail(next *serving) bool {
 	r.conn.leave()
 	if next != nil {
@@ -272,7 +270,8 @@ func (r *relay) fail(next *serving) bool {
 	return false
 }
 
-// stop has nothing more written to s. If s is well, the message under way has some time.
+// stop takes the gate, so that nothing more is written to s. If s is well, the message under way has patience for that. It returns false if
+// the gate is not free in time.
 func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	if well {
 		patient, cancel := context.WithTimeout(ctx, patience)
@@ -289,7 +288,7 @@ func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	return true
 }
 
-// finish has s say what it owes, and leaves it. Nothing is written to it meanwhile.
+// finish waits until s has answered what it has received, and leaves it. Nothing is written to it meanwhile.
 func (r *relay) finish(s *serving) error {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
@@ -301,9 +300,9 @@ func (r *relay) finish(s *serving) error {
 	err := r.pump(ctx, s, idle)
 	if !stopped(err) && s.wire.finish(websocket.CodeGoingAway, "moved to another server") == nil {
 		// A server that handles messages in their order has handled all of them when it answers the close frame.
-		again, cancel := context.WithTimeout(r.ctx, patience)
+		closing, cancel := context.WithTimeout(r.ctx, patience)
 		defer cancel()
-		err = r.pump(again, s, nil)
+		err = r.pump(closing, s, nil)
 	}
 	_ = s.CloseNow()
 	if stopped(err) {
@@ -351,7 +350,6 @@ func (r *relay) resume(s, next *serving) bool {
 	if err != nil {
 		return r.fail(nil)
 	}
-	first = slices.Clone(first)
 	go func() { // while the answers are read
 		for _, m := range first {
 			if next.Write(r.ctx, fromResume(m)) != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// goodbye is what a close frame says.
+// goodbye is the content of a close frame.
 type goodbye struct {
 	code   websocket.Code
 	reason string
 }
 
-// The close frames that a relay sends by itself, beside those of limits and rules.
+// The close frames that a relay sends by itself, in addition to those of limits and rules.
 var (
 	clientGone = goodbye{websocket.CodeGoingAway, "the client has gone"}
 	clientBad  = goodbye{websocket.CodeGoingAway, "the client has broken a rule"}
@@ -33,8 +33,8 @@ type relay struct {
 	client *websocket.Conn
 	limits TunnelOptions
 	rules  rules
-	hold   *hold          // nil: the connection ends with that to the server
-	tell   [2]func(int64) // of a message by the side that it comes from; may be nil
+	hold   *hold          // nil: the connection ends when that to the server does
+	tell   [2]func(int64) // gets the size of each message, by the side that it comes from; each may be nil
 
 	ctx    context.Context // ends when the connection is about to
 	cancel context.CancelFunc
@@ -122,7 +122,7 @@ func (r *relay) run() *websocket.CloseError {
 	return how
 }
 
-// fromClient passes on what the client says, until it has ended.
+// fromClient passes on the messages of the client, until it has ended.
 func (r *relay) fromClient() {
 	for {
 		m, err := r.client.Read(context.Background())
@@ -155,7 +155,7 @@ func (r *relay) toServer(m websocket.Message) {
 	<-r.gate
 }
 
-// forward returns what to send to the server for a message of the client, if anything is.
+// forward returns the server that the client is on, and what to send there for a message of the client if send is true.
 func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message, send bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock() // after a panic, too
@@ -189,11 +189,11 @@ func (r *relay) clientEnded(err error) {
 	}
 }
 
-// fromServer passes on what the server says, and the servers after it, until the connection ends.
+// fromServer passes on the messages of the server, and of the servers after it, until the connection ends.
 func (r *relay) fromServer() {
 	for {
 		s := r.now()
-		err := r.resuming(s)
+		err := r.pumpResumed(s)
 		if err == nil {
 			err = r.pump(s.ctx, s, nil)
 		}
@@ -230,7 +230,7 @@ func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error 
 	return nil
 }
 
-// errClient says that the client takes no more messages.
+// errClient reports that the client takes no more messages.
 var errClient = errors.New("the client takes no more messages")
 
 // toClient writes a message of the server to the client.
@@ -274,14 +274,14 @@ func (r *relay) serverEnded(s *serving, err error) {
 	r.end(goodbye{code, reason}, clientGone)
 }
 
-// lost counts that a server has ended its connection without a close frame, if that was soon.
+// lost counts it as a failure of the server if that has ended its connection without a close frame soon after the handshake.
 func (r *relay) lost(s *serving) {
 	if time.Since(s.since) < earlyEnd {
 		r.conn.balancer.outcome(s.upstream, balance.ClosedEarly)
 	}
 }
 
-// end ends the connection, if it does not end already: each side that has not sent a close frame gets one.
+// end ends the connection: each side that has had no close frame gets one.
 func (r *relay) end(toClient, toServer goodbye) {
 	r.mu.Lock()
 	r.ending = true
@@ -312,7 +312,7 @@ func (r *relay) CloseNow() error {
 	s := r.server
 	r.mu.Unlock()
 	r.cancel()
-	_, _ = s.CloseNow(), r.client.CloseNow() // in this order, or the server gets a close frame because the client has gone
+	_, _ = s.CloseNow(), r.client.CloseNow() // in this order: otherwise the server gets a close frame because the client has gone
 	return nil
 }
 
@@ -325,7 +325,7 @@ func (r *relay) traffic() Traffic {
 	}
 }
 
-// take returns what traffic does, and begins to count anew.
+// take returns what traffic does, and resets the counts.
 func (r *relay) take() Traffic {
 	in, out := &r.passed[client], &r.passed[upstream]
 	return Traffic{

@@ -8,7 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// wire is the stream to a server. What the server has sent behind its 101 is read first.
+// wire is the stream to a server. What the server has sent behind its 101 is read first, and a close frame may be written as the last frame
+// past the Conn that owns the stream.
 type wire struct {
 	net.Conn
 	late []byte // of the reader
@@ -27,7 +28,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// Write implements [net.Conn]. What comes behind the close frame is dropped: a pong, or the answer to the server's own close frame.
+// Write implements [net.Conn]. Behind the frame of finish everything is dropped: a pong, or the answer to the server's own close frame.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

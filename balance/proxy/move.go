@@ -88,8 +88,8 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 	return lookAgain
 }
 
-// Move has the client on another server: a connection that is held goes on there, and another one gets a close frame, after which the
-// client comes back by itself, to another server if this one drains.
+// Move moves the client to another server. A connection that is held goes on there. Any other gets a close frame, after which the client
+// comes back by itself, to another server if this one drains. Move does nothing while the connection is moved already.
 func (c *Conn) Move() {
 	if c.moved.Swap(true) {
 		return

@@ -37,7 +37,7 @@ type Conn struct {
 	since       time.Time
 	carried     atomic.Pointer[carriage]
 	moved       atomic.Bool
-	stays       bool // the server wants it to, but for a drain
+	stays       bool // the server wants it to, except for a drain
 }
 
 // carriage carries a connection: a [Tunnel] its bytes, or a relay its messages. The methods do not wait for a peer.
@@ -77,7 +77,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 		r = r.withoutExtensions()
 	}
 	prefer := b.preferred(s, r)
-	u, link, err := b.place(ctx, s, r, prefer, prefer != "" || resuming(s, r))
+	u, link, err := b.place(ctx, s, r, prefer, prefer != "" || s.continues(r))
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +90,8 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	return c, nil
 }
 
-// place opens a WebSocket at one of the servers but those to avoid, at the preferred one if there is an ID. A client that has been here
-// before goes before new ones.
+// place opens a WebSocket at one of the servers except those to avoid, at the one with the ID prefer if that is not "". Among clients, those
+// that are resuming a session go first.
 func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer string, resuming bool, avoid ...*balance.Upstream) (*balance.Upstream, *Link, error) {
 	if after := b.storm.Admit(time.Now(), resuming); after > 0 {
 		return nil, nil, &Busy{RetryAfter: after}
@@ -128,7 +128,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 		if _, busy := errors.AsType[*Busy](err); busy {
 			return nil, nil, err
 		}
-		if !again(err) || ctx.Err() != nil {
+		if !retryable(err) || ctx.Err() != nil {
 			served = true
 			return nil, nil, err
 		}
@@ -137,8 +137,8 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 	return nil, nil, last
 }
 
-// resuming reports whether a client was here before. It may claim that: it goes before others, and gets nothing else for it.
-func resuming(s *Settings, r *Request) bool {
+// continues reports whether a client was here before. It may claim that: it goes before others, and gets nothing else for it.
+func (s *Settings) continues(r *Request) bool {
 	return r.TLS != nil && r.TLS.DidResume || s.Resuming != nil && s.Resuming(r)
 }
 
@@ -218,13 +218,13 @@ func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request)
 	return link, took, err
 }
 
-// judge says how a handshake has gone for the server.
+// judge returns how a handshake has gone for the server, with the status and the header of its answer: 0 and nil without one.
 func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	if err == nil {
 		return balance.OK, http.StatusSwitchingProtocols, link.Header
 	}
 	if refused, ok := errors.AsType[*Refused](err); ok {
-		if again(err) {
+		if retryable(err) {
 			return balance.Failed, refused.Status, refused.Header
 		}
 		return balance.OK, refused.Status, refused.Header
@@ -239,10 +239,10 @@ func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	return balance.Failed, 0, nil
 }
 
-var errGone = errors.New("it is in the list no more")
+var errGone = errors.New("it is no longer in the list")
 
-// again reports whether another server may do better: this one has failed, or says that it, or one behind it, does not work.
-func again(err error) bool {
+// retryable reports whether another server may do better: this one has failed, or says that it, or one behind it, does not work.
+func retryable(err error) bool {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f.Stage != StageRequest
 	}
@@ -289,20 +289,19 @@ func (b *Balancer) outcome(u *balance.Upstream, o balance.Outcome) {
 	}
 }
 
-// release gives a place at a server back.
+// release gives back a place at a server.
 func (b *Balancer) release(u *balance.Upstream) {
 	b.pool.Release(time.Now(), u)
 	b.queue.next()
 }
 
+// opened returns the connection behind a handshake that has succeeded at u.
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
 	c := &Conn{balancer: b, link: link, path: strings.Clone(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
 	c.server.Store(u)
 	stay := link.Header.Get(StayHeader)
 	c.stays = stay != "" && stay != "0"
 	link.Header.Del(StayHeader)
-	if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(r.Request), u.ID()) {
-		link.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), r.TLS != nil).String())
-	}
+	s.Sticky.set(link.Header, r, u.ID())
 	return c
 }

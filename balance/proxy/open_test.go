@@ -88,7 +88,7 @@ func TestJudge(t *testing.T) {
 		if outcome != tt.outcome || status != tt.status || !reflect.DeepEqual(got, tt.head) {
 			t.Errorf("%s: %v, %d, %v", tt.what, outcome, status, got)
 		}
-		if again(tt.err) != tt.again {
+		if retryable(tt.err) != tt.again {
 			t.Errorf("%s: another server: %v", tt.what, !tt.again)
 		}
 	}

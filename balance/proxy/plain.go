@@ -69,15 +69,13 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		resp, err := t.send(out, u, body)
-		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // nothing has asked for it
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // no request asks for it
 			_ = resp.Body.Close()
 			err = errSwitched
 		}
 		if err == nil {
 			t.b.heard(u, resp.Header)
-			if s.Sticky != nil && !s.Sticky.Is(s.Sticky.Shown(t.r.Request), u.ID()) {
-				resp.Header.Add("Set-Cookie", s.Sticky.Cookie(u.ID(), t.r.TLS != nil).String())
-			}
+			s.Sticky.set(resp.Header, t.r, u.ID())
 			resp.Body = &counted{ReadCloser: resp.Body, done: func(err error) {
 				t.b.release(u)
 				if err != nil && out.Context().Err() == nil {
@@ -155,7 +153,7 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-var errSwitched = errors.New("it has changed the protocol, which nothing has asked for")
+var errSwitched = errors.New("it has changed the protocol without being asked to")
 
 // counted calls done when a body is closed, with the error that has cut it.
 type counted struct {

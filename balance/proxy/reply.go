@@ -12,10 +12,10 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// Busy says that more clients come than the servers can take, or this process.
+// Busy reports that more clients come than the servers, or this process, can take.
 type Busy struct {
 	RetryAfter time.Duration // when the client may come back, jitter included
-	Err        error         // what this process has too little of, such as descriptors; nil: it is the servers
+	Err        error         // what this process has too little of, such as descriptors; nil: the servers are busy
 }
 
 // Error says so.
@@ -43,7 +43,7 @@ func exhaustedBusy(err error) *Busy {
 	return &Busy{RetryAfter: time.Second + rand.N(time.Second), Err: err}
 }
 
-// Reply returns what a client gets for an error of [Balancer.Open] that is no [*Refused]: the status, how long to wait before the next
+// Reply returns what a client gets for an error of [Balancer.Open] that is not a [*Refused]: the status, how long to wait before the next
 // attempt, 0 if that is not known, and a sentence that names no server.
 func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 	if e, ok := errors.AsType[*Busy](err); ok {

@@ -12,7 +12,7 @@ import (
 // server is how a server is reached, and the checks of it.
 type server struct {
 	dialer *Dialer
-	pages  *http.Transport // for requests that are no handshakes
+	pages  *http.Transport // for requests that are not handshakes
 	checks *http.Transport // for checks by HTTP; each has a connection of its own
 	stop   context.CancelFunc
 }

@@ -55,3 +55,10 @@ func (s *Sticky) Cookie(id string, secure bool) *http.Cookie {
 	}
 	return c
 }
+
+// set adds the cookie of the server with this ID to a response, unless the client has it already. If s is nil it does nothing.
+func (s *Sticky) set(h http.Header, r *Request, id string) {
+	if s != nil && !s.Is(s.Shown(r.Request), id) {
+		h.Add("Set-Cookie", s.Cookie(id, r.TLS != nil).String())
+	}
+}

@@ -56,7 +56,7 @@ type Tunnel struct {
 	flows    [2]flow // by the side that they come from
 	heard    [2]bool // the side has ended its stream
 	deaf     [2]bool // the side takes no more bytes
-	finished [2]bool // the side has been told the end of what it gets
+	finished [2]bool // the side has got the end of its stream
 	shut     bool    // a close frame is due, or was sent, to both sides
 	over     bool    // both connections are closed, or about to be
 	how      *websocket.CloseError
@@ -83,7 +83,7 @@ type driver interface {
 
 // Shut sends a close frame to the client, and one to the upstream, each behind the frame that is under way to it. Later data of
 // either is discarded (RFC 6455 §5.5.1). When both have answered, or after 5 seconds, the connections are closed: without a close
-// frame where a frame did not end in that time, or the bytes are no WebSocket frames. A side that has had a close frame
+// frame where a frame did not end in that time, or the bytes are not WebSocket frames. A side that has had a close frame
 // from the other gets no second one.
 //
 // CodeNoStatus makes a frame without a code. Another code that must not be sent is an error; a reason of more than 123 bytes is
@@ -139,7 +139,7 @@ type Count struct {
 	Frames int64 // WebSocket frames of any kind
 }
 
-// TunnelState is what a Tunnel tells about itself.
+// TunnelState is a snapshot of a Tunnel.
 type TunnelState struct {
 	Since        time.Time // when it began
 	FromClient   Count
@@ -320,7 +320,7 @@ func (t *Tunnel) finish(s side) bool {
 	return true
 }
 
-// finishedBoth reports whether neither side has anything to say or to get, but for what is queued.
+// finishedBoth reports whether neither side has anything to send or to get, except for what is queued.
 func (t *Tunnel) finishedBoth() bool {
 	return t.quiet(client) && t.quiet(upstream) && !t.flows[client].due() && !t.flows[upstream].due()
 }
