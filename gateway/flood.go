@@ -8,7 +8,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The bounds on the log lines about a flood of refusals, of denied actions, or of requests that servers have failed: some 130 a second, from however many clients.
+// The bounds on the log lines about a flood of refusals, of denied actions, or of requests that servers have failed: some 130 a second, from
+// however many clients.
 const (
 	floodWindow = time.Second
 	floodEach   = 3  // lines of one kind in a window

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// keepAlive is how soon and how often a peer is asked whether it is there, and how often in vain: what package net sets on a connection.
+// How soon and how often a peer is asked whether it is there, and how often in vain: what package net sets on a connection.
 const (
 	keepAliveEvery = 15 * time.Second
 	keepAliveCount = 9

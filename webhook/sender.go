@@ -32,8 +32,8 @@ type Options struct {
 	// Timeout bounds one request. 0 means ten seconds.
 	Timeout time.Duration
 
-	// Queue is how many events may wait, of 64 MiB together. Further ones are dropped and counted, so that what is sent has no hole in the middle. 0
-	// means 10,000.
+	// Queue is how many events may wait, of 64 MiB together. Further ones are dropped and counted, so that what is sent has no hole in the
+	// middle. 0 means 10,000.
 	Queue int
 
 	// Batch is the most events of one request, and Delay is how long the first of them waits for others. 0 means 100 events and
