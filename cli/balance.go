@@ -29,7 +29,7 @@ type balanceFlags struct {
 
 const balanceHelp = `Carries connections to several servers, and other requests as well. It opens a WebSocket at
 a server before the client sees anything, tries another one if that fails, and then passes
-the bytes on as they are.
+the bytes on as they are, or messages with --hold.
 
 A server is ws://host:port or wss://host:port; without a scheme it is ws. --policy says how one
 is chosen. A check each 5 s says which of them work.
@@ -38,7 +38,8 @@ is chosen. A check each 5 s says which of them work.
 that the balancer can resume; stateless, all, for servers that keep nothing of a connection.
 
 "handfast balance drain" empties a server: it gets no new clients, and those that it has are
-closed with 1012 (service restart) at a pace, so that they come back to another server. "add"
+closed with 1012 (service restart) at a pace, so that they come back to another server, or stay
+connected with --hold. "add"
 and "remove" change the list, "undrain" ends a drain, "status" shows it all. They ask the admin
 listener, which --admin names.
 
