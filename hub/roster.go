@@ -93,17 +93,14 @@ func (r *roster) apply(e Entry) {
 	}
 	r.watch.entered(e, user, again)
 	*old = entry{of: m, version: e.Version, pass: r.pass}
-	if m.Data == nil && m.version == 0 || string(m.Data) != string(e.Data) {
-		m.changed = m.changed || m.shown && string(m.Data) != string(e.Data)
+	if other := string(m.Data) != string(e.Data); other || m.version == 0 {
+		m.changed = m.changed || other // which counts if it is announced already
 		m.Data = e.Data
 		m.touch(r)
 	}
 	m.Client, m.version = e.Client, e.Version
 	if _, here := r.ops.here[e.Client]; here {
 		m.ours = true
-	}
-	if !m.shown {
-		m.touch(r)
 	}
 }
 
