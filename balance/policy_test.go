@@ -280,3 +280,22 @@ func TestSlowStartOfPolicies(t *testing.T) {
 		})
 	}
 }
+
+// The cost of an upstream is its load, the connection to place included, for its weight.
+func TestCost(t *testing.T) {
+	p := poolOf(t, Options{}, Spec{ID: "a", Weight: 4})
+	var u *Upstream
+	for _, want := range []float64{0.5, 0.75, 1} {
+		var err error
+		if u, err = p.Acquire(start, ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.Cost(); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	p.ReportLoad(start, u, 7)
+	if got := u.Cost(); got != 2 {
+		t.Errorf("with those of other balancers: %v", got)
+	}
+}

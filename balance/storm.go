@@ -207,9 +207,7 @@ func (s *Storm) crowded() bool { return float64(s.underway) > s.rate*(s.target.S
 // limit begins to admit at a rate: a part of what the upstreams did in this window.
 func (s *Storm) limit(now time.Time) {
 	s.limited, s.lately, s.settled = true, now, now.Add(settle)
-	if took := now.Sub(s.began); took > 0 {
-		s.rate = max(s.floor, decrease*float64(s.seen.done-s.seen.failed)/max(took, window).Seconds())
-	}
+	s.rate = max(s.floor, decrease*float64(s.seen.done-s.seen.failed)/max(now.Sub(s.began), window).Seconds())
 }
 
 // StormStatus is what a Storm does at the moment.

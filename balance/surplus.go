@@ -71,7 +71,7 @@ func Plan(servers []Status, r Rebalance) []Move {
 		}
 	}
 	for _, s := range servers {
-		if s.State != Ready && s.State != Full || s.Live == 0 {
+		if s.State != Ready && s.State != Full {
 			continue
 		}
 		over := s.Load - bound(s)

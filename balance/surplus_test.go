@@ -58,6 +58,8 @@ func TestPlan(t *testing.T) {
 		{"its part of a surplus", []Status{with(ready("a", 50), func(s *Status) { s.Load = 200 }), ready("b", 0)}, Rebalance{Percentage: 100},
 			[]Move{{"a", 23, Ready}}},
 		{"a surplus of others", []Status{with(ready("a", 0), func(s *Status) { s.Load = 200 }), ready("b", 0)}, Rebalance{}, nil},
+		{"one connection in a surplus of others", []Status{with(ready("a", 1), func(s *Status) { s.Load = 200 }), ready("b", 0)}, Rebalance{},
+			[]Move{{"a", 1, Ready}}},
 		{"only one, and it drains", []Status{with(ready("a", 9), func(s *Status) { s.State = Draining })}, Rebalance{}, []Move{{"a", 9, Draining}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
