@@ -1,8 +1,13 @@
 package proxy
 
 import (
+	"reflect"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/websocket"
 )
 
 // A rebalance takes the connections in their order and leaves those that are to stay; a drain takes all.
@@ -31,5 +36,104 @@ func TestMovable(t *testing.T) {
 	}
 	if list, leaving := m.movable("b", true); list != nil || leaving != 0 {
 		t.Errorf("a server without connections: %v, %d", list, leaving)
+	}
+}
+
+// fixed is a carriage on which something has passed.
+type fixed struct{ n int64 }
+
+func (p fixed) Shut(websocket.Code, string) error { return nil }
+func (p fixed) CloseNow() error                   { return nil }
+func (p fixed) traffic() Traffic {
+	return Traffic{FromClients: p.n, FromServer: 2 * p.n, MessagesFromClients: 3, MessagesFromServer: 4}
+}
+
+// connectionOf returns a connection to a server, on which something has passed.
+func connectionOf(t *testing.T, id string, bytes int64) *Conn {
+	t.Helper()
+	p := balance.NewPool(balance.Options{})
+	if err := p.Set(time.Now(), []balance.Spec{{ID: id}}); err != nil {
+		t.Fatal(err)
+	}
+	u, err := p.Acquire(time.Now(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := new(Conn)
+	c.server.Store(u)
+	by := carriage(fixed{bytes})
+	c.carried.Store(&by)
+	return c
+}
+
+// What has passed counts while a connection is open and afterwards, and connections that have ended by their close code: as many codes as
+// are kept, and of those every connection.
+func TestCounts(t *testing.T) {
+	m := members{by: map[string]*group{}}
+	if n := m.counts("ws://a"); !reflect.DeepEqual(n, Counts{}) {
+		t.Errorf("of a server that is not known: %+v", n)
+	}
+	one, two := connectionOf(t, "ws://a", 10), connectionOf(t, "ws://a", 100)
+	m.add(one)
+	m.add(two)
+	m.failed("ws://a")
+	m.resumed(one)
+	want := Counts{Opened: 2, Failed: 1, Resumed: 1, Traffic: Traffic{110, 220, 6, 8}}
+	if n := m.counts("ws://a"); !reflect.DeepEqual(n, want) || len(m.all()) != 2 {
+		t.Errorf("two are open: %+v", n)
+	}
+	m.remove(one, &websocket.CloseError{Code: websocket.CodeNormal})
+	m.remove(two, errGone)
+	want.Closed = map[websocket.Code]uint64{websocket.CodeNormal: 1, websocket.CodeAbnormal: 1}
+	n := m.counts("ws://a")
+	if !reflect.DeepEqual(n, want) || len(m.all()) != 0 {
+		t.Errorf("both have ended: %+v", n)
+	}
+	n.Closed[websocket.CodeNormal] = 9 // the caller's own
+	closes := func(code websocket.Code) {
+		m.remove(connectionOf(t, "ws://a", 0), &websocket.CloseError{Code: code})
+	}
+	for i := range websocket.Code(maxCodes) {
+		closes(3000 + i)
+	}
+	closes(websocket.CodeNormal)
+	closes(3000)
+	n = m.counts("ws://a")
+	if len(n.Closed) != maxCodes || n.Closed[3000] != 2 || n.Closed[websocket.CodeNormal] != 2 || n.Closed[3000+maxCodes-3] != 1 {
+		t.Errorf("%d codes are counted: %v", len(n.Closed), n.Closed)
+	}
+}
+
+// A server is forgotten when it is in the list no more and has no connections.
+func TestForgottenServers(t *testing.T) {
+	m := members{by: map[string]*group{}}
+	live := connectionOf(t, "ws://live", 0)
+	m.add(live)
+	m.failed("ws://listed")
+	m.failed("ws://gone")
+	m.keep([]balance.Spec{{ID: "ws://listed"}})
+	for id, want := range map[string]Counts{"ws://live": {Opened: 1, Traffic: Traffic{0, 0, 3, 4}}, "ws://listed": {Failed: 1}, "ws://gone": {}} {
+		if n := m.counts(id); !reflect.DeepEqual(n, want) {
+			t.Errorf("%s: %+v", id, n)
+		}
+	}
+	m.remove(live, nil)
+	m.keep(nil)
+	if len(m.by) != 0 {
+		t.Errorf("%d servers are left", len(m.by))
+	}
+}
+
+// A connection that goes on at another server counts there from then on.
+func TestCountsOfMovedConnection(t *testing.T) {
+	m := members{by: map[string]*group{}}
+	c, other := connectionOf(t, "ws://a", 0), connectionOf(t, "ws://b", 0)
+	m.add(c)
+	m.change(c, other.server.Load())
+	if list, _ := m.movable("ws://a", true); len(list) != 0 || c.Server() != "ws://b" {
+		t.Errorf("%d connections are left; it is on %s", len(list), c.Server())
+	}
+	if list, _ := m.movable("ws://b", true); len(list) != 1 || m.counts("ws://a").Opened != 1 || m.counts("ws://b").Opened != 1 {
+		t.Errorf("%d connections; %+v, %+v", len(list), m.counts("ws://a"), m.counts("ws://b"))
 	}
 }

@@ -33,6 +33,14 @@ func TestSticky(t *testing.T) {
 	}
 }
 
+// A cookie leads to its server after an update, too, and at every balancer with the same secret.
+func TestCookieStaysTheSame(t *testing.T) {
+	c := NewSticky("home", []byte("secret")).Cookie("ws://10.0.0.1:9000", false)
+	if c.Name != "home" || c.Value != "9s8bWiFJxmiS20rLItQnA4PH" {
+		t.Errorf("%s=%s", c.Name, c.Value)
+	}
+}
+
 // A cookie that was made up, cut, or made by a balancer with another secret leads nowhere, and neither does one of a server that has gone.
 // The client gets a good one in its place.
 func TestForgedCookies(t *testing.T) {

@@ -1,0 +1,141 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// A check by HTTP succeeds with a status of success, finds a drain, and fails with all other answers. Its body does not matter.
+func TestCheckByHTTP(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		drain  string
+		want   string // part of the error; "" if it succeeds
+	}{
+		{200, "", ""},
+		{204, "", ""},
+		{299, "", ""},
+		{200, "0", ""},
+		{200, "1", errDraining.Error()},
+		{404, "yes", errDraining.Error()},
+		{503, "0", errDraining.Error()},
+		{300, "", "300"},
+		{404, "", "404"},
+		{500, "", "500"},
+	} {
+		paths := make(chan string, 1)
+		page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			paths <- r.Method + " " + r.URL.Path
+			if tt.drain != "" {
+				w.Header().Set(DrainHeader, tt.drain)
+			}
+			w.WriteHeader(tt.status)
+			if tt.status == http.StatusOK {
+				fmt.Fprint(w, strings.Repeat("x", 128<<10))
+			}
+		}))
+		made, err := newServers(specs(page.Listener.Addr().String()), new(Settings))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = probe(bounded.Context(t), made["ws://"+page.Listener.Addr().String()], Health{Check: CheckHTTP, Path: "/health", Timeout: time.Minute})
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%d, %q: %v", tt.status, tt.drain, err)
+		}
+		if path := bounded.Receive(t, paths); path != "GET /health" {
+			t.Errorf("it is asked for %s", path)
+		}
+		page.Close()
+	}
+}
+
+// What checks by HTTP find of a drain counts until they find that it has ended; other checks say nothing about that. Who waits for a server gets one
+// that is back.
+func TestChecksFindDrains(t *testing.T) {
+	const id = "ws://a:1"
+	fails := errors.New("it answers with 404")
+	now := time.Now()
+	for _, check := range []string{CheckHTTP, CheckTCP} {
+		b := newBalancer(t, Settings{Pool: balance.Options{Rise: 1, Fall: 1}}, "a:1")
+		said := false
+		for i, tt := range []struct {
+			err  error
+			want balance.State
+			said bool
+		}{
+			{nil, balance.Ready, false},
+			{errDraining, balance.Draining, true},
+			{errDraining, balance.Draining, true},
+			{fails, balance.Down, false},
+			{nil, balance.Ready, false},
+			{errDraining, balance.Draining, true},
+			{nil, balance.Ready, false},
+		} {
+			said = b.probed(now, id, Health{Check: check}, said, tt.err)
+			want := tt.want
+			if check != CheckHTTP {
+				if tt.said {
+					want = balance.Down // for it, that is an error as any other
+				}
+				tt.said = false
+			}
+			if s := state(b, "a:1"); s.State != want || said != tt.said {
+				t.Errorf("%s %d: %s, drains: %v; want %s", check, i, s.State, said, want)
+			}
+		}
+	}
+}
+
+// A drain that a response has said is not ended by a check that has found none before, and a turn in the queue comes with the end of one.
+func TestDrainsOfResponsesAndChecks(t *testing.T) {
+	const id = "ws://a:1"
+	now := time.Now()
+	b := newBalancer(t, Settings{}, "a:1")
+	turn := func() chan struct{} {
+		c := make(chan struct{})
+		b.queue.mu.Lock()
+		b.queue.waiting = append(b.queue.waiting[:0], c)
+		b.queue.mu.Unlock()
+		return c
+	}
+	came := func(c chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	}
+	first := turn()
+	b.says(now, id, true, now.Add(saidFor))
+	b.probed(now, id, Health{Check: CheckHTTP}, false, nil)
+	if s := state(b, "a:1"); s.State != balance.Draining || came(first) {
+		t.Errorf("a check that finds no drain: %s, turn: %v", s.State, came(first))
+	}
+	b.unsay(now.Add(saidFor - 1))
+	if s := state(b, "a:1"); s.State != balance.Draining || came(first) {
+		t.Errorf("a moment before its end: %s, turn: %v", s.State, came(first))
+	}
+	b.unsay(now.Add(saidFor))
+	if s := state(b, "a:1"); s.State != balance.Ready || !came(first) || len(b.said) != 0 {
+		t.Errorf("at its end: %s, turn: %v", s.State, came(first))
+	}
+	second := turn()
+	b.says(now, id, true, time.Time{})
+	b.unsay(now.Add(24 * time.Hour))
+	if s := state(b, "a:1"); s.State != balance.Draining || came(second) {
+		t.Errorf("said by a check, a day later: %s, turn: %v", s.State, came(second))
+	}
+	b.says(now, id, false, time.Time{})
+	if s := state(b, "a:1"); s.State != balance.Ready || !came(second) {
+		t.Errorf("said otherwise: %s, turn: %v", s.State, came(second))
+	}
+}
