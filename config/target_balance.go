@@ -173,7 +173,11 @@ type BalanceTimeouts struct {
 	// Until the server has answered the handshake.
 	Handshake Duration `yaml:"handshake" default:"5s" min:"10ms" max:"7s"`
 
-	// How long a connection may carry nothing at all. 0: forever.
+	// How long the client or the server of a connection may be silent: then it is sent a ping, and the connection is closed when it has been silent
+	// for twice as long. 0: no pings where bytes are carried, and ping_interval of the endpoint where messages are.
+	Ping Duration `yaml:"ping" default:"0s" min:"0s" max:"1h" example:"25s"`
+
+	// How long a connection may carry nothing at all, where with ping the pongs do not count. 0: forever.
 	Idle Duration `yaml:"idle" default:"0s" min:"0s" max:"24h"`
 
 	// How long a connection may last; then it is closed with 1001. Each gets up to a tenth less, at random, so that clients which

@@ -123,12 +123,12 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, *i
 		Dial:       dialOptions(set, wire),
 		Retries:    set.Retries,
 		MaxWaiting: set.Queue.Max, Wait: time.Duration(set.Queue.Timeout),
-		Tunnel:         proxy.TunnelOptions{Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
+		Tunnel:         proxy.TunnelOptions{Ping: time.Duration(set.Timeouts.Ping), Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
 		Health:         proxy.Health{Path: set.Health.Path, Every: time.Duration(set.Health.Every), Timeout: time.Duration(set.Health.Timeout)},
 		MovesPerSecond: set.Drain.PerSecond,
 		Goodbye:        farewell(websocket.Code(set.Drain.Code), pusherMoved, proxy.Goodbye),
 		Lost:           farewell(websocket.Code(set.Drain.Code), pusherLost, proxy.Lost),
-		ByMessage:      set.Messages.Carried(), Messages: messageRules(set.Messages, cfg.Endpoints[i].PingInterval),
+		ByMessage:      set.Messages.Carried(), Messages: messageRules(set.Messages, cmp.Or(set.Timeouts.Ping, cfg.Endpoints[i].PingInterval)),
 		Hold: proxy.Hold{Wait: time.Duration(set.Hold.Wait)},
 	}
 	if set.Hold.Mode != "off" {

@@ -46,8 +46,11 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 		Origins: cfg.Origins.Strings(), AnyOrigin: cfg.Origins.Any, TrustedProxies: n.proxies, Subprotocols: cfg.Subprotocols,
 		Conn: websocket.ConnOptions{MaxMessage: int64(cfg.MaxMessage), PingInterval: time.Duration(cfg.PingInterval)},
 	}
-	if _, ok := cfg.Target.Settings.(*config.Balance); ok {
+	if set, ok := cfg.Target.Settings.(*config.Balance); ok {
 		e.ws.Accept.Subprotocols = nil // the server behind chooses, and may choose none
+		if set.Timeouts.Ping > 0 {
+			e.ws.Accept.Conn.PingInterval = time.Duration(set.Timeouts.Ping)
+		}
 	}
 	if cfg.Compression.Enabled {
 		e.ws.Accept.Conn.Compression = compression(cfg.Compression)

@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// A client that answers no ping is closed, whether bytes or messages are carried.
+func TestBalancePing(t *testing.T) {
+	for _, messages := range []string{"false", "true"} {
+		a := newBehind(t, "a")
+		r := run(t, parse(t, balancing([]*serverBehind{a}, "timeouts: {ping: 100ms}\n\t      messages: "+messages)))
+		nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		if _, err := io.WriteString(nc, "GET / HTTP/1.1\r\n"+upgradeHead+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		all := make(chan string, 1)
+		go func() {
+			b, _ := io.ReadAll(nc)
+			all <- string(b)
+		}()
+		if got := bounded.Receive(t, all); !strings.Contains(got, "\x89") {
+			t.Errorf("messages %s: there is no ping in %q", messages, got)
+		}
+		bounded.Until(t, func() bool { return a.open.Load() == 0 })
+	}
+}
