@@ -80,6 +80,11 @@ func TestMemberOfAMoment(t *testing.T) {
 	if got := told(); len(got) > 0 || len(r.users) != 1 || r.count != 1 {
 		t.Errorf("it has come and gone: %q; %d users, %d announced", got, len(r.users), r.count)
 	}
+	r.apply(here("1", "c", 7))
+	r.apply(away("1", 8))
+	if got := told(); !slices.Equal(got, []string{"-ann/1 c"}) || len(r.users) != 0 || r.count != 0 {
+		t.Errorf("a change and a leave: %q; %d users, %d announced", got, len(r.users), r.count)
+	}
 }
 
 // Changes that come while entries are being read count more than what is read, and what was not read has gone, but not on the node
