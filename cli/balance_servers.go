@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -226,6 +227,9 @@ func (f *serversFlags) show(w io.Writer, b *balanced) error {
 		for _, s := range e.Servers {
 			fmt.Fprintf(t, "%s%s\t%s\t%d\t%d\t%s\n", b.column(i), visible.Text(s.ID), s.State, s.Live, s.Weight, visible.Text(s.Why))
 		}
+		if len(e.Servers) == 0 {
+			fmt.Fprintf(t, "%s-\tno server\t0\t-\tnone is listed\n", b.column(i))
+		}
 	}
 	return t.Flush()
 }
@@ -257,6 +261,9 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 	b, err := f.ask(ctx, sys, http.MethodPost, "/balance/drain", q)
 	if err != nil {
 		return err
+	}
+	if b.alone(id) {
+		fmt.Fprintln(sys.Stderr, "handfast: no other server takes new clients: those that come back get 503 until one does")
 	}
 	began := time.Now()
 	if f.wait {
@@ -320,6 +327,17 @@ func (b *balanced) drains(id string) bool {
 		}
 	}
 	return true
+}
+
+// alone reports whether a server is in the list of an endpoint in which no server takes new clients.
+func (b *balanced) alone(id string) bool {
+	for i, e := range b.Endpoints {
+		ready := func(s gateway.BalancedServer) bool { return s.State == "ready" }
+		if _, ok := b.server(i, id); ok && !slices.ContainsFunc(e.Servers, ready) {
+			return true
+		}
+	}
+	return false
 }
 
 // gauge draws a part of a whole with a width in characters.

@@ -137,7 +137,8 @@ func TestBalanceServers(t *testing.T) {
 		{"remove " + a, "not one that an operator has added"},
 		{"remove " + c, "there is no server " + c},
 		{"drain " + c, "there is no server " + c},
-		{"drain " + a + " --endpoint other", "no endpoint carries clients to servers"},
+		{"drain " + a + " --endpoint other", `no endpoint "other" carries clients to servers`},
+		{"add " + a + " --weight 3", "the server is in the list already"},
 		{"status --endpoint other", `no endpoint "other" carries clients to servers`},
 	} {
 		if got := r.run(t, strings.Fields(bad.args)...); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {
@@ -162,6 +163,19 @@ func TestBalanceDrainEnded(t *testing.T) {
 	}
 }
 
+// A drain of the last server that takes clients says what it means for them.
+func TestBalanceDrainLast(t *testing.T) {
+	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
+	r := startBalance(t, a, b)
+	const warning = "no other server takes new clients"
+	if got := r.run(t, "drain", a, "--json"); got.code != exitOK || strings.Contains(got.stderr, warning) {
+		t.Errorf("%+v", got)
+	}
+	if got := r.run(t, "drain", b, "--json"); got.code != exitOK || !strings.Contains(got.stderr, warning) || !json.Valid([]byte(got.stdout)) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Flags that cannot be are errors of the command line, and each says what can.
 func TestBalanceUsage(t *testing.T) {
 	state(t)
@@ -179,6 +193,8 @@ func TestBalanceUsage(t *testing.T) {
 		{"--to a --to a", "--to: endpoints[0].target.balance.to[1].url: it is in the list already"},
 		{"--to a --sticky ;", "--sticky: endpoints[0].target.balance.sticky.cookie"},
 		{"--to a --cacert /nowhere", "--cacert: endpoints[0].target.balance.tls.ca"},
+		{"--to a --tls files --cert /nowhere --key /nowhere", "--key: listen[0].tls.files[0].key: "},
+		{"--to a --admin 0.0.0.0:0", "HANDFAST_ADMIN_TOKEN"},
 		{"drain", "name one server"},
 		{"drain a b", "drain takes a server"},
 		{"drain http://a", `the scheme "http" is not ws or wss`},

@@ -53,7 +53,7 @@ func unreadable(p *config.Problem, file string) bool { return p.Pos == config.Po
 
 // checkParts looks at what a server would find wrong with a configuration that is one: rules, the engine, and what is in files.
 func checkParts(c *config.Config) []*config.Problem {
-	return slices.Concat(checkRules(c), checkTLS(c), checkMethods(c), gateway.CheckEngine(c))
+	return slices.Concat(checkRules(c), checkTLS(c), checkMethods(c), gateway.CheckEngine(c), gateway.CheckBalance(c))
 }
 
 // checkRules compiles the rules of all endpoints.

@@ -51,6 +51,12 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 			all = append(all, map[string]any{"address": addr, "tls": tls})
 		}
 		errs = append(errs, set("listen", "listen", all))
+		for i, l := range all { // for messages that name the flag
+			if tls := l["tls"].(map[string]any); tls["mode"] == "files" {
+				files := fmt.Sprintf("listen[%d].tls.files[0].", i)
+				errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
+			}
+		}
 	case secured:
 		for i := range c.Listen {
 			errs = append(errs, set("tls", fmt.Sprintf("listen[%d].tls", i), f.tlsSettings()))

@@ -205,7 +205,7 @@ func (k *checker) admin(a *Admin) {
 	// Without a host the admin listener is on loopback.
 	if a.Address.Host() != "" && !a.Address.loopback() && a.Token.Empty() {
 		k.Wrong("admin.token", fmt.Sprintf("required, since other machines may reach %s", a.Address),
-			"a secret, or a loopback address such as 127.0.0.1:9090")
+			"a secret, as in the environment variable HANDFAST_ADMIN_TOKEN, or a loopback address such as 127.0.0.1:9090")
 	}
 }
 

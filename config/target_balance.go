@@ -243,7 +243,9 @@ func (s *SignedIdentity) check(k *checker, path string) {
 	case s.Header == "":
 	case !validHeader(s.Header):
 		k.Wrong(path+".header", tree.Quote(s.Header)+" cannot be a header field", "letters, digits and -")
-	case !given || !s.Secret.Empty() && s.KeyFile != "":
+	case !s.Secret.Empty() && s.KeyFile != "":
+		k.Wrong(path+".key_file", "there is a secret, too", "one of secret and key_file")
+	case !given:
 		k.Wrong(path+".secret", "one of secret and key_file is needed", "a secret of 32 bytes or more, or a file with a private key")
 	case s.KeyFile == "" && len(s.Secret.Reveal()) < 32:
 		k.Wrong(path+".secret", fmt.Sprintf("it has %d bytes", len(s.Secret.Reveal())), "32 bytes or more for HS256 (RFC 7518 §3.2)")

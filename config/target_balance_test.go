@@ -75,7 +75,7 @@ func TestBalance(t *testing.T) {
 		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef0123456789abcdef}}}":    "",
 		"{to: [a], request: {identity: {header: X-Id, key_file: key.pem, claims: [roles]}}}":          "",
 		"{to: [a], request: {identity: {header: X-Id}}}":                                              "balance.request.identity.secret: one of secret and key_file is needed",
-		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef, key_file: key.pem}}}": "balance.request.identity.secret: one of secret and key_file is needed",
+		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef, key_file: key.pem}}}": "balance.request.identity.key_file: there is a secret, too; expected one of",
 		"{to: [a], request: {identity: {header: X-Id, secret: 0123456789abcdef}}}":                    "balance.request.identity.secret: it has 16 bytes",
 		"{to: [a], request: {identity: {header: 'X Id', key_file: key.pem}}}":                         `balance.request.identity.header: "X Id" cannot be a header field`,
 		"{to: [a], request: {identity: {key_file: key.pem}}}":                                         "balance.request.identity.header: required",

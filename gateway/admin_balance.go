@@ -59,9 +59,13 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, do func(t *
 		badRequest(w, "server: %v; write ws://host:port", err)
 		return
 	}
-	list := s.site().balancers(r.Form.Get("endpoint"))
+	name := r.Form.Get("endpoint")
+	list := s.site().balancers(name)
 	if len(list) == 0 {
-		plain(w, http.StatusNotFound, "no endpoint carries clients to servers\n")
+		if name != "" {
+			name = strconv.Quote(name) + " "
+		}
+		plain(w, http.StatusNotFound, "no endpoint "+name+"carries clients to servers\n")
 		return
 	}
 	done := 0
@@ -120,7 +124,11 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 	s.forServer(w, r, func(t *balanceTarget, id string) error {
 		spec.ID = id
 		return t.change(func(list []balance.Spec) ([]balance.Spec, error) {
-			return append(without(list, id), spec), nil
+			rest := without(list, id)
+			if len(rest) == len(list) && t.knows(id) {
+				return nil, fmt.Errorf("the server is in the list already at the endpoint %q: the configuration names it, or the file, or the DNS; its weight and capacity are set there", t.name)
+			}
+			return append(rest, spec), nil
 		})
 	})
 }
