@@ -40,9 +40,10 @@ func (e *putter) Put(ctx context.Context, channel string, es ...hub.Entry) error
 	e.mu.Lock()
 	e.puts = append(e.puts, slices.Clone(es))
 	n := len(e.puts)
+	f := e.onPut
 	e.mu.Unlock()
-	if e.onPut != nil {
-		if err := e.onPut(ctx, n); err != nil {
+	if f != nil {
+		if err := f(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -53,9 +54,10 @@ func (e *putter) Lease(ctx context.Context, name string, ttl time.Duration) erro
 	e.mu.Lock()
 	e.leases = append(e.leases, name)
 	n := len(e.leases)
+	f := e.onLease
 	e.mu.Unlock()
-	if e.onLease != nil {
-		if err := e.onLease(n); err != nil {
+	if f != nil {
+		if err := f(n); err != nil {
 			return err
 		}
 	}
@@ -66,9 +68,10 @@ func (e *putter) Entries(ctx context.Context, channel, cursor string, limit int)
 	e.mu.Lock()
 	e.reads++
 	n := e.reads
+	f := e.onEntries
 	e.mu.Unlock()
-	if e.onEntries != nil {
-		if err := e.onEntries(n); err != nil {
+	if f != nil {
+		if err := f(n); err != nil {
 			return nil, "", err
 		}
 	}
@@ -316,10 +319,16 @@ func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
 func TestLeaseIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &putter{inner: hub.NewMemory().Node().(inner)}
-		calls := func() int {
+		names := func() []string {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			return len(e.leases)
+			return slices.Clone(e.leases)
+		}
+		calls := func() int { return len(names()) }
+		have := func(f func(n int) error) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.onLease = f
 		}
 		start(t, hub.Options{Engine: e, Lease: 30 * time.Second, Namespaces: []hub.Namespace{{Presence: true}}})
 		<-time.After(time.Second)
@@ -328,7 +337,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		if n := calls() - was; n != 6 {
 			t.Errorf("renewed %d times in a minute", n)
 		}
-		e.onLease = func(int) error { return errRefused }
+		have(func(int) error { return errRefused })
 		<-time.After(20*time.Second + time.Millisecond) // between two attempts
 		was = calls()
 		<-time.After(time.Second)
@@ -336,20 +345,20 @@ func TestLeaseIsRenewed(t *testing.T) {
 			t.Errorf("%d attempts in a second", n)
 		}
 		n := calls()
-		e.onLease = func(n int) error { return nil }
+		have(nil)
 		<-time.After(time.Second)
-		if got := e.leases[n]; got != e.leases[0] {
-			t.Errorf("another lease although the first has not ended: %q", e.leases)
+		if got := names(); got[n] != got[0] {
+			t.Errorf("another lease although the first has not ended: %q", got)
 		}
 		end := calls() + 1
-		e.onLease = func(n int) error {
+		have(func(n int) error {
 			if n == end {
 				return hub.ErrLeaseEnded
 			}
 			return nil
-		}
+		})
 		<-time.After(15 * time.Second)
-		if got := e.leases[end:]; len(got) == 0 || got[0] == e.leases[0] {
+		if got := names(); len(got) == end || got[end] == got[0] {
 			t.Errorf("the lease has ended: then %q", got)
 		}
 	})
