@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -55,4 +57,30 @@ func TestBalanceMessages(t *testing.T) {
 	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, a.id()) {
 		t.Errorf("no server of the connection: %s", body)
 	}
+}
+
+// A client that has gone on at another server is listed and recorded with that one: in /connections, in the log and in the audit log.
+func TestBalanceHeldServer(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "hold: stateless")))
+	c, text := r.greeting(t, "/", nil)
+	first, last := a, b
+	if text[:1] == "b" {
+		first, last = b, a
+	}
+	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {first.id()}}); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != last.name {
+		t.Fatalf("%q, %v, want the greeting of %s", m.Data, err, last.name)
+	}
+	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, last.id()) || strings.Contains(body, first.id()) {
+		t.Errorf("not at %s: %s", last.id(), body)
+	}
+	if err := c.Close(websocket.CodeNormal, ""); err != nil {
+		t.Error(err)
+	}
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+	has(t, &r.log, "msg=closed", "server="+last.id())
+	has(t, &r.audited, `"disconnected"`, `"server":"`+last.id()+`"`, `"decision":"allow"`)
 }
