@@ -55,7 +55,8 @@ const (
 // tenth of the rate, which is for new ones. What the rate admits in a second may come in one burst.
 //
 // A client that is refused gets a time to come back: the first moment at which the rate has a place that was not given to another
-// refused client, but a second at least, and a jitter of a second and a quarter of the time. So the refused clients come back at the rate at which they can be admitted, and not together.
+// refused client, but a second at least, and a jitter of a second and a quarter of the time. So the refused clients come back at the rate at
+// which they can be admitted, and not together.
 type Storm struct {
 	floor  float64
 	target time.Duration

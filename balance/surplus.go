@@ -32,8 +32,8 @@ func (p *Pool) Surplus(now time.Time, r Rebalance) []Move { return Plan(p.Status
 //
 // An upstream that drains gives all, even if it is down or was removed from the list meanwhile. So does one that was only removed; Why
 // lets the caller leave those where they are. An upstream that serves gives what it has beyond the bound, as far as the others have room for
-// it below the bound and below their capacity. One in slow start has no room yet: the policy keeps most connections from it, so that what was closed for it would
-// come back to where it was. Those that are down or ejected neither give nor take.
+// it below the bound and below their capacity. One in slow start has no room yet: the policy keeps most connections from it, so that what was
+// closed for it would come back to where it was. Those that are down or ejected neither give nor take.
 //
 // Carried out in full and placed where there is room, a plan is followed by another until the bound holds, and then by none: to
 // round the bound up keeps two upstreams from exchanging one connection forever. When several balancers know the total load from

@@ -39,12 +39,12 @@ type Settings struct {
 	MaxWaiting int
 	Wait       time.Duration
 
-	// Tunnel bounds the connections, and those that are carried message by message as well, where a ping does not count. A change of it applies
-	// to those that are opened later.
+	// Tunnel bounds the connections. Those that are carried message by message are bounded by its Idle and Lifetime, and a ping does not count
+	// there. A change of it applies to connections that are opened later.
 	Tunnel TunnelOptions
 
-	// ByMessage has all connections carried message by message, otherwise those that are held are. Messages has the rules for them. A change of
-	// these, and of Hold, applies to connections that are opened later.
+	// ByMessage has all connections carried message by message; otherwise only those that are held are. Messages has the rules for them. A
+	// change of these, and of Hold, applies to connections that are opened later.
 	ByMessage bool
 	Messages  Messages
 
@@ -91,8 +91,8 @@ type Attempt struct {
 	Took    time.Duration // from the choice of the server to its answer
 }
 
-// Balancer carries connections to the servers of a pool: it chooses one, opens the WebSocket there, carries bytes both ways, and moves
-// clients off again with a close frame. Its methods are safe for concurrent use.
+// Balancer carries connections to the servers of a pool: it chooses one, opens the WebSocket there, carries bytes or messages both ways, and
+// moves clients off again: with a close frame, or to another server where they are held. Make it with [New]. Its methods are safe for concurrent use.
 type Balancer struct {
 	hooks   Hooks
 	pool    *balance.Pool
@@ -154,7 +154,7 @@ func (b *Balancer) Configure(s Settings) error {
 	return nil
 }
 
-// forget forgets what checks have said that there are no more. The caller holds mu.
+// forget forgets the results of checks of a kind that is no longer done. The caller holds mu.
 func (b *Balancer) forget(list []balance.Spec, check string) {
 	now := time.Now()
 	if check == CheckOff {
@@ -223,7 +223,7 @@ func (b *Balancer) Servers(source string) []balance.Spec {
 // ErrClosed is the error of a Balancer that is closed.
 var ErrClosed = errors.New("proxy: the balancer is closed")
 
-// ErrUnknown says that there is no server with an ID.
+// ErrUnknown reports that there is no server with an ID.
 var ErrUnknown = errors.New("proxy: there is no such server")
 
 // Drain has a server get no new clients, and moves those that it has off, perSecond of them in a second; 0 means the pace of the

@@ -155,7 +155,8 @@ func (d *Dialer) Upstream() string { return d.upstream }
 
 // Request is a client's opening handshake, as its upstream is to get it.
 type Request struct {
-	// Request is the client's. Its context is not used, and nothing of it is kept or changed.
+	// Request is the client's. It is not changed, and its context is not used. A connection that is held keeps a copy of it; otherwise
+	// nothing of it is kept.
 	*http.Request
 
 	// Source is the client, behind all proxies, and Destination the address that it has connected to. They are for the forwarded

@@ -18,6 +18,11 @@
 //	...
 //	tunnel.Shut(websocket.CodeServiceRestart, "retry-after=3")
 //
+// A [Balancer] does all of it for the servers of a pool: it chooses one, tries another one when that fails, checks which of them work, and
+// moves clients off those that drain. [Balancer.Open] returns a [Conn], which carries bytes ([Conn.Tunnel]) or, where [Settings] ask for
+// [Messages] or [Hold], one message after the other ([Conn.Serve]). A connection that is held goes on at another server, by what package
+// resume knows of its protocol.
+//
 // On Linux, plain sockets are carried on an event loop: a tunnel that waits costs two descriptors and less than a KiB, and no goroutine.
 // What a side does not take is queued, at most the 64 KiB of one read, and the other side is not read from meanwhile. Every
 // other connection, such as TLS, has a goroutine for each direction, which waits without a buffer where the system allows that.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// errQueue says that as many wait as may.
+// errQueue reports that too many wait already, or that the wait was too long.
 var errQueue = errors.New("proxy: too many handshakes wait for a server")
 
 // queue is the handshakes that wait for a server with room, in their order. The zero value is an empty one.
@@ -46,7 +46,7 @@ func (q *queue) wait(ctx context.Context, most int, d time.Duration) error {
 	}
 }
 
-// leave takes one that does not wait any more out. If its turn has come meanwhile, that is the next one's.
+// leave takes out one that no longer waits. If its turn has come meanwhile, that is the next one's.
 func (q *queue) leave(turn chan struct{}) {
 	q.mu.Lock()
 	i := slices.Index(q.waiting, turn)
@@ -59,7 +59,7 @@ func (q *queue) leave(turn chan struct{}) {
 	}
 }
 
-// next says that there may be room.
+// next has the first one look again: there may be room.
 func (q *queue) next() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,7 +12,7 @@ type Change struct {
 	State   balance.State // that it is in now; a full one is Ready
 	Why     string        // for a person; may be ""
 	Live    int           // its connections
-	Emptied bool          // the state is as before, but there is no connection any more
+	Emptied bool          // the state is as before, but there is no connection left
 }
 
 // reporter finds the changes of servers by comparison. One goroutine uses it.
