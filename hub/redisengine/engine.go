@@ -27,8 +27,8 @@ import (
 // Options says where the Redis is. URL is required.
 type Options struct {
 	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. The server has version 7.0 or
-	// newer. If it is a node of a cluster, the one that has the keys is used. With ?master_set=NAME the host is a sentinel, and each &addr=HOST:PORT another one:
-	// they name the server.
+	// newer. If it is a node of a cluster, the one that has the keys is used. With ?master_set=NAME the host is a sentinel, and
+	// each &addr=HOST:PORT another one: they name the server.
 	URL string
 
 	// TLS replaces the settings that come with rediss://, unless it is nil.
