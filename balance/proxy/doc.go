@@ -7,8 +7,8 @@
 //	link, err := dialer.Open(ctx, &proxy.Request{Request: r, Source: source, Identity: http.Header{"X-User": {user}}})
 //
 // A [Carrier] holds the tunnels. [Carrier.Carry] takes two connections behind their handshake and passes the bytes of each to the
-// other, unchanged. It follows the headers of frames, so that [Tunnel.Shut] can put a close frame between two of them; of payloads
-// it looks at those of close frames only.
+// other, unchanged. It follows the headers of frames, so that it can put a close frame ([Tunnel.Shut]) or a ping ([TunnelOptions].Ping)
+// between two of them; of payloads it looks at those of close frames only.
 //
 //	carrier := proxy.NewCarrier()
 //	defer carrier.Close()

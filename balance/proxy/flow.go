@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// flow is one direction of a tunnel: bytes that pass unchanged, until a close frame is put in behind the end of a frame. It does no
-// I/O. Of payloads it looks at those of close frames only.
+// flow is one direction of a tunnel: bytes that pass unchanged, with a ping put in between two frames where one is due, until a close frame is
+// put in. It does no I/O. Of payloads it looks at those of close frames only.
 type flow struct {
 	cursor frame.Cursor
 	close  *flowEnd // nil while no close frame is about

@@ -8,7 +8,7 @@ package frame
 type Cursor struct {
 	head  [MaxHeader]byte // the header under way
 	nhead uint8           // bytes of it that have passed
-	bad   bool            // they are no header: no boundary is known behind them
+	bad   bool            // they are not a header: no boundary is known behind them
 	left  int64           // payload bytes of the frame under way that have not passed
 	h     Header          // of the frame under way, or the last one
 }
