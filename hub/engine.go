@@ -89,6 +89,10 @@ type PublishOptions struct {
 
 	// KeyTTL is how long a key is kept after it was last set. Then it is removed, which is published once. 0 means forever.
 	KeyTTL time.Duration
+
+	// Record says that this is a record of a server, not data of clients: the size and expiry of the namespace do not apply. An
+	// engine ignores it.
+	Record bool
 }
 
 // Published is what became of a publication.

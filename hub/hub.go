@@ -202,8 +202,8 @@ func (h *Hub) housekeeping() {
 	}
 }
 
-// Publish publishes p in a channel, as a server does it: only the size is checked. p must not be modified any more. What o does
-// not say, the namespace does; a negative History means that p is not kept. o may be nil.
+// Publish publishes p in a channel, as a server does it: only the size is checked, unless it is a record. p must not be modified any
+// more. What o does not say, the namespace does; a negative History means that p is not kept. o may be nil.
 func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, o *PublishOptions) (Published, error) {
 	if err := checkName(channel); err != nil {
 		return Published{}, err
@@ -212,12 +212,12 @@ func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, 
 }
 
 func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Publication, o *PublishOptions) (Published, error) {
-	if p.written() > ns.MaxData {
-		return Published{}, ErrTooBig
-	}
 	var all PublishOptions
 	if o != nil {
 		all = *o
+	}
+	if p.written() > ns.MaxData && !all.Record {
+		return Published{}, ErrTooBig
 	}
 	switch {
 	case all.History < 0:
@@ -231,7 +231,7 @@ func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Public
 	if p.Time.IsZero() {
 		p.Time = time.Now()
 	}
-	if p.Expires.IsZero() && ns.Expiry > 0 {
+	if p.Expires.IsZero() && ns.Expiry > 0 && !all.Record {
 		p.Expires = p.Time.Add(ns.Expiry)
 	}
 	if p.Trace == "" && !p.internal() {

@@ -209,8 +209,8 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 			done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, &fresh, &o)
 			if err == nil {
 				if !done.Duplicate {
-					taken := *p
-					taken.Position, taken.Time = done.Position, time.Now()
+					taken := fresh // with what the namespace says of its expiry
+					taken.Position = done.Position
 					s.take(&taken)
 					s.notify()
 				}
@@ -309,7 +309,7 @@ func (s *stream) remove(ctx context.Context) error {
 	if !s.exists {
 		return s.rec.absent()
 	}
-	rec, err := s.bury(ctx, s.rec)
+	rec, err := s.finish(ctx, s.rec)
 	if err != nil {
 		return err
 	}

@@ -218,7 +218,7 @@ func size(names []string) (n int) {
 
 // mourn finds out whether a stream that is deleted has forks, and writes its record again when it has none any more.
 func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, error) {
-	if len(s.living(ctx, rec.ID, rec.Forks)) > 0 {
+	if slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, 0) }) {
 		return rec, nil
 	}
 	next := rec.record
@@ -245,7 +245,7 @@ func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool
 	switch {
 	case err != nil || depth == maxChain:
 		return true
-	case !rec.exists:
+	case !rec.exists || rec.Filling:
 		return false // it may be about to be created: its source is not deleted then, or the fork does not need it any more
 	case rec.Fork == nil || rec.Fork.ID != of:
 		return false
@@ -299,29 +299,48 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	if err != nil {
 		return nil, busy(err)
 	}
-	at := s.top
-	for _, p := range append(h.ps, part...) {
-		p.Expires = h.Expires
-		done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, p, &hub.PublishOptions{History: s.server.history(), Expect: &at})
-		if errors.Is(err, hub.ErrTooBig) {
-			return nil, errTooBig
-		}
-		if err != nil {
-			return nil, busy(err)
-		}
-		next.Epoch, at = done.Epoch, done.Offset
+	at, err := h.pour(ctx, s, append(h.ps, part...))
+	full := rec
+	if err == nil {
+		next.Epoch, next.Filling = at.Epoch, false
+		full, err = s.server.writeRecord(ctx, s.name, rec, next)
 	}
-	next.Filling = false
-	if rec, err = s.server.writeRecord(ctx, s.name, rec, next); err != nil {
+	if err != nil {
+		s.server.abandon(ctx, s.name, rec, at)
 		return nil, busy(err)
 	}
-	if err := s.adopt(ctx, rec); err != nil {
+	if err := s.adopt(ctx, full); err != nil {
 		return nil, err
 	}
 	if err := s.fill(ctx, a); err != nil {
 		return nil, err
 	}
 	return s.created(ctx, http.StatusCreated)
+}
+
+// pour publishes what a fork begins with. It returns the position of the last copy, with an error, too.
+func (h *heritage) pour(ctx context.Context, s *stream, ps []*hub.Publication) (hub.Position, error) {
+	at := hub.Position{Epoch: s.epoch, Offset: s.top}
+	for _, p := range ps {
+		p.Expires = h.Expires
+		done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, p, &hub.PublishOptions{History: s.server.history(), Expect: &at.Offset})
+		if errors.Is(err, hub.ErrTooBig) {
+			return at, errTooBig
+		}
+		if err != nil {
+			return at, err
+		}
+		at = done.Position
+	}
+	return at, nil
+}
+
+// abandon drops what there is of a fork that could not be made, up to a position, unless another request makes it by now. The one that
+// has failed may have been canceled.
+func (s *Server) abandon(ctx context.Context, name string, rec stored, to hub.Position) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTime)
+	defer cancel()
+	s.bury(ctx, name, rec, to) //nolint:errcheck // then the record says that the fork is not whole
 }
 
 // busy returns the error for a stream that was written to, or created, while it was made.

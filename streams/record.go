@@ -109,7 +109,7 @@ func (s *Server) writeRecord(ctx context.Context, name string, old stored, next 
 	if err != nil {
 		return stored{}, fmt.Errorf("streams: encode the record of a stream: %w", err)
 	}
-	o := hub.PublishOptions{History: 1, Expect: &old.at.Offset}
+	o := hub.PublishOptions{History: 1, Expect: &old.at.Offset, Record: true}
 	if next.Deleted && len(next.Forks) == 0 {
 		o.HistoryAge = tombstoneAge
 	}

@@ -76,7 +76,12 @@ func (s *stream) contentType() string {
 func (s *stream) kind() kind { return kindOf(s.contentType()) }
 
 // tag returns the mark of the stream's offsets.
-func (s *stream) tag() string { return tagOf(s.epoch, s.rec.ID) }
+func (s *stream) tag() string {
+	if s.implicit { // the ID is that of a deleted stream
+		return tagOf(s.epoch, "")
+	}
+	return tagOf(s.epoch, s.rec.ID)
+}
 
 // end returns the tail: the final offset of a closed stream.
 func (s *stream) end() uint64 {
@@ -102,7 +107,7 @@ func (s *stream) refresh(ctx context.Context) error {
 		return err
 	}
 	if rec.exists && !rec.Deleted && rec.expired(time.Now()) {
-		if rec, err = s.bury(ctx, rec); err != nil {
+		if rec, err = s.finish(ctx, rec); err != nil {
 			return err
 		}
 	}
@@ -132,6 +137,12 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 		}
 	}
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
+	if err == nil && rec.Deleted && rec.Epoch == page.Top.Epoch && len(page.Publications) > 0 && page.Publications[0].Offset <= rec.Start {
+		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that was to do it has ended
+			return err
+		}
+		page, err = s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
+	}
 	if err != nil {
 		return fmt.Errorf("streams: read the channel: %w", err)
 	}
@@ -313,27 +324,45 @@ func (s *stream) touch(ctx context.Context) error {
 	return s.save(ctx, func(r *record) { r.Touched = now })
 }
 
-// bury turns the record of a stream that has ended into a tombstone, and drops its messages.
-func (s *stream) bury(ctx context.Context, rec stored) (stored, error) {
+// finish turns the record of a stream that has ended into a tombstone, and drops its messages.
+func (s *stream) finish(ctx context.Context, rec stored) (stored, error) {
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{})
 	if err != nil {
 		return rec, fmt.Errorf("streams: read the channel: %w", err)
 	}
-	next := record{ID: rec.ID, Deleted: true, Touched: time.Now(), Fork: rec.Fork}
-	if len(rec.Forks) > 0 {
-		next.Forks = s.server.living(ctx, rec.ID, rec.Forks)
-	}
-	buried, err := s.server.writeRecord(ctx, s.name, rec, next)
+	return s.server.bury(ctx, s.name, rec, page.Top)
+}
+
+// bury is finish for a stream that has all of the channel up to a position.
+func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Position) (stored, error) {
+	buried, err := s.writeRecord(ctx, name, rec, s.tombstone(ctx, rec, top))
 	if errors.Is(err, errChanged) {
-		return s.server.readRecord(ctx, s.name, rec)
+		return s.readRecord(ctx, name, rec)
 	}
 	if err != nil {
 		return rec, err
 	}
-	if err := s.server.Hub.Trim(ctx, s.server.App, s.name, page.Top.Offset); err != nil {
-		return rec, fmt.Errorf("streams: drop the messages: %w", err)
+	if err := s.trim(ctx, name, top.Offset); err != nil {
+		return rec, err
 	}
 	return buried, nil
+}
+
+// tombstone returns the record of a stream that has ended, and had all of the channel up to top.
+func (s *Server) tombstone(ctx context.Context, rec stored, top hub.Position) record {
+	r := record{ID: rec.ID, Deleted: true, Touched: time.Now(), Epoch: top.Epoch, Start: top.Offset, Fork: rec.Fork}
+	if len(rec.Forks) > 0 {
+		r.Forks = s.living(ctx, rec.ID, rec.Forks)
+	}
+	return r
+}
+
+// trim drops the messages of a stream up to an offset.
+func (s *Server) trim(ctx context.Context, name string, upTo uint64) error {
+	if err := s.Hub.Trim(ctx, s.App, name, upTo); err != nil {
+		return fmt.Errorf("streams: drop the messages: %w", err)
+	}
+	return nil
 }
 
 // tags returns the tags of the last publication of a request.

@@ -1,0 +1,182 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// A fork that could not be made leaves nothing: neither messages in the channel, nor a name that its source cannot have again.
+func TestForkFails(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "small:", History: 100, MaxData: 8}}})
+	a, b := ns[0], ns[1]
+	a.must(201, "PUT", "s", `["a",1,"a longer message"]`, typ, jsonType)
+	b.must(413, "PUT", "small:f", "", headerFork, "s")
+	page, err := a.Hub.History(t.Context(), "dev", "small:f", hub.HistoryQuery{Limit: -1})
+	if err != nil || len(page.Publications) > 0 {
+		t.Errorf("%d publications are left, %v", len(page.Publications), err)
+	}
+	b.must(404, "GET", "small:f", "")
+	a.must(204, "DELETE", "s", "")
+	b.must(404, "GET", "s", "")
+	a.must(201, "PUT", "s", `["b"]`, typ, jsonType)
+	b.must(201, "PUT", "small:f", "", headerFork, "s")
+	if text, _ := a.must(200, "GET", "small:f", ""); text != `["b"]` {
+		t.Errorf("%q", text)
+	}
+}
+
+// A fork whose node was killed while it copied does not keep the name of its source taken.
+func TestForkCutShortOfDeleted(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
+	n.must(201, "PUT", "f", "", headerFork, "s")
+	rec, err := n.readRecord(t.Context(), "f", stored{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := rec.record
+	next.Filling = true
+	if _, err := n.writeRecord(t.Context(), "f", rec, next); err != nil {
+		t.Fatal(err)
+	}
+	n.must(204, "DELETE", "s", "")
+	n.must(404, "GET", "s", "")
+	n.must(201, "PUT", "s", "", typ, textType)
+	n.must(201, "PUT", "f", "", typ, textType)
+}
+
+// A node that was killed after it had noted that a stream is deleted, and before it had dropped the messages, does not bring them back.
+func TestDeletedButNotDropped(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
+	a, b := ns[0], ns[1]
+	a.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
+	kept, err := a.Hub.History(t.Context(), "dev", "s", hub.HistoryQuery{Limit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := a.readRecord(t.Context(), "s", stored{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.writeRecord(t.Context(), "s", rec, a.tombstone(t.Context(), rec, kept.Top)); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range ns {
+		n.must(404, "GET", "s", "")
+	}
+	if page, err := b.Hub.History(t.Context(), "dev", "s", hub.HistoryQuery{Limit: -1}); err != nil || len(page.Publications) > 0 {
+		t.Errorf("%d publications are left, %v", len(page.Publications), err)
+	}
+}
+
+// A stream that is a channel again after its deletion is the same one when it is created: its readers go on.
+func TestChannelAfterDeletion(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
+	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(204, "DELETE", "s", "")
+	if _, err := n.Hub.Publish(t.Context(), "dev", "s", &hub.Publication{Data: []byte("2")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	text, h := n.must(200, "GET", "s", "")
+	if text != "[2]" {
+		t.Errorf("%q", text)
+	}
+	n.must(201, "PUT", "s", "[3]", typ, jsonType)
+	if text, _ := n.must(200, "GET", "s?offset="+h.Get(headerNext), ""); text != "[3]" {
+		t.Errorf("%q", text)
+	}
+}
+
+// Forks that are made while the source is written on another node have the beginning of it, in order and once, and the same fork made
+// twice is one.
+func TestForksDuringAppends(t *testing.T) {
+	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 10_000}}})
+	ns[0].must(201, "PUT", "s", "[0]", typ, jsonType)
+	const messages, forks = 100, 8
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range messages {
+			if res := ns[0].do("POST", "s", fmt.Sprint(i+1), typ, jsonType); res.StatusCode != 204 {
+				t.Errorf("append: %s", res.Status)
+			}
+		}
+	})
+	for _, n := range ns {
+		wg.Go(func() {
+			for i := range forks {
+				for tries := 1; ; tries++ { // both nodes make the same fork
+					res := n.do("PUT", fmt.Sprintf("f%d", i), "", headerFork, "s")
+					if res.StatusCode == 200 || res.StatusCode == 201 {
+						break
+					}
+					if res.StatusCode != 503 || tries == 1000 {
+						t.Errorf("fork: %s", res.Status)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range forks {
+		text, _ := ns[i%2].must(200, "GET", fmt.Sprintf("f%d", i), "")
+		var got []int
+		if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) == 0 {
+			t.Fatalf("%q: %v", text, err)
+		}
+		for at, v := range got {
+			if at != v {
+				t.Fatalf("fork %d: %v", i, got)
+			}
+		}
+	}
+}
+
+// A client that goes away while its fork is made leaves nothing of it, and nothing is dropped that another one has published meanwhile.
+func TestForkCanceled(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
+	ctx, cancel := context.WithCancel(bounded.Context(t))
+	err := n.with(ctx, "f", func(ctx context.Context, x *stream) error {
+		stored, err := n.writeRecord(ctx, "f", x.rec, record{ID: "y", Type: jsonType, Touched: time.Now(), Filling: true})
+		if err != nil {
+			return err
+		}
+		h := &heritage{kind: jsonType}
+		to, err := h.pour(ctx, x, []*hub.Publication{{Data: []byte("1")}, {Data: []byte("2")}})
+		if err != nil {
+			return err
+		}
+		if _, err := n.Hub.Publish(ctx, "dev", "f", &hub.Publication{Data: []byte("3")}, nil); err != nil {
+			return err
+		}
+		cancel()
+		n.abandon(ctx, "f", stored, to)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := n.must(200, "GET", "f", ""); text != "[3]" {
+		t.Errorf("%q", text)
+	}
+}
+
+// The records of streams are not bound by what their namespace says of data: neither by its size nor by its expiry.
+func TestRecordsInNamespace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100, MaxData: 80, Expiry: time.Minute}}})[0]
+		n.must(201, "PUT", "s", "text", typ, textType)
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // the clock of a bubble
+		if text, h := n.must(200, "GET", "s", ""); text != "" || h.Get(typ) != textType {
+			t.Errorf("%q, %v", text, h)
+		}
+	})
+}
