@@ -91,6 +91,49 @@ func TestRedisCluster(t *testing.T) {
 	c.Want(t, "one", "two", "three")
 }
 
+// When the slot of the keys is moved to another node of the cluster, nodes follow it there, and subscribers learn of a gap: what was
+// published while the keys moved may be on either.
+func TestSlotIsMoved(t *testing.T) {
+	const prefix = "{handfast}"
+	primaries, _ := redisCluster(t, prefix)
+	from, to := primaries[0], primaries[1]
+	command := func(s *redistest.Server, want string, args ...string) string {
+		return strings.TrimSpace(asked(t, s, redistest.Password, want, args...))
+	}
+	a, told := node(t, Options{URL: from.URL(), Prefix: prefix})
+	b, _ := node(t, Options{URL: primaries[2].URL(), Prefix: prefix})
+	c := enginetest.NewClient(t, a, nil, hub.Client{ID: "c", User: "ann"})
+	at := c.Subscribe(t, "room", hub.SubscribeOptions{}).Position
+	publish(t, b, "one")
+	c.Want(t, "one")
+
+	slot := command(from, "", "CLUSTER", "KEYSLOT", prefix)
+	source, target := command(from, "", "CLUSTER", "MYID"), command(to, "", "CLUSTER", "MYID")
+	command(to, "OK", "CLUSTER", "SETSLOT", slot, "IMPORTING", source)
+	command(from, "OK", "CLUSTER", "SETSLOT", slot, "MIGRATING", target)
+	for {
+		keys := strings.Fields(command(from, "", "CLUSTER", "GETKEYSINSLOT", slot, "100"))
+		if len(keys) == 0 {
+			break
+		}
+		command(from, "", append([]string{"MIGRATE", "127.0.0.1", to.Port(), "", "0", "10000", "AUTH", redistest.Password, "KEYS"}, keys...)...)
+	}
+	command(to, "OK", "CLUSTER", "SETSLOT", slot, "NODE", target)
+	command(from, "OK", "CLUSTER", "SETSLOT", slot, "NODE", target)
+
+	broken(t, told)
+	c.Until(t, func(es []enginetest.Event) bool {
+		return slices.ContainsFunc(es, func(e enginetest.Event) bool { return e.Ended && e.Reason == hub.EndInsufficient })
+	})
+	bounded.Until(t, func() bool { return a.Ready() == nil && b.Ready() == nil })
+	if r := c.Subscribe(t, "room", hub.SubscribeOptions{Since: &at}); !errors.Is(r.Err, hub.ErrNewEpoch) {
+		t.Errorf("%+v", r)
+	}
+	publish(t, b, "two")
+	c.Want(t, "one", "two")
+	asked(t, to, redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS")
+}
+
 // A prefix that would spread the keys over nodes is refused.
 func TestPrefixForCluster(t *testing.T) {
 	for prefix, want := range map[string]bool{"{a}": true, "{a}:b": true, "a": false, "{}": false, "{a": false, "a{b}": false, "{a}{b}": false} {

@@ -192,6 +192,7 @@ func (t *table) confirm(generation int, is bool, topic string) {
 	if s == nil || generation != t.generation {
 		return
 	}
+	s.before = s.before || s.is && !is && s.wanted // a node of a cluster ends what is subscribed to when it gives away the slot
 	s.is = is
 	s.pending = max(0, s.pending-1)
 	switch {
