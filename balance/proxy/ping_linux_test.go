@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/loop"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// handClock is a kernel whose time is moved by hand.
+type handClock struct {
+	loop.Kernel
+	now atomic.Int64
+}
+
+func (h *handClock) Now() time.Duration { return time.Duration(h.now.Load()) }
+
+func (h *handClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
+	return h.Kernel.Wait(events, time.Millisecond)
+}
+
+// byHand returns a tunnel on an event loop whose time passes with step, which is a part of a minute that a machine has for its work.
+func byHand(t *testing.T) (r *rig, step func()) {
+	k, err := loop.NewKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := &handClock{Kernel: k}
+	r = newRig(t, kinds[0])
+	r.c.loops.Stop()
+	r.c.loops.Wait()
+	if r.c.loops, err = loop.New(loop.Options{Loops: 1, Kernel: func() (loop.Kernel, error) { return clock, nil }}); err != nil {
+		t.Fatal(err)
+	}
+	return r, func() { clock.now.Add(int64(200 * time.Millisecond)) }
+}
+
+// A side that takes nothing is not sent a ping on the event loop either. When it has taken nothing for that time it is gone.
+func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) {
+	big := packed(frame.Binary, false, make([]byte, 16<<20))
+	r, step := byHand(t)
+	r.carry("", "", TunnelOptions{Ping: time.Minute})
+	r.says(r.server, big)
+	expect(t, r.client, big[:10])
+	bounded.Until(t, func() bool {
+		r.tunnel.mu.Lock()
+		defer r.tunnel.mu.Unlock()
+		return r.tunnel.driver.waits(client)
+	})
+	bounded.Until(t, func() bool { step(); return len(r.done) > 0 })
+	if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent {
+		t.Errorf("ended with %v", e)
+	}
+}
+
+// Peers that answer stay connected on the event loop, and are idle all the same.
+func TestTunnelPingsOnTheLoop(t *testing.T) {
+	r, step := byHand(t)
+	r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 5 * time.Minute})
+	peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
+	for n := range int64(3) {
+		bounded.Until(t, func() bool {
+			step()
+			s := r.tunnel.State()
+			return s.FromClient.Frames > n && s.FromUpstream.Frames > n
+		})
+	}
+	if s := r.tunnel.State(); s.Closing {
+		t.Errorf("%+v", s)
+	}
+	bounded.Until(t, func() bool {
+		step()
+		return r.tunnel.State().Closing
+	})
+	for _, c := range peers {
+		bounded.Receive(t, c.Context().Done())
+		if e, ok := errors.AsType[*websocket.CloseError](context.Cause(c.Context())); !ok || e.Reason != ReasonIdle {
+			t.Errorf("%v", e)
+		}
+	}
+	if e := r.ended(); e.Reason != ReasonIdle {
+		t.Errorf("ended with %v", e)
+	}
+}
