@@ -35,7 +35,7 @@ type Balance struct {
 	// How long a server that is new, or has recovered, gets less than its share, which grows from a tenth.
 	SlowStart Duration `yaml:"slow_start" default:"30s" min:"0s" max:"1h"`
 
-	// How it is found out which servers work.
+	// How it is checked which servers work.
 	Health Health `yaml:"health"`
 
 	// What happens to a server that fails clients.
@@ -65,7 +65,7 @@ type Balance struct {
 	// Whether connections are moved to a server that is new, once its slow start is over, until all have their share.
 	Rebalance Rebalance `yaml:"rebalance"`
 
-	// Whether it carries messages instead of bytes, and the rules for them. It costs more memory and time, and ends the compression.
+	// Whether it carries messages instead of bytes, and the rules for them. It costs more memory and time, and servers do not compress.
 	Messages Messages `yaml:"messages"`
 
 	// Whether a client stays connected when its server goes away.
@@ -225,10 +225,10 @@ type SignedIdentity struct {
 	// How long a token is valid: the server looks at it when the connection is opened.
 	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"1h"`
 
-	// Whom it is for. Empty: the server that gets it, as in ws://10.0.0.1:9000, so that it is of no use at another one.
+	// The audience, aud. Empty: the server that gets it, as in ws://10.0.0.1:9000, so that it is of no use at another one.
 	Audience string `yaml:"audience" example:"chat"`
 
-	// Who has issued it. Empty: it does not say.
+	// The issuer, iss. Empty: there is none.
 	Issuer string `yaml:"issuer" example:"handfast"`
 
 	// Which claims of the client's credential it has, where they are there.
@@ -296,7 +296,7 @@ type Rebalance struct {
 
 // Messages are rules for messages. max_message, ping_interval and compression of the endpoint apply, too, where messages are carried.
 type Messages struct {
-	// Whether messages are carried. They are in any case with per_second or types.
+	// Whether messages are carried. With per_second or types they are in any case.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
 
 	// How many a client may send in a second on average; one that sends more is closed with 1008. 0: no bound.
@@ -326,7 +326,7 @@ type Hold struct {
 	Wait Duration `yaml:"wait" default:"10s" min:"100ms" max:"5m"`
 }
 
-// check checks where an endpoint leads.
+// check checks the settings as a whole.
 func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 	path += ".target.balance"
 	if len(b.To) == 0 && b.DNS.URL == "" && b.File == "" && !k.Failed(path+".to") {

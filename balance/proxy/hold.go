@@ -55,8 +55,9 @@ type hold struct {
 	unsent    *websocket.Message // of the client; the holder of the gate has it
 }
 
-// byMessage reports whether the connection of a client is to be carried message by message.
-func (s *Settings) byMessage(r *Request) bool {
+// mayBeByMessage reports whether the connection of a client may have to be carried message by message, so that no extension may be
+// agreed on with the server. Whether it is shows when the server has chosen the subprotocol.
+func (s *Settings) mayBeByMessage(r *Request) bool {
 	if s.ByMessage || s.Hold.Mode == HoldStateless {
 		return true
 	}
@@ -66,7 +67,7 @@ func (s *Settings) byMessage(r *Request) bool {
 	})
 }
 
-// held returns what it takes to hold a connection, nil if it is not held.
+// held returns what it takes to hold a connection with a subprotocol, nil if it is not held.
 func (s *Settings) held(subprotocol string, r *Request) *hold {
 	if s.Hold.Mode == HoldOff {
 		return nil

@@ -72,8 +72,8 @@ func (c *Conn) ByMessage() bool { return c.messages != nil }
 // The error is a [*Refused] with a server's own answer to the client, or one for which [Reply] knows what to say.
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	s := b.set.Load()
-	messages := s.byMessage(r)
-	if messages {
+	byMessage := s.mayBeByMessage(r)
+	if byMessage {
 		r = r.withoutExtensions()
 	}
 	prefer := b.preferred(s, r)
@@ -82,7 +82,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 		return nil, err
 	}
 	c := b.opened(s, u, link, r)
-	if messages {
+	if byMessage {
 		if c.hold = s.held(link.Subprotocol, r); c.hold != nil || s.ByMessage {
 			c.messages = s.Messages.filled()
 		}
