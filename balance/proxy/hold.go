@@ -131,7 +131,7 @@ func (r *relay) pumpResumed(s *serving) error {
 	}
 	ctx, cancel := context.WithDeadline(s.ctx, r.hold.until)
 	defer cancel()
-	return r.pump(ctx, s, r.hold.until.IsZero)
+	return r.pump(ctx, s, func() bool { return r.hold.until.IsZero() }) // a method value would keep the time of now
 }
 
 // heldFromServer passes a message of the server on.

@@ -277,3 +277,43 @@ func TestHoldPanics(t *testing.T) {
 		t.Errorf("%d connections are left", n)
 	}
 }
+
+// confirming is a session that a server resumes with its first message.
+type confirming struct{ resume.Session }
+
+func (confirming) Server(m resume.Message) ([]resume.Message, bool, error) { return nil, true, nil }
+
+// The time for a server to resume a connection ends when it has: the connection stays there.
+func TestHoldStays(t *testing.T) {
+	up := speak(t, nil)
+	b := newBalancer(t, holding, up.addr())
+	c := open(t, b)
+	far, near := tcpPair(t)
+	defer far.Close()
+	front, err := websocket.NewConn(near, protocol.RoleServer, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.CloseNow()
+	h := c.hold
+	h.session, h.switching, h.until = confirming{h.session}, true, time.Now().Add(time.Hour)
+	r := &relay{conn: c, client: front, hold: h, gate: make(chan struct{}, 1), began: time.Now()}
+	r.gate <- struct{}{}
+	r.ctx, r.cancel = context.WithCancel(t.Context())
+	defer r.cancel()
+	link := c.link
+	c.link = nil
+	if r.server, err = newServing(r.ctx, c.server.Load(), link, c.messages); err != nil {
+		t.Fatal(err)
+	}
+	defer b.release(c.server.Load())
+	defer r.server.CloseNow()
+	if err := r.server.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("resume")}); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- r.pumpResumed(r.server) }()
+	if err := bounded.Receive(t, over); err != nil || !h.until.IsZero() || h.switching || len(r.gate) != 0 {
+		t.Errorf("%v, until %v, switching %v", err, h.until, h.switching)
+	}
+}
