@@ -246,6 +246,9 @@ func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome,
 		if s.rec.mourned() {
 			return nil, s.conflict("the stream is deleted, and has forks")
 		}
+		if s.rec.pouring(time.Now()) {
+			return nil, errBusy
+		}
 		if s.exists && !(s.implicit && mediaType(a.kind) == "application/json") {
 			if s.implicit || s.rec.Fork != nil || mediaType(s.rec.Type) != mediaType(a.kind) || !s.rec.equal(l) || a.close != (s.closed != nil) {
 				return nil, s.conflict("there is a stream already, with another configuration")

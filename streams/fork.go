@@ -255,6 +255,9 @@ func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool
 	return slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, depth+1) })
 }
 
+// pouring reports whether another request copies what the fork begins with. One that has taken so long has ended with its node.
+func (r *record) pouring(now time.Time) bool { return r.Filling && now.Sub(r.Touched) < 2*engineTime }
+
 var errDeleted = &problem{status: http.StatusGone, text: "the stream is deleted, and has forks"}
 
 // absent returns why the stream does not exist.
@@ -355,6 +358,8 @@ func busy(err error) error {
 func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forking, l *lifetime) (o *outcome, err error) {
 	match := func(x *stream) error {
 		switch was := x.rec.Fork; {
+		case x.rec.pouring(time.Now()):
+			return errBusy
 		case x.rec.mourned(), x.exists && (x.implicit || was == nil || was.forking != *f || a.close != (x.closed != nil)),
 			x.exists && (a.kind != "" && mediaType(a.kind) != mediaType(x.rec.Type) || l != nil && !x.rec.equal(*l)):
 			return x.conflict("there is a stream already, with another configuration")

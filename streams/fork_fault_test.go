@@ -43,7 +43,7 @@ func TestForkCutShortOfDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := rec.record
-	next.Filling = true
+	next.Filling, next.Touched = true, time.Now().Add(-time.Minute)
 	if _, err := n.writeRecord(t.Context(), "f", rec, next); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +101,7 @@ func TestForksDuringAppends(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 10_000}}})
 	ns[0].must(201, "PUT", "s", "[0]", typ, jsonType)
 	const messages, forks = 100, 8
+	ctx := bounded.Context(t)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range messages {
@@ -112,12 +113,12 @@ func TestForksDuringAppends(t *testing.T) {
 	for _, n := range ns {
 		wg.Go(func() {
 			for i := range forks {
-				for tries := 1; ; tries++ { // both nodes make the same fork
+				for { // both nodes make the same fork
 					res := n.do("PUT", fmt.Sprintf("f%d", i), "", headerFork, "s")
 					if res.StatusCode == 200 || res.StatusCode == 201 {
 						break
 					}
-					if res.StatusCode != 503 || tries == 1000 {
+					if res.StatusCode != 503 || ctx.Err() != nil {
 						t.Errorf("fork: %s", res.Status)
 						return
 					}
@@ -166,6 +167,26 @@ func TestForkCanceled(t *testing.T) {
 	}
 	if text, _ := n.must(200, "GET", "f", ""); text != "[3]" {
 		t.Errorf("%q", text)
+	}
+}
+
+// While a fork is made, another request for it, or for a stream of its name, neither stops it nor makes it again.
+func TestForkOvertaken(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)
+	next := record{ID: "x", Type: jsonType, Touched: time.Now(), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
+	before, err := n.writeRecord(t.Context(), "f", stored{}, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{{headerFork, "s"}, {typ, jsonType}} {
+		if _, h := n.must(503, "PUT", "f", "", more...); h.Get("Retry-After") == "" {
+			t.Errorf("%v", h)
+		}
+	}
+	n.must(404, "GET", "f", "")
+	if rec, err := n.readRecord(t.Context(), "f", stored{}); err != nil || rec.at != before.at {
+		t.Errorf("%+v, %v", rec, err)
 	}
 }
 

@@ -145,7 +145,7 @@ func TestDeletedWithForks(t *testing.T) {
 func TestForkCutShort(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
-	next := record{ID: "x", Type: jsonType, Touched: time.Now(), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
+	next := record{ID: "x", Type: jsonType, Touched: time.Now().Add(-time.Minute), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
 	if _, err := n.writeRecord(t.Context(), "f", stored{}, next); err != nil {
 		t.Fatal(err)
 	}

@@ -123,3 +123,24 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a request for a fork says, it is refused, or names another stream and no negative part of it.
+func FuzzFork(f *testing.F) {
+	f.Add("f", "/streams/s", "", "")
+	f.Add("f", "s", "-1", "5")
+	f.Add("dir/f", "/streams/dir%2Ff", "now", "00")
+	f.Add("f", "/streams/%23x", formatOffset(7, "0123abcd"), "-1")
+	f.Fuzz(func(t *testing.T, name, from, at, sub string) {
+		h := http.Header{}
+		for k, v := range map[string]string{headerFork: from, headerForkOffset: at, headerForkSub: sub} {
+			h.Set(k, v)
+		}
+		fork, err := parseFork(h, "/streams/", name)
+		if err != nil || fork == nil {
+			return
+		}
+		if !validName(fork.Source) || fork.Source == name || fork.Sub < 0 || fork.At != at || fork.Sub > 0 && at == "" {
+			t.Errorf("%q of %q: %+v", name, from, fork)
+		}
+	})
+}

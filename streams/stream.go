@@ -111,7 +111,16 @@ func (s *stream) refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.adopt(ctx, rec)
+	was := s.implicit
+	if err := s.adopt(ctx, rec); err != nil || was || !s.implicit {
+		return err
+	}
+	// It is a channel now, unless it was created after the record was read: then what there is may be a part of a fork.
+	again, err := s.server.readRecord(ctx, s.name, s.rec)
+	if err != nil || again.at == rec.at {
+		return err
+	}
+	return s.adopt(ctx, again)
 }
 
 // adopt takes in a record, and what was published since.
