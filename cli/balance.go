@@ -43,8 +43,8 @@ connected with --hold. "add"
 and "remove" change the list, "undrain" ends a drain, "status" shows it all. They ask the admin
 listener, which --admin names.
 
-What more can be set, such as auth, limits, several pools by path, or servers from the DNS, is
-in a file for "handfast serve --config": handfast config doc endpoints.target.balance`
+What more can be set, such as auth, limits, several pools by path or host, or servers from the
+DNS, is in a file for "handfast serve --config": handfast config doc endpoints.target.balance`
 
 func newBalance(sys *System) *cobra.Command {
 	b := &balanceFlags{

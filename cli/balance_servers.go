@@ -175,6 +175,9 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	if err != nil {
 		return nil, err
 	}
+	if token := r.Header.Get("Authorization"); token != "" && resp.StatusCode == http.StatusUnauthorized {
+		return nil, &hinted{fmt.Errorf("the admin listener at %s does not take the token of %s", f.admin, adminTokenVariable), "set it to what the balancer has as admin.token"}
+	}
 	return f.answer(resp.StatusCode, text)
 }
 
@@ -186,7 +189,7 @@ func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 	case http.StatusUnauthorized:
 		return nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", f.admin), "set " + adminTokenVariable}
 	case http.StatusBadRequest:
-		return nil, fmt.Errorf("the balancer refuses: %s", line)
+		return nil, &hinted{fmt.Errorf("the balancer refuses: %s", line), "--admin names the balancer's admin listener, which speaks HTTP without TLS; --endpoint names one of its endpoints"}
 	case http.StatusNotFound:
 		return nil, &hinted{fmt.Errorf("%s answers: %s", f.admin, line), "handfast balance status lists the servers; --admin names the balancer's admin listener, --endpoint one of its endpoints"}
 	default:

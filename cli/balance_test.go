@@ -228,7 +228,7 @@ func TestBalanceAdminAnswers(t *testing.T) {
 		{200, `{"endpoints": []}`, "is not a balancer"},
 		{200, `<html>`, "is not that of a balancer"},
 		{400, "server: no\n", "the balancer refuses: server: no"},
-		{401, "", "set HANDFAST_ADMIN_TOKEN"},
+		{401, "", "does not take the token of HANDFAST_ADMIN_TOKEN"},
 		{404, "404 Not Found\n\nmore", addr + " answers: 404 Not Found\n  next step: "},
 		{502, "<html>", "answers with the status 502, which no balancer does"},
 	} {
@@ -244,6 +244,10 @@ func TestBalanceAdminAnswers(t *testing.T) {
 		if token != "Bearer secret" {
 			t.Errorf("token %q", token)
 		}
+	}
+	status = http.StatusUnauthorized
+	if got := runCommand(t, "balance", "status", "--admin", addr); got.code != exitFailed || !strings.Contains(got.stderr, "requires a token\n  next step: set HANDFAST_ADMIN_TOKEN") {
+		t.Errorf("%+v", got)
 	}
 	s.Close()
 	if got := runCommand(t, "balance", "status", "--admin", addr); got.code != exitFailed || !strings.Contains(got.stderr, "is the balancer running?") {
@@ -267,6 +271,13 @@ func TestBalanceTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "ENDPOINT  SERVER    STATE  CONNECTIONS  WEIGHT  REASON\nx         ws://a:1  ready  1            1       \ny         ws://a:1  ready  2            1       \n"; b.String() != want {
+		t.Errorf("%s", b.String())
+	}
+	b.Reset()
+	if err := (&serversFlags{}).show(&b, &balanced{gateway.Balance{Endpoints: []gateway.BalancedEndpoint{{Endpoint: "x"}, endpoint("y", 2, 21)}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "x - no server 0 - none is listed"; strings.Join(tableRows(b.String())[0], " ") != want {
 		t.Errorf("%s", b.String())
 	}
 	b.Reset()
