@@ -123,6 +123,49 @@ apps: [{id: shop, key: k, secret: s}]
 	wants(t, heard(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
 }
 
+// A client that signs in is that user for the rules, the bound on connections and the lists; and not when the user was revoked after
+// the connection began.
+func TestPusherSignIn(t *testing.T) {
+	r := run(t, parse(t, `
+endpoints:
+- {name: push, path: "/app/{key}", target: pusher, auth: [anonymous], limits: {connections_per_identity: 1},
+   rules: [{do: allow, actions: [connect]}, {do: allow, when: 'method == "signin" && user == "ann"', actions: [subscribe], channels: [news]}]}
+apps: [{id: shop, key: k, secret: s}]
+`))
+	open := func() (c *websocket.Conn, signIn func(user string) string) {
+		c = r.open(t, "/app/k?protocol=7", nil)
+		id := strings.Split(heard(t, c), `\"`)[3]
+		return c, func(user string) string {
+			data := `{"id":"` + user + `"}`
+			return speak(t, c, fmt.Sprintf(`{"event":"pusher:signin","data":{"user_data":%q,"auth":"k:%s"}}`, data, hmacOf("s", id+"::user::"+data)))
+		}
+	}
+	const subscribe = `{"event":"pusher:subscribe","data":{"channel":"news"}}`
+	ann, signIn := open()
+	wants(t, speak(t, ann, subscribe), `"status":403`)
+	wants(t, signIn("ann"), "signin_success")
+	wants(t, signIn("ann"), "signin_success") // which counts once
+	wants(t, speak(t, ann, subscribe), "subscription_succeeded")
+	if _, body := page(t, "GET", r.AdminURL()+"/connections", nil); !strings.Contains(body, `"ann"`) {
+		t.Errorf("the list: %s", body)
+	}
+	second, signIn := open()
+	wants(t, signIn("ann"), `"code":4004`)
+	if e := ending(t, second); e.Code != pusher.CodeOverQuota {
+		t.Errorf("closed with %v", e)
+	}
+
+	third, signIn := open()
+	if resp, body := page(t, "POST", r.AdminURL()+"/revocations?user=ann", nil); resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	ending(t, ann)
+	wants(t, signIn("ann"), `"code":4100`)
+	if e := ending(t, third); e.Code != pusher.CodeOverCapacity {
+		t.Errorf("closed with %v", e)
+	}
+}
+
 // A drain has few clients come back immediately, and of many the rest after a pause.
 func TestPusherDrain(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
