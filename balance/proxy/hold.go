@@ -49,9 +49,11 @@ type hold struct {
 	stateless bool     // the session does not know what has been answered
 	request   *Request // of the client, to be made again
 	wait      time.Duration
-	next      *serving // to which the client is to be moved; nil: none
-	switching bool     // there is another server, or one is looked for: the gate is full
-	until     time.Time
+	next      *serving           // to which the client is to be moved; nil: none
+	switching bool               // there is another server, or one is looked for: the gate is full
+	until     time.Time          // when the present outage has lasted for too long; zero: there is none
+	outage    time.Time          // until of the outage before
+	pause     time.Duration      // before the next attempt to find a server; 0: none
 	unsent    *websocket.Message // of the client; the holder of the gate has it
 }
 
@@ -168,7 +170,7 @@ func (r *relay) move() bool {
 		defer cancel()
 		next, err := r.place(ctx, from.upstream)
 		r.mu.Lock()
-		busy := r.ending || r.hold.switching || r.server != from
+		busy := r.ending || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {
 			r.hold.next = next
 			r.server.cancel() // its reader sees to the rest
@@ -230,7 +232,7 @@ func (r *relay) another(s *serving, err error) bool {
 		return false
 	}
 	if h.until.IsZero() {
-		h.until = time.Now().Add(h.wait)
+		h.fails(s, next != nil)
 	}
 	ctx, cancel := context.WithDeadline(r.ctx, h.until)
 	defer cancel()
@@ -246,12 +248,29 @@ func (r *relay) another(s *serving, err error) bool {
 		h.until = time.Now().Add(h.wait) // it is the new server's turn
 	default:
 		r.lost(s)
+		if switching {
+			h.slower()
+		}
 		if next, err = r.find(ctx, s); err != nil {
 			return r.fail(nil)
 		}
 	}
 	return r.resume(s, next)
 }
+
+// fails begins an outage, or goes on with the one before when it has ended at a server that is lost soon after: a server that accepts
+// connections and goes away at once would be connected to for ever.
+func (h *hold) fails(s *serving, well bool) {
+	if well || h.outage.IsZero() || time.Since(s.since) >= earlyEnd {
+		h.until, h.pause = time.Now().Add(h.wait), 0
+		return
+	}
+	h.until = h.outage
+	h.slower()
+}
+
+// slower makes the next pause twice as long.
+func (h *hold) slower() { h.pause = min(max(2*h.pause, firstPause), lastPause) }
 
 // goneAway reports whether a server that ended a connection with err goes away itself: it sent no close frame, or one that says so.
 func (h *hold) goneAway(err error) bool {
@@ -318,7 +337,15 @@ func stopped(err error) bool { return errors.Is(err, errClient) || errors.Is(err
 // find looks for another server until ctx ends. The one that is lost counts again when it is the only one.
 func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 	avoid := []*balance.Upstream{lost.upstream}
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	h := r.hold
+	for {
+		if pause := h.pause; pause > 0 {
+			select {
+			case <-time.After(pause/2 + rand.N(pause)):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
 		next, err := r.place(ctx, avoid...)
 		if err == nil || errors.Is(err, errNotResumed) {
 			return next, err
@@ -326,12 +353,13 @@ func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 		if refused, ok := errors.AsType[*Refused](err); ok && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusTooManyRequests {
 			return nil, err
 		}
-		avoid = nil
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return nil, err
 		}
+		if h.pause = max(h.pause, firstPause); avoid == nil {
+			h.slower()
+		}
+		avoid = nil
 	}
 }
 
@@ -368,7 +396,7 @@ func (r *relay) resume(s, next *serving) bool {
 // resumed is called when the connection goes on.
 func (r *relay) resumed() {
 	h, s := r.hold, r.now()
-	h.until = time.Time{}
+	h.outage, h.until = h.until, time.Time{}
 	m := h.unsent
 	h.unsent = nil
 	r.mu.Lock()

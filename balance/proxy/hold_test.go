@@ -93,6 +93,7 @@ func TestHoldDrains(t *testing.T) {
 
 // A server that dies is replaced, also by itself when it comes back. What its client sends meanwhile arrives.
 func TestHoldKill(t *testing.T) {
+	const kills = 5
 	for name, end := range map[string]func(c *websocket.Conn){
 		"cut":             func(c *websocket.Conn) { c.CloseNow() },
 		"going away":      func(c *websocket.Conn) { c.Close(websocket.CodeGoingAway, "") },
@@ -101,9 +102,11 @@ func TestHoldKill(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 100)
 			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-			b := newBalancer(t, holding, up.addr())
+			s := holding
+			s.Hold.Wait = time.Minute // the pauses grow when a server is lost again and again
+			b := newBalancer(t, s, up.addr())
 			k := talk(t, b, nil)
-			for range 10 {
+			for range kills {
 				c := bounded.Receive(t, conns)
 				k.say("before")
 				k.hear("before")
@@ -112,7 +115,7 @@ func TestHoldKill(t *testing.T) {
 			bounded.Receive(t, conns)
 			k.say("after")
 			k.hear("after")
-			bounded.Until(t, func() bool { return state(b, up.addr()).Resumed == 10 })
+			bounded.Until(t, func() bool { return state(b, up.addr()).Resumed == kills })
 			if e := k.Close(websocket.CodeNormal, ""); e != nil {
 				t.Error(e)
 			}
