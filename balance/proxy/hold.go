@@ -159,7 +159,7 @@ func (r *relay) heldFromServer(m websocket.Message) error {
 }
 
 // move implements moves. It finds another server first, and then leaves the present one.
-func (r *relay) move() bool {
+func (r *relay) move(well bool) bool {
 	if r.hold == nil || !r.conn.balancer.enter() {
 		return false
 	}
@@ -179,6 +179,8 @@ func (r *relay) move() bool {
 		switch {
 		case err == nil && busy:
 			r.giveUp(next)
+		case err != nil && !busy && well:
+			r.conn.moved.Store(false)
 		case err != nil && !busy:
 			r.conn.leave()
 		}
@@ -259,7 +261,7 @@ func (r *relay) another(s *serving, err error) bool {
 }
 
 // fails begins an outage, or goes on with the one before when it has ended at a server that is lost soon after: a server that accepts
-// connections and goes away at once would be connected to for ever.
+// connections and goes away at once would be tried without an end.
 func (h *hold) fails(s *serving, well bool) {
 	if well || h.outage.IsZero() || time.Since(s.since) >= earlyEnd {
 		h.until, h.pause = time.Now().Add(h.wait), 0

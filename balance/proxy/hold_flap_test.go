@@ -1,9 +1,14 @@
 package proxy
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
 )
@@ -40,5 +45,30 @@ func TestHoldFlapping(t *testing.T) {
 				t.Errorf("%d handshakes", n)
 			}
 		})
+	}
+}
+
+// A held client that is to be moved for the sake of an even load stays where it is when the other server does not take it.
+func TestHoldRebalanceFails(t *testing.T) {
+	a := speak(t, nil)
+	var refused atomic.Int64
+	z := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { refused.Add(1); http.NotFound(w, r) }))
+	t.Cleanup(z.Close)
+	s := holding
+	s.Rebalance = &Rebalance{Rebalance: balance.Rebalance{Spread: 1.1, Percentage: 100}, PerSecond: 1e5}
+	b := newBalancer(t, s, a.addr())
+	var all []*talker
+	for range 10 {
+		all = append(all, talk(t, b, nil))
+	}
+	if err := b.SetServers("test", specs(a.addr(), z.Listener.Addr().String())); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Until(t, func() bool { return refused.Load() >= 10 }) // five at a time
+	for i, k := range all {
+		k.say(strconv.Itoa(i))
+		k.hear(strconv.Itoa(i))
+		k.CloseNow()
+		bounded.Receive(t, k.ended)
 	}
 }

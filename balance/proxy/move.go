@@ -82,7 +82,7 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 		case oldestFirst:
 			i = 0
 		}
-		list[i].Move()
+		list[i].move(m.Why != balance.Draining)
 		list = append(list[:i], list[i+1:]...)
 	}
 	return lookAgain
@@ -90,11 +90,14 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 
 // Move moves the client to another server. A connection that is held goes on there. Any other gets a close frame, after which the client
 // comes back by itself, to another server if this one drains. Move does nothing while the connection is moved already.
-func (c *Conn) Move() {
+func (c *Conn) Move() { c.move(false) }
+
+// move is Move. If the server is well, a connection that is held stays when there is no other one for it.
+func (c *Conn) move(well bool) {
 	if c.moved.Swap(true) {
 		return
 	}
-	if m, ok := c.by().(moves); !ok || !m.move() {
+	if m, ok := c.by().(moves); !ok || !m.move(well) {
 		c.leave()
 	}
 }

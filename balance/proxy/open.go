@@ -47,8 +47,9 @@ type carriage interface {
 	traffic() Traffic // with the server that it is on
 }
 
-// moves is a carriage that can go on at another server. move reports whether it tries to.
-type moves interface{ move() bool }
+// moves is a carriage that can go on at another server. move reports whether it tries to. well says that the
+// present server may keep it.
+type moves interface{ move(well bool) bool }
 
 // numbers counts connections.
 var numbers atomic.Uint64
