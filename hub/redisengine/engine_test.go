@@ -94,9 +94,15 @@ func TestEngineThatForgets(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, url := range []string{"", "http://localhost", "redis://:s3cret%zz@localhost", "redis://:s3cret@localhost/x"} {
+	for _, url := range []string{"", "http://localhost", "redis://:s3cret%zz@localhost", "redis://:s3cret@localhost/x",
+		"redis://:s3cret@localhost?master=x", "redis://localhost?s3cret", "redis://localhost?master_set=", "redis://localhost?addr=s3cret"} {
 		if _, err := New(Options{URL: url}); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("New(%q): %v; want an error without the password", url, err)
+		}
+	}
+	for _, url := range []string{"redis://localhost", "redis://localhost/1?master_set=m&addr=b:26379&addr=[::1]:26379", "redis://localhost?db=1&protocol=2"} {
+		if _, err := New(Options{URL: url}); err != nil {
+			t.Errorf("New(%q): %v", url, err)
 		}
 	}
 	s := startRedis(t, "")
