@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/hub/enginetest"
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
 )
 
 // The number of subscribers is exact on their node immediately, and on other nodes when it was reported.
@@ -74,6 +76,44 @@ func TestMemberPublishes(t *testing.T) {
 		p := text("1")
 		if _, err := a.Session.Publish(bounded.Context(t), channel, p, nil); err != nil || p.User != want {
 			t.Errorf("%s: %q, %v", channel, p.User, err)
+		}
+	}
+}
+
+// countingCodec counts what it frames.
+type countingCodec struct {
+	plainCodec
+
+	framed *atomic.Int64
+}
+
+func (c countingCodec) Publication(channel string, p, previous *hub.Publication) (*websocket.Prepared, error) {
+	c.framed.Add(1)
+	return c.plainCodec.Publication(channel, p, previous)
+}
+
+// A publication to 10,000 subscribers is framed once for each codec that they have.
+func TestFramedOncePerCodec(t *testing.T) {
+	const subscribers = 10_000
+	h := start(t, hub.Options{})
+	codecs := []countingCodec{{framed: new(atomic.Int64)}, {framed: new(atomic.Int64)}}
+	var left atomic.Int64
+	left.Store(subscribers)
+	done := make(chan struct{}, 1)
+	for i := range subscribers {
+		s, err := h.Join(hub.Client{App: "app", ID: fmt.Sprint(i), Out: &nullSender{&left, done}, Codec: codecs[i%len(codecs)]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Subscribe(t.Context(), "c", hub.SubscribeOptions{}, replyNothing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, h, "c", text("x"))
+	bounded.Receive(t, done)
+	for i, c := range codecs {
+		if n := c.framed.Load(); n != 1 {
+			t.Errorf("codec %d framed it %d times", i, n)
 		}
 	}
 }
