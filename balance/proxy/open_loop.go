@@ -123,7 +123,8 @@ func (o *dialing) overdue(e *loopEnd) bool {
 	return left <= 0
 }
 
-// wait waits until the upstream has answered or failed. If ctx has ended before, the connection is closed and ended true.
+// wait waits until the upstream has answered or failed. If ctx has ended before, the connection is closed and ended true, unless it has
+// just left the loop: then it is the caller's.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
 	soon := time.NewTimer(watchAfter)
 	select {
@@ -138,7 +139,7 @@ func (o *dialing) wait(ctx context.Context) (ended bool) {
 	case <-ctx.Done():
 		o.l.CloseNow() //nolint:errcheck // it returns nil
 		<-o.done
-		return true
+		return o.conn == nil
 	}
 }
 
