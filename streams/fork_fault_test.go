@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -188,6 +189,52 @@ func TestForkOvertaken(t *testing.T) {
 	if rec, err := n.readRecord(t.Context(), "f", stored{}); err != nil || rec.at != before.at {
 		t.Errorf("%+v, %v", rec, err)
 	}
+}
+
+// between is an engine during whose first read of a channel something happens.
+type between struct {
+	hub.Engine
+
+	of      hub.History
+	channel string
+	happens func()
+}
+
+func (b *between) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	if f := b.happens; f != nil && channel == b.channel {
+		b.happens = nil
+		f()
+	}
+	return b.of.History(ctx, channel, q)
+}
+
+func (b *between) Trim(ctx context.Context, channel string, through uint64) error {
+	return b.of.Trim(ctx, channel, through)
+}
+
+// What another node has copied between the reads of a record and of its channel is not taken for a channel.
+func TestForkBetweenReads(t *testing.T) {
+	engine := hub.NewMemory().Node()
+	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/f"}
+	h := hub.New(hub.Options{Engine: b, Namespaces: []hub.Namespace{{History: 100}}})
+	n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
+	t.Cleanup(func() {
+		if err := errors.Join(n.Server.Close(), h.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)
+	b.happens = func() {
+		next := record{ID: "x", Type: jsonType, Touched: time.Now(), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
+		if _, err := n.writeRecord(t.Context(), "f", stored{}, next); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.Publish(t.Context(), "dev", "f", &hub.Publication{Data: []byte("1")}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	n.must(503, "PUT", "f", "", headerFork, "s")
+	n.must(404, "GET", "f", "")
 }
 
 // The records of streams are not bound by what their namespace says of data: neither by its size nor by its expiry.
