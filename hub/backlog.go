@@ -46,3 +46,13 @@ func (b *backlog) drop(n int, unlikely bool) {
 	clear(b.ps[:n])
 	b.ps = b.ps[n:]
 }
+
+// unkept returns how many of ps are in no history.
+func unkept(ps []*Publication) (n uint64) {
+	for _, p := range ps {
+		if p.Offset == 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -31,7 +31,8 @@ func (s *sink) Deliver(name string, ps []*Publication) {
 	switch {
 	case ch.pending.fits(ps):
 		ch.pending.push(ps...)
-	case h.keeps(ch): // read again when it is their turn
+	case h.keeps(ch): // read again when it is their turn, except what is not kept
+		ch.ns.dropped.Add(unkept(ch.pending.ps) + unkept(ps))
 		ch.pending, ch.gap = backlog{}, true
 	default:
 		ch.ns.dropped.Add(uint64(len(ps)))
