@@ -107,6 +107,8 @@ type Balancer struct {
 	wg     sync.WaitGroup
 	moving chan struct{} // there may be something to move
 
+	switching atomic.Int64 // held clients that are being moved by a plan
+
 	mu      sync.Mutex
 	sources map[string][]balance.Spec // the servers by where they come from
 	servers map[string]*server        // by ID

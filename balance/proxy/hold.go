@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -50,6 +49,8 @@ type hold struct {
 	request   *Request // of the client, to be made again
 	wait      time.Duration
 	next      *serving           // to which the client is to be moved; nil: none
+	moves     int                // by a plan that came to nothing, since the client is on its server
+	planned   bool               // it is one of Balancer.switching
 	switching bool               // there is another server, or one is looked for: the gate is full
 	until     time.Time          // when the present outage has lasted for too long; zero: there is none
 	outage    time.Time          // until of the outage before
@@ -156,36 +157,6 @@ func (r *relay) heldFromServer(m websocket.Message) error {
 		r.resumed()
 	}
 	return nil
-}
-
-// move implements moves. It finds another server first, and then leaves the present one.
-func (r *relay) move(well bool) bool {
-	if r.hold == nil || !r.conn.balancer.enter() {
-		return false
-	}
-	from := r.now()
-	go func() {
-		defer r.conn.balancer.wg.Done()
-		ctx, cancel := context.WithTimeout(r.ctx, r.hold.wait)
-		defer cancel()
-		next, err := r.place(ctx, from.upstream)
-		r.mu.Lock()
-		busy := r.ending || r.hold.switching || r.hold.next != nil || r.server != from
-		if err == nil && !busy {
-			r.hold.next = next
-			r.server.cancel() // its reader sees to the rest
-		}
-		r.mu.Unlock()
-		switch {
-		case err == nil && busy:
-			r.giveUp(next)
-		case err != nil && !busy && well:
-			r.conn.moved.Store(false)
-		case err != nil && !busy:
-			r.conn.leave()
-		}
-	}()
-	return true
 }
 
 // place makes the client's handshake at another server, with the last token that the client has renewed its credential with.
@@ -349,11 +320,8 @@ func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 			}
 		}
 		next, err := r.place(ctx, avoid...)
-		if err == nil || errors.Is(err, errNotResumed) {
+		if err == nil || hopeless(err) {
 			return next, err
-		}
-		if refused, ok := errors.AsType[*Refused](err); ok && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusTooManyRequests {
-			return nil, err
 		}
 		if ctx.Err() != nil {
 			return nil, err
@@ -402,10 +370,11 @@ func (r *relay) resumed() {
 	m := h.unsent
 	h.unsent = nil
 	r.mu.Lock()
-	h.switching = false
+	h.switching, h.moves = false, 0
 	r.mu.Unlock()
 	r.conn.moved.Store(false)
 	r.conn.balancer.members.resumed(r.conn)
+	r.settle()
 	r.conn.balancer.wake()
 	if m == nil || !h.stateless {
 		<-r.gate

@@ -115,8 +115,11 @@ func (r *relay) run() *websocket.CloseError {
 	}
 	r.mu.Unlock()
 	<-server.Context().Done() // which Shut bounds
-	if r.hold != nil && r.hold.next != nil {
-		r.giveUp(r.hold.next)
+	if r.hold != nil {
+		r.settle()
+		if r.hold.next != nil {
+			r.giveUp(r.hold.next)
+		}
 	}
 	how, _ := errors.AsType[*websocket.CloseError](context.Cause(r.client.Context()))
 	return how

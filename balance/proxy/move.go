@@ -17,6 +17,10 @@ const (
 	// slow start grows meanwhile.
 	lookAgain = time.Second
 
+	// mostSwitching is how many held clients are moved at the same time. A handshake that waits for a busy machine is not helped by
+	// further ones.
+	mostSwitching = 64
+
 	mostRetryAfter = 3 * time.Second // a client that was moved comes back within this
 )
 
@@ -72,6 +76,9 @@ func (b *Balancer) paceOf(id string, otherwise *balance.Pace) *balance.Pace {
 func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool) time.Duration {
 	list, leaving := b.members.movable(m.ID, m.Why == balance.Draining)
 	for n := m.Count - leaving; n > 0 && len(list) > 0; n-- {
+		if b.switching.Load() >= mostSwitching {
+			return lookAgain // the next one that has arrived wakes the mover
+		}
 		if wait := pace.Next(time.Now()); wait > 0 {
 			return wait
 		}
