@@ -72,3 +72,33 @@ func TestHoldRebalanceFails(t *testing.T) {
 		bounded.Receive(t, k.ended)
 	}
 }
+
+// A server that takes connections and says nothing does not use up the time that a held client has.
+func TestHoldSilent(t *testing.T) {
+	conns := make(chan *websocket.Conn, 10)
+	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	other, silent := speak(t, nil), listen(t)
+	defer silent.Close()
+	s := holding
+	s.Hold.Wait = 6 * time.Second
+	b := newBalancer(t, s, up.addr())
+	var all []*talker
+	for range 8 {
+		all = append(all, talk(t, b, nil))
+	}
+	if err := b.SetServers("test", specs(silent.Addr().String(), other.addr())); err != nil {
+		t.Fatal(err)
+	}
+	for range all {
+		bounded.Receive(t, conns).CloseNow()
+	}
+	for range all {
+		bounded.Receive(t, other.opens)
+	}
+	for i, k := range all {
+		k.say(strconv.Itoa(i))
+		k.hear(strconv.Itoa(i))
+		k.CloseNow()
+		bounded.Receive(t, k.ended)
+	}
+}

@@ -119,7 +119,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 			began = true
 			b.storm.Begin()
 		}
-		link, spent, err := b.attempt(ctx, u, r)
+		link, spent, err := b.attemptIn(ctx, u, r)
 		took += spent
 		if err == nil {
 			served = true
@@ -193,6 +193,16 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 		}
 	}
 	return ""
+}
+
+// attemptIn is attempt that takes half of the time that is left, if that is bounded: a server that does not answer leaves some for the next.
+func (b *Balancer) attemptIn(ctx context.Context, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
+	if by, bounded := ctx.Deadline(); bounded {
+		half, cancel := context.WithTimeout(ctx, time.Until(by)/2)
+		defer cancel()
+		ctx = half
+	}
+	return b.attempt(ctx, u, r)
 }
 
 // attempt opens a WebSocket at a server, and counts how that went. took is the server's time.
