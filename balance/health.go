@@ -217,6 +217,15 @@ func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 	return true
 }
 
+// Wavers reports whether the last probes of an upstream say otherwise than those before, but not yet often enough. It is worth to repeat
+// them soon.
+func (p *Pool) Wavers(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.byID[id]
+	return u != nil && u.probes.inRow > 0
+}
+
 // ForgetProbes forgets what probes have said, so that no upstream is down by it: there are to be no more.
 func (p *Pool) ForgetProbes(now time.Time) {
 	p.mu.Lock()

@@ -247,10 +247,13 @@ func TestProbes(t *testing.T) {
 				t.Errorf("%s: after %d: %s, changed %v", tt.probes, i+1, s.State, changed)
 			}
 			down = s.State == Down
+			if want := (result != nil) != down; p.Wavers("u000") != want {
+				t.Errorf("%s: after %d: it wavers: %v", tt.probes, i+1, !want)
+			}
 		}
 	}
 	p := poolOf(t, Options{}, numbered(1)...)
-	if p.Probe(start, "x", refused) || p.Drain(start, "x", true) || p.DrainReported(start, "x", true) {
+	if p.Probe(start, "x", refused) || p.Wavers("x") || p.Drain(start, "x", true) || p.DrainReported(start, "x", true) {
 		t.Error("an unknown upstream is known")
 	}
 	p.Probe(start, "u000", refused)

@@ -112,7 +112,7 @@ type Health struct {
 	// The path that http and websocket ask for.
 	Path string `yaml:"path" default:"/" example:"/readyz"`
 
-	// How often.
+	// How often. When a result is not the one before, the next check comes after a fifth of this.
 	Every Duration `yaml:"every" default:"5s" min:"100ms" max:"1h"`
 
 	// How long an answer may take.

@@ -25,7 +25,7 @@ const (
 type Health struct {
 	Check   string        // one of the kinds
 	Path    string        // that the request is for
-	Every   time.Duration // between two checks of a server, give or take a tenth; 0 means 5 s
+	Every   time.Duration // between two checks of a server, give or take a tenth; 0 means 5 s. A fifth of it when the last one was a surprise
 	Timeout time.Duration // of one; 0 means 2 s
 }
 
@@ -45,7 +45,11 @@ func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 		if !exhausted(err) { // else it says nothing about the server
 			said = b.probed(time.Now(), id, h, said, err)
 		}
-		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
+		pause := every
+		if b.pool.Wavers(id) {
+			pause = every / 5
+		}
+		timer := time.NewTimer(pause*9/10 + rand.N(pause/5+1))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
