@@ -8,8 +8,8 @@ say "lint: gofmt, go mod tidy, go vet, golangci-lint"
 tools/lint.sh
 say "cross: the library and the binary for other systems"
 tools/cross.sh
-say "fuzz: every target for ${FUZZTIME:-10s}"
-tools/fuzz.sh "${FUZZTIME:-10s}"
+say "fuzz: every target for ${FUZZTIME:-9s}"
+tools/fuzz.sh "${FUZZTIME:-9s}"
 # The linter's stage runs go vet on all packages, tests included: go test need not do it again.
 export GOFLAGS="$GOFLAGS -vet=off"
 say "test: the library without the race detector, for the tests that count allocations"
