@@ -372,9 +372,9 @@ func (r *relay) resumed() {
 	r.mu.Lock()
 	h.switching, h.moves = false, 0
 	r.mu.Unlock()
-	r.conn.moved.Store(false)
 	r.conn.balancer.members.resumed(r.conn)
 	r.settle()
+	r.conn.moved.Store(false) // from here on it may be moved again
 	r.conn.balancer.wake()
 	if m == nil || !h.stateless {
 		<-r.gate

@@ -21,10 +21,12 @@ func (r *relay) move(well bool) bool {
 	if r.hold == nil || !r.conn.balancer.enter() {
 		return false
 	}
-	r.conn.balancer.switching.Add(1)
 	r.mu.Lock()
 	from := r.server
-	r.hold.planned = true
+	if !r.hold.planned { // a move that is about to come to nothing may have been counted
+		r.hold.planned = true
+		r.conn.balancer.switching.Add(1)
+	}
 	r.mu.Unlock()
 	go func() {
 		defer r.conn.balancer.wg.Done()

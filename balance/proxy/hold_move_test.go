@@ -85,3 +85,23 @@ func TestHoldMovesFew(t *testing.T) {
 		bounded.Receive(t, k.ended)
 	}
 }
+
+// A client is counted once while it is being moved, also if it is to be moved again before that has come to its end.
+func TestHoldMovesTwice(t *testing.T) {
+	up := speak(t, nil)
+	b := newBalancer(t, holding, up.addr())
+	k := talk(t, b, nil)
+	bounded.Until(t, func() bool { _, ok := k.conn.by().(*relay); return ok })
+	r := k.conn.by().(*relay)
+	for range 2 {
+		if !r.move(true) {
+			t.Error("it is not held")
+		}
+	}
+	bounded.Until(t, func() bool { return b.switching.Load() == 0 })
+	k.CloseNow()
+	bounded.Receive(t, k.ended)
+	if n := b.switching.Load(); n != 0 {
+		t.Errorf("%d are counted", n)
+	}
+}
