@@ -48,6 +48,20 @@ func TestRFC9112_6_1_TwoLengths(t *testing.T) {
 	}
 }
 
+// A connection goes on behind a request of one length.
+func TestPagesKeepConnection(t *testing.T) {
+	r := run(t, parse(t, users+"console: true\n", key))
+	get := "GET /none HTTP/1.1\r\nHost: localhost\r\n"
+	in := bufio.NewReader(send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.5", get+"\r\n"+get+"Connection: close\r\n\r\n"))
+	for range 2 {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+	}
+}
+
 // What clients choose comes to the logs as one line of printable characters.
 func TestLogsAreNotForged(t *testing.T) {
 	r := run(t, parse(t, users, key))

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net"
 	"syscall"
 	"testing"
@@ -44,5 +45,22 @@ func TestConnectionsInheritKeepAlive(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// noSocket is the connection of a descriptor that is none.
+type noSocket struct{ syscall.RawConn }
+
+func (noSocket) Control(f func(fd uintptr)) error {
+	f(^uintptr(0))
+	return nil
+}
+
+// A socket that cannot be set up is none to listen on.
+func TestKeepAliveFails(t *testing.T) {
+	var config net.ListenConfig
+	keptAlive(&config)
+	if err := config.Control("tcp", "", noSocket{}); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("%v", err)
 	}
 }
