@@ -186,3 +186,20 @@ func TestWindow(t *testing.T) {
 	w.push(&Publication{Position: Position{Offset: 20001}, Data: make([]byte, windowBytes+1)}, false)
 	check("too large", 20001, 0)
 }
+
+// A watch that has ended leaves nothing behind in its channel.
+func TestUnwatch(t *testing.T) {
+	r := newRoster()
+	users := &watcher{Watcher: Watcher{Users: func([]Change) bool { return true }}}
+	conns := &watcher{Watcher: Watcher{Connections: func([]Change) bool { return true }}}
+	r.watched(users)
+	r.watched(conns)
+	r.unwatch(users)
+	if len(r.watch.all) != 1 || r.watch.conns == nil {
+		t.Errorf("%d watchers of two, connections %v", len(r.watch.all), r.watch.conns)
+	}
+	r.unwatch(conns)
+	if len(r.watch.all) != 0 || r.watch.conns != nil {
+		t.Errorf("%d watchers, connections %v after the last", len(r.watch.all), r.watch.conns)
+	}
+}
