@@ -52,7 +52,7 @@ var rules = []rule{
 		test: []string{"websocket"}},
 	{pkg: "websocket/internal/prepared", std: append([]string{"sync"}, pureStd...),
 		own: []string{"websocket/frame", "websocket/internal/deflate"}},
-	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "websocket/internal/transport", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket/loop"}},
 	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/bounded", "websocket/internal/leak", "websocket/internal/looptest"}},
 	{pkg: "websocket/internal/looptest", std: anyStd, own: []string{"websocket/loop"}},
 

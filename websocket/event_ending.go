@@ -147,7 +147,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 		// its time ends.
 		e.half = true
 		if sec := c.sec(); sec != nil {
-			sec.closeWrite(&c.eventOutbox)
+			c.closeTLS(sec)
 		}
 		c.fd.CloseWrite()
 		if c.phase == phaseLeaving {
@@ -162,7 +162,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 func (c *eventConn) die(over *CloseError) *CloseError {
 	sec := c.sec()
 	if sec != nil && over.Err == nil {
-		sec.closeWrite(&c.eventOutbox)
+		c.closeTLS(sec)
 	}
 	c.phase = phaseDead
 	c.stop.Or(stopNow | stopEnding)
@@ -178,7 +178,7 @@ func (c *eventConn) die(over *CloseError) *CloseError {
 		c.more.rest = nil
 	}
 	if sec != nil {
-		sec.drop()
+		sec.Drop()
 	}
 	return over
 }

@@ -31,4 +31,4 @@ func (l *EventLoops) Adopt(nc net.Conn, opts *ConnOptions, open func(Sender) Rec
 }
 
 // UnderTLS returns what crypto/tls must run on, so that the connection can be adopted.
-func UnderTLS(nc net.Conn) net.Conn { return &transport.Accepted{Conn: nc} }
+func UnderTLS(nc net.Conn) net.Conn { return transport.Accept(nc, nil) }

@@ -129,7 +129,7 @@ func TestEventWrappedSocketsAreNotBypassed(t *testing.T) {
 		"a pipe":                    near,
 		"a wrapped socket":          struct{ *net.TCPConn }{tcp},
 		"TLS over the socket":       tls.Server(tcp, &tls.Config{}),
-		"TLS over a wrapped socket": tls.Server(&transport.Accepted{Conn: struct{ *net.TCPConn }{tcp}}, &tls.Config{}),
+		"TLS over a wrapped socket": tls.Server(transport.Accept(struct{ *net.TCPConn }{tcp}, nil), &tls.Config{}),
 	} {
 		if _, err := ls.adopt(new(eventKind), nc, agreed{}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)

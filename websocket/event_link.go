@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"io"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -28,7 +29,7 @@ type eventLink struct {
 
 // eventMore is what some connections have and most have not.
 type eventMore struct {
-	sec         *eventTLS // TLS; nil without
+	sec         *loop.TLS // nil without
 	zip         *zipper   // permessage-deflate; nil without
 	rest        *buffer   // the holder's: bytes that arrived and are not parsed, since the peer does not read; nil otherwise
 	remote      net.Addr  // the client's, where a proxy has named it; nil: the socket's
@@ -56,7 +57,7 @@ type ending struct {
 }
 
 // sec returns the TLS below, nil without.
-func (c *eventLink) sec() *eventTLS {
+func (c *eventLink) sec() *loop.TLS {
 	if c.more == nil {
 		return nil
 	}
@@ -141,7 +142,11 @@ func (c *eventLink) remoteLocked() net.Addr {
 // read reads plain bytes.
 func (c *eventLink) read(p []byte) (int, error) {
 	if sec := c.sec(); sec != nil {
-		return sec.read(p)
+		n, err := sec.Read(p)
+		if err == loop.ErrTruncated { // which a Conn does not tell from an end
+			err = io.EOF
+		}
+		return n, err
 	}
 	return c.fd.Read(p)
 }

@@ -2,8 +2,6 @@ package websocket
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"net"
 
 	"github.com/handfast/handfast/websocket/internal/opening"
@@ -56,29 +54,26 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 // *net.UnixConn, a *transport.Accepted of one, and a *tls.Conn on such a *transport.Accepted can be taken: for anything
 // else the error is an errors.ErrUnsupported, and nc is as it was.
 func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
-	over, _ := nc.(*tls.Conn)
 	below := nc
-	if over != nil {
+	var sec *loop.TLS
+	if over, ok := nc.(*tls.Conn); ok {
+		var err error
+		if sec, _, err = loop.NewTLS(over); err != nil {
+			return err
+		}
 		below = over.NetConn()
 	}
-	a, _ := below.(*transport.Accepted)
-	switch {
-	case a != nil:
+	if a, ok := below.(*transport.Accepted); ok {
 		below = a.Conn
 		c.named(a.Remote)
-	case over != nil:
-		return fmt.Errorf("websocket: TLS over a %T cannot be served by the event loop: %w", below, errors.ErrUnsupported)
-	}
-	var sec *eventTLS
-	if over != nil {
-		sec = &eventTLS{conn: over, fd: &c.fd, more: true, local: below.LocalAddr(), remote: below.RemoteAddr()}
 	}
 	place, err := ls.Take(below)
 	if err != nil {
 		return err
 	}
-	if sec != nil { // from here on crypto/tls reads and writes by way of it
-		a.Conn, c.extra().sec = sec, sec
+	if sec != nil {
+		sec.On(&c.fd)
+		c.extra().sec = sec
 	}
 	c.m.Limits = &c.kind.opts.limits
 	place.Add(&c.fd, c)

@@ -25,9 +25,6 @@ const maxReads = 16
 // receive reads what has arrived, and has it parsed.
 func (c *eventConn) receive(d *loop.Driver) {
 	sec := c.sec()
-	if sec != nil {
-		sec.dry, sec.more = false, true
-	}
 	for range maxReads {
 		stop := c.stop.Load()
 		if stop&stopNow != 0 || stop&stopPaused != 0 && stop&stopEnding == 0 || c.m.Ended() && !c.discards() {

@@ -149,7 +149,7 @@ func cutAt(b []byte, cut, n int) int {
 func (c *eventOutbox) queued() int {
 	n := c.out.size()
 	if sec := c.sec(); sec != nil {
-		n += sec.queued()
+		n += sec.Queued()
 	}
 	return n
 }
@@ -230,9 +230,9 @@ func (c *eventOutbox) flush() {
 		return
 	}
 	if sec := c.sec(); sec != nil {
-		sec.flush(c)
+		c.flushTLS(sec)
 	} else {
-		c.push(c.out)
+		c.push()
 	}
 	if c.stuck {
 		c.pause()
@@ -261,30 +261,52 @@ func (c *eventOutbox) pause() {
 	}
 }
 
-// push writes f to the kernel, and reports whether all of it is gone. The caller holds the lock.
-func (c *eventOutbox) push(f *buffer) bool {
-	for f.size() > 0 {
-		n, err := c.fd.Write(f.rest())
-		if err == loop.ErrAgain {
-			c.stuck = true
-			return false
-		}
-		if err != nil {
+// push writes the queue to the kernel. The caller holds the lock.
+func (c *eventOutbox) push() {
+	for n := c.out.size(); n > 0; n = c.out.size() {
+		k, err := c.fd.Write(c.out.rest())
+		if err != nil && err != loop.ErrAgain {
 			c.writeFailed(err)
-			return false
+			return
 		}
-		short := n < f.size()
-		if f == c.out {
-			c.advance(n)
-		} else {
-			f.advance(n) // of TLS
+		if k > 0 {
+			c.advance(k)
 		}
-		if short {
+		if k < n {
 			c.stuck = true
-			return false
+			return
 		}
 	}
-	return true
+}
+
+// flushTLS writes what waits, records first. The caller holds the lock.
+func (c *eventOutbox) flushTLS(sec *loop.TLS) {
+	for {
+		if _, err := sec.Flush(); err == loop.ErrAgain {
+			c.stuck = true
+			return
+		} else if err != nil {
+			c.writeFailed(err)
+			return
+		}
+		if c.out.size() == 0 {
+			return
+		}
+		p := c.out.rest()
+		p = p[:min(len(p), corkSize)]
+		if _, err := sec.Write(p); err != nil {
+			c.writeFailed(err)
+			return
+		}
+		c.advance(len(p))
+	}
+}
+
+// closeTLS queues a close_notify, and sends it if the kernel takes it now. The caller holds the lock.
+func (c *eventOutbox) closeTLS(sec *loop.TLS) {
+	if sec.CloseWrite() == nil {
+		c.flushTLS(sec)
+	}
 }
 
 // writeFailed gives up what waits: it cannot be sent any more. What the peer has said before it left may lie unread, so
@@ -295,7 +317,7 @@ func (c *eventOutbox) writeFailed(err error) {
 		c.out.b, c.out.r, c.out.cut = c.out.b[:0], 0, 0
 	}
 	if sec := c.sec(); sec != nil {
-		sec.drop()
+		sec.Drop()
 	}
 	e := c.ends()
 	if e.werr == nil {

@@ -46,7 +46,7 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 // holder.
 func (c *eventConn) waits() bool {
 	sec := c.sec()
-	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.more) && !c.drainDue()
+	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
 }
 
 // Lost implements [loop.Handler]: what the Receiver has sent so far need not wait for it.
@@ -78,7 +78,7 @@ func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
 		c.parse(d, rest.rest())
 		rest.free()
 	}
-	if sec := c.sec(); why&(loop.Readable|loop.Hangup) != 0 || sec != nil && sec.more {
+	if sec := c.sec(); why&(loop.Readable|loop.Hangup) != 0 || sec != nil && sec.More() {
 		c.receive(d)
 	}
 	c.drain()

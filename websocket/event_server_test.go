@@ -88,7 +88,7 @@ func (c *eventConn) TLS() *tls.ConnectionState {
 	if sec == nil {
 		return nil
 	}
-	state := sec.conn.ConnectionState()
+	state := sec.ConnectionState()
 	return &state
 }
 
@@ -207,7 +207,7 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 	if err := nc.SetDeadline(time.Now().Add(s.kind.front.headTimeout)); err != nil {
 		return err
 	}
-	t := tls.Server(&transport.Accepted{Conn: nc}, config)
+	t := tls.Server(transport.Accept(nc, nil), config)
 	if err := t.Handshake(); err != nil {
 		return err
 	}

@@ -229,7 +229,7 @@ func (a *arrival) preface() bool {
 		return false
 	}
 	if remote != nil {
-		a.nc = &transport.Accepted{Conn: a.yielded, Remote: remote}
+		a.nc = transport.Accept(a.yielded, remote)
 	}
 	s.wait(a.ctx, &a.waiter, a.yielded, remoteOf(a.nc))
 	return true
@@ -242,7 +242,7 @@ func (a *arrival) secure() bool {
 		if config := a.source.tls(a.ctx, a.nc); config != nil {
 			below, named := a.nc.(*transport.Accepted)
 			if !named {
-				below = &transport.Accepted{Conn: a.nc}
+				below = transport.Accept(a.nc, nil)
 			}
 			t, ok = tls.Server(below, config), true
 			a.nc = t

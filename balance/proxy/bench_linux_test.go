@@ -11,11 +11,11 @@ import (
 // One message in flight through a tunnel, there and back. cpu-ns/msg is the CPU time of this process for each message: that of the tunnel
 // and of both peers. "direct" is the peers without a tunnel.
 func BenchmarkTunnel(b *testing.B) {
-	for _, k := range append([]kind{{name: "direct"}}, kinds[:3]...) {
+	for _, k := range append([]kind{{name: "direct"}}, kinds[:8]...) {
 		for _, size := range []int{128, 16 << 10} {
 			b.Run(k.name+"/"+map[int]string{128: "128B", 16 << 10: "16KiB"}[size], func(b *testing.B) {
 				r := &rig{}
-				if k.pair != nil {
+				if k.client != nil {
 					r = newRig(b, k).carry("", "", TunnelOptions{})
 				} else {
 					r.client, r.server = tcpPair(b)
@@ -36,7 +36,7 @@ func BenchmarkTunnel(b *testing.B) {
 	}
 }
 
-func exchange(b *testing.B, from, to net.Conn, msg, buf []byte) {
+func exchange(b testing.TB, from, to net.Conn, msg, buf []byte) {
 	if _, err := from.Write(msg); err != nil {
 		b.Fatal(err)
 	}

@@ -22,7 +22,7 @@ type Carrier struct {
 }
 
 // NewCarrier returns a Carrier. It has event loops on Linux, one for each CPU that Go may use; they end with [Carrier.Close].
-// Elsewhere, and for connections that are not plain sockets, such as TLS, each tunnel has two goroutines.
+// Elsewhere, and for connections that are neither sockets nor TLS on a [loop.Under] of one, each tunnel has two goroutines.
 func NewCarrier() *Carrier {
 	c := &Carrier{live: map[*Tunnel]struct{}{}}
 	if loops, err := loop.New(loop.Options{}); err == nil {
@@ -71,17 +71,19 @@ func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, do
 	if !c.enter() {
 		return nil, net.ErrClosed
 	}
-	o.setKeepAlive(socket(cl))
-	o.setKeepAlive(up)
+	of := [...]taken{client: takes(cl), upstream: takes(up)}
+	o.setKeepAlive(of[client].socket)
+	o.setKeepAlive(of[upstream].socket)
 	if c.loops != nil {
-		if toClient, toUpstream, err := c.loops.TakeBoth(socket(cl), up); err == nil {
+		if toClient, toUpstream, err := c.loops.TakeBoth(of[client].socket, of[upstream].socket); err == nil {
 			l := newLooped()
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.enlist(c, l)
 			l.setUp(o, done)
-			l.place(upstream, toUpstream)
-			l.join(toClient, early, late)
+			l.place(upstream, toUpstream, of[upstream].sec)
+			l.place(client, toClient, of[client].sec)
+			l.join(early, late)
 			l.nudge()
 			return &l.Tunnel, nil
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/loop"
 )
 
 // DialerOptions say how an upstream is reached. The zero value is the default.
@@ -244,7 +245,7 @@ func (d *Dialer) connect(ctx context.Context, r *Request) (net.Conn, error) {
 			return nil, d.failure(ctx, StageTLS, err)
 		}
 	}
-	tc := tls.Client(nc, d.tls)
+	tc := tls.Client(&loop.Under{Conn: nc}, d.tls)
 	if err := tc.HandshakeContext(limited); err != nil {
 		nc.Close()
 		return nil, d.failure(ctx, StageTLS, err)

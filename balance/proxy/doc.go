@@ -23,7 +23,7 @@
 // [Messages] or [Hold], one message after the other ([Conn.Serve]). A connection that is held goes on at another server, by what package
 // resume knows of its protocol.
 //
-// On Linux, plain sockets are carried on an event loop: a tunnel that waits costs two descriptors and less than a KiB, and no goroutine.
-// What a side does not take is queued, at most the 64 KiB of one read, and the other side is not read from meanwhile. Every
-// other connection, such as TLS, has a goroutine for each direction, which waits without a buffer where the system allows that.
+// On Linux, sockets are carried on an event loop, with TLS or without: a tunnel that waits costs two descriptors and less than a KiB on top of
+// what crypto/tls keeps, and no goroutine. What a side does not take is queued, at most the 64 KiB of one read, and the other side is not
+// read from meanwhile. Every other connection has a goroutine for each direction, which waits without a buffer where the system allows that.
 package proxy

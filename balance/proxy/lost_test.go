@@ -19,17 +19,14 @@ func saying() TunnelOptions {
 // When the upstream ends between two frames, or is reset, the client gets a close frame behind the last one, and what it sends
 // afterwards goes nowhere.
 func TestTunnelUpstreamIsLost(t *testing.T) {
-	for name, linger := range map[string]bool{"end": true, "reset": false} {
+	for name, ends := range map[string]func(net.Conn){"end": func(nc net.Conn) { nc.Close() }, "reset": reset, "without close_notify": truncate} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, r *rig) {
 				r.carry("", "", saying())
 				last := packed(frame.Text, false, []byte("last words"))
 				r.says(r.server, last)
 				expect(t, r.client, last)
-				if tcp, ok := r.server.(*net.TCPConn); ok && !linger {
-					tcp.SetLinger(0)
-				}
-				r.server.Close()
+				ends(r.server)
 				closed(t, r.client, false, websocket.CodeServiceRestart, "lost")
 				r.says(r.client, closing(true, websocket.CodeServiceRestart, "lost"))
 				rest(t, r.client)

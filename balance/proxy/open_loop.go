@@ -96,7 +96,7 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 	defer l.mu.Unlock()
 	l.dialing = o
 	e := &l.ends[upstream]
-	l.place(upstream, place)
+	l.place(upstream, place, nil)
 	l.enlist(c, l)
 	o.begin(e, StageConnect, d.o.Connect)
 	if o.broken = o.send(e); o.head == nil {
@@ -265,15 +265,16 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	if link.dialed == nil {
 		return c.Carry(cl, link.Conn, early, link.Late, o, done)
 	}
-	o.setKeepAlive(socket(cl)) // the upstream's has been set
+	of := takes(cl)
+	o.setKeepAlive(of.socket) // the upstream's has been set
 	l := link.dialed.l
 	l.mu.Lock()
 	if l.over {
 		l.mu.Unlock()
 		return nil, net.ErrClosed
 	}
-	toClient, err := c.loops.TakeBeside(socket(cl), &l.ends[upstream].fd)
-	if err != nil { // the client has TLS, say
+	toClient, err := c.loops.TakeBeside(of.socket, &l.ends[upstream].fd)
+	if err != nil { // the client has TLS on something else than a socket, say
 		l.mu.Unlock()
 		up, err := link.dialed.detached()
 		if err != nil {
@@ -288,7 +289,8 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	defer l.mu.Unlock()
 	l.dialing = nil
 	l.setUp(o, done)
-	l.join(toClient, early, link.Late)
+	l.place(client, toClient, of.sec)
+	l.join(early, link.Late)
 	l.launch()
 	return &l.Tunnel, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/loop"
 )
 
 // rig is a tunnel between two peers that a test plays.
@@ -40,20 +41,28 @@ type rig struct {
 type kind struct {
 	name    string
 	threads bool // no event loop
-	pair    func(t testing.TB) (far, near net.Conn)
-	client  func(t testing.TB) (far, near net.Conn) // for the client's side, where it is another one
+	off     bool // the event loop does not take it
+	client  func(t testing.TB) (far, near net.Conn)
+	server  func(t testing.TB) (far, near net.Conn) // nil: the upstream's handshake is on the event loop, too
 	halves  bool                                    // a direction can be ended by itself
-	dialed  bool                                    // the upstream's handshake was on the event loop, too
 }
 
 var kinds = []kind{
-	{name: "loop", pair: tcpPair, halves: true},
-	{name: "goroutines", threads: true, pair: tcpPair, halves: true},
-	{name: "TLS", pair: tcpPair, client: tlsPair, halves: true},
-	{name: "pipe", pair: pipePair},
-	{name: "dialed", pair: tcpPair, dialed: true, halves: true},
-	{name: "dialed, named", pair: tcpPair, client: namedPair, dialed: true, halves: true},
-	{name: "dialed, TLS", pair: tcpPair, client: tlsPair, dialed: true, halves: true},
+	{name: "loop", client: tcpPair, server: tcpPair, halves: true},
+	{name: "goroutines", threads: true, client: tcpPair, server: tcpPair, halves: true},
+	{name: "client TLS", client: tlsPair, server: tcpPair, halves: true},
+	{name: "client TLS, goroutines", threads: true, client: tlsPair, server: tcpPair, halves: true},
+	{name: "server TLS", client: tcpPair, server: tlsServerPair, halves: true},
+	{name: "server TLS, goroutines", threads: true, client: tcpPair, server: tlsServerPair, halves: true},
+	{name: "both TLS", client: tlsPair, server: tlsServerPair, halves: true},
+	{name: "both TLS, goroutines", threads: true, client: tlsPair, server: tlsServerPair, halves: true},
+	{name: "TLS 1.2", client: oldTLSPair, server: tcpPair, halves: true},
+	{name: "TLS on a connection of another kind", off: true, client: foreignTLSPair, server: tcpPair, halves: true},
+	{name: "pipe", off: true, client: pipePair, server: pipePair},
+	{name: "dialed", client: tcpPair, halves: true},
+	{name: "dialed, named", client: namedPair, halves: true},
+	{name: "dialed, client TLS", client: tlsPair, halves: true},
+	{name: "dialed, client TLS on a connection of another kind", off: true, client: foreignTLSPair, halves: true},
 }
 
 // onEach runs a test on every kind.
@@ -71,14 +80,11 @@ func newRig(t testing.TB, k kind) *rig {
 		r.c.loops = nil
 	}
 	t.Cleanup(func() { r.c.Close() })
-	if k.client == nil {
-		k.client = k.pair
-	}
 	r.client, r.near[client] = k.client(t)
-	if k.dialed {
+	if k.server == nil {
 		r.server, r.link = dialed(t, r.c)
 	} else {
-		r.server, r.near[upstream] = k.pair(t)
+		r.server, r.near[upstream] = k.server(t)
 	}
 	t.Cleanup(func() { r.client.Close(); r.server.Close() })
 	return r
@@ -149,6 +155,30 @@ func halfClose(t testing.TB, nc net.Conn) {
 	if err := closeWrite(nc); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// socketOf returns the socket below nc.
+func socketOf(nc net.Conn) net.Conn {
+	if conn, ok := nc.(*tls.Conn); ok {
+		return conn.NetConn()
+	}
+	return nc
+}
+
+// truncate ends the stream below TLS. The connection is left open where it can be: with bytes unread, Close would reset it.
+func truncate(nc net.Conn) {
+	if nc = socketOf(nc); closeWrite(nc) != nil {
+		nc.Close()
+	}
+}
+
+// reset ends the connection with a reset, where it is a socket.
+func reset(nc net.Conn) {
+	nc = socketOf(nc)
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	nc.Close()
 }
 
 // packed returns a frame with a payload, masked when it is a client's.
@@ -253,11 +283,37 @@ func dialed(t testing.TB, c *Carrier) (server net.Conn, link *Link) {
 
 func pipePair(testing.TB) (far, near net.Conn) { return net.Pipe() }
 
+// tlsPair returns a client's end and a server's, as package websocket has them.
 func tlsPair(t testing.TB) (far, near net.Conn) {
+	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, 0)
+}
+
+// tlsServerPair returns a server's end and a client's, as a Dialer has them.
+func tlsServerPair(t testing.TB) (far, near net.Conn) {
+	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, true, 0)
+}
+
+func oldTLSPair(t testing.TB) (far, near net.Conn) {
+	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, tls.VersionTLS12)
+}
+
+// foreignTLSPair is tlsPair on what an event loop does not take.
+func foreignTLSPair(t testing.TB) (far, near net.Conn) {
+	return secured(t, func(nc net.Conn) net.Conn { return nc }, false, 0)
+}
+
+// secured returns both ends of TLS. The near one is a server's, or a client's, on top of what under makes of its socket. most is the highest
+// version, 0 for any.
+func secured(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uint16) (far, near net.Conn) {
 	t.Helper()
 	a, b := tcpPair(t)
-	front := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{certificate()}})
-	back := tls.Client(a, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // of a test
+	b = under(b)
+	server := &tls.Config{Certificates: []tls.Certificate{certificate()}, MaxVersion: most}
+	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(1)} //nolint:gosec // of a test
+	front, back := tls.Server(b, server), tls.Client(a, client)
+	if clients {
+		front, back = tls.Client(b, client), tls.Server(a, server)
+	}
 	shook := make(chan error, 1)
 	go func() { shook <- front.HandshakeContext(bounded.Context(t)) }()
 	if err := back.HandshakeContext(bounded.Context(t)); err != nil {

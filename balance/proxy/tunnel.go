@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/loop"
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
@@ -232,8 +233,12 @@ func (t *Tunnel) put(s side, now time.Duration) []byte {
 	return t.question(s, now)
 }
 
-// ended notes that s has ended its stream, with an error other than io.EOF when it failed.
+// ended notes that s has ended its stream, with an error other than io.EOF when it failed. TLS that ends without close_notify has failed,
+// unless all was said before: many peers leave it out behind their close frame.
 func (t *Tunnel) ended(s side, err error, now time.Duration) {
+	if err == loop.ErrTruncated && t.flows[s].closed { //nolint:errorlint // it is never wrapped
+		err = io.EOF
+	}
 	t.active = now
 	t.heard[s] = true
 	if f := &t.flows[s]; f.wanted() && !f.due() {

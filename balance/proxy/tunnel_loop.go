@@ -1,8 +1,8 @@
 package proxy
 
 import (
-	"bytes"
-	"io"
+	"crypto/tls"
+	"net"
 	"time"
 
 	"github.com/handfast/handfast/websocket/loop"
@@ -26,14 +26,37 @@ type looped struct {
 	dialing *dialing // until the tunnel begins, for one whose handshake was on the loop; otherwise nil
 }
 
-// loopEnd is the connection to one side.
+// loopEnd is the connection to one side. What the side's kernel has not taken is queued, and the other side is not read from meanwhile.
 type loopEnd struct {
 	fd    loop.FD
 	l     *looped
-	queue []byte // what the side's kernel has not taken; the other side is not read from meanwhile
+	sec   *loop.TLS // which has the queue, of records; nil without TLS
+	queue []byte
 	s     side
 	gone  bool // it is closed
 	hung  bool // the kernel has reported that the connection is gone, and would again and again
+	half  bool // the end of the stream follows the queue
+}
+
+// taken is a connection that a loop can take.
+type taken struct {
+	socket net.Conn
+	sec    *loop.TLS // above it; nil for none
+}
+
+// takes returns what a loop can take of nc, if that is a socket, TLS on one that is an [loop.Under], or a client of the PROXY protocol on
+// one of them.
+func takes(nc net.Conn) taken {
+	below := socket(nc)
+	conn, ok := below.(*tls.Conn)
+	if !ok {
+		return taken{socket: below}
+	}
+	sec, under, err := loop.NewTLS(conn)
+	if err != nil {
+		return taken{socket: nc}
+	}
+	return taken{under, sec}
 }
 
 // newLooped returns a tunnel that is on no loop yet.
@@ -45,23 +68,30 @@ func newLooped() *looped {
 	return l
 }
 
-// place puts an end on its loop.
-func (l *looped) place(s side, p loop.Place) { p.Add(&l.ends[s].fd, &l.ends[s]) }
+// place puts an end on its loop, with the TLS above it, nil for none.
+func (l *looped) place(s side, p loop.Place, sec *loop.TLS) {
+	e := &l.ends[s]
+	if e.sec = sec; sec != nil {
+		sec.On(&e.fd)
+	}
+	p.Add(&e.fd, e)
+}
 
-// join gives the client's end its place, and both what has arrived. The upstream's end has its place. The caller holds mu.
-func (l *looped) join(toClient loop.Place, early, late []byte) {
-	l.place(client, toClient)
-	through, _ := l.arrived(client, early, 0)
-	l.ends[upstream].queue = bytes.Clone(through)
-	through, _ = l.arrived(upstream, late, 0)
-	l.ends[client].queue = bytes.Clone(through)
+// join gives both ends what has arrived. Both have their places. The caller holds mu.
+func (l *looped) join(early, late []byte) {
+	for s, b := range [...][]byte{client: early, upstream: late} {
+		through, _ := l.arrived(side(s), b, 0)
+		if err := l.ends[side(s).other()].enqueue(through); err != nil {
+			l.refused(side(s).other(), err, 0)
+		}
+	}
 	l.active = asleep
 }
 
-// launch begins a tunnel whose upstream has just answered on the loop. Unless something is queued, the loop need not know before there
-// is something to do. The caller holds mu.
+// launch begins a tunnel whose upstream has just answered on the loop. Unless something is queued, or may have been read below TLS, the
+// loop need not know before there is something to do. The caller holds mu.
 func (l *looped) launch() {
-	if len(l.ends[client].queue)+len(l.ends[upstream].queue) > 0 {
+	if l.waits(client) || l.waits(upstream) || l.ends[client].sec != nil {
 		l.nudge()
 		return
 	}
@@ -85,7 +115,7 @@ func (l *looped) nudge() {
 }
 
 // waits implements driver.
-func (l *looped) waits(s side) bool { return len(l.ends[s].queue) > 0 }
+func (l *looped) waits(s side) bool { return l.ends[s].queued() }
 
 func (e *loopEnd) wake() {
 	e.fd.Lock()
@@ -129,7 +159,7 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	}
 	if !l.over {
 		e.flush(now)
-		if why&(loop.Readable|loop.Hangup) != 0 {
+		if why&(loop.Readable|loop.Hangup) != 0 || e.more() {
 			e.pump(d, now)
 		}
 		l.settle(now)
@@ -140,7 +170,7 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 		e.arm()
 		return false
 	}
-	e.queue = nil
+	e.drop()
 	e.fd.Close()
 	e.gone = true
 	return e.other().gone
@@ -149,7 +179,7 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 // arm waits for room where something is queued, and for bytes where the other side has room. The caller holds the lock.
 func (e *loopEnd) arm() {
 	var want loop.Events
-	if len(e.queue) > 0 {
+	if e.queued() {
 		want |= loop.Writable
 	}
 	if e.reads() {
@@ -162,27 +192,64 @@ func (e *loopEnd) arm() {
 
 // reads reports whether e is to be read from: what the other side is not going to get needs no room there.
 func (e *loopEnd) reads() bool {
-	return !e.l.quiet(e.s) && (len(e.other().queue) == 0 || e.l.flows[e.s].ended || e.l.deaf[e.s.other()])
+	return !e.l.quiet(e.s) && (!e.other().queued() || e.l.flows[e.s].ended || e.l.deaf[e.s.other()])
+}
+
+// more reports whether e may have something to read of which the kernel knows nothing.
+func (e *loopEnd) more() bool { return e.sec != nil && e.sec.More() }
+
+// queued reports whether something waits for e to be written.
+func (e *loopEnd) queued() bool { return len(e.queue) > 0 || e.sec != nil && e.sec.Queued() > 0 }
+
+// enqueue adds p to what waits.
+func (e *loopEnd) enqueue(p []byte) error {
+	if e.sec == nil || len(p) == 0 {
+		e.queue = append(e.queue, p...)
+		return nil
+	}
+	_, err := e.sec.Write(p)
+	return err
+}
+
+// drop gives up what waits.
+func (e *loopEnd) drop() {
+	if e.queue = nil; e.sec != nil {
+		e.sec.Drop()
+	}
+}
+
+// send writes what the kernel takes of what waits, and returns how much that was.
+func (e *loopEnd) send() (n int, err error) {
+	e.fd.Lock()
+	defer e.fd.Unlock()
+	if e.sec != nil {
+		n, err = e.sec.Flush()
+		return n, unready(err)
+	}
+	n, err = e.fd.Write(e.queue)
+	if e.queue = e.queue[n:]; len(e.queue) == 0 {
+		e.queue = nil
+	}
+	return n, unready(err)
 }
 
 // flush puts in the frame that is due, writes what is queued for e, and when that is gone has the other side read again.
 func (e *loopEnd) flush(now time.Duration) {
 	put := e.l.put(e.s, now)
-	if len(e.queue) == 0 {
+	if !e.queued() {
 		e.write(put, now)
 		return
 	}
-	e.queue = append(e.queue, put...)
-	e.fd.Lock()
-	n, err := e.fd.Write(e.queue)
-	e.fd.Unlock()
-	if e.queue = e.queue[n:]; unready(err) != nil {
+	n, err := 0, e.enqueue(put)
+	if err == nil {
+		n, err = e.send()
+	}
+	if err != nil {
 		e.refused(err, now)
 	} else if n > 0 {
 		e.l.took(e.s, now)
 	}
-	if len(e.queue) == 0 {
-		e.queue = nil
+	if !e.queued() {
 		e.other().wake()
 	}
 }
@@ -192,52 +259,106 @@ func (e *loopEnd) write(p []byte, now time.Duration) {
 	if len(p) == 0 || e.l.deaf[e.s] {
 		return
 	}
-	n := 0
-	if len(e.queue) == 0 {
-		var err error
+	var err error
+	switch waits := e.queued(); {
+	case e.sec != nil:
+		if err = e.enqueue(p); err == nil && !waits {
+			_, err = e.send()
+		}
+	case waits:
+		err = e.enqueue(p)
+	default:
+		n := 0
 		e.fd.Lock()
 		n, err = e.fd.Write(p)
 		e.fd.Unlock()
-		if unready(err) != nil {
-			e.refused(err, now)
-			return
+		if err = unready(err); err == nil {
+			err = e.enqueue(p[n:])
 		}
 	}
-	e.queue = append(e.queue, p[n:]...)
+	if err != nil {
+		e.refused(err, now)
+	}
 }
 
 // refused notes that e takes nothing more.
 func (e *loopEnd) refused(err error, now time.Duration) {
-	e.queue = nil
+	e.drop()
 	e.l.refused(e.s, err, now)
 	e.other().wake() // what it says is discarded
 }
 
+// read reads what e says. With TLS there may be some, and an error.
+func (e *loopEnd) read(d *loop.Driver) (b []byte, err error) {
+	n := 0
+	if e.sec != nil {
+		n, err = e.sec.Read(d.Buffer())
+	} else {
+		n, err = e.fd.Read(d.Buffer())
+	}
+	return d.Buffer()[:n], err
+}
+
 // pump passes on what e says.
 func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
+	if e.sec != nil {
+		defer e.reply(e.queued(), now)
+	}
 	for range turns {
 		if !e.reads() {
 			return
 		}
-		n, err := e.fd.Read(d.Buffer())
-		if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
-			return
-		}
-		if err != nil {
-			if e.l.ended(e.s, err, now); err != io.EOF { //nolint:errorlint // it is never wrapped
-				e.queue, e.hung = nil, true
+		b, err := e.read(d)
+		if len(b) > 0 {
+			to := e.other()
+			through, put := e.l.arrived(e.s, b, now)
+			to.write(through, now)
+			to.write(put, now)
+			if to.queued() {
+				to.wake() // it waits for room
 			}
+		}
+		if unready(err) != nil {
+			e.ended(err, now)
 			return
 		}
-		to := e.other()
-		through, put := e.l.arrived(e.s, d.Buffer()[:n], now)
-		to.write(through, now)
-		to.write(put, now)
-		if len(to.queue) > 0 {
-			to.wake() // it waits for room
-		}
-		if n < len(d.Buffer()) {
+		if err != nil || len(b) < len(d.Buffer()) && e.sec == nil {
 			return
+		}
+	}
+	if e.more() {
+		e.wake()
+	}
+}
+
+// ended notes that e has ended its stream with err.
+func (e *loopEnd) ended(err error, now time.Duration) {
+	if e.l.ended(e.s, err, now); !e.l.deaf[e.s] {
+		return
+	}
+	e.hung = true
+	if e.sec != nil {
+		e.send() //nolint:errcheck // an alert, which the side may not take
+	}
+	e.drop()
+}
+
+// reply sends what TLS answers by itself. waits says that something was queued already, for which there is no room yet.
+func (e *loopEnd) reply(waits bool, now time.Duration) {
+	if waits || !e.queued() {
+		return
+	}
+	if _, err := e.send(); err != nil {
+		e.refused(err, now)
+	}
+}
+
+// closeWrite ends the stream to e, to which nothing is queued. With TLS a close_notify goes before (RFC 8446 §6.1).
+func (e *loopEnd) closeWrite() {
+	e.half = true
+	if e.sec != nil && e.sec.CloseWrite() == nil {
+		if _, err := e.send(); err != nil {
+			e.drop()
 		}
 	}
 }
@@ -247,9 +368,13 @@ func (l *looped) settle(now time.Duration) {
 	queued := false
 	for s := range l.ends {
 		e := &l.ends[s]
-		if len(e.queue) > 0 {
+		if !e.queued() && l.finish(side(s)) {
+			e.closeWrite()
+		}
+		if e.queued() {
 			queued = true
-		} else if l.finish(side(s)) {
+		} else if e.half {
+			e.half = false
 			e.fd.Lock()
 			e.fd.CloseWrite()
 			e.fd.Unlock()

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/handfast/handfast/websocket/loop"
 )
 
 // pumped is a Tunnel with a goroutine for each side that is read from, and a few short ones for its end.
@@ -50,6 +52,9 @@ func (p *pumped) pump(s side, first []byte) {
 		p.move(s, b)
 		in.release()
 		if err != nil {
+			if conn, ok := p.ends[s].nc.(*tls.Conn); ok {
+				err = loop.Truncated(conn, err)
+			}
 			p.mu.Lock()
 			if !p.over {
 				p.ended(s, err, p.now())

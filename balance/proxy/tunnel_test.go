@@ -125,10 +125,7 @@ func TestTunnelPassesOnAReset(t *testing.T) {
 			}
 			r.says(from, []byte("last words"))
 			expect(t, to, []byte("last words"))
-			if tcp, ok := from.(*net.TCPConn); ok {
-				tcp.SetLinger(0)
-			}
-			from.Close()
+			reset(from)
 			if got := rest(t, to); len(got) > 0 {
 				t.Errorf("%q came after the end", got)
 			}

@@ -41,6 +41,11 @@
 // FD for Writable only, and the source is not read from. [FD.CloseWrite] passes on the end of one direction. The example of
 // [Loops.TakeBoth] is such a tunnel; while it waits it costs about 300 bytes.
 //
+// # TLS
+//
+// A [TLS] is what reads and writes a descriptor under TLS, by crypto/tls. The *tls.Conn is made on an [Under], which has the socket until the
+// handshake is done and the loop takes it ([NewTLS]).
+//
 // # Handlers that block
 //
 // A Handler's Serve runs on the goroutine that drives the loop, which costs nothing as long as it returns soon. One that does

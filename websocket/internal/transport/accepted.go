@@ -3,12 +3,19 @@ package transport
 import (
 	"errors"
 	"net"
+
+	"github.com/handfast/handfast/websocket/loop"
 )
 
-// Accepted is a connection that a server has accepted, with the client's address.
+// Accepted is a connection that a server has accepted, with the client's address. TLS on it can be on an event loop.
 type Accepted struct {
-	net.Conn
+	loop.Under
 	Remote net.Addr // the client's address where a proxy has named it; nil: the connection's own
+}
+
+// Accept returns nc as an Accepted. remote may be nil.
+func Accept(nc net.Conn, remote net.Addr) *Accepted {
+	return &Accepted{Under: loop.Under{Conn: nc}, Remote: remote}
 }
 
 // RemoteAddr returns the client's address.

@@ -145,7 +145,7 @@ func TestCloseWrite(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	s, far := sockets(t)
 	named := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
-	a := &Accepted{Conn: s.Below().(net.Conn)}
+	a := Accept(s.Below().(net.Conn), nil)
 	if a.RemoteAddr() != a.Conn.RemoteAddr() {
 		t.Errorf("the address is %v", a.RemoteAddr())
 	}
@@ -165,7 +165,7 @@ func TestAccepted(t *testing.T) {
 	near, other := net.Pipe()
 	defer near.Close()
 	defer other.Close()
-	if err := (&Accepted{Conn: near}).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+	if err := Accept(near, nil).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a pipe: %v", err)
 	}
 }

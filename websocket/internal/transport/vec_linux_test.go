@@ -12,7 +12,7 @@ import (
 func TestWriteVecIsOneCall(t *testing.T) {
 	s, far := socketsOf(t, "unixpacket", filepath.Join(t.TempDir(), "s"))
 	known := new(Stream)
-	known.Init(&Accepted{Conn: s.Below().(net.Conn)})
+	known.Init(Accept(s.Below().(net.Conn), nil))
 	far.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for name, s := range map[string]*Stream{"a socket": s, "an accepted connection": known} {
 		if n, err := s.WriteVec([]byte("head"), []byte("body")); n != 8 || err != nil {

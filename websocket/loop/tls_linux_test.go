@@ -1,0 +1,190 @@
+package loop_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/loop"
+)
+
+// secure is a Handler that echoes over TLS.
+type secure struct {
+	fd  loop.FD
+	sec *loop.TLS
+	end chan error
+}
+
+func (*secure) Begin(*loop.Driver, loop.Events) bool { return true }
+
+func (*secure) Lost() {}
+
+func (s *secure) Serve(d *loop.Driver, why loop.Events) {
+	var err error
+	for range 2 {
+		if s.sec.Queued() > 0 {
+			break
+		}
+		var n int
+		if n, err = s.sec.Read(d.Buffer()); n > 0 {
+			s.sec.Write(d.Buffer()[:n]) //nolint:errcheck // of a test
+		}
+		if err != nil {
+			break
+		}
+	}
+	s.fd.Lock()
+	defer s.fd.Unlock()
+	want := loop.Readable
+	if _, flushed := s.sec.Flush(); flushed == loop.ErrAgain {
+		want = loop.Writable
+	} else if s.sec.More() {
+		s.fd.Wake()
+	}
+	if err != nil && err != loop.ErrAgain {
+		s.fd.Close()
+		s.end <- err
+		return
+	}
+	s.fd.Arm(want) //nolint:errcheck // of a test
+}
+
+// onTLS returns a client of an echo over TLS on ls.
+func onTLS(t *testing.T, ls *loop.Loops) (*tls.Conn, *secure) {
+	t.Helper()
+	a, b := tcpPair(t)
+	near := tls.Server(&loop.Under{Conn: b}, &tls.Config{Certificates: []tls.Certificate{localhost()}})
+	far := tls.Client(a, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // of a test
+	shook := make(chan error, 1)
+	go func() { shook <- near.Handshake() }()
+	if err := errors.Join(far.Handshake(), get(t, shook)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	sec, socket, err := loop.NewTLS(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place, err := ls.Take(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &secure{sec: sec, end: make(chan error, 1)}
+	sec.On(&s.fd)
+	place.Add(&s.fd, s)
+	s.fd.Lock()
+	s.fd.Wake()
+	s.fd.Unlock()
+	return far, s
+}
+
+var localhost = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
+
+// What is echoed comes back, though the client begins to read late.
+func TestTLSHoldsUpTheSource(t *testing.T) {
+	far, s := onTLS(t, tunnels(t))
+	said := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB: more than the kernels between hold
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := far.Write(said)
+		wrote <- err
+	}()
+	select {
+	case err := <-wrote:
+		t.Fatalf("all of it was taken, and the client reads nothing: %v", err)
+	default:
+	}
+	got := make([]byte, len(said))
+	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, said) {
+		t.Fatalf("another text came back, %v", err)
+	}
+	if err := errors.Join(get(t, wrote), far.CloseWrite()); err != nil {
+		t.Fatal(err)
+	}
+	get(t, s.end)
+}
+
+// The end of a stream differs from a cut.
+func TestRFC8446_6_1_TruncatedTLS(t *testing.T) {
+	ls := tunnels(t)
+	for name, tt := range map[string]struct {
+		end  func(*tls.Conn) error
+		want error
+	}{
+		"close_notify": {(*tls.Conn).CloseWrite, io.EOF},
+		"cut":          {func(c *tls.Conn) error { return c.NetConn().(*net.TCPConn).CloseWrite() }, loop.ErrTruncated},
+		"within a record": {func(c *tls.Conn) error {
+			tcp := c.NetConn().(*net.TCPConn)
+			_, err := tcp.Write([]byte{23, 3, 3, 0, 99, 1})
+			return errors.Join(err, tcp.CloseWrite())
+		}, loop.ErrTruncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			far, s := onTLS(t, ls)
+			if _, err := far.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.end(far); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(io.LimitReader(far, 5)); string(got) != "hello" {
+				t.Errorf("%q came back, %v", got, err)
+			}
+			if err := get(t, s.end); err != tt.want {
+				t.Errorf("it ended with %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// A peer that takes nothing has a bounded queue, whatever it gets a Read to answer.
+func TestTLSQueueIsBounded(t *testing.T) {
+	_, s := onTLS(t, tunnels(t))
+	var err error
+	b, n := make([]byte, 16<<10), 0
+	for ; err == nil && n < 100; n++ {
+		_, err = s.sec.Write(b) // and no Flush
+	}
+	if queued := s.sec.Queued(); err == nil || queued > 300<<10 || queued < 256<<10 {
+		t.Errorf("%d bytes are queued after %d writes, the last with %v", queued, n, err)
+	}
+	s.sec.Drop()
+	if queued := s.sec.Queued(); queued != 0 {
+		t.Errorf("%d bytes are queued", queued)
+	}
+}
+
+// A *tls.Conn on something else than an Under cannot be taken, nor can the end of one be told from a cut.
+func TestTLSOnAnotherConn(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	conn := tls.Client(a, &tls.Config{ServerName: "localhost"})
+	if _, _, err := loop.NewTLS(conn); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("taken: %v", err)
+	}
+	if err := loop.Truncated(conn, io.EOF); err != io.EOF {
+		t.Error(err)
+	}
+}
