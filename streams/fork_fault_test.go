@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,22 @@ func TestDeletedButNotDropped(t *testing.T) {
 	}
 	if page, err := b.Hub.History(t.Context(), "dev", "s", hub.HistoryQuery{Limit: -1}); err != nil || len(page.Publications) > 0 {
 		t.Errorf("%d publications are left, %v", len(page.Publications), err)
+	}
+}
+
+// What is published in the channel of a stream that is deleted, and has forks, is not seen until the last fork is gone.
+func TestChannelOfDeletedWithForks(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
+	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	n.must(201, "PUT", "f", "", headerFork, "s")
+	n.must(204, "DELETE", "s", "")
+	if _, err := n.Hub.Publish(t.Context(), "dev", "s", &hub.Publication{Data: []byte("2")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	n.must(410, "GET", "s", "")
+	n.must(204, "DELETE", "f", "")
+	if text, _ := n.must(200, "GET", "s", ""); text != "[2]" {
+		t.Errorf("%q", text)
 	}
 }
 
@@ -210,6 +227,37 @@ func (b *between) History(ctx context.Context, channel string, q hub.HistoryQuer
 
 func (b *between) Trim(ctx context.Context, channel string, through uint64) error {
 	return b.of.Trim(ctx, channel, through)
+}
+
+// A fork is noted in its source although another node changes that record between the read and the write.
+func TestForkRegisteredTwice(t *testing.T) {
+	engine := hub.NewMemory().Node()
+	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
+	h := hub.New(hub.Options{Engine: b, Namespaces: []hub.Namespace{{History: 100}}})
+	n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
+	t.Cleanup(func() {
+		if err := errors.Join(n.Server.Close(), h.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	forks := func(add ...string) []string {
+		rec, err := n.readRecord(t.Context(), "s", stored{})
+		if err == nil && len(add) > 0 {
+			next := rec.record
+			next.Forks = append(next.Forks, add...)
+			rec, err = n.writeRecord(t.Context(), "s", rec, next)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return rec.Forks
+	}
+	b.happens = func() { forks("other") }
+	n.must(201, "PUT", "f", "", headerFork, "s")
+	if got := forks(); !slices.Equal(got, []string{"other", "f"}) {
+		t.Errorf("%q", got)
+	}
 }
 
 // What another node has copied between the reads of a record and of its channel is not taken for a channel.
