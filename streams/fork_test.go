@@ -63,6 +63,25 @@ func TestFork(t *testing.T) {
 	a.must(410, "PUT", "none", "", headerFork, "s", headerForkOffset, h.Get(headerNext))
 }
 
+// The messages of a stream that ends at a time expire with it, those that a fork begins with as well.
+func TestForkExpires(t *testing.T) {
+	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
+	n.must(201, "PUT", "s", "[1]", typ, jsonType)
+	end := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	n.must(201, "PUT", "f", "[2]", headerFork, "s", headerExpires, end.Format(time.RFC3339))
+	for name, want := range map[string]time.Time{"s": {}, "f": end} {
+		page, err := n.Hub.History(t.Context(), "dev", name, hub.HistoryQuery{Limit: -1})
+		if err != nil || len(page.Publications) == 0 {
+			t.Fatalf("%s: %+v, %v", name, page, err)
+		}
+		for _, p := range page.Publications {
+			if !p.Expires.Equal(want) {
+				t.Errorf("%s: %s expires at %v, want %v", name, p.Data, p.Expires, want)
+			}
+		}
+	}
+}
+
 // What a request for a fork may not say.
 func TestForkRefused(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
