@@ -456,6 +456,29 @@ func TestSubscriptionCounts(t *testing.T) {
 	}
 }
 
+// The event of a cache channel is kept for 30 minutes, however long the channel's history goes back.
+func TestCacheAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 5, HistoryAge: 2 * time.Hour}}})
+		defer h.Close()
+		s := &Server{Hub: h, Apps: testApps()}
+		cached := func(want bool) {
+			t.Helper()
+			if p, _, err := s.cached(t.Context(), app.ID, "cache-x"); (p != nil) != want || err != nil {
+				t.Errorf("%+v, %v, want one: %t", p, err, want)
+			}
+		}
+		cached(false)
+		if _, err := h.Publish(t.Context(), app.ID, "cache-x", &hub.Publication{Event: "e", Data: []byte("1")}, nil); err != nil {
+			t.Fatal(err)
+		}
+		pass(30*time.Minute - time.Second)
+		cached(true)
+		pass(time.Second)
+		cached(false)
+	})
+}
+
 // That a cache channel has no event for a subscriber is reported, once a second for those of many subscribers.
 func TestCacheMisses(t *testing.T) {
 	s := newServer(t)
