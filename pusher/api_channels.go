@@ -147,7 +147,7 @@ func (c *call) connections() (any, error) {
 // terminate closes all connections of a user, on every node.
 func (c *call) terminate() (any, error) {
 	user := c.PathValue("user")
-	if user == "" || len(user) > maxUser {
+	if !validUser(user) {
 		return nil, badRequest("The ID of a user has 1 to %d bytes.", maxUser)
 	}
 	err := c.server.Hub.Do(c.Context(), hub.Command{Kind: hub.CommandDisconnect, App: c.app.ID, User: user, Reason: hub.EndDenied})

@@ -234,7 +234,7 @@ func (s *session) signIn(ctx context.Context, r *request) error {
 	switch {
 	case !s.app.authorized(r.Auth, userText(s.id, r.UserData)):
 		return closing{CodeUnauthorized, "The signature of the sign-in is not valid."}
-	case json.Unmarshal([]byte(r.UserData), &u) != nil || u.ID == "" || len(u.ID) > maxUser:
+	case json.Unmarshal([]byte(r.UserData), &u) != nil || !validUser(u.ID):
 		return closing{CodeUnauthorized, "The user_data of a sign-in is an object with id, a string of 1 to 128 bytes."}
 	case s.user != "" && s.user != u.ID:
 		return closing{CodeUnauthorized, "The connection belongs to another user."}

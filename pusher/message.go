@@ -72,7 +72,7 @@ func parseMember(text string) (id string, info []byte, err error) {
 		}
 		id = n.String()
 	}
-	if id == "" || len(id) > maxUser {
+	if !validUser(id) {
 		return "", nil, errNotMember
 	}
 	return id, infoOf(m.UserInfo), nil

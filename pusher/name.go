@@ -22,10 +22,13 @@ var (
 	version     = regexp.MustCompile(`^\d+(\.\d+)*([-+.][-+.0-9A-Za-z]*)?$`)
 )
 
+// validUser reports whether a user may have this ID.
+func validUser(id string) bool { return id != "" && len(id) <= maxUser }
+
 // validChannel reports whether a channel may have this name.
 func validChannel(name string) bool {
 	if user, ok := strings.CutPrefix(name, userPrefix); ok {
-		return user != "" && len(user) <= maxUser
+		return validUser(user)
 	}
 	return len(name) <= maxName && channelName.MatchString(name)
 }
@@ -106,6 +109,5 @@ func rulesOf(all []hub.Namespace, app, prefix string) (best hub.Namespace, ok bo
 			best, ok = n, true
 		}
 	}
-	best.App = app
 	return best, ok
 }

@@ -513,6 +513,38 @@ func TestCacheMisses(t *testing.T) {
 	}
 }
 
+// The ID of a user has 1 to 128 bytes, wherever it comes from.
+func TestValidUser(t *testing.T) {
+	for n, want := range map[int]bool{0: false, 1: true, 128: true, 129: false} {
+		id := strings.Repeat("u", n)
+		if validUser(id) != want {
+			t.Errorf("%d bytes are valid: %t", n, !want)
+		}
+		if _, _, err := parseMember(jsonText(map[string]string{"user_id": id})); (err == nil) != want {
+			t.Errorf("a member with an ID of %d bytes: %v", n, err)
+		}
+		if validChannel(userPrefix+id) != want {
+			t.Errorf("the channel of a user with an ID of %d bytes is valid: %t", n, !want)
+		}
+		s := open(newServer(t), new(outbox))
+		t.Cleanup(func() { s.Closed(nil) })
+		data := jsonText(map[string]string{"id": id})
+		err := command1(s, jsonText(command{Event: "pusher:signin", Data: encode(request{UserData: data, Auth: app.Key + ":" + app.sign(userText(s.id, data))})}))
+		if (err == nil) != want {
+			t.Errorf("a sign-in with an ID of %d bytes: %v", n, err)
+		}
+	}
+}
+
+// Data of other protocols may be JSON or not, or nothing.
+func TestAsJSON(t *testing.T) {
+	for data, want := range map[string]string{"": "null", "1": "1", "x": `"x"`, `{"a":1}`: `{"a":1}`} {
+		if got := string(asJSON([]byte(data))); got != want {
+			t.Errorf("%q: %s, want %s", data, got, want)
+		}
+	}
+}
+
 // The rules of channels have what the protocol requires, and nothing else changes.
 func TestNamespaces(t *testing.T) {
 	all := Namespaces([]hub.Namespace{

@@ -79,6 +79,7 @@ func TestAuthenticate(t *testing.T) {
 		{"too late", "POST", path + "?" + q + sig, body, 601 * time.Second, 401, "auth_timestamp is not within 600 s"},
 		{"another body", "POST", path + "?" + q + sig, body + " ", 0, 401, "body_md5"},
 		{"no body_md5", "POST", path + "?" + signedQuery(app, "POST", path, "", "", at), body, 0, 401, "body_md5"},
+		{"no body_md5 of one byte", "POST", path + "?" + signedQuery(app, "POST", path, "", "", at), "1", 0, 401, "body_md5"},
 		{"another method", "PUT", path + "?" + q + sig, body, 0, 401, "auth_signature is not valid"},
 		{"another path", "POST", "/apps/3/batch_events?" + q + sig, body, 0, 401, "auth_signature is not valid"},
 		{"one more parameter", "POST", path + "?" + q + "&info=x" + sig, body, 0, 401, "auth_signature is not valid"},

@@ -60,7 +60,7 @@ func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	}
 	var users []string
 	switch {
-	case len(list) > 0 && json.Unmarshal(list, &users) != nil, slices.ContainsFunc(users, func(u string) bool { return u == "" || len(u) > maxUser }):
+	case len(list) > 0 && json.Unmarshal(list, &users) != nil, slices.ContainsFunc(users, func(u string) bool { return !validUser(u) }):
 		return fault{why: "The watchlist is not a list of user IDs, which are strings of 1 to 128 bytes."}
 	case len(users) > maxWatchlist:
 		return fault{code: int(CodeLongWatchlist), why: "The watchlist has more than " + strconv.Itoa(maxWatchlist) + " users."}
