@@ -52,6 +52,22 @@ func TestEjectionBacksOff(t *testing.T) {
 	}
 }
 
+// Without times in the options the first ejection lasts 10 seconds, and none lasts longer than 5 minutes.
+func TestEjectionDefaults(t *testing.T) {
+	p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1)...)
+	now := start
+	for _, want := range []time.Duration{10, 20, 40, 80, 160, 300, 300} {
+		want *= time.Second
+		if !p.Outcome(now, p.byID["u000"], Failed) {
+			t.Fatal("not ejected")
+		}
+		if got := status(t, p, now, "u000").Ejected.Sub(now); got != want {
+			t.Errorf("ejected for %v, want %v", got, want)
+		}
+		now = now.Add(want)
+	}
+}
+
 // An upstream that fails half of its handshakes in turn is ejected, one that fails fewer is not.
 func TestEjectionByShare(t *testing.T) {
 	run := func(each int) (n int, why string) {

@@ -346,6 +346,21 @@ func TestStormIsOpen(t *testing.T) {
 	}
 }
 
+// A window ends with the first handshake that is done after it: what is done later belongs to the next one.
+func TestStormWindowEndsWithHandshake(t *testing.T) {
+	s := NewStorm(StormOptions{})
+	s.Admit(start, false)
+	s.Begin()
+	s.Done(start.Add(2*window), time.Minute, true)
+	for range 1000 {
+		s.Begin()
+		s.Done(start.Add(2*window+1), 0, true)
+	}
+	if !s.Status(start.Add(2*window + 2)).Limited {
+		t.Error("handshakes of the next window hid that the upstreams were slow")
+	}
+}
+
 // A handshake that waits for a place, or ends without one, says nothing about the upstreams.
 func TestStormIgnoresWhatWaits(t *testing.T) {
 	s := NewStorm(StormOptions{})

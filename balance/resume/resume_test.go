@@ -78,6 +78,28 @@ func TestCentrifugoCutOff(t *testing.T) {
 	}
 }
 
+// A session that knows its client, and not a later command of it, cannot be resumed; the command is passed on.
+func TestCentrifugoUnknownCommand(t *testing.T) {
+	for _, unknown := range []string{"", `{"id":"two","subscribe":{"channel":"a"}}`} {
+		s := New("", "/connection/websocket", Options{})
+		send := func(data string) {
+			if out, send := s.Client(Message{Data: []byte(data)}); !send || string(out.Data) != data {
+				t.Errorf("%q became %q", data, out.Data)
+			}
+		}
+		send(`{"id":1,"connect":{}}`)
+		if _, _, err := s.Server(Message{Data: []byte(`{"id":1,"connect":{"client":"c","version":"1"}}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if unknown != "" {
+			send(unknown)
+		}
+		if _, err := s.Resume(); (err == nil) != (unknown == "") {
+			t.Errorf("after %q: %v", unknown, err)
+		}
+	}
+}
+
 func TestGone(t *testing.T) {
 	plain, centrifugo := New("", "", Options{Stateless: true}), New("centrifuge-json", "", Options{})
 	for code, want := range map[uint16][2]bool{1000: {}, 1001: {true, true}, 1012: {true, true}, 3001: {false, true}, 3011: {}, 3500: {}, 4401: {}} {
