@@ -70,6 +70,52 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// The bounds are the most that is remembered, not one more or less.
+func TestLedgerBounds(t *testing.T) {
+	one := command[int]{channel: "a", text: []byte("text")}
+	o := Options{Unanswered: 2, Subscriptions: 2, Bytes: 3 * one.size()}
+	l := ledger[int]{opts: o}
+	if !l.wait(one) || !l.wait(one) || l.no != nil {
+		t.Errorf("two of two commands: %v", l.no)
+	}
+	if l.wait(one) || !errors.Is(l.no, ErrTooMuch) {
+		t.Errorf("a third one: %v", l.no)
+	}
+	o.Unanswered = 4
+	l = ledger[int]{opts: o}
+	if !l.wait(one) || !l.wait(one) || !l.wait(one) || l.wait(one) || l.size != o.Bytes {
+		t.Errorf("commands of %d of %d bytes: %v", l.size, o.Bytes, l.no)
+	}
+	for number, want := range map[int]bool{1: true, 2: false} {
+		if l = (ledger[int]{opts: o}); l.room(number, o.Bytes) != want || (l.no == nil) != want {
+			t.Errorf("room behind %d: %v", number, l.no)
+		}
+	}
+	if l = (ledger[int]{opts: o}); l.room(0, o.Bytes+1) {
+		t.Error("room for one byte too many")
+	}
+	l = ledger[int]{opts: o}
+	if l.grow(o.Bytes); l.no != nil {
+		t.Errorf("grown to the bound: %v", l.no)
+	}
+	if l.grow(1); !errors.Is(l.no, ErrTooMuch) {
+		t.Errorf("grown beyond it: %v", l.no)
+	}
+}
+
+// Of the tokens that a client renews only the last one is remembered.
+func TestTokensCountOnce(t *testing.T) {
+	s, size := newSized("channels", Options{Unanswered: 1, Bytes: 8 << 10})
+	before := size()
+	for i := range 3 {
+		s.Client(Message{Data: fmt.Appendf(nil, `{"type":"refresh","id":%d,"token":"good%d"}`, i+1, i)})
+		s.Server(Message{Data: fmt.Appendf(nil, `{"type":"done","id":%d,"expires_in":5}`, i+1)})
+		if got := size() - before; got != len("good0") {
+			t.Errorf("after %d tokens %d bytes", i+1, got)
+		}
+	}
+}
+
 // newSized returns a session that is connected, and how many bytes it remembers.
 func newSized(protocol string, o Options) (Session, func() int) {
 	if protocol == "channels" {
