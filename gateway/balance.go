@@ -375,6 +375,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	o := &Opened{Server: c.Server, Subprotocol: c.Subprotocol(), Header: c.Header(), Abandon: c.Abandon}
 	if c.ByMessage() {
 		received, sent := r.Received, r.Sent
+		o.HalfClose = true
 		o.Serve = func(_ context.Context, client *websocket.Conn) error {
 			_ = c.Serve(client, received, sent) // how it has ended is known to client as well
 			return nil

@@ -84,3 +84,28 @@ func TestBalanceHeldServer(t *testing.T) {
 	has(t, &r.log, "msg=closed", "server="+last.id())
 	has(t, &r.audited, `"disconnected"`, `"server":"`+last.id()+`"`, `"decision":"allow"`)
 }
+
+// A client that closes right behind its messages gets every answer, and then the server's close frame.
+func TestBalanceMessagesHalfClose(t *testing.T) {
+	a := newBehind(t, "a")
+	r := run(t, parse(t, balancing([]*serverBehind{a}, "messages: true")))
+	c, _ := r.greeting(t, "/", &websocket.DialOptions{Conn: websocket.ConnOptions{HalfClose: true}})
+	const n = 50
+	for range n {
+		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Shut(4000, "done"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if _, err := c.Read(bounded.Context(t)); err != nil {
+			t.Fatalf("after %d answers: %v", i, err)
+		}
+	}
+	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != 4000 {
+		t.Error(err)
+	}
+	has(t, &r.log, "msg=closed", "code=4000")
+}

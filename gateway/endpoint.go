@@ -111,9 +111,9 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	o := h.opened
 	k := &admitted{client{e, h.entry}, strings.Clone(r.URL.Path), h.rule} // which holds nothing of the request, nor its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
-	if o.QueueFull != e.ws.Accept.Conn.QueueFull {
+	if o.QueueFull != e.ws.Accept.Conn.QueueFull || o.HalfClose {
 		conn := e.ws.Accept.Conn
-		conn.QueueFull = o.QueueFull
+		conn.QueueFull, conn.HalfClose = o.QueueFull, o.HalfClose
 		a.Options = &conn
 	}
 	if serve := o.Serve; serve != nil {

@@ -103,6 +103,9 @@ type Opened struct {
 	// QueueFull says what happens to what a slow client has no room for. It is for Open and Serve.
 	QueueFull websocket.QueuePolicy
 
+	// HalfClose is for Serve: see [websocket.ConnOptions].
+	HalfClose bool
+
 	// DrainCode returns the code that the connection is closed with when the server drains and so many connections are left. If
 	// nil, it is that of the configuration.
 	DrainCode func(left int) websocket.Code

@@ -43,7 +43,9 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 		return nil, errCloseCode(code, err)
 	}
 	c.ctl = ctl
-	c.closing = &CloseError{Code: code, Reason: reason}
+	if c.closing = c.asked; c.closing == nil { // otherwise this is the answer
+		c.closing = &CloseError{Code: code, Reason: reason}
+	}
 	c.boundWrites(deadline)
 	c.flush()
 	return c.closing, nil
@@ -54,7 +56,12 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	c.mu.Lock()
-	c.wakeReadLocked()          // a Ping makes way
+	c.wakeReadLocked() // a Ping makes way
+	if c.asked != nil {
+		c.mu.Unlock()
+		c.finishAlone(e, afterClose)
+		return c.awaitEnd(deadline, e)
+	}
 	err := c.wait(ctx, &c.read) // behind a Read that is under way: the close frame may come to it
 	c.mu.Unlock()
 	if err == nil {
@@ -102,8 +109,28 @@ func (in *inbox) discard(ctx context.Context) {
 // closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
 func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
+	if in.c.halves {
+		in.win = nil // nothing behind it counts, and the connection may go on for a while
+		if began := in.closedHalf(e); began != nil {
+			_ = in.finish(ctx, began, afterClose) // and what the peer says is returned
+		}
+		return e
+	}
 	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
 	return in.finish(ctx, e, afterClose)
+}
+
+// closedHalf notes the peer's close frame, and returns how the closing handshake began that is complete with it, nil if ours is to come.
+func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
+	c := in.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = e
+	c.batch.Store(false)
+	c.m.WithholdClose()
+	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // to pings before it
+	c.flush()
+	return c.closing
 }
 
 // afterClose bounds the wait for the end of TCP when both close frames have been exchanged. RFC 6455 §7.1.1: the server closes
@@ -229,6 +256,9 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 func (in *inbox) broke(err error) *CloseError {
 	in.c.mu.Lock()
 	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
+	if begun == nil {
+		begun = in.c.asked
+	}
 	in.c.mu.Unlock()
 	if ended != nil {
 		return ended

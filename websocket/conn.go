@@ -36,12 +36,14 @@ type Conn struct {
 	mu       sync.Mutex
 	closeErr *CloseError // how it has ended
 	closing  *CloseError // how it is about to end, once a close frame is made or has come, or a rule was broken
+	asked    *CloseError // with HalfClose: the peer's close frame, which our own answers; it may come behind that
 	pings    pings
 	alive    keepalive
 	life     *life         // made when first asked for
 	member   *member       // leaves its roster at the end; nil: the connection is in none, or leaves by other means
 	done     chan struct{} // closed when the connection has ended; made when first waited for
 	role     protocol.Role
+	halves   bool // ConnOptions.HalfClose
 	settled  bool // all that was to be sent before the end is with the kernel
 }
 
@@ -127,6 +129,7 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOption
 	c.win = early
 	c.stream.Init(rwc)
 	c.m.Client = role == protocol.RoleClient
+	c.halves = opts != nil && opts.HalfClose
 	c.m.Limits = &c.opts.limits
 	if agreed != nil {
 		c.compress(*agreed, opts.Compression)

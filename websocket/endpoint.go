@@ -18,7 +18,7 @@ import (
 // value refuses every client: one of Serve and Open is required. An Endpoint must not be copied after its first use.
 type Endpoint struct {
 	// Accept is the options for opening handshakes, and for the connections. Its Check must be nil: Admit replaces it. With Open,
-	// the write queue must not have the policy QueueBlock.
+	// the write queue must not have the policy QueueBlock, and HalfClose must not be set.
 	Accept AcceptOptions
 
 	// Admit runs after the protocol and origin checks and before the 101 response. It decides how a client is served, and may
@@ -92,6 +92,7 @@ var (
 	errServes     = errors.New("websocket: exactly one of Endpoint.Serve and Endpoint.Open must be set, or an Admission must set one")
 	errExtensions = errors.New("websocket: Admission.Extensions is set without Tunnel")
 	errChecks     = errors.New("websocket: Endpoint.Accept.Check is set: use Admit")
+	errHalves     = errors.New("websocket: the directions close by themselves (HalfClose): with Open, no caller reads and answers")
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
 )
 
@@ -196,6 +197,9 @@ func (x *service) check() *opening.Refusal {
 	}
 	if x.open != nil && x.conn.QueueFull == QueueBlock {
 		return fault(errBlocks, "pick another policy for QueueFull")
+	}
+	if x.open != nil && x.conn.HalfClose {
+		return fault(errHalves, "unset HalfClose, or set Serve")
 	}
 	if err := handshake.CheckFields(x.header); err != nil {
 		return fault(err, "fix Admission.Header")

@@ -33,6 +33,7 @@ func TestEndpoint_Mistakes(t *testing.T) {
 		"Check":                     {Serve: serves, Accept: AcceptOptions{Check: func(*http.Request) error { return nil }}},
 		"QueueBlock":                {Open: openEcho, Accept: AcceptOptions{Conn: blocking}},
 		"QueueBlock of Admit":       {Open: openEcho, Admit: admission(&Admission{Options: &blocking})},
+		"HalfClose":                 {Open: openEcho, Accept: AcceptOptions{Conn: ConnOptions{HalfClose: true}}},
 		"both of Admit":             {Admit: admission(&Admission{Serve: serves, Open: openEcho})},
 		"a subprotocol not offered": {Serve: serves, Admit: admission(&Admission{Subprotocol: "x"})},
 		"a header of Admit":         {Serve: serves, Admit: admission(&Admission{Header: http.Header{"Upgrade": {"x"}}})},

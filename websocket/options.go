@@ -29,4 +29,11 @@ type ConnOptions struct {
 
 	// CloseTimeout bounds the closing handshake. 0 means 5 seconds.
 	CloseTimeout time.Duration
+
+	// HalfClose closes each direction by itself, for a proxy that passes close frames on in their order among the messages. The peer's close
+	// frame ends reading and nothing else: the reading methods return it as a [CloseError], messages can still be written, and the caller
+	// answers it with Close or Shut, as RFC 6455 §5.5.1 requires. After a Shut here, they go on until the peer's close frame, and return that; the
+	// caller reads on until then. A peer that has closed and gets no answer is cut when it has been silent for twice PingInterval. HalfClose
+	// is for callers that read by themselves: with Open and Run it is a mistake.
+	HalfClose bool
 }

@@ -112,7 +112,9 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return in.c.closeErr
 	case in.userRead:
 		return ErrConcurrentRead
-	case in.c.closing != nil:
+	case in.c.asked != nil && in.c.closing == nil:
+		return in.c.asked
+	case in.c.closing != nil && (in.c.asked != nil || !in.c.halves):
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true

@@ -16,12 +16,14 @@ var _ Sender = (*Conn)(nil)
 
 var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which has a Sender wait for the peer: with Run it is a mistake")
 
+var errHalfClose = errors.New("ConnOptions.HalfClose is for callers that read by themselves: with Run it is a mistake")
+
 // Run serves the connection with the events of a [Receiver], on the caller's goroutine, and returns how the connection ended.
 // open is called first, with the connection as a Sender. Run is the connection's only reader.
 //
 // When ctx ends, the connection is closed with CodeGoingAway. A panic in open or in the Receiver closes the connection with
 // CodeInternalError; Err of the CloseError then has the value. A panic with [http.ErrAbortHandler] cuts the connection, as CloseNow
-// does. Without a call of open, Run closes with CodeInternalError when the write queue has the policy QueueBlock.
+// does. Without a call of open, Run closes with CodeInternalError when the write queue has the policy QueueBlock, or HalfClose is set.
 func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError {
 	return c.run(ctx, open, nil)
 }
@@ -31,6 +33,9 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 	e := events{c: c, panicked: panicked}
 	if c.opts.queue.full == QueueBlock {
 		e.fail(errQueueBlocks)
+	} else if c.halves {
+		e.cause = errHalfClose
+		c.Close(CodeInternalError, "") //nolint:errcheck // it is returned below; Shut would leave the reading to a caller
 	} else if err := e.open(open); err != nil {
 		e.fail(err)
 	} else {
@@ -184,7 +189,11 @@ func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	go c.finishClose(deadline, e) // ends at the deadline
+	if c.halves && c.asked == nil {
+		go c.awaitEnd(deadline, e) //nolint:errcheck // the application reads on
+	} else {
+		go c.finishClose(deadline, e) // ends at the deadline
+	}
 	return true, nil
 }
 

@@ -62,7 +62,8 @@ func (c *Conn) turnAway(client net.Conn) {
 
 // Serve carries the messages of the client, who has got the 101 without extensions of the server's, until both sides are closed. It
 // returns how the connection to the client ended. received and sent are called with the size of each message, and may be nil. The
-// client's connection must not be read by anything else.
+// client's connection must not be read by anything else. With HalfClose among its options it gets what the server sends behind its close frame;
+// without, it is answered before that.
 func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) (how *websocket.CloseError) {
 	b, link := c.balancer, c.link
 	c.link = nil

@@ -198,9 +198,12 @@ func (r *relay) another(s *serving, err error) bool {
 	h := r.hold
 	r.mu.Lock()
 	next, switching := h.next, h.switching
-	h.next, h.switching = nil, true
+	ends := r.leaving != nil || next == nil && !switching && !h.goneAway(err)
+	if !ends {
+		h.next, h.switching = nil, true
+	}
 	r.mu.Unlock()
-	if next == nil && !switching && !h.goneAway(err) {
+	if ends {
 		r.serverEnded(s, err)
 		return false
 	}
@@ -221,6 +224,7 @@ func (r *relay) another(s *serving, err error) bool {
 		h.until = time.Now().Add(h.wait) // it is the new server's turn
 	default:
 		r.lost(s)
+		r.shut(s.Conn, clientMoved) // which answers its close frame, if it has sent one
 		if switching {
 			h.slower()
 		}
@@ -291,7 +295,7 @@ func (r *relay) finish(s *serving) error {
 		return r.hold.session.Idle()
 	}
 	err := r.pump(ctx, s, idle)
-	if !stopped(err) && s.wire.finish(websocket.CodeGoingAway, "moved to another server") == nil {
+	if !stopped(err) && s.wire.finish(clientMoved.code, clientMoved.reason) == nil {
 		// A server that handles messages in their order has handled all of them when it answers the close frame.
 		closing, cancel := context.WithTimeout(r.ctx, patience)
 		defer cancel()

@@ -34,7 +34,7 @@ func (r *relay) move(well bool) bool {
 		defer cancel()
 		next, err := r.place(ctx, from.upstream)
 		r.mu.Lock()
-		busy := r.ending || r.hold.switching || r.hold.next != nil || r.server != from
+		busy := r.ending || r.leaving != nil || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {
 			r.hold.next = next
 			r.server.cancel() // its reader sees to the rest

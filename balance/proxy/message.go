@@ -20,9 +20,10 @@ type goodbye struct {
 
 // The close frames that a relay sends by itself, in addition to those of limits and rules.
 var (
-	clientGone = goodbye{websocket.CodeGoingAway, "the client has gone"}
-	clientBad  = goodbye{websocket.CodeGoingAway, "the client has broken a rule"}
-	serverBad  = goodbye{1014, "the server has broken a rule"} // bad gateway, in the registry of IANA
+	clientMoved = goodbye{websocket.CodeGoingAway, "moved to another server"}
+	clientGone  = goodbye{websocket.CodeGoingAway, "the client has gone"}
+	clientBad   = goodbye{websocket.CodeGoingAway, "the client has broken a rule"}
+	serverBad   = goodbye{1014, "the server has broken a rule"} // bad gateway, in the registry of IANA
 )
 
 // relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes what it has
@@ -46,10 +47,12 @@ type relay struct {
 	// It stays full behind a message that could not be written.
 	gate chan struct{}
 
-	mu     sync.Mutex
-	server *serving
-	ending bool
-	timer  *time.Timer // nil: there are no limits
+	mu      sync.Mutex
+	server  *serving
+	ending  bool
+	leaving *goodbye    // the first close frame of the client or the server, which has been passed on; nil: there is none
+	timer   *time.Timer // nil: there are no limits
+	late    *time.Timer // since a close frame has been passed on
 }
 
 // passed counts the messages of one direction.
@@ -77,7 +80,7 @@ func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Message
 	}
 	w := &wire{Conn: nc, late: link.Late}
 	c, err := websocket.NewConn(w, protocol.RoleClient, &websocket.Handshake{Subprotocol: link.Subprotocol}, &websocket.ConnOptions{
-		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: patience,
+		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: patience, HalfClose: true,
 	})
 	if err != nil { // an extension, which was not offered
 		_ = nc.Close()
@@ -107,14 +110,17 @@ func (r *relay) run() *websocket.CloseError {
 	if panicked != nil { // on the caller's goroutine, which may recover: it costs one client
 		panic(panicked)
 	}
+	<-r.client.Context().Done() // which Shut bounds
 	r.cancel()
 	r.mu.Lock()
 	server := r.server
-	if r.timer != nil {
-		r.timer.Stop()
+	for _, timer := range []*time.Timer{r.timer, r.late} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	r.mu.Unlock()
-	<-server.Context().Done() // which Shut bounds
+	<-server.Context().Done() // the same
 	if r.hold != nil {
 		r.settle()
 		if r.hold.next != nil {
@@ -130,7 +136,11 @@ func (r *relay) fromClient() {
 	for {
 		m, err := r.client.Read(context.Background())
 		if err != nil {
-			r.clientEnded(err)
+			if g, closed := said(err); closed {
+				r.passToServer(g)
+			} else {
+				r.clientEnded(err)
+			}
 			return
 		}
 		r.count(client, m)
@@ -151,7 +161,7 @@ func (r *relay) toServer(m websocket.Message) {
 		return
 	}
 	s, m, send := r.forward(m)
-	if send && s.Write(context.Background(), m) != nil { // which the keepalive of s bounds
+	if send && s.Write(context.Background(), m) != nil && !r.leaves() { // which the keepalive of s bounds
 		r.unsent(s, m)
 		return
 	}
@@ -178,13 +188,13 @@ func (r *relay) unsent(s *serving, m websocket.Message) {
 	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // what it has still to say can be read until then
 }
 
-// clientEnded passes on how the client has ended.
+// clientEnded ends the connection when the client has ended, or takes no more messages.
 func (r *relay) clientEnded(err error) {
-	e, _ := errors.AsType[*websocket.CloseError](err)
+	g, closed := said(err)
 	_, violated := errors.AsType[*protocol.Violation](err)
 	switch {
-	case e != nil && e.Err == nil:
-		r.end(goodbye{e.Code, e.Reason}, goodbye{e.Code, e.Reason})
+	case closed:
+		r.end(g, g)
 	case violated:
 		r.end(clientBad, clientBad)
 	default:
@@ -201,6 +211,11 @@ func (r *relay) fromServer() {
 			err = r.pump(s.ctx, s, nil)
 		}
 		if !r.goesOn(s, err) {
+			break
+		}
+	}
+	for s := r.now(); ; { // the close frame
+		if _, err := s.Read(context.Background()); err != nil { // which ends when s does
 			return
 		}
 	}
@@ -253,7 +268,7 @@ func (r *relay) goesOn(s *serving, err error) bool {
 	case ending:
 	case errors.Is(err, errClient):
 		r.clientEnded(err) // whose reader may wait for us
-	case r.hold != nil:
+	case r.hold != nil && !r.leaves():
 		return r.another(s, err)
 	default:
 		r.serverEnded(s, err)
@@ -263,9 +278,21 @@ func (r *relay) goesOn(s *serving, err error) bool {
 
 // serverEnded passes on how the server has ended.
 func (r *relay) serverEnded(s *serving, err error) {
-	e, _ := errors.AsType[*websocket.CloseError](err)
-	if e != nil && e.Err == nil {
-		r.end(goodbye{e.Code, e.Reason}, goodbye{e.Code, e.Reason})
+	if s.ctx.Err() != nil && r.leaves() { // it was to be moved
+		if err = r.pump(r.ctx, s, nil); errors.Is(err, errClient) {
+			r.clientEnded(err)
+			return
+		}
+	}
+	if g, closed := said(err); closed {
+		r.passToClient(g)
+		return
+	}
+	r.mu.Lock()
+	leaving := r.leaving
+	r.mu.Unlock()
+	if leaving != nil { // it does not answer the client's close frame
+		r.end(*leaving, *leaving)
 		return
 	}
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
@@ -291,13 +318,68 @@ func (r *relay) end(toClient, toServer goodbye) {
 	s := r.server
 	r.mu.Unlock()
 	r.cancel()
-	for _, side := range []struct {
-		*websocket.Conn
-		goodbye
-	}{{r.client, toClient}, {s.Conn, toServer}} {
-		if side.Shut(side.code, side.reason) != nil { // a code that a peer may not send
-			_ = side.Shut(websocket.CodeGoingAway, "")
-		}
+	r.shut(r.client, toClient)
+	r.shut(s.Conn, toServer)
+}
+
+// said returns the close frame that an error of a Read or Write reports.
+func said(err error) (g goodbye, closed bool) {
+	e, _ := errors.AsType[*websocket.CloseError](err)
+	if e == nil || e.Err != nil {
+		return goodbye{}, false
+	}
+	return goodbye{e.Code, e.Reason}, true
+}
+
+// passToServer passes on the client's close frame, behind its messages. What the server still says goes to the client, until the server's
+// close frame. While there is no server, the client gets its answer here.
+func (r *relay) passToServer(g goodbye) {
+	if !r.leave(g) {
+		r.end(g, g)
+		return
+	}
+	select {
+	case r.gate <- struct{}{}: // behind a message that was kept while there was no server
+		defer func() { <-r.gate }()
+	case <-r.ctx.Done():
+		return
+	}
+	r.shut(r.now().Conn, g)
+}
+
+// passToClient passes on the server's close frame, behind its messages. What the client still says goes to the server, until the client's
+// close frame.
+func (r *relay) passToClient(g goodbye) {
+	if r.leave(g) {
+		r.shut(r.client, g)
+	}
+}
+
+// leave notes that a close frame is passed on, and bounds the rest. It returns false while there is no server.
+func (r *relay) leave(g goodbye) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hold != nil && r.hold.switching {
+		return false
+	}
+	if r.leaving == nil && !r.ending {
+		r.leaving = &g
+		r.late = time.AfterFunc(2*patience, func() { r.end(g, g) })
+	}
+	return true
+}
+
+// leaves reports whether a close frame has been passed on: the connection goes on at no other server.
+func (r *relay) leaves() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leaving != nil
+}
+
+// shut sends a close frame.
+func (r *relay) shut(side *websocket.Conn, g goodbye) {
+	if side.Shut(g.code, g.reason) != nil { // a code that a peer may not send
+		_ = side.Shut(websocket.CodeGoingAway, "")
 	}
 }
 

@@ -27,6 +27,17 @@ type speaker struct {
 // speak starts a server that serves connections, with a subprotocol of these. A serve of nil is an echo.
 func speak(t *testing.T, serve func(c *websocket.Conn), subprotocols ...string) *speaker {
 	t.Helper()
+	return speakWith(t, websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 64 << 20}, serve, subprotocols...)
+}
+
+// speakHalf is speak for a server that closes each direction by itself.
+func speakHalf(t *testing.T, serve func(c *websocket.Conn)) *speaker {
+	t.Helper()
+	return speakWith(t, websocket.ConnOptions{HalfClose: true}, serve)
+}
+
+func speakWith(t *testing.T, o websocket.ConnOptions, serve func(c *websocket.Conn), subprotocols ...string) *speaker {
+	t.Helper()
 	if serve == nil {
 		serve = echo
 	}
@@ -34,7 +45,7 @@ func speak(t *testing.T, serve func(c *websocket.Conn), subprotocols ...string) 
 	ctx, stop := context.WithCancel(context.Background())
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			Subprotocols: subprotocols, AnyOrigin: true, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 64 << 20},
+			Subprotocols: subprotocols, AnyOrigin: true, Conn: o,
 		})
 		if err != nil {
 			return
@@ -90,13 +101,18 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 	if o != nil && o.Compression != nil {
 		hs.Extensions = "permessage-deflate"
 	}
-	front, err := websocket.NewConn(near, protocol.RoleServer, hs, o)
+	behind := websocket.ConnOptions{}
+	if o != nil {
+		behind = *o
+	}
+	behind.HalfClose = true
+	front, err := websocket.NewConn(near, protocol.RoleServer, hs, &behind)
 	if err != nil {
 		t.Fatal(err)
 	}
 	peer := &websocket.ConnOptions{MaxMessage: 64 << 20}
 	if o != nil {
-		peer.Compression = o.Compression
+		peer.Compression, peer.HalfClose = o.Compression, o.HalfClose
 	}
 	k := &talker{t: t, conn: c, ended: make(chan *websocket.CloseError, 1)}
 	if k.Conn, err = websocket.NewConn(far, protocol.RoleClient, hs, peer); err != nil {

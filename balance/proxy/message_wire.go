@@ -28,7 +28,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// Write implements [net.Conn]. Behind the frame of finish everything is dropped: a pong, or the answer to the server's own close frame.
+// Write implements [net.Conn]. Behind the frame of finish everything is dropped: a pong, say.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -66,6 +66,12 @@ func (m *Machine) closed(p []byte) (Event, *Violation) {
 	return Event{Kind: Close, Code: code, Payload: reason}, nil
 }
 
+// WithholdClose takes the answer to the peer's close frame out of the output: the driver answers it later, with AppendClose. It belongs to
+// the reading half.
+func (m *Machine) WithholdClose() {
+	m.replies = slices.DeleteFunc(m.replies, func(r reply) bool { return r.opcode == frame.Close })
+}
+
 // Pending reports whether the reading half has something for AppendOutput.
 func (m *Machine) Pending() bool { return len(m.replies) > 0 }
 
