@@ -1,8 +1,8 @@
 // Command crosscheck type-checks packages, with everything that they import, for the system that GOOS and GOARCH name: what a build
-// for it would find wrong, in seconds instead of minutes, because nothing is compiled. Of packages of others only the declarations are
-// checked.
+// for it would find wrong, in seconds instead of minutes, because nothing is compiled. Of the standard library only the declarations are
+// checked. Its arguments are those of go list: with -test the tests of the packages are checked, too.
 //
-//	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck ./cmd/handfast
+//	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck -test ./websocket/... ./cmd/handfast
 package main
 
 import (
@@ -20,14 +20,12 @@ import (
 	"strings"
 )
 
-// home begins the paths of our own packages.
-const home = "github.com/handfast/handfast"
-
 // listed is a package as go list describes it.
 type listed struct {
 	ImportPath, Dir string
-	GoFiles         []string
+	GoFiles, SFiles []string
 	ImportMap       map[string]string
+	Standard        bool
 	Error           *struct{ Err string }
 }
 
@@ -50,10 +48,11 @@ func main() {
 	fmt.Printf("%d packages for %s/%s\n", checked, os.Getenv("GOOS"), arch) //nolint:forbidigo // a command
 }
 
-// check returns what is wrong with packages and what they import, and how many packages that is.
-func check(arch string, patterns []string) (problems []error, checked int, err error) {
+// check returns what is wrong with packages and what they import, and how many packages that is. Its arguments are those of go list:
+// with -test the tests are checked, too.
+func check(arch string, args []string) (problems []error, checked int, err error) {
 	// go list names the packages that others import before those.
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,ImportMap,Error"}, patterns...)...)
+	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, args...)...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -75,7 +74,7 @@ func check(arch string, patterns []string) (problems []error, checked int, err e
 		if p.Error != nil {
 			return problems, checked, errors.New(p.Error.Err)
 		}
-		if p.ImportPath == "unsafe" {
+		if p.ImportPath == "unsafe" || strings.HasSuffix(p.ImportPath, ".test") { // the latter has what go test writes
 			continue
 		}
 		pkg, wrong, err := checkOne(fset, &p, known, sizes)
@@ -106,8 +105,7 @@ func (i importer) Import(path string) (*types.Package, error) {
 }
 
 func checkOne(fset *token.FileSet, p *listed, known map[string]*types.Package, sizes types.Sizes) (*types.Package, []error, error) {
-	ours := p.ImportPath == home || strings.HasPrefix(p.ImportPath, home+"/")
-	mode := parser.SkipObjectResolution
+	mode := parser.SkipObjectResolution | parser.ParseComments
 	var files []*ast.File
 	for _, name := range p.GoFiles {
 		f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, mode)
@@ -118,13 +116,37 @@ func checkOne(fset *token.FileSet, p *listed, known map[string]*types.Package, s
 	}
 	var wrong []error
 	c := types.Config{
-		Importer: importer{known, p.ImportMap}, Sizes: sizes, IgnoreFuncBodies: !ours,
+		Importer: importer{known, p.ImportMap}, Sizes: sizes, IgnoreFuncBodies: p.Standard,
 		Error: func(err error) {
-			if ours { // of others, without the bodies of functions, imports look unused
+			if !p.Standard { // without the bodies of functions, imports look unused
 				wrong = append(wrong, err)
 			}
 		},
 	}
 	pkg, _ := c.Check(p.ImportPath, fset, files, nil) // Error has its errors
+	if !p.Standard && len(p.SFiles) == 0 {
+		wrong = append(wrong, bodiless(fset, files)...)
+	}
 	return pkg, wrong, nil
+}
+
+// bodiless returns an error for each function without a body, in a package without assembly: only another package can have the body of
+// such a function then, which a directive says.
+func bodiless(fset *token.FileSet, files []*ast.File) (wrong []error) {
+	for _, f := range files {
+		elsewhere := map[string]bool{}
+		for _, group := range f.Comments {
+			for _, c := range group.List {
+				if words := strings.Fields(c.Text); len(words) > 1 && words[0] == "//go:linkname" {
+					elsewhere[words[1]] = true
+				}
+			}
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body == nil && !elsewhere[fn.Name.Name] {
+				wrong = append(wrong, fmt.Errorf("%s: %s has no body", fset.Position(fn.Pos()), fn.Name.Name))
+			}
+		}
+	}
+	return wrong
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A mistake in a package of ours is found, in the body of a function, too; one of another's is not ours to find.
+// A mistake in a package is found, in the body of a function, too; one in the standard library is not ours to find.
 func TestCheckOne(t *testing.T) {
 	dir := t.TempDir()
 	const text = "package p\n\nfunc f() { var s string = 1; var n uintptr = 1 << 40; _, _ = s, n }\n"
@@ -16,13 +16,33 @@ func TestCheckOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		path, arch string
-		want       int
-	}{{home + "/p", "amd64", 1}, {home + "/p", "386", 2}, {"example.com/p", "386", 0}} {
-		p := &listed{ImportPath: tt.path, Dir: dir, GoFiles: []string{"p.go"}}
-		_, wrong, err := checkOne(token.NewFileSet(), p, map[string]*types.Package{}, types.SizesFor("gc", tt.arch))
+		standard bool
+		arch     string
+		want     int
+	}{{false, "amd64", 1}, {false, "386", 2}, {true, "386", 0}} {
+		p := &listed{ImportPath: "example.com/p", Dir: dir, GoFiles: []string{"p.go"}, Standard: tt.standard}
+		_, wrong, err := checkOne(token.NewFileSet(), p, map[string]*types.Package{"unsafe": types.Unsafe}, types.SizesFor("gc", tt.arch))
 		if err != nil || len(wrong) != tt.want {
-			t.Errorf("%s, %s: %v, %v", tt.path, tt.arch, wrong, err)
+			t.Errorf("standard %v, %s: %v, %v", tt.standard, tt.arch, wrong, err)
+		}
+	}
+}
+
+// A function without a body is a mistake, unless a directive says where the body is, or the package has assembly.
+func TestBodiless(t *testing.T) {
+	dir := t.TempDir()
+	const text = "package p\n\nimport _ \"unsafe\"\n\nfunc f()\n\n//go:linkname g runtime.g\nfunc g()\n"
+	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		assembly []string
+		want     int
+	}{{nil, 1}, {[]string{"p.s"}, 0}} {
+		p := &listed{ImportPath: "example.com/p", Dir: dir, GoFiles: []string{"p.go"}, SFiles: tt.assembly}
+		_, wrong, err := checkOne(token.NewFileSet(), p, map[string]*types.Package{"unsafe": types.Unsafe}, types.SizesFor("gc", "amd64"))
+		if err != nil || len(wrong) != tt.want {
+			t.Errorf("assembly %v: %v, %v", tt.assembly, wrong, err)
 		}
 	}
 }
