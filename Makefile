@@ -32,7 +32,7 @@ build: ## the binary, as bin/handfast
 fmt: ## format every Go file
 	gofmt -s -w $$(git ls-files -co --exclude-standard '*.go')
 
-lint: ## formatting, tidy modules, go vet, the pinned linter
+lint: ## formatting, tidy modules, the pinned linter, the analyzers of go vet included
 	tools/lint.sh
 
 cross: ## check the library and the binary for other systems

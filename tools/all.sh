@@ -4,18 +4,17 @@ source "$(dirname "$0")/lib.sh"
 
 say "setup: what the tests need"
 tools/setup.sh
-say "lint: gofmt, go mod tidy, go vet, golangci-lint"
+say "lint: gofmt, go mod tidy, golangci-lint with the analyzers of go vet"
 tools/lint.sh
 say "cross: the library and the binary for other systems"
 tools/cross.sh
-say "fuzz: every target for ${FUZZTIME:-9s}"
-tools/fuzz.sh "${FUZZTIME:-9s}"
-# The linter's stage runs go vet on all packages, tests included: go test need not do it again.
+say "fuzz: every target for ${FUZZTIME:-9s}, parsers for ${FUZZTIME:-5s}"
+tools/fuzz.sh "${FUZZTIME:-9s}" "${FUZZTIME:-5s}"
+# The linter's stage runs the analyzers of go vet on all packages, tests included: go test need not do it again.
 export GOFLAGS="$GOFLAGS -vet=off"
-say "test: the library without the race detector, for the tests that count allocations"
-go test -shuffle=on -timeout=10m ./websocket/...
-say "test: conformance without it, too: its largest cases on all servers"
-go test -shuffle=on -timeout=10m ./e2e/conformance
+say "test: without the race detector the largest cases of conformance, and the library, for the tests that count allocations"
+go test -shuffle=on -timeout=10m ./e2e/conformance ./websocket/...
+go test -shuffle=on -timeout=10m -run='^Test(SessionSize|TraceCostsNothing)$' ./hub
 say "test: all modules, race detector, shuffled"
 # The packages of e2e run one binary, instead of linking it a dozen times.
 E2E_HANDFAST=$(mktemp -d)
@@ -23,5 +22,7 @@ export E2E_HANDFAST
 trap 'rm -rf "$E2E_HANDFAST"' EXIT
 chmod 755 "$E2E_HANDFAST"
 go build -race -o "$E2E_HANDFAST/handfast" ./cmd/handfast
-# Many wait for timers and processes most of the time: three packages at a time keep two processors busy.
-go test -race -shuffle=on -timeout=20m -p=3 "${PKGS[@]}"
+# Many wait for timers and processes most of the time: three packages at a time keep two processors busy. Those that take longest are
+# first, so that others are compiled meanwhile and none of them runs alone at the end.
+longest=(./hub/natsengine ./websocket ./e2e/cluster ./e2e/conformance ./balance/proxy ./e2e/balance ./hub/redisengine ./gateway ./e2e/docs)
+go test -race -shuffle=on -timeout=20m -p=3 "${longest[@]}" "${PKGS[@]}"
