@@ -12,6 +12,7 @@ import (
 // Programs are where programs are that are not built here. An empty one leaves its servers out.
 type Programs struct {
 	Handfast   string // the binary
+	Before     string // that of another build
 	Centrifuge string // of bench/cmd/centrifuge
 	Centrifugo string // of Centrifugo 6
 	SocketIO   string // a directory with node_modules/socket.io
@@ -24,10 +25,19 @@ var errMissing = errors.New("the program is missing")
 
 // Kinds returns the servers, in the order of the table.
 func Kinds(p Programs) []Kind {
-	handfast := func(name string, speaks Protocol, args ...string) Kind {
-		return Kind{Name: name, Protocol: speaks, Command: func(_, addr string) ([]string, error) {
-			return append([]string{p.Handfast, "serve", "--tls", "off", "--listen", addr, "--log", "json"}, args...), missing(p.Handfast)
-		}}
+	handfast := func(program string) []Kind {
+		kind := func(name string, speaks Protocol, args ...string) Kind {
+			return Kind{Name: name, Protocol: speaks, Command: func(_, addr string) ([]string, error) {
+				return append([]string{program, "serve", "--tls", "off", "--listen", addr, "--log", "json"}, args...), missing(program)
+			}}
+		}
+		return []Kind{
+			kind("handfast", Handfast),
+			kind("handfast, Centrifugo's protocol", Centrifugo),
+			kind("handfast, NATS embedded", Handfast, "--engine", "nats"),
+			kind("handfast, NATS elsewhere", Handfast, "--engine", "nats", "--nats-url", p.NATS),
+			kind("handfast, Redis", Handfast, "--engine", "redis", "--redis-url", p.Redis),
+		}
 	}
 	centrifugo := func(name, engine string) Kind {
 		return Kind{Name: name, Protocol: Centrifugo, Command: func(dir, addr string) ([]string, error) {
@@ -39,24 +49,25 @@ func Kinds(p Programs) []Kind {
 			return []string{p.Centrifugo, "-c", file}, errors.Join(err, missing(p.Centrifugo))
 		}}
 	}
-	return []Kind{
-		handfast("handfast", Handfast),
-		handfast("handfast, Centrifugo's protocol", Centrifugo),
-		handfast("handfast, NATS embedded", Handfast, "--engine", "nats"),
-		handfast("handfast, NATS elsewhere", Handfast, "--engine", "nats", "--nats-url", p.NATS),
-		handfast("handfast, Redis", Handfast, "--engine", "redis", "--redis-url", p.Redis),
+	var all []Kind
+	for i, k := range handfast(p.Handfast) {
+		before := handfast(p.Before)[i]
+		before.Name += ", before"
+		all = append(all, k, before)
+	}
+	return append(all,
 		centrifugo("Centrifugo", ""),
 		centrifugo("Centrifugo, Redis", `, "engine": {"type": "redis", "redis": {"address": "`+p.Redis+`"}}`),
-		{Name: "centrifuge", Protocol: Centrifugo, Command: func(_, addr string) ([]string, error) {
+		Kind{Name: "centrifuge", Protocol: Centrifugo, Command: func(_, addr string) ([]string, error) {
 			return []string{p.Centrifuge, addr}, missing(p.Centrifuge)
 		}},
-		{Name: "socket.io", Protocol: SocketIO, Command: func(dir, addr string) ([]string, error) {
+		Kind{Name: "socket.io", Protocol: SocketIO, Command: func(dir, addr string) ([]string, error) {
 			file := filepath.Join(dir, "server.cjs")
 			err := os.WriteFile(file, []byte(socketIO), 0o600)
 			_, port, _ := strings.Cut(addr, ":")
 			return []string{"node", file, filepath.Join(p.SocketIO, "node_modules", "socket.io"), port}, errors.Join(err, missing(p.SocketIO))
 		}},
-	}
+	)
 }
 
 func missing(program string) error {

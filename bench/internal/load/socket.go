@@ -12,10 +12,23 @@ import (
 
 // connect opens a blocking socket to the server.
 func connect(c *Config) (int, error) {
-	a, err := netip.ParseAddrPort(c.Addr)
-	if err != nil || !a.Addr().Is4() || !a.Addr().IsLoopback() {
-		return -1, fmt.Errorf("load: %s is no address on the IPv4 loopback interface", c.Addr)
+	a, err := loopback(c.Addr)
+	if err != nil {
+		return -1, err
 	}
+	return connectTo(a)
+}
+
+// loopback returns the address that a server listens on.
+func loopback(addr string) (*syscall.SockaddrInet4, error) {
+	a, err := netip.ParseAddrPort(addr)
+	if err != nil || !a.Addr().Is4() || !a.Addr().IsLoopback() {
+		return nil, fmt.Errorf("load: %s is no address on the IPv4 loopback interface", addr)
+	}
+	return &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, nil
+}
+
+func connectTo(a *syscall.SockaddrInet4) (int, error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("load: socket: %w", err)
@@ -25,7 +38,7 @@ func connect(c *Config) (int, error) {
 	err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: patience}))
 	if err == nil {
 		err = retry(func() error {
-			return syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()})
+			return syscall.Connect(fd, a)
 		})
 	}
 	if err != nil {

@@ -54,18 +54,27 @@ var acceptKey = func() string {
 
 // request returns the opening handshake.
 func request(c *Config) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", c.Addr)
 	scheme := "http"
 	if c.TLS {
 		scheme = "https"
 	}
-	fmt.Fprintf(&b, "Origin: %s://%s\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n", scheme, c.Addr, key)
+	extensions := ""
 	switch c.Compress {
 	case CompressEach:
-		b.WriteString("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n")
+		extensions = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	case CompressTakeover:
-		b.WriteString("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n")
+		extensions = "permessage-deflate; client_max_window_bits"
+	}
+	return handshake(scheme, c.Addr, "/", "Sec-WebSocket-Extensions", extensions)
+}
+
+// handshake returns an opening handshake with one more header field, unless that is empty.
+func handshake(scheme, addr, path, name, value string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", path, addr)
+	fmt.Fprintf(&b, "Origin: %s://%s\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n", scheme, addr, key)
+	if value != "" {
+		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 	}
 	b.WriteString("User-Agent: load\r\n\r\n")
 	return b.Bytes()

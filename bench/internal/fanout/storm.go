@@ -1,0 +1,237 @@
+//go:build linux
+
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/handfast/handfast/bench/internal/load"
+)
+
+// Storm is how clients came back.
+type Storm struct {
+	Took    time.Duration // until the last one had everything
+	CPU     time.Duration // of the server, a client
+	Clients time.Duration // CPU time of the clients themselves, each
+	Late    int64         // publications that took longer than inTime
+	Missed  int64         // publications that a client never got
+	Twice   int           // publications that a client got again
+}
+
+// Least returns the lesser of the times of two storms, and the sums of what went wrong. The zero Storm is none.
+func (r Storm) Least(o Storm) Storm {
+	if r.CPU == 0 {
+		return o
+	}
+	return Storm{
+		Took: min(r.Took, o.Took), CPU: min(r.CPU, o.CPU), Clients: min(r.Clients, o.Clients),
+		Late: r.Late + o.Late, Missed: r.Missed + o.Missed, Twice: r.Twice + o.Twice,
+	}
+}
+
+// missed is how many publications of its channel a client misses.
+const missed = 10
+
+// storm is clients that one goroutine drives, each in one channel.
+type storm struct {
+	p        *Protocol
+	clients  *load.Clients
+	comers   []comer
+	together int // how many connect and subscribe concurrently
+	begun    int // how many have begun to
+	waiting  int // how many of those are not subscribed yet
+	after    int // publications with a larger number count
+	due      int // publications that have not arrived
+	twice    int
+	first    [][]byte
+}
+
+// comer is one client of a storm.
+type comer struct {
+	subscribe []byte // what it subscribes with
+	position  string // the one behind its subscription
+	stage     stage
+	seen      []int // the numbers of the publications that it has got
+}
+
+// stage is what a client waits for.
+type stage uint8
+
+const (
+	away stage = iota
+	greeted
+	subscribed
+	settled // it is subscribed
+)
+
+// Storm cuts the connections of n clients in so many channels, publishes in each channel, and has all come back with
+// their positions, so many handshakes concurrently.
+func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm, err error) {
+	w := &storm{p: s.protocol, comers: make([]comer, n), together: dialers}
+	for _, text := range s.protocol.First {
+		w.first = append(w.first, []byte(text))
+	}
+	if w.clients, err = load.NewClients(n, s.Addr, s.protocol.Path, s.protocol.Subprotocol); err != nil {
+		return r, err
+	}
+	defer w.clients.Close()
+	name := func(client int) string { return fmt.Sprintf("storm-%d", client%channels) }
+	publisher, err := s.protocol.connect(ctx, s.Addr, &tally{})
+	if err != nil {
+		return r, err
+	}
+	defer publisher.cut()
+	publisher.read(ctx)
+	publish := func() error { // in each channel
+		for i := range channels {
+			w.after++
+			text := s.protocol.Publish(w.after, name(i), stamped(time.Now().UnixNano(), w.after, size))
+			if err := publisher.send(ctx, text); err != nil {
+				return err
+			}
+		}
+		if !until(func() bool { return publisher.accepted.Load() >= int64(w.after) || publisher.refused.Load() > 0 }, patience) {
+			return fmt.Errorf("%d of %d publications are acknowledged", publisher.accepted.Load(), w.after)
+		}
+		return publisher.complaint()
+	}
+	if err := publish(); err != nil { // so that there is a position
+		return r, err
+	}
+	for i := range w.comers {
+		w.comers[i].subscribe = []byte(s.protocol.Subscribe(name(i), ""))
+	}
+	if err := w.come(ctx); err != nil {
+		return r, err
+	}
+	w.clients.Cut()
+	w.away(name, together)
+	before := w.after
+	for range missed {
+		if err := publish(); err != nil {
+			return r, err
+		}
+	}
+	w.after, w.due = before, n*missed
+	return w.measure(ctx, s.pid())
+}
+
+// away has all clients be cut, and come back with their positions.
+func (w *storm) away(name func(client int) string, together int) {
+	w.begun, w.together = 0, together
+	for i := range w.comers {
+		c := &w.comers[i]
+		c.stage, c.subscribe, c.seen = away, []byte(w.p.Subscribe(name(i), c.position)), make([]int, 0, missed+1)
+	}
+}
+
+// measure has all clients come back.
+func (w *storm) measure(ctx context.Context, server int) (r Storm, err error) {
+	n := time.Duration(len(w.comers))
+	cpu, own, begun := load.CPUTime(server), load.CPUTime(os.Getpid()), time.Now()
+	if err := w.come(ctx); err != nil {
+		return r, err
+	}
+	if r.Late, r.Missed, err = w.rest(); err != nil {
+		return r, err
+	}
+	r.Took = time.Since(begun)
+	r.CPU, r.Clients = (load.CPUTime(server)-cpu)/n, (load.CPUTime(os.Getpid())-own)/n
+	r.Twice = w.twice
+	return r, nil
+}
+
+// come connects and subscribes all clients.
+func (w *storm) come(ctx context.Context) error {
+	for w.begun < len(w.comers) || w.waiting > 0 {
+		for w.begun < len(w.comers) && w.waiting < w.together {
+			if err := w.clients.Open(w.begun); err != nil {
+				return err
+			}
+			w.begun, w.waiting = w.begun+1, w.waiting+1
+		}
+		if err := w.round(patience); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errSilent = errors.New("the server is silent")
+
+// round takes what is there, for which it waits for so long.
+func (w *storm) round(wait time.Duration) error {
+	any, err := w.clients.Round(wait, w.opened, w.received)
+	if err == nil && !any {
+		return errSilent
+	}
+	return err
+}
+
+// rest takes what subscribed clients have not got yet.
+func (w *storm) rest() (late, missed int64, err error) {
+	begun := time.Now()
+	for bound := inTime; bound <= patience; bound += patience - inTime {
+		for w.due > 0 && time.Since(begun) < bound {
+			if err := w.round(bound - time.Since(begun)); err != nil && !errors.Is(err, errSilent) {
+				return 0, 0, err
+			}
+		}
+		if bound == inTime {
+			late = int64(w.due)
+		}
+	}
+	return late - int64(w.due), int64(w.due), nil
+}
+
+func (w *storm) opened(i int) {
+	for _, text := range w.first {
+		w.clients.Send(i, text)
+	}
+	w.comers[i].stage = greeted
+}
+
+// received takes a message of client i.
+func (w *storm) received(i int, message []byte) error {
+	c := &w.comers[i]
+	if w.p.Pong != nil {
+		if pong := w.p.Pong(message); pong != nil {
+			w.clients.Send(i, pong)
+			return nil
+		}
+	}
+	if bytes.Contains(message, []byte(`"error"`)) {
+		return fmt.Errorf("%s", message)
+	}
+	switch {
+	case c.stage == greeted && bytes.Contains(message, []byte(w.p.Hello)):
+		w.clients.Send(i, c.subscribe)
+		c.stage = subscribed
+	case c.stage == subscribed && bytes.Contains(message, []byte(w.p.Subscribed)):
+		c.stage = settled
+		w.waiting--
+		if c.position == "" && w.p.Position != nil {
+			c.position = w.p.Position("", message)
+		}
+	}
+	stamps(message, func(_ int64, number int) {
+		switch {
+		case number <= w.after:
+		case slices.Contains(c.seen, number):
+			w.twice++
+		default:
+			c.seen = append(c.seen, number)
+			w.due--
+		}
+	})
+	return nil
+}

@@ -1,0 +1,174 @@
+//go:build linux
+
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// Clients is WebSocket clients that one goroutine drives: they share the machine with the server, so they take as little of it as they can.
+// Their messages are text. It must not be copied, and is used by one goroutine.
+type Clients struct {
+	server  *syscall.SockaddrInet4
+	request []byte
+	epoll   int
+	all     []client
+	events  [256]syscall.EpollEvent
+	buf     [256 << 10]byte
+}
+
+// client is one of Clients.
+type client struct {
+	fd   int
+	open bool   // the handshake is over
+	rest []byte // the beginning of a frame, or of the answer to the handshake
+	out  []byte // what is to be written together
+}
+
+const opText = 1
+
+var errEnded = errors.New("load: the server ended the connection")
+
+// NewClients returns n clients of a server, none of which has a connection. The caller closes them.
+func NewClients(n int, addr, path, subprotocol string) (*Clients, error) {
+	a, err := loopback(addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &Clients{server: a, request: handshake("http", addr, path, "Sec-WebSocket-Protocol", subprotocol), all: make([]client, n)}
+	for i := range c.all {
+		c.all[i].fd = -1
+	}
+	if c.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close cuts all connections.
+func (c *Clients) Close() {
+	c.Cut()
+	syscall.Close(c.epoll)
+}
+
+// Cut ends all connections without a farewell. Clients can be opened again.
+func (c *Clients) Cut() {
+	for i := range c.all {
+		if m := &c.all[i]; m.fd >= 0 {
+			syscall.Close(m.fd)
+			*m = client{fd: -1, rest: m.rest[:0], out: m.out[:0]}
+		}
+	}
+}
+
+// Open connects client i, and sends its opening handshake.
+func (c *Clients) Open(i int) error {
+	fd, err := connectTo(c.server)
+	if err != nil {
+		return err
+	}
+	m := &c.all[i]
+	m.fd = fd
+	if _, err := writeSocket(fd, c.request); err != nil {
+		return fmt.Errorf("load: handshake: %w", err)
+	}
+	return syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)})
+}
+
+// Send sends a text message of client i, with the others of this round.
+func (c *Clients) Send(i int, text []byte) {
+	m := &c.all[i]
+	m.out = appendFrame(m.out, fin|opText, text)
+}
+
+// Round waits until something was received, for so long at most, and calls opened for each client whose handshake is over and received
+// for each message, which is valid until it returns. Both may call Send. It reports whether anything was received.
+func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i int, message []byte) error) (bool, error) {
+	n, err := syscall.EpollWait(c.epoll, c.events[:], int(wait.Milliseconds()))
+	if err == syscall.EINTR {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, ev := range c.events[:n] {
+		if err := c.read(int(ev.Fd), opened, received); err != nil {
+			return true, fmt.Errorf("client %d: %w", ev.Fd, err)
+		}
+	}
+	return n > 0, nil
+}
+
+// read takes what there is for a client. What it sends meanwhile is written together.
+func (c *Clients) read(i int, opened func(i int), received func(i int, message []byte) error) error {
+	m := &c.all[i]
+	kept := copy(c.buf[:], m.rest)
+	n, err := readSocket(m.fd, c.buf[kept:])
+	if err != nil {
+		return errors.Join(errEnded, err)
+	}
+	b := c.buf[:kept+n]
+	if !m.open {
+		end, err := answered(&Config{}, b)
+		if err != nil {
+			return err
+		}
+		if end > 0 {
+			m.open, b = true, b[end:]
+			opened(i)
+		}
+	}
+	for m.open {
+		first, payload, rest, ok := cutFrame(b)
+		if !ok {
+			break
+		}
+		b = rest
+		switch first {
+		case fin | opClose:
+			return errEnded
+		case fin | opPing: // they are not there for long enough that a server gives up
+		default:
+			if first != fin|opText {
+				return fmt.Errorf("load: a frame that begins with %#x", first)
+			}
+			if err := received(i, payload); err != nil {
+				return err
+			}
+		}
+	}
+	if len(b) == len(c.buf) {
+		return errors.New("load: a message that is too long")
+	}
+	m.rest = append(m.rest[:0], b...)
+	if len(m.out) > 0 {
+		_, err = writeSocket(m.fd, m.out)
+		m.out = m.out[:0]
+	}
+	return err
+}
+
+// cutFrame returns the first byte and the payload of the frame that b begins with, and what follows it, if all of the frame is there.
+func cutFrame(b []byte) (first byte, payload, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return 0, nil, b, false
+	}
+	head, size := 2, uint64(b[1])
+	switch {
+	case size == 126 && len(b) >= 4:
+		head, size = 4, uint64(binary.BigEndian.Uint16(b[2:]))
+	case size == 127 && len(b) >= 10:
+		head, size = 10, binary.BigEndian.Uint64(b[2:])
+	case size >= 126:
+		return 0, nil, b, false
+	}
+	if uint64(len(b)-head) < size {
+		return 0, nil, b, false
+	}
+	end := head + int(size) //nolint:gosec // it is not beyond b
+	return b[0], b[head:end], b[end:], true
+}
