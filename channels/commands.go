@@ -67,21 +67,12 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if err != nil {
 		return err
 	}
-	all, room, more := []*websocket.Prepared{first}, hub.NewRoom(0), r.More
-	for _, p := range r.Publications {
-		m, err := s.server.recent.message(answer.Channel, p)
-		if err != nil {
-			return err
-		}
-		if m == nil {
-			continue
-		}
-		if !room.Take(m.Len()) { // encoded, it may be larger
-			more = true
-			break
-		}
-		all = append(all, m)
+	all, err := s.server.recent.append(append(make([]*websocket.Prepared, 0, len(r.Publications)+2), first), answer.Channel, r.Publications)
+	if err != nil {
+		return err
 	}
+	missed, whole := hub.Cut(all[1:], 0, func(m **websocket.Prepared) int { return (*m).Len() }) // encoded, they may be larger
+	all, more := all[:1+len(missed)], r.More || !whole
 	if more {
 		end, err := codec{}.Ended(answer.Channel, hub.EndInsufficient)
 		if err != nil {

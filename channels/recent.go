@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/handfast/handfast/hub"
@@ -23,25 +24,51 @@ type recent struct {
 	bytes    int
 }
 
-// message returns p as a message.
-func (r *recent) message(channel string, p *hub.Publication) (*websocket.Prepared, error) {
+// append appends publications of a channel as messages, without those that clients do not get.
+func (r *recent) append(all []*websocket.Prepared, channel string, ps []*hub.Publication) ([]*websocket.Prepared, error) {
+	begin := len(all)
+	missing := r.find(&all, ps)
+	if missing == 0 {
+		return all, nil
+	}
+	for i, p := range ps {
+		if all[begin+i] != nil {
+			continue
+		}
+		m, err := codec{}.Publication(channel, p, nil)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			all[begin+i] = r.add(p, m)
+		}
+	}
+	return slices.DeleteFunc(all, func(m *websocket.Prepared) bool { return m == nil }), nil
+}
+
+// find appends the messages of publications, nil for those that it does not remember, and returns how many these are.
+func (r *recent) find(all *[]*websocket.Prepared, ps []*hub.Publication) (missing int) {
 	r.mu.Lock()
-	m := r.messages[p]
-	r.mu.Unlock()
-	if m != nil {
-		return m, nil
+	defer r.mu.Unlock()
+	for _, p := range ps {
+		m := r.messages[p]
+		if m == nil {
+			missing++
+		}
+		*all = append(*all, m)
 	}
-	m, err := codec{}.Publication(channel, p, nil)
-	if err != nil || m == nil {
-		return nil, err
-	}
+	return missing
+}
+
+// add remembers the message of a publication, and returns the one that others got meanwhile, if there is one.
+func (r *recent) add(p *hub.Publication, m *websocket.Prepared) *websocket.Prepared {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.messages == nil {
 		r.messages = map[*hub.Publication]*websocket.Prepared{}
 	}
 	if have := r.messages[p]; have != nil {
-		return have, nil
+		return have
 	}
 	r.messages[p] = m
 	r.order = append(r.order, p)
@@ -53,5 +80,5 @@ func (r *recent) message(channel string, p *hub.Publication) (*websocket.Prepare
 		r.bytes -= r.messages[oldest].Len() + recentEntry
 		delete(r.messages, oldest)
 	}
-	return m, nil
+	return m
 }

@@ -175,6 +175,14 @@ var commands = map[string]struct {
 
 // Decode returns the command in a message of a client. An error has the ID of the command, if that could be read.
 func Decode(data []byte) (Command, *Error) {
+	if c := quickSubscribe(data); c != nil {
+		return c, nil
+	}
+	return decode(data)
+}
+
+// decode is Decode by encoding/json.
+func decode(data []byte) (Command, *Error) {
 	var h Head
 	fail := func(code Code, text string) (Command, *Error) {
 		return nil, &Error{Type: "error", ID: h.ID, Code: code, Message: text}

@@ -239,6 +239,14 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
 // Encode returns a message of this package as JSON on one line.
 func Encode(v any) ([]byte, error) {
+	if text := quickly(v); text != nil {
+		return text, nil
+	}
+	return encode(v)
+}
+
+// encode is Encode by encoding/json.
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
