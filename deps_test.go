@@ -91,10 +91,10 @@ var rules = []rule{
 		other: []string{"github.com/redis/rueidis"}, test: []string{"hub/enginetest", "internal/bounded", "internal/redistest"}},
 	{pkg: "hub/internal/record", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "webhook", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit"}, test: []string{"hub/enginetest", "internal/bounded"}},
-	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "internal/replies", "internal/timeout", "websocket"},
+	{pkg: "channels", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "hub", "internal/limit", "internal/recent", "internal/replies", "internal/timeout", "websocket"},
 		test: []string{"internal/transcript"}},
 	{pkg: "streams", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/cors", "websocket"}, test: []string{"internal/bounded"}},
-	{pkg: "centrifugo", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "internal/timeout", "websocket"},
+	{pkg: "centrifugo", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "internal/recent", "internal/timeout", "websocket"},
 		other: []string{"github.com/centrifugal/fdelta", "github.com/centrifugal/protocol", "github.com/golang-jwt/jwt/v5"},
 		test:  []string{"internal/transcript"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},
@@ -148,6 +148,7 @@ var rules = []rule{
 	{pkg: "internal/redistest", std: anyStd, own: []string{"internal/freeport"}},  // the same
 	{pkg: "internal/transcript", std: anyStd},                                     // the same
 	{pkg: "internal/rfctable", std: anyStd},
+	{pkg: "internal/recent", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"hub"}},
 	{pkg: "internal/replies", std: anyStd, not: []string{"log", "log/slog", "net", "os"}, own: []string{"websocket"}},
 	{pkg: "internal/statedir", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/timeout", std: []string{"context", "sync", "time"}, test: []string{"internal/bounded"}},

@@ -7,7 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/centrifugal/protocol"
+
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/recent"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -43,6 +46,8 @@ type Server struct {
 	// Message is called for what a client sends without waiting for an answer. nil means that there is nothing that takes it: the
 	// client is closed with 3508.
 	Message func(ctx context.Context, c Caller, data []byte)
+
+	recent [2]recent.Cache[protocol.Publication] // by format
 
 	mu      sync.Mutex
 	streams map[string]*session // connections over HTTP, by their secret

@@ -127,8 +127,9 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 			}
 			return nil
 		}
-		res.Publications = s.format.publications(got.Publications, r)
-		return nil
+		var err error
+		res.Publications, err = s.server.missed(s.format, got.Publications, r)
+		return err
 	}
 	err := s.hub.Subscribe(ctx, r.channel, o, answer)
 	if errors.Is(err, hub.ErrMore) {
@@ -141,6 +142,18 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 	s.grant(r.channel, r.granted)
 	s.clock.expiring(r, res)
 	return res, nil
+}
+
+// missed returns what a client has missed, for the reply to its subscription.
+func (s *Server) missed(f format, ps []*hub.Publication, r *request) ([]*protocol.Publication, error) {
+	if r.deltas { // each is a difference to the one before, which depends on where the client is
+		return f.publications(ps, r), nil
+	}
+	all := make([]*protocol.Publication, 0, len(ps))
+	return s.recent[f].Append(all, ps, func(p *hub.Publication) (*protocol.Publication, int, error) {
+		q := f.publication(p)
+		return q, len(q.Data), nil
+	})
 }
 
 func (s *session) unsubscribe(c *protocol.UnsubscribeRequest) (*protocol.UnsubscribeResult, error) {

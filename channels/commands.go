@@ -67,7 +67,14 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.server.recent.append(append(make([]*websocket.Prepared, 0, len(r.Publications)+2), first), answer.Channel, r.Publications)
+	all := append(make([]*websocket.Prepared, 0, len(r.Publications)+2), first)
+	all, err = s.server.recent.Append(all, r.Publications, func(p *hub.Publication) (*websocket.Prepared, int, error) {
+		m, err := codec{}.Publication(answer.Channel, p, nil)
+		if m == nil {
+			return nil, 0, err
+		}
+		return m, m.Len(), err
+	})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/recent"
 	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
@@ -24,7 +25,7 @@ type Server struct {
 	// negative value means no limit.
 	CommandsPerSecond int
 
-	recent recent
+	recent recent.Cache[websocket.Prepared]
 }
 
 // Client is who a connection belongs to. The zero value may do everything.

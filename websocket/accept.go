@@ -213,7 +213,7 @@ func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) 
 		switch t := w.(type) {
 		case *responder:
 			nc, early, err = t.takeOver()
-			return nc, make([]byte, 0, 512), early, err
+			return nc, make([]byte, 0, 256), early, err
 		case http.Hijacker:
 			nc, brw, err := t.Hijack()
 			if err != nil {

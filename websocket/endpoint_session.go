@@ -202,8 +202,9 @@ func (h *Handshake) complete() {
 	}
 	h.RemoteAddr = remoteOf(l.nc).String()
 	h.TLS = tlsState(l.nc)
-	if r, err := opening.Request(l.head); err == nil {
-		h.fromRequest(r)
+	var r http.Request
+	if err := opening.Request(&r, l.head); err == nil {
+		h.fromRequest(&r)
 	} else { // a target that is no URI; Check lets none through that net/http would not
 		h.Header = http.Header{}
 	}

@@ -9,12 +9,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handfast/handfast/websocket/internal/opening"
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
 // handled returns an upgrade request for the Handler to answer.
-func (a *arrival) handled(r *http.Request) *responder {
+func (a *arrival) handled() *responder {
 	s := a.server
+	var r http.Request
+	if err := opening.Request(&r, a.text); err != nil {
+		a.refuse(opening.Unparsable(err))
+		return nil
+	}
 	ctx := context.WithValue(a.ctx, http.LocalAddrContextKey, a.nc.LocalAddr())
 	w := &responder{server: s, yielded: a.yielded, nc: a.nc, header: http.Header{}, length: -1}
 	if rest := a.buf[a.head.Len():]; len(rest) > 0 {

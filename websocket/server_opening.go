@@ -341,12 +341,7 @@ func (a *arrival) upgrade() *responder {
 			return nil
 		}
 	}
-	r, err := opening.Request(a.text)
-	if err != nil {
-		a.refuse(opening.Unparsable(err))
-		return nil
-	}
-	return a.handled(r)
+	return a.handled()
 }
 
 // settle ends the time in which a Shutdown cuts the connection. It returns false when that has begun; otherwise Close cuts

@@ -193,13 +193,17 @@ func (w *writer) position(name string, p Position) {
 
 // quickly returns a message as JSON, nil if that is left to encoding/json.
 func quickly(v any) []byte {
-	w := writer{b: make([]byte, 0, 256)}
+	const most = 160 // bytes, as a rule, beside what is of any length
+	var w writer
 	switch m := v.(type) {
 	case *Welcome:
+		w.b = make([]byte, 0, most/2+len(m.User))
 		w.welcome(m)
 	case *Subscribed:
+		w.b = make([]byte, 0, most+len(m.Channel))
 		w.subscribed(m)
 	case *Message:
+		w.b = make([]byte, 0, most+len(m.Channel)+len(m.Data)+len(m.Info))
 		w.message(m)
 	default:
 		return nil

@@ -135,7 +135,7 @@ func (b *bench) table(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// with runs a server meanwhile. What goes wrong is told and is an empty cell.
+// with runs a server meanwhile. What goes wrong is logged, and its cell is empty.
 func (b *bench) with(ctx context.Context, k fanout.Kind, do func(*fanout.Server) error) error {
 	s, err := fanout.Start(ctx, k, 0)
 	if err == nil {

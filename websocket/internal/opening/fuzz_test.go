@@ -40,6 +40,10 @@ func FuzzHead_Cuts(f *testing.F) {
 			}
 			return
 		}
+		var got http.Request
+		if simple(&got, text) && !reflect.DeepEqual(&got, r) {
+			t.Errorf("the request is %+v, and net/http's %+v", got, r)
+		}
 		for name, lines := range map[string][2][]string{
 			"Upgrade":                  {o.Upgrade, r.Header["Upgrade"]},
 			"Connection":               {o.Connection, r.Header["Connection"]},

@@ -1,8 +1,10 @@
 package opening
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -176,8 +178,8 @@ func TestHead_Opening(t *testing.T) {
 		if got := parse(&h, text, len(text)); got.verdict != Upgrade {
 			t.Fatalf("%+v", got)
 		}
-		r, err := Request(text)
-		if err != nil {
+		var r http.Request
+		if err := Request(&r, text); err != nil {
 			t.Fatal(err)
 		}
 		o := h.Opening(text)
@@ -294,4 +296,51 @@ func ExampleHead() {
 		break
 	}
 	// Output: true true /chat server.example.com true
+}
+
+// A request that is made without net/http is the one that net/http makes.
+func TestSimpleRequest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		left bool // to net/http
+	}{
+		"browser":               {browser, false},
+		"no-cache, no Pragma":   {sample + "Cache-Control: max-age=0\r\n\r\n", false},
+		"Pragma alone":          {sample + "Pragma: no-cache\r\n\r\n", false},
+		"another Pragma":        {sample + "Pragma: x\r\n\r\n", false},
+		"several values":        {sample + "x-a: 1\r\nX-A:2\r\nX-B: \r\nX-A:\t3 \t\r\n\r\n", false},
+		"query":                 {strings.Replace(sample, "/chat", "/a%20b?c=d&e=%zz", 1) + "\r\n", false},
+		"two slashes":           {strings.Replace(sample, "/chat", "//a/b", 1) + "\r\n", false},
+		"proxy's Connection":    {strings.Replace(sample, "Connection: Upgrade", "Connection: keep-alive, upgrade", 1) + "\r\n", false},
+		"whole URI":             {strings.Replace(sample, "/chat", "http://x/chat", 1) + "\r\n", true},
+		"Connection with close": {strings.Replace(sample, "Connection: Upgrade", "Connection: close, Upgrade", 1) + "\r\n", true},
+		"two Connections":       {sample + "Connection: close\r\n\r\n", true},
+		"content":               {sample + "Content-Length: 0\r\n\r\n", true},
+		"trailer":               {sample + "Trailer: X\r\n\r\n", true},
+		"encoding":              {sample + "Transfer-Encoding: chunked\r\n\r\n", true},
+		"two hosts":             {sample + "Host: b\r\n\r\n", true},
+		"no host":               {strings.Replace(sample, "Host: server.example.com\r\n", "", 1) + "\r\n", false},
+		"empty host":            {strings.Replace(sample, "server.example.com", "", 1) + "\r\n", true},
+		"HTTP/1.2":              {strings.Replace(sample, "HTTP/1.1", "HTTP/1.2", 1) + "\r\n", true},
+	} {
+		var got http.Request
+		simply := simple(&got, tt.text)
+		if simply == tt.left {
+			t.Errorf("%s: %+v", name, got)
+		}
+		want, err := http.ReadRequest(bufio.NewReader(strings.NewReader(tt.text)))
+		if simply && (err != nil || !reflect.DeepEqual(&got, want)) {
+			t.Errorf("%s: %+v, not %+v, %v", name, got, want, err)
+		}
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	b.ReportAllocs()
+	var r http.Request
+	for b.Loop() {
+		if err := Request(&r, browser); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

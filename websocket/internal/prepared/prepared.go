@@ -16,7 +16,7 @@ type Frames struct {
 	head  int // the length of plain's header
 
 	mu     sync.Mutex
-	zipped [deflate.MaxBits + 1][]byte // by window bits: the frame with the message compressed; nil until one needs it
+	zipped *[deflate.MaxBits + 1][]byte // by window bits: the frame with the message compressed; nil until one needs it
 }
 
 // Made reports whether Init was called.
@@ -44,6 +44,9 @@ func (f *Frames) Payload() []byte { return f.plain[f.head:] }
 func (f *Frames) Compressed(bits uint8) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.zipped == nil {
+		f.zipped = new([deflate.MaxBits + 1][]byte)
+	}
 	if f.zipped[bits] == nil {
 		body := deflate.AppendShared(nil, f.Payload(), deflate.Window{Bits: bits})
 		h := frame.Header{Fin: true, RSV: frame.RSV1, Opcode: f.op, Length: int64(len(body))}

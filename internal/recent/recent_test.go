@@ -1,0 +1,91 @@
+package recent
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/handfast/handfast/hub"
+)
+
+// publications returns n of them.
+func publications(n int) []*hub.Publication {
+	ps := make([]*hub.Publication, n)
+	for i := range ps {
+		ps[i] = &hub.Publication{Position: hub.Position{Offset: uint64(i + 1)}}
+	}
+	return ps
+}
+
+// encoder returns a function that encodes a publication to its offset, with so many bytes, and counts its calls.
+func encoder(bytes int, calls *int) func(*hub.Publication) (*uint64, int, error) {
+	return func(p *hub.Publication) (*uint64, int, error) {
+		*calls++
+		if p.Event != "" {
+			return nil, 0, nil
+		}
+		return &p.Offset, bytes, nil
+	}
+}
+
+// A publication is encoded once, as long as it is among the recent ones, of which there are not too many.
+func TestBound(t *testing.T) {
+	var c Cache[uint64]
+	calls := 0
+	first := publications(1)
+	// The clients of 300 channels that come back in turn, each having missed ten publications, find all of them again.
+	for range 2 {
+		for _, ps := range [][]*hub.Publication{first, publications(3_000)} {
+			if _, err := c.Append(nil, ps, encoder(100, &calls)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if calls != 6_001 {
+		t.Errorf("%d publications were encoded", calls)
+	}
+	if _, err := c.Append(nil, publications(2*most/(64<<10)), encoder(64<<10, &calls)); err != nil {
+		t.Fatal(err)
+	}
+	calls = 0
+	if _, err := c.Append(nil, first, encoder(100, &calls)); err != nil || calls != 1 {
+		t.Errorf("it was kept beyond the bound: %v", err)
+	}
+	sum := 0
+	for _, k := range c.known {
+		sum += k.bytes + entry
+	}
+	if sum != c.bytes || sum > most || len(c.known) != len(c.order) {
+		t.Errorf("%d bytes, %d counted, %d and %d publications", sum, c.bytes, len(c.known), len(c.order))
+	}
+}
+
+// Those that are known and those that are not are in their order, behind what was there, without those that clients do not get.
+func TestAppend(t *testing.T) {
+	var c Cache[uint64]
+	ps, calls := publications(6), 0
+	ps[2].Event = "internal"
+	if _, err := c.Append(nil, []*hub.Publication{ps[1], ps[4]}, encoder(1, &calls)); err != nil {
+		t.Fatal(err)
+	}
+	there := new(uint64)
+	for _, want := range []int{2 + 4, 2 + 4 + 1} { // what clients do not get is not remembered
+		all, err := c.Append([]*uint64{there}, ps, encoder(1, &calls))
+		if err != nil || calls != want || !slices.Equal(all, []*uint64{there, &ps[0].Offset, &ps[1].Offset, &ps[3].Offset, &ps[4].Offset, &ps[5].Offset}) {
+			t.Errorf("%v after %d calls, %v", all, calls, err)
+		}
+	}
+	failed := errors.New("failed")
+	if _, err := c.Append(nil, publications(1), func(*hub.Publication) (*uint64, int, error) { return nil, 0, failed }); !errors.Is(err, failed) {
+		t.Error(err)
+	}
+}
+
+// Of two that encode the same publication, both get the form of the first.
+func TestAddTwice(t *testing.T) {
+	var c Cache[uint64]
+	p, a, b := new(hub.Publication), new(uint64), new(uint64)
+	if c.add(p, a, 1) != a || c.add(p, b, 1) != a || c.bytes != 1+entry {
+		t.Errorf("%d bytes", c.bytes)
+	}
+}
