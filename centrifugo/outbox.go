@@ -10,7 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxUnsent bounds the bytes that wait for room in the queue of the connection, or for the reply that goes before them.
+// maxUnsent bounds the bytes of replies that wait for room in the queue of the connection, and those of what the hub sends that wait for
+// the reply that goes before them. One reply may wait however large it is: a client may ask for the next before it has read the last.
 const maxUnsent = 1 << 20
 
 // outbox is the Sender that the hub has: what the hub sends may be held until a reply is out.
@@ -21,9 +22,10 @@ type outbox struct {
 
 	mu      sync.Mutex
 	waiting []*websocket.Prepared // held
+	size    int                   // of these, in bytes
 	unsent  [][]byte              // replies that the queue had no room for
-	size    int                   // of both, in bytes
-	slow    bool                  // they are too many
+	owed    int                   // of these, in bytes
+	slow    bool                  // either are too many
 	late    bool                  // what is held is to be released behind unsent
 }
 
@@ -97,10 +99,11 @@ func (o *outbox) send(data []byte) {
 			return // it is sent, or the connection has ended
 		}
 	}
-	if o.size += len(data); o.size > maxUnsent {
+	if o.owed > 0 && o.owed+len(data) > maxUnsent {
 		o.slow = true
 		return
 	}
+	o.owed += len(data)
 	o.unsent = append(o.unsent, data)
 }
 
@@ -116,9 +119,8 @@ func (o *outbox) sendUnsent() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	waiting := o.unsent
-	o.unsent = nil
+	o.unsent, o.owed = nil, 0
 	for _, data := range waiting {
-		o.size -= len(data)
 		o.send(data)
 	}
 	return o.late && len(o.unsent) == 0

@@ -116,6 +116,14 @@ func TestOutboxOfSlowClient(t *testing.T) {
 	}
 	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
 	o.hold()
+	if err := o.SendPrepared(frameOf(t, strings.Repeat("x", maxUnsent))); err != nil {
+		t.Fatal(err)
+	}
+	if o.send(make([]byte, 2*maxUnsent)); o.tooSlow() {
+		t.Error("slow with one reply that is larger than others may be together, and as much as may be held")
+	}
+	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
+	o.hold()
 	if err := o.SendPrepared(frameOf(t, "held")); err != nil {
 		t.Fatal(err)
 	}
