@@ -25,7 +25,7 @@ var (
 )
 
 // Engine carries publications from node to node. Each node has its own Engine value, and those of one cluster share a server
-// or a store behind it. What else an engine can do, it says by implementing [History], [Keyed], [Presence], [Occupancy],
+// or a store behind it. What else an engine can do, it says by implementing [History], [Batch], [Keyed], [Presence], [Occupancy],
 // [Broadcast], [Probe] or [Positions].
 //
 // All methods may be called from any goroutine, before Run is connected, too: then they wait for it or for their context.
@@ -111,6 +111,13 @@ type History interface {
 
 	// Trim drops the publications of a channel up to an offset, that one included.
 	Trim(ctx context.Context, channel string, through uint64) error
+}
+
+// Batch is implemented by engines whose answer takes long compared with what a publication costs them.
+type Batch interface {
+	// PublishAll publishes ps, which have no IDs or keys, in one step: all of them, each directly behind the one before, or none. o.Expect
+	// is about the first. It returns the position of the last; with ErrConflict that of the channel. Otherwise it is as Publish.
+	PublishAll(ctx context.Context, channel string, ps []*Publication, o PublishOptions) (last Position, err error)
 }
 
 // HistoryQuery says what to read of a history.

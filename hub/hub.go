@@ -208,16 +208,27 @@ func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, 
 	if err := checkName(channel); err != nil {
 		return Published{}, err
 	}
-	return h.publish(ctx, h.namespaceOf(app, channel), ChannelOf(app, channel), p, o)
+	return h.namespaceOf(app, channel).publish(ctx, h, ChannelOf(app, channel), p, o)
 }
 
-func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Publication, o *PublishOptions) (Published, error) {
+func (ns *namespace) publish(ctx context.Context, h *Hub, name string, p *Publication, o *PublishOptions) (Published, error) {
+	all, err := ns.complete(ctx, p, o)
+	if err != nil {
+		return Published{}, err
+	}
+	done, err := h.engine.Publish(ctx, name, p, all)
+	ns.published(h, name, p, done, err)
+	return done, err
+}
+
+// complete checks a publication, and adds what the namespace says of it and of how it is published.
+func (ns *namespace) complete(ctx context.Context, p *Publication, o *PublishOptions) (PublishOptions, error) {
 	var all PublishOptions
 	if o != nil {
 		all = *o
 	}
 	if p.written() > ns.MaxData && !all.Record {
-		return Published{}, ErrTooBig
+		return all, ErrTooBig
 	}
 	switch {
 	case all.History < 0:
@@ -237,7 +248,11 @@ func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Public
 	if p.Trace == "" && !p.internal() {
 		p.Trace = traceOf(ctx, ns)
 	}
-	done, err := h.engine.Publish(ctx, name, p, all)
+	return all, nil
+}
+
+// published counts and reports what became of a publication.
+func (ns *namespace) published(h *Hub, name string, p *Publication, done Published, err error) {
 	if err == nil && !done.Duplicate {
 		ns.publications.Add(1)
 		h.report.published(name, p)
@@ -245,7 +260,6 @@ func (h *Hub) publish(ctx context.Context, ns *namespace, name string, p *Public
 	if p.Trace != "" {
 		tracePublished(h.opts.Traced, ns, name, p, done, err)
 	}
-	return done, err
 }
 
 // checkName returns an error if a channel cannot have that name.

@@ -332,7 +332,7 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 		ns.rejected.Add(1)
 		return Published{}, ErrTooFast
 	}
-	done, err := s.hub.publish(ctx, ns, ChannelOf(s.client.App, channel), p, o)
+	done, err := ns.publish(ctx, s.hub, ChannelOf(s.client.App, channel), p, o)
 	if err == ErrTooBig { //nolint:errorlint // it is never wrapped
 		ns.rejected.Add(1)
 	}

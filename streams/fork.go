@@ -23,6 +23,10 @@ const (
 	maxForks  = 32 << 10 // bytes of the names of a stream's forks, which are in its record
 	maxCopied = 16 << 20 // bytes that a fork begins with
 	maxChain  = 64       // forks of forks that are looked at
+
+	pourCount = 64              // messages that are copied together
+	pourBytes = 256 << 10       // and their bytes
+	pourTime  = 5 * time.Minute // for all of them
 )
 
 // forking is what a PUT asks for.
@@ -302,10 +306,10 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	if err != nil {
 		return nil, busy(err)
 	}
-	at, err := h.pour(ctx, s, append(h.ps, part...))
+	at, err := h.pour(ctx, s, &rec, append(h.ps, part...))
 	full := rec
 	if err == nil {
-		next.Epoch, next.Filling = at.Epoch, false
+		next.Epoch, next.Filling, next.Touched = at.Epoch, false, time.Now()
 		full, err = s.server.writeRecord(ctx, s.name, rec, next)
 	}
 	if err != nil {
@@ -321,21 +325,47 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	return s.created(ctx, http.StatusCreated)
 }
 
-// pour publishes what a fork begins with. It returns the position of the last copy, with an error, too.
-func (h *heritage) pour(ctx context.Context, s *stream, ps []*hub.Publication) (hub.Position, error) {
+// pour publishes what a fork begins with, some messages at a time, each time within engineTime, and notes in the record that it goes on:
+// rec is the one that it has written last. It returns the position of the last copy, with an error, too.
+func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication) (hub.Position, error) {
 	at := hub.Position{Epoch: s.epoch, Offset: s.top}
-	for _, p := range ps {
-		p.Expires = h.Expires
-		done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, p, &hub.PublishOptions{History: s.server.history(), Expect: &at.Offset})
-		if errors.Is(err, hub.ErrTooBig) {
-			return at, errTooBig
+	ctx, cancel := context.WithTimeout(ctx, pourTime)
+	defer cancel()
+	for len(ps) > 0 {
+		n, bytes := 0, 0
+		for n < len(ps) && n < pourCount && (n == 0 || bytes+ps[n].Size() <= pourBytes) {
+			ps[n].Expires = h.Expires
+			bytes += ps[n].Size()
+			n++
 		}
-		if err != nil {
+		if err := h.pourSome(ctx, s, rec, ps[:n], &at); err != nil {
 			return at, err
 		}
-		at = done.Position
+		ps = ps[n:]
 	}
 	return at, nil
+}
+
+// pourSome publishes some messages behind a position, which it sets to that of the last one.
+func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, engineTime)
+	defer cancel()
+	if time.Since(rec.Touched) > engineTime/2 {
+		next := rec.record
+		next.Touched = time.Now()
+		if *rec, err = s.server.writeRecord(ctx, s.name, *rec, next); err != nil {
+			return err
+		}
+	}
+	expect := at.Offset
+	n, last, err := s.server.Hub.PublishAll(ctx, s.server.App, s.name, ps, hub.PublishOptions{History: s.server.history(), Expect: &expect})
+	if n > 0 {
+		*at = last
+	}
+	if errors.Is(err, hub.ErrTooBig) {
+		return errTooBig
+	}
+	return err
 }
 
 // abandon drops what there is of a fork that could not be made, up to a position, unless another request makes it by now. The one that
@@ -385,7 +415,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 	if l != nil {
 		h.lifetime = *l
 	}
-	err = s.with(ctx, name, func(ctx context.Context, x *stream) error {
+	err = s.within(ctx, pourTime+engineTime, name, func(ctx context.Context, x *stream) error {
 		if err := match(x); o != nil || err != nil {
 			return err
 		}

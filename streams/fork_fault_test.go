@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -169,7 +170,7 @@ func TestForkCanceled(t *testing.T) {
 			return err
 		}
 		h := &heritage{kind: jsonType}
-		to, err := h.pour(ctx, x, []*hub.Publication{{Data: []byte("1")}, {Data: []byte("2")}})
+		to, err := h.pour(ctx, x, &stored, []*hub.Publication{{Data: []byte("1")}, {Data: []byte("2")}})
 		if err != nil {
 			return err
 		}
@@ -208,7 +209,7 @@ func TestForkOvertaken(t *testing.T) {
 	}
 }
 
-// between is an engine during whose first read of a channel something happens.
+// between is an engine during whose first read of a channel something happens, if there is anything.
 type between struct {
 	hub.Engine
 
@@ -295,4 +296,101 @@ func TestRecordsInNamespace(t *testing.T) {
 			t.Errorf("%q, %v", text, h)
 		}
 	})
+}
+
+// slowly is an engine that takes its time for each publication, by the clock of a bubble.
+type slowly struct {
+	between
+
+	takes time.Duration
+	calls int
+}
+
+func (s *slowly) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
+	s.calls++
+	select {
+	case <-time.After(s.takes):
+		return s.Engine.Publish(ctx, channel, p, o)
+	case <-ctx.Done():
+		return hub.Published{}, ctx.Err()
+	}
+}
+
+// together is such an engine that publishes several in the time of one.
+type together struct{ *slowly }
+
+func (b together) PublishAll(ctx context.Context, channel string, ps []*hub.Publication, o hub.PublishOptions) (last hub.Position, err error) {
+	expect, takes := *o.Expect, b.takes
+	<-time.After(takes)
+	for _, p := range ps {
+		o.Expect = &expect
+		done, err := b.Engine.Publish(ctx, channel, p, o)
+		if err != nil {
+			return last, err
+		}
+		last, expect = done.Position, done.Offset
+	}
+	return last, nil
+}
+
+// A fork of thousands of messages is made however long the engine takes for each, as long as it goes on: meanwhile another node sees that it
+// is being made. An engine that publishes several together is asked for that.
+func TestForkOnSlowEngine(t *testing.T) {
+	const count = 5000
+	for name, batch := range map[string]bool{"one by one": false, "together": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memory := hub.NewMemory()
+				node := func(e hub.Engine) *node {
+					h := hub.New(hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: count}}})
+					n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
+					t.Cleanup(func() {
+						if err := errors.Join(n.Server.Close(), h.Close()); err != nil {
+							t.Error(err)
+						}
+					})
+					return n
+				}
+				engine := memory.Node()
+				slow := &slowly{between{Engine: engine, of: engine.(hub.History)}, 10 * time.Millisecond, 0}
+				var e hub.Engine = slow
+				if batch {
+					e = together{slow}
+				}
+				a, b := node(e), node(memory.Node())
+				var texts []string
+				for i := range count {
+					texts = append(texts, fmt.Sprint(i))
+				}
+				body := "[" + strings.Join(texts, ",") + "]"
+				b.must(201, "PUT", "s", body, typ, jsonType)
+				made, began := make(chan struct{}), time.Now()
+				go func() {
+					defer close(made)
+					a.must(201, "PUT", "f", "", headerFork, "s")
+				}()
+				if !batch {
+					time.Sleep(40 * time.Second) //nolint:forbidigo // the clock of a bubble
+					b.must(503, "PUT", "f", "", headerFork, "s")
+					b.must(404, "GET", "f", "")
+				}
+				<-made
+				if took := time.Since(began); batch != (took < 2*time.Second) || batch != (slow.calls < 10) {
+					t.Errorf("it took %v and %d calls", took, slow.calls)
+				}
+				got, since := "", ""
+				for {
+					text, h := b.must(200, "GET", "f"+since, "")
+					if text == "[]" {
+						break
+					}
+					got += "," + strings.Trim(text, "[]")
+					since = "?offset=" + h.Get(headerNext)
+				}
+				if got != ","+strings.Join(texts, ",") {
+					t.Errorf("the fork has %.100q", got)
+				}
+			})
+		})
+	}
 }

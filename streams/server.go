@@ -145,13 +145,21 @@ func (s *Server) release(x *stream) {
 
 // with calls f with a stream that is locked and up to date.
 func (s *Server) with(ctx context.Context, name string, f func(context.Context, *stream) error) error {
+	return s.within(ctx, engineTime, name, f)
+}
+
+// within is with, and f may take as long as most.
+func (s *Server) within(ctx context.Context, most time.Duration, name string, f func(context.Context, *stream) error) error {
 	x, err := s.acquire(name)
 	if err != nil {
 		return err
 	}
 	defer s.release(x)
-	ctx, cancel := context.WithTimeout(ctx, engineTime)
+	began := time.Now()
+	all, cancel := context.WithDeadline(ctx, began.Add(most))
 	defer cancel()
+	ctx, stop := context.WithDeadline(ctx, began.Add(engineTime))
+	defer stop()
 	if err := x.enter(ctx); err != nil {
 		return err
 	}
@@ -159,7 +167,7 @@ func (s *Server) with(ctx context.Context, name string, f func(context.Context, 
 	if err := x.refresh(ctx); err != nil {
 		return err
 	}
-	return f(ctx, x)
+	return f(all, x)
 }
 
 // Serve answers a request about the stream with a name.
@@ -305,6 +313,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, name string, c Clie
 			given = nil
 		}
 		o, err := s.putFork(r.Context(), name, a, f, given)
+		writable(w)
 		if err != nil {
 			return err
 		}

@@ -136,6 +136,7 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 		timed("idempotency ends", idempotencyEnds)
 	}
 	timed("expected offset", expected)
+	timed("several together", together)
 	waits("expiry", expiry)
 	timed("trim", trim)
 	timed("keyed", keyed)

@@ -304,6 +304,50 @@ func expected(s *suite) {
 	s.wantTexts("history", s.history(h, "history:cas", hub.HistoryQuery{Limit: -1}).Publications, "1", "2")
 }
 
+// together publishes several publications with PublishAll: all of them arrive, and are kept, in order; behind another offset than
+// expected there is none.
+func together(s *suite) {
+	if !has[hub.History](s) {
+		return
+	}
+	h, other := s.hub(), s.hub()
+	c := s.client(other, "")
+	c.Subscribe(s, "history:all", hub.SubscribeOptions{})
+	all := func(from, to int, expect uint64) (int, hub.Position, error) {
+		var ps []*hub.Publication
+		for _, text := range numbers(from, to) {
+			ps = append(ps, &hub.Publication{Data: []byte(text)})
+		}
+		return h.PublishAll(bounded.Context(s), "app", "history:all", ps, hub.PublishOptions{Expect: &expect})
+	}
+	n, first, err := all(1, 50, 0)
+	if n != 50 || err != nil {
+		s.Fatalf("%d of 50: %v", n, err)
+	}
+	for _, wrong := range []uint64{0, first.Offset + 1} {
+		if n, _, err := all(51, 60, wrong); n != 0 || !errors.Is(err, hub.ErrConflict) {
+			s.Errorf("expecting %d: %d, %v", wrong, n, err)
+		}
+	}
+	n, last, err := all(51, 100, first.Offset)
+	if n != 50 || err != nil || last.Epoch != first.Epoch {
+		s.Fatalf("%d of 50: %v, %v", n, last, err)
+	}
+	c.Want(s, numbers(1, 100)...)
+	page := s.history(other, "history:all", hub.HistoryQuery{Limit: -1})
+	s.wantTexts("history", page.Publications, numbers(1, 100)...)
+	if page.Top != last {
+		s.Errorf("the last is at %v, the channel at %v", last, page.Top)
+	}
+	s.publish(h, "history:all", "101", &hub.PublishOptions{Expect: &last.Offset})
+	zero := uint64(0)
+	for _, p := range []*hub.Publication{{ID: "i"}, {Key: "k"}} {
+		if n, _, err := h.PublishAll(bounded.Context(s), "app", "history:all", []*hub.Publication{p}, hub.PublishOptions{Expect: &zero}); n != 0 || !errors.Is(err, hub.ErrUnsupported) {
+			s.Errorf("%d, %v", n, err)
+		}
+	}
+}
+
 func expiry(s *suite) {
 	if !has[hub.History](s) {
 		return

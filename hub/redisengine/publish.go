@@ -52,6 +52,26 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	if err != nil {
 		return hub.Published{}, err
 	}
+	return parsePublished(r)
+}
+
+// PublishAll implements [hub.Batch].
+func (e *Engine) PublishAll(ctx context.Context, channel string, ps []*hub.Publication, o hub.PublishOptions) (hub.Position, error) {
+	args := []string{channel, e.subs.topicOf(channel), newEpoch(), millis(keep), strconv.Itoa(o.History), millis(atLeast(o.HistoryAge)),
+		strconv.FormatUint(*o.Expect, 10)}
+	for _, p := range ps {
+		args = append(args, rueidis.BinaryString(record.AppendPublication(nil, p)))
+	}
+	r, err := e.run(ctx, "publishing", publishAllScript, args...)
+	if err != nil {
+		return hub.Position{}, err
+	}
+	done, err := parsePublished(r)
+	return done.Position, err
+}
+
+// parsePublished reads the answer of a script that publishes.
+func parsePublished(r rueidis.RedisResult) (hub.Published, error) {
 	parts, err := r.ToArray()
 	if err != nil || len(parts) != 2 {
 		return hub.Published{}, errAnswer

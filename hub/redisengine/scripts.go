@@ -172,6 +172,20 @@ end
 redis.call('PUBLISH', topic, m)
 return {0, at}`)
 
+// publishAllScript publishes several records behind an offset, or none of them. Its answer is as that of publishScript, with the
+// position of the last.
+var publishAllScript = script(`
+local c, topic, fresh, keep = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local size, age, expect = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local epoch, last = where(c, fresh, keep)
+if expect ~= int(last) then return {2, int(last) .. ' ' .. epoch} end
+local t = now()
+for i = 9, #ARGV do
+  last = append(c, keep, ARGV[i], size, age, t)
+  redis.call('PUBLISH', topic, message(last, t, epoch, ARGV[i]))
+end
+return {0, int(last) .. ' ' .. epoch}`)
+
 // historyScript reads a page: the position, whether it may begin behind since, and offsets, times and records. It ends with the
 // record with which it has enough bytes. It reads the log by few, since what it has read is in the memory of Redis until it ends.
 var historyScript = script(`

@@ -1,0 +1,49 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+)
+
+// PublishAll publishes ps in a channel, in order, the first directly behind the offset o.Expect and each directly behind the one before.
+// It requires an engine with a history, and that no publication has an ID or a key. With an engine that is a [Batch] all are published
+// in one step or none is; with others it takes a step for each, and ErrConflict may come between two. It returns how many are published,
+// and the position of the last of these. ps must not be modified any more.
+func (h *Hub) PublishAll(ctx context.Context, app, channel string, ps []*Publication, o PublishOptions) (n int, last Position, err error) {
+	if err := checkName(channel); err != nil {
+		return 0, last, err
+	}
+	ns, name := h.namespaceOf(app, channel), ChannelOf(app, channel)
+	var all PublishOptions
+	for _, p := range ps {
+		switch {
+		case p.ID != "" || p.Key != "" || o.Expect == nil:
+			return 0, last, fmt.Errorf("%w: PublishAll with an ID, a key, or without Expect", ErrUnsupported)
+		default:
+			if all, err = ns.complete(ctx, p, &o); err != nil {
+				return 0, last, err
+			}
+		}
+	}
+	if batch, ok := h.engine.(Batch); ok && len(ps) > 1 && all.History > 0 {
+		last, err = batch.PublishAll(ctx, name, ps, all)
+		for _, p := range ps {
+			ns.published(h, name, p, Published{Position: last}, err)
+		}
+		if err == nil {
+			n = len(ps)
+		}
+		return n, last, err
+	}
+	expect := *o.Expect
+	all.Expect = &expect
+	for _, p := range ps {
+		done, err := h.engine.Publish(ctx, name, p, all)
+		ns.published(h, name, p, done, err)
+		if err != nil {
+			return n, last, err
+		}
+		n, last, expect = n+1, done.Position, done.Offset
+	}
+	return n, last, nil
+}
