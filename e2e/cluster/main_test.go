@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"testing"
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	code := house.Main(m)
-	if err := writeResults(); err != nil {
+	if err := errors.Join(writeResults(), writeProtocols()); err != nil {
 		println(err.Error())
 		code = 1
 	}

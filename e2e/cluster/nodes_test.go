@@ -22,18 +22,23 @@ import (
 )
 
 // config is what a node serves: channels that keep more than is published in a run, for everybody.
-const config = `
+const (
+	config = common + onlyChannels
+	common = `
 listen: [{address: %q, tls: off}]
 admin: {address: %q, token: drill, pprof: true}
+apps: [{id: dev, key: dev, secret: 5d2a8f0c6b7e4a19}]
+hub: {namespaces: [{prefix: "", history: 20000, history_age: 1h, presence: true}]}
+`
+	onlyChannels = `
 endpoints:
   - name: channels
     path: /channels
     target: channels
     auth: [anonymous]
     rules: [{actions: [connect, subscribe, publish, presence, history], do: allow}]
-apps: [{id: dev, key: dev, secret: 5d2a8f0c6b7e4a19}]
-hub: {namespaces: [{prefix: "", history: 20000, history_age: 1h, presence: true}]}
 `
+)
 
 // node is one of the servers.
 type node struct {
@@ -59,13 +64,19 @@ type cluster struct {
 
 func startCluster(t *testing.T, start func(*testing.T, *network) *backend, lan *network) *cluster {
 	t.Helper()
+	return startClusterWith(t, start, lan, onlyChannels)
+}
+
+// startClusterWith starts a cluster whose nodes have these endpoints.
+func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, lan *network, endpoints string) *cluster {
+	t.Helper()
 	c := &cluster{net: lan, backend: start(t, lan)}
 	for i := range 3 {
 		u := house.NewUser(t)
 		host := lan.host(i)
 		u.Under = lan.under(i)
 		n := &node{u: u, address: net.JoinHostPort(host, house.FreePort(t)), admin: net.JoinHostPort(host, house.FreePort(t))}
-		text := fmt.Sprintf(config, n.address, n.admin)
+		text := fmt.Sprintf(common, n.address, n.admin) + endpoints
 		n.args = append([]string{"--config", u.Write("handfast.yaml", text)}, c.args(i)...)
 		n.start()
 		c.nodes = append(c.nodes, n)
