@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/handfast/handfast/bench/internal/load"
@@ -19,13 +20,15 @@ type kind struct {
 	name    string
 	program string   // "" is handfast itself
 	version []string // arguments that have it tell its version
-	config  string   // with LISTEN, TO and DIR in it; "" for none
+	config  string   // with LISTEN, TO and DIR in it, and SECURE or PLAIN at the end of a line that is for one of them; "" for none
 	args    []string // with the same, and CONFIG
+	secure  []string // further arguments with -tls
 }
 
 var kinds = []kind{
 	{name: "handfast", version: []string{"version"},
-		args: []string{"balance", "--listen", "LISTEN", "--to", "TO", "--admin", "off", "--check", "off"}},
+		args:   []string{"balance", "--listen", "LISTEN", "--to", "TO", "--admin", "off", "--check", "off"},
+		secure: []string{"--tls", "files", "--cert", "DIR/cert.pem", "--key", "DIR/key.pem"}},
 	{name: "HAProxy", program: "haproxy", version: []string{"-v"}, args: []string{"-db", "-f", "CONFIG"}, config: `
 global
   nbthread 1
@@ -37,7 +40,8 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend in
-  bind LISTEN
+  bind LISTEN PLAIN
+  bind LISTEN ssl crt DIR/both.pem alpn http/1.1 SECURE
   default_backend servers
 backend servers
   option http-server-close
@@ -55,7 +59,11 @@ http {
   client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
   upstream servers { server TO; }
   server {
-    listen LISTEN;
+    listen LISTEN; PLAIN
+    listen LISTEN ssl; SECURE
+    ssl_certificate DIR/cert.pem; SECURE
+    ssl_certificate_key DIR/key.pem; SECURE
+    ssl_protocols TLSv1.2 TLSv1.3; SECURE
     location / {
       proxy_pass http://servers;
       proxy_http_version 1.1;
@@ -76,7 +84,9 @@ http {
     level ERROR
   }
 }
-http://LISTEN {
+http://LISTEN { PLAIN
+https://LISTEN { SECURE
+  tls DIR/cert.pem DIR/key.pem SECURE
   reverse_proxy TO
 }
 `},
@@ -93,7 +103,9 @@ type balancer struct {
 // balancer starts one in front of the server.
 func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	program := b.handfast
-	if k.program != "" {
+	if filepath.IsAbs(k.program) {
+		program = k.program
+	} else if k.program != "" {
 		var err error
 		if program, err = exec.LookPath(k.program); err != nil {
 			return nil, err
@@ -105,12 +117,15 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	}
 	x := &balancer{name: k.name, addr: l.Addr().String()}
 	l.Close()
-	file := filepath.Join(b.dir, k.name+".conf")
+	file := filepath.Join(b.dir, strings.ReplaceAll(k.name, "/", "-")+".conf")
 	fill := strings.NewReplacer("LISTEN", x.addr, "TO", b.to, "DIR", b.dir, "CONFIG", file)
-	if err := os.WriteFile(file, []byte(fill.Replace(k.config)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(fill.Replace(b.lines(k.config))), 0o600); err != nil {
 		return nil, err
 	}
 	var args []string
+	if b.tls {
+		k.args = slices.Concat(k.args, k.secure)
+	}
 	for _, a := range k.args {
 		args = append(args, fill.Replace(a))
 	}
@@ -124,6 +139,21 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 		return nil, fmt.Errorf("%w: %s", err, x.log)
 	}
 	return x, nil
+}
+
+// lines returns the lines of a configuration that are for the bench, with TLS or without.
+func (b *bench) lines(config string) string {
+	mark, other := " PLAIN\n", " SECURE\n"
+	if b.tls {
+		mark, other = other, mark
+	}
+	var all strings.Builder
+	for line := range strings.Lines(config) {
+		if !strings.HasSuffix(line, other) {
+			all.WriteString(strings.Replace(line, mark, "\n", 1))
+		}
+	}
+	return all.String()
 }
 
 // number returns the first thing in a text that looks like a version.

@@ -18,6 +18,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,6 +47,7 @@ type bench struct {
 	rounds   int
 	long     time.Duration
 	idle     int
+	tls      bool
 	progress io.Writer
 }
 
@@ -69,6 +71,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.IntVar(&b.rounds, "rounds", 3, "rounds of each balancer, of which the cheapest counts")
 	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
 	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 leaves them out")
+	f.BoolVar(&b.tls, "tls", false, "clients have TLS, which ends at the balancer")
+	other := f.String("other", "", "another handfast to compare, by its program: one of an earlier commit, say")
 	only := f.String("balancers", "", "regular expression of the balancers, out of all that there are")
 	var o behave.Options
 	behaviour := f.Bool("behaviour", false, "observe what happens to connections while servers and configurations change, instead of the cost")
@@ -96,7 +100,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		o.Dir, o.Tools, o.Progress = b.dir, which, progress
 		return b.behaviour(ctx, &o, out)
 	}
-	if err := b.build(ctx); err != nil {
+	if err := errors.Join(b.build(ctx), b.certificate()); err != nil {
 		return err
 	}
 	server, err := b.start(ctx, 1, b.peer, "-server", "handfast-events")
@@ -109,6 +113,18 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("the server says nothing: %w", err)
 	}
 	_, b.to, _ = strings.Cut(strings.TrimSpace(line), " ")
+	compared := kinds
+	if *other != "" {
+		k := kinds[0]
+		k.name, k.program = "handfast, "+*other, *other
+		compared = slices.Insert(slices.Clone(kinds), 1, k)
+	}
+	compared = slices.DeleteFunc(slices.Clone(compared), func(k kind) bool { return !which.MatchString(k.name) })
+	return b.compare(ctx, compared, out)
+}
+
+// compare starts the balancers, and measures them.
+func (b *bench) compare(ctx context.Context, kinds []kind, out io.Writer) error {
 	var all []*balancer
 	defer func() {
 		for _, x := range all {
@@ -116,12 +132,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 	}()
 	for _, k := range kinds {
-		if !which.MatchString(k.name) {
-			continue
-		}
 		x, err := b.balancer(ctx, k)
 		if errors.Is(err, exec.ErrNotFound) {
-			fmt.Fprintf(progress, "%s is not installed\n", k.name)
+			fmt.Fprintf(b.progress, "%s is not installed\n", k.name)
 			continue
 		}
 		if err != nil {
@@ -203,7 +216,7 @@ func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error
 
 // measure runs one round.
 func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Result, err error) {
-	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-mode", c.mode, "-conns", strconv.Itoa(c.n), "-size", strconv.Itoa(c.size),
+	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls), "-mode", c.mode, "-conns", strconv.Itoa(c.n), "-size", strconv.Itoa(c.size),
 		"-warm", (b.long / 4).String(), "-for", b.long.String(), "-pid", strconv.Itoa(x.cmd.Process.Pid))
 	if err != nil {
 		return r, err
@@ -225,7 +238,7 @@ func (b *bench) waiting(ctx context.Context, x *balancer) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-mode", load.ModeIdle, "-conns", strconv.Itoa(b.idle), "-size", "16")
+	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls), "-mode", load.ModeIdle, "-conns", strconv.Itoa(b.idle), "-size", "16")
 	if err != nil {
 		return 0, err
 	}

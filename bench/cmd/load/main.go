@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&c.Compress, "compress", "", "each or takeover")
 	flag.BoolVar(&c.Raw, "raw", false, "the server is no WebSocket server and sends back what it gets")
 	flag.BoolVar(&c.TLS, "tls", false, "over TLS")
+	flag.BoolVar(&c.NoOrigin, "no-origin", false, "the handshake has no Origin")
 	flag.DurationVar(&c.Warm, "warm", 200*time.Millisecond, "how long to warm up")
 	flag.DurationVar(&c.For, "for", time.Second, "how long to measure")
 	flag.IntVar(&c.PID, "pid", 0, "the server's process, to measure its CPU time")

@@ -34,6 +34,7 @@ type Config struct {
 	Compress  string        // one of the compressions
 	Raw       bool          // the server is no WebSocket server: it sends back what it gets, without a handshake
 	TLS       bool          // over TLS; the certificate is not looked at
+	NoOrigin  bool          // the handshake is not of a browser: a server behind a balancer does not see that the page has TLS
 	Warm      time.Duration // what goes before the measuring
 	For       time.Duration // how long to measure
 	PID       int           // the server's process, whose CPU time is measured; 0 means it is not

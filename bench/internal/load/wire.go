@@ -58,6 +58,9 @@ func request(c *Config) []byte {
 	if c.TLS {
 		scheme = "https"
 	}
+	if c.NoOrigin {
+		scheme = ""
+	}
 	extensions := ""
 	switch c.Compress {
 	case CompressEach:
@@ -68,11 +71,14 @@ func request(c *Config) []byte {
 	return handshake(scheme, c.Addr, "/", "Sec-WebSocket-Extensions", extensions)
 }
 
-// handshake returns an opening handshake with one more header field, unless that is empty.
+// handshake returns an opening handshake, with an Origin of that scheme and one more header field unless these are empty.
 func handshake(scheme, addr, path, name, value string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", path, addr)
-	fmt.Fprintf(&b, "Origin: %s://%s\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n", scheme, addr, key)
+	if scheme != "" {
+		fmt.Fprintf(&b, "Origin: %s://%s\r\n", scheme, addr)
+	}
+	fmt.Fprintf(&b, "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n", key)
 	if value != "" {
 		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 	}
