@@ -154,7 +154,7 @@ func TestGoneSideIsReportedOnce(t *testing.T) {
 	bounded.Until(t, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return len(l.ends[client].queue) > 0
+		return l.waits(client)
 	})
 	turns()
 	r.server.(*net.TCPConn).SetLinger(0)

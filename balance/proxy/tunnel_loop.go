@@ -30,12 +30,25 @@ type looped struct {
 type loopEnd struct {
 	fd    loop.FD
 	l     *looped
-	sec   *loop.TLS // which has the queue, of records; nil without TLS
-	queue []byte
+	above *above // nil for nothing
 	s     side
 	gone  bool // it is closed
 	hung  bool // the kernel has reported that the connection is gone, and would again and again
 	half  bool // the end of the stream follows the queue
+}
+
+// above is what is between a tunnel and the kernel: TLS, which has a queue of its own, or the queue.
+type above struct {
+	sec   *loop.TLS // nil for none
+	queue []byte
+}
+
+// sec returns the TLS, nil for none.
+func (e *loopEnd) sec() *loop.TLS {
+	if e.above == nil {
+		return nil
+	}
+	return e.above.sec
 }
 
 // taken is a connection that a loop can take.
@@ -71,7 +84,8 @@ func newLooped() *looped {
 // place puts an end on its loop, with the TLS above it, nil for none.
 func (l *looped) place(s side, p loop.Place, sec *loop.TLS) {
 	e := &l.ends[s]
-	if e.sec = sec; sec != nil {
+	if sec != nil {
+		e.above = &above{sec: sec}
 		sec.On(&e.fd)
 	}
 	p.Add(&e.fd, e)
@@ -91,7 +105,7 @@ func (l *looped) join(early, late []byte) {
 // launch begins a tunnel whose upstream has just answered on the loop. Unless something is queued, or may have been read below TLS, the
 // loop need not know before there is something to do. The caller holds mu.
 func (l *looped) launch() {
-	if l.waits(client) || l.waits(upstream) || l.ends[client].sec != nil {
+	if l.waits(client) || l.waits(upstream) || l.ends[client].sec() != nil {
 		l.nudge()
 		return
 	}
@@ -196,25 +210,38 @@ func (e *loopEnd) reads() bool {
 }
 
 // more reports whether e may have something to read of which the kernel knows nothing.
-func (e *loopEnd) more() bool { return e.sec != nil && e.sec.More() }
+func (e *loopEnd) more() bool {
+	sec := e.sec()
+	return sec != nil && sec.More()
+}
 
 // queued reports whether something waits for e to be written.
-func (e *loopEnd) queued() bool { return len(e.queue) > 0 || e.sec != nil && e.sec.Queued() > 0 }
+func (e *loopEnd) queued() bool {
+	return e.above != nil && (len(e.above.queue) > 0 || e.above.sec != nil && e.above.sec.Queued() > 0)
+}
 
 // enqueue adds p to what waits.
 func (e *loopEnd) enqueue(p []byte) error {
-	if e.sec == nil || len(p) == 0 {
-		e.queue = append(e.queue, p...)
+	if len(p) == 0 {
 		return nil
 	}
-	_, err := e.sec.Write(p)
-	return err
+	if sec := e.sec(); sec != nil {
+		_, err := sec.Write(p)
+		return err
+	}
+	if e.above == nil {
+		e.above = &above{}
+	}
+	e.above.queue = append(e.above.queue, p...)
+	return nil
 }
 
 // drop gives up what waits.
 func (e *loopEnd) drop() {
-	if e.queue = nil; e.sec != nil {
-		e.sec.Drop()
+	if sec := e.sec(); sec != nil {
+		sec.Drop()
+	} else {
+		e.above = nil
 	}
 }
 
@@ -222,13 +249,13 @@ func (e *loopEnd) drop() {
 func (e *loopEnd) send() (n int, err error) {
 	e.fd.Lock()
 	defer e.fd.Unlock()
-	if e.sec != nil {
-		n, err = e.sec.Flush()
+	if sec := e.sec(); sec != nil {
+		n, err = sec.Flush()
 		return n, unready(err)
 	}
-	n, err = e.fd.Write(e.queue)
-	if e.queue = e.queue[n:]; len(e.queue) == 0 {
-		e.queue = nil
+	n, err = e.fd.Write(e.above.queue)
+	if e.above.queue = e.above.queue[n:]; len(e.above.queue) == 0 {
+		e.above = nil
 	}
 	return n, unready(err)
 }
@@ -261,7 +288,7 @@ func (e *loopEnd) write(p []byte, now time.Duration) {
 	}
 	var err error
 	switch waits := e.queued(); {
-	case e.sec != nil:
+	case e.sec() != nil:
 		if err = e.enqueue(p); err == nil && !waits {
 			_, err = e.send()
 		}
@@ -291,8 +318,8 @@ func (e *loopEnd) refused(err error, now time.Duration) {
 // read reads what e says. With TLS there may be some, and an error.
 func (e *loopEnd) read(d *loop.Driver) (b []byte, err error) {
 	n := 0
-	if e.sec != nil {
-		n, err = e.sec.Read(d.Buffer())
+	if sec := e.sec(); sec != nil {
+		n, err = sec.Read(d.Buffer())
 	} else {
 		n, err = e.fd.Read(d.Buffer())
 	}
@@ -301,7 +328,7 @@ func (e *loopEnd) read(d *loop.Driver) (b []byte, err error) {
 
 // pump passes on what e says.
 func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
-	if e.sec != nil {
+	if e.sec() != nil {
 		defer e.reply(e.queued(), now)
 	}
 	for range turns {
@@ -322,7 +349,7 @@ func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
 			e.ended(err, now)
 			return
 		}
-		if err != nil || len(b) < len(d.Buffer()) && e.sec == nil {
+		if err != nil || len(b) < len(d.Buffer()) && e.sec() == nil {
 			return
 		}
 	}
@@ -337,7 +364,7 @@ func (e *loopEnd) ended(err error, now time.Duration) {
 		return
 	}
 	e.hung = true
-	if e.sec != nil {
+	if e.sec() != nil {
 		e.send() //nolint:errcheck // an alert, which the side may not take
 	}
 	e.drop()
@@ -356,7 +383,7 @@ func (e *loopEnd) reply(waits bool, now time.Duration) {
 // closeWrite ends the stream to e, to which nothing is queued. With TLS a close_notify goes before (RFC 8446 §6.1).
 func (e *loopEnd) closeWrite() {
 	e.half = true
-	if e.sec != nil && e.sec.CloseWrite() == nil {
+	if sec := e.sec(); sec != nil && sec.CloseWrite() == nil {
 		if _, err := e.send(); err != nil {
 			e.drop()
 		}

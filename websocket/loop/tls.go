@@ -17,12 +17,14 @@ import (
 // Until then it is the Conn in it. It may be embedded, and must not be copied.
 type Under struct {
 	net.Conn
-	cut bool // the stream has ended below TLS
+	cut bool         // the stream has ended below TLS
+	at  recordCursor // where in it the next Read begins
 }
 
 // Read reads from the Conn.
 func (u *Under) Read(p []byte) (int, error) {
 	n, err := u.Conn.Read(p)
+	u.at.pass(p[:n])
 	if err == io.EOF { //nolint:errorlint // a socket returns it bare
 		u.cut = true
 	}
@@ -204,7 +206,8 @@ func (t *underTLS) Read(p []byte) (int, error) {
 		}
 		t.in, t.r, t.w = b, 0, int32(n)
 	}
-	n := copy(p, t.in[t.r:t.w])
+	n := t.under.at.within(t.in[t.r:t.w]) // what crypto/tls has of further records grows the buffer that it keeps
+	n = copy(p, t.in[t.r:int(t.r)+n])
 	if t.r += int32(n); t.r == t.w {
 		recordReads.Put(t.in)
 		t.in = nil
@@ -264,6 +267,69 @@ func (t *underTLS) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline implements net.Conn.
 func (t *underTLS) SetWriteDeadline(time.Time) error { return nil }
+
+// recordCursor follows the boundaries of records in a stream (RFC 8446 §5.1). The zero value is at its beginning.
+type recordCursor struct {
+	kind  streamKind
+	nhead uint8   // bytes of a header that have passed
+	tail  [2]byte // the length in it
+	left  uint16  // bytes of a record, behind its header, that have not passed
+}
+
+type streamKind uint8
+
+const (
+	unknown streamKind = iota // nothing has passed
+	ofTLS
+	ofOther
+)
+
+// handshakeRecord is the type of the first record.
+const handshakeRecord = 22
+
+const recordHeader = 5
+
+// pass takes bytes that pass by.
+func (c *recordCursor) pass(b []byte) {
+	if c.kind == unknown && len(b) > 0 {
+		if c.kind = ofOther; b[0] == handshakeRecord {
+			c.kind = ofTLS
+		}
+	}
+	if c.kind != ofTLS {
+		return
+	}
+	for len(b) > 0 {
+		if c.left > 0 {
+			n := min(len(b), int(c.left))
+			c.left -= uint16(n)
+			b = b[n:]
+			continue
+		}
+		if c.nhead >= 3 {
+			c.tail[c.nhead-3] = b[0]
+		}
+		b = b[1:]
+		if c.nhead++; c.nhead == recordHeader {
+			c.nhead, c.left = 0, uint16(c.tail[0])<<8|uint16(c.tail[1])
+		}
+	}
+}
+
+// within returns how many bytes of b, which come next, belong to one record. At most a header is counted whose length is not known before.
+func (c *recordCursor) within(b []byte) int {
+	if c.kind != ofTLS {
+		return len(b)
+	}
+	n := int(c.left)
+	if n == 0 {
+		n = recordHeader - int(c.nhead)
+		if c.nhead == 0 && len(b) >= recordHeader {
+			n += int(b[3])<<8 | int(b[4])
+		}
+	}
+	return min(n, len(b))
+}
 
 // records is a queue of records, of which some are sent.
 type records struct {

@@ -1,0 +1,43 @@
+package loop
+
+import "testing"
+
+// The boundaries of records are found however the bytes are cut; streams of another kind have none.
+func TestRFC8446_5_1_RecordCursor(t *testing.T) {
+	stream := []byte{22, 3, 1, 0, 2, 'a', 'b', 23, 3, 3, 0, 0, 23, 3, 3, 1, 4}
+	stream = append(stream, make([]byte, 260)...)
+	stream = append(stream, 21, 3, 3, 0, 1, 'c')
+	ends := map[int]bool{7: true, 12: true, 277: true, 283: true}
+	for step := 1; step <= len(stream); step++ {
+		var c recordCursor
+		c.pass(stream[:1])
+		for at := 1; at < len(stream); {
+			b := stream[at:min(at+step, len(stream))]
+			n := c.within(b)
+			if n <= 0 || n > len(b) {
+				t.Fatalf("by %d bytes: %d of %d at %d", step, n, len(b), at)
+			}
+			for i := at + 1; i < at+n; i++ {
+				if ends[i] {
+					t.Errorf("by %d bytes: from %d on, %d bytes, beyond the end of a record", step, at, n)
+				}
+			}
+			c.pass(b[:n])
+			at += n
+			if within := c.left > 0 || c.nhead > 0; ends[at] == within {
+				t.Errorf("by %d bytes: within a record %v at %d", step, within, at)
+			}
+		}
+		if c.pass(stream[:0]); c.left > 0 || c.nhead > 0 {
+			t.Errorf("by %d bytes: %+v at the end", step, c)
+		}
+	}
+	var whole, other recordCursor
+	if whole.pass(stream); whole.left > 0 || whole.nhead > 0 {
+		t.Errorf("as one piece: %+v at the end", whole)
+	}
+	other.pass([]byte("GET / HTTP/1.1\r\n"))
+	if n := other.within(stream); n != len(stream) {
+		t.Errorf("%d bytes of a stream that is not TLS", n)
+	}
+}
