@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/handfast/handfast/channels/wire"
@@ -129,4 +130,18 @@ func read(t *testing.T, c *websocket.Conn) string {
 		t.Fatal(err)
 	}
 	return string(m.Data)
+}
+
+// Clients get the time until their token expires in seconds, and never that it has none left: it is renewed in time, or too late.
+func TestSecondsUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for in, want := range map[time.Duration]int64{-time.Hour: 1, 0: 1, 1500 * time.Millisecond: 1, 2 * time.Second: 2, time.Minute - 1: 59} {
+			if got := secondsUntil(time.Now().Add(in)); got != want {
+				t.Errorf("%v: %d", in, got)
+			}
+		}
+		if got := secondsUntil(time.Time{}); got != 0 {
+			t.Errorf("never: %d", got)
+		}
+	})
 }

@@ -417,6 +417,48 @@ func TestCacheWhilePublishing(t *testing.T) {
 	}
 }
 
+// later is an engine where something happens right behind the first read of a channel's history.
+type later struct {
+	hub.Engine
+	kept    hub.History
+	once    sync.Once
+	happens func()
+}
+
+func (l *later) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	page, err := l.kept.History(ctx, channel, q)
+	l.once.Do(l.happens)
+	return page, err
+}
+
+func (l *later) Trim(ctx context.Context, channel string, through uint64) error {
+	return l.kept.Trim(ctx, channel, through)
+}
+
+// What is published between the look at a cache channel and the subscription takes the place of what was cached.
+func TestCachedMeanwhile(t *testing.T) {
+	engine := hub.NewMemory().Node()
+	l := &later{Engine: engine, kept: engine.(hub.History)}
+	h := hub.New(hub.Options{Engine: l, Namespaces: Namespaces(nil)})
+	t.Cleanup(func() { h.Close() })
+	publish := func(data string) {
+		if _, err := h.Publish(bounded.Context(t), app.ID, "cache-x", &hub.Publication{Event: "e", Data: []byte(data)}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	publish("1")
+	l.happens = func() { publish("2") }
+	c := dial(t, drivers["loop"](t, &Server{Hub: h, Apps: testApps()}), usual)
+	read(t, c)
+	send(t, c, `{"event":"pusher:subscribe","data":{"channel":"cache-x"}}`)
+	if got := read(t, c); !strings.Contains(got, "subscription_succeeded") {
+		t.Error(got)
+	}
+	if got := read(t, c); !strings.Contains(got, `"data":"2"`) {
+		t.Error(got)
+	}
+}
+
 // The numbers of subscriptions are sent when they change, and not more often than once a second.
 func TestSubscriptionCounts(t *testing.T) {
 	s := newServer(t)

@@ -390,10 +390,11 @@ func TestDialerRefused(t *testing.T) {
 	}
 }
 
+// The server has no other protocol than HTTP/1.1: offered another one only, it would refuse the connection (RFC 7301 §3.2).
 func TestDialerTLSAndUnix(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate().Leaf)
-	server := &tls.Config{Certificates: []tls.Certificate{certificate()}, ClientAuth: tls.RequireAnyClientCert}
+	server := &tls.Config{Certificates: []tls.Certificate{certificate()}, ClientAuth: tls.RequireAnyClientCert, NextProtos: []string{"http/1.1"}}
 	u := serveRaw(t, tls.NewListener(listen(t), server), opens+"\r\n")
 	open := func(upstreamURL string, o DialerOptions) error {
 		t.Helper()
