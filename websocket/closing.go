@@ -109,7 +109,7 @@ func (in *inbox) discard(ctx context.Context) {
 // closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
 func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
-	if in.c.halves {
+	if in.halves {
 		in.win = nil // nothing behind it counts, and the connection may go on for a while
 		if began := in.closedHalf(e); began != nil {
 			_ = in.finish(ctx, began, afterClose) // and what the peer says is returned
@@ -201,7 +201,7 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 func (o *outbox) outcome(e *CloseError) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
-	if o.c.settled {
+	if o.settled {
 		return e
 	}
 	return e.incomplete(o.werr, o.out.held || o.moreToWrite(), o.c.opts.closeTimeout)
@@ -219,7 +219,7 @@ func (o *outbox) sent(ctx context.Context) error {
 		more := o.moreToWrite()
 		o.leaveOut()
 		if !more || o.werr != nil {
-			o.c.settled = o.werr == nil
+			o.settled = o.werr == nil
 			return o.werr
 		}
 	}
@@ -228,7 +228,7 @@ func (o *outbox) sent(ctx context.Context) error {
 // linger lets the peer read what was sent: closing a socket with bytes unread would reset it and could destroy them on
 // their way. The caller holds the read turn.
 func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) {
-	if in.c.role == protocol.RoleServer && in.c.stream.CloseWrite() != nil && e.Err == nil {
+	if !in.c.m.Client && in.c.stream.CloseWrite() != nil && e.Err == nil {
 		return // a client waits for the end of the whole stream
 	}
 	buf := transport.Borrow()

@@ -110,7 +110,7 @@ func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 		z.threshold = defaultThreshold
 	}
 	z.out.Window, z.in.Window = server, client
-	if c.role == protocol.RoleClient {
+	if c.m.Client {
 		z.out.Window, z.in.Window = client, server
 	}
 	z.bits = z.out.Window.Bits

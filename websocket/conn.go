@@ -42,9 +42,6 @@ type Conn struct {
 	life     *life         // made when first asked for
 	member   *member       // leaves its roster at the end; nil: the connection is in none, or leaves by other means
 	done     chan struct{} // closed when the connection has ended; made when first waited for
-	role     protocol.Role
-	halves   bool // ConnOptions.HalfClose
-	settled  bool // all that was to be sent before the end is with the kernel
 }
 
 // life is the context that ends with the connection.
@@ -123,7 +120,6 @@ func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *
 // init is newConn for a Conn that lies in something larger.
 func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
-	c.role = role
 	c.hs = hs
 	c.opts = opts.settings()
 	c.win = early

@@ -88,7 +88,7 @@ func TestRFC6455_5_5_1_HalfCloseReadsOn(t *testing.T) {
 			}
 		}
 		closed := async(func() error { _, err := c.Read(bounded.Context(t)); return err })
-		if c.role == protocol.RoleClient {
+		if c.m.Client {
 			peer.Conn.Close() // a client waits for it
 		}
 		if ce := wantClose(t, bounded.Receive(t, closed), 4000, "bye", true); ce.Err != nil {

@@ -55,6 +55,7 @@ type inbox struct {
 	woken    bool  // and has been interrupted
 	drains   bool  // Run's Receiver has a Drained
 	drainDue bool  // and it is to be called
+	halves   bool  // ConnOptions.HalfClose
 }
 
 // Read returns the next message. Its Data is the caller's.
@@ -114,7 +115,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return ErrConcurrentRead
 	case in.c.asked != nil && in.c.closing == nil:
 		return in.c.asked
-	case in.c.closing != nil && (in.c.asked != nil || !in.c.halves):
+	case in.c.closing != nil && (in.c.asked != nil || !in.halves):
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true

@@ -9,7 +9,6 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
-	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // ErrQueueFull is returned for messages that were dropped, because the queue had no room: by Send and SendPrepared, and by a Write
@@ -373,7 +372,7 @@ func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 		o.taken = append(o.taken, e.join)
 		return append(dst, e.frame...)
 	}
-	if o.c.role == protocol.RoleServer {
+	if !o.c.m.Client {
 		return append(dst, e.frame...)
 	}
 	h, _, _ := frame.Parse(e.frame)

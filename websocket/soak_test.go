@@ -258,7 +258,7 @@ func TestSoak(t *testing.T) {
 					for sender := range senders {
 						wg.Go(func() {
 							if err := soakSend(t.Context(), c, sender, each, rand.New(rand.NewPCG(seed, uint64(10*end+sender)))); err != nil {
-								t.Error(c.role, err)
+								t.Error(c.m.Client, err)
 								c.CloseNow()
 							}
 						})
@@ -278,7 +278,7 @@ func TestSoak(t *testing.T) {
 					wg.Go(func() {
 						l := &soakLedger{TB: t, next: map[int]int{}}
 						if err := soakRead(c, l, senders*each, rand.New(rand.NewPCG(seed, uint64(100+end)))); err != nil {
-							t.Error(c.role, "reads:", err)
+							t.Error(c.m.Client, "reads:", err)
 							c.CloseNow()
 						}
 						rest.Go(func() { c.Read(bounded.Context(t)) }) // the sender of the last message waits until all of it is read

@@ -11,7 +11,6 @@ import (
 
 	"github.com/handfast/handfast/websocket/frame"
 	"github.com/handfast/handfast/websocket/internal/transport"
-	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // together is the most payload that is copied behind its header to make one write of both. Longer ones are written
@@ -45,6 +44,7 @@ type outbox struct {
 	writeBy time.Time   // the write deadline, when it is not cut: zero until the connection closes
 	moved   atomic.Bool // the peer has taken a part of what is being written since keepalive last looked
 	writing bool        // the holder of out is in the stream's Write, or about to be
+	settled bool        // all that was to be sent before the end is with the kernel
 	tight   bool        // the queue has passed half of its bound, or refused a message, and was not empty since
 }
 
@@ -201,7 +201,7 @@ func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 		return frame.Header{}, interrupted("write", ctx, errCtx)
 	}
 	var key [4]byte
-	if o.c.role == protocol.RoleClient {
+	if o.c.m.Client {
 		key = maskKey()
 	}
 	return o.c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
@@ -413,7 +413,7 @@ func putGathered(o *outbox, buf *transport.Buffer, b []byte, large entry) error 
 	switch {
 	case len(b) > 0:
 		_, err = o.c.stream.Write(b, &o.moved)
-	case o.c.role == protocol.RoleServer:
+	case !o.c.m.Client:
 		_, err = o.c.stream.Write(large.frame, &o.moved)
 	default:
 		h, _, _ := frame.Parse(large.frame)

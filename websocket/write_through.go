@@ -12,7 +12,7 @@ import (
 
 // writesAtOnce reports whether a write may be tried on the connection without a wait.
 func (o *outbox) writesAtOnce() bool {
-	return o.c.role == protocol.RoleServer && o.c.stream.WritesAtOnce()
+	return !o.c.m.Client && o.c.stream.WritesAtOnce()
 }
 
 // takeIdleOut takes the out turn if nothing is being written, nothing waits to be written and something may be. The caller holds mu.
