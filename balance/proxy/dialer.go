@@ -67,12 +67,13 @@ type Dialer struct {
 	prefix   string         // in front of each path, without a slash at its end
 	tls      *tls.Config
 	removed  []string // names of the client's fields that are not passed on
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // NewDialer returns a Dialer for an upstream: ws://host:port/prefix or wss://host:port/prefix, where http and https mean the same and
 // port and prefix may be missing, host:port for ws, or unix:/path/of/socket.
 func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
-	d := &Dialer{o: o, network: "tcp", removed: slices.Clone(o.Remove)}
+	d := &Dialer{o: o, network: "tcp", removed: slices.Clone(o.Remove), dial: (&net.Dialer{KeepAliveConfig: o.KeepAlive}).DialContext}
 	if path, ok := strings.CutPrefix(upstreamURL, "unix:"); ok {
 		d.upstream, d.network, d.address, d.host = upstreamURL, "unix", path, "localhost"
 	} else if err := d.parse(upstreamURL); err != nil {
@@ -229,8 +230,7 @@ func (d *Dialer) Open(ctx context.Context, r *Request) (*Link, error) {
 func (d *Dialer) connect(ctx context.Context, r *Request) (net.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, d.o.Connect)
 	defer cancel()
-	dial := net.Dialer{KeepAliveConfig: d.o.KeepAlive}
-	nc, err := dial.DialContext(limited, d.network, d.address)
+	nc, err := d.dial(limited, d.network, d.address)
 	if err != nil {
 		return nil, d.failure(ctx, StageConnect, err)
 	}

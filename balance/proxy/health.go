@@ -42,7 +42,7 @@ func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !exhausted(err) { // else it says nothing about the server
+		if !ownFault(err) { // else it says nothing about the server
 			said = b.probed(time.Now(), id, h, said, err)
 		}
 		pause := every

@@ -111,7 +111,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 		if err != nil {
 			served = ctx.Err() != nil
 			if last != nil && !errors.Is(err, balance.ErrFull) {
-				err = last // why the last server has failed says more
+				err = lastError(last) // why the last server has failed says more
 			}
 			return nil, nil, err
 		}
@@ -135,7 +135,15 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 		}
 		tried, last = append(tried, u), err
 	}
-	return nil, nil, last
+	return nil, nil, lastError(last)
+}
+
+// lastError returns what a client gets for the error of the last server.
+func lastError(err error) error {
+	if outOfPorts(err) {
+		return exhaustedBusy(err)
+	}
+	return err
 }
 
 // continues reports whether a client was here before. It may claim that: it goes before others, and gets nothing else for it.
@@ -219,6 +227,9 @@ func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request)
 	}
 	if exhausted(err) { // no other server would do better, and this one is not to blame
 		return nil, took, exhaustedBusy(err)
+	}
+	if outOfPorts(err) { // this one is not to blame either
+		return nil, took, err
 	}
 	outcome, status, header := judge(link, err)
 	b.heard(u, header)

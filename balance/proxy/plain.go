@@ -104,10 +104,12 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		if !notReached && f.Timeout() { // a page that is slow says nothing about connections, and would be so elsewhere
 			return nil, f
 		}
-		t.b.outcome(u, balance.Unreachable)
+		if !outOfPorts(err) {
+			t.b.outcome(u, balance.Unreachable)
+		}
 		again := notReached || safe(out.Method) && (out.ContentLength == 0)
 		if tried = append(tried, u); len(tried) > s.Retries || !again {
-			return nil, f
+			return nil, lastError(f)
 		}
 	}
 }

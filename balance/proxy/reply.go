@@ -29,14 +29,20 @@ func (e *Busy) Error() string {
 // Unwrap returns Err.
 func (e *Busy) Unwrap() error { return e.Err }
 
-// lacking are errors that say what this process or its system has too little of, and nothing about a server. Ports are not among them: those
-// to another server are others.
+// lacking are errors that say what this process or its system has too little of, and nothing about a server.
 var lacking = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
 
 // exhausted reports whether a connection to a server could not be made because this process has no descriptor or memory left.
 func exhausted(err error) bool {
 	return slices.ContainsFunc(lacking, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
 }
+
+// outOfPorts reports whether a connection to a server could not be made because this machine has no source port left for its address. Those
+// to another server are others. It says nothing about the server.
+func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
+
+// ownFault reports whether a server is not to blame that could not be reached.
+func ownFault(err error) bool { return exhausted(err) || outOfPorts(err) }
 
 // exhaustedBusy says that a client is to come back when there may be descriptors again, one to two seconds from now.
 func exhaustedBusy(err error) *Busy {

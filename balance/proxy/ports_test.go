@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// Without a source port for a server's address another server is tried. The one is not blamed, and if there is no other one the client is
+// to come back.
+func TestNoPortsLeft(t *testing.T) {
+	up := speak(t, nil)
+	other := "127.0.0.1:1"
+	b := newBalancer(t, Settings{
+		Retries: 1, Pool: balance.Options{Policy: balance.RoundRobin(), Ejection: balance.Ejection{Failures: 1}},
+	}, up.addr())
+	var dials atomic.Int64
+	none := func(context.Context, string, string) (net.Conn, error) {
+		dials.Add(1)
+		return nil, &net.OpError{Op: "dial", Err: &net.OpError{Op: "connect", Err: syscall.EADDRNOTAVAIL}}
+	}
+	if err := b.SetServers("other", specs(other)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := b.server("ws://" + other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.dialer.at, n.dialer.dial = netip.AddrPort{}, none // before it is reached
+	for range 10 {
+		c, err := b.Open(bounded.Context(t), opening(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Abandon()
+	}
+	if s := state(b, other); dials.Load() == 0 || s.Failures != 0 || s.Counts.Failed != 0 || !s.Ejected.IsZero() {
+		t.Errorf("after %d attempts: %+v", dials.Load(), s)
+	}
+	if err := b.SetServers("test", nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		_, err := b.Open(bounded.Context(t), opening(t))
+		busy, ok := errors.AsType[*Busy](err)
+		if status, after, _ := Reply(err); !ok || !errors.Is(busy, syscall.EADDRNOTAVAIL) || status != http.StatusServiceUnavailable || after < time.Second {
+			t.Fatalf("a handshake: %v", err)
+		}
+		w := httptest.NewRecorder()
+		b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("a page: %d, %v", w.Code, w.Header())
+		}
+	}
+	if s := state(b, other); s.Failures != 0 || s.Counts.Failed != 0 || !s.Ejected.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
