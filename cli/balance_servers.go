@@ -106,13 +106,15 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 	add := newServer("add SERVER", "Add a server to a running balancer", "Adds a server, until the balancer ends or remove takes it off. No connection is touched, unless the balancer rebalances.",
 		"  handfast balance add 127.0.0.1:9003\n  handfast balance add 127.0.0.1:9003 --weight 2 --capacity 1000",
 		func(cmd *cobra.Command, f *serversFlags) {
-			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share of the connections, relative to the other servers; a `number` from 1")
+			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share of the connections, relative to the other servers; a `number` from 1 to 1000")
 			cmd.Flags().IntVar(&f.capacity, "capacity", 0, "the `number` of connections that it may have; 0: no bound")
 			complete(cmd, map[string][]string{"weight": {}, "capacity": {}})
 		}, ask(http.MethodPost, "/balance/servers", func(f *serversFlags, q url.Values) error {
 			switch {
 			case f.weight < 1:
-				return usagef("write a number from 1", "--weight %d is too small", f.weight)
+				return usagef("write a number from 1 to 1000", "--weight %d is too small", f.weight)
+			case f.weight > 1000:
+				return usagef("write a number from 1 to 1000", "--weight %d is too large", f.weight)
 			case f.capacity < 0:
 				return usagef("write a number from 0; 0 means that there is no bound", "--capacity %d is too small", f.capacity)
 			}

@@ -200,6 +200,7 @@ func TestBalanceUsage(t *testing.T) {
 		{"drain http://a", `the scheme "http" is not ws or wss`},
 		{"drain a --pace x", "0.1/s to 100000/s"},
 		{"add a --weight 0", "--weight 0 is too small"},
+		{"add a --weight 1001", "--weight 1001 is too large"},
 		{"add a --capacity -1", "--capacity -1 is too small"},
 		{"status --admin nonsense", "write host:port"},
 		{"top --every 1ms", "write 100ms or more"},

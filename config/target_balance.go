@@ -344,6 +344,9 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "a name of SRV records", "dns, which asks for them")
 		}
 	}
+	if b.Policy != "hash" && k.c.source.Given(path+".key") && !k.Failed(path+".key") {
+		k.Wrong(path+".key", fmt.Sprintf("policy %s has no use for it", b.Policy), "policy: hash, or no key")
+	}
 	if c := b.Sticky.Cookie; c != "" && !validHeader(c) {
 		k.Wrong(path+".sticky.cookie", tree.Quote(c)+" cannot be the name of a cookie", "letters, digits, - and _")
 	}

@@ -43,7 +43,9 @@ func TestBalance(t *testing.T) {
 
 		// Which server.
 		"{to: [a], policy: random}":                      "balance.policy: ",
-		"{to: [a], key: 'query:room'}":                   "",
+		"{to: [a], policy: hash, key: 'query:room'}":     "",
+		"{to: [a], key: 'query:room'}":                   "balance.key: policy power_of_two has no use for it; expected policy: hash, or no key",
+		"{to: [a], policy: round_robin, key: path}":      "balance.key: policy round_robin has no use for it; expected policy: hash, or no key",
 		"{to: [a], key: 'query:'}":                       `balance.key: "query:": the name is missing; expected path, identity, address, query:NAME, header:NAME or cookie:NAME`,
 		"{to: [a], key: 'path:x'}":                       `balance.key: "path:x": path has no name`,
 		"{to: [a], key: body}":                           `balance.key: "body": not a part of a request`,

@@ -47,8 +47,9 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 }
 
 // forServer calls do for the targets that are asked for, with the server that is. At least one must know the server, or the answer is
-// 404.
-func (s *operator) forServer(w http.ResponseWriter, r *http.Request, do func(t *balanceTarget, id string) error) {
+// 404. may is called for all of them before: an error of one that is not [proxy.ErrUnknown] is the answer, and nothing has changed. nil: there
+// is nothing to ask.
+func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
 		badRequest(w, "the form cannot be read")
@@ -67,6 +68,15 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, do func(t *
 		}
 		plain(w, http.StatusNotFound, "no endpoint "+name+"carries clients to servers\n")
 		return
+	}
+	for _, t := range list {
+		if may == nil {
+			break
+		}
+		if err := may(t, id); err != nil && !errors.Is(err, proxy.ErrUnknown) {
+			badRequest(w, "%v", err)
+			return
+		}
 	}
 	done := 0
 	for _, t := range list {
@@ -95,12 +105,12 @@ func (s *operator) drainServer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.forServer(w, r, func(t *balanceTarget, id string) error { return t.Drain(id, pace) })
+	s.forServer(w, r, nil, func(t *balanceTarget, id string) error { return t.Drain(id, pace) })
 }
 
 // undrainServer ends that.
 func (s *operator) undrainServer(w http.ResponseWriter, r *http.Request) {
-	s.forServer(w, r, func(t *balanceTarget, id string) error { return t.Undrain(id) })
+	s.forServer(w, r, nil, func(t *balanceTarget, id string) error { return t.Undrain(id) })
 }
 
 // addServer adds a server, which stays through reloads of the configuration.
@@ -119,33 +129,43 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 			badRequest(w, "%s: a number from 1", p.name)
 			return
 		}
+		if p.name == "weight" && n > proxy.MaxWeight {
+			badRequest(w, "weight: a number from 1 to %d", proxy.MaxWeight)
+			return
+		}
 		*p.into = n
 	}
-	s.forServer(w, r, func(t *balanceTarget, id string) error {
+	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
+		rest := without(list, id)
+		if len(rest) == len(list) && t.knows(id) {
+			return nil, fmt.Errorf("the server is in the list already at the endpoint %q: the configuration names it, or the file, or the DNS; its weight and capacity are set there", t.name)
+		}
 		spec.ID = id
-		return t.change(func(list []balance.Spec) ([]balance.Spec, error) {
-			rest := without(list, id)
-			if len(rest) == len(list) && t.knows(id) {
-				return nil, fmt.Errorf("the server is in the list already at the endpoint %q: the configuration names it, or the file, or the DNS; its weight and capacity are set there", t.name)
-			}
-			return append(rest, spec), nil
-		})
+		return append(rest, spec), nil
 	})
 }
 
 // removeServer takes a server off that an operator has added. Its clients stay until they leave, or are moved by a drain.
 func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
-	s.forServer(w, r, func(t *balanceTarget, id string) error {
-		return t.change(func(list []balance.Spec) ([]balance.Spec, error) {
-			rest := without(list, id)
-			if len(rest) == len(list) {
-				if t.knows(id) {
-					return nil, errors.New("the server is not one that an operator has added: the configuration names it, or the file, or the DNS; it can be drained")
-				}
-				return nil, proxy.ErrUnknown
+	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
+		rest := without(list, id)
+		if len(rest) == len(list) {
+			if t.knows(id) {
+				return nil, fmt.Errorf("the server is not one that an operator has added to the endpoint %q: the configuration names it, or the file, or the DNS; it can be drained", t.name)
 			}
-			return rest, nil
-		})
+			return nil, proxy.ErrUnknown
+		}
+		return rest, nil
+	})
+}
+
+// changeServers changes the servers that operators have added, at all targets that are asked for or at none.
+func (s *operator) changeServers(w http.ResponseWriter, r *http.Request, with func(*balanceTarget, string, []balance.Spec) ([]balance.Spec, error)) {
+	s.forServer(w, r, func(t *balanceTarget, id string) error {
+		_, err := with(t, id, t.Servers(serversOfOperator))
+		return err
+	}, func(t *balanceTarget, id string) error {
+		return t.change(func(list []balance.Spec) ([]balance.Spec, error) { return with(t, id, list) })
 	})
 }
 

@@ -12,13 +12,14 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/internal/redisurl"
 )
 
 // Options says where the Redis is. Times that are zero or less stand for what their comments say.
 type Options struct {
 	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. Redis must be 6.2 or newer, or
 	// something that speaks like it; one server, not a cluster. It must not evict keys to make room (maxmemory-policy
-	// noeviction): a revocation that is evicted does not hold.
+	// noeviction): a revocation that is evicted does not hold. A parameter that is not known is an error.
 	URL string
 
 	// Username and Password, if they are not empty, replace those of the URL, and TLS the settings that come with
@@ -65,9 +66,9 @@ var errClosed = errors.New("redisstore: the store is closed")
 
 // New returns a Store. Its error is about the options: it does not try to reach Redis.
 func New(o Options) (*Store, error) {
-	c, err := rueidis.ParseURL(o.URL)
+	c, err := redisurl.Parse(o.URL)
 	if err != nil {
-		return nil, errors.New("redisstore: the URL is not redis://, rediss:// or unix:// with what belongs there") // unquoted: it holds a password
+		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	if o.Username != "" || o.Password != "" {
 		c.Username, c.Password = o.Username, o.Password

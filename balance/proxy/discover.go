@@ -106,6 +106,9 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 	return list, nil
 }
 
+// MaxWeight is the largest weight of a server that an operator or a file names. SRV records have larger ones.
+const MaxWeight = 1000
+
 // ParseServers reads a list of servers: one URL a line, with weight=N and capacity=N behind it where they are not the default. Empty
 // lines and what follows a # are skipped. parse makes an ID of a URL. The error names the line.
 func ParseServers(text string, parse func(string) (string, error)) (list []balance.Spec, err error) {
@@ -141,6 +144,8 @@ func parseServer(words []string, parse func(string) (string, error)) (s balance.
 			return s, fmt.Errorf("%q is neither weight=N nor capacity=N", w)
 		case err != nil || v < 0 || key == "weight" && v == 0:
 			return s, fmt.Errorf("%q has no positive number", w)
+		case key == "weight" && v > MaxWeight:
+			return s, fmt.Errorf("%q is not in 1 to %d", w, MaxWeight)
 		case key == "weight":
 			s.Weight = v
 		default:

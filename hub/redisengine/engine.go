@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/redisurl"
 )
 
 // Options says where the Redis is. URL is required.
@@ -86,41 +86,11 @@ const (
 	bufferSize  = 64 << 10            // bytes, of each connection and direction
 )
 
-// checkQuery returns an error if the client would ignore a parameter of a URL, or take it as empty. A name with a mistake in it would be
-// another setup: one server in place of those that sentinels find. What is not known is not quoted: it may be a part of a password.
-func checkQuery(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return errors.New("redisengine: not a valid URL")
-	}
-	for name, values := range u.Query() {
-		switch name {
-		case "db", "dial_timeout", "write_timeout", "skip_verify", "protocol", "client_cache", "max_retries", "client_name":
-		case "addr":
-			for _, addr := range values {
-				if _, _, err := net.SplitHostPort(addr); err != nil {
-					return errors.New("redisengine: addr in the URL is not host:port")
-				}
-			}
-		case "master_set":
-			if values[0] == "" {
-				return errors.New("redisengine: master_set in the URL is empty")
-			}
-		default:
-			return errors.New("redisengine: the URL has a parameter that is not known; master_set and addr are for Sentinel and Cluster")
-		}
-	}
-	return nil
-}
-
 // New returns an Engine. Its error is about the options: Run is what reaches the server.
 func New(o Options) (*Engine, error) {
-	c, err := rueidis.ParseURL(o.URL)
+	c, err := redisurl.Parse(o.URL)
 	if err != nil {
-		return nil, errors.New("redisengine: not a valid redis://, rediss:// or unix:// URL") // unquoted: it holds a password
-	}
-	if err := checkQuery(o.URL); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("redisengine: %w", err)
 	}
 	if o.TLS != nil {
 		c.TLSConfig = o.TLS
