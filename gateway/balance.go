@@ -43,7 +43,6 @@ type balanceTarget struct {
 	rec  *recorder
 
 	mu      sync.Mutex
-	who     *identities
 	finders sync.WaitGroup
 	stop    context.CancelFunc // of what looks for servers; nil: nothing does
 	cookie  []byte             // the secret of sticky cookies, if the configuration has none
@@ -53,11 +52,10 @@ type balanceTarget struct {
 func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, cookie: []byte(rand.Text())}
-	settings, who, err := t.settings(cfg, i)
+	settings, err := t.settings(cfg, i)
 	if err != nil {
 		return nil, err
 	}
-	t.who = who
 	t.Balancer = proxy.New(*settings, proxy.Hooks{
 		Changed: func(c proxy.Change) {
 			event := observe.EventServer
@@ -82,7 +80,7 @@ func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 
 // Configure implements [Configurable].
 func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err error) {
-	settings, who, err := t.settings(cfg, i)
+	settings, err := t.settings(cfg, i)
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +89,6 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 		return nil, err
 	}
 	return func() {
-		t.mu.Lock()
-		t.who = who
-		t.mu.Unlock()
 		if err := t.Balancer.Configure(*settings); err != nil {
 			t.trouble(serversOfConfig, err)
 			return
@@ -105,15 +100,15 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 }
 
 // settings turns the configuration into what a Balancer takes.
-func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, *identities, error) {
+func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	wire, err := backendTLS(set.TLS)
 	if err != nil {
-		return nil, nil, cfg.Problem(endpointPath(i, "target.balance.tls"), err.Error(), "")
+		return nil, cfg.Problem(endpointPath(i, "target.balance.tls"), err.Error(), "")
 	}
 	who, err := newIdentities(&set.Request)
 	if err != nil {
-		return nil, nil, cfg.Problem(endpointPath(i, "target.balance.request.identity"), err.Error(), "")
+		return nil, cfg.Problem(endpointPath(i, "target.balance.request.identity"), err.Error(), "")
 	}
 	s := &proxy.Settings{
 		Pool: balance.Options{
@@ -121,6 +116,7 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, *i
 			Ejection: balance.Ejection{Failures: cmp.Or(set.Ejection.Failures, -1), Share: float64(set.Ejection.MaxPercent) / 100, Base: time.Duration(set.Ejection.For)},
 		},
 		Dial:       dialOptions(set, wire),
+		Identify:   func(p *proxy.Request) { who.put(p, p.Principal.(*auth.Identity)) },
 		Retries:    set.Retries,
 		MaxWaiting: set.Queue.Max, Wait: time.Duration(set.Queue.Timeout),
 		Tunnel:         proxy.TunnelOptions{Ping: time.Duration(set.Timeouts.Ping), Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
@@ -163,7 +159,7 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, *i
 			PerSecond: r.PerSecond, OldestFirst: r.First == "oldest",
 		}
 	}
-	return s, who, nil
+	return s, nil
 }
 
 // dialOptions says how servers are reached.
@@ -405,10 +401,7 @@ func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
 		p.Destination, _ = netip.ParseAddrPort(local.String()) // not valid for a unix socket
 	}
 	if r.Identity.Method != config.Anonymous {
-		t.mu.Lock()
-		who := t.who
-		t.mu.Unlock()
-		who.put(p, r.Identity)
+		p.Principal = r.Identity
 	}
 	return p
 }

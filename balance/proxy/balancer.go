@@ -22,6 +22,9 @@ type Settings struct {
 	// Dial says how servers are reached.
 	Dial DialerOptions
 
+	// Identify sets User, Identity and Sign of a request whose Principal is not nil. nil: the caller has set them.
+	Identify func(*Request)
+
 	// Key returns what the policy hash goes by; nil: clients have no key.
 	Key func(*Request) string
 

@@ -21,10 +21,9 @@ func (c *Conn) Abandon() {
 // request. done is called once, when both sides are closed, with a [*websocket.CloseError] if it is known how. If Tunnel fails, both
 // connections are closed and done is not called.
 func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
-	b, link := c.balancer, c.link
-	c.link = nil
+	b, link, options := c.balancer, c.link, c.set.Tunnel
+	c.link, c.set = nil, nil
 	b.members.add(c)
-	options := b.set.Load().Tunnel
 	options.Lost = c.lost
 	t, err := b.carrier.carry(client, link, early, options, func(t *Tunnel, err error) {
 		c.over(t, err)
@@ -65,8 +64,8 @@ func (c *Conn) turnAway(client net.Conn) {
 // client's connection must not be read by anything else. With HalfClose among its options it gets what the server sends behind its close frame;
 // without, it is answered before that.
 func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) (how *websocket.CloseError) {
-	b, link := c.balancer, c.link
-	c.link = nil
+	b, link, limits := c.balancer, c.link, c.set.Tunnel.jittered()
+	c.link, c.set = nil, nil
 	if !b.enter() {
 		link.close()
 		b.release(c.server.Load())
@@ -75,7 +74,7 @@ func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) (
 	}
 	defer b.wg.Done()
 	r := &relay{
-		conn: c, client: client, limits: b.set.Load().Tunnel.jittered(), rules: rules{Messages: c.messages}, hold: c.hold,
+		conn: c, client: client, limits: limits, rules: rules{Messages: c.messages}, hold: c.hold,
 		tell: [2]func(int64){received, sent}, gate: make(chan struct{}, 1), began: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())

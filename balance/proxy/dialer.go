@@ -165,6 +165,9 @@ type Request struct {
 	// fields and the PROXY protocol. The zero value means that an address is not known.
 	Source, Destination netip.AddrPort
 
+	// Principal is who the client is, for [Settings].Identify, which sets the following fields. nil: no one, or they are set already.
+	Principal any
+
 	// User is who the client is, for [Settings].Key; "" for no one.
 	User string
 

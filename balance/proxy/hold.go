@@ -171,9 +171,13 @@ func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
 	}
-	u, link, err := b.place(ctx, b.set.Load(), request, "", true, avoid...)
-	if err != nil {
-		return nil, err
+	var u *balance.Upstream
+	var link *Link
+	for err := errReconfigured; err != nil; {
+		s := b.set.Load()
+		if u, link, err = b.place(ctx, s, s.identified(request), "", true, avoid...); err != nil && !errors.Is(err, errReconfigured) {
+			return nil, err
+		}
 	}
 	if link.Subprotocol != r.conn.subprotocol {
 		link.close()

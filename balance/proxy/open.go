@@ -29,6 +29,7 @@ type Conn struct {
 	balancer    *Balancer
 	server      atomic.Pointer[balance.Upstream]
 	link        *Link     // until it is carried
+	set         *Settings // of the handshake, until it is carried
 	messages    *Messages // nil: bytes are carried
 	hold        *hold     // nil: it is not held
 	path        string
@@ -72,7 +73,17 @@ func (c *Conn) ByMessage() bool { return c.messages != nil }
 // Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client sees anything.
 // The error is a [*Refused] with a server's own answer to the client, or one for which [Reply] knows what to say.
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
-	s := b.set.Load()
+	for {
+		s := b.set.Load()
+		c, err := b.openWith(ctx, s, s.identified(r))
+		if !errors.Is(err, errReconfigured) {
+			return c, err
+		}
+	}
+}
+
+// openWith is Open with settings. The error may be errReconfigured as well.
+func (b *Balancer) openWith(ctx context.Context, s *Settings, r *Request) (*Conn, error) {
 	byMessage := s.mayBeByMessage(r)
 	if byMessage {
 		r = r.withoutExtensions()
@@ -119,14 +130,15 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 			began = true
 			b.storm.Begin()
 		}
-		link, spent, err := b.attemptIn(ctx, u, r)
+		link, spent, err := b.attemptIn(ctx, s, u, r)
 		took += spent
 		if err == nil {
 			served = true
 			return u, link, nil
 		}
 		b.release(u)
-		if _, busy := errors.AsType[*Busy](err); busy {
+		if _, busy := errors.AsType[*Busy](err); busy || errors.Is(err, errReconfigured) {
+			served = !busy
 			return nil, nil, err
 		}
 		if !retryable(err) || ctx.Err() != nil {
@@ -204,19 +216,19 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 }
 
 // attemptIn is attempt that takes half of the time that is left, if that is bounded: a server that does not answer leaves some for the next.
-func (b *Balancer) attemptIn(ctx context.Context, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
+func (b *Balancer) attemptIn(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	if by, bounded := ctx.Deadline(); bounded {
 		half, cancel := context.WithTimeout(ctx, time.Until(by)/2)
 		defer cancel()
 		ctx = half
 	}
-	return b.attempt(ctx, u, r)
+	return b.attempt(ctx, s, u, r)
 }
 
 // attempt opens a WebSocket at a server, and counts how that went. took is the server's time.
-func (b *Balancer) attempt(ctx context.Context, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
+func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	began := time.Now()
-	n, err := b.server(u.ID())
+	n, err := b.serverFor(s, u.ID())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -319,7 +331,7 @@ func (b *Balancer) release(u *balance.Upstream) {
 
 // opened returns the connection behind a handshake that has succeeded at u.
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
-	c := &Conn{balancer: b, link: link, path: strings.Clone(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	c := &Conn{balancer: b, link: link, set: s, path: strings.Clone(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
 	c.server.Store(u)
 	stay := link.Header.Get(StayHeader)
 	c.stays = stay != "" && stay != "0"

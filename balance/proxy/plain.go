@@ -55,7 +55,18 @@ type roundTripper struct {
 // RoundTrip implements [http.RoundTripper]. When a server cannot be reached, another one is tried; behind a request that has reached
 // one, only if its repetition does no harm (RFC 9110 §9.2.1).
 func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
-	s := t.b.set.Load()
+	for r := t.r; ; {
+		s := t.b.set.Load()
+		t.r = s.identified(r)
+		resp, err := t.roundTripWith(s, out)
+		if !errors.Is(err, errReconfigured) {
+			return resp, err
+		}
+	}
+}
+
+// roundTripWith is RoundTrip with settings. The error may be errReconfigured as well: then nothing of the body has been read.
+func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Response, error) {
 	prefer := t.b.preferred(s, t.r)
 	body := &clientBody{ReadCloser: out.Body, side: t.side, last: func() {}}
 	if out.Body != nil {
@@ -68,7 +79,7 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		resp, err := t.send(out, u, body)
+		resp, err := t.send(s, out, u, body)
 		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // no request asks for it
 			_ = resp.Body.Close()
 			err = errSwitched
@@ -85,7 +96,7 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		t.b.release(u)
-		if errors.Is(err, ErrClosed) {
+		if errors.Is(err, ErrClosed) || errors.Is(err, errReconfigured) {
 			return nil, err
 		}
 		if exhausted(err) {
@@ -115,8 +126,8 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 // send sends the request to one server. body is its body.
-func (t roundTripper) send(out *http.Request, u *balance.Upstream, body *clientBody) (*http.Response, error) {
-	n, err := t.b.server(u.ID())
+func (t roundTripper) send(s *Settings, out *http.Request, u *balance.Upstream, body *clientBody) (*http.Response, error) {
+	n, err := t.b.serverFor(s, u.ID())
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +155,7 @@ func (t roundTripper) send(out *http.Request, u *balance.Upstream, body *clientB
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "") // or net/http would add its own
 	}
-	if r.Host = n.dialer.host; t.b.set.Load().Dial.KeepHost {
+	if r.Host = n.dialer.host; s.Dial.KeepHost {
 		r.Host = t.r.Host
 	}
 	return n.pages.RoundTrip(r)

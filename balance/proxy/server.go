@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 // server is how a server is reached, and the checks of it.
 type server struct {
+	set    *Settings // which it was made with; those of the Balancer
 	dialer *Dialer
 	pages  *http.Transport // for requests that are not handshakes
 	checks *http.Transport // for checks by HTTP; each has a connection of its own
@@ -36,7 +38,7 @@ func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 			return d.Connect(ctx, r)
 		}
 		made[spec.ID] = &server{
-			dialer: d,
+			set: s, dialer: d,
 			pages: &http.Transport{
 				DisableKeepAlives:   s.Dial.ProxyProtocol != 0, // a connection belongs to a client then
 				MaxIdleConnsPerHost: idlePages, IdleConnTimeout: idleFor, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
@@ -89,6 +91,30 @@ func (b *Balancer) server(id string) (*server, error) {
 		return n, nil
 	}
 	return nil, &Failure{Upstream: id, Stage: StageConnect, Err: errGone}
+}
+
+// errReconfigured reports that the settings have changed since a handshake, or a request, has begun: it begins again, so that it goes by the
+// old ones or by the new ones, and not by some of each.
+var errReconfigured = errors.New("the settings have changed")
+
+// serverFor is server for a handshake or a request that goes by s. The error may be errReconfigured as well.
+func (b *Balancer) serverFor(s *Settings, id string) (*server, error) {
+	n, err := b.server(id)
+	if err == nil && n.set != s {
+		return nil, errReconfigured
+	}
+	return n, err
+}
+
+// identified returns r with the fields that Identify sets.
+func (s *Settings) identified(r *Request) *Request {
+	if s.Identify == nil || r.Principal == nil {
+		return r
+	}
+	c := *r
+	c.User, c.Identity, c.Sign = "", nil, nil
+	s.Identify(&c)
+	return &c
 }
 
 // Connect opens a connection to the upstream for a client, with TLS where that is needed and the header of the PROXY protocol if there is
