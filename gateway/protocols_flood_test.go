@@ -35,20 +35,21 @@ type speaker struct {
 
 // protocolOf is a protocol as its clients speak it.
 type protocolOf struct {
-	open       func(t *testing.T, r *running) *speaker
+	open       func(t *testing.T, r *running, o *websocket.DialOptions) *speaker
 	subscribe  string // %s is the channel
 	data       string // how a received message has its data, a number
 	ping, pong string // how a ping begins, and what answers it
 }
 
-// unhurried has a client wait for a server that is busy with the flood of another one.
-var unhurried = websocket.ConnOptions{PingInterval: -1}
+// unhurried returns the options of a client that waits for a server that is busy with the flood of another one.
+func unhurried() *websocket.DialOptions {
+	return &websocket.DialOptions{Conn: websocket.ConnOptions{PingInterval: -1}}
+}
 
 var protocols = map[string]protocolOf{
 	"channels": {
-		open: func(t *testing.T, r *running) *speaker {
-			o := as(token("ann", time.Hour, nil))
-			o.Conn = unhurried
+		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
+			o.Header = as(token("ann", time.Hour, nil)).Header
 			c := r.open(t, "/channels", o)
 			heard(t, c)
 			return &speaker{Conn: c}
@@ -56,8 +57,8 @@ var protocols = map[string]protocolOf{
 		subscribe: `{"type":"subscribe","id":1,"channel":"%s"}`, data: `"data":%d`,
 	},
 	"pusher": {
-		open: func(t *testing.T, r *running) *speaker {
-			c := r.open(t, "/app/k?protocol=7", &websocket.DialOptions{Conn: unhurried})
+		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
+			c := r.open(t, "/app/k?protocol=7", o)
 			_, after, _ := strings.Cut(heard(t, c), `\"socket_id\":\"`)
 			id, _, ok := strings.Cut(after, `\"`)
 			if !ok {
@@ -68,8 +69,8 @@ var protocols = map[string]protocolOf{
 		subscribe: `{"event":"pusher:subscribe","data":{"channel":"%s"}}`, data: `"data":"%d"}`,
 	},
 	"centrifugo": {
-		open: func(t *testing.T, r *running) *speaker {
-			c := r.open(t, "/connection/websocket", &websocket.DialOptions{Conn: unhurried})
+		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
+			c := r.open(t, "/connection/websocket", o)
 			wants(t, speak(t, c, `{"id":1,"connect":{"token":"`+appToken("s", `{"sub":"ann"}`)+`"}}`), `"client":"`)
 			return &speaker{Conn: c}
 		},
@@ -197,7 +198,7 @@ func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	t.Helper()
 	var cs [4]*speaker
 	for i := range cs {
-		cs[i] = protocols[f.protocol].open(t, r)
+		cs[i] = protocols[f.protocol].open(t, r, unhurried())
 	}
 	for range 60 { // in the pace that is allowed
 		for _, c := range cs {
@@ -218,7 +219,7 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 		f.runUnread(t, r)
 		return
 	}
-	c := protocols[f.protocol].open(t, r)
+	c := protocols[f.protocol].open(t, r, unhurried())
 	if f.first != "" {
 		speak(t, c.Conn, fmt.Sprintf(f.first, "k:"+hmacOf("s", c.id+":private-x")))
 	}
@@ -338,7 +339,7 @@ func TestFloodOfOneProtocol(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
 	var others []*honest
 	for _, p := range protocols {
-		c := &honest{p, p.open(t, r), make(chan string, 16)}
+		c := &honest{p, p.open(t, r, unhurried()), make(chan string, 16)}
 		speak(t, c.Conn, fmt.Sprintf(p.subscribe, "news"))
 		go c.listen()
 		others = append(others, c)
