@@ -75,3 +75,28 @@ endpoints:
 		t.Errorf("%+v", got)
 	}
 }
+
+// A client that is cut off while it gets differences, compressed, recovers what it has missed, and gets differences to that from then on.
+func TestDeltasRecoveredAndCompressed(t *testing.T) {
+	u := house.NewUser(t)
+	port := house.FreePort(t)
+	u.Write("handfast.yaml", fmt.Sprintf(`
+listen: [{address: "127.0.0.1:%s", tls: off}]
+apps: [{id: "1", key: k, secret: s}]
+endpoints:
+  - path: /connection/websocket
+    target: {centrifugo: {anonymous: true}}
+    auth: [anonymous]
+    compression: true
+    rules: [{do: allow}]
+`, port))
+	u.Serve("--config", "handfast.yaml")
+	script, err := filepath.Abs("deltas.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "s"))
+	if got.Code != 0 || got.Stdout != "ok\nok\n" {
+		t.Errorf("%+v", got)
+	}
+}

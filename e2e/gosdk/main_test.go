@@ -80,6 +80,7 @@ endpoints:
   - path: /connection/websocket
     target: {centrifugo: {rpc: {url: %q}}}
     auth: [anonymous]
+    compression: true
     rules: [{do: allow}]
 `, s.host, secret, app.URL))
 	u.Serve("--config", "handfast.yaml")

@@ -253,6 +253,36 @@ func TestDeltas(t *testing.T) {
 	})
 }
 
+// Differences, recovery and compression together: a client that was away gets what it has missed, and differences to that from then on.
+func TestDeltasRecoveredAndCompressed(t *testing.T) {
+	each(t, func(t *testing.T, s *server, of maker) {
+		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "exp": inAnHour()}), EnableCompression: true})
+		bounded.Receive(t, c.connected)
+		sub := c.subscribe("news", centrifuge.SubscriptionConfig{Delta: centrifuge.DeltaTypeFossil, Recoverable: true})
+		bounded.Receive(t, sub.subscribed)
+		published := 0
+		publish := func(count int) (all []string) {
+			for range count {
+				data := fmt.Sprintf(`{"text":%q,"n":%d}`, strings.Repeat("the same text again, ", 100), published)
+				s.api("publish", `{"channel":"news","data":`+data+`}`)
+				all = append(all, data)
+				published++
+			}
+			return all
+		}
+		for range 3 {
+			sub.want(t, publish(4)...)
+			c.cut()
+			missed := publish(4)
+			if e := bounded.Receive(t, sub.subscribed); !e.WasRecovering || !e.Recovered {
+				t.Errorf("%+v", e)
+			}
+			sub.want(t, missed...)
+		}
+		sub.want(t, publish(4)...)
+	})
+}
+
 // A subscription with a filter gets what has the right tags, and recovers that.
 func TestFilter(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
