@@ -55,10 +55,12 @@ func (c *Clients) Close() {
 	syscall.Close(c.epoll)
 }
 
-// Cut ends all connections without a farewell. Clients can be opened again.
+// Cut resets all connections. Clients can be opened again. A connection that is closed in order holds its port for a minute, and with
+// thousands of such ports the next connection takes longer to find a free one than all else that it does.
 func (c *Clients) Cut() {
 	for i := range c.all {
 		if m := &c.all[i]; m.fd >= 0 {
+			syscall.SetsockoptLinger(m.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // it costs time
 			syscall.Close(m.fd)
 			*m = client{fd: -1, rest: m.rest[:0], out: m.out[:0]}
 		}
