@@ -81,7 +81,7 @@ var rules = []rule{
 		other: []string{"github.com/expr-lang/expr", "github.com/golang-jwt/jwt/v5", "golang.org/x/crypto"}},
 	{pkg: "auth/redisstore", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"auth", "internal/redisurl"},
 		other: []string{"github.com/redis/rueidis"}, test: []string{"internal/redistest"}},
-	{pkg: "hub", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "websocket"},
+	{pkg: "hub", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/limit", "internal/timeout", "websocket"},
 		test: []string{"hub/enginetest", "internal/bounded"}},
 	{pkg: "hub/enginetest", std: anyStd, own: []string{"hub", "internal/bounded", "websocket"}},
 	{pkg: "hub/natsengine", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "hub/internal/record"},

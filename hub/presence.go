@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/handfast/handfast/internal/timeout"
 )
 
 // tenancy is the node's lease and the versions of its entries.
@@ -161,7 +163,7 @@ func (t *tenancy) makeChanges(ch *channel) {
 
 // put makes some changes.
 func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
-	ctx, cancel := context.WithTimeout(t.hub.ctx, engineWait)
+	ctx, cancel := timeout.Context(t.hub.ctx, engineWait)
 	err := t.hub.presence.Put(ctx, ch.name, es...)
 	cancel()
 	if errors.Is(err, ErrLeaseEnded) {
