@@ -16,14 +16,17 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// A tunnel that waits has no goroutine, two descriptors, and less than 1 KiB of heap on top of what crypto/tls keeps.
-func TestIdleTunnelIsSmall(t *testing.T) {
+// onLoop runs a test on every kind of which both ends are given to the event loop.
+func onLoop(t *testing.T, test func(t *testing.T, k kind)) {
 	for _, k := range kinds {
 		if !k.threads && !k.off && k.server != nil {
-			t.Run(k.name, func(t *testing.T) { idleIsSmall(t, k) })
+			t.Run(k.name, func(t *testing.T) { test(t, k) })
 		}
 	}
 }
+
+// A tunnel that waits has no goroutine, two descriptors, and less than 1 KiB of heap on top of what crypto/tls keeps.
+func TestIdleTunnelIsSmall(t *testing.T) { onLoop(t, idleIsSmall) }
 
 func idleIsSmall(t *testing.T, k kind) {
 	const n, most = 500, 1024
@@ -121,23 +124,49 @@ func (h *hangups) Wait(events []loop.Event, timeout time.Duration) (int, error) 
 	return n, err
 }
 
+// Every descriptor is closed with its tunnel, however that ends.
+func TestTunnelLeavesNoDescriptor(t *testing.T) {
+	for name, end := range map[string]func(r *rig){
+		"CloseNow":             func(r *rig) { r.tunnel.CloseNow() },
+		"Close of the Carrier": func(r *rig) { r.c.Close() },
+		"both sides end":       func(r *rig) { r.client.Close(); r.server.Close() },
+		"reset":                func(r *rig) { reset(r.server); r.client.Close() },
+		"without close_notify": func(r *rig) { truncate(r.client); r.server.Close() },
+	} {
+		for _, k := range kinds {
+			before := openDescriptors(t)
+			t.Run(k.name+", "+name, func(t *testing.T) {
+				r := newRig(t, k).carry("early", "late", TunnelOptions{})
+				expect(t, r.server, []byte("early"))
+				end(r)
+				r.ended()
+			})
+			if after := openDescriptors(t); after != before {
+				t.Errorf("%s, %s: %d descriptors, %d before", k.name, name, after, before)
+			}
+		}
+	}
+}
+
 // A side that is gone while the other does not read is not reported again and again.
-func TestGoneSideIsReportedOnce(t *testing.T) {
-	r := newRig(t, kinds[0])
+func TestGoneSideIsReportedOnce(t *testing.T) { onLoop(t, goneIsReportedOnce) }
+
+func goneIsReportedOnce(t *testing.T, k kind) {
+	r := newRig(t, k)
 	r.c.loops.Stop()
 	r.c.loops.Wait()
-	k, err := loop.NewKernel()
+	kernel, err := loop.NewKernel()
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted := &hangups{Kernel: k}
+	counted := &hangups{Kernel: kernel}
 	if r.c.loops, err = loop.New(loop.Options{Loops: 1, Kernel: func() (loop.Kernel, error) { return counted, nil }}); err != nil {
 		t.Fatal(err)
 	}
 	r.carry("", "", TunnelOptions{})
 	other := *r
-	other.client, other.near[client] = tcpPair(t)
-	other.server, other.near[upstream] = tcpPair(t)
+	other.client, other.near[client] = k.client(t)
+	other.server, other.near[upstream] = k.server(t)
 	defer other.client.Close()
 	defer other.server.Close()
 	other.done = make(chan error, 1)
@@ -157,8 +186,7 @@ func TestGoneSideIsReportedOnce(t *testing.T) {
 		return l.waits(client)
 	})
 	turns()
-	r.server.(*net.TCPConn).SetLinger(0)
-	r.server.Close()
+	reset(r.server)
 	turns()
 	if n := counted.n.Load(); n > 10 {
 		t.Errorf("the kernel reported %d times that a connection is gone", n)

@@ -27,13 +27,13 @@ func (h *handClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
 }
 
 // byHand returns a tunnel on an event loop whose time passes with step, which is a part of a minute that a machine has for its work.
-func byHand(t *testing.T) (r *rig, step func()) {
-	k, err := loop.NewKernel()
+func byHand(t *testing.T, k kind) (r *rig, step func()) {
+	kernel, err := loop.NewKernel()
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := &handClock{Kernel: k}
-	r = newRig(t, kinds[0])
+	clock := &handClock{Kernel: kernel}
+	r = newRig(t, k)
 	r.c.loops.Stop()
 	r.c.loops.Wait()
 	if r.c.loops, err = loop.New(loop.Options{Loops: 1, Kernel: func() (loop.Kernel, error) { return clock, nil }}); err != nil {
@@ -43,9 +43,11 @@ func byHand(t *testing.T) (r *rig, step func()) {
 }
 
 // A side that takes nothing is not sent a ping on the event loop either. When it has taken nothing for that time it is gone.
-func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) {
+func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
+
+func pingsNoFullSide(t *testing.T, k kind) {
 	big := packed(frame.Binary, false, make([]byte, 16<<20))
-	r, step := byHand(t)
+	r, step := byHand(t, k)
 	r.carry("", "", TunnelOptions{Ping: time.Minute})
 	r.says(r.server, big)
 	expect(t, r.client, big[:10])
@@ -61,8 +63,10 @@ func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) {
 }
 
 // Peers that answer stay connected on the event loop, and are idle all the same.
-func TestTunnelPingsOnTheLoop(t *testing.T) {
-	r, step := byHand(t)
+func TestTunnelPingsOnTheLoop(t *testing.T) { onLoop(t, pingsOnTheLoop) }
+
+func pingsOnTheLoop(t *testing.T, k kind) {
+	r, step := byHand(t, k)
 	r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 5 * time.Minute})
 	peers := []*websocket.Conn{bare(t, r.client, protocol.RoleClient), bare(t, r.server, protocol.RoleServer)}
 	for n := range int64(3) {
