@@ -181,7 +181,9 @@ func TestTunnelDoesNotPing(t *testing.T) {
 							}
 						}
 					}()
-					<-time.After(59 * time.Second)
+					<-time.After(90 * time.Second)
+					r.says(r.server, frames[len(said):])
+					expect(t, r.client, append(frames[len(said):], 0x89, 0)) // the ping that was due, behind the frame
 				} else {
 					<-time.After(time.Hour)
 				}
@@ -189,6 +191,10 @@ func TestTunnelDoesNotPing(t *testing.T) {
 					t.Fatalf("the tunnel has ended")
 				}
 				r.says(r.client, nil)
+				r.server.Close()
+				if rest, _ := io.ReadAll(r.client); len(rest) != 0 {
+					t.Errorf("the client gets % x", rest)
+				}
 			})
 		})
 	}
