@@ -112,12 +112,13 @@ type Balancer struct {
 
 	switching atomic.Int64 // held clients that are being moved by a plan
 
-	mu      sync.Mutex
-	sources map[string][]balance.Spec // the servers by where they come from
-	servers map[string]*server        // by ID
-	pace    map[string]*balance.Pace  // of drains that have their own, by ID
-	said    map[string]time.Time      // when it ends that a server has said in a response that it drains, by ID
-	closed  bool
+	mu       sync.Mutex
+	sources  map[string][]balance.Spec      // the servers by where they come from
+	servers  map[string]*server             // by ID
+	pace     map[string]*balance.Pace       // of drains that have their own, by ID
+	refusing map[*balance.Upstream]refusals // those that refuse held clients
+	said     map[string]time.Time           // when it ends that a server has said in a response that it drains, by ID
+	closed   bool
 }
 
 // New returns a Balancer without servers. It ends with [Balancer.Close].

@@ -176,14 +176,19 @@ func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving
 	for err := errReconfigured; err != nil; {
 		s := b.set.Load()
 		if u, link, err = b.place(ctx, s, s.identified(request), "", true, avoid...); err != nil && !errors.Is(err, errReconfigured) {
+			if hopeless(err) {
+				b.refused(u)
+			}
 			return nil, err
 		}
 	}
 	if link.Subprotocol != r.conn.subprotocol {
 		link.close()
 		b.release(u)
+		b.refused(u)
 		return nil, errNotResumed
 	}
+	b.accepted(u)
 	s, err := newServing(r.ctx, u, link, r.conn.messages)
 	if err != nil {
 		b.release(u)
@@ -344,6 +349,7 @@ func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 // resume begins to go on at next, which is the client's server from now on.
 func (r *relay) resume(s, next *serving) bool {
 	r.conn.balancer.members.change(r.conn, next.upstream)
+	r.conn.stays.Store(next.stays)
 	r.conn.balancer.release(s.upstream)
 	r.mu.Lock()
 	first, err := r.hold.session.Resume()

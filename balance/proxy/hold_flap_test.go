@@ -64,7 +64,14 @@ func TestHoldRebalanceFails(t *testing.T) {
 	if err := b.SetServers("test", specs(a.addr(), z.Listener.Addr().String())); err != nil {
 		t.Fatal(err)
 	}
-	bounded.Until(t, func() bool { return refused.Load() >= 10 }) // five at a time
+	bounded.Until(t, func() bool { return len(b.leftOut(time.Now())) == 1 && b.switching.Load() == 0 })
+	n := refused.Load()
+	if moves := balance.Plan(b.planned(time.Now()), s.Rebalance.Rebalance); n < mostMoves || len(moves) != 0 {
+		t.Errorf("after %d refusals: %v", n, moves)
+	}
+	if len(b.leftOut(time.Now().Add(leftOutFor))) != 0 {
+		t.Error("the server is left out for longer than a minute")
+	}
 	for i, k := range all {
 		k.say(strconv.Itoa(i))
 		k.hear(strconv.Itoa(i))

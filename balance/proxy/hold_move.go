@@ -14,7 +14,54 @@ import (
 const (
 	mostMoves = 5
 	movePause = 250 * time.Millisecond
+
+	// leftOutFor is how long a server gets no clients for the sake of an even load that has refused mostMoves held ones in a row.
+	leftOutFor = time.Minute
 )
+
+// refusals are those of held clients by a server, in a row.
+type refusals struct {
+	n     int
+	until time.Time // the server gets none for the sake of an even load; zero: it does
+}
+
+// refused notes that a server has refused a held client for good, which says nothing about its health. u may be nil.
+func (b *Balancer) refused(u *balance.Upstream) {
+	if u == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refusing == nil {
+		b.refusing = map[*balance.Upstream]refusals{}
+	}
+	r := b.refusing[u]
+	if r.n++; r.n >= mostMoves {
+		r = refusals{n: mostMoves - 1, until: time.Now().Add(leftOutFor)} // then one is tried
+	}
+	b.refusing[u] = r
+}
+
+// accepted notes that a server has taken a held client.
+func (b *Balancer) accepted(u *balance.Upstream) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.refusing, u)
+}
+
+// leftOut returns the servers that get no clients for the sake of an even load at the moment.
+func (b *Balancer) leftOut(now time.Time) (list []*balance.Upstream) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for u, r := range b.refusing {
+		if now.Before(r.until) {
+			list = append(list, u)
+		} else if b.servers[u.ID()] == nil {
+			delete(b.refusing, u)
+		}
+	}
+	return list
+}
 
 // move implements moves. It finds another server first, and then leaves the present one.
 func (r *relay) move(well bool) bool {
@@ -32,7 +79,11 @@ func (r *relay) move(well bool) bool {
 		defer r.conn.balancer.wg.Done()
 		ctx, cancel := context.WithTimeout(r.ctx, r.hold.wait)
 		defer cancel()
-		next, err := r.place(ctx, from.upstream)
+		avoid := []*balance.Upstream{from.upstream}
+		if well {
+			avoid = append(avoid, r.conn.balancer.leftOut(time.Now())...)
+		}
+		next, err := r.place(ctx, avoid...)
 		r.mu.Lock()
 		busy := r.ending || r.leaving != nil || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {
@@ -70,6 +121,9 @@ func (r *relay) stay(err error, well bool) {
 	r.hold.moves++
 	last := r.hold.moves >= mostMoves
 	r.mu.Unlock()
+	if well && last && hopeless(err) {
+		r.conn.stays.Store(true) // until it is on another server
+	}
 	if !well && (last || errors.Is(err, balance.ErrNone) || hopeless(err)) {
 		r.conn.leave()
 		return

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
@@ -104,4 +105,76 @@ func TestHoldMovesTwice(t *testing.T) {
 	if n := b.switching.Load(); n != 0 {
 		t.Errorf("%d are counted", n)
 	}
+}
+
+// The server that a client is on decides whether it stays there, not one before.
+func TestHoldStayOfServers(t *testing.T) {
+	wants := func(stay string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{AnyOrigin: true, Header: http.Header{StayHeader: {stay}}})
+			if err != nil {
+				return
+			}
+			echo(c)
+		}))
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	first, second, third := wants("0"), wants("1"), wants("0")
+	b := newBalancer(t, holding, first)
+	k := talk(t, b, nil)
+	if k.conn.stays.Load() {
+		t.Error("the first server does not want it to stay")
+	}
+	from := first
+	for _, tt := range []struct {
+		to    string
+		stays bool
+	}{{second, true}, {third, false}} {
+		if err := b.SetServers("test", specs(from, tt.to)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Drain("ws://"+from, 0); err != nil {
+			t.Fatal(err)
+		}
+		bounded.Until(t, func() bool { return state(b, tt.to).Resumed == 1 })
+		k.say("here")
+		k.hear("here")
+		if list, _ := b.members.movable("ws://"+tt.to, false); k.conn.stays.Load() != tt.stays || (len(list) == 0) != tt.stays {
+			t.Errorf("at %s it stays: %v; %d may be moved", tt.to, k.conn.stays.Load(), len(list))
+		}
+		from = tt.to
+	}
+	k.CloseNow()
+	bounded.Receive(t, k.ended)
+}
+
+// A client that others refuse for good, five times, is left where it is, and a server that has refused five in a row is asked again after
+// a minute; one that it takes ends that.
+func TestHoldRefusals(t *testing.T) {
+	up := speak(t, nil)
+	b := newBalancer(t, holding, up.addr())
+	k := talk(t, b, nil)
+	u := k.conn.server.Load()
+	for i := range mostMoves {
+		if n := len(b.leftOut(time.Now())); n != 0 {
+			t.Fatalf("left out after %d refusals", i)
+		}
+		b.refused(u)
+	}
+	if list := b.leftOut(time.Now()); len(list) != 1 || list[0] != u {
+		t.Errorf("%v", list)
+	}
+	if list := b.planned(time.Now()); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+	if b.leftOut(time.Now().Add(leftOutFor)) != nil {
+		t.Error("for longer than a minute")
+	}
+	b.accepted(u)
+	if b.leftOut(time.Now()) != nil {
+		t.Error("it has taken one")
+	}
+	k.CloseNow()
+	bounded.Receive(t, k.ended)
 }

@@ -159,7 +159,7 @@ func (m *members) movable(id string, drain bool) (list []*Conn, leaving int) {
 			switch {
 			case c.moved.Load():
 				leaving++
-			case drain || !c.stays:
+			case drain || !c.stays.Load():
 				list = append(list, c)
 			}
 		}

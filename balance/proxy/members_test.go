@@ -14,7 +14,8 @@ import (
 func TestMovable(t *testing.T) {
 	m := members{by: map[string]*group{"a": {live: map[*Conn]struct{}{}}}}
 	for i := range uint64(6) {
-		c := &Conn{number: i, stays: i == 2}
+		c := &Conn{number: i}
+		c.stays.Store(i == 2)
 		c.moved.Store(i == 4)
 		m.by["a"].live[c] = struct{}{}
 	}

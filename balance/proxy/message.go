@@ -66,6 +66,7 @@ type serving struct {
 	*websocket.Conn
 	wire     *wire
 	upstream *balance.Upstream
+	stays    bool            // as the server says
 	ctx      context.Context // of reads; ends when the client is to be moved
 	cancel   context.CancelFunc
 	since    time.Time
@@ -74,6 +75,7 @@ type serving struct {
 
 // newServing takes over a link, behind a handshake without extensions. After an error it is closed.
 func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Messages) (*serving, error) {
+	stays := link.stays()
 	nc, err := link.conn()
 	if err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Message
 		_ = nc.Close()
 		return nil, err
 	}
-	s := &serving{Conn: c, wire: w, upstream: u, since: time.Now(), failed: make(chan struct{})}
+	s := &serving{Conn: c, wire: w, upstream: u, stays: stays, since: time.Now(), failed: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/handfast/handfast/balance"
@@ -48,7 +49,7 @@ func (b *Balancer) move() {
 			spread.SetRate(cmp.Or(s.Rebalance.PerSecond, 20))
 		}
 		wait := lookAgain
-		for _, m := range b.pool.Surplus(time.Now(), plan) {
+		for _, m := range balance.Plan(b.planned(time.Now()), plan) {
 			switch m.Why {
 			case balance.Draining:
 				wait = min(wait, b.moveSome(m, b.paceOf(m.ID, drain), false))
@@ -60,6 +61,18 @@ func (b *Balancer) move() {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// planned returns the servers that clients are moved between: a server that refuses them is as if there were no such server, unless its own
+// clients have to leave.
+func (b *Balancer) planned(now time.Time) []balance.Status {
+	list := b.pool.Status(now)
+	for _, u := range b.leftOut(now) {
+		list = slices.DeleteFunc(list, func(s balance.Status) bool {
+			return s.ID == u.ID() && (s.State == balance.Ready || s.State == balance.Full)
+		})
+	}
+	return list
 }
 
 // paceOf returns the pace of the drain of a server.

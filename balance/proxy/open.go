@@ -38,7 +38,7 @@ type Conn struct {
 	since       time.Time
 	carried     atomic.Pointer[carriage]
 	moved       atomic.Bool
-	stays       bool // the server wants it to, except for a drain
+	stays       atomic.Bool // on its server, except for a drain: the server says so, or others have refused it
 }
 
 // carriage carries a connection: a [Tunnel] its bytes, or a relay its messages. The methods do not wait for a peer.
@@ -143,7 +143,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 		}
 		if !retryable(err) || ctx.Err() != nil {
 			served = true
-			return nil, nil, err
+			return u, nil, err
 		}
 		tried, last = append(tried, u), err
 	}
@@ -329,13 +329,18 @@ func (b *Balancer) release(u *balance.Upstream) {
 	b.queue.next()
 }
 
+// stays reports whether the server says that the connection is to stay there, and takes that out of what is passed on.
+func (k *Link) stays() bool {
+	stay := k.Header.Get(StayHeader)
+	k.Header.Del(StayHeader)
+	return stay != "" && stay != "0"
+}
+
 // opened returns the connection behind a handshake that has succeeded at u.
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
 	c := &Conn{balancer: b, link: link, set: s, path: strings.Clone(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
 	c.server.Store(u)
-	stay := link.Header.Get(StayHeader)
-	c.stays = stay != "" && stay != "0"
-	link.Header.Del(StayHeader)
+	c.stays.Store(link.stays())
 	s.Sticky.set(link.Header, r, u.ID())
 	return c
 }

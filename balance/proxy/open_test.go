@@ -240,8 +240,8 @@ func TestServerSpeaksOfItself(t *testing.T) {
 		if s := state(b, up.addr); s.Load != tt.load || s.State != tt.state || s.Live != 1 {
 			t.Errorf("%q: %+v", tt.fields, s)
 		}
-		if c.stays != tt.stays {
-			t.Errorf("%q: it stays: %v", tt.fields, c.stays)
+		if c.stays.Load() != tt.stays {
+			t.Errorf("%q: it stays: %v", tt.fields, c.stays.Load())
 		}
 		if h := c.Header(); len(h) != 1 || h.Get("X-Other") != "kept" {
 			t.Errorf("%q: the client gets %v", tt.fields, h)
