@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+)
+
+// Many short connections, one after the other, leave no goroutine, no descriptor and no count behind.
+func TestShortConnections(t *testing.T) {
+	n := 10_000
+	if testing.Short() {
+		n = 500
+	}
+	descriptors := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	for name, set := range map[string]Settings{"bytes": {}, "messages": {ByMessage: true}, "held": {Hold: Hold{Mode: HoldStateless}}} {
+		t.Run(name, func(t *testing.T) {
+			up := speak(t, nil)
+			b := newBalancer(t, set, up.addr())
+			short := func() {
+				if name != "bytes" {
+					k := talk(t, b, nil)
+					k.CloseNow()
+					bounded.Receive(t, k.ended)
+					bounded.Receive(t, up.opens)
+					bounded.Receive(t, up.ended)
+					return
+				}
+				c := open(t, b)
+				far, near := tcpPair(t)
+				over := make(chan struct{})
+				if err := c.Tunnel(near, nil, func(error) { close(over) }); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := far.Write(packed(frame.Text, true, []byte("hello"))); err != nil {
+					t.Fatal(err)
+				}
+				far.Close()
+				bounded.Receive(t, over)
+				bounded.Receive(t, up.opens)
+				bounded.Receive(t, up.ended)
+			}
+			short() // what stays, such as the loops
+			goroutines, files := runtime.NumGoroutine(), descriptors()
+			for range n {
+				short()
+			}
+			bounded.Until(t, func() bool { return runtime.NumGoroutine() <= goroutines+2 && descriptors() <= files+2 })
+			s := state(b, up.addr())
+			if s.Live != 0 || s.Opened != uint64(n+1) || len(b.members.all()) != 0 || b.carrier.Len() != 0 || b.switching.Load() != 0 {
+				t.Errorf("%+v, %d tunnels", s, b.carrier.Len())
+			}
+			sum := uint64(0)
+			for _, closed := range s.Closed {
+				sum += closed
+			}
+			if sum != uint64(n+1) {
+				t.Errorf("%d have ended: %v", sum, s.Closed)
+			}
+		})
+	}
+}
+
+// A small message that becomes a large one costs its sender the connection, and the server sees nothing of it. Servers are offered no
+// compression: they would have to send what is not agreed on.
+func TestMessageBomb(t *testing.T) {
+	heard := make(chan int, 10)
+	up := speak(t, func(c *websocket.Conn) {
+		for m, err := range c.Messages(bounded.Context(t)) {
+			if err == nil {
+				heard <- len(m.Data)
+			}
+		}
+	})
+	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{MaxFromServer: 1000}}, up.addr())
+	k := talk(t, b, &websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 1000})
+	var before, after runtime.MemStats
+	bomb := make([]byte, 256<<20)
+	runtime.ReadMemStats(&before)
+	sent := make(chan error, 1)
+	go func() { sent <- k.Write(bounded.Context(t), websocket.Message{Type: websocket.Binary, Data: bomb}) }()
+	k.closed(websocket.CodeTooBig, "")
+	k.CloseNow()
+	bounded.Receive(t, sent)
+	runtime.ReadMemStats(&after)
+	if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway {
+		t.Errorf("the server: %v", e)
+	}
+	if len(heard) != 0 {
+		t.Errorf("the server got %d bytes", bounded.Receive(t, heard))
+	}
+	bounded.Receive(t, k.ended)
+	if grown := int64(after.TotalAlloc) - int64(before.TotalAlloc); grown > 64<<20 {
+		t.Errorf("%d MiB were allocated", grown>>20)
+	}
+	bounded.Until(t, func() bool { return state(b, up.addr()).Closed[websocket.CodeTooBig] == 1 })
+}
