@@ -126,7 +126,7 @@ var rules = []rule{
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"client/js"}},
 	{pkg: "client/js", std: []string{"embed"}},
 	{pkg: "observe", std: anyStd, other: []string{"github.com/prometheus/client_golang"}},
-	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "balance", "balance/proxy", "hub/natsengine", "internal/redact", "internal/watch", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
+	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "balance", "balance/proxy", "balance/resume", "hub/natsengine", "internal/redact", "internal/watch", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
 		"internal/cors", "internal/limit", "internal/statedir", "internal/timeout", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "internal/redistest", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
 		"internal/limit", "internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},

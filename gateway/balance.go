@@ -19,6 +19,7 @@ import (
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/balance/proxy"
+	"github.com/handfast/handfast/balance/resume"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/watch"
 	"github.com/handfast/handfast/observe"
@@ -347,7 +348,7 @@ func farewell(code, pusher websocket.Code, otherwise farewellFunc) farewellFunc 
 			own = code
 		case strings.HasPrefix(path, "/app/"):
 			own = pusher
-		case strings.HasPrefix(subprotocol, "centrifuge-"), strings.HasSuffix(path, "/connection/websocket"):
+		case resume.SpeaksCentrifugo(subprotocol, path):
 			own, reason = centrifugoMoved, "shutdown"
 		}
 		return own, reason

@@ -101,12 +101,18 @@ func New(subprotocol, path string, o Options) Session {
 	switch {
 	case subprotocol == wire.Subprotocol, subprotocol == "" && strings.HasSuffix(path, "/channels"):
 		return newChannels(o)
-	case strings.HasPrefix(subprotocol, "centrifuge-"), subprotocol == "" && strings.HasSuffix(path, "/connection/websocket"):
+	case SpeaksCentrifugo(subprotocol, path):
 		return newCentrifugo(o)
 	case o.Stateless:
 		return stateless{}
 	}
 	return nil
+}
+
+// SpeaksCentrifugo reports whether a connection with this subprotocol and request path speaks Centrifugo's protocol; the path counts where the
+// subprotocol is "".
+func SpeaksCentrifugo(subprotocol, path string) bool {
+	return strings.HasPrefix(subprotocol, "centrifuge-") || subprotocol == "" && strings.HasSuffix(path, "/connection/websocket")
 }
 
 // stateless is the session of a connection of which the servers keep nothing.

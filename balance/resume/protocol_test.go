@@ -1,0 +1,19 @@
+package resume
+
+import "testing"
+
+// What a connection speaks is decided in one place, for its session and for its close frames.
+func TestSpeaksCentrifugo(t *testing.T) {
+	for _, tt := range []struct {
+		subprotocol, path string
+		want              bool
+	}{
+		{"", "/connection/websocket", true}, {"", "/app/connection/websocket", true}, {"centrifuge-json", "/", true}, {"centrifuge-protobuf", "/ws", true},
+		{"", "/", false}, {"", "/connection/websocket/x", false}, {"chat", "/connection/websocket", false}, {"handfast.v1.json", "/channels", false},
+	} {
+		_, session := New(tt.subprotocol, tt.path, Options{}).(*centrifugo)
+		if got := SpeaksCentrifugo(tt.subprotocol, tt.path); got != tt.want || session != tt.want {
+			t.Errorf("%q at %s: %v, a session of it: %v", tt.subprotocol, tt.path, got, session)
+		}
+	}
+}
