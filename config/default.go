@@ -1,6 +1,10 @@
 package config
 
-import "github.com/handfast/handfast/config/internal/tree"
+import (
+	"time"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
 
 // Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
 // localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels, streams at /streams/, /app/{key} for
@@ -88,6 +92,22 @@ func (c *Config) derive() {
 	}
 	for _, m := range c.Methods() {
 		m.derive()
+	}
+	c.giveWay()
+}
+
+// giveWay changes defaults that do not go with a value that was given.
+func (c *Config) giveWay() {
+	given := c.tree().Given
+	switch d := &c.Drain; {
+	case d.Spread <= d.Timeout:
+	case !given("drain.spread"):
+		d.Spread = d.Timeout / 2
+	case !given("drain.timeout"):
+		d.Timeout = min(d.Spread+Duration(5*time.Second), Duration(time.Hour))
+	}
+	if c.Audit.File != "" && !given("audit.to") {
+		c.Audit.To = "file"
 	}
 }
 

@@ -47,7 +47,7 @@ func TestProblems(t *testing.T) {
 		{"nothing for a list", "listen:\n", []string{"listen: empty value; expected a list, [] for none"}},
 		{"nothing for a value", "log:\n  level:\n", []string{":2:3: log.level: empty value; expected a text"}},
 		{"nothing for a mapping", "log:\nauth:\n", nil},
-		{"bool", "console: yes\n", []string{`:1:10: console: "yes": neither true nor false; expected true or false`}},
+		{"bool", "console: yea\n", []string{`:1:10: console: "yea": neither true nor false; expected true or false`}},
 		{"quoted", "limits: {connections: '5'}\n", []string{`:1:23: limits.connections: "5" is a text, because of its quotes; expected a whole number without quotes`}},
 		{"duration", "drain: {delay: 5}\n", []string{`:1:16: drain.delay: "5": the unit is missing; expected a duration`}},
 		{"bytes", "http: {max_head: 5QB}\n", []string{`:1:18: http.max_head: "5QB": not a size; expected a size`}},
@@ -114,7 +114,7 @@ func TestProblems(t *testing.T) {
 		{"tickets for any page", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [ticket: {path: /t, auth: [users], origins: any}]}]\n",
 			[]string{"endpoints[0].auth[0].ticket.origins: any page could do this in the name of its visitor"}},
 		{"audit", "audit: {to: file}\n", []string{"audit.file: required when audit.to is file"}},
-		{"spread", "drain: {spread: 1m}\n", []string{"drain.spread: 1m is longer than drain.timeout, 10s"}},
+		{"spread", "drain: {spread: 1m, timeout: 10s}\n", []string{"drain.spread: 1m is longer than drain.timeout, 10s"}},
 		{"rule", "endpoints: [{path: /x, target: echo, auth: [anonymous], rules: [{do: alow}]}]\n",
 			[]string{`:1:70: endpoints[0].rules[0].do: "alow" is not one of its values; did you mean allow?; expected allow or deny`}},
 	} {

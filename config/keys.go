@@ -164,7 +164,7 @@ type Log struct {
 
 // Audit is the log of who did what. It never holds a credential.
 type Audit struct {
-	// Where it goes; file: the one that is named below.
+	// Where it goes; file: the one that is named below, which is the default when there is one.
 	To string `yaml:"to" short:"true" default:"off" enum:"off|stdout|stderr|file"`
 
 	// The file, which is made for its owner alone and appended to; it is opened anew on SIGHUP, so that it can be rotated.
@@ -182,10 +182,10 @@ type Drain struct {
 	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"24h"`
 
 	// The time over which connections are closed, in random order, so that clients do not all reconnect together. A few
-	// take less: there are no more than 10 ms between one and the next.
+	// take less: there are no more than 10 ms between one and the next. Without this key it is at most half of the timeout.
 	Spread Duration `yaml:"spread" default:"5s" min:"0s" max:"1h"`
 
-	// How long it all may take, delay excluded; what is left then is cut.
+	// How long it all may take, delay excluded; what is left then is cut. Without this key it is longer than the spread.
 	Timeout Duration `yaml:"timeout" default:"10s" min:"0s" max:"1h"`
 
 	// The close code: 1001, going away, or 1012, service restart, after which some clients reconnect.

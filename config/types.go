@@ -140,10 +140,11 @@ func (Address) Describe() (label, want string) {
 // UnmarshalText reads an address.
 func (a *Address) UnmarshalText(text []byte) error {
 	s := string(text)
-	*a = Address(s)
-	if s == "off" {
+	if tree.IsFalse(s) {
+		*a = "off"
 		return nil
 	}
+	*a = Address(s)
 	_, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return errors.New("not an address with a port")

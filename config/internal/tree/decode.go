@@ -29,6 +29,12 @@ func (d *decoder) enter(n node) bool {
 	if g == nil || !d.spend(g, n.path) {
 		return false
 	}
+	if g.kind == scalar && !g.quoted {
+		if word := n.field.wordOf(g.text); word != g.text {
+			off := *g
+			off.text, g = word, &off
+		}
+	}
 	leaf := isLeaf(n.value.Type())
 	if _, known := d.pos[n.path]; !known || leaf && g.kind != null {
 		d.pos[n.path] = g.at

@@ -60,7 +60,7 @@ func (t *Tree) setAt(n node, text string, at Pos) {
 	delete(t.texts, n.path)
 	bracketed := strings.HasPrefix(strings.TrimSpace(text), "[")
 	if isLeaf(typ) || typ.Kind() == reflect.Slice && isLeaf(typ.Elem()) && !bracketed {
-		t.setText(v, text, n.path, "", at)
+		t.setText(v, n.field.wordOf(text), n.path, "", at)
 		return
 	}
 	list := typ.Kind() == reflect.Slice && reflect.PointerTo(typ.Elem()).Implements(unionType)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,10 +19,10 @@ func setText(v reflect.Value, text string) error {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
-		if text != "true" && text != "false" {
+		if !isTrue(text) && !IsFalse(text) {
 			return errors.New("neither true nor false")
 		}
-		v.SetBool(text == "true")
+		v.SetBool(isTrue(text))
 	case reflect.Int:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -45,6 +46,36 @@ func setText(v reflect.Value, text string) error {
 		}
 	}
 	return nil
+}
+
+// isTrue reports whether a text is one that YAML 1.1 reads as true: programs that write YAML by that version, such as Helm and
+// PyYAML, change on to true and off to false.
+func isTrue(text string) bool { return anyCase(text, "true", "yes", "on") }
+
+// IsFalse reports whether a text is one that YAML 1.1 reads as false, off among them.
+func IsFalse(text string) bool { return anyCase(text, "false", "no", "off") }
+
+// anyCase reports whether a text is one of some words in one of the forms of YAML 1.1: off, Off, OFF.
+func anyCase(text string, words ...string) bool {
+	for _, w := range words {
+		if text == w || text == strings.ToUpper(w) || text == strings.ToUpper(w[:1])+w[1:] {
+			return true
+		}
+	}
+	return false
+}
+
+// wordOf returns the word that a text without quotes means as the value of a field: off for false where off is one of its values, and
+// nothing for a false where a word alone gives a name.
+func (f *Field) wordOf(text string) string {
+	switch {
+	case f == nil || !IsFalse(text):
+	case slices.Contains(f.Enum, "off"):
+		return "off"
+	case f.short && len(f.Enum) == 0 && f.Type.Kind() == reflect.String && !isScalar(f.Type):
+		return ""
+	}
+	return text
 }
 
 // splitList returns the parts of "a, b" or "[a, b]".

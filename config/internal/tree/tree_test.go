@@ -253,7 +253,7 @@ func TestSet(t *testing.T) {
 		{"P_ROOM_SIZE_FILE=" + file, "", "environment variable P_ROOM_SIZE_FILE: there is no such setting; the names are"},
 		{"P_JOBS_0_ID=x", "", "environment variable P_JOBS_0_ID: there is no such setting; P_JOBS takes the whole list, as YAML"},
 		{"P_ROOM=[", "", "environment variable P_ROOM: room: not valid YAML"},
-		{"P_ROOM_LIGHT=yes", "", `environment variable P_ROOM_LIGHT: room.light: "yes": neither true nor false; expected true or false`},
+		{"P_ROOM_LIGHT=yea", "", `environment variable P_ROOM_LIGHT: room.light: "yea": neither true nor false; expected true or false`},
 		{"P_ZZZZZZZZZ=yes", "", "there is no such setting; the names are those of the keys"},
 	} {
 		p := &plan{}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -54,9 +55,6 @@ type textPos struct {
 	start Pos
 	block bool // its lines are lines of the file
 }
-
-// maxDepth bounds how deep a document may be nested.
-const maxDepth = 100
 
 // reader turns the nodes of the YAML library into given values.
 type reader struct {
@@ -247,7 +245,14 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("this cannot be read: ", r), Want: "a YAML document"}
 		}
 	}()
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxBrackets {
+		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprintf("there are more than %d brackets and braces", maxBrackets)}
+	}
+	tokens := lexer.Tokenize(string(text))
+	if problem := tooMuch(tokens, name, l); problem != nil {
+		return nil, nil, problem
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, nil, syntaxProblem(err, name, l, text)
 	}

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A default that was not written gives way to what was written; two values that contradict each other are a mistake.
+func TestDefaultsGiveWay(t *testing.T) {
+	for _, tt := range []struct {
+		document, want, err string
+	}{
+		{"drain: {timeout: 3s}\n", "spread 1.5s, timeout 3s, audit off", ""},
+		{"drain: {timeout: 0s}\n", "spread 0s, timeout 0s, audit off", ""},
+		{"drain: {timeout: 7s}\n", "spread 5s, timeout 7s, audit off", ""},
+		{"drain: {spread: 30s}\n", "spread 30s, timeout 35s, audit off", ""},
+		{"drain: {spread: 1h}\n", "spread 1h, timeout 1h, audit off", ""},
+		{"drain: {spread: 10s, timeout: 9s}\n", "", "drain.spread"},
+		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // although that is what the default would be
+		{"audit: {file: audit.log}\n", "spread 5s, timeout 10s, audit file", ""},
+		{"audit: {file: audit.log, to: stdout}\n", "", "audit.to"},
+		{"audit: {file: audit.log, to: off}\n", "", "audit.to"},
+	} {
+		c, err := Parse("f.yaml", []byte(served(tt.document)))
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%s: %v, want a problem with %s", tt.document, err, tt.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tt.document, err)
+			continue
+		}
+		if got := fmt.Sprintf("spread %v, timeout %v, audit %s", time.Duration(c.Drain.Spread), c.Drain.Timeout, c.Audit.To); got != strings.ReplaceAll(tt.want, "spread 1h,", "spread 1h0m0s,") {
+			t.Errorf("%s: %s, want %s", tt.document, got, tt.want)
+		}
+	}
+	c, err := Load(Sources{Environ: []string{"HANDFAST_DRAIN_TIMEOUT=3s"}})
+	if err != nil || time.Duration(c.Drain.Spread) != 1500*time.Millisecond {
+		t.Errorf("in the environment: %v", err)
+	}
+}

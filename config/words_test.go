@@ -1,0 +1,110 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/config/internal/tree"
+)
+
+// Programs that write YAML 1.1 turn off into false, and people write yes and no: each key that has the word off takes all of
+// them, and so does each that is true or false.
+func TestWordsOfYAML11(t *testing.T) {
+	document := func(falseWord, trueWord string) string {
+		return strings.NewReplacer("OFF", falseWord, "ON", trueWord).Replace(`
+listen:
+  - {address: ":8443", tls: {mode: dev, client_auth: OFF, refuse_unknown: ON}}
+  - {address: "127.0.0.1:8080", tls: OFF, redirect_https: ON}
+  - {address: "127.0.0.1:8081", tls: {mode: OFF}, redirect_https: OFF}
+console: OFF
+admin: {address: OFF, pprof: OFF}
+audit: OFF
+endpoints:
+  - path: /x
+    auth: [anonymous]
+    compression: ON
+    expiry: {close: OFF}
+    target: {balance: {to: ["ws://127.0.0.1:1"], sticky: OFF, hold: OFF, messages: OFF, rebalance: {enabled: OFF},
+      health: OFF, request: {proxy_protocol: OFF}, storm: {resuming: OFF}}}
+`)
+	}
+	want, err := Parse("f.yaml", []byte(document("false", "true")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range [][2]string{{"off", "on"}, {"Off", "On"}, {"OFF", "ON"}, {"no", "yes"}, {"No", "Yes"}, {"NO", "YES"}, {"False", "True"}, {"FALSE", "TRUE"}} {
+		c, err := Parse("f.yaml", []byte(document(words[0], words[1])))
+		if err != nil {
+			t.Errorf("%q: %v", words, err)
+			continue
+		}
+		if changes := Diff(want, c); len(changes) > 0 {
+			t.Errorf("%q: %v", words, changes)
+		}
+	}
+	e := want.Endpoints[0]
+	b := e.Target.Settings.(*Balance)
+	if want.Listen[1].TLS.Mode != TLSOff || want.Listen[0].TLS.ClientAuth != "off" || !want.Listen[1].RedirectHTTPS || want.Console || !want.Admin.Address.Off() ||
+		want.Audit.To != "off" || !e.Compression.Enabled || e.Expiry.Close || b.Sticky.Cookie != "" || b.Hold.Mode != "off" || b.Health.Check != "off" ||
+		b.Storm.Resuming.Header != "" || b.Request.ProxyProtocol != "off" {
+		t.Errorf("%s", want.YAML())
+	}
+	// Every key with the word off is in the document above.
+	off := regexp.MustCompile(`^ *\S+  \([^)]*\boff\b`)
+	for _, key := range Keys() {
+		text, _ := Doc(key)
+		if off.MatchString(strings.TrimPrefix(text, "\n")) && !strings.Contains("listen[].tls.mode listen[].tls.client_auth audit.to "+
+			"endpoints[].target.balance.hold.mode endpoints[].target.balance.health.check endpoints[].target.balance.request.proxy_protocol admin.address", key) {
+			t.Errorf("%s is in no test", key)
+		}
+	}
+	c, err := Load(Sources{Environ: []string{"HANDFAST_ADMIN_ADDRESS=false", "HANDFAST_AUDIT_TO=No", "HANDFAST_CONSOLE=off", "HANDFAST_LISTEN=[{address: ':1', tls: no}]"}})
+	if err != nil || !c.Admin.Address.Off() || c.Audit.To != "off" || c.Console || c.Listen[0].TLS.Mode != TLSOff {
+		t.Errorf("in the environment: %v", err)
+	}
+	// A text in quotes is one, and a word for true is not one for off.
+	for _, document := range []string{"log: {level: off}\n", "listen: [{address: ':1', tls: on}]\n", "console: 'off'\n", "console: y\n", "audit: 'false'\n"} {
+		if _, err := Parse("f.yaml", []byte(served(document))); err == nil {
+			t.Errorf("%s is taken", document)
+		}
+	}
+	if c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, name: no, target: echo, auth: [anonymous]}]")); err != nil || c.Endpoints[0].Name != "no" {
+		t.Errorf("a text that looks like one of them: %v", err)
+	}
+}
+
+// What would take the YAML library minutes, or gigabytes, is refused before it parses; a large file is not.
+func TestBoundsOfDocuments(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x: 1\n", n) }
+	for name, document := range map[string]string{
+		"brackets": strings.Repeat("[", 20_000), "many brackets": strings.Repeat("[", tree.MaxFile-1), "braces": strings.Repeat("{", 20_000), "both": strings.Repeat("{a: [", 10_000),
+		"lists": strings.Repeat("- ", 20_000), "a list and brackets": strings.Repeat("- [", 10_000), "keys": strings.Repeat("? ", 20_000),
+		"keys and lists": strings.Repeat("? - ", 20_000), "many keys": long(20_000), "many items": strings.Repeat("-\n", 60_000),
+		"closed in a comment": strings.Repeat(strings.Repeat("[", 90)+"\n#"+strings.Repeat("]", 90)+"\n", 500),
+		"closed in a text":    "a: " + strings.Repeat("[ ']', ", 5_000),
+	} {
+		if _, err := Parse("f.yaml", []byte(document)); err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%s: %.200v", name, err)
+		}
+		if _, err := Load(Sources{Environ: []string{"HANDFAST_ENDPOINTS=" + document}}); err == nil || len(err.Error()) > 2000 {
+			t.Errorf("%s in the environment: %.200v", name, err)
+		}
+		if _, err := ParseCases("f.yaml", []byte(document)); err == nil {
+			t.Errorf("%s as cases", name)
+		}
+	}
+	deep := "auth: {p: {apikey: {keys: [{id: a, hash: sha256:" + strings.Repeat("0", 64) + ", claims: {x: " + strings.Repeat("[", 60) + strings.Repeat("]", 60) + "}}]}}}\n"
+	if _, err := Parse("f.yaml", []byte(served(deep))); err != nil {
+		t.Errorf("60 lists in each other: %v", err)
+	}
+	var m strings.Builder
+	m.WriteString("auth: {}\nendpoints:\n")
+	for i := range 1000 {
+		m.WriteString("  - {path: /" + strings.Repeat("x", i%50) + string(rune('a'+i%26)) + fmt.Sprint(i) + ", target: echo, auth: [anonymous]}\n")
+	}
+	if _, err := Parse("f.yaml", []byte(m.String())); err != nil {
+		t.Errorf("1000 endpoints: %.300v", err)
+	}
+}
