@@ -109,7 +109,7 @@ var rules = []rule{
 		other: []string{"github.com/centrifugal/protocol"},
 		test:  []string{"centrifugo", "channels", "client", "github.com/centrifugal/fdelta", "hub", "internal/transcript", "websocket"}},
 	{pkg: "balance/proxy", std: anyStd, not: []string{"log", "log/slog"},
-		own: []string{"balance", "balance/resume", "internal/limit", "websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
+		own: []string{"balance", "balance/resume", "internal/limit", "internal/timeout", "websocket", "websocket/frame", "websocket/handshake", "websocket/loop", "websocket/protocol"}},
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/statedir", "internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},

@@ -208,11 +208,15 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 
 // quoted returns a value of the Forwarded field, in quotes where it is not a token (RFC 7239 §4).
 func quoted(s string) string {
-	token := s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
-	if token {
+	if s != "" && !strings.ContainsFunc(s, unplain) {
 		return s
 	}
 	return `"` + escapes.Replace(s) + `"`
+}
+
+// unplain reports whether a value with c in it is written in quotes.
+func unplain(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_'
 }
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

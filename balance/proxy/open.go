@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/internal/timeout"
 	"github.com/handfast/handfast/websocket"
 )
 
@@ -218,7 +219,7 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 // attemptIn is attempt that takes half of the time that is left, if that is bounded: a server that does not answer leaves some for the next.
 func (b *Balancer) attemptIn(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	if by, bounded := ctx.Deadline(); bounded {
-		half, cancel := context.WithTimeout(ctx, time.Until(by)/2)
+		half, cancel := timeout.Context(ctx, time.Until(by)/2)
 		defer cancel()
 		ctx = half
 	}
