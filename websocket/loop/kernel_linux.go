@@ -266,11 +266,11 @@ func (k *epoll) Writev(fd int, p [2][]byte) (int, error) {
 }
 
 func (k *epoll) CloseWrite(fd int) {
-	syscall.Shutdown(fd, syscall.SHUT_WR) //nolint:errcheck // a peer that is gone needs no telling
+	syscall.RawSyscall(sysShutdown, uintptr(fd), syscall.SHUT_WR, 0) //nolint:errcheck // a peer that is gone needs no telling
 }
 
 func (k *epoll) Close(fd int) {
-	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be fixed
+	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be fixed; it may linger, so the scheduler has to know
 }
 
 func (k *epoll) Peer(fd int) net.Addr { return addrOf(syscall.Getpeername(fd)) }
@@ -352,21 +352,37 @@ func takeFD(nc net.Conn) (int, error) { return dup(nc) }
 
 // dialFD returns a socket that is connecting to addr. Its writes find no room until it has, and fail when it cannot.
 func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
-	family, to := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()})
-	if a := addr.Addr().Unmap(); a.Is4() {
-		family, to = syscall.AF_INET, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: a.As4()}
+	to, size := rawAddr(addr)
+	r, _, errno := syscall.RawSyscall(sysSocket, uintptr(to.Family), syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if errno != 0 {
+		return 0, os.NewSyscallError("socket", errno)
 	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, os.NewSyscallError("socket", err)
-	}
+	fd := int(r)
 	keepAlive(fd, keep)
-	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // without it small writes wait, and nothing breaks
-	if err := syscall.Connect(fd, to); err != nil && err != syscall.EINPROGRESS && err != syscall.EINTR {
+	setOption(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // without it small writes wait, and nothing breaks
+	_, _, errno = syscall.RawSyscall(sysConnect, r, uintptr(unsafe.Pointer(&to)), size)
+	if errno != 0 && errno != syscall.EINPROGRESS && errno != syscall.EINTR {
 		syscall.Close(fd) //nolint:errcheck // it was not used
-		return 0, os.NewSyscallError("connect", err)
+		return 0, os.NewSyscallError("connect", errno)
 	}
 	return fd, nil
+}
+
+// rawAddr returns addr as connect(2) takes it. A plain address of IPv4 is one also where it is written as one of IPv6.
+func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
+	port := [2]byte{byte(addr.Port() >> 8), byte(addr.Port())}
+	if a := addr.Addr().Unmap(); a.Is4() {
+		four := (*syscall.RawSockaddrInet4)(unsafe.Pointer(&to))
+		four.Family, four.Port, four.Addr = syscall.AF_INET, *(*uint16)(unsafe.Pointer(&port)), a.As4()
+		return to, syscall.SizeofSockaddrInet4
+	}
+	to.Family, to.Port, to.Addr = syscall.AF_INET6, *(*uint16)(unsafe.Pointer(&port)), addr.Addr().As16()
+	return to, syscall.SizeofSockaddrInet6
+}
+
+// setOption sets an option of a socket that it works without.
+func setOption(fd, level, option int, value int32) {
+	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // see above
 }
 
 // keepAlive sets what a net.Dialer with that KeepAliveConfig sets.
@@ -378,7 +394,7 @@ func keepAlive(fd int, c net.KeepAliveConfig) {
 		{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, cmp.Or(c.Count, 9)},
 	} {
 		if o.value > 0 {
-			syscall.SetsockoptInt(fd, o.level, o.option, o.value) //nolint:errcheck // a kernel without it finds a dead peer later
+			setOption(fd, o.level, o.option, int32(o.value)) // a kernel without it finds a dead peer later
 		}
 	}
 }
