@@ -207,12 +207,13 @@ func merged(a, b http.Header) http.Header {
 	return both
 }
 
-// hijack takes the connection over. It returns room for an answer, and a copy of the bytes that the server has read already.
+// hijack takes the connection over, with the deadlines that it has. It returns room for an answer, and a copy of the bytes that the
+// server has read already.
 func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) {
 	for {
 		switch t := w.(type) {
 		case *responder:
-			nc, early, err = t.takeOver()
+			nc, early, err = t.takeOver(false)
 			return nc, make([]byte, 0, 256), early, err
 		case http.Hijacker:
 			nc, brw, err := t.Hijack()

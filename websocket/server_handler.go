@@ -15,30 +15,38 @@ import (
 
 // handled returns an upgrade request for the Handler to answer.
 func (a *arrival) handled() *responder {
-	s := a.server
 	var r http.Request
 	if err := opening.Request(&r, a.text); err != nil {
 		a.refuse(opening.Unparsable(err))
 		return nil
 	}
-	ctx := context.WithValue(a.ctx, http.LocalAddrContextKey, a.nc.LocalAddr())
-	w := &responder{server: s, yielded: a.yielded, nc: a.nc, header: http.Header{}, length: -1}
+	w := &responder{server: a.server, yielded: a.yielded, nc: a.nc, header: http.Header{}, length: -1}
 	if rest := a.buf[a.head.Len():]; len(rest) > 0 {
 		w.early = bytes.Clone(rest)
 	}
-	w.ctx.Context, w.ctx.cancel = context.WithCancel(ctx)
-	w.ctx.w = w
+	w.ctx.parent, w.ctx.w = a.ctx, w
 	w.r = r.WithContext(&w.ctx)
 	w.r.RemoteAddr, w.r.TLS = remoteOf(a.nc).String(), tlsState(a.nc)
-	if a.nc.SetDeadline(time.Time{}) != nil || !a.settle(w) {
+	if d := a.server.HTTP.WriteTimeout; d > 0 {
+		w.writeBy = time.Now().Add(d)
+	}
+	if !a.settle(w) {
 		w.ctx.cancel()
 		a.close()
 		return nil
 	}
-	if d := s.HTTP.WriteTimeout; d > 0 {
-		a.nc.SetWriteDeadline(time.Now().Add(d)) //nolint:errcheck // a connection that is gone shows so by itself
-	}
 	return w
+}
+
+// bound puts the bounds of the response in place of that of the request's head. It is called before anything else is done with the
+// connection, which a handler that accepts a WebSocket does not do: it takes the connection over.
+func (w *responder) bound() {
+	w.bounded.Do(func() {
+		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // a connection that is gone shows so by itself
+		if !w.writeBy.IsZero() {
+			w.nc.SetWriteDeadline(w.writeBy) //nolint:errcheck // likewise
+		}
+	})
 }
 
 // run has the Handler answer, and ends the connection unless that has taken it over.
@@ -87,15 +95,67 @@ func (w *responder) serve() (returned bool) {
 // requestContext is the context of a request. It ends when the client goes away: the connection is not watched before the
 // context's Done is called.
 type requestContext struct {
-	context.Context
-	cancel context.CancelFunc
+	parent context.Context // of the connection
 	w      *responder
+
+	mu   sync.Mutex
+	full context.Context // nil until Done is called
+	end  context.CancelFunc
+	over bool // cancel was called
 }
+
+// Deadline implements [context.Context].
+func (c *requestContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
 
 // Done returns the channel that is closed when the client goes away, or when the handler has returned.
 func (c *requestContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	if c.full == nil {
+		c.full, c.end = context.WithCancel(c.parent)
+		if c.over {
+			c.end()
+		}
+	}
+	c.mu.Unlock()
 	c.w.watch()
-	return c.Context.Done()
+	return c.full.Done()
+}
+
+// Err implements [context.Context].
+func (c *requestContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.full != nil:
+		return c.full.Err()
+	case c.parent.Err() == nil && c.over:
+		return context.Canceled
+	}
+	return c.parent.Err()
+}
+
+// Value implements [context.Context]. A context that was made of this one ends with the full one, and finds it here.
+func (c *requestContext) Value(key any) any {
+	if key == http.LocalAddrContextKey {
+		return c.w.nc.LocalAddr()
+	}
+	c.mu.Lock()
+	from := c.parent
+	if c.full != nil {
+		from = c.full
+	}
+	c.mu.Unlock()
+	return from.Value(key)
+}
+
+// cancel ends the context.
+func (c *requestContext) cancel() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.end != nil {
+		c.end()
+	}
 }
 
 // watcher reads from a connection while a handler runs.
@@ -116,6 +176,7 @@ func (w *responder) watch() {
 	if w.watcher.running != nil || w.watcher.stopped {
 		return
 	}
+	w.bound()
 	running := make(chan struct{})
 	w.watcher.running = running
 	go func() { // ends when the client goes away or has sent too much, or with stopWatching
@@ -148,8 +209,9 @@ func (w *responder) stopWatching() {
 	w.nc.SetReadDeadline(time.Time{}) //nolint:errcheck // likewise
 }
 
-// takeOver takes the connection away from the Server. It returns what the client has sent behind its request.
-func (w *responder) takeOver() (net.Conn, []byte, error) {
+// takeOver takes the connection away from the Server. It returns what the client has sent behind its request. With free the
+// connection has no deadline any more; otherwise the caller sets both.
+func (w *responder) takeOver(free bool) (net.Conn, []byte, error) {
 	if w.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
@@ -159,8 +221,10 @@ func (w *responder) takeOver() (net.Conn, []byte, error) {
 			return nil, nil, err
 		}
 	}
-	if err := w.nc.SetDeadline(time.Time{}); err != nil {
-		return nil, nil, err
+	if free {
+		if err := w.nc.SetDeadline(time.Time{}); err != nil {
+			return nil, nil, err
+		}
 	}
 	w.over(http.StateHijacked)
 	w.hijacked = true

@@ -126,7 +126,7 @@ func (a *arrival) guarded() (w *responder) {
 		s.waiting.leave(&a.waiter)
 		a.head.Reset(opening.Limits{})
 		a.server, a.source, a.yielded, a.nc, a.ctx, a.tls = nil, nil, nil, nil, nil, false
-		a.buf, a.text, a.waiter = nil, "", waiter{}
+		a.buf, a.text, a.waiter, a.until = nil, "", waiter{}, time.Time{}
 		arrivals.Put(a)
 	}()
 	w = a.handshake()
@@ -207,9 +207,16 @@ func (a *arrival) handshake() *responder {
 	return nil
 }
 
+// nearly is by how much a bound may be too early, so that it need not be set again.
+const nearly = 10 * time.Millisecond
+
 // within bounds what follows. It returns false when the connection is gone.
 func (a *arrival) within(d time.Duration) bool {
-	a.until = time.Now().Add(d)
+	until := time.Now().Add(d)
+	if later := until.Sub(a.until); 0 <= later && later < nearly {
+		return true
+	}
+	a.until = until
 	if err := a.nc.SetDeadline(a.until); err != nil {
 		a.close()
 		return false

@@ -9,6 +9,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/handfast/handfast/websocket/internal/header"
@@ -26,6 +27,9 @@ type responder struct {
 	header  http.Header
 	early   []byte // what the client has sent behind its request; the watcher's while that runs
 	watcher watcher
+
+	writeBy time.Time // the bound of the response; zero: there is none
+	bounded sync.Once // by that
 
 	hijacked bool
 	wrote    bool        // the status is set
@@ -134,17 +138,23 @@ func (w *responder) FlushError() error {
 }
 
 // SetReadDeadline is for [http.ResponseController].
-func (w *responder) SetReadDeadline(t time.Time) error { return w.nc.SetReadDeadline(t) }
+func (w *responder) SetReadDeadline(t time.Time) error {
+	w.bound()
+	return w.nc.SetReadDeadline(t)
+}
 
 // SetWriteDeadline is for [http.ResponseController].
-func (w *responder) SetWriteDeadline(t time.Time) error { return w.nc.SetWriteDeadline(t) }
+func (w *responder) SetWriteDeadline(t time.Time) error {
+	w.bound()
+	return w.nc.SetWriteDeadline(t)
+}
 
 // EnableFullDuplex is for [http.ResponseController]: the request has no body, so reading and writing do not collide.
 func (w *responder) EnableFullDuplex() error { return nil }
 
 // Hijack implements [http.Hijacker].
 func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, early, err := w.takeOver()
+	nc, early, err := w.takeOver(true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,6 +167,7 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // put writes to the connection. Its error is kept.
 func (w *responder) put(p []byte) error {
 	if w.err == nil {
+		w.bound()
 		_, w.err = w.nc.Write(p)
 	}
 	return w.err
