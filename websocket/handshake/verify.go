@@ -134,18 +134,20 @@ func statusName(status int) string {
 
 // verifyAccept: response (4), the answer to the key proves that the server meant WebSocket.
 func verifyAccept(a *Response, r *Request) *Violation {
-	v := &Violation{Stage: StageKey, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	lines := a.Header[fieldAccept]
+	var room [28]byte // 20 in base64
+	if len(lines) == 1 && header.Trim(lines[0]) == string(AppendAccept(room[:0], r.Key)) {
+		return nil
+	}
+	v := &Violation{Stage: StageKey, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	switch {
 	case len(lines) == 0:
 		v.Detail = "the answer has no Sec-WebSocket-Accept"
 	case len(lines) > 1: // RFC 6455 §11.3.3: "MUST NOT appear more than once in an HTTP response"
 		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Accept", "RFC 6455 §11.3.3"
-	case header.Trim(lines[0]) != string(AppendAccept(nil, r.Key)):
+	default:
 		v.Detail = "the Sec-WebSocket-Accept of the answer does not fit the key that was sent"
 		v.Hint = "the answer may come from a cache, or the server computes it wrongly: base64(SHA-1(key + " + GUID + "))"
-	default:
-		return nil
 	}
 	return v
 }
