@@ -42,6 +42,7 @@ type balanceTarget struct {
 	*proxy.Balancer
 	name string // of the endpoint
 	rec  *recorder
+	ends *enders // of tunnels
 
 	mu      sync.Mutex
 	finders sync.WaitGroup
@@ -52,7 +53,7 @@ type balanceTarget struct {
 // newBalance makes the target balance.
 func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
-	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, cookie: []byte(rand.Text())}
+	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, ends: newEnders(), cookie: []byte(rand.Text())}
 	settings, err := t.settings(cfg, i)
 	if err != nil {
 		return nil, err
@@ -382,7 +383,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 	o.Extensions = c.Extensions()
 	o.Tunnel = func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
 		// done may be what closes t, which waits for the event loop that calls it.
-		return c, c.Tunnel(client, early, func(err error) { go done(err) })
+		return c, c.Tunnel(client, early, func(err error) { t.ends.end(done, err) })
 	}
 	return o, nil
 }
@@ -429,5 +430,6 @@ func (t *balanceTarget) Close() error {
 		stop()
 	}
 	t.finders.Wait()
+	defer t.ends.close()
 	return t.Balancer.Close()
 }

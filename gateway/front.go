@@ -86,6 +86,9 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 // wantsWebSocket reports whether a request asks for a WebSocket, well or badly.
 func wantsWebSocket(r *http.Request) bool {
 	for _, line := range r.Header["Upgrade"] {
+		if strings.EqualFold(line, "websocket") {
+			return true
+		}
 		for name := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.Trim(name, " \t"), "websocket") {
 				return true

@@ -59,19 +59,32 @@ func (s *recorder) opened(k *admitted) {
 	if server != "" {
 		level = slog.LevelDebug
 	}
-	if s.log.Enabled(context.Background(), level) {
+	if s.logs(level) {
 		attrs := append(make([]slog.Attr, 0, 5), slog.String(observe.KeyID, n.ID),
 			slog.String(observe.KeyEndpoint, n.Endpoint), slog.String(observe.KeyUser, who.Subject), slog.String(observe.KeyAddr, n.Addr.String()))
 		if server != "" {
 			attrs = append(attrs, slog.String(observe.KeyServer, server))
 		}
-		s.log.LogAttrs(context.Background(), level, observe.EventOpened, attrs...)
+		s.line(level, observe.EventOpened, attrs)
 	}
 	if s.audit == nil || server != "" {
 		return
 	}
 	s.audit.log(observe.AuditConnected, append([]any{observe.KeyID, n.ID, observe.KeyUser, who.Subject, observe.KeyMethod, who.Method, observe.KeyAddr, n.Addr.String(),
 		observe.KeyOrigin, n.Origin, observe.KeyEndpoint, n.Endpoint}, k.decision()...)...)
+}
+
+// logs reports whether lines of a level are written.
+func (s *recorder) logs(level slog.Level) bool { return s.log.Enabled(context.Background(), level) }
+
+// line writes one line of those that come with each connection. It does not look up where it is called, which takes longer than the rest
+// of a short line, and which no handler here writes.
+func (s *recorder) line(level slog.Level, event string, attrs []slog.Attr) {
+	if s.logs(level) {
+		r := slog.NewRecord(time.Now(), level, event, 0)
+		r.AddAttrs(attrs...)
+		_ = s.log.Handler().Handle(context.Background(), r) // as package slog ignores it
+	}
 }
 
 // decision returns what the audit log says of how a client was admitted.
@@ -119,7 +132,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 		attrs = append(attrs, slog.String(observe.KeyReason, reason))
 	}
 	attrs = append(attrs, slog.Int(observe.KeyCode, code), slog.String(observe.KeyBy, by))
-	s.log.LogAttrs(context.Background(), level, observe.EventClosed, attrs...)
+	s.line(level, observe.EventClosed, attrs)
 	if s.audit != nil {
 		in, out := n.In.Bytes(), n.Out.Bytes()
 		if c, carried := n.Handle().(interface{ Bytes() (in, out int64) }); carried {
