@@ -29,14 +29,14 @@ func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request
 	return d.link(ctx, resp, req, bytes.Clone(late))
 }
 
-// link returns the Link behind a 101, once that keeps the rules. It keeps late.
+// link returns the Link behind a 101, once that keeps the rules. It keeps late, and the header of resp.
 func (d *Dialer) link(ctx context.Context, resp *handshake.Response, req *handshake.Request, late []byte) (*Link, error) {
 	subprotocol, extensions, v := handshake.Verify(resp, req)
 	if v != nil {
 		return nil, d.failure(ctx, StageAnswer, v)
 	}
 	return &Link{
-		Late: late, Header: endToEnd(resp.Header, nil),
+		Late: late, Header: strip(resp.Header),
 		Subprotocol: subprotocol, Extensions: handshake.FormatExtensions(extensions),
 	}, nil
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"iter"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -133,8 +134,24 @@ func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
 // endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made, without those for which
 // removed returns true.
 func endToEnd(h http.Header, removed func(name string) bool) http.Header {
-	out := make(http.Header, len(h))
-	var named map[string]bool // nil when Connection names nothing but what is removed anyway
+	out, named := make(http.Header, len(h)), namedBy(h)
+	for name, values := range h {
+		if !nextHop(name, named) && (removed == nil || !removed(name)) {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// strip is endToEnd in h itself.
+func strip(h http.Header) http.Header {
+	named := namedBy(h)
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return nextHop(name, named) })
+	return h
+}
+
+// namedBy returns the fields that h says are for the next hop, nil for none but what is so anyway.
+func namedBy(h http.Header) (named map[string]bool) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = strings.Trim(name, " \t"); !among(name, hopByHop) && !same(name, "upgrade") {
@@ -145,13 +162,12 @@ func endToEnd(h http.Header, removed func(name string) bool) http.Header {
 			}
 		}
 	}
-	for name, values := range h {
-		if among(name, hopByHop) || reserved(name) || named != nil && named[folded(name)] || removed != nil && removed(name) {
-			continue
-		}
-		out[name] = values
-	}
-	return out
+	return named
+}
+
+// nextHop reports whether a field is for the next hop, or one of which the handshake is made.
+func nextHop(name string, named map[string]bool) bool {
+	return among(name, hopByHop) || reserved(name) || named != nil && named[folded(name)]
 }
 
 // reserved reports whether the handshake is made of a field, for a server that takes "_" for "-".
