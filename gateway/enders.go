@@ -11,7 +11,7 @@ type enders struct {
 	once sync.Once
 }
 
-// tunnelEnd is how a tunnel has ended, and what is to be told.
+// tunnelEnd is how a tunnel has ended, and what to call with that.
 type tunnelEnd struct {
 	done func(error)
 	err  error
