@@ -25,9 +25,6 @@ func NewPace(perSecond, jitter float64, src rand.Source) *Pace {
 // Next returns 0 if the next event is due at now, and counts it; otherwise how long to wait before asking again. A pause
 // in which it is not called is not made up for: the intervals after it are not shorter.
 func (p *Pace) Next(now time.Time) (wait time.Duration) {
-	if p.perSecond <= 0 {
-		return 0
-	}
 	interval := 1 + p.jitter*(2*p.rnd.Float64()-1)
 	const shortest = 1e-9 // an interval of zero would be no limit
 	_, wait = p.bucket.Allow(now, p.perSecond/max(interval, shortest), 1)

@@ -261,6 +261,68 @@ func TestForkRegisteredTwice(t *testing.T) {
 	}
 }
 
+// overtaken is an engine where another node publishes in a channel right before each message of this one, so often.
+type overtaken struct {
+	hub.Engine
+	of      hub.History
+	channel string
+	times   int
+}
+
+func (o *overtaken) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	return o.of.History(ctx, channel, q)
+}
+
+func (o *overtaken) Trim(ctx context.Context, channel string, through uint64) error {
+	return o.of.Trim(ctx, channel, through)
+}
+
+func (o *overtaken) Publish(ctx context.Context, channel string, p *hub.Publication, opts hub.PublishOptions) (hub.Published, error) {
+	if channel == o.channel && o.times > 0 {
+		o.times--
+		other := opts
+		other.Expect = nil
+		if _, err := o.Engine.Publish(ctx, channel, &hub.Publication{Data: []byte("0")}, other); err != nil {
+			return hub.Published{}, err
+		}
+	}
+	return o.Engine.Publish(ctx, channel, p, opts)
+}
+
+// Messages of one request that another node comes before are appended behind what that has published; after many times the client is to
+// try again.
+func TestAppendOvertaken(t *testing.T) {
+	engine := hub.NewMemory().Node()
+	o := &overtaken{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
+	h := hub.New(hub.Options{Engine: o, Namespaces: []hub.Namespace{{History: 1000}}})
+	n := &node{Server: &Server{Hub: h, App: "dev"}, t: t}
+	t.Cleanup(func() {
+		if err := errors.Join(n.Server.Close(), h.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	n.must(201, "PUT", "s", "", typ, jsonType)
+	o.times = conflicts / 2
+	n.must(204, "POST", "s", "[1,2,3]", typ, jsonType)
+	if text, _ := n.must(200, "GET", "s", ""); strings.ReplaceAll(text, "0,", "") != "[1,2,3]" {
+		t.Errorf("%q", text)
+	}
+	o.times = 10 * conflicts
+	n.must(503, "POST", "s", "[4,5]", typ, jsonType)
+}
+
+// A number of a writer is larger than the one before.
+func TestSeqGrows(t *testing.T) {
+	n := nodes(t, 1, hub.Options{})[0]
+	n.must(201, "PUT", "s", "", typ, textType)
+	for _, tt := range []struct {
+		seq  string
+		code int
+	}{{"b", 204}, {"b", 409}, {"a", 409}, {"ba", 204}, {"c", 204}} {
+		n.must(tt.code, "POST", "s", "x", typ, textType, headerSeq, tt.seq)
+	}
+}
+
 // What another node has copied between the reads of a record and of its channel is not taken for a channel.
 func TestForkBetweenReads(t *testing.T) {
 	engine := hub.NewMemory().Node()
