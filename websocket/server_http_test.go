@@ -1,0 +1,34 @@
+package websocket
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// readsFrom is a connection that can send what another one yields.
+type readsFrom struct {
+	net.Conn
+	sent bytes.Buffer
+}
+
+func (c *readsFrom) ReadFrom(src io.Reader) (int64, error) { return c.sent.ReadFrom(src) }
+
+// A file goes out by the connection's own means where it has them, and otherwise by copying.
+func TestReplayedReadFrom(t *testing.T) {
+	able := new(readsFrom)
+	if n, err := (&replayed{Conn: able}).ReadFrom(strings.NewReader("file")); n != 4 || err != nil || able.sent.String() != "file" {
+		t.Errorf("%d, %v, %q", n, err, able.sent.String())
+	}
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() {
+		(&replayed{Conn: far}).ReadFrom(strings.NewReader("copied")) //nolint:errcheck // the other side sees it
+		far.Close()
+	}()
+	if got, err := io.ReadAll(near); string(got) != "copied" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
