@@ -56,8 +56,8 @@ func TestEjectionBacksOff(t *testing.T) {
 func TestEjectionDefaults(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1)...)
 	now := start
-	for _, want := range []time.Duration{10, 20, 40, 80, 160, 300, 300} {
-		want *= time.Second
+	for _, seconds := range []int{10, 20, 40, 80, 160, 300, 300} {
+		want := time.Duration(seconds) * time.Second
 		if !p.Outcome(now, p.byID["u000"], Failed) {
 			t.Fatal("not ejected")
 		}

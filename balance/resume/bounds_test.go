@@ -75,16 +75,17 @@ func TestLedgerBounds(t *testing.T) {
 	one := command[int]{channel: "a", text: []byte("text")}
 	o := Options{Unanswered: 2, Subscriptions: 2, Bytes: 3 * one.size()}
 	l := ledger[int]{opts: o}
-	if !l.wait(one) || !l.wait(one) || l.no != nil {
-		t.Errorf("two of two commands: %v", l.no)
-	}
-	if l.wait(one) || !errors.Is(l.no, ErrTooMuch) {
-		t.Errorf("a third one: %v", l.no)
+	for i := range 3 {
+		if ok := l.wait(one); ok != (i < 2) || errors.Is(l.no, ErrTooMuch) == ok {
+			t.Errorf("command %d of two: %t, %v", i+1, ok, l.no)
+		}
 	}
 	o.Unanswered = 4
 	l = ledger[int]{opts: o}
-	if !l.wait(one) || !l.wait(one) || !l.wait(one) || l.wait(one) || l.size != o.Bytes {
-		t.Errorf("commands of %d of %d bytes: %v", l.size, o.Bytes, l.no)
+	for i := range 4 {
+		if ok := l.wait(one); ok != (i < 3) {
+			t.Errorf("command %d, %d of %d bytes: %t, %v", i+1, l.size, o.Bytes, ok, l.no)
+		}
 	}
 	for number, want := range map[int]bool{1: true, 2: false} {
 		if l = (ledger[int]{opts: o}); l.room(number, o.Bytes) != want || (l.no == nil) != want {
