@@ -160,6 +160,7 @@ var rules = []rule{
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/mutate", std: anyStd},
+	{pkg: "internal/treeproxy", std: anyStd},
 	{pkg: "internal/natstest", std: anyStd, other: []string{"github.com/nats-io/nats-server/v2"}}, // only tests use it
 	{pkg: "internal/crosscheck", std: anyStd},
 	{pkg: "internal/libhints", std: anyStd}, // only tests use it

@@ -9,19 +9,23 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-for module in . websocket bench e2e/acme e2e/gosdk; do
-	(cd "$module" && go mod tidy -diff) || {
-		echo "lint: run go mod tidy in $module" >&2
+# Each go.mod must be tidy, and each published module must also build by itself, as its users will build it. Nothing is linked: tests
+# run the programs.
+copies=()
+trap 'rm -rf "${copies[@]}"' EXIT
+for module in "${MODULES[@]}"; do
+	mod=$(linked "$module")
+	copies+=("$(dirname "$mod")")
+	(cd "$module" && go mod tidy -diff -modfile="$mod") || {
+		echo "lint: $module/go.mod is not tidy; the lines with + are missing, those with - are not needed" >&2
 		exit 1
 	}
+	case $module in
+	. | websocket) (cd "$module" && GOWORK=off go list -modfile="$mod" -export ./... >/dev/null) ;;
+	esac
 done
 
 tools/words.sh
-
-# Each published module must also build by itself, as its users will build it. Nothing is linked: tests run the programs.
-for module in . websocket; do
-	(cd "$module" && GOWORK=off go list -export ./... >/dev/null)
-done
 
 linter=".tools/golangci-lint-$GOLANGCI_LINT_VERSION"
 [ -x "$linter" ] || tools/setup.sh

@@ -15,14 +15,9 @@ require (
 	github.com/miekg/dns v1.1.62 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/mod v0.41.0 // indirect
-	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
-)
-
-replace (
-	github.com/handfast/handfast => ../..
-	github.com/handfast/handfast/websocket => ../../websocket
 )

@@ -15,8 +15,3 @@ require (
 	github.com/shadowspore/fossil-delta v0.0.0-20241213113458-1d797d70cbe3 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
-
-replace (
-	github.com/handfast/handfast => ../..
-	github.com/handfast/handfast/websocket => ../../websocket
-)

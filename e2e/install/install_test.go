@@ -1,0 +1,233 @@
+//go:build e2e
+
+package install
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+const product = "github.com/handfast/handfast"
+
+// A maker has a copy of the tree, and makes a release of it.
+type maker struct {
+	t    *testing.T
+	tree string
+	env  []string
+}
+
+// newMaker copies what git has of the tree, and what it would add, into a repository with one commit.
+func newMaker(t *testing.T) *maker {
+	t.Helper()
+	m := &maker{t: t, tree: t.TempDir(), env: append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=maker", "GIT_AUTHOR_EMAIL=maker@example.com", "GIT_COMMITTER_NAME=maker", "GIT_COMMITTER_EMAIL=maker@example.com")}
+	from, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.run(from, "sh", "-c", `git ls-files -co --exclude-standard --deduplicate | while read -r f; do [ ! -e "$f" ] || echo "$f"; done | tar cf - -T - | tar xf - -C "$1"`, "sh", m.tree)
+	m.git("init", "-q", "-b", "main")
+	m.commit()
+	return m
+}
+
+// run runs a program in a folder, and returns what it prints. It must succeed.
+func (m *maker) run(dir, name string, args ...string) string {
+	m.t.Helper()
+	out, err := m.try(dir, name, args...)
+	if err != nil {
+		m.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return out
+}
+
+func (m *maker) try(dir, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*house.Patience) // for what is compiled on a busy machine
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, m.env
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+func (m *maker) git(args ...string) string {
+	m.t.Helper()
+	return m.run(m.tree, "git", args...)
+}
+
+func (m *maker) commit() {
+	m.t.Helper()
+	m.git("add", "-A")
+	m.git("commit", "-q", "--allow-empty", "-m", "tree: what will be released")
+}
+
+// replace replaces a text in a file of the tree, which must have it.
+func (m *maker) replace(file, from, to string) {
+	m.t.Helper()
+	name := filepath.Join(m.tree, file)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if !bytes.Contains(text, []byte(from)) {
+		m.t.Fatalf("%s has no %q", file, from)
+	}
+	if err := os.WriteFile(name, bytes.Replace(text, []byte(from), []byte(to), 1), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// release makes the release, after each reason to refuse it has been one.
+func (m *maker) release(version string) {
+	m.t.Helper()
+	refused := func(want string, args ...string) {
+		m.t.Helper()
+		out, err := m.try(m.tree, "tools/release.sh", args...)
+		if err == nil || !strings.Contains(out, want) {
+			m.t.Errorf("tools/release.sh %q: %v, %q; want %q", args, err, out, want)
+		}
+	}
+	refused("usage: ", "1.2")
+	refused("CHANGELOG.md has no section", version)
+	m.replace("CHANGELOG.md", "## [Unreleased]\n", "## [Unreleased]\n\n## ["+version[1:]+"] - 2026-12-01\n")
+	refused("the tree has changes", version)
+	m.commit()
+	m.run(m.tree, "go", "mod", "edit", "-replace="+product+"/websocket=./websocket")
+	m.commit()
+	refused("./go.mod has a replace", version)
+	m.git("reset", "-q", "--hard", "HEAD~1")
+	if tags := m.git("tag"); tags != "" {
+		m.t.Fatalf("tags of a release that was refused: %s", tags)
+	}
+	m.run(m.tree, "tools/release.sh", version)
+	refused("exists", version)
+
+	if got := m.git("status", "--porcelain"); got != "" {
+		m.t.Errorf("the release left changes: %s", got)
+	}
+	if lib, root := m.git("rev-parse", "websocket/"+version+"^{commit}"), m.git("rev-parse", version+"^{commit}^"); lib != root {
+		m.t.Errorf("the library is tagged at %s, and the root requires it on top of %s", lib, root)
+	}
+	if mod := m.git("show", version+":go.mod"); !strings.Contains(mod, product+"/websocket "+version) || strings.Contains(mod, "replace") {
+		m.t.Errorf("go.mod of the release:\n%s", mod)
+	}
+	m.run(m.tree, "go", "list", "./websocket", "./auth", "./bench", "./e2e/acme", "./e2e/gosdk") // go.work holds them together still
+}
+
+// clean removes one version of our modules from a module cache, so that what is installed next comes from the proxy.
+func clean(t *testing.T, cache, version string) {
+	t.Helper()
+	list := filepath.Join(cache, "cache", "download", filepath.FromSlash(product))
+	for _, pattern := range []string{
+		filepath.Join(cache, filepath.FromSlash(product)+"@"+version), filepath.Join(cache, filepath.FromSlash(product), "websocket@"+version),
+		filepath.Join(list, "@v", version+".*"), filepath.Join(list, "websocket", "@v", version+".*"),
+	} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+				if err == nil && d.IsDir() {
+					err = os.Chmod(path, 0o755)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if err := os.RemoveAll(name); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// The programs of two adopters, by what they import.
+var programs = map[string]string{
+	"the library": `package main
+
+import "github.com/handfast/handfast/websocket"
+
+func main() { println(websocket.CodeNormal) }
+`,
+	"packages of the product": `package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/explain"
+)
+
+func main() {
+	rules, err := auth.NewRules(auth.Rule{Effect: auth.Allow, If: "true"})
+	fmt.Println(rules != nil, err, certs.Options{}.OnEvent == nil)
+	fmt.Println(explain.Explain(context.Background(), "nonsense", nil).Opened)
+}
+`,
+}
+
+// A release is made from the tree, and with a module cache that has no version of ours the binary is installed, and programs
+// are built that import the packages. There is no network: the proxy is made of files. What others publish comes from the
+// module cache of this machine, where the tests have needed it already.
+func TestInstall(t *testing.T) {
+	m := newMaker(t)
+	// Of its own for each folder with a clone, so that its packages are compiled once and tests in other clones do not meet.
+	h := fnv.New32a()
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Write([]byte(wd))
+	version := fmt.Sprintf("v0.99.0-t%08x", h.Sum32())
+	m.release(version)
+
+	cache, flags := m.run(m.tree, "go", "env", "GOMODCACHE"), m.run(m.tree, "go", "env", "GOFLAGS")
+	proxy := t.TempDir()
+	m.run(m.tree, "go", "run", "./internal/treeproxy", "-version", version, proxy)
+	clean(t, cache, version)
+	t.Cleanup(func() { clean(t, cache, version) })
+	m.env = append(m.env, "GOWORK=off", "GOFLAGS="+flags+" -modcacherw", "GOSUMDB=off", "GOTOOLCHAIN=local",
+		"GOPROXY=file://"+proxy+",file://"+filepath.Join(cache, "cache", "download")+",off")
+
+	for name, text := range programs {
+		t.Run(name, func(t *testing.T) {
+			m := &maker{t: t, env: m.env}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m.run(dir, "go", "mod", "init", "example.com/adopter")
+			module := product
+			if name == "the library" {
+				module += "/websocket"
+			}
+			// Which versions there are is asked with a cache that has nothing at all.
+			empty := &maker{t: t, env: append(m.env, "GOMODCACHE="+t.TempDir())}
+			empty.run(dir, "go", "get", module+"@"+version)
+			empty.run(dir, "go", "mod", "tidy")
+			m.run(dir, "go", "run", ".")
+		})
+	}
+	t.Run("the binary", func(t *testing.T) {
+		bin := t.TempDir()
+		m := &maker{t: t, env: append(m.env, "GOBIN="+bin)}
+		m.run(bin, "go", "install", product+"/cmd/handfast@"+version)
+		if got := m.run(bin, filepath.Join(bin, "handfast"), "version"); !strings.HasPrefix(got, "handfast "+version+" (") {
+			t.Errorf("the installed binary says %q", got)
+		}
+	})
+}
