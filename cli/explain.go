@@ -47,8 +47,9 @@ It exits 0 when the connection opened and worked, 1 when not, whatever it printe
 As a browser does it sends the Origin of the URL's own host, offers compression and
 follows no redirect. After a handshake that succeeded it tries another one as a page
 of another site, to see whether the server would accept it (--no-cross-site skips
-that); after some failures it opens further connections, without credentials but
-where a 403 is tried with other origins, to find out why (--no-probes).
+that). After some failures it opens further connections to find out why. They carry
+no credentials, except where the same handshake is repeated with another origin or
+without Upgrade. --no-probes skips all of them.
 
 Credentials are redacted in everything that it prints. Each flag for one takes the
 value itself, which other users of this machine may see among the processes, or

@@ -50,10 +50,6 @@ func otherClause(r *Report, d *Diagnosis) {
 		d.Clause = "RFC 9110 §15.4.4"
 	case http.StatusGone:
 		d.Clause = "RFC 9110 §15.5.11"
-	case http.StatusNotImplemented:
-		d.Clause = "RFC 9110 §15.6.2"
-	case http.StatusHTTPVersionNotSupported:
-		d.Clause = "RFC 9110 §15.6.6"
 	}
 }
 
@@ -125,14 +121,54 @@ func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 
 // explainOrigins says which origins the server takes.
 func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
+	accepted := slices.ContainsFunc(r.Origins, func(o OriginTry) bool { return o.Opened })
+	page := "the page that the request comes from"
 	if r.Target != nil && r.Target.Origin != "" {
-		d.Cause = fmt.Sprintf("The server refuses pages of %s: with another origin it accepts the same request.", r.Target.Origin)
+		page = "pages of " + r.Target.Origin
+	}
+	switch {
+	case accepted:
+		d.Cause = fmt.Sprintf("The server refuses %s: with another origin it accepts the same request.", page)
+	case r.Response != nil && blamesOrigin(words(r.Response.Body)):
+		d.Cause = fmt.Sprintf("The server refuses %s: its answer says that the origin is the reason.", page)
 	}
 	for _, o := range r.Origins {
 		if o.Opened {
 			d.forClient(fmt.Sprintf("It accepts the request %s.", withOrigin(o.Origin)))
 		}
 	}
+	if r.Target == nil {
+		return
+	}
+	remarkOrigin(r, d)
+	if r.Target.Secure && strings.HasPrefix(r.Target.Origin, "http://") && accepted {
+		d.forClient("Old clients send Origin: http:// over wss as well, Python's websocket-client and libwebsockets among them: update them, or set " +
+			"the origin.")
+	}
+}
+
+// remarkOrigin says what is wrong with the form of the origin that was sent (RFC 6454 §7).
+func remarkOrigin(r *Report, d *Diagnosis) {
+	if wrong := wrongOrigin(r.Target.Origin); wrong != "" {
+		d.forClient(fmt.Sprintf("The origin %q %s.", r.Target.Origin, wrong))
+	}
+}
+
+// wrongOrigin says why a value is not how a browser writes an origin, "" when it is.
+func wrongOrigin(s string) string {
+	scheme, rest, ok := strings.Cut(s, "://")
+	switch {
+	case s == "" || s == "null":
+	case !ok:
+		return "has no scheme: a browser sends scheme, host and port, such as https://app.example"
+	case strings.ContainsAny(rest, "/?#"):
+		return "has a path: a browser sends scheme, host and port, without a slash at the end"
+	case s != strings.ToLower(s):
+		return "has capitals: a browser sends small letters, and servers compare exactly"
+	case scheme == "https" && strings.HasSuffix(rest, ":443"), scheme == "http" && strings.HasSuffix(rest, ":80"):
+		return "names the port that its scheme implies, which a browser leaves out"
+	}
+	return ""
 }
 
 func withOrigin(origin string) string {
@@ -151,8 +187,16 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 		for _, o := range r.Origins {
 			tried = append(tried, withOrigin(o.Origin))
 		}
-		d.Cause = "The server refuses this client, and not because of the origin: it refused the request " +
-			strings.Join(tried, " and ") + " too."
+		d.Cause = "The server refuses this client. It refused the request " + strings.Join(tried, " and ") +
+			" too, so the origin is not the likely reason."
+		d.forClient("It may still be the origin if the server allows only others: --origin with that of the page in question would show it.")
+	}
+	if r.Target != nil {
+		remarkOrigin(r, d)
+	}
+	if r.Response != nil && fromEnvoy(r.Response) {
+		explainEnvoy(r, d)
+		return
 	}
 	switch {
 	case r.Target == nil:

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -140,6 +141,12 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 		nameProxy(r, f, d)
 		return
 	}
+	if upgradeArrived(r) {
+		d.ForOwner = slices.DeleteFunc(d.ForOwner, func(s string) bool { return strings.Contains(s, "Upgrade") })
+		d.forOwner(fmt.Sprintf("The answer came by way of %s, which passes the upgrade on: the same request without Upgrade is answered with another "+
+			"status, %d.", p.name, r.WithoutUpgrade))
+		return
+	}
 	d.Cause = fmt.Sprintf("%s; or %s in front of it does not pass the Upgrade and Connection headers on.", strings.TrimSuffix(d.Cause, "."),
 		p.name)
 	d.forOwner(fmt.Sprintf("The answer came by way of %s. If the path is right, let it pass the upgrade on:", p.name))
@@ -149,9 +156,19 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 // explainStripped names the proxy that is in front and the lines that it lacks; without a name, those of the usual ones.
 func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
-		d.Cause = fmt.Sprintf("The server did not see the request for an upgrade: %s in front of it did not pass the Upgrade and "+
+		d.Cause = fmt.Sprintf("The server did not see the request for an upgrade. Most likely %s in front of it did not pass the Upgrade and "+
 			"Connection headers on: they apply to one hop only unless it is configured to.", p.name)
 		d.ForOwner = append([]string(nil), p.upgrade...)
+	}
+	if r.Response != nil && !saysUpgradeLacks(r.Response) {
+		d.Cause = strings.Replace(d.Cause, "The server did not see", "The server answers as if it did not see", 1)
+		if upgradeUnseen(r) {
+			d.forOwner("The same request without Upgrade got the same status, which fits. The request headers in the server's log are the proof.")
+		} else {
+			d.forOwner("The request headers in the server's log are the proof: Upgrade, Connection, Sec-WebSocket-Version.")
+		}
+	}
+	if productOf(r.Response) != nil {
 		return
 	}
 	d.forOwner("If there is no proxy, the server compares wrongly: Connection is a list, such as \"keep-alive, Upgrade\", and capitals do not count.")

@@ -52,7 +52,7 @@ var statusAdvice = []explanation{
 			"Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.",
 			"A request head that is too large is 400 with many servers: cookies and long tokens count."},
 		client: []string{"Read the body of the answer, then check the query, the subprotocols and the further headers."},
-		detail: suspectProxy,
+		detail: explainBadRequest,
 	},
 	{
 		fault: FaultStatus404, clause: "RFC 9110 §15.5.5",
@@ -91,12 +91,23 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultUpgradeStripped, clause: "RFC 9110 §7.6.1",
-		cause: "The server did not see the request for an upgrade: a proxy in front of it did not pass the Upgrade and Connection " +
+		cause: "The server did not see the request for an upgrade. Most likely a proxy in front of it did not pass the Upgrade and Connection " +
 			"headers on: they apply to one hop only unless it is configured to.",
 		owner: []string{"Configure each proxy on the way to pass the upgrade on."},
 		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
 		detail: explainStripped,
+	},
+	{
+		fault: FaultHeaderLost, clause: "RFC 6455 §4.2.1",
+		cause: "The request for an upgrade reached the server, without another header of the handshake that the client sent: something on the " +
+			"path removed or changed it.",
+		owner: []string{"See in the server's log which headers arrive, and let each proxy pass on Sec-WebSocket-Key, Sec-WebSocket-Version, " +
+			"Sec-WebSocket-Protocol and Sec-WebSocket-Extensions as they came.",
+			"If all of them arrive, the server's own check of the handshake is wrong: update its WebSocket library."},
+		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
+			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
+		detail: explainLostHeader,
 	},
 	{
 		fault: FaultStatus500, clause: "RFC 9110 §15.6.1",
@@ -105,7 +116,7 @@ var statusAdvice = []explanation{
 			"A middleware that wraps the response and cannot hand the connection over is a common cause: in Go, its writer must " +
 				"have Unwrap or http.Hijacker."},
 		client: []string{"Try again later, and report the time of the failure to the owner."},
-		detail: suspectProxy,
+		detail: explainServerError,
 	},
 	{
 		fault: FaultStatus502, clause: "RFC 9110 §15.6.3",
@@ -137,7 +148,7 @@ var statusAdvice = []explanation{
 		cause:  "The server answered with a status that is not 101, so that nothing was opened.",
 		owner:  []string{"Answer 101 to a handshake that is good, and 400, 401, 403, 404, 426, 429 or 503 to one that is not."},
 		client: []string{"Read the status and the body of the answer."},
-		detail: nameProxy,
+		detail: explainOtherStatus,
 	},
 }
 
@@ -153,7 +164,7 @@ var refusalAdvice = []explanation{
 	},
 	{
 		fault: FaultOrigin, clause: "RFC 6455 §4.2.2",
-		cause: "The server refuses the page that the request comes from: with another origin it accepts the same request.",
+		cause: "The server refuses the page that the request comes from: it accepts the same request with another origin, or says so itself.",
 		owner: []string{"If the page is yours, add its origin to those allowed: scheme, host and port exactly. handfast, and others:",
 			"    origins: [https://app.example]",
 			"    CheckOrigin (gorilla), OriginPatterns (coder), allowed_request_origins (Rails), setAllowedOrigins (Spring)",

@@ -92,6 +92,9 @@ func quoteTLS(r *Report, add func(string, ...any)) {
 
 // quoteOrigins quotes the further handshakes with other origins.
 func quoteOrigins(r *Report, add func(string, ...any)) {
+	if r.WithoutUpgrade != 0 {
+		add("the same request without Upgrade: answered with %d", r.WithoutUpgrade)
+	}
 	for _, o := range r.Origins {
 		add("%s: %s", originName(o.Origin), triedOrigin(o))
 	}

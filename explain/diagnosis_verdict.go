@@ -15,19 +15,70 @@ func verdict(r *Report, f Finding) Fault {
 		return f.Fault
 	}
 	switch f.Fault {
-	case FaultStatus200, FaultStatus400, FaultStatus404, FaultStatus405, FaultStatus426, FaultStatus500, FaultStatusOther:
+	case FaultStatus200, FaultStatus400, FaultStatus401, FaultStatus403, FaultStatus404, FaultStatus405, FaultStatus426, FaultStatus500,
+		FaultStatusOther:
 	default:
 		return f.Fault
 	}
 	switch {
+	case forgot101(r):
+		return f.Fault
+	case a.Status/100 == 4 && blamesOrigin(words(a.Body)):
+		return FaultOrigin
+	case f.Fault == FaultStatus401 || f.Fault == FaultStatus403:
+		return f.Fault
 	case wantsTLS(a) && r.TLS == nil:
 		return FaultPlainToTLS
 	case lacksVersion13(a):
 		return FaultVersion
-	case missedUpgrade(a):
+	case a.Status >= 400 && lostHeader(words(a.Body)) != "":
+		return FaultHeaderLost
+	case saysUpgradeLacks(a):
+		return FaultUpgradeStripped
+	case upgradeArrived(r) && (a.Status == http.StatusUpgradeRequired && !wantsOther(a) || len(versions(a)) > 0):
+		return FaultHeaderLost
+	case !upgradeArrived(r) && missedUpgrade(a):
 		return FaultUpgradeStripped
 	}
 	return f.Fault
+}
+
+// blamesOrigin reports whether a body says that the origin was the reason.
+func blamesOrigin(body string) bool {
+	return originRefused.MatchString(body) && !strings.Contains(body, "origin server")
+}
+
+// originRefused matches what servers say of an origin that they do not allow: Python's websockets, Tornado, coder, Jetty, Socket.IO.
+var originRefused = func() *regexp.Regexp {
+	const origin = `\borigins?\b`
+	const refused = `\b(?:not (?:be )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in|on)|does(?: not|n't) match|invalid|illegal|forbidden|` +
+		`disallowed|denied|mismatch|rejected|refused|unauthori[sz]ed|unacceptable|blocked|untrusted)\b`
+	return regexp.MustCompile(origin + `.{0,120}?` + refused + `|` + refused + `.{0,40}?` + origin)
+}()
+
+// The headers of the handshake that an answer may miss, and what servers call them.
+var lostHeaders = []struct{ name, header string }{
+	{"Sec-WebSocket-Version", "sec-websocket-version"}, {"Sec-WebSocket-Key", "sec-websocket-key"},
+}
+
+// lostHeader returns the header of the handshake that a body says is missing or wrong, "" for none. The request had all of them.
+func lostHeader(body string) string {
+	for _, h := range lostHeaders {
+		if strings.Contains(body, h.header) && containsAny(body, []string{"missing", "not found", "invalid", "without", "lacks", "has no", "unsupported",
+			"did not include", "not supported", "no \"sec-", "required", "must be", "expected"}) {
+			return h.name
+		}
+	}
+	if strings.Contains(body, "unsupported websocket version") || strings.Contains(body, "unsupported websocket protocol version") {
+		return lostHeaders[0].name
+	}
+	return ""
+}
+
+// wantsOther reports whether the Upgrade field of an answer names another protocol than WebSocket.
+func wantsOther(a *Response) bool {
+	wanted := elements(a.Values("Upgrade"))
+	return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
 }
 
 // What servers say in plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
@@ -50,17 +101,19 @@ func lacksVersion13(a *Response) bool {
 // versions returns the elements of the Sec-WebSocket-Version fields.
 func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Version")) }
 
-// missedUpgrade reports whether an answer shows that its author did not see the Upgrade and Connection headers, which the
+// saysUpgradeLacks reports whether the body of an answer says that the request did not ask for an upgrade.
+func saysUpgradeLacks(a *Response) bool {
+	body := words(a.Body)
+	return containsAny(body, upgradeComplaints) || a.Status >= 400 && complains(body)
+}
+
+// missedUpgrade reports whether an answer suggests that its author did not see the Upgrade and Connection headers, which the
 // request had.
 func missedUpgrade(a *Response) bool {
-	if body := words(a.Body); containsAny(body, upgradeComplaints) || a.Status >= 400 && complains(body) {
-		return true
-	}
 	switch a.Status {
 	case http.StatusUpgradeRequired:
 		// It asks for what the request asked for already. With another protocol in its Upgrade it asks for that.
-		wanted := elements(a.Values("Upgrade"))
-		return len(wanted) == 0 || slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
+		return !wantsOther(a)
 	case http.StatusBadRequest:
 		// It lists version 13, which the request named; or it says nothing at all, and came by way of a proxy.
 		return len(versions(a)) > 0 || bare(a) && productOf(a) != nil
@@ -77,7 +130,9 @@ var upgradeComplaints = []string{
 	"invalid connection header", "upgrade header is missing", "upgrade token not found", "'upgrade' token", "\"upgrade\" token",
 	"upgrade header does not ask", "no upgrade: websocket", "not hold the token upgrade", "needs http/1.1",
 	"expected http/1.1, got http/1.0", "did not receive a valid http request", "cannot access a websocket server directly", "websocket connections only",
-	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required",
+	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required", "header did not include 'upgrade'",
+	"header did not include 'websocket'", "no \"connection: upgrade\" header", "no \"upgrade: websocket\" header", "upgrade request required",
+	"no upgrade state was present",
 }
 
 // complains reports whether a body says in other words that the upgrade lacks.

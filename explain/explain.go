@@ -94,9 +94,7 @@ func (t *tracer) trace(rawURL string) {
 	defer l.end()
 	rest, ok := t.handshake(l)
 	if !ok {
-		if t.r.Response != nil && t.r.Response.Status == http.StatusForbidden && t.failed(FaultStatus403) {
-			t.probeRefusedOrigin()
-		}
+		t.probeRefusal()
 		return
 	}
 	t.r.Opened = true

@@ -71,7 +71,8 @@ const (
 	FaultStatus503       Fault = "status-503"
 	FaultStatus504       Fault = "status-504"
 	FaultStatusOther     Fault = "status-other"
-	FaultUpgradeStripped Fault = "upgrade-stripped" // a proxy in front did not pass Upgrade and Connection on
+	FaultUpgradeStripped Fault = "upgrade-stripped"      // a proxy in front did not pass Upgrade and Connection on
+	FaultHeaderLost      Fault = "handshake-header-lost" // the server lacks another header of the handshake, which the request had
 )
 
 // A 101 that breaks a rule.
@@ -119,7 +120,7 @@ func Faults() []Fault {
 		FaultStatus200, FaultStatus301, FaultStatus302, FaultStatus307, FaultStatus308, FaultStatus400, FaultStatus401,
 		FaultOrigin, FaultStatus403, FaultStatus404, FaultStatus405, FaultStatus407, FaultStatus426, FaultVersion,
 		FaultStatus429, FaultStatus500, FaultStatus502, FaultStatus503, FaultStatus504, FaultStatusOther,
-		FaultUpgradeStripped,
+		FaultUpgradeStripped, FaultHeaderLost,
 		FaultHTTP10, FaultUpgradeMissing, FaultUpgradeWrong, FaultConnectionMissing, FaultConnectionWrong,
 		FaultAcceptMissing, FaultAcceptWrong, FaultAcceptRepeated, FaultSubprotocolUnasked, FaultSubprotocolNone,
 		FaultSubprotocolRepeated, FaultTokenEchoed, FaultExtensionUnasked, FaultExtensionParams, FaultBody101,

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -21,27 +22,23 @@ const clauseOrigin = "RFC 6455 §10.2"
 func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	s := t.begin(StageOrigin, title)
 	o := OriginTry{Origin: origin, Foreign: foreign}
-	l, err := t.reopen()
+	key, err := t.newKey()
+	var l *link
+	var h *head
+	fields := t.fields(key, origin)
 	if err == nil {
-		defer l.end()
-		if t.target.Secure {
-			_, err = t.wrap(l, t.until(probePatience), t.newSecure().cfg)
-		}
+		l, h, err = t.exchange(fields)
 	}
-	key, keyErr := t.newKey()
-	if err != nil || keyErr != nil {
+	if err != nil {
 		s.OK = false
 		t.end(s, "no further connection")
 		return o
 	}
-	fields := t.fields(key, origin)
+	defer l.end()
 	s.Sent = slices.DeleteFunc(t.showRequest(fields), func(l Line) bool { return !strings.HasPrefix(l.Text, "Origin: ") })
 	if origin == "" {
 		s.Sent = []Line{{"(the same, without Origin)", ""}}
 	}
-	l.bound(t.until(probePatience))
-	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // the answer tells
-	h := readHead(l, t.until(probePatience))
 	if lines := t.showHead(h); len(lines) > 0 {
 		s.Received = lines[:1]
 	}
@@ -112,9 +109,10 @@ func (t *tracer) probeForeignOrigin() {
 	}
 }
 
-// probeRefusedOrigin finds out whether a 403 was because of the origin.
+// probeRefusedOrigin finds out whether an answer was because of the origin: servers say so with 403, 401 (Node's ws), 404 (Rails)
+// and 400.
 func (t *tracer) probeRefusedOrigin() {
-	if t.o.NoOriginProbes || t.o.NoProbes {
+	if t.o.NoOriginProbes {
 		return
 	}
 	sent := t.r.Target.Origin
@@ -137,10 +135,9 @@ func (t *tracer) probeRefusedOrigin() {
 		if !o.Opened {
 			continue
 		}
-		i := slices.IndexFunc(t.r.Findings, func(f Finding) bool { return f.Fault == FaultStatus403 })
-		f := &t.r.Findings[i]
+		f := &t.r.Findings[0]
 		f.Fault, f.Clause = FaultOrigin, clauseOrigin
-		f.Detail = "the server answered 403 to " + originWords(sent) + ", and accepts " + originWords(attempt.origin)
+		f.Detail = fmt.Sprintf("the server answered %d to %s, and accepts %s", t.r.Response.Status, originWords(sent), originWords(attempt.origin))
 		return
 	}
 }

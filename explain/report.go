@@ -38,6 +38,9 @@ type Report struct {
 	Close *Close `json:"close,omitempty"`
 	// Origins are the further handshakes that were tried with other origins, in order.
 	Origins []OriginTry `json:"origins,omitempty"`
+	// WithoutUpgrade is the status of the answer to the same request without Upgrade, which is sent when it is in doubt whether
+	// the upgrade reached the server. 0: it was not sent, or got no answer.
+	WithoutUpgrade int `json:"without_upgrade_status,omitempty"`
 	// Idle is what the idle probe found. nil when it was not asked for.
 	Idle *Idle `json:"idle,omitempty"`
 

@@ -40,14 +40,8 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 		return FaultClientCertRefused, clause, detail + ", and does not take the client certificate"
 	case strings.Contains(body, "unknown alpn protocol"):
 		return FaultHTTP2Only, clause, detail + ", and says that it expects HTTP/2"
-	case statusFaults[h.status] != "":
-		f = statusFaults[h.status]
-	case h.status/100 == 2:
-		f = FaultStatus200
-	case h.status/100 == 5:
-		f = FaultStatus500
 	default:
-		f = FaultStatusOther
+		f = faultOfStatus(h.status)
 	}
 	switch better := verdict(t.r, Finding{Fault: f}); {
 	case better != f: // the status is only the sign of it
@@ -62,6 +56,19 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 		detail += ", Allow: " + t.quoted(h.values("Allow"))
 	}
 	return f, clause, detail
+}
+
+// faultOfStatus returns the fault that stands for a status.
+func faultOfStatus(status int) Fault {
+	switch {
+	case statusFaults[status] != "":
+		return statusFaults[status]
+	case status/100 == 2:
+		return FaultStatus200
+	case status/100 == 5:
+		return FaultStatus500
+	}
+	return FaultStatusOther
 }
 
 // shown returns values of the other side as they may be shown.

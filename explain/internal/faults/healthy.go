@@ -139,6 +139,16 @@ func relay(dst, src net.Conn) {
 // nginx is a proxy in front of a backend as nginx is without the lines for WebSocket: it speaks HTTP/1.0 to the backend,
 // without Upgrade and Connection, and puts its own name into the answer.
 func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
+	return inFront(backend, "HTTP/1.0", "Upgrade", "Connection")
+}
+
+// proxyWithout is nginx that passes an upgrade on, and without some of its headers.
+func proxyWithout(backend func(l *lab) http.Handler, headers ...string) func(*lab) (*Site, error) {
+	return inFront(backend, "HTTP/1.1", headers...)
+}
+
+// inFront is a proxy in front of a backend that speaks a version of HTTP to it, without some headers.
+func inFront(backend func(l *lab) http.Handler, proto string, without ...string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.handler(backend(l), nil)
 		if err != nil {
@@ -152,20 +162,24 @@ func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
 			l.keep(b)
 			defer l.drop(b)
 			b.SetDeadline(time.Now().Add(patience))
-			forward(v, b, addr)
+			for _, name := range without {
+				v.req.Header.Del(name)
+			}
+			forward(v, b, addr, proto)
 		}))
 		return &Site{URL: "ws://" + front + "/"}, err
 	}
 }
 
 // forward is the proxy's part for one request.
-func forward(v *visit, b net.Conn, host string) {
+func forward(v *visit, b net.Conn, host, proto string) {
 	h := v.req.Header.Clone()
-	h.Del("Upgrade")
-	h.Set("Connection", "close")
-	io.WriteString(b, "GET "+v.req.URL.RequestURI()+" HTTP/1.0\r\nHost: "+host+"\r\n") //nolint:errcheck // the answer fails, too
-	h.Write(b)                                                                         //nolint:errcheck // the answer fails, too
-	io.WriteString(b, "\r\n")                                                          //nolint:errcheck // the answer fails, too
+	if h.Get("Connection") == "" {
+		h.Set("Connection", "close")
+	}
+	io.WriteString(b, "GET "+v.req.URL.RequestURI()+" "+proto+"\r\nHost: "+host+"\r\n") //nolint:errcheck // the answer fails, too
+	h.Write(b)                                                                          //nolint:errcheck // the answer fails, too
+	io.WriteString(b, "\r\n")                                                           //nolint:errcheck // the answer fails, too
 	answer, err := readAnswer(b, v.req)
 	if err != nil {
 		v.answer("502 Bad Gateway", "Server: nginx/1.22.1\n", "")

@@ -87,6 +87,87 @@ func rejecting(reject *websocket.Reject) func(*lab) (*Site, error) {
 	}
 }
 
+// originRefusedWith is originRefused for servers that answer another status than 403.
+func originRefusedWith(status int) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		echo := l.echo(nil)
+		addr, err := l.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Origin") == foreignOrigin {
+				w.WriteHeader(status)
+				return
+			}
+			echo.ServeHTTP(w, r)
+		}), nil)
+		return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Origin: foreignOrigin}}, err
+	}
+}
+
+// withOrigin has the client send another origin.
+func withOrigin(start func(*lab) (*Site, error), origin string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		s, err := start(l)
+		if err == nil {
+			s.Options.Origin = origin
+		}
+		return s, err
+	}
+}
+
+// forgot101 computes the accept value and leaves the status at 200.
+func forgot101(l *lab) (*Site, error) {
+	return l.site(func(v *visit) {
+		v.answer("200 OK", "Upgrade: websocket\nSec-WebSocket-Accept: "+v.accept()+"\n", "")
+	})
+}
+
+// envoy answers an upgrade as Envoy does when its configuration does not allow it, and an ordinary request with a status.
+func envoy(ordinary string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		return l.site(func(v *visit) {
+			if v.req.Header.Get("Upgrade") == "" {
+				v.answer(ordinary, "Server: envoy\n", "")
+				return
+			}
+			v.answer("403 Forbidden", "Server: envoy\n", "")
+		})
+	}
+}
+
+// cloudflare is an answer that Cloudflare gives itself.
+func cloudflare(status string) func(*lab) (*Site, error) {
+	return answers(status+" ", "Server: cloudflare\nCF-RAY: 8f0000000000abcd-FRA\n", "error code: "+status+"\n")
+}
+
+// nodeOnOtherPath answers as Node's ws does to an upgrade on a path that is not its own.
+func nodeOnOtherPath(*lab) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			http.Error(w, "Upgrade Required", http.StatusUpgradeRequired)
+			return
+		}
+		http.Error(w, "Bad Request", http.StatusBadRequest)
+	})
+}
+
+// versionOnly says in few words that it did not get the version.
+func versionOnly(*lab) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		w.WriteHeader(http.StatusUpgradeRequired)
+	})
+}
+
+// keyOnly says that it did not get the key.
+func keyOnly(*lab) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "Missing or invalid Sec-WebSocket-Key header", http.StatusBadRequest)
+	})
+}
+
 // readAnswer reads the answer to req from r.
 func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(r), req)
@@ -115,12 +196,14 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus200, Name: "a page instead of a WebSocket",
 		start: answers("200 OK", "Content-Type: text/html\n", page)},
 	{ID: explain.FaultStatus200, Name: "204", start: answers("204 No Content", "", "")},
+	{ID: explain.FaultStatus200, Name: "200 with the right accept value", start: forgot101},
 	{ID: explain.FaultStatus301, Name: "301", start: redirects(http.StatusMovedPermanently)},
 	{ID: explain.FaultStatus302, Name: "302", start: redirects(http.StatusFound)},
 	{ID: explain.FaultStatus302, Name: "303", start: redirects(http.StatusSeeOther)},
 	{ID: explain.FaultStatus307, Name: "307", start: redirects(http.StatusTemporaryRedirect)},
 	{ID: explain.FaultStatus308, Name: "308", start: redirects(http.StatusPermanentRedirect)},
 	{ID: explain.FaultStatus400, Name: "400", start: answers("400 Bad Request", "Content-Type: text/plain\n", "room is missing\n")},
+	{ID: explain.FaultStatus400, Name: "Node's ws behind nginx, on another path", start: proxyWithout(nodeOnOtherPath)},
 	{ID: explain.FaultStatus401, Name: "401 that asks for a token", start: challenge(`Bearer realm="chat"`)},
 	{ID: explain.FaultStatus401, Name: "401 for an expired token", start: challenge(
 		`Bearer realm="chat", error="invalid_token", error_description="The token expired"`)},
@@ -128,8 +211,19 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus401, Name: "401 that asks for Kerberos", start: challenge("Negotiate, NTLM")},
 	{ID: explain.FaultStatus401, Name: "401 that does not say for what", start: answers("401 Unauthorized", "", "")},
 	{ID: explain.FaultOrigin, Name: "403 for the origin", start: originRefused},
+	{ID: explain.FaultOrigin, Name: "401 for the origin", start: originRefusedWith(http.StatusUnauthorized)},
+	{ID: explain.FaultOrigin, Name: "404 for the origin", start: originRefusedWith(http.StatusNotFound)},
+	{ID: explain.FaultOrigin, Name: "400 for the origin", start: originRefusedWith(http.StatusBadRequest)},
+	{ID: explain.FaultOrigin, Name: "an origin without a scheme", start: withOrigin(originRefused, "app.example")},
+	{ID: explain.FaultOrigin, Name: "403, and the body says that it is the origin", start: answers("403 Forbidden", "",
+		"Failed to open a WebSocket connection: invalid Origin header: http://localhost.\n")},
+	{ID: explain.FaultOrigin, Name: "403, and the body names the host", start: answers("403 Forbidden", "",
+		"request Origin \"app.example\" is not authorized for Host \"chat.example\"\n")},
 	{ID: explain.FaultStatus403, Name: "403 for everybody", start: lockedOut},
-	{ID: explain.FaultStatus403, Name: "403, and no other origin is tried", start: untried(originRefused)},
+	{ID: explain.FaultStatus403, Name: "Envoy that does not allow upgrades", start: envoy("200 OK")},
+	{ID: explain.FaultStatus403, Name: "Envoy that refuses the client", start: envoy("403 Forbidden")},
+	{ID: explain.FaultStatus403, Name: "403, and no other origin is tried", start: untried(originRefusedWith(http.StatusForbidden))},
+	{ID: explain.FaultOrigin, Name: "403 whose body says that it is the origin, and no other one is tried", start: untried(originRefused)},
 	{ID: explain.FaultStatus404, Name: "404", start: answers("404 Not Found", "", "404 page not found\n")},
 	{ID: explain.FaultStatus404, Name: "404 of nginx itself", start: fromNginx("404 Not Found")},
 	{ID: explain.FaultStatus404, Name: "410", start: answers("410 Gone", "", "")},
@@ -147,11 +241,33 @@ var statusFaults = []Fault{
 		"Retry-After: Wed, 21 Oct 2065 07:28:00 GMT\n", "")},
 	{ID: explain.FaultStatus500, Name: "500", start: answers("500 Internal Server Error", "", "")},
 	{ID: explain.FaultStatus500, Name: "501", start: answers("501 Not Implemented", "", "")},
+	{ID: explain.FaultStatus500, Name: "505", start: answers("505 HTTP Version Not Supported", "", "")},
+	{ID: explain.FaultStatus500, Name: "507", start: answers("507 Insufficient Storage", "", "")},
+	{ID: explain.FaultStatus500, Name: "511", start: answers("511 Network Authentication Required", "", "")},
+	{ID: explain.FaultStatus500, Name: "520 of Cloudflare", start: cloudflare("520")},
+	{ID: explain.FaultStatus500, Name: "521 of Cloudflare", start: cloudflare("521")},
+	{ID: explain.FaultStatus500, Name: "521 of something else", start: answers("521 ", "", "")},
+	{ID: explain.FaultStatus500, Name: "522 of Cloudflare", start: cloudflare("522")},
+	{ID: explain.FaultStatus500, Name: "523 of Cloudflare", start: cloudflare("523")},
+	{ID: explain.FaultStatus500, Name: "524 of Cloudflare", start: cloudflare("524")},
+	{ID: explain.FaultStatus500, Name: "525 of Cloudflare", start: cloudflare("525")},
+	{ID: explain.FaultStatus500, Name: "526 of Cloudflare", start: cloudflare("526")},
+	{ID: explain.FaultStatus500, Name: "530 of Cloudflare", start: cloudflare("530")},
+	{ID: explain.FaultStatus500, Name: "561 of AWS", start: answers("561 ", "Server: awselb/2.0\n", "")},
 	{ID: explain.FaultStatus502, Name: "502 of nginx", start: fromNginx("502 Bad Gateway")},
 	{ID: explain.FaultStatus503, Name: "503", start: answers("503 Service Unavailable", "Retry-After: 5\n",
 		"No server is available to handle this request.\n")},
 	{ID: explain.FaultStatus504, Name: "504 of nginx", start: fromNginx("504 Gateway Time-out")},
+	{ID: explain.FaultStatusOther, Name: "408", start: answers("408 Request Timeout", "", "")},
+	{ID: explain.FaultStatusOther, Name: "413", start: answers("413 Content Too Large", "", "")},
+	{ID: explain.FaultStatusOther, Name: "414 of nginx", start: fromNginx("414 Request-URI Too Large")},
 	{ID: explain.FaultStatusOther, Name: "418", start: answers("418 I'm a teapot", "", "")},
+	{ID: explain.FaultStatusOther, Name: "421", start: answers("421 Misdirected Request", "", "")},
+	{ID: explain.FaultStatusOther, Name: "431", start: answers("431 Request Header Fields Too Large", "", "")},
+	{ID: explain.FaultStatusOther, Name: "451", start: answers("451 Unavailable For Legal Reasons", "", "")},
+	{ID: explain.FaultStatusOther, Name: "460 of AWS", start: answers("460 ", "Server: awselb/2.0\n", "")},
+	{ID: explain.FaultStatusOther, Name: "463 of something else", start: answers("463 ", "", "")},
+	{ID: explain.FaultStatusOther, Name: "464 of AWS", start: answers("464 ", "Server: awselb/2.0\n", "")},
 	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before this library", start: nginx(ownBackend)},
 	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before a Go server", start: nginx(olderBackend)},
 	{ID: explain.FaultUpgradeStripped, Name: "nginx as it is, before a Node server", start: nginx(nodeBackend)},
@@ -160,4 +276,8 @@ var statusFaults = []Fault{
 		"Upgrade: websocket\nConnection: Upgrade\nContent-Type: text/plain\n", "Upgrade Required")},
 	{ID: explain.FaultUpgradeStripped, Name: "an unknown proxy, 400", start: answers("400 Bad Request",
 		"Content-Type: text/plain\n", `Can "Upgrade" only to "WebSocket".`)},
+	{ID: explain.FaultHeaderLost, Name: "a proxy that removes the version", start: proxyWithout(ownBackend, "Sec-WebSocket-Version")},
+	{ID: explain.FaultHeaderLost, Name: "a proxy that removes the version, before a server of few words",
+		start: proxyWithout(versionOnly, "Sec-WebSocket-Version")},
+	{ID: explain.FaultHeaderLost, Name: "a proxy that removes the key", start: proxyWithout(keyOnly, "Sec-WebSocket-Key")},
 }

@@ -1,0 +1,129 @@
+package explain
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// exchange sends a request on a further connection and reads the head of its answer. The caller ends the link.
+func (t *tracer) exchange(fields []field) (*link, *head, error) {
+	l, err := t.reopen()
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.target.Secure {
+		if _, err := t.wrap(l, t.until(probePatience), t.newSecure().cfg); err != nil {
+			l.end()
+			return nil, nil, err
+		}
+	}
+	l.bound(t.until(probePatience))
+	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // the answer tells
+	return l, readHead(l, t.until(probePatience)), nil
+}
+
+// probeRefusal finds out more about an answer that turned the handshake down: whether the upgrade reached what answered, and
+// whether the origin was the reason.
+func (t *tracer) probeRefusal() {
+	if t.r.Response == nil || t.r.Response.FromProxy || t.o.NoProbes || len(t.r.Findings) == 0 || t.ctx.Err() != nil {
+		return
+	}
+	if t.probeUpgrade() {
+		f := &t.r.Findings[0]
+		f.Fault = verdict(t.r, Finding{Fault: faultOfStatus(t.r.Response.Status)})
+	}
+	switch t.r.Findings[0].Fault {
+	case FaultStatus400, FaultStatus401, FaultStatus403, FaultStatus404, FaultOrigin:
+		if p := productOf(t.r.Response); t.r.Response.Status == http.StatusForbidden || !p.ownPage(t.r.Response) {
+			t.probeRefusedOrigin()
+		}
+	}
+}
+
+// probeUpgrade sends the same as an ordinary request. An answer with another status shows that the first request arrived as
+// one for an upgrade. It reports whether it learned anything.
+func (t *tracer) probeUpgrade() bool {
+	if !upgradeInDoubt(t.r) {
+		return false
+	}
+	s := t.begin(StageProbe, "the same as an ordinary request, without Upgrade")
+	fields := t.fields("", t.r.Target.Origin)
+	fields = slices.DeleteFunc(fields, func(f field) bool { return handshake.Reserved(f.name) && !equalFold(f.name, "Host") })
+	fields = append(fields, field{name: "Connection", value: "close"})
+	l, h, err := t.exchange(fields)
+	if err != nil {
+		s.OK = false
+		t.end(s, "no further connection")
+		return false
+	}
+	defer l.end()
+	if lines := t.showHead(h); len(lines) > 0 {
+		s.Received = lines[:1]
+	}
+	if h.problem != nil {
+		s.OK = false
+		t.end(s, "no answer: "+h.problem.detail)
+		return false
+	}
+	t.r.WithoutUpgrade = h.status
+	if h.status == t.r.Response.Status {
+		t.end(s, "the same status: the server may not have seen the Upgrade header of the first request")
+	} else {
+		t.end(s, h.statusText()+": another status")
+	}
+	return true
+}
+
+// upgradeInDoubt reports whether an answer may be that to a request without Upgrade, and does not say so itself.
+func upgradeInDoubt(r *Report) bool {
+	a, p := r.Response, productOf(r.Response)
+	switch r.Findings[0].Fault {
+	case FaultUpgradeStripped:
+		return !saysUpgradeLacks(a)
+	case FaultStatus200, FaultStatus400, FaultStatus404, FaultStatus405, FaultStatus500:
+		return p != nil && !p.ownPage(a) && !forgot101(r)
+	case FaultStatus403:
+		return fromEnvoy(a)
+	}
+	return false
+}
+
+// upgradeArrived reports whether the answer without Upgrade shows that the request with it arrived as it was sent. A server that
+// is overloaded, or that counts requests, says nothing about that.
+func upgradeArrived(r *Report) bool {
+	s := r.WithoutUpgrade
+	return s != 0 && s != r.Response.Status && s != http.StatusTooManyRequests && (s < 500 || s == http.StatusNotImplemented)
+}
+
+// upgradeUnseen reports whether the same request without Upgrade was answered with the same status.
+func upgradeUnseen(r *Report) bool {
+	return r.WithoutUpgrade != 0 && r.WithoutUpgrade == r.Response.Status
+}
+
+// fromEnvoy reports whether an answer is one that Envoy gives without a server behind it.
+func fromEnvoy(a *Response) bool {
+	p := productOf(a)
+	return p != nil && strings.HasPrefix(p.name, "Envoy") && plain(a.Body) == ""
+}
+
+// forgot101 reports whether an answer has the right accept value, and a status other than 101.
+func forgot101(r *Report) bool {
+	a := r.Response
+	return a != nil && r.Key != nil && a.Status != http.StatusSwitchingProtocols && a.Value("Sec-WebSocket-Accept") == r.Key.Want
+}
+
+// explainForgotten101 is for a server that computed the accept value and answered with another status.
+func explainForgotten101(r *Report, d *Diagnosis) {
+	status := strconv.Itoa(r.Response.Status)
+	d.Cause = "The server took part in the handshake, as its Sec-WebSocket-Accept is right, and answered " + status + " instead of 101: no client " +
+		"opens the connection."
+	d.Clause = "RFC 6455 §4.2.2"
+	d.ForOwner = []string{"Answer with this status line, and let no middleware or proxy change it:",
+		"    HTTP/1.1 101 Switching Protocols",
+		"In a handler written by hand, set the status before the first byte of the body: most frameworks send 200 otherwise."}
+	d.ForClient = []string{"The path is right. Only the server's owner can fix this."}
+}
