@@ -75,8 +75,18 @@ type Storm struct {
 	settled  time.Time     // no decrease before
 	lately   time.Time     // the last refusal
 	seen     counts        // in the window
-	admitted uint64
-	refused  uint64
+	admitted byPriority
+	refused  byPriority
+}
+
+// byPriority is a number of handshakes.
+type byPriority struct{ all, resuming uint64 }
+
+func (n *byPriority) add(resuming bool) {
+	n.all++
+	if resuming {
+		n.resuming++
+	}
 }
 
 // counts is what happened in one window.
@@ -104,11 +114,11 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	defer s.mu.Unlock()
 	s.adjust(now)
 	if !s.limited || s.take(now, resuming) {
-		s.admitted++
+		s.admitted.add(resuming)
 		return 0
 	}
 	s.seen.refused++
-	s.refused++
+	s.refused.add(resuming)
 	s.lately = now
 	if s.booked.Before(now) {
 		s.booked = now
@@ -219,6 +229,10 @@ type StormStatus struct {
 	Admitted uint64  `json:"admitted"` // since the start
 	Refused  uint64  `json:"refused"`  // since the start
 
+	// Those of them that resume a session.
+	AdmittedResuming uint64 `json:"admitted_resuming"`
+	RefusedResuming  uint64 `json:"refused_resuming"`
+
 	Took time.Duration `json:"took"` // by the upstreams for all that are done, together, in nanoseconds
 }
 
@@ -227,5 +241,8 @@ func (s *Storm) Status(now time.Time) StormStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adjust(now)
-	return StormStatus{s.limited, s.rate, s.underway, s.admitted, s.refused, s.took}
+	return StormStatus{
+		Limited: s.limited, Rate: s.rate, Underway: s.underway, Took: s.took,
+		Admitted: s.admitted.all, AdmittedResuming: s.admitted.resuming, Refused: s.refused.all, RefusedResuming: s.refused.resuming,
+	}
 }

@@ -134,6 +134,19 @@ func TestStormMeasures(t *testing.T) {
 	}
 }
 
+// What was admitted and refused is counted by priority.
+func TestStormCountsByPriority(t *testing.T) {
+	s := limitedStorm(StormOptions{})
+	before := s.Status(start)
+	resumed := demand(s, start, 3000, true)
+	fresh := demand(s, start, 3000, false)
+	got := s.Status(start)
+	if resumed == 0 || fresh == 0 || got.AdmittedResuming-before.AdmittedResuming != uint64(resumed) || got.RefusedResuming-before.RefusedResuming != uint64(3000-resumed) ||
+		got.Admitted-before.Admitted != uint64(resumed+fresh) || got.Refused-before.Refused != uint64(6000-resumed-fresh) {
+		t.Errorf("%d and %d: %+v, before %+v", resumed, fresh, got, before)
+	}
+}
+
 // One handshake in ten may fail; more lower the rate.
 func TestStormFailures(t *testing.T) {
 	for failed, want := range map[int]float64{10: 1200, 11: 1000} {

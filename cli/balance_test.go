@@ -298,6 +298,18 @@ func TestBalanceTables(t *testing.T) {
 			t.Errorf("%q, want %q", got, want[i])
 		}
 	}
+	if !strings.Contains(b.String(), "\ny: 0 handshakes wait, all are admitted, 0 were refused\n") {
+		t.Errorf("%s", b.String())
+	}
+	b.Reset()
+	y := &now.Endpoints[1]
+	y.Waiting, y.Storm.Limited, y.Storm.Rate, y.Storm.Refused, y.Storm.RefusedResuming = 2, true, 1200.4, 9, 4
+	if err := topTable(&b, before, now, 2e9, 4); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "\ny: 2 handshakes wait, 1200 a second are admitted, 9 were refused, 4 of which resume a session\n") {
+		t.Errorf("%s", b.String())
+	}
 	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2e6: "2 MB", 3e12: "3e+03 GB"} {
 		if got := size(n); got != want {
 			t.Errorf("%v: %q, want %q", n, got, want)

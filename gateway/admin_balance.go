@@ -189,6 +189,23 @@ func (t *balanceTarget) knows(id string) bool {
 	return slices.ContainsFunc(t.Status().Servers, func(s proxy.ServerStatus) bool { return s.ID == id && s.State != balance.Removed })
 }
 
+// admissions returns the admission of clients for the metrics.
+func (s *Server) admissions() (list []observe.Admission) {
+	n := s.site.Load()
+	if n == nil {
+		return nil
+	}
+	for _, t := range n.balancers("") {
+		st := t.Status()
+		list = append(list, observe.Admission{
+			Endpoint: t.name, Limited: st.Storm.Limited, Rate: st.Storm.Rate, Underway: st.Storm.Underway, Waiting: st.Waiting,
+			AdmittedNew: st.Storm.Admitted - st.Storm.AdmittedResuming, AdmittedResuming: st.Storm.AdmittedResuming,
+			RefusedNew: st.Storm.Refused - st.Storm.RefusedResuming, RefusedResuming: st.Storm.RefusedResuming,
+		})
+	}
+	return list
+}
+
 // upstreams returns the servers for the metrics.
 func (s *Server) upstreams() (list []observe.Upstream) {
 	n := s.site.Load()

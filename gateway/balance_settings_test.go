@@ -264,3 +264,24 @@ func TestBalanceIsTakenAway(t *testing.T) {
 	})
 	bounded.Until(t, func() bool { return b.open.Load() == 0 })
 }
+
+// The metrics show the admission of handshakes at each endpoint, by priority.
+func TestAdmissionInMetrics(t *testing.T) {
+	r := run(t, parse(t, balancing([]*serverBehind{newBehind(t, "a")}, "storm: {resuming: {header: X-Resume}}")))
+	r.greeting(t, "/", nil)
+	for range 2 {
+		r.greeting(t, "/", &websocket.DialOptions{Header: http.Header{"X-Resume": {"1"}}})
+	}
+	_, metrics := page(t, http.MethodGet, r.AdminURL()+"/metrics", nil)
+	for _, want := range []string{
+		`handfast_admission_limited{endpoint="front"} 0`, `handfast_admission_rate{endpoint="front"} 1000`,
+		`handfast_admission_underway{endpoint="front"} 0`, `handfast_admission_waiting{endpoint="front"} 0`,
+		`handfast_admission_handshakes_total{endpoint="front",outcome="admitted",priority="new"} 1`,
+		`handfast_admission_handshakes_total{endpoint="front",outcome="admitted",priority="resuming"} 2`,
+		`handfast_admission_handshakes_total{endpoint="front",outcome="refused",priority="resuming"} 0`,
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+}

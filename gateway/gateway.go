@@ -76,7 +76,7 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{
 		Pending: func() float64 { return float64(s.in.server.Handshakes()) }, AuthCalls: s.authCalls, Certificates: s.certificateEnds,
-		Endpoints: s.traffic, Channels: s.hub.counts, Upstreams: s.upstreams,
+		Endpoints: s.traffic, Channels: s.hub.counts, Upstreams: s.upstreams, Admissions: s.admissions,
 	})
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}

@@ -38,6 +38,7 @@ type Live struct {
 	Endpoints    func() []Traffic          // what there is at the moment, each endpoint once
 	Channels     func() *Channels          // nil, or a nil result: there are none
 	Upstreams    func() []Upstream         // each server of each endpoint once; nil: there are none
+	Admissions   func() []Admission        // each endpoint that carries clients to servers once; nil: there are none
 }
 
 // NewMetrics makes metrics that are all zero.
@@ -54,7 +55,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
 	m.AuditLost = counter(m, "audit_lines_lost_total", "Lines of the audit log that could not be written.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
-	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), newUpstreams(live.Upstreams), collectors.NewGoCollector(),
+	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), newUpstreams(live.Upstreams), newAdmissions(live.Admissions), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

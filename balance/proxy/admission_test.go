@@ -3,6 +3,8 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -108,5 +110,31 @@ func TestAdmissionByPriority(t *testing.T) {
 	})
 	if s := b.Status().Storm; s.Refused == 0 || s.Underway != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// The admission of handshakes is none of pages: they pass while it is limited, and it counts and measures none of them.
+func TestPagesPassTheAdmission(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	b := newBalancer(t, Settings{}, server.Listener.Addr().String())
+	b.storm.Begin()
+	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers cannot follow
+	for {
+		for b.storm.Admit(time.Now(), false) == 0 {
+		}
+		before := b.Status().Storm
+		if _, err := b.Open(bounded.Context(t), opening(t)); b.Status().Storm.Refused == before.Refused {
+			continue // a place has become free since it was drained
+		} else if _, busy := errors.AsType[*Busy](err); !busy {
+			t.Fatal(err)
+		}
+		break
+	}
+	before := b.Status().Storm
+	w := httptest.NewRecorder()
+	b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
+	if after := b.Status().Storm; w.Code != http.StatusNotFound || !before.Limited || after != before {
+		t.Errorf("%d, %+v, before %+v", w.Code, after, before)
 	}
 }

@@ -73,7 +73,7 @@ function fill(row, s, was, seconds, share, most) {
 function handshakes(e) {
 	const h = e.handshakes;
 	return `Handshakes: ${h.underway} are under way, ${e.waiting} wait for a server with room. ` +
-		(h.limited ? `In a storm, ${Math.round(h.rate)} a second are admitted; ` : "All are admitted; ") + `${h.refused} were refused.`;
+		(h.limited ? `In a storm, ${Math.round(h.rate)} a second are admitted; ` : "All are admitted; ") + `${h.refused} were refused${h.refused > 0 ? `, ${h.refused_resuming} of which resume a session` : ""}.`;
 }
 
 // show shows the state of the balancers below an element. before is the state that was shown last, seconds ago. It returns what has

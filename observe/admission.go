@@ -1,0 +1,70 @@
+package observe
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Admission is the admission of clients to the servers of an endpoint, as it is at the moment.
+type Admission struct {
+	Endpoint string  // a label
+	Limited  bool    // Rate is in force
+	Rate     float64 // handshakes per second
+	Underway int     // with a server
+	Waiting  int     // for a server with room
+
+	// Handshakes since the start, by whether they resume a session.
+	AdmittedNew, AdmittedResuming, RefusedNew, RefusedResuming uint64
+}
+
+// admissions is a collector of the admission to servers.
+type admissions struct {
+	get                                         func() []Admission // nil: there are none
+	limited, rate, underway, waiting, handshake *prometheus.Desc
+}
+
+func newAdmissions(get func() []Admission) *admissions {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_admission_"+name, help, append([]string{"endpoint"}, labels...), nil)
+	}
+	return &admissions{
+		get:       get,
+		limited:   desc("limited", "1 while handshakes with servers are admitted at a rate, since more clients come than the servers can take."),
+		rate:      desc("rate", "Handshakes that are admitted in a second, while the admission is limited."),
+		underway:  desc("underway", "Handshakes that are with a server."),
+		waiting:   desc("waiting", "Handshakes that wait for a server with room."),
+		handshake: desc("handshakes_total", "Handshakes that were admitted, or refused with a time to come back, by whether they resume a session.", "priority", "outcome"),
+	}
+}
+
+// Describe implements [prometheus.Collector]. It says nothing: a server without balancers has no series.
+func (c *admissions) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c *admissions) Collect(ch chan<- prometheus.Metric) {
+	if c.get == nil {
+		return
+	}
+	for _, a := range c.get() {
+		endpoint := strings.ToValidUTF8(a.Endpoint, "\uFFFD")
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, endpoint)
+		}
+		count := func(n uint64, priority, outcome string) {
+			ch <- prometheus.MustNewConstMetric(c.handshake, prometheus.CounterValue, float64(n), endpoint, priority, outcome)
+		}
+		limited := 0.0
+		if a.Limited {
+			limited = 1
+		}
+		gauge(c.limited, limited)
+		gauge(c.rate, a.Rate)
+		gauge(c.underway, float64(a.Underway))
+		gauge(c.waiting, float64(a.Waiting))
+		count(a.AdmittedNew, "new", "admitted")
+		count(a.AdmittedResuming, "resuming", "admitted")
+		count(a.RefusedNew, "new", "refused")
+		count(a.RefusedResuming, "resuming", "refused")
+	}
+}
