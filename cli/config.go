@@ -36,7 +36,7 @@ func loadConfig(sys *System, file string) (*config.Config, error) {
 	if file == "" {
 		file = sys.Getenv(config.EnvFile)
 	}
-	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts})
+	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts, Try: gateway.Check})
 }
 
 // failedLoad returns the error with which a command ends that could not load a configuration: told, or a misuse when the file that
@@ -53,7 +53,7 @@ func unreadable(p *config.Problem, file string) bool { return p.Pos == config.Po
 
 // checkParts looks at what a server would find wrong with a configuration that is one: rules, the engine, and what is in files.
 func checkParts(c *config.Config) []*config.Problem {
-	return slices.Concat(checkRules(c), checkTLS(c), checkMethods(c), gateway.CheckEngine(c), gateway.CheckBalance(c))
+	return slices.Concat(checkRules(c), checkMethods(c), gateway.CheckEngine(c), gateway.CheckBalance(c))
 }
 
 // checkRules compiles the rules of all endpoints.

@@ -11,12 +11,13 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/visible"
 )
 
 // load makes the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
-	return config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts})
+	return config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts, Try: gateway.Check})
 }
 
 // settings are what the flags say, for a configuration that is c without them.

@@ -40,6 +40,10 @@ type Sources struct {
 	// Check may find more that is wrong, such as rules that do not compile, to be reported along with the rest. It is called
 	// even when there are problems already, with what could be read; not when the file is no YAML. nil: nothing more.
 	Check func(*Config) []*Problem
+
+	// Try is like Check, and is called only when nothing is wrong so far: it may make what the configuration describes. nil: nothing is
+	// made.
+	Try func(*Config) []*Problem
 }
 
 // Setting is one value that was given by a flag, or the like.
@@ -73,7 +77,7 @@ func Load(s Sources) (*Config, error) {
 	for _, set := range settings {
 		c.source.Set(set.Path, set.Value, set.From)
 	}
-	return c.finish(s.Check)
+	return c.finish(s.Check, s.Try)
 }
 
 // Parse makes a configuration from a YAML document and nothing else, and checks it. The name is for messages; files that
@@ -84,11 +88,11 @@ func Parse(name string, document []byte) (*Config, error) {
 	if err := c.source.Document(name, document); err != nil {
 		return nil, NewError([]*Problem{err})
 	}
-	return c.finish(nil)
+	return c.finish(nil, nil)
 }
 
 // finish derives and checks.
-func (c *Config) finish(more func(*Config) []*Problem) (*Config, error) {
+func (c *Config) finish(more, try func(*Config) []*Problem) (*Config, error) {
 	c.derive()
 	c.source.Check()
 	k := &checker{c.source, c}
@@ -98,6 +102,11 @@ func (c *Config) finish(more func(*Config) []*Problem) (*Config, error) {
 			if !k.Failed(p.Path) { // else there is a problem with it already, of which this is the consequence
 				k.Report(p)
 			}
+		}
+	}
+	if k.Err() == nil && try != nil {
+		for _, p := range try(c) {
+			k.Report(p)
 		}
 	}
 	if err := k.Err(); err != nil {

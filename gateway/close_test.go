@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/internal/bounded"
 )
@@ -103,7 +104,11 @@ func TestACMEOptions(t *testing.T) {
 		Hosts: []string{"ws.example.com"}, Email: "ops@example.com", Directory: "https://ca.example/directory", CARoot: "/root.pem",
 		Cache: "/cache", AcceptTerms: true, EABKeyID: "id", EABKey: config.NewSecret("a2V5"),
 	}
-	got, err := acmeOptions(cfg)
+	made := func() (*certs.ACME, error) {
+		cache, err := acmeCache(cfg)
+		return acmeOptions(cfg, cache), err
+	}
+	got, err := made()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +117,7 @@ func TestACMEOptions(t *testing.T) {
 		t.Errorf("%+v, %+v", got, got.EAB)
 	}
 	cfg.Cache, cfg.EABKeyID, cfg.AcceptTerms = "", "", false
-	if got, err = acmeOptions(cfg); err != nil {
+	if got, err = made(); err != nil {
 		t.Fatal(err)
 	}
 	if got.EAB != nil || got.AgreeTerms || filepath.Base(got.Cache) != "acme" || !filepath.IsAbs(got.Cache) {
@@ -121,7 +126,7 @@ func TestACMEOptions(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "")
 	t.Setenv("HOME", "")
 	t.Setenv("LocalAppData", "")
-	if got, err = acmeOptions(cfg); err == nil {
+	if got, err = made(); err == nil {
 		t.Errorf("no place for a cache: %+v", got)
 	}
 }

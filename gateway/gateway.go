@@ -68,10 +68,22 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	if cfg == nil {
 		return nil, errNoConfig
 	}
-	s := &Server{}
+	s := newServer(cfg, opts)
 	if targets == nil {
 		targets = s.targets()
 	}
+	err := s.open(ctx, s.dev.fill(cfg, s.rec), opts, targets)
+	if err != nil {
+		s.Close()
+		s.finish()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer makes a server that has no addresses and no site.
+func newServer(cfg *config.Config, opts Options) *Server {
+	s := &Server{}
 	s.conns = registry.New(&s.live)
 	s.alive, s.kill = context.WithCancel(context.Background())
 	s.rec = newRecorder(opts.Log, observe.Live{
@@ -81,13 +93,12 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
 	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
 	s.in = newEntrance(s.rec, s.adm, cfg.HTTP)
-	err := s.open(ctx, s.dev.fill(cfg, s.rec), opts, targets)
-	if err != nil {
-		s.Close()
-		s.finish()
-		return nil, err
-	}
-	return s, nil
+	return s
+}
+
+// builder returns what makes the sites of a server, whose store is open.
+func (s *Server) builder(targets map[string]newTarget) *builder {
+	return &builder{rec: s.rec, adm: s.adm, store: s.store.Store, targets: targets, redirect: http.HandlerFunc(s.in.redirect)}
 }
 
 func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, targets map[string]newTarget) (err error) {
@@ -98,7 +109,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, tar
 		return err
 	}
 	s.live.Store = s.store.Store
-	s.build = &builder{rec: s.rec, adm: s.adm, store: s.store.Store, targets: targets, redirect: http.HandlerFunc(s.in.redirect)}
+	s.build = s.builder(targets)
 	site, err := s.build.newSite(cfg, nil)
 	if err != nil {
 		return err

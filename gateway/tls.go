@@ -29,12 +29,35 @@ func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, err
 		}
 	}
 	c := &certSource{cfg: cfg}
-	opts := certs.Options{
-		ClientAuth:    certs.ClientAuth(cfg.ClientAuth),
-		TicketFile:    string(cfg.TicketFile),
-		RefuseUnknown: cfg.RefuseUnknown,
-		OnEvent:       b.rec.certificate,
+	opts, err := certOptions(cfg)
+	if err != nil {
+		return nil, err
 	}
+	opts.OnEvent = b.rec.certificate
+	switch cfg.Mode {
+	case config.TLSACME:
+		cache, err := acmeCache(cfg.ACME)
+		if err != nil {
+			return nil, err
+		}
+		opts.ACME = acmeOptions(cfg.ACME, cache)
+	case config.TLSDev:
+		if c.dev, err = b.openDev(); err != nil {
+			return nil, err
+		}
+		opts.Dev = c.dev
+	}
+	provider, err := certs.Open(opts)
+	if err != nil {
+		return nil, err
+	}
+	c.provider, c.config = provider, provider.TLSConfig("http/1.1")
+	return c, nil
+}
+
+// certOptions turns the configuration of TLS into what certs wants, except for what is in the state directory.
+func certOptions(cfg config.TLS) (certs.Options, error) {
+	opts := certs.Options{ClientAuth: certs.ClientAuth(cfg.ClientAuth), TicketFile: string(cfg.TicketFile), RefuseUnknown: cfg.RefuseUnknown}
 	if cfg.MinVersion == "1.3" {
 		opts.MinVersion = tls.VersionTLS13
 	}
@@ -46,27 +69,11 @@ func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, err
 		for _, f := range cfg.Files {
 			opts.Files = append(opts.Files, certs.Pair{Cert: string(f.Cert), Key: string(f.Key)})
 		}
-	case config.TLSACME:
-		acme, err := acmeOptions(cfg.ACME)
-		if err != nil {
-			return nil, err
-		}
-		opts.ACME = acme
-	case config.TLSDev:
-		dev, err := b.openDev()
-		if err != nil {
-			return nil, err
-		}
-		c.dev, opts.Dev = dev, dev
+	case config.TLSACME, config.TLSDev:
 	default:
-		return nil, fmt.Errorf("unknown TLS mode %q: it is dev, files, acme or off", cfg.Mode)
+		return opts, fmt.Errorf("unknown TLS mode %q: it is dev, files, acme or off", cfg.Mode)
 	}
-	provider, err := certs.Open(opts)
-	if err != nil {
-		return nil, err
-	}
-	c.provider, c.config = provider, provider.TLSConfig("http/1.1")
-	return c, nil
+	return opts, nil
 }
 
 // openDev gets the development certificate of this user.
@@ -82,16 +89,17 @@ func (b *builder) openDev() (*certs.Dev, error) {
 	return certs.OpenDev(dir, host)
 }
 
-// acmeOptions turns the configuration of ACME into what certs wants.
-func acmeOptions(cfg config.ACME) (*certs.ACME, error) {
-	cache := string(cfg.Cache)
-	if cache == "" {
-		dev, err := certs.DevDir()
-		if err != nil {
-			return nil, err
-		}
-		cache = filepath.Join(filepath.Dir(dev), "acme")
+// acmeCache returns the directory with the account and the certificates.
+func acmeCache(cfg config.ACME) (string, error) {
+	if cfg.Cache != "" {
+		return string(cfg.Cache), nil
 	}
+	dev, err := certs.DevDir()
+	return filepath.Join(filepath.Dir(dev), "acme"), err
+}
+
+// acmeOptions turns the configuration of ACME into what certs wants.
+func acmeOptions(cfg config.ACME, cache string) *certs.ACME {
 	acme := &certs.ACME{
 		Hosts: cfg.Hosts, Cache: cache, AgreeTerms: cfg.AcceptTerms, Email: cfg.Email, Directory: cfg.Directory,
 		RootFile: string(cfg.CARoot),
@@ -99,7 +107,7 @@ func acmeOptions(cfg config.ACME) (*certs.ACME, error) {
 	if cfg.EABKeyID != "" {
 		acme.EAB = &certs.EAB{KeyID: cfg.EABKeyID, Key: cfg.EABKey.Reveal()}
 	}
-	return acme, nil
+	return acme
 }
 
 // certificateEnds returns when each certificate in use ends, for the metrics.

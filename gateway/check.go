@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/certs"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/redisurl"
+)
+
+// Check returns what [Open] and [Server.Reload] would find wrong with a configuration in which nothing else is wrong. It makes all parts of
+// a server for that, except those that need an address, another server or the state directory, and discards them.
+func Check(cfg *config.Config) []*config.Problem {
+	problems := checkTLS(cfg)
+	found := func(path string, err error) {
+		if err != nil {
+			problems = append(problems, problemsIn(cfg, path, err)...)
+		}
+	}
+	if r := cfg.Store.Redis; r != nil {
+		_, err := redisurl.Parse(r.URL.Reveal())
+		found("store.redis.url", err)
+	}
+	for i := range cfg.Webhooks {
+		_, err := webhookOptions(cfg, i)
+		found(fmt.Sprintf("webhooks[%d]", i), err)
+	}
+	dry := *cfg // without what outlives the check
+	dry.Listen, dry.Webhooks, dry.Store = nil, nil, config.Store{}
+	dry.Hub.Engine = config.Engine{Kind: "memory", Settings: &config.MemoryEngine{}}
+	s := newServer(&dry, Options{})
+	defer func() {
+		s.Close()
+		s.finish()
+	}()
+	s.dev.once.Do(func() { s.dev.text = config.NewSecret("the application dev has one of its own") })
+	filled := s.dev.fill(&dry, s.rec)
+	s.store.Store = auth.NewMemoryStore(auth.MemoryStoreOptions{})
+	methods := &methods{cfg: filled, store: s.store.Store, fault: func(error) {}, byKey: map[string]*method{}}
+	for path, m := range filled.Methods() {
+		_, err := methods.get(path, m)
+		found(path, err)
+	}
+	methods.close(nil)
+	if len(problems) > 0 {
+		return problems
+	}
+	targets := s.targets()
+	targets["balance"] = checkedBalance
+	site, err := s.builder(targets).newSite(filled, nil)
+	if found("", err); err == nil {
+		s.site.Store(site) // the end of the server closes it
+	}
+	return problems
+}
+
+// checkedBalance checks the settings of a balancer and makes a target that reaches no server.
+func checkedBalance(cfg *config.Config, i int) (Target, error) {
+	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
+	if _, err := (&balanceTarget{}).settings(cfg, i); err != nil {
+		return nil, err
+	}
+	_, err := servers(set)
+	return unreached{}, err
+}
+
+// unreached is the target of a balancer in a check.
+type unreached struct{}
+
+func (unreached) Open(context.Context, *Request) (*Opened, error) { return nil, errStopping }
+func (unreached) Close() error                                    { return nil }
+
+// problemsIn returns the problems in an error, or the error as a problem with a path.
+func problemsIn(cfg *config.Config, path string, err error) []*config.Problem {
+	if all, ok := errors.AsType[*config.Error](err); ok {
+		return all.Problems
+	}
+	if one, ok := errors.AsType[*config.Problem](err); ok {
+		return []*config.Problem{one}
+	}
+	p := cfg.Problem(path, err.Error(), "")
+	if e, ok := errors.AsType[*certs.Error](err); ok {
+		p.Hint = e.Hint
+	}
+	return []*config.Problem{p}
+}
+
+// checkTLS reads the files that the listeners name.
+func checkTLS(cfg *config.Config) (problems []*config.Problem) {
+	scratch := ""
+	defer func() {
+		if scratch != "" {
+			_ = os.RemoveAll(scratch)
+		}
+	}()
+	for i, l := range cfg.Listen {
+		if l.TLS.Mode == config.TLSOff {
+			continue
+		}
+		path := fmt.Sprintf("listen[%d].tls", i)
+		opts, err := certOptions(l.TLS)
+		if err == nil && l.TLS.Mode != config.TLSFiles && scratch == "" {
+			scratch, err = os.MkdirTemp("", "handfast-check-*")
+		}
+		switch {
+		case err != nil:
+		case l.TLS.Mode == config.TLSACME:
+			opts.ACME = acmeOptions(l.TLS.ACME, scratch)
+		case l.TLS.Mode == config.TLSDev:
+			opts.Dev, err = certs.OpenDev(scratch+"/dev", "")
+		}
+		if err == nil {
+			var provider *certs.Provider
+			if provider, err = certs.Open(opts); err == nil {
+				provider.Close()
+				continue
+			}
+		}
+		if fault, ok := errors.AsType[*certs.Error](err); ok {
+			path = placeOf(fault.Path, l.TLS, path)
+		}
+		problems = append(problems, problemsIn(cfg, path, err)...)
+	}
+	return problems
+}
+
+// placeOf returns which key of the TLS settings at path names a file; path itself if none does.
+func placeOf(file string, t config.TLS, path string) string {
+	where := map[string]string{string(t.TicketFile): ".ticket_file", string(t.ACME.CARoot): ".acme.ca_root"}
+	for j, f := range t.ClientCAs {
+		where[string(f)] = fmt.Sprintf(".client_cas[%d]", j)
+	}
+	for j, f := range t.Files {
+		where[string(f.Key)] = fmt.Sprintf(".files[%d].key", j)
+		where[string(f.Cert)] = fmt.Sprintf(".files[%d].cert", j)
+	}
+	return path + where[file]
+}
