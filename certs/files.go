@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/handfast/handfast/internal/freename"
 )
 
 // LoadFiles reads a certificate, with the chain above it, and its private key, both in PEM. The two may be one file. The
@@ -65,7 +67,7 @@ func checkPEM(path string, rest []byte, kind, what string) error {
 		return nil
 	case encrypted && kind == "PRIVATE KEY":
 		return &Error{path, errors.New("the private key in it is locked with a password"),
-			"write it without one: openssl pkey -in " + path + " -out key.pem"}
+			"write it without one: openssl pkey -in " + path + " -out " + freename.Of("key.pem")}
 	}
 	return &Error{path, fmt.Errorf("holds no %s in PEM", strings.TrimPrefix(what, "a ")),
 		"give the path of a file that holds " + what + " in PEM"}

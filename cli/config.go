@@ -20,13 +20,13 @@ func newConfig(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check, explain and test a configuration",
-		Example: `  handfast config default > handfast.yaml
+		Example: `  handfast config init --output handfast.yaml
   handfast config check handfast.yaml
   handfast config doc endpoints
   handfast config test handfast.yaml --user alice --do subscribe --channel news`,
 		RunE: group,
 	}
-	cmd.AddCommand(newConfigCheck(sys), newConfigDefault(sys), newConfigDoc(sys), newConfigShow(sys), newConfigTest(sys))
+	cmd.AddCommand(newConfigCheck(sys), newConfigDefault(sys), newConfigDoc(sys), newConfigInit(sys), newConfigSchema(sys), newConfigShow(sys), newConfigTest(sys))
 	return cmd
 }
 
@@ -165,41 +165,32 @@ func checkedJSON(w io.Writer, file string, err error) error {
 }
 
 func newConfigDefault(sys *System) *cobra.Command {
-	var output string
+	var out outFlags
 	cmd := &cobra.Command{
 		Use:   "default",
 		Short: "Print a configuration with all defaults and a comment on everything",
-		Example: `  handfast config default > handfast.yaml
+		Example: `  handfast config default
   handfast config default --output handfast.yaml`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(*cobra.Command, []string) error {
-			return writeOut(sys, output, config.Example())
+			return out.write(sys, config.Example())
 		}),
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this `file` instead")
+	out.register(cmd)
 	return cmd
-}
-
-// writeOut writes to a file, or to standard output when there is none.
-func writeOut(sys *System, file, text string) error {
-	if file != "" {
-		return os.WriteFile(file, []byte(text), 0o644)
-	}
-	_, err := io.WriteString(sys.Stdout, text)
-	return err
 }
 
 func newConfigDoc(sys *System) *cobra.Command {
 	var markdown bool
-	var output string
+	var out outFlags
 	cmd := &cobra.Command{
 		Use:   "doc [KEY]",
 		Short: "Explain all keys, or one and those below it",
 		Example: `  handfast config doc
   handfast config doc listen.tls
   handfast config doc endpoints.rules.when
-  handfast config doc --markdown > config.md`,
+  handfast config doc --markdown --output config.md`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -212,7 +203,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 				if len(args) > 0 {
 					return usagef("leave out the key", "--markdown is about everything")
 				}
-				return writeOut(sys, output, config.Markdown())
+				return out.write(sys, config.Markdown())
 			}
 			text, instead := config.Doc(first(args))
 			if text == "" {
@@ -222,11 +213,11 @@ func newConfigDoc(sys *System) *cobra.Command {
 				}
 				return &hinted{fmt.Errorf("there is no key %q", args[0]), hint}
 			}
-			return writeOut(sys, output, text)
+			return out.write(sys, text)
 		}),
 	}
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "print it in Markdown, all of it")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this `file` instead")
+	out.register(cmd)
 	return cmd
 }
 

@@ -21,6 +21,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/internal/freename"
 )
 
 // jwtFlags is what the command line says about a token.
@@ -130,7 +132,7 @@ func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
 		}
 		secret := []byte(strings.TrimRight(string(b), "\r\n"))
 		if len(secret) < 32 { // RFC 7518 §3.2
-			return nil, nil, usagef("head -c 32 /dev/urandom | base64 >"+f.secretFile,
+			return nil, nil, usagef("make one: head -c 32 /dev/urandom | base64 >"+shellQuote(freename.Of(f.secretFile)),
 				"the secret in %s has %d bytes; HS256 needs 32", f.secretFile, len(secret))
 		}
 		return jwt.SigningMethodHS256, secret, nil
@@ -166,7 +168,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, usagef("make one: openssl genpkey -algorithm ed25519 -out "+path, "%s holds no private key in PEM", path)
+			return nil, usagef("make one: openssl genpkey -algorithm ed25519 -out "+shellQuote(freename.Of("key.pem")), "%s holds no private key in PEM", path)
 		}
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue // parameters of a curve, a certificate
@@ -180,7 +182,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 		if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 			return key, nil
 		}
-		return nil, usagef("write it without a password: openssl pkey -in "+path+" -out key.pem", "the private key in %s cannot be read", path)
+		return nil, usagef("write it without a password: openssl pkey -in "+shellQuote(path)+" -out "+shellQuote(freename.Of("key.pem")), "the private key in %s cannot be read", path)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-//go:generate go run ../cmd/handfast config doc --markdown --output ../docs/config.md
-//go:generate go run ../cmd/handfast config default --output ../docs/handfast.example.yaml
+//go:generate go run ../cmd/handfast config doc --markdown --force --output ../docs/config.md
+//go:generate go run ../cmd/handfast config default --force --output ../docs/handfast.example.yaml
 
 // The comments on the keys are in the binary as they are in the source.
 //
@@ -51,3 +51,6 @@ func Example() string {
 
 // YAML returns the configuration as a file: every value, whether it was given or not, without comments. Secrets are [redacted].
 func (c *Config) YAML() string { return tree.YAML(c) }
+
+// Schema returns a JSON Schema (draft 2020-12) of a configuration file. It accepts all that is one, and more: [Parse] checks the rest.
+func Schema() string { return tree.Schema(&Config{}, "A configuration of handfast", comments()) }

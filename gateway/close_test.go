@@ -75,7 +75,7 @@ func TestStoreOpen(t *testing.T) {
 	password := secret("the-password-of-a-redis")
 	cfg := parse(t, users, key)
 	cfg.Store = config.Store{Redis: &config.RedisStore{URL: config.NewSecret("http://:" + password + "@127.0.0.1/0")}}
-	if _, err := Open(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "the URL is not redis://") ||
+	if _, err := Open(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "not a valid redis://") ||
 		strings.Contains(err.Error(), password) {
 		t.Errorf("no Redis: %v", err)
 	}

@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/internal/freename"
+)
+
+// outFlags say where the output of a command goes.
+type outFlags struct {
+	file  string
+	force bool
+	mode  fs.FileMode // of a new file; 0: 0644
+}
+
+// register adds the flags to a command.
+func (o *outFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to this `file` instead, which must be new")
+	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite the file of --output")
+}
+
+// write writes to the file, or to standard output when there is none. A file that exists is kept without --force.
+func (o *outFlags) write(sys *System, text string) error {
+	if o.file == "" {
+		_, err := io.WriteString(sys.Stdout, text)
+		return err
+	}
+	mode, how := o.mode, os.O_WRONLY|os.O_CREATE|os.O_EXCL
+	if mode == 0 {
+		mode = 0o644
+	}
+	if o.force {
+		how = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(o.file, how, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return &hinted{fmt.Errorf("%s exists, and is not overwritten", o.file),
+			"write to another file: --output " + shellQuote(freename.Of(o.file)) + "; --force overwrites"}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(f, text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}

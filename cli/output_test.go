@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/config"
+)
+
+// A file that exists is overwritten with --force only.
+func TestOutputKeepsFiles(t *testing.T) {
+	state(t)
+	for _, command := range []string{"init", "default", "schema", "doc"} {
+		file := filepath.Join(t.TempDir(), "a b.yaml")
+		if got := runCommand(t, "config", command, "-o", file); got.code != exitOK || got.stdout != "" {
+			t.Fatalf("%s: %+v", command, got)
+		}
+		if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := runCommand(t, "config", command, "-o", file)
+		if kept, _ := os.ReadFile(file); got.code != exitFailed || string(kept) != "mine" || !strings.Contains(got.stderr, `a b-2.yaml'`) {
+			t.Errorf("%s: %+v, %.20s", command, got, kept)
+		}
+		got = runCommand(t, "config", command, "-o", file, "--force")
+		if written, _ := os.ReadFile(file); got.code != exitOK || len(written) < 100 {
+			t.Errorf("%s --force: %+v", command, got)
+		}
+	}
+}
+
+// The file that init makes is good, has other secrets each time, and is its owner's alone.
+func TestConfigInit(t *testing.T) {
+	state(t)
+	file := filepath.Join(t.TempDir(), "handfast.yaml")
+	if got := runCommand(t, "config", "init", "-o", file); got.code != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if got := runCommand(t, "config", "check", file); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	a, err := config.Load(config.Sources{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := config.Parse("b.yaml", []byte(runCommand(t, "config", "init").stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]bool{}
+	for _, c := range []*config.Config{a, b} {
+		for _, s := range []config.Secret{c.Auth["users"].JWT.Secret, c.Apps[0].Secret, c.Admin.Token} {
+			secrets[s.Reveal()] = len(s.Reveal()) >= 43
+		}
+	}
+	if len(secrets) != 6 {
+		t.Errorf("%d secrets", len(secrets))
+	}
+}
+
+// No next step writes to a file that is there: the name comes from freename, or is not in it.
+func TestNextStepsOverwriteNothing(t *testing.T) {
+	writes := regexp.MustCompile(`(-out|-keyout|\d?>) ?("\s*\+\s*(\S+)|[\w./-]+)`)
+	steps := 0
+	for _, dir := range []string{".", "../certs", "../auth", "../config", "../gateway", "../explain", "../internal/statedir", "../websocket", "../websocket/handshake"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(string(text), "\n") {
+				if !strings.Contains(line, "openssl") && !strings.Contains(line, "/dev/urandom") && !strings.Contains(line, "handfast token") || strings.HasPrefix(line, "  ") || strings.HasPrefix(strings.TrimSpace(line), "//") {
+					continue // an example of a help is indented by spaces
+				}
+				for _, m := range writes.FindAllStringSubmatch(line, -1) {
+					steps++
+					if !strings.Contains(m[3], "freename.Of(") && !strings.Contains(m[0], ">>") && !strings.HasPrefix(strings.TrimSpace(line), "Example:") {
+						t.Errorf("%s:%d: %s", file, i+1, m[0])
+					}
+				}
+			}
+		}
+	}
+	if steps < 4 {
+		t.Errorf("%d next steps", steps)
+	}
+}
+
+// The reported case: the file is a certificate, and the advice was to write a key over it.
+func TestAdviceForTheWrongFile(t *testing.T) {
+	state(t)
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"cert.pem", "key.pem", "secret"} {
+		if err := os.WriteFile(name, []byte("short"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ flag, file, want string }{{"--key", "cert.pem", "-out key-2.pem\n"}, {"--key", "key.pem", "-out key-2.pem\n"}, {"--secret-file", "secret", ">secret-2\n"}} {
+		if got := runCommand(t, "token", "jwt", "--sub", "a", tt.flag, tt.file); !strings.HasSuffix(got.stderr, tt.want) {
+			t.Errorf("%s %s: %s", tt.flag, tt.file, got.stderr)
+		}
+	}
+}
