@@ -58,6 +58,10 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 		return "name it with --cacert, or have it signed by an authority"
 	case chain.Incomplete:
 		return "let the server send the whole chain (fullchain.pem)"
+	case chain.Signature:
+		return "issue it anew with SHA-256 or better"
+	case chain.NoAuthority:
+		return "have it signed by an authority, whose certificate may sign others (basicConstraints CA:TRUE)"
 	case chain.Usage:
 		return "issue one for serverAuth"
 	case chain.Order:

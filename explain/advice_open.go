@@ -23,6 +23,7 @@ var openAdvice = []explanation{
 		owner: []string{"The clause says which rule. Use a WebSocket library, up to date, and one writer at a time: two that write to one connection " +
 			"at once mix their frames."},
 		client: []string{"Only the server's owner can fix this. If it happens under compression only, do not offer compression."},
+		detail: explainFrame,
 	},
 	{
 		fault: FaultClosedAtOnce, clause: "RFC 6455 §7.4",
@@ -46,6 +47,7 @@ var openAdvice = []explanation{
 		owner: []string{"Answer each ping with a pong of the same payload. Most libraries do so by themselves, as long as the application reads from the " +
 			"connection: keep a reader running."},
 		client: []string{"Do not take the missing pong for a dead connection; send a message of the application's own to find out."},
+		detail: explainNoPong,
 	},
 	{
 		fault: FaultNoEcho,

@@ -194,5 +194,6 @@ var certAdvice = []explanation{
 			"    openssl x509 -in cert.pem -noout -text",
 		},
 		client: []string{"Only the server's owner can fix this. Do not turn verification off."},
+		detail: explainUnfit,
 	},
 }

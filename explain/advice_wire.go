@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,16 +22,36 @@ func explainAlert(r *Report, _ Finding, d *Diagnosis) {
 		{"revoked certificate", "the client's certificate was revoked"},
 		{"bad certificate", "the server finds the client's certificate broken or wrongly signed"},
 		{"access denied", "the certificate is good and its holder is not allowed in"},
-		{"internal error", "the server failed: its log says why"},
+		{"internal error", "the server failed, and its log says why; servers written in Go send it, too, when they have no certificate for the name"},
 		{"handshake failure", "the server finds no suite, group or certificate that fits"},
 		{"decode error", "the server could not read the client's greeting: another device on the path may change it"},
 		{"user canceled", "the server gave up"},
 	} {
 		if strings.Contains(r.TLS.Alert, known.part) {
 			d.forClient(fmt.Sprintf("The server's alert, %q, says: %s.", r.TLS.Alert, known.means))
+			if known.part == "internal error" {
+				explainAlert80(r, d)
+			}
 			return
 		}
 	}
+}
+
+// explainAlert80 is for the alert that crypto/tls sends when a callback finds no certificate, which Caddy and autocert do.
+func explainAlert80(r *Report, d *Diagnosis) {
+	name := "the name of the URL"
+	if r.Target != nil {
+		name = r.Target.Host
+	}
+	if r.TLS.ServerName == "" { // an address: no name is sent
+		name += ", for which a client sends no name"
+	}
+	d.Cause = "The server failed in the TLS handshake. Servers written in Go, Caddy among them, most often do so because they have no certificate for " +
+		name + "."
+	d.forOwner("See whether the log says that there is no certificate. Then add this name to what certificates are got for. Caddy, autocert:",
+		"    chat.example { reverse_proxy localhost:8080 }",
+		`    autocert.HostWhitelist("chat.example")`)
+	d.forClient("Try the name that the server is published under: if that works, it was the certificate.")
 }
 
 // explainValidity names the certificate whose time is not now.
@@ -77,12 +98,32 @@ func explainIssuer(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil || len(r.TLS.Chain) == 0 {
 		return
 	}
-	last := r.TLS.Chain[len(r.TLS.Chain)-1]
+	last := lastLink(r.TLS.Chain)
 	switch d.ID {
 	case FaultCertIntermediate:
 		d.forOwner(fmt.Sprintf("The certificate that is missing is that of %s.", last.Issuer))
 	default:
 		d.Cause = fmt.Sprintf("The server's certificate comes from an authority that this client does not trust: %s.", last.Issuer)
+	}
+}
+
+// lastLink returns the certificate that a chain reaches from its first one, from issuer to issuer.
+func lastLink(all []Certificate) Certificate {
+	last := all[0]
+	for range all {
+		i := slices.IndexFunc(all, func(c Certificate) bool { return c.Subject == last.Issuer })
+		if i < 0 || last.Issuer == last.Subject {
+			break
+		}
+		last = all[i]
+	}
+	return last
+}
+
+// explainUnfit says what makes a certificate unfit.
+func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
+	if f.Detail != "" && f.Stage == StageTLS {
+		d.Cause = "The server's certificate is not fit for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
 	}
 }
 
@@ -141,12 +182,47 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	if r.Close.Reason != "" {
 		reason = fmt.Sprintf("and the reason %q", r.Close.Reason)
 	}
-	d.Cause = fmt.Sprintf("The server opened the connection and closed it at once, with code %d %s: %s.", code, reason, means)
+	when := "closed it at once"
+	if n := receivedMessages(r); n > 0 {
+		when = "closed it after " + count(n, "message", "messages")
+	}
+	d.Cause = fmt.Sprintf("The server opened the connection and %s, with code %d %s: %s.", when, code, reason, means)
 	switch code {
 	case 1008, 3000, 3003, 4401, 4403:
 		d.forClient("Send a credential that is good, or get a new one; do not connect again with the same.")
 	case 1001, 1012, 1013, 4429, 4503:
 		d.forClient("Connect again later, with a wait that grows and has chance in it.")
+	}
+}
+
+// receivedMessages returns how many messages the frames of a report end that came from the server.
+func receivedMessages(r *Report) int {
+	n := 0
+	for _, s := range r.Steps {
+		for _, f := range s.Frames {
+			if !f.Sent && f.Fin && f.Error == "" && (f.Opcode == "text" || f.Opcode == "binary" || f.Opcode == "continuation") {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// explainFrame says what is wrong with a frame.
+func explainFrame(_ *Report, f Finding, d *Diagnosis) {
+	if f.Detail == "" || f.Clause == "" {
+		return
+	}
+	d.Cause = "The server sent a frame that breaks a rule, so that the client has to fail the connection: " + strings.TrimSuffix(f.Detail, ".") + "."
+	if strings.Contains(f.Detail, "announces") {
+		d.forOwner("The length of a frame is that of its payload in bytes, after it was encoded as UTF-8: in Node Buffer.byteLength(s), not s.length.")
+	}
+}
+
+// explainNoPong says that another pong came.
+func explainNoPong(_ *Report, f Finding, d *Diagnosis) {
+	if strings.Contains(f.Detail, "but one with the payload") {
+		d.Cause = "The server sent a pong, and none with the payload of the ping, which an answer to it must have."
 	}
 }
 
@@ -182,9 +258,15 @@ func explainIdle(r *Report, _ Finding, d *Diagnosis) {
 	if i == nil || !i.Cut {
 		return
 	}
-	if i.How == "close frame" {
+	switch {
+	case i.How == "silence":
+		d.Cause = fmt.Sprintf("After %s of silence the connection carries nothing any more, and no end of it was seen: something on the path has most "+
+			"likely forgotten it, as firewalls and NAT do.", i.Held)
+		d.forClient("After what time that happens is not known, only that it is less: a shorter --probe-idle shows it.")
+		return
+	case i.How == "close frame":
 		d.Cause = fmt.Sprintf("The server ends a connection on which nothing passes for %s, with a close frame of code %d.", i.Held, i.Code)
-	} else {
+	default:
 		d.Cause = fmt.Sprintf("Something on the path, or the server, ends a connection on which nothing passes for %s, without a close frame.",
 			i.Held)
 	}

@@ -85,7 +85,11 @@ func quoteTLS(r *Report, add func(string, ...any)) {
 	}
 	add("%s", r.TLS.Reason)
 	for i, c := range r.TLS.Chain {
-		add("certificate %d: %s, by %s, for %s, valid %s to %s", i+1, c.Subject, c.Issuer, strings.Join(chain.Short(c.Names), ", "),
+		names := "no host"
+		if len(c.Names) > 0 {
+			names = strings.Join(chain.Short(c.Names), ", ")
+		}
+		add("certificate %d: %s, by %s, for %s, valid %s to %s", i+1, c.Subject, c.Issuer, names,
 			chain.Day(c.NotBefore), chain.Day(c.NotAfter))
 	}
 }
@@ -136,7 +140,10 @@ func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
 			}
 		}
 		for _, f := range s.Frames {
-			if !f.Sent && (f.Error != "" || f.Code != 0) {
+			switch {
+			case !f.Sent && f.Opcode == "none":
+				add("received: bytes that are no frame: %s", f.Preview)
+			case !f.Sent && (f.Error != "" || f.Code != 0):
 				add("received: %s", strings.TrimSpace(fmt.Sprintf("%s frame of %d bytes %s", f.Opcode, f.Length, f.Preview)))
 			}
 		}

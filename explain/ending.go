@@ -51,6 +51,13 @@ func (s *session) close() {
 func (s *session) unanswered(err error, clause, text string) {
 	c := s.t.r.Close
 	c.How = streamEnd(s.cause(err))
+	if short := s.in.cutShort(); short != "" && s.t.ctx.Err() == nil {
+		detail := short + ", up to the end of the connection"
+		s.step.Rules = append(s.step.Rules, Check{"RFC 6455 §5.2", "a frame has as many bytes as it announces", false, detail})
+		s.t.fail(StageClose, FaultFrame, "RFC 6455 §5.2", detail)
+		s.t.end(s.step, detail)
+		return
+	}
 	detail := "the server closed the connection (" + c.How + ") instead of answering"
 	fault := FaultNoCloseFrame
 	if isTimeout(err) {
@@ -75,7 +82,7 @@ func (s *session) idle() {
 		switch {
 		case err != nil && isTimeout(err) && !s.over:
 			i.Held = Duration(time.Since(start))
-			s.t.end(s.step, s.heldOut(i))
+			s.alive(i)
 			return
 		case f != nil && f.Opcode != frame.Close: // not silent: it begins anew
 			if f.Opcode == frame.Ping {
@@ -89,6 +96,47 @@ func (s *session) idle() {
 		end = s.heard
 	}
 	i.Held = Duration(end.Sub(start))
+	if _, ok := errors.AsType[*broken](s.why); ok {
+		s.broke(StageIdle)
+		return
+	}
+	s.cutOff(i)
+}
+
+// alive sends a ping after the silence: a path that has forgotten the connection, as firewalls and NAT do, ends it without a sign.
+func (s *session) alive(i *Idle) {
+	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered anyway; or it was not silent
+		result := s.heldOut(i)
+		if s.t.ctx.Err() == nil && s.t.r.Ping == 0 {
+			result = "nothing ended it that could be seen; the server answers no pings, so it is not known whether the path still carries anything"
+		}
+		s.t.end(s.step, result)
+		return
+	}
+	s.t.deadline = time.Now().Add(2 * s.t.o.StepTimeout) // idle restores it
+	s.send(frame.Ping, []byte(pingPayload))
+	for deadline := s.t.step(); !s.over; {
+		f, err := s.next(deadline)
+		switch {
+		case f != nil && f.Opcode == frame.Pong && string(f.payload) == pingPayload:
+			s.t.end(s.step, s.heldOut(i)+", and a ping after it was answered")
+			return
+		case err != nil && isTimeout(err) && !s.over:
+			if s.t.stopped(StageIdle) {
+				s.over = true
+				s.t.end(s.step, "stopped")
+				return
+			}
+			i.Cut, i.How = true, "silence"
+			detail := "after " + i.Held.String() + " of silence a ping was not answered, as the one before it was: something on the path has forgotten the " +
+				"connection, or the server has stopped answering. When that was is not known"
+			s.over, s.step.OK = true, false
+			s.t.r.Close = &Close{By: "client", Code: 1006, How: "timeout"}
+			s.t.warn(StageIdle, FaultIdle, "", detail)
+			s.t.end(s.step, detail)
+			return
+		}
+	}
 	if _, ok := errors.AsType[*broken](s.why); ok {
 		s.broke(StageIdle)
 		return

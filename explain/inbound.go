@@ -33,7 +33,10 @@ type inbound struct {
 	m        *protocol.Machine
 	buf      []byte    // what has come and was not looked at
 	inflater *inflater // nil: no compression was agreed on
+	heard    time.Time // when the last bytes came
 	frames   int       // that came whole
+	data     int       // of these, that end a message
+	last     *incoming // of these, the last one
 
 	frame      *incoming // under way; nil: between two frames
 	left       int64     // bytes of its payload that have not come
@@ -81,6 +84,7 @@ func (in *inbound) fill() error {
 	n, err := in.conn.Read(chunk)
 	in.buf = append(in.buf, chunk[:n]...)
 	if n > 0 {
+		in.heard = time.Now()
 		return nil // an error comes again
 	}
 	return err
@@ -97,14 +101,21 @@ func (in *inbound) take() (*incoming, error) {
 			return nil, nil
 		}
 		f := &incoming{Header: h}
-		if in.frames == 0 && (h.RSV&(frame.RSV2|frame.RSV3) != 0 || h.Opcode.Reserved() || looksLikeText(in.buf)) {
+		unknown := h.RSV&(frame.RSV2|frame.RSV3) != 0 || h.Opcode.Reserved()
+		if in.frames == 0 && (unknown && !isWhole(h, n, in.buf) || looksLikeText(in.buf)) {
 			return f, garbage()
 		}
+		raw := in.buf
 		in.frame, in.left = f, h.Length
 		if n == 0 { // a length that is encoded wrongly: the Machine says so
 			n = len(in.buf)
 		}
 		if err := in.step(n); err != nil {
+			if p := in.last; p != nil && p.Opcode == frame.Text && p.Fin && !p.compressed {
+				if better := miscounted(p.payload, raw); better != nil {
+					err = better
+				}
+			}
 			f.payload = slices.Clone(in.buf[:min(int64(len(in.buf)), h.Length, keepPayload)])
 			frame.Mask(f.payload, h.Key)
 			return f, err
@@ -128,12 +139,21 @@ func (in *inbound) take() (*incoming, error) {
 			if f.Opcode == frame.Close && len(f.payload) > 1 { // shown, whatever is wrong with it
 				f.code = int(binary.BigEndian.Uint16(f.payload))
 			}
+			if f.Opcode == frame.Text && f.Fin && !f.compressed && in.left == 0 {
+				if better := miscounted(f.payload, in.buf); better != nil {
+					err = better
+				}
+			}
 			return f, err
 		}
 	}
 	f := in.frame
 	in.frame = nil
 	in.frames++
+	in.last = f
+	if !f.Opcode.Control() && f.Fin {
+		in.data++
+	}
 	return f, in.whole(f)
 }
 

@@ -304,7 +304,8 @@ type Idle struct {
 	// Held is how long it was open in silence, Max how long it was allowed to be.
 	Held Duration `json:"held_ms"`
 	Max  Duration `json:"max_ms"`
-	// Cut says that it ended before Max. How is "close frame", "FIN" or "RST" then, Code the close frame's.
+	// Cut says that it ended before Max. How is "close frame", "FIN" or "RST" then, Code the close frame's; or "silence", when no
+	// end was seen and a ping afterwards was not answered.
 	Cut  bool   `json:"cut"`
 	How  string `json:"how,omitempty"`
 	Code int    `json:"code,omitempty"`

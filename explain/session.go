@@ -64,13 +64,21 @@ func (s *session) ping() {
 	s.step = s.t.begin(StagePing, "ping")
 	start := s.t.since()
 	s.send(frame.Ping, []byte(pingPayload))
+	other := ""
 	for deadline := s.t.step(); !s.over; {
 		f, err := s.next(deadline)
 		switch {
 		case err != nil && isTimeout(err) && !s.over:
-			s.step.Rules = append(s.step.Rules, Check{clause, text, false, "no pong came in time"})
+			if s.stuck() {
+				continue
+			}
+			detail := "no pong came in time"
+			if other != "" {
+				detail = "no pong with the payload of the ping came in time, but " + other
+			}
+			s.step.Rules = append(s.step.Rules, Check{clause, text, false, detail})
 			if !s.t.stopped(StagePing) {
-				s.t.warn(StagePing, FaultNoPong, clause, "no pong came in time")
+				s.t.warn(StagePing, FaultNoPong, clause, detail)
 			} else {
 				s.over = true
 			}
@@ -81,9 +89,22 @@ func (s *session) ping() {
 			s.step.Rules = append(s.step.Rules, Check{clause, text, true, ""})
 			s.t.end(s.step, "round trip "+s.t.r.Ping.String())
 			return
+		case f != nil && f.Opcode == frame.Pong:
+			other = "one with the payload " + quote(s.preview(f.payload, utf8.Valid(f.payload)))
 		}
 	}
 	s.ended(StagePing)
+}
+
+// stuck reports whether the server began a frame and does not go on with it: nothing of it has come for as long as a step may take.
+// That ends the connection, because all that would still come belongs to this frame.
+func (s *session) stuck() bool {
+	short := s.in.cutShort()
+	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.heard) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
+		return false
+	}
+	s.over, s.why = true, &broken{FaultFrame, "RFC 6455 §5.2", short + "; then nothing more came", 1002}
+	return true
 }
 
 // echo sends a message and waits for the same one.
@@ -96,6 +117,9 @@ func (s *session) echo() {
 		f, err := s.next(deadline)
 		switch {
 		case err != nil && isTimeout(err) && !s.over:
+			if s.stuck() {
+				continue
+			}
 			detail := "no message came back in time"
 			if others > 0 {
 				detail = count(others, "message came", "messages came") + ", and none was the one that was sent"
@@ -222,7 +246,8 @@ func (s *session) closed(stage Stage) {
 	case stage == StageWatch:
 		s.step.OK = true
 	case c.Code == 1000:
-		s.t.warn(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail+" before anything was said")
+		detail += map[bool]string{true: " before anything was said", false: ", after it had sent " + count(s.in.data, "message", "messages")}[s.in.data == 0]
+		s.t.warn(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail)
 	default:
 		s.t.fail(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail)
 	}
@@ -253,6 +278,9 @@ func (s *session) broke(stage Stage) {
 	detail := "the server closed the connection (" + c.How + ") without a close frame"
 	if s.in.frame != nil || len(s.in.buf) > 0 {
 		detail += ", in the middle of a frame"
+	}
+	if s.in.frame != nil {
+		detail += ": " + s.in.cutShort()
 	}
 	s.t.fail(stage, FaultNoCloseFrame, "RFC 6455 §7.1.4", detail)
 	s.t.end(s.step, detail)

@@ -53,6 +53,7 @@ var trustFaults = map[chain.Kind]Fault{
 	chain.Expired: FaultCertExpired, chain.NotYet: FaultCertNotYet, chain.Name: FaultCertName,
 	chain.SelfSigned: FaultCertSelfSigned, chain.Unknown: FaultCertUnknown, chain.Incomplete: FaultCertIntermediate,
 	chain.Usage: FaultCertOther, chain.Other: FaultCertOther,
+	chain.Signature: FaultCertOther, chain.NoAuthority: FaultCertOther,
 }
 
 // trustRules are the rules about the chain, and whether each held.

@@ -11,7 +11,9 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,7 +31,10 @@ const (
 	Incomplete Kind = "incomplete"  // a certificate between it and an authority that is trusted is missing
 	Usage      Kind = "usage"       // it is not for servers
 	Order      Kind = "order"       // the certificates are in the wrong order
-	Other      Kind = "other"
+
+	Signature   Kind = "signature"    // it is signed in a way that is not secure, such as with SHA-1
+	NoAuthority Kind = "no authority" // an issuer may not sign certificates
+	Other       Kind = "other"
 )
 
 // Problem is one thing that is wrong. Names in Detail are as the certificates have them, control characters included.
@@ -67,7 +72,7 @@ func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, prob
 	}
 	path, err := Path(chain, nil, o)
 	if err != nil {
-		if p := pathProblem(chain, o.Roots, err); p != nil {
+		if p := pathProblem(chain, o, err); p != nil {
 			problems = append(problems, *p)
 		}
 	}
@@ -120,12 +125,15 @@ func nameDetail(c *x509.Certificate, name string) string {
 }
 
 // pathProblem says why there is no way to an authority.
-func pathProblem(chain []*x509.Certificate, roots *x509.CertPool, err error) *Problem {
-	leaf, last := chain[0], chain[len(chain)-1]
+func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
+	leaf := chain[0]
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		switch {
 		case e.Reason == x509.Expired && e.Cert == leaf: // which has been said
 			return nil
+		case e.Reason == x509.Expired && e.Cert != nil && untimely(leaf, o.Now) != nil && untimely(e.Cert, o.Now) == nil:
+			// The authority is newer than the certificate, or older: both were never valid at one time. It is good today.
+			return above(chain, o)
 		case e.Reason == x509.Expired && e.Cert != nil:
 			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the authority %s is out of its time: %s to %s",
 				NameOf(e.Cert.Subject), Day(e.Cert.NotBefore), Day(e.Cert.NotAfter))}
@@ -137,16 +145,85 @@ func pathProblem(chain []*x509.Certificate, roots *x509.CertPool, err error) *Pr
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); !ok {
 		return &Problem{Other, ClausePath, strings.TrimPrefix(err.Error(), "x509: ")}
 	}
+	if p := signatureProblem(chain, err); p != nil {
+		return p
+	}
+	last, unused := climb(chain)
 	switch {
 	case IsSelfSigned(leaf):
 		return &Problem{SelfSigned, ClausePath, "the certificate is signed by itself, and not trusted here"}
 	case IsSelfSigned(last):
 		return &Problem{Unknown, ClausePath, "the authority " + NameOf(last.Subject) + " is not trusted here"}
-	case kin(last, roots):
+	case kin(last, o.Roots):
 		return &Problem{Incomplete, ClausePath, "the server does not send the certificate of " + NameOf(last.Issuer) +
 			", and an authority of the same organization is trusted here"}
 	}
+	for _, c := range unused {
+		if _, err := Path([]*x509.Certificate{c}, nil, Options{Roots: o.Roots, Now: o.Now, AnyUse: true}); err == nil {
+			return &Problem{Incomplete, ClausePath, "the server does not send the certificate of " + NameOf(last.Issuer) +
+				", while it sends that of " + NameOf(c.Subject) + ", which is trusted here"}
+		}
+	}
 	return &Problem{Unknown, ClausePath, "the issuer " + NameOf(last.Issuer) + " is not trusted here"}
+}
+
+// above judges the part of a chain above the first certificate, as of now.
+func above(chain []*x509.Certificate, o Options) *Problem {
+	for i, c := range chain[1:] {
+		if c.CheckSignature(chain[0].SignatureAlgorithm, chain[0].RawTBSCertificate, chain[0].Signature) != nil {
+			continue
+		}
+		rest := append([]*x509.Certificate{c}, slices.Delete(slices.Clone(chain[1:]), i, i+1)...)
+		if _, err := Path(rest, nil, Options{Roots: o.Roots, Now: o.Now, AnyUse: true}); err != nil {
+			p := pathProblem(rest, o, err)
+			if p != nil && p.Kind == SelfSigned {
+				p = &Problem{Unknown, ClausePath, "the authority " + NameOf(c.Subject) + " is not trusted here"}
+			}
+			return p
+		}
+		return nil
+	}
+	return nil
+}
+
+// climb follows a chain from its first certificate, from issuer to issuer. It returns the last one that it reaches, and those that
+// it does not.
+func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Certificate) {
+	last, unused = chain[0], slices.Clone(chain[1:])
+	for {
+		i := slices.IndexFunc(unused, func(c *x509.Certificate) bool { return string(c.RawSubject) == string(last.RawIssuer) })
+		if i < 0 || string(last.RawSubject) == string(last.RawIssuer) {
+			return last, unused
+		}
+		last = unused[i]
+		unused = slices.Delete(unused, i, i+1)
+	}
+}
+
+// outdated are the signatures that crypto/x509 does not accept any more.
+var outdated = []x509.SignatureAlgorithm{
+	x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
+}
+
+var notAuthority = regexp.MustCompile(`parent certificate cannot sign this kind of certificate.* candidate authority certificate (".*")`)
+
+// signatureProblem says what is wrong with the signatures of a chain: their algorithm, or the right of who made them. An error
+// about an authority that is not known has the reason for a candidate in its text only.
+func signatureProblem(chain []*x509.Certificate, err error) *Problem {
+	for _, c := range chain {
+		if slices.Contains(outdated, c.SignatureAlgorithm) && string(c.RawSubject) != string(c.RawIssuer) {
+			return &Problem{Signature, ClausePath, fmt.Sprintf("the signature of the certificate of %s is %s, which is not secure and not accepted",
+				NameOf(c.Subject), c.SignatureAlgorithm)}
+		}
+	}
+	if m := notAuthority.FindStringSubmatch(err.Error()); m != nil {
+		name := m[1]
+		if plain, err := strconv.Unquote(name); err == nil {
+			name = plain
+		}
+		return &Problem{NoAuthority, ClausePath, "the issuer " + name + " is no authority: its certificate may not sign others"}
+	}
+	return nil
 }
 
 // kin reports whether an authority that is trusted belongs to the organization that issued c.

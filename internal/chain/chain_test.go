@@ -65,8 +65,14 @@ func TestJudge(t *testing.T) {
 	root, other := issue(t, nil, "root", authority), issue(t, nil, "other", authority, func(c *x509.Certificate) { c.Subject.Organization = nil })
 	middle, old := issue(t, root, "middle", authority), issue(t, root, "old", authority, expired)
 	lonely := issue(t, other, "lonely", authority, func(c *x509.Certificate) { c.Subject.Organization = nil })
+	outdatedSignature := func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }
+	newer := func(c *x509.Certificate) { c.NotBefore = now.Add(-24 * time.Hour) }
+	young, stranger := issue(t, root, "young", authority, newer), issue(t, nil, "stranger", authority, newer)
+	weak, leafIssuer := issue(t, root, "weak", authority, outdatedSignature), issue(t, middle, "plain", server)
+	trustedLeaf := issue(t, nil, "trusted", server)
 	roots := x509.NewCertPool()
 	roots.AddCert(root.Certificate)
+	roots.AddCert(trustedLeaf.Certificate)
 	chain := func(list ...*issued) []*x509.Certificate {
 		var certs []*x509.Certificate
 		for _, c := range list {
@@ -95,6 +101,19 @@ func TestJudge(t *testing.T) {
 		{"signed by itself", chain(issue(t, nil, "a", server)), "a.example", false, []Kind{SelfSigned}, ""},
 		{"unknown", chain(issue(t, other, "a", server), other), "a.example", false, []Kind{Unknown}, "the authority other is not trusted"},
 		{"unknown, and not sent", chain(issue(t, lonely, "a", server)), "a.example", false, []Kind{Unknown}, "the issuer lonely is not trusted"},
+		{"incomplete, with the root sent", chain(good, root), "a.example", false, []Kind{Incomplete}, "does not send the certificate of middle"},
+		{"incomplete, with the root sent and no kin", chain(issue(t, lonely, "a", server), root), "a.example", false, []Kind{Incomplete},
+			"does not send the certificate of lonely, while it sends that of root"},
+		{"expired under a newer authority", chain(issue(t, young, "a", server, expired), young), "a.example", false, []Kind{Expired}, "the certificate expired"},
+		{"expired under a newer authority that is not known", chain(issue(t, stranger, "a", server, expired), stranger), "a.example", false,
+			[]Kind{Expired, Unknown}, "the authority stranger is not trusted"},
+		{"SHA-1", chain(issue(t, middle, "a", server, outdatedSignature), middle), "a.example", false, []Kind{Signature}, "certificate of a is ECDSA-SHA1"},
+		{"an authority with SHA-1", chain(issue(t, weak, "a", server), weak), "a.example", false, []Kind{Signature}, "certificate of weak is ECDSA-SHA1"},
+		{"SHA-1 under an authority that is trusted", chain(issue(t, root, "a", server, outdatedSignature)), "a.example", false, []Kind{Signature}, ""},
+		{"an issuer that is no authority", chain(issue(t, leafIssuer, "a", server), leafIssuer, middle), "a.example", false, []Kind{NoAuthority},
+			"the issuer plain is no authority"},
+		{"an issuer that is no authority, and trusted", chain(issue(t, trustedLeaf, "a", server)), "a.example", false, []Kind{NoAuthority},
+			"the issuer trusted is no authority"},
 		{"incomplete", chain(good), "a.example", false, []Kind{Incomplete}, "does not send the certificate of middle"},
 		{"for clients", chain(issue(t, middle, "a", server, func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
@@ -127,7 +146,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("at %v: %v", at, err)
 		}
 	}
-	if p := pathProblem(chain(good, middle), nil, x509.UnknownAuthorityError{}); p == nil || p.Kind != Unknown {
+	if p := pathProblem(chain(good, middle), Options{Now: now}, x509.UnknownAuthorityError{}); p == nil || p.Kind != Unknown {
 		t.Errorf("by the roots of the system: %v", p)
 	}
 	if p := Disorder(chain(good, root, middle)); p == nil || p.Kind != Order || !strings.Contains(p.Detail, "certificate 2 of the chain did not sign certificate 1") {

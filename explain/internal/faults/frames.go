@@ -97,6 +97,49 @@ func closes(code uint16, reason string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) { v.closing(code, reason) })
 }
 
+// stops opens well, sends these bytes, and reads on without another word.
+func stops(b string) func(*lab) (*Site, error) {
+	return opened(func(v *visit) {
+		io.WriteString(v, b)      //nolint:errcheck // the client may have gone
+		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
+	})
+}
+
+// closesAfterText sends a text and then closes because all is said.
+var closesAfterText = opened(func(v *visit) {
+	v.frame(finText, "welcome")
+	v.closing(1000, "bye")
+})
+
+// otherPong answers pings with a payload of its own.
+var otherPong = opened(func(v *visit) {
+	for {
+		switch first, payload, err := v.next(); {
+		case err != nil:
+			return
+		case first == finPing:
+			v.frame(finPong, "other")
+		case first == finClose:
+			v.frame(finClose, payload)
+			return
+		}
+	}
+})
+
+// forgets answers the first ping, and nothing after that, as a path does that has forgotten the connection.
+func forgets(l *lab) (*Site, error) {
+	s, err := opened(func(v *visit) {
+		if first, payload, err := v.next(); err == nil && first == finPing {
+			v.frame(finPong, payload)
+		}
+		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
+	})(l)
+	if err == nil {
+		s.Options.ProbeIdle, s.Options.StepTimeout = moment, moment
+	}
+	return s, err
+}
+
 // leaves ends the connection right after the handshake without a close frame.
 var leaves = opened(func(*visit) {})
 

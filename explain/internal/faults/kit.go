@@ -25,6 +25,7 @@ type leaf struct {
 	notAfter  time.Duration // from now; 0: in a day
 	client    bool          // for a client instead of a server
 	issuerURL string        // where the issuer's certificate lies; "": it does not say
+	signature x509.SignatureAlgorithm
 }
 
 // newRoot makes an authority that signs for itself; organization is who runs it.
@@ -38,6 +39,12 @@ func newRoot(organization string) *authority {
 func (a *authority) intermediate() *authority {
 	key := newKey()
 	return &authority{cert: sign(caTemplate(a.cert.Subject.Organization[0], "Intermediate"), a.cert, key, a.key), key: key}
+}
+
+// withoutRight makes a server's certificate below a, and uses it as an authority.
+func (a *authority) withoutRight() *authority {
+	key := newKey()
+	return &authority{cert: sign(leaf{}.template(), a.cert, key, a.key), key: key}
 }
 
 // issue makes a certificate with its key. The chain that a server sends holds above as well.
@@ -73,6 +80,8 @@ func (l leaf) template() *x509.Certificate {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     l.names,
+
+		SignatureAlgorithm: l.signature,
 	}
 	if l.names == nil {
 		t.DNSNames = []string{"localhost"}

@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log"
@@ -61,6 +62,32 @@ func selfIssued(l *lab) (*Site, error) {
 func noIntermediate(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{})}}, root)
+}
+
+// rootInsteadOfIntermediate is noIntermediate, and the server sends the root along, which clients have anyway.
+func rootInsteadOfIntermediate(l *lab) (*Site, error) {
+	root := newRoot("Public")
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{}, root)}}, root)
+}
+
+// expiredUnderNewer serves a certificate that expired before its authority's own certificate was made: it was made anew.
+func expiredUnderNewer(l *lab) (*Site, error) {
+	root := newRoot("Public")
+	own := root.issue(leaf{notBefore: -96 * time.Hour, notAfter: -72 * time.Hour})
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, root)
+}
+
+// issuerWithoutRight serves a certificate that a server's certificate has signed.
+func issuerWithoutRight(l *lab) (*Site, error) {
+	root := newRoot("Public")
+	between := root.withoutRight()
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
+}
+
+// trustedWithoutRight is the same, and the client trusts the issuer.
+func trustedWithoutRight(l *lab) (*Site, error) {
+	between := newRoot("Public").withoutRight()
+	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{})}}, between)
 }
 
 // fetchIntermediate is the same, and the leaf says where the missing certificate lies (RFC 5280 §4.2.2.1).
@@ -214,6 +241,11 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultCertSelfSigned, Name: "a self-signed certificate", start: selfIssued},
 	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap", start: noIntermediate},
 	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap that says where the rest lies", start: fetchIntermediate},
+	{ID: explain.FaultCertIntermediate, Name: "a chain with a gap, and the root", start: rootInsteadOfIntermediate},
+	{ID: explain.FaultCertExpired, Name: "an expired certificate under a newer authority", start: expiredUnderNewer},
+	{ID: explain.FaultCertOther, Name: "a signature with SHA-1", start: wrongLeaf(leaf{signature: x509.ECDSAWithSHA1})},
+	{ID: explain.FaultCertOther, Name: "an issuer that is no authority", start: issuerWithoutRight},
+	{ID: explain.FaultCertOther, Name: "an issuer that is no authority, and trusted", start: trustedWithoutRight},
 	{ID: explain.FaultCertOther, Name: "a client's certificate on a server", start: wrongLeaf(leaf{client: true})},
 	{ID: explain.FaultClientCert, Name: "client certificate, TLS 1.2", start: clientCertificate(tls.VersionTLS12)},
 	{ID: explain.FaultClientCert, Name: "client certificate, TLS 1.3", start: clientCertificate(tls.VersionTLS13)},
