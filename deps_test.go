@@ -162,12 +162,13 @@ var rules = []rule{
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/mutate", std: anyStd},
 	{pkg: "internal/treeproxy", std: anyStd},
+	{pkg: "internal/manpages", std: anyStd, own: []string{"cli"}, other: []string{"github.com/spf13/cobra"}},
 	{pkg: "internal/natstest", std: anyStd, other: []string{"github.com/nats-io/nats-server/v2"}}, // only tests use it
 	{pkg: "internal/crosscheck", std: anyStd},
 	{pkg: "internal/libhints", std: anyStd}, // only tests use it
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
-		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
+		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "github.com/goccy/go-yaml", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
 	// What these tests share: the binary and whoever runs it, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},

@@ -32,6 +32,11 @@ func Run(ctx context.Context, args []string, sys System) int {
 	return report(&sys, cmd, err)
 }
 
+// Command returns all commands, to write their manual from.
+func Command() *cobra.Command {
+	return newRoot(&System{Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }, restore: &atomic.Pointer[func()]{}})
+}
+
 func newRoot(sys *System) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "handfast",
@@ -49,6 +54,7 @@ func newRoot(sys *System) *cobra.Command {
 		graceful(newSubscribe(sys)), graceful(newPublish(sys)), graceful(newBalance(sys)),
 		newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
 	root.SetFlagErrorFunc(flagError)
+	addVersionFlag(root, sys)
 	finish(root)
 	return root
 }

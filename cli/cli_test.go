@@ -230,6 +230,9 @@ func TestVersion(t *testing.T) {
 	if got.code != exitOK || !strings.HasPrefix(got.stdout, "handfast ") || !strings.Contains(got.stdout, "go1.") {
 		t.Errorf("exit %d, %q", got.code, got.stdout)
 	}
+	if flag := runCommand(t, "--version"); flag.code != exitOK || flag.stdout != got.stdout {
+		t.Errorf("--version: exit %d, %q; version prints %q", flag.code, flag.stdout, got.stdout)
+	}
 	got = runCommand(t, "version", "--json")
 	var b build
 	if err := json.Unmarshal([]byte(got.stdout), &b); err != nil || b.Version == "" || b.Go == "" || b.Platform == "" {

@@ -29,17 +29,37 @@ func newVersion(sys *System) *cobra.Command {
   handfast version --json`,
 		Args: cobra.NoArgs,
 		RunE: run(func(*cobra.Command, []string) error {
-			info, _ := debug.ReadBuildInfo()
-			b := readBuild(info)
 			if asJSON {
-				return json.NewEncoder(sys.Stdout).Encode(b)
+				return json.NewEncoder(sys.Stdout).Encode(thisBuild())
 			}
-			_, err := fmt.Fprintln(sys.Stdout, b)
-			return err
+			return printVersion(sys)
 		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return cmd
+}
+
+// addVersionFlag makes "handfast --version" the same as "handfast version", and leaves "handfast" the help.
+func addVersionFlag(root *cobra.Command, sys *System) {
+	version := root.Flags().Bool("version", false, "print the version")
+	root.RunE = run(func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			return printVersion(sys)
+		}
+		return cmd.Help()
+	})
+}
+
+// printVersion prints a line about this binary.
+func printVersion(sys *System) error {
+	_, err := fmt.Fprintln(sys.Stdout, thisBuild())
+	return err
+}
+
+// thisBuild is the build of this binary.
+func thisBuild() build {
+	info, _ := debug.ReadBuildInfo()
+	return readBuild(info)
 }
 
 // readBuild takes what matters from the build's description, which may be nil.

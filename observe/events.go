@@ -2,6 +2,7 @@ package observe
 
 // The events of the log: the msg of a line. The attributes have the names below.
 const (
+	EventStarting    = "starting"
 	EventStopping    = "stopping"
 	EventStopped     = "stopped"
 	EventOpened      = "opened"

@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 # The race detector needs a C compiler; e2e needs a browser, the WebSocket clients of Node and Python, and the proxies; auth
 # needs a Redis, and htpasswd.
 packages=(git gcc libc6-dev chromium python3 python3-websockets redis-server apache2-utils
-	nginx-light haproxy caddy openssl curl ca-certificates libnss3-tools
+	nginx-light haproxy caddy openssl curl ca-certificates libnss3-tools groff-base systemd
 	mono-mcs mono-runtime ca-certificates-mono) # a stand-in for .NET
 command -v node >/dev/null || packages+=(nodejs npm)
 

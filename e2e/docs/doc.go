@@ -12,6 +12,6 @@
 //   - "yaml FILE", or "go", "csharp", "nginx" or anything else with a FILE behind it, is saved in that file. What is
 //     marked with a language alone is only shown, except that "js" has to parse, and that what imports the browser's client is run in Node.
 //
-// Three things differ from what is written: "go run ./cmd/handfast" is the built binary, other "go run" finds this
+// Three things differ from what is written: "go run ./cmd/handfast" is the built binary, which "go install" finds installed, other "go run" finds this
 // repository's modules, and ports are free ones.
 package docs

@@ -185,14 +185,15 @@ func main() {
 // module cache of this machine, where the tests have needed it already.
 func TestInstall(t *testing.T) {
 	m := newMaker(t)
-	// Of its own for each folder with a clone, so that its packages are compiled once and tests in other clones do not meet.
-	h := fnv.New32a()
+	// The go command takes a version to be the same forever, and remembers which files it has. So there is one for each content, and
+	// for each folder with a clone, so that tests in two of them do not meet.
+	h := fnv.New64a()
 	wd, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Write([]byte(wd))
-	version := fmt.Sprintf("v0.99.0-t%08x", h.Sum32())
+	h.Write([]byte(wd + m.git("rev-parse", "HEAD^{tree}")))
+	version := fmt.Sprintf("v0.99.0-t%016x", h.Sum64())
 	m.release(version)
 
 	cache, flags := m.run(m.tree, "go", "env", "GOMODCACHE"), m.run(m.tree, "go", "env", "GOFLAGS")
@@ -226,8 +227,10 @@ func TestInstall(t *testing.T) {
 		bin := t.TempDir()
 		m := &maker{t: t, env: append(m.env, "GOBIN="+bin)}
 		m.run(bin, "go", "install", product+"/cmd/handfast@"+version)
-		if got := m.run(bin, filepath.Join(bin, "handfast"), "version"); !strings.HasPrefix(got, "handfast "+version+" (") {
+		binary := filepath.Join(bin, "handfast")
+		if got := m.run(bin, binary, "--version"); !strings.HasPrefix(got, "handfast "+version+" (") {
 			t.Errorf("the installed binary says %q", got)
 		}
+		service(m, binary)
 	})
 }

@@ -1,0 +1,128 @@
+//go:build e2e
+
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// made is where .goreleaser.yaml expects what its hook makes.
+const made = ".release"
+
+// releaser is the part of .goreleaser.yaml that is about our files.
+type releaser struct {
+	Before struct{ Hooks []string }
+	Builds []struct {
+		Main         string
+		Env, Ldflags []string
+		Goos, Goarch []string
+	}
+	Archives []struct{ Files []any }
+	Checksum struct {
+		Name string `yaml:"name_template"`
+	}
+	Nfpms []struct {
+		Formats  []string
+		Contents []struct{ Src, Dst, Type string }
+	}
+}
+
+// sources are the files that archives and packages have, as they are named there: some with a wildcard.
+func (r *releaser) sources() []string {
+	var all []string
+	for _, a := range r.Archives {
+		for _, f := range a.Files {
+			switch f := f.(type) {
+			case string:
+				all = append(all, f)
+			case map[string]any:
+				all = append(all, f["src"].(string))
+			}
+		}
+	}
+	for _, p := range r.Nfpms {
+		for _, c := range p.Contents {
+			all = append(all, c.Src)
+		}
+	}
+	return all
+}
+
+// What goreleaser's configuration names exists, once its hook has run, and it covers every system that a release is for.
+func TestReleaseFiles(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r releaser
+	if err := yaml.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	m := &maker{t: t, env: append(os.Environ(), "SOURCE_DATE_EPOCH=1764547200")}
+	dir := filepath.Join(t.TempDir(), made)
+	hook := "go run ./internal/manpages "
+	if len(r.Before.Hooks) != 1 || r.Before.Hooks[0] != hook+made {
+		t.Fatalf("hooks %q", r.Before.Hooks)
+	}
+	m.run(root, "sh", "-c", hook+dir)
+
+	for _, src := range r.sources() {
+		name := filepath.Join(root, src)
+		if rest, ok := strings.CutPrefix(src, made); ok {
+			name = filepath.Join(dir, rest)
+		}
+		if found, err := filepath.Glob(name); err != nil || len(found) == 0 {
+			t.Errorf("%s: there is none (%v)", src, err)
+		}
+	}
+	if len(r.Builds) != 1 || r.Builds[0].Main != "./cmd/handfast" || r.Checksum.Name == "" || len(r.Nfpms) != 1 {
+		t.Fatalf("it builds %+v", r)
+	}
+	b := r.Builds[0]
+	if !slices.Equal(b.Goos, []string{"linux", "darwin", "windows", "freebsd"}) || !slices.Equal(b.Goarch, []string{"amd64", "arm64"}) {
+		t.Errorf("for %v on %v", b.Goos, b.Goarch)
+	}
+	if !slices.Equal(r.Nfpms[0].Formats, []string{"deb", "rpm"}) {
+		t.Errorf("packages %v", r.Nfpms[0].Formats)
+	}
+
+	pages, err := filepath.Glob(filepath.Join(dir, "man", "*.1"))
+	if err != nil || !slices.Contains(pages, filepath.Join(dir, "man", "handfast-serve.1")) {
+		t.Errorf("pages %q, %v", pages, err)
+	}
+	for _, page := range pages {
+		if out := m.run(dir, "groff", "-man", "-Kutf8", "-Tutf8", "-ww", "-z", page); out != "" {
+			t.Errorf("%s: %s", page, out)
+		}
+	}
+	m.run(dir, "bash", "-n", "completions/handfast.bash")
+}
+
+// service checks what the packages have for systemd, with a binary that is installed elsewhere.
+func service(m *maker, binary string) {
+	m.t.Helper()
+	unit, err := os.ReadFile(filepath.Join("..", "..", "packaging", "handfast.service"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	const installed = "ExecStart=/usr/bin/handfast "
+	if !strings.Contains(string(unit), "\n"+installed) {
+		m.t.Errorf("the unit has no %s", installed)
+	}
+	dir := m.t.TempDir()
+	text := strings.Replace(string(unit), installed, "ExecStart="+binary+" ", 1)
+	if err := os.WriteFile(filepath.Join(dir, "handfast.service"), []byte(text), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	if out := m.run(dir, "systemd-analyze", "verify", "--man=no", "./handfast.service"); out != "" {
+		m.t.Errorf("systemd-analyze verify: %s", out)
+	}
+	m.run(filepath.Join("..", ".."), binary, "config", "check", "packaging/handfast.yaml")
+}
