@@ -20,6 +20,19 @@ type Codec interface {
 	Closing(why EndReason) (m *websocket.Prepared, code websocket.Code, reason string)
 }
 
+// PositionedCodec is a Codec that has another form for subscriptions with [SubscribeOptions].Positions: one whose messages say where
+// they are in the stream.
+type PositionedCodec interface {
+	Codec
+
+	// Positioned returns the Codec of those subscriptions. Only its Publication and Members are called.
+	Positioned() Codec
+
+	// Lost returns the message that publications are lost, which is sent to those subscriptions in place of that of Ended with
+	// EndInsufficient, when the engine has lost them: the subscription continues from a position.
+	Lost(channel string, at Position) (*websocket.Prepared, error)
+}
+
 // NoBase is the previous publication of [Codec] for receivers that have asked for deltas and have nothing that p could be a
 // difference to.
 var NoBase = new(Publication)

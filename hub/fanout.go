@@ -256,7 +256,7 @@ func (x *subscription) send(ch *channel, b *batch) int {
 	if x.flags&wantsChanges != 0 {
 		kind |= withChanges
 	}
-	c := b.codingFor(ch, s.client.Codec)
+	c := b.codingFor(ch, x.codec())
 	var out []*websocket.Prepared
 	n := len(b.ps)
 	if x.last > b.from || x.filter != nil || b.special(s, kind) {
@@ -283,6 +283,14 @@ func (x *subscription) send(ch *channel, b *batch) int {
 		x.last = b.to
 	}
 	return n
+}
+
+// codec returns how the messages of the subscription are written.
+func (x *subscription) codec() Codec {
+	if x.flags&wantsPositions != 0 {
+		return x.session.client.Codec.(PositionedCodec).Positioned()
+	}
+	return x.session.client.Codec
 }
 
 // special reports whether b has something that s does not get.
@@ -324,7 +332,7 @@ func (x *subscription) wants(p *Publication) bool {
 // filtered returns the messages of b that x gets, when that is not all of them, and how many publications are in it.
 func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websocket.Prepared, n int) {
 	s := x.session
-	codec := s.client.Codec
+	codec := x.codec()
 	name := ch.local()
 	members := func(cs []Change) {
 		if kind&withChanges == 0 {

@@ -234,6 +234,31 @@ func TestEngineForgets(t *testing.T) {
 	}
 }
 
+// A subscription with positions continues, and its client gets to know where.
+func TestEngineForgetsPositions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newRestarted(hub.NewMemory())
+		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
+		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
+		c.Subscribe(t, "c", hub.SubscribeOptions{Positions: true})
+		publish(t, h, "c", text("1"))
+		c.Want(t, "1")
+		e.restart(hub.NewMemory())
+		c.Until(t, func(es []enginetest.Event) bool { return es[len(es)-1].Lost != nil })
+		at := *c.Events()[len(c.Events())-1].Lost
+		publish(t, h, "c", text("2"))
+		c.Want(t, "1", "2")
+		for _, e := range c.Events() {
+			if p := e.Publication; p != nil && (!e.Positioned || string(p.Data) == "2" && p.Position != (hub.Position{Epoch: at.Epoch, Offset: at.Offset + 1})) {
+				t.Errorf("%+v behind %+v", e, at)
+			}
+		}
+		if s := h.Stats()[0]; s.Gaps != 1 || s.Insufficient != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // A node that was away for longer than its lease has its members leave, and they join again when it is back. Its own subscribers
 // see neither.
 func TestLeaseLapses(t *testing.T) {

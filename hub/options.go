@@ -169,6 +169,9 @@ type SubscribeOptions struct {
 	// the Codec gets the publication before with the same key. It has an effect only where [Namespace.KeyDeltas] says so.
 	KeyDelta bool
 
+	// Positions asks for the positions of publications, if the client's Codec is a [PositionedCodec]; otherwise it has no effect.
+	Positions bool
+
 	// Filter reports whether a publication is for the subscriber: others are not delivered to it, and not among what it has missed.
 	// It is called with locks held, so it must not wait, and not call the hub. nil means that all are.
 	Filter func(p *Publication) bool

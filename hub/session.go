@@ -57,6 +57,7 @@ const (
 	isMember
 	hasBase // it has got the publication before the next one
 	wantsKeyDelta
+	wantsPositions // its client has a PositionedCodec
 )
 
 // subscription is a session in a channel. The session's lock guards it, except for at and catching, which the channel's does.

@@ -101,21 +101,33 @@ func (x *subscription) lose(ch *channel, b *batch) {
 		x.lag.lost = true
 		return
 	}
-	m, _ := x.session.client.Codec.Ended(ch.local(), EndInsufficient)
-	if m == nil { // the protocol knows no such thing: its clients expect no more than what there is
-		x.last = b.to
-		x.flags &^= hasBase
-		return
-	}
-	if errors.Is(x.session.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
+	m, goesOn := x.lost(ch, b)
+	if m != nil && errors.Is(x.session.client.Out.SendPrepared(m), websocket.ErrQueueFull) {
 		x.fallBehind(ch, b)
 		if x.lag != nil {
 			x.lag.lost = true
 		}
 		return
 	}
+	if goesOn {
+		x.last = b.to
+		x.flags &^= hasBase
+		return
+	}
 	ch.ns.insufficient.Add(1)
 	x.end()
+}
+
+// lost returns the message that publications are lost, and whether the subscription goes on. Without a message, the protocol knows no
+// such thing: its clients expect no more than what there is.
+func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
+	c := x.session.client.Codec
+	if x.flags&wantsPositions != 0 {
+		m, _ = c.(PositionedCodec).Lost(ch.local(), Position{b.epoch, b.to})
+		return m, true
+	}
+	m, _ = c.Ended(ch.local(), EndInsufficient)
+	return m, m == nil
 }
 
 // Drained continues with what a full queue had no room for. The Receiver of the connection calls it when its own Drained is
@@ -266,7 +278,7 @@ func (x *subscription) read(since Position) []*Publication {
 
 // encode returns ps as messages; nil for those that the client does not get.
 func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
-	c, name, now := &x.session.client, x.ch.local(), time.Now()
+	c, name, now := x.codec(), x.ch.local(), time.Now()
 	ms := make([]*websocket.Prepared, len(ps))
 	var previous *Publication
 	if x.flags&(wantsDelta|wantsKeyDelta) != 0 {
@@ -274,7 +286,7 @@ func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 	}
 	for i, p := range ps {
 		if !p.Expired(now) && x.wants(p) {
-			ms[i], _ = c.Codec.Publication(name, p, previous)
+			ms[i], _ = c.Publication(name, p, previous)
 		}
 	}
 	return ms
@@ -311,7 +323,7 @@ func (x *subscription) resume(ps []*Publication, to uint64) bool {
 	}
 	x.last = max(x.last, to)
 	if cs := x.lag.news(); len(cs) > 0 {
-		ms, _ := x.session.client.Codec.Members(x.ch.local(), cs)
+		ms, _ := x.codec().Members(x.ch.local(), cs)
 		ms = slices.DeleteFunc(ms, func(m *websocket.Prepared) bool { return m == nil })
 		if len(ms) > 0 && x.session.client.Out.SendPrepared(ms...) != nil {
 			return false

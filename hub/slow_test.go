@@ -19,7 +19,7 @@ func slow(t *testing.T, n hub.Namespace, codec *enginetest.Codec) (h *hub.Hub, s
 	slow = enginetest.NewClient(t, h, codec, hub.Client{ID: "slow"})
 	fast = enginetest.NewClient(t, h, nil, hub.Client{ID: "fast"})
 	for _, c := range []*enginetest.Client{slow, fast} {
-		c.Subscribe(t, "c", hub.SubscribeOptions{Changes: true})
+		c.Subscribe(t, "c", hub.SubscribeOptions{Changes: true, Positions: true})
 	}
 	slow.SetRoom(1)
 	return h, slow, fast
@@ -41,6 +41,11 @@ func TestSlowIsRefilled(t *testing.T) {
 			slow.Want(t, texts...)
 			publish(t, h, "c", text("live"))
 			slow.Want(t, append(texts, "live")...)
+			for _, e := range slow.Events() {
+				if e.Publication != nil && !e.Positioned {
+					t.Fatalf("without its position: %+v", e)
+				}
+			}
 			s := h.Stats()[0]
 			if s.Slow != 1 || s.Refilled != uint64(count-1) || s.Dropped != 0 {
 				t.Errorf("%+v", s)

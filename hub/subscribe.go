@@ -80,6 +80,9 @@ func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error
 		a.x.flags |= wantsKeyDelta
 		a.ch.readBases(ctx, a.s.hub.keyed)
 	}
+	if _, ok := a.s.client.Codec.(PositionedCodec); ok && a.o.Positions {
+		a.x.flags |= wantsPositions
+	}
 	if a.o.Changes && a.ch.roster != nil {
 		a.x.flags |= wantsChanges
 	}

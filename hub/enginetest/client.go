@@ -31,6 +31,12 @@ type Event struct {
 	Ended, Closing bool
 	Reason         hub.EndReason
 
+	// Positioned says that it is a publication for a subscription with hub.SubscribeOptions.Positions.
+	Positioned bool
+
+	// Lost is the position where such a subscription continues after publications were lost.
+	Lost *hub.Position
+
 	// Reply is the answer to a subscription.
 	Reply *hub.Recovered
 }
@@ -67,6 +73,22 @@ func (c *Codec) Ended(channel string, why hub.EndReason) (*websocket.Prepared, e
 		return nil, nil
 	}
 	return c.make(Event{Channel: channel, Ended: true, Reason: why}, "ended")
+}
+
+// positioned is a Codec as it is for subscriptions with positions.
+type positioned struct{ *Codec }
+
+// Publication implements [hub.Codec].
+func (c positioned) Publication(channel string, p, previous *hub.Publication) (*websocket.Prepared, error) {
+	return c.make(Event{Channel: channel, Publication: p, Previous: previous, Positioned: true}, string(p.Data))
+}
+
+// Positioned implements [hub.PositionedCodec].
+func (c *Codec) Positioned() hub.Codec { return positioned{c} }
+
+// Lost implements [hub.PositionedCodec].
+func (c *Codec) Lost(channel string, at hub.Position) (*websocket.Prepared, error) {
+	return c.make(Event{Channel: channel, Lost: &at}, "lost")
 }
 
 // Closing implements [hub.Codec].
