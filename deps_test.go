@@ -98,7 +98,7 @@ var rules = []rule{
 		other: []string{"github.com/centrifugal/fdelta", "github.com/centrifugal/protocol", "github.com/golang-jwt/jwt/v5"},
 		test:  []string{"internal/transcript"}},
 	{pkg: "channels/wire", std: append([]string{"encoding/json", "time"}, pureStd...), test: []string{"internal/bounded"}},
-	{pkg: "pusher", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "internal/replies", "internal/timeout", "websocket"},
+	{pkg: "pusher", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"hub", "internal/limit", "internal/recent", "internal/replies", "internal/timeout", "websocket"},
 		test: []string{"internal/transcript"}},
 	{pkg: "client", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"channels/wire", "websocket", "websocket/reconnect"},
 		test: []string{"channels", "hub", "internal/bounded"}},

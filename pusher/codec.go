@@ -10,16 +10,24 @@ import (
 )
 
 // codec writes what the hub sends. All connections share it, whatever application they are of.
-type codec struct{}
+type codec struct {
+	positions bool // for subscriptions that have asked for positions
+}
 
 // Publication implements [hub.Codec].
-func (codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prepared, error) {
+func (c codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prepared, error) {
 	if reserved(p.Event) && (p.Event != countEvent || p.Client != "") {
 		return nil, nil // clients of other protocols may name their events so
 	}
 	e := &event{Event: cmp.Or(p.Event, "message"), Channel: wireName(channel), Data: eventData(p)}
 	if isPresence(channel) && p.Client != "" {
 		e.UserID = p.User
+	}
+	if c.positions && p.Offset != 0 {
+		e.Offset = &p.Offset
+		if p.Previous == 0 {
+			e.Epoch = p.Epoch // a client that has subscribed before the stream began does not know it
+		}
 	}
 	return prepare(e)
 }

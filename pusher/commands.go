@@ -33,16 +33,29 @@ func (s *session) subscribe(ctx context.Context, r *request) error {
 			return s.subscriptionFault(r.Channel, err)
 		}
 	}
-	if isCache(r.Channel) {
-		err = s.subscribeCached(ctx, name, o)
-	} else {
-		err = s.hub.Subscribe(ctx, name, o, func(r *hub.Recovered) error { return s.succeeded(name, r) })
+	a, err := s.replyTo(ctx, r, &o)
+	if err == nil {
+		err = s.subscribeWith(ctx, o, a)
 	}
 	if err != nil {
 		return s.subscriptionFault(r.Channel, err)
 	}
 	s.count(name)
 	return nil
+}
+
+// subscribeWith makes a subscription.
+func (s *session) subscribeWith(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
+	if o.Since != nil {
+		if err := s.recover(ctx, o, a); !errors.Is(err, errUnrecoverable) {
+			return err
+		}
+		o.Since, o.MissedBytes = nil, 0
+	}
+	if isCache(a.name) {
+		return s.subscribeCached(ctx, o, a)
+	}
+	return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.succeeded(a, r) })
 }
 
 // admit checks the signature of a subscription, and returns how to subscribe.
@@ -101,6 +114,9 @@ func (s *session) room(ctx context.Context, channel, user string) error {
 
 // subscriptionFault returns what a client gets when it cannot subscribe.
 func (s *session) subscriptionFault(channel string, err error) error {
+	if end, ok := errors.AsType[closing](err); ok {
+		return end
+	}
 	f := fault{kind: "ServerError", code: 503, channel: channel, why: "The server cannot do this now: try again later."}
 	var no denied
 	switch {
@@ -119,22 +135,32 @@ func (s *session) subscriptionFault(channel string, err error) error {
 }
 
 // succeeded sends the answer to a subscription, and what belongs directly behind it.
-func (s *session) succeeded(name string, r *hub.Recovered, behind ...*websocket.Prepared) error {
+func (s *session) succeeded(a *reply, r *hub.Recovered, behind ...*websocket.Prepared) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
 	}
-	e := &event{Event: "pusher_internal:subscription_succeeded", Channel: wireName(name), Data: "{}"}
-	if isPresence(name) {
+	data := succeeded{Position: a.position(r)}
+	if a.since != nil {
+		data.Recovered = &a.recovered
+	}
+	if isPresence(a.name) {
 		if r.Next != "" && len(r.Members) < s.server.maxMembers() {
 			return errLarge
 		}
-		e.Data = jsonText(map[string]any{"presence": rosterOf(r)})
+		data.Presence = rosterOf(r)
 	}
-	first, err := prepare(e)
+	first, err := prepare(&event{Event: "pusher_internal:subscription_succeeded", Channel: wireName(a.name), Data: jsonText(data)})
 	if err != nil {
 		return err
 	}
 	return s.out.SendPrepared(append([]*websocket.Prepared{first}, behind...)...)
+}
+
+// succeeded is the data of pusher_internal:subscription_succeeded.
+type succeeded struct {
+	Presence  *roster   `json:"presence,omitempty"`
+	Position  *position `json:"position,omitempty"`
+	Recovered *bool     `json:"recovered,omitempty"` // for a client that has said where it was
 }
 
 // roster is the members of a channel.
@@ -144,8 +170,8 @@ type roster struct {
 	Hash  map[string]json.RawMessage `json:"hash"` // what each shows
 }
 
-func rosterOf(r *hub.Recovered) roster {
-	all := roster{Count: r.Users, IDs: make([]string, len(r.Members)), Hash: make(map[string]json.RawMessage, len(r.Members))}
+func rosterOf(r *hub.Recovered) *roster {
+	all := &roster{Count: r.Users, IDs: make([]string, len(r.Members)), Hash: make(map[string]json.RawMessage, len(r.Members))}
 	for i, m := range r.Members {
 		all.IDs[i], all.Hash[m.User] = m.User, asJSON(m.Data)
 	}
@@ -159,8 +185,9 @@ const cacheTries = 10
 var errOutrun = errors.New("pusher: more was published than the cache has")
 
 // subscribeCached subscribes to a cache channel: its last event follows the answer.
-func (s *session) subscribeCached(ctx context.Context, name string, o hub.SubscribeOptions) error {
+func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	var err error
+	name := a.name
 	for try := range cacheTries {
 		cached, top, failed := s.server.cached(ctx, s.app.ID, name)
 		if failed != nil {
@@ -176,7 +203,7 @@ func (s *session) subscribeCached(ctx context.Context, name string, o hub.Subscr
 			if n := len(r.Publications); n > 0 {
 				cached = r.Publications[n-1]
 			}
-			return s.succeeded(name, r, cacheMessage(name, cached))
+			return s.succeeded(a, r, cacheMessage(name, cached))
 		})
 		if err == nil && cached == nil {
 			s.server.missed(s.app.ID, name)

@@ -36,7 +36,7 @@ func lines(f *testing.F, mark string) (all []string) {
 
 // fuzzServer is a server with everything but a limit on messages.
 func fuzzServer(f *testing.F) *Server {
-	h := hub.New(hub.Options{Namespaces: Namespaces(nil), MaxSubscriptions: 4})
+	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 10}}), MaxSubscriptions: 4})
 	f.Cleanup(func() { h.Close() })
 	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, MessagesPerSecond: -1}
 }
@@ -48,6 +48,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add("+private-x\n+presence-x {\"user_id\":1}\n@{\"id\":\"a\"}\n+presence-cache-x\n" +
 		`{"event":"client-x","channel":"private-x","data":"x"}`)
+	f.Add(`{"event":"pusher:subscribe","data":{"channel":"cache-x","since":{"epoch":"","offset":0,"socket_id":"1.2"}}}` + "\n+private-x")
 	s := fuzzServer(f)
 	f.Fuzz(func(t *testing.T, messages string) {
 		r := s.Open(Client{Key: app.Key, Protocol: "7"})(&outbox{})

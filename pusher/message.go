@@ -17,6 +17,10 @@ type event struct {
 	Channel string `json:"channel,omitempty"`
 	Data    any    `json:"data,omitempty"` // a string of JSON, but for errors, pings and pongs
 	UserID  string `json:"user_id,omitempty"`
+
+	// Where a client is with this event, if it has asked for that. The epoch is there only when it is another one.
+	Epoch  string  `json:"epoch,omitempty"`
+	Offset *uint64 `json:"offset,omitempty"`
 }
 
 // command is a message of a client.
@@ -32,6 +36,8 @@ type request struct {
 	Auth        string `json:"auth"`
 	ChannelData string `json:"channel_data"`
 	UserData    string `json:"user_data"`
+	Recover     bool   `json:"recover"`
+	Since       *since `json:"since"`
 }
 
 // member is what channel_data says of a member.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/hub"
 	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/internal/recent"
 	"github.com/handfast/handfast/internal/replies"
 	"github.com/handfast/handfast/websocket"
 )
@@ -77,6 +78,8 @@ type Server struct {
 	open   limit.Count[string] // connections by application
 	counts throttle            // of what SubscriptionCounts sends, by the engine's channel
 	misses throttle            // of what Events is called for, likewise
+
+	recent recent.Cache[websocket.Prepared] // of missed events
 }
 
 // Client is a connection that was admitted. The zero value of each field but Key and Protocol allows.

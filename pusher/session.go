@@ -166,7 +166,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	switch c.Event {
 	case "pusher:subscribe", "pusher:unsubscribe", "pusher:signin":
 		if err := json.Unmarshal(unwrap(c.Data), &r); err != nil {
-			return fault{why: "The data of " + c.Event + " is not an object with strings: " + whatIsWrong(err) + "."}
+			return fault{why: "The data of " + c.Event + " is not valid: " + whatIsWrong(err) + "."}
 		}
 	}
 	switch c.Event {

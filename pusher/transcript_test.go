@@ -15,14 +15,14 @@ import (
 //
 //	a= query           a connects; "" is the usual query
 //	a> {…}             a sends this; "a~ …" as a binary message
-//	a+ channel [data]  a subscribes with a valid signature, and with this channel_data
+//	a+ channel [data [& {…}]]  a subscribes with a valid signature, with this channel_data, and with this in its request, too
 //	a@ data            a signs in with this user_data
 //	a< {…}             a gets this next: "*" is any value; data is what is encoded in the string, "data!" is not in a string
 //	a# 4009            a is closed with this code
 //	!  POST /path {…}  the application calls the API
 //	!< 200 {…}         and gets this answer; not an object: a part of the text
 //
-// $a is the socket_id of a.
+// $a is the socket_id of a, and $E the epoch of the last position.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		each(t, func(t *testing.T, driver string) {
@@ -65,7 +65,13 @@ func (p *script) line(t *testing.T, line string) string {
 		}
 	case '+':
 		channel, data, _ := strings.Cut(text, " ")
+		data, asked, _ := strings.Cut(data, " & ")
 		r := request{Channel: channel, ChannelData: data, Auth: app.Key + ":" + app.sign(channelText(p.ids[name], channel, data))}
+		if asked != "" {
+			if err := json.Unmarshal([]byte(asked), &r); err != nil {
+				return err.Error()
+			}
+		}
 		send(t, c, string(encode(map[string]any{"event": "pusher:subscribe", "data": r})))
 	case '@':
 		r := request{UserData: text, Auth: app.Key + ":" + app.sign(userText(p.ids[name], text))}
@@ -127,6 +133,11 @@ func (p *script) compare(name, got, want string) string {
 	}
 	if d, ok := g["data"].(map[string]any); ok && g["event"] == "pusher:connection_established" {
 		p.ids[name], _ = d["socket_id"].(string)
+	}
+	if d, ok := g["data"].(map[string]any); ok {
+		if at, ok := d["position"].(map[string]any); ok {
+			p.ids["E"], _ = at["epoch"].(string)
+		}
 	}
 	if !transcript.Fits(g, w) {
 		return "\ngot  " + got + "\nwant " + want

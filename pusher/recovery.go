@@ -1,0 +1,164 @@
+package pusher
+
+import (
+	"context"
+	"errors"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/websocket"
+)
+
+// maxMissed is how many bytes of missed events, as they are sent, can be recovered, less those of a list of members: half of what the queue
+// of a connection has room for.
+const maxMissed = 512 << 10
+
+// perMissed is what one of them costs there in addition to its data.
+const perMissed = 128
+
+// position is a position as clients get it and give it back.
+type position struct {
+	Epoch  string `json:"epoch"`
+	Offset uint64 `json:"offset"`
+}
+
+// since is the position of a client that comes back.
+type since struct {
+	Epoch  string `json:"epoch"`
+	Offset uint64 `json:"offset"`
+
+	// SocketID is that of the connection on which the client had got there: it does not get what was not for that connection.
+	SocketID string `json:"socket_id,omitempty"`
+}
+
+// reply is what a subscription is answered with.
+type reply struct {
+	name      string // the hub's
+	positions bool   // the client asks for positions, and the channel has them
+	since     *since // what it asks for; nil if nothing
+
+	recovered bool // what it has asked for follows
+	missed    []*websocket.Prepared
+}
+
+// replyTo returns the reply to a request, and sets the options of the subscription.
+func (s *session) replyTo(ctx context.Context, r *request, o *hub.SubscribeOptions) (*reply, error) {
+	a := &reply{name: hubName(r.Channel), since: r.Since}
+	a.positions = (r.Recover || r.Since != nil) && s.hub.Namespace(a.name).History > 0
+	o.Positions = a.positions
+	if r.Since == nil || !a.positions {
+		return a, nil
+	}
+	o.MissedBytes = maxMissed
+	o.Since = &hub.Position{Epoch: r.Since.Epoch, Offset: r.Since.Offset}
+	if *o.Since != (hub.Position{}) {
+		return a, nil
+	}
+	// The client was there before the stream began: it has missed all of it.
+	page, err := s.server.Hub.History(ctx, s.app.ID, a.name, hub.HistoryQuery{})
+	o.Since.Epoch = page.Top.Epoch
+	if errors.Is(err, hub.ErrUnsupported) {
+		err = nil
+	}
+	return a, err
+}
+
+var (
+	errUnrecoverable = errors.New("pusher: the position cannot be recovered from")
+	errBusy          = closing{CodeReconnect, "You have missed more than can be sent in one go: come back for the rest."}
+)
+
+// recover subscribes behind the client's position. Of a cache channel, errUnrecoverable says that it has to be subscribed to as if
+// there were none; of others, that is done.
+func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
+	err := s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error {
+		var err error
+		a.recovered, a.missed = false, nil
+		switch {
+		case r.More:
+			return nil // the hub returns ErrMore
+		case r.Err == nil:
+			if err = s.missed(a, r); err != nil {
+				return err
+			}
+		}
+		if !a.recovered && isCache(a.name) {
+			return errUnrecoverable
+		}
+		return s.succeeded(a, r, a.missed...)
+	})
+	switch {
+	case errors.Is(err, hub.ErrMore):
+		if isCache(a.name) {
+			return errUnrecoverable
+		}
+		o.Since = nil
+		return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.succeeded(a, r) })
+	case errors.Is(err, websocket.ErrQueueFull):
+		return errBusy
+	}
+	return err
+}
+
+// missed encodes what the client has missed, if it is not too much, and what says that this is all.
+func (s *session) missed(a *reply, r *hub.Recovered) error {
+	ps := make([]*hub.Publication, 0, len(r.Publications))
+	for _, p := range r.Publications {
+		if p.NotTo == "" || p.NotTo != a.since.SocketID {
+			ps = append(ps, p)
+		}
+	}
+	ms, err := s.server.recent.Append(nil, ps, func(p *hub.Publication) (*websocket.Prepared, int, error) {
+		m, err := codec{positions: true}.Publication(a.name, p, nil)
+		if m == nil {
+			return nil, 0, err
+		}
+		return m, m.Len(), err
+	})
+	if err != nil {
+		return err
+	}
+	bytes := 0
+	for i := range r.Members { // which are in the same queue, with an escape before each quote
+		bytes += 2 * r.Members[i].Size()
+	}
+	for _, m := range ms {
+		bytes += m.Len() + perMissed
+	}
+	if bytes > maxMissed {
+		return nil
+	}
+	end, err := prepare(&event{Event: positionEvent, Channel: wireName(a.name), Offset: &r.Position.Offset})
+	if err != nil {
+		return err
+	}
+	a.recovered, a.missed = true, append(ms, end)
+	return nil
+}
+
+// positionEvent is behind what was missed, and has an offset and no more. pusher-js does not pass it on.
+const positionEvent = hub.InternalPrefix + "position"
+
+// missedEvent says that events are lost, and where the subscription continues. pusher-js passes it on to the channel.
+const missedEvent = "pusher:missed"
+
+// position returns what the client gets as its position; nil if that is nothing. What it has missed brings it from there to r.Position.
+func (a *reply) position(r *hub.Recovered) *position {
+	switch {
+	case !a.positions:
+		return nil
+	case a.recovered:
+		return &position{r.Position.Epoch, a.since.Offset}
+	}
+	return &position{r.Position.Epoch, r.Position.Offset}
+}
+
+// Positioned implements [hub.PositionedCodec].
+func (codec) Positioned() hub.Codec { return codec{positions: true} }
+
+// Lost implements [hub.PositionedCodec].
+func (codec) Lost(channel string, at hub.Position) (*websocket.Prepared, error) {
+	data := struct {
+		Position position `json:"position"`
+	}{position{at.Epoch, at.Offset}}
+	return prepare(&event{Event: missedEvent, Channel: wireName(channel), Data: jsonText(data), Epoch: at.Epoch, Offset: &at.Offset})
+}

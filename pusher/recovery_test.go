@@ -1,0 +1,226 @@
+package pusher
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/handfast/handfast/hub"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// place is what a client of a test knows about where it is in a channel.
+type place struct {
+	since
+	n int // the number of the last event
+}
+
+// message is what it receives.
+type message struct {
+	Event, Data, Epoch string
+	Offset             uint64
+}
+
+// take takes a message, and reports whether it is an event of the application.
+func (p *place) take(t *testing.T, text string) bool {
+	t.Helper()
+	var m message
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if m.Epoch != "" {
+		p.Epoch = m.Epoch
+	}
+	p.Offset = max(p.Offset, m.Offset)
+	switch m.Event {
+	case "n":
+		if n, _ := strconv.Atoi(m.Data); n != p.n+1 {
+			t.Fatalf("%s after %d", text, p.n)
+		}
+		p.n++
+		return true
+	case "pusher_internal:subscription_succeeded":
+		var s succeeded
+		if err := json.Unmarshal([]byte(m.Data), &s); err != nil || s.Position == nil || s.Recovered == nil || !*s.Recovered {
+			t.Fatalf("%s: %v", text, err)
+		}
+		p.Epoch, p.Offset = s.Position.Epoch, s.Position.Offset
+	case "pusher:connection_established", positionEvent:
+	default:
+		t.Fatal(text)
+	}
+	return false
+}
+
+// Clients that leave and come back to another node, while others publish, get each event once and in order.
+func TestComeBack(t *testing.T) {
+	const total = 400
+	m := hub.NewMemory()
+	rules := Namespaces([]hub.Namespace{{History: 2 * total}})
+	var urls [2]string
+	var hubs [2]*hub.Hub
+	for i, driver := range []string{"run", "loop"} {
+		h := hub.New(hub.Options{Engine: m.Node(), Namespaces: rules})
+		t.Cleanup(func() { h.Close() })
+		hubs[i], urls[i] = h, drivers[driver](t, &Server{Hub: h, Apps: testApps()})
+	}
+	var published atomic.Int32
+	ahead := make(chan struct{}, total) // so that there is always something to miss, and to get live
+	ctx := bounded.Context(t)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for n := range total {
+			select {
+			case <-ahead:
+			case <-ctx.Done():
+				return
+			}
+			if _, err := hubs[n%2].Publish(ctx, app.ID, "x", &hub.Publication{Event: "n", Data: strconv.AppendInt(nil, int64(n+1), 10)}, nil); err != nil {
+				t.Error(err)
+			}
+			published.Add(1)
+		}
+	})
+	defer running.Wait()
+	for range 40 {
+		ahead <- struct{}{}
+	}
+	var p place
+	for visit := 0; p.n < total; visit++ {
+		c := dial(t, urls[visit%2], usual)
+		send(t, c, string(encode(map[string]any{"event": "pusher:subscribe", "data": request{Channel: "x", Since: &p.since}})))
+		for begin := p.n; p.n < min(begin+15+visit%10, total); {
+			if p.take(t, read(t, c)) {
+				select {
+				case ahead <- struct{}{}:
+				default:
+				}
+			}
+		}
+		c.CloseNow()
+	}
+	if n := published.Load(); n != total || p.Offset != total {
+		t.Errorf("%d published, at %d", n, p.Offset)
+	}
+}
+
+// What is more than can be sent in one go is not recovered: by its bytes, and by the bytes that it has when it is encoded.
+func TestTooMuchMissed(t *testing.T) {
+	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 100, MaxData: 1 << 20}})})
+	t.Cleanup(func() { h.Close() })
+	url := drivers["run"](t, &Server{Hub: h, Apps: testApps()})
+	for i, tt := range []struct {
+		data      string
+		count     int
+		recovered bool
+	}{
+		{strings.Repeat("x", 100<<10), 5, true},
+		{strings.Repeat("x", 100<<10), 6, false},
+		{strings.Repeat(`"`, 50<<10), 5, true},
+		{strings.Repeat(`"`, 50<<10), 6, false},
+		{strings.Repeat("x", maxMissed+1), 1, false},
+	} {
+		for _, kind := range []string{"", "cache-"} {
+			channel := fmt.Sprint(kind, i)
+			for range tt.count {
+				if _, err := h.Publish(bounded.Context(t), app.ID, channel, &hub.Publication{Event: "e", Data: []byte(tt.data)}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := dial(t, url, usual)
+			read(t, c)
+			send(t, c, `{"event":"pusher:subscribe","data":{"channel":"`+channel+`","since":{"epoch":"","offset":0}}}`)
+			got := read(t, c)
+			at := tt.count
+			if tt.recovered {
+				at = 0
+			}
+			if !strings.Contains(got, fmt.Sprintf(`\"offset\":%d},\"recovered\":%v}`, at, tt.recovered)) {
+				t.Errorf("%s: %.300s", channel, got)
+			}
+			follow := 0
+			if tt.recovered {
+				follow = tt.count
+			} else if kind != "" {
+				follow = 1
+			}
+			for range follow {
+				if got := read(t, c); !strings.Contains(got, `"event":"e"`) {
+					t.Errorf("%s: %.300s", channel, got)
+				}
+			}
+			if tt.recovered {
+				wantRead(t, c, fmt.Sprintf(`{"event":"pusher_internal:position","channel":%q,"offset":%d}`, channel, tt.count))
+			}
+			send(t, c, `{"event":"pusher:ping"}`)
+			wantRead(t, c, `{"event":"pusher:pong","data":{}}`)
+		}
+	}
+}
+
+// A client whose queue has no room for what it has missed is to come back, rather than left without a subscription.
+func TestNoRoomForMissed(t *testing.T) {
+	s := newServer(t)
+	o := new(outbox)
+	n := open(s, o)
+	defer n.Closed(nil)
+	o.full = true
+	err := command1(n, `{"event":"pusher:subscribe","data":{"channel":"x","since":{"epoch":"","offset":0}}}`)
+	if websocket.CloseCode(err) != CodeReconnect || n.hub.Subscribed("x") {
+		t.Error(err)
+	}
+}
+
+type historian = hub.History
+
+// lossy is an engine that can lose the history of its channels.
+type lossy struct {
+	hub.Engine
+	historian
+	sink chan hub.Sink
+	lost atomic.Bool
+}
+
+func (e *lossy) Run(ctx context.Context, s hub.Sink) error {
+	e.sink <- s
+	return e.Engine.Run(ctx, s)
+}
+
+func (e *lossy) History(ctx context.Context, channel string, q hub.HistoryQuery) (hub.HistoryPage, error) {
+	page, err := e.historian.History(ctx, channel, q)
+	if e.lost.Load() && q.Since != nil && q.Since.Epoch != "new" {
+		page = hub.HistoryPage{Top: hub.Position{Epoch: "new", Offset: 7}, Err: hub.ErrNewEpoch}
+	}
+	return page, err
+}
+
+// When the engine loses events, those who have asked for positions get to know that and where they are now. Others do not, since the
+// protocol has no message for it.
+func TestLostEvents(t *testing.T) {
+	node := hub.NewMemory().Node()
+	e := &lossy{Engine: node, historian: node.(hub.History), sink: make(chan hub.Sink, 1)}
+	h := hub.New(hub.Options{Engine: e, Namespaces: Namespaces([]hub.Namespace{{History: 10}})})
+	t.Cleanup(func() { h.Close() })
+	url := drivers["run"](t, &Server{Hub: h, Apps: testApps()})
+	asks, plain := dial(t, url, usual), dial(t, url, usual)
+	for c, recover := range map[*websocket.Conn]string{asks: "true", plain: "false"} {
+		read(t, c)
+		send(t, c, `{"event":"pusher:subscribe","data":{"channel":"x","recover":`+recover+`}}`)
+		read(t, c)
+	}
+	e.lost.Store(true)
+	bounded.Receive(t, e.sink).Gap(hub.ChannelOf(app.ID, "x"))
+	wantRead(t, asks, `{"event":"pusher:missed","channel":"x","data":"{\"position\":{\"epoch\":\"new\",\"offset\":7}}","epoch":"new","offset":7}`)
+	if _, err := h.Publish(bounded.Context(t), app.ID, "x", &hub.Publication{Event: "e", Data: []byte("1")}, &hub.PublishOptions{History: -1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*websocket.Conn{asks, plain} {
+		wantRead(t, c, `{"event":"e","channel":"x","data":"1"}`)
+	}
+}
