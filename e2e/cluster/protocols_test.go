@@ -95,30 +95,68 @@ func signed(text string) string {
 
 // speakPusher is a client of the Pusher protocol, which cannot recover.
 func speakPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
+	return p.pusher(ctx, c, func(map[string]any) {})
+}
+
+// recoverPusher is a client that asks for the recovery that this server adds to that protocol.
+func recoverPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
+	return p.pusher(ctx, c, func(subscribe map[string]any) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		subscribe["recover"] = true
+		if p.epoch != "" {
+			subscribe["since"] = map[string]any{"epoch": p.epoch, "offset": p.offset}
+		}
+	})
+}
+
+// pusher speaks it; ask completes the data of a subscription.
+func (p *peer) pusher(ctx context.Context, c *websocket.Conn, ask func(map[string]any)) error {
 	for {
 		m, err := c.Read(ctx)
 		if err != nil {
 			return err
 		}
-		var e struct{ Event, Data string }
+		var e struct {
+			Event, Data, Epoch string
+			Offset             uint64
+		}
 		if err := json.Unmarshal(m.Data, &e); err != nil {
 			return fmt.Errorf("%s: %w", m.Data, err)
 		}
 		var d struct {
 			ID   string `json:"socket_id"`
 			User string `json:"user_id"`
+
+			Position struct {
+				Epoch  string
+				Offset uint64
+			}
+			Recovered *bool
 		}
 		switch e.Event {
 		case "pusher:connection_established":
 			if err = json.Unmarshal([]byte(e.Data), &d); err == nil {
 				who := fmt.Sprintf(`{"user_id":%q}`, p.user)
-				command, _ := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": map[string]string{
-					"channel": room, "channel_data": who, "auth": "dev:" + signed(d.ID+":"+room+":"+who),
-				}})
+				data := map[string]any{"channel": room, "channel_data": who, "auth": "dev:" + signed(d.ID+":"+room+":"+who)}
+				ask(data)
+				command, _ := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": data})
 				err = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: command})
 			}
 		case "pusher_internal:subscription_succeeded":
 			p.joined()
+			if err = json.Unmarshal([]byte(e.Data), &d); err == nil {
+				p.mu.Lock()
+				p.epoch, p.offset = d.Position.Epoch, d.Position.Offset
+				if d.Recovered != nil && !*d.Recovered {
+					p.gaps = append(p.gaps, e.Data)
+				}
+				p.mu.Unlock()
+			}
+		case "pusher:missed":
+			p.mu.Lock()
+			p.gaps = append(p.gaps, e.Data)
+			p.mu.Unlock()
 		case "pusher_internal:member_removed":
 			if err = json.Unmarshal([]byte(e.Data), &d); err == nil {
 				p.mu.Lock()
@@ -126,7 +164,7 @@ func speakPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 				p.mu.Unlock()
 			}
 		case "message":
-			err = p.got([]byte(e.Data), "", 0)
+			err = p.got([]byte(e.Data), e.Epoch, e.Offset)
 		}
 		if err != nil {
 			return err
@@ -218,8 +256,9 @@ var speakers = map[string]struct {
 	path  string
 	speak func(context.Context, *peer, *websocket.Conn) error
 }{
-	"pusher":     {"/app/dev?protocol=7", speakPusher},
-	"centrifugo": {"/connection/websocket", speakCentrifugo},
+	"pusher":                {"/app/dev?protocol=7", speakPusher},
+	"pusher, with recovery": {"/app/dev?protocol=7", recoverPusher},
+	"centrifugo":            {"/connection/websocket", speakCentrifugo},
 }
 
 // allProtocols serves the same channels to the other protocols.
@@ -230,9 +269,9 @@ endpoints:
   - {name: centrifugo, path: /connection/websocket, target: centrifugo, auth: [anonymous], rules: [{do: allow}]}
 `
 
-// A node is killed that has clients of each protocol. Those that come back to another node get, with handfast.v1.json and with
-// Centrifugo's protocol, each acknowledged message once and in order; with Pusher's, which cannot recover, each one from their
-// new subscription on. Users who come back do not leave; those who do not leave once, within five seconds.
+// A node is killed that has clients of each protocol. Those that come back to another node get, with handfast.v1.json, with
+// Centrifugo's protocol and with Pusher's if they ask for it, each acknowledged message once and in order; with Pusher's alone, which cannot
+// recover, each one from their new subscription on. Users who come back do not leave; those who do not leave once, within five seconds.
 func TestProtocolsOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -277,6 +316,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	}
 	leavers = append(leavers, bounded.Receive(t, welcome))
 	recovers, lives := start("centrifugo", "ann", back...), start("pusher", "bob", back...)
+	extended := start("pusher, with recovery", "cat", back...)
 
 	p := &publisher{channel: room}
 	published, stop := context.WithCancel(context.Background())
@@ -305,7 +345,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	if stalled := took - ran(); took-stalled > 5*time.Second {
 		t.Errorf("members of the lost node were listed for %v, of which this process had no turn for %v", took, stalled)
 	}
-	for _, x := range []*peer{recovers, lives} {
+	for _, x := range []*peer{recovers, extended, lives} {
 		house.Until(t, x.user+" is back", func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.began) > 1 })
 	}
 	more := p.acked.Load() + 20
@@ -316,7 +356,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	house.Until(t, "all is received", func() bool {
 		own.mu.Lock()
 		defer own.mu.Unlock()
-		return own.next[0] >= total && recovers.last() == total-1 && lives.last() == total-1
+		return own.next[0] >= total && recovers.last() == total-1 && extended.last() == total-1 && lives.last() == total-1
 	})
 	own.mu.Lock()
 	defer own.mu.Unlock()
@@ -324,14 +364,15 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 		t.Errorf("handfast.v1.json: %d of %d, %d lost, %d twice or late, gaps: %q", own.received, total, own.lost, own.again, own.gaps)
 	}
 	recovers.check(t, true)
+	extended.check(t, true)
 	lives.check(t, false)
 	for user, n := range watcher.left {
-		if n != 1 || user == "ann" || user == "bob" {
+		if n != 1 || user == "ann" || user == "bob" || user == "cat" {
 			t.Errorf("%s left %d times", user, n)
 		}
 	}
 	t.Logf("%d messages, members gone after %v", total, took.Round(time.Millisecond))
-	recordProtocols(protocolsResult{engine, total, own.received, len(recovers.numbers), len(lives.numbers), took, t.Failed()})
+	recordProtocols(protocolsResult{engine, total, own.received, len(recovers.numbers), len(extended.numbers), len(lives.numbers), took, t.Failed()})
 }
 
 // last returns the number of the last message, -1 if there is none.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/chromium"
@@ -52,13 +53,15 @@ func TestChromium(t *testing.T) {
 		t.Helper()
 		b.Open(page + "/")
 		b.Eval(`(() => {
+			` + strings.TrimPrefix(recovering(t), "export ") + `
 			const user = "` + user + `", say = text => console.log(user + " " + text);
-			window.pusher = new Pusher("k", {
+			window.pusher = recovering(new Pusher("k", {
 				wsHost: "127.0.0.1", wsPort: ` + port + `, forceTLS: false, enabledTransports: ["ws"], cluster: "",
 				channelAuthorization: { endpoint: "/auth", transport: "ajax", params: { user } },
-			});
+			}));
 			const news = pusher.subscribe("news"), mine = pusher.subscribe("private-room"), room = pusher.subscribe("presence-room");
 			news.bind("message", data => say("news " + data));
+			news.bind("pusher:missed", () => say("missed"));
 			mine.bind("client-hi", data => say("hi " + data.n));
 			room.bind("pusher:member_added", m => say("added " + m.id));
 			room.bind("pusher:member_removed", m => say("removed " + m.id));
@@ -93,13 +96,30 @@ func TestChromium(t *testing.T) {
 	b.Eval(`(() => { pusher.subscribe("presence-room"); return ""; })()`)
 	prints("ann added bob")
 
+	// A tab that was away gets what it has missed, and nothing twice.
+	b.Eval(`(() => { pusher.disconnect(); return ""; })()`)
+	prints("ann removed bob")
+	u.Must(publish + "away")
+	b.Eval(`(() => { pusher.connect(); return ""; })()`)
+	prints("bob news away")
+	u.Must(publish + "here")
+	for line := ""; line != "bob news here"; {
+		if line = b.Printed(); line == "bob news away" || line == "bob missed" {
+			t.Error(line)
+		}
+	}
+
 	if code := server.Stop(os.Interrupt); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
 	serve()
-	for both := false; !both; { // one of them is back first
+	missed := map[string]bool{} // which is so after the restart of an engine in memory
+	for both := false; !both || len(missed) < 2; {
 		line := b.Printed()
-		both = line == "ann count 2" || line == "ann added bob"
+		both = both || line == "ann count 2" || line == "ann added bob" // one of them is back first
+		if strings.HasSuffix(line, " missed") {
+			missed[line] = true
+		}
 	}
 	u.Must(publish + "again")
 	prints("ann news again", "bob news again")

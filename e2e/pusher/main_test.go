@@ -13,6 +13,21 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
+// recovering returns the module of docs/pusher.md with which pusher-js recovers.
+func recovering(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/pusher.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, module, found := strings.Cut(string(text), "```js\nexport function recovering")
+	module, _, ended := strings.Cut(module, "\n```\n")
+	if !found || !ended {
+		t.Fatal("the document has no function recovering")
+	}
+	return "export function recovering" + module + "\n"
+}
+
 // The SDKs connect, subscribe, authorize, publish, sign in, come back and verify webhooks: sdk.mjs has the steps.
 func TestSDKs(t *testing.T) {
 	u := house.NewUser(t)
@@ -23,8 +38,12 @@ func TestSDKs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s", hooks))
-	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 12 {
+	module := filepath.Join(t.TempDir(), "recovering.mjs")
+	if err := os.WriteFile(module, []byte(recovering(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := u.Run(u.Command("node", script, "http://127.0.0.1:"+port, "1", "k", "s", hooks, module))
+	if got.Code != 0 || strings.Count(got.Stdout, "ok ") != 13 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -1,11 +1,13 @@
-// The SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET PORT, where PORT gets its webhooks. Exits with 1 at the first thing that is wrong.
+// The SDKs of the protocol against a server: node sdk.mjs URL ID KEY SECRET PORT MODULE, where PORT gets its webhooks, and MODULE has recovering. Exits with 1 at the first thing that is wrong.
 import Pusher from "pusher-js";
 import Server from "pusher";
 import Echo from "laravel-echo";
 import assert from "node:assert/strict";
 import http from "node:http";
+import net from "node:net";
 
-const [base, appId, key, secret, hooksPort] = process.argv.slice(2);
+const [base, appId, key, secret, hooksPort, module] = process.argv.slice(2);
+const { recovering } = await import(module);
 const url = new URL(base);
 const server = new Server({
 	appId, key, secret, host: url.hostname, port: url.port, useTLS: false, encryptionMasterKeyBase64: Buffer.alloc(32, 7).toString("base64"),
@@ -135,6 +137,65 @@ await step("reconnect", async () => {
 	const got = once(news, "again");
 	await server.trigger("news", "again", 1);
 	assert.equal(await got, 1);
+});
+
+await step("recovery", async () => {
+	// A proxy whose connections can be cut.
+	const open = new Set();
+	let cut = false;
+	const proxy = net.createServer(client => {
+		if (cut) return client.destroy();
+		const up = net.connect(url.port, url.hostname);
+		for (const [a, b] of [[client, up], [up, client]]) {
+			open.add(a);
+			a.on("error", () => {}).on("close", () => { open.delete(a); b.destroy(); }).pipe(b);
+		}
+	});
+	await new Promise(done => proxy.listen(0, "127.0.0.1", done));
+	const eve = recovering(connect("eve", { wsHost: "127.0.0.1", wsPort: proxy.address().port }));
+	const names = ["recovered", "private-recovered", "presence-recovered", "cache-recovered"];
+	const seen = {}, own = [];
+	let missed = 0;
+	for (const name of names) {
+		const [channel] = await subscribed(eve, name);
+		seen[name] = [];
+		channel.bind("n", n => seen[name].push(n)).bind("client-n", n => own.push(n)).bind("pusher:missed", () => missed++);
+	}
+	const [other] = await subscribed(bob, "private-recovered");
+	let n = 0;
+	const publish = async () => { await server.trigger(names, "n", ++n); };
+	const all = async () => {
+		for (let i = 0; i < 600 && names.some(name => seen[name].at(-1) !== n); i++) await new Promise(done => setTimeout(done, 100));
+		for (const name of names) assert.deepEqual(seen[name], Array.from({ length: n }, (_, i) => i + 1), name);
+	};
+	for (let round = 0; round < 3; round++) {
+		for (let i = 0; i < 3; i++) await publish();
+		await all();
+		const heard = once(other, "client-n");
+		eve.channel("private-recovered").trigger("client-n", round);
+		assert.equal(await heard, round);
+		if (round === 1) await publish(); // may be on its way when the connection ends
+		const lost = once(eve.connection, "connecting");
+		cut = true;
+		for (const socket of open) socket.destroy();
+		await lost;
+		for (let i = 0; i < 5; i++) await publish();
+		const back = once(eve.connection, "connected");
+		cut = false;
+		await back;
+		for (let i = 0; i < 10; i++) await publish(); // while the subscriptions are being made
+		await all();
+	}
+	assert.deepEqual([missed, own], [0, []]);
+	// What the history does not have any more.
+	const channel = eve.channel("recovered"), told = once(channel, "pusher:missed");
+	cut = true;
+	for (const socket of open) socket.destroy();
+	for (let i = 0; i < 11; i++) await server.triggerBatch(Array.from({ length: 10 }, () => ({ channel: "recovered", name: "n", data: "0" })));
+	cut = false;
+	assert.ok((await told).position.epoch);
+	eve.disconnect();
+	proxy.close();
 });
 
 await step("laravel-echo", async () => {
