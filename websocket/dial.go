@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -56,6 +57,11 @@ type DialOptions struct {
 	// 30 seconds, unless the context has a deadline of its own.
 	HandshakeTimeout time.Duration
 
+	// Trace is called with each request when it has been sent, the answer being nil, and again when the answer has arrived:
+	// once for each redirect. It is for programs that show the handshake. Both are read-only, and hold what is secret. nil: it is
+	// not called.
+	Trace func(*handshake.Request, *handshake.Response)
+
 	// Conn says how the connection behaves.
 	Conn ConnOptions
 }
@@ -79,22 +85,35 @@ func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	if fail != nil {
 		return nil, fail
 	}
+	redirected := ""
 	for range maxRedirects(opts.MaxRedirects) {
 		c, next, fail := d.attempt(ctx, t, true)
 		if fail != nil {
+			fail.Redirected = redirected
 			return nil, ended(ctx, fail)
 		}
 		if next == nil {
 			return c, nil
 		}
 		d.follow(t, next)
-		t = next
+		t, redirected = next, shownURL(next)
 	}
 	c, _, fail := d.attempt(ctx, t, false)
 	if fail != nil {
+		fail.Redirected = redirected
 		return nil, ended(ctx, fail)
 	}
 	return c, nil
+}
+
+// shownURL returns t's URL without what may be secret in it.
+func shownURL(t *handshake.Target) string {
+	scheme := "ws://"
+	if t.Secure {
+		scheme = "wss://"
+	}
+	path, _, _ := strings.Cut(t.URI, "?")
+	return scheme + t.Host() + path
 }
 
 func maxRedirects(n int) int {

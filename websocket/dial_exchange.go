@@ -34,6 +34,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
 		return nil, nil, lost(handshake.StageRequest, err)
 	}
+	x.trace(req, nil)
 	r, rest, fail := readHead(x.nc)
 	if fail != nil {
 		if _, ok := errors.AsType[*handshake.Violation](fail.Err); !ok && !x.t.Secure && fail.Hint == "" {
@@ -41,6 +42,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		}
 		return nil, nil, fail
 	}
+	x.trace(req, r)
 	if x.d.opts.Jar != nil {
 		if cookies := (&http.Response{Header: r.Header}).Cookies(); len(cookies) > 0 {
 			x.d.opts.Jar.SetCookies(x.t.URL, cookies)
@@ -76,6 +78,12 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 	return func() *Conn {
 		return newConn(x.nc, protocol.RoleClient, &x.d.opts.Conn, hs, agreedOn(compressed, &agreed), rest)
 	}, nil, nil
+}
+
+func (x *exchange) trace(req *handshake.Request, answer *handshake.Response) {
+	if x.d.opts.Trace != nil {
+		x.d.opts.Trace(req, answer)
+	}
 }
 
 // redirect returns where the answer leads.

@@ -153,3 +153,50 @@ func TestDial_RedirectAndTLS(t *testing.T) {
 		t.Errorf("from none to TLS: %v", err)
 	}
 }
+
+// A failure after a redirect names the address that failed, without the query.
+func TestDial_RedirectedFailure(t *testing.T) {
+	location := "/gone?token=hush"
+	mux := http.NewServeMux()
+	mux.Handle("/old", redirecting(302, &location))
+	addr := serve(t, mux)
+	e := failure(t, "ws://"+addr+"/old", nil)
+	if want := "ws://" + addr + "/gone"; e.Status != 404 || e.Redirected != want || !strings.Contains(e.Error(), "after a redirect to "+want) ||
+		strings.Contains(e.Error(), "hush") {
+		t.Errorf("%q: %v", e.Redirected, e)
+	}
+	location = "http://127.0.0.1:1/"
+	if e := failure(t, "ws://"+addr+"/old", nil); e.Redirected != "ws://127.0.0.1:1/" || e.Stage != handshake.StageTCP {
+		t.Errorf("%q: %v", e.Redirected, e)
+	}
+	location = "/old"
+	if e := failure(t, "ws://"+addr+"/old", nil); e.Redirected != "ws://"+addr+"/old" || e.Status != 302 {
+		t.Errorf("%q: %v", e.Redirected, e)
+	}
+	if e := failure(t, "ws://"+addr+"/none", nil); e.Redirected != "" || e.Status != 404 {
+		t.Errorf("%q: %v", e.Redirected, e)
+	}
+}
+
+// Trace gets each request, and its answer.
+func TestDial_Trace(t *testing.T) {
+	location := "/new"
+	mux := http.NewServeMux()
+	mux.Handle("/old", redirecting(307, &location))
+	mux.Handle("/new", &accepting{})
+	addr := serve(t, mux)
+	var got []string
+	opts := &DialOptions{Trace: func(req *handshake.Request, answer *handshake.Response) {
+		if answer == nil {
+			got = append(got, req.Target)
+		} else {
+			got = append(got, fmt.Sprint(req.Target, " ", answer.Status))
+		}
+	}}
+	if _, err := dialed(t, "ws://"+addr+"/old", opts); err != nil {
+		t.Fatal(err)
+	}
+	if want := "/old, /old 307, /new, /new 101"; strings.Join(got, ", ") != want {
+		t.Errorf("%q", got)
+	}
+}

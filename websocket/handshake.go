@@ -34,6 +34,9 @@ type HandshakeError struct {
 	Body    []byte      // of that answer or reply, at most the first 1024 bytes
 	Hint    string      // the next step, for a person; "": none known
 	Err     error       // what happened; may be a net, tls, x509 or context error, or what Check returned
+
+	// Redirected is the URL that failed, without its query, when redirects had been followed; "" when none had.
+	Redirected string
 }
 
 // Error tells the stage, what happened, the clause and the next step.
@@ -41,6 +44,9 @@ func (e *HandshakeError) Error() string {
 	s := "websocket: handshake failed"
 	if e.Stage != "" {
 		s += " (" + string(e.Stage) + ")"
+	}
+	if e.Redirected != "" {
+		s += " after a redirect to " + e.Redirected
 	}
 	if e.Err != nil {
 		s += ": " + strings.TrimPrefix(e.Err.Error(), "websocket: ")
