@@ -129,9 +129,9 @@ var rules = []rule{
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "balance", "balance/proxy", "balance/resume", "hub/natsengine", "internal/redact", "internal/watch", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
 		"internal/cors", "internal/limit", "internal/redisurl", "internal/statedir", "internal/timeout", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "internal/redistest", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
-		"internal/freename", "internal/limit", "internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/reconnect"},
+		"internal/freename", "internal/limit", "internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/protocol", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty", "websocket/frame", "websocket/protocol", "websocket/wstest"}},
+			"golang.org/x/net", "golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty", "websocket/frame", "websocket/wstest"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// Programs to begin with, as a user would write them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,19 +15,24 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// quiet is how long a server may send nothing, after the end of the input, before the wait for its pong is given up.
-const quiet = 5 * time.Second
-
 // input gives what to send, message by message, and io.EOF at its end. The data is good until the next call.
 type input interface {
 	next() (websocket.Message, error)
 }
 
-// errHangUp is an input's end by a user who does not want to wait for anything.
-var errHangUp = errors.New("hung up")
+// errPing is an input's wish for a ping; the input goes on.
+var errPing = errors.New("ping")
 
-// errCutShort ends a connection whose server has sent a part of a message and then nothing more.
-var errCutShort = errors.New("the server stopped in the middle of a message")
+// errBroken ends the sending over a connection that is no more.
+var errBroken = errors.New("the connection is over")
+
+// closing is an input's end by a user who closes the connection, and waits for nothing.
+type closing struct {
+	code   websocket.Code
+	reason string
+}
+
+func (c *closing) Error() string { return "close with " + c.code.String() }
 
 // output writes the message that r reads to w.
 type output func(typ websocket.Type, r io.Reader, w io.Writer) error
@@ -40,12 +46,12 @@ func (e *outputError) Unwrap() error { return e.err }
 // session carries messages between a connection and the user. run is called once.
 type session struct {
 	conn    *websocket.Conn
-	in      input
+	in      *feed
 	out     output
 	w       io.Writer        // where out writes
 	say     func(string)     // tells the user something that is no message; nil: nothing but errors
 	leave   func()           // at the end of the input: gives the terminal back, so that Ctrl-C makes a signal; may be nil
-	wait    time.Duration    // to go on reading after the end of the input
+	wait    time.Duration    // to go on reading after the end of the input; 0: until the server is quiet
 	signals <-chan os.Signal // the first one closes, the second cuts
 
 	moved  chan struct{} // something has arrived, or was written to w
@@ -53,6 +59,9 @@ type session struct {
 	busy   atomic.Bool   // w is being written to
 	over   chan struct{} // closed when nothing will be received any more,
 	why    error         // because of this
+	end    closing       // what to close with
+	lost   bool          // the server or the network has ended the connection, while there was more to do
+	pings  sync.WaitGroup
 }
 
 // run carries messages until either end has had enough.
@@ -67,19 +76,31 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}()
 	sent := make(chan error, 1)
-	// Nothing interrupts a read from standard input: this goroutine may stay behind, until the process ends.
 	go func() { sent <- s.send(ctx) }()
 
+	s.end.code = websocket.CodeNormal
 	var failed error
 	select {
 	case <-s.over:
+		s.lost = true
 	case <-s.signals:
 	case err := <-sent:
-		s.left()
-		failed = s.inputEnded(ctx, err)
+		sent <- nil
+		if !errors.Is(err, errBroken) {
+			s.left()
+			failed = s.inputEnded(ctx, err)
+		} else {
+			s.lost = true
+		}
 	}
 	s.left()
-	return errors.Join(failed, s.close())
+	err := errors.Join(failed, s.close())
+	cancel()
+	<-sent
+	s.pings.Wait()
+	var e *websocket.CloseError
+	s.lost = s.lost && errors.As(s.why, &e)
+	return err
 }
 
 // receive takes one message and writes it out.
@@ -102,35 +123,57 @@ func (s *session) left() {
 	}
 }
 
-// send sends the input. It returns io.EOF at its end.
+// send sends the input. It returns what has ended that.
 func (s *session) send(ctx context.Context) error {
 	for {
-		m, err := s.in.next()
-		if err != nil {
+		m, err := s.in.take(ctx)
+		switch {
+		case errors.Is(err, errPing):
+			s.pings.Go(func() { s.ping(ctx) })
+		case err != nil:
 			return err
-		}
-		if s.conn.Write(ctx, m) != nil {
+		case s.conn.Write(ctx, m) != nil:
 			<-s.over // the connection broke: the reader knows best how
-			return io.EOF
+			return errBroken
 		}
+		s.in.done()
+	}
+}
+
+// pingTime bounds the wait for the pong of /ping.
+const pingTime = 10 * time.Second
+
+// ping tells the user how long a ping takes.
+func (s *session) ping(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	took, err := s.conn.Ping(ctx)
+	switch {
+	case err == nil:
+		s.tell("pong after " + took.Round(time.Microsecond).String())
+	case errors.Is(err, context.DeadlineExceeded):
+		s.tell("no pong within " + pingTime.String())
 	}
 }
 
 // inputEnded sees to what shall happen between the end of the input and the close. It returns what was wrong with the
 // input, or with the wait for the server.
 func (s *session) inputEnded(ctx context.Context, err error) error {
+	var end *closing
 	switch {
-	case errors.Is(err, errHangUp):
+	case errors.As(err, &end):
+		s.end = *end
 		return nil
 	case !errors.Is(err, io.EOF):
 		return err
 	case s.wait == 0:
 		return s.settle(ctx)
 	}
-	timer := time.NewTimer(s.wait)
+	timer := time.NewTimer(s.wait - time.Since(s.in.ended))
 	defer timer.Stop()
 	select {
 	case <-s.over:
+		s.lost = true
 	case <-s.signals:
 	case <-timer.C:
 		if s.inside.Load() {
@@ -138,53 +181,6 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 		}
 	}
 	return nil
-}
-
-// settle lets the answers come to what was sent. The library discards what arrives after the close frame went out, so
-// they must be here before; and a server that answers in order answers a ping after all of them. The pong may come in
-// the middle of a message (RFC 6455 §5.4), which is read to its end. A server that sends neither a pong nor anything
-// else is not waited for; with a message cut short, that is an error.
-func (s *session) settle(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	pong := make(chan struct{})
-	go func() {
-		defer close(pong)
-		_, _ = s.conn.Ping(ctx) // what an error would tell, the reader finds out
-	}()
-	defer func() {
-		cancel()
-		<-pong
-	}()
-	idle := time.NewTimer(quiet / 2)
-	defer idle.Stop()
-	answered := pong // nil when the pong is here
-	// Two halves, because the reader had no turn while the process waited for a processor, or the machine was suspended.
-	for silent := false; ; {
-		select {
-		case <-answered:
-			answered = nil
-		case <-s.over:
-			return nil
-		case <-s.signals:
-			return nil
-		case <-s.moved:
-			silent = false
-			idle.Reset(quiet / 2)
-		case <-idle.C:
-			if silent && !s.busy.Load() { // else the reader of our output is slow
-				if s.inside.Load() {
-					return &hinted{fmt.Errorf("%w, and has sent nothing for %v", errCutShort, quiet),
-						"a server that answers this slowly needs --wait"}
-				}
-				return nil
-			}
-			silent = true
-			idle.Reset(quiet / 2)
-		}
-		if answered == nil && !s.inside.Load() {
-			return nil
-		}
-	}
 }
 
 // Write is the writer that out gets: it keeps account of how the writing goes.
@@ -207,13 +203,13 @@ func (s *session) arrived() {
 	}
 }
 
-// close closes the connection with 1000, unless it has ended already, and tells how it ended.
+// close closes the connection, with 1000 or as the user wants it, unless it has ended already, and tells how it ended.
 func (s *session) close() error {
 	var unanswered error
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		unanswered = s.conn.Close(websocket.CodeNormal, "")
+		unanswered = s.conn.Close(s.end.code, s.end.reason)
 	}()
 	select {
 	case <-closed:
@@ -243,7 +239,7 @@ func (s *session) verdict(unanswered error) error {
 	switch {
 	case !errors.As(s.why, &e):
 		return s.why
-	case !e.ByPeer && e.Code == websocket.CodeNormal:
+	case !e.ByPeer && e.Code == s.end.code:
 		if unanswered != nil {
 			s.tell("closed, but the server did not answer the close")
 		} else {

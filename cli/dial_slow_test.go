@@ -45,7 +45,7 @@ func TestDialSlowAnswer(t *testing.T) {
 				}
 			}()
 			var out strings.Builder
-			s := &session{conn: conn, in: nothing{}, out: lineOutput(newFormat(false, false)), w: &out}
+			s := &session{conn: conn, in: newFeed(nothing{}), out: lineOutput(newFormat(false, false), '\n'), w: &out}
 			err := s.run(t.Context())
 			p.Close()
 			<-over
@@ -111,7 +111,7 @@ func cutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Du
 			}
 		}()
 		var out strings.Builder
-		s := &session{conn: conn, in: nothing{}, out: lineOutput(newFormat(false, false)), w: &out, wait: wait}
+		s := &session{conn: conn, in: newFeed(nothing{}), out: lineOutput(newFormat(false, false), '\n'), w: &out, wait: wait}
 		err := s.run(t.Context())
 		p.Close()
 		<-over

@@ -294,7 +294,7 @@ func TestSessionLeavesBeforeItWaits(t *testing.T) {
 	}
 	defer conn.CloseNow()
 	left, signals, done := make(chan struct{}, 2), make(chan os.Signal, 1), make(chan error, 1)
-	s := &session{conn: conn, in: nothing{}, out: rawOutput(), w: io.Discard, leave: func() { left <- struct{}{} }, wait: time.Hour, signals: signals}
+	s := &session{conn: conn, in: newFeed(nothing{}), out: rawOutput(), w: io.Discard, leave: func() { left <- struct{}{} }, wait: time.Hour, signals: signals}
 	go func() { done <- s.run(t.Context()) }()
 	bounded.Receive(t, left)
 	signals <- os.Interrupt
@@ -419,6 +419,45 @@ func TestDialSecretsInMistakes(t *testing.T) {
 	} {
 		if got := runCommand(t, args...); got.code != exitUsage || strings.Contains(got.stderr, "secret") {
 			t.Errorf("%q: exit %d, %q", args, got.code, got.stderr)
+		}
+	}
+}
+
+// --jsonl takes text and binary messages, and prints them in the same form.
+func TestDialJSONLines(t *testing.T) {
+	url := peer(t, echo)
+	in := `{"type":"text","data":"two\nlines"}` + "\n" + `{"type":"binary","data":"AAH/"}` + "\n" + `{"type":"text","data":""}` + "\n"
+	got := runWith(t, strings.NewReader(in), nil, "dial", "--jsonl", url)
+	if got.code != exitOK || got.stdout != in || got.stderr != "" {
+		t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
+	}
+	for line, want := range map[string]string{
+		`hello`:                                "line 1 of standard input is not a message in JSON",
+		`{"type":"text"}`:                      "has no data",
+		`{"type":"close","data":"x"}`:          "type other than text and binary",
+		`{"type":"binary","data":"*"}`:         "not base64",
+		`{"type":"text","data":1}`:             "not a message in JSON",
+		`{"type":"text","data":"a","x":1}`:     "not a message in JSON",
+		`{"type":"text","data":"a"} {"x":1}`:   "something behind",
+		``:                                     "not a message in JSON",
+		`{"type":"text","data":` + "\"\xff\"}": "not UTF-8",
+	} {
+		got := runWith(t, strings.NewReader(line+"\n"), nil, "dial", "--jsonl", url)
+		if got.code != exitFailed || !strings.Contains(got.stderr, want) || got.stdout != "" {
+			t.Errorf("%q: exit %d, %q, %q", line, got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
+// With -0 messages end in a NUL, so that lines can be in them.
+func TestDialNull(t *testing.T) {
+	url := peer(t, echo)
+	for in, want := range map[string]string{
+		"a\nb\x00c\r\x00\x00last": "a\nb\x00c\r\x00\x00last\x00", "": "", "one\n\x00": "one\n\x00",
+	} {
+		got := runWith(t, strings.NewReader(in), nil, "dial", "-0", url)
+		if got.code != exitOK || got.stdout != want || got.stderr != "" {
+			t.Errorf("%q: exit %d, %q, %q", in, got.code, got.stdout, got.stderr)
 		}
 	}
 }

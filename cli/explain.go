@@ -18,12 +18,9 @@ import (
 type explainFlags struct {
 	dialFlags // those that mean the same as for dial: headers, subprotocols, origin, TLS
 
-	credentials explainCredentials
 	noOrigin    bool
 	noCompress  bool
-	proxy       string
-	timeout     time.Duration
-	wait        time.Duration
+	stepTimeout time.Duration
 	echo        string
 	watch       watchTime
 	probeIdle   time.Duration
@@ -91,9 +88,9 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
 	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "its private key, a PEM `file`; may lie in the file of --cert")
-	flags.StringVar(&f.proxy, "proxy", "", "go through this HTTP proxy, a `URL`; \"none\" for none, whatever the environment says")
+	flags.StringVar(&f.proxy, "proxy", "", "go through this HTTP proxy: a `URL`, @FILE, env:NAME, or \"none\"")
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the time for all of it, but for --watch and --probe-idle")
-	flags.DurationVar(&f.wait, "step-timeout", 5*time.Second, "the time for each wait for the other side")
+	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time for each wait for the other side")
 	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait until it comes back")
 	flags.Var(&f.watch, "watch", "print frames as they come, until the server closes, Ctrl-C, or this `duration` is over")
 	flags.Lookup("watch").NoOptDefVal = watchForever
@@ -106,7 +103,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 		"watch": {"10s", "1m", watchForever}, "proxy": {"none", "http://"},
 		"header": {}, "subprotocol": {}, "origin": {}, "echo": {},
 	}
-	for _, name := range credentialFlags {
+	for _, name := range secretFlags {
 		values[name] = []string{"env:"}
 	}
 	complete(cmd, values)
@@ -115,7 +112,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 // options checks the flags and turns them into the package's options.
 func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	switch {
-	case f.timeout <= 0 || f.wait <= 0:
+	case f.timeout <= 0 || f.stepTimeout <= 0:
 		return nil, usagef("", "--timeout and --step-timeout take a time above 0")
 	case f.probeIdle < 0:
 		return nil, usagef("", "--probe-idle takes no negative time")
@@ -129,13 +126,13 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	}
 	opts := &explain.Options{
 		Origin: f.origin, NoOrigin: f.noOrigin, Header: shared.Header, Subprotocols: shared.Subprotocols, TLS: shared.TLS,
-		NoCompression: f.noCompress, Timeout: f.timeout, StepTimeout: min(f.wait, f.timeout), Echo: f.echo,
+		NoCompression: f.noCompress, Timeout: f.timeout, StepTimeout: min(f.stepTimeout, f.timeout), Echo: f.echo,
 		NoOriginProbes: f.noCrossSite, NoProbes: f.noProbes, ProbeIdle: f.probeIdle, Watch: f.watch.d,
 	}
 	if opts.Credentials, err = f.credentials.read(sys); err != nil {
 		return nil, err
 	}
-	if opts.Proxy, err = chooseProxy(f.proxy); err != nil {
+	if opts.Proxy, err = httpProxy(sys, f.proxy); err != nil {
 		return nil, err
 	}
 	return opts, nil

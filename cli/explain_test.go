@@ -255,10 +255,12 @@ func header(name string) func(*http.Request) string {
 func query(r *http.Request) string { return r.URL.RawQuery }
 
 func TestChooseProxy(t *testing.T) {
+	sys := &System{Getenv: func(string) string { return "http://from-env:1" }}
 	for given, want := range map[string]string{
 		"none": "", "proxy:3128": "http://proxy:3128", "http://u:p@proxy:1": "http://u:p@proxy:1", "https://proxy": "https://proxy",
+		"env:PROXY": "http://from-env:1",
 	} {
-		f, err := chooseProxy(given)
+		f, err := httpProxy(sys, given)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,11 +269,11 @@ func TestChooseProxy(t *testing.T) {
 			t.Errorf("%s: %v, %v", given, u, err)
 		}
 	}
-	if f, err := chooseProxy(""); f != nil || err != nil {
+	if f, err := httpProxy(sys, ""); f != nil || err != nil {
 		t.Error("without a flag the environment is asked")
 	}
 	var usage *usageError
-	if _, err := chooseProxy("ftp://x"); !errors.As(err, &usage) {
+	if _, err := httpProxy(sys, "ftp://x"); !errors.As(err, &usage) {
 		t.Errorf("ftp: %v", err)
 	}
 }

@@ -11,7 +11,17 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
+// asProgram has the test's binary be the program, for tests that need a process of their own.
+const asProgram = "HANDFAST_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(Run(context.Background(), os.Args[1:], System{
+			Program: "handfast", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		}))
+	}
+	os.Exit(bounded.Main(m))
+}
 
 // output that is read while it is written.
 type buffer struct {

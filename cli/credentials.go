@@ -1,23 +1,27 @@
 package cli
 
 import (
+	"encoding/base64"
 	"errors"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/internal/redact"
+	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// explainCredentials is what the command line says about who asks, each as it was written: the value, @FILE or env:NAME.
-type explainCredentials struct {
+// credentialFlags is what the command line says about who asks, each as it was written: the value, @FILE or env:NAME.
+type credentialFlags struct {
 	bearer       string
 	basic        string
 	cookie       string
@@ -28,10 +32,10 @@ type explainCredentials struct {
 	query        []string
 }
 
-// credentialFlags are the flags whose value is a secret.
-var credentialFlags = []string{"bearer", "basic", "cookie", "api-key", "token-subprotocol", "ticket", "query-token"}
+// secretFlags are the flags whose value is a secret.
+var secretFlags = []string{"bearer", "basic", "cookie", "api-key", "token-subprotocol", "ticket", "query-token"}
 
-func (c *explainCredentials) define(cmd *cobra.Command) {
+func (c *credentialFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.bearer, "bearer", "", "send a `token` as Authorization: Bearer")
 	flags.StringVar(&c.basic, "basic", "", "send `user:password` as Authorization: Basic")
@@ -45,7 +49,7 @@ func (c *explainCredentials) define(cmd *cobra.Command) {
 }
 
 // read turns the flags into credentials.
-func (c *explainCredentials) read(sys *System) (explain.Credentials, error) {
+func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 	out := explain.Credentials{APIKeyHeader: c.apiKeyHeader, Query: url.Values{}}
 	name := http.Header{c.apiKeyHeader: nil}
 	if handshake.CheckFields(name) != nil || strings.EqualFold(c.apiKeyHeader, "Host") {
@@ -132,20 +136,52 @@ func readCredential(sys *System, flag, given string, into *string) error {
 	return nil
 }
 
-// chooseProxy turns --proxy into what finds a proxy; nil is what the environment says.
-func chooseProxy(given string) (func(*http.Request) (*url.URL, error), error) {
-	switch given {
-	case "":
-		return nil, nil
-	case "none":
-		return func(*http.Request) (*url.URL, error) { return nil, nil }, nil //nolint:nilnil // as http.Transport.Proxy has it
+// header returns the fields by which credentials are sent. One that is given in two ways is an error.
+func (c *credentialFlags) header(given explain.Credentials, header http.Header) error {
+	add := func(name, value string) error {
+		if value == "" {
+			return nil
+		}
+		if header.Get(name) != "" {
+			return usagef("leave one of them out", "the header %s is given twice, by -H and by the flags for credentials", http.CanonicalHeaderKey(name))
+		}
+		header.Set(name, value)
+		return nil
 	}
-	if !strings.Contains(given, "://") {
-		given = "http://" + given
+	var bearer, basic string
+	if given.Bearer != "" {
+		bearer = "Bearer " + given.Bearer
 	}
-	u, err := url.Parse(given)
-	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || !handshake.ValidHost(u.Host) {
-		return nil, usagef("write --proxy http://host:port", "--proxy takes the URL of an HTTP proxy")
+	if given.Username != "" || given.Password != "" {
+		basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(given.Username+":"+given.Password))
 	}
-	return http.ProxyURL(u), nil
+	return errors.Join(add("Authorization", bearer), add("Authorization", basic), add("Cookie", given.Cookie), add(given.APIKeyHeader, given.APIKey))
+}
+
+// apply adds the credentials to the options of a handshake. It returns the URL with those that belong into it, and all secrets.
+func (c *credentialFlags) apply(sys *System, raw string, opts *websocket.DialOptions) (_ string, secrets []string, _ error) {
+	given, err := c.read(sys)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := c.header(given, opts.Header); err != nil {
+		return "", nil, err
+	}
+	for _, values := range given.Query {
+		secrets = append(secrets, values...)
+	}
+	secrets = append(secrets, given.Bearer, given.Password, given.Cookie, given.APIKey, given.SubprotocolToken)
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+	if given.SubprotocolToken != "" {
+		token := base64.RawURLEncoding.EncodeToString([]byte(given.SubprotocolToken))
+		opts.Subprotocols = append(slices.Clone(opts.Subprotocols), redact.KubernetesPrefix+token)
+	}
+	if len(given.Query) == 0 {
+		return raw, secrets, nil
+	}
+	separator := "?"
+	if strings.Contains(raw, "?") {
+		separator = "&"
+	}
+	return raw + separator + given.Query.Encode(), secrets, nil
 }

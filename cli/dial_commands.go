@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
+)
+
+// commandHelp is what /help shows.
+const commandHelp = `/ping                    how long a ping takes
+/close [CODE [REASON]]   close with this code, 1000 without one
+/help                    this
+//text                   send /text`
+
+// maxReason is the longest reason of a close frame (RFC 6455 §5.5: 125 bytes with the code).
+const maxReason = 123
+
+// errRemark is an answer to a typed line that neither sends something nor ends the input.
+type errRemark struct{ text string }
+
+func (e *errRemark) Error() string { return e.text }
+
+func remarkf(format string, args ...any) error { return &errRemark{fmt.Sprintf(format, args...)} }
+
+// interpret makes a message of a line that was typed, or an error for what is a command or a mistake.
+func interpret(line string, asJSON bool) (websocket.Message, error) {
+	if rest, ok := strings.CutPrefix(line, "/"); ok && !strings.HasPrefix(rest, "/") {
+		return websocket.Message{}, command(rest)
+	} else if ok {
+		line = rest
+	}
+	if !asJSON {
+		return websocket.Message{Type: websocket.Text, Data: []byte(line)}, nil
+	}
+	m, err := parseMessage([]byte(line))
+	if err != nil {
+		return m, remarkf("not sent: the line %v; %s", err, jsonForms)
+	}
+	return m, nil
+}
+
+// command obeys what is behind the slash.
+func command(line string) error {
+	name, rest, _ := strings.Cut(line, " ")
+	rest = strings.TrimSpace(rest)
+	switch name {
+	case "help":
+		return &errRemark{commandHelp}
+	case "ping":
+		if rest != "" {
+			return remarkf("/ping takes nothing")
+		}
+		return errPing
+	case "close":
+		end, err := parseClose(rest)
+		if err != nil {
+			return remarkf("not closed: %v", err)
+		}
+		return end
+	}
+	return remarkf("not sent: /%s is not a command. //%s sends the line with one slash; /help lists the commands", name, line)
+}
+
+// parseClose reads the CODE and REASON of /close.
+func parseClose(args string) (*closing, error) {
+	if args == "" {
+		return &closing{code: websocket.CodeNormal}, nil
+	}
+	first, reason, _ := strings.Cut(args, " ")
+	reason = strings.TrimSpace(reason)
+	n, err := strconv.ParseUint(first, 10, 16)
+	switch {
+	case err != nil:
+		return nil, errors.New("the code is a number, such as 1000, and the reason is behind it")
+	case !protocol.CodeOnWire(uint16(n)):
+		return nil, fmt.Errorf("%d may not be sent (RFC 6455 §7.4): 1000 to 1003, 1007 to 1014 and 3000 to 4999 may", n)
+	case len(reason) > maxReason:
+		return nil, fmt.Errorf("the reason has %d bytes, and a close frame has room for %d", len(reason), maxReason)
+	}
+	return &closing{code: websocket.Code(n), reason: reason}, nil
+}

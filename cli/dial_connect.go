@@ -1,0 +1,308 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/internal/visible"
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/reconnect"
+)
+
+// dialing is one run of dial: what it connects to, and what it carries messages between.
+type dialing struct {
+	sys     *System
+	f       *dialFlags
+	raw     string // the URL to dial
+	shown   string // the same without what may be secret
+	opts    *websocket.DialOptions
+	notes   io.Writer        // for what is no message
+	signals <-chan os.Signal // the process's, and with a console Ctrl-C, which makes none there
+
+	in      *feed
+	out     output
+	w       io.Writer
+	console *console // nil: there is no person at a terminal
+	paint   paint
+}
+
+// dial opens a connection, carries messages and closes it.
+func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
+	shown, err := checkURL(raw)
+	if err != nil {
+		return err
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	d := &dialing{sys: sys, f: f, shown: shown, notes: sys.Stderr, signals: sys.Signals}
+	if d.opts, err = f.options(sys); err != nil {
+		return err
+	}
+	if err := useProxy(sys, f.proxy, d.opts); err != nil {
+		return err
+	}
+	var secrets []string
+	if d.raw, secrets, err = f.credentials.apply(sys, raw, d.opts); err != nil {
+		return err
+	}
+	d.opts.HandshakeTimeout = f.timeout
+	if f.talk.verbose {
+		d.opts.Trace = traceTo(noteWriter{d}, secrets)
+	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return d.failed(err)
+	}
+	defer conn.CloseNow()
+	stop, err := d.open(conn)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if f.talk.reconnect {
+		return d.keep(ctx, conn)
+	}
+	return d.session(conn).run(ctx)
+}
+
+// noteWriter writes to where a dialing's notes go now.
+type noteWriter struct{ d *dialing }
+
+func (w noteWriter) Write(p []byte) (int, error) { return w.d.notes.Write(p) }
+
+// note shows the user a line that is no message.
+func (d *dialing) note(text string) {
+	if d.console != nil && d.notes == io.Writer(d.console) {
+		fmt.Fprintln(d.console, d.paint.dim(visible.Text(text)))
+		return
+	}
+	fmt.Fprintln(d.notes, "handfast: "+visible.Text(text))
+}
+
+// lifeSign is how long a person at a terminal waits for a connection before something is shown.
+const lifeSign = time.Second
+
+// connect is websocket.Dial that a signal ends. Where errors go to a terminal, it shows after a moment that it is at work.
+func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		var late <-chan time.Time
+		if terminal(d.sys.Stderr) != nil {
+			timer := time.NewTimer(lifeSign)
+			defer timer.Stop()
+			late = timer.C
+		}
+		for {
+			select {
+			case <-d.signals:
+				cancel(errInterrupted)
+				return
+			case <-late:
+				d.note("connecting to " + d.shown + " ...")
+			case <-done:
+				return
+			}
+		}
+	}()
+	conn, err := websocket.Dial(ctx, d.raw, d.opts)
+	close(done)
+	<-watched
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		if err == nil { // the signal came, but too late for the handshake
+			_ = conn.Close(websocket.CodeNormal, "") // an error says that the server did not answer: no matter
+		}
+		return nil, errInterrupted
+	}
+	return conn, err
+}
+
+// open makes the two ends between which messages go. stop must be called.
+func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
+	sys, f := d.sys, d.f
+	in, out := terminal(sys.Stdin), terminal(sys.Stdout)
+	end, person := byte('\n'), out != nil
+	if f.talk.null && out == nil {
+		end = 0
+	}
+	asJSON := f.json || f.talk.jsonl
+	d.w = sys.Stdout
+	switch {
+	case f.binary:
+		d.in, d.out = newFeed(newChunks(sys.Stdin)), rawOutput()
+	case in != nil && out != nil && !f.talk.null && sys.Getenv("TERM") != "dumb":
+		signals, unmerge := merge(sys.Signals)
+		c, err := openConsole(sys, in, out, signals, f.talk.jsonl)
+		if err != nil {
+			unmerge()
+			return nil, err
+		}
+		d.console, d.signals, d.paint = c, signals, newPaint(sys, out)
+		d.in, d.w, d.out = newFeed(c), c, lineOutput(c.format(d.paint, asJSON), '\n')
+		if terminal(sys.Stderr) != nil {
+			d.notes = c
+		}
+		fmt.Fprintln(c, d.paint.dim(visible.Text("connected to "+describeConn(d.shown, conn.Handshake())+"; Ctrl-D closes, /help lists commands")))
+		return func() { d.in.stop(); c.leave(); unmerge() }, nil
+	case f.talk.null:
+		d.in, d.out = newFeed(newRecords(sys.Stdin, 0)), lineOutput(newFormat(false, person), end)
+	case f.talk.jsonl:
+		d.in, d.out = newFeed(&jsonLines{newLines(sys.Stdin)}), lineOutput(newFormat(true, person), end)
+	default:
+		d.in, d.out = newFeed(newLines(sys.Stdin)), lineOutput(newFormat(asJSON, person), end)
+	}
+	return d.in.stop, nil
+}
+
+// merge returns a channel on which the signals of another one arrive, and to which further ones can be sent.
+func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
+	to := make(chan os.Signal, 4)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case s := <-from:
+				select {
+				case to <- s:
+				default: // there are more than enough
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return to, func() { close(done); <-ended }
+}
+
+// session returns a session on a connection.
+func (d *dialing) session(conn *websocket.Conn) *session {
+	s := &session{conn: conn, in: d.in, out: d.out, w: d.w, wait: d.f.talk.wait, signals: d.signals}
+	if c := d.console; c != nil {
+		s.leave = c.leave
+		s.say = func(text string) { fmt.Fprintln(c, d.paint.dim(text)) }
+		if d.f.talk.reconnect {
+			s.leave = nil // it is given back at the end
+		}
+	}
+	return s
+}
+
+// keep carries messages over one connection after the other, until the user, the server or a failure ends it for good.
+func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var last error // how the last session has ended
+	over := false  // there is nothing more to do
+	unwatch := func() {}
+	connect := func(ctx context.Context) (*websocket.Conn, error) {
+		unwatch()
+		unwatch = func() {}
+		conn := first
+		if first = nil; conn != nil {
+			return conn, nil
+		}
+		conn, err := d.connect(ctx)
+		if err == nil {
+			d.note("connected again")
+		}
+		return conn, err
+	}
+	err := reconnect.Run(ctx, connect, func(ctx context.Context, conn *websocket.Conn) error {
+		s := d.session(conn)
+		last = s.run(ctx)
+		if over = !s.lost; over {
+			return last
+		}
+		return s.why
+	}, &reconnect.Options{
+		Verdict: func(f reconnect.Failure) reconnect.Verdict {
+			if over || errors.Is(f.Err, errInterrupted) {
+				return reconnect.Stop
+			}
+			return reconnect.Default
+		},
+		OnRetry: func(f reconnect.Failure, delay time.Duration) {
+			why := last
+			if f.Dialing {
+				why = d.failed(f.Err)
+			}
+			text := "the server has closed the connection"
+			if why != nil {
+				text = why.Error()
+			}
+			d.note(text + "; connecting again in " + delay.Round(time.Millisecond).String())
+			unwatch = d.watch(cancel)
+		},
+	})
+	unwatch()
+	var failed *websocket.HandshakeError
+	switch {
+	case over:
+		return last
+	case errors.Is(context.Cause(ctx), errInterrupted), errors.Is(err, errInterrupted):
+		return errInterrupted
+	case errors.As(err, &failed):
+		return d.failed(failed)
+	}
+	return last
+}
+
+// watch has the next signal cancel a context, until the function that it returns is called.
+func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-d.signals:
+			cancel(errInterrupted)
+		case <-done:
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// failed says why there is no connection.
+func (d *dialing) failed(err error) error { return dialError(d.shown, err, sentBy(d.raw, d.opts)) }
+
+// dialError says why there is no connection. The library's next step speaks of its options; here it is flags.
+func dialError(shown string, err error, sent *sent) error {
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
+	var e *websocket.HandshakeError
+	if !errors.As(err, &e) || e.Err == nil {
+		return fmt.Errorf("no WebSocket at %s: %w", shown, err)
+	}
+	if socks, ok := errors.AsType[*socksError](err); ok {
+		e = &websocket.HandshakeError{Stage: handshake.StageProxy, Err: socks, Redirected: e.Redirected,
+			Hint: "check the proxy of --proxy, its user and password, and that it can reach the server"}
+	}
+	return &handshakeFailure{shown, e, sent}
+}
+
+// handshakeFailure is a HandshakeError whose details are printed in lines of their own.
+type handshakeFailure struct {
+	shown string
+	err   *websocket.HandshakeError
+	sent  *sent
+}
+
+func (e *handshakeFailure) Error() string {
+	where := e.shown
+	if e.err.Redirected != "" {
+		where = e.err.Redirected + ", to which " + e.shown + " redirects"
+	}
+	return "no WebSocket at " + where + ": " + strings.TrimPrefix(e.err.Err.Error(), "websocket: ")
+}
+func (e *handshakeFailure) Unwrap() error    { return e.err }
+func (e *handshakeFailure) NextStep() string { return handshakeStep(e.err, e.sent) }

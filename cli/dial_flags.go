@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/handshake"
+)
+
+// dialFlags is what the command line says about a connection. Other commands have some of the flags.
+type dialFlags struct {
+	headers      []string
+	subprotocols []string
+	origin       string
+	credentials  credentialFlags
+	insecure     bool
+	cacert       string
+	cert         string
+	key          string
+	proxy        string
+	timeout      time.Duration
+	ping         time.Duration
+	binary       bool
+	json         bool
+	http         choice
+	compress     bool
+	talk         talkFlags
+}
+
+// talkFlags is what only dial has.
+type talkFlags struct {
+	jsonl     bool
+	null      bool
+	verbose   bool
+	wait      time.Duration
+	reconnect bool
+}
+
+// define adds dial's flags to it.
+func (f *dialFlags) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
+	flags.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
+	flags.StringVar(&f.origin, "origin", "", "send this Origin, as a browser does for a page of https://example.com")
+	f.credentials.define(cmd)
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
+	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
+	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
+	flags.StringVar(&f.key, "key", "", "its private key, a PEM `file`; may be in the file of --cert")
+	flags.StringVar(&f.proxy, "proxy", "", "go through this proxy: a `URL` (http, https, socks5), @FILE, env:NAME, or \"none\"")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time for opening the connection")
+	flags.BoolVar(&f.binary, "binary", false, "raw bytes in and out, as binary messages")
+	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
+	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "the same, and read what to send in that form, too: text and binary messages mixed")
+	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a line end, in and out")
+	flags.BoolVarP(&f.talk.verbose, "verbose", "v", false, "print the requests and answers of the handshake, secrets redacted, on standard error")
+	flags.Var(&f.http, "http", "the HTTP version of the handshake; 2 and 3 are not available yet")
+	flags.BoolVar(&f.compress, "compress", false, "offer compression (permessage-deflate); the server may decline")
+	flags.DurationVar(&f.ping, "ping", 25*time.Second, "ping a silent server this often, give up after two; 0 is never")
+	flags.DurationVar(&f.talk.wait, "wait", 0, "read exactly this long after the end of the input; 0 until the server is quiet")
+	flags.BoolVar(&f.talk.reconnect, "reconnect", false, "when the connection is lost, connect again, after a delay that grows to 30s")
+	values := map[string][]string{
+		"http": f.http.allowed, "ping": {"10s", "25s", "0"}, "wait": {"1s", "10s", "1m"}, "timeout": {"5s", "30s"},
+		"proxy": {"none", "http://", "socks5://"}, "header": {}, "subprotocol": {}, "origin": {},
+	}
+	for _, name := range secretFlags {
+		values[name] = []string{"env:"}
+	}
+	complete(cmd, values)
+}
+
+// check refuses what dial alone cannot take.
+func (f *dialFlags) check() error {
+	for _, pair := range [...]struct {
+		a, b   string
+		sa, sb bool
+	}{
+		{"--binary", "--json", f.binary, f.json}, {"--binary", "--jsonl", f.binary, f.talk.jsonl},
+		{"--json", "--jsonl", f.json, f.talk.jsonl}, {"--null", "--binary", f.talk.null, f.binary},
+		{"--null", "--json", f.talk.null, f.json}, {"--null", "--jsonl", f.talk.null, f.talk.jsonl},
+		{"--reconnect", "--binary", f.talk.reconnect, f.binary},
+	} {
+		if pair.sa && pair.sb {
+			return usagef("leave one of them out", "%s and %s exclude each other", pair.a, pair.b)
+		}
+	}
+	switch {
+	case f.talk.wait < 0:
+		return usagef("", "--ping and --wait take no negative time")
+	case f.timeout <= 0:
+		return usagef("", "--timeout takes a time above 0")
+	}
+	return nil
+}
+
+// options checks the flags and turns them into the library's.
+func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
+	switch {
+	case f.http.value != "1.1":
+		return nil, usagef("leave --http out", "--http %s: WebSocket over HTTP/%s is not available yet", f.http.value, f.http.value)
+	case f.ping < 0:
+		return nil, usagef("", "--ping and --wait take no negative time")
+	case f.binary && terminal(sys.Stdout) != nil:
+		return nil, usagef("write it to a file or a pipe: --binary >FILE", "--binary would write raw bytes to the terminal")
+	case f.insecure && f.cacert != "":
+		return nil, usagef("leave one of them out", "--insecure checks no certificate, so --cacert has no use")
+	case f.key != "" && f.cert == "":
+		return nil, usagef("add --cert FILE", "--key needs the certificate that it belongs to")
+	}
+	header, err := parseHeaders(f.headers)
+	if err != nil {
+		return nil, err
+	}
+	if err := handshake.CheckSubprotocols(f.subprotocols); err != nil {
+		return nil, usagef("write --subprotocol once for each name, without spaces", "--subprotocol: %v", err)
+	}
+	if f.origin != "" {
+		if _, ok := handshake.ParseOrigin(f.origin); !ok {
+			return nil, usagef("write scheme and host, and the port if it is not the usual one: https://example.com",
+				"--origin %s is not a web origin", strconv.Quote(f.origin))
+		}
+		header.Set("Origin", f.origin)
+	}
+	tls, err := f.tlsConfig(sys)
+	if err != nil {
+		return nil, err
+	}
+	opts := &websocket.DialOptions{
+		Header:       header,
+		Subprotocols: f.subprotocols,
+		TLS:          tls,
+		Conn:         websocket.ConnOptions{MaxMessage: maxLine, PingInterval: f.ping},
+	}
+	if f.ping == 0 {
+		opts.Conn.PingInterval = -1 // never
+	}
+	if f.binary {
+		opts.Conn.MaxMessage = -1 // no bound: nothing is held
+	}
+	if f.compress {
+		opts.Conn.Compression = &websocket.Compression{}
+	}
+	return opts, nil
+}
+
+// parseHeaders turns "Name: value" into headers. A value may be a secret, so it is never repeated.
+func parseHeaders(lines []string) (http.Header, error) {
+	header := make(http.Header)
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t")
+		switch {
+		case !strings.Contains(line, ":") || handshake.CheckFields(http.Header{name: nil}) != nil && !handshake.Reserved(name):
+			return nil, usagef(`write -H "Name: value"`, "-H takes the name of a header, a colon and a value")
+		case strings.EqualFold(name, "Sec-WebSocket-Protocol"):
+			return nil, usagef("write --subprotocol NAME", "-H: the header %s belongs to the handshake", name)
+		case handshake.Reserved(name):
+			return nil, usagef("leave it out: handfast sends it by itself", "-H: the header %s belongs to the handshake", name)
+		case strings.EqualFold(name, "Host") && !handshake.ValidHost(value):
+			return nil, usagef(`write -H "Host: example.com", with a port if there is one`, "-H: the Host header is not one host")
+		case handshake.CheckFields(http.Header{name: {value}}) != nil:
+			return nil, usagef("write the value on one line", "-H: the value of header %s has a control character in it", name)
+		}
+		header.Add(name, value)
+	}
+	return header, nil
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/handfast/handfast/internal/visible"
+	"github.com/handfast/handfast/websocket"
+)
+
+// rawOutput writes payloads as they are, while they arrive.
+func rawOutput() output {
+	buf := make([]byte, 32<<10)
+	return func(_ websocket.Type, r io.Reader, w io.Writer) error {
+		_, err := io.CopyBuffer(w, r, buf)
+		return err
+	}
+}
+
+// lineOutput writes every message in one piece, with end behind it.
+func lineOutput(format formatter, end byte) output {
+	var data bytes.Buffer
+	var line []byte
+	return func(typ websocket.Type, r io.Reader, w io.Writer) error {
+		data.Reset()
+		if _, err := data.ReadFrom(r); err != nil {
+			return err
+		}
+		line = append(format(line[:0], websocket.Message{Type: typ, Data: data.Bytes()}), end)
+		_, err := w.Write(line)
+		return err
+	}
+}
+
+// noted is a reader that notes whatever it has read.
+type noted struct {
+	r       io.Reader
+	arrived func()
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	k, err := n.r.Read(p)
+	n.arrived()
+	return k, err
+}
+
+// formatter appends a message to dst the way it is shown.
+type formatter func(dst []byte, m websocket.Message) []byte
+
+// newFormat picks how messages are shown: to a program as they are, to a person without what would steer the terminal.
+func newFormat(asJSON, person bool) formatter {
+	switch {
+	case asJSON:
+		return formatJSON
+	case person:
+		return formatPerson
+	}
+	return func(dst []byte, m websocket.Message) []byte { return append(dst, m.Data...) }
+}
+
+// formatJSON is for programs that must know where a message ends, and of what type it is.
+func formatJSON(dst []byte, m websocket.Message) []byte {
+	v := struct {
+		Type string `json:"type"`
+		Data any    `json:"data"`
+	}{m.Type.String(), m.Data} // bytes become base64
+	if m.Type == websocket.Text {
+		v.Data = string(m.Data)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a string and bytes can always be marshalled
+	}
+	return append(dst, b...)
+}
+
+// hexShown is how much of a binary message a person gets to see.
+const hexShown = 64
+
+func formatPerson(dst []byte, m websocket.Message) []byte {
+	if m.Type == websocket.Text {
+		// What is behind a line end must not look like another message, or like what the user has typed.
+		return append(dst, strings.ReplaceAll(visible.Text(string(m.Data)), "\n", "\n| ")...)
+	}
+	dst = fmt.Appendf(dst, "(%d bytes) % x", len(m.Data), m.Data[:min(len(m.Data), hexShown)])
+	if len(m.Data) > hexShown {
+		dst = append(dst, " …"...)
+	}
+	return dst
+}

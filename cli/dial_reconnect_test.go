@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// each runs a server that serves its connections with these functions, one after the other.
+func each(t *testing.T, serve ...func(ctx context.Context, c *websocket.Conn)) string {
+	var n atomic.Int32
+	return peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
+		if i := int(n.Add(1)); i <= len(serve) {
+			serve[i-1](ctx, c)
+		} else {
+			t.Errorf("connection %d", i)
+		}
+	})
+}
+
+func send(ctx context.Context, c *websocket.Conn, text string) {
+	_ = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(text)})
+}
+
+// A connection that was lost is replaced, and what comes then goes over the new one.
+func TestDialReconnect(t *testing.T) {
+	again := make(chan struct{})
+	url := each(t, func(ctx context.Context, c *websocket.Conn) {
+		if m, err := c.Read(ctx); err == nil {
+			_ = c.Write(ctx, m)
+		}
+		_ = c.Close(websocket.CodeInternalError, "oh \x1b")
+	}, func(ctx context.Context, c *websocket.Conn) {
+		close(again)
+		echo(ctx, c, nil)
+	})
+	stdin, more := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(more, "one\n")
+		<-again
+		_, _ = io.WriteString(more, "two\n")
+		more.Close()
+	}()
+	got := runWith(t, stdin, nil, "dial", "--reconnect", url)
+	if got.code != exitOK || got.stdout != "one\ntwo\n" {
+		t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
+	}
+	if !strings.Contains(got.stderr, `handfast: the server closed with 1011 internal error: oh \x1b; connecting again in `) ||
+		!strings.HasSuffix(got.stderr, "handfast: connected again\n") {
+		t.Errorf("%q", got.stderr)
+	}
+}
+
+// How it ends: by the server's own wish, by a failure that would come again, at the end of the input.
+func TestDialReconnectEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		serve  []func(ctx context.Context, c *websocket.Conn)
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{"--wait goes on over the next connection", []func(context.Context, *websocket.Conn){
+			func(ctx context.Context, c *websocket.Conn) {
+				send(ctx, c, "a")
+				_ = c.Close(websocket.CodeGoingAway, "")
+			},
+			func(ctx context.Context, c *websocket.Conn) { send(ctx, c, "b"); c.CloseNow() },
+			func(ctx context.Context, c *websocket.Conn) { send(ctx, c, "c"); _ = c.Close(websocket.CodeNormal, "") },
+		}, []string{"--wait", "1h"}, exitOK, "a\nb\nc\n", "connected again"},
+		{"1008", []func(context.Context, *websocket.Conn){
+			func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodePolicy, "no") },
+		}, []string{"--wait", "1h"}, exitFailed, "", "handfast: the server closed with 1008"},
+		{"lost after the end of the input", []func(context.Context, *websocket.Conn){
+			func(ctx context.Context, c *websocket.Conn) {
+				_, _ = c.Read(ctx)
+				_ = c.Close(websocket.CodeInternalError, "")
+			},
+		}, nil, exitFailed, "", "handfast: the server closed with 1011"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := ""
+			if tt.args == nil {
+				in = "x\n"
+			}
+			got := runWith(t, strings.NewReader(in), nil, append([]string{"dial", "--reconnect", each(t, tt.serve...)}, tt.args...)...)
+			if got.code != tt.code || got.stdout != tt.stdout || !strings.Contains(got.stderr, tt.stderr) {
+				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
+			}
+		})
+	}
+}
+
+// A signal ends the wait for the next connection. There is no next connection when the first one could not be opened.
+func TestDialReconnectSignal(t *testing.T) {
+	url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
+	signals := make(chan os.Signal, 1)
+	stdin, more := io.Pipe()
+	defer more.Close()
+	var stdout, stderr buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- Run(t.Context(), []string{"dial", "--reconnect", url}, System{
+			Stdin: stdin, Stdout: &stdout, Stderr: &stderr, Signals: signals, Getenv: func(string) string { return "" },
+		})
+	}()
+	bounded.Until(t, func() bool { return strings.Contains(stderr.String(), "connecting again in") })
+	signals <- os.Interrupt
+	if got := bounded.Receive(t, code); got != exitInterrupted {
+		t.Errorf("exit %d, %q", got, stderr.String())
+	}
+	if got := runCommand(t, "dial", "--reconnect", "ws://127.0.0.1:1/"); got.code != exitFailed {
+		t.Errorf("exit %d", got.code)
+	}
+}
+
+// list is an input of a few lines.
+type list []string
+
+func (l *list) next() (websocket.Message, error) {
+	if len(*l) == 0 {
+		return websocket.Message{}, io.EOF
+	}
+	m := websocket.Message{Type: websocket.Text, Data: []byte((*l)[0])}
+	*l = (*l)[1:]
+	return m, nil
+}
+
+// A message that could not be sent stays for the next session.
+func TestFeedKeepsMessage(t *testing.T) {
+	f := newFeed(&list{"a", "b"})
+	defer f.stop()
+	for range 2 {
+		if m, err := f.take(t.Context()); string(m.Data) != "a" || err != nil {
+			t.Errorf("%q, %v", m.Data, err)
+		}
+	}
+	f.done()
+	if m, err := f.take(t.Context()); string(m.Data) != "b" || err != nil {
+		t.Errorf("%q, %v", m.Data, err)
+	}
+	f.done()
+	for range 2 {
+		if _, err := f.take(t.Context()); !errors.Is(err, io.EOF) || f.ended.IsZero() {
+			t.Error(err)
+		}
+	}
+}

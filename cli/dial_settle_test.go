@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/protocol"
+	"github.com/handfast/handfast/websocket/wstest"
+)
+
+// overtaken is a server that answers pings before the messages that came earlier, as RFC 6455 §5.5.2 allows: after a trip each,
+// and then one answer after each pause.
+func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
+	sent := 0
+	for {
+		f, err := p.Next()
+		if err != nil {
+			return
+		}
+		switch f.Opcode {
+		case frame.Ping:
+			<-time.After(trip)
+			if p.Send(wstest.Frame{Opcode: frame.Pong, Payload: f.Payload}) != nil {
+				return
+			}
+			for ; sent < answers; sent++ {
+				<-time.After(pause)
+				if p.Send(wstest.TextFrame(fmt.Sprint(sent))) != nil {
+					return
+				}
+			}
+		case frame.Close:
+			_ = p.Send(wstest.Frame{Opcode: frame.Close, Payload: f.Payload})
+			p.Close()
+			return
+		}
+	}
+}
+
+// What comes behind the pong is not lost, as long as the server is never quiet for longer than its round trip lets expect. A
+// server that does not come to an end is an error.
+func TestDialPongOvertakesAnswers(t *testing.T) {
+	const closes = 5 * time.Second // a server that is busy sending does not answer the close
+	for _, tt := range []struct {
+		name        string
+		trip, pause time.Duration
+		answers     int
+		whole       bool
+		err         error
+		most        time.Duration // after the last answer
+	}{
+		{"a near server", time.Millisecond, time.Millisecond, 1000, true, nil, time.Second},
+		{"a slow server that is near", time.Millisecond, 250 * time.Millisecond, 100, true, nil, 2 * time.Second},
+		{"a far server", 600 * time.Millisecond, 2 * time.Second, 10, true, nil, quiet},
+		{"nothing", time.Millisecond, 0, 0, true, nil, time.Second},
+		{"it is too slow", time.Millisecond, 2 * quiet, 2, false, nil, time.Second + closes},
+		{"without an end", time.Millisecond, 100 * time.Millisecond, 1000, false, errStillSending, endless + time.Second + closes},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, conn := wstest.PipePeer(t, protocol.RoleServer, nil)
+				over := make(chan struct{})
+				go func() {
+					defer close(over)
+					overtaken(p, tt.trip, tt.pause, tt.answers)
+				}()
+				var out strings.Builder
+				begin := time.Now()
+				s := &session{conn: conn, in: newFeed(nothing{}), out: lineOutput(newFormat(false, false), '\n'), w: &out}
+				err := s.run(t.Context())
+				took := time.Since(begin)
+				p.Close()
+				<-over
+				if got := strings.Count(out.String(), "\n"); (got == tt.answers) != tt.whole || !errors.Is(err, tt.err) {
+					t.Errorf("%d of %d answers, %v", got, tt.answers, err)
+				}
+				sending := tt.trip + tt.pause*time.Duration(tt.answers)
+				if !tt.whole {
+					sending = 0
+				}
+				if took > sending+tt.most {
+					t.Errorf("it took %v, and the server %v", took, sending)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,260 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/internal/pty"
+	"github.com/handfast/handfast/websocket"
+)
+
+// typist is a person at a terminal with dial running in it.
+type typist struct {
+	t     *testing.T
+	keys  func(string)
+	shown *buffer
+	code  chan int
+}
+
+// atTerminal runs dial in a terminal.
+func atTerminal(t *testing.T, args ...string) *typist {
+	t.Helper()
+	keys, tty, shown := screen(t)
+	p := &typist{t: t, shown: shown, code: make(chan int, 1)}
+	p.keys = func(s string) { press(t, keys, s) }
+	go func() {
+		p.code <- Run(context.Background(), append([]string{"dial"}, args...), System{Program: "handfast", Stdin: tty, Stdout: tty, Stderr: tty,
+			Getenv: func(name string) string { return map[string]string{"NO_COLOR": "1"}[name] }})
+	}()
+	return p
+}
+
+// appears waits until the terminal has shown a text, in which a line end is that of a terminal.
+func (p *typist) appears(text string) {
+	p.t.Helper()
+	bounded.Until(p.t, func() bool { return strings.Contains(p.shown.String(), text) })
+}
+
+func (p *typist) ends(code int) {
+	p.t.Helper()
+	if got := bounded.Receive(p.t, p.code); got != code {
+		p.t.Errorf("exit %d, want %d: %q", got, code, p.shown.String())
+	}
+}
+
+// A typed line may have 1 MiB, and is sent whole; one with more is refused with the numbers, and nothing of it is sent.
+func TestDialTerminalLongLine(t *testing.T) {
+	got := make(chan string, 8)
+	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
+		for m, err := range c.Messages(ctx) {
+			if err == nil {
+				got <- string(m.Data)
+			}
+		}
+	})
+	p := atTerminal(t, url)
+	p.appears("connected to")
+	for _, n := range []int{4095, 4097, 100_000, maxTyped} {
+		line := strings.Repeat("0123456789abcdef", n/16+1)[:n]
+		p.keys(line + "\r")
+		if m := bounded.Receive(t, got); m != line {
+			t.Errorf("%d of %d bytes were sent", len(m), n)
+		}
+	}
+	p.keys(strings.Repeat("\u20ac", maxTyped/3+1) + "\r")
+	p.appears("not sent: the line has 1048578 bytes, and a typed one has at most 1048576")
+	p.keys("next\r")
+	if m := bounded.Receive(t, got); m != "next" {
+		t.Errorf("%d bytes were sent", len(m))
+	}
+	p.keys("\x04")
+	p.ends(exitOK)
+}
+
+// Where the terminal itself makes the lines, it drops what is too long; that is an error.
+func TestDialTerminalCutsLine(t *testing.T) {
+	url := peer(t, echo)
+	for _, args := range [][]string{{"dial", url}, {"dial", "--binary", url}} {
+		keys, tty, _ := screen(t)
+		press(t, keys, strings.Repeat("x", 5000)+"\n")
+		got := runWith(t, tty, nil, args...)
+		if got.code != exitFailed || !strings.Contains(got.stderr, "4095 bytes or more") || got.stdout != "" {
+			t.Errorf("%q: exit %d, %q, %q", args, got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
+// A line that begins with a slash is a command, and two slashes send one.
+func TestDialTerminalCommands(t *testing.T) {
+	ended := make(chan error, 1)
+	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
+		for {
+			m, err := c.Read(ctx)
+			if err != nil {
+				ended <- err
+				return
+			}
+			_ = c.Write(ctx, m)
+		}
+	})
+	p := atTerminal(t, url)
+	p.appears("connected to")
+	p.keys("/ping\r")
+	p.appears("pong after ")
+	p.keys("//ping\r")
+	p.appears("< /ping")
+	for line, want := range map[string]string{
+		"/help":           "/close [CODE [REASON]]   close with this code",
+		"/nothing at all": "not sent: /nothing is not a command. //nothing at all sends the line with one slash",
+		"/ping x":         "/ping takes nothing",
+		"/close 1005":     "not closed: 1005 may not be sent",
+		"/close now":      "not closed: the code is a number",
+		"/close 1000 " + strings.Repeat("x", 124): "not closed: the reason has 124 bytes",
+	} {
+		p.keys(line + "\r")
+		p.appears(want)
+	}
+	p.keys("/close 4001 bye bye\r")
+	p.appears("closed with 4001")
+	p.ends(exitOK)
+	if e := new(websocket.CloseError); !as(bounded.Receive(t, ended), &e) || e.Code != 4001 || e.Reason != "bye bye" {
+		t.Errorf("the server saw %v", e)
+	}
+}
+
+// The second line of a message cannot pass for a message of its own, nor for what the user has typed.
+func TestDialTerminalLinesOfAMessage(t *testing.T) {
+	url := peer(t, func(ctx context.Context, c *websocket.Conn, r *http.Request) {
+		_ = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("one\n> two\n< three\r\n\n")})
+		echo(ctx, c, r)
+	})
+	p := atTerminal(t, url)
+	p.appears("< one\r\n| > two\r\n| < three\\x0d\r\n| \r\n| \r\n")
+	p.keys("\x03")
+	p.ends(exitOK)
+	if got := string(newFormat(false, true)(nil, websocket.Message{Type: websocket.Text, Data: []byte("a\nb")})); got != "a\n| b" {
+		t.Errorf("without a prompt: %q", got)
+	}
+}
+
+// With --jsonl what is typed is JSON; a mistake is not sent.
+func TestDialTerminalJSON(t *testing.T) {
+	p := atTerminal(t, "--jsonl", peer(t, echo))
+	p.appears("connected to")
+	p.keys("hello\r")
+	p.appears("not sent: the line is not a message in JSON")
+	p.keys(`{"type":"binary","data":"AAH/"}` + "\r")
+	p.appears(`< {"type":"binary","data":"AAH/"}`)
+	p.keys("\x04")
+	p.ends(exitOK)
+}
+
+// A person who waits for a connection sees that something happens; a pipe gets nothing.
+func TestDialSignOfLife(t *testing.T) {
+	state(t)
+	open := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-open }))
+	t.Cleanup(s.Close)
+	url := "ws" + strings.TrimPrefix(s.URL, "http")
+	p := atTerminal(t, url)
+	p.appears("connecting to " + url)
+	close(open)
+	p.ends(exitFailed)
+
+	synctest.Test(t, func(t *testing.T) {
+		var stderr buffer
+		d := &dialing{
+			sys: &System{Stderr: &stderr}, raw: "ws://example.com/", shown: "ws://example.com/", notes: &stderr,
+			opts: &websocket.DialOptions{Proxy: noProxy, DialContext: func(context.Context, string, string) (net.Conn, error) {
+				<-time.After(5 * lifeSign)
+				return nil, os.ErrNotExist
+			}},
+		}
+		if _, err := d.connect(t.Context()); err == nil || stderr.String() != "" {
+			t.Errorf("%v, %q", err, stderr.String())
+		}
+	})
+}
+
+// Ctrl-Z gives the terminal back to the shell, and the shell's fg goes on.
+func TestDialTerminalSuspended(t *testing.T) {
+	url := peer(t, echo)
+	master, tty := pty.Open(t)
+	shell := exec.CommandContext(bounded.Context(t), "bash", "--norc", "--noprofile", "--noediting", "-i")
+	shell.Env = append(os.Environ(), asProgram+"=1", "TERM=xterm", "PS1=READY ", "PROGRAM="+os.Args[0])
+	shell.Stdin, shell.Stdout, shell.Stderr = tty, tty, tty
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	shown := &buffer{}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b := make([]byte, 4096)
+		for {
+			n, err := master.Read(b)
+			_, _ = shown.Write(b[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = shell.Process.Kill()
+		_ = shell.Wait()
+		master.Close()
+		bounded.Receive(t, ended)
+		if t.Failed() {
+			t.Logf("%q", shown.String())
+		}
+	})
+	seen := 0
+	appears := func(text string) {
+		t.Helper()
+		bounded.Until(t, func() bool {
+			all := shown.String()
+			i := strings.Index(all[seen:], text)
+			if i >= 0 {
+				seen += i + len(text)
+			}
+			return i >= 0
+		})
+	}
+	appears("READY ")
+	press(t, master, `"$PROGRAM" dial `+url+"\n")
+	appears("connected to")
+	raw := modes(t, tty)
+	for _, text := range []string{"hello", "hello again"} {
+		press(t, master, text+"\r")
+		appears("< " + text)
+		press(t, master, "\x1a")
+		appears("Stopped")
+		appears("READY ")
+		if modes(t, tty) == raw {
+			t.Error("the terminal was not given back")
+		}
+		press(t, master, "echo $((40+2))\n")
+		appears("\n42")
+		press(t, master, "fg\n")
+		appears("> ")
+		bounded.Until(t, func() bool { return modes(t, tty) == raw })
+	}
+	press(t, master, "\x04")
+	appears("closed with 1000")
+	appears("READY ")
+	press(t, master, "exit $?\n")
+	if err := shell.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, shown.String())
+	}
+}
