@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -22,8 +21,8 @@ func newCertTrust(sys *System) *cobra.Command {
 		Use:   "trust [CA-FILE]",
 		Short: "Let this machine's browsers and programs believe the development CA",
 		Long: `Puts the certificate of the development CA into the system's store of authorities,
-and into those of Firefox and Chromium where they have their own and certutil is
-there. Its key goes nowhere. "handfast cert untrust" takes it out again.
+and into those of Firefox and Chromium, wherever this user has one, if certutil is
+there. A browser makes its store when it runs for the first time. Its key goes nowhere. "handfast cert untrust" takes it out again.
 
 The system's store takes special rights. Where sudo is, it is used, and may ask for
 a password. As root of another user's CA, name the file of its certificate.`,
@@ -107,9 +106,11 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 		verb, done, idle = "trust", "trusts it now: ", "trusts it already: "
 	}
 	var failed error
+	absent := 0
 	for _, s := range stores {
 		switch {
 		case s.absent != "":
+			absent++
 			row(s.name, p.dim("skipped: "+s.absent))
 		case s.settled(in):
 			row(s.name, idle+visible.Text(s.where))
@@ -135,6 +136,10 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 			}
 			row(s.name, p.green(done)+visible.Text(s.where))
 		}
+	}
+	if in && absent == len(stores) {
+		return &hinted{errors.New("there is no store that could be changed"),
+			"install what is missing, or start the browser once; programs such as curl take the authority's file: --cacert " + shellQuote(path)}
 	}
 	if in && failed == nil && !dry {
 		row("", p.dim(`programs that run see it when they start again; "handfast cert untrust" undoes it`))
@@ -182,54 +187,6 @@ func trustedIn(ca *x509.Certificate) string {
 		return s.where
 	}
 	return ""
-}
-
-// browserStore returns the stores of Firefox and Chromium of this user: they are NSS databases.
-func browserStore(ca *x509.Certificate, path string) store {
-	s := store{name: "browsers", all: true}
-	profiles := nssProfiles()
-	if len(profiles) == 0 {
-		s.absent = "Firefox and Chromium have no store of their own here; they make it when they first run"
-		return s
-	}
-	s.where = strings.Join(profiles, ", ")
-	trust, err := truststore.NewNSSTrust()
-	if err != nil {
-		s.absent = "certutil is not there, which writes " + s.where + " (on Debian: apt install libnss3-tools)"
-		return s
-	}
-	name := uniqueName(ca)
-	for _, profile := range profiles {
-		has := exec.Command("certutil", "-L", "-d", profile, "-n", name).Run() == nil
-		s.all, s.some = s.all && has, s.some || has
-		s.add = append(s.add, fmt.Sprintf("run: certutil -A -d %s -t C,, -n '%s' -i %s", profile, name, shellQuote(path)))
-		s.remove = append(s.remove, fmt.Sprintf("run: certutil -D -d %s -n '%s'", profile, name))
-	}
-	s.change = func(in bool) error {
-		if in {
-			return told(truststore.Install(ca, truststore.WithNoSystem(), truststore.WithTrust(trust)))
-		}
-		return told(truststore.Uninstall(ca, truststore.WithNoSystem(), truststore.WithTrust(trust)))
-	}
-	return s
-}
-
-// nssProfiles returns the databases that truststore writes, in certutil's notation.
-func nssProfiles() []string {
-	found, _ := filepath.Glob(truststore.NSSProfile) // the pattern is fixed
-	if home, err := os.UserHomeDir(); err == nil {
-		found = append(found, filepath.Join(home, ".pki", "nssdb"))
-	}
-	var profiles []string
-	for _, dir := range found {
-		switch {
-		case isFile(filepath.Join(dir, "cert9.db")):
-			profiles = append(profiles, "sql:"+dir)
-		case isFile(filepath.Join(dir, "cert8.db")):
-			profiles = append(profiles, "dbm:"+dir)
-		}
-	}
-	return profiles
 }
 
 func isFile(path string) bool {

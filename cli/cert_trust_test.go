@@ -19,7 +19,8 @@ func TestChangeStores(t *testing.T) {
 		step    string
 		restart bool // whether it speaks of programs that run
 	}{
-		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", restart: true},
+		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "there is no store that could be changed",
+			step: "install what is missing, or start the browser once; programs such as curl take the authority's file: --cacert '/a b.pem'"},
 		{name: "to trust, and trusted", store: store{all: true, some: true}, in: true, says: "trusts it already: here", restart: true},
 		{name: "to trust, in one place", store: store{some: true}, in: true, changed: true, says: "trusts it now: here", restart: true},
 		{name: "to trust", in: true, changed: true, says: "trusts it now: here", restart: true},

@@ -247,3 +247,35 @@ func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 		t.Errorf("exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
+
+// A home in which no browser has run yet, and one with the stores of several: Chromium finds the CA where it looks in the new home, and
+// Firefox's databases get it where Firefox has them today and where they were before.
+func TestTrustReachesBrowsers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("this user may not change the system's store: this test runs as root")
+		return
+	}
+	u, url := newUser(t)
+	t.Cleanup(func() { u.Must("handfast cert untrust") })
+	if err := os.RemoveAll(filepath.Join(u.Home, ".pki")); err != nil {
+		t.Fatal(err)
+	}
+	firefox := []string{".mozilla/firefox/old.default", ".config/mozilla/firefox/new.default-release"}
+	for _, dir := range firefox {
+		u.Must("mkdir -p " + dir + " && certutil -N -d sql:" + dir + " --empty-password")
+	}
+	said := u.Must("handfast cert trust")
+	if !strings.Contains(said, "/.local/share/pki/nssdb") || !strings.Contains(u.believers(url), "chromium") {
+		t.Errorf("trust says:\n%s", said)
+	}
+	name := strings.TrimSpace(u.Must("certutil -L -d sql:.local/share/pki/nssdb | grep -o 'handfast.*[0-9]'"))
+	for _, dir := range firefox {
+		u.Must("certutil -V -u L -d sql:" + dir + " -n '" + name + "'")
+	}
+	u.Must("handfast cert untrust")
+	for _, dir := range firefox {
+		if left := u.Must("certutil -L -d sql:" + dir); strings.Contains(left, "handfast") {
+			t.Errorf("left in %s:\n%s", dir, left)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The databases of browsers are found where they are today and where they were before.
+func TestBrowserStoresAreFound(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
+	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("XDG_CONFIG_HOME", "")
+	if got := nssProfiles(); len(got) != 0 {
+		t.Errorf("in an empty home: %q", got)
+	}
+	var want []string
+	put := func(dir, file, notation string) {
+		dir = filepath.Join(home, dir)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if notation != "" {
+			want = append(want, notation+":"+dir)
+		}
+	}
+	put(".pki/nssdb", "cert9.db", "sql")
+	put(".local/share/pki/nssdb", "cert9.db", "sql")
+	put(".mozilla/firefox/abc.default", "cert8.db", "dbm")
+	put(".config/mozilla/firefox/abc.default-release", "cert9.db", "sql")
+	put(".config/mozilla/firefox/Crash Reports", "events", "")
+	put("snap/firefox/common/.mozilla/firefox/x.default", "cert9.db", "sql")
+	put("snap/chromium/current/.pki/nssdb", "cert9.db", "sql")
+	put(".var/app/org.chromium.Chromium/data/pki/nssdb", "cert9.db", "sql")
+	put(".var/app/org.mozilla.firefox/.mozilla/firefox/y.default", "cert9.db", "sql")
+	got := nssProfiles()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q\nwant  %q", got, want)
+	}
+	t.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "conf"))
+	put("data/pki/nssdb", "cert9.db", "sql")
+	put("conf/mozilla/firefox/z.default", "cert9.db", "sql")
+	if got := strings.Join(nssProfiles(), " "); !strings.Contains(got, "/data/pki/nssdb") || !strings.Contains(got, "/conf/mozilla/firefox/z.default") || strings.Contains(got, ".local/share") {
+		t.Errorf("with XDG directories of their own: %s", got)
+	}
+}
+
+// A command that could change nothing has failed.
+func TestTrustWithoutStores(t *testing.T) {
+	for _, dry := range []bool{false, true} {
+		var out buffer
+		err := changeStores(&System{Stdout: &out}, []store{{name: "system", absent: "no program"}, {name: "browsers", absent: "none"}}, "/ca.pem", true, dry)
+		if err == nil || !strings.Contains(nextStep(err), "--cacert /ca.pem") {
+			t.Errorf("%v: %s", err, out.String())
+		}
+	}
+	if err := changeStores(&System{Stdout: &buffer{}}, []store{{name: "system", absent: "no program"}}, "/ca.pem", false, false); err != nil {
+		t.Errorf("to take it out of nowhere: %v", err)
+	}
+}
