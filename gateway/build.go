@@ -7,7 +7,6 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
-	"github.com/handfast/handfast/console"
 )
 
 // builder makes sites of configurations. It holds what all sites of a server share, and is not changed.
@@ -39,7 +38,7 @@ func (b *builder) newSite(cfg *config.Config, old *site) (*site, error) {
 // newEndpoints makes the routes.
 func (b *builder) newEndpoints(n, old *site) error {
 	if n.cfg.Console {
-		console.Register(n.pages)
+		n.mountConsole()
 	}
 	for i := range n.cfg.Endpoints {
 		e, err := b.newEndpoint(n, old, i)

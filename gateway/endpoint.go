@@ -11,6 +11,7 @@ import (
 
 	"github.com/handfast/handfast/auth"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway/internal/refusals"
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/websocket"
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
@@ -109,6 +110,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 		return nil, err
 	}
 	o := h.opened
+	e.rec.ended(h.via, refusals.Outcome{Status: http.StatusSwitchingProtocols})
 	k := &admitted{client{e, h.entry}, strings.Clone(r.URL.Path), h.rule} // which holds nothing of the request, nor its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull || o.HalfClose {

@@ -16,9 +16,10 @@ import (
 
 // via is what is known of a request's way here. It is in the request's context.
 type via struct {
-	peer   *peer
-	client netip.Addr // behind the proxies
-	site   *site      // that serves the request
+	peer    *peer
+	client  netip.Addr // behind the proxies
+	site    *site      // that serves the request
+	attempt string     // the page's mark of a handshake; "": none
 }
 
 type viaKey struct{}
@@ -64,6 +65,9 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 		v.client = clientaddr.Of(r, v.peer.addr.Addr(), site.proxies, "")
 	}
 	r = r.WithContext(p)
+	if site.cfg.Console {
+		v.attempt = takeAttempt(r)
+	}
 	if len(r.TransferEncoding) > 0 {
 		// Whatever proxy is in front may have seen another end of this request: nothing on the connection is believed to
 		// begin behind it (RFC 9112 §6.1).

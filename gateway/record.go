@@ -24,14 +24,15 @@ import (
 // recorder is where everything that happens to clients is recorded, and the only way from there to the log, the audit
 // log, the metrics and the list of refused handshakes. All methods may be called from any goroutine.
 type recorder struct {
-	log     *slog.Logger
-	metrics *observe.Metrics
-	outside *observe.Endpoint // what is refused before it has come to an endpoint
-	refused refusals.Log
-	flood   flood  // of refusals in the log
-	denials flood  // of denied actions in the log
-	pages   flood  // of requests in the log that servers have failed
-	audit   *audit // nil: there is none
+	log      *slog.Logger
+	metrics  *observe.Metrics
+	outside  *observe.Endpoint // what is refused before it has come to an endpoint
+	refused  refusals.Log
+	attempts refusals.Attempts // of the page at /
+	flood    flood             // of refusals in the log
+	denials  flood             // of denied actions in the log
+	pages    flood             // of requests in the log that servers have failed
+	audit    *audit            // nil: there is none
 
 	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
 	fullAt    atomic.Int64 // the bound on connections that was last logged as reached
@@ -209,6 +210,7 @@ func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	record := refusalOf(r, h.via)
 	record.Endpoint, record.Stage, record.Status, record.Clause, record.Hint = h.entry.Endpoint, string(e.Stage), e.Status, e.Section, settingsHint(e.Hint)
 	record.Reason = reasonOf(e)
+	s.ended(h.via, outcomeOf(e))
 	if d, ok := errors.AsType[*auth.Denied](err); ok {
 		record.Rule = d.Decision.Reason
 	}
@@ -320,6 +322,7 @@ func (s *recorder) missing(r *http.Request) {
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), http.StatusNotFound,
 		"there is no endpoint at this path", "check the path and the host, or add an endpoint for it"
 	s.record(s.outside, n, "", "")
+	s.ended(viaOf(r), refusals.Outcome{Status: n.Status, Stage: n.Stage, Reason: n.Reason, Hint: n.Hint})
 }
 
 // callFailed records why a call for a ticket, or to log out, failed.

@@ -1,0 +1,102 @@
+package refusals
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/handfast/handfast/internal/limit"
+)
+
+// Outcome is what a client may know about its own handshake: what the reply said. A page in a browser sees none of it, since a failed
+// WebSocket has no status and no body there.
+type Outcome struct {
+	Status     int    `json:"status"` // 101: the client was admitted
+	Stage      string `json:"stage,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+	Hint       string `json:"hint,omitempty"` // the next step
+	Clause     string `json:"clause,omitempty"`
+	RetryAfter string `json:"retry_after,omitempty"`
+}
+
+const (
+	maxAttempts  = 256         // outcomes that are kept
+	maxPerClient = 8           // of them for one client, so that one client cannot make the server forget all others
+	attemptTTL   = time.Minute // the page asks immediately
+)
+
+// attempt is the outcome of one handshake that had a key.
+type attempt struct {
+	client  netip.Prefix
+	key     string
+	at      time.Time
+	outcome Outcome
+}
+
+// Attempts remembers the outcomes of handshakes for the clients that made them, at most 256 and each for a minute. To read one takes
+// the key that the handshake had and the same client address. The zero value is ready; its methods may be called from any goroutine.
+type Attempts struct {
+	mu   sync.Mutex
+	list []attempt // the oldest first
+}
+
+// AttemptKey returns key if it can be the key of an attempt: 22 to 64 letters, digits, - and _, which is room for 128 random bits. Otherwise
+// it returns "".
+func AttemptKey(key string) string {
+	if len(key) < 22 || len(key) > 64 || strings.ContainsFunc(key, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	}) {
+		return ""
+	}
+	return key
+}
+
+// Add remembers the outcome of a handshake, in place of an earlier one with the same key. Without a key nothing is kept.
+func (a *Attempts) Add(client netip.Addr, key string, o Outcome, now time.Time) {
+	if key == "" {
+		return
+	}
+	for _, s := range []*string{&o.Reason, &o.Hint} {
+		*s = cut(*s)
+	}
+	one := attempt{limit.Key(client), strings.Clone(key), now, o}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first, same, mine := -1, -1, 0
+	for i := range a.list {
+		if a.list[i].client != one.client {
+			continue
+		}
+		if mine++; first < 0 {
+			first = i
+		}
+		if a.list[i].key == key {
+			same = i
+		}
+	}
+	switch {
+	case same >= 0:
+		a.drop(same)
+	case mine >= maxPerClient:
+		a.drop(first)
+	case len(a.list) >= maxAttempts:
+		a.drop(0)
+	}
+	a.list = append(a.list, one)
+}
+
+func (a *Attempts) drop(i int) { a.list = append(a.list[:i], a.list[i+1:]...) }
+
+// Find returns the outcome of the client's handshake with that key, and whether there is one.
+func (a *Attempts) Find(client netip.Addr, key string, now time.Time) (Outcome, bool) {
+	from := limit.Key(client)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, one := range a.list {
+		if one.key == key && one.client == from && now.Sub(one.at) < attemptTTL {
+			return one.outcome, true
+		}
+	}
+	return Outcome{}, false
+}
