@@ -16,7 +16,7 @@ type Config struct {
 	// What a request may cost before it is understood.
 	HTTP HTTP `yaml:"http"`
 
-	// Whether / is a page that opens a WebSocket and shows what comes back. It is on in a server without a file.
+	// Whether / is a page to try the endpoints with. It shows their paths to everybody. It is on in a server without a file.
 	Console bool `yaml:"console" default:"false"`
 
 	// The listener for those who run the server: /livez, /readyz, /metrics, /info, /connections, /handshakes,

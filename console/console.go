@@ -19,11 +19,14 @@ var page embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Register adds the page at "/" and what it loads, below "/console/", to mux.
+// Register adds the page at "/" and what it loads, below "/console/", to mux. The page asks its server for two things, which are the
+// server's to answer: GET /console/endpoints, the endpoints that it may connect to, and GET /console/attempts/{key}, how the handshake
+// with that key in the parameter handfast-attempt of its query ended.
 func Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", file("index.html", "text/html; charset=utf-8"))
-	mux.Handle("GET /console/console.js", file("console.js", "text/javascript; charset=utf-8"))
-	mux.Handle("GET /console/chat.js", file("chat.js", "text/javascript; charset=utf-8"))
+	for _, name := range []string{"console.js", "endpoints.js", "attempt.js", "words.js", "formats.js", "log.js", "chat.js"} {
+		mux.Handle("GET /console/"+name, file(name, "text/javascript; charset=utf-8"))
+	}
 	mux.Handle("GET /console/channels.js", static("channels.js", "text/javascript; charset=utf-8", js.Module))
 	mux.Handle("GET /console/console.css", file("console.css", "text/css; charset=utf-8"))
 	mux.Handle("GET /console/icon.svg", file("icon.svg", "image/svg+xml"))

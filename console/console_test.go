@@ -51,6 +51,11 @@ func TestPage(t *testing.T) {
 		{"GET", "/", "text/html; charset=utf-8", 200},
 		{"HEAD", "/", "text/html; charset=utf-8", 200},
 		{"GET", "/console/console.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/endpoints.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/attempt.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/words.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/formats.js", "text/javascript; charset=utf-8", 200},
+		{"GET", "/console/log.js", "text/javascript; charset=utf-8", 200},
 		{"GET", "/console/chat.js", "text/javascript; charset=utf-8", 200},
 		{"GET", "/console/channels.js", "text/javascript; charset=utf-8", 200},
 		{"GET", "/console/console.css", "text/css; charset=utf-8", 200},
@@ -88,7 +93,7 @@ func TestPageRefersToItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	refs := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(body), -1)
-	if len(refs) != 4 {
+	if len(refs) != 5 {
 		t.Fatalf("%d references", len(refs))
 	}
 	for _, ref := range refs {

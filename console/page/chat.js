@@ -1,14 +1,17 @@
 // The chat of the page: a room is a channel, and everyone who has the page open is a member of it.
 
 import { Channels } from "/console/channels.js";
+import { endpoints } from "/console/endpoints.js";
 
-const url = new URL("/channels", location.href);
+// Without channels that are open to everybody there is no chat.
+const place = (await endpoints).find((e) => e.protocol === "channels" && e.open && !e.path.includes("{"));
+const url = new URL(place?.path ?? "/channels", location.href);
 url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
 const keep = 500; // lines in the log
 const $ = (id) => document.getElementById(id);
 
-const channels = new Channels(url.href);
+const channels = place ? new Channels(url.href) : null;
 let room = null; // the subscription
 let names = new Map(); // of the members, by user
 let joins = 0; // rooms entered so far
@@ -17,16 +20,16 @@ let everOpen = false;
 function line(kind, text, who = "", time = new Date()) {
   const log = $("chat-log");
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-  const li = document.createElement("li");
-  li.className = kind;
+  const entry = document.createElement("div");
+  entry.className = kind;
   const at = document.createElement("time");
   at.textContent = time.toLocaleTimeString();
   const name = document.createElement("b");
   name.textContent = who;
   const body = document.createElement("span");
   body.textContent = text;
-  li.append(at, name, body);
-  log.append(li);
+  entry.append(at, name, body);
+  log.append(entry);
   while (log.childElementCount > keep) log.firstElementChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
@@ -100,16 +103,26 @@ function state() {
   else if (room) $("chat-send").disabled = false;
 }
 
-channels.addEventListener("state", state);
-// A server may have no channels at /channels for this page.
-channels.addEventListener("lost", () => { $("chat").hidden = !everOpen; });
+channels?.addEventListener("state", state);
 
 $("name").value = localStorage.getItem("name") ?? `guest ${100 + Math.floor(Math.random() * 900)}`;
 $("room").value = decodeURIComponent(location.hash.slice(1)) || "chat";
 
-$("name").addEventListener("change", () => {
-  localStorage.setItem("name", $("name").value);
-  room?.update({ name: $("name").value }).catch((error) => line("failed", error.message));
+$("name").addEventListener("change", async () => {
+  const name = $("name").value;
+  localStorage.setItem("name", name);
+  const mine = room;
+  try {
+    await mine?.update({ name });
+  } catch (error) {
+    line("failed", error.message);
+    return;
+  }
+  const me = channels.user || channels.client; // which is not sent its own changes
+  if (mine !== null && mine === room && names.has(me)) {
+    names.set(me, name);
+    showMembers();
+  }
 });
 $("room").addEventListener("change", () => { if ($("room").value !== "") join($("room").value); });
 $("chat-form").addEventListener("submit", async (event) => {
@@ -124,5 +137,7 @@ $("chat-form").addEventListener("submit", async (event) => {
   }
 });
 
-state();
-join($("room").value);
+if (channels) {
+  state();
+  join($("room").value);
+}

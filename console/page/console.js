@@ -1,95 +1,283 @@
-// The echo of the page: one WebSocket to /echo, a line for everything that happens to it.
+// The WebSocket of the page: one connection, to any endpoint of this server, and all that happens to it.
 
-const url = new URL("/echo", location.href);
-url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+import { endpointAt, endpoints } from "/console/endpoints.js";
+import { carriers, parseURL, prepare, why } from "/console/attempt.js";
+import { closeWords, failure, good, needs } from "/console/words.js";
+import { checkJSON, indentJSON, parseHex } from "/console/formats.js";
+import { add } from "/console/log.js";
 
-const names = {
-  1000: "normal closure", 1001: "going away", 1002: "protocol error", 1003: "unsupported data",
-  1005: "no status received", 1006: "abnormal closure", 1007: "invalid payload data", 1008: "policy violation",
-  1009: "message too big", 1011: "internal error", 1012: "service restart", 1013: "try again later",
-};
-const keep = 500; // lines in the log
 const $ = (id) => document.getElementById(id);
+const all = await endpoints;
 
 let socket = null;
-let waiting = []; // when each message was sent whose echo has not come yet
+let current = null; // the attempt that socket is of
+let turn = 0; // attempts so far
+let probe = null; // { text, done } of a measured echo
 
-$("url").textContent = url.href;
+$("host").textContent = location.host;
 
-function show(kind, text, note = "") {
-  const log = $("log");
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-  const line = document.createElement("li");
-  line.className = kind;
-  const time = document.createElement("time");
-  time.textContent = new Date().toLocaleTimeString();
-  const body = document.createElement("span");
-  body.textContent = text;
-  const aside = document.createElement("small");
-  aside.textContent = note;
-  line.append(time, body, aside);
-  log.append(line);
-  while (log.childElementCount > keep) log.firstElementChild.remove();
-  if (atEnd) log.scrollTop = log.scrollHeight;
+// The endpoint and the URL.
+
+function chosen() {
+  try {
+    return endpointAt(all, parseURL($("url").value).pathname);
+  } catch {
+    return all.find((e) => e.path === $("endpoint").value);
+  }
 }
+
+function showNeeds() {
+  const endpoint = chosen();
+  let note = endpoint ? needs(endpoint, $("carry").value.split(" ")[0]) : "The server lists no endpoint at this path.";
+  let wrong = false;
+  try {
+    parseURL($("url").value);
+  } catch (error) {
+    note = error.message;
+    wrong = true;
+  }
+  $("url-note").textContent = note;
+  $("url").setAttribute("aria-invalid", String(wrong));
+}
+
+function showCarriers() {
+  const before = $("carry").value;
+  const list = carriers(chosen());
+  $("carry").replaceChildren(...list.map(([value, label]) => new Option(label, value)));
+  if (list.some(([value]) => value === before)) $("carry").value = before;
+}
+
+function choose(endpoint) {
+  const url = new URL(location.href);
+  $("url").value = `${url.protocol === "https:" ? "wss:" : "ws:"}//${url.host}${endpoint.path}`;
+  $("subprotocols").value = (endpoint.subprotocols ?? []).join(", ");
+  $("more").open ||= !endpoint.open;
+  showCarriers();
+  showNeeds();
+}
+
+for (const endpoint of all) {
+  const kind = [endpoint.protocol, endpoint.open ? "" : "credential"].filter((s) => s && s !== endpoint.path.slice(1)).join(", ");
+  $("endpoint").add(new Option(`${endpoint.path}${kind ? ` (${kind})` : ""}`, endpoint.path), $("endpoint").length - 1);
+}
+
+$("endpoint").addEventListener("change", () => {
+  const endpoint = all.find((e) => e.path === $("endpoint").value);
+  if (endpoint) choose(endpoint);
+  if (!endpoint || endpoint.path.includes("{")) {
+    $("url").focus();
+    const from = $("url").value.indexOf("{");
+    if (from >= 0) $("url").setSelectionRange(from, $("url").value.indexOf("}", from) + 1);
+  }
+});
+$("url").addEventListener("input", () => {
+  $("endpoint").value = chosen()?.path ?? "";
+  showCarriers();
+  showNeeds();
+});
+$("carry").addEventListener("change", showNeeds);
+
+const first = all.find((e) => e.protocol === "echo" && e.open) ?? all[0];
+if (first) {
+  $("endpoint").value = first.path;
+  choose(first);
+} else {
+  $("url").value = "/";
+  showCarriers();
+  $("url-note").textContent = "The server lists no endpoint for WebSockets.";
+}
+
+// The connection.
 
 function state(name, text) {
   $("state").dataset.state = name;
   $("state").textContent = text;
-  $("toggle").textContent = name === "open" || name === "connecting" ? "Close" : "Connect";
-  $("send").disabled = name !== "open";
+  const busy = name === "open" || name === "connecting";
+  $("toggle").textContent = busy ? "Close" : "Connect";
+  $("toggle").classList.toggle("primary", !busy);
+  $("send").disabled = $("ping").disabled = name !== "open";
 }
 
-function describe(data) {
-  return typeof data === "string" ? data : `${data.byteLength} bytes`;
+function showFailure([title, text, next]) {
+  $("failure-title").textContent = title;
+  $("failure-text").textContent = text;
+  $("failure-next").textContent = `${next}.`;
+  $("failure").hidden = false;
+  add("failed", `${title}. ${text} Next step: ${next}.`);
+  state("failed", title.toLowerCase());
 }
 
-function connect() {
-  const mine = new WebSocket(url);
+async function connect() {
+  const mine = ++turn;
+  $("failure").hidden = true;
+  state("connecting", "connecting …");
+  let attempt;
+  try {
+    attempt = await prepare(all, { text: $("url").value, subprotocols: $("subprotocols").value, token: $("token").value.trim(), carrier: $("carry").value });
+  } catch (error) {
+    if (mine === turn) showFailure(["Not sent", error.message, "correct the fields above, then connect again"]);
+    return;
+  }
+  if (mine === turn) open(attempt);
+}
+
+function open(attempt) {
+  const mine = new WebSocket(attempt.target, attempt.offered);
   let opened = false;
   mine.binaryType = "arraybuffer";
   socket = mine;
-  waiting = [];
-  state("connecting", "connecting …");
-
+  current = attempt;
   mine.addEventListener("open", () => {
     opened = true;
-    state("open", "connected");
-    show("note", `connected to ${url.href}`);
-    send("hello");
+    state("open", mine.protocol ? `connected, ${mine.protocol}` : "connected");
+    add("note", `Connected to ${attempt.url}${mine.protocol ? `, subprotocol ${mine.protocol}` : ""}.`);
   });
-  mine.addEventListener("message", (event) => {
-    const since = waiting.shift();
-    show("received", describe(event.data), since === undefined ? "" : `${(performance.now() - since).toFixed(1)} ms`);
-  });
-  mine.addEventListener("close", (event) => {
-    const name = names[event.code] ? ` ${names[event.code]}` : "";
-    const reason = event.reason ? `: ${event.reason}` : "";
-    const good = event.code === 1000 || event.code === 1001;
-    const what = opened ? "closed with" : "could not connect:";
-    show(good ? "note" : "failed", `${what} ${event.code}${name}${reason}`);
-    state(good ? "closed" : "failed", `closed: ${event.code}${name}${reason}`);
+  mine.addEventListener("message", (event) => received(event.data));
+  mine.addEventListener("close", async (event) => {
+    if (socket !== mine) return;
+    probe?.done(null);
     socket = null;
+    if (opened) {
+      const words = closeWords(event.code, event.reason);
+      add(good(event.code) ? "note" : "failed", `Closed with ${words}.`);
+      state(good(event.code) ? "closed" : "failed", `closed: ${words}`);
+      return;
+    }
+    const asked = turn;
+    const outcome = await why(attempt);
+    if (asked === turn) showFailure(failure(outcome, attempt));
   });
 }
 
-function send(text) {
-  if (socket?.readyState !== WebSocket.OPEN) return;
-  waiting.push(performance.now());
-  socket.send(text);
-  show("sent", text);
+function received(data) {
+  if (probe !== null && data === probe.text) {
+    probe.done(performance.now());
+    return;
+  }
+  if (typeof data === "string") add("received", data);
+  else add("received", new Uint8Array(data));
 }
 
-$("toggle").addEventListener("click", () => {
-  if (socket === null) connect();
-  else socket.close(1000, "closed on the page");
+$("connect").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if ($("toggle").textContent === "Connect") {
+    connect();
+  } else if (socket === null || socket.readyState === WebSocket.CONNECTING) {
+    turn++;
+    const given = socket;
+    socket = null;
+    given?.close();
+    state("closed", "not connected");
+  } else {
+    socket.close(1000, "closed on the page");
+  }
 });
-$("clear").addEventListener("click", () => $("log").replaceChildren());
+
+// Messages.
+
+const format = () => document.querySelector("input[name=format]:checked").value;
+
+function textNote(message) {
+  $("text-note").textContent = message;
+  $("text").setAttribute("aria-invalid", String(message !== ""));
+}
+
+// message returns what the field holds in its format. It throws an Error that says what is wrong.
+function message() {
+  const text = $("text").value;
+  if (format() === "hex") return parseHex(text);
+  if (format() === "json") checkJSON(text);
+  return text;
+}
+
+function check() {
+  let fault = "";
+  try {
+    if ($("text").value !== "") message();
+  } catch (error) {
+    fault = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+  }
+  textNote(fault);
+  $("pretty").hidden = format() !== "json";
+  $("text").placeholder = { text: "Enter sends, Shift+Enter starts a new line", json: '{"key": "value"}', hex: "48 65 6c 6c 6f" }[format()];
+  $("text").classList.toggle("mono", format() !== "text");
+}
+
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (socket?.readyState !== WebSocket.OPEN) return; // the text stays for when it is connected again
-  send($("text").value);
-  $("text").value = "";
+  try {
+    const data = message();
+    socket.send(data);
+    add("sent", data);
+    $("text").value = "";
+    textNote("");
+  } catch (error) {
+    textNote(`Not sent: ${error.message}.`);
+  }
 });
+$("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("form").requestSubmit();
+});
+$("text").addEventListener("input", check);
+$("pretty").addEventListener("click", () => {
+  try {
+    checkJSON($("text").value);
+    $("text").value = indentJSON($("text").value);
+    $("text").rows = Math.min(12, Math.max(2, $("text").value.split("\n").length));
+  } catch {
+    check();
+  }
+});
+for (const radio of document.querySelectorAll("input[name=format]")) radio.addEventListener("change", check);
+check();
 
-connect();
+// The round trip. Browsers have no way to send a WebSocket ping: an echo is measured where there is one, else a request beside the
+// WebSocket.
+
+const probes = 5;
+const wait = 10_000; // milliseconds
+
+async function echoTime() {
+  const text = `handfast round trip ${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+  let timer;
+  const sent = performance.now();
+  const answered = await new Promise((done) => {
+    probe = { text, done };
+    timer = setTimeout(done, wait, null);
+    socket.send(text);
+  });
+  clearTimeout(timer);
+  probe = null;
+  return answered === null ? null : answered - sent;
+}
+
+async function requestTime() {
+  const sent = performance.now();
+  try {
+    await (await fetch("/console/icon.svg", { cache: "no-store" })).arrayBuffer();
+  } catch {
+    return null;
+  }
+  return performance.now() - sent;
+}
+
+$("ping").addEventListener("click", async () => {
+  const echoes = current?.endpoint?.protocol === "echo";
+  $("ping").disabled = true;
+  const times = [];
+  for (let i = 0; i < probes && socket?.readyState === WebSocket.OPEN; i++) {
+    const took = echoes ? await echoTime() : await requestTime();
+    if (took === null) break;
+    times.push(took);
+  }
+  $("ping").disabled = socket?.readyState !== WebSocket.OPEN;
+  times.sort((a, b) => a - b);
+  const ms = (n) => `${n.toFixed(1)} ms`;
+  const what = echoes ? "Round trip of a message and its echo through this WebSocket" :
+    "Round trip of an HTTP request to this server, beside the WebSocket, since this endpoint does not echo and browsers send no pings";
+  if (times.length === 0) add("failed", `${what}: no answer.`);
+  else add("note", `${what}: ${ms(times[times.length >> 1])} (median of ${times.length}; ${ms(times[0])} to ${ms(times.at(-1))}).`);
+});

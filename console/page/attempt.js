@@ -1,0 +1,89 @@
+// One attempt to open a WebSocket: its URL, its credential, and why it failed. Nothing of the document is used here.
+
+import { endpointAt } from "/console/endpoints.js";
+
+const base = new URL("/", location.href);
+base.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+
+// parseURL reads a path, or a URL of this server. It throws an Error that says what is wrong.
+export function parseURL(text) {
+  let url;
+  try {
+    url = new URL(text.trim() || "/", base);
+  } catch {
+    throw new Error("This is not a URL.");
+  }
+  const scheme = { "http:": "ws:", "https:": "wss:" }[url.protocol] ?? url.protocol;
+  if (url.host !== base.host) throw new Error(`This page may connect to ${base.host} only. For other servers there is handfast dial.`);
+  if (scheme !== base.protocol) throw new Error(`This page was loaded over ${location.protocol.slice(0, -1)}, so the URL begins with ${base.protocol}//`);
+  if (/[{}]|%7B|%7D/i.test(url.pathname)) throw new Error("Replace the part in braces.");
+  url.protocol = base.protocol;
+  url.hash = "";
+  return url;
+}
+
+const token68 = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/; // what a subprotocol is made of (RFC 9110 §5.6.2)
+
+function base64url(text) {
+  const bytes = new TextEncoder().encode(text);
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+// carriers returns the ways to send a token to an endpoint, as [value, label]; the endpoint may be undefined.
+export function carriers(endpoint) {
+  const list = [];
+  const prefixes = endpoint?.token_prefixes ?? [];
+  for (const p of prefixes) list.push([`prefix ${p}`, prefixes.length > 1 ? `as a subprotocol: ${p}…` : "as a subprotocol"]);
+  if (endpoint?.kubernetes) list.push(["kubernetes", "as Kubernetes does"]);
+  for (const t of endpoint?.tickets ?? []) list.push([`ticket ${t.path} ${t.query}`, `as a ticket from ${t.path}`]);
+  return list.length > 0 ? list : [["prefix handfast.token.", "as a subprotocol"]];
+}
+
+async function ticketFrom(path, token) {
+  let reply;
+  try {
+    reply = await fetch(path, { method: "POST", headers: token === "" ? {} : { Authorization: `Bearer ${token}` } });
+  } catch {
+    throw new Error(`No ticket: ${path} does not answer.`);
+  }
+  if (!reply.ok) throw new Error(`No ticket: ${path} answers ${reply.status}. ${(await reply.text()).trim().slice(0, 200)}`);
+  return (await reply.json()).ticket;
+}
+
+// newKey returns a word with 144 random bits.
+function newKey() {
+  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18)))).replace(/\+/g, "-").replace(/\//g, "_");
+}
+
+// prepare returns what a WebSocket is opened with: url is for people, target also has the ticket and the mark of this attempt. It throws an
+// Error that says what is wrong.
+export async function prepare(all, { text, subprotocols, token, carrier }) {
+  const url = parseURL(text);
+  const offered = subprotocols.split(",").map((s) => s.trim()).filter((s) => s !== "");
+  const wrong = offered.find((s, i) => !token68.test(s) || offered.indexOf(s) !== i);
+  if (wrong !== undefined) throw new Error(`"${wrong}" cannot be offered as a subprotocol, or is there twice.`);
+  const attempt = { url: url.href, endpoint: endpointAt(all, url.pathname), token, key: newKey(), target: new URL(url) };
+  const [way, where, query] = carrier.split(" ");
+  if (way === "ticket" && (token !== "" || !attempt.endpoint?.open)) {
+    const ticket = await ticketFrom(where, token);
+    attempt.target.search += `${attempt.target.search ? "&" : "?"}${encodeURIComponent(query)}=${encodeURIComponent(ticket)}`;
+  } else if (token !== "") {
+    const entry = way === "kubernetes" ? `base64url.bearer.authorization.k8s.io.${base64url(token)}` : where + token;
+    if (!token68.test(entry)) throw new Error("The token has characters that a subprotocol cannot have: send it as a ticket.");
+    offered.push(entry);
+  }
+  attempt.target.search += `${attempt.target.search ? "&" : "?"}handfast-attempt=${attempt.key}`;
+  attempt.offered = offered;
+  return attempt;
+}
+
+// why asks the server how an attempt ended: null when it has no record, undefined when it does not answer.
+export async function why(attempt) {
+  try {
+    const reply = await fetch(`/console/attempts/${attempt.key}`, { cache: "no-store" });
+    if (reply.ok) return await reply.json();
+    return reply.status === 404 ? null : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,82 @@
+package chromium
+
+import (
+	"encoding/base64"
+	"strings"
+	"time"
+)
+
+// View sets the size of the page in CSS pixels, and whether it prefers dark colours.
+func (b *Browser) View(width, height int, dark bool) {
+	b.t.Helper()
+	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+}
+
+// Screenshot returns what is seen of the page, as PNG.
+func (b *Browser) Screenshot() []byte {
+	b.t.Helper()
+	var r struct{ Data string }
+	b.call("Page.captureScreenshot", map[string]any{"format": "png"}, &r)
+	png, err := base64.StdEncoding.DecodeString(r.Data)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return png
+}
+
+// Type types text into what has the focus, as a person does with a keyboard.
+func (b *Browser) Type(text string) {
+	b.t.Helper()
+	for _, c := range text {
+		b.call("Input.dispatchKeyEvent", map[string]any{"type": "char", "text": string(c)}, nil)
+	}
+}
+
+// Press presses a key that writes nothing, or Enter or Space: "Tab", "Shift+Tab", "Enter", "Space", "ArrowDown".
+func (b *Browser) Press(key string) {
+	b.t.Helper()
+	name, shift := strings.CutPrefix(key, "Shift+")
+	codes := map[string]int{"Tab": 9, "Enter": 13, "Space": 32, "ArrowDown": 40, "ArrowRight": 39}
+	event := map[string]any{"key": name, "code": name, "windowsVirtualKeyCode": codes[name]}
+	if codes[name] == 0 {
+		b.t.Fatalf("a key %q is not known here", key)
+	}
+	switch name {
+	case "Enter":
+		event["text"] = "\r"
+	case "Space":
+		event["key"], event["text"] = " ", " "
+	}
+	if shift {
+		event["modifiers"] = 8
+	}
+	for _, kind := range []string{"keyDown", "keyUp"} {
+		event["type"] = kind
+		b.call("Input.dispatchKeyEvent", event, nil)
+	}
+}
+
+// Downloads has the browser save files in a directory without a question.
+func (b *Browser) Downloads(dir string) {
+	b.t.Helper()
+	session := b.session
+	b.session = "" // it is about the browser
+	b.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": dir}, nil)
+	b.session = session
+}
+
+// Until waits until an expression, evaluated in the page, is true.
+func (b *Browser) Until(what, expression string) {
+	b.t.Helper()
+	for end := time.Now().Add(time.Minute); b.Eval("!!("+expression+")") != "true"; {
+		if time.Now().After(end) {
+			b.t.Fatalf("it never came that %s; the page shows:\n%s", what, b.Eval("document.body.innerText"))
+		}
+		b.Eval(`new Promise(done => setTimeout(done, 20))`)
+	}
+}

@@ -1,0 +1,166 @@
+//go:build e2e
+
+package page
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var shots = flag.Bool("shots", false, "write the pictures of docs/")
+
+// A keyboard is enough: to choose, to connect, to send, to close. The order of the fields is that on the page, and each has its outline.
+func TestKeyboard(t *testing.T) {
+	v := open(t, protected)
+	var order []string
+	for range 30 {
+		v.Press("Tab")
+		at := v.Eval(`document.activeElement.id || document.activeElement.name || document.activeElement.tagName`)
+		if at == "BODY" || len(order) > 0 && at == order[0] {
+			break
+		}
+		order = append(order, at)
+		if got := v.Eval(`getComputedStyle(document.activeElement).outlineStyle`); got == "none" {
+			t.Errorf("%s has the focus, and nothing shows it", at)
+		}
+	}
+	const want = "endpoint url toggle SUMMARY filter kinds indent save clear log format text"
+	if got := strings.Join(order, " "); !strings.HasPrefix(got, want) {
+		t.Errorf("the order is %s, want %s", got, want)
+	}
+	v.Eval(`document.activeElement.blur(), document.querySelector("#url").focus()`)
+	v.Press("Enter")
+	v.shows("state", "connected")
+	v.Eval(`document.querySelector("#text").focus()`)
+	v.Type("typed")
+	v.Press("Enter")
+	v.Until("the echo comes", `document.querySelectorAll("#log .received").length === 1`)
+	if got := v.Eval(`document.querySelector("#text").value`); got != "" {
+		t.Errorf("left in the field: %q", got)
+	}
+	for range 3 { // back to the formats, past what the log has
+		v.Press("Shift+Tab")
+		if v.Eval(`document.activeElement.name`) == "format" {
+			break
+		}
+	}
+	v.Press("ArrowRight")
+	if got := v.Eval(`document.querySelector("input[name=format]:checked").value`); got != "json" {
+		t.Errorf("the format is %s", got)
+	}
+	v.Eval(`document.querySelector("#toggle").focus()`)
+	v.Press("Space")
+	v.shows("state", "closed: 1000 normal closure")
+}
+
+// What axe-core finds serious does not come up, in light and dark, wide and narrow, with and without a failure; and nothing is wider than
+// the page. The pictures of docs/ are made here.
+func TestViews(t *testing.T) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Fatalf("axe-core is missing (make setup installs it): %v", err)
+	}
+	v := open(t, protected)
+	v.Eval(string(axe) + "; 'loaded'")
+	check := func(name string, width, height int, dark bool) {
+		t.Helper()
+		v.View(width, height, dark)
+		if got := v.Eval(`document.documentElement.scrollWidth + " " + document.documentElement.clientWidth`); strings.Fields(got)[0] != strings.Fields(got)[1] {
+			t.Errorf("%s at %d: the page is as wide as %s", name, width, got)
+		}
+		const run = `axe.run().then(r => r.violations.filter(v => v.impact === "serious" || v.impact === "critical")
+			.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; ")).join("\n"))`
+		if got := v.Eval(run); got != "" {
+			t.Errorf("%s, %d wide, dark %t:\n%s", name, width, dark, got)
+		}
+	}
+	all := func(name string) {
+		t.Helper()
+		for _, width := range []int{320, 768, 1280} {
+			check(name, width, 820, false)
+			check(name, width, 820, true)
+		}
+	}
+	v.shows("chat-state", "connected")
+	all("at the start")
+	v.set("endpoint", "/chat")
+	v.set("token", token(-time.Hour, "chat"))
+	v.fails("Refused with 401", "The token expired at ", "use a new token")
+	all("with a failure")
+	v.View(1280, 900, true)
+	v.shot("page-refused.png")
+
+	v.set("token", token(time.Hour, "chat"))
+	v.connect()
+	v.format("json")
+	for _, text := range []string{`{"type":"order","id":12345678901234567890,"items":["tea","rice"]}`, `{"type":"cancel","id":7}`} {
+		v.set("text", text)
+		v.click("send")
+	}
+	v.Until("the echoes come", `document.querySelectorAll("#log .received").length === 2`)
+	v.format("hex")
+	v.set("text", "48 65 6c 6c 6f 2c 20 77 6f 72 6c 64")
+	v.click("send")
+	v.click("ping")
+	v.shows("log", "Round trip")
+	v.set("text", "48 65 6c")
+	v.Eval(`document.querySelector("#name").value = "ann", document.querySelector("#name").dispatchEvent(new Event("change"))`)
+	v.Eval(`document.querySelector("#chat-text").value = "Shall we ship it?", document.querySelector("#chat-form").requestSubmit()`)
+	v.shows("chat-log", "Shall we ship it?")
+	v.shows("members", "ann")
+	all("with messages")
+	v.View(1280, 900, false)
+	v.shot("page-connected.png")
+	v.View(320, 820, false)
+	v.Eval(`scrollTo(0, 0)`)
+	v.shot("page-narrow.png")
+	v.quiet()
+}
+
+// shot writes what is seen into docs/ if that is asked for.
+func (v *visit) shot(name string) {
+	v.t.Helper()
+	if !*shots {
+		return
+	}
+	v.Eval(`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done("drawn"))))`)
+	picture, err := png.Decode(bytes.NewReader(v.Screenshot()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	f, err := os.Create("../../docs/" + name)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer f.Close()
+	enc := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := enc.Encode(f, few(picture)); err != nil {
+		v.t.Error(err)
+	}
+}
+
+// few returns a picture with its most frequent colours alone, at most 64, which makes a small file.
+func few(picture image.Image) image.Image {
+	often := map[color.Color]int{}
+	b := picture.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			often[color.RGBAModel.Convert(picture.At(x, y))]++
+		}
+	}
+	colors := slices.SortedFunc(maps.Keys(often), func(a, b color.Color) int { return cmp.Compare(often[b], often[a]) })
+	out := image.NewPaletted(b, colors[:min(len(colors), 64)])
+	draw.Draw(out, b, picture, b.Min, draw.Src)
+	return out
+}
