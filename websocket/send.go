@@ -161,7 +161,7 @@ func (c *Conn) Send(m Message) error {
 		return err
 	}
 	if len(m.Data) > together || c.zip != nil && len(m.Data) >= c.zip.threshold {
-		return c.SendPrepared(newPrepared(m))
+		return c.sendCopy(m)
 	}
 	if c.writesAtOnce() {
 		if done, _ := c.writeThrough(context.Background(), m, false); done {
@@ -170,6 +170,12 @@ func (c *Conn) Send(m Message) error {
 	}
 	return c.sendBehind(m)
 }
+
+// sendCopy is Send for a message that is large, or to be compressed. It is no part of Send for the sake of the frame of that, as what
+// follows are: see writesAtOnce.
+//
+//go:noinline
+func (c *Conn) sendCopy(m Message) error { return c.SendPrepared(newPrepared(m)) }
 
 // sendBehind is Send for a small message that is to wait.
 //
