@@ -296,8 +296,9 @@ func TestServer_MaxHandshakesPanics(t *testing.T) {
 	logged := make(lines, 4)
 	s.HTTP.ErrorLog = logged.logger()
 	inBubble(t, s, func(t *testing.T, p *pipes) {
-		if b, err := io.ReadAll(p.dial()); len(b) > 0 || err != nil {
-			t.Errorf("it got %q, %v", b, err)
+		began := time.Now()
+		if b, err := io.ReadAll(p.dial()); len(b) > 0 || err != nil || time.Since(began) > 0 {
+			t.Errorf("it got %q, %v, after %v", b, err, time.Since(began))
 		}
 		if line := bounded.Receive(t, logged); !strings.Contains(line, "panic: oh") {
 			t.Errorf("logged: %q", line)
