@@ -161,7 +161,7 @@ func (c *Conn) Send(m Message) error {
 		return err
 	}
 	if len(m.Data) > together || c.zip != nil && len(m.Data) >= c.zip.threshold {
-		return c.sendCopy(m)
+		return sendCopy(c, m)
 	}
 	if c.writesAtOnce() {
 		if done, _ := c.writeThrough(context.Background(), m, false); done {
@@ -175,7 +175,7 @@ func (c *Conn) Send(m Message) error {
 // follows are: see writesAtOnce.
 //
 //go:noinline
-func (c *Conn) sendCopy(m Message) error { return c.SendPrepared(newPrepared(m)) }
+func sendCopy(c *Conn, m Message) error { return c.SendPrepared(newPrepared(m)) }
 
 // sendBehind is Send for a small message that is to wait.
 //
