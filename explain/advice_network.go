@@ -1,6 +1,9 @@
 package explain
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // networkAdvice is about the way to the server: the URL, the name, the address, the proxy.
 var networkAdvice = []explanation{
@@ -20,7 +23,7 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultNameNotFound, clause: "RFC 1035 §4.1.1",
-		cause: "The host name has no address: the name servers say that it does not exist.",
+		cause: "The host name has no address: the name servers say that it does not exist, or that no address belongs to it.",
 		owner: []string{
 			"Publish an A or AAAA record for the name, and check it with: dig +short NAME",
 			"A new record is seen only when the negative answer has left the caches: the last number of the zone's SOA, in seconds.",
@@ -29,6 +32,7 @@ var networkAdvice = []explanation{
 			"Check the spelling of the name.",
 			"A name of an inner network is known only inside: check the VPN, /etc/hosts, the name server in use.",
 		},
+		detail: explainNoName,
 	},
 	{
 		fault: FaultNameServer, clause: "RFC 1035 §4.1.1",
@@ -41,12 +45,13 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultRefused, clause: "RFC 9293 §3.5.2",
-		cause: "The host answers, but nothing listens on that port: it refused the connection.",
+		cause: "The connection was refused: most often nothing listens on that port; a firewall can refuse it, too.",
 		owner: []string{
 			"Check that the server runs and listens on this port: ss -ltnp",
 			"One that listens on 127.0.0.1 or in a container is not reached from outside: listen on 0.0.0.0 or publish the port.",
 		},
 		client: []string{"Check the port: ws:// without one means 80, wss:// means 443."},
+		detail: explainRefused,
 	},
 	{
 		fault: FaultConnectTimeout, clause: "RFC 9293 §3.8.3",
@@ -62,6 +67,7 @@ var networkAdvice = []explanation{
 		cause:  "No way leads from this machine to any address of the host.",
 		owner:  []string{"Check that the addresses in the DNS are public ones, and that the host's network is announced."},
 		client: []string{"Check this machine's network, its VPN and its routes: ip route get ADDRESS"},
+		detail: explainUnreachable,
 	},
 	{
 		fault: FaultIPv6, clause: "RFC 8305 §5",
@@ -107,6 +113,33 @@ var networkAdvice = []explanation{
 		owner:  []string{"See which step took the time: a slow name server, a far host, or a server that is overloaded."},
 		client: []string{"Allow more time, then look at the step that was under way when it was over."},
 	},
+}
+
+// explainNoName tells a name that does not exist from one without addresses (RFC 2308 §2).
+func explainNoName(_ *Report, f Finding, d *Diagnosis) {
+	switch {
+	case strings.HasSuffix(f.Detail, noAddress):
+		d.Cause = "The host name exists and has no address: neither an A nor an AAAA record."
+		d.ForClient = []string{"Check the spelling of the name: a name of the same zone, such as www.NAME, may be the one with addresses."}
+	case strings.HasSuffix(f.Detail, "(NXDOMAIN)"):
+		d.Cause = "The host name does not exist: the name servers say so."
+	}
+}
+
+// explainRefused says where else on this machine something listens.
+func explainRefused(_ *Report, f Finding, d *Diagnosis) {
+	if _, addr, ok := strings.Cut(f.Detail, listensOn); ok {
+		d.forOwner("The server listens on " + addr + " alone: have it listen on both loopback addresses, or on localhost with a library that does so.")
+		d.forClient("Use ws://localhost, for which browsers try both addresses, or " + addr + ".")
+	}
+}
+
+// explainUnreachable is for other errors than that of a missing route.
+func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
+	if _, why, ok := strings.Cut(f.Detail, ": "); ok && why != noWay {
+		d.Cause = "This machine could not open a connection to the host: " + why + "."
+		d.ForClient = append([]string{"See what the error means here: a local firewall, a sandbox, or a limit of this machine is likely."}, d.ForClient...)
+	}
 }
 
 func explainProxyRefusal(r *Report, _ Finding, d *Diagnosis) {

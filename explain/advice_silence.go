@@ -12,6 +12,7 @@ var silenceAdvice = []explanation{
 			"If the log shows no request, a firewall or an intrusion filter on the path has cut it: ask for the rule.",
 		},
 		client: []string{"Try again, then from another network. If wss:// works where ws:// does not, the path looks into plain HTTP."},
+		detail: explainReset,
 	},
 	{
 		fault: FaultClosedUnanswered, clause: "RFC 9112 §9.6",
@@ -68,6 +69,14 @@ var silenceAdvice = []explanation{
 		},
 		client: []string{"Only the server's owner can fix this. See in the evidence how far it came."},
 	},
+}
+
+// explainReset is for a connection that was reset before anything was sent.
+func explainReset(_ *Report, f Finding, d *Diagnosis) {
+	if f.Stage == StageTCP {
+		d.Cause = "The connection was reset as soon as it was open, before the client had sent anything."
+		d.forOwner("A listener whose process has gone, a full one, and a proxy without a backend do this.")
+	}
 }
 
 // explainLineEnd tells of the one breach that not every client minds.

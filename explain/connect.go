@@ -196,7 +196,10 @@ func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port s
 			fault, why = FaultRefused, err
 			break
 		}
-		if isTimeout(err) {
+		switch {
+		case isReset(err) || errors.Is(err, syscall.ECONNABORTED):
+			fault, why = FaultReset, err
+		case isTimeout(err) && fault != FaultReset:
 			fault, why = FaultConnectTimeout, err
 		}
 	}
@@ -207,8 +210,35 @@ func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port s
 	if len(addrs) > 1 {
 		where = fmt.Sprintf("port %s of %d addresses", port, len(addrs))
 	}
-	t.fail(stage, fault, "", where+": "+dialReason(why))
+	detail := where + ": " + dialReason(why)
+	if fault == FaultRefused && len(addrs) == 1 && addrs[0].IsLoopback() {
+		detail += t.otherLoopback(addrs[0], port)
+	}
+	t.fail(stage, fault, "", detail)
 }
+
+// otherLoopback looks whether a server of this machine listens on the loopback address of the other family.
+func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
+	other := netip.IPv6Loopback()
+	if refused.Is6() {
+		other = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if t.o.NoProbes {
+		return ""
+	}
+	addr := net.JoinHostPort(other.String(), port)
+	s := t.begin(StageProbe, "does something listen on "+addr+"?")
+	l, err := t.dial(addr, probePatience)
+	if err != nil {
+		t.end(s, "no")
+		return ""
+	}
+	l.end()
+	t.end(s, "yes")
+	return listensOn + addr
+}
+
+const listensOn = "; something listens on "
 
 // dialReason says why a connection could not be opened.
 func dialReason(err error) string {
@@ -217,11 +247,15 @@ func dialReason(err error) string {
 		return "connection refused: nothing listens there"
 	case isTimeout(err):
 		return "no answer in time"
+	case isReset(err), errors.Is(err, syscall.ECONNABORTED):
+		return "the connection was reset as soon as it was open"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		return "no way leads there"
+		return noWay
 	}
 	return brief(err)
 }
+
+const noWay = "no way leads there"
 
 // isTimeout reports whether err is a wait that was too long.
 func isTimeout(err error) bool {

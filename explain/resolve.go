@@ -29,7 +29,7 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 		return []netip.Addr{a}
 	}
 	s := t.begin(stage, "resolve "+host)
-	asked := &askedServers{}
+	asked := &askedServers{answers: &dnsAnswers{name: strings.ToLower(strings.TrimSuffix(host, "."))}}
 	res := asked.wrap(t.o.Resolver)
 	ctx, cancel := t.bounded(t.o.StepTimeout)
 	defer cancel()
@@ -53,20 +53,36 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 		}
 	}
 	s.Facts = append(s.Facts, Fact{"asked", asked.String()})
+	if isLocalhost(host) { // RFC 6761 §6.3: "Users are free to use localhost names ... resolve to the respective IP loopback addresses"
+		for i, a := range [...]netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})} {
+			if len(answers[i].addrs) == 0 {
+				answers[i].addrs = []netip.Addr{a}
+				s.Facts = append(s.Facts, Fact{answers[i].kind, a.String() + ", which browsers take localhost for without asking"})
+			}
+		}
+	}
 	addrs := inTurn(answers[0].addrs, answers[1].addrs)
 	if len(addrs) > 0 {
 		t.end(s, fmt.Sprintf("%s has %s", host, count(len(addrs), "address", "addresses")))
 		return addrs
 	}
 	s.OK = false
-	t.judgeLookup(stage, host, answers)
+	t.judgeLookup(stage, host, answers, asked.answers)
 	t.end(s, t.r.Findings[len(t.r.Findings)-1].Detail)
 	return nil
 }
 
 // judgeLookup notes why a name has no address.
-func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup) {
+func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard *dnsAnswers) {
 	if t.stopped(stage) {
+		return
+	}
+	switch {
+	case heard.gave(rcodeServFail):
+		t.fail(stage, FaultNameServer, "", "the name server answered SERVFAIL to the question for "+host)
+		return
+	case heard.gave(rcodeRefused):
+		t.fail(stage, FaultNameServer, "", "the name server refused to answer the question for "+host+" (REFUSED)")
 		return
 	}
 	for _, a := range answers {
@@ -76,7 +92,23 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup) {
 			return
 		}
 	}
-	t.fail(stage, FaultNameNotFound, "", "the name "+host+" has no address")
+	detail := "the name " + host + " has no address"
+	switch {
+	case heard.gave(rcodeNXDomain):
+		detail = "the name " + host + " does not exist (NXDOMAIN)"
+	case heard.gave(rcodeNone):
+		detail = "the name " + host + " exists, and " + noAddress
+	}
+	t.fail(stage, FaultNameNotFound, "", detail)
+}
+
+// noAddress says what a name server says that knows a name and no address of it.
+const noAddress = "has no address: neither an A nor an AAAA record"
+
+// isLocalhost reports whether a name stands for this machine wherever it is used (RFC 6761 §6.3).
+func isLocalhost(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // dnsReason says why a lookup failed.
@@ -112,6 +144,8 @@ func inTurn(a, b []netip.Addr) []netip.Addr {
 
 // askedServers remembers which name servers were asked.
 type askedServers struct {
+	answers *dnsAnswers // nil: they are not looked at
+
 	mu      sync.Mutex
 	servers []string
 }
@@ -135,6 +169,9 @@ func (a *askedServers) wrap(r *net.Resolver) *net.Resolver {
 		defer a.mu.Unlock()
 		if !slices.Contains(a.servers, address) {
 			a.servers = append(a.servers, address)
+		}
+		if err == nil {
+			c = a.answers.listen(c)
 		}
 		return c, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ type target struct {
 	shown  string // URI without secrets
 	origin string // of a page on the same host
 }
+
+// noSlashes matches a URL such as wss:/host and ws:host. WHATWG URL §4.4 has browsers read them as wss://host.
+var noSlashes = regexp.MustCompile(`(?i)^(?:wss?|https?):/?[^/\\s]`)
 
 // readURL takes the URL apart (RFC 6455 §3) and makes the secrets known that stand in it and in the options.
 func (t *requester) readURL(raw string) bool {
@@ -37,6 +41,9 @@ func (t *requester) readURL(raw string) bool {
 	to, v := handshake.ParseTarget(raw)
 	if v != nil {
 		detail := v.Detail
+		if noSlashes.MatchString(raw) {
+			return refuse("the two slashes behind the scheme are missing, which browsers add and programs do not: write it as ws://host/path")
+		}
 		if v.Hint != "" {
 			detail += ": " + v.Hint
 		}

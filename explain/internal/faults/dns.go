@@ -15,6 +15,7 @@ const (
 	rcodeNone     = 0
 	rcodeServer   = 2 // SERVFAIL
 	rcodeNotFound = 3 // NXDOMAIN
+	rcodeRefused  = 5
 )
 
 // Types of records (RFC 1035 §3.2.2, RFC 3596 §2.1).

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/handfast/handfast/explain"
@@ -19,6 +21,42 @@ import (
 func nameNotFound(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeNotFound})
 	return &Site{URL: "ws://nothing.test/", Options: explain.Options{Resolver: r}}, err
+}
+
+// nameWithoutAddress is a name that exists and has no address (NODATA).
+func nameWithoutAddress(l *lab) (*Site, error) {
+	r, err := l.resolver(zone{name: "mail.test"})
+	return &Site{URL: "ws://mail.test/", Options: explain.Options{Resolver: r}}, err
+}
+
+// nameServerRefuses is a name server that does not answer for this client.
+func nameServerRefuses(l *lab) (*Site, error) {
+	r, err := l.resolver(zone{rcode: rcodeRefused})
+	return &Site{URL: "ws://closed.test/", Options: explain.Options{Resolver: r}}, err
+}
+
+// dialError is a connection that the kernel ends with an error.
+func dialError(errno syscall.Errno) func(*lab) (*Site, error) {
+	return func(*lab) (*Site, error) {
+		return &Site{URL: "ws://192.0.2.1/", Options: explain.Options{Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errno)}
+		}}}, nil
+	}
+}
+
+// otherLoopback listens on one loopback address, and the URL names the other.
+func otherLoopback(l *lab) (*Site, error) {
+	addr, err := l.healthyOn()
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	return &Site{URL: "ws://[::1]:" + port + "/", Options: explain.Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasPrefix(address, "[::1]") { // the machine of the test may have no IPv6
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}}, err
 }
 
 // nameServerFails is a name server that says that it cannot answer.
@@ -237,6 +275,8 @@ func outOfTime(l *lab) (*Site, error) {
 var networkFaults = []Fault{
 	{ID: explain.FaultURL, Name: "url of another scheme", start: invalid("ftp://localhost/")},
 	{ID: explain.FaultURL, Name: "url without a host", start: invalid("ws:///chat")},
+	{ID: explain.FaultURL, Name: "url with one slash", start: invalid("wss:/localhost")},
+	{ID: explain.FaultURL, Name: "url without slashes", start: invalid("ws:localhost")},
 	{ID: explain.FaultURL, Name: "url with a fragment", start: invalid("ws://localhost/#room")},
 	{ID: explain.FaultRequest, Name: "a header of the handshake itself is given", start: unsendable(explain.Options{
 		Header: http.Header{"Upgrade": {"h2c"}}})},
@@ -245,10 +285,14 @@ var networkFaults = []Fault{
 	{ID: explain.FaultRequest, Name: "a subprotocol with a space in it", start: unsendable(explain.Options{
 		Subprotocols: []string{"chat v1"}})},
 	{ID: explain.FaultNameNotFound, Name: "the name does not exist", start: nameNotFound},
+	{ID: explain.FaultNameNotFound, Name: "the name has no address", start: nameWithoutAddress},
+	{ID: explain.FaultNameServer, Name: "the name server refuses", start: nameServerRefuses},
 	{ID: explain.FaultNameServer, Name: "the name server fails", start: nameServerFails},
 	{ID: explain.FaultRefused, Name: "nothing listens", start: refused},
+	{ID: explain.FaultRefused, Name: "a server on the other loopback address", start: otherLoopback},
 	{ID: explain.FaultConnectTimeout, Name: "the port drops what comes", start: impatient(unanswered)},
 	{ID: explain.FaultUnreachable, Name: "no way to the address", start: withoutRoute},
+	{ID: explain.FaultUnreachable, Name: "this machine allows no connection", start: dialError(syscall.EACCES)},
 	{ID: explain.FaultIPv6, Name: "the IPv6 address is dead", Warning: true, start: halfBroken},
 	{ID: explain.FaultProxyUnreachable, Name: "the proxy is not there", start: proxied(refused)},
 	{ID: explain.FaultProxyUnreachable, Name: "the proxy is none", start: proxied(banner("SSH-2.0-OpenSSH_9.2p1\r\n"))},
@@ -262,6 +306,7 @@ var networkFaults = []Fault{
 
 // silenceFaults are those of servers that take a request and give no answer of HTTP.
 var silenceFaults = []Fault{
+	{ID: explain.FaultReset, Name: "a reset right after the connection", start: dialError(syscall.ECONNRESET)},
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},
 	{ID: explain.FaultClosedUnanswered, Name: "the end instead of an answer", start: closedEarly},
 	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: impatient(silent)},
