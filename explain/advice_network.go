@@ -15,6 +15,20 @@ var networkAdvice = []explanation{
 		client: []string{"Write the URL as wss://HOST/PATH, or ws://HOST/PATH without TLS; drop a #fragment or write # as %23."},
 	},
 	{
+		fault: FaultMixedContent, clause: "WHATWG Fetch §4.1",
+		cause: "A page that came over https must not open ws:// to another host: browsers refuse it as mixed content before anything is sent. Programs " +
+			"do not.",
+		owner:  []string{"Serve wss://: a certificate costs nothing, and a proxy in front can do the TLS."},
+		client: []string{"Use wss:// on this page. For a test on one machine, ws://localhost is allowed."},
+	},
+	{
+		fault: FaultBlockedPort, clause: "WHATWG Fetch §2.9",
+		cause: "Browsers do not connect to this port, which belongs to another protocol: new WebSocket fails there before anything is sent. " +
+			"Programs connect.",
+		owner:  []string{"Serve the WebSocket on another port: 443 with TLS gets through everywhere."},
+		client: []string{"Only another port helps: the list is in the standard that browsers implement."},
+	},
+	{
 		fault: FaultRequest, clause: "RFC 6455 §4.1", general: true,
 		cause: "Something that was to be added to the request cannot stand in it, so nothing was sent.",
 		owner: []string{"Nothing reached the server: this is the caller's."},

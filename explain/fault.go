@@ -6,6 +6,8 @@ type Fault string
 // Before a request can be sent.
 const (
 	FaultURL               Fault = "url-invalid"          // no URL of a WebSocket
+	FaultMixedContent      Fault = "mixed-content"        // warning: an https page asks for ws, which browsers refuse
+	FaultBlockedPort       Fault = "blocked-port"         // warning: a port that browsers do not connect to
 	FaultRequest           Fault = "request-invalid"      // what the caller adds cannot stand in a request
 	FaultNameNotFound      Fault = "name-not-found"       // the name has no address
 	FaultNameServer        Fault = "name-server-failed"   // the name server gave no answer, or failed
@@ -111,7 +113,7 @@ const (
 // Faults returns all faults, in the order of the way from the URL to the end of the connection. The slice is the caller's.
 func Faults() []Fault {
 	return []Fault{
-		FaultURL, FaultRequest, FaultNameNotFound, FaultNameServer, FaultRefused, FaultConnectTimeout, FaultUnreachable,
+		FaultURL, FaultMixedContent, FaultBlockedPort, FaultRequest, FaultNameNotFound, FaultNameServer, FaultRefused, FaultConnectTimeout, FaultUnreachable,
 		FaultIPv6, FaultProxyUnreachable, FaultProxyAuth, FaultProxyRefused, FaultInterrupted, FaultTimeout,
 		FaultTLSToPlain, FaultPlainToTLS, FaultTLSTimeout, FaultTLSVersion, FaultTLSCipher, FaultTLSName, FaultTLS,
 		FaultALPN, FaultHTTP2Only, FaultCertExpired, FaultCertNotYet, FaultCertName, FaultCertUnknown,

@@ -259,6 +259,7 @@ func (h *head) readBody(c net.Conn, deadline time.Time) {
 		limit = min(limit, int64(n))
 	}
 	h.body, _ = io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // what has arrived is what there is to tell
+	h.decodeBody()
 }
 
 // showHead returns the lines of a head as they may be shown.

@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"reflect"
@@ -31,7 +32,11 @@ type redactor struct {
 type secret struct {
 	text string
 	any  *regexp.Regexp // matches it however its characters are escaped; nil: there is but one way
+	from int            // length of the shortest beginning that is looked for; 0: only all of it
 }
+
+// beginning is the length of the shortest beginning of a secret that is hidden where no more of it stands: servers cut what they log.
+const beginning = 8
 
 // add makes s known as a secret, in the forms in which it may come back.
 func (r *redactor) add(s string) {
@@ -40,9 +45,10 @@ func (r *redactor) add(s string) {
 		return
 	}
 	for _, form := range [...]secret{
-		{s, escaped(s)},
-		{base64.StdEncoding.EncodeToString([]byte(s)), nil},
-		{base64.RawURLEncoding.EncodeToString([]byte(s)), nil},
+		{s, escaped(s), beginning},
+		{base64.StdEncoding.EncodeToString([]byte(s)), nil, beginning * 4 / 3},
+		{base64.RawURLEncoding.EncodeToString([]byte(s)), nil, beginning * 4 / 3},
+		{hex.EncodeToString([]byte(s)), nil, 2 * beginning},
 	} {
 		if !slices.ContainsFunc(r.secrets, func(known secret) bool { return known.text == form.text }) {
 			r.secrets = append(r.secrets, form)
@@ -86,18 +92,56 @@ func escaped(s string) *regexp.Regexp {
 	if plain || len(s) > maxEscaped {
 		return nil
 	}
-	return regexp.MustCompile(b.String())
+	return regexp.MustCompile("(?i:" + b.String() + ")")
 }
 
 // text hides the secrets in s.
 func (r *redactor) text(s string) string {
 	for _, secret := range r.secrets {
-		s = strings.ReplaceAll(s, secret.text, redact.Mark)
+		s = secret.hide(s)
 		if secret.any != nil {
 			s = secret.any.ReplaceAllLiteralString(s, redact.Mark)
 		}
 	}
 	return s
+}
+
+// hide replaces the secret in s, in any case of its letters, and beginnings of it.
+func (x secret) hide(s string) string {
+	low, text := lowerASCII(s), lowerASCII(x.text)
+	from := min(x.from, len(text))
+	if from == 0 {
+		from = len(text)
+	}
+	var out strings.Builder
+	for {
+		i := strings.Index(low, text[:from])
+		if i < 0 {
+			break
+		}
+		n := from
+		for n < len(text) && i+n < len(low) && low[i+n] == text[n] {
+			n++
+		}
+		out.WriteString(s[:i] + redact.Mark)
+		s, low = s[i+n:], low[i+n:]
+	}
+	if out.Len() == 0 {
+		return s
+	}
+	out.WriteString(s)
+	return out.String()
+}
+
+// lowerASCII returns s with small letters for the capitals of ASCII: it has the same length.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // all hides the secrets in every string that v, a pointer, leads to, and makes it harmless to a terminal. It is done with a

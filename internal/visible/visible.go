@@ -8,7 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Text writes what would steer a terminal, turn the direction of its text, or be no text, as escapes: what a server
+// unseen reports whether r has no width and no meaning for the characters beside it: two texts that differ in it look the same. The
+// joiners, which scripts and emoji need, are not among these.
+func unseen(r rune) bool {
+	return r == '\u00ad' || r == '\u180e' || r == '\u200b' || r >= '\u2060' && r <= '\u2064' || r == '\ufeff'
+}
+
+// Text writes what would steer a terminal, turn the direction of its text, be unseen, or be no text, as escapes: what a server
 // sends is to be read, not obeyed. Line ends and tabs stay.
 func Text(s string) string {
 	var b strings.Builder
@@ -21,7 +27,7 @@ func Text(s string) string {
 			b.WriteRune(r)
 		case r < 0x80 && unicode.IsControl(r):
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029':
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', unseen(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteString(s[i : i+n])

@@ -15,12 +15,35 @@ import (
 	"time"
 
 	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/websocket"
 )
 
 // nameNotFound is a name that the name server says does not exist.
 func nameNotFound(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeNotFound})
 	return &Site{URL: "ws://nothing.test/", Options: explain.Options{Resolver: r}}, err
+}
+
+// mixedContent is a server without TLS that allows a page of another host, which came over https.
+func mixedContent(l *lab) (*Site, error) {
+	addr, err := l.handler(l.echo(&websocket.AcceptOptions{Origins: []string{foreignOrigin}}), nil)
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	r, err := l.resolver(zone{name: "chat.test", addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+	return &Site{URL: "ws://chat.test:" + port + "/", Options: explain.Options{Origin: foreignOrigin, Resolver: r}}, err
+}
+
+// blockedPort is a server on a port that browsers do not connect to.
+func blockedPort(l *lab) (*Site, error) {
+	addr, err := l.healthyOn()
+	return &Site{URL: "ws://127.0.0.1:6000/", Options: explain.Options{Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}}}, err
 }
 
 // nameWithoutAddress is a name that exists and has no address (NODATA).
@@ -278,6 +301,8 @@ var networkFaults = []Fault{
 	{ID: explain.FaultURL, Name: "url with one slash", start: invalid("wss:/localhost")},
 	{ID: explain.FaultURL, Name: "url without slashes", start: invalid("ws:localhost")},
 	{ID: explain.FaultURL, Name: "url with a fragment", start: invalid("ws://localhost/#room")},
+	{ID: explain.FaultMixedContent, Name: "ws from a page over https", Warning: true, start: mixedContent},
+	{ID: explain.FaultBlockedPort, Name: "the port of X11", Warning: true, start: blockedPort},
 	{ID: explain.FaultRequest, Name: "a header of the handshake itself is given", start: unsendable(explain.Options{
 		Header: http.Header{"Upgrade": {"h2c"}}})},
 	{ID: explain.FaultRequest, Name: "a token with a line end in it", start: unsendable(explain.Options{

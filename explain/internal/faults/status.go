@@ -2,6 +2,10 @@ package faults
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
 	"fmt"
 	"io"
 	"log"
@@ -168,6 +172,38 @@ func keyOnly(*lab) http.Handler {
 	})
 }
 
+// encoded is a 400 whose body is encoded.
+func encoded(coding, charset string) func(*lab) (*Site, error) {
+	const reason = "room is missing"
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch coding {
+	case "gzip":
+		w = gzip.NewWriter(&b)
+	case "deflate":
+		w = zlib.NewWriter(&b)
+	case "raw deflate": // what RFC 9110 §8.4.1.2 notes that some send under the name of deflate
+		coding = "deflate"
+		w, _ = flate.NewWriter(&b, flate.BestSpeed) //nolint:errcheck // the level is a constant of the package
+	case "br": // nothing of it is read
+		b.WriteString("\x8b\x07\x80room is missing\x03")
+	default: // UTF-16 with a mark of its order
+		b.WriteString("\xff\xfe")
+		for _, c := range reason {
+			b.WriteString(string([]byte{byte(c), 0}))
+		}
+	}
+	if w != nil {
+		io.WriteString(w, reason) //nolint:errcheck // into memory
+		w.Close()
+	}
+	fields := "Content-Type: text/plain" + charset + "\n"
+	if coding != "" {
+		fields += "Content-Encoding: " + coding + "\n"
+	}
+	return answers("400 Bad Request", fields, b.String())
+}
+
 // readAnswer reads the answer to req from r.
 func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(r), req)
@@ -204,6 +240,11 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus308, Name: "308", start: redirects(http.StatusPermanentRedirect)},
 	{ID: explain.FaultStatus400, Name: "400", start: answers("400 Bad Request", "Content-Type: text/plain\n", "room is missing\n")},
 	{ID: explain.FaultStatus400, Name: "Node's ws behind nginx, on another path", start: proxyWithout(nodeOnOtherPath)},
+	{ID: explain.FaultStatus400, Name: "400 with a body in gzip", start: encoded("gzip", "")},
+	{ID: explain.FaultStatus400, Name: "400 with a body in deflate", start: encoded("deflate", "")},
+	{ID: explain.FaultStatus400, Name: "400 with a body in raw deflate", start: encoded("raw deflate", "")},
+	{ID: explain.FaultStatus400, Name: "400 with a body in br", start: encoded("br", "")},
+	{ID: explain.FaultStatus400, Name: "400 with a body in UTF-16", start: encoded("", "; charset=utf-16")},
 	{ID: explain.FaultStatus401, Name: "401 that asks for a token", start: challenge(`Bearer realm="chat"`)},
 	{ID: explain.FaultStatus401, Name: "401 for an expired token", start: challenge(
 		`Bearer realm="chat", error="invalid_token", error_description="The token expired"`)},

@@ -1,0 +1,77 @@
+package explain
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf16"
+)
+
+// decodeBody turns the start of a body into text: content codings are undone (RFC 9110 §8.4.1), as far as they are known, and UTF-16
+// becomes UTF-8. Servers encode although the request accepts no coding. What comes out is bounded as what went in.
+func (h *head) decodeBody() {
+	codings := elements(h.values("Content-Encoding"))
+	for i := len(codings) - 1; i >= 0; i-- {
+		plain, ok := decoded(strings.ToLower(codings[i]), h.body)
+		if !ok {
+			h.body = fmt.Appendf(nil, "(the body is encoded with %s, which is not decoded here)", oneLine(codings[i]))
+			return
+		}
+		h.body = plain
+	}
+	_, charset, _ := strings.Cut(strings.ToLower(h.value("Content-Type")), "charset=")
+	h.body = fromUTF16(h.body, strings.Trim(charset, `"; `))
+}
+
+// decoded undoes one coding, as far as all of it came, and reports whether it knows it.
+func decoded(coding string, b []byte) ([]byte, bool) {
+	var r io.Reader
+	var err error
+	switch coding {
+	case "identity", "":
+		return b, true
+	case "gzip", "x-gzip":
+		r, err = gzip.NewReader(bytes.NewReader(b))
+	case "deflate": // zlib, and from some servers what is inside it
+		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
+			r, err = flate.NewReader(bytes.NewReader(b)), nil
+		}
+	default:
+		return nil, false
+	}
+	if err != nil {
+		return b, true // what came is not what its name says
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, 2*maxBody))
+	if err != nil && len(plain) == 0 {
+		return b, true
+	}
+	return plain, true
+}
+
+// fromUTF16 returns b as UTF-8 when it is UTF-16: by its mark, or by the name of its charset.
+func fromUTF16(b []byte, charset string) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(b, []byte{0xff, 0xfe}):
+		order, b = binary.LittleEndian, b[2:]
+	case bytes.HasPrefix(b, []byte{0xfe, 0xff}):
+		order, b = binary.BigEndian, b[2:]
+	case charset == "utf-16le":
+		order = binary.LittleEndian
+	case charset == "utf-16be", charset == "utf-16":
+		order = binary.BigEndian
+	default:
+		return b
+	}
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = order.Uint16(b[2*i:])
+	}
+	return []byte(string(utf16.Decode(units)))
+}
