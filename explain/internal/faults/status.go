@@ -190,7 +190,7 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 	default: // UTF-16 with a mark of its order
 		b.WriteString("\xff\xfe")
 		for _, c := range reason {
-			b.WriteString(string([]byte{byte(c), 0}))
+			b.Write([]byte{byte(c), 0})
 		}
 	}
 	if w != nil {
