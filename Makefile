@@ -24,7 +24,7 @@ DRILL ?=
 .PHONY: help setup fmt lint cross test race fuzz bench e2e drill cover mutate docs build clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 build: ## the binary, as bin/handfast
 	go build -o bin/handfast ./cmd/handfast

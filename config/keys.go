@@ -167,7 +167,8 @@ type Audit struct {
 	// Where it goes; file: the one that is named below, which is the default when there is one.
 	To string `yaml:"to" short:"true" default:"off" enum:"off|stdout|stderr|file"`
 
-	// The file, which is made for its owner alone and appended to; it is opened anew on SIGHUP, so that it can be rotated.
+	// The file, which is made for its owner alone and appended to; on SIGHUP it is opened anew by its
+	// path, so that it can be rotated; another path takes effect with the next start.
 	File Path `yaml:"file" example:"audit.log" made:"true"`
 
 	// The form of a line.
