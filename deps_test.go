@@ -176,7 +176,7 @@ var rules = []rule{
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
 		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
 	// So is the module with the Go SDK of Centrifugo.
-	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "github.com/centrifugal/centrifuge-go"}},
+	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "internal/redistest", "github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go"}},
 	// Peers and load generators of all kinds: nothing of it is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
