@@ -42,7 +42,8 @@ const (
 	lastPause  = time.Second
 )
 
-// hold is what it takes to go on at another server. The relay's mu guards the session, next and switching; its reader of servers has the rest.
+// hold is what it takes to go on at another server. The relay's mu guards the session, next, switching and unsent; its reader of servers has the
+// rest.
 type hold struct {
 	session   resume.Session
 	stateless bool     // the session does not know what has been answered
@@ -55,7 +56,7 @@ type hold struct {
 	until     time.Time          // when the present outage has lasted for too long; zero: there is none
 	outage    time.Time          // until of the outage before
 	pause     time.Duration      // before the next attempt to find a server; 0: none
-	unsent    *websocket.Message // of the client; the holder of the gate has it
+	unsent    *websocket.Message // of the client; the gate is full until the next server gets it
 }
 
 // mayBeByMessage reports whether the connection of a client may have to be carried message by message, so that no extension may be
@@ -381,10 +382,9 @@ func (r *relay) resume(s, next *serving) bool {
 func (r *relay) resumed() {
 	h, s := r.hold, r.now()
 	h.outage, h.until = h.until, time.Time{}
-	m := h.unsent
-	h.unsent = nil
 	r.mu.Lock()
-	h.switching, h.moves = false, 0
+	m := h.unsent
+	h.unsent, h.switching, h.moves = nil, false, 0
 	r.mu.Unlock()
 	r.conn.balancer.members.resumed(r.conn)
 	r.settle()

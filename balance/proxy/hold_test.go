@@ -132,19 +132,7 @@ func TestHoldWaits(t *testing.T) {
 	b := newBalancer(t, holding, up.addr())
 	k := talk(t, b, nil)
 	c := bounded.Receive(t, conns)
-	if err := b.SetServers("test", nil); err != nil {
-		t.Fatal(err)
-	}
-	c.CloseNow()
-	bounded.Until(t, func() bool { // what is said before is on its way to the server
-		r, ok := k.conn.by().(*relay)
-		if !ok {
-			return false
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.hold.switching
-	})
+	without(t, b, k, c) // what is said before is on its way to the server
 	for i := range 20 {
 		k.say(strconv.Itoa(i))
 	}

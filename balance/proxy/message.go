@@ -45,7 +45,7 @@ type relay struct {
 
 	// gate is full while something is written to the server: a message of the client, or what resumes the connection at another server.
 	// It stays full behind a message that could not be written.
-	gate chan struct{}
+	gate gate
 
 	mu      sync.Mutex
 	server  *serving
@@ -157,9 +157,7 @@ func (r *relay) fromClient() {
 // toServer writes a message of the client to the server. While a connection is resumed it waits: nothing is read from the client
 // meanwhile.
 func (r *relay) toServer(m websocket.Message) {
-	select {
-	case r.gate <- struct{}{}:
-	case <-r.ctx.Done():
+	if !r.gate.enter(r.ctx) {
 		return
 	}
 	s, m, send := r.forward(m)
@@ -184,7 +182,9 @@ func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message,
 // unsent is called when m could not be written. The gate stays full until there is another server.
 func (r *relay) unsent(s *serving, m websocket.Message) {
 	if r.hold != nil {
+		r.mu.Lock()
 		r.hold.unsent = &m
+		r.mu.Unlock()
 	}
 	close(s.failed)
 	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // what it has still to say can be read until then
@@ -334,41 +334,61 @@ func said(err error) (g goodbye, closed bool) {
 }
 
 // passToServer passes on the client's close frame, behind its messages. What the server still says goes to the client, until the server's
-// close frame. While there is no server, the client gets its answer here.
+// close frame. While there is no server, the close frame waits behind what the next one is to get; if that is nothing, the client gets its
+// answer here.
 func (r *relay) passToServer(g goodbye) {
-	if !r.leave(g) {
+	left, later := r.leave(g, client)
+	for ; later; left, later = r.leave(g, client) {
+		if !r.gate.enter(r.ctx) {
+			return
+		}
+		<-r.gate
+	}
+	if !left {
 		r.end(g, g)
-		return
-	}
-	select {
-	case r.gate <- struct{}{}: // behind a message that was kept while there was no server
+	} else if r.gate.enter(r.ctx) {
 		defer func() { <-r.gate }()
-	case <-r.ctx.Done():
-		return
+		r.shut(r.now().Conn, g)
 	}
-	r.shut(r.now().Conn, g)
+}
+
+// gate is full while something is written to the server.
+type gate chan struct{}
+
+// enter takes the gate. It returns false if ctx ends before that.
+func (g gate) enter(ctx context.Context) bool {
+	select {
+	case g <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // passToClient passes on the server's close frame, behind its messages. What the client still says goes to the server, until the client's
 // close frame.
 func (r *relay) passToClient(g goodbye) {
-	if r.leave(g) {
+	if left, _ := r.leave(g, upstream); left {
 		r.shut(r.client, g)
 	}
 }
 
-// leave notes that a close frame is passed on, and bounds the rest. It returns false while there is no server.
-func (r *relay) leave(g goodbye) bool {
+// leave notes that a side's close frame is passed on, and bounds the rest. While there is no server it does nothing: later says that the client's
+// is to be passed on to the next one, behind what this one has not taken or not answered.
+func (r *relay) leave(g goodbye, from side) (left, later bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hold != nil && r.hold.switching {
-		return false
+	if h := r.hold; h != nil {
+		queued := h.unsent != nil || h.switching && !h.session.Idle()
+		if later = from == client && queued && !r.ending; later || h.switching {
+			return false, later
+		}
 	}
 	if r.leaving == nil && !r.ending {
 		r.leaving = &g
 		r.late = time.AfterFunc(2*patience, func() { r.end(g, g) })
 	}
-	return true
+	return true, false
 }
 
 // leaves reports whether a close frame has been passed on: the connection goes on at no other server.

@@ -110,7 +110,7 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := &websocket.ConnOptions{MaxMessage: 64 << 20}
+	peer := &websocket.ConnOptions{MaxMessage: 64 << 20, CloseTimeout: time.Minute}
 	if o != nil {
 		peer.Compression, peer.HalfClose = o.Compression, o.HalfClose
 	}

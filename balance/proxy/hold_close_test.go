@@ -1,0 +1,170 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance/resume"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// without has a client without a server: its own ends while no other is listed. It returns when the client's relay knows.
+func without(t *testing.T, b *Balancer, k *talker, c *websocket.Conn) {
+	t.Helper()
+	if err := b.SetServers("test", nil); err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.hold.switching }) })
+}
+
+// has reports whether the relay of a client is carried, and is so.
+func (k *talker) has(so func(r *relay) bool) bool {
+	r, ok := k.conn.by().(*relay)
+	if !ok {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return so(r)
+}
+
+// collector is a server that answers all that it has received when the client has sent its close frame.
+func collector(t *testing.T) *speaker {
+	return speakWith(t, websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20}, func(c *websocket.Conn) {
+		texts, end := endOf(t, c)
+		for _, text := range texts {
+			c.Write(context.Background(), websocket.Message{Type: websocket.Text, Data: []byte(text)})
+		}
+		if end != nil {
+			c.Close(end.Code, end.Reason)
+		}
+	})
+}
+
+// A client's close frame stays behind its messages while there is no server: the next server gets these, and then the close frame, and
+// the client gets the answers.
+func TestHoldCloseBehindMessages(t *testing.T) {
+	big := strings.Repeat("x", 16<<20)
+	for name, texts := range map[string][]string{"some that wait": numbered(20), "one that could not be written": {big}} {
+		t.Run(name, func(t *testing.T) {
+			conns := make(chan *websocket.Conn, 1)
+			up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() }) // it reads nothing
+			b := newBalancer(t, holding, up.addr())
+			k := talk(t, b, &websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20})
+			c := bounded.Receive(t, conns)
+			if name == "some that wait" {
+				without(t, b, k, c)
+			}
+			for _, text := range texts {
+				k.say(text)
+			}
+			if err := k.Shut(4002, "done"); err != nil {
+				t.Fatal(err)
+			}
+			if name != "some that wait" {
+				bounded.Until(t, func() bool { // it is being written
+					return k.has(func(r *relay) bool { return len(r.gate) == 1 })
+				})
+				without(t, b, k, c)
+				bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.ending || r.hold.unsent != nil }) })
+			}
+			if err := b.SetServers("more", specs(collector(t).addr())); err != nil {
+				t.Fatal(err)
+			}
+			got, end := endOf(t, k.Conn)
+			if end == nil || end.Code != 4002 || end.Reason != "done" || end.Err != nil || strings.Join(got, ",") != strings.Join(texts, ",") {
+				t.Errorf("the client gets %d answers of %d, %v", len(got), len(texts), end)
+			}
+			bounded.Receive(t, k.ended)
+		})
+	}
+}
+
+// owing is a session with a command that has no reply until the next server has it.
+type owing struct {
+	resume.Session
+	resumed bool
+}
+
+func (s *owing) Idle() bool { return s.resumed }
+
+func (s *owing) Resume() ([]resume.Message, error) {
+	return []resume.Message{{Data: []byte("again")}}, nil
+}
+
+func (s *owing) Server(m resume.Message) ([]resume.Message, bool, error) {
+	s.resumed = true
+	return []resume.Message{m}, true, nil
+}
+
+// A client's close frame waits for the replies to its commands, too, where the next server gets them again.
+func TestHoldCloseBehindCommands(t *testing.T) {
+	conns := make(chan *websocket.Conn, 1)
+	up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() })
+	b := newBalancer(t, holding, up.addr())
+	k := talk(t, b, halfClosing)
+	c := bounded.Receive(t, conns)
+	bounded.Until(t, func() bool {
+		return k.has(func(r *relay) bool { r.hold.session = &owing{Session: r.hold.session}; return true })
+	})
+	without(t, b, k, c)
+	if err := k.Shut(4002, "done"); err != nil {
+		t.Fatal(err)
+	}
+	other := speakHalf(t, func(c *websocket.Conn) {
+		m, err := c.Read(bounded.Context(t))
+		if err != nil {
+			t.Error(err)
+		}
+		c.Write(context.Background(), m)
+		if _, end := endOf(t, c); end == nil || end.Code != 4002 {
+			t.Errorf("the server gets %v", end)
+		}
+		c.Close(4003, "")
+	})
+	if err := b.SetServers("more", specs(other.addr())); err != nil {
+		t.Fatal(err)
+	}
+	if got, end := endOf(t, k.Conn); end == nil || end.Code != 4003 || strings.Join(got, ",") != "again" {
+		t.Errorf("the client gets %q, %v", got, end)
+	}
+	bounded.Receive(t, k.ended)
+}
+
+// The close frame of a client that owes nothing is answered immediately while there is no server. One behind messages that no server takes is
+// answered with 1012 when the time for another server is over.
+func TestHoldCloseWithoutServer(t *testing.T) {
+	for name, text := range map[string]string{"nothing to pass on": "", "a message": "x"} {
+		t.Run(name, func(t *testing.T) {
+			conns := make(chan *websocket.Conn, 1)
+			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+			s := holding
+			s.Hold.Wait = time.Hour
+			if text != "" {
+				s.Hold.Wait = time.Second
+			}
+			b := newBalancer(t, s, up.addr())
+			k := talk(t, b, halfClosing)
+			without(t, b, k, bounded.Receive(t, conns))
+			want := websocket.Code(4002)
+			if text != "" {
+				k.say(text)
+				want = websocket.CodeServiceRestart
+			}
+			if err := k.Shut(4002, "done"); err != nil {
+				t.Fatal(err)
+			}
+			if _, end := endOf(t, k.Conn); end == nil || end.Code != want || end.Err != nil {
+				t.Errorf("the client gets %v, want %d", end, want)
+			}
+			bounded.Receive(t, k.ended)
+			if n := b.Status().Storm.Underway; n != 0 {
+				t.Errorf("%d handshakes are under way", n)
+			}
+		})
+	}
+}
