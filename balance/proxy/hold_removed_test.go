@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/balance"
+	"github.com/handfast/handfast/balance/resume"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// nothingLeft checks that a Balancer has only these servers, and no trace of the clients that it has held.
+func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
+	t.Helper()
+	bounded.Until(t, func() bool {
+		s := b.Status()
+		for _, u := range s.Servers {
+			if u.Live != 0 {
+				return false
+			}
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(s.Servers) == len(addrs) && s.Storm.Underway == 0 && s.Waiting == 0 && b.switching.Load() == 0 && len(b.refusing) == 0 && len(b.members.all()) == 0
+	})
+}
+
+// A server that is taken off the list keeps its held clients. When it dies they go on at another one, and it is forgotten.
+func TestHoldServerRemoved(t *testing.T) {
+	conns := make(chan *websocket.Conn, 1)
+	up, other := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) }), speak(t, nil)
+	b := newBalancer(t, holding, up.addr())
+	k := talk(t, b, nil)
+	c := bounded.Receive(t, conns)
+	if err := b.SetServers("test", specs(other.addr())); err != nil {
+		t.Fatal(err)
+	}
+	k.say("stays")
+	k.hear("stays")
+	if s := state(b, up.addr()); s.State != balance.Removed || s.Live != 1 {
+		t.Errorf("%+v", s)
+	}
+	c.CloseNow()
+	bounded.Receive(t, other.opens)
+	k.say("goes on")
+	k.hear("goes on")
+	bounded.Until(t, func() bool { s := b.Status().Servers; return len(s) == 1 && s[0].Live == 1 })
+	k.CloseNow()
+	bounded.Receive(t, k.ended)
+	nothingLeft(t, b, other.addr())
+}
+
+// A held client of a server that drains, and is then taken off the list, with no other one that takes clients, is closed with 1012.
+func TestHoldServerRemovedInDrain(t *testing.T) {
+	up := speak(t, nil)
+	b := newBalancer(t, holding, up.addr(), "127.0.0.1:1")
+	for range 2 { // the other one takes none
+		if err := b.Drain("ws://127.0.0.1:1", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := talk(t, b, nil)
+	if err := b.Drain("ws://"+up.addr(), 1e-3); err != nil { // at once the first, and then slowly
+		t.Fatal(err)
+	}
+	if err := b.SetServers("test", nil); err != nil {
+		t.Fatal(err)
+	}
+	k.closed(websocket.CodeServiceRestart, "retry-after=")
+	bounded.Receive(t, k.ended)
+	nothingLeft(t, b)
+}
+
+// waiting is a session that waits for a server to resume it.
+type waiting struct{ resume.Session }
+
+func (waiting) Resume() ([]resume.Message, error) {
+	return []resume.Message{{Data: []byte("again")}}, nil
+}
+
+// A client that is resumed at a server which is taken off the list meanwhile, and does not answer, is closed with 1012 when its time is over.
+func TestHoldNextServerRemoved(t *testing.T) {
+	conns := make(chan *websocket.Conn, 1)
+	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	next := speak(t, func(c *websocket.Conn) { // it reads, and says nothing
+		for {
+			if _, err := c.Read(bounded.Context(t)); err != nil {
+				return
+			}
+		}
+	})
+	s := holding
+	s.Hold.Wait = 2 * time.Second
+	b := newBalancer(t, s, up.addr())
+	k := talk(t, b, nil)
+	c := bounded.Receive(t, conns)
+	bounded.Until(t, func() bool {
+		return k.has(func(r *relay) bool { r.hold.session = waiting{r.hold.session}; return true })
+	})
+	if err := b.SetServers("test", specs(next.addr())); err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	bounded.Receive(t, next.opens)
+	if err := b.SetServers("test", nil); err != nil {
+		t.Fatal(err)
+	}
+	k.closed(websocket.CodeServiceRestart, "retry-after=")
+	bounded.Receive(t, k.ended)
+	bounded.Receive(t, next.ended)
+	nothingLeft(t, b)
+}
+
+// A held client without a server ends with its Balancer, and leaves nothing.
+func TestHoldBalancerClosed(t *testing.T) {
+	conns := make(chan *websocket.Conn, 1)
+	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
+	s := holding
+	s.Hold.Wait = time.Hour
+	b := newBalancer(t, s, up.addr())
+	k := talk(t, b, nil)
+	without(t, b, k, bounded.Receive(t, conns))
+	k.say("what waits")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bounded.Receive(t, k.ended)
+	nothingLeft(t, b)
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// heldWithout opens a connection that is held, and takes its server away, which refuses new ones from then on. It returns the connection, and the
+// pool as it is at the moment.
+func heldWithout(t *testing.T, r *running, server *serverBehind) (*websocket.Conn, *balanceTarget) {
+	t.Helper()
+	c, _ := r.greeting(t, "/", nil)
+	pool := r.site.Load().balancers("")[0]
+	server.answer.Store(http.StatusServiceUnavailable)
+	failed := pool.Status().Servers[0].Failed
+	server.cut()
+	bounded.Until(t, func() bool { return pool.Status().Servers[0].Failed > failed })
+	return c, pool
+}
+
+// empty waits until a pool has none of its clients, and nothing that was begun for them.
+func (t *balanceTarget) empty(test *testing.T, ids ...string) {
+	test.Helper()
+	bounded.Until(test, func() bool {
+		s := t.Status()
+		var list []string
+		for _, u := range s.Servers {
+			if list = append(list, u.ID); u.Live != 0 {
+				return false
+			}
+		}
+		return strings.Join(list, " ") == strings.Join(ids, " ") && s.Waiting == 0 && s.Storm.Underway == 0
+	})
+}
+
+// A held client without a server goes on at one that a reload brings, and the one that the reload takes away leaves nothing.
+func TestReloadDuringHold(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	const hold = "hold: {mode: stateless, wait: 1m}"
+	r := run(t, parse(t, balancing([]*serverBehind{a}, hold)))
+	c, pool := heldWithout(t, r, a)
+	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{b}, hold))); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != "b" {
+		t.Fatalf("%q, %v, want the greeting of b", m.Data, err)
+	}
+	echoed(t, c)
+	if now := r.site.Load().balancers("")[0]; now != pool {
+		t.Error("the reload has made another pool")
+	}
+	if err := c.Close(websocket.CodeNormal, ""); err != nil {
+		t.Error(err)
+	}
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+	pool.empty(t, b.id())
+}
+
+// The same for a server that an operator has added and removes.
+func TestServerRemovedDuringHold(t *testing.T) {
+	a, b := newBehind(t, "a"), newBehind(t, "b")
+	r := run(t, parse(t, balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 1m}")))
+	change := func(method string, server *serverBehind) {
+		t.Helper()
+		if status, body := r.operate(t, method, "/balance/servers", url.Values{"server": {server.id()}}); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	change(http.MethodPost, b)
+	a.answer.Store(http.StatusServiceUnavailable)
+	c, text := r.greeting(t, "/", nil)
+	if text[:1] != "b" {
+		t.Fatalf("the client is on %s", text)
+	}
+	change(http.MethodDelete, b)
+	b.cut()
+	pool := r.site.Load().balancers("")[0]
+	a.answer.Store(0)
+	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != "a" {
+		t.Fatalf("%q, %v, want the greeting of a", m.Data, err)
+	}
+	echoed(t, c)
+	c.CloseNow()
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+	pool.empty(t, a.id())
+}
+
+// A pool that a reload takes away closes its held client without a server with 1012, and leaves nothing.
+func TestPoolRemovedDuringHold(t *testing.T) {
+	a := newBehind(t, "a")
+	r := run(t, parse(t, "drain: {code: 1012}\n"+balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 5m}")))
+	c, pool := heldWithout(t, r, a)
+	if err := r.Reload(t.Context(), r.with(t, "drain: {code: 1012}\nadmin: {address: 127.0.0.1:0}\nendpoints: [{name: other, path: /, target: echo, auth: [anonymous]}]")); err != nil {
+		t.Fatal(err)
+	}
+	if e := ending(t, c); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved || e.Err != nil {
+		t.Errorf("the client gets %v", e)
+	}
+	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
+	if list := r.site.Load().balancers(""); len(list) != 0 {
+		t.Errorf("%d pools", len(list))
+	}
+	pool.empty(t, a.id())
+}
