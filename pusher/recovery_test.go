@@ -224,3 +224,37 @@ func TestLostEvents(t *testing.T) {
 		wantRead(t, c, `{"event":"e","channel":"x","data":"1"}`)
 	}
 }
+
+// frames is an outbox that keeps the last message that it shares with others.
+type frames struct {
+	outbox
+	last atomic.Pointer[websocket.Prepared]
+}
+
+func (f *frames) SendPrepared(ps ...*websocket.Prepared) error {
+	f.last.Store(ps[len(ps)-1])
+	return nil
+}
+
+// An event is encoded once for all that have asked for positions, and once for all others.
+func TestSharedWithPositions(t *testing.T) {
+	s := newServer(t)
+	var all [4]*frames
+	for i := range all {
+		all[i] = new(frames)
+		n := s.Open(Client{Key: app.Key, Protocol: "7"})(all[i]).(*session)
+		t.Cleanup(func() { n.Closed(nil) })
+		if err := command1(n, fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"x","recover":%v}}`, i < 2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Hub.Publish(bounded.Context(t), app.ID, "x", &hub.Publication{Event: "e", Data: []byte("1")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`"offset":1}`, "", `"data":"1"}`, ""} {
+		bounded.Until(t, func() bool { return strings.Contains(string(all[i].last.Load().Data()), `"event":"e"`) })
+		if got := all[i].last.Load(); want == "" && got != all[i-1].last.Load() || !strings.HasSuffix(string(got.Data()), want) {
+			t.Errorf("%d: %s", i, got.Data())
+		}
+	}
+}
