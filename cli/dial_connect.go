@@ -188,11 +188,8 @@ func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 func (d *dialing) session(conn *websocket.Conn) *session {
 	s := &session{conn: conn, in: d.in, out: d.out, w: d.w, wait: d.f.talk.wait, signals: d.signals}
 	if c := d.console; c != nil {
-		s.leave = c.leave
+		s.leave, s.keep = c.leave, d.f.talk.reconnect
 		s.say = func(text string) { fmt.Fprintln(c, d.paint.dim(text)) }
-		if d.f.talk.reconnect {
-			s.leave = nil // it is given back at the end
-		}
 	}
 	return s
 }

@@ -52,6 +52,7 @@ type session struct {
 	say     func(string)     // tells the user something that is no message; nil: nothing but errors
 	leave   func()           // at the end of the input: gives the terminal back, so that Ctrl-C makes a signal; may be nil
 	wait    time.Duration    // to go on reading after the end of the input; 0: until the server is quiet
+	keep    bool             // another session follows when this one is lost, with the same terminal
 	signals <-chan os.Signal // the first one closes, the second cuts
 
 	moved  chan struct{} // something has arrived, or was written to w
@@ -93,7 +94,9 @@ func (s *session) run(ctx context.Context) error {
 			s.lost = true
 		}
 	}
-	s.left()
+	if !s.lost || !s.keep {
+		s.left()
+	}
 	err := errors.Join(failed, s.close())
 	cancel()
 	<-sent

@@ -21,6 +21,7 @@ import (
 // typist is a person at a terminal with dial running in it.
 type typist struct {
 	t     *testing.T
+	tty   *os.File
 	keys  func(string)
 	shown *buffer
 	code  chan int
@@ -30,7 +31,7 @@ type typist struct {
 func atTerminal(t *testing.T, args ...string) *typist {
 	t.Helper()
 	keys, tty, shown := screen(t)
-	p := &typist{t: t, shown: shown, code: make(chan int, 1)}
+	p := &typist{t: t, tty: tty, shown: shown, code: make(chan int, 1)}
 	p.keys = func(s string) { press(t, keys, s) }
 	go func() {
 		p.code <- Run(context.Background(), append([]string{"dial"}, args...), System{Program: "handfast", Stdin: tty, Stdout: tty, Stderr: tty,
@@ -184,6 +185,30 @@ func TestDialSignOfLife(t *testing.T) {
 			t.Errorf("%v, %q", err, stderr.String())
 		}
 	})
+}
+
+// With --reconnect the prompt stays from one connection to the next, and at the end of the input the terminal is given back although
+// --wait goes on, so that Ctrl-C makes a signal.
+func TestDialTerminalReconnect(t *testing.T) {
+	end := make(chan struct{})
+	url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeInternalError, "") },
+		func(ctx context.Context, c *websocket.Conn) {
+			if m, err := c.Read(ctx); err == nil {
+				_ = c.Write(ctx, m)
+			}
+			<-end
+			_ = c.Close(websocket.CodeNormal, "")
+		})
+	p := atTerminal(t, "--reconnect", "--wait", "1h", url)
+	p.appears("connecting again in")
+	p.appears("connected again")
+	raw := modes(t, p.tty)
+	p.keys("hello\r")
+	p.appears("< hello")
+	p.keys("\x04")
+	bounded.Until(t, func() bool { return modes(t, p.tty) != raw })
+	close(end)
+	p.ends(exitOK)
 }
 
 // Ctrl-Z gives the terminal back to the shell, and the shell's fg goes on.

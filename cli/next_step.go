@@ -23,7 +23,7 @@ var optionSteps = map[string]string{
 	handshake.HintClientCompression:  "leave --compress out",
 	handshake.HintClientUncompressed: "the server answers the offer of compression wrongly: leave --compress out",
 	handshake.HintClientProxy:        "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
-	handshake.HintClientDialContext:  "only HTTP proxies are supported: check HTTP_PROXY and HTTPS_PROXY, or unset them",
+	handshake.HintClientDialContext:  "HTTP_PROXY and HTTPS_PROXY name HTTP proxies only; handfast dial takes a SOCKS5 proxy as --proxy socks5://HOST:PORT",
 	handshake.HintClientRedirects:    "the server redirects too often: use the URL at which it answers",
 }
 
