@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // PublishAll publishes ps in a channel, in order, the first directly behind the offset o.Expect and each directly behind the one before.
@@ -13,16 +14,14 @@ func (h *Hub) PublishAll(ctx context.Context, app, channel string, ps []*Publica
 	if err := checkName(channel); err != nil {
 		return 0, last, err
 	}
+	if o.Expect == nil || slices.ContainsFunc(ps, func(p *Publication) bool { return p.ID != "" || p.Key != "" }) {
+		return 0, last, fmt.Errorf("%w: PublishAll with an ID, a key, or without Expect", ErrUnsupported)
+	}
 	ns, name := h.namespaceOf(app, channel), ChannelOf(app, channel)
 	var all PublishOptions
 	for _, p := range ps {
-		switch {
-		case p.ID != "" || p.Key != "" || o.Expect == nil:
-			return 0, last, fmt.Errorf("%w: PublishAll with an ID, a key, or without Expect", ErrUnsupported)
-		default:
-			if all, err = ns.complete(ctx, p, &o); err != nil {
-				return 0, last, err
-			}
+		if all, err = ns.complete(ctx, p, &o); err != nil {
+			return 0, last, err
 		}
 	}
 	if batch, ok := h.engine.(Batch); ok && len(ps) > 1 && all.History > 0 {

@@ -346,6 +346,12 @@ func together(s *suite) {
 			s.Errorf("%d, %v", n, err)
 		}
 	}
+	if n, _, err := h.PublishAll(bounded.Context(s), "app", "history:all", nil, hub.PublishOptions{}); n != 0 || !errors.Is(err, hub.ErrUnsupported) {
+		s.Errorf("without Expect: %d, %v", n, err)
+	}
+	if n, _, err := h.PublishAll(bounded.Context(s), "app", "history:all", nil, hub.PublishOptions{Expect: &zero}); n != 0 || err != nil {
+		s.Errorf("none: %d, %v", n, err)
+	}
 }
 
 func expiry(s *suite) {
