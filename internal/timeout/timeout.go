@@ -37,10 +37,7 @@ func (c *late) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.full == nil {
-		c.full, c.cancel = context.WithDeadline(c.parent, c.until)
-		if c.over {
-			c.cancel()
-		}
+		c.make(c.parent)
 	}
 	return c.full.Done()
 }
@@ -52,6 +49,21 @@ func (c *late) Err() error {
 	if c.full != nil {
 		return c.full.Err()
 	}
+	return c.ended()
+}
+
+// make makes the full context, below parent. The caller holds mu, as for ended.
+func (c *late) make(parent context.Context) {
+	if c.over {
+		c.full, c.cancel = context.WithCancel(parent)
+		c.cancel()
+		return
+	}
+	c.full, c.cancel = context.WithDeadline(parent, c.until)
+}
+
+// ended returns the error of a context without a full one.
+func (c *late) ended() error {
 	if err := c.parent.Err(); err != nil {
 		return err
 	}
@@ -80,6 +92,9 @@ func (c *late) Value(key any) any {
 func (c *late) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // it is never wrapped
+		c.make(context.WithoutCancel(c.parent)) // so that Err goes on returning that
+	}
 	c.over = true
 	if c.cancel != nil {
 		c.cancel()

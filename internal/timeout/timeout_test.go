@@ -123,3 +123,44 @@ func TestContextBelow(t *testing.T) {
 		}
 	})
 }
+
+// The error and the cause of a context that has ended are those of one of context.WithTimeout, whether something has waited for it or not, and
+// do not change any more.
+func TestContextHasACause(t *testing.T) {
+	gone := errors.New("gone")
+	for name, end := range map[string]func(cancel context.CancelFunc, parent context.CancelCauseFunc){
+		"deadline": func(context.CancelFunc, context.CancelCauseFunc) { time.Sleep(time.Second) }, //nolint:forbidigo // the bubble's clock
+		"cancel":   func(cancel context.CancelFunc, _ context.CancelCauseFunc) { cancel() },
+		"parent":   func(_ context.CancelFunc, parent context.CancelCauseFunc) { parent(gone) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ends := func(make func(context.Context, time.Duration) (context.Context, context.CancelFunc)) (c context.Context, cancel context.CancelFunc) {
+					parent, cancelParent := context.WithCancelCause(t.Context())
+					t.Cleanup(func() { cancelParent(nil) })
+					c, cancel = make(parent, time.Second)
+					end(cancel, cancelParent)
+					return c, cancel
+				}
+				want, cancelWant := ends(context.WithTimeout)
+				defer cancelWant()
+				for _, cause := range []bool{true, false} {
+					got, cancel := ends(Context)
+					for range 2 {
+						if err := got.Err(); err != want.Err() {
+							t.Errorf("the error is %v, want %v", err, want.Err())
+						}
+						if err := context.Cause(got); cause && err != context.Cause(want) {
+							t.Errorf("the cause is %v, want %v", err, context.Cause(want))
+						}
+						cancel()
+						time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
+					}
+					if !done(got) || got.Err() != want.Err() {
+						t.Errorf("waited for, the error is %v, want %v", got.Err(), want.Err())
+					}
+				}
+			})
+		})
+	}
+}
