@@ -80,6 +80,7 @@ func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	if c.known == nil {
 		c.known = map[*hub.Publication]known[T]{}
 	}
+	bytes += p.Size() // which is kept, too
 	c.known[p] = known[T]{form, bytes}
 	c.order = append(c.order, p)
 	c.bytes += bytes + entry

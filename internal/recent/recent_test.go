@@ -60,6 +60,19 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// What a publication has beside its form counts, as it is kept as well.
+func TestBoundCountsPublications(t *testing.T) {
+	var c Cache[uint64]
+	calls := 0
+	ps := publications(64)
+	for _, p := range ps {
+		p.Info = make([]byte, most/32)
+	}
+	if _, err := c.Append(nil, ps, encoder(1, &calls)); err != nil || len(c.known) > 32 {
+		t.Errorf("%d publications of %d bytes are kept, %v", len(c.known), most/32, err)
+	}
+}
+
 // Those that are known and those that are not are in their order, behind what was there, without those that clients do not get.
 func TestAppend(t *testing.T) {
 	var c Cache[uint64]
