@@ -35,6 +35,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	}
 	log := newLog(cfg.Log, sys.Stderr)
 	defer takeStdLog(log)()
+	warnReadable(log, cfg, f.config)
 	log.Info(observe.EventStarting, "version", thisBuild().Version) // before all that may take long
 	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), terminal: terminal(sys.Stderr)}
 	hups := make(chan os.Signal, 1)
