@@ -18,7 +18,7 @@ func TestExplainCloseCode(t *testing.T) {
 		{3001, "not registered", none}, {3003, "forbidden", credential}, {3008, "timeout", none}, {3999, "not registered", none},
 		{4000, "the application's", none}, {4399, "the application's", none}, {4400, "HTTP status 400", none},
 		{4401, "HTTP status 401", credential}, {4403, "HTTP status 403", credential}, {4404, "HTTP status 404", none},
-		{4429, "HTTP status 429", later}, {4503, "HTTP status 503", later}, {4599, "HTTP status 599", none},
+		{4406, "subprotocol", "graphql-transport-ws"}, {4429, "HTTP status 429", later}, {4503, "HTTP status 503", later}, {4599, "HTTP status 599", none},
 		{4600, "the application's", none}, {4999, "the application's", none}, {5000, "not registered", none},
 	} {
 		for _, reason := range []string{"", "because"} {

@@ -157,6 +157,7 @@ var closeCodes = map[int]string{
 	1012: "it restarts: connect again, after a moment with chance in it",
 	1013: "it is overloaded: connect again later",
 	1014: "it is a gateway, and the server behind it gave no valid answer",
+	4406: "a code of its own; servers of GraphQL say so when the subprotocol is missing or not theirs",
 	3000: "a credential is missing or wrong (unauthorized)",
 	3003: "the credential is good and does not allow this (forbidden)",
 	3008: "something took too long (timeout)",
@@ -188,6 +189,8 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	}
 	d.Cause = fmt.Sprintf("The server opened the connection and %s, with code %d %s: %s.", when, code, reason, means)
 	switch code {
+	case 4406:
+		d.forClient("If this is a server of GraphQL, offer its subprotocol: --subprotocol graphql-transport-ws, or graphql-ws for older ones.")
 	case 1008, 3000, 3003, 4401, 4403:
 		d.forClient("Send a credential that is good, or get a new one; do not connect again with the same.")
 	case 1001, 1012, 1013, 4429, 4503:

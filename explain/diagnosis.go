@@ -61,6 +61,7 @@ func diagnose(r *Report, f Finding) Diagnosis {
 	if e.detail != nil {
 		e.detail(r, f, &d)
 	}
+	hear(r, f, &d)
 	if f.Stage == StageResponse && forgot101(r) {
 		explainForgotten101(r, &d)
 	}

@@ -41,6 +41,7 @@ var openFaults = []Fault{
 	{ID: explain.FaultFrame, Name: "text that is no UTF-8", start: sends("\x81\x02\xc3\x28")},
 	{ID: explain.FaultClosedAtOnce, Name: "a close with code and reason", start: closes(1008, "no seat left")},
 	{ID: explain.FaultClosedAtOnce, Name: "a close with a code of its own", start: closes(4401, "token expired")},
+	{ID: explain.FaultClosedAtOnce, Name: "a close of GraphQL without its subprotocol", start: closes(4406, "Subprotocol not acceptable")},
 	{ID: explain.FaultClosedAtOnce, Name: "a close that says that all is done", Warning: true, start: closes(1000, "bye")},
 	{ID: explain.FaultClosedAtOnce, Name: "a close that says that all is done, after a text", Warning: true, start: closesAfterText},
 	{ID: explain.FaultNoCloseFrame, Name: "the end after the 101", start: leaves},

@@ -204,6 +204,17 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 	return answers("400 Bad Request", fields, b.String())
 }
 
+const jsonType = "Content-Type: application/json\n"
+
+// oldClient sends the origin of a page over http, as old versions of some clients do over wss, too, to a server that allows its own only.
+func oldClient(l *lab) (*Site, error) {
+	s, err := healthySecure(l)
+	if err == nil {
+		s.Options.Origin = strings.TrimSuffix(strings.Replace(s.URL, "wss://", "http://", 1), "/")
+	}
+	return s, err
+}
+
 // readAnswer reads the answer to req from r.
 func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(r), req)
@@ -229,6 +240,35 @@ func challenge(value string) func(*lab) (*Site, error) {
 }
 
 var statusFaults = []Fault{
+	{ID: explain.FaultStatus200, Name: "the base path of SockJS", start: answers("200 OK", "Content-Type: text/plain\n", "Welcome to SockJS!\n")},
+	{ID: explain.FaultStatus400, Name: "Socket.IO without a transport", start: answers("400 Bad Request", "Content-Type: text/html\n", "Transport unknown")},
+	{ID: explain.FaultStatus400, Name: "Socket.IO without a transport, in JSON", start: answers("400 Bad Request", jsonType,
+		`{"code":0,"message":"Transport unknown"}`)},
+	{ID: explain.FaultStatus400, Name: "Socket.IO of another version", start: answers("400 Bad Request", jsonType,
+		`{"code":5,"message":"Unsupported protocol version"}`)},
+	{ID: explain.FaultStatus400, Name: "Socket.IO with an unknown session", start: answers("400 Bad Request", jsonType,
+		`{"code":1,"message":"Session ID unknown"}`)},
+	{ID: explain.FaultStatus400, Name: "SignalR without negotiation", start: answers("400 Bad Request", "Server: Kestrel\n", "Connection ID required")},
+	{ID: explain.FaultStatus404, Name: "SignalR with an unknown connection", start: answers("404 Not Found", "Server: Kestrel\n", "No Connection with that ID")},
+	{ID: explain.FaultStatus404, Name: "uvicorn without a WebSocket library", start: answers("404 Not Found", "Server: uvicorn\n"+jsonType,
+		`{"detail":"Not Found"}`)},
+	{ID: explain.FaultStatus404, Name: "Django's development server", start: answers("404 Not Found", "Server: WSGIServer/0.2 CPython/3.13.1\nContent-Type: text/html\n",
+		"<title>Page not found at /ws/</title><h1>Page not found <small>(404)</small></h1>")},
+	{ID: explain.FaultStatus404, Name: "Phoenix, one level too high", start: answers("404 Not Found", "Server: Cowboy\nContent-Type: text/html\n",
+		"<h1>Phoenix.Router.NoRouteError</h1><p>no route found for GET /socket (ChatWeb.Router)</p>")},
+	{ID: explain.FaultStatus404, Name: "the API of Docker", start: answers("404 Not Found", "Server: Docker/27.3.1 (linux)\nApi-Version: 1.47\n"+jsonType,
+		`{"message":"page not found"}`)},
+	{ID: explain.FaultStatus403, Name: "Kubernetes, without the right", start: answers("403 Forbidden", jsonType,
+		`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods \"web\" is forbidden: User \"system:anonymous\" cannot get resource","reason":"Forbidden","code":403}`)},
+	{ID: explain.FaultUpgradeStripped, Name: "Kubernetes, without the upgrade", start: answers("400 Bad Request", jsonType,
+		`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Upgrade request required","reason":"BadRequest","code":400}`)},
+	{ID: explain.FaultUpgradeStripped, Name: "axum, without the upgrade", start: answers("400 Bad Request", "Content-Type: text/plain\n",
+		"Connection header did not include 'upgrade'")},
+	{ID: explain.FaultUpgradeStripped, Name: "tungstenite, without the upgrade", start: answers("400 Bad Request", "Content-Type: text/plain\n",
+		"WebSocket protocol error: No \"Connection: upgrade\" header")},
+	{ID: explain.FaultHeaderLost, Name: "axum, without the version", start: answers("400 Bad Request", "Content-Type: text/plain\n",
+		"`Sec-WebSocket-Version` header did not include '13'")},
+	{ID: explain.FaultOrigin, Name: "an old client that says http over wss", start: oldClient},
 	{ID: explain.FaultStatus200, Name: "a page instead of a WebSocket",
 		start: answers("200 OK", "Content-Type: text/html\n", page)},
 	{ID: explain.FaultStatus200, Name: "204", start: answers("204 No Content", "", "")},
