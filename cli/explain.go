@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +28,8 @@ type explainFlags struct {
 	probeIdle   time.Duration
 	noCrossSite bool
 	noProbes    bool
+	summary     bool
+	report      string
 }
 
 func newExplain(sys *System) *cobra.Command {
@@ -55,6 +59,7 @@ value itself, which other users of this machine may see among the processes, or
   handfast explain --echo hello --json wss://example.com/chat
   handfast explain --origin https://app.example.com --cookie @cookie.txt wss://example.com/chat
   handfast explain --bearer env:TOKEN --subprotocol chat.v1 wss://example.com/chat
+  handfast explain --summary --report ticket.md wss://example.com/chat
   handfast explain --watch wss://example.com/feed
   handfast explain --probe-idle 3m wss://example.com/feed`,
 		Args: cobra.ArbitraryArgs, // counted below, where an error can have a next step of its own
@@ -97,6 +102,8 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "hold the connection in silence for at most this long, to find the idle timeout of the path")
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open one connection and no other, even to find out why it failed")
+	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: where it went, how far it got, why it failed, the first step for each side")
+	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, in Markdown and redacted, for a ticket")
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
@@ -116,6 +123,8 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 		return nil, usagef("", "--timeout and --step-timeout take a time above 0")
 	case f.probeIdle < 0:
 		return nil, usagef("", "--probe-idle takes no negative time")
+	case f.summary && (f.json || f.watch.given):
+		return nil, usagef("leave one of them out", "--summary excludes --json and --watch")
 	case f.origin != "" && f.noOrigin:
 		return nil, usagef("leave one of them out", "--origin and --no-origin exclude each other")
 	}
@@ -159,8 +168,11 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 		}
 	}()
 	show := newExplainText
-	if f.json {
+	switch {
+	case f.json:
 		show = newExplainJSON
+	case f.summary:
+		show = newExplainSummary
 	}
 	out := &explained{w: sys.Stdout, failed: cancel}
 	write := show(sys, out, opts)
@@ -168,6 +180,9 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	close(done)
 	<-watched
 	if err := cmp.Or(out.err, write(report)); err != nil {
+		return err
+	}
+	if err := writeReport(f.report, report); err != nil {
 		return err
 	}
 	switch {
@@ -210,6 +225,23 @@ func newExplainText(sys *System, w io.Writer, opts *explain.Options) func(*expla
 	text := explain.NewText(w, o)
 	opts.OnBegin, opts.OnStep, opts.OnFrame = text.Begin, text.Step, text.Frame
 	return text.End
+}
+
+// newExplainSummary has ten lines at most written at the end.
+func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain.Report) error {
+	return func(r *explain.Report) error { return r.WriteSummary(w) }
+}
+
+// writeReport writes a report as Markdown to a file; "" is none.
+func writeReport(path string, r *explain.Report) error {
+	if path == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := r.WriteMarkdown(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o600)
 }
 
 // newExplainJSON has the report written as one document, or, when frames are watched, as lines.

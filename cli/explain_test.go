@@ -64,6 +64,27 @@ func TestExplainFailed(t *testing.T) {
 	}
 }
 
+// A summary is short, and the file has the whole report.
+func TestExplainSummaryAndReport(t *testing.T) {
+	state(t)
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	file := filepath.Join(t.TempDir(), "ticket.md")
+	got := runCommand(t, "explain", "--summary", "--report", file, "--proxy", "none", "ws"+strings.TrimPrefix(s.URL, "http")+"/chat?token=hidden-9912")
+	if got.code != exitFailed || strings.Count(got.stdout, "\n") > 10 || !strings.Contains(got.stdout, "why        status-404: ") || got.stderr != "" {
+		t.Errorf("exit %d, %q\n%s", got.code, got.stderr, got.stdout)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(b), "## Why: status-404") || !strings.Contains(string(b), "[redacted]") || strings.Contains(string(b), "hidden-9912") {
+		t.Errorf("%v\n%s", err, b)
+	}
+	for _, other := range []string{"--json", "--watch=1s"} {
+		if got := runCommand(t, "explain", "--summary", other, s.URL); got.code != exitUsage {
+			t.Errorf("%s: exit %d", other, got.code)
+		}
+	}
+}
+
 // Frames come as lines while they are watched, and at the end the report.
 func TestExplainWatchJSON(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
