@@ -102,8 +102,8 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "hold the connection in silence for at most this long, to find the idle timeout of the path")
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open one connection and no other, even to find out why it failed")
-	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: where it went, how far it got, why it failed, the first step for each side")
-	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, in Markdown and redacted, for a ticket")
+	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: how far it got, why it failed, the first step for each side")
+	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, as Markdown, for a ticket")
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
