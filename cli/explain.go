@@ -35,13 +35,15 @@ type explainFlags struct {
 func newExplain(sys *System) *cobra.Command {
 	var f explainFlags
 	cmd := &cobra.Command{
-		Use:   "explain URL",
+		Use:   "explain URL [URL]",
 		Short: "Show a handshake step by step, and say what is wrong with it",
 		Long: `Opens a WebSocket the way a browser would, and shows each step with its time, what
 was sent, what came back, which rule applies and whether it held: name, TCP, proxy,
 TLS and its chain, the request, the answer, the accept value as it is computed,
 subprotocol and extensions, a ping, the closing handshake. When it fails it says
 why, by which clause, and what the server's owner and the client can do.
+
+With two URLs it explains both, and prints what differs: with a proxy and without.
 
 It exits 0 when the connection opened and worked, 1 when not, whatever it printed.
 
@@ -66,12 +68,15 @@ value itself, which other users of this machine may see among the processes, or
 		ValidArgsFunction: cobra.FixedCompletions([]string{"wss://", "ws://"},
 			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
 		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 && !f.watch.given {
+				return compareExplained(cmd.Context(), sys, &f, args)
+			}
 			if len(args) != 1 {
 				hint := ""
 				if f.watch.given && len(args) == 2 {
 					hint = "write --watch=30s, with an equals sign"
 				}
-				return usagef(hint, "explain takes one URL, not %d", len(args))
+				return usagef(hint, "explain takes one URL, or two to compare, not %d", len(args))
 			}
 			return runExplain(cmd.Context(), sys, &f, args[0])
 		}),
@@ -156,17 +161,8 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel, stop := interruptible(ctx, sys)
 	defer cancel()
-	done, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-sys.Signals:
-			cancel()
-		case <-done:
-		}
-	}()
 	show := newExplainText
 	switch {
 	case f.json:
@@ -177,8 +173,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	out := &explained{w: sys.Stdout, failed: cancel}
 	write := show(sys, out, opts)
 	report := explain.Explain(ctx, raw, opts)
-	close(done)
-	<-watched
+	stop()
 	if err := cmp.Or(out.err, write(report)); err != nil {
 		return err
 	}
@@ -192,6 +187,58 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 		return errInterrupted
 	}
 	return errQuiet
+}
+
+// compareExplained explains two URLs, one after the other, and prints what differs.
+func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []string) error {
+	if f.json || f.summary || f.report != "" {
+		return usagef("leave it out", "two URLs exclude --json, --summary and --report")
+	}
+	var reports []*explain.Report
+	for _, raw := range urls {
+		if _, err := checkURL(raw); err != nil {
+			return err
+		}
+	}
+	opts, err := f.options(sys)
+	if err != nil {
+		return err
+	}
+	ctx, cancel, stop := interruptible(ctx, sys)
+	defer cancel()
+	defer stop()
+	for _, raw := range urls {
+		own := *opts
+		reports = append(reports, explain.Explain(ctx, raw, &own))
+	}
+	if err := explain.WriteComparison(sys.Stdout, reports[0], reports[1]); err != nil {
+		return err
+	}
+	switch {
+	case reports[0].OK() && reports[1].OK():
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	}
+	return errQuiet
+}
+
+// interruptible returns a context that a signal ends, until stop is called, which is to be done once.
+func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel context.CancelFunc, stop func()) {
+	ctx, cancel = context.WithCancel(ctx)
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-sys.Signals:
+			cancel()
+		case <-done:
+		}
+	}()
+	return ctx, cancel, func() {
+		close(done)
+		<-watched
+	}
 }
 
 // explained is standard output. When it is closed, the explanation ends.

@@ -85,6 +85,25 @@ func TestExplainSummaryAndReport(t *testing.T) {
 	}
 }
 
+// Two URLs are compared.
+func TestExplainCompares(t *testing.T) {
+	good := peer(t, echo)
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	bad := "ws" + strings.TrimPrefix(s.URL, "http") + "/"
+	got := runCommand(t, "explain", "--proxy", "none", good, bad)
+	if got.code != exitFailed || !strings.Contains(got.stdout, "outcome       A opened\n") || !strings.Contains(got.stdout, "              B status-404: ") ||
+		!strings.Contains(got.stdout, "\nthe same: tls,") {
+		t.Errorf("exit %d, %q\n%s", got.code, got.stderr, got.stdout)
+	}
+	if got := runCommand(t, "explain", "--proxy", "none", good, good); got.code != exitOK || strings.Contains(got.stdout, "outcome       A") {
+		t.Errorf("the same twice: exit %d\n%s", got.code, got.stdout)
+	}
+	if got := runCommand(t, "explain", "--json", good, bad); got.code != exitUsage {
+		t.Errorf("--json: exit %d", got.code)
+	}
+}
+
 // Frames come as lines while they are watched, and at the end the report.
 func TestExplainWatchJSON(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -180,8 +199,8 @@ func TestExplainUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "one URL, not 0"},
-		{[]string{"ws://a/", "ws://b/"}, "one URL, not 2"},
+		{nil, "one URL, or two to compare, not 0"},
+		{[]string{"ws://a/", "ws://b/", "ws://c/"}, "one URL, or two to compare, not 3"},
 		{[]string{"--watch", "30s", "ws://a/"}, "write --watch=30s"},
 		{[]string{"--watch=-1s", "ws://a/"}, "above 0"},
 		{[]string{"example.com"}, "no scheme"},
