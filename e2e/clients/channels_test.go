@@ -69,5 +69,6 @@ func TestChromiumChat(t *testing.T) {
 	want("the gap is shown", `until(() => text(window, "chat-log").includes("messages may be missing"))`)
 	b.Eval(`say(other, "after the restart")`)
 	want("the first tab", `until(() => text(window, "chat-log").includes("after the restart"))`)
-	want("the echo", `until(() => text(window, "log").includes("hello"))`)
+	b.Eval(`document.getElementById("toggle").click()`)
+	want("the WebSocket", `until(() => text(window, "log").includes("Connected to"))`)
 }
