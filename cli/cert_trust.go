@@ -22,7 +22,8 @@ func newCertTrust(sys *System) *cobra.Command {
 		Short: "Let this machine's browsers and programs believe the development CA",
 		Long: `Puts the certificate of the development CA into the system's store of authorities,
 and into those of Firefox and Chromium, wherever this user has one, if certutil is
-there. A browser makes its store when it runs for the first time. Its key goes nowhere. "handfast cert untrust" takes it out again.
+there. A browser makes its store when it runs for the first time. The key of the CA goes
+nowhere. "handfast cert untrust" takes the certificate out again.
 
 The system's store takes special rights. Where sudo is, it is used, and may ask for
 a password. As root of another user's CA, name the file of its certificate.`,
