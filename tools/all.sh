@@ -8,8 +8,8 @@ say "lint: gofmt, go mod tidy, golangci-lint with the analyzers of go vet"
 tools/lint.sh
 say "cross: the library and the binary for other systems"
 tools/cross.sh
-say "fuzz: every target for ${FUZZTIME:-9s}, parsers for ${FUZZTIME:-5s}"
-tools/fuzz.sh "${FUZZTIME:-9s}" "${FUZZTIME:-5s}"
+say "fuzz: every target for ${FUZZTIME:-6s}, parsers for ${FUZZTIME:-3s}"
+tools/fuzz.sh "${FUZZTIME:-6s}" "${FUZZTIME:-3s}"
 # The linter's stage runs the analyzers of go vet on all packages, tests included: go test need not do it again.
 export GOFLAGS="$GOFLAGS -vet=off"
 say "test: without the race detector the largest cases of conformance, and the library, for the tests that count allocations"
@@ -22,7 +22,7 @@ export E2E_HANDFAST
 trap 'rm -rf "$E2E_HANDFAST"' EXIT
 chmod 755 "$E2E_HANDFAST"
 go build -race -o "$E2E_HANDFAST/handfast" ./cmd/handfast
-# Many wait for timers and processes most of the time: three packages at a time keep two processors busy. Those that take longest are
+# Many wait for timers and processes most of the time: four packages at a time keep two processors busy. Those that take longest are
 # first, so that others are compiled meanwhile and none of them runs alone at the end.
 longest=(./hub/natsengine ./websocket ./e2e/cluster ./e2e/conformance ./balance/proxy ./e2e/balance ./hub/redisengine ./gateway ./e2e/docs)
-go test -race -shuffle=on -timeout=20m -p=3 "${longest[@]}" "${PKGS[@]}"
+go test -race -shuffle=on -timeout=20m -p=4 "${longest[@]}" "${PKGS[@]}"

@@ -12,7 +12,7 @@ import (
 
 // Many short connections, one after the other, leave no goroutine, no descriptor and no count behind.
 func TestShortConnections(t *testing.T) {
-	n := 10_000
+	n := 2_000
 	if testing.Short() {
 		n = 500
 	}
