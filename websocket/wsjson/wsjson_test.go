@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/internal/bounded"
@@ -234,6 +235,10 @@ func TestMessages(t *testing.T) {
 }
 
 func TestMessagesEnds(t *testing.T) {
+	synctest.Test(t, messagesEnd) // a connection whose peer does not answer ends after CloseTimeout
+}
+
+func messagesEnd(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	tests := []struct {
