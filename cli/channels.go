@@ -36,10 +36,7 @@ func (f *channelsFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.url, "url", channelsURL, "the server, by the `URL` of its channels")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the `duration` to wait for an answer of the server")
 	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the handshake, \"Name: value\"; may be repeated")
-	flags.BoolVar(&f.dial.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
-	flags.StringVar(&f.dial.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
-	flags.StringVar(&f.dial.cert, "cert", "", "show the server this client certificate, a PEM `file`")
-	flags.StringVar(&f.dial.key, "key-file", "", "its private key, a PEM `file`; may be in the file of --cert")
+	f.dial.defineTLS(flags, "key-file")
 	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
 }
 

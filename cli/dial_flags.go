@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/handfast/handfast/websocket"
 	"github.com/handfast/handfast/websocket/handshake"
@@ -41,6 +42,14 @@ type talkFlags struct {
 	reconnect bool
 }
 
+// defineTLS adds the flags that say whom the client trusts and who it is. key is the name of the one for its private key.
+func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
+	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
+	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
+	flags.StringVar(&f.key, key, "", "its private key, a PEM `file`; may be in the file of --cert")
+}
+
 // define adds dial's flags to it.
 func (f *dialFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
@@ -48,10 +57,7 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
 	flags.StringVar(&f.origin, "origin", "", "send this Origin, as a browser does for a page of https://example.com")
 	f.credentials.define(cmd)
-	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
-	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
-	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
-	flags.StringVar(&f.key, "key", "", "its private key, a PEM `file`; may be in the file of --cert")
+	f.defineTLS(flags, "key")
 	flags.StringVar(&f.proxy, "proxy", "", "go through this proxy: a `URL` (http, https, socks5), @FILE, env:NAME, or \"none\"")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time for opening the connection")
 	flags.BoolVar(&f.binary, "binary", false, "raw bytes in and out, as binary messages")
