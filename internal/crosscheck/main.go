@@ -1,8 +1,8 @@
 // Command crosscheck type-checks packages, with everything that they import, for the system that GOOS and GOARCH name: what a build
 // for it would find wrong, in seconds instead of minutes, because nothing is compiled. Of the standard library only the declarations are
-// checked. Its arguments are those of go list: with -test the tests of the packages are checked, too.
+// checked.
 //
-//	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck -test ./websocket/... ./cmd/handfast
+//	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck ./cmd/handfast
 package main
 
 import (
@@ -48,11 +48,10 @@ func main() {
 	fmt.Printf("%d packages for %s/%s\n", checked, os.Getenv("GOOS"), arch) //nolint:forbidigo // a command
 }
 
-// check returns what is wrong with packages and what they import, and how many packages that is. Its arguments are those of go list:
-// with -test the tests are checked, too.
-func check(arch string, args []string) (problems []error, checked int, err error) {
+// check returns what is wrong with packages and what they import, and how many packages that is.
+func check(arch string, patterns []string) (problems []error, checked int, err error) {
 	// go list names the packages that others import before those.
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, args...)...)
+	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, patterns...)...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -74,7 +73,7 @@ func check(arch string, args []string) (problems []error, checked int, err error
 		if p.Error != nil {
 			return problems, checked, errors.New(p.Error.Err)
 		}
-		if p.ImportPath == "unsafe" || strings.HasSuffix(p.ImportPath, ".test") { // the latter has what go test writes
+		if p.ImportPath == "unsafe" {
 			continue
 		}
 		pkg, wrong, err := checkOne(fset, &p, known, sizes)
