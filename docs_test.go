@@ -186,3 +186,17 @@ func TestLinksInDocumentsLead(t *testing.T) {
 		}
 	}
 }
+
+// Every document is in the index, docs/README.md.
+func TestEveryDocumentIsListed(t *testing.T) {
+	index := prose(t, "docs/README.md")
+	names, err := filepath.Glob("docs/*.md")
+	if err != nil || len(names) < 20 {
+		t.Fatalf("%d documents, %v", len(names), err)
+	}
+	for _, name := range names {
+		if base := filepath.Base(name); base != "README.md" && !strings.Contains(index, "]("+base+")") {
+			t.Errorf("docs/README.md does not list %s", base)
+		}
+	}
+}

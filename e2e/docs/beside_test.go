@@ -42,8 +42,14 @@ func (r *reader) part(b block) {
 	}
 }
 
-// beside starts a block's command, waits until somebody listens on addr, and lets it run until the document ends.
+// beside starts a block's command, which runs until the document ends.
 func (r *reader) beside(b block, addr string) {
+	r.t.Helper()
+	r.listening(b, addr)
+}
+
+// listening starts a block's command and waits until something listens on addr.
+func (r *reader) listening(b block, addr string) (*exec.Cmd, chan error) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), "bash", "-c", "exec "+strings.TrimSpace(r.typed(b.text)))
 	cmd.Dir, cmd.Env = r.dir, r.env
@@ -63,7 +69,7 @@ func (r *reader) beside(b block, addr string) {
 	for {
 		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			c.Close()
-			return
+			return cmd, exited
 		}
 		select {
 		case <-tick.C:

@@ -5,6 +5,8 @@
 //   - "sh" is run by bash as a reader would, with the binary that was just built; it has to end with 0.
 //   - "sh serve" is one command of ours that keeps running: the blocks behind it find it ready, and at the next such block,
 //     or the end of the document, it gets SIGTERM and has to exit with 0.
+//   - "sh serve HOST:PORT" is the same with a program of another kind: it is ready when something listens there, and may end in any way
+//     at SIGTERM.
 //   - "sh beside HOST:PORT" is one command of anybody that keeps running to the end of the document; it is ready when
 //     something listens there.
 //   - "text" right behind a block is what that one prints; "..." in it stands for anything.

@@ -135,6 +135,7 @@ type reader struct {
 	ports   map[string]string // by the port in the document
 	last    string            // what the last command printed
 	serving *exec.Cmd
+	foreign bool // serving is a program of the document
 	output  *buffer
 	exited  chan error
 }
@@ -149,6 +150,10 @@ func (r *reader) follow(b block, want string) int {
 		r.run(b, want)
 	case b.info == "sh serve":
 		r.serve(b, want)
+	case kind == "sh" && verb == "serve":
+		r.stop()
+		r.serving, r.exited = r.listening(b, r.typed(what))
+		r.foreign = true
 	case kind == "sh" && verb == "beside":
 		r.beside(b, r.typed(what))
 	case b.info == "text" && !b.after && r.last != "":
@@ -259,7 +264,7 @@ func (r *reader) serve(b block, want string) {
 		r.t.Fatal(err)
 	}
 	exited := make(chan error, 1)
-	r.exited = exited
+	r.exited, r.foreign = exited, false
 	go func(cmd *exec.Cmd) { exited <- cmd.Wait() }(r.serving)
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -307,7 +312,7 @@ func (r *reader) stop() {
 	select {
 	case err := <-r.exited:
 		r.serving = nil
-		if err != nil {
+		if err != nil && !r.foreign {
 			r.t.Errorf("after SIGTERM it ended with %v", err)
 		}
 	case <-late.C:
