@@ -100,8 +100,8 @@ type reply struct {
 	payload []byte
 }
 
-// Step takes bytes that arrived and returns at most one event, and how many bytes it used up. It unmasks in b, so b
-// must not be seen by anybody else. Call it again with the rest while n < len(b); a call with no bytes is harmless.
+// Step takes bytes that arrived and returns at most one event, and how many bytes it used up. It unmasks in b, and moves
+// fragments that lie in b together there, so b must not be seen by anybody else. Call it again with the rest while n < len(b); a call with no bytes is harmless.
 //
 // An error is always a *Violation. It is final: every later step returns it again. The close frame that tells the peer
 // is among the output. After a close frame, too, nothing that arrives counts any more: Step uses it up in silence.
@@ -143,6 +143,9 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 		}
 		if v != nil {
 			return Event{}, n, m.violate(v)
+		}
+		if ev.Kind == Data && !ev.Last && m.left == 0 && n < len(b) {
+			n = m.join(b, n, &ev)
 		}
 		if ev.Kind != None {
 			return ev, n, nil
@@ -193,6 +196,14 @@ func (m *Machine) begin(h frame.Header) *Violation {
 		m.deflated = h.RSV&frame.RSV1 != 0
 		m.utf8.Reset()
 	}
+	v := m.bound(h.Length)
+	m.size += h.Length
+	m.frames++
+	return v
+}
+
+// bound holds a frame with so much payload against the limits of the message that it is part of.
+func (m *Machine) bound(length int64) *Violation {
 	if m.Limits == nil {
 		return nil
 	}
@@ -203,13 +214,11 @@ func (m *Machine) begin(h frame.Header) *Violation {
 			// What cannot be compressed gets longer; the driver limits what comes out.
 			limit += min(limit/8+1024, math.MaxInt64-limit)
 		}
-		if h.Length > limit-m.size {
+		if length > limit-m.size {
 			return violation("§10.4", codeTooBig, "a message of more bytes than are accepted here")
 		}
 	}
-	m.size += h.Length
-	m.frames++
-	if limit := m.Limits.Fragments; limit > 0 && m.frames > limit {
+	if limit := m.Limits.Fragments; limit > 0 && m.frames >= limit {
 		return violation("§10.4", codePolicy, "a message in more fragments than are accepted here")
 	}
 	return nil

@@ -14,45 +14,82 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	if len(b) < 6 || b[0] != finText && b[0] != finBinary || m.inFrame || m.inMessage || m.nhead > 0 || m.ended {
 		return nil, false, 0
 	}
-	var key [4]byte
-	size, start := int(b[1]&0x7f), 2
-	if size >= 126 {
-		if size == 127 || len(b) < 8 {
-			return nil, false, 0
-		}
-		if size = int(b[2])<<8 | int(b[3]); size < 126 { // §5.2: in more bytes than it needs
-			return nil, false, 0
-		}
-		start = 4
-	}
-	masked := b[1]&0x80 != 0
-	if masked == m.Client { // §5.1
-		return nil, false, 0
-	}
-	if masked {
-		key = [4]byte(b[start:])
-		start += 4
-	}
-	n = start + size
-	if n > len(b) || m.Limits != nil && m.Limits.MaxMessage > 0 && int64(size) > m.Limits.MaxMessage {
+	start, n := m.place(b)
+	if n == 0 || m.Limits != nil && m.Limits.MaxMessage > 0 && int64(n-start) > m.Limits.MaxMessage {
 		return nil, false, 0
 	}
 	p = b[start:n:n]
-	if masked {
-		frame.Mask(p, key)
-	}
+	m.unmask(b, start, p)
 	text = b[0] == finText
 	if text && !utf8.Valid(p) {
-		if masked {
-			frame.Mask(p, key) // twice is not at all
-		}
+		m.unmask(b, start, p) // twice is not at all
 		return nil, false, 0
 	}
 	return p, text, n
 }
 
+// place returns where the payload of the frame that b begins with lies in b: between start and end. The end is 0 when
+// the frame is not whole in b, when its length has 64 bits, and when it breaks a rule about lengths or masks. b has 6 bytes
+// at least.
+func (m *Machine) place(b []byte) (start, end int) {
+	start, size := 2, int(b[1]&0x7f)
+	if size == 126 {
+		start, size = 4, int(b[2])<<8|int(b[3])
+	}
+	if size < 126 != (start == 2) || b[1]&0x80 != 0 == m.Client { // §5.2: no more bytes than it needs; §5.1
+		return 0, 0
+	}
+	if !m.Client {
+		start += 4
+	}
+	if end = start + size; end > len(b) {
+		end = 0
+	}
+	return start, end
+}
+
+// unmask unmasks the payload p of the frame in b, in front of which a client's frame has its key.
+func (m *Machine) unmask(b []byte, start int, p []byte) {
+	if !m.Client {
+		frame.Mask(p, [4]byte(b[start-4:]))
+	}
+}
+
+// join continues ev, a fragment that ends at b[n], with those of the same message that lie whole behind it: their payloads
+// move together, and fewer events are the rest of the message. It returns where they end. Like Whole it leaves to Step, with the same
+// bytes, all that breaks a rule, and control frames.
+func (m *Machine) join(b []byte, n int, ev *Event) int {
+	from, to := n-len(ev.Payload), n
+	for !ev.Last {
+		rest := b[n:]
+		if len(rest) < 6 || rest[0]&^fin != byte(frame.Continuation) {
+			break
+		}
+		start, end := m.place(rest)
+		if end == 0 || m.bound(int64(end-start)) != nil {
+			break
+		}
+		p, last := rest[start:end], rest[0]&fin != 0
+		m.unmask(rest, start, p)
+		if text := m.utf8; m.text && !m.deflated && (!m.utf8.Write(p) || last && !m.utf8.Complete()) {
+			m.utf8 = text
+			m.unmask(rest, start, p)
+			break
+		}
+		m.size += int64(len(p))
+		m.frames++
+		n, to = n+end, to+copy(b[to:], p)
+		ev.Last, m.inMessage = last, !last
+	}
+	ev.Payload = b[from:to:to]
+	return n
+}
+
+// fin is the bit of a message's last frame.
+const fin = 0x80
+
 // The first bytes of such frames.
 const (
-	finText   = 0x80 | byte(frame.Text)
-	finBinary = 0x80 | byte(frame.Binary)
+	finText   = fin | byte(frame.Text)
+	finBinary = fin | byte(frame.Binary)
 )
