@@ -20,7 +20,7 @@ func systemStore(ca *x509.Certificate) store {
 	}
 	program := truststore.SystemTrustCommand[0]
 	if _, err := exec.LookPath(program); err != nil {
-		s.absent = program + " is not there, which makes the system's store (on Debian: apt install ca-certificates)"
+		s.absent = program + ", which makes the system's store, is not installed (on Debian: apt install ca-certificates)"
 		return s
 	}
 	s.absent = ""
@@ -32,7 +32,7 @@ func systemStore(ca *x509.Certificate) store {
 	if _, err := exec.LookPath("sudo"); err == nil {
 		sudo = "sudo "
 	} else if os.Geteuid() != 0 {
-		s.rights = "it takes the rights of root, and sudo is not there"
+		s.cannot = "it takes the rights of root, and sudo is not installed"
 	}
 	update := "run: " + sudo + strings.Join(truststore.SystemTrustCommand, " ")
 	s.add, s.remove = []string{"write " + s.where, update}, []string{"remove " + s.where, update}

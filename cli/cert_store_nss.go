@@ -26,9 +26,14 @@ func browserStore(ca *x509.Certificate, path string) store {
 	}
 	s.where = strings.Join(profiles, ", ")
 	certutil, err := findCertutil()
-	if err != nil {
-		s.absent = "certutil is not there, which writes " + s.where + " (on Debian: apt install libnss3-tools)"
-		return s
+	missing := err != nil
+	if missing {
+		s.cannot = "certutil, which reads and writes " + s.where + ", is not installed"
+		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run this again"
+		if len(profiles) == 1 && fresh != "" { // nothing is there that could be changed
+			s.absent = s.cannot + ": " + s.step
+			return s
+		}
 	}
 	name := uniqueName(ca)
 	add, remove := map[string][]string{}, map[string][]string{}
@@ -36,7 +41,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 	for _, profile := range profiles {
 		add[profile] = []string{"-A", "-d", profile, "-t", "C,,", "-n", name, "-i", path}
 		remove[profile] = []string{"-D", "-d", profile, "-n", name}
-		if exec.Command(certutil, "-L", "-d", profile, "-n", name).Run() == nil {
+		if missing || exec.Command(certutil, "-L", "-d", profile, "-n", name).Run() == nil {
 			have = append(have, profile)
 		}
 		if fresh != "" && profile == "sql:"+fresh {
@@ -45,7 +50,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 		s.add = append(s.add, "run: "+shellLine("certutil", add[profile]))
 		s.remove = append(s.remove, "run: "+shellLine("certutil", remove[profile]))
 	}
-	s.all, s.some = len(have) == len(profiles), len(have) > 0
+	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil it may be in all, or in none
 	s.change = func(in bool) error {
 		var errs []error
 		if in && fresh != "" {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -66,5 +68,39 @@ func TestTrustWithoutStores(t *testing.T) {
 	}
 	if err := changeStores(&System{Stdout: &buffer{}}, []store{{name: "system", absent: "no program"}}, "/ca.pem", false, false); err != nil {
 		t.Errorf("to take it out of nowhere: %v", err)
+	}
+}
+
+// Without certutil, a store that is there can be neither changed nor looked into, which is a failure; where no browser has one, nothing is.
+func TestBrowserStoreWithoutCertutil(t *testing.T) {
+	home := t.TempDir()
+	bin := filepath.Join(home, "bin")
+	for name, value := range map[string]string{"HOME": home, "USERPROFILE": home, "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "PATH": bin} {
+		t.Setenv(name, value)
+	}
+	ca := makeCert(t, nil, ca("test CA")).cert
+	if s := browserStore(ca, "/ca.pem"); s.absent == "" || strings.Contains(s.absent, "certutil") {
+		t.Errorf("no store, no browser: %q", s.absent)
+	}
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" {
+		if err := os.WriteFile(filepath.Join(bin, "chromium"), []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+		if s := browserStore(ca, "/ca.pem"); !strings.Contains(s.absent, "install certutil") {
+			t.Errorf("no store, but Chromium: %q", s.absent)
+		}
+	}
+	dir := filepath.Join(home, ".mozilla", "firefox", "x.default")
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "cert9.db"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []bool{true, false} {
+		s := browserStore(ca, "/ca.pem")
+		if s.absent != "" || s.settled(in) || !strings.Contains(s.cannot, dir) || !strings.Contains(s.step, "libnss3-tools") || len(s.add) == 0 {
+			t.Errorf("in %v: absent %q, settled %v, cannot %q, step %q", in, s.absent, s.settled(in), s.cannot, s.step)
+		}
 	}
 }

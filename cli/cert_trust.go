@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -21,9 +22,12 @@ func newCertTrust(sys *System) *cobra.Command {
 		Use:   "trust [CA-FILE]",
 		Short: "Let this machine's browsers and programs believe the development CA",
 		Long: `Puts the certificate of the development CA into the system's store of authorities,
-and into those of Firefox and Chromium, wherever this user has one, if certutil is
-there. A browser makes its store when it runs for the first time. The key of the CA goes
-nowhere. "handfast cert untrust" takes the certificate out again.
+and into those of Firefox and Chromium of this user, which takes certutil. Chromium's
+is made if it is installed and has none yet. Firefox makes its own when it runs for the
+first time: run the command again after that. The key of the CA goes nowhere. "handfast
+cert untrust" takes the certificate out again.
+
+The exit code is 1 if a store that exists could not be changed, and if there is none.
 
 The system's store takes special rights. Where sudo is, it is used, and may ask for
 a password. As root of another user's CA, name the file of its certificate.`,
@@ -69,7 +73,8 @@ type store struct {
 	some   bool                // it is in one of them at least
 	add    []string            // what is done to put it there, for people
 	remove []string            // and to take it out
-	rights string              // why this user cannot do it; "": he can
+	cannot string              // why the store, which is there, cannot be changed; "": it can
+	step   string              // what to do about that; "": run as root
 	change func(in bool) error // does it
 }
 
@@ -106,13 +111,17 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 	if in {
 		verb, done, idle = "trust", "trusts it now: ", "trusts it already: "
 	}
-	var failed error
+	var failed []error
 	absent := 0
 	for _, s := range stores {
+		fail := func(says string, err error, step string) {
+			row(s.name, p.with("31", "no")+": "+visible.Text(says))
+			failed = append(failed, &hinted{fmt.Errorf("the %s: %w", s.name, err), step})
+		}
 		switch {
 		case s.absent != "":
 			absent++
-			row(s.name, p.dim("skipped: "+s.absent))
+			row(s.name, p.dim("skipped: "+visible.Text(s.absent)))
 		case s.settled(in):
 			row(s.name, idle+visible.Text(s.where))
 		case dry:
@@ -123,16 +132,14 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 			for _, step := range steps {
 				row(s.name, "would "+visible.Text(step))
 			}
-			if s.rights != "" {
-				row("", p.with("33", "this user cannot: "+s.rights))
+			if s.cannot != "" {
+				row("", p.with("33", "cannot: "+visible.Text(s.cannot)))
 			}
-		case s.rights != "":
-			row(s.name, p.with("31", "no")+": "+s.rights)
-			failed = &hinted{fmt.Errorf("the %s: %s", s.name, s.rights), fmt.Sprintf("run as root: handfast cert %s %s", verb, shellQuote(path))}
+		case s.cannot != "":
+			fail(s.cannot, errors.New(s.cannot), cmp.Or(s.step, fmt.Sprintf("run as root: handfast cert %s %s", verb, shellQuote(path))))
 		default:
 			if err := s.change(in); err != nil {
-				row(s.name, p.with("31", "no")+": it could not be changed")
-				failed = &hinted{fmt.Errorf("the %s: %w", s.name, err), "--dry-run prints what it does, to do it by hand"}
+				fail("it could not be changed", err, "--dry-run prints what it does, to do it by hand")
 				continue
 			}
 			row(s.name, p.green(done)+visible.Text(s.where))
@@ -142,10 +149,22 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 		return &hinted{errors.New("there is no store that could be changed"),
 			"install what is missing, or start the browser once; programs such as curl take the authority's file: --cacert " + shellQuote(path)}
 	}
-	if in && failed == nil && !dry {
+	if in && absent+len(failed) < len(stores) && !dry {
 		row("", p.dim(`programs that run see it when they start again; "handfast cert untrust" undoes it`))
 	}
-	return failed
+	return allFailed(failed)
+}
+
+// allFailed makes one error of those about stores: each with its next step, in one line.
+func allFailed(failed []error) error {
+	if len(failed) < 2 {
+		return errors.Join(failed...)
+	}
+	var texts, steps []string
+	for _, err := range failed {
+		texts, steps = append(texts, err.Error()), append(steps, nextStep(err))
+	}
+	return &hinted{errors.New(strings.Join(texts, "; ")), strings.Join(steps, "; ")}
 }
 
 // authorityOf reads the CA that is meant, and returns the path of its certificate.

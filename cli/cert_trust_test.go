@@ -28,13 +28,15 @@ func TestChangeStores(t *testing.T) {
 		{name: "to take out of one place", store: store{some: true}, changed: true, says: "has it no more: here"},
 		{name: "to trust, dry", in: true, dry: true, says: "would add|would update"},
 		{name: "to take out, dry", store: store{some: true}, dry: true, says: "would remove"},
-		{name: "dry, without rights", store: store{rights: "no root"}, in: true, dry: true, says: "would add|would update|this user cannot: no root"},
-		{name: "without rights", store: store{rights: "no root"}, in: true, says: "no: no root", err: "the system: no root",
+		{name: "dry, without rights", store: store{cannot: "no root"}, in: true, dry: true, says: "would add|would update|cannot: no root"},
+		{name: "without rights", store: store{cannot: "no root"}, in: true, says: "no: no root", err: "the system: no root",
 			step: "run as root: handfast cert trust '/a b.pem'"},
-		{name: "to take out, without rights", store: store{rights: "no root", some: true}, says: "no: no root", err: "the system: no root",
+		{name: "to take out, without rights", store: store{cannot: "no root", some: true}, says: "no: no root", err: "the system: no root",
 			step: "run as root: handfast cert untrust '/a b.pem'"},
 		{name: "it fails", store: store{change: func(bool) error { return errors.New("disk full") }}, in: true,
 			says: "no: it could not be changed", err: "the system: disk full", step: "--dry-run prints what it does, to do it by hand"},
+		{name: "a program is missing", store: store{cannot: "no certutil", step: "install it"}, in: true, says: "no: no certutil", err: "the system: no certutil", step: "install it"},
+		{name: "dry, a program is missing", store: store{cannot: "no certutil", step: "install it"}, in: true, dry: true, says: "would add|would update|cannot: no certutil"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, changed := tt.store, false
@@ -71,5 +73,22 @@ func TestChangeStores(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What failed does not hide what was done, nor a second failure.
+func TestChangeSomeStores(t *testing.T) {
+	system := store{name: "system", where: "here", change: func(bool) error { return nil }}
+	browsers := store{name: "browsers", where: "there", cannot: "no certutil", step: "install it"}
+	var out buffer
+	err := changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
+	if text := out.String(); err == nil || err.Error() != "the browsers: no certutil" || nextStep(err) != "install it" ||
+		!strings.Contains(text, "system       trusts it now: here\n") || !strings.Contains(text, "browsers     no: no certutil\n") || !strings.Contains(text, "programs that run") {
+		t.Errorf("%v, next step %q\n%s", err, nextStep(err), text)
+	}
+	system.change = func(bool) error { return errors.New("disk full") }
+	err = changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
+	if err == nil || err.Error() != "the system: disk full; the browsers: no certutil" || nextStep(err) != "--dry-run prints what it does, to do it by hand; install it" {
+		t.Errorf("%v, next step %q", err, nextStep(err))
 	}
 }

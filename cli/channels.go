@@ -37,6 +37,7 @@ func (f *channelsFlags) register(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the `duration` to wait for an answer of the server")
 	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the handshake, \"Name: value\"; may be repeated")
 	f.dial.defineTLS(flags, "key-file")
+	f.dial.defineProxy(cmd)
 	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
 }
 
@@ -71,7 +72,7 @@ func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 		return nil, err
 	}
 	dial.Conn.CloseTimeout = closeTime
-	return dial, nil
+	return dial, useProxy(sys, f.dial.proxy, dial)
 }
 
 // with connects, and calls work, which ends when its context does: with a signal. The error is that of the first connection, or

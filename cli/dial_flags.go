@@ -50,6 +50,12 @@ func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
 	flags.StringVar(&f.key, key, "", "its private key, a PEM `file`; may be in the file of --cert")
 }
 
+// defineProxy adds the flag for a proxy to a command; useProxy is what it does.
+func (f *dialFlags) defineProxy(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.proxy, "proxy", "", "go through this proxy: a `URL` (http, https, socks5), @FILE, env:NAME, or \"none\"")
+	complete(cmd, map[string][]string{"proxy": {"none", "http://", "socks5://"}})
+}
+
 // define adds dial's flags to it.
 func (f *dialFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
@@ -58,7 +64,7 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	flags.StringVar(&f.origin, "origin", "", "send this Origin, as a browser does for a page of https://example.com")
 	f.credentials.define(cmd)
 	f.defineTLS(flags, "key")
-	flags.StringVar(&f.proxy, "proxy", "", "go through this proxy: a `URL` (http, https, socks5), @FILE, env:NAME, or \"none\"")
+	f.defineProxy(cmd)
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time for opening the connection")
 	flags.BoolVar(&f.binary, "binary", false, "raw bytes in and out, as binary messages")
 	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
@@ -72,7 +78,7 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.talk.reconnect, "reconnect", false, "when the connection is lost, connect again, after a delay that grows to 30s")
 	values := map[string][]string{
 		"http": f.http.allowed, "ping": {"10s", "25s", "0"}, "wait": {"1s", "10s", "1m"}, "timeout": {"5s", "30s"},
-		"proxy": {"none", "http://", "socks5://"}, "header": {}, "subprotocol": {}, "origin": {},
+		"header": {}, "subprotocol": {}, "origin": {},
 	}
 	for _, name := range secretFlags {
 		values[name] = []string{"env:"}

@@ -157,6 +157,36 @@ func TestDialProxy(t *testing.T) {
 	}
 }
 
+// publish and subscribe go through the same proxies as dial, and check --proxy as it does.
+func TestChannelsProxy(t *testing.T) {
+	url := strings.Replace(withServer(t), "127.0.0.1", "localhost", 1)
+	socksAddr, bySocks := socks(t)
+	through := []string{"--proxy", "socks5://u:hush@" + socksAddr, "--url", url}
+	if got := runCommand(t, append([]string{"publish", "chat", "hello"}, through...)...); got.code != exitOK || got.stderr != "" {
+		t.Errorf("publish: %+v", got)
+	}
+	if saw := bounded.Receive(t, bySocks); saw != "localhost" {
+		t.Errorf("the proxy saw %q", saw)
+	}
+	got := runCommand(t, append([]string{"subscribe", "--history", "1", "-n", "1", "chat"}, through...)...)
+	if got.code != exitOK || got.stdout != "hello\n" {
+		t.Errorf("subscribe: %+v", got)
+	}
+	if saw := bounded.Receive(t, bySocks); saw != "localhost" {
+		t.Errorf("the proxy saw %q", saw)
+	}
+	for _, args := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}} {
+		got := runCommand(t, append(args, "--url", url, "--proxy", "socks5://u:hush@127.0.0.1:1")...)
+		if got.code != exitFailed || !strings.Contains(got.stderr, "check the proxy of --proxy") || strings.Contains(got.stderr, "hush") {
+			t.Errorf("%q: %+v", args, got)
+		}
+		got = runCommand(t, append(args, "--url", url, "--proxy", "ftp://u:hush@proxy")...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, "write --proxy http://host:port") || strings.Contains(got.stderr, "hush") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+}
+
 // A redirect that was followed is reported with the address that failed, and without its query.
 func TestDialRedirect(t *testing.T) {
 	state(t)

@@ -67,7 +67,7 @@ const Anonymous = "anonymous"
 type Rule struct {
 	// The condition, an expression (https://expr-lang.org/docs/language-definition): '"admin" in claims.roles', 'channel
 	// startsWith "team-" + user'. It sees user, method, claims, action, endpoint and channel. Empty: always.
-	When string `yaml:"when" example:"'\"admin\" in claims.roles'"`
+	When string `yaml:"when" expression:"true" example:"'\"admin\" in claims.roles'"`
 
 	// What it decides.
 	Do string `yaml:"do" required:"true" enum:"allow|deny" example:"allow"`

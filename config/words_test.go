@@ -75,6 +75,45 @@ endpoints:
 	}
 }
 
+// A boolean where a text belongs is a mistake: it was meant to switch something on, and would be a cookie, a file or a secret with that name.
+func TestBooleansThatAreNoTexts(t *testing.T) {
+	balance := func(settings string) string {
+		return "endpoints:\n  - {path: /x, auth: [anonymous], target: {balance: {to: [\"ws://127.0.0.1:1\"], " + settings + "}}}\n"
+	}
+	for document, want := range map[string]string{
+		balance("sticky: true"):           `f.yaml:2:88: endpoints[0].target.balance.sticky.cookie: true without quotes is not a text; expected a text, such as handfast_server, or off`,
+		balance("sticky: Yes"):            `sticky.cookie: Yes without quotes is not a text`,
+		balance("sticky: on"):             `sticky.cookie: on without quotes is not a text`,
+		balance("sticky: {cookie: true}"): `sticky.cookie: true without quotes is not a text`,
+		balance("sticky: {secret: true}"): `sticky.secret: true without quotes is not a text`,
+		balance("file: true"):             `balance.file: true without quotes is not a text; expected the path of a file`,
+		balance("request: {host: false}"): `balance.request.host: "false"`,
+		balance("hold: true"):             `balance.hold.mode: "true"`,
+		balance("storm: {resuming: on}"):  `balance.storm.resuming.header: on without quotes is not a text`,
+		served("store: true\n"):           `store: not one of its kinds`,
+		served("store: {redis: true}\n"):  `store.redis: this is one value`,
+		served("audit: {file: true}\n"):   `audit.file: true without quotes is not a text`,
+		served("audit: true\n"):           `audit.to: "true"`,
+		served("admin: true\n"):           `admin: this is one value`,
+		served("webhooks: true\n"):        `webhooks: this is one value`,
+		served("log: true\n"):             `log`,
+		"endpoints: [{path: /x, name: true, target: echo, auth: [anonymous]}]":                      `endpoints[0].name: true without quotes is not a text`,
+		"endpoints: [{path: /x, target: echo, auth: [true]}]":                                       `endpoints[0].auth[0]: "true" is not a method`,
+		"endpoints: [{path: /x, target: echo, auth: [anonymous], hosts: [true]}]":                   `endpoints[0].hosts[0]: true without quotes is not a text`,
+		"endpoints: [{path: /x, target: echo, auth: [anonymous], rules: [{when: true, do: deny}]}]": ``,
+	} {
+		_, err := Parse("f.yaml", []byte(document))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", document, err)
+		}
+	}
+	for _, word := range []string{"'true'", `"true"`, "cookie", "off", "false"} {
+		if _, err := Parse("f.yaml", []byte(balance("sticky: "+word))); err != nil {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}
+
 // What would take the YAML library minutes, or gigabytes, is refused before it parses; a large file is not.
 func TestBoundsOfDocuments(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("x: 1\n", n) }

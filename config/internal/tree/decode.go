@@ -30,6 +30,10 @@ func (d *decoder) enter(n node) bool {
 		return false
 	}
 	if g.kind == scalar && !g.quoted {
+		if want := switched(n, g); want != "" {
+			d.problem(g, n.path, g.text+" without quotes is not a text", want)
+			return false
+		}
 		if word := n.field.wordOf(g.text); word != g.text {
 			off := *g
 			off.text, g = word, &off

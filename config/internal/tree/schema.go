@@ -58,7 +58,8 @@ type Field struct {
 	Example  string
 
 	hasDefault, hidden, short, id, made bool
-	index                               int // in the struct; -1: a kind of a Choice
+	expression                          bool // true and false are texts that mean something
+	index                               int  // in the struct; -1: a kind of a Choice
 }
 
 // shape is what is known about a struct.
@@ -94,6 +95,7 @@ func shapeOf(t reflect.Type) *shape {
 			Min: f.Tag.Get("min"), Max: f.Tag.Get("max"), Example: f.Tag.Get("example"),
 			hidden: reflect.PointerTo(f.Type).Implements(hiddenType),
 			short:  f.Tag.Get("short") == "true", id: f.Tag.Get("id") == "true", made: f.Tag.Get("made") == "true", index: f.Index[0],
+			expression: f.Tag.Get("expression") == "true",
 		}
 		x.Default, x.hasDefault = f.Tag.Lookup("default")
 		if enum := f.Tag.Get("enum"); enum != "" {

@@ -72,10 +72,46 @@ func (f *Field) wordOf(text string) string {
 	case f == nil || !IsFalse(text):
 	case slices.Contains(f.Enum, "off"):
 		return "off"
-	case f.short && len(f.Enum) == 0 && f.Type.Kind() == reflect.String && !isScalar(f.Type):
+	case f.names():
 		return ""
 	}
 	return text
+}
+
+// names reports whether a word alone, in place of a mapping, is the name of something: "sticky: COOKIE".
+func (f *Field) names() bool {
+	return f != nil && f.short && len(f.Enum) == 0 && f.Type.Kind() == reflect.String && !isScalar(f.Type)
+}
+
+// switched returns what was expected where a scalar without quotes seems to switch on what takes a text, as in "sticky: true" and
+// "file: true", which would be a cookie and a file with that name; "" if it does not. Where a word alone gives a name, and off means
+// none, yes and on are refused, too.
+func switched(n node, g *given) string {
+	f, t := n.field, n.value.Type()
+	if f != nil && (f.expression || len(f.Enum) > 0) {
+		return ""
+	}
+	_, boolean := g.value.(bool)
+	x := reflect.New(t)
+	_, hidden := x.Interface().(Hidden)
+	switch {
+	case f.names():
+		boolean = isTrue(g.text)
+	case hidden:
+	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text: // a type that refuses it says more
+		return ""
+	}
+	if !boolean {
+		return ""
+	}
+	want := wantOf(t)
+	if f != nil && f.Example != "" && !isScalar(t) {
+		want += ", such as " + f.Example
+	}
+	if f.names() {
+		want += ", or off"
+	}
+	return want
 }
 
 // splitList returns the parts of "a, b" or "[a, b]".
