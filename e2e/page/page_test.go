@@ -39,29 +39,35 @@ apps: [{id: main, secret: "the secret of the application main"}]
 hub: {namespaces: [{prefix: "", presence: true, history: 10}]}
 `
 
-// The configuration that README protects an endpoint with: the page names the endpoint, and says what is missing instead of 1006.
+// The configuration that README protects an endpoint with: the page names the endpoint, says what is missing instead of 1006, and connects
+// with the token that README's command prints.
 func TestPageWithConfigurationOfREADME(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(text), "cat >handfast.yaml <<'END'\n")
-	config, _, ok := strings.Cut(rest, "\nEND\n")
-	if !ok {
-		t.Fatal("README has no handfast.yaml")
+	config, rest, ok := strings.Cut(rest, "\nEND\n")
+	_, rest, _ = strings.Cut(rest, "TOKEN=$(")
+	command, _, found := strings.Cut(rest, ")\n")
+	_, secret, _ := strings.Cut(config, `secret: "`)
+	secret, _, _ = strings.Cut(secret, `"`)
+	if !ok || !found {
+		t.Fatal("README has no handfast.yaml, or no command that prints a token")
 	}
-	if !strings.Contains(config, "console:") {
-		config += "\nconsole: true\n"
-	}
-	v := open(t, config)
+	v := open(t, config+"\n")
 	if got := v.Eval(`document.querySelector("#endpoint").value`); got != "/chat" {
 		t.Errorf("the endpoint is %s", got)
 	}
 	v.shows("url-note", "Needs a credential")
-	v.fails("Refused with 401", "This endpoint needs a credential.", "")
+	v.fails("Refused with 401", "needs a credential", "enter a token above")
 	if got := v.Eval(`document.querySelector("#chat").hidden`); got != "true" {
 		t.Error("there is a chat without channels")
 	}
+	v.u.Write("secret", secret)
+	v.set("token", strings.TrimSpace(v.u.Must(command)))
+	v.connect()
+	v.disconnect()
 	v.quiet()
 }
 
