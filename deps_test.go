@@ -67,6 +67,8 @@ var rules = []rule{
 		own: []string{"websocket", "websocket/frame", "websocket/protocol"}},
 	{pkg: "websocket/wsjson", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
 		test: []string{"websocket/protocol", "websocket/wstest"}},
+	{pkg: "websocket/netconn", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket"},
+		test: []string{"websocket/wstest"}},
 	{pkg: "websocket/reconnect", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"websocket", "websocket/handshake"},
 		test: []string{"websocket/protocol", "websocket/wstest"}},
 
@@ -182,7 +184,8 @@ var rules = []rule{
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
 			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},
-		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/labstack/echo/v4"}},
+		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/labstack/echo/v4",
+			"websocket/netconn", "websocket/protocol", "websocket/wsjson", "websocket/wstest"}},
 }
 
 // Modules that any test outside the library may import: they find leaked goroutines.

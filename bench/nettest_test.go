@@ -13,6 +13,9 @@ import (
 	"golang.org/x/net/nettest"
 
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/netconn"
+	"github.com/handfast/handfast/websocket/protocol"
+	"github.com/handfast/handfast/websocket/wstest"
 )
 
 // Every net.Conn that the library hands to other code is one by its contract: deadlines, addresses, concurrent calls.
@@ -20,9 +23,32 @@ func TestNetConns(t *testing.T) {
 	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
 		"server, TLS callbacks": tlsCallbackConn,
 		"server, HTTP pages":    pageConn,
+		"netconn":               webSocketConn,
 	} {
 		t.Run(name, func(t *testing.T) { nettest.TestConn(t, pipe) })
 	}
+}
+
+// webSocketConn returns a stream through a WebSocket, and its other end.
+func webSocketConn() (c1, c2 net.Conn, stop func(), err error) {
+	ends := [2]net.Conn{}
+	ends[0], ends[1] = wstest.NetPipe(0)
+	for i, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
+		c, err := websocket.NewConn(ends[i], role, nil, nil)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		ends[i] = netconn.New(c, websocket.Binary)
+	}
+	return ends[0], ends[1], func() {
+		closed := make(chan struct{})
+		go func() { // each Close waits for the other end's
+			ends[0].Close()
+			close(closed)
+		}()
+		ends[1].Close()
+		<-closed
+	}, nil
 }
 
 var errEnough = errors.New("the test is over")

@@ -1,0 +1,213 @@
+// Package netconn makes a net.Conn of a WebSocket, for protocols that want a stream of bytes: SSH, a database's protocol, TLS or
+// yamux through a WebSocket.
+package netconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/handfast/handfast/websocket"
+)
+
+// piece is the most that one message carries: peers bound the length of a message.
+const piece = 32 << 10
+
+const network = "websocket"
+
+// grace is how long Close waits for a write that a deadline has cut short.
+const grace = time.Second
+
+// New returns c as a stream of bytes, which are carried in messages of type t. From here on c is the net.Conn's: nothing else may read
+// from it or write to it.
+//
+//   - What is written goes out in messages of at most 32 KiB, text cut between characters. Where messages begin and end in what is read
+//     cannot be seen. An empty message carries nothing.
+//   - A message of the other type ends the connection with CodeUnsupportedData.
+//   - A deadline interrupts calls and nothing else, as with any net.Conn: the connection can be used with a later one. Bytes of a Write
+//     that had begun to go out when its deadline passed are counted as written, and go out later.
+//   - Read returns io.EOF when the peer has closed with CodeNormal or CodeGoingAway, and otherwise a [websocket.CloseError], so that a
+//     stream that broke off does not look complete.
+//   - Close sends what has been written, closes with CodeNormal and waits for the peer, for ConnOptions.CloseTimeout at most. Calls that
+//     wait return net.ErrClosed.
+//   - LocalAddr is not known to a Conn: its network is "websocket", and its text empty.
+//
+// Errors are of type *[net.OpError]. A message that is longer than ConnOptions.MaxMessage ends the connection; writers in other programs
+// may send longer ones than New's. t is Binary unless the peer expects text: bytes that are not UTF-8 cannot be written as Text.
+func New(c *websocket.Conn, t websocket.Type) net.Conn {
+	return &conn{c: c, t: t, reading: newDeadline(), writing: newDeadline(), in: make(chan struct{}, 1), out: make(chan struct{}, 1)}
+}
+
+// conn is a WebSocket as a net.Conn.
+type conn struct {
+	c *websocket.Conn
+	t websocket.Type
+
+	reading, writing *deadline
+
+	in   chan struct{} // holds one while a Read is under way: the turn for rest and the Conn's reading
+	rest []byte        // of the last message
+	out  chan struct{} // holds one while a Write is under way, or what one has left behind
+}
+
+// address is one of which nothing is known.
+type address struct{}
+
+func (address) Network() string { return network }
+func (address) String() string  { return "" }
+
+func (n *conn) LocalAddr() net.Addr  { return address{} }
+func (n *conn) RemoteAddr() net.Addr { return n.c.RemoteAddr() }
+
+// failed makes err one of this connection.
+func (n *conn) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: network, Source: n.LocalAddr(), Addr: n.RemoteAddr(), Err: err}
+}
+
+func (n *conn) Read(p []byte) (int, error) {
+	ctx := n.reading.context()
+	if err := takeTurn(ctx, n.in); err != nil {
+		return 0, n.failed("read", err)
+	}
+	defer func() { <-n.in }()
+	for len(n.rest) == 0 && len(p) > 0 {
+		copied := 0
+		err := n.c.View(ctx, func(m websocket.Message) error {
+			if m.Type != n.t {
+				return &typeError{m.Type, n.t}
+			}
+			copied = copy(p, m.Data)
+			n.rest = slices.Clone(m.Data[copied:])
+			return nil
+		})
+		if err != nil {
+			return 0, n.ended(ctx, err)
+		}
+		if copied > 0 {
+			return copied, nil
+		}
+	}
+	copied := copy(p, n.rest)
+	if n.rest = n.rest[copied:]; len(n.rest) == 0 {
+		n.rest = nil
+	}
+	return copied, nil
+}
+
+// ended returns what a Read returns that did not get a message.
+func (n *conn) ended(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return n.failed("read", cause)
+	}
+	if wrong, ok := errors.AsType[*typeError](err); ok {
+		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the error to return is this one
+	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.Clean() {
+		return io.EOF
+	}
+	return n.failed("read", err)
+}
+
+// typeError says that a message is not of the type that carries the stream.
+type typeError struct{ got, want websocket.Type }
+
+func (e *typeError) Error() string {
+	return fmt.Sprintf("a %v message in a stream of %v messages", e.got, e.want)
+}
+
+func (n *conn) Write(p []byte) (sent int, err error) {
+	ctx := n.writing.context()
+	if err := takeTurn(ctx, n.out); err != nil {
+		return 0, n.failed("write", err)
+	}
+	for sent < len(p) {
+		next := first(p[sent:], n.t)
+		wrote := n.write(slices.Clone(next)) // it may outlive this call
+		select {
+		case err := <-wrote:
+			if err != nil {
+				<-n.out
+				if cause := context.Cause(ctx); cause != nil {
+					err = cause
+				}
+				return sent, n.failed("write", err)
+			}
+		case <-ctx.Done():
+			go func() { // ends when the message is with the kernel, or with the connection
+				<-wrote
+				<-n.out
+			}()
+			return sent + len(next), n.failed("write", context.Cause(ctx))
+		}
+		sent += len(next)
+	}
+	<-n.out
+	return sent, nil
+}
+
+// write writes a message on a goroutine, since a frame that has begun must go out whole, and returns where the error arrives.
+func (n *conn) write(data []byte) <-chan error {
+	wrote := make(chan error, 1)
+	go func() {
+		wrote <- n.c.Write(context.Background(), websocket.Message{Type: n.t, Data: data})
+	}()
+	return wrote
+}
+
+// first returns what the next message carries of p.
+func first(p []byte, t websocket.Type) []byte {
+	if len(p) <= piece {
+		return p
+	}
+	end := piece
+	for t == websocket.Text && end > piece-utf8.UTFMax && !utf8.RuneStart(p[end]) {
+		end--
+	}
+	return p[:end]
+}
+
+// takeTurn waits for a turn, unless ctx ends first.
+func takeTurn(ctx context.Context, turn chan struct{}) error {
+	if ctx.Err() == nil {
+		select {
+		case turn <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func (n *conn) Close() error {
+	if !n.reading.close() {
+		return n.failed("close", net.ErrClosed)
+	}
+	n.writing.close()
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if takeTurn(ctx, n.out) == nil { // what a Write has left behind is with the kernel, or will be before the close frame
+		<-n.out
+	}
+	if err := n.c.Close(websocket.CodeNormal, ""); err != nil {
+		return n.failed("close", err)
+	}
+	return nil
+}
+
+func (n *conn) SetDeadline(t time.Time) error {
+	return errors.Join(n.SetReadDeadline(t), n.SetWriteDeadline(t))
+}
+
+func (n *conn) SetReadDeadline(t time.Time) error  { return n.set(n.reading, t) }
+func (n *conn) SetWriteDeadline(t time.Time) error { return n.set(n.writing, t) }
+
+func (n *conn) set(d *deadline, t time.Time) error {
+	if !d.set(t) {
+		return n.failed("set", net.ErrClosed)
+	}
+	return nil
+}
