@@ -44,8 +44,12 @@ func (k *keepalive) stop() {
 	}
 }
 
-// reset sets the timer for the next look, or the time that is given if that is earlier.
+// reset sets the timer for the next look, or the time that is given if that is earlier: a connection that is guarded, and not by
+// the watch, needs one.
 func (k *keepalive) reset(soon time.Duration) {
+	if soon <= 0 && k.guarded && !k.watched {
+		soon = unreadAfter
+	}
 	if k.next != 0 {
 		if d := k.next - time.Since(began); soon <= 0 || d < soon {
 			soon = max(d, 1)
@@ -89,15 +93,17 @@ func (in *inbox) guard() time.Duration {
 	in.c.mu.Lock()
 	idle := in.c.alive.guarded && !in.c.alive.watched
 	in.c.mu.Unlock()
-	if !idle {
+	if !idle || !in.hearUnread() {
 		return 0
 	}
-	more := in.hearUnread()
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
 	k := &in.c.alive
-	if !more || in.read.held || in.c.closeErr != nil { // the next read that ends says that none reads
-		k.guarded = false
+	switch {
+	case k.watched: // by another that guards
+		return 0
+	case in.read.held || in.c.closeErr != nil:
+		k.guarded = false // until the one that reads gives the turn up
 		return 0
 	}
 	if k.watch == nil {
@@ -124,12 +130,15 @@ func (in *inbox) arrived() {
 	}
 }
 
-// unguarded notes that no goroutine reads any more. The caller holds mu.
+// unguarded notes that no goroutine reads any more. The watch does not tell of bytes that have been read and not been heard yet. The
+// caller holds mu.
 func (in *inbox) unguarded() {
-	if k := &in.c.alive; !k.guarded && in.c.closeErr == nil {
-		k.guarded = true
-		k.reset(unreadAfter)
+	k, unheard := &in.c.alive, len(in.win) > 0
+	if in.c.closeErr != nil || k.guarded && !(k.watched && unheard) {
+		return
 	}
+	k.guarded, k.watched = true, k.watched && !unheard
+	k.reset(unreadAfter)
 }
 
 // look looks whether the peer has been silent, and reports whether the connection goes on.
@@ -177,21 +186,31 @@ func (c *Conn) takes() bool {
 }
 
 // hearUnread hears what has arrived while no goroutine reads: a pong as well as a message, which stays for the next Read. As
-// long as more lies unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer. It reports whether
-// more can be heard, and that it was for it to do so.
+// long as more is unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer. It reports whether
+// more can be heard. If not, the connection is unguarded until the next goroutine that reads gives the turn up, which is decided
+// while the turn is held or refused: a Read that ends in the same moment comes before or after that.
 func (in *inbox) hearUnread() (more bool) {
+	k := &in.c.alive
 	in.c.mu.Lock()
 	mine := in.c.closeErr == nil && in.read.take()
+	k.guarded = k.guarded && mine
 	in.c.mu.Unlock()
 	if !mine {
 		return false // a reader hears for itself
 	}
-	defer in.giveRead()
 	soon := time.Now().Add(time.Millisecond)
+	more = true
 	if in.listen(context.Background(), soon, never); in.untaken() {
-		return in.hearBehind(soon)
+		more = in.hearBehind(soon)
 	}
-	return true
+	in.release()
+	in.c.mu.Lock()
+	defer in.c.mu.Unlock()
+	in.giveLocked()
+	if k.guarded = k.guarded && more; more {
+		in.unguarded() // another that was refused the turn has left it to this one
+	}
+	return more
 }
 
 // hearBehind reads on behind a message that was not taken, and reports whether there is room for more. That the stream has ended

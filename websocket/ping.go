@@ -63,9 +63,6 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		if mine {
 			c.listen(ctx, time.Time{}, func() bool { return len(p.answer) > 0 })
 			c.giveRead()
-			c.mu.Lock()
-			c.unguarded()
-			c.mu.Unlock()
 		}
 		select {
 		case rtt := <-p.answer:

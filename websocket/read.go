@@ -153,8 +153,7 @@ func (in *inbox) endTurn(views bool) {
 	}
 	in.c.mu.Lock()
 	in.userRead, in.running = views, false
-	in.read.give()
-	in.nudge()
+	in.giveLocked()
 	in.unguarded()
 	in.c.mu.Unlock()
 }
@@ -163,9 +162,15 @@ func (in *inbox) endTurn(views bool) {
 func (in *inbox) giveRead() {
 	in.release()
 	in.c.mu.Lock()
+	in.giveLocked()
+	in.unguarded()
+	in.c.mu.Unlock()
+}
+
+// giveLocked hands the read turn to the next. The caller holds mu and the turn.
+func (in *inbox) giveLocked() {
 	in.read.give()
 	in.nudge()
-	in.c.mu.Unlock()
 }
 
 // release gives the read buffer back when nothing of it is needed.

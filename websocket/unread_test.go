@@ -159,3 +159,42 @@ func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 	}
 	return c.ended()
 }
+
+// TestUnreadConnectionAnswersBehindAMessage: a close frame that was read from the stream together with a message is answered after the
+// Read that takes the message.
+func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
+	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
+	peer.SetDeadline(time.Now().Add(patience))
+	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
+	bounded.Until(t, func() bool { // both have been read, and no goroutine reads
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !c.read.held && c.pending && len(c.win) > 0 && c.alive.watched == (c.alive.watch != nil)
+	})
+	if m, err := readSoon(t, c); err != nil || string(m.Data) != "last" {
+		t.Fatalf("%q, %v", m.Data, err)
+	}
+	peer.expectClose(CodeNormal)
+}
+
+// TestUnreadConnectionStaysGuarded: a Read that ends while the watch finds out that it reads leaves the connection watched.
+func TestUnreadConnectionStaysGuarded(t *testing.T) {
+	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
+	for range 2000 {
+		peer.send(peer.frame(frame.Text, true, "hello"))
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			c.guard()
+		}()
+		if _, err := readSoon(t, c); err != nil {
+			t.Fatal(err)
+		}
+		bounded.Receive(t, looked)
+		bounded.Until(t, func() bool { // another goroutine may be about to give the turn up
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.alive.guarded
+		})
+	}
+}
