@@ -84,10 +84,10 @@ func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 		o.Header = "X-API-Key"
 	}
 	if h := http.CanonicalHeaderKey(o.Header); !fieldName(h) || h == "Authorization" || h == "Cookie" {
-		return nil, fmt.Errorf("auth: API keys: the field %q is none for keys; Authorization is looked at anyway", o.Header)
+		return nil, fmt.Errorf("auth: API keys: the field %q cannot hold keys; Authorization is always read", o.Header)
 	}
 	if o.File == "" && len(o.Keys) == 0 {
-		return nil, errors.New("auth: API keys: neither keys nor a file with keys")
+		return nil, errors.New("auth: API keys: keys or a file with keys is required")
 	}
 	a := &APIKeys{o: o, fixed: map[string]apiKeyEntry{}}
 	for _, k := range o.Keys {
@@ -229,7 +229,7 @@ func parseAPIKey(line string) (APIKey, error) {
 	id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	hash, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	if strings.HasPrefix(id, apiKeyPrefix) {
-		return APIKey{}, errors.New("this looks like a key; its ID and its hash are wanted, and the key is to be changed")
+		return APIKey{}, errors.New("this looks like a key: write its ID and its hash instead, and replace the key")
 	}
 	k := APIKey{ID: id, Hash: hash}
 	if details = strings.TrimSpace(details); details == "" {

@@ -67,7 +67,7 @@ const (
 
 var (
 	errBasicForm  = errors.New("the Basic credentials are not well-formed")
-	errBasicWrong = errors.New("no such user, or not that password")
+	errBasicWrong = errors.New("unknown user or wrong password")
 	errBasicOften = errors.New("too many wrong passwords")
 )
 
@@ -78,7 +78,7 @@ func NewBasic(o BasicOptions) (*Basic, error) {
 		o.Realm = "handfast"
 	}
 	if strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return nil, errors.New("auth: Basic: the realm has characters beyond printable ASCII")
+		return nil, errors.New("auth: Basic: the realm must be printable ASCII")
 	}
 	o.Remember = orDefault(o.Remember, time.Minute)
 	o.Concurrent = orDefault(o.Concurrent, max(1, runtime.GOMAXPROCS(0)/2))

@@ -98,11 +98,11 @@ func parseArgon(s string) (*argonHash, error) {
 		return nil, errors.New("the argon2id hash does not have five parts")
 	}
 	if n, err := fmt.Sscanf(parts[2]+"$"+parts[3]+"$", "v=%d$m=%d,t=%d,p=%d$", &version, &memory, &passes, &threads); n != 4 || err != nil {
-		return nil, errors.New("the argon2id hash does not say v=19$m=...,t=...,p=... as numbers")
+		return nil, errors.New("the argon2id hash is not of the form v=19$m=...,t=...,p=... with numbers")
 	}
 	switch {
 	case version != argon2.Version:
-		return nil, fmt.Errorf("argon2 version %d; %d is the one known", version, argon2.Version)
+		return nil, fmt.Errorf("argon2 version %d is not supported; only %d is", version, argon2.Version)
 	case threads < 1 || threads > argonMaxThreads:
 		return nil, fmt.Errorf("argon2id with p=%d; 1 to %d is allowed", threads, argonMaxThreads)
 	case memory < 8*threads || memory > argonMaxMemory:
@@ -147,7 +147,7 @@ func parseBasicUsers(name, text string) (*basicUsers, error) {
 			return fmt.Errorf("a user is 1 to %d bytes of UTF-8 without control characters", basicMaxUser)
 		}
 		if _, ok := users.byName[user]; ok {
-			return fmt.Errorf("a second line for user %q", user)
+			return fmt.Errorf("user %q is listed twice", user)
 		}
 		text, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		hash, err := parsePasswordHash(text)

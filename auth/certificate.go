@@ -63,14 +63,14 @@ func NewCertificates(o CertificateOptions) (*Certificates, error) {
 		switch n {
 		case CertificateURI, CertificateDNS, CertificateEmail, CertificateCommonName:
 		default:
-			return nil, fmt.Errorf("auth: certificates: no kind of name is called %q; there are uri, dns, email and cn", n)
+			return nil, fmt.Errorf("auth: certificates: unknown kind of name %q; want uri, dns, email or cn", n)
 		}
 	}
 	o.Names = slices.Clone(o.Names)
 	c := &Certificates{o: o, subjects: map[certificateKey]string{}}
 	for name, subject := range o.Subjects {
 		if !validSubject(subject, maxSubject) {
-			return nil, fmt.Errorf("auth: certificates: %q stands for no subject", name)
+			return nil, fmt.Errorf("auth: certificates: %q is mapped to an empty subject", name)
 		}
 		for _, kind := range o.Names {
 			key := certificateKey{kind, plainName(kind, name)}
@@ -78,7 +78,7 @@ func NewCertificates(o CertificateOptions) (*Certificates, error) {
 				continue
 			}
 			if other, ok := c.subjects[key]; ok && other != subject {
-				return nil, fmt.Errorf("auth: certificates: %q stands for two subjects, %q and %q", key.name, subject, other)
+				return nil, fmt.Errorf("auth: certificates: %q is mapped to two subjects, %q and %q", key.name, subject, other)
 			}
 			c.subjects[key] = subject
 		}

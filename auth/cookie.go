@@ -86,7 +86,7 @@ func cookie(r *http.Request, name string, origins []string) (string, error) {
 	// RFC 6454 §7.3: a browser sends one Origin field. RFC 6455 §10.2: this is what it is for.
 	switch lines := r.Header["Origin"]; {
 	case len(lines) == 0:
-		return "", Forbidden(fmt.Errorf("a request with the cookie %s and without an origin: no page sends it", name))
+		return "", Forbidden(fmt.Errorf("a request with the cookie %s has no origin, so it was not sent by a page", name))
 	case len(lines) > 1 || !slices.Contains(origins, lines[0]):
 		return "", Forbidden(fmt.Errorf("a request with the cookie %s from the origin %.200q, which is not allowed", name, lines))
 	}
@@ -105,7 +105,7 @@ func checkCookie(name string, origins []string) error {
 		return fmt.Errorf("auth: %q cannot be the name of a cookie", name)
 	}
 	if len(origins) == 0 {
-		return errors.New("auth: a cookie needs the list of origins whose pages may use it, or any page could")
+		return errors.New("auth: cookies require a list of allowed origins; without one, any page could use them")
 	}
 	for _, o := range origins {
 		if want, err := checkOrigin(o); err != nil {
@@ -125,11 +125,11 @@ func checkOrigin(s string) (string, error) {
 	case err != nil:
 		return "", errors.New("not of the form https://example.com")
 	case s == "null":
-		return "", errors.New("every sandboxed page has this origin")
+		return "", errors.New("all sandboxed pages share this origin")
 	case u.Scheme == "" || u.Host == "" || u.Opaque != "":
 		return "", errors.New("not of the form https://example.com")
 	case strings.Contains(s, "*"):
-		return "", errors.New("origins are compared whole: there are no wildcards")
+		return "", errors.New("wildcards are not supported: origins are compared exactly")
 	case strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }):
 		return "", errors.New("browsers write names in ASCII, such as xn--bcher-kva.example")
 	}

@@ -144,7 +144,7 @@ func TestRFC7518_6_Parameters(t *testing.T) {
 		{"EC", "y", b64(make([]byte, 33)), "RFC 7518"}, {"EC", "y", b64(make([]byte, 32)), "RFC 7518"},
 		{"OKP", "crv", "X25519", "curve"}, {"OKP", "x", "!", "RFC 7518"}, {"OKP", "x", b64(make([]byte, 31)), "RFC 7518"},
 		{"oct", "k", "!", "RFC 7518"}, {"oct", "k", b64(make([]byte, 8)), ""}, {"oct", "kty", "none", "type"}, {"oct", "kty", 7, "not a JWK"},
-		{"EC", "use", "enc", "another use"}, {"EC", "key_ops", []string{"sign"}, "not there to verify"}, {"EC", "d", "AA", "private"},
+		{"EC", "use", "enc", "another use"}, {"EC", "key_ops", []string{"sign"}, "not for verifying"}, {"EC", "d", "AA", "private"},
 		{"EC", "alg", "ES384", ""},
 	} {
 		j := map[string]any{}
@@ -183,7 +183,7 @@ func TestPEMBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	for n, want := range map[int]string{0: "no whole PEM block", 1: "", maxKeys: "", maxKeys + 1: "more than"} {
+	for n, want := range map[int]string{0: "no complete PEM block", 1: "", maxKeys: "", maxKeys + 1: "more than"} {
 		set, err := parsePEM([]byte(strings.Repeat(string(block), n)))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || err == nil && len(set) != n {
 			t.Errorf("%d keys: %d, %v", n, len(set), err)

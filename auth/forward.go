@@ -126,7 +126,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 	}
 	for _, h := range slices.Concat(o.Credentials, o.Headers) {
 		if !forwardable(h) {
-			return nil, fmt.Errorf("auth: forward: the field %q cannot be copied: the server says what is in it", h)
+			return nil, fmt.Errorf("auth: forward: the field %q cannot be copied: the server sets it", h)
 		}
 	}
 	if o.SubjectHeaders == nil {

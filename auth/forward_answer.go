@@ -22,9 +22,9 @@ const (
 )
 
 var (
-	errForwardExpired = errors.New("the auth service's yes has expired")
-	errForwardPause   = errors.New("the auth service has failed again and again, and is not asked for a while")
-	errForwardNobody  = errors.New("the auth service says yes, but not to whom")
+	errForwardExpired = errors.New("the auth service's approval has expired")
+	errForwardPause   = errors.New("the auth service has failed repeatedly and is not asked for now")
+	errForwardNobody  = errors.New("the auth service approved the request without naming exactly one user")
 )
 
 // ask asks the service, if that may be done now.
@@ -64,7 +64,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 
 // judge turns the service's answer into what is done, and for how long it holds.
 func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.Duration, error) {
-	cause := fmt.Errorf("the auth service answers %d", resp.StatusCode)
+	cause := fmt.Errorf("the auth service answered with status %d", resp.StatusCode)
 	switch status := resp.StatusCode; {
 	case status >= 200 && status < 300:
 		id, err := f.identity(resp.Header, body)
@@ -137,7 +137,7 @@ func (t *forwardTime) UnmarshalJSON(b []byte) error {
 	}
 	var seconds float64
 	if err := json.Unmarshal(b, &seconds); err != nil || seconds < 0 || seconds > 1<<40 {
-		return errors.New("a time is a string of RFC 3339 or seconds since 1970")
+		return errors.New("want a time as an RFC 3339 string or in seconds since 1970")
 	}
 	if seconds > 0 {
 		t.Time = time.Unix(int64(seconds), 0)
@@ -154,7 +154,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 		}
 		var b forwardBody
 		if err := decodeClaims(body, &b); err != nil {
-			return nil, errors.New("the auth service's answer is not the JSON that is expected") // it might quote a secret
+			return nil, errors.New("the auth service's answer is not valid JSON of the expected form") // it might quote a secret
 		}
 		id.Subject, id.ID, id.Expires = b.Subject, b.ID, b.Expires.Time
 		if b.Claims != nil {

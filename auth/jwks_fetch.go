@@ -41,11 +41,11 @@ func (o *FetchOptions) checkURL(s string) error {
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme != "http":
-		return fmt.Errorf("%s, which is neither https nor http", u.Scheme)
+		return fmt.Errorf("%s is neither https nor http", u.Scheme)
 	case o.AllowHTTP || loopback(u.Hostname()):
 		return nil
 	}
-	return errors.New("http, by which keys can be changed on the way; use https")
+	return errors.New("keys fetched over http can be replaced in transit; use https")
 }
 
 // loopback reports whether a host is this one.
@@ -75,7 +75,7 @@ func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) 
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch+1))
 	if err == nil && len(data) > maxFetch {
-		err = errors.New("an answer of more than 1 MiB")
+		err = errors.New("the answer is larger than 1 MiB")
 	}
 	return data, err
 }

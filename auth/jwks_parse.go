@@ -44,13 +44,13 @@ func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, errors.New("the keys are no JSON") // err might quote them
+		return nil, errors.New("the keys are not valid JSON") // err might quote them
 	}
 	if doc.Keys == nil && doc.Kty != "" {
 		doc.Keys = []json.RawMessage{data}
 	}
 	if len(doc.Keys) > maxKeys {
-		return nil, fmt.Errorf("a set of %d keys; %d are taken", len(doc.Keys), maxKeys)
+		return nil, fmt.Errorf("the set has %d keys; at most %d are accepted", len(doc.Keys), maxKeys)
 	}
 	var set keySet
 	var refused error
@@ -73,7 +73,7 @@ func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 		if refused != nil {
 			return nil, refused
 		}
-		return nil, errors.New("a set without keys")
+		return nil, errors.New("the set has no keys")
 	}
 	return set, nil
 }
@@ -86,10 +86,10 @@ func parseJWK(raw []byte, owner keyOwner) (*key, error) {
 	}
 	// RFC 7517 §4.2, §4.3: a key that is there to encrypt does not verify.
 	if j.Use != "" && j.Use != "sig" {
-		return nil, fmt.Errorf("a key for another use, %.20q", j.Use)
+		return nil, fmt.Errorf("the key is for another use, %.20q", j.Use)
 	}
 	if len(j.KeyOps) > 0 && !slices.Contains(j.KeyOps, "verify") {
-		return nil, errors.New("a key that is not there to verify")
+		return nil, errors.New("the key is not for verifying")
 	}
 	if j.D != "" {
 		return nil, errPrivateKey
@@ -104,10 +104,10 @@ func parseJWK(raw []byte, owner keyOwner) (*key, error) {
 	case "oct":
 		return j.oct(owner)
 	}
-	return nil, fmt.Errorf("a key of the type %.20q, which is not known here", j.Kty)
+	return nil, fmt.Errorf("unsupported key type %.20q", j.Kty)
 }
 
-var errParameter = errors.New("a parameter of the key is not what RFC 7518 §6 asks for")
+var errParameter = errors.New("a parameter of the key does not conform to RFC 7518 §6")
 
 func (j *jwk) rsa() (*key, error) {
 	n, err := base64.RawURLEncoding.DecodeString(j.N)
@@ -124,7 +124,7 @@ func (j *jwk) rsa() (*key, error) {
 func (j *jwk) ec() (*key, error) {
 	curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[j.Crv]
 	if curve == nil {
-		return nil, fmt.Errorf("a key on the curve %.20q, which is not known here", j.Crv)
+		return nil, fmt.Errorf("unsupported curve %.20q", j.Crv)
 	}
 	size := (curve.Params().BitSize + 7) / 8
 	x, errX := base64.RawURLEncoding.DecodeString(j.X)
@@ -143,7 +143,7 @@ func (j *jwk) ec() (*key, error) {
 // okp reads a key of RFC 8037.
 func (j *jwk) okp() (*key, error) {
 	if j.Crv != "Ed25519" {
-		return nil, fmt.Errorf("a key on the curve %.20q, which is not known here", j.Crv)
+		return nil, fmt.Errorf("unsupported curve %.20q", j.Crv)
 	}
 	x, err := base64.RawURLEncoding.DecodeString(j.X)
 	if err != nil || len(x) != ed25519.PublicKeySize {
@@ -154,7 +154,7 @@ func (j *jwk) okp() (*key, error) {
 
 func (j *jwk) oct(owner keyOwner) (*key, error) {
 	if owner == issuerKeys {
-		return nil, errors.New("a secret, published")
+		return nil, errors.New("the set publishes a symmetric secret")
 	}
 	secret, err := base64.RawURLEncoding.DecodeString(j.K)
 	if err != nil {

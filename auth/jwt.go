@@ -82,11 +82,11 @@ func NewJWT(o JWTOptions) (*JWT, error) {
 		}
 	}
 	if strings.ContainsFunc(o.Realm, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }) {
-		return nil, fmt.Errorf("auth: the realm %q cannot stand in a challenge", o.Realm)
+		return nil, fmt.Errorf("auth: the realm %q cannot be used in a challenge", o.Realm)
 	}
 	if i, ok := o.Keys.(interface{ Issuer() string }); ok && i.Issuer() != "" {
 		if o.Issuer != "" && o.Issuer != i.Issuer() {
-			return nil, fmt.Errorf("auth: the issuer %q has not the keys of %q", o.Issuer, i.Issuer())
+			return nil, fmt.Errorf("auth: the issuer %q differs from the issuer of the keys, %q", o.Issuer, i.Issuer())
 		}
 		o.Issuer = i.Issuer()
 	}
@@ -177,7 +177,7 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 		return nil, Unauthorized(errLongToken)
 	}
 	if strings.Count(token, ".") != 2 {
-		return nil, foreign("not of the three parts of a signed JWT (RFC 7515 §7.1)")
+		return nil, foreign("the token does not have the three parts of a signed JWT (RFC 7515 §7.1)")
 	}
 	var claims tokenClaims
 	var refused error // what the library would wrap into words of its own
@@ -210,10 +210,10 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 func (j *JWT) keysFor(ctx context.Context, t *jwt.Token, claims *tokenClaims) (any, error) {
 	// RFC 7515 §4.1.11: what is critical has to be understood, and no extension is.
 	if _, ok := t.Header["crit"]; ok {
-		return nil, errors.New("the token has critical extensions, and none is understood")
+		return nil, errors.New("the token has critical extensions, which are not supported")
 	}
 	if iss := claims.text("iss"); j.o.Issuer != "" && iss != j.o.Issuer {
-		return nil, foreign("a token of the issuer %.100q, not of %q", iss, j.o.Issuer)
+		return nil, foreign("the token is from the issuer %.100q, not from %q", iss, j.o.Issuer)
 	}
 	kid, _ := t.Header["kid"].(string)
 	found, err := j.o.Keys.find(ctx, kid)
@@ -230,7 +230,7 @@ func (j *JWT) keysFor(ctx context.Context, t *jwt.Token, claims *tokenClaims) (a
 		}
 	}
 	if len(set.Keys) == 0 {
-		return nil, fmt.Errorf("the token is signed with %s, and no key that may have signed it is for that", alg)
+		return nil, fmt.Errorf("the token is signed with %s, and no matching key supports that", alg)
 	}
 	return set, nil
 }
@@ -281,7 +281,7 @@ func (j *JWT) checkAudience(c *tokenClaims) error {
 	case err != nil:
 		return err
 	case len(j.o.Audience) == 0 && len(audience) > 0:
-		return fmt.Errorf("the token is for %.200q, and this service has no audience of its own", audience)
+		return fmt.Errorf("the token is for the audience %.200q, and this service has none configured", audience)
 	case len(j.o.Audience) > 0 && !slices.ContainsFunc(j.o.Audience, func(s string) bool { return slices.Contains(audience, s) }):
 		return fmt.Errorf("the token is for %.200q, not for %q", audience, j.o.Audience)
 	}
@@ -295,11 +295,11 @@ func (c *tokenClaims) subject(claim string) (string, error) {
 		return fmt.Sprint(v), nil
 	case string:
 		if !validSubject(v, maxTokenSubject) {
-			return "", fmt.Errorf("the claim %s is no name of 1 to %d bytes", claim, maxTokenSubject)
+			return "", fmt.Errorf("the claim %s is not a name of 1 to %d bytes", claim, maxTokenSubject)
 		}
 		return v, nil
 	case nil:
-		return "", fmt.Errorf("the token has no claim %s, which says whose it is", claim)
+		return "", fmt.Errorf("the token has no claim %s, which names its user", claim)
 	}
-	return "", fmt.Errorf("the claim %s is neither a text nor a whole number", claim)
+	return "", fmt.Errorf("the claim %s is neither a string nor an integer", claim)
 }

@@ -25,7 +25,7 @@ func (c *tokenClaims) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := d.Decode(&c.m); err != nil {
-		return errors.New("the claims are no JSON object") // err might quote them
+		return errors.New("the claims are not a JSON object") // err might quote them
 	}
 	plainClaims(c.m)
 	return nil
@@ -97,10 +97,10 @@ func (c *tokenClaims) date(name string) (time.Time, error) {
 	case float64:
 		seconds = v
 	default:
-		return time.Time{}, fmt.Errorf("the claim %s is no number", name)
+		return time.Time{}, fmt.Errorf("the claim %s is not a number", name)
 	}
 	if !(seconds >= 0 && seconds <= latest) {
-		return time.Time{}, fmt.Errorf("the claim %s is no date", name)
+		return time.Time{}, fmt.Errorf("the claim %s is not a date", name)
 	}
 	whole, part := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(part*1e9)), nil
@@ -118,11 +118,11 @@ func (c *tokenClaims) audience() ([]string, error) {
 		for i := range v {
 			s, ok := v[i].(string)
 			if !ok {
-				return nil, errors.New("the claim aud is no list of texts")
+				return nil, errors.New("the claim aud is not a list of strings")
 			}
 			all[i] = s
 		}
 		return all, nil
 	}
-	return nil, errors.New("the claim aud is neither a text nor a list")
+	return nil, errors.New("the claim aud is neither a string nor a list")
 }

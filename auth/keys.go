@@ -47,7 +47,7 @@ const (
 // is about a secret of less than 32 bytes, or one that is a key of another kind. The slice is copied.
 func Secret(secret []byte) (KeySource, error) {
 	if strings.Contains(string(secret), "-----BEGIN ") {
-		return nil, errors.New("auth: this secret is a key in PEM: give it to Keys")
+		return nil, errors.New("auth: this secret is a key in PEM: pass it to Keys")
 	}
 	k, err := secretKey("", secret)
 	if err != nil {
@@ -135,7 +135,7 @@ func parsePEM(data []byte) (keySet, error) {
 		}
 	}
 	if len(set) == 0 {
-		return nil, errors.New("no whole PEM block")
+		return nil, errors.New("no complete PEM block")
 	}
 	return set, nil
 }
@@ -160,7 +160,7 @@ func parseBlock(block *pem.Block) (any, error) {
 	return nil, errors.New("not a public key")
 }
 
-var errPrivateKey = errors.New("a private key: this server only verifies, give it the public key alone")
+var errPrivateKey = errors.New("this is a private key; the server only verifies tokens and needs the public key")
 
 // newKey ties a public key to what it may verify. alg narrows that, "" does not.
 func newKey(id, alg string, public any) (*key, error) {
@@ -169,22 +169,22 @@ func newKey(id, alg string, public any) (*key, error) {
 	case *rsa.PublicKey:
 		// RFC 7518 §3.3: 2048 bits or more.
 		if n := p.N.BitLen(); n < minRSA || n > maxRSA {
-			return nil, fmt.Errorf("an RSA key of %d bits; %d to %d are taken", n, minRSA, maxRSA)
+			return nil, fmt.Errorf("the RSA key has %d bits; %d to %d are accepted", n, minRSA, maxRSA)
 		}
 		if p.E < 3 || p.E%2 == 0 {
-			return nil, errors.New("an RSA key with an exponent that no key has")
+			return nil, errors.New("the RSA key has an invalid exponent")
 		}
 		k.algs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	case *ecdsa.PublicKey:
 		alg, ok := curveAlgs[p.Curve]
 		if !ok {
-			return nil, errors.New("an ECDSA key on a curve that no algorithm is for")
+			return nil, errors.New("no algorithm uses the curve of this ECDSA key")
 		}
 		k.algs = []string{alg}
 	case ed25519.PublicKey:
 		k.algs = []string{"EdDSA"}
 	default:
-		return nil, fmt.Errorf("a key of type %T, which signs no tokens", public)
+		return nil, fmt.Errorf("keys of type %T cannot sign tokens", public)
 	}
 	return k.narrow(alg)
 }
@@ -197,7 +197,7 @@ var curveAlgs = map[elliptic.Curve]string{
 // secretKey makes a key of a secret.
 func secretKey(id string, secret []byte) (*key, error) {
 	if len(secret) < minSecret {
-		return nil, fmt.Errorf("a secret of %d bytes; tokens want %d random bytes or more (RFC 7518 §3.2)", len(secret), minSecret)
+		return nil, fmt.Errorf("the secret has %d bytes; tokens require %d random bytes or more (RFC 7518 §3.2)", len(secret), minSecret)
 	}
 	k := &key{id: id, material: slices.Clone(secret), algs: []string{"HS256"}}
 	if len(secret) >= 48 {
@@ -218,7 +218,7 @@ func (k *key) narrow(alg string) (*key, error) {
 		return k, nil
 	}
 	if !slices.Contains(k.algs, alg) {
-		return nil, fmt.Errorf("a key for the algorithm %.20q, which its type or size does not fit", alg)
+		return nil, fmt.Errorf("the algorithm %.20q does not fit the type or size of the key", alg)
 	}
 	k.algs = []string{alg}
 	return k, nil

@@ -152,7 +152,7 @@ func TestKeysRefused(t *testing.T) {
 	}{
 		"nothing":             {nil, "no keys"},
 		"text":                {[]byte("secret"), "no keys"},
-		"broken PEM":          {[]byte("-----BEGIN PUBLIC KEY-----\nAAAA"), "no whole PEM block"},
+		"broken PEM":          {[]byte("-----BEGIN PUBLIC KEY-----\nAAAA"), "no complete PEM block"},
 		"PEM of something":    {pem.EncodeToMemory(&pem.Block{Type: "DH PARAMETERS"}), "not a public key"},
 		"private key":         {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), "private key"},
 		"private JWK":         {jwksOf(t, jwkOf(t, &k.p256.PublicKey, "d", "AAAA")), "private key"},
@@ -167,13 +167,13 @@ func TestKeysRefused(t *testing.T) {
 		"X25519":              {jwksOf(t, jwkOf(t, k.ed.Public(), "crv", "X25519")), "curve"},
 		"unknown type":        {jwksOf(t, map[string]any{"kty": "AKP"}), "type"},
 		"for encryption":      {jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "use", "enc")), "another use"},
-		"to sign only":        {[]byte(`{"kty":"RSA","key_ops":["sign"]}`), "not there to verify"},
+		"to sign only":        {[]byte(`{"kty":"RSA","key_ops":["sign"]}`), "not for verifying"},
 		"alg of another type": {jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "alg", "HS256")), "does not fit"},
 		"alg of another size": {jwksOf(t, jwkOf(t, k.secret[:32], "alg", "HS512")), "does not fit"},
 		"short secret":        {jwksOf(t, jwkOf(t, k.secret[:31])), "31 bytes"},
-		"empty set":           {[]byte(`{"keys":[]}`), "without keys"},
-		"no set":              {[]byte(`{}`), "without keys"},
-		"broken JSON":         {[]byte(`{"keys":`), "no JSON"},
+		"empty set":           {[]byte(`{"keys":[]}`), "no keys"},
+		"no set":              {[]byte(`{}`), "no keys"},
+		"broken JSON":         {[]byte(`{"keys":`), "not valid JSON"},
 		"too many":            {jwksOf(t, make([]map[string]any, 101)...), "101 keys"},
 		"too much":            {make([]byte, 1<<20+1), "1 MiB"},
 	} {
@@ -197,7 +197,7 @@ func TestRFC7517_5_IgnoredKeys(t *testing.T) {
 	if err != nil || len(set) != 1 || set[0].id != "e" {
 		t.Errorf("%v, %v", set, err)
 	}
-	if _, err := parseJWKs(jwksOf(t, jwkOf(t, k.secret)), issuerKeys); err == nil || !strings.Contains(err.Error(), "published") {
+	if _, err := parseJWKs(jwksOf(t, jwkOf(t, k.secret)), issuerKeys); err == nil || !strings.Contains(err.Error(), "symmetric secret") {
 		t.Errorf("a secret in public: %v", err)
 	}
 }
@@ -285,7 +285,7 @@ func TestKeyFileReload(t *testing.T) {
 	if _, err := KeyFile(link); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if _, err := KeyFile(dir); err == nil || !strings.Contains(err.Error(), "no file") {
+	if _, err := KeyFile(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: %v", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 // Errors of [Session.Renew], in addition to that of a credential that was revoked.
 var (
 	// ErrOtherSubject says that the new credential is another subject's.
-	ErrOtherSubject = errors.New("auth: the credential is another subject's")
+	ErrOtherSubject = errors.New("auth: the credential belongs to another subject")
 
 	// ErrSessionClosed says that the session was closed by this server.
 	ErrSessionClosed = errors.New("auth: the session is closed")

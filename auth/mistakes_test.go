@@ -59,7 +59,7 @@ func TestForwardTwoSubjects(t *testing.T) {
 	})})
 	_, err := f.Authenticate(withSession("x"))
 	wantRefusal(t, err, 503, "")
-	if !strings.Contains(err.Error(), "not to whom") {
+	if !strings.Contains(err.Error(), "exactly one user") {
 		t.Error(err)
 	}
 }

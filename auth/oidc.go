@@ -20,7 +20,7 @@ func OIDC(issuer string, o FetchOptions) (*RemoteKeys, error) {
 	if err := o.checkURL(issuer); err != nil {
 		return nil, fmt.Errorf("auth: the issuer: %w", err)
 	} else if strings.ContainsAny(issuer, "?#") {
-		return nil, errors.New("auth: the issuer: a URL with a query or a fragment")
+		return nil, errors.New("auth: the issuer's URL must not have a query or a fragment")
 	}
 	c := o.client()
 	k := newRemoteKeys("the keys of "+redact.Setting(issuer), o, func(ctx context.Context) (keySet, error) {
@@ -46,11 +46,11 @@ func discover(ctx context.Context, c *http.Client, o *FetchOptions, issuer strin
 		Keys   string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return "", errors.New("the answer is no JSON object")
+		return "", errors.New("the answer is not a JSON object")
 	}
 	// Discovery §4.3: exactly the same. Otherwise one tenant of a provider could pass for another.
 	if doc.Issuer != issuer {
-		return "", fmt.Errorf("the document is about the issuer %.200q", doc.Issuer)
+		return "", fmt.Errorf("the document names another issuer, %.200q", doc.Issuer)
 	}
 	if err := o.checkURL(doc.Keys); err != nil {
 		return "", fmt.Errorf("jwks_uri: %w", err)

@@ -348,14 +348,14 @@ func TestOIDCDiscovery(t *testing.T) {
 		change func()
 		want   string
 	}{
-		{"another issuer (Discovery §4.3)", func() { i.doc["issuer"] = i.URL + "/" }, "is about the issuer"},
+		{"another issuer (Discovery §4.3)", func() { i.doc["issuer"] = i.URL + "/" }, "names another issuer"},
 		{"keys by http", func() { i.doc["jwks_uri"] = "http://id.example.com/keys" }, "use https"},
 		{"keys in a file", func() { i.doc["jwks_uri"] = "file:///etc/passwd" }, "jwks_uri"},
 		{"no keys", func() { delete(i.doc, "jwks_uri") }, "jwks_uri"},
 		{"keys elsewhere", func() { i.doc["jwks_uri"] = i.URL + "/none" }, "answered with 404"},
 		{"no JSON", func() {
 			i.gate = func(w http.ResponseWriter, _ *http.Request) bool { w.Write([]byte("<html>")); return true }
-		}, "no JSON"},
+		}, "not a JSON object"},
 		{"endless", func() {
 			i.gate = func(w http.ResponseWriter, _ *http.Request) bool {
 				for range 1 << 11 {

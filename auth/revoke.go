@@ -53,7 +53,7 @@ func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge stri
 	revoked, err := store.Revoked(ctx, id)
 	switch {
 	case err != nil:
-		return Unavailable(time.Second, fmt.Errorf("asking what is revoked: %w", err))
+		return Unavailable(time.Second, fmt.Errorf("checking revocations: %w", err))
 	case revoked:
 		return Unauthorized(ErrRevoked, challenge)
 	}

@@ -240,7 +240,7 @@ func (e *evaluator) run(p *vm.Program) (bool, error) {
 	}
 	yes, ok := v.(bool)
 	if !ok {
-		return false, fmt.Errorf("it is neither true nor false but of the type %T", v)
+		return false, fmt.Errorf("the condition is not a bool but of type %T", v)
 	}
 	return yes, nil
 }

@@ -31,9 +31,9 @@ var ruleFunctions = []string{"all", "any", "none", "one", "count", "filter", "fi
 func compileRule(condition string) (*vm.Program, *RuleError) {
 	switch {
 	case strings.TrimSpace(condition) == "":
-		return nil, &RuleError{Message: `no condition; one that applies to everything is "true"`}
+		return nil, &RuleError{Message: `the condition is empty; "true" matches everything`}
 	case len(condition) > ruleLength:
-		return nil, &RuleError{Message: "a condition of more than 8 KiB"}
+		return nil, &RuleError{Message: "the condition is longer than 8 KiB"}
 	}
 	var bounds ruleBounds
 	options := []expr.Option{expr.Env(ruleEnv), expr.AsBool(), expr.WarnOnAny(), expr.MaxNodes(ruleNodes),
@@ -53,9 +53,9 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 	}
 	message := err.Error()
 	if kind, ok := strings.CutPrefix(message, "expected bool, but got "); ok { // about the whole of it
-		message = "the condition is not true or false but " + kind
+		message = "the condition is not a bool but " + kind
 		if kind == "unknown" || kind == "interface {}" {
-			message = "the condition may be anything; compare it: claims.admin == true"
+			message = "the condition may be of any type; compare it, as in claims.admin == true"
 		}
 	}
 	return nil, &RuleError{Line: 1, Column: 1, Message: message}
@@ -74,11 +74,11 @@ func (b *ruleBounds) Visit(node *ast.Node) {
 	case *ast.BuiltinNode:
 		var loops loopCounter
 		if ast.Walk(node, &loops); loops.n > 1 {
-			b.refuse(n, "a loop within a loop, which could take long")
+			b.refuse(n, "nested loops are not allowed: they could take too long")
 		}
 	case *ast.BinaryNode:
 		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
-			b.refuse(n, "the pattern of matches must be written out, so that it is compiled once")
+			b.refuse(n, "the pattern of matches must be a literal, so that it is compiled once")
 		}
 	case *ast.VariableDeclaratorNode: // let a = user + user; let b = a + a; ...
 		b.refuse(n, "let is not allowed")

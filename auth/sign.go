@@ -60,11 +60,11 @@ func NewSigner(o SignerOptions) (*Signer, error) {
 	s.o.Claims = slices.Clone(o.Claims)
 	for _, name := range o.Claims {
 		if name == "" || slices.Contains(signerClaims, name) {
-			return nil, fmt.Errorf("auth: the claim %q is not one that an identity can add", name)
+			return nil, fmt.Errorf("auth: an identity cannot add the claim %q", name)
 		}
 	}
 	if (len(o.Secret) > 0) == (len(o.PrivateKey) > 0) {
-		return nil, errors.New("auth: a signer has a secret or a private key")
+		return nil, errors.New("auth: a signer requires either a secret or a private key")
 	}
 	if len(o.Secret) > 0 {
 		if _, err := Secret(o.Secret); err != nil {

@@ -37,11 +37,11 @@ func (s Source) Token(r *http.Request) (string, error) {
 }
 
 var (
-	errLongToken  = errors.New("a token of more than 16 KiB")
-	errTwoTokens  = errors.New("more than one token, and nothing says which one counts")
-	errNotBearer  = errors.New("the Authorization field has the Bearer scheme, and then no token (RFC 6750 §2.1)")
-	errNotToken   = errors.New("the header field with the token holds something else")
-	errEmptyToken = errors.New("an empty token")
+	errLongToken  = errors.New("the token is longer than 16 KiB")
+	errTwoTokens  = errors.New("the request has more than one token")
+	errNotBearer  = errors.New("the Authorization field has the Bearer scheme without a token (RFC 6750 §2.1)")
+	errNotToken   = errors.New("the header field for the token does not hold one")
+	errEmptyToken = errors.New("the token is empty")
 )
 
 // Bearer finds a token in the Authorization field (RFC 6750 §2.1), where programs put it; a browser cannot. A field with

@@ -66,7 +66,7 @@ func TestSources(t *testing.T) {
 		{"protocols alone", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "chat, tokens"}, "-"},
 		{"case counts", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "Token.abc"}, "-"},
 		{"two tokens", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "token.a, token.b"}, "401"},
-		{"an empty token", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "token., chat"}, "401"},
+		{"the token is empty", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "token., chat"}, "401"},
 		{"a long token", Subprotocol("token."), []string{"Sec-WebSocket-Protocol", "token." + long + "a"}, "401"},
 		{"no prefix", Subprotocol(""), []string{"Sec-WebSocket-Protocol", "chat"}, "-"},
 		{"Kubernetes", KubernetesSubprotocol(), []string{"Sec-WebSocket-Protocol", "v5.channel.k8s.io, " + redact.KubernetesPrefix + encoded}, "a/b+c=,d"},
@@ -126,7 +126,7 @@ func TestCookieMistakes(t *testing.T) {
 		origins []string
 		want    string
 	}{
-		{"sid", nil, "list of origins"},
+		{"sid", nil, "list of allowed origins"},
 		{"a b", []string{origin}, "name of a cookie"},
 		{"", []string{origin}, "name of a cookie"},
 		{"sid", []string{origin, "*"}, "form"},

@@ -104,7 +104,7 @@ func (f *storeFile[T]) read(anyway bool) error {
 		if f.since = (time.Time{}); same && !anyway {
 			return nil
 		}
-		return fmt.Errorf("%s is no file to read from: not a regular file", f.name)
+		return fmt.Errorf("%s is not a regular file", f.name)
 	}
 	text, err := readStoreFile(f.name, f.max)
 	digest := sha256.Sum256([]byte(text))

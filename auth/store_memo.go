@@ -40,7 +40,7 @@ type flight[V any] struct {
 	err   error
 }
 
-var errFlightLost = errors.New("the check broke off")
+var errFlightLost = errors.New("the check was interrupted")
 
 // newMemo returns a memo of at most max answers.
 func newMemo[V any](max int) *memo[V] {

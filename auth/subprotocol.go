@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-var errNotBase64 = errors.New("the token in the list of subprotocols is no text in base64url without padding")
+var errNotBase64 = errors.New("the token in the list of subprotocols is not base64url without padding")
 
 // Subprotocol finds a token in the list of subprotocols, where a page in a browser can put it:
 //

@@ -85,20 +85,20 @@ type ticketRecord struct {
 
 var (
 	errTicketForm    = errors.New("the ticket is not well-formed, or there are several")
-	errTicketUnknown = errors.New("no such ticket: it was redeemed, is too old, or never was")
+	errTicketUnknown = errors.New("no such ticket: it was redeemed, has expired, or never existed")
 	errTicketPlace   = errors.New("the ticket was issued for another origin, endpoint or address")
-	errTicketNobody  = errors.New("tickets are for clients that have shown a credential")
-	errTicketTicket  = errors.New("a ticket is for a connection, not for further tickets")
+	errTicketNobody  = errors.New("tickets are issued only to authenticated clients")
+	errTicketTicket  = errors.New("a ticket cannot be used to get another ticket")
 	errTicketMany    = errors.New("too many tickets for one subject")
 )
 
 // NewTickets returns what issues and redeems tickets.
 func NewTickets(o TicketOptions) (*Tickets, error) {
 	if o.Store == nil {
-		return nil, errors.New("auth: tickets: no store to keep them in")
+		return nil, errors.New("auth: tickets: a store is required")
 	}
 	if o.TTL = orDefault(o.TTL, 30*time.Second); o.TTL > ticketMaxTTL {
-		return nil, fmt.Errorf("auth: tickets: a ticket that holds for %v; at most %v is allowed", o.TTL, ticketMaxTTL)
+		return nil, fmt.Errorf("auth: tickets: a lifetime of %v is too long; at most %v is allowed", o.TTL, ticketMaxTTL)
 	}
 	if o.Query == "" {
 		o.Query = "ticket"
@@ -124,7 +124,7 @@ func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (str
 	data, err := json.Marshal(ticketRecord{TicketBinding: b, Subject: id.Subject, Claims: id.Claims, ID: id.ID,
 		Issued: id.Issued, Expires: id.Expires, Until: time.Now().Add(t.o.TTL)})
 	if err == nil && len(data) > ticketMaxData {
-		err = fmt.Errorf("the identity takes %d bytes; a ticket stands for at most %d", len(data), ticketMaxData)
+		err = fmt.Errorf("the identity takes %d bytes; a ticket can hold at most %d", len(data), ticketMaxData)
 	}
 	if err != nil {
 		return "", Forbidden(fmt.Errorf("issuing a ticket: %w", err))

@@ -44,8 +44,8 @@ const (
 )
 
 var (
-	errCallOrigin = errors.New("a page of another origin calls")
-	errCallNobody = errors.New("the caller has shown no credential")
+	errCallOrigin = errors.New("the request comes from a page of another origin")
+	errCallNobody = errors.New("the request has no credential")
 )
 
 // ServeHTTP implements [http.Handler].
@@ -56,7 +56,7 @@ func (e *TicketEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	binding, err := readTicketCall(w, r)
 	if err != nil {
-		refuseCall(w, r, &Error{Status: http.StatusBadRequest, Reason: "The body is not what is expected.", Err: err}, e.OnError)
+		refuseCall(w, r, &Error{Status: http.StatusBadRequest, Reason: "The request body is not valid.", Err: err}, e.OnError)
 		return
 	}
 	binding.Address = e.Tickets.o.Address(r)
@@ -98,7 +98,7 @@ func readTicketCall(w http.ResponseWriter, r *http.Request) (TicketBinding, erro
 	}
 	origin := r.Header.Get("Origin")
 	if len(call.Origin) > callMaxOrigin || origin != "" && call.Origin != "" && !strings.EqualFold(origin, call.Origin) {
-		return TicketBinding{}, errors.New("a page wants a ticket for another origin")
+		return TicketBinding{}, errors.New("the request is for a ticket of another origin")
 	}
 	if origin == "" {
 		origin = call.Origin

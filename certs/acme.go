@@ -110,20 +110,20 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 // addHosts takes over the hosts, in the form in which clients ask for them.
 func (a *acmeSource) addHosts() error {
 	if len(a.opts.Hosts) == 0 {
-		return &Error{"ACME", errors.New("no host is named"), "name the hosts to get certificates for: others are never asked for"}
+		return &Error{"ACME", errors.New("no host is named"), "name the hosts to get certificates for: no others are requested"}
 	}
 	for _, host := range a.opts.Hosts {
 		name, err := idna.Lookup.ToASCII(plainHost(host))
 		e := &Error{Path: "ACME host " + host, Hint: "name each host by itself, such as www.example.com"}
 		switch {
 		case strings.HasPrefix(host, "*."):
-			e.Err = errors.New("a wildcard takes a challenge in the DNS, which this cannot do")
+			e.Err = errors.New("a wildcard requires a DNS challenge, which is not supported")
 		case net.ParseIP(strings.Trim(host, "[]")) != nil:
 			e.Err = errors.New("is an address, not a name")
 		case err != nil:
 			e.Err = errors.New("is not the name of a host")
 		case !strings.Contains(name, "."):
-			e.Err, e.Hint = errors.New("is no name that a CA can look up: it has no dot"), "for localhost, use the development CA"
+			e.Err, e.Hint = errors.New("is not a name that a CA can look up: it has no dot"), "for localhost, use the development CA"
 		case a.byName[name] != nil:
 			e.Err, e.Hint = errors.New("is named twice"), "name it once"
 		}
@@ -141,9 +141,9 @@ func (a *acmeSource) addHosts() error {
 func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	switch u, err := url.Parse(o.Directory); {
 	case err != nil || u.Host == "":
-		return nil, &Error{"ACME directory", errors.New("is no URL"), "write https://host/path, as the CA says"}
+		return nil, &Error{"ACME directory", errors.New("is not a URL"), "write https://host/path, as the CA documents it"}
 	case u.Scheme != "https": // RFC 8555 §6.1
-		return nil, &Error{"ACME directory", errors.New("is not reached by https"), "write https://host/path, as the CA says"}
+		return nil, &Error{"ACME directory", errors.New("is not an https URL"), "write https://host/path, as the CA documents it"}
 	}
 	if !o.AgreeTerms {
 		return nil, &Error{"ACME", errors.New("the terms of service of the CA have not been accepted"),
@@ -151,10 +151,10 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	}
 	if o.Cache == "" {
 		return nil, &Error{"ACME", errors.New("no cache directory is named"),
-			"name one that outlives the process: CAs bound how many certificates they give in a week"}
+			"name a directory that outlives the process: CAs limit the certificates that they issue in a week"}
 	}
 	if o.Email != "" && (strings.Count(o.Email, "@") != 1 || strings.ContainsAny(o.Email, " ,:<>")) {
-		return nil, &Error{"ACME email", errors.New("is no address"), "write name@example.com, or leave it out"}
+		return nil, &Error{"ACME email", errors.New("is not an email address"), "write name@example.com, or leave it out"}
 	}
 	if o.EAB == nil {
 		return nil, nil
@@ -171,15 +171,15 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 // there is not ours.
 func checkCache(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &Error{dir, cause(err), "name a directory that can be made there, for the keys of certificates"}
+		return &Error{dir, cause(err), "name a directory that can be created, for the keys of certificates"}
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return &Error{dir, cause(err), "check who owns it"}
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return &Error{dir, fmt.Errorf("others may look into it: its mode is %#o", info.Mode().Perm()),
-			"run chmod 700 on it, or name another one: it holds the keys of certificates"}
+		return &Error{dir, fmt.Errorf("other users can read it: its mode is %#o", info.Mode().Perm()),
+			"run chmod 700 on it, or name another directory: it holds the keys of certificates"}
 	}
 	f, err := os.CreateTemp(dir, ".handfast-*")
 	if err != nil {

@@ -118,7 +118,7 @@ func (a *acmeSource) explain(host string, err error) *Error {
 	refused, kind, last := a.wire.refused[host], a.wire.kinds[host], a.wire.last
 	a.wire.mu.Unlock()
 	if refused != "" {
-		return &Error{host, fmt.Errorf("the CA could not see that this is the host: %s", refused), challengeHint(kind)}
+		return &Error{host, fmt.Errorf("the CA could not verify control of the host: %s", refused), challengeHint(kind)}
 	}
 	var told *acme.Error
 	if !errors.As(err, &told) && last != nil {
@@ -131,11 +131,11 @@ func (a *acmeSource) explain(host string, err error) *Error {
 	}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return &Error{host, fmt.Errorf("the CA at %s shows a certificate of an authority that is not known here",
+		return &Error{host, fmt.Errorf("the CA at %s presents a certificate of an unknown authority",
 			a.opts.Directory), "name a file with the certificate of that authority as the root of the CA"}
 	}
 	return &Error{host, fmt.Errorf("no certificate from the CA at %s: %w", a.opts.Directory, err),
-		"check the URL of the directory, and that this machine may connect to it; it is tried again"}
+		"check the URL of the directory, and that this machine may connect to it; this is retried"}
 }
 
 // challengeHint is what to do about a challenge that failed with a problem of a kind (RFC 8555 §6.7).
@@ -144,11 +144,11 @@ func challengeHint(kind string) string {
 	case "dns":
 		return "the name needs an A or AAAA record that points to this server"
 	case "unauthorized", "incorrectResponse":
-		return "the name leads the CA to another server: point its A and AAAA records to this one, and let port 443 " +
-			"or port 80 through to it as it is"
+		return "the name resolves to another server: point its A and AAAA records to this one, and forward port 443 " +
+			"or port 80 to it unchanged"
 	case "connection", "tls", "malformed":
 		return "the CA must reach this server by the host's name, at port 443 for TLS-ALPN-01 or at port 80 for HTTP-01: " +
-			"check its A and AAAA records, the firewall, and that nothing in front ends TLS"
+			"check its A and AAAA records, the firewall, and that no proxy in front terminates TLS"
 	}
 	return problemHint(kind)
 }
@@ -159,22 +159,22 @@ func problemHint(kind string) string {
 	case "caa":
 		return "the CAA record of the domain must allow this CA"
 	case "unauthorized", "accountDoesNotExist":
-		return "the CA does not take this account: check the external account binding, if it asks for one, " +
+		return "the CA rejects this account: check the external account binding, if it requires one, " +
 			"or remove the account key from the cache directory"
 	case "rateLimited":
-		return "wait: the CA bounds how many certificates it gives; use its staging directory for trials"
+		return "wait: the CA limits the number of certificates; use its staging directory for tests"
 	case "externalAccountRequired":
-		return "this CA wants an external account binding: copy key ID and key from your account there"
+		return "this CA requires an external account binding: copy the key ID and the key from your account there"
 	case "rejectedIdentifier":
-		return "this CA gives no certificate for that name: take it out, or ask another CA"
+		return "this CA does not issue a certificate for that name: remove it, or use another CA"
 	case "invalidContact", "unsupportedContact":
 		return "correct the email address"
 	case "userActionRequired":
 		return "the CA has new terms of service: read them and agree again"
 	case "serverInternal":
-		return "the CA is in trouble: it is tried again"
+		return "the CA has an internal problem: this is retried"
 	}
-	return "see what the CA says; it is tried again"
+	return "see the CA's answer; this is retried"
 }
 
 // clip bounds what a CA can make us say.

@@ -110,7 +110,7 @@ func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	if leaf.NotAfter.Sub(now) > min(leaf.NotAfter.Sub(leaf.NotBefore)/6, 15*24*time.Hour) {
 		return
 	}
-	why := a.explain(h.name, hostError(h.name, "the CA did not answer as it should"))
+	why := a.explain(h.name, hostError(h.name, "the CA's answer is not valid"))
 	err := &Error{h.name, wrapf(why.Err, "the certificate ends on %s and was not renewed",
 		leaf.NotAfter.UTC().Format(time.RFC3339)), why.Hint}
 	h.mu.Lock()
@@ -153,8 +153,8 @@ func (c acmeCache) Put(ctx context.Context, key string, data []byte) error {
 	err := c.DirCache.Put(ctx, key, data)
 	if err != nil && !strings.Contains(key, "+http-01") {
 		c.a.tell(Event{Kind: EventFailed, What: SubjectCertificate, Path: string(c.DirCache),
-			Err: &Error{string(c.DirCache), wrapf(cause(err), "%s cannot be kept", key),
-				"repair the directory: without it every start asks the CA again, which bounds how often"}})
+			Err: &Error{string(c.DirCache), wrapf(cause(err), "%s cannot be stored", key),
+				"repair the directory: without it, every start asks the CA again, which limits the requests"}})
 	}
 	return err
 }

@@ -248,7 +248,7 @@ func TestACMEHosts(t *testing.T) {
 	}
 }
 
-// A certificate that cannot be kept is used, and it is said that every start asks the CA again.
+// A certificate that cannot be stored is used, and it is said that every start asks the CA again.
 func TestACMECacheFails(t *testing.T) {
 	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
 	cache := acmeCache{"", a}
@@ -260,13 +260,13 @@ func TestACMECacheFails(t *testing.T) {
 	if e := reported.wait(t); e.Kind != EventLoaded || !e.New.Equal(made.leaf) {
 		t.Errorf("reported: %v", e)
 	}
-	if e := reported.wait(t); e.Kind != EventFailed || !strings.Contains(e.Err.Error(), "www.example.com cannot be kept") {
+	if e := reported.wait(t); e.Kind != EventFailed || !strings.Contains(e.Err.Error(), "www.example.com cannot be stored") {
 		t.Errorf("reported: %v", e)
 	}
 	for _, key := range []string{"token+http-01", "www.example.com+rsa"} { // what lives for a moment, what is not ours
 		_ = cache.Put(t.Context(), key, []byte("x"))
 	}
-	if e := reported.wait(t); !strings.Contains(e.Err.Error(), "www.example.com+rsa cannot be kept") || len(reported) != 0 {
+	if e := reported.wait(t); !strings.Contains(e.Err.Error(), "www.example.com+rsa cannot be stored") || len(reported) != 0 {
 		t.Errorf("reported: %v", e)
 	}
 	alive, stop := context.WithCancel(t.Context())

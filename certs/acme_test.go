@@ -43,11 +43,11 @@ func TestACMEFailures(t *testing.T) {
 		hint    string
 	}{
 		{"nobody listens", nil, true, "connection refused", "check the URL"},
-		{"unknown authority", reply(200, "text/plain", ""), true, "an authority that is not known", "as the root of the CA"},
+		{"unknown authority", reply(200, "text/plain", ""), true, "an unknown authority", "as the root of the CA"},
 		{"not a CA", reply(404, "text/html", "<html>"), false, "404", "check the URL"},
 		{"a page", reply(200, "text/html", "<html>"), false, "invalid character", "check the URL"},
-		{"in trouble", reply(403, isProblem, `{"type":"urn:ietf:params:acme:error:serverInternal","detail":"out of paper"}`), false,
-			"the CA refused: out of paper", "tried again"},
+		{"internal problem", reply(403, isProblem, `{"type":"urn:ietf:params:acme:error:serverInternal","detail":"out of paper"}`), false,
+			"the CA refused: out of paper", "this is retried"},
 		{"too often", reply(403, isProblem, `{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}`), false,
 			"too many", "staging"},
 	} {

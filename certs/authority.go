@@ -66,7 +66,7 @@ func loadAuthority(dir string, now time.Time) (authority, error) {
 		return authority{}, &Error{certPath, errors.New("is not the certificate of a CA"), renewHint}
 	case now.After(cert.NotAfter.Add(-leafLife)):
 		err := fmt.Errorf("ends on %s, too soon to sign another certificate", cert.NotAfter.Format(time.DateOnly))
-		return authority{}, &Error{certPath, err, renewHint + ", and trust it where the old one was trusted"}
+		return authority{}, &Error{certPath, err, renewHint + ", and trust it wherever the old one was trusted"}
 	}
 	return authority{cert, key}, nil
 }
@@ -96,7 +96,7 @@ func makeAuthority(dir, host string, now time.Time) error {
 		err = writeFile(filepath.Join(tmp, caFile), encodeCertificate(certDER), 0o644)
 	}
 	if err != nil {
-		return &Error{parent, fmt.Errorf("cannot keep a key there: %w", cause(err)), hint}
+		return &Error{parent, fmt.Errorf("cannot store a key there: %w", cause(err)), hint}
 	}
 	_ = os.Remove(dir) // an empty directory stands in the way on some systems; one that is not empty stays
 	if err := os.Rename(tmp, dir); err != nil {

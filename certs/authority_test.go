@@ -106,7 +106,7 @@ func TestCause(t *testing.T) {
 		make func(path string) error
 		want string
 	}{
-		{func(string) error { return nil }, "that is there"},
+		{func(string) error { return nil }, "an existing file"},
 		{func(path string) error { return os.Mkdir(path, 0o700) }, "a PEM file"},
 		{func(path string) error { return os.WriteFile(path, make([]byte, maxFile), 0o600) }, ""},
 		{func(path string) error { return os.WriteFile(path, make([]byte, maxFile+1), 0o600) }, "a PEM file"},

@@ -134,7 +134,7 @@ func DevCA(dir string) (*x509.Certificate, error) {
 
 // DevLeaf returns the server certificate in dir, as [DevCA] does the CA's.
 func DevLeaf(dir string) (*x509.Certificate, error) {
-	return readCertificate(filepath.Join(dir, leafFile), "remove that file: it is made again")
+	return readCertificate(filepath.Join(dir, leafFile), "remove that file: it is created again")
 }
 
 // ignoreMissing drops the error that says there was nothing.

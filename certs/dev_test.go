@@ -285,7 +285,7 @@ func TestOpenDevErrors(t *testing.T) {
 		{"key is broken", keyFile, "no private key", write(keyFile,
 			"-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n", 0o600)},
 		{"key of another CA", keyFile, "not the key of", copyFrom(keyFile, keyFile)},
-		{"leaf is text", leafFile, "no certificate", write(leafFile, "hello", 0o600)},
+		{"leaf is text", leafFile, "not a certificate", write(leafFile, "hello", 0o600)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := stateDir(t)

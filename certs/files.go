@@ -39,7 +39,7 @@ func parsePair(certFile string, certPEM []byte, keyFile string, keyPEM []byte) (
 		return &pair, nil
 	case strings.Contains(err.Error(), "match"): // crypto/tls has no error values for these
 		return nil, &Error{keyFile, fmt.Errorf("is not the key of the first certificate in %s", certFile),
-			"give the key that this certificate was issued for; the server's own certificate comes first in its file"}
+			"give the key that this certificate was issued for; the server's own certificate is the first in its file"}
 	case strings.Contains(err.Error(), "private key"):
 		return nil, &Error{keyFile, fmt.Errorf("holds a broken private key: %w", err), "write the file again"}
 	}
@@ -66,7 +66,7 @@ func checkPEM(path string, rest []byte, kind, what string) error {
 	case found:
 		return nil
 	case encrypted && kind == "PRIVATE KEY":
-		return &Error{path, errors.New("the private key in it is locked with a password"),
+		return &Error{path, errors.New("its private key is protected by a password"),
 			"write it without one: openssl pkey -in " + path + " -out " + freename.Of("key.pem")}
 	}
 	return &Error{path, fmt.Errorf("holds no %s in PEM", strings.TrimPrefix(what, "a ")),

@@ -82,7 +82,7 @@ func TestLoadFilesErrors(t *testing.T) {
 		{"key is broken", cert, brokenKey, brokenKey, "broken private key"},
 		{"key of another certificate", cert, otherKey, otherKey, "not the key of"},
 		{"key of another kind", cert, rsaFile, rsaFile, "not the key of"},
-		{"key with a password", cert, locked, locked, "locked with a password"},
+		{"key with a password", cert, locked, locked, "protected by a password"},
 		{"directory", dir, key, dir, "directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -109,7 +109,7 @@ const defaultPoll = time.Minute
 // check finds what makes no sense, and fills in what zero stands for.
 func (o *Options) check() error {
 	if len(o.Files) == 0 && o.ACME == nil && o.Dev == nil {
-		return &Error{"TLS", errors.New("no certificate is named"), "name files, ACME hosts or the development CA"}
+		return &Error{"TLS", errors.New("no certificate is configured"), "name files, ACME hosts or the development CA"}
 	}
 	switch o.ClientAuth {
 	case "":
@@ -120,10 +120,10 @@ func (o *Options) check() error {
 	}
 	switch {
 	case o.ClientAuth == ClientAuthOff && len(o.ClientCAs) > 0:
-		return &Error{"client certificates", errors.New("authorities are named, but no client is asked for a certificate"),
+		return &Error{"client certificates", errors.New("authorities are named, but clients are not asked for a certificate"),
 			"choose optional or required, or name no authorities"}
 	case o.ClientAuth != ClientAuthOff && len(o.ClientCAs) == 0:
-		return &Error{"client certificates", errors.New("no authority is named that signs them"),
+		return &Error{"client certificates", errors.New("no authorities are named"),
 			"name a file with the certificates of the authorities, in PEM"}
 	}
 	switch o.MinVersion {
@@ -132,10 +132,10 @@ func (o *Options) check() error {
 	case tls.VersionTLS12, tls.VersionTLS13:
 	default:
 		return &Error{"TLS version", fmt.Errorf("the oldest version cannot be %s", tls.VersionName(o.MinVersion)),
-			"it is 1.2 or 1.3: what is older is not safe"}
+			"it is 1.2 or 1.3: older versions are not safe"}
 	}
 	if o.Poll < 0 {
-		return &Error{"poll interval", fmt.Errorf("%v is negative", o.Poll), "leave it out for one minute"}
+		return &Error{"poll interval", fmt.Errorf("%v is negative", o.Poll), "omit it for the default of one minute"}
 	}
 	if o.Poll == 0 {
 		o.Poll = defaultPoll

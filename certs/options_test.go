@@ -40,7 +40,7 @@ func TestOpenErrors(t *testing.T) {
 		path string
 		want string
 	}{
-		{"nothing", Options{}, "TLS", "no certificate is named"},
+		{"nothing", Options{}, "TLS", "no certificate is configured"},
 		{"no file", Options{Files: []Pair{{Cert: missing}}}, missing, "no such file"},
 		{"no key file", Options{Files: []Pair{{cert, missing}}}, missing, "no such file"},
 		{"no key", Options{Files: []Pair{{Cert: cert}}}, cert, "no private key"},
@@ -55,8 +55,8 @@ func TestOpenErrors(t *testing.T) {
 		{"a device", Options{Files: []Pair{{Cert: os.DevNull}}}, os.DevNull, "not a regular file"},
 
 		{"client choice", Options{Files: ok, ClientAuth: "maybe"}, "client certificates", `"maybe"`},
-		{"authorities without use", Options{Files: ok, ClientCAs: []string{cert}}, "client certificates", "no client is asked"},
-		{"no authorities", clients(), "client certificates", "no authority"},
+		{"authorities without use", Options{Files: ok, ClientCAs: []string{cert}}, "client certificates", "clients are not asked"},
+		{"no authorities", clients(), "client certificates", "no authorities are named"},
 		{"authorities missing", clients(missing), missing, "no such file"},
 		{"authorities empty", clients(empty), empty, "no certificate in PEM"},
 		{"authorities broken", clients(broken), broken, "broken certificate"},
@@ -79,11 +79,11 @@ func TestOpenErrors(t *testing.T) {
 		{"no cache", acme(func(a *ACME) { a.Cache = "" }), "ACME", "no cache"},
 		{"cache is a file", acme(func(a *ACME) { a.Cache = text }), text, "not a directory"},
 		{"cache is open", acme(func(a *ACME) { a.Cache = open }), open, "0755"},
-		{"email", acme(func(a *ACME) { a.Email = "somebody" }), "ACME email", "no address"},
-		{"two emails", acme(func(a *ACME) { a.Email = "a@example.com b@example.com" }), "ACME email", "no address"},
-		{"an email with two signs", acme(func(a *ACME) { a.Email = "a@b@example.com" }), "ACME email", "no address"},
-		{"an email with its name", acme(func(a *ACME) { a.Email = "Ann <a@example.com>" }), "ACME email", "no address"},
-		{"directory", acme(func(a *ACME) { a.Directory = "ca.example" }), "ACME directory", "no URL"},
+		{"email", acme(func(a *ACME) { a.Email = "somebody" }), "ACME email", "is not an email address"},
+		{"two emails", acme(func(a *ACME) { a.Email = "a@example.com b@example.com" }), "ACME email", "is not an email address"},
+		{"an email with two signs", acme(func(a *ACME) { a.Email = "a@b@example.com" }), "ACME email", "is not an email address"},
+		{"an email with its name", acme(func(a *ACME) { a.Email = "Ann <a@example.com>" }), "ACME email", "is not an email address"},
+		{"directory", acme(func(a *ACME) { a.Directory = "ca.example" }), "ACME directory", "is not a URL"},
 		{"directory without TLS", acme(func(a *ACME) { a.Directory = "http://ca.example/" }), "ACME directory", "https"},
 		{"root", acme(func(a *ACME) { a.RootFile = missing }), missing, "no such file"},
 		{"root is text", acme(func(a *ACME) { a.RootFile = text }), text, "no certificate in PEM"},

@@ -122,11 +122,11 @@ func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 	}
 	if now.After(leaf.NotAfter) {
 		return &Error{p.paths[0], fmt.Errorf("holds a certificate that ended on %s", leaf.NotAfter.UTC().Format(time.RFC3339)),
-			"put the new certificate there; the one in use goes on"}
+			"put the new certificate there; the current one stays in use"}
 	}
 	p.again = leaf.NotBefore
 	return &Error{p.paths[0], fmt.Errorf("holds a certificate that is not valid before %s",
-		leaf.NotBefore.UTC().Format(time.RFC3339)), "check this machine's clock; the one in use goes on until then"}
+		leaf.NotBefore.UTC().Format(time.RFC3339)), "check this machine's clock; the current certificate stays in use until then"}
 }
 
 // readFile reads a file whose size is bounded.
@@ -143,7 +143,7 @@ func readFile(path string) ([]byte, error) {
 	case err == nil:
 		return b, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &Error{path, cause(err), "give the path of a file that is there"}
+		return nil, &Error{path, cause(err), "give the path of an existing file"}
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &Error{path, cause(err), "let the user that runs this read it"}
 	}

@@ -51,7 +51,7 @@ func readPrivate(path, hint string) ([]byte, error) {
 	}
 	// Windows has no such bits; there the directory below the user's profile keeps others out.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		err := fmt.Errorf("others may read this key: its mode is %#o", info.Mode().Perm())
+		err := fmt.Errorf("other users can read this key: its mode is %#o", info.Mode().Perm())
 		return nil, &Error{path, err, hint}
 	}
 	b, err := os.ReadFile(path)

@@ -47,11 +47,11 @@ func (codec) Ended(channel string, why hub.EndReason) (*websocket.Prepared, erro
 	m := &wire.Unsubscribed{Type: "unsubscribed", Channel: channel, Code: wire.ByServer, Message: "the application has ended the subscription"}
 	switch why {
 	case hub.EndInsufficient:
-		m.Code, m.Message = wire.Insufficient, "messages are missing: subscribe again, since your position"
+		m.Code, m.Message = wire.Insufficient, "messages were lost: subscribe again with since set to your position"
 	case hub.EndSlow:
-		m.Code, m.Message = wire.Slow, "you do not read what you get: subscribe again, since your position"
+		m.Code, m.Message = wire.Slow, "the client reads too slowly: subscribe again with since set to your position"
 	case hub.EndExpired:
-		m.Code, m.Message = wire.Expired, "what allowed the subscription has expired"
+		m.Code, m.Message = wire.Expired, "the token of the subscription has expired"
 	case hub.EndDenied:
 		m.Code, m.Message = wire.Denied, "the subscription is no longer allowed"
 	case hub.EndReconnect, hub.EndShutdown:
@@ -68,9 +68,9 @@ func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.C
 	case hub.EndDenied:
 		return nil, wire.CloseDenied, "no longer allowed"
 	case hub.EndSlow, hub.EndInsufficient:
-		return nil, wire.CloseSlow, "you do not read what you get"
+		return nil, wire.CloseSlow, "the client reads too slowly"
 	case hub.EndReconnect:
-		return nil, websocket.CodeServiceRestart, "come back"
+		return nil, websocket.CodeServiceRestart, "connect again"
 	case hub.EndShutdown:
 		return nil, websocket.CodeGoingAway, "the server is stopping"
 	}

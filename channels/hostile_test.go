@@ -165,7 +165,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	out.room = 3
 	s.Drained()
 	want := []string{`{"type":"pong","id":1}`, `{"type":"pong","id":2}`, `{"type":"pong","id":3}`,
-		`{"type":"error","id":4,"channel":"chat","code":"unavailable","message":"the server cannot do this now: try again later"}`}
+		`{"type":"error","id":4,"channel":"chat","code":"unavailable","message":"temporarily unavailable: try again later"}`}
 	if got := out.sent[1:]; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%q", got)
 	}

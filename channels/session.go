@@ -81,7 +81,7 @@ func (s *session) Message(m websocket.Message) error {
 		}
 	}
 	if s.replies.Slow() {
-		return &websocket.CloseError{Code: wire.CloseSlow, Reason: "you do not read what you get"}
+		return &websocket.CloseError{Code: wire.CloseSlow, Reason: "the client reads too slowly"}
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (s *session) Closed(*websocket.CloseError) { s.hub.Leave() }
 func (s *session) reply(m any) {
 	text, err := wire.Encode(m)
 	if err != nil {
-		text, _ = wire.Encode(&wire.Error{Type: "error", Code: wire.Unavailable, Message: "the answer cannot be encoded"})
+		text, _ = wire.Encode(&wire.Error{Type: "error", Code: wire.Unavailable, Message: "the reply cannot be encoded"})
 	}
 	s.replies.Send(text)
 }
@@ -162,17 +162,17 @@ func codeOf(err error) (code wire.Code, text string) {
 		{hub.ErrTooMany, wire.TooMany, "the limit on subscriptions is reached"},
 		{errDevices, wire.TooMany, "a connection acknowledges for at most " + strconv.Itoa(maxDevices) + " devices"},
 		{hub.ErrTooFast, wire.TooFast, "there are too many publications"},
-		{hub.ErrTooBig, wire.TooBig, "the data is too big for this channel"},
+		{hub.ErrTooBig, wire.TooBig, "the data is too large for this channel"},
 		{hub.ErrNoPresence, wire.NoPresence, "this channel has no members"},
-		{hub.ErrBadChannel, wire.BadRequest, "the channel cannot have this name"},
+		{hub.ErrBadChannel, wire.BadRequest, "not a valid channel name"},
 		{hub.ErrNotYours, wire.Denied, "this channel belongs to another user"},
-		{hub.ErrUnsupported, wire.Unsupported, "the server does not have this"},
-		{errUnsupported, wire.Unsupported, "the server does not have this"},
+		{hub.ErrUnsupported, wire.Unsupported, "the server does not support this"},
+		{errUnsupported, wire.Unsupported, "the server does not support this"},
 		{errToken, wire.Denied, "the token is not accepted"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.code, known.text
 		}
 	}
-	return wire.Unavailable, "the server cannot do this now: try again later"
+	return wire.Unavailable, "temporarily unavailable: try again later"
 }

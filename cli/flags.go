@@ -54,7 +54,7 @@ func flagError(_ *cobra.Command, err error) error {
 func readNamed(flag, path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, usagef("give the path of a file that is there", "%s %s: %v", flag, path, errors.Unwrap(err))
+		return nil, usagef("give the path of an existing file", "%s %s: %v", flag, path, errors.Unwrap(err))
 	}
 	return b, nil
 }

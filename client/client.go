@@ -113,7 +113,7 @@ func (c *Client) run() {
 	case c.ctx.Err() != nil:
 		err = ErrClosed
 	case err == nil:
-		err = errors.New("client: the server has closed the connection for good")
+		err = errors.New("client: the server has closed the connection permanently")
 	}
 	c.cancel(err)
 	c.mu.Lock()

@@ -46,7 +46,7 @@ func TestDevAppWithoutADirectory(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Apps[0].Secret = config.Secret{}
 	r := run(t, cfg)
-	has(t, &r.log, "cannot be kept", "HOME")
+	has(t, &r.log, "cannot be stored", "HOME")
 	app := r.DevApp()
 	if app == nil || len(app.Secret.Reveal()) < 32 {
 		t.Fatalf("%+v", app)

@@ -81,7 +81,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	for i, r := range names {
 		keys[i] = s.revocationKey(r)
 	}
-	reply, err := s.do(ctx, "asking what is revoked", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+	reply, err := s.do(ctx, "checking revocations", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return c.Do(ctx, c.B().Mget().Key(keys...).Build())
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	}
 	times, err := reply.ToArray()
 	if err != nil || len(times) != len(names) {
-		return false, errors.New("redisstore: asking what is revoked: an answer of another form")
+		return false, errors.New("redisstore: checking revocations: unexpected form of answer")
 	}
 	for i, r := range names {
 		if times[i].IsNil() {
@@ -97,7 +97,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 		}
 		at, err := times[i].AsInt64()
 		if err != nil {
-			return false, fmt.Errorf("redisstore: a revocation without a time: %w", err)
+			return false, fmt.Errorf("redisstore: a revocation has no valid time: %w", err)
 		}
 		if r.At = time.UnixMicro(at); r.Covers(id) {
 			return true, nil
@@ -156,7 +156,7 @@ func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocat
 			}
 			var r auth.Revocation
 			if err := json.Unmarshal([]byte(e.FieldValues["r"]), &r); err != nil || r.Subject == "" && r.ID == "" {
-				s.tell(errors.New("redisstore: something in the stream is no revocation"))
+				s.tell(errors.New("redisstore: an entry of the stream is not a revocation"))
 				continue
 			}
 			s.learn(ctx, r)
@@ -216,7 +216,7 @@ func (i streamID) before(j streamID) bool { return i.ms < j.ms || i.ms == j.ms &
 
 func parseStreamID(s string) (i streamID, err error) {
 	if n, err := fmt.Sscanf(s, "%d-%d", &i.ms, &i.seq); n != 2 || err != nil {
-		return i, errors.New("an ID in the stream is not two numbers")
+		return i, errors.New("a stream ID is not two numbers")
 	}
 	return i, nil
 }

@@ -165,7 +165,7 @@ func (s *Store) do(ctx context.Context, what string,
 
 // Put implements [auth.Store].
 func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := s.do(ctx, "keeping a value", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
+	_, err := s.do(ctx, "storing a value", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return c.Do(ctx, c.B().Set().Key(s.valueKey(key)).Value(rueidis.BinaryString(value)).Px(max(ttl, time.Millisecond)).Build())
 	})
 	return err

@@ -80,7 +80,7 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 		return nil, err
 	}
 	if o.ProxyProtocol < 0 || o.ProxyProtocol > 2 {
-		return nil, fmt.Errorf("proxy: the PROXY protocol has no version %d", o.ProxyProtocol)
+		return nil, fmt.Errorf("proxy: unknown version %d of the PROXY protocol", o.ProxyProtocol)
 	}
 	if err := handshake.CheckFields(o.Header); err != nil {
 		return nil, fmt.Errorf("proxy: a field for upstreams: %w", err)

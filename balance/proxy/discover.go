@@ -143,7 +143,7 @@ func parseServer(words []string, parse func(string) (string, error)) (s balance.
 		case key != "weight" && key != "capacity":
 			return s, fmt.Errorf("%q is neither weight=N nor capacity=N", w)
 		case err != nil || v < 0 || key == "weight" && v == 0:
-			return s, fmt.Errorf("%q has no positive number", w)
+			return s, fmt.Errorf("the number in %q is not positive", w)
 		case key == "weight" && v > MaxWeight:
 			return s, fmt.Errorf("%q is not in 1 to %d", w, MaxWeight)
 		case key == "weight":

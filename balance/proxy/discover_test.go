@@ -134,9 +134,9 @@ func TestParseServers(t *testing.T) {
 		{"a:1 b:2", nil, `line 1: "b:2" is neither weight=N nor capacity=N`},
 		{"a:1 weight=1000", []balance.Spec{{ID: "ws://a:1", Weight: 1000}}, ""},
 		{"b:1\na:1 weight=1001", nil, `line 2: "weight=1001" is not in 1 to 1000`},
-		{"a:1 weight=0", nil, `line 1: "weight=0" has no positive number`},
-		{"a:1 capacity=-1", nil, `line 1: "capacity=-1" has no positive number`},
-		{"a:1 weight=x", nil, `line 1: "weight=x" has no positive number`},
+		{"a:1 weight=0", nil, `line 1: the number in "weight=0" is not positive`},
+		{"a:1 capacity=-1", nil, `line 1: the number in "capacity=-1" is not positive`},
+		{"a:1 weight=x", nil, `line 1: the number in "weight=x" is not positive`},
 	} {
 		got, err := ParseServers(tt.text, parse)
 		if !reflect.DeepEqual(got, tt.want) || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {

@@ -17,7 +17,7 @@ import (
 const (
 	CheckOff       = ""          // none: only what happens to clients counts
 	CheckTCP       = "tcp"       // the server accepts a connection, and does the TLS handshake if it has TLS
-	CheckHTTP      = "http"      // it answers a GET with 200; with 503 it wants no new clients
+	CheckHTTP      = "http"      // it answers a GET with 200; with 503 it accepts no new clients
 	CheckWebSocket = "websocket" // it opens a WebSocket, answers a ping, and the close frame
 )
 
@@ -30,7 +30,7 @@ type Health struct {
 }
 
 // errDraining says that a server wants no new clients.
-var errDraining = errors.New("it wants no new clients")
+var errDraining = errors.New("it accepts no new clients")
 
 // watch checks a server until ctx ends.
 func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
@@ -147,7 +147,7 @@ func probeHTTP(ctx context.Context, n *server, path string) error {
 	case resp.StatusCode == http.StatusServiceUnavailable, drains(resp.Header):
 		return errDraining
 	case resp.StatusCode/100 != 2:
-		return fmt.Errorf("it answers with %d", resp.StatusCode)
+		return fmt.Errorf("it answers with status %d", resp.StatusCode)
 	}
 	return nil
 }

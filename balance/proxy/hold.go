@@ -126,7 +126,7 @@ func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
 }
 
 // errNotResumed reports that the connection cannot go on.
-var errNotResumed = errors.New("the connection cannot go on at another server")
+var errNotResumed = errors.New("the connection cannot be resumed on another server")
 
 // pumpResumed passes on what s sends while the connection is resumed there, and returns when it is.
 func (r *relay) pumpResumed(s *serving) error {

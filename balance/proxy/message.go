@@ -21,9 +21,9 @@ type goodbye struct {
 // The close frames that a relay sends by itself, in addition to those of limits and rules.
 var (
 	clientMoved = goodbye{websocket.CodeGoingAway, "moved to another server"}
-	clientGone  = goodbye{websocket.CodeGoingAway, "the client has gone"}
-	clientBad   = goodbye{websocket.CodeGoingAway, "the client has broken a rule"}
-	serverBad   = goodbye{1014, "the server has broken a rule"} // bad gateway, in the registry of IANA
+	clientGone  = goodbye{websocket.CodeGoingAway, "the client disconnected"}
+	clientBad   = goodbye{websocket.CodeGoingAway, "the client violated the protocol"}
+	serverBad   = goodbye{1014, "the server violated the protocol"} // bad gateway, in the registry of IANA
 )
 
 // relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes what it has
@@ -251,7 +251,7 @@ func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error 
 }
 
 // errClient reports that the client takes no more messages.
-var errClient = errors.New("the client takes no more messages")
+var errClient = errors.New("the client accepts no more messages")
 
 // toClient writes a message of the server to the client.
 func (r *relay) toClient(m websocket.Message) error {

@@ -357,7 +357,7 @@ func TestMessagePings(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{Ping: 20 * time.Millisecond}}, up.addr)
 	k := talk(t, b, nil)
-	k.closed(websocket.CodeServiceRestart, "the server has ended")
+	k.closed(websocket.CodeServiceRestart, "the server is gone")
 	bounded.Receive(t, k.ended)
 }
 

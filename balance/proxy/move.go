@@ -151,5 +151,5 @@ func Goodbye(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
 
 // Lost is the close frame for a client whose server has ended without one: 1012, with the time after which it should come back.
 func Lost(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
-	return websocket.CodeServiceRestart, fmt.Sprintf("the server has ended; retry-after=%.1f", retryAfter.Seconds())
+	return websocket.CodeServiceRestart, fmt.Sprintf("the server is gone; retry-after=%.1f", retryAfter.Seconds())
 }

@@ -178,7 +178,7 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 		cause error // nil: none is given
 		tried int
 	}{
-		{"the client has gone", nil, 0},
+		{"the client disconnected", nil, 0},
 		{"it has gone, and why", context.Canceled, 0},
 		{"it takes too long", context.DeadlineExceeded, 1},
 	} {
@@ -300,7 +300,7 @@ func TestOpenWaitsForRoom(t *testing.T) {
 		{"for no time", Settings{MaxWaiting: 1}, full, bounded.Context(t), balance.ErrFull},
 		{"for a short time", Settings{MaxWaiting: 1, Wait: time.Millisecond}, full, bounded.Context(t), balance.ErrFull},
 		{"there is no server", Settings{MaxWaiting: 1, Wait: time.Hour}, nil, bounded.Context(t), balance.ErrNone},
-		{"the client has gone", Settings{MaxWaiting: 1, Wait: time.Hour}, full, cancelled, gone},
+		{"the client disconnected", Settings{MaxWaiting: 1, Wait: time.Hour}, full, cancelled, gone},
 	} {
 		b, tried := withAttempts(t, tt.s, full)
 		first := open(t, b)

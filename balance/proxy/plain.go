@@ -166,7 +166,7 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-var errSwitched = errors.New("it has changed the protocol without being asked to")
+var errSwitched = errors.New("it switched protocols without a request to do so")
 
 // counted calls done when a body is closed, with the error that has cut it.
 type counted struct {

@@ -16,9 +16,9 @@ import (
 
 // The reasons of the close frames that a Tunnel sends by itself, with 1001.
 const (
-	ReasonIdle     = "idle for too long"      // TunnelOptions.Idle
-	ReasonLifetime = "lifetime of connection" // TunnelOptions.Lifetime
-	ReasonSilent   = "silent for too long"    // TunnelOptions.Ping
+	ReasonIdle     = "idle for too long"                   // TunnelOptions.Idle
+	ReasonLifetime = "the connection reached its lifetime" // TunnelOptions.Lifetime
+	ReasonSilent   = "silent for too long"                 // TunnelOptions.Ping
 )
 
 const (

@@ -113,7 +113,7 @@ func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) (
 func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.Reply, err error) {
 	switch {
 	case r.Flag != 0 || r.Dict != nil || r.Client == "" || r.Ping != s.answer.Ping || r.Pong != s.answer.Pong || r.Expires && !s.answer.Expires:
-		return nil, because(ErrRefused, "it answers to connect in another way")
+		return nil, because(ErrRefused, "its answer to connect differs")
 	case len(s.names) == maxNames:
 		return nil, ErrTooMuch
 	}
@@ -149,7 +149,7 @@ func (s *centrifugo) recovered(channel string, r *protocol.SubscribeResult) (mis
 	case !r.Recovered || !r.Recoverable || x.epoch != "" && r.Epoch != x.epoch:
 		return nil, because(ErrGap, channel)
 	case r.Delta != x.delta || r.Id != 0 || r.Type != 0:
-		return nil, because(ErrRefused, "it subscribes in another way to "+channel)
+		return nil, because(ErrRefused, "it answers differently to the subscription to "+channel)
 	}
 	if x.epoch == "" {
 		x.epoch = strings.Clone(r.Epoch)

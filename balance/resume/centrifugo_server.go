@@ -93,7 +93,7 @@ func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
 		s.no = ErrUnknown
 	}
 	if s.resuming {
-		return nil, false, because(ErrRefused, "it does not speak the protocol of the one before")
+		return nil, false, because(ErrRefused, "it does not speak the protocol of the previous server")
 	}
 	s.out[0] = m
 	return s.out[:], false, nil

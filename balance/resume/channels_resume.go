@@ -62,7 +62,7 @@ func (s *channels) possible() error {
 		case x.at.Epoch == "" || x.unsure:
 			return because(ErrState, channel)
 		case x.changes && x.members == nil:
-			return because(ErrState, "it is not known who is in "+channel)
+			return because(ErrState, "unknown members of "+channel)
 		}
 	}
 	subscribing := map[string]bool{}
@@ -73,7 +73,7 @@ func (s *channels) possible() error {
 		case c.is.kind == subscribe && !c.resumes:
 			subscribing[c.channel] = true
 		case c.is.kind == publication && subscribing[c.channel]:
-			return because(ErrUnanswered, "a message to "+c.channel+" behind its subscription") // which would begin behind the message
+			return because(ErrUnanswered, "a message to "+c.channel+" after its subscription") // which would begin behind the message
 		}
 	}
 	return nil

@@ -120,7 +120,7 @@ func (s *channels) welcomed(h heading) (pass bool, err error) {
 		s.client, s.user, s.welcome = client, user, true
 		return true, nil
 	case user != s.user:
-		return false, because(ErrRefused, "it takes the client for another user")
+		return false, because(ErrRefused, "it identifies the client as another user")
 	case len(s.names) == maxNames:
 		return false, ErrTooMuch
 	}

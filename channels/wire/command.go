@@ -188,10 +188,10 @@ func decode(data []byte) (Command, *Error) {
 		return nil, &Error{Type: "error", ID: h.ID, Code: code, Message: text}
 	}
 	if !shallow(data) {
-		return fail(BadRequest, "the message has arrays and objects in more than 64 levels")
+		return fail(BadRequest, "the message nests arrays and objects more than 64 levels deep")
 	}
 	if err := json.Unmarshal(data, &h); err != nil {
-		return fail(BadRequest, "not a command: a JSON object with type, and where it needs them id and channel")
+		return fail(BadRequest, "not a command: want a JSON object with type, and id and channel where required")
 	}
 	kind, ok := commands[h.Type]
 	switch {
@@ -222,11 +222,11 @@ func flaw(c Command) string {
 		case c.Since != nil && (c.Since.Device == "") == (c.Since.Epoch == ""):
 			return "since has either epoch and offset, or device"
 		case len(c.Data) > maxBeside:
-			return "the data of a member has at most 4096 bytes"
+			return "the data of a member may have at most 4096 bytes"
 		}
 	case *Update:
 		if len(c.Data) > maxBeside {
-			return "the data of a member has at most 4096 bytes"
+			return "the data of a member may have at most 4096 bytes"
 		}
 	case *Publish:
 		return c.flaw()
@@ -253,17 +253,17 @@ func (c *Publish) flaw() string {
 	case len(c.Data) == 0 && !c.Removed:
 		return "data is missing"
 	case c.Removed && c.Key == "":
-		return "removed needs a key"
+		return "removed requires a key"
 	case len(c.Key) > maxName || len(c.MessageID) > maxName || len(c.Event) > maxName:
-		return "key, message_id and event have at most 255 bytes"
+		return "key, message_id and event may have at most 255 bytes"
 	case len(c.Tags) > maxTags:
 		return "there are more than 16 tags"
 	case sizeOf(c.Tags) > maxBeside:
-		return "tags have at most 4096 bytes"
+		return "tags may have at most 4096 bytes"
 	}
 	if c.Binary {
 		if _, err := c.Bytes(); err != nil {
-			return "data is not a string in base64, as binary says"
+			return "data is not a string in base64, which binary requires"
 		}
 	}
 	return ""

@@ -201,15 +201,15 @@ func TestFailures(t *testing.T) {
 		hint   string
 	}{
 		{"no way to the host", want{}, "www.example.com", nil,
-			[]string{"could not see that this is the host", "tls-alpn-01: ", "http-01: "}, "port 443"},
-		{"the name is not in the DNS", want{}, "nowhere.example.com", nil, []string{"could not see", "nowhere.example.com"}, "A and AAAA records"},
+			[]string{"could not verify control of the host", "tls-alpn-01: ", "http-01: "}, "port 443"},
+		{"the name is not in the DNS", want{}, "nowhere.example.com", nil, []string{"could not verify", "nowhere.example.com"}, "A and AAAA records"},
 		{"a name that the CA refuses", want{}, "blocked.example", nil, []string{"the CA refused", "blocked.example"}, "another CA"},
 		{"no external account", want{binding: true}, "www.example.com", nil,
-			[]string{"the CA refused", "externalAccountBinding"}, "key ID and key"},
+			[]string{"the CA refused", "externalAccountBinding"}, "the key ID and the key"},
 		{"another external account", want{binding: true}, "www.example.com",
 			func(o *certs.ACME) { o.EAB = &certs.EAB{KeyID: "two", Key: key} }, []string{"the CA refused"}, "external account binding"},
 		{"another root", want{}, "www.example.com", func(o *certs.ACME) { o.RootFile = "" },
-			[]string{"an authority that is not known here"}, "root of the CA"},
+			[]string{"an unknown authority"}, "root of the CA"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.httpPort, tt.want.tlsPort = freePort(t), freePort(t)

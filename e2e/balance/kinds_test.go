@@ -226,7 +226,7 @@ func (o *other) closed(t *testing.T, path string) string {
 	for {
 		line := o.line(t)
 		if line == "" {
-			t.Fatal("the server has ended")
+			t.Fatal("the server is gone")
 		}
 		if strings.Contains(line, `"`+path+`"`) {
 			return line
