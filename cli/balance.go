@@ -27,24 +27,23 @@ type balanceFlags struct {
 	pace      pace
 }
 
-const balanceHelp = `Carries connections to several servers, and other requests as well. It opens a WebSocket at
-a server before the client sees anything, tries another one if that fails, and then passes
-the bytes on as they are, or messages with --hold.
+const balanceHelp = `Distributes connections and other requests over several servers. It opens a WebSocket to a
+server before it answers the client, tries another server if that fails, and then forwards
+bytes unchanged, or messages with --hold.
 
-A server is ws://host:port or wss://host:port; without a scheme it is ws. --policy says how one
-is chosen. A check each 5 s says which of them work.
+A server is ws://host:port or wss://host:port; without a scheme it is ws. --policy sets how one
+is chosen. A health check runs every 5 s.
 
---hold keeps clients connected when their server goes away or drains: resume, those of protocols
-that the balancer can resume; stateless, all, for servers that keep nothing of a connection.
+--hold keeps clients connected when their server fails or drains: resume, for protocols that
+the balancer can resume; stateless, for servers that keep no state for a connection.
 
-"handfast balance drain" empties a server: it gets no new clients, and those that it has are
-closed with 1012 (service restart) at a pace, so that they come back to another server, or stay
-connected with --hold. "add"
-and "remove" change the list, "undrain" ends a drain, "status" shows it all. They ask the admin
-listener, which --admin names.
+"handfast balance drain" empties a server: it gets no new clients, and its connections are
+closed at a set pace with 1012 (service restart), so that clients reconnect to another server,
+or stay connected with --hold. "add" and "remove" change the list, "undrain" ends a drain,
+"status" shows the servers. They use the admin listener, which --admin names.
 
-What more can be set, such as auth, limits, several pools by path or host, or servers from the
-DNS, is in a file for "handfast serve --config": handfast config doc endpoints.target.balance`
+Further settings, such as auth, limits, several pools by path or host, or servers from the
+DNS, go in a file for "handfast serve --config": handfast config doc endpoints.target.balance`
 
 func newBalance(sys *System) *cobra.Command {
 	b := &balanceFlags{
@@ -58,7 +57,7 @@ func newBalance(sys *System) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "balance",
-		Short: "Run a load balancer for WebSockets, or change what one does",
+		Short: "Run or control a load balancer for WebSockets",
 		Long:  balanceHelp,
 		Example: `  handfast balance --listen 127.0.0.1:9100 --to 127.0.0.1:9001 --to 127.0.0.1:9002
   handfast balance --listen :443 --tls files --cert fullchain.pem --key privkey.pem --to 10.0.0.1:9000 --to 10.0.0.2:9000
@@ -85,15 +84,15 @@ func newBalance(sys *System) *cobra.Command {
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
 	flags.StringArrayVar(&f.origins, "origin", nil, "a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the admin listener, or off")
-	flags.Var(&b.policy, "policy", "the choice: "+strings.Join(b.policy.allowed, ", "))
-	flags.StringVar(&b.by, "by", "path", "what --policy hash goes by: a `key` such as path, address or query:room")
-	flags.Var(&b.check, "check", "how it is found out which servers work")
-	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket ask for")
-	flags.StringVar(&b.sticky, "sticky", "", "a client comes back to its server by this `cookie`")
-	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a server that is new, until all have their share")
-	flags.Var(&b.hold, "hold", "clients that stay connected when their server goes away")
-	flags.StringVar(&b.ca, "cacert", "", "the certificate authority of servers with wss, a PEM `file`")
-	flags.Var(&b.pace, "pace", "connections that leave a draining server in a second")
+	flags.Var(&b.policy, "policy", "the policy: "+strings.Join(b.policy.allowed, ", "))
+	flags.StringVar(&b.by, "by", "path", "the `key` of --policy hash, such as path, address or query:room")
+	flags.Var(&b.check, "check", "how the health of servers is checked")
+	flags.StringVar(&b.checkPath, "check-path", "/", "the `path` that --check http and websocket request")
+	flags.StringVar(&b.sticky, "sticky", "", "return clients to their server by this `cookie`")
+	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a new server until all have their share")
+	flags.Var(&b.hold, "hold", "which clients stay connected when their server fails or drains")
+	flags.StringVar(&b.ca, "cacert", "", "the certificate authority for wss servers, a PEM `file`")
+	flags.Var(&b.pace, "pace", "connections that leave a draining server per second")
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
 		"to": {"127.0.0.1:9001"}, "listen": {"127.0.0.1:9100", ":443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},
@@ -137,7 +136,7 @@ func (p *pace) Type() string   { return "N/s" }
 func (p *pace) Set(s string) error {
 	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
 	if err != nil || !(n >= 0.1 && n <= 100000) {
-		return errors.New("write how many connections in a second, 0.1/s to 100000/s")
+		return errors.New("write a number of connections per second, 0.1/s to 100000/s")
 	}
 	*p = pace(n)
 	return nil
@@ -159,9 +158,9 @@ func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 	}
 	switch {
 	case given("by") && b.policy.value != "hash":
-		return usagef("add --policy hash", "--by has no use with --policy %s", b.policy.value)
+		return usagef("add --policy hash", "--by cannot be used with --policy %s", b.policy.value)
 	case given("check-path") && b.check.value != "http" && b.check.value != "websocket":
-		return usagef("add --check http, or --check websocket", "--check-path has no use with --check %s", b.check.value)
+		return usagef("add --check http, or --check websocket", "--check-path cannot be used with --check %s", b.check.value)
 	case !strings.HasPrefix(b.checkPath, "/"):
 		return usagef("write a path, such as /readyz", "--check-path %q does not begin with a slash", b.checkPath)
 	}

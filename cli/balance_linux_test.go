@@ -29,7 +29,7 @@ func TestBalanceTerminal(t *testing.T) {
 	}
 	shown, _, code := start("drain", a, "--wait", "--pace", "10/s")
 	shows(shown, a+"  ["+strings.Repeat("#", 30)+"]  0 left ")
-	shows(shown, "\n"+a+" has no connection any more")
+	shows(shown, "\n"+a+" has no connections left")
 	if got := bounded.Receive(t, code); got != exitOK {
 		t.Errorf("exit %d", got)
 	}

@@ -42,7 +42,7 @@ type serversFlags struct {
 func (f *serversFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the balancer's admin listener")
-	flags.StringVar(&f.endpoint, "endpoint", "", "the `name` of one endpoint; without the flag all that have the server")
+	flags.StringVar(&f.endpoint, "endpoint", "", "the `name` of one endpoint; by default all that have the server")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	complete(cmd, map[string][]string{"admin": {defaultBalanceAdmin}, "endpoint": {}})
 }
@@ -54,7 +54,7 @@ func newServer(use, short, long, example string, flags func(*cobra.Command, *ser
 		Use: use, Short: short, Long: long, Example: example,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("name one server, such as 127.0.0.1:9001", "%s takes a server", cmd.Name())
+				return usagef("name one server, such as 127.0.0.1:9001", "%s takes one server", cmd.Name())
 			}
 			return nil
 		},
@@ -91,23 +91,24 @@ func newServers(sys *System) []*cobra.Command {
 			return f.show(sys.Stdout, b)
 		}
 	}
-	drain := newServer("drain SERVER", "Empty a server: no new clients, and those that it has come back elsewhere",
-		`Has a server get no new clients, and closes the connections that it has with 1012, service
-restart, at a pace. With --wait it exits 0 when no connection is left; a client that does not
-answer its close frame is cut after 5 s. Interrupting it does not end the drain: undrain does.`,
+	drain := newServer("drain SERVER", "Empty a server: no new clients, and its clients reconnect elsewhere",
+		`Stops sending new clients to a server, and closes its connections at a set pace with 1012,
+service restart. With --wait it exits 0 when no connection is left; a client that does not
+answer the close frame is disconnected after 5 s. Interrupting the command does not end the
+drain: undrain does.`,
 		"  handfast balance drain 127.0.0.1:9001 --wait\n  handfast balance drain 127.0.0.1:9001 --pace 20/s",
 		func(cmd *cobra.Command, f *serversFlags) {
 			cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until no connection is left")
-			cmd.Flags().Var(&f.pace, "pace", "connections that leave the server in a second; without the flag as the balancer is set")
+			cmd.Flags().Var(&f.pace, "pace", "connections that leave the server per second; by default the balancer's setting")
 			complete(cmd, map[string][]string{"pace": {"20/s", "100/s"}})
 		}, func(ctx context.Context, f *serversFlags, id string) error { return f.drain(ctx, sys, id) })
-	undrain := newServer("undrain SERVER", "Let a server have new clients again", "Ends a drain: the server gets new clients again, at first fewer than its share.",
+	undrain := newServer("undrain SERVER", "Send new clients to a server again", "Ends a drain: the server gets new clients again, at first fewer than its share.",
 		"  handfast balance undrain 127.0.0.1:9001", nil, ask(http.MethodDelete, "/balance/drain", nil))
-	add := newServer("add SERVER", "Add a server to a running balancer", "Adds a server, until the balancer ends or remove takes it off. No connection is touched, unless the balancer rebalances.",
+	add := newServer("add SERVER", "Add a server to a running balancer", "Adds a server until the balancer exits or the server is removed. No connection moves unless the balancer rebalances.",
 		"  handfast balance add 127.0.0.1:9003\n  handfast balance add 127.0.0.1:9003 --weight 2 --capacity 1000",
 		func(cmd *cobra.Command, f *serversFlags) {
 			cmd.Flags().IntVar(&f.weight, "weight", 1, "its share of the connections, relative to the other servers; a `number` from 1 to 1000")
-			cmd.Flags().IntVar(&f.capacity, "capacity", 0, "the `number` of connections that it may have; 0: no bound")
+			cmd.Flags().IntVar(&f.capacity, "capacity", 0, "the maximum `number` of connections; 0 means no limit")
 			complete(cmd, map[string][]string{"weight": {}, "capacity": {}})
 		}, ask(http.MethodPost, "/balance/servers", func(f *serversFlags, q url.Values) error {
 			switch {
@@ -116,7 +117,7 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 			case f.weight > 1000:
 				return usagef("write a number from 1 to 1000", "--weight %d is too large", f.weight)
 			case f.capacity < 0:
-				return usagef("write a number from 0; 0 means that there is no bound", "--capacity %d is too small", f.capacity)
+				return usagef("write a number from 0; 0 means no limit", "--capacity %d is too small", f.capacity)
 			}
 			q.Set("weight", strconv.Itoa(f.weight))
 			if f.capacity > 0 {
@@ -124,7 +125,7 @@ answer its close frame is cut after 5 s. Interrupting it does not end the drain:
 			}
 			return nil
 		}))
-	remove := newServer("remove SERVER", "Remove a server that was added", "Removes a server that add has added. The connections that it has stay: drain it before, and they come back elsewhere.",
+	remove := newServer("remove SERVER", "Remove a server that was added", "Removes a server that was added with add. Its connections stay open: drain it first to move them elsewhere.",
 		"  handfast balance remove 127.0.0.1:9003", nil, ask(http.MethodDelete, "/balance/servers", nil))
 	return []*cobra.Command{graceful(drain), undrain, add, remove, newBalanceStatus(sys), graceful(newBalanceTop(sys))}
 }
@@ -170,7 +171,7 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", f.admin, unwrapURL(err)), "is the balancer running? --admin names its admin listener"}
+		return nil, &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", f.admin, unwrapURL(err)), "is the balancer running? --admin sets the address of its admin listener"}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
@@ -178,7 +179,7 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 		return nil, err
 	}
 	if token := r.Header.Get("Authorization"); token != "" && resp.StatusCode == http.StatusUnauthorized {
-		return nil, &hinted{fmt.Errorf("the admin listener at %s does not take the token of %s", f.admin, adminTokenVariable), "set it to what the balancer has as admin.token"}
+		return nil, &hinted{fmt.Errorf("the admin listener at %s does not accept the token of %s", f.admin, adminTokenVariable), "set it to admin.token of the balancer"}
 	}
 	return f.answer(resp.StatusCode, text)
 }
@@ -191,20 +192,20 @@ func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 	case http.StatusUnauthorized:
 		return nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", f.admin), "set " + adminTokenVariable}
 	case http.StatusBadRequest:
-		return nil, &hinted{fmt.Errorf("the balancer refuses: %s", line), "--admin names the balancer's admin listener, which speaks HTTP without TLS; --endpoint names one of its endpoints"}
+		return nil, &hinted{fmt.Errorf("the balancer rejected the request: %s", line), "--admin names the balancer's admin listener, which speaks HTTP without TLS; --endpoint names one of its endpoints"}
 	case http.StatusNotFound:
-		return nil, &hinted{fmt.Errorf("%s answers: %s", f.admin, line), "handfast balance status lists the servers; --admin names the balancer's admin listener, --endpoint one of its endpoints"}
+		return nil, &hinted{fmt.Errorf("%s answered: %s", f.admin, line), "handfast balance status lists the servers; --admin names the balancer's admin listener, --endpoint one of its endpoints"}
 	default:
-		return nil, &hinted{fmt.Errorf("%s answers with the status %d, which no balancer does", f.admin, status), "--admin names the balancer's admin listener"}
+		return nil, &hinted{fmt.Errorf("%s answered with status %d; it is not a balancer", f.admin, status), "--admin names the balancer's admin listener"}
 	}
 	b := &balanced{}
 	if err := json.Unmarshal(text, b); err != nil {
-		return nil, &hinted{fmt.Errorf("the answer of %s is not that of a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
+		return nil, &hinted{fmt.Errorf("the answer of %s is not from a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
 	}
 	switch {
 	case len(b.Endpoints) > 0:
 	case f.endpoint != "":
-		return nil, &hinted{fmt.Errorf("no endpoint %q carries clients to servers", f.endpoint), "without --endpoint, handfast balance status lists all of them"}
+		return nil, &hinted{fmt.Errorf("no endpoint %q has a balancer", f.endpoint), "without --endpoint, handfast balance status lists all of them"}
 	default:
 		return nil, &hinted{fmt.Errorf("the server of the admin listener at %s is not a balancer", f.admin), "--admin names the balancer's admin listener"}
 	}
@@ -268,7 +269,7 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 		return err
 	}
 	if b.alone(id) {
-		fmt.Fprintln(sys.Stderr, "handfast: no other server takes new clients: those that come back get 503 until one does")
+		fmt.Fprintln(sys.Stderr, "handfast: no other server accepts new clients: until one does, clients that reconnect get 503")
 	}
 	began := time.Now()
 	if f.wait {
@@ -279,7 +280,7 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 	if f.json || !f.wait {
 		return f.show(sys.Stdout, b)
 	}
-	_, err = fmt.Fprintf(sys.Stdout, "%s has no connection any more, after %s\n", id, time.Since(began).Round(100*time.Millisecond))
+	_, err = fmt.Fprintf(sys.Stdout, "%s has no connections left, after %s\n", id, time.Since(began).Round(100*time.Millisecond))
 	return err
 }
 

@@ -95,7 +95,7 @@ func TestBalanceServers(t *testing.T) {
 	}
 	states(r.run(t, "status"), a, "ready 2 1", b, "ready 2 1")
 
-	if got := r.run(t, "drain", a, "--wait", "--pace", "1000/s"); got.code != exitOK || !strings.HasPrefix(got.stdout, a+" has no connection any more, after ") || got.stderr != "" {
+	if got := r.run(t, "drain", a, "--wait", "--pace", "1000/s"); got.code != exitOK || !strings.HasPrefix(got.stdout, a+" has no connections left, after ") || got.stderr != "" {
 		t.Errorf("%+v", got)
 	}
 	moved := 0
@@ -137,9 +137,9 @@ func TestBalanceServers(t *testing.T) {
 		{"remove " + a, "not one that an operator has added"},
 		{"remove " + c, "there is no server " + c},
 		{"drain " + c, "there is no server " + c},
-		{"drain " + a + " --endpoint other", `no endpoint "other" carries clients to servers`},
+		{"drain " + a + " --endpoint other", `no endpoint "other" has a balancer`},
 		{"add " + a + " --weight 3", "the server is in the list already"},
-		{"status --endpoint other", `no endpoint "other" carries clients to servers`},
+		{"status --endpoint other", `no endpoint "other" has a balancer`},
 	} {
 		if got := r.run(t, strings.Fields(bad.args)...); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {
 			t.Errorf("%s: %+v", bad.args, got)
@@ -167,7 +167,7 @@ func TestBalanceDrainEnded(t *testing.T) {
 func TestBalanceDrainLast(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)
-	const warning = "no other server takes new clients"
+	const warning = "no other server accepts new clients"
 	if got := r.run(t, "drain", a, "--json"); got.code != exitOK || strings.Contains(got.stderr, warning) {
 		t.Errorf("%+v", got)
 	}
@@ -185,18 +185,18 @@ func TestBalanceUsage(t *testing.T) {
 		{"--to http://a", `the scheme "http" is not ws or wss`},
 		{"--to a --policy hash --by query", "the name is missing"},
 		{"--to a --by query:room", "add --policy hash"},
-		{"--to a --check-path /x", "--check-path has no use with --check tcp"},
+		{"--to a --check-path /x", "--check-path cannot be used with --check tcp"},
 		{"--to a --check http --check-path x", "does not begin with a slash"},
 		{"--to a --pace 0", "0.1/s to 100000/s"},
 		{"--to a --pace 20/m", "0.1/s to 100000/s"},
-		{"--to a --tls files", "--tls files needs --cert and --key"},
+		{"--to a --tls files", "--tls files requires --cert and --key"},
 		{"--to a --to a", "--to: endpoints[0].target.balance.to[1].url: it is in the list already"},
 		{"--to a --sticky ;", "--sticky: endpoints[0].target.balance.sticky.cookie"},
 		{"--to a --cacert /nowhere", "--cacert: endpoints[0].target.balance.tls.ca"},
 		{"--to a --tls files --cert /nowhere --key /nowhere", "--key: listen[0].tls.files[0].key: "},
 		{"--to a --admin 0.0.0.0:0", "HANDFAST_ADMIN_TOKEN"},
 		{"drain", "name one server"},
-		{"drain a b", "drain takes a server"},
+		{"drain a b", "drain takes one server"},
 		{"drain http://a", `the scheme "http" is not ws or wss`},
 		{"drain a --pace x", "0.1/s to 100000/s"},
 		{"add a --weight 0", "--weight 0 is too small"},
@@ -227,11 +227,11 @@ func TestBalanceAdminAnswers(t *testing.T) {
 		text, want string
 	}{
 		{200, `{"endpoints": []}`, "is not a balancer"},
-		{200, `<html>`, "is not that of a balancer"},
-		{400, "server: no\n", "the balancer refuses: server: no"},
-		{401, "", "does not take the token of HANDFAST_ADMIN_TOKEN"},
-		{404, "404 Not Found\n\nmore", addr + " answers: 404 Not Found\n  next step: "},
-		{502, "<html>", "answers with the status 502, which no balancer does"},
+		{200, `<html>`, "is not from a balancer"},
+		{400, "server: no\n", "the balancer rejected the request: server: no"},
+		{401, "", "does not accept the token of HANDFAST_ADMIN_TOKEN"},
+		{404, "404 Not Found\n\nmore", addr + " answered: 404 Not Found\n  next step: "},
+		{502, "<html>", "answered with status 502; it is not a balancer"},
 	} {
 		status, text = c.status, c.text
 		var stdout, stderr buffer

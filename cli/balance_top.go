@@ -22,8 +22,8 @@ func newBalanceTop(sys *System) *cobra.Command {
 	var every time.Duration
 	cmd := &cobra.Command{
 		Use: "top", Short: "Watch the servers of a running balancer",
-		Long: `Shows the servers of a running balancer, their connections and what happens, each second until
-Ctrl-C. Where the output is no terminal it prints once, as status does, with the rates of one
+		Long: `Shows the servers of a running balancer, their connections and events, every second until
+Ctrl-C. If the output is not a terminal, it prints once, as status does, with the rates of one
 interval.`,
 		Example: "  handfast balance top\n  handfast balance top --every 5s",
 		Args:    cobra.NoArgs,

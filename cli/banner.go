@@ -82,7 +82,7 @@ func banner(sys *System, server *gateway.Server) {
 	var first, channels string // WebSocket that anybody may open; channels for everybody
 	urls, apps := server.URLs(), server.Apps()
 	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
-		rows.add("page", "none: the configuration has no console: true")
+		rows.add("page", "none: the configuration does not set console: true")
 	}
 	for _, base := range urls {
 		if server.Console() {

@@ -20,9 +20,9 @@ func newCert(sys *System) *cobra.Command {
 		Use:   "cert",
 		Short: "Make and trust the development certificate; show any certificate",
 		Example: `  handfast cert dev                     make the development certificate
-  handfast cert show                    what it is for, how long, where it lies
-  handfast cert show example.com:443    the certificate of a server, and whether it is good
-  handfast cert trust                   let browsers and curl on this machine believe it`,
+  handfast cert show                    its names, its validity, its path
+  handfast cert show example.com:443    the certificate of a server, and whether it is valid
+  handfast cert trust                   make browsers and curl on this machine trust it`,
 		RunE: group,
 	}
 	cmd.AddCommand(newCertDev(sys), newCertShow(sys), newCertTrust(sys), newCertUntrust(sys))
@@ -34,18 +34,18 @@ func newCertDev(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Make a development CA and a certificate for localhost",
-		Long: `Makes a certificate authority for this user and lets it sign a certificate for
-localhost, the machine's host name, 127.0.0.1 and ::1. What is there already and
-still good stays; "handfast serve" does the same by itself.
+		Long: `Makes a certificate authority for this user, and a certificate signed by it for
+localhost, the machine's host name, 127.0.0.1 and ::1. Existing files that are still
+valid are kept; "handfast serve" does the same automatically.
 
-The CA may vouch for those names and for nothing else, so that its key, should it
-be stolen, is worth little. The key stays in its file.`,
+The CA may sign certificates for those names only, so that a stolen key is worth little.
+The key stays in its file.`,
 		Example: `  handfast cert dev
   handfast cert dev --new`,
 		Args: cobra.NoArgs,
 		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, renew) }),
 	}
-	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make another one; clients that trusted it must trust the new one")
+	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make a new one, which clients have to trust again")
 	return cmd
 }
 
@@ -75,7 +75,7 @@ func makeDev(sys *System, renew bool) error {
 		fmt.Fprintln(sys.Stderr, leftOut(dev.Left()))
 	}
 	if left != "" {
-		fmt.Fprintf(sys.Stderr, "this machine still trusts the old CA, whose key is gone\n  next step: handfast cert untrust %s\n",
+		fmt.Fprintf(sys.Stderr, "this machine still trusts the old CA, whose key no longer exists\n  next step: handfast cert untrust %s\n",
 			visible.Text(shellQuote(left)))
 	}
 	return nil
@@ -148,7 +148,7 @@ func showDev(p paint, w io.Writer, d devShown) {
 	if d.Trusted != "" {
 		row("trusted", "yes, in the system's store: "+d.Trusted)
 	} else {
-		row("trusted", `not by the system's store: "handfast cert trust" puts it there`)
+		row("trusted", `not by the system's store: "handfast cert trust" adds it there`)
 	}
 	showCert(p, row, d.CA)
 	if d.Leaf == nil {

@@ -30,7 +30,7 @@ func (s *chainShown) judge(list []*x509.Certificate, name string, roots *x509.Ce
 	s.By, s.Verified = chain.NameOf(upper.Subject), len(problems) == 0
 	if dir, err := certs.DevDir(); err == nil {
 		if dev, err := certs.DevCA(dir); err == nil && dev.Equal(upper) && trustedIn(dev) == "" {
-			s.Notes = append(s.Notes, `that is the development CA: handfast believes it by itself, other programs after "handfast cert trust"`)
+			s.Notes = append(s.Notes, `this is the development CA: handfast trusts it automatically, other programs after "handfast cert trust"`)
 		}
 	}
 	if mixed != nil { // clients put up with it, mostly
@@ -49,17 +49,17 @@ func (s *chainShown) badFile(list []*x509.Certificate) bool {
 func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	switch kind {
 	case chain.Expired:
-		return "renew it; if it was renewed, let the server load the new one"
+		return "renew it; if it was renewed, make the server load the new one"
 	case chain.NotYet:
 		return "check the clock of this machine, and of the one that issued it"
 	case chain.Name:
 		return "issue a certificate with that name as a subject alternative name, or connect by one of its names"
 	case chain.SelfSigned:
-		return "name it with --cacert, or have it signed by an authority"
+		return "pass it with --cacert, or have it signed by an authority"
 	case chain.Incomplete:
-		return "let the server send the whole chain (fullchain.pem)"
+		return "make the server send the whole chain (fullchain.pem)"
 	case chain.Signature:
-		return "issue it anew with SHA-256 or better"
+		return "reissue it with SHA-256 or better"
 	case chain.NoAuthority:
 		return "have it signed by an authority, whose certificate may sign others (basicConstraints CA:TRUE)"
 	case chain.Usage:
@@ -67,11 +67,11 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	case chain.Order:
 		return "put the server's certificate first, and after each one that of its issuer"
 	case chain.Unknown:
-		hint := "name the authority's certificate with --cacert"
+		hint := "pass the authority's certificate with --cacert"
 		if len(last.IssuingCertificateURL) > 0 && !chain.IsSelfSigned(last) {
-			return hint + ", or let the server send the whole chain (fullchain.pem); the next part is at " + last.IssuingCertificateURL[0]
+			return hint + ", or make the server send the whole chain (fullchain.pem); the next part is at " + last.IssuingCertificateURL[0]
 		}
-		return hint + "; if it is well known, the server fails to send the certificates between"
+		return hint + "; if it is well known, the server does not send the intermediate certificates"
 	}
 	return "issue another certificate"
 }

@@ -41,7 +41,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return shown, &hinted{fmt.Errorf("connect to %s: %w", address, connectCause(err)),
-			"check the host and the port, and that the server runs"}
+			"check the host and the port, and that the server is running"}
 	}
 	defer conn.Close()
 	var state tls.ConnectionState
@@ -63,7 +63,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	if err == nil {
 		state = client.ConnectionState()
 	} else {
-		shown.Notes = append(shown.Notes, "the server ended the handshake then: "+err.Error())
+		shown.Notes = append(shown.Notes, "the server then ended the handshake: "+err.Error())
 	}
 	if asked {
 		shown.Notes = append(shown.Notes, "the server asks its clients for a certificate")
@@ -71,7 +71,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	shown.TLS = &tlsShown{tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), groupName(state), state.NegotiatedProtocol}
 	if state.Version < tls.VersionTLS12 {
 		shown.Problems = append(shown.Problems, fault{Problem: tls.VersionName(state.Version) + " is the newest version that the server speaks",
-			Hint: "let it speak TLS 1.2 or 1.3: browsers refuse what is older"})
+			Hint: "enable TLS 1.2 or 1.3 there: browsers reject older versions"})
 	}
 	shown.judge(state.PeerCertificates, name, roots, time.Now())
 	shown.bad = len(shown.Problems) > 0
@@ -109,13 +109,13 @@ func connectCause(err error) error {
 func handshakeFault(address string, err error) error {
 	var record tls.RecordHeaderError
 	var wait net.Error
-	hint := "see what else listens there, or name another host with --name"
+	hint := "check which program listens there, or name another host with --name"
 	switch {
 	case errors.As(err, &record):
-		return &hinted{fmt.Errorf("%s speaks no TLS: its answer is something else", address),
-			"take the port of the TLS listener; this one may be for plain HTTP"}
+		return &hinted{fmt.Errorf("%s does not speak TLS: its answer is not a TLS record", address),
+			"use the port of the TLS listener; this one may be for plain HTTP"}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
-		return &hinted{fmt.Errorf("%s does not answer the TLS handshake", address), "see whether it speaks TLS at all, or give it more --timeout"}
+		return &hinted{fmt.Errorf("%s does not answer the TLS handshake", address), "check that it speaks TLS, or raise --timeout"}
 	case strings.Contains(err.Error(), "unrecognized name"):
 		return &hinted{fmt.Errorf("%s has no certificate for that name: %w", address, err), "name a host that it serves with --name"}
 	}

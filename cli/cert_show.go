@@ -34,15 +34,14 @@ func newCertShow(sys *System) *cobra.Command {
 	var f showFlags
 	cmd := &cobra.Command{
 		Use:   "show [FILE | HOST:PORT]",
-		Short: "Show a certificate: the development one, a file's, a server's",
+		Short: "Show a certificate: the development certificate, a file's or a server's",
 		Long: `Without an argument it shows the development CA and its certificate. With a file it
 shows the certificates in it. With a host and a port it connects to the server and
-shows what that presents, whether clients on this machine would believe it, and if
-not, why; nothing is sent but a TLS handshake, and nothing is taken on trust.
+shows the certificates that the server presents, whether clients on this machine would
+trust them, and if not, why. It sends nothing except a TLS handshake.
 
-The exit code is 0 when the certificate is good and 1 when it is not: of a server,
-one that clients would refuse; of a file, one that has ended or whose chain is not
-in order.`,
+The exit code is 0 when the certificate is valid and 1 when it is not: for a server, one
+that clients would reject; for a file, one that has expired or whose chain is incomplete.`,
 		Example: `  handfast cert show
   curl --cacert "$(handfast cert show --path)" https://localhost:8443/
   handfast cert show /etc/ssl/fullchain.pem
@@ -57,11 +56,11 @@ in order.`,
 		RunE: run(func(cmd *cobra.Command, args []string) error { return f.show(cmd.Context(), sys, args) }),
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.path, "path", false, "print the path of the development CA's certificate, and no more")
+	flags.BoolVar(&f.path, "path", false, "print only the path of the development CA's certificate")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	flags.StringVar(&f.name, "name", "", "the host `name` that the certificate is to be for, where it is not that of HOST")
-	flags.StringVar(&f.cacert, "cacert", "", "believe the authorities in this PEM `file` alone")
-	flags.DurationVar(&f.wait, "timeout", 10*time.Second, "how long a server may take")
+	flags.StringVar(&f.name, "name", "", "the expected host `name`, if it differs from HOST")
+	flags.StringVar(&f.cacert, "cacert", "", "trust only the authorities in this PEM `file`")
+	flags.DurationVar(&f.wait, "timeout", 10*time.Second, "the time limit for the server")
 	complete(cmd, map[string][]string{"name": {}, "timeout": {"3s", "10s", "30s"}})
 	return cmd
 }
@@ -105,7 +104,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	case f.path:
 		return usagef("", "--path is for the development CA")
 	case f.wait <= 0:
-		return usagef("", "--timeout must be more than nothing")
+		return usagef("", "--timeout must be positive")
 	}
 	roots := defaultRoots(sys)
 	if f.cacert != "" {
@@ -141,7 +140,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 	if strings.Contains(s, "://") {
 		u, err := url.Parse(s)
 		if err != nil || u.Hostname() == "" {
-			return false, "", usagef("write HOST:PORT", "that is no URL of a server")
+			return false, "", usagef("write HOST:PORT", "this is not the URL of a server")
 		}
 		port := u.Port()
 		if port == "" {
@@ -155,7 +154,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 	if filepath.Base(s) != s || filepath.Ext(s) == ".pem" || filepath.Ext(s) == ".crt" || filepath.Ext(s) == ".cer" {
 		return true, "", nil // which is not there: reading it says so
 	}
-	return false, "", usagef("", "%q is no file that is there, and no server: write HOST:PORT, such as %s:443", s, s)
+	return false, "", usagef("", "%q is neither an existing file nor a server: write HOST:PORT, such as %s:443", s, s)
 }
 
 // ofFile shows the certificates in a file.
@@ -166,9 +165,9 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 		return shown, wrongFile(err)
 	}
 	if hasKey {
-		note := "the private key of the first certificate is in this file, too"
+		note := "this file also holds the private key of the first certificate"
 		if _, err := certs.LoadFiles(path, path); err != nil {
-			note = "a private key is in this file, and is not that of the first certificate"
+			note = "this file holds a private key that does not belong to the first certificate"
 		}
 		shown.Notes = append(shown.Notes, note)
 	}
@@ -206,7 +205,7 @@ func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 		return list, hasKey, nil
 	}
 	if hasKey {
-		return fail(errors.New("holds a private key, and no certificate"), hint)
+		return fail(errors.New("holds a private key but no certificate"), hint)
 	}
 	if cert, err := x509.ParseCertificate(b); err == nil {
 		return []*x509.Certificate{cert}, false, nil

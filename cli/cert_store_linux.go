@@ -14,13 +14,13 @@ import (
 // systemStore returns the system's store of authorities: a directory for those that were added, and a program that makes
 // of it what other programs read.
 func systemStore(ca *x509.Certificate) store {
-	s := store{name: "system", absent: "this system has no store of authorities that is known here"}
+	s := store{name: "system", absent: "this system's store of authorities is not known"}
 	if truststore.SystemTrustCommand == nil {
 		return s
 	}
 	program := truststore.SystemTrustCommand[0]
 	if _, err := exec.LookPath(program); err != nil {
-		s.absent = program + ", which makes the system's store, is not installed (on Debian: apt install ca-certificates)"
+		s.absent = program + ", which updates the system's store, is not installed (on Debian: apt install ca-certificates)"
 		return s
 	}
 	s.absent = ""
@@ -32,7 +32,7 @@ func systemStore(ca *x509.Certificate) store {
 	if _, err := exec.LookPath("sudo"); err == nil {
 		sudo = "sudo "
 	} else if os.Geteuid() != 0 {
-		s.cannot = "it takes the rights of root, and sudo is not installed"
+		s.cannot = "it requires root, and sudo is not installed"
 	}
 	update := "run: " + sudo + strings.Join(truststore.SystemTrustCommand, " ")
 	s.add, s.remove = []string{"write " + s.where, update}, []string{"remove " + s.where, update}

@@ -21,7 +21,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 		profiles = append(profiles, "sql:"+fresh)
 	}
 	if len(profiles) == 0 {
-		s.absent = "Firefox and Chromium have no store of their own here; they make it when they first run"
+		s.absent = "Firefox and Chromium have no store here; they create it when they first run"
 		return s
 	}
 	s.where = strings.Join(profiles, ", ")

@@ -155,7 +155,7 @@ func TestCertShowServer(t *testing.T) {
 			[]string{"TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}},
 		{"TLS 1.1", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
 			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, "www.example.com", 1,
-			[]string{"no: TLS 1.1 is the newest version", "browsers refuse"}},
+			[]string{"no: TLS 1.1 is the newest version", "browsers reject"}},
 		{"another name", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}}, "example.org", 1,
 			[]string{"no: the certificate is for www.example.com, not for example.org"}},
 		{"an address", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}}, "", 1,
@@ -184,7 +184,7 @@ func TestCertShowServer(t *testing.T) {
 		{"a client certificate is asked for", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}, ClientAuth: tls.RequireAnyClientCert}, "www.example.com", 0,
 			[]string{"yes, by test root", "asks its clients for a certificate"}},
 		{"a client certificate in TLS 1.2", &tls.Config{Certificates: []tls.Certificate{good.pair(middle)}, ClientAuth: tls.RequireAnyClientCert,
-			MaxVersion: tls.VersionTLS12}, "www.example.com", 0, []string{"yes, by test root", "asks its clients", "ended the handshake then"}},
+			MaxVersion: tls.VersionTLS12}, "www.example.com", 0, []string{"yes, by test root", "asks its clients", "then ended the handshake"}},
 		{"a subject that steers a terminal", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.Subject.CommonName = "a\x1b[2Jb"
 		})).pair(middle)}}, "www.example.com", 0, []string{`a\x1b[2Jb`}},
@@ -243,14 +243,14 @@ func TestCertShowFailures(t *testing.T) {
 		code int
 		want string
 	}{
-		{"show " + plain, 1, "speaks no TLS"},
+		{"show " + plain, 1, "does not speak TLS"},
 		{"show " + silent + " --timeout 2s", 1, "does not answer the TLS handshake"},
 		{"show " + picky, 1, "no certificate for that name"},
 		{"show 127.0.0.1:1", 1, "connection refused"},
 		{"show no-such-host.invalid:443", 1, "no such host"},
 		{"show https://127.0.0.1:1/page", 1, "connect to 127.0.0.1:1"},
 		{"show " + text, 2, text + ": holds no certificate"},
-		{"show " + key, 2, "a private key, and no certificate"},
+		{"show " + key, 2, "a private key but no certificate"},
 		{"show " + broken, 2, "a broken certificate"},
 		{"show " + dir + "/missing.pem", 2, "no such file"},
 		{"show missing.pem", 2, "no such file"},
@@ -263,11 +263,11 @@ func TestCertShowFailures(t *testing.T) {
 
 		{"show a b", 2, "one file or one host"},
 		{"show localhost", 2, "write HOST:PORT, such as localhost:443"},
-		{"show https:///", 2, "no URL of a server"},
+		{"show https:///", 2, "not the URL of a server"},
 		{"show --path --json", 2, "exclude each other"},
 		{"show --name x", 2, "for a file or a server"},
 		{"show --path " + text, 2, "--path is for the development CA"},
-		{"show --timeout 0 " + text, 2, "more than nothing"},
+		{"show --timeout 0 " + text, 2, "must be positive"},
 		{"trust a b", 2, "one file at a time"},
 		{"untrust --all", 2, "unknown flag"},
 	} {
@@ -296,8 +296,8 @@ func TestCertShowFile(t *testing.T) {
 		{"a chain", [][]byte{good.pem(), root.pem()}, "", 0, []string{"2 of 2  test root", "certificate authority"}},
 		{"an authority", [][]byte{root.pem()}, "", 0, []string{"signed by itself"}},
 		{"DER", [][]byte{good.cert.Raw}, "", 0, []string{"1 of 1  www.example.com"}},
-		{"with its key", [][]byte{good.keyPEM(t), good.pem()}, "", 0, []string{"the private key of the first certificate is in this file"}},
-		{"with another key", [][]byte{root.keyPEM(t), good.pem()}, "", 0, []string{"is not that of the first certificate"}},
+		{"with its key", [][]byte{good.keyPEM(t), good.pem()}, "", 0, []string{"holds the private key of the first certificate"}},
+		{"with another key", [][]byte{root.keyPEM(t), good.pem()}, "", 0, []string{"does not belong to the first certificate"}},
 		{"out of order", [][]byte{root.pem(), good.pem()}, "", 1, []string{"certificate 2 of the chain did not sign certificate 1"}},
 		{"ended", [][]byte{ended.pem()}, "", 1, []string{"expired on", "90 minutes ago"}},
 		{"soon", [][]byte{soon.pem()}, "", 0, []string{"24 hours left"}},

@@ -20,24 +20,24 @@ func newCertTrust(sys *System) *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "trust [CA-FILE]",
-		Short: "Let this machine's browsers and programs believe the development CA",
-		Long: `Puts the certificate of the development CA into the system's store of authorities,
-and into those of Firefox and Chromium of this user, which takes certutil. Chromium's
-is made if it is installed and has none yet. Firefox makes its own when it runs for the
-first time: run the command again after that. The key of the CA goes nowhere. "handfast
-cert untrust" takes the certificate out again.
+		Short: "Make this machine's browsers and programs trust the development CA",
+		Long: `Adds the certificate of the development CA to the system's store of authorities, and to
+those of Firefox and Chromium of this user, which requires certutil. If Chromium is
+installed and has no store, one is created. Firefox creates its own when it first runs:
+run the command again after that. The key of the CA is not copied. "handfast cert
+untrust" removes the certificate again.
 
 The exit code is 1 if a store that exists could not be changed, and if there is none.
 
-The system's store takes special rights. Where sudo is, it is used, and may ask for
-a password. As root of another user's CA, name the file of its certificate.`,
+The system's store requires root. If sudo is installed, it is used, and may ask for a
+password. To trust another user's CA as root, name the file of its certificate.`,
 		Example: `  handfast cert trust --dry-run
   handfast cert trust
   sudo handfast cert trust "$(handfast cert show --path)"`,
 		Args: oneFile,
 		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, true, dry) }),
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the actions without taking them")
 	return cmd
 }
 
@@ -45,15 +45,15 @@ func newCertUntrust(sys *System) *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "untrust [CA-FILE]",
-		Short: "Take the development CA out of the stores again",
-		Long: `Takes the certificate of the development CA out of the stores that "handfast cert
-trust" puts it into. Where it is not, nothing happens.`,
+		Short: "Remove the development CA from the stores",
+		Long: `Removes the certificate of the development CA from the stores that "handfast cert
+trust" adds it to. Stores without it do not change.`,
 		Example: `  handfast cert untrust
   handfast cert untrust --dry-run`,
 		Args: oneFile,
 		RunE: run(func(_ *cobra.Command, args []string) error { return changeTrust(sys, args, false, dry) }),
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the actions without taking them")
 	return cmd
 }
 
@@ -107,9 +107,9 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 func changeStores(sys *System, stores []store, path string, in, dry bool) error {
 	p := newPaint(sys, sys.Stdout)
 	row := rows(p, sys.Stdout)
-	verb, done, idle := "untrust", "has it no more: ", "does not have it: "
+	verb, done, idle := "untrust", "no longer trusts it: ", "does not have it: "
 	if in {
-		verb, done, idle = "trust", "trusts it now: ", "trusts it already: "
+		verb, done, idle = "trust", "now trusts it: ", "already trusts it: "
 	}
 	var failed []error
 	absent := 0
@@ -146,11 +146,11 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 		}
 	}
 	if in && absent == len(stores) {
-		return &hinted{errors.New("there is no store that could be changed"),
-			"install what is missing, or start the browser once; programs such as curl take the authority's file: --cacert " + shellQuote(path)}
+		return &hinted{errors.New("no store can be changed"),
+			"install the missing programs, or start the browser once; programs such as curl accept the authority's file: --cacert " + shellQuote(path)}
 	}
 	if in && absent+len(failed) < len(stores) && !dry {
-		row("", p.dim(`programs that run see it when they start again; "handfast cert untrust" undoes it`))
+		row("", p.dim(`restart running programs to apply this; "handfast cert untrust" undoes it`))
 	}
 	return allFailed(failed)
 }

@@ -19,13 +19,13 @@ func TestChangeStores(t *testing.T) {
 		step    string
 		restart bool // whether it speaks of programs that run
 	}{
-		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "there is no store that could be changed",
-			step: "install what is missing, or start the browser once; programs such as curl take the authority's file: --cacert '/a b.pem'"},
-		{name: "to trust, and trusted", store: store{all: true, some: true}, in: true, says: "trusts it already: here", restart: true},
-		{name: "to trust, in one place", store: store{some: true}, in: true, changed: true, says: "trusts it now: here", restart: true},
-		{name: "to trust", in: true, changed: true, says: "trusts it now: here", restart: true},
+		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "no store can be changed",
+			step: "install the missing programs, or start the browser once; programs such as curl accept the authority's file: --cacert '/a b.pem'"},
+		{name: "to trust, and trusted", store: store{all: true, some: true}, in: true, says: "already trusts it: here", restart: true},
+		{name: "to trust, in one place", store: store{some: true}, in: true, changed: true, says: "now trusts it: here", restart: true},
+		{name: "to trust", in: true, changed: true, says: "now trusts it: here", restart: true},
 		{name: "to take out, and not there", says: "does not have it: here"},
-		{name: "to take out of one place", store: store{some: true}, changed: true, says: "has it no more: here"},
+		{name: "to take out of one place", store: store{some: true}, changed: true, says: "no longer trusts it: here"},
 		{name: "to trust, dry", in: true, dry: true, says: "would add|would update"},
 		{name: "to take out, dry", store: store{some: true}, dry: true, says: "would remove"},
 		{name: "dry, without rights", store: store{cannot: "no root"}, in: true, dry: true, says: "would add|would update|cannot: no root"},
@@ -62,7 +62,7 @@ func TestChangeStores(t *testing.T) {
 			want = append(want, "skipped: none")
 			lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 			if tt.restart {
-				want = append(want, `programs that run see it when they start again; "handfast cert untrust" undoes it`)
+				want = append(want, `restart running programs to apply this; "handfast cert untrust" undoes it`)
 			}
 			if len(lines) != len(want) {
 				t.Fatalf("it says\n%s", out.String())
@@ -83,7 +83,7 @@ func TestChangeSomeStores(t *testing.T) {
 	var out buffer
 	err := changeStores(&System{Stdout: &out}, []store{system, browsers}, "/ca.pem", true, false)
 	if text := out.String(); err == nil || err.Error() != "the browsers: no certutil" || nextStep(err) != "install it" ||
-		!strings.Contains(text, "system       trusts it now: here\n") || !strings.Contains(text, "browsers     no: no certutil\n") || !strings.Contains(text, "programs that run") {
+		!strings.Contains(text, "system       now trusts it: here\n") || !strings.Contains(text, "browsers     no: no certutil\n") || !strings.Contains(text, "restart running programs") {
 		t.Errorf("%v, next step %q\n%s", err, nextStep(err), text)
 	}
 	system.change = func(bool) error { return errors.New("disk full") }

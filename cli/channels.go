@@ -33,8 +33,8 @@ const closeTime = time.Second
 // register adds the flags to a command.
 func (f *channelsFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.url, "url", channelsURL, "the server, by the `URL` of its channels")
-	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the `duration` to wait for an answer of the server")
+	flags.StringVar(&f.url, "url", channelsURL, "the `URL` of the server's channels")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the `duration` to wait for an answer")
 	flags.StringArrayVarP(&f.dial.headers, "header", "H", nil, "add a `header` to the handshake, \"Name: value\"; may be repeated")
 	f.dial.defineTLS(flags, "key-file")
 	f.dial.defineProxy(cmd)
@@ -58,13 +58,13 @@ func (f *channelsFlags) late(err error) error {
 	if failed, ok := errors.AsType[*client.Error](err); ok {
 		why += ": " + visible.Text(failed.Message)
 	}
-	return &hinted{errors.New(why), "the channels may be without their engine: /readyz and /info of the server's admin listener say more"}
+	return &hinted{errors.New(why), "the engine of the channels may be unreachable: see /readyz and /info of the server's admin listener"}
 }
 
 // options checks the flags and turns them into the library's.
 func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 	if f.dial.key != "" && f.dial.cert == "" {
-		return nil, usagef("add --cert FILE", "--key-file needs the certificate that it belongs to")
+		return nil, usagef("add --cert FILE", "--key-file requires the certificate of the key")
 	}
 	f.dial.http.value, f.dial.ping = "1.1", 25*time.Second
 	dial, err := f.dial.options(sys)

@@ -40,7 +40,7 @@ func Command() *cobra.Command {
 func newRoot(sys *System) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "handfast",
-		Short: "Everything for WebSocket: a server, a client, their tools",
+		Short: "Everything for WebSocket: a server, a client, and tools",
 		Example: `  handfast serve                              a server with TLS on https://localhost:8443
   handfast dial wss://localhost:8443/echo     talk to it: type a line, get it back
   handfast explain wss://localhost:8443/echo  its handshake step by step, and what is wrong`,
@@ -115,5 +115,5 @@ func group(cmd *cobra.Command, args []string) error {
 		}
 	}
 	slices.Sort(names)
-	return usagef("", "%s needs a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
+	return usagef("", "%s requires a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
 }

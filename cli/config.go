@@ -86,7 +86,7 @@ func first(args []string) string {
 // defaults would be found good.
 func fileOrNone(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "" {
-		return usagef("name a file, or none", "%s: the name of the file is empty", cmd.CommandPath())
+		return usagef("name at most one file", "%s: the name of the file is empty", cmd.CommandPath())
 	}
 	return cobra.MaximumNArgs(1)(cmd, args)
 }
@@ -95,16 +95,16 @@ func newConfigCheck(sys *System) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Tell everything that is wrong with a configuration",
+		Short: "Report everything that is wrong with a configuration",
 		Long: `Reads a configuration as "handfast serve --config FILE" does, environment variables
 included, and prints a line for every problem:
 
   FILE:LINE:COLUMN: KEY: what is wrong; what may have been meant; what was expected
 
-Without FILE it is the one that HANDFAST_CONFIG names. When there is none either, it
-checks what "handfast serve" would do without a file, the defaults and the environment,
-and says so. The exit code is 1 when something is wrong, and 2 when there is no such
-file.`,
+Without FILE it reads the file that HANDFAST_CONFIG names. If that is not set either, it
+checks what "handfast serve" would use without a file, the defaults and the environment,
+and reports that. The exit code is 1 when something is wrong, and 2 when the file does
+not exist.`,
 		Example: `  handfast config check handfast.yaml
   handfast config check --json handfast.yaml`,
 		Args:              fileOrNone,
@@ -121,7 +121,7 @@ file.`,
 			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
 				count(len(c.Auth), "method"))
 			if first(args) == "" && sys.Getenv(config.EnvFile) == "" {
-				fmt.Fprintln(sys.Stdout, "no file was given: these are the defaults and the environment; to check a file: handfast config check FILE")
+				fmt.Fprintln(sys.Stdout, "no file was given: this checks the defaults and the environment; to check a file: handfast config check FILE")
 			}
 			return nil
 		}),
@@ -168,7 +168,7 @@ func newConfigDefault(sys *System) *cobra.Command {
 	var out outFlags
 	cmd := &cobra.Command{
 		Use:   "default",
-		Short: "Print a configuration with all defaults and a comment on everything",
+		Short: "Print a configuration with all defaults, commented",
 		Example: `  handfast config default
   handfast config default --output handfast.yaml`,
 		Args:              cobra.NoArgs,
@@ -186,7 +186,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 	var out outFlags
 	cmd := &cobra.Command{
 		Use:   "doc [KEY]",
-		Short: "Explain all keys, or one and those below it",
+		Short: "Explain all keys, or one key and those below it",
 		Example: `  handfast config doc
   handfast config doc listen.tls
   handfast config doc endpoints.rules.when
@@ -201,7 +201,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			if markdown {
 				if len(args) > 0 {
-					return usagef("leave out the key", "--markdown is about everything")
+					return usagef("leave out the key", "--markdown covers all keys")
 				}
 				return out.write(sys, config.Markdown())
 			}
@@ -216,7 +216,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 			return out.write(sys, text)
 		}),
 	}
-	cmd.Flags().BoolVar(&markdown, "markdown", false, "print it in Markdown, all of it")
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print all keys, as Markdown")
 	out.register(cmd)
 	return cmd
 }
@@ -233,9 +233,9 @@ func completeKeys() []string {
 func newConfigShow(sys *System) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [FILE]",
-		Short: "Print what comes out of the defaults, a file and the environment",
-		Long: `Prints the configuration that "handfast serve --config FILE" would have with this
-environment, every value of it. Secrets are [redacted].`,
+		Short: "Print the result of the defaults, a file and the environment",
+		Long: `Prints every value of the configuration that "handfast serve --config FILE" would have
+with this environment. Secrets are [redacted].`,
 		Example: `  handfast config show handfast.yaml
   HANDFAST_LOG_LEVEL=debug handfast config show`,
 		Args:              fileOrNone,

@@ -11,7 +11,7 @@ import (
 )
 
 // initText is the file that "config init" makes; the secrets are those of its users, its applications and its operators.
-const initText = `# A small configuration of handfast with secrets of its own: keep it for yourself.
+const initText = `# A small configuration of handfast with secrets of its own: keep it private.
 # "handfast config doc KEY" explains a key, "handfast config default" shows all of them.
 listen:
   - address: localhost:8443        # :8443 is every address of this machine
@@ -46,9 +46,9 @@ func newConfigInit(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a small configuration with secrets of its own",
-		Long: `Makes a configuration to begin with: TLS with the development certificate, channels for
+		Long: `Makes a configuration to start from: TLS with the development certificate, channels for
 users with a token, and the admin listener on loopback. Its secrets are new. With
---output it goes to a file that only its owner can read.`,
+--output it is written to a file that only its owner can read.`,
 		Example: `  handfast config init --output handfast.yaml
   handfast serve --config handfast.yaml`,
 		Args:              cobra.NoArgs,
@@ -78,7 +78,7 @@ file that begins with
 
   # yaml-language-server: $schema=handfast.schema.json
 
-What a schema cannot say, "handfast config check" does.`,
+"handfast config check" reports what a schema cannot express.`,
 		Example:           `  handfast config schema --output handfast.schema.json`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,

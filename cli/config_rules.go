@@ -31,14 +31,14 @@ func newConfigTest(sys *System) *cobra.Command {
 	f := ruleFlags{do: choice{"connect", []string{"connect", "subscribe", "publish"}}, expect: choice{"", []string{"allow", "deny"}}}
 	cmd := &cobra.Command{
 		Use:   "test FILE",
-		Short: "Ask the rules of a configuration what a user may do",
+		Short: "Test what the rules of a configuration allow",
 		Long: `Asks the rules of an endpoint whether an identity may do something, and prints the
-decision and the rule that made it. No server runs, and no credential is looked at.
+decision and the rule that made it. No server runs, and no credential is checked.
 
 Without --user and --identity it asks about a client without a credential.
 
-With --cases it asks everything in a file, and the exit code is 1 when a decision is
-another one than the file expects: so rules can be tested before they are used.
+With --cases it runs all cases of a file, and the exit code is 1 when a decision differs
+from the expected one, so that rules can be tested before they are deployed.
 
   - {user: alice, claims: {roles: [admin]}, expect: allow}
   - name: guests only read
@@ -63,16 +63,16 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.ask.Endpoint, "endpoint", "", "the endpoint's `name`; not needed when there is one only")
+	flags.StringVar(&f.ask.Endpoint, "endpoint", "", "the endpoint's `name`; not required if there is only one")
 	flags.StringVarP(&f.ask.User, "user", "u", "", "the identity's subject")
-	flags.StringVar(&f.ask.Method, "method", "", "how it was found out, such as jwt")
+	flags.StringVar(&f.ask.Method, "method", "", "the method that authenticated it, such as jwt")
 	flags.StringVar(&f.claims, "claims", "", "further claims of its credential, a `JSON` object")
 	flags.StringVar(&f.identity, "identity", "", "all of that as one `JSON` object with subject, method and claims")
-	flags.Var(&f.do, "do", "what it wants to do")
-	flags.StringVar(&f.ask.Channel, "channel", "", "the `name` of the channel that it is about")
-	flags.Var(&f.expect, "expect", "exit with 1 when the decision is another one")
+	flags.Var(&f.do, "do", "the action to test")
+	flags.StringVar(&f.ask.Channel, "channel", "", "the `name` of the channel")
+	flags.Var(&f.expect, "expect", "exit with 1 when the decision differs")
 	flags.StringVar(&f.cases, "cases", "", "a YAML `file` with cases")
-	flags.BoolVar(&f.json, "json", false, "print a JSON object; with --cases, one a line")
+	flags.BoolVar(&f.json, "json", false, "print a JSON object; with --cases, one per line")
 	complete(cmd, map[string][]string{
 		"do": f.do.allowed, "expect": f.expect.allowed, "claims": {}, "identity": {}, "channel": {}, "user": {},
 		"method": {"jwt", "apikey", "basic", "ticket", "certificate", "forward", "signin"},
@@ -141,12 +141,12 @@ func (f *ruleFlags) readIdentity() error {
 			if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 				why = "it is a " + strings.NewReplacer("array", "list", "bool", "truth value").Replace(kind.Value)
 			}
-			return usagef(`write it as '{"roles": ["admin"]}'`, "--claims is no JSON object: %s", why)
+			return usagef(`write it as '{"roles": ["admin"]}'`, "--claims is not a JSON object: %s", why)
 		}
 	}
 	if f.identity == "" {
 		if f.ask.User == "" && (f.claims != "" || f.ask.Method != "") {
-			return usagef("add --user NAME", "--claims and --method say more about a user, and none is given")
+			return usagef("add --user NAME", "--claims and --method describe a user, which is missing")
 		}
 		return nil
 	}
@@ -163,7 +163,7 @@ func (f *ruleFlags) readIdentity() error {
 	err := dec.Decode(&id)
 	if _, more := dec.Token(); err != nil || !errors.Is(more, io.EOF) || id.Subject == "" {
 		return usagef(`write it as '{"subject": "alice", "method": "jwt", "claims": {"roles": ["admin"]}}'`,
-			"--identity is no JSON object with a subject")
+			"--identity is not a JSON object with a subject")
 	}
 	f.ask.User, f.ask.Method, f.ask.Claims = id.Subject, id.Method, id.Claims
 	return nil
@@ -221,7 +221,7 @@ func findEndpoint(c *config.Config, name string) (int, error) {
 	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "there are " + strings.Join(names, ", ")}
 }
 
-// identityOf returns who asks, nil when the endpoint admits no client without a credential and there is none.
+// identityOf returns who asks, nil when the endpoint does not admit clients without a credential and there is none.
 func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why string) {
 	if ask.User != "" {
 		return &auth.Identity{Subject: ask.User, Method: ask.Method, Claims: ask.Claims}, ""
@@ -229,7 +229,7 @@ func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why str
 	if slices.ContainsFunc(e.Auth, func(r config.AuthRef) bool { return r.Name == config.Anonymous }) {
 		return &auth.Identity{Subject: config.Anonymous, Method: config.Anonymous}, ""
 	}
-	return nil, "the endpoint admits no client without a credential"
+	return nil, "the endpoint does not admit clients without a credential"
 }
 
 // print writes a verdict for people.
@@ -258,7 +258,7 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	wrong := 0
 	for _, ask := range cases {
 		if ask.User == "" && (len(ask.Claims) > 0 || ask.Method != "") {
-			return &hinted{fmt.Errorf("%s: claims and method say more about a user, and none is given", ask.Pos), "add the key user"}
+			return &hinted{fmt.Errorf("%s: claims and method describe a user, which is missing", ask.Pos), "add the key user"}
 		}
 		v, err := decide(c, ask)
 		if err != nil {

@@ -49,7 +49,7 @@ func TestConfigCheck(t *testing.T) {
 	if got := runCommand(t, "config", "check", good); got.code != exitOK || got.stdout != "good: 1 listener, 2 endpoints, 1 method\n" {
 		t.Errorf("good: %+v", got)
 	}
-	const none = "good: 1 listener, 5 endpoints, 0 methods\nno file was given: these are the defaults and the environment; " +
+	const none = "good: 1 listener, 5 endpoints, 0 methods\nno file was given: this checks the defaults and the environment; " +
 		"to check a file: handfast config check FILE\n"
 	if got := runCommand(t, "config", "check"); got.code != exitOK || got.stdout != none {
 		t.Errorf("without a file: %+v", got)
@@ -159,7 +159,7 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--endpoint", "chat", "-u", "bob"}, 0, "endpoints[0].rules[3]\n"},
 		{[]string{"--endpoint", "chat", "--do", "publish", "--channel", "c"}, 0, "c.yaml:10:9 endpoints[0].rules[1]\n"},
 		{[]string{"--endpoint", "chat", "--identity", `{"subject": "x", "claims": {"roles": ["admin"]}}`}, 0, "endpoints[0].rules[0]\n"},
-		{[]string{"--endpoint", "members"}, 0, "deny\n  because   the endpoint admits no client without a credential\n"},
+		{[]string{"--endpoint", "members"}, 0, "deny\n  because   the endpoint does not admit clients without a credential\n"},
 		{[]string{"--endpoint", "members", "-u", "x"}, 0, "allow\n  because   there are no rules\n"},
 		{[]string{"--endpoint", "members", "-u", "x", "--expect", "allow"}, 0, "allow\n"},
 		{[]string{"--endpoint", "members", "-u", "x", "--expect", "deny"}, 1, "allow\n  because   there are no rules\n  expected  deny\n"},
@@ -167,14 +167,14 @@ func TestConfigTest(t *testing.T) {
 			`{"endpoint":"members","decision":"allow","reason":"there are no rules","ok":true}` + "\n"},
 		{nil, 1, "name one with --endpoint: chat, members"},
 		{[]string{"--endpoint", "x"}, 1, "there are chat, members"},
-		{[]string{"--claims", "x"}, 2, "--claims is no JSON object"},
-		{[]string{"--identity", `{"user": "x"}`}, 2, "--identity is no JSON object with a subject"},
+		{[]string{"--claims", "x"}, 2, "--claims is not a JSON object"},
+		{[]string{"--identity", `{"user": "x"}`}, 2, "--identity is not a JSON object with a subject"},
 		{[]string{"--identity", `{"subject": "x"}`, "-u", "y"}, 2, "exclude each other"},
-		{[]string{"--claims", "[1]"}, 2, "--claims is no JSON object: it is a list\n"},
-		{[]string{"--claims", "5"}, 2, "--claims is no JSON object: it is a number\n"},
-		{[]string{"--claims", `{"a": 1} {}`, "-u", "x"}, 2, "--claims is no JSON object"},
-		{[]string{"--identity", `{"subject": "x"} {}`}, 2, "--identity is no JSON object with a subject"},
-		{[]string{"--endpoint", "chat", "--claims", `{"roles": ["admin"]}`}, 2, "--claims and --method say more about a user, and none is given"},
+		{[]string{"--claims", "[1]"}, 2, "--claims is not a JSON object: it is a list\n"},
+		{[]string{"--claims", "5"}, 2, "--claims is not a JSON object: it is a number\n"},
+		{[]string{"--claims", `{"a": 1} {}`, "-u", "x"}, 2, "--claims is not a JSON object"},
+		{[]string{"--identity", `{"subject": "x"} {}`}, 2, "--identity is not a JSON object with a subject"},
+		{[]string{"--endpoint", "chat", "--claims", `{"roles": ["admin"]}`}, 2, "--claims and --method describe a user, which is missing"},
 		{[]string{"--endpoint", "chat", "--method", "jwt"}, 2, "add --user NAME"},
 		{[]string{"--do", "eat"}, 2, "connect, subscribe, publish"},
 		{[]string{"--cases", "x", "-u", "y"}, 2, "--cases and --user exclude each other"},

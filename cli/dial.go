@@ -17,35 +17,36 @@ func newDial(sys *System) *cobra.Command {
 	f := dialFlags{http: choice{"1.1", []string{"1.1", "2", "3"}}}
 	cmd := &cobra.Command{
 		Use:   "dial URL",
-		Short: "Talk to a WebSocket server",
-		Long: `Opens a WebSocket. Lines from standard input become text messages, messages become
-lines on standard output. The URL begins with wss://, ws://, https:// or http://.
+		Short: "Connect to a WebSocket server",
+		Long: `Opens a WebSocket. Lines of standard input are sent as text messages, and received messages
+are printed as lines on standard output. The URL begins with wss://, ws://, https:// or
+http://.
 
-At the end of the input it pings the server, and reads until the pong is there and the
+At the end of the input it pings the server, and reads until the pong has arrived and the
 server has been quiet for at least 0.3 seconds, longer on a slow path; then it closes with
-1000 and exits 0. --wait reads for a fixed time instead, for servers that answer later. A
-handshake that failed, a server that closed with a code other than 1000 or 1001, that stops
-in the middle of a message, or that is still sending after 30 seconds, exits 1 and says why.
+1000 and exits 0. --wait reads for a fixed time instead, for servers that answer later. It
+exits 1 and prints the reason if the handshake fails, or if the server closes with a code
+other than 1000 or 1001, stops in the middle of a message, or still sends after 30 seconds.
 
 Lines and messages may have 16 MiB; a line may end in CR LF. With -0 messages end in NUL
-bytes, so that line ends can be in them. With --jsonl each line is a JSON object, as
+bytes, so that they can contain line ends. With --jsonl each line is a JSON object, as
 {"type":"text","data":"hello"} or {"type":"binary","data":"aGVsbG8="}. With --binary
-standard input goes out as binary messages, cut wherever it arrives, and payloads come to
-standard output as they are, of any size and without line ends.
+standard input is sent as binary messages of any length, and received payloads are written to
+standard output unchanged, of any size and without line ends.
 
-On a terminal a typed line has 1 MiB at most, and Ctrl-D and Ctrl-C close with 1000. Lines
-that begin with a slash are commands: /ping, /close [CODE [REASON]], /help. //text sends
-/text. Characters of a message that would steer the terminal are shown as escapes, and its
-second and further lines begin with "| ".
+On a terminal a typed line may have 1 MiB, and Ctrl-D and Ctrl-C close with 1000. Lines that
+begin with a slash are commands: /ping, /close [CODE [REASON]], /help. //text sends /text.
+Control characters in a message are shown as escapes, and its second and further lines begin
+with "| ".
 
 With --reconnect a message that could not be written is sent again over the next
-connection; what was on its way when the connection was lost is lost.
+connection; messages in transit are lost with their connection.
 
-Credentials can be given as the value itself, which other users of this machine may see
-among the processes, or as @FILE or env:NAME.
+A credential is given as the value itself, which other users of this machine may see in the
+process list, or as @FILE or env:NAME.
 
-Trust: the system's certificate authorities, and the development CA of "handfast
-serve" on this machine, which can vouch for localhost and this host's name only.`,
+It trusts the system's certificate authorities, and the development CA of "handfast serve"
+on this machine, which can sign for localhost and this host's name only.`,
 		Example: `  handfast dial wss://localhost:8443/echo
   echo hello | handfast dial wss://localhost:8443/echo
   handfast dial --bearer env:TOKEN --subprotocol chat.v1 wss://example.com/chat

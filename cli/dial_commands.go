@@ -11,7 +11,7 @@ import (
 )
 
 // commandHelp is what /help shows.
-const commandHelp = `/ping                    how long a ping takes
+const commandHelp = `/ping                    measure the round-trip time of a ping
 /close [CODE [REASON]]   close with this code, 1000 without one
 /help                    this
 //text                   send /text`
@@ -52,7 +52,7 @@ func command(line string) error {
 		return &errRemark{commandHelp}
 	case "ping":
 		if rest != "" {
-			return remarkf("/ping takes nothing")
+			return remarkf("/ping takes no arguments")
 		}
 		return errPing
 	case "close":
@@ -75,11 +75,11 @@ func parseClose(args string) (*closing, error) {
 	n, err := strconv.ParseUint(first, 10, 16)
 	switch {
 	case err != nil:
-		return nil, errors.New("the code is a number, such as 1000, and the reason is behind it")
+		return nil, errors.New("the code is a number, such as 1000, followed by the reason")
 	case !protocol.CodeOnWire(uint16(n)):
 		return nil, fmt.Errorf("%d may not be sent (RFC 6455 §7.4): 1000 to 1003, 1007 to 1014 and 3000 to 4999 may", n)
 	case len(reason) > maxReason:
-		return nil, fmt.Errorf("the reason has %d bytes, and a close frame has room for %d", len(reason), maxReason)
+		return nil, fmt.Errorf("the reason has %d bytes; a close frame has room for %d", len(reason), maxReason)
 	}
 	return &closing{code: websocket.Code(n), reason: reason}, nil
 }

@@ -44,9 +44,9 @@ type talkFlags struct {
 
 // defineTLS adds the flags that say whom the client trusts and who it is. key is the name of the one for its private key.
 func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
-	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate: an attacker on the path can read and change everything")
-	flags.StringVar(&f.cacert, "cacert", "", "trust the authorities in this PEM `file`, and no other")
-	flags.StringVar(&f.cert, "cert", "", "show the server this client certificate, a PEM `file`")
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate; an attacker on the path can then read and change everything")
+	flags.StringVar(&f.cacert, "cacert", "", "trust only the authorities in this PEM `file`")
+	flags.StringVar(&f.cert, "cert", "", "present this client certificate, a PEM `file`")
 	flags.StringVar(&f.key, key, "", "its private key, a PEM `file`; may be in the file of --cert")
 }
 
@@ -65,16 +65,16 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	f.credentials.define(cmd)
 	f.defineTLS(flags, "key")
 	f.defineProxy(cmd)
-	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time for opening the connection")
-	flags.BoolVar(&f.binary, "binary", false, "raw bytes in and out, as binary messages")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time limit for opening the connection")
+	flags.BoolVar(&f.binary, "binary", false, "send and print raw bytes, as binary messages")
 	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
-	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "the same, and read what to send in that form, too: text and binary messages mixed")
-	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a line end, in and out")
+	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "print and read messages in that form, text and binary mixed")
+	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a line end, in input and output")
 	flags.BoolVarP(&f.talk.verbose, "verbose", "v", false, "print the requests and answers of the handshake, secrets redacted, on standard error")
 	flags.Var(&f.http, "http", "the HTTP version of the handshake; 2 and 3 are not available yet")
 	flags.BoolVar(&f.compress, "compress", false, "offer compression (permessage-deflate); the server may decline")
-	flags.DurationVar(&f.ping, "ping", 25*time.Second, "ping a silent server this often, give up after two; 0 is never")
-	flags.DurationVar(&f.talk.wait, "wait", 0, "read exactly this long after the end of the input; 0 until the server is quiet")
+	flags.DurationVar(&f.ping, "ping", 25*time.Second, "ping a silent server this often, fail after two missed pongs; 0 means never")
+	flags.DurationVar(&f.talk.wait, "wait", 0, "read for this long after the end of the input; 0 means until the server is quiet")
 	flags.BoolVar(&f.talk.reconnect, "reconnect", false, "when the connection is lost, connect again, after a delay that grows to 30s")
 	values := map[string][]string{
 		"http": f.http.allowed, "ping": {"10s", "25s", "0"}, "wait": {"1s", "10s", "1m"}, "timeout": {"5s", "30s"},
@@ -103,9 +103,9 @@ func (f *dialFlags) check() error {
 	}
 	switch {
 	case f.talk.wait < 0:
-		return usagef("", "--ping and --wait take no negative time")
+		return usagef("", "--ping and --wait must not be negative")
 	case f.timeout <= 0:
-		return usagef("", "--timeout takes a time above 0")
+		return usagef("", "--timeout must be positive")
 	}
 	return nil
 }
@@ -116,13 +116,13 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	case f.http.value != "1.1":
 		return nil, usagef("leave --http out", "--http %s: WebSocket over HTTP/%s is not available yet", f.http.value, f.http.value)
 	case f.ping < 0:
-		return nil, usagef("", "--ping and --wait take no negative time")
+		return nil, usagef("", "--ping and --wait must not be negative")
 	case f.binary && terminal(sys.Stdout) != nil:
 		return nil, usagef("write it to a file or a pipe: --binary >FILE", "--binary would write raw bytes to the terminal")
 	case f.insecure && f.cacert != "":
-		return nil, usagef("leave one of them out", "--insecure checks no certificate, so --cacert has no use")
+		return nil, usagef("leave one of them out", "--insecure does not check certificates, so --cacert has no effect")
 	case f.key != "" && f.cert == "":
-		return nil, usagef("add --cert FILE", "--key needs the certificate that it belongs to")
+		return nil, usagef("add --cert FILE", "--key requires the certificate of the key")
 	}
 	header, err := parseHeaders(f.headers)
 	if err != nil {
@@ -172,7 +172,7 @@ func parseHeaders(lines []string) (http.Header, error) {
 		case strings.EqualFold(name, "Sec-WebSocket-Protocol"):
 			return nil, usagef("write --subprotocol NAME", "-H: the header %s belongs to the handshake", name)
 		case handshake.Reserved(name):
-			return nil, usagef("leave it out: handfast sends it by itself", "-H: the header %s belongs to the handshake", name)
+			return nil, usagef("omit it: handfast sets it", "-H: the header %s belongs to the handshake", name)
 		case strings.EqualFold(name, "Host") && !handshake.ValidHost(value):
 			return nil, usagef(`write -H "Host: example.com", with a port if there is one`, "-H: the Host header is not one host")
 		case handshake.CheckFields(http.Header{name: {value}}) != nil:

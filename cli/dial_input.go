@@ -114,8 +114,8 @@ func newRecords(r io.Reader, end byte) *lines {
 
 // cutByTerminal is the error for a line that has as many bytes as a terminal passes on.
 func cutByTerminal(n int) error {
-	return &hinted{fmt.Errorf("the line has %d bytes or more, and the terminal passes on %d: what is behind them is lost", n, n),
-		"send it from a file or a pipe; with standard output on the terminal, too, lines may have 1 MiB"}
+	return &hinted{fmt.Errorf("the line has %d bytes or more, and the terminal passes on %d: the rest is lost", n, n),
+		"send it from a file or a pipe, or leave standard output on the terminal: then lines may have 1 MiB"}
 }
 
 // next returns the next line without its end. The last one need not have an end.
@@ -182,7 +182,7 @@ func parseMessage(line []byte) (websocket.Message, error) {
 		return websocket.Message{}, errors.New("is not a message in JSON")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return websocket.Message{}, errors.New("has something behind its message in JSON")
+		return websocket.Message{}, errors.New("has data after its message in JSON")
 	}
 	switch {
 	case v.Data == nil:

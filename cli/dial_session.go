@@ -146,7 +146,7 @@ func (s *session) send(ctx context.Context) error {
 // pingTime bounds the wait for the pong of /ping.
 const pingTime = 10 * time.Second
 
-// ping tells the user how long a ping takes.
+// ping tells the user measure the round-trip time of a ping.
 func (s *session) ping(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()

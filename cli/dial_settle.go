@@ -90,7 +90,7 @@ func (s *session) settle(ctx context.Context) error {
 			if silent && !s.busy.Load() { // else the reader of our output is slow
 				if s.inside.Load() {
 					return &hinted{fmt.Errorf("%w, and has sent nothing for %v", errCutShort, quiet),
-						"a server that answers this slowly needs --wait"}
+						"use --wait for a server that answers this slowly"}
 				}
 				return nil
 			}

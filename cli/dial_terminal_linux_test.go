@@ -117,7 +117,7 @@ func TestDialTerminalCommands(t *testing.T) {
 	for line, want := range map[string]string{
 		"/help":           "/close [CODE [REASON]]   close with this code",
 		"/nothing at all": "not sent: /nothing is not a command. //nothing at all sends the line with one slash",
-		"/ping x":         "/ping takes nothing",
+		"/ping x":         "/ping takes no arguments",
 		"/close 1005":     "not closed: 1005 may not be sent",
 		"/close now":      "not closed: the code is a number",
 		"/close 1000 " + strings.Repeat("x", 124): "not closed: the reason has 124 bytes",

@@ -438,7 +438,7 @@ func TestDialJSONLines(t *testing.T) {
 		`{"type":"binary","data":"*"}`:         "not base64",
 		`{"type":"text","data":1}`:             "not a message in JSON",
 		`{"type":"text","data":"a","x":1}`:     "not a message in JSON",
-		`{"type":"text","data":"a"} {"x":1}`:   "something behind",
+		`{"type":"text","data":"a"} {"x":1}`:   "data after its message",
 		``:                                     "not a message in JSON",
 		`{"type":"text","data":` + "\"\xff\"}": "not UTF-8",
 	} {

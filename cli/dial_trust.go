@@ -20,7 +20,7 @@ import (
 func checkURL(raw string) (string, error) {
 	const schemes = "write wss://, or ws:// for a server without TLS"
 	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", usagef("", "a URL has no spaces and no control characters in it")
+		return "", usagef("", "a URL must not contain spaces or control characters")
 	}
 	if !strings.Contains(raw, "://") {
 		rest := raw
@@ -31,12 +31,12 @@ func checkURL(raw string) (string, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return "", usagef(schemes, "that is no URL: %v", errors.Unwrap(err))
+		return "", usagef(schemes, "not a URL: %v", errors.Unwrap(err))
 	}
 	switch strings.ToLower(u.Scheme) {
 	case "ws", "wss", "http", "https":
 	default:
-		return "", usagef(schemes, "%s:// is no scheme of a WebSocket", u.Scheme)
+		return "", usagef(schemes, "%s:// is not a WebSocket scheme", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return "", usagef("write wss://host:port/path", "the URL has no host")

@@ -37,26 +37,25 @@ func newExplain(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain URL [URL]",
 		Short: "Show a handshake step by step, and say what is wrong with it",
-		Long: `Opens a WebSocket the way a browser would, and shows each step with its time, what
-was sent, what came back, which rule applies and whether it held: name, TCP, proxy,
-TLS and its chain, the request, the answer, the accept value as it is computed,
-subprotocol and extensions, a ping, the closing handshake. When it fails it says
-why, by which clause, and what the server's owner and the client can do.
+		Long: `Opens a WebSocket as a browser would, and shows each step with its time, the data sent and
+received, and the rule that applies: name, TCP, proxy, TLS and its chain, the request, the
+answer, the computed accept value, subprotocol and extensions, a ping, the closing
+handshake. If it fails, it gives the reason, the clause, and what the server's operator and
+the client can do.
 
-With two URLs it explains both, and prints what differs: with a proxy and without.
+With two URLs it explains both and prints the differences, such as with a proxy and without.
 
-It exits 0 when the connection opened and worked, 1 when not, whatever it printed.
+It exits 0 if the connection opened and worked, and 1 otherwise.
 
-As a browser does it sends the Origin of the URL's own host, offers compression and
-follows no redirect. After a handshake that succeeded it tries another one as a page
-of another site, to see whether the server would accept it (--no-cross-site skips
-that). After some failures it opens further connections to find out why. They carry
-no credentials, except where the same handshake is repeated with another origin or
-without Upgrade. --no-probes skips all of them.
+Like a browser it sends the Origin of the URL's own host, offers compression and does not
+follow redirects. After a successful handshake it tries another one as a page of another
+site, to see whether the server would accept it (--no-cross-site skips that). After some
+failures it opens further connections to find the cause. They carry no credentials, except
+where the same handshake is repeated with another origin or without Upgrade. --no-probes
+skips all of them.
 
-Credentials are redacted in everything that it prints. Each flag for one takes the
-value itself, which other users of this machine may see among the processes, or
-@FILE, or env:NAME.`,
+Credentials are redacted in the output. Each flag for one takes the value itself, which
+other users of this machine may see in the process list, or @FILE, or env:NAME.`,
 		Example: `  handfast explain wss://localhost:8443/echo
   handfast explain --echo hello --json wss://example.com/chat
   handfast explain --origin https://app.example.com --cookie @cookie.txt wss://example.com/chat
@@ -90,21 +89,21 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
 	flags.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol by `name`; may be repeated, the preferred one first")
-	flags.StringVar(&f.origin, "origin", "", "the page that asks, such as https://example.com; without it one of the URL's own host")
-	flags.BoolVar(&f.noOrigin, "no-origin", false, "send no Origin, as programs do that are no browser")
+	flags.StringVar(&f.origin, "origin", "", "the `origin` of the page, such as https://example.com; by default that of the URL's host")
+	flags.BoolVar(&f.noOrigin, "no-origin", false, "send no Origin, as programs other than browsers do")
 	flags.BoolVar(&f.noCompress, "no-compress", false, "do not offer compression")
 	f.credentials.define(cmd)
 	f.defineTLS(flags, "key")
 	flags.StringVar(&f.proxy, "proxy", "", "go through this HTTP proxy: a `URL`, @FILE, env:NAME, or \"none\"")
-	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the time for all of it, but for --watch and --probe-idle")
-	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time for each wait for the other side")
-	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait until it comes back")
-	flags.Var(&f.watch, "watch", "print frames as they come, until the server closes, Ctrl-C, or this `duration` is over")
+	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the time limit in total, except for --watch and --probe-idle")
+	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time limit for each wait for the other side")
+	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait for its echo")
+	flags.Var(&f.watch, "watch", "print received frames until the server closes, Ctrl-C, or for this `duration`")
 	flags.Lookup("watch").NoOptDefVal = watchForever
-	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "hold the connection in silence for at most this long, to find the idle timeout of the path")
+	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "keep the connection idle for at most this long, to find the idle timeout of the path")
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
-	flags.BoolVar(&f.noProbes, "no-probes", false, "open one connection and no other, even to find out why it failed")
-	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: how far it got, why it failed, the first step for each side")
+	flags.BoolVar(&f.noProbes, "no-probes", false, "open only one connection, even after a failure")
+	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: the progress, the cause of a failure, the first step for each side")
 	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, as Markdown, for a ticket")
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
@@ -122,9 +121,9 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	switch {
 	case f.timeout <= 0 || f.stepTimeout <= 0:
-		return nil, usagef("", "--timeout and --step-timeout take a time above 0")
+		return nil, usagef("", "--timeout and --step-timeout must be positive")
 	case f.probeIdle < 0:
-		return nil, usagef("", "--probe-idle takes no negative time")
+		return nil, usagef("", "--probe-idle must not be negative")
 	case f.summary && (f.json || f.watch.given):
 		return nil, usagef("leave one of them out", "--summary excludes --json and --watch")
 	case f.origin != "" && f.noOrigin:
@@ -344,7 +343,7 @@ func (w *watchTime) Set(s string) error {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("it is a time above 0, such as 30s, or %s", watchForever)
+		return fmt.Errorf("it is a positive time, such as 30s, or %s", watchForever)
 	}
 	w.d = d
 	return nil

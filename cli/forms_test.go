@@ -62,7 +62,7 @@ func TestReadSigner(t *testing.T) {
 	}{
 		{"EC PRIVATE KEY", sec1(p384), "ES384"},
 		{"EC PRIVATE KEY", sec1(p521), "ES512"},
-		{"EC PRIVATE KEY", sec1(p224), "a kind that signs no tokens"},
+		{"EC PRIVATE KEY", sec1(p224), "a kind that cannot sign tokens"},
 		{"RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(old), "RS256"},
 		{"ENCRYPTED PRIVATE KEY", []byte("x"), "cannot be read"},
 		{"PUBLIC KEY", []byte("x"), "no private key"},

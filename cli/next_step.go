@@ -15,10 +15,10 @@ import (
 var optionSteps = map[string]string{
 	handshake.HintClientRootCAs: "name the authority that signed the server's certificate with --cacert FILE; " +
 		"\"handfast serve\" on this machine needs none when it runs as the same user",
-	handshake.HintClientCertificate:  "the server refused: often it wants a client certificate (--cert, --key), or another one",
+	handshake.HintClientCertificate:  "the server rejected the connection: often it requires a client certificate (--cert, --key), or another one",
 	handshake.HintClientServerName:   "the server's certificate is for another name: use that name in the URL",
 	handshake.HintClientHeader:       "correct the headers given with -H; subprotocols are offered with --subprotocol",
-	handshake.HintClientSubprotocols: "correct what is given with --subprotocol: each is a word, given once",
+	handshake.HintClientSubprotocols: "correct the values of --subprotocol: each is one word, given once",
 	handshake.HintClientOffer:        "offer a subprotocol that the server speaks, with --subprotocol NAME",
 	handshake.HintClientCompression:  "leave --compress out",
 	handshake.HintClientUncompressed: "the server answers the offer of compression wrongly: leave --compress out",
@@ -90,9 +90,9 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 	}
 	if len(sent.credentials) > 0 {
 		return "the server did not accept the credential that was sent (" + strings.Join(sent.credentials, ", ") +
-			"): it is wrong, expired or revoked, or not of the kind that the server wants" + wanted
+			"): it is wrong, expired or revoked, or of another kind than the server requires" + wanted
 	}
-	return "no credential was sent, and the server wants one" + wanted +
+	return "no credential was sent, and the server requires one" + wanted +
 		`: -H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
 }
 
@@ -100,7 +100,7 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 func forbiddenStep(sent *sent) string {
 	var reasons []string
 	if sent.origin != "" {
-		reasons = append(reasons, "the origin "+sent.origin+" may not be one that it allows (--origin)")
+		reasons = append(reasons, "the origin "+sent.origin+" may not be allowed (--origin)")
 	}
 	if len(sent.credentials) > 0 {
 		reasons = append(reasons, "the credential ("+strings.Join(sent.credentials, ", ")+") may not have the right")
@@ -108,7 +108,7 @@ func forbiddenStep(sent *sent) string {
 		reasons = append(reasons, "no credential was sent")
 	}
 	if sent.origin == "" {
-		reasons = append(reasons, "no Origin was sent, which some servers want (--origin https://example.com)")
+		reasons = append(reasons, "no Origin was sent, which some servers require (--origin https://example.com)")
 	}
-	return "the server refuses this client: " + strings.Join(reasons, "; ")
+	return "the server rejects this client: " + strings.Join(reasons, "; ")
 }

@@ -40,7 +40,7 @@ func (o *outFlags) write(sys *System, text string) error {
 	}
 	f, err := os.OpenFile(o.file, how, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return &hinted{fmt.Errorf("%s exists, and is not overwritten", o.file),
+		return &hinted{fmt.Errorf("%s already exists", o.file),
 			"write to another file: --output " + shellQuote(freename.Of(o.file)) + "; --force overwrites"}
 	}
 	if err != nil {

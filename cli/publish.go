@@ -23,16 +23,15 @@ func newPublish(sys *System) *cobra.Command {
 	var f publishFlags
 	cmd := &cobra.Command{
 		Use:   "publish CHANNEL [DATA]",
-		Short: "Publish messages in a channel",
-		Long: `Publishes DATA in a channel, or without it each line of standard input, in order. A
-message is a JSON string, so that "handfast subscribe" prints the line as it was; with
---raw DATA and the lines are JSON themselves.
+		Short: "Publish messages to a channel",
+		Long: `Publishes DATA to a channel, or without it each line of standard input, in order. A message
+is a JSON string, so that "handfast subscribe" prints the same line; with --raw, DATA and
+the lines are JSON.
 
-It exits 0 when the server has accepted all messages, and 1 when there is no connection
-or the server does not accept one within --timeout: those before it are published then,
-those behind it are not, and that one may be published later, when an engine of channels
-answers again. When the connection is lost it connects again, and no message is published
-twice.`,
+It exits 0 when the server has accepted all messages, and 1 when there is no connection or
+the server does not accept a message within --timeout: earlier messages are then published,
+later ones are not, and that one may be published later, when the engine of the channels
+answers again. After a lost connection it reconnects, and no message is published twice.`,
 		Example: `  handfast publish chat hello
   handfast publish --raw chat '{"text":"hello"}'
   uptime | handfast publish --url ws://127.0.0.1:9000/channels load
@@ -47,14 +46,14 @@ twice.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			if f.raw && len(args) == 2 && !json.Valid([]byte(args[1])) {
-				return usagef("quote it for the shell: --raw chat '{\"a\":1}'", "the data is not JSON, as --raw says")
+				return usagef("quote it for the shell: --raw chat '{\"a\":1}'", "the data is not JSON, which --raw requires")
 			}
 			return f.run(cmd.Context(), sys, args)
 		}),
 	}
 	f.register(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&f.raw, "raw", false, "the data is JSON")
+	flags.BoolVar(&f.raw, "raw", false, "the data is already JSON")
 	flags.StringVar(&f.key, "key", "", "set this `key` of a keyed collection")
 	complete(cmd, map[string][]string{"key": {}})
 	return cmd
@@ -115,7 +114,7 @@ func (f *publishFlags) publish(ctx context.Context, c *client.Client, channel st
 		}
 		data = text
 	} else if !json.Valid(data) {
-		return errors.New("not JSON, as --raw says")
+		return errors.New("not JSON, which --raw requires")
 	}
 	ctx, cancel := f.bound(ctx)
 	defer cancel()

@@ -28,41 +28,42 @@ type serveFlags struct {
 	given func(flag string) bool // whether it stands on the command line
 }
 
-const serveHelp = `Runs a server. Without --config that is a page with a chat at /, channels at /channels,
-which are open to everybody ("handfast publish", "handfast subscribe"), and a WebSocket
-echo at /echo, where messages of up to 16 MiB come back as they were.
+const serveHelp = `Runs a server. Without --config it serves a page with a chat at /, channels at /channels,
+which are open to all clients ("handfast publish", "handfast subscribe"), and a WebSocket
+echo at /echo, which returns messages of up to 16 MiB.
 
-An address of --listen without a host is every address of the machine, and port 0 picks
-a free one. One that begins with http:// is served without TLS, whatever --tls says.
+An address of --listen without a host means every address of the machine, and port 0 selects
+a free one. One that begins with http:// is served without TLS, regardless of --tls.
 
 The first start makes a certificate authority for this user and a certificate for
-localhost. "handfast dial" trusts that by itself; a browser asks once. Pages of other
+localhost. "handfast dial" trusts that automatically; a browser asks once. Pages of other
 sites may not connect unless --origin names them.
 
-Channels belong to an application. Without a file that is "dev", with a secret that the first
-start makes and keeps; --app names others, and the first of them has the channels at /channels.
+Channels belong to an application. Without a file it is "dev", with a secret that the first start generates and stores; --app
+names others, and the first of them has the channels at /channels.
 
-Several servers are one with --engine redis: they share the Redis that --redis-url names, and
-what channels keep is there. A server that cannot reach it starts, and is ready when it can.
+With --engine redis several servers act as one: they share the Redis of --redis-url, which
+stores the state of channels. A server that cannot reach Redis starts, and becomes ready when it can.
 
-With --engine nats they need nothing else: each has a NATS server inside that listens on
---cluster-listen and joins another one. Beyond this machine that takes --cluster-secret-file,
---cluster-cert and --cluster-ca. What channels keep is in the state directory, in one for each
-address of --cluster-listen (nats/127.0.0.1_6222, or nats/alone), and only one process may use
-it. --nats-url is for NATS servers elsewhere. Other users of the machine see a password in a URL
-that is a flag, and not one in a file: @FILE.
+With --engine nats they need no other server: each embeds a NATS server that listens on
+--cluster-listen and joins another one. Beyond this machine that requires
+--cluster-secret-file, --cluster-cert and --cluster-ca. The state of channels is stored in a
+subdirectory of the state directory for each address of --cluster-listen
+(nats/127.0.0.1_6222, or nats/alone), which only one process may use. --nats-url is for
+external NATS servers. Other users of the machine can see a password in a URL on the command
+line, but not one in a file: @FILE.
 
-With --config the file says what is served, who may connect and how much; "handfast
-config doc" tells what can stand in it. It has to name the endpoints, and there is no page
-unless it says so. Environment variables win over the file, and flags over both.
+With --config the file sets the endpoints, who may connect, and the limits; "handfast config
+doc" lists its keys. Endpoints are required, and there is no page unless the file enables
+it. Environment variables override the file, and flags override both.
 
-The server reads its files again when they change, and on SIGHUP, which also opens the
-audit log anew: connections of endpoints that it still has go on, and a configuration
-with a mistake in it changes nothing.
+The server reloads its files when they change, and on SIGHUP, which also reopens the audit
+log: connections of endpoints that still exist continue, and a configuration with a mistake
+changes nothing.
 
-SIGTERM and Ctrl-C stop it: /readyz says so, new connections are refused with 503, and
-every WebSocket is closed with 1001, or as the file says. What has not answered by the
-end of the time for that is cut. A second signal stops it at once.`
+SIGTERM and Ctrl-C stop it: /readyz reports that, new connections are rejected with 503, and
+every WebSocket is closed with 1001, or with the code in the file. Connections that do not
+answer in time are then cut. A second signal stops the server immediately.`
 
 func newServe(sys *System) *cobra.Command {
 	f := serveFlags{
@@ -71,7 +72,7 @@ func newServe(sys *System) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run a server: a chat at /, channels and a WebSocket echo, or what a file says",
+		Short: "Run a server: a chat at /, channels and a WebSocket echo, or the endpoints of a file",
 		Long:  serveHelp,
 		Example: `  handfast serve
   handfast serve --listen 127.0.0.1:9000 --tls off
@@ -88,10 +89,10 @@ func newServe(sys *System) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", "", "what to serve: a YAML `file`; without the flag the one that HANDFAST_CONFIG names")
+	flags.StringVar(&f.config, "config", "", "the configuration, a YAML `file`; by default the one that HANDFAST_CONFIG names")
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
 		"`host:port`; may be repeated; http:// before it: without TLS")
-	flags.Var(&f.tls, "tls", "where the certificate comes from: the development CA, two files, or no TLS")
+	flags.Var(&f.tls, "tls", "the source of the certificate: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
 	flags.StringArrayVar(&f.origins, "origin", nil,
@@ -140,9 +141,9 @@ func (f *serveFlags) check() error {
 	files := f.tls.value == "files"
 	switch {
 	case files && (f.cert == "" || f.key == ""):
-		return usagef("give both; one file may serve as both", "--tls files needs --cert and --key")
+		return usagef("give both; one file may serve as both", "--tls files requires --cert and --key")
 	case !files && (f.cert != "" || f.key != ""):
-		return usagef("add --tls files", "--cert and --key have no use with --tls %s", f.tls.value)
+		return usagef("add --tls files", "--cert and --key cannot be used with --tls %s", f.tls.value)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type engineFlag struct{ flag, kind, key, usage string }
 
 var engineFlags = []engineFlag{
 	{"redis-url", "redis", "url", "for --engine redis: its `URL`, or @FILE; without the flag redis://127.0.0.1:6379"},
-	{"nats-url", "nats", "url", "for --engine nats: the `URL` of servers elsewhere, or @FILE"},
+	{"nats-url", "nats", "url", "for --engine nats: the `URL` of external servers, or @FILE"},
 	{"cluster-listen", "nats", "cluster.listen", "for --engine nats: `host:port` where other nodes connect"},
 	{"join", "nats", "cluster.join", "for --engine nats: `host:port` of another node's --cluster-listen; may be repeated"},
 	{"cluster-secret-file", "nats", "cluster.secret_file", "for --engine nats: a `file` with a secret that all nodes share"},
@@ -37,7 +37,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.apps, "app", nil,
 		"`ID:KEY:SECRET` or ID:KEY:@FILE, an application instead of dev or the file's; repeatable")
-	flags.Var(&f.engine, "engine", "what connects the nodes and keeps what channels keep")
+	flags.Var(&f.engine, "engine", "the engine that connects the nodes and stores the state of channels")
 	f.texts = map[string]*string{}
 	for _, e := range engineFlags {
 		if e.flag == "join" {
@@ -117,7 +117,7 @@ func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(
 		switch {
 		case !given(e.flag):
 		case kind != e.kind:
-			errs = append(errs, usagef("add --engine "+e.kind, "--%s has no use with the engine %s", e.flag, kind))
+			errs = append(errs, usagef("add --engine "+e.kind, "--%s cannot be used with the engine %s", e.flag, kind))
 		default:
 			key, value := e.key, any(f.join)
 			if text := f.texts[e.flag]; text != nil {

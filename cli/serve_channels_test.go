@@ -154,8 +154,8 @@ func TestServeEngine(t *testing.T) {
 		want string
 	}{
 		{[]string{"--engine", "none"}, exitUsage, "it is one of memory"},
-		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
-		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url has no use with the engine memory"},
+		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
+		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
 		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "hub.engine.redis.url: its scheme is"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitUsage, "hub.engine.redis.url: not a valid redis://"},
@@ -175,8 +175,8 @@ func TestServeNATS(t *testing.T) {
 		code  int
 		want  string
 	}{
-		{"--join 127.0.0.1:6222", exitUsage, "--join has no use with the engine memory\n  next step: add --engine nats"},
-		{"--engine memory --nats-url nats://u:hunter2@x", exitUsage, "--nats-url has no use with the engine memory"},
+		{"--join 127.0.0.1:6222", exitUsage, "--join cannot be used with the engine memory\n  next step: add --engine nats"},
+		{"--engine memory --nats-url nats://u:hunter2@x", exitUsage, "--nats-url cannot be used with the engine memory"},
 		{"--engine nats --cluster-listen x", exitUsage, `--cluster-listen "x": not an address`},
 		{"--engine nats --join x", exitUsage, `--join "x": not an address`},
 		{"--engine nats --join 127.0.0.1:6222", exitUsage, "(--cluster-listen)"},

@@ -144,7 +144,7 @@ func tellProblems(w io.Writer, err error) error {
 		hint := p.Hint
 		if key := strings.FieldsFunc(p.Path, func(c rune) bool { return c == '.' || c == '[' }); hint == "" && len(key) > 0 {
 			if text, _ := config.Doc(key[0]); text != "" {
-				hint = "handfast config doc " + key[0] + " explains what can be there"
+				hint = "handfast config doc " + key[0] + " lists the keys"
 			}
 		}
 		if hint != "" {

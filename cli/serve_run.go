@@ -158,7 +158,7 @@ func (r *reloader) tell(err error) {
 	}
 	hint := nextStep(err)
 	if hint == "" && r.flags.config != "" {
-		hint = "correct it and save it, which is enough; handfast config check " + r.flags.config + " shows what is wrong"
+		hint = "correct and save it; handfast config check " + r.flags.config + " shows what is wrong"
 	}
 	r.log.Warn(observe.EventKept, observe.KeyFile, r.flags.config, observe.KeyHint, hint)
 }

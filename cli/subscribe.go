@@ -32,18 +32,17 @@ func newSubscribe(sys *System) *cobra.Command {
 	var f subscribeFlags
 	cmd := &cobra.Command{
 		Use:   "subscribe CHANNEL...",
-		Short: "Print what is published in channels",
-		Long: `Subscribes to channels, and prints each message as a line: the text of a string, any
-other JSON compactly. It runs until Ctrl-C, and reconnects by itself when the
-connection is lost: then it prints what it has missed, or reports on standard error that
-messages may be missing.
+		Short: "Print the messages of channels",
+		Long: `Subscribes to channels, and prints each message as a line: the text of a string, other JSON
+compactly. It runs until Ctrl-C, and reconnects when the connection is lost: then it prints
+the messages that it missed, or reports on standard error that messages may be missing.
 
-With --json each line is a JSON object with everything that is known of a message; its
-channel, its offset, who has published it and when.
+With --json each line is a JSON object with all fields of a message, such as its channel,
+offset, publisher and time.
 
---history prints the last messages of each channel first. --since prints those behind a
-position, as EPOCH:OFFSET. --presence prints the members, and who joins and leaves, on
-standard error, or with --json as objects among the messages.
+--history prints the last messages of each channel first. --since prints those after a
+position, as EPOCH:OFFSET. --presence prints the members, and joins and leaves, on standard
+error, or with --json as objects among the messages.
 
 It exits 0 after Ctrl-C or the messages of --count, and 1 when there is no connection or
 a channel is denied.`,
@@ -70,11 +69,11 @@ a channel is denied.`,
 	}
 	f.register(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&f.json, "json", false, "print everything that is known, each as a JSON object")
-	flags.StringVar(&f.since, "since", "", "begin behind this `position`, EPOCH:OFFSET")
+	flags.BoolVar(&f.json, "json", false, "print each message with all its fields, as a JSON object")
+	flags.StringVar(&f.since, "since", "", "begin after this `position`, EPOCH:OFFSET")
 	flags.IntVar(&f.history, "history", 0, "begin with the last `N` messages of each channel")
-	flags.BoolVar(&f.presence, "presence", false, "tell who is there, joins and leaves")
-	flags.IntVarP(&f.count, "count", "n", 0, "exit after `N` messages; 0 is never")
+	flags.BoolVar(&f.presence, "presence", false, "print the members, joins and leaves")
+	flags.IntVarP(&f.count, "count", "n", 0, "exit after `N` messages; 0 means never")
 	complete(cmd, map[string][]string{"since": {}, "history": {"10", "100"}, "count": {"1", "10"}})
 	return cmd
 }
@@ -196,7 +195,7 @@ func denied(channel string, err error) error {
 	err = fmt.Errorf("channel %s: %s (%s)", channel, failed.Message, failed.Code)
 	if failed.Code == wire.Denied {
 		return &hinted{err, "the rules of the server's endpoint have to allow it to the user of the token, which -H \"Authorization: Bearer …\" sends; " +
-			"on the server, handfast config test FILE says which rule decides"}
+			"on the server, handfast config test FILE prints the rule that decides"}
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 func newToken(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Make tokens, API keys and password lines, and look into tokens",
+		Short: "Make tokens, API keys and password lines, and show tokens",
 		Example: `  handfast token jwt --secret-file secret --sub alice --expires 1h
   handfast token apikey ci
   handfast token password alice >>passwords
@@ -32,9 +32,8 @@ func newTokenAPIKey(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apikey ID",
 		Short: "Make an API key",
-		Long: `Makes an API key and prints it on standard output. What the server has to know is
-printed on standard error, as it stands in its configuration: the hash of the key.
-The key itself is printed this once.`,
+		Long: `Makes an API key and prints it on standard output. The entry for the server's configuration,
+with the hash of the key, is printed on standard error. The key cannot be printed again.`,
 		Example: `  handfast token apikey ci
   handfast token apikey ci --user build-machine >key`,
 		Args: one("an ID, such as the name of the program that uses the key"),
@@ -51,7 +50,7 @@ The key itself is printed this once.`,
 			return err
 		}),
 	}
-	cmd.Flags().StringVar(&user, "user", "", "the `name` of the user that the key stands for; without it the ID")
+	cmd.Flags().StringVar(&user, "user", "", "the `name` of the user of the key; by default the ID")
 	complete(cmd, map[string][]string{"user": {}})
 	return cmd
 }
@@ -67,7 +66,7 @@ line for the password file: the user's name and the argon2id hash of the passwor
 		Args: one("the name of a user"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			if args[0] == "" || strings.ContainsAny(args[0], ":\r\n\t") {
-				return usagef("", "a user's name is not empty and has neither a colon nor a line end")
+				return usagef("", "the name of a user must not be empty, and must not contain a colon or a line end")
 			}
 			password, err := readSecret(sys, "password for "+args[0])
 			if err != nil {

@@ -42,12 +42,12 @@ func newTokenJWT(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "jwt",
 		Short: "Make a signed token (RFC 7519)",
-		Long: `Makes a token and prints it. The key decides the algorithm: a secret makes HS256, an
-RSA key RS256, an ECDSA key ES256, ES384 or ES512, an Ed25519 key EdDSA. The secret is
-a file of 32 bytes or more; a line end at its end does not count.
+		Long: `Makes a token and prints it. The key determines the algorithm: HS256 for a secret, RS256 for
+an RSA key, ES256, ES384 or ES512 for an ECDSA key, EdDSA for an Ed25519 key. The secret is
+a file of 32 bytes or more; a trailing line end does not count.
 
-It is for trying things out and for programs that may sign for themselves. Users get
-their tokens from the service that authenticates them.`,
+The command is for tests and for programs that sign their own tokens. Users get their
+tokens from the service that authenticates them.`,
 		Example: `  head -c 32 /dev/urandom | base64 >secret
   handfast token jwt --secret-file secret --sub alice
   handfast token jwt --key private.pem --sub alice --aud chat --claim 'roles=["admin"]'`,
@@ -65,11 +65,11 @@ their tokens from the service that authenticates them.`,
 	flags.StringVar(&f.secretFile, "secret-file", "", "sign with the secret in this `file`")
 	flags.StringVar(&f.keyFile, "key", "", "sign with the private key in this PEM `file`")
 	flags.StringVar(&f.kid, "kid", "", "the key's `id`, for a verifier that has several keys")
-	flags.StringVar(&f.sub, "sub", "", "the `user` that the token is about")
+	flags.StringVar(&f.sub, "sub", "", "the `user` that the token identifies")
 	flags.StringVar(&f.issuer, "iss", "", "the `issuer`")
 	flags.StringArrayVar(&f.audience, "aud", nil, "an `audience`; may be repeated")
-	flags.DurationVar(&f.expires, "expires", time.Hour, "how long it is good")
-	flags.StringArrayVar(&f.claims, "claim", nil, "a further claim, `name=value`; a value that is JSON is taken as such; may be repeated")
+	flags.DurationVar(&f.expires, "expires", time.Hour, "how long it is valid")
+	flags.StringArrayVar(&f.claims, "claim", nil, "a further claim, `name=value`; the value may be JSON; may be repeated")
 	complete(cmd, map[string][]string{"kid": {}, "sub": {}, "iss": {}, "aud": {}, "claim": {}, "expires": {"5m", "1h", "24h"}})
 	return cmd
 }
@@ -83,9 +83,9 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 	case (f.secretFile == "") == (f.keyFile == ""):
 		return "", usagef("", "give one of --secret-file and --key")
 	case f.sub == "":
-		return "", usagef("", "--sub is missing: whom is the token about?")
+		return "", usagef("", "--sub is missing: the user of the token")
 	case f.expires <= 0:
-		return "", usagef("", "--expires takes a time above zero")
+		return "", usagef("", "--expires must be positive")
 	}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails, says its documentation
@@ -101,7 +101,7 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 	for _, c := range f.claims {
 		name, text, ok := strings.Cut(c, "=")
 		if !ok || name == "" {
-			return "", usagef("write --claim name=value", "--claim %q has no name and value", c)
+			return "", usagef("write --claim name=value", "--claim %q is not of the form name=value", c)
 		}
 		if slices.Contains(registered, name) {
 			return "", usagef("--sub, --iss, --aud and --expires set the registered claims", "--claim %s cannot be set", name)
@@ -156,7 +156,7 @@ func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
 			return jwt.SigningMethodES512, k, nil
 		}
 	}
-	return nil, nil, usagef("use an RSA, ECDSA or Ed25519 key", "the key in %s is of a kind that signs no tokens", f.keyFile)
+	return nil, nil, usagef("use an RSA, ECDSA or Ed25519 key", "the key in %s is of a kind that cannot sign tokens", f.keyFile)
 }
 
 // readSigner reads a private key in any of the forms that openssl writes.
@@ -189,9 +189,9 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 func newTokenShow(sys *System) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
-		Short: "Show what a signed token says",
-		Long: `Reads a token from standard input and prints its header and its claims as JSON,
-without the signature and without checking it: anyone can write such a token.`,
+		Short: "Show the contents of a signed token",
+		Long: `Reads a token from standard input and prints its header and its claims as JSON, without
+verifying the signature: anyone can write such a token.`,
 		Example: `  handfast token show <token`,
 		Args:    cobra.NoArgs,
 		RunE: run(func(*cobra.Command, []string) error {
@@ -205,8 +205,8 @@ without the signature and without checking it: anyone can write such a token.`,
 }
 
 // errNoToken does not repeat what it was given.
-var errNoToken = &hinted{errors.New("that is no signed token: it has no three parts of base64url with JSON in the first two"),
-	"give what stands behind \"Bearer \" in an Authorization header"}
+var errNoToken = &hinted{errors.New("not a signed token: want three parts in base64url, the first two of them JSON"),
+	"pass the part after \"Bearer \" in an Authorization header"}
 
 // showToken prints the first two parts of a token.
 func showToken(w io.Writer, token string) error {

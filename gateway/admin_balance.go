@@ -18,7 +18,7 @@ type Balance struct {
 	Endpoints []BalancedEndpoint `json:"endpoints"` // in the order of the configuration
 }
 
-// BalancedEndpoint is an endpoint that carries clients to servers.
+// BalancedEndpoint is an endpoint that has a balancer.
 type BalancedEndpoint struct {
 	Endpoint string `json:"endpoint"` // its name
 	proxy.Status
@@ -66,7 +66,7 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do fun
 		if name != "" {
 			name = strconv.Quote(name) + " "
 		}
-		plain(w, http.StatusNotFound, "no endpoint "+name+"carries clients to servers\n")
+		plain(w, http.StatusNotFound, "no endpoint "+name+"has a balancer\n")
 		return
 	}
 	for _, t := range list {

@@ -143,10 +143,10 @@ func (f *farm) do(args ...string) string {
 	return r.Stdout
 }
 
-// empty drains a server, and waits until it has no connection any more.
+// empty drains a server, and waits until it has no connections left.
 func (f *farm) empty(id string) {
 	f.u.T.Helper()
-	if out := f.do("drain", id, "--wait"); !strings.Contains(out, "has no connection any more") {
+	if out := f.do("drain", id, "--wait"); !strings.Contains(out, "has no connections left") {
 		f.u.T.Errorf("drain: %q", out)
 	}
 }

@@ -145,7 +145,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	}
 
 	said = u.Must("handfast cert trust")
-	if strings.Count(said, "trusts it now") != 2 || !strings.Contains(said, "localhost") || !strings.Contains(said, "nothing else") {
+	if strings.Count(said, "now trusts it") != 2 || !strings.Contains(said, "localhost") || !strings.Contains(said, "nothing else") {
 		t.Errorf("trust says:\n%s", said)
 	}
 	if got := u.believers(url); got != "curl openssl chromium" {
@@ -154,7 +154,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	if !strings.Contains(bundle(), string(pem)) {
 		t.Error("it is not in the system's bundle")
 	}
-	if said = u.Must("handfast cert trust"); strings.Count(said, "trusts it already") != 2 {
+	if said = u.Must("handfast cert trust"); strings.Count(said, "already trusts it") != 2 {
 		t.Errorf("trust, again, says:\n%s", said)
 	}
 	if said = u.Must("handfast cert show"); !strings.Contains(said, "yes, in the system's store") {
@@ -162,7 +162,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	}
 
 	said = u.Must("handfast cert untrust")
-	if strings.Count(said, "has it no more") != 2 {
+	if strings.Count(said, "no longer trusts it") != 2 {
 		t.Errorf("untrust says:\n%s", said)
 	}
 	if got := u.believers(url); got != "" {
@@ -239,11 +239,11 @@ func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 		t.Fatalf("exit %d, %s", r.Code, r.Stderr)
 	}
 	ca := strings.TrimSpace(run("cert", "show", "--path").Stdout)
-	if r := run("cert", "trust", "--dry-run"); r.Code != 0 || !strings.Contains(r.Stdout, "cannot: it takes the rights of root") {
+	if r := run("cert", "trust", "--dry-run"); r.Code != 0 || !strings.Contains(r.Stdout, "cannot: it requires root") {
 		t.Errorf("dry run: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	r := run("cert", "trust")
-	if r.Code != 1 || !strings.Contains(r.Stderr, "the rights of root") || !strings.Contains(r.Stderr, "next step: run as root: handfast cert trust "+ca) {
+	if r.Code != 1 || !strings.Contains(r.Stderr, "it requires root") || !strings.Contains(r.Stderr, "next step: run as root: handfast cert trust "+ca) {
 		t.Errorf("exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
