@@ -20,6 +20,9 @@ func (r *reader) save(b block, name string) {
 		r.t.Fatalf("line %d: the file %q is not below the reader's directory", b.line, name)
 	}
 	path := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		r.t.Fatalf("line %d: %v", b.line, err)
+	}
 	// A program that watches the file sees all of it or nothing.
 	if err := os.WriteFile(path+".new", []byte(r.typed(b.text)), 0o644); err != nil {
 		r.t.Fatalf("line %d: %v", b.line, err)
