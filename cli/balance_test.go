@@ -134,11 +134,11 @@ func TestBalanceServers(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, bad := range []struct{ args, want string }{
-		{"remove " + a, "not one that an operator has added"},
+		{"remove " + a, "not added to the endpoint"},
 		{"remove " + c, "there is no server " + c},
 		{"drain " + c, "there is no server " + c},
 		{"drain " + a + " --endpoint other", `no endpoint "other" has a balancer`},
-		{"add " + a + " --weight 3", "the server is in the list already"},
+		{"add " + a + " --weight 3", "the server is already in the list"},
 		{"status --endpoint other", `no endpoint "other" has a balancer`},
 	} {
 		if got := r.run(t, strings.Fields(bad.args)...); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {

@@ -26,7 +26,7 @@ var documents = []struct{ name, text, fails string }{
 	{"a password in the URL of keys", "auth: {j: {jwt: {jwks_url: 'https://u:hush@id.example.com/keys'}}}\n", ""},
 	{"a broken key in a cookie", "auth: {c: {cookie: {name: s, origins: ['https://x.org'], jwt: {public_key: x}}}}\n", "auth.c.cookie.jwt.public_key"},
 	{"a cookie with a password in the URL", "auth: {c: {cookie: {name: s, origins: ['https://x.org'], forward: {url: 'http://u:hush@127.0.0.1:1'}}}}\n", "auth.c"},
-	{"a method in place", "endpoints: [{path: /y, target: echo, auth: [{forward: {url: 'http://u:hush@127.0.0.1:1'}}]}]\n", "endpoints[0].auth[0]"},
+	{"an inline method", "endpoints: [{path: /y, target: echo, auth: [{forward: {url: 'http://u:hush@127.0.0.1:1'}}]}]\n", "endpoints[0].auth[0]"},
 	{"two keys with one hash", "auth: {k: {apikey: {keys: [{id: a, hash: HASH}, {id: b, hash: HASH}]}}}\n", ""},
 	{"an id with an underscore", "auth: {k: {apikey: {keys: [{id: a_b, hash: HASH}]}}}\n", "auth.k"},
 	{"an API key header", "auth: {k: {apikey: {header: 'a b', keys: [{id: a, hash: HASH}]}}}\n", "auth.k"},

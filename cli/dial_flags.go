@@ -133,7 +133,7 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	}
 	if f.origin != "" {
 		if _, ok := handshake.ParseOrigin(f.origin); !ok {
-			return nil, usagef("write scheme and host, and the port if it is not the usual one: https://example.com",
+			return nil, usagef("write scheme and host, and the port if it is not the default: https://example.com",
 				"--origin %s is not a web origin", strconv.Quote(f.origin))
 		}
 		header.Set("Origin", f.origin)

@@ -175,7 +175,7 @@ func checkListen(flag, addr string) error {
 // checkOrigin makes sure that an origin is valid: what the library would find wrong at every handshake.
 func checkOrigin(origin string) error {
 	var o config.Origin
-	return badValue("write scheme and host, and the port if it is not the usual one: https://example.com", "--origin", origin,
+	return badValue("write scheme and host, and the port if it is not the default: https://example.com", "--origin", origin,
 		o.UnmarshalText([]byte(origin)))
 }
 

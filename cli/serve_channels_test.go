@@ -51,7 +51,7 @@ func TestServeApps(t *testing.T) {
 		{"hunter2", "--app: KEY or SECRET is missing"}, {"shop:hunter2", "--app: KEY or SECRET is missing"},
 		{"shop:key:", "--app: SECRET is missing"}, {"shop:key:@", "--app: SECRET is missing"}, {":key:hunter2", "--app: ID is missing"},
 		{"shop::hunter2", "--app: KEY is missing"},
-		{"a/b:key:hunter2", `--app: apps[0].id: "a/b" cannot be in a path`}, {"shop:key:@/none", "/none"},
+		{"a/b:key:hunter2", `--app: apps[0].id: "a/b" cannot be used in a path`}, {"shop:key:@/none", "/none"},
 	} {
 		r := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--tls", "off", "--app", tt.app)
 		if r.code == exitOK || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr, "hunter") {

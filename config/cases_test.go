@@ -15,7 +15,7 @@ func TestParseCases(t *testing.T) {
 		"":                                "cases.yaml:1:1: it contains no case",
 		"[":                               "not valid YAML",
 		"- {user: alice}\n":               "cases.yaml:1:3: [0].expect: required; expected allow or deny",
-		"- {expect: yes}\n":               `"yes" is not one of its values`,
+		"- {expect: yes}\n":               `"yes" is not an allowed value`,
 		"- {expect: allow, usr: alice}\n": "did you mean user?",
 		"user: alice\n":                   "this is a mapping; expected a list",
 	} {

@@ -7,56 +7,58 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// NATSEngine is NATS JetStream: in this process, which joins those of other nodes to a cluster, or with url on servers elsewhere.
-// What channels keep survives a restart.
+// NATSEngine is NATS JetStream: embedded servers that form a cluster, or with url external servers. The state of channels
+// survives a restart.
 type NATSEngine struct {
-	// NATS servers elsewhere, version 2.11 or later: nats://host:4222, or tls://host:4222, several with commas between them. A user
-	// and a password, or a token, may be in it. Empty: the server is in this process.
+	// External NATS servers, version 2.11 or later: nats://host:4222, or tls://host:4222, separated by commas. It may contain a
+	// user and a password, or a token. Empty means a server in this process.
 	URL Secret `yaml:"url" example:"nats://127.0.0.1:4222"`
 
 	// With url: a file with the JWT and the seed of a user, as NATS writes them.
 	Credentials Path `yaml:"credentials" example:"user.creds"`
 
-	// With url: the certificate authority of the servers, when it is not a public one: a PEM file.
+	// With url: the certificate authority of the servers, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca" example:"ca.pem"`
 
-	// Without url: the directory where the server in this process stores what it keeps. Only one process may use it. Empty: one for
-	// each address of the cluster in this user's state directory, such as nats/127.0.0.1_6222, or nats/alone.
+	// Without url: the directory of the server in this process. Only one process may use it. Empty means one for each address of
+	// the cluster in this user's state directory, such as nats/127.0.0.1_6222, or nats/alone.
 	Dir Path `yaml:"dir" made:"true" example:"/var/lib/handfast"`
 
-	// Whether each write is on disk before it is acknowledged, which costs most of the speed. Otherwise that happens every two
-	// minutes: an acknowledged message survives the end of the process, but not always a power failure. Without url.
+	// Whether each write is on disk before it is acknowledged, which costs most of the speed. Otherwise writes are synced every
+	// two minutes: an acknowledged message survives the end of the process, but not always a power failure. Without url.
 	SyncAlways bool `yaml:"sync_always" default:"false"`
 
 	// Without url: the cluster of nodes.
 	Cluster NATSCluster `yaml:"cluster"`
 
-	// How many servers have a copy of what is kept. 0: three if there are as many, otherwise one.
+	// The number of replicas of the state. 0 means three if there are as many servers, otherwise one.
 	Replicas int `yaml:"replicas" default:"0" min:"0" max:"5"`
 
-	// How large all messages that are kept may become together before the oldest are removed. 0: no bound.
+	// The maximum total size of stored messages, beyond which the oldest are removed. 0 means no limit.
 	MaxBytes Bytes `yaml:"max_bytes" default:"0" min:"0"`
 
-	// What the names of streams and subjects begin with: letters, digits, - and _. Nodes with different ones share nothing.
+	// The prefix of the names of streams and subjects: letters, digits, - and _. Nodes with different prefixes share nothing.
 	Prefix string `yaml:"prefix" default:"handfast"`
 }
 
-// NATSCluster is how the servers in the processes of several nodes reach each other. Beyond this machine that takes a secret,
-// and TLS with certificates on both sides.
+// NATSCluster is how the embedded servers of several nodes reach each other. Beyond this machine that requires a secret, and
+// TLS with certificates on both sides.
 type NATSCluster struct {
-	// Where other nodes connect to this one. Empty: this node is on its own.
+	// The address to which other nodes connect. Empty means a single node.
 	Listen Address `yaml:"listen" example:"127.0.0.1:6222"`
 
-	// Addresses of other nodes, of one at least but for the first node; they tell of the rest. Its own may be among them.
+	// The addresses of other nodes, at least one except on the first node; the rest are discovered. The node's own address may be
+	// among them.
 	Join []Address `yaml:"join" example:"[127.0.0.1:6223]"`
 
-	// What the nodes show each other. Empty, on loopback: one that the first node makes and keeps in this user's state directory.
+	// The secret by which the nodes authenticate each other. On loopback, empty means a secret that the first node generates and
+	// stores in this user's state directory.
 	Secret Secret `yaml:"secret"`
 
-	// The certificate of this node, for its name or address in the join of others, and for clients, too: a PEM file.
+	// The certificate of this node, for its name or address in the join of others, and also valid for clients: a PEM file.
 	Cert Path `yaml:"cert" example:"node.pem"`
 
-	// Its private key: a PEM file. Empty: it is in the same file.
+	// Its private key: a PEM file. Empty means that it is in the same file.
 	Key Path `yaml:"key" example:"node.key"`
 
 	// The certificate authority of all nodes: a PEM file.
@@ -66,7 +68,7 @@ type NATSCluster struct {
 // nats checks the settings of the engine.
 func (k *checker) nats(n *NATSEngine, path string) {
 	if !validName(strings.ToLower(n.Prefix)) {
-		k.Wrong(path+".prefix", tree.Quote(n.Prefix)+" cannot be in the name of a stream", "letters, digits, - and _")
+		k.Wrong(path+".prefix", tree.Quote(n.Prefix)+" cannot be used in the name of a stream", "letters, digits, - and _")
 	}
 	c := &n.Cluster
 	inside := n.Dir != "" || n.SyncAlways || c.Listen != "" || len(c.Join) > 0 || !c.Secret.Empty() || c.Cert+c.Key+c.CA != ""
@@ -76,7 +78,7 @@ func (k *checker) nats(n *NATSEngine, path string) {
 	case n.URL.Empty():
 		k.natsCluster(c, path+".cluster")
 	case inside:
-		k.Wrong(path+".url", "dir, sync_always and cluster are for a server in this process", "url, or those")
+		k.Wrong(path+".url", "dir, sync_always and cluster configure a server in this process", "either url or those keys")
 	default:
 		for one := range strings.SplitSeq(n.URL.Reveal(), ",") {
 			k.url(strings.TrimSpace(one), path+".url", "nats", "tls")
@@ -87,7 +89,7 @@ func (k *checker) nats(n *NATSEngine, path string) {
 func (k *checker) natsCluster(c *NATSCluster, path string) {
 	if c.Listen == "" {
 		if len(c.Join) > 0 || !c.Secret.Empty() || c.Cert+c.Key+c.CA != "" {
-			k.Wrong(path+".listen", "required in a cluster", "where the other nodes connect to this one, such as 127.0.0.1:6222 (--cluster-listen)")
+			k.Wrong(path+".listen", "required in a cluster", "the address to which other nodes connect, such as 127.0.0.1:6222 (--cluster-listen)")
 		}
 		return
 	}
@@ -105,7 +107,7 @@ func (k *checker) natsCluster(c *NATSCluster, path string) {
 			far = a
 		}
 	}
-	why := "required, since " + string(far) + " is beyond this machine"
+	why := "required, since " + string(far) + " is not on this machine"
 	if far != "" && c.Secret.Empty() {
 		k.Wrong(path+".secret", why, "a secret that all nodes share (--cluster-secret-file)")
 	}

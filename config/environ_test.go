@@ -68,16 +68,16 @@ func TestEnvironment(t *testing.T) {
 func TestEnvironmentProblems(t *testing.T) {
 	for _, tt := range []struct{ env, want string }{
 		{"HANDFAST_LIMITS_CONECTIONS=5", "environment variable HANDFAST_LIMITS_CONECTIONS: there is no such setting; did you mean HANDFAST_LIMITS_CONNECTIONS?"},
-		{"HANDFAST_REDIS=5", "there is no such setting; the names are those of the keys"},
+		{"HANDFAST_REDIS=5", "there is no such setting; the variables are the keys"},
 		{"HANDFAST_LIMITS_CONNECTIONS=many", `HANDFAST_LIMITS_CONNECTIONS: limits.connections: "many": not a whole number`},
-		{"HANDFAST_LISTEN_2_ADDRESS=:1", "HANDFAST_LISTEN_2_ADDRESS: there is no such setting; HANDFAST_LISTEN takes the whole list, as YAML"},
+		{"HANDFAST_LISTEN_2_ADDRESS=:1", "HANDFAST_LISTEN_2_ADDRESS: there is no such setting; HANDFAST_LISTEN takes the whole list as YAML"},
 		{"HANDFAST_AUTH_USERS_JWT_SECRET=x", "HANDFAST_AUTH_USERS_JWT_SECRET: there is no such setting"},
 		{"HANDFAST_LOG_LEVEL_FILE=/nowhere", "HANDFAST_LOG_LEVEL_FILE: there is no such setting"},
-		{"HANDFAST_LISTEN=[{address: ':1', tls: {mode: fils}}]", `environment variable HANDFAST_LISTEN: listen[0].tls.mode: "fils" is not one of its values; did you mean files?`},
+		{"HANDFAST_LISTEN=[{address: ':1', tls: {mode: fils}}]", `environment variable HANDFAST_LISTEN: listen[0].tls.mode: "fils" is not an allowed value; did you mean files?`},
 		{"HANDFAST_LISTEN=[{", "environment variable HANDFAST_LISTEN: listen: not valid YAML"},
 		{"HANDFAST_STORE=redis", "environment variable HANDFAST_STORE: store.redis.url: required"},
 		{"HANDFAST_ADMIN_TOKEN_FILE=/nowhere", "admin.token_file: /nowhere cannot be read"},
-		{"HANDFAST_DRAIN_CODE=1", `drain.code: "1" is not one of its values`},
+		{"HANDFAST_DRAIN_CODE=1", `drain.code: "1" is not an allowed value`},
 	} {
 		_, err := Load(Sources{Environ: []string{tt.env}})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
@@ -106,9 +106,9 @@ func TestOrder(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	for _, tt := range []struct{ path, value, want string }{
-		{"log.level", "loud", `--set: log.level: "loud" is not one of its values`},
+		{"log.level", "loud", `--set: log.level: "loud" is not an allowed value`},
 		{"log.levle", "info", "--set: log.levle: there is no such key; did you mean log.level?"},
-		{"log", "level: loud", `--set: log.level: "loud" is not one of its values`},
+		{"log", "level: loud", `--set: log.level: "loud" is not an allowed value`},
 		{"log[0]", "x", "--set: log[0]: there is no such key"},
 		{"listen.address", "x", "--set: listen.address: there is no such key"},
 		{"listen[1].address", "x", "--set: listen[1].address: there is no such key"},

@@ -69,10 +69,10 @@ func TestSlips(t *testing.T) {
 		"\x01log: {}\n":                "f.yaml:1:1: not UTF-8 text, or a control character; expected a YAML document",
 		"log: {} # \x7f\n":             "f.yaml:1:11: not UTF-8 text, or a control character; expected a YAML document",
 		"log: {} # \xff\n":             "f.yaml:1:11: not UTF-8 text, or a control character; expected a YAML document",
-		"%YAML 1.2\n---\nlog: {}\n":    "f.yaml:1:1: a directive has no meaning here",
+		"%YAML 1.2\n---\nlog: {}\n":    "f.yaml:1:1: directives are not supported here",
 		"log: {level: debug}\r\n\r\n":  "",
-		"\xff\xfel\x00o\x00g\x00:\x00": "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",
-		"\xfe\xff\x00l\x00o\x00g\x00:": "f.yaml:1:1: this is UTF-16; expected a YAML document in UTF-8",
+		"\xff\xfel\x00o\x00g\x00:\x00": "f.yaml:1:1: the file is UTF-16; expected a YAML document in UTF-8",
+		"\xfe\xff\x00l\x00o\x00g\x00:": "f.yaml:1:1: the file is UTF-16; expected a YAML document in UTF-8",
 	} {
 		_, err := Parse("f.yaml", []byte(served(document)))
 		if got := fmt.Sprint(err); got != want && (err != nil || want != "") {

@@ -13,14 +13,14 @@ const DevApp = "dev"
 
 // App is an application: a set of channels, and the servers that may publish to them and sign for its users.
 type App struct {
-	// What it is called in paths, such as /apps/{id}/events: letters, digits, -, _ and .
+	// The name in paths, such as /apps/{id}/events: letters, digits, -, _ and .
 	ID string `yaml:"id" id:"true" required:"true" example:"shop"`
 
-	// What its clients connect with; it is no secret. Empty: the id.
+	// The public key with which clients connect. Empty means the id.
 	Key string `yaml:"key" example:"278d425bdf160c739803"`
 
-	// What its servers sign requests and tokens with. Required, except of the application "dev": the first start makes a
-	// secret for that one and keeps it in the state directory of the user, for the owner alone.
+	// The secret with which servers sign requests and tokens. Required, except for the application "dev", for which the first
+	// start generates a secret and stores it in the state directory of the user, readable by the owner only.
 	Secret Secret `yaml:"secret"`
 }
 
@@ -37,9 +37,9 @@ func (k *checker) apps(all []App) {
 				continue
 			}
 			if !validSegment(name.value) {
-				k.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be in a path", "letters, digits, -, _ and ., 64 at most")
+				k.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be used in a path", "letters, digits, -, _ and ., 64 at most")
 			} else if first, ok := name.seen[name.value]; ok {
-				k.Wrong(p+"."+name.key, fmt.Sprintf("apps[%d] has the %s %s, too", first, name.key, tree.Quote(name.value)), "one of its own")
+				k.Wrong(p+"."+name.key, fmt.Sprintf("apps[%d] has the same %s, %s", first, name.key, tree.Quote(name.value)), "a unique one")
 			}
 			name.seen[name.value] = i
 		}
@@ -83,7 +83,7 @@ func (k *checker) appNamed(id, path string) {
 	switch {
 	case known[id] || k.Failed("apps"):
 	case len(known) == 0:
-		k.Wrong(path, "there are no applications", "apps, with one at least")
+		k.Wrong(path, "there are no applications", "apps, with at least one")
 	default:
 		k.Unknown(path, tree.Quote(id)+" is not an application under apps", id, slices.Sorted(maps.Keys(known)))
 	}

@@ -15,27 +15,27 @@ const (
 
 // Webhook is an HTTP service that the events of an application's channels are posted to.
 type Webhook struct {
-	// The application, one of apps. Empty: the first one.
+	// The application, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`
 
-	// Where the events are posted to.
+	// The URL for the events.
 	URL string `yaml:"url" required:"true" example:"https://shop.example.com/events"`
 
-	// The certificate authority of an https url, when it is not a public one: a PEM file.
+	// The certificate authority of an https url, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
 
-	// What the requests are signed with. Empty: the secret of the application.
+	// The secret that signs the requests. Empty means the secret of the application.
 	Secret Secret `yaml:"secret"`
 
-	// The events that are sent. Empty: all that the format has.
+	// The events to send. Empty means all events of the format.
 	Events []string `yaml:"events" enum:"connected|disconnected|subscribed|unsubscribed|published|member_added|member_removed|occupied|vacated|cache_miss|subscription_count"`
 
-	// What the requests look like. handfast: all events, in JSON; pusher: as the webhooks of Pusher Channels, which have
-	// published (client events only), member_added, member_removed, occupied, vacated, cache_miss and subscription_count. The last
-	// two need the target pusher, the last one also its subscription_counts.
+	// The format of the requests. handfast: all events, in JSON; pusher: the webhooks of Pusher Channels, which have published
+	// (client events only), member_added, member_removed, occupied, vacated, cache_miss and subscription_count. The last two
+	// require the target pusher, the last one also its subscription_counts.
 	Format string `yaml:"format" enum:"handfast|pusher" default:"handfast"`
 
-	// How long one request may take. One that fails is repeated for five minutes.
+	// The time limit for one request. A failed request is retried for five minutes.
 	Timeout Duration `yaml:"timeout" default:"10s" min:"100ms" max:"1m"`
 }
 
@@ -54,7 +54,7 @@ func (k *checker) webhook(w *Webhook, path string) {
 	}
 	for i, e := range w.Events {
 		if !slices.Contains(PusherEvents(), e) {
-			k.Wrong(fmt.Sprintf("%s.events[%d]", path, i), "the format pusher does not have "+tree.Quote(e), tree.OneOf(PusherEvents()))
+			k.Wrong(fmt.Sprintf("%s.events[%d]", path, i), "the format pusher does not support "+tree.Quote(e), tree.OneOf(PusherEvents()))
 		}
 	}
 }
@@ -62,6 +62,6 @@ func (k *checker) webhook(w *Webhook, path string) {
 // receiver checks the URL of a service that gets signed requests.
 func (k *checker) receiver(text, path string) {
 	if u := k.url(text, path, "http", "https"); u != nil && u.User != nil {
-		k.Wrong(path, "it has a user or a password in it", "a URL without them: requests are signed")
+		k.Wrong(path, "it contains a user or a password", "a URL without credentials: requests are signed")
 	}
 }

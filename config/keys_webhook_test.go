@@ -13,11 +13,11 @@ func TestWebhooksKeys(t *testing.T) {
 		{"{app: shop}", "webhooks[0].url: required"},
 		{"{url: shop.test}", "webhooks[0].url: not a URL"},
 		{"{url: 'ftp://shop.test/'}", `webhooks[0].url: its scheme is "ftp"`},
-		{"{url: 'https://ann:hunter2@shop.test/'}", "webhooks[0].url: it has a user or a password in it"},
+		{"{url: 'https://ann:hunter2@shop.test/'}", "webhooks[0].url: it contains a user or a password"},
 		{"{url: 'https://shop.test', app: shp}", `webhooks[0].app: "shp" is not an application under apps; did you mean shop?`},
 		{"{url: 'https://shop.test', events: [publishd]}", "webhooks[0].events"},
 		{"{url: 'https://shop.test', format: xml}", "webhooks[0].format"},
-		{"{url: 'https://shop.test', format: pusher, events: [occupied, connected]}", `webhooks[0].events[1]: the format pusher does not have "connected"`},
+		{"{url: 'https://shop.test', format: pusher, events: [occupied, connected]}", `webhooks[0].events[1]: the format pusher does not support "connected"`},
 		{"{url: 'https://shop.test', timeout: 0s}", "webhooks[0].timeout"},
 	} {
 		c, err := Parse("f.yaml", []byte(rest+"webhooks: ["+tt.hook+"]\n"))

@@ -91,14 +91,14 @@ func (k *checker) audit(a *Audit) {
 		k.Wrong("audit.file", "required when audit.to is file", tree.Expected[Path]())
 	}
 	if a.To != "file" && a.File != "" {
-		k.Wrong("audit.to", tree.Quote(a.To)+" has no use for audit.file", "file")
+		k.Wrong("audit.to", tree.Quote(a.To)+" does not use audit.file", "file")
 	}
 }
 
 func (k *checker) names(methods map[string]*Method) {
 	for name := range methods {
 		if name == Anonymous || !validName(name) {
-			k.Wrong("auth."+name, "a method cannot be called that", "lower-case letters, digits, - and _, and not "+Anonymous)
+			k.Wrong("auth."+name, "not a valid name of a method", "lower-case letters, digits, - and _, and not "+Anonymous)
 		}
 	}
 }
@@ -114,10 +114,10 @@ func (k *checker) listen(l *Listen, path string) {
 	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {
-		k.Wrong(path+".redirect_https", "this listener has TLS itself", "tls: off beside it")
+		k.Wrong(path+".redirect_https", "this listener has TLS", "tls: off on this listener")
 	}
 	if l.RedirectHTTPS && !secure && !k.anyTLS() {
-		k.Wrong(path+".redirect_https", "no listener has TLS to redirect to", "false, or a listener with TLS")
+		k.Wrong(path+".redirect_https", "there is no listener with TLS to redirect to", "false, or a listener with TLS")
 	}
 	if l.HSTS > 0 && !secure {
 		k.Wrong(path+".hsts", "browsers ignore it without TLS", "0s, or TLS on this listener")
@@ -143,19 +143,19 @@ func (k *checker) tls(t *TLS, path string) {
 		k.acme(&t.ACME, path+".acme")
 	}
 	if t.Mode != TLSFiles && len(t.Files) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s has no use for files", t.Mode), "files, or no files beside it")
+		k.Wrong(path+".mode", fmt.Sprintf("%s does not use files", t.Mode), "mode: files, or no files")
 	}
 	if t.Mode != TLSACME && len(t.ACME.Hosts) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s has no use for acme", t.Mode), "acme, or no acme.hosts beside it")
+		k.Wrong(path+".mode", fmt.Sprintf("%s does not use acme", t.Mode), "mode: acme, or no acme.hosts")
 	}
 	if t.Mode == TLSOff && t.ClientAuth != ClientAuthOff {
-		k.Wrong(path+".client_auth", "there are no client certificates without TLS", ClientAuthOff)
+		k.Wrong(path+".client_auth", "client certificates require TLS", ClientAuthOff)
 	}
 	if t.ClientAuth != ClientAuthOff && len(t.ClientCAs) == 0 {
 		k.Wrong(path+".client_cas", "required when client_auth is "+t.ClientAuth, "a list of PEM files")
 	}
 	if t.ClientAuth == ClientAuthOff && len(t.ClientCAs) > 0 {
-		k.Wrong(path+".client_auth", "off has no use for client_cas", "optional or required")
+		k.Wrong(path+".client_auth", "off does not use client_cas", "optional or required")
 	}
 }
 
@@ -167,11 +167,11 @@ func (k *checker) acme(a *ACME, path string) {
 		_, err := netip.ParseAddr(h)
 		if err == nil || !strings.Contains(h, ".") && h != "localhost" || strings.ContainsAny(h, "*:/ ") {
 			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(h)+" is not a name that a certificate can be issued for",
-				"a host name without wildcard and port, such as ws.example.com")
+				"a host name without a wildcard or port, such as ws.example.com")
 		}
 	}
 	if !a.AcceptTerms {
-		k.Wrong(path+".accept_terms", "the authority gives no certificates unless you accept its terms of service", "true")
+		k.Wrong(path+".accept_terms", "the authority issues certificates only if you accept its terms of service", "true")
 	}
 	if (a.EABKeyID == "") != a.EABKey.Empty() {
 		k.Wrong(path+".eab_key_id", "eab_key_id and eab_key belong together", "both, or none")
@@ -212,7 +212,7 @@ func (k *checker) admin(a *Admin) {
 func (k *checker) drain(d *Drain) {
 	if d.Spread > d.Timeout {
 		k.Wrong("drain.spread", fmt.Sprintf("%v is longer than drain.timeout, %v", d.Spread, d.Timeout),
-			"a time within which all are closed before the rest is cut")
+			"a shorter time, so that all connections are closed before the timeout")
 	}
 }
 
@@ -234,6 +234,6 @@ func (k *checker) logout(l *Logout) {
 // notAny refuses any for what a page does with its visitor's credentials.
 func (k *checker) notAny(o Origins, path string) {
 	if o.Any {
-		k.Wrong(path, "any page could do this in the name of its visitor", "a list of web origins")
+		k.Wrong(path, "any page could do this on behalf of its visitor", "a list of web origins")
 	}
 }

@@ -16,10 +16,10 @@ func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 		switch {
 		case ref.Method != nil:
 		case ref.Name == Anonymous && !anonymous:
-			k.Wrong(p, "anonymous has no use here", "a method that says who the client is")
+			k.Wrong(p, "anonymous is not allowed here", "a method that identifies the client")
 		case ref.Name == Anonymous:
 			if i < len(refs)-1 {
-				k.Wrong(p, "anonymous admits every client, so that what follows is never asked", "anonymous as the last one")
+				k.Wrong(p, "anonymous admits every client, so the methods after it are never used", "anonymous as the last one")
 			}
 		case k.c.Auth[ref.Name] == nil:
 			k.unknownMethod(ref.Name, p)
@@ -49,7 +49,7 @@ func (k *checker) noTickets(refs []AuthRef, path string) {
 			m = k.c.Auth[ref.Name]
 		}
 		if m != nil && m.Ticket != nil {
-			k.Wrong(fmt.Sprintf("%s[%d]", path, i), "a ticket cannot be had for a ticket", "another kind of credential")
+			k.Wrong(fmt.Sprintf("%s[%d]", path, i), "a ticket cannot be used to get a ticket", "another kind of credential")
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (k *checker) jwt(j *JWT, path string) {
 	const want = "one of secret, public_key, public_key_file, jwks_url and oidc_issuer"
 	switch {
 	case len(given) == 0:
-		k.Wrong(path, "nothing says what tokens are verified with", want)
+		k.Wrong(path, "there is no key to verify tokens with", want)
 		return
 	case len(given) > 1:
 		k.Wrong(path+"."+given[1], given[0]+" is also given", want)
@@ -117,7 +117,7 @@ func (k *checker) apiKeys(a *APIKey, path string) {
 	for i, key := range a.Keys {
 		p := fmt.Sprintf("%s.keys[%d]", path, i)
 		if seen[key.ID] && key.ID != "" {
-			k.Wrong(p+".id", tree.Quote(key.ID)+" is the id of another key, too", "an id of its own")
+			k.Wrong(p+".id", tree.Quote(key.ID)+" is also the id of another key", "a unique id")
 		}
 		seen[key.ID] = true
 		digits, ok := strings.CutPrefix(key.Hash, "sha256:")
@@ -130,7 +130,7 @@ func (k *checker) apiKeys(a *APIKey, path string) {
 func (k *checker) cookie(c *Cookie, path string) {
 	switch {
 	case c.JWT == nil && c.Forward == nil:
-		k.Wrong(path, "nothing says what the cookie means", "one of jwt and forward")
+		k.Wrong(path, "the meaning of the cookie is not configured", "one of jwt and forward")
 	case c.JWT != nil && c.Forward != nil:
 		k.Wrong(path+".forward", "jwt is also given", "one of the two")
 	}
@@ -145,7 +145,7 @@ func (k *checker) certificate(path string) {
 			return
 		}
 	}
-	k.Wrong(path, "no listener asks clients for a certificate", "client_cas under the tls of a listener")
+	k.Wrong(path, "no listener requests client certificates", "client_cas under the tls of a listener")
 }
 
 func (k *checker) forward(f *Forward, path string) {
@@ -153,7 +153,7 @@ func (k *checker) forward(f *Forward, path string) {
 		k.url(f.URL, path+".url", "http", "https")
 	}
 	if len(f.Headers) == 0 {
-		k.Wrong(path+".headers", "nothing of the request is sent along", "a list of header names")
+		k.Wrong(path+".headers", "no part of the request is sent along", "a list of header names")
 	}
 	for i, h := range f.Headers {
 		if !validHeader(h) {

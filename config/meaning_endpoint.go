@@ -21,7 +21,7 @@ func (k *checker) endpoints() {
 		if m.Ticket != nil && m.Ticket.Path != "" {
 			p := path + ".ticket.path"
 			if other, ok := paths[shapeOfPath(m.Ticket.Path)]; ok {
-				k.Wrong(p, other+" has the same path", "a path of its own")
+				k.Wrong(p, other+" has the same path", "a unique path")
 			}
 			paths[shapeOfPath(m.Ticket.Path)] = p
 		}
@@ -32,13 +32,13 @@ func (k *checker) endpoints() {
 			continue
 		}
 		if first, ok := names[e.Name]; ok {
-			k.Wrong(p+".name", fmt.Sprintf("endpoints[%d] is called %s, too", first, tree.Quote(e.Name)), "a name of its own")
+			k.Wrong(p+".name", fmt.Sprintf("endpoints[%d] has the same name, %s", first, tree.Quote(e.Name)), "a unique name")
 		}
 		names[e.Name] = i
 		for _, pattern := range e.Patterns() {
 			pattern = shapeOfPath(pattern)
 			if other, ok := paths[pattern]; ok {
-				k.Wrong(p+".path", other+" has the same path", "a path or a host of its own")
+				k.Wrong(p+".path", other+" has the same path", "a unique path or host")
 			}
 			paths[pattern] = p + ".path"
 		}
@@ -57,7 +57,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		}
 	}
 	if k.c.Console && e.Path == "/" {
-		k.Wrong(path+".path", "the page of the console is there", "another path, or console: false")
+		k.Wrong(path+".path", "the console uses this path", "another path, or console: false")
 	}
 	k.refs(e.Auth, path+".auth", true)
 	seen := map[string]bool{}
@@ -80,11 +80,11 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 func (k *checker) rule(r *Rule, path string) {
 	for i, c := range r.Channels {
 		if c == "" {
-			k.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "not a channel", "a name, where * stands for anything")
+			k.Wrong(fmt.Sprintf("%s.channels[%d]", path, i), "not a channel name", "a name, in which * matches anything")
 		}
 	}
 	if len(r.Channels) > 0 && len(r.Actions) == 1 && r.Actions[0] == "connect" {
-		k.Wrong(path+".channels", "connect concerns no channel", "no channels, or subscribe or publish among the actions")
+		k.Wrong(path+".channels", "connect does not apply to channels", "no channels, or an action of subscribe or publish")
 	}
 }
 
@@ -101,7 +101,7 @@ func (k *checker) ambient(e *Endpoint, path string) {
 		}
 		if m != nil && (m.Certificate != nil || m.Basic != nil) {
 			k.Wrong(path+".origins", fmt.Sprintf(
-				"auth[%d] is a credential that browsers add by themselves: any page could connect as its visitor (CWE-1385)", i),
+				"auth[%d] is a credential that browsers send automatically: any page could connect as its visitor (CWE-1385)", i),
 				"a list of web origins")
 			return
 		}
@@ -126,7 +126,7 @@ func (k *checker) path(text, path string) {
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}") {
 			if part == "." || part == ".." {
-				k.Wrong(path, tree.Quote(text)+" has a . or .. in it", want)
+				k.Wrong(path, tree.Quote(text)+" has a . or .. segment", want)
 			}
 			continue
 		}
@@ -137,7 +137,7 @@ func (k *checker) path(text, path string) {
 		switch {
 		case name == "$" && last && !rest:
 		case part[0] != '{' || part[len(part)-1] != '}' || !validVariable(name):
-			k.Wrong(path, tree.Quote(text)+": "+part+" has to be a name in braces, between two slashes", want)
+			k.Wrong(path, tree.Quote(text)+": "+part+" must be a name in braces between two slashes", want)
 		case rest && !last:
 			k.Wrong(path, tree.Quote(text)+": only the last part can have ...", want)
 		case names[name]:

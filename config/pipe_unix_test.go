@@ -34,7 +34,7 @@ func TestPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Run(ctx, func() { t.Error("it has changed") })
-	if _, err := Load(Sources{File: pipe}); err == nil || !strings.Contains(err.Error(), "a pipe with nothing in it") {
+	if _, err := Load(Sources{File: pipe}); err == nil || !strings.Contains(err.Error(), "an empty pipe") {
 		t.Errorf("%v", err)
 	}
 }

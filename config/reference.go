@@ -45,7 +45,7 @@ func Keys() []string { return reference().Keys() }
 func Example() string {
 	var b strings.Builder
 	b.WriteString("# Every setting of handfast, with its default. \"handfast config check\" reports what is wrong with a file.\n")
-	b.WriteString("# A line that begins with # and no space is a setting that is not given: take the # away.\n")
+	b.WriteString("# A line that begins with # and no space is an unset setting: remove the # to set it.\n")
 	return b.String() + tree.Example(Default(), comments())
 }
 

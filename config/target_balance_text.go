@@ -35,13 +35,13 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 	case u.Scheme != "ws" && u.Scheme != "wss":
 		return fmt.Errorf("the scheme %s is not ws or wss", tree.Quote(u.Scheme))
 	case u.User != nil:
-		return errors.New("it has a user name in it")
+		return errors.New("it contains a user name")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("it has more than host and port: the path is the client's, which request can change")
+		return errors.New("it has more than a host and a port: the path is the client's; request can change it")
 	case u.Hostname() == "":
 		return errors.New("the host is missing")
 	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // which part is the port is a guess
-		return errors.New("an IPv6 address has to be in brackets, as in \"[::1]:9000\"")
+		return errors.New("an IPv6 address must be in brackets, as in \"[::1]:9000\"")
 	case strings.Trim(u.Hostname(), "0123456789") == "":
 		return errors.New("the host is only a number")
 	}

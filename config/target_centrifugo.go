@@ -2,33 +2,33 @@ package config
 
 // Centrifugo speaks the client protocol of Centrifugo, version 2, with its fallbacks over HTTP at /connection/http_stream,
 // /connection/sse and /emulation, and answers its server API at /api/{method}. The secret of the application signs the tokens of
-// clients and is the key of the API. What a token does not allow, the rules of the endpoint say.
+// clients and is the key of the API. The rules of the endpoint decide where a token does not allow an action.
 type Centrifugo struct {
-	// The application whose channels these are, one of apps. Empty: the first one.
+	// The application of the channels, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`
 
-	// Admit clients that neither the methods of the endpoint nor a token have authenticated.
+	// Whether clients are admitted that neither the methods of the endpoint nor a token have authenticated.
 	Anonymous bool `yaml:"anonymous"`
 
-	// How many commands a connection may send in a second, on average; further ones are answered with error 111.
+	// How many commands a connection may send per second on average; further ones are answered with error 111.
 	CommandsPerSecond int `yaml:"commands_per_second" default:"5000" min:"1"`
 
-	// The HTTP service that answers the calls of clients (RPC). Empty: they get error 108.
+	// The HTTP service that answers the calls of clients (RPC). Empty means that they get error 108.
 	RPC RPC `yaml:"rpc"`
 }
 
 // RPC is an HTTP service that answers the calls of clients.
 type RPC struct {
-	// Where calls are posted to, as the RPC proxy of Centrifugo does it. Empty: there are no calls.
+	// The URL for calls, in the form of the RPC proxy of Centrifugo. Empty means no calls.
 	URL string `yaml:"url" example:"https://shop.example.com/rpc"`
 
-	// The certificate authority of an https url, when it is not a public one: a PEM file.
+	// The certificate authority of an https url, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
 
-	// What the requests are signed with. Empty: the secret of the application.
+	// The secret that signs the requests. Empty means the secret of the application.
 	Secret Secret `yaml:"secret"`
 
-	// How long one call may take. After five failures in a row calls fail for five seconds without a request.
+	// The time limit for one call. After five failures in a row calls fail for five seconds without a request.
 	Timeout Duration `yaml:"timeout" default:"1s" min:"10ms" max:"9s"`
 }
 

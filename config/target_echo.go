@@ -1,6 +1,6 @@
 package config
 
-// Echo returns every message as it was.
+// Echo returns every message unchanged.
 type Echo struct{}
 
 func init() { registerTarget[Echo]("echo") }

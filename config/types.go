@@ -123,7 +123,7 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 		return errors.New("not a network")
 	}
 	if v != v.Masked() {
-		return fmt.Errorf("it has bits beyond the prefix length: the network is %s", v.Masked())
+		return fmt.Errorf("it has bits set beyond the prefix length: the network is %s", v.Masked())
 	}
 	p.Prefix = v
 	return nil
@@ -183,12 +183,12 @@ func (p *Path) UnmarshalText(text []byte) error {
 // In makes a path that is relative to a directory absolute.
 func (p *Path) In(dir string) { *p = Path(tree.In(dir, string(*p))) }
 
-// Origin is a web origin: scheme and host, and the port if it is not the usual one (RFC 6454 §6.2).
+// Origin is a web origin: scheme and host, and the port if it is not the default (RFC 6454 §6.2).
 type Origin string
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Origin) Describe() (label, want string) {
-	return "origin", "scheme and host, and the port if it is not the usual one, such as https://app.example.com"
+	return "origin", "scheme and host, and the port if it is not the default, such as https://app.example.com"
 }
 
 // UnmarshalText reads an origin.
@@ -241,9 +241,9 @@ func (s *TokenSource) UnmarshalText(text []byte) error {
 	case kind == "header":
 		return errors.New("the name of the header field is missing, or cannot be one")
 	case kind == "cookie":
-		return errors.New("a token in a cookie is the method cookie, with its jwt, since it needs a list of origins")
+		return errors.New("for a token in a cookie use the method cookie with jwt, since it requires a list of origins")
 	}
-	return errors.New("not a place where a token may be")
+	return errors.New("not a valid place for a token")
 }
 
 // String writes what UnmarshalText reads.

@@ -42,7 +42,7 @@ type AuthRef struct {
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (AuthRef) Describe() (label, want string) {
-	return "method", "the name of a method under auth, " + Anonymous + ", or a method in place"
+	return "method", "the name of a method under auth, " + Anonymous + ", or an inline method"
 }
 
 // Word returns the name.

@@ -90,7 +90,7 @@ func TestBooleansThatAreNoTexts(t *testing.T) {
 		balance("request: {host: false}"): `balance.request.host: "false"`,
 		balance("hold: true"):             `balance.hold.mode: "true"`,
 		balance("storm: {resuming: on}"):  `balance.storm.resuming.header: on without quotes is not a text`,
-		served("store: true\n"):           `store: not one of its kinds`,
+		served("store: true\n"):           `store: not an allowed kind`,
 		served("store: {redis: true}\n"):  `store.redis: this is one value`,
 		served("audit: {file: true}\n"):   `audit.file: true without quotes is not a text`,
 		served("audit: true\n"):           `audit.to: "true"`,

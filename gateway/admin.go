@@ -57,8 +57,8 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 			for _, l := range listeners {
 				l.Close()
 			}
-			return nil, &ListenError{Addr: addr, Err: errors.New("other machines can reach the admin listener there, and it has no token"),
-				Hint: "take a loopback address such as 127.0.0.1:9090, or set admin.token"}
+			return nil, &ListenError{Addr: addr, Err: errors.New("other machines can reach the admin listener at this address, and it has no token"),
+				Hint: "use a loopback address such as 127.0.0.1:9090, or set admin.token"}
 		}
 	}
 	op := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.readiness, hub: &s.hub, started: time.Now(),
@@ -154,24 +154,24 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 const adminIndex = `handfast admin
 
 GET    /                    this text; for browsers, a page with servers, channels, members and connections
-GET    /livez               whether the process lives
-GET    /readyz              whether it takes connections
+GET    /livez               whether the process is running
+GET    /readyz              whether it accepts connections
 GET    /metrics             for Prometheus
-GET    /connections         who is connected: ?user= &addr= &endpoint= &limit=
+GET    /connections         connections: ?user= &addr= &endpoint= &limit=
 DELETE /connections         close those: ?user= &addr= &endpoint= or ?all=true; &code= &reason=
 DELETE /connections/{id}    close one
 POST   /connections/close   the same as DELETE, for forms
-POST   /revocations         take back what a user or a credential may, on all nodes: user= credential=
-GET    /handshakes          the last that were refused, and why: ?format=text
-GET    /info                what this node is, and how much it has
-GET    /balance             servers that clients are carried to, of every endpoint: ?endpoint=
+POST   /revocations         revoke a user or a credential on all nodes: user= credential=
+GET    /handshakes          the last rejected handshakes and the reasons: ?format=text
+GET    /info                the version and the numbers of this node
+GET    /balance             servers of the balancers of all endpoints: ?endpoint=
 POST   /balance/servers     add one: server= weight= capacity= endpoint=
-DELETE /balance/servers     remove one that was added so: ?server= &endpoint=
-POST   /balance/drain       no new clients for a server, and move those that it has: server= pace= endpoint=
-DELETE /balance/drain       end that: ?server= &endpoint=
+DELETE /balance/servers     remove an added one: ?server= &endpoint=
+POST   /balance/drain       drain a server: server= pace= endpoint=
+DELETE /balance/drain       end a drain: ?server= &endpoint=
 GET    /channels            channels of the first application with subscribers: ?prefix= &after= &limit=
-GET    /channels/{app}      those of another one
-GET    /channels/{app}/{channel}   one: its position, its history, its members: ?cursor= &limit=
+GET    /channels/{app}      those of another application
+GET    /channels/{app}/{channel}   a channel: its position, history and members: ?cursor= &limit=
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `
 
@@ -183,16 +183,16 @@ func guardAdmin(token string, next http.Handler) http.Handler {
 	fromHere := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wantsWebSocket(r) { // whose connections would not count
-			plain(w, http.StatusBadRequest, "the admin listener serves no WebSockets\n")
+			plain(w, http.StatusBadRequest, "the admin listener does not serve WebSockets\n")
 			return
 		}
 		if token == "" {
 			if !loopbackHost(r.Host) {
-				plain(w, http.StatusMisdirectedRequest, "the admin listener answers under localhost and loopback addresses only\n")
+				plain(w, http.StatusMisdirectedRequest, "the admin listener answers only under localhost and loopback addresses\n")
 				return
 			}
 			if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
-				plain(w, http.StatusForbidden, "pages of other origins may not ask\n")
+				plain(w, http.StatusForbidden, "pages of other origins are not allowed\n")
 				return
 			}
 			fromHere.ServeHTTP(w, r)
@@ -230,7 +230,7 @@ func (s *operator) readyz(w http.ResponseWriter, _ *http.Request) {
 	case errors.Is(err, errStopping):
 		plain(w, http.StatusServiceUnavailable, "stopping\n")
 	default:
-		plain(w, http.StatusServiceUnavailable, "the engine of channels does not answer; /info has the reason\n")
+		plain(w, http.StatusServiceUnavailable, "the engine of the channels does not answer; see /info for the reason\n")
 	}
 }
 

@@ -101,7 +101,7 @@ func (s *operator) drainServer(w http.ResponseWriter, r *http.Request) {
 	pace, err := 0.0, error(nil)
 	if text := r.FormValue("pace"); text != "" {
 		if pace, err = strconv.ParseFloat(text, 64); err != nil || !(pace > 0) || math.IsInf(pace, 0) {
-			badRequest(w, "pace: how many connections in a second")
+			badRequest(w, "pace: want a number of connections per second")
 			return
 		}
 	}
@@ -138,7 +138,7 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
 		rest := without(list, id)
 		if len(rest) == len(list) && t.knows(id) {
-			return nil, fmt.Errorf("the server is in the list already at the endpoint %q: the configuration names it, or the file, or the DNS; its weight and capacity are set there", t.name)
+			return nil, fmt.Errorf("the server is already in the list of the endpoint %q, from the configuration, the file or the DNS; its weight and capacity are set there", t.name)
 		}
 		spec.ID = id
 		return append(rest, spec), nil
@@ -151,7 +151,7 @@ func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 		rest := without(list, id)
 		if len(rest) == len(list) {
 			if t.knows(id) {
-				return nil, fmt.Errorf("the server is not one that an operator has added to the endpoint %q: the configuration names it, or the file, or the DNS; it can be drained", t.name)
+				return nil, fmt.Errorf("the server was not added to the endpoint %q by an operator; it is from the configuration, the file or the DNS, and can only be drained", t.name)
 			}
 			return nil, proxy.ErrUnknown
 		}

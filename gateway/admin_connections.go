@@ -116,7 +116,7 @@ func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 	}
 	f, err := filterOf(q)
 	if err == nil && f == (registry.Filter{}) && q.Get("all") != "true" {
-		err = errors.New("say which: user, addr, endpoint, id, or all=true")
+		err = errors.New("one of user, addr, endpoint, id and all=true is required")
 	}
 	code, reason := websocket.CodePolicy, "closed by an operator"
 	if text := q.Get("code"); err == nil && text != "" {

@@ -29,12 +29,12 @@ func (s *operator) revokeByOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	v, err := v.Normal()
 	if err != nil {
-		badRequest(w, "say whose: user, credential, or both")
+		badRequest(w, "user or credential is required")
 		return
 	}
 	if err := s.store.Revoke(r.Context(), v); err != nil {
 		s.rec.log.Warn(observe.EventAdmin, observe.KeyUser, v.Subject, observe.KeyError, err)
-		plain(w, http.StatusServiceUnavailable, "the store does not take it: try again\n")
+		plain(w, http.StatusServiceUnavailable, "the store does not accept it: try again\n")
 		return
 	}
 	s.rec.audit.log(observe.AuditRevoked, observe.KeyUser, v.Subject, observe.KeyCredential, v.ID)

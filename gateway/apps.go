@@ -19,7 +19,7 @@ type devSecret struct {
 	text config.Secret
 }
 
-// fill returns cfg with the secret in it. One that cannot be kept is good until the server ends.
+// fill returns cfg with the secret in it. One that cannot be stored is good until the server ends.
 func (d *devSecret) fill(cfg *config.Config, rec *recorder) *config.Config {
 	i := slices.IndexFunc(cfg.Apps, isDev)
 	if i < 0 {
@@ -29,7 +29,7 @@ func (d *devSecret) fill(cfg *config.Config, rec *recorder) *config.Config {
 		text, err := statedir.Secret(devSecretFile)
 		if err != nil {
 			text = statedir.NewSecret()
-			rec.log.Warn(observe.EventSecret, observe.KeyError, err, observe.KeyHint, "the next start makes another one")
+			rec.log.Warn(observe.EventSecret, observe.KeyError, err, observe.KeyHint, "the next start generates another one")
 		}
 		d.text = config.NewSecret(text)
 	})

@@ -235,7 +235,7 @@ func backendTLS(set config.BackendTLS) (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s has no certificate in it", set.CA)
+			return nil, fmt.Errorf("%s holds no certificate", set.CA)
 		}
 	}
 	if set.Cert != "" {
@@ -336,7 +336,7 @@ func (t *balanceTarget) found(source string, list []balance.Spec, err error) {
 
 // trouble logs why a source does not say which servers there are.
 func (t *balanceTarget) trouble(source string, err error) {
-	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers stay as they were")
+	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
 }
 
 // farewell returns the close frame for clients that are to come back to another server: by the code of the configuration, or by what the

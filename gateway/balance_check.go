@@ -26,7 +26,7 @@ func CheckBalance(cfg *config.Config) (problems []*config.Problem) {
 			}
 		}
 		_, err := servers(set)
-		wrong("file", err, "a server a line, such as 127.0.0.1:9001 weight=2 capacity=1000")
+		wrong("file", err, "one server per line, such as 127.0.0.1:9001 weight=2 capacity=1000")
 		if set.TLS.CA != "" {
 			_, err := authorities(string(set.TLS.CA))
 			wrong("tls.ca", err, "a PEM file with certificates")
@@ -42,7 +42,7 @@ func CheckBalance(cfg *config.Config) (problems []*config.Problem) {
 		wrong("request.user_header", fieldTaken(set.Request.UserHeader), "another field, such as X-User")
 		wrong("request.identity.header", fieldTaken(set.Request.Identity.Header), "another field, such as X-Handfast-Identity")
 		for name := range set.Request.Header {
-			wrong("request.header", fieldTaken(name), "other fields; request.host says which Host servers get")
+			wrong("request.header", fieldTaken(name), "other fields; request.host sets the Host that servers get")
 		}
 	}
 	return problems

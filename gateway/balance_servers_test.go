@@ -38,7 +38,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 		status, listed       int
 		says                 string
 	}{
-		{"POST", "ws://127.0.0.1:2", "", 400, 1, `at the endpoint "two"`}, // it was added to the first one
+		{"POST", "ws://127.0.0.1:2", "", 400, 1, `of the endpoint "two"`}, // it was added to the first one
 		{"POST", "ws://127.0.0.1:2", "one", 200, 2, ""},
 		{"DELETE", "ws://127.0.0.1:2", "", 400, 2, `to the endpoint "two"`},
 		{"DELETE", "ws://127.0.0.1:2", "one", 200, 1, ""},

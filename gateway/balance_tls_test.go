@@ -85,7 +85,7 @@ func TestBalanceReloadsTLS(t *testing.T) {
 		has(t, &r.log, id, "tls", step.log)
 	}
 	put([]byte("no certificate"))
-	if err := r.Reload(t.Context(), r.with(t, text("inner.example"))); err == nil || !strings.Contains(err.Error(), "ca.pem has no certificate") {
+	if err := r.Reload(t.Context(), r.with(t, text("inner.example"))); err == nil || !strings.Contains(err.Error(), "ca.pem holds no certificate") {
 		t.Errorf("a CA that is none: %v", err)
 	}
 	echoed(t, first)

@@ -84,7 +84,7 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	for _, p := range b.ports {
 		p.policy.Store(site.listen[i])
 		if tcp, ok := p.Addr().(*net.TCPAddr); ok && cfg.TLS.Mode == config.TLSOff && !tcp.IP.IsLoopback() && !cfg.RedirectHTTPS {
-			s.rec.log.Warn("no TLS on an address that other machines can reach: the network can read and change everything",
+			s.rec.log.Warn("no TLS on an address that other machines can reach: the network can read and change the traffic",
 				observe.KeyAddress, p.Addr())
 		}
 	}

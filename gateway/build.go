@@ -51,7 +51,7 @@ func (b *builder) newEndpoints(n, old *site) error {
 		}
 		for _, pattern := range e.cfg.Patterns() {
 			if err := handle(n.sockets, pattern, e); err != nil {
-				return n.cfg.Problem(fmt.Sprintf("endpoints[%d].path", i), err.Error(), "a path that no other endpoint has")
+				return n.cfg.Problem(fmt.Sprintf("endpoints[%d].path", i), err.Error(), "a path that no other endpoint uses")
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func Check(cfg *config.Config) []*config.Problem {
 		s.Close()
 		s.finish()
 	}()
-	s.dev.once.Do(func() { s.dev.text = config.NewSecret("the application dev has one of its own") })
+	s.dev.once.Do(func() { s.dev.text = config.NewSecret("use another secret: the application dev has its own") })
 	filled := s.dev.fill(&dry, s.rec)
 	s.store.Store = auth.NewMemoryStore(auth.MemoryStoreOptions{})
 	methods := &methods{cfg: filled, store: s.store.Store, fault: func(error) {}, byKey: map[string]*method{}}

@@ -166,7 +166,7 @@ endpoints:
 	}
 	bounded.Until(t, func() bool { return len(r.rec.refused.List()) == 1 })
 	if got := r.rec.refused.List()[0]; got.Stage != "check" || got.Status != 403 || got.Path != "/open" || got.Addr != "127.0.0.1" ||
-		!strings.Contains(got.Reason, "redirects to https only") || got.Hint != "use wss://127.0.0.1:"+port+"/open" {
+		!strings.Contains(got.Reason, "only redirects to https") || got.Hint != "use wss://127.0.0.1:"+port+"/open" {
 		t.Errorf("remembered %+v", got)
 	}
 	pool := x509.NewCertPool()

@@ -142,7 +142,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	case err != nil:
 		h.opened = nil
 	case h.opened == nil:
-		err = errors.New("the target says neither yes nor no")
+		err = errors.New("the target neither accepted nor rejected the handshake")
 	default:
 		h.entry.DrainCode, h.entry.Server = h.opened.DrainCode, h.opened.Server
 		return nil // its mistakes are found by the websocket.Endpoint

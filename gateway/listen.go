@@ -102,11 +102,11 @@ func listenError(addr string, err error) *ListenError {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		e.Hint = "stop the program that listens there, or take another port; port 0 picks a free one"
+		e.Hint = "stop the program that listens there, or use another port; port 0 selects a free one"
 	case errors.Is(err, syscall.EACCES):
-		e.Hint = "ports below 1024 need special rights: take a higher one"
+		e.Hint = "ports below 1024 require privileges: use a higher one"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		e.Hint = "no interface of this machine has that address: take 127.0.0.1, or leave the host out for all of them"
+		e.Hint = "no interface of this machine has that address: use 127.0.0.1, or omit the host for all interfaces"
 	case errors.As(err, &dns):
 		e.Hint = "check the spelling, or write the IP address"
 	}

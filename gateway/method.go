@@ -93,7 +93,7 @@ func (m *methods) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 	case cfg.OIDCIssuer != "":
 		return auth.OIDC(cfg.OIDCIssuer, fetch)
 	}
-	return nil, errors.New("no key is named that tokens are verified with")
+	return nil, errors.New("no key to verify tokens is configured")
 }
 
 // transportFor returns a transport that trusts the authorities in a PEM file, and no other.
@@ -141,7 +141,7 @@ func tokenSource(from config.TokenSource) (auth.Source, error) {
 	case "query":
 		return auth.Query(from.Name), nil
 	}
-	return auth.Source{}, fmt.Errorf("a token cannot stand in %q", from.Kind)
+	return auth.Source{}, fmt.Errorf("a token cannot be in %q", from.Kind)
 }
 
 // newAPIKeys makes the method for API keys.
@@ -166,7 +166,7 @@ func (m *methods) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 		return m.newJWT(cfg.JWT, []auth.Source{source})
 	}
 	if cfg.Forward == nil {
-		return nil, errors.New("nothing says what the cookie means")
+		return nil, errors.New("the meaning of the cookie is not configured")
 	}
 	forward := *cfg.Forward
 	forward.Headers = []string{"Cookie"}
@@ -204,7 +204,7 @@ func newCertificates(cfg *config.Certificate) (auth.Authenticator, error) {
 func (m *methods) newTickets(path string, cfg *config.Method) (*method, error) {
 	t := cfg.Ticket
 	if t.Origins.Any {
-		return nil, m.cfg.Problem(path+".ticket.origins", "pages of any origin could get tickets of their visitors",
+		return nil, m.cfg.Problem(path+".ticket.origins", "pages of any origin could get tickets for their visitors",
 			"a list of origins")
 	}
 	tickets, err := auth.NewTickets(auth.TicketOptions{

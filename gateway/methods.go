@@ -158,7 +158,7 @@ func (b *builder) mountMethods(n *site) error {
 		}
 		h := &auth.TicketEndpoint{Tickets: m.tickets, Authenticator: noted{a}, Origins: cfg.Origins.Strings(), OnError: b.rec.callFailed}
 		if err := handle(n.pages, cfg.Path, b.adm.call(n, observe.AuditTicket, h)); err != nil {
-			return n.cfg.Problem(path+".ticket.path", err.Error(), "a path that nothing else has")
+			return n.cfg.Problem(path+".ticket.path", err.Error(), "an unused path")
 		}
 	}
 	if n.cfg.Logout.Path == "" {
@@ -170,7 +170,7 @@ func (b *builder) mountMethods(n *site) error {
 	}
 	h := &auth.Logout{Authenticator: noted{a}, Store: b.store, Origins: n.cfg.Logout.Origins.Strings(), OnError: b.rec.callFailed}
 	if err := handle(n.pages, n.cfg.Logout.Path, b.adm.call(n, observe.AuditLogout, h)); err != nil {
-		return n.cfg.Problem("logout.path", err.Error(), "a path that nothing else has")
+		return n.cfg.Problem("logout.path", err.Error(), "an unused path")
 	}
 	return nil
 }

@@ -185,12 +185,12 @@ func (s *recorder) authenticated(id *auth.Identity, err error, took time.Duratio
 // settings has, for each next step of the library that names an option, the one that names keys of the configuration.
 var settings = map[string]string{
 	wshandshake.HintServerOrigin:       "the server's operator can add it to the endpoint's origins (also --origin)",
-	wshandshake.HintServerProxy:        "behind a proxy that ends TLS, the server needs the proxy among trusted_proxies, or the origin among the endpoint's origins (also --origin)",
+	wshandshake.HintServerProxy:        "behind a proxy that terminates TLS, add the proxy to trusted_proxies, or the origin to the endpoint's origins (also --origin)",
 	wshandshake.HintServerOrigins:      "correct the endpoint's origins",
 	wshandshake.HintServerSubprotocols: "correct the endpoint's subprotocols",
 	wshandshake.HintServerHeader:       "correct the headers that the endpoint's target adds",
 	wshandshake.HintServerCompression:  "correct the endpoint's compression",
-	wshandshake.HintServerAdmit:        "report this as a fault of handfast",
+	wshandshake.HintServerAdmit:        "report this as a bug in handfast",
 }
 
 // settingsHint returns a next step of the library in the terms of the configuration.
@@ -312,7 +312,7 @@ func (s *recorder) early(p *peer, err *websocket.HandshakeError) {
 func (s *recorder) redirected(r *http.Request, to string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageCheck), http.StatusForbidden,
-		"this listener is there for redirects to https only", "use "+to
+		"this listener only redirects to https", "use "+to
 	s.record(s.outside, n, "", "")
 }
 

@@ -16,36 +16,36 @@ import (
 var tlsHints = []struct{ part, hint string }{
 	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA there, or serve the whole chain"},
 	{"bad certificate", "the client does not accept the server's certificate: check its names, its dates and its chain"},
-	{"bad record MAC", "the client broke the handshake off: with TLS 1.3, OpenSSL, as in curl, does so when it does not trust the " +
+	{"bad record MAC", "the client aborted the handshake: with TLS 1.3, OpenSSL, as in curl, does so if it does not trust the " +
 		"certificate's issuer: install the CA there, or serve the whole chain"},
-	{"certificate has expired", "a certificate has expired: handfast explain shows which one"},
-	{"client didn't provide a certificate", "this listener requires a client certificate: give the client one"},
+	{"certificate has expired", "a certificate has expired: handfast explain shows which"},
+	{"client didn't provide a certificate", "this listener requires a client certificate: configure one in the client"},
 	{"failed to verify certificate", "the client's certificate was not issued by one of client_ca, or has expired"},
 	{"client offered only unsupported versions", "the client's TLS is too old: update it, or lower min_version if it speaks 1.2"},
-	{"no cipher suite supported by both", "the client knows only weak cipher suites: update it"},
-	{"client requested unsupported application protocols", "the client wants another protocol than HTTP/1.1 (ALPN): let it offer http/1.1"},
+	{"no cipher suite supported by both", "the client supports only weak cipher suites: update it"},
+	{"client requested unsupported application protocols", "the client does not offer HTTP/1.1 (ALPN): make it offer http/1.1"},
 	{"unrecognized name", "there is no certificate for the host that the client named (SNI)"},
 }
 
 // earlyHint returns the next step for a connection that failed before its first request.
 func earlyHint(err *websocket.HandshakeError) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) || err.Status == http.StatusRequestTimeout {
-		return "the client was too slow, or waits for something: a proxy between may hold its bytes"
+		return "the client was too slow or is waiting: a proxy in between may hold back its bytes"
 	}
 	if err.Stage == wshandshake.StageRequest {
 		if err.Hint != "" && err.Status == http.StatusBadRequest {
 			return err.Hint
 		}
-		return "look at what the client sends: handfast explain shows a good request; http.max_head bounds its size"
+		return "check the client's request: handfast explain shows a valid one; http.max_head limits its size"
 	}
 	if err.Stage == wshandshake.StageProxy {
 		if errors.Is(err, proxyproto.ErrMissing) {
-			return "let the balancer send the PROXY protocol, or take its address out of proxy_protocol.from"
+			return "make the balancer send the PROXY protocol, or remove its address from proxy_protocol.from"
 		}
 		return "the balancer sends a broken PROXY header"
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err.Err); ok {
-		return "the client spoke something else than TLS, such as plain HTTP: use https:// or wss://"
+		return "the client did not speak TLS but, for example, plain HTTP: use https:// or wss://"
 	}
 	for _, h := range tlsHints {
 		if strings.Contains(err.Err.Error(), h.part) {

@@ -32,7 +32,7 @@ type streamsTarget struct {
 
 // errPlainHTTP is the answer to clients that want a WebSocket.
 var errPlainHTTP = &websocket.Reject{
-	Status: http.StatusBadRequest, Reason: "The endpoint has streams over plain HTTP; channels over WebSockets are at another one.",
+	Status: http.StatusBadRequest, Reason: "The endpoint serves streams over plain HTTP; channels over WebSocket are at another endpoint.",
 }
 
 // Open implements [Target].

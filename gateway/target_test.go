@@ -147,7 +147,7 @@ func TestTargetRefuses(t *testing.T) {
 		"error":       {503, "503 Service", "the upstream is down"},
 		"reject":      {409, "not now", "not now"},
 		"denied":      {403, "", "not you"},
-		"nothing":     {503, "503 Service", "neither yes nor no"},
+		"nothing":     {503, "503 Service", "neither accepted nor rejected"},
 		"no way":      {500, "500 Internal", "exactly one"},
 		"two ways":    {500, "500 Internal", "exactly one"},
 		"subprotocol": {500, "500 Internal", "did not offer"},

@@ -71,7 +71,7 @@ func certOptions(cfg config.TLS) (certs.Options, error) {
 		}
 	case config.TLSACME, config.TLSDev:
 	default:
-		return opts, fmt.Errorf("unknown TLS mode %q: it is dev, files, acme or off", cfg.Mode)
+		return opts, fmt.Errorf("unknown TLS mode %q: want dev, files, acme or off", cfg.Mode)
 	}
 	return opts, nil
 }

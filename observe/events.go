@@ -30,7 +30,7 @@ const (
 	EventEngine      = "trouble with the engine of channels"
 	EventEngineReady = "the engine of channels is ready"
 	EventEngineGone  = "the engine of channels did not answer during shutdown"
-	EventSecret      = "the secret of the application dev cannot be kept"
+	EventSecret      = "the secret of the application dev cannot be stored"
 	EventWebhook     = "a webhook failed"
 	EventCallFailed  = "a client's call of the application failed"
 	EventServer      = "a server has another state" // one that clients are carried to

@@ -14,7 +14,7 @@ const (
 	maxBrackets = 100_000 // wherever they are; each one that opens is a value
 )
 
-// tooMuch returns the problem of a document that is nested too deeply or is too large, nil if it is neither.
+// tooMuch returns the problem of a document that is the nesting is too deep or is too large, nil if it is neither.
 func tooMuch(tokens token.Tokens, name string, l lines) *Problem {
 	var (
 		flow        int   // brackets that are open
@@ -51,11 +51,11 @@ func tooMuch(tokens token.Tokens, name string, l lines) *Problem {
 		text := ""
 		switch {
 		case flow+len(columns) > maxDepth:
-			text = "this is nested too deeply"
+			text = "the nesting is too deep"
 		case keys > maxKeys:
 			text = fmt.Sprintf("there are more than %d keys", maxKeys)
 		case items > maxItems:
-			text = fmt.Sprintf("there are more than %d items of lists", maxItems)
+			text = fmt.Sprintf("there are more than %d list items", maxItems)
 		default:
 			continue
 		}

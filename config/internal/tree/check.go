@@ -103,7 +103,7 @@ func (t *Tree) enum(f *Field, v reflect.Value, path string) {
 	if slices.Contains(f.Enum, text) || text == "" && !f.hasDefault && !t.Given(path) {
 		return
 	}
-	t.Unknown(path, Quote(text)+" is not one of its values", text, f.Enum)
+	t.Unknown(path, Quote(text)+" is not an allowed value", text, f.Enum)
 }
 
 // bound checks the least or the most of a value.

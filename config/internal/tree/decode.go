@@ -108,7 +108,7 @@ func (d *decoder) leaf(v reflect.Value, g *given, path string) {
 		return
 	}
 	if k := v.Kind(); g.quoted && k != reflect.String && !isScalar(v.Type()) {
-		d.problem(g, path, Quote(g.text)+" is a text, because of its quotes", wantOf(v.Type())+" without quotes")
+		d.problem(g, path, Quote(g.text)+" is a string because of its quotes", wantOf(v.Type())+" without quotes")
 		return
 	}
 	d.noteText(g, path)
@@ -306,9 +306,9 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 		d.unfit(g, path, wantOf(v.Type()))
 		return false
 	}
-	p := &Problem{Pos: g.at, Path: path, Text: "not one of its kinds", Want: OneOf(s.keys())} // it may be a secret in the wrong place
+	p := &Problem{Pos: g.at, Path: path, Text: "not an allowed kind", Want: OneOf(s.keys())} // it may be a secret in the wrong place
 	if near := Nearest(g.text, s.keys()); near != "" {
-		p.Text = Quote(g.text) + " is not one of its kinds"
+		p.Text = Quote(g.text) + " is not an allowed kind"
 		p = p.meant(near)
 	}
 	d.Report(p)

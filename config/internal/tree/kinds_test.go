@@ -118,12 +118,12 @@ func TestOnly(t *testing.T) {
 		"":                             "",
 		"do: bar":                      "",
 		"mode: on":                     "",
-		"mode: ''":                     `f.yaml:1:7: mode: "" is not one of its values; expected on or off`,
-		"mode: up":                     `f.yaml:1:7: mode: "up" is not one of its values; expected on or off`,
+		"mode: ''":                     `f.yaml:1:7: mode: "" is not an allowed value; expected on or off`,
+		"mode: up":                     `f.yaml:1:7: mode: "up" is not an allowed value; expected on or off`,
 		"do: {}":                       "f.yaml:1:1: do: empty; expected one of foo or bar",
 		"do: {fooo: {name: a}}":        "f.yaml:1:6: do.fooo: there is no such key; did you mean foo?",
 		"down: {do: {}}":               "f.yaml:1:8: down.do: empty; expected one of foo or bar",
-		"do: {foo: {name: a}, foo: 1}": "f.yaml:1:22: do.foo: the key is given twice, here and in line 1",
+		"do: {foo: {name: a}, foo: 1}": "f.yaml:1:22: do.foo: the key is repeated; it is also in line 1",
 	} {
 		var n nested
 		SetDefaults(&n)
@@ -190,7 +190,7 @@ func TestSetText(t *testing.T) {
 func TestDepth(t *testing.T) {
 	for depth, want := range map[int]bool{maxDepth - 2: false, maxDepth - 1: true} {
 		_, wrong := decoded("free: {a: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}")
-		if strings.Contains(wrong, "nested too deeply") != want {
+		if strings.Contains(wrong, "the nesting is too deep") != want {
 			t.Errorf("%d lists in two mappings: %s", depth, wrong)
 		}
 	}

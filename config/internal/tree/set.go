@@ -119,13 +119,13 @@ func hintOf(prefix, name string, paths map[string]string) string {
 	for _, known := range slices.Sorted(maps.Keys(paths)) {
 		names = append(names, strings.TrimPrefix(known, prefix))
 		if rest, ok := strings.CutPrefix(name, known+"_"); ok && rest[0] >= '0' && rest[0] <= '9' {
-			return known + " takes the whole list, as YAML"
+			return known + " takes the whole list as YAML"
 		}
 	}
 	if near := Nearest(strings.TrimPrefix(name, prefix), names); near != "" {
 		return "did you mean " + prefix + near + "?"
 	}
-	return "the names are those of the keys that are in no list and under no name, in capitals, and " + prefix + " before it"
+	return "the variables are the keys outside lists and named mappings, in capitals, with " + prefix + " before it"
 }
 
 // secretFile sets the secret at a path from a file. It returns false when no secret is there.

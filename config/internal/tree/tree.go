@@ -202,7 +202,7 @@ func readFile(name string, limit int64, patience time.Duration) ([]byte, error) 
 		return nil, fmt.Errorf("it is larger than %d bytes", limit)
 	}
 	if info, err := f.Stat(); err == nil && len(content) == 0 && info.Mode()&fs.ModeNamedPipe != 0 {
-		return nil, errors.New("it is a pipe with nothing in it; what comes through a pipe can be read once")
+		return nil, errors.New("it is an empty pipe; a pipe can be read only once")
 	}
 	return content, nil
 }

@@ -128,8 +128,8 @@ func TestChoice(t *testing.T) {
 		{"foo", "foo", "f.yaml:1:20: jobs[0].do.foo.name: required; expected a text"},
 		{"{foo: {name: a, size: 10}}", "foo", "f.yaml:1:42: jobs[0].do.foo.size: 10 is more than 9; expected 9 or less"},
 		{"{foo: {nme: a}}", "foo", "f.yaml:1:27: jobs[0].do.foo.nme: there is no such key; did you mean name?"},
-		{"fou", "", `f.yaml:1:20: jobs[0].do: "fou" is not one of its kinds; did you mean foo?; expected foo or bar`},
-		{"hunter2", "", "f.yaml:1:20: jobs[0].do: not one of its kinds; expected foo or bar"},
+		{"fou", "", `f.yaml:1:20: jobs[0].do: "fou" is not an allowed kind; did you mean foo?; expected foo or bar`},
+		{"hunter2", "", "f.yaml:1:20: jobs[0].do: not an allowed kind; expected foo or bar"},
 		{"{foo: {name: a}, bar: {}}", "foo", "f.yaml:1:37: jobs[0].do.bar: foo is also given; expected one of the two"},
 		{"{}", "", "f.yaml:1:16: jobs[0].do: required; expected a mapping with foo or bar"},
 		{"[]", "", "f.yaml:1:20: jobs[0].do: this is a list; expected a mapping with foo or bar"},
@@ -222,7 +222,7 @@ func TestAliasesAreBounded(t *testing.T) {
 	}
 	for depth, want := range map[int]bool{maxDepth - 3: false, maxDepth: true} {
 		_, wrong := decoded("free: {a: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}")
-		if strings.Contains(wrong, "nested too deeply") != want {
+		if strings.Contains(wrong, "the nesting is too deep") != want {
 			t.Errorf("%d: %s", depth, wrong)
 		}
 	}
@@ -250,11 +250,11 @@ func TestSet(t *testing.T) {
 		{"OTHER_ROOM_SIZE=4", "{1  true }", ""},
 		{"P_ROOM_KEY=no", "", "environment variable P_ROOM_KEY: room.key: it has 2 bytes; expected a secret"},
 		{"P_ROOM_KEY_FILE=" + dir, "", "environment variable P_ROOM_KEY_FILE: room.key_file: " + dir + " cannot be read: is a directory"},
-		{"P_ROOM_SIZE_FILE=" + file, "", "environment variable P_ROOM_SIZE_FILE: there is no such setting; the names are"},
-		{"P_JOBS_0_ID=x", "", "environment variable P_JOBS_0_ID: there is no such setting; P_JOBS takes the whole list, as YAML"},
+		{"P_ROOM_SIZE_FILE=" + file, "", "environment variable P_ROOM_SIZE_FILE: there is no such setting; the variables are"},
+		{"P_JOBS_0_ID=x", "", "environment variable P_JOBS_0_ID: there is no such setting; P_JOBS takes the whole list as YAML"},
 		{"P_ROOM=[", "", "environment variable P_ROOM: room: not valid YAML"},
 		{"P_ROOM_LIGHT=yea", "", `environment variable P_ROOM_LIGHT: room.light: "yea": neither true nor false; expected true or false`},
-		{"P_ZZZZZZZZZ=yes", "", "there is no such setting; the names are those of the keys"},
+		{"P_ZZZZZZZZZ=yes", "", "there is no such setting; the variables are the keys"},
 	} {
 		p := &plan{}
 		SetDefaults(p)

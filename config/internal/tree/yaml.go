@@ -95,7 +95,7 @@ func (r *reader) problem(n ast.Node, path, text, want string) {
 // value returns what a node stands for, and nil when it is of no use, which has been reported.
 func (r *reader) value(n ast.Node, path string) *given {
 	if r.depth++; r.depth > maxDepth {
-		r.problem(n, "", "this is nested too deeply", "")
+		r.problem(n, "", "the nesting is too deep", "")
 		return nil
 	}
 	defer func() { r.depth-- }()
@@ -112,7 +112,7 @@ func (r *reader) value(n ast.Node, path string) *given {
 		}
 		return g
 	case *ast.TagNode:
-		r.problem(n, path, "a tag has no meaning here", "")
+		r.problem(n, path, "tags are not supported here", "")
 		return nil
 	case nil, *ast.NullNode:
 		g := &given{}
@@ -150,7 +150,7 @@ func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
 			continue
 		}
 		if i := find(own, key); i >= 0 {
-			r.problem(v.Key, Join(path, key), fmt.Sprintf("the key is given twice, here and in line %d", own[i].at.Line), "")
+			r.problem(v.Key, Join(path, key), fmt.Sprintf("the key is repeated; it is also in line %d", own[i].at.Line), "")
 			continue
 		}
 		own = append(own, entry{key, r.at(v.Key), r.value(v.Value, Join(path, key))})
@@ -232,7 +232,7 @@ func (r *reader) scalar(n ast.Node) *given {
 // parse returns the body of the one document in a text, nil when it is empty.
 func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "this is UTF-16", Want: "a YAML document in UTF-8"}
+		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "the file is UTF-16", Want: "a YAML document in UTF-8"}
 	}
 	if i := bytes.IndexFunc(text, notYAML); i >= 0 {
 		return nil, nil, &Problem{Pos: offset(name, text, i), Text: "not UTF-8 text, or a control character",
@@ -242,7 +242,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 	l = linesOf(text)
 	defer func() {
 		if r := recover(); r != nil { // the parser is not ours
-			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("this cannot be read: ", r), Want: "a YAML document"}
+			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("the YAML cannot be parsed: ", r), Want: "a YAML document"}
 		}
 	}()
 	if bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxBrackets {
@@ -261,7 +261,7 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 		case nil, *ast.NullNode:
 			continue
 		case *ast.DirectiveNode:
-			return nil, nil, &Problem{Pos: l.place(name, b.GetToken()), Text: "a directive has no meaning here"}
+			return nil, nil, &Problem{Pos: l.place(name, b.GetToken()), Text: "directives are not supported here"}
 		}
 		if body != nil {
 			return nil, nil, &Problem{Pos: l.place(name, cmp.Or(doc.Start, doc.Body.GetToken())), Text: "a second document begins here",

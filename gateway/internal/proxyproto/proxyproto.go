@@ -63,7 +63,7 @@ func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 		}
 		if room[n] == '\n' {
 			if room[n-1] != '\r' {
-				return Header{}, errV1("its line does not end in CR LF")
+				return Header{}, errV1("its line does not end with CR LF")
 			}
 			return parseV1(string(room[:n-1]))
 		}
@@ -80,21 +80,21 @@ func parseV1(line string) (Header, error) {
 		return Header{}, nil // what follows must be ignored
 	}
 	if len(fields) != 6 {
-		return Header{}, errV1("it has not six fields")
+		return Header{}, errV1("it does not have six fields")
 	}
 	four := fields[1] == "TCP4"
 	if !four && fields[1] != "TCP6" {
-		return Header{}, errV1("its protocol is none of TCP4, TCP6 and UNKNOWN")
+		return Header{}, errV1("its protocol is not TCP4, TCP6 or UNKNOWN")
 	}
 	var ends [2]netip.AddrPort
 	for i := range ends {
 		addr, err := netip.ParseAddr(fields[2+i])
 		if err != nil || addr.Zone() != "" || addr.Is4() != four {
-			return Header{}, errV1("an address is none of its protocol")
+			return Header{}, errV1("an address does not match its protocol")
 		}
 		port, err := strconv.ParseUint(fields[4+i], 10, 16)
 		if err != nil || strconv.FormatUint(port, 10) != fields[4+i] {
-			return Header{}, errV1("a port is no number from 0 to 65535")
+			return Header{}, errV1("a port is not a number from 0 to 65535")
 		}
 		ends[i] = netip.AddrPortFrom(addr.Unmap(), uint16(port))
 	}
@@ -118,7 +118,7 @@ func readV2(r io.Reader) (Header, error) {
 		return Header{}, fmt.Errorf("proxyproto: read the header: %w", err)
 	}
 	if head[0]>>4 != 2 {
-		return Header{}, errV2("its version is another")
+		return Header{}, errV2("its version is not supported")
 	}
 	switch head[0] & 15 {
 	case 0: // LOCAL: from the proxy itself, such as a health check; the addresses must be ignored
@@ -154,7 +154,7 @@ func checkSum(header []byte, at int) error {
 		}
 		if header[at] == typeCRC32C {
 			if length != crc32.Size {
-				return errV2("its checksum has another length")
+				return errV2("its checksum has the wrong length")
 			}
 			said := binary.BigEndian.Uint32(header[value:])
 			clear(header[value : value+length]) // it counts as zero
@@ -167,7 +167,7 @@ func checkSum(header []byte, at int) error {
 		at = value + length
 	}
 	if at != len(header) {
-		return errV2("its TLVs are cut short")
+		return errV2("its TLVs are truncated")
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 		return Header{}, 0, errV2("its family and protocol are not those of a TCP connection")
 	}
 	if len(b) < 2*size+4 {
-		return Header{}, 0, errV2("its addresses are cut short")
+		return Header{}, 0, errV2("its addresses are truncated")
 	}
 	end := func(i int) netip.AddrPort {
 		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // of 4 or 16 bytes

@@ -114,8 +114,8 @@ func New(live *auth.Live) *Registry {
 
 // The refusals of Enter and Identify. A client of the first three can do nothing about it.
 var (
-	ErrFull         = busy(http.StatusServiceUnavailable, "30", "The server holds as many connections as it may.")
-	ErrEndpointFull = busy(http.StatusServiceUnavailable, "30", "This endpoint holds as many connections as it may.")
+	ErrFull         = busy(http.StatusServiceUnavailable, "30", "The server has reached its limit of connections.")
+	ErrEndpointFull = busy(http.StatusServiceUnavailable, "30", "This endpoint has reached its limit of connections.")
 	ErrAddressFull  = busy(http.StatusTooManyRequests, "30", "There are too many connections from your address.")
 	ErrUserFull     = busy(http.StatusTooManyRequests, "30", "There are too many connections of this user.")
 )
