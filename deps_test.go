@@ -184,7 +184,7 @@ var rules = []rule{
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
 			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},
-		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/labstack/echo/v4",
+		test: []string{"github.com/gin-gonic/gin", "github.com/go-chi/chi/v5", "github.com/gofiber/fiber/v2", "github.com/labstack/echo/v4",
 			"websocket/netconn", "websocket/protocol", "websocket/wsjson", "websocket/wstest"}},
 }
 
