@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,10 +39,10 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// openAuthority loads the CA in dir. It makes one if dir does not exist, or is empty.
-func openAuthority(dir, host string, now time.Time) (authority, error) {
+// openAuthority loads the CA in dir. If dir does not exist, or is empty, it makes one for the names.
+func openAuthority(dir string, names []string, now time.Time) (authority, error) {
 	if err := checkDir(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := makeAuthority(dir, host, now); err != nil {
+		if err := makeAuthority(dir, names, now); err != nil {
 			return authority{}, err
 		}
 	} else if err != nil {
@@ -73,8 +74,8 @@ func loadAuthority(dir string, now time.Time) (authority, error) {
 
 // makeAuthority makes a CA in a directory beside dir and renames that to dir. The rename fails when another process was
 // faster, so whatever lies in dir afterwards is complete and the only one.
-func makeAuthority(dir, host string, now time.Time) error {
-	certDER, key, err := newAuthority(host, now)
+func makeAuthority(dir string, names []string, now time.Time) error {
+	certDER, key, err := newAuthority(names, now)
 	if err != nil {
 		return fmt.Errorf("make a development CA: %w", err)
 	}
@@ -108,8 +109,8 @@ func makeAuthority(dir, host string, now time.Time) error {
 	return nil
 }
 
-// newAuthority returns the certificate of a new CA that may sign for localhost, loopback addresses and host.
-func newAuthority(host string, now time.Time) ([]byte, *ecdsa.PrivateKey, error) {
+// newAuthority returns the certificate of a new CA that may sign for localhost, loopback addresses, and host names and addresses.
+func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -140,37 +141,79 @@ func newAuthority(host string, now time.Time) ([]byte, *ecdsa.PrivateKey, error)
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
 		},
 	}
-	if host != "" {
-		template.PermittedDNSDomains = append(template.PermittedDNSDomains, host)
-		if !strings.Contains(host, ".") {
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.PermittedIPRanges = append(template.PermittedIPRanges, only(ip))
+			continue
+		}
+		template.PermittedDNSDomains = append(template.PermittedDNSDomains, name)
+		if !strings.Contains(name, ".") {
 			// A machine may be called "dev" or "box", and so are whole top-level domains. The leading dot leaves the
 			// name itself and takes out everything below it.
-			template.ExcludedDNSDomains = []string{"." + host}
+			template.ExcludedDNSDomains = append(template.ExcludedDNSDomains, "."+name)
 		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	return der, key, err
 }
 
-// maySign reports whether the CA's name constraints let it sign for host.
-func (a authority) maySign(host string) bool {
-	below := func(domain string) bool {
+// only returns the range that is one address.
+func only(ip net.IP) *net.IPNet {
+	if four := ip.To4(); four != nil {
+		ip = four
+	}
+	return &net.IPNet{IP: ip, Mask: net.CIDRMask(8*len(ip), 8*len(ip))}
+}
+
+// maySign reports whether the CA's name constraints let it sign for a host name or an address.
+func (a authority) maySign(name string) bool {
+	if ip := net.ParseIP(name); ip != nil {
+		in := func(n *net.IPNet) bool { return n.Contains(ip) }
+		may := a.cert.PermittedIPRanges
+		return !slices.ContainsFunc(a.cert.ExcludedIPRanges, in) && (len(may) == 0 || slices.ContainsFunc(may, in))
+	}
+	in := func(domain string) bool {
+		domain = strings.ToLower(domain)
 		if strings.HasPrefix(domain, ".") {
-			return strings.HasSuffix(host, domain)
+			return strings.HasSuffix(name, domain)
 		}
-		return host == domain || strings.HasSuffix(host, "."+domain)
+		return name == domain || strings.HasSuffix(name, "."+domain)
 	}
-	for _, domain := range a.cert.ExcludedDNSDomains {
-		if below(strings.ToLower(domain)) {
-			return false
-		}
-	}
+	may := a.cert.PermittedDNSDomains
+	return !slices.ContainsFunc(a.cert.ExcludedDNSDomains, in) && (name == "" || len(may) == 0 || slices.ContainsFunc(may, in))
+}
+
+// further returns the host names and addresses that the CA was made for, in addition to localhost and loopback addresses.
+func (a authority) further() []string {
+	var names []string
 	for _, domain := range a.cert.PermittedDNSDomains {
-		if below(strings.ToLower(domain)) {
-			return true
+		if domain != "localhost" && domain == usableHost(domain) {
+			names = append(names, domain)
 		}
 	}
-	return host == "" || len(a.cert.PermittedDNSDomains) == 0
+	for _, n := range a.cert.PermittedIPRanges {
+		if ones, bits := n.Mask.Size(); ones == bits && !n.IP.IsLoopback() {
+			names = append(names, n.IP.String())
+		}
+	}
+	return names
+}
+
+// narrow is the error of a CA that may not sign for name. A CA cannot be widened: what it may sign for is in the certificate that
+// clients trust. machine is the name of the machine, for which each CA is made anyway.
+func (a authority) narrow(path, name, machine string, also []string) error {
+	next := "handfast cert dev --new"
+	for _, n := range slices.Concat(also, a.further()) {
+		if n != machine && !strings.Contains(next+" ", " "+n+" ") {
+			next += " --host " + n
+		}
+	}
+	err := fmt.Errorf("may not sign for %s: this CA was made for localhost, loopback addresses", name)
+	if made := a.further(); len(made) > 0 {
+		err = fmt.Errorf("%w, %s", err, strings.Join(made, ", "))
+	}
+	return &Error{path, fmt.Errorf("%w, and nothing else", err),
+		fmt.Sprintf("run %q to make another CA, and trust it where this one is trusted", next)}
 }
 
 // newSerial returns a random positive serial number (RFC 5280 §4.1.2.2: at most 20 octets).

@@ -31,7 +31,7 @@ func TestAuthorityThatIsNone(t *testing.T) {
 		if err := errors.Join(os.Chmod(dir, 0o700), os.WriteFile(filepath.Join(dir, caFile), tt.cert, 0o600), os.WriteFile(filepath.Join(dir, keyFile), tt.key, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		_, err := openAuthority(dir, "box", time.Now())
+		_, err := openAuthority(dir, []string{"box"}, time.Now())
 		e, ok := errors.AsType[*Error](err)
 		if !ok || filepath.Base(e.Path) != tt.path || !strings.Contains(e.Error(), tt.want) || !strings.Contains(e.NextStep(), "handfast cert dev --new") {
 			t.Errorf("%s: %v", tt.name, err)
@@ -51,7 +51,7 @@ func TestMakeAuthorityFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{filepath.Join(file, "dev"): "writable", full: "nothing in it is needed"} {
-		err := makeAuthority(path, "box", time.Now())
+		err := makeAuthority(path, []string{"box"}, time.Now())
 		if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Hint, want) {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -62,14 +62,14 @@ func TestMakeAuthorityFails(t *testing.T) {
 	}
 	// The CA of another process that was faster stays.
 	first := filepath.Join(dir, "dev")
-	if err := makeAuthority(first, "box", time.Now()); err != nil {
+	if err := makeAuthority(first, []string{"box"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(filepath.Join(first, caFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := makeAuthority(first, "box", time.Now()); err != nil {
+	if err := makeAuthority(first, []string{"box"}, time.Now()); err != nil {
 		t.Error(err)
 	}
 	if after, err := os.ReadFile(filepath.Join(first, caFile)); err != nil || string(after) != string(before) {

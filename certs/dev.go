@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +23,8 @@ const retry = time.Hour
 type Dev struct {
 	dir  string
 	ca   authority
-	host string // the host name the leaf is for in addition to localhost; empty: none
-	left string // the host name the CA may not sign for; empty: none
+	also []string // the names and addresses that the leaf is for in addition to localhost and loopback addresses
+	left string   // the host name the CA may not sign for; empty: none
 	now  func() time.Time
 
 	mu    sync.Mutex
@@ -34,21 +36,42 @@ type Dev struct {
 // certificate ready for localhost, 127.0.0.1, ::1 and host, which is the machine's name; an empty or unusable host is
 // left out. Several processes may do this at the same time, for the first time too: they end up with one CA.
 //
-// A file that is broken, or that others could have read, is an [*Error].
-func OpenDev(dir, host string) (*Dev, error) { return openDev(dir, host, time.Now) }
+// The certificate is also for the names and addresses that the CA was made for. A new CA is made for host and for also, which are
+// further names and addresses of this machine. An older one that may not sign for one of also is an [*Error]; so is a file that is
+// broken, or that others could have read.
+func OpenDev(dir, host string, also ...string) (*Dev, error) {
+	return openDev(dir, host, time.Now, also...)
+}
 
-func openDev(dir, host string, now func() time.Time) (*Dev, error) {
+func openDev(dir, host string, now func() time.Time, also ...string) (*Dev, error) {
 	host = usableHost(host)
-	ca, err := openAuthority(dir, host, now())
+	also, err := checkHosts(also)
+	if err != nil {
+		return nil, err
+	}
+	names := also
+	if host != "" && !slices.Contains(also, host) {
+		names = append([]string{host}, also...)
+	}
+	ca, err := openAuthority(dir, names, now())
 	if err != nil {
 		return nil, err
 	}
 	d := &Dev{dir: dir, ca: ca, now: now}
-	if ca.maySign(host) {
-		d.host = host
-	} else {
-		d.left = host
+	for _, name := range also {
+		if !ca.maySign(name) {
+			return nil, ca.narrow(CAFile(dir), name, host, also)
+		}
 	}
+	if !ca.maySign(host) {
+		d.left, names = host, also
+	}
+	for _, name := range ca.further() {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	d.also = names
 	if d.leaf, err = d.openLeaf(); err != nil {
 		return nil, err
 	}
@@ -56,8 +79,12 @@ func openDev(dir, host string, now func() time.Time) (*Dev, error) {
 }
 
 // RenewDev throws away the CA in dir, key and all, and makes another one. Clients that trust the old one have to
-// trust the new one instead; a server that is running goes on with the old one until it is started again.
-func RenewDev(dir, host string) (*Dev, error) {
+// trust the new one instead; a server that is running goes on with the old one until it is started again. The names are those of
+// [OpenDev].
+func RenewDev(dir, host string, also ...string) (*Dev, error) {
+	if _, err := checkHosts(also); err != nil {
+		return nil, err
+	}
 	old := dir + ".old"
 	err := os.RemoveAll(old)
 	if err == nil {
@@ -66,7 +93,7 @@ func RenewDev(dir, host string) (*Dev, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{dir, cause(err), "remove that directory"}
 	}
-	d, err := OpenDev(dir, host)
+	d, err := OpenDev(dir, host, also...)
 	if err != nil {
 		// Better the old one than none. If another process has made one meanwhile this fails, and theirs stays.
 		return nil, errors.Join(err, ignoreMissing(os.Rename(old, dir)))
@@ -162,4 +189,25 @@ func usableHost(host string) string {
 		}
 	}
 	return host
+}
+
+// checkHosts returns names and addresses the way they are compared, each once.
+func checkHosts(hosts []string) ([]string, error) {
+	var names []string
+	for _, h := range hosts {
+		name := usableHost(h)
+		addr, err := netip.ParseAddr(h)
+		switch {
+		case err == nil && (addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast()):
+			return nil, &Error{h, errors.New("is not an address that clients connect to"), "name an address of this machine, such as 192.0.2.7"}
+		case err == nil:
+			name = addr.Unmap().String()
+		case name == "" && plainHost(h) != "localhost":
+			return nil, &Error{h, errors.New("is neither a host name nor an IP address"), "write a name or an address alone, such as mypc.lan or 192.0.2.7"}
+		}
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }

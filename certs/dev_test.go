@@ -140,7 +140,7 @@ func TestLeafRenewed(t *testing.T) {
 		{"ended", "box", leafLife * 2, true},
 		{"the clock was ahead when it was made", "box", -2 * clockSkew, true},
 		{"another host name", "sub.localhost", 0, true},
-		{"no host name", "", 0, true},
+		{"no host name, but the CA is for one", "", 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := stateDir(t)
@@ -239,6 +239,90 @@ func TestRenewDev(t *testing.T) {
 	}
 	if _, err := os.Stat(dir + ".old"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the old key is still there: %v", err)
+	}
+}
+
+// A CA is made for the further names and addresses that are asked for then, and its certificate is for them ever after.
+func TestFurtherHosts(t *testing.T) {
+	dir := stateDir(t)
+	d, err := OpenDev(dir, "box", "192.0.2.7", "MyPC.lan.", "2001:db8::7", "::ffff:192.0.2.7", "phone", "localhost", "127.0.0.2", "box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"localhost", "mypc.lan", "phone", "box", "127.0.0.1", "::1", "192.0.2.7", "2001:db8::7", "127.0.0.2"}
+	if got := d.Names(); !slices.Equal(got, want) {
+		t.Errorf("names %q, want %q", got, want)
+	}
+	for _, name := range want {
+		if err := verify(d, name, time.Now()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, may := range map[string]bool{
+		"192.0.2.7": true, "192.0.2.8": false, "10.0.0.1": false, "2001:db8::7": true, "2001:db8::8": false, "127.8.9.10": true, "::1": true,
+		"mypc.lan": true, "a.mypc.lan": true, "lan": false, "other.lan": false, "phone": true, "a.phone": false, "example.com": false,
+	} {
+		if d.ca.maySign(name) != may {
+			t.Errorf("it may sign for %s: %v", name, !may)
+		}
+	}
+	// Another process, which asks for nothing, uses the same certificate; so does one that asks for a part of the names.
+	for _, also := range [][]string{nil, {"phone"}, {"192.0.2.7"}} {
+		again, err := OpenDev(dir, "box", also...)
+		if err != nil || !again.Leaf().Equal(d.Leaf()) {
+			t.Errorf("%q: another certificate, %v", also, err)
+		}
+	}
+	now := time.Now().Add(leafLife)
+	later, err := openDev(dir, "", func() time.Time { return now })
+	if err != nil || verify(later, "192.0.2.7", now) != nil || verify(later, "mypc.lan", now) != nil {
+		t.Errorf("it is not for its names after its renewal: %v", err)
+	}
+}
+
+// An older CA, which may not sign for a name, stays as it is; the error says what to do, and it works.
+func TestFurtherHostsOfOlderCA(t *testing.T) {
+	dir := stateDir(t)
+	old := open(t, dir, "box")
+	_, err := OpenDev(dir, "box", "192.0.2.7")
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Path != CAFile(dir) || e.Error() != e.Path+": may not sign for 192.0.2.7: this CA was made for localhost, loopback addresses, box, and nothing else" ||
+		e.NextStep() != `run "handfast cert dev --new --host 192.0.2.7" to make another CA, and trust it where this one is trusted` {
+		t.Fatalf("%v; %s", err, e.NextStep())
+	}
+	if again := open(t, dir, "box"); !again.CA().Equal(old.CA()) || !again.Leaf().Equal(old.Leaf()) {
+		t.Error("the refusal has changed something")
+	}
+	d, err := RenewDev(dir, "box", "192.0.2.7", "mypc.lan")
+	if err != nil || verify(d, "192.0.2.7", time.Now()) != nil {
+		t.Fatalf("%v", err)
+	}
+	// What the CA was made for is part of the next step: nothing that works today is lost.
+	_, err = OpenDev(dir, "box", "192.0.2.8", "192.0.2.7")
+	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Hint, `cert dev --new --host 192.0.2.8 --host 192.0.2.7 --host mypc.lan"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What cannot be in a certificate is refused before anything is made, or thrown away.
+func TestFurtherHostsThatCannotBe(t *testing.T) {
+	dir := stateDir(t)
+	for _, host := range []string{"", " ", "*.lan", "a b", "a:8443", "https://a", "192.0.2.0/24", "192.0.2.7:8443", "0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0",
+		"-a", "a..b", "a/b", "[::1]", strings.Repeat("a", 64), "'; rm -rf /;'"} {
+		_, err := OpenDev(dir, "box", host)
+		if e, ok := errors.AsType[*Error](err); !ok || e.Path != host || e.Hint == "" {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory was made: %v", err)
+	}
+	d := open(t, dir, "box")
+	if _, err := RenewDev(dir, "box", "*.lan"); err == nil {
+		t.Error("a wildcard is taken")
+	}
+	if !open(t, dir, "box").CA().Equal(d.CA()) {
+		t.Error("the old CA is gone")
 	}
 }
 

@@ -24,6 +24,10 @@
 // that browser. Three things bound the damage. The key stays in a file that only its owner may read, in a directory
 // that only its owner may enter, and nothing here sends it anywhere. Every machine makes a CA of its own. And the
 // certificate carries critical name constraints (RFC 5280 §4.2.1.10): a verifier believes it about localhost, names
-// below it, the host name of the machine, and loopback addresses, and about nothing else on the internet; it may sign
-// server certificates only, and no further CA.
+// below it, the host name of the machine, loopback addresses, and the names and addresses that [OpenDev] was asked for when
+// the CA was made, and about nothing else on the internet; it may sign server certificates only, and no further CA.
+//
+// Those names are single addresses, not the networks around them, though an address changes when a machine moves: with a
+// network such as 192.168.0.0/16 a thief could pose as every server that the phone meets in any home or office. What a CA
+// may sign for is in the certificate that clients trust, so more names need another CA, which they have to trust anew.
 package certs

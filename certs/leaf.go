@@ -42,11 +42,21 @@ func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	return &leaf, nil
 }
 
-// good reports whether a leaf is for the names we want, from the CA we have, and not near its end.
+// good reports whether a leaf is for the names we want, from the CA we have, and not near its end. It may be for more, since processes
+// with other names share it.
 func (d *Dev) good(leaf *x509.Certificate) bool {
 	dns, ips := d.wanted()
-	return fresh(leaf, d.now()) && slices.Equal(leaf.DNSNames, dns) &&
-		slices.EqualFunc(leaf.IPAddresses, ips, net.IP.Equal) && leaf.CheckSignatureFrom(d.ca.cert) == nil
+	for _, ip := range ips {
+		if !slices.ContainsFunc(leaf.IPAddresses, ip.Equal) {
+			return false
+		}
+	}
+	for _, name := range dns {
+		if !slices.Contains(leaf.DNSNames, name) {
+			return false
+		}
+	}
+	return fresh(leaf, d.now()) && leaf.CheckSignatureFrom(d.ca.cert) == nil
 }
 
 // fresh reports whether a certificate has been valid for a while and has time left.
@@ -55,12 +65,16 @@ func fresh(leaf *x509.Certificate, now time.Time) bool {
 }
 
 // wanted returns what the leaf is for.
-func (d *Dev) wanted() ([]string, []net.IP) {
-	names := []string{"localhost"}
-	if d.host != "" {
-		names = append(names, d.host)
+func (d *Dev) wanted() (names []string, ips []net.IP) {
+	names, ips = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, name := range d.also {
+		if ip := net.ParseIP(name); ip == nil {
+			names = append(names, name)
+		} else if !slices.ContainsFunc(ips, ip.Equal) {
+			ips = append(ips, ip)
+		}
 	}
-	return names, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	return names, ips
 }
 
 // newLeaf makes a server certificate and puts it into the file at path, in one step for its readers.

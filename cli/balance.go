@@ -80,6 +80,7 @@ func newBalance(sys *System) *cobra.Command {
 	flags.StringArrayVar(&b.to, "to", nil, "a server, ws://`host:port` or wss://host:port; may be repeated")
 	flags.StringArrayVar(&f.listen, "listen", []string{"127.0.0.1:9100"}, "`host:port`; may be repeated")
 	flags.Var(&f.tls, "tls", "no TLS, or the source of the certificate: the development CA, or two files")
+	f.defineHosts(cmd)
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
 	flags.StringArrayVar(&f.origins, "origin", nil, "a web `origin` whose pages may connect too, such as https://example.com; may be repeated")

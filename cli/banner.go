@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,7 +75,7 @@ func (r *bannerRows) endpoint(e *gateway.Endpoint, url string) {
 }
 
 // banner tells where the server is, and how to try it.
-func banner(sys *System, server *gateway.Server) {
+func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	p := newPaint(sys, sys.Stdout)
 	var b strings.Builder
 	var rows bannerRows
@@ -111,6 +112,8 @@ func banner(sys *System, server *gateway.Server) {
 	if admin := server.AdminURL(); admin != "" {
 		rows.add("admin", admin+"/")
 	}
+	exe, _ := os.Executable() // without a path it is called by its name
+	run := program(exe, sys.Program)
 	curl, left := "", ""
 	if len(urls) > 0 && server.Console() {
 		curl = fmt.Sprintf("curl %s/", urls[0])
@@ -121,13 +124,15 @@ func banner(sys *System, server *gateway.Server) {
 		if dev.Left() != "" {
 			left = leftOut(dev.Left()) + "\n"
 		}
+		if addr := uncovered(listen, dev.Names(), machineAddresses()); addr != "" {
+			left += fmt.Sprintf("other machines cannot verify this server as %s, which the certificate is not for\n"+
+				"  next step: stop it, and run: %s cert dev --new --host %s\n", addr, run, addr)
+		}
 		if curl != "" {
 			curl = fmt.Sprintf("curl --cacert %s %s/", shellQuote(dev.CAFile()), urls[0])
 		}
 	}
 	rows.apps(apps, server.DevApp())
-	exe, _ := os.Executable() // without a path it is called by its name
-	run := program(exe, sys.Program)
 	if first != "" {
 		rows.add("try", p.green(fmt.Sprintf("%s dial %s", run, first)))
 	}
@@ -139,6 +144,41 @@ func banner(sys *System, server *gateway.Server) {
 	b.WriteString(left)
 	fmt.Fprintln(&b, p.dim("Ctrl-C stops it"))
 	fmt.Fprint(sys.Stdout, b.String())
+}
+
+// uncovered returns an address where other machines reach a listener with a development certificate, if the certificate is for
+// no such address and for no name but those of every development certificate: machine are the addresses of this machine.
+func uncovered(listen []config.Listen, names, machine []string) string {
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil && !ip.IsLoopback() || ip == nil && strings.Contains(name, ".") {
+			return ""
+		}
+	}
+	for _, l := range listen {
+		ip := net.ParseIP(l.Address.Host())
+		switch {
+		case l.TLS.Mode != config.TLSDev:
+		case l.Address.Host() == "" || ip != nil && ip.IsUnspecified():
+			if len(machine) > 0 {
+				return machine[0]
+			}
+		case ip != nil && !ip.IsLoopback():
+			return ip.String()
+		}
+	}
+	return ""
+}
+
+// machineAddresses returns the addresses by which other machines may reach this one.
+func machineAddresses() []string {
+	var all []string
+	addrs, _ := net.InterfaceAddrs() // with an error: none
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			all = append(all, n.IP.String())
+		}
+	}
+	return all
 }
 
 // socketURL returns the WebSocket URL of a path: "wss://localhost:8443/echo".

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ func newCert(sys *System) *cobra.Command {
 
 func newCertDev(sys *System) *cobra.Command {
 	var renew bool
+	var hosts []string
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Make a development CA and a certificate for localhost",
@@ -38,19 +40,27 @@ func newCertDev(sys *System) *cobra.Command {
 localhost, the machine's host name, 127.0.0.1 and ::1. Existing files that are still
 valid are kept; "handfast serve" does the same automatically.
 
+With --host the certificate is for further names and addresses of this machine, so
+that a phone or another machine can connect. It has to trust the CA, too: "handfast
+cert show --path" prints the file to copy there.
+
 The CA may sign certificates for those names only, so that a stolen key is worth little.
-The key stays in its file.`,
+The key stays in its file. For names that the CA was not made for, --new makes another
+one, which every device has to trust again.`,
 		Example: `  handfast cert dev
-  handfast cert dev --new`,
+  handfast cert dev --host 192.0.2.7 --host mypc.lan
+  handfast cert dev --new --host 192.0.2.7`,
 		Args: cobra.NoArgs,
-		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, renew) }),
+		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, hosts, renew) }),
 	}
+	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a further `name` or address that the certificate is for; may be repeated")
+	complete(cmd, map[string][]string{"host": {}})
 	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make a new one, which clients have to trust again")
 	return cmd
 }
 
 // makeDev opens the development certificate, or makes a new one, and shows it.
-func makeDev(sys *System, renew bool) error {
+func makeDev(sys *System, hosts []string, renew bool) error {
 	dir, err := certs.DevDir()
 	if err != nil {
 		return err
@@ -60,19 +70,30 @@ func makeDev(sys *System, renew bool) error {
 		host = ""
 	}
 	open, left := certs.OpenDev, ""
+	var before []string // what the CA that is thrown away may sign for
 	if renew {
 		open = certs.RenewDev
-		if old, err := certs.DevCA(dir); err == nil && isFile(trustedIn(old)) {
-			left = trustedIn(old)
+		if old, err := certs.DevCA(dir); err == nil {
+			before = signsFor(old)
+			if isFile(trustedIn(old)) {
+				left = trustedIn(old)
+			}
 		}
 	}
-	dev, err := open(dir, host)
+	dev, err := open(dir, host, hosts...)
 	if err != nil {
+		if e, ok := errors.AsType[*certs.Error](err); ok && slices.Contains(hosts, e.Path) {
+			return badValue(e.Hint, "--host", e.Path, e.Err)
+		}
 		return err
 	}
 	showDev(newPaint(sys, sys.Stdout), sys.Stdout, describeDev(dir, dev.CA(), dev.Leaf(), time.Now()))
 	if dev.Left() != "" {
 		fmt.Fprintln(sys.Stderr, leftOut(dev.Left()))
+	}
+	now := signsFor(dev.CA())
+	if lost := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(now, name) }); len(lost) > 0 {
+		fmt.Fprintf(sys.Stderr, "the CA before was also for %s, which the new one is not\n", visible.Text(strings.Join(lost, ", ")))
 	}
 	if left != "" {
 		fmt.Fprintf(sys.Stderr, "this machine still trusts the old CA, whose key no longer exists\n  next step: handfast cert untrust %s\n",

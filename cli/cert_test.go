@@ -369,3 +369,37 @@ func TestCertHelpAndCompletion(t *testing.T) {
 		}
 	}
 }
+
+// cert dev --host makes a CA for further names; one that was made for fewer stays, and the command that is printed makes another one.
+func TestCertDevHosts(t *testing.T) {
+	state(t)
+	if got := runCommand(t, "cert", "dev"); got.code != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	got := runCommand(t, "cert", "dev", "--host", "192.0.2.7", "--host", "mypc.lan")
+	const next = "handfast cert dev --new --host 192.0.2.7 --host mypc.lan"
+	if got.code != exitFailed || !strings.Contains(got.stderr, "may not sign for 192.0.2.7") || !strings.Contains(got.stderr, `next step: run "`+next+`"`) {
+		t.Fatalf("%+v", got)
+	}
+	got = runCommand(t, strings.Fields(next)[1:]...)
+	if got.code != exitOK || !strings.Contains(got.stdout, "mypc.lan") || !strings.Contains(got.stdout, "192.0.2.7/32") || strings.Contains(got.stderr, "before") {
+		t.Fatalf("%+v", got)
+	}
+	for _, args := range [][]string{{"cert", "dev"}, {"cert", "dev", "--host", "mypc.lan"}, {"cert", "show"}} {
+		if got := runCommand(t, args...); got.code != exitOK || !strings.Contains(got.stdout, "is for       localhost, ") || !strings.Contains(got.stdout, ", 192.0.2.7\n") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	got = runCommand(t, "cert", "dev", "--new", "--host", "192.0.2.7")
+	if got.code != exitOK || !strings.Contains(got.stderr, "the CA before was also for mypc.lan, which the new one is not") {
+		t.Errorf("%+v", got)
+	}
+	for _, host := range []string{"*.lan", "", "a b", "192.0.2.0/24", "https://mypc.lan"} {
+		if got := runCommand(t, "cert", "dev", "--new", "--host", host); got.code != exitUsage || !strings.Contains(got.stderr, "--host ") {
+			t.Errorf("%q: %+v", host, got)
+		}
+	}
+	if got := runCommand(t, "cert", "show"); !strings.Contains(got.stdout, "192.0.2.7/32") {
+		t.Errorf("the CA is gone: %+v", got)
+	}
+}

@@ -19,6 +19,7 @@ type serveFlags struct {
 	tls     choice
 	cert    string
 	key     string
+	hosts   []string
 	origins []string
 	admin   string
 	log     choice
@@ -36,8 +37,9 @@ An address of --listen without a host means every address of the machine, and po
 a free one. One that begins with http:// is served without TLS, regardless of --tls.
 
 The first start makes a certificate authority for this user and a certificate for
-localhost. "handfast dial" trusts that automatically; a browser asks once. Pages of other
-sites may not connect unless --origin names them.
+localhost. "handfast dial" trusts that automatically; a browser asks once. --host adds names
+and addresses of this machine, for phones and other machines. Pages of other sites may not
+connect unless --origin names them.
 
 Channels belong to an application. Without a file it is "dev", with a secret that the first start generates and stores; --app
 names others, and the first of them has the channels at /channels.
@@ -77,6 +79,7 @@ func newServe(sys *System) *cobra.Command {
 		Example: `  handfast serve
   handfast serve --listen 127.0.0.1:9000 --tls off
   handfast serve --listen localhost:8443 --listen http://127.0.0.1:9000
+  handfast serve --listen :8443 --host 192.0.2.7
   handfast serve --listen :443 --tls files --cert fullchain.pem --key privkey.pem
   handfast serve --engine redis --redis-url redis://127.0.0.1:6379
   handfast serve --engine nats --cluster-listen 127.0.0.1:6222
@@ -95,6 +98,7 @@ func newServe(sys *System) *cobra.Command {
 	flags.Var(&f.tls, "tls", "the source of the certificate: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
+	f.defineHosts(cmd)
 	flags.StringArrayVar(&f.origins, "origin", nil,
 		"a web `origin` whose pages may connect too, such as https://example.com; may be repeated")
 	flags.StringVar(&f.admin, "admin", "",
@@ -106,6 +110,13 @@ func newServe(sys *System) *cobra.Command {
 		"admin": {"127.0.0.1:9090"},
 	})
 	return cmd
+}
+
+// defineHosts adds the flag for the names of a development certificate.
+func (f *serveFlags) defineHosts(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.hosts, "host", nil,
+		"for --tls dev: a further `name` or address that the certificate is for; may be repeated")
+	complete(cmd, map[string][]string{"host": {}})
 }
 
 // check makes sure that the flags make sense, so that a typing error is reported as one of the command line.
@@ -142,6 +153,8 @@ func (f *serveFlags) check() error {
 	switch {
 	case files && (f.cert == "" || f.key == ""):
 		return usagef("give both; one file may serve as both", "--tls files requires --cert and --key")
+	case len(f.hosts) > 0 && f.given("tls") && f.tls.value != "dev":
+		return usagef("leave it out, or name a certificate for that host with --tls files", "--host cannot be used with --tls %s", f.tls.value)
 	case !files && (f.cert != "" || f.key != ""):
 		return usagef("add --tls files", "--cert and --key cannot be used with --tls %s", f.tls.value)
 	}

@@ -39,30 +39,7 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	if f.balance != nil {
 		errs = append(errs, f.balance.settings(set))
 	}
-	secured := f.given("tls")
-	switch {
-	case f.given("listen"):
-		var all []map[string]any
-		for _, addr := range f.listen {
-			scheme, addr := listenScheme(addr)
-			tls := f.tlsSettings()
-			if scheme == "http" {
-				tls = map[string]any{"mode": "off"}
-			}
-			all = append(all, map[string]any{"address": addr, "tls": tls})
-		}
-		errs = append(errs, set("listen", "listen", all))
-		for i, l := range all { // for messages that name the flag
-			if tls := l["tls"].(map[string]any); tls["mode"] == "files" {
-				files := fmt.Sprintf("listen[%d].tls.files[0].", i)
-				errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
-			}
-		}
-	case secured:
-		for i := range c.Listen {
-			errs = append(errs, set("tls", fmt.Sprintf("listen[%d].tls", i), f.tlsSettings()))
-		}
-	}
+	errs = append(errs, f.listenSettings(c, set)...)
 	if f.given("origin") {
 		for i := range max(len(c.Endpoints), 1) { // that of a balancer is a flag itself
 			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
@@ -76,6 +53,53 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	}
 	errs = append(errs, f.hub.settings(c.Hub.Engine.Kind, f.given, set)...)
 	return list, errors.Join(errs...)
+}
+
+// listenSettings gives set what the flags say about listeners and their certificates.
+func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string, value any) error) (errs []error) {
+	var dev []int // the listeners with a development certificate
+	switch {
+	case f.given("listen"):
+		var all []map[string]any
+		for i, addr := range f.listen {
+			scheme, addr := listenScheme(addr)
+			tls := f.tlsSettings()
+			if scheme == "http" {
+				tls = map[string]any{"mode": "off"}
+			} else if f.tls.value == "dev" {
+				dev = append(dev, i)
+			}
+			all = append(all, map[string]any{"address": addr, "tls": tls})
+		}
+		errs = append(errs, set("listen", "listen", all))
+		for i, l := range all { // for messages that name the flag
+			if tls := l["tls"].(map[string]any); tls["mode"] == "files" {
+				files := fmt.Sprintf("listen[%d].tls.files[0].", i)
+				errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
+			}
+		}
+	case f.given("tls"):
+		for i := range c.Listen {
+			errs = append(errs, set("tls", fmt.Sprintf("listen[%d].tls", i), f.tlsSettings()))
+			dev = append(dev, i)
+		}
+	default:
+		for i, l := range c.Listen {
+			if l.TLS.Mode == config.TLSDev || l.TLS.Mode == "" && len(l.TLS.Files)+len(l.TLS.ACME.Hosts) == 0 {
+				dev = append(dev, i)
+			}
+		}
+	}
+	if !f.given("host") {
+		return errs
+	}
+	if len(dev) == 0 {
+		errs = append(errs, usagef("leave it out", "--host has no use: no listener has a development certificate"))
+	}
+	for _, i := range dev {
+		errs = append(errs, set("host", fmt.Sprintf("listen[%d].tls.dev.hosts", i), f.hosts))
+	}
+	return errs
 }
 
 // tlsSettings is what the flags say about TLS.

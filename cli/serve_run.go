@@ -48,7 +48,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 		return tellProblems(sys.Stderr, err)
 	}
 	defer r.server.Close()
-	banner(sys, r.server)
+	banner(sys, r.server, cfg.Listen)
 	return r.run(ctx, sys, hups)
 }
 

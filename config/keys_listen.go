@@ -46,6 +46,9 @@ type TLS struct {
 	// For mode acme.
 	ACME ACME `yaml:"acme"`
 
+	// For mode dev.
+	Dev Dev `yaml:"dev"`
+
 	// The certificate authorities that must have issued client certificates: PEM files, read again when they change.
 	ClientCAs []Path `yaml:"client_cas" example:"[clients.pem]"`
 
@@ -80,6 +83,13 @@ type KeyPair struct {
 
 	// Its private key: a PEM file. Empty means that it is in the same file.
 	Key Path `yaml:"key" example:"privkey.pem"`
+}
+
+// Dev is the development certificate of this user.
+type Dev struct {
+	// Further names and addresses of this machine that the certificate must be for, so that other devices can connect. The certificate
+	// authority may sign for the names that it was made for and no others: "handfast cert dev --new --host NAME" makes one for more.
+	Hosts []string `yaml:"hosts" example:"[192.0.2.7, mypc.lan]"`
 }
 
 // ACME gets certificates from a public authority (RFC 8555), and renews them. The authority checks that the names resolve to

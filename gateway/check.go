@@ -111,7 +111,7 @@ func checkTLS(cfg *config.Config) (problems []*config.Problem) {
 		case l.TLS.Mode == config.TLSACME:
 			opts.ACME = acmeOptions(l.TLS.ACME, scratch)
 		case l.TLS.Mode == config.TLSDev:
-			opts.Dev, err = certs.OpenDev(scratch+"/dev", "")
+			opts.Dev, err = certs.OpenDev(fmt.Sprintf("%s/dev%d", scratch, i), "", l.TLS.Dev.Hosts...)
 		}
 		if err == nil {
 			var provider *certs.Provider
@@ -133,6 +133,9 @@ func placeOf(file string, t config.TLS, path string) string {
 	where := map[string]string{string(t.TicketFile): ".ticket_file", string(t.ACME.CARoot): ".acme.ca_root"}
 	for j, f := range t.ClientCAs {
 		where[string(f)] = fmt.Sprintf(".client_cas[%d]", j)
+	}
+	for j, h := range t.Dev.Hosts {
+		where[h] = fmt.Sprintf(".dev.hosts[%d]", j)
 	}
 	for j, f := range t.Files {
 		where[string(f.Key)] = fmt.Sprintf(".files[%d].key", j)

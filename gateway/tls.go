@@ -42,7 +42,7 @@ func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, err
 		}
 		opts.ACME = acmeOptions(cfg.ACME, cache)
 	case config.TLSDev:
-		if c.dev, err = b.openDev(); err != nil {
+		if c.dev, err = b.openDev(cfg.Dev); err != nil {
 			return nil, err
 		}
 		opts.Dev = c.dev
@@ -77,7 +77,7 @@ func certOptions(cfg config.TLS) (certs.Options, error) {
 }
 
 // openDev gets the development certificate of this user.
-func (b *builder) openDev() (*certs.Dev, error) {
+func (b *builder) openDev(cfg config.Dev) (*certs.Dev, error) {
 	dir, err := certs.DevDir()
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (b *builder) openDev() (*certs.Dev, error) {
 	if err != nil {
 		b.rec.log.Warn("the machine's name is unknown: the certificate is for localhost only", observe.KeyError, err)
 	}
-	return certs.OpenDev(dir, host)
+	return certs.OpenDev(dir, host, cfg.Hosts...)
 }
 
 // acmeCache returns the directory with the account and the certificates.

@@ -200,6 +200,7 @@ var port = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):|--port )([0-9]{4,5})
 func (r *reader) typed(text string) string {
 	text = strings.ReplaceAll(text, "go run ./cmd/handfast", "handfast")
 	text = strings.ReplaceAll(text, "go install ./cmd/handfast", "handfast --version") // it is installed
+	text = strings.ReplaceAll(text, "--listen :8443", "--listen 127.0.0.1:8443")       // tests listen on loopback only
 	return port.ReplaceAllStringFunc(text, func(s string) string {
 		p := strings.TrimLeft(s[len(s)-5:], ": t") // four digits or five
 		return strings.TrimSuffix(s, p) + r.port(p)
