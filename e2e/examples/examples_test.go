@@ -3,6 +3,10 @@
 package examples
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/house"
@@ -39,6 +43,27 @@ func TestLive(t *testing.T) {
 	p.want("updates", `Number($("rate").textContent) > 100`)
 	p.Eval(`const before = document.querySelector("figcaption b").textContent`)
 	p.want("a price changes", `document.querySelector("figcaption b").textContent !== before`)
+}
+
+// What is written to the program's standard input reaches the page: what was there before, and what comes.
+func TestFeed(t *testing.T) {
+	u := house.NewUser(t)
+	fifo := filepath.Join(u.Home, "news")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	news, err := os.OpenFile(fifo, os.O_RDWR, 0) // does not wait for the reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { news.Close() })
+	program, address := build(t, u, "feed"), "127.0.0.1:"+house.FreePort(t)
+	u.Start(address, "bash", "-c", "exec "+program+" -listen "+address+" <"+fifo)
+	fmt.Fprintln(news, "before <b>")
+	p := open(t, "http://"+address+"/")
+	p.want("what was published before", `$("news").textContent.includes("before <b>") && $("state").textContent === "open"`)
+	fmt.Fprintln(news, "after")
+	p.want("what is published now", `$("news").firstChild.textContent.endsWith(" after")`)
 }
 
 // A customer orders, and sees the order change.
