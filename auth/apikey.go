@@ -33,7 +33,7 @@ type APIKey struct {
 	Hash    string         // "sha256:" and the hash of the whole key in hex
 	Subject string         // "": the ID
 	Claims  map[string]any // may be nil
-	Issued  time.Time      // zero: not said
+	Issued  time.Time      // zero if not said
 	Expires time.Time      // zero: never
 }
 
@@ -46,7 +46,7 @@ type APIKeyOptions struct {
 	// the next in a chain.
 	Bearer bool
 
-	// Query is the name of a query parameter that carries the key; "": none. URLs end up in the logs of every proxy:
+	// Query is the name of a query parameter that carries the key; "" means none. URLs end up in the logs of every proxy:
 	// prefer a header, or a ticket.
 	Query string
 

@@ -31,7 +31,7 @@ type Identity struct {
 // one in a chain is asked.
 var ErrNoCredentials = errors.New("auth: no credentials")
 
-// Authenticator finds out who sends a request. It may be called from many goroutines at once.
+// Authenticator finds out who sends a request. It may be called by multiple goroutines concurrently.
 //
 // The error is ErrNoCredentials, or an [*Error] that keeps the client out. An *Error whose cause is ErrNoCredentials says both:
 // there is a credential, but of a kind that another method may know (see [Chain]).
@@ -56,7 +56,7 @@ type Error struct {
 	Err    error       // the cause
 }
 
-// Error tells the cause, for the log.
+// Error returns the cause, for the log.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return "auth: " + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)

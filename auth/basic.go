@@ -26,20 +26,20 @@ type BasicOptions struct {
 	Realm string
 
 	// Remember is how long a password that was right is known by a keyed hash in memory, instead of being checked again,
-	// which takes a CPU tens of milliseconds; 0: one minute. A change of the file forgets them all.
+	// which takes a CPU tens of milliseconds; 0 means one minute. A change of the file forgets them all.
 	Remember time.Duration
 
-	// Concurrent is how many passwords are checked at once; 0: half of the CPUs, at least one. Each takes a CPU, and with
-	// argon2id the memory that the hash says. The others wait, at most Wait; 0: 2 s. Then the answer is 503.
+	// Concurrent is how many passwords are checked at once; 0 means half of the CPUs, at least one. Each takes a CPU, and with
+	// argon2id the memory that the hash says. The others wait, at most Wait; 0 means 2 s. Then the answer is 503.
 	Concurrent int
 	Wait       time.Duration
 
 	// Failures is how many wrong passwords one address may send for one user within FailureWindow before the answer is
-	// 429 until it is over; 0: 10 within one minute. For all users together it may send ten times as many.
+	// 429 until it is over; 0 means 10 within one minute. For all users together it may send ten times as many.
 	Failures      int
 	FailureWindow time.Duration
 
-	// Address returns the client's address, for counting failures; nil: the host of r.RemoteAddr, which behind a proxy is
+	// Address returns the client's address, for counting failures; nil means the host of r.RemoteAddr, which behind a proxy is
 	// that of the proxy.
 	Address func(r *http.Request) string
 
@@ -143,7 +143,7 @@ func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 	return &Identity{Subject: user, Method: "basic", Claims: users.claims(user), Issued: time.Now()}, nil
 }
 
-// check holds a password against its hash. It counts the attempt as failed before it knows, so that many at once do not
+// check holds a password against its hash. It counts the attempt as failed before it knows, so that many concurrently do not
 // get more tries than one after the other.
 func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	if wait := b.failures.begin(user, address); wait > 0 {

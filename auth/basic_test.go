@@ -74,7 +74,7 @@ func TestRFC7617_2_Basic(t *testing.T) {
 		name   string
 		fields []string
 		user   string
-		status int // 0: let in; -1: no credentials
+		status int // 0: let in; -1 means no credentials
 	}{
 		{"bcrypt", []string{basic("ann:" + secret)}, "ann", 0},
 		{"argon2id", []string{"bAsIc " + basic("bob:" + unicode)[6:]}, "bob", 0},
@@ -290,7 +290,7 @@ func (h *gatedHash) verify(string) bool {
 	return true
 }
 
-// Many clients at once: as many hashes as may be are computed at once, the same password once, and who waits too long is
+// Many clients concurrently: as many hashes as may be are computed at once, the same password once, and who waits too long is
 // told when to come back.
 func TestBasicConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

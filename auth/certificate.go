@@ -27,7 +27,7 @@ const (
 
 // CertificateOptions says what the certificates of clients mean.
 type CertificateOptions struct {
-	// Names lists the kinds of names that are looked at, the best first; nil: URI, DNS, email. The first name of the
+	// Names lists the kinds of names that are looked at, the best first; nil means URI, DNS, email. The first name of the
 	// first kind that the certificate has becomes the subject: of the DNS in lower case, of an address what follows the @,
 	// since certificates of one owner may differ in that.
 	Names []CertificateName

@@ -83,7 +83,7 @@ func (c *chain) Close() error {
 }
 
 // Anonymous lets everyone in, as the subject "anonymous" of the method "anonymous". It is the last of a [Chain]: clients
-// without credentials come in there, and rules decide what they may do; a client whose credential does not hold is kept out
+// without credentials come in there, and rules decide what they may do; a client whose credential does not hold is rejected
 // all the same.
 func Anonymous() Authenticator { return anonymous{} }
 

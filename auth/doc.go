@@ -44,7 +44,7 @@
 //
 // # Answers
 //
-// A client that is kept out hears 401 with WWW-Authenticate when it should show another credential, 403 when it would not
+// A client that is rejected hears 401 with WWW-Authenticate when it should show another credential, 403 when it would not
 // help, 429 with Retry-After when it asks too often, and 503 with Retry-After while its credential cannot be judged. It never
 // hears which part of a credential was wrong. The [Error] tells the server's log, and holds no credential.
 //

@@ -23,7 +23,7 @@ type ForwardOptions struct {
 	// Cookie. The service is not asked about requests that have none of them.
 	Credentials []string
 
-	// Cookies are the names of the cookies that are copied; nil: all. A request without one of them has no Cookie field
+	// Cookies are the names of the cookies that are copied; nil means all. A request without one of them has no Cookie field
 	// for the service.
 	Cookies []string
 
@@ -40,15 +40,15 @@ type ForwardOptions struct {
 
 	// SubjectHeaders are the fields of the answer that may name the client; nil: X-Auth-Request-User, Remote-User,
 	// X-Forwarded-User. An answer in JSON can have "subject", "claims", "id", "issued" and "expires" (RFC 3339 or seconds
-	// since 1970) instead. DefaultSubject is the subject when the service says yes and no more; "": the answer is 503.
+	// since 1970) instead. DefaultSubject is the subject when the service says yes and no more; "" means the answer is 503.
 	SubjectHeaders []string
 	DefaultSubject string
 
-	// Claims says which fields of the answer become which claims; nil: the groups, email and name that common services
+	// Claims says which fields of the answer become which claims; nil means the groups, email and name that common services
 	// send.
 	Claims []ForwardClaim
 
-	// Challenge is the WWW-Authenticate that asks for what the service wants, such as "Bearer"; "": none.
+	// Challenge is the WWW-Authenticate that asks for what the service wants, such as "Bearer"; "" means none.
 	Challenge string
 
 	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto; nil:
@@ -56,25 +56,25 @@ type ForwardOptions struct {
 	Address func(r *http.Request) string
 	Scheme  func(r *http.Request) string
 
-	// Lifetime ends identities for which the service says no end; 0: they have none.
+	// Lifetime ends identities for which the service returns no expiry; 0 means that they do not expire.
 	Lifetime time.Duration
 
-	// TTL is how long a yes is remembered when the answer has no Cache-Control; 0: 10 s; less: not at all. MaxTTL bounds
-	// what the answer says; 0: one minute. DenyTTL is how long a no is; 0: 1 s; less: not at all.
+	// TTL is how long a yes is remembered when the answer has no Cache-Control; 0 means 10 s; less: not at all. MaxTTL bounds
+	// what the answer says; 0 means one minute. DenyTTL is how long a no is; 0 means 1 s; less: not at all.
 	TTL, MaxTTL, DenyTTL time.Duration
 
-	// Timeout bounds one question; 0: 5 s. InFlight is how many are asked at once; 0: 64. The others wait, at most Wait;
-	// 0: 1 s. Then the answer is 503.
+	// Timeout bounds one question; 0 means 5 s. InFlight is how many are asked at once; 0 means 64. The others wait, at most Wait;
+	// 0 means 1 s. Then the answer is 503.
 	Timeout  time.Duration
 	InFlight int
 	Wait     time.Duration
 
 	// Failures is how many questions in a row may fail before none is asked for Pause, and everybody gets 503 at once;
-	// 0: 5 and 5 s. Then one question is asked, and what becomes of it decides.
+	// 0 means 5 and 5 s. Then one question is asked, and what becomes of it decides.
 	Failures int
 	Pause    time.Duration
 
-	// Transport asks; nil: one of its own, which uses no proxy.
+	// Transport asks; nil means one of its own, which uses no proxy.
 	Transport http.RoundTripper
 }
 
@@ -100,7 +100,7 @@ var forwardClaims = []ForwardClaim{
 
 // Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [SessionCookie]
 // before a Forward that looks at them, or keep [websocket.AcceptOptions].AnyOrigin off. Answers are remembered for a short time, the same question
-// is never asked twice at once, and while the service fails everybody is kept out with 503. Make it with [NewForward].
+// is never asked twice at once, and while the service fails everybody is rejected with 503. Make it with [NewForward].
 type Forward struct {
 	o       ForwardOptions
 	client  *http.Client

@@ -97,7 +97,7 @@ func TestForwardQuestion(t *testing.T) {
 		name    string
 		options ForwardOptions
 		request *http.Request
-		want    map[string]string // besides about; nil: the service is not asked
+		want    map[string]string // besides about; nil means the service is not asked
 	}{
 		{"cookie", ForwardOptions{}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x"}},
 		{"one cookie of several", ForwardOptions{Cookies: []string{"session"}}, withSession("x"), map[string]string{"Cookie": "session=x"}},

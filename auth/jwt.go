@@ -37,7 +37,7 @@ type JWTOptions struct {
 	// use it here as that user.
 	AnyAudience bool
 
-	// Skew is by how much the issuer's clock may be off: for exp, nbf and iat, which must not lie in the future. 0 means
+	// Skew is by how much the issuer's clock may be off: for exp, nbf and iat, which must not be in the future. 0 means
 	// 30 seconds, less than 0 not at all. It lengthens [Identity.Expires] too, so that a token which opens a connection
 	// does not close it in the same moment.
 	Skew time.Duration
@@ -53,7 +53,7 @@ type JWTOptions struct {
 	Realm string
 }
 
-// JWT takes tokens in the form of RFC 7519 with a signature (RFC 7515). It may be used from many goroutines at once.
+// JWT takes tokens in the form of RFC 7519 with a signature (RFC 7515). It may be used by multiple goroutines concurrently.
 type JWT struct {
 	o      JWTOptions
 	parser *jwt.Parser

@@ -17,7 +17,7 @@ import (
 type tokenClaims struct {
 	m map[string]any
 
-	jwt.Claims // nil: the parser validates no claims, the rules are enforced here with this service's own bounds and words
+	jwt.Claims // nil means the parser validates no claims, the rules are enforced here with this service's own bounds and words
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].

@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// KeySource has the keys that signatures are verified with: [Secret], [Keys], [KeyFile], [JWKS] or [OIDC]. It may be used
-// from many goroutines at once, and by several [JWT]s.
+// KeySource has the keys that signatures are verified with: [Secret], [Keys], [KeyFile], [JWKS] or [OIDC]. It may be used by
+// multiple goroutines concurrently, and by several [JWT]s.
 type KeySource interface {
 	// find returns the keys that a token may be signed with that names kid, "" when it names none. The error is
 	// errUnknownKey, or an *Error with status 503.

@@ -52,7 +52,7 @@ type Live struct {
 type Session struct {
 	ID       string        // names the session, for the program; may be empty
 	Identity Identity      // who it is; the Claims are not used
-	Warn     time.Duration // when Live.Expiring is called, before the end; 0: never; see Session.Renew
+	Warn     time.Duration // when Live.Expiring is called, before the end; 0 means never; see Session.Renew
 
 	live   *Live
 	links  [kinds]link

@@ -47,7 +47,7 @@ func TestLiveRenew(t *testing.T) {
 func TestLiveRenewShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
-			life time.Duration // of each credential; 0: it is the same one
+			life time.Duration // of each credential; 0 if it is the same one
 			min  int64
 			max  int64
 			code websocket.Code

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// who lets in whoever says a name, as issued at a time.
+// who admits whoever says a name, as issued at a time.
 type who struct{ issued time.Time }
 
 func (w who) Authenticate(r *http.Request) (*Identity, error) {

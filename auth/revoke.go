@@ -86,7 +86,7 @@ type Logout struct {
 	// Store tells all nodes. It must not be nil.
 	Store Store
 
-	// Origins lists further origins whose pages may call, such as "https://app.example.com". nil: only pages of the same
+	// Origins lists further origins whose pages may call, such as "https://app.example.com". nil means only pages of the same
 	// origin, scheme included. Requests without an Origin come from no page.
 	Origins []string
 

@@ -58,8 +58,8 @@ type Rule struct {
 }
 
 // Rules are rules in an order: the first whose condition is true decides. Where none is, the answer is no; without any rules
-// it is yes to "connect" and no to everything else. A condition that fails when it is evaluated denies, whatever its rule's effect is. It may be used from many
-// goroutines at once.
+// it is yes to "connect" and no to everything else. A condition that fails when it is evaluated denies, whatever its rule's
+// effect is. It may be used by multiple goroutines concurrently.
 type Rules struct{ rules []compiled }
 
 // compiled is a rule that can be evaluated.
@@ -74,11 +74,11 @@ type compiled struct {
 type RuleError struct {
 	Rule         int    // its index in what NewRules was given
 	Name         string // its name, "" if it has none
-	Line, Column int    // in the condition, both from 1; 0: the whole of it
+	Line, Column int    // in the condition, both from 1; 0 means the whole of it
 	Message      string // what is wrong
 }
 
-// Error tells the rule, the place and what is wrong.
+// Error returns the rule, the place and what is wrong.
 func (e *RuleError) Error() string {
 	s := "auth: rule " + strconv.Itoa(e.Rule+1)
 	if e.Name != "" {
@@ -120,7 +120,7 @@ func NewRules(rules ...Rule) (*Rules, error) {
 // Decision is what rules say to an action, and why.
 type Decision struct {
 	Allowed bool   // the answer
-	Rule    int    // the index of the rule that decided; -1: none did
+	Rule    int    // the index of the rule that decided; -1 means none did
 	Name    string // of that rule; may be empty
 	Reason  string // for the operator: that rule by number, name, effect and condition, and how it failed if it did
 }
@@ -132,7 +132,7 @@ type Denied struct {
 	Subject  string
 }
 
-// Error tells who may not do what, and by which rule.
+// Error returns who may not do what, and by which rule.
 func (d *Denied) Error() string {
 	s := fmt.Sprintf("%.100q may not %s", d.Subject, d.Action.Do)
 	if d.Action.Channel != "" {

@@ -11,7 +11,7 @@ const maxToken = 16 << 10
 
 // Source is a place in a request where a token may be: [Bearer], [Header], [Cookie], [Subprotocol],
 // [KubernetesSubprotocol], [Query].
-// It may be used from many goroutines at once.
+// It may be used by multiple goroutines concurrently.
 type Source struct {
 	find   func(r *http.Request) (string, error)
 	scheme string // of the challenge, with its parameters other than the realm

@@ -34,7 +34,7 @@ type storeFile[T any] struct {
 
 	mu     sync.Mutex
 	seen   fs.FileInfo // what it looked like when it was read
-	since  time.Time   // when it first looked like that; zero: it has settled
+	since  time.Time   // when it first looked like that; zero if it has settled
 	digest [sha256.Size]byte
 	looked time.Time
 	value  T

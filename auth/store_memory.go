@@ -47,7 +47,7 @@ type MemoryStoreOptions struct {
 	// TTL is how long a revocation is kept; 0: RevocationTTL. No credential should live longer.
 	TTL time.Duration
 
-	// Max is how many values, and how many revocations, are kept; 0: 100,000. What would go beyond is refused with
+	// Max is how many values, and how many revocations, are kept; 0 means 100,000. What would go beyond is refused with
 	// ErrStoreFull, as are more than 64 MiB of values.
 	Max int
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A ticket is "hft_" and 256 random bits. What it stands for lies in the Store, under a hash of it: a ticket in a URL says
+// A ticket is "hft_" and 256 random bits. What it stands for is in the Store, under a hash of it: a ticket in a URL says
 // nothing about its user, is as short as can be, and no key has to be shared among nodes; the Store is needed anyway, to
 // redeem it once.
 const (
@@ -38,10 +38,10 @@ type TicketOptions struct {
 	// here. It is the same on all nodes. "" is a name, too.
 	Name string
 
-	// TTL is how long a ticket can be redeemed; 0: 30 s; at most 60 s.
+	// TTL is how long a ticket can be redeemed; 0 means 30 s; at most 60 s.
 	TTL time.Duration
 
-	// PerSubject is how many tickets one subject may get on this node within TTL; 0: 1,000. Then the answer is 429 until
+	// PerSubject is how many tickets one subject may get on this node within TTL; 0 means 1,000. Then the answer is 429 until
 	// it is over: otherwise one caller could fill the Store.
 	PerSubject int
 
@@ -49,7 +49,7 @@ type TicketOptions struct {
 	Query string
 
 	// BindAddress binds tickets to the client's address as well. Clients that change networks, or speak IPv4 to one host
-	// and IPv6 to the other, are then kept out. Address returns the address; nil: the host of r.RemoteAddr, which behind
+	// and IPv6 to the other, are then kept out. Address returns the address; nil means the host of r.RemoteAddr, which behind
 	// a proxy is that of the proxy.
 	BindAddress bool
 	Address     func(r *http.Request) string

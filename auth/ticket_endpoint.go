@@ -31,7 +31,7 @@ type TicketEndpoint struct {
 	Authenticator Authenticator
 
 	// Origins lists further origins whose pages may call, such as "https://app.example.com"; a page may call with
-	// cookies. nil: only pages of the same origin, scheme included. Requests without an Origin come from no page.
+	// cookies. nil means only pages of the same origin, scheme included. Requests without an Origin come from no page.
 	Origins []string
 
 	// OnError is called, if it is not nil, with why a call failed. The errors hold no credential.

@@ -46,7 +46,7 @@ func TestTickets(t *testing.T) {
 		binding TicketBinding
 		options TicketOptions
 		request func(ticket string) *http.Request
-		status  int // 0: let in; -1: no credentials
+		status  int // 0: let in; -1 means no credentials
 	}{
 		{"redeemed", TicketBinding{Origin: ticketOrigin}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},
 		{"origins know no case", TicketBinding{Origin: "HTTPS://App.example"}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},

@@ -46,7 +46,7 @@ func newSeveral(t *testing.T, policy func(seed uint64) Policy, reports bool) *se
 	return s
 }
 
-// second lets a second pass. The numbers of those that come and go are those of a Poisson process, but for their bounds.
+// second lets a second pass. The numbers of those that come and go are those of a Poisson process, except for their bounds.
 func (s *several) second(t *testing.T) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {

@@ -10,14 +10,14 @@ type Status struct {
 	Since    time.Time `json:"since"`                // when it began or ceased to serve
 	Weight   int       `json:"weight"`               // at least 1
 	Share    float64   `json:"share"`                // of its weight; less than 1 during slow start
-	Capacity int       `json:"capacity,omitempty"`   // 0: no limit
+	Capacity int       `json:"capacity,omitempty"`   // 0 means no limit
 	Live     int       `json:"live"`                 // connections of this pool
 	Load     int       `json:"load"`                 // those of other balancers included, as far as they are known
 	Drained  bool      `json:"drained,omitempty"`    // by the operator
 	Leaving  bool      `json:"leaving,omitempty"`    // drains by its own word
 	From     int       `json:"drain_from,omitempty"` // Live when its drain began, or when it was removed
 	Probed   string    `json:"probed,omitempty"`     // why the last failed probe failed
-	Ejected  time.Time `json:"ejected,omitzero"`     // until when; zero: it is not ejected
+	Ejected  time.Time `json:"ejected,omitzero"`     // until when; zero if it is not ejected
 	Failures int       `json:"failures,omitempty"`   // outcomes in a row that were failures
 }
 

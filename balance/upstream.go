@@ -66,7 +66,7 @@ type Upstream struct {
 	turn   float64 // of RoundRobin, and in slow start of LeastConnections
 
 	id       string
-	capacity int // 0: no limit
+	capacity int // 0 means no limit
 	listed   bool
 	reported time.Time // others
 

@@ -91,7 +91,7 @@ func grow(buf []byte, n int) (all, added []byte) {
 	return buf, buf[had:]
 }
 
-// A loop is a stream without a kernel: its reads return the same bytes for ever, its writes go nowhere.
+// A loop is a stream without a kernel: its reads return the same bytes forever, its writes go nowhere.
 type loop struct {
 	frames []byte
 	off    int

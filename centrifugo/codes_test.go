@@ -30,7 +30,7 @@ func TestCodes(t *testing.T) {
 		client Client
 		change func(*Server)
 		send   string
-		code   websocket.Code // 0: a reply
+		code   websocket.Code // 0 means a reply
 		reply  string         // the last
 	}{
 		"no credential":             {send: connect, code: 3500},

@@ -28,12 +28,12 @@ type subscribeOrder struct {
 	Channel string          `json:"channel"`
 	Info    json.RawMessage `json:"info,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
-	Expires int64           `json:"expires,omitempty"` // Unix time; 0: never
+	Expires int64           `json:"expires,omitempty"` // Unix time; 0 means never
 }
 
 type refreshOrder struct {
 	Expired bool  `json:"expired,omitempty"`
-	Expires int64 `json:"expires,omitempty"` // Unix time; 0: never
+	Expires int64 `json:"expires,omitempty"` // Unix time; 0 means never
 }
 
 type emulationOrder struct {

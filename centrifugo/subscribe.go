@@ -40,7 +40,7 @@ type request struct {
 	changes bool // joins and leaves
 	reject  bool // unless it can be recovered
 	expires *Token
-	filter  func(*hub.Publication) bool // nil: none
+	filter  func(*hub.Publication) bool // nil means none
 }
 
 // since returns the position that a client wants to recover from, nil if it does not.

@@ -66,7 +66,7 @@ type claims struct {
 	Subs     map[string]ServerOwned `json:"subs"`
 
 	all        map[string]any
-	jwt.Claims `json:"-"` // nil: the parser validates none
+	jwt.Claims `json:"-"` // nil means the parser validates none
 }
 
 // ServerOwned is a subscription that the application makes for a client.

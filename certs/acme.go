@@ -57,8 +57,8 @@ type acmeHost struct {
 	again chan struct{} // a token: try again soon
 
 	mu   sync.Mutex
-	cert *tls.Certificate // nil: none yet
-	err  error            // why the last attempt failed; nil: it did not
+	cert *tls.Certificate // nil means none yet
+	err  error            // why the last attempt failed; nil if it did not
 	told time.Time        // when a late renewal was last reported
 }
 

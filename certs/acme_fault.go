@@ -24,7 +24,7 @@ type acmeWire struct {
 	mu      sync.Mutex
 	refused map[string]string // by host: what the CA found
 	kinds   map[string]string // by host: the kind of that problem (RFC 8555 §6.7)
-	last    error             // the last failure of any request; nil: none since an attempt began
+	last    error             // the last failure of any request; nil means none since an attempt began
 }
 
 // maxAnswer bounds an answer of the CA, as acme does; a chain of certificates has a few KiB.

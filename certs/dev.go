@@ -18,8 +18,8 @@ import (
 // retry is how long a running server waits before it tries again to renew its certificate.
 const retry = time.Hour
 
-// Dev is a development certificate authority and the server certificate it signed. All methods may be called at once
-// from any number of goroutines.
+// Dev is a development certificate authority and the server certificate it signed. All methods may be called concurrently by any
+// number of goroutines.
 type Dev struct {
 	dir  string
 	ca   authority
@@ -32,7 +32,7 @@ type Dev struct {
 	tried time.Time // when the leaf was last made again, or should have been
 }
 
-// OpenDev opens the development CA that lies in dir and makes one if there is none; dir comes from [DevDir]. It has a
+// OpenDev opens the development CA that is in dir and makes one if there is none; dir comes from [DevDir]. It has a
 // certificate ready for localhost, 127.0.0.1, ::1 and host, which is the machine's name; an empty or unusable host is
 // left out. Several processes may do this at the same time, for the first time too: they end up with one CA.
 //

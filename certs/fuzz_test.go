@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Whatever lies in a file of ours: it is good, or the error names the file and the next step, and nothing of what is in it.
+// Whatever is in a file of ours: it is good, or the error names the file and the next step, and nothing of what is in it.
 func FuzzFiles(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(secretLine('a'))

@@ -21,7 +21,7 @@ const (
 	leafMargin = 30 * 24 * time.Hour // with less than that left it is made again
 )
 
-// openLeaf returns the server certificate that lies in d.dir if it is still good, and else makes one. Only what it reads
+// openLeaf returns the server certificate that is in d.dir if it is still good, and else makes one. Only what it reads
 // from d must be set; it touches no lock.
 func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	path := filepath.Join(d.dir, leafFile)

@@ -8,7 +8,7 @@ import (
 )
 
 // Options say where a server's certificates come from, and which clients it admits. At least one of Files, ACME and Dev
-// must be set; they may be combined. Every path is read again when what lies there changes; see [Provider].
+// must be set; they may be combined. Every path is read again when what is there changes; see [Provider].
 type Options struct {
 	// Files are certificates in files. The first one is for clients that name no host, or one that no certificate is for.
 	Files []Pair
@@ -16,11 +16,11 @@ type Options struct {
 	// ACME gets certificates from a CA; nil: no. Its certificates are for its hosts and never a default.
 	ACME *ACME
 
-	// Dev is the development certificate, from [OpenDev]; nil: none. It is the default where there are no Files.
+	// Dev is the development certificate, from [OpenDev]; nil means none. It is the default where there are no Files.
 	Dev *Dev
 
-	// RefuseUnknown refuses clients that ask for a host which no certificate is for, and those that name none, with the
-	// alert unrecognized_name (RFC 6066 §3). false: they get the default, and complain about it themselves.
+	// RefuseUnknown rejects clients that ask for a host without a certificate, and those that name no host, with the alert
+	// unrecognized_name (RFC 6066 §3). If false, they get the default certificate, and reject it themselves.
 	RefuseUnknown bool
 
 	// ClientAuth says whether clients show a certificate. "" means ClientAuthOff.
@@ -46,7 +46,7 @@ type Options struct {
 	// 0 means 1 minute.
 	Poll time.Duration
 
-	now       func() time.Time // nil: time.Now
+	now       func() time.Time // nil means time.Now
 	unwatched bool             // no fsnotify: as on a file system that has none
 }
 
@@ -91,7 +91,7 @@ type ACME struct {
 	// company. "" means the system's authorities.
 	RootFile string
 
-	// EAB binds the account to one that exists elsewhere (RFC 8555 §7.3.4); nil: not asked for by the CA.
+	// EAB binds the account to one that exists elsewhere (RFC 8555 §7.3.4); nil if not asked for by the CA.
 	EAB *EAB
 }
 

@@ -20,8 +20,8 @@ type part struct {
 
 	seen  [sha256.Size]byte // what the files held when they were last looked at
 	again time.Time         // when to look at the same once more; zero: when it changes
-	err   error             // why that could not be used; nil: it is in use
-	use   func(*state)      // adds what is in use to a state; nil: nothing ever was
+	err   error             // why that could not be used; nil if it is in use
+	use   func(*state)      // adds what is in use to a state; nil means nothing ever was
 	leaf  *x509.Certificate // the certificate in use, if it is one
 }
 

@@ -21,7 +21,7 @@ import (
 //
 // Files are watched through the directories that lead to them, so that it does not matter how one is replaced: written
 // over, renamed over, or by turning a symbolic link to another directory, as Kubernetes does with secrets. All methods
-// may be called at once from any number of goroutines.
+// may be called concurrently by any number of goroutines.
 type Provider struct {
 	opts  Options
 	acme  *acmeSource // nil: no ACME
@@ -39,7 +39,7 @@ type Provider struct {
 type state struct {
 	names   nameIndex
 	clients *x509.CertPool
-	secrets [][]byte // from the ticket file; nil: there is none
+	secrets [][]byte // from the ticket file; nil if there is none
 }
 
 // Open loads everything that the options name, and begins to watch it. Every fault is an [*Error]. ACME begins with
@@ -104,7 +104,8 @@ func (p *Provider) Start() {
 
 // TLSConfig returns the settings for a server that speaks the given application protocols (ALPN, RFC 7301), such as
 // "http/1.1"; with none it negotiates none. What net/http adds to NextProtos by itself has no effect: name all of them.
-// The configuration goes on working, with what was loaded last, after Close. It must not be changed but for its clone.
+// After Close the configuration keeps working with the last loaded certificates. It must not be modified; modify a clone
+// instead.
 func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	base := ServerConfig(p.certificate)
 	base.MinVersion = p.opts.MinVersion

@@ -144,7 +144,7 @@ func TestReloadFiles(t *testing.T) {
 	}
 }
 
-// What is broken changes nothing, is reported once, and is taken when it is mended.
+// What is broken changes nothing, is reported once, and is taken when it is fixed.
 func TestReloadBroken(t *testing.T) {
 	ca := newIssuer(t)
 	old, next := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})

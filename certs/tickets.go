@@ -19,7 +19,7 @@ const (
 	maxSecrets = 8  // lines of the file
 )
 
-// ticketPeriod returns the number of the window that a time lies in. All nodes whose clocks agree have the same.
+// ticketPeriod returns the number of the window that a time is in. All nodes whose clocks agree have the same.
 func ticketPeriod(now time.Time) int64 { return now.Unix() / int64(ticketWindow/time.Second) }
 
 // TicketKeys is what nodes with the same ticket file agree on without talking to each other. The file holds one or more

@@ -59,7 +59,7 @@ func TestTicketsAreShared(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		one    []byte
-		two    []byte // nil: the node has no ticket file
+		two    []byte // nil means the node has no ticket file
 		skew   time.Duration
 		passed time.Duration // between the two connections
 		want   bool

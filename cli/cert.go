@@ -120,7 +120,7 @@ func devDir() (string, error) {
 	return dir, nil
 }
 
-// showDevDir shows the development certificate as it lies there.
+// showDevDir shows the development certificate as it is there.
 func showDevDir(sys *System, pathOnly, asJSON bool) error {
 	dir, err := devDir()
 	if err != nil {

@@ -17,7 +17,7 @@ type System struct {
 	Stdin   io.Reader        // an *os.File where it may be a terminal
 	Stdout  io.Writer        // the same
 	Stderr  io.Writer        // the same
-	Signals <-chan os.Signal // requests to end; the second one means at once. nil: there are none
+	Signals <-chan os.Signal // requests to end; the second one means at once. nil if there are none
 	Getenv  func(string) string
 
 	restore *atomic.Pointer[func()] // what a terminal needs when a signal ends the command

@@ -27,7 +27,7 @@ type editor struct {
 	pending []byte // a key of which not all bytes have arrived
 
 	history []string // the latest last
-	recall  int      // which of them is shown, counted from the end; 0: none
+	recall  int      // which of them is shown, counted from the end; 0 means none
 	unsent  []rune   // what was typed before one was
 }
 

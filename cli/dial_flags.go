@@ -152,7 +152,7 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 		opts.Conn.PingInterval = -1 // never
 	}
 	if f.binary {
-		opts.Conn.MaxMessage = -1 // no bound: nothing is held
+		opts.Conn.MaxMessage = -1 // no limit: nothing is held
 	}
 	if f.compress {
 		opts.Conn.Compression = &websocket.Compression{}

@@ -81,7 +81,7 @@ func (f *feed) done() {
 	f.back <- struct{}{}
 }
 
-// canonical is how many bytes of a line a terminal passes on at most; it drops the rest without a word. 0: it is not known.
+// canonical is how many bytes of a line a terminal passes on at most; it drops the rest without a word. 0 if it is not known.
 func canonical() int {
 	switch runtime.GOOS {
 	case "windows":

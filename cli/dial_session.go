@@ -49,7 +49,7 @@ type session struct {
 	in      *feed
 	out     output
 	w       io.Writer        // where out writes
-	say     func(string)     // tells the user something that is no message; nil: nothing but errors
+	say     func(string)     // tells the user something that is no message; nil means nothing but errors
 	leave   func()           // at the end of the input: gives the terminal back, so that Ctrl-C makes a signal; may be nil
 	wait    time.Duration    // to go on reading after the end of the input; 0: until the server is quiet
 	keep    bool             // another session follows when this one is lost, with the same terminal
@@ -146,7 +146,7 @@ func (s *session) send(ctx context.Context) error {
 // pingTime bounds the wait for the pong of /ping.
 const pingTime = 10 * time.Second
 
-// ping tells the user measure the round-trip time of a ping.
+// ping pings the server, and reports the round-trip time.
 func (s *session) ping(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()

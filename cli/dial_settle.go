@@ -29,7 +29,7 @@ var errStillSending = fmt.Errorf("the server was still sending %v after the end 
 type answering struct {
 	trip time.Duration // of a ping, or the time since it was sent
 	gap  time.Duration // the longest between two arrivals so far
-	last time.Time     // the last arrival; zero: none yet
+	last time.Time     // the last arrival; zero means none yet
 }
 
 func (p *answering) arrival() {

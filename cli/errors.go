@@ -111,7 +111,7 @@ func nextStep(err error) string {
 // bodyLines is how much of a refusal's body is shown.
 const bodyLines = 8
 
-// describe writes what is known about a failed handshake, but for its hint.
+// describe writes what is known about a failed handshake, except for its hint.
 func describe(w io.Writer, e *websocket.HandshakeError) {
 	row := func(name, value string) {
 		if value != "" {

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ownSignals marks the commands that take signals themselves, since they have something to bring to an end. All others end
-// at once: they may wait for standard input, or for a file that is a pipe.
+// ownSignals marks the commands that handle signals themselves, since they have to shut down in order. All others exit
+// immediately: they may be waiting for standard input, or for a file that is a pipe.
 const ownSignals = "signals"
 
 // graceful marks a command so.

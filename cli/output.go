@@ -16,7 +16,7 @@ import (
 type outFlags struct {
 	file  string
 	force bool
-	mode  fs.FileMode // of a new file; 0: 0644
+	mode  fs.FileMode // of a new file; 0 means 0644
 }
 
 // register adds the flags to a command.

@@ -24,7 +24,7 @@ type serveFlags struct {
 	admin   string
 	log     choice
 	hub     hubFlags
-	balance *balanceFlags // nil: it is not a balancer
+	balance *balanceFlags // nil if it is not a balancer
 
 	given func(flag string) bool // whether it stands on the command line
 }

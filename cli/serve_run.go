@@ -62,7 +62,7 @@ type reloader struct {
 
 	terminal *os.File // where the log goes; nil: to no terminal
 
-	files    *config.Watch // nil: the system gives none
+	files    *config.Watch // nil means the system gives none
 	watching sync.WaitGroup
 	stop     context.CancelFunc // of the watch
 }

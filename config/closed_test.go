@@ -49,7 +49,7 @@ func TestDefaultEndpointWithoutFile(t *testing.T) {
 	const missing = "endpoints: required"
 	for _, tt := range []struct {
 		environ string
-		want    string // of the error; "": the echo is served
+		want    string // of the error; "" means the echo is served
 	}{
 		{"", ""},
 		{"HANDFAST_LOG_LEVEL=debug", ""},

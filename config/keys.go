@@ -62,7 +62,7 @@ type Config struct {
 	// How the server shuts down.
 	Drain Drain `yaml:"drain"`
 
-	source *tree.Tree // where the values come from; nil: all are defaults
+	source *tree.Tree // where the values come from; nil means all are defaults
 }
 
 // HTTP limits a request until it is parsed. After that the limits of its endpoint apply.
@@ -127,7 +127,7 @@ type Logout struct {
 	Origins Origins `yaml:"origins"`
 }
 
-// Limits are the bounds of the whole server. 0 means no bound.
+// Limits are the bounds of the whole server. 0 means no limit.
 type Limits struct {
 	// How many WebSockets may be open; further ones are answered with 503. The first rejection is logged.
 	Connections int `yaml:"connections" default:"10000" min:"0"`

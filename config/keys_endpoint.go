@@ -93,7 +93,7 @@ type Compression struct {
 	Threshold Bytes `yaml:"threshold" default:"128" min:"0"`
 }
 
-// EndpointLimits are the bounds of one endpoint. 0 means no bound but the server's.
+// EndpointLimits are the bounds of one endpoint. 0 means only the server's limit.
 type EndpointLimits struct {
 	// How many WebSockets may be open; further ones are answered with 503.
 	Connections int `yaml:"connections" default:"0" min:"0"`

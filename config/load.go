@@ -28,21 +28,21 @@ func Diff(before, after *Config) []Change { return tree.Diff(before, after) }
 
 // Sources are where a configuration comes from. What comes later in this struct wins.
 type Sources struct {
-	File    string    // a YAML file; "": none
+	File    string    // a YAML file; "" means none
 	Bare    bool      // without a file, nothing is served but what Environ and the flags say; otherwise [Default] is
 	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
 	Set     []Setting // flags
 
 	// Settings returns more flags, whose paths depend on how much there is: it sees the configuration as it is without
-	// them, before it is checked. nil: there are none.
+	// them, before it is checked. nil if there are none.
 	Settings func(*Config) ([]Setting, error)
 
 	// Check may find more that is wrong, such as rules that do not compile, to be reported along with the rest. It is called
-	// even when there are problems already, with what could be read; not when the file is no YAML. nil: nothing more.
+	// even when there are problems already, with what could be read; not when the file is no YAML. nil means nothing more.
 	Check func(*Config) []*Problem
 
-	// Try is like Check, and is called only when nothing is wrong so far: it may make what the configuration describes. nil: nothing is
-	// made.
+	// Try is like Check, and is called only when nothing is wrong so far: it may make what the configuration describes. nil means
+	// nothing is made.
 	Try func(*Config) []*Problem
 }
 
@@ -127,7 +127,7 @@ func IsVariable(kv string) bool {
 	return strings.HasPrefix(name, envPrefix) && text != "" && name != EnvFile && !serviceLink(name)
 }
 
-// environ sets what environment variables say. An empty variable is as one that is not set, but for those without which the
+// environ sets what environment variables say. An empty variable is as one that is not set, except for those without which the
 // server would be open to everybody. Without a file, methods in the environment take the echo for everybody away.
 func (c *Config) environ(environ []string, noFile bool) {
 	paths := map[string]string{envPrefix + "ENDPOINTS": "endpoints", envPrefix + "AUTH": "auth"}
@@ -151,7 +151,7 @@ func serviceLink(name string) bool {
 }
 
 // Problem returns a problem with the value at a path, for a caller that finds out later that it cannot be used, such as a
-// rule that does not compile. The text is complete but for position and path.
+// rule that does not compile. The text is complete except for position and path.
 func (c *Config) Problem(path, text, want string) *Problem { return c.tree().Problem(path, text, want) }
 
 // ProblemIn is Problem for a place inside of a text: line and column count from 1 in the text of the value.

@@ -93,7 +93,7 @@ func reread(t *testing.T, text string) *Config {
 	return c
 }
 
-// What is printed of a configuration loads again as the same, but for secrets.
+// What is printed of a configuration loads again as the same, except for secrets.
 func TestYAML(t *testing.T) {
 	c, err := Load(Sources{File: folder(t, example)})
 	if err != nil {

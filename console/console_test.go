@@ -84,7 +84,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// What the page refers to is served, and lies on the same server.
+// What the page refers to is served, and is on the same server.
 func TestPageRefersToItself(t *testing.T) {
 	mux := http.NewServeMux()
 	Register(mux)

@@ -96,7 +96,7 @@ type operator struct {
 	rec   *recorder
 	conns *registry.Registry
 	store auth.Store
-	ready func() error // why the server takes no clients; nil: it does
+	ready func() error // why the server takes no clients; nil if it does
 	hub   *sharedHub
 
 	started time.Time
@@ -175,9 +175,9 @@ GET    /channels/{app}/{channel}   a channel: its position, history and members:
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `
 
-// guardAdmin lets requests through that may look at the server. With a token it is the token that counts. Without one it
-// is who can reach a loopback address; a browser on this machine can, too, in the name of any page, so that what a page
-// sends is kept out: under a host name of its own (DNS rebinding), or from another origin.
+// guardAdmin passes authorized requests on. With a token, the token authorizes. Without one, any client that can reach a
+// loopback address is authorized; since that includes the browser on this machine on behalf of any page, requests of pages are
+// rejected: under another host name (DNS rebinding), or from another origin.
 func guardAdmin(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	fromHere := http.NewCrossOriginProtection().Handler(next)

@@ -16,7 +16,7 @@ import (
 // credential. A line is written before its event goes on. When it cannot be written, nothing waits for it: a later line says how
 // many are missing. A nil audit writes nothing.
 type audit struct {
-	out    *auditFile // nil: not to a file
+	out    *auditFile // nil if not to a file
 	lines  *auditLines
 	logger *slog.Logger
 }

@@ -46,7 +46,7 @@ type balanceTarget struct {
 
 	mu      sync.Mutex
 	finders sync.WaitGroup
-	stop    context.CancelFunc // of what looks for servers; nil: nothing does
+	stop    context.CancelFunc // of what looks for servers; nil means nothing does
 	cookie  []byte             // the secret of sticky cookies, if the configuration has none
 }
 

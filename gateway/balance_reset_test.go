@@ -93,8 +93,8 @@ func TestBalanceResets(t *testing.T) {
 		first  func(net.Conn) bool
 		answer func(net.Conn, string)
 		sends  string                                               // of the client
-		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // when the request is at the server; nil: the server has ended it
-		status int                                                  // of the answer; 0: there is none
+		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // when the request is at the server; nil means the server has ended it
+		status int                                                  // of the answer; 0 if there is none
 		by     string                                               // in the log; "" for none
 	}{
 		"the server, before the head":   {first: func(nc net.Conn) bool { resetConn(nc); return false }, status: 502},

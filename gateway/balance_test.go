@@ -22,7 +22,7 @@ import (
 type serverBehind struct {
 	*httptest.Server
 	name   string
-	answer atomic.Int64 // a status for all requests; 0: it serves
+	answer atomic.Int64 // a status for all requests; 0 if it serves
 	open   atomic.Int64
 
 	mu   sync.Mutex

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// caller is who made a call for a ticket, or to log out. It lies in the request's context.
+// caller is who made a call for a ticket, or to log out. It is in the request's context.
 type caller struct{ id *auth.Identity }
 
 type callerKey struct{}

@@ -74,7 +74,7 @@ func (s *Server) rpc(calls *webhook.Caller) func(context.Context, centrifugo.Cal
 // centrifugoTarget is the target that speaks the protocol of Centrifugo.
 type centrifugoTarget struct {
 	server    *centrifugo.Server
-	caller    *webhook.Caller // nil: clients cannot call the application
+	caller    *webhook.Caller // nil means clients cannot call the application
 	anonymous bool
 }
 

@@ -87,7 +87,7 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 type tunneled struct {
 	client
 	how      error        // why the tunnel has ended
-	decision []any        // for the audit log; nil: it has been told, or there is none
+	decision []any        // for the audit log; nil if it has been told, or there is none
 	ended    atomic.Bool  // done was called
 	left     atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
 }

@@ -94,7 +94,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 	}
 }
 
-// What is open when it is closed is cut at once.
+// What is open when it is closed is cut immediately.
 func TestCloseIsAtOnce(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Drain.Delay, cfg.Drain.Timeout = config.Duration(time.Hour), config.Duration(time.Hour)

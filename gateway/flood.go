@@ -35,7 +35,7 @@ type flood struct {
 	began time.Time // of the window
 	seen  map[floodKind]int
 	rest  int         // refusals of further kinds
-	timer *time.Timer // tells at the end of the window what was left out; nil: nothing was
+	timer *time.Timer // tells at the end of the window what was left out; nil means nothing was
 }
 
 // allow reports whether a refusal is to be told.

@@ -19,7 +19,7 @@ type via struct {
 	peer    *peer
 	client  netip.Addr // behind the proxies
 	site    *site      // that serves the request
-	attempt string     // the page's mark of a handshake; "": none
+	attempt string     // the page's mark of a handshake; "" means none
 }
 
 type viaKey struct{}

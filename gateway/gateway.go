@@ -22,7 +22,7 @@ type Options struct {
 	// Config is what it does: required, since the defaults serve an echo to everyone. It must not be changed afterwards.
 	Config *config.Config
 
-	// Log gets what happens; nil: nothing is logged. What the configuration says about the log is for the caller.
+	// Log gets what happens; nil means nothing is logged. What the configuration says about the log is for the caller.
 	Log *slog.Logger
 
 	// Stdout and Stderr are where the audit log goes when the configuration says so; nil: nowhere.
@@ -40,7 +40,7 @@ type Server struct {
 	adm   *admission
 	in    *entrance
 	build *builder
-	admin *adminListener // nil: there is none
+	admin *adminListener // nil if there is none
 	store store
 	hub   sharedHub
 	dev   devSecret
@@ -149,7 +149,7 @@ type Endpoint struct {
 	Anonymous bool     // clients without a credential come in
 	Plain     bool     // its clients use plain HTTP, not WebSockets
 	Keyed     bool     // a {key} at the end of Path is the key of an application
-	Servers   []string // that its clients are carried to; nil: it serves them itself
+	Servers   []string // that its clients are carried to; nil if it serves them itself
 	Channels  bool     // "handfast publish" and "subscribe" work there without a credential, in every channel
 }
 

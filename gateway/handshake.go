@@ -33,7 +33,7 @@ type handshake struct {
 	entry   *registry.Entry
 	entered bool    // it has a place, which drop or the connection gives back
 	rule    string  // that decided
-	opened  *Opened // what the target says; nil: it was not asked, or has refused
+	opened  *Opened // what the target says; nil if it was not asked, or has refused
 }
 
 // admit decides whether a client may come in, and how it is served. After an error nothing is held any more: a client that

@@ -29,7 +29,7 @@ type method struct {
 	cfg     *config.Method
 	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
 	tickets *auth.Tickets
-	shown   func(*http.Request) bool // whether a request may have a credential for it; nil: it does not wait
+	shown   func(*http.Request) bool // whether a request may have a credential for it; nil if it does not wait
 }
 
 // newMethods makes the methods of cfg. Those in place are made when an endpoint asks for them.

@@ -84,7 +84,7 @@ endpoints:
 	for _, tt := range []struct {
 		name, user string
 		bounds     registry.Bounds
-		there      *registry.Entry // is connected meanwhile; nil: no client is
+		there      *registry.Entry // is connected meanwhile; nil means no client is
 		status     int             // of the refusal
 		users      int             // of the target, afterwards
 	}{

@@ -32,7 +32,7 @@ type recorder struct {
 	flood    flood             // of refusals in the log
 	denials  flood             // of denied actions in the log
 	pages    flood             // of requests in the log that servers have failed
-	audit    *audit            // nil: there is none
+	audit    *audit            // nil if there is none
 
 	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
 	fullAt    atomic.Int64 // the bound on connections that was last logged as reached

@@ -121,7 +121,7 @@ func TestReloadListeners(t *testing.T) {
 		t.Errorf("addresses %v", urls)
 	}
 	echoed(t, c)
-	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(second, "http://"), time.Second); err == nil { //nolint:noctx // it is refused at once
+	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(second, "http://"), time.Second); err == nil { //nolint:noctx // it is refused immediately
 		t.Error("the address that is gone takes connections")
 	}
 	nc, err := new(net.Dialer).DialContext(bounded.Context(t), "tcp", strings.TrimPrefix(urls[0], "https://"))

@@ -18,7 +18,7 @@ type site struct {
 	cfg       *config.Config
 	proxies   []netip.Prefix
 	listen    []*listener // as cfg.Listen
-	dev       *certs.Dev  // nil: no listener has a development certificate
+	dev       *certs.Dev  // nil means no listener has a development certificate
 	methods   *methods
 	endpoints []*endpoint
 
@@ -33,7 +33,7 @@ type listener struct {
 	cfg      config.Listen
 	key      string         // the same for the same address in another configuration
 	certs    *certSource    // nil: no TLS
-	redirect http.Handler   // nil: requests are served
+	redirect http.Handler   // nil means requests are served
 	hsts     string         // "": none
 	from     []netip.Prefix // balancers, whose connections begin with a PROXY header
 }

@@ -35,7 +35,7 @@ type liveTarget struct {
 
 	mu    sync.Mutex
 	of    config.Endpoint // that it serves
-	users int             // 0: it is closed
+	users int             // 0 if it is closed
 }
 
 // target returns the target of endpoint i of n: one of old that goes on with the settings or has the same, or a new one. The site

@@ -16,7 +16,7 @@ import (
 // certSource is what the listeners with the same TLS settings serve from.
 type certSource struct {
 	cfg      config.TLS
-	dev      *certs.Dev // nil: none
+	dev      *certs.Dev // nil means none
 	provider *certs.Provider
 	config   *tls.Config
 }

@@ -4,5 +4,5 @@ package hub_test
 
 import "time"
 
-// cpu returns 0: it is not known here.
+// cpu returns 0 if it is not known here.
 func cpu() time.Duration { return 0 }

@@ -50,7 +50,7 @@ const (
 
 // bases is the values of a keyed collection that all subscribers have, by key.
 type bases struct {
-	byKey   map[string]*Publication // nil: what is read is not the value of that key any more
+	byKey   map[string]*Publication // nil if what is read is not the value of that key any more
 	bytes   int
 	reading bool // the collection is being read
 }

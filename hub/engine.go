@@ -128,8 +128,8 @@ type HistoryQuery struct {
 	// Limit is the most publications to return. 0 means none: only where the channel is. A negative value means all.
 	Limit int
 
-	// Bytes is how many bytes of publications to return at most, but for the first one. 0 means PageBytes; with a negative value
-	// there is no bound.
+	// Bytes is how many bytes of publications to return at most, except for the first one. 0 means PageBytes; with a negative value
+	// there is no limit.
 	Bytes int
 
 	// Reverse returns the newest first, those before Since.
@@ -138,8 +138,8 @@ type HistoryQuery struct {
 
 // HistoryPage is a part of a channel's history.
 type HistoryPage struct {
-	// Publications are in order, with their Previous set, but for the first of a page. Expired ones may be missing. If there is one
-	// behind those that Limit and Bytes allow, the next page has it: the one since the last of these.
+	// Publications are in order, with their Previous set, except for the first of a page. Expired ones may be missing. If there is
+	// one behind those that Limit and Bytes allow, the next page has it: the one since the last of these.
 	Publications []*Publication
 
 	// Top is where the channel was when the page was read. The epoch is never empty: a channel that is not known begins its

@@ -15,7 +15,7 @@ type Room struct {
 	begun bool
 }
 
-// NewRoom returns the room of a page of so many bytes. 0 means PageBytes; with a negative number there is no bound.
+// NewRoom returns the room of a page of so many bytes. 0 means PageBytes; with a negative number there is no limit.
 func NewRoom(bytes int) Room {
 	if bytes == 0 {
 		bytes = PageBytes
@@ -26,7 +26,7 @@ func NewRoom(bytes int) Room {
 // Take reports whether the page has room for one more item of n bytes, and counts it. The first item always fits.
 func (r *Room) Take(n int) bool {
 	if r.left < 0 && !r.begun {
-		return true // there is no bound
+		return true // there is no limit
 	}
 	if r.begun && n > r.left {
 		return false

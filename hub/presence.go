@@ -73,7 +73,7 @@ type ops struct {
 
 type op struct {
 	Entry
-	done  chan error // nil: no goroutine waits, and it is tried until it succeeds
+	done  chan error // nil means no goroutine waits, and it is tried until it succeeds
 	tries int
 }
 

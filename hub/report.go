@@ -28,7 +28,7 @@ const (
 // under the node's lease: when that ends, another node finds there what it has to report.
 type reporter struct {
 	hub  *Hub
-	to   func(Event) // nil: nothing is reported
+	to   func(Event) // nil means nothing is reported
 	wake chan struct{}
 
 	mu       sync.Mutex
@@ -40,7 +40,7 @@ type reporter struct {
 	removing map[memberKey]Event  // members that are gone, to be reported soon
 	vacating map[string]time.Time // channels without subscribers here, by when that is to be reported
 	fresh    []*channel           // that have their first subscriber
-	first    chan struct{}        // wakes housekeeping when there are any; nil: it need not hurry
+	first    chan struct{}        // wakes housekeeping when there are any; nil if it need not hurry
 }
 
 type memberKey struct{ channel, user string }

@@ -29,7 +29,7 @@ type entryKey struct{ lease, client string }
 
 // entry is one connection.
 type entry struct {
-	of      *member // nil: it has gone; kept while entries are being read
+	of      *member // nil if it has gone; kept while entries are being read
 	version uint64
 	pass    uint32 // when it was last seen
 }

@@ -65,7 +65,7 @@ type subscription struct {
 	session  *Session
 	ch       *channel
 	lag      *lag                    // what it has missed; nil unless it is behind
-	filter   func(*Publication) bool // nil: all publications are for it
+	filter   func(*Publication) bool // nil means all publications are for it
 	last     uint64                  // the offset of the last publication that it has got
 	at       int32
 	state    state

@@ -20,7 +20,7 @@ type Admission struct {
 
 // admissions is a collector of the admission to servers.
 type admissions struct {
-	get                                         func() []Admission // nil: there are none
+	get                                         func() []Admission // nil if there are none
 	limited, rate, underway, waiting, handshake *prometheus.Desc
 }
 

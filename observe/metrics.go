@@ -37,8 +37,8 @@ type Live struct {
 	Certificates func() map[string]float64 // by name, the Unix time at which it ends
 	Endpoints    func() []Traffic          // what there is at the moment, each endpoint once
 	Channels     func() *Channels          // nil, or a nil result: there are none
-	Upstreams    func() []Upstream         // each server of each endpoint once; nil: there are none
-	Admissions   func() []Admission        // each endpoint that carries clients to servers once; nil: there are none
+	Upstreams    func() []Upstream         // each server of each endpoint once; nil if there are none
+	Admissions   func() []Admission        // each endpoint that carries clients to servers once; nil if there are none
 }
 
 // NewMetrics makes metrics that are all zero.

@@ -27,7 +27,7 @@ var upstreamStates = []string{"ready", "full", "ejected", "draining", "down", "r
 
 // upstreams is a collector of the servers that clients are carried to.
 type upstreams struct {
-	get               func() []Upstream // nil: there are none
+	get               func() []Upstream // nil if there are none
 	open, load, state *prometheus.Desc
 	messages, bytes   *prometheus.Desc
 	resumed, closed   *prometheus.Desc

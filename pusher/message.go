@@ -15,7 +15,7 @@ import (
 type event struct {
 	Event   string `json:"event"`
 	Channel string `json:"channel,omitempty"`
-	Data    any    `json:"data,omitempty"` // a string of JSON, but for errors, pings and pongs
+	Data    any    `json:"data,omitempty"` // a string of JSON, except for errors, pings and pongs
 	UserID  string `json:"user_id,omitempty"`
 
 	// Where a client is with this event, if it has asked for that. The epoch is there only when it is another one.

@@ -147,7 +147,7 @@ func TestNoAllocationForFragments(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerView: neither for what lies in the read buffer nor for what is larger.
+// TestNoAllocationPerView: neither for what is in the read buffer nor for what is larger.
 func TestNoAllocationPerView(t *testing.T) {
 	for _, size := range []int{0, 128, 16 << 10, 200 << 10, 1 << 20} {
 		a, b := tcpConns(t, nil)

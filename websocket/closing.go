@@ -156,7 +156,7 @@ func (in *inbox) violated(ctx context.Context, err error) error {
 func (c *Conn) closes(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.batch.Store(false) // what lies behind is not looked at
+	c.batch.Store(false) // what follows is not looked at
 	if c.closing == nil {
 		c.closing = e
 		c.leftQueue() // those that wait for room do so in vain

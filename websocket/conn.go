@@ -13,16 +13,16 @@ import (
 )
 
 // Conn is a WebSocket connection. One goroutine at a time may read (Read, View, Messages, Reader and the io.Reader
-// that it returned); every other method may be called at once from any number of goroutines.
+// that it returned); every other method may be called concurrently by any number of goroutines.
 //
-// A context given to a method interrupts that call and nothing else, but for a write that had begun: half a frame on
+// A context given to a method interrupts that call and nothing else, except for a write that had begun: half a frame on
 // the wire leaves nothing to go on with, so the connection is closed.
 //
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
 //
 // What reads is its inbox and what writes its outbox. It adds the state that both need: what was agreed on, how the connection ends,
-// and whether the peer is alive. mu guards that, and both boxes but for what a turn guards there. It is never held while waiting, nor
-// in I/O but for one write that does not wait.
+// and whether the peer is alive. mu guards that, and both boxes except for what a turn guards there. It is never held while
+// waiting, nor in I/O except for one write that does not wait.
 type Conn struct {
 	hs     *Handshake
 	stream transport.Stream
@@ -40,7 +40,7 @@ type Conn struct {
 	pings    pings
 	alive    keepalive
 	life     *life         // made when first asked for
-	member   *member       // leaves its roster at the end; nil: the connection is in none, or leaves by other means
+	member   *member       // leaves its roster at the end; nil means the connection is in none, or leaves by other means
 	done     chan struct{} // closed when the connection has ended; made when first waited for
 }
 
@@ -92,9 +92,10 @@ func (o *ConnOptions) settings() connSettings {
 // NewConn takes over rwc, on which the opening handshake has been done elsewhere. hs is what that agreed on; nil means nothing. It
 // becomes what the Conn's Handshake returns. nil opts mean the defaults.
 //
-// hs.Extensions, as in the answer's Sec-WebSocket-Extensions header, decides about compression. An extension that is not
-// permessage-deflate or has invalid parameters is an error, and so is compression that was agreed on while opts.Compression is nil:
-// the peer would send what cannot be read. Of opts.Compression only the Threshold counts. After an error rwc is still the caller's.
+// hs.Extensions, as in the answer's Sec-WebSocket-Extensions header, determines the compression. An extension that is not
+// permessage-deflate or has invalid parameters is an error, and so is negotiated compression if opts.Compression is nil, since
+// the peer would send messages that cannot be read. Of opts.Compression only the Threshold counts. After an error rwc is still
+// the caller's.
 //
 // The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline costs two goroutines, and its
 // Close must unblock its Read and Write.
@@ -117,7 +118,7 @@ func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *
 	return c
 }
 
-// init is newConn for a Conn that lies in something larger.
+// init is newConn for a Conn that is in something larger.
 func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
 	c.hs = hs
@@ -203,7 +204,7 @@ func (c *Conn) ended() error {
 	return c.closeErr
 }
 
-// CloseNow ends the connection at once, without a closing handshake: the peer sees it break off. It returns nil, also
+// CloseNow ends the connection immediately, without a closing handshake: the peer sees it break off. It returns nil, also
 // when the connection had ended before.
 func (c *Conn) CloseNow() error {
 	c.end(&CloseError{Code: CodeAbnormal, Err: errClosedNow})

@@ -68,7 +68,7 @@ func TestEchoOfEverySize(t *testing.T) {
 	go func() { ended <- echo(server) }()
 	for _, n := range []int{0, 1, 125, 126, 127, 4096, 16383, 16384, 16385, 65535, 65536, 1 << 20, 5 << 20} {
 		sent := bytes.Repeat([]byte("handfast"), n/8+1)[:n]
-		// Both ends send at once: nobody may wait for the other to read first.
+		// Both ends send concurrently: neither may wait for the other to read first.
 		wrote := make(chan error, 1)
 		go func() { wrote <- client.Write(bounded.Context(t), Message{Text, sent}) }()
 		m, err := client.Read(bounded.Context(t))

@@ -21,7 +21,7 @@ const (
 )
 
 // DialOptions says how a client opens a connection. The zero value is the safe default. It is only read: one value may
-// serve any number of calls at once.
+// serve any number of calls concurrently.
 type DialOptions struct {
 	// Header is added to the request: Origin, Cookie, User-Agent and what else the server asks for. Host replaces the Host
 	// header, and nothing else. A field that belongs to the handshake itself is an error. After a redirect to another
@@ -46,7 +46,7 @@ type DialOptions struct {
 	// network is "tcp". nil means a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Jar gives the cookies for a request and takes those of every answer, also of one that is no success. nil: none.
+	// Jar gives the cookies for a request and takes those of every answer, also of one that is no success. nil means none.
 	Jar http.CookieJar
 
 	// MaxRedirects is how many redirects are followed (301, 302, 303, 307, 308). 0 means 5; a negative value means none.
@@ -58,7 +58,7 @@ type DialOptions struct {
 	HandshakeTimeout time.Duration
 
 	// Trace is called with each request when it has been sent, the answer being nil, and again when the answer has arrived:
-	// once for each redirect. It is for programs that show the handshake. Both are read-only, and hold what is secret. nil: it is
+	// once for each redirect. It is for programs that show the handshake. Both are read-only, and hold what is secret. nil if it is
 	// not called.
 	Trace func(*handshake.Request, *handshake.Response)
 
@@ -158,7 +158,7 @@ type dialer struct {
 	opts       *DialOptions
 	extensions []handshake.Extension // to offer
 	header     http.Header           // for the request, without Host
-	host       string                // the Host header; "": the target's
+	host       string                // the Host header; "" means the target's
 	dropped    bool                  // a redirect has led to another origin, and something of header was left behind
 }
 

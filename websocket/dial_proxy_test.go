@@ -26,7 +26,7 @@ type proxy struct {
 	mu    sync.Mutex
 	asked []*http.Request
 	to    string // where every tunnel leads
-	user  string // "user:password" that it wants; "": none
+	user  string // "user:password" that it wants; "" means none
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {

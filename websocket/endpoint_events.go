@@ -59,7 +59,7 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 }
 
 // events serves nc on an event loop, if there is one that can drive it. It reports whether there is: then all that follows is the
-// loop's. answer is what the client is to get first; nil: it has its 101.
+// loop's. answer is what the client is to get first; nil if it has its 101.
 func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 	loops, n := &t.endpoint.loops, 0
 	if t.server != nil {
@@ -86,7 +86,7 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 
 // kindKey is what the connections of an Endpoint have in common that share an eventKind.
 type kindKey struct {
-	server *Server // nil: another server
+	server *Server // nil means another server
 	conn   ConnOptions
 	// An Admission's, unless it is one of the Endpoint's.
 	subprotocol string

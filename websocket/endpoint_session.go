@@ -18,8 +18,8 @@ import (
 
 // trail is the path that a connection came by: it finds the hooks that apply. An Endpoint's come before its Server's.
 type trail struct {
-	endpoint *Endpoint // nil: a handler of another kind
-	server   *Server   // nil: another server
+	endpoint *Endpoint // nil means a handler of another kind
+	server   *Server   // nil means another server
 }
 
 func (t *trail) refused(ctx context.Context, remote string, r *http.Request, e *HandshakeError) {

@@ -22,7 +22,7 @@ type CloseError struct {
 	Err    error  // what went wrong: a *protocol.Violation, an I/O error; nil when the closing handshake is complete
 }
 
-// Error tells who closed, with which code and reason, and what went wrong.
+// Error returns who closed, with which code and reason, and what went wrong.
 func (e *CloseError) Error() string {
 	s := "websocket: closed"
 	if e.ByPeer {

@@ -25,7 +25,7 @@ type eventKind struct {
 	compression  *Compression
 	subprotocols []string
 	open         func(Sender) Receiver
-	panicked     func(value any, stack []byte)               // nil: it is not reported
+	panicked     func(value any, stack []byte)               // nil if it is not reported
 	ended        func(remote func() string, err *CloseError) // nil: likewise
 	left         func()                                      // called when a connection has ended, after its Receiver's Closed; may be nil
 	front        *eventFront                                 // of connections whose opening handshake is the loop's; nil without
@@ -36,7 +36,7 @@ type eventFront struct {
 	rules       opening.Rules
 	heads       opening.Limits
 	headTimeout time.Duration
-	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil: it is not reported
+	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil if it is not reported
 
 	// roster is the Endpoint's. A connection is in it from its request on; nil without.
 	roster *roster

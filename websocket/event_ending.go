@@ -139,7 +139,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	case e.now != nil:
 		over = e.now
 	case ending && e.werr != nil:
-		if over = e.begun; !e.half { // otherwise it lies behind our close frame
+		if over = e.begun; !e.half { // otherwise it follows our close frame
 			over = over.because(e.werr)
 		}
 	case ending && c.queued() == 0 && !e.half:

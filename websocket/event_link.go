@@ -23,7 +23,7 @@ type eventLink struct {
 	end  *ending    // nil until the end begins
 
 	stop        atomic.Uint32 // reasons not to deliver messages; set under the lock
-	subprotocol uint16        // one more than its index in the kind's list; 0: none. Set before it opens
+	subprotocol uint16        // one more than its index in the kind's list; 0 means none. Set before it opens
 	peer        peerWatch     // looked at by the holder
 }
 
@@ -32,7 +32,7 @@ type eventMore struct {
 	sec         *loop.TLS // nil without
 	zip         *zipper   // permessage-deflate; nil without
 	rest        *buffer   // the holder's: bytes that arrived and are not parsed, since the peer does not read; nil otherwise
-	remote      net.Addr  // the client's, where a proxy has named it; nil: the socket's
+	remote      net.Addr  // the client's, where a proxy has named it; nil means the socket's
 	subprotocol string    // one that is not in the kind's list
 	unsent      int       // what the kernel had not sent when keepalive last looked
 }
@@ -41,7 +41,7 @@ type eventMore struct {
 const (
 	stopPaused uint32 = 1 << iota // too much waits to be sent
 	stopEnding                    // the phase is beyond open
-	stopNow                       // to be ended at once
+	stopNow                       // to be ended immediately
 )
 
 // ending is what a connection needs when it ends.

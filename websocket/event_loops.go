@@ -24,7 +24,7 @@ func newEventLoops(n int) (*eventLoops, error) {
 // agreed is a connection whose opening handshake was done elsewhere.
 type agreed struct {
 	terms  opening.Terms
-	open   func(Sender) Receiver // nil: the kind's
+	open   func(Sender) Receiver // nil means the kind's
 	early  []byte                // what the client has sent behind its request; may be nil
 	answer []byte                // what it is to get first; may be nil
 }

@@ -53,7 +53,7 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	}
 	rest := text[h.Len():]
 	if whole != nil && len(rest) > 0 {
-		c.parse(d, rest) // it lies in what is given back
+		c.parse(d, rest) // it is in what is given back
 		return nil
 	}
 	return rest

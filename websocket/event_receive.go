@@ -88,7 +88,7 @@ func (c *eventInbox) spare(left int64) []byte {
 	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
 }
 
-// parse takes bytes that arrived, and hands on the messages that lie in them.
+// parse takes bytes that arrived, and hands on the messages that are in them.
 func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	for len(win) > 0 {
 		switch c.stage {
@@ -116,7 +116,7 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	}
 }
 
-// step has the machine look at bytes, and returns how many it used. placed says that they lie in c.msg already.
+// step has the machine look at bytes, and returns how many it used. placed says that they are in c.msg already.
 func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 	if p, text, n := c.m.Whole(win); n > 0 { // most are
 		d.Last(n == len(win))

@@ -133,7 +133,7 @@ func (c *eventOutbox) advance(n int) {
 	c.out.advance(n)
 }
 
-// cutAt returns how many bytes from b[n] on belong to the frame that n lies in, when those before b[cut] end one.
+// cutAt returns how many bytes from b[n] on belong to the frame that n is in, when those before b[cut] end one.
 func cutAt(b []byte, cut, n int) int {
 	for cut < n {
 		h, head, err := frame.Parse(b[cut:])

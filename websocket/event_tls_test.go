@@ -111,7 +111,7 @@ func evEchoed(t testing.TB, c *Conn, n int) {
 	}
 }
 
-// More records than a visit reads lie in one read of the socket: none of them is forgotten.
+// More records than a visit reads are in one read of the socket: none of them is forgotten.
 func TestEventTLSManySmallRecords(t *testing.T) {
 	addr, config := evServeTLS(t, &evServer{Handler: evEcho})
 	c := evDialTLS(t, addr, config, ConnOptions{})

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A Check lets in who shows a token, and answers all others with 401.
+// A Check admits who shows a token, and answers all others with 401.
 func ExampleAccept_reject() {
 	opts := &websocket.AcceptOptions{
 		Check: func(r *http.Request) error {

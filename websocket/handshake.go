@@ -17,11 +17,11 @@ type Handshake struct {
 	URL         *url.URL             // of the request; on the client the one that answered 101, without user information
 	Header      http.Header          // the peer's: on the server the request's, on the client the response's
 	Subprotocol string               // "": none
-	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "": none
+	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "" means none
 	RemoteAddr  string               // of the peer, or of the last proxy on the way, as net.Conn tells it
 	TLS         *tls.ConnectionState // nil: no TLS at this end
 
-	late *lateHandshake // what is not filled in yet; nil: nothing
+	late *lateHandshake // what is not filled in yet; nil means nothing
 }
 
 // HandshakeError says why an opening handshake failed. Neither it nor its text holds a secret that the caller gave: no
@@ -29,17 +29,17 @@ type Handshake struct {
 type HandshakeError struct {
 	Stage   handshake.Stage
 	Section string      // the clause that was broken: "RFC 6455 §4.1"; "" when none was
-	Status  int         // on the client what the server, or the proxy, answered; on the server what the reply was; 0: none
-	Header  http.Header // of that answer; on the server the fields that this failure added to the reply; nil: none
+	Status  int         // on the client what the server, or the proxy, answered; on the server what the reply was; 0 means none
+	Header  http.Header // of that answer; on the server the fields that this failure added to the reply; nil means none
 	Body    []byte      // of that answer or reply, at most the first 1024 bytes
-	Hint    string      // the next step, for a person; "": none known
+	Hint    string      // the next step, for a person; "" means none known
 	Err     error       // what happened; may be a net, tls, x509 or context error, or what Check returned
 
 	// Redirected is the URL that failed, without its query, when redirects had been followed; "" when none had.
 	Redirected string
 }
 
-// Error tells the stage, what happened, the clause and the next step.
+// Error returns the stage, what happened, the clause and the next step.
 func (e *HandshakeError) Error() string {
 	s := "websocket: handshake failed"
 	if e.Stage != "" {
@@ -79,7 +79,7 @@ type Reject struct {
 	Reason string
 }
 
-// Error tells the status and the reason.
+// Error returns the status and the reason.
 func (r *Reject) Error() string {
 	s := fmt.Sprintf("rejected with %d", r.status())
 	if r.Reason != "" {

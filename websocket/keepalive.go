@@ -25,7 +25,7 @@ type keepalive struct {
 var began = time.Now()
 
 const (
-	// backlog is how much may lie in front of a ping without a word about it.
+	// backlog is the maximum size of the data before a ping that is ignored.
 	backlog = 4 << 10
 
 	// unreadAfter is how long a connection that is not being read is left alone: an application that is busy with a message may answer
@@ -236,7 +236,7 @@ func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	return n < len(spare) && (err == nil || transport.IsTimeout(err))
 }
 
-// room returns the space in the read buffer behind what lies unread there. Bytes that lie elsewhere, in the stream or
+// room returns the space in the read buffer behind what lies unread there. Bytes that are elsewhere, in the stream or
 // where the handshake left them, move to a buffer first.
 func (in *inbox) room() []byte {
 	if !in.pending {

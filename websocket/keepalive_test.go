@@ -260,7 +260,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 	}
 }
 
-// TestKeepaliveClosesAPeerThatStopsTaking a large message: that something of it went out does not count for ever.
+// TestKeepaliveClosesAPeerThatStopsTaking a large message: that something of it went out does not count forever.
 func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -286,7 +286,7 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 }
 
 // Where the system does not say what the peer has, a part that it takes of the write under way counts if the ping waits behind that, and
-// much that was written lies in front of the ping.
+// much that was written is in front of the ping.
 func TestPeerThatTakesWithoutTheKernelsWord(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for i := range 8 {

@@ -32,7 +32,7 @@ func largeFor(here int, left int64) []byte {
 
 func largeClass(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-largeBits) }
 
-// recycled returns memory for n bytes that lies in a pool, nil when there is none.
+// recycled returns memory for n bytes that is in a pool, nil when there is none.
 func recycled(n int) []byte {
 	class := largeClass(n)
 	if class >= len(larges) {

@@ -9,7 +9,7 @@ import (
 // peerWatch judges a peer that may be gone. Twice in a PingInterval it gets what a look at the peer has found. A look that
 // finds nothing heard since the one before asks for a ping: the peer has been silent for half an interval at least and a whole
 // one at most. The third in a row gives up: more than one and at most two intervals have passed, one of them since the ping.
-// A peer that takes what was sent before the ping is not silent; how much lies in front of the ping in its own kernel cannot
+// A peer that takes what was sent before the ping is not silent; how much is in front of the ping in its own kernel cannot
 // be seen, so that one that did so, and others where nothing can be seen, gets twice as long.
 type peerWatch struct {
 	quiet uint8 // looks in a row that found nothing heard

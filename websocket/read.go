@@ -32,7 +32,7 @@ type inbox struct {
 	c *Conn
 
 	win      []byte            // bytes that arrived and are not parsed yet
-	buf      *transport.Buffer // where win lies; nil when it lies elsewhere
+	buf      *transport.Buffer // where win lies; nil when it is elsewhere
 	cur      protocol.Event    // a piece of a message that has not been taken yet
 	partial  []byte            // a message of which an interrupted Read had this much
 	pending  bool              // cur holds one
@@ -43,7 +43,7 @@ type inbox struct {
 	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
 	controls controlRate
 
-	batch atomic.Bool   // the application is busy with a message, and more lie in win behind it
+	batch atomic.Bool   // the application is busy with a message, and more are in win behind it
 	heard atomic.Bool   // bytes have arrived since keepalive last looked
 	lent  atomic.Uint32 // which of two users gives buf back
 
@@ -313,7 +313,7 @@ func (in *inbox) skipRest(ctx context.Context) error {
 	return nil
 }
 
-// next returns the next piece of a message. The caller holds the read turn; the piece lies in the read buffer until the
+// next returns the next piece of a message. The caller holds the read turn; the piece is in the read buffer until the
 // next call.
 func (in *inbox) next(ctx context.Context) (protocol.Event, error) {
 	for {

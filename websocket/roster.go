@@ -16,7 +16,7 @@ type roster struct {
 	idle    chan struct{} // closed when closing is set and active is 0; made when first waited for
 }
 
-// member is a connection in up to two rosters. The links lie in it, so that joining costs no allocation.
+// member is a connection in up to two rosters. The links are in it, so that joining costs no allocation.
 type member struct {
 	conn *Conn
 	in   [2]struct {

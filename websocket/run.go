@@ -214,8 +214,8 @@ func (c *Conn) Buffered() int {
 // Subprotocol returns the subprotocol that was agreed on, "" for none.
 func (c *Conn) Subprotocol() string { return c.hs.Subprotocol }
 
-// RemoteAddr returns the address of the peer, or of the last proxy in front of it. It is never nil: a stream without addresses
-// has one whose String is "".
+// RemoteAddr returns the address of the peer, or of the last proxy in front of it. It is never nil: for a stream without
+// addresses, its String is "".
 func (c *Conn) RemoteAddr() net.Addr {
 	if a, ok := c.stream.Below().(interface{ RemoteAddr() net.Addr }); ok {
 		if addr := a.RemoteAddr(); addr != nil {
@@ -225,7 +225,7 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return noAddr{}
 }
 
-// remoteOf returns the address of nc's peer, never nil: a connection of another package may not know it.
+// remoteOf returns the address of nc's peer. It is never nil, although a connection of another package may not know it.
 func remoteOf(nc net.Conn) net.Addr {
 	if a := nc.RemoteAddr(); a != nil {
 		return a

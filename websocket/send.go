@@ -138,7 +138,7 @@ func (q *sendQueue) addEntry(e entry) {
 	}
 	full := len(q.queue) == cap(q.queue)
 	q.queue = append(q.queue, e)
-	if full { // it lies elsewhere now: nothing is to hold on to the frames from the pool
+	if full { // it is elsewhere now: nothing is to hold on to the frames from the pool
 		clear(q.entries[:])
 	}
 }

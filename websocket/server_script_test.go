@@ -16,7 +16,7 @@ import (
 // scripted is a connection on which a client's bytes come in pieces, and then its end. What the server writes is kept.
 type scripted struct {
 	in     []byte
-	piece  int // 0: all at once
+	piece  int // 0 means all at once
 	mu     sync.Mutex
 	out    bytes.Buffer
 	closed chan struct{}

@@ -34,7 +34,7 @@ type group struct {
 
 // waiter is a connection's place in the set.
 type waiter struct {
-	group      *group // nil: it is not in the set
+	group      *group // nil if it is not in the set
 	prev, next *waiter
 	ctx        context.Context // of the connection
 	nc         net.Conn

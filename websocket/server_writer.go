@@ -28,7 +28,7 @@ type responder struct {
 	early   []byte // what the client has sent behind its request; the watcher's while that runs
 	watcher watcher
 
-	writeBy time.Time // the bound of the response; zero: there is none
+	writeBy time.Time // the bound of the response; zero if there is none
 	bounded sync.Once // by that
 
 	hijacked bool
@@ -158,7 +158,7 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// The bytes that have come early lie in the Reader's own buffer, where Buffered finds them.
+	// The bytes that have come early are in the Reader's own buffer, where Buffered finds them.
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
 	r.Peek(len(early)) //nolint:errcheck // they are there
 	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil

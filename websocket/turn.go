@@ -10,7 +10,7 @@ import (
 // errCtx is returned by a wait that its context ended; interrupted makes of it what a caller gets.
 var errCtx = errors.New("websocket: the context has ended")
 
-// turn is a lock that can be waited for with a context, and is handed over in the order of asking. It lies under its
+// turn is a lock that can be waited for with a context, and is handed over in the order of asking. It is under its
 // Conn's mu.
 type turn struct {
 	held  bool

@@ -62,7 +62,7 @@ func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	peer.expectClose(CodeNormal) // it had arrived before the connection was left unread
 }
 
-// TestUnreadConnectionAnswersWithinASecond: also on streams of which the system does not tell when bytes arrive.
+// TestUnreadConnectionAnswersWithinASecond: also on streams of which the system does not report when bytes arrive.
 func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})

@@ -34,13 +34,13 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 type view struct {
 	m   Message
 	buf *transport.Buffer // nil: in memory for large messages
-	in  bool              // it lies in the read buffer
+	in  bool              // it is in the read buffer
 }
 
 // The states of Conn.lent.
 const (
 	lentNot   uint32 = iota // or a View's message is where no other does
-	lentBoth                // a View's message lies in the read buffer, which is still read from
+	lentBoth                // a View's message is in the read buffer, which is still read from
 	lentAlone               // the read buffer is not read from any more: who has the message gives it back
 )
 

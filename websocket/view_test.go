@@ -21,7 +21,7 @@ func viewing(c *Conn) {
 	}
 }
 
-// TestView: messages of all sizes, one by one and many at once, in fragments, compressed, over sockets and pipes, are what
+// TestView: messages of all sizes, one by one and many concurrently, in fragments, compressed, over sockets and pipes, are what
 // was sent.
 func TestView(t *testing.T) {
 	for _, compress := range []*Compression{nil, {}} {

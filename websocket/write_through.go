@@ -21,8 +21,8 @@ func (o *outbox) takeIdleOut() bool {
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
 }
 
-// writeThrough writes m, and reports whether it has: if not, nothing of it is sent. What the socket does not take at once is written
-// before writeThrough returns, if it waits, and otherwise by a goroutine.
+// writeThrough writes m, and reports whether it has: if not, nothing of it is sent. What the socket does not take immediately is
+// written before writeThrough returns, if it waits, and otherwise by a goroutine.
 //
 //go:noinline
 func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {

@@ -137,7 +137,7 @@ func (s *Store) dial(ctx context.Context) (rueidis.Client, error) {
 	return conn, nil
 }
 
-// reached lets calls try again at once, since Redis is there.
+// reached lets calls try again immediately, since Redis is there.
 func (s *Store) reached(ctx context.Context) {
 	select {
 	case s.turn <- struct{}{}:

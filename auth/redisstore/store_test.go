@@ -43,7 +43,7 @@ func watch(t testing.TB, s auth.Store) <-chan auth.Revocation {
 	return seen
 }
 
-// wantRevocation waits until a subject is told of.
+// wantRevocation waits until a subject is notified of.
 func wantRevocation(t testing.TB, seen <-chan auth.Revocation, subject string) {
 	t.Helper()
 	ctx := bounded.Context(t)

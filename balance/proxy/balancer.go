@@ -22,17 +22,17 @@ type Settings struct {
 	// Dial says how servers are reached.
 	Dial DialerOptions
 
-	// Identify sets User, Identity and Sign of a request whose Principal is not nil. nil: the caller has set them.
+	// Identify sets User, Identity and Sign of a request whose Principal is not nil. nil means the caller has set them.
 	Identify func(*Request)
 
-	// Key returns what the policy hash goes by; nil: clients have no key.
+	// Key returns what the policy hash goes by; nil means clients have no key.
 	Key func(*Request) string
 
 	// Resuming reports whether a client continues a session: it goes before new ones when not all can be admitted. A resumed TLS session
-	// and the cookie of Sticky show it as well. nil: nothing else does.
+	// and the cookie of Sticky show it as well. nil means nothing else does.
 	Resuming func(*Request) bool
 
-	// Sticky leads clients back to their server; nil: they are not.
+	// Sticky leads clients back to their server; nil if they are not.
 	Sticky *Sticky
 
 	// Retries is how many other servers are tried when one fails before the client has seen anything; 0 means none.
@@ -60,7 +60,7 @@ type Settings struct {
 	// MovesPerSecond is the pace at which clients leave a server that drains; 0 means 100.
 	MovesPerSecond float64
 
-	// Rebalance moves connections to servers that have fewer. nil: none are moved for that.
+	// Rebalance moves connections to servers that have fewer. nil means none are moved for that.
 	Rebalance *Rebalance
 
 	// Goodbye returns the close frame for a client that is moved; nil means 1012 (RFC 6455 §7.4.2, IANA) and a reason with the
@@ -90,7 +90,7 @@ type Hooks struct {
 type Attempt struct {
 	Server  string // its ID
 	Outcome balance.Outcome
-	Status  int           // of its answer; 0: there was none
+	Status  int           // of its answer; 0 means there was none
 	Took    time.Duration // from the choice of the server to its answer
 }
 

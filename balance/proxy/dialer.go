@@ -165,7 +165,8 @@ type Request struct {
 	// fields and the PROXY protocol. The zero value means that an address is not known.
 	Source, Destination netip.AddrPort
 
-	// Principal is who the client is, for [Settings].Identify, which sets the following fields. nil: no one, or they are set already.
+	// Principal is who the client is, for [Settings].Identify, which sets the following fields. nil means no one, or they are set
+	// already.
 	Principal any
 
 	// User is who the client is, for [Settings].Key; "" for no one.
@@ -175,7 +176,7 @@ type Request struct {
 	Identity http.Header
 
 	// Sign returns further fields of that kind for one upstream, by [Dialer.Upstream], such as a token that it alone takes. Its error
-	// is one of StageRequest. nil: there are none.
+	// is one of StageRequest. nil if there are none.
 	Sign func(upstream string) (http.Header, error)
 }
 

@@ -49,13 +49,13 @@ type hold struct {
 	stateless bool     // the session does not know what has been answered
 	request   *Request // of the client, to be made again
 	wait      time.Duration
-	next      *serving           // to which the client is to be moved; nil: none
+	next      *serving           // to which the client is to be moved; nil means none
 	moves     int                // by a plan that came to nothing, since the client is on its server
 	planned   bool               // it is one of Balancer.switching
 	switching bool               // there is another server, or one is looked for: the gate is full
-	until     time.Time          // when the present outage has lasted for too long; zero: there is none
+	until     time.Time          // when the present outage has lasted for too long; zero if there is none
 	outage    time.Time          // until of the outage before
-	pause     time.Duration      // before the next attempt to find a server; 0: none
+	pause     time.Duration      // before the next attempt to find a server; 0 means none
 	unsent    *websocket.Message // of the client; the gate is full until the next server gets it
 }
 

@@ -22,7 +22,7 @@ const (
 // refusals are those of held clients by a server, in a row.
 type refusals struct {
 	n     int
-	until time.Time // the server gets none for the sake of an even load; zero: it does
+	until time.Time // the server gets none for the sake of an even load; zero if it does
 }
 
 // refused notes that a server has refused a held client for good, which says nothing about its health. u may be nil.

@@ -34,7 +34,7 @@ type relay struct {
 	client *websocket.Conn
 	limits TunnelOptions
 	rules  rules
-	hold   *hold          // nil: the connection ends when that to the server does
+	hold   *hold          // nil means the connection ends when that to the server does
 	tell   [2]func(int64) // gets the size of each message, by the side that it comes from; each may be nil
 
 	ctx    context.Context // ends when the connection is about to
@@ -50,7 +50,7 @@ type relay struct {
 	mu      sync.Mutex
 	server  *serving
 	ending  bool
-	leaving *goodbye    // the first close frame of the client or the server, which has been passed on; nil: there is none
+	leaving *goodbye    // the first close frame of the client or the server, which has been passed on; nil if there is none
 	timer   *time.Timer // nil: there are no limits
 	late    *time.Timer // since a close frame has been passed on
 }

@@ -195,7 +195,7 @@ func TestMessageRules(t *testing.T) {
 		rules Messages
 		max   int64
 		send  []websocket.Message // of which the last one breaks the rule, if there is one
-		code  websocket.Code      // 0: none is broken
+		code  websocket.Code      // 0 means none is broken
 	}{
 		"none":             {Messages{}, 0, []websocket.Message{{Type: text, Data: make([]byte, 1<<20)}, {Type: binary}}, 0},
 		"text":             {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: text}}, 0},

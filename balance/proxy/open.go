@@ -31,8 +31,8 @@ type Conn struct {
 	server      atomic.Pointer[balance.Upstream]
 	link        *Link     // until it is carried
 	set         *Settings // of the handshake, until it is carried
-	messages    *Messages // nil: bytes are carried
-	hold        *hold     // nil: it is not held
+	messages    *Messages // nil means bytes are carried
+	hold        *hold     // nil if it is not held
 	path        string
 	subprotocol string
 	number      uint64 // in the order of the handshakes

@@ -30,7 +30,7 @@ type dialing struct {
 	by     time.Time // when the step that is under way must be over
 	stage  Stage     // that step
 	answer handshake.Head
-	off    chan net.Conn // gets the connection when it has left the loop, nil if that fails; nil: it stays
+	off    chan net.Conn // gets the connection when it has left the loop, nil if that fails; nil if it stays
 	done   chan struct{}
 
 	resp *handshake.Response

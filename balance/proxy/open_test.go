@@ -175,7 +175,7 @@ func TestPreferredServerFails(t *testing.T) {
 func TestClientGoesDuringHandshake(t *testing.T) {
 	for _, tt := range []struct {
 		what  string
-		cause error // nil: none is given
+		cause error // nil means none is given
 		tried int
 	}{
 		{"the client disconnected", nil, 0},

@@ -32,7 +32,7 @@ func newClientSide(w http.ResponseWriter) *clientSide {
 	return c
 }
 
-// within has the next step take d at most, 0 for no bound.
+// within has the next step take d at most, 0 for no limit.
 func (c *clientSide) within(set func(time.Time) error, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // Busy reports that more clients come than the servers, or this process, can take.
 type Busy struct {
 	RetryAfter time.Duration // when the client may come back, jitter included
-	Err        error         // what this process has too little of, such as descriptors; nil: the servers are busy
+	Err        error         // what this process has too little of, such as descriptors; nil means the servers are busy
 }
 
 // Error says so.

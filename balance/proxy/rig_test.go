@@ -43,7 +43,7 @@ type kind struct {
 	threads bool // no event loop
 	off     bool // the event loop does not take it
 	client  func(t testing.TB) (far, near net.Conn)
-	server  func(t testing.TB) (far, near net.Conn) // nil: the upstream's handshake is on the event loop, too
+	server  func(t testing.TB) (far, near net.Conn) // nil means the upstream's handshake is on the event loop, too
 	halves  bool                                    // a direction can be ended by itself
 }
 

@@ -36,7 +36,7 @@ type centrifugo struct {
 
 // centrifugoSubs is a subscription to a stream.
 type centrifugoSubs struct {
-	request *protocol.SubscribeRequest // nil: the server has made it
+	request *protocol.SubscribeRequest // nil means the server has made it
 	token   string                     // the last one that it has been renewed with
 	epoch   string
 	offset  uint64

@@ -39,7 +39,7 @@ type authority struct {
 // want says what an authority is like.
 type want struct {
 	httpPort, tlsPort int           // where it looks for challenges
-	valid             time.Duration // how long its certificates are; 0: 90 days
+	valid             time.Duration // how long its certificates are; 0 means 90 days
 	binding           bool          // it asks for an external account binding
 }
 
@@ -128,7 +128,7 @@ type node struct {
 	tls    string // the address of the TLS listener
 }
 
-// newNode opens a provider and serves with it on the listeners. nil: not on that.
+// newNode opens a provider and serves with it on the listeners. nil if not on that.
 func newNode(t *testing.T, opts certs.Options, secure, plain net.Listener) *node {
 	t.Helper()
 	n := &node{events: make(chan certs.Event, 100)}

@@ -50,7 +50,7 @@ type member struct {
 	echoed atomic.Int64 // messages that came back
 
 	mu   sync.Mutex
-	conn *websocket.Conn // nil: it is not connected
+	conn *websocket.Conn // nil if it is not connected
 }
 
 // tally is what clients have seen.
@@ -160,7 +160,7 @@ func (m *member) set(conn *websocket.Conn) {
 	m.conn = conn
 }
 
-// connection returns the connection that the member has; nil: none.
+// connection returns the connection that the member has; nil means none.
 func (m *member) connection() *websocket.Conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()

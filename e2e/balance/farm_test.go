@@ -38,7 +38,7 @@ type upstream struct {
 // farmOptions say what a farm has.
 type farmOptions struct {
 	kinds     []string // of the servers
-	behind    int      // how many of them the balancer knows at first; 0: all
+	behind    int      // how many of them the balancer knows at first; 0 means all
 	engine    bool     // our servers have the channels of one Redis
 	balance   string   // further settings of the target
 	endpoints string   // further endpoints

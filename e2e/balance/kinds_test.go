@@ -261,7 +261,7 @@ func TestSocketIO(t *testing.T) {
 	b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--to", f.id(1), "--sticky", "at", "--pace", "1000")
 	url := strings.Replace(strings.TrimSuffix(b.First("balance"), "/"), "ws://", "http://", 1)
 	o := startCommand(t, "peers", []string{"node", "socketio-client.mjs", url, strconv.Itoa(clients)})
-	on := [clients]int{} // the port of each one's server; 0: none
+	on := [clients]int{} // the port of each one's server; 0 means none
 	upgraded := func(so func() bool) {
 		t.Helper()
 		for !so() {

@@ -59,7 +59,7 @@ func (n *node) kill() { n.server.Stop(syscall.SIGKILL) }
 type cluster struct {
 	*backend
 	nodes []*node
-	net   *network // nil: all are on 127.0.0.1
+	net   *network // nil means all are on 127.0.0.1
 }
 
 func startCluster(t *testing.T, start func(*testing.T, *network) *backend, lan *network) *cluster {

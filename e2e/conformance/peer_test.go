@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// patience bounds every single wait of a peer. It is not a measure: what is tested answers at once or never, and this
+// patience bounds every single wait of a peer. It is not a measure: what is tested answers immediately or never, and this
 // ends a case that waits for never. The tested side's own timeout is three minutes, so that it cannot pass for an answer.
 const patience = time.Minute
 
@@ -46,7 +46,7 @@ type peer struct {
 	in     reader
 	role   role // the end that is tested: the peer plays the other one
 	cut    cut
-	zip    *squeezer    // nil: permessage-deflate was not agreed on
+	zip    *squeezer    // nil means permessage-deflate was not agreed on
 	out    []byte       // held back to be joined
 	answer func() error // reads the response to the opening handshake, if that is still to come
 	ended  bool         // the end of TCP was seen

@@ -14,8 +14,8 @@ import (
 type reader struct {
 	br       *bufio.Reader
 	masked   bool      // the tested side is a client
-	zip      *inflator // nil: permessage-deflate was not agreed on
-	op       byte      // of the message that is being assembled; 0: none is
+	zip      *inflator // nil means permessage-deflate was not agreed on
+	op       byte      // of the message that is being assembled; 0 means none is
 	squeezed bool      // it is compressed
 	message  []byte
 	sawClose bool

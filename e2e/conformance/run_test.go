@@ -16,10 +16,10 @@ type testCase struct {
 	title  string
 	clause string // of RFC 6455, where no other is named
 	script func(p *peer)
-	late   func(p *peer) // the script for a subject that inflates a message when all of it is there; nil: the same
+	late   func(p *peer) // the script for a subject that inflates a message when all of it is there; nil means the same
 	app    app           // what the library's side does; the zero value echoes
-	only   []role        // nil: both
-	ext    *extension    // nil: no permessage-deflate
+	only   []role        // nil means both
+	ext    *extension    // nil means no permessage-deflate
 	heavy  bool          // megabytes, or thousands of messages: run as written only, and few at once
 	bulk   bool          // heavy by its bytes alone, with lighter cases like it
 }
@@ -51,7 +51,7 @@ func (c testCase) someCuts() []cut {
 
 // app is what the library's side does with a connection.
 type app struct {
-	limit     int64 // MaxMessage; 0: 16 MiB, the largest message in the suite; -1: no limit
+	limit     int64 // MaxMessage; 0 means 16 MiB, the largest message in the suite; -1 means no limit
 	closeCode int   // not 0: close with this when the first message comes, in place of echoing it
 	reason    string
 	compress  bool // agree to permessage-deflate, and compress everything

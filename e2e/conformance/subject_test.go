@@ -12,7 +12,7 @@ type subject struct {
 	name string // of its column in results.md
 	role role
 	cuts func(testCase) []cut
-	play func(ctx context.Context, c testCase, how cut) error // nil: it does not run on this system
+	play func(ctx context.Context, c testCase, how cut) error // nil if it does not run on this system
 	few  bool                                                 // the race detector's runs leave the bulk out
 	late bool                                                 // it inflates a message when all of it is there
 	view bool                                                 // it reads by View, whatever the cut

@@ -24,9 +24,9 @@ type frame struct {
 	rsv     byte     // the reserved bits as a number: 4 is RSV1, 2 RSV2, 1 RSV3
 	payload []byte   // not masked
 	declare uint64   // the length the header tells, when it is not the payload's
-	form    int      // bits of the length field: 7, 16 or 64; 0: the fewest that do
+	form    int      // bits of the length field: 7, 16 or 64; 0 means the fewest that do
 	flip    bool     // masked by a server, not masked by a client
-	key     *[4]byte // nil: a new one every time
+	key     *[4]byte // nil means a new one every time
 }
 
 func text(s string) frame     { return frame{op: opText, payload: []byte(s)} }

@@ -30,7 +30,7 @@ type block struct {
 	line  int
 	info  string
 	text  string
-	after bool // nothing but empty lines lies between this block and the one before
+	after bool // nothing but empty lines is between this block and the one before
 }
 
 // read returns the blocks of a document.
@@ -182,7 +182,7 @@ func newReader(t *testing.T, bin string) *reader {
 			r.env = append(r.env, v)
 		}
 	}
-	for _, name := range []string{"GOWORK", "GOCACHE", "GOMODCACHE", "GOPATH"} { // they would lie elsewhere in this directory and home
+	for _, name := range []string{"GOWORK", "GOCACHE", "GOMODCACHE", "GOPATH"} { // by default they are in this directory and home
 		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
 			t.Fatal(err)

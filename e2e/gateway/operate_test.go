@@ -140,7 +140,7 @@ func TestDrain(t *testing.T) {
 	s.logged(t, "msg=stopped", "cut=0")
 }
 
-// A second signal stops at once, whatever the drain would take.
+// A second signal stops immediately, whatever the drain would take.
 func TestSecondSignal(t *testing.T) {
 	s := serve(t, strings.Replace(fmt.Sprintf(protected, key), "delay: 200ms", "delay: 10m", 1))
 	c := dial(t, s.url("open"), nil)

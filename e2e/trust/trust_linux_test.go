@@ -87,7 +87,7 @@ func (u user) believers(url string) string {
 	return strings.Join(all, " ")
 }
 
-// traces returns what of a CA lies in the system's directories.
+// traces returns what of a CA is in the system's directories.
 func traces(t *testing.T, name string) []string {
 	t.Helper()
 	var found []string

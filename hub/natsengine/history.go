@@ -257,7 +257,7 @@ func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, 
 
 // newest keeps the last publications, as many as a page has room for.
 type newest struct {
-	limit, bytes int // negative: no bound
+	limit, bytes int // negative means no limit
 	ps           []*hub.Publication
 	size         int
 	full         bool

@@ -55,8 +55,8 @@ func textOf(r any) string {
 	return ""
 }
 
-// When the primary is lost, the nodes follow the sentinels to the next one. It may lack what was acknowledged last, so subscribers are
-// told of a gap; and everything goes on.
+// When the primary is lost, the nodes follow the sentinels to the next one. It may lack what was acknowledged last, so
+// subscribers are notified of a gap; and everything goes on.
 func TestSentinel(t *testing.T) {
 	primary := redistest.Start(t, "")
 	replica := redistest.StartReplica(t, primary)

@@ -55,7 +55,7 @@ const (
 // Options say by what a chain is judged.
 type Options struct {
 	Name   string         // the host that the first certificate is to be for; "": any
-	Roots  *x509.CertPool // that are trusted; nil: the system's
+	Roots  *x509.CertPool // that are trusted; nil means the system's
 	Now    time.Time
 	AnyUse bool // it need not be for servers
 }

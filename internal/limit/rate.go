@@ -61,7 +61,7 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 
 // Bucket is one token bucket: it remembers when it will be full. The zero value is full. It needs a lock of its owner.
 type Bucket struct {
-	full int64 // when it is full again, in nanoseconds after start; 0: it has been so from the beginning
+	full int64 // when it is full again, in nanoseconds after start; 0 if it has been so from the beginning
 }
 
 // start is a point on the monotonic clock.

@@ -24,7 +24,7 @@ const (
 // it, and of the directory that it is in. Its methods are for one goroutine.
 type Files struct {
 	paths  []string
-	notify *fsnotify.Watcher // nil: there is none, and only polls look at the files
+	notify *fsnotify.Watcher // nil if there is none, and only polls look at the files
 	dirs   []string          // that are watched
 	names  []string          // the paths in these that lead to the files
 }

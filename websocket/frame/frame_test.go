@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// lengths lie on both sides of every change in how a length is encoded.
+// lengths are on both sides of every change in how a length is encoded.
 var lengths = []int64{0, 1, 2, 124, 125, 126, 127, 128, 255, 256, 65534, 65535, 65536, 65537, 1<<31 - 1, 1 << 31, 1 << 32,
 	1 << 60, math.MaxInt64 - 1, math.MaxInt64}
 

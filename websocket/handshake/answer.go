@@ -12,7 +12,7 @@ import (
 type Answer struct {
 	Key         string         // the client's Sec-WebSocket-Key
 	Subprotocol string         // "": none
-	Extensions  string         // ready for the header; "": none
+	Extensions  string         // ready for the header; "" means none
 	Header      [2]http.Header // further fields, all checked with CheckFields; may be nil
 }
 

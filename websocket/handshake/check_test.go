@@ -130,7 +130,7 @@ func TestRFC9112_3_2_Target(t *testing.T) {
 // an invalid field value", all the same.
 func TestRFC9112_3_2_2_Authority(t *testing.T) {
 	for _, tt := range []struct {
-		target, host, want string // the authority; "": a violation
+		target, host, want string // the authority; "" means a violation
 		section            string
 	}{
 		{"/", "a", "a", ""},

@@ -30,7 +30,7 @@ const (
 type Deflate struct {
 	ServerNoTakeover bool  // the server's compressor starts every message afresh
 	ClientNoTakeover bool  // the client's does
-	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0: the parameter is absent, which means 15
+	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0 means the parameter is absent, which means 15
 	ClientBits       uint8 // window of the client's compressor, likewise; AnyWindowBits in an offer only
 }
 

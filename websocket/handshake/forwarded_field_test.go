@@ -9,7 +9,7 @@ import (
 func TestRFC7239_4_Forwarded(t *testing.T) {
 	for _, tt := range []struct {
 		lines []string
-		want  []hop // nil: an error
+		want  []hop // nil means an error
 	}{
 		{nil, []hop{}},
 		{[]string{"for=192.0.2.60;proto=http;by=203.0.113.43"}, []hop{{For: "192.0.2.60", Proto: "http"}}},

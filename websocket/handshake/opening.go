@@ -14,7 +14,7 @@ type Opening struct {
 	Method       string // of the request line
 	Target       string // as it stands in the request line
 	Major, Minor int    // of the HTTP version
-	Host         string // value of the Host header; "": there is none
+	Host         string // value of the Host header; "" means there is none
 	HostLines    int    // of the Host header, where they were counted; 0 is as good as 1
 	Content      bool   // the request has content, or says so wrongly
 	TLS          bool   // it came over TLS

@@ -37,7 +37,7 @@ type Head struct {
 	interim int    // heads read over
 }
 
-// Feed reads from b. Once the head is whole it returns it, and what of b lies behind it. Until then the response is nil
+// Feed reads from b. Once the head is whole it returns it, and what of b follows it. Until then the response is nil
 // and b is used up. After a violation or a response the Head must not be used again.
 func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 	for len(b) > 0 {

@@ -228,7 +228,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("\x15\x03\x01\x00\x02\x02\x28", byte(1))
 	f.Fuzz(func(t *testing.T, s string, n byte) {
 		if len(s) > 2048 {
-			return // no rule is about more, but for the bounds, and those have a test
+			return // no rule is about more, except for the bounds, and those have a test
 		}
 		type outcome struct {
 			r           *Response

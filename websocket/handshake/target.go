@@ -17,7 +17,7 @@ type Target struct {
 	Name   string   // host: in ASCII, without brackets; an IPv6 address may have a zone
 	Port   string   // never ""
 	URI    string   // the resource name: path and query
-	Auth   string   // value of the Authorization header that the user information stands for; "": none
+	Auth   string   // value of the Authorization header that the user information stands for; "" means none
 	URL    *url.URL // the whole as http or https, as proxies and cookie jars want it; without user information
 }
 

@@ -31,7 +31,7 @@ const (
 type Verdict struct {
 	Rule      Rule
 	Section   string     // the clause that demands it: "RFC 6455 §4.1 (2)"
-	Violation *Violation // nil: the rule holds
+	Violation *Violation // nil means the rule holds
 }
 
 // rules holds every rule that a 101 must keep.

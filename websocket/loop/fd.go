@@ -125,7 +125,7 @@ func (f *FD) Cancel() {
 // Now returns the loop's time when it last waited, in steps of 16 ms.
 func (f *FD) Now() time.Duration { return time.Duration(f.loop.tick.Load()) * tick }
 
-// Block says that the Serve which calls it is going to wait: the loop goes on at once without it, on another goroutine. It
+// Block says that the Serve which calls it is going to wait: the loop goes on immediately without it, on another goroutine. It
 // does nothing in any other place.
 func (f *FD) Block() {
 	if d := f.loop.driver.Load(); d != nil {

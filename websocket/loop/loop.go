@@ -38,7 +38,7 @@ type loop struct {
 	events []Event
 	batch  []work
 	at     int    // how much of the batch is done
-	resume uint32 // the tick at which to accept again; 0: it does
+	resume uint32 // the tick at which to accept again; 0 if it does
 	tick   atomic.Uint32
 }
 

@@ -57,7 +57,7 @@ func Truncated(conn *tls.Conn, err error) error {
 	return ErrTruncated
 }
 
-// recordRead is how much a read below TLS takes at once: two of its largest records.
+// recordRead is the size of one read below TLS: two of its largest records.
 const recordRead = 32 << 10
 
 var recordReads = sync.Pool{New: func() any { return new([recordRead]byte) }}

@@ -13,7 +13,7 @@ const (
 	PongRoom = 4 << 10
 
 	// NewMemory is how many times as much as has come of a message is allocated for all of it, and PooledMemory how many
-	// times as much is taken from what lies in a pool and costs nothing new.
+	// times as much is taken from what is in a pool and costs nothing new.
 	NewMemory    = 4
 	PooledMemory = 16
 )

@@ -35,7 +35,7 @@ type ownClose struct {
 // message are joined.
 type outcome struct {
 	events    []string   // messages, pings, pongs and the close frame, in order
-	violation *Violation // nil: none
+	violation *Violation // nil means none
 	partial   []byte     // what came of a message that did not end; after a violation as much of it as was told
 	begun     string     // the type of that message; empty when there is none
 	out       []byte     // what the Machine wants sent, and our close frames
@@ -157,7 +157,7 @@ func (d *driver) send(c ownClose) {
 	d.out = out
 }
 
-// fail notes a violation. The first one stands: Step gives the same one for ever.
+// fail notes a violation. The first one stands: Step gives the same one forever.
 func (d *driver) fail(ev Event, err error) {
 	d.t.Helper()
 	var v *Violation

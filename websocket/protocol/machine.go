@@ -9,8 +9,8 @@ import (
 
 // Limits bound what a peer can make the other end do. One value may serve any number of Machines.
 type Limits struct {
-	MaxMessage int64 // bytes on the wire of one message; 0: no limit
-	Fragments  int   // frames of one message; 0: no limit
+	MaxMessage int64 // bytes on the wire of one message; 0 means no limit
+	Fragments  int   // frames of one message; 0 means no limit
 }
 
 // Kind says what an Event tells.
@@ -35,7 +35,7 @@ func (k Kind) String() string {
 
 var kindNames = [...]string{"none", "data", "ping", "pong", "close"}
 
-// Event is what one step found. Payload lies in the bytes given to Step, or in the Machine until the next step.
+// Event is what one step found. Payload is in the bytes given to Step, or in the Machine until the next step.
 type Event struct {
 	Kind       Kind
 	Text       bool   // Data: the message is text
@@ -66,7 +66,7 @@ type Machine struct {
 	Client     bool    // this is the client's end: it masks what it sends, and gets nothing masked
 	Compressed bool    // permessage-deflate was negotiated: RSV1 has a meaning
 	Relay      bool    // pings and close frames are plain events: the driver answers them, or passes them on
-	Limits     *Limits // nil: none
+	Limits     *Limits // nil means none
 
 	// The reading half.
 	head      [frame.MaxHeader]byte // a header that was cut
@@ -101,12 +101,13 @@ type reply struct {
 }
 
 // Step takes bytes that arrived and returns at most one event, and how many bytes it used up. It unmasks in b, and moves
-// fragments that lie in b together there, so b must not be seen by anybody else. Call it again with the rest while n < len(b); a call with no bytes is harmless.
+// fragments that are in b together there, so b must not be seen by anybody else. Call it again with the rest while n < len(b); a
+// call with no bytes is harmless.
 //
 // An error is always a *Violation. It is final: every later step returns it again. The close frame that tells the peer
 // is among the output. After a close frame, too, nothing that arrives counts any more: Step uses it up in silence.
 //
-// Step does not allocate, but for a control frame: its answer is kept, and so is a payload that was cut.
+// Step does not allocate, except for a control frame: its answer is kept, and so is a payload that was cut.
 func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	if m.ended {
 		if m.broken != nil {
@@ -129,7 +130,7 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 			}
 		}
 		k := min(int64(len(b)-n), m.left)
-		piece := b[n:][:k:k] // who is lent it may append to it: what lies behind is not its
+		piece := b[n:][:k:k] // who is lent it may append to it: what follows is not its
 		n += len(piece)
 		m.left -= int64(len(piece))
 		if m.masked {

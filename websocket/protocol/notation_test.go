@@ -61,7 +61,7 @@ type wireFrame struct {
 	b0       byte
 	masked   bool
 	key      [4]byte
-	lenBytes int   // 2 or 8 to force a longer length field; 0: the shortest
+	lenBytes int   // 2 or 8 to force a longer length field; 0 means the shortest
 	declares int64 // -1: what the payload has
 	payload  []byte
 }

@@ -18,7 +18,7 @@ func oracle(s session, detail string) outcome {
 	}
 	o.answer()
 	if len(o.partial) == 0 {
-		o.begun = "" // nothing is told of a message before its first byte or its end
+		o.begun = "" // nothing is reported of a message before its first byte or its end
 	}
 	o.inMessage = o.open && o.over < 0
 	return o.outcome

@@ -28,7 +28,7 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	return p, text, n
 }
 
-// place returns where the payload of the frame that b begins with lies in b: between start and end. The end is 0 when
+// place returns where the payload of the frame that b begins with is in b: between start and end. The end is 0 when
 // the frame is not whole in b, when its length has 64 bits, and when it breaks a rule about lengths or masks. b has 6 bytes
 // at least.
 func (m *Machine) place(b []byte) (start, end int) {

@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Run ends behind its bounds, and not at them but for the number of attempts.
+// Run ends behind its bounds, and not at them except for the number of attempts.
 func TestExceededBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, good: time.Now()}

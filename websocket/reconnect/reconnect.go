@@ -29,22 +29,22 @@ import (
 )
 
 // Options says how Run comes back. nil and the zero value are the defaults. It is only read: one value may serve any
-// number of Runs, whose hooks are then called at once.
+// number of Runs, whose hooks are then called concurrently.
 type Options struct {
 	// MinDelay bounds the first delay. 0 means 1 second: a thousand clients that lost their server at once are spread over
 	// a second, and one that lost its network for a moment is back within it.
 	MinDelay time.Duration
 
-	// MaxDelay bounds the delays, but for what Retry-After adds. It is also how long a connection must live to count as
+	// MaxDelay bounds the delays, except for what Retry-After adds. It is also how long a connection must live to count as
 	// good. 0 means 30 seconds: half a minute after an outage everybody is back. Below MinDelay it is raised to that.
 	MaxDelay time.Duration
 
-	// MaxAttempts ends Run after so many failures in a row. 0 means no bound: a client that is meant to be connected does
+	// MaxAttempts ends Run after so many failures in a row. 0 means no limit: a client that is meant to be connected does
 	// not know how long a night without network is.
 	MaxAttempts int
 
 	// MaxElapsed ends Run when there has been no good connection for so long, or the next dial would come later than
-	// that. 0 means no bound.
+	// that. 0 means no limit.
 	MaxElapsed time.Duration
 
 	// Verdict decides what a failure means. Default leaves it to [Judge], and so does a nil Verdict.

@@ -365,7 +365,7 @@ func TestRunWithAContextThatHasEnded(t *testing.T) {
 	}
 }
 
-// How Run ends a connection that handle has left open, as the peer sees it; 0: it is broken off.
+// How Run ends a connection that handle has left open, as the peer sees it; 0 if it is broken off.
 func TestRunSaysGoodbye(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Frame is a frame that a [Peer] sends or has read. Its zero value but for Opcode and Payload is a frame in good order,
+// Frame is a frame that a [Peer] sends or has read. Its zero value except for Opcode and Payload is a frame in good order,
 // masked as the Peer's role must; every other field makes it differ.
 type Frame struct {
 	Opcode  frame.Opcode

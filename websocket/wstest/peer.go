@@ -21,7 +21,7 @@ import (
 // peer that stalls.
 //
 // One goroutine at a time may read and one may write; the other methods are safe for concurrent use. Its waits
-// have no bound but SetDeadline's and Close.
+// have no limit but SetDeadline's and Close.
 type Peer struct {
 	role   protocol.Role
 	stream net.Conn
@@ -130,7 +130,7 @@ func (p *Peer) Next() (Frame, error) {
 }
 
 // SetDeadline bounds what is waited for from here on, and a wait under way: after t it fails with
-// os.ErrDeadlineExceeded. The zero time means no bound. A Peer that is closed has nothing to wait for.
+// os.ErrDeadlineExceeded. The zero time means no limit. A Peer that is closed has nothing to wait for.
 func (p *Peer) SetDeadline(t time.Time) {
 	p.stream.SetDeadline(t) //nolint:errcheck // it fails on a closed stream only, where nothing waits
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// misbehaviours are what a Peer can do wrong, and the close code with which a Conn must end; 0: it is no violation.
+// misbehaviours are what a Peer can do wrong, and the close code with which a Conn must end; 0 if it is no violation.
 var misbehaviours = []struct {
 	clause string
 	do     func(*wstest.Peer) error

@@ -56,7 +56,7 @@ func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websock
 //
 // They behave as TCP does: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF at the end of what
 // was written, syscall.EPIPE for a write to an end that is closed. Close loses nothing that was written before it. Each
-// end may be used by any number of goroutines at once.
+// end may be used by any number of goroutines concurrently.
 func NetPipe(buffer int) (client, server net.Conn) {
 	if buffer <= 0 {
 		buffer = defaultBuffer

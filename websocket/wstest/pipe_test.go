@@ -45,7 +45,7 @@ func TestPipeClosingHandshake(t *testing.T) {
 	}
 }
 
-// Both ends send more than the buffers hold, and both read: nobody waits for ever.
+// Both ends send more than the buffers hold, and both read: nobody waits forever.
 func TestPipeLargeMessagesBothWays(t *testing.T) {
 	opts := &wstest.Options{Buffer: 100}
 	client, server := wstest.Pipe(t, opts)
@@ -71,7 +71,7 @@ func TestPipeOptionsReachTheirConn(t *testing.T) {
 	client, server := wstest.Pipe(t, opts)
 	for _, tt := range []struct {
 		from, to *websocket.Conn
-		want     websocket.Code // 0: the message arrives
+		want     websocket.Code // 0 means the message arrives
 	}{{server, client, 0}, {client, server, websocket.CodeTooBig}} {
 		if err := tt.from.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("12345")}); err != nil {
 			t.Fatal(err)

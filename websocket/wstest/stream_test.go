@@ -68,7 +68,7 @@ func TestNetPipeEnds(t *testing.T) {
 		name                string
 		end                 func(net.Conn) error
 		farRead, farWrite   error
-		nearRead, nearWrite error // nil: it goes on
+		nearRead, nearWrite error // nil if it goes on
 	}{
 		{"close", net.Conn.Close, io.EOF, syscall.EPIPE, net.ErrClosed, net.ErrClosed},
 		{"close one direction", func(c net.Conn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },

@@ -21,7 +21,7 @@ type event struct {
 // crowd is some clients that talk, and connect again when their connection ends, as SDKs do, and newcomers that connect and leave.
 type crowd struct {
 	addr    string
-	every   time.Duration // between two messages of a client; 0: it is silent
+	every   time.Duration // between two messages of a client; 0 if it is silent
 	ctx     context.Context
 	leave   context.CancelFunc
 	running sync.WaitGroup

@@ -27,7 +27,7 @@ type Options struct {
 	Tell    func(string)  // what is being done
 }
 
-// Cell is what one server reached in one mode: medians of the rounds, but for a Cost with Options.Least.
+// Cell is what one server reached in one mode: medians of the rounds, except for a Cost with Options.Least.
 type Cell struct {
 	Does   bool  // the server can do this
 	Err    error // what went wrong

@@ -10,7 +10,7 @@ import (
 	"math/rand/v2"
 )
 
-// A step is what a connection writes at once, and the payloads of the answers, in order.
+// A step is what a connection writes in one call, and the payloads of the answers, in order.
 type step struct {
 	out  []byte
 	want [][]byte
@@ -67,7 +67,7 @@ func repeat(p []byte, n int) [][]byte {
 const cycle = 64
 
 // compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: what the
-// second turn refers back to is there again in every later turn, so that it can be played for ever.
+// second turn refers back to is there again in every later turn, so that it can be played forever.
 func compressedScript(c *Config) (*script, error) {
 	turns, s := 1, &script{}
 	if c.Compress == CompressTakeover {

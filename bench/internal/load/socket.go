@@ -114,7 +114,7 @@ func writeSocket(fd int, p []byte) (int, error) {
 	}
 }
 
-// openAll opens the connections one after the other, so that the server never has many handshakes at once.
+// openAll opens the connections one after the other, so that the server never has many handshakes concurrently.
 func openAll(c *Config, s *script) ([]*conn, error) {
 	req := request(c)
 	var all []*conn

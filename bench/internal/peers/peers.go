@@ -45,7 +45,7 @@ type Peer struct {
 	Program string
 
 	serve  func(c *Config, ln net.Listener) error
-	listen func(network, address string) (net.Listener, error) // nil: net.Listen
+	listen func(network, address string) (net.Listener, error) // nil means net.Listen
 	lacks  []feature
 	ownTLS bool // it does TLS itself
 }

@@ -258,7 +258,7 @@ func (l *rawLoop) broadcast(payload []byte) {
 	}
 }
 
-// socket is a nonblocking descriptor. A request that comes in pieces fails: the load sends it at once.
+// socket is a nonblocking descriptor. A request that comes in pieces fails: the load sends it immediately.
 type socket int
 
 func (s socket) Read(p []byte) (int, error) {

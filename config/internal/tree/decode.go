@@ -14,7 +14,7 @@ type decoder struct {
 	dir   string            // that files are relative to
 	given map[string]*given // what is to be set, by path
 	left  int               // how many more values there may be
-	keys  []section         // all that there are; nil: not looked for yet
+	keys  []section         // all that there are; nil if not looked for yet
 }
 
 // decode sets v, which holds its defaults, and what is in it.

@@ -102,7 +102,7 @@ func flatten(root any) flat {
 	return f
 }
 
-// idField returns the field by which an item of a list is known: an address, a name, an id. nil: it has none.
+// idField returns the field by which an item of a list is known: an address, a name, an id. nil if it has none.
 func idField(t reflect.Type) *Field {
 	if s := shapeOf(t); s != nil {
 		if i := slices.IndexFunc(s.fields, func(f *Field) bool { return f.id }); i >= 0 {

@@ -21,7 +21,7 @@ func write(root any, w *writer) string {
 // writer writes a file.
 type writer struct {
 	b        strings.Builder
-	comments Comments // nil: no comments, nor what is not given
+	comments Comments // nil means no comments, nor what is not given
 	indent   int
 	dash     bool     // the next line begins an item of a list
 	marks    []int    // the columns of the # of those parts that are not given, and in which this is

@@ -14,7 +14,7 @@ import (
 // Pos is where a value was given.
 type Pos struct {
 	File   string // a file; or what else gave it, in words: "environment variable HANDFAST_LOG_LEVEL", "--listen"
-	Line   int    // counted from 1; 0: not in a file
+	Line   int    // counted from 1; 0 if not in a file
 	Column int    // in characters, counted from 1
 }
 

@@ -32,7 +32,7 @@ type Local interface{ In(dir string) }
 type Union interface {
 	described
 	Word() (word string, ok bool) // ok: it is a word
-	SetWord(word string) bool     // false: not one of its words
+	SetWord(word string) bool     // false if not one of its words
 	Parts() any                   // a pointer to the other form
 }
 
@@ -59,7 +59,7 @@ type Field struct {
 
 	hasDefault, hidden, short, id, made bool
 	expression                          bool // true and false are texts that mean something
-	index                               int  // in the struct; -1: a kind of a Choice
+	index                               int  // in the struct; -1 means a kind of a Choice
 }
 
 // shape is what is known about a struct.

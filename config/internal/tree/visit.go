@@ -9,7 +9,7 @@ import (
 
 // node is a value in a tree.
 type node struct {
-	value reflect.Value // can be set, but for what is in a map
+	value reflect.Value // can be set, except for what is in a map
 	path  string
 	key   string        // what the path ends with: a key, or the name of an entry; "" for the root and for items
 	field *Field        // that it is the value of; nil for the root, items and entries

@@ -43,7 +43,7 @@ func Of(r *http.Request, peer netip.Addr, trusted []netip.Prefix, header Header)
 	return a
 }
 
-// Trusted reports whether addr lies in one of the prefixes.
+// Trusted reports whether addr is in one of the prefixes.
 func Trusted(prefixes []netip.Prefix, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })

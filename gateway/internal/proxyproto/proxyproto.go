@@ -54,8 +54,8 @@ func Read(r io.Reader) (Header, error) {
 	return Header{}, ErrMissing
 }
 
-// readV1 reads the rest of a line, of which the signature's length is in room. It takes single bytes, since what lies
-// behind the line belongs to the next reader.
+// readV1 reads the rest of a line, of which the signature's length is in room. It takes single bytes, since what follows the line
+// belongs to the next reader.
 func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 	for n := len(signature); n < maxV1; n++ {
 		if _, err := io.ReadFull(r, room[n:n+1]); err != nil {

@@ -27,7 +27,7 @@ type Refusal struct {
 	Origin   string    `json:"origin,omitempty"`
 	Agent    string    `json:"user_agent,omitempty"`
 	Stage    string    `json:"stage"`
-	Status   int       `json:"status,omitempty"` // what it was answered with; 0: nothing
+	Status   int       `json:"status,omitempty"` // what it was answered with; 0 means nothing
 	Clause   string    `json:"clause,omitempty"` // that was broken
 	Reason   string    `json:"reason"`
 	Rule     string    `json:"rule,omitempty"` // that denied it

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Bounds say how many connections there may be. 0 means no bound.
+// Bounds say how many connections there may be. 0 means no limit.
 type Bounds struct {
 	Total              int
 	PerAddress         int // of the whole server
@@ -37,7 +37,7 @@ type Entry struct {
 	In, Out  Counter
 	Sum      *Sum // where its messages are counted in the end; may be nil
 
-	// DrainCode picks the code of the close frame in a drain, when so many connections are left; nil: the code of the drain.
+	// DrainCode picks the code of the close frame in a drain, when so many connections are left; nil means the code of the drain.
 	DrainCode func(left int) websocket.Code
 
 	admitted bool // it is in the lists

@@ -51,7 +51,7 @@ type Decoder interface {
 	Read(p []byte) (int, error)
 }
 
-// wholeDecoder is a Decoder that does a message that lies in one slice better than by Read. The dictionary is borrowed
+// wholeDecoder is a Decoder that does a message that is in one slice better than by Read. The dictionary is borrowed
 // during the call.
 type wholeDecoder interface {
 	appendWhole(dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error)

@@ -101,7 +101,7 @@ func (b *builder) sort(freq []uint16) int {
 	return n
 }
 
-// depths counts how many of the n sorted leaves lie at each depth of the Huffman tree, depths past 31 as 31. Inner nodes
+// depths counts how many of the n sorted leaves are at each depth of the Huffman tree, depths past 31 as 31. Inner nodes
 // come into being in the order of their weight, so two queues are enough: the leaves, and the inner nodes.
 func (b *builder) depths(n int, count *[32]int) {
 	leaf, inner := 0, 0

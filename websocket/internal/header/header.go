@@ -42,7 +42,7 @@ func IsValue(s string) bool {
 	return Trim(s) == s
 }
 
-// EqualFold reports whether a and b are the same but for the case of ASCII letters.
+// EqualFold reports whether a and b are the same except for the case of ASCII letters.
 func EqualFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false

@@ -17,7 +17,7 @@
 //		case opening.More: // wait for more bytes; how long is the caller's business: answer 408 then
 //		case opening.Bad: // answer violation.Status and close
 //		case opening.Other: // another HTTP request: hand all n bytes to an HTTP server, or answer what Check says
-//		case opening.Upgrade: // the head is buf[:h.Len()]; what lies behind it are the client's first frames
+//		case opening.Upgrade: // the head is buf[:h.Len()]; what follows it are the client's first frames
 //			o := h.Opening(string(buf[:h.Len()])) // or View(buf[:h.Len()]), while the buffer stays as it is
 //			o.TLS, o.RemoteAddr = ...
 //			terms, refusal := rules.Admit(o, ask)

@@ -53,7 +53,7 @@ type found struct {
 	method, target span
 	major, minor   byte
 	content        bool
-	zeros          int    // the length of a Content-Length that is 0; 0: there is none
+	zeros          int    // the length of a Content-Length that is 0; 0 if there is none
 	kinds          uint32 // a bit for each kind among fields
 }
 
@@ -141,7 +141,7 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 	if o.IsUpgrade() {
 		h.verdict = Upgrade
 	}
-	o.Method, o.Upgrade = "", nil // they lie in the caller's buffer
+	o.Method, o.Upgrade = "", nil // they are in the caller's buffer
 	clear(h.values)
 	h.values = h.values[:0]
 	return nil

@@ -29,7 +29,7 @@ type Terms struct {
 	Subprotocol string // "": none
 	Deflate     handshake.Deflate
 	Compressed  bool
-	Passed      string // extensions as a server behind has agreed on them, instead of Deflate; "": none
+	Passed      string // extensions as a server behind has agreed on them, instead of Deflate; "" means none
 }
 
 // Check reports the first mistake in the rules themselves: each handshake that meets it is refused with 500.

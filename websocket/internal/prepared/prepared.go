@@ -9,7 +9,7 @@ import (
 )
 
 // Frames is one message as a server sends it: framed once, and compressed once for each window size that a connection
-// asks for. Its methods may be called at once from anywhere. What they return is shared and must not be written to.
+// asks for. Its methods may be called concurrently. What they return is shared and must not be written to.
 type Frames struct {
 	op    frame.Opcode
 	plain []byte

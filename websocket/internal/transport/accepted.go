@@ -10,7 +10,7 @@ import (
 // Accepted is a connection that a server has accepted, with the client's address. TLS on it can be on an event loop.
 type Accepted struct {
 	loop.Under
-	Remote net.Addr // the client's address where a proxy has named it; nil: the connection's own
+	Remote net.Addr // the client's address where a proxy has named it; nil means the connection's own
 }
 
 // Accept returns nc as an Accepted. remote may be nil.

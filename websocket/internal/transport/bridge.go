@@ -54,7 +54,7 @@ func (b *bridge) Close() error {
 	return err
 }
 
-// abort closes the stream at once.
+// abort closes the stream immediately.
 func (b *bridge) abort() error {
 	b.Conn.Close()
 	b.shut()

@@ -35,7 +35,7 @@ type deadliner interface {
 }
 
 // Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and
-// one write at a time; the other methods may be called at once from anywhere.
+// one write at a time; the other methods may be called concurrently.
 type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
@@ -70,7 +70,7 @@ func (s *Stream) Init(rwc io.ReadWriteCloser) {
 func (s *Stream) Below() io.ReadWriteCloser { return s.rwc }
 
 // ReadSome waits for bytes and returns them in a borrowed Buffer, or in the Stream itself until the next call, with a
-// nil Buffer. While it waits it holds none, unless hold is set and the system cannot tell when bytes are there: then it
+// nil Buffer. While it waits it holds none, unless hold is set and the system cannot report when bytes are there: then it
 // waits with a Buffer at hand, for more bytes at once.
 func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 	if s.ready != nil {
@@ -92,7 +92,7 @@ func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 // Read reads into p.
 func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 
-// Write writes p, and sets moved whenever the peer has taken some of it: on a socket for as little as that takes at once,
+// Write writes p, and sets moved whenever the peer has taken some of it: on a socket for as little as that takes immediately,
 // elsewhere for each stride.
 func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	if s.ready != nil {
@@ -163,7 +163,7 @@ func (s *Stream) CloseWrite() error {
 // Close closes the stream in good order.
 func (s *Stream) Close() error { return s.rwc.Close() }
 
-// Abort closes the stream at once: TLS does not wait to say goodbye.
+// Abort closes the stream immediately: TLS does not wait to say goodbye.
 func (s *Stream) Abort() error {
 	if b, ok := s.rwc.(*bridge); ok {
 		return b.abort()

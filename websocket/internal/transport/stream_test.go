@@ -42,7 +42,7 @@ func TestSentCountsAllWrites(t *testing.T) {
 type strides struct {
 	net.Conn
 	sizes []int
-	fail  int // at this write; 0: never
+	fail  int // at this write; 0 means never
 	taken int // of the write that fails
 }
 

@@ -101,7 +101,7 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 	}
 }
 
-// TestWrites: whole, in two pieces, and more than a socket takes at once.
+// TestWrites: whole, in two pieces, and more than a socket takes immediately.
 func TestWrites(t *testing.T) {
 	large := bytes.Repeat([]byte("large "), 1<<20)
 	for name, make := range streams(t) {

@@ -49,7 +49,7 @@ func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 	w.Stop()
 }
 
-// Watches are told apart, and one that is stopped is not notified.
+// Watches are distinguished, and one that is stopped is not notified.
 func TestWatchesOfSeveralSockets(t *testing.T) {
 	var count [5]atomic.Int32
 	notified := make(chan int, 10)

@@ -5,7 +5,7 @@ package transport
 // Watch has no counterpart here.
 type Watch struct{}
 
-// Watch returns nil: the system cannot tell of bytes that have arrived.
+// Watch returns nil, since the system cannot report the arrival of bytes.
 func (s *Stream) Watch(func()) *Watch { return nil }
 
 // Arm reports that it cannot wait.
