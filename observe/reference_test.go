@@ -1,0 +1,280 @@
+package observe
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write docs/metrics.md again")
+
+// document is the reference of metrics, log events and fields.
+const document = "../docs/metrics.md"
+
+const intro = `# Metrics, logs and audit lines
+
+Every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. This file is made from the code:
+` + "`go generate ./observe`" + ` writes it, and a test compares.
+
+Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in the text form of Prometheus:
+
+` + "```yaml" + `
+admin: {address: "127.0.0.1:9100"}
+` + "```" + `
+
+A counter counts since the start of the process. Series of a part that is not configured (channels, webhooks, servers behind the balancer) do not
+exist, and a series with a label for an outcome begins when that has happened once. In addition there are ` + "`go_*` and `process_*`" + `, the figures of the
+Go runtime and of the process, as every program with the Prometheus client for Go has them.
+
+## What to watch
+
+| for | ask |
+|---|---|
+| clients that cannot connect | ` + "`sum by (stage, status) (rate(handfast_handshakes_refused_total[5m]))`" + ` |
+| connections that break off | ` + "`rate(handfast_connections_closed_total{code=\"1006\"}[5m])`" + ` |
+| clients that read too slowly | ` + "`rate(handfast_connections_closed_total{code=\"1013\"}[5m])`, `rate(handfast_channel_slow_total[5m])`" + ` |
+| authentication that is slow | ` + "`histogram_quantile(0.99, sum by (le, method) (rate(handfast_auth_duration_seconds_bucket[5m])))`" + ` |
+| a certificate that ends | ` + "`handfast_certificate_expiry_timestamp_seconds - time() < 7 * 86400`" + ` |
+| channels that do not work | ` + "`handfast_engine_ready == 0`" + ` |
+| a configuration that was not taken | ` + "`increase(handfast_config_reloads_total{outcome=\"failed\"}[1h]) > 0`" + ` |
+| an audit log with holes | ` + "`increase(handfast_audit_lines_lost_total[1h]) > 0`" + ` |
+
+`
+
+// labels is what each label means.
+var labels = map[string]string{
+	"app":         "the application's ID",
+	"certificate": "its file, or the host of ACME",
+	"change":      "`join`, `leave`",
+	"code":        "the close code; those from 3000 on are `3xxx` and `4xxx`, except for the server's own",
+	"direction":   "`in`: from clients, `out`: to clients; at a server `in`: to it, `out`: from it",
+	"endpoint":    "the endpoint's name; empty for handshakes that reached none",
+	"go":          "the version of Go",
+	"method":      "the method's name in the configuration, `none` without an identity",
+	"namespace":   "of channels: its name",
+	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
+	"priority":    "`new`, `resuming`",
+	"server":      "the server's address",
+	"session":     "`new`, `resumed`",
+	"stage":       "of the handshake, as in the log",
+	"state":       "`ready`, `full`, `ejected`, `draining`, `down`, `removed`",
+	"status":      "of the reply; 0: none",
+	"version":     "of the program",
+	"webhook":     "its place in the configuration, from 0",
+}
+
+// everything is metrics in which each one has a series.
+func everything() *Metrics {
+	chat := NewEndpoint("chat")
+	chat.Closed(1000)
+	chat.Refused("check", 401)
+	one := func() float64 { return 1 }
+	m := NewMetrics(Live{
+		Pending: one, AuthCalls: one, Certificates: func() map[string]float64 { return map[string]float64{"a.pem": 1} },
+		Endpoints: func() []Traffic { return []Traffic{{Endpoint: chat}} },
+		Channels: func() *Channels {
+			return &Channels{Namespaces: []Namespace{{Name: "*"}}, Webhooks: []Webhook{{App: "shop", Number: "0"}}}
+		},
+		Upstreams: func() []Upstream {
+			return []Upstream{{Endpoint: "chat", Server: "a:1", Closed: map[int]uint64{1000: 1}}}
+		},
+		Admissions: func() []Admission { return []Admission{{Endpoint: "chat"}} },
+	})
+	m.Auth.WithLabelValues("jwt", "known").Observe(1)
+	m.Reloads.WithLabelValues("done").Inc()
+	m.TLS.WithLabelValues("new").Inc()
+	m.Tried("chat", "a:1", "ok", time.Second)
+	return m
+}
+
+// metricsTable lists the metrics that are ours.
+func metricsTable(t *testing.T) string {
+	t.Helper()
+	families, err := everything().registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	used := map[string]bool{}
+	b.WriteString("## Metrics\n\n| metric | type | labels | |\n|---|---|---|---|\n")
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), namespace) {
+			continue
+		}
+		var names []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			names = append(names, "`"+l.GetName()+"`")
+			used[l.GetName()] = true
+		}
+		help := f.GetHelp()
+		if h := f.GetMetric()[0].GetHistogram(); h != nil {
+			var bounds []string
+			for _, bucket := range h.GetBucket() {
+				bounds = append(bounds, strconv.FormatFloat(bucket.GetUpperBound(), 'f', -1, 64))
+			}
+			help += " Buckets: " + strings.Join(bounds, ", ") + "."
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(names, ", "), help)
+	}
+	b.WriteString("\n| label | value |\n|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if !used[name] {
+			t.Errorf("no metric has the label %s", name)
+		}
+		delete(used, name)
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, labels[name])
+	}
+	for name := range used {
+		t.Errorf("what does the label %s mean?", name)
+	}
+	return b.String() + "\n"
+}
+
+// constant is one of events.go.
+type constant struct{ name, value, meaning string }
+
+// constants returns those whose name begins with prefix, in their order.
+func constants(t *testing.T, prefix string) (all []constant) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "events.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, prefix) {
+			return true
+		}
+		c := constant{name: spec.Names[0].Name, meaning: strings.TrimSpace(spec.Comment.Text())}
+		if c.value, err = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value); err != nil || c.meaning == "" {
+			t.Errorf("%s has no meaning: a comment behind it", c.name)
+		}
+		all = append(all, c)
+		return true
+	})
+	if len(all) < 5 {
+		t.Fatalf("%d names begin with %s", len(all), prefix)
+	}
+	return all
+}
+
+func table(head string, all []constant) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s | |\n|---|---|\n", head)
+	for _, c := range all {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", c.value, c.meaning)
+	}
+	return b.String() + "\n"
+}
+
+// The reference is what the code says now; "go generate ./observe" makes it so.
+func TestReference(t *testing.T) {
+	keys := constants(t, "Key")
+	slices.SortFunc(keys, func(a, b constant) int { return cmp.Compare(a.value, b.value) })
+	text := intro + metricsTable(t) +
+		"## Log\n\nA line has a time, a level, the event as `msg`, and fields. `log.format: json` has an object a line, with the same names. " +
+		"No credential is in it.\n\n" + table("event", constants(t, "Event")) + "### Fields\n\n" + table("field", keys) +
+		"## Audit log\n\nA stream of its own, [`audit`](config.md#audit) in the configuration, with the fields above. Those that are empty are left out. " +
+		"An endpoint that carries clients to servers has one line for each, when it ends.\n\n" + table("event", constants(t, "Audit"))
+	if *rewrite {
+		if err := os.WriteFile(document, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(document); err != nil || string(got) != text {
+		t.Errorf("%s is not what the code says (%v): go generate ./observe", document, err)
+	}
+}
+
+// Every metric that a collector describes is in the reference.
+func TestEveryMetricHasASeries(t *testing.T) {
+	families, err := everything().registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, f := range families {
+		shown[f.GetName()] = true
+	}
+	found := 0
+	for _, c := range []any{newChannels(nil), newUpstreams(nil), newAdmissions(nil), newEndpoints(nil), newLive(Live{})} {
+		v := reflect.ValueOf(c).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).Type() != reflect.TypeFor[*prometheus.Desc]() {
+				continue
+			}
+			found++
+			_, name, _ := strings.Cut((*prometheus.Desc)(v.Field(i).UnsafePointer()).String(), `fqName: "`)
+			if name, _, _ = strings.Cut(name, `"`); !shown[name] {
+				t.Errorf("%s has no series", name)
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d metrics are described", found)
+	}
+}
+
+// The fields that the reference lists for an event of the audit log are written where that is.
+func TestAuditFields(t *testing.T) {
+	keys := map[string]string{} // names by value
+	for _, c := range constants(t, "Key") {
+		keys[c.value] = c.name
+	}
+	written := map[string]map[string]bool{} // the constants that each function uses with an event
+	files, err := filepath.Glob("../gateway/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			names := map[string]bool{}
+			ast.Inspect(d, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && fmt.Sprint(s.X) == "observe" {
+					names[s.Sel.Name] = true
+				}
+				return true
+			})
+			for event := range names {
+				if written[event] == nil {
+					written[event] = map[string]bool{}
+				}
+				maps.Copy(written[event], names)
+			}
+		}
+	}
+	elsewhere := map[string]string{ // written by what the function calls
+		"AuditConnected": "KeyPath KeyDecision KeyRule",
+		"AuditTicket":    "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",
+		"AuditLogout":    "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",
+	}
+	for _, c := range constants(t, "Audit") {
+		_, fields, ok := strings.Cut(c.meaning, ": ")
+		if !ok {
+			t.Errorf("%s lists no fields", c.name)
+		}
+		for field := range strings.SplitSeq(fields, ", ") {
+			if key := keys[field]; key == "" || !written[c.name][key] && !slices.Contains(strings.Fields(elsewhere[c.name]), key) {
+				t.Errorf("%s has no field %q", c.name, field)
+			}
+		}
+	}
+}
