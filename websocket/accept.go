@@ -16,52 +16,52 @@ import (
 // acceptTimeout bounds how long a client may take to receive the 101.
 const acceptTimeout = 10 * time.Second
 
-// AcceptOptions says which clients a server admits, and how. The zero value is the safe default. It is only read: one value
-// may serve any number of concurrent calls.
+// AcceptOptions are the options of Accept: the admitted clients and the settings of their connections. The zero value is the
+// safe default. It is only read: one value may serve any number of concurrent calls.
 type AcceptOptions struct {
 	// Origins are the web origins whose pages may connect in addition to those of the same origin: "https://example.com",
-	// "https://example.com:8443", without a path, a slash at the end or a wildcard. "null" admits sandboxed and local
-	// pages, all of them. An entry of another form is a mistake, which the handshakes that come to it answer with 500.
+	// "https://example.com:8443", without a path, a slash at the end or a wildcard. "null" admits all sandboxed and local pages.
+	// An invalid entry fails each handshake that reaches it with 500.
 	//
-	// nil means the same origin only: the Origin header must be the scheme, host and port that the request was sent to. A
-	// request without the header is admitted: it does not come from a browser.
+	// nil means the same origin only: the Origin header must be the scheme, host and port that the request was sent to. A request
+	// without the header is admitted, since it is not from a browser.
 	Origins []string
 
-	// AnyOrigin drops the origin check. Any web page that a visitor opens may then connect with the visitor's cookies, and
-	// do what the visitor may do: it is for services that look at neither cookies nor addresses.
+	// AnyOrigin disables the origin check. Any web page that a user opens may then connect with the user's cookies and act as the
+	// user: it is only for services that depend on neither cookies nor addresses.
 	AnyOrigin bool
 
 	// TrustedProxies are the addresses of proxies in front of this server. Only for requests from them, the scheme and the
 	// host that the browser used are taken from the Forwarded header (RFC 7239), or else X-Forwarded-Proto and
-	// X-Forwarded-Host. The zero Prefix means proxies that connect by a Unix socket, and so have no address. nil means
-	// that no such header is believed, so that same-origin pages fail the origin check behind a proxy that ends TLS.
+	// X-Forwarded-Host. The zero Prefix means proxies that connect by a Unix socket, and so have no address. nil means that these
+	// headers are ignored, so that same-origin pages fail the origin check behind a proxy that terminates TLS.
 	TrustedProxies []netip.Prefix
 
-	// Subprotocols that the server speaks, the preferred one first. When the client offers none of them the connection
-	// opens without one: look at [Handshake.Subprotocol].
+	// Subprotocols are the supported subprotocols, the preferred one first. If the client offers none of them, the connection
+	// opens without one: see [Handshake.Subprotocol].
 	Subprotocols []string
 
 	// Check runs after the protocol and origin checks and before the 101 response. A non-nil error rejects the handshake: a
-	// [*Reject] picks the reply, any other error is answered with 403 and its text stays here. A nil Check admits every
-	// client. Check must not write the reply itself, nor read the request's body.
+	// [*Reject] sets the reply, any other error is answered with 403 and its text is not sent. A nil Check admits every client.
+	// Check must not write the reply itself, nor read the request's body.
 	Check func(*http.Request) error
 
-	// Header is added to the 101 response, as are the fields that are set in the ResponseWriter's Header. A field that
-	// belongs to the handshake itself, or has a line end in it, is a mistake and answered with 500.
+	// Header is added to the 101 response, as are the fields that are set in the ResponseWriter's Header. A field that belongs to
+	// the handshake itself, or that contains a line end, fails the handshake with 500.
 	Header http.Header
 
-	// Conn says how the connection behaves.
+	// Conn has the options of the connection.
 	Conn ConnOptions
 }
 
-// Accept answers a client's opening handshake and takes over the connection that the request came on. The client may have
-// sent messages already: they are not lost.
+// Accept answers a client's opening handshake and takes over the connection of the request. Messages that the client has
+// already sent are not lost.
 //
-// When the handshake fails the reply has been written, and says why in a sentence; the error is a [*HandshakeError], in
-// which errors.As finds the [*Reject] of Check. w must not be used after Accept in either case.
+// If the handshake fails, Accept writes a reply with the reason; the error is a [*HandshakeError], which wraps the [*Reject] of
+// Check. w must not be used after Accept in either case.
 //
-// The request must come over HTTP/1.1 or higher from a server that lets a handler take over its connection, as net/http
-// does. The read and write timeouts of that server no longer apply. opts may be nil.
+// The request must use HTTP/1.1 or higher, on a server that supports hijacking, as net/http does. The read and write timeouts
+// of that server no longer apply. opts may be nil.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	if opts == nil {
 		opts = &AcceptOptions{}

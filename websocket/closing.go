@@ -10,13 +10,13 @@ import (
 )
 
 // Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's,
-// and closes the stream. It takes CloseTimeout at most. What the peer sends until its close frame goes to a Read that
-// was waiting, and nowhere when there is none.
+// and closes the stream. It takes CloseTimeout at most. Messages that the peer sends before its close frame go to a waiting
+// Read, or are discarded.
 //
-// CodeNoStatus sends a close frame without a code. A code that may not be on the wire is an error and sends nothing. A
-// reason of more than 123 bytes is cut where a character begins.
+// CodeNoStatus sends a close frame without a code. With a code that must not be sent, Close returns an error and sends nothing.
+// A reason of more than 123 bytes is cut at a character boundary.
 //
-// Close returns nil when both close frames were exchanged, whichever end began; otherwise how the connection ended.
+// Close returns nil if both close frames were exchanged, and otherwise the CloseError.
 func (c *Conn) Close(code Code, reason string) error {
 	deadline := time.Now().Add(c.opts.closeTimeout)
 	c.mu.Lock()

@@ -16,24 +16,24 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Compression asks for permessage-deflate (RFC 7692). The zero value asks for all that the peer allows. A connection
-// that waits holds neither a compressor nor a decompressor; with context takeover it keeps what they have to remember: up
-// to 4 KiB of what was sent and the window of what was received, as far as there was that much.
+// Compression asks for permessage-deflate (RFC 7692). The zero value requests the best compression that the peer allows. An
+// idle connection holds neither a compressor nor a decompressor; with context takeover it keeps their state: up to 4 KiB of the
+// sent data and up to a window of the received data.
 //
-// Compressing a secret together with something that an attacker chooses tells the attacker, by the length of the frame,
-// how alike the two are (the BREACH attack). Send such messages with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
+// Compressing a secret together with data that an attacker chooses reveals their similarity in the length of the frame (the
+// BREACH attack). Send such messages with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
 type Compression struct {
-	// ServerNoTakeover has the server compress every message by itself: less memory on both sides, larger messages.
-	// ClientNoTakeover is the same for what the client sends.
+	// ServerNoTakeover makes the server compress each message independently, which takes less memory on both sides and makes
+	// messages larger. ClientNoTakeover is the same for the client.
 	ServerNoTakeover, ClientNoTakeover bool
 
-	// ServerWindowBits bounds how far back the server's compressor may look, as a power of two, 9 to 15; 0 means 15.
-	// ClientWindowBits is the same for the client's. The receiving side saves memory by it.
+	// ServerWindowBits limits the window of the server's compressor, as a power of two, 9 to 15; 0 means 15. ClientWindowBits is
+	// the same for the client's. A smaller window saves memory on the receiving side.
 	ServerWindowBits, ClientWindowBits int
 
-	// Threshold is the size in bytes below which a message is sent as it is. 0 means 128: shorter ones rarely get shorter.
-	// A negative value means that compression is tried with messages of any size. A message that does not get shorter is sent as it
-	// is. What is written by [Conn.Writer] is compressed whatever its length.
+	// Threshold is the size in bytes below which a message is not compressed. 0 means 128, since shorter messages rarely shrink. A
+	// negative value means that messages of any size are compressed. A message that does not shrink is sent uncompressed. Messages
+	// of [Conn.Writer] are always compressed.
 	Threshold int
 }
 
@@ -240,7 +240,7 @@ func (z *compression) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// WriteUncompressed is Write that does not compress, for a message with a secret in it. See [Compression].
+// WriteUncompressed is Write without compression, for a message that contains a secret. See [Compression].
 func (c *Conn) WriteUncompressed(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
 
 // refresh has the next message start afresh if SendPrepared has sent what the compressor does not know of. The caller holds the

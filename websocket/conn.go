@@ -15,14 +15,14 @@ import (
 // Conn is a WebSocket connection. One goroutine at a time may read (Read, View, Messages, Reader and the io.Reader
 // that it returned); every other method may be called concurrently by any number of goroutines.
 //
-// A context given to a method interrupts that call and nothing else, except for a write that had begun: half a frame on
-// the wire leaves nothing to go on with, so the connection is closed.
+// A context passed to a method interrupts only that call, except for a write that has started: after half a frame on the wire
+// the connection cannot be used any more, so it is closed.
 //
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
 //
-// What reads is its inbox and what writes its outbox. It adds the state that both need: what was agreed on, how the connection ends,
-// and whether the peer is alive. mu guards that, and both boxes except for what a turn guards there. It is never held while
-// waiting, nor in I/O except for one write that does not wait.
+// The inbox reads and the outbox writes. Conn adds the state that both need: the negotiated parameters, the end of the
+// connection, and the liveness of the peer. mu guards that, and both boxes except for what a turn guards there. It is never
+// held while waiting, nor in I/O except for one write that does not wait.
 type Conn struct {
 	hs     *Handshake
 	stream transport.Stream
@@ -89,16 +89,16 @@ func (o *ConnOptions) settings() connSettings {
 	return s
 }
 
-// NewConn takes over rwc, on which the opening handshake has been done elsewhere. hs is what that agreed on; nil means nothing. It
-// becomes what the Conn's Handshake returns. nil opts mean the defaults.
+// NewConn takes over rwc, on which the opening handshake has already been done. hs is its result, which the Conn's Handshake
+// returns; it may be nil. If opts is nil, the defaults are used.
 //
 // hs.Extensions, as in the answer's Sec-WebSocket-Extensions header, determines the compression. An extension that is not
 // permessage-deflate or has invalid parameters is an error, and so is negotiated compression if opts.Compression is nil, since
 // the peer would send messages that cannot be read. Of opts.Compression only the Threshold counts. After an error rwc is still
 // the caller's.
 //
-// The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline costs two goroutines, and its
-// Close must unblock its Read and Write.
+// The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline takes two goroutines, and its Close
+// must unblock its Read and Write.
 func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *ConnOptions) (*Conn, error) {
 	if hs == nil {
 		hs = &Handshake{}
@@ -134,10 +134,10 @@ func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOption
 	c.startKeepalive()
 }
 
-// Handshake returns what the opening handshake agreed on. It is not to be modified.
+// Handshake returns the result of the opening handshake. It must not be modified.
 func (c *Conn) Handshake() *Handshake { return c.hs.whole(&c.mu) }
 
-// Context returns a context that is done when the connection has ended; context.Cause of it is the [CloseError].
+// Context returns a context that is done when the connection has ended; its [context.Cause] is the [CloseError].
 func (c *Conn) Context() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,8 +204,8 @@ func (c *Conn) ended() error {
 	return c.closeErr
 }
 
-// CloseNow ends the connection immediately, without a closing handshake: the peer sees it break off. It returns nil, also
-// when the connection had ended before.
+// CloseNow ends the connection immediately, without a closing handshake. It returns nil, even if the connection has already
+// ended.
 func (c *Conn) CloseNow() error {
 	c.end(&CloseError{Code: CodeAbnormal, Err: errClosedNow})
 	return nil

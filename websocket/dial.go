@@ -20,56 +20,55 @@ const (
 	defaultMaxRedirects = 5
 )
 
-// DialOptions says how a client opens a connection. The zero value is the safe default. It is only read: one value may
+// DialOptions are the options of Dial. The zero value is the safe default. It is only read: one value may
 // serve any number of calls concurrently.
 type DialOptions struct {
-	// Header is added to the request: Origin, Cookie, User-Agent and what else the server asks for. Host replaces the Host
-	// header, and nothing else. A field that belongs to the handshake itself is an error. After a redirect to another
-	// origin only Accept, Accept-Language, Origin and User-Agent go along: any other may hold a secret.
+	// Header is added to the request: Origin, Cookie, User-Agent and others. Host replaces only the Host header. A field that
+	// belongs to the handshake itself is an error. After a redirect to another origin only Accept, Accept-Language, Origin and
+	// User-Agent are sent, since any other field may hold a secret.
 	Header http.Header
 
-	// Subprotocols that the client speaks, the preferred one first. The server may choose one of them, or none: look at
-	// [Handshake.Subprotocol]. They go along with redirects.
+	// Subprotocols are the supported subprotocols, the preferred one first. The server may choose one of them, or none: see
+	// [Handshake.Subprotocol]. They are also sent after redirects.
 	Subprotocols []string
 
-	// TLS is used for wss, and for proxies that are reached by https. It is copied, not changed. An empty ServerName
-	// means the URL's host; of NextProtos what HTTP/2 and 3 go by is left out, and nothing left means http/1.1. nil means
-	// the roots of the system and the defaults of crypto/tls.
+	// TLS is used for wss, and for https proxies. It is copied, not modified. An empty ServerName means the URL's host; the names
+	// of HTTP/2 and 3 in NextProtos are ignored, and an empty list means http/1.1. If nil, the roots of the system and the
+	// defaults of crypto/tls are used.
 	TLS *tls.Config
 
-	// Proxy returns the proxy for a request, whose URL is the target's as http or https; nil is no proxy. The proxy's URL
-	// is http or https, its user information becomes Proxy-Authorization, and it is asked for a tunnel (CONNECT) in any
-	// case. nil means http.ProxyFromEnvironment.
+	// Proxy returns the proxy for a request, whose URL is the target's as http or https; a nil URL means no proxy. The proxy's URL
+	// is http or https, its user information becomes Proxy-Authorization, and CONNECT is always used. If Proxy is nil,
+	// http.ProxyFromEnvironment is used.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// DialContext opens the connection to the server, or to the proxy when there is one: for SOCKS, unix sockets, tunnels.
-	// network is "tcp". nil means a net.Dialer.
+	// DialContext opens the connection to the server or to the proxy, for example through SOCKS, a Unix socket or a tunnel.
+	// network is "tcp". If nil, a net.Dialer is used.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Jar gives the cookies for a request and takes those of every answer, also of one that is no success. nil means none.
+	// Jar provides the cookies for each request and stores those of every answer, including failures. nil means no cookies.
 	Jar http.CookieJar
 
-	// MaxRedirects is how many redirects are followed (301, 302, 303, 307, 308). 0 means 5; a negative value means none.
-	// From TLS to no TLS none is followed.
+	// MaxRedirects is the maximum number of followed redirects (301, 302, 303, 307, 308). 0 means 5; a negative value means none.
+	// Redirects from TLS to no TLS are not followed.
 	MaxRedirects int
 
-	// HandshakeTimeout bounds the whole, from the look-up of the name to the last redirect, in addition to the context. 0 means
-	// 30 seconds, unless the context has a deadline of its own.
+	// HandshakeTimeout limits the whole handshake, from the name lookup to the last redirect, in addition to the context. 0 means
+	// 30 seconds, unless the context has a deadline.
 	HandshakeTimeout time.Duration
 
-	// Trace is called with each request when it has been sent, the answer being nil, and again when the answer has arrived:
-	// once for each redirect. It is for programs that show the handshake. Both are read-only, and hold what is secret. nil if it is
-	// not called.
+	// Trace is called with each request after it was sent, with a nil answer, and again with its answer, also for each redirect.
+	// It is for programs that show the handshake. Both arguments are read-only, and contain secrets. Trace may be nil.
 	Trace func(*handshake.Request, *handshake.Response)
 
-	// Conn says how the connection behaves.
+	// Conn has the options of the connection.
 	Conn ConnOptions
 }
 
 // Dial opens a connection to a ws, wss, http or https URL. User information in the URL becomes an Authorization header,
-// unless the options have one. ctx bounds the opening only, and interrupts it at any point.
+// unless the options have one. ctx applies only to the opening handshake, and interrupts it at any point.
 //
-// A failure is a [*HandshakeError]: it tells the stage, what the server answered, and the next step. It wraps the net, tls,
+// A failure is a [*HandshakeError]: it has the stage, the server's answer, and the next step. It wraps the net, tls,
 // x509 or context error. opts may be nil.
 func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	if opts == nil {

@@ -6,7 +6,7 @@
 //	http.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 //		c, err := websocket.Accept(w, r, nil)
 //		if err != nil {
-//			return // the reply is written and says why
+//			return // Accept has sent an error reply
 //		}
 //		defer c.CloseNow()
 //		for m, err := range c.Messages(r.Context()) {
@@ -16,14 +16,14 @@
 //		}
 //	})
 //
-// Which to use when:
+// The main functions and types:
 //
 //	to send
 //	  Write                one message; returns when the kernel has it, so the peer sets the pace
 //	  WriteUncompressed    the same for a message with a secret in it
 //	  Send                 one message; is copied and queued; does not wait (but see QueueBlock)
 //	  SendPrepared         messages for many connections: Prepare frames and compresses them once
-//	  Writer               a message that is too long for the memory, or whose length is not known yet
+//	  Writer               a message that is too long for memory, or of unknown length
 //	to receive
 //	  Read                 the next message; its Data is yours
 //	  Messages             all messages, in a for loop
@@ -33,15 +33,15 @@
 //	to end
 //	  Close                sends a close frame and waits until the peer has answered
 //	  Shut                 sends a close frame and returns
-//	  CloseNow             sends nothing; for defer, and when nothing else is of use
+//	  CloseNow             sends nothing; for defer, and when a handshake is not possible
 //	to serve
-//	  Accept               in any net/http handler, which goes on with the Conn
-//	  Endpoint             is such a handler, with Admit, hooks and Shutdown; Open serves without a goroutine for each connection
+//	  Accept               in any net/http handler, which then uses the Conn
+//	  Endpoint             is a ready-made handler, with Admit, hooks and Shutdown; Open serves without a goroutine for each connection
 //	  Server               listens for any handler: upgrades cost less, and Shutdown covers all connections
 //
 // Defaults are safe: same-origin requests only, messages of at most 1 MiB, a ping after 25 seconds of silence, a closing
 // handshake of at most 5 seconds.
 //
-// A context interrupts the one call it was given to. A Read that was interrupted has lost nothing: the next one goes on
-// with the same bytes.
+// A context interrupts only the call that it is passed to. An interrupted Read loses nothing: the next one continues with the
+// same bytes.
 package websocket

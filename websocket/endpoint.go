@@ -15,20 +15,20 @@ import (
 // works behind any mux and middleware, on any server that [Accept] works with. Behind a [Server] its connections cost less.
 //
 // The fields are set before the first request and not changed afterwards. The methods are safe for concurrent use. The zero
-// value refuses every client: one of Serve and Open is required. An Endpoint must not be copied after its first use.
+// value rejects every client: one of Serve and Open is required. An Endpoint must not be copied after its first use.
 type Endpoint struct {
-	// Accept is the options for opening handshakes, and for the connections. Its Check must be nil: Admit replaces it. With Open,
+	// Accept has the options for opening handshakes and for the connections. Its Check must be nil: Admit replaces it. With Open,
 	// the write queue must not have the policy QueueBlock, and HalfClose must not be set.
 	Accept AcceptOptions
 
 	// Admit runs after the protocol and origin checks and before the 101 response. It decides how a client is served, and may
-	// block: the request's Context ends when the client goes away. A non-nil error rejects the handshake: a [*Reject] picks the
-	// reply, any other error is answered with 403 and its text stays here. A nil Admission means that the Endpoint's fields
+	// block: the request's Context ends when the client disconnects. A non-nil error rejects the handshake: a [*Reject] sets the
+	// reply, any other error is answered with 403 and its text is not sent. A nil Admission means that the Endpoint's fields
 	// apply. A nil Admit admits every client.
 	Admit func(*http.Request) (*Admission, error)
 
-	// Serve talks to one client, on a goroutine of its own. When it returns, the connection is closed with CodeNormal, unless
-	// it has ended by then.
+	// Serve serves one client, on its own goroutine. When it returns, the connection is closed with CodeNormal, unless it has
+	// already ended.
 	Serve func(*Conn)
 
 	// Open returns the Receiver of one client's messages. It is called when the connection is open.
@@ -49,8 +49,8 @@ type Admission struct {
 	// Options replace the Endpoint's Accept.Conn. nil means they apply.
 	Options *ConnOptions
 
-	// Subprotocol is one that the client offered; any other is a mistake that is answered with 500. "" means that the
-	// Endpoint's Accept.Subprotocols decide.
+	// Subprotocol must be one that the client offered; any other fails the handshake with 500. "" means that the Endpoint's
+	// Accept.Subprotocols apply.
 	Subprotocol string
 
 	// Header is added to the 101 response, after the Endpoint's Accept.Header.
@@ -60,31 +60,30 @@ type Admission struct {
 	Serve func(*Conn)
 	Open  func(Sender) Receiver
 
-	// Tunnel takes over the connection itself, with the bytes that the client has sent since its request, for a proxy that carries
-	// frames as they are. It must return soon. The connection is its to close: neither Shutdown nor Ended knows of it.
+	// Tunnel takes over the underlying connection, with the bytes that the client has sent since its request, for a proxy that
+	// forwards frames unchanged. It must return soon, and must close the connection: neither Shutdown nor Ended covers it.
 	Tunnel func(nc net.Conn, early []byte)
 
-	// Extensions is the Sec-WebSocket-Extensions of the 101 response, as the server behind a Tunnel has answered it. It is for
-	// Tunnel only.
+	// Extensions is the Sec-WebSocket-Extensions of the 101 response, from the server behind a Tunnel. It is for Tunnel only.
 	Extensions string
 }
 
-// Hooks report what happens to connections. They are called from many goroutines concurrently and must return soon. A nil hook
-// reports nothing. A panic in a hook ends the connection that it is called for.
+// Hooks report what happens to connections. They are called concurrently by multiple goroutines and must return soon. A nil
+// hook is not called. A panic in a hook ends its connection.
 type Hooks struct {
-	// Refused reports a client that was refused, and why. remote is its address, and ctx the context of the request or, without one,
-	// of the connection, with what BaseContext and ConnContext have put there. The request is nil when there is none that
-	// net/http could have parsed, or none was needed. Connections that end before they have sent anything, or because the Server
-	// closes, are not reported, except those that were closed to make room (handshake.StageEvicted).
-	// When no Refused is set, a mistake in the Endpoint or the Admission is written where a panic is.
+	// Refused reports a rejected client and the reason. remote is its address, and ctx the context of the request or, without one,
+	// of the connection, with the values of BaseContext and ConnContext. The request is nil if net/http could not have parsed it,
+	// or if it was not needed. Connections that end before they have sent anything, or because the Server closes, are not
+	// reported, except those that were closed to make room (handshake.StageEvicted). If Refused is nil, a configuration error in
+	// the Endpoint or the Admission is logged like a panic.
 	Refused func(ctx context.Context, remote string, r *http.Request, err *HandshakeError)
 
-	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It costs
-	// one connection. A panic with http.ErrAbortHandler is not reported. When no Panicked is set, the panic is written to the
+	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It ends only
+	// one connection. A panic with http.ErrAbortHandler is not reported. If Panicked is nil, the panic is logged to the
 	// http.Server's ErrorLog if there is one, and to standard error otherwise.
 	Panicked func(value any, stack []byte)
 
-	// Ended reports that a connection of an Endpoint has ended, and how.
+	// Ended reports the end of a connection of an Endpoint.
 	Ended func(remote string, err *CloseError)
 }
 
@@ -207,8 +206,8 @@ func (x *service) check() *opening.Refusal {
 	return nil
 }
 
-// ServeHTTP opens a WebSocket connection and returns; the connection is served on another goroutine. A client that is
-// refused gets a reply.
+// ServeHTTP opens a WebSocket connection and returns; the connection is served on another goroutine. A rejected client gets a
+// reply.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := &trail{endpoint: e, server: serverOf(r.Context())}
 	t.refused(r.Context(), r.RemoteAddr, r, e.accept(w, r, t))
@@ -260,7 +259,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close cuts all connections immediately and waits for nothing. It returns nil.
+// Close cuts all connections immediately and does not wait. It returns nil.
 func (e *Endpoint) Close() error {
 	e.roster.cut()
 	e.eachEvent(func(c Sender) { c.CloseNow() }) //nolint:errcheck // it returns nil

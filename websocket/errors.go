@@ -11,18 +11,18 @@ var ErrConcurrentRead = errors.New("websocket: another goroutine is reading from
 
 var errStaleReader = errors.New("websocket: this reader's message is over: another read has begun since")
 
-// CloseError says how a connection ended. Once a connection has ended every call on it returns one, the same each time,
-// and it is the cause of [Conn.Context].
+// CloseError describes the end of a connection. Once a connection has ended, every call on it returns the same CloseError,
+// which is also the cause of [Conn.Context].
 //
 // errors.Is(err, net.ErrClosed) holds when this end closed the connection.
 type CloseError struct {
-	Code   Code   // from the close frame that began it; CodeNoStatus when that had none; CodeAbnormal without one
-	Reason string // from that frame: UTF-8, at most 123 bytes
-	ByPeer bool   // the peer began: it sent its close frame first, broke the protocol, or vanished
-	Err    error  // what went wrong: a *protocol.Violation, an I/O error; nil when the closing handshake is complete
+	Code   Code   // of the first close frame; CodeNoStatus if it had none; CodeAbnormal without a close frame
+	Reason string // of that frame: UTF-8, at most 123 bytes
+	ByPeer bool   // the peer sent its close frame first, violated the protocol, or disappeared
+	Err    error  // the cause: a *protocol.Violation or an I/O error; nil if the closing handshake is complete
 }
 
-// Error returns who closed, with which code and reason, and what went wrong.
+// Error returns which end closed, the code and reason, and the cause.
 func (e *CloseError) Error() string {
 	s := "websocket: closed"
 	if e.ByPeer {
@@ -40,10 +40,9 @@ func (e *CloseError) Error() string {
 	return s
 }
 
-// Clean reports whether the connection ended as connections should: with a closing handshake, begun by either end, and CodeNormal
-// or CodeGoingAway. The handshake is complete when the peer's close frame has arrived and the kernel has ours: a peer that has sent
-// CodeNormal, and to which the answer cannot be written, has not closed cleanly. What happens to the stream after that makes no
-// difference.
+// Clean reports whether the connection ended with a closing handshake, started by either end, and CodeNormal or CodeGoingAway.
+// The handshake is complete when the peer's close frame has arrived and the kernel has ours: if the answer to the peer's
+// CodeNormal cannot be written, the end is not clean. Later events on the stream make no difference.
 func (e *CloseError) Clean() bool {
 	return e.Err == nil && (e.Code == CodeNormal || e.Code == CodeGoingAway)
 }
@@ -60,7 +59,7 @@ func (e *CloseError) Unwrap() []error {
 	return errs
 }
 
-// CloseCode returns the code in err's CloseError, and 0 when there is none in it.
+// CloseCode returns the code of the CloseError in err, and 0 if err does not wrap one.
 func CloseCode(err error) Code {
 	var e *CloseError
 	if errors.As(err, &e) {

@@ -20,7 +20,7 @@ func ExampleAccept() {
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
-			return // the reply is written and says why
+			return // Accept has sent an error reply
 		}
 		defer c.CloseNow()
 		for m, err := range c.Messages(r.Context()) {

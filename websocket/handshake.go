@@ -10,11 +10,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Handshake is what the opening handshake agreed on, and over what it ran. It is read-only: the maps and pointers in it
-// are shared by all who ask for it.
+// Handshake is the result of the opening handshake. It is read-only: its maps and pointers are shared by all callers.
 type Handshake struct {
 	Proto       string               // "HTTP/1.1"
-	URL         *url.URL             // of the request; on the client the one that answered 101, without user information
+	URL         *url.URL             // of the request; on the client the URL that answered with 101, without user information
 	Header      http.Header          // the peer's: on the server the request's, on the client the response's
 	Subprotocol string               // "": none
 	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "" means none
@@ -24,22 +23,22 @@ type Handshake struct {
 	late *lateHandshake // what is not filled in yet; nil means nothing
 }
 
-// HandshakeError says why an opening handshake failed. Neither it nor its text holds a secret that the caller gave: no
-// user information, no query, no header of the request.
+// HandshakeError describes why an opening handshake failed. It holds no secret of the caller: no user information, no query, no
+// header of the request.
 type HandshakeError struct {
 	Stage   handshake.Stage
-	Section string      // the clause that was broken: "RFC 6455 §4.1"; "" when none was
-	Status  int         // on the client what the server, or the proxy, answered; on the server what the reply was; 0 means none
+	Section string      // the violated clause, such as "RFC 6455 §4.1"; "" if there is none
+	Status  int         // on the client the status of the server or the proxy; on the server that of the reply; 0 means none
 	Header  http.Header // of that answer; on the server the fields that this failure added to the reply; nil means none
 	Body    []byte      // of that answer or reply, at most the first 1024 bytes
 	Hint    string      // the next step, for a person; "" means none known
-	Err     error       // what happened; may be a net, tls, x509 or context error, or what Check returned
+	Err     error       // the cause; may be a net, tls, x509 or context error, or the error of Check
 
-	// Redirected is the URL that failed, without its query, when redirects had been followed; "" when none had.
+	// Redirected is the URL that failed, without its query, after redirects; "" without redirects.
 	Redirected string
 }
 
-// Error returns the stage, what happened, the clause and the next step.
+// Error returns the stage, the cause, the clause and the next step.
 func (e *HandshakeError) Error() string {
 	s := "websocket: handshake failed"
 	if e.Stage != "" {
@@ -63,18 +62,18 @@ func (e *HandshakeError) Error() string {
 // Unwrap returns e.Err.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// NextStep returns e.Hint, for programs that show the next step of any error that knows one.
+// NextStep returns e.Hint, for programs that show the next step of any error that has one.
 func (e *HandshakeError) NextStep() string { return e.Hint }
 
-// Reject is an error of [AcceptOptions.Check] that picks the reply.
+// Reject is an error of [AcceptOptions.Check] that sets the reply.
 type Reject struct {
-	// Status of the reply, 300 to 599. 0 means 403; any other value is a mistake and becomes 500.
+	// Status of the reply, 300 to 599. 0 means 403; any other value is an error and becomes 500.
 	Status int
 
 	// Header is added to the reply: Retry-After, WWW-Authenticate. May be nil.
 	Header http.Header
 
-	// Reason is the body of the reply, and so goes to the client. It is plain text unless Header has a Content-Type.
+	// Reason is the body of the reply, which is sent to the client. It is plain text unless Header has a Content-Type.
 	// "" means the name of the status.
 	Reason string
 }

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Type says what a message carries (RFC 6455 §5.6).
+// Type is the type of a message (RFC 6455 §5.6).
 type Type uint8
 
 // The two types of message. Their values are those of the opcodes on the wire.
@@ -26,7 +26,7 @@ func (t Type) String() string {
 	return "invalid"
 }
 
-// Message is one whole message. Whose Data is, the method that takes or returns it says.
+// Message is a complete message. The methods that accept or return it document the ownership of Data.
 type Message struct {
 	Type Type
 	Data []byte

@@ -41,8 +41,8 @@ type pinged struct {
 	idle   chan struct{}      // holds one: no goroutine reads any more, so Ping shall; nil for keepalive's
 }
 
-// Ping sends a ping and returns the time until its pong. When no other goroutine reads at the moment, Ping does, and keeps
-// what it finds for the next Read; a message that is not read hides a pong behind it.
+// Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for
+// the next Read; it does not see a pong behind an unread message.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	c.mu.Lock()
 	if ctx.Err() != nil {

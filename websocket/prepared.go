@@ -7,12 +7,12 @@ import (
 	"github.com/handfast/handfast/websocket/internal/prepared"
 )
 
-// Prepared is a message made ready to be sent on many connections: framed once, and compressed once for each window size
-// that a connection agreed on. It may be sent any number of times, from any number of goroutines. Prepare makes one; to send
-// its zero value is an error.
+// Prepared is a message for sending on many connections: it is framed once, and compressed once for each negotiated window
+// size. It may be sent any number of times, by any number of goroutines. Prepare returns one; sending the zero value is an
+// error.
 type Prepared struct{ message prepared.Frames }
 
-// Prepare makes m ready for SendPrepared. m.Data is copied: it stays the caller's.
+// Prepare prepares m for SendPrepared. It copies m.Data.
 func Prepare(m Message) (*Prepared, error) {
 	if err := m.check(); err != nil {
 		return nil, err
@@ -44,5 +44,5 @@ func (p *Prepared) frames() *prepared.Frames { return &p.message }
 // Len returns the length of the message.
 func (p *Prepared) Len() int { return len(p.frames().Payload()) }
 
-// Data returns the message, for a [Sender] that carries it in another way than as a frame. It must not be written to.
+// Data returns the data of the message, for a [Sender] that does not send it as a frame. It must not be modified.
 func (p *Prepared) Data() []byte { return p.frames().Payload() }

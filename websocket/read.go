@@ -60,12 +60,12 @@ type inbox struct {
 
 // Read returns the next message. Its Data is the caller's.
 //
-// When ctx ends first, Read returns its error, wrapped, and nothing is lost: the next Read goes on with the same bytes.
-// Any other error but [ErrConcurrentRead] is a [CloseError]: the connection has ended. A Read that was waiting when Close was
-// called here goes on until the peer's close frame; one that begins later waits for the end of the closing handshake and
-// returns that.
+// If ctx ends first, Read returns an error that wraps ctx's, and nothing is lost: the next Read continues with the same bytes.
+// Any other error except [ErrConcurrentRead] is a [CloseError]: the connection has ended. A Read that is waiting when Close is
+// called continues until the peer's close frame; a later one waits for the end of the closing handshake and returns its
+// CloseError.
 //
-// A message that Reader began and that was not read to its end is skipped.
+// Read skips the rest of a message that Reader returned and that was not read to its end.
 func (c *Conn) Read(ctx context.Context) (Message, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return Message{}, err
@@ -77,9 +77,9 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 	return c.readMessage(ctx, nil, true)
 }
 
-// Messages returns the messages that arrive, as Read does, until the connection ends. A peer or a Close here that ended
-// it in good order, with CodeNormal or CodeGoingAway, just ends the sequence; any other error is its last element. When ctx ends,
-// Messages closes the connection with CodeGoingAway before it yields that error.
+// Messages returns the messages that arrive, as Read does, until the connection ends. If either end closed it normally, with
+// CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx ends, Messages closes the
+// connection with CodeGoingAway before it yields that error.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {

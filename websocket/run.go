@@ -169,9 +169,9 @@ func (e *events) how() *CloseError {
 	return how.because(e.cause)
 }
 
-// Shut starts the closing handshake and returns: it is [Conn.Close] that does not wait. What was accepted before goes out before
-// the close frame; CloseTimeout bounds the whole, and the [CloseError] says how it ended. The error says that the code may not be
-// on the wire: nothing was sent. Shut returns nil when the connection was closing already.
+// Shut starts the closing handshake and returns: it is [Conn.Close] without the wait. Accepted messages are sent before the
+// close frame; CloseTimeout limits the whole handshake, and the [CloseError] has its outcome. With a code that must not be
+// sent, Shut returns an error and sends nothing. Shut returns nil if the connection is already closing.
 func (c *Conn) Shut(code Code, reason string) error {
 	_, err := c.shut(code, reason)
 	return err
@@ -211,7 +211,7 @@ func (c *Conn) Buffered() int {
 	return c.queued - int(c.sends)*entryCost + len(c.rest) + c.flying
 }
 
-// Subprotocol returns the subprotocol that was agreed on, "" for none.
+// Subprotocol returns the negotiated subprotocol, or "" for none.
 func (c *Conn) Subprotocol() string { return c.hs.Subprotocol }
 
 // RemoteAddr returns the address of the peer, or of the last proxy in front of it. It is never nil: for a stream without

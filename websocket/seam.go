@@ -2,7 +2,7 @@ package websocket
 
 import "net"
 
-// Sender sends to one client, whatever drives its connection: a goroutine or the event loop.
+// Sender sends to one client, whose connection is driven by a goroutine or by the event loop.
 // No method waits for the peer. All methods are safe for concurrent use.
 type Sender interface {
 	// Send queues one message. m.Data is copied.
@@ -15,29 +15,29 @@ type Sender interface {
 	// Buffered returns the number of bytes accepted and not yet with the kernel, headers included.
 	Buffered() int
 
-	// Shut starts the closing handshake and returns. What was accepted before goes out before the close frame. How the handshake
-	// ends is in the CloseError of the Receiver's Closed.
+	// Shut starts the closing handshake and returns. Accepted messages are sent before the close frame. The CloseError of the
+	// Receiver's Closed has the outcome.
 	Shut(code Code, reason string) error
 
 	// CloseNow ends the connection immediately, without a closing handshake.
 	CloseNow() error
 
-	// Subprotocol returns the subprotocol agreed on, "" for none.
+	// Subprotocol returns the negotiated subprotocol, or "" for none.
 	Subprotocol() string
 
 	// RemoteAddr returns the address of the peer, or of the last proxy in front of it.
 	RemoteAddr() net.Addr
 }
 
-// Receiver gets what one connection receives. Its calls never overlap. A nil Receiver discards messages, as a push feed wants
-// it.
+// Receiver handles the messages of one connection. Its calls never overlap. A nil Receiver discards messages, which suits a
+// push feed.
 //
-// A Receiver that has a method Drained() is a drainer: it is called once when the write queue, having refused a message or
-// been more than half full, is empty again.
+// If a Receiver has a method Drained(), it is called once when the write queue, after it rejected a message or was more than
+// half full, is empty again.
 type Receiver interface {
-	// Message is called for each message. m.Data is lent until Message returns. It may block; the connection is not read
-	// from meanwhile. A non-nil error closes the connection; a *CloseError picks the code and the reason, any other error
-	// means CodeInternalError.
+	// Message is called for each message. m.Data is lent until Message returns. It may block; the connection is not read in the
+	// meantime. A non-nil error closes the connection; a *CloseError sets the code and the reason, any other error means
+	// CodeInternalError.
 	Message(m Message) error
 
 	// Closed is called once, last.

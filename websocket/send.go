@@ -11,19 +11,19 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// ErrQueueFull is returned for messages that were dropped, because the queue had no room: by Send and SendPrepared, and by a Write
-// that had joined what waited when QueueClose gave it up.
+// ErrQueueFull is returned for messages that were dropped because the queue was full: by Send and SendPrepared, and by a Write
+// that was queued behind them when QueueClose discarded the queue.
 var ErrQueueFull = errors.New("websocket: the write queue is full: the peer reads too slowly")
 
-// QueuePolicy says what Send and SendPrepared do when the queue is full.
+// QueuePolicy is the behavior of Send and SendPrepared when the queue is full.
 type QueuePolicy uint8
 
 // The policies.
 const (
-	QueueClose      QueuePolicy = iota // close the connection with CodeTryAgainLater: nothing is lost in silence
-	QueueBlock                         // wait for room, as long as keepalive finds the peer alive: it sets the pace
-	QueueDropOldest                    // make room by dropping what has waited longest
-	QueueDropNewest                    // drop the message at hand and return ErrQueueFull
+	QueueClose      QueuePolicy = iota // close the connection with CodeTryAgainLater: no message is lost silently
+	QueueBlock                         // wait for room, as long as keepalive finds the peer alive
+	QueueDropOldest                    // drop the oldest messages to make room
+	QueueDropNewest                    // drop the new message and return ErrQueueFull
 )
 
 // writeQueue is what ConnOptions say about the queue.
@@ -58,12 +58,12 @@ const entryCost = 64
 
 func (e entry) cost() int { return len(e.frame) + entryCost }
 
-// SendPrepared queues the messages and returns without waiting for the peer, except under QueueBlock. On a plain socket that
-// takes them at once they are with the kernel when SendPrepared returns, all in one system call; otherwise they go out with
-// whatever else is sent by then. Messages of one call, and of calls one after the other, keep their order.
+// SendPrepared queues the messages and returns without waiting for the peer, except under QueueBlock. If a plain socket accepts
+// them immediately, the kernel has them when SendPrepared returns, after a single system call; otherwise they are sent later,
+// together with other queued data. Messages of one call, and of consecutive calls, keep their order.
 //
-// An error means that nothing or not all was queued: ErrQueueFull, or a [CloseError]. Under QueueDropNewest, ErrQueueFull means
-// that nothing was, if an empty queue has room for all of ps.
+// An error, [ErrQueueFull] or a [CloseError], means that not all messages were queued. Under [QueueDropNewest], ErrQueueFull
+// means that none was, if an empty queue has room for all of ps.
 func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
@@ -153,9 +153,8 @@ func (q *sendQueue) dropEntries() {
 	q.dropOwn()
 }
 
-// Send is SendPrepared for one message and this connection alone. m.Data is copied: it stays the caller's. It is Write for those
-// who need not know when the kernel has the message: as the answers to messages that arrived together, queued one by one,
-// go out together.
+// Send queues one message for this connection, as SendPrepared does. It copies m.Data. Unlike Write it does not wait for the
+// kernel, so that answers to messages that arrived together are sent together.
 func (c *Conn) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err

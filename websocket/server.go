@@ -13,9 +13,9 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// Server is a listener for any http.Handler, for WebSockets most of all. It reads upgrade requests itself, cheaply, and calls
-// the Handler with a light ResponseWriter; all other requests, HTTP/2 included, go with all their bytes to the http.Server that
-// it wraps, and so to the same Handler. Moving from an http.Server means wrapping it:
+// Server serves any http.Handler, optimized for WebSockets. It reads upgrade requests itself, at low cost, and calls the
+// Handler with a light ResponseWriter; all other requests, including HTTP/2, are passed to the wrapped http.Server, and so to
+// the same Handler. To move from an http.Server, wrap it:
 //
 //	s := &websocket.Server{HTTP: &http.Server{Addr: ":8080", Handler: mux}}
 //	err := s.ListenAndServe()
@@ -25,39 +25,40 @@ import (
 // The fields are set before the first Serve and not changed afterwards. The methods are safe for concurrent use. A Server must
 // not be copied after its first use.
 type Server struct {
-	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState count for upgrades, too, with
-	// the net.Conn that the listener has yielded. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the
-	// end of the first request's head, Preface and TLS handshake included unless TLSTimeout is set; when both are 0, it is 10
-	// seconds. MaxHeaderBytes bounds the head. The Server replaces Handler, BaseContext, ConnContext and ConnState by its own,
-	// which call them, and it calls the http.Server's Serve, Shutdown and Close.
+	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState also apply to upgrades, with the
+	// net.Conn of the listener. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the end of the first
+	// request's head, Preface and TLS handshake included unless TLSTimeout is set; when both are 0, it is 10 seconds.
+	// MaxHeaderBytes bounds the head. The Server wraps Handler, BaseContext, ConnContext and ConnState, and calls the
+	// http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
-	// Loops is how many event loops there are for the connections of Endpoints with Open. 0 means runtime.GOMAXPROCS.
+	// Loops is the number of event loops for the connections of Endpoints with Open. 0 means runtime.GOMAXPROCS.
 	Loops int
 
-	// Preface runs on each new connection before anything else is read from it. It reads what a proxy sends ahead of the
-	// client's bytes, such as the PROXY protocol's header, and not a byte more, and returns the client's address; nil means the
-	// connection's own. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
-	// connection's context, as ConnContext returned it. TLSTimeout is in force, or without it the time limit for the head.
+	// Preface runs on each new connection before anything else is read from it. It reads exactly the bytes that a proxy sends
+	// before the client's, such as the header of the PROXY protocol, and returns the client's address; nil means the address of
+	// the connection. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
+	// connection's context, as ConnContext returned it. TLSTimeout applies, or without it the time limit for the head.
 	Preface func(ctx context.Context, nc net.Conn) (remote net.Addr, err error)
 
-	// TLS returns the TLS configuration for a new connection, with its NextProtos, as it is; nil means no TLS. A nil function
-	// means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. nc is the connection that the listener yielded, or one around it
-	// whose RemoteAddr is the address that Preface returned. ctx is the connection's context.
+	// TLS returns the TLS configuration for a new connection, which is used unchanged, including NextProtos; nil means no TLS. A
+	// nil function means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. nc is the connection of the listener, or a wrapper
+	// with the RemoteAddr that Preface returned. ctx is the connection's context.
 	TLS func(ctx context.Context, nc net.Conn) *tls.Config
 
 	// TLSTimeout bounds Preface and the TLS handshake together; the time limit for the head then begins after them. 0 means that
 	// the time limit for the head covers all three.
 	TLSTimeout time.Duration
 
-	// MaxHandshakes returns how many connections may wait for the end of a handshake, or between two requests for pages, when
-	// one from the address remote is added; a negative number means that this connection does not count. Beyond that, the
+	// MaxHandshakes returns the maximum number of connections in a handshake or between two requests for pages, for a new
+	// connection from the address remote; a negative number means that this connection does not count. Beyond the maximum, the
 	// oldest connection of the address that has the most is closed, and reported with the stage handshake.StageEvicted. A nil
 	// function means 4096. Accepting never stops.
 	MaxHandshakes func(remote net.Addr) int
 
-	// CountPages has connections count for MaxHandshakes also while a request for a page is answered on them, so that bodies that
-	// never end do not evade it. It is for handlers that answer quickly: a long download or an event stream may be closed.
+	// CountPages makes connections also count for MaxHandshakes while a request for a page is answered on them, so that endless
+	// request bodies do not evade the limit. It is for handlers that answer quickly: a long download or an event stream may be
+	// closed.
 	CountPages bool
 
 	Hooks
@@ -114,9 +115,9 @@ func (s *Server) start() {
 	})
 }
 
-// Serve accepts connections on l until Shutdown or Close, and then returns http.ErrServerClosed; or until l fails for good. It
-// closes l in any case. It may be called for several listeners concurrently. A listener that yields *tls.Conn, as
-// tls.NewListener makes it, is served with TLS.
+// Serve accepts connections on l until Shutdown or Close, and then returns http.ErrServerClosed, or until l fails permanently.
+// It always closes l. It may be called for several listeners concurrently. A listener that yields *tls.Conn, as tls.NewListener
+// makes it, is served with TLS.
 //
 // When the Handler is an Endpoint with Open and without Admit, and no hook asks for the net.Conn, the event loop accepts from l's
 // socket by itself, on a descriptor of its own: then Shutdown and Close end Serve, and closing l alone does not.
@@ -222,7 +223,7 @@ func (s *Server) headTimeout() time.Duration {
 	return defaultHeadTimeout
 }
 
-// Handshakes returns how many connections count for MaxHandshakes now.
+// Handshakes returns the number of connections that currently count for MaxHandshakes.
 func (s *Server) Handshakes() int { return s.waiting.len() }
 
 // headBytes bounds what is read here of a request's head. More is left to HTTP, and to its own bound.
@@ -250,8 +251,8 @@ func (s *Server) watch(c *Conn) {
 
 // Shutdown closes the listeners and the connections in their handshake, closes every WebSocket that came through the Server
 // with CodeGoingAway, concurrently, and waits until their Serve functions, Receivers and handlers have returned and HTTP has shut
-// down. When ctx ends first, what is left is cut, and Shutdown returns ctx's error. Connections that a handler has hijacked
-// itself are the handler's to close.
+// down. If ctx ends first, the remaining connections are cut, and Shutdown returns ctx's error. A handler must close
+// connections that it has hijacked itself.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.halt(false)
 	err := s.roster.shutdown(ctx, func() error {
@@ -268,7 +269,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close closes the listeners and cuts all connections, those of HTTP included. It waits for nothing, and returns nil.
+// Close closes the listeners and cuts all connections, including HTTP. It does not wait, and returns nil.
 func (s *Server) Close() error {
 	s.halt(true)
 	s.roster.cut()

@@ -9,13 +9,13 @@ import (
 	"github.com/handfast/handfast/websocket/internal/utf8x"
 )
 
-// Reader waits for the next message and returns its type and a reader of its bytes, for messages that are not to be held
-// in memory whole. ctx interrupts every read from it: such a read returns ctx's error, wrapped, and the connection
-// lives. MaxMessage holds here, too.
+// Reader waits for the next message and returns its type and a reader of its bytes, for messages that should not be held in
+// memory as a whole. ctx interrupts every read from it: the read returns an error that wraps ctx's, and the connection stays
+// open. MaxMessage applies.
 //
-// The reader is good until the next read on the connection; from then on it returns an error. What was not
-// read of its message is skipped by that next read. Text is checked as it arrives: a message whose end is bad UTF-8 ends
-// in an error, after bytes that were good.
+// The reader is valid until the next read on the connection, which skips the rest of the message; from then on it returns an
+// error. Text is checked as it arrives: if the end of a message is not valid UTF-8, the reader returns an error after the valid
+// bytes.
 func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return 0, nil, err
@@ -107,11 +107,11 @@ func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 // streamChunk is how much a Writer gathers before it sends a frame.
 const streamChunk = 16 << 10
 
-// Writer begins a message of unknown length: what is written to the returned writer goes out in frames of up to 16 KiB,
-// and Close ends the message. Other messages wait until then; pings and close frames do not. ctx holds for the whole
-// message: when it ends after the first frame went out, the rest cannot follow, and the connection is closed.
+// Writer starts a message of unknown length: data written to the returned writer is sent in frames of up to 16 KiB, and Close
+// ends the message. Other messages wait until then; pings and close frames do not. ctx applies to the whole message: if it ends
+// after the first frame was sent, the connection is closed.
 //
-// The writer is for one goroutine. It must be closed, or no other message can ever be sent.
+// The writer is for one goroutine. It must be closed, since no other message can be sent before.
 func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := t.check(); err != nil {
 		return nil, err

@@ -7,12 +7,12 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// View waits for the next message and calls f with it, without a copy where it can be. Its Data is f's to read and to write
-// to, but only until f returns: between messages the connection holds no memory for them. View returns what f does; all
-// else is as with Read.
+// View waits for the next message and calls f with it, if possible without a copy. f may read and modify its Data, but only
+// until f returns: between messages the connection holds no memory for them. View returns the error of f; otherwise it behaves
+// as Read.
 //
-// f may call any method of c but those that read: these return [ErrConcurrentRead]. A Ping in it needs a context that ends:
-// the answer may lie behind the next message, which is not read until f has returned.
+// f may call any method of c except those that read, which return [ErrConcurrentRead]. A Ping in f needs a context that ends:
+// the pong may be behind the next message, which is not read until f has returned.
 func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return err

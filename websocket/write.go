@@ -48,11 +48,11 @@ type outbox struct {
 	tight   bool        // the queue has passed half of its bound, or refused a message, and was not empty since
 }
 
-// Write sends m as one frame, compressed if that was agreed on, and returns when the kernel has all of it. m.Data stays
-// the caller's, unchanged. Messages written while another write is under way go out together in the next one.
+// Write sends m as one frame, compressed if compression was negotiated, and returns when the kernel has all of it. It does not
+// modify or keep m.Data. Messages that are written during another write are sent together in the next one.
 //
-// When ctx ends while Write waits for its turn, nothing was sent and the connection lives. When it ends while the frame
-// is on its way, half a frame is out: Write says so and the connection is closed.
+// If ctx ends while Write waits for its turn, nothing is sent and the connection stays open. If it ends while the frame is
+// being sent, the connection is closed, since half of a frame is on the wire.
 func (c *Conn) Write(ctx context.Context, m Message) error {
 	if c.zip == nil && len(m.Data) <= together && c.writesAtOnce() {
 		if err := m.check(); err != nil {

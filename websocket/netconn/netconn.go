@@ -1,5 +1,5 @@
-// Package netconn makes a net.Conn of a WebSocket, for protocols that want a stream of bytes: SSH, a database's protocol, TLS or
-// yamux through a WebSocket.
+// Package netconn turns a WebSocket into a [net.Conn], for protocols that use a stream of bytes: SSH, a database protocol, TLS
+// or yamux through a WebSocket.
 package netconn
 
 import (
@@ -23,22 +23,23 @@ const network = "websocket"
 // grace is how long Close waits for a write that a deadline has cut short.
 const grace = time.Second
 
-// New returns c as a stream of bytes, which are carried in messages of type t. From here on c is the net.Conn's: nothing else may read
-// from it or write to it.
+// New returns c as a stream of bytes, which are sent in messages of type t. The net.Conn owns c: other code must not read from
+// it or write to it.
 //
-//   - What is written goes out in messages of at most 32 KiB, text cut between characters. Where messages begin and end in what is read
-//     cannot be seen. An empty message carries nothing.
+//   - Written data is sent in messages of at most 32 KiB; text is split between characters. The boundaries of received
+//     messages are not visible, and empty messages are ignored.
 //   - A message of the other type ends the connection with CodeUnsupportedData.
-//   - A deadline interrupts calls and nothing else, as with any net.Conn: the connection can be used with a later one. Bytes of a Write
-//     that had begun to go out when its deadline passed are counted as written, and go out later.
-//   - Read returns io.EOF when the peer has closed with CodeNormal or CodeGoingAway, and otherwise a [websocket.CloseError], so that a
-//     stream that broke off does not look complete.
-//   - Close sends what has been written, closes with CodeNormal and waits for the peer, for ConnOptions.CloseTimeout at most. Calls that
-//     wait return net.ErrClosed.
-//   - LocalAddr is not known to a Conn: its network is "websocket", and its text empty.
+//   - A deadline only interrupts calls, as with any net.Conn: the connection can be used with a later deadline. If a
+//     deadline passes while bytes of a Write are being sent, these count as written, and are sent later.
+//   - Read returns io.EOF when the peer has closed with CodeNormal or CodeGoingAway, and otherwise a
+//     [websocket.CloseError], so that an interrupted stream does not look complete.
+//   - Close sends the written data, closes with CodeNormal and waits for the peer, at most for
+//     ConnOptions.CloseTimeout. Waiting calls return [net.ErrClosed].
+//   - A Conn does not know its LocalAddr: the network of the address is "websocket", and its string is empty.
 //
-// Errors are of type *[net.OpError]. A message that is longer than ConnOptions.MaxMessage ends the connection; writers in other programs
-// may send longer ones than New's. t is Binary unless the peer expects text: bytes that are not UTF-8 cannot be written as Text.
+// Errors are of type *[net.OpError]. A message that is longer than ConnOptions.MaxMessage ends the connection; other programs
+// may send longer messages than New does. t is Binary unless the peer expects text: bytes that are not UTF-8 cannot be written
+// as Text.
 func New(c *websocket.Conn, t websocket.Type) net.Conn {
 	return &conn{c: c, t: t, reading: newDeadline(), writing: newDeadline(), in: make(chan struct{}, 1), out: make(chan struct{}, 1)}
 }

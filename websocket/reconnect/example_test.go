@@ -94,7 +94,7 @@ func ExampleOptions_verdict() {
 			if websocket.CloseCode(f.Err) == 4001 {
 				return reconnect.Stop
 			}
-			return reconnect.Default // what Judge says
+			return reconnect.Default // the verdict of Judge
 		},
 	}
 	for _, err := range []error{

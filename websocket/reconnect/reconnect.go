@@ -1,22 +1,22 @@
-// Package reconnect keeps a client connected: it dials, lets the connection be used, and when that has ended dials again,
-// after a delay that spreads the clients of a server over time, unless the reason says that coming back is of no use.
+// Package reconnect keeps a client connected: it dials, passes the connection to a handler, and after its end dials again. A
+// random delay spreads the clients of a server over time. It stops if the cause of the end cannot be fixed by reconnecting.
 //
 //	err := reconnect.Run(ctx, dial, handle, nil)
 //
-// [Run] calls dial and then handle with the connection, again and again. What ended an attempt is a [Failure], and
-// [Judge] decides about it: come back soon, come back later, or stop. [Options] has hooks to resume where the last
-// connection ended (OnConnect), to know what happens (OnRetry) and to decide otherwise (Verdict).
+// Run calls dial and then handle with the connection, repeatedly. A [Failure] describes the end of an attempt, and [Judge]
+// decides whether to reconnect soon, later, or not at all. [Options] has hooks to resume where the last connection ended
+// (OnConnect), to observe retries (OnRetry) and to override decisions (Verdict).
 //
 // # The delay
 //
-// Before the n-th dial after a connection was lost it is random between 0 and MinDelay doubled n-1 times, MaxDelay at most
-// ("full jitter"): a server that restarts has to accept all its clients again, and equal delays would keep them
-// together forever. The count begins anew when a connection has lived for MaxDelay: so a server that takes each
-// connection and drops it is dialed no more often than one that is down.
+// Before the n-th dial after a lost connection the delay is random between 0 and MinDelay doubled n-1 times, at most MaxDelay
+// ("full jitter"): a server that restarts has to accept all its clients again, and equal delays would keep them synchronized.
+// The count restarts when a connection has lasted for MaxDelay, so that a server that accepts and drops each connection is not
+// dialed more often than one that is down.
 //
-// A server that has asked for time (close codes 1012 and 1013, status 429) is left alone for 5 to 30 seconds, random, as
-// the registration of 1012 wants it. A Retry-After header is waited for in full, up to an hour, and the random delay comes on
-// top, since many will have been told the same.
+// After close codes 1012 and 1013 and status 429, by which a server asks for time, the delay is random from 5 to 30 seconds, as
+// the registration of 1012 requires. A Retry-After header is honored, up to an hour, plus the random delay, since many clients
+// may get the same value.
 package reconnect
 
 import (
@@ -28,33 +28,32 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Options says how Run comes back. nil and the zero value are the defaults. It is only read: one value may serve any
+// Options are the options of Run. nil and the zero value mean the defaults. It is only read: one value may serve any
 // number of Runs, whose hooks are then called concurrently.
 type Options struct {
-	// MinDelay bounds the first delay. 0 means 1 second: a thousand clients that lost their server at once are spread over
-	// a second, and one that lost its network for a moment is back within it.
+	// MinDelay limits the first delay. 0 means 1 second: a thousand clients that lose their server at the same time are spread
+	// over a second, and a client with a short network failure is back within it.
 	MinDelay time.Duration
 
-	// MaxDelay bounds the delays, except for what Retry-After adds. It is also how long a connection must live to count as
-	// good. 0 means 30 seconds: half a minute after an outage everybody is back. Below MinDelay it is raised to that.
+	// MaxDelay limits the delays, except for Retry-After. It is also how long a connection must last to count as good. 0 means 30
+	// seconds: half a minute after an outage all clients are back. A value below MinDelay means MinDelay.
 	MaxDelay time.Duration
 
-	// MaxAttempts ends Run after so many failures in a row. 0 means no limit: a client that is meant to be connected does
-	// not know how long a night without network is.
+	// MaxAttempts ends Run after this number of failures in a row. 0 means no limit, since the length of an outage is unknown.
 	MaxAttempts int
 
-	// MaxElapsed ends Run when there has been no good connection for so long, or the next dial would come later than
-	// that. 0 means no limit.
+	// MaxElapsed ends Run when there has been no good connection for this time, or when the next dial would be later. 0 means no
+	// limit.
 	MaxElapsed time.Duration
 
-	// Verdict decides what a failure means. Default leaves it to [Judge], and so does a nil Verdict.
+	// Verdict decides what to do after a failure. Default leaves the decision to [Judge], as does a nil Verdict.
 	Verdict func(Failure) Verdict
 
-	// OnConnect is called with every connection before handle is, to log in, subscribe, and ask for what was missed. An
-	// error of it is taken as one of handle's. May be nil.
+	// OnConnect is called with every connection before handle, to log in, subscribe, and request missed messages. Its error is
+	// treated as one of handle. May be nil.
 	OnConnect func(ctx context.Context, c *websocket.Conn, s Session) error
 
-	// OnRetry is called with what failed and how long the wait is before the next dial; Run waits for it to return. May be nil.
+	// OnRetry is called with the failure and the delay before the next dial; Run waits for it to return. May be nil.
 	OnRetry func(f Failure, delay time.Duration)
 }
 
@@ -78,7 +77,7 @@ func (o *Options) withDefaults() Options {
 	return out
 }
 
-// Session says what connection OnConnect has been given.
+// Session describes the connection of OnConnect.
 type Session struct {
 	Number  int           // 1 for the first connection of this Run, 2 for the first that replaces another
 	Attempt int           // failures in a row before this one; 0 for the first dial
@@ -86,33 +85,32 @@ type Session struct {
 	Away    time.Duration // since the connection before ended; 0 for the first
 }
 
-// Failure is what ended an attempt.
+// Failure describes the end of an attempt.
 type Failure struct {
-	// Err is what dial, OnConnect or handle returned. When handle returned nil, it is how the peer ended the connection.
+	// Err is the error of dial, OnConnect or handle. If handle returned nil, it is the peer's end of the connection.
 	Err error
 
 	Dialing bool          // dial failed: there was no connection
 	Attempt int           // failures in a row, this one included
-	Lived   time.Duration // how long the connection was there
+	Lived   time.Duration // how long the connection was open
 }
 
-// Run keeps a connection to what dial dials, and calls handle with each. It runs both in the caller's goroutine, starts no
-// other, and returns when it is over:
+// Run keeps a connection open with dial, and calls handle with each connection. It runs both in the caller's goroutine, starts
+// no other, and returns:
 //
 //   - nil when handle returned nil and the peer had not ended the connection, or had with CodeNormal;
-//   - an error of handle's own, and any failure that the verdict stops at, as it is;
+//   - an error of handle itself, and any failure with the verdict Stop, unchanged;
 //   - an error that wraps the last failure when MaxAttempts or MaxElapsed is exceeded;
-//   - an error that wraps ctx's, and the last failure, when ctx has ended and handle has returned.
+//   - an error that wraps ctx's error and the last failure, when ctx has ended and handle has returned.
 //
-// dial must be bounded; websocket.Dial is, by 30 seconds. It is the place to renew a token, or to choose another address.
+// dial must be bounded; websocket.Dial is, by 30 seconds. It may renew a token or choose another address.
 //
-// handle reads and writes as it likes and returns when it is finished or a call on the connection has failed, with that
-// error. It need not close the connection: Run does, with a closing handshake (CodeNormal after nil, CodeGoingAway when
-// ctx has ended or for an error of handle's own), and without one when the network failed. The context that handle gets is
-// canceled when it returns.
+// handle uses the connection and returns nil when it is finished, or the error of a failed call on the connection. It need not
+// close the connection: Run does, with a closing handshake (CodeNormal after nil, CodeGoingAway when ctx has ended or for an
+// error of handle itself), or without one when the network failed. The context that handle gets is canceled when it returns.
 //
-// An error of handle's own is one that holds no [websocket.CloseError], does not come from the network and is no timeout. It
-// says that coming back is of no use, unless Verdict says otherwise.
+// An error of handle itself is one that does not wrap a [websocket.CloseError], is not from the network and is not a timeout.
+// It stops Run, unless Verdict decides otherwise.
 func Run(ctx context.Context, dial func(context.Context) (*websocket.Conn, error),
 	handle func(context.Context, *websocket.Conn) error, opts *Options) error {
 	l := loop{opts: opts.withDefaults(), dial: dial, handle: handle, good: time.Now()}

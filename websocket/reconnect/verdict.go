@@ -12,16 +12,16 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Verdict says what to do after a failure.
+// Verdict is the action after a failure.
 type Verdict uint8
 
 // The verdicts.
 const (
-	Default Verdict = iota // what Judge says
+	Default Verdict = iota // the verdict of Judge
 	Soon                   // dial again after the usual delay
 	Later                  // dial again, but give the server time
-	Stop                   // do not come back: Run returns the failure's error
-	Done                   // do not come back, nothing failed: Run returns nil
+	Stop                   // do not reconnect: Run returns the failure's error
+	Done                   // do not reconnect, since nothing failed: Run returns nil
 )
 
 // String returns the verdict's name in lower case.
@@ -41,18 +41,18 @@ func (v Verdict) String() string {
 	return "invalid"
 }
 
-// Judge returns the verdict on f that holds unless Options.Verdict says otherwise. It is never Default.
+// Judge returns the verdict on f, which Options.Verdict can override. It is never Default.
 //
 // By the close code in f.Err ([websocket.CloseError]), when the peer ended the connection:
 //
 //	1000                                Done   the purpose is fulfilled
-//	1001, 1005, 1006, 1011, 1014        Soon   it goes, broke, or failed; another one, or the next, may not
-//	1012, 1013                          Later  it restarts, or has too much to do
-//	1002, 1003, 1007, 1008, 1009, 1010  Stop   the two ends do not agree, and will not agree the next time
-//	others, 3000 to 4999 among them     Soon   what they mean only the application knows
+//	1001, 1005, 1006, 1011, 1014        Soon   this server is leaving or failed; another server or attempt may work
+//	1012, 1013                          Later  it restarts or is overloaded
+//	1002, 1003, 1007, 1008, 1009, 1010  Stop   the two ends disagree, and will disagree again
+//	others, 3000 to 4999 among them     Soon   their meaning is the application's
 //
-// A connection that this end closed is Done with 1000 and 1001, Soon with 1006 (it was given up: a write was cut off, or
-// CloseNow was called and handle returned the error of that), and Stop with any other code.
+// A connection that this end closed is Done with 1000 and 1001, Soon with 1006 (a write was interrupted, or CloseNow was called
+// and handle returned its error), and Stop with any other code.
 //
 // By the failed handshake ([websocket.HandshakeError]):
 //
@@ -60,13 +60,13 @@ func (v Verdict) String() string {
 //	status 408, 425                     Soon   about this one request only
 //	other status from 400 to 499        Stop   the request is wrong: the path, the credentials, the origin
 //	any other status                    Soon   5xx pass; so do a proxy's login page (200) and its redirect
-//	stage header, key, subprotocol, extension  Stop  what answers does not speak the protocol, or not as asked
+//	stage header, key, subprotocol, extension  Stop  the answer is not the protocol, or not as requested
 //	stage request                       Stop   the URL or an option is wrong
 //	a certificate that is not trusted   Stop   and so is a port that does not speak TLS
 //	the rest: dns, tcp, proxy, tls      Soon   networks come and go
 //
-// By where any other error comes from: one of dial's is Soon. One of handle's is Soon when it is the network's or a
-// timeout, and otherwise its own: Stop.
+// Any other error by its source: an error of dial is Soon; an error of handle is Soon if it is from the network or a timeout,
+// and otherwise Stop.
 func Judge(f Failure) Verdict {
 	if ce, ok := errors.AsType[*websocket.CloseError](f.Err); ok {
 		return judgeClose(ce)

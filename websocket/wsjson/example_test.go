@@ -81,6 +81,6 @@ func ExampleRead() {
 	}
 	// Output:
 	// not an order: count is a string
-	// wsjson: a binary message, where JSON is expected in a text message
+	// wsjson: received a binary message; JSON is expected in a text message
 	// {plums 9}
 }

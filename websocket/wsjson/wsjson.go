@@ -1,8 +1,8 @@
 // Package wsjson reads and writes JSON values over a WebSocket: one value is one text message.
 //
 // Encoding and decoding are encoding/json's, with its struct tags and its interfaces. A message is bounded by the
-// connection's MaxMessage before any of it is decoded. The functions may be called as [websocket.Conn] says: one goroutine
-// at a time reads, any number writes.
+// connection's MaxMessage before any of it is decoded. As with [websocket.Conn], one goroutine at a time may read, and any
+// number may write.
 package wsjson
 
 import (
@@ -18,21 +18,20 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// ErrBinary is returned for a binary message, where a text message with JSON was to come. The message is gone, the
-// connection lives: the caller may read on, or close with [websocket.CodeUnsupportedData].
-var ErrBinary = errors.New("wsjson: a binary message, where JSON is expected in a text message")
+// ErrBinary is returned for a binary message, since JSON is expected in a text message. The message is discarded and the
+// connection stays open: the caller may continue to read, or close with [websocket.CodeUnsupportedData].
+var ErrBinary = errors.New("wsjson: received a binary message; JSON is expected in a text message")
 
 // keep is the largest buffer that goes back to the pool: one big message shall not hold memory forever.
 const keep = 64 << 10
 
-// Read reads the next message and decodes it into v, as json.Unmarshal does: fields that the message does not name keep
-// their values. A nil v is an error, and no message is taken. Nothing of a message stays behind in v: encoding/json copies what it
-// keeps, and asks the same of every UnmarshalJSON.
+// Read reads the next message and decodes it into v, as [json.Unmarshal] does: fields that the message does not name keep their
+// values. If v is nil, Read returns an error without reading. v does not refer to the memory of the message: encoding/json
+// copies values, and requires the same of every UnmarshalJSON.
 //
-// When the message is not JSON, is JSON of another shape than T, or has anything behind the value, the error wraps
-// encoding/json's, and v may hold a part of it; a binary message is [ErrBinary]. After these the connection lives: read on,
-// or close it with the code that fits, CodeInvalidData or CodeUnsupportedData. Errors of the connection come as
-// [websocket.Conn.Read] returns them.
+// If the message is not JSON, does not fit T, or has data after the value, the error wraps that of encoding/json, and v may be
+// partly filled; for a binary message it is [ErrBinary]. After these errors the connection stays open: continue to read, or
+// close it with CodeInvalidData or CodeUnsupportedData. Errors of the connection are those of [websocket.Conn.Read].
 func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
 	if v == nil { // no message is taken for it
 		return fmt.Errorf("wsjson: decoding: %w", &json.InvalidUnmarshalError{Type: reflect.TypeFor[*T]()})
@@ -48,12 +47,12 @@ func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
 	})
 }
 
-// Messages returns the values that arrive, each decoded into a T of its own, until the connection ends. A peer or a Close
-// here that ended it in good order, with CodeNormal or CodeGoingAway, just ends the sequence. When ctx ends, the connection is closed
-// as by [websocket.Conn.Messages].
+// Messages returns the received values, each decoded into a new T, until the connection ends. If either end closed it normally,
+// with CodeNormal or CodeGoingAway, the sequence just ends. When ctx ends, the connection is closed as by
+// [websocket.Conn.Messages].
 //
-// An element with an error holds no value. After a message that is no T, or is binary, a loop may go on with the next
-// one; any other error is the last element.
+// An element with an error has no value. After a message that is binary or not a T, a loop may continue with the next one; any
+// other error is the last element.
 func Messages[T any](ctx context.Context, c *websocket.Conn) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -114,8 +113,8 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// Write encodes v, as json.Marshal does, and sends it as a text message. When v cannot be encoded, the error wraps
-// encoding/json's and nothing was sent. v may be changed again when Write has returned.
+// Write encodes v, as json.Marshal does, and sends it as a text message. If v cannot be encoded, the error wraps that of
+// encoding/json and nothing is sent. v may be modified after Write has returned.
 func Write(ctx context.Context, c *websocket.Conn, v any) error {
 	e := encoders.Get().(*encoder)
 	defer func() {

@@ -1,10 +1,10 @@
-// Package wstest helps to test code that speaks WebSocket, without a network and without waiting.
+// Package wstest helps to test code that uses WebSockets, without a network and without waiting.
 //
-// [Pipe] returns two connected Conns in memory. [Peer] is the other end of a connection that does only what a test says,
-// right or wrong: any frame, any bytes, silence, a reset. It is behind a Conn in memory ([PipePeer]), behind a
-// client that dials a test server ([AcceptPeer]), in front of a handler ([DialPeer]), or on any stream ([NewPeer]).
+// [Pipe] returns two connected Conns in memory. [Peer] is the other end of a connection, which does exactly what a test
+// specifies, valid or not: any frame, any bytes, silence, a reset. It can be connected to a Conn in memory ([PipePeer]), to a
+// client that dials a test server ([AcceptPeer]), to a handler ([DialPeer]), or to any stream ([NewPeer]).
 //
-// All that is in memory works under testing/synctest: a goroutine that waits in it is durably blocked, so that fake time goes on.
-// The Conns' keepalive goes on with it, and with a ping always to come a bubble is never found to be deadlocked: set
-// ConnOptions.PingInterval to -1 where a test is not about keepalive.
+// The connections in memory work under testing/synctest: a goroutine that waits on one is durably blocked, so that fake time
+// advances. Keepalive runs in fake time too, and since a ping is always pending, a bubble is never reported as deadlocked: set
+// ConnOptions.PingInterval to -1 in tests that are not about keepalive.
 package wstest

@@ -10,30 +10,31 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Frame is a frame that a [Peer] sends or has read. Its zero value except for Opcode and Payload is a frame in good order,
-// masked as the Peer's role must; every other field makes it differ.
+// Frame is a frame that a Peer sends or receives. With only Opcode and Payload set it is a valid frame, masked according to the
+// Peer's role; every other field makes it differ.
 type Frame struct {
 	Opcode  frame.Opcode
 	Payload []byte // not masked
 
-	// More says that the message goes on in another frame: the FIN bit is clear.
+	// More means that the message continues in another frame: the FIN bit is clear.
 	More bool
 
 	// RSV is any of frame.RSV1, frame.RSV2 and frame.RSV3.
 	RSV uint8
 
-	// WrongMask says that the frame is masked and its sender is a server, or is not and its sender is a client
+	// WrongMask means that the frame is masked and from a server, or not masked and from a client
 	// (RFC 6455 §5.1).
 	WrongMask bool
 
-	// Key is the masking key. To send, zero means a fixed key; in a frame that was read it is zero when it was not masked.
+	// Key is the masking key. In a frame to send, zero means a fixed key; in a received frame it means that the frame was not
+	// masked.
 	Key [4]byte
 
-	// Length is what the header announces. 0 means the length of Payload. In a frame that was read it is 0.
+	// Length is the length in the header. 0 means the length of Payload. In a received frame it is 0.
 	Length uint64
 
-	// LengthSize is how many bytes the length takes behind the header's first two: 2 or 8. 0 means as few as it needs,
-	// which RFC 6455 §5.2 demands. In a frame that was read it is 0.
+	// LengthSize is the size in bytes of the extended length: 2 or 8. 0 means the minimum, which RFC 6455 §5.2 requires. In a
+	// received frame it is 0.
 	LengthSize int
 }
 
@@ -47,8 +48,8 @@ func TextFrame(s string) Frame { return Frame{Opcode: frame.Text, Payload: []byt
 // BinaryFrame returns a binary message in one frame. p is not copied.
 func BinaryFrame(p []byte) Frame { return Frame{Opcode: frame.Binary, Payload: p} }
 
-// CloseFrame returns a close frame with any code, those that may not be sent included, and any reason, of any length.
-// CodeNoStatus and no reason make one without a payload, as RFC 6455 §7.1.5 means it.
+// CloseFrame returns a close frame with any code, including those that must not be sent, and a reason of any length.
+// CodeNoStatus without a reason means a frame without a payload, as in RFC 6455 §7.1.5.
 func CloseFrame(code websocket.Code, reason string) Frame {
 	f := Frame{Opcode: frame.Close}
 	if code != websocket.CodeNoStatus || reason != "" {

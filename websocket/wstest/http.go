@@ -18,10 +18,10 @@ import (
 )
 
 // AcceptPeer answers a client's opening handshake and returns a Peer in the role of the server: in a handler of an
-// httptest.Server it tests how client code bears a bad server. header is added to the answer, and may be nil.
+// httptest.Server it tests how client code handles a misbehaving server. header is added to the answer, and may be nil.
 //
-// It looks at nothing but the key, without which there is no answer: then it replies with 400. The caller ends the Peer,
-// also after the handler has returned.
+// It checks only the key, and replies with 400 without one. The caller must close the Peer, also after the handler has
+// returned.
 func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Peer, error) {
 	key := r.Header.Get("Sec-WebSocket-Key")
 	if key == "" {
@@ -48,9 +48,9 @@ func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Pe
 	return &Peer{role: protocol.RoleServer, stream: conn, in: buf.Reader}, nil
 }
 
-// DialPeer opens a connection to a ws or http URL and returns a Peer in the role of the client: it tests how a handler
-// bears a bad client. header is added to the request, and may be nil. ctx bounds the opening. Any answer but 101 is an
-// error. The caller ends the Peer.
+// DialPeer opens a connection to a ws or http URL and returns a Peer in the role of the client: it tests how a handler handles
+// a misbehaving client. header is added to the request, and may be nil. ctx limits the opening handshake. Any answer except 101
+// is an error. The caller must close the Peer.
 func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error) {
 	scheme, rest, _ := strings.Cut(url, "://")
 	if scheme != "ws" && scheme != "http" {

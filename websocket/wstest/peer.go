@@ -16,26 +16,25 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Peer is one end of a connection after its opening handshake, and does nothing by itself: it answers no ping
-// and no close frame, it reads only in Next, and it sends what it is given, unchecked. A Peer whose methods are not called is a
-// peer that stalls.
+// Peer is one end of a connection after its opening handshake. It does nothing automatically: it does not answer pings or close
+// frames, it reads only in Next, and it sends frames unchecked. A Peer whose methods are not called is a stalled peer.
 //
-// One goroutine at a time may read and one may write; the other methods are safe for concurrent use. Its waits
-// have no limit but SetDeadline's and Close.
+// One goroutine at a time may read and one may write; the other methods are safe for concurrent use. Only SetDeadline and Close
+// limit its waits.
 type Peer struct {
 	role   protocol.Role
 	stream net.Conn
 	in     *bufio.Reader
 }
 
-// NewPeer returns a Peer that plays role on stream, where the opening handshake has been done. It owns stream from here on.
+// NewPeer returns a Peer in role on stream, after the opening handshake. It takes ownership of stream.
 func NewPeer(stream net.Conn, role protocol.Role) *Peer {
 	return &Peer{role: role, stream: stream, in: bufio.NewReader(stream)}
 }
 
-// PipePeer returns a Peer that plays role, and a Conn in the other role, connected in memory. The Conn has the options
-// of that role in opts; nil means the defaults. Both are ended when the test of tb ends; with a nil tb, as in an example,
-// the caller ends them.
+// PipePeer returns a Peer in role and a Conn in the other role, connected in memory. The Conn has the options
+// of that role in opts; nil means the defaults. Both are closed when the test of tb ends; with a nil tb, as in an example, the
+// caller must close them.
 func PipePeer(tb testing.TB, role protocol.Role, opts *Options) (*Peer, *websocket.Conn) {
 	if opts == nil {
 		opts = &Options{}
@@ -63,8 +62,8 @@ func (p *Peer) Send(frames ...Frame) error {
 	return err
 }
 
-// Append appends the bytes that Send would send to dst: to send them cut off, changed, or in a rhythm of one's own with
-// Write and Drip.
+// Append appends the bytes that Send would send to dst, so that a test can truncate or modify them and send them with Write or
+// Drip.
 func (p *Peer) Append(dst []byte, frames ...Frame) []byte {
 	for _, f := range frames {
 		dst = f.append(dst, p.role)
@@ -72,11 +71,11 @@ func (p *Peer) Append(dst []byte, frames ...Frame) []byte {
 	return dst
 }
 
-// Write sends bytes as they are.
+// Write sends bytes unchanged.
 func (p *Peer) Write(b []byte) (int, error) { return p.stream.Write(b) }
 
-// Drip sends bytes one by one, with a pause after each. In memory each byte is also read before the next is sent, so that
-// with no pause, too, the other end sees them one at a time.
+// Drip sends bytes one by one, with a pause after each. In memory each byte is read before the next is sent, so that even
+// without a pause the other end receives them one at a time.
 func (p *Peer) Drip(b []byte, pause time.Duration) error {
 	for i := range b {
 		if _, err := p.stream.Write(b[i : i+1]); err != nil {
@@ -94,10 +93,10 @@ func (p *Peer) Drip(b []byte, pause time.Duration) error {
 	return nil
 }
 
-// Next reads a frame. Its Payload is the caller's. io.EOF says that the stream has ended behind the frame before,
-// io.ErrUnexpectedEOF, wrapped, that it has in the middle of one. A length that RFC 6455 §5.2 forbids is an error, too.
+// Next reads a frame. Its Payload is the caller's. io.EOF means that the stream has ended after a frame, a wrapped
+// io.ErrUnexpectedEOF that it has ended in the middle of one. A length that RFC 6455 §5.2 forbids is also an error.
 //
-// A Next that a deadline interrupts in the middle of a frame has lost the frame's beginning.
+// If a deadline interrupts Next in the middle of a frame, the start of the frame is lost.
 func (p *Peer) Next() (Frame, error) {
 	head, err := p.in.Peek(2)
 	if err == nil {
@@ -129,17 +128,16 @@ func (p *Peer) Next() (Frame, error) {
 	return f, nil
 }
 
-// SetDeadline bounds what is waited for from here on, and a wait under way: after t it fails with
-// os.ErrDeadlineExceeded. The zero time means no limit. A Peer that is closed has nothing to wait for.
+// SetDeadline limits current and future waits, which fail after t with os.ErrDeadlineExceeded. The zero time means no limit.
 func (p *Peer) SetDeadline(t time.Time) {
 	p.stream.SetDeadline(t) //nolint:errcheck // it fails on a closed stream only, where nothing waits
 }
 
-// Close closes the stream in good order, and sends no close frame: the other end reads io.EOF behind what was sent.
+// Close closes the stream normally, without a close frame: the other end reads io.EOF after the sent data.
 func (p *Peer) Close() { p.stream.Close() }
 
-// CloseWrite closes one direction: the other end reads io.EOF behind what was sent, and can still be read from here. A
-// stream that cannot do so is left as it is; the error is errors.ErrUnsupported.
+// CloseWrite closes one direction: the other end reads io.EOF after the sent data, and its data can still be read. If the
+// stream does not support this, CloseWrite returns errors.ErrUnsupported.
 func (p *Peer) CloseWrite() error {
 	half, ok := p.stream.(interface{ CloseWrite() error })
 	if !ok {
@@ -148,9 +146,9 @@ func (p *Peer) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-// Reset breaks the stream off: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end
-// reads what was sent before, on a network it may lose it. A stream that is neither TCP, TLS over it nor in memory is
-// closed; the error is errors.ErrUnsupported.
+// Reset resets the stream: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end first reads
+// the data sent before, on a network that data may be lost. A stream other than TCP, TLS over TCP or memory is closed, and
+// Reset returns errors.ErrUnsupported.
 func (p *Peer) Reset() error {
 	below := p.stream
 	if t, ok := below.(*tls.Conn); ok {

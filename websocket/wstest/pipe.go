@@ -8,24 +8,24 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Options says how a connection in memory behaves. nil and the zero value are the defaults.
+// Options are the options of a connection in memory. nil and the zero value mean the defaults.
 type Options struct {
 	// Client and Server are the options of the two Conns.
 	Client, Server websocket.ConnOptions
 
-	// Buffer is how many bytes each direction holds between a write and the read that takes them. 0 means 64 KiB, about
-	// what a socket holds. With 1 every write waits for its reader.
+	// Buffer is the size in bytes of the buffer in each direction. 0 means 64 KiB, about the size of a socket buffer. With 1 every
+	// write waits for its reader.
 	Buffer int
 }
 
 const defaultBuffer = 64 << 10
 
-// Pipe returns a client and a server, connected in memory. Their opening handshake is taken as done, and agreed on
-// nothing: what Handshake returns is empty, and nothing is compressed.
+// Pipe returns a client and a server, connected in memory. Their opening handshake counts as done, without negotiated
+// parameters: Handshake returns an empty value, and nothing is compressed.
 //
-// A message that fits into the buffer is written without a reader on the other side; a longer one waits for it, as it
-// does on a network. The Conns are ended with CloseNow when the test of tb ends; with a nil tb, as in an example, the
-// caller ends them.
+// A message that fits into the buffer is written without a reader on the other side; a longer one waits for a reader, as on a
+// network. The Conns are ended with CloseNow when the test of tb ends; with a nil tb, as in an example, the caller must close
+// them.
 func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 	if opts == nil {
 		opts = &Options{}
@@ -51,12 +51,12 @@ func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websock
 	return c
 }
 
-// NetPipe returns the two ends of a byte stream in memory, for websocket.NewConn, NewPeer, or a net.Conn of a test's own
+// NetPipe returns the two ends of a byte stream in memory, for [websocket.NewConn], [NewPeer], or a net.Conn that a test wraps
 // around one of them. Each direction holds buffer bytes; 0 means 64 KiB.
 //
-// They behave as TCP does: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF at the end of what
-// was written, syscall.EPIPE for a write to an end that is closed. Close loses nothing that was written before it. Each
-// end may be used by any number of goroutines concurrently.
+// They behave like TCP: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF after the last written byte,
+// syscall.EPIPE for a write to a closed end. Close does not lose data that was written before it. Each end may be used by any
+// number of goroutines concurrently.
 func NetPipe(buffer int) (client, server net.Conn) {
 	if buffer <= 0 {
 		buffer = defaultBuffer
