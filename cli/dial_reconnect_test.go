@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/frame"
+	"github.com/handfast/handfast/websocket/wstest"
 )
 
 // each runs a server that serves its connections with these functions, one after the other.
@@ -80,23 +83,41 @@ func TestDialReconnectEnds(t *testing.T) {
 		{"1008", []func(context.Context, *websocket.Conn){
 			func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodePolicy, "no") },
 		}, []string{"--wait", "1h"}, exitFailed, "", "handfast: the server closed with 1008"},
-		{"lost after the end of the input", []func(context.Context, *websocket.Conn){
-			func(ctx context.Context, c *websocket.Conn) {
-				_, _ = c.Read(ctx)
-				_ = c.Close(websocket.CodeInternalError, "")
-			},
-		}, nil, exitFailed, "", "handfast: the server closed with 1011"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := ""
-			if tt.args == nil {
-				in = "x\n"
-			}
-			got := runWith(t, strings.NewReader(in), nil, append([]string{"dial", "--reconnect", each(t, tt.serve...)}, tt.args...)...)
+			got := runWith(t, strings.NewReader(""), nil, append([]string{"dial", "--reconnect", each(t, tt.serve...)}, tt.args...)...)
 			if got.code != tt.code || got.stdout != tt.stdout || !strings.Contains(got.stderr, tt.stderr) {
 				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 			}
 		})
+	}
+}
+
+// A connection that is lost after the end of the input, which the ping behind it shows, is not replaced.
+func TestDialReconnectAfterTheInput(t *testing.T) {
+	state(t)
+	var n atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := wstest.AcceptPeer(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer p.Close()
+		n.Add(1)
+		for {
+			switch f, err := p.Next(); {
+			case err != nil:
+				return
+			case f.Opcode == frame.Ping:
+				_ = p.Send(wstest.CloseFrame(websocket.CodeInternalError, ""))
+			}
+		}
+	}))
+	defer s.Close()
+	got := runWith(t, strings.NewReader("x\n"), nil, "dial", "--reconnect", "ws"+strings.TrimPrefix(s.URL, "http"))
+	if got.code != exitFailed || !strings.Contains(got.stderr, "handfast: the server closed with 1011") || n.Load() != 1 {
+		t.Errorf("exit %d, %q, %d connections", got.code, got.stderr, n.Load())
 	}
 }
 
